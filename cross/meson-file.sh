@@ -1,0 +1,71 @@
+# Writes meson.ini, through which meson finds a sysroot; sourced by sysroot.
+#
+# For musl it is a cross file, even on the same processor: the program runs here, but nothing of
+# the machine's C library may leak in, and a cross file closes every door but the sysroot. For
+# gnu it is a native file that puts the sysroot first and leaves the machine's own libraries
+# reachable, because tests link things (cmocka) that no sysroot needs.
+
+quoted_list() { # WORD...
+	local word list=''
+	for word; do
+		list="$list${list:+, }'$word'"
+	done
+	echo "[$list]"
+}
+
+# LTO needs the plugin-aware archiver. A wrapper is named only where the processor is foreign.
+write_cross_file() { # SYSROOT
+	local wrapper='' foreign=false
+	if [ "$build_arch" != "$arch" ]; then
+		wrapper="exe_wrapper = 'qemu-$arch'"
+		foreign=true
+	fi
+	cat <<-END
+	[binaries]
+	c = ['$gcc', '-specs=$1/lib/musl-gcc.specs']
+	ar = '$AR'
+	nm = '$NM'
+	ranlib = '$RANLIB'
+	strip = '$STRIP'
+	objcopy = '${tool_prefix}objcopy'
+	pkgconfig = 'pkg-config'
+	$wrapper
+
+	[properties]
+	pkg_config_libdir = '$1/lib/pkgconfig'
+	needs_exe_wrapper = $foreign
+
+	[built-in options]
+	default_library = 'static'
+	c_args = $(quoted_list $(shared_cflags))
+	c_link_args = $(quoted_list $(link_flags))
+
+	[host_machine]
+	system = 'linux'
+	cpu_family = '$arch'
+	cpu = '$([ "$arch" = aarch64 ] && echo cortex-a72 || echo "$arch")'
+	endian = 'little'
+	END
+}
+
+write_native_file() { # SYSROOT
+	cat <<-END
+	[binaries]
+	c = '$gcc'
+	ar = '$AR'
+	strip = '$STRIP'
+	pkgconfig = 'pkg-config'
+
+	[built-in options]
+	pkg_config_path = '$1/lib/pkgconfig'
+	c_args = $(quoted_list $(shared_cflags))
+	END
+}
+
+write_meson_file() { # SYSROOT
+	if [ "$libc" = musl ]; then
+		write_cross_file "$1"
+	else
+		write_native_file "$1"
+	fi >"$1/meson.ini"
+}

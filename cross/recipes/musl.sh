@@ -1,0 +1,17 @@
+# The C library, static only. Not compiled with LTO: the compiler calls memcpy and friends on its
+# own account after link-time optimisation has decided what is unused. One function per object
+# file already gives the linker all it needs.
+package=musl
+series=1.2.5
+needs=linux-headers
+targets="*-musl"
+bare=1
+
+build() {
+	"$source/configure" --target="$arch-linux-musl" --prefix="$PREFIX" \
+		--syslibdir="$PREFIX/lib" --disable-shared --disable-gcc-wrapper --disable-debug \
+		--enable-optimize=string,malloc CC="$gcc" AR="$AR" RANLIB="$RANLIB" \
+		CFLAGS="$(machine_flags) -fPIE -ffunction-sections -fdata-sections"
+	make -j"$JOBS"
+	make install DESTDIR="$DESTDIR"
+}

@@ -1,0 +1,59 @@
+# The database, one file. The amalgamation is generated here from the canonical source with the
+# same options that it is compiled with, because several OMITs change the SQL grammar itself.
+#
+# Threads: one connection belongs to one thread at a time (THREADSAFE=2). What is left in although
+# it could go: incremental blobs (FTS5 reads through them), ATTACH (VACUUM uses it), JSON and
+# window functions (queries for reports), PRAGMA quick_check.
+package=sqlite3
+series=3.46
+needs="musl linux-headers"
+targets="*"
+tools="tclsh:tcl"
+
+features="SQLITE_THREADSAFE=2 SQLITE_DQS=0 SQLITE_DEFAULT_MEMSTATUS=0
+	SQLITE_DEFAULT_WAL_SYNCHRONOUS=1 SQLITE_LIKE_DOESNT_MATCH_BLOBS SQLITE_MAX_EXPR_DEPTH=0
+	SQLITE_MAX_MMAP_SIZE=0 SQLITE_MAX_WORKER_THREADS=0 SQLITE_ENABLE_FTS5
+	SQLITE_OMIT_DEPRECATED SQLITE_OMIT_SHARED_CACHE SQLITE_OMIT_PROGRESS_CALLBACK
+	SQLITE_OMIT_AUTHORIZATION SQLITE_OMIT_TRACE SQLITE_OMIT_LOAD_EXTENSION
+	SQLITE_OMIT_DECLTYPE SQLITE_OMIT_COMPLETE SQLITE_OMIT_TCL_VARIABLE SQLITE_OMIT_GET_TABLE
+	SQLITE_OMIT_UTF16 SQLITE_UNTESTABLE"
+platform="HAVE_USLEEP=1 HAVE_FDATASYNC=1 HAVE_GMTIME_R=1 HAVE_LOCALTIME_R=1 HAVE_READLINK=1
+	HAVE_LSTAT=1 HAVE_STDINT_H=1 HAVE_INTTYPES_H=1 HAVE_MALLOC_USABLE_SIZE=0 USE_PREAD=1"
+
+defines() { # NAME...
+	printf -- '-D%s ' "$@"
+}
+
+write_pc() {
+	mkdir -p "$DESTDIR$PREFIX/lib/pkgconfig"
+	cat >"$DESTDIR$PREFIX/lib/pkgconfig/sqlite3.pc" <<-END
+	prefix=$PREFIX
+	libdir=\${prefix}/lib
+	includedir=\${prefix}/include
+
+	Name: SQLite
+	Description: SQL database engine
+	Version: $upstream
+	Libs: -L\${libdir} -lsqlite3 -lpthread -lm
+	Cflags: -I\${includedir}
+	END
+}
+
+build() {
+	local wanted="$features"
+	# Tests may ask for a query plan; the shipped binary never does.
+	[ "$libc" = musl ] && wanted="$wanted SQLITE_OMIT_EXPLAIN"
+	mkdir build
+	cd build
+	# The generator runs on the build machine, so it is made with its compiler.
+	env -u CFLAGS -u LDFLAGS CC=gcc "$source/configure" --disable-tcl --disable-readline \
+		--disable-shared
+	# shellcheck disable=SC2086
+	env -u CFLAGS -u LDFLAGS make CC=gcc OPTS="$(defines $wanted)" sqlite3.c
+	# shellcheck disable=SC2046,SC2086
+	$CC $CFLAGS $(defines $wanted $platform) -c sqlite3.c -o sqlite3.o
+	mkdir -p "$DESTDIR$PREFIX"/{lib,include}
+	"$AR" rcs "$DESTDIR$PREFIX/lib/libsqlite3.a" sqlite3.o
+	cp sqlite3.h "$DESTDIR$PREFIX/include/"
+	write_pc
+}
