@@ -1,0 +1,66 @@
+#include "base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+enum { READ_CHUNK = 16 * 1024 }; // bytes a read(2)
+
+void fd_close(int *fd)
+{
+    int saved = errno;
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+    errno = saved;
+}
+
+int fd_write_all(int fd, const void *data, size_t len)
+{
+    const char *at = data;
+    while (len) {
+        ssize_t n = write(fd, at, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        at += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+int fd_read_all(int fd, struct buf *buf)
+{
+    for (;;) {
+        size_t left = buf->max - buf->len;
+        char probe; // tells "exactly full" from "there is more"
+        size_t want = left < READ_CHUNK ? left : READ_CHUNK;
+        char *room = want ? buf_reserve(buf, want) : &probe;
+        if (!room)
+            return -ENOMEM;
+        ssize_t n = read(fd, room, want ? want : 1);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            return 0;
+        if (!want)
+            return -EFBIG;
+        buf_grow_by(buf, (size_t)n);
+    }
+}
+
+int fd_read_file(const char *path, struct buf *buf, struct error *err)
+{
+    FD_AUTO fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return error_errno(err, errno, "cannot open %s", path);
+    int r = fd_read_all(fd, buf);
+    if (r == -EFBIG)
+        return error_set(err, r, "%s is larger than %zu bytes", path, buf->max);
+    if (r < 0)
+        return error_errno(err, -r, "cannot read %s", path);
+    return 0;
+}

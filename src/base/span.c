@@ -1,0 +1,126 @@
+#include "base/span.h"
+
+#include <strings.h>
+
+bool span_equal(struct span a, struct span b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
+bool span_is(struct span span, const char *text)
+{
+    return span.data && span_equal(span, span_of(text));
+}
+
+bool span_starts_with(struct span span, const char *prefix)
+{
+    size_t len = strlen(prefix);
+    return span.len >= len && memcmp(span.data, prefix, len) == 0;
+}
+
+bool span_ends_with(struct span span, const char *suffix)
+{
+    size_t len = strlen(suffix);
+    return span.len >= len && memcmp(span.data + span.len - len, suffix, len) == 0;
+}
+
+struct span span_skip(struct span span, size_t bytes)
+{
+    size_t n = bytes < span.len ? bytes : span.len;
+    return (struct span){span.data + n, span.len - n};
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\f' || c == '\v';
+}
+
+struct span span_trim(struct span span)
+{
+    while (span.len && is_blank(span.data[0]))
+        span = span_skip(span, 1);
+    while (span.len && is_blank(span.data[span.len - 1]))
+        span.len--;
+    return span;
+}
+
+struct span span_cut(struct span *rest, char separator)
+{
+    const char *at = rest->len ? memchr(rest->data, separator, rest->len) : NULL;
+    size_t len = at ? (size_t)(at - rest->data) : rest->len;
+    struct span head = {rest->data, len};
+    *rest = span_skip(*rest, at ? len + 1 : len);
+    return head;
+}
+
+ptrdiff_t span_find(struct span haystack, struct span needle)
+{
+    if (needle.len == 0)
+        return 0;
+    const char *at = memmem(haystack.data, haystack.len, needle.data, needle.len);
+    return at ? at - haystack.data : -1;
+}
+
+bool span_to_u64(struct span span, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+    if (span.len == 0)
+        return false;
+    for (size_t i = 0; i < span.len; i++) {
+        if (span.data[i] < '0' || span.data[i] > '9')
+            return false;
+        if (__builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, (uint64_t)(span.data[i] - '0'), &value))
+            return false;
+    }
+    *ret_value = value;
+    return true;
+}
+
+bool span_to_i64(struct span span, int64_t *ret_value)
+{
+    return span_to_fixed(span, 0, ret_value) && !memchr(span.data, '.', span.len);
+}
+
+bool span_to_fixed(struct span span, unsigned digits, int64_t *ret_value)
+{
+    bool negative = span.len && span.data[0] == '-';
+    if (span.len && (span.data[0] == '-' || span.data[0] == '+'))
+        span = span_skip(span, 1);
+    struct span fraction = span;
+    struct span whole = span_cut(&fraction, '.');
+    bool has_point = whole.len < span.len;
+    if (whole.len == 0 || (has_point && fraction.len == 0))
+        return false;
+
+    uint64_t value;
+    if (!span_to_u64(whole, &value))
+        return false;
+    for (unsigned i = 0; i < digits; i++) {
+        uint64_t digit = i < fraction.len ? (uint64_t)(fraction.data[i] - '0') : 0;
+        if (digit > 9 || __builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, digit, &value))
+            return false;
+    }
+    for (size_t i = digits; i < fraction.len; i++)
+        if (fraction.data[i] < '0' || fraction.data[i] > '9')
+            return false;
+    if (value > INT64_MAX)
+        return false;
+    *ret_value = negative ? -(int64_t)value : (int64_t)value;
+    return true;
+}
+
+bool span_to_bool(struct span span, bool *ret_value)
+{
+    static const char *const words[][2] = {
+        {"false", "true"}, {"no", "yes"}, {"off", "on"}, {"0", "1"}};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        for (int value = 0; value < 2; value++)
+            if (span.len == strlen(words[i][value]) &&
+                strncasecmp(span.data, words[i][value], span.len) == 0) {
+                *ret_value = value;
+                return true;
+            }
+    return false;
+}

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/*
+ * A borrowed run of bytes, not NUL-terminated. {NULL, 0} is "absent"; {"", 0} is "empty".
+ * Whoever hands out a span says how long it lives.
+ */
+struct span {
+    const char *data;
+    size_t len;
+};
+
+#define SPAN_ABSENT ((struct span){NULL, 0})
+#define SPAN_LITERAL(text) ((struct span){(text), sizeof(text) - 1})
+
+static inline struct span span_of(const char *text)
+{
+    return (struct span){text, text ? strlen(text) : 0};
+}
+
+static inline struct span span_make(const void *data, size_t len)
+{
+    return (struct span){data, len};
+}
+
+bool span_equal(struct span a, struct span b);
+bool span_is(struct span span, const char *text);
+bool span_starts_with(struct span span, const char *prefix);
+bool span_ends_with(struct span span, const char *suffix);
+struct span span_skip(struct span span, size_t bytes); // without its first `bytes`
+struct span span_trim(struct span span);               // without ASCII white space at either end
+
+// Cuts the text before the first `separator` off *rest and returns it; without one, all of it.
+struct span span_cut(struct span *rest, char separator);
+
+// Offset of the first `needle`, or -1.
+ptrdiff_t span_find(struct span haystack, struct span needle);
+
+// Whole-string decimal numbers; false on anything else, overflow included. No locale, no blanks.
+bool span_to_u64(struct span span, uint64_t *ret_value);
+bool span_to_i64(struct span span, int64_t *ret_value);
+
+// A decimal fraction as an integer of 10^-digits: ("1.5", 3) is 1500. Digits beyond are cut.
+bool span_to_fixed(struct span span, unsigned digits, int64_t *ret_value);
+
+// true|false|yes|no|on|off|1|0, any case.
+bool span_to_bool(struct span span, bool *ret_value);
