@@ -1,0 +1,319 @@
+#include <stdlib.h>
+
+#include "codec/json.h"
+#include "codec/json_token.h"
+#include "codec/utf8.h"
+
+static const struct json_token *token_of(struct json_value v)
+{
+    return v.doc && v.index < v.doc->count ? &v.doc->tokens[v.index] : NULL;
+}
+
+static struct span token_span(const struct json *doc, const struct json_token *token)
+{
+    return (struct span){doc->text.data + token->start, token->len};
+}
+
+struct json_value json_root(const struct json *doc)
+{
+    return doc && doc->count ? (struct json_value){doc, 0} : JSON_VALUE_ABSENT;
+}
+
+enum json_type json_type(struct json_value v)
+{
+    const struct json_token *token = token_of(v);
+    return token ? (enum json_type)token->type : JSON_ABSENT;
+}
+
+size_t json_count(struct json_value v)
+{
+    const struct json_token *token = token_of(v);
+    return token ? token->count : 0;
+}
+
+struct span json_raw(struct json_value v)
+{
+    const struct json_token *token = token_of(v);
+    return token ? token_span(v.doc, token) : SPAN_ABSENT;
+}
+
+/* Strings: a cursor hands out the decoded text in pieces, so that comparing needs no memory. */
+
+struct cursor {
+    struct span run;  // bytes before the next backslash
+    struct span rest; // from that backslash on
+    char decoded[UTF8_BYTES_MAX];
+};
+
+static void find_run(struct cursor *c)
+{
+    const char *slash = c->rest.len ? memchr(c->rest.data, '\\', c->rest.len) : NULL;
+    c->run = c->rest;
+    if (slash)
+        c->run.len = (size_t)(slash - c->rest.data);
+    c->rest = span_skip(c->rest, c->run.len);
+}
+
+static void cursor_init(struct cursor *c, struct span raw)
+{
+    c->rest = (struct span){raw.data + 1, raw.len - 2}; // between the quotes
+    find_run(c);
+}
+
+static unsigned hex_digit(char c)
+{
+    return c <= '9' ? (unsigned)(c - '0') : (unsigned)((c | 0x20) - 'a' + 10);
+}
+
+// The four digits of \uXXXX were checked by the parser; UINT32_MAX when there is no such escape.
+static uint32_t unicode_escape(struct span text)
+{
+    if (text.len < 6 || text.data[0] != '\\' || text.data[1] != 'u')
+        return UINT32_MAX;
+    uint32_t unit = 0;
+    for (int i = 2; i < 6; i++)
+        unit = unit << 4 | hex_digit(text.data[i]);
+    return unit;
+}
+
+// Decodes the escape that `rest` begins with; *ret_len is how many bytes it takes.
+static uint32_t decode_escape(struct span rest, size_t *ret_len)
+{
+    static const char letters[] = "bfnrt", meant[] = "\b\f\n\r\t";
+    if (rest.data[1] != 'u') {
+        const char *at = strchr(letters, rest.data[1]);
+        *ret_len = 2;
+        return (unsigned char)(at ? meant[at - letters] : rest.data[1]);
+    }
+    uint32_t high = unicode_escape(rest);
+    *ret_len = 6;
+    if (high < 0xD800 || high > 0xDBFF)
+        return high; // a lone low surrogate is made U+FFFD by the encoder
+    uint32_t low = unicode_escape(span_skip(rest, 6));
+    if (low < 0xDC00 || low > 0xDFFF)
+        return UTF8_INVALID;
+    *ret_len = 12;
+    return 0x10000 + ((high - 0xD800) << 10 | (low - 0xDC00));
+}
+
+static bool cursor_next(struct cursor *c, struct span *ret_piece)
+{
+    if (c->run.len == 0 && c->rest.len == 0)
+        return false;
+    size_t len = utf8_valid_prefix(c->run);
+    if (len > 0) {
+        *ret_piece = (struct span){c->run.data, len};
+        c->run = span_skip(c->run, len);
+        return true;
+    }
+    uint32_t rune = 0;
+    if (c->run.len > 0) {
+        c->run = span_skip(c->run, utf8_decode(c->run, &rune));
+    } else {
+        rune = decode_escape(c->rest, &len);
+        c->rest = span_skip(c->rest, len);
+        find_run(c);
+    }
+    *ret_piece = (struct span){c->decoded, utf8_encode(rune, c->decoded)};
+    return true;
+}
+
+static struct span plain_text(struct span raw)
+{
+    return (struct span){raw.data + 1, raw.len - 2};
+}
+
+bool json_string(struct json_value v, struct buf *out)
+{
+    const struct json_token *token = token_of(v);
+    if (!token || token->type != JSON_STRING)
+        return false;
+    struct span raw = token_span(v.doc, token);
+    if (token->plain)
+        return buf_append_span(out, plain_text(raw));
+
+    size_t before = out->len;
+    struct cursor c;
+    cursor_init(&c, raw);
+    for (struct span piece; cursor_next(&c, &piece);)
+        if (!buf_append_span(out, piece)) {
+            buf_truncate(out, before);
+            return false;
+        }
+    return true;
+}
+
+char *json_strdup(struct json_value v, size_t max)
+{
+    BUF_AUTO text = BUF_INIT(max);
+    if (!json_string(v, &text) || (text.len && memchr(text.data, '\0', text.len)))
+        return NULL;
+    return buf_take_text(&text);
+}
+
+static bool token_is(const struct json *doc, const struct json_token *token, struct span text)
+{
+    struct span raw = token_span(doc, token);
+    if (token->plain)
+        return span_equal(plain_text(raw), text);
+    struct cursor c;
+    cursor_init(&c, raw);
+    for (struct span piece; cursor_next(&c, &piece);) {
+        if (piece.len > text.len || memcmp(piece.data, text.data, piece.len) != 0)
+            return false;
+        text = span_skip(text, piece.len);
+    }
+    return text.len == 0;
+}
+
+bool json_is(struct json_value v, const char *text)
+{
+    const struct json_token *token = token_of(v);
+    return token && token->type == JSON_STRING && token_is(v.doc, token, span_of(text));
+}
+
+/* Objects and arrays */
+
+struct json_iter json_iter_init(struct json_value v)
+{
+    const struct json_token *token = token_of(v);
+    if (!token || (token->type != JSON_OBJECT && token->type != JSON_ARRAY))
+        return (struct json_iter){NULL, 0, 0, false};
+    return (struct json_iter){v.doc, v.index + 1, token->next, token->type == JSON_OBJECT};
+}
+
+bool json_iter_next(struct json_iter *it, struct json_value *ret_key, struct json_value *ret_value)
+{
+    if (it->next >= it->end)
+        return false;
+    struct json_value key = JSON_VALUE_ABSENT;
+    if (it->members)
+        key = (struct json_value){it->doc, it->next++};
+    *ret_value = (struct json_value){it->doc, it->next};
+    it->next = it->doc->tokens[it->next].next;
+    if (ret_key)
+        *ret_key = key;
+    return true;
+}
+
+struct json_value json_get(struct json_value object, const char *key)
+{
+    struct json_value found = JSON_VALUE_ABSENT;
+    if (json_type(object) != JSON_OBJECT)
+        return found;
+    struct span wanted = span_of(key);
+    struct json_iter it = json_iter_init(object);
+    for (struct json_value name, value; json_iter_next(&it, &name, &value);)
+        if (token_is(it.doc, &it.doc->tokens[name.index], wanted))
+            found = value;
+    return found;
+}
+
+struct json_value json_at(struct json_value array, size_t index)
+{
+    struct json_value value = JSON_VALUE_ABSENT;
+    if (json_type(array) != JSON_ARRAY || index >= json_count(array))
+        return value;
+    struct json_iter it = json_iter_init(array);
+    while (json_iter_next(&it, NULL, &value) && index > 0)
+        index--;
+    return value;
+}
+
+/* Numbers */
+
+static bool magnitude(struct json_value v, bool *ret_negative, uint64_t *ret_value)
+{
+    struct span text = json_raw(v);
+    if (json_type(v) != JSON_NUMBER)
+        return false;
+    *ret_negative = text.data[0] == '-';
+    return span_to_u64(span_skip(text, *ret_negative), ret_value);
+}
+
+static bool apply_sign(bool negative, uint64_t value, int64_t *ret_value)
+{
+    if (value > (uint64_t)INT64_MAX + negative)
+        return false;
+    *ret_value = negative ? (int64_t)-value : (int64_t)value;
+    return true;
+}
+
+bool json_int64(struct json_value v, int64_t *ret_value)
+{
+    bool negative;
+    uint64_t value;
+    return magnitude(v, &negative, &value) && apply_sign(negative, value, ret_value);
+}
+
+bool json_uint64(struct json_value v, uint64_t *ret_value)
+{
+    bool negative;
+    uint64_t value;
+    if (!magnitude(v, &negative, &value) || (negative && value))
+        return false;
+    *ret_value = value;
+    return true;
+}
+
+bool json_bool(struct json_value v, bool *ret_value)
+{
+    enum json_type type = json_type(v);
+    if (type != JSON_TRUE && type != JSON_FALSE)
+        return false;
+    *ret_value = type == JSON_TRUE;
+    return true;
+}
+
+// The exponent of a checked number; one that no integer can bear is held at +-JSON_EXPONENT_LIMIT.
+static int64_t exponent_of(struct span text)
+{
+    enum { JSON_EXPONENT_LIMIT = 1 << 30 };
+    bool negative = text.len && text.data[0] == '-';
+    if (text.len && (text.data[0] == '-' || text.data[0] == '+'))
+        text = span_skip(text, 1);
+    int64_t value = 0;
+    for (size_t i = 0; i < text.len && value < JSON_EXPONENT_LIMIT; i++)
+        value = value * 10 + (text.data[i] - '0');
+    return negative ? -value : value;
+}
+
+// The digits of whole and fraction are read as one number that is cut at `point`; missing digits
+// are zeros.
+static bool scale(struct span whole, struct span fraction, int64_t point, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+    for (int64_t i = 0; i < point; i++) {
+        size_t at = (size_t)i;
+        unsigned digit = 0;
+        if (at < whole.len)
+            digit = (unsigned)(whole.data[at] - '0');
+        else if (at - whole.len < fraction.len)
+            digit = (unsigned)(fraction.data[at - whole.len] - '0');
+        else if (value == 0)
+            break; // 0e999999999
+        if (__builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, (uint64_t)digit, &value))
+            return false;
+    }
+    *ret_value = value;
+    return true;
+}
+
+bool json_fixed(struct json_value v, unsigned digits, int64_t *ret_value)
+{
+    struct span text = json_raw(v);
+    if (json_type(v) != JSON_NUMBER)
+        return false;
+    bool negative = text.data[0] == '-';
+    text = span_skip(text, negative);
+
+    size_t e = 0;
+    while (e < text.len && (text.data[e] | 0x20) != 'e')
+        e++;
+    struct span fraction = {text.data, e}, whole = span_cut(&fraction, '.');
+    int64_t point = (int64_t)whole.len + exponent_of(span_skip(text, e + 1)) + digits;
+
+    uint64_t value;
+    return scale(whole, fraction, point, &value) && apply_sign(negative, value, ret_value);
+}

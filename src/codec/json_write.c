@@ -1,0 +1,244 @@
+#include "codec/json_write.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "codec/utf8.h"
+
+void json_writer_init(struct json_writer *w, struct buf *out)
+{
+    *w = (struct json_writer){.out = out};
+}
+
+bool json_write_done(const struct json_writer *w)
+{
+    return w->depth == 0 && !w->after_key && !w->broken && !buf_is_full(w->out);
+}
+
+static bool get_bit(const uint64_t *bits, unsigned at)
+{
+    return bits[at / 64] >> at % 64 & 1;
+}
+
+static void set_bit(uint64_t *bits, unsigned at, bool value)
+{
+    uint64_t bit = UINT64_C(1) << at % 64;
+    bits[at / 64] = value ? bits[at / 64] | bit : bits[at / 64] & ~bit;
+}
+
+// The comma that a key or an element needs; false when nothing of the kind may stand here.
+static bool separate(struct json_writer *w, bool key)
+{
+    bool object = w->depth > 0 && get_bit(w->object, w->depth);
+    bool filled = get_bit(w->filled, w->depth);
+    w->broken = w->broken || key != (object && !w->after_key) || (w->depth == 0 && filled);
+    if (w->broken)
+        return false;
+    if (filled && !w->after_key)
+        buf_append_char(w->out, ',');
+    set_bit(w->filled, w->depth, true);
+    w->after_key = key;
+    return true;
+}
+
+static void begin(struct json_writer *w, char c, bool object)
+{
+    w->broken = w->broken || w->depth == JSON_DEPTH_MAX;
+    if (!separate(w, false))
+        return;
+    w->depth++;
+    set_bit(w->filled, w->depth, false);
+    set_bit(w->object, w->depth, object);
+    buf_append_char(w->out, c);
+}
+
+static void end(struct json_writer *w, char c, bool object)
+{
+    w->broken =
+        w->broken || w->depth == 0 || w->after_key || get_bit(w->object, w->depth) != object;
+    if (w->broken)
+        return;
+    w->depth--;
+    buf_append_char(w->out, c);
+}
+
+void json_write_object_begin(struct json_writer *w)
+{
+    begin(w, '{', true);
+}
+
+void json_write_object_end(struct json_writer *w)
+{
+    end(w, '}', true);
+}
+
+void json_write_array_begin(struct json_writer *w)
+{
+    begin(w, '[', false);
+}
+
+void json_write_array_end(struct json_writer *w)
+{
+    end(w, ']', false);
+}
+
+/* Strings */
+
+static bool needs_escape(char c)
+{
+    return (unsigned char)c < 0x20 || c == '"' || c == '\\';
+}
+
+static void write_escape(struct buf *out, char c)
+{
+    static const char special[] = "\b\f\n\r\t\"\\", letters[] = "bfnrt\"\\";
+    const char *at = c ? strchr(special, c) : NULL;
+    if (at)
+        buf_append(out, (char[]){'\\', letters[at - special]}, 2);
+    else
+        buf_printf(out, "\\u%04x", (unsigned char)c);
+}
+
+// `text` is valid UTF-8.
+static void write_valid(struct buf *out, struct span text)
+{
+    size_t from = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (!needs_escape(text.data[i]))
+            continue;
+        buf_append(out, text.data + from, i - from);
+        write_escape(out, text.data[i]);
+        from = i + 1;
+    }
+    buf_append(out, text.data + from, text.len - from);
+}
+
+static void write_quoted(struct buf *out, struct span text)
+{
+    buf_append_char(out, '"');
+    while (text.len && !buf_is_full(out)) {
+        size_t good = utf8_valid_prefix(text);
+        write_valid(out, (struct span){text.data, good});
+        text = span_skip(text, good);
+        uint32_t rune;
+        size_t bad = utf8_decode(text, &rune);
+        if (bad)
+            buf_append_text(out, "\xEF\xBF\xBD"); // U+FFFD
+        text = span_skip(text, bad);
+    }
+    buf_append_char(out, '"');
+}
+
+void json_write_key_span(struct json_writer *w, struct span key)
+{
+    if (!separate(w, true))
+        return;
+    write_quoted(w->out, key);
+    buf_append_char(w->out, ':');
+}
+
+void json_write_key(struct json_writer *w, const char *key)
+{
+    json_write_key_span(w, span_of(key));
+}
+
+void json_write_string(struct json_writer *w, struct span text)
+{
+    if (separate(w, false))
+        write_quoted(w->out, text);
+}
+
+void json_write_text(struct json_writer *w, const char *text)
+{
+    if (text)
+        json_write_string(w, span_of(text));
+    else
+        json_write_null(w);
+}
+
+/* Everything else */
+
+void json_write_raw(struct json_writer *w, struct span json)
+{
+    if (separate(w, false))
+        buf_append_span(w->out, json.len ? json : SPAN_LITERAL("null"));
+}
+
+void json_write_int(struct json_writer *w, int64_t value)
+{
+    if (separate(w, false))
+        buf_printf(w->out, "%" PRId64, value);
+}
+
+void json_write_uint(struct json_writer *w, uint64_t value)
+{
+    if (separate(w, false))
+        buf_printf(w->out, "%" PRIu64, value);
+}
+
+void json_write_bool(struct json_writer *w, bool value)
+{
+    json_write_raw(w, value ? SPAN_LITERAL("true") : SPAN_LITERAL("false"));
+}
+
+void json_write_null(struct json_writer *w)
+{
+    json_write_raw(w, SPAN_LITERAL("null"));
+}
+
+void json_write_fixed(struct json_writer *w, int64_t units, unsigned digits)
+{
+    enum { INT64_DIGITS_MAX = 19 };
+    if (digits > INT64_DIGITS_MAX) {
+        w->broken = true;
+        return;
+    }
+    uint64_t rest = units < 0 ? -(uint64_t)units : (uint64_t)units;
+    char text[2 * INT64_DIGITS_MAX + 4]; // sign, "0.", zeros in front
+    size_t at = sizeof text;
+    bool significant = false;
+    for (unsigned i = 0; i < digits; i++, rest /= 10) {
+        significant = significant || rest % 10;
+        if (significant)
+            text[--at] = (char)('0' + rest % 10);
+    }
+    if (significant)
+        text[--at] = '.';
+    do {
+        text[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest);
+    if (units < 0)
+        text[--at] = '-';
+    json_write_raw(w, (struct span){text + at, sizeof text - at});
+}
+
+void json_write_member_text(struct json_writer *w, const char *key, const char *text)
+{
+    json_write_key(w, key);
+    json_write_text(w, text);
+}
+
+void json_write_member_string(struct json_writer *w, const char *key, struct span text)
+{
+    json_write_key(w, key);
+    json_write_string(w, text);
+}
+
+void json_write_member_int(struct json_writer *w, const char *key, int64_t value)
+{
+    json_write_key(w, key);
+    json_write_int(w, value);
+}
+
+void json_write_member_bool(struct json_writer *w, const char *key, bool value)
+{
+    json_write_key(w, key);
+    json_write_bool(w, value);
+}
+
+void json_write_member_raw(struct json_writer *w, const char *key, struct span json)
+{
+    json_write_key(w, key);
+    json_write_raw(w, json);
+}
