@@ -1,0 +1,103 @@
+#include "loop/child.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/mem.h"
+
+struct child {
+    struct loop *loop;
+    pid_t pid; // 0 once reaped
+    int pidfd;
+    loop_id watch;
+    child_exit_fn *on_exit;
+    void *context;
+};
+
+static void on_pidfd(void *context, int fd, unsigned events)
+{
+    (void)fd, (void)events;
+    struct child *child = context;
+    int status;
+    if (waitpid(child->pid, &status, WNOHANG) != child->pid)
+        return;
+    child->pid = 0;
+    child_exit_fn *on_exit = child->on_exit;
+    void *on_exit_context = child->context;
+    child_destroy(child);
+    on_exit(on_exit_context, status);
+}
+
+static int spawn(const struct child_spec *spec, pid_t *ret_pid)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    posix_spawn_file_actions_adddup2(&actions, spec->stdin_fd, STDIN_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, spec->stdout_fd, STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, spec->stderr_fd, STDERR_FILENO);
+
+    sigset_t none, all;
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setpgroup(&attributes, 0);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                              POSIX_SPAWN_SETPGROUP);
+    int r = posix_spawn(ret_pid, spec->path, &actions, &attributes, spec->argv, spec->environment);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    return -r;
+}
+
+int child_spawn(struct loop *loop, const struct child_spec *spec, child_exit_fn *on_exit,
+                void *context, struct child **ret_child, struct error *err)
+{
+    pid_t pid;
+    int r = spawn(spec, &pid);
+    if (r < 0)
+        return error_errno(err, -r, "cannot start %s", spec->path);
+
+    struct child *child = mem_new(struct child);
+    *child = (struct child){loop, pid, -1, 0, on_exit, context};
+    // Not reaped by anybody else, so the pid still names our child.
+    child->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (child->pidfd < 0) {
+        r = errno;
+        child_destroy(child);
+        return error_errno(err, r, "cannot wait for %s (pidfd_open needs Linux 5.3)", spec->path);
+    }
+    child->watch = loop_watch(loop, child->pidfd, LOOP_READ, on_pidfd, child);
+    *ret_child = child;
+    return 0;
+}
+
+void child_signal(struct child *child, int signal_number)
+{
+    kill(-child->pid, signal_number);
+}
+
+void child_destroy(struct child *child)
+{
+    if (!child)
+        return;
+    if (child->pid) {
+        kill(-child->pid, SIGKILL);
+        while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    }
+    loop_unwatch(child->loop, child->watch);
+    if (child->pidfd >= 0) {
+        // pidfd was made close-on-exec by the kernel
+        fd_close(&child->pidfd);
+    }
+    free(child);
+}

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include "loop/loop.h"
+
+/*
+ * A child process, waited for through its pidfd: no SIGCHLD, no race with a reused pid. The child
+ * gets an empty signal mask, default handlers, its own process group, and of our descriptors
+ * only the three that are named.
+ */
+struct child;
+
+struct child_spec {
+    const char *path;
+    char *const *argv;
+    char *const *environment; // all of it; nothing is inherited
+    int stdin_fd, stdout_fd, stderr_fd;
+};
+
+// `status` is as from waitpid(2). Called once, on the loop; the child is gone from then on.
+typedef void child_exit_fn(void *context, int status);
+
+int child_spawn(struct loop *loop, const struct child_spec *spec, child_exit_fn *on_exit,
+                void *context, struct child **ret_child, struct error *err);
+void child_signal(struct child *child, int signal_number); // to its whole process group
+
+// Forgets the child: kills and reaps it if it still runs; on_exit is not called. Accepts NULL.
+void child_destroy(struct child *child);

@@ -1,0 +1,315 @@
+/*
+ * Watches, timers and deferred calls share one table of slots. An id is a slot number with the
+ * generation of its present use, and freeing a slot raises the generation: that is how a late
+ * event is told from a live one without a list of the dead.
+ *
+ * A cancelled timer stays in the heap until its deadline comes up (its id no longer resolves), so
+ * cancelling is O(1). sweep_cancelled() rebuilds the heap when more than half of it is dead, which
+ * bounds the memory of a caller that arms and cancels a timeout for every chunk it reads.
+ */
+#include "loop/loop.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/mem.h"
+#include "loop/timer_heap.h"
+
+enum {
+    EVENTS_PER_WAIT = 64,
+    SWEEP_MIN = 64, // dead timers, before sweeping is worth it
+};
+
+enum slot_kind { SLOT_FREE, SLOT_WATCH, SLOT_TIMER, SLOT_DEFERRED };
+
+struct slot {
+    enum slot_kind kind;
+    uint32_t generation;
+    int fd; // watches
+    union {
+        loop_watch_fn *watch;
+        loop_timer_fn *timer;
+    } fn;
+    void *context;
+};
+
+struct loop {
+    const struct clock *clock;
+    int epoll_fd;
+    int64_t now_ms;
+    bool stopping;
+    struct slot *slots;
+    size_t slot_count, slot_capacity;
+    uint32_t *free_slots; // a stack of numbers
+    size_t free_count, free_capacity;
+    struct timer_heap timers;
+    size_t dead_timers;
+    loop_id *deferred; // in the order they were asked for
+    size_t deferred_count, deferred_capacity;
+};
+
+int loop_create(const struct clock *clock, struct loop **ret_loop, struct error *err)
+{
+    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll_fd < 0)
+        return error_errno(err, errno, "cannot create an epoll instance");
+    struct loop *loop = mem_new(struct loop);
+    loop->clock = clock;
+    loop->epoll_fd = epoll_fd;
+    loop->now_ms = clock_monotonic_ms(clock);
+    *ret_loop = loop;
+    return 0;
+}
+
+void loop_destroy(struct loop *loop)
+{
+    if (!loop)
+        return;
+    fd_close(&loop->epoll_fd);
+    timer_heap_finish(&loop->timers);
+    free(loop->slots);
+    free(loop->free_slots);
+    free(loop->deferred);
+    free(loop);
+}
+
+static loop_id slot_take(struct loop *loop, enum slot_kind kind, struct slot **ret_slot)
+{
+    uint32_t number;
+    if (loop->free_count) {
+        number = loop->free_slots[--loop->free_count];
+    } else {
+        number = (uint32_t)loop->slot_count;
+        loop->slots =
+            mem_grow(loop->slots, loop->slot_count, &loop->slot_capacity, sizeof *loop->slots);
+        loop->slots[loop->slot_count++] = (struct slot){.generation = 1};
+    }
+    struct slot *slot = &loop->slots[number];
+    slot->kind = kind;
+    *ret_slot = slot;
+    return (uint64_t)slot->generation << 32 | number;
+}
+
+static struct slot *slot_find(const struct loop *loop, loop_id id, enum slot_kind kind)
+{
+    uint32_t number = (uint32_t)id;
+    if (number >= loop->slot_count)
+        return NULL;
+    struct slot *slot = &loop->slots[number];
+    return slot->generation == id >> 32 && slot->kind == kind ? slot : NULL;
+}
+
+static void slot_release(struct loop *loop, struct slot *slot)
+{
+    slot->kind = SLOT_FREE;
+    slot->generation++;
+    loop->free_slots = mem_grow(loop->free_slots, loop->free_count, &loop->free_capacity,
+                                sizeof *loop->free_slots);
+    loop->free_slots[loop->free_count++] = (uint32_t)(slot - loop->slots);
+}
+
+static uint32_t to_epoll(unsigned events)
+{
+    return (events & LOOP_READ ? EPOLLIN : 0u) | (events & LOOP_WRITE ? EPOLLOUT : 0u) |
+           (events & LOOP_PEER_CLOSED ? EPOLLRDHUP : 0u);
+}
+
+static unsigned from_epoll(uint32_t events)
+{
+    return (events & EPOLLIN ? LOOP_READ : 0u) | (events & EPOLLOUT ? LOOP_WRITE : 0u) |
+           (events & EPOLLRDHUP ? LOOP_PEER_CLOSED : 0u) |
+           (events & (EPOLLERR | EPOLLHUP) ? LOOP_FAILED : 0u);
+}
+
+loop_id loop_watch(struct loop *loop, int fd, unsigned events, loop_watch_fn *fn, void *context)
+{
+    struct slot *slot;
+    loop_id id = slot_take(loop, SLOT_WATCH, &slot);
+    slot->fd = fd;
+    slot->fn.watch = fn;
+    slot->context = context;
+    struct epoll_event event = {.events = to_epoll(events), .data.u64 = id};
+    if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
+        slot_release(loop, slot);
+        return 0;
+    }
+    return id;
+}
+
+void loop_watch_change(struct loop *loop, loop_id id, unsigned events)
+{
+    struct slot *slot = slot_find(loop, id, SLOT_WATCH);
+    struct epoll_event event = {.events = to_epoll(events), .data.u64 = id};
+    if (slot)
+        epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, slot->fd, &event);
+}
+
+void loop_unwatch(struct loop *loop, loop_id id)
+{
+    struct slot *slot = slot_find(loop, id, SLOT_WATCH);
+    if (!slot)
+        return;
+    epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, slot->fd, NULL);
+    slot_release(loop, slot);
+}
+
+loop_id loop_timer_at(struct loop *loop, int64_t at_ms, loop_timer_fn *fn, void *context)
+{
+    struct slot *slot;
+    loop_id id = slot_take(loop, SLOT_TIMER, &slot);
+    slot->fn.timer = fn;
+    slot->context = context;
+    timer_heap_push(&loop->timers, at_ms, id);
+    return id;
+}
+
+loop_id loop_timer_after(struct loop *loop, int64_t delay_ms, loop_timer_fn *fn, void *context)
+{
+    return loop_timer_at(loop, loop->now_ms + delay_ms, fn, context);
+}
+
+loop_id loop_defer(struct loop *loop, loop_timer_fn *fn, void *context)
+{
+    struct slot *slot;
+    loop_id id = slot_take(loop, SLOT_DEFERRED, &slot);
+    slot->fn.timer = fn;
+    slot->context = context;
+    loop->deferred = mem_grow(loop->deferred, loop->deferred_count, &loop->deferred_capacity,
+                              sizeof *loop->deferred);
+    loop->deferred[loop->deferred_count++] = id;
+    return id;
+}
+
+static void sweep_cancelled(struct loop *loop)
+{
+    struct timer_heap live = {0};
+    struct timer_entry entry;
+    while (timer_heap_peek(&loop->timers, &entry)) {
+        timer_heap_pop(&loop->timers);
+        if (slot_find(loop, entry.id, SLOT_TIMER))
+            timer_heap_push(&live, entry.deadline_ms, entry.id);
+    }
+    timer_heap_finish(&loop->timers);
+    loop->timers = live;
+    loop->dead_timers = 0;
+}
+
+void loop_cancel(struct loop *loop, loop_id id)
+{
+    struct slot *timer = slot_find(loop, id, SLOT_TIMER);
+    struct slot *slot = timer ? timer : slot_find(loop, id, SLOT_DEFERRED);
+    if (!slot)
+        return;
+    slot_release(loop, slot);
+    if (timer && ++loop->dead_timers > SWEEP_MIN && loop->dead_timers > loop->timers.count / 2)
+        sweep_cancelled(loop);
+}
+
+int64_t loop_now(const struct loop *loop)
+{
+    return loop->now_ms;
+}
+
+int64_t loop_wall(const struct loop *loop)
+{
+    return clock_wall_ms(loop->clock);
+}
+
+const struct clock *loop_clock(const struct loop *loop)
+{
+    return loop->clock;
+}
+
+void loop_stop(struct loop *loop)
+{
+    loop->stopping = true;
+}
+
+// Drops dead timers off the top, so that nobody wakes up for one.
+static bool next_deadline(struct loop *loop, int64_t *ret_deadline_ms)
+{
+    struct timer_entry entry;
+    while (timer_heap_peek(&loop->timers, &entry)) {
+        if (slot_find(loop, entry.id, SLOT_TIMER)) {
+            *ret_deadline_ms = entry.deadline_ms;
+            return true;
+        }
+        timer_heap_pop(&loop->timers);
+        loop->dead_timers--;
+    }
+    return false;
+}
+
+static int wait_ms(struct loop *loop, int64_t max_wait_ms)
+{
+    int64_t wait = max_wait_ms;
+    int64_t deadline;
+    if (loop->deferred_count)
+        return 0;
+    if (next_deadline(loop, &deadline)) {
+        int64_t left = deadline - clock_monotonic_ms(loop->clock);
+        left = left > 0 ? left : 0;
+        wait = wait < 0 || left < wait ? left : wait;
+    }
+    return wait > INT_MAX ? INT_MAX : (int)wait;
+}
+
+static void call_timer(struct loop *loop, struct slot *slot)
+{
+    loop_timer_fn *fn = slot->fn.timer;
+    void *context = slot->context;
+    slot_release(loop, slot); // before the call, so that it may set itself again
+    fn(context);
+}
+
+static void run_timers(struct loop *loop)
+{
+    int64_t deadline;
+    uint64_t last = loop->timers.next_sequence; // those set meanwhile wait for the next pass
+    while (next_deadline(loop, &deadline) && deadline <= loop->now_ms) {
+        struct timer_entry entry;
+        timer_heap_peek(&loop->timers, &entry);
+        if (entry.sequence >= last)
+            return;
+        timer_heap_pop(&loop->timers);
+        call_timer(loop, slot_find(loop, entry.id, SLOT_TIMER));
+    }
+}
+
+static void run_deferred(struct loop *loop)
+{
+    size_t count = loop->deferred_count; // those deferred meanwhile wait for the next pass
+    for (size_t i = 0; i < count; i++) {
+        struct slot *slot = slot_find(loop, loop->deferred[i], SLOT_DEFERRED);
+        if (slot)
+            call_timer(loop, slot);
+    }
+    loop->deferred_count -= count;
+    for (size_t i = 0; i < loop->deferred_count; i++)
+        loop->deferred[i] = loop->deferred[i + count];
+}
+
+void loop_run_once(struct loop *loop, int64_t max_wait_ms)
+{
+    struct epoll_event events[EVENTS_PER_WAIT];
+    int count = epoll_wait(loop->epoll_fd, events, EVENTS_PER_WAIT, wait_ms(loop, max_wait_ms));
+    loop->now_ms = clock_monotonic_ms(loop->clock);
+    for (int i = 0; i < count; i++) {
+        struct slot *slot = slot_find(loop, events[i].data.u64, SLOT_WATCH);
+        if (slot)
+            slot->fn.watch(slot->context, slot->fd, from_epoll(events[i].events));
+    }
+    run_timers(loop);
+    run_deferred(loop);
+}
+
+void loop_run(struct loop *loop)
+{
+    loop->stopping = false;
+    while (!loop->stopping)
+        loop_run_once(loop, -1);
+}

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+
+/*
+ * The event loop: descriptors, timers and deferred calls on one thread, with one `now` per pass.
+ *
+ * Everything that waits is named by an id, never by a pointer. An id is unique for the loop's
+ * lifetime, so a callback may cancel anything, itself and others of the same pass included: an
+ * event whose id is gone is dropped. 0 is never an id, and cancelling 0 or a stale id does nothing.
+ */
+struct loop;
+typedef uint64_t loop_id;
+
+enum loop_events {
+    LOOP_READ = 1,
+    LOOP_WRITE = 2,
+    LOOP_PEER_CLOSED = 4, // the other end will send no more (EPOLLRDHUP)
+    LOOP_FAILED = 8,      // always reported (EPOLLERR, EPOLLHUP)
+};
+
+typedef void loop_watch_fn(void *context, int fd, unsigned events);
+typedef void loop_timer_fn(void *context);
+
+int loop_create(const struct clock *clock, struct loop **ret_loop, struct error *err);
+void loop_destroy(struct loop *loop); // whatever still waits is dropped, not called
+
+// Watches `fd` (borrowed) level-triggered. Unwatch before closing it: the number is soon reused.
+loop_id loop_watch(struct loop *loop, int fd, unsigned events, loop_watch_fn *fn, void *context);
+void loop_watch_change(struct loop *loop, loop_id id, unsigned events);
+void loop_unwatch(struct loop *loop, loop_id id);
+
+// Calls once, `delay_ms` from this pass's now, or at a monotonic instant. Equal ones in order.
+loop_id loop_timer_after(struct loop *loop, int64_t delay_ms, loop_timer_fn *fn, void *context);
+loop_id loop_timer_at(struct loop *loop, int64_t at_ms, loop_timer_fn *fn, void *context);
+void loop_cancel(struct loop *loop, loop_id id);
+
+// Calls once, at the end of this pass (or of the next, when outside one): for what must not run
+// inside somebody's callback.
+loop_id loop_defer(struct loop *loop, loop_timer_fn *fn, void *context);
+
+int64_t loop_now(const struct loop *loop);  // monotonic ms, fixed within a pass
+int64_t loop_wall(const struct loop *loop); // ms since 1970, read now
+const struct clock *loop_clock(const struct loop *loop);
+
+// Runs passes until loop_stop(). A pass waits for the first event or timer.
+void loop_run(struct loop *loop);
+void loop_run_once(struct loop *loop, int64_t max_wait_ms);
+void loop_stop(struct loop *loop);
