@@ -1,0 +1,225 @@
+#include "config/config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "config/loaded.h"
+
+/*
+ * The order of things: `.env` first, because values of the file may need its variables; then the
+ * whole file; then, option by option, the source that counts. What the file says is always
+ * converted, so that a mistake in it is found even where the command line overrides it; the
+ * environment only where it counts, because it holds what is meant for other programs.
+ */
+
+static char *copy(const char *text)
+{
+    return text ? mem_strdup(text) : NULL;
+}
+
+static struct config *create(const struct config_inputs *inputs, const struct config_schema *schema)
+{
+    struct config *config = mem_new(struct config);
+    config->schema = schema;
+    config->path = copy(inputs->path);
+    config->count = config_schema_count(schema);
+    config->loaded = mem_zalloc(config->count * sizeof *config->loaded);
+    for (size_t i = 0; i < config->count; i++)
+        config->loaded[i].setting.option = config_schema_at(schema, i, NULL);
+    variables_init(&config->variables, inputs->environment);
+    return config;
+}
+
+void config_destroy(struct config *config)
+{
+    if (!config)
+        return;
+    for (size_t i = 0; i < config->count; i++) {
+        value_finish(&config->loaded[i].value);
+        value_finish(&config->loaded[i].from_file);
+    }
+    free(config->loaded);
+    findings_finish(&config->findings);
+    variables_finish(&config->variables);
+    free(config->path);
+    free(config);
+}
+
+// The override of one option, or NULL. The last one counts, as with any command line.
+static const struct config_override *find_override(const struct config_inputs *inputs,
+                                                   const char *key)
+{
+    for (size_t i = inputs->override_count; i-- > 0;)
+        if (inputs->overrides[i].value && strcmp(inputs->overrides[i].key, key) == 0)
+            return &inputs->overrides[i];
+    return NULL;
+}
+
+static void check_overrides(struct config *config, const struct config_inputs *inputs)
+{
+    for (size_t i = 0; i < inputs->override_count; i++)
+        if (!config_setting(config, inputs->overrides[i].key))
+            findings_add(&config->findings, CONFIG_ERROR, (struct place){.where = "command line"},
+                         span_of(inputs->overrides[i].key), NULL, "there is no option \"%s\" (%s)",
+                         inputs->overrides[i].key, inputs->overrides[i].flag);
+}
+
+static void take_override(struct config *config, struct loaded *loaded,
+                          const struct config_override *override)
+{
+    const struct option *option = loaded->setting.option;
+    char *where = mem_printf("command line %s", override->flag);
+    const struct value_source source = {
+        .findings = &config->findings,
+        .place = {.where = where},
+        .key = span_of(option->key),
+    };
+    value_from_text(&loaded->value, option, &source, span_of(override->value));
+    loaded->value.origin = CONFIG_FROM_COMMAND_LINE;
+    loaded->value.where = where;
+}
+
+static bool take_variable(struct config *config, struct loaded *loaded)
+{
+    const struct option *option = loaded->setting.option;
+    struct variable_hit hit;
+    if (!variables_find(&config->variables, option, &hit))
+        return false;
+
+    const char *file = hit.is_file ? "_FILE" : "";
+    const char *dotenv = config->variables.dotenv_path;
+    char *where = hit.line ? mem_printf("%s:%u", dotenv, hit.line)
+                           : mem_printf("env %.*s%s", (int)hit.name.len, hit.name.data, file);
+    const struct value_source source = {
+        .findings = &config->findings,
+        .place = {.where = where},
+        .key = span_of(option->key),
+    };
+    if (hit.is_file)
+        value_from_secret_file(&loaded->value, option, &source, span_of(hit.value));
+    else
+        value_from_text(&loaded->value, option, &source, span_of(hit.value));
+    loaded->value.origin = hit.line ? CONFIG_FROM_DOTENV : CONFIG_FROM_ENVIRONMENT;
+    loaded->value.where = where;
+    return true;
+}
+
+static bool take_file(struct loaded *loaded)
+{
+    if (!loaded->from_file.set)
+        return false;
+    loaded->value = loaded->from_file;
+    loaded->from_file = (struct value){0};
+    return true;
+}
+
+// A default that is not readable is a mistake in a table, which config_schema_check() finds.
+static void take_default(struct config *config, struct loaded *loaded)
+{
+    const struct option *option = loaded->setting.option;
+    const struct value_source source = {
+        .findings = &config->findings,
+        .place = {.where = "default"},
+        .key = span_of(option->key),
+    };
+    value_finish(&loaded->value);
+    if (option->fallback)
+        value_from_text(&loaded->value, option, &source, span_of(option->fallback));
+    loaded->value.origin = CONFIG_FROM_DEFAULT;
+    loaded->value.where = mem_strdup("default");
+}
+
+static void decide(struct config *config, struct loaded *loaded, const struct config_inputs *inputs)
+{
+    const struct option *option = loaded->setting.option;
+    const struct config_override *override = find_override(inputs, option->key);
+    bool env_wins = option->flags & OPTION_ENV_WINS;
+
+    if (override)
+        take_override(config, loaded, override);
+    else if (!(env_wins && take_variable(config, loaded)) && !take_file(loaded) && !env_wins)
+        take_variable(config, loaded);
+    if (!loaded->value.set)
+        take_default(config, loaded);
+
+    value_finish(&loaded->from_file);
+    loaded->setting.text = loaded->value.text;
+    loaded->setting.origin = loaded->value.origin;
+    loaded->setting.where = loaded->value.where;
+}
+
+struct config *config_inspect(const struct config_inputs *inputs,
+                              const struct config_schema *schema)
+{
+    struct config *config = create(inputs, schema);
+    if (inputs->dotenv_path)
+        variables_read_dotenv(&config->variables, inputs->dotenv_path, &config->findings);
+    if (config->path)
+        config_read_file(config);
+    check_overrides(config, inputs);
+    for (size_t i = 0; i < config->count; i++)
+        decide(config, &config->loaded[i], inputs);
+    return config;
+}
+
+int config_load(const struct config_inputs *inputs, const struct config_schema *schema,
+                void *target, struct config **ret_config, struct error *err)
+{
+    struct config *config = config_inspect(inputs, schema);
+    if (config->findings.errors) {
+        int r = findings_to_error(&config->findings, err);
+        config_destroy(config);
+        return r;
+    }
+    for (size_t i = 0; i < config->count; i++) {
+        size_t offset;
+        const struct option *option = config_schema_at(schema, i, &offset);
+        value_store(&config->loaded[i].value, option, (char *)target + offset);
+    }
+    *ret_config = config;
+    return 0;
+}
+
+const char *config_path(const struct config *config)
+{
+    return config->path;
+}
+
+const char *config_variable(const struct config *config, const char *name)
+{
+    return config_environment_get(&config->variables.layered, name);
+}
+
+const struct config_setting *config_setting(const struct config *config, const char *key)
+{
+    for (size_t i = 0; i < config->count; i++)
+        if (strcmp(config->loaded[i].setting.option->key, key) == 0)
+            return &config->loaded[i].setting;
+    return NULL;
+}
+
+size_t config_setting_count(const struct config *config)
+{
+    return config->count;
+}
+
+const struct config_setting *config_setting_at(const struct config *config, size_t index)
+{
+    return &config->loaded[index].setting;
+}
+
+size_t config_finding_count(const struct config *config)
+{
+    return config->findings.count;
+}
+
+const struct config_finding *config_finding_at(const struct config *config, size_t index)
+{
+    return &config->findings.array[index];
+}
+
+size_t config_error_count(const struct config *config)
+{
+    return config->findings.errors;
+}

@@ -1,0 +1,239 @@
+#include <stdio.h>
+
+#include "base/fd.h"
+#include "base/mem.h"
+#include "codec/yaml.h"
+#include "config/foreign.h"
+#include "config/loaded.h"
+#include "config/nearest.h"
+
+/*
+ * The walk through config.yaml. A key is known by its dotted path. Where an option is looked for
+ * and a section is found, the section is entered; so "model" may be a word (an alias of
+ * model.default) or a mapping. The walk goes no deeper than some option's key does.
+ */
+enum { PATH_SIZE = 2 * OPTION_KEY_MAX }; // bytes; a longer path is cut, and then matches no option
+
+struct walk {
+    struct config *config;
+    struct findings *findings;
+};
+
+static struct place place_of(const struct walk *walk, const struct yaml_node *node)
+{
+    return (struct place){walk->config->path, node->line, node->column};
+}
+
+static void add_unknown(const struct walk *walk, const char *path, const struct yaml_node *key)
+{
+    struct findings *findings = walk->findings;
+    const char *owner = config_foreign_owner(span_of(path));
+    if (owner) {
+        findings_add(findings, CONFIG_NOTE, place_of(walk, key), span_of(path), NULL,
+                     "%s: known to %s, not used by this version", path, owner);
+        return;
+    }
+    CLEANUP(mem_cleanup) char *nearest = NULL;
+    if (!findings_full(findings))
+        nearest = config_nearest_key(walk->config->schema, span_of(path));
+    findings_add(findings, CONFIG_WARNING, place_of(walk, key), span_of(path), nearest,
+                 "unknown key \"%s\"%s%s%s", path, nearest ? " (did you mean \"" : "",
+                 nearest ? nearest : "", nearest ? "\"?)" : "");
+}
+
+static void add_wrong_kind(const struct walk *walk, const char *path, const struct yaml_node *node,
+                           const char *wanted)
+{
+    static const char *const kinds[] = {
+        [YAML_NULL] = "nothing",
+        [YAML_SCALAR] = "a single value",
+        [YAML_SEQUENCE] = "a list",
+        [YAML_MAPPING] = "a mapping",
+    };
+    findings_add(walk->findings, CONFIG_ERROR, place_of(walk, node), span_of(path), NULL,
+                 "%s: must be %s, not %s", path, wanted, kinds[node->kind]);
+}
+
+static bool is_name(struct span name)
+{
+    return name.len && !memchr(name.data, '\0', name.len);
+}
+
+// One element of a list or member of a map. `path` is the option's key as it was written.
+static bool take_entry(const struct walk *walk, struct loaded *loaded, const char *path,
+                       const struct yaml_node *name, const struct yaml_node *node, size_t index)
+{
+    char full[PATH_SIZE];
+    if (name)
+        snprintf(full, sizeof full, "%s.%.*s", path, (int)name->value.len, name->value.data);
+    else
+        snprintf(full, sizeof full, "%s[%zu]", path, index);
+    const struct value_source source = {
+        .findings = walk->findings,
+        .variables = &walk->config->variables.layered,
+        .place = place_of(walk, node),
+        .key = span_of(full),
+    };
+    if (node->kind != YAML_SCALAR || (name && !is_name(name->value))) {
+        add_wrong_kind(walk, full, node, "text");
+        return false;
+    }
+    return value_add_entry(&loaded->from_file, loaded->setting.option, &source,
+                           name ? name->value : SPAN_ABSENT, node->value);
+}
+
+static void take_entries(const struct walk *walk, struct loaded *loaded, const char *path,
+                         const struct yaml_node *node)
+{
+    bool good = true;
+    for (size_t i = 0; i < node->count; i++) {
+        bool map = node->kind == YAML_MAPPING;
+        const struct yaml_node *name = map ? node->pairs[i].key : NULL;
+        const struct yaml_node *item = map ? node->pairs[i].value : node->items[i];
+        good = take_entry(walk, loaded, path, name, item, i) && good;
+    }
+    if (good)
+        value_close(&loaded->from_file, loaded->setting.option);
+    else
+        value_finish(&loaded->from_file);
+}
+
+static void take_value(const struct walk *walk, struct loaded *loaded, enum config_match match,
+                       const char *path, const struct yaml_node *node)
+{
+    static const char *const wanted[] = {
+        [OPTION_STRING] = "text",           [OPTION_BOOL] = "yes or no",  [OPTION_INT] = "a number",
+        [OPTION_BYTES] = "a size",          [OPTION_DURATION] = "a time", [OPTION_LIST] = "a list",
+        [OPTION_MAP] = "a mapping of text",
+    };
+    const struct option *option = loaded->setting.option;
+    const struct value_source source = {
+        .findings = walk->findings,
+        .variables = &walk->config->variables.layered,
+        .place = place_of(walk, node),
+        .key = span_of(path),
+    };
+    if ((node->kind == YAML_SEQUENCE && option->type == OPTION_LIST) ||
+        (node->kind == YAML_MAPPING && option->type == OPTION_MAP))
+        take_entries(walk, loaded, path, node);
+    else if (node->kind != YAML_SCALAR)
+        add_wrong_kind(walk, path, node,
+                       match == CONFIG_MATCH_FILE ? "the path of a file" : wanted[option->type]);
+    else if (match == CONFIG_MATCH_FILE)
+        value_from_secret_file(&loaded->from_file, option, &source, node->value);
+    else
+        value_from_text(&loaded->from_file, option, &source, node->value);
+}
+
+// Two spellings of one option in one file: its own key counts, and whoever wrote an alias is told.
+// False when the new one is the one that does not count.
+static bool settle_twice(const struct walk *walk, const struct loaded *loaded,
+                         enum config_match match, const char *path, const struct yaml_node *key)
+{
+    const char *name = loaded->setting.option->key;
+    unsigned line = loaded->file_place.line;
+    struct place place = place_of(walk, key);
+    bool file = match == CONFIG_MATCH_FILE, file_before = loaded->file_match == CONFIG_MATCH_FILE;
+
+    if (file != file_before || match == loaded->file_match) {
+        findings_add(walk->findings, CONFIG_ERROR, place, span_of(path), NULL,
+                     "%s: line %u sets the same option%s; keep one of them", path, line,
+                     file != file_before ? file ? " itself" : " from a file" : "");
+        return false;
+    }
+    if (match == CONFIG_MATCH_KEY) {
+        findings_add(walk->findings, CONFIG_WARNING, loaded->file_place, span_of(name), NULL,
+                     "another spelling of %s, which line %u sets; it counts for nothing", name,
+                     key->line);
+        return true;
+    }
+    findings_add(walk->findings, CONFIG_WARNING, place, span_of(path), NULL,
+                 "%s: another spelling of %s, which line %u sets; it counts for nothing", path,
+                 name, line);
+    return false;
+}
+
+static void take_option(const struct walk *walk, size_t index, enum config_match match,
+                        const char *path, const struct yaml_pair *pair)
+{
+    struct loaded *loaded = &walk->config->loaded[index];
+    struct value *value = &loaded->from_file;
+    if (loaded->file_place.line && !settle_twice(walk, loaded, match, path, pair->key))
+        return;
+    value_finish(value);
+    loaded->file_place = place_of(walk, pair->key);
+    loaded->file_match = match;
+    take_value(walk, loaded, match, path, pair->value);
+    value->origin = CONFIG_FROM_FILE;
+    value->where = mem_printf("%s:%u", walk->config->path, pair->key->line);
+}
+
+static void walk_mapping(const struct walk *walk, const char *prefix,
+                         const struct yaml_node *mapping);
+
+static void walk_pair(const struct walk *walk, const char *prefix, const struct yaml_pair *pair)
+{
+    char path[PATH_SIZE];
+    struct span name = pair->key->value;
+    size_t index = 0;
+    snprintf(path, sizeof path, "%s%s%.*s", prefix, prefix[0] ? "." : "", (int)name.len,
+             name.len ? name.data : "");
+    bool whole = is_name(name);
+    bool section = whole && config_schema_has_section(walk->config->schema, span_of(path));
+    enum config_match match = CONFIG_MATCH_NONE;
+    if (whole)
+        match = config_schema_find(walk->config->schema, span_of(path), &index);
+
+    if (section && pair->value->kind == YAML_MAPPING)
+        walk_mapping(walk, path, pair->value);
+    else if (!section && match == CONFIG_MATCH_NONE)
+        add_unknown(walk, path, pair->key);
+    else if (pair->value->kind == YAML_NULL)
+        return; // a section or an option that is left at its default
+    else if (match != CONFIG_MATCH_NONE)
+        take_option(walk, index, match, path, pair);
+    else
+        add_wrong_kind(walk, path, pair->value, "a mapping of settings");
+}
+
+static void walk_mapping(const struct walk *walk, const char *prefix,
+                         const struct yaml_node *mapping)
+{
+    for (size_t i = 0; i < mapping->count; i++)
+        walk_pair(walk, prefix, &mapping->pairs[i]);
+}
+
+// The codec's sentence begins with "line:column: ", which belongs to the place.
+static void add_yaml_error(const struct walk *walk, const char *sentence)
+{
+    struct place place = {.where = walk->config->path};
+    struct span rest = span_of(sentence);
+    uint64_t line, column;
+    if (span_to_u64(span_cut(&rest, ':'), &line) && span_to_u64(span_cut(&rest, ':'), &column)) {
+        place.line = (unsigned)line;
+        place.column = (unsigned)column;
+        sentence = span_trim(rest).data;
+    }
+    findings_add(walk->findings, CONFIG_ERROR, place, SPAN_ABSENT, NULL, "%s", sentence);
+}
+
+void config_read_file(struct config *config)
+{
+    const struct walk walk = {config, &config->findings};
+    struct error err = ERROR_INIT;
+    BUF_AUTO text = BUF_INIT(CONFIG_FILE_MAX);
+    YAML_AUTO document = YAML_DOCUMENT_INIT;
+
+    if (fd_read_file(config->path, &text, &err) < 0)
+        findings_add(walk.findings, CONFIG_ERROR, (struct place){.where = ""}, SPAN_ABSENT, NULL,
+                     "%s", err.text);
+    else if (yaml_parse(&document, buf_span(&text), &err) < 0)
+        add_yaml_error(&walk, err.text);
+    else if (document.root->kind == YAML_MAPPING)
+        walk_mapping(&walk, "", document.root);
+    else if (document.root->kind != YAML_NULL)
+        findings_add(walk.findings, CONFIG_ERROR, place_of(&walk, document.root), SPAN_ABSENT, NULL,
+                     "the file must be a mapping of settings (key: value)");
+    if (text.data)
+        explicit_bzero(text.data, text.len);
+}

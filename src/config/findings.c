@@ -1,0 +1,91 @@
+#include "config/findings.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+enum { FINDING_TEXT_MAX = 1024 }; // bytes of a sentence; a longer one is cut
+
+static void finish_finding(struct config_finding *finding)
+{
+    free((char *)finding->where);
+    free((char *)finding->key);
+    free((char *)finding->text);
+    free((char *)finding->suggestion);
+}
+
+void findings_finish(struct findings *findings)
+{
+    for (size_t i = 0; i < findings->count; i++)
+        finish_finding(&findings->array[i]);
+    free(findings->array);
+    *findings = (struct findings){0};
+}
+
+bool findings_full(const struct findings *findings)
+{
+    return findings->count == CONFIG_FINDINGS_MAX;
+}
+
+static char *clean(const char *text, size_t len)
+{
+    char *copy = mem_strndup(text, len);
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)copy[i] < ' ' || copy[i] == 127)
+            copy[i] = '?';
+    return copy;
+}
+
+static char *format_place(struct place place)
+{
+    if (place.line && place.column)
+        return mem_printf("%s:%u:%u", place.where, place.line, place.column);
+    if (place.line)
+        return mem_printf("%s:%u", place.where, place.line);
+    return mem_strdup(place.where);
+}
+
+void findings_add(struct findings *findings, enum config_severity severity, struct place place,
+                  struct span key, const char *suggestion, const char *fmt, ...)
+{
+    findings->errors += severity == CONFIG_ERROR;
+    if (findings_full(findings)) {
+        findings->dropped++;
+        return;
+    }
+    char text[FINDING_TEXT_MAX];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+
+    findings->array =
+        mem_grow(findings->array, findings->count, &findings->capacity, sizeof *findings->array);
+    findings->array[findings->count++] = (struct config_finding){
+        .severity = severity,
+        .where = format_place(place),
+        .line = place.line,
+        .column = place.column,
+        .key = clean(key.data, key.len),
+        .text = clean(text, strlen(text)),
+        .suggestion = suggestion ? mem_strdup(suggestion) : NULL,
+    };
+}
+
+int findings_to_error(const struct findings *findings, struct error *err)
+{
+    const struct config_finding *first = findings->array;
+    while (first < findings->array + findings->count && first->severity != CONFIG_ERROR)
+        first++;
+    if (first == findings->array + findings->count)
+        return error_set(err, -EINVAL, "the configuration has %zu error%s", findings->errors,
+                         findings->errors == 1 ? "" : "s");
+    error_set(err, -EINVAL, "%s", first->text);
+    if (findings->errors > 1)
+        error_set(err, -EINVAL, "%s (and %zu more; `hermes config check` lists them)", first->text,
+                  findings->errors - 1);
+    return first->where[0] ? error_wrap(err, "%s", first->where) : -EINVAL;
+}

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "config/config.h"
+
+/*
+ * What is wrong, or worth knowing, about a configuration: all of it, so that a person corrects a
+ * file once and not once per mistake. Private to the folder; config.h shows the result.
+ */
+struct place {
+    const char *where;     // a file's path, or "environment", "command line", ...; "" for nowhere
+    unsigned line, column; // from 1; 0: none
+};
+
+struct findings {
+    struct config_finding *array; // owned, and the strings in it
+    size_t count, capacity;
+    size_t dropped; // beyond CONFIG_FINDINGS_MAX
+    size_t errors;  // among both
+};
+
+void findings_finish(struct findings *findings);
+
+// Adds one; `key` may be absent, `suggestion` NULL. Control characters become '?': much of the
+// text comes from the file and ends on a terminal.
+void findings_add(struct findings *findings, enum config_severity severity, struct place place,
+                  struct span key, const char *suggestion, const char *fmt, ...)
+    __attribute__((format(printf, 6, 7)));
+
+// True when there is no use in preparing another one.
+bool findings_full(const struct findings *findings);
+
+// The first error and how many more there are, as the sentence of a failed load. Returns -EINVAL.
+int findings_to_error(const struct findings *findings, struct error *err);

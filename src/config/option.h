@@ -1,0 +1,102 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/span.h"
+
+/*
+ * A module says which settings it has in a table beside the code that obeys them:
+ *
+ *     const struct option agent_options[] = {
+ *         {.key = "agent.max_turns", .type = OPTION_INT, .fallback = "500", .min = 1, .max = 10000,
+ *          .offset = offsetof(struct agent_config, max_turns), .env = "HERMES_MAX_ITERATIONS",
+ *          .help = "steps of one turn before it is ended"},
+ *     };
+ *
+ * The field at `offset` has the type named beside the enumerator. Everything that a field points
+ * at belongs to the struct config it was loaded with, and dies with it.
+ */
+enum option_type {
+    OPTION_STRING,   // const char *; NULL when nothing sets it and there is no fallback
+    OPTION_BOOL,     // bool
+    OPTION_INT,      // int64_t
+    OPTION_BYTES,    // int64_t bytes: "64k" (1000), "32Mi" (1024 * 1024), "1.5G", a bare number
+    OPTION_DURATION, // int64_t milliseconds: "250ms", "30s", "5m", "1.5h", "7d"; bare: seconds
+    OPTION_LIST,     // struct option_list: a YAML sequence, or "a, b, c"
+    OPTION_MAP,      // struct option_map: a YAML mapping of text, or "name=value, name=value"
+};
+
+struct option_list {
+    const char *const *items;
+    size_t count;
+};
+
+struct option_pair {
+    const char *name, *value;
+};
+
+struct option_map {
+    const struct option_pair *pairs; // in the order in which they were written
+    size_t count;
+};
+
+enum option_flags {
+    // Never shown. `<key>_file` and `<NAME>_FILE` name a file whose trimmed content is the value,
+    // and an unset variable in the value is an error instead of a warning. For text, and for a
+    // map, of which the values are the secrets (and no file can be named).
+    OPTION_SECRET = 1 << 0,
+    // The environment is a per-process override: it beats the configuration file.
+    OPTION_ENV_WINS = 1 << 1,
+};
+
+enum {
+    OPTION_KEY_MAX = 128,         // bytes of a dotted key
+    OPTION_VALUE_MAX = 64 * 1024, // bytes of one value, variables put in
+    OPTION_ITEMS_MAX = 1024,      // entries of one list or map
+    OPTION_NUMBER_SIZE = 32,      // bytes of a formatted number
+};
+
+struct option {
+    const char *key;     // dotted, as it is nested in the file: "model.default"
+    const char *aliases; // other accepted spellings, comma-separated: "model.model,model", or NULL
+    const char *env;     // variables that set it, comma-separated, the first that is set wins; NULL
+    const char *fallback; // the default, as text; NULL: none (0, false, NULL, empty)
+    const char *choices;  // OPTION_STRING: the only accepted words, comma-separated; or NULL
+    const char *help;     // one line for a person, no full stop
+    enum option_type type;
+    unsigned flags;   // enum option_flags
+    size_t offset;    // of the field, in the module's struct
+    int64_t min, max; // of OPTION_INT, _BYTES, _DURATION, in the field's unit; both 0: no limit
+};
+
+bool option_is_scalar(const struct option *option); // neither list nor map
+bool option_has_file(const struct option *option);  // a secret text: there is a <key>_file as well
+
+// "whole number", "yes or no", ... for a table of keys.
+const char *option_type_name(enum option_type type);
+
+/*
+ * Converts the text of an OPTION_BOOL, _INT, _BYTES or _DURATION into the field's type (*ret_bool
+ * or *ret_number), or checks the text of an OPTION_STRING against its choices. The sentence does
+ * not name the key; a secret's text is never in it. 0 or -EINVAL, -ERANGE.
+ */
+union option_value {
+    bool boolean;
+    int64_t number;
+};
+int option_parse(const struct option *option, struct span text, union option_value *ret_value,
+                 struct error *err);
+
+// A number of an OPTION_INT, _BYTES or _DURATION as a person would write it ("90s", "32Mi"), into a
+// buffer of OPTION_NUMBER_SIZE; returns it.
+const char *option_format_number(const struct option *option, int64_t value, char *text);
+
+// Is `name` one of the comma-separated words in `list` (which may be NULL)?
+bool option_words_have(const char *list, struct span name);
+
+// Walks such a list: cuts the next trimmed, non-empty word off *rest; false at the end.
+bool option_next_word(struct span *rest, struct span *ret_word);

@@ -1,0 +1,241 @@
+#include "config/value.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/fd.h"
+#include "base/mem.h"
+#include "config/substitute.h"
+#include "config/variables.h"
+
+static void wipe(const char *text)
+{
+    if (text)
+        explicit_bzero((char *)text, strlen(text));
+    free((char *)text);
+}
+
+void value_finish(struct value *value)
+{
+    for (size_t i = 0; i < value->count; i++) {
+        free((char *)value->entries[i].name);
+        wipe(value->entries[i].value);
+    }
+    free(value->entries);
+    free(value->items);
+    wipe(value->text);
+    free(value->where);
+    *value = (struct value){0};
+}
+
+static void add_error(const struct value_source *source, const char *sentence)
+{
+    findings_add(source->findings, CONFIG_ERROR, source->place, source->key, NULL, "%.*s: %s",
+                 (int)source->key.len, source->key.data, sentence);
+}
+
+// Hears of the variables in one text.
+struct listener {
+    const struct value_source *source;
+    bool is_secret; // an unset variable is an error, and nothing of the text may be repeated
+    bool masked, failed;
+};
+
+static void hear_unset(struct listener *listener, const char *name)
+{
+    const struct value_source *source = listener->source;
+    findings_add(source->findings, listener->is_secret ? CONFIG_ERROR : CONFIG_WARNING,
+                 source->place, source->key, NULL, "%.*s: the environment variable %s is not set%s",
+                 (int)source->key.len, source->key.data, name,
+                 listener->is_secret ? "" : "; the text stays as it is written");
+    listener->failed |= listener->is_secret;
+}
+
+static void hear(void *context, enum substitute_event event, const char *name)
+{
+    struct listener *listener = context;
+    const struct value_source *source = listener->source;
+    if (event == SUBSTITUTE_SET)
+        listener->masked |= variables_looks_secret(name);
+    else if (event == SUBSTITUTE_UNSET)
+        hear_unset(listener, name);
+    else
+        findings_add(source->findings, CONFIG_WARNING, source->place, source->key, NULL,
+                     "%.*s: %s is no variable (${NAME}, ${env:NAME} or os.environ/NAME); "
+                     "it stays as it is written",
+                     (int)source->key.len, source->key.data,
+                     listener->is_secret ? "\"${\" or \"os.environ/\" in it" : name);
+}
+
+// The text with its variables put in, as a heap string; NULL after an error was added.
+static char *resolve(struct value *value, const struct option *option,
+                     const struct value_source *source, struct span text)
+{
+    struct listener listener = {source, option->flags & OPTION_SECRET, false, false};
+    const struct substitute_observer observer = {hear, &listener};
+    struct error err = ERROR_INIT;
+    BUF_AUTO out = BUF_INIT(OPTION_VALUE_MAX);
+
+    if (text.len && memchr(text.data, '\0', text.len))
+        error_set(&err, -EINVAL, "the value holds a NUL byte");
+    else if (source->variables)
+        config_substitute(text, source->variables, &out, &observer, &err);
+    else if (!buf_append_span(&out, text))
+        error_set(&err, -E2BIG, "the value is longer than %d bytes", OPTION_VALUE_MAX);
+    if (err.code < 0)
+        add_error(source, err.text);
+    value->masked |= listener.masked;
+    return err.code < 0 || listener.failed ? NULL : buf_take_text(&out);
+}
+
+static bool append_entry(struct value *value, const struct value_source *source, struct span name,
+                         char *text)
+{
+    CLEANUP(mem_cleanup) char *owned = text;
+    if (value->count == OPTION_ITEMS_MAX) {
+        add_error(source, "it has too many entries");
+        return false;
+    }
+    value->entries =
+        mem_grow(value->entries, value->count, &value->capacity, sizeof *value->entries);
+    value->entries[value->count++] =
+        (struct option_pair){name.data ? mem_strndup(name.data, name.len) : NULL, STEAL(owned)};
+    return true;
+}
+
+bool value_add_entry(struct value *value, const struct option *option,
+                     const struct value_source *source, struct span name, struct span text)
+{
+    char *resolved = resolve(value, option, source, text);
+    return resolved && append_entry(value, source, name, resolved);
+}
+
+// "a, b" or "name=value, name=value": what the environment and the command line can say.
+static bool split_entries(struct value *value, const struct option *option,
+                          const struct value_source *source, struct span text)
+{
+    struct span rest = text, word;
+    while (option_next_word(&rest, &word)) {
+        struct span name = SPAN_ABSENT;
+        if (option->type == OPTION_MAP) {
+            struct span after = word;
+            name = span_trim(span_cut(&after, '='));
+            if (name.len == 0 || name.len == word.len) {
+                add_error(source, "an entry is not name=value");
+                return false;
+            }
+            word = span_trim(after);
+        }
+        if (!append_entry(value, source, name, mem_strndup(word.data, word.len)))
+            return false;
+    }
+    return true;
+}
+
+void value_close(struct value *value, const struct option *option)
+{
+    BUF_AUTO text = BUF_INIT(OPTION_ITEMS_MAX * (size_t)OPTION_VALUE_MAX);
+    value->items = mem_alloc((value->count + 1) * sizeof *value->items);
+    for (size_t i = 0; i < value->count; i++) {
+        const struct option_pair *entry = &value->entries[i];
+        value->items[i] = entry->value;
+        buf_append_text(&text, i ? ", " : "");
+        if (option->type == OPTION_MAP)
+            buf_printf(&text, "%s: ", entry->name);
+        buf_append_text(&text, entry->value);
+    }
+    value->text = buf_take_text(&text);
+    value->set = true;
+}
+
+// Where variables were put in, the sentence repeats what is written and not what they hold.
+static bool parse(struct value *value, const struct option *option,
+                  const struct value_source *source, struct span written)
+{
+    struct error err = ERROR_INIT;
+    if (option_parse(option, span_of(value->text), &value->parsed, &err) == 0) {
+        value->set = true;
+        return true;
+    }
+    if (!(option->flags & OPTION_SECRET) && !span_is(written, value->text)) {
+        struct option hidden = *option;
+        hidden.flags |= OPTION_SECRET;
+        option_parse(&hidden, span_of(value->text), &value->parsed, &err);
+        error_wrap(&err, "%.*s", written.len > 80 ? 80 : (int)written.len, written.data);
+    }
+    add_error(source, err.text);
+    return false;
+}
+
+bool value_from_text(struct value *value, const struct option *option,
+                     const struct value_source *source, struct span text)
+{
+    value->text = resolve(value, option, source, text);
+    if (!value->text)
+        return false;
+    if (option_is_scalar(option))
+        return parse(value, option, source, text);
+
+    CLEANUP(mem_cleanup) char *whole = STEAL(value->text);
+    if (!split_entries(value, option, source, span_of(whole)))
+        return false;
+    value_close(value, option);
+    return true;
+}
+
+static int read_secret(const char *path, struct buf *out, struct error *err)
+{
+    if (path[0] != '/')
+        return error_set(err, -EINVAL, "%s is not an absolute path", path);
+    int r = fd_read_file(path, out, err);
+    if (r < 0)
+        return r;
+    if (memchr(buf_text(out), '\0', out->len))
+        return error_set(err, -EINVAL, "%s holds a NUL byte", path);
+    if (span_trim(buf_span(out)).len == 0)
+        return error_set(err, -EINVAL, "%s is empty", path);
+    return 0;
+}
+
+bool value_from_secret_file(struct value *value, const struct option *option,
+                            const struct value_source *source, struct span path)
+{
+    BUF_AUTO content = BUF_INIT(CONFIG_SECRET_FILE_MAX);
+    struct error err = ERROR_INIT;
+    // The path is no secret: its unset variables stay, and the sentence about it may name it.
+    struct option plain = {.type = OPTION_STRING};
+    CLEANUP(mem_cleanup) char *name = resolve(value, &plain, source, path);
+    if (!name)
+        return false;
+    bool good = read_secret(name, &content, &err) == 0;
+    if (good) {
+        struct span text = span_trim(buf_span(&content));
+        value->text = mem_strndup(text.data, text.len);
+        good = parse(value, option, source, SPAN_ABSENT);
+    } else {
+        add_error(source, err.text);
+    }
+    if (content.data)
+        explicit_bzero(content.data, content.len);
+    return good;
+}
+
+void value_store(const struct value *value, const struct option *option, void *field)
+{
+    switch (option->type) {
+    case OPTION_STRING:
+        *(const char **)field = value->text;
+        break;
+    case OPTION_BOOL:
+        *(bool *)field = value->parsed.boolean;
+        break;
+    case OPTION_LIST:
+        *(struct option_list *)field = (struct option_list){value->items, value->count};
+        break;
+    case OPTION_MAP:
+        *(struct option_map *)field = (struct option_map){value->entries, value->count};
+        break;
+    default:
+        *(int64_t *)field = value->parsed.number;
+    }
+}

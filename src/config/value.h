@@ -1,0 +1,47 @@
+#pragma once
+
+#include "config/findings.h"
+#include "config/option.h"
+
+/*
+ * One option's value on its way from a text to the field: the text, what was made of it, and where
+ * it came from. Private to the folder.
+ */
+struct value {
+    bool set;
+    char *text;  // owned; of a list or map: "a, b" or "name: value, ...", for showing
+    char *where; // owned
+    enum config_origin origin;
+    bool masked; // a variable with a secret's name went into it
+    union option_value parsed;
+    struct option_pair *entries; // owned, with their strings; of a list only the values are used
+    const char **items;          // owned; a list's values once more, as the field wants them
+    size_t count, capacity;
+};
+
+void value_finish(struct value *value); // wipes the texts; then it is as a zeroed one
+
+// What a text may need on its way, and whom to tell.
+struct value_source {
+    struct findings *findings;
+    const struct config_environment *variables; // NULL: the text is taken as it is
+    struct place place;
+    struct span key; // as it was written, for the sentences
+};
+
+/*
+ * Each puts the source's text into `value`, which must be empty, and returns true; or adds an error
+ * and returns false. Origin and where are the caller's to set.
+ */
+bool value_from_text(struct value *value, const struct option *option,
+                     const struct value_source *source, struct span text);
+bool value_from_secret_file(struct value *value, const struct option *option,
+                            const struct value_source *source, struct span path);
+
+// One entry of a list (name absent) or map, then value_close() once after the last.
+bool value_add_entry(struct value *value, const struct option *option,
+                     const struct value_source *source, struct span name, struct span text);
+void value_close(struct value *value, const struct option *option);
+
+// Writes the field; what it points at belongs to `value`. An empty value writes zeroes.
+void value_store(const struct value *value, const struct option *option, void *field);
