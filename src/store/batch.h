@@ -1,0 +1,11 @@
+#pragma once
+
+#include "base/list.h"
+#include "store/connection.h"
+
+// Private to store/. Runs the jobs of a list in as few transactions as possible; each has its
+// result afterwards, and each whose result is not a failure is committed.
+void store_batch_run(struct store_connection *conn, struct list *jobs);
+
+// Gives all of them the same failure.
+void store_batch_fail(struct list *jobs, const struct error *err);

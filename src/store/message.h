@@ -1,0 +1,40 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/span.h"
+#include "store/store.h"
+
+struct store_message {
+    int64_t id; // given by the store; the order of a conversation is the order of these
+    struct span session;
+    struct span turn; // absent: outside any turn
+    struct span role; // "system", "user", "assistant", "tool"
+    struct span content;
+    struct span reasoning;    // absent: none
+    struct span tool_calls;   // the model's own JSON bytes; absent: none
+    struct span tool_call_id; // of a tool's result; absent: none
+    struct span name;         // of the tool; absent: none
+    bool tainted;             // came of text that nobody vouches for (design of the agent)
+    int64_t created_ms;       // shown, never used to order
+};
+
+/*
+ * Submits one message; the completion's rowid is its id. Returns as store_session_create() does.
+ * Fails with -ENOENT when the session or the turn does not exist.
+ */
+int64_t store_message_append(struct store *store, const struct store_message *message,
+                             enum store_durability durability, store_done_fn *done, void *context,
+                             struct error *err);
+
+// Receives one row; its spans live during the call. False stops the reading (which then is 0).
+typedef bool store_message_fn(void *context, const struct store_message *message);
+
+/*
+ * Synchronous: the last `limit` messages of a session (at most STORE_READ_ROWS_MAX), oldest first.
+ * 0 (also when there are none), -EAGAIN while the store is not ready, or another failure.
+ */
+int store_read_messages(struct store *store, struct span session, int limit, store_message_fn *row,
+                        void *context, struct error *err);

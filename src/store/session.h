@@ -1,0 +1,42 @@
+#pragma once
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/span.h"
+#include "store/store.h"
+
+// A conversation. Its id is chosen by the caller (unique, at most STORE_ID_MAX bytes), so that
+// messages and turns can be submitted without waiting for the session's own completion.
+struct store_session {
+    struct span id;
+    struct span channel; // "console", "telegram", ...
+    struct span chat;    // the channel's own name of the chat; "" where it has only one
+    struct span title;   // absent: none yet
+    struct span model;   // absent: the configured one
+    struct span prompt;  // the frozen system prompt; absent: none
+    int64_t created_ms;  // wall clock, milliseconds since 1970; shown, never used to order
+    int64_t updated_ms;  // set by messages; ignored when creating
+};
+
+enum { STORE_ID_MAX = 128 }; // bytes of an id of a session or turn
+
+/*
+ * Submits. Returns the job's number (> 0) for store_forget(), or -EAGAIN when the queue is full,
+ * -E2BIG, -EINVAL; then `done` is not called. All bytes are copied. `done` may be NULL.
+ * Outcomes: 0, STORE_DUPLICATE when a session of this id exists (it is left as it is).
+ */
+int64_t store_session_create(struct store *store, const struct store_session *session,
+                             enum store_durability durability, store_done_fn *done, void *context,
+                             struct error *err);
+
+// Receives one row; its spans live during the call.
+typedef void store_session_fn(void *context, const struct store_session *session);
+
+// Synchronous reads: 0, STORE_NOT_FOUND, -EAGAIN while the store is not ready, or another failure.
+int store_read_session(struct store *store, struct span id, store_session_fn *row, void *context,
+                       struct error *err);
+
+// The session that was created last in a chat.
+int store_read_session_latest(struct store *store, struct span channel, struct span chat,
+                              store_session_fn *row, void *context, struct error *err);

@@ -1,0 +1,94 @@
+#pragma once
+
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct clock;
+struct store;
+
+/*
+ * The database of one home, behind a queue.
+ *
+ * A thread of its own opens, checks and writes it; the thread that called store_open() (the loop)
+ * never waits for a disk. It submits jobs (store/session.h, message.h, turn.h, memory.h), watches
+ * store_event_fd(), and gets completions from store_dispatch(). Its synchronous reads go through a
+ * second, read-only connection. All functions here belong to that one thread.
+ */
+
+enum store_state {
+    STORE_OPENING,  // being opened or migrated; jobs wait in the queue, reads say -EAGAIN
+    STORE_CHECKING, // the last stop was not clean; as above, for as long as reading the file takes
+    STORE_READY,
+    STORE_FAILED, // jobs are answered with the reason; opening is tried again every few seconds
+};
+
+enum store_durability {
+    STORE_GROUPED, // on disk soon, together with others; a power cut may take it
+    STORE_DURABLE, // on disk before the completion is called
+};
+
+enum {
+    STORE_QUEUE_MAX = 1024,           // jobs submitted and not yet dispatched
+    STORE_QUEUE_BYTES_MAX = 32 << 20, // bytes of all of them
+    STORE_JOB_BYTES_MAX = 16 << 20,   // bytes of one
+    STORE_GROUP_WAIT_MS = 50,         // how long a grouped job may wait for company
+    STORE_READ_ROWS_MAX = 2000,       // rows of one synchronous read
+};
+
+// Positive outcomes of jobs and reads; each function says which of them it can have.
+enum { STORE_NOT_FOUND = 1, STORE_DUPLICATE = 2 };
+
+/*
+ * How a job ended: `result` is 0, negative with a sentence in `err`, or a positive outcome. `rowid`
+ * is the number of the row that was written, where there is one. `err` lives during the call.
+ */
+typedef void store_done_fn(void *context, int result, const struct error *err, int64_t rowid);
+
+struct store_options {
+    const char *vfs;           // name of a SQLite VFS; NULL is the system's. Copied.
+    const struct clock *clock; // NULL is clock_system; else outlives the store
+    int checkpoint_pages;      // log pages after which they are folded in; 0 is the default
+    // Called from store_dispatch() after the state changed, with the state that then holds.
+    void (*on_state)(void *context, enum store_state state);
+    void *context;
+};
+
+/*
+ * Starts opening the database in `home_dir` (which exists) and returns at once. Fails only when no
+ * thread or descriptor can be had; everything about the file comes as a state. `opt` may be NULL.
+ * The caller holds the home's lock. On success *ret_store is the caller's to store_close().
+ */
+int store_open(const char *home_dir, const struct store_options *opt, struct store **ret_store,
+               struct error *err);
+
+// Runs what is queued, marks the file as cleanly closed, joins, frees. Waits for a check that is
+// under way some seconds at most. Completions that were not dispatched are not called. Accepts
+// NULL.
+void store_close(struct store *store);
+
+// An eventfd, owned by the store: readable while store_dispatch() has something to do.
+int store_event_fd(const struct store *store);
+
+// Calls the completions (and on_state) that wait. A completion may submit and forget jobs.
+void store_dispatch(struct store *store);
+
+// Blocks until everything submitted is committed, and dispatches it. For command-line programs and
+// tests; the loop never calls it.
+void store_wait(struct store *store);
+
+// The completion of `job` will not be called; the job itself still runs. Unknown jobs are ignored.
+void store_forget(struct store *store, int64_t job);
+
+enum store_state store_state(struct store *store);
+
+/*
+ * One sentence for a human: why it failed, or what is going on. And a note that stays for the life
+ * of the store when there is something its owner should know: a damaged file was set aside, or a
+ * file of another program was met; "" without one. Each is valid until it is asked for again.
+ */
+const char *store_describe(struct store *store);
+const char *store_note(struct store *store);
+
+// Path of the file in use ("" until that is decided); valid until it is asked for again.
+const char *store_path(struct store *store);

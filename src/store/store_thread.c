@@ -1,0 +1,238 @@
+#include "store/store_thread.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "store/batch.h"
+#include "store/file.h"
+#include "store/store_internal.h"
+
+/*
+ * The store thread: opens the file, then takes whatever is queued, commits it, and hands it back.
+ *
+ * No state of the file ends the program or keeps it from starting. Damage is found (a header, a
+ * schema that cannot be read, a check that fails), the file is renamed, and a new one is started;
+ * once, for if that one is damaged too, it is the disk. What a person can mend (a full disk, a
+ * read-only directory) leaves the store failed and is tried again; what only another program can
+ * read is left alone.
+ *
+ * Checkpoints come after the completions were handed over, so that nobody who waits for a commit
+ * waits for one of those.
+ */
+
+// The lock is held, so that whoever saw the news does not find the descriptor readable afterwards.
+static void tell_owner(struct store *store)
+{
+    uint64_t one = 1;
+    (void)!write(store->event_fd, &one, sizeof one); // full only when it is readable already
+    pthread_cond_broadcast(&store->idle);
+}
+
+static void publish(struct store *store, enum store_state state, const struct error *description)
+{
+    pthread_mutex_lock(&store->lock);
+    store->state_changed = store->state_changed || store->state != state;
+    store->state = state;
+    store->description = *description;
+    tell_owner(store);
+    pthread_mutex_unlock(&store->lock);
+}
+
+static void publish_text(struct store *store, enum store_state state, const char *text)
+{
+    struct error description = ERROR_INIT;
+    error_set(&description, 0, "%s", text);
+    publish(store, state, &description);
+}
+
+static void add_note(struct store *store, const char *text)
+{
+    pthread_mutex_lock(&store->lock);
+    char *note = store->note.text;
+    size_t used = strlen(note);
+    snprintf(note + used, sizeof store->note.text - used, "%s%s", used ? "; " : "", text);
+    pthread_mutex_unlock(&store->lock);
+}
+
+static void set_path(struct store *store, const char *path)
+{
+    pthread_mutex_lock(&store->lock);
+    free(store->path);
+    store->path = mem_strdup(path);
+    pthread_mutex_unlock(&store->lock);
+}
+
+static void set_checking(struct store *store, sqlite3 *db)
+{
+    pthread_mutex_lock(&store->lock);
+    store->checking = db;
+    pthread_mutex_unlock(&store->lock);
+}
+
+static int check(struct store *store, struct error *err)
+{
+    struct error text = ERROR_INIT;
+    error_set(&text, 0, "the last stop was not clean; %s is being checked",
+              sqlite3_db_filename(store->conn.db, "main"));
+    publish(store, STORE_CHECKING, &text);
+    set_checking(store, store->conn.db);
+    int r = store_connection_check(&store->conn, err);
+    set_checking(store, NULL);
+    return r;
+}
+
+static int use_file(struct store *store, const struct store_file *file, struct error *err)
+{
+    if (file->kind == STORE_FILE_DAMAGED)
+        return error_set(err, -EUCLEAN, "%s is not a database, or only the log of one is there",
+                         file->path);
+    if (file->version > store->schema->count)
+        return error_set(err, -ENOTSUP,
+                         "%s was written by a newer Hermes (schema %d, this program knows %d); "
+                         "run that version, or move the file away",
+                         file->path, file->version, store->schema->count);
+    int r = store_file_prepare(file->path, err);
+    if (r == 0)
+        r = store_connection_open(&store->conn, file->path, store->vfs, store->schema, err);
+    if (r == 0 && store->conn.unclean)
+        r = check(store, err);
+    return r;
+}
+
+static int set_aside(struct store *store, const struct store_file *file, struct error *err)
+{
+    struct error damage = *err;
+    CLEANUP(mem_cleanup) char *aside = NULL;
+    store->conn.damaged = true;
+    store_connection_close(&store->conn, false);
+    int r = store_file_set_aside(file->path, clock_wall_ms(store->clock), &aside, err);
+    if (r < 0)
+        return r;
+    struct error note = ERROR_INIT;
+    error_set(&note, 0, "%.300s; it was set aside as %s, and a new one was started", damage.text,
+              strrchr(aside, '/') + 1);
+    add_note(store, note.text);
+    return 0;
+}
+
+static int open_chosen(struct store *store, bool may_set_aside, struct error *err)
+{
+    struct store_file file = {0};
+    int r = store_file_choose(store->home_dir, &file, err);
+    if (r < 0)
+        return r;
+    set_path(store, file.path);
+    r = use_file(store, &file, err);
+    if (r == -EUCLEAN && may_set_aside) {
+        r = set_aside(store, &file, err);
+        if (r == 0)
+            r = open_chosen(store, false, err);
+    } else if (r == 0 && file.displaced) {
+        struct error note = ERROR_INIT;
+        error_set(&note, 0,
+                  "%s/state.db belongs to another program and is left as it is; %s is used",
+                  store->home_dir, file.path);
+        add_note(store, note.text);
+    }
+    free(file.path);
+    return r;
+}
+
+static void try_open(struct store *store)
+{
+    struct error err = ERROR_INIT;
+    int r = open_chosen(store, true, &err);
+    if (r == 0) {
+        publish_text(store, STORE_READY, "ready");
+        return;
+    }
+    store_connection_close(&store->conn, false);
+    store->hopeless = r == -ENOTSUP || r == -EEXIST || r == -ECANCELED;
+    publish(store, STORE_FAILED, &err);
+}
+
+// Grouped jobs wait a little for company; whoever is waited for, or a full house, ends that.
+static void wait_for_company(struct store *store)
+{
+    int64_t deadline = store->oldest_ms + STORE_GROUP_WAIT_MS;
+    while (!store->urgent && !store->closing && store->state == STORE_READY &&
+           store->queued_jobs < STORE_GROUP_ENOUGH && store_now_ms() < deadline)
+        store_wait_until(store, &store->wake, deadline);
+}
+
+static bool reopening_is_due(const struct store *store, int64_t failed_ms)
+{
+    return store->state == STORE_FAILED && !store->hopeless && !store->closing &&
+           store_now_ms() >= failed_ms + STORE_REOPEN_MS;
+}
+
+enum next { NEXT_BATCH, NEXT_OPEN, NEXT_END };
+
+static enum next wait_for_work(struct store *store, int64_t failed_ms)
+{
+    enum next next = NEXT_BATCH;
+    pthread_mutex_lock(&store->lock);
+    while (list_empty(&store->queued) && !store->closing && !reopening_is_due(store, failed_ms)) {
+        if (store->state == STORE_FAILED && !store->hopeless)
+            store_wait_until(store, &store->wake, failed_ms + STORE_REOPEN_MS);
+        else
+            pthread_cond_wait(&store->wake, &store->lock);
+    }
+    if (reopening_is_due(store, failed_ms)) {
+        next = NEXT_OPEN;
+    } else if (list_empty(&store->queued)) {
+        next = NEXT_END;
+    } else {
+        wait_for_company(store);
+    }
+    pthread_mutex_unlock(&store->lock);
+    return next;
+}
+
+static void run_batch(struct store *store)
+{
+    struct list batch = LIST_INIT(batch);
+    pthread_mutex_lock(&store->lock);
+    for (struct list *link; (link = list_shift(&store->queued));)
+        list_append(&batch, link);
+    store->queued_jobs = 0;
+    store->urgent = false;
+    struct error failure = store->description;
+    bool ready = store->state == STORE_READY;
+    pthread_mutex_unlock(&store->lock);
+
+    if (ready)
+        store_batch_run(&store->conn, &batch);
+    else
+        store_batch_fail(&batch, &failure);
+
+    pthread_mutex_lock(&store->lock);
+    for (struct list *link; (link = list_shift(&batch)); store->unfinished_jobs--)
+        list_append(&store->finished, link);
+    tell_owner(store);
+    pthread_mutex_unlock(&store->lock);
+    store_connection_checkpoint(&store->conn, store->checkpoint_pages);
+}
+
+void *store_thread_main(void *argument)
+{
+    struct store *store = argument;
+    int64_t failed_ms = store_now_ms();
+    enum next next = NEXT_OPEN;
+    do {
+        if (next == NEXT_OPEN) {
+            try_open(store);
+            failed_ms = store_now_ms();
+        } else {
+            run_batch(store);
+        }
+        next = wait_for_work(store, failed_ms);
+    } while (next != NEXT_END);
+    store_connection_close(&store->conn, store->state == STORE_READY);
+    return NULL;
+}

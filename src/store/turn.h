@@ -1,0 +1,100 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/span.h"
+#include "store/message.h"
+#include "store/store.h"
+
+/*
+ * A turn, one row that follows its state machine: queued, prompt, model, tools, model, ..., and one
+ * of the last three. Each transition is one job: the new state, the messages and the tool calls
+ * that belong to it are on disk together or not at all.
+ */
+enum store_turn_state {
+    STORE_TURN_QUEUED,
+    STORE_TURN_PROMPT,
+    STORE_TURN_MODEL,
+    STORE_TURN_TOOLS,
+    STORE_TURN_DONE,
+    STORE_TURN_FAILED,
+    STORE_TURN_CANCELLED,
+};
+
+enum store_call_state {
+    STORE_CALL_PENDING,
+    STORE_CALL_RUNNING,
+    STORE_CALL_DONE,
+    STORE_CALL_INTERRUPTED,
+};
+
+struct store_turn {
+    struct span id;          // chosen by the caller; the one id from the channel to the ledger
+    struct span session;     // exists, or was submitted before
+    struct span source;      // what triggered it: "console", "telegram", ...
+    struct span external_id; // the source's own id of the trigger; absent: no duplicate detection
+    struct span model;       // absent: not known yet
+    int64_t started_ms;
+};
+
+struct store_tool_call {
+    int ordinal;         // place among the calls of its iteration
+    struct span call_id; // the model's
+    struct span name;
+    struct span arguments; // the model's own bytes, whatever they are
+    enum store_call_state state;
+    bool repeatable; // may be run again after a crash
+    bool failed;     // the tool reported an error
+    bool tainted;
+    struct span result; // absent until done
+};
+
+// What one step used up; added to the turn.
+struct store_usage {
+    int64_t input_tokens, cached_tokens, output_tokens;
+    int64_t cost_micro_usd;
+};
+
+struct store_turn_step {
+    struct span turn;
+    enum store_turn_state state;
+    int iteration; // calls to the model so far; with an ordinal it names a tool call
+    struct store_usage usage;
+    struct span model; // absent: unchanged
+    struct span error; // a failed turn's sentence
+    int64_t now_ms;
+    // Appended in this order, all in the turn's session: `session` and `turn` are not read.
+    const struct store_message *messages;
+    size_t message_count;
+    // Written, or where (iteration, ordinal) exists, their state, result and marks updated.
+    const struct store_tool_call *calls;
+    size_t call_count;
+};
+
+enum { STORE_STEP_ROWS_MAX = 256 }; // messages, and tool calls, of one step
+
+/*
+ * All three submit, copy, and return as store_session_create() does.
+ *
+ * begin: a queued turn and the messages that triggered it (whose `session` and `turn` are not
+ * read). The completion's rowid is the turn's number. Outcome STORE_DUPLICATE when (source,
+ * external_id) or the id was seen before: nothing is written, rowid is the turn that has it.
+ * -ENOENT: no such session.
+ */
+int64_t store_turn_begin(struct store *store, const struct store_turn *turn,
+                         const struct store_message *messages, size_t message_count,
+                         enum store_durability durability, store_done_fn *done, void *context,
+                         struct error *err);
+
+// advance: to a state that is not final. -ENOENT: no such turn, -EALREADY: it has ended.
+int64_t store_turn_advance(struct store *store, const struct store_turn_step *step,
+                           enum store_durability durability, store_done_fn *done, void *context,
+                           struct error *err);
+
+// finish: to done, failed or cancelled. The same failures.
+int64_t store_turn_finish(struct store *store, const struct store_turn_step *step,
+                          enum store_durability durability, store_done_fn *done, void *context,
+                          struct error *err);
