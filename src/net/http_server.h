@@ -1,0 +1,116 @@
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/span.h"
+
+/*
+ * HTTP/1.1 server on the loop. One request and its answer are an exchange. The handler gets it when
+ * the whole request is there, and may answer at once or later; whoever waits keeps the exchange's
+ * id and asks http_server_find() again after every wait, because the client may have left.
+ *
+ * A pointer to an exchange is good until the function that got it returns to the loop, or until it
+ * is ended by http_exchange_reply(), _end() or _abort(): after one of these the exchange is the
+ * server's, its id names nothing any more, and no callback mentions it again.
+ */
+struct http_exchange;
+struct http_server;
+struct loop;
+
+struct http_server_options {
+    const char *address;      // numeric: "127.0.0.1", "::1", "::" (both families)
+    uint16_t port;            // 0: any free one, see http_server_port()
+    unsigned max_connections; // further clients wait in the listen queue; 0: 256
+    size_t max_body;          // bytes of a request body, beyond it 413; 0: 1 MiB
+    size_t max_bodies;        // bytes of all bodies held together, beyond it 503; 0: 32 MiB
+    size_t max_header;        // bytes of request line and headers, beyond it 431; 0: 16 KiB
+    size_t max_pending;       // bytes of a streamed answer that wait for a slow reader; 0: 256 KiB
+    int64_t idle_timeout_ms;  // see below; 0: 60 s
+
+    // The whole request is there. Called from the loop, never from inside another call below.
+    void (*on_request)(void *ctx, struct http_exchange *exchange);
+    // The client left (or stalled too long) before the answer was ended, or the server is being
+    // destroyed. `id` already names nothing. May be NULL.
+    void (*on_gone)(void *ctx, uint64_t id);
+    // A streamed answer whose pending bytes were above half of max_pending is below a quarter now.
+    // May be NULL.
+    void (*on_drain)(void *ctx, struct http_exchange *exchange);
+    void *ctx;
+};
+
+/*
+ * idle_timeout_ms bounds four waits: for the first byte of the next request on a connection and
+ * its request line together, for the rest of its head, for its body, each as a whole however the
+ * bytes drip in; and for a reader that takes nothing at all (that one in whole seconds, rounded
+ * up). It does not run while the handler thinks.
+ */
+
+// `loop` must outlive the server. Callbacks must not destroy the server.
+int http_server_create(struct loop *loop, const struct http_server_options *options,
+                       struct http_server **ret_server, struct error *err);
+
+// Cuts every open exchange, in the order of their arrival (on_gone is called for each), closes all
+// connections. Answers already ended are sent as far as the sockets take them without waiting.
+void http_server_destroy(struct http_server *server); // accepts NULL
+
+uint16_t http_server_port(const struct http_server *server);
+
+// Stops accepting; what is open goes on. For an orderly end: stop, wait for 0 exchanges, destroy.
+void http_server_stop_accepting(struct http_server *server);
+unsigned http_server_open_exchanges(const struct http_server *server); // not yet ended
+unsigned http_server_connections(const struct http_server *server);
+
+// NULL when the exchange is over.
+struct http_exchange *http_server_find(struct http_server *server, uint64_t id);
+
+// The request. Spans live as long as the exchange is open. `name` of a header is matched without
+// regard to case; an absent header or parameter is SPAN_ABSENT.
+uint64_t http_exchange_id(const struct http_exchange *exchange); // never 0, never used twice
+struct span http_exchange_method(const struct http_exchange *exchange);
+struct span http_exchange_path(const struct http_exchange *exchange);   // percent-decoded
+struct span http_exchange_target(const struct http_exchange *exchange); // as sent, with the query
+struct span http_exchange_query(const struct http_exchange *exchange, const char *name); // decoded
+struct span http_exchange_header(const struct http_exchange *exchange, const char *name);
+struct span http_exchange_body(const struct http_exchange *exchange);
+// Moves the body's memory to the caller, for whoever needs it beyond the exchange; `ret_body` must
+// be empty. The body is empty afterwards and counts no more towards max_bodies.
+void http_exchange_take_body(struct http_exchange *exchange, struct buf *ret_body);
+struct span http_exchange_peer(
+    const struct http_exchange *exchange); // "192.0.2.1" or "2001:db8::1"
+void http_exchange_each_header(const struct http_exchange *exchange,
+                               void (*fn)(void *ctx, struct span name, struct span value),
+                               void *ctx);
+
+// Adds a header to the answer; before reply or begin. -EINVAL when name or value could split the
+// answer (control characters, or a name that is not a token), -ENOBUFS past 8 KiB of headers.
+// Content-Length, Transfer-Encoding, Connection and Date are the server's own.
+int http_exchange_add_header(struct http_exchange *exchange, const char *name, const char *value);
+
+// The whole answer at once. The bytes are copied. `content_type` may be NULL.
+void http_exchange_reply(struct http_exchange *exchange, unsigned status, const char *content_type,
+                         struct span body);
+// The same without copying: takes the buffer's memory and leaves it empty.
+void http_exchange_reply_take(struct http_exchange *exchange, unsigned status,
+                              const char *content_type, struct buf *body);
+// Plain text, one sentence with a line feed: for errors where no face's own format applies.
+void http_exchange_reply_text(struct http_exchange *exchange, unsigned status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+// A streamed answer: begin, write as often as needed, end. The head goes out with begin.
+void http_exchange_begin(struct http_exchange *exchange, unsigned status, const char *content_type);
+
+// Takes the bytes and returns how many wait to be sent, so that a producer can pause and go on in
+// on_drain. -ENOBUFS and nothing taken when max_pending would be passed: abort, or pause and retry.
+ssize_t http_exchange_write(struct http_exchange *exchange, struct span data);
+size_t http_exchange_pending(const struct http_exchange *exchange); // bytes not yet sent
+
+// What was written goes out, then the answer is complete. Must follow begin.
+void http_exchange_end(struct http_exchange *exchange);
+
+// Cuts the connection by a reset, pending bytes included, so that no client takes the answer for
+// complete. Also before begin.
+void http_exchange_abort(struct http_exchange *exchange);
