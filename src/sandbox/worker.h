@@ -1,0 +1,49 @@
+#pragma once
+
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+
+struct loop;
+
+/*
+ * Workers: short-lived processes of this same program that handle files which somebody else wrote.
+ * The parent holds the secrets and must never wait for a disk, so it parses none of them; a worker
+ * has an empty environment, three descriptors, resource limits, and dies with its parent.
+ *
+ * The request is the worker's standard input, what it prints is the answer, and its exit status
+ * tells an answer from a refusal.
+ */
+struct workers;
+typedef uint64_t worker_id; // 0 is none
+
+enum {
+    WORKER_OUTPUT_MAX = 256 * 1024, // bytes of an answer
+    WORKER_REQUEST_MAX = 8 << 20,   // bytes
+    WORKER_TIME_MAX_MS = 30 * 1000, // wall time, then it is killed
+    WORKER_CPU_MAX_S = 20,          // processor time
+    WORKER_MEMORY_MAX = 256 << 20,  // bytes of address space
+};
+
+// `result` is 0 (an answer), 1 (a refusal in the worker's words) or negative with a sentence in err.
+typedef void worker_done_fn(void *context, int result, struct span output, const struct error *err);
+
+// `directory` is where the workers work; copied.
+struct workers *workers_create(struct loop *loop, const char *directory);
+void workers_destroy(struct workers *workers); // kills those that run; accepts NULL
+
+// `done` comes from the loop, never from inside this call.
+int worker_start(struct workers *workers, struct span request, worker_done_fn *done, void *context,
+                 worker_id *ret_id, struct error *err);
+void worker_cancel(struct workers *workers, worker_id id); // killed; no callback comes after this
+
+/*
+ * The other side, which the command line calls with the arguments that worker_start() gave: takes
+ * the limits, reads the request and prints what `work` answers (0) or refuses (negative, `err`).
+ * Returns the exit status.
+ */
+typedef int worker_fn(int directory_fd, struct span request, struct buf *out, struct error *err);
+
+extern const char worker_command[]; // the hidden sub-command
+int worker_main(const char *directory, worker_fn *work);
