@@ -1,0 +1,138 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/span.h"
+
+/*
+ * The neutral chat model: what the agent says to any language model and hears from it. Wire
+ * formats are translated to and from this, one file each. Everything here owns its memory;
+ * tool arguments are the model's own bytes, never re-printed, so that 64-bit numbers survive.
+ */
+
+enum {
+    CHAT_TEXT_MAX = 16 * 1024 * 1024,     // bytes of text in one reply
+    CHAT_ARGUMENTS_MAX = 4 * 1024 * 1024, // bytes of arguments of one tool call
+    CHAT_CALLS_MAX = 64,                  // tool calls in one reply
+    CHAT_NAME_MAX = 128,                  // bytes of a tool's name or a call's id
+};
+
+enum chat_role { CHAT_SYSTEM, CHAT_USER, CHAT_ASSISTANT, CHAT_TOOL };
+
+const char *chat_role_name(enum chat_role role); // "system", "user", "assistant", "tool"
+
+struct chat_call {
+    char *id;
+    char *name;
+    char *arguments; // JSON text as the model wrote it, which may be wrong
+};
+
+struct chat_message {
+    enum chat_role role;
+    char *text;              // NULL is none
+    struct chat_call *calls; // of an assistant message
+    size_t call_count;
+    char *call_id; // of a tool message: which call it answers
+};
+
+void chat_message_finish(struct chat_message *message); // accepts zeroed
+void chat_message_add_call(struct chat_message *message, const char *id, const char *name,
+                           const char *arguments);
+
+// A growing conversation. Messages are owned and, once appended, never change.
+struct chat_history {
+    struct chat_message *messages;
+    size_t count, capacity;
+};
+
+void chat_history_finish(struct chat_history *history);
+void chat_history_truncate(struct chat_history *history, size_t count);
+
+// Takes the message over and leaves *message zeroed.
+void chat_history_append(struct chat_history *history, struct chat_message *message);
+void chat_history_append_text(struct chat_history *history, enum chat_role role, const char *text);
+void chat_history_append_result(struct chat_history *history, const char *call_id,
+                                const char *text);
+
+struct chat_tool { // borrowed strings
+    const char *name;
+    const char *description;
+    const char *parameters; // a JSON Schema object
+};
+
+struct chat_request { // borrowed; valid during the call that takes it
+    const char *model;
+    const struct chat_message *messages;
+    size_t message_count;
+    const struct chat_tool *tools;
+    size_t tool_count;
+    int64_t max_tokens; // 0: the provider's default
+    bool stream;
+};
+
+enum chat_finish {
+    CHAT_FINISH_UNKNOWN, // the reply ended without saying why
+    CHAT_FINISH_STOP,
+    CHAT_FINISH_LENGTH,
+    CHAT_FINISH_TOOL_CALLS,
+    CHAT_FINISH_CONTENT_FILTER,
+};
+
+struct chat_usage { // as the provider counted; -1 is "not said"
+    int64_t prompt_tokens, completion_tokens;
+    int64_t cached_tokens, reasoning_tokens; // parts of the two above
+    int64_t cost_micros;                     // 10^-6 of the provider's currency
+};
+
+#define CHAT_USAGE_UNKNOWN \
+    {                      \
+        -1, -1, -1, -1, -1 \
+    }
+
+struct chat_reply {
+    struct chat_message message; // role assistant
+    enum chat_finish finish;
+    struct chat_usage usage;
+    char *model; // that really answered, or NULL
+};
+
+void chat_reply_finish(struct chat_reply *reply);
+
+// Families of failure, by what can be done about them: the router decides on these alone.
+enum chat_failure_kind {
+    CHAT_UNREACHABLE,  // no name, no connection, no TLS
+    CHAT_TIMED_OUT,    // connected, and then nothing within a limit
+    CHAT_INTERRUPTED,  // the reply was cut before its end
+    CHAT_RATE_LIMITED, // 429
+    CHAT_UNAUTHORIZED, // 401: the key
+    CHAT_PAYMENT,      // 402: credits, or the key's limit
+    CHAT_FORBIDDEN,    // 403: moderation, guardrail, region
+    CHAT_NOT_FOUND,    // 404: model or path
+    CHAT_TOO_LONG,     // the context window, or 413
+    CHAT_REJECTED,     // any other 4xx: the request itself
+    CHAT_OVERLOADED,   // 503, 529
+    CHAT_SERVER,       // any other 5xx
+    CHAT_MALFORMED,    // an answer that is not the protocol
+    CHAT_EMPTY,        // an answer with nothing in it
+    CHAT_TOO_LARGE,    // past one of the limits above
+};
+
+struct chat_failure {
+    enum chat_failure_kind kind;
+    int status;             // of HTTP; 0 when there was none
+    int64_t retry_after_ms; // what the provider asked for; -1 when it did not
+    char text[400];         // one sentence for a person
+};
+
+/*
+ * Where a reply goes. Callbacks come from the loop, never from inside chat_provider_start(); the
+ * last one is on_reply or on_failure, exactly once unless the call is cancelled.
+ */
+struct chat_sink {
+    void (*on_text)(void *context, struct span delta);         // UTF-8, whole characters
+    void (*on_reasoning)(void *context, struct span delta);    // may be NULL
+    void (*on_reply)(void *context, struct chat_reply *reply); // may be emptied by the callee
+    void (*on_failure)(void *context, const struct chat_failure *failure);
+};

@@ -1,0 +1,343 @@
+/*
+ * What servers really send differs from the reference in small ways, each of which was met:
+ * tool calls without an index (Ollama), without an id, all with index 0 (Gemini), with arguments
+ * as an object; content as a list of parts; reasoning under two names; errors inside a stream;
+ * a stream that ends with a finish_reason and no "[DONE]"; a whole JSON answer to a streaming
+ * request. A stream that ends with neither was cut, and is never taken for a whole answer.
+ */
+#include "llm/openai_reply.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/random.h"
+#include "llm/openai_error.h"
+
+enum {
+    EVENT_MAX = 8 * 1024 * 1024, // bytes of one stream event
+    WHOLE_MAX = 2 * CHAT_TEXT_MAX,
+    MODEL_NAME_MAX = 256, // bytes
+};
+
+void openai_reply_init(struct openai_reply *reply, const struct chat_sink *sink, void *context)
+{
+    *reply = (struct openai_reply){.sink = sink, .context = context, .usage = CHAT_USAGE_UNKNOWN};
+    sse_init(&reply->sse, EVENT_MAX);
+    buf_init(&reply->whole, WHOLE_MAX);
+    buf_init(&reply->delta, CHAT_TEXT_MAX);
+    buf_init(&reply->text, CHAT_TEXT_MAX);
+}
+
+void openai_reply_finish(struct openai_reply *reply)
+{
+    for (size_t i = 0; i < reply->call_count; i++) {
+        buf_finish(&reply->calls[i].id);
+        buf_finish(&reply->calls[i].name);
+        buf_finish(&reply->calls[i].arguments);
+    }
+    free(reply->calls);
+    free(reply->model);
+    sse_finish(&reply->sse);
+    buf_finish(&reply->whole);
+    buf_finish(&reply->delta);
+    buf_finish(&reply->text);
+    json_finish(&reply->doc);
+}
+
+static int fail(struct openai_reply *reply, enum chat_failure_kind kind, const char *sentence)
+{
+    if (!reply->failed) {
+        reply->failure = (struct chat_failure){.kind = kind, .retry_after_ms = -1};
+        snprintf(reply->failure.text, sizeof reply->failure.text, "%s", sentence);
+    }
+    reply->failed = true;
+    return -EPROTO;
+}
+
+static int fail_with_error(struct openai_reply *reply, struct json_value error)
+{
+    reply->failure = (struct chat_failure){.retry_after_ms = -1};
+    openai_read_error(error, 0, &reply->failure);
+    reply->failed = true;
+    return -EPROTO;
+}
+
+void openai_reply_set_type(struct openai_reply *reply, struct span content_type)
+{
+    struct span rest = content_type;
+    struct span type = span_trim(span_cut(&rest, ';'));
+    if (span_is(type, "text/event-stream"))
+        reply->shape = OPENAI_STREAM;
+    else if (span_is(type, "application/json"))
+        reply->shape = OPENAI_WHOLE;
+}
+
+static void read_usage(struct openai_reply *reply, struct json_value usage)
+{
+    struct chat_usage *to = &reply->usage;
+    json_int64(json_get(usage, "prompt_tokens"), &to->prompt_tokens);
+    json_int64(json_get(usage, "completion_tokens"), &to->completion_tokens);
+    json_int64(json_get(json_get(usage, "prompt_tokens_details"), "cached_tokens"),
+               &to->cached_tokens);
+    json_int64(json_get(json_get(usage, "completion_tokens_details"), "reasoning_tokens"),
+               &to->reasoning_tokens);
+    json_fixed(json_get(usage, "cost"), 6, &to->cost_micros);
+}
+
+static int add_text(struct openai_reply *reply, struct json_value text)
+{
+    buf_clear(&reply->delta);
+    if (json_type(text) != JSON_STRING)
+        return 0;
+    if (!json_string(text, &reply->delta) ||
+        !buf_append_span(&reply->text, buf_span(&reply->delta)))
+        return fail(reply, CHAT_TOO_LARGE, "the answer is larger than 16 MiB");
+    if (reply->delta.len)
+        reply->sink->on_text(reply->context, buf_span(&reply->delta));
+    return 0;
+}
+
+// Text is a string, or a list of parts of which the textual ones count.
+static int add_content(struct openai_reply *reply, struct json_value content)
+{
+    if (json_type(content) != JSON_ARRAY)
+        return add_text(reply, content);
+    struct json_iter it = json_iter_init(content);
+    struct json_value part;
+    int r = 0;
+    while (r == 0 && json_iter_next(&it, NULL, &part))
+        r = add_text(reply, json_get(part, "text"));
+    return r;
+}
+
+static void add_reasoning(struct openai_reply *reply, struct json_value message)
+{
+    struct json_value reasoning = json_get(message, "reasoning_content");
+    if (json_type(reasoning) != JSON_STRING)
+        reasoning = json_get(message, "reasoning");
+    buf_clear(&reply->delta);
+    if (!json_string(reasoning, &reply->delta) || reply->delta.len == 0)
+        return;
+    reply->reasoned = true;
+    if (reply->sink->on_reasoning)
+        reply->sink->on_reasoning(reply->context, buf_span(&reply->delta));
+}
+
+static struct openai_call *new_call(struct openai_reply *reply, int64_t index)
+{
+    if (reply->call_count == CHAT_CALLS_MAX)
+        return NULL;
+    if (!reply->calls)
+        reply->calls = mem_alloc(CHAT_CALLS_MAX * sizeof *reply->calls);
+    struct openai_call *call = &reply->calls[reply->call_count++];
+    call->index = index;
+    buf_init(&call->id, CHAT_NAME_MAX);
+    buf_init(&call->name, CHAT_NAME_MAX);
+    buf_init(&call->arguments, CHAT_ARGUMENTS_MAX);
+    return call;
+}
+
+/*
+ * Which call a fragment belongs to. The index decides, unless the fragment brings an id that is
+ * not that call's: then the server numbers everything alike and the id begins a new one.
+ */
+static struct openai_call *call_for(struct openai_reply *reply, struct json_value fragment)
+{
+    int64_t index = -1;
+    json_int64(json_get(fragment, "index"), &index);
+    BUF_AUTO id = BUF_INIT(CHAT_NAME_MAX);
+    bool has_id = json_string(json_get(fragment, "id"), &id) && id.len > 0;
+    bool names = json_type(json_get(json_get(fragment, "function"), "name")) == JSON_STRING;
+
+    for (size_t i = reply->call_count; i-- > 0;) {
+        struct openai_call *call = &reply->calls[i];
+        bool same_id = has_id && span_equal(buf_span(&call->id), buf_span(&id));
+        bool other_id = has_id && call->id.len > 0 && !same_id;
+        if (same_id || (index >= 0 && call->index == index && !other_id))
+            return call;
+    }
+    if (index < 0 && !has_id && !names && reply->call_count)
+        return &reply->calls[reply->call_count - 1];
+    return new_call(reply, index);
+}
+
+static int add_call_fragment(struct openai_reply *reply, struct json_value fragment)
+{
+    struct openai_call *call = call_for(reply, fragment);
+    if (!call)
+        return fail(reply, CHAT_TOO_LARGE, "the model asked for more than 64 tool calls at once");
+    struct json_value function = json_get(fragment, "function");
+    if (call->id.len == 0)
+        json_string(json_get(fragment, "id"), &call->id);
+    if (call->name.len == 0)
+        json_string(json_get(function, "name"), &call->name);
+
+    struct json_value arguments = json_get(function, "arguments");
+    if (json_type(arguments) == JSON_STRING)
+        json_string(arguments, &call->arguments);
+    else if (json_type(arguments) == JSON_OBJECT)
+        buf_append_span(&call->arguments, json_raw(arguments));
+    if (buf_is_full(&call->arguments) || buf_is_full(&call->name) || buf_is_full(&call->id))
+        return fail(reply, CHAT_TOO_LARGE, "the model sent a tool call that is too large");
+    return 0;
+}
+
+static int read_finish(struct openai_reply *reply, struct json_value reason)
+{
+    static const struct {
+        const char *word;
+        enum chat_finish finish;
+    } words[] = {
+        {"stop", CHAT_FINISH_STOP},
+        {"length", CHAT_FINISH_LENGTH},
+        {"tool_calls", CHAT_FINISH_TOOL_CALLS},
+        {"function_call", CHAT_FINISH_TOOL_CALLS},
+        {"content_filter", CHAT_FINISH_CONTENT_FILTER},
+    };
+    if (json_type(reason) != JSON_STRING)
+        return 0;
+    if (json_is(reason, "error"))
+        return fail(reply, CHAT_SERVER, "the provider failed in the middle of the answer");
+    reply->finished = true;
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (json_is(reason, words[i].word))
+            reply->finish = words[i].finish;
+    return 0;
+}
+
+// A chunk's "delta" and a whole answer's "message" have the same members.
+static int read_choice(struct openai_reply *reply, struct json_value choice)
+{
+    struct json_value message = json_get(choice, "delta");
+    if (json_type(message) != JSON_OBJECT)
+        message = json_get(choice, "message");
+    add_reasoning(reply, message);
+    int r = add_content(reply, json_get(message, "content"));
+    if (r == 0)
+        r = add_text(reply, json_get(message, "refusal"));
+
+    struct json_iter it = json_iter_init(json_get(message, "tool_calls"));
+    struct json_value fragment;
+    while (r == 0 && json_iter_next(&it, NULL, &fragment))
+        r = add_call_fragment(reply, fragment);
+    return r < 0 ? r : read_finish(reply, json_get(choice, "finish_reason"));
+}
+
+static int read_object(struct openai_reply *reply, struct span bytes)
+{
+    if (json_parse(&reply->doc, bytes, NULL) < 0)
+        return fail(reply, CHAT_MALFORMED, "the provider sent something that is not JSON");
+    struct json_value root = json_root(&reply->doc);
+    struct json_value error = openai_find_error(root);
+    if (json_type(error) != JSON_ABSENT)
+        return fail_with_error(reply, error);
+    if (json_type(root) != JSON_OBJECT)
+        return fail(reply, CHAT_MALFORMED, "the provider sent JSON that is not an answer");
+    if (!reply->model)
+        reply->model = json_strdup(json_get(root, "model"), MODEL_NAME_MAX);
+    if (json_type(json_get(root, "usage")) == JSON_OBJECT)
+        read_usage(reply, json_get(root, "usage"));
+    struct json_value choice = json_at(json_get(root, "choices"), 0);
+    return json_type(choice) == JSON_OBJECT ? read_choice(reply, choice) : 0;
+}
+
+static int on_event(void *context, const struct sse_event *event)
+{
+    struct openai_reply *reply = context;
+    if (event->kind == SSE_COMMENT || reply->done || event->data.len == 0)
+        return 0;
+    if (span_is(span_trim(event->data), "[DONE]")) {
+        reply->done = true;
+        return 0;
+    }
+    // An event that its blank line does not end is whole only if its JSON is.
+    if (event->unfinished && json_parse(&reply->doc, event->data, NULL) < 0)
+        return 0;
+    return read_object(reply, event->data);
+}
+
+static void decide_shape(struct openai_reply *reply, struct span bytes)
+{
+    struct span text = span_trim(bytes);
+    if (text.len && (text.data[0] == '{' || text.data[0] == '['))
+        reply->shape = OPENAI_WHOLE;
+    else if (span_starts_with(text, "data:") || span_starts_with(text, "event:") ||
+             span_starts_with(text, ":"))
+        reply->shape = OPENAI_STREAM;
+}
+
+int openai_reply_feed(struct openai_reply *reply, struct span bytes)
+{
+    if (reply->failed)
+        return -EPROTO;
+    if (reply->shape == OPENAI_UNDECIDED)
+        decide_shape(reply, bytes);
+    if (reply->shape == OPENAI_UNDECIDED && span_trim(bytes).len)
+        return fail(reply, CHAT_MALFORMED,
+                    "the provider answered with something that is neither JSON nor an event "
+                    "stream; check the base URL");
+    if (reply->shape != OPENAI_STREAM) {
+        if (!buf_append_span(&reply->whole, bytes))
+            return fail(reply, CHAT_TOO_LARGE, "the answer is larger than 32 MiB");
+        return 0;
+    }
+    struct error err = ERROR_INIT;
+    if (sse_feed(&reply->sse, bytes, on_event, reply, &err) < 0)
+        return fail(reply, CHAT_TOO_LARGE, "the provider sent an event that is too large");
+    return 0;
+}
+
+static int check_whole(struct openai_reply *reply)
+{
+    bool streamed = reply->shape == OPENAI_STREAM;
+    if (streamed && !reply->done && !reply->finished)
+        return fail(reply, reply->text.len || reply->call_count ? CHAT_INTERRUPTED : CHAT_EMPTY,
+                    reply->text.len || reply->call_count
+                        ? "the answer was cut off before its end"
+                        : "the provider ended the stream without an answer");
+    if (reply->text.len || reply->call_count)
+        return 0;
+    if (reply->finish == CHAT_FINISH_CONTENT_FILTER)
+        return fail(reply, CHAT_FORBIDDEN, "the provider's content filter withheld the answer");
+    if (reply->finish == CHAT_FINISH_LENGTH)
+        return fail(reply, CHAT_EMPTY,
+                    "the model used up its tokens before it answered; raise "
+                    "model.max_tokens");
+    return fail(reply, CHAT_EMPTY,
+                reply->reasoned ? "the model thought, but gave no answer"
+                                : "the provider sent an empty answer");
+}
+
+static void take_calls(struct openai_reply *reply, struct chat_message *message)
+{
+    for (size_t i = 0; i < reply->call_count; i++) {
+        struct openai_call *call = &reply->calls[i];
+        char made_up[sizeof "call_" + 16] = "call_";
+        random_hex(made_up + 5, sizeof made_up - 5);
+        chat_message_add_call(message, call->id.len ? buf_text(&call->id) : made_up,
+                              buf_text(&call->name),
+                              call->arguments.len ? buf_text(&call->arguments) : "{}");
+    }
+}
+
+int openai_reply_end(struct openai_reply *reply, struct chat_reply *ret_reply)
+{
+    if (reply->shape == OPENAI_STREAM && !reply->failed)
+        sse_end(&reply->sse, on_event, reply, NULL);
+    else if (reply->whole.len && !reply->failed)
+        read_object(reply, buf_span(&reply->whole));
+    if (reply->failed || check_whole(reply) < 0)
+        return -EPROTO;
+
+    struct chat_reply made = {.message.role = CHAT_ASSISTANT,
+                              .finish = reply->finish,
+                              .usage = reply->usage,
+                              .model = STEAL(reply->model)};
+    if (reply->text.len)
+        made.message.text = buf_take_text(&reply->text);
+    take_calls(reply, &made.message);
+    *ret_reply = made;
+    return 0;
+}

@@ -1,0 +1,92 @@
+#include "llm/openai_request.h"
+
+#include <errno.h>
+
+#include "codec/json_write.h"
+
+/*
+ * Servers refuse a history whose arguments are not JSON (and some, one where they are not an
+ * object), although it was a model that wrote them; the tool's result has told the model already.
+ */
+static void write_arguments(struct json_writer *w, const char *arguments)
+{
+    JSON_AUTO doc = JSON_INIT;
+    bool valid = json_parse(&doc, span_of(arguments), NULL) == 0 &&
+                 json_type(json_root(&doc)) == JSON_OBJECT;
+    json_write_member_text(w, "arguments", valid ? arguments : "{}");
+}
+
+static void write_calls(struct json_writer *w, const struct chat_message *message)
+{
+    json_write_key(w, "tool_calls");
+    json_write_array_begin(w);
+    for (size_t i = 0; i < message->call_count; i++) {
+        const struct chat_call *call = &message->calls[i];
+        json_write_object_begin(w);
+        json_write_member_text(w, "id", call->id);
+        json_write_member_text(w, "type", "function");
+        json_write_key(w, "function");
+        json_write_object_begin(w);
+        json_write_member_text(w, "name", call->name);
+        write_arguments(w, call->arguments);
+        json_write_object_end(w);
+        json_write_object_end(w);
+    }
+    json_write_array_end(w);
+}
+
+static void write_message(struct json_writer *w, const struct chat_message *message)
+{
+    json_write_object_begin(w);
+    json_write_member_text(w, "role", chat_role_name(message->role));
+    if (message->call_id)
+        json_write_member_text(w, "tool_call_id", message->call_id);
+    // Some servers want the key to be there even when an assistant only called tools.
+    json_write_member_text(w, "content", message->text || message->call_count ? message->text : "");
+    if (message->call_count)
+        write_calls(w, message);
+    json_write_object_end(w);
+}
+
+static void write_tool(struct json_writer *w, const struct chat_tool *tool)
+{
+    json_write_object_begin(w);
+    json_write_member_text(w, "type", "function");
+    json_write_key(w, "function");
+    json_write_object_begin(w);
+    json_write_member_text(w, "name", tool->name);
+    json_write_member_text(w, "description", tool->description);
+    json_write_member_raw(w, "parameters", span_of(tool->parameters));
+    json_write_object_end(w);
+    json_write_object_end(w);
+}
+
+int openai_write_request(const struct chat_request *request, struct buf *out, struct error *err)
+{
+    struct json_writer w;
+    json_writer_init(&w, out);
+    json_write_object_begin(&w);
+    json_write_member_text(&w, "model", request->model);
+    json_write_key(&w, "messages");
+    json_write_array_begin(&w);
+    for (size_t i = 0; i < request->message_count; i++)
+        write_message(&w, &request->messages[i]);
+    json_write_array_end(&w);
+    if (request->tool_count) {
+        json_write_key(&w, "tools");
+        json_write_array_begin(&w);
+        for (size_t i = 0; i < request->tool_count; i++)
+            write_tool(&w, &request->tools[i]);
+        json_write_array_end(&w);
+    }
+    if (request->max_tokens > 0)
+        json_write_member_int(&w, "max_tokens", request->max_tokens);
+    if (request->stream) {
+        json_write_member_bool(&w, "stream", true);
+        json_write_member_raw(&w, "stream_options", SPAN_LITERAL("{\"include_usage\":true}"));
+    }
+    json_write_object_end(&w);
+    if (!json_write_done(&w))
+        return error_set(err, -E2BIG, "the conversation is larger than %zu MiB", out->max >> 20);
+    return 0;
+}

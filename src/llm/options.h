@@ -1,0 +1,18 @@
+#pragma once
+
+#include "config/option.h"
+
+// What decides which model answers, and where it is. See endpoint.h for what follows from it.
+struct llm_config {
+    const char *model, *provider;
+    const char *base_url, *api_key;
+    const char *openrouter_base_url, *openrouter_api_key;
+    const char *openai_base_url, *openai_api_key;
+    struct option_map extra_headers;
+    int64_t max_tokens;
+    bool streaming;
+    int64_t connect_timeout_ms, first_byte_timeout_ms, idle_timeout_ms, total_timeout_ms;
+};
+
+extern const struct option llm_options[];
+extern const size_t llm_option_count;

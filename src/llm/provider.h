@@ -1,0 +1,45 @@
+#pragma once
+
+#include "base/error.h"
+#include "llm/chat.h"
+
+/*
+ * A provider turns a chat_request into a reply. Each wire format is one implementation with a
+ * struct chat_provider as its first member; calls in flight are named by id.
+ */
+typedef uint64_t chat_call_id; // 0 is none
+
+struct chat_provider;
+
+struct chat_provider_ops {
+    const char *name; // for people: "openai", "offline"
+    int (*start)(struct chat_provider *provider, const struct chat_request *request,
+                 const struct chat_sink *sink, void *context, chat_call_id *ret_id,
+                 struct error *err);
+    void (*cancel)(struct chat_provider *provider, chat_call_id id);
+    void (*destroy)(struct chat_provider *provider);
+};
+
+struct chat_provider {
+    const struct chat_provider_ops *ops;
+};
+
+static inline int chat_provider_start(struct chat_provider *provider,
+                                      const struct chat_request *request,
+                                      const struct chat_sink *sink, void *context,
+                                      chat_call_id *ret_id, struct error *err)
+{
+    return provider->ops->start(provider, request, sink, context, ret_id, err);
+}
+
+// No callback comes after this. Stale ids and 0 do nothing.
+static inline void chat_provider_cancel(struct chat_provider *provider, chat_call_id id)
+{
+    provider->ops->cancel(provider, id);
+}
+
+static inline void chat_provider_destroy(struct chat_provider *provider)
+{
+    if (provider)
+        provider->ops->destroy(provider);
+}
