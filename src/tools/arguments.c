@@ -1,0 +1,50 @@
+#include <errno.h>
+#include <inttypes.h>
+
+#include "tools/tool.h"
+
+static bool is_missing(struct json_value value)
+{
+    return json_type(value) == JSON_ABSENT || json_type(value) == JSON_NULL;
+}
+
+int tool_need_text(struct json_value arguments, const char *name, size_t max, struct buf *out,
+                   struct error *err)
+{
+    struct json_value value = json_get(arguments, name);
+    buf_init(out, max);
+    if (json_type(value) != JSON_STRING)
+        return error_set(err, -EINVAL, "the parameter \"%s\" %s", name,
+                         is_missing(value) ? "is missing" : "must be a string");
+    if (!json_string(value, out))
+        return error_set(err, -E2BIG, "the parameter \"%s\" is longer than %zu bytes", name, max);
+    return 0;
+}
+
+int tool_need_path(struct json_value arguments, const char *name, const char *fallback,
+                   struct buf *out, struct error *err)
+{
+    if (fallback && is_missing(json_get(arguments, name))) {
+        buf_init(out, TOOL_PATH_MAX);
+        buf_append_text(out, fallback);
+        return 0;
+    }
+    int r = tool_need_text(arguments, name, TOOL_PATH_MAX, out, err);
+    if (r == 0 && (out->len == 0 || memchr(out->data, '\0', out->len)))
+        r = error_set(err, -EINVAL, "the parameter \"%s\" is not a path", name);
+    return r;
+}
+
+int tool_want_number(struct json_value arguments, const char *name, int64_t fallback, int64_t min,
+                     int64_t max, int64_t *ret_value, struct error *err)
+{
+    struct json_value value = json_get(arguments, name);
+    int64_t number = fallback;
+    if (!is_missing(value) && !json_int64(value, &number))
+        return error_set(err, -EINVAL, "the parameter \"%s\" must be a whole number", name);
+    if (number < min || number > max)
+        return error_set(err, -ERANGE, "the parameter \"%s\" must be from %" PRId64 " to %" PRId64,
+                         name, min, max);
+    *ret_value = number;
+    return 0;
+}

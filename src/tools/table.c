@@ -1,0 +1,24 @@
+#include "tools/table.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+static const struct tool *const table[] = {
+    &tool_current_time, &tool_list_files,   &tool_read_file,  &tool_recall,
+    &tool_remember,     &tool_search_files, &tool_write_file,
+};
+
+const struct tool *const *tool_table(size_t *ret_count)
+{
+    *ret_count = ARRAY_LEN(table);
+    return table;
+}
+
+const struct tool *tool_find(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        if (strcmp(table[i]->name, name) == 0)
+            return table[i];
+    return NULL;
+}

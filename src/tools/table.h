@@ -1,0 +1,12 @@
+#pragma once
+
+#include "tools/tool.h"
+
+// A new tool is one file and a line here, and one in table.c.
+extern const struct tool tool_current_time;
+extern const struct tool tool_list_files;
+extern const struct tool tool_read_file;
+extern const struct tool tool_recall;
+extern const struct tool tool_remember;
+extern const struct tool tool_search_files;
+extern const struct tool tool_write_file;
