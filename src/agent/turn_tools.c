@@ -1,0 +1,114 @@
+#include <stdlib.h>
+
+#include "agent/turn.h"
+#include "base/mem.h"
+
+static const char interrupted[] = "interrupted before it ended; it may have had an effect";
+
+const struct chat_message *turn_asking_message(const struct turn *turn)
+{
+    const struct chat_history *history = &turn->session->history;
+    for (size_t i = history->count; i-- > 0;)
+        if (history->messages[i].role == CHAT_ASSISTANT)
+            return &history->messages[i];
+    return NULL;
+}
+
+void turn_calls_prepare(struct turn *turn)
+{
+    turn->call_count = turn_asking_message(turn)->call_count;
+    turn->calls = mem_zalloc(turn->call_count * sizeof *turn->calls);
+    turn->calls_left = turn->call_count;
+    for (size_t i = 0; i < turn->call_count; i++)
+        turn->calls[i] = (struct turn_call){.turn = turn, .ordinal = i};
+}
+
+static void on_tool_done(void *context, const struct tool_result *result)
+{
+    struct turn_call *call = context;
+    struct turn *turn = call->turn;
+    call->run = 0;
+    call->ended = true;
+    call->failed = result->failed;
+    call->result = result->failed
+                       ? mem_printf("error: %.*s", (int)result->text.len, result->text.data)
+                       : mem_strndup(result->text.data, result->text.len);
+    turn->calls_left--;
+    turn->sink->on_result(turn->context, turn_asking_message(turn)->calls[call->ordinal].name,
+                          result->failed, result->text);
+    if (turn->calls_left == 0 && !turn->starting)
+        turn_tools_ended(turn);
+}
+
+// All at once; results are put in order when the last one is there.
+void turn_calls_run(struct turn *turn)
+{
+    const struct chat_message *asking = turn_asking_message(turn);
+    turn->starting = true; // some end at once, and the turn must outlive this loop
+    for (size_t i = 0; i < turn->call_count; i++) {
+        const struct chat_call *call = &asking->calls[i];
+        turn->sink->on_call(turn->context, call->name, call->arguments);
+        tool_run_id run = toolbox_run(turn->agent->env.toolbox, call->name,
+                                      span_of(call->arguments), on_tool_done, &turn->calls[i]);
+        if (!turn->calls[i].ended)
+            turn->calls[i].run = run;
+    }
+    turn->starting = false;
+    if (turn->calls_left == 0)
+        turn_tools_ended(turn);
+}
+
+void turn_calls_interrupt(struct turn *turn)
+{
+    for (size_t i = 0; i < turn->call_count; i++) {
+        struct turn_call *call = &turn->calls[i];
+        toolbox_cancel(turn->agent->env.toolbox, call->run);
+        call->run = 0;
+        if (!call->ended)
+            call->result = mem_strdup(interrupted);
+        call->failed = call->failed || !call->ended;
+        call->ended = true;
+    }
+}
+
+void turn_calls_append_results(struct turn *turn)
+{
+    const struct chat_message *asking = turn_asking_message(turn);
+    CLEANUP(mem_cleanup) char **ids = mem_alloc((turn->call_count + 1) * sizeof *ids);
+    for (size_t i = 0; i < turn->call_count; i++)
+        ids[i] = asking->calls[i].id; // appending moves the messages, not what they own
+    for (size_t i = 0; i < turn->call_count; i++)
+        chat_history_append_result(&turn->session->history, ids[i], turn->calls[i].result);
+}
+
+void turn_calls_finish(struct turn *turn)
+{
+    for (size_t i = 0; i < turn->call_count; i++) {
+        toolbox_cancel(turn->agent->env.toolbox, turn->calls[i].run);
+        free(turn->calls[i].result);
+    }
+    free(turn->calls);
+    turn->calls = NULL;
+    turn->call_count = 0;
+}
+
+// FNV-1a; a collision would end a turn early, at odds of 2^-64.
+static uint64_t hash_text(uint64_t hash, const char *text)
+{
+    do
+        hash = (hash ^ (unsigned char)*text) * 0x100000001b3u;
+    while (*text++);
+    return hash;
+}
+
+uint64_t turn_calls_fingerprint(const struct turn *turn)
+{
+    const struct chat_message *asking = turn_asking_message(turn);
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < turn->call_count; i++) {
+        hash = hash_text(hash, asking->calls[i].name);
+        hash = hash_text(hash, asking->calls[i].arguments);
+        hash = hash_text(hash, turn->calls[i].result);
+    }
+    return hash;
+}
