@@ -1,0 +1,291 @@
+#include "channels/console.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "channels/line_editor.h"
+#include "channels/printer.h"
+#include "codec/utf8.h"
+
+enum { CTRL_C = 3 };
+
+enum console_mode { CONSOLE_ASK, CONSOLE_CONVERSE };
+
+struct console {
+    struct console_options options;
+    enum console_mode mode;
+    struct agent_session *session;
+    struct printer printer;
+    struct line_editor *editor;
+    struct buf screen; // what the editor wants the terminal to be sent
+    struct buf ahead;  // keys that came while a turn ran
+    turn_id turn;      // 0: none runs
+    bool exited, hung_up, reading;
+};
+
+static void read_keys(struct console *console);
+
+struct console *console_create(const struct console_options *options)
+{
+    struct console *console = mem_new(struct console);
+    console->options = *options;
+    console->session = agent_session_create("console", "");
+    printer_init(&console->printer);
+    buf_init(&console->screen, 4 * (size_t)LINE_BYTES_MAX);
+    buf_init(&console->ahead, CONSOLE_AHEAD_MAX);
+    return console;
+}
+
+void console_destroy(struct console *console)
+{
+    if (!console)
+        return;
+    agent_session_destroy(console->session);
+    line_editor_destroy(console->editor);
+    buf_finish(&console->screen);
+    buf_finish(&console->ahead);
+    free(console);
+}
+
+static void leave(struct console *console, enum console_exit status)
+{
+    if (console->exited)
+        return;
+    console->exited = true;
+    printer_end_line(&console->printer);
+    console->options.on_exit(console->options.context, status);
+}
+
+static void flush_screen(struct console *console)
+{
+    fflush(stdout);
+    fd_write_all(STDOUT_FILENO, console->screen.data, console->screen.len);
+    buf_clear(&console->screen);
+}
+
+static void prompt(struct console *console)
+{
+    if (console->hung_up) {
+        leave(console, CONSOLE_OK);
+        return;
+    }
+    line_editor_begin(console->editor, &console->screen);
+    flush_screen(console);
+    if (!console->reading)
+        read_keys(console);
+}
+
+// A stream for people; for a pipe the text is printed when it is known to be whole.
+static bool streams(const struct console *console)
+{
+    return console->mode == CONSOLE_CONVERSE || console->printer.out_is_terminal;
+}
+
+static void on_text(void *context, struct span delta)
+{
+    struct console *console = context;
+    if (streams(console))
+        printer_text(&console->printer, delta);
+}
+
+static void on_call(void *context, const char *name, const char *arguments)
+{
+    struct console *console = context;
+    printer_call(&console->printer, name, arguments);
+}
+
+static void on_result(void *context, const char *name, bool failed, struct span text)
+{
+    struct console *console = context;
+    printer_result(&console->printer, name, failed, text);
+}
+
+static enum console_exit tell_outcome(struct console *console, const struct turn_outcome *outcome)
+{
+    struct printer *printer = &console->printer;
+    if (!streams(console))
+        printer_text(printer, span_of(outcome->text));
+    printer_end_line(printer);
+    if (outcome->state == TURN_FAILED)
+        printer_say(printer, printer_red, outcome->error);
+    else if (outcome->state == TURN_CANCELLED)
+        printer_say(printer, printer_yellow, "cancelled");
+    if (*outcome->remark)
+        printer_say(printer, printer_yellow, outcome->remark);
+    fflush(stdout);
+    if (ferror(stdout)) {
+        printer_say(printer, printer_red, "the answer could not be written to standard output");
+        return CONSOLE_FAILED;
+    }
+    return outcome->state == TURN_DONE     ? CONSOLE_OK
+           : outcome->state == TURN_FAILED ? CONSOLE_FAILED
+                                           : CONSOLE_CANCELLED;
+}
+
+static void on_end(void *context, const struct turn_outcome *outcome)
+{
+    struct console *console = context;
+    enum console_exit status = tell_outcome(console, outcome);
+    console->turn = 0;
+    if (console->mode == CONSOLE_ASK)
+        leave(console, status);
+    else
+        prompt(console);
+}
+
+static bool begin_turn(struct console *console, struct span message)
+{
+    static const struct turn_sink sink = {on_text, on_call, on_result, on_end};
+    BUF_AUTO clean = BUF_INIT(4 * (size_t)CONSOLE_MESSAGE_MAX);
+    utf8_sanitize(message, &clean);
+    struct error err = ERROR_INIT;
+    int r = agent_turn_start(console->options.agent, console->session, buf_span(&clean), &sink,
+                             console, &console->turn, &err);
+    if (r < 0)
+        printer_say(&console->printer, printer_red, err.text);
+    return r == 0;
+}
+
+static const char *refusal(struct span message)
+{
+    if (message.len > CONSOLE_MESSAGE_MAX)
+        return "the message is larger than 1 MiB; put it into a file of the workspace instead";
+    if (memchr(message.data, '\0', message.len))
+        return "the message holds a NUL byte, so it is not text";
+    if (span_trim(message).len == 0)
+        return "the message is empty";
+    return NULL;
+}
+
+void console_ask(struct console *console, struct span message)
+{
+    console->mode = CONSOLE_ASK;
+    const char *sentence = refusal(message);
+    if (sentence) {
+        printer_say(&console->printer, printer_red, sentence);
+        leave(console, CONSOLE_USAGE);
+    } else if (!begin_turn(console, message)) {
+        leave(console, CONSOLE_FAILED);
+    }
+}
+
+static void begin_anew(struct console *console)
+{
+    agent_session_destroy(console->session);
+    console->session = agent_session_create("console", "");
+    fputs("A new conversation.\n", stdout);
+}
+
+// True when the line was for the console itself.
+static bool obey(struct console *console, struct span line)
+{
+    if (span_is(line, "/quit") || span_is(line, "/exit"))
+        leave(console, CONSOLE_OK);
+    else if (span_is(line, "/new"))
+        begin_anew(console);
+    else if (span_is(line, "/help"))
+        fputs("/new   begin a new conversation\n"
+              "/quit  leave (Ctrl-D does too)\n"
+              "Ctrl-C cancels an answer; Up and Down bring back what was typed.\n",
+              stdout);
+    else if (line.len && line.data[0] == '/' && !memchr(line.data + 1, '/', line.len - 1) &&
+             !memchr(line.data, ' ', line.len))
+        fputs("There is no such command; /help lists them.\n", stdout);
+    else
+        return line.len == 0;
+    return true;
+}
+
+static void on_line(struct console *console, struct span line)
+{
+    CLEANUP(mem_cleanup) char *kept = mem_strndup(line.data, line.len);
+    struct span text = span_trim(span_of(kept));
+    if (text.len)
+        line_editor_remember(console->editor, text);
+    bool own = obey(console, text);
+    if (console->exited)
+        return;
+    const char *sentence = own ? NULL : refusal(text);
+    if (sentence)
+        printer_say(&console->printer, printer_red, sentence);
+    if (own || sentence || !begin_turn(console, text))
+        prompt(console);
+}
+
+static void on_event(struct console *console, enum line_event event)
+{
+    if (event == LINE_ENDED) {
+        leave(console, CONSOLE_OK);
+    } else if (event == LINE_INTERRUPTED) {
+        fputs("(/quit or Ctrl-D leaves)\n", stdout);
+        prompt(console);
+    } else if (event == LINE_ENTERED) {
+        on_line(console, line_editor_text(console->editor));
+    }
+}
+
+// While a turn runs only Ctrl-C counts; the rest waits in `ahead` for the next line.
+static void read_keys(struct console *console)
+{
+    console->reading = true;
+    while (console->ahead.len && !console->turn && !console->exited) {
+        struct span rest = buf_span(&console->ahead);
+        size_t before = rest.len;
+        enum line_event event = line_editor_feed(console->editor, &rest, &console->screen);
+        buf_consume(&console->ahead, before - rest.len);
+        flush_screen(console);
+        on_event(console, event);
+    }
+    console->reading = false;
+}
+
+void console_keys(struct console *console, struct span bytes)
+{
+    if (console->turn && memchr(bytes.data, CTRL_C, bytes.len)) {
+        console_interrupt(console);
+        return;
+    }
+    if (!buf_append_span(&console->ahead, bytes)) // more than anybody types: drop the excess
+        buf_clear(&console->ahead);
+    read_keys(console);
+}
+
+void console_converse(struct console *console)
+{
+    console->mode = CONSOLE_CONVERSE;
+    console->editor = line_editor_create(console->printer.colours ? "\033[1m> \033[0m" : "> ");
+    line_editor_set_columns(console->editor, console->options.columns, &console->screen);
+    prompt(console);
+}
+
+void console_resize(struct console *console, unsigned columns)
+{
+    if (!console->editor)
+        return;
+    line_editor_set_columns(console->editor, columns, &console->screen);
+    if (!console->turn)
+        flush_screen(console);
+    else
+        buf_clear(&console->screen);
+}
+
+void console_hang_up(struct console *console)
+{
+    console->hung_up = true;
+    if (!console->turn)
+        leave(console, CONSOLE_OK);
+}
+
+void console_interrupt(struct console *console)
+{
+    if (console->turn) {
+        agent_turn_cancel(console->options.agent, console->turn);
+    } else if (console->mode == CONSOLE_ASK) {
+        leave(console, CONSOLE_CANCELLED);
+    }
+}
