@@ -1,0 +1,119 @@
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/span.h"
+#include "codec/suggest.h"
+#include "daemon/command.h"
+
+enum { HELP = 1000 }; // the value of --help, out of every letter's way
+
+static void fill(const struct command *command, struct option *longs, char *shorts)
+{
+    size_t count = 0;
+    *shorts++ = ':'; // tells a missing argument from an unknown option
+    for (const struct command_option *option = command->options; option && option->name; option++) {
+        longs[count] =
+            (struct option){option->name, option->argument != NULL, NULL, (int)count + HELP + 1};
+        count++;
+        if (!option->letter)
+            continue;
+        *shorts++ = option->letter;
+        if (option->argument)
+            *shorts++ = ':';
+    }
+    longs[count++] = (struct option){"help", no_argument, NULL, HELP};
+    longs[count] = (struct option){0};
+    *shorts++ = 'h';
+    *shorts = '\0';
+}
+
+static int index_of_letter(const struct command *command, int letter)
+{
+    for (int i = 0; command->options && command->options[i].name; i++)
+        if (command->options[i].letter == letter)
+            return i;
+    return -1;
+}
+
+static int refuse_option(const struct command *command, const char *word)
+{
+    const char *names[COMMAND_OPTIONS_MAX];
+    size_t count = 0;
+    while (command->options && command->options[count].name) {
+        names[count] = command->options[count].name;
+        count++;
+    }
+    struct span bare = span_of(word);
+    while (bare.len && bare.data[0] == '-')
+        bare = span_skip(bare, 1);
+    const char *near = suggest_nearest(bare, names, count);
+    log_error("%s: there is no option %s%s%s (hermes help %s)", command->name, word,
+              near ? "; did you mean --" : "", near ? near : "", command->name);
+    return EXIT_USAGE;
+}
+
+static int take_words(const struct command *command, int argc, char **argv,
+                      struct arguments *ret_arguments)
+{
+    for (int i = optind; i < argc; i++) {
+        if (ret_arguments->word_count >= command->max_words) {
+            log_error("%s: \"%s\" is one word too many (hermes help %s)", command->name, argv[i],
+                      command->name);
+            return EXIT_USAGE;
+        }
+        ret_arguments->words[ret_arguments->word_count++] = argv[i];
+    }
+    return EXIT_OK;
+}
+
+int arguments_parse(const struct command *command, int argc, char **argv,
+                    struct arguments *ret_arguments)
+{
+    struct option longs[COMMAND_OPTIONS_MAX + 2];
+    char shorts[2 * COMMAND_OPTIONS_MAX + 3];
+    *ret_arguments = (struct arguments){0};
+    fill(command, longs, shorts);
+    optind = 1;
+    opterr = 0;
+    int value;
+    while ((value = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+        if (value == HELP || value == 'h') {
+            command_print_usage(command);
+            return -1;
+        }
+        if (value == ':') {
+            log_error("%s: %s needs an argument (hermes help %s)", command->name, argv[optind - 1],
+                      command->name);
+            return EXIT_USAGE;
+        }
+        int at = value > HELP ? value - HELP - 1 : index_of_letter(command, value);
+        if (value == '?' || at < 0)
+            return refuse_option(command, argv[optind - 1]);
+        ret_arguments->values[at] = optarg ? optarg : "";
+    }
+    return take_words(command, argc, argv, ret_arguments);
+}
+
+static void print_option(const struct command_option *option)
+{
+    char left[64];
+    snprintf(left, sizeof left, "%s%c%s--%s%s%s", option->letter ? "-" : " ",
+             option->letter ? option->letter : ' ', option->letter ? ", " : "  ", option->name,
+             option->argument ? " " : "", option->argument ? option->argument : "");
+    printf("  %-22s %s\n", left, option->help);
+}
+
+void command_print_usage(const struct command *command)
+{
+    static const struct command_option help = {"help", 'h', NULL, "this text"};
+    printf("hermes %s%s%s%s\n\n%s.\n", command->name, " [OPTION...]", command->words ? " " : "",
+           command->words ? command->words : "", command->summary);
+    if (command->help)
+        printf("\n%s", command->help);
+    printf("\nOptions:\n");
+    for (const struct command_option *option = command->options; option && option->name; option++)
+        print_option(option);
+    print_option(&help);
+}

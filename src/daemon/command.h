@@ -1,0 +1,69 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * The command line. A command is one file with one struct command, and a line in commands.c; its
+ * usage, its shell completion and the parsing of its options come from the same table.
+ */
+enum { COMMAND_OPTIONS_MAX = 12, COMMAND_WORDS_MAX = 4 };
+
+enum command_exit { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+struct command_option {
+    const char *name;     // long, without "--"
+    char letter;          // 0: none
+    const char *argument; // for the usage: "FILE"; NULL: takes none
+    const char *help;
+};
+
+struct arguments {
+    const char *values[COMMAND_OPTIONS_MAX]; // by index in the command's table; NULL: not given
+    const char *words[COMMAND_WORDS_MAX];    // what is not an option
+    size_t word_count;
+};
+
+struct command {
+    const char *name;
+    const char *words;                    // for the usage: "[check|show]"; NULL: none are taken
+    const char *summary;                  // one line
+    const char *help;                     // paragraphs, may be NULL
+    const struct command_option *options; // ends with a NULL name
+    size_t max_words;
+    bool hidden;
+    int (*run)(const struct command *command, const struct arguments *arguments);
+};
+
+extern const struct command command_chat;
+extern const struct command command_completion;
+extern const struct command command_config;
+extern const struct command command_doctor;
+extern const struct command command_help;
+extern const struct command command_run;
+extern const struct command command_version;
+extern const struct command command_worker;
+
+const struct command *const *command_table(size_t *ret_count);
+const struct command *command_find(const char *name);
+
+// The options that every command has which needs the configuration, first in its table.
+#define COMMAND_CONFIG_OPTIONS                                                                   \
+    {"config", 'c', "FILE", "configuration file (else HERMES_CONFIG, /etc/hermes/config.yaml)"}, \
+        {"home", 0, "DIR", "where Hermes keeps its data (else HERMES_HOME, ~/.hermes)"},         \
+    {                                                                                            \
+        "model", 'm', "NAME", "model to use (else HERMES_MODEL)"                                 \
+    }
+enum { OPTION_CONFIG, OPTION_HOME, OPTION_MODEL, OPTION_FIRST_OWN };
+
+#define COMMAND_OPTIONS_END \
+    {                       \
+        NULL, 0, NULL, NULL \
+    }
+
+// argv[0] is the command's name. EXIT_OK; EXIT_USAGE after a sentence on standard error; or -1 when
+// --help was asked for and printed.
+int arguments_parse(const struct command *command, int argc, char **argv,
+                    struct arguments *ret_arguments);
+
+void command_print_usage(const struct command *command);

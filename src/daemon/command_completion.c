@@ -1,0 +1,148 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "daemon/command.h"
+
+static void each_command(void (*print)(const struct command *command))
+{
+    size_t count;
+    const struct command *const *commands = command_table(&count);
+    for (size_t i = 0; i < count; i++)
+        if (!commands[i]->hidden)
+            print(commands[i]);
+}
+
+// The words of a usage like "[check|show]" that can be typed as they are; others are placeholders.
+static void print_choices(const struct command *command)
+{
+    const char *words = command->words ? command->words : "";
+    if (!strchr(words, '|'))
+        return;
+    for (const char *c = words; *c; c++)
+        if (*c != '[' && *c != ']')
+            putchar(*c == '|' ? ' ' : *c);
+    putchar(' ');
+}
+
+static void print_options(const struct command *command)
+{
+    for (const struct command_option *option = command->options; option && option->name; option++)
+        printf("--%s ", option->name);
+    printf("--help");
+}
+
+static void print_name(const struct command *command)
+{
+    printf("%s ", command->name);
+}
+
+static void bash_case(const struct command *command)
+{
+    printf("        %s) words=\"", command->name);
+    print_choices(command);
+    if (command == &command_help)
+        each_command(print_name);
+    print_options(command);
+    printf("\" ;;\n");
+}
+
+static void print_bash(void)
+{
+    printf("# eval \"$(hermes completion bash)\"\n"
+           "_hermes() {\n"
+           "    local word=\"${COMP_WORDS[COMP_CWORD]}\" words=\"\"\n"
+           "    COMPREPLY=()\n"
+           "    case \"${COMP_WORDS[COMP_CWORD-1]}\" in\n"
+           "        --config|-c) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
+           "        --home) COMPREPLY=($(compgen -d -- \"$word\")); return ;;\n"
+           "    esac\n"
+           "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
+           "        COMPREPLY=($(compgen -W \"");
+    each_command(print_name);
+    printf("--help --version\" -- \"$word\"))\n"
+           "        return\n"
+           "    fi\n"
+           "    case \"${COMP_WORDS[1]}\" in\n");
+    each_command(bash_case);
+    printf("    esac\n"
+           "    COMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
+           "}\n"
+           "complete -F _hermes hermes\n");
+}
+
+static void zsh_command(const struct command *command)
+{
+    printf("        '%s:%s'\n", command->name, command->summary);
+}
+
+static void zsh_case(const struct command *command)
+{
+    printf("        %s) compadd -- ", command->name);
+    print_choices(command);
+    print_options(command);
+    printf(" ;;\n");
+}
+
+static void print_zsh(void)
+{
+    printf("#compdef hermes\n"
+           "# eval \"$(hermes completion zsh)\"\n"
+           "_hermes() {\n"
+           "    local -a commands\n"
+           "    commands=(\n");
+    each_command(zsh_command);
+    printf("    )\n"
+           "    if (( CURRENT == 2 )); then\n"
+           "        _describe command commands\n"
+           "        return\n"
+           "    fi\n"
+           "    case \"$words[2]\" in\n");
+    each_command(zsh_case);
+    printf("    esac\n"
+           "}\n"
+           "compdef _hermes hermes\n");
+}
+
+static void fish_command(const struct command *command)
+{
+    printf("complete -c hermes -n __fish_use_subcommand -f -a %s -d '%s'\n", command->name,
+           command->summary);
+    for (const struct command_option *option = command->options; option && option->name; option++)
+        printf("complete -c hermes -n '__fish_seen_subcommand_from %s' -l %s%s -d '%s'\n",
+               command->name, option->name, option->argument ? " -r" : "", option->help);
+}
+
+static void print_fish(void)
+{
+    printf("# hermes completion fish | source\n");
+    each_command(fish_command);
+}
+
+static int run(const struct command *command, const struct arguments *arguments)
+{
+    (void)command;
+    const char *shell = arguments->word_count ? arguments->words[0] : "";
+    if (strcmp(shell, "bash") == 0)
+        print_bash();
+    else if (strcmp(shell, "zsh") == 0)
+        print_zsh();
+    else if (strcmp(shell, "fish") == 0)
+        print_fish();
+    else {
+        log_error("completion: name a shell: bash, zsh or fish");
+        return EXIT_USAGE;
+    }
+    return EXIT_OK;
+}
+
+const struct command command_completion = {
+    .name = "completion",
+    .words = "[bash|zsh|fish]",
+    .summary = "Print a completion script for a shell",
+    .help = "  eval \"$(hermes completion bash)\"     in ~/.bashrc\n"
+            "  eval \"$(hermes completion zsh)\"      in ~/.zshrc\n"
+            "  hermes completion fish | source      in config.fish\n",
+    .max_words = 1,
+    .run = run,
+};

@@ -1,0 +1,74 @@
+#include <stdio.h>
+
+#include "base/log.h"
+#include "daemon/command.h"
+#include "daemon/probe_machine.h"
+#include "daemon/probe_upstream.h"
+#include "daemon/settings.h"
+
+static const struct command_option options[] = {
+    COMMAND_CONFIG_OPTIONS,
+    COMMAND_OPTIONS_END,
+};
+
+static bool probe_configuration(const struct arguments *arguments, struct settings *settings,
+                                struct report *report)
+{
+    struct error err = ERROR_INIT;
+    if (settings_load(arguments, settings, &err) < 0) {
+        report_line(report, REPORT_FAILED, "configuration", "%s; hermes config check tells all",
+                    err.text);
+        return false;
+    }
+    size_t findings = config_finding_count(settings->config);
+    report_line(report, findings ? REPORT_WARNING : REPORT_OK, "configuration", "%s%s",
+                settings->path ? settings->path : "no file; defaults and the environment",
+                findings ? "; hermes config check has remarks" : "");
+    return true;
+}
+
+static void probe_model(const struct settings *settings, struct report *report)
+{
+    struct endpoint endpoint;
+    struct error err = ERROR_INIT;
+    if (endpoint_choose(&settings->values.llm, &endpoint, &err) < 0) {
+        report_line(report, REPORT_FAILED, "model", "%s", err.text);
+        return;
+    }
+    if (endpoint.kind == ENDPOINT_OFFLINE) {
+        report_line(report, endpoint.chosen ? REPORT_OK : REPORT_WARNING, "model",
+                    "the built-in offline model%s",
+                    endpoint.chosen ? ""
+                                    : "; for a real one set OPENROUTER_API_KEY (or OPENAI_BASE_URL "
+                                      "and OPENAI_API_KEY) and HERMES_MODEL");
+        return;
+    }
+    report_line(report, REPORT_OK, "model", "%s at %s (%s)", endpoint.model, endpoint.base_url,
+                *endpoint.api_key ? "with a key" : "without a key");
+    probe_upstream(&endpoint, &settings->values.llm,
+                   config_variable(settings->config, "SSL_CERT_FILE"), report);
+}
+
+static int run(const struct command *command, const struct arguments *arguments)
+{
+    (void)command;
+    struct settings settings = {0};
+    struct report report;
+    report_init(&report);
+    if (probe_configuration(arguments, &settings, &report)) {
+        probe_home(settings.home, &report);
+        probe_model(&settings, &report);
+    }
+    probe_kernel(&report);
+    probe_clock(&report);
+    settings_finish(&settings);
+    printf("\n%u failed, %u to look at\n", report.failures, report.warnings);
+    return report.failures ? EXIT_FAILED : EXIT_OK;
+}
+
+const struct command command_doctor = {
+    .name = "doctor",
+    .summary = "Check this machine, the configuration and the model, and say what to do",
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,43 @@
+#include <stdio.h>
+
+#include "base/log.h"
+#include "daemon/command.h"
+
+static void print_commands(void)
+{
+    size_t count;
+    const struct command *const *commands = command_table(&count);
+    printf("Hermes, a private assistant and operations partner in one binary.\n\n"
+           "Usage: hermes COMMAND [OPTION...]\n\nCommands:\n");
+    for (size_t i = 0; i < count; i++)
+        if (!commands[i]->hidden)
+            printf("  %-12s %s\n", commands[i]->name, commands[i]->summary);
+    printf("\nBegin with:\n"
+           "  hermes chat                      a conversation (offline until a key is set)\n"
+           "  OPENROUTER_API_KEY=... HERMES_MODEL=... hermes chat -q \"What can you do?\"\n"
+           "\nhermes help COMMAND tells more.\n");
+}
+
+static int run(const struct command *command, const struct arguments *arguments)
+{
+    (void)command;
+    if (arguments->word_count == 0) {
+        print_commands();
+        return EXIT_OK;
+    }
+    const struct command *asked = command_find(arguments->words[0]);
+    if (!asked || asked->hidden) {
+        log_error("there is no command \"%s\" (hermes help lists them)", arguments->words[0]);
+        return EXIT_USAGE;
+    }
+    command_print_usage(asked);
+    return EXIT_OK;
+}
+
+const struct command command_help = {
+    .name = "help",
+    .words = "[COMMAND]",
+    .summary = "Tell what the commands do",
+    .max_words = 1,
+    .run = run,
+};

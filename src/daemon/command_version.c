@@ -1,0 +1,28 @@
+#include <stdio.h>
+
+#include "daemon/command.h"
+#include "daemon/notices.h"
+
+enum { OPTION_LICENSES };
+
+static const struct command_option options[] = {
+    {"licenses", 0, NULL, "the licences of Hermes and of everything that is linked in"},
+    COMMAND_OPTIONS_END,
+};
+
+static int run(const struct command *command, const struct arguments *arguments)
+{
+    (void)command;
+    if (arguments->values[OPTION_LICENSES])
+        fwrite(notices_text, 1, notices_text_len, stdout);
+    else
+        printf("hermes %s (%s)\n", HERMES_VERSION, HERMES_TARGET);
+    return EXIT_OK;
+}
+
+const struct command command_version = {
+    .name = "version",
+    .summary = "Print the version, or the licences",
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,22 @@
+#pragma once
+
+#include "base/error.h"
+
+/*
+ * The home directory and its lock. One process owns a home: there is one set of budgets and one
+ * ledger, so a second one is told who has it.
+ */
+struct home {
+    char *path;      // owned
+    char *workspace; // owned; what the file tools see
+    int lock_fd;
+};
+
+#define HOME_INIT      \
+    {                  \
+        NULL, NULL, -1 \
+    }
+
+// Makes the directories (0700) and takes the lock. -EBUSY when another process has it.
+int home_open(const char *path, struct home *ret_home, struct error *err);
+void home_close(struct home *home); // accepts HOME_INIT

@@ -1,0 +1,66 @@
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/span.h"
+#include "codec/suggest.h"
+#include "daemon/command.h"
+
+enum { COMMANDS_MAX = 32 };
+
+static int refuse_command(const char *word)
+{
+    const char *names[COMMANDS_MAX];
+    size_t total, count = 0;
+    const struct command *const *commands = command_table(&total);
+    for (size_t i = 0; i < total && count < COMMANDS_MAX; i++)
+        if (!commands[i]->hidden)
+            names[count++] = commands[i]->name;
+    const char *near = suggest_nearest(span_of(word), names, count);
+    log_error("there is no command \"%s\"%s%s%s (hermes help lists them)", word,
+              near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    return EXIT_USAGE;
+}
+
+static int run_command(const struct command *command, int argc, char **argv)
+{
+    struct arguments arguments;
+    int r = arguments_parse(command, argc, argv, &arguments);
+    if (r < 0)
+        return EXIT_OK; // the help was printed
+    return r == EXIT_OK ? command->run(command, &arguments) : r;
+}
+
+static int run(int argc, char **argv)
+{
+    if (argc < 2)
+        return run_command(&command_help, 1, argv);
+    const char *word = argv[1];
+    if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0)
+        return run_command(&command_version, argc - 1, argv + 1);
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
+        return run_command(&command_help, 1, argv);
+    const struct command *command = command_find(word);
+    return command ? run_command(command, argc - 1, argv + 1) : refuse_command(word);
+}
+
+// A reader that goes away is an error of write(2), not the end of the process.
+static void ignore_sigpipe(void)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigaction(SIGPIPE, &ignore, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    ignore_sigpipe();
+    int status = run(argc, argv);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        if (errno != EPIPE)
+            log_error("cannot write to standard output: %s", strerror(errno));
+        status = status ? status : EXIT_FAILED;
+    }
+    return status;
+}

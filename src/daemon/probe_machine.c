@@ -1,0 +1,117 @@
+#include "daemon/probe_machine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/mem.h"
+
+enum {
+    DISK_FAIL_MIB = 16,
+    DISK_WARN_MIB = 256,
+};
+
+// 2026-01-01: before this program was written, hence a clock that was never set
+static const int64_t earliest_ms = 1767225600000;
+
+static bool has_openat2(void)
+{
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_BENEATH};
+    FD_AUTO fd = (int)syscall(SYS_openat2, AT_FDCWD, ".", &how, sizeof how);
+    return fd >= 0;
+}
+
+static bool has_pidfd(void)
+{
+    FD_AUTO fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    return fd >= 0;
+}
+
+void probe_kernel(struct report *report)
+{
+    struct utsname name;
+    uname(&name);
+    bool files = has_openat2(), children = has_pidfd();
+    if (files && children)
+        report_line(report, REPORT_OK, "kernel", "Linux %s %s, with openat2 and pidfd",
+                    name.release, name.machine);
+    else
+        report_line(report, REPORT_FAILED, "kernel",
+                    "Linux %s lacks %s: the file tools need Linux 5.6 or later; update the kernel",
+                    name.release, files ? "pidfd_open" : "openat2");
+}
+
+void probe_clock(struct report *report)
+{
+    char text[CLOCK_TEXT_SIZE];
+    int64_t now_ms = clock_wall_ms(&clock_system);
+    clock_format_utc(now_ms, text);
+    if (now_ms < earliest_ms)
+        report_line(report, REPORT_FAILED, "clock",
+                    "%s is in the past, so TLS will fail; set it (timedatectl set-ntp true)", text);
+    else
+        report_line(report, REPORT_OK, "clock", "%s", text);
+}
+
+static void probe_disk(const char *path, struct report *report)
+{
+    struct statvfs fs;
+    if (statvfs(path, &fs) < 0)
+        return;
+    uint64_t free_mib = (uint64_t)fs.f_bavail * fs.f_frsize >> 20;
+    enum report_level level = free_mib < DISK_FAIL_MIB   ? REPORT_FAILED
+                              : free_mib < DISK_WARN_MIB ? REPORT_WARNING
+                                                         : REPORT_OK;
+    report_line(report, level, "disk", "%" PRIu64 " MiB free at %s%s", free_mib, path,
+                level == REPORT_OK ? "" : "; free some space");
+}
+
+static void probe_lock(const char *home, struct report *report)
+{
+    CLEANUP(mem_cleanup) char *path = mem_printf("%s/hermes.lock", home);
+    FD_AUTO fd = open(path, O_RDONLY | O_CLOEXEC);
+    BUF_AUTO pid = BUF_INIT(32);
+    if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+        return;
+    fd_read_all(fd, &pid);
+    struct span shown = span_trim(buf_span(&pid));
+    report_line(report, REPORT_OK, "in use", "by the hermes with pid %.*s", (int)shown.len,
+                shown.data);
+}
+
+// The nearest directory that exists: where a home that does not would be made.
+static void parent_of(char *path)
+{
+    struct stat status;
+    while (path[1] && stat(path, &status) < 0 && errno == ENOENT) {
+        char *slash = strrchr(path, '/');
+        slash[slash == path] = '\0';
+    }
+}
+
+void probe_home(const char *home, struct report *report)
+{
+    CLEANUP(mem_cleanup) char *nearest = mem_strdup(home);
+    parent_of(nearest);
+    bool exists = strcmp(nearest, home) == 0;
+    if (faccessat(AT_FDCWD, nearest, W_OK | X_OK, AT_EACCESS) < 0)
+        report_line(report, REPORT_FAILED, "home",
+                    "%s cannot be written: %s; choose another with "
+                    "--home or HERMES_HOME",
+                    nearest, strerror(errno));
+    else
+        report_line(report, REPORT_OK, "home", "%s%s", home, exists ? "" : " (it will be made)");
+    probe_disk(nearest, report);
+    if (exists)
+        probe_lock(home, report);
+}

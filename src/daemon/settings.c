@@ -1,0 +1,98 @@
+#include "daemon/settings.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+#define SECTION(module)                                                                    \
+    {                                                                                      \
+        module##_options, &module##_option_count, offsetof(struct settings_values, module) \
+    }
+
+static const struct config_section sections[] = {SECTION(llm), SECTION(agent), SECTION(admin)};
+
+const struct config_schema settings_schema = {sections, ARRAY_LEN(sections),
+                                              sizeof(struct settings_values)};
+
+int settings_find_home(const struct arguments *arguments, char **ret_home, struct error *err)
+{
+    const char *home = arguments->values[OPTION_HOME];
+    if (!home || !*home)
+        home = getenv("HERMES_HOME");
+    if (home && *home) {
+        // Absolute, because the worker processes are told it too.
+        CLEANUP(mem_cleanup) char *here = *home == '/' ? NULL : getcwd(NULL, 0);
+        *ret_home = here ? mem_printf("%s/%s", here, home) : mem_strdup(home);
+        return 0;
+    }
+    const char *user_home = getenv("HOME");
+    if (!user_home || *user_home != '/')
+        return error_set(err, -ENOENT,
+                         "neither HERMES_HOME nor HOME is set: say where with --home DIR");
+    *ret_home = mem_printf("%s/.hermes", user_home);
+    return 0;
+}
+
+static int find(const struct arguments *arguments, struct settings *settings, struct error *err)
+{
+    int r = settings_find_home(arguments, &settings->home, err);
+    if (r < 0)
+        return r;
+    struct config_search search = {
+        .option_path = arguments->values[OPTION_CONFIG],
+        .environment = &config_environment_process,
+        .system_path = CONFIG_SYSTEM_PATH,
+        .home = settings->home,
+    };
+    return config_find_file(&search, &settings->path, err);
+}
+
+static int load(const struct arguments *arguments, bool inspect, struct settings *ret_settings,
+                struct error *err)
+{
+    struct settings settings = {0};
+    int r = find(arguments, &settings, err);
+    if (r == 0) {
+        CLEANUP(mem_cleanup) char *dotenv = mem_printf("%s/.env", settings.home);
+        struct config_override overrides[] = {
+            {"model.default", arguments->values[OPTION_MODEL], "--model"}};
+        struct config_inputs inputs = {
+            .path = settings.path,
+            .dotenv_path = dotenv,
+            .environment = &config_environment_process,
+            .overrides = overrides,
+            .override_count = ARRAY_LEN(overrides),
+        };
+        if (inspect)
+            settings.config = config_inspect(&inputs, &settings_schema);
+        else
+            r = config_load(&inputs, &settings_schema, &settings.values, &settings.config, err);
+    }
+    if (r < 0)
+        settings_finish(&settings);
+    else
+        *ret_settings = settings;
+    return r;
+}
+
+int settings_load(const struct arguments *arguments, struct settings *ret_settings,
+                  struct error *err)
+{
+    return load(arguments, false, ret_settings, err);
+}
+
+int settings_inspect(const struct arguments *arguments, struct settings *ret_settings,
+                     struct error *err)
+{
+    return load(arguments, true, ret_settings, err);
+}
+
+void settings_finish(struct settings *settings)
+{
+    config_destroy(settings->config);
+    free(settings->path);
+    free(settings->home);
+    *settings = (struct settings){0};
+}

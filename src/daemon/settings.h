@@ -1,0 +1,36 @@
+#pragma once
+
+#include "agent/agent.h"
+#include "base/error.h"
+#include "config/config.h"
+#include "daemon/command.h"
+#include "llm/options.h"
+#include "serve/admin.h"
+
+// All settings of the program, filled from the modules' own tables.
+struct settings_values {
+    struct llm_config llm;
+    struct agent_config agent;
+    struct admin_config admin;
+};
+
+extern const struct config_schema settings_schema;
+
+struct settings {
+    char *home; // owned
+    char *path; // of config.yaml, owned; NULL: none
+    struct settings_values values;
+    struct config *config; // owns what `values` points at
+};
+
+// From the command line, the file, the environment. settings_finish() accepts a zeroed struct.
+int settings_load(const struct arguments *arguments, struct settings *ret_settings,
+                  struct error *err);
+void settings_finish(struct settings *settings);
+
+// As above for `config check` and `doctor`: errors are findings of ret_settings->config.
+int settings_inspect(const struct arguments *arguments, struct settings *ret_settings,
+                     struct error *err);
+
+// --home, HERMES_HOME, ~/.hermes. On the heap.
+int settings_find_home(const struct arguments *arguments, char **ret_home, struct error *err);
