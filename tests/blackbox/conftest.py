@@ -1,0 +1,77 @@
+"""Fixtures of the black-box tests, and the markers that say where a test can run.
+
+    HERMES_BIN=…      the binary (default: build/debug/hermes)
+    HERMES_RUNNER=…   what runs it, e.g. "qemu-aarch64"; then use `-m qemu_user`
+    HERMES_KEEP=1     leave the directories of the tests behind
+"""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "fakes")]
+
+from harness import Binary, Hermes  # noqa: E402
+from openai_upstream import Upstream  # noqa: E402
+from terminal import Terminal  # noqa: E402
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "qemu_user: also holds under user-mode qemu (no file tools, no memory figures, "
+        "no TLS timing)")
+
+
+@pytest.fixture(scope="session")
+def binary():
+    with directory("hermes-binary-") as path:
+        try:
+            yield Binary(path)
+        except FileNotFoundError as problem:
+            pytest.exit(str(problem), returncode=2)
+
+
+@contextlib.contextmanager
+def directory(prefix):
+    """A directory that the test user may pass through; pytest's own are for one user only."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix=prefix))
+    path.chmod(0o755)
+    try:
+        yield path
+    finally:
+        if os.environ.get("HERMES_KEEP"):
+            print(f"kept: {path}")
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def hermes(binary):
+    with directory("hermes-test-") as path:
+        user = Hermes(binary, path)
+        yield user
+        user.finish()
+
+
+@pytest.fixture
+def up():
+    with Upstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def tls_up():
+    with Upstream(tls=True) as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def terminal(hermes):
+    """terminal("chat", env=…) starts the binary on a pseudo-terminal."""
+    return lambda *args, **more: Terminal(hermes, args, **more)

@@ -1,0 +1,66 @@
+"""How a run ends when it is told to."""
+
+import signal
+import time
+
+import pytest
+
+pytestmark = pytest.mark.qemu_user
+
+
+def test_ctrl_c_of_a_question_is_130(hermes, up):
+    with hermes.use(up, "drip").start("chat", "-q", "hi") as process:
+        process.wait_for_output(b"word2")
+        begin = time.monotonic()
+        process.signal(signal.SIGINT)
+        result = process.finish().exits(130)
+        assert time.monotonic() - begin < 1.5 and len(result.err.splitlines()) <= 3
+    assert up.wait_for(lambda: up.disconnects, 2)
+
+
+@pytest.mark.parametrize("model", ["drip", "hang", "hang-first-byte", "hang-mid"])
+def test_sigterm_ends_soon(hermes, up, model):
+    with hermes.use(up, model).start("chat", "-q", "hi") as process:
+        assert up.wait_for(lambda: up.requests)
+        time.sleep(0.1)
+        begin = time.monotonic()
+        process.signal(signal.SIGTERM)
+        result = process.finish()
+        assert time.monotonic() - begin < 2 and result.code in (130, 143, -15, 1), result
+    assert up.wait_for(lambda: up.disconnects, 2)
+
+
+def test_sigterm_while_a_tool_runs(hermes, up):
+    hermes.put("workspace/a.txt", "a" * 3000 + "!\n")
+    text = "call search_files " + '{"pattern":"(a+)+(a+)+$"}'
+    with hermes.use(up, "tools").start("chat", "-q", text) as process:
+        assert up.wait_for(lambda: up.requests)
+        time.sleep(0.1)
+        process.signal(signal.SIGTERM)
+        assert process.finish(limit=3).code in (0, 130, 143, -15, 1)
+
+
+def test_what_was_said_before_the_end_is_kept(hermes, up):
+    """A cancelled turn does not damage the home."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        with hermes.use(up, "drip").start("chat", "-q", "hi") as process:
+            process.wait_for_output(b"word1")
+            process.signal(number)
+            process.finish()
+    hermes.use(up, "tools").chat('call remember {"content":"the gate"}').ok()
+    assert "the gate" in hermes.chat('call recall {"query":"gate"}').ok().text
+
+
+def test_a_stopped_program_goes_on(hermes, up):
+    with hermes.use(up, "drip", stale=30, read=30).start("chat", "-q", "hi") as process:
+        process.wait_for_output(b"word1")
+        process.signal(signal.SIGSTOP)
+        time.sleep(0.5)
+        before = len(process.out)
+        process.signal(signal.SIGCONT)
+        until = time.monotonic() + 5
+        while len(process.out) <= before and time.monotonic() < until:
+            time.sleep(0.02)
+        assert len(process.out) > before
+        process.signal(signal.SIGINT)
+        process.finish().exits(130)

@@ -1,0 +1,130 @@
+"""Certificates, names and name servers: what stands between the key and the right host."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+from harness import IS_ROOT, ROOT, TEST_UID
+from openai_upstream import Upstream
+
+DEAD_DNS = ROOT / "tests/fakes/dead_dns.py"
+
+
+def test_an_answer_over_tls(hermes, tls_up):
+    assert hermes.use(tls_up, "echo").chat("hi").ok().text == "echo: hi\n"
+
+
+def test_tools_over_tls_use_one_connection(hermes, tls_up):
+    hermes.use(tls_up, "tools").chat("call current_time {}").ok()
+    assert tls_up.connections == 1 and len(tls_up.requests) == 2
+
+
+def test_the_name_is_checked_not_only_the_address(hermes, tls_up):
+    hermes.use(tls_up, "echo", name="localhost")
+    assert hermes.chat("hi").ok().text == "echo: hi\n"
+    assert tls_up.requests[0].headers["host"] == f"localhost:{tls_up.port}"
+
+
+@pytest.mark.parametrize("kind", ["expired", "wrong-host", "self-signed"])
+def test_a_bad_certificate_is_refused_before_the_key_is_sent(hermes, kind):
+    with Upstream(tls=kind) as bad:
+        hermes.use(bad, "echo").chat("hi").failed("certificate|TLS", "SSL_CERT_FILE|check|clock")
+        assert not bad.requests
+
+
+def test_the_built_in_roots_do_not_know_the_fake(hermes, tls_up):
+    hermes.use(tls_up, "echo").chat("hi", env={"SSL_CERT_FILE": None}).failed("certificate|TLS")
+    assert not tls_up.requests
+
+
+@pytest.mark.parametrize("content", [None, b"", b"garbage\n", b"\x00" * 5000,
+                                     b"-----BEGIN CERTIFICATE-----\nAAAA\n"])
+def test_a_bad_ca_file_is_named(hermes, tls_up, content):
+    path = hermes.directory / "roots.pem"
+    if content is not None:
+        hermes.put("roots.pem", content, base=hermes.directory)
+    result = hermes.use(tls_up, "echo").chat("hi", env={"SSL_CERT_FILE": path})
+    result.failed("roots.pem|SSL_CERT_FILE")
+    assert not tls_up.requests
+
+
+def test_tls_spoken_to_plain_http(hermes, up):
+    hermes.use(up, "echo").environment["OPENAI_BASE_URL"] = f"https://127.0.0.1:{up.port}/v1"
+    hermes.limits(connect=3).chat("hi").failed("TLS|certificate|https|handshake|connect")
+    up.rejected.clear()
+
+
+def test_plain_http_spoken_to_tls(hermes, tls_up):
+    hermes.use(tls_up, "echo").environment["OPENAI_BASE_URL"] = f"http://127.0.0.1:{tls_up.port}/v1"
+    hermes.limits(stale=3).chat("hi").failed()
+
+
+@pytest.mark.parametrize("model", ["cut-stream", "cut-stream-close", "rst-stream", "cut-json"])
+def test_a_cut_under_tls_is_a_cut(hermes, tls_up, model):
+    """Without close_notify an attacker can end any text: it must not pass for the end."""
+    hermes.use(tls_up, model, read=3).chat("hi").failed("cut|closed|ended|broke|TLS|without|reset")
+
+
+def test_a_hang_under_tls_ends_at_its_limit(hermes, tls_up):
+    result = hermes.use(tls_up, "hang-mid", read=1).chat("hi").failed("time|within|second|silen")
+    assert result.seconds < 4
+    assert tls_up.wait_for(lambda: tls_up.disconnects, 2)
+
+
+def test_ten_megabytes_over_tls(hermes, tls_up):
+    result = hermes.use(tls_up, "ten-megabytes").chat("hi", limit=60).ok()
+    assert len(result.out) >= 10000000
+    hermes.memory_below(result, 64 * 1024)
+
+
+# -- the dead name server -------------------------------------------------------------------------
+
+def dead_dns(hermes):
+    names = hermes.put("names", base=hermes.directory)
+    wrapper = [sys.executable, DEAD_DNS, "--log", names]
+    if IS_ROOT:
+        wrapper += ["--uid", TEST_UID]
+    hermes.environment.update(OPENAI_BASE_URL="https://api.fake.test/v1", HERMES_MODEL="echo",
+                              OPENAI_API_KEY="sk-dead-0123456789")
+    return names, [*map(str, wrapper), "--"]
+
+
+def test_a_dead_name_server_ends_at_the_connect_limit(hermes):
+    names, wrapper = dead_dns(hermes)
+    result = hermes.limits(connect=1.5).run("chat", "-q", "hi", wrapper=wrapper, as_root=True)
+    result.failed("api.fake.test", "name|resol|DNS|time")
+    assert "api.fake.test" in names.read_text(), "the question really was asked"
+    assert 1.4 <= result.seconds < 4.5
+
+
+def test_a_dead_name_server_does_not_hold_up_the_end(hermes):
+    """SIGTERM and SIGINT in the middle of a lookup."""
+    import signal
+    names, wrapper = dead_dns(hermes)
+    for number, codes in ((signal.SIGINT, (130,)), (signal.SIGTERM, (130, 143, 1))):
+        names.write_text("")
+        with hermes.limits(connect=20).start("chat", "-q", "hi", wrapper=wrapper,
+                                             as_root=True) as process:
+            until = time.monotonic() + 10
+            while "api.fake.test" not in names.read_text():
+                assert time.monotonic() < until, "never asked"
+                time.sleep(0.02)
+            begin = time.monotonic()
+            process.signal(number)
+            result = process.finish()
+            assert time.monotonic() - begin < 1.5, result
+            assert result.code in codes, result
+
+
+def test_the_fake_name_server_works_at_all(hermes):
+    """The same wrapper around another program: otherwise the tests above prove nothing."""
+    names, wrapper = dead_dns(hermes)
+    done = subprocess.run([*wrapper, "timeout", "2", "getent", "ahosts", "api.fake.test"])
+    assert done.returncode == 124 and "api.fake.test" in names.read_text()
+
+
+def test_localhost_by_name(hermes, up):
+    """::1 comes first in many hosts files, and the server listens on IPv4 alone."""
+    result = hermes.use(up, "echo", name="localhost").chat("hi").ok()
+    assert result.text == "echo: hi\n" and result.seconds < 3
