@@ -98,7 +98,3 @@ write_musl_specs() { # SYSROOT
 
 	END
 }
-
-link_flags() {
-	echo "-static-pie -Wl,--gc-sections -Wl,-z,relro,-z,now,-z,noexecstack"
-}

@@ -1,5 +1,7 @@
 # Inbound HTTP. TLS, authentication, form decoding, cookies and protocol upgrades are out: the
-# faces serve plain HTTP behind a key, and what is not compiled in cannot be reached.
+# faces serve plain HTTP behind a key, and what is not compiled in cannot be reached. So are its
+# threads: one epoll loop drives it from outside (MHD_USE_EPOLL with MHD_run), which also means
+# that every call into it, MHD_resume_connection included, comes from that loop.
 package=libmicrohttpd
 series=1.0
 needs="musl linux-headers"
@@ -16,8 +18,8 @@ build() {
 		--disable-dependency-tracking --disable-https --disable-postprocessor \
 		--disable-bauth --disable-dauth --disable-httpupgrade --disable-cookie \
 		--disable-doc --disable-examples --disable-tools --disable-curl \
-		--disable-thread-names --enable-epoll --enable-poll \
-		--with-threads=posix "$(messages)" \
+		--disable-thread-names --enable-epoll --disable-poll \
+		--with-threads=none "$(messages)" \
 		mhd_cv_eventfd_usable=yes
 	make -j"$JOBS" -C src/microhttpd libmicrohttpd.la
 	make -C src/microhttpd install-libLTLIBRARIES DESTDIR="$DESTDIR"

@@ -107,7 +107,8 @@ static bool past_a_limit(struct turn *turn)
     int64_t elapsed = clock_monotonic_ms(turn->agent->env.clock) - turn->started_ms;
     if (turn->iteration >= config->max_turns)
         error_set(&turn->error, -ELOOP,
-                  "stopped after %d calls to the model without an end (agent.max_turns)",
+                  "stopped after %d steps without an end; agent.max_turns or "
+                  "HERMES_MAX_ITERATIONS allows more",
                   turn->iteration);
     else if (config->turn_limit_ms && elapsed > config->turn_limit_ms)
         error_set(&turn->error, -ETIMEDOUT,

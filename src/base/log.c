@@ -2,9 +2,10 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "base/colour.h"
 
 enum { LINE_MAX_BYTES = 2048 };
 
@@ -34,10 +35,12 @@ bool log_parse_level(const char *name, enum log_level *ret_level)
     return false;
 }
 
-static bool colours(void)
+// What others wrote may stand in a line; none of it may move a terminal's cursor.
+static void clean(char *text)
 {
-    const char *no_color = getenv("NO_COLOR");
-    return isatty(STDERR_FILENO) && !(no_color && *no_color);
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = '?';
 }
 
 void log_line(enum log_level level, const char *fmt, ...)
@@ -49,8 +52,9 @@ void log_line(enum log_level level, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
+    clean(text);
 
-    const char *on = colours() ? levels[level].colour : "";
+    const char *on = colour_wanted(STDERR_FILENO) ? levels[level].colour : "";
     const char *off = *on ? "\033[0m" : "";
     if (level == LOG_INFO)
         fprintf(stderr, "hermes: %s\n", text);

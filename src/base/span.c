@@ -105,9 +105,9 @@ bool span_to_fixed(struct span span, unsigned digits, int64_t *ret_value)
     for (size_t i = digits; i < fraction.len; i++)
         if (fraction.data[i] < '0' || fraction.data[i] > '9')
             return false;
-    if (value > INT64_MAX)
+    if (value > (uint64_t)INT64_MAX + negative)
         return false;
-    *ret_value = negative ? -(int64_t)value : (int64_t)value;
+    *ret_value = negative ? (int64_t)(0 - value) : (int64_t)value;
     return true;
 }
 

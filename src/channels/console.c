@@ -143,6 +143,9 @@ static bool begin_turn(struct console *console, struct span message)
     static const struct turn_sink sink = {on_text, on_call, on_result, on_end};
     BUF_AUTO clean = BUF_INIT(4 * (size_t)CONSOLE_MESSAGE_MAX);
     utf8_sanitize(message, &clean);
+    if (clean.len != message.len || memcmp(clean.data, message.data, message.len) != 0)
+        printer_say(&console->printer, printer_yellow,
+                    "the message is not UTF-8 throughout; what is not was replaced");
     struct error err = ERROR_INIT;
     int r = agent_turn_start(console->options.agent, console->session, buf_span(&clean), &sink,
                              console, &console->turn, &err);

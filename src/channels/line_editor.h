@@ -9,7 +9,8 @@
  * Raw mode, the window's size and bracketed paste (CSI ? 2004 h) are the business of the caller.
  *
  * The line takes one row and scrolls sideways in it; line breaks, which only a paste can bring, are
- * shown as a sign. A line that was entered is left behind in full. The cursor must be at the start of an empty row when a line begins or is shown,
+ * shown as a sign. A line that was entered is left behind in full, in as many rows as it takes, if
+ * it is not huge. The cursor must be at the start of an empty row when a line begins or is shown,
  * and is at the start of the next row after every event.
  */
 struct line_editor;

@@ -23,9 +23,9 @@
 #include "codec/utf8.h"
 
 enum {
-    TEXT_COLUMNS_MIN = 3,  // that a prompt must leave: a wide cell and one before it
+    TEXT_COLUMNS_MIN = 3,    // that a prompt must leave: a wide cell and one before it
     COMPLETE_MAX = 4 * 1024, // bytes of a line that is left behind whole; a serial line is slow
-    SEEN_MAX = 128 * 1024, // bytes: a line, with signs that are longer than what they stand for
+    SEEN_MAX = 128 * 1024,   // bytes: a line, with signs that are longer than what they stand for
 };
 
 static const char line_break_sign[] = "⏎";

@@ -45,10 +45,8 @@ static bool insert(struct line_text *text, struct span piece)
 {
     struct buf *bytes = &text->bytes;
     size_t behind = bytes->len - text->cursor;
-    if (!buf_reserve(bytes, piece.len)) {
-        bytes->full = false; // the caller is told now, and later pieces may fit
+    if (!buf_reserve(bytes, piece.len))
         return false;
-    }
     char *at = bytes->data + text->cursor;
     memmove(at + piece.len, at, behind);
     if (piece.len)

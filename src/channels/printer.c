@@ -1,8 +1,9 @@
 #include "channels/printer.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
+
+#include "base/colour.h"
 
 enum { SHOWN_MAX = 120 }; // bytes of arguments or of an error on a tool's line
 
@@ -13,12 +14,11 @@ const char printer_plain[] = "";
 
 void printer_init(struct printer *printer)
 {
-    const char *no_color = getenv("NO_COLOR");
     *printer = (struct printer){
         .out_is_terminal = isatty(STDOUT_FILENO),
         .err_is_terminal = isatty(STDERR_FILENO),
     };
-    printer->colours = printer->err_is_terminal && !(no_color && *no_color);
+    printer->colours = colour_wanted(STDERR_FILENO);
 }
 
 static bool is_harmless(unsigned char c)

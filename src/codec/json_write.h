@@ -10,8 +10,8 @@
 
 /*
  * Writes compact JSON onto a struct buf; commas and colons come by themselves. There is nothing to
- * check on the way: ask json_write_done() (or buf_is_full) once at the end. What is written is
- * always valid UTF-8, whatever came in.
+ * check on the way: ask json_write_done() once at the end. Keys and strings come out as valid
+ * UTF-8, whatever went in; only json_write_raw() hands bytes through as they are.
  */
 struct json_writer {
     struct buf *out;                          // borrowed

@@ -1,6 +1,6 @@
 #include "daemon/app.h"
 
-#include <stdlib.h>
+#include <string.h>
 
 #include "agent/agent.h"
 #include "base/log.h"
@@ -37,6 +37,29 @@ static int open_store(struct app *app, struct error *err)
     return r;
 }
 
+// A typo in a key is no reason not to start, but it is one to speak.
+static void tell_typos(const struct config *config)
+{
+    for (size_t i = 0; i < config_finding_count(config); i++) {
+        const struct config_finding *finding = config_finding_at(config, i);
+        if (finding->severity == CONFIG_WARNING)
+            log_warning("%s: %s", finding->where, finding->text);
+    }
+}
+
+// Puts the place of the setting before a complaint about the base URL.
+static int place_of_base_url(const struct app *app, struct error *err)
+{
+    static const char *const keys[] = {"model.base_url", "providers.openai.base_url",
+                                       "providers.openrouter.base_url"};
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        const struct config_setting *setting = config_setting(app->settings.config, keys[i]);
+        if (setting && setting->text && strcmp(setting->text, app->endpoint.base_url) == 0)
+            return error_wrap(err, "%s: %s", setting->where, keys[i]);
+    }
+    return err->code;
+}
+
 // Without an upstream no TLS is initialised: the offline model starts faster and smaller.
 static int open_model(struct app *app, struct error *err)
 {
@@ -47,9 +70,10 @@ static int open_model(struct app *app, struct error *err)
         if (r == 0)
             r = http_client_create(app->loop, app->trust, &app->http, err);
     }
-    if (r == 0)
-        r = endpoint_open(&app->endpoint, llm, app->loop, app->http, &app->provider, err);
-    return r;
+    if (r < 0)
+        return r;
+    r = endpoint_open(&app->endpoint, llm, app->loop, app->http, &app->provider, err);
+    return r < 0 ? place_of_base_url(app, err) : 0;
 }
 
 static void open_agent(struct app *app)
@@ -75,6 +99,8 @@ int app_start(struct app *app, const struct arguments *arguments, struct error *
 {
     *app = (struct app){.home = HOME_INIT, .streaming = app->streaming};
     int r = settings_load(arguments, &app->settings, err);
+    if (r == 0)
+        tell_typos(app->settings.config);
     if (r == 0)
         r = loop_create(&clock_system, &app->loop, err);
     if (r == 0)

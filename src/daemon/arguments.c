@@ -49,7 +49,7 @@ static int refuse_option(const struct command *command, const char *word)
     while (bare.len && bare.data[0] == '-')
         bare = span_skip(bare, 1);
     const char *near = suggest_nearest(bare, names, count);
-    log_error("%s: there is no option %s%s%s (hermes help %s)", command->name, word,
+    log_error("%s: there is no option %.64s%s%s (hermes help %s)", command->name, word,
               near ? "; did you mean --" : "", near ? near : "", command->name);
     return EXIT_USAGE;
 }
@@ -59,7 +59,7 @@ static int take_words(const struct command *command, int argc, char **argv,
 {
     for (int i = optind; i < argc; i++) {
         if (ret_arguments->word_count >= command->max_words) {
-            log_error("%s: \"%s\" is one word too many (hermes help %s)", command->name, argv[i],
+            log_error("%s: \"%.64s\" is one word too many (hermes help %s)", command->name, argv[i],
                       command->name);
             return EXIT_USAGE;
         }

@@ -130,7 +130,7 @@ static int run(const struct command *command, const struct arguments *arguments)
     else if (strcmp(shell, "fish") == 0)
         print_fish();
     else {
-        log_error("completion: name a shell: bash, zsh or fish");
+        log_error("completion: \"%.64s\" is not one of bash, zsh, fish", shell);
         return EXIT_USAGE;
     }
     return EXIT_OK;

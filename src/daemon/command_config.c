@@ -65,7 +65,7 @@ static int run(const struct command *command, const struct arguments *arguments)
     bool known =
         strcmp(word, "check") == 0 || strcmp(word, "show") == 0 || strcmp(word, "path") == 0;
     if (!known) {
-        log_error("config: \"%s\" is not one of check, show, keys, path", word);
+        log_error("config: \"%.64s\" is not one of check, show, keys, path", word);
         return EXIT_USAGE;
     }
     struct settings settings = {0};

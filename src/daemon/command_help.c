@@ -27,7 +27,7 @@ static int run(const struct command *command, const struct arguments *arguments)
     }
     const struct command *asked = command_find(arguments->words[0]);
     if (!asked || asked->hidden) {
-        log_error("there is no command \"%s\" (hermes help lists them)", arguments->words[0]);
+        log_error("there is no command \"%.64s\" (hermes help lists them)", arguments->words[0]);
         return EXIT_USAGE;
     }
     command_print_usage(asked);

@@ -48,15 +48,12 @@ static int serve(struct app *app, struct error *err)
     return r;
 }
 
-static int set_port(struct app *app, const char *port, struct error *err)
+static bool parse_port(const char *text, int64_t *ret_port)
 {
-    int64_t number;
-    if (!port)
-        return 0;
-    if (!span_to_i64(span_of(port), &number) || number < 0 || number > 65535)
-        return error_set(err, -1, "--port: \"%s\" is not a port number", port);
-    app->settings.values.admin.port = number;
-    return 0;
+    if (span_to_i64(span_of(text), ret_port) && *ret_port >= 0 && *ret_port <= UINT16_MAX)
+        return true;
+    log_error("--port: \"%.64s\" is not a port number (0 to 65535)", text);
+    return false;
 }
 
 static int run(const struct command *command, const struct arguments *arguments)
@@ -64,11 +61,15 @@ static int run(const struct command *command, const struct arguments *arguments)
     (void)command;
     struct app app = {.home = HOME_INIT, .streaming = true};
     struct error err = ERROR_INIT;
+    const char *port_text = arguments->values[OPTION_PORT];
+    int64_t port = 0;
+    if (port_text && !parse_port(port_text, &port))
+        return EXIT_USAGE;
     int r = app_start(&app, arguments, &err);
     if (r == 0) {
-        r = set_port(&app, arguments->values[OPTION_PORT], &err);
-        if (r == 0)
-            r = serve(&app, &err);
+        if (port_text)
+            app.settings.values.admin.port = port;
+        r = serve(&app, &err);
         app_stop(&app);
     }
     if (r < 0)

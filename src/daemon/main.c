@@ -19,7 +19,7 @@ static int refuse_command(const char *word)
         if (!commands[i]->hidden)
             names[count++] = commands[i]->name;
     const char *near = suggest_nearest(span_of(word), names, count);
-    log_error("there is no command \"%s\"%s%s%s (hermes help lists them)", word,
+    log_error("there is no command \"%.64s\"%s%s%s (hermes help lists them)", word,
               near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
     return EXIT_USAGE;
 }
@@ -46,16 +46,17 @@ static int run(int argc, char **argv)
     return command ? run_command(command, argc - 1, argv + 1) : refuse_command(word);
 }
 
-// A reader that goes away is an error of write(2), not the end of the process.
-static void ignore_sigpipe(void)
+// A reader that goes away and a file that may not grow are errors of write(2), not the end of us.
+static void ignore_signals(void)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGPIPE, &ignore, NULL);
+    sigaction(SIGXFSZ, &ignore, NULL);
 }
 
 int main(int argc, char **argv)
 {
-    ignore_sigpipe();
+    ignore_signals();
     int status = run(argc, argv);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         if (errno != EPIPE)

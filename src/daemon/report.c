@@ -2,8 +2,9 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
+
+#include "base/colour.h"
 
 static const struct {
     const char *word, *colour;
@@ -15,8 +16,7 @@ static const struct {
 
 void report_init(struct report *report)
 {
-    const char *no_color = getenv("NO_COLOR");
-    *report = (struct report){.colours = isatty(STDOUT_FILENO) && !(no_color && *no_color)};
+    *report = (struct report){.colours = colour_wanted(STDOUT_FILENO)};
 }
 
 void report_line(struct report *report, enum report_level level, const char *subject,

@@ -38,16 +38,21 @@ static struct endpoint openai(const struct llm_config *config)
                              true};
 }
 
-// Keys set for a named provider are for that provider alone: none of them goes to base_url.
+// OPENAI_API_KEY is by custom the key of whatever speaks OpenAI's protocol; an OpenRouter key goes
+// to OpenRouter alone.
+static const char *key_for(const struct llm_config *config, const char *base_url)
+{
+    bool at_openrouter = is_set(base_url) && strstr(base_url, "openrouter.ai/");
+    return first_set(
+        config->api_key,
+        first_set(at_openrouter ? config->openrouter_api_key : config->openai_api_key, ""));
+}
+
 static struct endpoint custom(const struct llm_config *config)
 {
-    return (struct endpoint){ENDPOINT_OPENAI,
-                             "custom",
-                             first_set(config->base_url, config->openai_base_url),
-                             is_set(config->base_url) ? first_set(config->api_key, "")
-                                                      : first_set(config->openai_api_key, ""),
-                             config->model,
-                             true};
+    const char *base_url = first_set(config->base_url, config->openai_base_url);
+    return (struct endpoint){ENDPOINT_OPENAI,           "custom",      base_url,
+                             key_for(config, base_url), config->model, true};
 }
 
 static struct endpoint offline(bool chosen)

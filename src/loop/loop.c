@@ -309,7 +309,7 @@ void loop_run_once(struct loop *loop, int64_t max_wait_ms)
 
 void loop_run(struct loop *loop)
 {
-    loop->stopping = false;
     while (!loop->stopping)
         loop_run_once(loop, -1);
+    loop->stopping = false;
 }

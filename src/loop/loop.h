@@ -47,7 +47,8 @@ int64_t loop_now(const struct loop *loop);  // monotonic ms, fixed within a pass
 int64_t loop_wall(const struct loop *loop); // ms since 1970, read now
 const struct clock *loop_clock(const struct loop *loop);
 
-// Runs passes until loop_stop(). A pass waits for the first event or timer.
+// Runs passes until loop_stop(), which may have been called before. A pass waits for the first
+// event or timer.
 void loop_run(struct loop *loop);
 void loop_run_once(struct loop *loop, int64_t max_wait_ms);
 void loop_stop(struct loop *loop);

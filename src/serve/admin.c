@@ -7,7 +7,11 @@
 #include "net/http_server.h"
 #include "store/store.h"
 
-enum { BODY_MAX = 16 * 1024 }; // bytes
+enum {
+    BODY_MAX = 16 * 1024, // bytes
+    CONNECTIONS_MAX = 128,
+    IDLE_TIMEOUT_MS = 10 * 1000, // probes are short; who dawdles makes room
+};
 
 const struct option admin_options[] = {
     {.key = "admin.host",
@@ -93,7 +97,8 @@ int admin_create(struct loop *loop, const struct admin_config *config, struct st
     struct http_server_options options = {
         .address = config->host,
         .port = (uint16_t)config->port,
-        .max_connections = 32,
+        .max_connections = CONNECTIONS_MAX,
+        .idle_timeout_ms = IDLE_TIMEOUT_MS,
         .max_body = 1,
         .on_request = on_request,
         .ctx = admin,

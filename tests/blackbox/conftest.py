@@ -1,7 +1,7 @@
 """Fixtures of the black-box tests, and the markers that say where a test can run.
 
     HERMES_BIN=…      the binary (default: build/debug/hermes)
-    HERMES_RUNNER=…   what runs it, e.g. "qemu-aarch64"; then use `-m qemu_user`
+    HERMES_RUNNER=…   what runs it, e.g. "qemu-aarch64"; selects the qemu_user subset by itself
     HERMES_KEEP=1     leave the directories of the tests behind
 """
 
@@ -26,6 +26,18 @@ def pytest_configure(config):
     config.addinivalue_line(
         "markers", "qemu_user: also holds under user-mode qemu (no file tools, no memory figures, "
         "no TLS timing)")
+    config.addinivalue_line(
+        "markers", "native: an exception within a qemu_user module: looks at the process itself")
+
+
+def pytest_collection_modifyitems(config, items):
+    """With a runner, the tests that an emulator would falsify are not even collected."""
+    if not os.environ.get("HERMES_RUNNER"):
+        return
+    kept = [item for item in items
+            if item.get_closest_marker("qemu_user") and not item.get_closest_marker("native")]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
 
 
 @pytest.fixture(scope="session")

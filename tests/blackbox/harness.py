@@ -258,7 +258,7 @@ class Hermes:
         self.binary, self.directory = binary, pathlib.Path(directory)
         self.home = self.directory / "home"
         self.workspace = self.home / "workspace"
-        self.processes, self.upstreams = [], []
+        self.processes, self.upstreams, self.key_may_be_in = [], [], ()
         self.environment = {
             "PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(self.directory),
             "HERMES_HOME": str(self.home), "LANG": "C.UTF-8", "TZ": "UTC",
@@ -374,7 +374,9 @@ class Hermes:
                          for path in self.directory.glob("sanitizer.*"))
 
     def memory_below(self, result, kib):
-        """Peak RSS; a sanitizer's own share is allowed for."""
+        """Peak RSS; a sanitizer's own share is allowed for. An emulator's says nothing."""
+        if self.binary.emulated:
+            return
         bar = 2 * kib + SANITIZED_RSS_KIB if self.binary.sanitized else kib
         assert 0 < result.rss_kib <= bar, f"{result.rss_kib} KiB is more than {bar}: {result}"
 
@@ -387,7 +389,7 @@ class Hermes:
         assert not refused, f"a picky provider refused what was sent: {refused}"
         for upstream in self.upstreams:
             found = [str(path) for path in files_of(self.directory)
-                     if upstream.api_key.encode() in path.read_bytes()]
+                     if path.name not in self.key_may_be_in and upstream.api_key.encode() in path.read_bytes()]
             assert not found, f"the key was written to {found}"
 
 

@@ -85,8 +85,8 @@ def test_without_any_home_it_says_so(hermes):
 @pytest.mark.parametrize("value", ["/nonexistent/deep/home", "/proc/home", "/dev/null/home",
                                    "/etc/hermes-test-home"])
 def test_a_home_that_cannot_be_made(hermes, value):
-    hermes.chat("hi", env={"HERMES_HOME": value}).failed(re.escape(value.rsplit("/", 1)[0]),
-                                                        "HERMES_HOME|--home|permission|create|make")
+    hermes.chat("hi", env={"HERMES_HOME": value}).failed(
+        "/" + value.split("/")[1], "HERMES_HOME|--home|permission|create|make")
 
 
 def test_a_home_that_is_a_file(hermes):
@@ -163,7 +163,7 @@ def test_a_file_size_limit_is_no_crash(hermes, size):
     result = hermes.chat("remember the boiler code", rlimits={"FSIZE": size})
     assert result.code in (0, 1), result
     if result.code:
-        result.sentence("space|large|limit|full|write|size")
+        result.sentence("space|large|limit|full|disk|size")
     assert hermes.chat("remember the second thing").ok()
     assert "second thing" in hermes.chat("recall second").ok().text
 
@@ -181,11 +181,11 @@ def test_few_descriptors_are_no_crash(hermes, up):
 
 def test_a_home_without_write_permission(hermes):
     hermes.chat("remember the boiler code is 4711").ok()
-    before = tree(hermes.home)
+    before = tree(hermes.home, without=("hermes.lock",))
     hermes.home.chmod(0o500)
     result = hermes.chat("hi").failed("read-only|permi|writ", re.escape(str(hermes.home)))
     hermes.home.chmod(0o700)
-    assert tree(hermes.home) == before and result.out == b""
+    assert tree(hermes.home, without=("hermes.lock",)) == before and result.out == b""
     assert "4711" in hermes.chat("recall boiler").ok().text
 
 
@@ -216,7 +216,7 @@ def test_a_database_without_write_permission(hermes):
 def test_a_second_process_says_who_holds_the_home(hermes, up):
     hermes.use(up, "hold")
     with hermes.start("chat", "-q", "first") as first:
-        first.wait_for_output(b"held")
+        assert up.wait_for(lambda: up.requests)
         before = tree(hermes.home, without=("logs",))
         result = hermes.chat("second").failed(rf"\b{first.pid}\b", "home|in use|running|another")
         assert result.seconds < 3 and len(up.requests) == 1
@@ -233,14 +233,14 @@ def test_a_second_process_says_who_holds_the_home(hermes, up):
 def test_another_home_is_free(hermes, up):
     hermes.use(up, "hold")
     with hermes.start("chat", "-q", "first") as first:
-        first.wait_for_output(b"held")
+        assert up.wait_for(lambda: up.requests)
         hermes.chat("second", "--home", hermes.directory / "other", "--model", "echo").ok()
 
 
 def test_a_killed_owner_holds_nothing(hermes, up):
     hermes.use(up, "hold")
     with hermes.start("chat", "-q", "first") as first:
-        first.wait_for_output(b"held")
+        assert up.wait_for(lambda: up.requests)
         first.kill()
     assert hermes.chat("second", "--model", "echo").ok().text == "echo: second\n"
 
@@ -305,7 +305,8 @@ def test_a_kill_in_mid_turn_loses_nothing_older(hermes, up):
     hermes.use(up, "tools").chat('call remember {"content":"the boiler code is 4711"}').ok()
     for delay in (0.0, 0.05, 0.2):
         with hermes.start("chat", "-q", "hi", "--model", "hold") as process:
-            process.wait_for_output(b"held")
+            assert up.wait_for(lambda: up.requests and up.requests[-1].model == "hold"
+                               and not up.requests[-1].ended)
             threading.Event().wait(delay)
             os.kill(process.pid, signal.SIGKILL)
         assert "4711" in hermes.chat('call recall {"query":"boiler"}').ok().text
@@ -428,6 +429,7 @@ some_future_key: [1, 2, 3]
     hermes.put("auth.json", "{}\n")
     hermes.sql(FOREIGN, hermes.home / "state.db")
     hermes.upstreams.append(up)
+    hermes.key_may_be_in = (".env",)  # this home holds the key because its user put it there
     return tree(hermes.home)
 
 
@@ -437,7 +439,6 @@ def test_a_hermes_agent_home_is_used_and_left_as_it_was(hermes, up, agent_home):
     assert up.requests[0].model == "fake/history"
     assert "Marvin" in up.requests[0].messages[0]["content"]
     unchanged(agent_home, tree(hermes.home))
-    hermes.upstreams.clear()  # this home holds the key because the user put it there
 
 
 def test_a_hermes_agent_home_remembers_elsewhere(hermes, up, agent_home):
@@ -446,7 +447,6 @@ def test_a_hermes_agent_home_remembers_elsewhere(hermes, up, agent_home):
         hermes.chat('call remember {"content":"the gate opens at nine"}', "--model", "tools").ok()
     assert "nine" in hermes.chat('call recall {"query":"gate"}', "--model", "tools").ok().text
     assert (hermes.home / "state.db").read_bytes() == before
-    hermes.upstreams.clear()
 
 
 def test_a_hermes_agent_home_in_doctor_and_check(hermes, up, agent_home):
@@ -456,7 +456,6 @@ def test_a_hermes_agent_home_in_doctor_and_check(hermes, up, agent_home):
     assert "fake/history" in shown and up.api_key not in shown
     hermes.run("doctor")
     unchanged(agent_home, tree(hermes.home))
-    hermes.upstreams.clear()
 
 
 def test_paths_of_the_harness_are_what_they_seem(hermes):

@@ -57,7 +57,8 @@ def test_invalid_utf8_in_the_pipe(hermes, up, data):
         result.sentence("UTF-8|NUL|text")
 
 
-@pytest.mark.parametrize("data", [b"a\x00b\n", b"\x00" * 100, b"\x1b[2J\x07text\x7f"])
+@pytest.mark.parametrize("data", [b"a\x00b\n", b"\x00" * 100, b"\x1b[2J\x07text\x7f"],
+                         ids=["nul", "nuls", "escapes"])
 def test_control_bytes_in_the_pipe(hermes, up, data):
     result = hermes.use(up, "echo").run("chat", stdin=data, limit=8)
     assert result.code in (0, 1, 2), result

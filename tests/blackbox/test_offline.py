@@ -120,5 +120,5 @@ def test_many_steps_come_to_an_end(hermes):
     text = " and then ".join(f"read {number}.txt" for number in range(30))
     result = hermes.chat(text, env={"HERMES_MAX_ITERATIONS": "5"})
     assert result.code == 1
-    assert re.search(r"\b5\b", result.notes) and re.search("HERMES_MAX_ITERATIONS|iteration|steps",
+    assert re.search(r"\b5\b", result.notes) and re.search("HERMES_MAX|iteration|steps|max_turns",
                                                            result.notes, re.I)

@@ -14,8 +14,11 @@ def test_a_newcomer_sees_what_to_set(hermes, terminal):
     with terminal("chat") as chat:
         chat.expect("not a language model")
         assert re.search("OPENROUTER_API_KEY|OPENAI_BASE_URL", chat.screen)
-        chat.say("hi").ready()
-        assert chat.screen.count("not a language model") == 1
+        chat.ready()
+        notices = chat.screen.count("OPENROUTER_API_KEY")
+        chat.say("what is the meaning of life").ready()
+        chat.say("and of death").ready()
+        assert notices == 1 and chat.screen.count("this is the built-in") == 1
 
 
 def test_a_bare_hermes_is_a_conversation_or_help(hermes, terminal):
@@ -172,6 +175,7 @@ def test_a_hang_up_ends_the_program(hermes, up, terminal):
             time.sleep(0.02)
 
 
+@pytest.mark.native
 def test_waiting_costs_nothing(hermes, terminal):
     with terminal("chat") as chat:
         chat.ready()

@@ -15,7 +15,7 @@ from openai_validate import text_of
 
 SCENARIOS = {}
 KEEPALIVE = b": OPENROUTER PROCESSING\n\n"
-PATIENCE = 600  # seconds a hung scenario holds on; far longer than any test waits
+PATIENCE = 600.0  # seconds a hung scenario holds on; far longer than any test waits
 
 
 def scenario(*names):

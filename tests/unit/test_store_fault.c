@@ -19,7 +19,7 @@
 #include "support/powercut_vfs.h"
 #include "support/store_fixture.h"
 
-// A disk that is full, a directory that cannot be written, and what a commit costs.
+// A disk that is full or slow, a directory that cannot be written, and what a commit costs.
 
 enum { NOBODY_UID = 65534, MESSAGES = 100 };
 
@@ -222,6 +222,72 @@ static void a_start_that_writes_nothing_syncs_nothing(void **state)
     assert_int_equal(powercut_syncs(), 0);
 }
 
+// A file of some size that was not closed in order.
+static void leave_unclean(void)
+{
+    struct outcome made = {0};
+    struct store *store = fixture_open(home, &options);
+    create_session(store, &made);
+    for (int i = 0; i < 200; i++)
+        append(store, 3000, STORE_GROUPED, NULL);
+    store_wait(store);
+    store_close(store);
+    fixture_exec(fixture_path(home, "state.db"), "UPDATE meta SET value = 0 WHERE key = 'clean'");
+}
+
+static void wait_for_check(struct store *store)
+{
+    for (int ms = 0; store_state(store) == STORE_OPENING && ms < 10000; ms++)
+        usleep(1000);
+    assert_int_equal(store_state(store), STORE_CHECKING);
+}
+
+static bool no_row(void *context, const struct store_message *message)
+{
+    (void)context;
+    (void)message;
+    return true;
+}
+
+static void the_owner_goes_on_during_a_check(void **state)
+{
+    (void)state;
+    struct outcome queued = {0};
+    struct error err = ERROR_INIT;
+    struct store *store = NULL;
+    leave_unclean();
+    powercut_set_read_delay(2000);
+    assert_int_equal(store_open(home, &options, &store, NULL), 0);
+    wait_for_check(store);
+    append(store, 10, STORE_DURABLE, &queued);
+    store_dispatch(store);
+    assert_false(queued.called);
+    assert_int_equal(store_read_messages(store, SPAN_LITERAL("a"), 1, no_row, NULL, &err), -EAGAIN);
+    assert_non_null(strstr(err.text, "is being checked"));
+    powercut_set_read_delay(0);
+    store_wait(store);
+    assert_int_equal(store_state(store), STORE_READY);
+    assert_int_equal(queued.result, 0);
+    store_close(store);
+}
+
+static void a_stop_ends_a_long_check(void **state)
+{
+    (void)state;
+    struct store *store = NULL;
+    leave_unclean();
+    powercut_set_read_delay(100000); // for twenty seconds
+    assert_int_equal(store_open(home, &options, &store, NULL), 0);
+    wait_for_check(store);
+    append(store, 10, STORE_DURABLE, NULL);
+    store_close(store);
+    // Nothing is known about the file, so nothing is said about it and nothing was written.
+    const char *path = fixture_path(home, "state.db");
+    assert_int_equal(fixture_number(path, "SELECT value FROM meta WHERE key = 'clean'"), 0);
+    assert_int_equal(fixture_number(path, "SELECT count(*) FROM messages"), 200);
+    assert_int_equal(fixture_count_names(home, "damaged"), 0);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_home, remove_home)
@@ -233,6 +299,8 @@ int main(void)
         TEST(a_directory_that_cannot_be_written_is_a_sentence),
         TEST(grouped_writes_share_a_commit),
         TEST(a_start_that_writes_nothing_syncs_nothing),
+        TEST(the_owner_goes_on_during_a_check),
+        TEST(a_stop_ends_a_long_check),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -65,6 +65,7 @@ static struct {
     int operations, cut_at, syncs;
     bool off;
     int64_t room;
+    int read_delay_us;
     uint64_t random;
 } disk = {.lock = PTHREAD_MUTEX_INITIALIZER, .room = -1};
 
@@ -196,8 +197,14 @@ static int file_close(sqlite3_file *base)
 static int file_read(sqlite3_file *base, void *data, int len, sqlite3_int64 offset)
 {
     struct file *file = (struct file *)base;
-    if (powercut_is_off())
+    pthread_mutex_lock(&disk.lock);
+    bool off = disk.off;
+    int delay_us = disk.read_delay_us;
+    pthread_mutex_unlock(&disk.lock);
+    if (off)
         return SQLITE_IOERR_READ;
+    if (delay_us)
+        usleep((useconds_t)delay_us);
     return file->real->pMethods->xRead(file->real, data, len, offset);
 }
 
@@ -441,6 +448,7 @@ void powercut_start(void)
     disk.operations = disk.cut_at = disk.syncs = 0;
     disk.off = false;
     disk.room = -1;
+    disk.read_delay_us = 0;
 }
 
 void powercut_cut_at(int operation)
@@ -476,6 +484,13 @@ void powercut_set_room(int64_t bytes)
 {
     pthread_mutex_lock(&disk.lock);
     disk.room = bytes;
+    pthread_mutex_unlock(&disk.lock);
+}
+
+void powercut_set_read_delay(int microseconds)
+{
+    pthread_mutex_lock(&disk.lock);
+    disk.read_delay_us = microseconds;
     pthread_mutex_unlock(&disk.lock);
 }
 

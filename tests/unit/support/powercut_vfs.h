@@ -32,5 +32,8 @@ int powercut_syncs(void);      // xSync calls since the start
 // Files may grow by so many bytes in all before the disk is full; negative is without end.
 void powercut_set_room(int64_t bytes);
 
+// Every read takes so long, as from a slow card.
+void powercut_set_read_delay(int microseconds);
+
 // After all files were closed: leaves in their place what the disk holds after the cut.
 void powercut_settle(enum powercut_loss loss, uint64_t seed);
