@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Writes meson.ini, through which meson finds a sysroot; sourced by sysroot.
 #
 # For musl it is a cross file, even on the same processor: the program runs here, but nothing of

@@ -195,6 +195,16 @@ static int set_timer(CURLM *multi, long ms, void *arg)
     return 0;
 }
 
+static void run_server(struct MHD_Daemon *server)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(server, MHD_DAEMON_INFO_EPOLL_FD);
+    uint64_t wait_ms = 0;
+
+    check(info && info->epoll_fd >= 0, "MHD_DAEMON_INFO_EPOLL_FD");
+    MHD_get_timeout64(server, &wait_ms);
+    check(MHD_run(server) == MHD_YES, "MHD_run");
+}
+
 static void run_once(struct loop *loop)
 {
     struct epoll_event events[8];

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Where the libraries' sources come from; sourced by sysroot.
 #
 # The sources are a directory with a SHA256SUMS, whether apt has filled it (the cache) or a person

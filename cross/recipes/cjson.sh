@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # JSON values. One file, so no build system of its own is needed. The nesting limit bounds the
 # parser's recursion: what comes from outside must not choose how deep our stack goes.
 package=cjson

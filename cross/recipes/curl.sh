@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Outbound HTTP, HTTPS and WebSocket; every other protocol and convenience is compiled out. The
 # resolver is a thread per lookup, so that a dead name server stalls nothing (its caller sets
 # CURLOPT_QUICK_EXIT). No CA path is compiled in: the program hands over its own roots.

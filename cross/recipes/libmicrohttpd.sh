@@ -1,7 +1,8 @@
+# shellcheck shell=bash
 # Inbound HTTP. TLS, authentication, form decoding, cookies and protocol upgrades are out: the
-# faces serve plain HTTP behind a key, and what is not compiled in cannot be reached. So are its
-# threads: one epoll loop drives it from outside (MHD_USE_EPOLL with MHD_run), which also means
-# that every call into it, MHD_resume_connection included, comes from that loop.
+# faces serve plain HTTP behind a key, and what is not compiled in cannot be reached. Its threads
+# stay although one epoll loop drives it from outside: without them 1.0.1 does not link (a function
+# that MHD_get_timeout64 wants is compiled for threads only).
 package=libmicrohttpd
 series=1.0
 needs="musl linux-headers"
@@ -19,7 +20,7 @@ build() {
 		--disable-bauth --disable-dauth --disable-httpupgrade --disable-cookie \
 		--disable-doc --disable-examples --disable-tools --disable-curl \
 		--disable-thread-names --enable-epoll --disable-poll \
-		--with-threads=none "$(messages)" \
+		--with-threads=posix "$(messages)" \
 		mhd_cv_eventfd_usable=yes
 	make -j"$JOBS" -C src/microhttpd libmicrohttpd.la
 	make -C src/microhttpd install-libLTLIBRARIES DESTDIR="$DESTDIR"

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # YAML events. The Debian source carries no generated configure script, and ten files do not
 # need one; the three version macros are all that it would have found out.
 package=libyaml

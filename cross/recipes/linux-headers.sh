@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # The kernel's own headers (Landlock, seccomp, openat2): musl has none, and a Debian 12 desk has
 # older ones than the kernels that the program meets. Taken from trixie for every target alike.
 package=linux-libc-dev

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # The C library, static only. Not compiled with LTO: the compiler calls memcpy and friends on its
 # own account after link-time optimisation has decided what is unused. One function per object
 # file already gives the linker all it needs.

@@ -13,7 +13,7 @@ struct agent_session {
     char *channel, *chat;
     char *prompt; // frozen at the first turn; NULL until then
     struct chat_history history;
-    bool stored; // its row was submitted
+    bool stored; // its row is there
     bool busy;   // a turn runs
 };
 

@@ -18,7 +18,8 @@ static void turn_destroy(struct turn *turn)
     store_forget(turn->agent->env.store, turn->job);
     turn_calls_finish(turn);
     list_remove(&turn->link);
-    turn->session->busy = false;
+    if (turn->session)
+        turn->session->busy = false;
     buf_finish(&turn->partial);
     free(turn->text);
     free(turn);
@@ -64,7 +65,8 @@ static void tell_end(struct turn *turn)
         .usage = turn->usage,
         .iterations = turn->iteration,
     };
-    turn->session->busy = false; // so that the callee may begin the next one
+    turn->session->busy = false; // so that the callee may begin the next one, or destroy it
+    turn->session = NULL;
     turn->sink->on_end(turn->context, &outcome);
     turn_destroy(turn);
 }
@@ -153,6 +155,9 @@ static void on_reply(void *context, struct chat_reply *reply)
     if (reply->finish == CHAT_FINISH_LENGTH)
         snprintf(turn->remark, sizeof turn->remark,
                  "the answer ends here because the model's token limit was reached");
+    if (reply->finish == CHAT_FINISH_CONTENT_FILTER)
+        snprintf(turn->remark, sizeof turn->remark,
+                 "the answer ends here because the provider's content filter stopped it");
     bool wants_tools = reply->message.call_count > 0;
     chat_history_append(&turn->session->history, &reply->message);
     if (wants_tools)
@@ -165,7 +170,7 @@ static void on_failure(void *context, const struct chat_failure *failure)
 {
     struct turn *turn = context;
     turn->model_call = 0;
-    error_set(&turn->error, -EIO, "%s", failure->text);
+    error_set(&turn->error, -EIO, "%s; %s", failure->text, chat_failure_advice(failure->kind));
     turn_fail(turn);
 }
 
@@ -241,6 +246,7 @@ static void on_begun(struct turn *turn)
         return;
     }
     turn->begun = true;
+    turn->session->stored = true;
     turn->state = TURN_PROMPT;
     chat_history_append_text(&turn->session->history, CHAT_USER, turn->text);
     if (turn->cancel_wanted)

@@ -32,7 +32,8 @@ struct turn_call { // one tool call of the present iteration
     size_t ordinal;
     tool_run_id run; // 0: not running
     bool ended, failed;
-    char *result; // when ended
+    bool interrupted; // by the end of the turn
+    char *result;     // when ended
 };
 
 struct turn {

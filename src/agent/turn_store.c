@@ -37,6 +37,8 @@ static void write_calls(const struct chat_message *message, struct buf *out)
         json_write_member_text(&w, "id", message->calls[i].id);
         json_write_member_text(&w, "name", message->calls[i].name);
         json_write_member_text(&w, "arguments", message->calls[i].arguments);
+        if (message->calls[i].extra)
+            json_write_member_text(&w, "extra", message->calls[i].extra);
         json_write_object_end(&w);
     }
     json_write_array_end(&w);
@@ -52,6 +54,7 @@ static struct store_message *rows_of(const struct turn *turn, size_t count, stru
         rows[i] = (struct store_message){
             .role = span_of(chat_role_name(message->role)),
             .content = span_of(message->text ? message->text : ""),
+            .reasoning = optional(message->extra),
             .tool_call_id = optional(message->call_id),
             .created_ms = clock_wall_ms(turn->agent->env.clock),
         };
@@ -65,6 +68,8 @@ static struct store_message *rows_of(const struct turn *turn, size_t count, stru
 
 static enum store_call_state call_state(const struct turn_call *call)
 {
+    if (call->interrupted)
+        return STORE_CALL_INTERRUPTED;
     return call->ended ? STORE_CALL_DONE : STORE_CALL_PENDING;
 }
 
@@ -118,8 +123,8 @@ static int create_session(struct turn *turn, struct error *err)
         .prompt = span_of(session->prompt),
         .created_ms = clock_wall_ms(env->clock),
     };
+    // Whether that worked shows in the turn's own job, which follows it.
     int64_t job = store_session_create(env->store, &row, STORE_GROUPED, NULL, NULL, err);
-    session->stored = job >= 0;
     return job < 0 ? (int)job : 0;
 }
 
@@ -147,6 +152,22 @@ int turn_store_begin(struct turn *turn, turn_next_fn *next, struct error *err)
     return 0;
 }
 
+static int64_t counted(int64_t value)
+{
+    return value > 0 ? value : 0;
+}
+
+// Of the whole turn, so it is for the step that ends it.
+static struct store_usage usage_of(const struct turn *turn)
+{
+    return (struct store_usage){
+        .input_tokens = counted(turn->usage.prompt_tokens),
+        .cached_tokens = counted(turn->usage.cached_tokens),
+        .output_tokens = counted(turn->usage.completion_tokens),
+        .cost_micro_usd = counted(turn->usage.cost_micros),
+    };
+}
+
 typedef int64_t submit_fn(struct store *store, const struct store_turn_step *step,
                           enum store_durability durability, store_done_fn *done, void *context,
                           struct error *err);
@@ -170,6 +191,8 @@ static void submit(struct turn *turn, submit_fn *fn, enum store_turn_state state
     };
     if (state == STORE_TURN_FAILED)
         step.error = span_of(turn->error.text);
+    if (fn == store_turn_finish)
+        step.usage = usage_of(turn);
     struct error err = ERROR_INIT;
     int64_t job = fn(turn->agent->env.store, &step, durability, next ? on_done : NULL, turn, &err);
     if (job < 0)

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 
 static const char interrupted[] = "interrupted before it ended; it may have had an effect";
+static const char not_begun[] = "not run: the turn was ended before";
 
 const struct chat_message *turn_asking_message(const struct turn *turn)
 {
@@ -62,12 +63,12 @@ void turn_calls_interrupt(struct turn *turn)
 {
     for (size_t i = 0; i < turn->call_count; i++) {
         struct turn_call *call = &turn->calls[i];
+        if (call->ended)
+            continue;
+        call->result = mem_strdup(call->run ? interrupted : not_begun);
         toolbox_cancel(turn->agent->env.toolbox, call->run);
         call->run = 0;
-        if (!call->ended)
-            call->result = mem_strdup(interrupted);
-        call->failed = call->failed || !call->ended;
-        call->ended = true;
+        call->ended = call->failed = call->interrupted = true;
     }
 }
 

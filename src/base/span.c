@@ -15,13 +15,13 @@ bool span_is(struct span span, const char *text)
 bool span_starts_with(struct span span, const char *prefix)
 {
     size_t len = strlen(prefix);
-    return span.len >= len && memcmp(span.data, prefix, len) == 0;
+    return span.len >= len && span_equal(span_make(span.data, len), span_of(prefix));
 }
 
 bool span_ends_with(struct span span, const char *suffix)
 {
     size_t len = strlen(suffix);
-    return span.len >= len && memcmp(span.data + span.len - len, suffix, len) == 0;
+    return span.len >= len && span_equal(span_skip(span, span.len - len), span_of(suffix));
 }
 
 struct span span_skip(struct span span, size_t bytes)
@@ -57,7 +57,8 @@ ptrdiff_t span_find(struct span haystack, struct span needle)
 {
     if (needle.len == 0)
         return 0;
-    const char *at = memmem(haystack.data, haystack.len, needle.data, needle.len);
+    const char *at =
+        haystack.len ? memmem(haystack.data, haystack.len, needle.data, needle.len) : NULL;
     return at ? at - haystack.data : -1;
 }
 
@@ -79,7 +80,7 @@ bool span_to_u64(struct span span, uint64_t *ret_value)
 
 bool span_to_i64(struct span span, int64_t *ret_value)
 {
-    return span_to_fixed(span, 0, ret_value) && !memchr(span.data, '.', span.len);
+    return span_find(span, SPAN_LITERAL(".")) < 0 && span_to_fixed(span, 0, ret_value);
 }
 
 bool span_to_fixed(struct span span, unsigned digits, int64_t *ret_value)

@@ -80,17 +80,10 @@ static void prompt(struct console *console)
         read_keys(console);
 }
 
-// A stream for people; for a pipe the text is printed when it is known to be whole.
-static bool streams(const struct console *console)
-{
-    return console->mode == CONSOLE_CONVERSE || console->printer.out_is_terminal;
-}
-
 static void on_text(void *context, struct span delta)
 {
     struct console *console = context;
-    if (streams(console))
-        printer_text(&console->printer, delta);
+    printer_text(&console->printer, delta);
 }
 
 static void on_call(void *context, const char *name, const char *arguments)
@@ -108,8 +101,6 @@ static void on_result(void *context, const char *name, bool failed, struct span 
 static enum console_exit tell_outcome(struct console *console, const struct turn_outcome *outcome)
 {
     struct printer *printer = &console->printer;
-    if (!streams(console))
-        printer_text(printer, span_of(outcome->text));
     printer_end_line(printer);
     if (outcome->state == TURN_FAILED)
         printer_say(printer, printer_red, outcome->error);

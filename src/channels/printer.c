@@ -59,8 +59,7 @@ void printer_text(struct printer *printer, struct span text)
         fwrite(text.data, 1, text.len, stdout);
     printer->line_open = text.data[text.len - 1] != '\n';
     printer->wrote = true;
-    if (printer->out_is_terminal)
-        fflush(stdout);
+    fflush(stdout);
 }
 
 void printer_end_line(struct printer *printer)

@@ -16,7 +16,9 @@ enum {
     CHAT_TEXT_MAX = 16 * 1024 * 1024,     // bytes of text in one reply
     CHAT_ARGUMENTS_MAX = 4 * 1024 * 1024, // bytes of arguments of one tool call
     CHAT_CALLS_MAX = 64,                  // tool calls in one reply
-    CHAT_NAME_MAX = 128,                  // bytes of a tool's name or a call's id
+    CHAT_NAME_MAX = 128,                  // bytes of a tool's name
+    CHAT_ID_MAX = 16 * 1024,              // bytes of a call's id, in which some hide more
+    CHAT_EXTRA_MAX = 4 * 1024 * 1024,     // bytes of what a provider wants back
 };
 
 enum chat_role { CHAT_SYSTEM, CHAT_USER, CHAT_ASSISTANT, CHAT_TOOL };
@@ -27,6 +29,7 @@ struct chat_call {
     char *id;
     char *name;
     char *arguments; // JSON text as the model wrote it, which may be wrong
+    char *extra;     // see struct chat_message
 };
 
 struct chat_message {
@@ -35,11 +38,16 @@ struct chat_message {
     struct chat_call *calls; // of an assistant message
     size_t call_count;
     char *call_id; // of a tool message: which call it answers
+    // What the provider wants to see again with a message or a call that asks for tools (DeepSeek's
+    // reasoning_content, Gemini's thought signatures, OpenRouter's reasoning_details): members of
+    // its own wire format, `"name":value,...`, which nobody else looks into. NULL is none.
+    char *extra;
 };
 
 void chat_message_finish(struct chat_message *message); // accepts zeroed
+// `extra` may be NULL. The strings are copied.
 void chat_message_add_call(struct chat_message *message, const char *id, const char *name,
-                           const char *arguments);
+                           const char *arguments, const char *extra);
 
 // A growing conversation. Messages are owned and, once appended, never change.
 struct chat_history {
@@ -118,6 +126,9 @@ enum chat_failure_kind {
     CHAT_EMPTY,        // an answer with nothing in it
     CHAT_TOO_LARGE,    // past one of the limits above
 };
+
+// What a person can do about it, to follow the sentence: "try again later, or use another model".
+const char *chat_failure_advice(enum chat_failure_kind kind);
 
 struct chat_failure {
     enum chat_failure_kind kind;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "codec/url.h"
 #include "llm/offline.h"
 #include "llm/openai.h"
 
@@ -38,14 +39,19 @@ static struct endpoint openai(const struct llm_config *config)
                              true};
 }
 
+static bool is_openrouter(const char *base_url)
+{
+    struct url url;
+    return is_set(base_url) && url_parse(span_of(base_url), &url, NULL) == 0 &&
+           (span_is(url.host, "openrouter.ai") || span_ends_with(url.host, ".openrouter.ai"));
+}
+
 // OPENAI_API_KEY is by custom the key of whatever speaks OpenAI's protocol; an OpenRouter key goes
 // to OpenRouter alone.
 static const char *key_for(const struct llm_config *config, const char *base_url)
 {
-    bool at_openrouter = is_set(base_url) && strstr(base_url, "openrouter.ai/");
-    return first_set(
-        config->api_key,
-        first_set(at_openrouter ? config->openrouter_api_key : config->openai_api_key, ""));
+    const char *own = is_openrouter(base_url) ? config->openrouter_api_key : config->openai_api_key;
+    return first_set(config->api_key, first_set(own, ""));
 }
 
 static struct endpoint custom(const struct llm_config *config)

@@ -98,7 +98,7 @@ static void add_call(struct chat_message *message, const struct rule *rule, stru
     json_write_object_end(&w);
     char id[32];
     snprintf(id, sizeof id, "offline_%zu", ordinal);
-    chat_message_add_call(message, id, rule->tool, buf_text(&arguments));
+    chat_message_add_call(message, id, rule->tool, buf_text(&arguments), NULL);
 }
 
 // True when every command of the step was understood; then its calls are in `message`.
@@ -111,7 +111,7 @@ static bool add_step(struct chat_message *message, struct span step, size_t firs
             return false;
         add_call(message, rule, rest, first_ordinal + count);
     }
-    return true;
+    return !step.data;
 }
 
 static void answer_plainly(struct chat_message *message, struct span text)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/list.h"
 #include "base/mem.h"
@@ -13,9 +14,9 @@
 #include "loop/loop.h"
 
 enum {
-    ERROR_BODY_MAX = 256 * 1024, // bytes of an error response that are looked at
-    URL_MAX = 2048,              // bytes
-    AFTER_DONE_MS = 250,         // how long a server may keep a stream open behind "[DONE]"
+    ERROR_BODY_MAX = 4 << 20, // bytes of an error response that are looked at
+    URL_MAX = 2048,           // bytes
+    AFTER_DONE_MS = 250,      // how long a server may keep a stream open behind "[DONE]"
 };
 
 const char openai_default_base_url[] = "https://api.openai.com/v1";
@@ -26,6 +27,7 @@ struct openai {
     struct loop *loop;
     struct http_client *http;
     struct buf url;
+    char *api_key;  // owned; NULL: none
     char **headers; // owned, NULL-terminated
     struct http_timeouts timeouts;
     struct list calls;
@@ -56,6 +58,22 @@ static void call_destroy(struct call *call)
     free(call);
 }
 
+enum { KEY_PART_MIN = 4 }; // bytes of a key's beginning that are worth hiding
+
+// Some servers quote the key that they do not accept, and sentences are shown, logged and stored.
+static void redact(char *text, const char *key)
+{
+    size_t key_len = key ? strlen(key) : 0;
+    if (key_len < KEY_PART_MIN)
+        return;
+    for (char *at = text; (at = strstr(at, key));)
+        memset(at, '*', key_len);
+    size_t len = strlen(text); // a sentence that was cut may end in a part of it
+    for (size_t part = key_len - 1; part >= KEY_PART_MIN; part--)
+        if (len >= part && memcmp(text + len - part, key, part) == 0)
+            memset(text + len - part, '*', part);
+}
+
 // The call is gone before its owner hears of it, so the owner may do anything.
 static void call_fail(struct call *call, struct chat_failure failure)
 {
@@ -64,6 +82,7 @@ static void call_fail(struct call *call, struct chat_failure failure)
     if (failure.status == 0 && call->status >= 400)
         failure.status = call->status;
     failure.retry_after_ms = call->retry_after_ms;
+    redact(failure.text, call->owner->api_key);
     if (failure.kind == CHAT_RATE_LIMITED && failure.retry_after_ms >= 0) {
         size_t used = strlen(failure.text);
         snprintf(failure.text + used, sizeof failure.text - used, " (try again in %lld s)",
@@ -225,6 +244,7 @@ static void destroy(struct chat_provider *provider)
     for (char **header = openai->headers; header && *header; header++)
         free(*header);
     free(openai->headers);
+    free(openai->api_key);
     buf_finish(&openai->url);
     free(openai);
 }
@@ -276,6 +296,7 @@ int openai_provider_create(struct loop *loop, struct http_client *http,
         destroy(&openai->provider);
         return error_set(err, -ENAMETOOLONG, "the base URL is longer than %d bytes", URL_MAX);
     }
+    openai->api_key = options->api_key ? mem_strdup(options->api_key) : NULL;
     set_headers(openai, options);
     *ret_provider = &openai->provider;
     return 0;

@@ -17,7 +17,25 @@ struct json_value openai_find_error(struct json_value root)
     struct json_value error = json_get(root, "error");
     if (json_type(error) == JSON_ABSENT || json_type(error) == JSON_NULL)
         error = json_get(json_at(json_get(root, "choices"), 0), "error");
+    bool answers = json_type(json_get(root, "choices")) != JSON_ABSENT;
+    if (json_type(error) == JSON_ABSENT && !answers)
+        error = json_get(root, "detail");
+    if (json_type(error) == JSON_ABSENT && !answers &&
+        json_type(json_get(root, "message")) == JSON_STRING)
+        error = root;
     return json_type(error) == JSON_NULL ? JSON_VALUE_ABSENT : error;
+}
+
+// A number, or one in quotes (LiteLLM).
+static int status_in(struct json_value code)
+{
+    int64_t number = 0;
+    struct span raw = json_raw(code);
+    if (json_type(code) == JSON_STRING && raw.len > 2)
+        span_to_i64(span_make(raw.data + 1, raw.len - 2), &number);
+    else
+        json_int64(code, &number);
+    return number >= 400 && number <= 599 ? (int)number : 0;
 }
 
 static int code_of(struct json_value error)
@@ -31,16 +49,14 @@ static int code_of(struct json_value error)
         {"model_not_found", 404},         {"server_error", 500},
         {"overloaded_error", 529},        {"timeout", 504},
     };
-    int64_t number;
-    if (json_int64(json_get(error, "code"), &number) && number >= 400 && number <= 599)
-        return (int)number;
-    if (json_int64(json_get(error, "http_status"), &number) && number >= 400 && number <= 599)
-        return (int)number;
+    int status = status_in(json_get(error, "code"));
+    if (status == 0)
+        status = status_in(json_get(error, "http_status"));
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (json_is(json_get(error, "code"), words[i].word) ||
-            json_is(json_get(error, "type"), words[i].word))
-            return words[i].status;
-    return 0;
+        if (status == 0 && (json_is(json_get(error, "code"), words[i].word) ||
+                            json_is(json_get(error, "type"), words[i].word)))
+            status = words[i].status;
+    return status;
 }
 
 static bool says_too_long(struct json_value error, struct span message)
@@ -82,13 +98,13 @@ static const char *words_for(enum chat_failure_kind kind)
 {
     switch (kind) {
     case CHAT_UNAUTHORIZED:
-        return "the provider does not accept the key; check OPENROUTER_API_KEY or OPENAI_API_KEY";
+        return "the provider does not accept the key";
     case CHAT_PAYMENT:
         return "the account has no credit left, or the key has reached its limit";
     case CHAT_FORBIDDEN:
         return "the provider refused the request";
     case CHAT_NOT_FOUND:
-        return "the provider does not know this model or path; check HERMES_MODEL and the base URL";
+        return "the provider does not know this model or path";
     case CHAT_TIMED_OUT:
         return "the provider ran out of time";
     case CHAT_TOO_LONG:
@@ -104,20 +120,24 @@ static const char *words_for(enum chat_failure_kind kind)
     }
 }
 
-// One line of plain text: control characters, which could move a terminal's cursor, become blanks.
+// One line of plain text: control characters, which could move a terminal's cursor, become blanks
+// (those of C1 are two bytes).
 static void clean_detail(struct span message, char *text, size_t size)
 {
     BUF_AUTO clean = BUF_INIT(4 * DETAIL_MAX);
     struct span head = {message.data, message.len < DETAIL_MAX ? message.len : DETAIL_MAX};
+    head.len -= utf8_incomplete_tail(head);
     utf8_sanitize(head, &clean);
     size_t n = 0;
     for (size_t i = 0; i < clean.len && n + 1 < size; i++) {
         unsigned char c = (unsigned char)clean.data[i];
-        char shown = c < 0x20 || c == 0x7f ? ' ' : (char)c;
+        bool c1 = c == 0xc2 && (unsigned char)clean.data[i + 1] < 0xa0;
+        char shown = c < 0x20 || c == 0x7f || c1 ? ' ' : (char)c;
         if (shown != ' ' || (n > 0 && text[n - 1] != ' '))
             text[n++] = shown;
+        i += c1;
     }
-    text[n] = '\0';
+    text[utf8_valid_prefix(span_make(text, n))] = '\0';
 }
 
 static void say(struct chat_failure *failure, struct span message)
@@ -154,10 +174,6 @@ void openai_read_error_body(struct span body, int status, struct chat_failure *r
     bool is_json = json_parse(&doc, body, NULL) == 0;
     struct json_value root = json_root(&doc);
     struct json_value error = openai_find_error(root);
-    if (json_type(error) == JSON_ABSENT)
-        error = json_get(root, "detail");
-    if (json_type(error) == JSON_ABSENT && json_type(json_get(root, "message")) == JSON_STRING)
-        error = root;
     if (json_type(error) != JSON_ABSENT) {
         openai_read_error(error, status, ret_failure);
         return;
@@ -165,10 +181,12 @@ void openai_read_error_body(struct span body, int status, struct chat_failure *r
     ret_failure->kind = kind_of(status);
     ret_failure->status = status;
     struct span text = span_trim(body);
-    bool is_page = text.len && text.data[0] == '<'; // a proxy's page helps nobody in a chat
-    say(ret_failure, is_page               ? SPAN_LITERAL("it answered with a web page")
-                     : is_json || text.len ? text
-                                           : SPAN_LITERAL(""));
+    // A proxy's page helps nobody in a chat, nor does JSON that was too long to be read whole.
+    bool is_page = text.len && text.data[0] == '<';
+    bool is_cut = !is_json && text.len && (text.data[0] == '{' || text.data[0] == '[');
+    say(ret_failure, is_page  ? SPAN_LITERAL("it answered with a web page")
+                     : is_cut ? SPAN_LITERAL("its explanation cannot be read")
+                              : text);
 }
 
 int64_t openai_retry_after_ms(struct span header)

@@ -1,19 +1,22 @@
 /*
  * What servers really send differs from the reference in small ways, each of which was met:
- * tool calls without an index (Ollama), without an id, all with index 0 (Gemini), with arguments
- * as an object; content as a list of parts; reasoning under two names; errors inside a stream;
- * a stream that ends with a finish_reason and no "[DONE]"; a whole JSON answer to a streaming
- * request. A stream that ends with neither was cut, and is never taken for a whole answer.
+ * tool calls without an index (Ollama), without an id, all with index 0 (Gemini), with a new id
+ * on every fragment, with arguments as an object; content as a list of parts; reasoning under two
+ * names; an empty finish_reason on every chunk; errors inside a stream; a stream that ends with a
+ * finish_reason and no "[DONE]"; a whole JSON answer to a streaming request. A stream that ends
+ * with neither was cut, and is never taken for a whole answer.
  */
 #include "llm/openai_reply.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "base/random.h"
 #include "llm/openai_error.h"
+#include "llm/openai_extra.h"
 
 enum {
     EVENT_MAX = 8 * 1024 * 1024, // bytes of one stream event
@@ -28,6 +31,8 @@ void openai_reply_init(struct openai_reply *reply, const struct chat_sink *sink,
     buf_init(&reply->whole, WHOLE_MAX);
     buf_init(&reply->delta, CHAT_TEXT_MAX);
     buf_init(&reply->text, CHAT_TEXT_MAX);
+    buf_init(&reply->reasoning, CHAT_EXTRA_MAX / 2);
+    buf_init(&reply->reasoning_details, CHAT_EXTRA_MAX / 2);
 }
 
 void openai_reply_finish(struct openai_reply *reply)
@@ -36,6 +41,7 @@ void openai_reply_finish(struct openai_reply *reply)
         buf_finish(&reply->calls[i].id);
         buf_finish(&reply->calls[i].name);
         buf_finish(&reply->calls[i].arguments);
+        buf_finish(&reply->calls[i].extra);
     }
     free(reply->calls);
     free(reply->model);
@@ -43,6 +49,8 @@ void openai_reply_finish(struct openai_reply *reply)
     buf_finish(&reply->whole);
     buf_finish(&reply->delta);
     buf_finish(&reply->text);
+    buf_finish(&reply->reasoning);
+    buf_finish(&reply->reasoning_details);
     json_finish(&reply->doc);
 }
 
@@ -86,13 +94,21 @@ static void read_usage(struct openai_reply *reply, struct json_value usage)
     json_fixed(json_get(usage, "cost"), 6, &to->cost_micros);
 }
 
+// Texts are C strings from here on: a NUL would hide what follows it.
+static void blank_nuls(struct buf *text)
+{
+    for (char *nul; text->len && (nul = memchr(text->data, '\0', text->len));)
+        *nul = ' ';
+}
+
 static int add_text(struct openai_reply *reply, struct json_value text)
 {
     buf_clear(&reply->delta);
     if (json_type(text) != JSON_STRING)
         return 0;
-    if (!json_string(text, &reply->delta) ||
-        !buf_append_span(&reply->text, buf_span(&reply->delta)))
+    bool fits = json_string(text, &reply->delta);
+    blank_nuls(&reply->delta);
+    if (!fits || !buf_append_span(&reply->text, buf_span(&reply->delta)))
         return fail(reply, CHAT_TOO_LARGE, "the answer is larger than 16 MiB");
     if (reply->delta.len)
         reply->sink->on_text(reply->context, buf_span(&reply->delta));
@@ -115,6 +131,8 @@ static int add_content(struct openai_reply *reply, struct json_value content)
 static void add_reasoning(struct openai_reply *reply, struct json_value message)
 {
     struct json_value reasoning = json_get(message, "reasoning_content");
+    json_string(reasoning, &reply->reasoning);
+    openai_extra_add_details(message, &reply->reasoning_details);
     if (json_type(reasoning) != JSON_STRING)
         reasoning = json_get(message, "reasoning");
     buf_clear(&reply->delta);
@@ -132,33 +150,77 @@ static struct openai_call *new_call(struct openai_reply *reply, int64_t index)
     if (!reply->calls)
         reply->calls = mem_alloc(CHAT_CALLS_MAX * sizeof *reply->calls);
     struct openai_call *call = &reply->calls[reply->call_count++];
-    call->index = index;
-    buf_init(&call->id, CHAT_NAME_MAX);
+    *call = (struct openai_call){.index = index};
+    buf_init(&call->id, CHAT_ID_MAX);
     buf_init(&call->name, CHAT_NAME_MAX);
     buf_init(&call->arguments, CHAT_ARGUMENTS_MAX);
+    buf_init(&call->extra, CHAT_EXTRA_MAX / CHAT_CALLS_MAX);
     return call;
 }
 
+static bool has_text(struct json_value value)
+{
+    enum json_type type = json_type(value);
+    return type != JSON_ABSENT && type != JSON_NULL && !json_is(value, "");
+}
+
+// Keeps up with where the arguments stand, byte by byte: parsing them again for every fragment
+// would cost the square of their length.
+static void scan_arguments(struct openai_call *call, size_t from)
+{
+    for (size_t i = from; i < call->arguments.len; i++) {
+        char c = call->arguments.data[i];
+        if (call->escaped)
+            call->escaped = false;
+        else if (c == '"')
+            call->in_string = !call->in_string;
+        else if (call->in_string)
+            call->escaped = c == '\\';
+        else
+            call->depth += (c == '{') - (c == '}');
+    }
+}
+
+static bool has_whole_arguments(const struct openai_call *call)
+{
+    return call->arguments.len && call->depth == 0 && !call->in_string;
+}
+
 /*
- * Which call a fragment belongs to. The index decides, unless the fragment brings an id that is
- * not that call's: then the server numbers everything alike and the id begins a new one.
+ * Whether a fragment belongs to a call. A new call has a name. Beyond that the index decides, unless
+ * the server numbers everything alike: then another id begins a new call, and without ids, another
+ * name or more arguments when those of the call are whole.
  */
+static bool continues(const struct openai_call *call, struct json_value fragment, int64_t index,
+                      struct span id)
+{
+    struct json_value function = json_get(fragment, "function");
+    struct json_value name = json_get(function, "name");
+    bool names = has_text(name) && call->name.len;
+    bool numbered = index >= 0 && call->index >= 0;
+    bool same_id = id.len && span_equal(buf_span(&call->id), id);
+    bool other_id = id.len && call->id.len && !same_id;
+    if (numbered && call->index != index)
+        return false;
+    if (names && (other_id || !json_is(name, buf_text(&call->name))))
+        return false;
+    if (names && has_whole_arguments(call) && has_text(json_get(function, "arguments")))
+        return false;
+    return numbered || same_id;
+}
+
 static struct openai_call *call_for(struct openai_reply *reply, struct json_value fragment)
 {
     int64_t index = -1;
     json_int64(json_get(fragment, "index"), &index);
-    BUF_AUTO id = BUF_INIT(CHAT_NAME_MAX);
-    bool has_id = json_string(json_get(fragment, "id"), &id) && id.len > 0;
-    bool names = json_type(json_get(json_get(fragment, "function"), "name")) == JSON_STRING;
+    BUF_AUTO id = BUF_INIT(CHAT_ID_MAX);
+    json_string(json_get(fragment, "id"), &id);
 
-    for (size_t i = reply->call_count; i-- > 0;) {
-        struct openai_call *call = &reply->calls[i];
-        bool same_id = has_id && span_equal(buf_span(&call->id), buf_span(&id));
-        bool other_id = has_id && call->id.len > 0 && !same_id;
-        if (same_id || (index >= 0 && call->index == index && !other_id))
-            return call;
-    }
-    if (index < 0 && !has_id && !names && reply->call_count)
+    for (size_t i = reply->call_count; i-- > 0;)
+        if (continues(&reply->calls[i], fragment, index, buf_span(&id)))
+            return &reply->calls[i];
+    bool names = has_text(json_get(json_get(fragment, "function"), "name"));
+    if (index < 0 && !names && reply->call_count)
         return &reply->calls[reply->call_count - 1];
     return new_call(reply, index);
 }
@@ -175,11 +237,15 @@ static int add_call_fragment(struct openai_reply *reply, struct json_value fragm
         json_string(json_get(function, "name"), &call->name);
 
     struct json_value arguments = json_get(function, "arguments");
+    size_t before = call->arguments.len;
     if (json_type(arguments) == JSON_STRING)
         json_string(arguments, &call->arguments);
-    else if (json_type(arguments) == JSON_OBJECT)
+    else if (has_text(arguments)) // an object; or nonsense, of which the tool tells the model
         buf_append_span(&call->arguments, json_raw(arguments));
-    if (buf_is_full(&call->arguments) || buf_is_full(&call->name) || buf_is_full(&call->id))
+    scan_arguments(call, before);
+    openai_extra_add_call(fragment, &call->extra);
+    if (buf_is_full(&call->arguments) || buf_is_full(&call->name) || buf_is_full(&call->id) ||
+        buf_is_full(&call->extra))
         return fail(reply, CHAT_TOO_LARGE, "the model sent a tool call that is too large");
     return 0;
 }
@@ -196,8 +262,8 @@ static int read_finish(struct openai_reply *reply, struct json_value reason)
         {"function_call", CHAT_FINISH_TOOL_CALLS},
         {"content_filter", CHAT_FINISH_CONTENT_FILTER},
     };
-    if (json_type(reason) != JSON_STRING)
-        return 0;
+    if (json_type(reason) != JSON_STRING || json_is(reason, "") || json_is(reason, "null"))
+        return 0; // some say on every chunk that there is none
     if (json_is(reason, "error"))
         return fail(reply, CHAT_SERVER, "the provider failed in the middle of the answer");
     reply->finished = true;
@@ -258,35 +324,53 @@ static int on_event(void *context, const struct sse_event *event)
     return read_object(reply, event->data);
 }
 
-static void decide_shape(struct openai_reply *reply, struct span bytes)
+// Looks at the bytes in `whole`, of which there may be too few yet. White space before the answer
+// is a keep-alive.
+static void sniff(struct openai_reply *reply)
 {
-    struct span text = span_trim(bytes);
+    static const char *const fields[] = {"data:", "event:", "id:", "retry:", ":"};
+    buf_consume(&reply->whole, strspn(buf_text(&reply->whole), " \t\r\n"));
+    struct span text = buf_span(&reply->whole);
+    bool too_few = text.len == 0;
     if (text.len && (text.data[0] == '{' || text.data[0] == '['))
         reply->shape = OPENAI_WHOLE;
-    else if (span_starts_with(text, "data:") || span_starts_with(text, "event:") ||
-             span_starts_with(text, ":"))
-        reply->shape = OPENAI_STREAM;
+    else
+        for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+            if (span_starts_with(text, fields[i]))
+                reply->shape = OPENAI_STREAM;
+            else if (span_starts_with(span_of(fields[i]), buf_text(&reply->whole)))
+                too_few = true;
+        }
+    reply->sniffed = !too_few;
+}
+
+static int feed_stream(struct openai_reply *reply, struct span bytes)
+{
+    if (sse_feed(&reply->sse, bytes, on_event, reply, NULL) == 0)
+        return 0;
+    return fail(reply, CHAT_TOO_LARGE, "the provider sent an event that is too large");
 }
 
 int openai_reply_feed(struct openai_reply *reply, struct span bytes)
 {
     if (reply->failed)
         return -EPROTO;
-    if (reply->shape == OPENAI_UNDECIDED)
-        decide_shape(reply, bytes);
-    if (reply->shape == OPENAI_UNDECIDED && span_trim(bytes).len)
+    if (reply->sniffed && reply->shape == OPENAI_STREAM)
+        return feed_stream(reply, bytes);
+    if (!buf_append_span(&reply->whole, bytes))
+        return fail(reply, CHAT_TOO_LARGE, "the answer is larger than 32 MiB");
+    if (reply->sniffed)
+        return 0;
+    sniff(reply);
+    if (reply->sniffed && reply->shape == OPENAI_UNDECIDED)
         return fail(reply, CHAT_MALFORMED,
                     "the provider answered with something that is neither JSON nor an event "
-                    "stream; check the base URL");
-    if (reply->shape != OPENAI_STREAM) {
-        if (!buf_append_span(&reply->whole, bytes))
-            return fail(reply, CHAT_TOO_LARGE, "the answer is larger than 32 MiB");
+                    "stream");
+    if (!reply->sniffed || reply->shape == OPENAI_WHOLE)
         return 0;
-    }
-    struct error err = ERROR_INIT;
-    if (sse_feed(&reply->sse, bytes, on_event, reply, &err) < 0)
-        return fail(reply, CHAT_TOO_LARGE, "the provider sent an event that is too large");
-    return 0;
+    int r = feed_stream(reply, buf_span(&reply->whole));
+    buf_finish(&reply->whole);
+    return r;
 }
 
 static int check_whole(struct openai_reply *reply)
@@ -310,16 +394,28 @@ static int check_whole(struct openai_reply *reply)
                                 : "the provider sent an empty answer");
 }
 
+static bool id_is_taken(const struct chat_message *message, const char *id)
+{
+    for (size_t i = 0; i < message->call_count; i++)
+        if (strcmp(message->calls[i].id, id) == 0)
+            return true;
+    return false;
+}
+
 static void take_calls(struct openai_reply *reply, struct chat_message *message)
 {
     for (size_t i = 0; i < reply->call_count; i++) {
         struct openai_call *call = &reply->calls[i];
         char made_up[sizeof "call_" + 16] = "call_";
         random_hex(made_up + 5, sizeof made_up - 5);
-        chat_message_add_call(message, call->id.len ? buf_text(&call->id) : made_up,
+        bool usable = call->id.len && !id_is_taken(message, buf_text(&call->id));
+        chat_message_add_call(message, usable ? buf_text(&call->id) : made_up,
                               buf_text(&call->name),
-                              call->arguments.len ? buf_text(&call->arguments) : "{}");
+                              call->arguments.len ? buf_text(&call->arguments) : "{}",
+                              call->extra.len ? buf_text(&call->extra) : NULL);
     }
+    if (message->call_count)
+        message->extra = openai_extra_take(&reply->reasoning, &reply->reasoning_details);
 }
 
 int openai_reply_end(struct openai_reply *reply, struct chat_reply *ret_reply)

@@ -11,19 +11,24 @@
  */
 struct openai_call { // a tool call in the making
     int64_t index;   // as the stream numbers it; -1 when it does not
-    struct buf id, name, arguments;
+    struct buf id, name, arguments, extra;
+    int depth; // of objects in the arguments so far
+    bool in_string, escaped;
 };
 
 struct openai_reply {
     const struct chat_sink *sink;
     void *context;
     enum { OPENAI_UNDECIDED, OPENAI_STREAM, OPENAI_WHOLE } shape;
+    bool sniffed; // the first bytes were seen, and `shape` is final
     struct sse_parser sse;
-    struct buf whole; // the body of an answer that is not a stream
+    struct buf whole; // the body of an answer that is not a stream, or its first bytes
     struct json doc;  // of one chunk; its memory is reused for the next
     struct buf delta; // decoded text of one chunk
     struct buf text;
-    struct openai_call *calls; // CHAT_CALLS_MAX at most
+    struct buf reasoning;         // text of reasoning_content, which is sent back with calls
+    struct buf reasoning_details; // elements of OpenRouter's array, likewise
+    struct openai_call *calls;    // CHAT_CALLS_MAX at most
     size_t call_count;
     struct chat_usage usage;
     enum chat_finish finish;
@@ -38,7 +43,8 @@ struct openai_reply {
 void openai_reply_init(struct openai_reply *reply, const struct chat_sink *sink, void *context);
 void openai_reply_finish(struct openai_reply *reply);
 
-// What Content-Type says; an unknown or absent one is decided by the first byte of the body.
+// What Content-Type says. The first bytes of the body know better: some send an error as JSON under
+// "text/event-stream", and others a stream under "application/json".
 void openai_reply_set_type(struct openai_reply *reply, struct span content_type);
 
 // Negative once the reply has failed; reply->failure then says how.

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "codec/json_write.h"
+#include "llm/openai_extra.h"
 
 /*
  * Servers refuse a history whose arguments are not JSON (and some, one where they are not an
@@ -16,6 +17,23 @@ static void write_arguments(struct json_writer *w, const char *arguments)
     json_write_member_text(w, "arguments", valid ? arguments : "{}");
 }
 
+/*
+ * A model may call what no tool is called ("read file/now!"); it hears of that in the result, but
+ * servers refuse a history with such a name: [a-zA-Z0-9_-], 1 to 64 of them.
+ */
+static void write_name(struct json_writer *w, const char *name)
+{
+    char allowed[64 + 1];
+    size_t n = 0;
+    for (; name[n] && n < sizeof allowed - 1; n++) {
+        bool ok = (name[n] >= 'a' && name[n] <= 'z') || (name[n] >= 'A' && name[n] <= 'Z') ||
+                  (name[n] >= '0' && name[n] <= '9') || name[n] == '_' || name[n] == '-';
+        allowed[n] = ok ? name[n] : '_';
+    }
+    allowed[n] = '\0';
+    json_write_member_text(w, "name", n ? allowed : "unnamed");
+}
+
 static void write_calls(struct json_writer *w, const struct chat_message *message)
 {
     json_write_key(w, "tool_calls");
@@ -27,9 +45,10 @@ static void write_calls(struct json_writer *w, const struct chat_message *messag
         json_write_member_text(w, "type", "function");
         json_write_key(w, "function");
         json_write_object_begin(w);
-        json_write_member_text(w, "name", call->name);
+        write_name(w, call->name);
         write_arguments(w, call->arguments);
         json_write_object_end(w);
+        openai_extra_write(w, call->extra);
         json_write_object_end(w);
     }
     json_write_array_end(w);
@@ -43,8 +62,10 @@ static void write_message(struct json_writer *w, const struct chat_message *mess
         json_write_member_text(w, "tool_call_id", message->call_id);
     // Some servers want the key to be there even when an assistant only called tools.
     json_write_member_text(w, "content", message->text || message->call_count ? message->text : "");
-    if (message->call_count)
+    if (message->call_count) {
         write_calls(w, message);
+        openai_extra_write(w, message->extra);
+    }
     json_write_object_end(w);
 }
 

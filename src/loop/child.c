@@ -1,6 +1,8 @@
 #include "loop/child.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -52,6 +54,8 @@ static int spawn(const struct child_spec *spec, pid_t *ret_pid)
     posix_spawnattr_setpgroup(&attributes, 0);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
                                               POSIX_SPAWN_SETPGROUP);
+    // Ours are close-on-exec, those that our own parent left open may not be (Linux 5.11).
+    syscall(SYS_close_range, STDERR_FILENO + 1u, UINT_MAX, CLOSE_RANGE_CLOEXEC);
     int r = posix_spawn(ret_pid, spec->path, &actions, &attributes, spec->argv, spec->environment);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);

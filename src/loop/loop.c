@@ -193,6 +193,7 @@ static void sweep_cancelled(struct loop *loop)
         if (slot_find(loop, entry.id, SLOT_TIMER))
             timer_heap_push(&live, entry.deadline_ms, entry.id);
     }
+    live.next_sequence = loop->timers.next_sequence; // run_timers() may have looked at it
     timer_heap_finish(&loop->timers);
     loop->timers = live;
     loop->dead_timers = 0;

@@ -147,6 +147,7 @@ static void describe(struct transfer *transfer, enum http_failure failure, struc
     char host[128];
     host_of(transfer, host, sizeof host);
     const char *detail = transfer->detail;
+    transfer->detail[strcspn(transfer->detail, "\r\n")] = '\0';
     switch (failure) {
     case HTTP_OK:
         break;
@@ -158,8 +159,10 @@ static void describe(struct transfer *transfer, enum http_failure failure, struc
                   detail);
         break;
     case HTTP_UNTRUSTED:
-        error_set(err, -EPROTO, "no trusted TLS connection to %s%s%s", host, *detail ? ": " : "",
-                  detail);
+        error_set(err, -EPROTO,
+                  "no trusted TLS connection to %s%s%s; check this machine's clock, and if the "
+                  "server is your own, name its CA with SSL_CERT_FILE",
+                  host, *detail ? ": " : "", detail);
         break;
     case HTTP_TIMED_OUT:
         error_set(err, -ETIMEDOUT, "%s: %s", host,
@@ -289,6 +292,8 @@ static size_t on_curl_header(char *data, size_t size, size_t count, void *contex
     return line.len;
 }
 
+static void arm_watchdog(struct transfer *transfer);
+
 static size_t on_curl_body(char *data, size_t size, size_t count, void *context)
 {
     struct transfer *transfer = context;
@@ -297,8 +302,11 @@ static size_t on_curl_body(char *data, size_t size, size_t count, void *context)
         return CURL_WRITEFUNC_ERROR;
     if (!transfer->head_told)
         tell_head(transfer);
-    transfer->body_seen = true;
     transfer->active_ms = loop_now(transfer->client->loop);
+    if (!transfer->body_seen) {
+        transfer->body_seen = true;
+        arm_watchdog(transfer);
+    }
     if (!transfer->cancelled && transfer->handler.on_body(transfer->context, chunk) < 0)
         transfer->stopped = true;
     return transfer->cancelled || transfer->stopped ? CURL_WRITEFUNC_ERROR : chunk.len;
@@ -312,33 +320,31 @@ static CURLcode on_curl_tls(CURL *easy, void *config, void *context)
     return CURLE_OK;
 }
 
-// Looks whether the body keeps coming; re-arms itself for the moment when it would be late.
+static void on_watchdog(void *context);
+
+// One timer for the limit that counts now: first_byte until the body begins, then idle.
+static void arm_watchdog(struct transfer *transfer)
+{
+    struct loop *loop = transfer->client->loop;
+    int64_t limit = transfer->body_seen ? transfer->timeouts.idle : transfer->timeouts.first_byte;
+    loop_cancel(loop, transfer->watchdog);
+    transfer->watchdog =
+        limit > 0 ? loop_timer_at(loop, transfer->active_ms + limit, on_watchdog, transfer) : 0;
+}
+
+// Looks whether something came meanwhile; then it waits for the moment when that would be long ago.
 static void on_watchdog(void *context)
 {
     struct transfer *transfer = context;
-    struct loop *loop = transfer->client->loop;
     int64_t limit = transfer->body_seen ? transfer->timeouts.idle : transfer->timeouts.first_byte;
-    int64_t due = transfer->active_ms + limit;
-    if (limit <= 0)
-        due = loop_now(loop) + 1000; // the other limit may begin to count later
-    if (due > loop_now(loop)) {
-        transfer->watchdog = loop_timer_at(loop, due, on_watchdog, transfer);
+    transfer->watchdog = 0;
+    if (transfer->active_ms + limit > loop_now(transfer->client->loop)) {
+        arm_watchdog(transfer);
         return;
     }
-    transfer->watchdog = 0;
     transfer->timed_out = transfer->body_seen ? "the answer stopped coming (idle timeout)"
                                               : "no answer began in time (first-byte timeout)";
     transfer_complete(transfer, CURLE_OPERATION_TIMEDOUT);
-}
-
-static void arm_watchdog(struct transfer *transfer)
-{
-    int64_t first = transfer->timeouts.first_byte;
-    int64_t idle = transfer->timeouts.idle;
-    transfer->active_ms = loop_now(transfer->client->loop);
-    if (first > 0 || idle > 0)
-        transfer->watchdog = loop_timer_after(transfer->client->loop, first > 0 ? first : idle,
-                                              on_watchdog, transfer);
 }
 
 static int set_headers(struct transfer *transfer, const char *const *headers, struct error *err)
@@ -408,6 +414,7 @@ int http_client_start(struct http_client *client, const struct http_request *req
         r = set_headers(transfer, request->headers, err);
     if (r == 0) {
         set_options(transfer, request);
+        transfer->active_ms = loop_now(client->loop);
         arm_watchdog(transfer);
         if (curl_multi_add_handle(client->multi, transfer->easy) != CURLM_OK)
             r = error_set(err, -EINVAL, "cannot start an HTTP transfer");

@@ -8,6 +8,11 @@ static bool is_missing(struct json_value value)
     return json_type(value) == JSON_ABSENT || json_type(value) == JSON_NULL;
 }
 
+bool tool_has(struct json_value arguments, const char *name)
+{
+    return !is_missing(json_get(arguments, name));
+}
+
 int tool_need_text(struct json_value arguments, const char *name, size_t max, struct buf *out,
                    struct error *err)
 {

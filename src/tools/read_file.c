@@ -39,7 +39,7 @@ static void show_line(struct buf *out, int64_t number, struct span line)
     buf_append_char(out, '\n');
 }
 
-static void show_lines(FILE *file, int64_t offset, int64_t limit, struct buf *out)
+static int show_lines(FILE *file, int64_t offset, int64_t limit, struct buf *out, struct error *err)
 {
     char *line = NULL;
     size_t capacity = 0;
@@ -56,10 +56,14 @@ static void show_lines(FILE *file, int64_t offset, int64_t limit, struct buf *ou
         }
         show_line(out, number, span_make(line, (size_t)len));
     }
-    if (out->len == 0)
+    int r = len < 0 && !feof(file)
+                ? error_errno(err, errno, "cannot read line %" PRId64, number + 1)
+                : 0;
+    if (r == 0 && out->len == 0)
         buf_printf(out, number ? "[the file has only %" PRId64 " lines]" : "[the file is empty]",
                    number);
     free(line);
+    return r;
 }
 
 static int work(int workspace_fd, struct json_value arguments, struct buf *out, struct error *err)
@@ -84,9 +88,9 @@ static int work(int workspace_fd, struct json_value arguments, struct buf *out, 
     if (!file)
         return error_errno(err, errno, "cannot read %s", buf_text(&path));
     fd = -1;
-    show_lines(file, offset, limit, out);
+    r = show_lines(file, offset, limit, out, err);
     fclose(file);
-    return 0;
+    return r;
 }
 
 const struct tool tool_read_file = {

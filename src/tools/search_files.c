@@ -56,7 +56,7 @@ static void search_lines(struct search *search, FILE *file, const char *path)
 {
     char *line = NULL;
     size_t capacity = 0;
-    ssize_t len;
+    ssize_t len = 0;
     for (int64_t number = 1; !search->full && (len = getline(&line, &capacity, file)) >= 0;
          number++) {
         if (memchr(line, '\0', (size_t)len)) // binary
@@ -65,28 +65,30 @@ static void search_lines(struct search *search, FILE *file, const char *path)
         if (regexec(&search->pattern, line, 0, NULL, 0) == 0)
             show_match(search, path, number, line);
     }
+    search->unreadable += len < 0 && !feof(file);
     free(line);
 }
 
-static void search_file(struct search *search, int directory_fd, const char *name, const char *path)
+static int search_file(struct search *search, int directory_fd, const char *name, const char *path,
+                       struct error *err)
 {
     struct stat stat;
     FD_AUTO fd = -1;
-    if (search->glob && fnmatch(search->glob, name, 0) != 0)
-        return;
-    if (beneath_open_file(directory_fd, name, &fd, &stat, NULL) < 0)
-        return;
+    int r = beneath_open_file(directory_fd, name, &fd, &stat, err);
+    if (r < 0)
+        return r;
     if (stat.st_size > FILE_SIZE_MAX) {
         search->too_large++;
-        return;
+        return 0;
     }
     FILE *file = fdopen(fd, "r");
     if (!file)
-        return;
+        return error_errno(err, errno, "cannot read %s", path);
     fd = -1;
     search->files++;
     search_lines(search, file, path);
     fclose(file);
+    return 0;
 }
 
 static void search_directory(struct search *search, int fd, const char *path, int depth);
@@ -100,9 +102,11 @@ static void search_entry(struct search *search, int fd, const char *path, const 
     CLEANUP(mem_cleanup)
     char *child = strcmp(path, ".") == 0 ? mem_strdup(name) : mem_printf("%s/%s", path, name);
     if (S_ISREG(stat.st_mode)) {
-        search_file(search, fd, name, child);
+        if (!search->glob || fnmatch(search->glob, name, 0) == 0)
+            search->unreadable += search_file(search, fd, name, child, NULL) < 0;
     } else if (S_ISDIR(stat.st_mode)) {
         FD_AUTO next = openat(fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        search->unreadable += next < 0;
         if (next >= 0)
             search_directory(search, next, child, depth + 1);
     }
@@ -131,8 +135,7 @@ static void search_from(struct search *search, int workspace_fd, const char *pat
     if (*ret_result < 0)
         return;
     if (fstat(fd, &stat) == 0 && !S_ISDIR(stat.st_mode)) {
-        search->glob = NULL;
-        search_file(search, workspace_fd, path, path);
+        *ret_result = search_file(search, workspace_fd, path, path, err);
         return;
     }
     search_directory(search, fd, path, 0);
@@ -151,7 +154,8 @@ static void remark(struct search *search)
         buf_printf(search->out, "[%d directories below level %d were not searched]\n",
                    search->too_deep, DEPTH_MAX);
     if (search->unreadable)
-        buf_printf(search->out, "[%d directories could not be read whole]\n", search->unreadable);
+        buf_printf(search->out, "[%d files or directories could not be read whole]\n",
+                   search->unreadable);
     if (search->files >= FILES_MAX)
         buf_printf(search->out, "[stopped after %d files]\n", FILES_MAX);
 }
@@ -172,19 +176,20 @@ static int work(int workspace_fd, struct json_value arguments, struct buf *out, 
     struct search search = {.out = out};
     BUF_AUTO pattern = BUF_INIT(0);
     BUF_AUTO path = BUF_INIT(0);
-    BUF_AUTO glob = BUF_INIT(PATTERN_MAX);
+    BUF_AUTO glob = BUF_INIT(0);
     int r = tool_need_text(arguments, "pattern", PATTERN_MAX, &pattern, err);
     if (r == 0)
         r = tool_need_path(arguments, "path", ".", &path, err);
     if (r == 0)
         r = tool_want_number(arguments, "limit", MATCHES_DEFAULT, 1, MATCHES_MAX, &search.limit,
                              err);
+    if (r == 0 && tool_has(arguments, "file_glob"))
+        r = tool_need_text(arguments, "file_glob", PATTERN_MAX, &glob, err);
     if (r == 0)
         r = compile(&search, buf_text(&pattern), err);
     if (r < 0)
         return r;
-    if (json_string(json_get(arguments, "file_glob"), &glob) && glob.len)
-        search.glob = buf_text(&glob);
+    search.glob = glob.len ? buf_text(&glob) : NULL;
     search_from(&search, workspace_fd, buf_text(&path), &r, err);
     if (r == 0)
         remark(&search);

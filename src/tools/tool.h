@@ -57,6 +57,8 @@ const struct tool *tool_find(const char *name);
 void tool_run_set_handle(struct tool_run *run, int64_t handle);
 void tool_run_end(struct tool_run *run, int result, struct span text); // as struct tool_result
 
+bool tool_has(struct json_value arguments, const char *name); // and it is not null
+
 // Arguments. The sentence is for whoever chose them: it names the parameter and what it must be.
 int tool_need_text(struct json_value arguments, const char *name, size_t max, struct buf *out,
                    struct error *err);

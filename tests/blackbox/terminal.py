@@ -20,6 +20,7 @@ class Terminal(Process):
     def __init__(self, owner, args, *, env=None, limit=30, rows=24, columns=80, cwd=None):
         self.master, slave = pty.openpty()
         self.resize(rows, columns)
+        self.initial = termios.tcgetattr(self.master)  # before the program could change it
         give(os.ttyname(slave))
         self.raw = b""
         self.seen = 0  # how far expect() has looked

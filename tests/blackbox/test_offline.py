@@ -69,6 +69,7 @@ def test_the_time_is_the_zones(hermes):
 
 # -- tools ----------------------------------------------------------------------------------------
 
+@pytest.mark.native
 def test_write_read_list_search(hermes):
     hermes.chat("write notes.txt: the pump runs at noon").ok()
     assert (hermes.workspace / "notes.txt").read_text().strip() == "the pump runs at noon"
@@ -79,18 +80,21 @@ def test_write_read_list_search(hermes):
     assert "notes.txt" not in hermes.chat("search submarine").ok().text
 
 
+@pytest.mark.native
 def test_a_missing_file_is_said(hermes):
     result = hermes.chat("read nothing.txt").ok()
     assert re.search("nothing.txt", result.text) and re.search("no such|not found|does not exist",
                                                                result.text, re.I)
 
 
+@pytest.mark.native
 def test_one_after_another(hermes):
     text = hermes.chat("write a.txt: first words and then read a.txt").ok().text
     assert "first words" in text
     assert (hermes.workspace / "a.txt").read_text().strip() == "first words"
 
 
+@pytest.mark.native
 def test_in_parallel_results_stand_in_order(hermes):
     for name in "abc":
         hermes.put(f"workspace/{name}.txt", f"contents of {name}\n")
@@ -99,6 +103,7 @@ def test_in_parallel_results_stand_in_order(hermes):
     assert order == sorted(order)
 
 
+@pytest.mark.native
 def test_one_failure_does_not_lose_the_others(hermes):
     hermes.put("workspace/a.txt", "contents of a\n")
     text = hermes.chat("read a.txt & read missing.txt").ok().text

@@ -120,17 +120,17 @@ def test_text_appears_while_it_is_written(hermes, up):
                                    "null-content", "ollama", "ollama-old", "llamacpp", "litellm",
                                    "deepseek", "gemini", "legacy-id", "empty-id", "same-id"])
 def test_two_tools_of_every_dialect(hermes, up, way, model):
-    hermes.put("workspace/a.txt", "contents of a\n")
-    hermes.put("workspace/b.txt", "contents of b\n")
-    text = 'call read_file {"path":"a.txt"}\ncall read_file {"path":"b.txt"}'
+    hermes.chat("remember the alpha fact & remember the beta fact").ok()
+    text = 'call recall {"query":"beta"}\ncall recall {"query":"alpha"}'
     result = ask(hermes, up, model, text, way).ok()
     if model != "null-content" or way:
-        assert result.text.index("contents of a") < result.text.index("contents of b")
-    assert "contents of a" in result.text and len(up.requests) == 2
+        assert result.text.index("the beta fact") < result.text.index("the alpha fact")
+    assert "the beta fact" in result.text and len(up.requests) == 2
     for sent in up.requests[1].messages[-3].get("tool_calls", []):
         assert "index" not in sent or model in ("gemini", "deepseek")
 
 
+@pytest.mark.native
 def test_ten_calls_at_once_keep_their_order(hermes, up):
     for number in range(10):
         hermes.put(f"workspace/{number}.txt", f"<{number}>")
@@ -141,6 +141,7 @@ def test_ten_calls_at_once_keep_their_order(hermes, up):
         [c["id"] for c in up.requests[1].messages[-11]["tool_calls"]]
 
 
+@pytest.mark.native
 def test_one_step_after_another(hermes, up):
     text = ('call write_file {"path":"n.txt","content":"written by a tool"}\n'
             'call read_file {"path":"n.txt"}\ncall list_files {"path":"."}')
@@ -187,7 +188,8 @@ def test_a_conversation_carries_its_history(hermes, up, terminal):
 @WAYS
 @pytest.mark.parametrize("model,words", [
     ("bad-arguments", "JSON|parse"), ("array-arguments", "object|argument"),
-    ("wrong-type-arguments", "path|string|type"), ("unknown-tool", "launch_rockets"),
+    pytest.param("wrong-type-arguments", "path|string|type", marks=pytest.mark.native),
+    ("unknown-tool", "launch_rockets"),
     ("bad-name", "unknown|no such|no tool|name"), ("long-name", "unknown|no such|no tool|name")])
 def test_the_model_is_told_what_was_wrong(hermes, up, way, model, words):
     """Not the turn fails but the call: the model reads why and can do better."""
@@ -204,6 +206,7 @@ def test_empty_arguments_are_none(hermes, up, way):
     assert re.search(r"\d{4}-\d\d-\d\d", ask(hermes, up, "empty-arguments", "go", way).ok().text)
 
 
+@pytest.mark.native
 @WAYS
 def test_arguments_as_an_object(hermes, up, way):
     hermes.put("workspace/a.txt", "contents of a\n")

@@ -1,0 +1,70 @@
+"""What we add to a first "hi": with an empty home, streaming, as the binary really sends it."""
+
+import json
+import pathlib
+import tempfile
+
+import pytest
+
+import harness
+from openai_upstream import Upstream
+
+QUESTION = "hi"
+
+
+@pytest.fixture(scope="module")
+def request_body(built):
+    """The bytes of the one request that `hermes chat -q hi` makes."""
+    with tempfile.TemporaryDirectory(prefix="hermes-hi-") as name, Upstream() as upstream, \
+            pytest.MonkeyPatch.context() as patch:
+        directory = pathlib.Path(name)
+        directory.chmod(0o755)  # the test user passes through
+        patch.setenv("HERMES_BIN", str(built.path))
+        patch.setenv("HERMES_RUNNER", " ".join(built.runner))
+        (directory / "user").mkdir()
+        user = harness.Hermes(harness.Binary(directory), directory / "user")
+        try:
+            answer = user.use(upstream, "echo").chat(QUESTION, limit=60).ok()
+        finally:
+            user.finish()
+        assert QUESTION in answer.text
+        posts = [r for r in upstream.requests if r.method == "POST"]
+        assert len(posts) == 1, "one question, one call"
+        return posts[0].body
+
+
+def test_little_is_added_to_the_users_words(request_body, bars):
+    bar, added = bars["hi"], len(request_body) - len(QUESTION)
+    assert added <= bar["most"], f"{added} bytes are added to a first {QUESTION!r}; {bar['why']}"
+
+
+def test_the_question_arrives_as_it_was_asked(request_body):
+    body = json.loads(request_body)
+    assert body["stream"] is True
+    assert [m["content"] for m in body["messages"] if m["role"] == "user"] == [QUESTION]
+
+
+def test_every_default_tool_is_offered(request_body):
+    """Nothing is hidden to get below the bar."""
+    offered = {tool["function"]["name"] for tool in json.loads(request_body)["tools"]}
+    assert offered >= {"current_time", "list_files", "read_file", "recall", "remember",
+                       "search_files", "write_file"}
+
+
+def test_everything_offered_is_described(request_body):
+    for tool in json.loads(request_body)["tools"]:
+        function = tool["function"]
+        assert function["description"].strip(), f"{function['name']} has no description"
+        bare = list(undescribed(function["parameters"], function["name"]))
+        assert not bare, f"a model has to guess what these mean: {bare}"
+
+
+def undescribed(schema, path):
+    """Parameters at any depth that have no description."""
+    for name, parameter in schema.get("properties", {}).items():
+        here = f"{path}.{name}"
+        if not parameter.get("description", "").strip():
+            yield here
+        yield from undescribed(parameter, here)
+    if isinstance(schema.get("items"), dict):
+        yield from undescribed(schema["items"], f"{path}[]")

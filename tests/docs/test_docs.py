@@ -1,0 +1,406 @@
+"""What the documents say is true: commands run, quoted errors happen, names and links exist.
+
+A command that cannot run in a test stands in NOT_RUN with its reason; whatever of it can be checked
+is. Languages of blocks: `sh` (commands), `console` (commands with their output, ... for any lines),
+`text` (in troubleshooting.md: what the program prints), `yaml` (a whole configuration without a
+finding; `yaml wrong` is one for the console block below it).
+"""
+
+import re
+import shlex
+import subprocess
+
+import pytest
+from harness import ROOT
+from openai_upstream import Upstream
+from troubles import CASES, told
+from user import blocks, commands, documents, normal, prose
+
+DOCUMENTS = documents()
+TOUR = [ROOT / name for name in ("src/README.md", "docs/design.md", "docs/contributing.md")]
+TROUBLES = ROOT / "docs/troubleshooting.md"
+EXAMPLE = ROOT / "docs/examples/config.yaml"
+NOTICE_MAX = 12 * 1024  # bytes: it is in the binary
+
+
+def ids(path):
+    return str(path.relative_to(ROOT))
+
+
+# -- commands -------------------------------------------------------------------------------------
+
+def make_dry(words):
+    """The target exists, and make could begin with it."""
+    done = subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def nothing(_words):
+    pass
+
+
+def file_exists(words):
+    assert (ROOT / words[0]).is_file(), f"there is no {words[0]}"
+
+
+def sysroot_option(words):
+    usage = subprocess.run([ROOT / words[0], "--help"], capture_output=True, text=True).stdout
+    assert all(word in usage for word in words if word.startswith("--")), usage
+    assert not words[-1].endswith(("-musl", "-gnu")) or words[-1] in usage, usage
+
+
+def known_suites(words):
+    listed = subprocess.run([ROOT / words[0], "--list"], capture_output=True, text=True).stdout
+    for name in words[1:]:
+        assert name.startswith("-") or re.search(rf"(?m)^{name}\b", listed), f"no suite {name}"
+
+
+def pytest_paths(words):
+    for word in words:
+        if word.startswith("tests/"):
+            assert (ROOT / word).exists(), f"there is no {word}"
+
+
+def meson_unit(words):
+    name = words[0].rpartition("/test_")[2]
+    assert (ROOT / f"tests/unit/test_{name}.c").is_file()
+
+
+# What a command begins with, why it is not run, and what is checked instead.
+NOT_RUN = [
+    (r"make\b", "builds or tests for minutes", make_dry),
+    (r"git clone\b", "needs a network", nothing),
+    (r"cd \w+$", "follows a clone", nothing),
+    (r"sudo\b", "changes the machine", nothing),
+    (r"(scp|ssh)\b", "needs another machine", nothing),
+    (r"rm -rf ~", "removes the reader's files", nothing),
+    (r"(cp|tar) .*\.hermes", "copies the reader's home", nothing),
+    (r"sqlite3 ", "needs a program that the product does not", nothing),
+    (r"export HERMES_SOURCES=", "belongs to a build", nothing),
+    (r"cross/sysroot --list", "looks at recipes only, checked beside the others", sysroot_option),
+    (r"cross/sysroot ", "downloads and builds", sysroot_option),
+    (r"tests/(lint/)?run --list", "checked beside the others", file_exists),
+    (r"tests/run ", "would run the tests from a test", known_suites),
+    (r"build/debug/tests/", "there only after make test", meson_unit),
+    (r"meson ", "there only after make test", nothing),
+    (r"(HERMES_BIN=\S+ )?/usr/bin/python3 -m pytest ", "would run the tests from a test",
+     pytest_paths),
+    (r"/usr/bin/python3 tests/fakes/openai_upstream.py", "serves until stopped", pytest_paths),
+    (r"hermes chat$", "wants a terminal: tests/blackbox/test_terminal.py", nothing),
+    (r"hermes run\b", "serves until stopped: tests/blackbox/test_daemon.py", nothing),
+]
+
+# Where the documents' addresses lead in a test.
+REAL_SERVERS = re.compile(r"https?://(127\.0\.0\.1:(11434|8080|4000)/v1|api\.deepseek\.com/v1)\b")
+
+COMMAND_BLOCKS = [block for path in DOCUMENTS for block in blocks(path)
+                  if block.language in ("sh", "console", "bash")]
+
+
+def not_run(command):
+    return next((row for row in NOT_RUN if re.match(row[0], command)), None)
+
+
+def to_run(block):
+    return [command for command in commands(block) if not not_run(command)]
+
+
+@pytest.mark.parametrize("block", [b for b in COMMAND_BLOCKS if len(to_run(b)) < len(commands(b))],
+                         ids=str)
+def test_what_is_not_run_exists(block):
+    for command in commands(block):
+        row = not_run(command)
+        if row:
+            row[2](shlex.split(command))
+
+
+def surroundings(block, upstream):
+    """Lines before the block's own: where the providers are, and the file that it speaks of."""
+    lines = [f"export OPENROUTER_BASE_URL={upstream.base_url}", "set -e"]
+    if "OPENAI_API_KEY" in block.text and "OPENAI_BASE_URL" not in block.text:
+        lines.append(f"export OPENAI_BASE_URL={upstream.base_url}")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("block", [b for b in COMMAND_BLOCKS if to_run(b)], ids=str)
+def test_commands_work(reader, any_model, block):
+    if block.before and block.before.words == ["wrong"]:
+        reader.put("config.yaml", block.before.text)
+    with Upstream(api_key=None) as upstream:
+        text = REAL_SERVERS.sub(upstream.base_url, "\n".join(to_run(block)))
+        status, shown = reader.script(surroundings(block, upstream) + text)
+        assert status == 0, f"{block}: status {status}\n{text}\n{shown}"
+        if block.language == "console":
+            compare(block, shown)
+        asked = any("HERMES_MODEL=" in c for c in commands(block)) and "chat" in text
+        assert bool(upstream.requests) == asked, f"{block}: the model was asked, or not, by mistake"
+        assert not upstream.rejected, upstream.rejected
+
+
+def compare(block, shown):
+    """Each line of the output stands there, in this order; `...` stands for anything."""
+    wanted = [line for line in block.text.splitlines() if not line.startswith("$ ")]
+    lines, at = shown.splitlines(), 0
+    for line in wanted:
+        if line == "...":
+            continue
+        pattern = re.compile(".*".join(map(re.escape, line.split("..."))))
+        at = next((i + 1 for i in range(at, len(lines)) if pattern.fullmatch(lines[i])), None)
+        assert at, f"{block}: not printed: {line}\n{shown}"
+
+
+def test_every_block_has_a_known_language():
+    known = {"sh", "console", "text", "yaml"}
+    odd = [f"{b}: {b.language or 'no language'}" for p in DOCUMENTS for b in blocks(p)
+           if b.language not in known]
+    assert not odd, odd
+
+
+# -- quoted errors --------------------------------------------------------------------------------
+
+QUOTED = [(block, line) for block in blocks(TROUBLES) if block.language == "text"
+          for line in block.text.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_trouble_happens_and_is_explained(reader, name):
+    """Brings it about; what the program prints is in the document. Collects for the next test."""
+    shown = {normal(line) for line in CASES[name](reader).splitlines()}
+    PRINTED.update(shown)
+    assert shown & {normal(line) for _, line in QUOTED}, \
+        "none of this is in troubleshooting.md:\n" + "\n".join(sorted(shown))
+
+
+PRINTED = set()
+
+
+def test_nothing_is_quoted_that_is_not_printed():
+    """Runs after all of the above; by itself it has nothing to look at."""
+    if not PRINTED:
+        pytest.fail("run the whole file: this compares with what the tests above have printed")
+    invented = [f"{block}: {line}" for block, line in QUOTED if normal(line) not in PRINTED]
+    assert not invented, "the program does not print:\n" + "\n".join(invented)
+
+
+# -- configuration --------------------------------------------------------------------------------
+
+SECRETS = {name: f"sk-{name.lower()}-0123456789" for name in
+           ("MY_API_KEY", "MY_PROXY_KEY", "OPENROUTER_API_KEY", "OPENAI_API_KEY")}
+
+
+def no_finding(reader, text, env=SECRETS):
+    path = reader.put("config.yaml", text, base=reader.directory)
+    result = reader.run("config", "check", "--config", path, env=env)
+    assert result.code == 0 and "0 errors, 0 findings" in result.text, told(reader, result)
+
+
+@pytest.mark.parametrize("block", [b for p in DOCUMENTS for b in blocks(p) if b.language == "yaml"
+                                   and "wrong" not in b.words], ids=str)
+def test_configurations_are_right(reader, block):
+    no_finding(reader, block.text)
+
+
+def keys_of(reader):
+    text = reader.run("config", "keys").ok().text
+    keys = re.findall(r"(?m)^([a-z]\S+)", text)
+    files = re.findall(r"(?m)^    or (\S+): the path", text)
+    return keys, files, text
+
+
+def enabled(without):
+    """The example with every commented setting switched on, but those that match `without`."""
+    lines = []
+    for line in EXAMPLE.read_text().splitlines():
+        setting = re.fullmatch(r"( *)#(\S.*)", line)
+        if setting and not re.match(without, setting[2]):
+            line = setting[1] + setting[2]
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def test_the_example_is_right_as_it_is(reader):
+    no_finding(reader, EXAMPLE.read_text(), env={})
+
+
+def test_the_example_is_right_with_every_key(reader):
+    no_finding(reader, enabled(r"api_key_file:"))
+
+
+def test_the_example_is_right_with_every_key_file(reader):
+    secret = reader.put("secret", "sk-0123456789abcdef\n", base=reader.directory)
+    text = re.sub(r"/run/secrets/[\w-]+", str(secret), enabled(r"api_key:"))
+    no_finding(reader, text)
+
+
+def dotted(text):
+    """The dotted keys of the example's layout, its maps' entries included."""
+    found, path = {}, []
+    for line in text.splitlines():
+        key = re.match(r"( *)([\w-]+):(?: +([^#]*))?", line)
+        if key:
+            path[len(key[1]) // 2:] = [key[2]]
+            found[".".join(path)] = (key[3] or "").strip()
+    return found
+
+
+def test_the_example_has_every_key(reader):
+    keys, files, _ = keys_of(reader)
+    missing = set(keys + files) - set(dotted(enabled(r"(?!)")))
+    assert not missing, f"not in {ids(EXAMPLE)}: {missing}"
+
+
+def milliseconds(text):
+    number = re.fullmatch(r"(\d+)(ms|s|m|h|d)", text)
+    return int(number[1]) * {"ms": 1, "s": 1000, "m": 60000, "h": 3600000,
+                             "d": 86400000}[number[2]] if number else text
+
+
+def test_the_example_shows_the_defaults(reader):
+    text, example = keys_of(reader)[2], dotted(EXAMPLE.read_text())
+    defaults = dict(re.findall(r"(?m)^([a-z]\S+) +\S.*?, default (\S+)", text))
+    for key, default in defaults.items():
+        assert milliseconds(example[key]) == milliseconds(default), key
+
+
+def test_the_example_names_the_variables(reader):
+    """Every variable is there, and marked `(env first)` where it beats the file."""
+    example = EXAMPLE.read_text()
+    for names, wins in re.findall(r"environment: (\S+)( \(beats the file\))?", keys_of(reader)[2]):
+        for name in names.split(","):
+            line = next((x for x in example.splitlines() if re.search(rf"\b{name}\b", x)), None)
+            assert line, f"{name} is not in the example"
+            assert not wins or "(env first)" in line, f"not marked (env first): {line}"
+
+
+def test_the_time_limits_in_configuration_md(reader):
+    text = keys_of(reader)[2]
+    rows = re.findall(r"\| `([\w.]+)` \| `(\w+)` \| (\w+) \|",
+                      (ROOT / "docs/configuration.md").read_text())
+    assert len(rows) == 5
+    for key, variable, default in rows:
+        entry = re.search(rf"(?m)^{re.escape(key)} .*default (\S+)\n(?:    .*\n)*?"
+                          rf"    environment: .*\b{variable}\b", text)
+        assert entry and milliseconds(entry[1]) == milliseconds(default), key
+
+
+# -- names and links ------------------------------------------------------------------------------
+
+SOURCES = {path: path.read_text() for path in sorted((ROOT / "src").rglob("*.[ch]"))}
+CODE = "\n".join(SOURCES.values())
+FUNCTION = re.compile(r"(?m)^(?!return\b|else\b)[\w *()]*?\b(\w+)\([^;{}]*\)\s*\{")
+
+
+def defined():
+    macros = re.findall(r"(?m)^#define (\w+)\(", CODE)
+    return set(FUNCTION.findall(CODE)) | set(macros)
+
+
+def test_the_check_for_functions_can_fail():
+    names = defined()
+    assert {"error_set", "agent_turn_start", "main", "list_empty", "mem_new"} <= names
+    assert not {"agent_turn_begin", "if", "while"} & names
+
+
+def quoted_words(path):
+    return re.findall(r"`([^`\n]+)`", prose(path))
+
+
+@pytest.mark.parametrize("path", TOUR, ids=ids)
+def test_functions_and_structs_exist(path):
+    names, missing = defined(), []
+    for word in quoted_words(path):
+        function = re.fullmatch(r"(\w+)\(\)", word)
+        struct = re.fullmatch(r"struct (\w+)", word)
+        if function and function[1] not in names | {"subdir", "thing_verb"}:
+            missing.append(word)
+        if struct and struct[1] != "thing" and not re.search(rf"\bstruct {struct[1]} \{{", CODE):
+            missing.append(word)
+        if re.fullmatch(r"\w+_id", word) and not re.search(rf"typedef \w+ {word};", CODE):
+            missing.append(word)
+        if re.fullmatch(r"TOOL_\w+", word) and not re.search(rf"\b{word} = ", CODE):
+            missing.append(word)
+    assert not missing, missing
+
+
+ENDINGS = (".c", ".h", ".py", ".sh", ".md", ".table", ".build", ".yaml")
+BUILT = ("build/", "here/")
+
+
+@pytest.mark.parametrize("path", TOUR, ids=ids)
+def test_files_exist(path):
+    """A word with a slash, or with an ending of ours, is a file of the tree or of src/."""
+    missing = []
+    for word in quoted_words(path):
+        name = word.split()[0]
+        if name.startswith(("/", "~", "-", "http", "init/", "create/")) or name.startswith(BUILT):
+            continue
+        if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*/?", name) or not (
+                "/" in name or name.endswith(ENDINGS)):
+            continue
+        places = [ROOT / name, ROOT / "src" / name]
+        if not any(place.exists() for place in places) and name not in LATER:
+            missing.append(word)
+    assert not missing, missing
+
+
+LATER = {"meson.build", "config.yaml"}  # one in every folder; the reader's own
+
+
+def test_the_tour_names_every_folder():
+    tour = (ROOT / "src/README.md").read_text()
+    ladder = {line.split("|")[0].strip(): line.split("|")[1].split()
+              for line in (ROOT / "tests/lint/ladder.table").read_text().splitlines()
+              if line.strip() and not line.startswith("#")}
+    picture = re.search(r"```text\n(.*?)```", tour, re.S)[1]
+    shown = {line.split()[0]: line for line in picture.splitlines()}
+    folders = {path.name for path in (ROOT / "src").iterdir() if path.is_dir()}
+    assert set(shown) == folders
+    for folder, line in shown.items():
+        if ladder[folder] in (["everything", "above"], ["-"]):
+            continue
+        allowed = [name for name in ladder[folder] if name in folders]
+        assert line.split()[-len(allowed):] == allowed, f"{folder}: {allowed}"
+
+
+def anchors(path):
+    headings = re.findall(r"(?m)^#+ (.*)$", prose(path))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=ids)
+def test_links_lead_somewhere(path):
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(path)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        place = (path.parent / name) if name else path
+        if not place.exists() or (anchor and anchor not in anchors(place)):
+            broken.append(target)
+    assert not broken, broken
+
+
+# -- notices --------------------------------------------------------------------------------------
+
+def test_the_notices_are_in_the_binary(reader):
+    notice = (ROOT / "NOTICE").read_bytes()
+    assert len(notice) <= NOTICE_MAX
+    assert reader.run("version", "--licenses").ok().out == notice
+
+
+def test_the_notices_name_what_is_linked():
+    notice = (ROOT / "NOTICE").read_text()
+    names = {"curl": "curl", "mbedtls": "Mbed TLS", "sqlite3": "SQLite", "libyaml": "libyaml",
+             "libmicrohttpd": "libmicrohttpd", "musl": "musl"}
+    for recipe in sorted((ROOT / "cross/recipes").glob("*.sh")):
+        package = re.search(r"(?m)^package=(\S+)", recipe.read_text())[1]
+        linked = re.search(rf"{recipe.stem}|{package}", (ROOT / "meson.build").read_text()) or \
+            recipe.stem == "musl"
+        if linked and package != "linux-libc-dev":
+            assert names.get(package, package) in notice, f"{package} is not in NOTICE"
+
+
+def test_the_files_that_the_notices_name_exist():
+    notice = (ROOT / "NOTICE").read_text()
+    for name in re.findall(r"\b(?:LICENSES|cross|scripts)/[\w./-]+\w", notice):
+        assert (ROOT / name).exists(), name

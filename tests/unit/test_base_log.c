@@ -1,0 +1,191 @@
+// links: base/colour.c base/log.c
+//
+// Lines as a pipe and as a terminal get them. Standard error is ours for as long as a line takes.
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/colour.h"
+#include "base/log.h"
+
+enum { SAID_MAX = 16 * 1024 };
+
+struct listener {
+    int kept, read_end;
+    char said[SAID_MAX];
+};
+
+static char *plain[] = {NULL};
+static char *no_color[] = {(char[]){"NO_COLOR=1"}, NULL};
+static char *no_color_empty[] = {(char[]){"NO_COLOR="}, (char[]){"TERM=xterm"}, NULL};
+static char *dumb[] = {(char[]){"TERM=dumb"}, NULL};
+
+static void listen_to(struct listener *listener, int read_end, int write_end)
+{
+    listener->read_end = read_end;
+    listener->kept = dup(STDERR_FILENO);
+    dup2(write_end, STDERR_FILENO);
+    close(write_end);
+}
+
+static const char *heard(struct listener *listener)
+{
+    fflush(stderr);
+    dup2(listener->kept, STDERR_FILENO);
+    close(listener->kept);
+    fcntl(listener->read_end, F_SETFL, O_NONBLOCK);
+    ssize_t n = read(listener->read_end, listener->said, SAID_MAX - 1);
+    listener->said[n > 0 ? n : 0] = '\0';
+    close(listener->read_end);
+    return listener->said;
+}
+
+static void listen_on_pipe(struct listener *listener)
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    listen_to(listener, ends[0], ends[1]);
+}
+
+static void open_terminal(int ends[2])
+{
+    char name[64];
+    ends[0] = posix_openpt(O_RDWR | O_NOCTTY);
+    assert_true(ends[0] >= 0);
+    assert_int_equal(grantpt(ends[0]), 0);
+    assert_int_equal(unlockpt(ends[0]), 0);
+    assert_int_equal(ptsname_r(ends[0], name, sizeof name), 0);
+    ends[1] = open(name, O_RDWR | O_NOCTTY);
+    assert_true(ends[1] >= 0);
+}
+
+static const char *on_terminal(struct listener *listener, enum log_level level)
+{
+    int ends[2];
+    open_terminal(ends);
+    listen_to(listener, ends[0], ends[1]);
+    log_line(level, "x");
+    usleep(10 * 1000); // the terminal's own thread hands it over
+    return heard(listener);
+}
+
+static void levels(void **state)
+{
+    (void)state;
+    struct listener listener;
+    log_set_level(LOG_INFO);
+    listen_on_pipe(&listener);
+    log_error("a %d", 1);
+    log_warning("b");
+    log_info("c");
+    log_debug("d");
+    assert_string_equal(heard(&listener), "hermes: error: a 1\nhermes: warning: b\nhermes: c\n");
+    log_set_level(LOG_ERROR);
+    listen_on_pipe(&listener);
+    log_error("a");
+    log_warning("b");
+    assert_string_equal(heard(&listener), "hermes: error: a\n");
+    log_set_level(LOG_DEBUG);
+    listen_on_pipe(&listener);
+    log_debug("d");
+    assert_string_equal(heard(&listener), "hermes: debug: d\n");
+}
+
+static void names(void **state)
+{
+    (void)state;
+    enum log_level level = LOG_INFO;
+    assert_false(log_parse_level("Error", &level));
+    assert_false(log_parse_level("", &level));
+    assert_false(log_parse_level("errors", &level));
+    assert_int_equal(level, LOG_INFO);
+    assert_true(log_parse_level("error", &level));
+    assert_int_equal(level, LOG_ERROR);
+    assert_true(log_parse_level("warning", &level));
+    assert_int_equal(level, LOG_WARNING);
+    assert_true(log_parse_level("debug", &level));
+    assert_int_equal(level, LOG_DEBUG);
+    assert_true(log_parse_level("info", &level));
+    assert_int_equal(level, LOG_INFO);
+}
+
+// A line stays a line, whatever somebody else put into it.
+static void controls_are_harmless(void **state)
+{
+    (void)state;
+    struct listener listener;
+    listen_on_pipe(&listener);
+    log_info("%s", "a\nhermes: error: b\033[2J\r\t\x7f\x01 gr\xc3\xbc\xc3\x9f");
+    assert_string_equal(heard(&listener),
+                        "hermes: a?hermes: error: b?[2J???? gr\xc3\xbc\xc3\x9f\n");
+}
+
+static void long_lines_are_cut(void **state)
+{
+    (void)state;
+    struct listener listener;
+    char text[8000];
+    memset(text, 'a', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    listen_on_pipe(&listener);
+    log_info("%s", text);
+    const char *said = heard(&listener);
+    assert_in_range(strlen(said), 1000, 2100);
+    assert_int_equal(said[strlen(said) - 1], '\n');
+}
+
+static void colours_where_a_person_looks(void **state)
+{
+    (void)state;
+    struct listener listener;
+    char **kept = environ;
+    environ = plain;
+    assert_string_equal(on_terminal(&listener, LOG_ERROR), "hermes: \033[31merror:\033[0m x\r\n");
+    assert_string_equal(on_terminal(&listener, LOG_INFO), "hermes: x\r\n");
+    environ = no_color;
+    assert_string_equal(on_terminal(&listener, LOG_ERROR), "hermes: error: x\r\n");
+    environ = kept;
+}
+
+static void when_colour_is_wanted(void **state)
+{
+    (void)state;
+    int terminal[2], ends[2];
+    char **kept = environ;
+    open_terminal(terminal);
+    assert_int_equal(pipe(ends), 0);
+    environ = plain;
+    assert_true(colour_wanted(terminal[1]));
+    assert_false(colour_wanted(ends[1]));
+    environ = no_color;
+    assert_false(colour_wanted(terminal[1]));
+    environ = no_color_empty;
+    assert_true(colour_wanted(terminal[1]));
+    environ = dumb;
+    assert_false(colour_wanted(terminal[1]));
+    environ = kept;
+    for (int i = 0; i < 2; i++) {
+        close(terminal[i]);
+        close(ends[i]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(levels),
+        cmocka_unit_test(names),
+        cmocka_unit_test(controls_are_harmless),
+        cmocka_unit_test(long_lines_are_cut),
+        cmocka_unit_test(colours_where_a_person_looks),
+        cmocka_unit_test(when_colour_is_wanted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
