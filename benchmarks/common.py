@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import sys
+import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "fakes"), str(ROOT / "tests" / "binary")]
@@ -77,6 +78,12 @@ def static_binary(arch, name="hermes"):
         sys.exit(f"benchmarks: there is no {path.relative_to(ROOT)}; "
                  f"build it with: make static ARCH={arch}")
     return path
+
+
+def bar(name):
+    """What the tests hold us to, so that a table and a gate never disagree."""
+    with open(ROOT / "tests" / "binary" / "bars.toml", "rb") as file:
+        return tomllib.load(file)[name]["most"]
 
 
 def say(text):

@@ -29,7 +29,7 @@ TABLES = re.compile(r"^\.(?:rela?|relr|got|plt|dyn|hash|gnu\.hash|dynamic)")
 RELOCATIONS = re.compile(r"^\.(?:rela?|relr)\b")
 GLOBAL = set("TDRBVWC")
 SUFFIX = re.compile(r"\.(?:lto_priv|constprop|isra|part|cold|localalias)(?:\.\d+)*")
-EMBEDDED = re.compile(r"(\w+?)_data\.c\.o$")
+EMBEDDED = re.compile(r"\.\._(?:src_[a-z]+_)?(\w+)_data\.c\.o$")
 OURS, DATA, LIBRARY, REST = "ours", "data", "library", "rest"
 ORDER = (OURS, DATA, LIBRARY, REST)
 FAMILIES = {"mbedtls": "mbedTLS", "mbedx509": "mbedTLS", "mbedcrypto": "mbedTLS", "c": "musl",
@@ -68,12 +68,14 @@ def owner_of(path, member):
     """(group, name) of an object file or an archive's member."""
     embedded = EMBEDDED.search(member)
     if embedded:
-        return DATA, re.sub(r"^.*src_\w*?_(?=\w+$)|^.*\.\._", "", embedded.group(1))
+        return DATA, embedded.group(1)
     parts = pathlib.PurePath(path).parts
     if parts[0] == "hermes.p":
         return OURS, "daemon"
     if parts[0] == "src":
         return OURS, parts[1]
+    if parts[0] == "linker stubs":
+        return LINKER
     name = re.sub(r"^lib|\.a$", "", parts[-1])
     return LIBRARY, FAMILIES.get(name, FAMILIES["gcc"] if name.endswith(".o") else name)
 
@@ -151,6 +153,15 @@ def owner_of_piece(section, file, objects):
     return owner_of(path.name if path.is_absolute() else archive, member.rstrip(")"))
 
 
+def clipped(pieces):
+    """Equal strings are merged, and the map keeps the size of those that vanished in others: a
+    piece ends where the next begins, and a string that several use counts for the first."""
+    pieces = sorted(pieces, key=lambda piece: piece[1])
+    ends = [piece[1] for piece in pieces[1:]] + [float("inf")]
+    for (section, address, size, file), end in zip(pieces, ends):
+        yield section, address, min(size, end - address), file
+
+
 def in_file(file):
     """Is this address in the file, and not zeroed memory that costs nothing there."""
     ranges = [(s.address, s.address + s.size) for s in file.sections
@@ -173,12 +184,13 @@ def attribute(arch):
     known = definitions(command, build)
     with tempfile.TemporaryDirectory(prefix="hermes-size-") as directory:
         output, link_map = relink(command, build, directory)
-        file, pieces = Elf(output), list(inputs_of(link_map))
-        objects, present = by_object(pieces, Symbols(file, known)), in_file(file)
+        file = Elf(output)
+        pieces, present = list(inputs_of(link_map)), in_file(file)
+        placed = list(clipped(piece for piece in pieces if piece[2] and present(piece[1])))
+        objects = by_object(placed, Symbols(file, known))
         sizes = collections.Counter()
-        for section, address, size, name in pieces:
-            if size and present(address):
-                sizes[owner_of_piece(section, name, objects)] += size
+        for section, _, size, name in placed:
+            sizes[owner_of_piece(section, name, objects)] += size
         total = stripped_size(command, output)
     sizes[PADDING] += total - sum(sizes.values())
     return sizes, total, shipped.stat().st_size

@@ -218,7 +218,7 @@ static void run_once(struct loop *loop)
     }
     curl_multi_socket_action(loop->multi, CURL_SOCKET_TIMEOUT, 0, &running);
     if (loop->server)
-        MHD_run(loop->server);
+        run_server(loop->server);
     if (loop->waiting)
         MHD_resume_connection(loop->waiting);
     loop->waiting = NULL;

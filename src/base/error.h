@@ -28,7 +28,7 @@ struct error {
 int error_set(struct error *err, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-// The same for a failed system call: appends ": " and the text of errno_value; returns -errno_value.
+// The same for a failed system call: appends ": " and errno_value's text; returns -errno_value.
 int error_errno(struct error *err, int errno_value, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

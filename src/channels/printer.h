@@ -9,7 +9,7 @@
  * coloured only where it is a terminal and NO_COLOR is not set.
  *
  * What a model writes is not trusted with the terminal: control characters other than line feed
- * and tab are shown as U+FFFD there, so that no escape sequence gets through. A pipe gets the bytes.
+ * and tab are shown as U+FFFD there, so that no escape sequence gets through. A pipe gets them all.
  */
 struct printer {
     bool out_is_terminal, err_is_terminal, colours;

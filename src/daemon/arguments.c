@@ -83,13 +83,15 @@ int arguments_parse(const struct command *command, int argc, char **argv,
             command_print_usage(command);
             return -1;
         }
-        if (value == ':') {
-            log_error("%s: %s needs an argument (hermes help %s)", command->name, argv[optind - 1],
-                      command->name);
+        // Of an option whose argument is missing, optopt says which it was.
+        int named = value == ':' ? optopt : value;
+        int at = named > HELP ? named - HELP - 1 : index_of_letter(command, named);
+        if (value == ':' && at >= 0) {
+            log_error("%s: --%s needs an argument (hermes help %s)", command->name,
+                      command->options[at].name, command->name);
             return EXIT_USAGE;
         }
-        int at = value > HELP ? value - HELP - 1 : index_of_letter(command, value);
-        if (value == '?' || at < 0)
+        if (value == '?' || value == ':' || at < 0)
             return refuse_option(command, argv[optind - 1]);
         ret_arguments->values[at] = optarg ? optarg : "";
     }

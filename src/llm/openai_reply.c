@@ -187,9 +187,9 @@ static bool has_whole_arguments(const struct openai_call *call)
 }
 
 /*
- * Whether a fragment belongs to a call. A new call has a name. Beyond that the index decides, unless
- * the server numbers everything alike: then another id begins a new call, and without ids, another
- * name or more arguments when those of the call are whole.
+ * Whether a fragment belongs to a call. A new call has a name. Beyond that the index decides,
+ * unless the server numbers everything alike: then another id begins a new call, and without ids,
+ * another name or more arguments when those of the call are whole.
  */
 static bool continues(const struct openai_call *call, struct json_value fragment, int64_t index,
                       struct span id)

@@ -98,6 +98,13 @@ static struct transfer *transfer_find(struct http_client *client, http_id id)
     return NULL;
 }
 
+static bool request_was_sent(const struct transfer *transfer)
+{
+    long bytes = 0;
+    curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &bytes);
+    return bytes > 0;
+}
+
 static enum http_failure failure_of(const struct transfer *transfer, CURLcode code)
 {
     if (transfer->timed_out)
@@ -105,8 +112,8 @@ static enum http_failure failure_of(const struct transfer *transfer, CURLcode co
     if (transfer->stopped)
         return HTTP_STOPPED;
     switch (code) {
-    case CURLE_OK:
-        return HTTP_OK;
+    case CURLE_OK: // for libcurl even when the connection ended within the header
+        return transfer->head_told ? HTTP_OK : HTTP_CUT;
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
         return HTTP_UNRESOLVED;
@@ -119,8 +126,9 @@ static enum http_failure failure_of(const struct transfer *transfer, CURLcode co
         return HTTP_UNTRUSTED;
     case CURLE_OPERATION_TIMEDOUT:
         return HTTP_TIMED_OUT;
+    case CURLE_UNSUPPORTED_PROTOCOL: // that of the URL, or of what came back
+        return request_was_sent(transfer) ? HTTP_CUT : HTTP_MISUSED;
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
         return HTTP_MISUSED;
     default:
         return HTTP_CUT;
@@ -135,6 +143,8 @@ static const char *host_of(struct transfer *transfer, char *text, size_t size)
     ptrdiff_t at = span_find(rest, SPAN_LITERAL("://"));
     rest = at < 0 ? rest : span_skip(rest, (size_t)at + 3);
     struct span host = span_cut(&rest, '/');
+    at = span_find(host, SPAN_LITERAL("@")); // a password may stand before it
+    host = span_skip(host, (size_t)(at + 1));
     size_t len = host.len < size - 1 ? host.len : size - 1;
     memcpy(text, host.data, len);
     text[len] = '\0';
@@ -147,6 +157,9 @@ static void describe(struct transfer *transfer, enum http_failure failure, struc
     char host[128];
     host_of(transfer, host, sizeof host);
     const char *detail = transfer->detail;
+    if (buf_is_full(&transfer->head)) // libcurl only knows that we refused it
+        snprintf(transfer->detail, sizeof transfer->detail, "its header is larger than %d KiB",
+                 HTTP_HEAD_MAX / 1024);
     transfer->detail[strcspn(transfer->detail, "\r\n")] = '\0';
     switch (failure) {
     case HTTP_OK:
@@ -282,11 +295,8 @@ static size_t on_curl_header(char *data, size_t size, size_t count, void *contex
         return CURL_WRITEFUNC_ERROR;
     if (span_starts_with(line, "HTTP/")) // a 1xx head, or a proxy's, is followed by the real one
         buf_clear(&transfer->head);
-    if (!buf_append_span(&transfer->head, line)) {
-        snprintf(transfer->detail, sizeof transfer->detail, "its header is larger than %d KiB",
-                 HTTP_HEAD_MAX / 1024);
+    if (!buf_append_span(&transfer->head, line))
         return CURL_WRITEFUNC_ERROR;
-    }
     if (span_trim(line).len == 0 && is_final_head(transfer) && !transfer->head_told)
         tell_head(transfer);
     return line.len;

@@ -25,7 +25,7 @@ enum {
 };
 
 struct http_timeouts {  // milliseconds; 0 is no limit
-    int64_t connect;    // name resolution and TLS included
+    int64_t connect;    // name resolution and TLS included; 0: 300 s
     int64_t first_byte; // from the start to the first byte of the body
     int64_t idle;       // between two pieces of the body
     int64_t total;
@@ -69,7 +69,8 @@ int http_client_create(struct loop *loop, struct trust *trust, struct http_clien
                        struct error *err);
 void http_client_destroy(struct http_client *client); // ends all transfers without callbacks
 
-// The callbacks come from the loop, never from inside this call.
+// The callbacks come from the loop, never from inside this call. Of them only on_done may start a
+// further request: libcurl takes none while it hands over data.
 int http_client_start(struct http_client *client, const struct http_request *request,
                       const struct http_handler *handler, void *context, http_id *ret_id,
                       struct error *err);

@@ -136,6 +136,8 @@ static void on_deadline(void *context)
     worker->late = true;
     if (worker->child)
         child_signal(worker->child, SIGKILL);
+    close_output(worker); // something that it left behind may hold it open for ever
+    finish_if_over(worker);
 }
 
 // The request in a file of memory: the worker reads it at its own pace and we wait for nothing.

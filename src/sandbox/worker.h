@@ -26,7 +26,7 @@ enum {
     WORKER_MEMORY_MAX = 256 << 20,  // bytes of address space
 };
 
-// `result` is 0 (an answer), 1 (a refusal in the worker's words) or negative with a sentence in err.
+// `result` is 0 (an answer), 1 (a refusal in the worker's words) or negative with a sentence.
 typedef void worker_done_fn(void *context, int result, struct span output, const struct error *err);
 
 // `directory` is where the workers work; copied.

@@ -53,7 +53,10 @@ static int work_in(const char *directory, worker_fn *work, struct buf *out, stru
     FD_AUTO fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return error_errno(err, errno, "cannot open %s", directory);
-    return work(fd, buf_span(&request), out, err);
+    r = work(fd, buf_span(&request), out, err);
+    if (r == 0 && buf_is_full(out)) // what was cut must not pass for the whole
+        r = error_set(err, -EFBIG, "the answer is larger than %d KiB", WORKER_OUTPUT_MAX / 1024);
+    return r;
 }
 
 int worker_main(const char *directory, worker_fn *work)

@@ -183,7 +183,8 @@ def escapes(hermes):
             "/proc/self/root" + str(base / "outside/secret.txt"),
             "proc/root" + str(base / "outside/secret.txt"), "proc/cwd/outside/secret.txt",
             "~/outside/secret.txt", "$HOME/outside/secret.txt", "file://" + str(base) +
-            "/outside/secret.txt", "..\\..\\outside\\secret.txt", "%2e%2e/%2e%2e/outside/secret.txt",
+            "/outside/secret.txt", "..\\..\\outside\\secret.txt",
+            "%2e%2e/%2e%2e/outside/secret.txt",
             "a.txt\u0000../../outside/secret.txt"]
 
 

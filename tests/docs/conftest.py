@@ -1,4 +1,4 @@
-"""The fixtures of the black-box tests serve here as well: what the documents say is tried as a user.
+"""The fixtures of the black-box tests serve here too: what the documents say is tried as a user.
 
     HERMES_BIN=…   the binary (default: build/debug/hermes)
 """

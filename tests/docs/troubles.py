@@ -1,4 +1,4 @@
-"""Everything that docs/troubleshooting.md quotes, brought about: name -> (reader) -> what was printed.
+"""Everything that docs/troubleshooting.md quotes, brought about: name -> (reader) -> the output.
 
 Homes become /home/you/.hermes and configurations /etc/hermes/config.yaml in the text, because that
 is how the document shows them.

@@ -105,7 +105,8 @@ def normal(text):
     for pattern, word in ((r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"), (r"\bport \d+", "port PORT"),
                           (r"pid \d+", "pid PID"), (r"damaged-\d{8}T\d{6}Z", "damaged-STAMP"),
                           (r"\d+ MiB free", "N MiB free"), (r"\d+ (milli)?seconds", r"N \1seconds"),
-                          (r"after \d+ ms", "after N ms"), (r"\d+ bytes received", "N bytes received"),
+                          (r"after \d+ ms", "after N ms"),
+                          (r"\d+ bytes received", "N bytes received"),
                           (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME")):
         text = re.sub(pattern, word, text)
     return text

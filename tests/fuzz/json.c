@@ -1,5 +1,3 @@
-// links: base/buf.c base/error.c base/mem.c base/span.c codec/json.c codec/json_value.c
-// links: codec/json_write.c codec/utf8.c
 #include "codec/json.h"
 
 #include "codec/json_write.h"

@@ -1,4 +1,3 @@
-// links: base/buf.c base/error.c base/mem.c base/span.c codec/sse.c
 #include "codec/sse.h"
 
 #include <errno.h>

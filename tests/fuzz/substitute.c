@@ -1,4 +1,3 @@
-// links: base/buf.c base/error.c base/mem.c base/span.c config/environment.c config/substitute.c
 #include "config/substitute.h"
 
 #include <errno.h>

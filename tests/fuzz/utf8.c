@@ -1,4 +1,3 @@
-// links: base/buf.c base/mem.c base/span.c codec/utf8.c codec/utf8_width.c
 #include "codec/utf8.h"
 
 #include "fuzz.h"

@@ -1,5 +1,3 @@
-// links: base/buf.c base/error.c base/mem.c base/span.c codec/json_write.c codec/utf8.c
-// links: codec/yaml.c codec/yaml_tree.c
 #include "codec/yaml.h"
 
 #include <errno.h>

@@ -1,4 +1,3 @@
-// links: base/buf.c base/mem.c base/span.c
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

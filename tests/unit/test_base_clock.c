@@ -1,4 +1,3 @@
-// links: base/clock.c
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

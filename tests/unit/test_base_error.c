@@ -1,4 +1,3 @@
-// links: base/error.c
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

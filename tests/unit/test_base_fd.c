@@ -1,4 +1,3 @@
-// links: base/buf.c base/error.c base/fd.c base/mem.c base/span.c
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>

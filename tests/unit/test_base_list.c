@@ -1,4 +1,3 @@
-// links:
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,3 @@
-// links: base/colour.c base/log.c
 //
 // Lines as a pipe and as a terminal get them. Standard error is ours for as long as a line takes.
 #include <fcntl.h>

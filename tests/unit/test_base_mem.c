@@ -1,4 +1,3 @@
-// links: base/mem.c
 //
 // The out-of-memory policy is shown in a child, which has to die of it.
 #include <setjmp.h>

@@ -1,4 +1,3 @@
-// links: base/random.c
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,3 @@
-// links: channels/line_editor.c channels/line_history.c channels/line_keys.c channels/line_row.c
-// links: channels/line_text.c base/buf.c base/mem.c base/span.c codec/utf8.c codec/utf8_width.c
 //
 // What the screen of a small terminal shows, and what is sent to it.
 #include <setjmp.h>

@@ -1,4 +1,3 @@
-// links: channels/line_keys.c base/buf.c base/mem.c base/span.c codec/utf8.c codec/utf8_width.c
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,3 @@
-// links: channels/line_history.c channels/line_text.c base/buf.c base/mem.c base/span.c
-// links: codec/utf8.c codec/utf8_width.c
 //
 // The text of a line, and the lines before it.
 #include <setjmp.h>

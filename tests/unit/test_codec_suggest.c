@@ -1,4 +1,3 @@
-// links: base/span.c codec/suggest.c
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,3 @@
-// links: base/buf.c base/error.c base/mem.c base/span.c codec/url.c
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

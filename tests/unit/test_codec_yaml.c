@@ -1,4 +1,3 @@
-// links: base/buf.c base/error.c base/mem.c base/span.c codec/yaml.c codec/yaml_tree.c
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

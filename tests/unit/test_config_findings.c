@@ -1,4 +1,3 @@
-// links: base/buf.c base/error.c base/fd.c base/mem.c base/span.c codec/dotenv.c codec/suggest.c codec/utf8.c codec/yaml.c codec/yaml_tree.c config/config.c config/environment.c config/file.c config/findings.c config/foreign.c config/nearest.c config/option.c config/render.c config/schema.c config/substitute.c config/value.c config/variables.c
 #include "config_fixture.h"
 
 // Every mistake is found, placed, and said in one sentence; nothing secret is shown.

@@ -1,4 +1,3 @@
-// links: base/span.c config/foreign.c base/error.c base/buf.c base/mem.c config/option.c
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,3 @@
-// links: base/buf.c base/error.c base/fd.c base/mem.c base/random.c base/span.c codec/json.c codec/json_value.c codec/json_write.c codec/sse.c codec/utf8.c llm/chat.c llm/openai_error.c llm/openai_extra.c llm/openai_reply.c ../tests/unit/support/reply_record.c ../tests/unit/support/samples.c
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,3 @@
-// links: base/buf.c base/error.c base/fd.c base/mem.c base/random.c base/span.c codec/json.c codec/json_value.c codec/json_write.c codec/sse.c codec/utf8.c llm/chat.c llm/openai_error.c llm/openai_extra.c llm/openai_reply.c ../tests/unit/support/reply_record.c
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -76,14 +75,14 @@ static void calls_that_are_all_number_zero(void **state)
                       CALLS("{\"index\":0,\"function\":{\"arguments\":\"{\\\"n\\\":2}\"}}")
                           FINISH("\"tool_calls\""),
           "text=(none)|f[a]{}|f[b]{\"n\":2}" CALLED);
-    // Nor have they ids: another name begins a call, and so do arguments after whole ones.
-    gives(
-        CALLS(
-            "{\"index\":0,\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"q\\\":\\\"}{\\\"}\"}}")
-            CALLS("{\"index\":0,\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"n\\\":2}\"}}")
-                CALLS("{\"index\":0,\"function\":{\"name\":\"g\",\"arguments\":\"{}\"}}")
-                    FINISH("\"tool_calls\""),
-        "text=(none)|f[made-up]{\"q\":\"}{\"}|f[made-up]{\"n\":2}|g[made-up]{}" CALLED);
+    // Nor have they ids: another name begins a call, and so do arguments after whole ones, wherever
+    // braces and quotes stand in them.
+    gives(CALLS("{\"index\":0,\"function\":{\"name\":\"f\","
+                "\"arguments\":\"{\\\"q\\\":\\\"\\\\\\\"}{\\\"}\"}}")
+              CALLS("{\"index\":0,\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"n\\\":2}\"}}")
+                  CALLS("{\"index\":0,\"function\":{\"name\":\"g\",\"arguments\":\"{}\"}}")
+                      FINISH("\"tool_calls\""),
+          "text=(none)|f[made-up]{\"q\":\"\\\"}{\"}|f[made-up]{\"n\":2}|g[made-up]{}" CALLED);
 }
 
 static void fragments_that_repeat_themselves(void **state)
@@ -98,13 +97,12 @@ static void fragments_that_repeat_themselves(void **state)
                         "{\"index\":0,\"id\":\"\",\"function\":{\"name\":\"\",\"arguments\":\"\"}}")
                         FINISH("\"tool_calls\""),
         "text=(none)|f[a]{}" CALLED);
-    // One id for two calls with an index each (a server whose ids are the names).
-    gives(
-        CALLS(
-            "{\"index\":0,\"id\":\"f\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}},"
-            "{\"index\":1,\"id\":\"f\",\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"a\\\":1}\"}}")
-            FINISH("\"tool_calls\""),
-        "text=(none)|f[f]{}|f[f]{\"a\":1}" CALLED);
+    // One id for two calls with an index each (a server whose ids are the names): what answers them
+    // must be told apart, so the second gets another.
+    gives(CALLS("{\"index\":0,\"id\":\"f\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}},"
+                "{\"index\":1,\"id\":\"f\",\"function\":{\"name\":\"f\","
+                "\"arguments\":\"{\\\"a\\\":1}\"}}") FINISH("\"tool_calls\""),
+          "text=(none)|f[f]{}|f[made-up]{\"a\":1}" CALLED);
 }
 
 static void arguments_of_other_types(void **state)
@@ -165,9 +163,9 @@ static void answers_with_nothing_in_them(void **state)
 static void answers_that_are_not_the_protocol(void **state)
 {
     gives("<html>no</html>", "failed 12 0: the provider answered with something that is neither "
-                             "JSON nor an event stream; check the base URL");
+                             "JSON nor an event stream");
     gives("date: x\n\n", "failed 12 0: the provider answered with something that is neither "
-                         "JSON nor an event stream; check the base URL");
+                         "JSON nor an event stream");
     gives("dat", "failed 12 0: the provider sent something that is not JSON");
     gives("{\"choices\":", "failed 12 0: the provider sent something that is not JSON");
     gives("[]", "failed 12 0: the provider sent JSON that is not an answer");
@@ -208,7 +206,6 @@ static void texts(void **state)
     gives(TEXT("a\\ud83e\\udd67\\ud83eb") DONE, "text=a🥧\xef\xbf\xbd"
                                                 "b" PLAIN);
     gives("retry: 5\nid: 7\n" TEXT("a") DONE, "text=a" PLAIN);
-    // A stream in which another choice speaks as well would be two answers; there is only one.
     gives("data: {\"usage\":{\"prompt_tokens\":1.5,\"cost\":1e-6},\"choices\":[]}\n\n" TEXT("a")
               DONE,
           "text=a|unknown|-,-,-,-,1|(none)");
@@ -267,6 +264,12 @@ static void limits(void **state)
     for (int i = 0; i <= CHAT_CALLS_MAX; i++)
         buf_append_text(&body, CALLS("{\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}"));
     fails_with(buf_span(&body), "failed 14 0: the model asked for more than 64 tool calls at once");
+    buf_clear(&body);
+    buf_clear(&out);
+    repeat(&body, CALLS("{\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}"), CHAT_CALLS_MAX);
+    buf_append_text(&body, DONE);
+    reply_record(buf_span(&body), (struct reply_feeding){NULL, 1 << 16, 0}, &out);
+    assert_int_equal(strncmp(buf_text(&out), "text=(none)|f[made-up]{}|f[", 27), 0);
 
     buf_clear(&body);
     buf_append_text(&body,
@@ -293,7 +296,7 @@ static void long_ids_are_kept(void **state)
     assert_string_equal(buf_text(&out), buf_text(&wanted));
 }
 
-// White space before an answer keeps a connection alive, for minutes, and must cost next to nothing.
+// White space before an answer keeps a connection alive for minutes, and must cost nearly nothing.
 static void white_space_before_an_answer(void **state)
 {
     BUF_AUTO body = BUF_INIT(64 << 20);

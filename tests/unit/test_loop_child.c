@@ -1,5 +1,3 @@
-// links: base/buf.c base/clock.c base/error.c base/fd.c base/mem.c base/span.c loop/child.c
-// links: loop/loop.c loop/timer_heap.c
 //
 // The child is this program itself: started with a word, it does what that word says (see play()).
 #include <dirent.h>
@@ -234,7 +232,7 @@ static void destroying_takes_the_group_along(void **state)
     end(&it);
 }
 
-// The parent has everything that must not get through: descriptors, environment, mask, dispositions.
+// The parent has everything that must not get through: descriptors, environment, mask, handlers.
 static void only_what_was_named_gets_through(void **state)
 {
     (void)state;

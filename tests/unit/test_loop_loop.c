@@ -1,6 +1,3 @@
-// links: base/buf.c base/clock.c base/error.c base/fd.c base/mem.c base/span.c loop/loop.c
-// links: loop/timer_heap.c
-// links: (tests/unit) support/fake_clock.h
 //
 // Order, cancelling and ids, on a clock that stands still until it is moved. What a callback did is
 // a letter in `trail`.
@@ -323,6 +320,9 @@ static void watching(void **state)
     loop_unwatch(scene->loop, mark->id);
     loop_watch_change(scene->loop, mark->id, LOOP_READ);
     pass(scene, START_MS, "");
+    mark->id = loop_watch(scene->loop, mark->fd, LOOP_READ, on_ready, mark); // and may be again
+    assert_true(mark->id != 0);
+    pass(scene, START_MS, "a");
 }
 
 static void what_cannot_be_watched(void **state)

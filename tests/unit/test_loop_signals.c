@@ -1,5 +1,3 @@
-// links: base/buf.c base/clock.c base/error.c base/fd.c base/mem.c base/span.c loop/loop.c
-// links: loop/signals.c loop/timer_heap.c
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>

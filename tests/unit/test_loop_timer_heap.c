@@ -1,4 +1,3 @@
-// links: base/mem.c loop/timer_heap.c
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -83,7 +82,7 @@ static void valid_means_something(void **state)
 }
 
 /*
- * Any mix of pushes and pops, beside a plain list that is searched. An id is the place in that list;
+ * Any mix of pushes and pops, beside a plain list that is searched. An id is a place in that list;
  * of equal deadlines the lowest place was pushed first.
  */
 enum { OPERATIONS = 4000 };

@@ -1,5 +1,3 @@
-// links: base/buf.c base/error.c base/fd.c base/mem.c base/span.c net/ca_roots.c
-// links: (generated) ca_roots_table.c
 // libraries: libcurl mbedtls
 // environment: HERMES_SOURCE_ROOT, where the test is not run from within the tree
 //

@@ -1,7 +1,3 @@
-// links: base/buf.c base/clock.c base/error.c base/fd.c base/mem.c base/span.c codec/sse.c
-// links: loop/loop.c loop/timer_heap.c net/http_answer.c net/http_request.c net/http_server.c
-// links: net/sse_stream.c
-// links: (tests/unit) support/http_world.c
 // libraries: libmicrohttpd
 //
 // Requests: what gets through, what is refused, what is cut off, and in which order.

@@ -1,7 +1,3 @@
-// links: base/buf.c base/clock.c base/error.c base/fd.c base/mem.c base/span.c codec/sse.c
-// links: loop/loop.c loop/timer_heap.c net/http_answer.c net/http_request.c net/http_server.c
-// links: net/sse_stream.c
-// links: (tests/unit) support/http_world.c
 // libraries: libmicrohttpd
 //
 // Streamed answers, clients that leave, and the end of the server.

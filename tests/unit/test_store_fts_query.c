@@ -1,5 +1,3 @@
-// links: base/buf.c base/mem.c base/span.c store/fts_query.c
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

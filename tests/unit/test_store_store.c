@@ -1,5 +1,3 @@
-// links: base/buf.c base/clock.c base/error.c base/fd.c base/mem.c base/span.c store/batch.c store/connection.c store/file.c store/fts_query.c store/job.c store/memory.c store/message.c store/migrate.c store/reader.c store/schema.c store/session.c store/sql.c store/store.c store/store_thread.c store/turn.c ../tests/unit/support/store_fixture.c
-
 #include <errno.h>
 #include <poll.h>
 #include <setjmp.h>

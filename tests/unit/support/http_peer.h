@@ -6,13 +6,13 @@
 #include "base/span.h"
 
 /*
- * An HTTP server of raw sockets on 127.0.0.1 that answers whatever a test says, byte by byte: what a
- * real one would never send, and when it never would. A thread for each connection, so an answer
+ * An HTTP server of raw sockets on 127.0.0.1 that answers whatever a test says, byte by byte: what
+ * a real one would never send, and when it never would. A thread for each connection, so an answer
  * may take its time.
  */
 struct http_peer;
 
-enum { HTTP_PEER_REQUEST_MAX = 256 * 1024, HTTP_PEER_CONNECTIONS_MAX = 256 };
+enum { HTTP_PEER_REQUEST_MAX = 4 << 20, HTTP_PEER_CONNECTIONS_MAX = 256 };
 
 // Answers one request (head and body) on `fd`. True when another may follow on the connection.
 typedef bool http_peer_fn(void *context, int fd, struct span request);

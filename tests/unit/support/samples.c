@@ -27,7 +27,7 @@ static bool read_upwards(const char *from, const char *name, struct buf *out)
     return false;
 }
 
-void sample_read(const char *name, struct buf *out)
+static void find(const char *name, struct buf *out)
 {
     char here[PATH_SIZE] = "", program[PATH_SIZE] = "", path[PATH_SIZE];
     const char *directory = getenv("HERMES_TEST_SAMPLES");
@@ -39,4 +39,11 @@ void sample_read(const char *name, struct buf *out)
     ssize_t n = found ? 0 : readlink("/proc/self/exe", program, sizeof program - 1);
     if (!found && (n < 0 || !read_upwards(program, name, out)))
         fail_msg("the sample %s was not found; HERMES_TEST_SAMPLES may name its directory", name);
+}
+
+void sample_read(const char *name, struct buf *out)
+{
+    find(name, out);
+    if (span_ends_with(span_of(name), ".sse"))
+        buf_append_char(out, '\n');
 }

@@ -1,0 +1,186 @@
+#include "support/agent_world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "loop/loop.h"
+#include "sandbox/worker.h"
+#include "support/scripted_model.h"
+#include "tools/toolbox.h"
+
+enum { PATIENCE = 4000 }; // passes of the loop, of a few milliseconds each
+
+static int64_t ahead_monotonic(void *context)
+{
+    return clock_monotonic_ms(&clock_system) + ((struct agent_world *)context)->ahead_ms;
+}
+
+static int64_t fixed_wall(void *context)
+{
+    (void)context;
+    return 1763694000000; // 2025-11-21T03:00:00Z
+}
+
+void agent_world_make(struct agent_world *world, const char *vfs)
+{
+    *world = (struct agent_world){.script = "", .prompt = BUF_INIT(16 << 20)};
+    fixture_make_home(world->home);
+    tool_world_make(&world->tools);
+    world->clock = (struct clock){ahead_monotonic, fixed_wall, world};
+    assert_int_equal(loop_create(&clock_system, &world->loop, NULL), 0);
+    world->workers = workers_create(world->loop, world->tools.workspace);
+    struct store_options options = {.vfs = vfs};
+    world->store = fixture_open(world->home, &options);
+    struct tool_env tools = {world->store, world->workers, &world->clock};
+    world->toolbox = toolbox_create(&tools);
+    world->model = scripted_model_create(
+        world->loop, (struct scripted_model_hooks){&world->script, &world->asked, &world->prompt});
+    world->config = (struct agent_config){.max_turns = 10, .turn_limit_ms = 60 * 1000};
+    struct agent_env env = {.clock = &world->clock,
+                            .store = world->store,
+                            .provider = world->model,
+                            .toolbox = world->toolbox,
+                            .config = &world->config,
+                            .home = world->home,
+                            .model = "scripted",
+                            .stream = true};
+    world->agent = agent_create(&env);
+    world->session = agent_session_create("console", "");
+}
+
+// In the order in which the program does it; each may be gone already.
+void agent_world_remove(struct agent_world *world)
+{
+    agent_destroy(world->agent);
+    agent_session_destroy(world->session);
+    chat_provider_destroy(world->model);
+    toolbox_destroy(world->toolbox);
+    store_close(world->store);
+    workers_destroy(world->workers);
+    loop_destroy(world->loop);
+    buf_finish(&world->prompt);
+    tool_world_remove(&world->tools);
+    fixture_remove_home(world->home);
+}
+
+void heard_turn_finish(struct heard_turn *heard)
+{
+    buf_finish(&heard->log);
+}
+
+static void on_text(void *context, struct span delta)
+{
+    struct heard_turn *heard = context;
+    buf_printf(&heard->log, "text %.*s\n", (int)delta.len, delta.data);
+}
+
+static void on_call(void *context, const char *name, const char *arguments)
+{
+    struct heard_turn *heard = context;
+    buf_printf(&heard->log, "call %s %s\n", name, arguments);
+}
+
+static void on_result(void *context, const char *name, bool failed, struct span text)
+{
+    struct heard_turn *heard = context;
+    buf_printf(&heard->log, "result %s %s %.*s\n", name, failed ? "failed" : "ok", (int)text.len,
+               text.data);
+}
+
+static void on_end(void *context, const struct turn_outcome *outcome)
+{
+    struct heard_turn *heard = context;
+    heard->ends++;
+    heard->state = outcome->state;
+    heard->usage = outcome->usage;
+    heard->iterations = outcome->iterations;
+    snprintf(heard->text, sizeof heard->text, "%s", outcome->text);
+    snprintf(heard->error, sizeof heard->error, "%s", outcome->error);
+    snprintf(heard->remark, sizeof heard->remark, "%s", outcome->remark);
+    if (heard->at_end)
+        heard->at_end(heard);
+}
+
+int agent_world_start(struct agent_world *world, const char *text, const char *script,
+                      struct heard_turn *heard)
+{
+    static const struct turn_sink sink = {on_text, on_call, on_result, on_end};
+    struct error err = ERROR_INIT;
+    heard->world = world;
+    buf_init(&heard->log, 16 << 20);
+    world->script = script;
+    world->asked = 0;
+    int r = agent_turn_start(world->agent, world->session, span_of(text), &sink, heard, &heard->id,
+                             &err);
+    snprintf(heard->error, sizeof heard->error, "%s", err.text);
+    assert_int_equal(heard->log.len + (size_t)heard->ends, 0); // never from inside that call
+    return r;
+}
+
+void agent_world_loop(struct agent_world *world)
+{
+    loop_run_once(world->loop, 5);
+}
+
+void agent_world_dispatch(struct agent_world *world)
+{
+    store_wait(world->store);
+}
+
+static void pass(struct agent_world *world)
+{
+    agent_world_loop(world);
+    store_dispatch(world->store);
+}
+
+void agent_world_wait(struct agent_world *world, struct heard_turn *heard)
+{
+    for (int i = 0; i < PATIENCE && !heard->ends; i++)
+        pass(world);
+    assert_int_equal(heard->ends, 1);
+}
+
+void agent_world_until(struct agent_world *world, struct heard_turn *heard, const char *logged)
+{
+    for (int i = 0; i < PATIENCE && !strstr(buf_text(&heard->log), logged); i++)
+        pass(world);
+    assert_non_null(strstr(buf_text(&heard->log), logged));
+    assert_int_equal(heard->ends, 0);
+}
+
+void agent_world_turn(struct agent_world *world, const char *text, const char *script,
+                      enum turn_state state, struct heard_turn *heard)
+{
+    if (agent_world_start(world, text, script, heard) < 0)
+        fail_msg("%s", heard->error);
+    agent_world_wait(world, heard);
+    if (heard->state != state)
+        fail_msg("the turn ended as %d, error: %s, log:\n%s", heard->state, heard->error,
+                 buf_text(&heard->log));
+    assert_false(world->session && world->session->busy);
+}
+
+void agent_world_history(struct agent_world *world, struct buf *out)
+{
+    buf_init(out, 16 << 20);
+    scripted_model_write(world->session->history.messages, world->session->history.count, out);
+}
+
+int64_t agent_world_number(struct agent_world *world, const char *sql)
+{
+    store_wait(world->store);
+    return fixture_number(store_path(world->store), sql);
+}
+
+const char *agent_world_text(struct agent_world *world, const char *sql)
+{
+    store_wait(world->store);
+    return fixture_text(store_path(world->store), sql);
+}
