@@ -40,16 +40,21 @@ check_series() { # NAME PACKAGE VERSION SERIES
 		"adapt the recipe, set its 'series', and run the same command again."
 }
 
+download() { # PACKAGE KIND
+	case "$2" in
+	binary) "$cross/debian-fetch" binary "$(dpkg --print-architecture)" "$sources" "$1" ;;
+	source) "$cross/debian-fetch" source "$sources" "$1" ;;
+	esac
+}
+
 fetch_package() { # NAME
 	local list="$sources/.files/$1"
 	load_recipe "$1"
 	printf 'sysroot: fetching %s\n' "$package" >&2
 	mkdir -p "$sources/.files"
-	if [ "$kind" = binary ]; then
-		"$cross/debian-fetch" binary "$(dpkg --print-architecture)" "$sources" "$package"
-	else
-		"$cross/debian-fetch" source "$sources" "$package"
-	fi >"$list.new"
+	download "$package" "$kind" >"$list.new" ||
+		die "$package could not be fetched; debian-fetch said why. Sources that were there before" \
+			"are kept. Without a network: cross/sysroot --offline DIR $target"
 	mv "$list.new" "$list"
 }
 
@@ -64,21 +69,27 @@ write_sums() {
 	)
 }
 
+have_source() { # NAME
+	[ -n "$(leading_file "$(recipe_field "$1" package)" "$(recipe_field "$1" kind)")" ]
+}
+
+# An update reads each kind of package list anew, once.
 fetch_sources() { # 'missing' or 'all'
-	local name fetched=
+	local name wanted_kind refresh fetched=' '
 	mkdir -p "$sources"
 	exec 8>"$sources/.lock"
 	flock 8
 	for name in $(recipe_names); do
-		if [ "$1" = missing ] && [ -n "$(leading_file "$(recipe_field "$name" package)" \
-			"$(recipe_field "$name" kind)")" ]; then
+		if [ "$1" = missing ] && have_source "$name"; then
 			continue
 		fi
-		HERMES_DEBIAN_REFRESH="$([ "$1" = all ] && [ -z "$fetched" ] && echo 1)" \
-			fetch_package "$name" || exit 1
-		fetched=1
+		wanted_kind="$(recipe_field "$name" kind)"
+		refresh=
+		[ "$1" = missing ] || [[ "$fetched" == *" $wanted_kind "* ]] || refresh=1
+		HERMES_DEBIAN_REFRESH="$refresh" fetch_package "$name"
+		fetched="$fetched$wanted_kind "
 	done
-	[ -z "$fetched" ] || write_sums
+	[ "$fetched" = ' ' ] || write_sums
 	exec 8>&-
 }
 

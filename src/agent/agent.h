@@ -83,5 +83,6 @@ int agent_turn_start(struct agent *agent, struct agent_session *session, struct 
                      const struct turn_sink *sink, void *context, turn_id *ret_id,
                      struct error *err);
 
-// Ends it; on_end follows with TURN_CANCELLED. Stale ids and 0 do nothing.
+// Ends it; on_end follows with TURN_CANCELLED. Stale ids and 0 do nothing. Not from inside a
+// callback of the same turn: whoever wants that defers it.
 void agent_turn_cancel(struct agent *agent, turn_id id);

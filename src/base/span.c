@@ -27,7 +27,8 @@ bool span_ends_with(struct span span, const char *suffix)
 struct span span_skip(struct span span, size_t bytes)
 {
     size_t n = bytes < span.len ? bytes : span.len;
-    return (struct span){span.data + n, span.len - n};
+    // Nothing may be added to NULL, not even nothing (C17 6.5.6).
+    return (struct span){n ? span.data + n : span.data, span.len - n};
 }
 
 static bool is_blank(char c)

@@ -181,7 +181,7 @@ static void on_done(void *context, enum http_failure failure, const struct error
         call_fail(call, call->reply.failure);
     else if (call->status != 0 && call->status != 200)
         fail_status(call);
-    else if (failure != HTTP_OK && !call->reply.done)
+    else if (failure != HTTP_OK && !call->reply.done && !call->reply.finished)
         fail_transport(call, failure, err);
     else
         call_complete(call);
