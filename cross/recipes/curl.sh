@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # Outbound HTTP and HTTPS; every other protocol and convenience is compiled out (WebSocket is one
-# word away, "websockets", for the day somebody speaks it). The
-# resolver is a thread per lookup, so that a dead name server stalls nothing (its caller sets
-# CURLOPT_QUICK_EXIT). No CA path is compiled in: the program hands over its own roots.
+# word away, "websockets", for the day somebody speaks it). The resolver is a thread per lookup, so
+# that a dead name server stalls nothing (its caller sets CURLOPT_QUICK_EXIT). No CA path is built
+# in: the program hands over its own roots.
 package=curl
 series=8.14
 needs="mbedtls musl linux-headers"

@@ -5,10 +5,10 @@
 # Threads: one connection belongs to one thread at a time (THREADSAFE=2).
 #
 # Left out because no statement of ours uses them: JSON in SQL (33 KB; JSON is the C code's work),
-# window functions (20 KB), generated columns, UTF-16, deserialize. Left in although they
-# could go: incremental blobs (FTS5 reads through them), ATTACH (VACUUM uses it), ALTER TABLE
-# (migrations), date functions (sums per day), foreign keys, PRAGMA quick_check; and ANALYZE, because
-# leaving it out breaks CAST(x AS TEXT) in 3.46.1 (tests/unit/test_store_store.c notices).
+# window functions (20 KB), generated columns, UTF-16, deserialize. Left in although they could go:
+# incremental blobs (FTS5 reads through them), ATTACH (VACUUM uses it), ALTER TABLE (migrations),
+# date functions (sums per day), foreign keys, PRAGMA quick_check; and ANALYZE, because leaving it
+# out breaks CAST(x AS TEXT) in 3.46.1 (tests/unit/test_store_store.c notices).
 package=sqlite3
 series=3.46
 needs="musl linux-headers"

@@ -58,7 +58,6 @@ void printer_text(struct printer *printer, struct span text)
     else
         fwrite(text.data, 1, text.len, stdout);
     printer->line_open = text.data[text.len - 1] != '\n';
-    printer->wrote = true;
     fflush(stdout);
 }
 

@@ -14,7 +14,6 @@
 struct printer {
     bool out_is_terminal, err_is_terminal, colours;
     bool line_open; // standard output is in the middle of a line
-    bool wrote;     // any text of the present reply
 };
 
 void printer_init(struct printer *printer);

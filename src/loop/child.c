@@ -99,9 +99,6 @@ void child_destroy(struct child *child)
             ;
     }
     loop_unwatch(child->loop, child->watch);
-    if (child->pidfd >= 0) {
-        // pidfd was made close-on-exec by the kernel
-        fd_close(&child->pidfd);
-    }
+    fd_close(&child->pidfd);
     free(child);
 }

@@ -130,8 +130,8 @@ PLANTED = [
      ['spell "a.h"', 'spell "../base/a.h"']),
     ('owned headers', {
         'src/net/a.c': '#include <curl/curl.h>\n#include <mbedtls/ssl.h>\n# include <seccomp.h>\n',
-        'src/agent/a.c': '#include "cJSON.h"\n#include <sys/epoll.h>\n#include <sqlite3.h>\n'},
-     ['<seccomp.h> belongs to sandbox', '<cJSON.h> belongs to codec',
+        'src/agent/a.c': '#include "yaml.h"\n#include <sys/epoll.h>\n#include <sqlite3.h>\n'},
+     ['<seccomp.h> belongs to sandbox', '<yaml.h> belongs to codec',
       '<sys/epoll.h> belongs to loop', '<sqlite3.h> belongs to store']),
     ('library without owner', {'src/net/a.c': '#include <zlib.h>\n#include <netinet/in.h>\n'},
      ['<zlib.h> has no owner']),
