@@ -13,7 +13,7 @@
  */
 
 enum {
-    CHAT_TEXT_MAX = 16 * 1024 * 1024,     // bytes of text in one reply
+    CHAT_TEXT_MAX = 12 * 1024 * 1024,     // bytes of text in one reply
     CHAT_ARGUMENTS_MAX = 4 * 1024 * 1024, // bytes of arguments of one tool call
     CHAT_CALLS_MAX = 64,                  // tool calls in one reply
     CHAT_NAME_MAX = 128,                  // bytes of a tool's name

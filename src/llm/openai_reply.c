@@ -109,7 +109,7 @@ static int add_text(struct openai_reply *reply, struct json_value text)
     bool fits = json_string(text, &reply->delta);
     blank_nuls(&reply->delta);
     if (!fits || !buf_append_span(&reply->text, buf_span(&reply->delta)))
-        return fail(reply, CHAT_TOO_LARGE, "the answer is larger than 16 MiB");
+        return fail(reply, CHAT_TOO_LARGE, "the answer is larger than 12 MiB");
     if (reply->delta.len)
         reply->sink->on_text(reply->context, buf_span(&reply->delta));
     return 0;
@@ -358,7 +358,7 @@ int openai_reply_feed(struct openai_reply *reply, struct span bytes)
     if (reply->sniffed && reply->shape == OPENAI_STREAM)
         return feed_stream(reply, bytes);
     if (!buf_append_span(&reply->whole, bytes))
-        return fail(reply, CHAT_TOO_LARGE, "the answer is larger than 32 MiB");
+        return fail(reply, CHAT_TOO_LARGE, "the answer is larger than 24 MiB");
     if (reply->sniffed)
         return 0;
     sniff(reply);

@@ -31,7 +31,7 @@ enum store_durability {
 enum {
     STORE_QUEUE_MAX = 1024,           // jobs submitted and not yet dispatched
     STORE_QUEUE_BYTES_MAX = 32 << 20, // bytes of all of them
-    STORE_JOB_BYTES_MAX = 24 << 20,   // bytes of one
+    STORE_JOB_BYTES_MAX = 16 << 20,   // bytes of one
     STORE_GROUP_WAIT_MS = 50,         // how long a grouped job may wait for company
     STORE_READ_ROWS_MAX = 2000,       // rows of one synchronous read
 };

@@ -237,7 +237,7 @@ static void limits(void **state)
     }
     BUF_AUTO out = BUF_INIT(64 << 20);
     reply_record(buf_span(&body), (struct reply_feeding){NULL, 1 << 16, 0}, &out);
-    assert_string_equal(buf_text(&out), "failed 14 0: the answer is larger than 16 MiB");
+    assert_string_equal(buf_text(&out), "failed 14 0: the answer is larger than 12 MiB");
 
     buf_clear(&body);
     for (int i = 0; i < 5; i++) {
@@ -258,7 +258,7 @@ static void limits(void **state)
     buf_append_text(&body, "{\"choices\":");
     for (int i = 0; i < 33; i++)
         buf_append_span(&body, buf_span(&piece));
-    fails_with(buf_span(&body), "failed 14 0: the answer is larger than 32 MiB");
+    fails_with(buf_span(&body), "failed 14 0: the answer is larger than 24 MiB");
 
     buf_clear(&body);
     for (int i = 0; i <= CHAT_CALLS_MAX; i++)
