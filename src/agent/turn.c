@@ -71,17 +71,22 @@ static void tell_end(struct turn *turn)
     turn_destroy(turn);
 }
 
-// What the history needs so that the next turn can build on it: every call has its result.
+/*
+ * What the history needs so that the next turn can build on it: every call has its result, and the
+ * assistant has the last word, since some models' templates refuse two messages of a user in a row.
+ */
 static size_t close_history(struct turn *turn)
 {
+    static const char silence[] = "(no answer)";
     struct chat_history *history = &turn->session->history;
     size_t before = history->count;
     if (turn->call_count) {
         turn_calls_interrupt(turn);
         turn_calls_append_results(turn);
-    } else if (turn->state != TURN_DONE && turn->partial.len) {
-        chat_history_append_text(history, CHAT_ASSISTANT, buf_text(&turn->partial));
     }
+    if (turn->state != TURN_DONE && turn->begun)
+        chat_history_append_text(history, CHAT_ASSISTANT,
+                                 turn->partial.len ? buf_text(&turn->partial) : silence);
     return history->count - before;
 }
 

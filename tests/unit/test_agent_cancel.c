@@ -123,18 +123,19 @@ static const struct place {
     enum turn_state state; // after a cancel
     const char *text, *rows, *turn;
 } places[] = {
-    {at_queued, TURN_CANCELLED, "", "user:go", "cancelled0"},
-    {at_model, TURN_CANCELLED, "", "user:go", "cancelled1"},
-    {at_model_before_its_first_pass, TURN_CANCELLED, "", "user:go", "cancelled1"},
+    {at_queued, TURN_CANCELLED, "", "user:go|assistant:(no answer)", "cancelled0"},
+    {at_model, TURN_CANCELLED, "", "user:go|assistant:(no answer)", "cancelled1"},
+    {at_model_before_its_first_pass, TURN_CANCELLED, "", "user:go|assistant:(no answer)",
+     "cancelled1"},
     {at_text, TURN_CANCELLED, "Once upon", "user:go|assistant:Once upon", "cancelled1"},
     {at_storing_calls, TURN_CANCELLED, "",
      "user:go|assistant:|tool:not run: the turn was ended before#c0|"
-     "tool:not run: the turn was ended before#c1",
+     "tool:not run: the turn was ended before#c1|assistant:(no answer)",
      "cancelled1"},
     {at_tools, TURN_CANCELLED, "",
      "user:go|assistant:|tool:1|x\n#c0|"
      "tool:interrupted before it ended; it may have had an effect#c1|"
-     "tool:2025-11-21T03:00:00Z (Friday, UTC)#c2",
+     "tool:2025-11-21T03:00:00Z (Friday, UTC)#c2|assistant:(no answer)",
      "cancelled1"},
     {at_second_model, TURN_CANCELLED, "And",
      "user:go|assistant:|tool:2025-11-21T03:00:00Z (Friday, UTC)#c0|assistant:And", "cancelled2"},

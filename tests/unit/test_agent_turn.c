@@ -147,7 +147,7 @@ static void too_many_steps(void **state)
     agent_world_turn(&world, "and now?", "say Better.", TURN_DONE, &next);
     rows_are("user:go|assistant:|tool:nothing is remembered of it#c0|assistant:|"
              "tool:nothing is remembered of it#c0|assistant:|tool:nothing is remembered of it#c0|"
-             "user:and now?|assistant:Better.");
+             "assistant:(no answer)|user:and now?|assistant:Better.");
 }
 
 static void the_same_again_and_again(void **state)
@@ -205,8 +205,9 @@ static void a_model_that_fails(void **state)
                      &later);
     assert_string_equal(later.error, "not now");
     agent_world_turn(&world, "four", "say Here.", TURN_DONE, &next);
-    rows_are("user:one|assistant:Half|user:two|user:three|assistant:|"
-             "tool:nothing is remembered of it#c0|user:four|assistant:Here.");
+    rows_are("user:one|assistant:Half|user:two|assistant:(no answer)|user:three|assistant:|"
+             "tool:nothing is remembered of it#c0|assistant:(no answer)|"
+             "user:four|assistant:Here.");
     assert_string_equal(
         agent_world_text(&world, "SELECT group_concat(state || coalesce(substr(error, 1, 19), '')) "
                                  "FROM turns"),
