@@ -49,9 +49,10 @@ void agent_destroy(struct agent *agent)
 
 static const char *answer_of(const struct turn *turn)
 {
-    const struct chat_message *last = turn_asking_message(turn);
-    if (turn->state == TURN_DONE && last && last->text)
-        return last->text;
+    const struct chat_history *history = turn->session ? &turn->session->history : NULL;
+    if (turn->state == TURN_DONE && history && history->count &&
+        history->messages[history->count - 1].text)
+        return history->messages[history->count - 1].text;
     return buf_text(&turn->partial);
 }
 

@@ -10,7 +10,7 @@ const struct chat_message *turn_asking_message(const struct turn *turn)
 {
     const struct chat_history *history = &turn->session->history;
     for (size_t i = history->count; i-- > 0;)
-        if (history->messages[i].role == CHAT_ASSISTANT)
+        if (history->messages[i].call_count)
             return &history->messages[i];
     return NULL;
 }
