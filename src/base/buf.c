@@ -40,6 +40,7 @@ char *buf_reserve(struct buf *buf, size_t len)
         }
         buf->data = data;
         buf->capacity = capacity;
+        data[buf->len] = '\0'; // also where nothing is added after all
     }
     return buf->data + buf->len;
 }

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 /*
  * Library code returns errors; the level that knows the human context logs, once. Lines go to
@@ -17,3 +19,41 @@ void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(
 #define log_warning(...) log_line(LOG_WARNING, __VA_ARGS__)
 #define log_info(...) log_line(LOG_INFO, __VA_ARGS__)
 #define log_debug(...) log_line(LOG_DEBUG, __VA_ARGS__)
+
+/*
+ * Events: what was done, for the record, beside the lines that are for whoever looks on. `id` is
+ * the one id of a piece of work from the channel to the ledger (a turn's), or "". Field names are
+ * literals; texts are borrowed during the call and may be anything.
+ */
+struct log_field {
+    const char *name;
+    const char *text; // NULL: the number counts
+    int64_t number;
+};
+#define LOG_TEXT(name, value) ((struct log_field){(name), (value), 0})
+#define LOG_NUMBER(name, value) ((struct log_field){(name), NULL, (value)})
+
+struct log_record {
+    enum log_level level;
+    const char *event; // "turn.begin", "telegram.knock", ...; "line" for a log_line()
+    const char *id;
+    const char *text; // of a line; else NULL
+    const struct log_field *fields;
+    size_t field_count;
+};
+
+void log_event(enum log_level level, const char *event, const char *id,
+               const struct log_field *fields, size_t count);
+#define LOG_EVENT(level, event, id, ...)                                 \
+    log_event(level, event, id, (const struct log_field[]){__VA_ARGS__}, \
+              sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
+
+// Gets every event and line of the level that is logged; NULL: nobody. With `echo` events are also
+// told on standard error, as "event key=value ...".
+typedef void log_sink_fn(void *context, const struct log_record *record);
+void log_set_sink(log_sink_fn *fn, void *context, bool echo);
+
+// Every line for standard error passes through it, already clean: what it returns is told instead
+// (NULL: the line as it is), and lives until its next call. For taking secrets out.
+typedef const char *log_filter_fn(void *context, const char *text);
+void log_set_filter(log_filter_fn *fn, void *context); // NULL: none

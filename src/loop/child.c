@@ -11,9 +11,11 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/list.h"
 #include "base/mem.h"
 
 struct child {
+    struct list link; // on `children`
     struct loop *loop;
     pid_t pid; // 0 once reaped
     int pidfd;
@@ -22,13 +24,30 @@ struct child {
     void *context;
 };
 
+// All that are not reaped yet. Of one thread, the loop's.
+static struct list children = LIST_INIT(children);
+
+bool child_is_ours(pid_t pid)
+{
+    list_for_each(link, &children)
+        if (list_entry(link, struct child, link)->pid == pid)
+            return true;
+    return false;
+}
+
 static void on_pidfd(void *context, int fd, unsigned events)
 {
     (void)fd, (void)events;
     struct child *child = context;
-    int status;
-    if (waitpid(child->pid, &status, WNOHANG) != child->pid)
+    siginfo_t info = {.si_pid = 0};
+    if (waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
+        info.si_pid != child->pid)
         return;
+    // What it left behind in its group goes with it. Before it is reaped: until then nobody else
+    // can have a group of that number.
+    kill(-child->pid, SIGKILL);
+    int status;
+    waitpid(child->pid, &status, 0);
     child->pid = 0;
     child_exit_fn *on_exit = child->on_exit;
     void *on_exit_context = child->context;
@@ -54,6 +73,8 @@ static int spawn(const struct child_spec *spec, pid_t *ret_pid)
     posix_spawnattr_setpgroup(&attributes, 0);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
                                               POSIX_SPAWN_SETPGROUP);
+    // Who started us may have had it ignored: the kernel would then reap, and nobody would be told.
+    sigaction(SIGCHLD, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
     // Ours are close-on-exec, those that our own parent left open may not be (Linux 5.11).
     syscall(SYS_close_range, STDERR_FILENO + 1u, UINT_MAX, CLOSE_RANGE_CLOEXEC);
     int r = posix_spawn(ret_pid, spec->path, &actions, &attributes, spec->argv, spec->environment);
@@ -71,7 +92,9 @@ int child_spawn(struct loop *loop, const struct child_spec *spec, child_exit_fn 
         return error_errno(err, -r, "cannot start %s", spec->path);
 
     struct child *child = mem_new(struct child);
-    *child = (struct child){loop, pid, -1, 0, on_exit, context};
+    *child = (struct child){
+        .loop = loop, .pid = pid, .pidfd = -1, .on_exit = on_exit, .context = context};
+    list_append(&children, &child->link);
     // Not reaped by anybody else, so the pid still names our child.
     child->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (child->pidfd < 0) {
@@ -98,6 +121,7 @@ void child_destroy(struct child *child)
         while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
             ;
     }
+    list_remove(&child->link);
     loop_unwatch(child->loop, child->watch);
     fd_close(&child->pidfd);
     free(child);

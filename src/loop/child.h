@@ -7,7 +7,7 @@
 /*
  * A child process, waited for through its pidfd: no SIGCHLD, no race with a reused pid. The child
  * gets an empty signal mask, default handlers, its own process group, and of our descriptors
- * only the three that are named.
+ * only the three that are named. When it ends, what is left of its group is killed.
  */
 struct child;
 
@@ -27,3 +27,6 @@ void child_signal(struct child *child, int signal_number); // to its whole proce
 
 // Forgets the child: kills and reaps it if it still runs; on_exit is not called. Accepts NULL.
 void child_destroy(struct child *child);
+
+// Is `pid` a child that was spawned here and is not reaped yet? For who reaps all others.
+bool child_is_ours(pid_t pid);

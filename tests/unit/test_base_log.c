@@ -176,6 +176,159 @@ static void when_colour_is_wanted(void **state)
     }
 }
 
+/* Events and the sink */
+
+struct kept {
+    unsigned calls;
+    enum log_level level;
+    char event[64], id[64], text[64];
+    size_t field_count;
+    int64_t number;
+    bool logs; // the sink itself
+};
+
+static void keep(void *context, const struct log_record *record)
+{
+    struct kept *kept = context;
+    kept->calls++;
+    kept->level = record->level;
+    snprintf(kept->event, sizeof kept->event, "%s", record->event);
+    snprintf(kept->id, sizeof kept->id, "%s", record->id);
+    snprintf(kept->text, sizeof kept->text, "%s", record->text ? record->text : "(none)");
+    kept->field_count = record->field_count;
+    if (record->field_count)
+        kept->number = record->fields[record->field_count - 1].number;
+    if (kept->logs)
+        log_warning("the sink says");
+}
+
+static void events_go_to_the_sink_alone(void **state)
+{
+    (void)state;
+    struct listener listener;
+    struct kept kept = {.calls = 0};
+    log_set_level(LOG_INFO);
+    listen_on_pipe(&listener);
+    LOG_EVENT(LOG_ERROR, "nobody.listens", "", LOG_NUMBER("n", 1));
+    log_set_sink(keep, &kept, false);
+    LOG_EVENT(LOG_INFO, "turn.end", "0123456789abcdef", LOG_TEXT("state", "done"),
+              LOG_NUMBER("ms", -7));
+    LOG_EVENT(LOG_DEBUG, "not.told", "", LOG_NUMBER("n", 1));
+    log_set_sink(NULL, NULL, false);
+    LOG_EVENT(LOG_INFO, "nobody", "", LOG_NUMBER("n", 1));
+    assert_string_equal(heard(&listener), "");
+    assert_int_equal(kept.calls, 1);
+    assert_int_equal(kept.level, LOG_INFO);
+    assert_string_equal(kept.event, "turn.end");
+    assert_string_equal(kept.id, "0123456789abcdef");
+    assert_string_equal(kept.text, "(none)");
+    assert_int_equal(kept.field_count, 2);
+    assert_int_equal(kept.number, -7);
+}
+
+// The sink gets the bytes as they are: it writes no terminal.
+static void lines_go_to_both(void **state)
+{
+    (void)state;
+    struct listener listener;
+    struct kept kept = {.calls = 0};
+    listen_on_pipe(&listener);
+    log_set_sink(keep, &kept, false);
+    log_warning("a\n%d", 1);
+    log_debug("not told");
+    log_set_sink(NULL, NULL, false);
+    assert_string_equal(heard(&listener), "hermes: warning: a?1\n");
+    assert_int_equal(kept.calls, 1);
+    assert_string_equal(kept.event, "line");
+    assert_string_equal(kept.id, "");
+    assert_string_equal(kept.text, "a\n1");
+}
+
+static const char *echoed(struct listener *listener, const char *value)
+{
+    struct kept kept = {.calls = 0};
+    listen_on_pipe(listener);
+    log_set_sink(keep, &kept, true);
+    LOG_EVENT(LOG_INFO, "e", "", LOG_TEXT("k", value));
+    log_set_sink(NULL, NULL, false);
+    return heard(listener);
+}
+
+static void events_are_echoed(void **state)
+{
+    (void)state;
+    struct listener listener;
+    struct kept kept = {.calls = 0};
+    listen_on_pipe(&listener);
+    log_set_sink(keep, &kept, true);
+    LOG_EVENT(LOG_WARNING, "turn.end", "0123456789abcdef", LOG_TEXT("state", "failed"),
+              LOG_NUMBER("ms", INT64_MIN));
+    log_event(LOG_INFO, "bare", "abc", NULL, 0);
+    log_set_sink(NULL, NULL, false);
+    assert_string_equal(heard(&listener), "hermes: warning: turn.end id=01234567 state=failed "
+                                          "ms=-9223372036854775808\n"
+                                          "hermes: bare id=abc\n");
+    assert_string_equal(echoed(&listener, ""), "hermes: e k=\"\"\n");
+    assert_string_equal(echoed(&listener, "a b"), "hermes: e k=\"a b\"\n");
+    assert_string_equal(echoed(&listener, "a=b"), "hermes: e k=\"a=b\"\n");
+    assert_string_equal(echoed(&listener, "a\"\\"), "hermes: e k=\"a\\\"\\\\\"\n");
+    assert_string_equal(echoed(&listener, "a\nhermes: error: b\033"),
+                        "hermes: e k=\"a?hermes: error: b?\"\n");
+    assert_string_equal(echoed(&listener, "\xc2\x9b"
+                                          "2J\xc2\xa0"),
+                        "hermes: e k=??2J\xc2\xa0\n");
+}
+
+static void long_events_are_cut(void **state)
+{
+    (void)state;
+    struct listener listener;
+    char value[9000];
+    memset(value, '"', sizeof value - 1);
+    value[sizeof value - 1] = '\0';
+    for (size_t less = 0; less < 40; less++) {
+        memset(value, 'a', less);
+        const char *said = echoed(&listener, value);
+        assert_in_range(strlen(said), 1000, 2100);
+        assert_string_equal(said + strlen(said) - 4, "...\n");
+    }
+}
+
+static void a_sink_may_log(void **state)
+{
+    (void)state;
+    struct listener listener;
+    struct kept kept = {.logs = true};
+    listen_on_pipe(&listener);
+    log_set_sink(keep, &kept, false);
+    log_info("x");
+    log_info("y");
+    log_set_sink(NULL, NULL, false);
+    assert_string_equal(heard(&listener), "hermes: warning: the sink says\nhermes: x\n"
+                                          "hermes: warning: the sink says\nhermes: y\n");
+    assert_int_equal(kept.calls, 2);
+}
+
+static const char *hide(void *context, const char *text)
+{
+    return strstr(text, context) ? "(hidden)" : NULL;
+}
+
+static void what_is_told_is_filtered(void **state)
+{
+    (void)state;
+    struct listener listener;
+    char secret[] = "secret";
+    listen_on_pipe(&listener);
+    log_set_filter(hide, secret);
+    log_error("a secret");
+    log_info("a b");
+    log_set_filter(NULL, NULL);
+    log_info("a secret");
+    assert_string_equal(heard(&listener),
+                        "hermes: error: (hidden)\nhermes: a b\nhermes: a secret\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +338,12 @@ int main(void)
         cmocka_unit_test(long_lines_are_cut),
         cmocka_unit_test(colours_where_a_person_looks),
         cmocka_unit_test(when_colour_is_wanted),
+        cmocka_unit_test(events_go_to_the_sink_alone),
+        cmocka_unit_test(lines_go_to_both),
+        cmocka_unit_test(events_are_echoed),
+        cmocka_unit_test(long_events_are_cut),
+        cmocka_unit_test(a_sink_may_log),
+        cmocka_unit_test(what_is_told_is_filtered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,104 @@
+#include "base/process_metrics.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/mem.h"
+
+enum { PROC_FILE_MAX = 8 * 1024 };
+
+// Of a /proc file that is a row of numbers; `skip` fields come before it. A name in brackets
+// (/proc/self/stat's second field) may hold blanks and brackets itself, so counting begins behind
+// the last bracket.
+static bool read_field(const char *path, unsigned skip, uint64_t *ret_value)
+{
+    BUF_AUTO text = BUF_INIT(PROC_FILE_MAX);
+    if (fd_read_file(path, &text, NULL) < 0)
+        return false;
+    struct span rest = buf_span(&text);
+    for (size_t at = rest.len; at > 0; at--)
+        if (rest.data[at - 1] == ')') {
+            rest = span_skip(rest, at + 1);
+            break;
+        }
+    while (skip--)
+        span_cut(&rest, ' ');
+    return span_to_u64(span_trim(span_cut(&rest, ' ')), ret_value);
+}
+
+static double resident_bytes(void *context)
+{
+    (void)context;
+    uint64_t pages;
+    if (!read_field("/proc/self/statm", 1, &pages))
+        return NAN;
+    return (double)pages * (double)sysconf(_SC_PAGESIZE);
+}
+
+static double cpu_seconds(void *context)
+{
+    (void)context;
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) < 0)
+        return NAN;
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+static double open_descriptors(void *context)
+{
+    (void)context;
+    DIR *directory = opendir("/proc/self/fd");
+    if (!directory)
+        return NAN;
+    double count = -1; // the one that reads the directory
+    for (const struct dirent *entry; (entry = readdir(directory));)
+        count += entry->d_name[0] != '.';
+    closedir(directory);
+    return count;
+}
+
+static bool boot_time(uint64_t *ret_seconds)
+{
+    BUF_AUTO text = BUF_INIT(1024 * 1024); // a line an interrupt, on a machine with many
+    if (fd_read_file("/proc/stat", &text, NULL) < 0)
+        return false;
+    struct span rest = buf_span(&text);
+    while (rest.len) {
+        struct span line = span_cut(&rest, '\n');
+        if (span_starts_with(line, "btime "))
+            return span_to_u64(span_skip(line, 6), ret_seconds);
+    }
+    return false;
+}
+
+static double start_time(void *context)
+{
+    (void)context;
+    static double known; // it does not change, and /proc/stat is dear
+    uint64_t ticks, boot;
+    if (known > 0)
+        return known;
+    // The 22nd field, of which two stand before the closing bracket.
+    if (!read_field("/proc/self/stat", 19, &ticks) || !boot_time(&boot))
+        return NAN;
+    known = (double)boot + (double)ticks / (double)sysconf(_SC_CLK_TCK);
+    return known;
+}
+
+void metrics_add_process(struct metrics *metrics)
+{
+    metrics_gauge(metrics, "process_resident_memory_bytes", "",
+                  "Resident memory of the process in bytes.", resident_bytes, NULL);
+    metrics_gauge(metrics, "process_cpu_seconds_total", "",
+                  "User and system processor time of the process in seconds.", cpu_seconds, NULL);
+    metrics_gauge(metrics, "process_open_fds", "", "Open file descriptors of the process.",
+                  open_descriptors, NULL);
+    metrics_gauge(metrics, "process_start_time_seconds", "",
+                  "When the process started, in seconds since 1970.", start_time, NULL);
+}

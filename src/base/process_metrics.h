@@ -1,0 +1,8 @@
+#pragma once
+
+#include "base/metrics.h"
+
+// The gauges that every Prometheus client tells about its own process, by their usual names
+// (process_resident_memory_bytes, ...), read from /proc/self when somebody scrapes. What cannot be
+// read is NaN.
+void metrics_add_process(struct metrics *metrics);

@@ -1,0 +1,377 @@
+#include "codec/redact.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "codec/json_write.h"
+
+/*
+ * The text is walked once, and at every byte two questions are asked: does a known value begin
+ * here, and does something begin here that looks like a credential. What is hidden is the union of
+ * all answers, so of two secrets that overlap no tail is left to read.
+ *
+ * Known values: a spelling's first eight bytes are compared as one word, the rest only when those
+ * agree. Shapes: each begins at the beginning of a word, so a run of letters is measured once, and
+ * inside of what is hidden already none is looked for. Both keep the walk linear, also on a text
+ * made to be slow ("sk-sk-sk-...").
+ *
+ * A shape must never hit what a log is full of: hex ids, times, paths, versions. So each wants its
+ * own prefix and a length; the bare Telegram token (digits, a colon, 35 characters) that length.
+ */
+struct spelling {
+    char *text; // owned
+    size_t len;
+};
+
+struct redactor {
+    struct spelling *spellings;
+    size_t count, capacity;
+    bool begins[256]; // bytes that a spelling begins with
+};
+
+/* The known values */
+
+static uint64_t head_of(const char *text)
+{
+    uint64_t head;
+    memcpy(&head, text, sizeof head);
+    return head;
+}
+
+static void add_spelling(struct redactor *redactor, const char *text, size_t len)
+{
+    for (size_t i = 0; i < redactor->count; i++)
+        if (redactor->spellings[i].len == len && !memcmp(redactor->spellings[i].text, text, len))
+            return;
+    if (redactor->count == REDACT_SPELLINGS_MAX)
+        return;
+    redactor->spellings = mem_grow(redactor->spellings, redactor->count, &redactor->capacity,
+                                   sizeof *redactor->spellings);
+    char *copy = mem_alloc(len);
+    memcpy(copy, text, len);
+    redactor->spellings[redactor->count++] = (struct spelling){copy, len};
+    redactor->begins[(unsigned char)*text] = true;
+}
+
+static void add_buf(struct redactor *redactor, struct buf *spelling)
+{
+    if (!buf_is_full(spelling) && spelling->len >= REDACT_SECRET_MIN)
+        add_spelling(redactor, spelling->data, spelling->len);
+    if (spelling->data)
+        explicit_bzero(spelling->data, spelling->capacity);
+    buf_clear(spelling);
+}
+
+// As the strict writers escape it, and as those do that escape the slash as well.
+static void add_json(struct redactor *redactor, struct span secret, bool slashes, struct buf *room)
+{
+    struct json_writer w;
+    for (size_t i = 0; i < secret.len; i++) {
+        struct span byte = {secret.data + i, 1};
+        if (*byte.data == '/' && slashes)
+            buf_append_text(room, "\\/");
+        else if ((unsigned char)*byte.data >= 0x80) // only as a whole would it stay what it is
+            buf_append_span(room, byte);
+        else {
+            char quoted[16];
+            struct buf one = BUF_INIT(sizeof quoted);
+            json_writer_init(&w, &one);
+            json_write_string(&w, byte);
+            buf_append(room, one.data + 1, one.len - 2);
+            buf_finish(&one);
+        }
+    }
+    add_buf(redactor, room);
+}
+
+static void add_percent(struct redactor *redactor, struct span secret, struct buf *room)
+{
+    for (size_t i = 0; i < secret.len; i++) {
+        unsigned char c = (unsigned char)secret.data[i];
+        bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+                     (c && strchr("-._~", c));
+        if (plain)
+            buf_append_char(room, (char)c);
+        else
+            buf_printf(room, "%%%02X", c);
+    }
+    add_buf(redactor, room);
+}
+
+static void add_secret(struct redactor *redactor, struct span secret)
+{
+    if (secret.len < REDACT_SECRET_MIN)
+        return;
+    secret.len = secret.len > REDACT_SECRET_MAX ? REDACT_SECRET_MAX : secret.len;
+    add_spelling(redactor, secret.data, secret.len);
+    // As large as it can get at once, so that growing leaves no copies behind.
+    BUF_AUTO room = BUF_INIT(6 * secret.len);
+    buf_reserve(&room, room.max);
+    add_json(redactor, secret, false, &room);
+    add_json(redactor, secret, true, &room);
+    add_percent(redactor, secret, &room);
+}
+
+struct redactor *redactor_create(const char *const *secrets, size_t count)
+{
+    struct redactor *redactor = mem_new(struct redactor);
+    for (size_t i = 0; i < count; i++)
+        redactor_add(redactor, secrets[i]);
+    return redactor;
+}
+
+void redactor_add(struct redactor *redactor, const char *secret)
+{
+    if (secret)
+        add_secret(redactor, span_of(secret));
+}
+
+void redactor_destroy(struct redactor *redactor)
+{
+    if (!redactor)
+        return;
+    for (size_t i = 0; i < redactor->count; i++) {
+        explicit_bzero(redactor->spellings[i].text, redactor->spellings[i].len);
+        free(redactor->spellings[i].text);
+    }
+    if (redactor->spellings)
+        explicit_bzero(redactor->spellings, redactor->capacity * sizeof *redactor->spellings);
+    free(redactor->spellings);
+    free(redactor);
+}
+
+// Bytes of the longest known value at the beginning of `text`, or 0.
+static size_t match_known(const struct redactor *redactor, struct span text)
+{
+    if (text.len < REDACT_SECRET_MIN || !redactor->begins[(unsigned char)*text.data])
+        return 0;
+    uint64_t head = head_of(text.data);
+    size_t longest = 0;
+    for (size_t i = 0; i < redactor->count; i++) {
+        const struct spelling *spelling = &redactor->spellings[i];
+        if (head_of(spelling->text) == head && spelling->len > longest &&
+            spelling->len <= text.len && memcmp(spelling->text, text.data, spelling->len) == 0)
+            longest = spelling->len;
+    }
+    return longest;
+}
+
+/* Shapes */
+
+enum {
+    BOT_DIGITS_MIN = 5,
+    BOT_DIGITS_MAX = 20,
+    BOT_TOKEN_MIN = 35,       // of one that stands alone
+    BOT_TOKEN_IN_PATH = 8,    // behind "bot", as in the API's paths
+    BEARER_MIN = 8,           // with a digit in it
+    BEARER_WORDLESS_MIN = 20, // too long for a word of a sentence
+    BEARER_BLANKS_MAX = 4,
+    AUTHORITY_MAX = 2048,
+    PEM_LABEL_MAX = 64,
+};
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_alphanumeric(char c)
+{
+    return is_digit(c) || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+static bool is_hex(char c)
+{
+    return is_digit(c) || (c >= 'A' && c <= 'F') || (c >= 'a' && c <= 'f');
+}
+
+static bool is_token(char c)
+{
+    return is_alphanumeric(c) || c == '_' || c == '-';
+}
+
+static size_t token_run(struct span text, bool *ret_digit)
+{
+    size_t len = 0;
+    *ret_digit = false;
+    for (; len < text.len && is_token(text.data[len]); len++)
+        *ret_digit = *ret_digit || is_digit(text.data[len]);
+    return len;
+}
+
+// Does a word begin at `at`? A letter before it may be the end of an escape: \n, \u0020, %20.
+static bool begins_word(struct span text, size_t at)
+{
+    if (at == 0 || !is_token(text.data[at - 1]))
+        return true;
+    const char *c = text.data + at;
+    if (at >= 2 && c[-2] == '\\' && strchr("bfnrt", c[-1]) && c[-1])
+        return true;
+    if (at >= 3 && c[-3] == '%' && is_hex(c[-2]) && is_hex(c[-1]))
+        return true;
+    return at >= 6 && c[-6] == '\\' && c[-5] == 'u' && is_hex(c[-4]) && is_hex(c[-3]) &&
+           is_hex(c[-2]) && is_hex(c[-1]);
+}
+
+// What the kinds of keys that name themselves begin with.
+static const struct prefix {
+    const char *text;
+    size_t min;  // bytes behind it
+    bool digit;  // one must be among them
+    bool joined; // a character of any kind stands between: xoxb-, xoxp-, ...
+} prefixes[] = {
+    {"sk-", 16, true, false},   {"ghp_", 20, false, false},        {"gho_", 20, false, false},
+    {"ghs_", 20, false, false}, {"github_pat_", 20, false, false}, {"ghu_", 20, false, false},
+    {"ghr_", 20, false, false}, {"xox", 10, true, true},           {"AKIA", 16, false, false},
+    {"ASIA", 16, false, false}, {"AIza", 30, false, false},        {"glpat-", 16, false, false},
+};
+
+static size_t match_prefix(struct span text)
+{
+    for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
+        const struct prefix *prefix = &prefixes[i];
+        if (*text.data != *prefix->text || !span_starts_with(text, prefix->text))
+            continue;
+        bool digit;
+        struct span rest = span_skip(text, strlen(prefix->text));
+        if (prefix->joined &&
+            (rest.len < 2 || !is_alphanumeric(rest.data[0]) || rest.data[1] != '-'))
+            continue;
+        size_t len = token_run(rest, &digit);
+        if (len >= prefix->min && (digit || !prefix->digit))
+            return strlen(prefix->text) + len;
+    }
+    return 0;
+}
+
+// <digits>:<token>, the colon percent-encoded or not; `before` is whether "bot" stands before it.
+static size_t match_bot(struct span text, bool before)
+{
+    size_t digits = 0;
+    while (digits < text.len && digits <= BOT_DIGITS_MAX && is_digit(text.data[digits]))
+        digits++;
+    if (digits < BOT_DIGITS_MIN || digits > BOT_DIGITS_MAX)
+        return 0;
+    struct span rest = span_skip(text, digits);
+    size_t colon = span_starts_with(rest, ":")                                      ? 1
+                   : span_starts_with(rest, "%3A") || span_starts_with(rest, "%3a") ? 3
+                                                                                    : 0;
+    bool digit;
+    size_t token = colon ? token_run(span_skip(rest, colon), &digit) : 0;
+    size_t min = before ? BOT_TOKEN_IN_PATH : BOT_TOKEN_MIN;
+    return token >= min ? digits + colon + token : 0;
+}
+
+static bool is_bearer_token(char c)
+{
+    return is_token(c) || (c && strchr(".~+/=", c));
+}
+
+// Is `at` behind "Bearer" and a few blanks?
+static bool follows_bearer(struct span text, size_t at)
+{
+    static const char word[] = "bearer";
+    size_t blanks = 0;
+    while (blanks < at && blanks <= BEARER_BLANKS_MAX && text.data[at - blanks - 1] == ' ')
+        blanks++;
+    size_t need = blanks + sizeof word - 1;
+    return blanks > 0 && blanks <= BEARER_BLANKS_MAX && at >= need &&
+           strncasecmp(text.data + at - need, word, sizeof word - 1) == 0;
+}
+
+static size_t match_bearer(struct span text)
+{
+    size_t len = 0;
+    bool digit = false;
+    for (; len < text.len && is_bearer_token(text.data[len]); len++)
+        digit = digit || is_digit(text.data[len]);
+    return len >= BEARER_WORDLESS_MIN || (digit && len >= BEARER_MIN) ? len : 0;
+}
+
+// user:password of a URL, from behind its "://" up to the last @ of the authority.
+static size_t match_userinfo(struct span text)
+{
+    size_t at_sign = 0, colon = 0;
+    for (size_t i = 0; i < text.len && i < AUTHORITY_MAX; i++) {
+        char c = text.data[i];
+        if ((unsigned char)c <= ' ' || strchr("/?#\"'<>\\`", c))
+            break;
+        if (c == ':' && !colon)
+            colon = i + 1;
+        if (c == '@')
+            at_sign = i;
+    }
+    return colon && colon < at_sign ? at_sign : 0;
+}
+
+// From "-----BEGIN ... PRIVATE KEY-----" to the end of the line that ends it, or of the text: one
+// that was cut off is a secret as well.
+static size_t match_pem(struct span text)
+{
+    static const struct span begin = SPAN_LITERAL("-----BEGIN ");
+    static const struct span label = SPAN_LITERAL("PRIVATE KEY-----");
+    static const struct span end = SPAN_LITERAL("-----END ");
+    if (!span_starts_with(text, begin.data))
+        return 0;
+    struct span head = span_skip(text, begin.len);
+    head.len = head.len > PEM_LABEL_MAX ? PEM_LABEL_MAX : head.len;
+    ptrdiff_t found = span_find(head, label);
+    if (found < 0)
+        return 0;
+    size_t body = begin.len + (size_t)found + label.len;
+    found = span_find(span_skip(text, body), end);
+    if (found < 0)
+        return text.len;
+    size_t last = body + (size_t)found + end.len;
+    struct span tail = span_skip(text, last);
+    tail.len = tail.len > PEM_LABEL_MAX ? PEM_LABEL_MAX : tail.len;
+    found = span_find(tail, label);
+    return found < 0 ? last : last + (size_t)found + label.len;
+}
+
+// Bytes of the credential that looks to begin at `at`, or 0.
+static size_t match_shape(struct span whole, size_t at)
+{
+    struct span text = span_skip(whole, at);
+    char c = *text.data;
+    size_t longest = 0;
+    if (at > 0 && whole.data[at - 1] == ' ' && is_bearer_token(c) && follows_bearer(whole, at))
+        longest = match_bearer(text);
+    if (longest == 0 && at >= 3 && memcmp(text.data - 3, "://", 3) == 0)
+        longest = match_userinfo(text);
+    if (longest == 0 && c == '-')
+        longest = match_pem(text);
+    if (longest == 0 && is_digit(c)) {
+        bool bot = at >= 3 && memcmp(text.data - 3, "bot", 3) == 0;
+        if (bot || begins_word(whole, at))
+            longest = match_bot(text, bot);
+    }
+    if (longest == 0 && c && strchr("sgxA", c) && begins_word(whole, at))
+        longest = match_prefix(text);
+    return longest;
+}
+
+bool redact(const struct redactor *redactor, struct span text, struct buf *out)
+{
+    size_t before = out->len, hidden = 0; // hidden: where what was last hidden ends
+    bool fits = true;
+    for (size_t at = 0; at < text.len; at++) {
+        size_t known = match_known(redactor, span_skip(text, at));
+        size_t shape = at >= hidden ? match_shape(text, at) : 0;
+        size_t end = at + (known > shape ? known : shape);
+        if (end == at || end <= hidden)
+            continue;
+        if (hidden == 0 || at > hidden) {
+            fits = fits && buf_append(out, text.data + hidden, at - hidden);
+            fits = fits && buf_append_text(out, REDACT_MARK);
+        }
+        hidden = end;
+    }
+    fits = fits && buf_append(out, text.data + hidden, text.len - hidden);
+    if (!fits)
+        buf_truncate(out, before);
+    return fits;
+}

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/span.h"
+
+/*
+ * Takes secrets out of a text before it is written down where others read: the values that this
+ * program was given, in the spellings in which they get into texts (as they are, escaped in JSON,
+ * percent-encoded), and what has the shape of a well-known kind of credential.
+ */
+enum {
+    REDACT_SECRET_MIN = 8,      // bytes; a shorter value would take ordinary words out
+    REDACT_SECRET_MAX = 16384,  // bytes; of a longer one its beginning is looked for
+    REDACT_SPELLINGS_MAX = 512, // of all secrets
+};
+
+#define REDACT_MARK "[redacted]"
+
+struct redactor;
+
+// The values are copied; those that are NULL or too short are left out.
+struct redactor *redactor_create(const char *const *secrets, size_t count);
+void redactor_add(struct redactor *redactor, const char *secret);
+void redactor_destroy(struct redactor *redactor); // wipes the copies; accepts NULL
+
+// Appends `text` with REDACT_MARK in place of each secret. False, with nothing appended, when that
+// does not fit. Takes time linear in the text; never reads it as anything but bytes.
+bool redact(const struct redactor *redactor, struct span text, struct buf *out);
