@@ -36,7 +36,8 @@ static int run_in_savepoint(sqlite3 *db, struct store_job *job)
 // Failures of the disk are no job's own: they end the transaction, and are tried again.
 static bool is_own_failure(int result)
 {
-    return result == -EINVAL || result == -ENOENT || result == -EALREADY || result == -E2BIG;
+    return result == -EINVAL || result == -ENOENT || result == -EALREADY || result == -E2BIG ||
+           result == -EBUSY; // of a session; the file itself is ours from the start of the batch
 }
 
 static int run_all(struct store_connection *conn, struct list *jobs, struct error *err)

@@ -2,8 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/session.h"
-#include "store/sql.h"
 #include "store/store_internal.h"
 
 void *store_job_create(size_t size, size_t payload, struct error *err)
@@ -44,11 +42,38 @@ void *store_job_keep(struct store_job *job, const void *data, size_t len)
     return copy;
 }
 
-struct span store_job_keep_span(struct store_job *job, struct span span)
+size_t store_spans_bytes(struct span *const *spans, size_t count)
 {
-    if (!span.data)
-        return span;
-    return span_make(store_job_keep(job, span.data, span.len), span.len);
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += spans[i]->len;
+    return bytes;
+}
+
+void store_job_keep_spans(struct store_job *job, struct span *const *spans, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (spans[i]->data)
+            spans[i]->data = store_job_keep(job, spans[i]->data, spans[i]->len);
+}
+
+void *store_job_make(size_t size, struct span *const *spans, size_t count, struct error *err)
+{
+    struct store_job *job = store_job_create(size, store_spans_bytes(spans, count), err);
+    if (job)
+        store_job_keep_spans(job, spans, count);
+    return job;
+}
+
+int64_t store_job_submit(struct store *store, struct store_job *job, store_run_fn *run,
+                         enum store_durability durability, store_done_fn *done, void *context,
+                         struct error *err)
+{
+    job->run = run;
+    job->durability = durability;
+    job->done = done;
+    job->context = context;
+    return store_submit(store, job, err);
 }
 
 int store_id_check(struct span id, const char *what, struct error *err)

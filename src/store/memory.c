@@ -48,16 +48,12 @@ int64_t store_memory_add(struct store *store, const struct store_memory *memory,
     if (memory->content.len > STORE_MEMORY_BYTES_MAX)
         return error_set(err, -E2BIG, "a memory has at most %d bytes, not %zu; keep it in a file",
                          STORE_MEMORY_BYTES_MAX, memory->content.len);
-    struct add_job *own = store_job_create(sizeof *own, memory->content.len, err);
+    struct store_memory kept = *memory;
+    struct add_job *own = store_job_make(sizeof *own, STORE_SPANS(&kept.content), err);
     if (!own)
         return err->code;
-    own->memory = *memory;
-    own->memory.content = store_job_keep_span(&own->job, memory->content);
-    own->job.run = add;
-    own->job.durability = durability;
-    own->job.done = done;
-    own->job.context = context;
-    return store_submit(store, &own->job, err);
+    own->memory = kept;
+    return store_job_submit(store, &own->job, add, durability, done, context, err);
 }
 
 // The buffer moves while it grows, so the contents are pointed at when all are there.
@@ -135,19 +131,17 @@ int64_t store_memory_search(struct store *store, struct span text, int limit,
     if (limit < 1 || limit > STORE_MEMORY_ROWS_MAX)
         return error_set(err, -EINVAL, "a search finds 1 to %d memories, not %d",
                          STORE_MEMORY_ROWS_MAX, limit);
-    struct search_job *own = store_job_create(sizeof *own, text.len, err);
+    struct search_job *own = store_job_make(sizeof *own, STORE_SPANS(&text), err);
     if (!own)
         return err->code;
-    own->text = store_job_keep_span(&own->job, text);
+    own->text = text;
     own->limit = limit;
     own->found = found;
     own->rows = mem_zalloc((size_t)limit * sizeof *own->rows);
     buf_init(&own->contents, FOUND_BYTES_MAX);
-    own->job.run = search;
     own->job.finish = search_finish;
     own->job.release = search_release;
     own->job.reads_only = true;
-    own->job.durability = STORE_DURABLE; // somebody waits for it; there is nothing to sync
-    own->job.context = context;
-    return store_submit(store, &own->job, err);
+    // Durable because somebody waits for it; there is nothing to sync.
+    return store_job_submit(store, &own->job, search, STORE_DURABLE, NULL, context, err);
 }

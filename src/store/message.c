@@ -1,9 +1,5 @@
 #include "store/message.h"
 
-#include <errno.h>
-
-#include "store/session.h"
-#include "store/sql.h"
 #include "store/store_internal.h"
 
 struct message_job {
@@ -11,31 +7,30 @@ struct message_job {
     struct store_message message;
 };
 
-size_t store_message_bytes(const struct store_message *m)
+#define MESSAGE_SPANS(m)                                                               \
+    STORE_SPANS(&(m)->session, &(m)->turn, &(m)->role, &(m)->content, &(m)->reasoning, \
+                &(m)->tool_calls, &(m)->tool_call_id, &(m)->name)
+
+static size_t bytes_of(const struct store_message *m)
 {
-    return m->session.len + m->turn.len + m->role.len + m->content.len + m->reasoning.len +
-           m->tool_calls.len + m->tool_call_id.len + m->name.len;
+    struct store_message copy = *m;
+    return store_spans_bytes(MESSAGE_SPANS(&copy));
 }
 
-void store_message_keep(struct store_job *job, struct store_message *m)
+static void keep(struct store_job *job, struct store_message *m)
 {
-    m->session = store_job_keep_span(job, m->session);
-    m->turn = store_job_keep_span(job, m->turn);
-    m->role = store_job_keep_span(job, m->role);
-    m->content = store_job_keep_span(job, m->content);
-    m->reasoning = store_job_keep_span(job, m->reasoning);
-    m->tool_calls = store_job_keep_span(job, m->tool_calls);
-    m->tool_call_id = store_job_keep_span(job, m->tool_call_id);
-    m->name = store_job_keep_span(job, m->name);
+    store_job_keep_spans(job, MESSAGE_SPANS(m));
 }
 
-int store_message_insert(sqlite3 *db, int64_t session, int64_t turn, const struct store_message *m,
-                         struct error *err)
+// What a turn writes after it was taken out of the conversation is no part of it either.
+static int insert(sqlite3 *db, int64_t session, int64_t turn, const struct store_message *m,
+                  struct error *err)
 {
     static const char sql[] = "INSERT INTO messages"
                               "(session, turn, role, content, reasoning, tool_calls, tool_call_id,"
-                              " name, tainted, created_ms)"
-                              " VALUES(?, nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, ?)";
+                              " name, tainted, created_ms, dropped)"
+                              " VALUES(?1, nullif(?2, 0), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
+                              " coalesce((SELECT dropped FROM turns WHERE number = ?2), 0))";
     return sql_run(db, sql,
                    SQL_VALUES(sql_int(session), sql_int(turn), sql_text(m->role),
                               sql_text(m->content), sql_text(m->reasoning),
@@ -44,19 +39,44 @@ int store_message_insert(sqlite3 *db, int64_t session, int64_t turn, const struc
                    err);
 }
 
+size_t store_messages_bytes(const struct store_message *messages, size_t count)
+{
+    size_t bytes = count * sizeof *messages;
+    for (size_t i = 0; i < count; i++)
+        bytes += bytes_of(&messages[i]);
+    return bytes;
+}
+
+void store_messages_keep(struct store_job *job, struct store_message *messages, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        keep(job, &messages[i]);
+}
+
+int store_messages_insert(sqlite3 *db, int64_t session, int64_t turn,
+                          const struct store_message *messages, size_t count, int64_t now_ms,
+                          struct error *err)
+{
+    int r = 0;
+    for (size_t i = 0; i < count && r == 0; i++)
+        r = insert(db, session, turn, &messages[i], err);
+    if (r == 0 && count > 0)
+        r = store_session_touch(db, session, now_ms, err);
+    return r;
+}
+
 static int append(struct store_job *job, sqlite3 *db, struct error *err)
 {
-    static const char touch[] = "UPDATE sessions SET updated_ms = ? WHERE number = ?";
     const struct store_message *m = &CONTAINER_OF(job, struct message_job, job)->message;
     int64_t session = 0, turn = 0;
     int r = store_session_number(db, m->session, &session, err);
     if (r == 0 && m->turn.data)
         r = store_turn_number(db, m->turn, &turn, err);
     if (r == 0)
-        r = store_message_insert(db, session, turn, m, err);
+        r = insert(db, session, turn, m, err);
     if (r == 0) {
         job->rowid = sqlite3_last_insert_rowid(db);
-        r = sql_run(db, touch, SQL_VALUES(sql_int(m->created_ms), sql_int(session)), err);
+        r = store_session_touch(db, session, m->created_ms, err);
     }
     return r;
 }
@@ -72,23 +92,27 @@ int64_t store_message_append(struct store *store, const struct store_message *me
         r = store_id_check(message->turn, "turn", err);
     if (r < 0)
         return r;
-    struct message_job *own = store_job_create(sizeof *own, store_message_bytes(message), err);
+    struct store_message kept = *message;
+    struct message_job *own = store_job_make(sizeof *own, MESSAGE_SPANS(&kept), err);
     if (!own)
         return err->code;
-    own->message = *message;
-    store_message_keep(&own->job, &own->message);
-    own->job.run = append;
-    own->job.durability = durability;
-    own->job.done = done;
-    own->job.context = context;
-    return store_submit(store, &own->job, err);
+    own->message = kept;
+    return store_job_submit(store, &own->job, append, durability, done, context, err);
 }
 
-static struct store_message message_of_row(sqlite3_stmt *stmt, struct span session)
+struct reading {
+    struct span session;
+    store_message_fn *row;
+    void *context;
+};
+
+static int tell(void *context, sqlite3_stmt *stmt, struct error *err)
 {
-    return (struct store_message){
+    const struct reading *reading = context;
+    (void)err;
+    struct store_message message = {
         .id = sqlite3_column_int64(stmt, 0),
-        .session = session,
+        .session = reading->session,
         .turn = sql_column(stmt, 1),
         .role = sql_column(stmt, 2),
         .content = sql_column(stmt, 3),
@@ -99,6 +123,7 @@ static struct store_message message_of_row(sqlite3_stmt *stmt, struct span sessi
         .tainted = sqlite3_column_int(stmt, 8) != 0,
         .created_ms = sqlite3_column_int64(stmt, 9),
     };
+    return reading->row(reading->context, &message) ? SQL_ROW : 0;
 }
 
 int store_read_messages(struct store *store, struct span session, int limit, store_message_fn *row,
@@ -109,23 +134,14 @@ int store_read_messages(struct store *store, struct span session, int limit, sto
         "SELECT m.id, t.id, m.role, m.content, m.reasoning, m.tool_calls, m.tool_call_id,"
         " m.name, m.tainted, m.created_ms"
         " FROM messages m LEFT JOIN turns t ON t.number = m.turn"
-        " WHERE m.session = (SELECT number FROM sessions WHERE id = ?1) AND m.id >="
-        " (SELECT min(id) FROM (SELECT id FROM messages"
-        "   WHERE session = (SELECT number FROM sessions WHERE id = ?1)"
+        " WHERE m.session = (SELECT number FROM sessions WHERE id = ?1) AND m.dropped = 0"
+        " AND m.id >= (SELECT min(id) FROM (SELECT id FROM messages"
+        "   WHERE session = (SELECT number FROM sessions WHERE id = ?1) AND dropped = 0"
         "   ORDER BY id DESC LIMIT ?2))"
         " ORDER BY m.id";
-    SQL_AUTO *stmt = NULL;
-    sqlite3 *db = NULL;
+    struct reading reading = {session, row, context};
     limit = limit < STORE_READ_ROWS_MAX ? limit : STORE_READ_ROWS_MAX;
-    int r = store_reader(store, &db, err);
-    if (r == 0)
-        r = sql_prepare(db, sql, SQL_VALUES(sql_text(session), sql_int(limit < 0 ? 0 : limit)),
-                        &stmt, err);
-    if (r == 0)
-        r = sql_step(stmt, err);
-    while (r == SQL_ROW) {
-        struct store_message message = message_of_row(stmt, session);
-        r = row(context, &message) ? sql_step(stmt, err) : 0;
-    }
-    return r;
+    return store_read_rows(store, sql,
+                           SQL_VALUES(sql_text(session), sql_int(limit < 0 ? 0 : limit)), tell,
+                           &reading, err);
 }

@@ -33,7 +33,8 @@ int64_t store_message_append(struct store *store, const struct store_message *me
 typedef bool store_message_fn(void *context, const struct store_message *message);
 
 /*
- * Synchronous: the last `limit` messages of a session (at most STORE_READ_ROWS_MAX), oldest first.
+ * Synchronous: the last `limit` messages of a session (at most STORE_READ_ROWS_MAX), oldest first,
+ * without those that were taken out of the conversation.
  * 0 (also when there are none), -EAGAIN while the store is not ready, or another failure.
  */
 int store_read_messages(struct store *store, struct span session, int limit, store_message_fn *row,

@@ -13,19 +13,35 @@
  * Numbers of messages, sessions and turns are never used again (AUTOINCREMENT): once something was
  * deleted, a number that is remembered elsewhere must not come to mean something else.
  *
- * A turn is complete here, before anything continues one after a crash: its state, the iteration,
- * the tool calls with the model's own bytes, whether each may be repeated, and the trigger's
- * external id, whose uniqueness is what drops a message delivered twice. States are words, since
- * the file is also read by people with a shell; what they may be is said by the tables in turn.c.
+ * A turn is complete here, so that it can be continued after a crash: its state, the iteration, the
+ * tool calls with the model's own bytes, whether each may be repeated, how often it was taken up
+ * again, and the trigger's external id. States are words, since the file is also read by people
+ * with a shell; what they may be is said by the tables in turn_words.c and outbox.c.
  *
  * messages.turn has no foreign key, because enforcing one would need an index on the largest table
  * that no query uses. Messages go with their session, and so do turns.
  *
+ * In and out. A message is in the inbox before its sender's server hears that it arrived, and the
+ * cursor of that server moves in the same transaction. handled_ms is set in the one that acts on
+ * it; from then on the row is there for its external id alone, by which a second delivery is
+ * recognised, and its text, which went where it was wanted, is gone. A reply is in the outbox in
+ * the transaction that ends its turn, or before, if it is shown while it is written. inbox.turn and
+ * outbox.turn are no foreign keys either: both tables outlive a session that was deleted.
+ *
+ * Of the indexes on inbox and outbox those that find what waits are partial, so that they stay as
+ * small as that is, whatever has been done before.
+ *
+ * A turn that was taken back (/undo, /retry) stays, because it was paid for; `dropped` takes its
+ * messages out of the conversation, and is part of the index by which a conversation is read.
+ *
+ * sessions.used is the number of the newest message when the session was used last: an order of
+ * use that no clock can disturb.
+ *
  * The memory's text index keeps no text of its own (external content); the triggers are the only
  * writers of it, so it cannot be forgotten in some function.
  *
- * The outbox, the ledger of spending, jobs and approvals are not here: nothing writes them yet, a
- * table without a writer is a guess, and adding one later is a step that takes a millisecond.
+ * The ledger of spending, jobs and approvals are not here: nothing writes them yet, a table without
+ * a writer is a guess, and adding one later is a step that takes a millisecond.
  */
 
 // clean: 1 closed in order, 0 in use or not closed in order, -1 damage was seen while in use.
@@ -125,6 +141,61 @@ static const char version_1[] =
     "  INSERT INTO memory_fts(rowid, content) VALUES(new.id, new.content);"
     "END;";
 
-static const char *const steps[] = {version_1};
+static const char version_2[] =
+    "CREATE TABLE inbox("
+    "  number INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  channel TEXT NOT NULL,"
+    "  chat TEXT NOT NULL,"
+    "  external_id TEXT NOT NULL,"
+    "  sender TEXT NOT NULL,"
+    "  text TEXT NOT NULL,"
+    "  cut INTEGER NOT NULL,"
+    "  sent_ms INTEGER NOT NULL,"
+    "  received_ms INTEGER NOT NULL,"
+    "  handled_ms INTEGER,"
+    "  turn INTEGER,"
+    "  UNIQUE(channel, external_id)"
+    ");"
+    "CREATE INDEX inbox_waiting ON inbox(number) WHERE handled_ms IS NULL;"
+
+    "CREATE TABLE cursors("
+    "  channel TEXT PRIMARY KEY NOT NULL,"
+    "  value INTEGER NOT NULL"
+    ") WITHOUT ROWID;"
+
+    "CREATE TABLE outbox("
+    "  number INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  channel TEXT NOT NULL,"
+    "  chat TEXT NOT NULL,"
+    "  turn INTEGER,"
+    "  state TEXT NOT NULL,"
+    "  in_flight INTEGER NOT NULL DEFAULT 0,"
+    "  part INTEGER NOT NULL DEFAULT 0,"
+    "  message_id TEXT,"
+    "  attempts INTEGER NOT NULL DEFAULT 0,"
+    "  next_ms INTEGER NOT NULL DEFAULT 0,"
+    "  error TEXT,"
+    "  created_ms INTEGER NOT NULL,"
+    "  changed_ms INTEGER NOT NULL,"
+    "  text TEXT NOT NULL"
+    ");"
+    "CREATE INDEX outbox_waiting ON outbox(channel) WHERE state IN ('open', 'pending');"
+    "CREATE INDEX outbox_failed ON outbox(channel) WHERE state = 'failed';"
+    "CREATE INDEX outbox_sent ON outbox(number) WHERE state = 'sent';"
+    "CREATE INDEX outbox_turn ON outbox(turn) WHERE turn IS NOT NULL;"
+
+    "ALTER TABLE turns ADD COLUMN resumes INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE turns ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0;"
+
+    "ALTER TABLE messages ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0;"
+    "DROP INDEX messages_session;"
+    "CREATE INDEX messages_session ON messages(session, dropped);"
+
+    "ALTER TABLE sessions ADD COLUMN used INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE sessions SET used = coalesce("
+    "  (SELECT max(m.id) FROM messages m WHERE m.session = sessions.number), 0);"
+    "CREATE INDEX sessions_used ON sessions(used);";
+
+static const char *const steps[] = {version_1, version_2};
 
 const struct store_migrations store_schema = {steps, ARRAY_LEN(steps)};

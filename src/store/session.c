@@ -19,12 +19,14 @@ int store_session_number(sqlite3 *db, struct span id, int64_t *ret_number, struc
     return r < 0 ? r : 0;
 }
 
-static int create(struct store_job *job, sqlite3 *db, struct error *err)
+int store_session_insert(sqlite3 *db, const struct store_session *s, int64_t *ret_number,
+                         struct error *err)
 {
-    static const char sql[] = "INSERT INTO sessions"
-                              "(id, channel, chat, title, model, prompt, created_ms, updated_ms)"
-                              " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7) ON CONFLICT(id) DO NOTHING";
-    const struct store_session *s = &CONTAINER_OF(job, struct session_job, job)->session;
+    static const char sql[] =
+        "INSERT INTO sessions"
+        "(id, channel, chat, title, model, prompt, created_ms, updated_ms, used)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, coalesce((SELECT max(id) FROM messages), 0))"
+        " ON CONFLICT(id) DO NOTHING";
     int r = sql_run(db, sql,
                     SQL_VALUES(sql_text(s->id), sql_text(s->channel), sql_text(s->chat),
                                sql_text(s->title), sql_text(s->model), sql_text(s->prompt),
@@ -33,13 +35,21 @@ static int create(struct store_job *job, sqlite3 *db, struct error *err)
     if (r < 0)
         return r;
     bool created = sqlite3_changes(db) > 0;
-    r = store_session_number(db, s->id, &job->rowid, err);
+    r = store_session_number(db, s->id, ret_number, err);
     return r < 0 ? r : created ? 0 : STORE_DUPLICATE;
 }
 
-static size_t session_bytes(const struct store_session *s)
+int store_session_touch(sqlite3 *db, int64_t session, int64_t now_ms, struct error *err)
 {
-    return s->id.len + s->channel.len + s->chat.len + s->title.len + s->model.len + s->prompt.len;
+    static const char sql[] = "UPDATE sessions SET updated_ms = ?2,"
+                              " used = (SELECT max(id) FROM messages) WHERE number = ?1";
+    return sql_run(db, sql, SQL_VALUES(sql_int(session), sql_int(now_ms)), err);
+}
+
+static int create(struct store_job *job, sqlite3 *db, struct error *err)
+{
+    const struct session_job *own = CONTAINER_OF(job, struct session_job, job);
+    return store_session_insert(db, &own->session, &job->rowid, err);
 }
 
 int64_t store_session_create(struct store *store, const struct store_session *session,
@@ -51,65 +61,70 @@ int64_t store_session_create(struct store *store, const struct store_session *se
     int r = store_id_check(session->id, "session", err);
     if (r < 0)
         return r;
-    struct session_job *own = store_job_create(sizeof *own, session_bytes(session), err);
+    struct store_session s = *session;
+    struct session_job *own = store_job_make(
+        sizeof *own, STORE_SPANS(&s.id, &s.channel, &s.chat, &s.title, &s.model, &s.prompt), err);
     if (!own)
         return err->code;
-    struct store_session *s = &own->session;
-    *s = *session;
-    s->id = store_job_keep_span(&own->job, s->id);
-    s->channel = store_job_keep_span(&own->job, s->channel);
-    s->chat = store_job_keep_span(&own->job, s->chat);
-    s->title = store_job_keep_span(&own->job, s->title);
-    s->model = store_job_keep_span(&own->job, s->model);
-    s->prompt = store_job_keep_span(&own->job, s->prompt);
-    own->job.run = create;
-    own->job.durability = durability;
-    own->job.done = done;
-    own->job.context = context;
-    return store_submit(store, &own->job, err);
+    own->session = s;
+    return store_job_submit(store, &own->job, create, durability, done, context, err);
 }
 
-static int read_one(struct store *store, const char *sql, const struct sql_value *values,
-                    size_t count, store_session_fn *row, void *context, struct error *err)
+static int refuse_running(sqlite3 *db, int64_t session, struct span id, struct error *err)
 {
+    static const char sql[] = "SELECT id FROM turns WHERE session = ? AND ended_ms IS NULL LIMIT 1";
     SQL_AUTO *stmt = NULL;
-    sqlite3 *db = NULL;
-    int r = store_reader(store, &db, err);
-    if (r == 0)
-        r = sql_prepare(db, sql, values, count, &stmt, err);
+    int r = sql_prepare(db, sql, SQL_VALUES(sql_int(session)), &stmt, err);
     if (r == 0)
         r = sql_step(stmt, err);
+    if (r != SQL_ROW)
+        return r;
+    struct span turn = sql_column(stmt, 0);
+    return error_set(err, -EBUSY,
+                     "session %.*s is being answered (turn %.*s has not ended); wait for that or "
+                     "say /stop in its chat, then delete it",
+                     (int)id.len, id.data, (int)turn.len, turn.data);
+}
+
+/*
+ * Turns, their calls and messages go by their foreign keys. Of the outbox goes what repeats their
+ * text and is not to be sent any more; what the user still waits for is sent.
+ */
+static int delete_all(struct store_job *job, sqlite3 *db, struct error *err)
+{
+    static const char sent[] = "DELETE FROM outbox WHERE state IN ('sent', 'failed')"
+                               " AND turn IN (SELECT number FROM turns WHERE session = ?)";
+    static const char waiting[] = "UPDATE outbox SET turn = NULL"
+                                  " WHERE turn IN (SELECT number FROM turns WHERE session = ?)";
+    static const char itself[] = "DELETE FROM sessions WHERE number = ?";
+    const struct span id = CONTAINER_OF(job, struct session_job, job)->session.id;
+    int64_t session = 0;
+    int r = store_session_number(db, id, &session, err);
+    if (r == -ENOENT)
+        return STORE_NOT_FOUND;
+    if (r == 0)
+        r = refuse_running(db, session, id, err);
+    if (r == 0)
+        r = sql_run(db, sent, SQL_VALUES(sql_int(session)), err);
+    if (r == 0)
+        r = sql_run(db, waiting, SQL_VALUES(sql_int(session)), err);
+    if (r == 0)
+        r = sql_run(db, itself, SQL_VALUES(sql_int(session)), err);
+    job->rowid = session;
+    return r;
+}
+
+int64_t store_session_delete(struct store *store, struct span id, store_done_fn *done,
+                             void *context, struct error *err)
+{
+    struct error local = ERROR_INIT;
+    err = err ? err : &local;
+    int r = store_id_check(id, "session", err);
     if (r < 0)
         return r;
-    if (r == 0)
-        return STORE_NOT_FOUND;
-    struct store_session session = {
-        .id = sql_column(stmt, 0),
-        .channel = sql_column(stmt, 1),
-        .chat = sql_column(stmt, 2),
-        .title = sql_column(stmt, 3),
-        .model = sql_column(stmt, 4),
-        .prompt = sql_column(stmt, 5),
-        .created_ms = sqlite3_column_int64(stmt, 6),
-        .updated_ms = sqlite3_column_int64(stmt, 7),
-    };
-    row(context, &session);
-    return 0;
-}
-
-#define SESSION_COLUMNS "id, channel, chat, title, model, prompt, created_ms, updated_ms"
-
-int store_read_session(struct store *store, struct span id, store_session_fn *row, void *context,
-                       struct error *err)
-{
-    static const char sql[] = "SELECT " SESSION_COLUMNS " FROM sessions WHERE id = ?";
-    return read_one(store, sql, SQL_VALUES(sql_text(id)), row, context, err);
-}
-
-int store_read_session_latest(struct store *store, struct span channel, struct span chat,
-                              store_session_fn *row, void *context, struct error *err)
-{
-    static const char sql[] = "SELECT " SESSION_COLUMNS " FROM sessions"
-                              " WHERE channel = ? AND chat = ? ORDER BY number DESC LIMIT 1";
-    return read_one(store, sql, SQL_VALUES(sql_text(channel), sql_text(chat)), row, context, err);
+    struct session_job *own = store_job_make(sizeof *own, STORE_SPANS(&id), err);
+    if (!own)
+        return err->code;
+    own->session.id = id;
+    return store_job_submit(store, &own->job, delete_all, STORE_DURABLE, done, context, err);
 }

@@ -40,3 +40,23 @@ int store_read_session(struct store *store, struct span id, store_session_fn *ro
 // The session that was created last in a chat.
 int store_read_session_latest(struct store *store, struct span channel, struct span chat,
                               store_session_fn *row, void *context, struct error *err);
+
+// As a list shows them. Spans live during the call; false stops the reading.
+struct store_session_row {
+    struct store_session session; // without the prompt
+    int64_t messages, turns;
+};
+typedef bool store_session_row_fn(void *context, const struct store_session_row *row);
+
+// Synchronous: the sessions that were used last, newest first.
+int store_read_sessions(struct store *store, int limit, store_session_row_fn *row, void *context,
+                        struct error *err);
+
+// The full id behind an unambiguous beginning of one: 0, STORE_NOT_FOUND, -EINVAL when ambiguous.
+int store_find_session(struct store *store, struct span beginning, store_session_fn *row,
+                       void *context, struct error *err);
+
+// Submits, durable: the session, its turns and messages are gone. Outcome STORE_NOT_FOUND; -EBUSY
+// while a turn of it has not ended.
+int64_t store_session_delete(struct store *store, struct span id, store_done_fn *done,
+                             void *context, struct error *err);

@@ -7,7 +7,10 @@
 
 #include "base/list.h"
 #include "base/span.h"
+#include "store/session.h"
+#include "store/sql.h"
 #include "store/store.h"
+#include "store/turn.h"
 
 /*
  * Private to store/ and its tests: how the typed operations reach the store thread.
@@ -16,6 +19,9 @@
  * it copies of all that it was given. It is made and submitted by the owner's thread, run (perhaps
  * more than once) by the store thread, and finished and freed by the owner's.
  */
+struct store_job;
+typedef int store_run_fn(struct store_job *job, sqlite3 *db, struct error *err);
+
 struct store_job {
     struct list owned; // store.owned; the owner's
     struct list link;  // store.queued, the store thread's batch, or store.finished
@@ -29,7 +35,7 @@ struct store_job {
 
     // Store thread, inside a savepoint: 0, a positive outcome, or a failure, which is undone.
     // Run again when the transaction around it failed, so it sets what it returns from scratch.
-    int (*run)(struct store_job *job, sqlite3 *db, struct error *err);
+    store_run_fn *run;
     void (*finish)(struct store_job *job); // owner's thread; NULL calls `done`
     void (*release)(
         struct store_job *job); // either thread: frees what `run` allocated; may be NULL
@@ -50,9 +56,24 @@ void store_job_destroy(struct store_job *job);
 
 // Copies into the job. Whatever has members is kept before the first text, for alignment.
 void *store_job_keep(struct store_job *job, const void *data, size_t len);
-struct span store_job_keep_span(struct store_job *job, struct span span);
 
-// Takes the job, also when it fails. Its number, or a failure.
+/*
+ * The spans of what an operation was given, listed once: their bytes are counted before there is a
+ * job, and kept in it afterwards, when the spans are made to point there.
+ */
+#define STORE_SPANS(...) \
+    (struct span *[]){__VA_ARGS__}, sizeof((struct span *[]){__VA_ARGS__}) / sizeof(struct span *)
+
+size_t store_spans_bytes(struct span *const *spans, size_t count);
+void store_job_keep_spans(struct store_job *job, struct span *const *spans, size_t count);
+
+// Makes a job that keeps these spans and nothing else. Fails as store_job_create() does.
+void *store_job_make(size_t size, struct span *const *spans, size_t count, struct error *err);
+
+// How every operation ends: takes the job, also when it fails. Its number, or a failure.
+int64_t store_job_submit(struct store *store, struct store_job *job, store_run_fn *run,
+                         enum store_durability durability, store_done_fn *done, void *context,
+                         struct error *err);
 int64_t store_submit(struct store *store, struct store_job *job, struct error *err);
 
 // For the ids of sessions and turns.
@@ -61,14 +82,69 @@ int store_id_check(struct span id, const char *what, struct error *err);
 // The loop's own connection, opened when first asked for; -EAGAIN until the store is ready.
 int store_reader(struct store *store, sqlite3 **ret_db, struct error *err);
 
-// The numbers behind ids: 0, or -ENOENT.
+// Receives a row of a synchronous read: SQL_ROW to go on, 0 when that was enough, or a failure.
+typedef int store_row_fn(void *context, sqlite3_stmt *stmt, struct error *err);
+
+// All rows; 0 also when there are none. And the first row; STORE_NOT_FOUND without one.
+int store_read_rows(struct store *store, const char *sql, const struct sql_value *values,
+                    size_t count, store_row_fn *row, void *context, struct error *err);
+int store_read_row(struct store *store, const char *sql, const struct sql_value *values,
+                   size_t count, store_row_fn *row, void *context, struct error *err);
+
+struct store_id {
+    char text[STORE_ID_MAX];
+    size_t len;
+};
+
+/*
+ * The one id that begins so. `sql` selects at most two ids from ?1 on and before ?2, in order.
+ * STORE_NOT_FOUND; -EINVAL when there are two and neither is the beginning itself.
+ */
+int store_find_id(struct store *store, const char *sql, struct span beginning, const char *what,
+                  struct store_id *ret_id, struct error *err);
+
+// The rest is of the store's thread. The numbers behind ids: 0, or -ENOENT.
 int store_session_number(sqlite3 *db, struct span id, int64_t *ret_number, struct error *err);
 int store_turn_number(sqlite3 *db, struct span id, int64_t *ret_number, struct error *err);
 
-struct store_message;
+// 0, or STORE_DUPLICATE and nothing written; *ret_number in both cases.
+int store_session_insert(sqlite3 *db, const struct store_session *session, int64_t *ret_number,
+                         struct error *err);
+int store_session_touch(sqlite3 *db, int64_t session, int64_t now_ms, struct error *err);
 
-// Parts of the messages' own operation that a turn's steps share.
-size_t store_message_bytes(const struct store_message *message);
-void store_message_keep(struct store_job *job, struct store_message *message); // in place
-int store_message_insert(sqlite3 *db, int64_t session, int64_t turn,
-                         const struct store_message *message, struct error *err);
+// A turn that goes on: -ENOENT, or -EALREADY when it has ended.
+int store_turn_open(sqlite3 *db, struct span id, int64_t *ret_turn, int64_t *ret_session,
+                    struct error *err);
+
+// Takes the turn's messages out of the conversation. -ENOENT: no such turn.
+int store_turn_drop(sqlite3 *db, struct span id, struct error *err);
+
+// What the states of turns and calls are called in the file; -1 for a word that is none of them.
+const char *store_turn_word(enum store_turn_state state);
+const char *store_call_word(enum store_call_state state);
+int store_word_find(const char *const *words, size_t count, struct span word);
+int store_turn_state_of(struct span word);
+int store_call_state_of(struct span word);
+
+// -E2BIG when one step has too many of these.
+int store_step_check(size_t messages, size_t calls, size_t inbox, struct error *err);
+
+// Messages within a turn's operations; with the insertion the session is used.
+size_t store_messages_bytes(const struct store_message *messages, size_t count);
+void store_messages_keep(struct store_job *job, struct store_message *messages, size_t count);
+int store_messages_insert(sqlite3 *db, int64_t session, int64_t turn,
+                          const struct store_message *messages, size_t count, int64_t now_ms,
+                          struct error *err);
+
+// 0 when none of them was handled; STORE_DUPLICATE, with the turn that did it or 0; -ENOENT.
+int store_inbox_check(sqlite3 *db, const int64_t *numbers, size_t count, int64_t *ret_turn,
+                      struct error *err);
+int store_inbox_handle(sqlite3 *db, const int64_t *numbers, size_t count, int64_t turn,
+                       int64_t now_ms, struct error *err); // turn 0: none
+
+// A reply of its own (turn 0: none), and what the end of a turn does to the outbox; `reply` may be
+// NULL.
+int store_reply_insert(sqlite3 *db, int64_t turn, const struct store_reply *reply, int64_t now_ms,
+                       int64_t *ret_number, struct error *err);
+int store_reply_finish(sqlite3 *db, int64_t turn, const struct store_reply *reply, int64_t now_ms,
+                       struct error *err);

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/span.h"
 #include "store/message.h"
+#include "store/settle.h"
 #include "store/store.h"
 
 /*
@@ -38,6 +39,9 @@ struct store_turn {
     struct span external_id; // the source's own id of the trigger; absent: no duplicate detection
     struct span model;       // absent: not known yet
     int64_t started_ms;
+    const int64_t *inbox; // numbers of the messages in the inbox that it answers
+    size_t inbox_count;
+    struct span drop_turn; // whose messages it takes the place of (/retry); absent: none
 };
 
 struct store_tool_call {
@@ -72,24 +76,27 @@ struct store_turn_step {
     // Written, or where (iteration, ordinal) exists, their state, result and marks updated.
     const struct store_tool_call *calls;
     size_t call_count;
+    const int64_t *inbox; // messages in the inbox that this step takes into the turn
+    size_t inbox_count;
+    const struct store_reply *reply; // of finish: what goes out; NULL: nothing
 };
 
 enum { STORE_STEP_ROWS_MAX = 256 }; // messages, and tool calls, of one step
 
 /*
  * All three submit, copy, and return as store_session_create() does.
- *
  * begin: a queued turn and the messages that triggered it (whose `session` and `turn` are not
  * read). The completion's rowid is the turn's number. Outcome STORE_DUPLICATE when (source,
- * external_id) or the id was seen before: nothing is written, rowid is the turn that has it.
- * -ENOENT: no such session.
+ * external_id), the id or a message of the inbox was seen before: nothing is written, rowid is the
+ * turn that has it, or 0. -ENOENT: no such session, turn to drop, or message in the inbox.
  */
 int64_t store_turn_begin(struct store *store, const struct store_turn *turn,
                          const struct store_message *messages, size_t message_count,
                          enum store_durability durability, store_done_fn *done, void *context,
                          struct error *err);
 
-// advance: to a state that is not final. -ENOENT: no such turn, -EALREADY: it has ended.
+// advance: to a state that is not final. -ENOENT: no such turn, -EALREADY: it has ended, or a
+// message of the inbox was handled before; then nothing of the step is written.
 int64_t store_turn_advance(struct store *store, const struct store_turn_step *step,
                            enum store_durability durability, store_done_fn *done, void *context,
                            struct error *err);
@@ -98,3 +105,46 @@ int64_t store_turn_advance(struct store *store, const struct store_turn_step *st
 int64_t store_turn_finish(struct store *store, const struct store_turn_step *step,
                           enum store_durability durability, store_done_fn *done, void *context,
                           struct error *err);
+
+/*
+ * Submits, durable: counts that the turn is taken up again after a stop of the program. The
+ * completion's rowid is how often that happened. -ENOENT, -EALREADY as above.
+ */
+int64_t store_turn_resume(struct store *store, struct span turn, store_done_fn *done, void *context,
+                          struct error *err);
+
+// A turn as it is stored. Spans live during the call.
+struct store_turn_row {
+    int64_t number, started_ms, ended_ms; // 0: not ended
+    struct span id, session, source, model, error;
+    struct span channel, chat; // of its session
+    enum store_turn_state state;
+    int iteration, resumes;
+    struct store_usage usage;
+};
+typedef bool store_turn_fn(void *context, const struct store_turn_row *turn); // false stops
+
+// Synchronous, each at most STORE_READ_ROWS_MAX. The turns that have not ended, oldest first.
+int store_read_open_turns(struct store *store, store_turn_fn *row, void *context,
+                          struct error *err);
+
+// The newest turn of a session whose messages are part of the conversation. STORE_NOT_FOUND.
+int store_read_last_turn(struct store *store, struct span session, store_turn_fn *row,
+                         void *context, struct error *err);
+
+// One turn, by its id or an unambiguous beginning of it. STORE_NOT_FOUND; -EINVAL: ambiguous.
+int store_read_turn(struct store *store, struct span id, store_turn_fn *row, void *context,
+                    struct error *err);
+
+// The tool calls of one iteration, by ordinal.
+typedef bool store_tool_call_fn(void *context, const struct store_tool_call *call);
+int store_read_tool_calls(struct store *store, struct span turn, int iteration,
+                          store_tool_call_fn *row, void *context, struct error *err);
+
+// Sums over the turns of a session ("" : of all), and how many there are in each final state.
+struct store_turn_sums {
+    int64_t turns, done, failed, cancelled, open;
+    struct store_usage usage;
+};
+int store_read_turn_sums(struct store *store, struct span session, struct store_turn_sums *ret_sums,
+                         struct error *err);

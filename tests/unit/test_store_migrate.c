@@ -1,3 +1,4 @@
+// links: store_fixture store_generation store_talk
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +13,10 @@
 #include "store/migrate.h"
 #include "store/session.h"
 #include "store/store_thread.h"
+#include "store/turn.h"
 #include "support/store_fixture.h"
+#include "support/store_generation.h"
+#include "support/store_talk.h"
 
 // Generations of a file: one is brought to the next, and a step that fails changes nothing.
 
@@ -44,25 +48,10 @@ static struct store *open_with(const char *second, const char *third)
     return store;
 }
 
-static void write_first_generation(void)
-{
-    struct store_session session = {
-        .id = SPAN_LITERAL("a"), .channel = SPAN_LITERAL("console"), .chat = SPAN_LITERAL("")};
-    const char *steps[1] = {store_schema.steps[0]};
-    struct store_migrations table = {steps, 1};
-    struct store *store = NULL;
-    assert_int_equal(store_open_schema(home, NULL, &table, &store, NULL), 0);
-    store_wait(store);
-    store_session_create(store, &session, STORE_DURABLE, NULL, NULL, NULL);
-    store_wait(store);
-    store_close(store);
-    assert_int_equal(fixture_number(path, "PRAGMA user_version"), 1);
-}
-
 static void an_older_file_is_brought_up_to_date(void **state)
 {
     (void)state;
-    write_first_generation();
+    generation_write_first(home);
     struct store *store = open_with("ALTER TABLE sessions ADD COLUMN pinned INTEGER DEFAULT 7",
                                     "CREATE TABLE outbox(id INTEGER PRIMARY KEY)");
     assert_int_equal(store_state(store), STORE_READY);
@@ -83,7 +72,7 @@ static void an_older_file_is_brought_up_to_date(void **state)
 static void a_failed_step_leaves_the_file_as_it_was(void **state)
 {
     (void)state;
-    write_first_generation();
+    generation_write_first(home);
     struct store *store = open_with("CREATE TABLE extra(x); INSERT INTO nowhere VALUES(1)", NULL);
     assert_int_equal(store_state(store), STORE_FAILED);
     assert_non_null(strstr(store_describe(store), "bringing the database to schema 2"));
@@ -100,11 +89,48 @@ static void a_failed_step_leaves_the_file_as_it_was(void **state)
 static void steps_before_a_failed_one_are_kept(void **state)
 {
     (void)state;
-    write_first_generation();
+    generation_write_first(home);
     struct store *store = open_with("CREATE TABLE extra(x)", "syntax error");
     assert_int_equal(store_state(store), STORE_FAILED);
     store_close(store);
     assert_int_equal(fixture_number(path, "PRAGMA user_version"), 2);
+}
+
+struct open_turn {
+    int count;
+    int64_t number;
+};
+
+static bool keep_open(void *context, const struct store_turn_row *turn)
+{
+    struct open_turn *found = context;
+    assert_true(span_is(turn->id, "t2"));
+    assert_int_equal(turn->resumes, 0);
+    found->count++;
+    found->number = turn->number;
+    return true;
+}
+
+static void the_first_generation_is_brought_to_this_one(void **state)
+{
+    (void)state;
+    generation_write_first(home);
+    struct store *store = fixture_open(home, NULL);
+    assert_int_equal(store_state(store), STORE_READY);
+    assert_string_equal(store_note(store), "");
+    generation_check(home);
+    // And it works: an old turn goes on, what it said can be taken back, and new ones begin.
+    struct open_turn found = {0};
+    assert_int_equal(store_read_open_turns(store, keep_open, &found, NULL), 0);
+    assert_int_equal(found.count, 1);
+    assert_string_equal(talk_messages(store, "a"), "one|two|three|four|");
+    assert_int_equal(talk_finish(store, "t2", STORE_TURN_DONE, "so", false).result, 0);
+    talk_receive(store, "1", "again");
+    assert_int_equal(talk_begin(store, "t3", 1, "t2").result, 0);
+    assert_string_equal(talk_messages(store, "a"), "one|two|t3 asks|");
+    store_close(store);
+    assert_string_equal(fixture_text(path, "PRAGMA integrity_check"), "ok");
+    assert_int_equal(fixture_number(path, "SELECT count(*) FROM outbox WHERE turn = 2"), 1);
 }
 
 int main(void)
@@ -114,6 +140,7 @@ int main(void)
         TEST(an_older_file_is_brought_up_to_date),
         TEST(a_failed_step_leaves_the_file_as_it_was),
         TEST(steps_before_a_failed_one_are_kept),
+        TEST(the_first_generation_is_brought_to_this_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,16 +38,19 @@ void agent_world_make(struct agent_world *world, const char *vfs)
     world->workers = workers_create(world->loop, world->tools.workspace);
     struct store_options options = {.vfs = vfs};
     world->store = fixture_open(world->home, &options);
-    struct tool_env tools = {world->store, world->workers, &world->clock};
+    struct tool_env tools = {
+        .store = world->store, .workers = world->workers, .clock = &world->clock};
     world->toolbox = toolbox_create(&tools);
     world->model = scripted_model_create(
         world->loop, (struct scripted_model_hooks){&world->script, &world->asked, &world->prompt});
     world->config = (struct agent_config){.max_turns = 10, .turn_limit_ms = 60 * 1000};
-    struct agent_env env = {.clock = &world->clock,
+    struct agent_env env = {.loop = world->loop,
+                            .clock = &world->clock,
                             .store = world->store,
                             .provider = world->model,
                             .toolbox = world->toolbox,
                             .config = &world->config,
+                            .memory = &world->memory,
                             .home = world->home,
                             .model = "scripted",
                             .stream = true};
@@ -108,17 +111,20 @@ static void on_end(void *context, const struct turn_outcome *outcome)
         heard->at_end(heard);
 }
 
+const struct turn_sink agent_world_sink = {
+    .on_text = on_text, .on_call = on_call, .on_result = on_result, .on_end = on_end};
+
 int agent_world_start(struct agent_world *world, const char *text, const char *script,
                       struct heard_turn *heard)
 {
-    static const struct turn_sink sink = {on_text, on_call, on_result, on_end};
+    struct turn_request request = {.text = span_of(text)};
     struct error err = ERROR_INIT;
     heard->world = world;
     buf_init(&heard->log, 16 << 20);
     world->script = script;
     world->asked = 0;
-    int r = agent_turn_start(world->agent, world->session, span_of(text), &sink, heard, &heard->id,
-                             &err);
+    int r = agent_turn_start(world->agent, world->session, &request, &agent_world_sink, heard,
+                             &heard->id, &err);
     snprintf(heard->error, sizeof heard->error, "%s", err.text);
     assert_int_equal(heard->log.len + (size_t)heard->ends, 0); // never from inside that call
     return r;

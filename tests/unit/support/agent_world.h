@@ -1,6 +1,7 @@
 #pragma once
 
 #include "agent/agent.h"
+#include "agent/memory_block.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "llm/provider.h"
@@ -32,6 +33,7 @@ struct agent_world {
     struct toolbox *toolbox;
     struct chat_provider *model;
     struct agent_config config;
+    struct memory_config memory; // both files are switched off
     struct agent *agent;
     struct agent_session *session;
 
@@ -63,6 +65,7 @@ void heard_turn_finish(struct heard_turn *heard);
 // Starts a turn, following `script` from its begin. Negative as agent_turn_start().
 int agent_world_start(struct agent_world *world, const char *text, const char *script,
                       struct heard_turn *heard);
+extern const struct turn_sink agent_world_sink;       // its context is a struct heard_turn
 void agent_world_loop(struct agent_world *world);     // a pass that does not look at the store
 void agent_world_dispatch(struct agent_world *world); // waits for the store's answers
 void agent_world_wait(struct agent_world *world, struct heard_turn *heard); // for its end

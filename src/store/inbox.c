@@ -1,0 +1,200 @@
+#include "store/inbox.h"
+
+#include <errno.h>
+
+#include "store/store_internal.h"
+
+enum { FORGET_ROWS = 16 }; // handled messages that one addition may forget
+
+struct add_job {
+    struct store_job job;
+    struct span channel;
+    int64_t cursor;
+    struct store_inbound *messages;
+    size_t count;
+};
+
+#define INBOUND_SPANS(m) \
+    STORE_SPANS(&(m)->channel, &(m)->chat, &(m)->external_id, &(m)->sender, &(m)->text)
+
+static int insert(sqlite3 *db, const struct store_inbound *m, int64_t *new_count, struct error *err)
+{
+    static const char sql[] =
+        "INSERT INTO inbox(channel, chat, external_id, sender, text, cut, sent_ms, received_ms)"
+        " VALUES(?, coalesce(?, ''), ?, coalesce(?, ''), coalesce(?, ''), ?, ?, ?)"
+        " ON CONFLICT(channel, external_id) DO NOTHING";
+    int r = sql_run(db, sql,
+                    SQL_VALUES(sql_text(m->channel), sql_text(m->chat), sql_text(m->external_id),
+                               sql_text(m->sender), sql_text(m->text), sql_int(m->cut),
+                               sql_int(m->sent_ms), sql_int(m->received_ms)),
+                    err);
+    if (r == 0)
+        *new_count += sqlite3_changes(db);
+    return r;
+}
+
+static int move_cursor(sqlite3 *db, struct span channel, int64_t cursor, struct error *err)
+{
+    static const char sql[] = "INSERT INTO cursors(channel, value) VALUES(?, ?)"
+                              " ON CONFLICT(channel) DO UPDATE SET value = excluded.value";
+    return sql_run(db, sql, SQL_VALUES(sql_text(channel), sql_int(cursor)), err);
+}
+
+// Those that a clock which ran ahead for a while put into the future are old as well, or a few of
+// them would keep the table from ever shrinking.
+static int forget_old(sqlite3 *db, int64_t now_ms, struct error *err)
+{
+    static const char sql[] = "DELETE FROM inbox WHERE number IN (SELECT number FROM inbox"
+                              "  WHERE handled_ms IS NOT NULL ORDER BY number LIMIT ?3)"
+                              " AND received_ms NOT BETWEEN ?1 - ?2 AND ?1 + ?2";
+    return sql_run(
+        db, sql, SQL_VALUES(sql_int(now_ms), sql_int(STORE_INBOUND_KEEP_MS), sql_int(FORGET_ROWS)),
+        err);
+}
+
+static int add(struct store_job *job, sqlite3 *db, struct error *err)
+{
+    const struct add_job *own = CONTAINER_OF(job, struct add_job, job);
+    int64_t new_count = 0;
+    int r = move_cursor(db, own->channel, own->cursor, err);
+    for (size_t i = 0; i < own->count && r == 0; i++)
+        r = insert(db, &own->messages[i], &new_count, err);
+    if (r == 0 && own->count > 0)
+        r = forget_old(db, own->messages[own->count - 1].received_ms, err);
+    job->rowid = new_count;
+    return r;
+}
+
+static int check_messages(struct span channel, const struct store_inbound *messages, size_t count,
+                          struct error *err)
+{
+    if (channel.len == 0)
+        return error_set(err, -EINVAL, "an inbox wants the name of its channel");
+    if (count > STORE_INBOUND_ROWS_MAX)
+        return error_set(err, -E2BIG, "at most %d messages are taken in at once, not %zu",
+                         STORE_INBOUND_ROWS_MAX, count);
+    for (size_t i = 0; i < count; i++)
+        if (messages[i].external_id.len == 0)
+            return error_set(err, -EINVAL,
+                             "a message of %.*s has no id of its own, by which it "
+                             "could be known again",
+                             (int)channel.len, channel.data);
+    return 0;
+}
+
+static size_t bytes_of(const struct store_inbound *messages, size_t count)
+{
+    size_t bytes = count * sizeof *messages;
+    for (size_t i = 0; i < count; i++) {
+        struct store_inbound copy = messages[i];
+        bytes += store_spans_bytes(INBOUND_SPANS(&copy));
+    }
+    return bytes;
+}
+
+int64_t store_inbox_add(struct store *store, struct span channel, int64_t cursor,
+                        const struct store_inbound *messages, size_t count, store_done_fn *done,
+                        void *context, struct error *err)
+{
+    struct error local = ERROR_INIT;
+    err = err ? err : &local;
+    int r = check_messages(channel, messages, count, err);
+    if (r < 0)
+        return r;
+    struct add_job *own =
+        store_job_create(sizeof *own, bytes_of(messages, count) + channel.len, err);
+    if (!own)
+        return err->code;
+    own->messages = store_job_keep(&own->job, messages, count * sizeof *messages);
+    own->count = count;
+    own->cursor = cursor;
+    own->channel = channel;
+    store_job_keep_spans(&own->job, STORE_SPANS(&own->channel));
+    for (size_t i = 0; i < count; i++) {
+        store_job_keep_spans(&own->job, INBOUND_SPANS(&own->messages[i]));
+        if (!own->messages[i].channel.data)
+            own->messages[i].channel = own->channel;
+    }
+    return store_job_submit(store, &own->job, add, STORE_DURABLE, done, context, err);
+}
+
+int store_inbox_check(sqlite3 *db, const int64_t *numbers, size_t count, int64_t *ret_turn,
+                      struct error *err)
+{
+    static const char sql[] = "SELECT handled_ms IS NOT NULL, turn FROM inbox WHERE number = ?";
+    for (size_t i = 0; i < count; i++) {
+        SQL_AUTO *stmt = NULL;
+        int r = sql_prepare(db, sql, SQL_VALUES(sql_int(numbers[i])), &stmt, err);
+        if (r == 0)
+            r = sql_step(stmt, err);
+        if (r < 0)
+            return r;
+        if (r == 0)
+            return error_set(err, -ENOENT, "there is no message %lld in the inbox",
+                             (long long)numbers[i]);
+        if (sqlite3_column_int(stmt, 0)) {
+            *ret_turn = sqlite3_column_int64(stmt, 1); // 0 when it is NULL
+            return STORE_DUPLICATE;
+        }
+    }
+    return 0;
+}
+
+int store_inbox_handle(sqlite3 *db, const int64_t *numbers, size_t count, int64_t turn,
+                       int64_t now_ms, struct error *err)
+{
+    static const char sql[] = "UPDATE inbox SET handled_ms = ?2, turn = nullif(?3, 0), text = ''"
+                              " WHERE number = ?1";
+    int r = 0;
+    for (size_t i = 0; i < count && r == 0; i++)
+        r = sql_run(db, sql, SQL_VALUES(sql_int(numbers[i]), sql_int(now_ms), sql_int(turn)), err);
+    return r;
+}
+
+static int take_cursor(void *context, sqlite3_stmt *stmt, struct error *err)
+{
+    (void)err;
+    *(int64_t *)context = sqlite3_column_int64(stmt, 0);
+    return 0;
+}
+
+int store_read_cursor(struct store *store, struct span channel, int64_t *ret_cursor,
+                      struct error *err)
+{
+    static const char sql[] = "SELECT value FROM cursors WHERE channel = ?";
+    return store_read_row(store, sql, SQL_VALUES(sql_text(channel)), take_cursor, ret_cursor, err);
+}
+
+struct reading {
+    store_inbound_fn *row;
+    void *context;
+};
+
+static int tell(void *context, sqlite3_stmt *stmt, struct error *err)
+{
+    const struct reading *reading = context;
+    struct store_inbound message = {
+        .number = sqlite3_column_int64(stmt, 0),
+        .channel = sql_column(stmt, 1),
+        .chat = sql_column(stmt, 2),
+        .external_id = sql_column(stmt, 3),
+        .sender = sql_column(stmt, 4),
+        .text = sql_column(stmt, 5),
+        .cut = sqlite3_column_int(stmt, 6) != 0,
+        .sent_ms = sqlite3_column_int64(stmt, 7),
+        .received_ms = sqlite3_column_int64(stmt, 8),
+    };
+    (void)err;
+    return reading->row(reading->context, &message) ? SQL_ROW : 0;
+}
+
+int store_read_inbox(struct store *store, int64_t after, store_inbound_fn *row, void *context,
+                     struct error *err)
+{
+    static const char sql[] = "SELECT number, channel, chat, external_id, sender, text, cut,"
+                              " sent_ms, received_ms FROM inbox"
+                              " WHERE handled_ms IS NULL AND number > ? ORDER BY number LIMIT ?";
+    struct reading reading = {row, context};
+    return store_read_rows(store, sql, SQL_VALUES(sql_int(after), sql_int(STORE_READ_ROWS_MAX)),
+                           tell, &reading, err);
+}

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/span.h"
+#include "store/store.h"
+
+/*
+ * What came in from the channels. A message is here before its sender's server is told that it
+ * arrived, and stays unhandled until the transaction that acts on it (a turn's begin or step, or
+ * store_settle()) names it; so none is lost between the two, and none is acted upon twice.
+ */
+struct store_inbound {
+    int64_t number; // given by the store; the order of arrival
+    struct span channel, chat;
+    struct span external_id; // the channel's own id; (channel, external_id) is taken once
+    struct span sender;      // for the log
+    struct span text;
+    bool cut;        // the channel probably cut a longer text here: the rest follows at once
+    int64_t sent_ms; // as the channel says; shown, never used to order
+    int64_t received_ms;
+};
+
+enum {
+    STORE_INBOUND_ROWS_MAX = 128,             // messages of one call
+    STORE_INBOUND_KEEP_MS = 7 * 86400 * 1000, // handled ones, so that duplicates are recognised
+};
+
+/*
+ * Submits, durable: the messages that are not known yet, and the channel's cursor (Telegram: the
+ * next offset), together or not at all. Handled messages older than STORE_INBOUND_KEEP_MS are
+ * forgotten along the way, a few at a time. The completion's rowid is the number of new ones.
+ * Returns as store_session_create() does.
+ */
+int64_t store_inbox_add(struct store *store, struct span channel, int64_t cursor,
+                        const struct store_inbound *messages, size_t count, store_done_fn *done,
+                        void *context, struct error *err);
+
+// Synchronous. STORE_NOT_FOUND when the channel never had one.
+int store_read_cursor(struct store *store, struct span channel, int64_t *ret_cursor,
+                      struct error *err);
+
+// False stops the reading.
+typedef bool store_inbound_fn(void *context, const struct store_inbound *message);
+
+// Synchronous: the unhandled messages with a number above `after`, in order, at most
+// STORE_READ_ROWS_MAX.
+int store_read_inbox(struct store *store, int64_t after, store_inbound_fn *row, void *context,
+                     struct error *err);

@@ -1,0 +1,299 @@
+#include "store/outbox.h"
+
+#include <errno.h>
+
+#include "base/mem.h"
+#include "store/store_internal.h"
+
+/*
+ * A row is written to from two sides: by its turn (which puts the text in, once, when it ends) and
+ * by its channel (what became of each message). Neither waits for the other, so a word from the
+ * channel may arrive after the turn has ended; that is why no change can make a row "open" again,
+ * and why a change does not mention the text.
+ *
+ * The end of a turn leaves no row of it open:
+ *
+ *                            there is a reply       only if begun          there is none
+ *   a message was begun      pending, with text     pending, with text     sent, as it stands
+ *   nothing was shown yet    pending, with text     deleted                deleted
+ *   no open row              a new pending row      -                      -
+ *
+ * "Nothing was shown" is what is known: no message, no part, and none on its way to the server.
+ */
+
+enum { FORGET_ROWS = 16 }; // sent rows that one change may forget
+
+static const char *const states[] = {
+    [STORE_DELIVERY_OPEN] = "open",
+    [STORE_DELIVERY_PENDING] = "pending",
+    [STORE_DELIVERY_SENT] = "sent",
+    [STORE_DELIVERY_FAILED] = "failed",
+};
+
+struct open_job {
+    struct store_job job;
+    struct span turn, channel, chat;
+    int64_t now_ms;
+};
+
+struct change_job {
+    struct store_job job;
+    struct store_delivery_change change;
+};
+
+struct retry_job {
+    struct store_job job;
+    struct span channel;
+};
+
+static int insert(sqlite3 *db, int64_t turn, enum store_delivery_state state,
+                  const struct store_reply *reply, int64_t now_ms, int64_t *ret_number,
+                  struct error *err)
+{
+    static const char sql[] =
+        "INSERT INTO outbox(channel, chat, turn, state, in_flight, created_ms, changed_ms, text)"
+        " VALUES(?1, coalesce(?2, ''), nullif(?3, 0), ?4, ?5, ?6, ?6, coalesce(?7, ''))";
+    int r =
+        sql_run(db, sql,
+                SQL_VALUES(sql_text(reply->channel), sql_text(reply->chat), sql_int(turn),
+                           sql_text(span_of(states[state])), sql_int(state == STORE_DELIVERY_OPEN),
+                           sql_int(now_ms), sql_text(reply->text)),
+                err);
+    if (r == 0)
+        *ret_number = sqlite3_last_insert_rowid(db);
+    return r;
+}
+
+static int open_row(struct store_job *job, sqlite3 *db, struct error *err)
+{
+    static const char present[] =
+        "SELECT number FROM outbox WHERE turn = ? ORDER BY number LIMIT 1";
+    const struct open_job *own = CONTAINER_OF(job, struct open_job, job);
+    struct store_reply shown = {.channel = own->channel, .chat = own->chat};
+    int64_t turn = 0, session = 0;
+    int r = store_turn_number(db, own->turn, &turn, err);
+    if (r == 0)
+        r = sql_lookup(db, present, SQL_VALUES(sql_int(turn)), &job->rowid, err);
+    if (r != 0)
+        return r < 0 ? r : STORE_DUPLICATE;
+    r = store_turn_open(db, own->turn, &turn, &session, err);
+    if (r == 0)
+        r = insert(db, turn, STORE_DELIVERY_OPEN, &shown, own->now_ms, &job->rowid, err);
+    return r;
+}
+
+int64_t store_outbox_open(struct store *store, struct span turn, struct span channel,
+                          struct span chat, int64_t now_ms, store_done_fn *done, void *context,
+                          struct error *err)
+{
+    struct error local = ERROR_INIT;
+    err = err ? err : &local;
+    int r = store_id_check(turn, "turn", err);
+    if (r < 0)
+        return r;
+    struct open_job *own = store_job_make(sizeof *own, STORE_SPANS(&turn, &channel, &chat), err);
+    if (!own)
+        return err->code;
+    own->turn = turn;
+    own->channel = channel;
+    own->chat = chat;
+    own->now_ms = now_ms;
+    return store_job_submit(store, &own->job, open_row, STORE_DURABLE, done, context, err);
+}
+
+// As in the inbox: what a clock that ran ahead put into the future is old as well.
+static int forget_sent(sqlite3 *db, int64_t now_ms, struct error *err)
+{
+    static const char sql[] = "DELETE FROM outbox WHERE number IN (SELECT number FROM outbox"
+                              "  WHERE state = 'sent' ORDER BY number LIMIT ?3)"
+                              " AND changed_ms NOT BETWEEN ?1 - ?2 AND ?1 + ?2";
+    return sql_run(db, sql,
+                   SQL_VALUES(sql_int(now_ms), sql_int(STORE_SENT_KEEP_MS), sql_int(FORGET_ROWS)),
+                   err);
+}
+
+static int change(struct store_job *job, sqlite3 *db, struct error *err)
+{
+    static const char sql[] =
+        "UPDATE outbox SET state = coalesce(nullif(?2, 'open'), state), in_flight = ?3,"
+        " part = CASE WHEN ?4 < 0 THEN part ELSE ?4 END,"
+        " message_id = nullif(coalesce(?5, message_id), ''),"
+        " attempts = ?6, next_ms = ?7, error = ?8, changed_ms = ?9 WHERE number = ?1";
+    const struct store_delivery_change *c = &CONTAINER_OF(job, struct change_job, job)->change;
+    struct span state = c->state < 0 ? SPAN_ABSENT : span_of(states[c->state]);
+    int r = sql_run(db, sql,
+                    SQL_VALUES(sql_int(c->number), sql_text(state), sql_int(c->in_flight),
+                               sql_int(c->part), sql_text(c->message_id), sql_int(c->attempts),
+                               sql_int(c->next_ms), sql_text(c->error), sql_int(c->now_ms)),
+                    err);
+    if (r < 0)
+        return r;
+    if (sqlite3_changes(db) == 0)
+        return STORE_NOT_FOUND;
+    job->rowid = c->number;
+    return c->state == STORE_DELIVERY_SENT ? forget_sent(db, c->now_ms, err) : 0;
+}
+
+int64_t store_outbox_change(struct store *store, const struct store_delivery_change *wanted,
+                            store_done_fn *done, void *context, struct error *err)
+{
+    struct error local = ERROR_INIT;
+    err = err ? err : &local;
+    if (wanted->state < STORE_DELIVERY_KEEP || wanted->state >= (int)ARRAY_LEN(states))
+        return error_set(err, -EINVAL, "%d is no state of a delivery", wanted->state);
+    struct store_delivery_change kept = *wanted;
+    struct change_job *own =
+        store_job_make(sizeof *own, STORE_SPANS(&kept.message_id, &kept.error), err);
+    if (!own)
+        return err->code;
+    own->change = kept;
+    return store_job_submit(store, &own->job, change, STORE_DURABLE, done, context, err);
+}
+
+// One that failed while its turn runs has no text yet, and the end of the turn takes its place.
+static int retry(struct store_job *job, sqlite3 *db, struct error *err)
+{
+    static const char sql[] = "UPDATE outbox SET state = 'pending', attempts = 0, next_ms = 0"
+                              " WHERE channel = ? AND state = 'failed' AND text <> ''";
+    const struct retry_job *own = CONTAINER_OF(job, struct retry_job, job);
+    int r = sql_run(db, sql, SQL_VALUES(sql_text(own->channel)), err);
+    if (r == 0)
+        job->rowid = sqlite3_changes(db);
+    return r;
+}
+
+int64_t store_outbox_retry(struct store *store, struct span channel, store_done_fn *done,
+                           void *context, struct error *err)
+{
+    struct error local = ERROR_INIT;
+    err = err ? err : &local;
+    struct retry_job *own = store_job_make(sizeof *own, STORE_SPANS(&channel), err);
+    if (!own)
+        return err->code;
+    own->channel = channel;
+    return store_job_submit(store, &own->job, retry, STORE_DURABLE, done, context, err);
+}
+
+int store_reply_insert(sqlite3 *db, int64_t turn, const struct store_reply *reply, int64_t now_ms,
+                       int64_t *ret_number, struct error *err)
+{
+    return insert(db, turn, STORE_DELIVERY_PENDING, reply, now_ms, ret_number, err);
+}
+
+static int finish_open(sqlite3 *db, int64_t number, const struct store_reply *reply, int64_t now_ms,
+                       struct error *err)
+{
+    static const char finish[] = "UPDATE outbox SET state = ?2, text = coalesce(?3, text),"
+                                 " changed_ms = ?4 WHERE number = ?1";
+    static const char forget[] = "DELETE FROM outbox WHERE number = ? AND message_id IS NULL"
+                                 " AND in_flight = 0 AND part = 0";
+    if (!reply || reply->only_if_open) {
+        int r = sql_run(db, forget, SQL_VALUES(sql_int(number)), err);
+        if (r < 0 || sqlite3_changes(db) > 0)
+            return r;
+    }
+    const char *state = states[reply ? STORE_DELIVERY_PENDING : STORE_DELIVERY_SENT];
+    return sql_run(db, finish,
+                   SQL_VALUES(sql_int(number), sql_text(span_of(state)),
+                              sql_text(reply ? reply->text : SPAN_ABSENT), sql_int(now_ms)),
+                   err);
+}
+
+int store_reply_finish(sqlite3 *db, int64_t turn, const struct store_reply *reply, int64_t now_ms,
+                       struct error *err)
+{
+    static const char begun[] = "SELECT number FROM outbox WHERE turn = ? AND state = 'open'";
+    // Given up before it had a text, so nobody could ever send it.
+    static const char hollow[] =
+        "DELETE FROM outbox WHERE turn = ? AND state = 'failed' AND text = ''";
+    int64_t number = 0;
+    int r = sql_run(db, hollow, SQL_VALUES(sql_int(turn)), err);
+    if (r == 0)
+        r = sql_lookup(db, begun, SQL_VALUES(sql_int(turn)), &number, err);
+    if (r == SQL_ROW)
+        return finish_open(db, number, reply, now_ms, err);
+    if (r == 0 && reply && !reply->only_if_open)
+        r = store_reply_insert(db, turn, reply, now_ms, &number, err);
+    return r;
+}
+
+#define DELIVERY_COLUMNS                                                                     \
+    "o.number, o.channel, o.chat, t.id, o.text, o.state, o.in_flight, o.part, o.message_id," \
+    " o.attempts, o.next_ms, o.error, o.created_ms FROM outbox o"                            \
+    " LEFT JOIN turns t ON t.number = o.turn"
+
+struct reading {
+    store_delivery_fn *row;
+    void *context;
+};
+
+static int tell(void *context, sqlite3_stmt *stmt, struct error *err)
+{
+    const struct reading *reading = context;
+    struct span word = sql_column(stmt, 5);
+    int state = store_word_find(states, ARRAY_LEN(states), word);
+    if (state < 0)
+        return error_set(err, -EINVAL, "a delivery is in the state \"%.*s\", which is unknown",
+                         (int)word.len, word.data);
+    struct store_delivery delivery = {
+        .number = sqlite3_column_int64(stmt, 0),
+        .channel = sql_column(stmt, 1),
+        .chat = sql_column(stmt, 2),
+        .turn = sql_column(stmt, 3),
+        .text = sql_column(stmt, 4),
+        .state = (enum store_delivery_state)state,
+        .in_flight = sqlite3_column_int(stmt, 6) != 0,
+        .part = sqlite3_column_int(stmt, 7),
+        .message_id = sql_column(stmt, 8),
+        .attempts = sqlite3_column_int(stmt, 9),
+        .next_ms = sqlite3_column_int64(stmt, 10),
+        .error = sql_column(stmt, 11),
+        .created_ms = sqlite3_column_int64(stmt, 12),
+    };
+    return reading->row(reading->context, &delivery) ? SQL_ROW : 0;
+}
+
+int store_read_outbox(struct store *store, struct span channel, int64_t after,
+                      store_delivery_fn *row, void *context, struct error *err)
+{
+    static const char sql[] =
+        "SELECT " DELIVERY_COLUMNS " WHERE o.channel = ? AND o.state IN ('open', 'pending')"
+        " AND o.number > ? ORDER BY o.number LIMIT ?";
+    struct reading reading = {row, context};
+    return store_read_rows(
+        store, sql, SQL_VALUES(sql_text(channel), sql_int(after), sql_int(STORE_READ_ROWS_MAX)),
+        tell, &reading, err);
+}
+
+int store_read_delivery(struct store *store, int64_t number, store_delivery_fn *row, void *context,
+                        struct error *err)
+{
+    static const char sql[] = "SELECT " DELIVERY_COLUMNS " WHERE o.number = ?";
+    struct reading reading = {row, context};
+    return store_read_row(store, sql, SQL_VALUES(sql_int(number)), tell, &reading, err);
+}
+
+static int take_summary(void *context, sqlite3_stmt *stmt, struct error *err)
+{
+    (void)err;
+    *(struct store_outbox_summary *)context = (struct store_outbox_summary){
+        .waiting = sqlite3_column_int64(stmt, 0),
+        .failed = sqlite3_column_int64(stmt, 1),
+        .oldest_ms = sqlite3_column_int64(stmt, 2), // 0 when it is NULL
+    };
+    return 0;
+}
+
+int store_read_outbox_summary(struct store *store, struct span channel,
+                              struct store_outbox_summary *ret_summary, struct error *err)
+{
+    // Both conditions on the state, so that the small index is used.
+    static const char sql[] =
+        "SELECT (SELECT count(*) FROM outbox WHERE channel = ?1"
+        "   AND state IN ('open', 'pending') AND state = 'pending'),"
+        " (SELECT count(*) FROM outbox WHERE channel = ?1 AND state = 'failed'),"
+        " (SELECT created_ms FROM outbox WHERE channel = ?1"
+        "   AND state IN ('open', 'pending') AND state = 'pending' ORDER BY number LIMIT 1)";
+    return store_read_row(store, sql, SQL_VALUES(sql_text(channel)), take_summary, ret_summary,
+                          err);
+}

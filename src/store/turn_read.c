@@ -1,0 +1,156 @@
+#include <errno.h>
+
+#include "store/store_internal.h"
+#include "store/turn.h"
+
+// Reads of turns and their calls, on the loop's own connection.
+
+#define TURN_COLUMNS                                                                             \
+    "t.number, t.id, s.id, t.source, t.model, t.error, s.channel, s.chat, t.state, t.iteration," \
+    " t.resumes, t.input_tokens, t.cached_tokens, t.output_tokens, t.cost_micro_usd,"            \
+    " t.started_ms, t.ended_ms FROM turns t JOIN sessions s ON s.number = t.session"
+
+struct reading {
+    store_turn_fn *row;
+    void *context;
+};
+
+static int unknown_word(struct span word, struct error *err)
+{
+    return error_set(err, -EINVAL, "\"%.*s\" in the database is no state that this program knows",
+                     (int)word.len, word.data ? word.data : "");
+}
+
+static struct store_usage usage_of(sqlite3_stmt *stmt, int column)
+{
+    return (struct store_usage){
+        .input_tokens = sqlite3_column_int64(stmt, column),
+        .cached_tokens = sqlite3_column_int64(stmt, column + 1),
+        .output_tokens = sqlite3_column_int64(stmt, column + 2),
+        .cost_micro_usd = sqlite3_column_int64(stmt, column + 3),
+    };
+}
+
+static int tell(void *context, sqlite3_stmt *stmt, struct error *err)
+{
+    const struct reading *reading = context;
+    int state = store_turn_state_of(sql_column(stmt, 8));
+    if (state < 0)
+        return unknown_word(sql_column(stmt, 8), err);
+    struct store_turn_row turn = {
+        .number = sqlite3_column_int64(stmt, 0),
+        .id = sql_column(stmt, 1),
+        .session = sql_column(stmt, 2),
+        .source = sql_column(stmt, 3),
+        .model = sql_column(stmt, 4),
+        .error = sql_column(stmt, 5),
+        .channel = sql_column(stmt, 6),
+        .chat = sql_column(stmt, 7),
+        .state = (enum store_turn_state)state,
+        .iteration = sqlite3_column_int(stmt, 9),
+        .resumes = sqlite3_column_int(stmt, 10),
+        .usage = usage_of(stmt, 11),
+        .started_ms = sqlite3_column_int64(stmt, 15),
+        .ended_ms = sqlite3_column_int64(stmt, 16),
+    };
+    return reading->row(reading->context, &turn) ? SQL_ROW : 0;
+}
+
+int store_read_open_turns(struct store *store, store_turn_fn *row, void *context, struct error *err)
+{
+    static const char sql[] =
+        "SELECT " TURN_COLUMNS " WHERE t.ended_ms IS NULL ORDER BY t.number LIMIT ?";
+    struct reading reading = {row, context};
+    return store_read_rows(store, sql, SQL_VALUES(sql_int(STORE_READ_ROWS_MAX)), tell, &reading,
+                           err);
+}
+
+int store_read_last_turn(struct store *store, struct span session, store_turn_fn *row,
+                         void *context, struct error *err)
+{
+    static const char sql[] = "SELECT " TURN_COLUMNS " WHERE t.session ="
+                              " (SELECT number FROM sessions WHERE id = ?) AND t.dropped = 0"
+                              " ORDER BY t.number DESC LIMIT 1";
+    struct reading reading = {row, context};
+    return store_read_row(store, sql, SQL_VALUES(sql_text(session)), tell, &reading, err);
+}
+
+int store_read_turn(struct store *store, struct span id, store_turn_fn *row, void *context,
+                    struct error *err)
+{
+    static const char find[] = "SELECT id FROM turns WHERE id >= ? AND id < ? ORDER BY id LIMIT 2";
+    static const char sql[] = "SELECT " TURN_COLUMNS " WHERE t.id = ?";
+    struct reading reading = {row, context};
+    struct store_id found;
+    int r = store_find_id(store, find, id, "turn", &found, err);
+    if (r != 0)
+        return r;
+    return store_read_row(store, sql, SQL_VALUES(sql_text(span_make(found.text, found.len))), tell,
+                          &reading, err);
+}
+
+struct call_reading {
+    store_tool_call_fn *row;
+    void *context;
+};
+
+static int tell_call(void *context, sqlite3_stmt *stmt, struct error *err)
+{
+    const struct call_reading *reading = context;
+    int state = store_call_state_of(sql_column(stmt, 4));
+    if (state < 0)
+        return unknown_word(sql_column(stmt, 4), err);
+    struct store_tool_call call = {
+        .ordinal = sqlite3_column_int(stmt, 0),
+        .call_id = sql_column(stmt, 1),
+        .name = sql_column(stmt, 2),
+        .arguments = sql_column(stmt, 3),
+        .state = (enum store_call_state)state,
+        .repeatable = sqlite3_column_int(stmt, 5) != 0,
+        .failed = sqlite3_column_int(stmt, 6) != 0,
+        .tainted = sqlite3_column_int(stmt, 7) != 0,
+        .result = sql_column(stmt, 8),
+    };
+    return reading->row(reading->context, &call) ? SQL_ROW : 0;
+}
+
+int store_read_tool_calls(struct store *store, struct span turn, int iteration,
+                          store_tool_call_fn *row, void *context, struct error *err)
+{
+    static const char sql[] =
+        "SELECT ordinal, call_id, name, arguments, state, repeatable, failed, tainted, result"
+        " FROM tool_calls WHERE turn = (SELECT number FROM turns WHERE id = ?) AND iteration = ?"
+        " ORDER BY ordinal LIMIT ?";
+    struct call_reading reading = {row, context};
+    return store_read_rows(
+        store, sql, SQL_VALUES(sql_text(turn), sql_int(iteration), sql_int(STORE_READ_ROWS_MAX)),
+        tell_call, &reading, err);
+}
+
+static int take_sums(void *context, sqlite3_stmt *stmt, struct error *err)
+{
+    (void)err;
+    *(struct store_turn_sums *)context = (struct store_turn_sums){
+        .turns = sqlite3_column_int64(stmt, 0),
+        .done = sqlite3_column_int64(stmt, 1), // the sum of no rows is NULL, and that is 0
+        .failed = sqlite3_column_int64(stmt, 2),
+        .cancelled = sqlite3_column_int64(stmt, 3),
+        .open = sqlite3_column_int64(stmt, 4),
+        .usage = usage_of(stmt, 5),
+    };
+    return 0;
+}
+
+int store_read_turn_sums(struct store *store, struct span session, struct store_turn_sums *ret_sums,
+                         struct error *err)
+{
+#define SUMS                                                                                 \
+    "SELECT count(*), sum(state = 'done'), sum(state = 'failed'), sum(state = 'cancelled')," \
+    " sum(ended_ms IS NULL), sum(input_tokens), sum(cached_tokens), sum(output_tokens),"     \
+    " sum(cost_micro_usd) FROM turns"
+    static const char all[] = SUMS;
+    static const char one[] = SUMS " WHERE session = (SELECT number FROM sessions WHERE id = ?)";
+    if (session.len == 0)
+        return store_read_row(store, all, NULL, 0, take_sums, ret_sums, err);
+    return store_read_row(store, one, SQL_VALUES(sql_text(session)), take_sums, ret_sums, err);
+}

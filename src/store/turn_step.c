@@ -1,0 +1,170 @@
+#include <errno.h>
+
+#include "store/store_internal.h"
+#include "store/turn.h"
+
+// The steps of a turn, each with all that belongs to it: one transaction, once.
+
+struct step_job {
+    struct store_job job;
+    struct store_turn_step step;
+    struct store_reply reply; // what step.reply points at, if anything
+    bool final;
+};
+
+static int update_turn(sqlite3 *db, int64_t turn, const struct step_job *own, struct error *err)
+{
+    static const char sql[] = "UPDATE turns SET state = ?2, iteration = ?3,"
+                              " input_tokens = input_tokens + ?4,"
+                              " cached_tokens = cached_tokens + ?5,"
+                              " output_tokens = output_tokens + ?6,"
+                              " cost_micro_usd = cost_micro_usd + ?7,"
+                              " model = coalesce(?8, model), error = coalesce(?9, error),"
+                              " ended_ms = CASE WHEN ?10 THEN ?11 END"
+                              " WHERE number = ?1";
+    const struct store_turn_step *s = &own->step;
+    return sql_run(db, sql,
+                   SQL_VALUES(sql_int(turn), sql_text(span_of(store_turn_word(s->state))),
+                              sql_int(s->iteration), sql_int(s->usage.input_tokens),
+                              sql_int(s->usage.cached_tokens), sql_int(s->usage.output_tokens),
+                              sql_int(s->usage.cost_micro_usd), sql_text(s->model),
+                              sql_text(s->error), sql_int(own->final), sql_int(s->now_ms)),
+                   err);
+}
+
+static int write_call(sqlite3 *db, int64_t turn, const struct store_turn_step *step,
+                      const struct store_tool_call *c, struct error *err)
+{
+    static const char sql[] =
+        "INSERT INTO tool_calls(turn, iteration, ordinal, call_id, name, arguments, state,"
+        " repeatable, failed, tainted, result, changed_ms)"
+        " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT(turn, iteration, ordinal) DO UPDATE SET state = excluded.state,"
+        " failed = excluded.failed, tainted = excluded.tainted, result = excluded.result,"
+        " changed_ms = excluded.changed_ms";
+    return sql_run(db, sql,
+                   SQL_VALUES(sql_int(turn), sql_int(step->iteration), sql_int(c->ordinal),
+                              sql_text(c->call_id), sql_text(c->name), sql_bytes(c->arguments),
+                              sql_text(span_of(store_call_word(c->state))), sql_int(c->repeatable),
+                              sql_int(c->failed), sql_int(c->tainted), sql_bytes(c->result),
+                              sql_int(step->now_ms)),
+                   err);
+}
+
+// A step is undone as a whole, so that what it took from the inbox is taken once.
+static int take_inbox(sqlite3 *db, int64_t turn, const struct store_turn_step *s, struct error *err)
+{
+    int64_t other = 0;
+    int r = store_inbox_check(db, s->inbox, s->inbox_count, &other, err);
+    if (r == STORE_DUPLICATE)
+        return error_set(err, -EALREADY,
+                         "a message that turn %.*s takes in was handled before, by turn number "
+                         "%lld",
+                         (int)s->turn.len, s->turn.data, (long long)other);
+    if (r == 0)
+        r = store_inbox_handle(db, s->inbox, s->inbox_count, turn, s->now_ms, err);
+    return r;
+}
+
+static int take_step(struct store_job *job, sqlite3 *db, struct error *err)
+{
+    const struct step_job *own = CONTAINER_OF(job, struct step_job, job);
+    const struct store_turn_step *s = &own->step;
+    int64_t turn = 0, session = 0;
+    int r = store_turn_open(db, s->turn, &turn, &session, err);
+    if (r == 0)
+        r = take_inbox(db, turn, s, err);
+    if (r == 0)
+        r = update_turn(db, turn, own, err);
+    if (r == 0)
+        r = store_messages_insert(db, session, turn, s->messages, s->message_count, s->now_ms, err);
+    for (size_t i = 0; i < s->call_count && r == 0; i++)
+        r = write_call(db, turn, s, &s->calls[i], err);
+    if (r == 0 && own->final)
+        r = store_reply_finish(db, turn, s->reply, s->now_ms, err);
+    job->rowid = turn;
+    return r;
+}
+
+#define CALL_SPANS(c) STORE_SPANS(&(c)->call_id, &(c)->name, &(c)->arguments, &(c)->result)
+#define STEP_SPANS(s, r) \
+    STORE_SPANS(&(s)->turn, &(s)->model, &(s)->error, &(r)->channel, &(r)->chat, &(r)->text)
+
+static size_t calls_bytes(const struct store_tool_call *calls, size_t count)
+{
+    size_t bytes = count * sizeof *calls;
+    for (size_t i = 0; i < count; i++) {
+        struct store_tool_call copy = calls[i];
+        bytes += store_spans_bytes(CALL_SPANS(&copy));
+    }
+    return bytes;
+}
+
+// Arrays first, then their texts.
+static void keep_step(struct step_job *own)
+{
+    struct store_job *job = &own->job;
+    struct store_turn_step *s = &own->step;
+    struct store_message *messages =
+        store_job_keep(job, s->messages, s->message_count * sizeof *messages);
+    struct store_tool_call *calls = store_job_keep(job, s->calls, s->call_count * sizeof *calls);
+    s->inbox = store_job_keep(job, s->inbox, s->inbox_count * sizeof *s->inbox);
+    store_messages_keep(job, messages, s->message_count);
+    for (size_t i = 0; i < s->call_count; i++)
+        store_job_keep_spans(job, CALL_SPANS(&calls[i]));
+    store_job_keep_spans(job, STEP_SPANS(s, &own->reply));
+    s->messages = messages;
+    s->calls = calls;
+    s->reply = s->reply ? &own->reply : NULL;
+}
+
+static int check_step(const struct store_turn_step *step, bool final, struct error *err)
+{
+    if ((step->state >= STORE_TURN_DONE) != final)
+        return error_set(err, -EINVAL, "a turn does not %s as \"%s\"", final ? "end" : "go on",
+                         store_turn_word(step->state));
+    if (step->reply && !final)
+        return error_set(err, -EINVAL, "only the end of a turn has a reply");
+    int r = store_id_check(step->turn, "turn", err);
+    if (r == 0)
+        r = store_step_check(step->message_count, step->call_count, step->inbox_count, err);
+    return r;
+}
+
+static int64_t submit_step(struct store *store, const struct store_turn_step *step, bool final,
+                           enum store_durability durability, store_done_fn *done, void *context,
+                           struct error *err)
+{
+    struct error local = ERROR_INIT;
+    err = err ? err : &local;
+    int r = check_step(step, final, err);
+    if (r < 0)
+        return r;
+    struct store_turn_step s = *step;
+    struct store_reply reply = step->reply ? *step->reply : (struct store_reply){0};
+    size_t bytes = store_messages_bytes(s.messages, s.message_count) +
+                   calls_bytes(s.calls, s.call_count) + s.inbox_count * sizeof *s.inbox +
+                   store_spans_bytes(STEP_SPANS(&s, &reply));
+    struct step_job *own = store_job_create(sizeof *own, bytes, err);
+    if (!own)
+        return err->code;
+    own->step = s;
+    own->reply = reply;
+    own->final = final;
+    keep_step(own);
+    return store_job_submit(store, &own->job, take_step, durability, done, context, err);
+}
+
+int64_t store_turn_advance(struct store *store, const struct store_turn_step *step,
+                           enum store_durability durability, store_done_fn *done, void *context,
+                           struct error *err)
+{
+    return submit_step(store, step, false, durability, done, context, err);
+}
+
+int64_t store_turn_finish(struct store *store, const struct store_turn_step *step,
+                          enum store_durability durability, store_done_fn *done, void *context,
+                          struct error *err)
+{
+    return submit_step(store, step, true, durability, done, context, err);
+}
