@@ -24,6 +24,7 @@
 #include "base/mem.h"
 #include "loop/loop.h"
 #include "net/ca_roots.h"
+#include "net/unix_socket.h"
 
 enum {
     IDLE_CONNECTIONS_MAX = 8,
@@ -49,6 +50,7 @@ struct transfer {
     http_id id;
     CURL *easy;
     struct curl_slist *headers;
+    struct unix_socket_address socket; // while the transfer lasts
     struct http_handler handler;
     void *context;
     struct http_timeouts timeouts;
@@ -84,6 +86,7 @@ static void transfer_destroy(struct transfer *transfer)
         curl_easy_cleanup(transfer->easy);
     }
     curl_slist_free_all(transfer->headers);
+    unix_socket_address_finish(&transfer->socket);
     buf_finish(&transfer->head);
     free(transfer);
 }
@@ -403,6 +406,20 @@ static void set_options(struct transfer *transfer, const struct http_request *re
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
+// Such a connection is made anew each time: it costs next to nothing, and libcurl tells them apart
+// by an address that may stand for another directory the next time.
+static int set_unix_socket(struct transfer *transfer, const char *path, struct error *err)
+{
+    int r = unix_socket_address(path, &transfer->socket, err);
+    if (r < 0)
+        return r;
+    curl_easy_setopt(transfer->easy, CURLOPT_UNIX_SOCKET_PATH, transfer->socket.path);
+    curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L);
+    curl_easy_setopt(transfer->easy, CURLOPT_FORBID_REUSE, 1L);
+    curl_easy_setopt(transfer->easy, CURLOPT_PROXY, "");
+    return 0;
+}
+
 int http_client_start(struct http_client *client, const struct http_request *request,
                       const struct http_handler *handler, void *context, http_id *ret_id,
                       struct error *err)
@@ -413,6 +430,7 @@ int http_client_start(struct http_client *client, const struct http_request *req
     transfer->handler = *handler;
     transfer->context = context;
     transfer->timeouts = request->timeouts;
+    transfer->socket = (struct unix_socket_address)UNIX_SOCKET_ADDRESS_INIT;
     buf_init(&transfer->head, HTTP_HEAD_MAX);
     list_append(&client->transfers, &transfer->link);
 
@@ -422,6 +440,8 @@ int http_client_start(struct http_client *client, const struct http_request *req
         r = error_set(err, -ENOMEM, "cannot create an HTTP transfer");
     if (r == 0)
         r = set_headers(transfer, request->headers, err);
+    if (r == 0 && request->unix_socket)
+        r = set_unix_socket(transfer, request->unix_socket, err);
     if (r == 0) {
         set_options(transfer, request);
         transfer->active_ms = loop_now(client->loop);

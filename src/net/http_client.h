@@ -37,6 +37,7 @@ struct http_request {
     const char *const *headers; // "Name: value" lines; NULL-terminated, or NULL
     struct span body;           // copied
     struct http_timeouts timeouts;
+    const char *unix_socket; // path of the socket to ask there; NULL: the URL's host
 };
 
 enum http_failure {

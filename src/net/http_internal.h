@@ -16,6 +16,7 @@ struct http_connection {
     int fd;              // libmicrohttpd's
     loop_id departure;   // watches for the client leaving; kept from one exchange to the next
     int64_t deadline_ms; // when the request being waited for must be whole
+    bool refused;        // it is not a user's who may speak: nothing it sent is read
     struct list waiting; // http_server.waiting, while it owes us a request
     struct http_exchange *exchange;
 };
@@ -60,6 +61,7 @@ struct http_server {
     struct http_server_options options; // defaults filled in
     struct MHD_Daemon *daemon;
     uint16_t port;
+    bool is_unix;
     bool stopped, closing;
     loop_id epoll_watch, run, timer;
     int64_t timer_at_ms;

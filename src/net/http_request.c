@@ -200,7 +200,7 @@ enum MHD_Result http_request_received(void *ctx, struct MHD_Connection *mhd, con
     struct http_exchange *exchange = *slot;
     if (exchange->state != HTTP_RECEIVING)
         return http_answer_settle(exchange);
-    if (server->closing)
+    if (server->closing || exchange->connection->refused)
         return MHD_NO;
     if (!exchange->head_seen) {
         exchange->head_seen = true;

@@ -27,6 +27,7 @@
 
 #include "base/fd.h"
 #include "net/http_internal.h"
+#include "net/unix_socket.h"
 
 enum {
     LISTEN_BACKLOG = 511,
@@ -64,11 +65,15 @@ void http_connection_watch(struct http_connection *connection)
 }
 
 // Disconnecting a TCP socket that is established sends a reset at once and drops what is unsent;
-// closing it would send a FIN, which ends an HTTP/1.0 answer in good order.
+// closing it would send a FIN, which ends an HTTP/1.0 answer in good order. A Unix socket knows no
+// reset: there it is the missing last chunk that tells.
 void http_connection_reset(struct http_connection *connection)
 {
     struct sockaddr none = {.sa_family = AF_UNSPEC};
-    connect(connection->fd, &none, sizeof none);
+    if (connection->server->is_unix)
+        shutdown(connection->fd, SHUT_RDWR);
+    else
+        connect(connection->fd, &none, sizeof none);
 }
 
 static void set_timer(struct http_server *server, int64_t at_ms);
@@ -87,6 +92,9 @@ static void connection_started(struct http_server *server, struct MHD_Connection
     struct http_connection *connection = mem_new(struct http_connection);
     connection->server = server;
     connection->fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    connection->refused = server->is_unix && !unix_socket_may_serve(connection->fd);
+    if (connection->refused)
+        shutdown(connection->fd, SHUT_RDWR);
     list_init(&connection->waiting);
     server->connections++;
     http_connection_await(connection);
@@ -247,6 +255,11 @@ static int listen_on(const struct http_server_options *options, const struct add
 static int open_listener(struct http_server *server, int *ret_fd, struct error *err)
 {
     struct addrinfo *list;
+    const char *address = server->options.address ? server->options.address : "";
+    size_t prefix = sizeof UNIX_SOCKET_PREFIX - 1;
+    server->is_unix = strncmp(address, UNIX_SOCKET_PREFIX, prefix) == 0;
+    if (server->is_unix)
+        return unix_socket_listen(address + prefix, LISTEN_BACKLOG, ret_fd, err);
     int r = bind_address(&server->options, &list, err);
     if (r < 0)
         return r;

@@ -22,7 +22,7 @@ struct http_server;
 struct loop;
 
 struct http_server_options {
-    const char *address;      // numeric: "127.0.0.1", "::1", "::" (both families)
+    const char *address;      // numeric: "127.0.0.1", "::1", "::" (both families), or "unix:/path"
     uint16_t port;            // 0: any free one, see http_server_port()
     unsigned max_connections; // further clients wait in the listen queue; 0: 256
     size_t max_body;          // bytes of a request body, beyond it 413; 0: 1 MiB
@@ -43,6 +43,9 @@ struct http_server_options {
 };
 
 /*
+ * "unix:/path" is a socket that is a file (net/unix_socket.h), for our own user and root; it has no
+ * port, and who ends the server removes the file.
+ *
  * idle_timeout_ms bounds four waits: for the first byte of the next request on a connection and
  * its request line together, for the rest of its head, for its body, each as a whole however the
  * bytes drip in; and for a reader that takes nothing at all (that one in whole seconds, rounded
@@ -80,7 +83,7 @@ struct span http_exchange_body(const struct http_exchange *exchange);
 // be empty. The body is empty afterwards and counts no more towards max_bodies.
 void http_exchange_take_body(struct http_exchange *exchange, struct buf *ret_body);
 struct span http_exchange_peer(
-    const struct http_exchange *exchange); // "192.0.2.1" or "2001:db8::1"
+    const struct http_exchange *exchange); // "192.0.2.1" or "2001:db8::1"; absent: a file's
 void http_exchange_each_header(const struct http_exchange *exchange,
                                void (*fn)(void *ctx, struct span name, struct span value),
                                void *ctx);
