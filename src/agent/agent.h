@@ -11,6 +11,9 @@
 
 struct chat_provider;
 struct clock;
+struct loop;
+struct memory_config;
+struct metrics;
 struct store;
 struct toolbox;
 
@@ -34,12 +37,15 @@ extern const struct option agent_options[];
 extern const size_t agent_option_count;
 
 struct agent_env { // borrowed; outlives the agent
+    struct loop *loop;
     const struct clock *clock;
     struct store *store;
+    struct metrics *metrics; // may be NULL
     struct chat_provider *provider;
     struct toolbox *toolbox;
     const struct agent_config *config;
-    const char *home;   // where SOUL.md may lie
+    const struct memory_config *memory;
+    const char *home;   // where SOUL.md and memories/ may lie
     const char *model;  // as the provider knows it
     int64_t max_tokens; // of one reply; 0: the provider's default
     bool stream;
@@ -56,32 +62,69 @@ enum turn_state {
 };
 
 struct turn_outcome {      // borrowed; lives during the call
+    bool begun;            // false: the message could not be written down, and nothing was done
     enum turn_state state; // one of the last three
     const char *text;      // the whole answer when done; what there was of it when not; "" is none
     const char *error;     // a sentence, when failed
     const char *remark;    // something the user should know besides, or ""
     struct chat_usage usage; // of the whole turn; -1 where nothing was said
     int iterations;          // calls to the model
+    const int64_t *unheard;  // messages that were steered in and that the model never read
+    size_t unheard_count;
 };
 
 struct turn_sink {
+    void (*on_step)(void *context); // the model is asked again: text begins anew. May be NULL
     void (*on_text)(void *context, struct span delta); // UTF-8, whole characters
     void (*on_call)(void *context, const char *name, const char *arguments);
     void (*on_result)(void *context, const char *name, bool failed, struct span text);
     void (*on_end)(void *context, const struct turn_outcome *outcome); // last, exactly once
 };
 
-struct agent *agent_create(const struct agent_env *env); // copies env
-void agent_destroy(struct agent *agent);                 // ends turns without callbacks
+// What begins a turn. Borrowed during the call.
+struct turn_request {
+    struct span text;     // what the user said
+    const int64_t *inbox; // numbers of the messages in the store's inbox that it answers
+    size_t inbox_count;
+    struct span drop_turn; // whose messages it takes the place of; absent: none
+    bool deliver;          // the answer goes into the outbox, to the session's channel and chat
+};
+
+struct agent *agent_create(const struct agent_env *env);                // copies env
+void agent_configure(struct agent *agent, const struct agent_env *env); // from the next call on
+const struct agent_env *agent_env(const struct agent *agent);
+const struct chat_tool *agent_tools(const struct agent *agent, size_t *ret_count);
+bool agent_uses(const struct agent *agent, const struct chat_provider *provider); // a call runs
+void agent_destroy(struct agent *agent); // ends turns without callbacks
 
 /*
  * Begins a turn with what the user said; the message is on disk before anything is done about it.
  * One turn at a time in a session. Negative, with a sentence, when it could not even be queued.
  * The callbacks come from the loop, never from inside this call.
  */
-int agent_turn_start(struct agent *agent, struct agent_session *session, struct span text,
-                     const struct turn_sink *sink, void *context, turn_id *ret_id,
-                     struct error *err);
+int agent_turn_start(struct agent *agent, struct agent_session *session,
+                     const struct turn_request *request, const struct turn_sink *sink,
+                     void *context, turn_id *ret_id, struct error *err);
+
+/*
+ * Goes on with a turn that the last process did not end: `session` is loaded from the store, and
+ * so is all else. Callbacks as above. -ENOTRECOVERABLE when the program stopped in it too often:
+ * then the turn ends as failed, with callbacks.
+ */
+struct store_turn_row;
+int agent_turn_resume(struct agent *agent, struct agent_session *session,
+                      const struct store_turn_row *row, bool deliver, const struct turn_sink *sink,
+                      void *context, turn_id *ret_id, struct error *err);
+
+// Puts a message into the running turn: the model reads it with the next results of tools. A turn
+// that ends before leaves it in the inbox and says so in its outcome. -ENOENT: no such turn runs.
+int agent_turn_steer(struct agent *agent, turn_id id, struct span text, int64_t inbox);
+
+const char *agent_turn_name(const struct agent *agent, turn_id id); // NULL: no such turn
+enum turn_state agent_turn_state(const struct agent *agent, turn_id id, int *ret_iteration);
+
+// Lets go of it: no callback comes after this, and in the store it stays as it is, to be resumed.
+void agent_turn_park(struct agent *agent, turn_id id);
 
 // Ends it; on_end follows with TURN_CANCELLED. Stale ids and 0 do nothing. Not from inside a
 // callback of the same turn: whoever wants that defers it.

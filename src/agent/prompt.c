@@ -3,8 +3,10 @@
 #include <stdio.h>
 
 #include "agent/agent.h"
+#include "agent/memory_block.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "codec/entries.h"
 #include "codec/utf8.h"
 
 static const char default_identity[] =
@@ -14,16 +16,8 @@ static const char default_identity[] =
 static const char tool_rules[] =
     "\n\nFiles: only your workspace, by relative paths. Before you say that something was done, "
     "do it with a tool and look at the result. What must outlive this conversation goes to "
-    "remember; look with recall before you ask again.";
-
-static size_t first_characters(struct span text, size_t count)
-{
-    size_t at = 0;
-    uint32_t rune;
-    while (count-- && at < text.len)
-        at += utf8_decode(span_skip(text, at), &rune);
-    return at;
-}
+    "remember; look with recall before you ask again. The memory tool is for the few lines that "
+    "every conversation should begin with.";
 
 static bool append_soul(const char *home, struct buf *out)
 {
@@ -33,18 +27,52 @@ static bool append_soul(const char *home, struct buf *out)
     struct span text = span_trim(buf_span(&file));
     if ((r < 0 && file.len == 0) || text.len == 0)
         return false;
-    size_t shown = first_characters(text, SOUL_CHARACTERS_MAX);
+    size_t shown = entries_cut(text, SOUL_CHARACTERS_MAX);
     utf8_sanitize(span_make(text.data, shown), out);
     if (shown < text.len || r < 0)
         buf_append_text(out, "\n[SOUL.md is longer; the rest is not shown]");
     return true;
 }
 
-void prompt_build(const struct agent_config *config, const char *home, struct buf *out)
+static const char *append_identity(const struct agent_config *config, const char *home,
+                                   struct buf *out)
 {
-    if (config->system_prompt && *config->system_prompt)
+    if (config->system_prompt && *config->system_prompt) {
         utf8_sanitize(span_of(config->system_prompt), out);
-    else if (!append_soul(home, out))
-        buf_append_text(out, default_identity);
-    buf_append_text(out, tool_rules);
+        return "config";
+    }
+    if (append_soul(home, out))
+        return "SOUL.md";
+    buf_append_text(out, default_identity);
+    return "default";
+}
+
+static void append_part(enum prompt_part part, const struct memory_config *memory, const char *home,
+                        struct buf *out)
+{
+    if (part == PROMPT_RULES)
+        buf_append_text(out, tool_rules);
+    else if (memory)
+        memory_block_append_file(memory, home, part == PROMPT_USER ? MEMORY_USER : MEMORY_NOTES,
+                                 out);
+}
+
+void prompt_build_parts(const struct agent_config *config, const struct memory_config *memory,
+                        const char *home, struct buf *out, struct prompt_parts *ret_parts)
+{
+    size_t begin = out->len;
+    ret_parts->identity = append_identity(config, home, out);
+    ret_parts->bytes[PROMPT_IDENTITY] = out->len - begin;
+    for (int part = PROMPT_RULES; part < PROMPT_PARTS; part++) {
+        begin = out->len;
+        append_part((enum prompt_part)part, memory, home, out);
+        ret_parts->bytes[part] = out->len - begin;
+    }
+}
+
+void prompt_build(const struct agent_config *config, const struct memory_config *memory,
+                  const char *home, struct buf *out)
+{
+    struct prompt_parts parts;
+    prompt_build_parts(config, memory, home, out, &parts);
 }

@@ -2,20 +2,43 @@
 
 #include <stdbool.h>
 
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/span.h"
 #include "llm/chat.h"
 
 struct clock;
+struct store;
 
 // A conversation: its history, and the prompt it began with, which stays as it was (provider
-// caches hit on it). Owned by the channel that opened it.
+// caches hit on it). Owned by whoever opened it.
 struct agent_session {
-    char id[33]; // hex, unique
+    char id[64]; // unique
     char *channel, *chat;
+    char *title;  // NULL: none yet
+    char *model;  // NULL: the configured one
     char *prompt; // frozen at the first turn; NULL until then
     struct chat_history history;
-    bool stored; // its row is there
-    bool busy;   // a turn runs
+    int64_t prompt_tokens; // of the last call to a model in this process; -1: not known
+    bool stored;           // its row is there
+    bool busy;             // a turn runs
 };
+
+enum { SESSION_HISTORY_MAX = 400 }; // messages of the past that a model is shown
 
 struct agent_session *agent_session_create(const char *channel, const char *chat);
 void agent_session_destroy(struct agent_session *session); // no turn may run; accepts NULL
+
+/*
+ * From the store: the session of this id, or (absent) the one that the chat was in last. 0,
+ * STORE_NOT_FOUND, -EAGAIN while the store is not ready, or another failure. The history begins
+ * with what a user said, and every call in it has its result.
+ */
+int agent_session_load(struct store *store, struct span id, struct span channel, struct span chat,
+                       struct agent_session **ret_session, struct error *err);
+
+// Gives every open call of the last message a result, so that a new turn can follow.
+void agent_session_close(struct agent_session *session);
+
+// A title for who has none yet: the first line of what was said, cut at a word.
+void agent_session_title(struct span text, struct buf *out);

@@ -4,19 +4,40 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/random.h"
-#include "store/store.h"
+#include "store/turn.h"
 
 static void enter_model(struct turn *turn);
 
+static void cancel_model_call(struct turn *turn)
+{
+    if (turn->model_call)
+        chat_provider_cancel(turn->provider, turn->model_call);
+    turn->model_call = 0;
+}
+
+static void forget_steering(struct turn *turn, bool only_taken)
+{
+    list_for_each(link, &turn->steering) {
+        struct turn_steering *steering = list_entry(link, struct turn_steering, link);
+        if (only_taken && !steering->taken)
+            continue;
+        list_remove(link);
+        free(steering->text);
+        free(steering);
+    }
+}
+
 static void turn_destroy(struct turn *turn)
 {
-    chat_provider_cancel(turn->agent->env.provider, turn->model_call);
-    store_forget(turn->agent->env.store, turn->job);
+    cancel_model_call(turn);
+    turn_store_forget(turn);
     turn_calls_finish(turn);
+    forget_steering(turn, false);
     list_remove(&turn->link);
     if (turn->session)
         turn->session->busy = false;
@@ -38,6 +59,32 @@ struct agent *agent_create(const struct agent_env *env)
     return agent;
 }
 
+void agent_configure(struct agent *agent, const struct agent_env *env)
+{
+    agent->env = *env;
+}
+
+const struct agent_env *agent_env(const struct agent *agent)
+{
+    return &agent->env;
+}
+
+const struct chat_tool *agent_tools(const struct agent *agent, size_t *ret_count)
+{
+    *ret_count = agent->tool_count;
+    return agent->tools;
+}
+
+bool agent_uses(const struct agent *agent, const struct chat_provider *provider)
+{
+    list_for_each(link, &agent->turns) {
+        const struct turn *turn = list_entry(link, struct turn, link);
+        if (turn->model_call && turn->provider == provider)
+            return true;
+    }
+    return false;
+}
+
 void agent_destroy(struct agent *agent)
 {
     if (!agent)
@@ -47,7 +94,7 @@ void agent_destroy(struct agent *agent)
     free(agent);
 }
 
-static const char *answer_of(const struct turn *turn)
+const char *turn_answer(const struct turn *turn)
 {
     const struct chat_history *history = turn->session ? &turn->session->history : NULL;
     if (turn->state == TURN_DONE && history && history->count &&
@@ -56,15 +103,33 @@ static const char *answer_of(const struct turn *turn)
     return buf_text(&turn->partial);
 }
 
+// The numbers of what nobody heard, on the heap.
+static int64_t *unheard(const struct turn *turn, size_t *ret_count)
+{
+    size_t count = 0, capacity = 0;
+    int64_t *numbers = NULL;
+    list_for_each(link, &turn->steering) {
+        numbers = mem_grow(numbers, count, &capacity, sizeof *numbers);
+        numbers[count++] = list_entry(link, struct turn_steering, link)->inbox;
+    }
+    *ret_count = count;
+    return numbers;
+}
+
 static void tell_end(struct turn *turn)
 {
+    size_t unheard_count;
+    CLEANUP(mem_cleanup) int64_t *numbers = unheard(turn, &unheard_count);
     struct turn_outcome outcome = {
+        .begun = turn->begun,
         .state = turn->state,
-        .text = answer_of(turn),
+        .text = turn_answer(turn),
         .error = turn->error.text,
         .remark = turn->remark,
         .usage = turn->usage,
         .iterations = turn->iteration,
+        .unheard = numbers,
+        .unheard_count = unheard_count,
     };
     turn->session->busy = false; // so that the callee may begin the next one, or destroy it
     turn->session = NULL;
@@ -95,9 +160,9 @@ void turn_end(struct turn *turn, enum turn_state state)
 {
     bool answered = turn->state == TURN_MODEL && state == TURN_DONE;
     turn->state = state;
-    chat_provider_cancel(turn->agent->env.provider, turn->model_call);
-    turn->model_call = 0;
+    cancel_model_call(turn);
     size_t new_messages = close_history(turn) + answered;
+    turn_log_end(turn);
     if (turn->begun)
         turn_store_end(turn, new_messages, tell_end);
     else
@@ -157,7 +222,10 @@ static void on_reply(void *context, struct chat_reply *reply)
 {
     struct turn *turn = context;
     turn->model_call = 0;
+    turn->session->prompt_tokens = reply->usage.prompt_tokens;
     add_usage(&turn->usage, &reply->usage);
+    add_usage(&turn->unsaved, &reply->usage);
+    turn_log_reply(turn, reply);
     if (reply->finish == CHAT_FINISH_LENGTH)
         snprintf(turn->remark, sizeof turn->remark,
                  "the answer ends here because the model's token limit was reached");
@@ -176,6 +244,7 @@ static void on_failure(void *context, const struct chat_failure *failure)
 {
     struct turn *turn = context;
     turn->model_call = 0;
+    turn_log_failure(turn, failure);
     error_set(&turn->error, -EIO, "%s; %s", failure->text, chat_failure_advice(failure->kind));
     turn_fail(turn);
 }
@@ -193,7 +262,7 @@ static void ask_model(struct turn *turn)
     if (history->count)
         memcpy(messages + 1, history->messages, history->count * sizeof *messages);
     struct chat_request request = {
-        .model = env->model,
+        .model = turn->session->model ? turn->session->model : env->model,
         .messages = messages,
         .message_count = history->count + 1,
         .tools = turn->agent->tools,
@@ -201,6 +270,8 @@ static void ask_model(struct turn *turn)
         .max_tokens = env->max_tokens,
         .stream = env->stream,
     };
+    turn->provider = env->provider;
+    turn->asked_ms = clock_monotonic_ms(env->clock);
     if (chat_provider_start(env->provider, &request, &sink, turn, &turn->model_call, &turn->error) <
         0)
         turn_fail(turn);
@@ -208,6 +279,10 @@ static void ask_model(struct turn *turn)
 
 static void enter_model(struct turn *turn)
 {
+    if (turn->cancel_wanted) {
+        turn_end(turn, TURN_CANCELLED);
+        return;
+    }
     if (past_a_limit(turn)) {
         turn_fail(turn);
         return;
@@ -215,7 +290,18 @@ static void enter_model(struct turn *turn)
     turn->state = TURN_MODEL;
     turn->iteration++;
     buf_clear(&turn->partial);
+    if (turn->iteration > 1 && turn->sink->on_step)
+        turn->sink->on_step(turn->context);
     ask_model(turn);
+}
+
+// What was steered in is an inbox row no longer, but part of a result that the model reads.
+static void results_stored(struct turn *turn)
+{
+    forget_steering(turn, true);
+    turn_calls_finish(turn);
+    turn->state = TURN_MODEL;
+    enter_model(turn);
 }
 
 static void run_stored_calls(struct turn *turn)
@@ -240,9 +326,7 @@ void turn_tools_ended(struct turn *turn)
     turn->repeats = fingerprint == turn->last_fingerprint ? turn->repeats + 1 : 1;
     turn->last_fingerprint = fingerprint;
     turn_calls_append_results(turn);
-    turn_store_model(turn, turn->call_count);
-    turn_calls_finish(turn);
-    enter_model(turn);
+    turn_store_model(turn, turn->call_count, results_stored);
 }
 
 static void on_begun(struct turn *turn)
@@ -255,52 +339,134 @@ static void on_begun(struct turn *turn)
     turn->session->stored = true;
     turn->state = TURN_PROMPT;
     chat_history_append_text(&turn->session->history, CHAT_USER, turn->text);
-    if (turn->cancel_wanted)
-        turn_end(turn, TURN_CANCELLED);
+    enter_model(turn);
+}
+
+static struct turn *turn_create(struct agent *agent, struct agent_session *session, bool deliver,
+                                const struct turn_sink *sink, void *context)
+{
+    struct turn *turn = mem_new(struct turn);
+    turn->agent = agent;
+    turn->session = session;
+    turn->deliver = deliver;
+    turn->id = ++agent->last_id;
+    turn->sink = sink;
+    turn->context = context;
+    turn->started_ms = clock_monotonic_ms(agent->env.clock);
+    turn->usage = turn->unsaved = (struct chat_usage)CHAT_USAGE_UNKNOWN;
+    buf_init(&turn->partial, CHAT_TEXT_MAX);
+    list_init(&turn->steering);
+    list_append(&agent->turns, &turn->link);
+    session->busy = true;
+    return turn;
+}
+
+int agent_turn_start(struct agent *agent, struct agent_session *session,
+                     const struct turn_request *request, const struct turn_sink *sink,
+                     void *context, turn_id *ret_id, struct error *err)
+{
+    if (session->busy)
+        return error_set(err, -EBUSY, "a turn is running in this conversation already");
+    agent_session_close(session);
+    struct turn *turn = turn_create(agent, session, request->deliver, sink, context);
+    random_hex(turn->name, sizeof turn->name);
+    turn->state = TURN_QUEUED;
+    turn->text = mem_strndup(request->text.data, request->text.len);
+    int r = turn_store_begin(turn, request, on_begun, err);
+    if (r < 0) {
+        turn_destroy(turn);
+        return r;
+    }
+    turn_log_begin(turn, request->text.len);
+    *ret_id = turn->id;
+    return 0;
+}
+
+static void on_resumed(struct turn *turn)
+{
+    if (turn->error.code < 0)
+        turn_fail(turn);
+    else if (turn->state == TURN_TOOLS)
+        turn_calls_run(turn);
     else
         enter_model(turn);
 }
 
-int agent_turn_start(struct agent *agent, struct agent_session *session, struct span text,
-                     const struct turn_sink *sink, void *context, turn_id *ret_id,
-                     struct error *err)
+int agent_turn_resume(struct agent *agent, struct agent_session *session,
+                      const struct store_turn_row *row, bool deliver, const struct turn_sink *sink,
+                      void *context, turn_id *ret_id, struct error *err)
 {
-    if (session->busy)
-        return error_set(err, -EBUSY, "a turn is running in this conversation already");
-    struct turn *turn = mem_new(struct turn);
-    turn->agent = agent;
-    turn->session = session;
-    turn->id = ++agent->last_id;
-    random_hex(turn->name, sizeof turn->name);
-    turn->sink = sink;
-    turn->context = context;
-    turn->state = TURN_QUEUED;
-    turn->started_ms = clock_monotonic_ms(agent->env.clock);
-    turn->text = mem_strndup(text.data, text.len);
-    turn->usage = (struct chat_usage)CHAT_USAGE_UNKNOWN;
-    buf_init(&turn->partial, CHAT_TEXT_MAX);
-    list_append(&agent->turns, &turn->link);
-    session->busy = true;
-
-    int r = turn_store_begin(turn, on_begun, err);
+    struct turn *turn = turn_create(agent, session, deliver, sink, context);
+    if (row->id.len >= sizeof turn->name) {
+        turn_destroy(turn);
+        return error_set(err, -EINVAL, "this turn's id is none of this program's");
+    }
+    memcpy(turn->name, row->id.data, row->id.len);
+    turn->begun = true;
+    turn->iteration = row->iteration;
+    turn->state = row->state == STORE_TURN_TOOLS ? TURN_TOOLS : TURN_MODEL;
+    int r = turn->state == TURN_TOOLS ? turn_restore_calls(turn, err) : 0;
     if (r < 0) {
         turn_destroy(turn);
         return r;
     }
     *ret_id = turn->id;
+    if (row->resumes >= TURN_RESUMES_MAX)
+        error_set(&turn->error, -ENOTRECOVERABLE,
+                  "given up: the program stopped %d times while it worked on this", row->resumes);
+    turn_store_resume(turn, on_resumed);
     return 0;
+}
+
+static struct turn *find_turn(const struct agent *agent, turn_id id)
+{
+    list_for_each(link, &agent->turns) {
+        struct turn *turn = list_entry(link, struct turn, link);
+        if (turn->id == id)
+            return turn;
+    }
+    return NULL;
+}
+
+int agent_turn_steer(struct agent *agent, turn_id id, struct span text, int64_t inbox)
+{
+    struct turn *turn = find_turn(agent, id);
+    if (!turn || turn->state >= TURN_DONE)
+        return -ENOENT;
+    struct turn_steering *steering = mem_new(struct turn_steering);
+    steering->inbox = inbox;
+    steering->text = mem_strndup(text.data, text.len);
+    list_append(&turn->steering, &steering->link);
+    return 0;
+}
+
+const char *agent_turn_name(const struct agent *agent, turn_id id)
+{
+    const struct turn *turn = find_turn(agent, id);
+    return turn ? turn->name : NULL;
+}
+
+enum turn_state agent_turn_state(const struct agent *agent, turn_id id, int *ret_iteration)
+{
+    const struct turn *turn = find_turn(agent, id);
+    *ret_iteration = turn ? turn->iteration : 0;
+    return turn ? turn->state : TURN_DONE;
+}
+
+void agent_turn_park(struct agent *agent, turn_id id)
+{
+    struct turn *turn = find_turn(agent, id);
+    if (turn)
+        turn_destroy(turn);
 }
 
 void agent_turn_cancel(struct agent *agent, turn_id id)
 {
-    list_for_each(link, &agent->turns) {
-        struct turn *turn = list_entry(link, struct turn, link);
-        if (turn->id != id || turn->state >= TURN_DONE)
-            continue;
-        if (turn->job)
-            turn->cancel_wanted = true; // it waits for the disk, which will not take long
-        else
-            turn_end(turn, TURN_CANCELLED);
+    struct turn *turn = find_turn(agent, id);
+    if (!turn || turn->state >= TURN_DONE)
         return;
-    }
+    if (turn_stored_soon(turn))
+        turn->cancel_wanted = true; // it waits for the disk, which will not take long
+    else
+        turn_end(turn, TURN_CANCELLED);
 }

@@ -4,6 +4,8 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "llm/provider.h"
+#include "loop/loop.h"
+#include "store/turn.h"
 #include "tools/toolbox.h"
 
 /*
@@ -11,8 +13,10 @@
  * turn_store.c writes each move down, turn_tools.c runs what the model asked for.
  */
 enum {
-    TURN_TOOLS_MAX = 128, // tools offered to a model
-    TURN_REPEATS_MAX = 3, // the same call with the same result ends the turn
+    TURN_TOOLS_MAX = 128,        // tools offered to a model
+    TURN_REPEATS_MAX = 3,        // the same call with the same result ends the turn
+    TURN_RESUMES_MAX = 3,        // stops of the program in one turn, after which it is given up
+    TURN_REPLY_MAX = 256 * 1024, // bytes of a reply that is delivered
 };
 
 struct turn;
@@ -27,13 +31,32 @@ struct agent {
 
 typedef void turn_next_fn(struct turn *turn);
 
+struct turn_move { // a change that is on its way to the disk
+    int64_t job;   // of the store; 0: none
+    loop_id again; // when the disk refused it: the next attempt
+    int attempts;
+    enum store_turn_state state;
+    size_t new_messages;
+    bool final;
+    struct chat_usage usage; // that this move adds
+    turn_next_fn *next;
+};
+
+struct turn_steering { // what the user said while the turn ran, for its next step
+    struct list link;
+    int64_t inbox;
+    char *text;
+    bool taken; // is part of a result
+};
+
 struct turn_call { // one tool call of the present iteration
     struct turn *turn;
     size_t ordinal;
     tool_run_id run; // 0: not running
     bool ended, failed;
-    bool interrupted; // by the end of the turn
+    bool interrupted; // by the end of the turn, or of the program
     char *result;     // when ended
+    int64_t started_ms;
 };
 
 struct turn {
@@ -45,21 +68,24 @@ struct turn {
     const struct turn_sink *sink;
     void *context;
     enum turn_state state;
+    bool deliver;       // the answer goes into the outbox
     bool begun;         // its row and its message are on disk
     bool cancel_wanted; // while it waited for the disk
     int iteration;
-    int64_t started_ms; // monotonic
-    char *text;         // what the user said, until it is in the history
+    int64_t started_ms;             // monotonic
+    char *text;                     // what the user said, until it is in the history
+    struct chat_provider *provider; // of the call that runs
     chat_call_id model_call;
-    int64_t job;        // of the store, that is waited for; 0: none
-    turn_next_fn *next; // what follows it
-    struct buf partial; // text of the reply that is coming in
+    int64_t asked_ms; // when it was made
+    struct turn_move move;
+    struct list steering; // struct turn_steering
+    struct buf partial;   // text of the reply that is coming in
     struct turn_call *calls;
     size_t call_count, calls_left;
     bool starting;             // inside the loop that starts the calls
     uint64_t last_fingerprint; // of calls and results, to notice a model that repeats itself
     int repeats;
-    struct chat_usage usage;
+    struct chat_usage usage, unsaved; // of the whole turn; of it, what the store has not heard of
     struct error error;
     char remark[ERROR_TEXT_MAX];
 };
@@ -68,6 +94,7 @@ struct turn {
 const struct chat_message *turn_asking_message(const struct turn *turn);
 
 // turn.c
+const char *turn_answer(const struct turn *turn); // what there is of it; "" is none
 void turn_enter_tools(struct turn *turn);
 void turn_tools_ended(struct turn *turn);
 void turn_fail(struct turn *turn); // turn->error says why
@@ -81,9 +108,24 @@ void turn_calls_append_results(struct turn *turn);
 void turn_calls_finish(struct turn *turn); // frees them
 uint64_t turn_calls_fingerprint(const struct turn *turn);
 
-// turn_store.c; `next` is called when the move is on disk, or cannot be and turn->remark says so.
-int turn_store_begin(struct turn *turn, turn_next_fn *next, struct error *err);
-void turn_store_model(struct turn *turn, size_t new_messages);
+// turn_store.c. `next` is called when the move is on disk. When the disk refuses: a delivered turn
+// waits and tries again, one that somebody waits for goes on, and turn->remark says so.
+int turn_store_begin(struct turn *turn, const struct turn_request *request, turn_next_fn *next,
+                     struct error *err);
+void turn_store_model(struct turn *turn, size_t new_messages, turn_next_fn *next);
 void turn_store_tools(struct turn *turn, turn_next_fn *next);
+void turn_store_call(struct turn *turn, const struct turn_call *call); // nobody waits
 void turn_store_end(struct turn *turn, size_t new_messages, turn_next_fn *next);
-void turn_remark(struct turn *turn, const struct error *err); // that something was not saved
+void turn_store_resume(struct turn *turn, turn_next_fn *next);
+void turn_store_forget(struct turn *turn);
+bool turn_stored_soon(const struct turn *turn); // a move is on its way
+
+// turn_resume.c
+int turn_restore_calls(struct turn *turn, struct error *err); // of the present iteration
+
+// turn_log.c: the record of a turn, for the log.
+void turn_log_begin(const struct turn *turn, size_t text_bytes);
+void turn_log_reply(const struct turn *turn, const struct chat_reply *reply);
+void turn_log_failure(const struct turn *turn, const struct chat_failure *failure);
+void turn_log_call(const struct turn_call *call);
+void turn_log_end(const struct turn *turn);

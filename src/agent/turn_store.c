@@ -1,23 +1,35 @@
 /*
- * Each move of a turn as the store keeps it. What is waited for, and what is not: the user's
- * message is on disk before anything is done about it; calls that may not be repeated are on disk
- * before they run; the end is on disk before it is told. The other moves are written with the next
- * of these, since losing them costs a repeated question to a model and no more.
+ * Each move of a turn as the store keeps it, on disk before its effect can be seen: the user's
+ * message before anything is done about it, calls before they run, results before a model reads
+ * them, the end before it is told, and with the end, in one transaction, the reply that goes out.
+ *
+ * When the disk refuses, it depends on who waits. A turn whose answer is delivered waits for the
+ * disk, because an answer that is not written down would be lost or sent twice; one that somebody
+ * sits in front of goes on, and says that it could not be saved.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "agent/prompt.h"
 #include "agent/turn.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "codec/json_write.h"
+#include "codec/utf8.h"
 #include "store/session.h"
 #include "store/turn.h"
 
-enum { CALLS_JSON_MAX = 2 * CHAT_TEXT_MAX }; // bytes
+enum {
+    CALLS_JSON_MAX = 2 * CHAT_TEXT_MAX, // bytes
+    TITLE_MAX = 512,                    // bytes
+    RETRY_FIRST_MS = 1000,              // while the disk refuses, doubled up to
+    RETRY_MOST_MS = 30 * 1000,
+};
 
-void turn_remark(struct turn *turn, const struct error *err)
+static void remark(struct turn *turn, const struct error *err)
 {
     snprintf(turn->remark, sizeof turn->remark, "this turn could not be saved: %s", err->text);
 }
@@ -73,36 +85,29 @@ static enum store_call_state call_state(const struct turn_call *call)
     return call->ended ? STORE_CALL_DONE : STORE_CALL_PENDING;
 }
 
+static struct store_tool_call call_row(const struct turn *turn, size_t ordinal)
+{
+    const struct chat_call *asked = &turn_asking_message(turn)->calls[ordinal];
+    const struct tool *tool = tool_find(asked->name);
+    return (struct store_tool_call){
+        .ordinal = (int)ordinal,
+        .call_id = span_of(asked->id),
+        .name = span_of(asked->name),
+        .arguments = span_of(asked->arguments),
+        .state = call_state(&turn->calls[ordinal]),
+        .repeatable =
+            !tool || tool->flags & TOOL_REPEATABLE, // no such tool: a refusal, that is all
+        .failed = turn->calls[ordinal].failed,
+        .result = optional(turn->calls[ordinal].result),
+    };
+}
+
 static struct store_tool_call *call_rows_of(const struct turn *turn)
 {
     struct store_tool_call *rows = mem_zalloc((turn->call_count + 1) * sizeof *rows);
-    for (size_t i = 0; i < turn->call_count; i++) {
-        const struct chat_call *asked = &turn_asking_message(turn)->calls[i];
-        const struct tool *tool = tool_find(asked->name);
-        rows[i] = (struct store_tool_call){
-            .ordinal = (int)i,
-            .call_id = span_of(asked->id),
-            .name = span_of(asked->name),
-            .arguments = span_of(asked->arguments),
-            .state = call_state(&turn->calls[i]),
-            .repeatable = tool && tool->flags & TOOL_REPEATABLE,
-            .failed = turn->calls[i].failed,
-            .result = optional(turn->calls[i].result),
-        };
-    }
+    for (size_t i = 0; i < turn->call_count; i++)
+        rows[i] = call_row(turn, i);
     return rows;
-}
-
-static void on_done(void *context, int result, const struct error *err, int64_t rowid)
-{
-    (void)rowid;
-    struct turn *turn = context;
-    turn->job = 0;
-    if (result < 0 && turn->begun)
-        turn_remark(turn, err);
-    else if (result < 0)
-        turn->error = *err;
-    turn->next(turn);
 }
 
 static int create_session(struct turn *turn, struct error *err)
@@ -111,15 +116,22 @@ static int create_session(struct turn *turn, struct error *err)
     const struct agent_env *env = &turn->agent->env;
     if (!session->prompt) {
         BUF_AUTO prompt = BUF_INIT(PROMPT_MAX);
-        prompt_build(env->config, env->home, &prompt);
+        prompt_build(env->config, env->memory, env->home, &prompt);
         session->prompt = buf_take_text(&prompt);
     }
     if (session->stored)
         return 0;
+    if (!session->title) {
+        BUF_AUTO title = BUF_INIT(TITLE_MAX);
+        agent_session_title(span_of(turn->text), &title);
+        session->title = buf_take_text(&title);
+    }
     struct store_session row = {
         .id = span_of(session->id),
         .channel = span_of(session->channel),
         .chat = span_of(session->chat),
+        .title = optional(session->title),
+        .model = optional(session->model),
         .prompt = span_of(session->prompt),
         .created_ms = clock_wall_ms(env->clock),
     };
@@ -128,7 +140,20 @@ static int create_session(struct turn *turn, struct error *err)
     return job < 0 ? (int)job : 0;
 }
 
-int turn_store_begin(struct turn *turn, turn_next_fn *next, struct error *err)
+static void on_begun(void *context, int result, const struct error *err, int64_t rowid)
+{
+    (void)rowid;
+    struct turn *turn = context;
+    turn->move.job = 0;
+    if (result < 0)
+        turn->error = *err;
+    else if (result == STORE_DUPLICATE)
+        error_set(&turn->error, -EALREADY, "this message was answered already");
+    turn->move.next(turn);
+}
+
+int turn_store_begin(struct turn *turn, const struct turn_request *request, turn_next_fn *next,
+                     struct error *err)
 {
     const struct agent_env *env = &turn->agent->env;
     int r = create_session(turn, err);
@@ -138,17 +163,19 @@ int turn_store_begin(struct turn *turn, turn_next_fn *next, struct error *err)
         .id = span_of(turn->name),
         .session = span_of(turn->session->id),
         .source = span_of(turn->session->channel),
-        .model = span_of(env->model),
+        .model = span_of(turn->session->model ? turn->session->model : env->model),
         .started_ms = clock_wall_ms(env->clock),
+        .inbox = request->inbox,
+        .inbox_count = request->inbox_count,
+        .drop_turn = request->drop_turn,
     };
     struct store_message message = {
         .role = span_of("user"), .content = span_of(turn->text), .created_ms = row.started_ms};
     int64_t job =
-        store_turn_begin(env->store, &row, &message, 1, STORE_DURABLE, on_done, turn, err);
+        store_turn_begin(env->store, &row, &message, 1, STORE_DURABLE, on_begun, turn, err);
     if (job < 0)
         return (int)job;
-    turn->job = job;
-    turn->next = next;
+    turn->move = (struct turn_move){.job = job, .next = next};
     return 0;
 }
 
@@ -157,77 +184,169 @@ static int64_t counted(int64_t value)
     return value > 0 ? value : 0;
 }
 
-// Of the whole turn, so it is for the step that ends it.
-static struct store_usage usage_of(const struct turn *turn)
+static struct store_usage usage_row(const struct chat_usage *usage)
 {
     return (struct store_usage){
-        .input_tokens = counted(turn->usage.prompt_tokens),
-        .cached_tokens = counted(turn->usage.cached_tokens),
-        .output_tokens = counted(turn->usage.completion_tokens),
-        .cost_micro_usd = counted(turn->usage.cost_micros),
+        .input_tokens = counted(usage->prompt_tokens),
+        .cached_tokens = counted(usage->cached_tokens),
+        .output_tokens = counted(usage->completion_tokens),
+        .cost_micro_usd = counted(usage->cost_micros),
     };
 }
 
-typedef int64_t submit_fn(struct store *store, const struct store_turn_step *step,
-                          enum store_durability durability, store_done_fn *done, void *context,
-                          struct error *err);
-
-// Without `next` nobody waits; a failure of such a move shows up with the one that ends the turn.
-static void submit(struct turn *turn, submit_fn *fn, enum store_turn_state state,
-                   size_t new_messages, enum store_durability durability, turn_next_fn *next)
+static void write_remark(const char *remark, struct buf *out)
 {
+    if (*remark)
+        buf_printf(out, "%s(%s)", out->len ? "\n\n" : "", remark);
+}
+
+// What the chat gets to read. False when that is nothing new.
+static bool write_reply(const struct turn *turn, struct buf *out)
+{
+    struct span answer = span_of(turn_answer(turn));
+    size_t room = TURN_REPLY_MAX - 2 * ERROR_TEXT_MAX;
+    if (answer.len > room)
+        answer.len = room - utf8_incomplete_tail(span_make(answer.data, room));
+    buf_append_span(out, answer);
+    if (answer.len < strlen(turn_answer(turn)))
+        buf_printf(out, "\n\n(The answer is longer; hermes sessions show %.8s has all of it.)",
+                   turn->session->id);
+    if (turn->state == TURN_FAILED)
+        buf_printf(out, "%s⚠️ %s", out->len ? "\n\n" : "", turn->error.text);
+    if (turn->state == TURN_CANCELLED)
+        buf_append_text(out, out->len ? "\n\n(interrupted)" : "(interrupted)");
+    write_remark(turn->remark, out);
+    if (out->len == 0)
+        buf_append_text(out, "(no answer)");
+    return turn->state != TURN_CANCELLED;
+}
+
+static size_t taken_numbers(const struct turn *turn, int64_t *numbers, size_t max)
+{
+    size_t count = 0;
+    list_for_each(link, &turn->steering) {
+        const struct turn_steering *steering = list_entry(link, struct turn_steering, link);
+        if (steering->taken && count < max)
+            numbers[count++] = steering->inbox;
+    }
+    return count;
+}
+
+static void on_moved(void *context, int result, const struct error *err, int64_t rowid);
+
+// Submits turn->move.
+static int64_t submit(struct turn *turn, struct error *err)
+{
+    const struct turn_move *move = &turn->move;
     BUF_AUTO calls_json = BUF_INIT(CALLS_JSON_MAX);
-    CLEANUP(mem_cleanup) struct store_message *messages = rows_of(turn, new_messages, &calls_json);
+    BUF_AUTO reply_text = BUF_INIT(TURN_REPLY_MAX);
+    CLEANUP(mem_cleanup)
+    struct store_message *messages = rows_of(turn, move->new_messages, &calls_json);
     CLEANUP(mem_cleanup) struct store_tool_call *calls = call_rows_of(turn);
+    int64_t inbox[STORE_STEP_ROWS_MAX];
+    struct store_reply reply = {.channel = span_of(turn->session->channel),
+                                .chat = span_of(turn->session->chat)};
     struct store_turn_step step = {
         .turn = span_of(turn->name),
-        .state = state,
+        .state = move->state,
         .iteration = turn->iteration,
+        .usage = usage_row(&move->usage),
         .now_ms = clock_wall_ms(turn->agent->env.clock),
         .messages = messages,
-        .message_count = new_messages,
+        .message_count = move->new_messages,
         .calls = calls,
         .call_count = turn->call_count,
+        .inbox = inbox,
+        .inbox_count = taken_numbers(turn, inbox, ARRAY_LEN(inbox)),
     };
-    if (state == STORE_TURN_FAILED)
+    if (move->state == STORE_TURN_FAILED)
         step.error = span_of(turn->error.text);
-    if (fn == store_turn_finish)
-        step.usage = usage_of(turn);
+    if (move->final && turn->deliver) {
+        reply.only_if_open = !write_reply(turn, &reply_text);
+        reply.text = buf_span(&reply_text);
+        step.reply = &reply;
+    }
+    return (move->final ? store_turn_finish : store_turn_advance)(
+        turn->agent->env.store, &step, STORE_DURABLE, on_moved, turn, err);
+}
+
+static void try_again(void *context);
+
+static void go_on(struct turn *turn)
+{
+    turn_next_fn *next = turn->move.next;
+    turn->move = (struct turn_move){0};
+    next(turn);
+}
+
+// -EALREADY and the like are no matter of the disk: no attempt will do better.
+static bool may_pass(int code)
+{
+    return code != -EALREADY && code != -ENOENT && code != -E2BIG && code != -EINVAL;
+}
+
+static void refused(struct turn *turn, const struct error *err)
+{
+    struct turn_move *move = &turn->move;
+    if (!turn->deliver || !may_pass(err->code)) {
+        remark(turn, err);
+        go_on(turn);
+        return;
+    }
+    if (move->attempts == 0)
+        LOG_EVENT(LOG_ERROR, "turn.waits", turn->name, LOG_TEXT("for", "the disk"),
+                  LOG_TEXT("error", err->text));
+    int64_t delay = (int64_t)RETRY_FIRST_MS << (move->attempts < 5 ? move->attempts : 5);
+    move->attempts++;
+    move->again = loop_timer_after(turn->agent->env.loop,
+                                   delay < RETRY_MOST_MS ? delay : RETRY_MOST_MS, try_again, turn);
+}
+
+static void on_moved(void *context, int result, const struct error *err, int64_t rowid)
+{
+    (void)rowid;
+    struct turn *turn = context;
+    turn->move.job = 0;
+    if (result < 0)
+        refused(turn, err);
+    else
+        go_on(turn);
+}
+
+static void try_again(void *context)
+{
+    struct turn *turn = context;
     struct error err = ERROR_INIT;
-    int64_t job = fn(turn->agent->env.store, &step, durability, next ? on_done : NULL, turn, &err);
+    turn->move.again = 0;
+    int64_t job = submit(turn, &err);
     if (job < 0)
-        turn_remark(turn, &err);
-    if (job < 0 && next) {
-        next(turn);
-    } else if (next) {
-        turn->job = job;
-        turn->next = next;
-    }
+        refused(turn, &err);
+    else
+        turn->move.job = job;
 }
 
-void turn_store_model(struct turn *turn, size_t new_messages)
+static void make_move(struct turn *turn, enum store_turn_state state, size_t new_messages,
+                      turn_next_fn *next)
 {
-    submit(turn, store_turn_advance, STORE_TURN_MODEL, new_messages, STORE_GROUPED, NULL);
+    turn->move = (struct turn_move){
+        .state = state,
+        .new_messages = new_messages,
+        .final = state >= STORE_TURN_DONE,
+        .usage = turn->unsaved,
+        .next = next,
+    };
+    turn->unsaved = (struct chat_usage)CHAT_USAGE_UNKNOWN;
+    try_again(turn);
 }
 
-static bool all_repeatable(const struct turn *turn)
+void turn_store_model(struct turn *turn, size_t new_messages, turn_next_fn *next)
 {
-    const struct chat_message *asking = turn_asking_message(turn);
-    for (size_t i = 0; i < asking->call_count; i++) {
-        const struct tool *tool = tool_find(asking->calls[i].name);
-        if (tool && !(tool->flags & TOOL_REPEATABLE))
-            return false;
-    }
-    return true;
+    make_move(turn, STORE_TURN_MODEL, new_messages, next);
 }
 
 void turn_store_tools(struct turn *turn, turn_next_fn *next)
 {
-    bool wait = !all_repeatable(turn);
-    submit(turn, store_turn_advance, STORE_TURN_TOOLS, 1, wait ? STORE_DURABLE : STORE_GROUPED,
-           wait ? next : NULL);
-    if (!wait)
-        next(turn);
+    make_move(turn, STORE_TURN_TOOLS, 1, next);
 }
 
 void turn_store_end(struct turn *turn, size_t new_messages, turn_next_fn *next)
@@ -237,5 +356,52 @@ void turn_store_end(struct turn *turn, size_t new_messages, turn_next_fn *next)
         [TURN_FAILED] = STORE_TURN_FAILED,
         [TURN_CANCELLED] = STORE_TURN_CANCELLED,
     };
-    submit(turn, store_turn_finish, states[turn->state], new_messages, STORE_DURABLE, next);
+    make_move(turn, states[turn->state], new_messages, next);
+}
+
+// Should this one be lost, the call counts as interrupted, or is run again where that does no harm.
+void turn_store_call(struct turn *turn, const struct turn_call *call)
+{
+    struct store_tool_call row = call_row(turn, call->ordinal);
+    struct store_turn_step step = {
+        .turn = span_of(turn->name),
+        .state = STORE_TURN_TOOLS,
+        .iteration = turn->iteration,
+        .now_ms = clock_wall_ms(turn->agent->env.clock),
+        .calls = &row,
+        .call_count = 1,
+    };
+    store_turn_advance(turn->agent->env.store, &step, STORE_GROUPED, NULL, NULL, NULL);
+}
+
+static void resume_failed(void *context)
+{
+    struct turn *turn = context;
+    turn->move.again = 0;
+    go_on(turn);
+}
+
+void turn_store_resume(struct turn *turn, turn_next_fn *next)
+{
+    struct error err = ERROR_INIT;
+    turn->move = (struct turn_move){.next = next};
+    int64_t job =
+        store_turn_resume(turn->agent->env.store, span_of(turn->name), on_begun, turn, &err);
+    if (job < 0)
+        turn->error = err;
+    turn->move.job = job > 0 ? job : 0;
+    if (job < 0)
+        turn->move.again = loop_defer(turn->agent->env.loop, resume_failed, turn);
+}
+
+void turn_store_forget(struct turn *turn)
+{
+    store_forget(turn->agent->env.store, turn->move.job);
+    if (turn->move.again)
+        loop_cancel(turn->agent->env.loop, turn->move.again);
+}
+
+bool turn_stored_soon(const struct turn *turn)
+{
+    return turn->move.job || turn->move.again;
 }

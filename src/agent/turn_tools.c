@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "agent/turn.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
 static const char interrupted[] = "interrupted before it ended; it may have had an effect";
@@ -35,6 +36,9 @@ static void on_tool_done(void *context, const struct tool_result *result)
                        ? mem_printf("error: %.*s", (int)result->text.len, result->text.data)
                        : mem_strndup(result->text.data, result->text.len);
     turn->calls_left--;
+    turn_log_call(call);
+    if (turn->calls_left)
+        turn_store_call(turn, call);
     turn->sink->on_result(turn->context, turn_asking_message(turn)->calls[call->ordinal].name,
                           result->failed, result->text);
     if (turn->calls_left == 0 && !turn->starting)
@@ -48,6 +52,9 @@ void turn_calls_run(struct turn *turn)
     turn->starting = true; // some end at once, and the turn must outlive this loop
     for (size_t i = 0; i < turn->call_count; i++) {
         const struct chat_call *call = &asking->calls[i];
+        if (turn->calls[i].ended) // before the program was stopped
+            continue;
+        turn->calls[i].started_ms = clock_monotonic_ms(turn->agent->env.clock);
         turn->sink->on_call(turn->context, call->name, call->arguments);
         tool_run_id run = toolbox_run(turn->agent->env.toolbox, call->name,
                                       span_of(call->arguments), on_tool_done, &turn->calls[i]);
@@ -72,9 +79,26 @@ void turn_calls_interrupt(struct turn *turn)
     }
 }
 
+/*
+ * What the user said meanwhile goes to the model behind the last result: the one place in the
+ * middle of a turn where every provider takes more text.
+ */
+static void take_steering(struct turn *turn)
+{
+    char **last = &turn->calls[turn->call_count - 1].result;
+    list_for_each(link, &turn->steering) {
+        struct turn_steering *steering = list_entry(link, struct turn_steering, link);
+        CLEANUP(mem_cleanup) char *before = *last;
+        *last = mem_printf("%s\n\n[While you worked, the user wrote:]\n%s", before, steering->text);
+        steering->taken = true;
+    }
+}
+
 void turn_calls_append_results(struct turn *turn)
 {
     const struct chat_message *asking = turn_asking_message(turn);
+    if (turn->state < TURN_DONE)
+        take_steering(turn);
     CLEANUP(mem_cleanup) char **ids = mem_alloc((turn->call_count + 1) * sizeof *ids);
     for (size_t i = 0; i < turn->call_count; i++)
         ids[i] = asking->calls[i].id; // appending moves the messages, not what they own

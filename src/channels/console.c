@@ -19,12 +19,11 @@ enum console_mode { CONSOLE_ASK, CONSOLE_CONVERSE };
 struct console {
     struct console_options options;
     enum console_mode mode;
-    struct agent_session *session;
     struct printer printer;
     struct line_editor *editor;
     struct buf screen; // what the editor wants the terminal to be sent
     struct buf ahead;  // keys that came while a turn ran
-    turn_id turn;      // 0: none runs
+    bool busy;         // an answer is on its way
     bool exited, hung_up, reading;
 };
 
@@ -34,7 +33,6 @@ struct console *console_create(const struct console_options *options)
 {
     struct console *console = mem_new(struct console);
     console->options = *options;
-    console->session = agent_session_create("console", "");
     printer_init(&console->printer);
     buf_init(&console->screen, 4 * (size_t)LINE_BYTES_MAX);
     buf_init(&console->ahead, CONSOLE_AHEAD_MAX);
@@ -45,7 +43,6 @@ void console_destroy(struct console *console)
 {
     if (!console)
         return;
-    agent_session_destroy(console->session);
     line_editor_destroy(console->editor);
     buf_finish(&console->screen);
     buf_finish(&console->ahead);
@@ -78,6 +75,13 @@ static void prompt(struct console *console)
     flush_screen(console);
     if (!console->reading)
         read_keys(console);
+}
+
+// The model is asked again: what it says then is not the rest of the line before.
+static void on_step(void *context)
+{
+    struct console *console = context;
+    printer_end_line(&console->printer);
 }
 
 static void on_text(void *context, struct span delta)
@@ -122,27 +126,35 @@ static void on_end(void *context, const struct turn_outcome *outcome)
 {
     struct console *console = context;
     enum console_exit status = tell_outcome(console, outcome);
-    console->turn = 0;
+    console->busy = false;
     if (console->mode == CONSOLE_ASK)
         leave(console, status);
     else
         prompt(console);
 }
 
-static bool begin_turn(struct console *console, struct span message)
+static bool ask(struct console *console, struct span message)
 {
-    static const struct turn_sink sink = {on_text, on_call, on_result, on_end};
+    static const struct turn_sink sink = {
+        .on_step = on_step,
+        .on_text = on_text,
+        .on_call = on_call,
+        .on_result = on_result,
+        .on_end = on_end,
+    };
+    const struct console_backend *backend = &console->options.backend;
     BUF_AUTO clean = BUF_INIT(4 * (size_t)CONSOLE_MESSAGE_MAX);
     utf8_sanitize(message, &clean);
     if (clean.len != message.len || memcmp(clean.data, message.data, message.len) != 0)
         printer_say(&console->printer, printer_yellow,
                     "the message is not UTF-8 throughout; what is not was replaced");
     struct error err = ERROR_INIT;
-    int r = agent_turn_start(console->options.agent, console->session, buf_span(&clean), &sink,
-                             console, &console->turn, &err);
-    if (r < 0)
-        printer_say(&console->printer, printer_red, err.text);
-    return r == 0;
+    console->busy = true;
+    if (backend->say(backend->context, buf_span(&clean), &sink, console, &err) >= 0)
+        return true;
+    console->busy = false;
+    printer_say(&console->printer, printer_red, err.text);
+    return false;
 }
 
 static const char *refusal(struct span message)
@@ -163,36 +175,25 @@ void console_ask(struct console *console, struct span message)
     if (sentence) {
         printer_say(&console->printer, printer_red, sentence);
         leave(console, CONSOLE_USAGE);
-    } else if (!begin_turn(console, message)) {
+    } else if (!ask(console, message)) {
         leave(console, CONSOLE_FAILED);
     }
 }
 
-static void begin_anew(struct console *console)
-{
-    agent_session_destroy(console->session);
-    console->session = agent_session_create("console", "");
-    fputs("A new conversation.\n", stdout);
-}
-
-// True when the line was for the console itself.
+// True when the line was for the console itself. Every other command is for who answers.
 static bool obey(struct console *console, struct span line)
 {
-    if (span_is(line, "/quit") || span_is(line, "/exit"))
+    if (span_is(line, "/quit") || span_is(line, "/exit")) {
         leave(console, CONSOLE_OK);
-    else if (span_is(line, "/new"))
-        begin_anew(console);
-    else if (span_is(line, "/help"))
-        fputs("/new   begin a new conversation\n"
-              "/quit  leave (Ctrl-D does too)\n"
+        return true;
+    }
+    if (span_is(line, "/help")) {
+        fputs("/quit  leave (Ctrl-D does too)\n"
               "Ctrl-C cancels an answer; Up and Down bring back what was typed.\n",
               stdout);
-    else if (line.len && line.data[0] == '/' && !memchr(line.data + 1, '/', line.len - 1) &&
-             !memchr(line.data, ' ', line.len))
-        fputs("There is no such command; /help lists them.\n", stdout);
-    else
-        return line.len == 0;
-    return true;
+        fflush(stdout);
+    }
+    return line.len == 0;
 }
 
 static void on_line(struct console *console, struct span line)
@@ -207,7 +208,7 @@ static void on_line(struct console *console, struct span line)
     const char *sentence = own ? NULL : refusal(text);
     if (sentence)
         printer_say(&console->printer, printer_red, sentence);
-    if (own || sentence || !begin_turn(console, text))
+    if (own || sentence || !ask(console, text))
         prompt(console);
 }
 
@@ -227,7 +228,7 @@ static void on_event(struct console *console, enum line_event event)
 static void read_keys(struct console *console)
 {
     console->reading = true;
-    while (console->ahead.len && !console->turn && !console->exited) {
+    while (console->ahead.len && !console->busy && !console->exited) {
         struct span rest = buf_span(&console->ahead);
         size_t before = rest.len;
         enum line_event event = line_editor_feed(console->editor, &rest, &console->screen);
@@ -240,7 +241,7 @@ static void read_keys(struct console *console)
 
 void console_keys(struct console *console, struct span bytes)
 {
-    if (console->turn && memchr(bytes.data, CTRL_C, bytes.len)) {
+    if (console->busy && memchr(bytes.data, CTRL_C, bytes.len)) {
         console_interrupt(console);
         return;
     }
@@ -262,7 +263,7 @@ void console_resize(struct console *console, unsigned columns)
     if (!console->editor)
         return;
     line_editor_set_columns(console->editor, columns, &console->screen);
-    if (!console->turn)
+    if (!console->busy)
         flush_screen(console);
     else
         buf_clear(&console->screen);
@@ -271,14 +272,14 @@ void console_resize(struct console *console, unsigned columns)
 void console_hang_up(struct console *console)
 {
     console->hung_up = true;
-    if (!console->turn)
+    if (!console->busy)
         leave(console, CONSOLE_OK);
 }
 
 void console_interrupt(struct console *console)
 {
-    if (console->turn) {
-        agent_turn_cancel(console->options.agent, console->turn);
+    if (console->busy) {
+        console->options.backend.stop(console->options.backend.context);
     } else if (console->mode == CONSOLE_ASK) {
         leave(console, CONSOLE_CANCELLED);
     }

@@ -5,14 +5,24 @@
 #include "base/error.h"
 #include "base/span.h"
 
-struct agent;
+struct turn_sink;
 
 /*
  * The console: one question with its answer, or a conversation in a terminal. It is given keys and
- * signals and prints; whose descriptors and loop they come from is its owner's business. Answers go
- * to standard output and everything else to standard error.
+ * signals and prints; whose descriptors and loop they come from is its owner's business, and so is
+ * who answers. Answers go to standard output and everything else to standard error.
  */
 struct console;
+
+// Who answers: a desk in this process, or one that is asked over a socket. A backend that is lost
+// in mid-answer ends the turn as failed, with a sentence.
+struct console_backend {
+    // As desk_say(): the answer, a command's as well, comes through the sink.
+    int (*say)(void *context, struct span text, const struct turn_sink *sink, void *sink_context,
+               struct error *err);
+    void (*stop)(void *context); // ends the answer that is on its way; the sink hears it
+    void *context;
+};
 
 enum console_exit { // of the process
     CONSOLE_OK = 0,
@@ -27,7 +37,7 @@ enum {
 };
 
 struct console_options {
-    struct agent *agent;                                      // borrowed
+    struct console_backend backend;                           // what it points at is borrowed
     unsigned columns;                                         // of the terminal
     void (*on_exit)(void *context, enum console_exit status); // last, exactly once
     void *context;

@@ -1,10 +1,13 @@
 #include "daemon/app.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/agent.h"
+#include "agent/desk.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "net/ca_roots.h"
 #include "net/http_client.h"
 #include "sandbox/worker.h"
@@ -25,6 +28,8 @@ static void on_store_state(void *context, enum store_state state)
         log_info("the last stop was not a clean one: checking the database; messages are taken");
     if (state == STORE_READY && *store_note(app->store))
         log_warning("%s", store_note(app->store));
+    if (state == STORE_READY && app->desk)
+        desk_wake(app->desk);
 }
 
 static int open_store(struct app *app, struct error *err)
@@ -48,63 +53,106 @@ static void tell_typos(const struct config *config)
 }
 
 // Puts the place of the setting before a complaint about the base URL.
-static int place_of_base_url(const struct app *app, struct error *err)
+static int place_of_base_url(const struct settings *settings, const struct endpoint *endpoint,
+                             struct error *err)
 {
     static const char *const keys[] = {"model.base_url", "providers.openai.base_url",
                                        "providers.openrouter.base_url"};
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-        const struct config_setting *setting = config_setting(app->settings.config, keys[i]);
-        if (setting && setting->text && strcmp(setting->text, app->endpoint.base_url) == 0)
+        const struct config_setting *setting = config_setting(settings->config, keys[i]);
+        if (setting && setting->text && strcmp(setting->text, endpoint->base_url) == 0)
             return error_wrap(err, "%s: %s", setting->where, keys[i]);
     }
     return err->code;
 }
 
-// Without an upstream no TLS is initialised: the offline model starts faster and smaller.
-static int open_model(struct app *app, struct error *err)
+int app_need_http(struct app *app, struct error *err)
 {
-    const struct llm_config *llm = &app->settings.values.llm;
-    int r = endpoint_choose(llm, &app->endpoint, err);
-    if (r == 0 && app->endpoint.kind == ENDPOINT_OPENAI) {
-        r = trust_create(config_variable(app->settings.config, "SSL_CERT_FILE"), &app->trust, err);
-        if (r == 0)
-            r = http_client_create(app->loop, app->trust, &app->http, err);
-    }
-    if (r < 0)
-        return r;
-    r = endpoint_open(&app->endpoint, llm, app->loop, app->http, &app->provider, err);
-    return r < 0 ? place_of_base_url(app, err) : 0;
+    if (app->http)
+        return 0;
+    int r = trust_create(config_variable(app->settings.config, "SSL_CERT_FILE"), &app->trust, err);
+    return r < 0 ? r : http_client_create(app->loop, app->trust, &app->http, err);
 }
 
-static void open_agent(struct app *app)
+// Without an upstream no TLS is initialised: the offline model starts faster and smaller.
+static int open_model(struct app *app, const struct settings *settings,
+                      struct endpoint *ret_endpoint, struct chat_provider **ret_provider,
+                      struct error *err)
 {
-    app->workers = workers_create(app->loop, app->home.workspace);
-    struct tool_env tools = {app->store, app->workers, loop_clock(app->loop)};
-    app->toolbox = toolbox_create(&tools);
-    struct agent_env env = {
+    const struct llm_config *llm = &settings->values.llm;
+    int r = endpoint_choose(llm, ret_endpoint, err);
+    if (r == 0 && ret_endpoint->kind == ENDPOINT_OPENAI)
+        r = app_need_http(app, err);
+    if (r < 0)
+        return r;
+    r = endpoint_open(ret_endpoint, llm, app->loop, app->http, ret_provider, err);
+    return r < 0 ? place_of_base_url(settings, ret_endpoint, err) : 0;
+}
+
+static struct agent_env agent_env_of(const struct app *app)
+{
+    return (struct agent_env){
+        .loop = app->loop,
         .clock = loop_clock(app->loop),
         .store = app->store,
+        .metrics = app->metrics,
         .provider = app->provider,
         .toolbox = app->toolbox,
         .config = &app->settings.values.agent,
+        .memory = &app->settings.values.memory,
         .home = app->home.path,
         .model = app->endpoint.model,
         .max_tokens = app->settings.values.llm.max_tokens,
         .stream = app->streaming && app->settings.values.llm.streaming,
     };
+}
+
+static struct tool_settings tool_settings_of(const struct app *app)
+{
+    const struct memory_config *memory = &app->settings.values.memory;
+    return (struct tool_settings){
+        .memory_characters = memory->memory_enabled ? memory->memory_limit : 0,
+        .user_characters = memory->user_enabled ? memory->user_limit : 0,
+    };
+}
+
+static void open_agent(struct app *app)
+{
+    app->metrics = metrics_create();
+    app->workers = workers_create(app->loop, app->home.workspace);
+    app->memories = workers_create(app->loop, app->home.memories);
+    struct tool_env tools = {
+        .store = app->store,
+        .workers = app->workers,
+        .memories = app->memories,
+        .settings = tool_settings_of(app),
+        .clock = loop_clock(app->loop),
+    };
+    app->toolbox = toolbox_create(&tools);
+    struct agent_env env = agent_env_of(app);
     app->agent = agent_create(&env);
+    struct desk_env desk = {
+        .loop = app->loop,
+        .store = app->store,
+        .agent = app->agent,
+        .metrics = app->metrics,
+        .config = &app->settings.values.desk,
+    };
+    app->desk = desk_create(&desk);
 }
 
 int app_start(struct app *app, const struct arguments *arguments, struct error *err)
 {
     *app = (struct app){.home = HOME_INIT, .streaming = app->streaming};
+    list_init(&app->retired);
     int r = settings_load(arguments, &app->settings, err);
     if (r == 0)
         tell_typos(app->settings.config);
     if (r == 0)
         r = loop_create(&clock_system, &app->loop, err);
     if (r == 0)
-        r = open_model(app, err); // before the home is touched: a missing key leaves nothing behind
+        r = open_model(app, &app->settings, &app->endpoint, &app->provider,
+                       err); // before the home is touched: a missing key leaves nothing behind
     if (r == 0)
         r = home_open(app->settings.home, &app->home, err);
     if (r == 0)
@@ -116,19 +164,83 @@ int app_start(struct app *app, const struct arguments *arguments, struct error *
     return r;
 }
 
+struct retired { // a model that runs calls of an earlier configuration, and what it points at
+    struct list link;
+    struct settings settings;
+    struct chat_provider *provider;
+};
+
+enum { RETIRING_MS = 1000 }; // between two looks whether its calls have ended
+
+static void retired_destroy(struct retired *retired)
+{
+    list_remove(&retired->link);
+    chat_provider_destroy(retired->provider);
+    settings_finish(&retired->settings);
+    free(retired);
+}
+
+static void on_retiring(void *context)
+{
+    struct app *app = context;
+    list_for_each(link, &app->retired) {
+        struct retired *retired = list_entry(link, struct retired, link);
+        if (!agent_uses(app->agent, retired->provider))
+            retired_destroy(retired);
+    }
+    app->retiring =
+        list_empty(&app->retired) ? 0 : loop_timer_after(app->loop, RETIRING_MS, on_retiring, app);
+}
+
+int app_reload(struct app *app, const struct arguments *arguments, struct error *err)
+{
+    struct settings settings = {0};
+    struct endpoint endpoint = {0};
+    struct chat_provider *provider = NULL;
+    int r = settings_load(arguments, &settings, err);
+    if (r == 0)
+        r = open_model(app, &settings, &endpoint, &provider, err);
+    if (r < 0) {
+        settings_finish(&settings);
+        return r;
+    }
+    tell_typos(settings.config);
+    struct retired *retired = mem_new(struct retired);
+    retired->settings = app->settings;
+    retired->provider = app->provider;
+    list_append(&app->retired, &retired->link);
+    app->settings = settings;
+    app->endpoint = endpoint;
+    app->provider = provider;
+    struct agent_env env = agent_env_of(app);
+    agent_configure(app->agent, &env);
+    desk_configure(app->desk, &app->settings.values.desk);
+    struct tool_settings tools = tool_settings_of(app);
+    toolbox_configure(app->toolbox, &tools);
+    loop_cancel(app->loop, app->retiring);
+    app->retiring = loop_timer_after(app->loop, RETIRING_MS, on_retiring, app);
+    return 0;
+}
+
 void app_stop(struct app *app)
 {
+    desk_destroy(app->desk);
     agent_destroy(app->agent);
     toolbox_destroy(app->toolbox);
     workers_destroy(app->workers);
+    workers_destroy(app->memories);
     chat_provider_destroy(app->provider);
+    list_for_each(link, &app->retired)
+        retired_destroy(list_entry(link, struct retired, link));
     http_client_destroy(app->http);
     trust_destroy(app->trust);
     if (app->store)
         loop_unwatch(app->loop, app->store_watch);
     store_close(app->store);
+    metrics_destroy(app->metrics);
     home_close(&app->home);
     loop_destroy(app->loop);
     settings_finish(&app->settings);
     *app = (struct app){.home = HOME_INIT};
+    list_init(&app->retired);
 }

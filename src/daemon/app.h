@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "base/list.h"
 #include "daemon/home.h"
 #include "daemon/settings.h"
 #include "llm/endpoint.h"
@@ -20,12 +21,26 @@ struct app {
     struct trust *trust;
     struct http_client *http; // NULL offline
     struct chat_provider *provider;
-    struct workers *workers;
+    struct metrics *metrics;
+    struct workers *workers;  // in the workspace
+    struct workers *memories; // in the home's memories/
     struct toolbox *toolbox;
     struct agent *agent;
+    struct desk *desk;
+    struct list retired; // models of earlier configurations, until their last call has ended
+    loop_id retiring;
     bool streaming;
 };
 
 // On failure everything is taken down again and the sentence says what to do.
 int app_start(struct app *app, const struct arguments *arguments, struct error *err);
 void app_stop(struct app *app);
+
+// The HTTP client, made when it is first needed.
+int app_need_http(struct app *app, struct error *err);
+
+/*
+ * Builds everything from the configuration as it is now, and takes it: calls that run end as they
+ * began, what follows goes by the new one. On failure nothing has changed.
+ */
+int app_reload(struct app *app, const struct arguments *arguments, struct error *err);

@@ -38,9 +38,14 @@ struct command {
 extern const struct command command_chat;
 extern const struct command command_completion;
 extern const struct command command_config;
+extern const struct command command_context;
 extern const struct command command_doctor;
 extern const struct command command_help;
+extern const struct command command_log;
+extern const struct command command_pairing;
 extern const struct command command_run;
+extern const struct command command_sessions;
+extern const struct command command_status;
 extern const struct command command_version;
 extern const struct command command_worker;
 

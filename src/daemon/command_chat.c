@@ -1,19 +1,30 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/desk.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "channels/console.h"
+#include "codec/json.h"
 #include "daemon/app.h"
 #include "daemon/command.h"
+#include "daemon/control_client.h"
+#include "daemon/page.h"
+#include "daemon/remote_desk.h"
 #include "daemon/terminal.h"
 #include "loop/signals.h"
 
-enum { KEYS_CHUNK = 4096 }; // bytes a read
+enum {
+    KEYS_CHUNK = 4096,    // bytes a read
+    STATUS_MAX = 1 << 20, // bytes
+    MODEL_SHOWN = 100,    // columns
+};
 
 enum { OPTION_QUESTION = OPTION_FIRST_OWN, OPTION_NO_STREAM };
 
@@ -24,8 +35,18 @@ static const struct command_option options[] = {
     COMMAND_OPTIONS_END,
 };
 
+enum { CHAT_NAME_SIZE = 17 }; // hex digits and a NUL
+
+/*
+ * Where a hermes owns the home, it answers, and this process is only its terminal; else this
+ * process is the owner for as long as it lasts. Either way each one is a conversation of its own.
+ */
 struct chat {
-    struct app app;
+    struct app app;             // unless `remote`
+    struct remote_desk *remote; // NULL: this process answers
+    char name[CHAT_NAME_SIZE];  // of the conversation
+    char *model;                // the remote one's
+    struct loop *loop;
     struct signals signals;
     struct console *console;
     loop_id keys;
@@ -37,7 +58,7 @@ static void on_exit_status(void *context, enum console_exit status)
     struct chat *chat = context;
     if (chat->status == EXIT_OK)
         chat->status = (int)status;
-    loop_stop(chat->app.loop);
+    loop_stop(chat->loop);
 }
 
 static void on_signal(void *context, int number)
@@ -63,7 +84,7 @@ static void on_keys(void *context, int fd, unsigned events)
     if (n > 0) {
         console_keys(chat->console, span_make(keys, (size_t)n));
     } else if (n == 0 || (errno != EINTR && errno != EAGAIN)) {
-        loop_unwatch(chat->app.loop, chat->keys);
+        loop_unwatch(chat->loop, chat->keys);
         console_hang_up(chat->console);
     }
 }
@@ -77,31 +98,116 @@ static void tell_offline(const struct chat *chat)
 
 static void greet(const struct chat *chat)
 {
-    printf("Hermes %s, model %s%s%s. /help tells more, Ctrl-D leaves.\n", HERMES_VERSION,
-           chat->app.endpoint.model, *chat->app.endpoint.base_url ? " at " : "",
-           chat->app.endpoint.base_url);
+    const struct endpoint *endpoint = &chat->app.endpoint;
+    if (chat->remote)
+        printf("Hermes %s, the one that runs here, model %s. /help tells more, Ctrl-D leaves.\n",
+               HERMES_VERSION, chat->model);
+    else
+        printf("Hermes %s, model %s%s%s. /help tells more, Ctrl-D leaves.\n", HERMES_VERSION,
+               endpoint->model, *endpoint->base_url ? " at " : "", endpoint->base_url);
     fflush(stdout);
+}
+
+static int say_here(void *context, struct span text, const struct turn_sink *sink,
+                    void *sink_context, struct error *err)
+{
+    struct chat *chat = context;
+    return desk_say(chat->app.desk, "console", chat->name, text, sink, sink_context, err);
+}
+
+static void stop_here(void *context)
+{
+    struct chat *chat = context;
+    desk_stop(chat->app.desk, "console", chat->name);
+}
+
+// What was said on the command line about an answer that another process gives.
+static void tell_ignored(const struct arguments *arguments)
+{
+    bool model = arguments->values[OPTION_MODEL] != NULL;
+    bool config = arguments->values[OPTION_CONFIG] != NULL;
+    bool whole = arguments->values[OPTION_NO_STREAM] != NULL;
+    if (model || config || whole)
+        log_info("the hermes that runs in this home answers, by its own configuration and model:"
+                 "%s%s%s do not count",
+                 config ? " --config" : "", model ? " --model" : "", whole ? " --no-stream" : "");
+}
+
+static char *model_in(struct span status)
+{
+    JSON_AUTO document = JSON_INIT;
+    BUF_AUTO model = BUF_INIT(STATUS_MAX);
+    json_parse(&document, status, NULL);
+    page_cell(json_get(json_root(&document), "model"), "unknown", MODEL_SHOWN, &model);
+    return buf_take_text(&model);
+}
+
+// CONTROL_NO_OWNER when nobody else can answer.
+static int start_remote(struct chat *chat, const struct arguments *arguments, struct error *err)
+{
+    BUF_AUTO answer = BUF_INIT(STATUS_MAX);
+    CLEANUP(mem_cleanup) char *home = NULL;
+    unsigned status = 0;
+    int r = settings_find_home(arguments, &home, err);
+    if (r == 0)
+        r = control_client_ask(home, "GET", "/status", SPAN_ABSENT, &answer, &status, err);
+    if (r == 0 && status != 200)
+        r = control_client_refusal(status, buf_span(&answer), err);
+    if (r == 0)
+        r = loop_create(&clock_system, &chat->loop, err);
+    if (r == 0)
+        r = remote_desk_create(chat->loop, home, chat->name, &chat->remote, err);
+    if (r == 0) {
+        chat->model = model_in(buf_span(&answer));
+        tell_ignored(arguments);
+    }
+    return r;
+}
+
+static int start_here(struct chat *chat, const struct arguments *arguments, struct error *err)
+{
+    chat->app.streaming = !arguments->values[OPTION_NO_STREAM];
+    int r = app_start(&chat->app, arguments, err);
+    chat->loop = chat->app.loop;
+    return r;
 }
 
 static int start(struct chat *chat, const struct arguments *arguments, struct error *err)
 {
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH};
-    chat->app.streaming = !arguments->values[OPTION_NO_STREAM];
-    int r = app_start(&chat->app, arguments, err);
+    random_hex(chat->name, sizeof chat->name);
+    int r = start_remote(chat, arguments, err);
+    if (r == CONTROL_NO_OWNER)
+        r = start_here(chat, arguments, err);
     if (r == 0)
-        r = signals_init(&chat->signals, chat->app.loop, numbers, ARRAY_LEN(numbers), on_signal,
-                         chat, err);
+        r = signals_init(&chat->signals, chat->loop, numbers, ARRAY_LEN(numbers), on_signal, chat,
+                         err);
     if (r < 0)
         return r;
     struct console_options console = {
-        .agent = chat->app.agent,
+        .backend = chat->remote ? remote_desk_backend(chat->remote)
+                                : (struct console_backend){say_here, stop_here, chat},
         .columns = terminal_columns(),
         .on_exit = on_exit_status,
         .context = chat,
     };
     chat->console = console_create(&console);
-    tell_offline(chat);
+    if (!chat->remote)
+        tell_offline(chat);
     return 0;
+}
+
+static void finish(struct chat *chat)
+{
+    bool here = chat->app.loop != NULL;
+    console_destroy(chat->console);
+    signals_finish(&chat->signals);
+    remote_desk_destroy(chat->remote);
+    if (here)
+        app_stop(&chat->app);
+    else
+        loop_destroy(chat->loop);
+    free(chat->model);
 }
 
 // `message` is NULL in a conversation.
@@ -117,15 +223,13 @@ static int chat_with(const struct arguments *arguments, const struct span *messa
     } else {
         greet(&chat);
         if (terminal_begin())
-            chat.keys = loop_watch(chat.app.loop, STDIN_FILENO, LOOP_READ, on_keys, &chat);
+            chat.keys = loop_watch(chat.loop, STDIN_FILENO, LOOP_READ, on_keys, &chat);
         console_converse(chat.console);
     }
     if (chat.console)
-        loop_run(chat.app.loop);
+        loop_run(chat.loop);
     terminal_end();
-    console_destroy(chat.console);
-    signals_finish(&chat.signals);
-    app_stop(&chat.app);
+    finish(&chat);
     return chat.status;
 }
 
@@ -171,6 +275,8 @@ const struct command command_chat = {
             "\n"
             "  hermes chat -q \"What is in notes.txt?\"\n"
             "  journalctl -b -p err | hermes chat -q \"What went wrong?\"\n"
+            "\n"
+            "Where a hermes runs in the home (hermes run), it answers, as it is configured.\n"
             "\n"
             "Status: 0 answered, 1 failed, 2 wrong usage, 130 cancelled.\n",
     .options = options,

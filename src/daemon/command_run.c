@@ -1,52 +1,20 @@
-#include <signal.h>
-#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
-#include "base/mem.h"
-#include "daemon/app.h"
+#include "base/span.h"
 #include "daemon/command.h"
-#include "loop/signals.h"
-#include "serve/admin.h"
+#include "daemon/service.h"
 
-enum { OPTION_PORT = OPTION_FIRST_OWN };
+enum { OPTION_PORT = OPTION_FIRST_OWN, OPTION_ALLOW_WRITABLE_CONFIG };
 
 static const struct command_option options[] = {
     COMMAND_CONFIG_OPTIONS,
     {"port", 'p', "N", "port of the admin face; 0 takes any free one"},
+    {"allow-writable-config", 0, NULL, "start although the tools could write the configuration"},
     COMMAND_OPTIONS_END,
 };
-
-static void on_signal(void *context, int number)
-{
-    struct app *app = context;
-    log_info("stopping on signal %d", number);
-    loop_stop(app->loop);
-}
-
-static void tell(const struct app *app, const struct admin *admin)
-{
-    const char *host = app->settings.values.admin.host;
-    bool ipv6 = span_find(span_of(host), SPAN_LITERAL(":")) >= 0;
-    printf("admin: http://%s%s%s:%u\n", ipv6 ? "[" : "", host, ipv6 ? "]" : "", admin_port(admin));
-    fflush(stdout);
-}
-
-static int serve(struct app *app, struct error *err)
-{
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-    struct signals signals = SIGNALS_INIT;
-    struct admin *admin = NULL;
-    int r = signals_init(&signals, app->loop, numbers, ARRAY_LEN(numbers), on_signal, app, err);
-    if (r == 0)
-        r = admin_create(app->loop, &app->settings.values.admin, app->store, &admin, err);
-    if (r == 0) {
-        tell(app, admin);
-        loop_run(app->loop);
-    }
-    admin_destroy(admin);
-    signals_finish(&signals);
-    return r;
-}
 
 static bool parse_port(const char *text, int64_t *ret_port)
 {
@@ -56,32 +24,48 @@ static bool parse_port(const char *text, int64_t *ret_port)
     return false;
 }
 
+// What a model says is carried out with this program's rights; root has all of them.
+static bool refuse_root(void)
+{
+    const char *allowed = getenv("HERMES_ALLOW_ROOT_GATEWAY");
+    if (geteuid() != 0 || (allowed && strcmp(allowed, "1") == 0))
+        return false;
+    log_error("hermes run does not run as root; start it as an ordinary user (docs/install.md has "
+              "a systemd unit), or accept the risk with HERMES_ALLOW_ROOT_GATEWAY=1");
+    return true;
+}
+
 static int run(const struct command *command, const struct arguments *arguments)
 {
     (void)command;
-    struct app app = {.home = HOME_INIT, .streaming = true};
+    struct service_options service = {
+        .arguments = arguments,
+        .port = -1,
+        .allow_writable_config = arguments->values[OPTION_ALLOW_WRITABLE_CONFIG] != NULL,
+    };
     struct error err = ERROR_INIT;
-    const char *port_text = arguments->values[OPTION_PORT];
-    int64_t port = 0;
-    if (port_text && !parse_port(port_text, &port))
+    const char *port = arguments->values[OPTION_PORT];
+    if (port && !parse_port(port, &service.port))
         return EXIT_USAGE;
-    int r = app_start(&app, arguments, &err);
-    if (r == 0) {
-        if (port_text)
-            app.settings.values.admin.port = port;
-        r = serve(&app, &err);
-        app_stop(&app);
-    }
-    if (r < 0)
+    if (refuse_root())
+        return EXIT_FAILED;
+    if (service_run(&service, &err) < 0) {
         log_error("%s", err.text);
-    return r < 0 ? EXIT_FAILED : EXIT_OK;
+        return EXIT_FAILED;
+    }
+    return EXIT_OK;
 }
 
 const struct command command_run = {
     .name = "run",
-    .summary = "Run as a service: the admin face with /healthz and /readyz",
-    .help = "Holds the home and answers probes until SIGTERM or Ctrl-C. In this version no chat\n"
-            "channel is attached to it; talk with hermes chat.\n",
+    .summary = "Run as a service: Telegram, and the admin face with its probes",
+    .help =
+        "Answers on Telegram and on the home's socket (hermes chat, hermes status), and serves\n"
+        "/healthz, /readyz and /metrics, until SIGTERM or Ctrl-C. What runs then gets\n"
+        "agent.restart_drain_timeout to end, and goes on at the next start if it does not.\n"
+        "SIGHUP reloads the configuration. `hermes gateway run` is the same.\n"
+        "\n"
+        "  TELEGRAM_BOT_TOKEN=... TELEGRAM_ALLOWED_USERS=123456789 hermes run\n",
     .options = options,
     .run = run,
 };

@@ -74,12 +74,15 @@ static int take_lock(const char *home, int *ret_fd, struct error *err)
 
 int home_open(const char *path, struct home *ret_home, struct error *err)
 {
-    struct home home = {mem_strdup(path), mem_printf("%s/workspace", path), -1};
+    struct home home = {mem_strdup(path), mem_printf("%s/workspace", path),
+                        mem_printf("%s/memories", path), -1};
     int r = make_path(path, err);
     if (r == 0)
         r = take_lock(path, &home.lock_fd, err);
     if (r == 0)
         r = make_directory(home.workspace, err);
+    if (r == 0)
+        r = make_directory(home.memories, err);
     if (r < 0)
         home_close(&home);
     else
@@ -93,5 +96,6 @@ void home_close(struct home *home)
     fd_close(&home->lock_fd);
     free(home->path);
     free(home->workspace);
+    free(home->memories);
     *home = (struct home)HOME_INIT;
 }

@@ -11,7 +11,10 @@
         module##_options, &module##_option_count, offsetof(struct settings_values, module) \
     }
 
-static const struct config_section sections[] = {SECTION(llm), SECTION(agent), SECTION(admin)};
+static const struct config_section sections[] = {
+    SECTION(llm),      SECTION(agent),       SECTION(memory), SECTION(desk),
+    SECTION(telegram), SECTION(gateway_log), SECTION(admin),
+};
 
 const struct config_schema settings_schema = {sections, ARRAY_LEN(sections),
                                               sizeof(struct settings_values)};

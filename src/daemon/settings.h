@@ -1,9 +1,13 @@
 #pragma once
 
 #include "agent/agent.h"
+#include "agent/desk.h"
+#include "agent/memory_block.h"
 #include "base/error.h"
+#include "channels/telegram.h"
 #include "config/config.h"
 #include "daemon/command.h"
+#include "daemon/gateway_log.h"
 #include "llm/options.h"
 #include "serve/admin.h"
 
@@ -11,6 +15,10 @@
 struct settings_values {
     struct llm_config llm;
     struct agent_config agent;
+    struct memory_config memory;
+    struct desk_config desk;
+    struct telegram_config telegram;
+    struct gateway_log_config gateway_log;
     struct admin_config admin;
 };
 

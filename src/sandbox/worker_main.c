@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -20,9 +21,20 @@ static int limit(int resource, rlim_t value)
     return setrlimit(resource, &both) < 0 ? -errno : 0;
 }
 
+// A parent that died before PDEATHSIG was asked for sends nothing any more. getppid() is no judge:
+// it is 1 also where the parent is a container's first process. But only the parent reads what we
+// print, and the kernel closes its end before it forgets its children.
+static bool is_orphan(void)
+{
+    struct pollfd output = {.fd = STDOUT_FILENO, .events = 0};
+    return poll(&output, 1, 0) > 0 && (output.revents & POLLERR);
+}
+
 static int take_limits(struct error *err)
 {
     int r = prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? -errno : 0;
+    if (r == 0 && is_orphan())
+        r = -EPIPE;
     if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         r = -errno;
     if (r == 0)

@@ -1,14 +1,19 @@
 #include "serve/admin.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "codec/json_write.h"
+#include "loop/loop.h"
 #include "net/http_server.h"
-#include "store/store.h"
+#include "serve/control.h"
+#include "serve/describe.h"
 
 enum {
-    BODY_MAX = 16 * 1024, // bytes
+    BODY_MAX = 16 * 1024,      // bytes of what probes get
+    METRICS_MAX = 1024 * 1024, // bytes
     CONNECTIONS_MAX = 128,
     IDLE_TIMEOUT_MS = 10 * 1000, // probes are short; who dawdles makes room
 };
@@ -28,72 +33,129 @@ const struct option admin_options[] = {
      .min = 0,
      .max = 65535,
      .help = "port of the admin face; 0 takes any free one"},
+    {.key = "admin.key",
+     .type = OPTION_STRING,
+     .offset = offsetof(struct admin_config, key),
+     .env = "HERMES_ADMIN_KEY",
+     .flags = OPTION_SECRET,
+     .help = "key for /metrics and /status of the admin face; without one they are refused"},
 };
 
 const size_t admin_option_count = ARRAY_LEN(admin_options);
 
 struct admin {
     struct http_server *server;
-    struct store *store;
+    const struct control_env *control; // borrowed
+    struct metrics *metrics;           // borrowed
+    char *key;                         // NULL or "": none
 };
 
-static const char *state_name(enum store_state state)
-{
-    switch (state) {
-    case STORE_OPENING:
-        return "opening";
-    case STORE_CHECKING:
-        return "checking";
-    case STORE_READY:
-        return "ready";
-    case STORE_FAILED:
-        break;
-    }
-    return "failed";
-}
+static const char json_type_name[] = "application/json";
 
-// Checking is ready: messages are taken and wait in the queue while it lasts.
+// The code depends only on whether messages can be taken: that Telegram or an upstream is away
+// would not get better by restarting us.
 static void answer_ready(struct admin *admin, struct http_exchange *exchange)
 {
-    enum store_state state = store_state(admin->store);
+    const struct control_env *env = admin->control;
+    bool ready = describe_ready(env->store);
     BUF_AUTO body = BUF_INIT(BODY_MAX);
     struct json_writer w;
     json_writer_init(&w, &body);
     json_write_object_begin(&w);
-    json_write_member_bool(&w, "ready", state != STORE_FAILED);
-    json_write_key(&w, "store");
-    json_write_object_begin(&w);
-    json_write_member_text(&w, "state", state_name(state));
-    json_write_member_text(&w, "detail", store_describe(admin->store));
-    json_write_member_text(&w, "note", store_note(admin->store));
-    json_write_object_end(&w);
+    json_write_member_bool(&w, "ready", ready);
+    describe_store(&w, env->store);
+    describe_telegram(&w, env->telegram ? *env->telegram : NULL);
+    describe_outbox(&w, env->store, loop_wall(env->loop));
     json_write_object_end(&w);
     buf_append_char(&body, '\n');
-    http_exchange_reply(exchange, state == STORE_FAILED ? 503 : 200, "application/json",
-                        buf_span(&body));
+    http_exchange_reply(exchange, ready ? 200 : 503, json_type_name, buf_span(&body));
 }
+
+// Takes the same time wherever the two differ.
+static bool is_same_secret(struct span given, struct span key)
+{
+    unsigned differs = given.len != key.len;
+    for (size_t i = 0; i < given.len; i++)
+        differs |= (unsigned char)given.data[i] ^ (unsigned char)key.data[i % key.len];
+    return !differs;
+}
+
+// Answers itself when it says no.
+static bool has_key(struct admin *admin, struct http_exchange *exchange)
+{
+    static const char scheme[] = "Bearer ";
+    struct span given = http_exchange_header(exchange, "Authorization");
+    struct span key = span_of(admin->key);
+    bool named =
+        given.len >= sizeof scheme - 1 && strncasecmp(given.data, scheme, sizeof scheme - 1) == 0;
+    if (key.len && named && is_same_secret(span_trim(span_skip(given, sizeof scheme - 1)), key))
+        return true;
+    http_exchange_add_header(exchange, "WWW-Authenticate", "Bearer");
+    http_exchange_reply_text(exchange, 401, "%s",
+                             key.len
+                                 ? "this path wants \"Authorization: Bearer\" and the admin key "
+                                   "(admin.key, HERMES_ADMIN_KEY)"
+                                 : "this path wants a key, and none is configured: set admin.key "
+                                   "(or HERMES_ADMIN_KEY)");
+    return false;
+}
+
+static void answer_health(struct admin *admin, struct http_exchange *exchange)
+{
+    (void)admin;
+    http_exchange_reply_text(exchange, 200, "ok");
+}
+
+static void answer_metrics(struct admin *admin, struct http_exchange *exchange)
+{
+    BUF_AUTO body = BUF_INIT(METRICS_MAX);
+    if (admin->metrics)
+        metrics_render(admin->metrics, &body);
+    http_exchange_reply(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", buf_span(&body));
+}
+
+static void answer_status(struct admin *admin, struct http_exchange *exchange)
+{
+    BUF_AUTO body = BUF_INIT(BODY_MAX);
+    control_write_status(admin->control, &body);
+    http_exchange_reply(exchange, 200, json_type_name, buf_span(&body));
+}
+
+static const struct {
+    const char *path;
+    bool wants_key;
+    void (*answer)(struct admin *admin, struct http_exchange *exchange);
+} pages[] = {
+    {"/healthz", false, answer_health},
+    {"/readyz", false, answer_ready},
+    {"/metrics", true, answer_metrics},
+    {"/status", true, answer_status},
+};
 
 static void on_request(void *context, struct http_exchange *exchange)
 {
     struct admin *admin = context;
     struct span path = http_exchange_path(exchange);
     struct span method = http_exchange_method(exchange);
-    bool known = span_is(path, "/healthz") || span_is(path, "/readyz");
-    if (!known)
-        http_exchange_reply_text(exchange, 404, "there is /healthz and /readyz here");
-    else if (!span_is(method, "GET") && !span_is(method, "HEAD"))
-        http_exchange_reply_text(exchange, 405, "this path takes GET");
-    else if (span_is(path, "/healthz"))
-        http_exchange_reply_text(exchange, 200, "ok");
-    else
-        answer_ready(admin, exchange);
+    for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
+        if (!span_is(path, pages[i].path))
+            continue;
+        if (!span_is(method, "GET") && !span_is(method, "HEAD"))
+            http_exchange_reply_text(exchange, 405, "this path takes GET");
+        else if (!pages[i].wants_key || has_key(admin, exchange))
+            pages[i].answer(admin, exchange);
+        return;
+    }
+    http_exchange_reply_text(exchange, 404,
+                             "there is /healthz, /readyz, /metrics and /status here");
 }
 
-int admin_create(struct loop *loop, const struct admin_config *config, struct store *store,
-                 struct admin **ret_admin, struct error *err)
+int admin_create(const struct admin_env *env, struct admin **ret_admin, struct error *err)
 {
+    const struct admin_config *config = env->config;
     struct admin *admin = mem_new(struct admin);
-    admin->store = store;
+    admin->control = env->control;
+    admin->metrics = env->metrics;
     struct http_server_options options = {
         .address = config->host,
         .port = (uint16_t)config->port,
@@ -103,11 +165,12 @@ int admin_create(struct loop *loop, const struct admin_config *config, struct st
         .on_request = on_request,
         .ctx = admin,
     };
-    int r = http_server_create(loop, &options, &admin->server, err);
+    int r = http_server_create(env->control->loop, &options, &admin->server, err);
     if (r < 0) {
         free(admin);
         return error_wrap(err, "the admin face");
     }
+    admin_configure(admin, config);
     *ret_admin = admin;
     return 0;
 }
@@ -117,10 +180,17 @@ void admin_destroy(struct admin *admin)
     if (!admin)
         return;
     http_server_destroy(admin->server);
+    free(admin->key);
     free(admin);
 }
 
 uint16_t admin_port(const struct admin *admin)
 {
     return http_server_port(admin->server);
+}
+
+void admin_configure(struct admin *admin, const struct admin_config *config)
+{
+    free(admin->key);
+    admin->key = config->key ? mem_strdup(config->key) : NULL;
 }

@@ -5,24 +5,34 @@
 #include "base/error.h"
 #include "config/option.h"
 
-struct loop;
-struct store;
+struct control_env;
+struct metrics;
 
 /*
- * The admin face (9119): /healthz says that the loop turns, /readyz by its code whether Hermes can
- * do its work, with the reasons in its body. Both answer without a key.
+ * The admin face (9119). /healthz says that the loop turns, /readyz by its code whether Hermes can
+ * do its work, with the reasons in its body, and there how Telegram and the outbox do; both answer
+ * without a key. /metrics and /status want the key: "Authorization: Bearer <admin.key>".
  */
 struct admin;
 
 struct admin_config {
     const char *host; // numeric
     int64_t port;     // 0: any free one
+    const char *key;  // NULL: /metrics and /status are refused
 };
 
 extern const struct option admin_options[];
 extern const size_t admin_option_count;
 
-int admin_create(struct loop *loop, const struct admin_config *config, struct store *store,
-                 struct admin **ret_admin, struct error *err);
+struct admin_env {                     // borrowed; outlives the face
+    const struct control_env *control; // what is told of
+    struct metrics *metrics;           // may be NULL: then there are none
+    const struct admin_config *config; // during the call
+};
+
+int admin_create(const struct admin_env *env, struct admin **ret_admin, struct error *err);
 void admin_destroy(struct admin *admin); // accepts NULL
 uint16_t admin_port(const struct admin *admin);
+
+// After a reload: the key. A new address or port wants a new face.
+void admin_configure(struct admin *admin, const struct admin_config *config);

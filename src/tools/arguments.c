@@ -13,6 +13,15 @@ bool tool_has(struct json_value arguments, const char *name)
     return !is_missing(json_get(arguments, name));
 }
 
+// The request that the toolbox wrote holds both, side by side.
+int64_t tool_setting(struct json_value arguments, const char *name)
+{
+    int64_t value = 0;
+    if (arguments.doc)
+        json_int64(json_get(json_get(json_root(arguments.doc), "settings"), name), &value);
+    return value;
+}
+
 int tool_need_text(struct json_value arguments, const char *name, size_t max, struct buf *out,
                    struct error *err)
 {

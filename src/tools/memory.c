@@ -79,7 +79,7 @@ static void forget(const struct tool_env *env, int64_t job)
 
 const struct tool tool_remember = {
     .name = "remember",
-    .description = "Keep something for later conversations.",
+    .description = "Keep something for later conversations, to be found with recall.",
     .parameters = "{\"type\":\"object\",\"properties\":{"
                   "\"content\":{\"type\":\"string\",\"description\":\"One fact, whole\"}},"
                   "\"required\":[\"content\"]}",

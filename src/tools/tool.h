@@ -24,14 +24,23 @@ enum {
     TOOL_PATH_MAX = 4096,       // bytes
 };
 
-struct tool_env { // borrowed; what the tools may use
-    struct store *store;
-    struct workers *workers;
-    const struct clock *clock;
+// What a working tool is told besides its arguments, which somebody else chose.
+struct tool_settings {
+    int64_t memory_characters, user_characters; // limits of the memory files; 0: switched off
 };
 
-// Runs in a worker process, in the workspace; blocking is fine. 0 or a refusal with a sentence.
-typedef int tool_work_fn(int workspace_fd, struct json_value arguments, struct buf *out,
+struct tool_env { // borrowed; what the tools may use
+    struct store *store;
+    struct workers *workers; // in the workspace
+    const struct clock *clock;
+    struct workers *memories; // in the home's memories/; NULL: there is none
+    struct tool_settings settings;
+};
+
+enum tool_place { TOOL_IN_WORKSPACE, TOOL_IN_MEMORIES }; // where a working tool works
+
+// Runs in a worker process, in its place; blocking is fine. 0 or a refusal with a sentence.
+typedef int tool_work_fn(int directory_fd, struct json_value arguments, struct buf *out,
                          struct error *err);
 
 // Runs on the loop and must not block. TOOL_ENDED: `out` is the result; 0: tool_run_end() follows,
@@ -45,6 +54,7 @@ struct tool {
     const char *description;
     const char *parameters; // a JSON Schema object
     unsigned flags;
+    enum tool_place place;
     tool_work_fn *work; // one of these two
     tool_start_fn *start;
     void (*forget)(const struct tool_env *env, int64_t handle); // of a started one
@@ -56,6 +66,9 @@ const struct tool *tool_find(const char *name);
 
 void tool_run_set_handle(struct tool_run *run, int64_t handle);
 void tool_run_end(struct tool_run *run, int result, struct span text); // as struct tool_result
+
+// In a worker: one of struct tool_settings by its name there; 0 when nothing was said.
+int64_t tool_setting(struct json_value arguments, const char *name);
 
 bool tool_has(struct json_value arguments, const char *name); // and it is not null
 

@@ -37,6 +37,18 @@ struct toolbox *toolbox_create(const struct tool_env *env)
     return toolbox;
 }
 
+// Of the runs that begin from now on.
+void toolbox_configure(struct toolbox *toolbox, const struct tool_settings *settings)
+{
+    toolbox->env.settings = *settings;
+}
+
+static struct workers *workers_of(const struct tool_run *run)
+{
+    const struct tool_env *env = &run->toolbox->env;
+    return run->tool->place == TOOL_IN_MEMORIES ? env->memories : env->workers;
+}
+
 static void run_destroy(struct tool_run *run)
 {
     list_remove(&run->link);
@@ -45,7 +57,8 @@ static void run_destroy(struct tool_run *run)
 
 static void run_abandon(struct tool_run *run)
 {
-    worker_cancel(run->toolbox->env.workers, run->worker);
+    if (run->worker)
+        worker_cancel(workers_of(run), run->worker);
     if (run->tool->forget)
         run->tool->forget(&run->toolbox->env, run->handle);
     run_destroy(run);
@@ -98,19 +111,32 @@ static void on_worker_done(void *context, int result, struct span output, const 
     tool_run_end(context, result, result < 0 ? span_of(err->text) : output);
 }
 
+static void write_settings(struct json_writer *w, const struct tool_settings *settings)
+{
+    json_write_key(w, "settings");
+    json_write_object_begin(w);
+    json_write_member_int(w, "memory_characters", settings->memory_characters);
+    json_write_member_int(w, "user_characters", settings->user_characters);
+    json_write_object_end(w);
+}
+
 static int start_worker(struct tool_run *run, struct span arguments, struct error *err)
 {
+    if (!workers_of(run))
+        return error_set(err, -ENOTDIR, "this program has no directory for it");
     BUF_AUTO request = BUF_INIT(WORKER_REQUEST_MAX);
     struct json_writer w;
     json_writer_init(&w, &request);
     json_write_object_begin(&w);
     json_write_member_text(&w, "tool", run->tool->name);
     json_write_member_raw(&w, "arguments", arguments);
+    if (run->tool->place == TOOL_IN_MEMORIES)
+        write_settings(&w, &run->toolbox->env.settings);
     json_write_object_end(&w);
     if (!json_write_done(&w))
         return error_set(err, -E2BIG, "the arguments are too large");
-    return worker_start(run->toolbox->env.workers, buf_span(&request), on_worker_done, run,
-                        &run->worker, err);
+    return worker_start(workers_of(run), buf_span(&request), on_worker_done, run, &run->worker,
+                        err);
 }
 
 static int find_tool(const char *name, const struct tool **ret_tool, struct error *err)

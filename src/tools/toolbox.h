@@ -22,6 +22,7 @@ typedef void tool_done_fn(void *context, const struct tool_result *result);
 
 struct toolbox *toolbox_create(const struct tool_env *env); // copies env, borrows what it names
 void toolbox_destroy(struct toolbox *toolbox);              // ends all runs without callbacks
+void toolbox_configure(struct toolbox *toolbox, const struct tool_settings *settings);
 
 // `done` comes later, or before this returns when the result is there at once: then 0 is returned.
 tool_run_id toolbox_run(struct toolbox *toolbox, const char *name, struct span arguments,

@@ -5,20 +5,19 @@
     HERMES_KEEP=1     leave the directories of the tests behind
 """
 
-import contextlib
 import os
 import pathlib
-import shutil
 import sys
-import tempfile
 
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "fakes")]
 
-from harness import Binary, Hermes  # noqa: E402
+from harness import Binary, Hermes, directory  # noqa: E402
 from openai_upstream import Upstream  # noqa: E402
+from service import Service  # noqa: E402
+from telegram_api import TelegramApi  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
 
@@ -49,20 +48,6 @@ def binary():
             pytest.exit(str(problem), returncode=2)
 
 
-@contextlib.contextmanager
-def directory(prefix):
-    """A directory that the test user may pass through; pytest's own are for one user only."""
-    path = pathlib.Path(tempfile.mkdtemp(prefix=prefix))
-    path.chmod(0o755)
-    try:
-        yield path
-    finally:
-        if os.environ.get("HERMES_KEEP"):
-            print(f"kept: {path}")
-        else:
-            shutil.rmtree(path, ignore_errors=True)
-
-
 @pytest.fixture
 def hermes(binary):
     with directory("hermes-test-") as path:
@@ -81,6 +66,26 @@ def up():
 def tls_up():
     with Upstream(tls=True) as upstream:
         yield upstream
+
+
+@pytest.fixture
+def api():
+    """Telegram, as far as a bot knows it."""
+    with TelegramApi() as server:
+        yield server
+
+
+@pytest.fixture
+def service(hermes):
+    """service(env=…) starts `hermes run`; what still runs at the end is ended."""
+    started = []
+
+    def start(**more):
+        started.append(Service(hermes, **more))
+        return started[-1].start()
+    yield start
+    for running in started:
+        running.kill()
 
 
 @pytest.fixture

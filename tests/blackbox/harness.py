@@ -20,6 +20,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -110,7 +111,8 @@ class Process:
     def __init__(self, owner, argv, *, env, cwd, stdin, limit, rlimits=None, stdio=None,
                  before_exec=None, as_root=False):
         self.owner, self.args, self.limit = owner, argv, limit
-        self.secrets = [v for k, v in env.items() if k.endswith("_KEY") and len(v) > 8]
+        self.secrets = [v for k, v in env.items()
+                        if k.endswith(("_KEY", "_TOKEN")) and len(v) > 8]
         self.input = stdin
         self._out, self._err, self.rss_kib = bytearray(), bytearray(), 0
         self._ended = threading.Event()
@@ -260,6 +262,7 @@ class Hermes:
         self.home = self.directory / "home"
         self.workspace = self.home / "workspace"
         self.processes, self.upstreams, self.key_may_be_in = [], [], ()
+        self.bots = []
         self.environment = {
             "PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(self.directory),
             "HERMES_HOME": str(self.home), "LANG": "C.UTF-8", "TZ": "UTC",
@@ -323,6 +326,16 @@ class Hermes:
         if upstream.ca_file:
             self.environment["SSL_CERT_FILE"] = upstream.ca_file
         self.limits(**limits)
+        return self
+
+    def use_telegram(self, api, users="42"):
+        """Let every run be the bot of this fake. `users`: who may talk to it; None: not said."""
+        self.bots.append(api)
+        self.environment.update(TELEGRAM_BOT_TOKEN=api.token, TELEGRAM_API_BASE=api.base_url)
+        if users is not None:
+            self.environment["TELEGRAM_ALLOWED_USERS"] = users
+        if api.ca_file:
+            self.environment["SSL_CERT_FILE"] = api.ca_file
         return self
 
     def limits(self, **seconds):
@@ -390,11 +403,27 @@ class Hermes:
         assert not self.sanitizer_report(), self.sanitizer_report()
         refused = [message for upstream in self.upstreams for message in upstream.rejected]
         assert not refused, f"a picky provider refused what was sent: {refused}"
-        for upstream in self.upstreams:
-            key = (upstream.api_key or "\0no key").encode()
+        resented = [sentence for api in self.bots for sentence in api.violations]
+        assert not resented, f"Telegram would resent: {resented}"
+        for server in self.upstreams + self.bots:
+            key = (server.api_key or "\0no key").encode()
             found = [str(path) for path in files_of(self.directory)
                      if path.name not in self.key_may_be_in and holds(path, key)]
             assert not found, f"the key was written to {found}"
+
+
+@contextlib.contextmanager
+def directory(prefix):
+    """A directory that the test user may pass through; pytest's own are for one user only."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix=prefix))
+    path.chmod(0o755)
+    try:
+        yield path
+    finally:
+        if os.environ.get("HERMES_KEEP"):
+            print(f"kept: {path}")
+        else:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 # -- files ----------------------------------------------------------------------------------------

@@ -1,0 +1,191 @@
+#include "agent/context.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "codec/entries.h"
+#include "codec/json_write.h"
+#include "llm/chat.h"
+
+/*
+ * The table is also shown in a chat on a telephone, in a monospaced block that must not wrap: 40
+ * columns, of which the numbers take 16.
+ */
+enum {
+    BYTES_PER_TOKEN = 4,
+    NAME_COLUMNS = 22,
+    NUMBER_COLUMNS = 9,   // "1,234,567"
+    SCHEMA_MAX = 1 << 20, // bytes of one tool as it is sent
+};
+
+static size_t tokens_of(size_t bytes)
+{
+    return (bytes + BYTES_PER_TOKEN - 1) / BYTES_PER_TOKEN;
+}
+
+// As a request holds it, less what every wire format wraps around it.
+static size_t tool_bytes(const struct chat_tool *tool)
+{
+    BUF_AUTO text = BUF_INIT(SCHEMA_MAX);
+    struct json_writer w;
+    json_writer_init(&w, &text);
+    json_write_object_begin(&w);
+    json_write_member_text(&w, "name", tool->name);
+    json_write_member_text(&w, "description", tool->description);
+    json_write_member_raw(&w, "parameters", span_of(tool->parameters));
+    json_write_object_end(&w);
+    return text.len;
+}
+
+static size_t length_of(const char *text)
+{
+    return text ? strlen(text) : 0;
+}
+
+static size_t message_bytes(const struct chat_message *message)
+{
+    size_t sum = length_of(message->text) + length_of(message->extra);
+    for (size_t i = 0; i < message->call_count; i++) {
+        const struct chat_call *call = &message->calls[i];
+        sum += length_of(call->name) + length_of(call->arguments) + length_of(call->extra);
+    }
+    return sum;
+}
+
+static size_t history_bytes(const struct context_report *report)
+{
+    size_t sum = 0;
+    for (size_t i = 0; report->history && i < report->history->count; i++)
+        sum += message_bytes(&report->history->messages[i]);
+    return sum;
+}
+
+static size_t tools_bytes(const struct context_report *report)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < report->tool_count; i++)
+        sum += tool_bytes(&report->tools[i]);
+    return sum;
+}
+
+static const char *const part_names[PROMPT_PARTS] = {
+    [PROMPT_IDENTITY] = "identity",
+    [PROMPT_RULES] = "rules",
+    [PROMPT_MEMORY] = "MEMORY",
+    [PROMPT_USER] = "USER",
+};
+
+static size_t total_bytes(const struct context_report *report)
+{
+    size_t sum = tools_bytes(report) + history_bytes(report);
+    for (size_t i = 0; i < PROMPT_PARTS; i++)
+        sum += report->prompt.bytes[i];
+    return sum;
+}
+
+static void append_number(size_t number, struct buf *out)
+{
+    BUF_AUTO text = BUF_INIT(32);
+    entries_write_number(number, &text);
+    buf_printf(out, "%*s", NUMBER_COLUMNS, buf_text(&text));
+}
+
+static void append_row(const char *name, size_t bytes, struct buf *out)
+{
+    buf_printf(out, "%-*.*s", NAME_COLUMNS, NAME_COLUMNS, name);
+    append_number(bytes, out);
+    append_number(tokens_of(bytes), out);
+    buf_append_char(out, '\n');
+}
+
+static void append_prompt_rows(const struct prompt_parts *prompt, struct buf *out)
+{
+    char name[NAME_COLUMNS + 1];
+    for (size_t i = 0; i < PROMPT_PARTS; i++) {
+        bool identity = i == PROMPT_IDENTITY;
+        snprintf(name, sizeof name, "%s%s%s%s", part_names[i], identity ? " (" : "",
+                 identity ? prompt->identity : "", identity ? ")" : "");
+        append_row(name, prompt->bytes[i], out);
+    }
+}
+
+void context_render_text(const struct context_report *report, struct buf *out)
+{
+    char name[NAME_COLUMNS + 1];
+    buf_printf(out, "%-*s%*s%*s\n", NAME_COLUMNS, "", NUMBER_COLUMNS, "bytes", NUMBER_COLUMNS,
+               "~tokens");
+    append_prompt_rows(&report->prompt, out);
+    snprintf(name, sizeof name, "tools (%zu)", report->tool_count);
+    append_row(name, tools_bytes(report), out);
+    for (size_t i = 0; i < report->tool_count; i++) {
+        snprintf(name, sizeof name, "  %s", report->tools[i].name);
+        append_row(name, tool_bytes(&report->tools[i]), out);
+    }
+    if (report->history) {
+        snprintf(name, sizeof name, "history (%zu)", report->history->count);
+        append_row(name, history_bytes(report), out);
+    }
+    append_row("total", total_bytes(report), out);
+    buf_append_text(out, "~ is bytes / 4, not a count\n");
+    if (report->prompt_tokens < 0)
+        return;
+    buf_append_text(out, "the last prompt, counted: ");
+    entries_write_number((uint64_t)report->prompt_tokens, out);
+    buf_append_char(out, '\n');
+}
+
+static void write_sizes(struct json_writer *w, size_t bytes)
+{
+    json_write_member_int(w, "bytes", (int64_t)bytes);
+    json_write_member_int(w, "approximate_tokens", (int64_t)tokens_of(bytes));
+}
+
+static void write_part(struct json_writer *w, const char *name, const char *source, size_t bytes)
+{
+    json_write_object_begin(w);
+    json_write_member_text(w, "name", name);
+    if (source)
+        json_write_member_text(w, "source", source);
+    write_sizes(w, bytes);
+    json_write_object_end(w);
+}
+
+static void write_tools(struct json_writer *w, const struct context_report *report)
+{
+    json_write_key(w, "tools");
+    json_write_array_begin(w);
+    for (size_t i = 0; i < report->tool_count; i++)
+        write_part(w, report->tools[i].name, NULL, tool_bytes(&report->tools[i]));
+    json_write_array_end(w);
+}
+
+void context_render_json(const struct context_report *report, struct buf *out)
+{
+    struct json_writer w;
+    json_writer_init(&w, out);
+    json_write_object_begin(&w);
+    json_write_key(&w, "prompt");
+    json_write_array_begin(&w);
+    for (size_t i = 0; i < PROMPT_PARTS; i++)
+        write_part(&w, part_names[i], i == PROMPT_IDENTITY ? report->prompt.identity : NULL,
+                   report->prompt.bytes[i]);
+    json_write_array_end(&w);
+    write_tools(&w, report);
+    if (report->history) {
+        json_write_key(&w, "history");
+        json_write_object_begin(&w);
+        json_write_member_int(&w, "messages", (int64_t)report->history->count);
+        write_sizes(&w, history_bytes(report));
+        json_write_object_end(&w);
+    }
+    json_write_key(&w, "total");
+    json_write_object_begin(&w);
+    write_sizes(&w, total_bytes(report));
+    json_write_object_end(&w);
+    json_write_key(&w, "prompt_tokens");
+    if (report->prompt_tokens < 0)
+        json_write_null(&w);
+    else
+        json_write_int(&w, report->prompt_tokens);
+    json_write_object_end(&w);
+}

@@ -1,0 +1,120 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/desk_internal.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+/*
+ * The turns that the last process did not end. One whose answer is delivered goes on where it was;
+ * of one for which somebody sat and waited it is only written down that he did not get it.
+ */
+enum { OPEN_TURNS_MAX = 256 }; // taken up at one start; the others at the next
+
+struct open_turn { // a copy of its row, since rows are read to the end before anything is done
+    char id[STORE_ID_MAX + 1], session[STORE_ID_MAX + 1];
+    char *channel, *chat;
+    enum store_turn_state state;
+    int iteration, resumes;
+};
+
+struct open_turns {
+    struct open_turn *turns;
+    size_t count, capacity;
+};
+
+static void copy_id(char *to, struct span id)
+{
+    size_t len = id.len < STORE_ID_MAX ? id.len : STORE_ID_MAX;
+    memcpy(to, id.data, len);
+    to[len] = '\0';
+}
+
+static bool on_open_turn(void *context, const struct store_turn_row *row)
+{
+    struct open_turns *open = context;
+    if (open->count == OPEN_TURNS_MAX)
+        return false;
+    open->turns = mem_grow(open->turns, open->count, &open->capacity, sizeof *open->turns);
+    struct open_turn *turn = &open->turns[open->count++];
+    *turn = (struct open_turn){
+        .channel = mem_strndup(row->channel.data, row->channel.len),
+        .chat = mem_strndup(row->chat.data, row->chat.len),
+        .state = row->state,
+        .iteration = row->iteration,
+        .resumes = row->resumes,
+    };
+    copy_id(turn->id, row->id);
+    copy_id(turn->session, row->session);
+    return true;
+}
+
+// The end of a turn that cannot go on; with a reply where one can be delivered.
+static void give_up(struct desk *desk, const struct open_turn *turn, bool deliver, const char *why)
+{
+    CLEANUP(mem_cleanup) char *text = mem_printf("⚠️ %s", why);
+    struct store_reply reply = {
+        .channel = span_of(turn->channel), .chat = span_of(turn->chat), .text = span_of(text)};
+    struct store_turn_step step = {
+        .turn = span_of(turn->id),
+        .state = STORE_TURN_FAILED,
+        .iteration = turn->iteration,
+        .error = span_of(why),
+        .now_ms = loop_wall(desk->env.loop),
+        .reply = deliver ? &reply : NULL,
+    };
+    struct error err = ERROR_INIT;
+    if (store_turn_finish(desk->env.store, &step, STORE_DURABLE, NULL, NULL, &err) < 0)
+        LOG_EVENT(LOG_ERROR, "turn.lost", turn->id, LOG_TEXT("error", err.text));
+    LOG_EVENT(LOG_WARNING, "turn.end", turn->id, LOG_TEXT("state", "failed"),
+              LOG_TEXT("error", why));
+}
+
+static void take_up(struct desk *desk, const struct open_turn *turn)
+{
+    static const char *const names[] = {
+        [STORE_TURN_QUEUED] = "queued",
+        [STORE_TURN_PROMPT] = "prompt",
+        [STORE_TURN_MODEL] = "model",
+        [STORE_TURN_TOOLS] = "tools",
+    };
+    bool delivers = desk_channel_named(desk, span_of(turn->channel)) != NULL;
+    if (!delivers) {
+        if (strcmp(turn->channel, "console") == 0)
+            give_up(desk, turn, false, "the program was stopped before the answer was there");
+        return; // another channel may be switched on again
+    }
+    struct talk *talk = desk_talk(desk, span_of(turn->channel), span_of(turn->chat));
+    if (talk->turn) // one at a time in a chat: the other one was left by a fault
+        return;
+    struct store_turn_row row = {
+        .id = span_of(turn->id),
+        .session = span_of(turn->session),
+        .state = turn->state,
+        .iteration = turn->iteration,
+        .resumes = turn->resumes,
+    };
+    struct error err = ERROR_INIT;
+    LOG_EVENT(LOG_WARNING, "turn.resume", turn->id, LOG_TEXT("channel", turn->channel),
+              LOG_TEXT("chat", turn->chat), LOG_TEXT("state", names[turn->state]),
+              LOG_NUMBER("iteration", turn->iteration), LOG_NUMBER("resumes", turn->resumes));
+    if (desk_resume_turn(talk, &row, &err) < 0) {
+        error_wrap(&err, "this could not be taken up again after a stop of the program");
+        give_up(desk, turn, true, err.text);
+        desk_tell_outbox(talk);
+    }
+}
+
+void desk_take_up(struct desk *desk)
+{
+    struct open_turns open = {0};
+    struct error err = ERROR_INIT;
+    if (store_read_open_turns(desk->env.store, on_open_turn, &open, &err) < 0)
+        LOG_EVENT(LOG_ERROR, "turns.unread", "", LOG_TEXT("error", err.text));
+    for (size_t i = 0; i < open.count; i++) {
+        take_up(desk, &open.turns[i]);
+        free(open.turns[i].channel);
+        free(open.turns[i].chat);
+    }
+    free(open.turns);
+}

@@ -1,0 +1,171 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "agent/desk_internal.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+// A conversation's side of a turn: what the agent tells goes on to the channel, or to who waits.
+
+static void on_step(void *context)
+{
+    struct talk *talk = context;
+    if (talk->via && talk->via->channel->on_step)
+        talk->via->channel->on_step(talk->via->context, talk->chat, talk->turn_name);
+    else if (talk->sink && talk->sink->on_step)
+        talk->sink->on_step(talk->context);
+}
+
+static void on_text(void *context, struct span delta)
+{
+    struct talk *talk = context;
+    if (talk->via && talk->via->channel->on_text)
+        talk->via->channel->on_text(talk->via->context, talk->chat, talk->turn_name, delta);
+    else if (talk->sink)
+        talk->sink->on_text(talk->context, delta);
+}
+
+static void on_call(void *context, const char *name, const char *arguments)
+{
+    struct talk *talk = context;
+    if (talk->sink)
+        talk->sink->on_call(talk->context, name, arguments);
+}
+
+static void on_result(void *context, const char *name, bool failed, struct span text)
+{
+    struct talk *talk = context;
+    if (talk->sink)
+        talk->sink->on_result(talk->context, name, failed, text);
+}
+
+// What the model read of the steered messages is done; the others wait again, before all else.
+static void unsteer(struct talk *talk, const struct turn_outcome *outcome)
+{
+    struct list *place = talk->waiting.next;
+    list_for_each(link, &talk->steered) {
+        struct waiting *message = list_entry(link, struct waiting, link);
+        bool unheard = false;
+        for (size_t i = 0; i < outcome->unheard_count; i++)
+            unheard |= outcome->unheard[i] == message->number;
+        list_remove(link);
+        message->acting = unheard ? ACTING_NOT : ACTING_TURN;
+        message->patient = true;
+        list_append(place, link); // before `place`
+    }
+}
+
+static void on_end(void *context, const struct turn_outcome *outcome)
+{
+    struct talk *talk = context;
+    struct desk *desk = talk->desk;
+    bool lost = !outcome->begun && talk->via;
+    talk->turn = 0;
+    loop_cancel(desk->env.loop, talk->stopping);
+    talk->stopping = 0;
+    if (talk->via && talk->via->channel->on_turn_end)
+        talk->via->channel->on_turn_end(talk->via->context, talk->chat, talk->turn_name);
+    unsteer(talk, outcome);
+    if (lost) {
+        struct error err = ERROR_INIT;
+        error_set(&err, -1, "%s", outcome->error);
+        desk_retry(talk, ACTING_TURN, &err);
+    } else {
+        desk_acted(talk, ACTING_TURN);
+        desk_tell_outbox(talk);
+    }
+    const struct turn_sink *sink = talk->sink;
+    talk->sink = NULL;
+    if (sink)
+        sink->on_end(talk->context, outcome);
+    desk_go_on(talk);
+    desk_ended(desk);
+}
+
+static const struct turn_sink talk_sink = {on_step, on_text, on_call, on_result, on_end};
+
+static void began(struct talk *talk)
+{
+    struct desk *desk = talk->desk;
+    snprintf(talk->turn_name, sizeof talk->turn_name, "%s",
+             agent_turn_name(desk->env.agent, talk->turn));
+    talk->turn_ms = loop_now(desk->env.loop);
+    talk->turn_wall_ms = loop_wall(desk->env.loop);
+    list_for_each(link, &talk->waiting)
+        list_entry(link, struct waiting, link)->patient = true;
+    if (talk->via && talk->via->channel->on_turn)
+        talk->via->channel->on_turn(talk->via->context, talk->chat, talk->turn_name);
+}
+
+// The turn that is left out is the last one: it begins with the last thing that the user said.
+static void forget_last_turn(struct chat_history *history)
+{
+    size_t count = history->count;
+    while (count && history->messages[count - 1].role != CHAT_USER)
+        count--;
+    if (count)
+        chat_history_truncate(history, count - 1);
+}
+
+int desk_begin_turn(struct talk *talk, struct span text, struct span drop_turn, struct error *err)
+{
+    int64_t numbers[DESK_PIECES_MAX];
+    struct turn_request request = {
+        .text = text,
+        .inbox = numbers,
+        .inbox_count = desk_acting(talk, ACTING_TURN, numbers),
+        .drop_turn = drop_turn,
+        .deliver = talk->via != NULL,
+    };
+    int r = desk_open_session(talk, err);
+    if (r == 0 && drop_turn.data)
+        forget_last_turn(&talk->session->history);
+    if (r == 0)
+        r = agent_turn_start(talk->desk->env.agent, talk->session, &request, &talk_sink, talk,
+                             &talk->turn, err);
+    if (r == 0)
+        began(talk);
+    return r;
+}
+
+int desk_resume_turn(struct talk *talk, const struct store_turn_row *row, struct error *err)
+{
+    struct agent_session *session = NULL;
+    int r = agent_session_load(talk->desk->env.store, row->session, SPAN_ABSENT, SPAN_ABSENT,
+                               &session, err);
+    if (r != 0)
+        return r < 0 ? r : error_set(err, -ENOENT, "its conversation is gone");
+    desk_close_session(talk);
+    talk->session = session;
+    r = agent_turn_resume(talk->desk->env.agent, session, row, talk->via != NULL, &talk_sink, talk,
+                          &talk->turn, err);
+    if (r == 0)
+        began(talk);
+    return r;
+}
+
+static void on_stopping(void *context)
+{
+    struct talk *talk = context;
+    talk->stopping = 0;
+    agent_turn_cancel(talk->desk->env.agent, talk->turn);
+}
+
+// Not at once: whoever asks may be inside a callback of this very turn.
+void desk_interrupt(struct talk *talk)
+{
+    if (talk->turn && !talk->stopping)
+        talk->stopping = loop_defer(talk->desk->env.loop, on_stopping, talk);
+}
+
+void desk_steer(struct talk *talk, struct waiting *message)
+{
+    struct span text = span_make(message->text, message->len);
+    if (agent_turn_steer(talk->desk->env.agent, talk->turn, text, message->number) < 0)
+        return; // it is ending; then the message is next
+    list_remove(&message->link);
+    message->acting = ACTING_TURN;
+    list_append(&talk->steered, &message->link);
+    desk_go_on(talk);
+}

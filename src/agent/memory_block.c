@@ -1,0 +1,108 @@
+#include "agent/memory_block.h"
+
+#include "base/fd.h"
+#include "base/mem.h"
+#include "codec/utf8.h"
+
+/*
+ * The limit is a promise about what every request costs, and the tool that writes these files keeps
+ * it; an editor does not. So it is kept here as well: what is beyond it is not shown, and both the
+ * title and a last line say so.
+ */
+enum { LIMIT_MIN = 100, LIMIT_MAX = 20000 }; // characters
+
+const struct option memory_options[] = {
+    {.key = "memory.memory_enabled",
+     .type = OPTION_BOOL,
+     .offset = offsetof(struct memory_config, memory_enabled),
+     .fallback = "true",
+     .help = "memories/MEMORY.md is part of the prompt, and the memory tool writes it"},
+    {.key = "memory.user_profile_enabled",
+     .type = OPTION_BOOL,
+     .offset = offsetof(struct memory_config, user_enabled),
+     .fallback = "true",
+     .help = "memories/USER.md is part of the prompt, and the memory tool writes it"},
+    {.key = "memory.memory_char_limit",
+     .type = OPTION_INT,
+     .offset = offsetof(struct memory_config, memory_limit),
+     .fallback = "2200",
+     .min = LIMIT_MIN,
+     .max = LIMIT_MAX,
+     .help = "characters of memories/MEMORY.md"},
+    {.key = "memory.user_char_limit",
+     .type = OPTION_INT,
+     .offset = offsetof(struct memory_config, user_limit),
+     .fallback = "1375",
+     .min = LIMIT_MIN,
+     .max = LIMIT_MAX,
+     .help = "characters of memories/USER.md"},
+};
+
+const size_t memory_option_count = ARRAY_LEN(memory_options);
+
+struct block {
+    const char *name, *title;
+    bool enabled;
+    size_t limit; // characters
+};
+
+static struct block block_of(const struct memory_config *config, enum memory_file file)
+{
+    if (file == MEMORY_USER)
+        return (struct block){"USER.md", "USER PROFILE (who the user is)", config->user_enabled,
+                              (size_t)config->user_limit};
+    return (struct block){"MEMORY.md", "MEMORY (your notes)", config->memory_enabled,
+                          (size_t)config->memory_limit};
+}
+
+// 0, or negative when this is not all of the file.
+static int read_text(const char *home, const char *name, struct buf *out)
+{
+    CLEANUP(mem_cleanup) char *path = mem_printf("%s/memories/%s", home, name);
+    BUF_AUTO file = BUF_INIT(ENTRIES_FILE_MAX);
+    int r = fd_read_file(path, &file, NULL);
+    struct span text = buf_span(&file);
+    if (r < 0) // the cut may have gone through a character
+        text.len -= utf8_incomplete_tail(text);
+    utf8_sanitize(text, out);
+    return r;
+}
+
+static void append_title(const struct block *block, size_t used, struct buf *out)
+{
+    buf_printf(out, "\n\n════════════════\n%s [%zu%% — ", block->title, used * 100 / block->limit);
+    entries_write_number(used, out);
+    buf_append_char(out, '/');
+    entries_write_number(block->limit, out);
+    buf_append_text(out, " chars]\n");
+}
+
+void memory_block_append_file(const struct memory_config *config, const char *home,
+                              enum memory_file file, struct buf *out)
+{
+    struct block block = block_of(config, file);
+    if (!block.enabled || block.limit == 0)
+        return;
+    BUF_AUTO text = BUF_INIT(UTF8_BYTES_MAX * (size_t)ENTRIES_FILE_MAX);
+    bool whole = read_text(home, block.name, &text) == 0;
+    struct entries entries;
+    whole = entries_parse(buf_span(&text), &entries) && whole;
+    if (entries.count == 0)
+        return;
+
+    BUF_AUTO shown = BUF_INIT(UTF8_BYTES_MAX * (size_t)ENTRIES_FILE_MAX);
+    entries_write(&entries, &shown);
+    append_title(&block, entries_characters(&entries), out);
+    struct span all = span_trim(buf_span(&shown));
+    size_t fits = entries_cut(all, block.limit);
+    buf_append(out, all.data, fits);
+    if (fits < all.len || !whole)
+        buf_printf(out, "\n[memories/%s is longer than its limit; the rest is not shown]",
+                   block.name);
+}
+
+void memory_block_append(const struct memory_config *config, const char *home, struct buf *out)
+{
+    memory_block_append_file(config, home, MEMORY_NOTES, out);
+    memory_block_append_file(config, home, MEMORY_USER, out);
+}

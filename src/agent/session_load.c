@@ -1,0 +1,148 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/session.h"
+#include "base/mem.h"
+#include "codec/json.h"
+#include "store/message.h"
+#include "store/session.h"
+
+/*
+ * A history out of the store. The rows may come from another version of this program or from an
+ * interrupted one, and what a model refuses is a history whose pieces do not fit: a result without
+ * its call is left out, and a call without its result gets one. Only the calls of the very last
+ * message may be open, since a turn may be about to go on with them (agent_session_close()).
+ */
+struct loading {
+    struct agent_session *session;
+    size_t asking;   // index + 1 of the message whose calls are answered now; 0: none
+    size_t answered; // of its calls
+};
+
+static char *optional_text(struct span span)
+{
+    return span.data && span.len ? mem_strndup(span.data, span.len) : NULL;
+}
+
+static void add_calls(struct chat_message *message, struct span text)
+{
+    JSON_AUTO doc = JSON_INIT;
+    if (json_parse(&doc, text, NULL) < 0)
+        return;
+    struct json_iter it = json_iter_init(json_root(&doc));
+    struct json_value call;
+    while (message->call_count < CHAT_CALLS_MAX && json_iter_next(&it, NULL, &call)) {
+        CLEANUP(mem_cleanup) char *id = json_strdup(json_get(call, "id"), CHAT_ID_MAX);
+        CLEANUP(mem_cleanup) char *name = json_strdup(json_get(call, "name"), CHAT_NAME_MAX);
+        CLEANUP(mem_cleanup)
+        char *arguments = json_strdup(json_get(call, "arguments"), CHAT_ARGUMENTS_MAX);
+        CLEANUP(mem_cleanup) char *extra = json_strdup(json_get(call, "extra"), CHAT_EXTRA_MAX);
+        if (id && name)
+            chat_message_add_call(message, id, name, arguments ? arguments : "{}", extra);
+    }
+}
+
+static void answer_rest(struct loading *loading)
+{
+    static const char lost[] = "(the result was lost)";
+    struct chat_history *history = &loading->session->history;
+    while (loading->asking &&
+           loading->answered < history->messages[loading->asking - 1].call_count) {
+        const char *id = history->messages[loading->asking - 1].calls[loading->answered++].id;
+        chat_history_append_result(history, id, lost);
+    }
+    loading->asking = 0;
+}
+
+// Results come in the order of their calls, as turn_calls_append_results() writes them.
+static void add_result(struct loading *loading, const struct store_message *row)
+{
+    struct chat_history *history = &loading->session->history;
+    if (!loading->asking)
+        return;
+    const struct chat_message *asking = &history->messages[loading->asking - 1];
+    if (loading->answered == asking->call_count ||
+        !span_is(row->tool_call_id, asking->calls[loading->answered].id))
+        return;
+    CLEANUP(mem_cleanup) char *text = mem_strndup(row->content.data, row->content.len);
+    const char *id = asking->calls[loading->answered++].id;
+    chat_history_append_result(history, id, text);
+}
+
+static bool on_message(void *context, const struct store_message *row)
+{
+    struct loading *loading = context;
+    struct chat_history *history = &loading->session->history;
+    bool user = span_is(row->role, chat_role_name(CHAT_USER));
+    if (!user && history->count == 0)
+        return true; // the limit cut a turn in two: begin with the next one
+    if (span_is(row->role, chat_role_name(CHAT_TOOL))) {
+        add_result(loading, row);
+        return true;
+    }
+    answer_rest(loading);
+    struct chat_message message = {
+        .role = user ? CHAT_USER : CHAT_ASSISTANT,
+        .text = optional_text(row->content),
+        .extra = optional_text(row->reasoning),
+    };
+    if (!user && row->tool_calls.len)
+        add_calls(&message, row->tool_calls);
+    bool asks = message.call_count > 0;
+    if (user && !message.text)
+        message.text = mem_strdup("");
+    chat_history_append(history, &message);
+    loading->asking = asks ? history->count : 0;
+    loading->answered = 0;
+    return true;
+}
+
+static void on_session(void *context, const struct store_session *row)
+{
+    struct agent_session *session = context;
+    if (row->id.len >= sizeof session->id)
+        return;
+    memcpy(session->id, row->id.data, row->id.len);
+    session->id[row->id.len] = '\0';
+    session->channel = mem_strndup(row->channel.data, row->channel.len);
+    session->chat = mem_strndup(row->chat.data, row->chat.len);
+    session->title = optional_text(row->title);
+    session->model = optional_text(row->model);
+    session->prompt = optional_text(row->prompt);
+    session->prompt_tokens = -1;
+    session->stored = true;
+}
+
+void agent_session_close(struct agent_session *session)
+{
+    struct chat_history *history = &session->history;
+    size_t asking = history->count;
+    while (asking && history->messages[asking - 1].role == CHAT_TOOL)
+        asking--;
+    struct loading loading = {session, asking, history->count - asking};
+    answer_rest(&loading);
+}
+
+static void session_cleanup(struct agent_session **session)
+{
+    agent_session_destroy(*session);
+}
+
+int agent_session_load(struct store *store, struct span id, struct span channel, struct span chat,
+                       struct agent_session **ret_session, struct error *err)
+{
+    CLEANUP(session_cleanup) struct agent_session *session = mem_new(struct agent_session);
+    int r = id.data ? store_read_session(store, id, on_session, session, err)
+                    : store_read_session_latest(store, channel, chat, on_session, session, err);
+    if (r != 0)
+        return r;
+    if (!session->stored) // an id that no version of this program gives
+        return STORE_NOT_FOUND;
+    struct loading loading = {.session = session};
+    r = store_read_messages(store, span_of(session->id), SESSION_HISTORY_MAX, on_message, &loading,
+                            err);
+    if (r < 0)
+        return r;
+    *ret_session = STEAL(session);
+    return 0;
+}

@@ -1,0 +1,90 @@
+#include <string.h>
+
+#include "agent/turn.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+
+static int64_t since(const struct turn *turn, int64_t then_ms)
+{
+    return clock_monotonic_ms(turn->agent->env.clock) - then_ms;
+}
+
+static const char *model_of(const struct turn *turn)
+{
+    return turn->session->model ? turn->session->model : turn->agent->env.model;
+}
+
+static const char *state_name(enum turn_state state)
+{
+    return state == TURN_DONE ? "done" : state == TURN_FAILED ? "failed" : "cancelled";
+}
+
+static void count(const struct turn *turn, const char *name, const char *labels, const char *help,
+                  int64_t by)
+{
+    if (by > 0)
+        *metrics_counter(turn->agent->env.metrics, name, labels, help) += by;
+}
+
+void turn_log_begin(const struct turn *turn, size_t text_bytes)
+{
+    LOG_EVENT(LOG_INFO, "turn.begin", turn->name, LOG_TEXT("source", turn->session->channel),
+              LOG_TEXT("chat", turn->session->chat), LOG_TEXT("session", turn->session->id),
+              LOG_TEXT("model", model_of(turn)), LOG_NUMBER("text_bytes", (int64_t)text_bytes));
+}
+
+void turn_log_reply(const struct turn *turn, const struct chat_reply *reply)
+{
+    LOG_EVENT(LOG_INFO, "turn.model", turn->name, LOG_NUMBER("iteration", turn->iteration),
+              LOG_TEXT("model", reply->model ? reply->model : model_of(turn)),
+              LOG_NUMBER("ms", since(turn, turn->asked_ms)),
+              LOG_NUMBER("calls", (int64_t)reply->message.call_count),
+              LOG_NUMBER("prompt_tokens", reply->usage.prompt_tokens),
+              LOG_NUMBER("cached_tokens", reply->usage.cached_tokens),
+              LOG_NUMBER("completion_tokens", reply->usage.completion_tokens),
+              LOG_NUMBER("cost_micro_usd", reply->usage.cost_micros));
+    count(turn, "hermes_tokens_total", "kind=\"prompt\"", "Tokens as the providers counted them",
+          reply->usage.prompt_tokens);
+    count(turn, "hermes_tokens_total", "kind=\"completion\"",
+          "Tokens as the providers counted them", reply->usage.completion_tokens);
+    count(turn, "hermes_model_calls_total", "result=\"ok\"", "Calls to models", 1);
+}
+
+void turn_log_failure(const struct turn *turn, const struct chat_failure *failure)
+{
+    LOG_EVENT(LOG_WARNING, "turn.model", turn->name, LOG_NUMBER("iteration", turn->iteration),
+              LOG_TEXT("model", model_of(turn)), LOG_NUMBER("ms", since(turn, turn->asked_ms)),
+              LOG_NUMBER("status", failure->status), LOG_TEXT("error", failure->text));
+    count(turn, "hermes_model_calls_total", "result=\"failed\"", "Calls to models", 1);
+}
+
+void turn_log_call(const struct turn_call *call)
+{
+    const struct turn *turn = call->turn;
+    LOG_EVENT(LOG_INFO, "turn.tool", turn->name,
+              LOG_TEXT("name", turn_asking_message(turn)->calls[call->ordinal].name),
+              LOG_NUMBER("ms", since(turn, call->started_ms)), LOG_NUMBER("failed", call->failed),
+              LOG_NUMBER("bytes", (int64_t)strlen(call->result)));
+    count(turn, "hermes_tool_calls_total", call->failed ? "result=\"failed\"" : "result=\"ok\"",
+          "Tool calls that ended", 1);
+}
+
+void turn_log_end(const struct turn *turn)
+{
+    bool failed = turn->state == TURN_FAILED;
+    LOG_EVENT(failed ? LOG_WARNING : LOG_INFO, "turn.end", turn->name,
+              LOG_TEXT("state", state_name(turn->state)), LOG_NUMBER("iterations", turn->iteration),
+              LOG_NUMBER("ms", since(turn, turn->started_ms)),
+              LOG_NUMBER("answer_bytes", (int64_t)strlen(turn_answer(turn))),
+              LOG_NUMBER("prompt_tokens", turn->usage.prompt_tokens),
+              LOG_NUMBER("completion_tokens", turn->usage.completion_tokens),
+              LOG_NUMBER("cost_micro_usd", turn->usage.cost_micros),
+              LOG_TEXT("error", turn->error.text));
+    static const char *const labels[] = {
+        [TURN_DONE] = "state=\"done\"",
+        [TURN_FAILED] = "state=\"failed\"",
+        [TURN_CANCELLED] = "state=\"cancelled\"",
+    };
+    count(turn, "hermes_turns_total", labels[turn->state], "Turns that ended", 1);
+}

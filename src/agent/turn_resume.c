@@ -1,0 +1,39 @@
+#include <errno.h>
+
+#include "agent/turn.h"
+#include "base/mem.h"
+
+/*
+ * The tool calls in whose middle the last process ended. What has a result keeps it; what may be
+ * repeated is run again; of the rest nobody knows how far it came, and the model is told so.
+ */
+static const char interrupted[] =
+    "interrupted: the program was stopped while this ran; it may have had an effect, so look "
+    "before you repeat it";
+
+static bool on_call(void *context, const struct store_tool_call *row)
+{
+    struct turn *turn = context;
+    if (row->ordinal < 0 || (size_t)row->ordinal >= turn->call_count)
+        return true;
+    struct turn_call *call = &turn->calls[row->ordinal];
+    bool done = row->state == STORE_CALL_DONE && row->result.data;
+    if (call->ended || (!done && row->repeatable))
+        return true;
+    call->ended = true;
+    call->failed = done ? row->failed : true;
+    call->interrupted = !done;
+    call->result = done ? mem_strndup(row->result.data, row->result.len) : mem_strdup(interrupted);
+    turn->calls_left--;
+    return true;
+}
+
+int turn_restore_calls(struct turn *turn, struct error *err)
+{
+    const struct chat_history *history = &turn->session->history;
+    if (history->count == 0 || history->messages[history->count - 1].call_count == 0)
+        return error_set(err, -EBADMSG, "the calls of this turn are not in its conversation");
+    turn_calls_prepare(turn);
+    return store_read_tool_calls(turn->agent->env.store, span_of(turn->name), turn->iteration,
+                                 on_call, turn, err);
+}

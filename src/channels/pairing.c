@@ -1,0 +1,487 @@
+/*
+ * What the files hold is hermes-agent's, so that either program reads what the other wrote:
+ *
+ *     <platform>-pending.json   {request id: {hash, salt, user_id, user_name, created_at}}
+ *     <platform>-approved.json  {user id: {user_name, approved_at}}
+ *     _rate_limits.json         {"<platform>:<user id>": time of the last request,
+ *                                "_failures:<platform>": wrong codes in a row,
+ *                                "_lockout:<platform>": time until which it lasts}
+ *
+ * A code stands nowhere: `hash` is SHA-256 of the salt's bytes and the code. Times are seconds.
+ * They are believed only near to now, because the clock of a machine without a battery jumps, and a
+ * jump must neither lock anybody out for a year nor keep a code alive for one.
+ *
+ * Requests come on the loop, from strangers. They do not wait for the disk or for a lock, and what
+ * a stranger can make grow is bounded. Approvals come from the command line and are durable.
+ */
+#include "channels/pairing.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/random.h"
+#include "channels/pairing_file.h"
+#include "codec/entries.h"
+#include "codec/sha256.h"
+
+enum {
+    SALT_SIZE = 16,       // bytes
+    REQUEST_ID_SIZE = 17, // hex, with the NUL
+    NAME_MAX_CHARACTERS = 64,
+    USER_MAX = 64, // bytes
+    KEY_SIZE = 64 + USER_MAX,
+};
+
+static const char alphabet[] = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"; // 32, none like another
+_Static_assert(sizeof alphabet == 32 + 1, "a random byte is cut to five bits");
+
+static int64_t now_of(const struct pairing *pairing)
+{
+    return clock_wall_ms(pairing->clock);
+}
+
+static bool is_near(int64_t ms, int64_t now_ms, int64_t distance_ms)
+{
+    return ms > now_ms - distance_ms && ms < now_ms + distance_ms;
+}
+
+static bool is_live(struct json_value entry, int64_t now_ms)
+{
+    int64_t created_ms;
+    return pairing_time(json_get(entry, "created_at"), &created_ms) &&
+           is_near(created_ms, now_ms, PAIRING_CODE_TTL_MS);
+}
+
+bool pairing_is_approved(const struct pairing *pairing, struct span user)
+{
+    PAIRING_FILE_AUTO approved = {0};
+    FD_AUTO fd = -1;
+    return pairing_open(pairing, PAIRING_UNLOCKED, &fd, NULL) == 0 &&
+           pairing_file_load(pairing, fd, pairing_approved, &approved, NULL) == 0 &&
+           json_type(pairing_file_find(&approved, user)) != JSON_ABSENT;
+}
+
+/* Limits */
+
+static struct span limit_key(const struct pairing *pairing, const char *kind, char *text)
+{
+    int len = snprintf(text, KEY_SIZE, "%s:%s", kind, pairing->platform);
+    return span_make(text, (size_t)len < KEY_SIZE ? (size_t)len : KEY_SIZE - 1);
+}
+
+static struct span request_key(const struct pairing *pairing, struct span user, char *text)
+{
+    int len = snprintf(text, KEY_SIZE, "%s:%.*s", pairing->platform, (int)user.len, user.data);
+    return span_make(text, (size_t)len < KEY_SIZE ? (size_t)len : KEY_SIZE - 1);
+}
+
+// 0: there is none.
+static int64_t lockout_until(const struct pairing *pairing, const struct pairing_file *limits)
+{
+    char key[KEY_SIZE];
+    int64_t until_ms, now_ms = now_of(pairing);
+    struct json_value value = pairing_file_find(limits, limit_key(pairing, "_lockout", key));
+    bool locked = pairing_time(value, &until_ms) && until_ms > now_ms &&
+                  until_ms <= now_ms + PAIRING_LOCKOUT_MS;
+    return locked ? until_ms : 0;
+}
+
+static bool asked_lately(const struct pairing *pairing, const struct pairing_file *limits,
+                         struct span user)
+{
+    char key[KEY_SIZE];
+    int64_t asked_ms;
+    return pairing_time(pairing_file_find(limits, request_key(pairing, user, key)), &asked_ms) &&
+           is_near(asked_ms, now_of(pairing), PAIRING_REQUEST_PAUSE_MS);
+}
+
+struct keeping {
+    const struct pairing *pairing;
+    struct span user; // whose entry is left out; absent: nobody's
+    struct span key;  // which entry is left out; absent: none
+};
+
+// Requests that are too long ago to count go, so that strangers do not make the file grow.
+static bool keep_limit(const void *context, struct span key, struct json_value value)
+{
+    const struct keeping *keeping = context;
+    char own[KEY_SIZE];
+    struct span requests = request_key(keeping->pairing, SPAN_LITERAL(""), own);
+    int64_t at_ms;
+    if (span_equal(key, keeping->key))
+        return false;
+    if (!span_starts_with(key, own) || key.len == requests.len)
+        return true;
+    return pairing_time(value, &at_ms) &&
+           is_near(at_ms, now_of(keeping->pairing), PAIRING_REQUEST_PAUSE_MS);
+}
+
+// Sets one number of the limits; a time is in milliseconds and written as seconds.
+static int set_limit(const struct pairing *pairing, int fd, struct span key, int64_t value,
+                     unsigned digits, struct error *err)
+{
+    PAIRING_FILE_AUTO limits = {0};
+    PAIRING_EDIT_AUTO edit;
+    struct keeping keeping = {.pairing = pairing, .key = key};
+    pairing_edit_begin(&edit);
+    int r = pairing_file_load(pairing, fd, pairing_limits, &limits, err);
+    if (r < 0)
+        return r;
+    pairing_edit_copy(&edit, &limits, keep_limit, &keeping);
+    json_write_key_span(&edit.w, key);
+    json_write_fixed(&edit.w, value, digits);
+    return pairing_edit_save(&edit, fd, &limits, false, err);
+}
+
+/* A request */
+
+static void hash_code(struct span salt, struct span code, char *ret_hash)
+{
+    struct sha256 hash;
+    sha256_init(&hash);
+    sha256_add(&hash, salt);
+    sha256_add(&hash, code);
+    sha256_end_hex(&hash, ret_hash);
+}
+
+static void make_code(char *ret_code)
+{
+    unsigned char bytes[PAIRING_CODE_LENGTH];
+    random_bytes(bytes, sizeof bytes);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        ret_code[i] = alphabet[bytes[i] & 31];
+    ret_code[PAIRING_CODE_LENGTH] = '\0';
+}
+
+static void write_hex(struct json_writer *w, const char *name, const unsigned char *data,
+                      size_t len)
+{
+    BUF_AUTO text = BUF_INIT(2 * len);
+    for (size_t i = 0; i < len; i++)
+        buf_printf(&text, "%02x", data[i]);
+    json_write_member_string(w, name, buf_span(&text));
+}
+
+static void write_request(const struct pairing *pairing, struct span user, struct span name,
+                          const char *code, struct json_writer *w)
+{
+    char id[REQUEST_ID_SIZE], hash[SHA256_HEX_SIZE];
+    unsigned char salt[SALT_SIZE];
+    random_hex(id, sizeof id);
+    random_bytes(salt, sizeof salt);
+    hash_code(span_make(salt, sizeof salt), span_of(code), hash);
+    json_write_key(w, id);
+    json_write_object_begin(w);
+    json_write_member_text(w, "hash", hash);
+    write_hex(w, "salt", salt, sizeof salt);
+    json_write_member_string(w, "user_id", user);
+    json_write_member_string(w, "user_name",
+                             span_make(name.data, entries_cut(name, NAME_MAX_CHARACTERS)));
+    json_write_key(w, "created_at");
+    json_write_fixed(w, now_of(pairing), 3);
+    json_write_object_end(w);
+}
+
+static bool is_user(struct json_value entry, struct span user)
+{
+    BUF_AUTO text = BUF_INIT(4 * USER_MAX);
+    struct json_value id = json_get(entry, "user_id");
+    if (json_type(id) == JSON_NUMBER)
+        return span_equal(json_raw(id), user);
+    return json_string(id, &text) && span_equal(buf_span(&text), user);
+}
+
+// What is no request at all, somebody else must know about: it stays.
+static bool keep_request(const void *context, struct span key, struct json_value value)
+{
+    const struct keeping *keeping = context;
+    int64_t created_ms;
+    if (!pairing_time(json_get(value, "created_at"), &created_ms))
+        return true;
+    return is_live(value, now_of(keeping->pairing)) && !span_equal(key, keeping->key) &&
+           !(keeping->user.data && is_user(value, keeping->user));
+}
+
+static size_t count_live(const struct pairing *pairing, const struct pairing_file *pending,
+                         struct span but_user)
+{
+    struct json_iter it = json_iter_init(pairing_file_root(pending));
+    struct json_value value;
+    size_t count = 0;
+    while (json_iter_next(&it, NULL, &value))
+        count += is_live(value, now_of(pairing)) && !is_user(value, but_user);
+    return count;
+}
+
+static int add_request(const struct pairing *pairing, int fd, struct span user, struct span name,
+                       const char *code, struct error *err)
+{
+    PAIRING_FILE_AUTO pending = {0};
+    PAIRING_EDIT_AUTO edit;
+    struct keeping keeping = {.pairing = pairing, .user = user};
+    pairing_edit_begin(&edit);
+    int r = pairing_file_load(pairing, fd, pairing_pending, &pending, err);
+    if (r < 0)
+        return r;
+    if (count_live(pairing, &pending, user) >= PAIRING_PENDING_MAX)
+        return 1;
+    pairing_edit_copy(&edit, &pending, keep_request, &keeping);
+    write_request(pairing, user, name, code, &edit.w);
+    return pairing_edit_save(&edit, fd, &pending, false, err);
+}
+
+int pairing_request(const struct pairing *pairing, struct span user, struct span name,
+                    char ret_code[PAIRING_CODE_LENGTH + 1], struct error *err)
+{
+    PAIRING_FILE_AUTO limits = {0};
+    FD_AUTO fd = -1;
+    char code[PAIRING_CODE_LENGTH + 1], key[KEY_SIZE];
+    if (user.len == 0 || user.len > USER_MAX)
+        return error_set(err, -EINVAL, "a user's id has 1 to %d bytes", USER_MAX);
+    int r = pairing_open(pairing, PAIRING_LOCK_TRY, &fd, err);
+    if (r == -EAGAIN)
+        return 1; // for the moment it takes to approve somebody
+    if (r == 0)
+        r = pairing_file_load(pairing, fd, pairing_limits, &limits, err);
+    if (r == 0 && (lockout_until(pairing, &limits) || asked_lately(pairing, &limits, user)))
+        r = 1;
+    make_code(code);
+    if (r == 0)
+        r = add_request(pairing, fd, user, name, code, err);
+    if (r == 0)
+        r = set_limit(pairing, fd, request_key(pairing, user, key), now_of(pairing), 3, err);
+    if (r == 0)
+        memcpy(ret_code, code, sizeof code);
+    return r;
+}
+
+/* An approval */
+
+static bool decode_hex(struct json_value value, struct buf *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    BUF_AUTO text = BUF_INIT(256);
+    if (!json_string(value, &text) || text.len == 0 || text.len % 2)
+        return false;
+    for (size_t i = 0; i < text.len; i += 2) {
+        int byte = 0;
+        for (size_t k = i; k < i + 2; k++) {
+            const char *digit = memchr(digits, text.data[k] | 0x20, 16);
+            if (!digit)
+                return false;
+            byte = byte << 4 | (int)(digit - digits);
+        }
+        buf_append_char(out, (char)byte);
+    }
+    return true;
+}
+
+// As long as it takes, wherever the difference is.
+static bool same_hash(struct json_value value, const char *hash)
+{
+    BUF_AUTO text = BUF_INIT(256);
+    if (!json_string(value, &text) || text.len != SHA256_HEX_SIZE - 1)
+        return false;
+    unsigned difference = 0;
+    for (size_t i = 0; i < text.len; i++)
+        difference |= (unsigned char)(text.data[i] ^ hash[i]);
+    return difference == 0;
+}
+
+static bool is_code_of(struct json_value entry, struct span code)
+{
+    BUF_AUTO salt = BUF_INIT(256);
+    char hash[SHA256_HEX_SIZE];
+    if (!decode_hex(json_get(entry, "salt"), &salt))
+        return false;
+    hash_code(buf_span(&salt), code, hash);
+    return same_hash(json_get(entry, "hash"), hash);
+}
+
+// `code` is in capitals; one of the length of a request's id is that id.
+static bool find_request(const struct pairing *pairing, const struct pairing_file *pending,
+                         struct span code, struct buf *ret_key, struct json_value *ret_entry)
+{
+    struct json_iter it = json_iter_init(pairing_file_root(pending));
+    struct json_value name, entry;
+    while (json_iter_next(&it, &name, &entry)) {
+        buf_clear(ret_key);
+        if (!json_string(name, ret_key) || !is_live(entry, now_of(pairing)))
+            continue;
+        bool by_id = code.len == REQUEST_ID_SIZE - 1 && ret_key->len == code.len &&
+                     json_type(json_get(entry, "hash")) == JSON_STRING &&
+                     strncasecmp(buf_text(ret_key), code.data, code.len) == 0;
+        if (by_id || is_code_of(entry, code)) {
+            *ret_entry = entry;
+            return true;
+        }
+    }
+    return false;
+}
+
+static int refuse_code(const struct pairing *pairing, int fd, const struct pairing_file *limits,
+                       struct error *err)
+{
+    char key[KEY_SIZE];
+    int64_t failures = 0;
+    json_int64(pairing_file_find(limits, limit_key(pairing, "_failures", key)), &failures);
+    failures = failures < 0 || failures >= PAIRING_FAILURES_MAX ? 1 : failures + 1;
+    bool locks = failures == PAIRING_FAILURES_MAX;
+    int r =
+        set_limit(pairing, fd, limit_key(pairing, "_failures", key), locks ? 0 : failures, 0, err);
+    if (r == 0 && locks)
+        r = set_limit(pairing, fd, limit_key(pairing, "_lockout", key),
+                      now_of(pairing) + PAIRING_LOCKOUT_MS, 3, err);
+    if (r < 0)
+        return r;
+    if (locks)
+        return error_set(err, -ENOENT,
+                         "no request has this code; it was the %dth wrong one, so no code is taken "
+                         "for an hour",
+                         PAIRING_FAILURES_MAX);
+    return error_set(err, -ENOENT,
+                     "no request has this code; codes end after an hour (%" PRId64
+                     " of %d wrong ones)",
+                     failures, PAIRING_FAILURES_MAX);
+}
+
+static bool keep_others(const void *context, struct span key, struct json_value value)
+{
+    const struct keeping *keeping = context;
+    (void)value;
+    return !span_equal(key, keeping->key);
+}
+
+static int add_approved(const struct pairing *pairing, int fd, struct span user,
+                        struct json_value name, struct error *err)
+{
+    PAIRING_FILE_AUTO approved = {0};
+    PAIRING_EDIT_AUTO edit;
+    struct keeping keeping = {.pairing = pairing, .key = user};
+    pairing_edit_begin(&edit);
+    int r = pairing_file_load(pairing, fd, pairing_approved, &approved, err);
+    if (r < 0)
+        return r;
+    pairing_edit_copy(&edit, &approved, keep_others, &keeping);
+    json_write_key_span(&edit.w, user);
+    json_write_object_begin(&edit.w);
+    bool named = json_type(name) == JSON_STRING;
+    json_write_member_raw(&edit.w, "user_name", named ? json_raw(name) : SPAN_LITERAL("\"\""));
+    json_write_key(&edit.w, "approved_at");
+    json_write_fixed(&edit.w, now_of(pairing), 3);
+    json_write_object_end(&edit.w);
+    return pairing_edit_save(&edit, fd, &approved, true, err);
+}
+
+static int drop_request(const struct pairing *pairing, int fd, const struct pairing_file *pending,
+                        struct span key, struct error *err)
+{
+    PAIRING_EDIT_AUTO edit;
+    struct keeping keeping = {.pairing = pairing, .key = key};
+    pairing_edit_begin(&edit);
+    pairing_edit_copy(&edit, pending, keep_request, &keeping);
+    return pairing_edit_save(&edit, fd, pending, true, err);
+}
+
+static int take_user(struct json_value entry, struct buf *out, struct error *err)
+{
+    struct json_value id = json_get(entry, "user_id");
+    buf_clear(out);
+    if (json_type(id) == JSON_NUMBER)
+        buf_append_span(out, json_raw(id));
+    else
+        json_string(id, out);
+    return out->len ? 0 : error_set(err, -EBADMSG, "the request names no user");
+}
+
+// Approved first: a stop in between leaves a code that is of no more use, and not a lost approval.
+static int approve_request(const struct pairing *pairing, int fd,
+                           const struct pairing_file *pending, struct span key,
+                           struct json_value entry, struct buf *ret_user, struct error *err)
+{
+    char limit[KEY_SIZE];
+    int r = take_user(entry, ret_user, err);
+    if (r == 0)
+        r = add_approved(pairing, fd, buf_span(ret_user), json_get(entry, "user_name"), err);
+    if (r == 0)
+        r = drop_request(pairing, fd, pending, key, err);
+    if (r == 0)
+        r = set_limit(pairing, fd, limit_key(pairing, "_failures", limit), 0, 0, err);
+    return r;
+}
+
+static int refuse_lockout(int64_t until_ms, struct error *err)
+{
+    char text[CLOCK_TEXT_SIZE];
+    return error_set(err, -EBUSY,
+                     "there were %d wrong codes; no code is taken until %s (a request's id from "
+                     "the list is)",
+                     PAIRING_FAILURES_MAX, clock_format_utc(until_ms, text));
+}
+
+int pairing_approve(const struct pairing *pairing, struct span code, struct buf *ret_user,
+                    struct error *err)
+{
+    PAIRING_FILE_AUTO limits = {0};
+    PAIRING_FILE_AUTO pending = {0};
+    FD_AUTO fd = -1;
+    BUF_AUTO capitals = BUF_INIT(64);
+    BUF_AUTO key = BUF_INIT(256);
+    struct json_value entry = JSON_VALUE_ABSENT;
+    code = span_trim(code);
+    for (size_t i = 0; i < code.len && i < capitals.max; i++)
+        buf_append_char(&capitals, code.data[i] >= 'a' && code.data[i] <= 'z' ? code.data[i] - 32
+                                                                              : code.data[i]);
+    int r = pairing_open(pairing, PAIRING_LOCK_WAIT, &fd, err);
+    if (r == 0)
+        r = pairing_file_load(pairing, fd, pairing_limits, &limits, err);
+    if (r == 0)
+        r = pairing_file_load(pairing, fd, pairing_pending, &pending, err);
+    if (r < 0)
+        return r;
+    // A request's id is seen only by who can read the files: it is no guess, right or wrong.
+    bool by_id = capitals.len == REQUEST_ID_SIZE - 1;
+    int64_t until_ms = by_id ? 0 : lockout_until(pairing, &limits);
+    if (until_ms)
+        return refuse_lockout(until_ms, err);
+    if (find_request(pairing, &pending, buf_span(&capitals), &key, &entry))
+        return approve_request(pairing, fd, &pending, buf_span(&key), entry, ret_user, err);
+    return by_id ? error_set(err, -ENOENT, "no request has this id; requests end after an hour")
+                 : refuse_code(pairing, fd, &limits, err);
+}
+
+int pairing_revoke(const struct pairing *pairing, struct span user, struct error *err)
+{
+    PAIRING_FILE_AUTO approved = {0};
+    PAIRING_EDIT_AUTO edit;
+    FD_AUTO fd = -1;
+    struct keeping keeping = {.pairing = pairing, .key = user};
+    pairing_edit_begin(&edit);
+    int r = pairing_open(pairing, PAIRING_LOCK_WAIT, &fd, err);
+    if (r == 0)
+        r = pairing_file_load(pairing, fd, pairing_approved, &approved, err);
+    if (r < 0)
+        return r;
+    if (json_type(pairing_file_find(&approved, user)) == JSON_ABSENT)
+        return error_set(err, -ENOENT, "the user %.*s is not among the approved ones of %s",
+                         (int)(user.len < USER_MAX ? user.len : USER_MAX), user.data,
+                         pairing->platform);
+    pairing_edit_copy(&edit, &approved, keep_others, &keeping);
+    return pairing_edit_save(&edit, fd, &approved, true, err);
+}
+
+int pairing_clear_pending(const struct pairing *pairing, struct error *err)
+{
+    PAIRING_FILE_AUTO pending = {0};
+    PAIRING_EDIT_AUTO edit;
+    FD_AUTO fd = -1;
+    pairing_edit_begin(&edit);
+    int r = pairing_open(pairing, PAIRING_LOCK_WAIT, &fd, err);
+    if (r == 0)
+        r = pairing_file_load(pairing, fd, pairing_pending, &pending, err);
+    return r < 0 ? r : pairing_edit_save(&edit, fd, &pending, true, err);
+}

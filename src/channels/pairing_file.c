@@ -1,0 +1,169 @@
+#include "channels/pairing_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/replace.h"
+
+enum { FILE_MAX = 256 * 1024 }; // bytes
+
+const char pairing_pending[] = "pending";
+const char pairing_approved[] = "approved";
+const char pairing_limits[] = "_rate_limits";
+
+static int open_directory(const char *home, const char *name, int *ret_fd)
+{
+    CLEANUP(mem_cleanup) char *path = mem_printf("%s/%s", home, name);
+    *ret_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return *ret_fd < 0 ? -errno : 0;
+}
+
+// As with files: what root makes in somebody's home belongs to that somebody.
+static int make_directory(const char *home, int *ret_fd)
+{
+    FD_AUTO home_fd = -1;
+    struct stat stat;
+    int r = open_directory(home, ".", &home_fd);
+    if (r == 0 && mkdirat(home_fd, "pairing", 0700) < 0 && errno != EEXIST)
+        r = -errno;
+    if (r == 0)
+        r = open_directory(home, "pairing", ret_fd);
+    if (r == 0 && geteuid() == 0 && fstat(home_fd, &stat) == 0 && stat.st_uid != 0 &&
+        fchown(*ret_fd, stat.st_uid, stat.st_gid) < 0)
+        errno = 0; // where it may not be given away, root's it is
+    return r;
+}
+
+int pairing_open(const struct pairing *pairing, enum pairing_lock lock, int *ret_fd,
+                 struct error *err)
+{
+    FD_AUTO fd = -1;
+    int r = open_directory(pairing->home, "pairing", &fd);
+    if (r == -ENOENT) // where newer hermes-agents begin
+        r = open_directory(pairing->home, "platforms/pairing", &fd);
+    if (r == -ENOENT && lock != PAIRING_UNLOCKED)
+        r = make_directory(pairing->home, &fd);
+    if (r == -ENOENT && lock == PAIRING_UNLOCKED)
+        r = 0;
+    if (r < 0)
+        return error_errno(err, -r, "cannot open %s/pairing", pairing->home);
+    if (lock != PAIRING_UNLOCKED &&
+        flock(fd, LOCK_EX | (lock == PAIRING_LOCK_TRY ? LOCK_NB : 0)) < 0)
+        return errno == EWOULDBLOCK
+                   ? error_set(err, -EAGAIN, "pairing is being changed by somebody else")
+                   : error_errno(err, errno, "cannot lock %s/pairing", pairing->home);
+    *ret_fd = fd;
+    fd = -1;
+    return 0;
+}
+
+static int read_text(int directory_fd, const char *name, struct buf *out)
+{
+    if (directory_fd < 0)
+        return 0;
+    FD_AUTO fd = openat(directory_fd, name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : -errno;
+    return fd_read_all(fd, out);
+}
+
+int pairing_file_load(const struct pairing *pairing, int directory_fd, const char *kind,
+                      struct pairing_file *ret_file, struct error *err)
+{
+    struct pairing_file *file = ret_file;
+    bool shared = kind == pairing_limits;
+    *file = (struct pairing_file){.text = BUF_INIT(FILE_MAX)};
+    snprintf(file->name, sizeof file->name, "%s%s%s.json", shared ? "" : pairing->platform,
+             shared ? "" : "-", kind);
+    int r = read_text(directory_fd, file->name, &file->text);
+    if (r < 0)
+        return error_errno(err, -r, "cannot read pairing/%s", file->name);
+    struct span text = span_trim(buf_span(&file->text));
+    if (span_starts_with(text, "\xef\xbb\xbf"))
+        text = span_trim(span_skip(text, 3));
+    if (text.len == 0)
+        text = SPAN_LITERAL("{}");
+    if (json_parse(&file->doc, text, NULL) < 0 || json_type(json_root(&file->doc)) != JSON_OBJECT)
+        return error_set(err, -EBADMSG,
+                         "pairing/%s is not a JSON object and was left alone; mend or remove it",
+                         file->name);
+    return 0;
+}
+
+void pairing_file_finish(struct pairing_file *file)
+{
+    json_finish(&file->doc);
+    buf_finish(&file->text);
+}
+
+struct json_value pairing_file_root(const struct pairing_file *file)
+{
+    return json_root(&file->doc);
+}
+
+static void decode_key(struct json_value key, struct buf *out)
+{
+    buf_clear(out);
+    json_string(key, out);
+}
+
+struct json_value pairing_file_find(const struct pairing_file *file, struct span key)
+{
+    struct json_iter it = json_iter_init(json_root(&file->doc));
+    struct json_value name, value, found = JSON_VALUE_ABSENT;
+    BUF_AUTO text = BUF_INIT(FILE_MAX);
+    while (json_iter_next(&it, &name, &value)) {
+        decode_key(name, &text);
+        if (span_equal(buf_span(&text), key))
+            found = value;
+    }
+    return found;
+}
+
+void pairing_edit_begin(struct pairing_edit *edit)
+{
+    buf_init(&edit->out, FILE_MAX);
+    json_writer_init(&edit->w, &edit->out);
+    json_write_object_begin(&edit->w);
+}
+
+void pairing_edit_copy(struct pairing_edit *edit, const struct pairing_file *file,
+                       pairing_keep_fn *keep, const void *context)
+{
+    struct json_iter it = json_iter_init(json_root(&file->doc));
+    struct json_value name, value;
+    BUF_AUTO text = BUF_INIT(FILE_MAX);
+    while (json_iter_next(&it, &name, &value)) {
+        decode_key(name, &text);
+        if (!keep(context, buf_span(&text), value))
+            continue;
+        json_write_key_span(&edit->w, buf_span(&text));
+        json_write_raw(&edit->w, json_raw(value));
+    }
+}
+
+int pairing_edit_save(struct pairing_edit *edit, int directory_fd, const struct pairing_file *file,
+                      bool durable, struct error *err)
+{
+    json_write_object_end(&edit->w);
+    if (!json_write_done(&edit->w))
+        return error_set(err, -EFBIG, "pairing/%s would be larger than %d KiB", file->name,
+                         FILE_MAX / 1024);
+    buf_append_char(&edit->out, '\n');
+    return replace_file(directory_fd, file->name, 0600, buf_span(&edit->out), durable, err);
+}
+
+void pairing_edit_finish(struct pairing_edit *edit)
+{
+    buf_finish(&edit->out);
+}
+
+bool pairing_time(struct json_value seconds, int64_t *ret_ms)
+{
+    return json_fixed(seconds, 3, ret_ms);
+}

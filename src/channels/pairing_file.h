@@ -1,0 +1,54 @@
+#pragma once
+
+#include "channels/pairing.h"
+#include "codec/json.h"
+#include "codec/json_write.h"
+
+// The files of pairing.c: JSON objects in one directory of the home, with one lock for all of them.
+enum pairing_lock { PAIRING_UNLOCKED, PAIRING_LOCK_WAIT, PAIRING_LOCK_TRY };
+
+/*
+ * The directory. Only with a lock it is made when it is missing; without, *ret_fd is then -1 and
+ * all files read as empty. -EAGAIN: PAIRING_LOCK_TRY, and somebody else has it.
+ */
+int pairing_open(const struct pairing *pairing, enum pairing_lock lock, int *ret_fd,
+                 struct error *err);
+
+struct pairing_file {
+    char name[80];
+    struct buf text;
+    struct json doc; // always an object
+};
+#define PAIRING_FILE_AUTO CLEANUP(pairing_file_finish) struct pairing_file
+
+extern const char pairing_pending[], pairing_approved[]; // kinds of a platform's files
+extern const char pairing_limits[];                      // the one of all platforms
+
+// A file that is missing or empty is {}; one that is no JSON object is left alone and refused.
+int pairing_file_load(const struct pairing *pairing, int directory_fd, const char *kind,
+                      struct pairing_file *ret_file, struct error *err);
+void pairing_file_finish(struct pairing_file *file); // accepts zeroed
+struct json_value pairing_file_root(const struct pairing_file *file);
+struct json_value pairing_file_find(const struct pairing_file *file, struct span key);
+
+/*
+ * A new text of a file: begin, members (of which pairing_edit_copy() brings those of the old one
+ * for which `keep` is true, byte for byte), save.
+ */
+struct pairing_edit {
+    struct buf out;
+    struct json_writer w;
+};
+#define PAIRING_EDIT_AUTO CLEANUP(pairing_edit_finish) struct pairing_edit
+
+typedef bool pairing_keep_fn(const void *context, struct span key, struct json_value value);
+
+void pairing_edit_begin(struct pairing_edit *edit);
+void pairing_edit_copy(struct pairing_edit *edit, const struct pairing_file *file,
+                       pairing_keep_fn *keep, const void *context);
+// `durable`: it waits for the disk.
+int pairing_edit_save(struct pairing_edit *edit, int directory_fd, const struct pairing_file *file,
+                      bool durable, struct error *err);
+void pairing_edit_finish(struct pairing_edit *edit);
+
+bool pairing_time(struct json_value seconds, int64_t *ret_ms); // as hermes-agent writes it

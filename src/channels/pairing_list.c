@@ -1,0 +1,191 @@
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "channels/pairing_file.h"
+#include "codec/entries.h"
+#include "codec/utf8.h"
+
+enum { TEXT_MAX = 1024 }; // bytes of one id or name
+
+struct listing {
+    const struct pairing *pairing;
+    struct pairing_file pending, approved, limits;
+};
+
+static void listing_finish(struct listing *listing)
+{
+    pairing_file_finish(&listing->pending);
+    pairing_file_finish(&listing->approved);
+    pairing_file_finish(&listing->limits);
+}
+
+static int load(struct listing *listing, struct error *err)
+{
+    FD_AUTO fd = -1;
+    const struct pairing *pairing = listing->pairing;
+    int r = pairing_open(pairing, PAIRING_UNLOCKED, &fd, err);
+    if (r == 0)
+        r = pairing_file_load(pairing, fd, pairing_pending, &listing->pending, err);
+    if (r == 0)
+        r = pairing_file_load(pairing, fd, pairing_approved, &listing->approved, err);
+    if (r == 0)
+        r = pairing_file_load(pairing, fd, pairing_limits, &listing->limits, err);
+    return r;
+}
+
+struct request {
+    char id[TEXT_MAX], user[TEXT_MAX], name[TEXT_MAX];
+    int64_t at_ms, age_ms; // asked or approved
+};
+
+// A stranger chose his name, and it is not trusted with the terminal.
+static void copy_clean(struct json_value value, char *out)
+{
+    BUF_AUTO text = BUF_INIT(TEXT_MAX / UTF8_BYTES_MAX);
+    size_t len = 0;
+    uint32_t rune;
+    if (json_type(value) == JSON_STRING)
+        json_string(value, &text);
+    else
+        buf_append_span(&text, json_raw(value));
+    for (size_t at = 0; at < text.len;) {
+        struct span rest = span_skip(buf_span(&text), at);
+        size_t bytes = utf8_decode(rest, &rune);
+        bool hidden = rune < ' ' || entries_find_hidden(span_make(rest.data, bytes), &rune);
+        len += utf8_encode(hidden ? '?' : rune, out + len);
+        at += bytes;
+    }
+    out[len] = '\0';
+}
+
+static bool next(const struct listing *listing, struct json_iter *it, bool approved,
+                 struct request *ret_request)
+{
+    struct json_value key, entry;
+    while (json_iter_next(it, &key, &entry)) {
+        int64_t now_ms = clock_wall_ms(listing->pairing->clock);
+        bool timed = pairing_time(json_get(entry, approved ? "approved_at" : "created_at"),
+                                  &ret_request->at_ms);
+        ret_request->age_ms = timed ? now_ms - ret_request->at_ms : 0;
+        if (!timed)
+            ret_request->at_ms = 0;
+        if (!approved && (!timed || ret_request->age_ms >= PAIRING_CODE_TTL_MS ||
+                          ret_request->age_ms <= -PAIRING_CODE_TTL_MS))
+            continue;
+        copy_clean(key, ret_request->id);
+        copy_clean(approved ? key : json_get(entry, "user_id"), ret_request->user);
+        copy_clean(json_get(entry, "user_name"), ret_request->name);
+        return true;
+    }
+    return false;
+}
+
+// 0: none.
+static int64_t lockout_of(const struct listing *listing)
+{
+    BUF_AUTO key = BUF_INIT(256);
+    int64_t until_ms, now_ms = clock_wall_ms(listing->pairing->clock);
+    buf_printf(&key, "_lockout:%s", listing->pairing->platform);
+    bool known = pairing_time(pairing_file_find(&listing->limits, buf_span(&key)), &until_ms);
+    return known && until_ms > now_ms && until_ms <= now_ms + PAIRING_LOCKOUT_MS ? until_ms : 0;
+}
+
+static void append_pending(const struct listing *listing, struct buf *out)
+{
+    struct json_iter it = json_iter_init(pairing_file_root(&listing->pending));
+    struct request request;
+    bool any = false;
+    while (next(listing, &it, false, &request)) {
+        if (!any)
+            buf_printf(out, "%-16s  %-10s  %-14s  %s\n", "WAITING", "ASKED", "USER", "NAME");
+        any = true;
+        int64_t minutes = request.age_ms > 0 ? request.age_ms / 60000 : 0;
+        buf_printf(out, "%-16s  %3" PRId64 " min     %-14s  %s\n", request.id, minutes,
+                   request.user, request.name);
+    }
+    if (any)
+        buf_printf(out,
+                   "To approve: hermes pairing approve %s CODE, with the code that the user "
+                   "was sent, or the first column\n\n",
+                   listing->pairing->platform);
+    else
+        buf_printf(out, "Nobody waits for approval on %s.\n\n", listing->pairing->platform);
+}
+
+static void append_approved(const struct listing *listing, struct buf *out)
+{
+    struct json_iter it = json_iter_init(pairing_file_root(&listing->approved));
+    struct request request;
+    char when[CLOCK_TEXT_SIZE];
+    bool any = false;
+    while (next(listing, &it, true, &request)) {
+        if (!any)
+            buf_printf(out, "%-16s  %-20s  %s\n", "APPROVED", "SINCE", "NAME");
+        any = true;
+        buf_printf(out, "%-16s  %-20s  %s\n", request.user,
+                   request.at_ms ? clock_format_utc(request.at_ms, when) : "-", request.name);
+    }
+    if (!any)
+        buf_printf(out, "Nobody is approved on %s; the configuration may allow users as well.\n",
+                   listing->pairing->platform);
+}
+
+static void write_time(struct json_writer *w, const char *name, int64_t ms)
+{
+    char text[CLOCK_TEXT_SIZE];
+    json_write_member_text(w, name, ms ? clock_format_utc(ms, text) : NULL);
+}
+
+static void write_requests(struct json_writer *w, const struct listing *listing, bool approved)
+{
+    struct json_iter it =
+        json_iter_init(pairing_file_root(approved ? &listing->approved : &listing->pending));
+    struct request request;
+    json_write_key(w, approved ? "approved" : "pending");
+    json_write_array_begin(w);
+    while (next(listing, &it, approved, &request)) {
+        json_write_object_begin(w);
+        if (!approved)
+            json_write_member_text(w, "request_id", request.id);
+        json_write_member_text(w, "user_id", request.user);
+        json_write_member_text(w, "user_name", request.name);
+        write_time(w, approved ? "approved_at" : "created_at", request.at_ms);
+        json_write_object_end(w);
+    }
+    json_write_array_end(w);
+}
+
+static void write_json(const struct listing *listing, struct buf *out)
+{
+    struct json_writer w;
+    json_writer_init(&w, out);
+    json_write_object_begin(&w);
+    json_write_member_text(&w, "platform", listing->pairing->platform);
+    write_requests(&w, listing, false);
+    write_requests(&w, listing, true);
+    write_time(&w, "locked_until", lockout_of(listing));
+    json_write_object_end(&w);
+    buf_append_char(out, '\n');
+}
+
+int pairing_list(const struct pairing *pairing, bool json, struct buf *out, struct error *err)
+{
+    CLEANUP(listing_finish) struct listing listing = {.pairing = pairing};
+    char until[CLOCK_TEXT_SIZE];
+    int r = load(&listing, err);
+    if (r < 0)
+        return r;
+    if (json) {
+        write_json(&listing, out);
+        return 0;
+    }
+    append_pending(&listing, out);
+    append_approved(&listing, out);
+    int64_t until_ms = lockout_of(&listing);
+    if (until_ms)
+        buf_printf(out, "\nAfter %d wrong codes none is taken until %s.\n", PAIRING_FAILURES_MAX,
+                   clock_format_utc(until_ms, until));
+    return 0;
+}

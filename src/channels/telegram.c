@@ -1,0 +1,364 @@
+#include "channels/telegram.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "channels/telegram_internal.h"
+#include "codec/json_write.h"
+#include "codec/url.h"
+
+#define FIELD(name) offsetof(struct telegram_config, name)
+
+enum {
+    STORE_LOOK_MS = 20, // how often it is looked whether the store is ready, at first
+    STORE_LOOK_MAX_MS = 1000,
+    HELLO_MAX = 3, // attempts to learn the bot's name
+    MENU_MAX = 2,  // attempts to set the menu
+    MENU_BYTES = 4096,
+};
+
+const struct option telegram_options[] = {
+    {.key = "platforms.telegram.token",
+     .aliases = "telegram.token,gateway.platforms.telegram.token",
+     .type = OPTION_STRING,
+     .offset = FIELD(token),
+     .env = "TELEGRAM_BOT_TOKEN",
+     .flags = OPTION_SECRET,
+     .help = "the bot's token, from @BotFather; without one there is no Telegram"},
+    {.key = "platforms.telegram.extra.base_url",
+     .aliases = "gateway.platforms.telegram.extra.base_url",
+     .type = OPTION_STRING,
+     .offset = FIELD(base_url),
+     .env = "TELEGRAM_API_BASE",
+     .fallback = "https://api.telegram.org",
+     .help = "the Bot API's address; a server of one's own, for instance"},
+    {.key = "platforms.telegram.extra.allow_from",
+     .aliases = "telegram.allowed_users,gateway.platforms.telegram.extra.allow_from",
+     .type = OPTION_LIST,
+     .offset = FIELD(allowed_users),
+     .env = "TELEGRAM_ALLOWED_USERS,GATEWAY_ALLOWED_USERS",
+     .help = "numeric ids of the users who are answered; \"*\" is everybody"},
+    {.key = "platforms.telegram.extra.allow_all",
+     .aliases = "telegram.allow_all_users",
+     .type = OPTION_BOOL,
+     .offset = FIELD(allow_all),
+     .env = "TELEGRAM_ALLOW_ALL_USERS,GATEWAY_ALLOW_ALL_USERS",
+     .fallback = "false",
+     .help = "answer everybody"},
+    {.key = "unauthorized_dm_behavior",
+     .type = OPTION_STRING,
+     .offset = FIELD(strangers),
+     .fallback = "auto",
+     .choices = "auto,pair,ignore",
+     .help = "what strangers get: a pairing code or nothing; auto: a code if no users are listed"},
+    {.key = "streaming.enabled",
+     .aliases = "gateway.streaming.enabled",
+     .type = OPTION_BOOL,
+     .offset = FIELD(streaming),
+     .fallback = "true",
+     .help = "show answers while they are written"},
+    {.key = "streaming.edit_interval",
+     .aliases = "gateway.streaming.edit_interval",
+     .type = OPTION_DURATION,
+     .offset = FIELD(edit_interval_ms),
+     .fallback = "1.2",
+     .min = 100,
+     .max = 60000,
+     .help = "between two edits of a message that grows; below a second Telegram objects"},
+    {.key = "platforms.telegram.extra.poll_timeout",
+     .type = OPTION_DURATION,
+     .offset = FIELD(poll_timeout_ms),
+     .fallback = "50",
+     .min = 0,
+     .max = 300000,
+     .help = "how long Telegram may hold a question for new messages"},
+    {.key = "platforms.telegram.extra.split_delay",
+     .type = OPTION_DURATION,
+     .offset = FIELD(split_delay_ms),
+     .env = "HERMES_TELEGRAM_TEXT_BATCH_SPLIT_DELAY_SECONDS",
+     .fallback = "2.0",
+     .min = 0,
+     .max = 60000,
+     .help = "how long the rest of a long text, which comes in pieces, is waited for"},
+    {.key = "platforms.telegram.extra.disable_link_previews",
+     .aliases = "gateway.platforms.telegram.extra.disable_link_previews",
+     .type = OPTION_BOOL,
+     .offset = FIELD(disable_link_previews),
+     .fallback = "true",
+     .help = "no previews: for them Telegram would fetch what an answer links to"},
+};
+
+const size_t telegram_option_count = ARRAY_LEN(telegram_options);
+
+// The bot's name and its menu, once: neither is needed for talking.
+
+static void set_menu(struct telegram *telegram);
+
+static void on_menu(void *context, const struct telegram_answer *answer)
+{
+    struct telegram *telegram = context;
+    telegram->hello.call = 0;
+    if (answer->outcome != TELEGRAM_OK && telegram->hello.menu_attempts < MENU_MAX)
+        set_menu(telegram);
+}
+
+static void set_menu(struct telegram *telegram)
+{
+    static const char *const menu[][2] = {
+        {"new", "Begin a new conversation"},
+        {"stop", "Stop what runs"},
+        {"status", "What is going on"},
+        {"usage", "Tokens and costs"},
+        {"retry", "Answer the last question again"},
+        {"undo", "Take the last exchange back"},
+        {"model", "Show or choose the model"},
+        {"title", "Name this conversation"},
+        {"context", "What the model is given, and its size"},
+        {"help", "All commands"},
+    };
+    BUF_AUTO body = BUF_INIT(MENU_BYTES);
+    struct json_writer w;
+    json_writer_init(&w, &body);
+    json_write_object_begin(&w);
+    json_write_key(&w, "commands");
+    json_write_array_begin(&w);
+    for (size_t i = 0; i < ARRAY_LEN(menu); i++) {
+        json_write_object_begin(&w);
+        json_write_member_text(&w, "command", menu[i][0]);
+        json_write_member_text(&w, "description", menu[i][1]);
+        json_write_object_end(&w);
+    }
+    json_write_array_end(&w);
+    json_write_object_end(&w);
+    telegram->hello.menu_attempts++;
+    struct telegram_ask ask = {.method = "setMyCommands", .body = buf_span(&body)};
+    telegram->hello.call = telegram_api_ask(telegram, &ask, on_menu, telegram);
+}
+
+static void on_me(void *context, const struct telegram_answer *answer)
+{
+    struct telegram *telegram = context;
+    BUF_AUTO name = BUF_INIT(sizeof telegram->hello.username - 1);
+    telegram->hello.call = 0;
+    if (answer->outcome != TELEGRAM_OK || // the poller meets it too, and says so
+        !json_string(json_get(answer->result, "username"), &name) || name.len == 0)
+        return;
+    snprintf(telegram->hello.username, sizeof telegram->hello.username, "%s", buf_text(&name));
+    log_info("telegram: connected as @%s", telegram->hello.username);
+    if (!telegram->draining)
+        set_menu(telegram);
+}
+
+void telegram_hello_start(struct telegram *telegram)
+{
+    struct telegram_hello *hello = &telegram->hello;
+    if (hello->call || hello->attempts >= HELLO_MAX || telegram->draining)
+        return;
+    hello->attempts++;
+    struct telegram_ask ask = {.method = "getMe", .body = SPAN_LITERAL("{}")};
+    hello->call = telegram_api_ask(telegram, &ask, on_me, telegram);
+}
+
+// Beginning and end.
+
+static void start_when_ready(void *context)
+{
+    struct telegram *telegram = context;
+    struct loop *loop = telegram->env.loop;
+    telegram->starter = 0;
+    if (telegram->draining)
+        return;
+    if (store_state(telegram->env.store) != STORE_READY) {
+        int64_t wait_ms =
+            telegram_backoff_ms(++telegram->start_attempts, STORE_LOOK_MS, STORE_LOOK_MAX_MS);
+        telegram->starter = loop_timer_after(loop, wait_ms, start_when_ready, telegram);
+        return;
+    }
+    telegram_poll_start(telegram);
+    telegram_hello_start(telegram);
+    telegram_send_soon(telegram);
+}
+
+static void on_outbox(void *context)
+{
+    telegram_send_soon(context);
+}
+
+// "<digits>:<letters, digits, - and _>": it becomes part of a path.
+static bool is_token(struct span token)
+{
+    struct span number = span_cut(&token, ':');
+    if (number.len == 0 || token.len == 0)
+        return false;
+    for (size_t i = 0; i < number.len; i++)
+        if (!isdigit((unsigned char)number.data[i]))
+            return false;
+    for (size_t i = 0; i < token.len; i++)
+        if (!isalnum((unsigned char)token.data[i]) && token.data[i] != '-' && token.data[i] != '_')
+            return false;
+    return true;
+}
+
+static int check_base(struct span base, struct error *err)
+{
+    struct url url;
+    int r = url_parse(base, &url, err);
+    if (r < 0)
+        return error_wrap(err, "the Bot API's address (TELEGRAM_API_BASE)");
+    if (url.query.data || url.fragment.data)
+        return error_set(err, -EINVAL,
+                         "the Bot API's address (TELEGRAM_API_BASE) must not have a ? or #");
+    return 0;
+}
+
+static struct span without_end(struct span text, const char *end)
+{
+    if (span_ends_with(text, end))
+        text.len -= strlen(end);
+    return text;
+}
+
+// python-telegram-bot's base URLs end in "/bot", hermes-agent's users have those.
+static int make_api(const struct telegram_config *config, char **ret_token, char **ret_api,
+                    struct error *err)
+{
+    struct span token = span_trim(span_of(config->token ? config->token : ""));
+    struct span base = span_trim(span_of(config->base_url ? config->base_url : ""));
+    if (!is_token(token))
+        return error_set(err, -EINVAL,
+                         "TELEGRAM_BOT_TOKEN is not a token of a bot, which looks like "
+                         "123456789:ABCdef; @BotFather tells it");
+    int r = check_base(base, err);
+    if (r < 0)
+        return r;
+    base = without_end(base, "/");
+    base = without_end(base, "/bot");
+    base = without_end(base, "/");
+    *ret_token = mem_strndup(token.data, token.len);
+    *ret_api = mem_printf("%.*s/bot%s/", (int)base.len, base.data, *ret_token);
+    return 0;
+}
+
+static double gauge_waiting(void *context)
+{
+    struct store_outbox_summary summary;
+    if (store_read_outbox_summary(context, SPAN_LITERAL("telegram"), &summary, NULL) != 0)
+        return 0;
+    return (double)summary.waiting;
+}
+
+static double gauge_oldest(void *context)
+{
+    struct store_outbox_summary summary;
+    if (store_read_outbox_summary(context, SPAN_LITERAL("telegram"), &summary, NULL) != 0 ||
+        !summary.oldest_ms)
+        return 0;
+    int64_t age_ms = clock_wall_ms(&clock_system) - summary.oldest_ms;
+    return age_ms > 0 ? (double)age_ms / 1000 : 0;
+}
+
+// The gauges ask the store, which outlives any channel.
+static void add_metrics(struct telegram *telegram)
+{
+    struct metrics *metrics = telegram->env.metrics;
+    telegram->updates_metric =
+        metrics_counter(metrics, "hermes_telegram_updates_total", "", "Updates that Telegram told");
+    if (!metrics)
+        return;
+    metrics_gauge(metrics, "hermes_outbox_waiting", "channel=\"telegram\"",
+                  "Replies that are not delivered yet", gauge_waiting, telegram->env.store);
+    metrics_gauge(metrics, "hermes_outbox_oldest_seconds", "channel=\"telegram\"",
+                  "Age of the oldest reply that is not delivered yet", gauge_oldest,
+                  telegram->env.store);
+}
+
+int telegram_create(const struct telegram_env *env, struct telegram **ret_telegram,
+                    struct error *err)
+{
+    char *token, *api;
+    int r = make_api(env->config, &token, &api, err);
+    if (r < 0)
+        return r;
+    struct telegram *telegram = mem_new(struct telegram);
+    telegram->env = *env;
+    telegram->config = env->config;
+    telegram->token = token;
+    telegram->api = api;
+    telegram->poller.state = "connecting";
+    telegram->pairing = (struct pairing){env->home, "telegram", loop_clock(env->loop)};
+    list_init(&telegram->calls);
+    list_init(&telegram->chats);
+    list_init(&telegram->deliveries);
+    list_init(&telegram->streams);
+    add_metrics(telegram);
+    telegram->channel = (struct desk_channel){
+        .name = "telegram",
+        .cut_wait_ms = env->config->split_delay_ms,
+        .on_turn = telegram_stream_begin,
+        .on_text = telegram_stream_text,
+        .on_step = telegram_stream_step,
+        .on_turn_end = telegram_stream_end,
+        .on_outbox = on_outbox,
+    };
+    desk_attach(env->desk, &telegram->channel, telegram);
+    telegram->starter = loop_defer(env->loop, start_when_ready, telegram);
+    *ret_telegram = telegram;
+    return 0;
+}
+
+void telegram_destroy(struct telegram *telegram)
+{
+    if (!telegram)
+        return;
+    desk_detach(telegram->env.desk, "telegram");
+    loop_cancel(telegram->env.loop, telegram->starter);
+    telegram_poll_stop(telegram);
+    store_forget(telegram->env.store, telegram->poller.job);
+    telegram_stream_stop(telegram);
+    telegram_send_stop(telegram);
+    telegram_chats_stop(telegram);
+    telegram_api_stop(telegram);
+    free(telegram->token);
+    free(telegram->api);
+    free(telegram);
+}
+
+void telegram_configure(struct telegram *telegram, const struct telegram_config *config)
+{
+    telegram->config = config;
+    telegram->channel.cut_wait_ms = config->split_delay_ms;
+    telegram_send_soon(telegram);
+}
+
+void telegram_drain(struct telegram *telegram)
+{
+    if (telegram->draining)
+        return;
+    telegram->draining = true;
+    telegram_poll_stop(telegram);
+    telegram_send_drain(telegram);
+    telegram_stream_drain(telegram);
+}
+
+bool telegram_drained(const struct telegram *telegram)
+{
+    return telegram->draining && !telegram->poller.job && list_empty(&telegram->deliveries) &&
+           !telegram_stream_busy(telegram);
+}
+
+void telegram_status(const struct telegram *telegram, struct telegram_status *ret_status)
+{
+    *ret_status = (struct telegram_status){
+        .state = telegram->poller.state,
+        .detail = telegram->poller.detail,
+        .username = telegram->hello.username,
+        .last_poll_ms = telegram->poller.last_poll_ms,
+        .updates = telegram->updates,
+        .sent = telegram->sent,
+    };
+}

@@ -1,0 +1,158 @@
+#include "channels/telegram_answer.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+
+enum {
+    DESCRIPTION_MAX = 2048, // bytes that are decoded
+    SHOWN_MAX = 200,        // bytes of it in a sentence
+    TOKEN_PART_MIN = 8,     // bytes of a token's beginning that are worth hiding
+    RETRY_DEFAULT_MS = 5000,
+};
+
+static bool holds(const char *description, const char *words)
+{
+    return strcasestr(description, words) != NULL;
+}
+
+static enum telegram_outcome bad_request(const char *description)
+{
+    static const struct {
+        const char *words;
+        enum telegram_outcome outcome;
+    } known[] = {
+        {"message is not modified", TELEGRAM_UNCHANGED},
+        {"message to edit not found", TELEGRAM_NO_MESSAGE},
+        {"message can't be edited", TELEGRAM_NO_MESSAGE},
+        {"MESSAGE_ID_INVALID", TELEGRAM_NO_MESSAGE},
+        {"can't parse", TELEGRAM_BAD_MARKUP},
+        {"can't find end of", TELEGRAM_BAD_MARKUP},
+        {"is too long", TELEGRAM_TOO_LONG},
+        {"MESSAGE_TOO_LONG", TELEGRAM_TOO_LONG},
+        {"chat not found", TELEGRAM_NO_CHAT},
+        {"user not found", TELEGRAM_NO_CHAT},
+        {"PEER_ID_INVALID", TELEGRAM_NO_CHAT},
+        {"USER_IS_BLOCKED", TELEGRAM_NO_CHAT},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (holds(description, known[i].words))
+            return known[i].outcome;
+    return TELEGRAM_REFUSED;
+}
+
+// `described`: the answer has the Bot API's shape, so it is not a page of somebody in between.
+static enum telegram_outcome classify(int code, bool described, const char *description)
+{
+    if (code == 401 || code == 404)
+        return TELEGRAM_UNAUTHORIZED;
+    if (code == 429)
+        return TELEGRAM_LIMITED;
+    if (code < 400 || code >= 500 || !described)
+        return TELEGRAM_UNAVAILABLE;
+    if (code == 409)
+        return holds(description, "webhook") ? TELEGRAM_WEBHOOK : TELEGRAM_CONFLICT;
+    if (code == 403)
+        return TELEGRAM_NO_CHAT;
+    if (code == 400)
+        return bad_request(description);
+    return TELEGRAM_REFUSED;
+}
+
+static int64_t retry_after_ms(struct json_value root)
+{
+    int64_t seconds;
+    struct json_value parameters = json_get(root, "parameters");
+    if (!json_int64(json_get(parameters, "retry_after"), &seconds) || seconds < 0)
+        return RETRY_DEFAULT_MS;
+    return seconds > TELEGRAM_RETRY_AFTER_MAX_MS / 1000 ? TELEGRAM_RETRY_AFTER_MAX_MS
+                                                        : seconds * 1000;
+}
+
+static void describe(struct telegram_answer *answer, int code, const char *description)
+{
+    if (*description)
+        snprintf(answer->text, sizeof answer->text, "Telegram says \"%.*s\" (%d)", SHOWN_MAX,
+                 description, code);
+    else
+        snprintf(answer->text, sizeof answer->text,
+                 "the Bot API's address answers with HTTP %d and not as the Bot API does", code);
+}
+
+static void read_refusal(int status, struct json_value root, struct telegram_answer *answer)
+{
+    BUF_AUTO description = BUF_INIT(DESCRIPTION_MAX);
+    int64_t code;
+    bool described = json_string(json_get(root, "description"), &description);
+    if (!json_int64(json_get(root, "error_code"), &code) || code < 100 || code > 599)
+        code = status;
+    answer->outcome = classify((int)code, described, buf_text(&description));
+    if (answer->outcome == TELEGRAM_LIMITED)
+        answer->retry_after_ms = retry_after_ms(root);
+    describe(answer, (int)code, buf_text(&description));
+}
+
+void telegram_answer_read(int status, struct span body, struct json *doc,
+                          struct telegram_answer *ret_answer)
+{
+    *ret_answer = (struct telegram_answer){.outcome = TELEGRAM_OK};
+    bool ok = false;
+    json_parse(doc, body, NULL);
+    struct json_value root = json_root(doc);
+    bool said = json_bool(json_get(root, "ok"), &ok);
+    if (ok && status >= 200 && status < 300) {
+        ret_answer->result = json_get(root, "result");
+    } else if (!said && status >= 200 && status < 300) {
+        ret_answer->outcome = TELEGRAM_UNKNOWN;
+        snprintf(ret_answer->text, sizeof ret_answer->text,
+                 "the Bot API's answer cannot be read: it is not what the Bot API sends");
+    } else {
+        read_refusal(status, root, ret_answer);
+    }
+}
+
+void telegram_answer_lost(enum http_failure failure, bool connecting, const char *sentence,
+                          struct telegram_answer *ret_answer)
+{
+    *ret_answer = (struct telegram_answer){.outcome = TELEGRAM_UNREACHABLE};
+    if (failure == HTTP_CUT || failure == HTTP_STOPPED ||
+        (failure == HTTP_TIMED_OUT && !connecting))
+        ret_answer->outcome = TELEGRAM_UNKNOWN;
+    snprintf(ret_answer->text, sizeof ret_answer->text, "%s", sentence);
+}
+
+void telegram_redact(char *text, const char *token)
+{
+    size_t token_len = token ? strlen(token) : 0;
+    if (token_len < TOKEN_PART_MIN)
+        return;
+    for (char *at = text; (at = strstr(at, token));)
+        memset(at, '*', token_len);
+    size_t len = strlen(text); // a sentence that was cut may end in a part of it
+    for (size_t part = token_len - 1; part >= TOKEN_PART_MIN; part--)
+        if (len >= part && memcmp(text + len - part, token, part) == 0)
+            memset(text + len - part, '*', part);
+}
+
+enum telegram_result telegram_result_of(enum telegram_outcome outcome)
+{
+    switch (outcome) {
+    case TELEGRAM_OK:
+    case TELEGRAM_UNCHANGED:
+        return TELEGRAM_RESULT_OK;
+    case TELEGRAM_UNREACHABLE:
+    case TELEGRAM_UNKNOWN:
+    case TELEGRAM_UNAVAILABLE:
+        return TELEGRAM_RESULT_UNAVAILABLE;
+    case TELEGRAM_LIMITED:
+        return TELEGRAM_RESULT_LIMITED;
+    case TELEGRAM_UNAUTHORIZED:
+        return TELEGRAM_RESULT_UNAUTHORIZED;
+    case TELEGRAM_CONFLICT:
+    case TELEGRAM_WEBHOOK:
+        return TELEGRAM_RESULT_CONFLICT;
+    default:
+        return TELEGRAM_RESULT_REFUSED;
+    }
+}

@@ -1,0 +1,242 @@
+/*
+ * One request to the Bot API. Its URL holds the token, so no URL is ever part of a sentence, and
+ * what the server says is searched for the token before anybody sees it.
+ */
+#include "channels/telegram_api.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "channels/telegram_internal.h"
+#include "codec/json_write.h"
+#include "net/http_client.h"
+
+enum {
+    CONNECT_MS = 15 * 1000, // shorter than any wait for an answer, see `connecting`
+    IDLE_MS = 20 * 1000,
+    TOTAL_EXTRA_MS = 120 * 1000, // beyond the wait for the first byte: a body may be slow
+    BODY_MAX = 256 * 1024,       // bytes of a request
+    TYPING_WAIT_MS = 5000,       // for an answer that nobody needs
+};
+
+struct call {
+    struct list link; // telegram::calls
+    struct telegram *telegram;
+    telegram_call_id id;
+    http_id http;
+    loop_id failing; // deferred, when it could not even be started
+    telegram_answer_fn *fn;
+    void *context;
+    int64_t started_ms, first_byte_ms;
+    int status;
+    bool oversized;
+    struct buf body;
+    char failure[TELEGRAM_ANSWER_TEXT_MAX];
+};
+
+static void call_destroy(struct call *call)
+{
+    struct telegram *telegram = call->telegram;
+    http_client_cancel(telegram->env.http, call->http);
+    loop_cancel(telegram->env.loop, call->failing);
+    list_remove(&call->link);
+    buf_finish(&call->body);
+    free(call);
+}
+
+// The call is gone before its owner hears of it, so the owner may do anything.
+static void call_end(struct call *call, struct telegram_answer *answer, struct buf *body,
+                     struct json *doc)
+{
+    telegram_answer_fn *fn = call->fn;
+    void *context = call->context;
+    telegram_redact(answer->text, call->telegram->token);
+    *body = call->body; // `doc` points into it
+    buf_init(&call->body, 0);
+    call_destroy(call);
+    fn(context, answer);
+    json_finish(doc);
+    buf_finish(body);
+}
+
+static void on_head(void *context, const struct http_head *head)
+{
+    struct call *call = context;
+    call->status = head->status;
+}
+
+static int on_body(void *context, struct span chunk)
+{
+    struct call *call = context;
+    call->oversized = !buf_append_span(&call->body, chunk);
+    return call->oversized ? -EFBIG : 0;
+}
+
+static void on_done(void *context, enum http_failure failure, const struct error *err)
+{
+    struct call *call = context;
+    struct telegram_answer answer;
+    struct json doc = JSON_INIT;
+    struct buf body;
+    call->http = 0;
+    int64_t took_ms = loop_now(call->telegram->env.loop) - call->started_ms;
+    if (failure == HTTP_OK)
+        telegram_answer_read(call->status, buf_span(&call->body), &doc, &answer);
+    else
+        telegram_answer_lost(failure, !call->status && took_ms < call->first_byte_ms, err->text,
+                             &answer);
+    answer.oversized = call->oversized;
+    call_end(call, &answer, &body, &doc);
+}
+
+static void on_not_started(void *context)
+{
+    struct call *call = context;
+    struct telegram_answer answer;
+    struct json doc = JSON_INIT;
+    struct buf body;
+    call->failing = 0;
+    telegram_answer_lost(HTTP_MISUSED, true, call->failure, &answer);
+    call_end(call, &answer, &body, &doc);
+}
+
+telegram_call_id telegram_api_ask(struct telegram *telegram, const struct telegram_ask *ask,
+                                  telegram_answer_fn *fn, void *context)
+{
+    static const struct http_handler handler = {on_head, on_body, on_done};
+    static const char *const headers[] = {"Content-Type: application/json",
+                                          "User-Agent: hermes/" HERMES_VERSION, NULL};
+    CLEANUP(mem_cleanup) char *url = mem_printf("%s%s", telegram->api, ask->method);
+    struct error err = ERROR_INIT;
+    struct call *call = mem_new(struct call);
+    call->telegram = telegram;
+    call->id = ++telegram->last_call;
+    call->fn = fn;
+    call->context = context;
+    call->started_ms = loop_now(telegram->env.loop);
+    call->first_byte_ms = ask->first_byte_ms ? ask->first_byte_ms : TELEGRAM_FIRST_BYTE_MS;
+    buf_init(&call->body, ask->answer_max ? ask->answer_max : TELEGRAM_ANSWER_MAX);
+    list_append(&telegram->calls, &call->link);
+
+    struct http_request request = {
+        .method = "POST",
+        .url = url,
+        .headers = headers,
+        .body = ask->body,
+        .timeouts = {.connect = CONNECT_MS,
+                     .first_byte = call->first_byte_ms,
+                     .idle = IDLE_MS,
+                     .total = call->first_byte_ms + TOTAL_EXTRA_MS},
+    };
+    if (http_client_start(telegram->env.http, &request, &handler, call, &call->http, &err) < 0) {
+        snprintf(call->failure, sizeof call->failure, "%.*s", (int)sizeof call->failure - 1,
+                 err.text);
+        call->failing = loop_defer(telegram->env.loop, on_not_started, call);
+    }
+    return call->id;
+}
+
+void telegram_api_cancel(struct telegram *telegram, telegram_call_id id)
+{
+    list_for_each(link, &telegram->calls) {
+        struct call *call = list_entry(link, struct call, link);
+        if (call->id == id) {
+            call_destroy(call);
+            return;
+        }
+    }
+}
+
+void telegram_api_stop(struct telegram *telegram)
+{
+    list_for_each(link, &telegram->calls)
+        call_destroy(list_entry(link, struct call, link));
+}
+
+// Chats are numbers for the Bot API; it takes them as text as well, but only as they were given.
+static void write_number(struct json_writer *w, const char *key, const char *text)
+{
+    int64_t number;
+    if (span_to_i64(span_of(text), &number))
+        json_write_member_int(w, key, number);
+    else
+        json_write_member_text(w, key, text);
+}
+
+telegram_call_id telegram_api_message(struct telegram *telegram, const char *chat,
+                                      const char *message_id, struct span text, bool markup,
+                                      telegram_answer_fn *fn, void *context)
+{
+    BUF_AUTO body = BUF_INIT(BODY_MAX);
+    struct json_writer w;
+    json_writer_init(&w, &body);
+    json_write_object_begin(&w);
+    write_number(&w, "chat_id", chat);
+    if (message_id)
+        write_number(&w, "message_id", message_id);
+    json_write_member_string(&w, "text", text);
+    if (markup)
+        json_write_member_text(&w, "parse_mode", "MarkdownV2");
+    if (telegram->config->disable_link_previews) {
+        json_write_key(&w, "link_preview_options");
+        json_write_object_begin(&w);
+        json_write_member_bool(&w, "is_disabled", true);
+        json_write_object_end(&w);
+    }
+    json_write_object_end(&w);
+    struct telegram_ask ask = {.method = message_id ? "editMessageText" : "sendMessage",
+                               .body = buf_span(&body)};
+    return telegram_api_ask(telegram, &ask, fn, context);
+}
+
+static void ignore_answer(void *context, const struct telegram_answer *answer)
+{
+    (void)context;
+    (void)answer;
+}
+
+void telegram_api_typing(struct telegram *telegram, const char *chat)
+{
+    BUF_AUTO body = BUF_INIT(BODY_MAX);
+    struct json_writer w;
+    json_writer_init(&w, &body);
+    json_write_object_begin(&w);
+    write_number(&w, "chat_id", chat);
+    json_write_member_text(&w, "action", "typing");
+    json_write_object_end(&w);
+    struct telegram_ask ask = {
+        .method = "sendChatAction", .body = buf_span(&body), .first_byte_ms = TYPING_WAIT_MS};
+    telegram_api_ask(telegram, &ask, ignore_answer, NULL);
+}
+
+enum counted { COUNT_POLL, COUNT_SEND, COUNT_EDIT };
+
+// Labels are literals, so that their number is bounded.
+#define RESULTS(before)                                                                       \
+    {                                                                                         \
+        before "result=\"ok\"", before "result=\"unavailable\"", before "result=\"limited\"", \
+            before "result=\"unauthorized\"", before "result=\"conflict\"",                   \
+            before "result=\"refused\""                                                       \
+    }
+static const char *const labels[][TELEGRAM_RESULTS] = {
+    [COUNT_POLL] = RESULTS(""),
+    [COUNT_SEND] = RESULTS("method=\"sendMessage\","),
+    [COUNT_EDIT] = RESULTS("method=\"editMessageText\","),
+};
+
+void telegram_api_count_poll(struct telegram *telegram, enum telegram_outcome outcome)
+{
+    ++*metrics_counter(telegram->env.metrics, "hermes_telegram_polls_total",
+                       labels[COUNT_POLL][telegram_result_of(outcome)],
+                       "Times that Telegram was asked for updates, by what it answered");
+}
+
+void telegram_api_count_send(struct telegram *telegram, bool edit, enum telegram_outcome outcome)
+{
+    ++*metrics_counter(telegram->env.metrics, "hermes_telegram_sends_total",
+                       labels[edit ? COUNT_EDIT : COUNT_SEND][telegram_result_of(outcome)],
+                       "Messages and edits that were handed to Telegram, by what it answered");
+}

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/span.h"
+#include "channels/telegram_answer.h"
+
+struct telegram;
+
+// Private to the channel: one request to the Bot API, and what came of it.
+enum {
+    TELEGRAM_FIRST_BYTE_MS = 30 * 1000,
+    TELEGRAM_ANSWER_MAX = 256 * 1024, // bytes of an answer that holds one message
+};
+
+typedef uint64_t telegram_call_id; // of a request; 0 is none
+
+struct telegram_ask {
+    const char *method;    // of the Bot API; a literal
+    struct span body;      // JSON; copied
+    int64_t first_byte_ms; // 0: TELEGRAM_FIRST_BYTE_MS
+    size_t answer_max;     // bytes; 0: TELEGRAM_ANSWER_MAX
+};
+typedef void telegram_answer_fn(void *context, const struct telegram_answer *answer);
+
+// The answer comes from the loop, never from inside the call.
+telegram_call_id telegram_api_ask(struct telegram *telegram, const struct telegram_ask *ask,
+                                  telegram_answer_fn *fn, void *context);
+void telegram_api_cancel(struct telegram *telegram, telegram_call_id id); // without an answer
+void telegram_api_stop(struct telegram *telegram);                        // all of them
+// A message's text as a request; `message_id` NULL: a new message.
+telegram_call_id telegram_api_message(struct telegram *telegram, const char *chat,
+                                      const char *message_id, struct span text, bool markup,
+                                      telegram_answer_fn *fn, void *context);
+void telegram_api_typing(struct telegram *telegram, const char *chat);
+void telegram_api_count_poll(struct telegram *telegram, enum telegram_outcome outcome);
+void telegram_api_count_send(struct telegram *telegram, bool edit, enum telegram_outcome outcome);

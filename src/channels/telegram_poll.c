@@ -1,0 +1,339 @@
+/*
+ * getUpdates to the inbox. One request is under way at any time, and the next one, whose offset
+ * tells Telegram to forget what came, starts only when the store has said that it is on disk. So a
+ * stop of the program at any moment costs nothing but a second delivery, which the inbox knows.
+ *
+ * The first request, and the first after a failure, does not wait for a message: it shows within a
+ * moment whether the token and the way there are good. Except after a conflict, where an answer
+ * within a moment would prove nothing.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "channels/telegram_internal.h"
+#include "codec/json_write.h"
+#include "store/inbox.h"
+
+enum {
+    POLL_ANSWER_MAX = 4 << 20, // bytes of one answer
+    POLL_EXTRA_MS = 15 * 1000, // that an answer may take beyond the wait that was asked for
+    POLL_PAUSE_MS = 1000,      // between answers that bring nothing new and did not wait for it
+    BACKOFF_FIRST_MS = 1000,
+    BACKOFF_MAX_MS = 60 * 1000,
+    CONFLICT_STEP_MS = 10 * 1000,
+    UNAUTHORIZED_FIRST_MS = 60 * 1000,
+    UNAUTHORIZED_MAX_MS = 600 * 1000,
+    NUMBER_SIZE = 24,
+    REQUEST_MAX = 1024,
+};
+
+static const struct span channel_name = SPAN_LITERAL("telegram");
+
+static void poll_ask(void *context);
+
+static void poll_after(struct telegram *telegram, int64_t wait_ms)
+{
+    struct telegram_poller *poller = &telegram->poller;
+    loop_cancel(telegram->env.loop, poller->timer);
+    poller->timer = loop_timer_after(telegram->env.loop, wait_ms, poll_ask, telegram);
+}
+
+static bool is_state(const struct telegram_poller *poller, const char *state)
+{
+    return strcmp(poller->state, state) == 0;
+}
+
+static const char *lasted(int64_t ms, char *text, size_t size)
+{
+    long long seconds = (long long)(ms / 1000);
+    if (seconds < 120)
+        snprintf(text, size, "%lld s", seconds);
+    else if (seconds < 7200)
+        snprintf(text, size, "%lld min", seconds / 60);
+    else
+        snprintf(text, size, "%lld h", seconds / 3600);
+    return text;
+}
+
+static void recovered(struct telegram *telegram)
+{
+    struct telegram_poller *poller = &telegram->poller;
+    char text[32];
+    if (poller->failures)
+        log_info("telegram: messages come in again, after %s",
+                 lasted(loop_now(telegram->env.loop) - poller->since_ms, text, sizeof text));
+    poller->failures = 0;
+    poller->state = "polling";
+    poller->detail[0] = '\0';
+}
+
+// Waits and asks again. Said when it begins and when it becomes something else, not each time.
+static void trouble(struct telegram *telegram, const char *state, const char *sentence,
+                    int64_t wait_ms)
+{
+    struct telegram_poller *poller = &telegram->poller;
+    bool news = poller->failures == 0 || !is_state(poller, state);
+    if (poller->failures++ == 0)
+        poller->since_ms = loop_now(telegram->env.loop);
+    poller->state = state;
+    snprintf(poller->detail, sizeof poller->detail, "%s", sentence);
+    if (news)
+        log_warning("telegram: no messages come in: %s; this is tried again for ever", sentence);
+    poll_after(telegram, wait_ms);
+}
+
+static int64_t backoff(const struct telegram_poller *poller)
+{
+    return telegram_backoff_jitter_ms(poller->failures + 1, BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
+}
+
+static void on_webhook_deleted(void *context, const struct telegram_answer *answer)
+{
+    struct telegram *telegram = context;
+    telegram->poller.call = 0;
+    if (answer->outcome != TELEGRAM_OK) {
+        telegram->poller.webhook_dropped = false;
+        trouble(telegram, "waiting", answer->text, backoff(&telegram->poller));
+        return;
+    }
+    log_info("telegram: the webhook that took this bot's messages was removed");
+    poll_after(telegram, 0);
+}
+
+// Once: if it comes back, somebody else wants it, and fighting over it helps nobody.
+static void drop_webhook(struct telegram *telegram)
+{
+    telegram->poller.webhook_dropped = true;
+    struct telegram_ask ask = {.method = "deleteWebhook",
+                               .body = SPAN_LITERAL("{\"drop_pending_updates\":false}")};
+    telegram->poller.call = telegram_api_ask(telegram, &ask, on_webhook_deleted, telegram);
+}
+
+static void conflict(struct telegram *telegram, const char *what)
+{
+    struct telegram_poller *poller = &telegram->poller;
+    int tries = is_state(poller, "conflict") ? poller->failures + 1 : 1;
+    int64_t wait_ms = (int64_t)tries * CONFLICT_STEP_MS;
+    trouble(telegram, "conflict", what, wait_ms < BACKOFF_MAX_MS ? wait_ms : BACKOFF_MAX_MS);
+}
+
+static void unauthorized(struct telegram *telegram, const char *said)
+{
+    struct telegram_poller *poller = &telegram->poller;
+    char sentence[TELEGRAM_ANSWER_TEXT_MAX];
+    int tries = is_state(poller, "unauthorized") ? poller->failures + 1 : 1;
+    snprintf(sentence, sizeof sentence,
+             "the bot's token is not accepted: check TELEGRAM_BOT_TOKEN (%.200s)", said);
+    trouble(telegram, "unauthorized", sentence,
+            telegram_backoff_ms(tries, UNAUTHORIZED_FIRST_MS, UNAUTHORIZED_MAX_MS));
+}
+
+static void poll_failed(struct telegram *telegram, const struct telegram_answer *answer)
+{
+    struct telegram_poller *poller = &telegram->poller;
+    if (answer->oversized && poller->limit > 1) {
+        poller->limit /= 4;
+        poller->limit = poller->limit ? poller->limit : 1;
+        poll_after(telegram, 0);
+        return;
+    }
+    switch (answer->outcome) {
+    case TELEGRAM_WEBHOOK:
+        if (!poller->webhook_dropped)
+            drop_webhook(telegram);
+        else
+            conflict(telegram, "a webhook was set for this bot again, which takes its messages; "
+                               "another program uses the same token");
+        break;
+    case TELEGRAM_CONFLICT:
+        conflict(telegram,
+                 "another program asks Telegram for the messages of this bot with the "
+                 "same token; each message goes to only one of the two, so stop the other");
+        break;
+    case TELEGRAM_UNAUTHORIZED:
+        unauthorized(telegram, answer->text);
+        break;
+    case TELEGRAM_LIMITED:
+        trouble(telegram, "waiting", answer->text, answer->retry_after_ms);
+        break;
+    default:
+        trouble(telegram, "waiting", answer->text, backoff(poller));
+        break;
+    }
+}
+
+// On to the next request; not at full speed with a server that answers at once and says nothing.
+static void poll_next(struct telegram *telegram, bool progress)
+{
+    struct telegram_poller *poller = &telegram->poller;
+    int64_t early_ms = poller->asked_ms + POLL_PAUSE_MS - loop_now(telegram->env.loop);
+    bool wait = !progress && !poller->quick && early_ms > 0;
+    recovered(telegram);
+    poller->limit = TELEGRAM_BATCH_MAX;
+    poll_after(telegram, wait ? early_ms : 0);
+}
+
+static void on_stored(void *context, int result, const struct error *err, int64_t added)
+{
+    struct telegram *telegram = context;
+    struct telegram_poller *poller = &telegram->poller;
+    poller->job = 0;
+    if (result < 0) { // the offset stays, so Telegram will tell all of it again
+        trouble(telegram, "waiting", err->text, backoff(poller));
+        return;
+    }
+    bool progress = poller->next > poller->offset;
+    poller->offset = poller->next;
+    if (added > 0)
+        desk_wake(telegram->env.desk);
+    poll_next(telegram, progress);
+}
+
+struct row_texts { // what a row's spans point at
+    char id[NUMBER_SIZE], chat[NUMBER_SIZE], user[NUMBER_SIZE];
+};
+
+static struct span number_text(char text[NUMBER_SIZE], int64_t number)
+{
+    int len = snprintf(text, NUMBER_SIZE, "%lld", (long long)number);
+    return span_make(text, (size_t)len);
+}
+
+static struct store_inbound inbound_of(const struct telegram_update *update, int64_t wall_ms,
+                                       struct row_texts *texts)
+{
+    return (struct store_inbound){
+        .channel = channel_name,
+        .chat = number_text(texts->chat, update->chat),
+        .external_id = number_text(texts->id, update->id),
+        .sender = number_text(texts->user, update->user),
+        .text = span_of(update->text),
+        .cut = update->cut,
+        .sent_ms = update->sent_ms,
+        .received_ms = wall_ms,
+    };
+}
+
+static size_t let_in(struct telegram *telegram, const struct telegram_updates *updates,
+                     struct store_inbound *rows, struct row_texts *texts)
+{
+    int64_t wall_ms = loop_wall(telegram->env.loop);
+    size_t count = 0;
+    for (size_t i = 0; i < updates->count; i++) {
+        const struct telegram_update *update = &updates->rows[i];
+        if (update->kind == TELEGRAM_MESSAGE && telegram_access_allows(telegram, update)) {
+            rows[count] = inbound_of(update, wall_ms, &texts[count]);
+            count++;
+        } else {
+            telegram_access_refuse(telegram, update);
+        }
+    }
+    return count;
+}
+
+static void take_in(struct telegram *telegram, const struct telegram_updates *updates)
+{
+    struct telegram_poller *poller = &telegram->poller;
+    struct error err = ERROR_INIT;
+    if (updates->count == 0) {
+        poll_next(telegram, false);
+        return;
+    }
+    size_t most = updates->count;
+    CLEANUP(mem_cleanup) struct store_inbound *rows = mem_zalloc(most * sizeof *rows);
+    CLEANUP(mem_cleanup) struct row_texts *texts = mem_zalloc(most * sizeof *texts);
+    size_t count = let_in(telegram, updates, rows, texts);
+    int64_t last = updates->rows[updates->count - 1].id;
+    poller->next = last + 1 > poller->offset ? last + 1 : poller->offset;
+    telegram->updates += (int64_t)updates->count;
+    *telegram->updates_metric += (int64_t)updates->count;
+    int64_t job = store_inbox_add(telegram->env.store, channel_name, poller->next, rows, count,
+                                  on_stored, telegram, &err);
+    if (job > 0)
+        poller->job = job;
+    else
+        trouble(telegram, "waiting", err.text, backoff(poller));
+}
+
+static void on_poll(void *context, const struct telegram_answer *answer)
+{
+    struct telegram *telegram = context;
+    struct telegram_poller *poller = &telegram->poller;
+    struct telegram_answer failed = *answer;
+    struct telegram_updates updates;
+    struct error err = ERROR_INIT;
+    poller->call = 0;
+    telegram_api_count_poll(telegram, answer->outcome);
+    if (answer->outcome != TELEGRAM_OK) {
+        poll_failed(telegram, answer);
+        return;
+    }
+    if (telegram_updates_read(answer->result, &updates, &err) < 0) {
+        failed.outcome = TELEGRAM_UNKNOWN;
+        snprintf(failed.text, sizeof failed.text, "%.*s", (int)sizeof failed.text - 1, err.text);
+        poll_failed(telegram, &failed);
+        return;
+    }
+    poller->last_poll_ms = loop_wall(telegram->env.loop);
+    if (!telegram->hello.username[0])
+        telegram_hello_start(telegram);
+    if (!telegram->draining)
+        take_in(telegram, &updates);
+    telegram_updates_finish(&updates);
+}
+
+static void write_request(const struct telegram_poller *poller, int64_t wait_ms, struct buf *out)
+{
+    struct json_writer w;
+    json_writer_init(&w, out);
+    json_write_object_begin(&w);
+    if (poller->offset)
+        json_write_member_int(&w, "offset", poller->offset);
+    json_write_member_int(&w, "limit", poller->limit);
+    json_write_member_int(&w, "timeout", wait_ms / 1000);
+    json_write_member_raw(&w, "allowed_updates", SPAN_LITERAL("[\"message\"]"));
+    json_write_object_end(&w);
+}
+
+static void poll_ask(void *context)
+{
+    struct telegram *telegram = context;
+    struct telegram_poller *poller = &telegram->poller;
+    poller->timer = 0;
+    if (telegram->draining || poller->call)
+        return;
+    poller->quick = !is_state(poller, "polling") && !is_state(poller, "conflict");
+    poller->asked_ms = loop_now(telegram->env.loop);
+    int64_t wait_ms = poller->quick ? 0 : telegram->config->poll_timeout_ms;
+    BUF_AUTO body = BUF_INIT(REQUEST_MAX);
+    write_request(poller, wait_ms, &body);
+    struct telegram_ask ask = {.method = "getUpdates",
+                               .body = buf_span(&body),
+                               .first_byte_ms = wait_ms + POLL_EXTRA_MS,
+                               .answer_max = POLL_ANSWER_MAX};
+    poller->call = telegram_api_ask(telegram, &ask, on_poll, telegram);
+}
+
+void telegram_poll_start(struct telegram *telegram)
+{
+    struct telegram_poller *poller = &telegram->poller;
+    struct error err = ERROR_INIT;
+    poller->limit = TELEGRAM_BATCH_MAX;
+    if (store_read_cursor(telegram->env.store, channel_name, &poller->offset, &err) < 0) {
+        log_error("telegram: the place in the queue of messages cannot be read: %s", err.text);
+        poller->offset = 0; // all that Telegram still has comes again, and the inbox knows it
+    }
+    poll_ask(telegram);
+}
+
+void telegram_poll_stop(struct telegram *telegram)
+{
+    struct telegram_poller *poller = &telegram->poller;
+    loop_cancel(telegram->env.loop, poller->timer);
+    telegram_api_cancel(telegram, poller->call);
+    poller->timer = 0;
+    poller->call = 0;
+}

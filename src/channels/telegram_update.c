@@ -1,0 +1,206 @@
+#include "channels/telegram_update.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "codec/telegram_text.h"
+#include "codec/utf8.h"
+
+// What a message may hold beside text. The model is told, so that it does not answer as if there
+// had been nothing.
+static const struct {
+    const char *key, *note;
+} media[] = {
+    {"photo", "[a photo came with this; it cannot be seen yet]"},
+    {"sticker", "[a sticker came with this; it cannot be seen yet]"},
+    {"voice", "[a voice message came with this; it cannot be heard yet]"},
+    {"audio", "[an audio file came with this; it cannot be heard yet]"},
+    {"animation", "[an animation came with this; it cannot be seen yet]"}, // is a document as well
+    {"document", "[a document came with this; it cannot be read yet]"},
+    {"video", "[a video came with this; it cannot be seen yet]"},
+    {"video_note", "[a video message came with this; it cannot be seen yet]"},
+    {"location", "[a location came with this; it cannot be read yet]"},
+    {"contact", "[a contact came with this; it cannot be read yet]"},
+    {"poll", "[a poll came with this; it cannot be read yet]"},
+    {"story", "[a story came with this; it cannot be seen yet]"},
+    {"paid_media", "[paid media came with this; it cannot be seen yet]"},
+    {"dice", "[dice came with this]"},
+};
+
+static const char *media_note(struct json_value message)
+{
+    for (size_t i = 0; i < ARRAY_LEN(media); i++)
+        if (json_type(json_get(message, media[i].key)) > JSON_NULL)
+            return media[i].note;
+    return NULL;
+}
+
+// What of `text` is within `max` characters.
+static struct span first_characters(struct span text, size_t max)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < max && at < text.len; i++) {
+        uint32_t rune;
+        at += utf8_decode(span_skip(text, at), &rune);
+    }
+    return (struct span){text.data, at};
+}
+
+// The part that was chosen to be quoted, or what is replied to.
+static bool read_quoted(struct json_value message, struct buf *out)
+{
+    struct json_value replied = json_get(message, "reply_to_message");
+    return json_string(json_get(json_get(message, "quote"), "text"), out) ||
+           json_string(json_get(replied, "text"), out) ||
+           json_string(json_get(replied, "caption"), out);
+}
+
+static void append_quote(struct json_value message, struct buf *out)
+{
+    BUF_AUTO quoted = BUF_INIT(TELEGRAM_MESSAGE_MAX);
+    if (!read_quoted(message, &quoted) || quoted.len == 0)
+        return;
+    struct span rest = first_characters(buf_span(&quoted), TELEGRAM_QUOTE_MAX);
+    bool cut = rest.len < quoted.len;
+    while (rest.len) {
+        struct span line = span_cut(&rest, '\n');
+        buf_append_text(out, "> ");
+        buf_append_span(out, line);
+        buf_append_text(out, rest.len == 0 && cut ? " ...\n" : "\n");
+    }
+    buf_append_char(out, '\n');
+}
+
+/*
+ * The text as the desk gets it: what is replied to as a quote before it, unless it is a command,
+ * which must stand first; what cannot be shown as a note behind it.
+ */
+static char *message_text(struct json_value message, bool *ret_cut)
+{
+    BUF_AUTO own = BUF_INIT(TELEGRAM_MESSAGE_MAX);
+    struct json_value text = json_get(message, "text");
+    if (json_type(text) != JSON_STRING)
+        text = json_get(message, "caption");
+    const char *note = media_note(message);
+    if (json_type(text) == JSON_STRING && !json_string(text, &own))
+        note = "[a message came that is too long to be read]";
+    if (own.len == 0 && !note)
+        return NULL;
+
+    BUF_AUTO all = BUF_INIT(2 * TELEGRAM_MESSAGE_MAX);
+    *ret_cut = telegram_units(buf_span(&own)) >= TELEGRAM_CUT_UNITS;
+    if (!span_starts_with(buf_span(&own), "/"))
+        append_quote(message, &all);
+    buf_append_span(&all, buf_span(&own));
+    if (note) {
+        buf_append_text(&all, own.len ? "\n" : "");
+        buf_append_text(&all, note);
+    }
+    for (size_t i = 0; i < all.len; i++) // a C string from here on
+        if (all.data[i] == '\0')
+            all.data[i] = ' ';
+    return buf_take_text(&all);
+}
+
+static void copy_text(struct json_value v, char *out, size_t size)
+{
+    BUF_AUTO text = BUF_INIT(4096);
+    if (json_string(v, &text))
+        snprintf(out, size, "%s", buf_text(&text));
+    size_t len = strlen(out);
+    out[len - utf8_incomplete_tail(span_make(out, len))] = '\0';
+}
+
+static void read_name(struct json_value from, struct telegram_update *update)
+{
+    char last[sizeof update->name] = "";
+    copy_text(json_get(from, "username"), update->username, sizeof update->username);
+    copy_text(json_get(from, "first_name"), update->name, sizeof update->name);
+    copy_text(json_get(from, "last_name"), last, sizeof last);
+    size_t used = strlen(update->name);
+    if (*last && used + strlen(last) + 2 <= sizeof update->name)
+        snprintf(update->name + used, sizeof update->name - used, "%s%s", used ? " " : "", last);
+}
+
+static void read_message(struct json_value message, struct telegram_update *update)
+{
+    struct json_value chat = json_get(message, "chat"), from = json_get(message, "from");
+    int64_t date;
+    bool bot = false;
+    if (!json_int64(json_get(chat, "id"), &update->chat))
+        return;
+    if (!json_is(json_get(chat, "type"), "private")) {
+        update->kind = TELEGRAM_ELSEWHERE;
+        return;
+    }
+    if (!json_int64(json_get(from, "id"), &update->user) ||
+        (json_bool(json_get(from, "is_bot"), &bot) && bot))
+        return;
+    if (json_int64(json_get(message, "date"), &date) && date > 0 && date < INT64_MAX / 1000)
+        update->sent_ms = date * 1000;
+    read_name(from, update);
+    update->text = message_text(message, &update->cut);
+    if (update->text)
+        update->kind = TELEGRAM_MESSAGE;
+}
+
+struct found { // an update before it is read
+    int64_t id;
+    struct json_value value;
+};
+
+static int compare_found(const void *left, const void *right)
+{
+    const struct found *a = left, *b = right;
+    return (a->id > b->id) - (a->id < b->id);
+}
+
+static size_t drop_repeated(struct found *found, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0 || found[kept - 1].id != found[i].id)
+            found[kept++] = found[i];
+    return kept;
+}
+
+int telegram_updates_read(struct json_value result, struct telegram_updates *ret_updates,
+                          struct error *err)
+{
+    size_t count = json_count(result), found_count = 0;
+    if (json_type(result) != JSON_ARRAY || count > TELEGRAM_UPDATES_MAX)
+        return error_set(err, -EBADMSG, "the Bot API's answer is no list of updates");
+    CLEANUP(mem_cleanup) struct found *found = mem_alloc((count + 1) * sizeof *found);
+    struct json_iter it = json_iter_init(result);
+    struct json_value value;
+    while (json_iter_next(&it, NULL, &value)) {
+        int64_t id;
+        if (json_int64(json_get(value, "update_id"), &id) && id >= 0 && id < INT64_MAX)
+            found[found_count++] = (struct found){id, value};
+    }
+    qsort(found, found_count, sizeof *found, compare_found);
+    found_count = drop_repeated(found, found_count);
+
+    struct telegram_updates updates = {NULL, 0, 0};
+    updates.count = found_count < TELEGRAM_BATCH_MAX ? found_count : TELEGRAM_BATCH_MAX;
+    updates.left = found_count - updates.count;
+    updates.rows = mem_zalloc((updates.count + 1) * sizeof *updates.rows);
+    for (size_t i = 0; i < updates.count; i++) {
+        updates.rows[i].id = found[i].id;
+        read_message(json_get(found[i].value, "message"), &updates.rows[i]);
+    }
+    *ret_updates = updates;
+    return 0;
+}
+
+void telegram_updates_finish(struct telegram_updates *updates)
+{
+    for (size_t i = 0; i < updates->count; i++)
+        free(updates->rows[i].text);
+    free(updates->rows);
+    *updates = (struct telegram_updates){NULL, 0, 0};
+}

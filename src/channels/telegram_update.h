@@ -1,0 +1,47 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "codec/json.h"
+
+/*
+ * What getUpdates brought, as messages. It comes from the network: every size has a bound, what is
+ * odd is left out, and what is left out still counts for the offset.
+ */
+enum {
+    TELEGRAM_BATCH_MAX = 100,         // updates that are taken of one answer, the lowest ids first
+    TELEGRAM_UPDATES_MAX = 1024,      // of one answer; more is not an answer
+    TELEGRAM_MESSAGE_MAX = 64 * 1024, // bytes of one message's text
+    TELEGRAM_QUOTE_MAX = 500,         // characters of the message that is replied to
+    TELEGRAM_CUT_UNITS = 4000,        // from here on a client has probably cut a longer text
+};
+
+enum telegram_update_kind {
+    TELEGRAM_NOTHING,   // nothing that could be answered
+    TELEGRAM_ELSEWHERE, // a message in a group or channel
+    TELEGRAM_MESSAGE,   // somebody wrote privately
+};
+
+struct telegram_update {
+    int64_t id;
+    enum telegram_update_kind kind;
+    int64_t chat, user;
+    char name[128], username[64]; // of the sender; "" when not given
+    int64_t sent_ms;
+    bool cut;
+    char *text; // owned; NULL unless TELEGRAM_MESSAGE
+};
+
+struct telegram_updates {
+    struct telegram_update *rows; // owned; by id, each id once
+    size_t count;
+    size_t left; // updates of the answer that are beyond TELEGRAM_BATCH_MAX
+};
+
+// Negative when `result` is no list of updates.
+int telegram_updates_read(struct json_value result, struct telegram_updates *ret_updates,
+                          struct error *err);
+void telegram_updates_finish(struct telegram_updates *updates); // accepts zeroed

@@ -1,0 +1,122 @@
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "agent/desk.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "codec/json.h"
+#include "daemon/app.h"
+#include "daemon/command.h"
+#include "daemon/control_client.h"
+#include "daemon/page.h"
+#include "store/store.h"
+
+enum { ANSWER_MAX = 4 << 20, NAME_WIDTH = 28, CELL_MAX = 4096 };
+
+enum { OPTION_JSON = OPTION_FIRST_OWN };
+
+static const struct command_option options[] = {
+    COMMAND_CONFIG_OPTIONS,
+    {"json", 0, NULL, "as JSON, for programs"},
+    COMMAND_OPTIONS_END,
+};
+
+static int64_t number(struct json_value object, const char *key)
+{
+    int64_t value = 0;
+    json_int64(json_get(object, key), &value);
+    return value;
+}
+
+static void print_row(const char *name, struct json_value sizes)
+{
+    page_pad(span_of(name), NAME_WIDTH, stdout);
+    printf("%9" PRId64 " %9" PRId64 "\n", number(sizes, "bytes"),
+           number(sizes, "approximate_tokens"));
+}
+
+// The parts of an array, each by its name and, where it has one, its source.
+static void print_parts(struct json_value parts, const char *before)
+{
+    struct json_iter it = json_iter_init(parts);
+    struct json_value part;
+    while (json_iter_next(&it, NULL, &part)) {
+        BUF_AUTO name = BUF_INIT(CELL_MAX);
+        bool has_source = json_type(json_get(part, "source")) == JSON_STRING;
+        buf_append_text(&name, before);
+        page_cell(json_get(part, "name"), "?", NAME_WIDTH - 4, &name);
+        buf_append_text(&name, has_source ? " (" : "");
+        page_cell(json_get(part, "source"), "", NAME_WIDTH - 4, &name);
+        buf_append_text(&name, has_source ? ")" : "");
+        print_row(buf_text(&name), part);
+    }
+}
+
+static void print_page(struct json_value root)
+{
+    struct json_value total = json_get(root, "total");
+    page_pad(SPAN_LITERAL("a first message carries"), NAME_WIDTH, stdout);
+    printf("%9s %9s\n", "bytes", "~tokens");
+    print_parts(json_get(root, "prompt"), "");
+    print_parts(json_get(root, "tools"), "tool ");
+    print_row("total", total);
+    puts("~ is bytes / 4, not a count");
+}
+
+// Without an owner this process is it, for a moment.
+static int measure_here(const struct arguments *arguments, struct buf *ret_json, struct error *err)
+{
+    struct app app = {.home = HOME_INIT, .streaming = true};
+    int r = app_start(&app, arguments, err);
+    if (r < 0)
+        return r;
+    store_wait(app.store);
+    desk_context(app.desk, ret_json);
+    app_stop(&app);
+    return 0;
+}
+
+static int ask(const struct arguments *arguments, struct buf *ret_json, struct error *err)
+{
+    CLEANUP(mem_cleanup) char *home = NULL;
+    unsigned status = 0;
+    int r = settings_find_home(arguments, &home, err);
+    if (r == 0)
+        r = control_client_ask(home, "GET", "/context", SPAN_ABSENT, ret_json, &status, err);
+    if (r == CONTROL_NO_OWNER)
+        return measure_here(arguments, ret_json, err);
+    return r == 0 && status != 200 ? control_client_refusal(status, buf_span(ret_json), err) : r;
+}
+
+static int run(const struct command *command, const struct arguments *arguments)
+{
+    (void)command;
+    BUF_AUTO answer = BUF_INIT(ANSWER_MAX);
+    JSON_AUTO document = JSON_INIT;
+    struct error err = ERROR_INIT;
+    int r = ask(arguments, &answer, &err);
+    if (r == 0)
+        r = json_parse(&document, buf_span(&answer), &err);
+    if (r < 0) {
+        log_error("%s", err.text);
+        return EXIT_FAILED;
+    }
+    if (arguments->values[OPTION_JSON]) {
+        struct span line = span_trim(buf_span(&answer));
+        page_print_raw(line);
+        putchar('\n');
+    } else {
+        print_page(json_root(&document));
+    }
+    return EXIT_OK;
+}
+
+const struct command command_context = {
+    .name = "context",
+    .summary = "Tell what a first message costs, part by part",
+    .help = "What goes to the model before anybody has said anything: the prompt's parts, the\n"
+            "memories and each tool, in bytes and about how many tokens that is. Of a running\n"
+            "conversation /context tells the same.\n",
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,197 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "codec/url.h"
+#include "daemon/command.h"
+#include "daemon/control_client.h"
+#include "daemon/owner.h"
+#include "daemon/page.h"
+#include "daemon/session_page.h"
+#include "daemon/settings.h"
+#include "daemon/terminal.h"
+#include "serve/control.h"
+
+enum { REPLY_MAX = 16 }; // bytes of an answer to a question
+
+enum { OPTION_JSON = OPTION_FIRST_OWN, OPTION_MARKDOWN, OPTION_YES };
+
+static const struct command_option options[] = {
+    COMMAND_CONFIG_OPTIONS,
+    {"json", 0, NULL, "list, show: as JSON, for programs"},
+    {"markdown", 0, NULL, "export: as a text to read, instead of a line of JSON"},
+    {"yes", 'y', NULL, "delete: without asking"},
+    COMMAND_OPTIONS_END,
+};
+
+struct request {
+    const struct arguments *arguments;
+    const char *home;
+    const char *id; // as it was given; NULL: none
+};
+
+// The answer's JSON, parsed; the body outlives the document.
+static int ask(const struct request *request, const char *method, struct buf *body,
+               struct json *document, struct error *err)
+{
+    BUF_AUTO path = BUF_INIT(URL_BYTES_MAX);
+    unsigned status = 0;
+    buf_append_text(&path, "/sessions");
+    if (request->id) {
+        buf_append_char(&path, '/');
+        url_encode(span_of(request->id), &path);
+    }
+    if (buf_is_full(&path))
+        return error_set(err, -EINVAL, "that is no id of a session");
+    int r = owner_ask(request->home, method, buf_text(&path), SPAN_ABSENT, body, &status, err);
+    if (r == 0 && status != 200)
+        r = control_client_refusal(status, buf_span(body), err);
+    return r == 0 ? json_parse(document, buf_span(body), err) : r;
+}
+
+static void tell_cut(struct json_value session)
+{
+    bool is_cut = false;
+    if (json_bool(json_get(session, "is_cut"), &is_cut) && is_cut)
+        log_warning("this is the end of a longer session: the older messages are not shown");
+}
+
+static int list(const struct request *request, struct error *err)
+{
+    BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
+    JSON_AUTO document = JSON_INIT;
+    int r = ask(request, "GET", &body, &document, err);
+    if (r < 0)
+        return r;
+    if (request->arguments->values[OPTION_JSON])
+        page_print_raw(buf_span(&body));
+    else
+        session_page_list(json_get(json_root(&document), "sessions"), terminal_columns());
+    return 0;
+}
+
+static int show(const struct request *request, struct error *err)
+{
+    BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
+    JSON_AUTO document = JSON_INIT;
+    int r = ask(request, "GET", &body, &document, err);
+    if (r < 0)
+        return r;
+    if (request->arguments->values[OPTION_JSON])
+        page_print_raw(buf_span(&body));
+    else
+        session_page_show(json_root(&document));
+    tell_cut(json_root(&document));
+    return 0;
+}
+
+static int export(const struct request *request, struct error *err)
+{
+    BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
+    JSON_AUTO document = JSON_INIT;
+    int r = ask(request, "GET", &body, &document, err);
+    if (r < 0)
+        return r;
+    if (request->arguments->values[OPTION_MARKDOWN])
+        session_page_markdown(json_root(&document));
+    else
+        page_print_raw(buf_span(&body)); // one line of JSON already
+    tell_cut(json_root(&document));
+    return 0;
+}
+
+// Shows what would go before it asks.
+static bool is_wanted(struct json_value session)
+{
+    char reply[REPLY_MAX] = "";
+    session_page_head(session);
+    fputs("Delete this session with all its messages? [y/N] ", stdout);
+    fflush(stdout);
+    return fgets(reply, sizeof reply, stdin) && (reply[0] == 'y' || reply[0] == 'Y');
+}
+
+static int delete (const struct request *request, struct error *err)
+{
+    BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
+    BUF_AUTO done = BUF_INIT(CONTROL_ANSWER_MAX);
+    JSON_AUTO document = JSON_INIT;
+    JSON_AUTO answer = JSON_INIT;
+    bool sure = request->arguments->values[OPTION_YES] != NULL;
+    if (!sure && !isatty(STDIN_FILENO))
+        return error_set(err, -EINVAL, "nobody can be asked here: delete it with --yes");
+    int r = ask(request, "GET", &body, &document, err);
+    if (r < 0)
+        return r;
+    if (!sure && !is_wanted(json_root(&document))) {
+        puts("Nothing was deleted.");
+        return 0;
+    }
+    // By its whole id: meanwhile the beginning may mean another one.
+    CLEANUP(mem_cleanup)
+    char *id = json_strdup(json_get(json_root(&document), "id"), URL_BYTES_MAX);
+    struct request whole = {request->arguments, request->home, id};
+    r = id ? ask(&whole, "DELETE", &done, &answer, err)
+           : error_set(err, -EPROTO, "the answer names no session");
+    if (r == 0)
+        printf("Deleted the session %s.\n", id);
+    return r;
+}
+
+static const struct {
+    const char *word;
+    bool wants_id;
+    int (*run)(const struct request *request, struct error *err);
+} actions[] = {
+    {"list", false, list},
+    {"show", true, show},
+    {"export", true, export},
+    {"delete", true, delete},
+};
+
+static int run(const struct command *command, const struct arguments *arguments)
+{
+    (void)command;
+    const char *word = arguments->word_count ? arguments->words[0] : "list";
+    const char *id = arguments->word_count > 1 ? arguments->words[1] : NULL;
+    CLEANUP(mem_cleanup) char *home = NULL;
+    struct error err = ERROR_INIT;
+    size_t i = 0;
+    while (i < ARRAY_LEN(actions) && strcmp(actions[i].word, word) != 0)
+        i++;
+    if (i == ARRAY_LEN(actions)) {
+        log_error("sessions: \"%.64s\" is not one of list, show, export, delete", word);
+        return EXIT_USAGE;
+    }
+    if (actions[i].wants_id != (id && *id)) {
+        log_error(actions[i].wants_id ? "sessions %s: which one? hermes sessions list tells the ids"
+                                      : "sessions %s takes no id",
+                  word);
+        return EXIT_USAGE;
+    }
+    int r = settings_find_home(arguments, &home, &err);
+    if (r == 0)
+        r = actions[i].run(&(struct request){arguments, home, id}, &err);
+    if (r < 0)
+        log_error("%s", err.text);
+    return r < 0 ? EXIT_FAILED : EXIT_OK;
+}
+
+const struct command command_sessions = {
+    .name = "sessions",
+    .words = "[list | show ID | export ID | delete ID]",
+    .summary = "List, show, export and delete conversations",
+    .help = "list    the conversations, the one used last first (the default)\n"
+            "show    one with its messages\n"
+            "export  the same as a line of JSON, or with --markdown as a text\n"
+            "delete  one with its messages; asks first\n"
+            "\n"
+            "Of an ID its beginning is enough.\n",
+    .options = options,
+    .max_words = 2,
+    .run = run,
+};

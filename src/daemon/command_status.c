@@ -1,0 +1,263 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/colour.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "codec/json_write.h"
+#include "daemon/command.h"
+#include "daemon/control_client.h"
+#include "daemon/owner.h"
+#include "daemon/page.h"
+#include "daemon/settings.h"
+
+enum { ANSWER_MAX = 1 << 20, CELL_WIDTH = 200, LABEL_WIDTH = 10 };
+
+enum {
+    EXIT_NOT_RUNNING = 3, // as of init scripts
+    STUCK_S = 10 * 60,    // a reply that waits longer will hardly leave by itself
+};
+
+enum { OPTION_JSON = OPTION_FIRST_OWN };
+
+static const struct command_option options[] = {
+    COMMAND_CONFIG_OPTIONS,
+    {"json", 0, NULL, "as JSON, for programs"},
+    COMMAND_OPTIONS_END,
+};
+
+static const char good[] = "\033[32m", bad[] = "\033[31m", worth_a_look[] = "\033[33m",
+                  plain[] = "";
+
+static void line(const char *label, const char *colour, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void line(const char *label, const char *colour, const char *fmt, ...)
+{
+    bool colours = *colour && colour_wanted(STDOUT_FILENO);
+    va_list args;
+    printf("%-*s", LABEL_WIDTH, label);
+    fputs(colours ? colour : "", stdout);
+    va_start(args, fmt);
+    vprintf(fmt, args);
+    va_end(args);
+    puts(colours ? "\033[0m" : "");
+}
+
+static int64_t number(struct json_value object, const char *key)
+{
+    int64_t value = 0;
+    json_int64(json_get(object, key), &value);
+    return value;
+}
+
+static bool is_true(struct json_value value)
+{
+    bool is = false;
+    return json_bool(value, &is) && is;
+}
+
+// A member's text as a line may show it; the caller's buffer holds it.
+static const char *cell(struct json_value object, const char *key, struct buf *into)
+{
+    buf_clear(into);
+    page_cell(json_get(object, key), "", CELL_WIDTH, into);
+    return buf_text(into);
+}
+
+static void show_process(struct json_value status)
+{
+    BUF_AUTO text = BUF_INIT(4 * CELL_WIDTH);
+    char when[CLOCK_TEXT_SIZE], how_long[PAGE_SPAN_SIZE];
+    bool ready = is_true(json_get(status, "ready"));
+    line("hermes", plain, "%s, pid %" PRId64, cell(status, "version", &text),
+         number(status, "pid"));
+    line("state", ready ? good : bad, "%s", ready ? "ready" : "not ready");
+    line("home", plain, "%s", cell(status, "home", &text));
+    line("model", plain, "%s", cell(status, "model", &text));
+    line("up", plain, "%s, since %s UTC", page_duration(number(status, "uptime_s"), how_long),
+         page_time(number(status, "started_ms"), when));
+    line("memory", plain, "%.1f MiB", (double)number(status, "rss_bytes") / (1024 * 1024));
+}
+
+static void show_telegram(struct json_value telegram)
+{
+    BUF_AUTO state = BUF_INIT(4 * CELL_WIDTH);
+    BUF_AUTO name = BUF_INIT(4 * CELL_WIDTH);
+    BUF_AUTO detail = BUF_INIT(4 * CELL_WIDTH);
+    char when[CLOCK_TEXT_SIZE];
+    if (json_type(telegram) != JSON_OBJECT) {
+        line("telegram", plain, "off");
+        return;
+    }
+    cell(telegram, "state", &state);
+    cell(telegram, "username", &name);
+    cell(telegram, "detail", &detail);
+    bool polling = strcmp(buf_text(&state), "polling") == 0;
+    line("telegram", polling ? good : worth_a_look, "%s%s%s%s%s", buf_text(&state),
+         name.len ? " as @" : "", buf_text(&name), detail.len ? ": " : "", buf_text(&detail));
+    line("", plain, "last heard %s, %" PRId64 " updates, %" PRId64 " messages sent",
+         page_time(number(telegram, "last_poll_ms"), when), number(telegram, "updates"),
+         number(telegram, "sent"));
+}
+
+static void show_outbox(struct json_value outbox)
+{
+    char how_long[PAGE_SPAN_SIZE];
+    int64_t waiting = number(outbox, "waiting"), failed = number(outbox, "failed");
+    int64_t oldest_s = number(outbox, "oldest_s");
+    if (json_type(outbox) != JSON_OBJECT)
+        return;
+    if (!waiting)
+        line("outbox", plain, "empty");
+    else
+        line("outbox", oldest_s >= STUCK_S ? bad : plain, "%" PRId64 " waiting, %s for %s", waiting,
+             oldest_s >= STUCK_S ? "stuck" : "the oldest", page_duration(oldest_s, how_long));
+    if (failed)
+        line("", bad, "%" PRId64 " given up", failed);
+}
+
+static void show_turns(struct json_value status)
+{
+    BUF_AUTO cost = BUF_INIT(64);
+    struct json_value turns = json_get(status, "turns");
+    int64_t micros = 0;
+    if (json_type(turns) != JSON_OBJECT)
+        return;
+    json_fixed(json_get(turns, "cost_usd"), 6, &micros);
+    bool running = is_true(json_get(status, "running"));
+    line("turns", plain,
+         "%" PRId64 " %s, %" PRId64 " done, %" PRId64 " failed, %" PRId64 " cancelled",
+         running ? number(status, "running_turns") : number(turns, "open"),
+         running ? "running" : "unfinished", number(turns, "done"), number(turns, "failed"),
+         number(turns, "cancelled"));
+    line("used", plain,
+         "%" PRId64 " tokens in (%" PRId64 " cached), %" PRId64 " out, $%" PRId64 ".%06" PRId64,
+         number(turns, "input_tokens"), number(turns, "cached_tokens"),
+         number(turns, "output_tokens"), micros / 1000000, micros % 1000000);
+}
+
+static void show_store(struct json_value store)
+{
+    BUF_AUTO state = BUF_INIT(4 * CELL_WIDTH);
+    BUF_AUTO detail = BUF_INIT(4 * CELL_WIDTH);
+    BUF_AUTO note = BUF_INIT(4 * CELL_WIDTH);
+    bool failed = json_is(json_get(store, "state"), "failed");
+    cell(store, "state", &state);
+    cell(store, "detail", &detail);
+    cell(store, "note", &note);
+    if (strcmp(buf_text(&state), buf_text(&detail)) == 0)
+        buf_clear(&detail);
+    line("database", failed ? bad : plain, "%s%s%s", buf_text(&state), detail.len ? ": " : "",
+         buf_text(&detail));
+    if (note.len)
+        line("", worth_a_look, "%s", buf_text(&note));
+}
+
+static int tell_running(struct span answer, bool as_json)
+{
+    JSON_AUTO document = JSON_INIT;
+    struct error err = ERROR_INIT;
+    if (json_parse(&document, answer, &err) < 0) {
+        log_error("the answer of the running hermes cannot be read: %s", err.text);
+        return EXIT_FAILED;
+    }
+    struct json_value status = json_root(&document);
+    if (as_json) {
+        page_print_raw(answer);
+    } else {
+        show_process(status);
+        show_store(json_get(status, "store"));
+        show_telegram(json_get(status, "telegram"));
+        show_turns(status);
+        show_outbox(json_get(status, "outbox"));
+    }
+    return is_true(json_get(status, "ready")) ? EXIT_OK : EXIT_FAILED;
+}
+
+static void print_nothing_runs(const char *home)
+{
+    BUF_AUTO out = BUF_INIT(ANSWER_MAX);
+    struct json_writer w;
+    json_writer_init(&w, &out);
+    json_write_object_begin(&w);
+    json_write_member_bool(&w, "running", false);
+    json_write_member_text(&w, "home", home);
+    json_write_object_end(&w);
+    puts(buf_text(&out));
+}
+
+// A question must not make a home, nor a database in one.
+static bool has_database(const char *home)
+{
+    CLEANUP(mem_cleanup) char *ours = mem_printf("%s/state.db", home);
+    CLEANUP(mem_cleanup) char *beside = mem_printf("%s/hermes.db", home);
+    return access(ours, F_OK) == 0 || access(beside, F_OK) == 0;
+}
+
+static int tell_not_running(const char *home, bool as_json)
+{
+    BUF_AUTO answer = BUF_INIT(ANSWER_MAX);
+    JSON_AUTO document = JSON_INIT;
+    struct error err = ERROR_INIT;
+    unsigned status = 0;
+    int r = has_database(home)
+                ? owner_ask(home, "GET", "/status", SPAN_ABSENT, &answer, &status, &err)
+                : -ENOENT;
+    bool told = r == 0 && status == 200 && json_parse(&document, buf_span(&answer), NULL) == 0;
+    if (r == -EBUSY) { // somebody does own it, without a socket to ask
+        log_error("%s", err.text);
+        return EXIT_FAILED;
+    }
+    if (as_json && told)
+        page_print_raw(buf_span(&answer));
+    else if (as_json)
+        print_nothing_runs(home);
+    else
+        printf("no hermes runs in the home %s\n", home);
+    if (!as_json && told) {
+        show_store(json_get(json_root(&document), "store"));
+        show_turns(json_root(&document));
+        show_outbox(json_get(json_root(&document), "outbox"));
+    } else if (r < 0 && r != -ENOENT) {
+        log_warning("its database cannot be read: %s", err.text);
+    }
+    return EXIT_NOT_RUNNING;
+}
+
+static int run(const struct command *command, const struct arguments *arguments)
+{
+    (void)command;
+    BUF_AUTO answer = BUF_INIT(ANSWER_MAX);
+    CLEANUP(mem_cleanup) char *home = NULL;
+    struct error err = ERROR_INIT;
+    bool as_json = arguments->values[OPTION_JSON] != NULL;
+    unsigned status = 0;
+    int r = settings_find_home(arguments, &home, &err);
+    if (r == 0)
+        r = control_client_ask(home, "GET", "/status", SPAN_ABSENT, &answer, &status, &err);
+    if (r == CONTROL_NO_OWNER)
+        return tell_not_running(home, as_json);
+    if (r == 0 && status != 200)
+        r = control_client_refusal(status, buf_span(&answer), &err);
+    if (r == 0)
+        return tell_running(buf_span(&answer), as_json);
+    log_error("%s", err.text);
+    return EXIT_FAILED;
+}
+
+const struct command command_status = {
+    .name = "status",
+    .summary = "Tell whether Hermes runs, and how it does",
+    .help = "Asks the hermes that owns the home.\n"
+            "\n"
+            "Status: 0 it runs and is ready, 1 it is not well, 3 none runs.\n",
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,26 @@
+#pragma once
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/span.h"
+
+/*
+ * The other end of serve/control.h: commands that ask the process that owns a home. Nobody listens
+ * where no hermes runs, and where one was killed its socket is left over: both are
+ * CONTROL_NO_OWNER, and then the home's lock can be taken.
+ */
+enum { CONTROL_NO_OWNER = 1 };
+
+// Whether somebody answers there: 0, CONTROL_NO_OWNER, or a failure with a sentence (the socket is
+// another user's).
+int control_client_find(const char *home, struct error *err);
+
+// One question, with a loop of its own. 0 when an answer came, whatever its status: the body is
+// JSON. CONTROL_NO_OWNER; -ETIMEDOUT and others when the owner does not answer.
+int control_client_ask(const char *home, const char *method, const char *path, struct span body,
+                       struct buf *ret_body, unsigned *ret_status, struct error *err);
+
+// The sentence of an answer with a status of 400 and more; returns a negative code.
+int control_client_refusal(unsigned status, struct span body, struct error *err);
+
+char *control_client_socket(const char *home); // its path, on the heap

@@ -1,0 +1,233 @@
+#include "daemon/log_row.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "codec/utf8.h"
+
+enum {
+    VALUE_SHOWN_MAX = 160,   // bytes of a value in a row
+    DECODED_MAX = 64 * 1024, // of a value
+    ID_SHOWN = 8,
+    LEVEL_COLUMN = 7,
+    EVENT_COLUMN = 14,
+    RELATIVE_COLUMN = 9,
+};
+
+// Controls, and what sets the direction of the text that follows.
+static bool is_unsafe(uint32_t rune)
+{
+    return rune < 0x20 || (rune >= 0x7F && rune < 0xA0) || rune == 0x2028 || rune == 0x2029 ||
+           (rune >= 0x202A && rune <= 0x202E) || (rune >= 0x2066 && rune <= 0x2069) ||
+           rune == 0x200E || rune == 0x200F;
+}
+
+static void clean(struct buf *out, struct span text, bool quoted)
+{
+    while (text.len) {
+        uint32_t rune = 0;
+        char bytes[UTF8_BYTES_MAX];
+        size_t len = utf8_decode(text, &rune);
+        if (rune == '\n' || rune == '\t')
+            buf_append_text(out, rune == '\n' ? "\\n" : "\\t");
+        else if (rune == '"' && quoted)
+            buf_append_text(out, "\\\"");
+        else
+            buf_append(out, bytes, utf8_encode(is_unsafe(rune) ? UTF8_INVALID : rune, bytes));
+        text = span_skip(text, len);
+    }
+}
+
+void log_row_clean(struct buf *out, struct span text)
+{
+    clean(out, text, false);
+}
+
+/* Time */
+
+static bool two_digits(const char *text, int *ret_number)
+{
+    if (text[0] < '0' || text[0] > '9' || text[1] < '0' || text[1] > '9')
+        return false;
+    *ret_number = (text[0] - '0') * 10 + (text[1] - '0');
+    return true;
+}
+
+// "2026-11-21T01:02:03.456Z", with or without the fraction.
+static bool parse_time(struct span text, int64_t *ret_ms)
+{
+    static const char pattern[] = "....-..-..T..:..:..";
+    struct tm parts = {.tm_isdst = 0};
+    int century, year;
+    if (text.len < sizeof pattern - 1)
+        return false;
+    for (size_t i = 0; pattern[i]; i++)
+        if (pattern[i] != '.' && pattern[i] != text.data[i])
+            return false;
+    if (!two_digits(text.data, &century) || !two_digits(text.data + 2, &year) ||
+        !two_digits(text.data + 5, &parts.tm_mon) || !two_digits(text.data + 8, &parts.tm_mday) ||
+        !two_digits(text.data + 11, &parts.tm_hour) || !two_digits(text.data + 14, &parts.tm_min) ||
+        !two_digits(text.data + 17, &parts.tm_sec))
+        return false;
+    parts.tm_year = century * 100 + year - 1900;
+    parts.tm_mon--;
+    int64_t fraction = 0;
+    text = span_skip(text, sizeof pattern - 1);
+    if (text.len == 5) {
+        struct span digits = {text.data + 1, 3};
+        if (!span_to_i64(digits, &fraction) || fraction < 0)
+            return false;
+    }
+    *ret_ms = (int64_t)timegm(&parts) * 1000 + fraction;
+    return true;
+}
+
+bool log_row_time(struct json_value line, int64_t *ret_ms)
+{
+    BUF_AUTO text = BUF_INIT(64);
+    return json_string(json_get(line, "time"), &text) && parse_time(buf_span(&text), ret_ms);
+}
+
+void log_row_local_time(struct buf *out, int64_t ms)
+{
+    char text[64];
+    struct tm parts;
+    time_t seconds = (time_t)(ms / 1000);
+    localtime_r(&seconds, &parts);
+    long minutes = parts.tm_gmtoff / 60;
+    size_t len = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+    buf_append(out, text, len);
+    buf_printf(out, "%c%02ld:%02ld", minutes < 0 ? '-' : '+', labs(minutes) / 60,
+               labs(minutes) % 60);
+}
+
+static void write_time(struct buf *out, struct json_value line, const struct log_row_style *style)
+{
+    int64_t ms;
+    if (!log_row_time(line, &ms))
+        buf_append_text(out, "?");
+    else if (style->relative)
+        buf_printf(out, "%*.3f s", RELATIVE_COLUMN, (double)(ms - style->since_ms) / 1000);
+    else
+        log_row_local_time(out, ms);
+}
+
+/* Fields */
+
+// The text of a string, or the bytes of any other value.
+static struct span decoded(struct json_value value, struct buf *room)
+{
+    if (json_type(value) != JSON_STRING)
+        return json_raw(value);
+    return json_string(value, room) ? buf_span(room) : SPAN_LITERAL("(too long)");
+}
+
+static bool wants_quotes(struct span text)
+{
+    if (text.len == 0)
+        return true;
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.data[i] <= ' ' || text.data[i] == '"' || text.data[i] == '=')
+            return true;
+    return false;
+}
+
+static void write_shown(struct buf *out, struct span text, bool quoted,
+                        const struct log_row_style *style)
+{
+    bool cut = !style->whole && text.len > VALUE_SHOWN_MAX;
+    if (cut) {
+        text.len = VALUE_SHOWN_MAX;
+        text.len -= utf8_incomplete_tail(text);
+    }
+    clean(out, text, quoted);
+    if (cut)
+        buf_append_text(out, "…");
+}
+
+static void write_field(struct buf *out, struct json_value key, struct json_value value,
+                        const struct log_row_style *style)
+{
+    BUF_AUTO name = BUF_INIT(DECODED_MAX);
+    BUF_AUTO room = BUF_INIT(DECODED_MAX);
+    struct span text = decoded(value, &room);
+    bool quotes = json_type(value) == JSON_STRING && wants_quotes(text);
+    buf_append_text(out, style->colours ? " \033[2m" : " ");
+    write_shown(out, decoded(key, &name), false, style);
+    buf_append_text(out, style->colours ? "=\033[0m" : "=");
+    buf_append_text(out, quotes ? "\"" : "");
+    write_shown(out, text, quotes, style);
+    buf_append_text(out, quotes ? "\"" : "");
+}
+
+static bool is_column(struct json_value key)
+{
+    static const char *const columns[] = {"time", "level", "event", "id"};
+    for (size_t i = 0; i < ARRAY_LEN(columns); i++)
+        if (json_is(key, columns[i]))
+            return true;
+    return false;
+}
+
+static void write_fields(struct buf *out, struct json_value line, const struct log_row_style *style)
+{
+    bool plain = json_is(json_get(line, "event"), "line");
+    struct json_iter it = json_iter_init(line);
+    struct json_value key, value;
+    while (json_iter_next(&it, &key, &value)) {
+        if (is_column(key))
+            continue;
+        if (plain && json_is(key, "text")) {
+            BUF_AUTO room = BUF_INIT(DECODED_MAX);
+            buf_append_char(out, ' ');
+            write_shown(out, decoded(value, &room), false, style);
+        } else {
+            write_field(out, key, value, style);
+        }
+    }
+}
+
+// A member as a column of `width`, of which at most `max` bytes are shown.
+static void write_column(struct buf *out, struct json_value value, size_t width, size_t max)
+{
+    BUF_AUTO room = BUF_INIT(DECODED_MAX);
+    BUF_AUTO shown = BUF_INIT(DECODED_MAX);
+    struct span text = decoded(value, &room);
+    text.len = text.len > max ? max : text.len;
+    log_row_clean(&shown, text);
+    if (shown.len == 0)
+        buf_append_char(&shown, '-');
+    buf_append_span(out, buf_span(&shown));
+    for (size_t columns = utf8_width(buf_span(&shown)); columns < width; columns++)
+        buf_append_char(out, ' ');
+}
+
+static const char *colour_of(struct json_value level)
+{
+    if (json_is(level, "error"))
+        return "\033[31m";
+    if (json_is(level, "warning"))
+        return "\033[33m";
+    return json_is(level, "debug") ? "\033[2m" : "";
+}
+
+void log_row_write(struct buf *out, struct json_value line, const struct log_row_style *style)
+{
+    struct json_value level = json_get(line, "level");
+    const char *on = style->colours ? colour_of(level) : "";
+    write_time(out, line, style);
+    buf_append_text(out, "  ");
+    buf_append_text(out, on);
+    write_column(out, level, LEVEL_COLUMN, LEVEL_COLUMN);
+    buf_append_text(out, *on ? "\033[0m  " : "  ");
+    if (!style->relative) {
+        write_column(out, json_get(line, "id"), ID_SHOWN, ID_SHOWN);
+        buf_append_text(out, "  ");
+    }
+    buf_append_text(out, style->colours ? "\033[1m" : "");
+    write_column(out, json_get(line, "event"), EVENT_COLUMN, 64);
+    buf_append_text(out, style->colours ? "\033[0m" : "");
+    write_fields(out, line, style);
+    buf_append_char(out, '\n');
+}

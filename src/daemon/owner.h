@@ -1,0 +1,13 @@
+#pragma once
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/span.h"
+
+/*
+ * A question of serve/control.h, whoever can answer it: the hermes that owns the home, or this
+ * process, which then takes the lock for as long as that takes. A home that is not there is not
+ * made for a question: that is -ENOENT. 0 when there is an answer, with HTTP's status.
+ */
+int owner_ask(const char *home, const char *method, const char *path, struct span body,
+              struct buf *ret_body, unsigned *ret_status, struct error *err);

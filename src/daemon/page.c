@@ -1,0 +1,109 @@
+#include "daemon/page.h"
+
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "codec/utf8.h"
+
+enum { CELL_BYTES_MAX = 1 << 20 }; // of a text that is shown in part
+
+static bool is_control(uint32_t rune)
+{
+    return rune < 0x20 || (rune >= 0x7f && rune < 0xa0);
+}
+
+// Marks that make a terminal show what follows in another order than it is.
+static bool is_reordering(uint32_t rune)
+{
+    return (rune >= 0x202a && rune <= 0x202e) || (rune >= 0x2066 && rune <= 0x2069);
+}
+
+void page_clean(struct span text, bool one_line, struct buf *out)
+{
+    while (text.len) {
+        uint32_t rune;
+        char bytes[UTF8_BYTES_MAX];
+        text = span_skip(text, utf8_decode(text, &rune));
+        if (rune == '\n' || rune == '\t')
+            rune = one_line ? ' ' : rune;
+        else if (is_control(rune) || is_reordering(rune))
+            rune = UTF8_INVALID;
+        buf_append(out, bytes, utf8_encode(rune, bytes));
+    }
+}
+
+// The longest beginning of the text that is at most so wide.
+static size_t fitting(struct span text, size_t width)
+{
+    size_t at = 0, used = 0;
+    while (at < text.len) {
+        uint32_t rune;
+        size_t bytes = utf8_decode(span_skip(text, at), &rune);
+        used += utf8_rune_width(rune);
+        if (used > width)
+            break;
+        at += bytes;
+    }
+    return at;
+}
+
+void page_cell(struct json_value value, const char *absent, size_t width, struct buf *out)
+{
+    BUF_AUTO text = BUF_INIT(CELL_BYTES_MAX);
+    BUF_AUTO clean = BUF_INIT(3 * (size_t)CELL_BYTES_MAX);
+    if (json_string(value, &text))
+        page_clean(buf_span(&text), true, &clean);
+    else
+        buf_append_text(&clean, absent);
+    struct span shown = span_trim(buf_span(&clean));
+    bool whole = utf8_width(shown) <= width;
+    if (!whole)
+        shown.len = fitting(shown, width - 1);
+    buf_append_span(out, shown);
+    if (!whole)
+        buf_append_text(out, "…");
+}
+
+void page_pad(struct span cell, size_t width, FILE *file)
+{
+    size_t used = utf8_width(cell);
+    fwrite(cell.data, 1, cell.len, file);
+    do
+        fputc(' ', file);
+    while (++used < width);
+}
+
+const char *page_time(int64_t wall_ms, char *text)
+{
+    if (wall_ms <= 0)
+        return "never";
+    clock_format_utc(wall_ms, text);
+    text[sizeof "2026-11-21T01:47" - 1] = '\0';
+    text[sizeof "2026-11-21" - 1] = ' ';
+    return text;
+}
+
+const char *page_duration(int64_t seconds, char *text)
+{
+    int64_t minutes = seconds / 60, hours = minutes / 60, days = hours / 24;
+    if (days)
+        snprintf(text, PAGE_SPAN_SIZE, "%" PRId64 " d %" PRId64 " h", days, hours % 24);
+    else if (hours)
+        snprintf(text, PAGE_SPAN_SIZE, "%" PRId64 " h %" PRId64 " min", hours, minutes % 60);
+    else if (minutes)
+        snprintf(text, PAGE_SPAN_SIZE, "%" PRId64 " min", minutes);
+    else
+        snprintf(text, PAGE_SPAN_SIZE, "%" PRId64 " s", seconds);
+    return text;
+}
+
+void page_print_raw(struct span text)
+{
+    BUF_AUTO clean = BUF_INIT(4 * text.len + 1);
+    if (isatty(STDOUT_FILENO)) {
+        page_clean(text, false, &clean);
+        text = buf_span(&clean);
+    }
+    fwrite(text.data, 1, text.len, stdout);
+}

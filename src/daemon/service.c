@@ -1,0 +1,327 @@
+#include "daemon/service.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/desk.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "base/process_metrics.h"
+#include "channels/telegram.h"
+#include "daemon/app.h"
+#include "daemon/gateway_log.h"
+#include "loop/reaper.h"
+#include "loop/signals.h"
+#include "serve/admin.h"
+#include "serve/control.h"
+#include "store/outbox.h"
+#include "store/store.h"
+
+/*
+ * The end. The first SIGTERM stops taking messages and lets what runs go on for as long as
+ * agent.restart_drain_timeout says; then the answers that are on their way out get a moment, since
+ * a message cut between Telegram and us would have to be sent twice; and whatever still runs is
+ * parked: it is in the store, and goes on at the next start. A second signal ends it at once.
+ */
+enum {
+    LEAVE_LOOK_MS = 20,      // between two looks
+    LEAVE_REPLIES_MS = 2000, // what replies that are due are given to get out
+    SECRETS_MAX = 64,
+    LEAVE_FLIGHT_MS = 5000, // what those are given that were handed over already
+};
+
+struct service {
+    const struct service_options *options;
+    struct app app;
+    struct signals signals;
+    struct gateway_log *log;
+    struct admin *admin;
+    struct control_env control_env;
+    struct control *control;
+    struct telegram *telegram;
+    struct reaper *reaper;
+    int64_t started_ms;
+    int64_t leaving_since_ms;
+    bool stopping, handed_over;
+};
+
+static bool replies_are_out(const struct service *service)
+{
+    struct store_outbox_summary summary = {0};
+    return store_read_outbox_summary(service->app.store, SPAN_LITERAL("telegram"), &summary, NULL) <
+               0 ||
+           summary.waiting == 0;
+}
+
+static void leave(void *context)
+{
+    struct service *service = context;
+    struct loop *loop = service->app.loop;
+    int64_t gone_on = loop_now(loop) - service->leaving_since_ms;
+    if (service->telegram && !service->handed_over) {
+        if (gone_on >= LEAVE_REPLIES_MS || replies_are_out(service)) {
+            service->handed_over = true;
+            telegram_drain(service->telegram);
+        }
+    }
+    if (!service->telegram || gone_on >= LEAVE_FLIGHT_MS ||
+        (service->handed_over && telegram_drained(service->telegram)))
+        loop_stop(loop);
+    else
+        loop_timer_after(loop, LEAVE_LOOK_MS, leave, service);
+}
+
+static void on_drained(void *context)
+{
+    struct service *service = context;
+    unsigned parked = desk_turns(service->app.desk);
+    if (parked)
+        log_info("%u answer%s parked; Hermes goes on with %s at the next start", parked,
+                 parked == 1 ? " is" : "s are", parked == 1 ? "it" : "them");
+    service->leaving_since_ms = loop_now(service->app.loop);
+    leave(service);
+}
+
+static void stop(struct service *service, int number)
+{
+    struct app *app = &service->app;
+    if (service->stopping) {
+        log_info("stopping at once on signal %d", number);
+        loop_stop(app->loop);
+        return;
+    }
+    service->stopping = true;
+    log_info("stopping on signal %d", number);
+    LOG_EVENT(LOG_INFO, "daemon.stop", "", LOG_NUMBER("signal", number),
+              LOG_NUMBER("turns", desk_turns(app->desk)));
+    desk_drain(app->desk, app->settings.values.desk.drain_ms, on_drained, service);
+}
+
+// What must never stand in a log: the value of every setting that is a secret.
+static size_t collect_secrets(const struct config *config, const char **secrets, size_t max)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < config_setting_count(config) && count < max; i++) {
+        const struct config_setting *setting = config_setting_at(config, i);
+        if (setting->option->flags & OPTION_SECRET && setting->text)
+            secrets[count++] = setting->text;
+    }
+    return count;
+}
+
+static int open_log(struct service *service, struct error *err)
+{
+    const char *secrets[SECRETS_MAX];
+    struct app *app = &service->app;
+    size_t count = collect_secrets(app->settings.config, secrets, ARRAY_LEN(secrets));
+    return gateway_log_open(&app->settings.values.gateway_log, app->home.path, secrets, count,
+                            loop_clock(app->loop), &service->log, err);
+}
+
+// What takes a restart, so that nobody believes it to have happened.
+static void tell_what_waits(const struct telegram_config *before,
+                            const struct telegram_config *after, struct buf *out)
+{
+    const char *old_token = before->token ? before->token : "";
+    const char *new_token = after->token ? after->token : "";
+    if (strcmp(old_token, new_token) != 0 || strcmp(before->base_url, after->base_url) != 0)
+        buf_append_text(out, "; Telegram's token and base URL change with the next start");
+}
+
+static int reload(void *context, struct buf *ret_text, struct error *err)
+{
+    struct service *service = context;
+    struct app *app = &service->app;
+    struct telegram_config before = app->settings.values.telegram;
+    CLEANUP(mem_cleanup) char *token = mem_strdup(before.token ? before.token : "");
+    CLEANUP(mem_cleanup) char *base_url = mem_strdup(before.base_url);
+    before.token = token;
+    before.base_url = base_url;
+    int r = app_reload(app, service->options->arguments, err);
+    if (r < 0) {
+        error_wrap(err, "the configuration was not reloaded, the one before stays in use");
+        LOG_EVENT(LOG_ERROR, "config.reload", "", LOG_TEXT("error", err->text));
+        return r;
+    }
+    if (service->telegram)
+        telegram_configure(service->telegram, &app->settings.values.telegram);
+    admin_configure(service->admin, &app->settings.values.admin);
+    service->control_env.model = app->endpoint.model;
+    gateway_log_close(service->log); // it goes by the configuration that will be freed
+    service->log = NULL;
+    r = open_log(service, err);
+    buf_printf(ret_text, "the configuration was reloaded; model %s", app->endpoint.model);
+    tell_what_waits(&before, &app->settings.values.telegram, ret_text);
+    LOG_EVENT(LOG_INFO, "config.reload", "", LOG_TEXT("model", app->endpoint.model));
+    return r;
+}
+
+static void on_signal(void *context, int number)
+{
+    struct service *service = context;
+    if (number != SIGHUP) {
+        stop(service, number);
+        return;
+    }
+    BUF_AUTO text = BUF_INIT(4096);
+    struct error err = ERROR_INIT;
+    if (reload(service, &text, &err) < 0)
+        log_error("%s", err.text);
+    else
+        log_info("%s", buf_text(&text));
+}
+
+static int measure(void *context, struct buf *ret_json, struct error *err)
+{
+    (void)err;
+    struct service *service = context;
+    desk_context(service->app.desk, ret_json);
+    return 0;
+}
+
+// True when `path` lies in `directory`, links followed.
+static bool lies_in(const char *path, const char *directory)
+{
+    char real_path[PATH_MAX], real_directory[PATH_MAX];
+    if (!realpath(path, real_path) || !realpath(directory, real_directory))
+        return false;
+    size_t len = strlen(real_directory);
+    return strncmp(real_path, real_directory, len) == 0 && real_path[len] == '/';
+}
+
+static int refuse_writable_config(const struct service *service, struct error *err)
+{
+    const struct app *app = &service->app;
+    const char *path = config_path(app->settings.config);
+    if (!path || service->options->allow_writable_config)
+        return 0;
+    if (!lies_in(path, app->home.workspace) && !lies_in(path, app->home.memories))
+        return 0;
+    return error_set(err, -EPERM,
+                     "%s lies where the agent's tools can write it; move it (/etc/hermes, or the "
+                     "home itself), or accept that with --allow-writable-config",
+                     path);
+}
+
+static int open_channels(struct service *service, struct error *err)
+{
+    struct app *app = &service->app;
+    const struct telegram_config *config = &app->settings.values.telegram;
+    if (!config->token || !*config->token)
+        return 0;
+    int r = app_need_http(app, err);
+    if (r < 0)
+        return r;
+    struct telegram_env env = {
+        .loop = app->loop,
+        .store = app->store,
+        .http = app->http,
+        .desk = app->desk,
+        .metrics = app->metrics,
+        .home = app->home.path,
+        .config = config,
+    };
+    return telegram_create(&env, &service->telegram, err);
+}
+
+static int open_faces(struct service *service, struct error *err)
+{
+    struct app *app = &service->app;
+    service->control_env = (struct control_env){
+        .loop = app->loop,
+        .store = app->store,
+        .agent = app->agent,
+        .desk = app->desk,
+        .telegram = &service->telegram,
+        .home = app->home.path,
+        .model = app->endpoint.model,
+        .version = HERMES_VERSION,
+        .started_ms = service->started_ms,
+        .reload = reload,
+        .measure = measure,
+        .context = service,
+    };
+    struct admin_env admin = {
+        .control = &service->control_env,
+        .metrics = app->metrics,
+        .config = &app->settings.values.admin,
+    };
+    if (service->options->port >= 0)
+        app->settings.values.admin.port = service->options->port;
+    int r = admin_create(&admin, &service->admin, err);
+    return r < 0 ? r : control_create(&service->control_env, &service->control, err);
+}
+
+static void tell(const struct service *service)
+{
+    const struct app *app = &service->app;
+    const char *host = app->settings.values.admin.host;
+    bool ipv6 = span_find(span_of(host), SPAN_LITERAL(":")) >= 0;
+    printf("admin: http://%s%s%s:%u\n", ipv6 ? "[" : "", host, ipv6 ? "]" : "",
+           admin_port(service->admin));
+    fflush(stdout);
+    if (!service->telegram)
+        log_info("no chat channel is set up; for Telegram set TELEGRAM_BOT_TOKEN (from @BotFather) "
+                 "and TELEGRAM_ALLOWED_USERS (your numeric id)");
+    LOG_EVENT(LOG_INFO, "daemon.start", "", LOG_TEXT("version", HERMES_VERSION),
+              LOG_TEXT("model", app->endpoint.model), LOG_NUMBER("pid", getpid()),
+              LOG_TEXT("telegram", service->telegram ? "on" : "off"));
+}
+
+static int start(struct service *service, struct error *err)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    struct app *app = &service->app;
+    int r = app_start(app, service->options->arguments, err);
+    if (r < 0)
+        return r;
+    service->started_ms = loop_wall(app->loop);
+    metrics_add_process(app->metrics);
+    r = refuse_writable_config(service, err);
+    if (r == 0)
+        r = open_log(service, err);
+    if (r == 0)
+        r = signals_init(&service->signals, app->loop, numbers, ARRAY_LEN(numbers), on_signal,
+                         service, err);
+    if (r == 0)
+        r = reaper_create(app->loop, &service->reaper, err);
+    if (r == 0)
+        r = open_channels(service, err);
+    if (r == 0)
+        r = open_faces(service, err);
+    return r;
+}
+
+static void finish(struct service *service)
+{
+    telegram_destroy(service->telegram);
+    desk_destroy(service->app.desk); // turns stay in the store
+    service->app.desk = NULL;
+    control_destroy(service->control);
+    admin_destroy(service->admin);
+    reaper_destroy(service->reaper);
+    signals_finish(&service->signals);
+    if (service->app.loop)
+        app_stop(&service->app);
+    gateway_log_close(service->log);
+}
+
+int service_run(const struct service_options *options, struct error *err)
+{
+    struct service service = {
+        .options = options, .app = {.home = HOME_INIT, .streaming = true}, .signals = SIGNALS_INIT};
+    int r = start(&service, err);
+    if (r == 0) {
+        tell(&service);
+        desk_resume(service.app.desk);
+        loop_run(service.app.loop);
+    }
+    finish(&service);
+    return r;
+}

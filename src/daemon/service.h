@@ -1,0 +1,20 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "daemon/command.h"
+
+/*
+ * `hermes run`: the wiring of struct app, and around it what makes a service: the channel, the
+ * faces, the log file, the signals, the reload and the orderly end.
+ */
+struct service_options {
+    const struct arguments *arguments;
+    int64_t port;               // of the admin face; -1: the configured one
+    bool allow_writable_config; // the tools may be able to write the configuration in use
+};
+
+// Runs until a signal ends it. 0, or negative with a sentence when it could not start.
+int service_run(const struct service_options *options, struct error *err);

@@ -1,0 +1,116 @@
+/*
+ * The control socket is HTTP like every other face, so that a person can ask it with curl and a
+ * test with anything. Whoever may open the socket's file may do everything: it is the owner's own
+ * user, or root (net/unix_socket.h), so no key is asked for.
+ */
+#include "serve/control.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "net/unix_socket.h"
+#include "serve/control_internal.h"
+
+enum {
+    CONNECTIONS_MAX = 64,
+    BODIES_MAX = 8 << 20,   // bytes of all requests together
+    PENDING_MAX = 16 << 20, // bytes of an answer that its reader has not taken yet
+    BODY_SLACK = 64 * 1024, // bytes by which a message may be too long and still be told so in JSON
+    IDLE_TIMEOUT_MS = 60 * 1000,
+};
+
+static const char json_type_name[] = "application/json";
+
+// Whom an answer that comes later is for: the exchange is found again by its id.
+struct control_reply {
+    struct control *control;
+    uint64_t exchange;
+};
+
+static void on_answer(void *context, unsigned status, struct span body)
+{
+    struct control_reply *reply = context;
+    struct http_exchange *exchange = http_server_find(reply->control->server, reply->exchange);
+    if (exchange)
+        http_exchange_reply(exchange, status, json_type_name, body);
+    free(reply);
+}
+
+static void on_question(struct control *control, struct http_exchange *exchange)
+{
+    struct control_reply *reply = mem_new(struct control_reply);
+    *reply = (struct control_reply){control, http_exchange_id(exchange)};
+    struct control_question question;
+    control_question_init(&question, control->env, on_answer, reply);
+    control_ask(&question, http_exchange_method(exchange), http_exchange_path(exchange),
+                http_exchange_body(exchange), &control->questions);
+}
+
+static void on_request(void *context, struct http_exchange *exchange)
+{
+    struct control *control = context;
+    struct span method = http_exchange_method(exchange);
+    bool is_chat = span_is(http_exchange_path(exchange), "/chat");
+    if (is_chat && span_is(method, "POST"))
+        control_chat_start(control, exchange);
+    else if (is_chat && span_is(method, "DELETE"))
+        control_chat_stop(control, exchange);
+    else
+        on_question(control, exchange);
+}
+
+static void on_gone(void *context, uint64_t id)
+{
+    control_chat_gone(context, id);
+}
+
+int control_create(const struct control_env *env, struct control **ret_control, struct error *err)
+{
+    struct control *control = mem_new(struct control);
+    control->env = env;
+    control->path = mem_printf("%s/hermes.sock", env->home);
+    list_init(&control->questions);
+    list_init(&control->chats);
+    CLEANUP(mem_cleanup) char *address = mem_printf(UNIX_SOCKET_PREFIX "%s", control->path);
+    struct http_server_options options = {
+        .address = address,
+        .max_connections = CONNECTIONS_MAX,
+        .max_body = CONTROL_MESSAGE_MAX + BODY_SLACK,
+        .max_bodies = BODIES_MAX,
+        .max_pending = PENDING_MAX,
+        .idle_timeout_ms = IDLE_TIMEOUT_MS,
+        .on_request = on_request,
+        .on_gone = on_gone,
+        .ctx = control,
+    };
+    int r = http_server_create(env->loop, &options, &control->server, err);
+    if (r < 0) {
+        free(control->path);
+        free(control);
+        return error_wrap(err, "the control socket");
+    }
+    *ret_control = control;
+    return 0;
+}
+
+static void forget_questions(struct control *control)
+{
+    list_for_each(link, &control->questions)
+        free(list_entry(link, struct control_question, link)->context);
+    control_forget(&control->questions);
+}
+
+void control_destroy(struct control *control)
+{
+    if (!control)
+        return;
+    control->closing = true;
+    unlink(control->path); // first, so that nobody comes to a listener that is going
+    http_server_destroy(control->server);
+    forget_questions(control);
+    control_chats_finish(control);
+    free(control->path);
+    free(control);
+}

@@ -1,0 +1,69 @@
+#pragma once
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/span.h"
+#include "net/http_server.h"
+
+struct agent;
+struct desk;
+struct loop;
+struct store;
+struct telegram;
+
+/*
+ * The owner of a home serves the other commands over <home>/hermes.sock (0600), in HTTP:
+ *
+ *     GET    /status            what runs, as JSON
+ *     GET    /sessions          the sessions, as JSON
+ *     GET    /sessions/ID       one with its messages, as JSON
+ *     DELETE /sessions/ID
+ *     POST   /sessions/ID       {"title": ...}
+ *     GET    /context           what a first message costs, part by part
+ *     POST   /chat?chat=NAME    a message; the answer is an event stream
+ *     DELETE /chat?chat=NAME    ends the answer, which its stream then tells
+ *     POST   /reload            as SIGHUP, and says what came of it
+ *
+ * The same questions are answered without an owner by control_answer(), in the process that asks,
+ * which then holds the lock. ID may be an unambiguous beginning of one.
+ *
+ * The events of /chat: "step" {}, "text" {delta}, "call" {name, arguments}, "result" {name, failed,
+ * text}, and last "end" {state: "done"|"failed"|"cancelled", text, error, remark, usage,
+ * iterations}. Who leaves before that ends the turn.
+ */
+struct control;
+
+enum {
+    CONTROL_MESSAGE_MAX = 1024 * 1024, // bytes of one message of a chat
+    CONTROL_ANSWER_MAX = 64 << 20,     // bytes of an answer
+};
+
+struct control_env { // borrowed, and looked at anew with each question; outlives the control
+    struct loop *loop;
+    struct store *store;
+    struct agent *agent;        // NULL where there is none
+    struct desk *desk;          // the same: then /chat is refused
+    struct telegram **telegram; // where the channel is found; may be NULL, or point at NULL
+    const char *home, *model, *version;
+    int64_t started_ms; // wall
+    // Builds the new configuration, and takes it; the sentence says what is wrong. NULL: refused.
+    int (*reload)(void *context, struct buf *ret_text, struct error *err);
+    // Appends what a first message costs, as one JSON value. NULL: refused.
+    int (*measure)(void *context, struct buf *ret_json, struct error *err);
+    void *context; // of both
+};
+
+int control_create(const struct control_env *env, struct control **ret_control, struct error *err);
+
+// Unlinks the socket and cuts who is being answered. Accepts NULL. After desk_destroy(): a turn
+// that runs still speaks to its client, and is not ended by this.
+void control_destroy(struct control *control);
+
+// The status of the answer (HTTP's), and its body: JSON, or {"error": sentence}. Everything but
+// /chat. `done` may come before this returns; else when the store's completion is dispatched.
+typedef void control_done_fn(void *context, unsigned status, struct span body);
+void control_answer(const struct control_env *env, struct span method, struct span path,
+                    struct span body, control_done_fn *done, void *context);
+
+// What GET /status answers.
+void control_write_status(const struct control_env *env, struct buf *out);

@@ -1,0 +1,261 @@
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "codec/json.h"
+#include "codec/json_write.h"
+#include "serve/control_internal.h"
+#include "store/session.h"
+#include "store/settle.h"
+
+enum { TITLE_MAX = 200 }; // bytes
+
+void control_question_init(struct control_question *question, const struct control_env *env,
+                           control_done_fn *done, void *context)
+{
+    *question = (struct control_question){.env = env, .done = done, .context = context};
+}
+
+unsigned control_status_of(int code)
+{
+    switch (code) {
+    case 0:
+        return 200;
+    case STORE_NOT_FOUND:
+    case -ENOENT:
+        return 404;
+    case -EINVAL: // the beginning of several ids
+    case -EBUSY:
+        return 409;
+    case -EFBIG:
+        return 413;
+    case -EAGAIN:
+        return 503;
+    default:
+        return 500;
+    }
+}
+
+void control_write_error(const char *sentence, struct buf *out)
+{
+    struct json_writer w;
+    json_writer_init(&w, out);
+    json_write_object_begin(&w);
+    json_write_member_text(&w, "error", sentence);
+    json_write_object_end(&w);
+    buf_append_char(out, '\n');
+}
+
+static void refuse(const struct control_question *question, unsigned status, const char *sentence)
+{
+    BUF_AUTO body = BUF_INIT(CONTROL_ERROR_MAX);
+    control_write_error(sentence, &body);
+    question->done(question->context, status, buf_span(&body));
+}
+
+// The answer of a question that needed no waiting.
+static void reply(const struct control_question *question, int r, struct buf *body,
+                  const struct error *err)
+{
+    if (r == 0 && buf_is_full(body))
+        refuse(question, 413, "the answer is larger than 64 MiB");
+    else if (r == STORE_NOT_FOUND)
+        refuse(question, 404, "there is no such session");
+    else if (r != 0)
+        refuse(question, control_status_of(r), err->text);
+    else
+        question->done(question->context, 200, buf_span(body));
+}
+
+static void on_stored(void *context, int result, const struct error *err, int64_t rowid)
+{
+    (void)rowid;
+    struct control_question *question = context;
+    BUF_AUTO body = BUF_INIT(64);
+    buf_append_text(&body, "{\"done\":true}\n");
+    list_remove(&question->link);
+    reply(question, result, &body, err);
+    free(question);
+}
+
+static struct control_question *question_keep(const struct control_question *question,
+                                              struct list *waiting)
+{
+    struct control_question *kept = mem_new(struct control_question);
+    *kept = *question;
+    list_init(&kept->link);
+    if (waiting)
+        list_append(waiting, &kept->link);
+    return kept;
+}
+
+static void submitted(struct control_question *kept, int64_t job, struct error *err)
+{
+    if (job > 0)
+        kept->job = job;
+    else
+        on_stored(kept, (int)job, err, 0);
+}
+
+void control_forget(struct list *waiting)
+{
+    for (struct list *link; (link = list_shift(waiting));) {
+        struct control_question *question = list_entry(link, struct control_question, link);
+        store_forget(question->env->store, question->job);
+        free(question);
+    }
+}
+
+static void keep_id(void *context, const struct store_session *session)
+{
+    buf_append_span(context, session->id);
+}
+
+static void delete_session(const struct control_question *question, struct span id,
+                           struct list *waiting)
+{
+    struct error err = ERROR_INIT;
+    struct control_question *kept = question_keep(question, waiting);
+    submitted(kept, store_session_delete(question->env->store, id, on_stored, kept, &err), &err);
+}
+
+// One line: it is shown in lists and in a terminal.
+static bool is_title(struct span title)
+{
+    for (size_t i = 0; i < title.len; i++)
+        if ((unsigned char)title.data[i] < ' ' || title.data[i] == 0x7f)
+            return false;
+    return title.len > 0 && title.len <= TITLE_MAX;
+}
+
+static void rename_session(const struct control_question *question, struct span id,
+                           struct span body, struct list *waiting)
+{
+    JSON_AUTO document = JSON_INIT;
+    BUF_AUTO text = BUF_INIT(CONTROL_MESSAGE_MAX);
+    struct error err = ERROR_INIT;
+    bool read = json_parse(&document, body, NULL) == 0 &&
+                json_string(json_get(json_root(&document), "title"), &text);
+    struct span title = span_trim(buf_span(&text));
+    if (!read || !is_title(title)) {
+        refuse(question, 400, "the body must be {\"title\": ...}: one line of 1 to 200 bytes");
+        return;
+    }
+    struct store_settlement settlement = {
+        .session = id,
+        .title = title,
+        .now_ms = loop_wall(question->env->loop),
+    };
+    struct control_question *kept = question_keep(question, waiting);
+    submitted(kept, store_settle(question->env->store, &settlement, on_stored, kept, &err), &err);
+}
+
+static void ask_session(const struct control_question *question, struct span method,
+                        struct span beginning, struct span body, struct list *waiting)
+{
+    BUF_AUTO id = BUF_INIT(STORE_ID_MAX);
+    BUF_AUTO answer = BUF_INIT(CONTROL_ANSWER_MAX);
+    struct error err = ERROR_INIT;
+    int r = store_find_session(question->env->store, beginning, keep_id, &id, &err);
+    if (r == 0 && span_is(method, "GET"))
+        r = control_write_session(question->env, buf_span(&id), &answer, &err);
+    if (r != 0 || span_is(method, "GET"))
+        reply(question, r, &answer, &err);
+    else if (span_is(method, "DELETE"))
+        delete_session(question, buf_span(&id), waiting);
+    else if (span_is(method, "POST"))
+        rename_session(question, buf_span(&id), body, waiting);
+    else
+        refuse(question, 405, "a session takes GET, DELETE and POST");
+}
+
+static void ask_status(const struct control_question *question)
+{
+    BUF_AUTO answer = BUF_INIT(CONTROL_ANSWER_MAX);
+    control_write_status(question->env, &answer);
+    reply(question, 0, &answer, NULL);
+}
+
+static void ask_sessions(const struct control_question *question)
+{
+    BUF_AUTO answer = BUF_INIT(CONTROL_ANSWER_MAX);
+    struct error err = ERROR_INIT;
+    int r = control_write_sessions(question->env, &answer, &err);
+    reply(question, r, &answer, &err);
+}
+
+static void ask_context(const struct control_question *question)
+{
+    BUF_AUTO answer = BUF_INIT(CONTROL_ANSWER_MAX);
+    struct error err = ERROR_INIT;
+    if (!question->env->measure) {
+        refuse(question, 409, "no agent runs here, so there is no context to measure");
+        return;
+    }
+    int r = question->env->measure(question->env->context, &answer, &err);
+    buf_append_char(&answer, '\n');
+    reply(question, r, &answer, &err);
+}
+
+static void ask_reload(const struct control_question *question)
+{
+    BUF_AUTO text = BUF_INIT(CONTROL_MESSAGE_MAX);
+    BUF_AUTO answer = BUF_INIT(CONTROL_ANSWER_MAX);
+    struct error err = ERROR_INIT;
+    struct json_writer w;
+    if (!question->env->reload) {
+        refuse(question, 409, "nothing runs here that could take a new configuration");
+        return;
+    }
+    int r = question->env->reload(question->env->context, &text, &err);
+    if (r < 0) { // the old configuration goes on
+        refuse(question, 422, err.text);
+        return;
+    }
+    json_writer_init(&w, &answer);
+    json_write_object_begin(&w);
+    json_write_member_string(&w, "text", buf_span(&text));
+    json_write_object_end(&w);
+    buf_append_char(&answer, '\n');
+    reply(question, 0, &answer, NULL);
+}
+
+static const struct {
+    const char *path, *method;
+    void (*ask)(const struct control_question *question);
+} questions[] = {
+    {"/status", "GET", ask_status},
+    {"/sessions", "GET", ask_sessions},
+    {"/context", "GET", ask_context},
+    {"/reload", "POST", ask_reload},
+};
+
+void control_ask(const struct control_question *question, struct span method, struct span path,
+                 struct span body, struct list *waiting)
+{
+    static const char prefix[] = "/sessions/";
+    for (size_t i = 0; i < ARRAY_LEN(questions); i++) {
+        if (!span_is(path, questions[i].path))
+            continue;
+        if (span_is(method, questions[i].method))
+            questions[i].ask(question);
+        else
+            refuse(question, 405, "this path does not take that method");
+        return;
+    }
+    if (span_starts_with(path, prefix) && path.len > sizeof prefix - 1)
+        ask_session(question, method, span_skip(path, sizeof prefix - 1), body, waiting);
+    else if (span_is(path, "/chat"))
+        refuse(question, 405, "/chat takes POST, and DELETE to end the answer");
+    else
+        refuse(question, 404,
+               "there is /status, /sessions, /sessions/ID, /context, /chat and /reload here");
+}
+
+void control_answer(const struct control_env *env, struct span method, struct span path,
+                    struct span body, control_done_fn *done, void *context)
+{
+    struct control_question question;
+    control_question_init(&question, env, done, context);
+    control_ask(&question, method, path, body, NULL);
+}

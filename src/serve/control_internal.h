@@ -1,0 +1,52 @@
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/list.h"
+#include "loop/loop.h"
+#include "net/sse_stream.h"
+#include "serve/control.h"
+
+// What the files of the control socket share. Nobody else includes this.
+
+enum { CONTROL_ERROR_MAX = 8 * ERROR_TEXT_MAX }; // bytes: a sentence, escaped
+
+struct control {
+    const struct control_env *env; // borrowed
+    struct http_server *server;
+    char *path;            // of the socket
+    struct list questions; // that wait for the store
+    struct list chats;     // whose turn has not ended
+    bool closing;
+};
+
+// A question and who asked it. What waits for the store is on the asker's list, or alone.
+struct control_question {
+    struct list link;
+    const struct control_env *env;
+    control_done_fn *done;
+    void *context;
+    int64_t job; // of the store
+};
+
+// control_answer.c
+void control_question_init(struct control_question *question, const struct control_env *env,
+                           control_done_fn *done, void *context);
+// `waiting` gets what has to wait; NULL: nobody will ever take it back.
+void control_ask(const struct control_question *question, struct span method, struct span path,
+                 struct span body, struct list *waiting);
+void control_forget(struct list *waiting); // no question of the list is answered any more
+
+unsigned control_status_of(int code); // HTTP's, of an outcome or a negated errno value
+void control_write_error(const char *sentence, struct buf *out); // {"error": sentence}
+
+// control_sessions.c: a negative code, with a sentence, or 0.
+int control_write_sessions(const struct control_env *env, struct buf *out, struct error *err);
+int control_write_session(const struct control_env *env, struct span id, struct buf *out,
+                          struct error *err);
+
+// control_chat.c
+void control_chat_start(struct control *control, struct http_exchange *exchange);
+void control_chat_stop(struct control *control, struct http_exchange *exchange);
+void control_chat_gone(struct control *control, uint64_t exchange);
+void control_chats_finish(struct control *control);

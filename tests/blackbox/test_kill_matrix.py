@@ -1,0 +1,168 @@
+"""A conversation over Telegram is killed after its n-th state-changing system call, for every n.
+
+Three messages wait when the daemon starts on an empty home: one whose answer takes a tool that may
+not be repeated and one that may, one that is answered word by word, and one more with a tool. The
+process is killed as a whole (killer.py); it is started again without harm, and when it has gone
+quiet, every message has its reply, exactly one, in order; nothing was done twice; nothing is left
+half done. Only where the kill fell between a send and Telegram's answer may there be a copy, or the
+beginning of one, and then the log says that it could not be known.
+
+Restarts count as well: some cases are killed a second time, while they pick up the pieces.
+"""
+
+import concurrent.futures
+import os
+import pathlib
+import sys
+import time
+
+import pytest
+
+import telegram_models  # noqa: F401  registers its scenarios
+from harness import Hermes, directory
+from openai_upstream import Upstream
+from service import Service
+from telegram_api import TelegramApi
+
+KILLER = pathlib.Path(__file__).with_name("killer.py")
+CHAT = 42
+WORKERS = int(os.environ.get("HERMES_KILL_WORKERS") or 8)
+# Every n up to here; a conversation takes some hundred. With a sanitizer, which is here for what
+# the sanitizer sees and not for the gaps, every STEP_SANITIZED-th.
+LIMIT, STEP_SANITIZED = 600, 23
+QUIET = 0.3  # seconds
+PATIENCE = 40  # seconds for one case
+QUESTIONS = [
+    'first\ncall remember {"content": "fact one"}\ncall current_time {}',
+    "second, slowly",
+    'third\ncall remember {"content": "fact three"}',
+]
+TITLES = [question.split("\n")[0] for question in QUESTIONS]
+CONFIG = """streaming:
+  edit_interval: 300ms
+"""
+
+
+class Case:
+    """One home, killed at one moment (or two), and what must hold of it afterwards."""
+
+    def __init__(self, binary, moments):
+        self.binary, self.moments, self.counts = binary, moments, []
+
+    def run(self):
+        """Why it failed, or None."""
+        with directory("hermes-kill-") as path, TelegramApi() as api, Upstream() as up:
+            self.api, self.hermes = api, Hermes(self.binary, path)
+            self.hermes.use_telegram(api).use(up, "chain")
+            self.hermes.environment["ASAN_OPTIONS"] += ":detect_leaks=0"  # not under a tracer
+            self.hermes.put("config.yaml", CONFIG)
+            api.chats.pace = None
+            for question in QUESTIONS:
+                api.user_says(CHAT, question)
+            try:
+                self._lives(path)
+                self._holds()
+                self.hermes.finish()
+            except AssertionError as problem:
+                return f"killed after {self.moments}: {problem}"
+            finally:
+                for process in self.hermes.processes:
+                    process.kill()
+        return None
+
+    def _lives(self, path):
+        for moment in self.moments:
+            report = path / "report"
+            report.unlink(missing_ok=True)
+            killed = Service(self.hermes, wrapper=[sys.executable, str(KILLER), str(moment),
+                                                   str(report), "--"])
+            killed.start(wait=False)
+            self._until(lambda: not killed.running or self._answered())
+            if killed.running:
+                time.sleep(QUIET)
+                killed.process.signal(15)
+            until = time.monotonic() + 20
+            while killed.running and time.monotonic() < until:
+                time.sleep(0.01)
+            killed.kill()
+            self.counts.append(int((report.read_text().split() or [0])[0])
+                               if report.exists() else 0)
+        last = Service(self.hermes)
+        last.start()
+        self._until(self._answered)
+        time.sleep(QUIET)
+        last.stop()
+        self.last = last
+
+    def _until(self, condition):
+        until = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < until, \
+                f"{self.api.texts(CHAT)} after {PATIENCE} s; {self.api.story()}; " \
+                f"{[p.err[-1000:] for p in self.hermes.processes]}"
+            time.sleep(0.01)
+
+    def _answered(self):
+        texts = self.api.texts(CHAT)
+        return all(any(f"done with {title}" in text for text in texts) for title in TITLES)
+
+    def _holds(self):
+        texts = self.api.texts(CHAT)
+        uncertain = len(self.last.events("telegram.uncertain"))
+        finals = [self._final(title) for title in TITLES]
+        # A copy may be of a reply that was just beginning: nobody learnt the number of its message.
+        found = [next((f for f in finals if f.startswith(text)), None) for text in texts]
+        assert None not in found, f"no reply to anything: {texts}"
+        assert len(texts) - len(QUESTIONS) <= uncertain, \
+            f"a reply twice, and the log knows nothing of it: {texts}; {self.api.story()}"
+        assert [f for n, f in enumerate(found) if f not in found[:n]] == finals, \
+            f"out of order: {texts}"
+        self._database_holds()
+
+    def _final(self, title):
+        words = "".join(f"w{n} " for n in range(15)) if "slowly" in title else ""
+        return f"{words}done with {title}"
+
+    def _database_holds(self):
+        path, = [p for p in self.hermes.databases() if p.name == "state.db"]
+        told = self.hermes.sql(
+            "print(db.execute('PRAGMA integrity_check').fetchone()[0])\n"
+            "print(db.execute('SELECT count(*) FROM turns WHERE ended_ms IS NULL').fetchone()[0])\n"
+            "for row in db.execute('SELECT content FROM memory'): print(row[0])", path).split("\n")
+        assert told[0] == "ok", told
+        assert told[1] == "0", f"{told[1]} turns were left open"
+        known = "\n".join(told[2:]) + "".join(
+            p.read_text() for p in (self.hermes.home / "memories").glob("*.md"))
+        for fact in ("fact one", "fact three"):
+            assert known.count(fact) <= 1, f"{fact!r} was remembered twice: {known}"
+        assert self.api.of("sendMessage"), "nothing was ever sent"
+
+
+def matrix(binary, cases):
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        problems = [p for p in pool.map(lambda moments: Case(binary, moments).run(), cases) if p]
+    assert not problems, f"{len(problems)} of {len(cases)} cases:\n" + "\n\n".join(problems[:5])
+
+
+@pytest.fixture(scope="module")
+def total(binary):
+    """How many state-changing calls the conversation makes when nobody kills it."""
+    whole = Case(binary, [0])
+    problem = whole.run()
+    assert problem is None, problem
+    assert whole.counts[0] > 50, "the conversation changes next to nothing: is it traced at all?"
+    return whole.counts[0]
+
+
+def moments(binary, total, first=1, step=1):
+    if binary.sanitized:
+        step = max(step, STEP_SANITIZED)
+    return list(range(first, min(total, LIMIT) + 1, step))
+
+
+def test_killed_after_every_change(binary, total):
+    matrix(binary, [[n] for n in moments(binary, total)])
+
+
+def test_killed_again_while_it_recovers(binary, total):
+    matrix(binary, [[n, 1 + n % 97] for n in moments(binary, total, 5, 29)])

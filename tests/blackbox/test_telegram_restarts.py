@@ -1,0 +1,247 @@
+"""A daemon that ends, by request or by force, and what its user notices of it: nothing."""
+
+import os
+import re
+import signal
+import time
+
+import pytest
+
+import telegram_models  # noqa: F401  registers its scenarios
+from telegram_api import TOKEN
+
+pytestmark = pytest.mark.qemu_user
+
+OWNER = 42
+
+
+@pytest.fixture
+def talk(hermes, api, up, service):
+    def start(model=None, config="", **more):
+        hermes.use_telegram(api)
+        if model:
+            hermes.use(up, model)
+        if config:
+            hermes.put("config.yaml", config)
+        return service(**more)
+    return start
+
+
+def settled(api, count, seconds=20):
+    api.wait_messages(OWNER, count, seconds)
+    api.wait_quiet(1)
+    found = api.texts(OWNER)
+    assert len(found) == count, f"{found}; {api.story()}"
+    return found
+
+
+def open_turns(hermes):
+    path, = [p for p in hermes.databases() if p.name == "state.db"]
+    return int(hermes.sql("print(db.execute('SELECT count(*) FROM turns WHERE ended_ms IS NULL')"
+                          ".fetchone()[0])", path))
+
+
+# -- what came while it was away ------------------------------------------------------------------
+
+def test_the_backlog_is_answered(talk, api):
+    daemon = talk()
+    api.user_says(OWNER, "hi")
+    settled(api, 1)
+    daemon.stop()
+    for number in range(4):
+        api.user_says(OWNER, f"write f{number}.txt: text", date=int(time.time()) - 7200)
+    daemon.start()
+    texts = settled(api, 5, 40)[1:]
+    assert [re.search(r"f\d", t).group() for t in texts] == ["f0", "f1", "f2", "f3"]
+
+
+def test_the_first_start_answers_too(hermes, api, service):
+    api.user_says(OWNER, "hi", date=int(time.time()) - 86400)
+    hermes.use_telegram(api)
+    service()
+    settled(api, 1)
+
+
+def test_duplicates_across_a_restart(talk, api):
+    daemon = talk()
+    update = api.user_says(OWNER, "remember the milk")
+    settled(api, 1)
+    daemon.stop()
+    api.repeat(update)
+    daemon.start()
+    assert api.wait_for(lambda: not api.chats.stale)
+    settled(api, 1)
+    daemon.kill()
+    api.repeat(update)
+    daemon.start()
+    assert api.wait_for(lambda: not api.chats.stale)
+    settled(api, 1)
+
+
+def test_the_offset_goes_on_where_it_was(talk, api):
+    daemon = talk()
+    update = api.user_says(OWNER, "hi")
+    settled(api, 1)
+    daemon.stop()
+    seen = len(api.offsets)
+    daemon.start()
+    assert api.wait_for(lambda: len(api.offsets) > seen)
+    assert api.offsets[seen] == update["update_id"] + 1
+
+
+def test_what_is_confirmed_is_kept(talk, api):
+    """Killed in the very moment in which Telegram is told that it may forget the message."""
+    daemon = talk()
+    api.user_says(OWNER, "hi")
+    settled(api, 1)
+    update = None
+
+    def strike(call):
+        if update and call.method == "getUpdates" and \
+                call.params.get("offset", 0) > update["update_id"]:
+            api.on_call = None
+            os.kill(daemon.process.pid, signal.SIGKILL)
+    api.on_call = strike
+    for number in range(5):
+        update = api.user_says(OWNER, f"write f{number}.txt: text")
+        assert api.wait_for(lambda: not daemon.running or api.on_call is None)
+        daemon.kill()
+        daemon.start()
+        settled(api, number + 2)
+        assert f"f{number}" in api.texts(OWNER)[-1]
+        api.on_call = strike
+
+
+# -- in the middle of an answer -------------------------------------------------------------------
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_message_that_was_begun_is_finished(talk, api, up, number):
+    daemon = talk("gate", "agent:\n  restart_drain_timeout: 1s\n")
+    api.user_says(OWNER, "long work")
+    before = api.wait_text(OWNER, "answer to long work: begun")
+    daemon.process.signal(number)
+    if number == signal.SIGTERM:
+        daemon.process.finish(10).exits(0)
+    else:
+        daemon.kill()
+    up.release.set()
+    daemon.start()
+    after = api.wait_text(OWNER, "answer to long work: begun and finished")
+    settled(api, 1)
+    assert after.id == before.id, "a second message was sent"
+
+
+def test_sigterm_lets_a_short_turn_end(talk, api, up):
+    daemon = talk("gate", "agent:\n  restart_drain_timeout: 10s\n")
+    api.user_says(OWNER, "short work")
+    api.wait_text(OWNER, "begun")
+    daemon.process.signal(signal.SIGTERM)
+    time.sleep(0.5)
+    assert daemon.running, "it did not wait"
+    up.release.set()
+    daemon.process.finish(10).exits(0)
+    api.wait_text(OWNER, "and finished", 1)
+    assert up.count("gate") == 1
+
+
+def test_killed_again_and_again(talk, api, up):
+    daemon = talk("gate")
+    api.user_says(OWNER, "long work")
+    first = api.wait_text(OWNER, "begun")
+    for _ in range(3):
+        asked = up.count("gate")
+        daemon.kill()
+        daemon.start()
+        assert up.wait_for(lambda: up.count("gate") > asked)
+    up.release.set()
+    api.wait_text(OWNER, "and finished")
+    settled(api, 1)
+    assert api.messages(OWNER)[0].id == first.id
+
+
+def test_killed_before_the_first_word(talk, api, up):
+    daemon = talk("hang:60")
+    api.user_says(OWNER, "think")
+    assert up.wait_for(lambda: up.requests)
+    daemon.kill()
+    daemon.start(env={"HERMES_MODEL": "echo"})
+    assert "think" in settled(api, 1)[0]
+
+
+def test_killed_while_the_answer_is_sent(talk, api, up):
+    """Telegram has it, and the answer to the sending is lost with the process: a second copy is
+    allowed, and the log says that it could not be known."""
+    daemon = talk("fixed")
+
+    def strike(call):
+        if call.method in ("sendMessage", "editMessageText"):
+            api.on_call = None
+            os.kill(daemon.process.pid, signal.SIGKILL)
+    api.on_call = strike
+    api.user_says(OWNER, "hi")
+    assert api.wait_for(lambda: not daemon.running or api.on_call is None)
+    time.sleep(0.2)
+    daemon.kill()
+    daemon.start()
+    api.wait_text(OWNER, "ok")
+    api.wait_quiet(1)
+    assert set(api.texts(OWNER)) == {"ok"} and len(api.texts(OWNER)) <= 2
+    if len(api.texts(OWNER)) == 2:
+        assert daemon.events("telegram.uncertain")
+
+
+def test_a_message_of_mid_turn_outlives_the_kill(talk, api, up, hermes):
+    daemon = talk("gate", "display:\n  busy_input_mode: queue\n")
+    api.user_says(OWNER, "first")
+    api.wait_text(OWNER, "answer to first: begun")
+    update = api.user_says(OWNER, "second")
+    assert api.wait_for(lambda: api.offsets[-1] > update["update_id"])
+    daemon.kill()
+    up.release.set()
+    daemon.start()
+    texts = settled(api, 2)
+    assert [t.split(":")[0] for t in texts] == ["answer to first", "answer to second"]
+    assert all("and finished" in t for t in texts)
+    daemon.stop()
+    assert open_turns(hermes) == 0
+
+
+def test_a_tool_that_may_not_be_repeated_is_not(talk, api, up, hermes):
+    """Killed between the tool's effect and the next question to the model."""
+    daemon = talk("chain")
+
+    def strike():
+        return len(up.requests) >= 2
+    api.user_says(OWNER, 'memory\ncall remember {"content": "fact of the day"}')
+    assert up.wait_for(strike)
+    daemon.kill()
+    daemon.start()
+    api.wait_text(OWNER, "done with")
+    settled(api, 1)
+    daemon.stop()
+    path, = [p for p in hermes.databases() if p.name == "state.db"]
+    rows = hermes.sql("print(db.execute('SELECT count(*) FROM memory').fetchone()[0])", path)
+    assert rows.strip() in ("0", "1"), "the tool ran twice"
+
+
+# -- two of them ----------------------------------------------------------------------------------
+
+def test_two_daemons_on_one_home(talk, api, hermes):
+    daemon = talk()
+    hermes.run("run", "--port", "0").failed(rf"\b{daemon.process.pid}\b")
+    api.user_says(OWNER, "hi")
+    settled(api, 1)
+    assert not [c for c in api.calls if c.status == 409]
+
+
+def test_two_pollers_on_one_token(binary, hermes, api, service):
+    """Each says so in a sentence; when one ends, the other goes on."""
+    hermes.use_telegram(api)
+    first = service()
+    assert api.wait_for(lambda: api.polling)
+    second = service(env={"HERMES_HOME": str(hermes.directory / "other")})
+    assert first.said("another|conflict", 15) or second.said("another|conflict", 15)
+    second.stop()
+    api.user_says(OWNER, "hi")
+    api.wait_text(OWNER, "Hello!", 60)
+    assert TOKEN not in first.log_text

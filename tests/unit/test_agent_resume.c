@@ -1,0 +1,243 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "sandbox/worker.h"
+#include "store/turn.h"
+#include "support/agent_world.h"
+#include "tools/toolbox.h"
+
+/*
+ * A turn whose program was stopped goes on where it was. Each test brings a turn to a place, takes
+ * the agent away as a kill would (the store keeps what is on disk), and lets another agent take up
+ * what it finds.
+ */
+
+static struct agent_world world;
+
+static int setup(void **state)
+{
+    agent_world_make(&world, NULL);
+    tool_world_put_text(&world.tools, "f", "x\n");
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    agent_world_remove(&world);
+    return 0;
+}
+
+static void start(const char *script, struct heard_turn *heard)
+{
+    assert_int_equal(agent_world_start(&world, "go", script, heard), 0);
+}
+
+// The process is gone; what it had in memory too.
+static void stop_the_program(void)
+{
+    struct agent_env env = *agent_env(world.agent);
+    agent_destroy(world.agent);
+    agent_session_destroy(world.session);
+    store_wait(world.store); // what was submitted is on disk
+    world.agent = agent_create(&env);
+    world.session = NULL;
+}
+
+struct found {
+    int count;
+    struct store_turn_row row;
+    char id[64], session[64];
+};
+
+static bool on_row(void *context, const struct store_turn_row *row)
+{
+    struct found *found = context;
+    found->count++;
+    found->row = *row;
+    snprintf(found->id, sizeof found->id, "%.*s", (int)row->id.len, row->id.data);
+    snprintf(found->session, sizeof found->session, "%.*s", (int)row->session.len,
+             row->session.data);
+    found->row.id = span_of(found->id);
+    found->row.session = span_of(found->session);
+    return true;
+}
+
+static struct found the_open_turn(void)
+{
+    struct found found = {0};
+    assert_int_equal(store_read_open_turns(world.store, on_row, &found, NULL), 0);
+    return found;
+}
+
+static void go_on(const char *script, enum turn_state state, struct heard_turn *heard)
+{
+    static struct found found; // its spans are borrowed by the row
+    struct error err = ERROR_INIT;
+    found = the_open_turn();
+    found.row.id = span_of(found.id);
+    found.row.session = span_of(found.session);
+    assert_int_equal(found.count, 1);
+    assert_int_equal(agent_session_load(world.store, found.row.session, SPAN_ABSENT, SPAN_ABSENT,
+                                        &world.session, &err),
+                     0);
+    heard->world = &world;
+    buf_init(&heard->log, 1 << 20);
+    world.script = script;
+    world.asked = 0;
+    int r = agent_turn_resume(world.agent, world.session, &found.row, false, &agent_world_sink,
+                              heard, &heard->id, &err);
+    if (r < 0)
+        fail_msg("%s", err.text);
+    agent_world_wait(&world, heard);
+    if (heard->state != state)
+        fail_msg("ended as %d: %s", heard->state, heard->error);
+    assert_int_equal(the_open_turn().count, 0);
+}
+
+static void history_is(const char *wanted)
+{
+    BUF_AUTO history = BUF_INIT(0);
+    agent_world_history(&world, &history);
+    assert_string_equal(buf_text(&history), wanted);
+}
+
+static void before_the_model_answered(void **state)
+{
+    HEARD_AUTO heard = {0}, again = {0};
+    start("hang Once", &heard);
+    agent_world_until(&world, &heard, "text");
+    stop_the_program();
+    go_on("say Here.", TURN_DONE, &again);
+    assert_string_equal(again.text, "Here.");
+    history_is("user: go\nassistant: Here.\n");
+    assert_int_equal(agent_world_number(&world, "SELECT resumes FROM turns"), 1);
+}
+
+// Nothing but the message is there yet.
+static void at_its_very_begin(void **state)
+{
+    HEARD_AUTO heard = {0}, again = {0};
+    start("say never", &heard);
+    stop_the_program();
+    go_on("say Here.", TURN_DONE, &again);
+    history_is("user: go\nassistant: Here.\n");
+}
+
+static void after_the_tools(void **state)
+{
+    HEARD_AUTO heard = {0}, again = {0};
+    start("call remember {'content':'c'}\nhang And", &heard);
+    agent_world_until(&world, &heard, "nd");
+    stop_the_program();
+    go_on("say Done.", TURN_DONE, &again);
+    history_is("user: go\nassistant:  +remember({\"content\":\"c\"})#c0\ntool: remembered\n"
+               "assistant: Done.\n");
+    assert_int_equal(again.iterations, 2);
+    assert_int_equal(agent_world_number(&world, "SELECT count(*) FROM memory"), 1);
+    assert_int_equal(agent_world_number(&world, "SELECT input_tokens FROM turns"), 200);
+}
+
+// In the middle of its calls: what may be repeated is, of the rest the model is told.
+static void in_the_middle_of_its_tools(void **state)
+{
+    HEARD_AUTO heard = {0}, again = {0};
+    start("call remember {'content':'c'}; read_file {'path':'f'}\nsay never", &heard);
+    agent_world_until(&world, &heard, "call read_file"); // on disk, and begun
+    stop_the_program();
+    // However far it came, that it ended was not written down.
+    fixture_exec(store_path(world.store), "UPDATE tool_calls SET state = 'pending', result = NULL");
+    go_on("say Done.", TURN_DONE, &again);
+    assert_non_null(strstr(buf_text(&again.log), "result read_file ok 1|x"));
+    assert_null(strstr(buf_text(&again.log), "remember"));
+    BUF_AUTO history = BUF_INIT(0);
+    agent_world_history(&world, &history);
+    assert_non_null(strstr(buf_text(&history), "tool: interrupted: the program was stopped"));
+    assert_non_null(strstr(buf_text(&history), "tool: 1|x"));
+    assert_true(agent_world_number(&world, "SELECT count(*) FROM memory") <= 1);
+    assert_string_equal(
+        agent_world_text(&world, "SELECT group_concat(state) FROM (SELECT * FROM tool_calls "
+                                 "ORDER BY ordinal)"),
+        "interrupted,done");
+}
+
+// One call had ended and another had not: the first keeps its result.
+static void with_one_call_done(void **state)
+{
+    HEARD_AUTO heard = {0}, again = {0};
+    char file[4000];
+    memset(file, 'a', sizeof file);
+    tool_world_put(&world.tools, "slow", file, sizeof file);
+    start("call remember {'content':'c'}; search_files {'pattern':"
+          "'(a*)(a*)(a*)(a*)\\\\1\\\\2\\\\3b','path':'slow'}\nsay never",
+          &heard);
+    agent_world_until(&world, &heard, "result remember ok");
+    stop_the_program();
+    tool_world_put_text(&world.tools, "slow", "nothing\n");
+    go_on("say Done.", TURN_DONE, &again);
+    assert_non_null(strstr(buf_text(&again.log), "result search_files"));
+    assert_null(strstr(buf_text(&again.log), "remember"));
+    BUF_AUTO history = BUF_INIT(0);
+    agent_world_history(&world, &history);
+    assert_non_null(strstr(buf_text(&history), "tool: remembered\n"));
+    assert_int_equal(agent_world_number(&world, "SELECT count(*) FROM memory"), 1);
+}
+
+// A message that makes the program stop each time is given up after a few times.
+static void stopped_too_often(void **state)
+{
+    HEARD_AUTO heard = {0}, again = {0}, next = {0};
+    start("hang", &heard);
+    agent_world_dispatch(&world);
+    stop_the_program();
+    fixture_exec(store_path(world.store), "UPDATE turns SET resumes = 3");
+    go_on("say never", TURN_FAILED, &again);
+    assert_int_equal(world.asked, 0);
+    assert_non_null(strstr(again.error, "stopped 3 times"));
+    agent_world_turn(&world, "next", "say Here.", TURN_DONE, &next);
+}
+
+static void with_a_file_that_is_damaged_in_its_calls(void **state)
+{
+    HEARD_AUTO heard = {0}, next = {0};
+    start("call remember {'content':'c'}\nhang", &heard);
+    agent_world_until(&world, &heard, "result remember");
+    agent_world_dispatch(&world);
+    stop_the_program();
+    fixture_exec(store_path(world.store),
+                 "UPDATE turns SET state = 'tools'; UPDATE messages SET tool_calls = '[{]'");
+    struct found found = the_open_turn();
+    found.row.id = span_of(found.id);
+    found.row.session = span_of(found.session);
+    struct error err = ERROR_INIT;
+    turn_id id = 0;
+    assert_int_equal(agent_session_load(world.store, found.row.session, SPAN_ABSENT, SPAN_ABSENT,
+                                        &world.session, &err),
+                     0);
+    assert_true(agent_turn_resume(world.agent, world.session, &found.row, false, &agent_world_sink,
+                                  &heard, &id, &err) < 0);
+    assert_non_null(strstr(err.text, "not in its conversation"));
+    assert_false(world.session->busy);
+    agent_world_turn(&world, "next", "say Here.", TURN_DONE, &next);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3 && strcmp(argv[1], worker_command) == 0)
+        return worker_main(argv[2], toolbox_work);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(before_the_model_answered, setup, teardown),
+        cmocka_unit_test_setup_teardown(at_its_very_begin, setup, teardown),
+        cmocka_unit_test_setup_teardown(after_the_tools, setup, teardown),
+        cmocka_unit_test_setup_teardown(in_the_middle_of_its_tools, setup, teardown),
+        cmocka_unit_test_setup_teardown(with_one_call_done, setup, teardown),
+        cmocka_unit_test_setup_teardown(stopped_too_often, setup, teardown),
+        cmocka_unit_test_setup_teardown(with_a_file_that_is_damaged_in_its_calls, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,221 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/buf.h"
+#include "channels/telegram_update.h"
+
+enum { TEXT_MAX = 1 << 20 };
+
+static int read_updates(const char *text, struct telegram_updates *ret_updates)
+{
+    struct json doc = JSON_INIT;
+    assert_int_equal(json_parse(&doc, span_of(text), NULL), 0);
+    int r = telegram_updates_read(json_root(&doc), ret_updates, NULL);
+    json_finish(&doc); // what was read does not point into it
+    return r;
+}
+
+#define PRIVATE(fields)                                                               \
+    "[{\"update_id\":7,\"message\":{\"message_id\":1,\"date\":1700000000,"            \
+    "\"chat\":{\"id\":42,\"type\":\"private\"},\"from\":{\"id\":42,\"is_bot\":false," \
+    "\"first_name\":\"Ada\",\"last_name\":\"L\",\"username\":\"ada\"}," fields "}}]"
+
+// The text that the only update's message becomes; "" when it becomes none.
+static void assert_text(const char *updates_text, const char *wanted)
+{
+    struct telegram_updates updates;
+    assert_int_equal(read_updates(updates_text, &updates), 0);
+    assert_int_equal(updates.count, 1);
+    assert_string_equal(updates.rows[0].text ? updates.rows[0].text : "", wanted);
+    telegram_updates_finish(&updates);
+}
+
+static void test_a_private_message(void **state)
+{
+    (void)state;
+    struct telegram_updates updates;
+    assert_int_equal(read_updates(PRIVATE("\"text\":\"hello \\u20ac\""), &updates), 0);
+    const struct telegram_update *update = &updates.rows[0];
+    assert_int_equal(update->id, 7);
+    assert_int_equal(update->kind, TELEGRAM_MESSAGE);
+    assert_int_equal(update->chat, 42);
+    assert_int_equal(update->user, 42);
+    assert_string_equal(update->name, "Ada L");
+    assert_string_equal(update->username, "ada");
+    assert_int_equal(update->sent_ms, 1700000000000);
+    assert_string_equal(update->text, "hello \xe2\x82\xac");
+    assert_false(update->cut);
+    telegram_updates_finish(&updates);
+}
+
+static void test_ids_are_sorted_and_counted_once(void **state)
+{
+    (void)state;
+    struct telegram_updates updates;
+    assert_int_equal(read_updates("[{\"update_id\":9223372036854775806},{\"update_id\":3},"
+                                  "{\"update_id\":5},{\"update_id\":3},{\"update_id\":\"4\"},"
+                                  "{\"update_id\":-1},{\"update_id\":9223372036854775807},{},7]",
+                                  &updates),
+                     0);
+    assert_int_equal(updates.count, 3);
+    assert_int_equal(updates.rows[0].id, 3);
+    assert_int_equal(updates.rows[1].id, 5);
+    assert_int_equal(updates.rows[2].id, 9223372036854775806);
+    assert_int_equal(updates.rows[0].kind, TELEGRAM_NOTHING);
+    telegram_updates_finish(&updates);
+}
+
+static void test_only_so_many_at_a_time(void **state)
+{
+    (void)state;
+    BUF_AUTO text = BUF_INIT(TEXT_MAX);
+    buf_append_text(&text, "[");
+    for (int i = 250; i > 0; i--)
+        buf_printf(&text, "%s{\"update_id\":%d}", i == 250 ? "" : ",", i);
+    buf_append_text(&text, "]");
+    struct telegram_updates updates;
+    assert_int_equal(read_updates(buf_text(&text), &updates), 0);
+    assert_int_equal(updates.count, TELEGRAM_BATCH_MAX);
+    assert_int_equal(updates.left, 150);
+    assert_int_equal(updates.rows[TELEGRAM_BATCH_MAX - 1].id, TELEGRAM_BATCH_MAX);
+    telegram_updates_finish(&updates);
+}
+
+static void test_no_list_of_updates(void **state)
+{
+    (void)state;
+    struct telegram_updates updates;
+    assert_true(read_updates("{}", &updates) < 0);
+    assert_true(read_updates("null", &updates) < 0);
+    BUF_AUTO text = BUF_INIT(TEXT_MAX);
+    buf_append_text(&text, "[0");
+    for (int i = 0; i < TELEGRAM_UPDATES_MAX; i++)
+        buf_append_text(&text, ",0");
+    buf_append_text(&text, "]");
+    assert_true(read_updates(buf_text(&text), &updates) < 0);
+}
+
+static void test_groups_and_bots(void **state)
+{
+    (void)state;
+    struct telegram_updates updates;
+    assert_int_equal(
+        read_updates("[{\"update_id\":1,\"message\":{\"chat\":{\"id\":-100,\"type\":\"group\"},"
+                     "\"from\":{\"id\":42},\"text\":\"hi\"}},"
+                     "{\"update_id\":2,\"message\":{\"chat\":{\"id\":5,\"type\":\"private\"},"
+                     "\"from\":{\"id\":5,\"is_bot\":true},\"text\":\"hi\"}},"
+                     "{\"update_id\":3,\"message\":{\"chat\":{\"id\":5,\"type\":\"private\"},"
+                     "\"text\":\"nobody\"}},"
+                     "{\"update_id\":4,\"message\":{\"chat\":{\"id\":1.5,\"type\":\"private\"}}}]",
+                     &updates),
+        0);
+    assert_int_equal(updates.rows[0].kind, TELEGRAM_ELSEWHERE);
+    assert_int_equal(updates.rows[0].chat, -100);
+    for (int i = 1; i < 4; i++)
+        assert_int_equal(updates.rows[i].kind, TELEGRAM_NOTHING);
+    telegram_updates_finish(&updates);
+}
+
+static void test_what_is_no_text_is_noted(void **state)
+{
+    (void)state;
+    assert_text(PRIVATE("\"photo\":[{}]"), "[a photo came with this; it cannot be seen yet]");
+    assert_text(PRIVATE("\"photo\":[{}],\"caption\":\"my cat\""),
+                "my cat\n[a photo came with this; it cannot be seen yet]");
+    assert_text(PRIVATE("\"voice\":{}"),
+                "[a voice message came with this; it cannot be heard yet]");
+    assert_text(PRIVATE("\"pinned_message\":{\"text\":\"x\"}"), "");
+    assert_text(PRIVATE("\"text\":7"), "");
+    assert_text(PRIVATE("\"text\":\"a\\u0000b\""), "a b");
+}
+
+static void test_a_reply_quotes_what_it_replies_to(void **state)
+{
+    (void)state;
+    assert_text(PRIVATE("\"text\":\"why?\",\"reply_to_message\":{\"text\":\"one\\ntwo\"}"),
+                "> one\n> two\n\nwhy?");
+    assert_text(PRIVATE("\"text\":\"why?\",\"quote\":{\"text\":\"two\"},"
+                        "\"reply_to_message\":{\"text\":\"one\\ntwo\"}"),
+                "> two\n\nwhy?");
+    assert_text(PRIVATE("\"text\":\"/retry\",\"reply_to_message\":{\"text\":\"one\"}"), "/retry");
+    assert_text(PRIVATE("\"text\":\"why?\",\"reply_to_message\":{\"photo\":[]}"), "why?");
+}
+
+static void test_a_quote_is_cut(void **state)
+{
+    (void)state;
+    BUF_AUTO text = BUF_INIT(TEXT_MAX);
+    BUF_AUTO wanted = BUF_INIT(TEXT_MAX);
+    buf_append_text(&text,
+                    "[{\"update_id\":7,\"message\":{\"chat\":{\"id\":4,\"type\":\"private\"},"
+                    "\"from\":{\"id\":4},\"text\":\"so\",\"reply_to_message\":{\"text\":\"");
+    buf_append_text(&wanted, "> ");
+    for (int i = 0; i < 600; i++) {
+        buf_append_text(&text, "\xe2\x82\xac");
+        if (i < TELEGRAM_QUOTE_MAX)
+            buf_append_text(&wanted, "\xe2\x82\xac");
+    }
+    buf_append_text(&text, "\"}}}]");
+    buf_append_text(&wanted, " ...\n\nso");
+    assert_text(buf_text(&text), buf_text(&wanted));
+}
+
+static void test_a_text_that_was_probably_cut(void **state)
+{
+    (void)state;
+    for (size_t units = TELEGRAM_CUT_UNITS - 2; units <= TELEGRAM_CUT_UNITS; units += 2) {
+        BUF_AUTO text = BUF_INIT(TEXT_MAX);
+        struct telegram_updates updates;
+        buf_append_text(&text, "[{\"update_id\":7,\"message\":{\"chat\":{\"id\":4,"
+                               "\"type\":\"private\"},\"from\":{\"id\":4},\"text\":\"");
+        for (size_t i = 0; i < units; i += 2) // a character of two units
+            buf_append_text(&text, "\\ud83d\\ude00");
+        buf_append_text(&text, "\"}}]");
+        assert_int_equal(read_updates(buf_text(&text), &updates), 0);
+        assert_int_equal(updates.rows[0].cut, units >= TELEGRAM_CUT_UNITS);
+        telegram_updates_finish(&updates);
+    }
+}
+
+static void test_a_text_beyond_all_bounds(void **state)
+{
+    (void)state;
+    BUF_AUTO text = BUF_INIT(TEXT_MAX);
+    buf_append_text(&text,
+                    "[{\"update_id\":7,\"message\":{\"chat\":{\"id\":4,\"type\":\"private\"},"
+                    "\"from\":{\"id\":4,\"first_name\":\"");
+    for (int i = 0; i < 200; i++)
+        buf_append_text(&text, "\xe2\x82\xac");
+    buf_append_text(&text, "\"},\"text\":\"");
+    for (int i = 0; i <= TELEGRAM_MESSAGE_MAX; i++)
+        buf_append_text(&text, "x");
+    buf_append_text(&text, "\"}}]");
+    struct telegram_updates updates;
+    assert_int_equal(read_updates(buf_text(&text), &updates), 0);
+    assert_string_equal(updates.rows[0].text, "[a message came that is too long to be read]");
+    assert_int_equal(strlen(updates.rows[0].name) % 3, 0); // whole characters
+    telegram_updates_finish(&updates);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_private_message),
+        cmocka_unit_test(test_ids_are_sorted_and_counted_once),
+        cmocka_unit_test(test_only_so_many_at_a_time),
+        cmocka_unit_test(test_no_list_of_updates),
+        cmocka_unit_test(test_groups_and_bots),
+        cmocka_unit_test(test_what_is_no_text_is_noted),
+        cmocka_unit_test(test_a_reply_quotes_what_it_replies_to),
+        cmocka_unit_test(test_a_quote_is_cut),
+        cmocka_unit_test(test_a_text_that_was_probably_cut),
+        cmocka_unit_test(test_a_text_beyond_all_bounds),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
