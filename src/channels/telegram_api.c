@@ -126,6 +126,7 @@ telegram_call_id telegram_api_ask(struct telegram *telegram, const struct telegr
         .url = url,
         .headers = headers,
         .body = ask->body,
+        .once = ask->once,
         .timeouts = {.connect = CONNECT_MS,
                      .first_byte = call->first_byte_ms,
                      .idle = IDLE_MS,
@@ -188,7 +189,8 @@ telegram_call_id telegram_api_message(struct telegram *telegram, const char *cha
     }
     json_write_object_end(&w);
     struct telegram_ask ask = {.method = message_id ? "editMessageText" : "sendMessage",
-                               .body = buf_span(&body)};
+                               .body = buf_span(&body),
+                               .once = !message_id};
     return telegram_api_ask(telegram, &ask, fn, context);
 }
 

@@ -22,6 +22,7 @@ struct telegram_ask {
     struct span body;      // JSON; copied
     int64_t first_byte_ms; // 0: TELEGRAM_FIRST_BYTE_MS
     size_t answer_max;     // bytes; 0: TELEGRAM_ANSWER_MAX
+    bool once;             // twice would be seen: only we may decide to repeat it
 };
 typedef void telegram_answer_fn(void *context, const struct telegram_answer *answer);
 

@@ -3,9 +3,10 @@
 #include <stdint.h>
 
 /*
- * How fast: Telegram bears about one message a second in a chat and 30 altogether, and says 429 to
- * who sends more; of edits of one chat it bears some twenty a minute. A pace is a sustained rate with a small burst, kept as one instant: when all of
- * the burst is to be had again (the generic cell rate algorithm). Times are monotonic milliseconds.
+ * How fast: Telegram bears about one message a second in a chat and 30 altogether, of edits in one
+ * chat some twenty a minute, and says 429 to who sends more. A pace is a sustained rate with a
+ * small burst, kept as one instant: when all of the burst is to be had again (the generic cell rate
+ * algorithm). Times are monotonic milliseconds.
  */
 struct telegram_pace {
     int64_t full_ms; // 0 to begin with

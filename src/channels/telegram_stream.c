@@ -404,6 +404,7 @@ void telegram_stream_begin(void *context, const char *chat, const char *turn)
     snprintf(stream->turn, sizeof stream->turn, "%s", turn);
     buf_init(&stream->text, TEXT_MAX);
     stream->last_sign_ms = loop_now(telegram->env.loop) - TYPING_MS;
+    stream->last_shown_ms = loop_now(telegram->env.loop); // a message of before shows more than we
     list_append(&telegram->streams, &stream->link);
     find_row(stream);
     look_after(stream);

@@ -1,7 +1,7 @@
 /*
  * A part is found by trying. What a beginning of the text will need as a message is known only
  * when it has been turned into MarkdownV2, so the cut is searched for among the line ends: the
- * last one up to which the text still fits, by bisection, and from there back to a better one, if
+ * last one up to which the text still fits, and from there back to a better one, if
  * that does not leave the part half empty. Each try is a draft: what has to be written again at
  * the top of the part (an opening fence, the header of a table), then the text, then what has to
  * be closed. Because markup never crosses a line end, such a part reads like the whole text does.
@@ -14,6 +14,7 @@
 #include "codec/utf8.h"
 
 enum {
+    GUESSES = 6,
     WINDOW_UNITS = TELEGRAM_UNITS_MAX * 3 / 2, // more text, for what vanishes as markup
     WINDOW_BYTES_MAX = WINDOW_UNITS * UTF8_BYTES_MAX + 4 * TELEGRAM_TABLE_LINE_MAX,
 };
@@ -27,15 +28,24 @@ struct cut {
     bool in_code;
 };
 
-bool telegram_fits(struct span markdown)
+static size_t units_of(struct span markdown, void (*form)(struct span, struct buf *))
 {
     BUF_AUTO text = BUF_INIT(TELEGRAM_PART_BYTES_MAX);
-    telegram_markdown(markdown, &text);
-    if (buf_is_full(&text) || telegram_units(buf_span(&text)) > TELEGRAM_UNITS_MAX)
-        return false;
-    buf_clear(&text);
-    telegram_plain(markdown, &text);
-    return !buf_is_full(&text) && telegram_units(buf_span(&text)) <= TELEGRAM_UNITS_MAX;
+    form(markdown, &text);
+    return buf_is_full(&text) ? TELEGRAM_PART_BYTES_MAX : telegram_units(buf_span(&text));
+}
+
+// Units of the longer one of its two forms.
+static size_t size_of(struct span markdown)
+{
+    size_t formatted = units_of(markdown, telegram_markdown);
+    size_t plain = formatted <= TELEGRAM_UNITS_MAX ? units_of(markdown, telegram_plain) : 0;
+    return plain > formatted ? plain : formatted;
+}
+
+bool telegram_fits(struct span markdown)
+{
+    return size_of(markdown) <= TELEGRAM_UNITS_MAX;
 }
 
 void telegram_append_fence(struct buf *out, char fence, size_t length)
@@ -179,24 +189,42 @@ static void write_part(const struct telegram_draft *d, const struct cut *cut, st
     }
 }
 
-static bool cut_fits(const struct telegram_draft *d, const struct cut *cut)
+static size_t cut_size(const struct telegram_draft *d, const struct cut *cut)
 {
     BUF_AUTO part = BUF_INIT(TELEGRAM_PART_BYTES_MAX);
     write_part(d, cut, &part);
-    return telegram_fits(buf_span(&part));
+    return size_of(buf_span(&part));
+}
+
+// The last of cuts[begin] to cuts[end - 1] that is not beyond `at`, else the first.
+static size_t cut_near(const struct cut *cuts, size_t begin, size_t end, size_t at)
+{
+    while (end - begin > 1 && cuts[end - 1].at > at)
+        end--;
+    return end - 1;
+}
+
+// How many cuts from the first on fit. A size tells where the next try is best made, because text
+// grows evenly; where it does not, halves are sure to end.
+static size_t count_fitting(const struct telegram_draft *d, const struct cut *cuts, size_t count)
+{
+    size_t fits = 0, end = count, guess = TELEGRAM_UNITS_MAX;
+    for (int tries = 0; fits < end; tries++) {
+        size_t middle = tries < GUESSES ? cut_near(cuts, fits, end, guess) : (fits + end) / 2;
+        size_t size = cut_size(d, &cuts[middle]);
+        if (size <= TELEGRAM_UNITS_MAX)
+            fits = middle + 1;
+        else
+            end = middle;
+        guess = cuts[middle].at * TELEGRAM_UNITS_MAX / (size ? size : 1);
+    }
+    return fits;
 }
 
 static const struct cut *choose(const struct telegram_draft *d, const struct cut *cuts,
                                 size_t count)
 {
-    size_t fits = 0, end = count; // cuts[fits - 1] fits, cuts[end] does not
-    while (fits < end) {
-        size_t middle = fits + (end - fits) / 2;
-        if (cut_fits(d, &cuts[middle]))
-            fits = middle + 1;
-        else
-            end = middle;
-    }
+    size_t fits = count_fitting(d, cuts, count);
     if (fits == 0)
         return NULL;
     const struct cut *last = &cuts[fits - 1];
@@ -204,7 +232,7 @@ static const struct cut *choose(const struct telegram_draft *d, const struct cut
         for (size_t i = fits; i-- > 0;) {
             if (cuts[i].at - d->prefix < (last->at - d->prefix) / 2)
                 break;
-            if (cuts[i].quality >= wanted && cut_fits(d, &cuts[i]))
+            if (cuts[i].quality >= wanted && cut_size(d, &cuts[i]) <= TELEGRAM_UNITS_MAX)
                 return &cuts[i];
         }
     }

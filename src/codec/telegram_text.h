@@ -20,8 +20,8 @@ size_t telegram_units(struct span text); // UTF-16 code units of UTF-8 text
 
 /*
  * Cuts the next part off *rest: at a paragraph, else a line, else a word, else anywhere between two
- * characters. A fenced code block that does not fit is closed at the end of a part and opened again,
- * with its language, at the beginning of the next. The part, Markdown still, is appended to
+ * characters. A fenced code block that does not fit is closed at the end of a part and opened
+ * again, with its language, at the beginning of the next. The part, Markdown still, is appended to
  * `part`; its MarkdownV2 form and its plain form both fit. False when nothing was left.
  * A table is cut between rows, and its header is repeated; a line too long for one part is cut
  * outside its markup, or loses the markup when there is no such place.

@@ -58,6 +58,7 @@ struct transfer {
     bool head_told, body_seen;
     bool cancelled;
     bool stopped;      // by on_body
+    bool once, sent;
     int64_t active_ms; // loop time of the start, then of the last piece
     loop_id watchdog;
     const char *timed_out; // which limit, for the sentence
@@ -360,6 +361,17 @@ static void on_watchdog(void *context)
     transfer_complete(transfer, CURLE_OPERATION_TIMEDOUT);
 }
 
+// Before each time that the request is sent. libcurl sends it again, without a word, where a kept
+// connection broke before an answer, and the server may have obeyed the first one.
+static int on_curl_request(void *context, char *ip, char *local_ip, int port, int local_port)
+{
+    (void)ip, (void)local_ip, (void)port, (void)local_port;
+    struct transfer *transfer = context;
+    bool again = transfer->sent;
+    transfer->sent = true;
+    return again && transfer->once ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
 static int set_headers(struct transfer *transfer, const char *const *headers, struct error *err)
 {
     // Without "Expect:" libcurl would wait a second for "100 Continue" before a large body.
@@ -399,6 +411,8 @@ static void set_options(struct transfer *transfer, const struct http_request *re
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_curl_tls);
     curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, transfer);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_curl_request);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
     if (request->body.data) {
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
         curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->body.data);
@@ -430,6 +444,7 @@ int http_client_start(struct http_client *client, const struct http_request *req
     transfer->handler = *handler;
     transfer->context = context;
     transfer->timeouts = request->timeouts;
+    transfer->once = request->once;
     transfer->socket = (struct unix_socket_address)UNIX_SOCKET_ADDRESS_INIT;
     buf_init(&transfer->head, HTTP_HEAD_MAX);
     list_append(&client->transfers, &transfer->link);

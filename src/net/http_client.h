@@ -37,6 +37,7 @@ struct http_request {
     const char *const *headers; // "Name: value" lines; NULL-terminated, or NULL
     struct span body;           // copied
     struct http_timeouts timeouts;
+    bool once; // not repeated by libcurl itself when a kept connection breaks: HTTP_CUT says it
     const char *unix_socket; // path of the socket to ask there; NULL: the URL's host
 };
 

@@ -91,8 +91,8 @@ def test_a_wrong_token_is_told(hermes, api, service):
 
 def test_a_token_that_is_none(hermes, api):
     hermes.use_telegram(api)
-    hermes.run("run", "--port", "0", env={"TELEGRAM_BOT_TOKEN": "nonsense-without-colon"}, limit=10) \
-        .failed("token")
+    wrong = {"TELEGRAM_BOT_TOKEN": "nonsense-without-colon"}
+    hermes.run("run", "--port", "0", env=wrong, limit=10).failed("token")
 
 
 # -- while it speaks ------------------------------------------------------------------------------

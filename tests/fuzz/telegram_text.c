@@ -1,7 +1,7 @@
 /*
  * The first two bytes can make a short input long: how often the rest is repeated, and what stands
- * between. Only some values do, because long inputs are slow. MarkdownV2 is read here the way Telegram's server reads it, and whatever that would
- * refuse ends the run.
+ * between. Only some values do, because long inputs are slow. MarkdownV2 is read here the way
+ * Telegram's server reads it, and whatever that would refuse ends the run.
  */
 #include "codec/telegram_text.h"
 

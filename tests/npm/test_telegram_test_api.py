@@ -84,10 +84,10 @@ def test_a_command(bot, bridge):
 
 
 def test_tools_and_a_restart(bot, bridge):
-    bridge.ask("say", text="write a.txt: kept")
-    bridge.wait("a.txt")
+    bridge.ask("say", text="write a: kept")
+    bridge.wait("bytes to a")
     bot.stop()
-    bridge.ask("say", text="read a.txt")
+    bridge.ask("say", text="read a")
     bot.start()
     texts = bridge.wait("kept")
     assert len(texts) == 2, texts
