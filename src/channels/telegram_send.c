@@ -375,17 +375,28 @@ static void delivery_start(struct telegram *telegram, struct telegram_chat *chat
     list_append(&telegram->deliveries, &delivery->link);
 }
 
+static void send_first(struct delivery *delivery)
+{
+    if (delivery->change.in_flight && !*delivery->message_id)
+        telegram_warn_uncertain(delivery->turn, delivery->chat->id,
+                                "the program stopped before the answer came");
+    send_part(delivery);
+}
+
 // Outside of the reading, because it writes.
 static void delivery_go(struct delivery *delivery, int part)
 {
     while (load_part(delivery))
         if (delivery->index >= part) {
-            if (delivery->change.in_flight && !*delivery->message_id)
-                telegram_warn_uncertain(delivery->turn, delivery->chat->id,
-                                        "the program stopped before the answer came");
-            send_part(delivery);
+            send_first(delivery);
             return;
         }
+    if (part == 0) { // an empty code block, say: who asked must not wait for ever
+        buf_append_text(&delivery->part, "(an answer with nothing to show)");
+        delivery->index = 0;
+        send_first(delivery);
+        return;
+    }
     begin_change(delivery, false)->state = STORE_DELIVERY_SENT; // nothing is left to be shown
     write_down(delivery, delivery_end);
 }

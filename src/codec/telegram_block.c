@@ -134,8 +134,8 @@ static bool take_fence(struct span text, struct telegram_block *b)
     b->fence = fence;
     b->fence_length = length;
     size_t word = 0;
-    while (word < info.len && !is_blank(info.data[word]))
-        word++;
+    while (word < info.len && !is_blank(info.data[word]) && info.data[word] != fence)
+        word++; // written again right behind the fence, it must not lengthen it
     b->language = (struct span){info.data, word};
     return true;
 }

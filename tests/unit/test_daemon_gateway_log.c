@@ -1,4 +1,4 @@
-//
+// links: daemon/gateway_log.c daemon/log_files.c daemon/log_row.c
 // The log as it stands on the disk: what is in a line, how files turn over, and what is left when
 // there is no room, no file or no right to write.
 #include <dirent.h>
