@@ -40,10 +40,10 @@ void turn_log_reply(const struct turn *turn, const struct chat_reply *reply)
               LOG_TEXT("model", reply->model ? reply->model : model_of(turn)),
               LOG_NUMBER("ms", since(turn, turn->asked_ms)),
               LOG_NUMBER("calls", (int64_t)reply->message.call_count),
-              LOG_NUMBER("prompt_tokens", reply->usage.prompt_tokens),
-              LOG_NUMBER("cached_tokens", reply->usage.cached_tokens),
-              LOG_NUMBER("completion_tokens", reply->usage.completion_tokens),
-              LOG_NUMBER("cost_micro_usd", reply->usage.cost_micros));
+              LOG_COUNT("prompt_tokens", reply->usage.prompt_tokens),
+              LOG_COUNT("cached_tokens", reply->usage.cached_tokens),
+              LOG_COUNT("completion_tokens", reply->usage.completion_tokens),
+              LOG_COUNT("cost_micro_usd", reply->usage.cost_micros));
     count(turn, "hermes_tokens_total", "kind=\"prompt\"", "Tokens as the providers counted them",
           reply->usage.prompt_tokens);
     count(turn, "hermes_tokens_total", "kind=\"completion\"",
@@ -77,10 +77,10 @@ void turn_log_end(const struct turn *turn)
               LOG_TEXT("state", state_name(turn->state)), LOG_NUMBER("iterations", turn->iteration),
               LOG_NUMBER("ms", since(turn, turn->started_ms)),
               LOG_NUMBER("answer_bytes", (int64_t)strlen(turn_answer(turn))),
-              LOG_NUMBER("prompt_tokens", turn->usage.prompt_tokens),
-              LOG_NUMBER("completion_tokens", turn->usage.completion_tokens),
-              LOG_NUMBER("cost_micro_usd", turn->usage.cost_micros),
-              LOG_TEXT("error", turn->error.text));
+              LOG_COUNT("prompt_tokens", turn->usage.prompt_tokens),
+              LOG_COUNT("completion_tokens", turn->usage.completion_tokens),
+              LOG_COUNT("cost_micro_usd", turn->usage.cost_micros),
+              LOG_DETAIL("error", turn->error.text));
     static const char *const labels[] = {
         [TURN_DONE] = "state=\"done\"",
         [TURN_FAILED] = "state=\"failed\"",

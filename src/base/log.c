@@ -188,7 +188,12 @@ void log_event(enum log_level level, const char *event, const char *id,
 {
     if (level > max_level)
         return;
-    struct log_record record = {level, event, id ? id : "", NULL, fields, count};
+    struct log_field known[LOG_FIELDS_MAX];
+    size_t known_count = 0;
+    for (size_t i = 0; i < count && known_count < LOG_FIELDS_MAX; i++)
+        if (fields[i].name)
+            known[known_count++] = fields[i];
+    struct log_record record = {level, event, id ? id : "", NULL, known, known_count};
     record_to_sink(&record);
     if (sink.echo)
         echo(&record);

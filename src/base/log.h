@@ -32,6 +32,10 @@ struct log_field {
 };
 #define LOG_TEXT(name, value) ((struct log_field){(name), (value), 0})
 #define LOG_NUMBER(name, value) ((struct log_field){(name), NULL, (value)})
+// Left out when it is not known: a negative count, an empty text.
+#define LOG_COUNT(name, value) ((struct log_field){(value) < 0 ? NULL : (name), NULL, (value)})
+#define LOG_DETAIL(name, value) ((struct log_field){*(value) ? (name) : NULL, (value), 0})
+enum { LOG_FIELDS_MAX = 16 }; // of one event
 
 struct log_record {
     enum log_level level;

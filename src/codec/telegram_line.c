@@ -140,7 +140,8 @@ static bool cut_text(struct telegram_split *state, const struct telegram_draft *
             end = middle;
     }
     struct span piece = {whole.data, fits ? begin + cuts[fits - 1] : 0};
-    if (piece.len <= d->prefix || kinds_of(piece, &piece_text) != kinds)
+    if (piece.len <= d->prefix || piece.len > TELEGRAM_PART_BYTES_MAX ||
+        kinds_of(piece, &piece_text) != kinds)
         return false;
     buf_append_span(part, piece);
     *rest = span_skip(*rest, telegram_draft_source(d, piece.len));
