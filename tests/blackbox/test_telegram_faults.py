@@ -7,7 +7,6 @@ import pytest
 
 import telegram_models  # noqa: F401  registers its scenarios
 
-pytestmark = pytest.mark.qemu_user
 
 OWNER = 42
 PATIENCE = 60  # seconds: a back-off may have grown

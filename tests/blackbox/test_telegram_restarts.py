@@ -10,7 +10,6 @@ import pytest
 import telegram_models  # noqa: F401  registers its scenarios
 from telegram_api import TOKEN
 
-pytestmark = pytest.mark.qemu_user
 
 OWNER = 42
 
