@@ -143,7 +143,8 @@ void redactor_destroy(struct redactor *redactor)
     free(redactor);
 }
 
-// Bytes of the longest known value at the beginning of `text`, or 0.
+// Bytes of the longest known value at the beginning of `text`, or 0. A sentence that was cut to fit
+// may hold a value's beginning only, which is a secret as well once it is long.
 static size_t match_known(const struct redactor *redactor, struct span text)
 {
     if (text.len < REDACT_SECRET_MIN || !redactor->begins[(unsigned char)*text.data])
@@ -152,9 +153,13 @@ static size_t match_known(const struct redactor *redactor, struct span text)
     size_t longest = 0;
     for (size_t i = 0; i < redactor->count; i++) {
         const struct spelling *spelling = &redactor->spellings[i];
-        if (head_of(spelling->text) == head && spelling->len > longest &&
-            spelling->len <= text.len && memcmp(spelling->text, text.data, spelling->len) == 0)
-            longest = spelling->len;
+        if (head_of(spelling->text) != head)
+            continue;
+        size_t same = sizeof head;
+        while (same < spelling->len && same < text.len && spelling->text[same] == text.data[same])
+            same++;
+        if (same > longest && (same == spelling->len || same >= REDACT_PART_MIN))
+            longest = same;
     }
     return longest;
 }

@@ -15,6 +15,7 @@ enum {
     REDACT_SECRET_MIN = 8,      // bytes; a shorter value would take ordinary words out
     REDACT_SECRET_MAX = 16384,  // bytes; of a longer one its beginning is looked for
     REDACT_SPELLINGS_MAX = 512, // of all secrets
+    REDACT_PART_MIN = 20,       // bytes of a value's beginning; more than keys have in common
 };
 
 #define REDACT_MARK "[redacted]"
