@@ -224,8 +224,8 @@ static struct span without_end(struct span text, const char *end)
 }
 
 // python-telegram-bot's base URLs end in "/bot", hermes-agent's users have those.
-static int make_api(const struct telegram_config *config, char **ret_token, char **ret_api,
-                    struct error *err)
+int telegram_address(const struct telegram_config *config, char **ret_token, char **ret_api,
+                     struct error *err)
 {
     struct span token = span_trim(span_of(config->token ? config->token : ""));
     struct span base = span_trim(span_of(config->base_url ? config->base_url : ""));
@@ -281,7 +281,7 @@ int telegram_create(const struct telegram_env *env, struct telegram **ret_telegr
                     struct error *err)
 {
     char *token, *api;
-    int r = make_api(env->config, &token, &api, err);
+    int r = telegram_address(env->config, &token, &api, err);
     if (r < 0)
         return r;
     struct telegram *telegram = mem_new(struct telegram);

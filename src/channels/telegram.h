@@ -52,6 +52,11 @@ int telegram_create(const struct telegram_env *env, struct telegram **ret_telegr
                     struct error *err);
 void telegram_destroy(struct telegram *telegram); // accepts NULL
 
+// The token, and "<base>/bot<token>/", before the name of a method; both on the heap, and both
+// secrets. The sentence says what to mend.
+int telegram_address(const struct telegram_config *config, char **ret_token, char **ret_api,
+                     struct error *err);
+
 // After a reload: who may talk, the pace, previews. A new token or base URL wants a new channel.
 void telegram_configure(struct telegram *telegram, const struct telegram_config *config);
 

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "daemon/command.h"
 #include "daemon/probe_machine.h"
+#include "daemon/probe_telegram.h"
 #include "daemon/probe_upstream.h"
 #include "daemon/settings.h"
 
@@ -58,6 +59,8 @@ static int run(const struct command *command, const struct arguments *arguments)
     if (probe_configuration(arguments, &settings, &report)) {
         probe_home(settings.home, &report);
         probe_model(&settings, &report);
+        probe_telegram(&settings.values.telegram, config_variable(settings.config, "SSL_CERT_FILE"),
+                       &report);
     }
     probe_kernel(&report);
     probe_clock(&report);
@@ -68,7 +71,7 @@ static int run(const struct command *command, const struct arguments *arguments)
 
 const struct command command_doctor = {
     .name = "doctor",
-    .summary = "Check this machine, the configuration and the model, and say what to do",
+    .summary = "Check this machine, the configuration, the model and Telegram, and say what to do",
     .options = options,
     .run = run,
 };

@@ -1,0 +1,65 @@
+#include "daemon/probe_telegram.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "codec/json.h"
+#include "daemon/probe_http.h"
+
+enum { NAME_MAX_BYTES = 64, CONNECT_MS = 10 * 1000 };
+
+static void tell_who_may_talk(const struct telegram_config *config, struct report *report)
+{
+    bool all = config->allow_all;
+    for (size_t i = 0; i < config->allowed_users.count; i++)
+        all |= strcmp(config->allowed_users.items[i], "*") == 0;
+    if (all)
+        report_line(report, REPORT_WARNING, "telegram", "anybody who finds the bot may talk to it");
+    else if (config->allowed_users.count == 0)
+        report_line(report, REPORT_WARNING, "telegram",
+                    "nobody is listed in TELEGRAM_ALLOWED_USERS: write to the bot, and approve the "
+                    "code that it answers with hermes pairing approve telegram CODE");
+}
+
+// The sentences of a failed request may hold the URL, and that the token; so none is shown.
+static void tell(const struct probe_answer *answer, const char *base_url, struct report *report)
+{
+    JSON_AUTO doc = JSON_INIT;
+    CLEANUP(mem_cleanup) char *name = NULL;
+    if (answer->status && json_parse(&doc, buf_span(&answer->body), NULL) == 0)
+        name =
+            json_strdup(json_get(json_get(json_root(&doc), "result"), "username"), NAME_MAX_BYTES);
+    if (answer->status == 0)
+        report_line(report, REPORT_FAILED, "telegram",
+                    "%s cannot be reached; check the network, or TELEGRAM_API_BASE", base_url);
+    else if (answer->status == 401 || answer->status == 404)
+        report_line(report, REPORT_FAILED, "telegram",
+                    "%s does not know the token; get the right one from @BotFather, for "
+                    "TELEGRAM_BOT_TOKEN",
+                    base_url);
+    else if (!name)
+        report_line(report, REPORT_WARNING, "telegram", "%s answers HTTP %d, and not as Telegram",
+                    base_url, answer->status);
+    else
+        report_line(report, REPORT_OK, "telegram", "the bot is @%s", name);
+}
+
+void probe_telegram(const struct telegram_config *config, const char *ca_file,
+                    struct report *report)
+{
+    if (!config->token || !*config->token)
+        return;
+    struct probe_answer answer;
+    struct error err = ERROR_INIT;
+    CLEANUP(mem_cleanup) char *token = NULL;
+    CLEANUP(mem_cleanup) char *api = NULL;
+    if (telegram_address(config, &token, &api, &err) < 0) {
+        report_line(report, REPORT_FAILED, "telegram", "%s", err.text);
+        return;
+    }
+    CLEANUP(mem_cleanup) char *url = mem_printf("%sgetMe", api);
+    probe_get(url, NULL, ca_file, CONNECT_MS, &answer);
+    tell(&answer, config->base_url, report);
+    tell_who_may_talk(config, report);
+    buf_finish(&answer.body);
+}
