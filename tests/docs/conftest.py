@@ -10,18 +10,10 @@ TESTS = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS / "blackbox"), str(TESTS / "fakes")]
 
 import pytest  # noqa: E402
-from harness import Binary  # noqa: E402
+from fixtures import binary  # noqa: E402, F401
+from harness import directory  # noqa: E402
 from openai_scenarios import SCENARIOS  # noqa: E402
-from user import Reader, directory  # noqa: E402
-
-
-@pytest.fixture(scope="session")
-def binary():
-    with directory("hermes-docs-binary-") as path:
-        try:
-            yield Binary(path)
-        except FileNotFoundError as problem:
-            pytest.exit(str(problem), returncode=2)
+from user import Reader  # noqa: E402
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 A command that cannot run in a test stands in NOT_RUN with its reason; whatever of it can be checked
 is. Languages of blocks: `sh` (commands), `console` (commands with their output, ... for any lines),
 `text` (in troubleshooting.md: what the program prints), `yaml` (a whole configuration without a
-finding; `yaml wrong` is one for the console block below it).
+finding; `yaml wrong` is one for the console block below it), `ini` and `dockerfile`. What says
+`running` or `telegram` behind its language belongs to a daemon: test_running.py.
 """
 
 import re
@@ -14,6 +15,7 @@ import pytest
 from harness import ROOT
 from openai_upstream import Upstream
 from troubles import CASES, told
+import service_troubles  # noqa: F401  adds its cases
 from user import blocks, commands, documents, normal, prose
 
 DOCUMENTS = documents()
@@ -73,11 +75,13 @@ NOT_RUN = [
     (r"make\b", "builds or tests for minutes", make_dry),
     (r"git clone\b", "needs a network", nothing),
     (r"cd \w+$", "follows a clone", nothing),
-    (r"sudo\b", "changes the machine", nothing),
+    (r"sudo(edit)?\b", "changes the machine", nothing),
     (r"(scp|ssh)\b", "needs another machine", nothing),
     (r"rm -rf ~", "removes the reader's files", nothing),
     (r"(cp|tar) .*\.hermes", "copies the reader's home", nothing),
     (r"sqlite3 ", "needs a program that the product does not", nothing),
+    (r"systemctl |journalctl ", "needs a systemd that runs", nothing),
+    (r"docker ", "needs a container engine", nothing),
     (r"export HERMES_SOURCES=", "belongs to a build", nothing),
     (r"cross/sysroot --list", "looks at recipes only, checked beside the others", sysroot_option),
     (r"cross/sysroot ", "downloads and builds", sysroot_option),
@@ -87,7 +91,8 @@ NOT_RUN = [
     (r"meson ", "there only after make test", nothing),
     (r"(HERMES_BIN=\S+ )?/usr/bin/python3 -m pytest ", "would run the tests from a test",
      pytest_paths),
-    (r"/usr/bin/python3 tests/fakes/openai_upstream.py", "serves until stopped", pytest_paths),
+    (r"/usr/bin/python3 tests/fakes/(openai_upstream|telegram_api).py", "serves until stopped",
+     pytest_paths),
     (r"hermes chat$", "wants a terminal: tests/blackbox/test_terminal.py", nothing),
     (r"hermes run\b", "serves until stopped: tests/blackbox/test_daemon.py", nothing),
 ]
@@ -96,7 +101,7 @@ NOT_RUN = [
 REAL_SERVERS = re.compile(r"https?://(127\.0\.0\.1:(11434|8080|4000)/v1|api\.deepseek\.com/v1)\b")
 
 COMMAND_BLOCKS = [block for path in DOCUMENTS for block in blocks(path)
-                  if block.language in ("sh", "console", "bash")]
+                  if block.language in ("sh", "console", "bash") and "running" not in block.words]
 
 
 def not_run(command):
@@ -152,7 +157,7 @@ def compare(block, shown):
 
 
 def test_every_block_has_a_known_language():
-    known = {"sh", "console", "text", "yaml"}
+    known = {"sh", "console", "text", "yaml", "ini", "dockerfile"}
     odd = [f"{b}: {b.language or 'no language'}" for p in DOCUMENTS for b in blocks(p)
            if b.language not in known]
     assert not odd, odd
@@ -186,8 +191,9 @@ def test_nothing_is_quoted_that_is_not_printed():
 
 # -- configuration --------------------------------------------------------------------------------
 
-SECRETS = {name: f"sk-{name.lower()}-0123456789" for name in
-           ("MY_API_KEY", "MY_PROXY_KEY", "OPENROUTER_API_KEY", "OPENAI_API_KEY")}
+SECRETS = {name: f"sk-{name.lower()}-0123456789" for name in (
+    "MY_API_KEY", "MY_PROXY_KEY", "OPENROUTER_API_KEY", "OPENAI_API_KEY", "HERMES_ADMIN_KEY")}
+SECRETS["TELEGRAM_BOT_TOKEN"] = "123456789:AAexampleexampleexampleexample"
 
 
 def no_finding(reader, text, env=SECRETS):
@@ -225,12 +231,12 @@ def test_the_example_is_right_as_it_is(reader):
 
 
 def test_the_example_is_right_with_every_key(reader):
-    no_finding(reader, enabled(r"api_key_file:"))
+    no_finding(reader, enabled(r"(api_key|token|key)_file:"))
 
 
 def test_the_example_is_right_with_every_key_file(reader):
     secret = reader.put("secret", "sk-0123456789abcdef\n", base=reader.directory)
-    text = re.sub(r"/run/secrets/[\w-]+", str(secret), enabled(r"api_key:"))
+    text = re.sub(r"/run/secrets/[\w-]+", str(secret), enabled(r"(api_key|token|key):"))
     no_finding(reader, text)
 
 
@@ -294,7 +300,8 @@ FUNCTION = re.compile(r"(?m)^(?!return\b|else\b)[\w *()]*?\b(\w+)\([^;{}]*\)\s*\
 
 def defined():
     macros = re.findall(r"(?m)^#define (\w+)\(", CODE)
-    return set(FUNCTION.findall(CODE)) | set(macros)
+    code = re.sub(r"(?m)^#(?:.*\\\n)*.*$", "", CODE)  # a macro's second line looks like a function
+    return set(FUNCTION.findall(code)) | set(macros)
 
 
 def test_the_check_for_functions_can_fail():

@@ -278,7 +278,7 @@ def foreign_database(reader):
 @case
 def newer_database(reader):
     reader.chat("hi").ok()
-    reader.sql("db.execute('PRAGMA user_version = 2')", reader.home / "state.db")
+    reader.sql("db.execute('PRAGMA user_version = 99')", reader.home / "state.db")
     return told(reader, reader.chat("hi"))
 
 
