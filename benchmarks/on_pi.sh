@@ -83,7 +83,7 @@ status() {
 memory() {
     sleep 600 &
     sleeper=$!
-    "$dir/hermes" run --port 0 >/dev/null 2>"$dir/log" &
+    HERMES_ALLOW_ROOT_GATEWAY=1 "$dir/hermes" run --port 0 >/dev/null 2>"$dir/log" &
     service=$!
     background="$sleeper $service"
     sleep "$seconds"

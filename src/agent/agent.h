@@ -61,11 +61,14 @@ enum turn_state {
     TURN_CANCELLED,
 };
 
+extern const char turn_silence[]; // the assistant's last word where there is no other
+
 struct turn_outcome {      // borrowed; lives during the call
     bool begun;            // false: the message could not be written down, and nothing was done
     enum turn_state state; // one of the last three
     const char *text;      // the whole answer when done; what there was of it when not; "" is none
     const char *error;     // a sentence, when failed
+    int code;              // and of which kind; 0 when not
     const char *remark;    // something the user should know besides, or ""
     struct chat_usage usage; // of the whole turn; -1 where nothing was said
     int iterations;          // calls to the model

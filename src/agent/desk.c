@@ -5,10 +5,8 @@
 #include <string.h>
 
 #include "agent/desk_internal.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/metrics.h"
 
 /*
  * What is next for a conversation is decided in one place, desk_go_on(), from what is there: the
@@ -78,6 +76,7 @@ void desk_destroy(struct desk *desk)
     if (!desk)
         return;
     loop_cancel(desk->env.loop, desk->drain_timer);
+    loop_cancel(desk->env.loop, desk->look);
     list_for_each(link, &desk->talks)
         talk_destroy(list_entry(link, struct talk, link));
     list_for_each(other, &desk->channels) {
@@ -145,39 +144,6 @@ struct talk *desk_talk(struct desk *desk, struct span channel, struct span chat)
     return talk;
 }
 
-void desk_close_session(struct talk *talk)
-{
-    agent_session_destroy(talk->session);
-    talk->session = NULL;
-}
-
-int desk_open_session(struct talk *talk, struct error *err)
-{
-    if (talk->session)
-        return 0;
-    int r = agent_session_load(talk->desk->env.store, SPAN_ABSENT, span_of(talk->channel),
-                               span_of(talk->chat), &talk->session, err);
-    // Whoever waits himself gets an answer also from a store that is not there.
-    if (r == STORE_NOT_FOUND || (r < 0 && !talk->via)) {
-        talk->session = agent_session_create(talk->channel, talk->chat);
-        r = 0;
-    }
-    return r;
-}
-
-void desk_wait_for(struct talk *talk, int64_t number, struct span text, bool cut, bool patient)
-{
-    struct waiting *message = mem_new(struct waiting);
-    message->number = number;
-    message->text = mem_strndup(text.data, text.len);
-    message->len = text.len;
-    message->cut = cut;
-    message->patient = patient;
-    message->since_ms = loop_now(talk->desk->env.loop);
-    list_append(&talk->waiting, &message->link);
-    talk->desk->waiting++;
-}
-
 size_t desk_acting(const struct talk *talk, enum acting by, int64_t *numbers)
 {
     size_t count = 0;
@@ -197,6 +163,7 @@ void desk_acted(struct talk *talk, enum acting by)
         if (message->acting == by)
             waiting_free(talk, message);
     }
+    desk_catch_up(talk->desk);
 }
 
 static void on_again(void *context)
@@ -206,17 +173,55 @@ static void on_again(void *context)
     desk_go_on(talk);
 }
 
-void desk_retry(struct talk *talk, enum acting by, const struct error *err)
+static void tell_failure(struct talk *talk, const struct error *err)
 {
-    if (talk->attempts++ == 0)
-        LOG_EVENT(LOG_ERROR, "message.waits", "", LOG_TEXT("channel", talk->channel),
-                  LOG_TEXT("chat", talk->chat), LOG_TEXT("error", err->text));
+    const struct turn_sink *sink = STEAL(talk->sink);
+    struct turn_outcome outcome = {.state = TURN_FAILED,
+                                   .text = "",
+                                   .error = err->text,
+                                   .code = err->code,
+                                   .remark = "",
+                                   .usage = CHAT_USAGE_UNKNOWN};
+    talk->stop_wanted = false;
+    if (sink)
+        sink->on_end(talk->context, &outcome);
+}
+
+// The store is not as it is remembered here: then what it says counts.
+static void forget(struct talk *talk, enum acting by)
+{
+    if (!talk->turn)
+        desk_close_session(talk);
+    desk_acted(talk, by);
+    desk_read_again(talk->desk);
+}
+
+static void wait_again(struct talk *talk, enum acting by)
+{
     list_for_each(link, &talk->waiting) {
         struct waiting *message = list_entry(link, struct waiting, link);
         if (message->acting == by)
             message->acting = ACTING_NOT;
     }
-    int64_t delay = (int64_t)DESK_RETRY_MS << (talk->attempts < 5 ? talk->attempts - 1 : 4);
+}
+
+void desk_retry(struct talk *talk, enum acting by, const struct error *err)
+{
+    if (!talk->via) {
+        desk_acted(talk, by);
+        tell_failure(talk, err);
+        return;
+    }
+    int attempts = talk->attempts + 1;
+    if (attempts == 1)
+        LOG_EVENT(LOG_ERROR, "message.waits", "", LOG_TEXT("channel", talk->channel),
+                  LOG_TEXT("chat", talk->chat), LOG_TEXT("error", err->text));
+    if (err->code == -EALREADY || err->code == -ENOENT)
+        forget(talk, by);
+    else
+        wait_again(talk, by);
+    talk->attempts = attempts;
+    int64_t delay = (int64_t)DESK_RETRY_MS << (attempts < 5 ? attempts - 1 : 4);
     loop_cancel(talk->desk->env.loop, talk->again);
     talk->again = loop_timer_after(talk->desk->env.loop, delay, on_again, talk);
 }
@@ -253,16 +258,26 @@ static void obey(struct talk *talk, struct waiting *message)
     desk_obey(talk, span_make(message->text, message->len));
 }
 
-// A message that arrived while a turn runs.
-static void meanwhile(struct talk *talk, struct waiting *message)
+static bool interrupts(const struct waiting *message, bool by_talking)
+{
+    struct span text = span_make(message->text, message->len);
+    return !message->acting && !message->patient &&
+           (desk_ends_turn(text) || (by_talking && !desk_is_command(text)));
+}
+
+// Messages that arrived while a turn runs. The first one counts; where talking interrupts, any.
+static void meanwhile(struct talk *talk, struct waiting *first)
 {
     const char *mode = talk->desk->env.config->busy_mode;
-    struct span text = span_make(message->text, message->len);
-    bool command = desk_is_command(text);
-    if (desk_ends_turn(text) || (strcmp(mode, "interrupt") == 0 && !command && !message->patient))
+    bool by_talking = strcmp(mode, "interrupt") == 0;
+    bool interrupt = interrupts(first, by_talking);
+    list_for_each(link, &talk->waiting)
+        interrupt |= by_talking && interrupts(list_entry(link, struct waiting, link), true);
+    if (interrupt)
         desk_interrupt(talk);
-    else if (strcmp(mode, "steer") == 0 && !command && message->number)
-        desk_steer(talk, message);
+    else if (strcmp(mode, "steer") == 0 && first->number &&
+             !desk_is_command(span_make(first->text, first->len)))
+        desk_steer(talk, first);
 }
 
 static void on_cut_timer(void *context)
@@ -281,7 +296,8 @@ static bool gather(struct talk *talk, struct waiting *first, struct buf *text)
     buf_append(text, first->text, first->len);
     while (last->cut && pieces < DESK_PIECES_MAX && last->link.next != &talk->waiting) {
         struct waiting *next = list_entry(last->link.next, struct waiting, link);
-        if (next->acting || !buf_append(text, next->text, next->len))
+        if (next->acting || desk_knows_command(span_make(next->text, next->len)) ||
+            !buf_append(text, next->text, next->len))
             break;
         last = next;
         pieces++;
@@ -313,7 +329,20 @@ static void answer(struct talk *talk, struct waiting *first)
         desk_retry(talk, ACTING_TURN, &err);
 }
 
-// A conversation that has nothing to do costs nothing, save one whose other end may say more.
+static bool is_idle(const struct talk *talk)
+{
+    return !talk->via && !talk->sink && !talk->turn && !talk->job;
+}
+
+// What can be read again, should the other end say more, is kept only while it is little.
+static size_t spare_bytes(const struct talk *talk)
+{
+    const struct agent_session *session = talk->session;
+    return session && session->stored ? chat_history_bytes(&session->history) : 0;
+}
+
+// A conversation that has nothing to do costs nothing, save one whose other end may say more: of
+// those the last few stay.
 static void rest(struct talk *talk)
 {
     if (talk->via) {
@@ -323,18 +352,16 @@ static void rest(struct talk *talk)
     struct desk *desk = talk->desk;
     list_remove(&talk->link);
     list_append(&desk->talks, &talk->link);
-    size_t idle = 0;
-    list_for_each(link, &desk->talks) {
-        const struct talk *other = list_entry(link, struct talk, link);
-        idle += !other->via && !other->sink && !other->turn && !other->job;
-    }
-    list_for_each(old, &desk->talks) {
-        struct talk *other = list_entry(old, struct talk, link);
-        if (idle > DESK_TALKS_IDLE_MAX && !other->via && !other->sink && !other->turn &&
-            !other->job) {
+    size_t count = 0, bytes = 0;
+    for (struct list *link = desk->talks.prev, *before; link != &desk->talks; link = before) {
+        struct talk *other = list_entry(link, struct talk, link);
+        before = link->prev;
+        if (!is_idle(other))
+            continue;
+        size_t spare = spare_bytes(other);
+        bytes += spare;
+        if (++count > DESK_TALKS_IDLE_MAX || (spare && bytes > DESK_IDLE_BYTES_MAX))
             talk_destroy(other);
-            idle--;
-        }
     }
 }
 
@@ -362,56 +389,6 @@ void desk_go_on(struct talk *talk)
         answer(talk, first);
 }
 
-static bool on_inbound(void *context, const struct store_inbound *row)
-{
-    struct desk *desk = context;
-    if (desk->waiting >= DESK_WAITING_MAX) {
-        desk->behind = true;
-        return false;
-    }
-    desk->last_number = row->number;
-    if (!desk_channel_named(desk, row->channel))
-        return true; // a channel that is switched off: its messages stay where they are
-    struct talk *talk = desk_talk(desk, row->channel, row->chat);
-    bool before = talk->turn && row->sent_ms + 2000 < talk->turn_wall_ms;
-    desk_wait_for(talk, row->number, row->text, row->cut, desk->resume_wanted || before);
-    CLEANUP(mem_cleanup) char *sender = mem_strndup(row->sender.data, row->sender.len);
-    LOG_EVENT(LOG_INFO, "message.in", "", LOG_TEXT("channel", talk->channel),
-              LOG_TEXT("chat", talk->chat), LOG_TEXT("sender", sender),
-              LOG_NUMBER("number", row->number), LOG_NUMBER("bytes", (int64_t)row->text.len));
-    ++*metrics_counter(desk->env.metrics, "hermes_messages_total", "", "Messages that came in");
-    return true;
-}
-
-static void pull(struct desk *desk)
-{
-    struct error err = ERROR_INIT;
-    desk->behind = false;
-    if (store_read_inbox(desk->env.store, desk->last_number, on_inbound, desk, &err) < 0)
-        LOG_EVENT(LOG_ERROR, "inbox.unread", "", LOG_TEXT("error", err.text));
-    list_for_each(link, &desk->talks) {
-        struct talk *talk = list_entry(link, struct talk, link);
-        if (!list_empty(&talk->waiting)) // so it is not one that comes to rest, and moves
-            desk_go_on(talk);
-    }
-}
-
-void desk_wake(struct desk *desk)
-{
-    if (store_state(desk->env.store) != STORE_READY)
-        return;
-    if (desk->resume_wanted)
-        desk_take_up(desk);
-    pull(desk);
-    desk->resume_wanted = false;
-}
-
-void desk_resume(struct desk *desk)
-{
-    desk->resume_wanted = true;
-    desk_wake(desk);
-}
-
 static void on_soon(void *context)
 {
     struct talk *talk = context;
@@ -422,6 +399,9 @@ static void on_soon(void *context)
 int desk_say(struct desk *desk, const char *channel, const char *chat, struct span text,
              const struct turn_sink *sink, void *context, struct error *err)
 {
+    if (text.len > DESK_TEXT_MAX)
+        return error_set(err, -E2BIG, "%zu bytes are too long for one message; %d is the limit",
+                         text.len, DESK_TEXT_MAX);
     struct talk *talk = desk_talk(desk, span_of(channel), span_of(chat));
     if (talk->sink || talk->via || desk->draining)
         return error_set(err, -EBUSY, "%s",
@@ -437,8 +417,10 @@ int desk_say(struct desk *desk, const char *channel, const char *chat, struct sp
 void desk_stop(struct desk *desk, const char *channel, const char *chat)
 {
     struct talk *talk = desk_find(desk, span_of(channel), span_of(chat));
-    if (talk)
+    if (talk && talk->turn)
         desk_interrupt(talk);
+    else if (talk && talk->soon && !list_empty(&talk->waiting))
+        talk->stop_wanted = true;
 }
 
 unsigned desk_turns(const struct desk *desk)
@@ -451,7 +433,7 @@ unsigned desk_turns(const struct desk *desk)
 
 bool desk_idle(const struct desk *desk)
 {
-    return desk->waiting == 0 && desk_turns(desk) == 0;
+    return desk->waiting == 0 && !desk->behind && desk_turns(desk) == 0;
 }
 
 static void on_drained(void *context)
@@ -480,8 +462,6 @@ void desk_ended(struct desk *desk)
         loop_cancel(desk->env.loop, desk->drain_timer);
         desk->drain_timer = loop_defer(desk->env.loop, on_drained, desk);
     }
-    if (desk->behind && desk->waiting < DESK_WAITING_MAX / 2)
-        pull(desk);
 }
 
 void desk_configure(struct desk *desk, const struct desk_config *config)

@@ -19,7 +19,8 @@ struct metrics;
  *
  * Two ways lead here. A channel that delivers (Telegram) writes what came in to the store's inbox
  * and says desk_wake(); its replies go through the store's outbox, so that neither is lost by a
- * crash. Somebody who waits for the answer himself (the console) says desk_say() and is called back.
+ * crash. Somebody who waits for the answer himself (the console) says desk_say() and is called
+ * back.
  */
 struct desk_config {
     const char *busy_mode; // "interrupt", "queue" or "steer"

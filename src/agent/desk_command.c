@@ -43,6 +43,11 @@ bool desk_is_command(struct span text)
     return word.len > 1 && word.data[0] == '/' && !memchr(word.data + 1, '/', word.len - 1);
 }
 
+bool desk_knows_command(struct span text)
+{
+    return desk_is_command(text) && find(text);
+}
+
 static bool has_flag(struct span text, unsigned flag)
 {
     const struct command_entry *entry = desk_is_command(text) ? find(text) : NULL;
@@ -75,6 +80,7 @@ static void tell(struct talk *talk, const char *text)
     const struct turn_sink *sink = talk->sink;
     void *context = talk->context;
     talk->sink = NULL;
+    talk->stop_wanted = false;
     if (!sink)
         return;
     struct turn_outcome outcome = {.begun = true,
@@ -99,6 +105,13 @@ static void obeyed(struct talk *talk)
     desk_go_on(talk);
 }
 
+// Somebody waits, and hears of it; what was to be done is not.
+static void not_saved(struct talk *talk, const struct error *err)
+{
+    free(talk->reply);
+    talk->reply = mem_printf("This could not be saved: %s", err->text);
+}
+
 static void on_settled(void *context, int result, const struct error *err, int64_t rowid)
 {
     (void)rowid;
@@ -108,10 +121,10 @@ static void on_settled(void *context, int result, const struct error *err, int64
         desk_retry(talk, ACTING_COMMAND, err);
         return;
     }
-    if (result < 0) {
-        free(talk->reply);
-        talk->reply = mem_printf("This could not be saved: %s", err->text);
-    }
+    if (result < 0)
+        not_saved(talk, err);
+    if (result == STORE_DUPLICATE)
+        desk_read_again(talk->desk);
     obeyed(talk);
 }
 
@@ -142,12 +155,14 @@ static void settle(struct talk *talk, struct effect *effect)
         return;
     }
     int64_t job = store_settle(talk->desk->env.store, &effect->settlement, on_settled, talk, &err);
-    if (job > 0)
+    if (job > 0) {
         talk->job = job;
-    else if (talk->via)
+    } else if (talk->via) {
         desk_retry(talk, ACTING_COMMAND, &err);
-    else
+    } else {
+        not_saved(talk, &err);
         talk->soon = loop_defer(talk->desk->env.loop, on_soon, talk);
+    }
 }
 
 static void mark_as_question(struct talk *talk)
@@ -169,6 +184,15 @@ static void answer_again(struct talk *talk, struct effect *effect)
         desk_retry(talk, ACTING_TURN, &err);
 }
 
+static void log_command(const struct talk *talk, const struct command_entry *entry)
+{
+    int64_t numbers[DESK_PIECES_MAX];
+    bool known = desk_acting(talk, ACTING_COMMAND, numbers) > 0;
+    LOG_EVENT(LOG_INFO, "command", "", LOG_TEXT("name", entry->name),
+              LOG_TEXT("channel", talk->channel), LOG_TEXT("chat", talk->chat),
+              LOG_COUNT("message", known ? numbers[0] : -1));
+}
+
 void desk_obey(struct talk *talk, struct span text)
 {
     struct effect effect = {.reply = BUF_INIT(DESK_REPLY_MAX)};
@@ -188,8 +212,7 @@ void desk_obey(struct talk *talk, struct span text)
     if (r < 0)
         buf_printf(&effect.reply, "That does not work: %s", err.text);
     if (entry)
-        LOG_EVENT(LOG_INFO, "command", "", LOG_TEXT("name", entry->name),
-                  LOG_TEXT("channel", talk->channel), LOG_TEXT("chat", talk->chat));
+        log_command(talk, entry);
     if (effect.again)
         answer_again(talk, &effect);
     else

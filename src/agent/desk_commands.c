@@ -175,6 +175,8 @@ static int find_last(struct talk *talk, struct effect *effect, struct last_turn 
         *last = (struct last_turn){0};
         return 0;
     }
+    if (r < 0)
+        free(STEAL(last->id));
     return r < 0 ? r : 0;
 }
 

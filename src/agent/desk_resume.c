@@ -49,23 +49,46 @@ static bool on_open_turn(void *context, const struct store_turn_row *row)
     return true;
 }
 
-// The end of a turn that cannot go on; with a reply where one can be delivered.
-static void give_up(struct desk *desk, const struct open_turn *turn, bool deliver, const char *why)
+static void on_given_up(void *context, int result, const struct error *err, int64_t rowid)
+{
+    (void)rowid;
+    struct talk *talk = context;
+    talk->job = 0;
+    if (result < 0) // it is still open, and given up at the next start
+        LOG_EVENT(LOG_ERROR, "turn.lost", "", LOG_TEXT("channel", talk->channel),
+                  LOG_TEXT("chat", talk->chat), LOG_TEXT("error", err->text));
+    desk_tell_outbox(talk);
+    desk_go_on(talk);
+}
+
+// The end of a turn that cannot go on; with a reply where one can be delivered, which is where
+// there is a talk.
+static void give_up(struct desk *desk, const struct open_turn *turn, struct talk *talk,
+                    const char *why)
 {
     CLEANUP(mem_cleanup) char *text = mem_printf("⚠️ %s", why);
     struct store_reply reply = {
         .channel = span_of(turn->channel), .chat = span_of(turn->chat), .text = span_of(text)};
+    struct store_message last = {.role = span_of(chat_role_name(CHAT_ASSISTANT)),
+                                 .content = span_of(turn_silence),
+                                 .created_ms = loop_wall(desk->env.loop)};
     struct store_turn_step step = {
         .turn = span_of(turn->id),
         .state = STORE_TURN_FAILED,
         .iteration = turn->iteration,
         .error = span_of(why),
-        .now_ms = loop_wall(desk->env.loop),
-        .reply = deliver ? &reply : NULL,
+        .now_ms = last.created_ms,
+        .messages = &last, // as at every end, so that two questions never follow each other
+        .message_count = 1,
+        .reply = talk ? &reply : NULL,
     };
     struct error err = ERROR_INIT;
-    if (store_turn_finish(desk->env.store, &step, STORE_DURABLE, NULL, NULL, &err) < 0)
+    int64_t job = store_turn_finish(desk->env.store, &step, STORE_DURABLE,
+                                    talk ? on_given_up : NULL, talk, &err);
+    if (job < 0)
         LOG_EVENT(LOG_ERROR, "turn.lost", turn->id, LOG_TEXT("error", err.text));
+    else if (talk)
+        talk->job = job;
     LOG_EVENT(LOG_WARNING, "turn.end", turn->id, LOG_TEXT("state", "failed"),
               LOG_TEXT("error", why));
 }
@@ -81,12 +104,18 @@ static void take_up(struct desk *desk, const struct open_turn *turn)
     bool delivers = desk_channel_named(desk, span_of(turn->channel)) != NULL;
     if (!delivers) {
         if (strcmp(turn->channel, "console") == 0)
-            give_up(desk, turn, false, "the program was stopped before the answer was there");
+            give_up(desk, turn, NULL, "the program was stopped before the answer was there");
         return; // another channel may be switched on again
     }
     struct talk *talk = desk_talk(desk, span_of(turn->channel), span_of(turn->chat));
-    if (talk->turn) // one at a time in a chat: the other one was left by a fault
+    if (talk->turn || talk->job) // one at a time in a chat: the other one was left by a fault
         return;
+    if (turn->state >= STORE_TURN_DONE) { // which no turn without an end is
+        give_up(desk, turn, talk,
+                "this could not be taken up again after a stop of the program: its record in the "
+                "database is damaged");
+        return;
+    }
     struct store_turn_row row = {
         .id = span_of(turn->id),
         .session = span_of(turn->session),
@@ -100,8 +129,7 @@ static void take_up(struct desk *desk, const struct open_turn *turn)
               LOG_NUMBER("iteration", turn->iteration), LOG_NUMBER("resumes", turn->resumes));
     if (desk_resume_turn(talk, &row, &err) < 0) {
         error_wrap(&err, "this could not be taken up again after a stop of the program");
-        give_up(desk, turn, true, err.text);
-        desk_tell_outbox(talk);
+        give_up(desk, turn, talk, err.text);
     }
 }
 

@@ -5,6 +5,7 @@
 #include "agent/desk_internal.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "store/session.h"
 
 // A conversation's side of a turn: what the agent tells goes on to the channel, or to who waits.
 
@@ -67,9 +68,11 @@ static void on_end(void *context, const struct turn_outcome *outcome)
     if (talk->via && talk->via->channel->on_turn_end)
         talk->via->channel->on_turn_end(talk->via->context, talk->chat, talk->turn_name);
     unsteer(talk, outcome);
+    if (!outcome->begun && !talk->session->stored) // part of it may be; another one is certain
+        desk_close_session(talk);
     if (lost) {
         struct error err = ERROR_INIT;
-        error_set(&err, -1, "%s", outcome->error);
+        error_set(&err, outcome->code, "%s", outcome->error);
         desk_retry(talk, ACTING_TURN, &err);
     } else {
         desk_acted(talk, ACTING_TURN);
@@ -96,6 +99,45 @@ static void began(struct talk *talk)
         list_entry(link, struct waiting, link)->patient = true;
     if (talk->via && talk->via->channel->on_turn)
         talk->via->channel->on_turn(talk->via->context, talk->chat, talk->turn_name);
+    if (STEAL(talk->stop_wanted))
+        desk_interrupt(talk);
+}
+
+void desk_close_session(struct talk *talk)
+{
+    agent_session_destroy(talk->session);
+    talk->session = NULL;
+}
+
+static void ignore_session(void *context, const struct store_session *session)
+{
+    (void)context, (void)session;
+}
+
+// `hermes sessions delete` may have taken the conversation that is kept here; then the next one
+// begins.
+static bool is_deleted(const struct talk *talk)
+{
+    const struct agent_session *session = talk->session;
+    return session && session->stored && !session->busy &&
+           store_read_session(talk->desk->env.store, span_of(session->id), ignore_session, NULL,
+                              NULL) == STORE_NOT_FOUND;
+}
+
+int desk_open_session(struct talk *talk, struct error *err)
+{
+    if (is_deleted(talk))
+        desk_close_session(talk);
+    if (talk->session)
+        return 0;
+    int r = agent_session_load(talk->desk->env.store, SPAN_ABSENT, span_of(talk->channel),
+                               span_of(talk->chat), &talk->session, err);
+    // Whoever waits himself gets an answer also from a store that is not there.
+    if (r == STORE_NOT_FOUND || (r < 0 && !talk->via)) {
+        talk->session = agent_session_create(talk->channel, talk->chat);
+        r = 0;
+    }
+    return r;
 }
 
 // The turn that is left out is the last one: it begins with the last thing that the user said.
@@ -164,6 +206,7 @@ void desk_steer(struct talk *talk, struct waiting *message)
     struct span text = span_make(message->text, message->len);
     if (agent_turn_steer(talk->desk->env.agent, talk->turn, text, message->number) < 0)
         return; // it is ending; then the message is next
+    LOG_EVENT(LOG_INFO, "message.steers", talk->turn_name, LOG_NUMBER("message", message->number));
     list_remove(&message->link);
     message->acting = ACTING_TURN;
     list_append(&talk->steered, &message->link);

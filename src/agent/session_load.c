@@ -123,6 +123,13 @@ void agent_session_close(struct agent_session *session)
     answer_rest(&loading);
 }
 
+static int load_history(struct store *store, struct agent_session *session, int limit,
+                        struct error *err)
+{
+    struct loading loading = {.session = session};
+    return store_read_messages(store, span_of(session->id), limit, on_message, &loading, err);
+}
+
 static void session_cleanup(struct agent_session **session)
 {
     agent_session_destroy(*session);
@@ -138,9 +145,9 @@ int agent_session_load(struct store *store, struct span id, struct span channel,
         return r;
     if (!session->stored) // an id that no version of this program gives
         return STORE_NOT_FOUND;
-    struct loading loading = {.session = session};
-    r = store_read_messages(store, span_of(session->id), SESSION_HISTORY_MAX, on_message, &loading,
-                            err);
+    r = load_history(store, session, SESSION_HISTORY_MAX, err);
+    if (r == 0 && session->history.count == 0) // a turn that is longer, whose question is not there
+        r = load_history(store, session, STORE_READ_ROWS_MAX, err);
     if (r < 0)
         return r;
     *ret_session = STEAL(session);

@@ -11,6 +11,8 @@
 #include "base/random.h"
 #include "store/turn.h"
 
+const char turn_silence[] = "(no answer)";
+
 static void enter_model(struct turn *turn);
 
 static void cancel_model_call(struct turn *turn)
@@ -125,6 +127,7 @@ static void tell_end(struct turn *turn)
         .state = turn->state,
         .text = turn_answer(turn),
         .error = turn->error.text,
+        .code = turn->error.code,
         .remark = turn->remark,
         .usage = turn->usage,
         .iterations = turn->iteration,
@@ -143,7 +146,6 @@ static void tell_end(struct turn *turn)
  */
 static size_t close_history(struct turn *turn)
 {
-    static const char silence[] = "(no answer)";
     struct chat_history *history = &turn->session->history;
     size_t before = history->count;
     if (turn->call_count) {
@@ -152,7 +154,7 @@ static size_t close_history(struct turn *turn)
     }
     if (turn->state != TURN_DONE && turn->begun)
         chat_history_append_text(history, CHAT_ASSISTANT,
-                                 turn->partial.len ? buf_text(&turn->partial) : silence);
+                                 turn->partial.len ? buf_text(&turn->partial) : turn_silence);
     return history->count - before;
 }
 
@@ -339,6 +341,7 @@ static void on_begun(struct turn *turn)
     turn->session->stored = true;
     turn->state = TURN_PROMPT;
     chat_history_append_text(&turn->session->history, CHAT_USER, turn->text);
+    free(STEAL(turn->text));
     enter_model(turn);
 }
 
@@ -377,7 +380,7 @@ int agent_turn_start(struct agent *agent, struct agent_session *session,
         turn_destroy(turn);
         return r;
     }
-    turn_log_begin(turn, request->text.len);
+    turn_log_begin(turn, request);
     *ret_id = turn->id;
     return 0;
 }
@@ -387,7 +390,7 @@ static void on_resumed(struct turn *turn)
     if (turn->error.code < 0)
         turn_fail(turn);
     else if (turn->state == TURN_TOOLS)
-        turn_calls_run(turn);
+        run_stored_calls(turn);
     else
         enter_model(turn);
 }

@@ -38,6 +38,8 @@ struct turn_move { // a change that is on its way to the disk
     enum store_turn_state state;
     size_t new_messages;
     bool final;
+    bool resume;             // no change, but that the turn is taken up again
+    bool bare;               // without messages and calls, which are too large
     struct chat_usage usage; // that this move adds
     turn_next_fn *next;
 };
@@ -124,7 +126,7 @@ bool turn_stored_soon(const struct turn *turn); // a move is on its way
 int turn_restore_calls(struct turn *turn, struct error *err); // of the present iteration
 
 // turn_log.c: the record of a turn, for the log.
-void turn_log_begin(const struct turn *turn, size_t text_bytes);
+void turn_log_begin(const struct turn *turn, const struct turn_request *request);
 void turn_log_reply(const struct turn *turn, const struct chat_reply *reply);
 void turn_log_failure(const struct turn *turn, const struct chat_failure *failure);
 void turn_log_call(const struct turn_call *call);

@@ -27,11 +27,14 @@ static void count(const struct turn *turn, const char *name, const char *labels,
         *metrics_counter(turn->agent->env.metrics, name, labels, help) += by;
 }
 
-void turn_log_begin(const struct turn *turn, size_t text_bytes)
+// `message` is the number under which "message.in" tells of what triggered it.
+void turn_log_begin(const struct turn *turn, const struct turn_request *request)
 {
     LOG_EVENT(LOG_INFO, "turn.begin", turn->name, LOG_TEXT("source", turn->session->channel),
               LOG_TEXT("chat", turn->session->chat), LOG_TEXT("session", turn->session->id),
-              LOG_TEXT("model", model_of(turn)), LOG_NUMBER("text_bytes", (int64_t)text_bytes));
+              LOG_COUNT("message", request->inbox_count ? request->inbox[0] : -1),
+              LOG_TEXT("model", model_of(turn)),
+              LOG_NUMBER("text_bytes", (int64_t)request->text.len));
 }
 
 void turn_log_reply(const struct turn *turn, const struct chat_reply *reply)

@@ -5,7 +5,8 @@
  *
  * When the disk refuses, it depends on who waits. A turn whose answer is delivered waits for the
  * disk, because an answer that is not written down would be lost or sent twice; one that somebody
- * sits in front of goes on, and says that it could not be saved.
+ * sits in front of goes on, and says that it could not be saved. What no disk would take, because
+ * it is too large for one write, is left out of what is kept, and the reply says so.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -204,7 +205,7 @@ static void write_remark(const char *remark, struct buf *out)
 static bool write_reply(const struct turn *turn, struct buf *out)
 {
     struct span answer = span_of(turn_answer(turn));
-    size_t room = TURN_REPLY_MAX - 2 * ERROR_TEXT_MAX;
+    size_t room = TURN_REPLY_MAX - 3 * ERROR_TEXT_MAX; // for what follows
     if (answer.len > room)
         answer.len = room - utf8_incomplete_tail(span_make(answer.data, room));
     buf_append_span(out, answer);
@@ -217,7 +218,7 @@ static bool write_reply(const struct turn *turn, struct buf *out)
         buf_append_text(out, out->len ? "\n\n(interrupted)" : "(interrupted)");
     write_remark(turn->remark, out);
     if (out->len == 0)
-        buf_append_text(out, "(no answer)");
+        buf_append_text(out, turn_silence);
     return turn->state != TURN_CANCELLED;
 }
 
@@ -234,8 +235,8 @@ static size_t taken_numbers(const struct turn *turn, int64_t *numbers, size_t ma
 
 static void on_moved(void *context, int result, const struct error *err, int64_t rowid);
 
-// Submits turn->move.
-static int64_t submit(struct turn *turn, struct error *err)
+// Submits turn->move, a change of the turn.
+static int64_t submit_step(struct turn *turn, struct error *err)
 {
     const struct turn_move *move = &turn->move;
     BUF_AUTO calls_json = BUF_INIT(CALLS_JSON_MAX);
@@ -255,7 +256,7 @@ static int64_t submit(struct turn *turn, struct error *err)
         .messages = messages,
         .message_count = move->new_messages,
         .calls = calls,
-        .call_count = turn->call_count,
+        .call_count = move->bare ? 0 : turn->call_count,
         .inbox = inbox,
         .inbox_count = taken_numbers(turn, inbox, ARRAY_LEN(inbox)),
     };
@@ -268,6 +269,13 @@ static int64_t submit(struct turn *turn, struct error *err)
     }
     return (move->final ? store_turn_finish : store_turn_advance)(
         turn->agent->env.store, &step, STORE_DURABLE, on_moved, turn, err);
+}
+
+static int64_t submit(struct turn *turn, struct error *err)
+{
+    if (turn->move.resume)
+        return store_turn_resume(turn->agent->env.store, span_of(turn->name), on_moved, turn, err);
+    return submit_step(turn, err);
 }
 
 static void try_again(void *context);
@@ -285,14 +293,27 @@ static bool may_pass(int code)
     return code != -EALREADY && code != -ENOENT && code != -E2BIG && code != -EINVAL;
 }
 
-static void refused(struct turn *turn, const struct error *err)
+// Nothing is lost but what is too large to be kept: the end of the turn and its reply are not. A
+// step before the end is the end, because calls that are not on disk must not run.
+static void too_large(struct turn *turn, const struct error *err)
 {
-    struct turn_move *move = &turn->move;
-    if (!turn->deliver || !may_pass(err->code)) {
+    if (turn->move.final) {
         remark(turn, err);
-        go_on(turn);
+        turn->move.bare = true;
+        turn->move.new_messages = 0;
+        try_again(turn);
         return;
     }
+    turn->error = *err;
+    if (turn->move.state == STORE_TURN_MODEL)
+        turn_calls_finish(turn); // their results are in the history
+    turn->move = (struct turn_move){0};
+    turn_fail(turn);
+}
+
+static void wait_for_disk(struct turn *turn, const struct error *err)
+{
+    struct turn_move *move = &turn->move;
     if (move->attempts == 0)
         LOG_EVENT(LOG_ERROR, "turn.waits", turn->name, LOG_TEXT("for", "the disk"),
                   LOG_TEXT("error", err->text));
@@ -300,6 +321,21 @@ static void refused(struct turn *turn, const struct error *err)
     move->attempts++;
     move->again = loop_timer_after(turn->agent->env.loop,
                                    delay < RETRY_MOST_MS ? delay : RETRY_MOST_MS, try_again, turn);
+}
+
+static void refused(struct turn *turn, const struct error *err)
+{
+    if (turn->deliver && may_pass(err->code)) {
+        wait_for_disk(turn, err);
+    } else if (turn->deliver && err->code == -E2BIG && !turn->move.bare) {
+        too_large(turn, err);
+    } else if (turn->move.resume) {
+        turn->error = *err;
+        go_on(turn);
+    } else {
+        remark(turn, err);
+        go_on(turn);
+    }
 }
 
 static void on_moved(void *context, int result, const struct error *err, int64_t rowid)
@@ -374,24 +410,11 @@ void turn_store_call(struct turn *turn, const struct turn_call *call)
     store_turn_advance(turn->agent->env.store, &step, STORE_GROUPED, NULL, NULL, NULL);
 }
 
-static void resume_failed(void *context)
-{
-    struct turn *turn = context;
-    turn->move.again = 0;
-    go_on(turn);
-}
-
+// Deferred, since whoever resumes the turn is not called back from inside that.
 void turn_store_resume(struct turn *turn, turn_next_fn *next)
 {
-    struct error err = ERROR_INIT;
-    turn->move = (struct turn_move){.next = next};
-    int64_t job =
-        store_turn_resume(turn->agent->env.store, span_of(turn->name), on_begun, turn, &err);
-    if (job < 0)
-        turn->error = err;
-    turn->move.job = job > 0 ? job : 0;
-    if (job < 0)
-        turn->move.again = loop_defer(turn->agent->env.loop, resume_failed, turn);
+    turn->move = (struct turn_move){.resume = true, .next = next};
+    turn->move.again = loop_defer(turn->agent->env.loop, try_again, turn);
 }
 
 void turn_store_forget(struct turn *turn)

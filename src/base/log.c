@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/colour.h"
@@ -41,10 +42,15 @@ void log_set_level(enum log_level level)
     max_level = level;
 }
 
+const char *log_level_name(enum log_level level)
+{
+    return levels[level].name;
+}
+
 bool log_parse_level(const char *name, enum log_level *ret_level)
 {
     for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
-        if (strcmp(levels[i].name, name) == 0) {
+        if (strcasecmp(levels[i].name, name) == 0) {
             *ret_level = (enum log_level)i;
             return true;
         }

@@ -11,7 +11,8 @@
 enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 
 void log_set_level(enum log_level level); // LOG_INFO until told
-bool log_parse_level(const char *name, enum log_level *ret_level);
+const char *log_level_name(enum log_level level);
+bool log_parse_level(const char *name, enum log_level *ret_level); // in capitals, too
 
 void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -31,13 +31,18 @@ static bool read_field(const char *path, unsigned skip, uint64_t *ret_value)
     return span_to_u64(span_trim(span_cut(&rest, ' ')), ret_value);
 }
 
+int64_t process_resident_bytes(void)
+{
+    uint64_t pages = 0;
+    read_field("/proc/self/statm", 1, &pages);
+    return (int64_t)pages * sysconf(_SC_PAGESIZE);
+}
+
 static double resident_bytes(void *context)
 {
     (void)context;
-    uint64_t pages;
-    if (!read_field("/proc/self/statm", 1, &pages))
-        return NAN;
-    return (double)pages * (double)sysconf(_SC_PAGESIZE);
+    int64_t bytes = process_resident_bytes();
+    return bytes ? (double)bytes : NAN;
 }
 
 static double cpu_seconds(void *context)

@@ -49,38 +49,41 @@ static bool is_near(int64_t ms, int64_t now_ms, int64_t distance_ms)
     return ms > now_ms - distance_ms && ms < now_ms + distance_ms;
 }
 
-static bool is_live(struct json_value entry, int64_t now_ms)
+bool pairing_is_live(const struct pairing *pairing, struct json_value entry)
 {
     int64_t created_ms;
     return pairing_time(json_get(entry, "created_at"), &created_ms) &&
-           is_near(created_ms, now_ms, PAIRING_CODE_TTL_MS);
+           is_near(created_ms, now_of(pairing), PAIRING_CODE_TTL_MS);
 }
 
-bool pairing_is_approved(const struct pairing *pairing, struct span user)
+bool pairing_is_approved(const struct pairing *pairing, struct span user, struct error *err)
 {
     PAIRING_FILE_AUTO approved = {0};
     FD_AUTO fd = -1;
-    return pairing_open(pairing, PAIRING_UNLOCKED, &fd, NULL) == 0 &&
-           pairing_file_load(pairing, fd, pairing_approved, &approved, NULL) == 0 &&
+    return pairing_open(pairing, PAIRING_UNLOCKED, &fd, err) == 0 &&
+           pairing_file_load(pairing, fd, pairing_approved, &approved, err) == 0 &&
            json_type(pairing_file_find(&approved, user)) != JSON_ABSENT;
 }
 
 /* Limits */
 
+static struct span join_key(const char *kind, struct span name, char *text)
+{
+    int len = snprintf(text, KEY_SIZE, "%s:%.*s", kind, (int)name.len, name.data);
+    return span_make(text, (size_t)len < KEY_SIZE ? (size_t)len : KEY_SIZE - 1);
+}
+
 static struct span limit_key(const struct pairing *pairing, const char *kind, char *text)
 {
-    int len = snprintf(text, KEY_SIZE, "%s:%s", kind, pairing->platform);
-    return span_make(text, (size_t)len < KEY_SIZE ? (size_t)len : KEY_SIZE - 1);
+    return join_key(kind, span_of(pairing->platform), text);
 }
 
 static struct span request_key(const struct pairing *pairing, struct span user, char *text)
 {
-    int len = snprintf(text, KEY_SIZE, "%s:%.*s", pairing->platform, (int)user.len, user.data);
-    return span_make(text, (size_t)len < KEY_SIZE ? (size_t)len : KEY_SIZE - 1);
+    return join_key(pairing->platform, user, text);
 }
 
-// 0: there is none.
-static int64_t lockout_until(const struct pairing *pairing, const struct pairing_file *limits)
+int64_t pairing_lockout_until(const struct pairing *pairing, const struct pairing_file *limits)
 {
     char key[KEY_SIZE];
     int64_t until_ms, now_ms = now_of(pairing);
@@ -124,17 +127,14 @@ static bool keep_limit(const void *context, struct span key, struct json_value v
 static int set_limit(const struct pairing *pairing, int fd, struct span key, int64_t value,
                      unsigned digits, struct error *err)
 {
-    PAIRING_FILE_AUTO limits = {0};
-    PAIRING_EDIT_AUTO edit;
+    PAIRING_EDIT_AUTO edit = {0};
     struct keeping keeping = {.pairing = pairing, .key = key};
-    pairing_edit_begin(&edit);
-    int r = pairing_file_load(pairing, fd, pairing_limits, &limits, err);
+    int r = pairing_edit_begin(&edit, pairing, fd, pairing_limits, keep_limit, &keeping, err);
     if (r < 0)
         return r;
-    pairing_edit_copy(&edit, &limits, keep_limit, &keeping);
     json_write_key_span(&edit.w, key);
     json_write_fixed(&edit.w, value, digits);
-    return pairing_edit_save(&edit, fd, &limits, false, err);
+    return pairing_edit_save(&edit, fd, false, err);
 }
 
 /* A request */
@@ -202,7 +202,7 @@ static bool keep_request(const void *context, struct span key, struct json_value
     int64_t created_ms;
     if (!pairing_time(json_get(value, "created_at"), &created_ms))
         return true;
-    return is_live(value, now_of(keeping->pairing)) && !span_equal(key, keeping->key) &&
+    return pairing_is_live(keeping->pairing, value) && !span_equal(key, keeping->key) &&
            !(keeping->user.data && is_user(value, keeping->user));
 }
 
@@ -213,25 +213,22 @@ static size_t count_live(const struct pairing *pairing, const struct pairing_fil
     struct json_value value;
     size_t count = 0;
     while (json_iter_next(&it, NULL, &value))
-        count += is_live(value, now_of(pairing)) && !is_user(value, but_user);
+        count += pairing_is_live(pairing, value) && !is_user(value, but_user);
     return count;
 }
 
 static int add_request(const struct pairing *pairing, int fd, struct span user, struct span name,
                        const char *code, struct error *err)
 {
-    PAIRING_FILE_AUTO pending = {0};
-    PAIRING_EDIT_AUTO edit;
+    PAIRING_EDIT_AUTO edit = {0};
     struct keeping keeping = {.pairing = pairing, .user = user};
-    pairing_edit_begin(&edit);
-    int r = pairing_file_load(pairing, fd, pairing_pending, &pending, err);
+    int r = pairing_edit_begin(&edit, pairing, fd, pairing_pending, keep_request, &keeping, err);
     if (r < 0)
         return r;
-    if (count_live(pairing, &pending, user) >= PAIRING_PENDING_MAX)
+    if (count_live(pairing, &edit.file, user) >= PAIRING_PENDING_MAX)
         return 1;
-    pairing_edit_copy(&edit, &pending, keep_request, &keeping);
     write_request(pairing, user, name, code, &edit.w);
-    return pairing_edit_save(&edit, fd, &pending, false, err);
+    return pairing_edit_save(&edit, fd, false, err);
 }
 
 int pairing_request(const struct pairing *pairing, struct span user, struct span name,
@@ -247,7 +244,7 @@ int pairing_request(const struct pairing *pairing, struct span user, struct span
         return 1; // for the moment it takes to approve somebody
     if (r == 0)
         r = pairing_file_load(pairing, fd, pairing_limits, &limits, err);
-    if (r == 0 && (lockout_until(pairing, &limits) || asked_lately(pairing, &limits, user)))
+    if (r == 0 && (pairing_lockout_until(pairing, &limits) || asked_lately(pairing, &limits, user)))
         r = 1;
     make_code(code);
     if (r == 0)
@@ -310,7 +307,7 @@ static bool find_request(const struct pairing *pairing, const struct pairing_fil
     struct json_value name, entry;
     while (json_iter_next(&it, &name, &entry)) {
         buf_clear(ret_key);
-        if (!json_string(name, ret_key) || !is_live(entry, now_of(pairing)))
+        if (!json_string(name, ret_key) || !pairing_is_live(pairing, entry))
             continue;
         bool by_id = code.len == REQUEST_ID_SIZE - 1 && ret_key->len == code.len &&
                      json_type(json_get(entry, "hash")) == JSON_STRING &&
@@ -359,14 +356,11 @@ static bool keep_others(const void *context, struct span key, struct json_value 
 static int add_approved(const struct pairing *pairing, int fd, struct span user,
                         struct json_value name, struct error *err)
 {
-    PAIRING_FILE_AUTO approved = {0};
-    PAIRING_EDIT_AUTO edit;
+    PAIRING_EDIT_AUTO edit = {0};
     struct keeping keeping = {.pairing = pairing, .key = user};
-    pairing_edit_begin(&edit);
-    int r = pairing_file_load(pairing, fd, pairing_approved, &approved, err);
+    int r = pairing_edit_begin(&edit, pairing, fd, pairing_approved, keep_others, &keeping, err);
     if (r < 0)
         return r;
-    pairing_edit_copy(&edit, &approved, keep_others, &keeping);
     json_write_key_span(&edit.w, user);
     json_write_object_begin(&edit.w);
     bool named = json_type(name) == JSON_STRING;
@@ -374,17 +368,15 @@ static int add_approved(const struct pairing *pairing, int fd, struct span user,
     json_write_key(&edit.w, "approved_at");
     json_write_fixed(&edit.w, now_of(pairing), 3);
     json_write_object_end(&edit.w);
-    return pairing_edit_save(&edit, fd, &approved, true, err);
+    return pairing_edit_save(&edit, fd, true, err);
 }
 
-static int drop_request(const struct pairing *pairing, int fd, const struct pairing_file *pending,
-                        struct span key, struct error *err)
+static int drop_request(const struct pairing *pairing, int fd, struct span key, struct error *err)
 {
-    PAIRING_EDIT_AUTO edit;
+    PAIRING_EDIT_AUTO edit = {0};
     struct keeping keeping = {.pairing = pairing, .key = key};
-    pairing_edit_begin(&edit);
-    pairing_edit_copy(&edit, pending, keep_request, &keeping);
-    return pairing_edit_save(&edit, fd, pending, true, err);
+    int r = pairing_edit_begin(&edit, pairing, fd, pairing_pending, keep_request, &keeping, err);
+    return r < 0 ? r : pairing_edit_save(&edit, fd, true, err);
 }
 
 static int take_user(struct json_value entry, struct buf *out, struct error *err)
@@ -399,8 +391,7 @@ static int take_user(struct json_value entry, struct buf *out, struct error *err
 }
 
 // Approved first: a stop in between leaves a code that is of no more use, and not a lost approval.
-static int approve_request(const struct pairing *pairing, int fd,
-                           const struct pairing_file *pending, struct span key,
+static int approve_request(const struct pairing *pairing, int fd, struct span key,
                            struct json_value entry, struct buf *ret_user, struct error *err)
 {
     char limit[KEY_SIZE];
@@ -408,7 +399,7 @@ static int approve_request(const struct pairing *pairing, int fd,
     if (r == 0)
         r = add_approved(pairing, fd, buf_span(ret_user), json_get(entry, "user_name"), err);
     if (r == 0)
-        r = drop_request(pairing, fd, pending, key, err);
+        r = drop_request(pairing, fd, key, err);
     if (r == 0)
         r = set_limit(pairing, fd, limit_key(pairing, "_failures", limit), 0, 0, err);
     return r;
@@ -445,43 +436,38 @@ int pairing_approve(const struct pairing *pairing, struct span code, struct buf 
         return r;
     // A request's id is seen only by who can read the files: it is no guess, right or wrong.
     bool by_id = capitals.len == REQUEST_ID_SIZE - 1;
-    int64_t until_ms = by_id ? 0 : lockout_until(pairing, &limits);
+    int64_t until_ms = by_id ? 0 : pairing_lockout_until(pairing, &limits);
     if (until_ms)
         return refuse_lockout(until_ms, err);
     if (find_request(pairing, &pending, buf_span(&capitals), &key, &entry))
-        return approve_request(pairing, fd, &pending, buf_span(&key), entry, ret_user, err);
+        return approve_request(pairing, fd, buf_span(&key), entry, ret_user, err);
     return by_id ? error_set(err, -ENOENT, "no request has this id; requests end after an hour")
                  : refuse_code(pairing, fd, &limits, err);
 }
 
 int pairing_revoke(const struct pairing *pairing, struct span user, struct error *err)
 {
-    PAIRING_FILE_AUTO approved = {0};
-    PAIRING_EDIT_AUTO edit;
+    PAIRING_EDIT_AUTO edit = {0};
     FD_AUTO fd = -1;
     struct keeping keeping = {.pairing = pairing, .key = user};
-    pairing_edit_begin(&edit);
     int r = pairing_open(pairing, PAIRING_LOCK_WAIT, &fd, err);
     if (r == 0)
-        r = pairing_file_load(pairing, fd, pairing_approved, &approved, err);
+        r = pairing_edit_begin(&edit, pairing, fd, pairing_approved, keep_others, &keeping, err);
     if (r < 0)
         return r;
-    if (json_type(pairing_file_find(&approved, user)) == JSON_ABSENT)
+    if (json_type(pairing_file_find(&edit.file, user)) == JSON_ABSENT)
         return error_set(err, -ENOENT, "the user %.*s is not among the approved ones of %s",
                          (int)(user.len < USER_MAX ? user.len : USER_MAX), user.data,
                          pairing->platform);
-    pairing_edit_copy(&edit, &approved, keep_others, &keeping);
-    return pairing_edit_save(&edit, fd, &approved, true, err);
+    return pairing_edit_save(&edit, fd, true, err);
 }
 
 int pairing_clear_pending(const struct pairing *pairing, struct error *err)
 {
-    PAIRING_FILE_AUTO pending = {0};
-    PAIRING_EDIT_AUTO edit;
+    PAIRING_EDIT_AUTO edit = {0};
     FD_AUTO fd = -1;
-    pairing_edit_begin(&edit);
     int r = pairing_open(pairing, PAIRING_LOCK_WAIT, &fd, err);
     if (r == 0)
-        r = pairing_file_load(pairing, fd, pairing_pending, &pending, err);
-    return r < 0 ? r : pairing_edit_save(&edit, fd, &pending, true, err);
+        r = pairing_edit_begin(&edit, pairing, fd, pairing_pending, NULL, NULL, err);
+    return r < 0 ? r : pairing_edit_save(&edit, fd, true, err);
 }

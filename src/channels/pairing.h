@@ -29,7 +29,8 @@ struct pairing {
     const struct clock *clock;
 };
 
-bool pairing_is_approved(const struct pairing *pairing, struct span user);
+// False also where that cannot be known; then `err` says why.
+bool pairing_is_approved(const struct pairing *pairing, struct span user, struct error *err);
 
 // A code for this user: 0 and the code; positive when none is given now (too many are pending, the
 // user asked less than 10 minutes ago, or lockout); negative when a file could not be written.

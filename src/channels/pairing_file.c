@@ -125,17 +125,9 @@ struct json_value pairing_file_find(const struct pairing_file *file, struct span
     return found;
 }
 
-void pairing_edit_begin(struct pairing_edit *edit)
+static void copy(struct pairing_edit *edit, pairing_keep_fn *keep, const void *context)
 {
-    buf_init(&edit->out, FILE_MAX);
-    json_writer_init(&edit->w, &edit->out);
-    json_write_object_begin(&edit->w);
-}
-
-void pairing_edit_copy(struct pairing_edit *edit, const struct pairing_file *file,
-                       pairing_keep_fn *keep, const void *context)
-{
-    struct json_iter it = json_iter_init(json_root(&file->doc));
+    struct json_iter it = json_iter_init(json_root(&edit->file.doc));
     struct json_value name, value;
     BUF_AUTO text = BUF_INIT(FILE_MAX);
     while (json_iter_next(&it, &name, &value)) {
@@ -147,19 +139,33 @@ void pairing_edit_copy(struct pairing_edit *edit, const struct pairing_file *fil
     }
 }
 
-int pairing_edit_save(struct pairing_edit *edit, int directory_fd, const struct pairing_file *file,
-                      bool durable, struct error *err)
+int pairing_edit_begin(struct pairing_edit *edit, const struct pairing *pairing, int directory_fd,
+                       const char *kind, pairing_keep_fn *keep, const void *context,
+                       struct error *err)
 {
+    buf_init(&edit->out, FILE_MAX);
+    json_writer_init(&edit->w, &edit->out);
+    json_write_object_begin(&edit->w);
+    int r = pairing_file_load(pairing, directory_fd, kind, &edit->file, err);
+    if (r == 0 && keep)
+        copy(edit, keep, context);
+    return r;
+}
+
+int pairing_edit_save(struct pairing_edit *edit, int directory_fd, bool durable, struct error *err)
+{
+    const char *name = edit->file.name;
     json_write_object_end(&edit->w);
     if (!json_write_done(&edit->w))
-        return error_set(err, -EFBIG, "pairing/%s would be larger than %d KiB", file->name,
+        return error_set(err, -EFBIG, "pairing/%s would be larger than %d KiB", name,
                          FILE_MAX / 1024);
     buf_append_char(&edit->out, '\n');
-    return replace_file(directory_fd, file->name, 0600, buf_span(&edit->out), durable, err);
+    return replace_file(directory_fd, name, 0600, buf_span(&edit->out), durable, err);
 }
 
 void pairing_edit_finish(struct pairing_edit *edit)
 {
+    pairing_file_finish(&edit->file);
     buf_finish(&edit->out);
 }
 

@@ -32,10 +32,11 @@ struct json_value pairing_file_root(const struct pairing_file *file);
 struct json_value pairing_file_find(const struct pairing_file *file, struct span key);
 
 /*
- * A new text of a file: begin, members (of which pairing_edit_copy() brings those of the old one
- * for which `keep` is true, byte for byte), save.
+ * A new text of a file: begin, which reads the old one and takes over, byte for byte, the members
+ * for which `keep` is true (NULL: none); more members; save.
  */
 struct pairing_edit {
+    struct pairing_file file; // as it was
     struct buf out;
     struct json_writer w;
 };
@@ -43,12 +44,16 @@ struct pairing_edit {
 
 typedef bool pairing_keep_fn(const void *context, struct span key, struct json_value value);
 
-void pairing_edit_begin(struct pairing_edit *edit);
-void pairing_edit_copy(struct pairing_edit *edit, const struct pairing_file *file,
-                       pairing_keep_fn *keep, const void *context);
+int pairing_edit_begin(struct pairing_edit *edit, const struct pairing *pairing, int directory_fd,
+                       const char *kind, pairing_keep_fn *keep, const void *context,
+                       struct error *err);
 // `durable`: it waits for the disk.
-int pairing_edit_save(struct pairing_edit *edit, int directory_fd, const struct pairing_file *file,
-                      bool durable, struct error *err);
-void pairing_edit_finish(struct pairing_edit *edit);
+int pairing_edit_save(struct pairing_edit *edit, int directory_fd, bool durable, struct error *err);
+void pairing_edit_finish(struct pairing_edit *edit); // accepts zeroed
 
 bool pairing_time(struct json_value seconds, int64_t *ret_ms); // as hermes-agent writes it
+
+// pairing.c
+bool pairing_is_live(const struct pairing *pairing, struct json_value entry); // a request
+int64_t pairing_lockout_until(const struct pairing *pairing,
+                              const struct pairing_file *limits); // 0: there is none

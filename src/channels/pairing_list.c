@@ -37,7 +37,7 @@ static int load(struct listing *listing, struct error *err)
 
 struct request {
     char id[TEXT_MAX], user[TEXT_MAX], name[TEXT_MAX];
-    int64_t at_ms, age_ms; // asked or approved
+    int64_t at_ms; // asked or approved; 0: not known
 };
 
 // A stranger chose his name, and it is not trusted with the terminal.
@@ -65,31 +65,17 @@ static bool next(const struct listing *listing, struct json_iter *it, bool appro
 {
     struct json_value key, entry;
     while (json_iter_next(it, &key, &entry)) {
-        int64_t now_ms = clock_wall_ms(listing->pairing->clock);
-        bool timed = pairing_time(json_get(entry, approved ? "approved_at" : "created_at"),
-                                  &ret_request->at_ms);
-        ret_request->age_ms = timed ? now_ms - ret_request->at_ms : 0;
-        if (!timed)
-            ret_request->at_ms = 0;
-        if (!approved && (!timed || ret_request->age_ms >= PAIRING_CODE_TTL_MS ||
-                          ret_request->age_ms <= -PAIRING_CODE_TTL_MS))
+        if (!approved && !pairing_is_live(listing->pairing, entry))
             continue;
+        if (!pairing_time(json_get(entry, approved ? "approved_at" : "created_at"),
+                          &ret_request->at_ms))
+            ret_request->at_ms = 0;
         copy_clean(key, ret_request->id);
         copy_clean(approved ? key : json_get(entry, "user_id"), ret_request->user);
         copy_clean(json_get(entry, "user_name"), ret_request->name);
         return true;
     }
     return false;
-}
-
-// 0: none.
-static int64_t lockout_of(const struct listing *listing)
-{
-    BUF_AUTO key = BUF_INIT(256);
-    int64_t until_ms, now_ms = clock_wall_ms(listing->pairing->clock);
-    buf_printf(&key, "_lockout:%s", listing->pairing->platform);
-    bool known = pairing_time(pairing_file_find(&listing->limits, buf_span(&key)), &until_ms);
-    return known && until_ms > now_ms && until_ms <= now_ms + PAIRING_LOCKOUT_MS ? until_ms : 0;
 }
 
 static void append_pending(const struct listing *listing, struct buf *out)
@@ -101,9 +87,9 @@ static void append_pending(const struct listing *listing, struct buf *out)
         if (!any)
             buf_printf(out, "%-16s  %-10s  %-14s  %s\n", "WAITING", "ASKED", "USER", "NAME");
         any = true;
-        int64_t minutes = request.age_ms > 0 ? request.age_ms / 60000 : 0;
-        buf_printf(out, "%-16s  %3" PRId64 " min     %-14s  %s\n", request.id, minutes,
-                   request.user, request.name);
+        int64_t minutes = (clock_wall_ms(listing->pairing->clock) - request.at_ms) / 60000;
+        buf_printf(out, "%-16s  %3" PRId64 " min     %-14s  %s\n", request.id,
+                   minutes > 0 ? minutes : 0, request.user, request.name);
     }
     if (any)
         buf_printf(out,
@@ -165,7 +151,7 @@ static void write_json(const struct listing *listing, struct buf *out)
     json_write_member_text(&w, "platform", listing->pairing->platform);
     write_requests(&w, listing, false);
     write_requests(&w, listing, true);
-    write_time(&w, "locked_until", lockout_of(listing));
+    write_time(&w, "locked_until", pairing_lockout_until(listing->pairing, &listing->limits));
     json_write_object_end(&w);
     buf_append_char(out, '\n');
 }
@@ -183,7 +169,7 @@ int pairing_list(const struct pairing *pairing, bool json, struct buf *out, stru
     }
     append_pending(&listing, out);
     append_approved(&listing, out);
-    int64_t until_ms = lockout_of(&listing);
+    int64_t until_ms = pairing_lockout_until(pairing, &listing.limits);
     if (until_ms)
         buf_printf(out, "\nAfter %d wrong codes none is taken until %s.\n", PAIRING_FAILURES_MAX,
                    clock_format_utc(until_ms, until));

@@ -23,6 +23,12 @@ enum {
 };
 
 const struct option telegram_options[] = {
+    {.key = "platforms.telegram.enabled",
+     .aliases = "gateway.platforms.telegram.enabled",
+     .type = OPTION_BOOL,
+     .offset = FIELD(enabled),
+     .fallback = "true",
+     .help = "no: no Telegram, although there is a token"},
     {.key = "platforms.telegram.token",
      .aliases = "telegram.token,gateway.platforms.telegram.token",
      .type = OPTION_STRING,
@@ -275,6 +281,11 @@ static void add_metrics(struct telegram *telegram)
     metrics_gauge(metrics, "hermes_outbox_oldest_seconds", "channel=\"telegram\"",
                   "Age of the oldest reply that is not delivered yet", gauge_oldest,
                   telegram->env.store);
+}
+
+bool telegram_is_wanted(const struct telegram_config *config)
+{
+    return config->enabled && config->token && *config->token;
 }
 
 int telegram_create(const struct telegram_env *env, struct telegram **ret_telegram,

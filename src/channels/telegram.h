@@ -21,7 +21,8 @@ struct store;
 struct telegram;
 
 struct telegram_config {
-    const char *token;                // NULL or "": the channel is off
+    bool enabled;                     // else the channel is off
+    const char *token;                // NULL or "": the same
     const char *base_url;             // of the Bot API, without "/bot<token>"
     struct option_list allowed_users; // numeric ids; "*" is everybody
     bool allow_all;
@@ -45,6 +46,8 @@ struct telegram_env { // borrowed; outlives the channel
     const char *home; // where pairing/ lies
     const struct telegram_config *config;
 };
+
+bool telegram_is_wanted(const struct telegram_config *config);
 
 // Starts once the store is ready. Fails only for what a person must mend (a token that cannot be
 // one, a base URL); whatever the network does is tried again for ever.

@@ -57,13 +57,7 @@ bool telegram_access_allows(struct telegram *telegram, const struct telegram_upd
     char text[NUMBER_SIZE];
     struct span user = user_text(update, text);
     return telegram_access_listed(telegram->config, user) ||
-           pairing_is_approved(&telegram->pairing, user);
-}
-
-static void ignore_answer(void *context, const struct telegram_answer *answer)
-{
-    (void)context;
-    (void)answer;
+           pairing_is_approved(&telegram->pairing, user, NULL);
 }
 
 static void send_code(struct telegram *telegram, int64_t chat_id, const char *code)
@@ -74,8 +68,7 @@ static void send_code(struct telegram *telegram, int64_t chat_id, const char *co
                        "This is a private assistant. Your pairing code is %s. Within an hour its "
                        "owner can let you in with:\nhermes pairing approve telegram %s",
                        code, code);
-    telegram_api_message(telegram, chat, NULL, span_make(text, (size_t)len), false, ignore_answer,
-                         NULL);
+    telegram_api_message(telegram, chat, NULL, span_make(text, (size_t)len), false, NULL, NULL);
 }
 
 // A code is made only when the user can be told it; what was done, for the log.
@@ -104,7 +97,9 @@ static void refuse_stranger(struct telegram *telegram, const struct telegram_upd
     if (!remember(telegram->knocks, &telegram->knock_count, update->user, now_ms, KNOCK_PAUSE_MS))
         return;
     const char *done = offer_pairing(telegram, update);
-    user_text(update, user);
+    struct error err = ERROR_INIT;
+    if (!pairing_is_approved(&telegram->pairing, user_text(update, user), &err) && err.code)
+        log_warning("telegram: nobody knows who is approved: %s", err.text);
     LOG_EVENT(LOG_WARNING, "telegram.knock", "", LOG_TEXT("user", user),
               LOG_TEXT("username", update->username), LOG_TEXT("name", update->name),
               LOG_TEXT("done", done));

@@ -84,7 +84,8 @@ static void read_refusal(int status, struct json_value root, struct telegram_ans
 {
     BUF_AUTO description = BUF_INIT(DESCRIPTION_MAX);
     int64_t code;
-    bool described = json_string(json_get(root, "description"), &description);
+    bool described = json_type(json_get(root, "description")) == JSON_STRING;
+    json_string(json_get(root, "description"), &description); // of a novel nothing is looked at
     if (!json_int64(json_get(root, "error_code"), &code) || code < 100 || code > 599)
         code = status;
     answer->outcome = classify((int)code, described, buf_text(&description));
@@ -124,15 +125,14 @@ void telegram_answer_lost(enum http_failure failure, bool connecting, const char
 
 void telegram_redact(char *text, const char *token)
 {
-    size_t token_len = token ? strlen(token) : 0;
-    if (token_len < TOKEN_PART_MIN)
-        return;
-    for (char *at = text; (at = strstr(at, token));)
-        memset(at, '*', token_len);
-    size_t len = strlen(text); // a sentence that was cut may end in a part of it
-    for (size_t part = token_len - 1; part >= TOKEN_PART_MIN; part--)
-        if (len >= part && memcmp(text + len - part, token, part) == 0)
-            memset(text + len - part, '*', part);
+    // What was cut to fit into a sentence may hold its beginning only, and not at the end.
+    for (char *at = text; token && *at; at++) {
+        size_t same = 0;
+        while (token[same] && at[same] == token[same])
+            same++;
+        if (same >= TOKEN_PART_MIN)
+            memset(at, '*', same);
+    }
 }
 
 enum telegram_result telegram_result_of(enum telegram_outcome outcome)

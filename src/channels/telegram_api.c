@@ -57,7 +57,8 @@ static void call_end(struct call *call, struct telegram_answer *answer, struct b
     *body = call->body; // `doc` points into it
     buf_init(&call->body, 0);
     call_destroy(call);
-    fn(context, answer);
+    if (fn)
+        fn(context, answer);
     json_finish(doc);
     buf_finish(body);
 }
@@ -194,12 +195,6 @@ telegram_call_id telegram_api_message(struct telegram *telegram, const char *cha
     return telegram_api_ask(telegram, &ask, fn, context);
 }
 
-static void ignore_answer(void *context, const struct telegram_answer *answer)
-{
-    (void)context;
-    (void)answer;
-}
-
 void telegram_api_typing(struct telegram *telegram, const char *chat)
 {
     BUF_AUTO body = BUF_INIT(BODY_MAX);
@@ -211,7 +206,7 @@ void telegram_api_typing(struct telegram *telegram, const char *chat)
     json_write_object_end(&w);
     struct telegram_ask ask = {
         .method = "sendChatAction", .body = buf_span(&body), .first_byte_ms = TYPING_WAIT_MS};
-    telegram_api_ask(telegram, &ask, ignore_answer, NULL);
+    telegram_api_ask(telegram, &ask, NULL, NULL);
 }
 
 enum counted { COUNT_POLL, COUNT_SEND, COUNT_EDIT };

@@ -26,7 +26,7 @@ struct telegram_ask {
 };
 typedef void telegram_answer_fn(void *context, const struct telegram_answer *answer);
 
-// The answer comes from the loop, never from inside the call.
+// The answer comes from the loop, never from inside the call. `fn` NULL: nobody needs it.
 telegram_call_id telegram_api_ask(struct telegram *telegram, const struct telegram_ask *ask,
                                   telegram_answer_fn *fn, void *context);
 void telegram_api_cancel(struct telegram *telegram, telegram_call_id id); // without an answer

@@ -33,7 +33,7 @@ struct delivery {     // a row that is being delivered
     struct list link; // telegram::deliveries
     struct telegram *telegram;
     struct telegram_chat *chat;
-    int64_t number, created_ms;
+    int64_t number, created_ms, begun_ms;
     char turn[64];
     char *text; // owned
     struct span rest;
@@ -215,6 +215,9 @@ static void on_part_done(struct delivery *delivery)
 
 static void part_arrived(struct delivery *delivery)
 {
+    LOG_EVENT(LOG_INFO, "reply.sent", delivery->turn, LOG_TEXT("channel", "telegram"),
+              LOG_TEXT("chat", delivery->chat->id), LOG_NUMBER("part", delivery->index + 1),
+              LOG_NUMBER("ms", loop_now(delivery->telegram->env.loop) - delivery->begun_ms));
     delivery->message_id[0] = '\0';
     delivery->attempts = 0;
     int delivered = delivery->index + 1;
@@ -363,6 +366,7 @@ static void delivery_start(struct telegram *telegram, struct telegram_chat *chat
     delivery->chat = chat;
     delivery->number = row->number;
     delivery->created_ms = row->created_ms;
+    delivery->begun_ms = loop_now(telegram->env.loop);
     delivery->attempts = row->attempts;
     copy_span(delivery->turn, sizeof delivery->turn, row->turn);
     copy_span(delivery->message_id, sizeof delivery->message_id, row->message_id);

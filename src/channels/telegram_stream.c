@@ -130,7 +130,8 @@ static void on_noted(void *context, int result, const struct error *err, int64_t
     stream->job = 0;
     if (result >= 0) {
         stream->write_failures = 0;
-        stream->noted = stream->noted && !*stream->message_id;
+        stream->noted = stream->noted && !*stream->message_id && result != STORE_NOT_FOUND;
+        stream->given_up |= result == STORE_NOT_FOUND; // the turn has ended with nothing to show
         look_after(stream);
         return;
     }

@@ -7,47 +7,41 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "codec/entries.h"
 #include "codec/telegram_text.h"
 #include "codec/utf8.h"
+
+enum { NOTE_MAX = 128 }; // bytes
 
 // What a message may hold beside text. The model is told, so that it does not answer as if there
 // had been nothing.
 static const struct {
-    const char *key, *note;
+    const char *key, *what, *sense;
 } media[] = {
-    {"photo", "[a photo came with this; it cannot be seen yet]"},
-    {"sticker", "[a sticker came with this; it cannot be seen yet]"},
-    {"voice", "[a voice message came with this; it cannot be heard yet]"},
-    {"audio", "[an audio file came with this; it cannot be heard yet]"},
-    {"animation", "[an animation came with this; it cannot be seen yet]"}, // is a document as well
-    {"document", "[a document came with this; it cannot be read yet]"},
-    {"video", "[a video came with this; it cannot be seen yet]"},
-    {"video_note", "[a video message came with this; it cannot be seen yet]"},
-    {"location", "[a location came with this; it cannot be read yet]"},
-    {"contact", "[a contact came with this; it cannot be read yet]"},
-    {"poll", "[a poll came with this; it cannot be read yet]"},
-    {"story", "[a story came with this; it cannot be seen yet]"},
-    {"paid_media", "[paid media came with this; it cannot be seen yet]"},
-    {"dice", "[dice came with this]"},
+    {"photo", "a photo", "seen"},
+    {"sticker", "a sticker", "seen"},
+    {"voice", "a voice message", "heard"},
+    {"audio", "an audio file", "heard"},
+    {"animation", "an animation", "seen"}, // is a document as well
+    {"document", "a document", "read"},
+    {"video", "a video", "seen"},
+    {"video_note", "a video message", "seen"},
+    {"location", "a location", "read"},
+    {"contact", "a contact", "read"},
+    {"poll", "a poll", "read"},
+    {"story", "a story", "seen"},
+    {"paid_media", "paid media", "seen"},
+    {"dice", "a throw of dice", "seen"},
 };
 
-static const char *media_note(struct json_value message)
+static void append_media(struct json_value message, struct buf *out)
 {
     for (size_t i = 0; i < ARRAY_LEN(media); i++)
-        if (json_type(json_get(message, media[i].key)) > JSON_NULL)
-            return media[i].note;
-    return NULL;
-}
-
-// What of `text` is within `max` characters.
-static struct span first_characters(struct span text, size_t max)
-{
-    size_t at = 0;
-    for (size_t i = 0; i < max && at < text.len; i++) {
-        uint32_t rune;
-        at += utf8_decode(span_skip(text, at), &rune);
-    }
-    return (struct span){text.data, at};
+        if (json_type(json_get(message, media[i].key)) > JSON_NULL) {
+            buf_printf(out, "[%s came with this; it cannot be %s yet]", media[i].what,
+                       media[i].sense);
+            return;
+        }
 }
 
 // The part that was chosen to be quoted, or what is replied to.
@@ -64,7 +58,7 @@ static void append_quote(struct json_value message, struct buf *out)
     BUF_AUTO quoted = BUF_INIT(TELEGRAM_MESSAGE_MAX);
     if (!read_quoted(message, &quoted) || quoted.len == 0)
         return;
-    struct span rest = first_characters(buf_span(&quoted), TELEGRAM_QUOTE_MAX);
+    struct span rest = {quoted.data, entries_cut(buf_span(&quoted), TELEGRAM_QUOTE_MAX)};
     bool cut = rest.len < quoted.len;
     while (rest.len) {
         struct span line = span_cut(&rest, '\n');
@@ -85,10 +79,12 @@ static char *message_text(struct json_value message, bool *ret_cut)
     struct json_value text = json_get(message, "text");
     if (json_type(text) != JSON_STRING)
         text = json_get(message, "caption");
-    const char *note = media_note(message);
+    BUF_AUTO note = BUF_INIT(NOTE_MAX);
     if (json_type(text) == JSON_STRING && !json_string(text, &own))
-        note = "[a message came that is too long to be read]";
-    if (own.len == 0 && !note)
+        buf_append_text(&note, "[a message came that is too long to be read]");
+    else
+        append_media(message, &note);
+    if (own.len == 0 && note.len == 0)
         return NULL;
 
     BUF_AUTO all = BUF_INIT(2 * TELEGRAM_MESSAGE_MAX);
@@ -96,10 +92,9 @@ static char *message_text(struct json_value message, bool *ret_cut)
     if (!span_starts_with(buf_span(&own), "/"))
         append_quote(message, &all);
     buf_append_span(&all, buf_span(&own));
-    if (note) {
-        buf_append_text(&all, own.len ? "\n" : "");
-        buf_append_text(&all, note);
-    }
+    if (own.len && note.len)
+        buf_append_char(&all, '\n');
+    buf_append_span(&all, buf_span(&note));
     for (size_t i = 0; i < all.len; i++) // a C string from here on
         if (all.data[i] == '\0')
             all.data[i] = ' ';

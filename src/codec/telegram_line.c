@@ -73,30 +73,48 @@ static size_t longest_piece(struct span text, size_t units, const char *special)
 
 /* Code */
 
-// Neither piece of a cut line may look like the fence that ends the block.
-static bool looks_like_end(const struct telegram_split *state, struct span line, size_t at)
+void telegram_append_fence(struct buf *out, char fence, size_t length)
 {
-    struct span piece = {line.data, at};
-    return telegram_is_fence_end(piece, state->fence, state->fence_length) ||
-           telegram_is_fence_end(span_skip(line, at), state->fence, state->fence_length);
+    while (length-- > 0)
+        buf_append_char(out, fence);
 }
 
+void telegram_keep_code(struct telegram_split *state, const struct telegram_block *b)
+{
+    size_t len =
+        b->language.len < sizeof state->language ? b->language.len : sizeof state->language - 1;
+    len -= utf8_incomplete_tail((struct span){b->language.data, len});
+    memset(state->language, 0, sizeof state->language);
+    memcpy(state->language, b->language.data, len);
+    state->in_code = true;
+    state->fence = b->fence;
+    state->fence_length = b->fence_length;
+    state->fence_indent = b->indent;
+}
+
+// A piece of nothing but the fence's character would end the block. So would such a rest; that is
+// remembered, as it is no line by itself and must come here again.
 static void cut_code(struct telegram_split *state, const struct telegram_draft *d,
                      struct span *rest, struct buf *part)
 {
     struct span after = *rest, line = telegram_cut_line(&after);
-    size_t at = longest_piece(line, TELEGRAM_UNITS_MAX - PRE_UNITS, "`\\");
-    while (at < line.len && at > 1 && looks_like_end(state, line, at)) {
-        uint32_t rune;
-        at = rune_before(line, at, &rune);
-    }
-    buf_append(part, d->text.data, d->prefix);
-    buf_append(part, line.data, at);
-    if (line.data[at - 1] != '\n')
+    struct span piece = {line.data, longest_piece(line, TELEGRAM_UNITS_MAX - PRE_UNITS, "`\\")};
+    size_t length = state->fence_length;
+    char fence = state->fence;
+    if (telegram_is_fence_end(piece, fence, length)) {
+        fence = fence == '~' ? '`' : '~';
+        telegram_append_fence(part, fence, length);
         buf_append_char(part, '\n');
-    telegram_append_fence(part, state->fence, state->fence_length);
+    } else {
+        buf_append(part, d->text.data, d->prefix);
+    }
+    buf_append_span(part, piece);
+    if (piece.data[piece.len - 1] != '\n')
+        buf_append_char(part, '\n');
+    telegram_append_fence(part, fence, length);
     buf_append_char(part, '\n');
-    *rest = span_skip(*rest, at);
+    *rest = span_skip(*rest, piece.len);
+    state->mid_line = telegram_is_fence_end(span_skip(line, piece.len), state->fence, length);
 }
 
 /* Text */

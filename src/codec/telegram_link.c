@@ -54,8 +54,13 @@ struct link {
 // Offset of the bracket that closes the one at `at`, 0 when there is none within reach.
 static size_t bracket_end(struct token_reader *r, struct span text, size_t at)
 {
+    struct span reach = {text.data + at, text.len - at};
+    if (reach.len > LINK_TEXT_MAX)
+        reach.len = LINK_TEXT_MAX;
+    if (!memchr(reach.data, ']', reach.len))
+        return 0;
     size_t depth = 0;
-    for (size_t i = at; i < text.len && i - at <= LINK_TEXT_MAX; i++) {
+    for (size_t i = at; i < at + reach.len; i++) {
         char c = text.data[i];
         if (c == '\\') {
             i++;

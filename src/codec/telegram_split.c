@@ -48,12 +48,6 @@ bool telegram_fits(struct span markdown)
     return size_of(markdown) <= TELEGRAM_UNITS_MAX;
 }
 
-void telegram_append_fence(struct buf *out, char fence, size_t length)
-{
-    while (length-- > 0)
-        buf_append_char(out, fence);
-}
-
 /* The draft */
 
 // What makes the rest of a cut line be read as text, and not as the heading or item that it could
@@ -241,19 +235,6 @@ static const struct cut *choose(const struct telegram_draft *d, const struct cut
 
 /* What stays open */
 
-void telegram_keep_code(struct telegram_split *state, const struct telegram_block *b)
-{
-    size_t len =
-        b->language.len < sizeof state->language ? b->language.len : sizeof state->language - 1;
-    len -= utf8_incomplete_tail((struct span){b->language.data, len});
-    memset(state->language, 0, sizeof state->language);
-    memcpy(state->language, b->language.data, len);
-    state->in_code = true;
-    state->fence = b->fence;
-    state->fence_length = b->fence_length;
-    state->fence_indent = b->indent;
-}
-
 // `rest` is what was being cut, `source` how far.
 static void keep_table(struct telegram_split *state, const struct telegram_draft *d,
                        const struct telegram_block *b, struct span rest, size_t source)
@@ -287,14 +268,14 @@ static void advance(struct telegram_split *state, const struct telegram_draft *d
 // Blank lines between two parts; in a line that was cut, the white space at the cut.
 static void skip_white(struct telegram_split *state, struct span *rest)
 {
-    if (state->line_done)
+    if (state->line_done || state->in_code)
         return;
     if (state->mid_line) {
         while (rest->len && (rest->data[0] == ' ' || rest->data[0] == '\t'))
             *rest = span_skip(*rest, 1);
         state->mid_line = rest->len && rest->data[0] != '\n' && rest->data[0] != '\r';
     }
-    while (!state->mid_line && !state->in_code && rest->len) {
+    while (!state->mid_line && rest->len) {
         struct span after = *rest;
         if (span_trim(telegram_cut_line(&after)).len)
             break;
@@ -352,7 +333,7 @@ bool telegram_next_part(struct telegram_split *state, struct span *rest, struct 
     BUF_AUTO text = BUF_INIT(TELEGRAM_PART_BYTES_MAX);
     for (skip_white(state, rest); rest->len; skip_white(state, rest)) {
         buf_clear(&text);
-        if (state->line_done)
+        if (state->line_done || (state->in_code && state->mid_line))
             telegram_cut_long_line(state, rest, &text);
         else
             cut_lines(state, rest, &text);

@@ -1,71 +1,93 @@
 #include "config/foreign.h"
 
+#include "base/mem.h"
 #include "config/option.h"
 
 /*
  * The names are interface facts of hermes-agent 0.21 (its documentation and example configuration)
  * and of the LiteLLM proxy's configuration schema. A section that stands here alone covers all that
  * is beneath it; the sections of which this program reads a part are spelled out key by key, so
- * that a misspelling in them is still found.
+ * that a misspelling in them is still found. What it reads is in the modules' own tables, not here.
  */
-static const char hermes_agent[] =
-    "_config_version,"
-    // read in part: every key
-    "model.provider,model.base_url,model.api_key,model.context_length,model.ollama_num_ctx,"
-    "model.streaming,model.default_headers,model.extra_headers,model.max_tokens,"
-    "agent.max_turns,agent.gateway_timeout,agent.gateway_timeout_warning,"
-    "agent.api_max_retries,agent.auto_recovery_cycles,agent.reasoning_effort,"
-    "agent.reasoning_overrides,agent.service_tier,agent.personalities,agent.system_prompt,"
-    "agent.disabled_toolsets,agent.session_stall_timeout,agent.restart_drain_timeout,"
-    "agent.cron_drain_timeout,agent.verify_on_stop,"
-    "terminal.backend,terminal.cwd,terminal.timeout,terminal.lifetime_seconds,"
-    "terminal.temp_dir,terminal.home_mode,terminal.env_passthrough,terminal.sudo_password,"
-    "terminal.ssh_host,terminal.ssh_user,terminal.ssh_port,terminal.ssh_key,"
-    "terminal.docker_image,terminal.docker_volumes,terminal.docker_forward_env,"
-    "terminal.container_cpu,terminal.container_memory,terminal.container_disk,"
-    "terminal.container_persistent,"
-    "memory.memory_enabled,memory.user_profile_enabled,memory.memory_char_limit,"
-    "memory.user_char_limit,memory.nudge_interval,memory.write_approval,memory.provider,"
-    "sessions.auto_prune,sessions.retention_days,sessions.vacuum_after_prune,"
-    "sessions.min_vacuum_interval_days,sessions.min_interval_hours,"
-    "database.journal_mode,database.synchronous,database.wal_autocheckpoint,"
-    "database.journal_size_limit,database.backend,"
-    "gateway.api_server,gateway.delivery_ledger,gateway.message_timestamps,"
-    "gateway.bot_loop_guard,gateway.systemd_watchdog_seconds,gateway.trust_env,"
-    "gateway.multiplex_profiles,gateway.streaming,gateway.platforms,"
-    "providers.*.base_url,providers.*.api_key,providers.*.key_env,providers.*.key_cmd,"
-    "providers.*.api_mode,providers.*.model,providers.*.models,providers.*.extra_body,"
-    "providers.*.extra_headers,providers.*.request_timeout_seconds,"
-    "providers.*.stale_timeout_seconds,providers.*.session_affinity_header,"
-    // not read at all: the section
-    "custom_providers,fallback_providers,fallback_model,model_aliases,auxiliary,"
-    "compression,prompt_caching,approvals,command_allowlist,tool_loop_guardrails,skills,"
-    "session_reset,group_sessions_per_user,max_concurrent_sessions,unauthorized_dm_behavior,"
-    "streaming,display,platform_toolsets,toolsets,platforms,telegram,discord,mcp_servers,cron,"
-    "stt,tts,delegation,code_execution,tool_budget,security,privacy,network,hooks,browser,lsp,"
-    "kanban,dashboard";
+static const struct group {
+    const char *section, *keys;
+} hermes_agent[] = {
+    {"model", "context_length,ollama_num_ctx"},
+    {"agent",
+     "gateway_timeout_warning,api_max_retries,auto_recovery_cycles,reasoning_effort,"
+     "reasoning_overrides,service_tier,personalities,disabled_toolsets,session_stall_timeout,"
+     "cron_drain_timeout,verify_on_stop"},
+    {"terminal",
+     "backend,cwd,timeout,lifetime_seconds,temp_dir,home_mode,env_passthrough,sudo_password,"
+     "ssh_host,ssh_user,ssh_port,ssh_key,docker_image,docker_volumes,docker_forward_env,"
+     "container_cpu,container_memory,container_disk,container_persistent"},
+    {"memory", "nudge_interval,write_approval,provider"},
+    {"streaming", "transport,buffer_threshold,cursor"},
+    {"display", "tool_progress,tool_progress_command,tool_progress_grouping,busy_ack_enabled,"
+                "show_reasoning,streaming,cleanup_progress,interim_assistant_messages,"
+                "long_running_notifications,background_process_notifications,"
+                "suppress_warning_notifications,personality,skin,platforms"},
+    {"platforms.*", "reply_to_mode,guest_mode,channel_overrides,home_channel"},
+    {"platforms.*.extra",
+     "base_file_url,local_mode,drop_pending_on_cold_boot,max_concurrent_updates,command_menu,"
+     "rich_messages,rich_drafts,allow_cjk_rich_messages,status_indicator,dm_topics,group_topics,"
+     "ignore_root_dm,disable_topic_auto_rename,fallback_ips,group_allow_from,"
+     "group_allowed_chats,allow_admin_from,user_allowed_commands,group_allow_admin_from,"
+     "group_user_allowed_commands,guest_mode"},
+    {"telegram",
+     "require_mention,exclusive_bot_mentions,mention_patterns,ignored_threads,allowed_chats,"
+     "group_allowed_chats,group_allowed_users,reactions,pretty_tables,reply_to_mode,guest_mode,"
+     "allow_bots,home_channel,observe_unmentioned_group_messages,bots_require_mention,proxy"},
+    {"sessions",
+     "auto_prune,retention_days,vacuum_after_prune,min_vacuum_interval_days,min_interval_hours"},
+    {"database", "journal_mode,synchronous,wal_autocheckpoint,journal_size_limit,backend"},
+    {"gateway",
+     "api_server,delivery_ledger,message_timestamps,bot_loop_guard,systemd_watchdog_seconds,"
+     "trust_env,multiplex_profiles"},
+    {"providers.*",
+     "base_url,api_key,key_env,key_cmd,api_mode,model,models,extra_body,extra_headers,"
+     "request_timeout_seconds,stale_timeout_seconds,session_affinity_header"},
+    {"", // not read at all: the section
+     "_config_version,custom_providers,fallback_providers,fallback_model,model_aliases,"
+     "auxiliary,compression,prompt_caching,approvals,command_allowlist,tool_loop_guardrails,"
+     "skills,session_reset,group_sessions_per_user,max_concurrent_sessions,platform_toolsets,"
+     "toolsets,discord,mcp_servers,cron,stt,tts,delegation,code_execution,tool_budget,security,"
+     "privacy,network,hooks,browser,lsp,kanban,dashboard"},
+};
 
-static const char litellm[] = "model_list,router_settings,litellm_settings,general_settings,"
-                              "environment_variables,include";
+static const struct group litellm[] = {
+    {"",
+     "model_list,router_settings,litellm_settings,general_settings,environment_variables,include"},
+};
 
-// Is `key` the same as `name`, beneath it, or a section that it is in? Part by part; * is any part.
-static bool related(struct span name, struct span key)
+// Takes the parts of `name` off *key; * is any part. True as well when the key ends before: it is a
+// section that the name is in.
+static bool take_parts(struct span name, struct span *key)
 {
-    while (name.len && key.len) {
+    while (name.len && key->len) {
         struct span wanted = span_cut(&name, '.');
-        struct span part = span_cut(&key, '.');
+        struct span part = span_cut(key, '.');
         if (!span_equal(wanted, part) && !span_is(wanted, "*"))
             return false;
     }
     return true;
 }
 
-static bool covers(const char *names, struct span key)
+// Is `key` one of them, beneath one, or a section that some are in?
+static bool covers(const struct group *groups, size_t count, struct span key)
 {
-    struct span rest = span_of(names), name;
-    while (option_next_word(&rest, &name))
-        if (related(name, key))
+    for (size_t i = 0; i < count; i++) {
+        struct span rest = key, names = span_of(groups[i].keys), name;
+        if (!take_parts(span_of(groups[i].section), &rest))
+            continue;
+        if (rest.len == 0)
             return true;
+        while (option_next_word(&names, &name)) {
+            struct span inner = rest;
+            if (take_parts(name, &inner))
+                return true;
+        }
+    }
     return false;
 }
 
@@ -73,7 +95,10 @@ const char *config_foreign_owner(struct span key)
 {
     if (key.len == 0)
         return NULL;
-    if (covers(hermes_agent, key))
+    // Newer versions have these beneath "gateway" as well.
+    if (span_starts_with(key, "gateway.platforms") || span_starts_with(key, "gateway.streaming"))
+        key = span_skip(key, sizeof "gateway." - 1);
+    if (covers(hermes_agent, ARRAY_LEN(hermes_agent), key))
         return "hermes-agent";
-    return covers(litellm, key) ? "LiteLLM" : NULL;
+    return covers(litellm, ARRAY_LEN(litellm), key) ? "LiteLLM" : NULL;
 }

@@ -188,6 +188,7 @@ static void on_retiring(void *context)
         if (!agent_uses(app->agent, retired->provider))
             retired_destroy(retired);
     }
+    loop_cancel(app->loop, app->retiring);
     app->retiring =
         list_empty(&app->retired) ? 0 : loop_timer_after(app->loop, RETIRING_MS, on_retiring, app);
 }
@@ -205,6 +206,7 @@ int app_reload(struct app *app, const struct arguments *arguments, struct error 
         return r;
     }
     tell_typos(settings.config);
+    on_retiring(app); // a storm of reloads must not pile up what nobody uses
     struct retired *retired = mem_new(struct retired);
     retired->settings = app->settings;
     retired->provider = app->provider;

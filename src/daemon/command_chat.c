@@ -147,12 +147,9 @@ static int start_remote(struct chat *chat, const struct arguments *arguments, st
 {
     BUF_AUTO answer = BUF_INIT(STATUS_MAX);
     CLEANUP(mem_cleanup) char *home = NULL;
-    unsigned status = 0;
     int r = settings_find_home(arguments, &home, err);
     if (r == 0)
-        r = control_client_ask(home, "GET", "/status", SPAN_ABSENT, &answer, &status, err);
-    if (r == 0 && status != 200)
-        r = control_client_refusal(status, buf_span(&answer), err);
+        r = control_client_ask(home, "GET", "/status", &answer, err);
     if (r == 0)
         r = loop_create(&clock_system, &chat->loop, err);
     if (r == 0)

@@ -4,6 +4,13 @@
 #include "base/log.h"
 #include "daemon/command.h"
 
+// hermes-agent's word, which main.c takes apart.
+static struct command gateway = {
+    .name = "gateway",
+    .words = "[run|status]",
+    .summary = "The words of hermes-agent: gateway run, gateway status",
+};
+
 static void each_command(void (*print)(const struct command *command))
 {
     size_t count;
@@ -11,18 +18,28 @@ static void each_command(void (*print)(const struct command *command))
     for (size_t i = 0; i < count; i++)
         if (!commands[i]->hidden)
             print(commands[i]);
+    gateway.options = command_run.options;
+    print(&gateway);
 }
 
-// The words of a usage like "[check|show]" that can be typed as they are; others are placeholders.
+static void print_name(const struct command *command)
+{
+    printf("%s ", command->name);
+}
+
+// The words of a usage like "[show ID|list]" that can be typed as they are; capitals are
+// placeholders.
 static void print_choices(const struct command *command)
 {
-    const char *words = command->words ? command->words : "";
-    if (!strchr(words, '|'))
-        return;
-    for (const char *c = words; *c; c++)
-        if (*c != '[' && *c != ']')
-            putchar(*c == '|' ? ' ' : *c);
-    putchar(' ');
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz-";
+    for (const char *c = command->words ? command->words : ""; *c;) {
+        size_t len = strspn(c, letters);
+        if (len)
+            printf("%.*s ", (int)len, c);
+        c += len ? len : 1;
+    }
+    if (command == &command_help)
+        each_command(print_name);
 }
 
 static void print_options(const struct command *command)
@@ -32,17 +49,10 @@ static void print_options(const struct command *command)
     printf("--help");
 }
 
-static void print_name(const struct command *command)
-{
-    printf("%s ", command->name);
-}
-
 static void bash_case(const struct command *command)
 {
     printf("        %s) words=\"", command->name);
     print_choices(command);
-    if (command == &command_help)
-        each_command(print_name);
     print_options(command);
     printf("\" ;;\n");
 }
@@ -108,6 +118,11 @@ static void fish_command(const struct command *command)
 {
     printf("complete -c hermes -n __fish_use_subcommand -f -a %s -d '%s'\n", command->name,
            command->summary);
+    if (command->words) {
+        printf("complete -c hermes -n '__fish_seen_subcommand_from %s' -f -a '", command->name);
+        print_choices(command);
+        puts("'");
+    }
     for (const struct command_option *option = command->options; option && option->name; option++)
         printf("complete -c hermes -n '__fish_seen_subcommand_from %s' -l %s%s -d '%s'\n",
                command->name, option->name, option->argument ? " -r" : "", option->help);

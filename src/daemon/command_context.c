@@ -21,18 +21,11 @@ static const struct command_option options[] = {
     COMMAND_OPTIONS_END,
 };
 
-static int64_t number(struct json_value object, const char *key)
-{
-    int64_t value = 0;
-    json_int64(json_get(object, key), &value);
-    return value;
-}
-
 static void print_row(const char *name, struct json_value sizes)
 {
     page_pad(span_of(name), NAME_WIDTH, stdout);
-    printf("%9" PRId64 " %9" PRId64 "\n", number(sizes, "bytes"),
-           number(sizes, "approximate_tokens"));
+    printf("%9" PRId64 " %9" PRId64 "\n", page_number(sizes, "bytes"),
+           page_number(sizes, "approximate_tokens"));
 }
 
 // The parts of an array, each by its name and, where it has one, its source.
@@ -72,6 +65,7 @@ static int measure_here(const struct arguments *arguments, struct buf *ret_json,
         return r;
     store_wait(app.store);
     desk_context(app.desk, ret_json);
+    buf_append_char(ret_json, '\n');
     app_stop(&app);
     return 0;
 }
@@ -79,13 +73,10 @@ static int measure_here(const struct arguments *arguments, struct buf *ret_json,
 static int ask(const struct arguments *arguments, struct buf *ret_json, struct error *err)
 {
     CLEANUP(mem_cleanup) char *home = NULL;
-    unsigned status = 0;
     int r = settings_find_home(arguments, &home, err);
     if (r == 0)
-        r = control_client_ask(home, "GET", "/context", SPAN_ABSENT, ret_json, &status, err);
-    if (r == CONTROL_NO_OWNER)
-        return measure_here(arguments, ret_json, err);
-    return r == 0 && status != 200 ? control_client_refusal(status, buf_span(ret_json), err) : r;
+        r = control_client_ask(home, "GET", "/context", ret_json, err);
+    return r == CONTROL_NO_OWNER ? measure_here(arguments, ret_json, err) : r;
 }
 
 static int run(const struct command *command, const struct arguments *arguments)
@@ -101,13 +92,10 @@ static int run(const struct command *command, const struct arguments *arguments)
         log_error("%s", err.text);
         return EXIT_FAILED;
     }
-    if (arguments->values[OPTION_JSON]) {
-        struct span line = span_trim(buf_span(&answer));
-        page_print_raw(line);
-        putchar('\n');
-    } else {
+    if (arguments->values[OPTION_JSON])
+        page_print_raw(buf_span(&answer));
+    else
         print_page(json_root(&document));
-    }
     return EXIT_OK;
 }
 

@@ -1,6 +1,5 @@
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -8,7 +7,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "channels/pairing.h"
+#include "codec/utf8.h"
 #include "daemon/command.h"
+#include "daemon/page.h"
 #include "daemon/settings.h"
 
 /*
@@ -17,7 +18,7 @@
  */
 enum { OPTION_JSON = OPTION_FIRST_OWN };
 
-enum { OUTPUT_MAX = 1 << 20 }; // bytes
+enum { OUTPUT_MAX = 1 << 20, USER_MAX = 256 }; // bytes
 
 static const struct command_option options[] = {
     COMMAND_CONFIG_OPTIONS,
@@ -25,67 +26,65 @@ static const struct command_option options[] = {
     COMMAND_OPTIONS_END,
 };
 
-static int fail(const struct error *err)
-{
-    log_error("pairing: %s", err->text);
-    return EXIT_FAILED;
-}
+struct request {
+    const struct pairing *pairing;
+    const char *argument; // "" when there is none
+    bool json;
+};
 
-static int list(const struct pairing *pairing, bool json)
+static int list(const struct request *request, struct error *err)
 {
     BUF_AUTO out = BUF_INIT(OUTPUT_MAX);
-    struct error err = ERROR_INIT;
-    if (pairing_list(pairing, json, &out, &err) < 0)
-        return fail(&err);
-    if (buf_is_full(&out)) {
-        log_error("pairing: the list is larger than %d KiB", OUTPUT_MAX / 1024);
-        return EXIT_FAILED;
-    }
-    fwrite(buf_text(&out), 1, out.len, stdout);
-    return EXIT_OK;
+    int r = pairing_list(request->pairing, request->json, &out, err);
+    if (r == 0 && buf_is_full(&out))
+        r = error_set(err, -EFBIG, "the list is larger than %d KiB", OUTPUT_MAX / 1024);
+    if (r == 0)
+        fwrite(buf_text(&out), 1, out.len, stdout);
+    return r;
 }
 
-static int approve(const struct pairing *pairing, const char *code)
+static int approve(const struct request *request, struct error *err)
 {
-    BUF_AUTO user = BUF_INIT(256);
-    struct error err = ERROR_INIT;
-    if (pairing_approve(pairing, span_of(code), &user, &err) < 0)
-        return fail(&err);
-    printf("The user %s may now talk to Hermes on %s.\n", buf_text(&user), pairing->platform);
-    return EXIT_OK;
+    BUF_AUTO user = BUF_INIT(USER_MAX);
+    BUF_AUTO shown = BUF_INIT(USER_MAX * UTF8_BYTES_MAX);
+    int r = pairing_approve(request->pairing, span_of(request->argument), &user, err);
+    page_clean(buf_span(&user), true, &shown);
+    if (r == 0)
+        printf("The user %s may now talk to Hermes on %s.\n", buf_text(&shown),
+               request->pairing->platform);
+    return r;
 }
 
-static int revoke_user(const struct pairing *pairing, const char *user)
+static int revoke_user(const struct request *request, struct error *err)
 {
-    struct error err = ERROR_INIT;
-    if (pairing_revoke(pairing, span_of(user), &err) < 0)
-        return fail(&err);
-    printf("The user %s is not approved on %s any more. Whom the configuration or "
-           "TELEGRAM_ALLOWED_USERS names is allowed all the same.\n",
-           user, pairing->platform);
-    return EXIT_OK;
+    int r = pairing_revoke(request->pairing, span_of(request->argument), err);
+    if (r == 0)
+        printf("The user %s is not approved on %s any more. Whom the configuration or "
+               "TELEGRAM_ALLOWED_USERS names is allowed all the same.\n",
+               request->argument, request->pairing->platform);
+    return r;
 }
 
-static int clear_pending(const struct pairing *pairing)
+static int clear_pending(const struct request *request, struct error *err)
 {
-    struct error err = ERROR_INIT;
-    if (pairing_clear_pending(pairing, &err) < 0)
-        return fail(&err);
-    printf("No code of %s is valid any more.\n", pairing->platform);
-    return EXIT_OK;
+    int r = pairing_clear_pending(request->pairing, err);
+    if (r == 0)
+        printf("No code of %s is valid any more.\n", request->pairing->platform);
+    return r;
 }
 
 struct verb {
     const char *name;
     size_t words_min, words_max; // itself included
     const char *usage;
+    int (*run)(const struct request *request, struct error *err);
 };
 
 static const struct verb verbs[] = {
-    {"list", 1, 2, "list [telegram]"},
-    {"approve", 3, 3, "approve telegram CODE"},
-    {"revoke", 3, 3, "revoke telegram ID"},
-    {"clear-pending", 1, 2, "clear-pending [telegram]"},
+    {"list", 1, 2, "list [telegram]", list},
+    {"approve", 3, 3, "approve telegram CODE", approve},
+    {"revoke", 3, 3, "revoke telegram ID", revoke_user},
+    {"clear-pending", 1, 2, "clear-pending [telegram]", clear_pending},
 };
 
 static const struct verb *find_verb(const struct arguments *arguments)
@@ -105,22 +104,6 @@ static const struct verb *find_verb(const struct arguments *arguments)
     return NULL;
 }
 
-static int run_verb(const struct verb *verb, const struct arguments *arguments,
-                    const struct pairing *pairing)
-{
-    const char *argument = arguments->word_count > 2 ? arguments->words[2] : "";
-    switch (verb - verbs) {
-    case 0:
-        return list(pairing, arguments->values[OPTION_JSON] != NULL);
-    case 1:
-        return approve(pairing, argument);
-    case 2:
-        return revoke_user(pairing, argument);
-    default:
-        return clear_pending(pairing);
-    }
-}
-
 static int run(const struct command *command, const struct arguments *arguments)
 {
     (void)command;
@@ -131,18 +114,22 @@ static int run(const struct command *command, const struct arguments *arguments)
         log_error("pairing: \"%.64s\" is not a platform; telegram is", arguments->words[1]);
         return EXIT_USAGE;
     }
-    char *home = NULL;
+    CLEANUP(mem_cleanup) char *home = NULL;
     struct error err = ERROR_INIT;
-    if (settings_find_home(arguments, &home, &err) < 0)
-        return fail(&err);
+    int r = settings_find_home(arguments, &home, &err);
+    if (r == 0 && access(home, F_OK) < 0) // or a mistyped one would read as "nobody"
+        r = error_errno(&err, errno, "the home %s cannot be looked at", home);
     struct pairing pairing = {.home = home, .platform = "telegram", .clock = &clock_system};
-    int status = EXIT_FAILED;
-    if (access(home, F_OK) < 0) // or a mistyped one would read as "nobody"
-        log_error("pairing: the home %s cannot be looked at: %s", home, strerror(errno));
-    else
-        status = run_verb(verb, arguments, &pairing);
-    free(home);
-    return status;
+    struct request request = {
+        .pairing = &pairing,
+        .argument = arguments->word_count > 2 ? arguments->words[2] : "",
+        .json = arguments->values[OPTION_JSON] != NULL,
+    };
+    if (r == 0)
+        r = verb->run(&request, &err);
+    if (r < 0)
+        log_error("pairing: %s", err.text);
+    return r < 0 ? EXIT_FAILED : EXIT_OK;
 }
 
 const struct command command_pairing = {

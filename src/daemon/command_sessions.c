@@ -9,7 +9,6 @@
 #include "base/mem.h"
 #include "codec/url.h"
 #include "daemon/command.h"
-#include "daemon/control_client.h"
 #include "daemon/owner.h"
 #include "daemon/page.h"
 #include "daemon/session_page.h"
@@ -40,7 +39,6 @@ static int ask(const struct request *request, const char *method, struct buf *bo
                struct json *document, struct error *err)
 {
     BUF_AUTO path = BUF_INIT(URL_BYTES_MAX);
-    unsigned status = 0;
     buf_append_text(&path, "/sessions");
     if (request->id) {
         buf_append_char(&path, '/');
@@ -48,9 +46,7 @@ static int ask(const struct request *request, const char *method, struct buf *bo
     }
     if (buf_is_full(&path))
         return error_set(err, -EINVAL, "that is no id of a session");
-    int r = owner_ask(request->home, method, buf_text(&path), SPAN_ABSENT, body, &status, err);
-    if (r == 0 && status != 200)
-        r = control_client_refusal(status, buf_span(body), err);
+    int r = owner_ask(request->home, method, buf_text(&path), body, err);
     return r == 0 ? json_parse(document, buf_span(body), err) : r;
 }
 
@@ -61,48 +57,40 @@ static void tell_cut(struct json_value session)
         log_warning("this is the end of a longer session: the older messages are not shown");
 }
 
-static int list(const struct request *request, struct error *err)
+static int tell(const struct request *request, bool raw, void (*print)(struct json_value root),
+                struct error *err)
 {
     BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
     JSON_AUTO document = JSON_INIT;
     int r = ask(request, "GET", &body, &document, err);
     if (r < 0)
         return r;
-    if (request->arguments->values[OPTION_JSON])
-        page_print_raw(buf_span(&body));
+    if (raw)
+        page_print_raw(buf_span(&body)); // one line of JSON already
     else
-        session_page_list(json_get(json_root(&document), "sessions"), terminal_columns());
+        print(json_root(&document));
+    tell_cut(json_root(&document));
     return 0;
+}
+
+static void print_list(struct json_value root)
+{
+    session_page_list(json_get(root, "sessions"), terminal_columns());
+}
+
+static int list(const struct request *request, struct error *err)
+{
+    return tell(request, request->arguments->values[OPTION_JSON], print_list, err);
 }
 
 static int show(const struct request *request, struct error *err)
 {
-    BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
-    JSON_AUTO document = JSON_INIT;
-    int r = ask(request, "GET", &body, &document, err);
-    if (r < 0)
-        return r;
-    if (request->arguments->values[OPTION_JSON])
-        page_print_raw(buf_span(&body));
-    else
-        session_page_show(json_root(&document));
-    tell_cut(json_root(&document));
-    return 0;
+    return tell(request, request->arguments->values[OPTION_JSON], session_page_show, err);
 }
 
 static int export(const struct request *request, struct error *err)
 {
-    BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
-    JSON_AUTO document = JSON_INIT;
-    int r = ask(request, "GET", &body, &document, err);
-    if (r < 0)
-        return r;
-    if (request->arguments->values[OPTION_MARKDOWN])
-        session_page_markdown(json_root(&document));
-    else
-        page_print_raw(buf_span(&body)); // one line of JSON already
-    tell_cut(json_root(&document));
-    return 0;
+    return tell(request, !request->arguments->values[OPTION_MARKDOWN], session_page_markdown, err);
 }
 
 // Shows what would go before it asks.
@@ -183,7 +171,7 @@ static int run(const struct command *command, const struct arguments *arguments)
 
 const struct command command_sessions = {
     .name = "sessions",
-    .words = "[list | show ID | export ID | delete ID]",
+    .words = "[list|show ID|export ID|delete ID]",
     .summary = "List, show, export and delete conversations",
     .help = "list    the conversations, the one used last first (the default)\n"
             "show    one with its messages\n"

@@ -50,13 +50,6 @@ static void line(const char *label, const char *colour, const char *fmt, ...)
     puts(colours ? "\033[0m" : "");
 }
 
-static int64_t number(struct json_value object, const char *key)
-{
-    int64_t value = 0;
-    json_int64(json_get(object, key), &value);
-    return value;
-}
-
 static bool is_true(struct json_value value)
 {
     bool is = false;
@@ -77,13 +70,13 @@ static void show_process(struct json_value status)
     char when[CLOCK_TEXT_SIZE], how_long[PAGE_SPAN_SIZE];
     bool ready = is_true(json_get(status, "ready"));
     line("hermes", plain, "%s, pid %" PRId64, cell(status, "version", &text),
-         number(status, "pid"));
+         page_number(status, "pid"));
     line("state", ready ? good : bad, "%s", ready ? "ready" : "not ready");
     line("home", plain, "%s", cell(status, "home", &text));
     line("model", plain, "%s", cell(status, "model", &text));
-    line("up", plain, "%s, since %s UTC", page_duration(number(status, "uptime_s"), how_long),
-         page_time(number(status, "started_ms"), when));
-    line("memory", plain, "%.1f MiB", (double)number(status, "rss_bytes") / (1024 * 1024));
+    line("up", plain, "%s, since %s UTC", page_duration(page_number(status, "uptime_s"), how_long),
+         page_time(page_number(status, "started_ms"), when));
+    line("memory", plain, "%.1f MiB", (double)page_number(status, "rss_bytes") / (1024 * 1024));
 }
 
 static void show_telegram(struct json_value telegram)
@@ -103,15 +96,15 @@ static void show_telegram(struct json_value telegram)
     line("telegram", polling ? good : worth_a_look, "%s%s%s%s%s", buf_text(&state),
          name.len ? " as @" : "", buf_text(&name), detail.len ? ": " : "", buf_text(&detail));
     line("", plain, "last heard %s, %" PRId64 " updates, %" PRId64 " messages sent",
-         page_time(number(telegram, "last_poll_ms"), when), number(telegram, "updates"),
-         number(telegram, "sent"));
+         page_time(page_number(telegram, "last_poll_ms"), when), page_number(telegram, "updates"),
+         page_number(telegram, "sent"));
 }
 
 static void show_outbox(struct json_value outbox)
 {
     char how_long[PAGE_SPAN_SIZE];
-    int64_t waiting = number(outbox, "waiting"), failed = number(outbox, "failed");
-    int64_t oldest_s = number(outbox, "oldest_s");
+    int64_t waiting = page_number(outbox, "waiting"), failed = page_number(outbox, "failed");
+    int64_t oldest_s = page_number(outbox, "oldest_s");
     if (json_type(outbox) != JSON_OBJECT)
         return;
     if (!waiting)
@@ -134,13 +127,13 @@ static void show_turns(struct json_value status)
     bool running = is_true(json_get(status, "running"));
     line("turns", plain,
          "%" PRId64 " %s, %" PRId64 " done, %" PRId64 " failed, %" PRId64 " cancelled",
-         running ? number(status, "running_turns") : number(turns, "open"),
-         running ? "running" : "unfinished", number(turns, "done"), number(turns, "failed"),
-         number(turns, "cancelled"));
+         running ? page_number(status, "running_turns") : page_number(turns, "open"),
+         running ? "running" : "unfinished", page_number(turns, "done"),
+         page_number(turns, "failed"), page_number(turns, "cancelled"));
     line("used", plain,
          "%" PRId64 " tokens in (%" PRId64 " cached), %" PRId64 " out, $%" PRId64 ".%06" PRId64,
-         number(turns, "input_tokens"), number(turns, "cached_tokens"),
-         number(turns, "output_tokens"), micros / 1000000, micros % 1000000);
+         page_number(turns, "input_tokens"), page_number(turns, "cached_tokens"),
+         page_number(turns, "output_tokens"), micros / 1000000, micros % 1000000);
 }
 
 static void show_store(struct json_value store)
@@ -206,11 +199,8 @@ static int tell_not_running(const char *home, bool as_json)
     BUF_AUTO answer = BUF_INIT(ANSWER_MAX);
     JSON_AUTO document = JSON_INIT;
     struct error err = ERROR_INIT;
-    unsigned status = 0;
-    int r = has_database(home)
-                ? owner_ask(home, "GET", "/status", SPAN_ABSENT, &answer, &status, &err)
-                : -ENOENT;
-    bool told = r == 0 && status == 200 && json_parse(&document, buf_span(&answer), NULL) == 0;
+    int r = has_database(home) ? owner_ask(home, "GET", "/status", &answer, &err) : -ENOENT;
+    bool told = r == 0 && json_parse(&document, buf_span(&answer), NULL) == 0;
     if (r == -EBUSY) { // somebody does own it, without a socket to ask
         log_error("%s", err.text);
         return EXIT_FAILED;
@@ -238,14 +228,11 @@ static int run(const struct command *command, const struct arguments *arguments)
     CLEANUP(mem_cleanup) char *home = NULL;
     struct error err = ERROR_INIT;
     bool as_json = arguments->values[OPTION_JSON] != NULL;
-    unsigned status = 0;
     int r = settings_find_home(arguments, &home, &err);
     if (r == 0)
-        r = control_client_ask(home, "GET", "/status", SPAN_ABSENT, &answer, &status, &err);
+        r = control_client_ask(home, "GET", "/status", &answer, &err);
     if (r == CONTROL_NO_OWNER)
         return tell_not_running(home, as_json);
-    if (r == 0 && status != 200)
-        r = control_client_refusal(status, buf_span(&answer), &err);
     if (r == 0)
         return tell_running(buf_span(&answer), as_json);
     log_error("%s", err.text);

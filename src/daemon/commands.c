@@ -20,5 +20,5 @@ const struct command *command_find(const char *name)
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
         if (strcmp(table[i]->name, name) == 0)
             return table[i];
-    return NULL;
+    return strcmp(name, "gateway") == 0 ? &command_run : NULL; // hermes-agent's name for it
 }

@@ -95,7 +95,7 @@ static int outcome(const struct question *question, const char *home, struct err
 }
 
 static int converse(struct question *question, const char *home, const char *method,
-                    const char *path, struct span body, struct error *err)
+                    const char *path, struct error *err)
 {
     static const struct http_handler handler = {on_head, on_body, on_done};
     CLEANUP(mem_cleanup) char *socket_path = control_client_socket(home);
@@ -105,7 +105,6 @@ static int converse(struct question *question, const char *home, const char *met
     struct http_request request = {
         .method = method,
         .url = url,
-        .body = body,
         .timeouts = {.connect = CONNECT_LIMIT_MS,
                      .first_byte = ANSWER_LIMIT_MS,
                      .idle = ANSWER_LIMIT_MS},
@@ -122,8 +121,8 @@ static int converse(struct question *question, const char *home, const char *met
     return r;
 }
 
-int control_client_ask(const char *home, const char *method, const char *path, struct span body,
-                       struct buf *ret_body, unsigned *ret_status, struct error *err)
+int control_client_ask(const char *home, const char *method, const char *path, struct buf *ret_body,
+                       struct error *err)
 {
     struct question question = {.body = ret_body};
     int r = control_client_find(home, err);
@@ -131,10 +130,10 @@ int control_client_ask(const char *home, const char *method, const char *path, s
         r = loop_create(&clock_system, &question.loop, err);
     if (r != 0)
         return r;
-    r = converse(&question, home, method, path, body, err);
+    r = converse(&question, home, method, path, err);
     loop_destroy(question.loop);
-    if (r == 0)
-        *ret_status = (unsigned)question.status;
+    if (r == 0 && question.status != 200)
+        r = control_client_refusal((unsigned)question.status, buf_span(ret_body), err);
     return r;
 }
 

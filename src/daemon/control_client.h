@@ -15,10 +15,10 @@ enum { CONTROL_NO_OWNER = 1 };
 // another user's).
 int control_client_find(const char *home, struct error *err);
 
-// One question, with a loop of its own. 0 when an answer came, whatever its status: the body is
-// JSON. CONTROL_NO_OWNER; -ETIMEDOUT and others when the owner does not answer.
-int control_client_ask(const char *home, const char *method, const char *path, struct span body,
-                       struct buf *ret_body, unsigned *ret_status, struct error *err);
+// One question, with a loop of its own. 0 and the answer, which is JSON; CONTROL_NO_OWNER; negative
+// with a sentence when the owner refuses (as control_client_refusal()) or does not answer.
+int control_client_ask(const char *home, const char *method, const char *path, struct buf *ret_body,
+                       struct error *err);
 
 // The sentence of an answer with a status of 400 and more; returns a negative code.
 int control_client_refusal(unsigned status, struct span body, struct error *err);

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -224,17 +223,6 @@ static int write_line(struct gateway_log *log, struct span line)
 
 /* Lines */
 
-static const char *level_name(enum log_level level)
-{
-    static const char *const names[] = {
-        [LOG_ERROR] = "error",
-        [LOG_WARNING] = "warning",
-        [LOG_INFO] = "info",
-        [LOG_DEBUG] = "debug",
-    };
-    return names[level];
-}
-
 static void write_time(struct json_writer *w, const struct clock *clock)
 {
     char seconds[CLOCK_TEXT_SIZE], text[CLOCK_TEXT_SIZE + 8];
@@ -252,7 +240,7 @@ static void begin_line(struct json_writer *w, struct buf *out, const struct gate
     json_writer_init(w, out);
     json_write_object_begin(w);
     write_time(w, log->clock);
-    json_write_member_text(w, "level", level_name(level));
+    json_write_member_text(w, "level", log_level_name(level));
     json_write_member_text(w, "event", event);
     json_write_member_text(w, "id", id);
 }
@@ -383,26 +371,15 @@ static const char *filter(void *context, const char *text)
                                                                 : REDACT_MARK;
 }
 
-// hermes-agent writes them in capitals.
-static int parse_level(const char *name, enum log_level *ret_level, struct error *err)
-{
-    for (int level = LOG_ERROR; level <= LOG_DEBUG; level++)
-        if (strcasecmp(name, level_name((enum log_level)level)) == 0) {
-            *ret_level = (enum log_level)level;
-            return 0;
-        }
-    return error_set(err, -EINVAL, "logging.level: \"%.64s\" is not debug, info, warning or error",
-                     name);
-}
-
 int gateway_log_open(const struct gateway_log_config *config, const char *home,
                      const char *const *secrets, size_t secret_count, const struct clock *clock,
                      struct gateway_log **ret_log, struct error *err)
 {
     enum log_level level = LOG_INFO;
-    int r = config->level ? parse_level(config->level, &level, err) : 0;
-    if (r < 0)
-        return r;
+    if (config->level && !log_parse_level(config->level, &level))
+        return error_set(err, -EINVAL,
+                         "logging.level: \"%.64s\" is not debug, info, warning or error",
+                         config->level);
     struct gateway_log *log = mem_new(struct gateway_log);
     *log = (struct gateway_log){
         .directory = mem_printf("%s/logs", home),
@@ -419,11 +396,6 @@ int gateway_log_open(const struct gateway_log_config *config, const char *home,
     log_set_filter(filter, log);
     *ret_log = log;
     return 0;
-}
-
-void gateway_log_hide(struct gateway_log *log, const char *secret)
-{
-    redactor_add(log->redactor, secret);
 }
 
 void gateway_log_close(struct gateway_log *log)

@@ -38,8 +38,7 @@ struct gateway_log;
 int gateway_log_open(const struct gateway_log_config *config, const char *home,
                      const char *const *secrets, size_t secret_count, const struct clock *clock,
                      struct gateway_log **ret_log, struct error *err);
-void gateway_log_hide(struct gateway_log *log, const char *secret); // one more; copied
-void gateway_log_close(struct gateway_log *log);                    // accepts NULL
+void gateway_log_close(struct gateway_log *log); // accepts NULL
 
 // "<home>/logs/gateway.log", or with a number its rotated sibling; on the heap.
 char *gateway_log_path(const char *home, unsigned number);

@@ -21,6 +21,7 @@ static bool is_same_file(int a, int b)
 // Newest first: a rotation in between then shows a file twice, and never hides one.
 static int open_newest_first(struct log_files *files, struct error *err)
 {
+    struct stat stat;
     for (unsigned number = 0; number < LOG_FILES_MAX; number++) {
         CLEANUP(mem_cleanup) char *path = gateway_log_path(files->home, number);
         FD_AUTO fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -31,6 +32,8 @@ static int open_newest_first(struct log_files *files, struct error *err)
         }
         if (fd < 0)
             return error_errno(err, errno, "cannot read %s", path);
+        if (fstat(fd, &stat) < 0 || !S_ISREG(stat.st_mode)) // a device would have no end
+            return error_set(err, -EINVAL, "%s is no regular file", path);
         if (files->count && is_same_file(fd, files->fds[files->count - 1]))
             continue;
         files->fds[files->count++] = fd;

@@ -15,14 +15,6 @@ enum {
     RELATIVE_COLUMN = 9,
 };
 
-// Controls, and what sets the direction of the text that follows.
-static bool is_unsafe(uint32_t rune)
-{
-    return rune < 0x20 || (rune >= 0x7F && rune < 0xA0) || rune == 0x2028 || rune == 0x2029 ||
-           (rune >= 0x202A && rune <= 0x202E) || (rune >= 0x2066 && rune <= 0x2069) ||
-           rune == 0x200E || rune == 0x200F;
-}
-
 static void clean(struct buf *out, struct span text, bool quoted)
 {
     while (text.len) {
@@ -34,7 +26,7 @@ static void clean(struct buf *out, struct span text, bool quoted)
         else if (rune == '"' && quoted)
             buf_append_text(out, "\\\"");
         else
-            buf_append(out, bytes, utf8_encode(is_unsafe(rune) ? UTF8_INVALID : rune, bytes));
+            buf_append(out, bytes, utf8_encode(utf8_is_unsafe(rune) ? UTF8_INVALID : rune, bytes));
         text = span_skip(text, len);
     }
 }

@@ -43,9 +43,7 @@ static int run(int argc, char **argv)
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
         return run_command(&command_help, 1, argv);
     // hermes-agent's words: `hermes gateway`, `hermes gateway run`, `hermes gateway status`.
-    if (strcmp(word, "gateway") == 0 && (argc == 2 || *argv[2] == '-'))
-        return run_command(&command_run, argc - 1, argv + 1);
-    if (strcmp(word, "gateway") == 0)
+    if (strcmp(word, "gateway") == 0 && argc > 2 && *argv[2] != '-')
         return run(argc - 1, argv + 1);
     const struct command *command = command_find(word);
     return command ? run_command(command, argc - 1, argv + 1) : refuse_command(word);

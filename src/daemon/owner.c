@@ -11,20 +11,20 @@
 
 struct own_answer {
     struct buf *body;
-    unsigned *status;
+    unsigned status;
 };
 
 static void on_answer(void *context, unsigned status, struct span body)
 {
     struct own_answer *answer = context;
-    *answer->status = status;
+    answer->status = status;
     buf_append_span(answer->body, body);
 }
 
-static int answer_here(const char *home, const char *method, const char *path, struct span body,
-                       struct buf *ret_body, unsigned *ret_status, struct error *err)
+static int answer_here(const char *home, const char *method, const char *path, struct buf *ret_body,
+                       struct error *err)
 {
-    struct own_answer answer = {ret_body, ret_status};
+    struct own_answer answer = {ret_body, 0};
     struct store_only only;
     struct stat status;
     if (stat(home, &status) < 0 && errno == ENOENT)
@@ -39,23 +39,26 @@ static int answer_here(const char *home, const char *method, const char *path, s
         .home = only.home.path,
         .version = HERMES_VERSION,
         .started_ms = loop_wall(only.loop),
+        .up_since_ms = loop_now(only.loop),
     };
     if (store_state(only.store) == STORE_FAILED) {
         r = error_set(err, -EIO, "%s", store_describe(only.store));
     } else {
-        control_answer(&env, span_of(method), span_of(path), body, on_answer, &answer);
+        control_answer(&env, span_of(method), span_of(path), SPAN_ABSENT, on_answer, &answer);
         store_wait(only.store);
+        if (answer.status != 200)
+            r = control_client_refusal(answer.status, buf_span(ret_body), err);
     }
     store_only_close(&only);
     return r;
 }
 
-int owner_ask(const char *home, const char *method, const char *path, struct span body,
-              struct buf *ret_body, unsigned *ret_status, struct error *err)
+int owner_ask(const char *home, const char *method, const char *path, struct buf *ret_body,
+              struct error *err)
 {
-    int r = control_client_ask(home, method, path, body, ret_body, ret_status, err);
+    int r = control_client_ask(home, method, path, ret_body, err);
     if (r != CONTROL_NO_OWNER)
         return r;
     buf_clear(ret_body);
-    return answer_here(home, method, path, body, ret_body, ret_status, err);
+    return answer_here(home, method, path, ret_body, err);
 }

@@ -7,7 +7,7 @@
 /*
  * A question of serve/control.h, whoever can answer it: the hermes that owns the home, or this
  * process, which then takes the lock for as long as that takes. A home that is not there is not
- * made for a question: that is -ENOENT. 0 when there is an answer, with HTTP's status.
+ * made for a question: that is -ENOENT. 0 and the answer, or negative with a sentence.
  */
-int owner_ask(const char *home, const char *method, const char *path, struct span body,
-              struct buf *ret_body, unsigned *ret_status, struct error *err);
+int owner_ask(const char *home, const char *method, const char *path, struct buf *ret_body,
+              struct error *err);

@@ -8,17 +8,6 @@
 
 enum { CELL_BYTES_MAX = 1 << 20 }; // of a text that is shown in part
 
-static bool is_control(uint32_t rune)
-{
-    return rune < 0x20 || (rune >= 0x7f && rune < 0xa0);
-}
-
-// Marks that make a terminal show what follows in another order than it is.
-static bool is_reordering(uint32_t rune)
-{
-    return (rune >= 0x202a && rune <= 0x202e) || (rune >= 0x2066 && rune <= 0x2069);
-}
-
 void page_clean(struct span text, bool one_line, struct buf *out)
 {
     while (text.len) {
@@ -27,7 +16,7 @@ void page_clean(struct span text, bool one_line, struct buf *out)
         text = span_skip(text, utf8_decode(text, &rune));
         if (rune == '\n' || rune == '\t')
             rune = one_line ? ' ' : rune;
-        else if (is_control(rune) || is_reordering(rune))
+        else if (utf8_is_unsafe(rune))
             rune = UTF8_INVALID;
         buf_append(out, bytes, utf8_encode(rune, bytes));
     }
@@ -72,6 +61,13 @@ void page_pad(struct span cell, size_t width, FILE *file)
     do
         fputc(' ', file);
     while (++used < width);
+}
+
+int64_t page_number(struct json_value object, const char *key)
+{
+    int64_t value = 0;
+    json_int64(json_get(object, key), &value);
+    return value;
 }
 
 const char *page_time(int64_t wall_ms, char *text)

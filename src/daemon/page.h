@@ -14,13 +14,15 @@
  * with a terminal, and columns are counted as the terminal does.
  */
 
-// Appends the text with U+FFFD for control characters; line feeds and tabs become blanks in one
-// line, and stay otherwise.
+// Appends the text with U+FFFD for what would act on a terminal; line feeds and tabs become blanks
+// in one line, and stay otherwise.
 void page_clean(struct span text, bool one_line, struct buf *out);
 
 // The string of a member, cleaned, in one line and at most `width` columns, "…" at a cut end;
 // `absent` when it is none.
 void page_cell(struct json_value value, const char *absent, size_t width, struct buf *out);
+
+int64_t page_number(struct json_value object, const char *key); // 0 when it is none
 
 // Blanks up to the column, for the next cell; one at least.
 void page_pad(struct span cell, size_t width, FILE *file);

@@ -47,7 +47,7 @@ static void tell(const struct probe_answer *answer, const char *base_url, struct
 void probe_telegram(const struct telegram_config *config, const char *ca_file,
                     struct report *report)
 {
-    if (!config->token || !*config->token)
+    if (!telegram_is_wanted(config))
         return;
     struct probe_answer answer;
     struct error err = ERROR_INIT;

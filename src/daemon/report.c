@@ -5,6 +5,10 @@
 #include <unistd.h>
 
 #include "base/colour.h"
+#include "codec/utf8.h"
+#include "daemon/page.h"
+
+enum { LINE_MAX_BYTES = 4096 };
 
 static const struct {
     const char *word, *colour;
@@ -26,10 +30,14 @@ void report_line(struct report *report, enum report_level level, const char *sub
     report->failures += level == REPORT_FAILED;
     printf("%s%-4s%s  %-13s ", report->colours ? levels[level].colour : "", levels[level].word,
            report->colours ? "\033[0m" : "", subject);
+    // A server's words may be among them.
+    char text[LINE_MAX_BYTES];
+    BUF_AUTO clean = BUF_INIT((size_t)LINE_MAX_BYTES * UTF8_BYTES_MAX);
     va_list args;
     va_start(args, fmt);
-    vprintf(fmt, args);
+    vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    putchar('\n');
+    page_clean(span_of(text), true, &clean);
+    puts(buf_text(&clean));
     fflush(stdout);
 }

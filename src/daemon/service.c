@@ -1,6 +1,7 @@
 #include "daemon/service.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -32,8 +33,8 @@
 enum {
     LEAVE_LOOK_MS = 20,      // between two looks
     LEAVE_REPLIES_MS = 2000, // what replies that are due are given to get out
+    LEAVE_FLIGHT_MS = 5000,  // what those are given that were handed over already
     SECRETS_MAX = 64,
-    LEAVE_FLIGHT_MS = 5000, // what those are given that were handed over already
 };
 
 struct service {
@@ -124,40 +125,53 @@ static int open_log(struct service *service, struct error *err)
                             loop_clock(app->loop), &service->log, err);
 }
 
-// What takes a restart, so that nobody believes it to have happened.
-static void tell_what_waits(const struct telegram_config *before,
-                            const struct telegram_config *after, struct buf *out)
+// What takes a restart: as whom we speak, and where we listen.
+static char *bot_of(const struct telegram_config *config)
 {
-    const char *old_token = before->token ? before->token : "";
-    const char *new_token = after->token ? after->token : "";
-    if (strcmp(old_token, new_token) != 0 || strcmp(before->base_url, after->base_url) != 0)
-        buf_append_text(out, "; Telegram's token and base URL change with the next start");
+    return telegram_is_wanted(config) ? mem_printf("%s %s", config->token, config->base_url)
+                                      : mem_strdup("");
+}
+
+static char *face_of(const struct admin_config *config)
+{
+    return mem_printf("%s %" PRId64, config->host, config->port);
+}
+
+// So that nobody believes it to have happened.
+static void tell_what_waits(const char *before, const char *after, const char *what,
+                            struct buf *out)
+{
+    if (strcmp(before, after) != 0)
+        buf_printf(out, "; %s change with the next start", what);
 }
 
 static int reload(void *context, struct buf *ret_text, struct error *err)
 {
     struct service *service = context;
     struct app *app = &service->app;
-    struct telegram_config before = app->settings.values.telegram;
-    CLEANUP(mem_cleanup) char *token = mem_strdup(before.token ? before.token : "");
-    CLEANUP(mem_cleanup) char *base_url = mem_strdup(before.base_url);
-    before.token = token;
-    before.base_url = base_url;
+    struct settings_values *values = &app->settings.values;
+    CLEANUP(mem_cleanup) char *old_bot = bot_of(&values->telegram);
+    CLEANUP(mem_cleanup) char *old_face = face_of(&values->admin);
     int r = app_reload(app, service->options->arguments, err);
     if (r < 0) {
         error_wrap(err, "the configuration was not reloaded, the one before stays in use");
         LOG_EVENT(LOG_ERROR, "config.reload", "", LOG_TEXT("error", err->text));
         return r;
     }
+    if (service->options->port >= 0)
+        values->admin.port = service->options->port;
     if (service->telegram)
-        telegram_configure(service->telegram, &app->settings.values.telegram);
-    admin_configure(service->admin, &app->settings.values.admin);
+        telegram_configure(service->telegram, &values->telegram);
+    admin_configure(service->admin, &values->admin);
     service->control_env.model = app->endpoint.model;
-    gateway_log_close(service->log); // it goes by the configuration that will be freed
+    gateway_log_close(service->log); // the new one knows the new secrets
     service->log = NULL;
     r = open_log(service, err);
     buf_printf(ret_text, "the configuration was reloaded; model %s", app->endpoint.model);
-    tell_what_waits(&before, &app->settings.values.telegram, ret_text);
+    CLEANUP(mem_cleanup) char *bot = bot_of(&values->telegram);
+    CLEANUP(mem_cleanup) char *face = face_of(&values->admin);
+    tell_what_waits(old_bot, bot, "Telegram's token and base URL", ret_text);
+    tell_what_waits(old_face, face, "the admin face's address and port", ret_text);
     LOG_EVENT(LOG_INFO, "config.reload", "", LOG_TEXT("model", app->endpoint.model));
     return r;
 }
@@ -213,7 +227,7 @@ static int open_channels(struct service *service, struct error *err)
 {
     struct app *app = &service->app;
     const struct telegram_config *config = &app->settings.values.telegram;
-    if (!config->token || !*config->token)
+    if (!telegram_is_wanted(config))
         return 0;
     int r = app_need_http(app, err);
     if (r < 0)
@@ -243,6 +257,7 @@ static int open_faces(struct service *service, struct error *err)
         .model = app->endpoint.model,
         .version = HERMES_VERSION,
         .started_ms = service->started_ms,
+        .up_since_ms = loop_now(app->loop),
         .reload = reload,
         .measure = measure,
         .context = service,
@@ -289,7 +304,7 @@ static int start(struct service *service, struct error *err)
     if (r == 0)
         r = signals_init(&service->signals, app->loop, numbers, ARRAY_LEN(numbers), on_signal,
                          service, err);
-    if (r == 0)
+    if (r == 0 && reaper_is_needed())
         r = reaper_create(app->loop, &service->reaper, err);
     if (r == 0)
         r = open_channels(service, err);

@@ -17,13 +17,6 @@ enum {
     OTHERS = 58, // columns of all but the title
 };
 
-static int64_t number(struct json_value object, const char *key)
-{
-    int64_t value = 0;
-    json_int64(json_get(object, key), &value);
-    return value;
-}
-
 // The beginning of an id, which is typed back and so must not end in "…".
 static void print_id(struct json_value session)
 {
@@ -48,9 +41,9 @@ static void print_row(struct json_value session, size_t title_width)
     BUF_AUTO title = BUF_INIT(CELL_MAX);
     char when[CLOCK_TEXT_SIZE];
     print_id(session);
-    printf("%-16s  ", page_time(number(session, "updated_ms"), when));
+    printf("%-16s  ", page_time(page_number(session, "updated_ms"), when));
     print_chat(session);
-    printf("%5" PRId64 "  ", number(session, "turns"));
+    printf("%5" PRId64 "  ", page_number(session, "turns"));
     page_cell(json_get(session, "title"), "-", title_width, &title);
     puts(buf_text(&title));
 }
@@ -85,8 +78,8 @@ void session_page_head(struct json_value session)
     print_member(session, "channel", "channel");
     print_member(session, "chat", "chat");
     print_member(session, "model", "model");
-    printf("%-9s %s UTC\n", "created", page_time(number(session, "created_ms"), when));
-    printf("%-9s %s UTC\n", "updated", page_time(number(session, "updated_ms"), when));
+    printf("%-9s %s UTC\n", "created", page_time(page_number(session, "created_ms"), when));
+    printf("%-9s %s UTC\n", "updated", page_time(page_number(session, "updated_ms"), when));
 }
 
 static void print_text(struct json_value value)
@@ -125,7 +118,7 @@ void session_page_show(struct json_value session)
         BUF_AUTO role = BUF_INIT(CELL_MAX);
         page_cell(json_get(message, "role"), "?", 40, &role);
         printf("\n%s%s, %s%s\n", colours ? "\033[1m" : "", buf_text(&role),
-               page_time(number(message, "created_ms"), when), colours ? "\033[0m" : "");
+               page_time(page_number(message, "created_ms"), when), colours ? "\033[0m" : "");
         print_text(json_get(message, "content"));
         print_calls(message, "· ", "");
     }
@@ -139,12 +132,13 @@ void session_page_markdown(struct json_value session)
     char when[CLOCK_TEXT_SIZE];
     page_cell(json_get(session, "title"), "A conversation with Hermes", CELL_MAX / 4, &title);
     printf("# %s\n\n", buf_text(&title));
-    printf("Begun %s UTC", page_time(number(session, "created_ms"), when));
-    printf(", last used %s UTC.\n", page_time(number(session, "updated_ms"), when));
+    printf("Begun %s UTC", page_time(page_number(session, "created_ms"), when));
+    printf(", last used %s UTC.\n", page_time(page_number(session, "updated_ms"), when));
     while (json_iter_next(&it, NULL, &message)) {
         BUF_AUTO role = BUF_INIT(CELL_MAX);
         page_cell(json_get(message, "role"), "?", 40, &role);
-        printf("\n## %s, %s\n\n", buf_text(&role), page_time(number(message, "created_ms"), when));
+        printf("\n## %s, %s\n\n", buf_text(&role),
+               page_time(page_number(message, "created_ms"), when));
         bool is_tool = json_is(json_get(message, "role"), "tool");
         if (is_tool)
             puts("~~~~");

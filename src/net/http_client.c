@@ -28,6 +28,7 @@
 
 enum {
     IDLE_CONNECTIONS_MAX = 8,
+    IDLE_CONNECTION_S = 25, // its TLS buffers are 30 KiB; libcurl looks when the next one begins
     RECEIVE_BUFFER = 16 * 1024, // bytes a transfer; the most that on_body gets at once
 };
 
@@ -57,7 +58,7 @@ struct transfer {
     struct buf head;
     bool head_told, body_seen;
     bool cancelled;
-    bool stopped;      // by on_body
+    bool stopped; // by on_body
     bool once, sent;
     int64_t active_ms; // loop time of the start, then of the last piece
     loop_id watchdog;
@@ -402,6 +403,7 @@ static void set_options(struct transfer *transfer, const struct http_request *re
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)IDLE_CONNECTION_S);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)request->timeouts.connect);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeouts.total);

@@ -45,7 +45,8 @@ struct control_env { // borrowed, and looked at anew with each question; outlive
     struct desk *desk;          // the same: then /chat is refused
     struct telegram **telegram; // where the channel is found; may be NULL, or point at NULL
     const char *home, *model, *version;
-    int64_t started_ms; // wall
+    int64_t started_ms;  // wall
+    int64_t up_since_ms; // the same instant on the monotonic clock, which does not jump
     // Builds the new configuration, and takes it; the sentence says what is wrong. NULL: refused.
     int (*reload)(void *context, struct buf *ret_text, struct error *err);
     // Appends what a first message costs, as one JSON value. NULL: refused.

@@ -1,27 +1,12 @@
 #include <unistd.h>
 
 #include "agent/desk.h"
-#include "base/fd.h"
+#include "base/process_metrics.h"
 #include "codec/json_write.h"
 #include "loop/loop.h"
 #include "serve/control.h"
 #include "serve/describe.h"
 #include "store/turn.h"
-
-enum { STATM_MAX = 256 }; // bytes
-
-// The second number of /proc/self/statm, in pages; 0 where there is no /proc.
-static int64_t resident_bytes(void)
-{
-    BUF_AUTO text = BUF_INIT(STATM_MAX);
-    uint64_t pages = 0;
-    if (fd_read_file("/proc/self/statm", &text, NULL) < 0)
-        return 0;
-    struct span rest = buf_span(&text);
-    span_cut(&rest, ' ');
-    span_to_u64(span_cut(&rest, ' '), &pages);
-    return (int64_t)pages * sysconf(_SC_PAGESIZE);
-}
 
 static void write_turns(struct json_writer *w, const struct control_env *env)
 {
@@ -57,7 +42,7 @@ void control_write_status(const struct control_env *env, struct buf *out)
     json_write_member_int(&w, "pid", getpid());
     json_write_member_text(&w, "home", env->home);
     json_write_member_int(&w, "started_ms", env->started_ms);
-    json_write_member_int(&w, "uptime_s", (now_ms - env->started_ms) / 1000);
+    json_write_member_int(&w, "uptime_s", (loop_now(env->loop) - env->up_since_ms) / 1000);
     json_write_member_text(&w, "model", env->model);
     json_write_member_bool(&w, "ready", describe_ready(env->store));
     describe_store(&w, env->store);
@@ -65,7 +50,7 @@ void control_write_status(const struct control_env *env, struct buf *out)
     describe_outbox(&w, env->store, now_ms);
     json_write_member_int(&w, "running_turns", env->desk ? desk_turns(env->desk) : 0);
     write_turns(&w, env);
-    json_write_member_int(&w, "rss_bytes", resident_bytes());
+    json_write_member_int(&w, "rss_bytes", process_resident_bytes());
     json_write_object_end(&w);
     buf_append_char(out, '\n');
 }

@@ -19,7 +19,7 @@ struct store_inbound {
     struct span sender;      // for the log
     struct span text;
     bool cut;        // the channel probably cut a longer text here: the rest follows at once
-    int64_t sent_ms; // as the channel says; shown, never used to order
+    int64_t sent_ms; // as the channel says; never used to order
     int64_t received_ms;
 };
 

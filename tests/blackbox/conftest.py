@@ -14,9 +14,8 @@ import pytest
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "fakes")]
 
-from harness import Binary, Hermes, directory  # noqa: E402
+from fixtures import binary, hermes, service  # noqa: E402, F401
 from openai_upstream import Upstream  # noqa: E402
-from service import Service  # noqa: E402
 from telegram_api import TelegramApi  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
@@ -27,33 +26,26 @@ def pytest_configure(config):
         "no TLS timing)")
     config.addinivalue_line(
         "markers", "native: an exception within a qemu_user module: looks at the process itself")
+    config.addinivalue_line(
+        "markers", "preload: puts a library of its own before the binary's, so that one must not "
+        "be static")
+
+
+def is_static():
+    path = pathlib.Path(os.environ.get("HERMES_BIN") or HERE.parents[1] / "build/debug/hermes")
+    return path.is_file() and b"/ld-linux" not in path.read_bytes()[:1 << 16]
 
 
 def pytest_collection_modifyitems(config, items):
-    """With a runner, the tests that an emulator would falsify are not even collected."""
-    if not os.environ.get("HERMES_RUNNER"):
-        return
+    """With a runner, the tests that an emulator would falsify are not even collected, nor those
+    that a static binary has no place for."""
+    emulated, static = bool(os.environ.get("HERMES_RUNNER")), is_static()
     kept = [item for item in items
-            if item.get_closest_marker("qemu_user") and not item.get_closest_marker("native")]
+            if not (emulated and (not item.get_closest_marker("qemu_user") or
+                                  item.get_closest_marker("native")))
+            and not (static and item.get_closest_marker("preload"))]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
-
-
-@pytest.fixture(scope="session")
-def binary():
-    with directory("hermes-binary-") as path:
-        try:
-            yield Binary(path)
-        except FileNotFoundError as problem:
-            pytest.exit(str(problem), returncode=2)
-
-
-@pytest.fixture
-def hermes(binary):
-    with directory("hermes-test-") as path:
-        user = Hermes(binary, path)
-        yield user
-        user.finish()
 
 
 @pytest.fixture
@@ -73,19 +65,6 @@ def api():
     """Telegram, as far as a bot knows it."""
     with TelegramApi() as server:
         yield server
-
-
-@pytest.fixture
-def service(hermes):
-    """service(env=…) starts `hermes run`; what still runs at the end is ended."""
-    started = []
-
-    def start(**more):
-        started.append(Service(hermes, **more))
-        return started[-1].start()
-    yield start
-    for running in started:
-        running.kill()
 
 
 @pytest.fixture

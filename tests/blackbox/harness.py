@@ -234,6 +234,7 @@ def _drain(pipe, kept):
     with contextlib.suppress(OSError, ValueError):
         while data := os.read(pipe.fileno(), 1 << 16):
             kept += data
+        pipe.close()  # a test may start hundreds
 
 
 def as_test_user():

@@ -5,7 +5,11 @@ import subprocess
 
 import pytest
 
-COMMANDS = ["chat", "run", "config", "doctor", "version", "help", "completion"]
+COMMANDS = ["chat", "run", "status", "log", "sessions", "context", "pairing", "config", "doctor",
+            "version", "help", "completion"]
+WORDS = {"sessions": {"list", "show", "export", "delete"}, "gateway": {"run", "status"},
+         "pairing": {"list", "approve", "revoke", "clear-pending"},
+         "completion": {"bash", "zsh", "fish"}, "help": {"gateway", "status"}}
 COLOUR = re.compile(rb"\x1b\[")
 
 pytestmark = pytest.mark.qemu_user
@@ -107,20 +111,23 @@ def test_bash_completion_loads_and_completes(hermes):
                   printf '%s\\n' "${COMPREPLY[@]}"; }
         words hermes ""; echo --; words hermes ch; echo --; words hermes config ""
         echo --; words hermes chat --mo
-    """
+    """ + "".join(f'echo --; words hermes {command} ""\n' for command in WORDS)
     done = subprocess.run(["bash", "--norc", "--noprofile", "-u"], input=shell, text=True,
                           capture_output=True, timeout=20)
     assert done.returncode == 0 and done.stderr == "", done.stderr
-    every, ch, config, model = [set(part.split()) for part in done.stdout.split("--\n")[:3]] + \
-        [set(done.stdout.split("--\n", 3)[3].split())]
-    assert set(COMMANDS) <= every and ch == {"chat"}
+    every, ch, config, model, *more = [set(part.split()) for part in
+                                       re.split(r"^--\n", done.stdout, flags=re.M)]
+    assert {*COMMANDS, "gateway"} <= every and ch == {"chat"}
     assert {"check", "show", "path"} <= config and model == {"--model"}
+    for (command, words), offered in zip(WORDS.items(), more, strict=True):
+        assert words <= offered and "ID" not in offered, command
 
 
 @pytest.mark.parametrize("shell,mark", [("zsh", "#compdef hermes"), ("fish", "complete -c hermes")])
 def test_the_other_completions_have_every_command(hermes, shell, mark):
     text = hermes.run("completion", shell).ok().text
-    assert mark in text and all(command in text for command in COMMANDS)
+    assert mark in text and all(command in text for command in [*COMMANDS, "gateway"])
+    assert "list show export delete" in text and "approve revoke clear-pending" in text
 
 
 # -- output that cannot be written ----------------------------------------------------------------

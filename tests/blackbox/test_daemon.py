@@ -1,6 +1,7 @@
 """`hermes run`: the admin face, its probes, and its end."""
 
 import http.client
+import json
 import os
 import re
 import signal
@@ -133,13 +134,28 @@ def test_a_port_that_is_taken(hermes):
         hermes.run("run", "--port", str(port)).failed(rf"\b{port}\b", "in use|taken|--port")
 
 
-def test_a_second_process_says_who_holds_the_home(hermes, daemon):
+def test_two_daemons_on_one_home(hermes, daemon):
     ready(daemon)
     before = names_of(hermes)
-    for args in (("run", "--port", "0"), ("chat", "-q", "hi")):
-        hermes.run(*args).failed(rf"\b{daemon.pid}\b")
+    hermes.run("run", "--port", "0").failed(rf"in use by another hermes \(pid {daemon.pid}\)",
+                                            "stop it, or choose another home")
     assert before == names_of(hermes)
     assert get(daemon, "/healthz")[0] == 200
+
+
+@pytest.mark.parametrize("names", [["gateway"], ["gateway", "run"]])
+def test_the_name_that_hermes_agent_gave_it(hermes, names):
+    with hermes.start(*names, env={"HERMES_ADMIN_PORT": "0"}, limit=60) as process:
+        process.port = port_of(process)
+        ready(process)
+        assert f"pid {process.pid}" in hermes.run("gateway", "status").ok().text
+        process.signal(signal.SIGTERM)
+        process.finish(5).exits(0)
+
+
+def test_words_that_it_does_not_know(hermes):
+    hermes.run("gateway", "walk").exits(2).sentence('no command "walk"')
+    hermes.run("run", "fast").exits(2).sentence("fast|argument")
 
 
 def names_of(hermes):
@@ -186,3 +202,161 @@ def test_probes_leak_nothing(daemon):
         time.sleep(0.1)
         counts.append(len(os.listdir(f"/proc/{daemon.pid}/fd")))
     assert counts[2] <= counts[0] + 1, counts
+
+
+# -- what the admin face tells --------------------------------------------------------------------
+
+KEY = "an-admin-key-of-the-tests"
+
+
+def ask(process, path, key=None, method="GET", scheme="Bearer"):
+    """(status, body, headers)"""
+    conn = http.client.HTTPConnection("127.0.0.1", process.port, timeout=5)
+    try:
+        conn.request(method, path, headers={"Authorization": f"{scheme} {key}"} if key else {})
+        answer = conn.getresponse()
+        return answer.status, answer.read().decode(), dict(answer.getheaders())
+    finally:
+        conn.close()
+
+
+@pytest.fixture
+def keyed(hermes):
+    with hermes.start("run", "--port", "0", env={"HERMES_ADMIN_KEY": KEY}, limit=60) as process:
+        process.port = port_of(process)
+        ready(process)
+        yield process
+
+
+def test_readyz_says_what_it_looked_at(daemon):
+    ready(daemon)
+    status, body, headers = ask(daemon, "/readyz")
+    told = json.loads(body)
+    assert status == 200 and headers["Content-Type"] == "application/json"
+    assert told["ready"] is True and told["store"]["state"] == "ready"
+    assert told["telegram"] is None and told["outbox"]["waiting"] == 0
+    assert ask(daemon, "/readyz", method="HEAD")[:2] == (200, "")
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/status"])
+def test_without_a_key_of_its_own_it_is_refused(daemon, path):
+    for key in (None, "", "x", "None"):
+        status, body, headers = ask(daemon, path, key)
+        assert status == 401 and "none is configured: set admin.key" in body
+        assert headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/status"])
+def test_only_the_key_opens_it(keyed, path):
+    for key in (None, "x", KEY[:-1], KEY + "x", KEY.upper(), " "):
+        status, body, _ = ask(keyed, path, key)
+        assert status == 401 and "Authorization: Bearer" in body and KEY not in body
+    assert ask(keyed, path, KEY, scheme="Basic")[0] == 401
+    assert ask(keyed, f"{path}?key={KEY}")[0] == 401
+    for scheme in ("Bearer", "bearer", "BEARER "):
+        assert ask(keyed, path, KEY, scheme=scheme)[0] == 200
+    assert ask(keyed, path, KEY, method="HEAD")[:2] == (200, "")
+    assert ask(keyed, path, KEY, method="POST")[0] == 405
+    for probe in ("/healthz", "/readyz"):
+        assert ask(keyed, probe)[0] == 200
+
+
+def test_metrics_count(hermes, keyed):
+    hermes.chat("time").ok()
+    hermes.chat("hi").ok()
+    status, body, headers = ask(keyed, "/metrics", KEY)
+    assert headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    rows = dict(line.rsplit(" ", 1) for line in body.splitlines() if not line.startswith("#"))
+    assert rows['hermes_turns_total{state="done"}'] == "2"
+    assert rows['hermes_model_calls_total{result="ok"}'] >= "2"
+    assert float(rows["process_resident_memory_bytes"]) > 0
+    names = {re.match(r"[a-z_]+", line).group() for line in rows}
+    for name in names:
+        assert f"# TYPE {name} " in body, f"{name} has no type"
+    assert body.endswith("\n") and KEY not in body
+
+
+def test_status_is_that_of_the_socket(hermes, keyed):
+    told = json.loads(ask(keyed, "/status", KEY)[1])
+    assert told["running"] is True and told["pid"] == keyed.pid and told["home"] == str(hermes.home)
+
+
+def test_odd_requests(daemon):
+    for method, path, status in (("GET", "/healthz?x=y", 200), ("GET", "/healthz/", 404),
+                                 ("GET", "//healthz", 404), ("GET", "/HEALTHZ", 404),
+                                 ("GET", "/%68ealthz", (200, 404)), ("DELETE", "/readyz", 405),
+                                 ("OPTIONS", "/healthz", 405), ("GET", "/chat?chat=x", 404),
+                                 ("POST", "/reload", 404), ("GET", "/sessions", 404)):
+        found, body, _ = ask(daemon, path, method=method)
+        assert found == status or (isinstance(status, tuple) and found in status), (method, path)
+        assert found == 200 or body.strip(), (method, path)
+
+
+def test_a_port_that_is_none(hermes):
+    for port in ("-1", "65536", "http", ""):
+        hermes.run("run", "--port", port).exits(2).sentence("--port", "0 to 65535")
+    assert not hermes.home.exists()
+
+
+def test_an_address_that_is_none(hermes):
+    hermes.run("run", "--port", "0", env={"HERMES_ADMIN_HOST": "not.an.address"}).failed("admin")
+
+
+# -- its end --------------------------------------------------------------------------------------
+
+@pytest.fixture
+def busy(hermes, up):
+    """busy(drain) starts a daemon and a chat whose answer has begun."""
+    started = []
+
+    def start(drain):
+        hermes.use(up, "gate")
+        hermes.put("config.yaml", f"agent:\n  restart_drain_timeout: {drain}\n")
+        process = hermes.start("run", "--port", "0", limit=60)
+        process.port = port_of(process)
+        ready(process)
+        chat = hermes.start("chat", "-q", "long")
+        started.extend([process, chat])
+        chat.wait_for_output(b"begun")
+        return process, chat
+    yield start
+    for process in started:
+        process.kill()
+
+
+def test_an_idle_one_ends_at_once(hermes, daemon):
+    ready(daemon)
+    begin = time.monotonic()
+    daemon.signal(signal.SIGTERM)
+    daemon.finish(5).exits(0)
+    assert time.monotonic() - begin < (3 if hermes.binary.emulated else 0.7)
+
+
+def test_a_second_signal_is_obeyed_at_once(hermes, busy):
+    process, _ = busy("60s")
+    process.signal(signal.SIGTERM)
+    process.wait_for_output(b"stopping on signal", "err")
+    time.sleep(0.2)
+    assert process.popen.poll() is None, "it did not wait for the answer"
+    begin = time.monotonic()
+    process.signal(signal.SIGTERM)
+    result = process.finish(5).exits(0)
+    assert time.monotonic() - begin < 1 and "stopping at once on signal 15" in result.notes
+
+
+def test_what_does_not_end_in_time_is_parked(hermes, busy):
+    process, chat = busy("300ms")
+    process.signal(signal.SIGTERM)
+    result = process.finish(5).exits(0)
+    assert "1 answer is parked; Hermes goes on with it at the next start" in result.notes
+    chat.finish(5).exits(1)
+
+
+def test_it_keeps_answering_probes_while_it_ends(busy, up):
+    process, chat = busy("60s")
+    process.signal(signal.SIGTERM)
+    process.wait_for_output(b"stopping on signal", "err")
+    assert get(process, "/healthz")[0] == 200
+    up.release.set()
+    process.finish(5).exits(0)
+    assert chat.finish(5).ok().text.endswith("and finished\n")

@@ -42,6 +42,15 @@ def replies(api, count, chat=OWNER, **more):
     return found
 
 
+def test_a_bot_that_is_switched_off_stays_off(hermes, api, service):
+    hermes.use_telegram(api, users=str(OWNER))
+    hermes.put("config.yaml", "platforms: {telegram: {enabled: false}}\n")
+    running = service()
+    assert '"telegram":null' in running.get("/readyz")[1].replace(" ", "")
+    time.sleep(1)
+    assert not api.calls
+
+
 # -- questions and answers ------------------------------------------------------------------------
 
 def test_a_question_is_answered(bot, api):

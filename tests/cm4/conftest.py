@@ -15,10 +15,12 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "fakes")]
 
 from machine import ROOT, Machine, prepared_folder  # noqa: E402
 from openai_upstream import Upstream  # noqa: E402
+from telegram_api import TelegramApi  # noqa: E402
 
 FIGURES = []
 GUEST_CA = "/etc/fake-ca.pem"
 SPARE_PORT = 8000
+TELEGRAM_PORT = 8443
 
 
 @pytest.fixture(scope="session")
@@ -33,11 +35,12 @@ def binary():
 
 @pytest.fixture(scope="session")
 def pi(upstream):
-    """As Raspberry Pi OS ships: without Landlock. Port 443 of fake.test is the upstream."""
+    """As Raspberry Pi OS ships: without Landlock. Port 443 of fake.test is the upstream; 8443 is
+    Telegram in a test that has it."""
     files = {GUEST_CA: upstream.ca_file, "/bin/busybox-probe": prepared_folder() / "busybox"}
     if binary().is_file():
         files["/bin/hermes"] = binary()
-    ports = {443: upstream.port, SPARE_PORT: upstream.port}
+    ports = {443: upstream.port, SPARE_PORT: upstream.port, TELEGRAM_PORT: upstream.port}
     with Machine(files=files, forwards=ports) as machine:
         figure("boot to the first job", f"{machine.boot_seconds:.1f} s ({machine.kernel})")
         yield machine
@@ -46,6 +49,15 @@ def pi(upstream):
 @pytest.fixture
 def machine(pi):
     yield from with_console(pi)
+
+
+@pytest.fixture
+def telegram(pi):
+    """A Bot API of the test's own, over TLS; to the guest it is https://fake.test:8443."""
+    with TelegramApi(tls=True) as api:
+        pi.forward(TELEGRAM_PORT, api.port)
+        yield api
+        assert not api.violations, api.violations
 
 
 @pytest.fixture(scope="session")

@@ -2,180 +2,108 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
-#include "agent/desk.h"
-#include "base/clock.h"
-#include "loop/loop.h"
 #include "sandbox/worker.h"
-#include "store/inbox.h"
-#include "support/agent_world.h"
+#include "support/desk_world.h"
 #include "tools/toolbox.h"
 
-/*
- * The desk with a channel that delivers: messages are put into the inbox, and what leaves is read
- * from the outbox.
- */
-static struct agent_world world;
-static struct desk *desk;
-static struct desk_config config;
-static struct buf heard; // what the channel was told
-static int64_t cursor;
+// The desk with a channel that delivers, and with somebody who waits.
 
-static void on_turn(void *context, const char *chat, const char *turn)
-{
-    (void)context, (void)turn;
-    buf_printf(&heard, "turn %s\n", chat);
-}
-
-static void on_text(void *context, const char *chat, const char *turn, struct span delta)
-{
-    (void)context, (void)turn, (void)chat;
-    buf_printf(&heard, "text %.*s\n", (int)delta.len, delta.data);
-}
-
-static void on_turn_end(void *context, const char *chat, const char *turn)
-{
-    (void)context, (void)turn;
-    buf_printf(&heard, "end %s\n", chat);
-}
-
-static const struct desk_channel channel = {.name = "post",
-                                            .cut_wait_ms = 100,
-                                            .on_turn = on_turn,
-                                            .on_text = on_text,
-                                            .on_turn_end = on_turn_end};
-
-static void open_desk(void)
-{
-    struct desk_env env = {
-        .loop = world.loop, .store = world.store, .agent = world.agent, .config = &config};
-    desk = desk_create(&env);
-    desk_attach(desk, &channel, NULL);
-}
+static struct desk_world desks;
 
 static int setup(void **state)
 {
-    agent_world_make(&world, NULL);
-    config = (struct desk_config){.busy_mode = "interrupt", .drain_ms = 1000};
-    buf_init(&heard, 1 << 20);
-    cursor = 0;
-    open_desk();
+    desk_world_make(&desks, NULL);
     return 0;
 }
 
 static int teardown(void **state)
 {
-    desk_destroy(desk);
-    desk = NULL;
-    buf_finish(&heard);
-    agent_world_remove(&world);
+    desk_world_remove(&desks);
     return 0;
-}
-
-static void arrives_in(const char *chat, const char *text, bool cut)
-{
-    char id[32];
-    snprintf(id, sizeof id, "%d", (int)++cursor);
-    struct store_inbound message = {.channel = SPAN_LITERAL("post"),
-                                    .chat = span_of(chat),
-                                    .external_id = span_of(id),
-                                    .sender = SPAN_LITERAL("owner"),
-                                    .text = span_of(text),
-                                    .cut = cut,
-                                    .sent_ms = clock_wall_ms(&clock_system)};
-    assert_true(store_inbox_add(world.store, SPAN_LITERAL("post"), cursor, &message, 1, NULL, NULL,
-                                NULL) > 0);
-    store_wait(world.store);
-    desk_wake(desk);
 }
 
 static void arrives(const char *text)
 {
-    arrives_in("7", text, false);
+    desk_world_arrives(&desks, text);
 }
 
-static void passes(int count)
+static void arrives_in(const char *chat, const char *text, bool cut)
 {
-    while (count-- > 0) {
-        loop_run_once(world.loop, 5);
-        store_dispatch(world.store);
-    }
-}
-
-static void until_idle(void)
-{
-    for (int i = 0; i < 2000 && !desk_idle(desk); i++)
-        passes(1);
-    assert_true(desk_idle(desk));
-    passes(2);
-}
-
-static const char *outbox(void)
-{
-    return agent_world_text(&world, "SELECT group_concat(text, '|') FROM (SELECT text FROM outbox "
-                                    "ORDER BY number)");
-}
-
-static void until_heard(const char *what)
-{
-    for (int i = 0; i < 2000 && !strstr(buf_text(&heard), what); i++)
-        passes(1);
-    assert_non_null(strstr(buf_text(&heard), what));
+    desk_world_arrives_in(&desks, chat, text, cut);
 }
 
 static void answers(const char *text, const char *script)
 {
-    world.script = script;
-    arrives(text);
-    until_idle();
+    desk_world_answers(&desks, text, script);
+}
+
+static void passes(int count)
+{
+    desk_world_passes(&desks, count);
+}
+
+static void until_idle(void)
+{
+    desk_world_until_idle(&desks);
+}
+
+static void until_heard(const char *what)
+{
+    desk_world_until_heard(&desks, what);
+}
+
+static const char *outbox(void)
+{
+    return desk_world_outbox(&desks);
 }
 
 static void a_message_is_answered_once(void **state)
 {
     answers("hi", "say Hello.");
     assert_string_equal(outbox(), "Hello.");
-    assert_string_equal(buf_text(&heard), "turn 7\ntext Hel\ntext lo.\nend 7\n");
-    desk_wake(desk);
+    assert_string_equal(buf_text(&desks.heard), "turn 7\ntext Hel\ntext lo.\nend 7\n");
+    desk_wake(desks.desk);
     until_idle();
     assert_string_equal(outbox(), "Hello.");
-    assert_int_equal(agent_world_number(&world, "SELECT count(*) FROM turns"), 1);
+    assert_int_equal(agent_world_number(&desks.world, "SELECT count(*) FROM turns"), 1);
 }
 
 static void the_conversation_goes_on_and_begins_anew(void **state)
 {
     answers("one", "say First.");
     answers("two", "say Second.");
-    assert_non_null(strstr(buf_text(&world.prompt), "user: one\nassistant: First.\nuser: two\n"));
+    assert_non_null(
+        strstr(buf_text(&desks.world.prompt), "user: one\nassistant: First.\nuser: two\n"));
     answers("/new A title", "");
     answers("three", "say Third.");
-    assert_null(strstr(buf_text(&world.prompt), "First"));
+    assert_null(strstr(buf_text(&desks.world.prompt), "First"));
     assert_string_equal(outbox(), "First.|Second.|A new conversation.|Third.");
-    assert_string_equal(agent_world_text(&world, "SELECT group_concat(title, '|') FROM sessions"),
-                        "one|A title");
+    assert_string_equal(
+        agent_world_text(&desks.world, "SELECT group_concat(title, '|') FROM sessions"),
+        "one|A title");
 }
 
 static void a_message_interrupts(void **state)
 {
-    world.script = "hang Once upon";
+    desks.world.script = "hang Once upon";
     arrives("one");
     until_heard("upon");
-    world.script = "say Second.";
+    desks.world.script = "say Second.";
     arrives("two");
     until_idle();
     assert_string_equal(outbox(), "Second.");
-    assert_string_equal(agent_world_text(&world, "SELECT group_concat(state) FROM turns"),
+    assert_string_equal(agent_world_text(&desks.world, "SELECT group_concat(state) FROM turns"),
                         "cancelled,done");
-    assert_non_null(strstr(buf_text(&world.prompt), "user: two"));
+    assert_non_null(strstr(buf_text(&desks.world.prompt), "user: two"));
 }
 
 static void a_message_queues(void **state)
 {
-    config.busy_mode = "queue";
-    world.script = "say First.\nsay Second.";
+    desks.config.busy_mode = "queue";
+    desks.world.script = "say First.\nsay Second.";
     arrives("one");
     arrives("two");
     until_idle();
@@ -184,46 +112,35 @@ static void a_message_queues(void **state)
 
 static void a_backlog_is_answered_in_order(void **state)
 {
-    desk_destroy(desk); // as long as it is away, messages arrive
-    desk = NULL;
-    for (int i = 0; i < 5; i++) {
-        char id[8], text[8];
-        snprintf(id, sizeof id, "%d", i);
-        snprintf(text, sizeof text, "m%d", i);
-        struct store_inbound message = {.channel = SPAN_LITERAL("post"),
-                                        .chat = SPAN_LITERAL("7"),
-                                        .external_id = span_of(id),
-                                        .text = span_of(text)};
-        store_inbox_add(world.store, SPAN_LITERAL("post"), i, &message, 1, NULL, NULL, NULL);
-    }
-    store_wait(world.store);
-    world.script = "say a\nsay b\nsay c\nsay d\nsay e";
-    open_desk();
-    desk_resume(desk);
+    static const char *const texts[] = {"m0", "m1", "m2", "m3", "m4"};
+    for (size_t i = 0; i < 5; i++) // nobody tells the desk
+        desk_world_lands(&desks, "7", texts[i], false);
+    desks.world.script = "say a\nsay b\nsay c\nsay d\nsay e";
+    desk_world_restart(&desks);
     until_idle();
     assert_string_equal(outbox(), "a|b|c|d|e");
 }
 
 static void a_message_steers(void **state)
 {
-    config.busy_mode = "steer";
-    world.script = "call recall {'query':'x'}\nsay Done.\nsay never";
+    desks.config.busy_mode = "steer";
+    desks.world.script = "call recall {'query':'x'}\nsay Done.\nsay never";
     arrives("one");
     arrives("faster");
     until_idle();
-    const char *prompt = buf_text(&world.prompt);
+    const char *prompt = buf_text(&desks.world.prompt);
     assert_non_null(strstr(prompt, "[While you worked, the user wrote:]\nfaster"));
     assert_string_equal(outbox(), "Done.");
-    assert_int_equal(agent_world_number(&world, "SELECT count(*) FROM turns"), 1);
+    assert_int_equal(agent_world_number(&desks.world, "SELECT count(*) FROM turns"), 1);
     assert_int_equal(
-        agent_world_number(&world, "SELECT count(*) FROM inbox WHERE handled_ms IS NULL"), 0);
+        agent_world_number(&desks.world, "SELECT count(*) FROM inbox WHERE handled_ms IS NULL"), 0);
 }
 
 // Without another step of tools it is the next question.
 static void a_message_steers_too_late(void **state)
 {
-    config.busy_mode = "steer";
-    world.script = "say Done.\nsay Next.";
+    desks.config.busy_mode = "steer";
+    desks.world.script = "say Done.\nsay Next.";
     arrives("one");
     arrives("two");
     until_idle();
@@ -232,20 +149,20 @@ static void a_message_steers_too_late(void **state)
 
 static void pieces_of_one_text(void **state)
 {
-    world.script = "say Long.";
+    desks.world.script = "say Long.";
     arrives_in("7", "first half ", true);
     passes(3);
-    assert_int_equal(desk_turns(desk), 0);
+    assert_int_equal(desk_turns(desks.desk), 0);
     arrives_in("7", "second half", false);
     until_idle();
-    assert_non_null(strstr(buf_text(&world.prompt), "user: first half second half\n"));
+    assert_non_null(strstr(buf_text(&desks.world.prompt), "user: first half second half\n"));
     assert_string_equal(outbox(), "Long.");
-    assert_int_equal(agent_world_number(&world, "SELECT count(*) FROM turns"), 1);
+    assert_int_equal(agent_world_number(&desks.world, "SELECT count(*) FROM turns"), 1);
 }
 
 static void the_rest_of_a_text_does_not_come(void **state)
 {
-    world.script = "say Long.";
+    desks.world.script = "say Long.";
     arrives_in("7", "first half", true);
     until_idle();
     assert_string_equal(outbox(), "Long.");
@@ -253,26 +170,26 @@ static void the_rest_of_a_text_does_not_come(void **state)
 
 static void chats_do_not_wait_for_each_other(void **state)
 {
-    world.script = "hang Once";
+    desks.world.script = "hang Once";
     arrives_in("1", "one", false);
     until_heard("text ");
     arrives_in("2", "/status", false);
     passes(5);
     assert_int_equal(strncmp(outbox(), "Idle", 4), 0);
-    assert_int_equal(desk_turns(desk), 1);
-    desk_stop(desk, "post", "1");
+    assert_int_equal(desk_turns(desks.desk), 1);
+    desk_stop(desks.desk, "post", "1");
     until_idle();
 }
 
 static void commands_in_the_middle(void **state)
 {
-    world.script = "hang Once";
+    desks.world.script = "hang Once";
     arrives("one");
     until_heard("text ");
     arrives("/status");
     passes(5);
     assert_non_null(strstr(outbox(), "Working for"));
-    assert_int_equal(desk_turns(desk), 1);
+    assert_int_equal(desk_turns(desks.desk), 1);
     arrives("/stop");
     until_idle();
     assert_non_null(strstr(outbox(), "|Stopped."));
@@ -285,11 +202,11 @@ static void undo_and_retry(void **state)
     answers("one", "say First.");
     answers("two", "say Wrong.");
     answers("/retry", "say Right.");
-    assert_non_null(strstr(buf_text(&world.prompt), "assistant: First.\nuser: two\n"));
-    assert_null(strstr(buf_text(&world.prompt), "Wrong."));
+    assert_non_null(strstr(buf_text(&desks.world.prompt), "assistant: First.\nuser: two\n"));
+    assert_null(strstr(buf_text(&desks.world.prompt), "Wrong."));
     answers("/undo", "");
     answers("three", "say Third.");
-    assert_null(strstr(buf_text(&world.prompt), "two"));
+    assert_null(strstr(buf_text(&desks.world.prompt), "two"));
     assert_string_equal(outbox(), "First.|Wrong.|Right.|Taken back: two|Third.");
     answers("/undo", "");
     answers("/undo", "");
@@ -301,14 +218,14 @@ static void model_and_title(void **state)
 {
     answers("/model other/model", "");
     answers("hi", "say Hello.");
-    assert_string_equal(agent_world_text(&world, "SELECT model FROM turns"), "other/model");
+    assert_string_equal(agent_world_text(&desks.world, "SELECT model FROM turns"), "other/model");
     answers("/model default", "");
     answers("hi", "say Hello.");
     assert_string_equal(
-        agent_world_text(&world, "SELECT model FROM turns ORDER BY number DESC LIMIT 1"),
+        agent_world_text(&desks.world, "SELECT model FROM turns ORDER BY number DESC LIMIT 1"),
         "scripted");
     answers("/title My talk", "");
-    assert_string_equal(agent_world_text(&world, "SELECT title FROM sessions"), "My talk");
+    assert_string_equal(agent_world_text(&desks.world, "SELECT title FROM sessions"), "My talk");
     answers("/model a b", "");
     assert_non_null(strstr(outbox(), "That does not work: that is no name of a model"));
 }
@@ -327,7 +244,7 @@ static void odd_commands(void **state)
     answers("/whoami", "");
     answers("/start", "");
     assert_int_equal(
-        agent_world_number(&world, "SELECT count(*) FROM inbox WHERE handled_ms IS NULL"), 0);
+        agent_world_number(&desks.world, "SELECT count(*) FROM inbox WHERE handled_ms IS NULL"), 0);
 }
 
 static void a_failure_is_told(void **state)
@@ -339,22 +256,17 @@ static void a_failure_is_told(void **state)
 // The program is stopped with a turn running and a message waiting.
 static void stopped_and_started(void **state)
 {
-    config.busy_mode = "queue";
-    world.script = "hang Once";
+    desks.config.busy_mode = "queue";
+    desks.world.script = "hang Once";
     arrives("one");
     until_heard("text ");
     arrives("two");
-    struct agent_env env = *agent_env(world.agent);
-    desk_destroy(desk);
-    agent_destroy(world.agent);
-    world.agent = agent_create(&env);
-    world.script = "say First.\nsay Second.";
-    open_desk();
-    desk_resume(desk);
+    desks.world.script = "say First.\nsay Second.";
+    desk_world_restart(&desks);
     until_idle();
     assert_string_equal(outbox(), "First.|Second.");
     assert_int_equal(
-        agent_world_number(&world, "SELECT count(*) FROM turns WHERE ended_ms IS NULL"), 0);
+        agent_world_number(&desks.world, "SELECT count(*) FROM turns WHERE ended_ms IS NULL"), 0);
 }
 
 static bool drained;
@@ -367,41 +279,42 @@ static void on_drained(void *context)
 static void draining(void **state)
 {
     drained = false;
-    config.busy_mode = "queue";
-    world.script = "hang Once";
+    desks.config.busy_mode = "queue";
+    desks.world.script = "hang Once";
     arrives("one");
     until_heard("text ");
     arrives("two");
-    desk_drain(desk, 50, on_drained, NULL);
+    desk_drain(desks.desk, 50, on_drained, NULL);
     passes(3);
     assert_false(drained);
     for (int i = 0; i < 100 && !drained; i++)
         passes(1);
     assert_true(drained);
-    assert_int_equal(desk_turns(desk), 1); // parked, not cancelled
+    assert_int_equal(desk_turns(desks.desk), 1); // parked, not cancelled
     assert_int_equal(
-        agent_world_number(&world, "SELECT count(*) FROM turns WHERE ended_ms IS NULL"), 1);
+        agent_world_number(&desks.world, "SELECT count(*) FROM turns WHERE ended_ms IS NULL"), 1);
 }
 
 static void somebody_who_waits(void **state)
 {
     struct error err = ERROR_INIT;
-    HEARD_AUTO turn = {.world = &world}, command = {.world = &world};
+    HEARD_AUTO turn = {.world = &desks.world}, command = {.world = &desks.world};
     buf_init(&turn.log, 1 << 20);
     buf_init(&command.log, 1 << 20);
-    world.script = "say Hello.";
+    desks.world.script = "say Hello.";
     assert_int_equal(
-        desk_say(desk, "console", "x", SPAN_LITERAL("hi"), &agent_world_sink, &turn, &err), 0);
-    assert_true(desk_say(desk, "console", "x", SPAN_LITERAL("hi"), &agent_world_sink, &turn, &err) <
-                0);
-    agent_world_wait(&world, &turn);
-    assert_string_equal(turn.text, "Hello.");
-    assert_int_equal(
-        desk_say(desk, "console", "x", SPAN_LITERAL("/status"), &agent_world_sink, &command, &err),
+        desk_say(desks.desk, "console", "x", SPAN_LITERAL("hi"), &agent_world_sink, &turn, &err),
         0);
-    agent_world_wait(&world, &command);
+    assert_true(desk_say(desks.desk, "console", "x", SPAN_LITERAL("hi"), &agent_world_sink, &turn,
+                         &err) < 0);
+    agent_world_wait(&desks.world, &turn);
+    assert_string_equal(turn.text, "Hello.");
+    assert_int_equal(desk_say(desks.desk, "console", "x", SPAN_LITERAL("/status"),
+                              &agent_world_sink, &command, &err),
+                     0);
+    agent_world_wait(&desks.world, &command);
     assert_non_null(strstr(command.text, "2 messages"));
-    assert_int_equal(agent_world_number(&world, "SELECT count(*) FROM outbox"), 0);
+    assert_int_equal(agent_world_number(&desks.world, "SELECT count(*) FROM outbox"), 0);
 }
 
 int main(int argc, char **argv)

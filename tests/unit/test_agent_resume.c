@@ -202,6 +202,49 @@ static void stopped_too_often(void **state)
     agent_world_turn(&world, "next", "say Here.", TURN_DONE, &next);
 }
 
+// What is stopped before it goes on does not go on.
+static void cancelled_when_it_is_taken_up(void **state)
+{
+    HEARD_AUTO heard = {0}, again = {0};
+    struct error err = ERROR_INIT;
+    start("call read_file {'path':'f'}\nsay never", &heard);
+    agent_world_until(&world, &heard, "call read_file");
+    stop_the_program();
+    fixture_exec(store_path(world.store), "UPDATE tool_calls SET state = 'pending', result = NULL");
+    struct found found = the_open_turn();
+    found.row.id = span_of(found.id);
+    assert_int_equal(agent_session_load(world.store, span_of(found.session), SPAN_ABSENT,
+                                        SPAN_ABSENT, &world.session, &err),
+                     0);
+    again.world = &world;
+    buf_init(&again.log, 1 << 20);
+    assert_int_equal(agent_turn_resume(world.agent, world.session, &found.row, false,
+                                       &agent_world_sink, &again, &again.id, &err),
+                     0);
+    agent_turn_cancel(world.agent, again.id);
+    agent_world_wait(&world, &again);
+    assert_int_equal(again.state, TURN_CANCELLED);
+    assert_null(strstr(buf_text(&again.log), "call"));
+    history_is("user: go\nassistant:  +read_file({\"path\":\"f\"})#c0\n"
+               "tool: not run: the turn was ended before\nassistant: (no answer)\n");
+}
+
+// One question with more steps than a history has messages: it is not forgotten.
+static void a_turn_that_is_longer_than_a_history(void **state)
+{
+    HEARD_AUTO heard = {0}, again = {0};
+    start("hang Once", &heard);
+    agent_world_until(&world, &heard, "text");
+    stop_the_program();
+    fixture_exec(store_path(world.store),
+                 "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)"
+                 " INSERT INTO messages(session, turn, role, content, created_ms)"
+                 " SELECT 1, 1, 'assistant', 'step ' || i, 1 FROM n");
+    go_on("say Done.", TURN_DONE, &again);
+    assert_int_equal(strncmp(buf_text(&world.prompt), "system: ", 8), 0);
+    assert_non_null(strstr(buf_text(&world.prompt), "\nuser: go\nassistant: step 1\n"));
+}
+
 static void with_a_file_that_is_damaged_in_its_calls(void **state)
 {
     HEARD_AUTO heard = {0}, next = {0};
@@ -236,6 +279,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(after_the_tools, setup, teardown),
         cmocka_unit_test_setup_teardown(in_the_middle_of_its_tools, setup, teardown),
         cmocka_unit_test_setup_teardown(with_one_call_done, setup, teardown),
+        cmocka_unit_test_setup_teardown(cancelled_when_it_is_taken_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_turn_that_is_longer_than_a_history, setup, teardown),
         cmocka_unit_test_setup_teardown(stopped_too_often, setup, teardown),
         cmocka_unit_test_setup_teardown(with_a_file_that_is_damaged_in_its_calls, setup, teardown),
     };

@@ -85,7 +85,7 @@ static const char *approve(const char *with, int wanted)
 
 static bool is_approved(const char *user)
 {
-    return pairing_is_approved(&pairing, span_of(user));
+    return pairing_is_approved(&pairing, span_of(user), NULL);
 }
 
 static void from_stranger_to_friend(void **state)
@@ -236,7 +236,8 @@ static void damaged_files(void **state)
 {
     struct error err = ERROR_INIT;
     put("pairing/telegram-approved.json", "{\"1\":");
-    assert_false(is_approved("1"));
+    assert_false(pairing_is_approved(&pairing, span_of("1"), &err));
+    assert_int_equal(err.code, -EBADMSG); // or the owner would be a stranger without a reason
     assert_int_equal(ask("2", ""), 0);
     assert_string_equal(approve(code, -EBADMSG),
                         "pairing/telegram-approved.json is not a JSON object and was left alone; "
@@ -259,6 +260,20 @@ static void somebody_else_is_at_it(void **state)
     assert_false(is_approved("1")); // reading needs no lock
     fd_close(&fd);
     assert_int_equal(ask("2", ""), 0);
+}
+
+// Times in such a file may be any number that fits.
+static void the_list_of_a_hostile_file(void **state)
+{
+    struct error err = ERROR_INIT;
+    BUF_AUTO out = BUF_INIT(64 * 1024);
+    put("pairing/telegram-approved.json",
+        "{\"1\":{\"approved_at\":-9223372036854775},\"2\":{\"approved_at\":9223372036854775}}");
+    put("pairing/telegram-pending.json",
+        "{\"a\":{\"created_at\":-9223372036854775},\"b\":{\"created_at\":9223372036854775}}");
+    assert_int_equal(pairing_list(&pairing, false, &out, &err), 0);
+    assert_int_equal(pairing_list(&pairing, true, &out, &err), 0);
+    assert_null(strstr(buf_text(&out), "min"));
 }
 
 static void the_list(void **state)
@@ -304,6 +319,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(damaged_files, setup, teardown),
         cmocka_unit_test_setup_teardown(somebody_else_is_at_it, setup, teardown),
         cmocka_unit_test_setup_teardown(the_list, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_list_of_a_hostile_file, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

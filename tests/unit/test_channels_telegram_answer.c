@@ -158,17 +158,32 @@ static void test_the_token_is_hidden(void **state)
     assert_string_equal(without, "nothing");
 }
 
-static void test_a_quoted_token_is_cut_within_bounds(void **state)
+static void test_a_token_is_hidden_where_a_description_was_cut(void **state)
 {
     (void)state;
-    char body[4096];
-    char words[3000];
-    for (size_t i = 0; i < sizeof words - 1; i++)
-        words[i] = 'w';
+    static const char token[] = "123456789:AAbbCCddEEffGGhhIIjjKKllMMnnOOppQQ";
+    for (int before = 100; before < 260; before++) {
+        char body[1024], words[300];
+        memset(words, 'w', (size_t)before);
+        words[before] = '\0';
+        snprintf(body, sizeof body,
+                 "{\"ok\":false,\"error_code\":404,\"description\":\"%s/bot%s/getMe\"}", words,
+                 token);
+        struct telegram_answer answer = read_answer(404, body);
+        telegram_redact(answer.text, token);
+        assert_null(strstr(answer.text, "123456789:"));
+    }
+}
+
+static void test_a_long_description_is_cut_within_bounds(void **state)
+{
+    (void)state;
+    char body[4096], words[3000];
+    memset(words, 'w', sizeof words - 1);
     words[sizeof words - 1] = '\0';
     snprintf(body, sizeof body, "{\"ok\":false,\"error_code\":400,\"description\":\"%s\"}", words);
     struct telegram_answer answer = read_answer(400, body); // longer than is decoded
-    assert_int_equal(answer.outcome, TELEGRAM_UNAVAILABLE);
+    assert_int_equal(answer.outcome, TELEGRAM_REFUSED);
     assert_true(strlen(answer.text) < TELEGRAM_ANSWER_TEXT_MAX);
 }
 
@@ -180,7 +195,8 @@ int main(void)
         cmocka_unit_test(test_retry_after),
         cmocka_unit_test(test_what_was_lost_may_have_arrived),
         cmocka_unit_test(test_the_token_is_hidden),
-        cmocka_unit_test(test_a_quoted_token_is_cut_within_bounds),
+        cmocka_unit_test(test_a_token_is_hidden_where_a_description_was_cut),
+        cmocka_unit_test(test_a_long_description_is_cut_within_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,9 +20,9 @@ static void test_sections_keys_and_what_is_beneath(void **state)
     (void)state;
     expect("compression", "hermes-agent");
     expect("compression.enabled", "hermes-agent");
-    expect("model.provider", "hermes-agent");
+    expect("model.context_length", "hermes-agent");
     expect("model", "hermes-agent"); // a section that holds some
-    expect("model.extra_headers.X", "hermes-agent");
+    expect("agent.personalities.pirate", "hermes-agent");
     expect("model_list", "LiteLLM");
     expect("general_settings.master_key", "LiteLLM");
 }
@@ -33,6 +33,25 @@ static void test_any_name_in_the_middle(void **state)
     expect("providers.groq", "hermes-agent");
     expect("providers.groq.api_key", "hermes-agent");
     expect("providers.groq.api_kye", NULL);
+}
+
+// An allowlist that is misspelled must not pass for a key of somebody else's.
+static void test_sections_that_are_read_in_part(void **state)
+{
+    (void)state;
+    expect("platforms.discord", "hermes-agent");
+    expect("platforms.telegram.reply_to_mode", "hermes-agent");
+    expect("platforms.telegram.tokn", NULL);
+    expect("platforms.telegram.extra.guest_mode", "hermes-agent");
+    expect("platforms.telegram.extra.allow_form", NULL);
+    expect("gateway.platforms.telegram.extra.guest_mode", "hermes-agent");
+    expect("gateway.platforms.telegram.extra.allow_form", NULL);
+    expect("gateway.platforms", "hermes-agent");
+    expect("gateway.streaming.cursor", "hermes-agent");
+    expect("gateway.streaming.edit_intervall", NULL);
+    expect("telegram.allowed_usrs", NULL);
+    expect("display.busy_inptu_mode", NULL);
+    expect("display.platforms.telegram.skin", "hermes-agent");
 }
 
 static void test_what_is_nobodys(void **state)
@@ -50,6 +69,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sections_keys_and_what_is_beneath),
         cmocka_unit_test(test_any_name_in_the_middle),
+        cmocka_unit_test(test_sections_that_are_read_in_part),
         cmocka_unit_test(test_what_is_nobodys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

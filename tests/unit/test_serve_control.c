@@ -119,6 +119,7 @@ static int set_up(void **state)
         .model = "some/model",
         .version = "1.2.3",
         .started_ms = loop_wall(world->loop) - 5000,
+        .up_since_ms = loop_now(world->loop) - 5000,
     };
     if (http_client_create(world->loop, NULL, &world->http, NULL) != 0)
         return -1;

@@ -15,31 +15,10 @@
 
 // What comes in is kept once, in order, and acted upon once, whoever asks how often.
 
-static char home[FIXTURE_PATH_MAX];
-static char path[FIXTURE_PATH_MAX + 16];
-static struct store *store;
-
-static int make_home(void **state)
-{
-    (void)state;
-    fixture_make_home(home);
-    snprintf(path, sizeof path, "%s", fixture_path(home, "state.db"));
-    store = fixture_open(home, NULL);
-    return 0;
-}
-
-static int remove_home(void **state)
-{
-    (void)state;
-    store_close(store);
-    fixture_remove_home(home);
-    return 0;
-}
-
 static void open_again(void)
 {
-    store_close(store);
-    store = fixture_open(home, NULL);
+    store_close(talk.store);
+    talk.store = fixture_open(talk.home, NULL);
 }
 
 #define S(text) SPAN_LITERAL(text)
@@ -65,16 +44,16 @@ static bool keep_row(void *context, const struct store_inbound *m)
 static struct rows waiting(int64_t after)
 {
     struct rows rows = {0};
-    assert_int_equal(store_read_inbox(store, after, keep_row, &rows, NULL), 0);
+    assert_int_equal(store_read_inbox(talk.store, after, keep_row, &rows, NULL), 0);
     return rows;
 }
 
 static struct outcome add(int64_t cursor, const struct store_inbound *messages, size_t count)
 {
     struct outcome outcome = {0};
-    assert_true(store_inbox_add(store, S("telegram"), cursor, messages, count, fixture_done,
+    assert_true(store_inbox_add(talk.store, S("telegram"), cursor, messages, count, fixture_done,
                                 &outcome, NULL) > 0);
-    store_wait(store);
+    store_wait(talk.store);
     assert_int_equal(outcome.result, 0);
     return outcome;
 }
@@ -87,11 +66,11 @@ static void messages_are_kept_once_and_in_order(void **state)
         {.chat = S("7"), .external_id = S("11"), .text = S("first"), .sender = S("owner")},
         {.chat = S("7"), .external_id = S("12"), .text = S("again")}};
     int64_t cursor = 0;
-    assert_int_equal(store_read_cursor(store, S("telegram"), &cursor, NULL), STORE_NOT_FOUND);
+    assert_int_equal(store_read_cursor(talk.store, S("telegram"), &cursor, NULL), STORE_NOT_FOUND);
     assert_int_equal(add(13, messages, 3).rowid, 2);
     assert_int_equal(add(14, messages, 2).rowid, 0);
     assert_string_equal(waiting(0).text, "telegram/12=second of its server|telegram/11=first|");
-    assert_int_equal(store_read_cursor(store, S("telegram"), &cursor, NULL), 0);
+    assert_int_equal(store_read_cursor(talk.store, S("telegram"), &cursor, NULL), 0);
     assert_int_equal(cursor, 14);
 
     open_again();
@@ -103,12 +82,12 @@ static void messages_are_kept_once_and_in_order(void **state)
     assert_false(rows.last.cut);
     assert_int_equal(waiting(rows.last.number).count, 0);
     rows = (struct rows){.stop_after = 1};
-    assert_int_equal(store_read_inbox(store, 0, keep_row, &rows, NULL), 0);
+    assert_int_equal(store_read_inbox(talk.store, 0, keep_row, &rows, NULL), 0);
     assert_int_equal(rows.count, 1);
     assert_true(rows.last.cut);
-    assert_int_equal(store_read_cursor(store, S("telegram"), &cursor, NULL), 0);
+    assert_int_equal(store_read_cursor(talk.store, S("telegram"), &cursor, NULL), 0);
     assert_int_equal(cursor, 16);
-    assert_int_equal(store_read_cursor(store, S("discord"), &cursor, NULL), STORE_NOT_FOUND);
+    assert_int_equal(store_read_cursor(talk.store, S("discord"), &cursor, NULL), STORE_NOT_FOUND);
     // The same number means something else to another channel.
     messages[0].channel = S("discord");
     assert_int_equal(add(17, messages, 1).rowid, 1);
@@ -120,46 +99,49 @@ static void what_cannot_be_known_again_is_refused(void **state)
     (void)state;
     struct error err = ERROR_INIT;
     static struct store_inbound many[STORE_INBOUND_ROWS_MAX + 1];
-    assert_int_equal(store_inbox_add(store, S("telegram"), 1, many, 1, NULL, NULL, &err), -EINVAL);
+    assert_int_equal(store_inbox_add(talk.store, S("telegram"), 1, many, 1, NULL, NULL, &err),
+                     -EINVAL);
     assert_int_equal(
-        store_inbox_add(store, S("telegram"), 1, many, ARRAY_LEN(many), NULL, NULL, &err), -E2BIG);
-    assert_int_equal(store_inbox_add(store, S(""), 1, NULL, 0, NULL, NULL, &err), -EINVAL);
+        store_inbox_add(talk.store, S("telegram"), 1, many, ARRAY_LEN(many), NULL, NULL, &err),
+        -E2BIG);
+    assert_int_equal(store_inbox_add(talk.store, S(""), 1, NULL, 0, NULL, NULL, &err), -EINVAL);
 }
 
 static void a_turn_takes_its_message_once(void **state)
 {
     (void)state;
-    talk_create(store, "a");
-    talk_receive(store, "1", "hello");
+    talk_create(talk.store, "a");
+    talk_receive(talk.store, "1", "hello");
     int64_t number = waiting(0).last.number;
-    struct outcome first = talk_begin(store, "t1", number, NULL);
+    struct outcome first = talk_begin(talk.store, "t1", number, NULL);
     assert_int_equal(first.result, 0);
     assert_int_equal(waiting(0).count, 0);
     // The program stopped before it heard of that, and tries again under another name.
     for (int i = 0; i < 2; i++) {
-        struct outcome again = talk_begin(store, "t2", number, NULL);
+        struct outcome again = talk_begin(talk.store, "t2", number, NULL);
         assert_int_equal(again.result, STORE_DUPLICATE);
         assert_int_equal(again.rowid, first.rowid);
         open_again();
     }
-    assert_int_equal(fixture_number(path, "SELECT count(*) FROM turns"), 1);
-    assert_string_equal(talk_messages(store, "a"), "t1 asks|");
-    assert_int_equal(talk_receive(store, "1", "hello").rowid, 0); // the server repeats itself, too
-    assert_int_equal(talk_begin(store, "t3", 999, NULL).result, -ENOENT);
-    assert_int_equal(fixture_number(path, "SELECT count(*) FROM turns"), 1);
+    assert_int_equal(fixture_number(talk.path, "SELECT count(*) FROM turns"), 1);
+    assert_string_equal(talk_messages(talk.store, "a"), "t1 asks|");
+    assert_int_equal(talk_receive(talk.store, "1", "hello").rowid,
+                     0); // the server repeats itself, too
+    assert_int_equal(talk_begin(talk.store, "t3", 999, NULL).result, -ENOENT);
+    assert_int_equal(fixture_number(talk.path, "SELECT count(*) FROM turns"), 1);
     // What was said is in the conversation now, and goes with it.
-    assert_string_equal(fixture_text(path, "SELECT '<' || text || '>' FROM inbox"), "<>");
+    assert_string_equal(fixture_text(talk.path, "SELECT '<' || text || '>' FROM inbox"), "<>");
 }
 
 static void one_handled_message_stops_a_turn_of_many(void **state)
 {
     (void)state;
-    talk_create(store, "a");
-    talk_receive(store, "1", "one");
-    talk_receive(store, "2", "two");
+    talk_create(talk.store, "a");
+    talk_receive(talk.store, "1", "one");
+    talk_receive(talk.store, "2", "two");
     struct rows rows = waiting(0);
     int64_t numbers[2] = {rows.last.number, rows.last.number - 1};
-    assert_int_equal(talk_begin(store, "t1", numbers[1], NULL).result, 0);
+    assert_int_equal(talk_begin(talk.store, "t1", numbers[1], NULL).result, 0);
     struct store_turn turn = {.id = S("t2"),
                               .session = S("a"),
                               .source = S("telegram"),
@@ -167,22 +149,22 @@ static void one_handled_message_stops_a_turn_of_many(void **state)
                               .inbox_count = 2,
                               .drop_turn = S("t1")};
     struct outcome outcome = {0};
-    assert_true(
-        store_turn_begin(store, &turn, NULL, 0, STORE_DURABLE, fixture_done, &outcome, NULL) > 0);
-    store_wait(store);
+    assert_true(store_turn_begin(talk.store, &turn, NULL, 0, STORE_DURABLE, fixture_done, &outcome,
+                                 NULL) > 0);
+    store_wait(talk.store);
     assert_int_equal(outcome.result, STORE_DUPLICATE);
     assert_string_equal(waiting(0).text, "telegram/2=two|");
-    assert_string_equal(talk_messages(store, "a"), "t1 asks|"); // nothing was dropped
+    assert_string_equal(talk_messages(talk.store, "a"), "t1 asks|"); // nothing was dropped
 }
 
 static void a_step_takes_a_message_or_fails_as_a_whole(void **state)
 {
     (void)state;
-    talk_create(store, "a");
-    talk_receive(store, "1", "hello");
-    talk_receive(store, "2", "and besides");
+    talk_create(talk.store, "a");
+    talk_receive(talk.store, "1", "hello");
+    talk_receive(talk.store, "2", "and besides");
     int64_t second = waiting(0).last.number, first = second - 1;
-    talk_begin(store, "t1", first, NULL);
+    talk_begin(talk.store, "t1", first, NULL);
     struct store_message result = {.role = S("tool"), .content = S("noon; and besides")};
     struct store_turn_step step = {.turn = S("t1"),
                                    .state = STORE_TURN_MODEL,
@@ -191,24 +173,24 @@ static void a_step_takes_a_message_or_fails_as_a_whole(void **state)
                                    .message_count = 1,
                                    .inbox = &second,
                                    .inbox_count = 1};
-    assert_int_equal(talk_advance(store, &step).result, 0);
+    assert_int_equal(talk_advance(talk.store, &step).result, 0);
     assert_int_equal(waiting(0).count, 0);
-    assert_int_equal(fixture_number(path, "SELECT count(DISTINCT turn) FROM inbox"), 1);
+    assert_int_equal(fixture_number(talk.path, "SELECT count(DISTINCT turn) FROM inbox"), 1);
     step.iteration = 2;
-    struct outcome again = talk_advance(store, &step);
+    struct outcome again = talk_advance(talk.store, &step);
     assert_int_equal(again.result, -EALREADY);
     assert_non_null(strstr(again.err.text, "was handled before"));
-    assert_int_equal(fixture_number(path, "SELECT iteration FROM turns"), 1);
-    assert_string_equal(talk_messages(store, "a"), "t1 asks|noon; and besides|");
+    assert_int_equal(fixture_number(talk.path, "SELECT iteration FROM turns"), 1);
+    assert_string_equal(talk_messages(talk.store, "a"), "t1 asks|noon; and besides|");
 }
 
 static void a_command_settles_everything_at_once(void **state)
 {
     (void)state;
-    talk_create(store, "a");
-    talk_begin(store, "t1", 0, NULL);
-    talk_finish(store, "t1", STORE_TURN_DONE, NULL, false);
-    talk_receive(store, "1", "/new");
+    talk_create(talk.store, "a");
+    talk_begin(talk.store, "t1", 0, NULL);
+    talk_finish(talk.store, "t1", STORE_TURN_DONE, NULL, false);
+    talk_receive(talk.store, "1", "/new");
     int64_t number = waiting(0).last.number;
     struct store_session next = {.id = S("b"), .channel = TALK_CHANNEL, .chat = TALK_CHAT};
     struct store_reply reply = {.channel = TALK_CHANNEL, .chat = TALK_CHAT, .text = S("done")};
@@ -221,33 +203,33 @@ static void a_command_settles_everything_at_once(void **state)
                                    .drop_turn = S("t1"),
                                    .reply = &reply,
                                    .now_ms = 5000};
-    struct outcome first = talk_settle(store, &all);
+    struct outcome first = talk_settle(talk.store, &all);
     assert_int_equal(first.result, 0);
     assert_true(first.rowid > 0);
     assert_int_equal(waiting(0).count, 0);
-    assert_string_equal(talk_messages(store, "a"), "");
-    assert_string_equal(fixture_text(path, "SELECT title || '/' || model FROM sessions"
-                                           " WHERE id = 'a'"),
+    assert_string_equal(talk_messages(talk.store, "a"), "");
+    assert_string_equal(fixture_text(talk.path, "SELECT title || '/' || model FROM sessions"
+                                                " WHERE id = 'a'"),
                         "the old one/cheap");
-    assert_string_equal(fixture_text(path, "SELECT state || '/' || text FROM outbox"),
+    assert_string_equal(fixture_text(talk.path, "SELECT state || '/' || text FROM outbox"),
                         "pending/done");
-    assert_int_equal(talk_settle(store, &all).result, STORE_DUPLICATE);
-    assert_int_equal(fixture_number(path, "SELECT count(*) FROM outbox"), 1);
+    assert_int_equal(talk_settle(talk.store, &all).result, STORE_DUPLICATE);
+    assert_int_equal(fixture_number(talk.path, "SELECT count(*) FROM outbox"), 1);
 
     struct store_settlement some = {.session = S("a"), .model = S("")};
-    assert_int_equal(talk_settle(store, &some).result, 0);
-    assert_string_equal(fixture_text(path, "SELECT title || '/' || coalesce(model, 'default')"
-                                           " FROM sessions WHERE id = 'a'"),
+    assert_int_equal(talk_settle(talk.store, &some).result, 0);
+    assert_string_equal(fixture_text(talk.path, "SELECT title || '/' || coalesce(model, 'default')"
+                                                " FROM sessions WHERE id = 'a'"),
                         "the old one/default");
-    assert_int_equal(fixture_number(path, "SELECT count(*) FROM outbox"), 1);
+    assert_int_equal(fixture_number(talk.path, "SELECT count(*) FROM outbox"), 1);
 }
 
 static void a_settlement_that_fails_leaves_the_message(void **state)
 {
     (void)state;
     struct error err = ERROR_INIT;
-    talk_create(store, "a");
-    talk_receive(store, "1", "/undo");
+    talk_create(talk.store, "a");
+    talk_receive(talk.store, "1", "/undo");
     int64_t number = waiting(0).last.number;
     struct store_session next = {.id = S("b"), .channel = TALK_CHANNEL, .chat = TALK_CHAT};
     struct store_reply reply = {.channel = TALK_CHANNEL, .chat = TALK_CHAT, .text = S("done")};
@@ -256,16 +238,16 @@ static void a_settlement_that_fails_leaves_the_message(void **state)
                                           .create = &next,
                                           .drop_turn = S("no-turn"),
                                           .reply = &reply};
-    assert_int_equal(talk_settle(store, &settlement).result, -ENOENT);
+    assert_int_equal(talk_settle(talk.store, &settlement).result, -ENOENT);
     assert_int_equal(waiting(0).count, 1);
-    assert_int_equal(fixture_number(path, "SELECT count(*) FROM sessions"), 1);
-    assert_int_equal(fixture_number(path, "SELECT count(*) FROM outbox"), 0);
+    assert_int_equal(fixture_number(talk.path, "SELECT count(*) FROM sessions"), 1);
+    assert_int_equal(fixture_number(talk.path, "SELECT count(*) FROM outbox"), 0);
     settlement.drop_turn = SPAN_ABSENT;
     settlement.session = S("nobody");
-    assert_int_equal(talk_settle(store, &settlement).result, -ENOENT);
+    assert_int_equal(talk_settle(talk.store, &settlement).result, -ENOENT);
     settlement.session = SPAN_ABSENT;
     settlement.title = S("of what?");
-    assert_int_equal(store_settle(store, &settlement, NULL, NULL, &err), -EINVAL);
+    assert_int_equal(store_settle(talk.store, &settlement, NULL, NULL, &err), -EINVAL);
     assert_int_equal(waiting(0).count, 1);
 }
 
@@ -281,18 +263,19 @@ static void old_messages_are_forgotten_when_handled(void **state)
     add(1, old, 3);
     int64_t numbers[] = {1, 3};
     struct store_settlement settlement = {.inbox = numbers, .inbox_count = 2};
-    assert_int_equal(talk_settle(store, &settlement).result, 0);
+    assert_int_equal(talk_settle(talk.store, &settlement).result, 0);
     add(2, &now, 1);
-    assert_int_equal(fixture_number(path, "SELECT count(*) FROM inbox WHERE number = 1"), 1);
+    assert_int_equal(fixture_number(talk.path, "SELECT count(*) FROM inbox WHERE number = 1"), 1);
     add(3, &later, 1);
     // The one that nobody has acted on stays, however old; the one from a wrong clock goes.
-    assert_string_equal(fixture_text(path, "SELECT group_concat(external_id) FROM inbox"), "2,4,5");
+    assert_string_equal(fixture_text(talk.path, "SELECT group_concat(external_id) FROM inbox"),
+                        "2,4,5");
     assert_int_equal(waiting(0).count, 3);
 }
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, make_home, remove_home)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, talk_setup, talk_teardown)
     const struct CMUnitTest tests[] = {
         TEST(messages_are_kept_once_and_in_order),
         TEST(what_cannot_be_known_again_is_refused),

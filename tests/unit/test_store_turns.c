@@ -16,28 +16,6 @@
 
 // Turns and sessions as they are read again: what goes on, what was taken back, what it cost.
 
-static char home[FIXTURE_PATH_MAX];
-static char path[FIXTURE_PATH_MAX + 16];
-static struct store *store;
-
-static int make_home(void **state)
-{
-    (void)state;
-    fixture_make_home(home);
-    snprintf(path, sizeof path, "%s", fixture_path(home, "state.db"));
-    store = fixture_open(home, NULL);
-    talk_create(store, "a");
-    return 0;
-}
-
-static int remove_home(void **state)
-{
-    (void)state;
-    store_close(store);
-    fixture_remove_home(home);
-    return 0;
-}
-
 #define S(text) SPAN_LITERAL(text)
 
 struct seen {
@@ -63,14 +41,14 @@ static bool keep_turn(void *context, const struct store_turn_row *turn)
 static struct seen open_turns(void)
 {
     struct seen seen = {0};
-    assert_int_equal(store_read_open_turns(store, keep_turn, &seen, NULL), 0);
+    assert_int_equal(store_read_open_turns(talk.store, keep_turn, &seen, NULL), 0);
     return seen;
 }
 
 static struct seen last_turn(void)
 {
     struct seen seen = {0};
-    int r = store_read_last_turn(store, S("a"), keep_turn, &seen, NULL);
+    int r = store_read_last_turn(talk.store, S("a"), keep_turn, &seen, NULL);
     assert_int_equal(r, seen.count ? 0 : STORE_NOT_FOUND);
     return seen;
 }
@@ -78,15 +56,15 @@ static struct seen last_turn(void)
 static void open_turns_are_found_after_a_stop(void **state)
 {
     (void)state;
-    talk_begin(store, "t1", 0, NULL);
-    talk_begin(store, "t2", 0, NULL);
-    talk_begin(store, "t3", 0, NULL);
+    talk_begin(talk.store, "t1", 0, NULL);
+    talk_begin(talk.store, "t2", 0, NULL);
+    talk_begin(talk.store, "t3", 0, NULL);
     struct store_turn_step step = {
         .turn = S("t2"), .state = STORE_TURN_TOOLS, .iteration = 4, .usage = {10, 2, 5, 300}};
-    talk_advance(store, &step);
-    talk_finish(store, "t1", STORE_TURN_DONE, NULL, false);
-    store_close(store);
-    store = fixture_open(home, NULL);
+    talk_advance(talk.store, &step);
+    talk_finish(talk.store, "t1", STORE_TURN_DONE, NULL, false);
+    store_close(talk.store);
+    talk.store = fixture_open(talk.home, NULL);
     struct seen seen = open_turns();
     assert_string_equal(seen.ids, "t2|t3|");
     assert_string_equal(seen.where, "a/telegram/7");
@@ -94,22 +72,22 @@ static void open_turns_are_found_after_a_stop(void **state)
     assert_int_equal(seen.last.ended_ms, 0);
     for (int i = 1; i <= 2; i++) {
         struct outcome resumed = {0};
-        assert_true(store_turn_resume(store, S("t2"), fixture_done, &resumed, NULL) > 0);
-        store_wait(store);
+        assert_true(store_turn_resume(talk.store, S("t2"), fixture_done, &resumed, NULL) > 0);
+        store_wait(talk.store);
         assert_int_equal(resumed.result, 0);
         assert_int_equal(resumed.rowid, i);
     }
     seen = (struct seen){0};
-    assert_int_equal(store_read_turn(store, S("t2"), keep_turn, &seen, NULL), 0);
+    assert_int_equal(store_read_turn(talk.store, S("t2"), keep_turn, &seen, NULL), 0);
     assert_int_equal(seen.last.state, STORE_TURN_TOOLS);
     assert_int_equal(seen.last.iteration, 4);
     assert_int_equal(seen.last.resumes, 2);
     assert_int_equal(seen.last.usage.cost_micro_usd, 300);
     assert_int_equal(seen.last.started_ms, 3000);
     struct outcome late = {0}, none = {0};
-    store_turn_resume(store, S("t1"), fixture_done, &late, NULL);
-    store_turn_resume(store, S("t9"), fixture_done, &none, NULL);
-    store_wait(store);
+    store_turn_resume(talk.store, S("t1"), fixture_done, &late, NULL);
+    store_turn_resume(talk.store, S("t9"), fixture_done, &none, NULL);
+    store_wait(talk.store);
     assert_int_equal(late.result, -EALREADY);
     assert_int_equal(none.result, -ENOENT);
 }
@@ -119,18 +97,19 @@ static void a_turn_is_found_by_the_beginning_of_its_id(void **state)
     (void)state;
     struct seen seen = {0};
     struct error err = ERROR_INIT;
-    talk_begin(store, "abc1", 0, NULL);
-    talk_begin(store, "abc12", 0, NULL);
-    talk_begin(store, "abd", 0, NULL);
-    assert_int_equal(store_read_turn(store, S("abd"), keep_turn, &seen, NULL), 0);
-    assert_int_equal(store_read_turn(store, S("abc12"), keep_turn, &seen, NULL), 0);
-    assert_int_equal(store_read_turn(store, S("abc1"), keep_turn, &seen, NULL), 0);
+    talk_begin(talk.store, "abc1", 0, NULL);
+    talk_begin(talk.store, "abc12", 0, NULL);
+    talk_begin(talk.store, "abd", 0, NULL);
+    assert_int_equal(store_read_turn(talk.store, S("abd"), keep_turn, &seen, NULL), 0);
+    assert_int_equal(store_read_turn(talk.store, S("abc12"), keep_turn, &seen, NULL), 0);
+    assert_int_equal(store_read_turn(talk.store, S("abc1"), keep_turn, &seen, NULL), 0);
     assert_string_equal(seen.ids, "abd|abc12|abc1|");
-    assert_int_equal(store_read_turn(store, S("abc"), keep_turn, &seen, &err), -EINVAL);
+    assert_int_equal(store_read_turn(talk.store, S("abc"), keep_turn, &seen, &err), -EINVAL);
     assert_string_equal(err.text, "more than one turn begins with abc; give more of its id");
-    assert_int_equal(store_read_turn(store, S("b"), keep_turn, &seen, NULL), STORE_NOT_FOUND);
-    assert_int_equal(store_read_turn(store, S("abc123"), keep_turn, &seen, NULL), STORE_NOT_FOUND);
-    assert_int_equal(store_read_turn(store, S(""), keep_turn, &seen, NULL), -EINVAL);
+    assert_int_equal(store_read_turn(talk.store, S("b"), keep_turn, &seen, NULL), STORE_NOT_FOUND);
+    assert_int_equal(store_read_turn(talk.store, S("abc123"), keep_turn, &seen, NULL),
+                     STORE_NOT_FOUND);
+    assert_int_equal(store_read_turn(talk.store, S(""), keep_turn, &seen, NULL), -EINVAL);
     assert_int_equal(seen.count, 3);
 }
 
@@ -138,25 +117,25 @@ static void a_dropped_turn_is_not_part_of_the_conversation(void **state)
 {
     (void)state;
     assert_int_equal(last_turn().count, 0);
-    talk_begin(store, "t1", 0, NULL);
-    talk_finish(store, "t1", STORE_TURN_DONE, NULL, false);
-    talk_begin(store, "t2", 0, NULL);
-    talk_finish(store, "t2", STORE_TURN_DONE, NULL, false);
-    assert_int_equal(talk_begin(store, "t3", 0, "t2").result, 0); // said again
-    assert_string_equal(talk_messages(store, "a"), "t1 asks|t1 answers|t3 asks|");
+    talk_begin(talk.store, "t1", 0, NULL);
+    talk_finish(talk.store, "t1", STORE_TURN_DONE, NULL, false);
+    talk_begin(talk.store, "t2", 0, NULL);
+    talk_finish(talk.store, "t2", STORE_TURN_DONE, NULL, false);
+    assert_int_equal(talk_begin(talk.store, "t3", 0, "t2").result, 0); // said again
+    assert_string_equal(talk_messages(talk.store, "a"), "t1 asks|t1 answers|t3 asks|");
     assert_string_equal(last_turn().ids, "t3|");
     struct store_settlement undo = {.drop_turn = S("t3")}; // taken back while it runs
-    assert_int_equal(talk_settle(store, &undo).result, 0);
-    talk_finish(store, "t3", STORE_TURN_CANCELLED, NULL, false);
-    assert_string_equal(talk_messages(store, "a"), "t1 asks|t1 answers|");
+    assert_int_equal(talk_settle(talk.store, &undo).result, 0);
+    talk_finish(talk.store, "t3", STORE_TURN_CANCELLED, NULL, false);
+    assert_string_equal(talk_messages(talk.store, "a"), "t1 asks|t1 answers|");
     assert_string_equal(last_turn().ids, "t1|");
     assert_int_equal(last_turn().last.state, STORE_TURN_DONE);
     assert_int_equal(last_turn().last.ended_ms, 4000);
-    assert_int_equal(talk_begin(store, "t4", 0, "none").result, -ENOENT);
+    assert_int_equal(talk_begin(talk.store, "t4", 0, "none").result, -ENOENT);
     assert_string_equal(last_turn().ids, "t1|");
     // It is counted, because it was paid for.
     struct store_turn_sums sums;
-    assert_int_equal(store_read_turn_sums(store, S("a"), &sums, NULL), 0);
+    assert_int_equal(store_read_turn_sums(talk.store, S("a"), &sums, NULL), 0);
     assert_int_equal(sums.turns, 3);
 }
 
@@ -175,7 +154,7 @@ static void the_calls_of_an_iteration_come_back(void **state)
 {
     (void)state;
     char text[512] = "";
-    talk_begin(store, "t1", 0, NULL);
+    talk_begin(talk.store, "t1", 0, NULL);
     struct store_tool_call calls[] = {
         {.ordinal = 1, .name = S("write_file"), .arguments = S("{}"), .state = STORE_CALL_RUNNING},
         {.ordinal = 0,
@@ -189,12 +168,12 @@ static void the_calls_of_an_iteration_come_back(void **state)
                                    .iteration = 1,
                                    .calls = calls,
                                    .call_count = 2};
-    talk_advance(store, &step);
-    assert_int_equal(store_read_tool_calls(store, S("t1"), 1, keep_call, text, NULL), 0);
+    talk_advance(talk.store, &step);
+    assert_int_equal(store_read_tool_calls(talk.store, S("t1"), 1, keep_call, text, NULL), 0);
     assert_string_equal(text, "0:read_file({not json)=text|1:write_file({})!?=|");
     text[0] = '\0';
-    assert_int_equal(store_read_tool_calls(store, S("t1"), 2, keep_call, text, NULL), 0);
-    assert_int_equal(store_read_tool_calls(store, S("t9"), 1, keep_call, text, NULL), 0);
+    assert_int_equal(store_read_tool_calls(talk.store, S("t1"), 2, keep_call, text, NULL), 0);
+    assert_int_equal(store_read_tool_calls(talk.store, S("t9"), 1, keep_call, text, NULL), 0);
     assert_string_equal(text, "");
 }
 
@@ -202,22 +181,22 @@ static void what_turns_used_up_is_summed(void **state)
 {
     (void)state;
     struct store_turn_sums sums = {.turns = 9};
-    assert_int_equal(store_read_turn_sums(store, S(""), &sums, NULL), 0);
+    assert_int_equal(store_read_turn_sums(talk.store, S(""), &sums, NULL), 0);
     assert_int_equal(sums.turns + sums.done + sums.open + sums.usage.input_tokens, 0);
     const char *const turns[] = {"t1", "t2", "t3", "t4"};
     for (size_t i = 0; i < ARRAY_LEN(turns); i++) {
-        talk_begin(store, turns[i], 0, NULL);
+        talk_begin(talk.store, turns[i], 0, NULL);
         struct store_turn_step step = {.turn = span_of(turns[i]),
                                        .state = STORE_TURN_MODEL,
                                        .iteration = 1,
                                        .usage = {100, 20, 3, 4000}};
-        talk_advance(store, &step);
+        talk_advance(talk.store, &step);
     }
-    talk_finish(store, "t1", STORE_TURN_DONE, NULL, false);
-    talk_finish(store, "t2", STORE_TURN_FAILED, NULL, false);
-    talk_finish(store, "t3", STORE_TURN_CANCELLED, NULL, false);
+    talk_finish(talk.store, "t1", STORE_TURN_DONE, NULL, false);
+    talk_finish(talk.store, "t2", STORE_TURN_FAILED, NULL, false);
+    talk_finish(talk.store, "t3", STORE_TURN_CANCELLED, NULL, false);
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(store_read_turn_sums(store, i ? S("a") : S(""), &sums, NULL), 0);
+        assert_int_equal(store_read_turn_sums(talk.store, i ? S("a") : S(""), &sums, NULL), 0);
         assert_int_equal(sums.turns, 4);
         assert_int_equal(sums.done, 1);
         assert_int_equal(sums.failed, 1);
@@ -228,7 +207,7 @@ static void what_turns_used_up_is_summed(void **state)
         assert_int_equal(sums.usage.output_tokens, 12);
         assert_int_equal(sums.usage.cost_micro_usd, 16000);
     }
-    assert_int_equal(store_read_turn_sums(store, S("none"), &sums, NULL), 0);
+    assert_int_equal(store_read_turn_sums(talk.store, S("none"), &sums, NULL), 0);
     assert_int_equal(sums.turns, 0);
 }
 
@@ -246,22 +225,22 @@ static const char *listed(int limit)
 {
     static char text[256];
     text[0] = '\0';
-    assert_int_equal(store_read_sessions(store, limit, keep_listed, text, NULL), 0);
+    assert_int_equal(store_read_sessions(talk.store, limit, keep_listed, text, NULL), 0);
     return text;
 }
 
 static void sessions_are_listed_by_use(void **state)
 {
     (void)state;
-    talk_create(store, "b");
+    talk_create(talk.store, "b");
     assert_string_equal(listed(10), "b 0/0|a 0/0|");
-    talk_begin(store, "t1", 0, NULL);
-    talk_finish(store, "t1", STORE_TURN_DONE, NULL, false);
+    talk_begin(talk.store, "t1", 0, NULL);
+    talk_finish(talk.store, "t1", STORE_TURN_DONE, NULL, false);
     assert_string_equal(listed(10), "a 2/1|b 0/0|");
-    talk_create(store, "c");
+    talk_create(talk.store, "c");
     struct store_message m = {.session = S("b"), .role = S("user"), .created_ms = 1};
-    store_message_append(store, &m, STORE_DURABLE, NULL, NULL, NULL); // by a clock of 1970
-    store_wait(store);
+    store_message_append(talk.store, &m, STORE_DURABLE, NULL, NULL, NULL); // by a clock of 1970
+    store_wait(talk.store);
     assert_string_equal(listed(10), "b 1/0|c 0/0|a 2/1|");
     assert_string_equal(listed(1), "b 1/0|");
     assert_string_equal(listed(-1), "");
@@ -276,59 +255,59 @@ static void a_session_is_found_by_the_beginning_of_its_id(void **state)
 {
     (void)state;
     char id[64] = "";
-    talk_create(store, "f00d1");
-    talk_create(store, "f00d2");
-    assert_int_equal(store_find_session(store, S("f00d2"), keep_id, id, NULL), 0);
+    talk_create(talk.store, "f00d1");
+    talk_create(talk.store, "f00d2");
+    assert_int_equal(store_find_session(talk.store, S("f00d2"), keep_id, id, NULL), 0);
     assert_string_equal(id, "f00d2");
-    assert_int_equal(store_find_session(store, S("f"), keep_id, id, NULL), -EINVAL);
-    assert_int_equal(store_find_session(store, S("g"), keep_id, id, NULL), STORE_NOT_FOUND);
-    assert_int_equal(store_find_session(store, S("a"), keep_id, id, NULL), 0);
+    assert_int_equal(store_find_session(talk.store, S("f"), keep_id, id, NULL), -EINVAL);
+    assert_int_equal(store_find_session(talk.store, S("g"), keep_id, id, NULL), STORE_NOT_FOUND);
+    assert_int_equal(store_find_session(talk.store, S("a"), keep_id, id, NULL), 0);
     assert_string_equal(id, "a");
 }
 
 static struct outcome delete_session(const char *id)
 {
     struct outcome outcome = {0};
-    assert_true(store_session_delete(store, span_of(id), fixture_done, &outcome, NULL) > 0);
-    store_wait(store);
+    assert_true(store_session_delete(talk.store, span_of(id), fixture_done, &outcome, NULL) > 0);
+    store_wait(talk.store);
     return outcome;
 }
 
 static void a_deleted_session_leaves_nothing_behind(void **state)
 {
     (void)state;
-    talk_begin(store, "t1", 0, NULL);
+    talk_begin(talk.store, "t1", 0, NULL);
     struct store_tool_call call = {.name = S("x")};
     struct store_turn_step step = {.turn = S("t1"),
                                    .state = STORE_TURN_TOOLS,
                                    .iteration = 1,
                                    .calls = &call,
                                    .call_count = 1};
-    talk_advance(store, &step);
-    talk_finish(store, "t1", STORE_TURN_DONE, "was delivered", false);
+    talk_advance(talk.store, &step);
+    talk_finish(talk.store, "t1", STORE_TURN_DONE, "was delivered", false);
     struct store_delivery_change sent = {.number = 1, .state = STORE_DELIVERY_SENT};
-    talk_change(store, &sent);
-    talk_begin(store, "t2", 0, NULL);
+    talk_change(talk.store, &sent);
+    talk_begin(talk.store, "t2", 0, NULL);
     struct outcome busy = delete_session("a");
     assert_int_equal(busy.result, -EBUSY);
     assert_non_null(strstr(busy.err.text, "turn t2 has not ended"));
     assert_non_null(strstr(busy.err.text, "/stop"));
-    assert_string_equal(talk_messages(store, "a"), "t1 asks|t1 answers|t2 asks|");
-    talk_finish(store, "t2", STORE_TURN_DONE, "is waited for", false);
+    assert_string_equal(talk_messages(talk.store, "a"), "t1 asks|t1 answers|t2 asks|");
+    talk_finish(talk.store, "t2", STORE_TURN_DONE, "is waited for", false);
     assert_int_equal(delete_session("a").result, 0);
     assert_int_equal(delete_session("a").result, STORE_NOT_FOUND);
     static const char *const tables[] = {"sessions", "turns", "messages", "tool_calls"};
     for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
         char sql[64];
         snprintf(sql, sizeof sql, "SELECT count(*) FROM %s", tables[i]);
-        assert_int_equal(fixture_number(path, sql), 0);
+        assert_int_equal(fixture_number(talk.path, sql), 0);
     }
-    assert_string_equal(fixture_text(path, "SELECT group_concat(text) FROM outbox"),
+    assert_string_equal(fixture_text(talk.path, "SELECT group_concat(text) FROM outbox"),
                         "is waited for");
     // Numbers do not come back, so nothing can be taken for what is gone.
-    talk_create(store, "a");
-    talk_begin(store, "t1", 0, NULL);
-    assert_int_equal(fixture_number(path, "SELECT number FROM turns"), 3);
+    talk_create(talk.store, "a");
+    talk_begin(talk.store, "t1", 0, NULL);
+    assert_int_equal(fixture_number(talk.path, "SELECT number FROM turns"), 3);
 }
 
 static void reads_wait_for_the_store(void **state)
@@ -337,7 +316,7 @@ static void reads_wait_for_the_store(void **state)
     struct store *closed = NULL;
     struct seen seen = {0};
     struct store_turn_sums sums;
-    assert_int_equal(store_open(fixture_path(home, "nowhere"), NULL, &closed, NULL), 0);
+    assert_int_equal(store_open(fixture_path(talk.home, "nowhere"), NULL, &closed, NULL), 0);
     store_wait(closed);
     assert_int_equal(store_read_open_turns(closed, keep_turn, &seen, NULL), -EIO);
     assert_int_equal(store_read_turn_sums(closed, S(""), &sums, NULL), -EIO);
@@ -346,7 +325,7 @@ static void reads_wait_for_the_store(void **state)
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, make_home, remove_home)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, talk_setup_session, talk_teardown)
     const struct CMUnitTest tests[] = {
         TEST(open_turns_are_found_after_a_stop),
         TEST(a_turn_is_found_by_the_beginning_of_its_id),

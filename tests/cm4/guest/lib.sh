@@ -35,6 +35,20 @@ memory_of() {
 		printf "%s=%d\n", $1, $2 / 1024 }' "$cgroups/$1/memory.stat"
 }
 
+# How often all threads of the processes of that name went to sleep so far, which is how often they
+# woke up (wakeups=), and how often another had to take the CPU from them (preemptions=).
+switches_of() {
+	for pid in $(pidof "$1"); do cat "/proc/$pid"/task/*/status; done 2>/dev/null | awk '
+		/^voluntary_ctxt_switches:/ { slept += $2 }
+		/^nonvoluntary_ctxt_switches:/ { pushed += $2 }
+		END { printf "wakeups=%d\npreemptions=%d\n", slept, pushed }'
+}
+
+# What a cgroup has had of the CPUs, user and system: cpu_us=, in microseconds.
+cpu_of() {
+	awk '$1 == "usage_usec" { print "cpu_us=" $2 }' "$cgroups/$1/cpu.stat"
+}
+
 # Waits until a command succeeds; fails after that many seconds.
 wait_for() { # SECONDS COMMAND...
 	left=$(($1 * 5))

@@ -15,6 +15,7 @@
  *
  *     say TEXT              text in two deltas, and the end
  *     cut TEXT              the same, ended by the token limit
+ *     flood NUMBER          a text of so many bytes
  *     call NAME ARGS; ...   tool calls with the ids c0, c1, ...; in ARGS ' stands for "
  *     hang TEXT             text, and then nothing more
  *     fail TEXT SENTENCE    one word of text, then a failure

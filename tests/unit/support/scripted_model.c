@@ -114,6 +114,12 @@ static void deliver(void *context)
         reply(model, rest, CHAT_FINISH_STOP);
     } else if (is(line, "cut", &rest)) {
         reply(model, rest, CHAT_FINISH_LENGTH);
+    } else if (is(line, "flood", &rest)) {
+        size_t len = strtoul(rest, NULL, 10);
+        CLEANUP(mem_cleanup) char *text = mem_alloc(len + 1);
+        memset(text, 'x', len);
+        text[len] = '\0';
+        reply(model, text, CHAT_FINISH_STOP);
     } else if (is(line, "call", &rest)) {
         reply(model, rest, CHAT_FINISH_TOOL_CALLS);
     } else if (is(line, "hang", &rest)) {

@@ -17,6 +17,32 @@ static struct outcome wait_for(struct store *store, int64_t job, struct outcome 
     return *outcome;
 }
 
+struct talk talk;
+
+int talk_setup(void **state)
+{
+    (void)state;
+    fixture_make_home(talk.home);
+    snprintf(talk.path, sizeof talk.path, "%s", fixture_path(talk.home, "state.db"));
+    talk.store = fixture_open(talk.home, NULL);
+    return 0;
+}
+
+int talk_setup_session(void **state)
+{
+    talk_setup(state);
+    talk_create(talk.store, "a");
+    return 0;
+}
+
+int talk_teardown(void **state)
+{
+    (void)state;
+    store_close(talk.store);
+    fixture_remove_home(talk.home);
+    return 0;
+}
+
 struct outcome talk_create(struct store *store, const char *session)
 {
     struct outcome outcome = {0};

@@ -10,6 +10,18 @@
 // A conversation in a chat, one operation after the other: each submits, waits and tells how it
 // went. All turns are of the session "a", in the chat "7" of the channel "telegram".
 
+struct talk {
+    char home[FIXTURE_PATH_MAX];
+    char path[FIXTURE_PATH_MAX + 16]; // of the database
+    struct store *store;
+};
+extern struct talk talk; // of the test at hand
+
+// For cmocka: a home with an empty database, or one with the session "a".
+int talk_setup(void **state);
+int talk_setup_session(void **state);
+int talk_teardown(void **state);
+
 #define TALK_CHANNEL SPAN_LITERAL("telegram")
 #define TALK_CHAT SPAN_LITERAL("7")
 
