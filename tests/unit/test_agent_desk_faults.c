@@ -429,8 +429,10 @@ static void a_bad_day(unsigned seed)
 static void bad_days(void **state)
 {
     const char *first = getenv("BAD_DAY"); // more of them, or one that was seen to fail
-    unsigned from = first ? (unsigned)atoi(first) : 1;
-    for (unsigned day = from; day < from + DAYS; day++) {
+    int64_t from = 1;
+    if (first)
+        assert_true(span_to_i64(span_of(first), &from));
+    for (unsigned day = (unsigned)from; day < from + DAYS; day++) {
         setup_full(state);
         print_message("day %u\n", day);
         a_bad_day(day);

@@ -34,70 +34,70 @@ static void test_success_hands_over_the_result(void **state)
     json_finish(&doc);
 }
 
+// What the Bot API was seen to say, and what it means.
+static const struct {
+    int status;
+    const char *body;
+    enum telegram_outcome outcome;
+} refusals[] = {
+    {401, "{\"ok\":false,\"error_code\":401,\"description\":\"Unauthorized\"}",
+     TELEGRAM_UNAUTHORIZED},
+    {404, "{\"ok\":false,\"error_code\":404,\"description\":\"Not Found\"}", TELEGRAM_UNAUTHORIZED},
+    {409,
+     "{\"ok\":false,\"error_code\":409,\"description\":\"Conflict: terminated by other "
+     "getUpdates request; make sure that only one bot instance is running\"}",
+     TELEGRAM_CONFLICT},
+    {409,
+     "{\"ok\":false,\"error_code\":409,\"description\":\"Conflict: can't use getUpdates method "
+     "while webhook is active; use deleteWebhook to delete the webhook first\"}",
+     TELEGRAM_WEBHOOK},
+    {400,
+     "{\"ok\":false,\"error_code\":400,\"description\":\"Bad Request: message is not modified: "
+     "specified new message content\"}",
+     TELEGRAM_UNCHANGED},
+    {400,
+     "{\"ok\":false,\"error_code\":400,\"description\":\"Bad Request: message to edit not "
+     "found\"}",
+     TELEGRAM_NO_MESSAGE},
+    {400,
+     "{\"ok\":false,\"error_code\":400,\"description\":\"Bad Request: message can't be "
+     "edited\"}",
+     TELEGRAM_NO_MESSAGE},
+    {400,
+     "{\"ok\":false,\"error_code\":400,\"description\":\"Bad Request: can't parse entities: "
+     "Character '.' is reserved\"}",
+     TELEGRAM_BAD_MARKUP},
+    {400, "{\"ok\":false,\"error_code\":400,\"description\":\"Bad Request: message is too long\"}",
+     TELEGRAM_TOO_LONG},
+    {400, "{\"ok\":false,\"error_code\":400,\"description\":\"Bad Request: chat not found\"}",
+     TELEGRAM_NO_CHAT},
+    {403,
+     "{\"ok\":false,\"error_code\":403,\"description\":\"Forbidden: bot was blocked by the "
+     "user\"}",
+     TELEGRAM_NO_CHAT},
+    {400, "{\"ok\":false,\"error_code\":400,\"description\":\"Bad Request: something new\"}",
+     TELEGRAM_REFUSED},
+    {500, "{\"ok\":false,\"error_code\":500,\"description\":\"Internal Server Error\"}",
+     TELEGRAM_UNAVAILABLE},
+    {200, "{\"ok\":false,\"error_code\":500,\"description\":\"Internal Server Error\"}",
+     TELEGRAM_UNAVAILABLE},
+    {502, "<html>Bad Gateway</html>", TELEGRAM_UNAVAILABLE},
+    {403, "<html>a proxy's page</html>", TELEGRAM_UNAVAILABLE},
+    {302, "", TELEGRAM_UNAVAILABLE},
+    {200, "", TELEGRAM_UNKNOWN},
+    {200, "{\"ok\":true,\"result\":{\"mess", TELEGRAM_UNKNOWN},
+    {200, "{\"ok\":\"yes\",\"result\":[]}", TELEGRAM_UNKNOWN},
+    {200, "[]", TELEGRAM_UNKNOWN},
+};
+
 static void test_refusals(void **state)
 {
     (void)state;
-    static const struct {
-        int status;
-        const char *body;
-        enum telegram_outcome outcome;
-    } cases[] = {
-        {401, "{\"ok\":false,\"error_code\":401,\"description\":\"Unauthorized\"}",
-         TELEGRAM_UNAUTHORIZED},
-        {404, "{\"ok\":false,\"error_code\":404,\"description\":\"Not Found\"}",
-         TELEGRAM_UNAUTHORIZED},
-        {409,
-         "{\"ok\":false,\"error_code\":409,\"description\":\"Conflict: terminated by other "
-         "getUpdates request; make sure that only one bot instance is running\"}",
-         TELEGRAM_CONFLICT},
-        {409,
-         "{\"ok\":false,\"error_code\":409,\"description\":\"Conflict: can't use getUpdates method "
-         "while webhook is active; use deleteWebhook to delete the webhook first\"}",
-         TELEGRAM_WEBHOOK},
-        {400,
-         "{\"ok\":false,\"error_code\":400,\"description\":\"Bad Request: message is not modified: "
-         "specified new message content\"}",
-         TELEGRAM_UNCHANGED},
-        {400,
-         "{\"ok\":false,\"error_code\":400,\"description\":\"Bad Request: message to edit not "
-         "found\"}",
-         TELEGRAM_NO_MESSAGE},
-        {400,
-         "{\"ok\":false,\"error_code\":400,\"description\":\"Bad Request: message can't be "
-         "edited\"}",
-         TELEGRAM_NO_MESSAGE},
-        {400,
-         "{\"ok\":false,\"error_code\":400,\"description\":\"Bad Request: can't parse entities: "
-         "Character '.' is reserved\"}",
-         TELEGRAM_BAD_MARKUP},
-        {400,
-         "{\"ok\":false,\"error_code\":400,\"description\":\"Bad Request: message is too long\"}",
-         TELEGRAM_TOO_LONG},
-        {400, "{\"ok\":false,\"error_code\":400,\"description\":\"Bad Request: chat not found\"}",
-         TELEGRAM_NO_CHAT},
-        {403,
-         "{\"ok\":false,\"error_code\":403,\"description\":\"Forbidden: bot was blocked by the "
-         "user\"}",
-         TELEGRAM_NO_CHAT},
-        {400, "{\"ok\":false,\"error_code\":400,\"description\":\"Bad Request: something new\"}",
-         TELEGRAM_REFUSED},
-        {500, "{\"ok\":false,\"error_code\":500,\"description\":\"Internal Server Error\"}",
-         TELEGRAM_UNAVAILABLE},
-        {200, "{\"ok\":false,\"error_code\":500,\"description\":\"Internal Server Error\"}",
-         TELEGRAM_UNAVAILABLE},
-        {502, "<html>Bad Gateway</html>", TELEGRAM_UNAVAILABLE},
-        {403, "<html>a proxy's page</html>", TELEGRAM_UNAVAILABLE},
-        {302, "", TELEGRAM_UNAVAILABLE},
-        {200, "", TELEGRAM_UNKNOWN},
-        {200, "{\"ok\":true,\"result\":{\"mess", TELEGRAM_UNKNOWN},
-        {200, "{\"ok\":\"yes\",\"result\":[]}", TELEGRAM_UNKNOWN},
-        {200, "[]", TELEGRAM_UNKNOWN},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct telegram_answer answer = read_answer(cases[i].status, cases[i].body);
-        if (answer.outcome != cases[i].outcome)
-            fail_msg("%d %s: %d instead of %d", cases[i].status, cases[i].body, (int)answer.outcome,
-                     (int)cases[i].outcome);
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        struct telegram_answer answer = read_answer(refusals[i].status, refusals[i].body);
+        if (answer.outcome != refusals[i].outcome)
+            fail_msg("%d %s: %d instead of %d", refusals[i].status, refusals[i].body,
+                     (int)answer.outcome, (int)refusals[i].outcome);
         assert_string_not_equal(answer.text, "");
     }
 }

@@ -68,6 +68,7 @@ void desk_world_restart(struct desk_world *world)
     struct agent_env env = *agent_env(world->world.agent);
     desk_destroy(world->desk);
     agent_destroy(world->world.agent);
+    store_wait(world->world.store); // what was submitted is on disk, before another one looks
     world->world.agent = agent_create(&env);
     desk_world_open(world);
     desk_resume(world->desk);

@@ -115,9 +115,10 @@ static void deliver(void *context)
     } else if (is(line, "cut", &rest)) {
         reply(model, rest, CHAT_FINISH_LENGTH);
     } else if (is(line, "flood", &rest)) {
-        size_t len = strtoul(rest, NULL, 10);
-        CLEANUP(mem_cleanup) char *text = mem_alloc(len + 1);
-        memset(text, 'x', len);
+        int64_t len = 0;
+        assert_true(span_to_i64(span_of(rest), &len));
+        CLEANUP(mem_cleanup) char *text = mem_alloc((size_t)len + 1);
+        memset(text, 'x', (size_t)len);
         text[len] = '\0';
         reply(model, text, CHAT_FINISH_STOP);
     } else if (is(line, "call", &rest)) {
