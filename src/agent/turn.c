@@ -416,7 +416,8 @@ int agent_turn_resume(struct agent *agent, struct agent_session *session,
     *ret_id = turn->id;
     if (row->resumes >= TURN_RESUMES_MAX)
         error_set(&turn->error, -ENOTRECOVERABLE,
-                  "given up: the program stopped %d times while it worked on this", row->resumes);
+                  "given up: the program stopped %d times while it worked on this",
+                  row->resumes + 1);
     turn_store_resume(turn, on_resumed);
     return 0;
 }

@@ -128,8 +128,8 @@ static void tell_ignored(const struct arguments *arguments)
     bool config = arguments->values[OPTION_CONFIG] != NULL;
     bool whole = arguments->values[OPTION_NO_STREAM] != NULL;
     if (model || config || whole)
-        log_info("the hermes that runs in this home answers, by its own configuration and model:"
-                 "%s%s%s do not count",
+        log_info("the hermes that runs in this home answers, by its own configuration and model; "
+                 "ignored:%s%s%s",
                  config ? " --config" : "", model ? " --model" : "", whole ? " --no-stream" : "");
 }
 

@@ -30,8 +30,9 @@ static bool refuse_root(void)
     const char *allowed = getenv("HERMES_ALLOW_ROOT_GATEWAY");
     if (geteuid() != 0 || (allowed && strcmp(allowed, "1") == 0))
         return false;
-    log_error("hermes run does not run as root; start it as an ordinary user (docs/install.md has "
-              "a systemd unit), or accept the risk with HERMES_ALLOW_ROOT_GATEWAY=1");
+    log_error(
+        "hermes run does not run as root; start it as an ordinary user (docs/operations.md has "
+        "a systemd unit), or accept the risk with HERMES_ALLOW_ROOT_GATEWAY=1");
     return true;
 }
 

@@ -250,7 +250,6 @@ static int open_faces(struct service *service, struct error *err)
     service->control_env = (struct control_env){
         .loop = app->loop,
         .store = app->store,
-        .agent = app->agent,
         .desk = app->desk,
         .telegram = &service->telegram,
         .home = app->home.path,

@@ -5,7 +5,6 @@
 #include "base/span.h"
 #include "net/http_server.h"
 
-struct agent;
 struct desk;
 struct loop;
 struct store;
@@ -41,8 +40,7 @@ enum {
 struct control_env { // borrowed, and looked at anew with each question; outlives the control
     struct loop *loop;
     struct store *store;
-    struct agent *agent;        // NULL where there is none
-    struct desk *desk;          // the same: then /chat is refused
+    struct desk *desk;          // NULL where there is none: then /chat is refused
     struct telegram **telegram; // where the channel is found; may be NULL, or point at NULL
     const char *home, *model, *version;
     int64_t started_ms;  // wall

@@ -40,6 +40,17 @@ def open_turns(hermes):
                           ".fetchone()[0])", path))
 
 
+def shown(hermes, api, text):
+    """The message that grows, once Telegram's answer to it is written down: a kill before that may
+    double it, which the kill matrix looks at."""
+    message = api.wait_text(OWNER, text)
+    path, = [p for p in hermes.databases() if p.name == "state.db"]
+    query = "SELECT count(*) FROM outbox WHERE state = 'open' AND message_id IS NOT NULL"
+    assert api.wait_for(lambda: int(hermes.sql(
+        f"print(db.execute({query!r}).fetchone()[0])", path)) == 1)
+    return message
+
+
 # -- what came while it was away ------------------------------------------------------------------
 
 def test_the_backlog_is_answered(talk, api):
@@ -114,10 +125,10 @@ def test_what_is_confirmed_is_kept(talk, api):
 # -- in the middle of an answer -------------------------------------------------------------------
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_message_that_was_begun_is_finished(talk, api, up, number):
+def test_a_message_that_was_begun_is_finished(hermes, talk, api, up, number):
     daemon = talk("gate", "agent:\n  restart_drain_timeout: 1s\n")
     api.user_says(OWNER, "long work")
-    before = api.wait_text(OWNER, "answer to long work: begun")
+    before = shown(hermes, api, "answer to long work: begun")
     daemon.process.signal(number)
     if number == signal.SIGTERM:
         daemon.process.finish(10).exits(0)
@@ -143,10 +154,10 @@ def test_sigterm_lets_a_short_turn_end(talk, api, up):
     assert up.count("gate") == 1
 
 
-def test_killed_again_and_again(talk, api, up):
+def test_killed_again_and_again(hermes, talk, api, up):
     daemon = talk("gate")
     api.user_says(OWNER, "long work")
-    first = api.wait_text(OWNER, "begun")
+    first = shown(hermes, api, "begun")
     for _ in range(3):
         asked = up.count("gate")
         daemon.kill()

@@ -198,7 +198,7 @@ static void stopped_too_often(void **state)
     fixture_exec(store_path(world.store), "UPDATE turns SET resumes = 3");
     go_on("say never", TURN_FAILED, &again);
     assert_int_equal(world.asked, 0);
-    assert_non_null(strstr(again.error, "stopped 3 times"));
+    assert_non_null(strstr(again.error, "stopped 4 times"));
     agent_world_turn(&world, "next", "say Here.", TURN_DONE, &next);
 }
 
