@@ -81,7 +81,7 @@ def database(home):
 
 
 def fill(home, megabytes):
-    """Sessions, turns and messages until the database has that size. Nothing may run on the home."""
+    """Sessions, turns and messages until the database has that size. Nothing runs on the home."""
     db = sqlite3.connect(database(home))
     db.execute("PRAGMA synchronous = OFF")
     db.executemany("INSERT INTO sessions(id, channel, chat, title, model, prompt, created_ms, "

@@ -114,7 +114,7 @@ def test_the_pi_can_run_every_instruction(built):
 
 
 def test_it_names_no_place_of_the_machine_that_built_it(built, bars):
-    places = [b"/root/", b".cache", f"{ROOT}/".encode(), b"/home/"]
+    places = [b"/root/", b"/.cache/", f"{ROOT}/".encode(), b"/home/"]
     home = os.path.expanduser("~").rstrip("/") + "/"
     if len(home) >= bars["paths"]["least_length"]:
         places.append(home.encode())

@@ -40,7 +40,7 @@ class Daemon:
             "TELEGRAM_API_BASE": f"https://fake.test:{TELEGRAM_PORT}",
             "TELEGRAM_BOT_TOKEN": telegram.token,
             "TELEGRAM_ALLOWED_USERS": ",".join(str(OWNER + n) for n in range(CHATS)),
-            "SSL_CERT_FILE": GUEST_CA}
+            "HERMES_CONNECT_TIMEOUT": str(ANSWER_SECONDS), "SSL_CERT_FILE": GUEST_CA}
 
     def start(self, command=f"in_cgroup {GROUP} hermes hermes run"):
         done = self.root(f"""
