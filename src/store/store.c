@@ -233,10 +233,13 @@ void store_dispatch(struct store *store)
     (void)!read(store->event_fd, &count, sizeof count);
     pthread_mutex_lock(&store->lock);
     bool state_changed = store->state_changed;
-    store->state_changed = false;
+    bool check_untold = store->check_untold;
+    store->state_changed = store->check_untold = false;
     enum store_state state = store->state;
     pthread_mutex_unlock(&store->lock);
 
+    if (check_untold && state != STORE_CHECKING && store->on_state)
+        store->on_state(store->context, STORE_CHECKING);
     if (state_changed && store->on_state)
         store->on_state(store->context, state);
     for (struct store_job *job; (job = take_finished(store));)

@@ -37,6 +37,7 @@ static void publish(struct store *store, enum store_state state, const struct er
 {
     pthread_mutex_lock(&store->lock);
     store->state_changed = store->state_changed || store->state != state;
+    store->check_untold = store->check_untold || state == STORE_CHECKING;
     store->state = state;
     store->description = *description;
     tell_owner(store);

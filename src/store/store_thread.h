@@ -55,6 +55,7 @@ struct store {
     bool closing;
     enum store_state state;
     bool state_changed;
+    bool check_untold; // there was a check, which the owner has not heard of
     struct error description, note;
     char *path;        // owned; NULL until it is decided
     sqlite3 *checking; // while a check runs that may be interrupted

@@ -170,7 +170,7 @@ def test_contained_as_process_1(daemon, telegram):
         pid=$(pidof hermes)
         awk '$1 ~ /^(Uid|CapEff|NSpid):/ { print $1, $NF }' /proc/$pid/status
         nsenter -t $pid -m touch /etc/x 2>&1
-        nsenter -t $pid -m touch /tmp/x 2>&1""")
+        nsenter -t $pid -m touch /tmp/written 2>&1""")
     lines = told.out.splitlines()
     assert {"Uid: 10000", "CapEff: 0000000000000000", "NSpid: 1"} <= set(lines), told
     assert sum("Read-only file system" in line for line in lines) == 2, told
