@@ -27,7 +27,7 @@ NO_RIGHTS = ["setpriv", f"--reuid={POD_UID}", f"--regid={POD_UID}", "--clear-gro
 def test_root_is_refused(hermes, value):
     assert IS_ROOT, "this test needs root"
     hermes.run("run", "--port", "0", env={"HERMES_ALLOW_ROOT_GATEWAY": value}, as_root=True) \
-        .failed("does not run as root", "HERMES_ALLOW_ROOT_GATEWAY=1", "docs/install.md")
+        .failed("does not run as root", "HERMES_ALLOW_ROOT_GATEWAY=1", "docs/operations.md")
     assert not hermes.home.exists()
 
 

@@ -140,8 +140,8 @@ def test_it_follows(hermes, service):
         reader.wait_for_output(b"daemon.start")
         hermes.chat("hi").ok()
         reader.wait_for_output(b"turn.end")
-        reader.signal(signal.SIGINT)
-        assert reader.finish(5).code in (0, 130, -signal.SIGINT)
+        reader.signal(signal.SIGTERM)  # SIGINT may be ignored by who runs the tests, in the background
+        assert reader.finish(5).code == -signal.SIGTERM
 
 
 # -- the files ------------------------------------------------------------------------------------
