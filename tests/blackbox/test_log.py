@@ -140,7 +140,7 @@ def test_it_follows(hermes, service):
         reader.wait_for_output(b"daemon.start")
         hermes.chat("hi").ok()
         reader.wait_for_output(b"turn.end")
-        reader.signal(signal.SIGTERM)  # SIGINT may be ignored by who runs the tests, in the background
+        reader.signal(signal.SIGTERM)  # SIGINT is ignored where the tests run in background
         assert reader.finish(5).code == -signal.SIGTERM
 
 
