@@ -26,10 +26,17 @@ def talk(hermes, api, up, service):
     return start
 
 
-def settled(api, count, seconds=20):
+def settled(api, count, seconds=20, killed=None):
+    """The texts, so many of them. Of a daemon that was killed at no chosen moment a copy may be
+    there for each time that its log says that it could not be known."""
     api.wait_messages(OWNER, count, seconds)
     api.wait_quiet(1)
     found = api.texts(OWNER)
+    copies = len(killed.events("telegram.uncertain")) if killed else 0
+    for at in range(len(found) - 1, 0, -1):
+        if copies and found[at] == found[at - 1]:
+            del found[at]
+            copies -= 1
     assert len(found) == count, f"{found}; {api.story()}"
     return found
 
@@ -117,7 +124,7 @@ def test_what_is_confirmed_is_kept(talk, api):
         assert api.wait_for(lambda: not daemon.running or api.on_call is None)
         daemon.kill()
         daemon.start()
-        settled(api, number + 2)
+        settled(api, number + 2, killed=daemon)
         assert f"f{number}" in api.texts(OWNER)[-1]
         api.on_call = strike
 
@@ -203,7 +210,7 @@ def test_killed_while_the_answer_is_sent(talk, api, up):
 def test_a_message_of_mid_turn_outlives_the_kill(talk, api, up, hermes):
     daemon = talk("gate", "display:\n  busy_input_mode: queue\n")
     api.user_says(OWNER, "first")
-    api.wait_text(OWNER, "answer to first: begun")
+    shown(hermes, api, "answer to first: begun")
     update = api.user_says(OWNER, "second")
     assert api.wait_for(lambda: api.offsets[-1] > update["update_id"])
     daemon.kill()
@@ -227,7 +234,7 @@ def test_a_tool_that_may_not_be_repeated_is_not(talk, api, up, hermes):
     daemon.kill()
     daemon.start()
     api.wait_text(OWNER, "done with")
-    settled(api, 1)
+    settled(api, 1, killed=daemon)
     daemon.stop()
     path, = [p for p in hermes.databases() if p.name == "state.db"]
     rows = hermes.sql("print(db.execute('SELECT count(*) FROM memory').fetchone()[0])", path)
