@@ -58,6 +58,7 @@ def test_a_question_is_answered(bot, api):
     assert replies(api, 1)[0].startswith("Hello! I am the built-in offline model")
 
 
+@pytest.mark.native  # qemu cannot start the workers of file tools
 def test_tools_are_used(bot, api, hermes):
     api.user_says(OWNER, "write a.txt: seen by all and then read a.txt")
     assert "seen by all" in replies(api, 1)[0]
