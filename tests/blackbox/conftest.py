@@ -71,3 +71,15 @@ def api():
 def terminal(hermes):
     """terminal("chat", env=…) starts the binary on a pseudo-terminal."""
     return lambda *args, **more: Terminal(hermes, args, **more)
+
+
+@pytest.fixture
+def talk(hermes, api, up, service):
+    """talk(model=…, config=…) starts a daemon that is on Telegram and asks that model."""
+    def start(model="echo", config="", **more):
+        hermes.use_telegram(api)
+        hermes.use(up, model)
+        if config:
+            hermes.put("config.yaml", config)
+        return service(**more)
+    return start

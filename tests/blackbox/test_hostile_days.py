@@ -23,17 +23,6 @@ OWNER = 42
 HOUR, YEAR = 3600, 365 * 86400
 
 
-@pytest.fixture
-def talk(hermes, api, up, service):
-    def start(model="echo", config="", **more):
-        hermes.use_telegram(api)
-        hermes.use(up, model)
-        if config:
-            hermes.put("config.yaml", config)
-        return service(**more)
-    return start
-
-
 def settled(api, count, seconds=20):
     api.wait_messages(OWNER, count, seconds)
     api.wait_quiet(0.7)

@@ -15,17 +15,6 @@ OWNER = 42
 ADMIN_KEY = "admin-key-of-the-tests-8a61"
 
 
-@pytest.fixture
-def talk(hermes, api, up, service):
-    def start(model="echo", config="", **more):
-        hermes.use_telegram(api)
-        hermes.use(up, model)
-        if config:
-            hermes.put("config.yaml", config)
-        return service(**more)
-    return start
-
-
 def answered(api, running, count=1):
     api.wait_messages(OWNER, count)
     until = time.monotonic() + 10
