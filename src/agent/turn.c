@@ -64,6 +64,7 @@ struct agent *agent_create(const struct agent_env *env)
 void agent_configure(struct agent *agent, const struct agent_env *env)
 {
     agent->env = *env;
+    agent->health = (struct model_health){0}; // of another configuration
 }
 
 const struct agent_env *agent_env(const struct agent *agent)
@@ -224,6 +225,7 @@ static void on_reply(void *context, struct chat_reply *reply)
 {
     struct turn *turn = context;
     turn->model_call = 0;
+    model_health_answered(&turn->agent->health, clock_wall_ms(turn->agent->env.clock));
     turn->session->prompt_tokens = reply->usage.prompt_tokens;
     add_usage(&turn->usage, &reply->usage);
     add_usage(&turn->unsaved, &reply->usage);
@@ -242,10 +244,17 @@ static void on_reply(void *context, struct chat_reply *reply)
         turn_end(turn, TURN_DONE);
 }
 
+static const char *model_of(const struct turn *turn)
+{
+    return turn->session->model ? turn->session->model : turn->agent->env.model;
+}
+
 static void on_failure(void *context, const struct chat_failure *failure)
 {
     struct turn *turn = context;
     turn->model_call = 0;
+    model_health_failed(&turn->agent->health, model_of(turn), failure,
+                        clock_wall_ms(turn->agent->env.clock));
     turn_log_failure(turn, failure);
     error_set(&turn->error, -EIO, "%s; %s", failure->text, chat_failure_advice(failure->kind));
     turn_fail(turn);
@@ -264,7 +273,7 @@ static void ask_model(struct turn *turn)
     if (history->count)
         memcpy(messages + 1, history->messages, history->count * sizeof *messages);
     struct chat_request request = {
-        .model = turn->session->model ? turn->session->model : env->model,
+        .model = model_of(turn),
         .messages = messages,
         .message_count = history->count + 1,
         .tools = turn->agent->tools,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "agent/agent.h"
+#include "agent/model_health.h"
 #include "base/buf.h"
 #include "base/list.h"
 #include "llm/provider.h"
@@ -27,6 +28,7 @@ struct agent {
     size_t tool_count;
     struct list turns;
     turn_id last_id;
+    struct model_health health;
 };
 
 typedef void turn_next_fn(struct turn *turn);

@@ -367,6 +367,9 @@ void telegram_status(const struct telegram *telegram, struct telegram_status *re
     *ret_status = (struct telegram_status){
         .state = telegram->poller.state,
         .detail = telegram->poller.detail,
+        .failing_ms = telegram->poller.failures
+                          ? loop_now(telegram->env.loop) - telegram->poller.since_ms + 1
+                          : 0,
         .username = telegram->hello.username,
         .last_poll_ms = telegram->poller.last_poll_ms,
         .updates = telegram->updates,

@@ -73,6 +73,7 @@ bool telegram_drained(const struct telegram *telegram);
 struct telegram_status {   // texts live until the next call
     const char *state;     // "connecting", "polling", "waiting", "conflict", "unauthorized"
     const char *detail;    // the last error as a sentence, or ""
+    int64_t failing_ms;    // for how long no messages come in; 0 while they do
     const char *username;  // of the bot, or ""
     int64_t last_poll_ms;  // wall clock of the last answer to getUpdates; 0: none yet
     int64_t updates, sent; // since the start

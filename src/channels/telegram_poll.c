@@ -126,7 +126,7 @@ static void unauthorized(struct telegram *telegram, const char *said)
     char sentence[TELEGRAM_ANSWER_TEXT_MAX];
     int tries = is_state(poller, "unauthorized") ? poller->failures + 1 : 1;
     snprintf(sentence, sizeof sentence,
-             "the bot's token is not accepted: check TELEGRAM_BOT_TOKEN (%.200s)", said);
+             "the bot token is refused (%.200s); check TELEGRAM_BOT_TOKEN", said);
     trouble(telegram, "unauthorized", sentence,
             telegram_backoff_ms(tries, UNAUTHORIZED_FIRST_MS, UNAUTHORIZED_MAX_MS));
 }

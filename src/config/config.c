@@ -7,7 +7,7 @@
 #include "config/loaded.h"
 
 /*
- * The order of things: `.env` first, because values of the file may need its variables; then the
+ * The order of things: variables first, because values of the file may need them; then the
  * whole file; then, option by option, the source that counts. What the file says is always
  * converted, so that a mistake in it is found even where the command line overrides it; the
  * environment only where it counts, because it holds what is meant for other programs.
@@ -87,10 +87,7 @@ static bool take_variable(struct config *config, struct loaded *loaded)
     if (!variables_find(&config->variables, option, &hit))
         return false;
 
-    const char *file = hit.is_file ? "_FILE" : "";
-    const char *dotenv = config->variables.dotenv_path;
-    char *where = hit.line ? mem_printf("%s:%u", dotenv, hit.line)
-                           : mem_printf("env %.*s%s", (int)hit.name.len, hit.name.data, file);
+    char *where = variable_where(&hit);
     const struct value_source source = {
         .findings = &config->findings,
         .place = {.where = where},
@@ -100,7 +97,9 @@ static bool take_variable(struct config *config, struct loaded *loaded)
         value_from_secret_file(&loaded->value, option, &source, span_of(hit.value));
     else
         value_from_text(&loaded->value, option, &source, span_of(hit.value));
-    loaded->value.origin = hit.line ? CONFIG_FROM_DOTENV : CONFIG_FROM_ENVIRONMENT;
+    loaded->value.origin = hit.in_dotenv ? CONFIG_FROM_DOTENV
+                           : hit.layer   ? CONFIG_FROM_SECRETS
+                                         : CONFIG_FROM_ENVIRONMENT;
     loaded->value.where = where;
     return true;
 }
@@ -153,6 +152,7 @@ struct config *config_inspect(const struct config_inputs *inputs,
                               const struct config_schema *schema)
 {
     struct config *config = create(inputs, schema);
+    variables_read_directories(&config->variables, &config->findings);
     if (inputs->dotenv_path)
         variables_read_dotenv(&config->variables, inputs->dotenv_path, &config->findings);
     if (config->path)
@@ -222,4 +222,34 @@ const struct config_finding *config_finding_at(const struct config *config, size
 size_t config_error_count(const struct config *config)
 {
     return config->findings.errors;
+}
+
+struct secrets {
+    const char **array;
+    size_t count, max;
+};
+
+static void add_secret(struct secrets *secrets, const char *text)
+{
+    if (text && *text && secrets->count < secrets->max)
+        secrets->array[secrets->count++] = text;
+}
+
+size_t config_secrets(const struct config *config, const char **ret_secrets, size_t max)
+{
+    struct secrets secrets = {ret_secrets, 0, max};
+    for (size_t i = 0; i < config->count; i++) {
+        const struct value *value = &config->loaded[i].value;
+        const struct option *option = config->loaded[i].setting.option;
+        if (option_is_scalar(option) && ((option->flags & OPTION_SECRET) || value->masked))
+            add_secret(&secrets, value->text);
+        for (size_t j = 0; j < value->count; j++)
+            if (value->entries[j].secret)
+                add_secret(&secrets, value->entries[j].value);
+    }
+    for (size_t i = 0; i < LAYER_DOTENV; i++)
+        for (size_t j = 0; j < config->variables.layers[i].count; j++)
+            if (variables_looks_secret(config->variables.layers[i].array[j].name))
+                add_secret(&secrets, config->variables.layers[i].array[j].value);
+    return secrets.count;
 }

@@ -12,8 +12,8 @@
  * Configuration: found, read, checked, put into structs, and explained. Nothing here writes a file.
  *
  * For each option the first of these that has a value wins: the command line; the configuration
- * file; the environment; `.env`; the default. OPTION_ENV_WINS puts the environment (and `.env`)
- * above the file. A null in the file is no value.
+ * file; the environment; a directory of secrets; `.env`; the default. OPTION_ENV_WINS puts all that
+ * are variables above the file. A null in the file is no value.
  *
  * A reload is config_load() into a second struct, then a swap, then config_destroy() of the old: a
  * load that fails leaves nothing behind and changes nothing.
@@ -22,6 +22,7 @@ enum {
     CONFIG_FILE_MAX = 1024 * 1024,      // bytes of config.yaml
     CONFIG_DOTENV_MAX = 256 * 1024,     // bytes of .env
     CONFIG_SECRET_FILE_MAX = 64 * 1024, // bytes of a file that holds one secret
+    CONFIG_SECRETS_MAX = 1000,          // entries of a directory of secrets
     CONFIG_FINDINGS_MAX = 1000,         // more are counted, not kept
 };
 
@@ -67,6 +68,7 @@ struct config_finding {
 enum config_origin {
     CONFIG_FROM_DEFAULT,
     CONFIG_FROM_DOTENV,
+    CONFIG_FROM_SECRETS, // a file of HERMES_SECRETS_DIR or CREDENTIALS_DIRECTORY
     CONFIG_FROM_ENVIRONMENT,
     CONFIG_FROM_FILE,
     CONFIG_FROM_COMMAND_LINE,
@@ -99,13 +101,18 @@ struct config *config_inspect(const struct config_inputs *inputs,
 void config_destroy(struct config *config); // wipes the values it held; accepts NULL
 
 const char *config_path(const struct config *config); // of config.yaml; NULL: none
-// A variable as the options saw it: the environment, then .env. NULL when not set or empty.
+// A variable as the options saw it, of any layer. NULL when not set or empty.
 const char *config_variable(const struct config *config, const char *name);
 
 // The setting of one key (not an alias), or NULL for an unknown one. Lives with the config.
 const struct config_setting *config_setting(const struct config *config, const char *key);
 size_t config_setting_count(const struct config *config);
 const struct config_setting *config_setting_at(const struct config *config, size_t index);
+
+// Everything that must not be shown or logged: values of secret options, and of variables with a
+// secret's name in a directory of secrets. At most `max`, which live with the config; returns how
+// many.
+size_t config_secrets(const struct config *config, const char **ret_secrets, size_t max);
 
 // In the order in which they were found: .env, the file from top to bottom, then option by option.
 // They live with the config.

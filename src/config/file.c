@@ -6,6 +6,7 @@
 #include "config/foreign.h"
 #include "config/loaded.h"
 #include "config/nearest.h"
+#include "config/tree.h"
 
 /*
  * The walk through config.yaml. A key is known by its dotted path. Where an option is looked for
@@ -98,13 +99,23 @@ static void take_entries(const struct walk *walk, struct loaded *loaded, const c
         value_finish(&loaded->from_file);
 }
 
+static void take_tree(const struct walk *walk, struct loaded *loaded, const char *path,
+                      const struct yaml_node *node)
+{
+    if (tree_take(walk->config, loaded, path, node))
+        value_close(&loaded->from_file, loaded->setting.option);
+    else
+        value_finish(&loaded->from_file);
+}
+
 static void take_value(const struct walk *walk, struct loaded *loaded, enum config_match match,
                        const char *path, const struct yaml_node *node)
 {
     static const char *const wanted[] = {
-        [OPTION_STRING] = "text",           [OPTION_BOOL] = "yes or no",  [OPTION_INT] = "a number",
-        [OPTION_BYTES] = "a size",          [OPTION_DURATION] = "a time", [OPTION_LIST] = "a list",
-        [OPTION_MAP] = "a mapping of text",
+        [OPTION_STRING] = "text",           [OPTION_BOOL] = "yes or no",
+        [OPTION_INT] = "a number",          [OPTION_BYTES] = "a size",
+        [OPTION_DURATION] = "a time",       [OPTION_LIST] = "a list",
+        [OPTION_MAP] = "a mapping of text", [OPTION_TREE] = "a list of mappings",
     };
     const struct option *option = loaded->setting.option;
     const struct value_source source = {
@@ -116,7 +127,9 @@ static void take_value(const struct walk *walk, struct loaded *loaded, enum conf
     if ((node->kind == YAML_SEQUENCE && option->type == OPTION_LIST) ||
         (node->kind == YAML_MAPPING && option->type == OPTION_MAP))
         take_entries(walk, loaded, path, node);
-    else if (node->kind != YAML_SCALAR)
+    else if (node->kind == YAML_SEQUENCE && option->type == OPTION_TREE)
+        take_tree(walk, loaded, path, node);
+    else if (node->kind != YAML_SCALAR || option->type == OPTION_TREE)
         add_wrong_kind(walk, path, node,
                        match == CONFIG_MATCH_FILE ? "the path of a file" : wanted[option->type]);
     else if (match == CONFIG_MATCH_FILE)

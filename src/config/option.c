@@ -28,7 +28,7 @@ static const struct unit duration_units[] = {
 
 bool option_is_scalar(const struct option *option)
 {
-    return option->type != OPTION_LIST && option->type != OPTION_MAP;
+    return option->type != OPTION_LIST && option->type != OPTION_MAP && option->type != OPTION_TREE;
 }
 
 bool option_has_file(const struct option *option)
@@ -39,9 +39,9 @@ bool option_has_file(const struct option *option)
 const char *option_type_name(enum option_type type)
 {
     static const char *const names[] = {
-        [OPTION_STRING] = "text",     [OPTION_BOOL] = "yes or no", [OPTION_INT] = "number",
-        [OPTION_BYTES] = "size",      [OPTION_DURATION] = "time",  [OPTION_LIST] = "list",
-        [OPTION_MAP] = "name: value",
+        [OPTION_STRING] = "text",     [OPTION_BOOL] = "yes or no",        [OPTION_INT] = "number",
+        [OPTION_BYTES] = "size",      [OPTION_DURATION] = "time",         [OPTION_LIST] = "list",
+        [OPTION_MAP] = "name: value", [OPTION_TREE] = "list of mappings",
     };
     return names[type];
 }

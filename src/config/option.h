@@ -28,6 +28,7 @@ enum option_type {
     OPTION_DURATION, // int64_t milliseconds: "250ms", "30s", "5m", "1.5h", "7d"; bare: seconds
     OPTION_LIST,     // struct option_list: a YAML sequence, or "a, b, c"
     OPTION_MAP,      // struct option_map: a YAML mapping of text, or "name=value, name=value"
+    OPTION_TREE,     // struct option_map: the scalars of any YAML by place: "0.params.key"
 };
 
 struct option_list {
@@ -37,6 +38,7 @@ struct option_list {
 
 struct option_pair {
     const char *name, *value;
+    bool secret; // by its name, or by that of a variable that went into it
 };
 
 struct option_map {
@@ -65,15 +67,18 @@ struct option {
     const char *aliases; // other accepted spellings, comma-separated: "model.model,model", or NULL
     const char *env;     // variables that set it, comma-separated, the first that is set wins; NULL
     const char *fallback; // the default, as text; NULL: none (0, false, NULL, empty)
-    const char *choices;  // OPTION_STRING: the only accepted words, comma-separated; or NULL
-    const char *help;     // one line for a person, no full stop
+    // OPTION_STRING: the only accepted words, comma-separated; or NULL. OPTION_TREE: the places
+    // that are used, with "*" for any part; what else there is, is told of as not used. A variable
+    // that is not set leaves the text as it is written: see config_unset_variable().
+    const char *choices;
+    const char *help; // one line for a person, no full stop
     enum option_type type;
     unsigned flags;   // enum option_flags
     size_t offset;    // of the field, in the module's struct
     int64_t min, max; // of OPTION_INT, _BYTES, _DURATION, in the field's unit; both 0: no limit
 };
 
-bool option_is_scalar(const struct option *option); // neither list nor map
+bool option_is_scalar(const struct option *option); // neither list nor map nor tree
 bool option_has_file(const struct option *option);  // a secret text: there is a <key>_file as well
 
 // "whole number", "yes or no", ... for a table of keys.

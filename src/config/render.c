@@ -55,16 +55,41 @@ static void render_text(const char *text, struct buf *out)
         buf_printf(out, "... (%zu bytes)", len);
 }
 
-static void render_map(const struct value *value, bool secret, struct buf *out)
+static void render_entry(const struct option_pair *pair, struct buf *out)
+{
+    if (pair->secret)
+        config_render_masked(pair->value, out);
+    else
+        render_text(pair->value, out);
+}
+
+static void render_map(const struct value *value, struct buf *out)
 {
     for (size_t i = 0; i < value->count; i++) {
-        const struct option_pair *pair = &value->entries[i];
-        buf_printf(out, "%s%s: ", i ? ", " : "", pair->name);
-        if (secret || value->masked || variables_looks_secret(pair->name))
-            config_render_masked(pair->value, out);
+        if (value->entries[i].name)
+            buf_printf(out, "%s%s: ", i ? ", " : "", value->entries[i].name);
         else
-            render_text(pair->value, out);
+            buf_append_text(out, i ? ", " : "");
+        render_entry(&value->entries[i], out);
     }
+}
+
+// Each on a line of its own: there are many.
+static void render_tree(const struct value *value, struct buf *out)
+{
+    for (size_t i = 0; i < value->count; i++) {
+        buf_printf(out, "  %-34s ", value->entries[i].name);
+        render_entry(&value->entries[i], out);
+        buf_append_char(out, '\n');
+    }
+}
+
+static bool has_secret(const struct value *value)
+{
+    bool has = false;
+    for (size_t i = 0; i < value->count; i++)
+        has |= value->entries[i].secret;
+    return has;
 }
 
 static void render_value(const struct option *option, const struct value *value, struct buf *out)
@@ -76,8 +101,10 @@ static void render_value(const struct option *option, const struct value *value,
         buf_append_char(out, '-');
     else if (value->text[0] == '\0')
         buf_append_text(out, "\"\"");
-    else if (option->type == OPTION_MAP)
-        render_map(value, secret, out);
+    else if (option->type == OPTION_TREE)
+        buf_printf(out, "%zu value%s", value->count, value->count == 1 ? "" : "s");
+    else if (option->type == OPTION_MAP || has_secret(value))
+        render_map(value, out);
     else if (secret || value->masked)
         config_render_masked(value->text, out);
     else if (has_unit)
@@ -94,6 +121,8 @@ void config_render_show(const struct config *config, struct buf *out)
         buf_printf(out, "%-36s ", loaded->setting.option->key);
         render_value(loaded->setting.option, &loaded->value, out);
         buf_printf(out, "  (%s)\n", loaded->setting.where);
+        if (loaded->setting.option->type == OPTION_TREE)
+            render_tree(&loaded->value, out);
     }
 }
 

@@ -82,6 +82,7 @@ static size_t field_size(enum option_type type)
     case OPTION_LIST:
         return sizeof(struct option_list);
     case OPTION_MAP:
+    case OPTION_TREE:
         return sizeof(struct option_map);
     default:
         return sizeof(int64_t);
@@ -122,8 +123,10 @@ static int check_option(const struct config_schema *schema, size_t index, struct
     if ((option->flags & OPTION_SECRET) && option->type != OPTION_STRING &&
         option->type != OPTION_MAP)
         return error_set(err, -EINVAL, "only text and the values of a map can be secrets");
-    if (option->choices && option->type != OPTION_STRING)
+    if (option->choices && option->type != OPTION_STRING && option->type != OPTION_TREE)
         return error_set(err, -EINVAL, "choices are for text");
+    if (option->type == OPTION_TREE && (!option->choices || option->env || option->fallback))
+        return error_set(err, -EINVAL, "a tree has places, and comes from the file alone");
     if (option->fallback && option_is_scalar(option) &&
         option_parse(option, span_of(option->fallback), &value, err) < 0)
         return error_wrap(err, "its default");
@@ -158,7 +161,8 @@ static void render_key(const struct option *option, struct buf *out)
         buf_printf(out, ", default %s", default_text(option, number));
     buf_printf(out, "\n    %s\n", option->help);
     if (option->choices)
-        buf_printf(out, "    one of: %s\n", option->choices);
+        buf_printf(out, "    %s: %s\n", option->type == OPTION_TREE ? "used" : "one of",
+                   option->choices);
     if (option->env)
         buf_printf(out, "    environment: %s%s\n", option->env,
                    option->flags & OPTION_ENV_WINS ? " (beats the file)" : "");

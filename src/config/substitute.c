@@ -1,6 +1,9 @@
 #include "config/substitute.h"
 
 #include <errno.h>
+#include <string.h>
+
+#include "config/option.h"
 
 /*
  * One pass from left to right, and what a variable holds is never looked at again: so the result is
@@ -98,4 +101,34 @@ int config_substitute(struct span text, const struct config_environment *environ
     if (buf_is_full(out))
         return error_set(err, -E2BIG, "the value is longer than %zu bytes", out->max);
     return 0;
+}
+
+struct first_unset {
+    char *name;
+    bool found;
+};
+
+static void hear_first_unset(void *context, enum substitute_event event, const char *name)
+{
+    struct first_unset *first = context;
+    if (event != SUBSTITUTE_UNSET || first->found)
+        return;
+    memcpy(first->name, name, strlen(name) + 1);
+    first->found = true;
+}
+
+static const char *nothing_is_set(void *context, const char *name)
+{
+    (void)context, (void)name;
+    return NULL;
+}
+
+bool config_unset_variable(const char *text, char *ret_name)
+{
+    const struct config_environment empty = {nothing_is_set, NULL};
+    struct first_unset first = {ret_name, false};
+    const struct substitute_observer observer = {hear_first_unset, &first};
+    BUF_AUTO ignored = BUF_INIT(OPTION_VALUE_MAX);
+    config_substitute(span_of(text), &empty, &ignored, &observer, NULL);
+    return first.found;
 }

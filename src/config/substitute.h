@@ -1,5 +1,7 @@
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/span.h"
@@ -36,3 +38,7 @@ struct substitute_observer {
 int config_substitute(struct span text, const struct config_environment *environment,
                       struct buf *out, const struct substitute_observer *observer,
                       struct error *err);
+
+// The variable that a text waits for which substitution left as it was written ("os.environ/NAME",
+// or the first "${NAME}" in it), into a buffer of SUBSTITUTE_NAME_MAX + 1. False: none.
+bool config_unset_variable(const char *text, char *ret_name);

@@ -38,16 +38,22 @@ static void add_error(const struct value_source *source, const char *sentence)
 struct listener {
     const struct value_source *source;
     bool is_secret; // an unset variable is an error, and nothing of the text may be repeated
+    bool is_tree;   // it is not even a warning
     bool masked, failed;
 };
 
 static void hear_unset(struct listener *listener, const char *name)
 {
     const struct value_source *source = listener->source;
-    findings_add(source->findings, listener->is_secret ? CONFIG_ERROR : CONFIG_WARNING,
-                 source->place, source->key, NULL, "%.*s: the environment variable %s is not set%s",
-                 (int)source->key.len, source->key.data, name,
-                 listener->is_secret ? "" : "; the text stays as it is written");
+    enum config_severity severity = listener->is_tree     ? CONFIG_NOTE
+                                    : listener->is_secret ? CONFIG_ERROR
+                                                          : CONFIG_WARNING;
+    findings_add(source->findings, severity, source->place, source->key, NULL,
+                 "%.*s: the environment variable %s is not set%s", (int)source->key.len,
+                 source->key.data, name,
+                 listener->is_tree     ? ", which only counts when this is used"
+                 : listener->is_secret ? ""
+                                       : "; the text stays as it is written");
     listener->failed |= listener->is_secret;
 }
 
@@ -71,7 +77,9 @@ static void hear(void *context, enum substitute_event event, const char *name)
 static char *resolve(struct value *value, const struct option *option,
                      const struct value_source *source, struct span text)
 {
-    struct listener listener = {source, option->flags & OPTION_SECRET, false, false};
+    struct listener listener = {.source = source,
+                                .is_secret = option->flags & OPTION_SECRET,
+                                .is_tree = option->type == OPTION_TREE};
     const struct substitute_observer observer = {hear, &listener};
     struct error err = ERROR_INIT;
     BUF_AUTO out = BUF_INIT(OPTION_VALUE_MAX);
@@ -84,12 +92,12 @@ static char *resolve(struct value *value, const struct option *option,
         error_set(&err, -E2BIG, "the value is longer than %d bytes", OPTION_VALUE_MAX);
     if (err.code < 0)
         add_error(source, err.text);
-    value->masked |= listener.masked;
+    value->masked = listener.masked;
     return err.code < 0 || listener.failed ? NULL : buf_take_text(&out);
 }
 
-static bool append_entry(struct value *value, const struct value_source *source, struct span name,
-                         char *text)
+static bool append_entry(struct value *value, const struct option *option,
+                         const struct value_source *source, struct span name, char *text)
 {
     CLEANUP(mem_cleanup) char *owned = text;
     if (value->count == OPTION_ITEMS_MAX) {
@@ -98,8 +106,14 @@ static bool append_entry(struct value *value, const struct value_source *source,
     }
     value->entries =
         mem_grow(value->entries, value->count, &value->capacity, sizeof *value->entries);
-    value->entries[value->count++] =
-        (struct option_pair){name.data ? mem_strndup(name.data, name.len) : NULL, STEAL(owned)};
+    char unset[SUBSTITUTE_NAME_MAX + 1];
+    struct option_pair *entry = &value->entries[value->count++];
+    *entry = (struct option_pair){.name = name.data ? mem_strndup(name.data, name.len) : NULL,
+                                  .value = STEAL(owned)};
+    entry->secret = value->masked || (option->flags & OPTION_SECRET) ||
+                    (entry->name && variables_looks_secret(entry->name));
+    if (option->type == OPTION_TREE && config_unset_variable(entry->value, unset))
+        entry->secret = false; // it is not there yet
     return true;
 }
 
@@ -107,7 +121,7 @@ bool value_add_entry(struct value *value, const struct option *option,
                      const struct value_source *source, struct span name, struct span text)
 {
     char *resolved = resolve(value, option, source, text);
-    return resolved && append_entry(value, source, name, resolved);
+    return resolved && append_entry(value, option, source, name, resolved);
 }
 
 // "a, b" or "name=value, name=value": what the environment and the command line can say.
@@ -126,7 +140,7 @@ static bool split_entries(struct value *value, const struct option *option,
             }
             word = span_trim(after);
         }
-        if (!append_entry(value, source, name, mem_strndup(word.data, word.len)))
+        if (!append_entry(value, option, source, name, mem_strndup(word.data, word.len)))
             return false;
     }
     return true;
@@ -140,7 +154,7 @@ void value_close(struct value *value, const struct option *option)
         const struct option_pair *entry = &value->entries[i];
         value->items[i] = entry->value;
         buf_append_text(&text, i ? ", " : "");
-        if (option->type == OPTION_MAP)
+        if (entry->name)
             buf_printf(&text, "%s: ", entry->name);
         buf_append_text(&text, entry->value);
     }
@@ -233,6 +247,7 @@ void value_store(const struct value *value, const struct option *option, void *f
         *(struct option_list *)field = (struct option_list){value->items, value->count};
         break;
     case OPTION_MAP:
+    case OPTION_TREE:
         *(struct option_map *)field = (struct option_map){value->entries, value->count};
         break;
     default:

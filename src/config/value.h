@@ -12,7 +12,7 @@ struct value {
     char *text;  // owned; of a list or map: "a, b" or "name: value, ...", for showing
     char *where; // owned
     enum config_origin origin;
-    bool masked; // a variable with a secret's name went into it
+    bool masked; // a variable with a secret's name went into it, or its last entry
     union option_value parsed;
     struct option_pair *entries; // owned, with their strings; of a list only the values are used
     const char **items;          // owned; a list's values once more, as the field wants them

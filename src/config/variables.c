@@ -13,11 +13,16 @@ enum {
     VARIABLE_NAME_SIZE = 256, // bytes, of a name in an option's table
 };
 
-static const struct variable *find_dotenv(const struct variables *variables, const char *name)
+static const char *find_read(const struct variables_read *layer, const char *name,
+                             unsigned *ret_line)
 {
-    for (size_t i = variables->count; i-- > 0;)
-        if (strcmp(variables->dotenv[i].name, name) == 0)
-            return variables->dotenv[i].value[0] ? &variables->dotenv[i] : NULL;
+    for (size_t i = layer->count; i-- > 0;) {
+        const struct variable *variable = &layer->array[i];
+        if (strcmp(variable->name, name) != 0)
+            continue;
+        *ret_line = variable->line;
+        return variable->value[0] ? variable->value : NULL;
+    }
     return NULL;
 }
 
@@ -25,8 +30,10 @@ static const char *layered_get(void *context, const char *name)
 {
     const struct variables *variables = context;
     const char *value = config_environment_get(&variables->real, name);
-    const struct variable *beneath = value ? NULL : find_dotenv(variables, name);
-    return beneath ? beneath->value : value;
+    unsigned line;
+    for (size_t i = 0; i < LAYERS && !value; i++)
+        value = find_read(&variables->layers[i], name, &line);
+    return value;
 }
 
 void variables_init(struct variables *variables, const struct config_environment *real)
@@ -36,38 +43,45 @@ void variables_init(struct variables *variables, const struct config_environment
 
 void variables_finish(struct variables *variables)
 {
-    for (size_t i = 0; i < variables->count; i++) {
-        explicit_bzero(variables->dotenv[i].value, strlen(variables->dotenv[i].value));
-        free(variables->dotenv[i].value);
-        free(variables->dotenv[i].name);
+    for (size_t i = 0; i < LAYERS; i++) {
+        struct variables_read *layer = &variables->layers[i];
+        for (size_t j = 0; j < layer->count; j++) {
+            explicit_bzero(layer->array[j].value, strlen(layer->array[j].value));
+            free(layer->array[j].value);
+            free(layer->array[j].name);
+        }
+        free(layer->array);
+        free(layer->path);
     }
-    free(variables->dotenv);
-    free(variables->dotenv_path);
+}
+
+bool variables_add(struct variables_read *layer, struct span name, struct span value, unsigned line)
+{
+    if (layer->count == VARIABLES_MAX)
+        return false;
+    layer->array = mem_grow(layer->array, layer->count, &layer->capacity, sizeof *layer->array);
+    layer->array[layer->count++] = (struct variable){mem_strndup(name.data, name.len),
+                                                     mem_strndup(value.data, value.len), line};
+    return true;
 }
 
 static int take_pair(void *context, struct span key, struct span value, unsigned line)
 {
-    struct variables *variables = context;
-    if (variables->count == VARIABLES_MAX)
-        return -EMSGSIZE;
-    variables->dotenv = mem_grow(variables->dotenv, variables->count, &variables->capacity,
-                                 sizeof *variables->dotenv);
-    variables->dotenv[variables->count++] =
-        (struct variable){mem_strndup(key.data, key.len), mem_strndup(value.data, value.len), line};
-    return 0;
+    return variables_add(context, key, value, line) ? 0 : -EMSGSIZE;
 }
 
 void variables_read_dotenv(struct variables *variables, const char *path, struct findings *findings)
 {
+    struct variables_read *layer = &variables->layers[LAYER_DOTENV];
     struct error err = ERROR_INIT;
     BUF_AUTO text = BUF_INIT(CONFIG_DOTENV_MAX);
 
     int r = fd_read_file(path, &text, &err);
     if (r == -ENOENT || r == -ENOTDIR)
         return;
-    variables->dotenv_path = mem_strdup(path);
+    layer->path = mem_strdup(path);
     if (r == 0) {
-        r = dotenv_parse(buf_span(&text), take_pair, variables, &err);
+        r = dotenv_parse(buf_span(&text), take_pair, layer, &err);
         if (r == -EMSGSIZE && !err.text[0])
             error_set(&err, r, "it has more than %d variables", VARIABLES_MAX);
         if (r < 0)
@@ -80,29 +94,22 @@ void variables_read_dotenv(struct variables *variables, const char *path, struct
         explicit_bzero(text.data, text.len);
 }
 
-// One layer's answer for one name and, where the option has that, for <name>_FILE.
-static const char *look_up(const struct variables *variables, bool real, const char *name,
-                           unsigned *ret_line)
-{
-    const struct variable *variable = real ? NULL : find_dotenv(variables, name);
-    *ret_line = variable ? variable->line : 0;
-    if (real)
-        return config_environment_get(&variables->real, name);
-    return variable ? variable->value : NULL;
-}
-
-static bool find_in_layer(const struct variables *variables, const struct option *option, bool real,
-                          struct variable_hit *ret_hit)
+// One layer's answer for the option's names and, where it has that, for <name>_FILE. NULL is the
+// real environment.
+static bool find_in_layer(const struct variables *variables, const struct variables_read *layer,
+                          const struct option *option, struct variable_hit *ret_hit)
 {
     struct span rest = span_of(option->env), word;
-    struct variable_hit hit = {0};
+    struct variable_hit hit = {.layer = layer ? layer->path : NULL,
+                               .in_dotenv = layer == &variables->layers[LAYER_DOTENV]};
     while (option_next_word(&rest, &word)) {
         char name[VARIABLE_NAME_SIZE];
         hit.name = word;
         for (int file = 0; file <= option_has_file(option); file++) {
             snprintf(name, sizeof name, "%.*s%s", (int)word.len, word.data, file ? "_FILE" : "");
             hit.is_file = file;
-            hit.value = look_up(variables, real, name, &hit.line);
+            hit.value = layer ? find_read(layer, name, &hit.line)
+                              : config_environment_get(&variables->real, name);
             if (hit.value) {
                 *ret_hit = hit;
                 return true;
@@ -115,8 +122,19 @@ static bool find_in_layer(const struct variables *variables, const struct option
 bool variables_find(const struct variables *variables, const struct option *option,
                     struct variable_hit *ret_hit)
 {
-    return find_in_layer(variables, option, true, ret_hit) ||
-           find_in_layer(variables, option, false, ret_hit);
+    bool found = find_in_layer(variables, NULL, option, ret_hit);
+    for (size_t i = 0; i < LAYERS && !found; i++)
+        found = find_in_layer(variables, &variables->layers[i], option, ret_hit);
+    return found;
+}
+
+char *variable_where(const struct variable_hit *hit)
+{
+    const char *file = hit->is_file ? "_FILE" : "";
+    if (hit->in_dotenv)
+        return mem_printf("%s:%u", hit->layer, hit->line);
+    return mem_printf("%s%s%.*s%s", hit->layer ? hit->layer : "env", hit->layer ? "/" : " ",
+                      (int)hit->name.len, hit->name.data, file);
 }
 
 bool variables_looks_secret(const char *name)

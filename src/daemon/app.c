@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "llm/deployments.h"
 #include "net/ca_roots.h"
 #include "net/http_client.h"
 #include "sandbox/worker.h"
@@ -58,6 +59,8 @@ static int place_of_base_url(const struct settings *settings, const struct endpo
 {
     static const char *const keys[] = {"model.base_url", "providers.openai.base_url",
                                        "providers.openrouter.base_url"};
+    if (endpoint->listed)
+        return error_wrap(err, "model_list: \"%s\"", endpoint->name);
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
         const struct config_setting *setting = config_setting(settings->config, keys[i]);
         if (setting && setting->text && strcmp(setting->text, endpoint->base_url) == 0)
@@ -80,13 +83,22 @@ static int open_model(struct app *app, const struct settings *settings,
                       struct error *err)
 {
     const struct llm_config *llm = &settings->values.llm;
+    bool listed = llm->model_list.count > 0;
     int r = endpoint_choose(llm, ret_endpoint, err);
-    if (r == 0 && ret_endpoint->kind == ENDPOINT_OPENAI)
+    if (r == 0 && (listed || ret_endpoint->kind == ENDPOINT_OPENAI))
         r = app_need_http(app, err);
     if (r < 0)
         return r;
-    r = endpoint_open(ret_endpoint, llm, app->loop, app->http, ret_provider, err);
-    return r < 0 ? place_of_base_url(settings, ret_endpoint, err) : 0;
+    struct chat_provider *provider;
+    r = endpoint_open(ret_endpoint, llm, app->loop, app->http, &provider, err);
+    if (r < 0)
+        return place_of_base_url(settings, ret_endpoint, err);
+    if (listed) { // that one could be opened is all that was wanted
+        chat_provider_destroy(provider);
+        deployments_create(llm, app->loop, app->http, &provider);
+    }
+    *ret_provider = provider;
+    return 0;
 }
 
 static struct agent_env agent_env_of(const struct app *app)
@@ -101,7 +113,7 @@ static struct agent_env agent_env_of(const struct app *app)
         .config = &app->settings.values.agent,
         .memory = &app->settings.values.memory,
         .home = app->home.path,
-        .model = app->endpoint.model,
+        .model = app->endpoint.name,
         .max_tokens = app->settings.values.llm.max_tokens,
         .stream = app->streaming && app->settings.values.llm.streaming,
     };

@@ -104,7 +104,7 @@ static void greet(const struct chat *chat)
                HERMES_VERSION, chat->model);
     else
         printf("Hermes %s, model %s%s%s. /help tells more, Ctrl-D leaves.\n", HERMES_VERSION,
-               endpoint->model, *endpoint->base_url ? " at " : "", endpoint->base_url);
+               endpoint->name, *endpoint->base_url ? " at " : "", endpoint->base_url);
     fflush(stdout);
 }
 

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "daemon/command.h"
 #include "daemon/settings.h"
+#include "llm/endpoint.h"
 
 enum { OUTPUT_MAX = 4 << 20 }; // bytes
 
@@ -30,11 +31,31 @@ static int check(const struct settings *settings)
     return errors ? EXIT_FAILED : EXIT_OK;
 }
 
-static int show(const struct settings *settings)
+// What the settings come to: which model is asked, and where.
+static void show_model(const struct arguments *arguments)
+{
+    struct settings settings = {0};
+    struct endpoint endpoint;
+    struct error err = ERROR_INIT;
+    int r = settings_load(arguments, &settings, &err);
+    if (r == 0)
+        r = endpoint_choose(&settings.values.llm, &endpoint, &err);
+    if (r < 0)
+        printf("# model: %s\n", err.text);
+    else
+        printf("# model: %s%s%s%s%s (%s)\n", endpoint.name, endpoint.listed ? " is " : "",
+               endpoint.listed ? endpoint.model : "", *endpoint.base_url ? " at " : "",
+               endpoint.base_url, endpoint.provider);
+    settings_finish(&settings);
+}
+
+static int show(const struct arguments *arguments, const struct settings *settings)
 {
     BUF_AUTO out = BUF_INIT(OUTPUT_MAX);
     config_render_show(settings->config, &out);
     print(&out);
+    if (!config_error_count(settings->config))
+        show_model(arguments);
     return config_error_count(settings->config) ? EXIT_FAILED : EXIT_OK;
 }
 
@@ -74,7 +95,9 @@ static int run(const struct command *command, const struct arguments *arguments)
         log_error("%s", err.text);
         return EXIT_FAILED;
     }
-    int status = *word == 'c' ? check(&settings) : *word == 's' ? show(&settings) : path(&settings);
+    int status = *word == 'c'   ? check(&settings)
+                 : *word == 's' ? show(arguments, &settings)
+                                : path(&settings);
     settings_finish(&settings);
     return status;
 }

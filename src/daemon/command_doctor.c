@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "daemon/command.h"
@@ -6,6 +7,7 @@
 #include "daemon/probe_telegram.h"
 #include "daemon/probe_upstream.h"
 #include "daemon/settings.h"
+#include "llm/model_list.h"
 
 static const struct command_option options[] = {
     COMMAND_CONFIG_OPTIONS,
@@ -28,6 +30,24 @@ static bool probe_configuration(const struct arguments *arguments, struct settin
     return true;
 }
 
+// The other names of model_list, which /model may take. They are not asked.
+static void report_models(const struct llm_config *llm, const char *chosen, struct report *report)
+{
+    size_t count = model_list_count(&llm->model_list);
+    for (size_t i = 0; i < count; i++) {
+        const char *name = model_list_at(&llm->model_list, i).name;
+        struct endpoint endpoint;
+        struct error err = ERROR_INIT;
+        if (!name || strcmp(name, chosen) == 0 || model_list_is_repeated(&llm->model_list, i))
+            continue;
+        if (endpoint_choose_model(llm, name, &endpoint, &err) < 0)
+            report_line(report, REPORT_WARNING, "model", "%s", err.text);
+        else
+            report_line(report, REPORT_OK, "model", "%s: %s at %s (%s)", name, endpoint.model,
+                        endpoint.base_url, *endpoint.api_key ? "with a key" : "without a key");
+    }
+}
+
 static void probe_model(const struct settings *settings, struct report *report)
 {
     struct endpoint endpoint;
@@ -44,8 +64,10 @@ static void probe_model(const struct settings *settings, struct report *report)
                                       "and OPENAI_API_KEY) and HERMES_MODEL");
         return;
     }
-    report_line(report, REPORT_OK, "model", "%s at %s (%s)", endpoint.model, endpoint.base_url,
-                *endpoint.api_key ? "with a key" : "without a key");
+    report_line(report, REPORT_OK, "model", "%s%s%s at %s (%s)", endpoint.name,
+                endpoint.listed ? ": " : "", endpoint.listed ? endpoint.model : "",
+                endpoint.base_url, *endpoint.api_key ? "with a key" : "without a key");
+    report_models(&settings->values.llm, endpoint.name, report);
     probe_upstream(&endpoint, &settings->values.llm,
                    config_variable(settings->config, "SSL_CERT_FILE"), report);
 }

@@ -17,11 +17,13 @@
 #include "daemon/page.h"
 #include "daemon/settings.h"
 
-enum { ANSWER_MAX = 1 << 20, CELL_WIDTH = 200, LABEL_WIDTH = 10 };
+enum { ANSWER_MAX = 1 << 20, CELL_WIDTH = 200, SENTENCE_WIDTH = 1000, LABEL_WIDTH = 10 };
 
 enum {
-    EXIT_NOT_RUNNING = 3, // as of init scripts
-    STUCK_S = 10 * 60,    // a reply that waits longer will hardly leave by itself
+    EXIT_NOT_RUNNING = 3,    // as of init scripts
+    EXIT_WANTS_SOMEBODY = 4, // it runs and takes messages, and something has to be mended
+    DISK_SHOWN_MIB = 256,    // a disk with more left is not worth a line
+    STUCK_S = 10 * 60,       // a reply that waits longer will hardly leave by itself
 };
 
 enum { OPTION_JSON = OPTION_FIRST_OWN };
@@ -64,6 +66,63 @@ static const char *cell(struct json_value object, const char *key, struct buf *i
     return buf_text(into);
 }
 
+static void show_model(struct json_value status)
+{
+    BUF_AUTO name = BUF_INIT(4 * CELL_WIDTH);
+    BUF_AUTO model = BUF_INIT(4 * CELL_WIDTH);
+    BUF_AUTO where = BUF_INIT(4 * CELL_WIDTH);
+    struct json_value upstream = json_get(status, "upstream");
+    cell(status, "model", &name);
+    cell(upstream, "model", &model);
+    cell(upstream, "base_url", &where);
+    bool same = strcmp(buf_text(&name), buf_text(&model)) == 0;
+    line("model", plain, "%s%s%s%s%s", buf_text(&name), same ? "" : ": ",
+         same ? "" : buf_text(&model), where.len ? " at " : "", buf_text(&where));
+}
+
+static void show_upstream(struct json_value upstream)
+{
+    BUF_AUTO state = BUF_INIT(4 * CELL_WIDTH);
+    BUF_AUTO text = BUF_INIT(4 * CELL_WIDTH);
+    char when[CLOCK_TEXT_SIZE];
+    struct json_value failure = json_get(upstream, "last_failure");
+    bool failing = page_number(upstream, "failures") > 0;
+    if (json_type(upstream) != JSON_OBJECT || json_is(json_get(upstream, "provider"), "offline"))
+        return;
+    cell(upstream, "state", &state);
+    if (json_is(json_get(upstream, "state"), "unused"))
+        line("upstream", plain, "not asked yet");
+    else
+        line("upstream", failing ? bad : plain, "%s, last answer %s%s", buf_text(&state),
+             page_time(page_number(upstream, "last_answer_ms"), when),
+             page_number(upstream, "last_answer_ms") ? " UTC" : "");
+    if (json_type(failure) == JSON_OBJECT)
+        line("", failing ? bad : plain, "last failure %s UTC%s: %s",
+             page_time(page_number(failure, "ms"), when), failing ? "" : " (it has worked since)",
+             cell(failure, "text", &text));
+}
+
+static void show_problem(struct json_value problem)
+{
+    BUF_AUTO what = BUF_INIT(4 * CELL_WIDTH);
+    BUF_AUTO text = BUF_INIT(4 * SENTENCE_WIDTH);
+    bool serious = is_true(json_get(problem, "wants_person"));
+    page_cell(json_get(problem, "text"), "", SENTENCE_WIDTH, &text);
+    line(serious ? "PROBLEM" : "notice", serious ? bad : worth_a_look, "%s: %s",
+         cell(problem, "what", &what), buf_text(&text));
+    buf_clear(&text);
+    page_cell(json_get(problem, "todo"), "", SENTENCE_WIDTH, &text);
+    line("  do", plain, "%s", buf_text(&text));
+}
+
+static void show_problems(struct json_value problems)
+{
+    struct json_iter each = json_iter_init(problems);
+    struct json_value problem;
+    while (json_iter_next(&each, NULL, &problem))
+        show_problem(problem);
+}
+
 static void show_process(struct json_value status)
 {
     BUF_AUTO text = BUF_INIT(4 * CELL_WIDTH);
@@ -73,7 +132,7 @@ static void show_process(struct json_value status)
          page_number(status, "pid"));
     line("state", ready ? good : bad, "%s", ready ? "ready" : "not ready");
     line("home", plain, "%s", cell(status, "home", &text));
-    line("model", plain, "%s", cell(status, "model", &text));
+    show_model(status);
     line("up", plain, "%s, since %s UTC", page_duration(page_number(status, "uptime_s"), how_long),
          page_time(page_number(status, "started_ms"), when));
     line("memory", plain, "%.1f MiB", (double)page_number(status, "rss_bytes") / (1024 * 1024));
@@ -153,6 +212,14 @@ static void show_store(struct json_value store)
         line("", worth_a_look, "%s", buf_text(&note));
 }
 
+static void show_disk(struct json_value disk)
+{
+    enum { MIB = 1 << 20 };
+    if (json_type(disk) == JSON_OBJECT && page_number(disk, "free_bytes") / MIB < DISK_SHOWN_MIB)
+        line("disk", worth_a_look, "%" PRId64 " of %" PRId64 " MiB free",
+             page_number(disk, "free_bytes") / MIB, page_number(disk, "size_bytes") / MIB);
+}
+
 static int tell_running(struct span answer, bool as_json)
 {
     JSON_AUTO document = JSON_INIT;
@@ -167,11 +234,19 @@ static int tell_running(struct span answer, bool as_json)
     } else {
         show_process(status);
         show_store(json_get(status, "store"));
+        show_disk(json_get(status, "disk"));
+        show_upstream(json_get(status, "upstream"));
         show_telegram(json_get(status, "telegram"));
         show_turns(status);
         show_outbox(json_get(status, "outbox"));
+        show_problems(json_get(status, "problems"));
     }
-    return is_true(json_get(status, "ready")) ? EXIT_OK : EXIT_FAILED;
+    if (!is_true(json_get(status, "ready")))
+        return EXIT_FAILED;
+    // One of an earlier version says nothing of it.
+    bool ill =
+        json_type(json_get(status, "well")) != JSON_ABSENT && !is_true(json_get(status, "well"));
+    return ill ? EXIT_WANTS_SOMEBODY : EXIT_OK;
 }
 
 static void print_nothing_runs(const char *home)
@@ -215,6 +290,7 @@ static int tell_not_running(const char *home, bool as_json)
         show_store(json_get(json_root(&document), "store"));
         show_turns(json_root(&document));
         show_outbox(json_get(json_root(&document), "outbox"));
+        show_problems(json_get(json_root(&document), "problems"));
     } else if (r < 0 && r != -ENOENT) {
         log_warning("its database cannot be read: %s", err.text);
     }
@@ -242,9 +318,13 @@ static int run(const struct command *command, const struct arguments *arguments)
 const struct command command_status = {
     .name = "status",
     .summary = "Tell whether Hermes runs, and how it does",
-    .help = "Asks the hermes that owns the home.\n"
-            "\n"
-            "Status: 0 it runs and is ready, 1 it is not well, 3 none runs.\n",
+    .help =
+        "Asks the hermes that owns the home.\n"
+        "\n"
+        "At the end it says what is wrong and what to do about it.\n"
+        "\n"
+        "Status: 0 it runs and is well; 1 it takes no messages, or cannot be asked; 3 none runs;\n"
+        "4 it runs, and something wants a person: a PROBLEM in the list.\n",
     .options = options,
     .run = run,
 };

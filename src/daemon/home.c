@@ -54,19 +54,35 @@ static int tell_owner(int fd, const char *path, struct error *err)
                      path, pid);
 }
 
+static int refuse_home(const char *home, int errno_value, struct error *err)
+{
+    if (errno_value == EACCES || errno_value == EPERM)
+        return error_errno(err, errno_value,
+                           "cannot write in the home %s as user %u; give it to that user (chown; "
+                           "fsGroup in a pod), or choose another with --home or HERMES_HOME",
+                           home, (unsigned)geteuid());
+    return error_errno(err, errno_value, "cannot write in the home %s", home);
+}
+
+// The pid is only told to others, so a disk that has no room for it is no reason not to start: what
+// is wrong can then be asked for.
+static void write_pid(int fd)
+{
+    char pid[24];
+    int len = snprintf(pid, sizeof pid, "%d\n", (int)getpid());
+    (void)!(ftruncate(fd, 0) == 0 && pwrite(fd, pid, (size_t)len, 0) == len);
+}
+
 static int take_lock(const char *home, int *ret_fd, struct error *err)
 {
     CLEANUP(mem_cleanup) char *path = mem_printf("%s/hermes.lock", home);
     FD_AUTO fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
-        return error_errno(err, errno, "cannot write in the home %s", home);
+        return refuse_home(home, errno, err);
     if (flock(fd, LOCK_EX | LOCK_NB) < 0)
         return errno == EWOULDBLOCK ? tell_owner(fd, home, err)
                                     : error_errno(err, errno, "cannot lock %s", path);
-    char pid[24];
-    int len = snprintf(pid, sizeof pid, "%d\n", (int)getpid());
-    if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)len, 0) != len)
-        return error_errno(err, errno, "cannot write %s", path);
+    write_pid(fd);
     *ret_fd = fd;
     fd = -1;
     return 0;

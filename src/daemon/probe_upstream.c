@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/buf.h"
+#include "base/mem.h"
 #include "codec/url.h"
 #include "daemon/probe_http.h"
 
@@ -47,7 +48,8 @@ void probe_upstream(const struct endpoint *endpoint, const struct llm_config *ll
         buf_printf(&authorization, "Authorization: Bearer %s", endpoint->api_key);
         headers[1] = buf_text(&authorization);
     }
-    if (url_join_path(span_of(endpoint->base_url), SPAN_LITERAL("models"), &url))
+    CLEANUP(mem_cleanup) char *base_url = endpoint_url(endpoint);
+    if (url_join_path(span_of(base_url), SPAN_LITERAL("models"), &url))
         probe_get(buf_text(&url), headers, ca_file, llm->connect_timeout_ms, &answer);
     else
         error_set(&answer.error, -1, "%s is not a base URL", endpoint->base_url);

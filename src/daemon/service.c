@@ -34,7 +34,7 @@ enum {
     LEAVE_LOOK_MS = 20,      // between two looks
     LEAVE_REPLIES_MS = 2000, // what replies that are due are given to get out
     LEAVE_FLIGHT_MS = 5000,  // what those are given that were handed over already
-    SECRETS_MAX = 64,
+    SECRETS_MAX = 256,       // that are taken out of the log
 };
 
 struct service {
@@ -104,23 +104,11 @@ static void stop(struct service *service, int number)
     desk_drain(app->desk, app->settings.values.desk.drain_ms, on_drained, service);
 }
 
-// What must never stand in a log: the value of every setting that is a secret.
-static size_t collect_secrets(const struct config *config, const char **secrets, size_t max)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < config_setting_count(config) && count < max; i++) {
-        const struct config_setting *setting = config_setting_at(config, i);
-        if (setting->option->flags & OPTION_SECRET && setting->text)
-            secrets[count++] = setting->text;
-    }
-    return count;
-}
-
 static int open_log(struct service *service, struct error *err)
 {
     const char *secrets[SECRETS_MAX];
     struct app *app = &service->app;
-    size_t count = collect_secrets(app->settings.config, secrets, ARRAY_LEN(secrets));
+    size_t count = config_secrets(app->settings.config, secrets, ARRAY_LEN(secrets));
     return gateway_log_open(&app->settings.values.gateway_log, app->home.path, secrets, count,
                             loop_clock(app->loop), &service->log, err);
 }
@@ -163,16 +151,15 @@ static int reload(void *context, struct buf *ret_text, struct error *err)
     if (service->telegram)
         telegram_configure(service->telegram, &values->telegram);
     admin_configure(service->admin, &values->admin);
-    service->control_env.model = app->endpoint.model;
     gateway_log_close(service->log); // the new one knows the new secrets
     service->log = NULL;
     r = open_log(service, err);
-    buf_printf(ret_text, "the configuration was reloaded; model %s", app->endpoint.model);
+    buf_printf(ret_text, "the configuration was reloaded; model %s", app->endpoint.name);
     CLEANUP(mem_cleanup) char *bot = bot_of(&values->telegram);
     CLEANUP(mem_cleanup) char *face = face_of(&values->admin);
     tell_what_waits(old_bot, bot, "Telegram's token and base URL", ret_text);
     tell_what_waits(old_face, face, "the admin face's address and port", ret_text);
-    LOG_EVENT(LOG_INFO, "config.reload", "", LOG_TEXT("model", app->endpoint.model));
+    LOG_EVENT(LOG_INFO, "config.reload", "", LOG_TEXT("model", app->endpoint.name));
     return r;
 }
 
@@ -253,7 +240,8 @@ static int open_faces(struct service *service, struct error *err)
         .desk = app->desk,
         .telegram = &service->telegram,
         .home = app->home.path,
-        .model = app->endpoint.model,
+        .agent = app->agent,
+        .endpoint = &app->endpoint,
         .version = HERMES_VERSION,
         .started_ms = service->started_ms,
         .up_since_ms = loop_now(app->loop),
@@ -284,7 +272,7 @@ static void tell(const struct service *service)
         log_info("no chat channel is set up; for Telegram set TELEGRAM_BOT_TOKEN (from @BotFather) "
                  "and TELEGRAM_ALLOWED_USERS (your numeric id)");
     LOG_EVENT(LOG_INFO, "daemon.start", "", LOG_TEXT("version", HERMES_VERSION),
-              LOG_TEXT("model", app->endpoint.model), LOG_NUMBER("pid", getpid()),
+              LOG_TEXT("model", app->endpoint.name), LOG_NUMBER("pid", getpid()),
               LOG_TEXT("telegram", service->telegram ? "on" : "off"));
 }
 

@@ -8,7 +8,8 @@ struct http_client;
 struct loop;
 
 /*
- * Which provider the settings mean. "auto" takes the first that there is something to go by for:
+ * Which server a model's name means. A name of model_list means what stands there; any other what
+ * model.provider says, of which "auto" takes the first that there is something to go by for:
  * model.base_url, an OpenRouter key, an OpenAI key or base URL, and else the offline model.
  */
 enum endpoint_kind { ENDPOINT_OFFLINE, ENDPOINT_OPENAI };
@@ -17,14 +18,25 @@ struct endpoint {
     enum endpoint_kind kind;
     const char *provider; // for people: "openrouter", "custom", ...
     const char *base_url; // "" offline
+    const char *path;     // that follows it where it is none for OpenAI's protocol; or ""
     const char *api_key;  // "" is none
-    const char *model;
-    bool chosen; // false: offline only because nothing was set
+    const char *name;     // of the model, as it was asked for
+    const char *model;    // as the server knows it
+    bool chosen;          // false: offline only because nothing was set
+    bool listed;          // it stands in model_list,
+    size_t deployment;    // at this place
 };
 
 // Strings are borrowed from `config`. The sentence in `err` says what to set.
 int endpoint_choose(const struct llm_config *config, struct endpoint *ret_endpoint,
                     struct error *err);
+
+// The same for another name than config->model, borrowed as well.
+int endpoint_choose_model(const struct llm_config *config, const char *name,
+                          struct endpoint *ret_endpoint, struct error *err);
+
+// The base URL with its path; on the heap.
+char *endpoint_url(const struct endpoint *endpoint);
 
 int endpoint_open(const struct endpoint *endpoint, const struct llm_config *config,
                   struct loop *loop, struct http_client *http, struct chat_provider **ret_provider,

@@ -1,6 +1,7 @@
 #include "llm/options.h"
 
 #include "base/mem.h"
+#include "llm/model_list.h"
 
 #define FIELD(name) offsetof(struct llm_config, name)
 
@@ -50,6 +51,11 @@ const struct option llm_options[] = {
      .offset = FIELD(openai_base_url),
      .env = "OPENAI_BASE_URL,OPENAI_API_BASE",
      .help = "any OpenAI-compatible server, if not OpenAI itself"},
+    {.key = "model_list",
+     .type = OPTION_TREE,
+     .offset = FIELD(model_list),
+     .choices = model_list_places,
+     .help = "names for models, as LiteLLM's proxy has them; model.default may be one of them"},
     {.key = "model.extra_headers",
      .aliases = "model.default_headers",
      .type = OPTION_MAP,

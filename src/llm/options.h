@@ -9,6 +9,7 @@ struct llm_config {
     const char *openrouter_base_url, *openrouter_api_key;
     const char *openai_base_url, *openai_api_key;
     struct option_map extra_headers;
+    struct option_map model_list; // see model_list.h
     int64_t max_tokens;
     bool streaming;
     int64_t connect_timeout_ms, first_byte_timeout_ms, idle_timeout_ms, total_timeout_ms;

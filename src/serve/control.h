@@ -5,7 +5,9 @@
 #include "base/span.h"
 #include "net/http_server.h"
 
+struct agent;
 struct desk;
+struct endpoint;
 struct loop;
 struct store;
 struct telegram;
@@ -40,9 +42,11 @@ enum {
 struct control_env { // borrowed, and looked at anew with each question; outlives the control
     struct loop *loop;
     struct store *store;
-    struct desk *desk;          // NULL where there is none: then /chat is refused
-    struct telegram **telegram; // where the channel is found; may be NULL, or point at NULL
-    const char *home, *model, *version;
+    struct desk *desk;               // NULL where there is none: then /chat is refused
+    struct telegram **telegram;      // where the channel is found; may be NULL, or point at NULL
+    const struct agent *agent;       // NULL: nothing is told of the calls to models
+    const struct endpoint *endpoint; // which model is asked, and where; NULL: not told
+    const char *home, *version;
     int64_t started_ms;  // wall
     int64_t up_since_ms; // the same instant on the monotonic clock, which does not jump
     // Builds the new configuration, and takes it; the sentence says what is wrong. NULL: refused.

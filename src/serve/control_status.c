@@ -6,6 +6,7 @@
 #include "loop/loop.h"
 #include "serve/control.h"
 #include "serve/describe.h"
+#include "serve/problems.h"
 #include "store/turn.h"
 
 static void write_turns(struct json_writer *w, const struct control_env *env)
@@ -43,14 +44,16 @@ void control_write_status(const struct control_env *env, struct buf *out)
     json_write_member_text(&w, "home", env->home);
     json_write_member_int(&w, "started_ms", env->started_ms);
     json_write_member_int(&w, "uptime_s", (loop_now(env->loop) - env->up_since_ms) / 1000);
-    json_write_member_text(&w, "model", env->model);
+    describe_upstream(&w, env->endpoint, env->agent);
     json_write_member_bool(&w, "ready", describe_ready(env->store));
     describe_store(&w, env->store);
+    describe_disk(&w, env->home);
     describe_telegram(&w, env->telegram ? *env->telegram : NULL);
     describe_outbox(&w, env->store, now_ms);
     json_write_member_int(&w, "running_turns", env->desk ? desk_turns(env->desk) : 0);
     write_turns(&w, env);
     json_write_member_int(&w, "rss_bytes", process_resident_bytes());
+    problems_write(&w, env, now_ms);
     json_write_object_end(&w);
     buf_append_char(out, '\n');
 }

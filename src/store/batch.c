@@ -144,3 +144,14 @@ void store_batch_fail(struct list *jobs, const struct error *err)
     list_for_each(link, jobs)
         fail(list_entry(link, struct store_job, link), err);
 }
+
+void store_batch_outcome(const struct list *jobs, const struct error **ret_failure, bool *ret_wrote)
+{
+    for (const struct list *link = jobs->next; link != jobs; link = link->next) {
+        const struct store_job *job = list_entry(link, struct store_job, link);
+        if (job->result < 0 && !is_own_failure(job->result))
+            *ret_failure = &job->err;
+        else if (!job->reads_only && job->result >= 0)
+            *ret_wrote = true;
+    }
+}

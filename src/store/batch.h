@@ -1,5 +1,8 @@
 #pragma once
 
+#include <stdbool.h>
+
+#include "base/error.h"
 #include "base/list.h"
 #include "store/connection.h"
 
@@ -9,3 +12,8 @@ void store_batch_run(struct store_connection *conn, struct list *jobs);
 
 // Gives all of them the same failure.
 void store_batch_fail(struct list *jobs, const struct error *err);
+
+// Of jobs that were run: the failure of the disk that one of them has (*ret_failure stays as it is
+// when none has), and whether any of them was written.
+void store_batch_outcome(const struct list *jobs, const struct error **ret_failure,
+                         bool *ret_wrote);

@@ -286,6 +286,11 @@ const char *store_note(struct store *store)
     return show(store, &store->note, &store->shown_note);
 }
 
+const char *store_trouble(struct store *store)
+{
+    return show(store, &store->trouble, &store->shown_trouble);
+}
+
 const char *store_path(struct store *store)
 {
     pthread_mutex_lock(&store->lock);

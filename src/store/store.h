@@ -91,5 +91,9 @@ enum store_state store_state(struct store *store);
 const char *store_describe(struct store *store);
 const char *store_note(struct store *store);
 
+// Why the disk did not take the last of what was to be written ("the disk ... is full"); "" when it
+// did. While this lasts the store can be STORE_READY. Valid until it is asked for again.
+const char *store_trouble(struct store *store);
+
 // Path of the file in use ("" until that is decided); valid until it is asked for again.
 const char *store_path(struct store *store);

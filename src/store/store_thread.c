@@ -195,6 +195,18 @@ static enum next wait_for_work(struct store *store, int64_t failed_ms)
     return next;
 }
 
+// A failure of the disk is told of until something was written again. The lock is held.
+static void note_trouble(struct store *store, const struct list *batch)
+{
+    const struct error *failure = NULL;
+    bool wrote = false;
+    store_batch_outcome(batch, &failure, &wrote);
+    if (failure)
+        store->trouble = *failure;
+    else if (wrote)
+        store->trouble = (struct error)ERROR_INIT;
+}
+
 static void run_batch(struct store *store)
 {
     struct list batch = LIST_INIT(batch);
@@ -213,6 +225,8 @@ static void run_batch(struct store *store)
         store_batch_fail(&batch, &failure);
 
     pthread_mutex_lock(&store->lock);
+    if (ready)
+        note_trouble(store, &batch);
     for (struct list *link; (link = list_shift(&batch)); store->unfinished_jobs--)
         list_append(&store->finished, link);
     tell_owner(store);

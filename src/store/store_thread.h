@@ -35,7 +35,7 @@ struct store {
     void (*on_state)(void *context, enum store_state state);
     void *context;
     sqlite3 *reader;
-    struct error shown_description, shown_note;
+    struct error shown_description, shown_note, shown_trouble;
     char *shown_path;
     struct list owned; // struct store_job.owned: every job that was not dispatched
     size_t jobs;       // on that list
@@ -57,8 +57,9 @@ struct store {
     bool state_changed;
     bool check_untold; // there was a check, which the owner has not heard of
     struct error description, note;
-    char *path;        // owned; NULL until it is decided
-    sqlite3 *checking; // while a check runs that may be interrupted
+    struct error trouble; // why the last writes failed; "" once something was written again
+    char *path;           // owned; NULL until it is decided
+    sqlite3 *checking;    // while a check runs that may be interrupted
 
     // The thread's alone.
     struct store_connection conn;

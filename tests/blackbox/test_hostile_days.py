@@ -18,6 +18,7 @@ import pytest
 import telegram_models  # noqa: F401  registers its scenarios
 from harness import IS_ROOT, TEST_UID, as_test_user, give
 from home_socket import ask
+from service import Service
 
 OWNER = 42
 HOUR, YEAR = 3600, 365 * 86400
@@ -79,7 +80,8 @@ def test_the_disk_is_full_in_mid_turn(hermes, api, up, talk, small_disk):
     assert running.running and running.get("/healthz")[0] == 200
     assert max(api.offsets) <= second["update_id"], "confirmed, and not on disk"
     told = hermes.run("status")
-    assert told.code in (0, 1) and "1 running" in told.text, told
+    assert told.code == 4 and "1 running" in told.text, told
+    assert "PROBLEM   disk: nothing can be written down: " in told.text, told
     ballast.unlink()
     api.wait_text(OWNER, "answer to two: begun and finished", 40)
     texts = settled(api, 2)
@@ -124,16 +126,24 @@ def test_killed_while_the_disk_is_full(hermes, api, up, talk, small_disk):
     assert api.messages(OWNER)[0].id == first.id
 
 
-def test_started_on_a_full_disk(hermes, api, talk, small_disk):
-    """It says so and ends, before it has taken anything from Telegram; with room it answers."""
+def test_started_on_a_full_disk(hermes, api, up, small_disk):
+    """It stays, so that it can be asked, and takes nothing from Telegram; with room it answers."""
     ballast = fill(small_disk)
     api.user_says(OWNER, "hi")
-    hermes.use_telegram(api)
-    hermes.run("run", "--port", "0").failed("cannot write", "space")
-    assert not api.offsets
-    ballast.unlink()
-    talk("fixed")
-    assert settled(api, 1) == ["ok"]
+    hermes.use_telegram(api).use(up, "fixed")
+    running = Service(hermes).start(wait=False)
+    try:
+        until = time.monotonic() + 15
+        while "PROBLEM   database: " not in (told := hermes.run("status")).text:
+            assert time.monotonic() < until and running.running, told
+            time.sleep(0.05)
+        told.exits(1)
+        assert not api.offsets
+        ballast.unlink()
+        running.wait_ready()
+        assert settled(api, 1) == ["ok"]
+    finally:
+        running.kill()
 
 
 def limit_file_size(running, limits):

@@ -56,7 +56,7 @@ def test_another_model(hermes, up, service):
     assert hermes.chat("hi").ok().text == "echo: hi\n"
     assert reload(running)["model"] == "fixed"
     assert hermes.chat("hi").ok().text == "ok\n"
-    assert "model     fixed\n" in hermes.run("status").ok().text
+    assert "model     fixed at http" in hermes.run("status").ok().text
     assert running.said("the configuration was reloaded; model fixed")
 
 

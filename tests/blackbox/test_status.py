@@ -1,16 +1,19 @@
 """`hermes status` and `hermes context`: what is going on, and what a message carries."""
 
+import errno
 import json
+import os
 import signal
+import subprocess
 import time
 
 import pytest
 
 import telegram_models  # noqa: F401  registers its scenarios
-from harness import tree
+from harness import TEST_UID, tree
 
 OWNER = 42
-NOT_RUNNING = 3
+NOT_RUNNING, WANTS_SOMEBODY = 3, 4
 
 
 def as_json(result):
@@ -63,7 +66,8 @@ def test_it_runs(hermes, up, service):
     running = service()
     result = hermes.run("status").ok()
     for words in (f"pid {running.process.pid}\n", "state     ready\n", f"home      {hermes.home}\n",
-                  "model     fixed\n", "telegram  off\n", "0 running, 0 done", "database  ready\n"):
+                  "model     fixed at http", "telegram  off\n", "0 running, 0 done",
+                  "database  ready\n"):
         assert words in result.text, result
     assert not result.err and "\033" not in result.text
     told = as_json(hermes.run("status", "--json").ok())
@@ -127,12 +131,17 @@ def test_a_reply_that_cannot_go_out_is_seen(hermes, api, service):
 
 def test_a_wrong_token_is_told(hermes, api, service):
     hermes.use_telegram(api)
-    service(env={"TELEGRAM_BOT_TOKEN": "7000000009:AAwrongwrongwrongwrongwrongwrongwro"})
+    running = service(env={"TELEGRAM_BOT_TOKEN": "7000000009:AAwrongwrongwrongwrongwrongwrongwro"})
     until = time.monotonic() + 10
-    while not (text := hermes.run("status").ok().text).count("oken"):
+    while "PROBLEM" not in (text := hermes.run("status").text):
         assert time.monotonic() < until, text
         time.sleep(0.1)
+    assert "PROBLEM   telegram: the bot token is refused" in text and "@BotFather" in text
     assert "AAwrong" not in text
+    hermes.run("status").exits(WANTS_SOMEBODY)
+    told = as_json(hermes.run("status", "--json").exits(WANTS_SOMEBODY))
+    assert told["well"] is False and told["problems"][0]["what"] == "telegram"
+    assert running.get("/readyz")[0] == 200, "a restart would not bring a good token"
 
 
 def test_it_is_not_well(hermes, up):
@@ -195,3 +204,101 @@ def test_context_in_a_chat(hermes, api, up, service):
     text = api.wait_text(OWNER, "history (2)").text
     assert "identity (default)" in text and "tools (" in text
     assert max(map(len, text.splitlines())) <= 40
+
+
+# -- what is wrong, and what to do ----------------------------------------------------------------
+
+@pytest.mark.qemu_user
+def test_a_model_that_cannot_be_reached(hermes, service):
+    hermes.limits(connect=2)
+    service(env={"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "HERMES_MODEL": "some"})
+    assert "upstream  not asked yet\n" in hermes.run("status").ok().text
+    hermes.chat("hi").failed("connect")
+    text = hermes.run("status").exits(WANTS_SOMEBODY).text
+    assert "upstream  failing, last answer never\n" in text
+    assert "PROBLEM   upstream: the model some does not answer: cannot connect to " in text
+    assert "\n  do      check the base URL and the network (hermes doctor)\n" in text
+
+
+@pytest.mark.qemu_user
+def test_a_model_that_works_again(hermes, up, service):
+    hermes.use(up, "429")
+    service()
+    hermes.chat("hi").failed("429|rate")
+    text = hermes.run("status").ok().text
+    assert "upstream  failing" in text and "\nnotice    upstream: " in text, "once is no emergency"
+    hermes.chat("hi").ok()
+    text = hermes.run("status").ok().text
+    assert "upstream  working, last answer 20" in text and " UTC (it has worked since): " in text
+    assert "notice" not in text
+    told = as_json(hermes.run("status", "--json").ok())["upstream"]
+    assert told["failures"] == 0 and told["last_failure"]["status"] == 429
+
+
+def test_a_model_that_is_busy_for_long(hermes, up, service):
+    hermes.use(up, "429-forever")
+    service()
+    for code in (0, 0, WANTS_SOMEBODY):
+        hermes.chat("hi").failed("429|rate")
+        hermes.run("status").exits(code)
+    assert as_json(hermes.run("status", "--json"))["upstream"]["failures"] == 3
+
+
+def fill_up(path):
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT)
+    try:
+        while os.write(fd, b"x" * 4096):
+            pass
+    except OSError as problem:
+        assert problem.errno == errno.ENOSPC, problem
+    finally:
+        os.close(fd)
+
+
+@pytest.fixture
+def small_disk(hermes):
+    """The home on a disk of 8 MiB."""
+    hermes.home.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o",
+                    f"size=8m,uid={TEST_UID},gid={TEST_UID},mode=700", "tmpfs", hermes.home],
+                   check=True)
+    yield hermes.home
+    subprocess.run(["umount", "-l", hermes.home], check=True)
+
+
+def test_a_full_disk_is_told_and_forgotten(hermes, up, small_disk, service):
+    """While it runs, and from the start."""
+    hermes.use(up, "fixed")
+    running = service()
+    fill_up(small_disk / "fill")
+    hermes.chat("hi")
+    text = hermes.run("status").exits(WANTS_SOMEBODY).text
+    assert "PROBLEM   disk: nothing can be written down: " in text
+    assert "  do      free some space on that disk or volume" in text
+    running.kill()
+    running.start(wait=False)
+    until = time.monotonic() + 15
+    while "PROBLEM   d" not in (result := hermes.run("status")).text or result.code == NOT_RUNNING:
+        assert time.monotonic() < until and running.running, result
+        time.sleep(0.05)
+    assert "  do      free some space on that disk or volume" in result.text
+    (small_disk / "fill").unlink()
+    while (result := hermes.run("status")).code:
+        assert time.monotonic() < until, result
+        hermes.chat("hi")
+
+
+# -- a start that fails ---------------------------------------------------------------------------
+
+@pytest.mark.parametrize("env,words", [
+    ({"TELEGRAM_BOT_TOKEN": "nonsense"}, "TELEGRAM_BOT_TOKEN is not a token of a bot"),
+    ({"HERMES_MODEL": "some"}, "no key for the model some"),
+    ({"HERMES_SECRETS_DIR": "/nowhere"}, "HERMES_SECRETS_DIR: cannot read the directory /nowhere"),
+    ({"HERMES_ADMIN_HOST": "here"}, "the admin face"),
+    ({"HERMES_ADMIN_PORT": "many"}, "HERMES_ADMIN_PORT"),
+])
+def test_the_last_line_says_why(hermes, env, words):
+    """Kubernetes shows the end of the log as the reason of a container that ended."""
+    result = hermes.run("run", env=env).exits(1)
+    last = result.err.decode().splitlines()[-1]
+    assert last.startswith("hermes: error: ") and words in last and last.isprintable()

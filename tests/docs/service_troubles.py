@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 
@@ -69,7 +70,7 @@ def no_token_of_a_bot(reader):
 @case
 def token_not_accepted(reader):
     with served(reader, env={"TELEGRAM_BOT_TOKEN": "7000000001:AAsomebodyelse"}) as (api, service):
-        text = until_said(reader, service, "not accepted") + told(reader, reader.run("status"))
+        text = until_said(reader, service, "Unauthorized") + told(reader, reader.run("status"))
         assert api.knocks
         return text
 
@@ -138,6 +139,17 @@ def nobody_knows_whether_it_arrived(reader):
         return until_said(reader, service, "telegram.uncertain")
 
 
+@case
+def the_model_cannot_be_reached(reader):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    env = {"OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1", "HERMES_MODEL": "echo"}
+    with served(reader, env=env) as (api, service):
+        api.user_says(OWNER, "hi")
+        until_said(reader, service, "state=failed")
+        return told(reader, reader.run("status"))
+
+
 # -- stops ----------------------------------------------------------------------------------------
 
 def killed_in_mid_turn(reader, service, api, upstream):
@@ -204,7 +216,7 @@ def disk_full_in_mid_turn(reader):
             api.wait_text(OWNER, "begun")
             fill(reader)
             up.release.set()
-            text = until_said(reader, service, "turn.waits")
+            text = until_said(reader, service, "turn.waits") + told(reader, reader.run("status"))
             (reader.home / "ballast").unlink()
             api.wait_text(OWNER, "and finished", 60)
             assert len(api.messages(OWNER)) == 1

@@ -33,7 +33,8 @@ VARIABLE = [(r"[ \t]+", " "), (r"\b[0-9a-f]{32}\b", "ID"),
             (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?(Z|\+00:00)?", "TIME"),
             (r"\d{4}-\d\d-\d\d", "DAY"), (r"\bpid \d+", "pid N"), (r"\bpid=\d+", "pid=N"),
             (r"\d+\.\d+ (s|MiB)\b", r"N \1"), (r"\b(ms|message)=\d+", r"\1=N"),
-            (r"up \d+ s", "up N s"), (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
+            (r"up \d+ s", "up N s"), (r"\d+ of \d+ MiB free", "N of N MiB free"),
+            (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
             (r'("\w+_(?:ms|bytes|s)"):\d+', r"\1:N"), (r'"pid":\d+', '"pid":N'),
             (r"(?m)^(process_\w+) \S+$", r"\1 N")]
 

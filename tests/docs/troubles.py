@@ -243,6 +243,16 @@ def not_ours_to_write(reader):
 
 
 @case
+def not_ours_at_all(reader):
+    path = config(reader, "model:\n  default: offline\n")
+    reader.chat("hi", "--config", path).ok()
+    reader.home.chmod(0)
+    text = told(reader, reader.chat("hi", "--config", path))
+    reader.home.chmod(0o700)
+    return text
+
+
+@case
 def damaged(reader):
     reader.chat("remember the boiler code is 4711").ok()
     database = reader.home / "state.db"

@@ -18,6 +18,7 @@ struct sample {
         int64_t turns;
         const char *progress;
         struct option_list toolsets;
+        struct option_map places;
     } agent;
 };
 
@@ -86,6 +87,11 @@ static const struct option agent_options[] = {
      .env = "DISABLED",
      .offset = AGENT_OFFSET(toolsets),
      .help = "not offered"},
+    {.key = "places",
+     .type = OPTION_TREE,
+     .choices = "*.name, *.params.api_key, *.params.url",
+     .offset = AGENT_OFFSET(places),
+     .help = "where to ask"},
 };
 static const size_t agent_count = ARRAY_LEN(agent_options);
 

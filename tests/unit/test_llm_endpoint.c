@@ -183,7 +183,11 @@ static void providers_are_opened(void **state)
     assert_string_equal(provider->ops->name, "offline");
     chat_provider_destroy(provider);
 
-    endpoint = (struct endpoint){ENDPOINT_OPENAI, "custom", "http://z/v1", "k", "m", true};
+    endpoint = (struct endpoint){.kind = ENDPOINT_OPENAI,
+                                 .provider = "custom",
+                                 .base_url = "http://z/v1",
+                                 .api_key = "k",
+                                 .model = "m"};
     assert_int_equal(endpoint_open(&endpoint, &config, loop, http, &provider, &err), 0);
     assert_string_equal(provider->ops->name, "openai");
     chat_provider_destroy(provider);

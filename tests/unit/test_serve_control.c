@@ -13,9 +13,11 @@
 #include <cmocka.h>
 
 #include "agent/desk.h"
+#include "agent/turn.h"
 #include "base/metrics.h"
 #include "channels/telegram.h"
 #include "codec/json.h"
+#include "llm/endpoint.h"
 #include "loop/loop.h"
 #include "net/http_client.h"
 #include "serve/admin.h"
@@ -35,6 +37,14 @@ struct desk {
 };
 
 static struct desk desk;
+
+static const struct endpoint endpoint = {.kind = ENDPOINT_OPENAI,
+                                         .provider = "custom",
+                                         .base_url = "http://there/v1",
+                                         .api_key = "sk-secret",
+                                         .name = "some/model",
+                                         .model = "vendor/model",
+                                         .chosen = true};
 
 static void end_turn(enum turn_state state, const char *text)
 {
@@ -80,13 +90,24 @@ unsigned desk_turns(const struct desk *it)
     return it->busy;
 }
 
+static struct agent agent; // of which only the health is asked for
+
 struct telegram {
     const char *state;
+    int64_t failing_ms;
 };
 
 void telegram_status(const struct telegram *telegram, struct telegram_status *ret_status)
 {
-    *ret_status = (struct telegram_status){telegram->state, "a \"why\"", "a_bot", 5, 6, 7};
+    *ret_status = (struct telegram_status){
+        .state = telegram->state,
+        .detail = "a \"why\"",
+        .failing_ms = telegram->failing_ms,
+        .username = "a_bot",
+        .last_poll_ms = 5,
+        .updates = 6,
+        .sent = 7,
+    };
 }
 
 struct control_world {
@@ -116,7 +137,7 @@ static int set_up(void **state)
         .store = world->store,
         .desk = &desk,
         .home = world->home,
-        .model = "some/model",
+        .endpoint = &endpoint,
         .version = "1.2.3",
         .started_ms = loop_wall(world->loop) - 5000,
         .up_since_ms = loop_now(world->loop) - 5000,
@@ -264,12 +285,59 @@ static void tells_its_status(void **state)
     buf_finish(&ask.body);
     struct telegram telegram = {"waiting"}, *here = &telegram;
     world->env.telegram = &here;
-    expect(
-        world, "GET", "/status", NULL, 200,
-        "\"telegram\":{\"state\":\"waiting\",\"detail\":\"a \\\"why\\\"\",\"username\":\"a_bot\","
-        "\"last_poll_ms\":5,\"updates\":6,\"sent\":7}");
+    expect(world, "GET", "/status", NULL, 200,
+           "\"telegram\":{\"state\":\"waiting\",\"detail\":\"a \\\"why\\\"\",\"failing_s\":0,"
+           "\"username\":\"a_bot\",\"last_poll_ms\":5,\"updates\":6,\"sent\":7}");
     here = NULL;
     expect(world, "GET", "/status", NULL, 200, "\"telegram\":null");
+}
+
+static void fail_model(enum chat_failure_kind kind, const char *text)
+{
+    struct chat_failure failure = {.kind = kind, .status = 401};
+    snprintf(failure.text, sizeof failure.text, "%s", text);
+    model_health_failed(&agent.health, "some/model", &failure, 7000);
+}
+
+static void tells_what_wants_a_person(void **state)
+{
+    struct control_world *world = *state;
+    struct telegram telegram = {.state = "waiting", .failing_ms = 1000}, *here = &telegram;
+    world->env.telegram = &here;
+    world->env.agent = &agent;
+    static const char text_of_telegram[] = "\"text\":\"no messages come in: a \\\"why\\\"\"";
+    expect(world, "GET", "/status", NULL, 200, text_of_telegram);
+    expect(world, "GET", "/status", NULL, 200, "\"well\":true"); // it is young
+    telegram.failing_ms = 10 * 60000;
+    expect(world, "GET", "/status", NULL, 200, "\"well\":false");
+    telegram = (struct telegram){.state = "polling"};
+    expect(world, "GET", "/status", NULL, 200, "\"problems\":[],\"well\":true");
+    expect(world, "GET", "/status", NULL, 200, "\"state\":\"unused\"");
+    telegram.state = "unauthorized";
+    expect(world, "GET", "/status", NULL, 200, "ask @BotFather for the token");
+    telegram.state = "conflict";
+    expect(world, "GET", "/status", NULL, 200, "stop the other program");
+    telegram.state = "polling";
+
+    fail_model(CHAT_RATE_LIMITED, "slowly");
+    expect(world, "GET", "/status", NULL, 200, "\"state\":\"failing\"");
+    expect(world, "GET", "/status", NULL, 200, "\"well\":true");
+    fail_model(CHAT_RATE_LIMITED, "slowly");
+    fail_model(CHAT_RATE_LIMITED, "slowly");
+    expect(world, "GET", "/status", NULL, 200, "\"well\":false");
+    model_health_answered(&agent.health, 9000);
+    expect(world, "GET", "/status", NULL, 200,
+           "\"state\":\"working\",\"last_answer_ms\":9000,\"failures\":0,\"failing_since_ms\":0,"
+           "\"last_failure\":{\"ms\":7000,\"model\":\"some/model\",\"status\":401,"
+           "\"text\":\"slowly\"}");
+    expect(world, "GET", "/status", NULL, 200, "\"problems\":[],\"well\":true");
+    fail_model(CHAT_UNAUTHORIZED, "no key");
+    expect(world, "GET", "/status", NULL, 200,
+           "{\"what\":\"upstream\",\"wants_person\":true,"
+           "\"text\":\"the model some/model does not answer: no key\","
+           "\"todo\":\"check OPENROUTER_API_KEY or OPENAI_API_KEY\"}");
+    agent.health = (struct model_health){0};
+    world->env.agent = NULL;
 }
 
 static void sessions_are_listed_shown_named_and_deleted(void **state)
@@ -451,6 +519,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(tells_its_status),
+        TEST(tells_what_wants_a_person),
         TEST(sessions_are_listed_shown_named_and_deleted),
         TEST(the_same_is_answered_without_a_socket),
         TEST(an_answer_is_a_stream),

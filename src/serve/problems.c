@@ -1,0 +1,154 @@
+#include "serve/problems.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "agent/model_health.h"
+#include "channels/telegram.h"
+#include "codec/json_write.h"
+#include "serve/control.h"
+#include "serve/describe.h"
+#include "store/outbox.h"
+#include "store/store.h"
+
+/*
+ * Whether a person is wanted decides the exit status of `hermes status`, and so whether somebody is
+ * called. What heals by itself (a network that is away, a provider that is busy) wants nobody at
+ * first, and somebody when it lasts; what was refused for good wants somebody at once.
+ */
+enum {
+    TEXT_MAX = 1024,         // bytes of a sentence
+    LASTS_MS = 10 * 60000,   // what has not healed by then will hardly do so by itself
+    FAILURES_MAX = 3,        // calls to a model in a row; the same
+    DISK_LEFT_MIN = 4 << 20, // bytes; with less, SQLite may fail at any moment
+};
+
+static const char disk_todo[] = "free some space on that disk or volume, or make it larger; Hermes "
+                                "goes on by itself";
+
+struct problems {
+    struct json_writer *w;
+    bool wanted; // some problem wants a person
+};
+
+static void add(struct problems *problems, const char *what, bool wants_person, const char *todo,
+                const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+static void add(struct problems *problems, const char *what, bool wants_person, const char *todo,
+                const char *fmt, ...)
+{
+    char text[TEXT_MAX];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    problems->wanted |= wants_person;
+    json_write_object_begin(problems->w);
+    json_write_member_text(problems->w, "what", what);
+    json_write_member_bool(problems->w, "wants_person", wants_person);
+    json_write_member_text(problems->w, "text", text);
+    json_write_member_text(problems->w, "todo", todo);
+    json_write_object_end(problems->w);
+}
+
+// Bytes; what is not known is plenty.
+static uint64_t disk_left(const char *home)
+{
+    struct statvfs fs;
+    return statvfs(home, &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize : UINT64_MAX;
+}
+
+// True when messages or answers cannot be written down: then others fail only for that reason.
+static bool add_store(struct problems *problems, const struct control_env *env)
+{
+    const char *trouble = store_trouble(env->store);
+    uint64_t left = disk_left(env->home);
+    bool full = left < DISK_LEFT_MIN;
+    if (store_state(env->store) == STORE_FAILED)
+        add(problems, "database", true,
+            full ? disk_todo
+                 : "mend that (hermes doctor looks at the home and its disk); it is tried again "
+                   "every few seconds, and at the next start",
+            "nothing can be taken down: %s", store_describe(env->store));
+    else if (*trouble)
+        add(problems, full ? "disk" : "database", true,
+            full ? disk_todo : "mend that (hermes doctor looks at the home and its disk)",
+            "nothing can be written down: %s", trouble);
+    else if (full)
+        add(problems, "disk", true, disk_todo, "only %" PRIu64 " KiB are left for %s", left >> 10,
+            env->home);
+    else
+        return false;
+    return true;
+}
+
+static void add_telegram(struct problems *problems, const struct telegram *telegram, bool blocked)
+{
+    struct telegram_status status;
+    telegram_status(telegram, &status);
+    if (strcmp(status.state, "unauthorized") == 0)
+        add(problems, "telegram", true,
+            "ask @BotFather for the token (/mybots, API Token), put it where TELEGRAM_BOT_TOKEN "
+            "comes from (the environment, a file in HERMES_SECRETS_DIR, the Secret of the pod), "
+            "and start Hermes again",
+            "%s", status.detail);
+    else if (strcmp(status.state, "conflict") == 0)
+        add(problems, "telegram", true,
+            "stop the other program; if nobody knows it, revoke the token at @BotFather and set "
+            "the new one",
+            "%s", status.detail);
+    else if (strcmp(status.state, "waiting") == 0 && !blocked)
+        add(problems, "telegram", status.failing_ms >= LASTS_MS,
+            "check the network and the name resolution from here (hermes doctor); it is tried "
+            "again by itself",
+            "no messages come in: %s", status.detail);
+}
+
+// Failures that the next call will meet as well.
+static bool is_lasting(enum chat_failure_kind kind)
+{
+    return kind == CHAT_UNREACHABLE || kind == CHAT_UNAUTHORIZED || kind == CHAT_PAYMENT ||
+           kind == CHAT_NOT_FOUND || kind == CHAT_REJECTED || kind == CHAT_MALFORMED;
+}
+
+static void add_upstream(struct problems *problems, const struct control_env *env)
+{
+    const struct model_health *health = agent_model_health(env->agent);
+    if (health->failures)
+        add(problems, "upstream",
+            is_lasting(health->failure.kind) || health->failures >= FAILURES_MAX,
+            chat_failure_advice(health->failure.kind), "the model %s does not answer: %s",
+            health->failed_model, health->failure.text);
+}
+
+static void add_replies(struct problems *problems, struct store *store, int64_t now_ms)
+{
+    struct store_outbox_summary summary;
+    if (store_read_outbox_summary(store, SPAN_LITERAL("telegram"), &summary, NULL) != 0)
+        return;
+    int64_t waited_ms = summary.waiting ? now_ms - summary.oldest_ms : 0;
+    if (waited_ms >= LASTS_MS)
+        add(problems, "replies", true,
+            "see what is said of Telegram; hermes log --errors tells why each was not taken",
+            "%" PRId64 " repl%s cannot be delivered, the oldest for %" PRId64 " min",
+            summary.waiting, summary.waiting == 1 ? "y" : "ies", waited_ms / 60000);
+}
+
+void problems_write(struct json_writer *w, const struct control_env *env, int64_t now_ms)
+{
+    struct problems problems = {.w = w};
+    const struct telegram *telegram = env->telegram ? *env->telegram : NULL;
+    json_write_key(w, "problems");
+    json_write_array_begin(w);
+    bool blocked = add_store(&problems, env);
+    if (telegram)
+        add_telegram(&problems, telegram, blocked);
+    if (env->agent)
+        add_upstream(&problems, env);
+    add_replies(&problems, env->store, now_ms);
+    json_write_array_end(w);
+    json_write_member_bool(w, "well", env->desk && !problems.wanted && describe_ready(env->store));
+}
