@@ -1,0 +1,195 @@
+"""The build inside the cluster, the registry, and the one address under which builds push and nodes
+pull."""
+
+import re
+
+import yaml
+from checking import check, expect, labels_of, selects
+from tree import BUILDS, BUILD_KEYS, REPO
+
+FLAGS = {
+    '--context=$(CONTEXT)', '--dockerfile=$(DOCKERFILE)', '--destination=$(DESTINATION)',
+    '--destination=$(LATEST)', '--build-arg=BASE=$(BASE_IMAGE)',
+    '--build-arg=http_proxy=$(BUILD_HTTP_PROXY)', '--build-arg=https_proxy=$(BUILD_HTTP_PROXY)',
+    '--compressed-caching=false', '--single-snapshot', '--snapshot-mode=redo', '--cache=true',
+    '--cache-repo=$(CACHE)', '--cache-ttl=336h', '--insecure', '--insecure-registry=$(REGISTRY)',
+    '--log-format=text', '--verbosity=info'}
+# Variables that kaniko itself would obey, and the ConfigMap's names for them.
+RENAMED = {'BUILD_HTTP_PROXY': 'HTTP_PROXY'}
+OBEYED = {'HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy',
+          'DOCKER_CONFIG'}
+OURS = 'registry.registry:5000/'
+
+
+def executors(tree):
+    return [container for container in tree.containers() if container.body['name'] == 'kaniko']
+
+
+@check
+def build_flags(tree):
+    """Exactly the flags that were measured and decided: one too few is an OOM kill or a build that
+    starts from nothing, one too many is something that nobody tried."""
+    found = executors(tree)
+    names = {container.thing.name for container in found}
+    if names != set(BUILDS):
+        yield 'kaniko', f'the builds are {sorted(names)}'
+    for container in found:
+        got = container.body.get('args', [])
+        for flag in sorted(FLAGS - set(got)):
+            yield container, f'{flag} is missing'
+        for flag in got:
+            if flag not in FLAGS or got.count(flag) > 1:
+                yield container, f'{flag} is too much'
+
+
+@check
+def build_jobs(tree):
+    """When a build gives up, and what stays of it."""
+    for container in executors(tree):
+        spec = container.thing.spec
+        for name, want in (('backoffLimit', 3), ('activeDeadlineSeconds', 3600),
+                           ('ttlSecondsAfterFinished', 86400)):
+            yield from expect(container.thing, name, spec.get(name), want)
+        yield from expect(container.thing, 'restartPolicy', container.pod.get('restartPolicy'),
+                          'Never')
+        yield from expect(container.thing, 'namespace', container.thing.namespace, 'registry')
+
+
+@check
+def build_inputs(tree):
+    """All that differs between two builds comes from the build's own ConfigMap, in a form that
+    kaniko can use."""
+    for container in executors(tree):
+        name, taken = container.thing.name, set()
+        for entry in container.environment:
+            source = entry.get('valueFrom', {}).get('configMapKeyRef', {})
+            taken.add(source.get('key'))
+            yield from expect(container, f"source of {entry['name']}", source.get('name'), name)
+            yield from expect(container, f"key of {entry['name']}", source.get('key'),
+                              RENAMED.get(entry['name'], entry['name']))
+            if entry['name'] in OBEYED:
+                yield container, f"{entry['name']} would change what kaniko itself does"
+        yield from expect(container, 'keys', taken, BUILD_KEYS - {'context.tar.gz'})
+        mounts = {mount['mountPath']: mount for mount in container.body.get('volumeMounts', [])}
+        context = mounts.get('/context/context.tar.gz', {})
+        if context.get('subPath') != 'context.tar.gz':
+            yield container, 'the context must be mounted as one file: a folder holds links'
+        if '/kaniko/.docker' not in mounts:
+            yield container, 'nothing is mounted at /kaniko/.docker'
+
+
+@check
+def dockerfiles(tree):
+    """What a build is told to build is there, and takes the base image that it is given."""
+    for name, path in BUILDS.items():
+        if tree.find('Job', name, 'registry') and not (REPO / path).is_file():
+            yield name, f'there is no {path}'
+        elif 'ARG BASE' not in tree.files.get(path, 'ARG BASE'):
+            yield path, 'does not take BASE'
+
+
+@check
+def images(tree):
+    """Of others a version is named; `latest` is for what is built here."""
+    for container in tree.containers():
+        image = container.body.get('image', '')
+        if image.startswith(OURS):
+            continue
+        tag = image.rpartition('/')[2].partition(':')[2]
+        if '@sha256:' not in image and not re.fullmatch(r'v?\d+(\.\d+)+', tag):
+            yield container, f'image {image} names no version'
+    for container in tree.containers():
+        yield from expect(container, 'imagePullPolicy', container.body.get('imagePullPolicy'),
+                          'IfNotPresent')
+    agent = [container.body['image'] for container in tree.containers()
+             if container.body['name'] == 'hermes']
+    if agent != [OURS + 'hermes:latest'] and tree.find('Deployment', 'hermes', 'hermes'):
+        yield 'k8s', f'the agent is {agent}'
+
+
+@check
+def registry_address(tree):
+    """One name for pushing and pulling, and the nodes' address for it."""
+    service = tree.find('Service', 'registry', 'registry')
+    text = tree.files.get('registry/registries.yaml')
+    if service is None or text is None:
+        yield 'registry', 'there is no Service, or no registries.yaml'
+        return
+    port = service.spec['ports'][0]['port']
+    host = f'{service.name}.{service.namespace}:{port}'
+    if host + '/' != OURS:
+        yield service, f'is {host}, images are {OURS}...'
+    want = {host: {'endpoint': [f"http://{service.spec.get('clusterIP')}:{port}"]}}
+    content = yaml.safe_load(text)
+    yield from expect('registry/registries.yaml', 'mirrors', content.get('mirrors'), want)
+    if set(content) != {'mirrors'}:
+        yield 'registry/registries.yaml', f'has {sorted(content)}'
+
+
+@check
+def registry_config(tree):
+    """Deletion is on, nothing is remembered that is deleted, and it listens where it is asked."""
+    content = yaml.safe_load(tree.files['registry/config.yml'])
+    storage = content.get('storage', {})
+    deployment = tree.find('Deployment', 'registry', 'registry')
+    container = deployment.spec['template']['spec']['containers'][0]
+    where = 'registry/config.yml'
+    yield from expect(where, 'storage.delete', storage.get('delete'), {'enabled': True})
+    if 'cache' in storage:
+        yield where, 'has a cache'
+    yield from expect(where, 'http.addr', content['http'].get('addr'),
+                      f":{container['ports'][0]['containerPort']}")
+    mounts = {mount['name']: mount['mountPath'] for mount in container['volumeMounts']}
+    yield from expect(where, 'rootdirectory', storage.get('filesystem', {}).get('rootdirectory'),
+                      mounts.get('data'))
+    yield from expect(where, 'its place', mounts.get('config'), '/etc/docker/registry')
+    for entry in container.get('env', []):
+        if not entry['name'].startswith('REGISTRY_AUTH'):
+            yield where, f"{entry['name']} beats it"
+
+
+@check
+def collection(tree):
+    """The collector works on the registry's volume as the registry's user, beside it, and keeps the
+    cache longer than kaniko looks at it."""
+    cron = tree.find('CronJob', 'registry-collect', 'registry')
+    registry = tree.find('Deployment', 'registry', 'registry')
+    job = cron.spec['jobTemplate']['spec']
+    pod, other = job['template']['spec'], registry.spec['template']['spec']
+    container, served = pod['containers'][0], other['containers'][0]
+    yield from expect(cron, 'schedule', bool(re.fullmatch(r'\d+ \d+ \* \* \*',
+                                                          cron.spec['schedule'])), True)
+    yield from expect(cron, 'concurrencyPolicy', cron.spec.get('concurrencyPolicy'), 'Forbid')
+    yield from expect(cron, 'restartPolicy', pod.get('restartPolicy'), 'Never')
+    yield from expect(cron, 'securityContext', pod.get('securityContext'),
+                      other.get('securityContext'))
+    yield from expect(cron, 'image', container['image'], served['image'])
+    same = {mount['name']: mount for mount in served['volumeMounts'] if mount['name'] != 'auth'}
+    for mount in container['volumeMounts']:
+        if mount['name'] != 'collect':
+            yield from expect(cron, f"mount of {mount['name']}", mount, same.get(mount['name']))
+    near = [term['labelSelector']['matchLabels'] for term in
+            pod.get('affinity', {}).get('podAffinity', {}).get(
+                'requiredDuringSchedulingIgnoredDuringExecution', [])]
+    if not near or not all(selects(term, labels_of(registry.spec['template'])) for term in near):
+        yield cron, 'is not where the registry is'
+    yield from collect_settings(tree, cron, container)
+
+
+def collect_settings(tree, cron, container):
+    script = tree.files['registry/collect.sh']
+    values = {entry['name']: entry['value'] for entry in container.get('env', [])}
+    for name, value in values.items():
+        default = re.search(rf'\$\{{{name}:-(\d+)\}}', script)
+        if not default:
+            yield cron, f'{name} is nothing that collect.sh knows'
+        else:
+            yield from expect(cron, name, value, default[1])
+    command = container.get('command', [])
+    mounted = {mount['name']: mount['mountPath'] for mount in container['volumeMounts']}
+    yield from expect(cron, 'command', command,
+                      ['/bin/sh', f"{mounted.get('collect')}/collect.sh"])
+    hours = [int(match) for job in executors(tree)
+             for match in re.findall(r'--cache-ttl=(\d+)h', ' '.join(job.body.get('args', [])))]
+    if hours and int(values.get('KEEP_CACHE_DAYS', 0)) * 24 <= max(hours):
+        yield cron, 'forgets what kaniko would still use'

@@ -1,0 +1,16 @@
+"""The manifests of the product, judged without a cluster."""
+
+import pathlib
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+import pytest  # noqa: E402
+
+import opinions  # noqa: E402
+
+
+@pytest.fixture(scope='session')
+def packages():
+    return opinions.install()

@@ -1,0 +1,73 @@
+"""The shipped files as the checks see them: a dictionary of texts, so that a test can change one
+letter of one of them and ask again."""
+
+import pathlib
+import re
+
+from kustomize import Rendered, Thing, documents, render
+
+REPO = pathlib.Path(__file__).resolve().parents[2]
+FOLDERS = ['registry', 'kaniko/hermes-build', 'kaniko/kubernetes-mcp-build', 'k8s']
+AUTH = 'registry/auth'
+PRIVATE = {'k8s/secrets.env', 'registry/htpasswd', 'registry/docker-config.json'}
+
+# What scripts/ai adds to a build: everything that differs between two of them.
+BUILD_KEYS = {'CONTEXT', 'DOCKERFILE', 'DESTINATION', 'LATEST', 'CACHE', 'REGISTRY', 'BASE_IMAGE',
+              'HTTP_PROXY', 'context.tar.gz'}
+BUILDS = {'hermes-build': 'kaniko/Dockerfile',
+          'kubernetes-mcp-build': 'kaniko/Dockerfile.kubernetes-mcp'}
+
+
+def shipped():
+    """path -> text of all that is checked. Private files may lie beside them and are not read."""
+    files = {}
+    for top in ('registry', 'kaniko', 'k8s'):
+        for path in sorted((REPO / top).rglob('*')):
+            name = path.relative_to(REPO).as_posix()
+            if path.is_file() and name not in PRIVATE:
+                files[name] = path.read_text(encoding='utf-8')
+    files['.gitignore'] = (REPO / '.gitignore').read_text(encoding='utf-8')
+    return files
+
+
+def trees(files):
+    """Everything as it would lie in a cluster, without and with a password for the registry."""
+    for components in ((), (AUTH,)):
+        tree = Rendered(files)
+        for folder in FOLDERS:
+            tree.things += render(files, folder, components if folder == 'registry' else ())
+        for name in BUILDS:
+            tree.things.append(supplied(name))
+        yield tree
+
+
+def supplied(name):
+    """The ConfigMap of a build."""
+    data = dict.fromkeys(sorted(BUILD_KEYS - {'context.tar.gz'}), '')
+    return Thing('scripts/ai', {
+        'apiVersion': 'v1', 'kind': 'ConfigMap',
+        'metadata': {'name': name, 'namespace': 'registry'},
+        'data': {**data, 'DOCKERFILE': BUILDS[name]}, 'binaryData': {'context.tar.gz': ''}})
+
+
+def foreign(path):
+    """A file of somebody else's, as one tree."""
+    text = path.read_text(encoding='utf-8')
+    return Rendered({path.name: text}, [Thing(path.name, body) for body in documents(text)])
+
+
+def example_names(files):
+    """name -> the values behind it, of every line of the example, commented out or not."""
+    names = {}
+    for name, value in re.findall(r'(?m)^#?([A-Z][A-Z0-9_]*)=(.*)$',
+                                  files['k8s/secrets.env.example']):
+        names.setdefault(name, []).append(value)
+    return names
+
+
+def program_variables():
+    """Every variable that the program reads, from its option tables."""
+    text = '\n'.join(path.read_text(encoding='utf-8') for path in (REPO / 'src').rglob('*.c'))
+    names = {name for group in re.findall(r'\.env = "([A-Z_,]+)"', text)
+             for name in group.split(',')}
+    return names | set(re.findall(r'"(HERMES_[A-Z_]+)"', text))
