@@ -15,7 +15,7 @@ OTHER := $(if $(filter x86_64,$(HOST_ARCH)),aarch64)
 MESON := /usr/bin/meson
 NINJA := ninja
 
-.PHONY: debug static run test test-cm4 lint fmt fuzz bench bench-pi clean help deps-build deps-test
+.PHONY: debug static run test test-image test-cluster test-cm4 lint fmt fuzz bench bench-pi clean help deps-build deps-test
 
 debug: deps-build ## native build with sanitizers: build/debug/hermes
 	@cross/sysroot $(GNU)
@@ -39,6 +39,14 @@ test: deps-test ## every suite; ends with "N passed, N failed"
 	@scripts/build static $(HOST_ARCH)-linux-musl
 	@$(if $(OTHER),scripts/build static $(OTHER)-linux-musl)
 	@tests/run
+
+test-image: ## the agent's image, built by buildah and run by podman; as root
+	@scripts/deps test image
+	@tests/run image
+
+test-cluster: ## make ai on a real Kubernetes node in a network namespace; as root
+	@scripts/deps test image cluster
+	@tests/run cluster
 
 test-cm4: deps-test ## the smoke test on an emulated CM4
 	@cross/sysroot aarch64-linux-musl
@@ -73,11 +81,48 @@ bench-pi: ## the same table on a real Pi over ssh: make bench-pi HOST=pi@address
 	@scripts/build static aarch64-linux-musl
 	@benchmarks/pi "$(HOST)"
 
+# ---- in the cluster (docs/kubernetes.md). These need kubectl and nothing of the above; scripts/ai/
+# tells more. Settings go along by themselves: make ai NAMESPACE=... TAG=... KUBE_CONTEXT=...
+
+.PHONY: ai ai-registry ai-hermes-build ai-kubernetes-mcp-build ai-hermes-deploy ai-status ai-logs
+.PHONY: ai-undeploy
+
+ai: ## all of the next four in order: from the sources to a bot that answers
+	@scripts/ai/deploy --check
+	@scripts/ai/registry
+	@scripts/ai/build hermes
+	@scripts/ai/build kubernetes-mcp
+	@scripts/ai/deploy
+
+ai-registry: ## the cluster's own registry
+	@scripts/ai/registry
+
+ai-hermes-build: ## the agent's image, built inside the cluster
+	@scripts/ai/build hermes
+
+ai-kubernetes-mcp-build: ## the image of kubernetes-mcp-server
+	@scripts/ai/build kubernetes-mcp
+
+ai-hermes-deploy: ## the agent with k8s/config.yaml and k8s/secrets.env
+	@scripts/ai/deploy
+
+ai-status: ## how all of it is, and what to do about what is not well
+	@scripts/ai/status
+
+ai-logs: ## what the agent says; OF=registry, hermes-build or kubernetes-mcp-build: what they say
+	@scripts/ai/logs
+
+ai-undeploy: ## take the agent out; asks, and keeps its volume
+	@scripts/ai/undeploy
+
 clean: ## remove what was built; the libraries stay in ~/.cache/hermes
 	@rm -rf build
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / && !/^ai/ {printf "  make %-12s %s\n", $$1, $$2}' \
+		$(MAKEFILE_LIST)
+	@printf '\nin a Kubernetes cluster, with kubectl (docs/kubernetes.md):\n'
+	@awk -F ':.*## ' '/^ai[a-z-]*:.*## / {printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps-build:
 	@scripts/deps build $(if $(filter-out $(HOST_ARCH),$(ARCH)),cross)

@@ -1,0 +1,319 @@
+"""make ai-hermes-deploy: secrets that never show, and failures that are told early."""
+
+import re
+
+import pytest
+from cluster import (WELL, container, deployment, event, healthy, pod, problem)
+
+POD = 'hermes-6b5-x'
+SECRET = '4711:real-SECRET_value'
+DOWN = deployment('hermes', ready=False)
+
+
+def well(tree):
+    tree.secrets()
+    tree.kubectl.on('get secret hermes-secrets .*resourceVersion', '815')
+    tree.kubectl.sees('hermes', healthy('hermes'))
+    tree.kubectl.on('exec', WELL)
+
+
+def deploy(tree, **environment):
+    return tree.run('deploy', **{'TAG': 'v1', **environment})
+
+
+def test_a_bot_that_listens(tree):
+    well(tree)
+    done = deploy(tree)
+    assert done.status == 0, done.text
+    assert 'your bot listens as @hermes_fake_bot' in done.out
+    overlay = tree.kubectl.overlay('hermes')
+    assert "newTag: 'v1'" in overlay and "namespace: hermes" in overlay
+    assert "hermes/secrets-version: '815'" in overlay
+    assert "- 'hermes_model=free'" in overlay
+    assert tree.kubectl.calls('^exec')[0]['words'][:6] == [
+        'exec', '-n', 'hermes', POD, '-c', 'hermes']
+
+
+def test_no_secret_in_an_argument_or_a_word(tree):
+    well(tree)
+    tree.kubectl.on('create secret', 'data:\n  TELEGRAM_BOT_TOKEN: NDcxMQ==\n')
+    done = deploy(tree)
+    assert done.status == 0, done.text
+    made = ' '.join(tree.kubectl.calls('^create secret')[0]['words'])
+    assert '--from-env-file=k8s/secrets.env' in made and '--dry-run=client' in made
+    applied = tree.kubectl.calls('apply --server-side')[0]
+    assert applied['stdin'] == 'data:\n  TELEGRAM_BOT_TOKEN: NDcxMQ==\n'
+    everything = done.text + ''.join(str((call['words'], call['environment']))
+                                     for call in tree.kubectl.calls())
+    assert SECRET not in everything and 'sk-q' not in everything
+    written = [path for path in (tree.root / 'build').rglob('*') if path.is_file()]
+    assert written and not [path for path in written if SECRET.encode() in path.read_bytes()]
+
+
+def test_settings(tree):
+    well(tree)
+    tree.write('mine.yaml', 'model: strong\n')
+    done = deploy(tree, NAMESPACE='cellar', CONFIG='mine.yaml', HERMES_MODEL='cheap',
+                  REGISTRY='ghcr.io/me')
+    assert done.status == 0, done.text
+    overlay = tree.kubectl.overlay('hermes')
+    assert 'namespace: cellar' in overlay and "'hermes_model=cheap'" in overlay
+    assert "newName: 'ghcr.io/me/hermes'" in overlay
+    assert (tree.root / 'build/ai/hermes/config.yaml').read_text() == 'model: strong\n'
+    assert tree.kubectl.calls('^create namespace cellar')
+
+
+# ---- which image
+
+BUILT = 'get configmap hermes-build .*hermes/built-image'
+
+
+def test_what_was_built_last_is_deployed_when_the_tree_moved_on(tree):
+    well(tree)
+    tree.kubectl.on(BUILT, 'registry.registry:5000/hermes:1234567')
+    done = deploy(tree, TAG='')
+    assert done.status == 0 and "newTag: '1234567'" in tree.kubectl.overlay('hermes')
+    assert 'the last build was of 1234567: that is deployed' in done.out
+
+
+def test_the_tree_is_deployed_when_it_was_built(tree):
+    head = tree.commit()
+    well(tree)
+    tree.kubectl.on(BUILT, f'registry.registry:5000/hermes:{head}')
+    done = deploy(tree, TAG='')
+    assert f"newTag: '{head}'" in tree.kubectl.overlay('hermes') and 'last build' not in done.out
+
+
+def test_a_build_for_another_registry_does_not_count(tree):
+    head = tree.commit()
+    well(tree)
+    tree.kubectl.on(BUILT, 'elsewhere/hermes:1234567')
+    deploy(tree, TAG='')
+    assert f"newTag: '{head}'" in tree.kubectl.overlay('hermes')
+
+
+# ---- the file with the secrets
+
+def refused(tree, text=None):
+    if text is not None:
+        tree.secrets(text)
+    done = deploy(tree)
+    assert done.status == 1
+    assert not tree.kubectl.calls()
+    return done.err
+
+
+def test_no_file(tree):
+    assert 'cp k8s/secrets.env.example k8s/secrets.env && chmod 600' in refused(tree)
+
+
+def test_no_configuration(tree):
+    tree.secrets()
+    done = deploy(tree, CONFIG='none.yaml')
+    assert done.status == 1 and 'no configuration none.yaml' in done.err
+
+
+@pytest.mark.parametrize('line, why', [
+    ('OPENROUTER_API_KEY="sk-hidden"', 'quotes would become part'),
+    ("OPENROUTER_API_KEY='sk-hidden'", 'quotes would become part'),
+    ('OPENROUTER_API_KEY=sk-hidden # mine', 'a remark behind it'),
+    ('OPENROUTER_API_KEY=sk-hidden ', 'blanks around it'),
+    ('OPENROUTER_API_KEY= sk-hidden', 'blanks around it'),
+    ('OPENROUTER_API_KEY', 'there is no ='),
+    ('sk-hidden something', 'not of the form NAME=VALUE'),
+    ('OPENROUTER API KEY=sk-hidden', 'not of the form NAME=VALUE'),
+    ('OPENROUTER_API_KEY=<sk-hidden>', 'no value'),
+    ('OPENROUTER_API_KEY=changeme', 'no value'),
+    ('OPENROUTER_API_KEY=sk-or-...', 'no value'),
+    ('OPENROUTER_API_KEY=your-hidden-key', 'no value'),
+    ('OPENROUTER_API_KEY=XXXXXXXX', 'no value'),
+    ('TELEGRAM_BOT_TOKEN=sk-hidden', 'not the form of a token'),
+    ('TELEGRAM_ALLOWED_USERS=@sk-hidden', 'numeric ids'),
+    ('A=1\nA=2', 'named a second time'),
+])
+def test_a_mistake_is_told_by_its_place_and_not_by_what_stands_there(tree, line, why):
+    err = refused(tree, f'# a remark\n\n{line}\n')
+    assert why in err and re.search(r'line [34], ', err), err
+    assert 'hidden' not in err
+
+
+def test_the_example_as_it_is_can_be_deployed_and_says_what_lacks(tree):
+    """Without any value there is a bot that is offline and not on Telegram."""
+    well(tree)
+    tree.secrets((tree.root / 'k8s/secrets.env.example').read_text())
+    tree.kubectl.on('exec', WELL.replace('polling as @hermes_fake_bot', 'off'))
+    done = deploy(tree)
+    assert done.status == 0 and 'no TELEGRAM_BOT_TOKEN' in done.out
+    assert 'not on Telegram: kubectl exec -it -n hermes' in done.out
+
+
+def test_a_value_that_an_example_brings(tree):
+    tree.write('k8s/secrets.env.example', 'TELEGRAM_BOT_TOKEN=1:AAexample\nURL=https://a\n')
+    assert 'still the value of the example' in refused(tree, 'TELEGRAM_BOT_TOKEN=1:AAexample\n')
+
+
+@pytest.mark.parametrize('text', [
+    'OPENROUTER_API_KEY=sk=with=equals#and-hash\n',
+    '\ufeffTELEGRAM_BOT_TOKEN=1:aB-_\n',
+    'TELEGRAM_BOT_TOKEN=1:aB-_\r\nOPENAI_API_KEY=\r\n',
+    'TELEGRAM_ALLOWED_USERS=1,2, 3\n',
+    'TELEGRAM_ALLOWED_USERS=*',
+])
+def test_what_is_fine(tree, text):
+    tree.secrets(text)
+    done = tree.run('deploy', '--check')
+    assert done.status == 0, done.text
+    assert not tree.kubectl.calls('^(apply|create)')
+
+
+def test_a_file_that_everybody_can_read(tree):
+    tree.secrets()
+    (tree.root / 'k8s/secrets.env').chmod(0o644)
+    assert 'chmod 600 k8s/secrets.env' in tree.run('deploy', '--check').err
+
+
+def test_kubectl_that_cannot_read_the_file_does_not_quote_it(tree):
+    tree.secrets()
+    tree.kubectl.on('create secret', code=1, err=f'error: "{SECRET} x" is not a valid key name\n')
+    done = deploy(tree)
+    assert done.status == 1 and SECRET not in done.text
+    assert 'kubectl cannot read k8s/secrets.env' in done.err
+
+
+def test_a_server_that_refuses_the_secret(tree):
+    tree.secrets()
+    tree.kubectl.on('apply', code=1, err='Error from server (Forbidden): secrets is forbidden\n')
+    done = deploy(tree)
+    assert done.status == 1 and 'secrets is forbidden' in done.err
+
+
+# ---- failures
+
+def fails(tree, state, *warnings, logs='', **environment):
+    well(tree)
+    tree.kubectl.sees('hermes', DOWN + state)
+    tree.kubectl.warns(*warnings)
+    tree.kubectl.on('logs', logs)
+    done = deploy(tree, **environment)
+    assert done.status == 1
+    assert done.seconds < 30
+    return done.err
+
+
+IMAGE = 'registry.registry:5000/hermes:v1'
+BACKOFF = pod(POD, 'Pending') + container(
+    POD, 'waiting', 'ImagePullBackOff', message=f'Back-off pulling image "{IMAGE}"')
+
+
+@pytest.mark.parametrize('said, todo', [
+    ('dial tcp: lookup registry.registry: no such host', 'lacks registries.yaml'),
+    ('dial tcp: lookup registry.registry on 127.0.0.53:53: server misbehaving',
+     'sudo registry/install-node'),
+    ('http: server gave HTTP response to HTTPS client', 'lacks registries.yaml'),
+    (f'{IMAGE}: not found', 'make ai-hermes-build'),
+    ('dial tcp 10.43.0.50:5000: connect: connection refused', 'make ai-registry'),
+    ('dial tcp 10.43.0.50:5000: i/o timeout', '--check'),
+    ('unexpected status from HEAD request: 401 Unauthorized', '--user NAME --password-file FILE'),
+    ('no match for platform in manifest: not found', 'nodeSelector'),
+])
+def test_an_image_that_the_node_cannot_pull(tree, said, todo):
+    err = fails(tree, BACKOFF, event('Pod', POD, 'Failed', 'Error: ImagePullBackOff'),
+                event('Pod', POD, 'Failed', f'Failed to pull image "{IMAGE}": failed to resolve '
+                      f'reference "{IMAGE}": failed to do request: Head "https://x": {said}'))
+    assert todo in err and said in err and 'pi1' in err, err
+
+
+def test_the_reason_is_in_the_container_itself_in_newer_clusters(tree):
+    state = pod(POD, 'Pending') + container(
+        POD, 'waiting', 'ImagePullBackOff', message=f'Back-off pulling image "{IMAGE}": '
+        f'ErrImagePull: failed to pull and unpack image "{IMAGE}": failed to resolve reference '
+        f'"{IMAGE}": dial tcp: lookup registry.registry: no such host')
+    err = fails(tree, state, event('Pod', POD, 'Failed', 'Error: ImagePullBackOff'))
+    assert 'tell the node pi1 where the registry is' in err
+
+
+def test_a_secret_that_is_missing(tree):
+    state = pod(POD, 'Pending') + container(POD, 'waiting', 'ContainerCreating')
+    err = fails(tree, state, event('Pod', POD, 'FailedMount', 'MountVolume.SetUp failed for volume '
+                                   '"secrets" : secret "hermes-secrets" not found'))
+    assert 'the Secret hermes-secrets is missing' in err and 'make ai-hermes-deploy' in err
+
+
+def test_a_configmap_without_the_key(tree):
+    state = pod(POD, 'Pending') + container(
+        POD, 'waiting', 'CreateContainerConfigError',
+        message="couldn't find key hermes_model in ConfigMap hermes/hermes-env")
+    assert "couldn't find key hermes_model" in fails(tree, state)
+
+
+def test_an_agent_that_ends_at_once(tree):
+    state = pod(POD) + container(POD, 'waiting', 'CrashLoopBackOff', restarts='2', last='Error',
+                                 last_code='1', message='back-off 20s restarting failed container')
+    err = fails(tree, state, logs='hermes: error: config.yaml:3: "modle" is not known\n')
+    assert 'it ended with exit 1 (Error): hermes: error: config.yaml:3: "modle" is not known' in err
+
+
+def test_an_agent_that_is_out_of_memory(tree):
+    state = pod(POD) + container(POD, 'waiting', 'CrashLoopBackOff', restarts='1',
+                                 last='OOMKilled', last_code='137')
+    err = fails(tree, state)
+    assert 'out of memory on pi1' in err and 'limits.memory in k8s/deployment.yaml' in err
+
+
+def test_a_disk_that_is_full_at_the_start(tree):
+    """It stays up and is not ready, and knows why."""
+    well(tree)
+    tree.kubectl.sees('hermes', DOWN + pod(POD) + container(POD))
+    tree.kubectl.warns(event('Pod', POD, 'Unhealthy', 'Readiness probe failed: statuscode: 503'))
+    tree.kubectl.on('exec', 'state     not ready\n' + problem(
+        'database', 'nothing can be taken down: the disk that holds /opt/data/state.db is full',
+        'free some space on that disk or volume, or make it larger'), code=1)
+    done = deploy(tree)
+    assert done.status == 1
+    assert 'the disk that holds /opt/data/state.db is full' in done.err
+    assert 'make room on the volume hermes-data (node pi1)' in done.err
+
+
+def test_a_pod_of_the_revision_before_does_not_count(tree):
+    old = 'replicaset|hermes-old|1|old\n' + pod('hermes-old-x', hash_='old') + container(
+        'hermes-old-x', 'waiting', 'CrashLoopBackOff', restarts='9', last='Error', last_code='1')
+    well(tree)
+    tree.kubectl.sees('hermes', deployment('hermes', ready=False, revision=2) + old,
+                      old + healthy('hermes', revision=2))
+    assert deploy(tree).status == 0
+
+
+def test_a_rollout_that_was_not_seen_yet_is_not_done(tree):
+    well(tree)
+    before = healthy('hermes').replace('deployment|hermes|1|1', 'deployment|hermes|2|1')
+    tree.kubectl.sees('hermes', before, before, healthy('hermes'))
+    assert deploy(tree).status == 0
+    assert len(tree.kubectl.calls('get deployments')) == 3
+
+
+# ---- it runs, and is not well
+
+def test_a_token_that_telegram_refuses(tree):
+    well(tree)
+    refused_token = 'the bot token is refused (Telegram says "Unauthorized" (401))'
+    tree.kubectl.on('exec', WELL.replace('polling as @hermes_fake_bot', 'unauthorized') + problem(
+        'telegram', refused_token, 'ask @BotFather for the token (/mybots, API Token), put it'),
+        code=4)
+    done = deploy(tree)
+    assert done.status == 1 and refused_token in done.err
+    assert 'put the right TELEGRAM_BOT_TOKEN into k8s/secrets.env' in done.out
+
+
+def test_telegram_that_needs_a_moment(tree):
+    well(tree)
+    tree.kubectl.on('exec', WELL.replace('polling as @hermes_fake_bot', 'connecting'), WELL)
+    done = deploy(tree)
+    assert done.status == 0 and 'listens' in done.out
+
+
+def test_an_agent_that_cannot_be_asked(tree):
+    well(tree)
+    tree.kubectl.on('exec', code=1, err='error: unable to upgrade connection\n')
+    done = deploy(tree, AGENT_LIMIT='1')
+    assert 'could not be asked how it is: unable to upgrade connection' in done.err
+    assert done.status == 1
