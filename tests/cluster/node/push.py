@@ -1,0 +1,95 @@
+"""Pushes an image archive to a registry, over its HTTP interface and without a container tool.
+
+containerd could push what it has imported. But then it has the image's parts already, and a pull by
+the same containerd would prove nothing; so what a test's pull is to fetch comes in from outside.
+"""
+import base64
+import gzip
+import hashlib
+import json
+import tarfile
+import urllib.error
+import urllib.parse
+import urllib.request
+
+TIMEOUT = 120
+GZIP_LEVEL = 1
+MANIFEST = 'application/vnd.oci.image.manifest.v1+json'
+
+
+class PushError(Exception):
+    """The registry refused; the text is its own."""
+
+
+class Registry:
+    def __init__(self, base, credentials=None):
+        """base: http://HOST:PORT; credentials: (user, password)."""
+        self._base = base.rstrip('/')
+        self._headers = {}
+        if credentials:
+            token = base64.b64encode(':'.join(credentials).encode()).decode()
+            self._headers['Authorization'] = f'Basic {token}'
+        # Whatever proxy this machine has, it does not lead to the node.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def ask(self, method, path, body=None, **headers):
+        """(status, headers, content) of an answer; one that is no success is a PushError."""
+        url = urllib.parse.urljoin(f'{self._base}/', path)
+        request = urllib.request.Request(url, data=body, method=method, headers={
+            **self._headers, **{name.replace('_', '-'): value for name, value in headers.items()}})
+        try:
+            with self._opener.open(request, timeout=TIMEOUT) as answer:
+                return answer.status, answer.headers, answer.read()
+        except urllib.error.HTTPError as error:
+            said = error.read().decode(errors='replace').strip()
+            raise PushError(f'{method} {url}: {error.code} {said}') from None
+        except OSError as error:
+            raise PushError(f'{method} {url}: {error}') from None
+
+    def has_blob(self, name, digest):
+        try:
+            self.ask('HEAD', f'/v2/{name}/blobs/{digest}')
+        except PushError:
+            return False
+        return True
+
+    def put_blob(self, name, digest, size, content):
+        if self.has_blob(name, digest):
+            return
+        _, headers, _ = self.ask('POST', f'/v2/{name}/blobs/uploads/', b'')
+        place = headers['Location']
+        place += ('&' if '?' in place else '?') + f'digest={digest}'
+        self.ask('PUT', place, content, Content_Length=str(size),
+                 Content_Type='application/octet-stream')
+
+    def tags(self, name):
+        return json.loads(self.ask('GET', f'/v2/{name}/tags/list')[2]).get('tags') or []
+
+
+def blob_path(digest):
+    return 'blobs/' + digest.replace(':', '/')
+
+
+def compressed(layer, content):
+    """(part of a manifest, bytes) as every client pushes a layer. It is more than a matter of size:
+    where kaniko puts a stage aside, it takes all its layers to be packed as the lowest one is."""
+    data = gzip.compress(content, GZIP_LEVEL, mtime=0)
+    return {**layer, 'mediaType': layer['mediaType'] + '+gzip', 'size': len(data),
+            'digest': 'sha256:' + hashlib.sha256(data).hexdigest()}, data
+
+
+def push(archive, registry, reference):
+    """Pushes the one image of an archive (an OCI layout in a tar) as NAME:TAG; gives its digest."""
+    name, _, tag = reference.rpartition(':')
+    with tarfile.open(archive) as tar:
+        def content(part):
+            return tar.extractfile(blob_path(part['digest'])).read()
+
+        manifest = json.loads(content(json.load(tar.extractfile('index.json'))['manifests'][0]))
+        packed = [compressed(layer, content(layer)) for layer in manifest['layers']]
+        for part, data in [(manifest['config'], content(manifest['config'])), *packed]:
+            registry.put_blob(name, part['digest'], part['size'], data)
+    manifest['layers'] = [part for part, _ in packed]
+    raw = json.dumps(manifest).encode()
+    registry.ask('PUT', f'/v2/{name}/manifests/{tag}', raw, Content_Type=manifest['mediaType'])
+    return 'sha256:' + hashlib.sha256(raw).hexdigest()

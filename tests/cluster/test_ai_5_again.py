@@ -1,0 +1,102 @@
+"""The days after: everything again, other secrets, another configuration, another version, none."""
+import json
+
+from conftest import figure
+from outside import ADMIN_KEY, OWNER, config, secrets
+
+AGAIN_SECONDS = 120
+
+
+def test_the_image_of_kubernetes_mcp_server(mcp_built, store):
+    assert {'v0.0.60', 'latest'} <= set(store.tags('kubernetes-mcp-server'))
+
+
+def seen(node):
+    """What a run that changes nothing leaves as it is."""
+    listed = json.loads(node.kubectl('get', 'deployment,job,pod,pvc,secret,service', '-A', '-o',
+                                     'json').stdout)['items']
+    return {(thing['kind'], thing['metadata']['name'], thing['metadata']['uid'],
+             thing['metadata'].get('generation'))
+            for thing in listed if thing['metadata']['namespace'] in ('hermes', 'registry')}
+
+
+def test_make_ai_again_changes_nothing(agent, laptop, mcp_built, node):
+    before = seen(node)
+    made = laptop.make('ai').ok().says('the registry runs', 'the registry has it already',
+                                       'the agent runs', 'your bot listens')
+    figure('make ai, when everything is there', f'{made.seconds:.0f} s')
+    assert seen(node) == before
+    assert made.seconds < AGAIN_SECONDS, made
+    laptop.status_is_well()
+
+
+def test_a_changed_secret_restarts_the_pod(agent, laptop):
+    before = agent.uid
+    laptop.write('secrets.env', secrets(HERMES_ADMIN_KEY=ADMIN_KEY[::-1]), 0o600)
+    laptop.make('ai-hermes-deploy').ok()
+    assert agent.uid != before
+    assert agent.run('cat', '/run/secrets/hermes/HERMES_ADMIN_KEY') == ADMIN_KEY[::-1]
+    laptop.status_is_well()
+
+
+def test_a_changed_configuration_restarts_the_pod(agent, laptop, telegram, upstream):
+    before = agent.uid
+    text = config(telegram, upstream).replace('level: info', 'level: debug')
+    laptop.write('config.yaml', text)
+    laptop.make('ai-hermes-deploy').ok()
+    assert agent.uid != before
+    assert agent.run('cat', '/etc/hermes/config.yaml') == text
+    assert agent.ask('under other rules') == 'done with under other rules'
+
+
+def test_another_version_and_back(agent, laptop, built, rebuilt):
+    for tag in (built.tag, rebuilt.tag):
+        laptop.make('ai-hermes-deploy', TAG=tag).ok().says(f'hermes:{tag}')
+        image = agent.wait_ready()['spec']['containers'][0]['image']
+        assert image == f'registry.registry:5000/hermes:{tag}'
+        assert agent.ask(f'version {tag}') == f'done with version {tag}'
+    laptop.status_is_well()
+
+
+def test_everything_is_taken_by_a_dry_run(agent, laptop, node, mcp_built):
+    """What the targets put together, asked of the API server, with its defaults and admission."""
+    for name in ('registry', 'hermes'):
+        rendered = node.kubectl('kustomize', laptop.tree / 'build/ai' / name).stdout
+        done = node.kubectl('apply', '--server-side', '--dry-run=server', '--force-conflicts',
+                            '-f', '-', input=rendered)
+        assert 'Warning' not in done.stderr, done.stderr
+    for name in ('hermes-build', 'kubernetes-mcp-build'):
+        rendered = node.kubectl('kustomize', laptop.tree / 'build/ai' / name).stdout
+        renamed = rendered.replace(f'  name: {name}\n', f'  name: {name}-dry\n')
+        done = node.kubectl('create', '--dry-run=server', '-f', '-', input=renamed)
+        assert 'Warning' not in done.stderr, done.stderr
+
+
+def test_undeployed_it_leaves_what_it_remembers(agent, laptop, node):
+    assert agent.ask('the boiler code is 4711') == 'done with the boiler code is 4711'
+    claim = node.get('pvc', 'hermes-data', 'hermes')['metadata']['uid']
+    laptop.make('ai-undeploy').fails('nobody can be asked', 'YES=1')
+    assert agent.pods()
+    laptop.make('ai-undeploy', YES=1).ok().says('the agent is gone', 'the volume hermes-data')
+    listed = json.loads(node.kubectl('get', 'all,configmap,secret,networkpolicy', '-n', 'hermes',
+                                     '-o', 'json').stdout)['items']
+    assert [thing['metadata']['name'] for thing in listed] == ['kube-root-ca.crt']
+    assert node.get('pvc', 'hermes-data', 'hermes')['metadata']['uid'] == claim
+    laptop.status_tells('the agent is not deployed', 'make ai-hermes-deploy')
+    laptop.make('ai-undeploy', YES=1).ok()
+    laptop.make('ai-hermes-deploy').ok()
+    assert 'the boiler code is 4711' in agent.ask('recount what was said')
+    laptop.status_is_well()
+
+
+def test_what_was_asked_meanwhile_is_answered(agent, laptop, telegram):
+    """A bot that is away for an upgrade has a backlog."""
+    before = len(telegram.messages(OWNER))
+    laptop.make('ai-undeploy', YES=1).ok()
+    for number in range(3):
+        telegram.user_says(OWNER, f'while it was away {number}')
+    laptop.make('ai-hermes-deploy').ok()
+    telegram.wait_messages(OWNER, before + 3, 60)
+    telegram.wait_quiet(2)
+    assert telegram.texts(OWNER)[before:] == [f'done with while it was away {number}'
+                                              for number in range(3)]

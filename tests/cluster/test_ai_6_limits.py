@@ -1,0 +1,103 @@
+"""The edges: sources as large as a ConfigMap, a registry that is cleaned, and nothing secret
+anywhere that it does not belong."""
+import base64
+import json
+import os
+import pathlib
+
+import pytest
+from outside import SECRET_VALUES
+
+LIMIT_BYTES = 900 << 10
+COLLECT_SECONDS = 120
+KINDS_MIN = 30
+
+
+def grow(laptop, wanted):
+    """A file of noise among the sources that brings the package to this size; its exact size."""
+    noise = os.urandom(wanted - laptop.package_bytes() - 1024)
+    (laptop.tree / 'src/noise.bin').write_bytes(noise)
+    return laptop.package_bytes()
+
+
+@pytest.fixture
+def clean_tree(laptop):
+    yield laptop
+    laptop.restore()
+
+
+def test_sources_of_900_kib_reach_the_build(clean_tree, build, node, mcp_built):
+    """In the build that needs nothing of them, since what counts is their way: the ConfigMap, its
+    mount as one file, and the executor that unpacks it."""
+    size = grow(clean_tree, LIMIT_BYTES)
+    assert LIMIT_BYTES - 4096 < size <= LIMIT_BYTES
+    found = build('kubernetes-mcp', FORCE=1)
+    found.made.says('packed 900 of at most 900 KiB')
+    sent = node.get('configmap', 'kubernetes-mcp-build', 'registry')
+    assert len(base64.b64decode(sent['binaryData']['context.tar.gz'])) == size
+    job = node.get('job', 'kubernetes-mcp-build', 'registry')
+    mount, = [mount for mount in job['spec']['template']['spec']['containers'][0]['volumeMounts']
+              if mount['name'] == 'context']
+    assert mount['subPath'] == 'context.tar.gz'
+
+
+def test_more_than_that_is_told_before_anything_happens(clean_tree, node):
+    before = node.get('job', 'hermes-build', 'registry')['metadata']['uid']
+    (clean_tree.tree / 'src/noise.bin').write_bytes(os.urandom(LIMIT_BYTES))
+    clean_tree.make('ai-hermes-build').fails(
+        r'the packed sources are \d+ KiB, more than 900 KiB', r'src/noise\.bin',
+        'CONTEXT=git://')
+    assert node.get('job', 'hermes-build', 'registry')['metadata']['uid'] == before
+
+
+def test_the_registry_is_cleaned_and_its_images_still_pull(agent, node, built, rebuilt, store):
+    node.kubectl('create', 'job', '-n', 'registry', '--from=cronjob/registry-collect', 'now')
+    try:
+        def ended():
+            status = node.get('job', 'now', 'registry')['status']
+            kinds = [condition['type'] for condition in status.get('conditions', [])]
+            return kinds if {'Complete', 'Failed'} & set(kinds) else None
+
+        kinds = node.wait(ended, COLLECT_SECONDS, 'the collection did not end')
+        said = node.kubectl('logs', '-n', 'registry', 'job/now').stdout
+        assert 'Complete' in kinds, said
+        assert 'MiB before' in said, said
+    finally:
+        node.kubectl('delete', 'job', 'now', '-n', 'registry')
+    for tag in (built.tag, rebuilt.tag, 'latest'):
+        assert tag in store.tags('hermes')
+        name = f'registry.registry:5000/hermes:{tag}'
+        node.sh(f'k3s ctr images rm --sync {name}; k3s crictl pull {name}')
+
+
+def test_the_log_is_shown(agent, laptop):
+    laptop.make('ai-logs').ok().says('"event":"?telegram|telegram')
+    laptop.make('ai-logs', OF='registry').ok()
+    laptop.make('ai-logs', OF='something').fails('hermes, registry, hermes-build')
+
+
+def everything_but_secrets(node):
+    """All objects of all kinds that the API server has, events too, as YAML."""
+    kinds = node.kubectl('api-resources', '--verbs=list', '-o', 'name').stdout.split()
+    kinds = [kind for kind in kinds if kind != 'secrets']
+    assert len(kinds) > KINDS_MIN and 'events' in kinds and 'pods' in kinds, kinds
+    return node.kubectl('get', '-A', '-o', 'yaml', '--show-managed-fields', ','.join(kinds)).stdout
+
+
+def test_nothing_secret_is_anywhere_but_in_the_secret(agent, laptop, node):
+    values = {value: base64.b64encode(value.encode()).decode() for value in SECRET_VALUES}
+    objects = everything_but_secrets(node)
+    assert 'hermes-secrets' in objects
+    printed = '\n'.join(made.out for made in laptop.printed)
+    logs = '\n'.join(path.read_text(errors='replace')
+                     for path in pathlib.Path(node.place.logs).rglob('*.log'))
+    logs += agent.run('sh', '-c', 'cat /opt/data/logs/*')
+    left = '\n'.join(path.read_text(errors='replace')
+                     for path in (laptop.tree / 'build/ai').rglob('*') if path.is_file())
+    for plain, encoded in values.items():
+        for where, text in (('objects', objects), ('output', printed), ('logs', logs),
+                            ('build/ai', left)):
+            assert plain not in text and encoded not in text, f'{plain[:12]}... is in {where}'
+    secret = node.get('secret', 'hermes-secrets', 'hermes')
+    assert json.dumps(secret['data']).count(values[SECRET_VALUES[0]]) == 1
+    assert 'annotations' not in secret['metadata'], secret['metadata']
