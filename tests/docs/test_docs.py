@@ -2,9 +2,10 @@
 
 A command that cannot run in a test stands in NOT_RUN with its reason; whatever of it can be checked
 is. Languages of blocks: `sh` (commands), `console` (commands with their output, ... for any lines),
-`text` (in troubleshooting.md: what the program prints), `yaml` (a whole configuration without a
-finding; `yaml wrong` is one for the console block below it), `ini` and `dockerfile`. What says
-`running` or `telegram` behind its language belongs to a daemon: test_running.py.
+`text` (in troubleshooting.md, and elsewhere `text hermes`: what the program prints), `yaml` (a
+whole configuration without a finding; `yaml wrong` is one for the console block below it), `ini`
+and `dockerfile`. What says `running` or `telegram` behind its language belongs to a daemon:
+test_running.py. What says `make`, `node` or `kubernetes` belongs to a cluster: test_kubernetes.py.
 """
 
 import re
@@ -15,6 +16,7 @@ import pytest
 from harness import ROOT
 from openai_upstream import Upstream
 from troubles import CASES, told
+import cluster_commands
 import service_troubles  # noqa: F401  adds its cases
 from user import blocks, commands, documents, normal, prose
 
@@ -73,7 +75,16 @@ def meson_unit(words):
 # What a command begins with, why it is not run, and what is checked instead.
 NOT_RUN = [
     (r"make\b", "builds or tests for minutes", make_dry),
-    (r"git clone\b", "needs a network", nothing),
+    (r"git (clone|pull)\b", "needs a network", nothing),
+    (r"kubectl ", "needs a cluster: tests/cluster", cluster_commands.kubectl),
+    (r"docker compose ", "needs a container engine: tests/image", cluster_commands.compose),
+    (r"cp k8s/", "makes a file in the tree", cluster_commands.example_and_ignored),
+    (r"(chmod \d+|\"\$\{EDITOR:-nano\}\") k8s/", "follows it", cluster_commands.ignored),
+    (r"cat >compose/", "waits for what the reader pastes", cluster_commands.ignored),
+    (r"(read -rs|printf '%s' \"\$password|printf '\{\"auths)", "asks for a password", nothing),
+    (r"chmod 600 ~/\.kube", "follows what needs another machine", nothing),
+    (r"curl -sfL https://get\.k3s\.io", "installs K3s", nothing),
+    (r"curl .*\.ts\.net", "needs a network", nothing),
     (r"cd \w+$", "follows a clone", nothing),
     (r"sudo(edit)?\b", "changes the machine", nothing),
     (r"(scp|ssh)\b", "needs another machine", nothing),
@@ -165,7 +176,8 @@ def test_every_block_has_a_known_language():
 
 # -- quoted errors --------------------------------------------------------------------------------
 
-QUOTED = [(block, line) for block in blocks(TROUBLES) if block.language == "text"
+QUOTED = [(block, line) for path in DOCUMENTS for block in blocks(path)
+          if block.language == "text" and (path == TROUBLES or block.words == ["hermes"])
           for line in block.text.splitlines() if line.strip()]
 
 
@@ -175,7 +187,7 @@ def test_the_trouble_happens_and_is_explained(reader, name):
     shown = {normal(line) for line in CASES[name](reader).splitlines()}
     PRINTED.update(shown)
     assert shown & {normal(line) for _, line in QUOTED}, \
-        "none of this is in troubleshooting.md:\n" + "\n".join(sorted(shown))
+        "none of this is in the documents:\n" + "\n".join(sorted(shown))
 
 
 PRINTED = set()
@@ -203,7 +215,7 @@ def no_finding(reader, text, env=SECRETS):
 
 
 @pytest.mark.parametrize("block", [b for p in DOCUMENTS for b in blocks(p) if b.language == "yaml"
-                                   and "wrong" not in b.words], ids=str)
+                                   and not b.words], ids=str)
 def test_configurations_are_right(reader, block):
     no_finding(reader, block.text)
 
