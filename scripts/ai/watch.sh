@@ -316,9 +316,17 @@ ended_by_itself() { # REASON EXIT WORDS
     elif builder_trouble "$3"; then
         :
     else
-        found crash "$PATIENCE" "mend what its last line says (all of it: make ai-logs)" \
+        found crash "$PATIENCE" "mend what its last line says (all of it: $(logs_target))" \
             "it ended with exit ${2:-0}${1:+ ($1)}: ${3:-it said nothing}"
     fi
+}
+
+logs_target() {
+    case $pod in
+    registry-* | *-build-*) printf 'make ai-logs OF=%s' "$(printf '%s' "$pod" |
+        sed 's/^registry-.*/registry/; s/-build-.*/-build/')" ;;
+    *) printf 'make ai-logs' ;;
+    esac
 }
 
 # What the builder says of the world around it.
@@ -378,10 +386,12 @@ shorten_log() {
     cat "$work/end" >>"$work/words"
 }
 
-# The last line that calls itself an error, else the last that says something.
+# The last line that calls itself an error, else the last that says something. That a command of a
+# build failed, which the builder says last, is no cause: that stands above.
 cause_in() { # FILE
-    awk '/^ *$/ { next } /^([Ee]rror|[^ ]*: error|[^ ]*: fatal error)[: ]/ { error = $0 }
-        { last = $0 } END { print (error != "" ? error : last) }' "$1"
+    awk '/^ *$/ { next } /waiting for process to exit: exit status/ { outer = $0; next }
+        /^([Ee]rror|E|[^ ]*: error|[^ ]*: fatal error)[: ]/ { error = $0 }
+        { last = $0 } END { print (error != "" ? error : last != "" ? last : outer) }' "$1"
 }
 
 # ---- telling of a failure

@@ -2,7 +2,7 @@
 
 Blocks of other languages than in test_docs.py:
 
-    ```text make         what the scripts behind `make ai` print
+    ```text make         what the scripts behind `make ai` print (a line of ... leaves some out)
     ```text node         what Kubernetes, containerd or K3s say: cluster_texts.py knows from where
     ```yaml kubernetes   a piece of a manifest, which stands in k8s/ as an example
 """
@@ -24,7 +24,7 @@ MARKED = [block for path in documents() for block in blocks(path)]
 
 def lines(word):
     return [(block, line) for block in MARKED if block.language == "text" and word in block.words
-            for line in block.text.splitlines() if line.strip()]
+            for line in block.text.splitlines() if line.strip() not in ("", "...")]
 
 
 def rows(path, first):
