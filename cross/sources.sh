@@ -73,6 +73,13 @@ have_source() { # NAME
 	[ -n "$(leading_file "$(recipe_field "$1" package)" "$(recipe_field "$1" kind)")" ]
 }
 
+# Asked once for all packages: a Pi takes seconds to answer.
+know_repositories() {
+	[ -n "${HERMES_DEBIAN_REPOSITORIES:-}" ] || HERMES_DEBIAN_REPOSITORIES="$(
+		"$cross/debian-fetch" repositories)"
+	export HERMES_DEBIAN_REPOSITORIES
+}
+
 # An update reads each kind of package list anew, once.
 fetch_sources() { # 'missing' or 'all'
 	local name wanted_kind refresh fetched=' '
@@ -83,6 +90,7 @@ fetch_sources() { # 'missing' or 'all'
 		if [ "$1" = missing ] && have_source "$name"; then
 			continue
 		fi
+		know_repositories
 		wanted_kind="$(recipe_field "$name" kind)"
 		refresh=
 		[ "$1" = missing ] || [[ "$fetched" == *" $wanted_kind "* ]] || refresh=1
