@@ -15,7 +15,7 @@ OTHER := $(if $(filter x86_64,$(HOST_ARCH)),aarch64)
 MESON := /usr/bin/meson
 NINJA := ninja
 
-.PHONY: debug static run test test-image test-cluster test-cm4 lint fmt fuzz bench bench-pi clean help deps-build deps-test
+.PHONY: debug static run test test-image test-image-arm64 test-cluster test-cm4 lint fmt fuzz bench bench-pi clean help deps-build deps-test
 
 debug: deps-build ## native build with sanitizers: build/debug/hermes
 	@cross/sysroot $(GNU)
@@ -43,6 +43,10 @@ test: deps-test ## every suite; ends with "N passed, N failed"
 test-image: ## the agent's image, built by buildah and run by podman; as root
 	@scripts/deps test image
 	@tests/run image
+
+test-image-arm64: ## the image for the Pi, built under qemu: an hour or more; as root
+	@scripts/deps test image
+	@tests/run image-arm64
 
 test-cluster: ## make ai on a real Kubernetes node in a network namespace; as root
 	@scripts/deps test image cluster
@@ -119,7 +123,7 @@ clean: ## remove what was built; the libraries stay in ~/.cache/hermes
 	@rm -rf build
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / && !/^ai/ {printf "  make %-12s %s\n", $$1, $$2}' \
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / && !/^ai/ {printf "  make %-16s %s\n", $$1, $$2}' \
 		$(MAKEFILE_LIST)
 	@printf '\nin a Kubernetes cluster, with kubectl (docs/kubernetes.md):\n'
 	@awk -F ':.*## ' '/^ai[a-z-]*:.*## / {printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -21,9 +21,18 @@ TAIL = 40                               # lines of a failed command's log that a
 HOST_ARCH = {'x86_64': 'amd64', 'aarch64': 'arm64'}[os.uname().machine]
 # Who is root without CAP_SYS_RESOURCE cannot raise what a container engine would raise.
 ULIMITS = ['--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=1024:1024']
+# A build that is ended takes along what it started, also in a chroot, and its mounts.
+CONFINED = ['unshare', '--mount', '--propagation', 'private', '--pid', '--fork',
+            '--kill-child=KILL', '--mount-proc']
 CANARY = 'canary-5f0c1e9a77d24b6b'
 PLANTED = ['.env', 'k8s/secrets.env', 'registry/docker-config.json', 'registry/htpasswd',
            'src/daemon/.env', 'kaniko/notes.env']
+
+
+def foreign_options(arch):
+    """How the base of a foreign architecture is wanted (tests/images/debian says why)."""
+    pure = arch == HOST_ARCH or os.environ.get('HERMES_ARM64') == 'pure'
+    return [] if pure else ['--our-compiler']
 
 
 def cache_folder():
@@ -80,7 +89,7 @@ class Builder:
 
     def buildah(self, *words, arch=HOST_ARCH, log=None):
         wrapper = [HERE / 'with-arm64'] if arch == 'arm64' != HOST_ARCH else []
-        return run([*wrapper, 'buildah', *words], log, env=self.environment)
+        return run([*CONFINED, *wrapper, 'buildah', *words], log, env=self.environment)
 
     def has(self, name):
         return bool(self.buildah('images', '--noheading', '--quiet', '--filter',
@@ -128,7 +137,8 @@ class Builder:
                    for word in ('--build-arg', f'{key}={os.environ[key]}')]
         started = time.monotonic()
         self.buildah('bud', '--isolation', 'chroot', '--layers', '--pull-never', *ULIMITS,
-                     '--platform', f'linux/{arch}', '--build-arg', f'BASE={base or self.base(arch)}',
+                     '--platform', f'linux/{arch}',
+                     '--build-arg', f'BASE={base or self.base(arch)}',
                      *proxies, *wanted, '--tag', tag, '--file', folder / file, folder,
                      arch=arch, log=log)
         self.seconds[f'{name} {arch}'] = time.monotonic() - started

@@ -1,6 +1,7 @@
 """What the tests share: the images, built once; a registry to push them to; podman to run them.
 
     HERMES_ARM64=always     build the arm64 image whatever has changed since it last passed
+    HERMES_ARM64=pure       likewise, and with nothing native about its compiler: hours
 
 Needs root, what `scripts/deps image` installs, and a Debian mirror. Kept between runs, in
 ~/.cache/hermes: the base images and buildah's layers. Everything else goes with the run, and what a
@@ -11,6 +12,7 @@ import fcntl
 import os
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -43,6 +45,9 @@ def figure(name, value):
 
 
 def pytest_sessionstart(session):
+    # Being ended is an end like another: what runs is stopped and what lies about is removed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.getuid() != 0:
         pytest.exit('the image tests need root: they build and run containers', returncode=2)
 
@@ -106,10 +111,11 @@ def delivered(builds, tree, registry, podman):
 
     def deliver(arch):
         if arch not in made:
+            base = builds.base(arch, *builder.foreign_options(arch))
             # The stages have names so that their layers are still there the next time.
-            builds.build(arch, 'hermes-libraries', tree, target='libraries')
-            builds.build(arch, 'hermes-build', tree, target='build')
-            tag = builds.build(arch, 'hermes', tree)
+            builds.build(arch, 'hermes-libraries', tree, target='libraries', base=base)
+            builds.build(arch, 'hermes-build', tree, target='build', base=base)
+            tag = builds.build(arch, 'hermes', tree, base=base)
             reference = f'{registry.host}/hermes:{arch}'
             builds.push(tag, reference)
             made[arch] = podman.pull(reference, arch)

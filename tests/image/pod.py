@@ -22,6 +22,8 @@ USER = 10000
 MEMORY = '128m'
 START_SECONDS = 60
 GRACE_SECONDS = 12                      # restart_drain_timeout is 10 s
+# Not static_dir: the clean-up after a container is told of every folder but that, and then podman
+# waits 20 seconds for what has failed.
 CONFIG = '''\
 [engine]
 cgroup_manager = "cgroupfs"
@@ -29,7 +31,6 @@ runtime = "runc"
 lock_type = "file"
 events_logger = "none"
 tmp_dir = "{0}/tmp"
-static_dir = "{0}/static"
 volume_path = "{0}/volumes"
 [containers]
 log_driver = "none"

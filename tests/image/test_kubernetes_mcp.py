@@ -70,8 +70,8 @@ def test_answers_as_a_sidecar_would(image, podman, workspace):
     assert status == 200 and answer['result']['serverInfo']['name'] == 'kubernetes-mcp-server'
 
 
-def test_a_wrong_hash_is_refused(builds, tree):
-    """What the registry sends is not taken on trust; nor is a version nobody has looked at."""
+def test_a_version_without_a_hash_is_refused(builds, tree):
+    """What npm sends is not taken on trust, so a version that nobody has looked at is not built."""
     text = (tree / DOCKERFILE).read_text()
     wrong = tree / f'{DOCKERFILE}.unknown'
     wrong.write_text(text.replace('ARG VERSION=0.0.', 'ARG VERSION=9.9.'))

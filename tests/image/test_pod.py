@@ -62,10 +62,14 @@ def test_writable_is_the_home_and_tmp_alone(connected, image):
     strange = [path for path in found if path not in WRITABLE and
                not path.startswith('/opt/data/')]
     assert not strange and {'/opt/data', '/tmp'} <= set(found)
+    # That is not for want of rights alone.
+    mounts = {line.split()[1]: line.split()[3].split(',')
+              for line in pod.shell('cat /proc/self/mounts').splitlines()}
+    for place in ('/', '/etc/hermes', '/run/secrets/hermes'):
+        assert 'ro' in mounts[place], mounts
     for path in ('/etc/hermes/config.yaml', '/run/secrets/hermes/TELEGRAM_BOT_TOKEN',
-                 '/bin/hermes', '/etc/passwd'):
-        refused = pod.exec('sh', '-c', f': >>{path}', check=False)
-        assert refused.returncode != 0 and 'Read-only file system' in refused.stderr, path
+                 '/bin/hermes'):
+        assert pod.exec('sh', '-c', f': >>{path}', check=False).returncode != 0, path
 
 
 def test_status_by_exec(connected, image):
