@@ -42,7 +42,7 @@ test: deps-test ## every suite; ends with "N passed, N failed"
 
 test-image: ## the agent's image, built by buildah and run by podman; as root
 	@scripts/deps test image
-	@tests/run image
+	@tests/run image collect
 
 test-image-arm64: ## the image for the Pi, built under qemu: an hour or more; as root
 	@scripts/deps test image
@@ -50,7 +50,7 @@ test-image-arm64: ## the image for the Pi, built under qemu: an hour or more; as
 
 test-cluster: ## make ai on a real Kubernetes node in a network namespace; as root
 	@scripts/deps test image cluster
-	@tests/run cluster
+	@tests/run cluster kustomize
 
 test-cm4: deps-test ## the smoke test on an emulated CM4
 	@cross/sysroot aarch64-linux-musl
