@@ -71,7 +71,7 @@ def test_the_other_build_has_the_version_that_its_dockerfile_pins(tree):
     done = build(tree, 'kubernetes-mcp')
     assert done.status == 0, done.text
     overlay = tree.kubectl.overlay(name)
-    assert "'DESTINATION=registry.registry:5000/kubernetes-mcp-server:v0.0.60'" in overlay
+    assert "'DESTINATION=registry.registry:5000/kubernetes-mcp-server:v0.0.66'" in overlay
     assert "'DOCKERFILE=kaniko/Dockerfile.kubernetes-mcp'" in overlay
 
 

@@ -140,7 +140,7 @@ def held(upstream):
     upstream.release.set()
 
 
-@pytest.mark.parametrize('take_away', [delete_orderly, kill_its_process, delete_by_force])
+@pytest.mark.parametrize('take_away', [kill_its_process, delete_orderly, delete_by_force])
 def test_in_mid_turn_nothing_is_lost(agent, held, take_away):
     telegram, what = agent.telegram, take_away.__name__
     known, before = {agent.uid}, len(telegram.messages(OWNER))

@@ -8,7 +8,7 @@ AGAIN_SECONDS = 120
 
 
 def test_the_image_of_kubernetes_mcp_server(mcp_built, store):
-    assert {'v0.0.60', 'latest'} <= set(store.tags('kubernetes-mcp-server'))
+    assert {'v0.0.66', 'latest'} <= set(store.tags('kubernetes-mcp-server'))
 
 
 def seen(node):
