@@ -8,10 +8,21 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "base/span.h"
+
+#define LEAVING "leaving"
+
+enum {
+    OWNER_TEXT_MAX = 32,        // bytes of what is written into the lock
+    LEAVING_LOOK_MS = 50,       // between two looks at it
+    LEAVING_MAX_MS = 60 * 1000, // how long an owner that is leaving is waited for
+};
 
 static int make_directory(const char *path, struct error *err)
 {
@@ -41,12 +52,21 @@ static int make_path(const char *path, struct error *err)
     return r;
 }
 
-static int tell_owner(int fd, const char *path, struct error *err)
+// What the lock's owner wrote into it: its number, and whether it is on its way out.
+static uint64_t read_owner(int fd, bool *ret_leaving)
 {
-    BUF_AUTO text = BUF_INIT(32);
+    BUF_AUTO text = BUF_INIT(OWNER_TEXT_MAX);
     uint64_t pid = 0;
+    lseek(fd, 0, SEEK_SET);
     fd_read_all(fd, &text);
-    span_to_u64(span_trim(buf_span(&text)), &pid);
+    struct span rest = span_trim(buf_span(&text));
+    span_to_u64(span_cut(&rest, ' '), &pid);
+    *ret_leaving = span_is(rest, LEAVING);
+    return pid;
+}
+
+static int tell_owner(uint64_t pid, const char *path, struct error *err)
+{
     return error_set(err, -EBUSY,
                      "the home %s is in use by another hermes (pid %" PRIu64
                      "); stop it, or choose "
@@ -64,13 +84,36 @@ static int refuse_home(const char *home, int errno_value, struct error *err)
     return error_errno(err, errno_value, "cannot write in the home %s", home);
 }
 
-// The pid is only told to others, so a disk that has no room for it is no reason not to start: what
-// is wrong can then be asked for.
-static void write_pid(int fd)
+// It is only told to others, so a disk that has no room for it is no reason not to start: what is
+// wrong can then be asked for.
+static void write_owner(int fd, const char *word)
 {
-    char pid[24];
-    int len = snprintf(pid, sizeof pid, "%d\n", (int)getpid());
-    (void)!(ftruncate(fd, 0) == 0 && pwrite(fd, pid, (size_t)len, 0) == len);
+    char text[OWNER_TEXT_MAX];
+    int len = snprintf(text, sizeof text, "%d%s%s\n", (int)getpid(), *word ? " " : "", word);
+    (void)!(ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)len, 0) == len);
+}
+
+/*
+ * A new pod starts while the old one still lets its answers end. To fail then would make Kubernetes
+ * back off, and the gap longer than the old one needs; so whoever meets an owner that is leaving
+ * waits for it. The wait ends by a signal, too, because none is handled yet.
+ */
+static int lock_or_wait(int fd, const char *home, struct error *err)
+{
+    static const struct timespec look = {.tv_nsec = LEAVING_LOOK_MS * 1000000L};
+    for (int64_t waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited_ms += LEAVING_LOOK_MS) {
+        bool leaving;
+        if (errno != EWOULDBLOCK)
+            return error_errno(err, errno, "cannot lock the home %s", home);
+        uint64_t pid = read_owner(fd, &leaving);
+        if (!leaving || waited_ms >= LEAVING_MAX_MS)
+            return tell_owner(pid, home, err);
+        if (waited_ms == 0)
+            log_info("waiting for the hermes that is leaving the home %s (pid %" PRIu64 ")", home,
+                     pid);
+        nanosleep(&look, NULL);
+    }
+    return 0;
 }
 
 static int take_lock(const char *home, int *ret_fd, struct error *err)
@@ -79,13 +122,18 @@ static int take_lock(const char *home, int *ret_fd, struct error *err)
     FD_AUTO fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return refuse_home(home, errno, err);
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-        return errno == EWOULDBLOCK ? tell_owner(fd, home, err)
-                                    : error_errno(err, errno, "cannot lock %s", path);
-    write_pid(fd);
+    int r = lock_or_wait(fd, home, err);
+    if (r < 0)
+        return r;
+    write_owner(fd, "");
     *ret_fd = fd;
     fd = -1;
     return 0;
+}
+
+void home_leave(const struct home *home)
+{
+    write_owner(home->lock_fd, LEAVING);
 }
 
 int home_open(const char *path, struct home *ret_home, struct error *err)

@@ -18,6 +18,9 @@ struct home {
         NULL, NULL, NULL, -1 \
     }
 
-// Makes the directories (0700) and takes the lock. -EBUSY when another process has it.
+// Makes the directories (0700) and takes the lock. -EBUSY when another process has it, of which one
+// that said home_leave() is waited for, for a minute at most.
 int home_open(const char *path, struct home *ret_home, struct error *err);
+// Says to whoever wants the home next that it will be free soon.
+void home_leave(const struct home *home);
 void home_close(struct home *home); // accepts HOME_INIT

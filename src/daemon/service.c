@@ -98,6 +98,7 @@ static void stop(struct service *service, int number)
         return;
     }
     service->stopping = true;
+    home_leave(&app->home);
     log_info("stopping on signal %d", number);
     LOG_EVENT(LOG_INFO, "daemon.stop", "", LOG_NUMBER("signal", number),
               LOG_NUMBER("turns", desk_turns(app->desk)));

@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+import telegram_models  # noqa: F401  registers its scenarios
+
 pytestmark = pytest.mark.qemu_user
 
 
@@ -350,6 +352,24 @@ def test_what_does_not_end_in_time_is_parked(hermes, busy):
     result = process.finish(5).exits(0)
     assert "1 answer is parked; Hermes goes on with it at the next start" in result.notes
     chat.finish(5).exits(1)
+
+
+def test_the_next_one_waits_for_one_that_is_leaving(hermes, busy, up):
+    """As a new pod does while the old one lets its answers end."""
+    process, chat = busy("60s")
+    process.signal(signal.SIGTERM)
+    process.wait_for_output(b"stopping on signal", "err")
+    with hermes.start("run", "--port", "0", limit=60) as following:
+        following.wait_for_output(b"waiting for the hermes that is leaving", "err")
+        time.sleep(0.2)
+        assert following.popen.poll() is None and process.popen.poll() is None
+        up.release.set()
+        process.finish(5).exits(0)
+        following.port = port_of(following)
+        ready(following)
+        following.signal(signal.SIGTERM)
+        following.finish(5).exits(0)
+    assert chat.finish(5).ok().text.endswith("and finished\n")
 
 
 def test_it_keeps_answering_probes_while_it_ends(busy, up):
