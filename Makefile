@@ -15,7 +15,7 @@ OTHER := $(if $(filter x86_64,$(HOST_ARCH)),aarch64)
 MESON := /usr/bin/meson
 NINJA := ninja
 
-.PHONY: debug static run test test-image test-image-arm64 test-cluster test-cm4 lint fmt fuzz bench bench-pi clean help deps-build deps-test
+.PHONY: debug static run test test-image test-cluster test-cm4 lint fmt fuzz bench bench-pi clean help deps-build deps-test
 
 debug: deps-build ## native build with sanitizers: build/debug/hermes
 	@cross/sysroot $(GNU)
@@ -43,10 +43,6 @@ test: deps-test ## every suite; ends with "N passed, N failed"
 test-image: ## the agent's image, built by buildah and run by podman; as root
 	@scripts/deps test image
 	@tests/run image collect
-
-test-image-arm64: ## the image for the Pi, built under qemu: an hour or more; as root
-	@scripts/deps test image
-	@tests/run image-arm64
 
 test-cluster: ## make ai on a real Kubernetes node in a network namespace; as root
 	@scripts/deps test image cluster

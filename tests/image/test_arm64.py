@@ -1,9 +1,10 @@
 """The image for the Pi: Debian 13 for arm64, under qemu, makes the libraries and the program.
 
-That takes its time, although the inner parts of gcc are lent by this machine, and what could break
-it changes rarely: cross/, kaniko/, a meson.build, the scripts that the Dockerfile calls, the base.
-So a hash of those is kept when it has passed, and as long as it stays the same there is nothing to
-build. What changes in src/ is compiled for the Pi by every other suite.
+That takes a dozen minutes, although this machine lends the programs that are started most
+(tests/images/lend.py), and what could break it changes rarely: cross/, kaniko/, a meson.build, the
+scripts that the Dockerfile calls, the base. So a hash of those is kept when it has passed, and as
+long as it stays the same there is nothing to build. What changes in src/ is compiled for the Pi by
+every other suite.
 """
 import os
 import re
