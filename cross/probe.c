@@ -2,29 +2,26 @@
  * A program that uses every library of a sysroot once, for two purposes: to see that the sysroot
  * works on its target, and to weigh what the libraries cost before any code of ours.
  *
- * So it calls what the product will call (the multi-socket interface and WebSockets of libcurl,
- * an mbedTLS verification callback, FTS5 and WAL, suspended HTTP connections), because link-time
- * optimisation throws away whatever nobody calls.
+ * So it calls what the product will call (TLS over its own socket, an mbedTLS verification
+ * callback, FTS5 and WAL), because link-time optimisation throws away whatever nobody calls.
  *
- * usage: probe                   everything, HTTP over the loopback
- *        probe URL CA-FILE       also fetch URL over TLS, trusting the roots in CA-FILE
+ * usage: probe                   everything but a handshake
+ *        probe PORT CA-FILE      also fetch / from 127.0.0.1:PORT over TLS, trusting the roots in
+ *                                CA-FILE
  */
-#include <curl/curl.h>
+#include <mbedtls/build_info.h>
+#include <mbedtls/psa_util.h>
 #include <mbedtls/ssl.h>
 #include <mbedtls/x509_crt.h>
-#include <microhttpd.h>
-#include <netinet/in.h>
+#include <netdb.h>
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <yaml.h>
-
-#define BODY "hello from the probe"
-#define LOOP_WAIT_MS 20
 
 static void check(bool ok, const char *what)
 {
@@ -99,7 +96,7 @@ static void probe_sqlite(void)
     printf("sqlite %s: WAL, FTS5\n", sqlite3_libversion());
 }
 
-/* --- YAML and JSON --------------------------------------------------------------------------- */
+/* --- YAML ------------------------------------------------------------------------------------ */
 
 static void probe_yaml(void)
 {
@@ -122,178 +119,6 @@ static void probe_yaml(void)
     printf("libyaml %s\n", yaml_get_version_string());
 }
 
-/* --- HTTP server and client on one epoll loop ------------------------------------------------ */
-
-struct loop {
-    struct MHD_Daemon *server;
-    struct MHD_Connection *waiting;
-    CURLM *multi;
-    int epoll;
-};
-
-static enum MHD_Result answer(void *arg, struct MHD_Connection *connection, const char *url,
-                              const char *method, const char *version, const char *upload,
-                              size_t *upload_size, void **state)
-{
-    struct loop *loop = arg;
-    struct MHD_Response *response = NULL;
-    enum MHD_Result result;
-
-    (void)url, (void)method, (void)version, (void)upload, (void)upload_size;
-    if (!*state) {
-        *state = loop;
-        loop->waiting = connection;
-        MHD_suspend_connection(connection);
-        return MHD_YES;
-    }
-    response = MHD_create_response_from_buffer_static(strlen(BODY), BODY);
-    MHD_add_response_header(response, "X-Probe", "yes");
-    result = MHD_queue_response(connection, MHD_HTTP_OK, response);
-    MHD_destroy_response(response);
-    return result;
-}
-
-static void start_server(struct loop *loop, unsigned short *ret_port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-
-    loop->server =
-        MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, answer, loop,
-                         MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address, MHD_OPTION_END);
-    check(loop->server != NULL, "MHD_start_daemon");
-    *ret_port = MHD_get_daemon_info(loop->server, MHD_DAEMON_INFO_BIND_PORT)->port;
-}
-
-static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *unused)
-{
-    struct loop *loop = arg;
-    struct epoll_event event = {.data.fd = fd};
-
-    (void)easy, (void)unused;
-    if (what == CURL_POLL_REMOVE)
-        return epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL) * 0;
-    event.events = (what & CURL_POLL_IN ? EPOLLIN : 0) | (what & CURL_POLL_OUT ? EPOLLOUT : 0);
-    if (epoll_ctl(loop->epoll, EPOLL_CTL_MOD, fd, &event))
-        check(epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) == 0, "epoll_ctl");
-    return 0;
-}
-
-static int set_timer(CURLM *multi, long ms, void *arg)
-{
-    (void)multi, (void)ms, (void)arg;
-    return 0;
-}
-
-static void run_server(struct MHD_Daemon *server)
-{
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(server, MHD_DAEMON_INFO_EPOLL_FD);
-    uint64_t wait_ms = 0;
-
-    check(info && info->epoll_fd >= 0, "MHD_DAEMON_INFO_EPOLL_FD");
-    MHD_get_timeout64(server, &wait_ms);
-    check(MHD_run(server) == MHD_YES, "MHD_run");
-}
-
-static void run_once(struct loop *loop)
-{
-    struct epoll_event events[8];
-    int n = epoll_wait(loop->epoll, events, 8, LOOP_WAIT_MS), running = 0;
-
-    for (int i = 0; i < n; i++) {
-        int mask = (events[i].events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
-                   (events[i].events & ~EPOLLOUT ? CURL_CSELECT_IN : 0);
-
-        curl_multi_socket_action(loop->multi, events[i].data.fd, mask, &running);
-    }
-    curl_multi_socket_action(loop->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    if (loop->server)
-        run_server(loop->server);
-    if (loop->waiting)
-        MHD_resume_connection(loop->waiting);
-    loop->waiting = NULL;
-}
-
-static size_t keep_body(char *data, size_t size, size_t count, void *arg)
-{
-    char *body = arg;
-    size_t have = strlen(body), room = 255 - have, n = size * count;
-
-    memcpy(body + have, data, n < room ? n : room);
-    return n;
-}
-
-static CURLcode transfer(struct loop *loop, CURL *easy)
-{
-    CURLMsg *message = NULL;
-    int left = 0;
-
-    check(curl_multi_add_handle(loop->multi, easy) == CURLM_OK, "curl_multi_add_handle");
-    while (!(message = curl_multi_info_read(loop->multi, &left)))
-        run_once(loop);
-    curl_multi_remove_handle(loop->multi, easy);
-    return message->data.result;
-}
-
-static void start_client(struct loop *loop)
-{
-    loop->multi = curl_multi_init();
-    curl_multi_setopt(loop->multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
-    curl_multi_setopt(loop->multi, CURLMOPT_SOCKETDATA, loop);
-    curl_multi_setopt(loop->multi, CURLMOPT_TIMERFUNCTION, set_timer);
-}
-
-static CURL *new_request(const char *url, char *body)
-{
-    CURL *easy = curl_easy_init();
-
-    check(easy != NULL, "curl_easy_init");
-    curl_easy_setopt(easy, CURLOPT_URL, url);
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    check(curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK, "CURLOPT_QUICK_EXIT");
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, keep_body);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, body);
-    return easy;
-}
-
-static void probe_http(struct loop *loop)
-{
-    unsigned short port = 0;
-    char url[64], body[256] = "";
-    CURL *easy = NULL;
-
-    start_server(loop, &port);
-    snprintf(url, sizeof(url), "http://127.0.0.1:%u/", port);
-    easy = new_request(url, body);
-    check(transfer(loop, easy) == CURLE_OK && strcmp(body, BODY) == 0, "HTTP over loopback");
-    curl_easy_cleanup(easy);
-    MHD_stop_daemon(loop->server);
-    loop->server = NULL;
-    printf("libmicrohttpd %s, %s\n", MHD_get_version(), curl_version());
-}
-
-static bool speaks(const char *protocol)
-{
-    const char *const *have = curl_version_info(CURLVERSION_NOW)->protocols;
-
-    while (*have && strcmp(*have, protocol) != 0)
-        have++;
-    return *have != NULL;
-}
-
-/* A recipe may leave WebSocket out. It needs a server; here it is enough that it is linked. */
-static void probe_websocket(struct loop *loop)
-{
-    char body[256] = "";
-    CURL *easy = new_request("ws://127.0.0.1:9/", body);
-    size_t n = 0;
-    const struct curl_ws_frame *frame = NULL;
-
-    check(transfer(loop, easy) == CURLE_COULDNT_CONNECT, "WebSocket to a closed port");
-    check(curl_ws_send(easy, "x", 1, &n, 0, CURLWS_TEXT) != CURLE_OK, "curl_ws_send");
-    check(curl_ws_recv(easy, body, 1, &n, &frame) != CURLE_OK, "curl_ws_recv");
-    curl_easy_cleanup(easy);
-}
-
 /* --- TLS ------------------------------------------------------------------------------------- */
 
 /* mbedTLS frees the candidates, so each call hands out a copy. */
@@ -314,62 +139,101 @@ static int find_roots(void *arg, const mbedtls_x509_crt *child, mbedtls_x509_crt
     return mbedtls_x509_crt_parse_der_nocopy(copy, root->raw.p, root->raw.len);
 }
 
-static CURLcode prepare_tls(CURL *easy, void *config, void *roots)
+static int send_bytes(void *arg, const unsigned char *data, size_t size)
 {
-    (void)easy;
-    mbedtls_ssl_conf_ca_cb(config, find_roots, roots);
-    return CURLE_OK;
+    ssize_t n = send(*(int *)arg, data, size, MSG_NOSIGNAL);
+
+    return n < 0 ? MBEDTLS_ERR_SSL_INTERNAL_ERROR : (int)n;
 }
 
-static CURLcode fetch_tls(struct loop *loop, const char *url, mbedtls_x509_crt *roots, long version)
+static int receive_bytes(void *arg, unsigned char *data, size_t size)
 {
-    char body[256] = "", message[CURL_ERROR_SIZE] = "";
-    CURL *easy = new_request(url, body);
-    CURLcode code;
+    ssize_t n = recv(*(int *)arg, data, size, 0);
 
-    curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, prepare_tls);
-    curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, roots);
-    curl_easy_setopt(easy, CURLOPT_SSLVERSION, version);
-    /* Each one shakes hands in full: a resumed session is not verified again. */
-    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
-    curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, message);
-    code = transfer(loop, easy);
-    curl_easy_cleanup(easy);
-    printf("%s %s\n", url, code == CURLE_OK ? "verified" : message);
-    return code;
+    return n < 0 ? MBEDTLS_ERR_SSL_INTERNAL_ERROR : (int)n;
 }
 
-static void probe_tls(struct loop *loop, const char *url, const char *file)
+static int connect_to(const char *port)
 {
-    const long v12 = CURL_SSLVERSION_TLSv1_2 | CURL_SSLVERSION_MAX_TLSv1_2;
+    struct addrinfo wanted = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *found = NULL;
+    int fd = -1;
+
+    check(getaddrinfo("127.0.0.1", port, &wanted, &found) == 0, "getaddrinfo");
+    fd = socket(found->ai_family, found->ai_socktype | SOCK_CLOEXEC, 0);
+    check(connect(fd, found->ai_addr, found->ai_addrlen) == 0, "connect");
+    freeaddrinfo(found);
+    return fd;
+}
+
+static void fetch(mbedtls_ssl_context *ssl)
+{
+    static const unsigned char request[] = "GET / HTTP/1.0\r\n\r\n";
+    unsigned char answer[16];
+    size_t have = 0;
+
+    check(mbedtls_ssl_write(ssl, request, sizeof(request) - 1) == sizeof(request) - 1, "a request");
+    while (have < sizeof(answer)) {
+        int n = mbedtls_ssl_read(ssl, answer + have, sizeof(answer) - have);
+
+        check(n > 0, "an answer");
+        have += (size_t)n;
+    }
+    check(memcmp(answer, "HTTP/1.0 200", 12) == 0, "HTTP over TLS");
+}
+
+/* Whether hands were shaken; a certificate that is not trusted is the only other end. */
+static bool shake_hands(const char *port, mbedtls_x509_crt *roots,
+                        mbedtls_ssl_protocol_version version)
+{
+    mbedtls_ssl_config config;
+    mbedtls_ssl_context ssl;
+    int fd = connect_to(port), r;
+
+    mbedtls_ssl_config_init(&config);
+    mbedtls_ssl_init(&ssl);
+    check(mbedtls_ssl_config_defaults(&config, MBEDTLS_SSL_IS_CLIENT, MBEDTLS_SSL_TRANSPORT_STREAM,
+                                      MBEDTLS_SSL_PRESET_DEFAULT) == 0,
+          "mbedtls_ssl_config_defaults");
+    mbedtls_ssl_conf_rng(&config, mbedtls_psa_get_random, MBEDTLS_PSA_RANDOM_STATE);
+    mbedtls_ssl_conf_min_tls_version(&config, version);
+    mbedtls_ssl_conf_max_tls_version(&config, version);
+    mbedtls_ssl_conf_ca_cb(&config, find_roots, roots);
+    check(mbedtls_ssl_setup(&ssl, &config) == 0, "mbedtls_ssl_setup");
+    check(mbedtls_ssl_set_hostname(&ssl, "127.0.0.1") == 0, "mbedtls_ssl_set_hostname");
+    mbedtls_ssl_set_bio(&ssl, &fd, send_bytes, receive_bytes, NULL);
+    r = mbedtls_ssl_handshake(&ssl);
+    check(r == 0 || r == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED, "the handshake");
+    if (r == 0)
+        fetch(&ssl);
+    printf("%s %s\n", mbedtls_ssl_get_version(&ssl), r == 0 ? "verified" : "refused");
+    mbedtls_ssl_free(&ssl);
+    mbedtls_ssl_config_free(&config);
+    close(fd);
+    return r == 0;
+}
+
+static void probe_tls(const char *port, const char *file)
+{
     mbedtls_x509_crt roots, none;
 
     mbedtls_x509_crt_init(&roots);
     mbedtls_x509_crt_init(&none);
-    if (url) {
+    check(psa_crypto_init() == PSA_SUCCESS, "psa_crypto_init");
+    if (file) {
         check(mbedtls_x509_crt_parse_file(&roots, file) == 0, "parsing the roots");
-        check(fetch_tls(loop, url, &roots, CURL_SSLVERSION_TLSv1_3) == 0, "TLS 1.3");
-        check(fetch_tls(loop, url, &roots, v12) == 0, "TLS 1.2");
-        check(fetch_tls(loop, url, &none, v12) != 0, "refusing an unknown root");
+        check(shake_hands(port, &roots, MBEDTLS_SSL_VERSION_TLS1_3), "TLS 1.3");
+        check(shake_hands(port, &roots, MBEDTLS_SSL_VERSION_TLS1_2), "TLS 1.2");
+        check(!shake_hands(port, &none, MBEDTLS_SSL_VERSION_TLS1_2), "refusing an unknown root");
     }
+    mbedtls_psa_crypto_free();
     mbedtls_x509_crt_free(&roots);
+    printf("Mbed TLS %s\n", MBEDTLS_VERSION_STRING);
 }
 
 int main(int argc, char **argv)
 {
-    struct loop loop = {.epoll = epoll_create1(EPOLL_CLOEXEC)};
-
-    check(curl_global_init(CURL_GLOBAL_ALL) == CURLE_OK, "curl_global_init");
-    start_client(&loop);
     probe_sqlite();
     probe_yaml();
-    probe_http(&loop);
-    if (speaks("ws"))
-        probe_websocket(&loop);
-    probe_tls(&loop, argc > 2 ? argv[1] : NULL, argc > 2 ? argv[2] : NULL);
-    curl_multi_cleanup(loop.multi);
-    curl_global_cleanup();
-    close(loop.epoll);
+    probe_tls(argc > 2 ? argv[1] : NULL, argc > 2 ? argv[2] : NULL);
     return 0;
 }

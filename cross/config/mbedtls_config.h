@@ -6,8 +6,8 @@
  * no finite-field DH, no CBC, no SHA-1 or MD5, no cipher older than AES-GCM and ChaCha20-Poly1305.
  *
  * Kept although it is not obvious: client certificates (a kubeconfig may hold one, hence signing
- * and PEM parsing), PK_WRITE (libcurl hashes a pinned key), FS_IO (an SSL_CERT_FILE), and one DRBG,
- * because libcurl seeds its own.
+ * and PEM parsing), PK_WRITE (which nothing calls: the linker drops it), FS_IO (cross/probe.c reads
+ * its roots), and one DRBG, because the PSA interface seeds its own.
  *
  * A Raspberry Pi CM4 has no AES, SHA or PMULL instructions. Their A64 code paths are left out on
  * aarch64 altogether, and no such instruction is in the binary. On x86-64, AES-NI is chosen

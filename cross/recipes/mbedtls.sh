@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# TLS for libcurl. What is in and out is decided in config/mbedtls_config.h, which replaces the
+# TLS, as a client. What is in and out is decided in config/mbedtls_config.h, which replaces the
 # library's own header, so that the library and everything that includes it agree on the layout
 # of its structures.
 package=mbedtls

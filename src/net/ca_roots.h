@@ -31,8 +31,7 @@ size_t trust_skipped(const struct trust *trust); // certificates of the file tha
 
 /*
  * Makes a handshake verify its peer against `trust`, whatever was set before: verification
- * required, SHA-256 and RSA-2048 or better. `ssl_config` is the mbedtls_ssl_config * that curl
- * hands to CURLOPT_SSL_CTX_FUNCTION; `trust` must outlive the transfer. CURLOPT_SSL_VERIFYPEER and
- * _VERIFYHOST must be left on: when they are not, curl clears the verdict in its own callback.
+ * required, SHA-256 and RSA-2048 or better. `ssl_config` is an mbedtls_ssl_config *; `trust` must
+ * outlive it.
  */
 void trust_apply(struct trust *trust, void *ssl_config);

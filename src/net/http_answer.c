@@ -1,49 +1,30 @@
 /*
- * The answer. A handler answers whenever it likes; libmicrohttpd takes an answer only while it asks
- * for one. So an answer is prepared here and handed over in http_answer_settle(), which runs inside
- * libmicrohttpd's call, at once or after the connection is resumed.
+ * The answer. One that is given whole is sent at once, from the handler's own memory; what the
+ * socket does not take is kept. A streamed one collects what one pass of the loop produced, and it
+ * goes out at the end of that pass: head, one chunk, and its end, in one call.
  *
- * A streamed answer is pulled: read_stream() is asked for bytes whenever the socket takes some, and
- * suspends the connection when there are none. What a slow reader costs is therefore the pending
- * buffer (max_pending), libmicrohttpd's one buffer for the connection, and the kernel's.
+ * What waits is `lead` and then the first `chunk_left` bytes of `stream`; whatever must follow them
+ * (the end of the chunk, and of the answer) is put into `lead` when they are gone. So a socket may
+ * stop anywhere, and nothing that was written is moved.
  */
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <time.h>
 
 #include "net/http_internal.h"
 
 enum {
-    ANSWER_HEADERS_MAX = 8 * 1024, // bytes of names and values that a handler adds
-    ANSWER_TEXT_MAX = 4 * 1024,    // bytes of a reply_text()
-    STREAM_BLOCK = 16 * 1024,      // bytes asked for at once where the answer is not chunked
+    ANSWER_HEADERS_MAX = 8 * 1024,               // bytes of header lines that a handler adds
+    ANSWER_HEAD_MAX = ANSWER_HEADERS_MAX + 1024, // bytes, with our own lines
+    ANSWER_TYPE_MAX = 512,                       // bytes of a content type
+    ANSWER_TEXT_MAX = 4 * 1024,                  // bytes of a reply_text()
+    STREAM_KEEP = 16 * 1024, // bytes of a stream's memory that are kept while nothing waits
 };
 
-static bool is_over(const struct http_exchange *exchange)
-{
-    return exchange->state == HTTP_DONE || exchange->state == HTTP_CUT;
-}
-
-static void wake(struct http_exchange *exchange)
-{
-    if (!exchange->suspended)
-        return;
-    exchange->suspended = false;
-    MHD_resume_connection(exchange->mhd);
-    http_server_kick(exchange->server);
-}
-
-static void suspend(struct http_exchange *exchange)
-{
-    exchange->suspended = true;
-    MHD_suspend_connection(exchange->mhd);
-}
-
-void http_exchange_leave(struct http_exchange *exchange)
+static void leave(struct http_exchange *exchange)
 {
     struct http_server *server = exchange->server;
     if (!exchange->id)
@@ -56,113 +37,228 @@ void http_exchange_leave(struct http_exchange *exchange)
     exchange->id = 0;
 }
 
+static void cut(struct http_exchange *exchange)
+{
+    struct http_connection *connection = exchange->connection;
+    leave(exchange);
+    connection->exchange = NULL;
+    http_connection_reset(connection);
+    list_remove(&connection->waiting);
+    if (!connection->busy)
+        http_connection_touch(connection);
+    http_exchange_free(exchange);
+}
+
 void http_exchange_gone(struct http_exchange *exchange)
 {
     struct http_server *server = exchange->server;
     uint64_t id = exchange->id;
-    http_exchange_leave(exchange);
-    exchange->state = HTTP_CUT;
-    wake(exchange);
+    cut(exchange);
     if (server->options.on_gone)
         server->options.on_gone(server->options.ctx, id);
 }
 
-enum MHD_Result http_answer_settle(struct http_exchange *exchange)
+static bool is_ours(struct span name)
 {
-    if (exchange->state == HTTP_CUT)
-        return MHD_NO;
-    if (!is_over(exchange))
-        http_connection_watch(exchange->connection);
-    if (!exchange->response) {
-        suspend(exchange);
-        return MHD_YES;
-    }
-    enum MHD_Result r = MHD_queue_response(exchange->mhd, exchange->status, exchange->response);
-    MHD_destroy_response(exchange->response); // our reference
-    exchange->queued = true;
-    return r;
-}
-
-// RFC 9110 §5.6.2
-static bool is_token(const char *text)
-{
-    size_t len = strlen(text);
-    return len && strspn(text, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
-                               "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == len;
-}
-
-static bool is_field_value(const char *text)
-{
-    for (; *text; text++)
-        if (((unsigned char)*text < ' ' && *text != '\t') || *text == 0x7f)
-            return false;
-    return true;
+    return http_parse_same_name(name, SPAN_LITERAL("Content-Length")) ||
+           http_parse_same_name(name, SPAN_LITERAL("Transfer-Encoding")) ||
+           http_parse_same_name(name, SPAN_LITERAL("Connection")) ||
+           http_parse_same_name(name, SPAN_LITERAL("Date"));
 }
 
 int http_exchange_add_header(struct http_exchange *exchange, const char *name, const char *value)
 {
-    if (!is_token(name) || !is_field_value(value))
+    if (!http_parse_is_token(span_of(name)) || !http_parse_is_value(span_of(value)) ||
+        is_ours(span_of(name)))
         return -EINVAL;
-    exchange->headers.max = ANSWER_HEADERS_MAX;
-    size_t before = exchange->headers.len;
-    if (buf_append(&exchange->headers, name, strlen(name) + 1) &&
-        buf_append(&exchange->headers, value, strlen(value) + 1))
+    struct buf *headers = &exchange->headers;
+    size_t before = headers->len;
+    headers->max = ANSWER_HEADERS_MAX;
+    if (buf_append_text(headers, name) && buf_append_text(headers, ": ") &&
+        buf_append_text(headers, value) && buf_append_text(headers, "\r\n"))
         return 0;
-    buf_truncate(&exchange->headers, before);
+    buf_truncate(headers, before);
     return -ENOBUFS;
 }
 
-static void dress(struct http_exchange *exchange, const char *content_type)
+static const struct {
+    unsigned status;
+    const char *line;
+} status_lines[] = {
+    {200, "HTTP/1.1 200 OK\r\n"},
+    {201, "HTTP/1.1 201 Created\r\n"},
+    {202, "HTTP/1.1 202 Accepted\r\n"},
+    {204, "HTTP/1.1 204 No Content\r\n"},
+    {304, "HTTP/1.1 304 Not Modified\r\n"},
+    {400, "HTTP/1.1 400 Bad Request\r\n"},
+    {401, "HTTP/1.1 401 Unauthorized\r\n"},
+    {402, "HTTP/1.1 402 Payment Required\r\n"},
+    {403, "HTTP/1.1 403 Forbidden\r\n"},
+    {404, "HTTP/1.1 404 Not Found\r\n"},
+    {405, "HTTP/1.1 405 Method Not Allowed\r\n"},
+    {408, "HTTP/1.1 408 Request Timeout\r\n"},
+    {409, "HTTP/1.1 409 Conflict\r\n"},
+    {413, "HTTP/1.1 413 Content Too Large\r\n"},
+    {414, "HTTP/1.1 414 URI Too Long\r\n"},
+    {417, "HTTP/1.1 417 Expectation Failed\r\n"},
+    {422, "HTTP/1.1 422 Unprocessable Content\r\n"},
+    {429, "HTTP/1.1 429 Too Many Requests\r\n"},
+    {431, "HTTP/1.1 431 Request Header Fields Too Large\r\n"},
+    {500, "HTTP/1.1 500 Internal Server Error\r\n"},
+    {501, "HTTP/1.1 501 Not Implemented\r\n"},
+    {502, "HTTP/1.1 502 Bad Gateway\r\n"},
+    {503, "HTTP/1.1 503 Service Unavailable\r\n"},
+    {504, "HTTP/1.1 504 Gateway Timeout\r\n"},
+    {505, "HTTP/1.1 505 HTTP Version Not Supported\r\n"},
+};
+
+// A head is put together on the stack: it is small, and mostly sent right away.
+struct head {
+    size_t len;
+    char text[ANSWER_HEAD_MAX];
+};
+
+static void put(struct head *head, struct span text)
 {
-    if (content_type)
-        MHD_add_response_header(exchange->response, "Content-Type", content_type);
-    const char *at = buf_text(&exchange->headers);
-    const char *end = at + exchange->headers.len;
-    while (at < end) {
-        const char *value = at + strlen(at) + 1;
-        MHD_add_response_header(exchange->response, at, value);
-        at = value + strlen(value) + 1;
-    }
-    buf_finish(&exchange->headers);
+    if (text.len > sizeof head->text - head->len)
+        return; // cannot be: each part is bounded, and the sum of them fits
+    memcpy(head->text + head->len, text.data, text.len);
+    head->len += text.len;
 }
 
-static void reply_with(struct http_exchange *exchange, unsigned status, const char *content_type,
-                       struct MHD_Response *response)
+static void put_number(struct head *head, uint64_t number, unsigned base)
 {
-    if (!response) {
-        http_exchange_abort(exchange);
+    char digits[20];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = "0123456789abcdef"[number % base];
+        number /= base;
+    } while (number);
+    put(head, (struct span){digits + at, sizeof digits - at});
+}
+
+static void put_status(struct head *head, unsigned status)
+{
+    for (size_t i = 0; i < ARRAY_LEN(status_lines); i++)
+        if (status_lines[i].status == status) {
+            put(head, span_of(status_lines[i].line));
+            return;
+        }
+    put(head, SPAN_LITERAL("HTTP/1.1 "));
+    put_number(head, status, 10);
+    put(head, SPAN_LITERAL(" Status\r\n"));
+}
+
+// RFC 9110 §5.6.7. Read from the clock and written once a second.
+static void put_date(struct http_server *server, struct head *head)
+{
+    static const char days[] = "SunMonTueWedThuFriSat";
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    if (loop_now(server->loop) >= server->date_until_ms) {
+        int64_t wall_ms = loop_wall(server->loop);
+        time_t seconds = (time_t)(wall_ms / 1000);
+        struct tm t;
+        gmtime_r(&seconds, &t);
+        snprintf(server->date, sizeof server->date,
+                 "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n", days + 3 * (t.tm_wday % 7),
+                 t.tm_mday % 100, months + 3 * (t.tm_mon % 12), (t.tm_year + 1900) % 10000,
+                 t.tm_hour % 100, t.tm_min % 100, t.tm_sec % 100);
+        server->date_until_ms = loop_now(server->loop) + 1000 - wall_ms % 1000;
+    }
+    put(head, span_of(server->date));
+}
+
+// Everything but what says how long the body is, and the empty line.
+static void put_common(struct http_exchange *exchange, struct head *head, unsigned status,
+                       const char *content_type)
+{
+    put_status(head, status);
+    put_date(exchange->server, head);
+    struct span type = span_of(content_type);
+    if (type.data && type.len <= ANSWER_TYPE_MAX && http_parse_is_value(type)) {
+        put(head, SPAN_LITERAL("Content-Type: "));
+        put(head, type);
+        put(head, SPAN_LITERAL("\r\n"));
+    }
+    if (exchange->headers.len)
+        put(head, buf_span(&exchange->headers));
+    if (!exchange->keep_alive)
+        put(head, SPAN_LITERAL("Connection: close\r\n"));
+    else if (exchange->is_1_0)
+        put(head, SPAN_LITERAL("Connection: keep-alive\r\n"));
+    buf_clear(&exchange->headers);
+}
+
+// RFC 9110 §6.4.1
+static bool has_no_body(unsigned status)
+{
+    return status < 200 || status == 204 || status == 304;
+}
+
+static void keep_rest(struct http_exchange *exchange, const struct head *head, struct span body,
+                      size_t sent, struct buf *taken)
+{
+    size_t of_body = sent > head->len ? sent - head->len : 0;
+    exchange->lead.max = ANSWER_HEAD_MAX;
+    if (sent < head->len)
+        buf_append(&exchange->lead, head->text + sent, head->len - sent);
+    if (taken && body.len) {
+        buf_finish(&exchange->stream);
+        exchange->stream = *taken;
+        exchange->stream_sent = of_body;
+        *taken = (struct buf)BUF_INIT(taken->max);
         return;
     }
-    exchange->status = status;
-    exchange->response = response;
-    dress(exchange, content_type);
-    http_exchange_leave(exchange);
+    exchange->stream.max = body.len;
+    if (!buf_append_span(&exchange->stream, span_skip(body, of_body)))
+        exchange->connection->closing = true; // no memory: better cut than short
+}
+
+// `taken` is the memory of `body`, when that is to be ours.
+static void reply(struct http_exchange *exchange, unsigned status, const char *content_type,
+                  struct span body, struct buf *taken)
+{
+    struct head head;
+    struct http_connection *connection = exchange->connection;
+    head.len = 0;
+    put_common(exchange, &head, status, content_type);
+    if (!has_no_body(status)) {
+        put(&head, SPAN_LITERAL("Content-Length: "));
+        put_number(&head, body.len, 10);
+        put(&head, SPAN_LITERAL("\r\n"));
+    }
+    put(&head, SPAN_LITERAL("\r\n"));
+    if (has_no_body(status) || exchange->is_head)
+        body.len = 0;
+    leave(exchange);
     exchange->state = HTTP_DONE;
-    wake(exchange);
+    struct iovec parts[] = {{head.text, head.len}, {(void *)body.data, body.len}};
+    size_t sent = http_connection_send(connection, parts, body.len ? 2 : 1);
+    if (sent == head.len + body.len) {
+        http_connection_answered(connection);
+        return;
+    }
+    if (!connection->closing) {
+        keep_rest(exchange, &head, body, sent, taken);
+        http_connection_await(connection);
+    }
+    if (!connection->busy)
+        http_connection_touch(connection);
 }
 
 void http_exchange_reply(struct http_exchange *exchange, unsigned status, const char *content_type,
                          struct span body)
 {
-    if (exchange->state != HTTP_OPEN)
-        return;
-    void *bytes = (void *)(body.len ? body.data : "");
-    reply_with(exchange, status, content_type,
-               MHD_create_response_from_buffer(body.len, bytes, MHD_RESPMEM_MUST_COPY));
+    if (exchange->state == HTTP_OPEN)
+        reply(exchange, status, content_type, body, NULL);
 }
 
 void http_exchange_reply_take(struct http_exchange *exchange, unsigned status,
                               const char *content_type, struct buf *body)
 {
-    if (exchange->state != HTTP_OPEN)
-        return;
-    size_t len = body->len;
-    char *bytes = buf_take_text(body);
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(len, bytes, MHD_RESPMEM_MUST_FREE);
-    if (!response)
-        free(bytes);
-    reply_with(exchange, status, content_type, response);
+    if (exchange->state == HTTP_OPEN)
+        reply(exchange, status, content_type, buf_span(body), body);
+    buf_finish(body);
 }
 
 void http_exchange_reply_text(struct http_exchange *exchange, unsigned status, const char *fmt, ...)
@@ -177,71 +273,25 @@ void http_exchange_reply_text(struct http_exchange *exchange, unsigned status, c
     http_exchange_reply(exchange, status, "text/plain; charset=utf-8", (struct span){text, len});
 }
 
-static void note_drained(struct http_exchange *exchange)
-{
-    struct http_server *server = exchange->server;
-    if (!exchange->above_half || http_exchange_pending(exchange) >= server->options.max_pending / 4)
-        return;
-    exchange->above_half = false;
-    list_remove(&exchange->draining);
-    list_append(&server->draining, &exchange->draining);
-}
-
-static size_t take_stream(struct http_exchange *exchange, char *out, size_t room)
-{
-    size_t len = http_exchange_pending(exchange);
-    len = len < room ? len : room;
-    memcpy(out, exchange->stream.data + exchange->stream_sent, len);
-    exchange->stream_sent += len;
-    // Moving the rest to the front only when it is the smaller half keeps the copying linear.
-    if (exchange->stream_sent >= exchange->stream.len / 2) {
-        buf_consume(&exchange->stream, exchange->stream_sent);
-        exchange->stream_sent = 0;
-    }
-    note_drained(exchange);
-    return len;
-}
-
-// libmicrohttpd tells the kernel that more follows the head. Nothing may follow for long, so the
-// first time there is nothing to send, the kernel is told to send what it has.
-static void flush_head(struct http_exchange *exchange)
-{
-    int on = 1;
-    if (!exchange->flushed)
-        setsockopt(exchange->connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    exchange->flushed = true;
-}
-
-static ssize_t read_stream(void *ctx, uint64_t position, char *out, size_t room)
-{
-    (void)position;
-    struct http_exchange *exchange = ctx;
-    if (exchange->state == HTTP_CUT)
-        return MHD_CONTENT_READER_END_WITH_ERROR;
-    if (http_exchange_pending(exchange))
-        return (ssize_t)take_stream(exchange, out, room);
-    if (exchange->state == HTTP_DONE)
-        return MHD_CONTENT_READER_END_OF_STREAM;
-    flush_head(exchange);
-    suspend(exchange);
-    return 0;
-}
-
 void http_exchange_begin(struct http_exchange *exchange, unsigned status, const char *content_type)
 {
+    struct head head;
     if (exchange->state != HTTP_OPEN)
         return;
-    exchange->response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK,
-                                                           read_stream, exchange, NULL);
-    if (!exchange->response) {
-        http_exchange_abort(exchange);
-        return;
-    }
-    exchange->status = status;
-    dress(exchange, content_type);
-    buf_init(&exchange->stream, exchange->server->options.max_pending);
+    head.len = 0;
+    exchange->in_chunks = !exchange->is_1_0 && !has_no_body(status);
+    exchange->is_head = exchange->is_head || has_no_body(status);
+    if (exchange->is_1_0)
+        exchange->keep_alive = false; // the end of the connection is the end of the answer
+    put_common(exchange, &head, status, content_type);
+    put(&head, exchange->in_chunks ? SPAN_LITERAL("Transfer-Encoding: chunked\r\n\r\n")
+                                   : SPAN_LITERAL("\r\n"));
+    exchange->in_chunks = exchange->in_chunks && !exchange->is_head;
+    exchange->lead.max = ANSWER_HEAD_MAX;
+    buf_append(&exchange->lead, head.text, head.len);
+    exchange->stream.max = exchange->server->options.max_pending;
     exchange->state = HTTP_STREAMING;
-    wake(exchange);
+    http_connection_touch(exchange->connection);
 }
 
 ssize_t http_exchange_write(struct http_exchange *exchange, struct span data)
@@ -250,6 +300,8 @@ ssize_t http_exchange_write(struct http_exchange *exchange, struct span data)
     size_t pending = http_exchange_pending(exchange);
     if (exchange->state != HTTP_STREAMING)
         return -EPIPE;
+    if (exchange->is_head || !data.len)
+        return (ssize_t)pending;
     if (data.len > max - pending)
         return -ENOBUFS;
     if (data.len > max - exchange->stream.len) {
@@ -259,9 +311,9 @@ ssize_t http_exchange_write(struct http_exchange *exchange, struct span data)
     if (!buf_append_span(&exchange->stream, data))
         return -ENOBUFS;
     pending += data.len;
-    exchange->above_half = exchange->above_half || pending > max / 2;
-    if (data.len)
-        wake(exchange);
+    exchange->above_pause = exchange->above_pause || pending > exchange->server->options.pause_at;
+    if (!exchange->connection->blocked)
+        http_connection_touch(exchange->connection);
     return (ssize_t)pending;
 }
 
@@ -274,17 +326,154 @@ void http_exchange_end(struct http_exchange *exchange)
 {
     if (exchange->state != HTTP_STREAMING)
         return;
-    http_exchange_leave(exchange);
+    leave(exchange);
     exchange->state = HTTP_DONE;
-    wake(exchange);
+    if (!exchange->connection->blocked)
+        http_connection_touch(exchange->connection);
 }
 
 void http_exchange_abort(struct http_exchange *exchange)
 {
-    if (is_over(exchange))
+    if (exchange->state == HTTP_OPEN || exchange->state == HTTP_STREAMING)
+        cut(exchange);
+}
+
+static void begin_chunk(struct http_exchange *exchange)
+{
+    struct head size;
+    size.len = 0;
+    exchange->chunk_left = http_exchange_pending(exchange);
+    if (exchange->in_chunks) {
+        put_number(&size, exchange->chunk_left, 16);
+        put(&size, SPAN_LITERAL("\r\n"));
+        buf_append(&exchange->lead, size.text, size.len);
+        exchange->chunk_begun = true;
+    }
+}
+
+// What follows the bytes of the stream that are on their way.
+static struct span trail(const struct http_exchange *exchange)
+{
+    static const char text[] = "\r\n0\r\n\r\n"; // the end of a chunk, and the last one
+    bool is_last = exchange->state == HTTP_DONE && !exchange->last_begun &&
+                   http_exchange_pending(exchange) == exchange->chunk_left;
+    if (!exchange->in_chunks)
+        return SPAN_LITERAL("");
+    size_t from = exchange->chunk_begun ? 0 : 2;
+    size_t to = is_last ? sizeof text - 1 : 2;
+    return span_make(text + from, to - from);
+}
+
+static void consume_stream(struct http_exchange *exchange, size_t len)
+{
+    exchange->stream_sent += len;
+    exchange->chunk_left -= len;
+    // Moving the rest to the front only when it is the smaller half keeps the copying linear.
+    if (exchange->stream_sent >= exchange->stream.len / 2) {
+        buf_consume(&exchange->stream, exchange->stream_sent);
+        exchange->stream_sent = 0;
+    }
+    if (!exchange->stream.len && exchange->stream.capacity > STREAM_KEEP)
+        buf_finish(&exchange->stream);
+}
+
+static void consume_lead(struct http_exchange *exchange, size_t len)
+{
+    exchange->lead_sent += len;
+    if (exchange->lead_sent == exchange->lead.len) {
+        buf_clear(&exchange->lead);
+        exchange->lead_sent = 0;
+    }
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static void consume(struct http_exchange *exchange, size_t sent, struct span after)
+{
+    size_t of_lead = least(sent, exchange->lead.len - exchange->lead_sent);
+    size_t of_stream = least(sent - of_lead, exchange->chunk_left);
+    bool lead_gone = of_lead == exchange->lead.len - exchange->lead_sent;
+    consume_lead(exchange, of_lead);
+    consume_stream(exchange, of_stream);
+    if (!lead_gone || exchange->chunk_left)
         return;
-    http_exchange_leave(exchange);
-    exchange->state = HTTP_CUT;
-    http_connection_reset(exchange->connection);
-    wake(exchange);
+    exchange->last_begun = exchange->last_begun || after.len > 2;
+    exchange->chunk_begun = false;
+    buf_append_span(&exchange->lead, span_skip(after, sent - of_lead - of_stream));
+}
+
+static void announce_drained(struct http_exchange *exchange)
+{
+    struct http_server *server = exchange->server;
+    if (!exchange->above_pause || http_exchange_pending(exchange) >= server->options.pause_at / 2)
+        return;
+    exchange->above_pause = false;
+    if (exchange->state == HTTP_STREAMING && server->options.on_drain)
+        server->options.on_drain(server->options.ctx, exchange);
+}
+
+static bool is_out(const struct http_exchange *exchange)
+{
+    return exchange->state == HTTP_DONE && !exchange->lead.len &&
+           !http_exchange_pending(exchange) && (!exchange->in_chunks || exchange->last_begun);
+}
+
+// Sends once. Returns the bytes that went.
+static size_t send_some(struct http_exchange *exchange)
+{
+    struct buf *lead = &exchange->lead, *stream = &exchange->stream;
+    if (!exchange->chunk_left && http_exchange_pending(exchange))
+        begin_chunk(exchange);
+    struct span after = trail(exchange);
+    struct iovec parts[] = {
+        {(char *)buf_text(lead) + exchange->lead_sent, lead->len - exchange->lead_sent},
+        {(char *)buf_text(stream) + exchange->stream_sent, exchange->chunk_left},
+        {(char *)after.data, after.len},
+    };
+    if (!parts[0].iov_len && !parts[1].iov_len && !parts[2].iov_len)
+        return 0;
+    size_t sent = http_connection_send(exchange->connection, parts, (int)ARRAY_LEN(parts));
+    consume(exchange, sent, after);
+    return sent;
+}
+
+// What was written while a chunk was on its way makes a chunk of its own.
+static bool has_more(const struct http_exchange *exchange)
+{
+    return http_exchange_pending(exchange) || (exchange->state == HTTP_DONE && !is_out(exchange));
+}
+
+void http_answer_flush(struct http_connection *connection)
+{
+    struct http_exchange *exchange = connection->exchange;
+    if (!exchange || (exchange->state != HTTP_STREAMING && exchange->state != HTTP_DONE))
+        return;
+    connection->blocked = false;
+    size_t sent = 0;
+    do {
+        sent += send_some(exchange);
+    } while (!connection->blocked && !connection->closing && has_more(exchange));
+    if (connection->closing) { // the client is lost
+        if (exchange->id)
+            http_exchange_gone(exchange);
+        return;
+    }
+    if (!connection->blocked)
+        list_remove(&connection->waiting);
+    else if (sent || list_empty(&connection->waiting))
+        http_connection_await(connection);
+    if (is_out(exchange))
+        http_connection_answered(connection);
+    else
+        announce_drained(exchange);
+}
+
+void http_answer_flush_ended(struct http_connection *connection)
+{
+    struct http_exchange *exchange = connection->exchange;
+    if (exchange && exchange->state == HTTP_DONE && !connection->closing)
+        send_some(exchange);
 }

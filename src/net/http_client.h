@@ -10,9 +10,9 @@ struct loop;
 struct trust;
 
 /*
- * Outbound HTTP/1.1 on the loop (libcurl's multi-socket interface). Requests run side by side and
- * share connections; each is named by an id, and nothing one of them does or suffers, a name
- * server that never answers included, delays another or its own cancellation.
+ * Outbound HTTP/1.1 on the loop. Requests run side by side and share connections; each is named by
+ * an id, and nothing one of them does or suffers, a name server that never answers included, delays
+ * another or its own cancellation. Proxies are those of the environment (http_proxy.h).
  *
  * Redirects are never followed: a request carries a key, and the key is for one host.
  */
@@ -22,25 +22,45 @@ typedef uint64_t http_id; // 0 is none
 enum {
     HTTP_HEAD_MAX = 64 * 1024,     // bytes of response header that are kept
     HTTP_REQUEST_HEADERS_MAX = 32, // lines
+    HTTP_BODY_PARTS_MAX = 64,
 };
 
-struct http_timeouts {  // milliseconds; 0 is no limit
+/*
+ * Milliseconds; 0 is no limit. `first_byte` is counted from http_client_start(), so that it covers
+ * name resolution, connecting, TLS and sending as well; `idle` takes its place when the body has
+ * begun. While a transfer is paused neither counts, and the one that is due begins anew when it is
+ * resumed; `total` counts always.
+ */
+struct http_timeouts {
     int64_t connect;    // name resolution and TLS included; 0: 300 s
-    int64_t first_byte; // from the start to the first byte of the body
+    int64_t first_byte; // from the start to the first byte of the body; the head is none
     int64_t idle;       // between two pieces of the body
     int64_t total;
 };
 
+/*
+ * A body is one piece that is copied, or several that are not: their bytes must stay until on_done
+ * or http_client_cancel(), the array itself only during the call. What is named as parts is the
+ * body, and `body` is then not looked at.
+ */
 struct http_request {
     const char *method;         // "GET", "POST"
     const char *url;            // http or https
     const char *const *headers; // "Name: value" lines; NULL-terminated, or NULL
-    struct span body;           // copied
+    struct span body;           // absent: none
+    const struct span *body_parts;
+    size_t body_part_count; // at most HTTP_BODY_PARTS_MAX; 0: `body`
     struct http_timeouts timeouts;
-    bool once; // not repeated by libcurl itself when a kept connection breaks: HTTP_CUT says it
+    bool once;               // never sent twice; see HTTP_CUT
     const char *unix_socket; // path of the socket to ask there; NULL: the URL's host
 };
 
+/*
+ * HTTP_CUT has two causes that differ in what may be done next, told apart by the error's code.
+ * -ESTALE: a kept connection ended before one byte of an answer, as they do when a server has tired
+ * of waiting; that is safe to repeat as far as anybody can know, and has been repeated here already
+ * unless the request said `once`. Anything else: the server had begun, or nobody knows.
+ */
 enum http_failure {
     HTTP_OK,
     HTTP_UNRESOLVED,  // no such name, or no answer from the name server
@@ -71,11 +91,19 @@ int http_client_create(struct loop *loop, struct trust *trust, struct http_clien
                        struct error *err);
 void http_client_destroy(struct http_client *client); // ends all transfers without callbacks
 
-// The callbacks come from the loop, never from inside this call. Of them only on_done may start a
-// further request: libcurl takes none while it hands over data.
+// The callbacks come from the loop, never from inside this call, which any of them may make. The
+// length of the body is not for the caller's headers to say.
 int http_client_start(struct http_client *client, const struct http_request *request,
                       const struct http_handler *handler, void *context, http_id *ret_id,
                       struct error *err);
 
 // No callback of this request comes after this; may be called from inside one of them.
 void http_client_cancel(struct http_client *client, http_id id);
+
+/*
+ * Paused, a transfer hands over no more of its body, and its peer is held back by TCP: what is kept
+ * here is less than one piece. May be called from inside the callbacks; what waited comes from the
+ * loop, never from inside this call. The head and the end may still be told. A stale id does
+ * nothing.
+ */
+void http_client_pause(struct http_client *client, http_id id, bool paused);

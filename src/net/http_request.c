@@ -1,102 +1,123 @@
 /*
- * From the request line to the handler. libmicrohttpd calls http_request_started() when it has the
- * request line, http_request_received() when it has the head, again for every piece of the body,
- * once more at its end and whenever the connection is resumed, and http_request_completed() when
- * the answer is sent or the connection is lost.
+ * From the bytes of a request to the handler. A head is parsed where it lies and copied once, into
+ * the exchange. A body is copied out of what was read together with the head; the rest of it is
+ * read from the socket straight into its place.
  *
- * It cannot answer in the middle of a body. So a body that is too large is read to its end and
- * thrown away, within DISCARD_MAX and the deadline, and then refused: a client that is still
- * sending when the connection is closed gets a reset instead of the answer.
+ * A refused request is still read to its end and thrown away, within DISCARD_MAX and the deadline,
+ * so that the connection lives on and a client that sends everything before it reads gets its
+ * answer. That does not go where the client waits for leave to send, or where it is unknown where
+ * the request ends: then the answer goes out at once, and the connection lingers.
+ *
+ * A few exchanges that are over are kept with their small buffers. musl's malloc gives memory back
+ * as soon as nobody has any of its size, and gets it again for the next request: two system calls
+ * and a page fault, a tenth of a request's time. They go with the last connection.
  */
-#include <arpa/inet.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "net/http_internal.h"
 
 enum {
     DISCARD_MAX = 64 * 1024 * 1024, // bytes of a refused body that are read before it is answered
-    BODY_PREALLOCATE = 64 * 1024,   // bytes allocated on the word of Content-Length
+    BODY_STEP = 64 * 1024,          // bytes of a body that are made room for before they came
+    READS_MAX = 4,                  // for one body, before others have their turn
+    SPARE_ROOM = 1024,              // bytes of a head
+    SPARE_BUFFER = 2 * 1024,        // bytes
 };
 
-void *http_request_started(void *ctx, const char *target, struct MHD_Connection *mhd)
+static struct http_exchange *take_spare(struct http_server *server, size_t room)
 {
-    struct http_server *server = ctx;
-    size_t size = strlen(target) + 1;
-    struct http_exchange *exchange = mem_zalloc(sizeof *exchange + 2 * size);
+    if (room > SPARE_ROOM || !server->spare_count) {
+        size_t rounded = room < SPARE_ROOM ? SPARE_ROOM : room;
+        struct http_exchange *exchange = mem_alloc(sizeof *exchange + rounded);
+        memset(exchange, 0, sizeof *exchange);
+        exchange->room = rounded;
+        return exchange;
+    }
+    struct http_exchange *spare = server->spares[--server->spare_count];
+    struct http_exchange clean = {.body = spare->body,
+                                  .headers = spare->headers,
+                                  .lead = spare->lead,
+                                  .stream = spare->stream,
+                                  .room = spare->room};
+    *spare = clean;
+    return spare;
+}
+
+static struct http_exchange *create_exchange(struct http_connection *connection, struct span head)
+{
+    struct http_server *server = connection->server;
+    const struct http_parse *parse = &connection->parse;
+    struct http_exchange *exchange = take_spare(server, head.len + parse->target_len);
     exchange->server = server;
-    exchange->mhd = mhd;
-    exchange->connection =
-        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
-    exchange->connection->exchange = exchange;
-    memcpy(exchange->target, target, size);
-    exchange->path = exchange->target + size;
+    exchange->connection = connection;
+    connection->exchange = exchange;
     list_init(&exchange->open);
-    list_init(&exchange->draining);
-    buf_init(&exchange->body, server->options.max_body);
-    http_connection_await(exchange->connection);
+    exchange->body.max = server->options.max_body;
+    if (head.len)
+        memcpy(exchange->text, head.data, head.len);
+    exchange->decoded = exchange->text + head.len;
+    exchange->method = span_make(exchange->text + parse->method_at, parse->method_len);
+    exchange->target = span_make(exchange->text + parse->target_at, parse->target_len);
+    exchange->fields = span_make(exchange->text + parse->fields_at, head.len - parse->fields_at);
+    exchange->is_1_0 = parse->is_1_0;
+    exchange->is_chunked = parse->is_chunked;
+    exchange->is_head = span_is(exchange->method, "HEAD");
+    exchange->keep_alive = !parse->says_close && (!parse->is_1_0 || parse->says_keep_alive);
+    exchange->left = parse->content_length;
     return exchange;
 }
 
-static int hex_digit(char c)
+static void destroy_exchange(struct http_exchange *exchange)
 {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    buf_finish(&exchange->body);
+    buf_finish(&exchange->headers);
+    buf_finish(&exchange->lead);
+    buf_finish(&exchange->stream);
+    free(exchange);
 }
 
-// RFC 3986 §2.1. False for a broken escape and for NUL, which would hide the rest of the path.
-static bool decode_path(struct span path, char *out)
+static void empty(struct buf *buf)
 {
-    while (path.len) {
-        char c = path.data[0];
-        size_t used = 1;
-        if (c == '%') {
-            int high = path.len > 2 ? hex_digit(path.data[1]) : -1;
-            int low = path.len > 2 ? hex_digit(path.data[2]) : -1;
-            if (high < 0 || low < 0 || high + low == 0)
-                return false;
-            c = (char)(high << 4 | low);
-            used = 3;
-        }
-        *out++ = c;
-        path = span_skip(path, used);
+    if (buf->capacity > SPARE_BUFFER)
+        buf_finish(buf);
+    else
+        buf_clear(buf);
+}
+
+void http_exchange_free(struct http_exchange *exchange)
+{
+    if (!exchange)
+        return;
+    struct http_server *server = exchange->server;
+    server->body_bytes -= exchange->body.len;
+    if (exchange->room > SPARE_ROOM || server->spare_count == ARRAY_LEN(server->spares)) {
+        destroy_exchange(exchange);
+        return;
     }
-    *out = '\0';
-    return true;
+    empty(&exchange->body);
+    empty(&exchange->headers);
+    empty(&exchange->lead);
+    empty(&exchange->stream);
+    server->spares[server->spare_count++] = exchange;
 }
 
-// RFC 9112 §3.2: besides "/path?query" a server must accept "http://host/path?query".
-static bool find_path(struct http_exchange *exchange)
+void http_server_drop_spares(struct http_server *server)
 {
-    struct span target = span_of(exchange->target);
-    struct span path = span_cut(&target, '?');
-    ptrdiff_t scheme = span_find(path, SPAN_LITERAL("://"));
-    if (path.len && path.data[0] != '/' && scheme > 0) {
-        path = span_skip(path, (size_t)scheme + 3);
-        span_cut(&path, '/');
-        path = (struct span){path.data - 1, path.len + 1};
-        if (path.data[0] != '/')
-            path = SPAN_LITERAL("/");
-    }
-    return decode_path(path, exchange->path);
+    while (server->spare_count)
+        destroy_exchange(server->spares[--server->spare_count]);
 }
 
-static struct span lookup(const struct http_exchange *exchange, enum MHD_ValueKind kind,
-                          const char *name)
+// False for a broken escape and for NUL, which would hide the rest of the path.
+static bool decode_path(struct http_exchange *exchange)
 {
-    const char *value = NULL;
-    size_t len = 0;
-    MHD_lookup_connection_value_n(exchange->mhd, kind, name, strlen(name), &value, &len);
-    return (struct span){value, value ? len : 0};
-}
-
-static size_t head_size(const struct http_exchange *exchange)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(exchange->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    return info ? info->header_size : 0;
+    bool broken = false;
+    struct span raw = http_parse_path(exchange->target);
+    size_t len = http_parse_decode(raw, false, exchange->decoded, &broken);
+    exchange->path = span_make(exchange->decoded, len);
+    return !broken;
 }
 
 static void refuse(struct http_exchange *exchange, unsigned status)
@@ -108,64 +129,61 @@ static void refuse(struct http_exchange *exchange, unsigned status)
         exchange->refusal = status;
 }
 
-static void answer_refusal(struct http_exchange *exchange)
+static void answer_too_large(struct http_exchange *exchange)
 {
     const struct http_server_options *o = &exchange->server->options;
-    exchange->state = HTTP_OPEN; // never in the table: no handler can find it
-    switch (exchange->refusal) {
-    case MHD_HTTP_BAD_REQUEST:
-        http_exchange_reply_text(exchange, exchange->refusal, "The path is not well-formed.");
-        break;
-    case 413:
-        http_exchange_reply_text(exchange, exchange->refusal, "The body is larger than %zu bytes.",
-                                 o->max_body);
-        break;
-    case 431:
+    if (exchange->refusal == 413)
+        http_exchange_reply_text(exchange, 413, "The body is larger than %zu bytes.", o->max_body);
+    else
         http_exchange_reply_text(exchange, exchange->refusal,
                                  "The request's head is larger than %zu bytes.", o->max_header);
+}
+
+static void answer_refusal(struct http_exchange *exchange)
+{
+    exchange->state = HTTP_OPEN; // never in the table: no handler can find it
+    switch (exchange->refusal) {
+    case 413:
+    case 414:
+    case 431:
+        answer_too_large(exchange);
+        break;
+    case 417:
+        http_exchange_reply_text(exchange, 417, "Of Expect only 100-continue is known here.");
+        break;
+    case 501:
+        http_exchange_reply_text(exchange, 501,
+                                 "CONNECT is not known here, nor any transfer coding but chunked.");
+        break;
+    case 503:
+        http_exchange_add_header(exchange, "Retry-After", "1");
+        http_exchange_reply_text(exchange, 503,
+                                 "Too many bytes of other requests are waiting; try again.");
+        break;
+    case 505:
+        http_exchange_reply_text(exchange, 505, "Only HTTP/1.1 and HTTP/1.0 are known here.");
         break;
     default:
-        http_exchange_add_header(exchange, "Retry-After", "1");
         http_exchange_reply_text(exchange, exchange->refusal,
-                                 "Too many bytes of other requests are waiting; try again.");
+                                 exchange->target.len ? "The path is not well-formed."
+                                                      : "The request is not well-formed.");
     }
 }
 
-// False when the request is to be refused without reading its body: the client has not sent it yet,
-// or it is too much even to throw away.
-static bool accept_head(struct http_exchange *exchange)
+// The client is told before all of its request was read, and nothing further is read as one.
+static void refuse_at_once(struct http_exchange *exchange, unsigned status)
 {
-    uint64_t announced = 0;
-    span_to_u64(lookup(exchange, MHD_HEADER_KIND, "Content-Length"), &announced);
-    bool asks_first = lookup(exchange, MHD_HEADER_KIND, "Expect").data != NULL;
-    if (head_size(exchange) > exchange->server->options.max_header)
-        refuse(exchange, 431);
-    else if (!find_path(exchange))
-        refuse(exchange, MHD_HTTP_BAD_REQUEST);
-    else if (announced > exchange->server->options.max_body)
-        refuse(exchange, 413);
-    if (exchange->refusal)
-        return !asks_first && announced <= DISCARD_MAX;
-    if (announced)
-        buf_reserve(&exchange->body, announced < BODY_PREALLOCATE ? announced : BODY_PREALLOCATE);
-    return true;
+    refuse(exchange, status);
+    exchange->unread = true;
+    exchange->keep_alive = false;
+    list_remove(&exchange->connection->waiting);
+    answer_refusal(exchange);
 }
 
-// False when the connection is to be cut.
-static bool take_body(struct http_exchange *exchange, struct span piece)
+static void refuse_head(struct http_connection *connection, unsigned status)
 {
-    struct http_server *server = exchange->server;
-    if (!exchange->refusal) {
-        if (piece.len > server->options.max_bodies - server->body_bytes)
-            refuse(exchange, MHD_HTTP_SERVICE_UNAVAILABLE);
-        else if (!buf_append_span(&exchange->body, piece))
-            refuse(exchange, 413);
-        else
-            server->body_bytes += piece.len;
-    }
-    if (exchange->refusal)
-        exchange->discarded += piece.len;
-    return exchange->discarded <= DISCARD_MAX;
+    connection->parse = (struct http_parse){0}; // nothing of it is believed
+    refuse_at_once(create_exchange(connection, SPAN_ABSENT), status);
 }
 
 static void enter(struct http_exchange *exchange)
@@ -181,63 +199,191 @@ static void enter(struct http_exchange *exchange)
 
 static void hand_over(struct http_exchange *exchange)
 {
+    struct http_server *server = exchange->server;
     list_remove(&exchange->connection->waiting);
-    list_init(&exchange->connection->waiting);
     if (exchange->refusal) {
         answer_refusal(exchange);
         return;
     }
     enter(exchange);
-    exchange->server->options.on_request(exchange->server->options.ctx, exchange);
+    server->options.on_request(server->options.ctx, exchange);
 }
 
-enum MHD_Result http_request_received(void *ctx, struct MHD_Connection *mhd, const char *url,
-                                      const char *method, const char *version, const char *data,
-                                      size_t *data_len, void **slot)
+static void check_head(struct http_exchange *exchange, bool expects_more)
 {
-    (void)mhd, (void)url, (void)version;
-    struct http_server *server = ctx;
-    struct http_exchange *exchange = *slot;
-    if (exchange->state != HTTP_RECEIVING)
-        return http_answer_settle(exchange);
-    if (server->closing || exchange->connection->refused)
-        return MHD_NO;
-    if (!exchange->head_seen) {
-        exchange->head_seen = true;
-        exchange->method = method;
-        http_connection_await(exchange->connection);
-        if (accept_head(exchange))
-            return MHD_YES;
-    } else if (*data_len) {
-        struct span piece = {data, *data_len};
-        *data_len = 0;
-        return take_body(exchange, piece) ? MHD_YES : MHD_NO;
+    if (expects_more)
+        refuse(exchange, 417);
+    else if (!decode_path(exchange))
+        refuse(exchange, 400);
+    else if (exchange->left > exchange->server->options.max_body)
+        refuse(exchange, 413);
+}
+
+// The buffers of a socket on which nothing waits to be sent take so little.
+static void send_continue(struct http_connection *connection)
+{
+    static char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    struct iovec part = {text, sizeof text - 1};
+    if (http_connection_send(connection, &part, 1) < part.iov_len)
+        connection->closing = true;
+}
+
+static void begin_request(struct http_connection *connection, struct span head, bool more)
+{
+    struct http_exchange *exchange = create_exchange(connection, head);
+    struct http_parse parse = connection->parse;
+    bool asks_first = parse.expects_continue && !parse.is_1_0;
+    connection->parse = (struct http_parse){0};
+    connection->discarded = 0;
+    check_head(exchange, parse.expects_more);
+    if (!exchange->is_chunked && !exchange->left) {
+        hand_over(exchange);
+    } else if (exchange->refusal &&
+               (asks_first || parse.expects_more || exchange->left > DISCARD_MAX)) {
+        refuse_at_once(exchange, exchange->refusal);
+    } else {
+        http_connection_await(connection);
+        if (asks_first && !more)
+            send_continue(connection);
     }
-    hand_over(exchange);
-    return http_answer_settle(exchange);
 }
 
-void http_request_completed(void *ctx, struct MHD_Connection *mhd, void **slot,
-                            enum MHD_RequestTerminationCode how)
+// How many of the bytes were the head; 0 when it is not whole, or was refused.
+static size_t take_head(struct http_connection *connection, struct span data)
 {
-    (void)mhd;
-    struct http_server *server = ctx;
-    struct http_exchange *exchange = *slot;
-    *slot = NULL;
-    exchange->suspended = false; // nothing is to be resumed any more
-    exchange->connection->exchange = NULL;
-    if (exchange->id)
-        http_exchange_gone(exchange);
-    if (how == MHD_REQUEST_TERMINATED_COMPLETED_OK)
-        http_connection_await(exchange->connection);
-    server->body_bytes -= exchange->body.len;
-    if (exchange->response && !exchange->queued)
-        MHD_destroy_response(exchange->response);
-    list_remove(&exchange->draining);
-    buf_finish(&exchange->body);
-    buf_finish(&exchange->headers);
-    buf_finish(&exchange->stream);
-    free(exchange);
+    size_t max = connection->server->options.max_header;
+    struct http_parse *parse = &connection->parse;
+    bool had_line = parse->line_seen;
+    ssize_t len = http_parse_head(parse, data);
+    if (len < 0) {
+        refuse_head(connection, parse->refusal);
+    } else if ((len ? (size_t)len : data.len) > max) {
+        refuse_head(connection, parse->line_seen ? 431 : 414);
+    } else if (len) {
+        begin_request(connection, (struct span){data.data, (size_t)len}, data.len > (size_t)len);
+        return (size_t)len;
+    } else if (!had_line && parse->line_seen) {
+        http_connection_await(connection);
+    }
+    return 0;
+}
+
+static bool has_room(const struct http_exchange *exchange, size_t len)
+{
+    return len <= exchange->server->options.max_bodies - exchange->server->body_bytes;
+}
+
+static void throw_away(struct http_connection *connection, size_t len)
+{
+    connection->discarded += len;
+    if (connection->discarded > DISCARD_MAX)
+        connection->closing = true;
+}
+
+static void keep_body(struct http_exchange *exchange, struct span piece)
+{
+    if (!exchange->refusal) {
+        if (!has_room(exchange, piece.len))
+            refuse(exchange, 503);
+        else if (!buf_append_span(&exchange->body, piece))
+            refuse(exchange, 413);
+        else
+            exchange->server->body_bytes += piece.len;
+    }
+    if (exchange->refusal)
+        throw_away(exchange->connection, piece.len);
+}
+
+static void take_counted(struct http_exchange *exchange, struct span *data)
+{
+    size_t len = data->len < exchange->left ? data->len : (size_t)exchange->left;
+    if (!exchange->body.len && !exchange->refusal)
+        buf_reserve(&exchange->body, exchange->left < BODY_STEP ? exchange->left : BODY_STEP);
+    keep_body(exchange, (struct span){data->data, len});
+    *data = span_skip(*data, len);
+    exchange->left -= len;
+    if (!exchange->left && !exchange->connection->closing)
+        hand_over(exchange);
+}
+
+static void take_chunks(struct http_exchange *exchange, struct span *data)
+{
+    struct span piece;
+    int r = http_parse_chunk(&exchange->chunks, data, &piece);
+    if (r == HTTP_PARSE_DATA)
+        keep_body(exchange, piece);
+    else if (r == HTTP_PARSE_END)
+        hand_over(exchange);
+    else if (r < 0) {
+        exchange->target.len = 0; // it is not the path that is wrong
+        exchange->refusal = 0;
+        refuse_at_once(exchange, 400);
+    }
+}
+
+struct span http_request_take(struct http_connection *connection, struct span data)
+{
+    while (data.len && !connection->closing && !connection->lingering) {
+        struct http_exchange *exchange = connection->exchange;
+        if (!exchange) {
+            size_t used = take_head(connection, data);
+            if (!used)
+                break;
+            data = span_skip(data, used);
+        } else if (exchange->state != HTTP_RECEIVING) {
+            break;
+        } else if (exchange->is_chunked) {
+            take_chunks(exchange, &data);
+        } else {
+            take_counted(exchange, &data);
+        }
+    }
+    return connection->closing || connection->lingering ? SPAN_ABSENT : data;
+}
+
+static char *room_for_body(struct http_exchange *exchange, size_t len)
+{
+    if (!exchange->refusal && !has_room(exchange, len))
+        refuse(exchange, 503);
+    if (exchange->refusal)
+        return NULL;
+    char *room = buf_reserve(&exchange->body, len);
+    if (!room)
+        refuse(exchange, 503); // no memory
+    return room;
+}
+
+// False when there is nothing more to read for now.
+static bool receive_piece(struct http_exchange *exchange)
+{
+    char dump[16 * 1024];
+    struct http_connection *connection = exchange->connection;
+    size_t len = exchange->left < BODY_STEP ? (size_t)exchange->left : BODY_STEP;
+    char *room = room_for_body(exchange, len);
+    if (!room && len > sizeof dump)
+        len = sizeof dump;
+    ssize_t n = recv(connection->fd, room ? room : dump, len, 0);
+    if (n <= 0) {
+        connection->closing = n == 0 || (errno != EAGAIN && errno != EINTR);
+        return false;
+    }
+    exchange->left -= (size_t)n;
+    if (room) {
+        buf_grow_by(&exchange->body, (size_t)n);
+        exchange->server->body_bytes += (size_t)n;
+    } else {
+        throw_away(connection, (size_t)n);
+    }
+    return (size_t)n == len && exchange->left && !connection->closing;
+}
+
+void http_request_receive(struct http_connection *connection)
+{
+    struct http_exchange *exchange = connection->exchange;
+    for (int i = 0; i < READS_MAX && receive_piece(exchange); i++)
+        continue;
+    if (!exchange->left && !connection->closing)
+        hand_over(exchange);
 }
 
 uint64_t http_exchange_id(const struct http_exchange *exchange)
@@ -247,27 +393,60 @@ uint64_t http_exchange_id(const struct http_exchange *exchange)
 
 struct span http_exchange_method(const struct http_exchange *exchange)
 {
-    return span_of(exchange->method);
+    return exchange->method;
 }
 
 struct span http_exchange_path(const struct http_exchange *exchange)
 {
-    return span_of(exchange->path);
+    return exchange->path;
 }
 
 struct span http_exchange_target(const struct http_exchange *exchange)
 {
-    return span_of(exchange->target);
+    return exchange->target;
 }
 
+static bool is_called(struct span raw, char *room, const char *name)
+{
+    bool broken = false;
+    size_t len = http_parse_decode(raw, true, room, &broken);
+    return http_parse_same_name(span_make(room, len), span_of(name));
+}
+
+// What is decoded lies at the same place of `decoded` as it has in the target. The decoded path,
+// which comes before it, cannot reach there: decoding never makes a text longer.
 struct span http_exchange_query(const struct http_exchange *exchange, const char *name)
 {
-    return lookup(exchange, MHD_GET_ARGUMENT_KIND, name);
+    bool broken = false;
+    struct span rest = http_parse_query(exchange->target);
+    while (rest.len) {
+        struct span value = span_cut(&rest, '&');
+        struct span key = span_cut(&value, '=');
+        char *room = exchange->decoded + (key.data - exchange->target.data);
+        if (!is_called(key, room, name))
+            continue;
+        room += key.len;
+        return span_make(room, http_parse_decode(value, true, room, &broken));
+    }
+    return SPAN_ABSENT;
 }
 
 struct span http_exchange_header(const struct http_exchange *exchange, const char *name)
 {
-    return lookup(exchange, MHD_HEADER_KIND, name);
+    struct span wanted = span_of(name), rest = exchange->fields, field, value;
+    while (http_parse_field(&rest, &field, &value))
+        if (http_parse_same_name(field, wanted))
+            return value;
+    return SPAN_ABSENT;
+}
+
+void http_exchange_each_header(const struct http_exchange *exchange,
+                               void (*fn)(void *ctx, struct span name, struct span value),
+                               void *ctx)
+{
+    struct span rest = exchange->fields, name, value;
+    while (http_parse_field(&rest, &name, &value))
+        fn(ctx, name, value);
 }
 
 struct span http_exchange_body(const struct http_exchange *exchange)
@@ -283,40 +462,8 @@ void http_exchange_take_body(struct http_exchange *exchange, struct buf *ret_bod
     buf_init(&exchange->body, ret_body->max);
 }
 
-struct header_visit {
-    void (*fn)(void *ctx, struct span name, struct span value);
-    void *ctx;
-};
-
-static enum MHD_Result visit_header(void *ctx, enum MHD_ValueKind kind, const char *name,
-                                    size_t name_len, const char *value, size_t value_len)
-{
-    (void)kind;
-    struct header_visit *visit = ctx;
-    visit->fn(visit->ctx, (struct span){name, name_len}, (struct span){value, value_len});
-    return MHD_YES;
-}
-
-void http_exchange_each_header(const struct http_exchange *exchange,
-                               void (*fn)(void *ctx, struct span name, struct span value),
-                               void *ctx)
-{
-    struct header_visit visit = {fn, ctx};
-    MHD_get_connection_values_n(exchange->mhd, MHD_HEADER_KIND, visit_header, &visit);
-}
-
 struct span http_exchange_peer(const struct http_exchange *exchange)
 {
-    static const char mapped[] = "::ffff:"; // an IPv4 client of a socket for both families
-    struct http_exchange *cache = (struct http_exchange *)exchange;
-    const struct sockaddr *address =
-        MHD_get_connection_info(exchange->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
-    const void *bytes = address->sa_family == AF_INET6
-                            ? (const void *)&((const struct sockaddr_in6 *)address)->sin6_addr
-                            : (const void *)&((const struct sockaddr_in *)address)->sin_addr;
-    if (!inet_ntop(address->sa_family, bytes, cache->peer, sizeof cache->peer))
-        return SPAN_ABSENT;
-    struct span text = span_of(cache->peer);
-    bool is_mapped = span_starts_with(text, mapped) && memchr(text.data, '.', text.len);
-    return is_mapped ? span_skip(text, sizeof mapped - 1) : text;
+    const char *peer = exchange->connection->peer;
+    return peer[0] ? span_of(peer) : SPAN_ABSENT;
 }

@@ -1,18 +1,13 @@
 /*
- * The HTTP server is libmicrohttpd in external-epoll mode: it has an epoll instance of its own,
- * which is one readable descriptor of our loop, and does its work inside MHD_run(). Three things it
- * does not do are done here and in the two files beside it:
+ * The listening socket, the deadlines, and what is to be done at the end of a pass.
  *
- * - It never looks at a suspended connection, and every exchange that waits for its handler is
- *   one, so each connection is watched by our loop for the client's leaving.
- * - Its timeout starts again with every byte, which lets a client hold a connection for ever by
- *   sending one byte a second. Each connection that owes us (a part of) a request is on a list
- *   ordered by deadline: the wait is always the same, so appending keeps the order.
- * - It has no way to close a connection from outside. A connection past its deadline is shut down,
- *   which libmicrohttpd reads as the client's leaving.
+ * A deadline is for all of what it waits for, however the bytes drip in. The wait is always the
+ * same, so connections that owe us something are on one list in the order of their deadlines, and
+ * one timer of the loop serves them all: it is set for the first of them and not moved when that
+ * one is answered, which costs a wake-up per timeout instead of work per request.
  *
- * MHD_run() is never called inside one of its own callbacks: whatever makes work for it defers a
- * run to the end of the loop's pass, which also batches all the chunks that one pass produced.
+ * When as many clients are connected as may be, or no descriptor is to be had, the listening socket
+ * is not looked at, and further clients wait in the kernel's queue.
  */
 #include "net/http_server.h"
 
@@ -31,120 +26,38 @@
 
 enum {
     LISTEN_BACKLOG = 511,
+    ACCEPTS_MAX = 64, // at once, before those who are connected have their turn
+    ACCEPT_RETRY_MS = 100,
     CONNECTIONS_DEFAULT = 256,
     CONNECTIONS_MAX = UINT16_MAX,
     BODY_DEFAULT = 1024 * 1024,        // bytes
     BODIES_DEFAULT = 32 * 1024 * 1024, // bytes
     HEADER_DEFAULT = 16 * 1024,        // bytes
     PENDING_DEFAULT = 256 * 1024,      // bytes
-    ANSWER_ROOM = 12 * 1024,           // bytes of a connection's memory beyond the request's head
-    RUNS_MAX = 3,
-    UNSENT_MAX = 128 * 1024, // bytes the kernel holds that were not yet put on the wire
+    UNSENT_MAX = 128 * 1024,           // bytes the kernel holds that were not yet put on the wire
     IDLE_TIMEOUT_DEFAULT_MS = 60 * 1000,
 };
 
-static void on_departure(void *ctx, int fd, unsigned events)
+static struct http_connection *first_waiting(const struct http_server *server)
 {
-    (void)fd;
-    (void)events;
-    struct http_connection *connection = ctx;
-    loop_unwatch(connection->server->loop, connection->departure); // level-triggered: it stays true
-    connection->departure = 0;
-    struct http_exchange *exchange = connection->exchange;
-    if (exchange && (exchange->state == HTTP_OPEN || exchange->state == HTTP_STREAMING)) {
-        http_connection_reset(connection);
-        http_exchange_gone(exchange);
-    }
+    return list_empty(&server->waiting)
+               ? NULL
+               : list_entry(server->waiting.next, struct http_connection, waiting);
 }
-
-void http_connection_watch(struct http_connection *connection)
-{
-    if (!connection->departure)
-        connection->departure = loop_watch(connection->server->loop, connection->fd,
-                                           LOOP_PEER_CLOSED, on_departure, connection);
-}
-
-// Disconnecting a TCP socket that is established sends a reset at once and drops what is unsent;
-// closing it would send a FIN, which ends an HTTP/1.0 answer in good order. A Unix socket knows no
-// reset: there it is the missing last chunk that tells.
-void http_connection_reset(struct http_connection *connection)
-{
-    struct sockaddr none = {.sa_family = AF_UNSPEC};
-    if (connection->server->is_unix)
-        shutdown(connection->fd, SHUT_RDWR);
-    else
-        connect(connection->fd, &none, sizeof none);
-}
-
-static void set_timer(struct http_server *server, int64_t at_ms);
-
-void http_connection_await(struct http_connection *connection)
-{
-    struct http_server *server = connection->server;
-    connection->deadline_ms = loop_now(server->loop) + server->options.idle_timeout_ms;
-    list_remove(&connection->waiting);
-    list_append(&server->waiting, &connection->waiting);
-    set_timer(server, connection->deadline_ms);
-}
-
-static void connection_started(struct http_server *server, struct MHD_Connection *mhd, void **slot)
-{
-    struct http_connection *connection = mem_new(struct http_connection);
-    connection->server = server;
-    connection->fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-    connection->refused = server->is_unix && !unix_socket_may_serve(connection->fd);
-    if (connection->refused)
-        shutdown(connection->fd, SHUT_RDWR);
-    list_init(&connection->waiting);
-    server->connections++;
-    http_connection_await(connection);
-    *slot = connection;
-}
-
-static void connection_closed(struct http_server *server, void **slot)
-{
-    struct http_connection *connection = *slot;
-    loop_unwatch(server->loop, connection->departure);
-    list_remove(&connection->waiting);
-    if (server->connections-- >= server->options.max_connections)
-        http_server_kick(server); // it listens again only when it is run
-    free(connection);
-    *slot = NULL;
-}
-
-static void on_connection(void *ctx, struct MHD_Connection *mhd, void **slot,
-                          enum MHD_ConnectionNotificationCode what)
-{
-    if (what == MHD_CONNECTION_NOTIFY_STARTED)
-        connection_started(ctx, mhd, slot);
-    else if (*slot)
-        connection_closed(ctx, slot);
-}
-
-static void expire_waiting(struct http_server *server)
-{
-    while (!list_empty(&server->waiting)) {
-        struct http_connection *connection =
-            list_entry(server->waiting.next, struct http_connection, waiting);
-        if (connection->deadline_ms > loop_now(server->loop))
-            return;
-        list_remove(&connection->waiting);
-        shutdown(connection->fd, SHUT_RDWR);
-    }
-}
-
-static void run(void *ctx);
 
 static void on_timer(void *ctx)
 {
     struct http_server *server = ctx;
+    struct http_connection *first;
     server->timer = 0;
-    expire_waiting(server);
-    run(server);
+    while ((first = first_waiting(server)) && first->deadline_ms <= loop_now(server->loop))
+        http_connection_expire(first);
+    if (first)
+        http_server_set_timer(server, first->deadline_ms);
 }
 
 // A timer that fires too early costs one pass; moving it at every byte would cost more.
-static void set_timer(struct http_server *server, int64_t at_ms)
+void http_server_set_timer(struct http_server *server, int64_t at_ms)
 {
     if (server->timer && server->timer_at_ms <= at_ms)
         return;
@@ -153,62 +66,84 @@ static void set_timer(struct http_server *server, int64_t at_ms)
     server->timer = loop_timer_at(server->loop, at_ms, on_timer, server);
 }
 
-// Preparing a chunk and sending it are two runs of libmicrohttpd, so it gets a few at once before
-// the rest of the loop has its turn. Returns the milliseconds it can wait, or -1 for ever.
-static int64_t run_some(struct http_server *server)
-{
-    MHD_UNSIGNED_LONG_LONG wait_ms;
-    for (int i = 0; i < RUNS_MAX; i++) {
-        MHD_run(server->daemon);
-        if (MHD_get_timeout(server->daemon, &wait_ms) != MHD_YES)
-            return -1;
-        if (wait_ms)
-            return wait_ms < INT32_MAX ? (int64_t)wait_ms : INT32_MAX;
-    }
-    return 0;
-}
-
-static void schedule(struct http_server *server, int64_t wait_ms)
-{
-    if (wait_ms == 0)
-        http_server_kick(server);
-    else if (wait_ms > 0)
-        set_timer(server, loop_now(server->loop) + wait_ms);
-    if (!list_empty(&server->waiting))
-        set_timer(server,
-                  list_entry(server->waiting.next, struct http_connection, waiting)->deadline_ms);
-}
-
-static void announce_drained(struct http_server *server)
-{
-    for (struct list *link; (link = list_shift(&server->draining));) {
-        struct http_exchange *exchange = list_entry(link, struct http_exchange, draining);
-        if (exchange->state == HTTP_STREAMING && server->options.on_drain)
-            server->options.on_drain(server->options.ctx, exchange);
-    }
-}
-
+// What is put on the list meanwhile waits for the next pass.
 static void run(void *ctx)
 {
     struct http_server *server = ctx;
-    loop_cancel(server->loop, server->run);
+    struct list now;
     server->run = 0;
-    int64_t wait_ms = run_some(server);
-    announce_drained(server);
-    schedule(server, wait_ms);
-}
-
-static void on_epoll(void *ctx, int fd, unsigned events)
-{
-    (void)fd;
-    (void)events;
-    run(ctx);
+    list_init(&now);
+    for (struct list *link; (link = list_shift(&server->todo));)
+        list_append(&now, link);
+    for (struct list *link; (link = list_shift(&now));)
+        http_connection_run(list_entry(link, struct http_connection, todo));
 }
 
 void http_server_kick(struct http_server *server)
 {
     if (!server->run && !server->closing)
         server->run = loop_defer(server->loop, run, server);
+}
+
+static void pause_accepting(struct http_server *server, bool paused)
+{
+    if (server->paused == paused || !server->listen_watch)
+        return;
+    server->paused = paused;
+    loop_watch_change(server->loop, server->listen_watch, paused ? 0 : LOOP_READ);
+}
+
+void http_server_accept_again(struct http_server *server)
+{
+    if (!server->closing && server->connections < server->options.max_connections)
+        pause_accepting(server, false);
+}
+
+static void on_retry(void *ctx)
+{
+    struct http_server *server = ctx;
+    server->retry = 0;
+    http_server_accept_again(server);
+}
+
+// The queue stays readable, so without a rest this would be tried again and again.
+static void rest_from_accepting(struct http_server *server)
+{
+    pause_accepting(server, true);
+    if (!server->retry)
+        server->retry = loop_timer_after(server->loop, ACCEPT_RETRY_MS, on_retry, server);
+}
+
+// False when there is nobody more.
+static bool accept_one(struct http_server *server)
+{
+    struct sockaddr_storage peer = {0};
+    socklen_t peer_len = sizeof peer;
+    FD_AUTO fd = accept4(server->listen_fd, (struct sockaddr *)&peer, &peer_len,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            rest_from_accepting(server);
+        return errno == ECONNABORTED || errno == EINTR;
+    }
+    if (server->is_unix && !unix_socket_may_serve(fd))
+        return true; // nothing it sent is read
+    http_connection_open(server, fd, (struct sockaddr *)&peer);
+    fd = -1;
+    return true;
+}
+
+static void on_listener(void *ctx, int fd, unsigned events)
+{
+    (void)fd;
+    (void)events;
+    struct http_server *server = ctx;
+    unsigned most = server->options.max_connections;
+    for (int i = 0; i < ACCEPTS_MAX && server->connections < most; i++)
+        if (!accept_one(server))
+            break;
+    if (server->connections >= most)
+        pause_accepting(server, true);
 }
 
 static int bind_address(const struct http_server_options *options, struct addrinfo **ret_list,
@@ -226,8 +161,8 @@ static int bind_address(const struct http_server_options *options, struct addrin
     return 0;
 }
 
-// Accepted sockets inherit TCP_NOTSENT_LOWAT, without which the kernel buffers up to 4 MiB for
-// each slow reader.
+// Accepted sockets inherit both: an answer does not wait for the one before to be acknowledged, and
+// the kernel does not buffer up to 4 MiB for each slow reader.
 static int listen_on(const struct http_server_options *options, const struct addrinfo *to,
                      int *ret_fd, uint16_t *ret_port, struct error *err)
 {
@@ -237,6 +172,7 @@ static int listen_on(const struct http_server_options *options, const struct add
     FD_AUTO fd = socket(to->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd >= 0) {
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
         if (to->ai_family == AF_INET6)
             setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
@@ -268,43 +204,16 @@ static int open_listener(struct http_server *server, int *ret_fd, struct error *
     return r;
 }
 
-static struct MHD_Daemon *start_daemon(struct http_server *server, int listen_fd)
-{
-    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
-#if MHD_VERSION >= 0x00097707
-    flags |= MHD_USE_NO_THREAD_SAFETY;
-#endif
-    const struct http_server_options *o = &server->options;
-    return MHD_start_daemon(flags, 0, NULL, NULL, http_request_received, server,             //
-                            MHD_OPTION_LISTEN_SOCKET, listen_fd,                             //
-                            MHD_OPTION_CONNECTION_LIMIT, o->max_connections,                 //
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, o->max_header + ANSWER_ROOM, //
-                            MHD_OPTION_CONNECTION_TIMEOUT,
-                            (unsigned)((o->idle_timeout_ms + 999) / 1000),               //
-                            MHD_OPTION_URI_LOG_CALLBACK, http_request_started, server,   //
-                            MHD_OPTION_NOTIFY_COMPLETED, http_request_completed, server, //
-                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,         //
-                            MHD_OPTION_STRICT_FOR_CLIENT, 1,                             //
-                            MHD_OPTION_END);
-}
-
 static int start(struct http_server *server, struct error *err)
 {
-    FD_AUTO listen_fd = -1;
-    int r = open_listener(server, &listen_fd, err);
+    int r = open_listener(server, &server->listen_fd, err);
     if (r < 0)
         return r;
-    server->daemon = start_daemon(server, listen_fd);
-    if (!server->daemon)
-        return error_set(err, -EIO, "cannot start the HTTP server on %s port %u",
-                         server->options.address, server->options.port);
-    listen_fd = -1; // libmicrohttpd's now
-    int epoll_fd = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
-    server->epoll_watch = loop_watch(server->loop, epoll_fd, LOOP_READ, on_epoll, server);
-    if (!server->epoll_watch)
-        return error_errno(err, errno, "cannot watch the HTTP server's sockets");
+    server->listen_watch =
+        loop_watch(server->loop, server->listen_fd, LOOP_READ, on_listener, server);
+    if (!server->listen_watch)
+        return error_errno(err, errno, "cannot watch the HTTP server's socket");
     server->options.address = NULL; // the caller's
-    http_server_kick(server);       // the listening socket joins the epoll set in the first run
     return 0;
 }
 
@@ -317,6 +226,7 @@ static void fill_defaults(struct http_server_options *o)
     o->max_bodies = o->max_bodies ? o->max_bodies : BODIES_DEFAULT;
     o->max_header = o->max_header ? o->max_header : HEADER_DEFAULT;
     o->max_pending = o->max_pending ? o->max_pending : PENDING_DEFAULT;
+    o->pause_at = o->pause_at ? o->pause_at : o->max_pending / 2;
     o->idle_timeout_ms = o->idle_timeout_ms > 0 ? o->idle_timeout_ms : IDLE_TIMEOUT_DEFAULT_MS;
 }
 
@@ -327,9 +237,11 @@ int http_server_create(struct loop *loop, const struct http_server_options *opti
     server->loop = loop;
     server->options = *options;
     fill_defaults(&server->options);
+    server->listen_fd = -1;
+    list_init(&server->all);
     list_init(&server->waiting);
+    list_init(&server->todo);
     list_init(&server->open);
-    list_init(&server->draining);
     unsigned slots = server->options.max_connections;
     server->slots = mem_zalloc(slots * sizeof(struct http_exchange *));
     server->free_slots = mem_alloc(slots * sizeof *server->free_slots);
@@ -343,12 +255,15 @@ int http_server_create(struct loop *loop, const struct http_server_options *opti
     return r;
 }
 
-static void stop_daemon(struct http_server *server)
+// Each is sent what its socket takes.
+static void close_connections(struct http_server *server)
 {
+    list_for_each(link, &server->all)
+        http_answer_flush_ended(list_entry(link, struct http_connection, all));
     while (!list_empty(&server->open))
         http_exchange_gone(list_entry(server->open.next, struct http_exchange, open));
-    MHD_run(server->daemon); // resumes what was cut, and sends what it can
-    MHD_stop_daemon(server->daemon);
+    while (!list_empty(&server->all))
+        http_connection_close(list_entry(server->all.next, struct http_connection, all));
 }
 
 void http_server_destroy(struct http_server *server)
@@ -356,9 +271,8 @@ void http_server_destroy(struct http_server *server)
     if (!server)
         return;
     server->closing = true;
-    if (server->daemon)
-        stop_daemon(server);
-    loop_unwatch(server->loop, server->epoll_watch);
+    close_connections(server);
+    http_server_stop_accepting(server);
     loop_cancel(server->loop, server->run);
     loop_cancel(server->loop, server->timer);
     free(server->slots);
@@ -373,11 +287,10 @@ uint16_t http_server_port(const struct http_server *server)
 
 void http_server_stop_accepting(struct http_server *server)
 {
-    if (server->stopped)
-        return;
-    server->stopped = true;
-    int fd = MHD_quiesce_daemon(server->daemon); // takes it out of the epoll set, too
-    fd_close(&fd);
+    loop_unwatch(server->loop, server->listen_watch);
+    loop_cancel(server->loop, server->retry);
+    server->listen_watch = server->retry = 0;
+    fd_close(&server->listen_fd);
 }
 
 unsigned http_server_open_exchanges(const struct http_server *server)

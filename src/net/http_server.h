@@ -27,8 +27,9 @@ struct http_server_options {
     unsigned max_connections; // further clients wait in the listen queue; 0: 256
     size_t max_body;          // bytes of a request body, beyond it 413; 0: 1 MiB
     size_t max_bodies;        // bytes of all bodies held together, beyond it 503; 0: 32 MiB
-    size_t max_header;        // bytes of request line and headers, beyond it 431; 0: 16 KiB
+    size_t max_header;        // bytes of request line and headers; beyond it 431, 414; 0: 16 KiB
     size_t max_pending;       // bytes of a streamed answer that wait for a slow reader; 0: 256 KiB
+    size_t pause_at;          // of them, beyond which a producer should pause; 0: half of them
     int64_t idle_timeout_ms;  // see below; 0: 60 s
 
     // The whole request is there. Called from the loop, never from inside another call below.
@@ -36,7 +37,7 @@ struct http_server_options {
     // The client left (or stalled too long) before the answer was ended, or the server is being
     // destroyed. `id` already names nothing. May be NULL.
     void (*on_gone)(void *ctx, uint64_t id);
-    // A streamed answer whose pending bytes were above half of max_pending is below a quarter now.
+    // A streamed answer whose pending bytes were above pause_at is below half of that now.
     // May be NULL.
     void (*on_drain)(void *ctx, struct http_exchange *exchange);
     void *ctx;
@@ -48,8 +49,14 @@ struct http_server_options {
  *
  * idle_timeout_ms bounds four waits: for the first byte of the next request on a connection and
  * its request line together, for the rest of its head, for its body, each as a whole however the
- * bytes drip in; and for a reader that takes nothing at all (that one in whole seconds, rounded
- * up). It does not run while the handler thinks.
+ * bytes drip in; and for a reader that takes nothing at all. It does not run while the handler
+ * thinks. A client that shuts down its sending half before its answer was begun and ended counts as
+ * gone, unless the answer is given while its request is handed over.
+ *
+ * What is answered here and never reaches a handler, as text: 400 for what is not well-formed or
+ * could be read in two ways (RFC 9112: two lengths, a length beside chunks, a bare line feed, ...),
+ * 413, 414, 417, 431, 501 for CONNECT and for codings other than chunked, 503, 505. After those
+ * that leave open where the next request begins the connection ends.
  */
 
 // `loop` must outlive the server. Callbacks must not destroy the server.
@@ -89,21 +96,23 @@ void http_exchange_each_header(const struct http_exchange *exchange,
                                void *ctx);
 
 // Adds a header to the answer; before reply or begin. -EINVAL when name or value could split the
-// answer (control characters, or a name that is not a token), -ENOBUFS past 8 KiB of headers.
-// Content-Length, Transfer-Encoding, Connection and Date are the server's own.
+// answer (control characters, or a name that is not a token), or the header is the server's own
+// (Content-Length, Transfer-Encoding, Connection, Date), -ENOBUFS past 8 KiB of headers.
 int http_exchange_add_header(struct http_exchange *exchange, const char *name, const char *value);
 
-// The whole answer at once. The bytes are copied. `content_type` may be NULL.
+// The whole answer at once. The bytes are sent, or copied. `content_type` may be NULL; one that
+// could split the answer is left out.
 void http_exchange_reply(struct http_exchange *exchange, unsigned status, const char *content_type,
                          struct span body);
-// The same without copying: takes the buffer's memory and leaves it empty.
+// The same, never copying: takes the buffer's memory and leaves it empty.
 void http_exchange_reply_take(struct http_exchange *exchange, unsigned status,
                               const char *content_type, struct buf *body);
 // Plain text, one sentence with a line feed: for errors where no face's own format applies.
 void http_exchange_reply_text(struct http_exchange *exchange, unsigned status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-// A streamed answer: begin, write as often as needed, end. The head goes out with begin.
+// A streamed answer: begin, write as often as needed, end. The head goes out with what is written
+// in the same pass of the loop, at the end of it; of the bytes of one pass one chunk is made.
 void http_exchange_begin(struct http_exchange *exchange, unsigned status, const char *content_type);
 
 // Takes the bytes and returns how many wait to be sent, so that a producer can pause and go on in

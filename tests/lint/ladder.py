@@ -129,7 +129,7 @@ PLANTED = [
     ('flat spelling', {'src/base/a.c': '#include "a.h"\n#include "../base/a.h"\n'},
      ['spell "a.h"', 'spell "../base/a.h"']),
     ('owned headers', {
-        'src/net/a.c': '#include <curl/curl.h>\n#include <mbedtls/ssl.h>\n# include <seccomp.h>\n',
+        'src/net/a.c': '#include <psa/crypto.h>\n#include <mbedtls/ssl.h>\n# include <seccomp.h>\n',
         'src/agent/a.c': '#include "yaml.h"\n#include <sys/epoll.h>\n#include <sqlite3.h>\n'},
      ['<seccomp.h> belongs to sandbox', '<yaml.h> belongs to codec',
       '<sys/epoll.h> belongs to loop', '<sqlite3.h> belongs to store']),

@@ -1,11 +1,13 @@
-// libraries: libcurl mbedtls
+// libraries: mbedtls mbedx509 mbedcrypto
 // environment: HERMES_SOURCE_ROOT, where the test is not run from within the tree
 //
 // Whom we believe, by real handshakes: openssl makes the authorities and plays the server, the
-// client is libcurl as the program uses it.
-#include <curl/curl.h>
+// client is the program's own.
+#include <arpa/inet.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <mbedtls/x509_crt.h>
+#include <netdb.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -20,8 +22,10 @@
 
 #include "base/fd.h"
 #include "base/mem.h"
+#include "loop/loop.h"
 #include "net/ca_roots.h"
 #include "net/ca_roots_table.h"
+#include "net/http_client.h"
 
 enum { PATH_SIZE = 512, OUTPUT_MAX = 1024 * 1024 };
 
@@ -71,8 +75,11 @@ struct server {
     unsigned port;
 };
 
-static struct server serve(const char *name, const char *version)
+static struct server serve(const char *name, const char *address, const char *version)
 {
+    char accept[64], found[64];
+    snprintf(accept, sizeof accept, "%s:0", address);
+    snprintf(found, sizeof found, "ACCEPT %s:", address);
     int pipe_fds[2];
     assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
     pid_t pid = fork();
@@ -80,7 +87,7 @@ static struct server serve(const char *name, const char *version)
         int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
         dup2(pipe_fds[1], STDOUT_FILENO);
         dup2(null, STDERR_FILENO);
-        execlp("openssl", "openssl", "s_server", "-accept", "127.0.0.1:0", "-www", "-cert",
+        execlp("openssl", "openssl", "s_server", "-accept", accept, "-www", "-cert",
                in_dir(name, ".pem"), "-key", in_dir(name, ".key"), "-cert_chain",
                in_dir(name, "chain.pem"), version, (char *)NULL);
         _exit(127);
@@ -93,9 +100,9 @@ static struct server serve(const char *name, const char *version)
         ssize_t n = read(server.output, text + len, sizeof text - 1 - len);
         assert_true(n > 0);
         text[len += (size_t)n] = '\0';
-        char *at = strstr(text, "ACCEPT 127.0.0.1:");
+        char *at = strstr(text, found);
         if (at && strchr(at, '\n'))
-            sscanf(at, "ACCEPT 127.0.0.1:%u", &server.port);
+            sscanf(at + strlen(found), "%u", &server.port);
     }
     return server;
 }
@@ -107,61 +114,84 @@ static void stop(struct server *server)
     close(server->output);
 }
 
-static CURLcode apply(CURL *curl, void *config, void *trust)
+// In the place of libc's: every name is this machine.
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
+                struct addrinfo **ret_list)
 {
-    (void)curl;
-    trust_apply(trust, config);
-    return CURLE_OK;
+    typedef int resolve_fn(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    union {
+        void *symbol;
+        resolve_fn *resolve;
+    } libc = {dlsym(RTLD_NEXT, "getaddrinfo")};
+    (void)name;
+    return libc.resolve("127.0.0.1", service, hints, ret_list);
 }
 
-static size_t discard(char *data, size_t size, size_t count, void *ctx)
+struct visit {
+    struct loop *loop;
+    enum http_failure failure;
+    struct error err;
+};
+
+static int discard(void *context, struct span piece)
 {
-    (void)data, (void)ctx;
-    return size * count;
+    (void)context, (void)piece;
+    return 0;
 }
 
-static CURLcode get(struct trust *trust, const struct server *server, const char *host)
+static void on_done(void *context, enum http_failure failure, const struct error *err)
 {
-    char url[200], to[100];
+    struct visit *visit = context;
+    visit->failure = failure;
+    visit->err = *err;
+    loop_stop(visit->loop);
+}
+
+static struct visit get(struct trust *trust, const struct server *server, const char *host)
+{
+    static const struct http_handler handler = {NULL, discard, on_done};
+    struct visit visit = {.err = ERROR_INIT};
+    struct http_client *client = NULL;
+    http_id id;
+    char url[200];
     snprintf(url, sizeof url, "https://%s:%u/", host, server->port);
-    snprintf(to, sizeof to, "::127.0.0.1:%u", server->port);
-    struct curl_slist *connect_to = curl_slist_append(NULL, to);
-    CURL *curl = curl_easy_init();
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_CONNECT_TO, connect_to);
-    curl_easy_setopt(curl, CURLOPT_SSL_CTX_FUNCTION, apply);
-    curl_easy_setopt(curl, CURLOPT_SSL_CTX_DATA, trust);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, discard);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 10000L);
-    CURLcode r = curl_easy_perform(curl);
-    curl_easy_cleanup(curl);
-    curl_slist_free_all(connect_to);
-    return r;
+    const struct http_request request = {
+        .method = "GET", .url = url, .timeouts = {.total = 10 * 1000}};
+    assert_int_equal(loop_create(&clock_system, &visit.loop, NULL), 0);
+    assert_int_equal(http_client_create(visit.loop, trust, &client, NULL), 0);
+    assert_int_equal(http_client_start(client, &request, &handler, &visit, &id, NULL), 0);
+    loop_run(visit.loop);
+    http_client_destroy(client);
+    loop_destroy(visit.loop);
+    return visit;
 }
 
 // The outcome of a visit to a server with certificate `name`, trusting the file `trusted`.
-static CURLcode visit_as(const char *name, const char *trusted, const char *host,
-                         const char *version)
+static struct visit visit_as(const char *name, const char *trusted, const char *host,
+                             const char *version)
 {
+    struct in_addr figures;
+    const char *address = inet_pton(AF_INET, host, &figures) == 1 ? host : "127.0.0.1";
     struct error err = ERROR_INIT;
     struct trust *trust = NULL;
     if (trust_create(trusted ? in_dir(trusted, ".pem") : NULL, &trust, &err))
         fail_msg("%s", err.text);
-    struct server server = serve(name, version);
-    CURLcode r = get(trust, &server, host);
+    struct server server = serve(name, address, version);
+    struct visit visit = get(trust, &server, host);
     stop(&server);
     trust_destroy(trust);
-    return r;
+    return visit;
 }
 
 static void assert_visit(const char *name, const char *trusted, const char *host, bool good)
 {
     static const char *const versions[] = {"-tls1_2", "-tls1_3"};
     for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
-        CURLcode r = visit_as(name, trusted, host, versions[i]);
-        if (r != (good ? CURLE_OK : CURLE_PEER_FAILED_VERIFICATION))
+        struct visit visit = visit_as(name, trusted, host, versions[i]);
+        bool refused = visit.failure == HTTP_UNTRUSTED && strstr(visit.err.text, "certificate");
+        if (good ? visit.failure != HTTP_OK : !refused)
             fail_msg("%s seen with %s as %s over %s: %d, %s", name, trusted ? trusted : "Mozilla",
-                     host, versions[i], r, curl_easy_strerror(r));
+                     host, versions[i], visit.failure, visit.err.text);
     }
 }
 
@@ -289,17 +319,28 @@ static void debian_bundle(void **state)
     trust_destroy(trust);
 }
 
+// Of the environment what is needed: a proxy would be asked.
+static void shrink_environment(void)
+{
+    static char *kept[3];
+    size_t count = 0;
+    for (char **variable = environ; *variable && count < ARRAY_LEN(kept) - 1; variable++)
+        if (span_starts_with(span_of(*variable), "PATH=") ||
+            span_starts_with(span_of(*variable), "HERMES_SOURCE_ROOT="))
+            kept[count++] = *variable;
+    environ = kept;
+}
+
 static int set_up(void **state)
 {
     (void)state;
-    curl_global_init(CURL_GLOBAL_DEFAULT);
+    shrink_environment();
     return mkdtemp(dir) ? run_command("bash", find_script(), dir) : -1;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    curl_global_cleanup();
     return run_command("rm", "-r", dir);
 }
 

@@ -1,5 +1,3 @@
-// libraries: libmicrohttpd
-//
 // Streamed answers, clients that leave, and the end of the server.
 #include <errno.h>
 #include <setjmp.h>

@@ -62,6 +62,13 @@ static bool gather(struct fetch_world *world, int fd)
     return http_peer_send(fd, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
 }
 
+// Ends the connection without a word, until so many requests have come.
+static bool drop_until(struct fetch_world *world, int fd, unsigned count)
+{
+    return http_peer_requests(world->peer) >= count &&
+           http_peer_send(fd, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+}
+
 #define OK_HEAD "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
 
 // What is simply sent. `then` is what follows.
@@ -115,10 +122,17 @@ bool fetch_answer(void *context, int fd, struct span request)
     struct span rest = request;
     span_cut(&rest, ' ');
     struct span path = span_cut(&rest, ' ');
+    ptrdiff_t host = span_find(path, SPAN_LITERAL("://")); // we are the proxy
+    if (host >= 0) {
+        rest = span_skip(path, (size_t)host + 3);
+        path = span_skip(rest, (size_t)span_find(rest, SPAN_LITERAL("/")));
+    }
     if (span_is(path, "/echo"))
         return echo(fd, request);
     if (span_is(path, "/gather"))
         return gather(context, fd);
+    if (span_is(path, "/third"))
+        return drop_until(context, fd, 3);
     if (span_is(path, "/drip"))
         return send_in_pieces(fd, 20, 40);
     if (span_is(path, "/drip-forever"))

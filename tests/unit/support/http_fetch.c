@@ -38,13 +38,22 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
     typedef int resolve_fn(const char *, const char *, const struct addrinfo *, struct addrinfo **);
     if (name && strcmp(name, "stuck.invalid") == 0)
         wait_for_release();
-    if (name && span_ends_with(span_of(name), ".invalid"))
+    bool twice = name && strcmp(name, "twice.invalid") == 0;
+    if (!twice && name && span_ends_with(span_of(name), ".invalid"))
         return EAI_NONAME;
     union {
         void *symbol;
         resolve_fn *resolve;
     } libc = {dlsym(RTLD_NEXT, "getaddrinfo")};
-    return libc.resolve(name, service, hints, ret_list);
+    if (!twice)
+        return libc.resolve(name, service, hints, ret_list);
+    struct addrinfo *second = NULL;
+    int r = libc.resolve("127.0.0.2", service, hints, ret_list);
+    if (r == 0)
+        r = libc.resolve("127.0.0.1", service, hints, &second);
+    if (r == 0)
+        (*ret_list)->ai_next = second;
+    return r;
 }
 
 void fetch_release_resolver(void)
@@ -74,6 +83,14 @@ static void reach(struct fetch *fetch, enum place place)
     victim->over = true;
 }
 
+void fetch_pause(struct fetch *fetch, bool paused)
+{
+    unsigned before = fetch->pieces;
+    fetch->paused = paused;
+    http_client_pause(fetch->world->client, fetch->id, paused);
+    assert_int_equal(fetch->pieces, before); // never from inside
+}
+
 static void on_head(void *context, const struct http_head *head)
 {
     struct fetch *fetch = context;
@@ -88,10 +105,15 @@ static int on_body(void *context, struct span chunk)
 {
     struct fetch *fetch = context;
     assert_int_equal(fetch->heads, 1);
+    assert_false(fetch->paused);
     fetch->pieces++;
     fetch->largest = chunk.len > fetch->largest ? chunk.len : fetch->largest;
     buf_append_span(&fetch->body, chunk);
     reach(fetch, IN_BODY);
+    if (fetch->next_early && fetch->pieces == 1)
+        fetch_begin(fetch->next, fetch_get(fetch->next_path));
+    if ((int)fetch->pieces == fetch->pause_after)
+        fetch_pause(fetch, true);
     return (int)fetch->pieces == fetch->stop_after ? -1 : 0;
 }
 
@@ -109,7 +131,7 @@ static void on_done(void *context, enum http_failure failure, const struct error
     fetch->failure = failure;
     fetch->err = *err;
     fetch->took_ms = fetch_clock_ms() - fetch->took_ms;
-    if (fetch->next)
+    if (fetch->next && !fetch->next_early)
         fetch_begin(fetch->next, fetch_get(fetch->next_path));
 }
 
@@ -184,8 +206,25 @@ int fetch_set_up(void **state)
     return http_client_create(world->loop, NULL, &world->client, NULL);
 }
 
+int fetch_set_up_proxied(void **state)
+{
+    static char variable[64];
+    static char *environment[] = {variable, NULL};
+    int r = fetch_set_up(state);
+    if (r < 0)
+        return r;
+    struct fetch_world *world = *state;
+    snprintf(variable, sizeof variable, "http_proxy=http://127.0.0.1:%u",
+             http_peer_port(world->peer));
+    environ = environment;
+    http_client_destroy(world->client);
+    return http_client_create(world->loop, NULL, &world->client, NULL);
+}
+
 int fetch_tear_down(void **state)
 {
+    static char *no_environment[] = {NULL};
+    environ = no_environment;
     struct fetch_world *world = *state;
     http_client_destroy(world->client);
     loop_destroy(world->loop);

@@ -12,7 +12,8 @@
 /*
  * A client, the server that misbehaves (its answers are in http_answers.c), and requests that keep
  * what came. Names are resolved by a getaddrinfo() of ours, so a dead name server needs no network:
- * "stuck.invalid" is answered when it is released, and no name below ".invalid" exists.
+ * "stuck.invalid" is answered when it is released, "twice.invalid" is 127.0.0.2 before 127.0.0.1,
+ * and no other name below ".invalid" exists.
  */
 enum {
     PATIENCE_MS = 20 * 1000,
@@ -33,9 +34,12 @@ struct fetch {
     http_id id;
     enum place cancel_in;
     struct fetch *victim; // who is cancelled there; NULL is the fetch itself
-    struct fetch *next;   // begun in on_done
+    struct fetch *next;   // begun in on_done, or with the first piece
+    bool next_early;
     const char *next_path;
-    int stop_after; // pieces
+    int stop_after;  // pieces
+    int pause_after; // pieces; 0: never
+    bool paused;
     unsigned heads, pieces, dones;
     size_t largest;
     bool over; // nothing may come any more
@@ -51,6 +55,7 @@ struct fetch {
 http_peer_fn fetch_answer; // its context is the struct fetch_world
 
 int fetch_set_up(void **state);
+int fetch_set_up_proxied(void **state); // the peer is the proxy for everything
 int fetch_tear_down(void **state);
 void fetch_release_resolver(void);
 int64_t fetch_clock_ms(void);
@@ -65,3 +70,4 @@ void fetch_begin(struct fetch *fetch,
                  struct http_request request); // its URL may be a path on the peer
 void fetch_until(struct fetch *fetch, const unsigned *count, unsigned value);
 void fetch_await(struct fetch *fetch);
+void fetch_pause(struct fetch *fetch, bool paused);

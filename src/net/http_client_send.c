@@ -1,0 +1,201 @@
+/*
+ * A request is its head, made here, and its body, wherever it lies: one system call sends both when
+ * the socket takes them. A peer that does not read stops us, not the loop. One that has closed its
+ * end may still have answered ("too large"), so a failure to send is no verdict: reading gives it.
+ */
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#include "base/mem.h"
+#include "net/http_field.h"
+#include "net/http_tls.h"
+#include "net/http_transfer.h"
+
+enum {
+    COPIED_BODY_MAX = 256 * 1024 * 1024, // bytes
+    IOV_COUNT = 16,
+};
+
+/* Making it */
+
+static size_t body_length(const struct http_transfer *transfer, const struct http_request *request)
+{
+    size_t length = transfer->part_count ? 0 : request->body.len;
+    for (size_t i = 0; i < transfer->part_count; i++)
+        length += transfer->parts[i].len;
+    return length;
+}
+
+static bool names(const char *header, const char *name)
+{
+    size_t len = strlen(name);
+    return strncasecmp(header, name, len) == 0 && header[len] == ':';
+}
+
+static bool has_header(const struct http_request *request, const char *name)
+{
+    for (size_t i = 0; request->headers && request->headers[i]; i++)
+        if (names(request->headers[i], name))
+            return true;
+    return false;
+}
+
+// RFC 9110 §8.6: a method that means a body says that there is none.
+static bool wants_length(const struct http_request *request, size_t length)
+{
+    return length || request->body.data || request->body_part_count ||
+           strcmp(request->method, "POST") == 0 || strcmp(request->method, "PUT") == 0 ||
+           strcmp(request->method, "PATCH") == 0;
+}
+
+static size_t room_for(const struct http_transfer *transfer, const struct http_request *request,
+                       struct span target)
+{
+    enum { FIXED = 128 }; // bytes of all that is not counted here
+    size_t room = FIXED + strlen(request->method) + target.len + request->body.len +
+                  strlen(transfer->origin->authority);
+    if (transfer->proxy)
+        room += transfer->origin->prefix_len + HTTP_PROXY_AUTHORIZATION_MAX;
+    for (size_t i = 0; request->headers && request->headers[i]; i++)
+        room += strlen(request->headers[i]) + 2;
+    return room;
+}
+
+static void write_head(struct buf *head, const struct http_transfer *transfer,
+                       const struct http_request *request, struct span target)
+{
+    size_t length = body_length(transfer, request);
+    const struct http_origin *origin = transfer->origin;
+    const struct http_proxy *proxy = origin->secure ? NULL : transfer->proxy;
+    buf_append_text(head, request->method);
+    buf_append_char(head, ' ');
+    if (proxy) // RFC 9112 §3.2.2
+        buf_append_text(head, origin->prefix);
+    if (target.len == 0 || *target.data != '/')
+        buf_append_char(head, '/');
+    buf_append_span(head, target);
+    buf_append_text(head, " HTTP/1.1\r\n");
+    if (!has_header(request, "Host")) {
+        buf_append_text(head, "Host: ");
+        buf_append_text(head, origin->authority);
+        buf_append_text(head, "\r\n");
+    }
+    if (proxy && proxy->authorization)
+        buf_printf(head, "Proxy-Authorization: %s\r\n", proxy->authorization);
+    if (!has_header(request, "Accept"))
+        buf_append_text(head, "Accept: */*\r\n");
+    for (size_t i = 0; request->headers && request->headers[i]; i++) {
+        buf_append_text(head, request->headers[i]);
+        buf_append_text(head, "\r\n");
+    }
+    if (wants_length(request, length))
+        buf_printf(head, "Content-Length: %zu\r\n", length);
+    buf_append_text(head, "\r\n");
+}
+
+int http_transfer_compose(struct http_transfer *transfer, const struct http_request *request,
+                          struct span target, struct error *err)
+{
+    size_t count = request->body_part_count;
+    if (has_header(request, "Content-Length") || has_header(request, "Transfer-Encoding"))
+        return error_set(err, -EINVAL, "a request header says how long the body is");
+    if (count) {
+        transfer->parts_owned = mem_alloc(count * sizeof *transfer->parts_owned);
+        memcpy(transfer->parts_owned, request->body_parts, count * sizeof *transfer->parts_owned);
+        transfer->parts = transfer->parts_owned;
+        transfer->part_count = count;
+    }
+    size_t room = room_for(transfer, request, target);
+    buf_init(&transfer->head, room < COPIED_BODY_MAX ? room : COPIED_BODY_MAX);
+    buf_reserve(&transfer->head, room < COPIED_BODY_MAX ? room : 0);
+    write_head(&transfer->head, transfer, request, target);
+    if (count == 0)
+        buf_append_span(&transfer->head, request->body);
+    return buf_is_full(&transfer->head) ? error_set(err, -E2BIG, "the request is too large") : 0;
+}
+
+/* Sending it */
+
+bool http_transfer_is_sent(const struct http_transfer *transfer)
+{
+    return transfer->part_at > transfer->part_count;
+}
+
+static struct span piece_at(const struct http_transfer *transfer, size_t at)
+{
+    return at == 0 ? buf_span(&transfer->head) : transfer->parts[at - 1];
+}
+
+static void advance(struct http_transfer *transfer, size_t bytes)
+{
+    while (!http_transfer_is_sent(transfer)) {
+        size_t left = piece_at(transfer, transfer->part_at).len - transfer->part_offset;
+        if (bytes < left) {
+            transfer->part_offset += bytes;
+            return;
+        }
+        bytes -= left;
+        transfer->part_at++;
+        transfer->part_offset = 0;
+    }
+}
+
+static int send_plain(struct http_transfer *transfer)
+{
+    while (!http_transfer_is_sent(transfer)) {
+        struct iovec pieces[IOV_COUNT];
+        struct msghdr message = {.msg_iov = pieces};
+        for (size_t at = transfer->part_at; at <= transfer->part_count; at++) {
+            struct span piece = piece_at(transfer, at);
+            if (at == transfer->part_at)
+                piece = span_skip(piece, transfer->part_offset);
+            if (message.msg_iovlen == IOV_COUNT)
+                break;
+            if (piece.len)
+                pieces[message.msg_iovlen++] = (struct iovec){(void *)piece.data, piece.len};
+        }
+        ssize_t n = 0;
+        if (message.msg_iovlen)
+            n = sendmsg(transfer->connection->fd, &message, MSG_NOSIGNAL);
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        advance(transfer, n < 0 ? 0 : (size_t)n);
+    }
+    return 0;
+}
+
+static int send_secure(struct http_transfer *transfer)
+{
+    struct http_tls *tls = transfer->connection->tls;
+    while (!http_transfer_is_sent(transfer)) {
+        struct span piece = span_skip(piece_at(transfer, transfer->part_at), transfer->part_offset);
+        ssize_t n = piece.len ? http_tls_write(tls, piece) : 0;
+        if (n < 0)
+            return (int)n;
+        advance(transfer, (size_t)n);
+    }
+    return http_tls_flush(tls);
+}
+
+static bool nothing_was_sent(const struct http_transfer *transfer)
+{
+    return transfer->part_at == 0 && transfer->part_offset == 0 && !transfer->connection->tls;
+}
+
+void http_transfer_send(struct http_transfer *transfer)
+{
+    struct http_wire *connection = transfer->connection;
+    if (transfer->send_failed)
+        return;
+    int r = connection->tls ? send_secure(transfer) : send_plain(transfer);
+    bool waiting = r == -EAGAIN;
+    if (r < 0 && !waiting && connection->used && !transfer->heard && nothing_was_sent(transfer)) {
+        http_transfer_repeat(transfer); // even what may be sent only once
+        return;
+    }
+    transfer->send_failed = r < 0 && !waiting;
+    unsigned reading = connection->events & LOOP_READ;
+    http_wire_watch(connection, reading | (waiting ? LOOP_WRITE : 0u));
+}

@@ -1,0 +1,293 @@
+/*
+ * One socket. It is watched for reading and for the client's leaving from its first moment to its
+ * last, so an ordinary request costs no change to the epoll set: read, answered, read again.
+ *
+ * While a request is in the handler's hands nothing more is read. Should more come, reading is
+ * switched off until the answer is out; then the kernel's buffer bounds what such a client costs.
+ * A client that half-closes while the handler is at work counts as gone. It is not told from one
+ * that closed, and most that do either are gone.
+ *
+ * Nobody frees a connection in the middle of something. Whoever finds that it must end sets
+ * `closing`; it is closed where its own event ends, or, when it was somebody else's event, at the
+ * end of the loop's pass.
+ *
+ * An answer that is sent before its request was read whole would be destroyed by the reset that
+ * closing a socket with unread bytes causes. Such a connection lingers (RFC 9112 §9.6): it says
+ * that nothing more follows, and reads on for a while, to the client's end of file.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/fd.h"
+#include "net/http_internal.h"
+
+enum {
+    READ_BLOCK = 16 * 1024,        // bytes
+    LINGER_MAX = 64 * 1024 * 1024, // bytes that are thrown away for a client that still sends
+};
+
+static bool is_handled(const struct http_connection *connection)
+{
+    return connection->exchange && connection->exchange->state != HTTP_RECEIVING;
+}
+
+static unsigned wanted_events(const struct http_connection *connection)
+{
+    unsigned write = connection->blocked ? LOOP_WRITE : 0;
+    if (write && connection->exchange && connection->exchange->state == HTTP_DONE)
+        return write; // a client that sends no more may still be reading
+    return write | LOOP_PEER_CLOSED | (connection->held ? 0 : LOOP_READ);
+}
+
+static void settle(struct http_connection *connection)
+{
+    unsigned events = wanted_events(connection);
+    if (connection->closing) {
+        http_connection_close(connection);
+    } else if (events != connection->watched) {
+        connection->watched = (uint8_t)events;
+        loop_watch_change(connection->server->loop, connection->watch, events);
+    }
+}
+
+void http_connection_await(struct http_connection *connection)
+{
+    struct http_server *server = connection->server;
+    connection->deadline_ms = loop_now(server->loop) + server->options.idle_timeout_ms;
+    list_remove(&connection->waiting);
+    list_append(&server->waiting, &connection->waiting);
+    http_server_set_timer(server, connection->deadline_ms);
+}
+
+// Disconnecting a TCP socket that is established sends a reset at once and drops what is unsent;
+// closing it would send a FIN, which ends an HTTP/1.0 answer in good order. A Unix socket knows no
+// reset: there it is the missing last chunk that tells.
+void http_connection_reset(struct http_connection *connection)
+{
+    struct sockaddr none = {.sa_family = AF_UNSPEC};
+    if (connection->server->is_unix)
+        shutdown(connection->fd, SHUT_RDWR);
+    else
+        connect(connection->fd, &none, sizeof none);
+    connection->closing = true;
+}
+
+void http_connection_touch(struct http_connection *connection)
+{
+    list_remove(&connection->todo);
+    list_append(&connection->server->todo, &connection->todo);
+    http_server_kick(connection->server);
+}
+
+void http_connection_expire(struct http_connection *connection)
+{
+    list_remove(&connection->waiting);
+    if (is_handled(connection) && connection->exchange->id)
+        http_exchange_gone(connection->exchange);
+    else if (is_handled(connection))
+        http_connection_reset(connection);
+    http_connection_close(connection);
+}
+
+size_t http_connection_send(struct http_connection *connection, struct iovec *parts, int count)
+{
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
+    size_t total = 0;
+    for (int i = 0; i < count; i++)
+        total += parts[i].iov_len;
+    ssize_t n = sendmsg(connection->fd, &message, MSG_NOSIGNAL);
+    size_t sent = n > 0 ? (size_t)n : 0;
+    if (n < 0 && errno != EAGAIN && errno != EINTR)
+        connection->closing = true;
+    connection->blocked = sent < total;
+    return sent;
+}
+
+void http_connection_answered(struct http_connection *connection)
+{
+    struct http_exchange *exchange = STEAL(connection->exchange);
+    bool keep_alive = exchange->keep_alive;
+    bool unread = exchange->unread || connection->held;
+    http_exchange_free(exchange);
+    connection->held = connection->blocked = false;
+    if (keep_alive) {
+        http_connection_await(connection);
+    } else if (unread) {
+        shutdown(connection->fd, SHUT_WR);
+        connection->lingering = true;
+        http_connection_await(connection);
+    } else {
+        connection->closing = true;
+    }
+    bool needs_more = connection->closing || connection->lingering || connection->input.len ||
+                      wanted_events(connection) != connection->watched;
+    if (needs_more && !connection->busy)
+        http_connection_touch(connection);
+}
+
+// False when nothing came.
+static bool came(struct http_connection *connection, ssize_t n)
+{
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        connection->closing = true;
+    return n > 0;
+}
+
+static void take_input(struct http_connection *connection)
+{
+    struct buf *input = &connection->input;
+    struct span rest = http_request_take(connection, buf_span(input));
+    buf_consume(input, input->len - rest.len);
+    if (!input->len)
+        buf_finish(input);
+}
+
+static void receive_more(struct http_connection *connection)
+{
+    struct buf *input = &connection->input;
+    char *room = buf_reserve(input, READ_BLOCK);
+    if (!room) {
+        connection->closing = true; // no memory: what may wait is bounded elsewhere
+        return;
+    }
+    ssize_t n = recv(connection->fd, room, READ_BLOCK, 0);
+    if (!came(connection, n))
+        return;
+    buf_grow_by(input, (size_t)n);
+    take_input(connection);
+}
+
+// Most requests come in one piece and never see a buffer of the connection.
+static void receive_first(struct http_connection *connection)
+{
+    char block[READ_BLOCK];
+    ssize_t n = recv(connection->fd, block, sizeof block, 0);
+    if (!came(connection, n))
+        return;
+    struct span rest = http_request_take(connection, (struct span){block, (size_t)n});
+    if (rest.len && !buf_append_span(&connection->input, rest))
+        connection->closing = true;
+}
+
+static void linger(struct http_connection *connection)
+{
+    char block[READ_BLOCK];
+    ssize_t n = recv(connection->fd, block, sizeof block, 0);
+    if (came(connection, n))
+        connection->discarded += (size_t)n;
+    if (connection->discarded > LINGER_MAX)
+        connection->closing = true;
+}
+
+static void receive(struct http_connection *connection)
+{
+    struct http_exchange *exchange = connection->exchange;
+    if (connection->lingering)
+        linger(connection);
+    else if (exchange && exchange->left)
+        http_request_receive(connection);
+    else if (connection->input.len)
+        receive_more(connection);
+    else
+        receive_first(connection);
+}
+
+static void depart(struct http_connection *connection, unsigned events)
+{
+    struct http_exchange *exchange = connection->exchange;
+    if (exchange && exchange->id)
+        http_exchange_gone(exchange);
+    else if (events & LOOP_FAILED)
+        connection->closing = true;
+}
+
+static void take_leftover(struct http_connection *connection)
+{
+    if (!connection->closing && !connection->exchange && connection->input.len)
+        take_input(connection);
+    if (connection->lingering)
+        buf_finish(&connection->input);
+}
+
+static void on_event(void *ctx, int fd, unsigned events)
+{
+    (void)fd;
+    struct http_connection *connection = ctx;
+    connection->busy = true;
+    if (events & LOOP_WRITE) {
+        http_answer_flush(connection);
+        take_leftover(connection);
+    }
+    if (!connection->closing && events & ~(unsigned)LOOP_WRITE) {
+        if (!is_handled(connection))
+            receive(connection);
+        else if (events & LOOP_READ)
+            connection->held = true;
+    }
+    if (!connection->closing && is_handled(connection) && events & (LOOP_PEER_CLOSED | LOOP_FAILED))
+        depart(connection, events);
+    connection->busy = false;
+    settle(connection);
+}
+
+void http_connection_run(struct http_connection *connection)
+{
+    connection->busy = true;
+    if (!connection->closing && !connection->blocked)
+        http_answer_flush(connection);
+    take_leftover(connection);
+    connection->busy = false;
+    settle(connection);
+}
+
+static void format_peer(struct http_connection *connection, const struct sockaddr *peer)
+{
+    static const char mapped[] = "::ffff:"; // an IPv4 client of a socket for both families
+    char text[INET6_ADDRSTRLEN];
+    const void *bytes = peer->sa_family == AF_INET6
+                            ? (const void *)&((const struct sockaddr_in6 *)peer)->sin6_addr
+                            : (const void *)&((const struct sockaddr_in *)peer)->sin_addr;
+    if (!inet_ntop(peer->sa_family, bytes, text, sizeof text))
+        return;
+    bool is_mapped = strncmp(text, mapped, sizeof mapped - 1) == 0 && strchr(text, '.');
+    const char *shown = is_mapped ? text + sizeof mapped - 1 : text;
+    memcpy(connection->peer, shown, strlen(shown) + 1);
+}
+
+void http_connection_open(struct http_server *server, int fd, const struct sockaddr *peer)
+{
+    struct http_connection *connection = mem_new(struct http_connection);
+    connection->server = server;
+    connection->fd = fd;
+    connection->watched = (uint8_t)wanted_events(connection);
+    buf_init(&connection->input, server->options.max_header + 2 * READ_BLOCK);
+    list_init(&connection->all);
+    list_init(&connection->waiting);
+    list_init(&connection->todo);
+    list_append(&server->all, &connection->all);
+    server->connections++;
+    format_peer(connection, peer);
+    http_connection_await(connection);
+    connection->watch = loop_watch(server->loop, fd, connection->watched, on_event, connection);
+    if (!connection->watch)
+        http_connection_close(connection);
+}
+
+void http_connection_close(struct http_connection *connection)
+{
+    struct http_server *server = connection->server;
+    loop_unwatch(server->loop, connection->watch);
+    fd_close(&connection->fd);
+    list_remove(&connection->all);
+    list_remove(&connection->waiting);
+    list_remove(&connection->todo);
+    http_exchange_free(connection->exchange);
+    buf_finish(&connection->input);
+    free(connection);
+    if (--server->connections == 0)
+        http_server_drop_spares(server);
+    http_server_accept_again(server);
+}

@@ -1,0 +1,221 @@
+#include "net/http_pool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/fd.h"
+#include "base/mem.h"
+#include "codec/url.h"
+#include "net/http_tls.h"
+
+static void origin_destroy(struct http_pool *pool, struct http_origin *origin)
+{
+    list_remove(&origin->link);
+    pool->origin_count--;
+    free(origin->prefix);
+    free(origin->host);
+    free(origin->authority);
+    free(origin);
+}
+
+void http_pool_init(struct http_pool *pool, struct loop *loop, loop_watch_fn *on_busy)
+{
+    *pool = (struct http_pool){.loop = loop, .on_busy = on_busy};
+    list_init(&pool->origins);
+    list_init(&pool->idle);
+}
+
+void http_pool_finish(struct http_pool *pool)
+{
+    list_for_each(link, &pool->idle)
+        http_wire_destroy(list_entry(link, struct http_wire, age));
+    list_for_each(link, &pool->origins)
+        origin_destroy(pool, list_entry(link, struct http_origin, link));
+}
+
+/* Origins */
+
+static bool is_target(struct span text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.data[i] <= ' ' || (unsigned char)text.data[i] >= 0x7f)
+            return false;
+    return true;
+}
+
+static struct http_origin *origin_find(struct http_pool *pool, struct span url)
+{
+    list_for_each(link, &pool->origins) {
+        struct http_origin *origin = list_entry(link, struct http_origin, link);
+        size_t len = origin->prefix_len;
+        if (url.len >= len && memcmp(url.data, origin->prefix, len) == 0 &&
+            (url.len == len || strchr("/?#", url.data[len])))
+            return origin;
+    }
+    return NULL;
+}
+
+static void forget_one(struct http_pool *pool)
+{
+    struct http_origin *oldest = NULL;
+    list_for_each(link, &pool->origins) {
+        struct http_origin *origin = list_entry(link, struct http_origin, link);
+        oldest = origin->users == 0 ? origin : oldest;
+    }
+    if (oldest)
+        origin_destroy(pool, oldest);
+}
+
+// The Host field names a port only where it is not the scheme's own.
+static char *authority_of(const struct url *url)
+{
+    const char *open = url->ipv6 ? "[" : "", *close = url->ipv6 ? "]" : "";
+    if (url->port == (url->secure ? 443 : 80))
+        return mem_printf("%s%.*s%s", open, (int)url->host.len, url->host.data, close);
+    return mem_printf("%s%.*s%s:%u", open, (int)url->host.len, url->host.data, close, url->port);
+}
+
+static struct http_origin *origin_create(struct http_pool *pool, struct span text)
+{
+    struct url url;
+    if (url_parse(text, &url, NULL) < 0)
+        return NULL;
+    if (pool->origin_count >= HTTP_ORIGINS_MAX)
+        forget_one(pool);
+    struct http_origin *origin = mem_new(struct http_origin);
+    origin->prefix_len = (size_t)(url.authority.data + url.authority.len - text.data);
+    origin->prefix = mem_strndup(text.data, origin->prefix_len);
+    origin->host = mem_strndup(url.host.data, url.host.len);
+    origin->authority = authority_of(&url);
+    origin->secure = url.secure;
+    origin->port = url.port;
+    list_init(&origin->idle);
+    pool->origin_count++;
+    list_append(pool->origins.next, &origin->link); // before the first one
+    return origin;
+}
+
+struct http_origin *http_origin_of(struct http_pool *pool, struct span url, struct span *ret_rest)
+{
+    struct http_origin *origin = origin_find(pool, url);
+    if (!origin)
+        origin = origin_create(pool, url);
+    struct span rest = origin ? span_skip(url, origin->prefix_len) : SPAN_ABSENT;
+    rest = span_cut(&rest, '#');
+    if (!origin || !is_target(rest))
+        return NULL;
+    origin->users++;
+    *ret_rest = rest;
+    return origin;
+}
+
+void http_origin_release(struct http_pool *pool, struct http_origin *origin)
+{
+    if (origin && --origin->users == 0 && pool->origin_count > HTTP_ORIGINS_MAX)
+        origin_destroy(pool, origin);
+}
+
+/* Connections */
+
+struct http_wire *http_wire_create(struct http_pool *pool, struct http_origin *origin, int fd)
+{
+    struct http_wire *connection = mem_new(struct http_wire);
+    connection->pool = pool;
+    connection->origin = origin;
+    connection->fd = fd;
+    list_init(&connection->link);
+    list_init(&connection->age);
+    if (origin)
+        origin->users++;
+    return connection;
+}
+
+void http_wire_destroy(struct http_wire *connection)
+{
+    if (!connection)
+        return;
+    struct http_pool *pool = connection->pool;
+    if (!list_empty(&connection->age))
+        pool->idle_count--;
+    list_remove(&connection->link);
+    list_remove(&connection->age);
+    loop_unwatch(pool->loop, connection->watch);
+    http_tls_destroy(connection->tls);
+    fd_close(&connection->fd);
+    http_origin_release(pool, connection->origin);
+    free(connection);
+}
+
+// Whatever comes over an idle connection ends it, but for TLS's own messages (tickets).
+static void on_idle(struct http_wire *connection, unsigned events)
+{
+    char byte;
+    if (connection->tls && !(events & LOOP_FAILED)) {
+        http_tls_readable(connection->tls);
+        if (http_tls_read(connection->tls, &byte, 1) == -EAGAIN)
+            return;
+    }
+    http_wire_destroy(connection);
+}
+
+static void on_event(void *context, int fd, unsigned events)
+{
+    struct http_wire *connection = context;
+    if (connection->transfer)
+        connection->pool->on_busy(connection, fd, events);
+    else
+        on_idle(connection, events);
+}
+
+void http_wire_watch(struct http_wire *connection, unsigned events)
+{
+    struct loop *loop = connection->pool->loop;
+    if (events == connection->events)
+        return;
+    connection->events = events;
+    if (events == 0) {
+        loop_unwatch(loop, connection->watch);
+        connection->watch = 0;
+    } else if (connection->watch) {
+        loop_watch_change(loop, connection->watch, events);
+    } else {
+        connection->watch = loop_watch(loop, connection->fd, events, on_event, connection);
+    }
+}
+
+/* Those that are kept */
+
+struct http_wire *http_pool_take(struct http_pool *pool, struct http_origin *origin)
+{
+    if (list_empty(&origin->idle))
+        return NULL;
+    struct http_wire *youngest = list_entry(origin->idle.prev, struct http_wire, link);
+    list_remove(&youngest->link);
+    list_remove(&youngest->age);
+    pool->idle_count--;
+    return youngest;
+}
+
+void http_pool_keep(struct http_pool *pool, struct http_wire *connection)
+{
+    if (pool->idle_count >= HTTP_IDLE_MAX)
+        http_wire_destroy(list_entry(pool->idle.next, struct http_wire, age));
+    connection->transfer = NULL;
+    connection->used = true;
+    connection->idle_since_ms = loop_now(pool->loop);
+    list_append(&connection->origin->idle, &connection->link);
+    list_append(&pool->idle, &connection->age);
+    pool->idle_count++;
+}
+
+int64_t http_pool_expire(struct http_pool *pool, int64_t now_ms)
+{
+    list_for_each(link, &pool->idle) {
+        struct http_wire *oldest = list_entry(link, struct http_wire, age);
+        int64_t limit = pool->idle_count > HTTP_IDLE_FEW ? HTTP_IDLE_MANY_MS : HTTP_IDLE_FEW_MS;
+        if (oldest->idle_since_ms + limit > now_ms)
+            return oldest->idle_since_ms + limit;
+        http_wire_destroy(oldest);
+    }
+    return INT64_MAX;
+}

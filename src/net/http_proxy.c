@@ -1,0 +1,197 @@
+#include "net/http_proxy.h"
+
+#include <arpa/inet.h>
+#include <mbedtls/base64.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "codec/url.h"
+
+enum { CREDENTIALS_MAX = 1024 }; // bytes
+
+/* Reading the variables */
+
+static char *basic(struct span credentials)
+{
+    unsigned char text[CREDENTIALS_MAX * 2];
+    size_t len = 0;
+    BUF_AUTO decoded = BUF_INIT(CREDENTIALS_MAX);
+    if (!url_decode(credentials, false, &decoded) ||
+        mbedtls_base64_encode(text, sizeof text, &len, (const unsigned char *)decoded.data,
+                              decoded.len) != 0)
+        return NULL;
+    return mem_printf("Basic %.*s", (int)len, (const char *)text);
+}
+
+static bool is_http(struct span *text)
+{
+    ptrdiff_t at = span_find(*text, SPAN_LITERAL("://"));
+    if (at < 0)
+        return true;
+    bool http = at == 4 && strncasecmp(text->data, "http", 4) == 0;
+    *text = span_skip(*text, (size_t)at + 3);
+    return http;
+}
+
+// "http://user:password@host:port/", of which all but the host may be missing.
+static void read_proxy(struct http_proxy *proxy, const char *variable, const char *value)
+{
+    struct span rest = span_of(value), credentials = SPAN_ABSENT;
+    *proxy = (struct http_proxy){.variable = variable};
+    if (!is_http(&rest))
+        return;
+    rest = span_cut(&rest, '/');
+    for (size_t i = 0; i < rest.len; i++)
+        if (rest.data[i] == '@')
+            credentials = span_make(rest.data, i);
+    if (credentials.data)
+        rest = span_skip(rest, credentials.len + 1);
+    CLEANUP(mem_cleanup) char *text = mem_printf("http://%.*s", (int)rest.len, rest.data);
+    struct url url;
+    if (url_parse(span_of(text), &url, NULL) < 0)
+        return;
+    proxy->port = url.has_port ? url.port : HTTP_PROXY_PORT;
+    proxy->host = mem_strndup(url.host.data, url.host.len);
+    proxy->authority = mem_strndup(rest.data, rest.len);
+    if (credentials.len)
+        proxy->authorization = basic(credentials);
+}
+
+static bool try_variable(struct http_proxy *proxy, http_proxy_variable_fn *read_variable,
+                         const char *name)
+{
+    const char *value = read_variable(name);
+    if (proxy->variable || !value || !*value)
+        return proxy->variable != NULL;
+    read_proxy(proxy, name, value);
+    return true;
+}
+
+void http_proxies_init(struct http_proxies *proxies, http_proxy_variable_fn *read_variable)
+{
+    *proxies = (struct http_proxies){0};
+    const char *none = read_variable("no_proxy");
+    none = none ? none : read_variable("NO_PROXY");
+    proxies->none = none ? mem_strdup(none) : NULL;
+    static const char *const plain[] = {"http_proxy", "all_proxy", "ALL_PROXY"};
+    static const char *const secure[] = {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
+    for (size_t i = 0; i < ARRAY_LEN(plain); i++)
+        try_variable(&proxies->plain, read_variable, plain[i]);
+    for (size_t i = 0; i < ARRAY_LEN(secure); i++)
+        try_variable(&proxies->secure, read_variable, secure[i]);
+}
+
+static void proxy_finish(struct http_proxy *proxy)
+{
+    free(proxy->host);
+    free(proxy->authority);
+    free(proxy->authorization);
+}
+
+void http_proxies_finish(struct http_proxies *proxies)
+{
+    proxy_finish(&proxies->plain);
+    proxy_finish(&proxies->secure);
+    free(proxies->none);
+    *proxies = (struct http_proxies){0};
+}
+
+/* no_proxy */
+
+struct host {
+    struct span name; // without a dot at its end
+    int family;       // AF_UNSPEC: a name
+    unsigned char address[16];
+};
+
+static int read_address(struct span text, unsigned char *ret_address)
+{
+    char copy[INET6_ADDRSTRLEN];
+    if (text.len >= 2 && text.data[0] == '[' && text.data[text.len - 1] == ']')
+        text = span_make(text.data + 1, text.len - 2);
+    if (text.len == 0 || text.len >= sizeof copy)
+        return AF_UNSPEC;
+    memcpy(copy, text.data, text.len);
+    copy[text.len] = '\0';
+    if (inet_pton(AF_INET, copy, ret_address) == 1)
+        return AF_INET;
+    return inet_pton(AF_INET6, copy, ret_address) == 1 ? AF_INET6 : AF_UNSPEC;
+}
+
+static bool same_bits(const unsigned char *a, const unsigned char *b, uint64_t bits)
+{
+    size_t bytes = bits / 8;
+    unsigned rest = bits % 8;
+    return memcmp(a, b, bytes) == 0 && (rest == 0 || (a[bytes] ^ b[bytes]) >> (8 - rest) == 0);
+}
+
+// "10.0.0.0/8", or one address.
+static bool covers_address(struct span entry, const struct host *host)
+{
+    unsigned char network[16];
+    struct span rest = entry, address = span_cut(&rest, '/');
+    uint64_t bits = host->family == AF_INET ? 32 : 128;
+    if (read_address(address, network) != host->family)
+        return false;
+    if (address.len < entry.len) {
+        uint64_t written;
+        if (!span_to_u64(rest, &written) || written > bits)
+            return false;
+        bits = written;
+    }
+    return same_bits(network, host->address, bits);
+}
+
+static struct span without_end_dot(struct span name)
+{
+    if (name.len && name.data[name.len - 1] == '.')
+        name.len--;
+    return name;
+}
+
+// "example.com" and ".example.com" are that host and all below it.
+static bool covers_name(struct span entry, const struct host *host)
+{
+    struct span suffix = without_end_dot(entry);
+    if (suffix.len && suffix.data[0] == '.')
+        suffix = span_skip(suffix, 1);
+    if (suffix.len == 0 || suffix.len > host->name.len)
+        return false;
+    size_t before = host->name.len - suffix.len;
+    return strncasecmp(host->name.data + before, suffix.data, suffix.len) == 0 &&
+           (before == 0 || host->name.data[before - 1] == '.');
+}
+
+static bool is_separator(char c)
+{
+    return c == ',' || c == ' ' || c == '\t';
+}
+
+static bool is_spared(const char *list, const char *name)
+{
+    struct host host = {.name = without_end_dot(span_of(name))};
+    host.family = read_address(host.name, host.address);
+    if (strcmp(list, "*") == 0)
+        return true;
+    while (*list) {
+        size_t len = 0;
+        while (list[len] && !is_separator(list[len]))
+            len++;
+        struct span entry = span_make(list, len);
+        if (host.family == AF_UNSPEC ? covers_name(entry, &host) : covers_address(entry, &host))
+            return true;
+        list += len + (list[len] != '\0');
+    }
+    return false;
+}
+
+const struct http_proxy *http_proxies_find(const struct http_proxies *proxies, bool secure,
+                                           const char *host)
+{
+    const struct http_proxy *proxy = secure ? &proxies->secure : &proxies->plain;
+    if (!proxy->variable || (proxies->none && is_spared(proxies->none, host)))
+        return NULL;
+    return proxy;
+}

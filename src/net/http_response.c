@@ -1,0 +1,191 @@
+#include "net/http_response.h"
+
+#include <errno.h>
+
+#include "net/http_field.h"
+
+struct fields {     // of one head, those that frame it
+    int64_t length; // -1: not said
+    bool coded, chunked, close, keep_alive;
+};
+
+void http_response_init(struct http_response *response, bool to_head)
+{
+    *response = (struct http_response){.to_head = to_head};
+}
+
+// The bytes up to and with the empty line that ends a head; 0 when it has not come. An empty line
+// right at the beginning is no end.
+static size_t head_length(struct http_response *response, struct span bytes)
+{
+    size_t line = response->scanned; // where a line begins
+    const char *end;
+    while (line < bytes.len && (end = memchr(bytes.data + line, '\n', bytes.len - line))) {
+        size_t next = (size_t)(end - bytes.data) + 1;
+        size_t len = next - 1 - line;
+        if (line > 0 && (len == 0 || (len == 1 && bytes.data[line] == '\r')))
+            return next;
+        line = next;
+    }
+    response->scanned = line;
+    return 0;
+}
+
+static struct span cut_line(struct span *rest)
+{
+    struct span line = span_cut(rest, '\n');
+    if (line.len && line.data[line.len - 1] == '\r')
+        line.len--;
+    return line;
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool begins_like_http(struct span bytes)
+{
+    static const char begin[] = "HTTP/1.";
+    size_t len = bytes.len < sizeof begin - 1 ? bytes.len : sizeof begin - 1;
+    return memcmp(bytes.data, begin, len) == 0;
+}
+
+// "HTTP/1.1 200 OK"; the reason, and the blank before it, may be missing.
+static int read_status(struct span line, int *ret_minor, int *ret_status)
+{
+    enum { STATUS_AT = 9, REASON_AT = 12 };
+    const char *text = line.data;
+    if (line.len < REASON_AT || !begins_like_http(line) || !is_digit(text[7]) || text[8] != ' ')
+        return -EBADMSG;
+    for (int i = STATUS_AT; i < REASON_AT; i++)
+        if (!is_digit(text[i]))
+            return -EBADMSG;
+    if ((line.len > REASON_AT && text[REASON_AT] != ' ') || text[STATUS_AT] == '0' ||
+        !http_is_field_value(line))
+        return -EBADMSG;
+    *ret_minor = text[7] - '0';
+    *ret_status = (text[9] - '0') * 100 + (text[10] - '0') * 10 + (text[11] - '0');
+    return 0;
+}
+
+static int take_length(struct fields *fields, struct span value, struct error *err)
+{
+    int64_t length;
+    if (!http_content_length(value, &length))
+        return error_set(err, -EBADMSG, "it said a Content-Length that is no number");
+    if (fields->length >= 0 && fields->length != length)
+        return error_set(err, -EBADMSG, "it said two different Content-Lengths");
+    fields->length = length;
+    return 0;
+}
+
+static int take_coding(struct fields *fields, struct span value, struct error *err)
+{
+    if (fields->coded || !http_same(value, "chunked"))
+        return error_set(err, -EBADMSG, "it used a transfer coding that nobody asked for");
+    fields->coded = fields->chunked = true;
+    return 0;
+}
+
+static int take_field(struct fields *fields, struct span line, struct error *err)
+{
+    struct span name, value;
+    if (!http_field_split(line, &name, &value))
+        return error_set(err, -EBADMSG, "it sent a header line that is not HTTP");
+    switch (name.len) { // few names have these lengths
+    case sizeof "Content-Length" - 1:
+        return http_same(name, "Content-Length") ? take_length(fields, value, err) : 0;
+    case sizeof "Transfer-Encoding" - 1:
+        return http_same(name, "Transfer-Encoding") ? take_coding(fields, value, err) : 0;
+    case sizeof "Connection" - 1:
+        if (http_same(name, "Connection")) {
+            fields->close |= http_list_has(value, "close");
+            fields->keep_alive |= http_list_has(value, "keep-alive");
+        }
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+static void frame(struct http_response *response, const struct fields *fields, int minor)
+{
+    int status = response->status;
+    response->keep = !fields->close && (minor >= 1 || fields->keep_alive);
+    if (response->to_head || status < 200 || status == 204 || status == 304) {
+        response->framing = HTTP_BODY_NONE;
+    } else if (fields->chunked) {
+        response->framing = HTTP_BODY_CHUNKED;
+        response->keep &= minor >= 1 && fields->length < 0;
+    } else if (fields->length >= 0) {
+        response->framing = HTTP_BODY_LENGTH;
+        response->left = fields->length;
+    } else {
+        response->framing = HTTP_BODY_UNTIL_CLOSE;
+        response->keep = false;
+    }
+}
+
+int http_response_head(struct http_response *response, struct span bytes, size_t *ret_len,
+                       struct span *ret_lines, struct error *err)
+{
+    if (bytes.len && !begins_like_http(bytes))
+        return error_set(err, -EBADMSG, "it did not answer in HTTP");
+    size_t len = head_length(response, bytes);
+    if (len == 0)
+        return 0;
+    response->scanned = 0;
+
+    struct fields fields = {.length = -1};
+    struct span rest = span_make(bytes.data, len);
+    int minor, r = read_status(cut_line(&rest), &minor, &response->status);
+    if (r < 0)
+        return error_set(err, r, "it did not answer in HTTP");
+    if (response->status == 101)
+        return error_set(err, -EBADMSG, "it changed to another protocol than HTTP");
+    struct span lines = rest;
+    for (struct span line = cut_line(&rest); r == 0 && line.len; line = cut_line(&rest))
+        r = take_field(&fields, line, err);
+    if (r < 0)
+        return r;
+    frame(response, &fields, minor);
+    *ret_len = len;
+    *ret_lines = lines;
+    return 1;
+}
+
+static int take_length_body(struct http_response *response, size_t len, size_t *ret_used)
+{
+    size_t used = response->left < (int64_t)len ? (size_t)response->left : len;
+    response->left -= (int64_t)used;
+    *ret_used = used;
+    return response->left == 0;
+}
+
+int http_response_body(struct http_response *response, char *data, size_t len, size_t *ret_used,
+                       size_t *ret_decoded)
+{
+    int r = 0;
+    *ret_used = len;
+    switch (response->framing) {
+    case HTTP_BODY_CHUNKED:
+        return http_chunked_decode(&response->chunked, data, len, ret_used, ret_decoded);
+    case HTTP_BODY_LENGTH:
+        r = take_length_body(response, len, ret_used);
+        break;
+    case HTTP_BODY_NONE:
+        *ret_used = 0;
+        r = 1;
+        break;
+    case HTTP_BODY_UNTIL_CLOSE:
+        break;
+    }
+    *ret_decoded = *ret_used;
+    return r;
+}
+
+bool http_response_ends_with_connection(const struct http_response *response)
+{
+    return response->status >= 200 && response->framing == HTTP_BODY_UNTIL_CLOSE;
+}

@@ -1,0 +1,299 @@
+/*
+ * mbedTLS asks for five bytes of a record's header, then for the rest: two system calls, unless
+ * somebody reads ahead. The socket is read into one buffer that all connections share, because
+ * nearly always everything in it is used up before the next connection's turn: mbedTLS keeps a
+ * record that is not whole yet in a buffer of its own. What is left when a transfer was paused in
+ * the middle is copied to the connection (settle()).
+ *
+ * Records go out through a buffer as well, so that head and body leave in one system call.
+ */
+#include "net/http_tls.h"
+
+#include <errno.h>
+#include <mbedtls/net_sockets.h>
+#include <mbedtls/ssl.h>
+#include <psa/crypto.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "net/ca_roots.h"
+
+enum {
+    READ_AHEAD = 16 * 1024, // bytes
+    READS_PER_TURN = 4,     // of READ_AHEAD, then somebody else's
+    OUT_MAX = 32 * 1024,    // bytes that wait to be sent
+    OUT_FLUSH = 16 * 1024,  // bytes, from which on more is not gathered
+};
+
+struct http_tls_shared {
+    mbedtls_ssl_config config;
+    struct http_tls *owner; // of what is in `ahead`
+    char ahead[READ_AHEAD];
+};
+
+struct http_tls {
+    struct http_tls_shared *shared;
+    mbedtls_ssl_context ssl;
+    int fd;
+    struct span in; // read ahead: in the shared buffer, or in `kept`
+    struct buf kept;
+    struct buf out;
+    int reads_left; // in this turn
+    bool drained;   // the socket had no more
+    int broken;     // -errno
+};
+
+static const char *const protocols[] = {"http/1.1", NULL};
+
+static int on_random(void *context, unsigned char *data, size_t len)
+{
+    (void)context;
+    random_bytes(data, len);
+    return 0;
+}
+
+int http_tls_shared_create(struct trust *trust, struct http_tls_shared **ret_shared,
+                           struct error *err)
+{
+    if (!trust)
+        return error_set(err, -EINVAL, "no certificate authority is trusted here");
+    struct http_tls_shared *shared = mem_new(struct http_tls_shared);
+    mbedtls_ssl_config_init(&shared->config);
+    int r = psa_crypto_init() == PSA_SUCCESS ? 0 : -EIO;
+    if (r == 0)
+        r = mbedtls_ssl_config_defaults(&shared->config, MBEDTLS_SSL_IS_CLIENT,
+                                        MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
+    if (r == 0)
+        r = mbedtls_ssl_conf_alpn_protocols(&shared->config, (const char **)protocols);
+    if (r != 0) {
+        http_tls_shared_destroy(shared);
+        return error_set(err, -EIO, "cannot set up TLS (%d)", r);
+    }
+    mbedtls_ssl_conf_rng(&shared->config, on_random, NULL);
+    mbedtls_ssl_conf_min_tls_version(&shared->config, MBEDTLS_SSL_VERSION_TLS1_2);
+    trust_apply(trust, &shared->config);
+    *ret_shared = shared;
+    return 0;
+}
+
+void http_tls_shared_destroy(struct http_tls_shared *shared)
+{
+    if (!shared)
+        return;
+    mbedtls_ssl_config_free(&shared->config);
+    mbedtls_psa_crypto_free();
+    free(shared);
+}
+
+// Moves what is left in the shared buffer out of the way.
+static void settle(struct http_tls *tls)
+{
+    if (tls->shared->owner != tls)
+        return;
+    tls->shared->owner = NULL;
+    if (tls->in.len) {
+        buf_clear(&tls->kept);
+        buf_append_span(&tls->kept, tls->in);
+        tls->in = buf_span(&tls->kept);
+    }
+}
+
+static int read_ahead(struct http_tls *tls)
+{
+    struct http_tls_shared *shared = tls->shared;
+    if (tls->drained || tls->reads_left == 0)
+        return MBEDTLS_ERR_SSL_WANT_READ;
+    if (shared->owner && shared->owner != tls)
+        settle(shared->owner);
+    ssize_t n = recv(tls->fd, shared->ahead, READ_AHEAD, 0);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+        tls->drained = true;
+        return MBEDTLS_ERR_SSL_WANT_READ;
+    }
+    if (n < 0) {
+        tls->broken = -errno;
+        return MBEDTLS_ERR_NET_CONN_RESET;
+    }
+    tls->reads_left--;
+    tls->drained = n > 0 && n < READ_AHEAD; // an end of file is found by reading on
+    shared->owner = tls;
+    tls->in = span_make(shared->ahead, (size_t)n);
+    return n > 0 ? 0 : MBEDTLS_ERR_SSL_CONN_EOF;
+}
+
+static int on_receive(void *context, unsigned char *data, size_t len)
+{
+    struct http_tls *tls = context;
+    int r = tls->in.len ? 0 : read_ahead(tls);
+    if (r < 0)
+        return r;
+    len = len < tls->in.len ? len : tls->in.len;
+    memcpy(data, tls->in.data, len);
+    tls->in = span_skip(tls->in, len);
+    if (tls->in.len == 0)
+        buf_clear(&tls->kept);
+    return (int)len;
+}
+
+static int on_send(void *context, const unsigned char *data, size_t len)
+{
+    struct http_tls *tls = context;
+    if (tls->out.len >= OUT_FLUSH && http_tls_flush(tls) < 0)
+        return tls->broken ? MBEDTLS_ERR_NET_CONN_RESET : MBEDTLS_ERR_SSL_WANT_WRITE;
+    size_t room = OUT_MAX - tls->out.len;
+    len = len < room ? len : room;
+    buf_append(&tls->out, data, len);
+    return (int)len;
+}
+
+int http_tls_create(struct http_tls_shared *shared, int fd, const char *host,
+                    struct http_tls **ret_tls, struct error *err)
+{
+    struct http_tls *tls = mem_new(struct http_tls);
+    tls->shared = shared;
+    tls->fd = fd;
+    tls->reads_left = READS_PER_TURN;
+    buf_init(&tls->kept, READ_AHEAD);
+    buf_init(&tls->out, OUT_MAX);
+    mbedtls_ssl_init(&tls->ssl);
+    int r = mbedtls_ssl_setup(&tls->ssl, &shared->config);
+    if (r == 0)
+        r = mbedtls_ssl_set_hostname(&tls->ssl, host);
+    if (r != 0) {
+        http_tls_destroy(tls);
+        return error_set(err, -ENOMEM, "cannot set up a TLS connection (-0x%04x)", (unsigned)-r);
+    }
+    mbedtls_ssl_set_bio(&tls->ssl, tls, on_send, on_receive, NULL);
+    *ret_tls = tls;
+    return 0;
+}
+
+void http_tls_destroy(struct http_tls *tls)
+{
+    if (!tls)
+        return;
+    if (tls->shared->owner == tls)
+        tls->shared->owner = NULL;
+    mbedtls_ssl_free(&tls->ssl);
+    buf_finish(&tls->kept);
+    buf_finish(&tls->out);
+    free(tls);
+}
+
+void http_tls_readable(struct http_tls *tls)
+{
+    tls->reads_left = READS_PER_TURN;
+    tls->drained = false;
+}
+
+static bool wants_more(int r)
+{
+    return r == MBEDTLS_ERR_SSL_WANT_READ || r == MBEDTLS_ERR_SSL_WANT_WRITE ||
+           r == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET;
+}
+
+static int describe_certificate(const struct http_tls *tls, struct error *err)
+{
+    static const struct {
+        uint32_t flag;
+        const char *sentence;
+    } reasons[] = {
+        {MBEDTLS_X509_BADCERT_EXPIRED, "its certificate has expired"},
+        {MBEDTLS_X509_BADCERT_FUTURE, "its certificate is not valid yet"},
+        {MBEDTLS_X509_BADCERT_CN_MISMATCH, "its certificate is for another name than the URL's"},
+        {MBEDTLS_X509_BADCERT_NOT_TRUSTED, "nobody who is trusted here signed its certificate"},
+        {MBEDTLS_X509_BADCERT_REVOKED, "its certificate was revoked"},
+        {MBEDTLS_X509_BADCERT_MISSING, "it has no certificate"},
+        {MBEDTLS_X509_BADCERT_BAD_MD | MBEDTLS_X509_BADCERT_BAD_PK | MBEDTLS_X509_BADCERT_BAD_KEY,
+         "its certificate is signed with an algorithm or key that is too weak"},
+        {MBEDTLS_X509_BADCERT_KEY_USAGE | MBEDTLS_X509_BADCERT_EXT_KEY_USAGE,
+         "its certificate is not one for servers"},
+    };
+    uint32_t flags = mbedtls_ssl_get_verify_result(&tls->ssl);
+    for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
+        if (flags & reasons[i].flag)
+            return error_set(err, -EKEYREJECTED, "%s", reasons[i].sentence);
+    return error_set(err, -EKEYREJECTED, "its certificate does not hold (0x%x)", (unsigned)flags);
+}
+
+static int describe_handshake(const struct http_tls *tls, int r, struct error *err)
+{
+    switch (r) {
+    case MBEDTLS_ERR_X509_CERT_VERIFY_FAILED:
+        return describe_certificate(tls, err);
+    case MBEDTLS_ERR_SSL_CONN_EOF:
+    case MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY:
+        return error_set(err, -EPROTO, "it ended the connection during the handshake");
+    case MBEDTLS_ERR_NET_CONN_RESET:
+        return error_errno(err, -tls->broken, "the handshake failed");
+    case MBEDTLS_ERR_SSL_INVALID_RECORD:
+    case MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE:
+    case MBEDTLS_ERR_SSL_UNEXPECTED_RECORD:
+        return error_set(err, -EPROTO, "it does not speak TLS");
+    case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE:
+        return error_set(err, -EPROTO, "it refused the handshake");
+    case MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION:
+        return error_set(err, -EPROTO, "it does not know TLS 1.2 or 1.3");
+    default:
+        return error_set(err, -EPROTO, "the handshake failed (-0x%04x)", (unsigned)-r);
+    }
+}
+
+int http_tls_handshake(struct http_tls *tls, struct error *err)
+{
+    int r = mbedtls_ssl_handshake(&tls->ssl);
+    int sent = http_tls_flush(tls); // an alert, too
+    if (r != 0 && !wants_more(r))
+        return describe_handshake(tls, r, err);
+    if (sent < 0 && sent != -EAGAIN)
+        return error_errno(err, -sent, "the handshake failed");
+    return r == 0;
+}
+
+ssize_t http_tls_read(struct http_tls *tls, char *data, size_t size)
+{
+    int r;
+    do
+        r = mbedtls_ssl_read(&tls->ssl, (unsigned char *)data, size);
+    while (r == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET);
+    if (r > 0)
+        return r;
+    if (wants_more(r))
+        return -EAGAIN;
+    if (r == 0 || r == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY)
+        return 0;
+    return tls->broken ? tls->broken : r == MBEDTLS_ERR_SSL_CONN_EOF ? -ECONNABORTED : -EPROTO;
+}
+
+ssize_t http_tls_write(struct http_tls *tls, struct span data)
+{
+    int r = mbedtls_ssl_write(&tls->ssl, (const unsigned char *)data.data, data.len);
+    if (r >= 0)
+        return r;
+    if (wants_more(r))
+        return -EAGAIN;
+    return tls->broken ? tls->broken : -EPROTO;
+}
+
+int http_tls_flush(struct http_tls *tls)
+{
+    size_t done = 0;
+    int r = tls->broken;
+    while (r == 0 && done < tls->out.len) {
+        ssize_t n = send(tls->fd, tls->out.data + done, tls->out.len - done, MSG_NOSIGNAL);
+        if (n >= 0)
+            done += (size_t)n;
+        else if (errno == EAGAIN)
+            r = -EAGAIN;
+        else if (errno != EINTR)
+            r = tls->broken = -errno;
+    }
+    if (done == tls->out.len)
+        buf_finish(&tls->out), buf_init(&tls->out, OUT_MAX);
+    else
+        buf_consume(&tls->out, done);
+    return r;
+}

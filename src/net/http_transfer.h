@@ -1,0 +1,118 @@
+#pragma once
+
+#include "base/buf.h"
+#include "net/http_client.h"
+#include "net/http_pool.h"
+#include "net/http_proxy.h"
+#include "net/http_resolve.h"
+#include "net/http_response.h"
+#include "net/unix_socket.h"
+
+/*
+ * What http_client.h promises, kept. Internal to net/. The essay is in http_client.c, which begins,
+ * limits and ends transfers; http_client_connect.c finds them a connection, and http_client_send.c
+ * and http_client_receive.c are what happens on it.
+ */
+enum { HTTP_PIECE_MAX = 16 * 1024 }; // bytes that are read, and handed over, at once
+
+struct http_client {
+    struct loop *loop;
+    struct trust *trust;         // borrowed
+    struct http_tls_shared *tls; // NULL until the first https
+    struct resolver *resolver;
+    struct http_proxies proxies;
+    struct http_pool pool;
+    struct list transfers;
+    struct http_transfer **slots; // by number: the low bits of an id
+    size_t slot_count, slot_capacity;
+    uint64_t last_serial;
+    loop_id timer, deferred;
+    int64_t timer_at_ms;
+    char piece[HTTP_PIECE_MAX]; // what is being read, by whomever it is for
+};
+
+enum http_transfer_state {
+    HTTP_RESOLVING,
+    HTTP_CONNECTING,
+    HTTP_TUNNELLING, // the proxy has been asked to connect us
+    HTTP_SHAKING_HANDS,
+    HTTP_EXCHANGING,
+    HTTP_FAILED, // to be told in a deferred call
+};
+
+struct http_transfer {
+    struct list link; // http_client::transfers
+    struct http_client *client;
+    http_id id;
+    enum http_transfer_state state;
+    struct http_handler handler;
+    void *context;
+    struct http_timeouts timeouts;
+    int64_t start_ms, active_ms; // the last piece, or the end of a pause
+    bool once, cancelled, paused, resuming, in_callback;
+
+    struct http_origin *origin;     // NULL only with HTTP_FAILED
+    const struct http_proxy *proxy; // NULL: none
+    bool over_unix;
+    struct unix_socket_address socket;
+    resolve_id lookup;
+    struct address_list addresses;
+    unsigned address_at;
+    int64_t attempt_until_ms; // of the address that is being tried; INT64_MAX: no other is left
+    struct http_wire *connection;
+    bool fresh; // no kept connection for this one: the last was stale
+
+    struct buf head; // of the request, and a body that was copied
+    const struct span *parts;
+    struct span *parts_owned;
+    size_t part_count;
+    size_t part_at, part_offset; // what is sent next; part 0 is `head`
+    bool send_failed;
+
+    struct http_response response;
+    struct buf partial; // a head that has not come whole
+    struct buf held;    // body that came while nobody wanted it
+    unsigned interim;   // informational heads
+    bool heard, head_told, body_seen;
+
+    enum http_failure failure; // with HTTP_FAILED
+    struct error *err;
+};
+
+/* Between the files. "Gone" means that the transfer was ended and its memory freed. */
+
+// Ends it: on_done, unless it was cancelled. The connection is kept when `keep`.
+void http_transfer_end(struct http_transfer *transfer, enum http_failure failure, bool keep,
+                       const struct error *err);
+void http_transfer_fail(struct http_transfer *transfer, enum http_failure failure, int code,
+                        const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void http_transfer_look_at_limits(struct http_transfer *transfer); // one has changed
+
+void http_client_defer(struct http_client *client); // looks for the failed and the resumed, soon
+
+// The same in a deferred call, from wherever it is.
+void http_transfer_fail_later(struct http_transfer *transfer, enum http_failure failure, int code,
+                              const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+// Finds a connection, kept or new. What fails at once is told later: see http_client.c.
+void http_transfer_connect(struct http_transfer *transfer);
+void http_transfer_next_address(struct http_transfer *transfer);
+void http_transfer_disconnect(struct http_transfer *transfer);
+
+// CONNECT (RFC 9110 §9.3.6), over a connection to the proxy that was just made; then TLS.
+void http_transfer_tunnel(struct http_transfer *transfer);
+void http_transfer_tunnel_receive(struct http_transfer *transfer);
+void http_transfer_secure(struct http_transfer *transfer);
+
+// The request on a new connection, because the kept one broke before an answer.
+void http_transfer_repeat(struct http_transfer *transfer);
+
+int http_transfer_compose(struct http_transfer *transfer, const struct http_request *request,
+                          struct span target, struct error *err);
+bool http_transfer_is_sent(const struct http_transfer *transfer);
+void http_transfer_send(struct http_transfer *transfer); // as much as goes
+
+void http_transfer_receive(struct http_transfer *transfer); // may be gone afterwards
+void http_transfer_resume(struct http_transfer *transfer);  // may be gone afterwards
+
+void http_transfer_on_event(void *context, int fd, unsigned events); // of a busy connection
