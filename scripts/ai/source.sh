@@ -14,7 +14,8 @@
 
 # What scripts/build, cross/sysroot and the Dockerfiles read.
 readonly PACKED="LICENSE LICENSES NOTICE cross kaniko meson.build meson_options.txt \
-scripts/build scripts/ca_roots.py scripts/deps scripts/embed.py scripts/jobs src"
+scripts/build scripts/ca_roots.py scripts/deps scripts/embed.py scripts/jobs \
+scripts/zones.py src"
 readonly LIMIT=$((900 * 1024)) # bytes of a packed context
 readonly PACKAGE=$OUTPUT/context.tar.gz
 

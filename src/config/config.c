@@ -97,9 +97,7 @@ static bool take_variable(struct config *config, struct loaded *loaded)
         value_from_secret_file(&loaded->value, option, &source, span_of(hit.value));
     else
         value_from_text(&loaded->value, option, &source, span_of(hit.value));
-    loaded->value.origin = hit.in_dotenv ? CONFIG_FROM_DOTENV
-                           : hit.layer   ? CONFIG_FROM_SECRETS
-                                         : CONFIG_FROM_ENVIRONMENT;
+    loaded->value.origin = hit.origin;
     loaded->value.where = where;
     return true;
 }
@@ -247,8 +245,8 @@ size_t config_secrets(const struct config *config, const char **ret_secrets, siz
             if (value->entries[j].secret)
                 add_secret(&secrets, value->entries[j].value);
     }
-    for (size_t i = 0; i < LAYER_DOTENV; i++)
-        for (size_t j = 0; j < config->variables.layers[i].count; j++)
+    for (size_t i = 0; i < LAYERS; i++)
+        for (size_t j = 0; j < config->variables.layers[i].count && i != LAYER_DOTENV; j++)
             if (variables_looks_secret(config->variables.layers[i].array[j].name))
                 add_secret(&secrets, config->variables.layers[i].array[j].value);
     return secrets.count;

@@ -12,8 +12,9 @@
  * Configuration: found, read, checked, put into structs, and explained. Nothing here writes a file.
  *
  * For each option the first of these that has a value wins: the command line; the configuration
- * file; the environment; a directory of secrets; `.env`; the default. OPTION_ENV_WINS puts all that
- * are variables above the file. A null in the file is no value.
+ * file; the environment; a directory of secrets; `.env`; environment_variables of the file; the
+ * default. OPTION_ENV_WINS puts all that are variables above the file. A null in the file is no
+ * value.
  *
  * A reload is config_load() into a second struct, then a swap, then config_destroy() of the old: a
  * load that fails leaves nothing behind and changes nothing.
@@ -110,8 +111,8 @@ size_t config_setting_count(const struct config *config);
 const struct config_setting *config_setting_at(const struct config *config, size_t index);
 
 // Everything that must not be shown or logged: values of secret options, and of variables with a
-// secret's name in a directory of secrets. At most `max`, which live with the config; returns how
-// many.
+// secret's name in a directory of secrets or in the file. At most `max`, which live with the
+// config; returns how many.
 size_t config_secrets(const struct config *config, const char **ret_secrets, size_t max);
 
 // In the order in which they were found: .env, the file from top to bottom, then option by option.

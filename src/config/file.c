@@ -13,6 +13,8 @@
  * and a section is found, the section is entered; so "model" may be a word (an alias of
  * model.default) or a mapping. The walk goes no deeper than some option's key does.
  */
+static const char variables_section[] = "environment_variables";
+
 enum { PATH_SIZE = 2 * OPTION_KEY_MAX }; // bytes; a longer path is cut, and then matches no option
 
 struct walk {
@@ -29,6 +31,12 @@ static void add_unknown(const struct walk *walk, const char *path, const struct 
 {
     struct findings *findings = walk->findings;
     const char *owner = config_foreign_owner(span_of(path));
+    const char *limit = owner && *owner == 'L' ? config_foreign_limit(span_of(path)) : NULL;
+    if (limit) {
+        findings_add(findings, CONFIG_ERROR, place_of(walk, key), span_of(path), NULL, "%s: %s",
+                     path, limit);
+        return;
+    }
     if (owner) {
         findings_add(findings, CONFIG_NOTE, place_of(walk, key), span_of(path), NULL,
                      "%s: known to %s, not used by this version", path, owner);
@@ -127,11 +135,15 @@ static void take_value(const struct walk *walk, struct loaded *loaded, enum conf
     if ((node->kind == YAML_SEQUENCE && option->type == OPTION_LIST) ||
         (node->kind == YAML_MAPPING && option->type == OPTION_MAP))
         take_entries(walk, loaded, path, node);
-    else if (node->kind == YAML_SEQUENCE && option->type == OPTION_TREE)
+    else if (option->type == OPTION_TREE && match != CONFIG_MATCH_FILE &&
+             node->kind == (option_is_list(option) ? YAML_SEQUENCE : YAML_MAPPING))
         take_tree(walk, loaded, path, node);
     else if (node->kind != YAML_SCALAR || option->type == OPTION_TREE)
         add_wrong_kind(walk, path, node,
-                       match == CONFIG_MATCH_FILE ? "the path of a file" : wanted[option->type]);
+                       match == CONFIG_MATCH_FILE ? "the path of a file"
+                       : option->type == OPTION_TREE && !option_is_list(option)
+                           ? "a mapping of settings"
+                           : wanted[option->type]);
     else if (match == CONFIG_MATCH_FILE)
         value_from_secret_file(&loaded->from_file, option, &source, node->value);
     else
@@ -189,6 +201,8 @@ static void walk_pair(const struct walk *walk, const char *prefix, const struct 
     char path[PATH_SIZE];
     struct span name = pair->key->value;
     size_t index = 0;
+    if (!prefix[0] && span_is(name, variables_section))
+        return; // was read before everything else
     snprintf(path, sizeof path, "%s%s%.*s", prefix, prefix[0] ? "." : "", (int)name.len,
              name.len ? name.data : "");
     bool whole = is_name(name);
@@ -216,6 +230,45 @@ static void walk_mapping(const struct walk *walk, const char *prefix,
         walk_pair(walk, prefix, &mapping->pairs[i]);
 }
 
+// LiteLLM's own environment. Each may name another variable, but none of these.
+static void read_variable(const struct walk *walk, const struct yaml_pair *pair,
+                          struct variables_read *read)
+{
+    char path[PATH_SIZE];
+    struct value value = {0};
+    struct span name = pair->key->value;
+    snprintf(path, sizeof path, "%s.%.*s", variables_section, (int)name.len,
+             name.len ? name.data : "");
+    const struct value_source source = {
+        .findings = walk->findings,
+        .variables = &walk->config->variables.layered,
+        .place = place_of(walk, pair->key),
+        .key = span_of(path),
+    };
+    if (pair->value->kind == YAML_NULL)
+        return;
+    if (pair->value->kind != YAML_SCALAR || !is_name(name)) {
+        add_wrong_kind(walk, path, pair->value, "text");
+        return;
+    }
+    static const struct option text = {.type = OPTION_STRING};
+    value.text = value_resolve(&value, &text, &source, pair->value->value);
+    if (value.text)
+        variables_add(read, name, span_of(value.text), pair->key->line);
+    value_finish(&value);
+}
+
+static void read_variables(const struct walk *walk, const struct yaml_node *root)
+{
+    const struct yaml_node *section = yaml_get(root, variables_section);
+    struct variables_read read = {.path = mem_strdup(walk->config->path)};
+    if (section && section->kind != YAML_MAPPING && section->kind != YAML_NULL)
+        add_wrong_kind(walk, variables_section, section, "a mapping of text");
+    for (size_t i = 0; section && section->kind == YAML_MAPPING && i < section->count; i++)
+        read_variable(walk, &section->pairs[i], &read);
+    walk->config->variables.layers[LAYER_FILE] = read;
+}
+
 // The codec's sentence begins with "line:column: ", which belongs to the place.
 static void add_yaml_error(const struct walk *walk, const char *sentence)
 {
@@ -237,16 +290,18 @@ void config_read_file(struct config *config)
     BUF_AUTO text = BUF_INIT(CONFIG_FILE_MAX);
     YAML_AUTO document = YAML_DOCUMENT_INIT;
 
-    if (fd_read_file(config->path, &text, &err) < 0)
+    if (fd_read_file(config->path, &text, &err) < 0) {
         findings_add(walk.findings, CONFIG_ERROR, (struct place){.where = ""}, SPAN_ABSENT, NULL,
                      "%s", err.text);
-    else if (yaml_parse(&document, buf_span(&text), &err) < 0)
+    } else if (yaml_parse(&document, buf_span(&text), &err) < 0) {
         add_yaml_error(&walk, err.text);
-    else if (document.root->kind == YAML_MAPPING)
+    } else if (document.root->kind == YAML_MAPPING) {
+        read_variables(&walk, document.root);
         walk_mapping(&walk, "", document.root);
-    else if (document.root->kind != YAML_NULL)
+    } else if (document.root->kind != YAML_NULL) {
         findings_add(walk.findings, CONFIG_ERROR, place_of(&walk, document.root), SPAN_ABSENT, NULL,
                      "the file must be a mapping of settings (key: value)");
+    }
     if (text.data)
         explicit_bzero(text.data, text.len);
 }

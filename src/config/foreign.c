@@ -57,7 +57,9 @@ static const struct group {
 
 static const struct group litellm[] = {
     {"",
-     "model_list,router_settings,litellm_settings,general_settings,environment_variables,include"},
+     "model_list,router_settings,litellm_settings,general_settings,environment_variables,include,"
+     "guardrails,policies,policy_attachments,credential_list,callback_settings,files_settings,"
+     "finetune_settings,vector_store_registry"},
 };
 
 // Takes the parts of `name` off *key; * is any part. True as well when the key ends before: it is a
@@ -101,4 +103,64 @@ const char *config_foreign_owner(struct span key)
     if (covers(hermes_agent, ARRAY_LEN(hermes_agent), key))
         return "hermes-agent";
     return covers(litellm, ARRAY_LEN(litellm), key) ? "LiteLLM" : NULL;
+}
+
+/*
+ * By words, because there are more such keys than any list of them has, and new ones with every
+ * release. A key that is not meant by its word stands below. Better one start refused too many than
+ * a budget that is believed in.
+ */
+#define NOT_HELD "this limits something in LiteLLM and would not here: take it out"
+
+static const struct limit {
+    const char *word, *sentence;
+} limits[] = {
+    {"budget", NOT_HELD ", and set litellm_settings.max_budget or router.budgets"},
+    {"upperbound", NOT_HELD " (there are no virtual keys that it could bound)"},
+    {"limit", NOT_HELD ", and set rpm, tpm or max_parallel_requests of the deployments"},
+    {"quota", NOT_HELD ", and set router.budgets"},
+    {"parallel", NOT_HELD ", and set general_settings.global_max_parallel_requests or "
+                          "max_parallel_requests of the deployments"},
+    {"_size_mb", NOT_HELD ", and set router.max_body or router.buffers"},
+    {"guard", NOT_HELD "; there are no guardrails"},
+    {"moderation", NOT_HELD "; there are no guardrails"},
+    {"injection", NOT_HELD "; there are no guardrails"},
+    {"presidio", NOT_HELD "; there are no guardrails"},
+    {"lakera", NOT_HELD "; there are no guardrails"},
+    {"hide_secrets", NOT_HELD "; there are no guardrails"},
+    {"secret_detection", NOT_HELD "; there are no guardrails"},
+    {"banned", NOT_HELD "; there are no guardrails"},
+    {"block", NOT_HELD "; what must not be asked is left out of model_list"},
+    {"allowed", NOT_HELD "; who may reach the router is the network's to say (router.host), and "
+                         "what may be asked is model_list"},
+    {"allowlist", NOT_HELD "; what may be asked is model_list"},
+    {"restrict", NOT_HELD},
+    {"deny", NOT_HELD},
+    {"enforce", NOT_HELD},
+    {"permission", NOT_HELD},
+    {"admin_only", NOT_HELD},
+    {"tag_filtering", NOT_HELD "; give what must be kept apart names of its own in model_list"},
+    {"auth", "who may ask is not decided by this here: take it out, and set "
+             "general_settings.master_key"},
+    {"mock_response", "here the model would be asked, and cost money: take it out"},
+};
+
+// Keys that hold such a word and limit no call.
+static const char no_limits[] =
+    "database_connection_pool_limit,database_connection_timeout,prometheus_initialize_budget_"
+    "metrics,proxy_budget_rescheduler_min_time,proxy_budget_rescheduler_max_time,budget_alert_ttl,"
+    "authorization";
+
+const char *config_foreign_limit(struct span word)
+{
+    if (option_words_have(no_limits, word))
+        return NULL;
+    if (span_is(word, "include"))
+        return "the file is not read, and what it limits would not hold: put it in here";
+    if (span_is(word, "policies"))
+        return NOT_HELD;
+    for (size_t i = 0; i < ARRAY_LEN(limits); i++)
+        if (span_find(word, span_of(limits[i].word)) >= 0)
+            return limits[i].sentence;
+    return NULL;
 }

@@ -9,3 +9,10 @@
  * is a section that holds some; else NULL.
  */
 const char *config_foreign_owner(struct span key);
+
+/*
+ * Does a key of LiteLLM's (its last part, without the section), or a word in one of its lists,
+ * limit something: money, calls, who may ask and for what? Then the sentence of a program that does
+ * not hold it, with what to do instead; else NULL.
+ */
+const char *config_foreign_limit(struct span word);

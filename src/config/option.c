@@ -36,12 +36,18 @@ bool option_has_file(const struct option *option)
     return (option->flags & OPTION_SECRET) && option->type == OPTION_STRING;
 }
 
+bool option_is_list(const struct option *option)
+{
+    return option->type == OPTION_LIST ||
+           (option->type == OPTION_TREE && option->choices[0] == '*');
+}
+
 const char *option_type_name(enum option_type type)
 {
     static const char *const names[] = {
-        [OPTION_STRING] = "text",     [OPTION_BOOL] = "yes or no",        [OPTION_INT] = "number",
-        [OPTION_BYTES] = "size",      [OPTION_DURATION] = "time",         [OPTION_LIST] = "list",
-        [OPTION_MAP] = "name: value", [OPTION_TREE] = "list of mappings",
+        [OPTION_STRING] = "text",     [OPTION_BOOL] = "yes or no", [OPTION_INT] = "number",
+        [OPTION_BYTES] = "size",      [OPTION_DURATION] = "time",  [OPTION_LIST] = "list",
+        [OPTION_MAP] = "name: value", [OPTION_TREE] = "YAML",
     };
     return names[type];
 }

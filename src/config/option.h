@@ -28,7 +28,8 @@ enum option_type {
     OPTION_DURATION, // int64_t milliseconds: "250ms", "30s", "5m", "1.5h", "7d"; bare: seconds
     OPTION_LIST,     // struct option_list: a YAML sequence, or "a, b, c"
     OPTION_MAP,      // struct option_map: a YAML mapping of text, or "name=value, name=value"
-    OPTION_TREE,     // struct option_map: the scalars of any YAML by place: "0.params.key"
+    OPTION_TREE,     // struct option_map: the scalars of a YAML list or mapping by place:
+                     // "0.params.key"
 };
 
 struct option_list {
@@ -38,7 +39,8 @@ struct option_list {
 
 struct option_pair {
     const char *name, *value;
-    bool secret; // by its name, or by that of a variable that went into it
+    bool secret;   // by its name, or by that of a variable that went into it
+    unsigned line; // of the file; 0: it comes from elsewhere
 };
 
 struct option_map {
@@ -53,12 +55,16 @@ enum option_flags {
     OPTION_SECRET = 1 << 0,
     // The environment is a per-process override: it beats the configuration file.
     OPTION_ENV_WINS = 1 << 1,
+    // For a tree in LiteLLM's words: what is not used and would limit something
+    // (config_foreign_limit()) is an error.
+    OPTION_STRICT = 1 << 2,
 };
 
 enum {
     OPTION_KEY_MAX = 128,         // bytes of a dotted key
     OPTION_VALUE_MAX = 64 * 1024, // bytes of one value, variables put in
     OPTION_ITEMS_MAX = 1024,      // entries of one list or map
+    OPTION_TREE_MAX = 16384,      // scalars of one tree: 200 deployments with 80 each
     OPTION_NUMBER_SIZE = 32,      // bytes of a formatted number
 };
 
@@ -68,8 +74,10 @@ struct option {
     const char *env;     // variables that set it, comma-separated, the first that is set wins; NULL
     const char *fallback; // the default, as text; NULL: none (0, false, NULL, empty)
     // OPTION_STRING: the only accepted words, comma-separated; or NULL. OPTION_TREE: the places
-    // that are used, with "*" for any part; what else there is, is told of as not used. A variable
-    // that is not set leaves the text as it is written: see config_unset_variable().
+    // that are used, with "*" for any part; what else there is, is told of as not used. It is a
+    // list where the first of them begins with "*", else a mapping. Of a place with "{}" behind it
+    // ("*.params{}") all that stands there is one value, as JSON. A variable that is not set
+    // leaves the text as it is written: see config_unset_variable().
     const char *choices;
     const char *help; // one line for a person, no full stop
     enum option_type type;
@@ -80,6 +88,7 @@ struct option {
 
 bool option_is_scalar(const struct option *option); // neither list nor map nor tree
 bool option_has_file(const struct option *option);  // a secret text: there is a <key>_file as well
+bool option_is_list(const struct option *option);   // a list, or a tree that is one
 
 // "whole number", "yes or no", ... for a table of keys.
 const char *option_type_name(enum option_type type);

@@ -99,10 +99,10 @@ static void render_value(const struct option *option, const struct value *value,
     bool has_unit = option->type == OPTION_BYTES || option->type == OPTION_DURATION;
     if (!value->set)
         buf_append_char(out, '-');
-    else if (value->text[0] == '\0')
-        buf_append_text(out, "\"\"");
     else if (option->type == OPTION_TREE)
         buf_printf(out, "%zu value%s", value->count, value->count == 1 ? "" : "s");
+    else if (value->text[0] == '\0')
+        buf_append_text(out, "\"\"");
     else if (option->type == OPTION_MAP || has_secret(value))
         render_map(value, out);
     else if (secret || value->masked)

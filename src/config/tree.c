@@ -3,26 +3,36 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
+#include "codec/json_write.h"
 #include "codec/suggest.h"
 #include "config/foreign.h"
 #include "config/value.h"
 
 /*
- * Sections that are lists of mappings belong to files which other programs wrote first, and most of
- * what stands in them means nothing here: so what is not used is told of and never an error, and
- * neither is a variable that is not set, because it may be the key of something that nobody asks.
+ * Sections that belong to files which other programs wrote first, and most of what stands in them
+ * means nothing here: so what is not used is told of and never an error, and neither is a variable
+ * that is not set, because it may be the key of something that nobody asks. The exception are
+ * limits: who wrote down a budget or an allowlist must not believe that it holds when it does not
+ * (OPTION_STRICT).
  */
 enum {
-    PLACE_SIZE = 256,    // bytes of a place, or of a path that is shown; a longer one is not used
-    SUGGESTIONS_MAX = 16 // names that are compared with an unknown one
+    PLACE_SIZE = 512,      // bytes of a place, or of a path that is shown; a longer one is not used
+    SUGGESTIONS_MAX = 128, // names that are compared with an unknown one
 };
 
 struct tree {
     struct config *config;
     struct loaded *loaded;
     bool good;
+};
+
+// Where the walk is.
+struct spot {
+    const char *place, *path; // "0.params.key", and as it is shown: "model_list[0].params.key"
+    bool item;                // of a list, so that its last part is a number
 };
 
 // Takes the last part off *place.
@@ -36,24 +46,42 @@ static struct span cut_last(struct span *place)
     return last;
 }
 
-// Is `place` what `pattern` names, in which "*" is any part?
-static bool matches(struct span pattern, struct span place)
+static bool cut_braces(struct span *pattern)
+{
+    bool whole = span_ends_with(*pattern, "{}");
+    pattern->len -= whole ? 2 : 0;
+    return whole;
+}
+
+// Is `place` what `pattern` names, in which "*" is any part? *ret_beneath: it lies beneath it.
+static bool matches(struct span pattern, struct span place, bool *ret_beneath)
 {
     while (pattern.len && place.len) {
         struct span wanted = span_cut(&pattern, '.'), part = span_cut(&place, '.');
         if (!span_equal(wanted, part) && !span_is(wanted, "*"))
             return false;
     }
+    *ret_beneath = *ret_beneath || pattern.len;
     return pattern.len == 0 && place.len == 0;
 }
 
-static bool is_used(const struct option *option, struct span place)
+enum use { USE_NONE, USE_BENEATH, USE_SCALAR, USE_WHOLE };
+
+// A scalar has nothing beneath it: then a pattern whose end is another needs no closer look.
+static enum use use_of(const struct option *option, struct span place, bool is_scalar)
 {
     struct span rest = span_of(option->choices), pattern;
-    while (option_next_word(&rest, &pattern))
-        if (matches(pattern, place))
-            return true;
-    return false;
+    char last = place.data[place.len - 1];
+    bool beneath = false;
+    while (option_next_word(&rest, &pattern)) {
+        bool whole = cut_braces(&pattern);
+        char end = pattern.data[pattern.len - 1];
+        if (is_scalar && end != last && end != '*')
+            continue;
+        if (matches(pattern, place, &beneath))
+            return whole ? USE_WHOLE : USE_SCALAR;
+    }
+    return beneath ? USE_BENEATH : USE_NONE;
 }
 
 // The used name in the same section that is spelled like the last part of `place`; the caller's.
@@ -63,9 +91,11 @@ static char *nearest_to(const struct option *option, struct span place)
     struct span name = cut_last(&section);
     char *names[SUGGESTIONS_MAX], *found = NULL;
     size_t count = 0;
+    bool beneath = false;
     while (count < SUGGESTIONS_MAX && option_next_word(&rest, &pattern)) {
+        cut_braces(&pattern);
         struct span last = cut_last(&pattern);
-        if (matches(pattern, section))
+        if (!span_is(last, "*") && matches(pattern, section, &beneath))
             names[count++] = mem_strndup(last.data, last.len);
     }
     const char *nearest = suggest_nearest(name, (const char *const *)names, count);
@@ -76,74 +106,209 @@ static char *nearest_to(const struct option *option, struct span place)
     return found;
 }
 
-static void tell_unused(const struct tree *tree, const char *place, const char *path,
+static struct place place_of(const struct tree *tree, const struct yaml_node *node)
+{
+    return (struct place){tree->config->path, node->line, node->column};
+}
+
+static void tell_unused(const struct tree *tree, const struct spot *spot,
                         const struct yaml_node *node)
 {
     const struct option *option = tree->loaded->setting.option;
     const char *owner = config_foreign_owner(span_of(option->key));
-    CLEANUP(mem_cleanup) char *nearest = nearest_to(option, span_of(place));
-    struct place where = {tree->config->path, node->line, node->column};
+    CLEANUP(mem_cleanup) char *nearest = NULL;
+    if (!findings_full(&tree->config->findings))
+        nearest = nearest_to(option, span_of(spot->place));
     if (nearest)
-        findings_add(&tree->config->findings, CONFIG_WARNING, where, span_of(path), nearest,
-                     "unknown key \"%s\" (did you mean \"%s\"?)", path, nearest);
+        findings_add(&tree->config->findings, CONFIG_WARNING, place_of(tree, node),
+                     span_of(spot->path), nearest, "unknown key \"%s\" (did you mean \"%s\"?)",
+                     spot->path, nearest);
     else
-        findings_add(&tree->config->findings, CONFIG_NOTE, where, span_of(path), NULL,
-                     "%s: %s%s%snot used by this version", path, owner ? "known to " : "",
-                     owner ? owner : "", owner ? ", " : "");
+        findings_add(&tree->config->findings, CONFIG_NOTE, place_of(tree, node),
+                     span_of(spot->path), NULL, "%s: %s%s%snot used by this version", spot->path,
+                     owner ? "known to " : "", owner ? owner : "", owner ? ", " : "");
 }
 
-static void take_scalar(struct tree *tree, const char *place, const char *path,
-                        const struct yaml_node *node)
+static void add_error(struct tree *tree, const struct spot *spot, const struct yaml_node *node,
+                      const char *sentence)
 {
-    const struct value_source source = {
+    findings_add(&tree->config->findings, CONFIG_ERROR, place_of(tree, node), span_of(spot->path),
+                 NULL, "%s: %s", spot->path, sentence);
+    tree->good = false;
+}
+
+// YAML 1.1's words, which is what programs in Python read.
+static bool is_boolean(const struct yaml_node *node, bool *ret_value)
+{
+    return node->kind == YAML_SCALAR && !node->quoted && node->value.len > 1 &&
+           span_to_bool(node->value, ret_value);
+}
+
+// Does it ask for a limit that would not be held? Its name says so, or as an element of a list the
+// text; and it does not say that there is none.
+static const char *limit_of(const struct tree *tree, const struct spot *spot,
+                            const struct yaml_node *node)
+{
+    struct span place = span_of(spot->place);
+    bool on = true;
+    if (!(tree->loaded->setting.option->flags & OPTION_STRICT) || (is_boolean(node, &on) && !on))
+        return NULL;
+    if (!spot->item)
+        return config_foreign_limit(cut_last(&place));
+    return node->kind == YAML_SCALAR ? config_foreign_limit(node->value) : NULL;
+}
+
+static struct value_source source_of(const struct tree *tree, const struct spot *spot,
+                                     const struct yaml_node *node)
+{
+    return (struct value_source){
         .findings = &tree->config->findings,
         .variables = &tree->config->variables.layered,
-        .place = {tree->config->path, node->line, node->column},
-        .key = span_of(path),
+        .place = place_of(tree, node),
+        .key = span_of(spot->path),
     };
-    struct loaded *loaded = tree->loaded;
-    if (!is_used(loaded->setting.option, span_of(place)))
-        tell_unused(tree, place, path, node);
-    else if (!value_add_entry(&loaded->from_file, loaded->setting.option, &source, span_of(place),
-                              node->value))
+}
+
+static void take_scalar(struct tree *tree, const struct spot *spot, const struct yaml_node *node)
+{
+    const struct value_source source = source_of(tree, spot, node);
+    if (!value_add_entry(&tree->loaded->from_file, tree->loaded->setting.option, &source,
+                         span_of(spot->place), node->value))
         tree->good = false;
 }
 
-static void take_node(struct tree *tree, const char *place, const char *path,
-                      const struct yaml_node *node);
-
-static void take_child(struct tree *tree, const char *place, const char *path,
-                       const struct yaml_node *name, size_t index, const struct yaml_node *node)
+// What a text without quotes means: a boolean, a number as JSON writes it (".5" is one too), or
+// text. False: text.
+static bool write_typed(const struct yaml_node *node, struct json_writer *w)
 {
-    char inner[PLACE_SIZE], shown[PLACE_SIZE];
-    const char *dot = *place ? "." : "";
-    if (name) {
-        snprintf(inner, sizeof inner, "%s%s%.*s", place, dot, (int)name->value.len,
-                 name->value.data);
-        snprintf(shown, sizeof shown, "%s.%.*s", path, (int)name->value.len, name->value.data);
-    } else {
-        snprintf(inner, sizeof inner, "%s%s%zu", place, dot, index);
-        snprintf(shown, sizeof shown, "%s[%zu]", path, index);
+    JSON_AUTO doc = JSON_INIT;
+    bool boolean;
+    if (is_boolean(node, &boolean)) {
+        json_write_bool(w, boolean);
+        return true;
     }
-    take_node(tree, inner, shown, node);
+    bool dot = node->value.len > 1 && node->value.data[0] == '.';
+    CLEANUP(mem_cleanup)
+    char *text = mem_printf("%s%.*s", dot ? "0" : "", (int)node->value.len, node->value.data);
+    if (node->quoted || json_parse(&doc, span_of(text), NULL) < 0 ||
+        json_type(json_root(&doc)) != JSON_NUMBER)
+        return false;
+    json_write_raw(w, json_raw(json_root(&doc)));
+    return true;
+}
+
+static void write_text(struct tree *tree, const struct value_source *source,
+                       const struct yaml_node *node, struct json_writer *w)
+{
+    struct value *value = &tree->loaded->from_file;
+    bool masked = value->masked; // by an earlier text of the same entry
+    CLEANUP(mem_cleanup)
+    char *text = value_resolve(value, tree->loaded->setting.option, source, node->value);
+    value->masked |= masked;
+    tree->good = tree->good && text;
+    json_write_text(w, text);
 }
 
 // As deep as the parser allows at most.
-static void take_node(struct tree *tree, const char *place, const char *path,
-                      const struct yaml_node *node)
+static void write_node(struct tree *tree, const struct value_source *source,
+                       const struct yaml_node *node, struct json_writer *w)
 {
-    if (node->kind == YAML_SCALAR)
-        take_scalar(tree, place, path, node);
+    if (node->kind == YAML_NULL) {
+        json_write_null(w);
+    } else if (node->kind == YAML_SCALAR) {
+        if (!write_typed(node, w))
+            write_text(tree, source, node, w);
+    } else if (node->kind == YAML_SEQUENCE) {
+        json_write_array_begin(w);
+        for (size_t i = 0; i < node->count; i++)
+            write_node(tree, source, node->items[i], w);
+        json_write_array_end(w);
+    } else {
+        json_write_object_begin(w);
+        for (size_t i = 0; i < node->count; i++) {
+            json_write_key_span(w, node->pairs[i].key->value);
+            write_node(tree, source, node->pairs[i].value, w);
+        }
+        json_write_object_end(w);
+    }
+}
+
+static void take_whole(struct tree *tree, const struct spot *spot, const struct yaml_node *node)
+{
+    const struct value_source source = source_of(tree, spot, node);
+    BUF_AUTO out = BUF_INIT(OPTION_VALUE_MAX);
+    struct json_writer w;
+    json_writer_init(&w, &out);
+    tree->loaded->from_file.masked = false;
+    write_node(tree, &source, node, &w);
+    if (!json_write_done(&w))
+        add_error(tree, spot, node, "it is too long");
+    else if (!value_append_entry(&tree->loaded->from_file, tree->loaded->setting.option, &source,
+                                 span_of(spot->place), buf_take_text(&out)))
+        tree->good = false;
+}
+
+static void take_node(struct tree *tree, const struct spot *spot, const struct yaml_node *node);
+
+static void take_child(struct tree *tree, const struct spot *spot, const struct yaml_node *name,
+                       size_t index, const struct yaml_node *node)
+{
+    char inner[PLACE_SIZE], shown[PLACE_SIZE];
+    const char *dot = *spot->place ? "." : "";
+    if (name) {
+        snprintf(inner, sizeof inner, "%s%s%.*s", spot->place, dot, (int)name->value.len,
+                 name->value.data);
+        snprintf(shown, sizeof shown, "%s.%.*s", spot->path, (int)name->value.len,
+                 name->value.data);
+    } else {
+        snprintf(inner, sizeof inner, "%s%s%zu", spot->place, dot, index);
+        snprintf(shown, sizeof shown, "%s[%zu]", spot->path, index);
+    }
+    take_node(tree, &(struct spot){inner, shown, !name}, node);
+}
+
+static void take_children(struct tree *tree, const struct spot *spot, const struct yaml_node *node)
+{
     for (size_t i = 0; i < node->count && node->kind == YAML_SEQUENCE; i++)
-        take_child(tree, place, path, NULL, i, node->items[i]);
+        take_child(tree, spot, NULL, i, node->items[i]);
     for (size_t i = 0; i < node->count && node->kind == YAML_MAPPING; i++)
-        take_child(tree, place, path, node->pairs[i].key, 0, node->pairs[i].value);
+        take_child(tree, spot, node->pairs[i].key, 0, node->pairs[i].value);
+}
+
+static void take_unused(struct tree *tree, const struct spot *spot, const struct yaml_node *node)
+{
+    const char *limit = *spot->place ? limit_of(tree, spot, node) : NULL;
+    if (limit)
+        add_error(tree, spot, node, limit);
+    else if (node->kind == YAML_SCALAR || (node->count == 0 && *spot->place))
+        tell_unused(tree, spot, node);
+    else
+        take_children(tree, spot, node);
+}
+
+static void take_node(struct tree *tree, const struct spot *spot, const struct yaml_node *node)
+{
+    enum use use = *spot->place ? use_of(tree->loaded->setting.option, span_of(spot->place),
+                                         node->kind == YAML_SCALAR)
+                                : USE_BENEATH;
+    if (node->kind == YAML_NULL)
+        return;
+    if (use == USE_WHOLE)
+        take_whole(tree, spot, node);
+    else if (use == USE_SCALAR && node->kind == YAML_SCALAR)
+        take_scalar(tree, spot, node);
+    else if (use == USE_SCALAR)
+        add_error(tree, spot, node, "must be a single value, not a list or mapping");
+    else if (use == USE_BENEATH && node->kind != YAML_SCALAR)
+        take_children(tree, spot, node);
+    else
+        take_unused(tree, spot, node);
 }
 
 bool tree_take(struct config *config, struct loaded *loaded, const char *path,
                const struct yaml_node *node)
 {
     struct tree tree = {config, loaded, true};
-    take_node(&tree, "", path, node);
+    take_node(&tree, &(struct spot){"", path, false}, node);
     return tree.good;
 }

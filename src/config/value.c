@@ -74,8 +74,8 @@ static void hear(void *context, enum substitute_event event, const char *name)
 }
 
 // The text with its variables put in, as a heap string; NULL after an error was added.
-static char *resolve(struct value *value, const struct option *option,
-                     const struct value_source *source, struct span text)
+char *value_resolve(struct value *value, const struct option *option,
+                    const struct value_source *source, struct span text)
 {
     struct listener listener = {.source = source,
                                 .is_secret = option->flags & OPTION_SECRET,
@@ -96,11 +96,31 @@ static char *resolve(struct value *value, const struct option *option,
     return err.code < 0 || listener.failed ? NULL : buf_take_text(&out);
 }
 
-static bool append_entry(struct value *value, const struct option *option,
-                         const struct value_source *source, struct span name, char *text)
+// Is what stands at a place of a tree a secret? Its name ends as those of secrets do, so that
+// max_tokens and the cost of a token are none; and of headers nobody knows.
+static bool is_secret_place(const char *place)
+{
+    static const char *const ends[] = {"key",        "token",       "secret", "password", "passwd",
+                                       "credential", "credentials", "auth",   "cookie",   "salt"};
+    const char *dot = strrchr(place, '.');
+    struct span last = span_of(dot ? dot + 1 : place);
+    bool is_secret = strstr(place, "headers.");
+    for (size_t i = 0; i < ARRAY_LEN(ends) && !strstr(place, "cost"); i++)
+        is_secret |= last.len >= strlen(ends[i]) &&
+                     strcasecmp(last.data + last.len - strlen(ends[i]), ends[i]) == 0;
+    return is_secret;
+}
+
+static bool looks_secret(const struct option *option, const char *name)
+{
+    return option->type == OPTION_TREE ? is_secret_place(name) : variables_looks_secret(name);
+}
+
+bool value_append_entry(struct value *value, const struct option *option,
+                        const struct value_source *source, struct span name, char *text)
 {
     CLEANUP(mem_cleanup) char *owned = text;
-    if (value->count == OPTION_ITEMS_MAX) {
+    if (value->count == (option->type == OPTION_TREE ? OPTION_TREE_MAX : OPTION_ITEMS_MAX)) {
         add_error(source, "it has too many entries");
         return false;
     }
@@ -109,9 +129,10 @@ static bool append_entry(struct value *value, const struct option *option,
     char unset[SUBSTITUTE_NAME_MAX + 1];
     struct option_pair *entry = &value->entries[value->count++];
     *entry = (struct option_pair){.name = name.data ? mem_strndup(name.data, name.len) : NULL,
-                                  .value = STEAL(owned)};
+                                  .value = STEAL(owned),
+                                  .line = source->place.line};
     entry->secret = value->masked || (option->flags & OPTION_SECRET) ||
-                    (entry->name && variables_looks_secret(entry->name));
+                    (entry->name && looks_secret(option, entry->name));
     if (option->type == OPTION_TREE && config_unset_variable(entry->value, unset))
         entry->secret = false; // it is not there yet
     return true;
@@ -120,8 +141,8 @@ static bool append_entry(struct value *value, const struct option *option,
 bool value_add_entry(struct value *value, const struct option *option,
                      const struct value_source *source, struct span name, struct span text)
 {
-    char *resolved = resolve(value, option, source, text);
-    return resolved && append_entry(value, option, source, name, resolved);
+    char *resolved = value_resolve(value, option, source, text);
+    return resolved && value_append_entry(value, option, source, name, resolved);
 }
 
 // "a, b" or "name=value, name=value": what the environment and the command line can say.
@@ -140,7 +161,7 @@ static bool split_entries(struct value *value, const struct option *option,
             }
             word = span_trim(after);
         }
-        if (!append_entry(value, option, source, name, mem_strndup(word.data, word.len)))
+        if (!value_append_entry(value, option, source, name, mem_strndup(word.data, word.len)))
             return false;
     }
     return true;
@@ -148,7 +169,7 @@ static bool split_entries(struct value *value, const struct option *option,
 
 void value_close(struct value *value, const struct option *option)
 {
-    BUF_AUTO text = BUF_INIT(OPTION_ITEMS_MAX * (size_t)OPTION_VALUE_MAX);
+    BUF_AUTO text = BUF_INIT(OPTION_TREE_MAX * (size_t)OPTION_VALUE_MAX);
     value->items = mem_alloc((value->count + 1) * sizeof *value->items);
     for (size_t i = 0; i < value->count; i++) {
         const struct option_pair *entry = &value->entries[i];
@@ -184,7 +205,7 @@ static bool parse(struct value *value, const struct option *option,
 bool value_from_text(struct value *value, const struct option *option,
                      const struct value_source *source, struct span text)
 {
-    value->text = resolve(value, option, source, text);
+    value->text = value_resolve(value, option, source, text);
     if (!value->text)
         return false;
     if (option_is_scalar(option))
@@ -218,7 +239,7 @@ bool value_from_secret_file(struct value *value, const struct option *option,
     struct error err = ERROR_INIT;
     // The path is no secret: its unset variables stay, and the sentence about it may name it.
     struct option plain = {.type = OPTION_STRING};
-    CLEANUP(mem_cleanup) char *name = resolve(value, &plain, source, path);
+    CLEANUP(mem_cleanup) char *name = value_resolve(value, &plain, source, path);
     if (!name)
         return false;
     bool good = read_secret(name, &content, &err) == 0;

@@ -43,5 +43,12 @@ bool value_add_entry(struct value *value, const struct option *option,
                      const struct value_source *source, struct span name, struct span text);
 void value_close(struct value *value, const struct option *option);
 
+// The same in two steps: the text with its variables put in, on the heap (`value->masked` says of
+// what kind they were; NULL after an error was added), and an entry of a text that is handed over.
+char *value_resolve(struct value *value, const struct option *option,
+                    const struct value_source *source, struct span text);
+bool value_append_entry(struct value *value, const struct option *option,
+                        const struct value_source *source, struct span name, char *text);
+
 // Writes the field; what it points at belongs to `value`. An empty value writes zeroes.
 void value_store(const struct value *value, const struct option *option, void *field);

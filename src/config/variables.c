@@ -100,8 +100,16 @@ static bool find_in_layer(const struct variables *variables, const struct variab
                           const struct option *option, struct variable_hit *ret_hit)
 {
     struct span rest = span_of(option->env), word;
-    struct variable_hit hit = {.layer = layer ? layer->path : NULL,
-                               .in_dotenv = layer == &variables->layers[LAYER_DOTENV]};
+    static const enum config_origin origins[] = {
+        [LAYER_SECRETS] = CONFIG_FROM_SECRETS,
+        [LAYER_CREDENTIALS] = CONFIG_FROM_SECRETS,
+        [LAYER_DOTENV] = CONFIG_FROM_DOTENV,
+        [LAYER_FILE] = CONFIG_FROM_FILE,
+    };
+    struct variable_hit hit = {
+        .layer = layer ? layer->path : NULL,
+        .origin = layer ? origins[layer - variables->layers] : CONFIG_FROM_ENVIRONMENT,
+    };
     while (option_next_word(&rest, &word)) {
         char name[VARIABLE_NAME_SIZE];
         hit.name = word;
@@ -131,7 +139,7 @@ bool variables_find(const struct variables *variables, const struct option *opti
 char *variable_where(const struct variable_hit *hit)
 {
     const char *file = hit->is_file ? "_FILE" : "";
-    if (hit->in_dotenv)
+    if (hit->line)
         return mem_printf("%s:%u", hit->layer, hit->line);
     return mem_printf("%s%s%.*s%s", hit->layer ? hit->layer : "env", hit->layer ? "/" : " ",
                       (int)hit->name.len, hit->name.data, file);

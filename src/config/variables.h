@@ -6,15 +6,16 @@
 
 /*
  * The variables that the options see, in layers: the real environment; beneath it the files of
- * HERMES_SECRETS_DIR, then those of systemd's CREDENTIALS_DIRECTORY; beneath all, `.env` of the
- * home. A variable that is set to nothing counts as not set, in any. Private to the folder.
+ * HERMES_SECRETS_DIR, then those of systemd's CREDENTIALS_DIRECTORY; beneath them `.env` of the
+ * home; beneath all, environment_variables of config.yaml (LiteLLM). A variable that is set to
+ * nothing counts as not set, in any. Private to the folder.
  */
 struct variable {
     char *name, *value;
-    unsigned line; // of .env; 0: a file of its own
+    unsigned line; // of .env or config.yaml; 0: a file of its own
 };
 
-enum variable_layer { LAYER_SECRETS, LAYER_CREDENTIALS, LAYER_DOTENV, LAYERS };
+enum variable_layer { LAYER_SECRETS, LAYER_CREDENTIALS, LAYER_DOTENV, LAYER_FILE, LAYERS };
 
 struct variables_read { // what was read from one place
     char *path;         // of the file or directory; NULL: none
@@ -49,14 +50,14 @@ struct variable_hit {
     const char *value; // borrowed from the environment or `variables`
     struct span name;  // without "_FILE"; borrowed from the option
     const char *layer; // path of the file or directory that holds it; NULL: the real environment
-    unsigned line;     // of .env
+    unsigned line;     // of .env or config.yaml; 0: of none
     bool is_file;      // it is the path of a file that holds the value
-    bool in_dotenv;
+    enum config_origin origin;
 };
 bool variables_find(const struct variables *variables, const struct option *option,
                     struct variable_hit *ret_hit);
 
-// "env NAME", "/run/secrets/hermes/NAME", ".env:3"; on the heap.
+// "env NAME", "/run/secrets/hermes/NAME", ".env:3", "config.yaml:7"; on the heap.
 char *variable_where(const struct variable_hit *hit);
 
 // Does the name say that what it stands for is a secret (KEY, TOKEN, PASSWORD, ...), any case?

@@ -18,7 +18,7 @@ struct sample {
         int64_t turns;
         const char *progress;
         struct option_list toolsets;
-        struct option_map places;
+        struct option_map places, rules;
     } agent;
 };
 
@@ -92,6 +92,12 @@ static const struct option agent_options[] = {
      .choices = "*.name, *.params.api_key, *.params.url",
      .offset = AGENT_OFFSET(places),
      .help = "where to ask"},
+    {.key = "rules",
+     .type = OPTION_TREE,
+     .choices = "tries, inner.times, chain{}, extra{}",
+     .flags = OPTION_STRICT,
+     .offset = AGENT_OFFSET(rules),
+     .help = "what then"},
 };
 static const size_t agent_count = ARRAY_LEN(agent_options);
 

@@ -64,6 +64,35 @@ static void test_what_is_nobodys(void **state)
     expect("model_lists", NULL);
 }
 
+static void test_words_that_limit(void **state)
+{
+    (void)state;
+    static const char *const limits[] = {
+        "max_budget",      "guardrails",
+        "allowed_ips",     "blocked",
+        "include",         "max_parallel_requests",
+        "rpm_limit",       "enable_jwt_auth",
+        "enforced_params", "upperbound_key_generate_params",
+        "mock_response",   "max_response_size_mb",
+        "hide_secrets",
+    };
+    static const char *const others[] = {
+        "rpm",
+        "success_callback",
+        "database_connection_pool_limit",
+        "include_cost_in_usage",
+        "Authorization",
+        "max_tokens",
+        "store_model_in_db",
+        "cache_params",
+        "",
+    };
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        assert_non_null(config_foreign_limit(span_of(limits[i])));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_null(config_foreign_limit(span_of(others[i])));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -71,6 +100,7 @@ int main(void)
         cmocka_unit_test(test_any_name_in_the_middle),
         cmocka_unit_test(test_sections_that_are_read_in_part),
         cmocka_unit_test(test_what_is_nobodys),
+        cmocka_unit_test(test_words_that_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,282 @@
+/*
+ * Series that are found by the values of their labels.
+ *
+ * What is looked up is made of bytes that the outside had a hand in, so three things are bounded:
+ * how many series a family has (one more costs the scrape, the page and Prometheus itself a line
+ * for ever), how long a value is, and the work of a look-up: since there are never more than
+ * METRICS_SERIES_MAX, somebody who forces collisions of this unkeyed hash gains little.
+ *
+ * The key of a series is its values with their lengths, unescaped: nothing is formatted to count.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/metrics_internal.h"
+
+enum {
+    CHAINS_MIN = 8,
+    KEY_MAX = METRICS_LABELS_MAX * (1 + METRICS_LABEL_VALUE_MAX), // bytes
+};
+
+_Static_assert(METRICS_LABEL_VALUE_MAX <= UINT8_MAX, "its length is one byte of the key");
+
+static bool is_same_family(const struct metrics_family *family,
+                           const struct metrics_family_spec *spec)
+{
+    const struct metrics_family_spec *own = &family->spec;
+    if (family->literal || own->type != spec->type || own->decimals != spec->decimals ||
+        own->label_count != spec->label_count || own->bound_count != spec->bound_count)
+        return false;
+    for (size_t i = 0; i < spec->label_count; i++)
+        if (strcmp(own->labels[i], spec->labels[i]) != 0)
+            return false;
+    return spec->bound_count == 0 ||
+           memcmp(own->bounds, spec->bounds, spec->bound_count * sizeof(*spec->bounds)) == 0;
+}
+
+static bool is_possible(const struct metrics_family_spec *spec)
+{
+    bool bounded = spec->type == METRICS_HISTOGRAM || spec->bound_count == 0;
+    for (size_t i = 1; i < spec->bound_count; i++)
+        bounded &= spec->bounds[i - 1] < spec->bounds[i];
+    return bounded && spec->label_count <= METRICS_LABELS_MAX &&
+           spec->bound_count <= METRICS_BOUNDS_MAX && spec->decimals <= METRICS_DECIMALS_MAX;
+}
+
+struct metrics_family *metrics_family(struct metrics *metrics,
+                                      const struct metrics_family_spec *spec)
+{
+    if (!metrics || !is_possible(spec))
+        return NULL;
+    struct metrics_family *family = metrics_find_family(metrics, spec->name);
+    if (family)
+        return is_same_family(family, spec) ? family : NULL;
+    family = metrics_add_family(metrics, spec);
+    for (size_t i = 0; i < spec->label_count; i++)
+        family->labels[i] = spec->labels[i];
+    family->spec.labels = family->labels;
+    size_t *most = &family->spec.series_max;
+    if (*most == 0 || *most > METRICS_SERIES_MAX)
+        *most = METRICS_SERIES_MAX;
+    return family;
+}
+
+static struct metrics_histogram *histogram_create(const struct metrics_family_spec *spec)
+{
+    size_t size = sizeof(struct metrics_histogram) + (spec->bound_count + 1) * sizeof(int64_t);
+    struct metrics_histogram *histogram = mem_zalloc(size);
+    histogram->bounds = spec->bounds;
+    histogram->bound_count = spec->bound_count;
+    return histogram;
+}
+
+static struct metrics_row *row_create(const struct metrics_family *family, const unsigned char *key,
+                                      size_t key_len, uint64_t hash)
+{
+    struct metrics_row *row = mem_new(struct metrics_row);
+    *row = (struct metrics_row){.hash = hash, .key_len = key_len, .key = mem_alloc(key_len + 1)};
+    memcpy(row->key, key, key_len);
+    list_init(&row->link);
+    if (family->spec.type == METRICS_HISTOGRAM)
+        row->histogram = histogram_create(&family->spec);
+    return row;
+}
+
+// How much of a value that is too long is kept in front of its "...": whole characters.
+static size_t cut_at_character(const char *text, size_t len)
+{
+    for (unsigned back = 0; back < 4 && len > 0 && (text[len] & 0xC0) == 0x80; back++)
+        len--;
+    return len;
+}
+
+static unsigned char *append_value(unsigned char *at, struct span value)
+{
+    static const struct span dots = SPAN_LITERAL("...");
+    size_t len = value.len;
+    bool cut = len > METRICS_LABEL_VALUE_MAX;
+    if (cut)
+        len = cut_at_character(value.data, METRICS_LABEL_VALUE_MAX - dots.len);
+    *at++ = (unsigned char)(cut ? len + dots.len : len);
+    if (len)
+        memcpy(at, value.data, len);
+    if (cut)
+        memcpy(at + len, dots.data, dots.len);
+    return at + len + (cut ? dots.len : 0);
+}
+
+static size_t make_key(unsigned char *key, const struct span *values, size_t count)
+{
+    unsigned char *at = key;
+    for (size_t i = 0; i < count; i++)
+        at = append_value(at, values[i]);
+    return (size_t)(at - key);
+}
+
+static uint64_t mix(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * UINT64_C(0x9E3779B97F4A7C15);
+    return hash ^ (hash >> 32);
+}
+
+static uint64_t hash_key(const unsigned char *key, size_t len)
+{
+    uint64_t hash = len, word;
+    for (; len >= sizeof(word); key += sizeof(word), len -= sizeof(word)) {
+        memcpy(&word, key, sizeof(word));
+        hash = mix(hash, word);
+    }
+    word = 0;
+    memcpy(&word, key, len);
+    return mix(hash, word);
+}
+
+static void grow_chains(struct metrics_family *family)
+{
+    size_t count = family->chain_count ? family->chain_count * 2 : CHAINS_MIN;
+    struct metrics_row **chains = mem_zalloc(count * sizeof(*chains));
+    list_for_each(link, &family->rows) {
+        struct metrics_row *row = list_entry(link, struct metrics_row, link);
+        struct metrics_row **chain = &chains[row->hash & (count - 1)];
+        row->next = *chain;
+        *chain = row;
+    }
+    free(family->chains);
+    family->chains = chains;
+    family->chain_count = count;
+}
+
+// Where the pointer to that series is, or to the NULL at the end of its chain.
+static struct metrics_row **find_row(const struct metrics_family *family, const unsigned char *key,
+                                     size_t len, uint64_t hash)
+{
+    struct metrics_row **at = &family->chains[hash & (family->chain_count - 1)];
+    while (*at && ((*at)->hash != hash || (*at)->key_len != len || memcmp((*at)->key, key, len)))
+        at = &(*at)->next;
+    return at;
+}
+
+static struct metrics_row *add_row(struct metrics_family *family, const unsigned char *key,
+                                   size_t len, uint64_t hash)
+{
+    struct metrics_row *row = row_create(family, key, len, hash);
+    struct metrics_row **chain = &family->chains[hash & (family->chain_count - 1)];
+    row->next = *chain;
+    *chain = row;
+    list_append(&family->rows, &row->link);
+    family->row_count++;
+    return row;
+}
+
+// It may be there already: those may also be the true values of a series.
+static struct metrics_row *other_row(struct metrics_family *family)
+{
+    unsigned char key[KEY_MAX];
+    struct span values[METRICS_LABELS_MAX];
+    for (size_t i = 0; i < family->spec.label_count; i++)
+        values[i] = SPAN_LITERAL("other");
+    size_t len = make_key(key, values, family->spec.label_count);
+    uint64_t hash = hash_key(key, len);
+    struct metrics_row *found = *find_row(family, key, len, hash);
+    family->other_count++;
+    return found ? found : add_row(family, key, len, hash);
+}
+
+static struct metrics_row *row_of(struct metrics_family *family, const struct span *values)
+{
+    unsigned char key[KEY_MAX];
+    size_t len = make_key(key, values, family->spec.label_count);
+    uint64_t hash = hash_key(key, len);
+    struct metrics_row *found = family->chains ? *find_row(family, key, len, hash) : NULL;
+    if (found)
+        return found;
+    if (family->row_count >= family->spec.series_max)
+        return other_row(family);
+    if (family->row_count == family->chain_count)
+        grow_chains(family);
+    return add_row(family, key, len, hash);
+}
+
+int64_t *metrics_series(struct metrics_family *family, const struct span *values)
+{
+    static int64_t unread;
+    if (!family || family->spec.type == METRICS_HISTOGRAM)
+        return &unread;
+    return &row_of(family, values)->value;
+}
+
+struct metrics_histogram *metrics_histogram(struct metrics_family *family,
+                                            const struct span *values)
+{
+    if (!family || family->spec.type != METRICS_HISTOGRAM)
+        return NULL;
+    return row_of(family, values)->histogram;
+}
+
+// Halving: a latency is found among 36 bounds in six steps, wherever it falls.
+void metrics_observe(struct metrics_histogram *histogram, int64_t value)
+{
+    if (!histogram || value < 0)
+        return;
+    size_t low = 0, high = histogram->bound_count;
+    if (high > 0 && value <= histogram->bounds[0])
+        high = 0; // what did not have to wait
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (histogram->bounds[middle] < value)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    histogram->buckets[low]++;
+    histogram->count++;
+    histogram->sum += value;
+}
+
+static struct span value_of(const struct metrics_row *row, size_t label)
+{
+    const unsigned char *at = row->key;
+    for (; label > 0; label--)
+        at += 1 + *at;
+    return span_make(at + 1, *at);
+}
+
+static void unchain(struct metrics_family *family, struct metrics_row *row)
+{
+    struct metrics_row **at = &family->chains[row->hash & (family->chain_count - 1)];
+    while (*at != row)
+        at = &(*at)->next;
+    *at = row->next;
+}
+
+static void forget_row(struct metrics_family *family, struct metrics_row *row)
+{
+    unchain(family, row);
+    list_remove(&row->link);
+    metrics_row_destroy(row);
+    family->row_count--;
+}
+
+size_t metrics_forget(struct metrics_family *family, size_t label, struct span value)
+{
+    if (!family || label >= family->spec.label_count)
+        return 0;
+    unsigned char wanted[1 + METRICS_LABEL_VALUE_MAX]; // cut as it was when it was met
+    append_value(wanted, value);
+    size_t before = family->row_count;
+    list_for_each(link, &family->rows) {
+        struct metrics_row *row = list_entry(link, struct metrics_row, link);
+        if (span_equal(value_of(row, label), span_make(wanted + 1, wanted[0])))
+            forget_row(family, row);
+    }
+    return before - family->row_count;
+}
+
+void metrics_forget_all(struct metrics_family *family)
+{
+    if (!family)
+        return;
+    list_for_each(link, &family->rows)
+        forget_row(family, list_entry(link, struct metrics_row, link));
+}
