@@ -20,6 +20,9 @@ struct telegram;
  *     GET    /sessions/ID       one with its messages, as JSON
  *     DELETE /sessions/ID
  *     POST   /sessions/ID       {"title": ...}
+ *     GET    /cost/BY/DAYS      what was spent in so many days, by model, slot, key, day, session
+ *                               or job (default: model, 30), as JSON; also /cost and /cost/BY
+ *     GET    /calls/ID          the attempts of one call, and why it was dear
  *     GET    /context           what a first message costs, part by part
  *     POST   /chat?chat=NAME    a message; the answer is an event stream
  *     DELETE /chat?chat=NAME    ends the answer, which its stream then tells
@@ -53,7 +56,10 @@ struct control_env { // borrowed, and looked at anew with each question; outlive
     int (*reload)(void *context, struct buf *ret_text, struct error *err);
     // Appends what a first message costs, as one JSON value. NULL: refused.
     int (*measure)(void *context, struct buf *ret_json, struct error *err);
-    void *context; // of both
+    // How far the owner's zone is from UTC at an instant, and what it is called; NULL: UTC.
+    int64_t (*offset_ms)(void *context, int64_t wall_ms);
+    const char *zone;
+    void *context; // of all of them
 };
 
 int control_create(const struct control_env *env, struct control **ret_control, struct error *err);

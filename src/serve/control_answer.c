@@ -46,7 +46,7 @@ void control_write_error(const char *sentence, struct buf *out)
     buf_append_char(out, '\n');
 }
 
-static void refuse(const struct control_question *question, unsigned status, const char *sentence)
+void control_refuse(const struct control_question *question, unsigned status, const char *sentence)
 {
     BUF_AUTO body = BUF_INIT(CONTROL_ERROR_MAX);
     control_write_error(sentence, &body);
@@ -54,15 +54,15 @@ static void refuse(const struct control_question *question, unsigned status, con
 }
 
 // The answer of a question that needed no waiting.
-static void reply(const struct control_question *question, int r, struct buf *body,
-                  const struct error *err)
+void control_reply(const struct control_question *question, int r, struct buf *body,
+                   const struct error *err)
 {
     if (r == 0 && buf_is_full(body))
-        refuse(question, 413, "the answer is larger than 64 MiB");
+        control_refuse(question, 413, "the answer is larger than 64 MiB");
     else if (r == STORE_NOT_FOUND)
-        refuse(question, 404, "there is no such session");
+        control_refuse(question, 404, "there is no such session");
     else if (r != 0)
-        refuse(question, control_status_of(r), err->text);
+        control_refuse(question, control_status_of(r), err->text);
     else
         question->done(question->context, 200, buf_span(body));
 }
@@ -74,7 +74,7 @@ static void on_stored(void *context, int result, const struct error *err, int64_
     BUF_AUTO body = BUF_INIT(64);
     buf_append_text(&body, "{\"done\":true}\n");
     list_remove(&question->link);
-    reply(question, result, &body, err);
+    control_reply(question, result, &body, err);
     free(question);
 }
 
@@ -138,7 +138,8 @@ static void rename_session(const struct control_question *question, struct span 
                 json_string(json_get(json_root(&document), "title"), &text);
     struct span title = span_trim(buf_span(&text));
     if (!read || !is_title(title)) {
-        refuse(question, 400, "the body must be {\"title\": ...}: one line of 1 to 200 bytes");
+        control_refuse(question, 400,
+                       "the body must be {\"title\": ...}: one line of 1 to 200 bytes");
         return;
     }
     struct store_settlement settlement = {
@@ -160,20 +161,20 @@ static void ask_session(const struct control_question *question, struct span met
     if (r == 0 && span_is(method, "GET"))
         r = control_write_session(question->env, buf_span(&id), &answer, &err);
     if (r != 0 || span_is(method, "GET"))
-        reply(question, r, &answer, &err);
+        control_reply(question, r, &answer, &err);
     else if (span_is(method, "DELETE"))
         delete_session(question, buf_span(&id), waiting);
     else if (span_is(method, "POST"))
         rename_session(question, buf_span(&id), body, waiting);
     else
-        refuse(question, 405, "a session takes GET, DELETE and POST");
+        control_refuse(question, 405, "a session takes GET, DELETE and POST");
 }
 
 static void ask_status(const struct control_question *question)
 {
     BUF_AUTO answer = BUF_INIT(CONTROL_ANSWER_MAX);
     control_write_status(question->env, &answer);
-    reply(question, 0, &answer, NULL);
+    control_reply(question, 0, &answer, NULL);
 }
 
 static void ask_sessions(const struct control_question *question)
@@ -181,7 +182,7 @@ static void ask_sessions(const struct control_question *question)
     BUF_AUTO answer = BUF_INIT(CONTROL_ANSWER_MAX);
     struct error err = ERROR_INIT;
     int r = control_write_sessions(question->env, &answer, &err);
-    reply(question, r, &answer, &err);
+    control_reply(question, r, &answer, &err);
 }
 
 static void ask_context(const struct control_question *question)
@@ -189,12 +190,12 @@ static void ask_context(const struct control_question *question)
     BUF_AUTO answer = BUF_INIT(CONTROL_ANSWER_MAX);
     struct error err = ERROR_INIT;
     if (!question->env->measure) {
-        refuse(question, 409, "no agent runs here, so there is no context to measure");
+        control_refuse(question, 409, "no agent runs here, so there is no context to measure");
         return;
     }
     int r = question->env->measure(question->env->context, &answer, &err);
     buf_append_char(&answer, '\n');
-    reply(question, r, &answer, &err);
+    control_reply(question, r, &answer, &err);
 }
 
 static void ask_reload(const struct control_question *question)
@@ -204,12 +205,12 @@ static void ask_reload(const struct control_question *question)
     struct error err = ERROR_INIT;
     struct json_writer w;
     if (!question->env->reload) {
-        refuse(question, 409, "nothing runs here that could take a new configuration");
+        control_refuse(question, 409, "nothing runs here that could take a new configuration");
         return;
     }
     int r = question->env->reload(question->env->context, &text, &err);
     if (r < 0) { // the old configuration goes on
-        refuse(question, 422, err.text);
+        control_refuse(question, 422, err.text);
         return;
     }
     json_writer_init(&w, &answer);
@@ -217,7 +218,7 @@ static void ask_reload(const struct control_question *question)
     json_write_member_string(&w, "text", buf_span(&text));
     json_write_object_end(&w);
     buf_append_char(&answer, '\n');
-    reply(question, 0, &answer, NULL);
+    control_reply(question, 0, &answer, NULL);
 }
 
 static const struct {
@@ -233,23 +234,29 @@ static const struct {
 void control_ask(const struct control_question *question, struct span method, struct span path,
                  struct span body, struct list *waiting)
 {
-    static const char prefix[] = "/sessions/";
+    static const char sessions[] = "/sessions/", calls[] = "/calls/";
     for (size_t i = 0; i < ARRAY_LEN(questions); i++) {
         if (!span_is(path, questions[i].path))
             continue;
         if (span_is(method, questions[i].method))
             questions[i].ask(question);
         else
-            refuse(question, 405, "this path does not take that method");
+            control_refuse(question, 405, "this path does not take that method");
         return;
     }
-    if (span_starts_with(path, prefix) && path.len > sizeof prefix - 1)
-        ask_session(question, method, span_skip(path, sizeof prefix - 1), body, waiting);
+    if (span_starts_with(path, sessions) && path.len > sizeof sessions - 1)
+        ask_session(question, method, span_skip(path, sizeof sessions - 1), body, waiting);
+    else if (span_starts_with(path, calls) && path.len > sizeof calls - 1)
+        control_ask_call(question, method, span_skip(path, sizeof calls - 1), waiting);
+    else if (span_is(path, "/cost") || span_starts_with(path, "/cost/"))
+        control_ask_cost(question, method, span_skip(path, sizeof "/cost" - 1), waiting);
     else if (span_is(path, "/chat"))
-        refuse(question, 405, "/chat takes POST, and DELETE to end the answer");
+        control_refuse(question, 405, "/chat takes POST, and DELETE to end the answer");
     else
-        refuse(question, 404,
-               "there is /status, /sessions, /sessions/ID, /context, /chat and /reload here");
+        control_refuse(
+            question, 404,
+            "there is /status, /sessions, /sessions/ID, /cost/BY/DAYS, /calls/ID, /context, "
+            "/chat and /reload here");
 }
 
 void control_answer(const struct control_env *env, struct span method, struct span path,

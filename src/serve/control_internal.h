@@ -37,6 +37,11 @@ void control_ask(const struct control_question *question, struct span method, st
                  struct span body, struct list *waiting);
 void control_forget(struct list *waiting); // no question of the list is answered any more
 
+// Each answers, once. `body` is the answer when `r` is 0.
+void control_refuse(const struct control_question *question, unsigned status, const char *sentence);
+void control_reply(const struct control_question *question, int r, struct buf *body,
+                   const struct error *err);
+
 unsigned control_status_of(int code); // HTTP's, of an outcome or a negated errno value
 void control_write_error(const char *sentence, struct buf *out); // {"error": sentence}
 
@@ -44,6 +49,12 @@ void control_write_error(const char *sentence, struct buf *out); // {"error": se
 int control_write_sessions(const struct control_env *env, struct buf *out, struct error *err);
 int control_write_session(const struct control_env *env, struct span id, struct buf *out,
                           struct error *err);
+
+// control_cost.c: `path` is what follows "/cost", `id` the beginning of a call's.
+void control_ask_cost(const struct control_question *question, struct span method, struct span path,
+                      struct list *waiting);
+void control_ask_call(const struct control_question *question, struct span method, struct span id,
+                      struct list *waiting);
 
 // control_chat.c
 void control_chat_start(struct control *control, struct http_exchange *exchange);

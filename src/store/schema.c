@@ -40,8 +40,18 @@
  * The memory's text index keeps no text of its own (external content); the triggers are the only
  * writers of it, so it cannot be forgotten in some function.
  *
- * The ledger of spending, jobs and approvals are not here: nothing writes them yet, a table without
- * a writer is a guess, and adding one later is a step that takes a millisecond.
+ * Spending. A row of the ledger is an attempt to have a model answer; it carries names and no
+ * foreign keys, since what was paid stays true when its session is gone. Its number is the order in
+ * which attempts ended. `last` marks the row that ended its call's reservation; `charges` are the
+ * accounts that pay, kept only while the cost may still be corrected. The instant comes first in a
+ * row's name, so that its index grows at its end: by the call's id, which is random, each row would
+ * write a page of its own. The rows are forgotten after some months, so their sums per day are
+ * written in the same transaction, and what each budget has spent too: no sum is ever calculated by
+ * adding up rows. journals says how far each generation of the journal was folded, and `sealed`
+ * that this is on the disk; reservations are those of calls that had not ended by then.
+ *
+ * Jobs and approvals are not here: nothing writes them yet, a table without a writer is a guess,
+ * and adding one later is a step that takes a millisecond.
  */
 
 // clean: 1 closed in order, 0 in use or not closed in order, -1 damage was seen while in use.
@@ -196,6 +206,87 @@ static const char version_2[] =
     "  (SELECT max(m.id) FROM messages m WHERE m.session = sessions.number), 0);"
     "CREATE INDEX sessions_used ON sessions(used);";
 
-static const char *const steps[] = {version_1, version_2};
+static const char version_3[] = "CREATE TABLE ledger("
+                                "  number INTEGER PRIMARY KEY,"
+                                "  call TEXT NOT NULL,"
+                                "  operation TEXT NOT NULL,"
+                                "  slot TEXT NOT NULL,"
+                                "  session TEXT NOT NULL,"
+                                "  job TEXT NOT NULL,"
+                                "  key TEXT NOT NULL,"
+                                "  user TEXT NOT NULL,"
+                                "  asked TEXT NOT NULL,"
+                                "  deployment TEXT NOT NULL,"
+                                "  provider TEXT NOT NULL,"
+                                "  model TEXT NOT NULL,"
+                                "  error TEXT NOT NULL,"
+                                "  reason TEXT NOT NULL,"
+                                "  instead_of TEXT NOT NULL,"
+                                "  reply_id TEXT NOT NULL,"
+                                "  attempt INTEGER NOT NULL,"
+                                "  wall_ms INTEGER NOT NULL,"
+                                "  day INTEGER NOT NULL,"
+                                "  duration_ms INTEGER,"
+                                "  first_byte_ms INTEGER,"
+                                "  status INTEGER,"
+                                "  prompt_tokens INTEGER,"
+                                "  completion_tokens INTEGER,"
+                                "  cached_tokens INTEGER,"
+                                "  cache_write_tokens INTEGER,"
+                                "  reasoning_tokens INTEGER,"
+                                "  bytes_in INTEGER,"
+                                "  bytes_out INTEGER,"
+                                "  system_bytes INTEGER,"
+                                "  tools_bytes INTEGER,"
+                                "  messages_bytes INTEGER,"
+                                "  kept_bytes INTEGER,"
+                                "  cost_pico INTEGER,"
+                                "  reserved_pico INTEGER,"
+                                "  streamed INTEGER NOT NULL,"
+                                "  cancelled INTEGER NOT NULL,"
+                                "  last INTEGER NOT NULL,"
+                                "  source TEXT NOT NULL,"
+                                "  prefix_hash INTEGER,"
+                                "  charges BLOB,"
+                                "  UNIQUE(wall_ms, call, attempt)"
+                                ");"
+
+                                "CREATE TABLE ledger_days("
+                                "  day INTEGER NOT NULL,"
+                                "  model TEXT NOT NULL,"
+                                "  slot TEXT NOT NULL,"
+                                "  key TEXT NOT NULL,"
+                                "  calls INTEGER NOT NULL,"
+                                "  attempts INTEGER NOT NULL,"
+                                "  failed INTEGER NOT NULL,"
+                                "  cancelled INTEGER NOT NULL,"
+                                "  unsure INTEGER NOT NULL,"
+                                "  prompt_tokens INTEGER NOT NULL,"
+                                "  cached_tokens INTEGER NOT NULL,"
+                                "  completion_tokens INTEGER NOT NULL,"
+                                "  cost_pico INTEGER NOT NULL,"
+                                "  PRIMARY KEY(day, model, slot, key)"
+                                ") WITHOUT ROWID;"
+
+                                "CREATE TABLE budgets("
+                                "  account TEXT NOT NULL,"
+                                "  period_ms INTEGER NOT NULL,"
+                                "  resets_ms INTEGER NOT NULL,"
+                                "  spent_pico INTEGER NOT NULL,"
+                                "  PRIMARY KEY(account, period_ms)"
+                                ") WITHOUT ROWID;"
+
+                                "CREATE TABLE reservations("
+                                "  call TEXT PRIMARY KEY NOT NULL,"
+                                "  record BLOB NOT NULL"
+                                ") WITHOUT ROWID;"
+
+                                "CREATE TABLE journals("
+                                "  generation INTEGER PRIMARY KEY,"
+                                "  folded INTEGER NOT NULL,"
+                                "  sealed INTEGER NOT NULL DEFAULT 0"
+                                ");";
+
+static const char *const steps[] = {version_1, version_2, version_3};
 
 const struct store_migrations store_schema = {steps, ARRAY_LEN(steps)};

@@ -83,17 +83,26 @@ static int bind(sqlite3_stmt *stmt, int index, const struct sql_value *value)
     }
 }
 
+int sql_bind_again(sqlite3_stmt *stmt, const struct sql_value *values, size_t count,
+                   struct error *err)
+{
+    sqlite3_reset(stmt);
+    for (size_t i = 0; i < count; i++)
+        if (bind(stmt, (int)i + 1, &values[i]) != SQLITE_OK)
+            return sql_error(sqlite3_db_handle(stmt), err);
+    return 0;
+}
+
 int sql_prepare(sqlite3 *db, const char *sql, const struct sql_value *values, size_t count,
                 sqlite3_stmt **ret_stmt, struct error *err)
 {
     SQL_AUTO *stmt = NULL;
     if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) != SQLITE_OK)
         return sql_error(db, err);
-    for (size_t i = 0; i < count; i++)
-        if (bind(stmt, (int)i + 1, &values[i]) != SQLITE_OK)
-            return sql_error(db, err);
-    *ret_stmt = STEAL(stmt);
-    return 0;
+    int r = sql_bind_again(stmt, values, count, err);
+    if (r == 0)
+        *ret_stmt = STEAL(stmt);
+    return r;
 }
 
 int sql_step(sqlite3_stmt *stmt, struct error *err)

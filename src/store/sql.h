@@ -48,6 +48,10 @@ int sql_exec(sqlite3 *db, const char *sql, struct error *err);
 int sql_prepare(sqlite3 *db, const char *sql, const struct sql_value *values, size_t count,
                 sqlite3_stmt **ret_stmt, struct error *err);
 
+// Makes a statement ready to run again, with other values.
+int sql_bind_again(sqlite3_stmt *stmt, const struct sql_value *values, size_t count,
+                   struct error *err);
+
 enum { SQL_ROW = 1 }; // outcome of sql_step(): a row can be read; 0 is the end
 
 int sql_step(sqlite3_stmt *stmt, struct error *err);

@@ -1,4 +1,4 @@
-// libraries: libmicrohttpd libcurl mbedtls mbedx509 mbedcrypto sqlite3
+// libraries: mbedtls mbedx509 mbedcrypto sqlite3
 //
 // The control socket and the admin face over a real store, with a desk and a Telegram that say what
 // a test wants: their functions are in here, in the place of the real ones.

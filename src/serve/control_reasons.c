@@ -1,0 +1,191 @@
+#include "serve/control_reasons.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "router/money.h"
+
+/*
+ * The reasons are what can be read off the rows: how often it was tried, how long the prompt was
+ * and what it was made of, how much of it the provider's cache knew and why not more, and how that
+ * compares with the other calls of the same model. None of them is a guess about a price.
+ */
+
+enum {
+    SENTENCE_MAX = 1024,       // bytes
+    CACHE_WORTH_TOKENS = 1024, // below it providers cache nothing
+    DEAR_TENTHS = 20,          // of the usual, from which on it is worth a sentence
+    MINUTE_MS = 60 * 1000,
+};
+
+static void say(struct json_writer *w, const struct buf *sentence)
+{
+    json_write_string(w, buf_span(sentence));
+}
+
+int64_t control_call_cost(const struct store_call *call)
+{
+    int64_t cost_pico = 0;
+    for (size_t i = 0; i < call->count; i++)
+        if (call->attempts[i].cost_pico > 0)
+            cost_pico = money_add(cost_pico, call->attempts[i].cost_pico);
+    return cost_pico;
+}
+
+static const struct store_attempt *last_of(const struct store_call *call)
+{
+    return &call->attempts[call->count - 1];
+}
+
+static void say_certainty(const struct store_call *call, struct json_writer *w)
+{
+    BUF_AUTO text = BUF_INIT(SENTENCE_MAX);
+    bool is_unknown = false, is_bound = false;
+    for (size_t i = 0; i < call->count; i++) {
+        is_unknown = is_unknown || call->attempts[i].source == STORE_COST_UNKNOWN;
+        is_bound = is_bound || call->attempts[i].source == STORE_COST_BOUND;
+    }
+    if (is_unknown)
+        buf_append_text(&text, "what it cost is not known (it ended without a word from the "
+                               "provider), so what was reserved for it is counted");
+    else if (is_bound)
+        buf_append_text(&text, "the provider did not say what was used, so the most that it can "
+                               "have cost is counted");
+    if (text.len)
+        say(w, &text);
+}
+
+static void say_attempts(const struct store_call *call, struct json_writer *w)
+{
+    BUF_AUTO text = BUF_INIT(SENTENCE_MAX);
+    char money[MONEY_TEXT_SIZE];
+    int64_t wasted_pico = 0;
+    if (call->count < 2)
+        return;
+    for (size_t i = 0; i + 1 < call->count; i++)
+        if (call->attempts[i].cost_pico > 0)
+            wasted_pico = money_add(wasted_pico, call->attempts[i].cost_pico);
+    buf_printf(&text, "it took %zu attempts; those before the last cost %s (", call->count,
+               money_format(wasted_pico, money));
+    for (size_t i = 0; i + 1 < call->count; i++) {
+        struct span error = call->attempts[i].error;
+        buf_printf(&text, "%s%.*s", i ? ", " : "", error.len ? (int)error.len : 7,
+                   error.len ? error.data : "no word");
+    }
+    buf_append_text(&text, ")");
+    if (!buf_is_full(&text))
+        say(w, &text);
+}
+
+static int64_t percent(int64_t part, int64_t whole)
+{
+    return whole > 0 ? (int64_t)(100.0 * (double)part / (double)whole + 0.5) : 0;
+}
+
+static void say_tokens(const struct store_attempt *a, struct json_writer *w)
+{
+    BUF_AUTO text = BUF_INIT(SENTENCE_MAX);
+    if (a->prompt_tokens < 0)
+        return;
+    buf_printf(&text, "%" PRId64 " prompt tokens", a->prompt_tokens);
+    if (a->cached_tokens >= 0)
+        buf_printf(&text, ", %" PRId64 " %% of them from the provider's cache",
+                   percent(a->cached_tokens, a->prompt_tokens));
+    if (a->cache_write_tokens > 0)
+        buf_printf(&text, " and %" PRId64 " written to it at a higher price",
+                   a->cache_write_tokens);
+    if (a->completion_tokens >= 0)
+        buf_printf(&text, "; %" PRId64 " completion tokens", a->completion_tokens);
+    if (a->reasoning_tokens > 0)
+        buf_printf(&text, ", %" PRId64 " %% of them reasoning",
+                   percent(a->reasoning_tokens, a->completion_tokens));
+    say(w, &text);
+}
+
+// "3.4 times as many": only when it is much more.
+static void say_ratio(struct json_writer *w, const char *what, int64_t value, int64_t usual)
+{
+    BUF_AUTO text = BUF_INIT(SENTENCE_MAX);
+    if (usual <= 0 || value <= 0)
+        return;
+    double tenths = 10.0 * (double)value / (double)usual;
+    if (tenths < DEAR_TENTHS)
+        return;
+    buf_printf(&text, "%s %.1f times what is usual for this model (%" PRId64 ")", what,
+               tenths / 10.0, usual);
+    say(w, &text);
+}
+
+static void say_usual(const struct store_call *call, struct json_writer *w)
+{
+    const struct store_cost_sum *usual = &call->usual;
+    const struct store_attempt *a = last_of(call);
+    int64_t others = usual->attempts - (int64_t)call->count;
+    if (others <= 0)
+        return;
+    say_ratio(w, "the number of prompt tokens is", a->prompt_tokens,
+              (usual->prompt_tokens - a->prompt_tokens) / others);
+    say_ratio(w, "the number of completion tokens is", a->completion_tokens,
+              (usual->completion_tokens - a->completion_tokens) / others);
+}
+
+// Where the system prompt is one of the messages, it is not told on its own.
+static void say_parts(const struct store_attempt *a, struct json_writer *w)
+{
+    BUF_AUTO text = BUF_INIT(SENTENCE_MAX);
+    int64_t system = a->system_bytes > 0 ? a->system_bytes : 0;
+    int64_t all = system + a->tools_bytes + a->messages_bytes;
+    if (a->tools_bytes < 0 || a->messages_bytes < 0 || all == 0)
+        return;
+    buf_printf(&text,
+               "of the prompt's %" PRId64 " bytes, %" PRId64 " %% are the messages, %" PRId64
+               " %% the tools",
+               all, percent(a->messages_bytes, all), percent(a->tools_bytes, all));
+    if (system)
+        buf_printf(&text, ", %" PRId64 " %% the system prompt", percent(system, all));
+    if (a->kept_bytes >= 0)
+        buf_printf(&text, "; the first %" PRId64 " %% are as in the call before",
+                   percent(a->kept_bytes, all));
+    say(w, &text);
+}
+
+static bool is_cold(const struct store_attempt *a)
+{
+    return a->prompt_tokens >= CACHE_WORTH_TOKENS && a->cached_tokens >= 0 &&
+           a->cached_tokens < a->prompt_tokens / 2;
+}
+
+static void say_cache(const struct store_call *call, struct json_writer *w)
+{
+    const struct store_attempt *a = last_of(call), *before = call->before;
+    BUF_AUTO text = BUF_INIT(SENTENCE_MAX);
+    if (!is_cold(a) || !before)
+        return;
+    int64_t minutes = (a->wall_ms - before->wall_ms) / MINUTE_MS;
+    if (a->prefix_hash && before->prefix_hash && a->prefix_hash != before->prefix_hash)
+        buf_append_text(&text, "the system prompt or the tools changed since the session's call "
+                               "before, so no cache could know this prompt");
+    else if (!span_equal(a->deployment, before->deployment) || !span_equal(a->model, before->model))
+        buf_printf(&text,
+                   "the session's call before went to another deployment (%.*s), whose cache "
+                   "is not this one's",
+                   (int)before->deployment.len, before->deployment.data);
+    else if (minutes >= 5)
+        buf_printf(&text,
+                   "the session's call before was %" PRId64 " minutes earlier, and "
+                   "providers forget what they cached in about five",
+                   minutes);
+    if (text.len)
+        say(w, &text);
+}
+
+void control_write_reasons(const struct store_call *call, struct json_writer *w)
+{
+    say_certainty(call, w);
+    say_attempts(call, w);
+    say_tokens(last_of(call), w);
+    say_usual(call, w);
+    say_parts(last_of(call), w);
+    say_cache(call, w);
+}

@@ -1,0 +1,11 @@
+#pragma once
+
+#include <stdint.h>
+
+#include "codec/json_write.h"
+#include "store/ledger_read.h"
+
+int64_t control_call_cost(const struct store_call *call); // of all attempts whose cost is known
+
+// Why a call was dear: sentences, as the strings of an array that the caller began.
+void control_write_reasons(const struct store_call *call, struct json_writer *w);

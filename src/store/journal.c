@@ -1,0 +1,275 @@
+#include "store/journal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "store/journal_frame.h"
+#include "store/store_internal.h"
+
+/*
+ * The journal's writer.
+ *
+ * A record is written at the place where the last whole one ended, not at the end of the file: what
+ * a write that failed half-way left behind is written over by the next, and cut off as well.
+ *
+ * A generation is never appended to by a second process: each start begins a new one, so that a
+ * torn end never has to be mended before something can be written. Numbers only go up while a file
+ * is there to tell the last; where none is, the number is drawn, so that what the database
+ * remembers of a generation cannot be taken for another one's.
+ *
+ * Nothing here calls fsync() on the loop's thread. The name of a new file is synced with its first
+ * bytes, as SQLite does with its own log.
+ */
+
+enum { NAME_SIZE = 64, FIRST_BITS = 40 };
+
+struct journal {
+    char *home;    // owned
+    int directory; // descriptor of it
+    int fd;
+    int64_t end;           // of the last whole record
+    bool is_cut;           // nothing stands behind `end`
+    bool is_named;         // its name was synced with it, or is about to be
+    uint64_t *generations; // owned; oldest first
+    size_t count, capacity;
+};
+
+static const char *name_of(uint64_t generation, char *name)
+{
+    snprintf(name, NAME_SIZE, JOURNAL_NAME ".%016" PRIx64, generation);
+    return name;
+}
+
+// The generation of a file's name; 0 when it is none.
+static uint64_t generation_of(const char *name)
+{
+    char again[NAME_SIZE];
+    uint64_t generation = 0;
+    struct span rest = span_of(name);
+    if (!span_starts_with(rest, JOURNAL_NAME "."))
+        return 0;
+    rest = span_skip(rest, sizeof JOURNAL_NAME);
+    for (size_t i = 0; i < rest.len && i < 16; i++) {
+        const char *digit = memchr("0123456789abcdef", rest.data[i], 16);
+        if (!digit)
+            return 0;
+        generation = generation << 4 | (uint64_t)(digit - "0123456789abcdef");
+    }
+    return strcmp(name_of(generation, again), name) == 0 ? generation : 0;
+}
+
+static void add_generation(struct journal *journal, uint64_t generation)
+{
+    journal->generations = mem_grow(journal->generations, journal->count, &journal->capacity,
+                                    sizeof *journal->generations);
+    journal->generations[journal->count++] = generation;
+}
+
+static int compare(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void close_directory(DIR **directory)
+{
+    if (*directory)
+        closedir(*directory);
+}
+
+static int find_generations(struct journal *journal, const char *home, struct error *err)
+{
+    CLEANUP(close_directory) DIR *directory = opendir(home);
+    if (!directory)
+        return error_errno(err, errno, "reading %s", home);
+    for (struct dirent *entry; (entry = readdir(directory));) {
+        uint64_t generation = generation_of(entry->d_name);
+        if (generation == 0)
+            continue;
+        if (journal->count >= JOURNAL_FILES_MAX)
+            return error_set(err, -EMFILE,
+                             "%s holds more than %d files %s.*: the database takes "
+                             "none of them up",
+                             home, JOURNAL_FILES_MAX, JOURNAL_NAME);
+        add_generation(journal, generation);
+    }
+    if (journal->count)
+        qsort(journal->generations, journal->count, sizeof *journal->generations, compare);
+    return 0;
+}
+
+static uint64_t next_generation(const struct journal *journal)
+{
+    uint64_t drawn;
+    if (journal->count)
+        return journal->generations[journal->count - 1] + 1;
+    random_bytes(&drawn, sizeof drawn);
+    return (drawn >> (64 - FIRST_BITS)) + 1;
+}
+
+int journal_rotate(struct journal *journal, struct error *err)
+{
+    char name[NAME_SIZE];
+    uint64_t generation = next_generation(journal);
+    name_of(generation, name);
+    int fd = openat(journal->directory, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_errno(err, errno, "cannot make %s/%s", journal->home, name);
+    fd_close(&journal->fd);
+    journal->fd = fd;
+    journal->end = 0;
+    journal->is_cut = true;
+    journal->is_named = false;
+    add_generation(journal, generation);
+    return 0;
+}
+
+int journal_open(const char *home, struct journal **ret_journal, struct error *err)
+{
+    struct journal *journal = mem_new(struct journal);
+    int r = 0;
+    journal->fd = -1;
+    journal->home = mem_strdup(home);
+    journal->directory = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (journal->directory < 0)
+        r = error_errno(err, errno, "opening %s", home);
+    if (r == 0)
+        r = find_generations(journal, home, err);
+    if (r == 0)
+        r = journal_rotate(journal, err);
+    if (r < 0)
+        journal_close(journal);
+    else
+        *ret_journal = journal;
+    return r;
+}
+
+void journal_close(struct journal *journal)
+{
+    if (!journal)
+        return;
+    fd_close(&journal->fd);
+    fd_close(&journal->directory);
+    free(journal->generations);
+    free(journal->home);
+    free(journal);
+}
+
+// A tail that is left is written over by the next record, or is found torn by a reader.
+static void cut(struct journal *journal)
+{
+    journal->is_cut = ftruncate(journal->fd, journal->end) == 0;
+}
+
+static int fail(struct journal *journal, int errno_value, struct error *err)
+{
+    cut(journal);
+    if (errno_value == ENOSPC || errno_value == EDQUOT)
+        return error_set(err, -ENOSPC,
+                         "the disk that holds the ledger's journal is full; free some "
+                         "space");
+    return error_errno(err, errno_value, "writing the ledger's journal");
+}
+
+int journal_append(struct journal *journal, struct span record, struct error *err)
+{
+    if (record.len == 0 || record.len > JOURNAL_RECORD_MAX)
+        return error_set(err, -E2BIG, "a record of %zu bytes does not fit into the journal",
+                         record.len);
+    if (journal->end + JOURNAL_FRAME + (int64_t)record.len > JOURNAL_BYTES_MAX)
+        return error_set(err, -EFBIG,
+                         "the ledger's journal has grown to %d MiB, because the "
+                         "database does not take it up",
+                         JOURNAL_BYTES_MAX >> 20);
+    unsigned char frame[JOURNAL_FRAME];
+    journal_frame(frame, journal->generations[journal->count - 1], journal->end, record);
+    struct iovec parts[2] = {{frame, sizeof frame}, {(void *)(uintptr_t)record.data, record.len}};
+    ssize_t whole = (ssize_t)(sizeof frame + record.len), done;
+    if (!journal->is_cut)
+        cut(journal);
+    do
+        done = pwritev(journal->fd, parts, 2, journal->end);
+    while (done < 0 && errno == EINTR);
+    if (done != whole) // a short write is a disk that became full
+        return fail(journal, done < 0 ? errno : ENOSPC, err);
+    journal->end += whole;
+    return 0;
+}
+
+int64_t journal_end(const struct journal *journal)
+{
+    return journal->end;
+}
+
+const uint64_t *journal_generations(const struct journal *journal, size_t *ret_count)
+{
+    *ret_count = journal->count;
+    return journal->generations;
+}
+
+void journal_forget(struct journal *journal, size_t count)
+{
+    if (count >= journal->count)
+        count = journal->count - 1;
+    journal->count -= count;
+    memmove(journal->generations, journal->generations + count,
+            journal->count * sizeof *journal->generations);
+}
+
+struct sync_job {
+    struct store_job job;
+    int fd, directory; // its own; -1: none
+    int failed;
+};
+
+static void release(struct store_job *job)
+{
+    struct sync_job *own = CONTAINER_OF(job, struct sync_job, job);
+    fd_close(&own->fd);
+    fd_close(&own->directory);
+}
+
+// The kernel tells a failure once. A job that is run again must not take the silence for success.
+static int sync_files(struct store_job *job, sqlite3 *db, struct error *err)
+{
+    struct sync_job *own = CONTAINER_OF(job, struct sync_job, job);
+    (void)db;
+    if (!own->failed && fdatasync(own->fd) < 0)
+        own->failed = errno;
+    if (!own->failed && own->directory >= 0 && fsync(own->directory) < 0)
+        own->failed = errno;
+    if (own->failed)
+        return error_errno(err, own->failed, "writing the ledger's journal to the disk");
+    return 0;
+}
+
+int64_t journal_sync(struct store *store, struct journal *journal, store_done_fn *done,
+                     void *context, struct error *err)
+{
+    struct error local = ERROR_INIT;
+    err = err ? err : &local;
+    struct sync_job *own = store_job_create(sizeof *own, 0, err);
+    if (!own)
+        return err->code;
+    own->job.release = release;
+    own->job.reads_only = true; // of the database
+    own->fd = fcntl(journal->fd, F_DUPFD_CLOEXEC, 0);
+    own->directory = journal->is_named ? -1 : fcntl(journal->directory, F_DUPFD_CLOEXEC, 0);
+    if (own->fd < 0 || (own->directory < 0 && !journal->is_named)) {
+        error_errno(err, errno, "syncing the ledger's journal");
+        store_job_destroy(&own->job);
+        return err->code;
+    }
+    journal->is_named = true;
+    return store_job_submit(store, &own->job, sync_files, STORE_DURABLE, done, context, err);
+}

@@ -1,0 +1,205 @@
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/mem.h"
+#include "store/journal.h"
+#include "store/journal_frame.h"
+
+/*
+ * The journal's reader: pure, but for the functions at the end.
+ *
+ * A power cut leaves any part of what was not synced, in any sector, so bytes that are no record
+ * are looked behind for the next one that is. The checksum covers where the record stands as well:
+ * what an older file left in a block of the disk, or what a copy moved, is no record here. It is
+ * for accidents, not against somebody who can write the file; it works on words of eight bytes,
+ * because it is calculated on the loop's thread for every call.
+ */
+
+enum { DAMAGED_BYTES_MAX = 16 << 20 };
+
+static const char mark[4] = "HLR\xa7";
+
+static uint64_t mix(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * 0x9fb21c651e98df25u;
+    return hash ^ hash >> 32;
+}
+
+static uint64_t checksum(uint64_t generation, int64_t offset, struct span record)
+{
+    uint64_t hash = mix(mix(mix(0x8ebc6af09c88c6e3u, generation), (uint64_t)offset), record.len);
+    while (record.len >= 8) {
+        uint64_t word;
+        memcpy(&word, record.data, 8);
+        hash = mix(hash, le64toh(word));
+        record = (struct span){record.data + 8, record.len - 8};
+    }
+    uint64_t last = 0;
+    for (size_t i = 0; i < record.len; i++)
+        last |= (uint64_t)(unsigned char)record.data[i] << (8 * i);
+    return mix(mix(hash, last), 1);
+}
+
+void journal_frame(unsigned char *frame, uint64_t generation, int64_t offset, struct span record)
+{
+    uint32_t len = htole32((uint32_t)record.len);
+    uint64_t sum = htole64(checksum(generation, offset, record));
+    memcpy(frame, mark, 4);
+    memcpy(frame + 4, &len, 4);
+    memcpy(frame + 8, &sum, 8);
+}
+
+int64_t journal_claim(const char *frame)
+{
+    uint32_t len;
+    memcpy(&len, frame + 4, 4);
+    len = le32toh(len);
+    if (memcmp(frame, mark, 4) != 0 || len == 0 || len > JOURNAL_RECORD_MAX)
+        return -1;
+    return JOURNAL_FRAME + (int64_t)len;
+}
+
+size_t journal_whole(struct span bytes, uint64_t generation, int64_t offset)
+{
+    uint64_t sum;
+    if (bytes.len <= JOURNAL_FRAME)
+        return 0;
+    int64_t whole = journal_claim(bytes.data);
+    if (whole < 0 || (size_t)whole > bytes.len)
+        return 0;
+    memcpy(&sum, bytes.data + 8, 8);
+    struct span record = {bytes.data + JOURNAL_FRAME, (size_t)whole - JOURNAL_FRAME};
+    return le64toh(sum) == checksum(generation, offset, record) ? (size_t)whole : 0;
+}
+
+static struct span take(struct journal_part *part, size_t len)
+{
+    struct span taken = span_make(part->bytes.data, len);
+    part->bytes = span_skip(part->bytes, len);
+    part->offset += (int64_t)len;
+    return taken;
+}
+
+// Bytes before the next record; all of them when none follows.
+static size_t bytes_before_record(const struct journal_part *part)
+{
+    size_t at = 1;
+    while (at < part->bytes.len) {
+        const char *found = memchr(part->bytes.data + at, mark[0], part->bytes.len - at);
+        if (!found)
+            break;
+        at = (size_t)(found - part->bytes.data);
+        struct span rest = span_make(found, part->bytes.len - at);
+        if (journal_whole(rest, part->generation, part->offset + (int64_t)at))
+            return at;
+        at++;
+    }
+    return part->bytes.len;
+}
+
+enum journal_outcome journal_next(struct journal_part *part, struct span *ret_bytes)
+{
+    enum { JUDGED = JOURNAL_FRAME + JOURNAL_RECORD_MAX }; // bytes that hold a record, or none
+    if (part->bytes.len == 0)
+        return JOURNAL_END;
+    size_t whole = journal_whole(part->bytes, part->generation, part->offset);
+    if (whole) {
+        *ret_bytes = span_skip(take(part, whole), JOURNAL_FRAME);
+        return JOURNAL_RECORD;
+    }
+    if (!part->is_last && part->bytes.len < JUDGED)
+        return JOURNAL_MORE;
+    size_t before = bytes_before_record(part);
+    if (before < part->bytes.len) {
+        *ret_bytes = take(part, before);
+        return JOURNAL_GARBAGE;
+    }
+    // The last bytes of this part may be the beginning of a record.
+    *ret_bytes = take(part, part->is_last ? before : before - JUDGED + 1);
+    return part->is_last ? JOURNAL_TORN : JOURNAL_GARBAGE;
+}
+
+static char *path_of(const char *home, uint64_t generation)
+{
+    return mem_printf("%s/" JOURNAL_NAME ".%016" PRIx64, home, generation);
+}
+
+int64_t journal_size(const char *home, uint64_t generation)
+{
+    CLEANUP(mem_cleanup) char *path = path_of(home, generation);
+    struct stat status;
+    return stat(path, &status) == 0 ? (int64_t)status.st_size : -1;
+}
+
+int journal_remove(const char *home, uint64_t generation, struct error *err)
+{
+    CLEANUP(mem_cleanup) char *path = path_of(home, generation);
+    if (unlink(path) < 0 && errno != ENOENT)
+        return error_errno(err, errno, "removing %s", path);
+    return 0;
+}
+
+static int read_at(int fd, int64_t offset, size_t len, struct buf *bytes)
+{
+    while (len) {
+        char *room = buf_reserve(bytes, len);
+        if (!room)
+            return -ENOMEM;
+        ssize_t got = pread(fd, room, len, offset);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got < 0 ? -errno : 0;
+        buf_grow_by(bytes, (size_t)got);
+        offset += got;
+        len -= (size_t)got;
+    }
+    return 0;
+}
+
+int journal_read(const char *home, uint64_t generation, int64_t offset, int64_t limit, size_t max,
+                 struct buf *bytes, struct journal_part *ret_part, struct error *err)
+{
+    CLEANUP(mem_cleanup) char *path = path_of(home, generation);
+    struct stat status;
+    FD_AUTO fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 && errno == ENOENT)
+        return STORE_NOT_FOUND;
+    if (fd < 0 || fstat(fd, &status) < 0)
+        return error_errno(err, errno, "opening %s", path);
+    int64_t end = limit >= 0 && limit < status.st_size ? limit : (int64_t)status.st_size;
+    int64_t wanted = end > offset ? end - offset : 0;
+    if (wanted > (int64_t)max)
+        wanted = (int64_t)max;
+    buf_clear(bytes);
+    int r = read_at(fd, offset, (size_t)wanted, bytes);
+    if (r < 0)
+        return error_errno(err, -r, "reading %s", path);
+    *ret_part = (struct journal_part){
+        .bytes = buf_span(bytes),
+        .generation = generation,
+        .offset = offset,
+        .is_last = offset + (int64_t)bytes->len >= end,
+    };
+    return 0;
+}
+
+int journal_set_aside(const char *home, struct span bytes, struct error *err)
+{
+    CLEANUP(mem_cleanup) char *path = mem_printf("%s/" JOURNAL_NAME ".damaged", home);
+    struct stat status;
+    FD_AUTO fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 || fstat(fd, &status) < 0)
+        return error_errno(err, errno, "opening %s", path);
+    if (status.st_size + (int64_t)bytes.len > DAMAGED_BYTES_MAX)
+        return 0;
+    int r = fd_write_all(fd, bytes.data, bytes.len);
+    return r < 0 ? error_errno(err, -r, "writing %s", path) : 0;
+}

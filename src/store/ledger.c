@@ -1,0 +1,334 @@
+#include "store/ledger.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "store/journal.h"
+#include "store/ledger_internal.h"
+#include "store/store_internal.h"
+
+/*
+ * Folding the journal in.
+ *
+ * How far a generation was folded stands in the database and moves in the transaction that takes
+ * its records up, so a crash at any point neither loses nor repeats one; that a row's name is
+ * unique is the second net. The files are read here, not handed over: what is folded after a start
+ * and what is folded every second goes the same way, and the loop keeps no copy.
+ *
+ * A reservation that ends within the same step never touches the database. Those that are still
+ * open at the end of a step are kept as their records, and looked for when an end comes later.
+ *
+ * Bytes that are no record are kept in a file beside, for a person; they hold nothing up.
+ */
+
+enum { STEP_BYTES = 192 << 10, STEP_RECORDS = 1024 };
+
+struct fold_job {
+    struct store_job job;
+    const char *home; // these two are kept in the job
+    const uint64_t *generations;
+    size_t count;
+    int64_t limit;
+    store_fold_fn *done;
+    struct store_fold_result result;
+};
+
+struct open_call {
+    struct span call, record;
+    int64_t wall_ms;
+};
+
+struct fold {
+    sqlite3 *db;
+    const char *home;
+    struct ledger_writer *writer;
+    struct store_fold_result *result;
+    struct open_call *open; // owned; reserved in this step and not ended
+    size_t open_count, open_capacity;
+    bool are_stored; // the database may hold reservations
+    bool is_first;   // nothing of the file was folded, or nobody remembers
+};
+
+// Not when the call's end was folded before: then the place of this record had been forgotten.
+static int keep_reservation(const struct fold *fold, const struct open_call *open,
+                            struct error *err)
+{
+    static const char sql[] =
+        "INSERT INTO reservations(call, record) SELECT ?1, ?2 WHERE NOT (?4 AND EXISTS("
+        " SELECT 1 FROM ledger WHERE wall_ms >= ?3 AND call = ?1 AND last = 1))"
+        " ON CONFLICT(call) DO UPDATE SET record = excluded.record";
+    return sql_run(fold->db, sql,
+                   SQL_VALUES(sql_text(open->call), sql_bytes(open->record), sql_int(open->wall_ms),
+                              sql_int(fold->is_first)),
+                   err);
+}
+
+static int keep_open(struct fold *fold, struct error *err)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < fold->open_count; i++)
+        r = keep_reservation(fold, &fold->open[i], err);
+    return r;
+}
+
+static void drop_open(struct fold *fold, struct span call)
+{
+    for (size_t i = fold->open_count; i-- > 0;)
+        if (span_equal(fold->open[i].call, call))
+            fold->open[i] = fold->open[--fold->open_count];
+}
+
+static void reserve(struct fold *fold, const struct store_attempt *call, struct span record)
+{
+    drop_open(fold, call->call);
+    fold->open = mem_grow(fold->open, fold->open_count, &fold->open_capacity, sizeof *fold->open);
+    fold->open[fold->open_count++] = (struct open_call){call->call, record, call->wall_ms};
+    fold->result->reservations++;
+}
+
+static int end_reservation(struct fold *fold, struct span call, struct error *err)
+{
+    static const char sql[] = "DELETE FROM reservations WHERE call = ?";
+    drop_open(fold, call);
+    return fold->are_stored ? sql_run(fold->db, sql, SQL_VALUES(sql_text(call)), err) : 0;
+}
+
+static int set_aside(struct fold *fold, struct span bytes, struct error *err)
+{
+    fold->result->set_aside_bytes += (int64_t)bytes.len;
+    return journal_set_aside(fold->home, bytes, err);
+}
+
+static int take_up(struct fold *fold, struct span record, struct error *err)
+{
+    struct store_charge charges[LEDGER_CHARGES_MAX];
+    struct store_attempt attempt;
+    enum ledger_record kind;
+    int r = 0;
+    if (!store_ledger_decode(record, charges, &kind, &attempt))
+        return set_aside(fold, record, err); // of a newer program
+    if (kind == LEDGER_RESERVATION) {
+        reserve(fold, &attempt, record);
+        return 0;
+    }
+    if (kind == LEDGER_ROW) {
+        r = ledger_write_row(fold->writer, &attempt, err);
+        fold->result->rows++;
+    }
+    if (r >= 0 && !attempt.keeps_reservation)
+        r = end_reservation(fold, attempt.call, err);
+    return r < 0 ? r : 0;
+}
+
+static int take_part(struct fold *fold, struct journal_part *part, struct error *err)
+{
+    int r = 0;
+    for (int records = 0; r == 0 && records < STEP_RECORDS; records++) {
+        struct span bytes = SPAN_ABSENT;
+        switch (journal_next(part, &bytes)) {
+        case JOURNAL_RECORD:
+            r = take_up(fold, bytes, err);
+            break;
+        case JOURNAL_GARBAGE:
+            r = set_aside(fold, bytes, err);
+            break;
+        case JOURNAL_TORN:
+            fold->result->torn_bytes += (int64_t)bytes.len;
+            return journal_set_aside(fold->home, bytes, err);
+        case JOURNAL_END:
+        case JOURNAL_MORE:
+            return 0;
+        }
+    }
+    return r;
+}
+
+static int fold_part(struct fold *fold, struct journal_part *part, struct error *err)
+{
+    static const char place[] = "INSERT INTO journals(generation, folded) VALUES(?1, ?2)"
+                                " ON CONFLICT(generation) DO UPDATE SET folded = ?2";
+    static const char any[] = "SELECT 1 FROM reservations LIMIT 1";
+    int64_t ignored = 0;
+    int r = ledger_writer_create(fold->db, &fold->writer, err);
+    if (r == 0)
+        r = sql_lookup(fold->db, any, NULL, 0, &ignored, err);
+    fold->are_stored = r == SQL_ROW;
+    if (r >= 0)
+        r = take_part(fold, part, err);
+    if (r == 0)
+        r = ledger_write_sums(fold->writer, err);
+    if (r == 0)
+        r = keep_open(fold, err);
+    if (r == 0)
+        r = sql_run(fold->db, place,
+                    SQL_VALUES(sql_int((int64_t)part->generation), sql_int(part->offset)), err);
+    free(fold->open);
+    ledger_writer_destroy(&fold->writer);
+    return r;
+}
+
+static int folded_to(sqlite3 *db, uint64_t generation, int64_t *ret_offset, struct error *err)
+{
+    static const char sql[] = "SELECT folded FROM journals WHERE generation = ?";
+    *ret_offset = 0;
+    int r = sql_lookup(db, sql, SQL_VALUES(sql_int((int64_t)generation)), ret_offset, err);
+    return r < 0 ? r : 0;
+}
+
+// One step in one generation. SQL_ROW when something was there to fold.
+static int fold_generation(struct fold_job *own, sqlite3 *db, size_t index, struct error *err)
+{
+    BUF_AUTO bytes = BUF_INIT(STEP_BYTES);
+    struct fold fold = {.db = db, .home = own->home, .result = &own->result};
+    struct journal_part part;
+    uint64_t generation = own->generations[index];
+    int64_t limit = index + 1 == own->count ? own->limit : -1;
+    int64_t offset = 0;
+    int r = folded_to(db, generation, &offset, err);
+    if (r == 0 && limit >= 0 && offset >= limit)
+        return 0;
+    if (r == 0)
+        r = journal_read(own->home, generation, offset, limit, STEP_BYTES, &bytes, &part, err);
+    if (r != 0 || part.bytes.len == 0)
+        return r < 0 ? r : 0;
+    bool is_last = part.is_last;
+    fold.is_first = offset == 0;
+    r = fold_part(&fold, &part, err);
+    if (r < 0)
+        return r;
+    own->result.is_behind = !is_last || part.bytes.len > 0 || index + 1 < own->count;
+    return part.offset > offset ? SQL_ROW : 0;
+}
+
+static int fold_step(struct store_job *job, sqlite3 *db, struct error *err)
+{
+    struct fold_job *own = CONTAINER_OF(job, struct fold_job, job);
+    own->result = (struct store_fold_result){0};
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < own->count; i++)
+        r = fold_generation(own, db, i, err);
+    return r < 0 ? r : 0;
+}
+
+static void fold_finish(struct store_job *job)
+{
+    struct fold_job *own = CONTAINER_OF(job, struct fold_job, job);
+    if (own->done)
+        own->done(job->context, job->result, &job->err, &own->result);
+}
+
+// The range's home and generations, kept in a job of `size` bytes.
+static void *make_job(size_t size, const struct store_fold_range *range, const char **ret_home,
+                      const uint64_t **ret_generations, struct error *err)
+{
+    size_t numbers = range->count * sizeof *range->generations, home = strlen(range->home) + 1;
+    struct store_job *job = store_job_create(size, numbers + home, err);
+    if (!job)
+        return NULL;
+    *ret_generations = store_job_keep(job, range->generations, numbers);
+    *ret_home = store_job_keep(job, range->home, home);
+    return job;
+}
+
+int64_t store_ledger_fold(struct store *store, const struct store_fold_range *range,
+                          store_fold_fn *done, void *context, struct error *err)
+{
+    struct error local = ERROR_INIT;
+    const uint64_t *generations;
+    const char *home;
+    err = err ? err : &local;
+    struct fold_job *own = make_job(sizeof *own, range, &home, &generations, err);
+    if (!own)
+        return err->code;
+    own->home = home;
+    own->generations = generations;
+    own->count = range->count;
+    own->limit = range->limit;
+    own->done = done;
+    own->job.finish = fold_finish;
+    return store_job_submit(store, &own->job, fold_step, STORE_GROUPED, NULL, context, err);
+}
+
+struct drop_job {
+    struct store_job job;
+    struct store *store;
+    const char *home;
+    const uint64_t *generations;
+    size_t count;
+};
+
+// A write is needed for the commit to reach the disk, and with it all that came before; one that
+// changes a value, since SQLite leaves out the others. What is sealed already is on the disk.
+static int make_sure(struct store_job *job, sqlite3 *db, struct error *err)
+{
+    static const char sql[] = "UPDATE journals SET sealed = 1 WHERE generation = ?";
+    struct drop_job *own = CONTAINER_OF(job, struct drop_job, job);
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < own->count; i++) {
+        int64_t folded = 0, size = journal_size(own->home, own->generations[i]);
+        r = folded_to(db, own->generations[i], &folded, err);
+        if (r == 0 && folded < size)
+            r = error_set(err, -EBUSY, "the ledger's journal was not folded to its end");
+        if (r == 0)
+            r = sql_run(db, sql, SQL_VALUES(sql_int((int64_t)own->generations[i])), err);
+    }
+    return r;
+}
+
+// When the transaction fails afterwards, what is left is a place in a file that is not there.
+static int remove_files(struct store_job *job, sqlite3 *db, struct error *err)
+{
+    static const char sql[] = "DELETE FROM journals WHERE generation = ?";
+    struct drop_job *own = CONTAINER_OF(job, struct drop_job, job);
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < own->count; i++) {
+        r = journal_remove(own->home, own->generations[i], err);
+        if (r == 0)
+            r = sql_run(db, sql, SQL_VALUES(sql_int((int64_t)own->generations[i])), err);
+    }
+    return r;
+}
+
+static void sure(struct store_job *job)
+{
+    struct drop_job *own = CONTAINER_OF(job, struct drop_job, job), *next = NULL;
+    struct store_fold_range range = {own->home, own->generations, own->count, 0};
+    struct error err = job->err;
+    const uint64_t *generations;
+    const char *home;
+    int64_t r = job->result;
+    if (r == 0)
+        next = make_job(sizeof *next, &range, &home, &generations, &err);
+    if (next) {
+        next->home = home;
+        next->generations = generations;
+        next->count = own->count;
+        r = store_job_submit(own->store, &next->job, remove_files, STORE_GROUPED, job->done,
+                             job->context, &err);
+    } else if (r == 0) {
+        r = err.code;
+    }
+    if (r < 0 && job->done)
+        job->done(job->context, (int)r, &err, 0);
+}
+
+int64_t store_ledger_drop(struct store *store, const struct store_fold_range *range,
+                          store_done_fn *done, void *context, struct error *err)
+{
+    struct error local = ERROR_INIT;
+    const uint64_t *generations;
+    const char *home;
+    err = err ? err : &local;
+    struct drop_job *own = make_job(sizeof *own, range, &home, &generations, err);
+    if (!own)
+        return err->code;
+    own->home = home;
+    own->generations = generations;
+    own->count = range->count;
+    own->store = store;
+    own->job.finish = sure;
+    return store_job_submit(store, &own->job, make_sure, STORE_DURABLE, done, context, err);
+}

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/span.h"
+#include "store/attempt.h"
+#include "store/store.h"
+
+/*
+ * What calls to models cost: one row per attempt, sums per day, and what budgets have spent.
+ *
+ * Rows come here through the journal (store/journal.h) alone: whoever has one encodes it, appends
+ * it, and has the journal folded in now and then.
+ */
+
+/*
+ * Folds what these generations of the journal hold, in order, of the last one as far as `limit`
+ * bytes, in bounded steps: one transaction each. `is_behind`: there is more, ask again. Idempotent:
+ * what was folded before is skipped by its place and by its name.
+ */
+struct store_fold_range {
+    const char *home;
+    const uint64_t *generations;
+    size_t count;
+    int64_t limit;
+};
+
+struct store_fold_result {
+    bool is_behind;
+    int64_t rows, reservations; // read by this step
+    int64_t set_aside_bytes;    // that were no record: kept in <home>/ledger.journal.damaged
+    int64_t torn_bytes;         // of a last record that was not written to its end
+};
+
+typedef void store_fold_fn(void *context, int result, const struct error *err,
+                           const struct store_fold_result *folded);
+
+// As every operation: the job's number, or negative. `done` may be NULL.
+int64_t store_ledger_fold(struct store *store, const struct store_fold_range *range,
+                          store_fold_fn *done, void *context, struct error *err);
+
+// Removes the files of these generations, none of which is written to any more: when they were
+// folded to their end (else -EBUSY), and that is on the disk. The job's number changes meanwhile:
+// who forgets it may leave files behind, which the next start removes.
+int64_t store_ledger_drop(struct store *store, const struct store_fold_range *range,
+                          store_done_fn *done, void *context, struct error *err);
+
+/*
+ * Calls that were reserved and never settled, when nothing can settle them any more (at a start):
+ * each becomes a row that costs what was reserved, of unknown cost. The completion's rowid is how
+ * many there were.
+ */
+int64_t store_ledger_charge_orphans(struct store *store, store_done_fn *done, void *context,
+                                    struct error *err);
+
+/*
+ * What a row of bound or unknown cost cost in truth. Its accounts are corrected by the difference,
+ * which `account` is told of each before `done`. Outcomes: 0, STORE_NOT_FOUND; -EALREADY when the
+ * cost is known.
+ */
+struct store_correction {
+    struct span call;
+    int64_t attempt, cost_pico;
+    enum store_cost_source source;
+};
+typedef void store_charge_fn(void *context, const struct store_charge *charge);
+int64_t store_ledger_correct(struct store *store, const struct store_correction *correction,
+                             store_charge_fn *account, store_done_fn *done, void *context,
+                             struct error *err);
+
+/*
+ * Forgets at most some hundred of the oldest rows, when they are of a day before `first_day`, or
+ * more than `rows_max`; the sums of days stay. And sums of budgets whose period ended before
+ * `ended_ms`. The completion's rowid is how many rows went: with 0 there is no more to do.
+ */
+int64_t store_ledger_forget(struct store *store, int64_t first_day, int64_t rows_max,
+                            int64_t ended_ms, store_done_fn *done, void *context,
+                            struct error *err);
+
+// What every account has spent in each of its periods. Synchronous.
+int store_read_budgets(struct store *store, store_charge_fn *row, void *context, struct error *err);

@@ -1,0 +1,350 @@
+#include "store/ledger_read.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "store/attempt_fields.h"
+#include "store/ledger_internal.h"
+#include "store/store_internal.h"
+
+/*
+ * An answer is collected by the store's thread and told by the loop's. Its texts are in one buffer
+ * whose memory is had before the first is put in, so that it never moves.
+ */
+
+enum {
+    TEXTS_BYTES = (STORE_COSTS_MAX + 1) * LEDGER_TEXT_MAX +
+                  (STORE_CALL_MAX + 1) * ATTEMPT_TEXTS * LEDGER_TEXT_MAX,
+    USUAL_DAYS = 30,
+};
+
+#define DAY_SUMS                                                                               \
+    "sum(calls), sum(attempts), sum(failed), sum(cancelled), sum(unsure), sum(prompt_tokens)," \
+    " sum(cached_tokens), sum(completion_tokens), sum(cost_pico) FROM ledger_days"             \
+    " WHERE day BETWEEN ?1 AND ?2"
+// The instants of a day are those of some zone, so a day more at either end is looked at.
+#define IN_DAYS                                                                             \
+    " WHERE wall_ms BETWEEN (?1 - 1) * 86400000 AND (?2 + 2) * 86400000 AND day BETWEEN ?1" \
+    " AND ?2"
+#define ROW_SUMS                                                                      \
+    "sum(attempt = 1), count(*), sum(error <> '' AND NOT cancelled), sum(cancelled)," \
+    " sum(source IN ('bound', 'unknown')), sum(prompt_tokens), sum(cached_tokens),"   \
+    " sum(completion_tokens), sum(cost_pico) FROM ledger" IN_DAYS
+
+static const char *const by_sql[STORE_COST_BYS] = {
+    [STORE_BY_MODEL] = "SELECT model, " DAY_SUMS " GROUP BY 1 ORDER BY 10 DESC, 3 DESC, 1 LIMIT ?3",
+    [STORE_BY_SLOT] = "SELECT slot, " DAY_SUMS " GROUP BY 1 ORDER BY 10 DESC, 3 DESC, 1 LIMIT ?3",
+    [STORE_BY_KEY] = "SELECT key, " DAY_SUMS " GROUP BY 1 ORDER BY 10 DESC, 3 DESC, 1 LIMIT ?3",
+    [STORE_BY_DAY] = "SELECT day, " DAY_SUMS " GROUP BY day ORDER BY day DESC LIMIT ?3",
+    [STORE_BY_SESSION] =
+        "SELECT session, " ROW_SUMS " GROUP BY 1 ORDER BY 10 DESC, 3 DESC, 1 LIMIT ?3",
+    [STORE_BY_JOB] = "SELECT job, " ROW_SUMS " GROUP BY 1 ORDER BY 10 DESC, 3 DESC, 1 LIMIT ?3",
+};
+
+struct read_job {
+    struct store_job job;
+    struct buf texts;
+    struct store_attempt *attempts; // owned
+    size_t count;
+};
+
+struct costs_job {
+    struct read_job read;
+    struct store_costs_question question;
+    struct store_costs costs;
+    struct store_cost_sum *sums; // owned
+    store_costs_fn *done;
+};
+
+struct call_job {
+    struct read_job read;
+    struct span beginning;
+    struct store_call call;
+    struct store_attempt before;
+    store_call_fn *done;
+};
+
+// Made anew by each run, for a run may be repeated.
+static int begin(struct read_job *read, size_t attempts, struct error *err)
+{
+    if (!read->attempts)
+        read->attempts = mem_alloc(attempts * sizeof *read->attempts);
+    read->count = 0;
+    buf_clear(&read->texts);
+    if (!buf_reserve(&read->texts, TEXTS_BYTES))
+        return error_set(err, -ENOMEM, "no memory left for what was spent");
+    return 0;
+}
+
+static void free_read(struct read_job *read)
+{
+    buf_finish(&read->texts);
+    free(read->attempts);
+}
+
+static struct span keep(struct read_job *read, struct span text)
+{
+    size_t at = read->texts.len;
+    text.len = text.len < LEDGER_TEXT_MAX ? text.len : LEDGER_TEXT_MAX;
+    if (!buf_append_span(&read->texts, text))
+        return SPAN_LITERAL("");
+    return span_make(read->texts.data + at, text.len);
+}
+
+static void take_attempt(struct read_job *read, sqlite3_stmt *stmt, struct store_attempt *attempt)
+{
+    int column = 0;
+    *attempt = (struct store_attempt){0};
+    for (size_t i = 0; i < ATTEMPT_TEXTS; i++)
+        *attempt_text(attempt, i) = keep(read, sql_column(stmt, column++));
+    for (size_t i = 0; i < ATTEMPT_NUMBERS; i++, column++)
+        *attempt_number(attempt, i) = sqlite3_column_type(stmt, column) == SQLITE_NULL
+                                          ? -1
+                                          : sqlite3_column_int64(stmt, column);
+    attempt->streamed = sqlite3_column_int(stmt, column++);
+    attempt->cancelled = sqlite3_column_int(stmt, column++);
+    attempt->keeps_reservation = !sqlite3_column_int(stmt, column++);
+    int source = store_word_find(store_cost_words, STORE_COST_SOURCES, sql_column(stmt, column++));
+    attempt->source = source < 0 ? STORE_COST_UNKNOWN : (enum store_cost_source)source;
+    attempt->prefix_hash = (uint64_t)sqlite3_column_int64(stmt, column);
+}
+
+static int take_attempts(struct read_job *read, sqlite3 *db, const char *sql,
+                         const struct sql_value *values, size_t count, struct error *err)
+{
+    SQL_AUTO *stmt = NULL;
+    int r = sql_prepare(db, sql, values, count, &stmt, err);
+    while (r == 0 && (r = sql_step(stmt, err)) == SQL_ROW) {
+        take_attempt(read, stmt, &read->attempts[read->count++]);
+        r = 0;
+        if (read->count == STORE_CALL_MAX)
+            break;
+    }
+    return r;
+}
+
+static struct store_cost_sum sum_of(sqlite3_stmt *stmt, int column)
+{
+    struct store_cost_sum sum = {.name = SPAN_LITERAL("")};
+    sum.calls = sqlite3_column_int64(stmt, column++);
+    sum.attempts = sqlite3_column_int64(stmt, column++);
+    sum.failed = sqlite3_column_int64(stmt, column++);
+    sum.cancelled = sqlite3_column_int64(stmt, column++);
+    sum.unsure = sqlite3_column_int64(stmt, column++);
+    sum.prompt_tokens = sqlite3_column_int64(stmt, column++);
+    sum.cached_tokens = sqlite3_column_int64(stmt, column++);
+    sum.completion_tokens = sqlite3_column_int64(stmt, column++);
+    sum.cost_pico = sqlite3_column_int64(stmt, column);
+    return sum;
+}
+
+static int take_sum(sqlite3 *db, int64_t first_day, int64_t last_day, struct span model,
+                    struct store_cost_sum *ret_sum, struct error *err)
+{
+    static const char sql[] = "SELECT " DAY_SUMS " AND (?3 IS NULL OR model = ?3)";
+    SQL_AUTO *stmt = NULL;
+    int r = sql_prepare(db, sql, SQL_VALUES(sql_int(first_day), sql_int(last_day), sql_text(model)),
+                        &stmt, err);
+    if (r == 0)
+        r = sql_step(stmt, err);
+    if (r == SQL_ROW)
+        *ret_sum = sum_of(stmt, 0);
+    return r < 0 ? r : 0;
+}
+
+static int take_sums(struct costs_job *own, sqlite3 *db, struct error *err)
+{
+    const struct store_costs_question *q = &own->question;
+    SQL_AUTO *stmt = NULL;
+    size_t count = 0;
+    int r = sql_prepare(
+        db, by_sql[q->by],
+        SQL_VALUES(sql_int(q->first_day), sql_int(q->today), sql_int(STORE_COSTS_MAX + 1)), &stmt,
+        err);
+    own->costs.is_cut = false;
+    while (r == 0 && (r = sql_step(stmt, err)) == SQL_ROW) {
+        r = 0;
+        own->costs.is_cut = count == STORE_COSTS_MAX;
+        if (own->costs.is_cut)
+            break;
+        own->sums[count] = sum_of(stmt, 1);
+        own->sums[count++].name = keep(&own->read, sql_column(stmt, 0));
+    }
+    own->costs.sums = own->sums;
+    own->costs.sum_count = count;
+    return r;
+}
+
+static int read_costs(struct store_job *job, sqlite3 *db, struct error *err)
+{
+    static const char dearest[] =
+        "SELECT " LEDGER_COLUMNS " FROM ledger" IN_DAYS " AND cost_pico > 0"
+        " ORDER BY cost_pico DESC, number DESC LIMIT ?3";
+    struct costs_job *own = CONTAINER_OF(job, struct costs_job, read.job);
+    const struct store_costs_question *q = &own->question;
+    struct store_costs *costs = &own->costs;
+    if (!own->sums)
+        own->sums = mem_alloc(STORE_COSTS_MAX * sizeof *own->sums);
+    int r = begin(&own->read, STORE_CALL_MAX, err);
+    if (r == 0)
+        r = take_sum(db, q->today, q->today, SPAN_ABSENT, &costs->today, err);
+    if (r == 0)
+        r = take_sum(db, q->month_day, q->today, SPAN_ABSENT, &costs->month, err);
+    if (r == 0)
+        r = take_sum(db, q->first_day, q->today, SPAN_ABSENT, &costs->all, err);
+    if (r == 0)
+        r = take_sums(own, db, err);
+    if (r == 0)
+        r = take_attempts(
+            &own->read, db, dearest,
+            SQL_VALUES(sql_int(q->first_day), sql_int(q->today), sql_int(STORE_DEAREST)), err);
+    costs->dearest = own->read.attempts;
+    costs->dearest_count = own->read.count;
+    return r;
+}
+
+static void costs_release(struct store_job *job)
+{
+    struct costs_job *own = CONTAINER_OF(job, struct costs_job, read.job);
+    free_read(&own->read);
+    free(own->sums);
+}
+
+static void costs_finish(struct store_job *job)
+{
+    struct costs_job *own = CONTAINER_OF(job, struct costs_job, read.job);
+    own->done(job->context, job->result, &job->err, &own->costs);
+}
+
+// Durable, which for a reader only means that it does not wait for company.
+static int64_t submit(struct store *store, struct read_job *read, store_run_fn *run, void *context,
+                      struct error *err)
+{
+    buf_init(&read->texts, TEXTS_BYTES);
+    read->job.reads_only = true;
+    return store_job_submit(store, &read->job, run, STORE_DURABLE, NULL, context, err);
+}
+
+int64_t store_read_costs(struct store *store, const struct store_costs_question *question,
+                         store_costs_fn *done, void *context, struct error *err)
+{
+    struct error local = ERROR_INIT;
+    err = err ? err : &local;
+    struct costs_job *own = store_job_create(sizeof *own, 0, err);
+    if (!own)
+        return err->code;
+    own->question = *question;
+    own->done = done;
+    own->read.job.finish = costs_finish;
+    own->read.job.release = costs_release;
+    return submit(store, &own->read, read_costs, context, err);
+}
+
+static int find_call(struct call_job *own, sqlite3 *db, struct span *ret_call, struct error *err)
+{
+    static const char sql[] =
+        "SELECT DISTINCT call FROM ledger WHERE number > (SELECT max(number) FROM ledger) - ?2"
+        " AND call >= ?1 AND call < ?1 || char(1114111) ORDER BY call LIMIT 2";
+    SQL_AUTO *stmt = NULL;
+    int r = sql_prepare(db, sql, SQL_VALUES(sql_text(own->beginning), sql_int(LEDGER_SEARCH_ROWS)),
+                        &stmt, err);
+    if (r == 0)
+        r = sql_step(stmt, err);
+    if (r != SQL_ROW)
+        return r < 0 ? r : STORE_NOT_FOUND;
+    *ret_call = keep(&own->read, sql_column(stmt, 0));
+    if (span_equal(*ret_call, own->beginning)) // a whole id is never ambiguous
+        return 0;
+    r = sql_step(stmt, err);
+    if (r == SQL_ROW)
+        return error_set(err, -EINVAL, "more than one call begins with %.*s; give more of its id",
+                         (int)own->beginning.len, own->beginning.data);
+    return r;
+}
+
+static int take_before(struct call_job *own, sqlite3 *db, int64_t number, struct error *err)
+{
+    static const char sql[] =
+        "SELECT " LEDGER_COLUMNS " FROM ledger WHERE number < ?1 AND number >= ?1 - ?2"
+        " AND session = ?3 AND call <> ?4 ORDER BY number DESC LIMIT 1";
+    const struct store_attempt *first = &own->read.attempts[0];
+    SQL_AUTO *stmt = NULL;
+    own->call.before = NULL;
+    if (first->session.len == 0)
+        return 0;
+    int r = sql_prepare(db, sql,
+                        SQL_VALUES(sql_int(number), sql_int(LEDGER_SEARCH_ROWS),
+                                   sql_text(first->session), sql_text(first->call)),
+                        &stmt, err);
+    if (r == 0)
+        r = sql_step(stmt, err);
+    if (r != SQL_ROW)
+        return r;
+    take_attempt(&own->read, stmt, &own->before);
+    own->call.before = &own->before;
+    return 0;
+}
+
+static int read_call(struct store_job *job, sqlite3 *db, struct error *err)
+{
+    static const char all[] =
+        "SELECT " LEDGER_COLUMNS " FROM ledger WHERE number > (SELECT max(number) FROM ledger) - ?3"
+        " AND call = ?1 ORDER BY number LIMIT ?2";
+    static const char first[] =
+        "SELECT min(number) FROM ledger"
+        " WHERE number > (SELECT max(number) FROM ledger) - ?2 AND call = ?1";
+    struct call_job *own = CONTAINER_OF(job, struct call_job, read.job);
+    struct store_call *call = &own->call;
+    struct span id = SPAN_ABSENT;
+    int64_t number = 0;
+    int r = begin(&own->read, STORE_CALL_MAX, err);
+    if (r == 0)
+        r = find_call(own, db, &id, err);
+    if (r == 0)
+        r = take_attempts(
+            &own->read, db, all,
+            SQL_VALUES(sql_text(id), sql_int(STORE_CALL_MAX), sql_int(LEDGER_SEARCH_ROWS)), err);
+    if (r != 0)
+        return r;
+    call->attempts = own->read.attempts;
+    call->count = own->read.count;
+    const struct store_attempt *last = &call->attempts[call->count - 1];
+    r = sql_lookup(db, first, SQL_VALUES(sql_text(id), sql_int(LEDGER_SEARCH_ROWS)), &number, err);
+    if (r >= 0)
+        r = take_before(own, db, number, err);
+    if (r == 0)
+        r = take_sum(db, last->day - USUAL_DAYS, last->day,
+                     last->model.len ? last->model : last->group, &call->usual, err);
+    return r;
+}
+
+static void call_release(struct store_job *job)
+{
+    free_read(&CONTAINER_OF(job, struct call_job, read.job)->read);
+}
+
+static void call_finish(struct store_job *job)
+{
+    struct call_job *own = CONTAINER_OF(job, struct call_job, read.job);
+    own->done(job->context, job->result, &job->err, &own->call);
+}
+
+int64_t store_read_call(struct store *store, struct span beginning, store_call_fn *done,
+                        void *context, struct error *err)
+{
+    struct error local = ERROR_INIT;
+    err = err ? err : &local;
+    int r = store_id_check(beginning, "call", err);
+    if (r < 0)
+        return r;
+    struct call_job *own = store_job_make(sizeof *own, STORE_SPANS(&beginning), err);
+    if (!own)
+        return err->code;
+    own->beginning = beginning;
+    own->done = done;
+    own->read.job.finish = call_finish;
+    own->read.job.release = call_release;
+    return submit(store, &own->read, read_call, context, err);
+}
