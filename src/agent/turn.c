@@ -273,6 +273,7 @@ static void ask_model(struct turn *turn)
     if (history->count)
         memcpy(messages + 1, history->messages, history->count * sizeof *messages);
     struct chat_request request = {
+        .origin = {.slot = "main", .session = turn->session->id, .work = turn->name},
         .model = model_of(turn),
         .messages = messages,
         .message_count = history->count + 1,

@@ -8,9 +8,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
-#include "llm/deployments.h"
+#include "llm/upstream.h"
 #include "net/ca_roots.h"
 #include "net/http_client.h"
+#include "router/plan.h"
+#include "router/provider.h"
+#include "router/router.h"
 #include "sandbox/worker.h"
 #include "store/store.h"
 #include "tools/toolbox.h"
@@ -77,28 +80,50 @@ int app_need_http(struct app *app, struct error *err)
     return r < 0 ? r : http_client_create(app->loop, app->trust, &app->http, err);
 }
 
-// Without an upstream no TLS is initialised: the offline model starts faster and smaller.
-static int open_model(struct app *app, const struct settings *settings,
-                      struct endpoint *ret_endpoint, struct chat_provider **ret_provider,
-                      struct error *err)
+// That the server which the settings mean could be asked is all that is wanted: a mistake in its
+// URL or key is told now and not at the first question.
+static int check_endpoint(struct app *app, const struct settings *settings,
+                          const struct endpoint *endpoint, struct error *err)
 {
-    const struct llm_config *llm = &settings->values.llm;
-    bool listed = llm->model_list.count > 0;
-    int r = endpoint_choose(llm, ret_endpoint, err);
+    CLEANUP(mem_cleanup) char *base_url = endpoint_url(endpoint);
+    struct upstream_options options = {.base_url = base_url, .api_key = endpoint->api_key};
+    struct upstream *upstream = NULL;
+    if (endpoint->kind == ENDPOINT_OFFLINE)
+        return 0;
+    int r = upstream_create(app->http, &options, &upstream, err);
+    upstream_destroy(upstream);
+    return r < 0 ? place_of_base_url(settings, endpoint, err) : 0;
+}
+
+// Without an upstream no TLS is initialised: the offline model starts faster and smaller.
+static int open_plan(struct app *app, const struct settings *settings,
+                     struct endpoint *ret_endpoint, struct router_plan **ret_plan,
+                     struct error *err)
+{
+    struct router_plan_source source = {
+        .path = settings->path,
+        .llm = &settings->values.llm,
+        .router = &settings->values.router,
+    };
+    bool listed = source.llm->model_list.count > 0, chooses = !app->routes_only || !listed;
+    int r = chooses ? endpoint_choose(source.llm, ret_endpoint, err) : 0;
     if (r == 0 && (listed || ret_endpoint->kind == ENDPOINT_OPENAI))
         r = app_need_http(app, err);
-    if (r < 0)
-        return r;
-    struct chat_provider *provider;
-    r = endpoint_open(ret_endpoint, llm, app->loop, app->http, &provider, err);
-    if (r < 0)
-        return place_of_base_url(settings, ret_endpoint, err);
-    if (listed) { // that one could be opened is all that was wanted
-        chat_provider_destroy(provider);
-        deployments_create(llm, app->loop, app->http, &provider);
-    }
-    *ret_provider = provider;
-    return 0;
+    if (r == 0 && chooses)
+        r = check_endpoint(app, settings, ret_endpoint, err);
+    return r < 0 ? r : router_plan_create(&source, ret_plan, NULL, err);
+}
+
+static int open_router(struct app *app, const struct router_plan *plan, struct error *err)
+{
+    struct router_env env = {
+        .loop = app->loop,
+        .http = app->http,
+        .store = app->store,
+        .metrics = app->metrics,
+        .home = app->home.path,
+    };
+    return router_create(&env, plan, &app->router, err);
 }
 
 static struct agent_env agent_env_of(const struct app *app)
@@ -130,7 +155,7 @@ static struct tool_settings tool_settings_of(const struct app *app)
 
 static void open_agent(struct app *app)
 {
-    app->metrics = metrics_create();
+    router_provider_create(app->router, &app->settings.values.llm, app->loop, &app->provider);
     app->workers = workers_create(app->loop, app->home.workspace);
     app->memories = workers_create(app->loop, app->home.memories);
     struct tool_env tools = {
@@ -153,25 +178,36 @@ static void open_agent(struct app *app)
     app->desk = desk_create(&desk);
 }
 
-int app_start(struct app *app, const struct arguments *arguments, struct error *err)
+int app_open(struct app *app, const struct arguments *arguments, struct error *err)
 {
-    *app = (struct app){.home = HOME_INIT, .streaming = app->streaming};
+    struct router_plan *plan = NULL;
+    *app = (struct app){
+        .home = HOME_INIT, .streaming = app->streaming, .routes_only = app->routes_only};
     list_init(&app->retired);
     int r = settings_load(arguments, &app->settings, err);
     if (r == 0)
         tell_typos(app->settings.config);
     if (r == 0)
         r = loop_create(&clock_system, &app->loop, err);
-    if (r == 0)
-        r = open_model(app, &app->settings, &app->endpoint, &app->provider,
-                       err); // before the home is touched: a missing key leaves nothing behind
+    if (r == 0) // before the home is touched: a missing key leaves nothing behind
+        r = open_plan(app, &app->settings, &app->endpoint, &plan, err);
     if (r == 0)
         r = home_open(app->settings.home, &app->home, err);
     if (r == 0)
         r = open_store(app, err);
+    app->metrics = metrics_create();
+    if (r == 0)
+        r = open_router(app, plan, err);
+    router_plan_unref(plan);
     if (r < 0)
         app_stop(app);
-    else
+    return r;
+}
+
+int app_start(struct app *app, const struct arguments *arguments, struct error *err)
+{
+    int r = app_open(app, arguments, err);
+    if (r == 0)
         open_agent(app);
     return r;
 }
@@ -197,7 +233,7 @@ static void on_retiring(void *context)
     struct app *app = context;
     list_for_each(link, &app->retired) {
         struct retired *retired = list_entry(link, struct retired, link);
-        if (!agent_uses(app->agent, retired->provider))
+        if (!app->agent || !agent_uses(app->agent, retired->provider))
             retired_destroy(retired);
     }
     loop_cancel(app->loop, app->retiring);
@@ -205,14 +241,23 @@ static void on_retiring(void *context)
         list_empty(&app->retired) ? 0 : loop_timer_after(app->loop, RETIRING_MS, on_retiring, app);
 }
 
+static void configure_agent(struct app *app)
+{
+    struct agent_env env = agent_env_of(app);
+    agent_configure(app->agent, &env);
+    desk_configure(app->desk, &app->settings.values.desk);
+    struct tool_settings tools = tool_settings_of(app);
+    toolbox_configure(app->toolbox, &tools);
+}
+
 int app_reload(struct app *app, const struct arguments *arguments, struct error *err)
 {
     struct settings settings = {0};
     struct endpoint endpoint = {0};
-    struct chat_provider *provider = NULL;
+    struct router_plan *plan = NULL;
     int r = settings_load(arguments, &settings, err);
     if (r == 0)
-        r = open_model(app, &settings, &endpoint, &provider, err);
+        r = open_plan(app, &settings, &endpoint, &plan, err);
     if (r < 0) {
         settings_finish(&settings);
         return r;
@@ -221,16 +266,16 @@ int app_reload(struct app *app, const struct arguments *arguments, struct error 
     on_retiring(app); // a storm of reloads must not pile up what nobody uses
     struct retired *retired = mem_new(struct retired);
     retired->settings = app->settings;
-    retired->provider = app->provider;
+    retired->provider = STEAL(app->provider);
     list_append(&app->retired, &retired->link);
     app->settings = settings;
     app->endpoint = endpoint;
-    app->provider = provider;
-    struct agent_env env = agent_env_of(app);
-    agent_configure(app->agent, &env);
-    desk_configure(app->desk, &app->settings.values.desk);
-    struct tool_settings tools = tool_settings_of(app);
-    toolbox_configure(app->toolbox, &tools);
+    router_configure(app->router, app->http, plan);
+    router_plan_unref(plan);
+    if (app->agent) {
+        router_provider_create(app->router, &app->settings.values.llm, app->loop, &app->provider);
+        configure_agent(app);
+    }
     loop_cancel(app->loop, app->retiring);
     app->retiring = loop_timer_after(app->loop, RETIRING_MS, on_retiring, app);
     return 0;
@@ -246,6 +291,7 @@ void app_stop(struct app *app)
     chat_provider_destroy(app->provider);
     list_for_each(link, &app->retired)
         retired_destroy(list_entry(link, struct retired, link));
+    router_destroy(app->router);
     http_client_destroy(app->http);
     trust_destroy(app->trust);
     if (app->store)

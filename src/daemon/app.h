@@ -20,8 +20,9 @@ struct app {
     struct endpoint endpoint;
     struct trust *trust;
     struct http_client *http; // NULL offline
-    struct chat_provider *provider;
     struct metrics *metrics;
+    struct router *router;
+    struct chat_provider *provider;
     struct workers *workers;  // in the workspace
     struct workers *memories; // in the home's memories/
     struct toolbox *toolbox;
@@ -30,9 +31,12 @@ struct app {
     struct list retired; // models of earlier configurations, until their last call has ended
     loop_id retiring;
     bool streaming;
+    bool routes_only; // there is no agent, and no model need be chosen where there is a list
 };
 
-// On failure everything is taken down again and the sentence says what to do.
+// On failure everything is taken down again and the sentence says what to do. The first of the two
+// ends with the router: no agent, no desk, no tools.
+int app_open(struct app *app, const struct arguments *arguments, struct error *err);
 int app_start(struct app *app, const struct arguments *arguments, struct error *err);
 void app_stop(struct app *app);
 

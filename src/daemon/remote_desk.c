@@ -1,7 +1,7 @@
 /*
  * The owner's answer is an event stream; its events are the calls of a turn_sink. The outcome is
- * kept until the transfer is over, because only then libcurl takes another request, and a sink may
- * ask the next thing from inside on_end.
+ * kept until the transfer is over, because a sink may ask the next thing from inside on_end, and
+ * what this transfer still had to tell would be taken for the next one's.
  *
  * Stopping asks the owner to end the turn, and the stream then tells its end as always. An owner
  * that does not within STOP_LIMIT_MS is left: it notices that, and ends the turn by itself.

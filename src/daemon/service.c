@@ -19,8 +19,10 @@
 #include "daemon/gateway_log.h"
 #include "loop/reaper.h"
 #include "loop/signals.h"
+#include "router/router.h"
 #include "serve/admin.h"
 #include "serve/control.h"
+#include "serve/router_face.h"
 #include "store/outbox.h"
 #include "store/store.h"
 
@@ -43,11 +45,13 @@ struct service {
     struct signals signals;
     struct gateway_log *log;
     struct admin *admin;
+    struct router_face *router_face; // NULL: there is no key for it
     struct control_env control_env;
     struct control *control;
     struct telegram *telegram;
     struct reaper *reaper;
     int64_t started_ms;
+    int64_t stopping_since_ms;
     int64_t leaving_since_ms;
     bool stopping, handed_over;
 };
@@ -58,6 +62,15 @@ static bool replies_are_out(const struct service *service)
     return store_read_outbox_summary(service->app.store, SPAN_LITERAL("telegram"), &summary, NULL) <
                0 ||
            summary.waiting == 0;
+}
+
+// Clients of the router have as long as the agent's own turns have.
+static bool clients_are_served(const struct service *service)
+{
+    const struct app *app = &service->app;
+    int64_t gone_on = loop_now(app->loop) - service->stopping_since_ms;
+    return !service->router_face || router_face_open(service->router_face) == 0 ||
+           gone_on >= app->settings.values.desk.drain_ms;
 }
 
 static void leave(void *context)
@@ -71,8 +84,9 @@ static void leave(void *context)
             telegram_drain(service->telegram);
         }
     }
-    if (!service->telegram || gone_on >= LEAVE_FLIGHT_MS ||
-        (service->handed_over && telegram_drained(service->telegram)))
+    bool said = !service->telegram || gone_on >= LEAVE_FLIGHT_MS ||
+                (service->handed_over && telegram_drained(service->telegram));
+    if (said && clients_are_served(service))
         loop_stop(loop);
     else
         loop_timer_after(loop, LEAVE_LOOK_MS, leave, service);
@@ -98,7 +112,10 @@ static void stop(struct service *service, int number)
         return;
     }
     service->stopping = true;
+    service->stopping_since_ms = loop_now(app->loop);
     home_leave(&app->home);
+    if (service->router_face)
+        router_face_close(service->router_face);
     log_info("stopping on signal %d", number);
     LOG_EVENT(LOG_INFO, "daemon.stop", "", LOG_NUMBER("signal", number),
               LOG_NUMBER("turns", desk_turns(app->desk)));
@@ -232,6 +249,22 @@ static int open_channels(struct service *service, struct error *err)
     return telegram_create(&env, &service->telegram, err);
 }
 
+// Without a key there is nobody who might use it, and nothing is opened.
+static int open_router_face(struct service *service, struct error *err)
+{
+    struct app *app = &service->app;
+    const char *key = router_plan(app->router)->master_key;
+    struct router_face_env env = {
+        .loop = app->loop,
+        .router = app->router,
+        .metrics = app->metrics,
+        .host = app->settings.values.router.host,
+        .port = app->settings.values.router.port,
+        .version = HERMES_VERSION,
+    };
+    return key && *key ? router_face_create(&env, &service->router_face, err) : 0;
+}
+
 static int open_faces(struct service *service, struct error *err)
 {
     struct app *app = &service->app;
@@ -258,17 +291,25 @@ static int open_faces(struct service *service, struct error *err)
     if (service->options->port >= 0)
         app->settings.values.admin.port = service->options->port;
     int r = admin_create(&admin, &service->admin, err);
+    if (r == 0)
+        r = open_router_face(service, err);
     return r < 0 ? r : control_create(&service->control_env, &service->control, err);
+}
+
+static void tell_face(const char *name, const char *host, uint16_t port)
+{
+    bool ipv6 = span_find(span_of(host), SPAN_LITERAL(":")) >= 0;
+    printf("%s: http://%s%s%s:%u\n", name, ipv6 ? "[" : "", host, ipv6 ? "]" : "", port);
+    fflush(stdout);
 }
 
 static void tell(const struct service *service)
 {
     const struct app *app = &service->app;
-    const char *host = app->settings.values.admin.host;
-    bool ipv6 = span_find(span_of(host), SPAN_LITERAL(":")) >= 0;
-    printf("admin: http://%s%s%s:%u\n", ipv6 ? "[" : "", host, ipv6 ? "]" : "",
-           admin_port(service->admin));
-    fflush(stdout);
+    const struct settings_values *values = &app->settings.values;
+    if (service->router_face)
+        tell_face("router", values->router.host, router_face_port(service->router_face));
+    tell_face("admin", values->admin.host, admin_port(service->admin));
     if (!service->telegram)
         log_info("no chat channel is set up; for Telegram set TELEGRAM_BOT_TOKEN (from @BotFather) "
                  "and TELEGRAM_ALLOWED_USERS (your numeric id)");
@@ -307,6 +348,7 @@ static void finish(struct service *service)
     desk_destroy(service->app.desk); // turns stay in the store
     service->app.desk = NULL;
     control_destroy(service->control);
+    router_face_destroy(service->router_face);
     admin_destroy(service->admin);
     reaper_destroy(service->reaper);
     signals_finish(&service->signals);

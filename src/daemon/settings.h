@@ -9,11 +9,13 @@
 #include "daemon/command.h"
 #include "daemon/gateway_log.h"
 #include "llm/options.h"
+#include "router/options.h"
 #include "serve/admin.h"
 
 // All settings of the program, filled from the modules' own tables.
 struct settings_values {
     struct llm_config llm;
+    struct router_config router;
     struct agent_config agent;
     struct memory_config memory;
     struct desk_config desk;

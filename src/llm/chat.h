@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/span.h"
+#include "llm/origin.h"
 
 /*
  * The neutral chat model: what the agent says to any language model and hears from it. Wire
@@ -66,17 +67,16 @@ void chat_history_append_result(struct chat_history *history, const char *call_i
                                 const char *text);
 
 struct chat_tool { // borrowed strings
-    const char *name;
-    const char *description;
+    const char *name, *description;
     const char *parameters; // a JSON Schema object
 };
 
 struct chat_request { // borrowed; valid during the call that takes it
+    struct chat_origin origin;
     const char *model;
     const struct chat_message *messages;
-    size_t message_count;
     const struct chat_tool *tools;
-    size_t tool_count;
+    size_t message_count, tool_count;
     int64_t max_tokens; // 0: the provider's default
     bool stream;
 };

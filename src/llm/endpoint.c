@@ -7,8 +7,7 @@
 #include "base/mem.h"
 #include "codec/url.h"
 #include "llm/model_list.h"
-#include "llm/offline.h"
-#include "llm/openai.h"
+#include "llm/upstream.h"
 
 enum { NAMES_MAX = 4096 }; // bytes of the names in a sentence
 
@@ -134,85 +133,153 @@ static int by_name(const struct llm_config *config, struct endpoint *ret_endpoin
 
 /*
  * "vendor/model" as LiteLLM writes it: what stands before the first slash says whose protocol and
- * address it is. Known are those whose servers speak OpenAI's protocol at a documented address;
- * whatever else does is openai/ with an api_base. A key of the environment goes where it belongs,
- * and never to an address that an entry names, and neither do model.extra_headers.
+ * address it is. Known are those whose servers speak OpenAI's protocol at a documented address, or
+ * at one that a setting names; whatever else does is openai/ with an api_base. A key of the
+ * environment goes where it belongs, and never to an address that an entry names, and neither do
+ * model.extra_headers.
  */
-static const struct upstream {
+static const struct vendor {
     const char *prefix;
-    const char *base_url; // NULL: a setting says it
+    const char *base_url; // where no setting says another; NULL: one must
     const char *path;     // behind an api_base that ends before OpenAI's protocol begins
     bool needs_key;
-} upstreams[] = {
-    {"openrouter", NULL, "", true},
-    {"openai", NULL, "", false},
-    {"gemini", "https://generativelanguage.googleapis.com/v1beta/openai", "", true},
-    {"deepseek", "https://api.deepseek.com/v1", "", true},
-    {"ollama", "http://127.0.0.1:11434", "/v1", false},
-    {"ollama_chat", "http://127.0.0.1:11434", "/v1", false},
+    size_t base_url_at, api_key_at; // settings, as offsets into struct llm_config; 0: none
+} vendors[] = {
+#define AT(name) offsetof(struct llm_config, name)
+    {"openrouter", openrouter_default_base_url, "", true, AT(openrouter_base_url),
+     AT(openrouter_api_key)},
+    {"openai", openai_default_base_url, "", false, AT(openai_base_url), AT(openai_api_key)},
+    {"gemini", "https://generativelanguage.googleapis.com/v1beta/openai", "", true, 0,
+     AT(gemini_api_key)},
+    {"deepseek", "https://api.deepseek.com/v1", "", true, AT(deepseek_base_url),
+     AT(deepseek_api_key)},
+    {"groq", "https://api.groq.com/openai/v1", "", true, 0, AT(groq_api_key)},
+    {"ollama", "http://127.0.0.1:11434", "/v1", false, AT(ollama_base_url), 0},
+    {"ollama_chat", "http://127.0.0.1:11434", "/v1", false, AT(ollama_base_url), 0},
+    {"llamacpp", NULL, "/v1", false, 0, 0},
+    {"lm_studio", NULL, "/v1", false, AT(lm_studio_base_url), AT(lm_studio_api_key)},
+    {"hosted_vllm", NULL, "/v1", false, AT(hosted_vllm_base_url), AT(hosted_vllm_api_key)},
+    {"litellm_proxy", NULL, "/v1", false, AT(litellm_proxy_base_url), AT(litellm_proxy_api_key)},
+#undef AT
 };
 
-static const struct upstream *upstream_named(struct span prefix)
+_Static_assert(offsetof(struct llm_config, model) == 0, "no setting of an upstream is at 0");
+
+// With an api_base, any other prefix is taken for a vendor whose server speaks OpenAI's protocol.
+static const struct vendor other_vendor = {"custom", NULL, "", false, 0, 0};
+
+// Providers of LiteLLM's that speak a protocol of their own, at whatever address.
+static const char *const other_protocols[] = {
+    "anthropic", "azure",     "azure_ai",  "bedrock", "cohere",      "cohere_chat",
+    "replicate", "sagemaker", "vertex_ai", "watsonx", "huggingface", "palm",
+};
+
+static const struct vendor *vendor_named(struct span prefix, bool has_address)
 {
-    for (size_t i = 0; i < ARRAY_LEN(upstreams); i++)
-        if (span_is(prefix, upstreams[i].prefix))
-            return &upstreams[i];
-    return NULL;
+    for (size_t i = 0; i < ARRAY_LEN(vendors); i++)
+        if (span_is(prefix, vendors[i].prefix))
+            return &vendors[i];
+    for (size_t i = 0; i < ARRAY_LEN(other_protocols); i++)
+        if (span_is(prefix, other_protocols[i]))
+            return NULL;
+    return has_address ? &other_vendor : NULL;
 }
 
-static const char *base_url_of(const struct llm_config *config, const struct upstream *upstream)
+static const char *setting_at(const struct llm_config *config, size_t offset)
 {
-    if (strcmp(upstream->prefix, "openrouter") == 0)
-        return openrouter(config).base_url;
-    return upstream->base_url ? upstream->base_url : openai(config).base_url;
+    return offset ? *(const char *const *)((const char *)config + offset) : NULL;
 }
 
 // The environment's key, where the address is not the entry's own.
-static const char *key_of(const struct llm_config *config, const struct upstream *upstream,
+static const char *key_of(const struct llm_config *config, const struct vendor *vendor,
                           const char *api_base)
 {
-    if (is_openrouter(api_base) || (!api_base && strcmp(upstream->prefix, "openrouter") == 0))
+    if (is_openrouter(api_base))
         return first_set(config->openrouter_api_key, "");
-    return !api_base && strcmp(upstream->prefix, "openai") == 0
-               ? first_set(config->openai_api_key, "")
-               : "";
+    return first_set(api_base ? NULL : setting_at(config, vendor->api_key_at), "");
 }
 
-static int upstream_of(const struct llm_config *config, const struct deployment *deployment,
-                       struct endpoint *ret_endpoint, struct error *err)
+// The vendor's name of "vendor/model", and *ret_model. Where the entry names the vendor apart,
+// the model may repeat it.
+static struct span prefix_of(const struct deployment *deployment, const char **ret_model)
 {
     const char *slash = strchr(deployment->model, '/');
     struct span prefix =
         span_make(deployment->model, slash ? (size_t)(slash - deployment->model) : 0);
-    const struct upstream *upstream = upstream_named(slash ? prefix : SPAN_LITERAL("openai"));
-    if (!upstream)
+    bool apart = is_set(deployment->provider);
+    bool cut = slash && (!apart || span_is(prefix, deployment->provider));
+    *ret_model = cut ? slash + 1 : deployment->model;
+    return apart ? span_of(deployment->provider) : slash ? prefix : SPAN_LITERAL("openai");
+}
+
+static int check_vendor(const struct deployment *deployment, struct span prefix,
+                        const struct vendor *vendor, const char *base_url, const char *api_key,
+                        struct error *err)
+{
+    if (!vendor)
         return error_set(err, -ENOTSUP,
                          "model_list: \"%s\" is %.128s, and %.*s is no provider that this version "
                          "knows (openrouter, openai, gemini, deepseek, ollama); a server that "
                          "speaks OpenAI's protocol is openai/MODEL with an api_base",
                          deployment->name, deployment->model, (int)prefix.len, prefix.data);
-    const char *base_url = first_set(deployment->api_base, base_url_of(config, upstream));
-    bool complete = !*upstream->path || span_ends_with(span_of(base_url), upstream->path) ||
-                    span_ends_with(span_of(base_url), "/v1/");
-    const char *api_base = is_set(deployment->api_base) ? deployment->api_base : NULL;
-    const char *api_key = first_set(deployment->api_key, key_of(config, upstream, api_base));
-    if (upstream->needs_key && !is_set(api_key))
+    if (!is_set(base_url))
+        return error_set(err, -EINVAL,
+                         "model_list: \"%s\" does not say where %s is: set "
+                         "litellm_params.api_base",
+                         deployment->name, vendor->prefix);
+    if (vendor->needs_key && !is_set(api_key))
         return error_set(
             err, -ENOKEY, "model_list: \"%s\" has no key for %s: set litellm_params.api_key%s",
-            deployment->name, upstream->prefix,
-            strcmp(upstream->prefix, "openrouter") == 0 ? ", or OPENROUTER_API_KEY" : "");
+            deployment->name, vendor->prefix,
+            strcmp(vendor->prefix, "openrouter") == 0 ? ", or OPENROUTER_API_KEY" : "");
+    return 0;
+}
+
+static int upstream_of(const struct llm_config *config, const struct deployment *deployment,
+                       struct endpoint *ret_endpoint, struct error *err)
+{
+    const char *api_base = is_set(deployment->api_base) ? deployment->api_base : NULL;
+    const char *model;
+    struct span prefix = prefix_of(deployment, &model);
+    const struct vendor *vendor = vendor_named(prefix, api_base);
+    const struct vendor *known = vendor ? vendor : &other_vendor;
+    const char *base_url =
+        first_set(api_base, first_set(setting_at(config, known->base_url_at), known->base_url));
+    const char *api_key = first_set(deployment->api_key, key_of(config, known, api_base));
+    int r = check_vendor(deployment, prefix, vendor, base_url, api_key, err);
+    if (r < 0)
+        return r;
+    bool complete = !*known->path || span_ends_with(span_of(base_url), known->path) ||
+                    span_ends_with(span_of(base_url), "/v1/");
     *ret_endpoint = (struct endpoint){
         .kind = ENDPOINT_OPENAI,
-        .provider = upstream->prefix,
+        .provider = known->prefix,
         .base_url = base_url,
-        .path = complete ? "" : upstream->path,
+        .path = complete ? "" : known->path,
         .api_key = api_key,
         .name = deployment->name,
-        .model = slash ? slash + 1 : deployment->model,
+        .model = model,
+        .organization = is_set(deployment->organization) ? deployment->organization : NULL,
         .chosen = true,
         .listed = true,
         .deployment = deployment->index,
     };
+    return 0;
+}
+
+int endpoint_of_deployment(const struct llm_config *config, const struct deployment *deployment,
+                           struct endpoint *ret_endpoint, struct error *err)
+{
+    struct endpoint found = offline(true);
+    int r = model_list_check(deployment, err);
+    if (r == 0 && strcmp(deployment->model, "offline") != 0)
+        r = upstream_of(config, deployment, &found, err);
+    if (r < 0)
+        return r;
+    found.name = deployment->name;
+    found.listed = true;
+    found.deployment = deployment->index;
+    *ret_endpoint = found;
     return 0;
 }
 
@@ -254,7 +321,7 @@ static int choose_listed(const struct llm_config *config, struct endpoint *ret_e
         (is_set(config->provider) && strcmp(config->provider, "offline") == 0))
         return 1;
     int r = model_list_find(&config->model_list, config->model, &deployment, err);
-    return r == 0 ? upstream_of(config, &deployment, ret_endpoint, err) : r;
+    return r == 0 ? endpoint_of_deployment(config, &deployment, ret_endpoint, err) : r;
 }
 
 int endpoint_choose(const struct llm_config *config, struct endpoint *ret_endpoint,
@@ -291,37 +358,32 @@ char *endpoint_url(const struct endpoint *endpoint)
     return mem_printf("%s%s", endpoint->base_url, endpoint->path ? endpoint->path : "");
 }
 
-static void free_lines(char ***lines)
+void endpoint_headers_free(char **headers)
 {
-    for (char **line = *lines; line && *line; line++)
+    for (char **line = headers; line && *line; line++)
         free(*line);
-    free(*lines);
+    free(headers);
 }
 
-static char **header_lines(const struct option_map *headers)
+static void add_line(char **lines, const char *name, const char *value)
 {
-    char **lines = mem_zalloc((headers->count + 1) * sizeof *lines);
-    for (size_t i = 0; i < headers->count; i++)
-        lines[i] = mem_printf("%s: %s", headers->pairs[i].name, headers->pairs[i].value);
+    while (*lines)
+        lines++;
+    if (value)
+        *lines = mem_printf("%s: %s", name, value);
+}
+
+char **endpoint_headers(const struct endpoint *endpoint, const struct llm_config *config)
+{
+    enum { OWN = 3 };
+    size_t count = endpoint->listed ? 0 : config->extra_headers.count;
+    char **lines = mem_zalloc((count + OWN + 1) * sizeof *lines);
+    if (strcmp(endpoint->provider, "openrouter") == 0 || is_openrouter(endpoint->base_url)) {
+        add_line(lines, "HTTP-Referer", config->openrouter_site_url);
+        add_line(lines, "X-Title", config->openrouter_app_name);
+    }
+    add_line(lines, "OpenAI-Organization", endpoint->organization);
+    for (size_t i = 0; i < count; i++)
+        add_line(lines, config->extra_headers.pairs[i].name, config->extra_headers.pairs[i].value);
     return lines;
-}
-
-int endpoint_open(const struct endpoint *endpoint, const struct llm_config *config,
-                  struct loop *loop, struct http_client *http, struct chat_provider **ret_provider,
-                  struct error *err)
-{
-    if (endpoint->kind == ENDPOINT_OFFLINE)
-        return offline_provider_create(loop, ret_provider);
-    static const struct option_map none = {NULL, 0};
-    CLEANUP(free_lines)
-    char **headers = header_lines(endpoint->listed ? &none : &config->extra_headers);
-    CLEANUP(mem_cleanup) char *base_url = endpoint_url(endpoint);
-    struct openai_options options = {
-        .base_url = base_url,
-        .api_key = endpoint->api_key,
-        .extra_headers = (const char *const *)headers,
-        .timeouts = {config->connect_timeout_ms, config->first_byte_timeout_ms,
-                     config->idle_timeout_ms, config->total_timeout_ms},
-    };
-    return openai_provider_create(loop, http, &options, ret_provider, err);
 }

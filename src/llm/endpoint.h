@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "llm/model_list.h"
 #include "llm/options.h"
 #include "llm/provider.h"
 
@@ -16,15 +17,16 @@ enum endpoint_kind { ENDPOINT_OFFLINE, ENDPOINT_OPENAI };
 
 struct endpoint {
     enum endpoint_kind kind;
-    const char *provider; // for people: "openrouter", "custom", ...
-    const char *base_url; // "" offline
-    const char *path;     // that follows it where it is none for OpenAI's protocol; or ""
-    const char *api_key;  // "" is none
-    const char *name;     // of the model, as it was asked for
-    const char *model;    // as the server knows it
-    bool chosen;          // false: offline only because nothing was set
-    bool listed;          // it stands in model_list,
-    size_t deployment;    // at this place
+    const char *provider;     // for people: "openrouter", "custom", ...
+    const char *base_url;     // "" offline
+    const char *path;         // that follows it where it is none for OpenAI's protocol; or ""
+    const char *api_key;      // "" is none
+    const char *name;         // of the model, as it was asked for
+    const char *model;        // as the server knows it
+    const char *organization; // of OpenAI's header for it; NULL
+    bool chosen;              // false: offline only because nothing was set
+    bool listed;              // it stands in model_list,
+    size_t deployment;        // at this place
 };
 
 // Strings are borrowed from `config`. The sentence in `err` says what to set.
@@ -35,9 +37,13 @@ int endpoint_choose(const struct llm_config *config, struct endpoint *ret_endpoi
 int endpoint_choose_model(const struct llm_config *config, const char *name,
                           struct endpoint *ret_endpoint, struct error *err);
 
+// What an entry of model_list means, whatever its name. The sentence says what it lacks.
+int endpoint_of_deployment(const struct llm_config *config, const struct deployment *deployment,
+                           struct endpoint *ret_endpoint, struct error *err);
+
 // The base URL with its path; on the heap.
 char *endpoint_url(const struct endpoint *endpoint);
 
-int endpoint_open(const struct endpoint *endpoint, const struct llm_config *config,
-                  struct loop *loop, struct http_client *http, struct chat_provider **ret_provider,
-                  struct error *err);
+// What is sent along but the key: "Name: value" lines on the heap, NULL-terminated.
+char **endpoint_headers(const struct endpoint *endpoint, const struct llm_config *config);
+void endpoint_headers_free(char **headers); // accepts NULL

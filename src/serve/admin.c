@@ -1,7 +1,6 @@
 #include "serve/admin.h"
 
 #include <stdlib.h>
-#include <strings.h>
 
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -10,6 +9,7 @@
 #include "net/http_server.h"
 #include "serve/control.h"
 #include "serve/describe.h"
+#include "serve/key.h"
 
 enum {
     BODY_MAX = 16 * 1024,      // bytes of what probes get
@@ -71,24 +71,11 @@ static void answer_ready(struct admin *admin, struct http_exchange *exchange)
     http_exchange_reply(exchange, ready ? 200 : 503, json_type_name, buf_span(&body));
 }
 
-// Takes the same time wherever the two differ.
-static bool is_same_secret(struct span given, struct span key)
-{
-    unsigned differs = given.len != key.len;
-    for (size_t i = 0; i < given.len; i++)
-        differs |= (unsigned char)given.data[i] ^ (unsigned char)key.data[i % key.len];
-    return !differs;
-}
-
 // Answers itself when it says no.
 static bool has_key(struct admin *admin, struct http_exchange *exchange)
 {
-    static const char scheme[] = "Bearer ";
-    struct span given = http_exchange_header(exchange, "Authorization");
     struct span key = span_of(admin->key);
-    bool named =
-        given.len >= sizeof scheme - 1 && strncasecmp(given.data, scheme, sizeof scheme - 1) == 0;
-    if (key.len && named && is_same_secret(span_trim(span_skip(given, sizeof scheme - 1)), key))
+    if (key_shown(exchange, NULL, key))
         return true;
     http_exchange_add_header(exchange, "WWW-Authenticate", "Bearer");
     http_exchange_reply_text(exchange, 401, "%s",

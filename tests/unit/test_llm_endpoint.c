@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "llm/endpoint.h"
+#include "llm/upstream.h"
 #include "loop/loop.h"
 
 static const char at_openrouter[] = "https://openrouter.ai/api/v1";
@@ -169,52 +170,56 @@ static void every_combination(void **state)
         }
 }
 
-static void providers_are_opened(void **state)
+static int upstream_of(const char *base_url, const char *api_key, struct error *err)
 {
-    struct loop *loop = NULL;
-    struct http_client *http = NULL;
+    struct upstream_options options = {.base_url = base_url, .api_key = api_key};
+    struct upstream *upstream = NULL;
+    int r = upstream_create(NULL, &options, &upstream, err);
+    assert_int_equal(upstream != NULL, r == 0);
+    upstream_destroy(upstream);
+    return r;
+}
+
+static void servers_are_opened(void **state)
+{
     struct error err = ERROR_INIT;
-    assert_int_equal(loop_create(&clock_system, &loop, &err), 0);
-    struct option_pair header = {"X-Team", "home"};
-    struct llm_config config = {.extra_headers = {&header, 1}};
-    struct endpoint endpoint = {.kind = ENDPOINT_OFFLINE};
-    struct chat_provider *provider = NULL;
-    assert_int_equal(endpoint_open(&endpoint, &config, loop, http, &provider, &err), 0);
-    assert_string_equal(provider->ops->name, "offline");
-    chat_provider_destroy(provider);
-
-    endpoint = (struct endpoint){.kind = ENDPOINT_OPENAI,
-                                 .provider = "custom",
-                                 .base_url = "http://z/v1",
-                                 .api_key = "k",
-                                 .model = "m"};
-    assert_int_equal(endpoint_open(&endpoint, &config, loop, http, &provider, &err), 0);
-    assert_string_equal(provider->ops->name, "openai");
-    chat_provider_destroy(provider);
-    chat_provider_destroy(NULL);
-
-    provider = NULL;
-    endpoint.api_key = "k\r\nX-Evil: 1";
-    assert_true(endpoint_open(&endpoint, &config, loop, http, &provider, &err) < 0);
+    assert_int_equal(upstream_of("http://z/v1", "k", &err), 0);
+    assert_int_equal(upstream_of("http://z/v1", NULL, &err), 0);
+    assert_true(upstream_of("http://z/v1", "k\r\nX-Evil: 1", &err) < 0);
     assert_null(strstr(err.text, "Evil"));
-    endpoint.api_key = "k";
-    endpoint.base_url = "ftp://z";
-    assert_true(endpoint_open(&endpoint, &config, loop, http, &provider, &err) < 0);
+    assert_true(upstream_of("ftp://z", "k", &err) < 0);
     assert_int_equal(strncmp(err.text, "the base URL: ", 14), 0);
     char longest[4096] = "http://z/";
     memset(longest + 9, 'x', sizeof longest - 10);
-    endpoint.base_url = longest;
-    assert_int_equal(endpoint_open(&endpoint, &config, loop, http, &provider, &err), -ENAMETOOLONG);
-    assert_null(provider);
-    loop_destroy(loop);
+    assert_int_equal(upstream_of(longest, "k", &err), -ENAMETOOLONG);
+    upstream_destroy(NULL);
+}
+
+static void its_headers_are_those_of_the_settings(void **state)
+{
+    struct option_pair header = {"X-Team", "home"};
+    struct llm_config config = {.extra_headers = {&header, 1}};
+    struct endpoint endpoint = {.kind = ENDPOINT_OPENAI, .provider = "custom"};
+    char **lines = endpoint_headers(&endpoint, &config);
+    assert_string_equal(lines[0], "X-Team: home");
+    assert_null(lines[1]);
+    endpoint_headers_free(lines);
+    endpoint.listed = true; // they are not for whoever a list names
+    lines = endpoint_headers(&endpoint, &config);
+    assert_true(!lines[0] || strcmp(lines[0], "X-Team: home") != 0);
+    endpoint_headers_free(lines);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_set_is_offline), cmocka_unit_test(the_environment_alone_is_enough),
-        cmocka_unit_test(named_providers),        cmocka_unit_test(keys),
-        cmocka_unit_test(every_combination),      cmocka_unit_test(providers_are_opened),
+        cmocka_unit_test(nothing_set_is_offline),
+        cmocka_unit_test(the_environment_alone_is_enough),
+        cmocka_unit_test(named_providers),
+        cmocka_unit_test(keys),
+        cmocka_unit_test(every_combination),
+        cmocka_unit_test(servers_are_opened),
+        cmocka_unit_test(its_headers_are_those_of_the_settings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,6 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "llm/deployments.h"
 #include "llm/endpoint.h"
 #include "llm/model_list.h"
 #include "loop/loop.h"
@@ -171,58 +170,6 @@ static void names_are_bounded(void **state)
     assert_non_null(strstr(buf_text(&names), "m18, m19, ..."));
 }
 
-struct heard {
-    struct loop *loop;
-    char model[64], text[256];
-};
-
-static void on_text(void *context, struct span delta) {}
-
-static void on_reply(void *context, struct chat_reply *reply)
-{
-    struct heard *heard = context;
-    snprintf(heard->model, sizeof heard->model, "%s", reply->model ? reply->model : "");
-    snprintf(heard->text, sizeof heard->text, "%s", reply->message.text);
-    loop_stop(heard->loop);
-}
-
-static void on_failure(void *context, const struct chat_failure *failure)
-{
-    fail_msg("%s", failure->text);
-}
-
-// What the network does is tests/blackbox's; here it is the ids and the refusals.
-static void a_request_goes_to_what_its_name_means(void **state)
-{
-    static const struct chat_sink sink = {on_text, NULL, on_reply, on_failure};
-    struct llm_config config = {.model_list = list, .model = "free"};
-    char text[] = "hi";
-    struct chat_message message = {.role = CHAT_USER, .text = text};
-    struct chat_request request = {.model = "offline", .messages = &message, .message_count = 1};
-    struct heard heard = {0};
-    struct chat_provider *provider;
-    struct error err = ERROR_INIT;
-    chat_call_id id = 0, other = 0;
-    assert_int_equal(loop_create(&clock_system, &heard.loop, &err), 0);
-    deployments_create(&config, heard.loop, NULL, &provider);
-    config = (struct llm_config){0}; // it has a copy
-    assert_int_equal(chat_provider_start(provider, &request, &sink, &heard, &id, &err), 0);
-    loop_run(heard.loop);
-    assert_non_null(strstr(heard.text, "offline"));
-
-    assert_int_equal(chat_provider_start(provider, &request, &sink, &heard, &other, &err), 0);
-    assert_true(other != id);
-    chat_provider_cancel(provider, id); // stale
-    chat_provider_cancel(provider, other);
-    chat_provider_cancel(provider, other | 77); // a place that nobody asked
-    request.model = "claude";
-    assert_int_equal(chat_provider_start(provider, &request, &sink, &heard, &id, &err), -ENOTSUP);
-    request.model = "nobody";
-    assert_int_equal(chat_provider_start(provider, &request, &sink, &heard, &id, &err), -ENOENT);
-    chat_provider_destroy(provider);
-    loop_destroy(heard.loop);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,7 +178,6 @@ int main(void)
         cmocka_unit_test(what_cannot_be_used_says_why),
         cmocka_unit_test(other_names),
         cmocka_unit_test(names_are_bounded),
-        cmocka_unit_test(a_request_goes_to_what_its_name_means),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,10 @@
+#pragma once
+
+// Who asks, and for what: it decides about priorities and budgets, and stands in the ledger. NULL
+// is not said.
+struct chat_origin {
+    const char *slot;    // "main", "title", "cron", ...: what kind of work
+    const char *session; // its id
+    const char *job;     // of the schedule
+    const char *work;    // the one id of this piece of work
+};

@@ -1,0 +1,56 @@
+#pragma once
+
+#include "base/error.h"
+#include "llm/chat.h"
+#include "net/http_client.h"
+
+/*
+ * A server that speaks OpenAI's protocol, asked with bytes: what is sent and what comes back pass
+ * through as they are. Told apart by base URL alone: OpenRouter, OpenAI, LiteLLM, Ollama,
+ * llama.cpp, DeepSeek, Gemini's compatible endpoint and the rest.
+ */
+struct upstream;
+
+enum upstream_operation { UPSTREAM_CHAT, UPSTREAM_COMPLETIONS, UPSTREAM_EMBEDDINGS };
+enum { UPSTREAM_OPERATIONS = UPSTREAM_EMBEDDINGS + 1 };
+
+struct upstream_options {
+    const char *base_url;             // without "/chat/completions"
+    const char *api_key;              // NULL or "": none is sent (a local server)
+    const char *const *extra_headers; // "Name: value" lines, NULL-terminated, or NULL
+};
+
+extern const char openai_default_base_url[];
+extern const char openrouter_default_base_url[];
+
+// Copies the options. The sentence in `err` says what is wrong with the URL or the key.
+int upstream_create(struct http_client *http, const struct upstream_options *options,
+                    struct upstream **ret_upstream, struct error *err);
+void upstream_destroy(struct upstream *upstream); // ends nothing that was started; accepts NULL
+
+struct upstream_request {
+    enum upstream_operation operation;
+    const struct span *parts; // of the body; their bytes must stay until the end of the call
+    size_t part_count;
+    bool stream; // what is accepted
+    struct http_timeouts timeouts;
+};
+
+// As http_client_start(), and for cancelling and pausing the http_id goes to the http_client.
+int upstream_start(const struct upstream *upstream, const struct upstream_request *request,
+                   const struct http_handler *handler, void *context, http_id *ret_id,
+                   struct error *err);
+
+/*
+ * Failures, as a chat_failure with a sentence for a person in which the key is not quoted: of the
+ * transport (`status` is 0 until the head has come; `begun`: a part of the answer was passed on),
+ * and an answer that is not 200, of which `body` is what there is (a part will do).
+ */
+void upstream_read_cut(const struct upstream *upstream, enum http_failure how,
+                       const struct error *err, int status, bool begun,
+                       struct chat_failure *ret_failure);
+void upstream_read_refusal(const struct upstream *upstream, int status, struct span body,
+                           struct chat_failure *ret_failure);
+
+// Blanks the key in a sentence that a server wrote.
+void upstream_redact(const struct upstream *upstream, char *text);

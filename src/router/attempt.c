@@ -1,0 +1,413 @@
+/*
+ * One attempt of a call: a deployment is asked, its reply is watched, and either it begins to pass
+ * to the client, or it failed and the walk hears of it. An attempt lives inside its call; `running`
+ * says whether there is one. Nothing is decided here about what comes next.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "router/call.h"
+#include "router/reply_stream.h"
+#include "router/router_internal.h"
+
+enum { SMALL_REPLY = 64 * 1024 }; // bytes
+
+static struct loop *loop_of(const struct router_call *call)
+{
+    return call->router->env.loop;
+}
+
+struct router_edit router_attempt_edit(const struct router_call *call, struct buf *model)
+{
+    struct router_edit edit = ROUTER_EDIT_INIT;
+    const struct router_attempt *attempt = &call->attempt;
+    struct router_match match = router_target_match(call->course->plan, &attempt->step.target);
+    edit.model = router_plan_model(attempt->deployment, &match, model);
+    edit.params = span_of(attempt->deployment->params);
+    return edit;
+}
+
+// The memory of an attempt goes; what it held is settled or released before.
+static void finish(struct router_call *call)
+{
+    struct router_attempt *attempt = &call->attempt;
+    loop_cancel(loop_of(call), attempt->timer);
+    if (attempt->http)
+        http_client_cancel(call->router->env.http, attempt->http);
+    reply_watch_finish(&attempt->watch);
+    buf_finish(&attempt->head);
+    attempt->timer = 0;
+    attempt->http = 0;
+    attempt->running = false;
+}
+
+static int64_t used_tokens(const struct router_attempt *attempt)
+{
+    const struct router_usage *usage = &attempt->watch.usage;
+    if (usage->prompt_tokens < 0 || usage->completion_tokens < 0)
+        return -1;
+    return usage->prompt_tokens + usage->completion_tokens;
+}
+
+static void settle_hold(struct router_call *call, int64_t tokens)
+{
+    if (!call->lane || !call->hold.granted)
+        return;
+    router_bucket_settle(call->lane->bucket, &call->hold, tokens, loop_now(loop_of(call)));
+    router_lane_wake(call->lane);
+}
+
+// It never went out: nothing was spent, and nothing is known of the deployment.
+static void abandon(struct router_call *call)
+{
+    int64_t now_ms = loop_now(loop_of(call));
+    router_charge_release(call);
+    router_picker_returned(call->course->picker, &call->attempt.step.ticket, now_ms);
+    if (call->lane && call->hold.granted) {
+        router_bucket_release(call->lane->bucket, &call->hold, now_ms);
+        router_lane_wake(call->lane);
+    }
+    finish(call);
+    router_poke_later(call->router);
+}
+
+void router_attempt_refused(struct router_call *call, const struct router_failure *failure)
+{
+    struct router_failure copy = *failure;
+    abandon(call);
+    router_call_failed(call, &copy);
+}
+
+static void tell_circuit(struct router_call *call, bool opened,
+                         const struct router_failure *failure)
+{
+    const struct router_attempt *attempt = &call->attempt;
+    if (opened)
+        log_warning("router: %s is left alone for a while: %s", attempt->deployment->litellm_name,
+                    failure->text);
+    struct router_pick_view view = router_picker_view(
+        call->course->picker, attempt->deployment->index, loop_now(loop_of(call)));
+    if (call->course == call->router->course)
+        router_metrics_circuit(call->router->metrics, attempt->deployment->index,
+                               view.state == CIRCUIT_OPEN        ? ROUTER_CIRCUIT_OPEN
+                               : view.state == CIRCUIT_HALF_OPEN ? ROUTER_CIRCUIT_HALF_OPEN
+                                                                 : ROUTER_CIRCUIT_CLOSED,
+                               opened ? failure->status : 0);
+}
+
+static void fail(struct router_call *call, struct chat_failure told)
+{
+    struct router_attempt *attempt = &call->attempt;
+    const struct reply_error_words *said = &attempt->watch.words;
+    struct router_error_words words = {span_of(said->type), span_of(said->code),
+                                       span_of(said->error_type), span_of(said->status),
+                                       said->flagged};
+    struct router_failure failure;
+    int64_t now_ms = loop_now(loop_of(call));
+    int64_t wait_ms = router_rate_note_retry_after(&attempt->note, now_ms);
+    if (told.retry_after_ms < 0)
+        told.retry_after_ms = wait_ms;
+    const struct upstream *upstream = call->course->upstreams[attempt->deployment->index];
+    upstream_redact(upstream, told.text);
+    router_failure_read(&told, &words, &failure);
+    if (!call->walk.failed || call->begun) { // the one that the client hears of
+        call->told = told;
+        call->was_told = true;
+        snprintf(call->told_provider, sizeof call->told_provider, "%s",
+                 attempt->deployment->provider);
+    }
+    if (!attempt->settled)
+        router_charge_settle(call, &failure, false);
+    router_report_attempt(call, &failure, false, now_ms);
+    int64_t tokens = used_tokens(attempt);
+    if (tokens < 0 && attempt->status != 200) // it was refused, or never arrived
+        tokens = 0;
+    bool opened =
+        router_picker_failed(call->course->picker, &attempt->step.ticket, &failure, tokens, now_ms);
+    tell_circuit(call, opened, &failure);
+    settle_hold(call, tokens);
+    finish(call);
+    router_poke_later(call->router);
+    router_call_failed(call, &failure);
+}
+
+// Charged and written down: before the client gets the last byte.
+static void settle(struct router_call *call)
+{
+    if (!call->attempt.settled)
+        router_charge_settle(call, NULL, false);
+}
+
+static void complete(struct router_call *call)
+{
+    struct router_attempt *attempt = &call->attempt;
+    int64_t now_ms = loop_now(loop_of(call));
+    settle(call);
+    router_report_attempt(call, NULL, false, now_ms);
+    int64_t tokens = used_tokens(attempt);
+    router_picker_answered(call->course->picker, &attempt->step.ticket, tokens, now_ms);
+    settle_hold(call, tokens);
+    router_poke_later(call->router);
+    router_call_answered(call);
+}
+
+// A reply of which no more can be kept: the deployment is not to blame, and no other would help.
+static void give_up(struct router_call *call)
+{
+    struct router_attempt *attempt = &call->attempt;
+    struct router_failure failure;
+    int64_t now_ms = loop_now(loop_of(call));
+    router_failure_no_room(&failure);
+    if (!attempt->settled)
+        router_charge_settle(call, &failure, false);
+    router_report_attempt(call, &failure, false, now_ms);
+    int64_t tokens = used_tokens(attempt);
+    router_picker_cancelled(call->course->picker, &attempt->step.ticket, tokens, now_ms);
+    settle_hold(call, tokens);
+    finish(call);
+    router_poke_later(call->router);
+    router_call_refused(call, &failure);
+}
+
+static void on_linger(void *context)
+{
+    struct router_call *call = context;
+    call->attempt.timer = 0;
+    complete(call);
+}
+
+static void on_content_late(void *context)
+{
+    struct router_call *call = context;
+    struct chat_failure told = {.kind = CHAT_TIMED_OUT, .retry_after_ms = -1};
+    call->attempt.timer = 0;
+    snprintf(told.text, sizeof told.text, "no content came in time");
+    fail(call, told);
+}
+
+// The first content: from here on it is this deployment that answers.
+static void alive(struct router_call *call)
+{
+    struct router_attempt *attempt = &call->attempt;
+    if (attempt->first_ms >= 0)
+        return;
+    attempt->first_ms = loop_now(loop_of(call));
+    loop_cancel(loop_of(call), attempt->timer);
+    attempt->timer = 0;
+    router_picker_alive(call->course->picker, &attempt->step.ticket, attempt->first_ms);
+    tell_circuit(call, false, NULL);
+}
+
+static void note_headers(struct router_attempt *attempt, struct span lines, int64_t now_ms,
+                         int64_t wall_ms)
+{
+    while (lines.len) {
+        struct span line = span_trim(span_cut(&lines, '\n'));
+        struct span name = span_cut(&line, ':');
+        router_rate_note_header(&attempt->note, name, span_trim(line), now_ms, wall_ms);
+    }
+}
+
+static void on_head(void *context, const struct http_head *head)
+{
+    struct router_call *call = context;
+    struct router_attempt *attempt = &call->attempt;
+    attempt->status = head->status;
+    reply_watch_head(&attempt->watch, head->status, http_head_get(head, "Content-Type"));
+    if (head->lines.len <= attempt->head.max)
+        buf_append_span(&attempt->head, head->lines);
+    note_headers(attempt, head->lines, loop_now(loop_of(call)), loop_wall(loop_of(call)));
+    router_picker_rate(call->course->picker, attempt->deployment->index, &attempt->note);
+}
+
+// Who asked for one piece of JSON can make nothing of a stream; another deployment may know better.
+static bool is_unasked_stream(struct router_call *call)
+{
+    struct reply_watch *watch = &call->attempt.watch;
+    if (call->begun || call->body.stream || watch->shape != REPLY_STREAM)
+        return false;
+    reply_fail(watch, CHAT_MALFORMED, "the provider answered with a stream, which nobody wanted");
+    return true;
+}
+
+// Small replies are let through: they end soon.
+static bool has_room(const struct router_call *call)
+{
+    return call->attempt.watch.held.len < SMALL_REPLY ||
+           call->router->buffered <= (size_t)call->course->plan->buffers;
+}
+
+static int on_body(void *context, struct span chunk)
+{
+    struct router_call *call = context;
+    struct router_attempt *attempt = &call->attempt;
+    enum reply_state state = reply_watch_feed(&attempt->watch, chunk);
+    router_call_count(call);
+    if (state == REPLY_FAILED && attempt->status == 200) {
+        if (call->begun) // the upstream's own word on what went wrong
+            router_call_pass(call);
+        return -EPROTO; // told in on_done, from where the next attempt may be begun
+    }
+    if (state != REPLY_PASS)
+        return has_room(call) ? 0 : -ENOBUFS;
+    if (is_unasked_stream(call))
+        return -EPROTO;
+    alive(call);
+    if (attempt->watch.done) {
+        settle(call);
+        if (!attempt->timer)
+            attempt->timer = loop_timer_after(loop_of(call), ROUTER_LINGER_MS, on_linger, call);
+    }
+    router_call_pass(call);
+    return 0;
+}
+
+static void on_done(void *context, enum http_failure how, const struct error *err)
+{
+    struct router_call *call = context;
+    struct router_attempt *attempt = &call->attempt;
+    const struct upstream *upstream = call->course->upstreams[attempt->deployment->index];
+    struct reply_watch *watch = &attempt->watch;
+    attempt->http = 0;
+    bool stopped = how == HTTP_STOPPED;
+    if (stopped && watch->state != REPLY_FAILED) {
+        give_up(call);
+        return;
+    }
+    enum reply_state state =
+        watch->state == REPLY_FAILED ? REPLY_FAILED : reply_watch_end(watch, how != HTTP_OK);
+    if (state == REPLY_PASS && !is_unasked_stream(call)) {
+        alive(call);
+        settle(call);
+        router_call_pass(call);
+        complete(call);
+        return;
+    }
+    struct chat_failure told = watch->failure;
+    if (how != HTTP_OK && !stopped && !watch->error_shown)
+        upstream_read_cut(upstream, how, err, attempt->status, call->begun, &told);
+    else if (attempt->status != 200)
+        upstream_read_refusal(upstream, attempt->status, reply_watch_held(watch), &told);
+    if (told.status == 0 && attempt->status >= 400)
+        told.status = attempt->status;
+    fail(call, told);
+}
+
+static struct http_timeouts timeouts_of(const struct router_call *call)
+{
+    const struct router_deployment *d = call->attempt.deployment;
+    const struct router_plan *plan = call->course->plan;
+    return (struct http_timeouts){
+        .connect = plan->connect_timeout_ms,
+        .first_byte = d->first_byte_ms > 0 ? d->first_byte_ms : 0,
+        .idle = plan->idle_timeout_ms,
+        .total = d->timeout_ms,
+    };
+}
+
+static int send(struct router_call *call, struct error *err)
+{
+    static const struct http_handler handler = {on_head, on_body, on_done};
+    struct router_attempt *attempt = &call->attempt;
+    const struct router_deployment *d = attempt->deployment;
+    const struct upstream *upstream;
+    int r = router_course_upstream(call->course, call->router->env.http, d->index, &upstream, err);
+    if (r < 0)
+        return r;
+    struct upstream_request request = {
+        .operation = call->operation,
+        .parts = call->body.parts,
+        .part_count = call->body.part_count,
+        .stream = call->body.stream,
+        .timeouts = timeouts_of(call),
+    };
+    r = upstream_start(upstream, &request, &handler, call, &attempt->http, err);
+    if (r < 0)
+        return r;
+    int64_t patience_ms = d->stream_timeout_ms >= 0 ? d->stream_timeout_ms
+                                                    : call->course->plan->first_content_timeout_ms;
+    if (call->body.stream && patience_ms > 0)
+        attempt->timer = loop_timer_after(loop_of(call), patience_ms, on_content_late, call);
+    return 0;
+}
+
+void router_attempt_go(struct router_call *call)
+{
+    struct router_attempt *attempt = &call->attempt;
+    struct error err = ERROR_INIT;
+    attempt->begun_ms = loop_now(loop_of(call));
+    attempt->begun_wall_ms = loop_wall(loop_of(call));
+    attempt->sent = true;
+    if (send(call, &err) == 0)
+        return;
+    struct router_failure failure;
+    router_failure_make(ROUTER_API_CONNECTION, -1, err.text, &failure);
+    router_attempt_refused(call, &failure);
+}
+
+void router_attempt_begin(struct router_call *call, const struct router_step *step)
+{
+    struct router_attempt *attempt = &call->attempt;
+    *attempt = (struct router_attempt){
+        .running = true,
+        .step = *step,
+        .deployment = &call->course->plan->deployments[step->ticket.deployment],
+        .before = attempt->deployment,
+        .note = ROUTER_RATE_NOTE_INIT,
+        .first_ms = -1,
+        .begun_ms = loop_now(loop_of(call)),
+        .begun_wall_ms = loop_wall(loop_of(call)),
+        .capped_tokens = -1,
+    };
+    bool chat = call->operation != UPSTREAM_EMBEDDINGS;
+    if (step->ticket.circuit.probe)
+        tell_circuit(call, false, NULL);
+    buf_init(&attempt->head, ROUTER_REMOTE_HEAD_MAX);
+    BUF_AUTO model = BUF_INIT(ROUTER_MODEL_MAX);
+    struct router_edit edit = router_attempt_edit(call, &model);
+    struct router_failure failure;
+    struct error err = ERROR_INIT;
+    int r = router_body_edit(&call->body, &edit, &err);
+    reply_watch_init(&attempt->watch, chat ? REPLY_CHAT : REPLY_OTHER, call->body.added_usage);
+    if (r < 0) {
+        router_failure_make(ROUTER_BAD_REQUEST, -1, err.text, &failure);
+        router_attempt_refused(call, &failure);
+        return;
+    }
+    r = router_charge_reserve(call, &failure);
+    if (r < 0)
+        router_attempt_refused(call, &failure);
+    else if (r == 0)
+        router_attempt_go(call);
+}
+
+void router_attempt_cancel(struct router_call *call)
+{
+    struct router_attempt *attempt = &call->attempt;
+    if (!attempt->running)
+        return;
+    if (!attempt->sent) {
+        abandon(call);
+        return;
+    }
+    struct router_failure failure;
+    int64_t now_ms = loop_now(loop_of(call));
+    router_failure_make(ROUTER_CANCELLED, -1, "the client left", &failure);
+    if (!attempt->settled)
+        router_charge_settle(call, &failure, true);
+    router_report_attempt(call, &failure, true, now_ms);
+    int64_t tokens = used_tokens(attempt);
+    router_picker_cancelled(call->course->picker, &attempt->step.ticket, tokens, now_ms);
+    settle_hold(call, tokens);
+    finish(call);
+    router_poke_later(call->router);
+}
+
+void router_attempt_resume(struct router_call *call)
+{
+    if (call->attempt.running && call->attempt.http)
+        http_client_pause(call->router->env.http, call->attempt.http, false);
+}

@@ -1,0 +1,492 @@
+#include "router/budget.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "codec/sha256.h"
+#include "router/budget_account.h"
+#include "router/money.h"
+
+/*
+ * A counter that is read before a call and raised after it lets a hundred calls pass at once, each
+ * of which saw the same room. So what a call can cost is taken from the accounts before it is made,
+ * and nothing but the difference comes back. All of it happens on the loop's thread, between two
+ * events: it is the order of calls of these functions that decides who gets the last cent.
+ *
+ *   - spent + reserved <= cap, in every account, always; but for what a provider charged above the
+ *     bound. That is kept as the overshoot, and closes the account: a bound that did not hold once
+ *     holds nothing.
+ *   - A charge lands in the period in which it is settled. A reservation goes along when a period
+ *     ends, it takes room in the new one; so whatever it comes to is within both caps, nothing is
+ *     counted twice, and nothing nowhere.
+ *   - What costs nothing always passes, so that a free model can answer when the money is spent.
+ *   - No caller is exempt: there is no argument by which one could be.
+ *   - Accounts are made when a call names them. When there are as many as may be, one is forgotten
+ *     in which no money is: nothing was spent, or its period is over. If there is none, the call
+ *     is refused, since an account that is forgotten too early would begin anew with its whole cap.
+ *
+ * When a period ends is told in budget_account.c.
+ */
+
+enum {
+    SLOT_BITS = 16, // of a reservation's id; what is above counts up and is never used twice
+    SLOTS_MAX = 1 << SLOT_BITS,
+    SENTENCE_NAME_MAX = 96, // bytes of an account's name in a sentence
+};
+
+struct reservation {
+    router_reservation_id id; // 0: free
+    int64_t amount_pico;
+    bool unbounded;
+    uint32_t count;
+    uint32_t accounts[ROUTER_BUDGETS_PER_CALL];
+    size_t next_free; // slot + 1, or 0
+};
+
+struct router_budgets {
+    struct budget_accounts accounts;
+    struct reservation *slots; // owned
+    size_t count, capacity, max;
+    size_t first_free; // slot + 1, or 0
+    uint64_t serial;
+};
+
+struct router_budgets *router_budgets_create(size_t max_accounts, size_t max_reservations)
+{
+    struct router_budgets *budgets = mem_new(struct router_budgets);
+    budget_accounts_init(&budgets->accounts, max_accounts);
+    budgets->max = max_reservations < SLOTS_MAX ? max_reservations : SLOTS_MAX;
+    return budgets;
+}
+
+void router_budgets_destroy(struct router_budgets *budgets)
+{
+    if (!budgets)
+        return;
+    budget_accounts_finish(&budgets->accounts);
+    mem_cleanup(&budgets->slots);
+    mem_cleanup(&budgets);
+}
+
+static struct budget_account *account_at(const struct router_budgets *budgets, uint32_t index)
+{
+    return &budgets->accounts.items[index];
+}
+
+// Reservations.
+
+static struct reservation *find_reservation(const struct router_budgets *budgets,
+                                            router_reservation_id id)
+{
+    size_t slot = id & (SLOTS_MAX - 1);
+    return id && slot < budgets->count && budgets->slots[slot].id == id ? &budgets->slots[slot]
+                                                                        : NULL;
+}
+
+static struct reservation *new_reservation(struct router_budgets *budgets)
+{
+    size_t slot;
+    if (budgets->first_free) {
+        slot = budgets->first_free - 1;
+        budgets->first_free = budgets->slots[slot].next_free;
+    } else {
+        budgets->slots =
+            mem_grow(budgets->slots, budgets->count, &budgets->capacity, sizeof *budgets->slots);
+        slot = budgets->count++;
+    }
+    budgets->slots[slot] = (struct reservation){.id = ++budgets->serial << SLOT_BITS | slot};
+    return &budgets->slots[slot];
+}
+
+static bool has_room(const struct router_budgets *budgets)
+{
+    return budgets->first_free || budgets->count < budgets->max;
+}
+
+static void end_reservation(struct router_budgets *budgets, struct reservation *reservation)
+{
+    for (uint32_t i = 0; i < reservation->count; i++) {
+        struct budget_account *account = account_at(budgets, reservation->accounts[i]);
+        account->reserved_pico -= reservation->amount_pico;
+        account->holds--;
+    }
+    *reservation = (struct reservation){.next_free = budgets->first_free};
+    budgets->first_free = (size_t)(reservation - budgets->slots) + 1;
+}
+
+// Names.
+
+// A key comes from a caller: what could not be shown, or is long, stands there by its digest.
+static bool is_plain(struct span key, size_t room)
+{
+    for (size_t i = 0; i < key.len; i++)
+        if (key.data[i] <= ' ' || key.data[i] > '~')
+            return false;
+    return key.len > 0 && key.len <= room;
+}
+
+static int make_name(const struct router_budget_claim *claim, char *name, struct error *err)
+{
+    size_t len = strlen(claim->terms->name);
+    size_t needed = len + (claim->key.data ? SHA256_HEX_SIZE : 0);
+    if (len == 0 || needed >= ROUTER_BUDGET_NAME_MAX)
+        return error_set(err, -EINVAL, "the budget's name \"%.*s\" is empty or too long",
+                         SENTENCE_NAME_MAX, claim->terms->name);
+    memcpy(name, claim->terms->name, len + 1);
+    if (!claim->key.data)
+        return 0;
+    name[len++] = ':';
+    if (is_plain(claim->key, ROUTER_BUDGET_NAME_MAX - 1 - len)) {
+        memcpy(name + len, claim->key.data, claim->key.len);
+        name[len + claim->key.len] = '\0';
+        return 0;
+    }
+    struct sha256 hash;
+    sha256_init(&hash);
+    sha256_add(&hash, claim->key);
+    sha256_end_hex(&hash, name + len);
+    return 0;
+}
+
+// Finding the accounts of a call. While that goes on, each that was found is held, so that none is
+// forgotten for the next.
+
+struct account_set {
+    uint32_t count;
+    uint32_t items[ROUTER_BUDGETS_PER_CALL];
+};
+
+static bool set_has(const struct account_set *set, uint32_t index)
+{
+    for (uint32_t i = 0; i < set->count; i++)
+        if (set->items[i] == index)
+            return true;
+    return false;
+}
+
+static int add_account(struct router_budgets *budgets, const struct router_budget_claim *claim,
+                       int64_t now_ms, struct account_set *set, struct error *err)
+{
+    char name[ROUTER_BUDGET_NAME_MAX];
+    int rc = make_name(claim, name, err);
+    if (rc < 0)
+        return rc;
+    uint32_t index = budget_accounts_find(&budgets->accounts, span_of(name));
+    if (index == BUDGET_NO_ACCOUNT)
+        index = budget_accounts_add(&budgets->accounts, span_of(name), now_ms);
+    if (index == BUDGET_NO_ACCOUNT)
+        return error_set(err, -ENOSPC,
+                         "there are %zu accounts of budgets, and money in every one of them; there "
+                         "is no room for \"%.*s\"",
+                         budgets->accounts.count, SENTENCE_NAME_MAX, name);
+    budget_account_claim(account_at(budgets, index), claim->terms, now_ms);
+    if (set_has(set, index))
+        return 0;
+    account_at(budgets, index)->holds++;
+    set->items[set->count++] = index;
+    return 0;
+}
+
+static void drop_accounts(struct router_budgets *budgets, struct account_set *set)
+{
+    for (uint32_t i = 0; i < set->count; i++)
+        account_at(budgets, set->items[i])->holds--;
+    set->count = 0;
+}
+
+static int find_accounts(struct router_budgets *budgets, const struct router_budget_claim *claims,
+                         size_t count, int64_t now_ms, struct account_set *set, struct error *err)
+{
+    if (count > ROUTER_BUDGETS_PER_CALL)
+        return error_set(err, -EINVAL, "%zu budgets apply to one call; there may be %d", count,
+                         ROUTER_BUDGETS_PER_CALL);
+    for (size_t i = 0; i < count; i++) {
+        int rc = add_account(budgets, &claims[i], now_ms, set, err);
+        if (rc < 0) {
+            drop_accounts(budgets, set);
+            return rc;
+        }
+    }
+    return 0;
+}
+
+// Refusing.
+
+static void write_refusal(const struct budget_account *account, int64_t wanted_pico,
+                          struct error *err)
+{
+    char cap[MONEY_TEXT_SIZE], left[MONEY_TEXT_SIZE], wanted[MONEY_TEXT_SIZE];
+    char period[BUDGET_PERIOD_TEXT_SIZE], reset[CLOCK_TEXT_SIZE], when[64] = "does not reset";
+    money_format(account->cap_pico, cap);
+    money_format(budget_account_left(account), left);
+    money_format(wanted_pico, wanted);
+    budget_period_text(&account->period, period);
+    if (account->end_ms >= 0)
+        snprintf(when, sizeof when, "resets at %s", clock_format_utc(account->end_ms, reset));
+
+    if (account->closed)
+        error_set(err, ROUTER_BUDGET_REFUSED,
+                  "budget \"%.*s\" (%s %s) is closed: a call cost more than it should have been "
+                  "able to; it %s",
+                  SENTENCE_NAME_MAX, account->name, cap, period, when);
+    else if (wanted_pico < 0)
+        error_set(err, ROUTER_BUDGET_REFUSED, "budget \"%.*s\" (%s %s) has nothing left; it %s",
+                  SENTENCE_NAME_MAX, account->name, cap, period, when);
+    else
+        error_set(err, ROUTER_BUDGET_REFUSED,
+                  "budget \"%.*s\" (%s %s) has %s left, and this call may cost %s; it %s",
+                  SENTENCE_NAME_MAX, account->name, cap, period, left, wanted, when);
+}
+
+static void fill_refusal(const struct budget_account *account, int64_t wanted_pico,
+                         struct router_budget_refusal *refusal)
+{
+    *refusal = (struct router_budget_refusal){
+        .cap_pico = account->cap_pico,
+        .left_pico = budget_account_left(account),
+        .wanted_pico = wanted_pico,
+        .next_reset_wall_ms = account->end_ms,
+        .closed = account->closed,
+    };
+    memcpy(refusal->account, account->name, sizeof refusal->account);
+}
+
+// `more_pico`: what is wanted besides what is held; ROUTER_BUDGET_UNBOUNDED wants something.
+static int check_room(struct router_budgets *budgets, const uint32_t *accounts, uint32_t count,
+                      int64_t more_pico, int64_t now_ms, struct router_budget_refusal *ret_refusal,
+                      struct error *err)
+{
+    const struct budget_account *least = NULL;
+    for (uint32_t i = 0; i < count; i++) {
+        struct budget_account *account = account_at(budgets, accounts[i]);
+        budget_account_roll(account, now_ms);
+        if (money_add(account->reserved_pico, more_pico) == INT64_MAX)
+            return error_set(err, -EOVERFLOW, "budget \"%.*s\" cannot count that much money",
+                             SENTENCE_NAME_MAX, account->name);
+        int64_t left = budget_account_left(account);
+        bool bears = more_pico == ROUTER_BUDGET_UNBOUNDED ? left > 0 : more_pico <= left;
+        if (!bears && (!least || left < budget_account_left(least)))
+            least = account;
+    }
+    if (!least)
+        return 0;
+    if (ret_refusal)
+        fill_refusal(least, more_pico, ret_refusal);
+    write_refusal(least, more_pico, err);
+    return ROUTER_BUDGET_REFUSED;
+}
+
+int router_budgets_reserve(struct router_budgets *budgets, const struct router_budget_claim *claims,
+                           size_t count, int64_t amount_pico, int64_t now_wall_ms,
+                           router_reservation_id *ret_reservation,
+                           struct router_budget_refusal *ret_refusal, struct error *err)
+{
+    if (amount_pico < 0 && amount_pico != ROUTER_BUDGET_UNBOUNDED)
+        return error_set(err, -EINVAL, "a negative amount cannot be reserved");
+    if (!has_room(budgets))
+        return error_set(err, -ENOSPC, "%zu calls hold money already", budgets->count);
+    struct account_set set = {0, {0}};
+    int rc = find_accounts(budgets, claims, count, now_wall_ms, &set, err);
+    if (rc == 0)
+        rc = check_room(budgets, set.items, set.count, amount_pico, now_wall_ms, ret_refusal, err);
+    if (rc != 0) {
+        drop_accounts(budgets, &set);
+        return rc;
+    }
+    struct reservation *reservation = new_reservation(budgets);
+    reservation->unbounded = amount_pico == ROUTER_BUDGET_UNBOUNDED;
+    reservation->amount_pico = reservation->unbounded ? 0 : amount_pico;
+    reservation->count = set.count;
+    memcpy(reservation->accounts, set.items, sizeof set.items);
+    for (uint32_t i = 0; i < set.count; i++)
+        account_at(budgets, set.items[i])->reserved_pico += reservation->amount_pico;
+    *ret_reservation = reservation->id;
+    return 0;
+}
+
+int router_budgets_resize(struct router_budgets *budgets, router_reservation_id id,
+                          int64_t amount_pico, int64_t now_wall_ms,
+                          struct router_budget_refusal *ret_refusal, struct error *err)
+{
+    struct reservation *reservation = find_reservation(budgets, id);
+    if (!reservation)
+        return error_set(err, -ESTALE, "the reservation has ended");
+    if (amount_pico < 0)
+        return error_set(err, -EINVAL, "a negative amount cannot be reserved");
+    int64_t more = amount_pico - reservation->amount_pico;
+    int rc = more <= 0 ? 0
+                       : check_room(budgets, reservation->accounts, reservation->count, more,
+                                    now_wall_ms, ret_refusal, err);
+    if (rc != 0)
+        return rc;
+    for (uint32_t i = 0; i < reservation->count; i++)
+        account_at(budgets, reservation->accounts[i])->reserved_pico += more;
+    reservation->amount_pico = amount_pico;
+    reservation->unbounded = false;
+    return 0;
+}
+
+// Settling.
+
+static struct router_budget_charge report(struct budget_account *account, bool closed_now)
+{
+    struct router_budget_charge charge = {
+        .account = account->name,
+        .period_start_wall_ms = account->start_ms,
+        .next_reset_wall_ms = account->end_ms,
+        .delta_pico = account->spent_pico - account->reported_pico,
+        .spent_pico = account->spent_pico,
+        .closed_now = closed_now,
+    };
+    account->reported_pico = account->spent_pico;
+    return charge;
+}
+
+bool router_budgets_settle(struct router_budgets *budgets, router_reservation_id id,
+                           int64_t actual_pico, int64_t now_wall_ms,
+                           struct router_budget_charges *ret_charges)
+{
+    struct reservation *found = find_reservation(budgets, id);
+    if (!found)
+        return false;
+    struct reservation reservation = *found;
+    end_reservation(budgets, found);
+    int64_t actual = actual_pico < 0 ? reservation.amount_pico : actual_pico;
+    int64_t excess = money_sub(actual, reservation.amount_pico);
+    struct router_budget_charges charges = {.count = reservation.count};
+    charges.overshoot_pico = reservation.unbounded || excess < 0 ? 0 : excess;
+    for (uint32_t i = 0; i < reservation.count; i++) {
+        struct budget_account *account = account_at(budgets, reservation.accounts[i]);
+        budget_account_roll(account, now_wall_ms);
+        if (reservation.unbounded)
+            excess = budget_account_excess(account, actual);
+        charges.items[i] = report(account, budget_account_spend(account, actual, excess));
+    }
+    if (ret_charges)
+        *ret_charges = charges;
+    return true;
+}
+
+bool router_budgets_release(struct router_budgets *budgets, router_reservation_id id)
+{
+    struct reservation *reservation = find_reservation(budgets, id);
+    if (reservation)
+        end_reservation(budgets, reservation);
+    return reservation != NULL;
+}
+
+bool router_budgets_held(const struct router_budgets *budgets, router_reservation_id id,
+                         int64_t *ret_amount_pico, struct router_budget_charges *ret_charges)
+{
+    const struct reservation *reservation = find_reservation(budgets, id);
+    if (!reservation)
+        return false;
+    *ret_charges = (struct router_budget_charges){.count = reservation->count};
+    for (uint32_t i = 0; i < reservation->count; i++) {
+        const struct budget_account *account = account_at(budgets, reservation->accounts[i]);
+        ret_charges->items[i] = (struct router_budget_charge){
+            .account = account->name,
+            .period_start_wall_ms = account->start_ms,
+            .next_reset_wall_ms = account->end_ms,
+            .spent_pico = account->spent_pico,
+        };
+    }
+    *ret_amount_pico = reservation->amount_pico;
+    return true;
+}
+
+int64_t router_budgets_left(struct router_budgets *budgets,
+                            const struct router_budget_claim *claims, size_t count,
+                            int64_t now_wall_ms)
+{
+    struct account_set set = {0, {0}};
+    if (find_accounts(budgets, claims, count, now_wall_ms, &set, NULL) < 0)
+        return 0;
+    int64_t least = INT64_MAX;
+    for (uint32_t i = 0; i < set.count; i++) {
+        int64_t left = budget_account_left(account_at(budgets, set.items[i]));
+        least = left < least ? left : least;
+    }
+    drop_accounts(budgets, &set);
+    return least;
+}
+
+// What is remembered.
+
+int router_budgets_restore(struct router_budgets *budgets, struct span name,
+                           int64_t period_start_wall_ms, int64_t spent_pico, struct error *err)
+{
+    if (name.len == 0 || name.len >= ROUTER_BUDGET_NAME_MAX || memchr(name.data, 0, name.len) ||
+        spent_pico < 0)
+        return error_set(err, -EINVAL, "a stored sum of a budget has no name or is negative");
+    uint32_t index = budget_accounts_find(&budgets->accounts, name);
+    if (index == BUDGET_NO_ACCOUNT)
+        index = budget_accounts_add(&budgets->accounts, name, INT64_MIN);
+    if (index == BUDGET_NO_ACCOUNT)
+        return error_set(err, -ENOSPC, "there are %zu accounts of budgets already",
+                         budgets->accounts.count);
+    struct budget_account *account = account_at(budgets, index);
+    if (account->claimed)
+        return error_set(err, -EEXIST, "budget \"%.*s\" is in use already", SENTENCE_NAME_MAX,
+                         account->name);
+    if (period_start_wall_ms >= account->start_ms) {
+        account->start_ms = period_start_wall_ms;
+        account->spent_pico = account->reported_pico = spent_pico;
+    }
+    return 0;
+}
+
+bool router_budgets_charge(struct router_budgets *budgets, struct span name, int64_t amount_pico,
+                           int64_t now_wall_ms, struct router_budget_charge *ret_charge)
+{
+    uint32_t index = budget_accounts_find(&budgets->accounts, name);
+    if (index == BUDGET_NO_ACCOUNT || amount_pico < 0)
+        return false;
+    struct budget_account *account = account_at(budgets, index);
+    budget_account_roll(account, now_wall_ms);
+    int64_t excess = budget_account_excess(account, amount_pico);
+    struct router_budget_charge charge =
+        report(account, budget_account_spend(account, amount_pico, excess));
+    if (ret_charge)
+        *ret_charge = charge;
+    return true;
+}
+
+bool router_budgets_correct(struct router_budgets *budgets, struct span name,
+                            int64_t period_start_wall_ms, int64_t delta_pico)
+{
+    uint32_t index = budget_accounts_find(&budgets->accounts, name);
+    if (index == BUDGET_NO_ACCOUNT)
+        return false;
+    struct budget_account *account = account_at(budgets, index);
+    if (account->start_ms != period_start_wall_ms)
+        return false;
+    int64_t unreported = account->spent_pico - account->reported_pico;
+    int64_t excess = budget_account_excess(account, delta_pico);
+    budget_account_spend(account, delta_pico, excess);
+    account->spent_pico = account->spent_pico < 0 ? 0 : account->spent_pico;
+    account->reported_pico = account->spent_pico - unreported;
+    return true;
+}
+
+bool router_budgets_look(const struct router_budgets *budgets, struct span name,
+                         struct router_budget_state *ret_state)
+{
+    uint32_t index = budget_accounts_find(&budgets->accounts, name);
+    if (index == BUDGET_NO_ACCOUNT)
+        return false;
+    *ret_state = budget_account_state(account_at(budgets, index));
+    return true;
+}
+
+bool router_budgets_next(const struct router_budgets *budgets, size_t *cursor,
+                         struct router_budget_state *ret_state)
+{
+    if (*cursor >= budgets->accounts.count)
+        return false;
+    *ret_state = budget_account_state(account_at(budgets, (uint32_t)(*cursor)++));
+    return true;
+}

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "router/budget.h"
+
+// One account of a budget, and the table of them: for budget.c alone.
+
+struct budget_account {
+    char name[ROUTER_BUDGET_NAME_MAX];
+    uint32_t hash;
+    uint32_t next;    // of the same bucket, BUDGET_NO_ACCOUNT at its end
+    uint32_t holds;   // reservations that name it
+    bool claimed;     // else it was restored, and what follows is not known yet
+    bool closed;      // by an overshoot
+    int64_t cap_pico; // -1: none
+    struct budget_period period;
+    struct zone zone;
+
+    int64_t spent_pico, reserved_pico, overshoot_pico;
+    int64_t reported_pico;    // of spent_pico, what a store was told under this period
+    int64_t start_ms, end_ms; // of the period, wall; end -1: never
+    int64_t behind_ms;        // the earliest that the clock said since it is behind start; else -1
+};
+
+enum { BUDGET_NO_ACCOUNT = UINT32_MAX };
+
+struct budget_accounts {
+    struct budget_account *items; // owned
+    uint32_t *buckets;            // owned; a power of two of them
+    size_t count, capacity, max, bucket_count;
+    size_t hand; // where the search for one that can be forgotten goes on
+};
+
+void budget_accounts_init(struct budget_accounts *accounts, size_t max);
+void budget_accounts_finish(struct budget_accounts *accounts);
+
+// BUDGET_NO_ACCOUNT when there is none.
+uint32_t budget_accounts_find(const struct budget_accounts *accounts, struct span name);
+
+// A new one, unclaimed; the place of a forgotten one when there are as many as may be.
+// BUDGET_NO_ACCOUNT when none can be forgotten. The name fits.
+uint32_t budget_accounts_add(struct budget_accounts *accounts, struct span name, int64_t now_ms);
+
+// By the terms of a claim, in its period of now.
+void budget_account_claim(struct budget_account *account, const struct router_budget_terms *terms,
+                          int64_t now_ms);
+
+// Begins a new period when it is time. Does nothing to an unclaimed one.
+void budget_account_roll(struct budget_account *account, int64_t now_ms);
+
+int64_t budget_account_left(const struct budget_account *account); // INT64_MAX without a cap
+
+// Notes an amount as spent; `excess_pico` of it, where that is more than 0, should not have been
+// and closes an account with a cap. True when it was open before.
+bool budget_account_spend(struct budget_account *account, int64_t amount_pico, int64_t excess_pico);
+
+// What an amount that was not held would bring it over its cap.
+int64_t budget_account_excess(const struct budget_account *account, int64_t amount_pico);
+
+struct router_budget_state budget_account_state(const struct budget_account *account);

@@ -1,0 +1,542 @@
+/*
+ * The way of one call: it is read, looked up, put in the queue where its group is limited, and then
+ * led over attempts by a walk (chain.h) until one answers or the walk gives up.
+ *
+ * Nothing is told from inside router_call_start(): what can be said at once is said by a timer of
+ * no length. A call ends in one place, end(), after which its memory is gone; whoever calls into
+ * the sink therefore returns at once.
+ */
+#include "router/call.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/random.h"
+#include "codec/json.h"
+#include "router/router_internal.h"
+
+enum {
+    BYTES_PER_TOKEN = 3,         // of a prompt, for the limits per minute: few enough to be safe
+    TOKENS_UNBOUNDED = 1024,     // what an answer is taken for that nobody bounded
+    TOKENS_BOUND_MAX = 4096,     // more than that few answers use of what they might
+    CLIENT_MODELS_MAX = 8 << 10, // bytes of the names of a client's own fallbacks
+    LEDGER_PATIENCE_MS = 5000,
+    LEDGER_LOOK_MS = 10
+};
+
+static struct loop *loop_of(const struct router_call *call)
+{
+    return call->router->env.loop;
+}
+
+// --- the end -------------------------------------------------------------------------------------
+
+static void leave_queue(struct router_call *call)
+{
+    struct router_lane *lane = call->lane;
+    if (!lane)
+        return;
+    if (call->queued)
+        router_bucket_cancel(lane->bucket, call->queued);
+    if (call->hold.granted)
+        router_bucket_release(lane->bucket, &call->hold, loop_now(loop_of(call)));
+    call->queued = 0;
+    router_lane_wake(lane);
+}
+
+static void destroy(struct router_call *call)
+{
+    struct router *router = call->router;
+    router_attempt_cancel(call);
+    reply_watch_finish(&call->attempt.watch);
+    buf_finish(&call->attempt.head);
+    if (call->attempt.http)
+        http_client_cancel(router->env.http, call->attempt.http);
+    loop_cancel(router->env.loop, call->attempt.timer);
+    leave_queue(call);
+    loop_cancel(router->env.loop, call->timer);
+    list_remove(&call->link);
+    list_remove(&call->waiting);
+    router->call_count--;
+    router->buffered -= call->counted;
+    router_metrics_level(router->metrics, ROUTER_LEVEL_IN_FLIGHT, (int64_t)router->call_count);
+    router_body_finish(&call->body);
+    buf_finish(&call->client_models);
+    router_course_unref(call->course);
+    free(call->texts);
+    free(call);
+}
+
+static void end(struct router_call *call, const struct router_failure *failure)
+{
+    const struct router_sink *sink = call->sink;
+    void *context = call->context;
+    BUF_AUTO message = BUF_INIT(64 * 1024);
+    if (failure && call->walking && failure != &call->failure)
+        router_walk_message(&call->walk, span_of(call->told_provider), &message);
+    else if (failure)
+        router_failure_message(failure, SPAN_ABSENT, &message);
+    struct router_result result = {
+        .id = call->id,
+        .begun = call->begun,
+        .failure = failure,
+        .told = failure && call->was_told ? &call->told : NULL,
+        .message = buf_span(&message),
+        .shown = call->attempt.watch.error_shown,
+        .torn = call->attempt.watch.torn,
+        .budget = *call->budget ? call->budget : NULL,
+        .usage = call->usage,
+        .cost_pico = call->cost_pico,
+    };
+    if (failure && failure->error == ROUTER_BUDGET)
+        router_metrics_refused(call->router->metrics, "budget");
+    if (call->walk.fallbacks > 0)
+        router_report_fallback(call, call->walk.target.group, !failure);
+    router_report_end(call, failure, !failure ? 200 : call->begun ? 200 : failure->status);
+    sink->on_end(context, &result);
+    destroy(call);
+}
+
+static void refuse(struct router_call *call, enum router_error error, const char *text)
+{
+    router_failure_make(error, -1, text, &call->failure);
+    end(call, &call->failure);
+}
+
+void router_call_refused(struct router_call *call, const struct router_failure *failure)
+{
+    call->failure = *failure;
+    end(call, &call->failure);
+}
+
+// --- the attempts --------------------------------------------------------------------------------
+
+static void on_step(void *context)
+{
+    struct router_call *call = context;
+    call->timer = 0;
+    if (!list_empty(&call->waiting))
+        list_remove(&call->waiting);
+    struct router_step step;
+    router_walk_next(&call->walk, loop_now(loop_of(call)), &step);
+    switch (step.kind) {
+    case STEP_ATTEMPT:
+        router_attempt_begin(call, &step);
+        return;
+    case STEP_WAIT:
+        list_append(&call->router->waiting, &call->waiting);
+        call->timer = loop_timer_at(loop_of(call), step.at_ms, on_step, call);
+        return;
+    case STEP_GIVE_UP:
+        end(call, router_walk_failure(&call->walk));
+        return;
+    }
+}
+
+void router_call_step(struct router_call *call)
+{
+    loop_cancel(loop_of(call), call->timer);
+    call->timer = loop_defer(loop_of(call), on_step, call);
+}
+
+static void poke(void *context)
+{
+    struct router *router = context;
+    router->poke = 0;
+    list_for_each(link, &router->waiting)
+        router_call_step(list_entry(link, struct router_call, waiting));
+}
+
+void router_poke_later(struct router *router)
+{
+    if (!router->poke && !list_empty(&router->waiting))
+        router->poke = loop_defer(router->env.loop, poke, router);
+}
+
+// What is asked anew may take as long as the settings say; a retry must begin within that.
+static void renew_deadline(struct router_call *call)
+{
+    call->walk.request.deadline_ms = loop_now(loop_of(call)) + call->course->plan->timeout_ms;
+}
+
+// Once something was passed on there is no other way than to say so.
+void router_call_failed(struct router_call *call, const struct router_failure *failure)
+{
+    if (call->begun) {
+        router_call_refused(call, failure);
+        return;
+    }
+    size_t group = call->walk.target.group;
+    int fallbacks = call->walk.fallbacks;
+    router_walk_failed(&call->walk, failure, loop_now(loop_of(call)));
+    if (call->walk.again == ROUTER_NONE)
+        renew_deadline(call);
+    if (fallbacks > 0 && fallbacks < call->walk.fallbacks)
+        router_report_fallback(call, group, false);
+    router_call_step(call);
+}
+
+void router_call_answered(struct router_call *call)
+{
+    call->attempt.running = false;
+    end(call, NULL);
+}
+
+void router_call_count(struct router_call *call)
+{
+    const struct reply_watch *watch = &call->attempt.watch;
+    size_t now = call->body.bytes.capacity + watch->held.capacity + watch->carry.capacity;
+    call->router->buffered += now - call->counted;
+    call->counted = now;
+}
+
+static void begin(struct router_call *call)
+{
+    const struct router_attempt *attempt = &call->attempt;
+    bool stream = attempt->watch.shape == REPLY_STREAM;
+    struct router_answer answer = {
+        .id = call->id,
+        .content_type = stream ? "text/event-stream; charset=utf-8" : "application/json",
+        .stream = stream,
+        .deployment = attempt->deployment,
+        .group = call->course->plan->groups[call->match.group].name,
+        .head_lines = buf_span(&attempt->head),
+        .retries = call->walk.retries,
+        .fallbacks = call->walk.fallbacks,
+        .retries_max = call->walk.max_retries,
+        .capped_tokens = attempt->capped_tokens,
+        .asked_ms = call->came_ms,
+        .upstream_ms = loop_now(loop_of(call)) - attempt->begun_ms,
+        .cost_pico = stream ? -1 : call->cost_pico,
+    };
+    call->begun = true;
+    call->sink->on_begin(call->context, &answer);
+}
+
+void router_call_pass(struct router_call *call)
+{
+    const struct reply_pieces *pieces = &call->attempt.watch.pieces;
+    if (!call->begun)
+        begin(call);
+    if (!pieces->count)
+        return;
+    call->bytes_out += reply_pieces_bytes(pieces);
+    bool enough = call->sink->on_pieces(call->context, pieces);
+    if (enough && call->attempt.http)
+        http_client_pause(call->router->env.http, call->attempt.http, true);
+}
+
+// --- the queue -----------------------------------------------------------------------------------
+
+void router_call_granted(struct router_call *call, const struct router_bucket_event *event)
+{
+    call->queued = 0;
+    call->waited_ms = event->waited_ms;
+    call->hold = event->hold;
+    renew_deadline(call);
+    if (event->outcome == BUCKET_EXPIRED)
+        call->walk.request.wait_ms = 0; // it has waited as long as it may
+    if (call->sink->on_wait)
+        call->sink->on_wait(call->context, 0);
+    router_call_step(call); // also when it waited in vain: there may be fallbacks
+}
+
+static void enter_queue(struct router_call *call)
+{
+    const struct router_plan *plan = call->course->plan;
+    int64_t now_ms = loop_now(loop_of(call));
+    call->lane = router_lane_of(call->router, call->course, call->match.group);
+    if (!call->lane) {
+        router_call_step(call);
+        return;
+    }
+    struct router_bucket_ask ask = {
+        .priority = call->origin.priority,
+        .tokens = call->walk.request.tokens,
+        .deadline_ms = now_ms + plan->queue_timeout_ms,
+        .context = call,
+    };
+    switch (router_bucket_ask(call->lane->bucket, &ask, now_ms, &call->queued, &call->hold)) {
+    case BUCKET_QUEUED:
+        router_lane_wake(call->lane);
+        if (call->sink->on_wait)
+            call->sink->on_wait(call->context,
+                                router_bucket_position(call->lane->bucket, call->queued));
+        return;
+    case BUCKET_OVERSIZED:
+        router_metrics_refused(call->router->metrics, "tokens");
+        refuse(call, ROUTER_RATE_LIMIT,
+               "this request is larger than what the model's limit lets through in a minute "
+               "(tpm); make it smaller, raise the limit, or set router.oversized: alone");
+        return;
+    case BUCKET_FULL:
+        router_metrics_refused(call->router->metrics, "queue");
+        refuse(call, ROUTER_RATE_LIMIT, "too many requests wait for this model already");
+        return;
+    default:
+        router_call_step(call);
+    }
+}
+
+// --- the beginning -------------------------------------------------------------------------------
+
+static int64_t tokens_of(const struct router_call *call)
+{
+    int64_t answer = call->body.max_tokens < 0 ? TOKENS_UNBOUNDED : call->body.max_tokens;
+    if (answer > TOKENS_BOUND_MAX)
+        answer = TOKENS_BOUND_MAX;
+    return call->prompt_tokens + (call->operation == UPSTREAM_EMBEDDINGS ? 0 : answer);
+}
+
+static bool find_model(const struct router_call *call, struct span name,
+                       struct router_match *ret_match)
+{
+    const struct router_plan *plan = call->course->plan;
+    return call->own ? router_plan_find_own(plan, name, ret_match)
+                     : router_plan_find(plan, name, ret_match);
+}
+
+// A client may name its own fallbacks: ["a", {"model": "b"}]. Each is looked up like any name.
+static int read_client_chain(struct router_call *call, struct error *err)
+{
+    JSON_AUTO doc = JSON_INIT;
+    struct span raw = request_raw(&call->body.scan, REQUEST_FALLBACKS);
+    if (request_type(&call->body.scan, REQUEST_FALLBACKS) != JSON_ARRAY)
+        return 0;
+    int r = json_parse(&doc, raw, err);
+    struct json_iter it = json_iter_init(json_root(&doc));
+    struct json_value item;
+    size_t count = 0;
+    size_t ends[ROUTER_TARGETS_MAX];
+    buf_init(&call->client_models, CLIENT_MODELS_MAX);
+    while (r == 0 && count < ROUTER_TARGETS_MAX && json_iter_next(&it, NULL, &item)) {
+        struct json_value name = json_type(item) == JSON_OBJECT ? json_get(item, "model") : item;
+        if (!json_string(name, &call->client_models) || !buf_append_char(&call->client_models, 0))
+            return error_set(err, -EINVAL, "fallbacks: a list of model names is wanted");
+        ends[count++] = call->client_models.len;
+    }
+    for (size_t i = 0, at = 0; r == 0 && i < count; at = ends[i++]) {
+        const char *name = call->client_models.data + at;
+        struct router_match match;
+        if (!find_model(call, span_of(name), &match))
+            return error_set(err, -ENOENT, "%.128s", name);
+        call->client_targets[i] = (struct router_target){name, match.group, ROUTER_NONE};
+    }
+    call->client_chain = (struct router_chain){"", call->client_targets, count};
+    return r;
+}
+
+static struct router_walk_request walk_request_of(struct router_call *call)
+{
+    const struct router_plan *plan = call->course->plan;
+    struct router_walk_request request = {
+        .target = {buf_text(&call->body.model), call->match.group, call->match.deployment},
+        .client = call->client_chain.count ? &call->client_chain : NULL,
+        .num_retries = -1,
+        .tokens = tokens_of(call),
+        .prompt_tokens = call->prompt_tokens,
+        .deadline_ms = call->came_ms + plan->timeout_ms,
+        .wait_ms = plan->queue_timeout_ms,
+    };
+    request_bool(&call->body.scan, REQUEST_DISABLE_FALLBACKS, &request.disable_fallbacks, NULL);
+    request_int(&call->body.scan, REQUEST_NUM_RETRIES, &request.num_retries, NULL);
+    return request;
+}
+
+static void on_refusal(void *context)
+{
+    struct router_call *call = context;
+    call->timer = 0;
+    end(call, &call->failure);
+}
+
+// A model that is not listed does not exist. Who repeats such a call is answered ever later.
+static void refuse_model(struct router_call *call, const char *name)
+{
+    char text[ROUTER_FAILURE_TEXT_MAX];
+    struct router *router = call->router;
+    int64_t delay_ms =
+        router_refusals_note(router->refusals, call->origin.caller, loop_now(router->env.loop));
+    snprintf(text, sizeof text,
+             "%s: Invalid model name passed in model=%.128s. Call `/v1/models` to view available "
+             "models for your key.",
+             strncmp(call->route, "/v1", 3) == 0 ? call->route + 3 : call->route, name);
+    router_failure_make(ROUTER_BAD_REQUEST, -1, text, &call->failure);
+    router_metrics_refused(router->metrics, "model");
+    call->timer = loop_timer_after(loop_of(call), delay_ms, on_refusal, call);
+}
+
+// What was spent before this start is known after some milliseconds; no client need hear of them.
+static bool waits_for_ledger(const struct router_call *call)
+{
+    const struct router_ledger *ledger = call->router->ledger;
+    return call->course->plan->budget_count > 0 && ledger && !router_ledger_is_ready(ledger) &&
+           loop_now(loop_of(call)) - call->came_ms < LEDGER_PATIENCE_MS;
+}
+
+static void on_start(void *context)
+{
+    struct router_call *call = context;
+    const struct router_plan *plan = call->course->plan;
+    struct error err = ERROR_INIT;
+    call->timer = 0;
+    if (call->failure.text[0]) {
+        end(call, &call->failure);
+        return;
+    }
+    if (waits_for_ledger(call)) {
+        call->timer = loop_timer_after(loop_of(call), LEDGER_LOOK_MS, on_start, call);
+        return;
+    }
+    struct span asked = buf_span(&call->body.model);
+    if (!asked.len) {
+        refuse(call, ROUTER_BAD_REQUEST, "the request names no model: set \"model\"");
+        return;
+    }
+    if (!find_model(call, asked, &call->match)) {
+        refuse_model(call, buf_text(&call->body.model));
+        return;
+    }
+    int r = read_client_chain(call, &err);
+    if (r == -ENOENT) {
+        refuse_model(call, err.text);
+    } else if (r < 0) {
+        refuse(call, ROUTER_BAD_REQUEST, err.text);
+    } else if (call->router->buffered > (size_t)plan->buffers) {
+        struct router_failure failure;
+        router_failure_no_room(&failure);
+        router_call_refused(call, &failure);
+    } else {
+        struct router_walk_request request = walk_request_of(call);
+        router_walk_init(&call->walk, &call->course->walk, call->course->picker, &request,
+                         ++call->router->seed);
+        call->walking = true;
+        enter_queue(call);
+    }
+}
+
+static bool is_fit_id(struct span id)
+{
+    for (size_t i = 0; i < id.len; i++) {
+        char c = id.data[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '-' || c == '_' || c == '.'))
+            return false;
+    }
+    return id.len && id.len <= ROUTER_CALL_ID_MAX;
+}
+
+// As LiteLLM makes them: a random UUID (RFC 9562, version 4).
+static void make_id(char *text)
+{
+    unsigned char b[16];
+    random_bytes(b, sizeof b);
+    b[6] = (b[6] & 0x0f) | 0x40;
+    b[8] = (b[8] & 0x3f) | 0x80;
+    static const char hex[] = "0123456789abcdef";
+    for (size_t i = 0; i < sizeof b; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            *text++ = '-';
+        *text++ = hex[b[i] >> 4];
+        *text++ = hex[b[i] & 15];
+    }
+    *text = '\0';
+}
+
+// A client may say the same name each time, and at once; in the ledger these are several calls.
+static void name_call(struct router_call *call, struct span wanted)
+{
+    char id[ROUTER_UUID_SIZE];
+    make_id(id);
+    if (is_fit_id(wanted)) {
+        memcpy(call->id, wanted.data, wanted.len);
+        snprintf(call->ledger_id, sizeof call->ledger_id, "%s.%s", call->id, id);
+    } else {
+        memcpy(call->id, id, sizeof id);
+        memcpy(call->ledger_id, id, sizeof id);
+    }
+}
+
+static void keep_origin(struct router_call *call, const struct router_origin *origin)
+{
+    call->origin = *origin;
+    struct span *texts[] = {&call->origin.slot, &call->origin.session,  &call->origin.job,
+                            &call->origin.user, &call->origin.key_name, &call->origin.key_hash};
+    size_t bytes = 0;
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        bytes += texts[i]->len;
+    char *to = call->texts = mem_alloc(bytes + 1);
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        if (texts[i]->len)
+            memcpy(to, texts[i]->data, texts[i]->len);
+        texts[i]->data = to;
+        to += texts[i]->len;
+    }
+}
+
+int router_call_start(struct router *router, const struct router_request *request,
+                      const struct router_sink *sink, void *context, router_call_id *ret_id,
+                      struct error *err)
+{
+    if (router->call_count >= ROUTER_CALLS_MAX) {
+        buf_finish(request->body);
+        return error_set(err, -EAGAIN, "too many calls run already (%d)", ROUTER_CALLS_MAX);
+    }
+    struct router_call *call = mem_new(struct router_call);
+    struct error local = ERROR_INIT;
+    call->router = router;
+    call->course = router_course_ref(router->course);
+    call->number = ++router->last_id;
+    call->operation = request->operation;
+    call->route = request->route;
+    call->own = request->own;
+    call->sink = sink;
+    call->context = context;
+    call->came_ms = loop_now(router->env.loop);
+    call->cost_pico = -1;
+    call->usage = (struct router_usage)ROUTER_USAGE_UNKNOWN;
+    keep_origin(call, &request->origin);
+    name_call(call, request->id);
+    list_init(&call->waiting);
+    list_append(&router->calls, &call->link);
+    router->call_count++;
+    router_metrics_level(router->metrics, ROUTER_LEVEL_IN_FLIGHT, (int64_t)router->call_count);
+    call->prompt_tokens = (int64_t)request->body->len / BYTES_PER_TOKEN + 1;
+    if (router_body_init(&call->body, request->body, &local) < 0)
+        router_failure_make(ROUTER_BAD_REQUEST, -1, local.text, &call->failure);
+    router_call_count(call);
+    call->timer = loop_defer(router->env.loop, on_start, call);
+    *ret_id = call->number;
+    return 0;
+}
+
+static struct router_call *find(struct router *router, router_call_id id)
+{
+    list_for_each(link, &router->calls) {
+        struct router_call *call = list_entry(link, struct router_call, link);
+        if (call->number == id)
+            return call;
+    }
+    return NULL;
+}
+
+void router_call_resume(struct router *router, router_call_id id)
+{
+    struct router_call *call = find(router, id);
+    if (call)
+        router_attempt_resume(call);
+}
+
+void router_call_cancel(struct router *router, router_call_id id)
+{
+    struct router_call *call = find(router, id);
+    if (!call)
+        return;
+    router_attempt_cancel(call);
+    router_failure_make(ROUTER_CANCELLED, -1, "the client left", &call->failure);
+    router_report_end(call, &call->failure, call->failure.status);
+    destroy(call);
+}

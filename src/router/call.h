@@ -1,0 +1,69 @@
+#pragma once
+
+#include "router/router_internal.h"
+
+/*
+ * Private to the router: one call, and the attempt that it makes at the moment.
+ */
+struct router_attempt {
+    bool running; // from its ticket to its end
+    struct router_step step;
+    const struct router_deployment *deployment, *before; // the attempt before; NULL: none
+    http_id http;
+    loop_id timer; // until the first content, or behind the end
+    struct reply_watch watch;
+    struct router_rate_note note;
+    struct buf head; // lines of the upstream's header
+    int status;
+    int64_t begun_ms, begun_wall_ms, first_ms;
+    bool sent, settled;
+    // What it holds.
+    router_reservation_id reservation;
+    int64_t reserved_pico;
+    int64_t ticket; // of the ledger; 0: nothing is waited for
+    bool recorded;  // the reservation stands in the journal
+    int64_t capped_tokens;
+};
+
+struct router_call {
+    struct list link;    // router::calls
+    struct list waiting; // router::waiting, while a step says WAIT
+    struct router *router;
+    struct router_course *course;
+    router_call_id number;
+    char id[ROUTER_CALL_ID_MAX + 1];
+    char ledger_id[ROUTER_CALL_ID_MAX + 1 + ROUTER_UUID_SIZE]; // begins with id; never there twice
+    enum upstream_operation operation;
+    const char *route;
+    bool own; // the agent's
+    const struct router_sink *sink;
+    void *context;
+    // The origin's texts, in one block.
+    char *texts;
+    struct router_origin origin;
+    struct router_body body;
+    struct router_match match;
+    struct buf client_models; // names of the client's own fallbacks
+    struct router_target client_targets[ROUTER_TARGETS_MAX];
+    struct router_chain client_chain;
+    bool walking;
+    struct router_walk walk;
+    struct router_attempt attempt;
+    struct router_lane *lane;
+    uint64_t queued; // in the lane; 0: not
+    struct router_hold hold;
+    loop_id timer;                 // the next step
+    struct router_failure failure; // of our own, when it never came to a walk
+    struct chat_failure told;      // by the latest upstream
+    bool was_told;
+    char told_provider[32];
+    char budget[ROUTER_BUDGET_NAME_MAX]; // that refused
+    bool begun, paused, over;
+    bool end_waits; // on_end follows when the reader has caught up
+    size_t counted; // bytes in router::buffered
+    int64_t came_ms, queued_ms, waited_ms;
+    int64_t prompt_tokens; // an estimate
+    struct router_usage usage;
+    int64_t cost_pico;
+    uint64_t bytes_out;
+};

@@ -1,0 +1,336 @@
+/*
+ * What a call may cost and what it did. Before an attempt goes out, the most that it can cost is
+ * held in every budget that applies to it, and stands in the journal; afterwards what it did cost
+ * takes its place. An attempt is charged by itself: a deployment that failed after it had begun may
+ * have to be paid, and then the next one needs room of its own.
+ *
+ * What a failed attempt cost: nothing, when the upstream refused it or was never reached; else what
+ * it said; else, since nobody can know, all that was held.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "router/call.h"
+#include "router/money.h"
+#include "router/router_internal.h"
+
+// An answer of fewer tokens is not worth asking for; and one that nobody bounds is bounded, so that
+// one call does not hold all that is left, by a number that hardly a model refuses.
+enum { TOKENS_MIN = 16, TOKENS_UNSAID = 8192 };
+
+static struct span key_of(const struct router_call *call, enum router_scope scope)
+{
+    switch (scope) {
+    case ROUTER_SCOPE_SLOT:
+        return call->origin.slot;
+    case ROUTER_SCOPE_SESSION:
+        return call->origin.session;
+    case ROUTER_SCOPE_JOB:
+        return call->origin.job;
+    case ROUTER_SCOPE_KEY:
+        return call->origin.key_name;
+    case ROUTER_SCOPE_MODEL:
+        return span_of(call->course->plan->groups[call->attempt.step.target.group].name);
+    default:
+        return SPAN_ABSENT;
+    }
+}
+
+static size_t claims_of(const struct router_call *call, struct router_budget_claim *claims)
+{
+    const struct router_plan *plan = call->course->plan;
+    size_t count = 0;
+    for (size_t i = 0; i < plan->budget_count && count < ROUTER_BUDGETS_PER_CALL; i++) {
+        const struct router_budget_rule *rule = &plan->budgets[i];
+        struct span key = key_of(call, rule->scope);
+        bool everybody = strcmp(rule->match, "*") == 0;
+        if (rule->scope != ROUTER_SCOPE_ROUTER &&
+            (!key.len || (!everybody && !span_is(key, rule->match))))
+            continue;
+        bool each = everybody && rule->scope != ROUTER_SCOPE_ROUTER;
+        claims[count++] =
+            (struct router_budget_claim){&call->course->terms[i], each ? key : SPAN_ABSENT};
+    }
+    return count;
+}
+
+static struct router_size size_of(const struct router_call *call)
+{
+    const struct router_deployment *d = call->attempt.deployment;
+    const struct router_body *body = &call->body;
+    bool answers = call->operation != UPSTREAM_EMBEDDINGS;
+    return (struct router_size){
+        .body_bytes = (int64_t)body->part_bytes,
+        .n = body->answers,
+        .images = body->scan.parts.images,
+        .remote_parts = body->scan.parts.remote + body->scan.parts.audio,
+        .max_tokens = answers ? body->sent_max_tokens : 0,
+        .max_output_tokens = d->max_tokens,
+        .max_input_tokens = d->max_input_tokens,
+    };
+}
+
+static int refuse(struct router_failure *ret_failure, enum router_error error, const char *text)
+{
+    router_failure_make(error, -1, text, ret_failure);
+    return -EDQUOT;
+}
+
+// Lowers max_tokens to what the budgets bear. False when that is too little to be worth asking.
+static bool lower(struct router_call *call, const struct router_size *size, int64_t left_pico)
+{
+    struct router_attempt *attempt = &call->attempt;
+    const struct router_deployment *d = attempt->deployment;
+    int64_t tokens = router_price_affordable_tokens(&d->price, size, left_pico);
+    if (call->operation == UPSTREAM_EMBEDDINGS || tokens < TOKENS_MIN)
+        return false;
+    if (size->max_tokens < 0 && size->max_output_tokens < 0 && tokens > TOKENS_UNSAID)
+        tokens = TOKENS_UNSAID;
+    BUF_AUTO model = BUF_INIT(ROUTER_MODEL_MAX);
+    struct router_edit edit = router_attempt_edit(call, &model);
+    edit.max_tokens = tokens;
+    if (router_body_edit(&call->body, &edit, NULL) < 0)
+        return false;
+    attempt->capped_tokens = call->body.capped ? tokens : -1;
+    return true;
+}
+
+static int tell_refusal(struct router_call *call, const struct router_budget_refusal *refusal,
+                        const struct error *err, struct router_failure *ret_failure)
+{
+    snprintf(call->budget, sizeof call->budget, "%s", refusal->account);
+    int64_t wait_ms = refusal->next_reset_wall_ms < 0
+                          ? -1
+                          : refusal->next_reset_wall_ms - loop_wall(call->router->env.loop);
+    router_failure_make(ROUTER_BUDGET, wait_ms, err->text, ret_failure);
+    return -EDQUOT;
+}
+
+static void on_recorded(void *context, int result, const struct error *err)
+{
+    struct router_call *call = context;
+    call->attempt.ticket = 0;
+    if (result == 0) {
+        call->attempt.recorded = true;
+        router_attempt_go(call);
+        return;
+    }
+    struct router_failure failure;
+    router_failure_make(ROUTER_SERVICE_UNAVAILABLE, -1, err->text, &failure);
+    router_attempt_refused(call, &failure);
+}
+
+static void fill_charges(const struct router_budget_charges *from, int64_t amount_pico,
+                         struct store_charge *charges)
+{
+    for (size_t i = 0; i < from->count; i++)
+        charges[i] = (struct store_charge){
+            .account = span_of(from->items[i].account),
+            .period_ms = from->items[i].period_start_wall_ms,
+            .resets_ms = from->items[i].next_reset_wall_ms,
+            .amount_pico = amount_pico < 0 ? from->items[i].delta_pico : amount_pico,
+        };
+}
+
+// What the attempt is made instead of: the model that was asked for, or a deployment of the group.
+static struct span instead_of(const struct router_call *call)
+{
+    const struct router_attempt *attempt = &call->attempt;
+    if (attempt->step.why == ROUTER_WHY_FALLBACK)
+        return span_of(call->course->plan->groups[call->match.group].name);
+    return attempt->before ? span_of(attempt->before->id) : SPAN_LITERAL("");
+}
+
+static struct store_attempt row_of(const struct router_call *call)
+{
+    static const char *const operations[] = {"chat", "completion", "embedding"};
+    static const char *const reasons[] = {"", "retry", "deployment", "fallback"};
+    const struct router_attempt *attempt = &call->attempt;
+    const struct router_deployment *d = attempt->deployment;
+    struct store_attempt row = STORE_ATTEMPT_INIT;
+    row.call = span_of(call->ledger_id);
+    row.attempt = attempt->step.attempt;
+    row.wall_ms = attempt->begun_wall_ms;
+    row.operation = span_of(operations[call->operation]);
+    row.slot = call->origin.slot;
+    row.session = call->origin.session;
+    row.job = call->origin.job;
+    row.key = call->origin.key_name;
+    row.user = call->origin.user;
+    row.group = span_of(call->course->plan->groups[attempt->step.target.group].name);
+    row.deployment = span_of(d->id);
+    row.provider = span_of(d->provider);
+    row.model = span_of(d->model);
+    row.reason = span_of(reasons[attempt->step.why]);
+    row.from = instead_of(call);
+    row.streamed = call->body.stream;
+    row.bytes_in = (int64_t)call->body.bytes.len;
+    row.reserved_pico = attempt->reserved_pico;
+    row.messages_bytes = (int64_t)request_raw(&call->body.scan, REQUEST_MESSAGES).len;
+    row.tools_bytes = (int64_t)request_raw(&call->body.scan, REQUEST_TOOLS).len;
+    return row;
+}
+
+// Stands in the journal before the call goes out, so that a crash cannot forget it.
+static int record(struct router_call *call, struct router_failure *ret_failure)
+{
+    struct router_attempt *attempt = &call->attempt;
+    struct router_budget_charges held;
+    struct store_charge charges[ROUTER_BUDGETS_PER_CALL];
+    struct error err = ERROR_INIT;
+    int64_t amount_pico;
+    router_budgets_held(call->router->budgets, attempt->reservation, &amount_pico, &held);
+    fill_charges(&held, attempt->reserved_pico, charges);
+    struct store_attempt row = row_of(call);
+    row.charges = charges;
+    row.charge_count = held.count;
+    int64_t ticket = router_ledger_reserve(call->router->ledger, &row, on_recorded, call, &err);
+    if (ticket < 0)
+        return refuse(ret_failure, ROUTER_SERVICE_UNAVAILABLE, err.text);
+    attempt->ticket = ticket;
+    attempt->recorded = ticket == 0;
+    return ticket > 0;
+}
+
+int router_charge_reserve(struct router_call *call, struct router_failure *ret_failure)
+{
+    struct router_attempt *attempt = &call->attempt;
+    struct router_budget_claim claims[ROUTER_BUDGETS_PER_CALL];
+    size_t count = claims_of(call, claims);
+    if (count == 0)
+        return 0;
+    // An account that is claimed before its sum was read would begin anew with its whole cap.
+    if (call->router->ledger && !router_ledger_is_ready(call->router->ledger))
+        return refuse(ret_failure, ROUTER_SERVICE_UNAVAILABLE,
+                      router_ledger_trouble(call->router->ledger));
+    const struct router_plan *plan = call->course->plan;
+    int64_t wall_ms = loop_wall(call->router->env.loop);
+    struct router_size size = size_of(call);
+    int64_t bound = router_price_bound(&attempt->deployment->price, &size);
+    int64_t left = router_budgets_left(call->router->budgets, claims, count, wall_ms);
+    if ((bound < 0 || bound > left) && router_price_known(&attempt->deployment->price) &&
+        lower(call, &size, left)) {
+        size = size_of(call);
+        bound = router_price_bound(&attempt->deployment->price, &size);
+    }
+    if (bound < 0) { // where not even little fits, it is the budget that refuses
+        size.max_tokens = TOKENS_MIN;
+        int64_t least = router_price_bound(&attempt->deployment->price, &size);
+        bound = least > left ? least : -1;
+    }
+    if (bound < 0 && plan->refuse_unpriced && left != INT64_MAX)
+        return refuse(ret_failure, ROUTER_BUDGET,
+                      router_price_known(&attempt->deployment->price)
+                          ? "what this call can cost has no bound, and a budget applies to it: set "
+                            "max_tokens, or model_info.max_tokens of the deployment"
+                          : "the price of this model is not known, and a budget applies to it: set "
+                            "input_cost_per_token and output_cost_per_token of the deployment, or "
+                            "router.unpriced: allow");
+    struct router_budget_refusal refusal;
+    struct error err = ERROR_INIT;
+    int64_t held = bound < 0 ? ROUTER_BUDGET_UNBOUNDED : bound;
+    int r = router_budgets_reserve(call->router->budgets, claims, count, held, wall_ms,
+                                   &attempt->reservation, &refusal, &err);
+    if (r == ROUTER_BUDGET_REFUSED)
+        return tell_refusal(call, &refusal, &err, ret_failure);
+    if (r < 0)
+        return refuse(ret_failure, ROUTER_SERVICE_UNAVAILABLE, err.text);
+    attempt->reserved_pico = bound < 0 ? 0 : bound;
+    if (attempt->reserved_pico == 0 || (!call->router->ledger && !call->router->note))
+        return 0;
+    r = call->router->note ? refuse(ret_failure, ROUTER_SERVICE_UNAVAILABLE, call->router->note)
+                           : record(call, ret_failure);
+    if (r < 0) {
+        router_budgets_release(call->router->budgets, attempt->reservation);
+        attempt->reservation = 0;
+    }
+    return r;
+}
+
+void router_charge_release(struct router_call *call)
+{
+    struct router_attempt *attempt = &call->attempt;
+    if (attempt->ticket)
+        router_ledger_forget(call->router->ledger, attempt->ticket);
+    if (attempt->ticket || attempt->recorded)
+        router_ledger_release(call->router->ledger, span_of(call->ledger_id), NULL);
+    router_budgets_release(call->router->budgets, attempt->reservation);
+    attempt->ticket = 0;
+    attempt->recorded = false;
+    attempt->reservation = 0;
+}
+
+// Nothing is to be paid where the upstream said no, or heard nothing.
+static bool was_taken(const struct router_attempt *attempt, const struct router_failure *failure)
+{
+    if (!failure)
+        return true;
+    return attempt->status == 200 || (attempt->status == 0 && failure->error == ROUTER_TIMEOUT) ||
+           failure->error == ROUTER_CANCELLED;
+}
+
+static void price(struct router_call *call, const struct router_failure *failure,
+                  struct store_attempt *row)
+{
+    struct router_attempt *attempt = &call->attempt;
+    struct router_usage *usage = &attempt->watch.usage;
+    usage->images = call->body.scan.parts.images;
+    if (call->operation == UPSTREAM_EMBEDDINGS && usage->completion_tokens < 0)
+        usage->completion_tokens = 0;
+    row->cost_pico = router_price_cost(&attempt->deployment->price, usage);
+    row->source = usage->cost_pico >= 0 ? STORE_COST_PROVIDER : STORE_COST_PRICE;
+    if (row->cost_pico >= 0)
+        return;
+    if (!was_taken(attempt, failure)) {
+        row->cost_pico = 0;
+        row->source = STORE_COST_NONE;
+    } else if (attempt->reservation) {
+        row->cost_pico = attempt->reserved_pico;
+        row->source = STORE_COST_BOUND;
+    } else {
+        row->source = STORE_COST_UNKNOWN;
+    }
+}
+
+void router_charge_settle(struct router_call *call, const struct router_failure *failure,
+                          bool cancelled)
+{
+    struct router *router = call->router;
+    struct router_attempt *attempt = &call->attempt;
+    const struct reply_watch *watch = &attempt->watch;
+    struct router_budget_charges charged = {0};
+    struct store_charge charges[ROUTER_BUDGETS_PER_CALL];
+    int64_t now_ms = loop_now(router->env.loop);
+    struct store_attempt row = row_of(call);
+    price(call, failure, &row);
+    if (attempt->reservation)
+        router_budgets_settle(router->budgets, attempt->reservation, row.cost_pico,
+                              loop_wall(router->env.loop), &charged);
+    attempt->reservation = 0;
+    attempt->recorded = false;
+    attempt->settled = true;
+    call->cost_pico = row.cost_pico;
+    call->usage = watch->usage;
+    fill_charges(&charged, -1, charges);
+    row.charges = charges;
+    row.charge_count = charged.count;
+    row.duration_ms = now_ms - attempt->begun_ms;
+    row.first_byte_ms = attempt->first_ms < 0 ? -1 : attempt->first_ms - attempt->begun_ms;
+    row.status = attempt->status;
+    row.cancelled = cancelled;
+    row.error = failure ? span_of(router_failure_class(failure)) : SPAN_LITERAL("");
+    if (watch->model[0])
+        row.model = span_of(watch->model);
+    row.reply_id = span_of(watch->id);
+    row.prompt_tokens = watch->usage.prompt_tokens;
+    row.completion_tokens = watch->usage.completion_tokens;
+    row.cached_tokens = watch->usage.cached_tokens;
+    row.cache_write_tokens = watch->usage.cache_write_tokens;
+    row.reasoning_tokens = watch->usage.reasoning_tokens;
+    row.bytes_out = (int64_t)watch->bytes;
+    if (router->ledger)
+        router_ledger_settle(router->ledger, &row, NULL);
+    router_report_charges(call, &charged);
+}

@@ -1,0 +1,99 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "store/ledger.h"
+
+struct loop;
+struct router_ledger;
+struct store;
+
+/*
+ * The ledger as the router sees it: reserve before a call, settle after each attempt. Both are one
+ * write() to the journal, on the loop's thread; the store folds it into the database behind that.
+ *
+ * At a start, what an earlier process left is folded first, its open reservations are charged in
+ * full, and then on_sum tells what every account has spent: before on_ready no call can be made
+ * under a cap. Calls without one can be settled from the first moment.
+ */
+
+struct router_ledger_options {
+    struct loop *loop;
+    struct store *store;
+    const char *home; // copied
+    int64_t days;     // how long rows are kept; 0: the default
+    int64_t rows_max; // and how many at most; 0: the default
+    // Offset from UTC of the owner's zone at an instant, for the days; NULL: UTC.
+    int64_t (*offset_ms)(void *context, int64_t wall_ms);
+    // What each account has spent in a period: once for each, before on_ready.
+    void (*on_sum)(void *context, const struct store_charge *spent);
+    // By how much more (or less) an account has spent, because a row was corrected.
+    void (*on_correction)(void *context, const struct store_charge *difference);
+    void (*on_ready)(void *context);
+    // A sentence about the disk, or something that was found; `is_trouble` while it lasts, and ""
+    // when it is over. For the log.
+    void (*on_note)(void *context, const char *sentence, bool is_trouble);
+    void *context;
+};
+
+enum { LEDGER_DAYS = 90, LEDGER_ROWS = 1000000 };
+
+int router_ledger_create(const struct router_ledger_options *options,
+                         struct router_ledger **ret_ledger, struct error *err);
+
+// What was written stays in the journal for the next start; the last fold is left to store_close().
+// No callback comes any more. Accepts NULL.
+void router_ledger_destroy(struct router_ledger *ledger);
+
+bool router_ledger_is_ready(const struct router_ledger *ledger);
+
+// Why nothing can be promised at the moment (the disk is full; not ready yet); "" when it can.
+const char *router_ledger_trouble(const struct router_ledger *ledger);
+
+typedef void router_ledger_fn(void *context, int result, const struct error *err);
+
+/*
+ * Writes down what a call holds of its accounts (call->charges, with what each pays if nobody ever
+ * hears of the call again). 0 when nothing is to be waited for (`done` NULL); else a ticket > 0,
+ * and `done` is called from the loop when a power cut cannot undo it: the call goes out after that.
+ * -EAGAIN and other failures with a sentence: the call must not go out under a cap.
+ */
+int64_t router_ledger_reserve(struct router_ledger *ledger, const struct store_attempt *call,
+                              router_ledger_fn *done, void *context, struct error *err);
+
+// The completion of a ticket will not come; the reservation stands until it is settled.
+void router_ledger_forget(struct router_ledger *ledger, int64_t ticket);
+
+/*
+ * Writes down an attempt, before the client gets its last byte; `day` is filled in here, when it is
+ * 0. A reservation that was not used is settled by a row of cost 0, STORE_COST_NONE, or released.
+ * On a disk that takes nothing the row waits in memory (bounded; counted when it is lost): then
+ * negative, with a sentence, and nothing for the caller to do.
+ */
+int router_ledger_settle(struct router_ledger *ledger, const struct store_attempt *row,
+                         struct error *err);
+
+// A reservation of a call that never went out: no row, no charge.
+int router_ledger_release(struct router_ledger *ledger, struct span call, struct error *err);
+
+// What an attempt of bound or unknown cost cost in truth. on_correction follows for
+// each account.
+int router_ledger_correct(struct router_ledger *ledger, struct span call, int64_t attempt,
+                          int64_t cost_pico, enum store_cost_source source, struct error *err);
+
+// Everything that was written is in the database, or on its way there when `false`: then it is
+// hurried. For an orderly end and for tests.
+bool router_ledger_flush(struct router_ledger *ledger);
+
+struct router_ledger_figures { // since the start, for metrics
+    int64_t rows, reservations, orphans;
+    int64_t folded_rows, folds, syncs;
+    int64_t waiting_rows;    // in memory, because the disk takes nothing
+    int64_t lost_rows;       // neither there nor here
+    int64_t set_aside_bytes; // of the journal that were no record
+    int64_t journal_bytes;   // not folded and removed yet
+};
+void router_ledger_figures(const struct router_ledger *ledger,
+                           struct router_ledger_figures *ret_figures);

@@ -1,0 +1,322 @@
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "router/ledger_internal.h"
+#include "store/journal.h"
+
+/*
+ * Between the journal and the database.
+ *
+ * Some time after a record was written, or when there are many, the store folds what there is; a
+ * second is long enough for a transaction to be worth its price, and nobody waits for it. A file
+ * that has become long is left for a new one, and removed when all of it was taken up.
+ *
+ * After a start, the old files go first, then the calls that nobody can settle any more are
+ * charged, and then the sums are told. Only then is the new file folded: a reservation in it would
+ * be taken for one of those calls.
+ */
+
+enum {
+    FOLD_WAIT_MS = 1000,
+    FOLD_RECORDS = 1000, // after which there is no waiting
+    RETRY_MS = 5000,     // after a failure
+    ROTATE_BYTES = 1 << 20,
+    OLD_FILES_MAX = 4, // while so many wait, the newest one is not left
+    FORGET_FIRST_MS = 60 * 1000,
+    FORGET_MORE_MS = 1000,
+    FORGET_EVERY_MS = 60 * 60 * 1000,
+    DAY_MS = 24 * 60 * 60 * 1000,
+    SANE_DAY = 20000, // 2024-10-04: a clock before it was not set yet
+    KEEP_BUDGETS_DAYS = 40,
+};
+
+static void fold_later(struct router_ledger *ledger, int64_t delay_ms);
+static void charge_orphans(struct router_ledger *ledger);
+
+void ledger_retry(struct router_ledger *ledger, const struct error *err)
+{
+    ledger_set_trouble(ledger, err->text);
+    fold_later(ledger, RETRY_MS);
+}
+
+static void drop_old(struct router_ledger *ledger, size_t count)
+{
+    size_t all;
+    const uint64_t *generations = journal_generations(ledger->journal, &all);
+    struct store_fold_range range = {ledger->options.home, generations, count, 0};
+    // What cannot be removed now is folded and removed by the next start.
+    if (count && store_ledger_drop(ledger->options.store, &range, NULL, NULL, NULL) > 0)
+        journal_forget(ledger->journal, count);
+}
+
+static void tell_found(struct router_ledger *ledger, const struct store_fold_result *folded)
+{
+    struct error note = ERROR_INIT;
+    ledger->figures.folds++;
+    ledger->figures.folded_rows += folded->rows;
+    ledger->figures.set_aside_bytes += folded->set_aside_bytes;
+    if (folded->set_aside_bytes == 0)
+        return;
+    error_set(
+        &note, 0,
+        "%lld bytes of the ledger's journal were no records; they are kept in %s/" JOURNAL_NAME
+        ".damaged, and everything around them was taken up",
+        (long long)folded->set_aside_bytes, ledger->options.home);
+    ledger_note(ledger, note.text);
+}
+
+static void on_folded(void *context, int result, const struct error *err,
+                      const struct store_fold_result *folded)
+{
+    struct router_ledger *ledger = context;
+    ledger->fold_job = 0;
+    if (result < 0) {
+        ledger_retry(ledger, err);
+        return;
+    }
+    tell_found(ledger, folded);
+    if (ledger_flush_backlog(ledger) == 0)
+        ledger_set_trouble(ledger, "");
+    if (folded->is_behind) {
+        ledger_fold_now(ledger);
+    } else if (ledger->phase == LEDGER_FOLDING_OLD) {
+        ledger->phase = LEDGER_CHARGING;
+        charge_orphans(ledger);
+    } else {
+        drop_old(ledger, ledger->fold_old);
+        ledger->folded_end = ledger->fold_limit;
+        ledger_rotate(ledger);
+        fold_later(ledger, FOLD_WAIT_MS);
+    }
+}
+
+static bool is_folded(const struct router_ledger *ledger)
+{
+    size_t count;
+    journal_generations(ledger->journal, &count);
+    return count == 1 && ledger->folded_end == journal_end(ledger->journal);
+}
+
+// What there is, or at the beginning what was there before.
+static struct store_fold_range range_of(struct router_ledger *ledger)
+{
+    struct store_fold_range range = {.home = ledger->options.home};
+    range.generations = journal_generations(ledger->journal, &range.count);
+    range.limit = journal_end(ledger->journal);
+    if (ledger->phase == LEDGER_FOLDING_OLD) {
+        range.count--;
+        range.limit = -1;
+    }
+    return range;
+}
+
+bool ledger_fold_now(struct router_ledger *ledger)
+{
+    struct error err = ERROR_INIT;
+    if (ledger->fold_job || ledger->phase == LEDGER_CHARGING)
+        return false;
+    if (ledger->phase == LEDGER_READY && is_folded(ledger))
+        return true;
+    struct store_fold_range range = range_of(ledger);
+    ledger->fold_old = ledger->phase == LEDGER_READY ? range.count - 1 : range.count;
+    ledger->fold_limit = range.limit;
+    ledger->unfolded = 0;
+    int64_t job = store_ledger_fold(ledger->options.store, &range, on_folded, ledger, &err);
+    if (job > 0)
+        ledger->fold_job = job;
+    else
+        ledger_retry(ledger, &err);
+    return false;
+}
+
+static void on_fold_timer(void *context)
+{
+    struct router_ledger *ledger = context;
+    ledger->fold_timer = 0;
+    bool is_flushed = ledger_flush_backlog(ledger) == 0;
+    if (!is_flushed)
+        fold_later(ledger, RETRY_MS);
+    if (ledger->phase == LEDGER_CHARGING)
+        charge_orphans(ledger);
+    else if (ledger_fold_now(ledger) && is_flushed)
+        ledger_set_trouble(ledger, ""); // as far as can be told before the next record
+}
+
+static void fold_later(struct router_ledger *ledger, int64_t delay_ms)
+{
+    bool is_done = ledger->phase == LEDGER_READY && is_folded(ledger) && ledger->backlog.len == 0 &&
+                   !ledger->trouble.text[0];
+    if (ledger->fold_timer == 0 && !is_done)
+        ledger->fold_timer =
+            loop_timer_after(ledger->options.loop, delay_ms, on_fold_timer, ledger);
+}
+
+void ledger_note_record(struct router_ledger *ledger)
+{
+    if (++ledger->unfolded >= FOLD_RECORDS && ledger->phase == LEDGER_READY)
+        ledger_fold_now(ledger);
+    else
+        fold_later(ledger, FOLD_WAIT_MS);
+}
+
+// Not before the old files were done with, among which the one that is left would be counted; and
+// not while somebody waits for bytes in it to be synced.
+void ledger_rotate(struct router_ledger *ledger)
+{
+    size_t count;
+    journal_generations(ledger->journal, &count);
+    if (ledger->phase != LEDGER_READY || journal_end(ledger->journal) < ROTATE_BYTES ||
+        count > OLD_FILES_MAX || !ledger_is_covered(ledger))
+        return;
+    if (journal_rotate(ledger->journal, NULL) == 0)
+        ledger->folded_end = 0;
+}
+
+static void on_forget_timer(void *context);
+
+static void forget_later(struct router_ledger *ledger, int64_t delay_ms)
+{
+    ledger->forget_timer =
+        loop_timer_after(ledger->options.loop, delay_ms, on_forget_timer, ledger);
+}
+
+static void on_forgotten(void *context, int result, const struct error *err, int64_t rows)
+{
+    struct router_ledger *ledger = context;
+    (void)err; // a disk that fails is told of by the next fold
+    ledger->forget_job = 0;
+    forget_later(ledger, result == 0 && rows > 0 ? FORGET_MORE_MS : FORGET_EVERY_MS);
+}
+
+static void on_forget_timer(void *context)
+{
+    struct router_ledger *ledger = context;
+    int64_t now_ms = loop_wall(ledger->options.loop), today = ledger_day(ledger, now_ms);
+    int64_t job = -EAGAIN;
+    ledger->forget_timer = 0;
+    if (today >= SANE_DAY)
+        job = store_ledger_forget(
+            ledger->options.store, today - ledger->options.days, ledger->options.rows_max,
+            now_ms - (int64_t)KEEP_BUDGETS_DAYS * DAY_MS, on_forgotten, ledger, NULL);
+    if (job > 0)
+        ledger->forget_job = job;
+    else
+        forget_later(ledger, FORGET_EVERY_MS);
+}
+
+static void tell_sum(void *context, const struct store_charge *spent)
+{
+    const struct router_ledger *ledger = context;
+    if (ledger->options.on_sum)
+        ledger->options.on_sum(ledger->options.context, spent);
+}
+
+static void become_ready(struct router_ledger *ledger)
+{
+    drop_old(ledger, ledger->fold_old);
+    ledger->phase = LEDGER_READY;
+    ledger_set_trouble(ledger, "");
+    fold_later(ledger, FOLD_WAIT_MS);
+    forget_later(ledger, FORGET_FIRST_MS);
+    if (ledger->options.on_ready)
+        ledger->options.on_ready(ledger->options.context);
+}
+
+static void on_charged(void *context, int result, const struct error *err, int64_t orphans)
+{
+    struct router_ledger *ledger = context;
+    struct error local = *err;
+    ledger->orphan_job = 0;
+    if (result == 0) {
+        ledger->figures.orphans += orphans;
+        result = store_read_budgets(ledger->options.store, tell_sum, ledger, &local);
+    }
+    if (result < 0)
+        ledger_retry(ledger, &local);
+    else
+        become_ready(ledger);
+}
+
+static void charge_orphans(struct router_ledger *ledger)
+{
+    struct error err = ERROR_INIT;
+    if (ledger->orphan_job)
+        return;
+    int64_t job = store_ledger_charge_orphans(ledger->options.store, on_charged, ledger, &err);
+    if (job > 0)
+        ledger->orphan_job = job;
+    else
+        ledger_retry(ledger, &err);
+}
+
+void ledger_start(struct router_ledger *ledger)
+{
+    ledger_fold_now(ledger);
+}
+
+struct correction {
+    struct list link; // router_ledger.corrections
+    struct router_ledger *ledger;
+    int64_t job;
+};
+
+static void tell_difference(void *context, const struct store_charge *difference)
+{
+    const struct router_ledger_options *options = &((struct correction *)context)->ledger->options;
+    if (options->on_correction)
+        options->on_correction(options->context, difference);
+}
+
+static void on_corrected(void *context, int result, const struct error *err, int64_t rowid)
+{
+    struct correction *correction = context;
+    (void)rowid;
+    if (result < 0 && result != -EALREADY)
+        ledger_note(correction->ledger, err->text);
+    list_remove(&correction->link);
+    free(correction);
+}
+
+int router_ledger_correct(struct router_ledger *ledger, struct span call, int64_t attempt,
+                          int64_t cost_pico, enum store_cost_source source, struct error *err)
+{
+    struct store_correction what = {call, attempt, cost_pico, source};
+    struct store_fold_range range = range_of(ledger);
+    if (ledger->phase != LEDGER_READY)
+        return error_set(err, -EAGAIN, "the ledger is not ready yet");
+    // The row may not be there yet; this fold runs before the correction.
+    int64_t job = store_ledger_fold(ledger->options.store, &range, NULL, NULL, err);
+    if (job < 0)
+        return (int)job;
+    struct correction *correction = mem_new(struct correction);
+    correction->ledger = ledger;
+    list_append(&ledger->corrections, &correction->link);
+    job = store_ledger_correct(ledger->options.store, &what, tell_difference, on_corrected,
+                               correction, err);
+    if (job > 0) {
+        correction->job = job;
+        return 0;
+    }
+    list_remove(&correction->link);
+    free(correction);
+    return (int)job;
+}
+
+void ledger_stop(struct router_ledger *ledger)
+{
+    struct store *store = ledger->options.store;
+    loop_cancel(ledger->options.loop, ledger->fold_timer);
+    loop_cancel(ledger->options.loop, ledger->forget_timer);
+    store_forget(store, ledger->fold_job);
+    store_forget(store, ledger->orphan_job);
+    store_forget(store, ledger->forget_job);
+    for (struct list *link; (link = list_shift(&ledger->corrections));) {
+        struct correction *correction = list_entry(link, struct correction, link);
+        store_forget(store, correction->job);
+        free(correction);
+    }
+    struct store_fold_range range = range_of(ledger);
+    if (ledger->phase == LEDGER_READY && !is_folded(ledger))
+        store_ledger_fold(store, &range, NULL, NULL, NULL);
+}

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "loop/loop.h"
+#include "router/ledger.h"
+
+struct journal;
+
+// What the files of the ledger share. Nobody else includes this.
+
+enum ledger_phase {
+    LEDGER_FOLDING_OLD, // what earlier processes left is being folded in
+    LEDGER_CHARGING,    // what they left open is being charged
+    LEDGER_READY,
+};
+
+struct router_ledger {
+    struct router_ledger_options options; // its home is owned
+    struct journal *journal;
+    struct buf record;  // the one that is being written; its memory is kept
+    struct buf backlog; // records that the disk did not take, each with its length before it
+    enum ledger_phase phase;
+    struct error trouble;
+    struct router_ledger_figures figures;
+
+    // Folding: one job at a time.
+    int64_t fold_job;     // 0: none
+    int64_t orphan_job;   // 0: none
+    size_t fold_old;      // generations before the newest one of that job
+    int64_t fold_limit;   // of the newest one
+    int64_t folded_end;   // bytes of the newest generation that a job took up
+    int64_t unfolded;     // records appended since the last job was submitted
+    loop_id fold_timer;   // 0: none
+    loop_id forget_timer; // of old rows
+    int64_t forget_job;   // 0: none
+    struct list corrections;
+
+    // Syncing: one job at a time, for all reservations that were written before it began.
+    struct list waiting; // struct ticket, in the order in which they were written
+    int64_t last_ticket, synced_ticket;
+    int64_t sync_job; // 0: none
+    loop_id sync_soon;
+};
+
+// ledger_fold.c
+void ledger_start(struct router_ledger *ledger);
+void ledger_note_record(struct router_ledger *ledger); // one more was appended
+bool ledger_fold_now(struct router_ledger *ledger);    // true when nothing is left to be folded
+void ledger_retry(struct router_ledger *ledger, const struct error *err); // later; it is told
+void ledger_rotate(struct router_ledger *ledger); // when the file is long and may be left
+void ledger_stop(struct router_ledger *ledger);
+
+// ledger_sync.c
+int64_t ledger_wait(struct router_ledger *ledger, router_ledger_fn *done, void *context);
+bool ledger_is_covered(
+    const struct router_ledger *ledger); // a job syncs all that anybody waits for
+void ledger_stop_syncing(struct router_ledger *ledger);
+
+// ledger.c
+int64_t ledger_day(const struct router_ledger *ledger, int64_t wall_ms); // in the owner's zone
+int ledger_flush_backlog(struct router_ledger *ledger);
+void ledger_set_trouble(struct router_ledger *ledger, const char *sentence); // "" when it is over
+void ledger_note(struct router_ledger *ledger, const char *sentence);

@@ -1,0 +1,170 @@
+#include "router/money.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/buf.h"
+
+enum {
+    TEXT_MAX = 64,     // bytes of an amount as somebody wrote it
+    EXPONENT_MAX = 99, // nothing between it and a pico is money
+    TELLING = 1000,    // three digits tell enough of an amount below a dollar
+};
+
+#define CENT (MONEY_DOLLAR / 100)
+
+// "12.5e-3" is 125 and a power of -4.
+struct decimal {
+    uint64_t digits;
+    int power;
+    bool rest; // there is more behind the digits, less than one of the last
+};
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+// Of a fraction only so many digits matter; a whole part that does not fit is no money.
+static bool take_digits(struct span *rest, struct decimal *value, bool fraction, size_t *ret_count)
+{
+    size_t count = 0;
+    for (; count < rest->len && is_digit(rest->data[count]); count++) {
+        uint64_t digit = (uint64_t)(rest->data[count] - '0'), digits;
+        bool fits = !__builtin_mul_overflow(value->digits, 10, &digits) &&
+                    !__builtin_add_overflow(digits, digit, &digits);
+        if (!fits && !fraction)
+            return false;
+        value->rest |= !fits && digit != 0;
+        if (!fits || value->rest)
+            continue;
+        value->digits = digits;
+        value->power -= fraction;
+    }
+    *rest = span_skip(*rest, count);
+    *ret_count += count;
+    return true;
+}
+
+static bool take_exponent(struct span *rest, struct decimal *value)
+{
+    if (!rest->len)
+        return true;
+    int64_t exponent;
+    bool is_exponent = (rest->data[0] | 0x20) == 'e' && span_to_i64(span_skip(*rest, 1), &exponent);
+    if (!is_exponent || exponent < -EXPONENT_MAX || exponent > EXPONENT_MAX)
+        return false;
+    value->power += (int)exponent;
+    return true;
+}
+
+// Rounded up: what is dearer than nothing must not become nothing.
+static bool scale(struct decimal value, int64_t *ret_pico)
+{
+    uint64_t pico = value.digits;
+    bool rest = value.rest;
+    for (int power = value.power + MONEY_DIGITS; power > 0 && pico; power--)
+        if (__builtin_mul_overflow(pico, 10, &pico))
+            return false;
+    for (int power = value.power + MONEY_DIGITS; power < 0 && pico; power++) {
+        rest |= pico % 10 != 0;
+        pico /= 10;
+    }
+    if (__builtin_add_overflow(pico, rest, &pico) || pico > INT64_MAX)
+        return false;
+    *ret_pico = (int64_t)pico;
+    return true;
+}
+
+bool money_parse(struct span text, int64_t *ret_pico)
+{
+    struct span rest = span_trim(text);
+    if (rest.len > TEXT_MAX)
+        return false;
+    if (rest.len && rest.data[0] == '$')
+        rest = span_trim(span_skip(rest, 1));
+    else if (rest.len && rest.data[0] == '+')
+        rest = span_skip(rest, 1);
+
+    struct decimal value = {0, 0, false};
+    size_t count = 0;
+    if (!take_digits(&rest, &value, false, &count))
+        return false;
+    if (rest.len && rest.data[0] == '.') {
+        rest = span_skip(rest, 1);
+        if (!take_digits(&rest, &value, true, &count))
+            return false;
+    }
+    return count > 0 && take_exponent(&rest, &value) && scale(value, ret_pico);
+}
+
+bool money_from_json(struct json_value v, int64_t *ret_pico)
+{
+    if (json_type(v) == JSON_NUMBER)
+        return money_parse(json_raw(v), ret_pico);
+    BUF_AUTO text = BUF_INIT(TEXT_MAX);
+    return json_string(v, &text) && money_parse(buf_span(&text), ret_pico);
+}
+
+int64_t money_add(int64_t a_pico, int64_t b_pico)
+{
+    int64_t sum;
+    if (__builtin_add_overflow(a_pico, b_pico, &sum))
+        return b_pico < 0 ? INT64_MIN : INT64_MAX;
+    return sum;
+}
+
+int64_t money_sub(int64_t a_pico, int64_t b_pico)
+{
+    int64_t difference;
+    if (__builtin_sub_overflow(a_pico, b_pico, &difference))
+        return b_pico > 0 ? INT64_MIN : INT64_MAX;
+    return difference;
+}
+
+int64_t money_mul(int64_t price_pico, int64_t count)
+{
+    int64_t product;
+    if (__builtin_mul_overflow(price_pico, count, &product))
+        return (price_pico < 0) == (count < 0) ? INT64_MAX : INT64_MIN;
+    return product;
+}
+
+// The unit to which an amount is rounded, in pico.
+static uint64_t unit_of(uint64_t pico)
+{
+    uint64_t unit = 1;
+    for (uint64_t left = pico; left >= TELLING; left /= 10)
+        unit *= 10;
+    return unit < (uint64_t)CENT ? unit : (uint64_t)CENT;
+}
+
+static const char *write_decimal(const char *sign, uint64_t pico, int decimals_min, char *text)
+{
+    int len = snprintf(text, MONEY_TEXT_SIZE, "%s%" PRIu64 ".%012" PRIu64, sign,
+                       pico / (uint64_t)MONEY_DOLLAR, pico % (uint64_t)MONEY_DOLLAR);
+    int keep = len - MONEY_DIGITS + decimals_min;
+    while (len > keep && text[len - 1] == '0')
+        len--;
+    if (text[len - 1] == '.')
+        len--;
+    text[len] = '\0';
+    return text;
+}
+
+static uint64_t magnitude(int64_t pico)
+{
+    return pico < 0 ? 0 - (uint64_t)pico : (uint64_t)pico;
+}
+
+const char *money_format(int64_t pico, char *text)
+{
+    uint64_t unit = unit_of(magnitude(pico));
+    uint64_t rounded = (magnitude(pico) + unit / 2) / unit * unit;
+    return write_decimal(pico < 0 ? "-$" : "$", rounded, 2, text);
+}
+
+const char *money_decimal(int64_t pico, char *text)
+{
+    return write_decimal(pico < 0 ? "-" : "", magnitude(pico), 0, text);
+}

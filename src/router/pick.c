@@ -1,0 +1,359 @@
+#include "router/pick.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "router/dice.h"
+#include "router/window.h"
+
+/*
+ * Limits are kept here for each deployment and never passed: parallel requests, and rpm and tpm in
+ * every window of 60 s, counted when an attempt begins and corrected when it ends. A window costs
+ * half a kilobyte, so only deployments that have the limit have one.
+ *
+ * Of a group, the lowest `order` in which anything may be asked now counts, and within it the
+ * strategy. LiteLLM's dice (simple-shuffle) are thrown by weight; where no weight is above 0, all
+ * are equal. least-busy, latency-based, usage-based and cost-based choose the smallest figure and
+ * throw among equals. Latency is to the first content, smoothed, and who has never answered counts
+ * as the fastest, so that it is tried.
+ *
+ * A deployment that a fallback names by its id is asked like any other: LiteLLM skips the cooldown
+ * check for it, but then one that is down gets every request of a failing group.
+ */
+enum {
+    LATENCY_SHARE = 4,   // the newest measurement counts one in four
+    LATENCY_BAND_MS = 50 // and what differs by less is as fast
+};
+
+struct lane {
+    struct router_circuit circuit;
+    struct router_window *requests, *tokens; // NULL: no limit
+    int64_t in_flight;
+    int64_t latency_ms;      // -1
+    int64_t closed_until_ms; // its provider said that nothing remains
+};
+
+struct router_picker {
+    const struct router_deployment *deployments; // borrowed
+    size_t count;
+    struct router_circuit_policy policy;
+    uint64_t dice;
+    struct lane *lanes;
+};
+
+struct router_picker *router_picker_create(const struct router_deployment *deployments,
+                                           size_t count, const struct router_circuit_policy *policy,
+                                           uint64_t seed)
+{
+    struct router_picker *picker = mem_new(struct router_picker);
+    *picker = (struct router_picker){
+        .deployments = deployments, .count = count, .policy = *policy, .dice = seed};
+    picker->lanes = mem_zalloc((count + 1) * sizeof *picker->lanes);
+    for (size_t i = 0; i < count; i++) {
+        struct lane *lane = &picker->lanes[i];
+        lane->latency_ms = -1;
+        if (deployments[i].rpm >= 0)
+            lane->requests = mem_new(struct router_window);
+        if (deployments[i].tpm >= 0)
+            lane->tokens = mem_new(struct router_window);
+    }
+    return picker;
+}
+
+void router_picker_destroy(struct router_picker *picker)
+{
+    for (size_t i = 0; picker && i < picker->count; i++) {
+        free(picker->lanes[i].requests);
+        free(picker->lanes[i].tokens);
+    }
+    if (picker)
+        free(picker->lanes);
+    free(picker);
+}
+
+void router_picker_inherit(struct router_picker *picker, size_t index,
+                           const struct router_picker *old, size_t old_index, int64_t now_ms)
+{
+    struct lane *to = &picker->lanes[index];
+    const struct lane *from = &old->lanes[old_index];
+    to->circuit = from->circuit;
+    to->circuit.probing = false; // the probe reports to the old one
+    to->circuit.generation++;
+    to->latency_ms = from->latency_ms;
+    to->closed_until_ms = from->closed_until_ms;
+    if (to->requests && from->requests)
+        *to->requests = *from->requests;
+    if (to->tokens && from->tokens)
+        *to->tokens = *from->tokens;
+    (void)now_ms;
+}
+
+static struct router_circuit_policy policy_of(const struct router_picker *picker, size_t index)
+{
+    struct router_circuit_policy policy = picker->policy;
+    policy.own_cooldown_ms = picker->deployments[index].cooldown_ms;
+    return policy;
+}
+
+static int64_t counted(int64_t tokens)
+{
+    return tokens > 0 ? tokens : 0;
+}
+
+// When a window lets `amount` in; a call larger than the limit goes alone. -1: never.
+static int64_t when(struct router_window *window, int64_t limit, int64_t amount, int64_t now_ms)
+{
+    if (!window)
+        return now_ms;
+    if (limit == 0)
+        return -1;
+    return router_window_when(window, amount > limit ? 0 : limit - amount, now_ms);
+}
+
+// The earliest instant at which its limits let it go; -1: not known, or never.
+static int64_t room_at(struct router_picker *picker, size_t index, int64_t tokens, int64_t now_ms)
+{
+    const struct router_deployment *deployment = &picker->deployments[index];
+    struct lane *lane = &picker->lanes[index];
+    if (deployment->max_parallel >= 0 && lane->in_flight >= deployment->max_parallel)
+        return -1;
+    int64_t requests = when(lane->requests, deployment->rpm, 1, now_ms);
+    int64_t of_tokens = when(lane->tokens, deployment->tpm, counted(tokens), now_ms);
+    if (requests < 0 || of_tokens < 0)
+        return -1;
+    int64_t at = requests > of_tokens ? requests : of_tokens;
+    return at > lane->closed_until_ms ? at : lane->closed_until_ms;
+}
+
+static bool is_tried(const struct router_pick_query *query, size_t index)
+{
+    for (size_t i = 0; i < query->tried_count; i++)
+        if (query->tried[i] == index)
+            return true;
+    return false;
+}
+
+// Why a deployment cannot be asked now, and when it can.
+static struct router_pick look(struct router_picker *picker, const struct router_pick_query *query,
+                               size_t index, int64_t now_ms)
+{
+    const struct router_deployment *deployment = &picker->deployments[index];
+    struct router_pick pick = {PICK_NONE, index, -1};
+    if (deployment->trouble || is_tried(query, index) ||
+        (query->only != ROUTER_NONE && query->only != index))
+        return pick;
+    pick.reason = PICK_TOO_LONG;
+    if (query->pre_call_checks && deployment->max_input_tokens > 0 &&
+        query->prompt_tokens > deployment->max_input_tokens)
+        return pick;
+    int64_t circuit_at = router_circuit_next(&picker->lanes[index].circuit, now_ms);
+    int64_t room = room_at(picker, index, query->tokens, now_ms);
+    pick.at_ms = circuit_at < 0 || room < 0 ? -1 : circuit_at > room ? circuit_at : room;
+    bool open = circuit_at < 0 || circuit_at > now_ms;
+    pick.reason = open ? PICK_OPEN : PICK_BUSY;
+    if (pick.at_ms >= 0 && pick.at_ms <= now_ms)
+        pick.reason = PICK_FOUND;
+    return pick;
+}
+
+// What the strategy wants small; of equals the dice decide. -1 sorts first.
+static int64_t figure(struct router_picker *picker, enum router_strategy strategy, size_t index,
+                      int64_t now_ms)
+{
+    const struct router_deployment *deployment = &picker->deployments[index];
+    struct lane *lane = &picker->lanes[index];
+    int64_t used;
+    switch (strategy) {
+    case ROUTER_LEAST_BUSY:
+        return lane->in_flight;
+    case ROUTER_LATENCY_BASED:
+        return lane->latency_ms < 0 ? -1 : lane->latency_ms / LATENCY_BAND_MS;
+    case ROUTER_USAGE_BASED: // in thousandths of its limit; without one, nothing is used up
+        if (!lane->tokens || deployment->tpm <= 0)
+            return 0;
+        used = router_window_sum(lane->tokens, now_ms);
+        return used >= deployment->tpm ? 1000
+                                       : (int64_t)(1000.0 * (double)used / (double)deployment->tpm);
+    case ROUTER_COST_BASED: // an unknown price is the dearest
+        if (deployment->price.input_pico < 0 || deployment->price.output_pico < 0)
+            return INT64_MAX;
+        return deployment->price.input_pico / 2 + deployment->price.output_pico / 2;
+    case ROUTER_SIMPLE_SHUFFLE:
+        break;
+    }
+    return 0;
+}
+
+struct choice {
+    size_t index; // ROUTER_NONE: none yet
+    int64_t order, figure;
+    uint64_t weight; // of all that would do as well
+    bool weighted;   // one of them has a weight above 0
+};
+
+/*
+ * One more candidate, in a draw that needs no list: it takes the place with its share of the weight
+ * so far. A weight of 0 is a last resort: it counts only while nothing else is there.
+ */
+static void consider(struct router_picker *picker, struct choice *choice, size_t index,
+                     int64_t at_figure, bool shuffle)
+{
+    const struct router_deployment *deployment = &picker->deployments[index];
+    int64_t weight = shuffle ? deployment->weight_micro : 1;
+    bool better = choice->index == ROUTER_NONE || deployment->order < choice->order ||
+                  (deployment->order == choice->order &&
+                   (at_figure < choice->figure ||
+                    (at_figure == choice->figure && weight > 0 && !choice->weighted)));
+    if (better) {
+        *choice = (struct choice){index, deployment->order, at_figure,
+                                  weight > 0 ? (uint64_t)weight : 1, weight > 0};
+        return;
+    }
+    if (deployment->order != choice->order || at_figure != choice->figure ||
+        (weight > 0) != choice->weighted)
+        return;
+    choice->weight += weight > 0 ? (uint64_t)weight : 1;
+    if (router_dice_below(&picker->dice, choice->weight) < (uint64_t)(weight > 0 ? weight : 1))
+        choice->index = index;
+}
+
+// Of two reasons why not, the one with more hope: an instant, the earlier one; then the kind.
+static void keep_hope(struct router_pick *best, struct router_pick pick)
+{
+    bool sooner = pick.at_ms >= 0 && (best->at_ms < 0 || pick.at_ms < best->at_ms);
+    bool kinder = best->at_ms < 0 && pick.at_ms < 0 && pick.reason < best->reason;
+    if (sooner || kinder)
+        *best = pick;
+    best->deployment = ROUTER_NONE;
+}
+
+struct router_pick router_picker_pick(struct router_picker *picker,
+                                      const struct router_pick_query *query, int64_t now_ms)
+{
+    struct router_pick best = {PICK_NONE, ROUTER_NONE, -1};
+    struct choice choice = {.index = ROUTER_NONE};
+    for (size_t i = 0; i < query->count; i++) {
+        struct router_pick pick = look(picker, query, query->members[i], now_ms);
+        if (pick.reason == PICK_FOUND)
+            consider(picker, &choice, pick.deployment,
+                     figure(picker, query->strategy, pick.deployment, now_ms),
+                     query->strategy == ROUTER_SIMPLE_SHUFFLE);
+        else
+            keep_hope(&best, pick);
+    }
+    if (choice.index != ROUTER_NONE)
+        best = (struct router_pick){PICK_FOUND, choice.index, now_ms};
+    return best;
+}
+
+bool router_picker_take(struct router_picker *picker, size_t deployment, int64_t tokens,
+                        int64_t now_ms, struct router_ticket *ret_ticket)
+{
+    struct lane *lane = &picker->lanes[deployment];
+    struct router_ticket ticket = {
+        .deployment = deployment, .taken_ms = now_ms, .tokens = counted(tokens)};
+    int64_t at = room_at(picker, deployment, tokens, now_ms);
+    if (at < 0 || at > now_ms || picker->deployments[deployment].trouble)
+        return false;
+    if (!router_circuit_take(&lane->circuit, now_ms, &ticket.circuit))
+        return false;
+    lane->in_flight++;
+    if (lane->requests)
+        router_window_add(lane->requests, 1, now_ms);
+    if (lane->tokens)
+        router_window_add(lane->tokens, ticket.tokens, now_ms);
+    *ret_ticket = ticket;
+    return true;
+}
+
+void router_picker_alive(struct router_picker *picker, const struct router_ticket *ticket,
+                         int64_t now_ms)
+{
+    struct lane *lane = &picker->lanes[ticket->deployment];
+    int64_t took = now_ms - ticket->taken_ms;
+    lane->latency_ms =
+        lane->latency_ms < 0 ? took : lane->latency_ms + (took - lane->latency_ms) / LATENCY_SHARE;
+    router_circuit_succeeded(&lane->circuit, &ticket->circuit);
+}
+
+// What every end has in common.
+static struct lane *let_go(struct router_picker *picker, const struct router_ticket *ticket,
+                           int64_t tokens, int64_t now_ms)
+{
+    struct lane *lane = &picker->lanes[ticket->deployment];
+    lane->in_flight -= lane->in_flight > 0;
+    if (lane->tokens && tokens >= 0 && tokens < ticket->tokens)
+        router_window_give_back(lane->tokens, ticket->tokens - tokens, ticket->taken_ms, now_ms);
+    else if (lane->tokens && tokens > ticket->tokens)
+        router_window_add(lane->tokens, tokens - ticket->tokens, now_ms);
+    return lane;
+}
+
+void router_picker_answered(struct router_picker *picker, const struct router_ticket *ticket,
+                            int64_t tokens, int64_t now_ms)
+{
+    struct lane *lane = let_go(picker, ticket, tokens, now_ms);
+    router_circuit_succeeded(&lane->circuit, &ticket->circuit);
+}
+
+// Behind a wildcard are many models: that one of them is not there says nothing of the others.
+static bool is_wrong_name(const struct router_deployment *deployment,
+                          const struct router_failure *failure)
+{
+    return failure->error == ROUTER_NOT_FOUND && deployment->model &&
+           strchr(deployment->model, '*');
+}
+
+bool router_picker_failed(struct router_picker *picker, const struct router_ticket *ticket,
+                          const struct router_failure *failure, int64_t tokens, int64_t now_ms)
+{
+    struct lane *lane = let_go(picker, ticket, tokens, now_ms);
+    struct router_circuit_policy policy = policy_of(picker, ticket->deployment);
+    if (is_wrong_name(&picker->deployments[ticket->deployment], failure)) {
+        router_circuit_cancelled(&lane->circuit, &ticket->circuit);
+        return false;
+    }
+    return router_circuit_failed(&lane->circuit, &policy, failure, &ticket->circuit, now_ms);
+}
+
+void router_picker_cancelled(struct router_picker *picker, const struct router_ticket *ticket,
+                             int64_t tokens, int64_t now_ms)
+{
+    struct lane *lane = let_go(picker, ticket, tokens, now_ms);
+    router_circuit_cancelled(&lane->circuit, &ticket->circuit);
+}
+
+void router_picker_returned(struct router_picker *picker, const struct router_ticket *ticket,
+                            int64_t now_ms)
+{
+    struct lane *lane = let_go(picker, ticket, 0, now_ms);
+    if (lane->requests)
+        router_window_give_back(lane->requests, 1, ticket->taken_ms, now_ms);
+    router_circuit_cancelled(&lane->circuit, &ticket->circuit);
+}
+
+void router_picker_rate(struct router_picker *picker, size_t deployment,
+                        const struct router_rate_note *note)
+{
+    int64_t *until = &picker->lanes[deployment].closed_until_ms;
+    if (note->remaining_requests == 0 && note->requests_reset_ms > *until)
+        *until = note->requests_reset_ms;
+    if (note->remaining_tokens == 0 && note->tokens_reset_ms > *until)
+        *until = note->tokens_reset_ms;
+}
+
+struct router_pick_view router_picker_view(struct router_picker *picker, size_t deployment,
+                                           int64_t now_ms)
+{
+    struct lane *lane = &picker->lanes[deployment];
+    return (struct router_pick_view){
+        .state = router_circuit_state(&lane->circuit, now_ms),
+        .until_ms = lane->circuit.until_ms,
+        .status = lane->circuit.status,
+        .in_flight = lane->in_flight,
+        .requests = lane->requests ? router_window_sum(lane->requests, now_ms) : 0,
+        .tokens = lane->tokens ? router_window_sum(lane->tokens, now_ms) : 0,
+        .latency_ms = lane->latency_ms,
+    };
+}

@@ -1,0 +1,163 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "llm/model_list.h"
+#include "router/money.h"
+#include "router/plan_read.h"
+
+// Slots, and what may be spent. A rule that could never apply is a mistake, because it would be
+// believed in.
+
+static const char *const scopes[] = {"router", "slot", "session", "job", "key", "model"};
+
+const char *router_scope_name(enum router_scope scope)
+{
+    return scopes[scope];
+}
+
+void plan_read_slots(struct plan_maker *maker)
+{
+    const struct option_map *map = &maker->source->router->slots;
+    const struct plan_section section = {maker, "router.slots", *map, 0};
+    size_t count = map->count < ROUTER_SLOTS_MAX ? map->count : ROUTER_SLOTS_MAX;
+    struct router_slot *slots = plan_alloc(maker, count * sizeof *slots);
+    struct router_match match;
+    if (map->count > ROUTER_SLOTS_MAX)
+        plan_error(maker, 0, "router.slots: it has more than %d entries", ROUTER_SLOTS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        const struct option_pair *pair = &map->pairs[i];
+        slots[i] =
+            (struct router_slot){plan_copy(maker, pair->name), plan_copy(maker, pair->value)};
+        if (!router_plan_find_own(maker->plan, span_of(pair->value), &match))
+            plan_no_model(&section, pair, span_of(pair->value));
+    }
+    maker->plan->slots = slots;
+    maker->plan->slot_count = count;
+}
+
+// False after a mistake was noted.
+static bool read_cap(const struct plan_section *section, const char *name, int64_t *ret_pico)
+{
+    const struct option_pair *pair = plan_find_pair(section, name);
+    const char *text = NULL;
+    plan_read_text(section, name, &text);
+    if (!pair)
+        plan_error(section->maker, section->pairs.count ? section->pairs.pairs[0].line : 0,
+                   "%s: it does not say how much may be spent: set %s to dollars", section->shown,
+                   name);
+    else if (text && money_parse(span_of(text), ret_pico))
+        return true;
+    else if (text || !*pair->value)
+        plan_pair_error(section, pair, "\"%.60s\" is no amount of dollars", pair->value);
+    return false;
+}
+
+static void read_period(const struct plan_section *section, const char *name,
+                        struct budget_period *period)
+{
+    struct error err = ERROR_INIT;
+    const char *text = "total";
+    plan_read_text(section, name, &text);
+    if (budget_period_parse(span_of(text), period, &err) < 0)
+        plan_pair_error(section, plan_find_pair(section, name), "%s", err.text);
+}
+
+static void read_scope(const struct plan_section *section, struct router_budget_rule *rule)
+{
+    const char *text = "router";
+    plan_read_text(section, "scope", &text);
+    for (size_t i = 0; i < ARRAY_LEN(scopes); i++) {
+        if (!span_is(span_of(text), scopes[i]))
+            continue;
+        rule->scope = (enum router_scope)i;
+        return;
+    }
+    plan_pair_error(section, plan_find_pair(section, "scope"),
+                    "\"%.60s\" is not one of router, slot, session, job, key, model", text);
+}
+
+static void read_match(const struct plan_section *section, struct router_budget_rule *rule)
+{
+    struct plan_maker *maker = section->maker;
+    const struct option_pair *pair = plan_find_pair(section, "match");
+    const char *text = "*";
+    struct router_match match;
+    plan_read_text(section, "match", &text);
+    rule->match = plan_copy(maker, text);
+    if (!pair || span_is(span_of(text), "*"))
+        return;
+    if (rule->scope == ROUTER_SCOPE_ROUTER)
+        plan_pair_error(section, pair,
+                        "a budget of the whole router has nothing to match; set "
+                        "scope to slot, session, job, key or model");
+    if (rule->scope == ROUTER_SCOPE_MODEL &&
+        !router_plan_find_own(maker->plan, span_of(text), &match))
+        plan_no_model(section, pair, span_of(text));
+}
+
+static void add_rule(struct plan_maker *maker, struct router_budget_rule *rules,
+                     const struct plan_section *section, const struct router_budget_rule *rule)
+{
+    size_t count = maker->plan->budget_count;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rules[i].name, rule->name) == 0)
+            plan_error(maker, section->pairs.pairs[0].line,
+                       "%s: another budget is named \"%s\"; give it a name of its own",
+                       section->shown, rule->name);
+    rules[count] = *rule;
+    maker->plan->budget_count++;
+}
+
+// "slot:title", "session", "router": unless two are alike, that is all that a name must say.
+static const char *make_name(struct plan_maker *maker, const struct router_budget_rule *rule)
+{
+    bool any = strcmp(rule->match, "*") == 0;
+    CLEANUP(mem_cleanup)
+    char *name = mem_printf("%s%s%s", scopes[rule->scope], any ? "" : ":", any ? "" : rule->match);
+    return plan_copy(maker, name);
+}
+
+static void read_rule(struct plan_maker *maker, struct router_budget_rule *rules, size_t index)
+{
+    char shown[64];
+    snprintf(shown, sizeof shown, "router.budgets[%zu]", index);
+    struct plan_section section = {.maker = maker, .shown = shown};
+    struct router_budget_rule rule = {.cap_pico = 0};
+    section.pairs = model_list_pairs(&maker->source->router->budgets, index, &section.skip);
+    if (!read_cap(&section, "max", &rule.cap_pico))
+        return;
+    read_period(&section, "period", &rule.period);
+    read_scope(&section, &rule);
+    read_match(&section, &rule);
+    plan_read_text(&section, "name", &rule.name);
+    rule.name = rule.name ? plan_copy(maker, rule.name) : make_name(maker, &rule);
+    add_rule(maker, rules, &section, &rule);
+}
+
+// LiteLLM's budget of its whole proxy.
+static void read_whole(struct plan_maker *maker, struct router_budget_rule *rules)
+{
+    const struct plan_section section = {maker, "litellm_settings",
+                                         maker->source->router->litellm_settings, 0};
+    struct router_budget_rule rule = {.name = "max_budget", .match = "*"};
+    if (!plan_find_pair(&section, "max_budget"))
+        return;
+    read_period(&section, "budget_duration", &rule.period);
+    if (read_cap(&section, "max_budget", &rule.cap_pico))
+        add_rule(maker, rules, &section, &rule);
+}
+
+void plan_read_budgets(struct plan_maker *maker)
+{
+    size_t count = model_list_length(&maker->source->router->budgets);
+    struct router_budget_rule *rules = plan_alloc(maker, (ROUTER_BUDGETS_MAX + 1) * sizeof *rules);
+    maker->plan->budgets = rules;
+    if (count > ROUTER_BUDGETS_MAX) {
+        plan_error(maker, 0, "router.budgets: it has more than %d entries", ROUTER_BUDGETS_MAX);
+        return;
+    }
+    read_whole(maker, rules);
+    for (size_t i = 0; i < count; i++)
+        read_rule(maker, rules, i);
+}

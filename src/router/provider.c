@@ -1,0 +1,254 @@
+#include "router/provider.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/list.h"
+#include "base/mem.h"
+#include "llm/endpoint.h"
+#include "llm/offline.h"
+#include "llm/openai_reply.h"
+#include "llm/openai_request.h"
+#include "loop/loop.h"
+#include "router/router.h"
+
+// A call's id is its number with one bit below, which says whose: the router's or the offline
+// model's.
+enum { OFFLINE_BIT = 1, ID_SHIFT = 1 };
+
+struct router_provider {
+    struct chat_provider provider;
+    struct router *router;
+    struct loop *loop;
+    struct llm_config config;      // of which the texts are borrowed
+    struct chat_provider *offline; // NULL: not asked yet
+    struct list calls;             // struct call::link
+    uint64_t last_id;
+};
+
+struct call {
+    struct list link; // router_provider::calls
+    struct router_provider *owner;
+    uint64_t id;
+    router_call_id router_call;
+    const struct chat_sink *sink;
+    void *context;
+    struct openai_reply reply;
+    loop_id ending; // after the reply could not be read
+};
+
+static void call_destroy(struct call *call)
+{
+    router_call_cancel(call->owner->router, call->router_call);
+    loop_cancel(call->owner->loop, call->ending);
+    list_remove(&call->link);
+    openai_reply_finish(&call->reply);
+    free(call);
+}
+
+// The call is gone before its owner hears of it, so the owner may do anything.
+static void fail(struct call *call, struct chat_failure failure)
+{
+    const struct chat_sink *sink = call->sink;
+    void *context = call->context;
+    if (failure.kind == CHAT_RATE_LIMITED && failure.retry_after_ms >= 0) {
+        size_t used = strlen(failure.text);
+        snprintf(failure.text + used, sizeof failure.text - used, " (try again in %lld s)",
+                 (long long)(failure.retry_after_ms + 999) / 1000);
+    }
+    call_destroy(call);
+    sink->on_failure(context, &failure);
+}
+
+static void on_unreadable(void *context)
+{
+    struct call *call = context;
+    call->ending = 0;
+    fail(call, call->reply.failure);
+}
+
+static void on_begin(void *context, const struct router_answer *answer)
+{
+    struct call *call = context;
+    openai_reply_set_type(&call->reply, span_of(answer->content_type));
+}
+
+static bool on_pieces(void *context, const struct reply_pieces *pieces)
+{
+    struct call *call = context;
+    for (size_t i = 0; i < pieces->count && !call->reply.failed; i++)
+        openai_reply_feed(&call->reply, pieces->spans[i]);
+    if (call->reply.failed && !call->ending)
+        call->ending = loop_defer(call->owner->loop, on_unreadable, call);
+    return false;
+}
+
+// What the router refused by itself, in the words that the agent knows.
+static struct chat_failure own_failure(const struct router_failure *failure)
+{
+    static const enum chat_failure_kind kinds[ROUTER_ERRORS] = {
+        [ROUTER_BAD_REQUEST] = CHAT_REJECTED,           [ROUTER_TIMEOUT] = CHAT_TIMED_OUT,
+        [ROUTER_RATE_LIMIT] = CHAT_RATE_LIMITED,        [ROUTER_API_CONNECTION] = CHAT_UNREACHABLE,
+        [ROUTER_SERVICE_UNAVAILABLE] = CHAT_OVERLOADED, [ROUTER_BUDGET] = CHAT_PAYMENT,
+        [ROUTER_NO_DEPLOYMENT] = CHAT_RATE_LIMITED,
+    };
+    struct chat_failure told = {.kind = kinds[failure->error],
+                                .retry_after_ms = failure->retry_after_ms};
+    snprintf(told.text, sizeof told.text, "%s", failure->text);
+    return told;
+}
+
+static void on_end(void *context, const struct router_result *result)
+{
+    struct call *call = context;
+    struct chat_reply reply;
+    call->router_call = 0;
+    if (call->ending)
+        return; // it could not be read, and that is on its way
+    if (result->failure) {
+        fail(call, result->told ? *result->told : own_failure(result->failure));
+        return;
+    }
+    if (openai_reply_end(&call->reply, &reply) < 0) {
+        fail(call, call->reply.failure);
+        return;
+    }
+    const struct chat_sink *sink = call->sink;
+    void *sink_context = call->context;
+    call_destroy(call);
+    sink->on_reply(sink_context, &reply);
+    chat_reply_finish(&reply);
+}
+
+static int start_offline(struct router_provider *owner, const struct chat_request *request,
+                         const struct chat_sink *sink, void *context, chat_call_id *ret_id,
+                         struct error *err)
+{
+    int r = owner->offline ? 0 : offline_provider_create(owner->loop, &owner->offline);
+    if (r == 0)
+        r = chat_provider_start(owner->offline, request, sink, context, ret_id, err);
+    if (r == 0)
+        *ret_id = *ret_id << ID_SHIFT | OFFLINE_BIT;
+    return r;
+}
+
+static enum router_priority priority_of(const char *slot)
+{
+    if (slot && strcmp(slot, "cron") == 0)
+        return ROUTER_CRON;
+    return !slot || strcmp(slot, "main") == 0 || strcmp(slot, "approval") == 0 ? ROUTER_INTERACTIVE
+                                                                               : ROUTER_BACKGROUND;
+}
+
+static int start_call(struct router_provider *owner, const struct chat_request *request,
+                      const struct chat_sink *sink, void *context, chat_call_id *ret_id,
+                      struct error *err)
+{
+    static const struct router_sink own_sink = {on_begin, on_pieces, on_end, NULL};
+    BUF_AUTO body = BUF_INIT(OPENAI_REQUEST_MAX);
+    int r = openai_write_request(request, &body, err);
+    if (r < 0)
+        return r;
+    struct router_request asked = {
+        .operation = UPSTREAM_CHAT,
+        .body = &body,
+        .origin =
+            {
+                .slot = span_of(request->origin.slot),
+                .session = span_of(request->origin.session),
+                .job = span_of(request->origin.job),
+                .priority = priority_of(request->origin.slot),
+            },
+        .route = "/v1/chat/completions",
+        .own = true,
+    };
+    struct call *call = mem_new(struct call);
+    r = router_call_start(owner->router, &asked, &own_sink, call, &call->router_call, err);
+    if (r < 0) {
+        free(call);
+        return r;
+    }
+    call->owner = owner;
+    call->id = ++owner->last_id;
+    call->sink = sink;
+    call->context = context;
+    openai_reply_init(&call->reply, sink, context);
+    list_append(&owner->calls, &call->link);
+    *ret_id = call->id << ID_SHIFT;
+    return 0;
+}
+
+// Which of the two. What is wrong with a name is said better here than by a call that is refused.
+static int is_offline(const struct router_provider *owner, const char *model, bool *ret_offline,
+                      struct error *err)
+{
+    const struct router_plan *plan = router_plan(owner->router);
+    struct router_match match;
+    struct endpoint endpoint;
+    if (plan->listed && model && router_plan_find(plan, span_of(model), &match)) {
+        const struct router_group *group = &plan->groups[match.group];
+        const struct router_deployment *first = &plan->deployments[group->members[0]];
+        if (!group->usable)
+            return error_set(err, -ENOKEY, "%s", first->trouble);
+        *ret_offline = first->kind == ENDPOINT_OFFLINE;
+        return 0;
+    }
+    int r = endpoint_choose_model(&owner->config, model, &endpoint, err);
+    if (r == 0)
+        *ret_offline = endpoint.kind == ENDPOINT_OFFLINE;
+    return r;
+}
+
+static int start(struct chat_provider *provider, const struct chat_request *request,
+                 const struct chat_sink *sink, void *context, chat_call_id *ret_id,
+                 struct error *err)
+{
+    struct router_provider *owner = CONTAINER_OF(provider, struct router_provider, provider);
+    bool offline;
+    int r = is_offline(owner, request->model, &offline, err);
+    if (r < 0)
+        return r;
+    return offline ? start_offline(owner, request, sink, context, ret_id, err)
+                   : start_call(owner, request, sink, context, ret_id, err);
+}
+
+static void cancel(struct chat_provider *provider, chat_call_id id)
+{
+    struct router_provider *owner = CONTAINER_OF(provider, struct router_provider, provider);
+    if (id & OFFLINE_BIT) {
+        if (owner->offline)
+            chat_provider_cancel(owner->offline, id >> ID_SHIFT);
+        return;
+    }
+    list_for_each(link, &owner->calls) {
+        struct call *call = list_entry(link, struct call, link);
+        if (call->id == id >> ID_SHIFT) {
+            call_destroy(call);
+            return;
+        }
+    }
+}
+
+static void destroy(struct chat_provider *provider)
+{
+    struct router_provider *owner = CONTAINER_OF(provider, struct router_provider, provider);
+    while (!list_empty(&owner->calls))
+        call_destroy(list_entry(owner->calls.next, struct call, link));
+    chat_provider_destroy(owner->offline);
+    free(owner);
+}
+
+void router_provider_create(struct router *router, const struct llm_config *config,
+                            struct loop *loop, struct chat_provider **ret_provider)
+{
+    static const struct chat_provider_ops ops = {"router", start, cancel, destroy};
+    struct router_provider *owner = mem_new(struct router_provider);
+    owner->provider.ops = &ops;
+    owner->router = router;
+    owner->loop = loop;
+    owner->config = *config;
+    list_init(&owner->calls);
+    *ret_provider = &owner->provider;
+}

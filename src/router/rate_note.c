@@ -1,0 +1,170 @@
+#include "router/rate_note.h"
+
+#include <stddef.h>
+#include <string.h>
+#include <strings.h>
+
+/*
+ * A number under 10^6 is a duration in seconds, above it an instant: in seconds since 1970 up to
+ * 10^11, in milliseconds beyond. Durations so long, and instants so early, do not occur.
+ */
+enum { SECONDS_MAX = 1000000 };
+#define INSTANT_SECONDS_MAX INT64_C(100000000000)
+
+static int64_t bounded(int64_t ms)
+{
+    if (ms < 0)
+        return 0;
+    return ms < ROUTER_RATE_RESET_MAX_MS ? ms : ROUTER_RATE_RESET_MAX_MS;
+}
+
+static size_t number_len(struct span text)
+{
+    size_t len = 0;
+    while (len < text.len &&
+           ((text.data[len] >= '0' && text.data[len] <= '9') || text.data[len] == '.'))
+        len++;
+    return len;
+}
+
+// "1h2m3.5s", "120ms": milliseconds, or -1.
+static int64_t units(struct span text)
+{
+    static const struct {
+        const char *name;
+        int64_t ms;
+    } known[] = {{"ms", 1},    {"us", 0},      {"ns", 0},      {"s", 1000},
+                 {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+    int64_t total = 0;
+    while (text.len) {
+        int64_t micro;
+        size_t len = number_len(text), i = 0;
+        if (len == 0 || len > 12 || !span_to_fixed(span_make(text.data, len), 6, &micro))
+            return -1;
+        text = span_skip(text, len);
+        while (i < sizeof known / sizeof known[0] && !span_starts_with(text, known[i].name))
+            i++;
+        if (i == sizeof known / sizeof known[0])
+            return -1;
+        text = span_skip(text, strlen(known[i].name));
+        int64_t seconds_most = ROUTER_RATE_RESET_MAX_MS / 1000;
+        if (known[i].ms && micro / 1000000 > seconds_most * 1000 / known[i].ms)
+            micro = seconds_most * 1000 / known[i].ms * 1000000;
+        total = bounded(total + micro * known[i].ms / 1000000);
+    }
+    return total;
+}
+
+static bool digits(struct span text, size_t at, size_t count, int64_t *ret_value)
+{
+    return at + count <= text.len && span_to_i64(span_make(text.data + at, count), ret_value) &&
+           *ret_value >= 0;
+}
+
+// Days from 1970-01-01 of the Gregorian calendar, counted in years that begin in March.
+static int64_t days_of(int64_t year, int64_t month, int64_t day)
+{
+    int64_t y = month > 2 ? year : year - 1, m = month > 2 ? month - 3 : month + 9;
+    return 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719468;
+}
+
+// RFC 3339 in UTC, fractions of a second left out; false when it is not that.
+static bool instant(struct span text, int64_t *ret_wall_ms)
+{
+    int64_t year, month, day, hour, minute, second;
+    if (text.len < 20 || text.data[4] != '-' || text.data[10] != 'T' || !span_ends_with(text, "Z"))
+        return false;
+    if (!digits(text, 0, 4, &year) || !digits(text, 5, 2, &month) || !digits(text, 8, 2, &day) ||
+        !digits(text, 11, 2, &hour) || !digits(text, 14, 2, &minute) ||
+        !digits(text, 17, 2, &second))
+        return false;
+    if (year < 1970 || month < 1 || month > 12 || day < 1 || day > 31)
+        return false;
+    *ret_wall_ms = (((days_of(year, month, day) * 24 + hour) * 60 + minute) * 60 + second) * 1000;
+    return true;
+}
+
+int64_t router_rate_reset_in(struct span value, int64_t wall_now_ms)
+{
+    int64_t ms, wall_ms;
+    value = span_trim(value);
+    if (value.len == 0 || value.len > 40)
+        return -1;
+    if (instant(value, &wall_ms))
+        return bounded(wall_ms - wall_now_ms);
+    if (number_len(value) < value.len)
+        return units(value);
+    if (!span_to_fixed(value, 3, &ms))
+        return -1;
+    if (ms < SECONDS_MAX * INT64_C(1000))
+        return bounded(ms);
+    return bounded((ms / 1000 < INSTANT_SECONDS_MAX ? ms : ms / 1000) - wall_now_ms);
+}
+
+enum field { REMAINING_REQUESTS, REMAINING_TOKENS, RESET_REQUESTS, RESET_TOKENS, RETRY, RETRY_MS };
+
+static const struct {
+    const char *name;
+    enum field field;
+} headers[] = {
+    {"x-ratelimit-remaining-requests", REMAINING_REQUESTS},
+    {"x-ratelimit-remaining-tokens", REMAINING_TOKENS},
+    {"x-ratelimit-reset-requests", RESET_REQUESTS},
+    {"x-ratelimit-reset-tokens", RESET_TOKENS},
+    {"x-ratelimit-remaining", REMAINING_REQUESTS}, // OpenRouter counts requests
+    {"x-ratelimit-reset", RESET_REQUESTS},
+    {"anthropic-ratelimit-requests-remaining", REMAINING_REQUESTS},
+    {"anthropic-ratelimit-tokens-remaining", REMAINING_TOKENS},
+    {"anthropic-ratelimit-requests-reset", RESET_REQUESTS},
+    {"anthropic-ratelimit-tokens-reset", RESET_TOKENS},
+    {"retry-after", RETRY},
+    {"retry-after-ms", RETRY_MS},
+};
+
+static bool take(struct router_rate_note *note, enum field field, struct span value, int64_t now_ms,
+                 int64_t wall_now_ms)
+{
+    int64_t number, in;
+    value = span_trim(value);
+    if (field == REMAINING_REQUESTS || field == REMAINING_TOKENS) {
+        if (!span_to_i64(value, &number) || number < 0)
+            return false;
+        *(field == REMAINING_TOKENS ? &note->remaining_tokens : &note->remaining_requests) = number;
+        return true;
+    }
+    if (field == RETRY_MS) {
+        if (!span_to_fixed(value, 0, &number) || number < 0)
+            return false;
+        note->retry_after_ms = bounded(number);
+        return true;
+    }
+    if ((in = router_rate_reset_in(value, wall_now_ms)) < 0)
+        return false;
+    if (field == RETRY && note->retry_after_ms < 0) // the one in ms is the more exact one
+        note->retry_after_ms = in;
+    else if (field == RESET_TOKENS)
+        note->tokens_reset_ms = now_ms + in;
+    else if (field == RESET_REQUESTS)
+        note->requests_reset_ms = now_ms + in;
+    return true;
+}
+
+bool router_rate_note_header(struct router_rate_note *note, struct span name, struct span value,
+                             int64_t now_ms, int64_t wall_now_ms)
+{
+    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
+        if (name.len == strlen(headers[i].name) &&
+            strncasecmp(name.data, headers[i].name, name.len) == 0)
+            return take(note, headers[i].field, value, now_ms, wall_now_ms);
+    return false;
+}
+
+int64_t router_rate_note_retry_after(const struct router_rate_note *note, int64_t now_ms)
+{
+    int64_t wait = note->retry_after_ms;
+    if (note->remaining_requests == 0 && note->requests_reset_ms - now_ms > wait)
+        wait = note->requests_reset_ms - now_ms;
+    if (note->remaining_tokens == 0 && note->tokens_reset_ms - now_ms > wait)
+        wait = note->tokens_reset_ms - now_ms;
+    return wait;
+}

@@ -1,0 +1,270 @@
+/*
+ * What is passed on are whole events, so that what follows a cut is an event as well: a client that
+ * got half of one would fail on that half, and never see the error behind it. The bytes of an event
+ * whose end has not come wait in `tail`; a reader could make nothing of them anyway. Only an event
+ * larger than a limit goes out as it comes, and then `torn` says so.
+ */
+#include "router/reply_stream.h"
+
+#include "router/lanes.h"
+#include "router/reply_look.h"
+
+// An event may be passed on, kept, or is of no use.
+enum fate { FATE_PASS, FATE_HOLD, FATE_DROP };
+
+/* Events */
+
+// The text of an event's data lines, and whether it has any.
+static bool event_data(struct reply_watch *w, struct span event, struct span *ret_data)
+{
+    bool any = false;
+    buf_clear(&w->joined);
+    while (event.len) {
+        size_t len = 0;
+        while (len < event.len && event.data[len] != '\n' && event.data[len] != '\r')
+            len++;
+        struct span line = {event.data, len};
+        event = span_skip(event, len + (len < event.len));
+        if (span_starts_with(line, "data") && (line.len == 4 || line.data[4] == ':')) {
+            line = span_skip(line, line.len == 4 ? 4 : 5);
+            if (any)
+                buf_append_char(&w->joined, '\n');
+            buf_append_span(&w->joined, span_skip(line, span_starts_with(line, " ")));
+            any = true;
+        } else if (len && line.data[0] == ':') {
+            w->keep_alives++;
+        }
+    }
+    *ret_data = buf_span(&w->joined);
+    return any;
+}
+
+// The usual event is one line of data and a blank one; its data is read where it lies.
+static bool plain_event_data(const struct reply_watch *w, struct span event, struct span *ret_data)
+{
+    if (w->lines != 1 || event.len < 8 || memcmp(event.data, "data:", 5) != 0)
+        return false;
+    size_t end = event.len;
+    while (end > 5 && (event.data[end - 1] == '\n' || event.data[end - 1] == '\r'))
+        end--;
+    size_t begin = 5 + (event.data[5] == ' ');
+    *ret_data = span_make(event.data + begin, end > begin ? end - begin : 0);
+    return true;
+}
+
+static enum fate look_at(struct reply_watch *w, struct span data)
+{
+    struct reply_look look;
+    if (reply_look_at(data, &look) < 0) {
+        if (w->state == REPLY_HELD)
+            reply_fail(w, CHAT_MALFORMED, "the provider sent something that is not JSON");
+        return FATE_PASS;
+    }
+    if (!reply_note(w, data, &look))
+        return FATE_PASS;
+    if (w->state == REPLY_HELD && look.type != JSON_OBJECT) {
+        reply_fail(w, CHAT_MALFORMED, "the provider sent JSON that is not an answer");
+        return FATE_PASS;
+    }
+    if (w->drop_usage && look.usage && !look.choices)
+        return FATE_DROP;
+    return w->content ? FATE_PASS : FATE_HOLD;
+}
+
+static enum fate judge(struct reply_watch *w, struct span event)
+{
+    struct span data;
+    w->events++;
+    if (w->events == 1 && span_starts_with(event, REPLY_BOM))
+        event = span_skip(event, sizeof REPLY_BOM - 1);
+    bool plain = plain_event_data(w, event, &data);
+    bool any = plain || event_data(w, event, &data);
+    if (!any) // comments, or fields that mean nothing
+        return w->state == REPLY_PASS ? FATE_PASS : FATE_DROP;
+    if (!plain)
+        data = span_trim(data);
+    if (w->done || data.len == 0)
+        return w->content ? FATE_PASS : FATE_HOLD;
+    if (data.data[0] == '[' && span_is(span_trim(data), "[DONE]")) {
+        w->done = true;
+        if (!w->content)
+            reply_fail_empty(w);
+        return FATE_PASS;
+    }
+    if (w->state == REPLY_PASS && plain && !reply_look_needed(data))
+        return FATE_PASS;
+    return look_at(w, data);
+}
+
+static void dispose_of(struct reply_watch *w, struct span bytes, enum fate fate)
+{
+    if (fate == FATE_HOLD && w->held.len + bytes.len <= REPLY_HELD_MAX) {
+        buf_append_span(&w->held, bytes);
+    } else if (fate != FATE_DROP) { // or no content in so much of it: nobody can wait any longer
+        if (w->state == REPLY_HELD)
+            reply_begin_to_pass(w);
+        reply_pieces_add(&w->pieces, bytes);
+    }
+}
+
+// One whole event, which stays where it is until the next call.
+static void take_event(struct reply_watch *w, struct span event)
+{
+    enum fate fate = judge(w, event);
+    bool lost = w->state == REPLY_FAILED && !w->passed;
+    w->last_fate = lost ? FATE_DROP : fate;
+    dispose_of(w, event, w->last_fate);
+}
+
+/* Cutting the stream into events */
+
+static size_t find_line_end(struct span text, size_t at)
+{
+    for (; text.len - at >= LANES; at += LANES) {
+        lanes here = lanes_load(text.data + at);
+        uint64_t hits = lanes_bits((lanes)(here == '\n') | (lanes)(here == '\r'));
+        if (hits)
+            return at + lanes_first(hits);
+    }
+    while (at < text.len && text.data[at] != '\n' && text.data[at] != '\r')
+        at++;
+    return at;
+}
+
+// Offset behind the event whose end comes first at or after `at`; 0 when it is not there.
+static size_t find_event_end(struct reply_watch *w, struct span text, size_t at)
+{
+    while (at < text.len) {
+        if (w->after_cr && text.data[at] == '\n')
+            at++;
+        w->after_cr = false;
+        size_t end = find_line_end(text, at);
+        w->line_begun |= end > at;
+        if (end == text.len)
+            return 0;
+        bool blank = !w->line_begun, crlf = text.data[end] == '\r';
+        at = end + 1;
+        w->line_begun = false;
+        if (blank && w->event_lines) {
+            bool both = crlf && at < text.len && text.data[at] == '\n';
+            w->after_cr = crlf && at == text.len;
+            w->lines = w->event_lines;
+            w->event_lines = 0;
+            return at + both;
+        }
+        w->event_lines += !blank;
+        w->after_cr = crlf;
+    }
+    return 0;
+}
+
+// What is at hand of an event that is too large to keep goes out unseen.
+static void skip_event(struct reply_watch *w, struct span part)
+{
+    if (w->state == REPLY_HELD)
+        reply_begin_to_pass(w);
+    reply_pieces_add(&w->pieces, part);
+    w->skipped_event = w->torn = true;
+}
+
+// The bytes of an event without an end; they are kept for the next call.
+static void keep_tail(struct reply_watch *w, struct span rest)
+{
+    size_t max = w->state == REPLY_PASS ? REPLY_EVENT_MAX : REPLY_HELD_MAX;
+    if (rest.len > max || !buf_append_span(&w->tail, rest))
+        skip_event(w, rest);
+}
+
+// Events that begin with the text.
+void reply_stream_take(struct reply_watch *w, struct span text)
+{
+    while (text.len && w->state != REPLY_FAILED) {
+        size_t end = find_event_end(w, text, 0);
+        if (end == 0) {
+            keep_tail(w, text);
+            return;
+        }
+        take_event(w, span_make(text.data, end));
+        text = span_skip(text, end);
+    }
+}
+
+// The rest of an event of which the head is in `carry`, or was passed on. Returns what is behind.
+static struct span finish_event(struct reply_watch *w, struct span chunk)
+{
+    size_t end = find_event_end(w, chunk, 0);
+    struct span head = {chunk.data, end ? end : chunk.len};
+    if (w->skipped_event) {
+        reply_pieces_add(&w->pieces, head);
+        w->skipped_event = w->torn = !end;
+        w->last_fate = FATE_PASS;
+        return span_skip(chunk, head.len);
+    }
+    size_t max = w->state == REPLY_PASS ? REPLY_EVENT_MAX : REPLY_HELD_MAX;
+    if (w->carry.len + head.len > max || !buf_append_span(&w->carry, head)) {
+        skip_event(w, buf_span(&w->carry));
+        reply_pieces_add(&w->pieces, head);
+        w->skipped_event = w->torn = !end;
+        w->last_fate = FATE_PASS;
+    } else if (end) {
+        take_event(w, buf_span(&w->carry));
+    } else { // back to where it waits
+        struct buf waiting = w->tail;
+        w->tail = w->carry;
+        w->carry = waiting;
+    }
+    return span_skip(chunk, head.len);
+}
+
+void reply_stream_feed(struct reply_watch *w, struct span chunk)
+{
+    struct buf done = w->carry;
+    w->carry = w->tail;
+    w->tail = done;
+    buf_clear(&w->tail);
+    if (w->carry.len || w->skipped_event) {
+        chunk = finish_event(w, chunk);
+    } else if (w->after_cr) { // the other half of the line end that ended the last event
+        size_t half = span_starts_with(chunk, "\n");
+        w->after_cr = false;
+        dispose_of(w, span_make(chunk.data, half), (enum fate)w->last_fate);
+        chunk = span_skip(chunk, half);
+    }
+    reply_stream_take(w, chunk);
+}
+
+// The last event may lack its blank line; it counts when it is whole all the same.
+static void end_event(struct reply_watch *w)
+{
+    struct reply_look look;
+    struct span event = buf_span(&w->carry), data;
+    w->lines = w->event_lines + w->line_begun;
+    if (!plain_event_data(w, event, &data) && !event_data(w, event, &data))
+        return;
+    data = span_trim(data);
+    if (!span_is(data, "[DONE]") && reply_look_at(data, &look) < 0)
+        return;
+    size_t before = w->pieces.count;
+    take_event(w, event);
+    if (w->pieces.count > before)
+        reply_pieces_add(&w->pieces, SPAN_LITERAL("\n\n"));
+}
+
+void reply_stream_end(struct reply_watch *w, bool cut)
+{
+    struct buf done = w->carry;
+    w->carry = w->tail;
+    w->tail = done;
+    buf_clear(&w->tail);
+    if (w->carry.len)
+        end_event(w);
+    if (w->state == REPLY_FAILED)
+        return;
+    bool finished = w->done || w->finish != REPLY_FINISH_NONE;
+    if (w->state == REPLY_PASS && !finished)
+        reply_fail(w, CHAT_INTERRUPTED, "the answer was cut off before its end");
+    else if (w->state == REPLY_HELD && cut && !finished)
+        reply_fail(w, CHAT_INTERRUPTED, "the connection was cut before the answer began");
+    else if (w->state == REPLY_HELD)
+        reply_fail_empty(w);
+}

@@ -1,0 +1,217 @@
+#include "router/router.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "router/call.h"
+#include "router/router_internal.h"
+
+enum { LEDGER_AGAIN_MS = 5000 }; // between two attempts to begin a ledger on a full disk
+
+static int64_t offset_of(void *context, int64_t wall_ms)
+{
+    const struct router *router = context;
+    const struct router_course *course = router->course;
+    struct zone zone = ZONE_UTC;
+    zone_find(span_of(course->plan->timezone), &zone, NULL);
+    return (int64_t)zone_offset(&zone, wall_ms / 1000) * 1000;
+}
+
+static void on_sum(void *context, const struct store_charge *spent)
+{
+    struct router *router = context;
+    router_budgets_restore(router->budgets, spent->account, spent->period_ms, spent->amount_pico,
+                           NULL);
+}
+
+static void on_correction(void *context, const struct store_charge *difference)
+{
+    struct router *router = context;
+    router_budgets_charge(router->budgets, difference->account, difference->amount_pico,
+                          loop_wall(router->env.loop), NULL);
+}
+
+static void on_note(void *context, const char *sentence, bool is_trouble)
+{
+    (void)context;
+    if (is_trouble && *sentence)
+        log_error("the ledger: %s", sentence);
+    else if (*sentence)
+        log_warning("the ledger: %s", sentence);
+    else
+        log_info("the ledger is written again");
+}
+
+static void on_ready(void *context)
+{
+    struct router *router = context;
+    struct router_ledger_figures figures;
+    router_ledger_figures(router->ledger, &figures);
+    router->folded_before = figures.folded_rows;
+}
+
+static int open_ledger(struct router *router, struct error *err);
+
+static void on_ledger_again(void *context)
+{
+    struct router *router = context;
+    struct error err = ERROR_INIT;
+    router->ledger_again = 0;
+    if (open_ledger(router, &err) < 0) // the disk was merely full until now
+        log_error("the ledger: %s", err.text);
+}
+
+// A full disk is no reason not to start: what costs nothing goes on, and whoever asks what is wrong
+// is told. It is tried again until there is room.
+static int without_ledger(struct router *router, struct error *err)
+{
+    if (err->code != -ENOSPC && err->code != -EDQUOT)
+        return err->code;
+    free(router->note);
+    router->note = mem_strdup(err->text);
+    router->ledger_again =
+        loop_timer_after(router->env.loop, LEDGER_AGAIN_MS, on_ledger_again, router);
+    return 0;
+}
+
+static int open_ledger(struct router *router, struct error *err)
+{
+    const struct router_plan *plan = router->course->plan;
+    struct router_ledger_options options = {
+        .loop = router->env.loop,
+        .store = router->env.store,
+        .home = router->env.home,
+        .days = plan->ledger_days,
+        .offset_ms = offset_of,
+        .on_sum = on_sum,
+        .on_correction = on_correction,
+        .on_ready = on_ready,
+        .on_note = on_note,
+        .context = router,
+    };
+    if (!router->env.store)
+        return 0;
+    if (router_ledger_create(&options, &router->ledger, err) < 0)
+        return without_ledger(router, err);
+    free(STEAL(router->note));
+    return 0;
+}
+
+static void tell_deployments(struct router *router)
+{
+    const struct router_plan *plan = router->course->plan;
+    size_t count = plan->deployment_count;
+    struct router_metrics_deployment *told = mem_zalloc((count + 1) * sizeof *told);
+    for (size_t i = 0; i < count; i++) {
+        const struct router_deployment *d = &plan->deployments[i];
+        told[i] = (struct router_metrics_deployment){
+            .model = span_of(d->litellm_name),
+            .id = span_of(d->id),
+            .api_base = span_of(d->base_url),
+            .provider = span_of(d->provider),
+            .group = span_of(plan->groups[d->group].name),
+            .rpm = d->rpm,
+            .tpm = d->tpm,
+        };
+    }
+    router_metrics_deployments(router->metrics, told, count);
+    free(told);
+}
+
+int router_create(const struct router_env *env, const struct router_plan *plan,
+                  struct router **ret_router, struct error *err)
+{
+    struct router *router = mem_new(struct router);
+    router->env = *env;
+    random_bytes(&router->seed, sizeof router->seed);
+    list_init(&router->calls);
+    list_init(&router->waiting);
+    list_init(&router->lanes);
+    router->budgets = router_budgets_create(ROUTER_BUDGET_ACCOUNTS, ROUTER_CALLS_MAX);
+    router->refusals = router_refusals_create();
+    router->metrics = router_metrics_create(env->metrics);
+    router->course = router_course_create(router, plan, NULL);
+    tell_deployments(router);
+    if (env->metrics)
+        metrics_on_render(env->metrics, router_report_levels, router);
+    struct error local = ERROR_INIT;
+    int r = open_ledger(router, err ? err : &local);
+    if (r < 0)
+        router_destroy(router);
+    else
+        *ret_router = router;
+    return r;
+}
+
+void router_configure(struct router *router, struct http_client *http,
+                      const struct router_plan *plan)
+{
+    router->env.http = http;
+    struct router_course *before = router->course;
+    router->course = router_course_create(router, plan, before);
+    router_course_unref(before);
+    tell_deployments(router);
+}
+
+void router_destroy(struct router *router)
+{
+    if (!router)
+        return;
+    while (!list_empty(&router->calls)) {
+        struct router_call *call = list_entry(router->calls.next, struct router_call, link);
+        router_call_cancel(router, call->number);
+    }
+    if (router->env.metrics)
+        metrics_forget_refresh(router->env.metrics, router_report_levels, router);
+    loop_cancel(router->env.loop, router->poke);
+    loop_cancel(router->env.loop, router->ledger_again);
+    free(router->note);
+    router_lanes_destroy(router);
+    router_ledger_destroy(router->ledger);
+    router_course_unref(router->course);
+    router_budgets_destroy(router->budgets);
+    router_refusals_destroy(router->refusals);
+    router_metrics_destroy(router->metrics);
+    free(router);
+}
+
+const struct router_plan *router_plan(const struct router *router)
+{
+    return router->course->plan;
+}
+
+size_t router_calls(const struct router *router)
+{
+    return router->call_count;
+}
+
+void router_keeps(struct router *router, int64_t bytes)
+{
+    router->buffered += (size_t)bytes;
+}
+
+size_t router_buffered(const struct router *router)
+{
+    return router->buffered;
+}
+
+struct router_pick_view router_view(struct router *router, size_t deployment)
+{
+    return router_picker_view(router->course->picker, deployment, loop_now(router->env.loop));
+}
+
+bool router_next_budget(struct router *router, size_t *cursor,
+                        struct router_budget_state *ret_state)
+{
+    return router_budgets_next(router->budgets, cursor, ret_state);
+}
+
+const char *router_trouble(const struct router *router)
+{
+    if (router->note)
+        return router->note;
+    return router->ledger ? router_ledger_trouble(router->ledger) : "";
+}

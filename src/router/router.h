@@ -1,0 +1,144 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/span.h"
+#include "llm/upstream.h"
+#include "router/bucket.h"
+#include "router/failure.h"
+#include "router/pick.h"
+#include "router/plan.h"
+#include "router/price.h"
+#include "router/reply_edit.h"
+#include "store/ledger.h"
+
+struct budget_claim;
+struct http_client;
+struct loop;
+struct metrics;
+struct router;
+struct router_budget_state;
+struct store;
+
+/*
+ * The door to all models. Whoever wants an answer hands in the body of a request in OpenAI's
+ * format, and gets the bytes of an answer: the agent in-process, every other client through the
+ * face on port 4000. What happens between is one call:
+ *
+ *     scan -> allowlist -> queue -> deployment -> reserve -> ask -> hold -> pass -> settle
+ *                                       ^                              |
+ *                                       +---- retry, next, fallback ---+
+ *
+ * A call belongs to the router and is named by an id; the call holds the plan that was in force
+ * when it began. Everything happens on the loop.
+ */
+struct router_env { // borrowed; outlives the router
+    struct loop *loop;
+    struct http_client *http; // may be NULL as long as no deployment needs it
+    struct store *store;
+    struct metrics *metrics; // may be NULL
+    const char *home;
+};
+
+// The router takes a reference of the plan.
+int router_create(const struct router_env *env, const struct router_plan *plan,
+                  struct router **ret_router, struct error *err);
+
+// The plan of what follows, and the client that it needs; calls that run end by theirs.
+void router_configure(struct router *router, struct http_client *http,
+                      const struct router_plan *plan);
+
+// Ends what runs, without callbacks. Accepts NULL.
+void router_destroy(struct router *router);
+
+const struct router_plan *router_plan(const struct router *router);
+size_t router_calls(const struct router *router); // that have not ended
+size_t router_buffered(const struct router *router);
+// So many bytes more (or less) of answers wait for their readers: they count as the router's own.
+void router_keeps(struct router *router, int64_t bytes);
+
+// How a deployment of the plan in force is doing.
+struct router_pick_view router_view(struct router *router, size_t deployment);
+
+// The accounts of budgets, as router_budgets_next().
+bool router_next_budget(struct router *router, size_t *cursor,
+                        struct router_budget_state *ret_state);
+
+// Why no call with a price can be made at the moment (the disk is full); "" when they can.
+const char *router_trouble(const struct router *router);
+
+typedef uint64_t router_call_id; // 0 is none
+
+// Who asks, and for what. Absent is not said.
+struct router_origin {
+    struct span slot, session, job, user;
+    struct span key_name, key_hash; // of the key that was shown; never the key
+    enum router_priority priority;
+    uint64_t caller; // a hash of whom refusals are counted for
+};
+
+struct router_request {
+    enum upstream_operation operation;
+    struct buf *body;            // taken over, left empty
+    struct router_origin origin; // borrowed during the call
+    const char *route;           // "/v1/chat/completions", a literal, for the metrics
+    struct span id;              // the client's own name of the call; absent or unfit: one is made
+    bool own;                    // the agent's: it may ask models that no client can
+};
+
+struct router_answer {
+    const char *id;           // of the call
+    const char *content_type; // literal
+    bool stream;
+    const struct router_deployment *deployment;
+    const char *group;      // that was asked for, behind aliases
+    struct span head_lines; // the upstream's header, CRLF between its lines
+    int retries, fallbacks; // before this one answered
+    int64_t retries_max;
+    int64_t capped_tokens; // to which max_tokens was lowered by a budget; -1: it was not
+    int64_t asked_ms;      // monotonic: when the call came, and
+    int64_t upstream_ms;   // how long the upstream took until now
+    int64_t cost_pico;     // of an answer that is no stream; -1: not known (yet)
+};
+
+struct router_result {
+    const char *id;
+    bool begun;                           // on_begin was called
+    const struct router_failure *failure; // NULL: answered
+    const struct chat_failure *told;      // the same as the upstream told it; NULL: ours
+    struct span message;                  // LiteLLM's, for the failure
+    bool shown;                           // the upstream's own error has been passed on
+    bool torn;                            // half an event was passed on
+    const char *budget; // that refused, with what it says of its reset; NULL: none
+    struct router_usage usage;
+    int64_t cost_pico; // -1: not known
+};
+
+/*
+ * Called from the loop, never from inside router_call_start(). on_end is the last, exactly once
+ * unless the call is cancelled. on_pieces returns true when its reader has enough for now: then
+ * nothing follows until router_call_resume().
+ */
+struct router_sink {
+    void (*on_begin)(void *context, const struct router_answer *answer);
+    bool (*on_pieces)(void *context, const struct reply_pieces *pieces);
+    void (*on_end)(void *context, const struct router_result *result);
+    // While nothing can be told yet: the place in the queue (0: not waiting there any more). May be
+    // NULL.
+    void (*on_wait)(void *context, size_t position);
+};
+
+// Negative, with the body taken over all the same, only when there is no room for another call.
+int router_call_start(struct router *router, const struct router_request *request,
+                      const struct router_sink *sink, void *context, router_call_id *ret_id,
+                      struct error *err);
+
+void router_call_resume(struct router *router, router_call_id id);
+
+// The client has left: the upstream is cut off, and the ledger says so. No callback comes any more.
+// Stale ids do nothing.
+void router_call_cancel(struct router *router, router_call_id id);

@@ -1,0 +1,117 @@
+#pragma once
+
+#include "base/list.h"
+#include "loop/loop.h"
+#include "router/budget.h"
+#include "router/chain.h"
+#include "router/ledger.h"
+#include "router/refusal.h"
+#include "router/reply_watch.h"
+#include "router/request.h"
+#include "router/router.h"
+#include "router/router_metrics.h"
+
+/*
+ * Private to the router: the calls and what its files share. router.c owns the router, course.c a
+ * plan at work, call.c the way of one call over its attempts, attempt.c one attempt, charge.c what
+ * it costs, report.c what is told of it.
+ */
+enum {
+    ROUTER_CALLS_MAX = 4096,
+    ROUTER_CALL_ID_MAX = 64,      // bytes of a call's name
+    ROUTER_UUID_SIZE = 37,        // of a name that is made here
+    ROUTER_LINGER_MS = 250,       // how long a server may keep a stream open behind "[DONE]"
+    ROUTER_REMOTE_HEAD_MAX = 4096 // bytes of an upstream's header that are passed on
+};
+
+// A plan at work. Calls keep the one they began with.
+struct router_course {
+    unsigned references;
+    struct router_plan *plan;
+    struct router_picker *picker;
+    struct router_walk_plan walk;
+    struct upstream **upstreams;       // by deployment; made when first asked
+    struct router_budget_terms *terms; // by plan->budgets
+};
+
+// Who waits for tokens of a group; shared by the courses that know the group.
+struct router_lane {
+    struct list link; // router::lanes
+    char *name;       // the group's
+    struct router_bucket *bucket;
+    struct router *router;
+    loop_id timer;
+};
+
+struct router_attempt;
+struct router_call;
+
+struct router {
+    struct router_env env;
+    struct router_course *course;
+    struct router_budgets *budgets;
+    struct router_ledger *ledger; // NULL: none is kept
+    int64_t folded_before;        // rows of earlier processes
+    struct router_metrics *metrics;
+    struct router_refusals *refusals;
+    struct list calls;   // struct router_call::link
+    struct list waiting; // struct router_call::waiting
+    struct list lanes;   // struct router_lane::link
+    size_t call_count;
+    size_t buffered; // bytes that calls hold
+    router_call_id last_id;
+    uint64_t seed;
+    loop_id poke;
+    char *note; // why there is no ledger, though there should be; NULL: there is
+    loop_id ledger_again;
+};
+
+// course.c
+struct router_course *router_course_create(struct router *router, const struct router_plan *plan,
+                                           const struct router_course *before);
+struct router_course *router_course_ref(struct router_course *course);
+void router_course_unref(struct router_course *course); // accepts NULL
+int router_course_upstream(struct router_course *course, struct http_client *http,
+                           size_t deployment, const struct upstream **ret_upstream,
+                           struct error *err);
+void router_lane_wake(struct router_lane *lane); // there may be room
+struct router_lane *router_lane_of(struct router *router, const struct router_course *course,
+                                   size_t group); // NULL: nothing is limited
+void router_lanes_destroy(struct router *router);
+
+// call.c
+void router_call_step(struct router_call *call); // asks the walk, soon
+void router_call_failed(struct router_call *call, const struct router_failure *failure);
+void router_call_refused(struct router_call *call, const struct router_failure *failure); // its end
+void router_call_answered(struct router_call *call);
+void router_call_pass(struct router_call *call);  // what the watch has for the client
+void router_call_count(struct router_call *call); // its bytes, into router::buffered
+void router_call_granted(struct router_call *call, const struct router_bucket_event *event);
+void router_poke_later(struct router *router); // who waits may go now
+
+// attempt.c
+void router_attempt_begin(struct router_call *call, const struct router_step *step);
+void router_attempt_go(struct router_call *call); // what is to be reserved, is
+void router_attempt_refused(struct router_call *call, const struct router_failure *failure);
+void router_attempt_cancel(struct router_call *call);
+void router_attempt_resume(struct router_call *call);
+// The edits that the deployment of the attempt wants; `model` is where its name may be made.
+struct router_edit router_attempt_edit(const struct router_call *call, struct buf *model);
+
+// charge.c. 0: go; 1: router_attempt_go() follows; negative: ret_failure says why not.
+int router_charge_reserve(struct router_call *call, struct router_failure *ret_failure);
+void router_charge_release(struct router_call *call);
+// The end of an attempt that went out. `failure` is NULL when it answered.
+void router_charge_settle(struct router_call *call, const struct router_failure *failure,
+                          bool cancelled);
+
+// report.c
+void router_report_attempt(const struct router_call *call, const struct router_failure *failure,
+                           bool cancelled, int64_t now_ms);
+// The group that is asked as a fallback answered, or could not either.
+void router_report_fallback(const struct router_call *call, size_t group, bool answered);
+void router_report_charges(const struct router_call *call,
+                           const struct router_budget_charges *charged);
+void router_report_end(const struct router_call *call, const struct router_failure *failure,
+                       int status);
+void router_report_levels(void *context); // a router's, for the metrics

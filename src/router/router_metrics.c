@@ -1,0 +1,196 @@
+#include "router/router_metrics.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "router/router_slots.h"
+
+enum { PRIORITY_COUNT = 4 }; // enum router_priority
+
+struct router_metrics {
+    struct router_slots *slots;
+    int64_t *levels[ROUTER_LEVEL_COUNT];
+    struct metrics_histogram *queue_time, *waits[PRIORITY_COUNT];
+};
+
+static const char *const priority_names[PRIORITY_COUNT] = {"interactive", "api", "cron",
+                                                           "background"};
+static const struct router_caller nobody;
+
+static void count_tokens(const struct router_event *event, const struct router_attempt_stats *stats)
+{
+    int64_t prompt = stats->prompt_tokens, completion = stats->completion_tokens;
+    router_slots_add(event, FAMILY_INPUT_TOKENS, prompt);
+    router_slots_add(event, FAMILY_OUTPUT_TOKENS, completion);
+    if (prompt >= 0 || completion >= 0)
+        router_slots_add(event, FAMILY_TOTAL_TOKENS,
+                         (prompt > 0 ? prompt : 0) + (completion > 0 ? completion : 0));
+    if (stats->cached_tokens > 0)
+        router_slots_add(event, FAMILY_CACHED_TOKENS, stats->cached_tokens);
+    router_slots_add(event, FAMILY_SPEND, stats->cost_pico);
+}
+
+static void count_answer(const struct router_event *event, const struct router_attempt_stats *stats)
+{
+    router_slots_add(event, FAMILY_REQUESTS, 1);
+    router_slots_add(event, FAMILY_SUCCESS_RESPONSES, 1);
+    router_slots_observe(event, FAMILY_API_LATENCY, stats->duration_us);
+    router_slots_observe(event, FAMILY_FIRST_TOKEN, stats->first_token_us);
+    if (stats->completion_tokens > 0 && stats->duration_us >= 0)
+        router_slots_observe(event, FAMILY_TOKEN_LATENCY,
+                             stats->duration_us / stats->completion_tokens);
+}
+
+void router_metrics_attempt(struct router_metrics *m, const struct router_attempt_stats *stats)
+{
+    struct router_event event = {
+        .slots = m->slots,
+        .caller = stats->caller ? stats->caller : &nobody,
+        .requested_model = stats->requested_model,
+        .deployment = stats->deployment,
+        .status = stats->status,
+        .exception_class = stats->exception_class,
+    };
+    router_slots_begin(&event);
+    count_tokens(&event, stats);
+    router_slots_set(&event, FAMILY_REMAINING_REQUESTS, stats->remaining_requests);
+    router_slots_set(&event, FAMILY_REMAINING_TOKENS, stats->remaining_tokens);
+    if (stats->cancelled) {
+        router_slots_add(&event, FAMILY_CANCELLED, 1);
+        return;
+    }
+    router_slots_add(&event, FAMILY_TOTAL_RESPONSES, 1);
+    if (!stats->exception_class) {
+        count_answer(&event, stats);
+        return;
+    }
+    router_slots_add(&event, FAMILY_API_FAILED, 1);
+    ++*router_slots_find(&event, FAMILY_FAILURE_RESPONSES);
+}
+
+void router_metrics_request(struct router_metrics *m, const struct router_request_stats *stats)
+{
+    struct router_event event = {
+        .slots = m->slots,
+        .caller = stats->caller ? stats->caller : &nobody,
+        .requested_model = stats->requested_model,
+        .route = stats->route,
+        .deployment = stats->deployment,
+        .status = stats->status,
+        .exception_class = stats->exception_class,
+    };
+    router_slots_begin(&event);
+    router_slots_count_total(&event);
+    metrics_observe(m->queue_time, stats->queue_us);
+    if (stats->priority >= 0 && stats->priority < PRIORITY_COUNT)
+        metrics_observe(m->waits[stats->priority], stats->queue_us);
+    bool chosen = router_slots_has(m->slots, stats->deployment);
+    if (chosen)
+        router_slots_observe(&event, FAMILY_HOLD, stats->hold_us);
+    if (stats->cancelled)
+        return;
+    if (stats->exception_class)
+        ++*router_slots_find(&event, FAMILY_PROXY_FAILED);
+    else
+        router_slots_observe(&event, FAMILY_TOTAL_LATENCY, stats->total_us);
+    if (chosen)
+        router_slots_observe(&event, FAMILY_OVERHEAD, stats->overhead_us);
+}
+
+void router_metrics_fallback(struct router_metrics *m, const struct router_fallback_stats *stats)
+{
+    const struct router_event event = {
+        .slots = m->slots,
+        .caller = stats->caller ? stats->caller : &nobody,
+        .requested_model = stats->requested_model,
+        .fallback_model = stats->fallback_model,
+        .deployment = ROUTER_METRICS_NONE,
+        .status = stats->status,
+        .exception_class = stats->exception_class,
+    };
+    ++*router_slots_find(&event, stats->answered ? FAMILY_FALLBACKS : FAMILY_FAILED_FALLBACKS);
+}
+
+void router_metrics_circuit(struct router_metrics *m, size_t deployment,
+                            enum router_circuit_level level, int status)
+{
+    const struct router_event event = {
+        .slots = m->slots, .caller = &nobody, .deployment = deployment, .status = status};
+    if (!router_slots_has(m->slots, deployment) || !router_slots_turn(&event, (int64_t)level))
+        return;
+    if (level == ROUTER_CIRCUIT_OPEN)
+        ++*router_slots_find(&event, FAMILY_COOLED_DOWN);
+}
+
+void router_metrics_refused(struct router_metrics *m, const char *reason)
+{
+    const struct router_labels labels = {.of = {[LABEL_REASON] = span_of(reason)}};
+    ++*router_slots_series(m->slots, FAMILY_REFUSED, &labels);
+}
+
+void router_metrics_budget(struct router_metrics *m, const struct router_budget_stats *stats)
+{
+    const struct router_labels labels = {.of = {
+                                             [LABEL_BUDGET] = stats->budget,
+                                             [LABEL_SCOPE] = stats->scope,
+                                             [LABEL_MATCH] = stats->match,
+                                         }};
+    *router_slots_series(m->slots, FAMILY_BUDGET_CAP, &labels) = stats->cap_pico;
+    *router_slots_series(m->slots, FAMILY_BUDGET_SPENT, &labels) = stats->spent_pico;
+    *router_slots_series(m->slots, FAMILY_BUDGET_RESERVED, &labels) = stats->reserved_pico;
+    if (stats->reset_in_ms >= 0)
+        *router_slots_series(m->slots, FAMILY_BUDGET_RESET, &labels) = stats->reset_in_ms;
+}
+
+void router_metrics_forget_budgets(struct router_metrics *m)
+{
+    for (enum router_family which = FAMILY_BUDGET_CAP; which <= FAMILY_BUDGET_RESET; which++)
+        router_slots_forget(m->slots, which);
+}
+
+void router_metrics_level(struct router_metrics *m, enum router_level level, int64_t value)
+{
+    if ((size_t)level < ROUTER_LEVEL_COUNT)
+        *m->levels[level] = value;
+}
+
+static void find_fixed_slots(struct router_metrics *m)
+{
+    static const enum router_family single[] = {
+        [ROUTER_LEVEL_IN_FLIGHT] = FAMILY_IN_FLIGHT,
+        [ROUTER_LEVEL_UPSTREAM] = FAMILY_UPSTREAM,
+        [ROUTER_LEVEL_HELD_BYTES] = FAMILY_HELD_BYTES,
+        [ROUTER_LEVEL_LEDGER_LAG] = FAMILY_LEDGER_LAG,
+    };
+    struct router_labels labels = {0};
+    for (size_t i = 0; i < ARRAY_LEN(single); i++)
+        m->levels[i] = router_slots_series(m->slots, single[i], &labels);
+    m->queue_time = router_slots_histogram(m->slots, FAMILY_QUEUE_TIME, &labels);
+    for (size_t i = 0; i < PRIORITY_COUNT; i++) {
+        labels.of[LABEL_PRIORITY] = span_of(priority_names[i]);
+        m->levels[ROUTER_LEVEL_QUEUED + i] = router_slots_series(m->slots, FAMILY_QUEUED, &labels);
+        m->waits[i] = router_slots_histogram(m->slots, FAMILY_WAIT, &labels);
+    }
+}
+
+struct router_metrics *router_metrics_create(struct metrics *metrics)
+{
+    struct router_metrics *m = mem_new(struct router_metrics);
+    m->slots = router_slots_create(metrics);
+    find_fixed_slots(m);
+    return m;
+}
+
+void router_metrics_destroy(struct router_metrics *m)
+{
+    if (!m)
+        return;
+    router_slots_destroy(m->slots);
+    free(m);
+}
+
+void router_metrics_deployments(struct router_metrics *m,
+                                const struct router_metrics_deployment *deployments, size_t count)
+{
+    router_slots_deployments(m->slots, deployments, count);
+}

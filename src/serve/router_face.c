@@ -1,0 +1,402 @@
+#include "serve/router_face.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/list.h"
+#include "base/mem.h"
+#include "codec/sha256.h"
+#include "llm/upstream.h"
+#include "loop/loop.h"
+#include "net/http_server.h"
+#include "net/sse_stream.h"
+#include "router/error_body.h"
+#include "router/reply_watch.h"
+#include "router/router.h"
+#include "serve/key.h"
+#include "serve/router_answer.h"
+#include "serve/router_pages.h"
+
+/*
+ * An ask is one exchange and the call that was made for it. They end apart: the client may leave
+ * (then the call is cancelled), or the call ends (then the exchange is answered). Both know each
+ * other by number only.
+ */
+enum {
+    CONNECTIONS_MAX = 1024,
+    HEADER_MAX = 32 * 1024,                    // bytes of request line and headers
+    IDLE_TIMEOUT_MS = 75 * 1000,               // as long as clients' pools like to keep connections
+    KEEP_ALIVE_MS = 15 * 1000,                 // between two comments on a silent stream
+    PENDING_MAX = REPLY_WHOLE_MAX + (1 << 18), // bytes: a reply that was held, at once
+    PAUSE_AT = 64 * 1024,                      // bytes that wait for a slow reader
+    LARGE = 256 * 1024,                        // bytes of a whole reply that are counted
+    ERROR_MAX = 128 * 1024,                    // bytes of an error's body
+};
+
+struct router_face {
+    struct router_face_env env;
+    struct http_server *server;
+    struct list asks;               // struct ask::link
+    char key_hash[SHA256_HEX_SIZE]; // of the master key, for the metrics' label
+};
+
+struct ask {
+    struct list link; // router_face::asks
+    struct router_face *face;
+    uint64_t exchange;
+    router_call_id call;
+    struct sse_stream stream;
+    bool streams;
+    struct buf whole; // of an answer that is no stream
+    bool passes;      // which was too large to be kept
+    size_t kept;      // bytes of a whole one that waits for its reader
+    loop_id cut;      // its client was given up
+};
+
+static void ask_destroy(struct ask *ask)
+{
+    loop_cancel(ask->face->env.loop, ask->cut);
+    router_keeps(ask->face->env.router, -(int64_t)ask->kept);
+    sse_stream_finish(&ask->stream);
+    buf_finish(&ask->whole);
+    list_remove(&ask->link);
+    free(ask);
+}
+
+static struct http_exchange *exchange_of(const struct ask *ask)
+{
+    return http_server_find(ask->face->server, ask->exchange);
+}
+
+// --- what the router tells -----------------------------------------------------------------------
+
+static void on_begin(void *context, const struct router_answer *answer)
+{
+    struct ask *ask = context;
+    struct http_exchange *exchange = exchange_of(ask);
+    if (!exchange)
+        return;
+    router_answer_headers(exchange, answer, ask->face->env.version, loop_now(ask->face->env.loop));
+    ask->streams = answer->stream;
+    if (answer->stream)
+        sse_stream_begin(&ask->stream, ask->face->env.loop, ask->face->server, exchange,
+                         KEEP_ALIVE_MS);
+}
+
+static ssize_t pass(struct ask *ask, struct span piece)
+{
+    struct http_exchange *exchange = exchange_of(ask);
+    if (ask->streams)
+        return sse_stream_send_raw(&ask->stream, piece);
+    return exchange ? http_exchange_write(exchange, piece) : -EPIPE;
+}
+
+// The router has already handed out all that it keeps of a reply, and there is more.
+static ssize_t begin_to_pass(struct ask *ask)
+{
+    struct http_exchange *exchange = exchange_of(ask);
+    if (exchange)
+        http_exchange_begin(exchange, 200, "application/json");
+    ssize_t waiting = pass(ask, buf_span(&ask->whole));
+    buf_finish(&ask->whole);
+    ask->passes = true;
+    return waiting;
+}
+
+static void on_cut(void *context)
+{
+    struct ask *ask = context;
+    struct http_exchange *exchange = exchange_of(ask);
+    ask->cut = 0;
+    router_call_cancel(ask->face->env.router, ask->call);
+    if (exchange)
+        http_exchange_abort(exchange);
+    ask_destroy(ask);
+}
+
+static bool on_pieces(void *context, const struct reply_pieces *pieces)
+{
+    struct ask *ask = context;
+    ssize_t waiting = 0;
+    bool keeps = !ask->streams && !ask->passes && !ask->whole.len;
+    if (!keeps && !ask->streams && !ask->passes)
+        waiting = begin_to_pass(ask);
+    for (size_t i = 0; i < pieces->count && waiting >= 0; i++) {
+        if (keeps)
+            buf_append_span(&ask->whole, pieces->spans[i]);
+        else
+            waiting = pass(ask, pieces->spans[i]);
+    }
+    if (waiting < 0 && !ask->cut)
+        ask->cut = loop_defer(ask->face->env.loop, on_cut, ask);
+    return waiting > PAUSE_AT;
+}
+
+static void answer_failure(struct http_exchange *exchange, const struct router_result *result)
+{
+    BUF_AUTO body = BUF_INIT(ERROR_MAX);
+    char number[24];
+    const struct router_failure *failure = result->failure;
+    struct error_body error = {
+        .message = result->message,
+        .type = *failure->type ? failure->type : NULL,
+        .status = failure->status,
+    };
+    error_body_write(&body, &error);
+    http_exchange_add_header(exchange, "x-litellm-call-id", result->id);
+    int64_t wait_s = router_failure_retry_after_s(failure);
+    if (wait_s >= 0) {
+        snprintf(number, sizeof number, "%" PRId64, wait_s);
+        http_exchange_add_header(exchange, "Retry-After", number);
+    }
+    if (result->budget)
+        http_exchange_add_header(exchange, "x-hermes-budget", result->budget);
+    http_exchange_reply_take(exchange, (unsigned)failure->status, "application/json", &body);
+}
+
+// The client has seen a part: it is told in-band, and the stream does not end as if it were whole.
+static void end_torn(struct ask *ask, const struct router_result *result)
+{
+    BUF_AUTO event = BUF_INIT(ERROR_MAX);
+    const struct router_failure *failure = result->failure;
+    struct error_body error = {
+        .message = result->message,
+        .type = *failure->type ? failure->type : NULL,
+        .status = failure->status,
+    };
+    if (!result->shown && reply_edit_error(&event, &error, result->torn))
+        sse_stream_send_raw(&ask->stream, buf_span(&event));
+    sse_stream_end(&ask->stream);
+}
+
+// A large reply is counted until its reader has it; its end follows then.
+static bool waits_for_reader(struct ask *ask)
+{
+    size_t len = ask->whole.len;
+    ssize_t waiting = len > LARGE ? begin_to_pass(ask) : 0;
+    struct http_exchange *exchange = exchange_of(ask);
+    if (waiting < 0 && exchange)
+        http_exchange_abort(exchange);
+    if (waiting <= PAUSE_AT)
+        return false;
+    ask->kept = len;
+    router_keeps(ask->face->env.router, (int64_t)len);
+    return true;
+}
+
+static void on_end(void *context, const struct router_result *result)
+{
+    struct ask *ask = context;
+    ask->call = 0;
+    if (result->begun && !result->failure && waits_for_reader(ask))
+        return;
+    struct http_exchange *exchange = exchange_of(ask);
+    if (exchange && !result->begun)
+        answer_failure(exchange, result);
+    else if (exchange && ask->streams && result->failure)
+        end_torn(ask, result);
+    else if (exchange && ask->streams)
+        sse_stream_end(&ask->stream);
+    else if (exchange && result->failure)
+        http_exchange_abort(exchange);
+    else if (exchange && ask->passes)
+        http_exchange_end(exchange);
+    else if (exchange)
+        http_exchange_reply_take(exchange, 200, "application/json", &ask->whole);
+    ask_destroy(ask);
+}
+
+// --- what clients ask ----------------------------------------------------------------------------
+
+static enum router_priority priority_of(struct span word)
+{
+    static const char *const words[] = {"interactive", "api", "cron", "background"};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (span_is(word, words[i]))
+            return (enum router_priority)i;
+    return ROUTER_API;
+}
+
+static uint64_t hash_of(struct span text)
+{
+    uint64_t hash = 14695981039346656037u; // FNV-1a: only to tell callers apart
+    for (size_t i = 0; i < text.len; i++)
+        hash = (hash ^ (unsigned char)text.data[i]) * 1099511628211u;
+    return hash;
+}
+
+static void hash_key(struct span key, char *text)
+{
+    struct sha256 hash;
+    sha256_init(&hash);
+    sha256_add(&hash, key);
+    sha256_end_hex(&hash, text);
+}
+
+static void start_call(struct router_face *face, struct http_exchange *exchange, const char *route,
+                       enum upstream_operation operation)
+{
+    static const struct router_sink sink = {on_begin, on_pieces, on_end, NULL};
+    BUF_AUTO body = BUF_INIT((size_t)router_plan(face->env.router)->max_body);
+    struct error err = ERROR_INIT;
+    struct ask *ask = mem_new(struct ask);
+    http_exchange_take_body(exchange, &body);
+    struct router_request request = {
+        .operation = operation,
+        .body = &body,
+        .origin =
+            {
+                .slot = http_exchange_header(exchange, "x-hermes-slot"),
+                .session = http_exchange_header(exchange, "x-hermes-session"),
+                .job = http_exchange_header(exchange, "x-hermes-job"),
+                .key_name = SPAN_LITERAL("master"),
+                .key_hash = span_of(face->key_hash),
+                .priority = priority_of(http_exchange_header(exchange, "x-hermes-priority")),
+                .caller = hash_of(http_exchange_peer(exchange)),
+            },
+        .route = route,
+        .id = http_exchange_header(exchange, "x-litellm-call-id"),
+    };
+    ask->face = face;
+    ask->exchange = http_exchange_id(exchange);
+    buf_init(&ask->whole, SIZE_MAX / 2); // what the router holds of a reply is bounded there
+    list_append(&face->asks, &ask->link);
+    if (router_call_start(face->env.router, &request, &sink, ask, &ask->call, &err) == 0)
+        return;
+    ask_destroy(ask);
+    http_exchange_add_header(exchange, "Retry-After", "1");
+    router_pages_error(exchange, 503, "ServiceUnavailableError", err.text, NULL);
+}
+
+static const struct {
+    const char *path; // without /v1
+    enum upstream_operation operation;
+    const char *route, *route_v1;
+} posts[] = {
+    {"/chat/completions", UPSTREAM_CHAT, "/chat/completions", "/v1/chat/completions"},
+    {"/completions", UPSTREAM_COMPLETIONS, "/completions", "/v1/completions"},
+    {"/embeddings", UPSTREAM_EMBEDDINGS, "/embeddings", "/v1/embeddings"},
+};
+
+static void on_request(void *context, struct http_exchange *exchange)
+{
+    struct router_face *face = context;
+    struct span path = http_exchange_path(exchange);
+    bool v1 = span_starts_with(path, "/v1/");
+    struct span rest = v1 ? span_skip(path, 3) : path;
+    if (router_pages_open(exchange, rest, face->env.router, face->env.version))
+        return;
+    const struct router_plan *plan = router_plan(face->env.router);
+    bool metrics = span_is(rest, "/metrics") && plan->metrics_key == 0;
+    if (!metrics && !key_shown(exchange, plan->key_header, span_of(plan->master_key))) {
+        router_pages_no_key(exchange);
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(posts); i++)
+        if (span_is(rest, posts[i].path)) {
+            if (span_is(http_exchange_method(exchange), "POST"))
+                start_call(face, exchange, v1 ? posts[i].route_v1 : posts[i].route,
+                           posts[i].operation);
+            else
+                router_pages_wrong_method(exchange, "POST");
+            return;
+        }
+    router_pages_answer(exchange, rest, face->env.router, face->env.metrics);
+}
+
+static struct ask *ask_of(struct router_face *face, uint64_t exchange)
+{
+    list_for_each(link, &face->asks) {
+        struct ask *ask = list_entry(link, struct ask, link);
+        if (ask->exchange == exchange)
+            return ask;
+    }
+    return NULL;
+}
+
+static void on_gone(void *context, uint64_t id)
+{
+    struct router_face *face = context;
+    struct ask *ask = ask_of(face, id);
+    if (!ask)
+        return;
+    router_call_cancel(face->env.router, ask->call);
+    ask_destroy(ask);
+}
+
+static void on_drain(void *context, struct http_exchange *exchange)
+{
+    struct router_face *face = context;
+    struct ask *ask = ask_of(face, http_exchange_id(exchange));
+    if (ask && ask->kept) {
+        http_exchange_end(exchange);
+        ask_destroy(ask);
+    } else if (ask) {
+        router_call_resume(face->env.router, ask->call);
+    }
+}
+
+// --- life ----------------------------------------------------------------------------------------
+
+int router_face_create(const struct router_face_env *env, struct router_face **ret_face,
+                       struct error *err)
+{
+    const struct router_plan *plan = router_plan(env->router);
+    if (!plan->master_key || !*plan->master_key)
+        return error_set(err, -ENOKEY,
+                         "the router's face has no key: set LITELLM_MASTER_KEY (or "
+                         "general_settings.master_key) to one that begins with sk-");
+    struct router_face *face = mem_new(struct router_face);
+    face->env = *env;
+    list_init(&face->asks);
+    hash_key(span_of(plan->master_key), face->key_hash);
+    struct http_server_options options = {
+        .address = env->host,
+        .port = (uint16_t)env->port,
+        .max_connections = CONNECTIONS_MAX,
+        .max_body = (size_t)plan->max_body,
+        .max_bodies = (size_t)plan->buffers,
+        .max_header = HEADER_MAX,
+        .max_pending = PENDING_MAX,
+        .pause_at = PAUSE_AT,
+        .idle_timeout_ms = IDLE_TIMEOUT_MS,
+        .on_request = on_request,
+        .on_gone = on_gone,
+        .on_drain = on_drain,
+        .ctx = face,
+    };
+    int r = http_server_create(env->loop, &options, &face->server, err);
+    if (r < 0) {
+        free(face);
+        return error_wrap(err, "the router's face");
+    }
+    *ret_face = face;
+    return 0;
+}
+
+void router_face_destroy(struct router_face *face)
+{
+    if (!face)
+        return;
+    http_server_destroy(face->server); // on_gone ends the calls
+    free(face);
+}
+
+uint16_t router_face_port(const struct router_face *face)
+{
+    return http_server_port(face->server);
+}
+
+void router_face_close(struct router_face *face)
+{
+    http_server_stop_accepting(face->server);
+}
+
+unsigned router_face_open(const struct router_face *face)
+{
+    return http_server_open_exchanges(face->server);
+}

@@ -1,0 +1,215 @@
+// links: router/budget.c router/budget_account.c router/budget_period.c router/money.c
+// links: codec/zone.c codec/suggest.c codec/sha256.c codec/json.c codec/json_value.c
+// links: codec/utf8.c base/buf.c base/clock.c base/span.c base/mem.c base/error.c
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "router/budget.h"
+
+#define NOON INT64_C(1795262400000) // 2026-11-21T12:00:00Z
+
+/*
+ * Random schedules against a model that does nothing but add up. The clock goes on, stands still
+ * and now and then goes back a little; calls hold one to three of six accounts, grow and shrink,
+ * and end in every way. At each step no account is over its cap but by overshoots, and the sums
+ * that a store would have from the charges are those of the accounts.
+ */
+enum { ACCOUNTS = 6, CALLS = 240, STEPS = 60000 };
+
+struct model_call {
+    router_reservation_id id;
+    int64_t amount;
+    bool accounts[ACCOUNTS];
+};
+
+struct model {
+    struct router_budgets *budgets;
+    struct router_budget_terms terms[ACCOUNTS];
+    char names[ACCOUNTS][16];
+    int64_t period_ms[ACCOUNTS];
+    int64_t period[ACCOUNTS], spent[ACCOUNTS], reserved[ACCOUNTS], stored[ACCOUNTS];
+    bool closed[ACCOUNTS];
+    struct model_call calls[CALLS];
+    int64_t now;
+    uint64_t seed;
+    int passed, refused, overshot, resets;
+};
+
+static int64_t below(struct model *model, int64_t limit)
+{
+    model->seed = model->seed * 6364136223846793005u + 1442695040888963407u;
+    return (int64_t)((model->seed >> 33) % (uint64_t)limit);
+}
+
+static void model_begin(struct model *model, uint64_t seed)
+{
+    static const int64_t hours[ACCOUNTS] = {0, 24, 12, 24, 1, 6};
+    *model = (struct model){.seed = seed, .now = NOON, .budgets = router_budgets_create(8, CALLS)};
+    for (int i = 0; i < ACCOUNTS; i++) {
+        snprintf(model->names[i], sizeof model->names[i], "b%d", i);
+        model->terms[i] = (struct router_budget_terms){
+            .name = model->names[i],
+            .cap_pico = i == 3 ? -1 : (i == 0 ? 40000000 : 500 + below(model, 1500)),
+        };
+        model->period_ms[i] = hours[i] * 3600000;
+        if (hours[i])
+            model->terms[i].period = hours[i] == 24
+                                         ? (struct budget_period){BUDGET_DAYS, 1}
+                                         : (struct budget_period){BUDGET_CLOCK, hours[i] * 3600};
+        model->period[i] = hours[i] ? model->now / model->period_ms[i] : 0;
+        struct router_budget_claim one =
+            (struct router_budget_claim){&model->terms[i], SPAN_ABSENT};
+        assert_true(router_budgets_left(model->budgets, &one, 1, model->now) > 0);
+    }
+}
+
+static void model_roll(struct model *model, const bool *accounts)
+{
+    for (int i = 0; i < ACCOUNTS; i++) {
+        if (!accounts[i] || !model->period_ms[i] ||
+            model->now / model->period_ms[i] <= model->period[i])
+            continue;
+        model->period[i] = model->now / model->period_ms[i];
+        model->resets += model->spent[i] > 0;
+        model->spent[i] = model->stored[i] = 0;
+        model->closed[i] = false;
+    }
+}
+
+static bool model_bears(const struct model *model, const bool *accounts, int64_t more)
+{
+    for (int i = 0; i < ACCOUNTS; i++) {
+        int64_t cap = model->terms[i].cap_pico;
+        if (accounts[i] && cap >= 0 && more > 0 &&
+            (model->closed[i] || model->spent[i] + model->reserved[i] + more > cap))
+            return false;
+    }
+    return true;
+}
+
+static void step_reserve(struct model *model, struct model_call *call)
+{
+    struct router_budget_claim claims[ACCOUNTS];
+    size_t count = 0;
+    memset(call, 0, sizeof *call);
+    for (int i = 0; i < 3; i++)
+        call->accounts[below(model, ACCOUNTS)] = true;
+    for (int i = 0; i < ACCOUNTS; i++)
+        if (call->accounts[i])
+            claims[count++] = (struct router_budget_claim){&model->terms[i], SPAN_ABSENT};
+    call->amount = below(model, 60);
+    model_roll(model, call->accounts);
+    bool expected = model_bears(model, call->accounts, call->amount);
+    int rc = router_budgets_reserve(model->budgets, claims, count, call->amount, model->now,
+                                    &call->id, NULL, NULL);
+    assert_int_equal(rc, expected ? 0 : ROUTER_BUDGET_REFUSED);
+    model->passed += expected;
+    model->refused += !expected;
+    for (int i = 0; i < ACCOUNTS; i++)
+        model->reserved[i] += call->accounts[i] && expected ? call->amount : 0;
+}
+
+static void step_resize(struct model *model, struct model_call *call)
+{
+    int64_t amount = below(model, 90), more = amount - call->amount;
+    if (more > 0)
+        model_roll(model, call->accounts);
+    bool expected = model_bears(model, call->accounts, more);
+    int rc = router_budgets_resize(model->budgets, call->id, amount, model->now, NULL, NULL);
+    assert_int_equal(rc, expected ? 0 : ROUTER_BUDGET_REFUSED);
+    if (!expected)
+        return;
+    for (int i = 0; i < ACCOUNTS; i++)
+        model->reserved[i] += call->accounts[i] ? more : 0;
+    call->amount = amount;
+}
+
+static void step_end(struct model *model, struct model_call *call)
+{
+    bool release = below(model, 5) == 0, overshoot = below(model, 400) == 0;
+    int64_t actual = below(model, 10) == 0 ? -1 : below(model, call->amount + 1);
+    if (overshoot)
+        actual = call->amount + 1 + below(model, 20);
+    int64_t paid = release ? 0 : actual < 0 ? call->amount : actual;
+    struct router_budget_charges charges = {0};
+    if (release)
+        assert_true(router_budgets_release(model->budgets, call->id));
+    else
+        assert_true(router_budgets_settle(model->budgets, call->id, actual, model->now, &charges));
+    if (!release)
+        model_roll(model, call->accounts);
+    size_t at = 0;
+    for (int i = 0; i < ACCOUNTS; i++) {
+        if (!call->accounts[i])
+            continue;
+        model->reserved[i] -= call->amount;
+        model->spent[i] += paid;
+        if (release)
+            continue;
+        model->closed[i] |= overshoot && model->terms[i].cap_pico >= 0;
+        assert_string_equal(charges.items[at].account, model->names[i]);
+        model->stored[i] += charges.items[at++].delta_pico;
+    }
+    model->overshot += overshoot && !release;
+    call->id = 0;
+}
+
+static void model_check(const struct model *model)
+{
+    for (int i = 0; i < ACCOUNTS; i++) {
+        struct router_budget_state account;
+        if (!router_budgets_look(model->budgets, span_of(model->names[i]), &account)) {
+            assert_int_equal(model->spent[i] + model->reserved[i], 0);
+            continue;
+        }
+        assert_int_equal(account.spent_pico, model->spent[i]);
+        assert_int_equal(account.spent_pico, model->stored[i]);
+        assert_int_equal(account.reserved_pico, model->reserved[i]);
+        assert_int_equal(account.closed, model->closed[i]);
+        if (account.cap_pico >= 0)
+            assert_true(account.spent_pico + account.reserved_pico <=
+                        account.cap_pico + account.overshoot_pico);
+    }
+}
+
+static void run_schedule(uint64_t seed)
+{
+    struct model model;
+    model_begin(&model, seed);
+    for (int step = 0; step < STEPS; step++) {
+        struct model_call *call = &model.calls[below(&model, CALLS)];
+        int64_t dice = below(&model, 100);
+        if (dice < 3)
+            model.now += below(&model, 3600000);
+        else if (dice < 4)
+            model.now -= below(&model, 1000000);
+        if (!call->id)
+            step_reserve(&model, call);
+        else if (dice < 60)
+            step_end(&model, call);
+        else
+            step_resize(&model, call);
+        model_check(&model);
+    }
+    assert_true(model.passed > 1000 && model.refused > 1000);
+    assert_true(model.overshot > 10 && model.resets > 50);
+    router_budgets_destroy(model.budgets);
+}
+
+static void test_random_schedules(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 12; seed++)
+        run_schedule(seed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_random_schedules)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,215 @@
+// links: router/failure.c codec/json.c codec/json_value.c codec/utf8.c llm/openai_error.c
+// links: base/buf.c base/error.c base/mem.c base/span.c
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "llm/openai_error.h"
+#include "router/failure.h"
+
+// As the program reads it: the provider's bytes and status in, the router's failure out.
+static struct router_failure read_body(const char *body, int status, int64_t retry_after_ms)
+{
+    JSON_AUTO doc = JSON_INIT;
+    struct chat_failure failure = {.retry_after_ms = retry_after_ms};
+    struct router_failure made;
+    assert_int_equal(json_parse(&doc, span_of(body), NULL), 0);
+    struct json_value error = openai_find_error(json_root(&doc));
+    openai_read_error(error, status, &failure);
+    failure.retry_after_ms = retry_after_ms;
+    struct router_error_words words = router_error_words_of(error);
+    router_failure_read(&failure, &words, &made);
+    return made;
+}
+
+struct expected {
+    const char *body;
+    int status;
+    enum router_error error;
+    int client_status;
+    const char *class;
+};
+
+static const struct expected samples[] = {
+    // OpenAI
+    {"{'error':{'message':'m','type':'invalid_request_error','code':'context_length_exceeded'}}",
+     400, ROUTER_CONTEXT_WINDOW, 400, "ContextWindowExceededError"},
+    {"{'error':{'message':'m','type':'invalid_request_error','code':'content_policy_violation'}}",
+     400, ROUTER_CONTENT_POLICY, 400, "ContentPolicyViolationError"},
+    {"{'error':{'message':'m','type':'invalid_request_error','code':'invalid_api_key'}}", 401,
+     ROUTER_AUTHENTICATION, 401, "AuthenticationError"},
+    {"{'error':{'message':'m','type':'insufficient_quota','code':'insufficient_quota'}}", 429,
+     ROUTER_PAYMENT, 402, "APIError"},
+    {"{'error':{'message':'m','type':'requests','code':'rate_limit_exceeded'}}", 429,
+     ROUTER_RATE_LIMIT, 429, "RateLimitError"},
+    {"{'error':{'message':'m','type':'invalid_request_error','code':'model_not_found'}}", 404,
+     ROUTER_NOT_FOUND, 404, "NotFoundError"},
+    {"{'error':{'message':'bad','type':'invalid_request_error','code':null}}", 400,
+     ROUTER_BAD_REQUEST, 400, "BadRequestError"},
+    {"{'error':{'message':'m'}}", 422, ROUTER_UNPROCESSABLE, 400, "BadRequestError"},
+    {"{'error':{'message':'m','type':'server_error'}}", 500, ROUTER_INTERNAL_SERVER, 500,
+     "InternalServerError"},
+    {"{'error':{'message':'m'}}", 403, ROUTER_PERMISSION_DENIED, 403, "APIError"},
+    {"{'error':{'message':'m'}}", 408, ROUTER_TIMEOUT, 408, "Timeout"},
+    {"{'error':{'message':'m'}}", 504, ROUTER_TIMEOUT, 504, "Timeout"},
+    {"{'error':{'message':'m'}}", 502, ROUTER_INTERNAL_SERVER, 502, "BadGatewayError"},
+    {"{'error':{'message':'m'}}", 503, ROUTER_SERVICE_UNAVAILABLE, 503, "ServiceUnavailableError"},
+    {"{'error':{'message':'m','type':'server_error'}}", 503, ROUTER_SERVICE_UNAVAILABLE, 503,
+     "ServiceUnavailableError"},
+    {"{'error':{'message':'m','type':'server_error','code':'503'}}", 0, ROUTER_SERVICE_UNAVAILABLE,
+     503, "ServiceUnavailableError"},
+    {"{'error':{'message':'m'}}", 413, ROUTER_BAD_REQUEST, 413, "APIError"},
+    // OpenRouter, also late, inside a 200
+    {"{'error':{'code':429,'message':'m','metadata':{'error_type':'rate_limit_exceeded'}}}", 0,
+     ROUTER_RATE_LIMIT, 429, "RateLimitError"},
+    {"{'error':{'code':400,'message':'m','metadata':{'error_type':'context_length_exceeded'}}}",
+     400, ROUTER_CONTEXT_WINDOW, 400, "ContextWindowExceededError"},
+    {"{'error':{'code':402,'message':'m','metadata':{'error_type':'payment_required'}}}", 402,
+     ROUTER_PAYMENT, 402, "APIError"},
+    {"{'error':{'code':403,'message':'m','metadata':{'reasons':['violence']}}}", 403,
+     ROUTER_CONTENT_POLICY, 400, "ContentPolicyViolationError"},
+    {"{'error':{'code':403,'message':'m','metadata':{'error_type':'permission_denied'}}}", 403,
+     ROUTER_PERMISSION_DENIED, 403, "APIError"},
+    {"{'error':{'message':'m','http_status':404,'availability':{'code':'free_variant_ended'}}}",
+     404, ROUTER_NOT_FOUND, 404, "NotFoundError"},
+    {"{'error':{'code':'server_error','message':'m'}}", 0, ROUTER_INTERNAL_SERVER, 500,
+     "InternalServerError"},
+    {"{'error':{'code':504,'message':'m','metadata':{'error_type':'timeout'}}}", 0, ROUTER_TIMEOUT,
+     504, "Timeout"},
+    // Gemini: an array, and 400 for a bad key is only told by its status and words
+    {"[{'error':{'code':429,'message':'m','status':'RESOURCE_EXHAUSTED'}}]", 429, ROUTER_RATE_LIMIT,
+     429, "RateLimitError"},
+    {"[{'error':{'code':400,'message':'The input token count (9) exceeds the maximum',"
+     "'status':'INVALID_ARGUMENT'}}]",
+     400, ROUTER_CONTEXT_WINDOW, 400, "ContextWindowExceededError"},
+    // Anthropic
+    {"{'type':'error','error':{'type':'overloaded_error','message':'Overloaded'}}", 529,
+     ROUTER_INTERNAL_SERVER, 529, "APIError"},
+    {"{'type':'error','error':{'type':'invalid_request_error',"
+     "'message':'prompt is too long: 9 tokens > 8 maximum'}}",
+     400, ROUTER_CONTEXT_WINDOW, 400, "ContextWindowExceededError"},
+    {"{'type':'error','error':{'type':'billing_error','message':'m'}}", 400, ROUTER_PAYMENT, 402,
+     "APIError"},
+};
+
+static void test_what_providers_say(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(samples); i++) {
+        CLEANUP(mem_cleanup) char *body = mem_strdup(samples[i].body);
+        for (char *at = body; (at = strchr(at, '\'')); at++)
+            *at = '"';
+        struct router_failure made = read_body(body, samples[i].status, -1);
+        if (made.error != samples[i].error || made.status != samples[i].client_status)
+            print_message("%s: error %d, status %d\n", body, (int)made.error, made.status);
+        assert_int_equal(made.error, samples[i].error);
+        assert_int_equal(made.status, samples[i].client_status);
+        assert_string_equal(router_failure_class(&made), samples[i].class);
+    }
+}
+
+static void test_what_never_became_an_answer(void **state)
+{
+    (void)state;
+    static const struct {
+        enum chat_failure_kind kind;
+        enum router_error error;
+    } kinds[] = {
+        {CHAT_UNREACHABLE, ROUTER_API_CONNECTION},
+        {CHAT_TIMED_OUT, ROUTER_TIMEOUT},
+        {CHAT_INTERRUPTED, ROUTER_INTERRUPTED},
+        {CHAT_MALFORMED, ROUTER_MALFORMED},
+        {CHAT_EMPTY, ROUTER_EMPTY},
+        {CHAT_TOO_LARGE, ROUTER_MALFORMED},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        struct chat_failure from = {.kind = kinds[i].kind, .retry_after_ms = -1, .text = "x"};
+        struct router_failure made;
+        router_failure_read(&from, NULL, &made);
+        assert_int_equal(made.error, kinds[i].error);
+        assert_int_equal(router_failure_retry_helps(&made), kinds[i].kind != CHAT_TIMED_OUT);
+        assert_true(router_failure_elsewhere_helps(&made));
+        assert_true(router_failure_counts(&made));
+        assert_true(made.status >= 400);
+    }
+}
+
+static void test_every_error_has_its_row(void **state)
+{
+    (void)state;
+    for (int error = 0; error < ROUTER_ERRORS; error++) {
+        struct router_failure made;
+        router_failure_make((enum router_error)error, -1, "text", &made);
+        assert_non_null(router_failure_class(&made));
+        assert_true(made.status >= 400 && made.status < 600);
+        if (router_failure_retry_helps(&made)) // what is worth a retry is worth another server
+            assert_true(router_failure_elsewhere_helps(&made) && router_failure_counts(&made));
+    }
+}
+
+static void test_when_a_retry_here_helps(void **state)
+{
+    (void)state;
+    struct router_failure failure;
+    router_failure_make(ROUTER_RATE_LIMIT, -1, "x", &failure);
+    assert_false(router_failure_retry_helps(&failure));
+    router_failure_make(ROUTER_RATE_LIMIT, 1500, "x", &failure);
+    assert_true(router_failure_retry_helps(&failure));
+    router_failure_make(ROUTER_RATE_LIMIT, 60000, "x", &failure);
+    assert_false(router_failure_retry_helps(&failure));
+    assert_int_equal(router_failure_retry_after_s(&failure), 60);
+    router_failure_make(ROUTER_SERVICE_UNAVAILABLE, 60000, "x", &failure);
+    assert_false(router_failure_retry_helps(&failure));
+    static const enum router_error hopeless[] = {
+        ROUTER_AUTHENTICATION, ROUTER_PAYMENT,       ROUTER_PERMISSION_DENIED, ROUTER_NOT_FOUND,
+        ROUTER_BAD_REQUEST,    ROUTER_UNPROCESSABLE, ROUTER_CONTEXT_WINDOW,    ROUTER_BUDGET};
+    for (size_t i = 0; i < ARRAY_LEN(hopeless); i++) {
+        router_failure_make(hopeless[i], -1, "x", &failure);
+        assert_false(router_failure_retry_helps(&failure));
+        assert_true(router_failure_elsewhere_helps(&failure));
+    }
+}
+
+static void test_what_a_client_of_litellm_sees(void **state)
+{
+    (void)state;
+    BUF_AUTO out = BUF_INIT(1000);
+    struct router_failure failure;
+    router_failure_make(ROUTER_RATE_LIMIT, -1, "slow down", &failure);
+    assert_string_equal(failure.type, "throttling_error");
+    router_failure_message(&failure, span_of("openai"), &out);
+    assert_string_equal(buf_text(&out),
+                        "litellm.RateLimitError: RateLimitError: OpenAIException - slow down");
+    buf_clear(&out);
+    router_failure_make(ROUTER_BAD_REQUEST, -1, "no", &failure);
+    router_failure_message(&failure, span_of("openrouter"), &out);
+    assert_string_equal(buf_text(&out), "litellm.BadRequestError: OpenrouterException - no");
+    buf_clear(&out);
+    router_failure_make(ROUTER_BUDGET, -1, "Budget has been exceeded!", &failure);
+    router_failure_message(&failure, SPAN_ABSENT, &out);
+    assert_string_equal(failure.type, "budget_exceeded");
+    assert_string_equal(buf_text(&out), "litellm.BudgetExceededError: Budget has been exceeded!");
+
+    struct router_failure read =
+        read_body("{\"error\":{\"message\":\"m\",\"type\":\"invalid_request_error\"}}", 400, -1);
+    assert_string_equal(read.type, "invalid_request_error");
+    read = read_body("{\"error\":{\"message\":\"m\",\"type\":\"a\\\"b\"}}", 400, -1);
+    assert_string_equal(read.type, ""); // nothing that would break out of a JSON string
+    read = read_body("{\"error\":{\"message\":\"m\"}}", 429, INT64_C(99999999999));
+    assert_int_equal(read.retry_after_ms, ROUTER_RETRY_AFTER_MAX_MS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_providers_say),
+        cmocka_unit_test(test_what_never_became_an_answer),
+        cmocka_unit_test(test_every_error_has_its_row),
+        cmocka_unit_test(test_when_a_retry_here_helps),
+        cmocka_unit_test(test_what_a_client_of_litellm_sees),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,390 @@
+// links: router/pick.c router/circuit.c router/window.c router/failure.c codec/json.c
+// links: codec/json_value.c codec/utf8.c base/buf.c base/error.c base/mem.c base/span.c
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "router/dice.h"
+#include "router/pick.h"
+
+enum { COUNT = 6 };
+
+static const struct router_circuit_policy policy = {
+    .cooldown_ms = ROUTER_COOLDOWN_MS,
+    .allowed_fails = -1,
+    .fails = {-1, -1, -1, -1, -1, -1, -1},
+};
+static const size_t members[COUNT] = {0, 1, 2, 3, 4, 5};
+
+struct fixture {
+    struct router_deployment deployments[COUNT];
+    struct router_picker *picker;
+    struct router_pick_query query;
+};
+
+static void begin(struct fixture *f, size_t count)
+{
+    *f = (struct fixture){.query = {.members = members,
+                                    .count = count,
+                                    .only = ROUTER_NONE,
+                                    .tokens = -1,
+                                    .prompt_tokens = -1}};
+    for (size_t i = 0; i < COUNT; i++)
+        f->deployments[i] = (struct router_deployment){
+            .index = i,
+            .order = 1,
+            .weight_micro = 1000000,
+            .rpm = -1,
+            .tpm = -1,
+            .max_parallel = -1,
+            .cooldown_ms = -1,
+            .num_retries = -1,
+            .max_input_tokens = -1,
+            .price = ROUTER_PRICE_UNKNOWN,
+        };
+}
+
+static void start(struct fixture *f)
+{
+    f->picker = router_picker_create(f->deployments, COUNT, &policy, 1);
+}
+
+static void end(struct fixture *f)
+{
+    router_picker_destroy(f->picker);
+}
+
+static struct router_ticket take(struct fixture *f, size_t index, int64_t tokens, int64_t now_ms)
+{
+    struct router_ticket ticket;
+    assert_true(router_picker_take(f->picker, index, tokens, now_ms, &ticket));
+    return ticket;
+}
+
+static void breaks(struct fixture *f, size_t index, enum router_error error, int64_t now_ms)
+{
+    struct router_failure failure;
+    struct router_ticket ticket = take(f, index, -1, now_ms);
+    router_failure_make(error, -1, "x", &failure);
+    router_picker_failed(f->picker, &ticket, &failure, -1, now_ms);
+}
+
+// How often each is chosen.
+static void shares(struct fixture *f, int64_t now_ms, int *ret_counts)
+{
+    memset(ret_counts, 0, COUNT * sizeof *ret_counts);
+    for (int i = 0; i < 10000; i++) {
+        struct router_pick pick = router_picker_pick(f->picker, &f->query, now_ms);
+        assert_int_equal(pick.reason, PICK_FOUND);
+        ret_counts[pick.deployment]++;
+    }
+}
+
+static void test_by_weight(void **state)
+{
+    (void)state;
+    struct fixture f;
+    int counts[COUNT];
+    begin(&f, 4);
+    f.deployments[0].weight_micro = 3000000;
+    f.deployments[2].weight_micro = 0;
+    f.deployments[3].weight_micro = 1000000;
+    start(&f);
+    shares(&f, 1000, counts); // 3 : 1 : 0 : 1
+    assert_in_range(counts[0], 5700, 6300);
+    assert_in_range(counts[1], 1800, 2200);
+    assert_int_equal(counts[2], 0);
+    assert_in_range(counts[3], 1800, 2200);
+    breaks(&f, 0, ROUTER_AUTHENTICATION, 1000);
+    breaks(&f, 1, ROUTER_AUTHENTICATION, 1000);
+    breaks(&f, 3, ROUTER_AUTHENTICATION, 1000);
+    shares(&f, 1000, counts); // the last resort
+    assert_int_equal(counts[2], 10000);
+    end(&f);
+}
+
+static void test_equal_where_none_has_a_weight(void **state)
+{
+    (void)state;
+    struct fixture f;
+    int counts[COUNT];
+    begin(&f, 3);
+    for (size_t i = 0; i < 3; i++)
+        f.deployments[i].weight_micro = 0;
+    start(&f);
+    shares(&f, 1000, counts);
+    for (size_t i = 0; i < 3; i++)
+        assert_in_range(counts[i], 3000, 3700);
+    end(&f);
+}
+
+static void test_the_lowest_order_that_can_be_asked(void **state)
+{
+    (void)state;
+    struct fixture f;
+    int counts[COUNT];
+    uint32_t tried[] = {1};
+    begin(&f, 3);
+    f.deployments[0].order = 2;
+    f.deployments[1].order = 1;
+    f.deployments[2].order = 3;
+    start(&f);
+    shares(&f, 1000, counts);
+    assert_int_equal(counts[1], 10000);
+    f.query.tried = tried;
+    f.query.tried_count = 1;
+    shares(&f, 1000, counts);
+    assert_int_equal(counts[0], 10000);
+    breaks(&f, 0, ROUTER_NOT_FOUND, 1000);
+    shares(&f, 1000, counts);
+    assert_int_equal(counts[2], 10000);
+    f.deployments[2].trouble = "it has no key";
+    struct router_pick pick = router_picker_pick(f.picker, &f.query, 1000);
+    assert_int_equal(pick.reason, PICK_OPEN);
+    assert_int_equal(pick.at_ms, 6000); // the half-open instant of the only one left
+    assert_true(pick.deployment == ROUTER_NONE);
+    end(&f);
+}
+
+static void test_limits_and_when_they_end(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct router_pick pick;
+    begin(&f, 1);
+    f.deployments[0].rpm = 2;
+    f.deployments[0].max_parallel = 2;
+    start(&f);
+    struct router_ticket first = take(&f, 0, -1, 1000), second = take(&f, 0, -1, 5000), third;
+    pick = router_picker_pick(f.picker, &f.query, 5000);
+    assert_int_equal(pick.reason, PICK_BUSY);
+    assert_int_equal(pick.at_ms, -1); // when one of them ends
+    assert_false(router_picker_take(f.picker, 0, -1, 5000, &third));
+    router_picker_answered(f.picker, &first, -1, 6000);
+    router_picker_cancelled(f.picker, &second, -1, 6000);
+    pick = router_picker_pick(f.picker, &f.query, 6000);
+    assert_int_equal(pick.reason, PICK_BUSY);
+    assert_int_equal(pick.at_ms, 62000);
+    assert_false(router_picker_take(f.picker, 0, -1, 61999, &third));
+    take(&f, 0, -1, 62000);
+    assert_int_equal(router_picker_view(f.picker, 0, 62000).requests, 2);
+    assert_int_equal(router_picker_view(f.picker, 0, 62000).in_flight, 1);
+    end(&f);
+}
+
+static void test_what_never_went_out_counts_nowhere(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f, 1);
+    f.deployments[0].rpm = 1;
+    f.deployments[0].tpm = 100;
+    f.deployments[0].max_parallel = 1;
+    start(&f);
+    struct router_ticket first = take(&f, 0, 80, 1000);
+    router_picker_returned(f.picker, &first, 2000);
+    struct router_pick_view view = router_picker_view(f.picker, 0, 2000);
+    assert_true(view.requests == 0 && view.tokens == 0 && view.in_flight == 0);
+    take(&f, 0, 80, 2000);
+    end(&f);
+}
+
+static void test_tokens_per_minute(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f, 1);
+    f.deployments[0].tpm = 1000;
+    f.query.tokens = 600;
+    start(&f);
+    struct router_ticket ticket = take(&f, 0, 600, 1000);
+    assert_int_equal(router_picker_pick(f.picker, &f.query, 2000).reason, PICK_BUSY);
+    router_picker_answered(f.picker, &ticket, 300, 2000);
+    assert_int_equal(router_picker_pick(f.picker, &f.query, 2000).reason, PICK_FOUND);
+    f.query.tokens = 5000; // larger than the limit: alone
+    assert_int_equal(router_picker_pick(f.picker, &f.query, 2000).at_ms, 62000);
+    f.deployments[0].tpm = 0;
+    assert_int_equal(router_picker_pick(f.picker, &f.query, 900000).reason, PICK_BUSY); // never
+    end(&f);
+}
+
+static void test_what_providers_say_remains(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct router_rate_note note = ROUTER_RATE_NOTE_INIT;
+    begin(&f, 1);
+    start(&f);
+    note.remaining_tokens = 5;
+    note.tokens_reset_ms = 20000;
+    router_picker_rate(f.picker, 0, &note);
+    assert_int_equal(router_picker_pick(f.picker, &f.query, 1000).reason, PICK_FOUND);
+    note.remaining_tokens = 0;
+    router_picker_rate(f.picker, 0, &note);
+    struct router_pick pick = router_picker_pick(f.picker, &f.query, 1000);
+    assert_int_equal(pick.reason, PICK_BUSY);
+    assert_int_equal(pick.at_ms, 20000);
+    assert_int_equal(router_picker_pick(f.picker, &f.query, 20000).reason, PICK_FOUND);
+    end(&f);
+}
+
+static void test_a_context_that_is_too_small(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f, 2);
+    f.deployments[0].max_input_tokens = 1000;
+    f.deployments[1].max_input_tokens = 2000;
+    start(&f);
+    f.query.prompt_tokens = 1500;
+    f.query.pre_call_checks = true;
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(router_picker_pick(f.picker, &f.query, 1000).deployment, 1);
+    f.query.prompt_tokens = 3000;
+    assert_int_equal(router_picker_pick(f.picker, &f.query, 1000).reason, PICK_TOO_LONG);
+    f.query.pre_call_checks = false;
+    assert_int_equal(router_picker_pick(f.picker, &f.query, 1000).reason, PICK_FOUND);
+    end(&f);
+}
+
+static void test_other_strategies(void **state)
+{
+    (void)state;
+    struct fixture f;
+    int counts[COUNT];
+    begin(&f, 3);
+    f.deployments[0].tpm = 1000;
+    f.deployments[1].tpm = 10000;
+    f.deployments[2].tpm = 1000;
+    f.deployments[0].price.input_pico = f.deployments[0].price.output_pico = 900;
+    f.deployments[1].price.input_pico = f.deployments[1].price.output_pico = 500;
+    start(&f);
+    struct router_ticket slow = take(&f, 0, 500, 1000), quick = take(&f, 1, 600, 1000);
+    take(&f, 2, 200, 1000);
+    take(&f, 2, 200, 1000);
+    f.query.strategy = ROUTER_LEAST_BUSY;
+    shares(&f, 1000, counts);
+    assert_int_equal(counts[2], 0);
+    assert_in_range(counts[0], 4500, 5500);
+    f.query.strategy = ROUTER_USAGE_BASED; // 50 %, 6 %, 40 %
+    shares(&f, 1000, counts);
+    assert_int_equal(counts[1], 10000);
+    f.query.strategy = ROUTER_COST_BASED; // the third has no known price
+    shares(&f, 1000, counts);
+    assert_int_equal(counts[1], 10000);
+    f.query.strategy = ROUTER_LATENCY_BASED;
+    shares(&f, 1000, counts);
+    assert_in_range(counts[0], 3000, 3700); // nobody has answered yet
+    router_picker_alive(f.picker, &slow, 3000);
+    router_picker_alive(f.picker, &quick, 1200);
+    shares(&f, 3000, counts);
+    assert_int_equal(counts[2], 10000); // and one still has not
+    f.query.count = 2;
+    shares(&f, 3000, counts);
+    assert_int_equal(counts[1], 10000);
+    assert_int_equal(router_picker_view(f.picker, 0, 3000).latency_ms, 2000);
+    end(&f);
+}
+
+static void test_a_reload_keeps_what_is_known(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct router_ticket ticket;
+    begin(&f, 2);
+    f.deployments[1].rpm = 1;
+    start(&f);
+    breaks(&f, 0, ROUTER_AUTHENTICATION, 1000);
+    ticket = take(&f, 1, -1, 1000);
+    struct router_ticket probe = take(&f, 0, -1, 6000); // reports to the old one
+    struct router_picker *next = router_picker_create(f.deployments, COUNT, &policy, 2);
+    for (size_t i = 0; i < 2; i++)
+        router_picker_inherit(next, i, f.picker, i, 6000);
+    assert_int_equal(router_picker_view(next, 0, 6000).state, CIRCUIT_HALF_OPEN);
+    assert_int_equal(router_picker_view(next, 1, 6000).requests, 1);
+    assert_int_equal(router_picker_view(next, 1, 6000).in_flight, 0);
+    assert_true(router_picker_take(next, 0, -1, 6000, &ticket)); // the turn is free again
+    router_picker_answered(f.picker, &probe, -1, 6000);
+    router_picker_destroy(next);
+    end(&f);
+}
+
+enum { CLIENTS = 40, EVENTS = 20000 };
+
+// Whatever 40 clients do: no limit is ever passed, in any window, and none leaks.
+static void test_random_schedules(void **state)
+{
+    (void)state;
+    static int64_t at[EVENTS], tokens[EVENTS];
+    struct {
+        bool busy;
+        struct router_ticket ticket;
+        size_t event;
+    } clients[CLIENTS] = {0};
+    struct fixture f;
+    uint64_t dice = 5;
+    size_t events = 0, in_flight = 0, refused = 0;
+    int64_t now = 1000;
+    begin(&f, 1);
+    f.deployments[0].rpm = 300;
+    f.deployments[0].tpm = 100000;
+    f.deployments[0].max_parallel = 7;
+    start(&f);
+    for (int step = 0; step < EVENTS; step++) {
+        size_t i = router_dice_below(&dice, CLIENTS);
+        int64_t want = (int64_t)router_dice_below(&dice, 1000);
+        now += (int64_t)router_dice_below(&dice, 120);
+        f.query.tokens = want;
+        if (clients[i].busy) {
+            int64_t used =
+                (int64_t)router_dice_below(&dice, (uint64_t)clients[i].ticket.tokens + 1);
+            clients[i].busy = false;
+            in_flight--;
+            tokens[clients[i].event] = used;
+            router_picker_answered(f.picker, &clients[i].ticket, used, now);
+            continue;
+        }
+        bool may = router_picker_pick(f.picker, &f.query, now).reason == PICK_FOUND;
+        clients[i].busy = router_picker_take(f.picker, 0, want, now, &clients[i].ticket);
+        assert_int_equal(may, clients[i].busy);
+        refused += !may;
+        if (!may)
+            continue;
+        at[events] = now;
+        tokens[events] = want;
+        clients[i].event = events++;
+        assert_true(++in_flight <= 7);
+        int64_t sum = 0, requests = 0;
+        for (size_t n = events; n-- > 0 && at[n] >= now - 60000; requests++)
+            sum += tokens[n];
+        assert_true(sum <= 100000 && requests <= 300);
+    }
+    assert_true(events > 2000 && refused > 2000);
+    for (size_t i = 0; i < CLIENTS; i++)
+        if (clients[i].busy)
+            router_picker_cancelled(f.picker, &clients[i].ticket, 0, now);
+    assert_int_equal(router_picker_view(f.picker, 0, now).in_flight, 0);
+    end(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_by_weight),
+        cmocka_unit_test(test_equal_where_none_has_a_weight),
+        cmocka_unit_test(test_the_lowest_order_that_can_be_asked),
+        cmocka_unit_test(test_limits_and_when_they_end),
+        cmocka_unit_test(test_what_never_went_out_counts_nowhere),
+        cmocka_unit_test(test_tokens_per_minute),
+        cmocka_unit_test(test_what_providers_say_remains),
+        cmocka_unit_test(test_a_context_that_is_too_small),
+        cmocka_unit_test(test_other_strategies),
+        cmocka_unit_test(test_a_reload_keeps_what_is_known),
+        cmocka_unit_test(test_random_schedules),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
