@@ -232,10 +232,10 @@ def test_a_cause_before_pages_of_usage_is_found(tree):
 
 def test_a_command_of_the_build_that_failed_is_the_cause(tree):
     tree.kubectl.sees(JOB, FAILED)
-    tree.kubectl.on('logs', 'done.\nsysroot: curl could not be fetched\nerror building image: '
+    tree.kubectl.on('logs', 'done.\nsysroot: mbedtls could not be fetched\nerror building image: '
                     'failed to execute command: waiting for process to exit: exit status 1\n')
     err = build(tree).err
-    assert 'exit 1 (Error): sysroot: curl could not be fetched' in err
+    assert 'exit 1 (Error): sysroot: mbedtls could not be fetched' in err
     assert 'make ai-logs OF=hermes-build)' in err
 
 

@@ -137,7 +137,8 @@ def test_a_disk_that_is_full_from_the_start(hermes, mounted):
 def test_a_disk_that_fills_up_later(hermes, mounted):
     tmpfs(mounted, "4m")
     hermes.chat("remember the boiler code is 4711").ok()
-    before = tree(hermes.home, without=("logs",))
+    before = [name for name in tree(hermes.home, without=("logs",))
+              if not name.startswith("ledger.journal.")]  # one for each process
     ballast = fill(hermes.home)
     result = hermes.chat("remember the second thing")
     assert result.code in (0, 1), result

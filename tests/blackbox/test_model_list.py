@@ -18,6 +18,7 @@ model_list:
       api_base: {up.base_url}
       api_key: os.environ/MY_KEY
       rpm: 20
+      region_name: eu
   - model_name: free
     litellm_params: {{model: openai/fixed, api_base: "http://127.0.0.1:9/v1"}}
   - model_name: strong
@@ -54,7 +55,8 @@ def test_the_prefix_of_openrouter_is_taken_off(hermes, up):
 def test_what_is_not_used_is_told_and_nothing_more(hermes, up):
     configure(hermes, up)
     result = hermes.run("config", "check").ok()
-    assert "model_list[0].litellm_params.rpm: known to LiteLLM, not used" in result.text
+    assert "model_list[0].litellm_params.region_name: known to LiteLLM, not used" in result.text
+    assert "litellm_params.rpm" not in result.text
     assert "model_list[4].litellm_params.api_key: the environment variable NO_KEY" in result.text
     assert "0 errors" in result.text
     assert not hermes.chat("hi").ok().notes

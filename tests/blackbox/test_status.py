@@ -222,7 +222,7 @@ def test_a_model_that_cannot_be_reached(hermes, service):
 
 @pytest.mark.qemu_user
 def test_a_model_that_works_again(hermes, up, service):
-    hermes.use(up, "429")
+    hermes.use(up, "429:5")  # longer than it is worth to wait for a second try
     service()
     hermes.chat("hi").failed("429|rate")
     text = hermes.run("status").ok().text

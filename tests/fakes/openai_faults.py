@@ -64,6 +64,13 @@ def hold(turn):
     turn.done()
 
 
+@scenario("hold-first")
+def hold_first(turn):
+    """Nothing at all until the test sets `upstream.release`, then an echo."""
+    turn.conn.wait(PATIENCE, turn.upstream.release)
+    echo(turn)
+
+
 # -- cuts -----------------------------------------------------------------------------------------
 
 @scenario("cut-before-headers")

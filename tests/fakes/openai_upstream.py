@@ -30,6 +30,7 @@ import openai_faults  # noqa: E402,F401  registers its scenarios
 import openai_validate as validate  # noqa: E402
 import tls_files  # noqa: E402
 from http_conn import ClientLeft, Conn, Stopped  # noqa: E402
+from openai_others import OTHERS  # noqa: E402
 from openai_scenarios import SCENARIOS, Turn, error_object  # noqa: E402
 
 API_KEY = "sk-fake-4f1d9be27c604a35b8e0d1c2"
@@ -229,13 +230,15 @@ class Upstream:
             conn.answer(200, {"data": {"label": "sk-fake…", "limit": None, "usage": 0.5,
                                        "limit_remaining": None, "is_free_tier": True}})
         elif request.method == "POST" and request.path == f"{self.prefix}/chat/completions":
-            self._chat(conn, request)
+            self._play(conn, request, validate.check_request, Turn)
+        elif request.method == "POST" and request.path.removeprefix(f"{self.prefix}/") in OTHERS:
+            self._play(conn, request, *OTHERS[request.path.removeprefix(f"{self.prefix}/")])
         else:
             self._refuse(conn, request, 404, f"no such path: {request.method} {request.path}")
 
-    def _chat(self, conn, request):
+    def _play(self, conn, request, check, turn):
         try:
-            request.json = validate.check_request(request.body, request.headers)
+            request.json = check(request.body, request.headers)
         except validate.Refused as problem:
             self._refuse(conn, request, 400, str(problem), problem.param)
             return
@@ -244,7 +247,7 @@ class Upstream:
             self._refuse(conn, request, 404, f"The model '{name}' does not exist", "model")
             return
         argument = argument if argument.replace(".", "", 1).isdigit() else None
-        SCENARIOS[name](Turn(self, conn, request, argument))
+        SCENARIOS[name](turn(self, conn, request, argument))
 
     def _refuse(self, conn, request, status, message, param=None):
         request.problem = message

@@ -187,8 +187,8 @@ def check_numbers(body):
     require(isinstance(temperature, (int, float)) and 0 <= temperature <= 2, "temperature")
 
 
-def check_request(raw, headers):
-    """The parsed body, or Refused. `headers` has lower-case names."""
+def open_request(raw, headers, known):
+    """The parsed body with what every path wants of it. `headers` has lower-case names."""
     kind = headers.get("content-type", "").split(";")[0].strip().lower()
     require(kind == "application/json", f"Content-Type is {kind!r}, not application/json")
     try:
@@ -197,7 +197,7 @@ def check_request(raw, headers):
         raise Refused(f"the body is not UTF-8: {problem}") from problem
     body = parse_json(text, "the body")
     require(isinstance(body, dict), "the body is no JSON object")
-    unknown = sorted(set(body) - KNOWN_FIELDS)
+    unknown = sorted(set(body) - known)
     require(not unknown, f"Unrecognized request arguments supplied: {', '.join(unknown)}")
     require(isinstance(body.get("model"), str) and body["model"], "'model' is missing", "model")
     stream = body.get("stream", False)
@@ -205,7 +205,13 @@ def check_request(raw, headers):
     if "stream_options" in body:
         require(stream, "'stream_options' is only allowed when 'stream' is true")
         require(isinstance(body["stream_options"], dict), "'stream_options' is no object")
+    return body
+
+
+def check_request(raw, headers):
+    """The parsed body of a chat, or Refused."""
+    body = open_request(raw, headers, KNOWN_FIELDS)
     check_numbers(body)
     check_tools(body)
-    check_messages(body["messages"])
+    check_messages(body.get("messages"))
     return body

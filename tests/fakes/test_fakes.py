@@ -3,12 +3,14 @@
 Each fault is looked at from the client's side of the wire, with a client that adds nothing.
 """
 
+import base64
 import http.client
 import json
 import os
 import pathlib
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import time
@@ -26,7 +28,7 @@ TOOLS = [{"type": "function", "function": {
         "type": "object", "properties": {"path": {"type": "string"}}, "required": []}}}
     for name in ("read_file", "current_time", "list_files")]
 UNENDING = {"hang", "hang-first-byte", "hang-mid", "hang-after-finish", "hang-comments", "drip",
-            "hold", "endless"}
+            "hold", "hold-first", "endless"}
 SMALL = {"million-deltas": ":2000", "ten-megabytes": ":1", "huge-line": ":2", "huge-json": ":2",
          "huge-header": ":2", "many-headers": ":1000", "huge-arguments": ":1", "many-tools": ":20",
          "slow-comments": ":0.2"}
@@ -47,12 +49,12 @@ def body(model, text="hi", stream=False, **more):
             **more}
 
 
-def post(up, value, timeout=20, key=None, raw=None, headers=None):
+def post(up, value, timeout=20, key=None, raw=None, headers=None, path="chat/completions"):
     """(status, headers, bytes) of one call."""
     conn = http.client.HTTPConnection("127.0.0.1", up.port, timeout=timeout)
     try:
         data = raw if raw is not None else json.dumps(value).encode()
-        conn.request("POST", "/v1/chat/completions", data, {
+        conn.request("POST", f"/v1/{path}", data, {
             "Content-Type": "application/json", "Authorization": f"Bearer {key or up.api_key}",
             **(headers or {})})
         answer = conn.getresponse()
@@ -349,6 +351,7 @@ def test_429_is_given_once(up):
 def test_hold_waits_for_the_test(up):
     up.release.set()
     assert b"released" in post(up, body("hold", stream=True))[2]
+    assert b"echo: " in post(up, body("hold-first"))[2]
 
 
 def test_big_int_knows_whether_it_came_back(up):
@@ -366,6 +369,48 @@ def test_a_million_deltas_are_made_fast(up):
     _, _, data = post(up, body("million-deltas", stream=True), timeout=120)
     assert data.count(b"data: ") == 1000000 + 3
     assert time.monotonic() - begin < 60
+
+
+# -- the other paths ------------------------------------------------------------------------------
+
+def test_a_completion_whole_and_streamed_is_the_same(up):
+    asked = {"model": "echo", "prompt": "Grüße"}
+    whole = json.loads(post(up, asked, path="completions")[2])
+    chunks = events(post(up, {**asked, "stream": True}, path="completions")[2])
+    assert whole["object"] == chunks[0]["object"] == "text_completion"
+    assert whole["choices"][0]["text"] == "echo: Grüße" and whole["usage"]["cost"] > 0
+    assert "".join(c["text"] for chunk in chunks for c in chunk["choices"]) == "echo: Grüße"
+    assert not up.rejected
+
+
+def test_embeddings_as_numbers_and_as_bytes_are_the_same(up):
+    asked = {"model": "fixed", "input": ["one", "two"]}
+    numbers = json.loads(post(up, asked, path="embeddings")[2])
+    packed = json.loads(post(up, {**asked, "encoding_format": "base64"}, path="embeddings")[2])
+    for one, other in zip(numbers["data"], packed["data"], strict=True):
+        data = base64.b64decode(other["embedding"])
+        assert one["embedding"] == list(struct.unpack(f"<{len(data) // 4}f", data))
+    assert numbers["data"][0]["embedding"] != numbers["data"][1]["embedding"]
+    assert numbers["usage"]["prompt_tokens"] > 0 and not up.rejected
+
+
+@pytest.mark.parametrize("path,value", [
+    ("completions", {"model": "echo"}),
+    ("completions", {"model": "echo", "prompt": "x", "messages": []}),
+    ("completions", {"model": "echo", "prompt": "x", "n": 2, "best_of": 1}),
+    ("embeddings", {"model": "echo", "input": []}),
+    ("embeddings", {"model": "echo", "input": "x", "stream": True}),
+    ("embeddings", {"model": "echo", "input": "x", "encoding_format": "hex"})])
+def test_the_other_paths_are_picky_too(up, path, value):
+    assert post(up, value, path=path)[0] == 400
+    assert len(up.rejected) == 1
+
+
+@pytest.mark.parametrize("path,value", [("completions", {"prompt": "x"}),
+                                        ("embeddings", {"input": "x"})])
+def test_the_other_paths_fail_as_chats_do(up, path, value):
+    assert [post(up, {"model": "429", **value}, path=path)[0] for _ in range(2)] == [429, 200]
+    assert post(up, {"model": "500-html", **value}, path=path)[0] == 500
 
 
 # -- TLS ------------------------------------------------------------------------------------------

@@ -39,8 +39,8 @@ PROGRAMS = {
 }
 COMPILER = ['gcc-{gcc}-{foreign}', 'cpp-{gcc}-{foreign}', 'binutils-{foreign}']
 LIBRARIES = ['libacl1', 'libattr1', 'libbz2-1.0', 'libc6', 'libcap2', 'libgmp10', 'libisl23',
-             'liblzma5', 'libmd0', 'libmpc3', 'libmpfr6', 'libpcre2-8-0', 'libselinux1', 'libsframe1',
-             'libssl3t64', 'libtinfo6', 'libzstd1', 'zlib1g']
+             'liblzma5', 'libmd0', 'libmpc3', 'libmpfr6', 'libpcre2-8-0', 'libselinux1',
+             'libsframe1', 'libssl3t64', 'libtinfo6', 'libzstd1', 'zlib1g']
 # Installing Python compiles every module, to start faster later, which nothing here starts often
 # enough to earn back; and apt reads its lists anew for each package that might have a question,
 # which nobody would be there to answer. Under qemu that is most of the installation.

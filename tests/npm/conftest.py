@@ -1,4 +1,5 @@
-"""What others wrote to test bots with, from npm, and the fixtures of the black-box tests.
+"""What others wrote, from npm: a server for bots, a client of models. And the fixtures of the
+black-box tests.
 
     HERMES_BIN=…   the binary (default: build/debug/hermes)
 """

@@ -1,0 +1,413 @@
+"""Budgets: what a call can cost at most is held before it goes out, and no cap is ever passed.
+
+The prices here make a call of 100 tokens cost at most a tenth of a cent, whatever its prompt; the
+fake says of every answer that it cost 0.00014 dollars.
+"""
+
+import concurrent.futures
+import json
+import re
+import threading
+import time
+
+import pytest
+from router_service import Router
+
+BOUND = 0.001  # dollars, of a call with max_tokens 100
+COST = 0.00014  # what the fake says of an answer
+TOO_LITTLE = 0.0001  # buys ten tokens, which are not worth asking for
+NAMED = re.compile(r'hermes_router_budget_(\w+)_dollars\{budget="([^"]+)",.*match="([^"]*)"\}')
+
+
+@pytest.fixture
+def router(hermes, up):
+    made = Router(hermes, up)
+    yield made
+    made.kill()
+
+
+def priced(router, scenario="echo", output=1e-5, **more):
+    return router.deployment(scenario, input_cost_per_token=0, output_cost_per_token=output, **more)
+
+
+def budgets(router):
+    """{(name, match): {"cap", "spent", "reserved"}} in dollars."""
+    found = {}
+    for series, value in router.metrics().items():
+        if match := NAMED.match(series):
+            found.setdefault(match.group(2, 3), {})[match.group(1)] = value
+    return found
+
+
+def money(router, name="max_budget", match="*"):
+    return budgets(router)[name, match]
+
+
+def refused(answer, name):
+    """A refusal in LiteLLM's shape that says which budget and when it begins anew."""
+    assert answer.status == 400 and answer.error["type"] == "budget_exceeded", answer.body
+    assert answer.error["code"] == "400"
+    assert f'budget "{name}"' in answer.error["message"]
+    assert answer.headers["x-hermes-budget"] == name
+    return answer.error["message"]
+
+
+class Crowd:
+    """Many calls at once, and somebody who looks at the budget all the while."""
+
+    def __init__(self, router, count, **ask):
+        self.router, self.seen, self.over = router, [], threading.Event()
+        self.pool = concurrent.futures.ThreadPoolExecutor(count + 1)
+        self.answers = [self.pool.submit(router.ask, **ask) for _ in range(count)]
+        self.watch = self.pool.submit(self.look)
+
+    def look(self):
+        while not self.over.is_set():
+            self.seen += [(b.get("spent", 0) + b.get("reserved", 0), b["cap"])
+                          for b in budgets(self.router).values()]
+
+    def ended(self):
+        return [a for a in self.answers if a.done()]
+
+    def finish(self):
+        answers = [a.result() for a in self.answers]
+        self.over.set()
+        self.watch.result()
+        self.pool.shutdown()
+        return answers
+
+
+CAP = 37 * BOUND + TOO_LITTLE
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("where,name", [
+    ({"litellm": {"max_budget": CAP}}, "max_budget"),
+    ({"own": {"budgets": [{"name": "mine", "max": CAP, "period": "day"}]}}, "mine")])
+def test_of_200_calls_as_many_pass_as_fit(router, up, where, name, stream):
+    """A cap that is only read before a call lets all of them through. The caller has the master
+    key, which is no exception."""
+    router.start({"free": [priced(router, "hold-first")]}, **where)
+    crowd = Crowd(router, 200, max_tokens=100, stream=stream)
+    assert up.wait_for(lambda: len(crowd.ended()) == 163 and up.count("hold-first") == 37, 60)
+    held = money(router, name)
+    assert held["reserved"] == pytest.approx(37 * BOUND) and held["spent"] == 0
+    up.release.set()
+    answers = crowd.finish()
+    passed = [a for a in answers if a.status == 200]
+    for answer in answers:
+        assert answer.status == 200 or refused(answer, name)
+    assert len(passed) == 37 == len(up.requests)
+    assert all(a.text.startswith("echo") for a in passed)
+    left = money(router, name)
+    assert left["reserved"] == 0 and left["spent"] == pytest.approx(37 * COST)
+    assert crowd.seen and all(used <= cap + 1e-12 for used, cap in crowd.seen)
+    assert router.metrics()['hermes_router_refused_total{reason="budget"}'] == 163
+
+
+def test_a_refusal_names_the_budget_and_its_reset(router, up):
+    router.start({"free": [priced(router)]},
+                 own={"budgets": [{"name": "daily", "max": TOO_LITTLE, "period": "day"}]})
+    answer = router.ask(max_tokens=100)
+    assert re.search(r"\$0\.0001 .*day.*resets at 20\d\d-\d\d-\d\d", refused(answer, "daily"))
+    assert 0 < int(answer.headers["retry-after"]) <= 86400
+    assert not up.requests
+
+
+def test_a_budget_without_a_period_never_resets(router):
+    router.start({"free": [priced(router)]}, litellm={"max_budget": TOO_LITTLE})
+    answer = router.ask(max_tokens=100)
+    assert "does not reset" in refused(answer, "max_budget")
+    assert "retry-after" not in answer.headers
+
+
+def test_what_comes_back_is_room_for_others(router):
+    """Held is the most that a call can cost, spent is what it did: with room for one call at a
+    time, seven pass one after another."""
+    router.start({"free": [priced(router)]}, litellm={"max_budget": BOUND + 6 * COST})
+    for _ in range(7):
+        assert "x-hermes-max-tokens" not in router.ask(max_tokens=100).headers
+    assert money(router)["spent"] == pytest.approx(7 * COST)
+    assert int(router.ask(max_tokens=100).headers["x-hermes-max-tokens"]) == 86
+
+
+@pytest.mark.parametrize("asked,member", [
+    ({"max_tokens": 100}, "max_tokens"), ({}, "max_tokens"),
+    ({"max_completion_tokens": 100}, "max_completion_tokens")])
+@pytest.mark.parametrize("stream", [False, True])
+def test_max_tokens_is_lowered_to_what_is_left(router, up, asked, member, stream):
+    router.start({"free": [priced(router)]}, litellm={"max_budget": BOUND / 2})
+    answer = router.ask(stream=stream, **asked)
+    assert answer.status == 200 and answer.headers["x-hermes-max-tokens"] == "50"
+    assert up.requests[0].json[member] == 50
+
+
+def test_a_call_that_fits_is_not_touched(router, up):
+    router.start({"free": [priced(router)]}, litellm={"max_budget": 1})
+    assert "x-hermes-max-tokens" not in router.ask(max_tokens=100).headers
+    assert up.requests[0].json["max_tokens"] == 100
+
+
+def test_a_call_without_a_price_is_refused_under_a_cap(router, up):
+    router.start({"free": ["echo"]}, litellm={"max_budget": 1})
+    answer = router.ask(max_tokens=100)
+    assert answer.status == 400 and answer.error["type"] == "budget_exceeded"
+    assert "input_cost_per_token" in answer.error["message"]
+    assert not up.requests
+
+
+def test_a_call_without_a_price_passes_where_that_is_allowed(router, up):
+    """What the provider says that it cost is counted, and closes nothing before the cap is met."""
+    router.start({"free": ["echo"]}, litellm={"max_budget": 1.5 * COST}, own={"unpriced": "allow"})
+    assert [router.ask().status for _ in range(2)] == [200, 200]
+    assert money(router)["spent"] == pytest.approx(2 * COST)
+    refused(router.ask(), "max_budget")
+    assert len(up.requests) == 2
+
+
+def test_an_unbounded_call_is_bounded_by_its_budget(router, up):
+    """Neither the caller nor the configuration says how long an answer may be."""
+    router.start({"free": [priced(router)]}, litellm={"max_budget": 0.002})
+    assert router.ask().headers["x-hermes-max-tokens"] == "200"
+    assert up.requests[0].json["max_tokens"] == 200
+
+
+def test_an_unbounded_call_does_not_hold_the_whole_budget(router, up):
+    """Nor asks for an answer that is longer than any model gives."""
+    router.start({"free": [priced(router, "hold-first")]}, litellm={"max_budget": 100})
+    with router.open(), router.open():
+        assert up.wait_for(lambda: up.count("hold-first") == 2)
+        assert money(router)["reserved"] == pytest.approx(2 * 8192e-5)
+    assert [request.json["max_tokens"] for request in up.requests] == [8192, 8192]
+
+
+def test_an_unbounded_call_is_refused_by_the_budget_it_does_not_fit(router):
+    router.start({"free": [priced(router)]}, litellm={"max_budget": TOO_LITTLE})
+    assert "this call may cost $0.00016" in refused(router.ask(), "max_budget")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_when_the_money_is_out_the_free_one_answers(router, up, stream):
+    router.start({"dear": [priced(router)], "free": [priced(router, "fixed", output=0)]},
+                 litellm={"max_budget": TOO_LITTLE}, fallbacks=[{"dear": ["free"]}])
+    answer = router.ask("dear", stream=stream, max_tokens=100)
+    assert answer.status == 200 and answer.text == "ok"
+    assert answer.headers["x-litellm-attempted-fallbacks"] == "1"
+    assert [r.model for r in up.requests] == ["fixed"]
+
+
+def test_when_the_dear_one_does_not_fit_the_cheaper_one_answers(router, up):
+    router.start({"dear": [priced(router, output=1e-3)], "cheap": [priced(router, "fixed")]},
+                 litellm={"max_budget": 0.01}, fallbacks=[{"dear": ["cheap"]}])
+    assert router.ask("dear", max_tokens=100).text == "ok"
+    assert [r.model for r in up.requests] == ["fixed"]
+
+
+def test_the_fallbacks_are_under_the_cap_as_well(router, up):
+    """The first one failed for another reason, and the second is dear: the client hears of both."""
+    router.start({"free": [priced(router, "500-html", output=0)], "dear": [priced(router)]},
+                 litellm={"max_budget": TOO_LITTLE}, fallbacks=[{"free": ["dear"]}])
+    answer = router.ask("free", max_tokens=100)
+    assert answer.status == 500 and 'budget "max_budget"' in answer.error["message"]
+    assert [r.model for r in up.requests] == ["500-html"]
+
+
+def test_a_refusal_is_no_words_of_a_provider(router):
+    """Neither of the one that was not asked, nor of the one that failed in its place."""
+    router.start({"dear": [priced(router)], "free": [priced(router, "500-html", output=0)]},
+                 litellm={"max_budget": TOO_LITTLE}, fallbacks=[{"dear": ["free"]}])
+    message = refused(router.ask("dear", max_tokens=100), "max_budget")
+    assert message.startswith('litellm.BudgetExceededError: budget "max_budget"')
+
+
+def test_the_budget_of_a_slot_is_of_that_slot(router):
+    router.start({"free": [priced(router)]}, own={"budgets": [
+        {"scope": "slot", "match": "title", "max": TOO_LITTLE}]})
+    refused(router.ask(max_tokens=100, headers={"x-hermes-slot": "title"}), "slot:title")
+    assert router.ask(max_tokens=100, headers={"x-hermes-slot": "main"}).status == 200
+    assert router.ask(max_tokens=100).status == 200
+
+
+def test_each_session_has_a_budget_of_its_own(router):
+    router.start({"free": [priced(router)]}, own={"budgets": [
+        {"scope": "session", "max": COST + TOO_LITTLE}]})
+    first, second = ({"x-hermes-session": name} for name in ("one", "two"))
+    assert router.ask(max_tokens=20, headers=first).status == 200
+    refused(router.ask(max_tokens=20, headers=first), "session:one")
+    assert router.ask(max_tokens=20, headers=second).status == 200
+
+
+def test_the_key_and_the_model_have_budgets(router):
+    router.start({"free": [priced(router)], "other": [priced(router)]}, own={"budgets": [
+        {"scope": "model", "match": "free", "max": TOO_LITTLE},
+        {"scope": "key", "match": "master", "max": BOUND}]})
+    refused(router.ask("free", max_tokens=100), "model:free")
+    assert router.ask("other", max_tokens=100).status == 200
+    assert money(router, "key:master", "master")["spent"] == pytest.approx(COST)
+
+
+def test_of_several_budgets_none_is_passed(router):
+    router.start({"free": [priced(router)]}, litellm={"max_budget": 1}, own={"budgets": [
+        {"name": "small", "max": BOUND, "period": "day"}]})
+    assert router.ask(max_tokens=100).status == 200
+    assert money(router)["spent"] == money(router, "small")["spent"] == pytest.approx(COST)
+
+
+def test_an_overshoot_is_counted_and_closes_the_budget(router):
+    """The provider took more than the configured prices can come to: a bound that did not hold
+    once holds nothing."""
+    router.start({"free": [priced(router, output=1e-7)]}, litellm={"max_budget": 1})
+    assert router.ask(max_tokens=100).status == 200
+    assert money(router)["spent"] == pytest.approx(COST)
+    assert "closed" in refused(router.ask(max_tokens=100), "max_budget")
+    router.process.wait_for_output(b"overshoot", "err")
+
+
+def test_a_call_that_was_refused_upstream_costs_nothing(router):
+    router.start({"free": [priced(router, "500-html")]}, litellm={"max_budget": 1})
+    assert router.ask(max_tokens=100).status == 500
+    assert money(router) == {"cap": 1, "spent": 0, "reserved": 0}
+
+
+@pytest.mark.parametrize("scenario", ["cut-stream", "hold"])
+def test_a_stream_without_usage_costs_all_that_was_held(router, up, scenario):
+    """Nobody can know what it cost."""
+    up.release.set()
+    router.start({"free": [priced(router, scenario)]}, litellm={"max_budget": 1})
+    router.ask(stream=True, max_tokens=100)
+    assert money(router)["spent"] == pytest.approx(BOUND) and money(router)["reserved"] == 0
+
+
+def test_who_leaves_pays_what_was_held(router, up):
+    router.start({"free": [priced(router, "hold-first")]}, litellm={"max_budget": 1})
+    with router.open(max_tokens=100):
+        assert up.wait_for(lambda: up.count("hold-first") == 1)
+        assert money(router)["reserved"] == pytest.approx(BOUND)
+    assert up.wait_for(lambda: money(router)["reserved"] == 0)
+    assert money(router)["spent"] == pytest.approx(BOUND)
+
+
+def test_a_refused_call_uses_up_no_limit(router):
+    """It was no request: the answer is the budget's, however many have been refused."""
+    router.start({"free": [priced(router, rpm=2, tpm=500)]}, litellm={"max_budget": TOO_LITTLE},
+                 own={"queue_timeout": "0"})
+    for _ in range(6):
+        refused(router.ask(max_tokens=100), "max_budget")
+
+
+def test_a_refused_call_makes_room_while_its_fallback_answers(router, up):
+    """In the queue of the model that could not be paid."""
+    router.start({"dear": [priced(router, tpm=5000)], "free": [
+        priced(router, "hold-first", output=0)]}, litellm={"max_budget": BOUND},
+        fallbacks=[{"dear": ["free"]}])
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        first = pool.submit(router.ask, "dear", max_tokens=4000, n=100)
+        assert up.wait_for(lambda: up.count("hold-first") == 1)
+        assert router.ask("dear", max_tokens=4000).headers["x-hermes-max-tokens"] == "100"
+        up.release.set()
+        assert first.result().status == 200
+
+
+def test_a_budget_begins_anew_with_its_period(router, up):
+    """What was spent before counts no more, and the account says so by itself."""
+    router.start({"free": [priced(router)]},
+                 litellm={"max_budget": BOUND + TOO_LITTLE, "budget_duration": "3s"})
+    until = time.monotonic() + 60
+    seen = []
+    while not (seen.count(400) and seen[-1] == 200) and time.monotonic() < until:
+        answer = router.ask(max_tokens=100)
+        capped = int(answer.headers.get("x-hermes-max-tokens", 100))
+        seen.append(200 if answer.status == 200 and capped == 100 else 400)
+        if answer.status == 400:
+            assert 0 <= int(answer.headers["retry-after"]) <= 3
+    assert seen[0] == 200 and 400 in seen and seen[-1] == 200
+
+
+def test_every_answer_is_held_for(router, up):
+    """Of one prompt there may be several."""
+    router.start({"free": [priced(router, "hold-first")]}, litellm={"max_budget": 1})
+    with router.open(max_tokens=100, n=3):
+        assert up.wait_for(lambda: up.count("hold-first") == 1)
+        assert money(router)["reserved"] == pytest.approx(3 * BOUND)
+
+
+def test_a_prompt_is_held_for_by_its_bytes(router, up):
+    """A token is a byte at least."""
+    deployment = router.deployment("hold-first", input_cost_per_token=1e-6, output_cost_per_token=0)
+    router.start({"free": [deployment]}, litellm={"max_budget": 0.1})
+    content = "word " * 10000
+    with router.open(max_tokens=100, messages=[{"role": "user", "content": content}]):
+        assert up.wait_for(lambda: up.count("hold-first") == 1)
+        assert 0.05 < money(router)["reserved"] < 0.06
+        message = refused(router.ask(max_tokens=100, messages=[
+            {"role": "user", "content": content}]), "max_budget")
+    assert "this call may cost" in message
+
+
+@pytest.mark.parametrize("cap,status", [(0.01, 200), (0.0001, 400)])
+def test_embeddings_are_under_the_cap_as_well(router, up, cap, status):
+    """They have no answer that could be made shorter."""
+    deployment = router.deployment("echo", input_cost_per_token=1e-6, output_cost_per_token=0)
+    router.start({"free": [deployment]}, litellm={"max_budget": cap})
+    answer = router.request("POST", "/v1/embeddings", json.dumps(
+        {"model": "free", "input": "word " * 100}))
+    assert answer.status == status, answer.body
+    assert len(up.requests) == (status == 200)
+    assert money(router)["reserved"] == 0
+    if status == 400:
+        refused(answer, "max_budget")
+    else:
+        assert "max_tokens" not in up.requests[0].json
+
+
+def test_the_deployments_own_bound_counts(router, up):
+    """Nobody needs max_tokens where the model cannot say more."""
+    router.start({"free": [priced(router, "hold-first", model_info={"max_tokens": 50})]},
+                 litellm={"max_budget": 1})
+    with router.open():
+        assert up.wait_for(lambda: up.count("hold-first") == 1)
+        assert money(router)["reserved"] == pytest.approx(BOUND / 2)
+    assert "max_tokens" not in up.requests[0].json
+
+
+def agent(hermes, router, **more):
+    """The same for the agent: `hermes chat` asks without a face."""
+    config = router.config({"free": [priced(router)]}, **more)
+    del config["general_settings"]
+    hermes.put("config.yaml", json.dumps({**config, "model": {"default": "free"}}))
+
+
+def test_the_agent_is_under_the_cap_as_well(hermes, router, up):
+    agent(hermes, router, own={"budgets": [{"name": "pocket", "max": TOO_LITTLE,
+                                            "period": "month"}]})
+    hermes.chat("hi").failed('budget "pocket"', "resets at 20")
+    assert not up.requests
+
+
+def test_what_the_agent_spends_is_kept(hermes, router, up):
+    """From one run to the next. Its answers may be as long as the budget bears."""
+    agent(hermes, router, litellm={"max_budget": BOUND})
+    for _ in range(2):
+        hermes.chat("hi").ok()
+    assert [request.json["max_tokens"] for request in up.requests] == [100, 86]
+
+
+@pytest.mark.parametrize("name", ['a"b\\c', "x" * 500, "two words"])
+def test_a_callers_own_name_cannot_break_the_sentence(router, name):
+    """What does not fit stands there by its digest."""
+    router.start({"free": [priced(router)]}, own={"budgets": [
+        {"scope": "session", "max": TOO_LITTLE}]})
+    answer = router.ask(max_tokens=100, headers={"x-hermes-session": name})
+    account = answer.headers["x-hermes-budget"]
+    refused(answer, account)
+    assert account == f"session:{name}" or re.fullmatch("session:[0-9a-f]{64}", account)
+
+
+def test_a_budget_that_nobody_could_know_is_a_start_error(hermes, router):
+    """Said in words that say where."""
+    for own in ({"budgets": [{"max": "much"}]}, {"budgets": [{"scope": "slot"}]},
+                {"budgets": [{"max": 1, "period": "sometimes"}]}):
+        config = router.config({"free": [priced(router)]}, own=own)
+        hermes.put("router.yaml", json.dumps(config))
+        hermes.run("router", "--config", hermes.home / "router.yaml", "--port", "0").failed(
+            r"router\.budgets\[0\]")

@@ -1,0 +1,377 @@
+"""The ledger: what every attempt cost, also when the router is killed, and `hermes cost`."""
+
+import concurrent.futures
+import contextlib
+import csv
+import decimal
+import http.client
+import io
+import json
+import random
+import time
+
+import pytest
+from router_service import Router
+
+BOUND = decimal.Decimal("0.001")  # dollars, of a call with max_tokens 100
+COST = decimal.Decimal("0.00014")  # what the fake says of an answer
+RESERVED = 'hermes_router_budget_reserved_dollars{budget="max_budget",scope="router",match="*"}'
+
+
+@pytest.fixture
+def router(hermes, up):
+    made = Router(hermes, up)
+    yield made
+    made.kill()
+
+
+def priced(router, scenario="echo", **more):
+    return router.deployment(scenario, input_cost_per_token=0, output_cost_per_token=1e-5, **more)
+
+
+def cost(hermes, *words):
+    """What `hermes cost` says, as programs read it."""
+    return json.loads(hermes.run("cost", *words, "--json").ok().text, parse_float=decimal.Decimal)
+
+
+def settled(hermes, calls):
+    """The costs, as soon as so many calls are in the database."""
+    until = time.monotonic() + 30
+    while (found := cost(hermes))["all"]["calls"] < calls:
+        assert time.monotonic() < until, found["all"]
+        time.sleep(0.05)
+    assert found["all"]["calls"] == calls
+    return found
+
+
+def spent(router):
+    """What the budget of the whole router says, in dollars."""
+    text = router.request("GET", "/metrics").body.decode()
+    line = next(line for line in text.splitlines()
+                if line.startswith('hermes_router_budget_spent_dollars{budget="max_budget"'))
+    return decimal.Decimal(line.rpartition(" ")[2])
+
+
+def sums(hermes):
+    """Picodollars of all rows, of what their days say, and of what the budgets say."""
+    path, = hermes.databases()
+    script = ("print(*(db.execute(f'SELECT coalesce(sum({column}), 0) FROM {table}').fetchone()[0] "
+              "for column, table in [('cost_pico', 'ledger'), ('cost_pico', 'ledger_days'), "
+              "('spent_pico', 'budgets'), ('1', 'ledger')]))")
+    return [int(word) for word in hermes.sql(script, path).split()]
+
+
+def known(hermes):
+    """The ids of all calls that have a row."""
+    path, = hermes.databases()
+    script = "print(*(row[0] for row in db.execute('SELECT call FROM ledger')))"
+    return set(hermes.sql(script, path).split())
+
+
+# -- rows -----------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_each_call_has_a_row(hermes, router, stream):
+    router.start({"free": [priced(router)]}, litellm={"max_budget": 1})
+    answer = router.ask(stream=stream, max_tokens=100, headers={
+        "x-hermes-slot": "title", "x-hermes-session": "s1", "x-hermes-job": "j1"})
+    row, = settled(hermes, 1)["dearest"]
+    assert row["call"] == answer.headers["x-litellm-call-id"]
+    assert (row["slot"], row["session"], row["job"], row["key"]) == ("title", "s1", "j1", "master")
+    assert (row["asked"], row["provider"], row["status"]) == ("free", "openai", 200)
+    assert row["prompt_tokens"] == 2 and row["completion_tokens"] == 3
+    assert row["streamed"] is stream and row["error"] == ""
+    assert row["cost_usd"] == COST and row["cost_source"] == "provider"
+
+
+def test_each_attempt_has_a_row(hermes, router):
+    router.start({"free": [priced(router, "500-html")], "free2": [priced(router)]},
+                 litellm={"max_budget": 1}, fallbacks=[{"free": ["free2"]}])
+    answer = router.ask(max_tokens=100)
+    settled(hermes, 1)
+    call = cost(hermes, "why", answer.headers["x-litellm-call-id"])
+    first, second = call["attempts"]
+    assert (first["status"], first["cost_usd"], first["cost_source"]) == (500, 0, "none")
+    assert first["error"] == "InternalServerError"
+    assert (second["status"], second["reason"], second["cost_usd"]) == (200, "fallback", COST)
+    assert call["cost_usd"] == COST
+
+
+def test_a_refused_call_has_no_row(hermes, router):
+    """It never went out."""
+    router.start({"free": [priced(router)]}, litellm={"max_budget": 0.0001})
+    assert router.ask(max_tokens=100).status == 400
+    router.stop()
+    assert cost(hermes)["all"]["attempts"] == 0
+
+
+def test_who_left_stands_in_the_ledger(hermes, router, up):
+    router.start({"free": [priced(router, "hold-first")]}, litellm={"max_budget": 1})
+    with router.open(max_tokens=100):
+        assert up.wait_for(lambda: len(up.requests) == 1)
+    row, = settled(hermes, 1)["dearest"]
+    assert row["cancelled"] and row["cost_usd"] == BOUND and row["cost_source"] == "bound"
+
+
+def test_calls_of_one_name_are_several(hermes, router, up):
+    """A client may say the same id each time, and at once: each call is paid by itself."""
+    router.start({"free": [priced(router, "hold-first")]}, litellm={"max_budget": 1})
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        calls = [pool.submit(router.ask, max_tokens=100, headers={"x-litellm-call-id": "mine"})
+                 for _ in range(20)]
+        assert up.wait_for(lambda: len(up.requests) == 20)
+        up.release.set()
+        assert {call.result().headers["x-litellm-call-id"] for call in calls} == {"mine"}
+    router.stop()
+    assert cost(hermes)["all"]["calls"] == 20
+    assert sums(hermes) == [int(20 * COST * 10**12)] * 3 + [20]
+
+
+def test_orphans_of_one_name_are_several(hermes, router, up):
+    router.start({"free": [priced(router, "hold-first")]}, litellm={"max_budget": 1})
+    with contextlib.ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(router.open(max_tokens=100, headers={"x-litellm-call-id": "mine"}))
+        assert up.wait_for(lambda: len(up.requests) == 5)
+        killed(router)
+    router.restart()
+    assert settled(hermes, 5)["all"]["cost_usd"] == 5 * BOUND
+    assert spent(router) == 5 * BOUND
+
+
+def test_calls_without_a_budget_are_counted_too(hermes, router):
+    router.start({"free": ["echo"]})
+    assert router.ask().status == 200
+    assert settled(hermes, 1)["all"]["cost_usd"] == COST
+
+
+# -- hermes cost ----------------------------------------------------------------------------------
+
+@pytest.fixture(params=["owner", "alone"])
+def some_costs(request, hermes, router):
+    """Five calls of two models; asked of the router that runs, or of the home that it left."""
+    router.start({"free": [priced(router)], "other": [priced(router, "fixed")]})
+    ids = [router.ask(model, headers={"x-hermes-slot": slot}).headers["x-litellm-call-id"]
+           for model, slot in [("free", "main")] * 3 + [("other", "title")] * 2]
+    settled(hermes, 5)
+    if request.param == "alone":
+        router.stop()
+    return ids
+
+
+def test_cost_tells_sums(hermes, some_costs):
+    found = cost(hermes)
+    for total in ("today", "month", "all"):
+        assert found[total]["calls"] == 5 and found[total]["cost_usd"] == 5 * COST
+    by_slot = {sum_["name"]: sum_["calls"] for sum_ in cost(hermes, "--by", "slot")["sums"]}
+    assert by_slot == {"main": 3, "title": 2}
+    by_model = {sum_["name"]: sum_["cost_usd"] for sum_ in found["sums"]}
+    assert by_model == {"echo": 3 * COST, "fixed": 2 * COST}
+    assert {row["call"] for row in found["dearest"]} <= set(some_costs)
+
+
+def test_cost_is_a_table_for_people(hermes, some_costs):
+    text = hermes.run("cost").ok().text
+    assert "$0.0007" in text and "5 calls" in text and "By model, 30 days" in text
+    assert any(call[:12] in text for call in some_costs)
+
+
+def test_cost_is_a_table_for_spreadsheets(hermes, some_costs):
+    text = hermes.run("cost", "--csv", "--by", "slot").ok().text
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert {row["slot"]: decimal.Decimal(row["cost_usd"]) for row in rows} == {
+        "main": 3 * COST, "title": 2 * COST}
+
+
+def test_cost_tells_why(hermes, some_costs):
+    """The beginning of an id is enough."""
+    call = some_costs[0]
+    assert cost(hermes, "why", call[:13])["call"] == call
+    text = hermes.run("cost", "why", call).ok().text
+    assert call in text and "attempt 1" in text and "$0.00014" in text
+
+
+def test_cost_does_not_know_every_call(hermes, some_costs):
+    hermes.run("cost", "why", "no-such-call").failed("no such call")
+
+
+# -- across a restart -----------------------------------------------------------------------------
+
+def test_a_restart_keeps_the_sums(hermes, router):
+    router.start({"free": [priced(router)]}, litellm={"max_budget": 0.0012})
+    assert [router.ask(max_tokens=100).status for _ in range(2)] == [200, 200]
+    before = spent(router)
+    router.stop()
+    router.restart()
+    assert router.ask(max_tokens=100).headers["x-hermes-max-tokens"] == "92"
+    assert spent(router) == before + COST == 3 * COST
+
+
+def test_a_reload_keeps_what_is_held(hermes, router, up):
+    """The cap is another one from then on; what runs is held in it."""
+    groups = {"free": [priced(router, "hold-first")]}
+    router.start(groups, litellm={"max_budget": 1})
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        call = pool.submit(router.ask, max_tokens=100)
+        assert up.wait_for(lambda: len(up.requests) == 1)
+        hermes.put("router.yaml", json.dumps(router.config(groups, litellm={"max_budget": 0.0011})))
+        router.process.signal(1)
+        router.process.wait_for_output(b"reloaded", "err")
+        assert router.ask(max_tokens=100).status == 400
+        up.release.set()
+        assert call.result().status == 200
+    assert spent(router) == COST
+
+
+def killed(router):
+    router.process.signal(9)
+    router.process.finish(20)
+
+
+def test_a_kill_loses_no_settled_row(hermes, router):
+    """Each was written down before its client had the last byte."""
+    router.start({"free": [priced(router)]}, litellm={"max_budget": 1})
+    for _ in range(10):
+        router.ask(max_tokens=100)
+    killed(router)
+    router.restart()
+    assert settled(hermes, 10)["all"]["cost_usd"] == 10 * COST
+    assert router.ask(max_tokens=100).status == 200
+    assert spent(router) == 11 * COST
+
+
+def test_an_end_that_does_not_wait_settles_what_runs(hermes, router, up):
+    """The second signal: the calls are cut off, and charged."""
+    router.start({"free": [priced(router, "hold-first")]}, litellm={"max_budget": 1})
+    with router.open(max_tokens=100):
+        assert up.wait_for(lambda: len(up.requests) == 1)
+        router.process.signal(15)
+        router.process.wait_for_output(b"stopping on", "err")
+        router.process.signal(15)
+        router.process.finish(20).exits(0)
+    row, = cost(hermes)["dearest"]
+    assert row["cancelled"] and row["cost_usd"] == BOUND and row["cost_source"] == "bound"
+
+
+def test_an_orphan_is_charged_in_full(hermes, router, up):
+    """Nobody will ever hear what a call cost that ran when the router was killed."""
+    router.start({"free": [priced(router, "hold-first")]}, litellm={"max_budget": 0.0015})
+    with router.open(max_tokens=100):
+        assert up.wait_for(lambda: len(up.requests) == 1)
+        killed(router)
+    up.release.set()
+    router.restart()
+    row, = settled(hermes, 1)["dearest"]
+    assert row["cost_usd"] == BOUND and row["cost_source"] == "unknown" and row["status"] == 0
+    assert cost(hermes)["all"]["unsure"] == 1
+    assert router.ask(max_tokens=100).headers["x-hermes-max-tokens"] == "50"
+
+
+def test_the_first_call_after_a_kill_knows_what_was_spent(router):
+    """It may come before the journal is read; then it waits for that."""
+    router.start({"free": [priced(router)]}, litellm={"max_budget": float(3 * COST) + 0.00005})
+    for _ in range(3):
+        assert router.ask(max_tokens=25).status == 200
+        killed(router)
+        router.restart()
+    assert router.ask(max_tokens=100).status == 400
+
+
+KINDS = ["echo", "comments", "no-usage", "500-html"]
+
+
+def load(router, ended):
+    """Calls until the router is gone; the ids of those that were answered."""
+    answered = set()
+    while not ended:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            stream = random.random() < 0.5
+            answer = router.ask(stream=stream, max_tokens=100)
+            if answer.status == 200 and (answer.whole if stream else not answer.cut):
+                answered.add(answer.headers["x-litellm-call-id"])
+    return answered
+
+
+def kill_under_load(router, rounds):
+    """Kills and restarts; the ids of the calls that were answered."""
+    answered = set()
+    for _ in range(rounds):
+        ended = []
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            calls = [pool.submit(load, router, ended) for _ in range(8)]
+            time.sleep(random.uniform(0.1, 1.5))
+            killed(router)
+            ended.append(True)
+            answered.update(*(call.result() for call in calls))
+        kill_at_start(router)
+        router.restart()
+    return answered
+
+
+def kill_at_start(router):
+    """While what the last one left is read, or before."""
+    process = router.hermes.start("router", "--config", router.hermes.home / "router.yaml",
+                                  "--port", "0")
+    time.sleep(random.uniform(0, 0.3))
+    process.signal(9)
+    process.finish(20)
+
+
+def test_kills_at_any_moment_leave_sums_that_agree(hermes, router, up):
+    """The rows, their days and the budget say the same; no call that was answered is missing, and
+    there is a row for all that the upstream was asked."""
+    router.start({"free": [priced(router, kind) for kind in KINDS]}, litellm={"max_budget": 1000},
+                 router={"disable_cooldowns": True, "num_retries": 2})
+    answered = kill_under_load(router, 6)
+    router.stop()
+    router.restart()  # what was open is charged, whatever came of the last kill
+    assert router.ask(max_tokens=100).status in (200, 500)
+    router.stop()
+    rows, days, budgets, count = sums(hermes)
+    assert rows == days == budgets > 0
+    assert answered and answered <= known(hermes)
+    assert count >= len(up.requests)
+
+
+def test_a_cap_holds_across_kills(hermes, router):
+    """Most of the calls that are killed cost more than they would have."""
+    router.start({"free": [priced(router), priced(router, "no-usage")]},
+                 litellm={"max_budget": 0.05})
+    kill_under_load(router, 4)
+    ended = []
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        calls = [pool.submit(load, router, ended) for _ in range(4)]
+        until = time.monotonic() + 60
+        while router.ask(max_tokens=100).status == 200:
+            assert time.monotonic() < until
+        ended.append(True)
+        for call in calls:
+            call.result()
+    router.stop()
+    rows, days, budgets, _ = sums(hermes)
+    assert rows == days == budgets
+    assert 49_000_000_000 < budgets <= 50_000_000_000
+
+
+def test_whoever_leaves_at_any_moment_nothing_stays_held(hermes, router):
+    """Before the reservation is on the disk, before the answer, in the middle of it."""
+    router.start({"free": [priced(router, kind) for kind in ("echo", "drip", "hang")]},
+                 litellm={"max_budget": 1000})
+
+    def leave(seconds):
+        with router.open(max_tokens=100) as sock:
+            sock.settimeout(seconds)
+            with contextlib.suppress(OSError):
+                sock.recv(100)
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        list(pool.map(leave, [random.choice((0.0001, 0.001, 0.01, 0.05, 0.2))
+                              for _ in range(300)]))
+    until = time.monotonic() + 20
+    while reserved := router.metrics()[RESERVED]:
+        assert time.monotonic() < until, reserved
+    router.stop()
+    rows, days, budgets, count = sums(hermes)
+    assert rows == days == budgets and count > 0
+    path, = hermes.databases()
+    assert hermes.sql("print(db.execute('SELECT count(*) FROM reservations').fetchone()[0])",
+                      path) == "0\n"
