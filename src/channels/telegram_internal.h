@@ -17,8 +17,8 @@
  * telegram_access.c knows who may talk, telegram_send.c delivers the outbox, telegram_stream.c
  * shows an answer while it is written.
  *
- * libcurl takes no request while it hands over data, and the desk's callbacks may come from there:
- * so they only note what is to be done, and timers or deferred calls do it.
+ * The desk's callbacks come in the middle of its work, often from inside a model's transfer: so
+ * they only note what is to be done, and timers or deferred calls do it.
  */
 enum {
     TELEGRAM_CHAT_MAX = 64,       // bytes of a chat's name, with the NUL
