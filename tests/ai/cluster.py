@@ -20,7 +20,7 @@ ROOT = HERE.parent.parent
 TIME = '2026-01-31T12:00:00Z'
 SECONDS = 60                                # that a script under test may take
 PACKED = ('LICENSE', 'NOTICE', 'meson.build', 'meson_options.txt')
-SCRIPTS = ('build', 'ca_roots.py', 'deps', 'embed.py', 'jobs')
+SCRIPTS = ('build', 'ca_roots.py', 'deps', 'embed.py', 'jobs', 'zones.py')
 
 
 def quoted(text):
