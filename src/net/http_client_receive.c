@@ -160,9 +160,10 @@ static enum progress end_of_connection(struct http_transfer *transfer, int error
             http_transfer_repeat(transfer);
             return GONE; // from this connection
         }
-        http_transfer_fail(transfer, HTTP_CUT, -ESTALE,
-                           "the connection to %s broke: it was an old one, and had ended",
-                           transfer->origin->authority);
+        http_transfer_fail(
+            transfer, HTTP_CUT, -ESTALE,
+            "the connection to %s broke: it was closed without an answer, as old ones are",
+            transfer->origin->authority);
         return GONE;
     }
     if (error && error != -ECONNABORTED)
