@@ -138,9 +138,9 @@ static char *bot_of(const struct telegram_config *config)
                                       : mem_strdup("");
 }
 
-static char *face_of(const struct admin_config *config)
+static char *face_of(const char *host, int64_t port)
 {
-    return mem_printf("%s %" PRId64, config->host, config->port);
+    return mem_printf("%s %" PRId64, host, port);
 }
 
 // So that nobody believes it to have happened.
@@ -157,7 +157,9 @@ static int reload(void *context, struct buf *ret_text, struct error *err)
     struct app *app = &service->app;
     struct settings_values *values = &app->settings.values;
     CLEANUP(mem_cleanup) char *old_bot = bot_of(&values->telegram);
-    CLEANUP(mem_cleanup) char *old_face = face_of(&values->admin);
+    CLEANUP(mem_cleanup) char *old_face = face_of(values->admin.host, values->admin.port);
+    CLEANUP(mem_cleanup)
+    char *old_router = face_of(values->router.host, values->router.port);
     int r = app_reload(app, service->options->arguments, err);
     if (r < 0) {
         error_wrap(err, "the configuration was not reloaded, the one before stays in use");
@@ -174,9 +176,11 @@ static int reload(void *context, struct buf *ret_text, struct error *err)
     r = open_log(service, err);
     buf_printf(ret_text, "the configuration was reloaded; model %s", app->endpoint.name);
     CLEANUP(mem_cleanup) char *bot = bot_of(&values->telegram);
-    CLEANUP(mem_cleanup) char *face = face_of(&values->admin);
+    CLEANUP(mem_cleanup) char *face = face_of(values->admin.host, values->admin.port);
+    CLEANUP(mem_cleanup) char *router = face_of(values->router.host, values->router.port);
     tell_what_waits(old_bot, bot, "Telegram's token and base URL", ret_text);
     tell_what_waits(old_face, face, "the admin face's address and port", ret_text);
+    tell_what_waits(old_router, router, "the router's address and port", ret_text);
     LOG_EVENT(LOG_INFO, "config.reload", "", LOG_TEXT("model", app->endpoint.name));
     return r;
 }

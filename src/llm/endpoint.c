@@ -353,6 +353,14 @@ int endpoint_choose_model(const struct llm_config *config, const char *name,
     return endpoint_choose(&other, ret_endpoint, err);
 }
 
+// OpenRouter's variants ":free", and what it chooses among them.
+bool endpoint_is_free(const char *provider, const char *model)
+{
+    if (strcmp(provider, "openrouter") != 0)
+        return strcmp(provider, "offline") == 0;
+    return span_ends_with(span_of(model), ":free") || strcmp(model, "openrouter/free") == 0;
+}
+
 char *endpoint_url(const struct endpoint *endpoint)
 {
     return mem_printf("%s%s", endpoint->base_url, endpoint->path ? endpoint->path : "");

@@ -41,6 +41,9 @@ int endpoint_choose_model(const struct llm_config *config, const char *name,
 int endpoint_of_deployment(const struct llm_config *config, const struct deployment *deployment,
                            struct endpoint *ret_endpoint, struct error *err);
 
+// Is it known of a model, as its server knows it, that nobody pays for it?
+bool endpoint_is_free(const char *provider, const char *model);
+
 // The base URL with its path; on the heap.
 char *endpoint_url(const struct endpoint *endpoint);
 

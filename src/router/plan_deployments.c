@@ -225,6 +225,16 @@ static int check_name(const struct plan_section *section, const struct deploymen
     return -1;
 }
 
+// A free model need not be given prices to be let through under a budget. One that names others to
+// be taken in its place may cost what those do.
+static void add_known_price(struct router_deployment *d)
+{
+    if (d->price.input_pico >= 0 || d->price.output_pico >= 0 || strstr(d->params, "\"models\""))
+        return;
+    if (endpoint_is_free(d->provider, d->model))
+        d->price.input_pico = d->price.output_pico = 0;
+}
+
 static void read_deployment(struct plan_maker *maker, size_t index)
 {
     const struct option_map *list = &maker->source->llm->model_list;
@@ -239,6 +249,7 @@ static void read_deployment(struct plan_maker *maker, size_t index)
     d.litellm_name = plan_copy(maker, entry.model ? entry.model : "");
     read_endpoint(&section, &entry, &d);
     plan_read_entry(&section, &d);
+    add_known_price(&d);
     read_id(&section, &d);
     add_deployment(maker, entry.name, &d);
 }
@@ -272,6 +283,7 @@ static struct router_group *add_chosen(struct plan_maker *maker, const char *gro
     d.cooldown_ms = 0; // who talks with one model would only be refused by his own router
     d.max_parallel = maker->default_parallel;
     plan_read_headers(&(struct plan_section){.maker = maker}, &endpoint, &d);
+    add_known_price(&d);
     return add_deployment(maker, group, &d);
 }
 

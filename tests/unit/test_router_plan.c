@@ -55,7 +55,9 @@ static void deployments_and_groups(void **state)
     assert_int_equal(free1->tpm, -1);
     assert_int_equal(free1->timeout_ms, 300000);
     assert_int_equal(free1->stream_timeout_ms, 60000);
-    assert_int_equal(free1->price.input_pico, -1);
+    assert_int_equal(free1->price.input_pico, -1); // it names others, of which nothing is known
+    assert_int_equal(at(f, 1)->price.input_pico, 0);
+    assert_int_equal(at(f, 1)->price.output_pico, 0);
     assert_int_equal(free1->order, 1);
     assert_int_equal(free1->weight_micro, 1000000);
     assert_int_equal(free1->cooldown_ms, -1);
