@@ -123,6 +123,9 @@ int journal_rotate(struct journal *journal, struct error *err)
     uint64_t generation = next_generation(journal);
     name_of(generation, name);
     int fd = openat(journal->directory, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 && (errno == EACCES || errno == EPERM))
+        return error_errno(err, errno, "cannot make %s/%s (check its owner and mode)",
+                           journal->home, name);
     if (fd < 0)
         return error_errno(err, errno, "cannot make %s/%s", journal->home, name);
     fd_close(&journal->fd);
