@@ -206,7 +206,7 @@ static int start(struct chat_provider *provider, const struct chat_request *requ
                  struct error *err)
 {
     struct router_provider *owner = CONTAINER_OF(provider, struct router_provider, provider);
-    bool offline;
+    bool offline = false;
     int r = is_offline(owner, request->model, &offline, err);
     if (r < 0)
         return r;
