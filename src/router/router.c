@@ -30,8 +30,8 @@ static void on_sum(void *context, const struct store_charge *spent)
 static void on_correction(void *context, const struct store_charge *difference)
 {
     struct router *router = context;
-    router_budgets_charge(router->budgets, difference->account, difference->amount_pico,
-                          loop_wall(router->env.loop), NULL);
+    router_budgets_correct(router->budgets, difference->account, difference->period_ms,
+                           difference->amount_pico);
 }
 
 static void on_note(void *context, const char *sentence, bool is_trouble)
@@ -43,14 +43,6 @@ static void on_note(void *context, const char *sentence, bool is_trouble)
         log_warning("the ledger: %s", sentence);
     else
         log_info("the ledger is written again");
-}
-
-static void on_ready(void *context)
-{
-    struct router *router = context;
-    struct router_ledger_figures figures;
-    router_ledger_figures(router->ledger, &figures);
-    router->folded_before = figures.folded_rows;
 }
 
 static int open_ledger(struct router *router, struct error *err);
@@ -88,7 +80,6 @@ static int open_ledger(struct router *router, struct error *err)
         .offset_ms = offset_of,
         .on_sum = on_sum,
         .on_correction = on_correction,
-        .on_ready = on_ready,
         .on_note = on_note,
         .context = router,
     };
@@ -193,20 +184,9 @@ void router_keeps(struct router *router, int64_t bytes)
     router->buffered += (size_t)bytes;
 }
 
-size_t router_buffered(const struct router *router)
-{
-    return router->buffered;
-}
-
 struct router_pick_view router_view(struct router *router, size_t deployment)
 {
     return router_picker_view(router->course->picker, deployment, loop_now(router->env.loop));
-}
-
-bool router_next_budget(struct router *router, size_t *cursor,
-                        struct router_budget_state *ret_state)
-{
-    return router_budgets_next(router->budgets, cursor, ret_state);
 }
 
 const char *router_trouble(const struct router *router)

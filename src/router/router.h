@@ -16,12 +16,10 @@
 #include "router/reply_edit.h"
 #include "store/ledger.h"
 
-struct budget_claim;
 struct http_client;
 struct loop;
 struct metrics;
 struct router;
-struct router_budget_state;
 struct store;
 
 /*
@@ -57,16 +55,11 @@ void router_destroy(struct router *router);
 
 const struct router_plan *router_plan(const struct router *router);
 size_t router_calls(const struct router *router); // that have not ended
-size_t router_buffered(const struct router *router);
 // So many bytes more (or less) of answers wait for their readers: they count as the router's own.
 void router_keeps(struct router *router, int64_t bytes);
 
 // How a deployment of the plan in force is doing.
 struct router_pick_view router_view(struct router *router, size_t deployment);
-
-// The accounts of budgets, as router_budgets_next().
-bool router_next_budget(struct router *router, size_t *cursor,
-                        struct router_budget_state *ret_state);
 
 // Why no call with a price can be made at the moment (the disk is full); "" when they can.
 const char *router_trouble(const struct router *router);
