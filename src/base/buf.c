@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/decimal.h"
 #include "base/mem.h"
 
 void buf_init(struct buf *buf, size_t max)
@@ -75,6 +76,18 @@ bool buf_append_text(struct buf *buf, const char *text)
 bool buf_append_char(struct buf *buf, char c)
 {
     return buf_append(buf, &c, 1);
+}
+
+bool buf_append_uint(struct buf *buf, uint64_t value)
+{
+    char room[DECIMAL_SIZE];
+    return buf_append_text(buf, decimal_of_uint(value, room));
+}
+
+bool buf_append_int(struct buf *buf, int64_t value)
+{
+    char room[DECIMAL_SIZE];
+    return buf_append_text(buf, decimal_of_int(value, room));
 }
 
 bool buf_printf(struct buf *buf, const char *fmt, ...)

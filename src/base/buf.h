@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/mem.h"
 #include "base/span.h"
@@ -34,6 +35,8 @@ bool buf_append(struct buf *buf, const void *data, size_t len);
 bool buf_append_span(struct buf *buf, struct span span);
 bool buf_append_text(struct buf *buf, const char *text);
 bool buf_append_char(struct buf *buf, char c);
+bool buf_append_uint(struct buf *buf, uint64_t value); // decimal
+bool buf_append_int(struct buf *buf, int64_t value);
 bool buf_printf(struct buf *buf, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 // Room for `len` more bytes at the end, to be written by the caller and added with buf_grow_by().

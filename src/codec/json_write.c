@@ -1,7 +1,6 @@
 #include "codec/json_write.h"
 
-#include <inttypes.h>
-#include <stdio.h>
+#include <string.h>
 
 #include "codec/utf8.h"
 
@@ -113,8 +112,47 @@ static void write_valid(struct buf *out, struct span text)
     buf_append(out, text.data + from, text.len - from);
 }
 
+/*
+ * Bytes at the beginning that stand for themselves: printable ASCII, neither quote nor backslash.
+ * A word at a time; the three tests set the high bit of a byte that is below 0x20, or equal to one
+ * of the two (which differ from themselves in no bit), or above 0x7F.
+ */
+static size_t plain_prefix(struct span text)
+{
+    static const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
+    size_t at = 0;
+    for (uint64_t word; text.len - at >= sizeof word; at += sizeof word) {
+        memcpy(&word, text.data + at, sizeof word);
+        uint64_t quote = word ^ (ones * '"'), backslash = word ^ (ones * '\\');
+        uint64_t found = word | (word - ones * 0x20) | ((quote - ones) & ~quote) |
+                         ((backslash - ones) & ~backslash);
+        if (found & high)
+            break;
+    }
+    while (at < text.len && !needs_escape(text.data[at]) && !(text.data[at] & 0x80))
+        at++;
+    return at;
+}
+
+// With its quotes.
+static void write_plain(struct buf *out, struct span text)
+{
+    char *room = buf_reserve(out, text.len + 2);
+    if (!room)
+        return;
+    room[0] = '"';
+    if (text.len)
+        memcpy(room + 1, text.data, text.len);
+    room[text.len + 1] = '"';
+    buf_grow_by(out, text.len + 2);
+}
+
 static void write_quoted(struct buf *out, struct span text)
 {
+    if (plain_prefix(text) == text.len) {
+        write_plain(out, text);
+        return;
+    }
     buf_append_char(out, '"');
     while (text.len && !buf_is_full(out)) {
         size_t good = utf8_valid_prefix(text);
@@ -167,13 +205,13 @@ void json_write_raw(struct json_writer *w, struct span json)
 void json_write_int(struct json_writer *w, int64_t value)
 {
     if (separate(w, false))
-        buf_printf(w->out, "%" PRId64, value);
+        buf_append_int(w->out, value);
 }
 
 void json_write_uint(struct json_writer *w, uint64_t value)
 {
     if (separate(w, false))
-        buf_printf(w->out, "%" PRIu64, value);
+        buf_append_uint(w->out, value);
 }
 
 void json_write_bool(struct json_writer *w, bool value)
