@@ -30,3 +30,6 @@ void redactor_destroy(struct redactor *redactor); // wipes the copies; accepts N
 // Appends `text` with REDACT_MARK in place of each secret. False, with nothing appended, when that
 // does not fit. Takes time linear in the text; never reads it as anything but bytes.
 bool redact(const struct redactor *redactor, struct span text, struct buf *out);
+
+// Whether redact() would leave the text as it is; for who would rather not copy it.
+bool redact_is_clean(const struct redactor *redactor, struct span text);

@@ -29,6 +29,7 @@ static char *redacted(struct span text)
 static void expect(const char *text, const char *wanted)
 {
     CLEANUP(mem_cleanup) char *said = redacted(span_of(text));
+    assert_int_equal(redact_is_clean(known, span_of(text)), strcmp(said, text) == 0);
     assert_string_equal(said, wanted);
 }
 
