@@ -1,23 +1,33 @@
 #include "base/log.h"
 
-#include <inttypes.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
 
 #include "base/colour.h"
+#include "base/decimal.h"
+#include "base/mem.h"
 
+/*
+ * A busy router logs two events per request, so what an event costs counts. Its texts pass the
+ * filter once, for the record and for standard error; and where the program says that there is a
+ * `later`, the lines of many events leave in one write.
+ */
 enum {
     LINE_MAX_BYTES = 2048,
-    ID_SHOWN_BYTES = 8, // enough to tell the work of a day apart
+    WAITING_MAX_BYTES = 16 * 1024, // for standard error
+    ID_SHOWN_BYTES = 8,            // enough to tell the work of a day apart
 };
 
 static enum log_level max_level = LOG_INFO;
 
 static struct {
     log_sink_fn *fn;
+    log_flush_fn *flush;
     void *context;
     bool echo;
     bool busy; // a sink that logs is not handed its own lines
@@ -27,6 +37,17 @@ static struct {
     log_filter_fn *fn;
     void *context;
 } filter;
+
+static struct {
+    log_later_fn *fn;
+    void *context;
+    bool called; // something waits
+} later;
+
+static struct {
+    char bytes[WAITING_MAX_BYTES];
+    size_t len;
+} waiting; // for standard error
 
 static const struct {
     const char *name, *colour;
@@ -57,9 +78,11 @@ bool log_parse_level(const char *name, enum log_level *ret_level)
     return false;
 }
 
-void log_set_sink(log_sink_fn *fn, void *context, bool echo)
+void log_set_sink(log_sink_fn *fn, log_flush_fn *flush, void *context, bool echo)
 {
+    log_flush();
     sink.fn = fn;
+    sink.flush = flush;
     sink.context = context;
     sink.echo = echo;
 }
@@ -69,6 +92,51 @@ void log_set_filter(log_filter_fn *fn, void *context)
     filter.fn = fn;
     filter.context = context;
 }
+
+void log_set_later(log_later_fn *fn, void *context)
+{
+    log_flush();
+    later.fn = fn;
+    later.context = context;
+}
+
+/* Leaving */
+
+static void write_waiting(void)
+{
+    size_t done = 0;
+    while (done < waiting.len) {
+        ssize_t n = write(STDERR_FILENO, waiting.bytes + done, waiting.len - done);
+        if (n < 0 && errno != EINTR)
+            break; // nobody is left to be told
+        done += n > 0 ? (size_t)n : 0;
+    }
+    waiting.len = 0;
+}
+
+void log_flush(void)
+{
+    later.called = false;
+    write_waiting();
+    if (sink.flush && !sink.busy) {
+        sink.busy = true;
+        sink.flush(sink.context);
+        sink.busy = false;
+    }
+    write_waiting(); // what the sink had to say
+}
+
+static void flush_or_wait(enum log_level level)
+{
+    if (!later.fn || level < LOG_INFO) {
+        log_flush();
+    } else if (!later.called) {
+        later.called = true;
+        later.fn(later.context);
+    }
+}
+
+/* Lines on standard error */
 
 // What others wrote may stand in a line; none of it may move a terminal's cursor. The controls of
 // the upper half (U+0080 to U+009F, one of them begins escape sequences) are two bytes in UTF-8.
@@ -84,16 +152,32 @@ static void clean(char *text)
     }
 }
 
-static void say(enum log_level level, const char *text)
+static void add(const char *text, size_t len)
 {
-    const char *filtered = filter.fn ? filter.fn(filter.context, text) : NULL;
-    text = filtered ? filtered : text;
-    const char *on = colour_wanted(STDERR_FILENO) ? levels[level].colour : "";
-    const char *off = *on ? "\033[0m" : "";
-    if (level == LOG_INFO)
-        fprintf(stderr, "hermes: %s\n", text);
-    else
-        fprintf(stderr, "hermes: %s%s:%s %s\n", on, levels[level].name, off, text);
+    memcpy(waiting.bytes + waiting.len, text, len);
+    waiting.len += len;
+}
+
+static void add_text(const char *text)
+{
+    add(text, strlen(text));
+}
+
+// `text` has less than LINE_MAX_BYTES.
+static void say(enum log_level level, const char *text, size_t len)
+{
+    enum { AROUND_MAX_BYTES = 64 };
+    if (sizeof waiting.bytes - waiting.len < len + AROUND_MAX_BYTES)
+        write_waiting();
+    add_text("hermes: ");
+    if (level != LOG_INFO) {
+        bool colour = *levels[level].colour && colour_wanted(STDERR_FILENO);
+        add_text(colour ? levels[level].colour : "");
+        add_text(levels[level].name);
+        add_text(colour ? ":\033[0m " : ": ");
+    }
+    add(text, len);
+    add("\n", 1);
 }
 
 static void record_to_sink(const struct log_record *record)
@@ -105,6 +189,12 @@ static void record_to_sink(const struct log_record *record)
     sink.busy = false;
 }
 
+static const char *filtered(const char *text)
+{
+    const char *instead = filter.fn && *text ? filter.fn(filter.context, text) : NULL;
+    return instead ? instead : text;
+}
+
 void log_line(enum log_level level, const char *fmt, ...)
 {
     if (level > max_level)
@@ -114,9 +204,13 @@ void log_line(enum log_level level, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
+    const char *safe = filtered(text);
+    if (safe != text)
+        snprintf(text, sizeof text, "%s", safe);
     record_to_sink(&(struct log_record){level, "line", "", text, NULL, 0});
     clean(text);
-    say(level, text);
+    say(level, text, strlen(text));
+    log_flush();
 }
 
 /* Events on standard error: logfmt */
@@ -163,13 +257,12 @@ static void put_quoted(struct line *line, const char *text)
 
 static void put_field(struct line *line, const struct log_field *field)
 {
-    char number[24];
-    snprintf(number, sizeof number, "%" PRId64, field->number);
-    const char *value = field->text ? field->text : number;
+    char room[DECIMAL_SIZE];
+    const char *value = field->text ? field->text : decimal_of_int(field->number, room);
     put(line, " ", 1);
     put_text(line, field->name);
     put(line, "=", 1);
-    if (*value == '\0' || strpbrk(value, " \t\r\n\"\\="))
+    if (field->text && (*value == '\0' || strpbrk(value, " \t\r\n\"\\=")))
         put_quoted(line, value);
     else
         put_text(line, value);
@@ -177,7 +270,9 @@ static void put_field(struct line *line, const struct log_field *field)
 
 static void echo(const struct log_record *record)
 {
-    struct line line = {.len = 0};
+    struct line line;
+    line.len = 0;
+    line.full = false;
     put_text(&line, record->event);
     if (*record->id) {
         put_text(&line, " id=");
@@ -186,21 +281,40 @@ static void echo(const struct log_record *record)
     for (size_t i = 0; i < record->field_count && !line.full; i++)
         put_field(&line, &record->fields[i]);
     clean(line.text);
-    say(record->level, line.text);
+    say(record->level, line.text, strlen(line.text));
+}
+
+// Those of the fields that are known, into `known`; what the filter changed is copied to `copies`.
+static size_t take_fields(const struct log_field *fields, size_t count, struct log_field *known,
+                          char *copies[LOG_FIELDS_MAX])
+{
+    size_t taken = 0;
+    for (size_t i = 0; i < count && taken < LOG_FIELDS_MAX; i++) {
+        if (!fields[i].name)
+            continue;
+        known[taken] = fields[i];
+        copies[taken] = NULL;
+        const char *safe = fields[i].text ? filtered(fields[i].text) : NULL;
+        if (safe != fields[i].text)
+            known[taken].text = copies[taken] = mem_strdup(safe);
+        taken++;
+    }
+    return taken;
 }
 
 void log_event(enum log_level level, const char *event, const char *id,
                const struct log_field *fields, size_t count)
 {
-    if (level > max_level)
+    if (level > max_level || !sink.fn)
         return;
     struct log_field known[LOG_FIELDS_MAX];
-    size_t known_count = 0;
-    for (size_t i = 0; i < count && known_count < LOG_FIELDS_MAX; i++)
-        if (fields[i].name)
-            known[known_count++] = fields[i];
+    char *copies[LOG_FIELDS_MAX];
+    size_t known_count = take_fields(fields, count, known, copies);
     struct log_record record = {level, event, id ? id : "", NULL, known, known_count};
     record_to_sink(&record);
     if (sink.echo)
         echo(&record);
+    for (size_t i = 0; i < known_count; i++)
+        free(copies[i]);
+    flush_or_wait(level);
 }

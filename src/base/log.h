@@ -53,12 +53,26 @@ void log_event(enum log_level level, const char *event, const char *id,
     log_event(level, event, id, (const struct log_field[]){__VA_ARGS__}, \
               sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
 
-// Gets every event and line of the level that is logged; NULL: nobody. With `echo` events are also
-// told on standard error, as "event key=value ...".
+/*
+ * Gets every event and line of the level that is logged, its texts already through the filter;
+ * NULL: nobody. It may keep what it is to write until `flush` is called, which follows at once, or
+ * after some more records where they may wait. With `echo` events are also told on standard error,
+ * as "event key=value ...".
+ */
 typedef void log_sink_fn(void *context, const struct log_record *record);
-void log_set_sink(log_sink_fn *fn, void *context, bool echo);
+typedef void log_flush_fn(void *context);
+void log_set_sink(log_sink_fn *fn, log_flush_fn *flush, void *context, bool echo);
 
-// Every line for standard error passes through it, already clean: what it returns is told instead
-// (NULL: the line as it is), and lives until its next call. For taking secrets out.
+// Every text that others may have written passes through it: what it returns is told instead
+// (NULL: the text as it is), and lives until its next call. For taking secrets out.
 typedef const char *log_filter_fn(void *context, const char *text);
 void log_set_filter(log_filter_fn *fn, void *context); // NULL: none
+
+/*
+ * With `later`, events of LOG_INFO and LOG_DEBUG wait for company: it is called with the first that
+ * waits, and has to see to it that log_flush() is called soon. Lines, and whatever is graver, are
+ * written at once and take along what waits. NULL: nothing waits.
+ */
+typedef void log_later_fn(void *context);
+void log_set_later(log_later_fn *fn, void *context);
+void log_flush(void);

@@ -46,7 +46,7 @@ static int open_log(struct service *service, struct error *err)
     struct app *app = &service->app;
     size_t count = config_secrets(app->settings.config, secrets, ARRAY_LEN(secrets));
     return gateway_log_open(&app->settings.values.gateway_log, app->home.path, secrets, count,
-                            loop_clock(app->loop), &service->log, err);
+                            loop_clock(app->loop), app->loop, &service->log, err);
 }
 
 static int reload(void *context, struct buf *ret_text, struct error *err)
@@ -147,6 +147,7 @@ static void finish(struct service *service)
     control_destroy(service->control);
     router_face_destroy(service->face);
     signals_finish(&service->signals);
+    gateway_log_settle(service->log);
     if (service->app.loop)
         app_stop(&service->app);
     gateway_log_close(service->log);

@@ -17,11 +17,13 @@
 #include "codec/utf8.h"
 
 /*
- * A line is one write(2) to a file opened for appending, so a reader never sees half of one. What a
- * full disk leaves of it is cut off again; where even that fails, the next line begins on a line of
- * its own.
+ * Lines are written whole to a file opened for appending, so a reader never sees half of one. What
+ * a full disk leaves of one is cut off again; where even that fails, the next line begins on a line
+ * of its own. With a loop, events that are no trouble wait a moment for others, since a busy router
+ * has two per request; a line is at most that moment late, and what a crash loses of the log stands
+ * in the ledger's journal.
  *
- * The name is looked at before every line: who removes or replaces the file (logrotate, a person
+ * The name is looked at before every write: who removes or replaces the file (logrotate, a person
  * with rm) gets a new one. Nothing waits for a disk that is gone: a line that cannot be written is
  * counted, and the first that can be written says how many were lost. Opening is then tried again
  * once in a while, since each attempt costs a walk through the file system.
@@ -32,8 +34,8 @@ enum {
     VALUE_READ_MAX = 64 * 1024, // bytes of a value that are looked at
     VALUE_MAX = 4096,           // bytes of it that are kept, or less when the line gets too long
     VALUE_MIN = 32,
-    FIELDS_MAX = 40,
-    REDACTED_MAX = 1 << 20, // bytes of all values of a record
+    WAITING_MAX = 64 * 1024, // bytes of lines that are not written yet
+    WAIT_MS = 50,
 };
 
 struct gateway_log {
@@ -47,7 +49,13 @@ struct gateway_log {
     bool warned; // standard error knows that it cannot be written
     uint64_t lost;
     int64_t next_try_ms;
+    int64_t second; // of `second_text`, since 1970; -1: none
+    char second_text[CLOCK_TEXT_SIZE];
+    struct buf line;     // the one that is being made
+    struct buf waiting;  // whole lines
     struct buf filtered; // what the filter last returned
+    struct loop *loop;   // borrowed; NULL: nothing waits
+    loop_id timer;
 };
 
 const struct option gateway_log_options[] = {
@@ -183,63 +191,112 @@ static int rotate(struct gateway_log *log)
     return 0;
 }
 
-// The bytes at the end of what a write began and could not finish.
-static void take_back(struct gateway_log *log, off_t size)
+static int end_torn_line(struct gateway_log *log)
 {
-    if (ftruncate(log->fd, size) < 0)
-        log->torn = true;
+    if (write(log->fd, "\n", 1) != 1)
+        return errno ? -errno : -ENOSPC;
+    log->torn = false;
+    return 0;
 }
 
-static int write_line(struct gateway_log *log, struct span line)
+// Opens and rotates as need be, so that a line of so many bytes fits; 0 and the file's size.
+static int make_room(struct gateway_log *log, size_t line_len, off_t *ret_size)
 {
-    off_t size;
-    int r = ready(log, &size);
-    if (r == 0 && size > 0 && size + (off_t)line.len > log->max_bytes) {
+    int r = ready(log, ret_size);
+    if (r == 0 && *ret_size > 0 && *ret_size + (off_t)line_len > log->max_bytes) {
         r = rotate(log);
-        if (r < 0 && size < 2 * log->max_bytes) // an oversized log rather than a lost line
+        if (r < 0 && *ret_size < 2 * log->max_bytes) // an oversized log rather than a lost line
             r = 0;
         else if (r == 0)
-            r = ready(log, &size);
+            r = ready(log, ret_size);
     }
     if (r == 0 && log->torn) {
-        if (write(log->fd, "\n", 1) != 1)
-            return errno ? -errno : -ENOSPC;
-        log->torn = false;
-        size++;
+        r = end_torn_line(log);
+        *ret_size += r == 0;
     }
-    if (r < 0)
-        return r;
-    ssize_t n;
-    do
-        n = write(log->fd, line.data, line.len);
-    while (n < 0 && errno == EINTR);
-    if (n == (ssize_t)line.len)
-        return 0;
-    r = n < 0 ? -errno : -ENOSPC;
-    if (n > 0)
-        take_back(log, size);
+    return r;
+}
+
+static size_t first_line(struct span lines)
+{
+    return (size_t)span_find(lines, SPAN_LITERAL("\n")) + 1;
+}
+
+// As many whole lines as fit into `room` bytes; one at least.
+static struct span lines_within(struct span lines, int64_t room)
+{
+    size_t len = first_line(lines);
+    while (len < lines.len) {
+        size_t next = first_line(span_skip(lines, len));
+        if ((int64_t)(len + next) > room)
+            break;
+        len += next;
+    }
+    return span_make(lines.data, len);
+}
+
+// The bytes of `lines` that are on the disk as whole lines, when `n` of them are; the rest of those
+// is taken back.
+static size_t keep_whole(struct gateway_log *log, struct span lines, size_t n, off_t size)
+{
+    size_t whole = n;
+    while (whole > 0 && lines.data[whole - 1] != '\n')
+        whole--;
+    if (whole < n && ftruncate(log->fd, size + (off_t)whole) < 0)
+        log->torn = true;
+    return whole;
+}
+
+// Writes whole lines; *ret_done is how many bytes of them are written, also on failure.
+static int write_lines(struct gateway_log *log, struct span lines, size_t *ret_done)
+{
+    size_t done = 0;
+    int r = 0;
+    while (r == 0 && done < lines.len) {
+        struct span rest = span_skip(lines, done);
+        off_t size;
+        r = make_room(log, first_line(rest), &size);
+        if (r < 0)
+            break;
+        struct span some = lines_within(rest, log->max_bytes - size);
+        ssize_t n = write(log->fd, some.data, some.len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        r = n < 0 ? -errno : n < (ssize_t)some.len ? -ENOSPC : 0;
+        done += n > 0 ? keep_whole(log, some, (size_t)n, size) : 0;
+    }
+    *ret_done = done;
     return r;
 }
 
 /* Lines */
 
-static void write_time(struct json_writer *w, const struct clock *clock)
+static void write_time(struct json_writer *w, struct gateway_log *log)
 {
-    char seconds[CLOCK_TEXT_SIZE], text[CLOCK_TEXT_SIZE + 8];
-    int64_t now = clock_wall_ms(clock);
-    clock_format_utc(now, seconds);
-    seconds[strcspn(seconds, "Z")] = '\0';
-    snprintf(text, sizeof text, "%s.%03dZ", seconds, (int)(now % 1000));
-    json_write_member_text(w, "time", text);
+    int64_t now = clock_wall_ms(log->clock);
+    if (now / 1000 != log->second) {
+        log->second = now / 1000;
+        clock_format_utc(now, log->second_text);
+    }
+    int thousandths = (int)(now % 1000);
+    char text[CLOCK_TEXT_SIZE + 4];
+    size_t len = strcspn(log->second_text, "Z");
+    memcpy(text, log->second_text, len);
+    memcpy(text + len,
+           (char[]){'.', (char)('0' + thousandths / 100), (char)('0' + thousandths / 10 % 10),
+                    (char)('0' + thousandths % 10), 'Z'},
+           5);
+    json_write_key(w, "time");
+    json_write_string(w, span_make(text, len + 5));
 }
 
-static void begin_line(struct json_writer *w, struct buf *out, const struct gateway_log *log,
-                       enum log_level level, const char *event, const char *id)
+static void begin_line(struct json_writer *w, struct gateway_log *log, enum log_level level,
+                       const char *event, const char *id)
 {
-    buf_clear(out);
-    json_writer_init(w, out);
+    buf_clear(&log->line);
+    json_writer_init(w, &log->line);
     json_write_object_begin(w);
-    write_time(w, log->clock);
+    write_time(w, log);
     json_write_member_text(w, "level", log_level_name(level));
     json_write_member_text(w, "event", event);
     json_write_member_text(w, "id", id);
@@ -249,32 +306,6 @@ static bool end_line(struct json_writer *w)
 {
     json_write_object_end(w);
     return json_write_done(w) && buf_append_char(w->out, '\n');
-}
-
-// The texts of a record without secrets, one behind the other: its own, then those of its fields.
-struct values {
-    struct buf bytes;
-    size_t ends[FIELDS_MAX + 1];
-    bool cut; // something of them is missing already
-};
-
-static void add_value(const struct gateway_log *log, struct values *values, size_t index,
-                      const char *text)
-{
-    size_t len = text ? strnlen(text, VALUE_READ_MAX + 1) : 0;
-    if (len > VALUE_READ_MAX) {
-        len = VALUE_READ_MAX;
-        values->cut = true;
-    }
-    if (len && !redact(log->redactor, (struct span){text, len}, &values->bytes))
-        values->cut = true;
-    values->ends[index] = values->bytes.len;
-}
-
-static struct span value_at(const struct values *values, size_t index)
-{
-    size_t begin = index ? values->ends[index - 1] : 0;
-    return (struct span){buf_text(&values->bytes) + begin, values->ends[index] - begin};
 }
 
 // At most `max` bytes of it, between characters; true when that is not all.
@@ -294,18 +325,17 @@ static bool write_value(struct json_writer *w, const char *name, struct span val
     return true;
 }
 
-static bool write_record(const struct gateway_log *log, const struct log_record *record,
-                         const struct values *values, size_t count, size_t max, struct buf *out)
+static bool write_record(struct gateway_log *log, const struct log_record *record, size_t max)
 {
     struct json_writer w;
-    bool cut = values->cut || count < record->field_count;
-    begin_line(&w, out, log, record->level, record->event, record->id);
+    bool cut = false;
+    begin_line(&w, log, record->level, record->event, record->id);
     if (record->text)
-        cut |= write_value(&w, "text", value_at(values, 0), max);
-    for (size_t i = 0; i < count; i++) {
+        cut |= write_value(&w, "text", span_of(record->text), max);
+    for (size_t i = 0; i < record->field_count; i++) {
         const struct log_field *field = &record->fields[i];
         if (field->text)
-            cut |= write_value(&w, field->name, value_at(values, i + 1), max);
+            cut |= write_value(&w, field->name, span_of(field->text), max);
         else
             json_write_member_int(&w, field->name, field->number);
     }
@@ -314,66 +344,88 @@ static bool write_record(const struct gateway_log *log, const struct log_record 
     return end_line(&w);
 }
 
-// The line with as much as fits: its values are cut shorter until it does.
-static bool make_line(const struct gateway_log *log, const struct log_record *record,
-                      struct buf *out)
+/* Leaving */
+
+static void count_lost(struct gateway_log *log, struct span lines)
 {
-    struct values values = {.bytes = BUF_INIT(REDACTED_MAX)};
-    size_t count = record->field_count < FIELDS_MAX ? record->field_count : FIELDS_MAX;
-    add_value(log, &values, 0, record->text);
-    for (size_t i = 0; i < count; i++)
-        add_value(log, &values, i + 1, record->fields[i].text);
-    bool made = false;
-    for (size_t max = VALUE_MAX; max >= VALUE_MIN && !made; max /= 2)
-        made = write_record(log, record, &values, count, max, out);
-    buf_finish(&values.bytes);
-    return made;
+    for (size_t i = 0; i < lines.len; i++)
+        log->lost += lines.data[i] == '\n';
 }
 
 static int write_lost(struct gateway_log *log)
 {
-    BUF_AUTO line = BUF_INIT(GATEWAY_LOG_LINE_MAX);
     struct json_writer w;
-    begin_line(&w, &line, log, LOG_WARNING, "log.lost", "");
+    size_t done;
+    begin_line(&w, log, LOG_WARNING, "log.lost", "");
     json_write_member_int(&w, "lines", (int64_t)log->lost);
     end_line(&w);
-    int r = write_line(log, buf_span(&line));
+    int r = write_lines(log, buf_span(&log->line), &done);
     if (r == 0)
         log->lost = 0;
     return r;
 }
 
+static void flush(void *context)
+{
+    struct gateway_log *log = context;
+    struct span lines = buf_span(&log->waiting);
+    size_t done = 0;
+    if (lines.len == 0)
+        return;
+    int r = log->lost ? write_lost(log) : 0;
+    if (r == 0)
+        r = write_lines(log, lines, &done);
+    count_lost(log, span_skip(lines, done));
+    buf_clear(&log->waiting);
+    if (r < 0 && !log->warned)
+        log_warning("cannot write %s: %s; events are told here only, until it can be written",
+                    log->path, strerror(-r));
+    log->warned = r < 0;
+}
+
+// The line with as much as fits: its values are cut shorter until it does.
 static void on_record(void *context, const struct log_record *record)
 {
     struct gateway_log *log = context;
-    BUF_AUTO line = BUF_INIT(GATEWAY_LOG_LINE_MAX);
-    int r = make_line(log, record, &line) ? 0 : -EMSGSIZE;
-    if (r == 0 && log->lost)
-        r = write_lost(log);
-    if (r == 0)
-        r = write_line(log, buf_span(&line));
-    if (r == 0) {
-        log->warned = false;
+    bool made = false;
+    for (size_t max = VALUE_MAX; max >= VALUE_MIN && !made; max /= 2)
+        made = write_record(log, record, max);
+    if (!made) {
+        log->lost++;
         return;
     }
-    log->lost++;
-    if (!log->warned)
-        log_warning("cannot write %s: %s; events are told here only, until it can be written",
-                    log->path, strerror(-r));
-    log->warned = true;
+    if (log->waiting.len + log->line.len > WAITING_MAX)
+        flush(log);
+    buf_append_span(&log->waiting, buf_span(&log->line));
+}
+
+static void on_timer(void *context)
+{
+    struct gateway_log *log = context;
+    log->timer = 0;
+    log_flush();
+}
+
+static void on_waiting(void *context)
+{
+    struct gateway_log *log = context;
+    log->timer = loop_timer_after(log->loop, WAIT_MS, on_timer, log);
 }
 
 static const char *filter(void *context, const char *text)
 {
     struct gateway_log *log = context;
+    struct span all = {text, strnlen(text, VALUE_READ_MAX)};
+    bool whole = text[all.len] == '\0';
+    if (whole && redact_is_clean(log->redactor, all))
+        return NULL;
     buf_clear(&log->filtered);
-    return redact(log->redactor, span_of(text), &log->filtered) ? buf_text(&log->filtered)
-                                                                : REDACT_MARK;
+    return redact(log->redactor, all, &log->filtered) ? buf_text(&log->filtered) : REDACT_MARK;
 }
 
 int gateway_log_open(const struct gateway_log_config *config, const char *home,
                      const char *const *secrets, size_t secret_count, const struct clock *clock,
-                     struct gateway_log **ret_log, struct error *err)
+                     struct loop *loop, struct gateway_log **ret_log, struct error *err)
 {
     enum log_level level = LOG_INFO;
     if (config->level && !log_parse_level(config->level, &level))
@@ -389,23 +441,40 @@ int gateway_log_open(const struct gateway_log_config *config, const char *home,
         .max_bytes = config->max_bytes ? config->max_bytes : config->max_megabytes * MEBIBYTE,
         .keep = (unsigned)config->keep,
         .fd = -1,
-        .filtered = BUF_INIT(VALUE_READ_MAX),
+        .second = -1,
+        .line = BUF_INIT(GATEWAY_LOG_LINE_MAX),
+        .waiting = BUF_INIT(WAITING_MAX),
+        .filtered = BUF_INIT(2 * VALUE_READ_MAX), // a mark is longer than the shortest secret
+        .loop = loop,
     };
     log_set_level(level);
-    log_set_sink(on_record, log, config->echo);
+    log_set_sink(on_record, flush, log, config->echo);
     log_set_filter(filter, log);
+    log_set_later(loop ? on_waiting : NULL, log);
     *ret_log = log;
     return 0;
+}
+
+void gateway_log_settle(struct gateway_log *log)
+{
+    if (!log || !log->loop)
+        return;
+    log_set_later(NULL, NULL);
+    loop_cancel(log->loop, log->timer);
+    log->loop = NULL;
 }
 
 void gateway_log_close(struct gateway_log *log)
 {
     if (!log)
         return;
-    log_set_sink(NULL, NULL, false);
+    gateway_log_settle(log);
+    log_set_sink(NULL, NULL, NULL, false);
     log_set_filter(NULL, NULL);
     fd_close(&log->fd);
     redactor_destroy(log->redactor);
+    buf_finish(&log->line);
+    buf_finish(&log->waiting);
     buf_finish(&log->filtered);
     free(log->directory);
     free(log->path);

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "config/option.h"
+#include "loop/loop.h"
 
 /*
  * The gateway log: every event and line that is logged, as JSON lines in <home>/logs/gateway.log,
@@ -32,13 +33,15 @@ struct gateway_log;
 
 /*
  * Sets the level, the sink and the filter of base/log.h until it is closed. `secrets` are copied;
- * `clock` and what `config` says are used as long as the log is open. That the file cannot be
+ * `clock` and what `config` says are used as long as the log is open. With a `loop` (else NULL),
+ * events that are no trouble may be written a moment later, with others. That the file cannot be
  * written is no failure: a warning says so, lines are counted as lost, and it is tried again.
  */
 int gateway_log_open(const struct gateway_log_config *config, const char *home,
                      const char *const *secrets, size_t secret_count, const struct clock *clock,
-                     struct gateway_log **ret_log, struct error *err);
-void gateway_log_close(struct gateway_log *log); // accepts NULL
+                     struct loop *loop, struct gateway_log **ret_log, struct error *err);
+void gateway_log_settle(struct gateway_log *log); // before its loop goes: nothing waits any more
+void gateway_log_close(struct gateway_log *log);  // both accept NULL
 
 // "<home>/logs/gateway.log", or with a number its rotated sibling; on the heap.
 char *gateway_log_path(const char *home, unsigned number);

@@ -128,7 +128,7 @@ static int open_log(struct service *service, struct error *err)
     struct app *app = &service->app;
     size_t count = config_secrets(app->settings.config, secrets, ARRAY_LEN(secrets));
     return gateway_log_open(&app->settings.values.gateway_log, app->home.path, secrets, count,
-                            loop_clock(app->loop), &service->log, err);
+                            loop_clock(app->loop), app->loop, &service->log, err);
 }
 
 // What takes a restart: as whom we speak, and where we listen.
@@ -356,6 +356,7 @@ static void finish(struct service *service)
     admin_destroy(service->admin);
     reaper_destroy(service->reaper);
     signals_finish(&service->signals);
+    gateway_log_settle(service->log);
     if (service->app.loop)
         app_stop(&service->app);
     gateway_log_close(service->log);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -184,6 +185,7 @@ struct kept {
     size_t field_count;
     int64_t number;
     bool logs; // the sink itself
+    int flushes;
 };
 
 static void keep(void *context, const struct log_record *record)
@@ -209,11 +211,11 @@ static void events_go_to_the_sink_alone(void **state)
     log_set_level(LOG_INFO);
     listen_on_pipe(&listener);
     LOG_EVENT(LOG_ERROR, "nobody.listens", "", LOG_NUMBER("n", 1));
-    log_set_sink(keep, &kept, false);
+    log_set_sink(keep, NULL, &kept, false);
     LOG_EVENT(LOG_INFO, "turn.end", "0123456789abcdef", LOG_TEXT("state", "done"),
               LOG_NUMBER("ms", -7));
     LOG_EVENT(LOG_DEBUG, "not.told", "", LOG_NUMBER("n", 1));
-    log_set_sink(NULL, NULL, false);
+    log_set_sink(NULL, NULL, NULL, false);
     LOG_EVENT(LOG_INFO, "nobody", "", LOG_NUMBER("n", 1));
     assert_string_equal(heard(&listener), "");
     assert_int_equal(kept.calls, 1);
@@ -232,10 +234,10 @@ static void lines_go_to_both(void **state)
     struct listener listener;
     struct kept kept = {.calls = 0};
     listen_on_pipe(&listener);
-    log_set_sink(keep, &kept, false);
+    log_set_sink(keep, NULL, &kept, false);
     log_warning("a\n%d", 1);
     log_debug("not told");
-    log_set_sink(NULL, NULL, false);
+    log_set_sink(NULL, NULL, NULL, false);
     assert_string_equal(heard(&listener), "hermes: warning: a?1\n");
     assert_int_equal(kept.calls, 1);
     assert_string_equal(kept.event, "line");
@@ -247,9 +249,9 @@ static const char *echoed(struct listener *listener, const char *value)
 {
     struct kept kept = {.calls = 0};
     listen_on_pipe(listener);
-    log_set_sink(keep, &kept, true);
+    log_set_sink(keep, NULL, &kept, true);
     LOG_EVENT(LOG_INFO, "e", "", LOG_TEXT("k", value));
-    log_set_sink(NULL, NULL, false);
+    log_set_sink(NULL, NULL, NULL, false);
     return heard(listener);
 }
 
@@ -259,11 +261,11 @@ static void events_are_echoed(void **state)
     struct listener listener;
     struct kept kept = {.calls = 0};
     listen_on_pipe(&listener);
-    log_set_sink(keep, &kept, true);
+    log_set_sink(keep, NULL, &kept, true);
     LOG_EVENT(LOG_WARNING, "turn.end", "0123456789abcdef", LOG_TEXT("state", "failed"),
               LOG_NUMBER("ms", INT64_MIN));
     log_event(LOG_INFO, "bare", "abc", NULL, 0);
-    log_set_sink(NULL, NULL, false);
+    log_set_sink(NULL, NULL, NULL, false);
     assert_string_equal(heard(&listener), "hermes: warning: turn.end id=01234567 state=failed "
                                           "ms=-9223372036854775808\n"
                                           "hermes: bare id=abc\n");
@@ -299,10 +301,10 @@ static void a_sink_may_log(void **state)
     struct listener listener;
     struct kept kept = {.logs = true};
     listen_on_pipe(&listener);
-    log_set_sink(keep, &kept, false);
+    log_set_sink(keep, NULL, &kept, false);
     log_info("x");
     log_info("y");
-    log_set_sink(NULL, NULL, false);
+    log_set_sink(NULL, NULL, NULL, false);
     assert_string_equal(heard(&listener), "hermes: warning: the sink says\nhermes: x\n"
                                           "hermes: warning: the sink says\nhermes: y\n");
     assert_int_equal(kept.calls, 2);
@@ -328,6 +330,89 @@ static void what_is_told_is_filtered(void **state)
                         "hermes: error: (hidden)\nhermes: a b\nhermes: a secret\n");
 }
 
+static void count_later(void *context)
+{
+    ++*(int *)context;
+}
+
+static void count_flush(void *context)
+{
+    ((struct kept *)context)->flushes++;
+}
+
+static void events_wait_for_company(void **state)
+{
+    (void)state;
+    struct listener listener;
+    struct kept kept = {.calls = 0};
+    int later = 0;
+    listen_on_pipe(&listener);
+    log_set_sink(keep, count_flush, &kept, true);
+    log_set_later(count_later, &later);
+    int before = kept.flushes;
+    log_event(LOG_INFO, "one", "", NULL, 0);
+    log_event(LOG_INFO, "two", "", NULL, 0);
+    assert_int_equal(kept.calls, 2); // the sink has them, and keeps them as long as it is let
+    assert_int_equal(kept.flushes, before);
+    assert_int_equal(later, 1);
+    log_flush();
+    assert_int_equal(kept.flushes, before + 1);
+    log_event(LOG_INFO, "three", "", NULL, 0);
+    assert_int_equal(later, 2);
+    log_event(LOG_WARNING, "four", "", NULL, 0); // does not wait, and leaves behind what came first
+    assert_int_equal(kept.flushes, before + 2);
+    log_event(LOG_INFO, "five", "", NULL, 0);
+    log_info("line");
+    log_event(LOG_INFO, "six", "", NULL, 0);
+    log_set_later(NULL, NULL); // nothing is forgotten
+    log_event(LOG_INFO, "seven", "", NULL, 0);
+    assert_int_equal(later, 4);
+    log_set_sink(NULL, NULL, NULL, false);
+    assert_string_equal(heard(&listener),
+                        "hermes: one\nhermes: two\nhermes: three\nhermes: warning: four\n"
+                        "hermes: five\nhermes: line\nhermes: six\nhermes: seven\n");
+}
+
+// More than is kept: nothing is lost, nothing is late for good.
+static void many_events_wait(void **state)
+{
+    (void)state;
+    enum { EVENTS = 5000 };
+    struct kept kept = {.calls = 0};
+    int later = 0;
+    int file = memfd_create("stderr", MFD_CLOEXEC), stderr_before = dup(STDERR_FILENO);
+    dup2(file, STDERR_FILENO);
+    log_set_sink(keep, count_flush, &kept, true);
+    log_set_later(count_later, &later);
+    for (int i = 0; i < EVENTS; i++)
+        LOG_EVENT(LOG_INFO, "e", "", LOG_NUMBER("i", 10000 + i));
+    log_set_later(NULL, NULL);
+    log_set_sink(NULL, NULL, NULL, false);
+    dup2(stderr_before, STDERR_FILENO);
+    close(stderr_before);
+    assert_int_equal(lseek(file, 0, SEEK_CUR), EVENTS * strlen("hermes: e i=10000\n"));
+    close(file);
+}
+
+static void what_the_sink_gets_is_filtered(void **state)
+{
+    (void)state;
+    struct listener listener;
+    struct kept kept = {.calls = 0};
+    char secret[] = "secret";
+    listen_on_pipe(&listener);
+    log_set_filter(hide, secret);
+    log_set_sink(keep, NULL, &kept, true);
+    log_info("a secret");
+    assert_string_equal(kept.text, "(hidden)");
+    LOG_EVENT(LOG_INFO, "e", "", LOG_TEXT("a", "my secret"), LOG_TEXT("b", "secret"),
+              LOG_TEXT("c", "none"));
+    log_set_sink(NULL, NULL, NULL, false);
+    log_set_filter(NULL, NULL);
+    assert_string_equal(heard(&listener),
+                        "hermes: (hidden)\nhermes: e a=(hidden) b=(hidden) c=none\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -343,6 +428,9 @@ int main(void)
         cmocka_unit_test(long_events_are_cut),
         cmocka_unit_test(a_sink_may_log),
         cmocka_unit_test(what_is_told_is_filtered),
+        cmocka_unit_test(events_wait_for_company),
+        cmocka_unit_test(many_events_wait),
+        cmocka_unit_test(what_the_sink_gets_is_filtered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

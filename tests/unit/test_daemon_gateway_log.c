@@ -46,7 +46,7 @@ static const char *const secrets[] = {"hunter2hunter2", NULL, "pass\"word9"};
 static void open_log(struct world *world)
 {
     assert_int_equal(gateway_log_open(&world->config, world->home, secrets, ARRAY_LEN(secrets),
-                                      &world->clock.clock, &world->log, NULL),
+                                      &world->clock.clock, NULL, &world->log, NULL),
                      0);
 }
 
@@ -192,9 +192,9 @@ static void levels(void **state)
     CLEANUP(mem_cleanup) char *text = content(world, 0);
     assert_int_equal(check_lines(text), 1);
     world->config.level = "loud";
-    assert_int_equal(
-        gateway_log_open(&world->config, world->home, NULL, 0, &world->clock.clock, &none, &err),
-        -EINVAL);
+    assert_int_equal(gateway_log_open(&world->config, world->home, NULL, 0, &world->clock.clock,
+                                      NULL, &none, &err),
+                     -EINVAL);
     assert_non_null(strstr(err.text, "\"loud\" is not debug"));
     assert_null(none);
 }
