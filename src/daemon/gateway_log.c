@@ -409,7 +409,8 @@ static void on_timer(void *context)
 static void on_waiting(void *context)
 {
     struct gateway_log *log = context;
-    log->timer = loop_timer_after(log->loop, WAIT_MS, on_timer, log);
+    if (!log->timer) // it runs on when what waited was taken along by something grave
+        log->timer = loop_timer_after(log->loop, WAIT_MS, on_timer, log);
 }
 
 static const char *filter(void *context, const char *text)
