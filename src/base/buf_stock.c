@@ -1,0 +1,72 @@
+#include "base/buf_stock.h"
+
+#include <stdlib.h>
+
+static void free_large(struct buf_stock *stock, size_t count)
+{
+    while (count--) {
+        struct buf_stock_memory *memory = &stock->large[--stock->large_count];
+        stock->large_bytes -= memory->capacity;
+        free(memory->data);
+    }
+}
+
+void buf_stock_finish(struct buf_stock *stock)
+{
+    while (stock->small_count)
+        free(stock->small[--stock->small_count].data);
+    free_large(stock, stock->large_count);
+}
+
+static bool lend(struct buf_stock_memory *from, size_t *count, struct buf *buf)
+{
+    if (buf->data || !*count || from[*count - 1].capacity > buf->max + 1)
+        return false;
+    --*count;
+    buf->data = from[*count].data;
+    buf->capacity = from[*count].capacity;
+    buf->data[0] = '\0';
+    return true;
+}
+
+void buf_stock_lend(struct buf_stock *stock, size_t bytes, struct buf *buf)
+{
+    if (bytes < BUF_STOCK_SMALL_BYTES) {
+        lend(stock->small, &stock->small_count, buf);
+    } else if (lend(stock->large, &stock->large_count, buf)) {
+        stock->large_bytes -= buf->capacity;
+        if (stock->large_count < stock->large_least)
+            stock->large_least = stock->large_count;
+    }
+}
+
+static bool keeps_large(const struct buf_stock *stock, size_t capacity)
+{
+    return capacity <= BUF_STOCK_LARGE_BYTES && stock->large_count < BUF_STOCK_LARGE_COUNT &&
+           capacity <= BUF_STOCK_LARGE_TOTAL - stock->large_bytes;
+}
+
+bool buf_stock_take_back(struct buf_stock *stock, struct buf *buf)
+{
+    struct buf_stock_memory memory = {buf->data, buf->capacity};
+    bool large = memory.capacity > BUF_STOCK_SMALL_BYTES;
+    bool keep = memory.data && (large ? keeps_large(stock, memory.capacity)
+                                      : stock->small_count < BUF_STOCK_SMALL_COUNT);
+    if (keep)
+        buf->data = NULL;
+    buf_finish(buf);
+    if (keep && !large) {
+        stock->small[stock->small_count++] = memory;
+    } else if (keep) {
+        stock->large[stock->large_count++] = memory;
+        stock->large_bytes += memory.capacity;
+    }
+    return keep && large;
+}
+
+bool buf_stock_trim(struct buf_stock *stock)
+{
+    free_large(stock, stock->large_least);
+    stock->large_least = stock->large_count;
+    return stock->large_count > 0;
+}

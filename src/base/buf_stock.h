@@ -1,0 +1,42 @@
+#pragma once
+
+#include "base/buf.h"
+
+/*
+ * The memory of buffers that come and go with every request. The allocator hands pages that fall
+ * empty back to the kernel and gets them again for the next request; for a large buffer the page
+ * faults cost more than all that is done with it. What is kept here costs nothing. Zeroed, a stock
+ * is empty.
+ *
+ * Small buffers stay; large ones are kept as long as they are used: see buf_stock_trim().
+ */
+enum {
+    BUF_STOCK_SMALL_BYTES = 2 * 1024, // of one buffer
+    BUF_STOCK_SMALL_COUNT = 48,
+    BUF_STOCK_LARGE_BYTES = 512 * 1024, // larger ones are freed
+    BUF_STOCK_LARGE_COUNT = 16,
+    BUF_STOCK_LARGE_TOTAL = 4 * 1024 * 1024, // bytes of all large ones
+};
+
+struct buf_stock_memory {
+    char *data; // owned
+    size_t capacity;
+};
+
+struct buf_stock {
+    struct buf_stock_memory small[BUF_STOCK_SMALL_COUNT], large[BUF_STOCK_LARGE_COUNT];
+    size_t small_count, large_count;
+    size_t large_bytes;
+    size_t large_least; // so many large ones at least were not lent since the last trim
+};
+
+void buf_stock_finish(struct buf_stock *stock);
+
+// Gives `buf`, which has no memory yet, some of the stock's for about `bytes`, if there is any.
+void buf_stock_lend(struct buf_stock *stock, size_t bytes, struct buf *buf);
+
+// buf_finish() that keeps the memory. True when it was a large one.
+bool buf_stock_take_back(struct buf_stock *stock, struct buf *buf);
+
+// Frees the large ones that nobody needed since the last call; false when none is left.
+bool buf_stock_trim(struct buf_stock *stock);
