@@ -82,6 +82,8 @@ struct turn_sink {
     void (*on_call)(void *context, const char *name, const char *arguments);
     void (*on_result)(void *context, const char *name, bool failed, struct span text);
     void (*on_end)(void *context, const struct turn_outcome *outcome); // last, exactly once
+    // Nothing happens for a while, and a sentence why. What follows takes its place. May be NULL.
+    void (*on_wait)(void *context, const char *sentence);
 };
 
 // What begins a turn. Borrowed during the call.

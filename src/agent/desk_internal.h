@@ -61,6 +61,7 @@ struct talk { // one conversation: a chat of a channel
     char *reply;                   // what that command says when its effect is on disk
     bool fresh;                    // that command began another session, or changed this one
     bool settled;                  // the rest of a cut text did not come
+    bool waited;                   // the channel shows why nothing happens
     bool stop_wanted;              // before the turn began
     int attempts;                  // in a row that the store refused
     loop_id cut_timer, again, stopping, soon;

@@ -12,6 +12,7 @@
 static void on_step(void *context)
 {
     struct talk *talk = context;
+    talk->waited = false;
     if (talk->via && talk->via->channel->on_step)
         talk->via->channel->on_step(talk->via->context, talk->chat, talk->turn_name);
     else if (talk->sink && talk->sink->on_step)
@@ -21,6 +22,8 @@ static void on_step(void *context)
 static void on_text(void *context, struct span delta)
 {
     struct talk *talk = context;
+    if (talk->waited)
+        on_step(talk);
     if (talk->via && talk->via->channel->on_text)
         talk->via->channel->on_text(talk->via->context, talk->chat, talk->turn_name, delta);
     else if (talk->sink)
@@ -39,6 +42,19 @@ static void on_result(void *context, const char *name, bool failed, struct span 
     struct talk *talk = context;
     if (talk->sink)
         talk->sink->on_result(talk->context, name, failed, text);
+}
+
+// Shown in the place of the answer, which then begins anew.
+static void on_wait(void *context, const char *sentence)
+{
+    struct talk *talk = context;
+    if (talk->via) {
+        CLEANUP(mem_cleanup) char *shown = mem_printf("⏳ %s", sentence);
+        on_text(talk, span_of(shown));
+        talk->waited = true;
+    } else if (talk->sink && talk->sink->on_wait) {
+        talk->sink->on_wait(talk->context, sentence);
+    }
 }
 
 // What the model read of the steered messages is done; the others wait again, before all else.
@@ -63,6 +79,7 @@ static void on_end(void *context, const struct turn_outcome *outcome)
     struct desk *desk = talk->desk;
     bool lost = !outcome->begun && talk->via;
     talk->turn = 0;
+    talk->waited = false;
     loop_cancel(desk->env.loop, talk->stopping);
     talk->stopping = 0;
     if (talk->via && talk->via->channel->on_turn_end)
@@ -86,7 +103,7 @@ static void on_end(void *context, const struct turn_outcome *outcome)
     desk_ended(desk);
 }
 
-static const struct turn_sink talk_sink = {on_step, on_text, on_call, on_result, on_end};
+static const struct turn_sink talk_sink = {on_step, on_text, on_call, on_result, on_end, on_wait};
 
 static void began(struct talk *talk)
 {

@@ -44,6 +44,7 @@ static void turn_destroy(struct turn *turn)
     if (turn->session)
         turn->session->busy = false;
     buf_finish(&turn->partial);
+    turn_tariff_finish(turn);
     free(turn->text);
     free(turn);
 }
@@ -53,6 +54,7 @@ struct agent *agent_create(const struct agent_env *env)
     struct agent *agent = mem_new(struct agent);
     agent->env = *env;
     list_init(&agent->turns);
+    tariffs_init(&agent->tariffs);
     size_t count;
     const struct tool *const *tools = tool_table(&count);
     for (size_t i = 0; i < count && i < TURN_TOOLS_MAX; i++)
@@ -94,6 +96,7 @@ void agent_destroy(struct agent *agent)
         return;
     list_for_each(link, &agent->turns)
         turn_destroy(list_entry(link, struct turn, link));
+    tariffs_finish(&agent->tariffs);
     free(agent);
 }
 
@@ -123,13 +126,14 @@ static void tell_end(struct turn *turn)
 {
     size_t unheard_count;
     CLEANUP(mem_cleanup) int64_t *numbers = unheard(turn, &unheard_count);
+    CLEANUP(mem_cleanup) char *remark = turn_remarks(turn);
     struct turn_outcome outcome = {
         .begun = turn->begun,
         .state = turn->state,
         .text = turn_answer(turn),
         .error = turn->error.text,
         .code = turn->error.code,
-        .remark = turn->remark,
+        .remark = remark,
         .usage = turn->usage,
         .iterations = turn->iteration,
         .unheard = numbers,
@@ -163,6 +167,8 @@ void turn_end(struct turn *turn, enum turn_state state)
 {
     bool answered = turn->state == TURN_MODEL && state == TURN_DONE;
     turn->state = state;
+    if (state == TURN_CANCELLED || !turn->begun)
+        turn_tariff_drop(turn);
     cancel_model_call(turn);
     size_t new_messages = close_history(turn) + answered;
     turn_log_end(turn);
@@ -230,6 +236,7 @@ static void on_reply(void *context, struct chat_reply *reply)
     add_usage(&turn->usage, &reply->usage);
     add_usage(&turn->unsaved, &reply->usage);
     turn_log_reply(turn, reply);
+    turn_tariff_note(turn, &reply->tariff);
     if (reply->finish == CHAT_FINISH_LENGTH)
         snprintf(turn->remark, sizeof turn->remark,
                  "the answer ends here because the model's token limit was reached");
@@ -256,13 +263,24 @@ static void on_failure(void *context, const struct chat_failure *failure)
     model_health_failed(&turn->agent->health, model_of(turn), failure,
                         clock_wall_ms(turn->agent->env.clock));
     turn_log_failure(turn, failure);
-    error_set(&turn->error, -EIO, "%s; %s", failure->text, chat_failure_advice(failure->kind));
+    error_set(&turn->error, -EIO, "%s; %s", failure->text, chat_failure_advice(failure));
     turn_fail(turn);
+}
+
+static void on_wait(void *context, size_t place)
+{
+    struct turn *turn = context;
+    char text[ERROR_TEXT_MAX];
+    snprintf(text, sizeof text,
+             "the limit per minute of %.200s is reached; this waits for its turn (place %zu)",
+             model_of(turn), place);
+    if (turn->sink->on_wait)
+        turn->sink->on_wait(turn->context, text);
 }
 
 static void ask_model(struct turn *turn)
 {
-    static const struct chat_sink sink = {on_text, NULL, on_reply, on_failure};
+    static const struct chat_sink sink = {on_text, NULL, on_reply, on_failure, on_wait};
     const struct agent_env *env = &turn->agent->env;
     const struct chat_history *history = &turn->session->history;
 
@@ -274,7 +292,7 @@ static void ask_model(struct turn *turn)
         memcpy(messages + 1, history->messages, history->count * sizeof *messages);
     struct chat_request request = {
         .origin = {.slot = "main", .session = turn->session->id, .work = turn->name},
-        .model = model_of(turn),
+        .model = turn->session->model,
         .messages = messages,
         .message_count = history->count + 1,
         .tools = turn->agent->tools,

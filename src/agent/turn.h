@@ -2,6 +2,7 @@
 
 #include "agent/agent.h"
 #include "agent/model_health.h"
+#include "agent/tariffs.h"
 #include "base/buf.h"
 #include "base/list.h"
 #include "llm/provider.h"
@@ -18,6 +19,7 @@ enum {
     TURN_REPEATS_MAX = 3,        // the same call with the same result ends the turn
     TURN_RESUMES_MAX = 3,        // stops of the program in one turn, after which it is given up
     TURN_REPLY_MAX = 256 * 1024, // bytes of a reply that is delivered
+    TURN_NOTICES_MAX = 2,        // of a change and of the next: what was before is stale
 };
 
 struct turn;
@@ -29,6 +31,7 @@ struct agent {
     struct list turns;
     turn_id last_id;
     struct model_health health;
+    struct tariffs tariffs;
 };
 
 typedef void turn_next_fn(struct turn *turn);
@@ -92,6 +95,9 @@ struct turn {
     struct chat_usage usage, unsaved; // of the whole turn; of it, what the store has not heard of
     struct error error;
     char remark[ERROR_TEXT_MAX];
+    // What the owner is told of who is paid, oldest first; and what holds then, to be written down.
+    char *notices[TURN_NOTICES_MAX];
+    char *tariff_asked, *tariff_paid; // NULL: nothing is new
 };
 
 // The message of the present iteration that asked for the calls.
@@ -124,6 +130,12 @@ void turn_store_resume(struct turn *turn, turn_next_fn *next);
 void turn_store_forget(struct turn *turn);
 bool turn_stored_soon(const struct turn *turn); // a move is on its way
 
+// turn_tariff.c: another model answers than was asked, at another price, or no longer.
+void turn_tariff_note(struct turn *turn, struct chat_tariff *tariff); // may be emptied
+void turn_tariff_drop(struct turn *turn);    // nobody will be told in this turn
+char *turn_remarks(const struct turn *turn); // all that is to be said beside the answer
+void turn_tariff_finish(struct turn *turn);
+
 // turn_resume.c
 int turn_restore_calls(struct turn *turn, struct error *err); // of the present iteration
 
@@ -131,5 +143,6 @@ int turn_restore_calls(struct turn *turn, struct error *err); // of the present 
 void turn_log_begin(const struct turn *turn, const struct turn_request *request);
 void turn_log_reply(const struct turn *turn, const struct chat_reply *reply);
 void turn_log_failure(const struct turn *turn, const struct chat_failure *failure);
+void turn_log_tariff(const struct turn *turn, const struct chat_tariff *tariff);
 void turn_log_call(const struct turn_call *call);
 void turn_log_end(const struct turn *turn);

@@ -62,6 +62,12 @@ void turn_log_failure(const struct turn *turn, const struct chat_failure *failur
     count(turn, "hermes_model_calls_total", "result=\"failed\"", "Calls to models", 1);
 }
 
+void turn_log_tariff(const struct turn *turn, const struct chat_tariff *tariff)
+{
+    LOG_EVENT(LOG_WARNING, "turn.tariff", turn->name, LOG_NUMBER("iteration", turn->iteration),
+              LOG_TEXT("model", tariff->asked), LOG_TEXT("text", tariff->sentence));
+}
+
 void turn_log_call(const struct turn_call *call)
 {
     const struct turn *turn = call->turn;

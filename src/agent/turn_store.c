@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "codec/json_write.h"
 #include "codec/utf8.h"
+#include "store/fact.h"
 #include "store/session.h"
 #include "store/turn.h"
 
@@ -28,6 +29,7 @@ enum {
     TITLE_MAX = 512,                    // bytes
     RETRY_FIRST_MS = 1000,              // while the disk refuses, doubled up to
     RETRY_MOST_MS = 30 * 1000,
+    FOLLOWS_MAX = 8192, // bytes of what may stand behind an answer: an error, remarks
 };
 
 static void remark(struct turn *turn, const struct error *err)
@@ -201,11 +203,17 @@ static void write_remark(const char *remark, struct buf *out)
         buf_printf(out, "%s(%s)", out->len ? "\n\n" : "", remark);
 }
 
+static void write_notices(const struct turn *turn, struct buf *out)
+{
+    for (size_t i = 0; i < TURN_NOTICES_MAX && turn->notices[i]; i++)
+        buf_printf(out, "%sℹ️ %s", out->len ? "\n\n" : "", turn->notices[i]);
+}
+
 // What the chat gets to read. False when that is nothing new.
 static bool write_reply(const struct turn *turn, struct buf *out)
 {
     struct span answer = span_of(turn_answer(turn));
-    size_t room = TURN_REPLY_MAX - 3 * ERROR_TEXT_MAX; // for what follows
+    size_t room = TURN_REPLY_MAX - FOLLOWS_MAX;
     if (answer.len > room)
         answer.len = room - utf8_incomplete_tail(span_make(answer.data, room));
     buf_append_span(out, answer);
@@ -217,6 +225,7 @@ static bool write_reply(const struct turn *turn, struct buf *out)
     if (turn->state == TURN_CANCELLED)
         buf_append_text(out, out->len ? "\n\n(interrupted)" : "(interrupted)");
     write_remark(turn->remark, out);
+    write_notices(turn, out);
     if (out->len == 0)
         buf_append_text(out, turn_silence);
     return turn->state != TURN_CANCELLED;
@@ -241,6 +250,7 @@ static int64_t submit_step(struct turn *turn, struct error *err)
     const struct turn_move *move = &turn->move;
     BUF_AUTO calls_json = BUF_INIT(CALLS_JSON_MAX);
     BUF_AUTO reply_text = BUF_INIT(TURN_REPLY_MAX);
+    BUF_AUTO fact = BUF_INIT(STORE_FACT_MAX);
     CLEANUP(mem_cleanup)
     struct store_message *messages = rows_of(turn, move->new_messages, &calls_json);
     CLEANUP(mem_cleanup) struct store_tool_call *calls = call_rows_of(turn);
@@ -262,6 +272,11 @@ static int64_t submit_step(struct turn *turn, struct error *err)
     };
     if (move->state == STORE_TURN_FAILED)
         step.error = span_of(turn->error.text);
+    if (move->final && turn->tariff_asked) {
+        tariffs_fact(turn->tariff_asked, &fact);
+        step.fact = buf_span(&fact);
+        step.fact_text = span_of(turn->tariff_paid);
+    }
     if (move->final && turn->deliver) {
         reply.only_if_open = !write_reply(turn, &reply_text);
         reply.text = buf_span(&reply_text);

@@ -1,7 +1,9 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "agent/turn.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/mem.h"
 
 static const char interrupted[] = "interrupted before it ended; it may have had an effect";
@@ -117,19 +119,17 @@ void turn_calls_finish(struct turn *turn)
     turn->call_count = 0;
 }
 
-// FNV-1a; a collision would end a turn early, at odds of 2^-64.
+// With its NUL, so that two texts are not as one.
 static uint64_t hash_text(uint64_t hash, const char *text)
 {
-    do
-        hash = (hash ^ (unsigned char)*text) * 0x100000001b3u;
-    while (*text++);
-    return hash;
+    return hash_add(hash, span_make(text, strlen(text) + 1));
 }
 
+// A collision would end a turn early, at odds of 2^-64.
 uint64_t turn_calls_fingerprint(const struct turn *turn)
 {
     const struct chat_message *asking = turn_asking_message(turn);
-    uint64_t hash = 0xcbf29ce484222325u;
+    uint64_t hash = HASH_INIT;
     for (size_t i = 0; i < turn->call_count; i++) {
         hash = hash_text(hash, asking->calls[i].name);
         hash = hash_text(hash, asking->calls[i].arguments);

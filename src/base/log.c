@@ -11,6 +11,7 @@
 #include "base/colour.h"
 #include "base/decimal.h"
 #include "base/mem.h"
+#include "base/span.h"
 
 /*
  * A busy router logs two events per request, so what an event costs counts. Its texts pass the
@@ -140,9 +141,9 @@ static void flush_or_wait(enum log_level level)
 
 // What others wrote may stand in a line; none of it may move a terminal's cursor. The controls of
 // the upper half (U+0080 to U+009F, one of them begins escape sequences) are two bytes in UTF-8.
-static void clean(char *text)
+static void clean(char *text, size_t len)
 {
-    for (; *text; text++) {
+    for (text += span_printable(span_make(text, len)); *text; text++) {
         unsigned char c = (unsigned char)text[0], next = (unsigned char)text[1];
         bool upper = c == 0xC2 && next >= 0x80 && next < 0xA0;
         if (c < 0x20 || c == 0x7f || upper)
@@ -208,8 +209,9 @@ void log_line(enum log_level level, const char *fmt, ...)
     if (safe != text)
         snprintf(text, sizeof text, "%s", safe);
     record_to_sink(&(struct log_record){level, "line", "", text, NULL, 0});
-    clean(text);
-    say(level, text, strlen(text));
+    size_t len = strlen(text);
+    clean(text, len);
+    say(level, text, len);
     log_flush();
 }
 
@@ -255,6 +257,17 @@ static void put_quoted(struct line *line, const char *text)
     put(line, "\"", 1);
 }
 
+// Neither empty nor with a byte that would end it.
+static bool is_bare(const char *value)
+{
+    static const bool ends[256] = {[' '] = true, ['\t'] = true, ['\r'] = true, ['\n'] = true,
+                                   ['"'] = true, ['\\'] = true, ['='] = true};
+    const char *at = value;
+    while (*at && !ends[(unsigned char)*at])
+        at++;
+    return *at == '\0' && at > value;
+}
+
 static void put_field(struct line *line, const struct log_field *field)
 {
     char room[DECIMAL_SIZE];
@@ -262,7 +275,7 @@ static void put_field(struct line *line, const struct log_field *field)
     put(line, " ", 1);
     put_text(line, field->name);
     put(line, "=", 1);
-    if (field->text && (*value == '\0' || strpbrk(value, " \t\r\n\"\\=")))
+    if (field->text && !is_bare(value))
         put_quoted(line, value);
     else
         put_text(line, value);
@@ -280,8 +293,9 @@ static void echo(const struct log_record *record)
     }
     for (size_t i = 0; i < record->field_count && !line.full; i++)
         put_field(&line, &record->fields[i]);
-    clean(line.text);
-    say(record->level, line.text, strlen(line.text));
+    size_t len = line.full ? sizeof line.text - 1 : line.len;
+    clean(line.text, len);
+    say(record->level, line.text, len);
 }
 
 // Those of the fields that are known, into `known`; what the filter changed is copied to `copies`.
@@ -294,19 +308,18 @@ static size_t take_fields(const struct log_field *fields, size_t count, struct l
             continue;
         known[taken] = fields[i];
         copies[taken] = NULL;
-        const char *safe = fields[i].text ? filtered(fields[i].text) : NULL;
-        if (safe != fields[i].text)
+        const char *text = fields[i].text;
+        const char *safe = text && !fields[i].own ? filtered(text) : text;
+        if (safe != text)
             known[taken].text = copies[taken] = mem_strdup(safe);
         taken++;
     }
     return taken;
 }
 
-void log_event(enum log_level level, const char *event, const char *id,
-               const struct log_field *fields, size_t count)
+static void tell(enum log_level level, const char *event, const char *id,
+                 const struct log_field *fields, size_t count)
 {
-    if (level > max_level || !sink.fn)
-        return;
     struct log_field known[LOG_FIELDS_MAX];
     char *copies[LOG_FIELDS_MAX];
     size_t known_count = take_fields(fields, count, known, copies);
@@ -316,5 +329,22 @@ void log_event(enum log_level level, const char *event, const char *id,
         echo(&record);
     for (size_t i = 0; i < known_count; i++)
         free(copies[i]);
+}
+
+void log_event(enum log_level level, const char *event, const char *id,
+               const struct log_field *fields, size_t count)
+{
+    if (level > max_level || !sink.fn)
+        return;
+    tell(level, event, id, fields, count);
+    log_flush();
+}
+
+void log_event_often(enum log_level level, const char *event, const char *id,
+                     const struct log_field *fields, size_t count)
+{
+    if (level > max_level || !sink.fn)
+        return;
+    tell(level, event, id, fields, count);
     flush_or_wait(level);
 }

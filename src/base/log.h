@@ -30,12 +30,15 @@ struct log_field {
     const char *name;
     const char *text; // NULL: the number counts
     int64_t number;
+    bool own; // no secret can be in the text
 };
-#define LOG_TEXT(name, value) ((struct log_field){(name), (value), 0})
-#define LOG_NUMBER(name, value) ((struct log_field){(name), NULL, (value)})
+#define LOG_TEXT(name, value) ((struct log_field){(name), (value), 0, false})
+#define LOG_OWN(name, value) ((struct log_field){(name), (value), 0, true}) // the program's words
+#define LOG_NUMBER(name, value) ((struct log_field){(name), NULL, (value), false})
 // Left out when it is not known: a negative count, an empty text.
-#define LOG_COUNT(name, value) ((struct log_field){(value) < 0 ? NULL : (name), NULL, (value)})
-#define LOG_DETAIL(name, value) ((struct log_field){*(value) ? (name) : NULL, (value), 0})
+#define LOG_COUNT(name, value) \
+    ((struct log_field){(value) < 0 ? NULL : (name), NULL, (value), false})
+#define LOG_DETAIL(name, value) ((struct log_field){*(value) ? (name) : NULL, (value), 0, false})
 enum { LOG_FIELDS_MAX = 16 }; // of one event
 
 struct log_record {
@@ -49,9 +52,14 @@ struct log_record {
 
 void log_event(enum log_level level, const char *event, const char *id,
                const struct log_field *fields, size_t count);
-#define LOG_EVENT(level, event, id, ...)                                 \
-    log_event(level, event, id, (const struct log_field[]){__VA_ARGS__}, \
-              sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
+// The same of what happens so often that it may wait for company: see log_set_later().
+void log_event_often(enum log_level level, const char *event, const char *id,
+                     const struct log_field *fields, size_t count);
+#define LOG_FIELDS(...)                      \
+    (const struct log_field[]){__VA_ARGS__}, \
+        sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field)
+#define LOG_EVENT(level, event, id, ...) log_event(level, event, id, LOG_FIELDS(__VA_ARGS__))
+#define LOG_OFTEN(level, event, id, ...) log_event_often(level, event, id, LOG_FIELDS(__VA_ARGS__))
 
 /*
  * Gets every event and line of the level that is logged, its texts already through the filter;
@@ -69,9 +77,9 @@ typedef const char *log_filter_fn(void *context, const char *text);
 void log_set_filter(log_filter_fn *fn, void *context); // NULL: none
 
 /*
- * With `later`, events of LOG_INFO and LOG_DEBUG wait for company: it is called with the first that
- * waits, and has to see to it that log_flush() is called soon. Lines, and whatever is graver, are
- * written at once and take along what waits. NULL: nothing waits.
+ * With `later`, what happens often waits for company unless it is graver than LOG_INFO: it is
+ * called with the first that waits, and has to see to it that log_flush() is called soon. All else
+ * is written at once and takes along what waits. NULL: nothing waits.
  */
 typedef void log_later_fn(void *context);
 void log_set_later(log_later_fn *fn, void *context);

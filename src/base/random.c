@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 
 void random_bytes(void *data, size_t len)
@@ -16,6 +17,16 @@ void random_bytes(void *data, size_t len)
             len -= (size_t)n;
         }
     }
+}
+
+void random_from_stock(struct random_stock *stock, void *data, size_t len)
+{
+    if (stock->left < len) {
+        random_bytes(stock->bytes, sizeof stock->bytes);
+        stock->left = sizeof stock->bytes;
+    }
+    memcpy(data, stock->bytes + sizeof stock->bytes - stock->left, len);
+    stock->left -= len;
 }
 
 void random_hex(char *text, size_t len)

@@ -54,6 +54,21 @@ struct span span_cut(struct span *rest, char separator)
     return head;
 }
 
+size_t span_printable(struct span span)
+{
+    static const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
+    size_t at = 0;
+    for (uint64_t word; span.len - at >= sizeof word; at += sizeof word) {
+        memcpy(&word, span.data + at, sizeof word);
+        // The high bit of a byte below 0x20, above 0x7f, or 0x7f.
+        if ((word | (word - ones * 0x20) | (word + ones)) & high)
+            break;
+    }
+    while (at < span.len && span.data[at] >= 0x20 && span.data[at] < 0x7f)
+        at++;
+    return at;
+}
+
 ptrdiff_t span_find(struct span haystack, struct span needle)
 {
     if (needle.len == 0)
@@ -79,9 +94,22 @@ bool span_to_u64(struct span span, uint64_t *ret_value)
     return true;
 }
 
+// False when the number with its sign has no room.
+static bool with_sign(uint64_t value, bool negative, int64_t *ret_value)
+{
+    if (value > (uint64_t)INT64_MAX + negative)
+        return false;
+    *ret_value = negative ? (int64_t)(0 - value) : (int64_t)value;
+    return true;
+}
+
 bool span_to_i64(struct span span, int64_t *ret_value)
 {
-    return span_find(span, SPAN_LITERAL(".")) < 0 && span_to_fixed(span, 0, ret_value);
+    uint64_t value;
+    bool negative = span.len && span.data[0] == '-';
+    if (span.len && (span.data[0] == '-' || span.data[0] == '+'))
+        span = span_skip(span, 1);
+    return span_to_u64(span, &value) && with_sign(value, negative, ret_value);
 }
 
 bool span_to_fixed(struct span span, unsigned digits, int64_t *ret_value)
@@ -107,10 +135,7 @@ bool span_to_fixed(struct span span, unsigned digits, int64_t *ret_value)
     for (size_t i = digits; i < fraction.len; i++)
         if (fraction.data[i] < '0' || fraction.data[i] > '9')
             return false;
-    if (value > (uint64_t)INT64_MAX + negative)
-        return false;
-    *ret_value = negative ? (int64_t)(0 - value) : (int64_t)value;
-    return true;
+    return with_sign(value, negative, ret_value);
 }
 
 bool span_to_bool(struct span span, bool *ret_value)

@@ -37,6 +37,9 @@ struct span span_trim(struct span span);               // without ASCII white sp
 // Cuts the text before the first `separator` off *rest and returns it; without one, all of it.
 struct span span_cut(struct span *rest, char separator);
 
+// Bytes at its beginning that are printable ASCII, the blank included.
+size_t span_printable(struct span span);
+
 // Offset of the first `needle`, or -1.
 ptrdiff_t span_find(struct span haystack, struct span needle);
 

@@ -90,6 +90,12 @@ static void on_text(void *context, struct span delta)
     printer_text(&console->printer, delta);
 }
 
+static void on_wait(void *context, const char *sentence)
+{
+    struct console *console = context;
+    printer_say(&console->printer, printer_yellow, sentence);
+}
+
 static void on_call(void *context, const char *name, const char *arguments)
 {
     struct console *console = context;
@@ -138,6 +144,7 @@ static bool ask(struct console *console, struct span message)
     static const struct turn_sink sink = {
         .on_step = on_step,
         .on_text = on_text,
+        .on_wait = on_wait,
         .on_call = on_call,
         .on_result = on_result,
         .on_end = on_end,

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "channels/telegram_internal.h"
@@ -102,14 +103,6 @@ static void stream_destroy(struct stream *stream)
 }
 
 // What is shown.
-
-static uint64_t hash_of(struct span text) // FNV-1a
-{
-    uint64_t hash = 14695981039346656037u;
-    for (size_t i = 0; i < text.len; i++)
-        hash = (hash ^ (unsigned char)text.data[i]) * 1099511628211u;
-    return hash;
-}
 
 static bool render(const struct stream *stream, struct buf *out)
 {

@@ -285,7 +285,7 @@ static size_t match_bot(struct span text, bool before)
 
 static bool is_bearer_token(char c)
 {
-    return is_token(c) || (c && strchr(".~+/=", c));
+    return is_token(c) || c == '.' || c == '~' || c == '+' || c == '/' || c == '=';
 }
 
 // Is `at` behind "Bearer" and a few blanks?
@@ -358,7 +358,7 @@ static size_t match_shape(struct span whole, size_t at)
     size_t longest = 0;
     if (at > 0 && whole.data[at - 1] == ' ' && is_bearer_token(c) && follows_bearer(whole, at))
         longest = match_bearer(text);
-    if (longest == 0 && at >= 3 && memcmp(text.data - 3, "://", 3) == 0)
+    if (longest == 0 && at >= 3 && text.data[-1] == '/' && memcmp(text.data - 3, "://", 3) == 0)
         longest = match_userinfo(text);
     if (longest == 0 && c == '-')
         longest = match_pem(text);
@@ -367,7 +367,7 @@ static size_t match_shape(struct span whole, size_t at)
         if (bot || begins_word(whole, at))
             longest = match_bot(text, bot);
     }
-    if (longest == 0 && c && strchr("sgxA", c) && begins_word(whole, at))
+    if (longest == 0 && (c == 's' || c == 'g' || c == 'x' || c == 'A') && begins_word(whole, at))
         longest = match_prefix(text);
     return longest;
 }

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "daemon/main_model.h"
 #include "llm/upstream.h"
 #include "net/ca_roots.h"
 #include "net/http_client.h"
@@ -72,12 +73,26 @@ static int place_of_base_url(const struct settings *settings, const struct endpo
     return err->code;
 }
 
+// Whichever of the two came later.
+static void count_repeats(struct app *app)
+{
+    if (app->http && app->metrics)
+        http_client_count_repeats(
+            app->http,
+            metrics_counter(app->metrics, "hermes_http_repeats_total", "",
+                            "Requests that went out again because a kept connection had ended"));
+}
+
 int app_need_http(struct app *app, struct error *err)
 {
     if (app->http)
         return 0;
     int r = trust_create(config_variable(app->settings.config, "SSL_CERT_FILE"), &app->trust, err);
-    return r < 0 ? r : http_client_create(app->loop, app->trust, &app->http, err);
+    if (r == 0)
+        r = http_client_create(app->loop, app->trust, &app->http, err);
+    if (r == 0)
+        count_repeats(app);
+    return r;
 }
 
 // That the server which the settings mean could be asked is all that is wanted: a mistake in its
@@ -100,18 +115,20 @@ static int open_plan(struct app *app, const struct settings *settings,
                      struct endpoint *ret_endpoint, struct router_plan **ret_plan,
                      struct error *err)
 {
-    struct router_plan_source source = {
-        .path = settings->path,
-        .llm = &settings->values.llm,
-        .router = &settings->values.router,
-    };
-    bool listed = source.llm->model_list.count > 0, chooses = !app->routes_only || !listed;
-    int r = chooses ? endpoint_choose(source.llm, ret_endpoint, err) : 0;
+    const struct llm_config *llm = &settings->values.llm;
+    struct router_plan *plan = NULL;
+    bool listed = llm->model_list.count > 0, chooses = !app->routes_only || !listed;
+    int r = main_model_plan(settings, &plan, NULL, err);
+    if (r == 0 && chooses)
+        r = main_model_endpoint(llm, plan, ret_endpoint, err);
     if (r == 0 && (listed || ret_endpoint->kind == ENDPOINT_OPENAI))
         r = app_need_http(app, err);
     if (r == 0 && chooses)
         r = check_endpoint(app, settings, ret_endpoint, err);
-    return r < 0 ? r : router_plan_create(&source, ret_plan, NULL, err);
+    if (r == 0)
+        *ret_plan = STEAL(plan);
+    router_plan_unref(plan);
+    return r;
 }
 
 static int open_router(struct app *app, const struct router_plan *plan, struct error *err)
@@ -196,6 +213,7 @@ int app_open(struct app *app, const struct arguments *arguments, struct error *e
     if (r == 0)
         r = open_store(app, err);
     app->metrics = metrics_create();
+    count_repeats(app);
     if (r == 0)
         r = open_router(app, plan, err);
     router_plan_unref(plan);

@@ -4,8 +4,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/command.h"
+#include "daemon/main_model.h"
 #include "daemon/settings.h"
-#include "llm/endpoint.h"
+#include "router/plan.h"
 
 enum { OUTPUT_MAX = 4 << 20 }; // bytes
 
@@ -19,15 +20,44 @@ static void print(const struct buf *text)
     fwrite(buf_text(text), 1, text->len, stdout);
 }
 
-static int check(const struct settings *settings)
+static size_t count_lines(const struct buf *text)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < text->len; i++)
+        count += text->data[i] == '\n';
+    return count;
+}
+
+// Names that lead nowhere, and what is kept for later: each a line, as the findings are.
+static void check_plan(const struct arguments *arguments, struct buf *ret_errors,
+                       struct buf *ret_notes)
+{
+    struct settings settings = {0};
+    struct router_plan *plan = NULL;
+    if (settings_load(arguments, &settings, NULL) == 0 &&
+        main_model_plan(&settings, &plan, ret_errors, NULL) == 0)
+        buf_append_text(ret_notes, plan->notes);
+    router_plan_unref(plan);
+    settings_finish(&settings);
+}
+
+static int check(const struct arguments *arguments, const struct settings *settings)
 {
     BUF_AUTO out = BUF_INIT(OUTPUT_MAX);
+    BUF_AUTO wrong = BUF_INIT(OUTPUT_MAX);
+    BUF_AUTO notes = BUF_INIT(OUTPUT_MAX);
     config_render_findings(settings->config, &out);
-    print(&out);
     size_t errors = config_error_count(settings->config);
+    if (errors == 0)
+        check_plan(arguments, &wrong, &notes);
+    print(&out);
+    print(&wrong);
+    print(&notes);
+    errors += count_lines(&wrong);
+    size_t findings =
+        config_finding_count(settings->config) + count_lines(&wrong) + count_lines(&notes);
     printf("%s: %zu error%s, %zu finding%s\n", settings->path ? settings->path : "no file", errors,
-           errors == 1 ? "" : "s", config_finding_count(settings->config),
-           config_finding_count(settings->config) == 1 ? "" : "s");
+           errors == 1 ? "" : "s", findings, findings == 1 ? "" : "s");
     return errors ? EXIT_FAILED : EXIT_OK;
 }
 
@@ -35,17 +65,21 @@ static int check(const struct settings *settings)
 static void show_model(const struct arguments *arguments)
 {
     struct settings settings = {0};
+    struct router_plan *plan = NULL;
     struct endpoint endpoint;
     struct error err = ERROR_INIT;
     int r = settings_load(arguments, &settings, &err);
     if (r == 0)
-        r = endpoint_choose(&settings.values.llm, &endpoint, &err);
+        r = main_model_plan(&settings, &plan, NULL, &err);
+    if (r == 0)
+        r = main_model_endpoint(&settings.values.llm, plan, &endpoint, &err);
     if (r < 0)
         printf("# model: %s\n", err.text);
     else
         printf("# model: %s%s%s%s%s (%s)\n", endpoint.name, endpoint.listed ? " is " : "",
                endpoint.listed ? endpoint.model : "", *endpoint.base_url ? " at " : "",
                endpoint.base_url, endpoint.provider);
+    router_plan_unref(plan);
     settings_finish(&settings);
 }
 
@@ -95,7 +129,7 @@ static int run(const struct command *command, const struct arguments *arguments)
         log_error("%s", err.text);
         return EXIT_FAILED;
     }
-    int status = *word == 'c'   ? check(&settings)
+    int status = *word == 'c'   ? check(arguments, &settings)
                  : *word == 's' ? show(arguments, &settings)
                                 : path(&settings);
     settings_finish(&settings);

@@ -8,10 +8,12 @@
 #include "codec/url.h"
 #include "daemon/command.h"
 #include "daemon/cost_page.h"
+#include "daemon/main_model.h"
 #include "daemon/owner.h"
 #include "daemon/page.h"
 #include "daemon/settings.h"
 #include "daemon/terminal.h"
+#include "router/plan.h"
 #include "serve/control.h"
 
 enum { DAYS_MAX = 3660 };
@@ -62,12 +64,29 @@ static int make_why_path(const char *id, struct buf *path, struct error *err)
     return buf_is_full(path) ? error_set(err, -EINVAL, "that is no id of a call") : 0;
 }
 
+// That of the budgets, on the heap; NULL where the configuration cannot be read: then it is UTC,
+// and the page says so.
+static char *find_timezone(const struct arguments *arguments)
+{
+    struct settings settings = {0};
+    struct router_plan *plan = NULL;
+    char *timezone = NULL;
+    if (settings_load(arguments, &settings, NULL) < 0)
+        return NULL;
+    if (main_model_plan(&settings, &plan, NULL, NULL) == 0)
+        timezone = mem_strdup(plan->timezone);
+    router_plan_unref(plan);
+    settings_finish(&settings);
+    return timezone;
+}
+
 static int tell(const struct arguments *arguments, const char *home, const char *path, bool why,
                 struct error *err)
 {
     BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
     JSON_AUTO document = JSON_INIT;
-    int r = owner_ask(home, "GET", path, &body, err);
+    CLEANUP(mem_cleanup) char *timezone = find_timezone(arguments);
+    int r = owner_ask_cost(home, path, timezone, &body, err);
     if (r == 0)
         r = json_parse(&document, buf_span(&body), err);
     if (r < 0)

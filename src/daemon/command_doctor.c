@@ -3,11 +3,13 @@
 
 #include "base/log.h"
 #include "daemon/command.h"
+#include "daemon/main_model.h"
 #include "daemon/probe_machine.h"
 #include "daemon/probe_telegram.h"
 #include "daemon/probe_upstream.h"
 #include "daemon/settings.h"
 #include "llm/model_list.h"
+#include "router/plan.h"
 
 static const struct command_option options[] = {
     COMMAND_CONFIG_OPTIONS,
@@ -51,8 +53,13 @@ static void report_models(const struct llm_config *llm, const char *chosen, stru
 static void probe_model(const struct settings *settings, struct report *report)
 {
     struct endpoint endpoint;
+    struct router_plan *plan = NULL;
     struct error err = ERROR_INIT;
-    if (endpoint_choose(&settings->values.llm, &endpoint, &err) < 0) {
+    int r = main_model_plan(settings, &plan, NULL, &err);
+    if (r == 0)
+        r = main_model_endpoint(&settings->values.llm, plan, &endpoint, &err);
+    router_plan_unref(plan);
+    if (r < 0) {
         report_line(report, REPORT_FAILED, "model", "%s", err.text);
         return;
     }

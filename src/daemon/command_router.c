@@ -25,7 +25,7 @@ enum { DRAIN_MS = 30 * 1000, LOOK_MS = 20, SECRETS_MAX = 256 };
 static const struct command_option options[] = {
     COMMAND_CONFIG_OPTIONS,
     {"host", 'H', "ADDRESS", "numeric address to listen on (else router.host, 127.0.0.1)"},
-    {"port", 'p', "N", "port to listen on (else router.port, 4000); 0 takes any free one"},
+    {"port", 'p', "N", "port to listen on (else PORT, router.port, 4000); 0 takes any free one"},
     COMMAND_OPTIONS_END,
 };
 
@@ -39,6 +39,11 @@ struct service {
     struct control *control;
     int64_t leaving_since_ms; // 0: not leaving
 };
+
+static bool read_port(const char *text, int64_t *ret_port)
+{
+    return span_to_i64(span_of(text), ret_port) && *ret_port >= 0 && *ret_port <= UINT16_MAX;
+}
 
 static int open_log(struct service *service, struct error *err)
 {
@@ -97,22 +102,32 @@ static void on_signal(void *context, int number)
     leave(service);
 }
 
+// --port, else PORT as LiteLLM's command line has it, else the configuration's.
+static int choose_port(const struct service *service, int64_t *ret_port, struct error *err)
+{
+    const struct settings *settings = &service->app.settings;
+    const char *told = service->arguments->values[OPTION_PORT];
+    if (!told)
+        told = config_variable(settings->config, "PORT");
+    if (!told || !*told)
+        *ret_port = settings->values.router.port;
+    else if (!read_port(told, ret_port))
+        return error_set(err, -EINVAL, "PORT: \"%.64s\" is not a port number (0 to 65535)", told);
+    return 0;
+}
+
 static int open_faces(struct service *service, struct error *err)
 {
     struct app *app = &service->app;
     const struct router_config *config = &app->settings.values.router;
     const char *host = service->arguments->values[OPTION_HOST];
-    const char *port = service->arguments->values[OPTION_PORT];
     struct router_face_env face = {
         .loop = app->loop,
         .router = app->router,
         .metrics = app->metrics,
         .host = host ? host : config->host,
-        .port = config->port,
         .version = HERMES_VERSION,
     };
-    if (port)
-        span_to_i64(span_of(port), &face.port);
     service->control_env = (struct control_env){
         .loop = app->loop,
         .store = app->store,
@@ -121,9 +136,12 @@ static int open_faces(struct service *service, struct error *err)
         .started_ms = loop_wall(app->loop),
         .up_since_ms = loop_now(app->loop),
         .reload = reload,
+        .router = app->router,
         .context = service,
     };
-    int r = router_face_create(&face, &service->face, err);
+    int r = choose_port(service, &face.port, err);
+    if (r == 0)
+        r = router_face_create(&face, &service->face, err);
     return r < 0 ? r : control_create(&service->control_env, &service->control, err);
 }
 
@@ -166,7 +184,7 @@ static void tell(const struct service *service)
 static bool is_port(const char *text)
 {
     int64_t port;
-    if (!text || (span_to_i64(span_of(text), &port) && port >= 0 && port <= UINT16_MAX))
+    if (!text || read_port(text, &port))
         return true;
     log_error("--port: \"%.64s\" is not a port number (0 to 65535)", text);
     return false;

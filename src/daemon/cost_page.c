@@ -22,12 +22,14 @@ enum {
     MODEL_MOST = 32,
     DEAR_OTHERS = 66, // columns of a row of the dearest but the model
     LABEL_WIDTH = 12,
+    STARTED_WIDTH = sizeof "2026-11-21 16:16" - 1,
+    ACCOUNT_MOST = 40, // columns of a budget's name
 };
 
-static const char *money_of(struct json_value object, char *text)
+static const char *money_of(struct json_value object, const char *key, char *text)
 {
     int64_t pico = 0;
-    struct json_value cost = json_get(object, "cost_usd");
+    struct json_value cost = json_get(object, key);
     if (json_type(cost) != JSON_NUMBER || !money_from_json(cost, &pico))
         return "?";
     return money_format(pico, text);
@@ -61,7 +63,7 @@ static void print_total(const char *label, struct json_value sum)
 {
     char money[MONEY_TEXT_SIZE];
     int64_t unsure = page_number(sum, "unsure"), failed = page_number(sum, "failed");
-    printf("%-*s %10s  %" PRId64 " calls", LABEL_WIDTH, label, money_of(sum, money),
+    printf("%-*s %10s  %" PRId64 " calls", LABEL_WIDTH, label, money_of(sum, "cost_usd", money),
            page_number(sum, "calls"));
     if (failed)
         printf(", %" PRId64 " attempts failed", failed);
@@ -81,7 +83,7 @@ static void print_sum(struct json_value sum, size_t name_width)
     print_short(sum, "prompt_tokens");
     print_short(sum, "cached_tokens");
     print_short(sum, "completion_tokens");
-    printf(" %12s\n", money_of(sum, money));
+    printf(" %12s\n", money_of(sum, "cost_usd", money));
 }
 
 static void print_sums(struct json_value costs, size_t columns)
@@ -120,13 +122,13 @@ static void print_cell(struct json_value value, size_t width)
 
 static void print_dear(struct json_value call, size_t model_width)
 {
-    char when[CLOCK_TEXT_SIZE], money[MONEY_TEXT_SIZE];
+    char money[MONEY_TEXT_SIZE];
     print_id(call);
-    printf("%s  ", page_time(page_number(call, "started_ms"), when));
+    print_cell(json_get(call, "started"), STARTED_WIDTH);
     print_cell(json_get(call, "model"), model_width);
     print_cell(json_get(call, "session"), SESSION_SHOWN);
     print_short(call, "prompt_tokens");
-    printf(" %12s\n", money_of(call, money));
+    printf(" %12s\n", money_of(call, "cost_usd", money));
 }
 
 static size_t model_width(size_t columns)
@@ -143,10 +145,40 @@ static void print_dearest(struct json_value calls, size_t columns)
     if (json_count(calls) == 0)
         return;
     heading("The dearest calls; hermes cost why ID tells why");
-    printf("%-*s  %-16s  %-*s  %-*s   %8s %12s\n", ID_SHOWN, "ID", "STARTED, UTC", width, "MODEL",
+    printf("%-*s  %-16s  %-*s  %-*s   %8s %12s\n", ID_SHOWN, "ID", "STARTED", width, "MODEL",
            SESSION_SHOWN, "SESSION", "PROMPT", "COST");
     while (json_iter_next(&it, NULL, &call))
         print_dear(call, (size_t)width);
+}
+
+static void print_budget(struct json_value budget)
+{
+    char cap[MONEY_TEXT_SIZE], spent[MONEY_TEXT_SIZE], over[MONEY_TEXT_SIZE];
+    BUF_AUTO resets = BUF_INIT(CELL_MAX);
+    bool closed = false;
+    json_bool(json_get(budget, "closed"), &closed);
+    page_cell(json_get(budget, "resets"), "", STARTED_WIDTH, &resets);
+    print_cell(json_get(budget, "account"), ACCOUNT_MOST);
+    printf("%s of %s%s%s\n", money_of(budget, "spent_usd", spent), money_of(budget, "cap_usd", cap),
+           resets.len ? ", resets " : ", does not reset", buf_text(&resets));
+    if (closed)
+        printf("%-*s  CLOSED until then, or until its cap is raised: a call cost %s more than it "
+               "should have been able to\n",
+               ACCOUNT_MOST, "", money_of(budget, "overshoot_usd", over));
+}
+
+static void print_budgets(struct json_value costs)
+{
+    struct json_value budgets = json_get(costs, "budgets"), budget;
+    struct json_iter it = json_iter_init(budgets);
+    bool is_cut = false;
+    if (json_count(budgets) == 0)
+        return;
+    heading("Budgets");
+    while (json_iter_next(&it, NULL, &budget))
+        print_budget(budget);
+    if (json_bool(json_get(costs, "budgets_cut"), &is_cut) && is_cut)
+        puts("There are more than these.");
 }
 
 void cost_page_show(struct json_value costs, size_t columns)
@@ -163,6 +195,7 @@ void cost_page_show(struct json_value costs, size_t columns)
     print_sums(costs, columns);
     if (json_bool(json_get(costs, "is_cut"), &is_cut) && is_cut)
         puts("There are more than these.");
+    print_budgets(costs);
     print_dearest(json_get(costs, "dearest"), columns);
 }
 
@@ -214,13 +247,15 @@ static void print_text(const char *label, struct json_value value)
         printf("%-*s %s\n", LABEL_WIDTH, label, buf_text(&text));
 }
 
-static void print_attempt(struct json_value attempt)
+static void print_attempt(struct json_value attempt, const char *zone)
 {
-    char money[MONEY_TEXT_SIZE], when[CLOCK_TEXT_SIZE];
+    char money[MONEY_TEXT_SIZE];
     BUF_AUTO source = BUF_INIT(CELL_MAX);
+    BUF_AUTO started = BUF_INIT(CELL_MAX);
     page_cell(json_get(attempt, "cost_source"), "?", NAME_LEAST, &source);
-    printf("\nattempt %" PRId64 ", %s UTC", page_number(attempt, "attempt"),
-           page_time(page_number(attempt, "started_ms"), when));
+    page_cell(json_get(attempt, "started"), "?", STARTED_WIDTH, &started);
+    printf("\nattempt %" PRId64 ", %s %s", page_number(attempt, "attempt"), buf_text(&started),
+           zone);
     if (json_type(json_get(attempt, "duration_ms")) == JSON_NUMBER)
         printf(", %" PRId64 " ms", page_number(attempt, "duration_ms"));
     putchar('\n');
@@ -229,7 +264,8 @@ static void print_attempt(struct json_value attempt)
     print_text("  because", json_get(attempt, "reason"));
     print_text("  instead of", json_get(attempt, "instead_of"));
     print_text("  failed", json_get(attempt, "error"));
-    printf("%-*s %s (%s)\n", LABEL_WIDTH, "  cost", money_of(attempt, money), buf_text(&source));
+    printf("%-*s %s (%s)\n", LABEL_WIDTH, "  cost", money_of(attempt, "cost_usd", money),
+           buf_text(&source));
 }
 
 void cost_page_why(struct json_value call)
@@ -239,7 +275,7 @@ void cost_page_why(struct json_value call)
     struct json_iter attempts = json_iter_init(json_get(call, "attempts"));
     struct json_value first = json_at(json_get(call, "attempts"), 0), item;
     print_text("call", json_get(call, "call"));
-    printf("%-*s %s\n", LABEL_WIDTH, "cost", money_of(call, money));
+    printf("%-*s %s\n", LABEL_WIDTH, "cost", money_of(call, "cost_usd", money));
     print_text("asked for", json_get(first, "asked"));
     print_text("slot", json_get(first, "slot"));
     print_text("session", json_get(first, "session"));
@@ -251,6 +287,8 @@ void cost_page_why(struct json_value call)
         page_cell(item, "", CELL_MAX / 4, &text);
         printf("- %s\n", buf_text(&text));
     }
+    BUF_AUTO zone = BUF_INIT(CELL_MAX);
+    page_cell(json_get(call, "zone"), "UTC", CELL_MAX / 4, &zone);
     while (json_iter_next(&attempts, NULL, &item))
-        print_attempt(item);
+        print_attempt(item, buf_text(&zone));
 }

@@ -19,7 +19,7 @@
 /*
  * Lines are written whole to a file opened for appending, so a reader never sees half of one. What
  * a full disk leaves of one is cut off again; where even that fails, the next line begins on a line
- * of its own. With a loop, events that are no trouble wait a moment for others, since a busy router
+ * of its own. With a loop, what happens often waits a moment for company, since a busy router
  * has two per request; a line is at most that moment late, and what a crash loses of the log stands
  * in the ledger's journal.
  *
@@ -219,13 +219,13 @@ static int make_room(struct gateway_log *log, size_t line_len, off_t *ret_size)
 
 static size_t first_line(struct span lines)
 {
-    return (size_t)span_find(lines, SPAN_LITERAL("\n")) + 1;
+    return (size_t)((const char *)memchr(lines.data, '\n', lines.len) - lines.data) + 1;
 }
 
 // As many whole lines as fit into `room` bytes; one at least.
 static struct span lines_within(struct span lines, int64_t room)
 {
-    size_t len = first_line(lines);
+    size_t len = (int64_t)lines.len <= room ? lines.len : first_line(lines);
     while (len < lines.len) {
         size_t next = first_line(span_skip(lines, len));
         if ((int64_t)(len + next) > room)
@@ -286,8 +286,7 @@ static void write_time(struct json_writer *w, struct gateway_log *log)
            (char[]){'.', (char)('0' + thousandths / 100), (char)('0' + thousandths / 10 % 10),
                     (char)('0' + thousandths % 10), 'Z'},
            5);
-    json_write_key(w, "time");
-    json_write_string(w, span_make(text, len + 5));
+    json_write_member_string(w, "time", span_make(text, len + 5));
 }
 
 static void begin_line(struct json_writer *w, struct gateway_log *log, enum log_level level,
@@ -311,9 +310,8 @@ static bool end_line(struct json_writer *w)
 // At most `max` bytes of it, between characters; true when that is not all.
 static bool write_value(struct json_writer *w, const char *name, struct span value, size_t max)
 {
-    json_write_key(w, name);
     if (value.len <= max) {
-        json_write_string(w, value);
+        json_write_member_string(w, name, value);
         return false;
     }
     BUF_AUTO shown = BUF_INIT(max + UTF8_BYTES_MAX);
@@ -321,7 +319,7 @@ static bool write_value(struct json_writer *w, const char *name, struct span val
     value.len -= utf8_incomplete_tail(value);
     buf_append_span(&shown, value);
     buf_append_text(&shown, "…");
-    json_write_string(w, buf_span(&shown));
+    json_write_member_string(w, name, buf_span(&shown));
     return true;
 }
 

@@ -33,8 +33,8 @@ struct gateway_log;
 
 /*
  * Sets the level, the sink and the filter of base/log.h until it is closed. `secrets` are copied;
- * `clock` and what `config` says are used as long as the log is open. With a `loop` (else NULL),
- * events that are no trouble may be written a moment later, with others. That the file cannot be
+ * `clock` and what `config` says are used as long as the log is open. With a `loop` (else NULL)
+ * what happens often may be written a moment later, with others. That the file cannot be
  * written is no failure: a warning says so, lines are counted as lost, and it is tried again.
  */
 int gateway_log_open(const struct gateway_log_config *config, const char *home,

@@ -1,13 +1,26 @@
 #include "daemon/owner.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 
+#include "base/mem.h"
 #include "daemon/control_client.h"
 #include "daemon/store_only.h"
 #include "loop/loop.h"
 #include "serve/control.h"
+#include "store/journal.h"
+#include "store/ledger.h"
 #include "store/store.h"
+
+// For a start that still reads what the one before left.
+enum { PATIENCE_MS = 5000, LOOK_MS = 20 };
+
+static void free_generations(uint64_t **generations)
+{
+    free(*generations);
+}
 
 struct own_answer {
     struct buf *body;
@@ -21,7 +34,37 @@ static void on_answer(void *context, unsigned status, struct span body)
     buf_append_span(answer->body, body);
 }
 
-static int answer_here(const char *home, const char *method, const char *path, struct buf *ret_body,
+struct own_question {
+    const char *method, *path;
+    bool of_costs;
+    const char *timezone;
+};
+
+static void on_fold(void *context, int result, const struct error *err,
+                    const struct store_fold_result *folded)
+{
+    bool *is_behind = context;
+    (void)err; // then what the database knows is told
+    *is_behind = result == 0 && folded->is_behind;
+}
+
+// As a start of the router would.
+static void take_up(const struct store_only *only)
+{
+    CLEANUP(free_generations) uint64_t *generations = NULL;
+    struct store_fold_range range = {.home = only->home.path, .limit = -1};
+    bool is_behind = journal_list(range.home, &generations, &range.count, NULL) == 0 && range.count;
+    range.generations = generations;
+    while (is_behind) {
+        is_behind = false;
+        store_ledger_fold(only->store, &range, on_fold, &is_behind, NULL);
+        store_wait(only->store);
+    }
+    store_ledger_charge_orphans(only->store, NULL, NULL, NULL);
+    store_wait(only->store);
+}
+
+static int answer_here(const char *home, const struct own_question *question, struct buf *ret_body,
                        struct error *err)
 {
     struct own_answer answer = {ret_body, 0};
@@ -40,11 +83,15 @@ static int answer_here(const char *home, const char *method, const char *path, s
         .version = HERMES_VERSION,
         .started_ms = loop_wall(only.loop),
         .up_since_ms = loop_now(only.loop),
+        .timezone = question->timezone,
     };
     if (store_state(only.store) == STORE_FAILED) {
         r = error_set(err, -EIO, "%s", store_describe(only.store));
     } else {
-        control_answer(&env, span_of(method), span_of(path), SPAN_ABSENT, on_answer, &answer);
+        if (question->of_costs)
+            take_up(&only);
+        control_answer(&env, span_of(question->method), span_of(question->path), SPAN_ABSENT,
+                       on_answer, &answer);
         store_wait(only.store);
         if (answer.status != 200)
             r = control_client_refusal(answer.status, buf_span(ret_body), err);
@@ -53,12 +100,33 @@ static int answer_here(const char *home, const char *method, const char *path, s
     return r;
 }
 
-int owner_ask(const char *home, const char *method, const char *path, struct buf *ret_body,
-              struct error *err)
+static int ask(const char *home, const struct own_question *question, struct buf *ret_body,
+               struct error *err)
 {
-    int r = control_client_ask(home, method, path, ret_body, err);
+    int r = control_client_ask(home, question->method, question->path, ret_body, err);
     if (r != CONTROL_NO_OWNER)
         return r;
     buf_clear(ret_body);
-    return answer_here(home, method, path, ret_body, err);
+    return answer_here(home, question, ret_body, err);
+}
+
+int owner_ask(const char *home, const char *method, const char *path, struct buf *ret_body,
+              struct error *err)
+{
+    struct own_question question = {.method = method, .path = path};
+    return ask(home, &question, ret_body, err);
+}
+
+int owner_ask_cost(const char *home, const char *path, const char *timezone, struct buf *ret_body,
+                   struct error *err)
+{
+    struct own_question question = {"GET", path, true, timezone};
+    int r = -EAGAIN;
+    for (int waited_ms = 0; r == -EAGAIN && waited_ms <= PATIENCE_MS; waited_ms += LOOK_MS) {
+        if (waited_ms)
+            nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL);
+        buf_clear(ret_body);
+        r = ask(home, &question, ret_body, err);
+    }
+    return r;
 }

@@ -11,3 +11,8 @@
  */
 int owner_ask(const char *home, const char *method, const char *path, struct buf *ret_body,
               struct error *err);
+
+// The same for what was spent. Without an owner the days are those of `timezone` (NULL: UTC), and
+// what the last one left is taken up before: its journal, and the calls that nobody can settle.
+int owner_ask_cost(const char *home, const char *path, const char *timezone, struct buf *ret_body,
+                   struct error *err);

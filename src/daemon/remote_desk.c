@@ -112,6 +112,13 @@ static void tell_result(struct remote_desk *desk, struct json_value event)
     desk->sink->on_result(desk->context, name, failed, buf_span(&text));
 }
 
+static void tell_wait(struct remote_desk *desk, struct json_value event)
+{
+    CLEANUP(mem_cleanup) char *text = text_of(event, "text");
+    if (desk->sink->on_wait)
+        desk->sink->on_wait(desk->context, text);
+}
+
 static int on_event(void *context, const struct sse_event *event)
 {
     struct remote_desk *desk = context;
@@ -124,6 +131,8 @@ static int on_event(void *context, const struct sse_event *event)
         tell_call(desk, root);
     else if (span_is(event->type, "result"))
         tell_result(desk, root);
+    else if (span_is(event->type, "wait"))
+        tell_wait(desk, root);
     else if (span_is(event->type, "step") && desk->sink->on_step)
         desk->sink->on_step(desk->context);
     else if (span_is(event->type, "end"))

@@ -285,6 +285,7 @@ static int open_faces(struct service *service, struct error *err)
         .up_since_ms = loop_now(app->loop),
         .reload = reload,
         .measure = measure,
+        .router = app->router,
         .context = service,
     };
     struct admin_env admin = {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "daemon/main_model.h"
 
 #define SECTION(module)                                                                    \
     {                                                                                      \
@@ -73,6 +74,8 @@ static int load(const struct arguments *arguments, bool inspect, struct settings
         else
             r = config_load(&inputs, &settings_schema, &settings.values, &settings.config, err);
     }
+    if (r == 0 && !inspect)
+        main_model_choose(settings.config, &settings.values);
     if (r < 0)
         settings_finish(&settings);
     else

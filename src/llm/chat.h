@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/span.h"
+#include "llm/chat_failure.h"
 #include "llm/origin.h"
 
 /*
@@ -73,7 +74,7 @@ struct chat_tool { // borrowed strings
 
 struct chat_request { // borrowed; valid during the call that takes it
     struct chat_origin origin;
-    const char *model;
+    const char *model; // NULL: that of origin.slot
     const struct chat_message *messages;
     const struct chat_tool *tools;
     size_t message_count, tool_count;
@@ -100,43 +101,22 @@ struct chat_usage { // as the provider counted; -1 is "not said"
         -1, -1, -1, -1, -1 \
     }
 
+// What an answer is paid by, where models stand in for each other. To be told when it changes.
+struct chat_tariff {
+    char *asked; // the name that was asked for; NULL: there is nothing to tell
+    char *paid;  // a text by which two tariffs of it are compared; "": what the name itself costs
+    char *sentence; // for a person
+};
+
 struct chat_reply {
     struct chat_message message; // role assistant
     enum chat_finish finish;
     struct chat_usage usage;
     char *model; // that really answered, or NULL
+    struct chat_tariff tariff;
 };
 
 void chat_reply_finish(struct chat_reply *reply);
-
-// Families of failure, by what can be done about them: the router decides on these alone.
-enum chat_failure_kind {
-    CHAT_UNREACHABLE,  // no name, no connection, no TLS
-    CHAT_TIMED_OUT,    // connected, and then nothing within a limit
-    CHAT_INTERRUPTED,  // the reply was cut before its end
-    CHAT_RATE_LIMITED, // 429
-    CHAT_UNAUTHORIZED, // 401: the key
-    CHAT_PAYMENT,      // 402: credits, or the key's limit
-    CHAT_FORBIDDEN,    // 403: moderation, guardrail, region
-    CHAT_NOT_FOUND,    // 404: model or path
-    CHAT_TOO_LONG,     // the context window, or 413
-    CHAT_REJECTED,     // any other 4xx: the request itself
-    CHAT_OVERLOADED,   // 503, 529
-    CHAT_SERVER,       // any other 5xx
-    CHAT_MALFORMED,    // an answer that is not the protocol
-    CHAT_EMPTY,        // an answer with nothing in it
-    CHAT_TOO_LARGE,    // past one of the limits above
-};
-
-// What a person can do about it, to follow the sentence: "try again later, or use another model".
-const char *chat_failure_advice(enum chat_failure_kind kind);
-
-struct chat_failure {
-    enum chat_failure_kind kind;
-    int status;             // of HTTP; 0 when there was none
-    int64_t retry_after_ms; // what the provider asked for; -1 when it did not
-    char text[400];         // one sentence for a person
-};
 
 /*
  * Where a reply goes. Callbacks come from the loop, never from inside chat_provider_start(); the
@@ -147,4 +127,6 @@ struct chat_sink {
     void (*on_reasoning)(void *context, struct span delta);    // may be NULL
     void (*on_reply)(void *context, struct chat_reply *reply); // may be emptied by the callee
     void (*on_failure)(void *context, const struct chat_failure *failure);
+    // Before all others: it waits for some time already, at this place of a queue. May be NULL.
+    void (*on_wait)(void *context, size_t place);
 };

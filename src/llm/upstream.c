@@ -21,7 +21,8 @@ const char openrouter_default_base_url[] = "https://openrouter.ai/api/v1";
 struct upstream {
     struct http_client *http;
     char *urls[UPSTREAM_OPERATIONS];
-    char *api_key; // NULL: none
+    char *api_key;  // NULL: none
+    char *cost_url; // that tells what an answer cost, but for its id; NULL: it cannot be asked
     // NULL-terminated. The first says what is accepted, and so there are two of these.
     char **headers;
     const char *stream_headers[HTTP_REQUEST_HEADERS_MAX + 1];
@@ -36,6 +37,14 @@ static void add_header(struct upstream *upstream, size_t *count, char *line)
     upstream->headers[*count] = NULL;
 }
 
+// By its host; or, where a server in between stands for it, by the name that the owner gave it.
+static bool is_openrouter(const struct upstream_options *options, bool by_host)
+{
+    if (span_find(span_of(options->base_url), SPAN_LITERAL("openrouter.ai/")) >= 0)
+        return true;
+    return !by_host && options->provider && strcmp(options->provider, "openrouter") == 0;
+}
+
 static void set_headers(struct upstream *upstream, const struct upstream_options *options)
 {
     size_t count = 0;
@@ -46,7 +55,7 @@ static void set_headers(struct upstream *upstream, const struct upstream_options
     if (upstream->api_key)
         add_header(upstream, &count, mem_printf("Authorization: Bearer %s", upstream->api_key));
     // OpenRouter shows this name in its owner's activity list; others ignore it.
-    if (span_find(span_of(upstream->urls[UPSTREAM_CHAT]), SPAN_LITERAL("openrouter.ai/")) >= 0)
+    if (is_openrouter(options, true))
         add_header(upstream, &count, mem_strdup("X-OpenRouter-Title: Hermes"));
     for (const char *const *line = options->extra_headers;
          line && *line && count < HTTP_REQUEST_HEADERS_MAX - 1; line++)
@@ -71,6 +80,15 @@ static int set_urls(struct upstream *upstream, const char *base_url, struct erro
     return 0;
 }
 
+static void set_cost_url(struct upstream *upstream, const struct upstream_options *options)
+{
+    BUF_AUTO url = BUF_INIT(URL_MAX);
+    bool plain = span_find(span_of(options->base_url), SPAN_LITERAL("?")) < 0;
+    if (plain && is_openrouter(options, false) &&
+        url_join_path(span_of(options->base_url), SPAN_LITERAL("generation?id="), &url))
+        upstream->cost_url = buf_take_text(&url);
+}
+
 int upstream_create(struct http_client *http, const struct upstream_options *options,
                     struct upstream **ret_upstream, struct error *err)
 {
@@ -89,6 +107,7 @@ int upstream_create(struct http_client *http, const struct upstream_options *opt
         upstream_destroy(upstream);
         return r;
     }
+    set_cost_url(upstream, options);
     set_headers(upstream, options);
     *ret_upstream = upstream;
     return 0;
@@ -104,7 +123,32 @@ void upstream_destroy(struct upstream *upstream)
     for (size_t i = 0; i < UPSTREAM_OPERATIONS; i++)
         free(upstream->urls[i]);
     free(upstream->api_key);
+    free(upstream->cost_url);
     free(upstream);
+}
+
+bool upstream_tells_cost(const struct upstream *upstream)
+{
+    return upstream->cost_url != NULL;
+}
+
+int upstream_ask_cost(const struct upstream *upstream, struct span id,
+                      const struct http_timeouts *timeouts, const struct http_handler *handler,
+                      void *context, http_id *ret_id, struct error *err)
+{
+    BUF_AUTO url = BUF_INIT(URL_MAX);
+    if (!upstream->cost_url)
+        return error_set(err, -ENOTSUP, "this provider does not tell afterwards what a call cost");
+    buf_append_text(&url, upstream->cost_url);
+    if (!url_encode(id, &url))
+        return error_set(err, -ENAMETOOLONG, "the answer's id is too long to be asked for");
+    struct http_request http = {
+        .method = "GET",
+        .url = buf_text(&url),
+        .headers = (const char *const *)upstream->headers,
+        .timeouts = *timeouts,
+    };
+    return http_client_start(upstream->http, &http, handler, context, ret_id, err);
 }
 
 int upstream_start(const struct upstream *upstream, const struct upstream_request *request,

@@ -18,6 +18,7 @@ struct upstream_options {
     const char *base_url;             // without "/chat/completions"
     const char *api_key;              // NULL or "": none is sent (a local server)
     const char *const *extra_headers; // "Name: value" lines, NULL-terminated, or NULL
+    const char *provider;             // as an endpoint's; NULL: what the URL tells
 };
 
 extern const char openai_default_base_url[];
@@ -40,6 +41,14 @@ struct upstream_request {
 int upstream_start(const struct upstream *upstream, const struct upstream_request *request,
                    const struct http_handler *handler, void *context, http_id *ret_id,
                    struct error *err);
+
+// Can it be asked afterwards what an answer cost (generation.h)?
+bool upstream_tells_cost(const struct upstream *upstream);
+
+// Asks that, by the answer's id; as upstream_start(). -ENOTSUP: it cannot be asked.
+int upstream_ask_cost(const struct upstream *upstream, struct span id,
+                      const struct http_timeouts *timeouts, const struct http_handler *handler,
+                      void *context, http_id *ret_id, struct error *err);
 
 /*
  * Failures, as a chat_failure with a sentence for a person in which the key is not quoted: of the

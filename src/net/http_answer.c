@@ -14,6 +14,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "net/http_field.h"
 #include "net/http_internal.h"
 
 enum {
@@ -37,48 +38,68 @@ static void leave(struct http_exchange *exchange)
     exchange->id = 0;
 }
 
-static void cut(struct http_exchange *exchange)
+static void cut(struct http_exchange *exchange, bool reset)
 {
     struct http_connection *connection = exchange->connection;
     leave(exchange);
     connection->exchange = NULL;
-    http_connection_reset(connection);
+    connection->closing = true;
+    if (reset)
+        http_connection_reset(connection);
     list_remove(&connection->waiting);
     if (!connection->busy)
         http_connection_touch(connection);
     http_exchange_free(exchange);
 }
 
-void http_exchange_gone(struct http_exchange *exchange)
+static void cut_and_tell(struct http_exchange *exchange, bool reset)
 {
     struct http_server *server = exchange->server;
     uint64_t id = exchange->id;
-    cut(exchange);
+    cut(exchange, reset);
     if (server->options.on_gone)
         server->options.on_gone(server->options.ctx, id);
 }
 
+void http_exchange_gone(struct http_exchange *exchange)
+{
+    cut_and_tell(exchange, true);
+}
+
+void http_exchange_left(struct http_exchange *exchange)
+{
+    cut_and_tell(exchange, exchange->state != HTTP_OPEN);
+}
+
 static bool is_ours(struct span name)
 {
-    return http_parse_same_name(name, SPAN_LITERAL("Content-Length")) ||
-           http_parse_same_name(name, SPAN_LITERAL("Transfer-Encoding")) ||
-           http_parse_same_name(name, SPAN_LITERAL("Connection")) ||
-           http_parse_same_name(name, SPAN_LITERAL("Date"));
+    return http_same(name, "Content-Length") || http_same(name, "Transfer-Encoding") ||
+           http_same(name, "Connection") || http_same(name, "Date");
+}
+
+int http_exchange_add_own(struct http_exchange *exchange, struct span name, struct span value)
+{
+    struct buf *headers = &exchange->headers;
+    headers->max = ANSWER_HEADERS_MAX;
+    if (!http_is_field_value(value))
+        return -EINVAL;
+    char *at = buf_reserve(headers, name.len + value.len + 4);
+    if (!at)
+        return -ENOBUFS;
+    memcpy(at, name.data, name.len);
+    memcpy(at += name.len, ": ", 2);
+    if (value.len)
+        memcpy(at + 2, value.data, value.len);
+    memcpy(at + 2 + value.len, "\r\n", 2);
+    buf_grow_by(headers, name.len + value.len + 4);
+    return 0;
 }
 
 int http_exchange_add_header(struct http_exchange *exchange, const char *name, const char *value)
 {
-    if (!http_parse_is_token(span_of(name)) || !http_parse_is_value(span_of(value)) ||
-        is_ours(span_of(name)))
+    if (!http_is_token(span_of(name)) || is_ours(span_of(name)))
         return -EINVAL;
-    struct buf *headers = &exchange->headers;
-    size_t before = headers->len;
-    headers->max = ANSWER_HEADERS_MAX;
-    if (buf_append_text(headers, name) && buf_append_text(headers, ": ") &&
-        buf_append_text(headers, value) && buf_append_text(headers, "\r\n"))
-        return 0;
-    buf_truncate(headers, before);
-    return -ENOBUFS;
+    return http_exchange_add_own(exchange, span_of(name), span_of(value));
 }
 
 static const struct {
@@ -100,6 +121,7 @@ static const struct {
     {409, "HTTP/1.1 409 Conflict\r\n"},
     {413, "HTTP/1.1 413 Content Too Large\r\n"},
     {414, "HTTP/1.1 414 URI Too Long\r\n"},
+    {415, "HTTP/1.1 415 Unsupported Media Type\r\n"},
     {417, "HTTP/1.1 417 Expectation Failed\r\n"},
     {422, "HTTP/1.1 422 Unprocessable Content\r\n"},
     {429, "HTTP/1.1 429 Too Many Requests\r\n"},
@@ -175,7 +197,7 @@ static void put_common(struct http_exchange *exchange, struct head *head, unsign
     put_status(head, status);
     put_date(exchange->server, head);
     struct span type = span_of(content_type);
-    if (type.data && type.len <= ANSWER_TYPE_MAX && http_parse_is_value(type)) {
+    if (type.data && type.len <= ANSWER_TYPE_MAX && http_is_field_value(type)) {
         put(head, SPAN_LITERAL("Content-Type: "));
         put(head, type);
         put(head, SPAN_LITERAL("\r\n"));
@@ -335,7 +357,7 @@ void http_exchange_end(struct http_exchange *exchange)
 void http_exchange_abort(struct http_exchange *exchange)
 {
     if (exchange->state == HTTP_OPEN || exchange->state == HTTP_STREAMING)
-        cut(exchange);
+        cut(exchange, true);
 }
 
 static void begin_chunk(struct http_exchange *exchange)

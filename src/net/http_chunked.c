@@ -40,7 +40,7 @@ static int take_size(struct http_chunked *chunked, unsigned char c)
         return -EBADMSG;
     if (c == '\r')
         chunked->state = HTTP_CHUNK_SIZE_LF;
-    else if (c == ';' || c == ' ' || c == '\t') // servers exist that fill up with blanks
+    else if (c == ';' || (!chunked->strict && (c == ' ' || c == '\t'))) // as some servers fill up
         chunked->state = HTTP_CHUNK_EXTENSION;
     else
         return -EBADMSG;
@@ -51,6 +51,8 @@ static int take_trailer(struct http_chunked *chunked, unsigned char c)
 {
     bool begins = chunked->state == HTTP_CHUNK_TRAILER;
     if (++chunked->line_bytes > HTTP_CHUNK_TRAILER_MAX)
+        return -EBADMSG;
+    if (begins && chunked->strict && (c == ' ' || c == '\t'))
         return -EBADMSG;
     if (c == '\r')
         chunked->state = begins ? HTTP_CHUNK_LAST_LF : HTTP_CHUNK_TRAILER_LF;

@@ -7,7 +7,8 @@
 /*
  * A chunked body (RFC 9112 §7.1), in pieces of any size, decoded where it lies: what is left of a
  * piece is its data, moved together. Extensions and trailer fields are checked for what a line may
- * hold and dropped. Strict about line ends and sizes, where two readers could disagree.
+ * hold and dropped. Strict about line ends and sizes, where two readers could disagree; a request,
+ * which may come through a program that reads it in its own way, is read without any leniency.
  */
 enum {
     HTTP_CHUNK_LINE_MAX = 4096,    // bytes of a chunk's size and extensions
@@ -31,6 +32,7 @@ enum http_chunked_state {
 
 struct http_chunked {
     enum http_chunked_state state;
+    bool strict;       // a request's: no blanks behind a size, no folded trailers
     bool last;         // the chunk of size 0
     uint64_t left;     // bytes of this chunk
     size_t line_bytes; // of this line, or of the trailer

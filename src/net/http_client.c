@@ -156,6 +156,13 @@ static struct http_transfer *find(const struct http_client *client, http_id id)
     return transfer && transfer->id == id && !transfer->cancelled ? transfer : NULL;
 }
 
+bool http_client_was_sent(const struct http_client *client, http_id id)
+{
+    const struct http_transfer *transfer = find(client, id);
+    return transfer ? http_transfer_is_sent(transfer)
+                    : id == client->ended && client->ended_was_sent;
+}
+
 static bool take_slot(struct http_client *client, struct http_transfer *transfer)
 {
     size_t slot = 0;
@@ -182,12 +189,17 @@ static void transfer_destroy(struct http_transfer *transfer)
     list_remove(&transfer->link);
     http_origin_release(&client->pool, transfer->origin);
     unix_socket_address_finish(&transfer->socket);
-    buf_finish(&transfer->head);
+    buf_stock_take_back(&client->stock, &transfer->head);
     buf_finish(&transfer->partial);
     buf_finish(&transfer->held);
     free(transfer->parts_owned);
     free(transfer->err);
-    free(transfer);
+    if (client->spare_count == HTTP_SPARES_MAX) {
+        free(transfer);
+        return;
+    }
+    *transfer = (struct http_transfer){.id = 0};
+    client->spares[client->spare_count++] = transfer;
 }
 
 void http_transfer_end(struct http_transfer *transfer, enum http_failure failure, bool keep,
@@ -198,6 +210,8 @@ void http_transfer_end(struct http_transfer *transfer, enum http_failure failure
     struct http_handler handler = transfer->handler;
     void *context = transfer->context;
     bool cancelled = transfer->cancelled;
+    client->ended = transfer->id;
+    client->ended_was_sent = http_transfer_is_sent(transfer);
     if (keep) {
         http_pool_keep(&client->pool, STEAL(transfer->connection));
         wake_at(client, http_pool_expire(&client->pool, loop_now(client->loop)));
@@ -233,16 +247,28 @@ void http_transfer_fail_later(struct http_transfer *transfer, enum http_failure 
     http_client_defer(transfer->client);
 }
 
+// RFC 9110 §9.2.2
+static bool is_idempotent(const char *method)
+{
+    static const char *const methods[] = {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"};
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++)
+        if (strcmp(method, methods[i]) == 0)
+            return true;
+    return false;
+}
+
 static struct http_transfer *transfer_create(struct http_client *client,
                                              const struct http_request *request,
                                              const struct http_handler *handler, void *context)
 {
-    struct http_transfer *transfer = mem_new(struct http_transfer);
+    struct http_transfer *transfer =
+        client->spare_count ? client->spares[--client->spare_count] : mem_new(struct http_transfer);
     transfer->client = client;
     transfer->handler = *handler;
     transfer->context = context;
     transfer->timeouts = request->timeouts;
     transfer->once = request->once;
+    transfer->idempotent = is_idempotent(request->method);
     transfer->start_ms = transfer->active_ms = clock_monotonic_ms(loop_clock(client->loop));
     transfer->attempt_until_ms = INT64_MAX;
     transfer->socket = (struct unix_socket_address)UNIX_SOCKET_ADDRESS_INIT;
@@ -326,6 +352,11 @@ void http_client_cancel(struct http_client *client, http_id id)
     transfer->cancelled = true;
     if (!transfer->in_callback)
         transfer_destroy(transfer);
+}
+
+void http_client_count_repeats(struct http_client *client, int64_t *counter)
+{
+    client->repeats = counter;
 }
 
 void http_client_pause(struct http_client *client, http_id id, bool paused)
@@ -414,6 +445,9 @@ void http_client_destroy(struct http_client *client)
     http_proxies_finish(&client->proxies);
     loop_cancel(client->loop, client->timer);
     loop_cancel(client->loop, client->deferred);
+    while (client->spare_count)
+        free(client->spares[--client->spare_count]);
+    buf_stock_finish(&client->stock);
     free(client->slots);
     free(client);
 }

@@ -56,10 +56,14 @@ struct http_request {
 };
 
 /*
+ * A kept connection may end just as a request is sent over it, because its server has tired of
+ * waiting. If no byte of an answer came, the request goes out again on a new connection, once: when
+ * the server never acknowledged all of it (TCP's word, so it cannot have been acted on), or when
+ * its method is idempotent (RFC 9110 §9.2.2). A POST that may have been read is not repeated.
+ *
  * HTTP_CUT has two causes that differ in what may be done next, told apart by the error's code.
- * -ESTALE: a kept connection ended before one byte of an answer, as they do when a server has tired
- * of waiting; that is safe to repeat as far as anybody can know, and has been repeated here already
- * unless the request said `once`. Anything else: the server had begun, or nobody knows.
+ * -ESTALE: such a request, never acknowledged, that was not repeated because it said `once`.
+ * Anything else: the server had begun, or nobody knows.
  */
 enum http_failure {
     HTTP_OK,
@@ -99,6 +103,13 @@ int http_client_start(struct http_client *client, const struct http_request *req
 
 // No callback of this request comes after this; may be called from inside one of them.
 void http_client_cancel(struct http_client *client, http_id id);
+
+// Was all of a request handed to its server? Of one that runs, or in its on_done. Else nobody can
+// have acted on it.
+bool http_client_was_sent(const struct http_client *client, http_id id);
+
+// How often a request went out again by itself is added to `counter`, which outlives the client.
+void http_client_count_repeats(struct http_client *client, int64_t *counter);
 
 /*
  * Paused, a transfer hands over no more of its body, and its peer is held back by TCP: what is kept

@@ -245,6 +245,8 @@ void http_transfer_connect(struct http_transfer *transfer)
 void http_transfer_repeat(struct http_transfer *transfer)
 {
     http_transfer_disconnect(transfer);
+    if (transfer->client->repeats)
+        ++*transfer->client->repeats;
     transfer->fresh = true;
     transfer->part_at = transfer->part_offset = 0;
     transfer->send_failed = false;

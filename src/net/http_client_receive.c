@@ -1,6 +1,8 @@
 // What comes back: a head, then the body, handed over from the buffer into which it was read.
 #include <errno.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "net/http_tls.h"
@@ -150,21 +152,36 @@ static enum progress take(struct http_transfer *transfer, char *data, size_t len
     return take_answer(transfer, transfer->partial.data, transfer->partial.len);
 }
 
+/*
+ * A kept connection that ends before one byte of an answer is mostly one that its server had given
+ * up just before. Where the server's machine never acknowledged all of the request, nobody there
+ * can have acted on it (RFC 9110 §9.2.2). Otherwise it may have been read, and begun: what costs
+ * money a second time is not for us to repeat.
+ */
+static bool never_arrived(const struct http_transfer *transfer)
+{
+    int unacknowledged = 0;
+    return ioctl(transfer->connection->fd, SIOCOUTQ, &unacknowledged) == 0 && unacknowledged > 0;
+}
+
 static enum progress end_of_connection(struct http_transfer *transfer, int error)
 {
     if (error == 0 && transfer->held.len == 0 && transfer->head_told &&
         http_response_ends_with_connection(&transfer->response))
         return complete(transfer, true);
     if (!transfer->heard && transfer->connection->used) {
-        if (!transfer->once) {
+        bool lost = never_arrived(transfer);
+        if (!transfer->once && (lost || transfer->idempotent)) {
             http_transfer_repeat(transfer);
             return GONE; // from this connection
         }
-        http_transfer_fail(
-            transfer, HTTP_CUT, -ESTALE,
-            "the connection to %s broke: it was closed without an answer, as old ones are",
-            transfer->origin->authority);
-        return GONE;
+        if (lost) {
+            http_transfer_fail(
+                transfer, HTTP_CUT, -ESTALE,
+                "the connection to %s broke: it was closed without an answer, as old ones are",
+                transfer->origin->authority);
+            return GONE;
+        }
     }
     if (error && error != -ECONNABORTED)
         return fail(transfer, strerror(-error));

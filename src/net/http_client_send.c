@@ -28,18 +28,38 @@ static size_t body_length(const struct http_transfer *transfer, const struct htt
     return length;
 }
 
+// Which of the headers that could be ours the caller's lines hold.
+struct named {
+    bool host, accept, framing;
+};
+
 static bool names(const char *header, const char *name)
 {
     size_t len = strlen(name);
     return strncasecmp(header, name, len) == 0 && header[len] == ':';
 }
 
-static bool has_header(const struct http_request *request, const char *name)
+static struct named look_at_headers(const struct http_request *request)
 {
-    for (size_t i = 0; request->headers && request->headers[i]; i++)
-        if (names(request->headers[i], name))
-            return true;
-    return false;
+    struct named named = {false, false, false};
+    for (size_t i = 0; request->headers && request->headers[i]; i++) {
+        const char *header = request->headers[i];
+        switch (*header | 0x20) { // hardly one of them begins like these
+        case 'h':
+            named.host |= names(header, "Host");
+            break;
+        case 'a':
+            named.accept |= names(header, "Accept");
+            break;
+        case 'c':
+            named.framing |= names(header, "Content-Length");
+            break;
+        case 't':
+            named.framing |= names(header, "Transfer-Encoding");
+            break;
+        }
+    }
+    return named;
 }
 
 // RFC 9110 §8.6: a method that means a body says that there is none.
@@ -64,7 +84,7 @@ static size_t room_for(const struct http_transfer *transfer, const struct http_r
 }
 
 static void write_head(struct buf *head, const struct http_transfer *transfer,
-                       const struct http_request *request, struct span target)
+                       const struct http_request *request, struct named named, struct span target)
 {
     size_t length = body_length(transfer, request);
     const struct http_origin *origin = transfer->origin;
@@ -77,21 +97,24 @@ static void write_head(struct buf *head, const struct http_transfer *transfer,
         buf_append_char(head, '/');
     buf_append_span(head, target);
     buf_append_text(head, " HTTP/1.1\r\n");
-    if (!has_header(request, "Host")) {
+    if (!named.host) {
         buf_append_text(head, "Host: ");
         buf_append_text(head, origin->authority);
         buf_append_text(head, "\r\n");
     }
     if (proxy && proxy->authorization)
         buf_printf(head, "Proxy-Authorization: %s\r\n", proxy->authorization);
-    if (!has_header(request, "Accept"))
+    if (!named.accept)
         buf_append_text(head, "Accept: */*\r\n");
     for (size_t i = 0; request->headers && request->headers[i]; i++) {
         buf_append_text(head, request->headers[i]);
         buf_append_text(head, "\r\n");
     }
-    if (wants_length(request, length))
-        buf_printf(head, "Content-Length: %zu\r\n", length);
+    if (wants_length(request, length)) {
+        buf_append_text(head, "Content-Length: ");
+        buf_append_uint(head, length);
+        buf_append_text(head, "\r\n");
+    }
     buf_append_text(head, "\r\n");
 }
 
@@ -99,18 +122,25 @@ int http_transfer_compose(struct http_transfer *transfer, const struct http_requ
                           struct span target, struct error *err)
 {
     size_t count = request->body_part_count;
-    if (has_header(request, "Content-Length") || has_header(request, "Transfer-Encoding"))
+    struct named named = look_at_headers(request);
+    if (named.framing)
         return error_set(err, -EINVAL, "a request header says how long the body is");
     if (count) {
-        transfer->parts_owned = mem_alloc(count * sizeof *transfer->parts_owned);
-        memcpy(transfer->parts_owned, request->body_parts, count * sizeof *transfer->parts_owned);
-        transfer->parts = transfer->parts_owned;
+        struct span *parts = transfer->parts_few;
+        if (count > HTTP_PARTS_FEW)
+            parts = transfer->parts_owned = mem_alloc(count * sizeof *parts);
+        memcpy(parts, request->body_parts, count * sizeof *parts);
+        transfer->parts = parts;
         transfer->part_count = count;
     }
     size_t room = room_for(transfer, request, target);
-    buf_init(&transfer->head, room < COPIED_BODY_MAX ? room : COPIED_BODY_MAX);
-    buf_reserve(&transfer->head, room < COPIED_BODY_MAX ? room : 0);
-    write_head(&transfer->head, transfer, request, target);
+    bool fits = room < COPIED_BODY_MAX;
+    buf_init(&transfer->head, !fits                          ? COPIED_BODY_MAX
+                              : room < BUF_STOCK_SMALL_BYTES ? BUF_STOCK_SMALL_BYTES
+                                                             : room);
+    buf_stock_lend(&transfer->client->stock, 0, &transfer->head);
+    buf_reserve(&transfer->head, fits ? room : 0);
+    write_head(&transfer->head, transfer, request, named, target);
     if (count == 0)
         buf_append_span(&transfer->head, request->body);
     return buf_is_full(&transfer->head) ? error_set(err, -E2BIG, "the request is too large") : 0;

@@ -4,8 +4,16 @@
  *
  * While a request is in the handler's hands nothing more is read. Should more come, reading is
  * switched off until the answer is out; then the kernel's buffer bounds what such a client costs.
- * A client that half-closes while the handler is at work counts as gone. It is not told from one
- * that closed, and most that do either are gone.
+ *
+ * A client that closes and one that only says that it will send no more (a half-close, which HTTP
+ * allows) look the same here: an end of file. Most are gone, and cost money as long as nobody
+ * notices, so it is found out: something is written that does no harm to one who still reads. The
+ * socket of one who has closed answers by a reset, a round trip later. Before the answer that is an
+ * interim response (RFC 9110 §15.2.1 lets a client discard a 100 that it did not ask for); within a
+ * stream only the handler knows what its readers skip. It is asked a few times, later and later: a
+ * tunnel (ssh) passes a close on as a half-close, and the whole of it only when something came
+ * back. HTTP/1.0 has no such thing, and who asks in it and half-closes is taken for gone. A Unix
+ * socket tells the two apart by itself.
  *
  * Nobody frees a connection in the middle of something. Whoever finds that it must end sets
  * `closing`; it is closed where its own event ends, or, when it was somebody else's event, at the
@@ -27,6 +35,8 @@
 enum {
     READ_BLOCK = 16 * 1024,        // bytes
     LINGER_MAX = 64 * 1024 * 1024, // bytes that are thrown away for a client that still sends
+    PROBES_MAX = 4,                // of one exchange; some clients bear five interim responses
+    PROBE_MS = 1000,               // before the second, doubled for each further one
 };
 
 static bool is_handled(const struct http_connection *connection)
@@ -39,6 +49,8 @@ static unsigned wanted_events(const struct http_connection *connection)
     unsigned write = connection->blocked ? LOOP_WRITE : 0;
     if (write && connection->exchange && connection->exchange->state == HTTP_DONE)
         return write; // a client that sends no more may still be reading
+    if (is_handled(connection) && connection->exchange->half_closed)
+        return write; // its end of file has been seen; a reset is always told
     return write | LOOP_PEER_CLOSED | (connection->held ? 0 : LOOP_READ);
 }
 
@@ -84,11 +96,14 @@ void http_connection_touch(struct http_connection *connection)
 
 void http_connection_expire(struct http_connection *connection)
 {
+    struct http_exchange *exchange = connection->exchange;
     list_remove(&connection->waiting);
-    if (is_handled(connection) && connection->exchange->id)
-        http_exchange_gone(connection->exchange);
+    if (is_handled(connection) && exchange->id)
+        http_exchange_gone(exchange);
     else if (is_handled(connection))
         http_connection_reset(connection);
+    else if (!connection->lingering && (exchange || connection->input.len))
+        http_request_refuse_late(connection);
     http_connection_close(connection);
 }
 
@@ -195,13 +210,66 @@ static void receive(struct http_connection *connection)
         receive_first(connection);
 }
 
+static bool may_still_read(const struct http_exchange *exchange)
+{
+    const struct http_server *server = exchange->server;
+    if (exchange->state == HTTP_OPEN)
+        return server->is_unix || !exchange->is_1_0;
+    return server->is_unix || server->options.on_half_closed;
+}
+
+static void on_probe(void *context);
+
+// See the essay: what is written here comes back as a reset when nobody is there.
+static void probe(struct http_connection *connection)
+{
+    struct http_exchange *exchange = connection->exchange;
+    struct http_server *server = connection->server;
+    int64_t pause_ms = PROBE_MS << exchange->probes;
+    if (++exchange->probes < PROBES_MAX)
+        exchange->probe = loop_timer_after(server->loop, pause_ms, on_probe, exchange);
+    if (exchange->state == HTTP_OPEN && !exchange->is_1_0)
+        http_request_send_continue(connection);
+    else if (exchange->state == HTTP_STREAMING && server->options.on_half_closed)
+        server->options.on_half_closed(server->options.ctx, exchange);
+    if (connection->closing && connection->exchange && connection->exchange->id)
+        http_exchange_gone(connection->exchange);
+}
+
+static void on_probe(void *context)
+{
+    struct http_exchange *exchange = context;
+    struct http_connection *connection = exchange->connection;
+    exchange->probe = 0;
+    if (!exchange->id)
+        return; // its answer is on its way
+    connection->busy = true;
+    probe(connection);
+    connection->busy = false;
+    settle(connection);
+}
+
+static void half_close(struct http_connection *connection)
+{
+    connection->exchange->half_closed = true;
+    if (!connection->server->is_unix)
+        probe(connection);
+}
+
 static void depart(struct http_connection *connection, unsigned events)
 {
     struct http_exchange *exchange = connection->exchange;
-    if (exchange && exchange->id)
+    bool failed = events & LOOP_FAILED;
+    if (!exchange->id)
+        connection->closing = connection->closing || failed;
+    else if (failed)
         http_exchange_gone(exchange);
-    else if (events & LOOP_FAILED)
-        connection->closing = true;
+    else if (exchange->half_closed)
+        return;
+    else if (may_still_read(exchange))
+        half_close(connection);
+    else
+        http_exchange_left(exchange);
 }
 
 static void take_leftover(struct http_connection *connection)

@@ -17,7 +17,7 @@ bool http_is_token(struct span text)
 
 bool http_is_field_value(struct span text)
 {
-    for (size_t i = 0; i < text.len; i++) {
+    for (size_t i = span_printable(text); i < text.len; i++) {
         unsigned char c = (unsigned char)text.data[i];
         if ((c < ' ' && c != '\t') || c == 0x7f)
             return false;
@@ -48,10 +48,14 @@ bool http_field_split(struct span line, struct span *ret_name, struct span *ret_
     return true;
 }
 
+bool http_same_name(struct span a, struct span b)
+{
+    return a.len == b.len && strncasecmp(a.data, b.data, a.len) == 0;
+}
+
 bool http_same(struct span text, const char *word)
 {
-    size_t len = strlen(word);
-    return text.len == len && strncasecmp(text.data, word, len) == 0;
+    return http_same_name(text, span_of(word));
 }
 
 bool http_list_next(struct span *rest, struct span *ret_member)

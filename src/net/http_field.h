@@ -19,7 +19,9 @@ bool http_is_field_value(struct span text); // no control characters but the tab
 // no colon, the name is no token (a blank before the colon included), or the value is none.
 bool http_field_split(struct span line, struct span *ret_name, struct span *ret_value);
 
-bool http_same(struct span text, const char *word); // ASCII letters in any case
+// ASCII letters in any case.
+bool http_same_name(struct span a, struct span b);
+bool http_same(struct span text, const char *word);
 
 // Whether a comma-separated list (Connection, Transfer-Encoding) holds `word`, any case.
 bool http_list_has(struct span list, const char *word);

@@ -6,6 +6,7 @@
 
 #include "base/list.h"
 #include "loop/loop.h"
+#include "net/http_chunked.h"
 #include "net/http_parse.h"
 #include "net/http_server.h"
 
@@ -23,6 +24,7 @@ struct http_connection {
     struct http_parse parse;
     struct buf input;   // a head that is not whole, or requests that came too early
     uint64_t discarded; // bytes that were read and thrown away
+    size_t progress;    // bytes of a body since its deadline was set
     int fd;
     uint8_t watched; // the events that the loop was told
     bool busy;       // its own event is being handled: what it needs is seen to at the end of that
@@ -48,6 +50,9 @@ struct http_exchange {
     unsigned refusal; // status of a request that no handler will see
     bool is_1_0, keep_alive, is_chunked;
     bool is_head;     // an answer without its body
+    bool half_closed; // the client sends no more, and may be reading
+    uint8_t probes;   // that asked whether it does
+    loop_id probe;    // the next one
     bool unread;      // it is answered before its body was read
     bool in_chunks;   // the answer
     bool chunk_begun; // its size is in `lead` or sent
@@ -55,7 +60,7 @@ struct http_exchange {
     bool above_pause; // the producer was told to wait
     struct list open; // http_server.open
     uint64_t left;    // bytes of the body that Content-Length announced
-    struct http_parse_chunks chunks;
+    struct http_chunked chunks;
     struct buf body;
     struct buf headers; // of the answer, as they are sent
     struct buf lead;    // bytes that go out before the stream's: the head, chunk sizes
@@ -63,6 +68,7 @@ struct http_exchange {
     size_t lead_sent, stream_sent;
     size_t chunk_left; // bytes of the stream that belong to the chunk that has begun
     struct span method, target, path, fields; // of `text`
+    uint64_t names;                           // of the fields, see http_parse_name_bit()
     char *decoded; // room for the decoded target, after the head in `text`
     size_t room;   // bytes of `text`
     char text[];   // the head as it came
@@ -118,10 +124,13 @@ void http_connection_answered(struct http_connection *connection);
 struct span http_request_take(struct http_connection *connection, struct span data);
 // The same straight from the socket, for a body whose length is known.
 void http_request_receive(struct http_connection *connection);
-void http_exchange_free(struct http_exchange *exchange); // accepts NULL
+void http_request_send_continue(struct http_connection *connection);
+void http_request_refuse_late(struct http_connection *connection); // 408: not whole in time
+void http_exchange_free(struct http_exchange *exchange);           // accepts NULL
 void http_server_drop_spares(struct http_server *server);
 
 // http_answer.c
 void http_answer_flush(struct http_connection *connection);
 void http_answer_flush_ended(struct http_connection *connection); // only what no handler still has
 void http_exchange_gone(struct http_exchange *exchange);          // cut, and the handler is told
+void http_exchange_left(struct http_exchange *exchange); // the same before an answer, and no reset

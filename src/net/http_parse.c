@@ -4,37 +4,12 @@
 #include <string.h>
 #include <strings.h>
 
-static const bool token_chars[256] = {
-    ['0' ... '9'] = true, ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['!'] = true,  ['#'] = true,
-    ['$'] = true,         ['%'] = true,         ['&'] = true,         ['\''] = true, ['*'] = true,
-    ['+'] = true,         ['-'] = true,         ['.'] = true,         ['^'] = true,  ['_'] = true,
-    ['`'] = true,         ['|'] = true,         ['~'] = true,
-};
+#include "net/http_field.h"
 
-bool http_parse_is_token(struct span text)
+uint64_t http_parse_name_bit(struct span name)
 {
-    for (size_t i = 0; i < text.len; i++)
-        if (!token_chars[(unsigned char)text.data[i]])
-            return false;
-    return text.len > 0;
-}
-
-static bool is_control(char c)
-{
-    return ((unsigned char)c < ' ' && c != '\t') || c == 0x7f;
-}
-
-bool http_parse_is_value(struct span text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (is_control(text.data[i]))
-            return false;
-    return true;
-}
-
-bool http_parse_same_name(struct span a, struct span b)
-{
-    return a.len == b.len && strncasecmp(a.data, b.data, a.len) == 0;
+    unsigned char first = name.len ? (unsigned char)name.data[0] | 0x20 : 0;
+    return UINT64_C(1) << ((first * 5 + name.len) & 63);
 }
 
 static int refuse(struct http_parse *parse, unsigned status)
@@ -84,7 +59,7 @@ static int parse_request_line(struct http_parse *parse, struct span line, const 
     struct span rest = line;
     struct span method = span_cut(&rest, ' ');
     struct span target = span_cut(&rest, ' ');
-    if (!http_parse_is_token(method))
+    if (!http_is_token(method))
         return refuse(parse, 400);
     int r = parse_version(parse, rest);
     if (r < 0)
@@ -104,9 +79,10 @@ static int parse_request_line(struct http_parse *parse, struct span line, const 
 // RFC 9112 §6.3: one length, of digits only. Two equal ones are refused as well.
 static int take_length(struct http_parse *parse, struct span value)
 {
-    if (parse->has_length || !span_to_u64(value, &parse->content_length) ||
-        parse->content_length > INT64_MAX)
+    int64_t bytes;
+    if (parse->has_length || !http_content_length(value, &bytes))
         return refuse(parse, 400);
+    parse->content_length = (uint64_t)bytes;
     parse->has_length = true;
     return 0;
 }
@@ -116,7 +92,7 @@ static int take_coding(struct http_parse *parse, struct span value)
 {
     if (parse->is_chunked || parse->is_1_0 || !value.len)
         return refuse(parse, 400);
-    if (!http_parse_same_name(value, SPAN_LITERAL("chunked")))
+    if (!http_same(value, "chunked"))
         return refuse(parse, 501);
     parse->is_chunked = true;
     return 0;
@@ -146,19 +122,14 @@ static int take_host(struct http_parse *parse, struct span value)
 
 static int take_connection(struct http_parse *parse, struct span value)
 {
-    while (value.len) {
-        struct span option = span_trim(span_cut(&value, ','));
-        if (http_parse_same_name(option, SPAN_LITERAL("close")))
-            parse->says_close = true;
-        else if (http_parse_same_name(option, SPAN_LITERAL("keep-alive")))
-            parse->says_keep_alive = true;
-    }
+    parse->says_close |= http_list_has(value, "close");
+    parse->says_keep_alive |= http_list_has(value, "keep-alive");
     return 0;
 }
 
 static int take_expectation(struct http_parse *parse, struct span value)
 {
-    if (http_parse_same_name(value, SPAN_LITERAL("100-continue")))
+    if (http_same(value, "100-continue"))
         parse->expects_continue = true;
     else
         parse->expects_more = true;
@@ -179,13 +150,13 @@ static const struct {
 // RFC 9112 §5: a name, a colon right after it, and a value of which blanks at the ends are no part.
 static int parse_field_line(struct http_parse *parse, struct span line)
 {
-    struct span value = line;
-    struct span name = span_cut(&value, ':');
-    if (name.len == line.len || !http_parse_is_token(name) || !http_parse_is_value(value))
+    struct span name, value;
+    if (!http_field_split(line, &name, &value))
         return refuse(parse, 400);
+    parse->names |= http_parse_name_bit(name);
     for (size_t i = 0; i < sizeof known_fields / sizeof known_fields[0]; i++)
-        if (http_parse_same_name(name, known_fields[i].name))
-            return known_fields[i].take(parse, span_trim(value));
+        if (name.len == known_fields[i].name.len && http_same_name(name, known_fields[i].name))
+            return known_fields[i].take(parse, value);
     return 0;
 }
 
@@ -289,112 +260,4 @@ struct span http_parse_query(struct span target)
 {
     const char *mark = memchr(target.data, '?', target.len);
     return mark ? span_skip(target, (size_t)(mark - target.data) + 1) : SPAN_ABSENT;
-}
-
-enum chunk_state {
-    CHUNK_SIZE,
-    CHUNK_EXTENSION,
-    CHUNK_SIZE_LF,
-    CHUNK_DATA,
-    CHUNK_DATA_CR,
-    CHUNK_DATA_LF,
-    CHUNK_LINE, // at the beginning of a trailer, or of the last line
-    CHUNK_TRAILER,
-    CHUNK_TRAILER_LF,
-    CHUNK_END_LF,
-    CHUNK_END,
-};
-
-static int step_size(struct http_parse_chunks *chunks, char c)
-{
-    int digit = hex_digit(c);
-    if (digit >= 0 && chunks->digits < HTTP_PARSE_CHUNK_DIGITS_MAX) {
-        chunks->left = chunks->left << 4 | (unsigned)digit;
-        chunks->digits++;
-        return 0;
-    }
-    if (!chunks->digits || (c != ';' && c != '\r'))
-        return -EBADMSG;
-    chunks->digits = 0;
-    chunks->state = c == ';' ? CHUNK_EXTENSION : CHUNK_SIZE_LF;
-    return 0;
-}
-
-// A text of no interest that ends with a carriage return, and none of them may be long.
-static int step_text(struct http_parse_chunks *chunks, char c, enum chunk_state then)
-{
-    if (c == '\r')
-        chunks->state = then;
-    else if (is_control(c) || ++chunks->rest > HTTP_PARSE_CHUNK_REST_MAX)
-        return -EBADMSG;
-    return 0;
-}
-
-static int step_line(struct http_parse_chunks *chunks, char c)
-{
-    if (c == ' ' || c == '\t')
-        return -EBADMSG;
-    chunks->state = CHUNK_TRAILER;
-    return step_text(chunks, c, CHUNK_END_LF);
-}
-
-static int step_expected(struct http_parse_chunks *chunks, char c, char wanted,
-                         enum chunk_state then)
-{
-    chunks->state = then;
-    return c == wanted ? 0 : -EBADMSG;
-}
-
-// RFC 9112 §7.1, a byte that is not data.
-static int step(struct http_parse_chunks *chunks, char c)
-{
-    switch ((enum chunk_state)chunks->state) {
-    case CHUNK_SIZE:
-        return step_size(chunks, c);
-    case CHUNK_EXTENSION:
-        return step_text(chunks, c, CHUNK_SIZE_LF);
-    case CHUNK_SIZE_LF:
-        return step_expected(chunks, c, '\n', chunks->left ? CHUNK_DATA : CHUNK_LINE);
-    case CHUNK_DATA_CR:
-        return step_expected(chunks, c, '\r', CHUNK_DATA_LF);
-    case CHUNK_DATA_LF:
-        return step_expected(chunks, c, '\n', CHUNK_SIZE);
-    case CHUNK_LINE:
-        return step_line(chunks, c);
-    case CHUNK_TRAILER:
-        return step_text(chunks, c, CHUNK_TRAILER_LF);
-    case CHUNK_TRAILER_LF:
-        return step_expected(chunks, c, '\n', CHUNK_LINE);
-    case CHUNK_END_LF:
-        return step_expected(chunks, c, '\n', CHUNK_END);
-    case CHUNK_DATA:
-    case CHUNK_END:
-        break;
-    }
-    return -EBADMSG;
-}
-
-static void take_data(struct http_parse_chunks *chunks, struct span *input, struct span *ret_data)
-{
-    size_t len = input->len < chunks->left ? input->len : (size_t)chunks->left;
-    *ret_data = (struct span){input->data, len};
-    *input = span_skip(*input, len);
-    chunks->left -= len;
-    if (!chunks->left)
-        chunks->state = CHUNK_DATA_CR;
-}
-
-int http_parse_chunk(struct http_parse_chunks *chunks, struct span *input, struct span *ret_data)
-{
-    while (input->len && chunks->state != CHUNK_END) {
-        if (chunks->state == CHUNK_DATA) {
-            take_data(chunks, input, ret_data);
-            return HTTP_PARSE_DATA;
-        }
-        int r = step(chunks, input->data[0]);
-        if (r < 0)
-            return r;
-        *input = span_skip(*input, 1);
-    }
-    return chunks->state == CHUNK_END ? HTTP_PARSE_END : HTTP_PARSE_MORE;
 }

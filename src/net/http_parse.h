@@ -8,16 +8,11 @@
 #include "base/span.h"
 
 /*
- * The head of an HTTP/1.1 request and the chunks of its body (RFC 9112). Pure: bytes in, offsets
- * out. What two programs could read in two ways is refused, because one of them stands in front of
- * the other: a bare line feed, blanks before a colon, a folded line, two lengths, a length beside
- * chunks, anything but digits where a number belongs.
+ * The head of an HTTP/1.1 request (RFC 9112). Pure: bytes in, offsets out. What two programs could
+ * read in two ways is refused, because one of them stands in front of the other: a bare line feed,
+ * blanks before a colon, a folded line, two lengths, a length beside chunks, anything but digits
+ * where a number belongs.
  */
-
-enum {
-    HTTP_PARSE_CHUNK_DIGITS_MAX = 15,      // of a chunk's size
-    HTTP_PARSE_CHUNK_REST_MAX = 16 * 1024, // bytes of chunk extensions and trailers of one body
-};
 
 // Offsets count from the first byte of the head. Zeroed, it is ready for the next one.
 struct http_parse {
@@ -28,6 +23,7 @@ struct http_parse {
     size_t fields_at;
     uint64_t content_length;
     unsigned refusal; // when parsing failed: the status that says why
+    uint64_t names;   // of the fields: a bit each, see http_parse_name_bit()
     bool line_seen;   // the request line is whole
     bool blank_seen;  // an empty line before it (RFC 9112 §2.2)
     bool is_1_0;      // HTTP/1.0
@@ -47,10 +43,9 @@ ssize_t http_parse_head(struct http_parse *parse, struct span head);
 // Takes the next field off *rest, which begins as the head from `fields_at` on. False at the end.
 bool http_parse_field(struct span *rest, struct span *ret_name, struct span *ret_value);
 
-// RFC 9110 §5.6.2 and §5.5.
-bool http_parse_is_token(struct span text);
-bool http_parse_is_value(struct span text);
-bool http_parse_same_name(struct span a, struct span b); // without regard to case
+// One of 64 bits, the same for names that differ in case only: what is not among those of a head
+// is no field of it.
+uint64_t http_parse_name_bit(struct span name);
 
 // Decodes %XX, and + as a blank when `form`, into `out`, which has room for text.len bytes; returns
 // how many it wrote. A broken escape is kept as it is and *ret_broken set; so does %00.
@@ -60,18 +55,3 @@ size_t http_parse_decode(struct span text, bool form, char *out, bool *ret_broke
 // is a literal.
 struct span http_parse_path(struct span target);
 struct span http_parse_query(struct span target); // after the ?; absent without one
-
-enum http_parse_outcome {
-    HTTP_PARSE_MORE, // all input is used up, the body goes on
-    HTTP_PARSE_DATA, // *ret_data is a piece of the body, within the input
-    HTTP_PARSE_END,  // the body is whole; what is left of the input is the next request's
-};
-
-struct http_parse_chunks {
-    uint64_t left; // bytes of the chunk
-    uint32_t rest; // bytes of extensions and trailers so far
-    uint8_t state, digits;
-};
-
-// An outcome, or -EBADMSG. What was used is cut off *input. Trailers are dropped.
-int http_parse_chunk(struct http_parse_chunks *chunks, struct span *input, struct span *ret_data);

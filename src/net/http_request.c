@@ -13,16 +13,23 @@
  * and a page fault, a tenth of a request's time. They go with the last connection.
  */
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/buf_stock.h"
+#include "net/http_field.h"
 #include "net/http_internal.h"
 
 enum {
     DISCARD_MAX = 64 * 1024 * 1024, // bytes of a refused body that are read before it is answered
     BODY_STEP = 64 * 1024,          // bytes of a body that are made room for before they came
     READS_MAX = 4,                  // for one body, before others have their turn
+    PROGRESS_STEP = 256 * 1024,     // bytes of a body that earn it the time for as many again
+    SENTENCE_MAX = 256,             // bytes of a refusal
+    REFUSAL_MAX = 4 * 1024,         // bytes of one in the words of a face
     SPARE_ROOM = 1024,              // bytes of a head
     SPARE_BUFFER = 2 * 1024,        // bytes
 };
@@ -62,8 +69,10 @@ static struct http_exchange *create_exchange(struct http_connection *connection,
     exchange->method = span_make(exchange->text + parse->method_at, parse->method_len);
     exchange->target = span_make(exchange->text + parse->target_at, parse->target_len);
     exchange->fields = span_make(exchange->text + parse->fields_at, head.len - parse->fields_at);
+    exchange->names = parse->names;
     exchange->is_1_0 = parse->is_1_0;
     exchange->is_chunked = parse->is_chunked;
+    exchange->chunks = (struct http_chunked){.strict = true};
     exchange->is_head = span_is(exchange->method, "HEAD");
     exchange->keep_alive = !parse->says_close && (!parse->is_1_0 || parse->says_keep_alive);
     exchange->left = parse->content_length;
@@ -93,6 +102,8 @@ void http_exchange_free(struct http_exchange *exchange)
         return;
     struct http_server *server = exchange->server;
     server->body_bytes -= exchange->body.len;
+    if (exchange->half_closed)
+        loop_cancel(server->loop, exchange->probe);
     if (exchange->room > SPARE_ROOM || server->spare_count == ARRAY_LEN(server->spares)) {
         destroy_exchange(exchange);
         return;
@@ -129,45 +140,49 @@ static void refuse(struct http_exchange *exchange, unsigned status)
         exchange->refusal = status;
 }
 
-static void answer_too_large(struct http_exchange *exchange)
+static const char *sentence_of(const struct http_exchange *exchange, char room[SENTENCE_MAX])
 {
     const struct http_server_options *o = &exchange->server->options;
-    if (exchange->refusal == 413)
-        http_exchange_reply_text(exchange, 413, "The body is larger than %zu bytes.", o->max_body);
-    else
-        http_exchange_reply_text(exchange, exchange->refusal,
-                                 "The request's head is larger than %zu bytes.", o->max_header);
-}
-
-static void answer_refusal(struct http_exchange *exchange)
-{
-    exchange->state = HTTP_OPEN; // never in the table: no handler can find it
     switch (exchange->refusal) {
+    case 408:
+        return "The request did not come whole in time.";
     case 413:
+        snprintf(room, SENTENCE_MAX, "The body is larger than %zu bytes.", o->max_body);
+        return room;
     case 414:
     case 431:
-        answer_too_large(exchange);
-        break;
+        snprintf(room, SENTENCE_MAX, "The request's head is larger than %zu bytes.", o->max_header);
+        return room;
     case 417:
-        http_exchange_reply_text(exchange, 417, "Of Expect only 100-continue is known here.");
-        break;
+        return "Of Expect only 100-continue is known here.";
     case 501:
-        http_exchange_reply_text(exchange, 501,
-                                 "CONNECT is not known here, nor any transfer coding but chunked.");
-        break;
+        return "CONNECT is not known here, nor any transfer coding but chunked.";
     case 503:
-        http_exchange_add_header(exchange, "Retry-After", "1");
-        http_exchange_reply_text(exchange, 503,
-                                 "Too many bytes of other requests are waiting; try again.");
-        break;
+        return "Too many bytes of other requests are waiting; try again.";
     case 505:
-        http_exchange_reply_text(exchange, 505, "Only HTTP/1.1 and HTTP/1.0 are known here.");
-        break;
+        return "Only HTTP/1.1 and HTTP/1.0 are known here.";
     default:
-        http_exchange_reply_text(exchange, exchange->refusal,
-                                 exchange->target.len ? "The path is not well-formed."
-                                                      : "The request is not well-formed.");
+        return exchange->target.len ? "The path is not well-formed."
+                                    : "The request is not well-formed.";
     }
+}
+
+// In the words of the face, if it has any for this.
+static void answer_refusal(struct http_exchange *exchange)
+{
+    char room[SENTENCE_MAX];
+    const struct http_server_options *o = &exchange->server->options;
+    const char *sentence = sentence_of(exchange, room);
+    exchange->state = HTTP_OPEN; // never in the table: no handler can find it
+    if (exchange->refusal == 503)
+        http_exchange_add_header(exchange, "Retry-After", "1");
+    if (!o->write_refusal) {
+        http_exchange_reply_text(exchange, exchange->refusal, "%s", sentence);
+        return;
+    }
+    BUF_AUTO body = BUF_INIT(REFUSAL_MAX);
+    const char *type = o->write_refusal(exchange->refusal, sentence, &body);
+    http_exchange_reply_take(exchange, exchange->refusal, type, &body);
 }
 
 // The client is told before all of its request was read, and nothing further is read as one.
@@ -184,6 +199,15 @@ static void refuse_head(struct http_connection *connection, unsigned status)
 {
     connection->parse = (struct http_parse){0}; // nothing of it is believed
     refuse_at_once(create_exchange(connection, SPAN_ABSENT), status);
+}
+
+void http_request_refuse_late(struct http_connection *connection)
+{
+    if (!connection->exchange) {
+        connection->parse = (struct http_parse){0};
+        create_exchange(connection, SPAN_ABSENT);
+    }
+    refuse_at_once(connection->exchange, 408);
 }
 
 static void enter(struct http_exchange *exchange)
@@ -220,7 +244,7 @@ static void check_head(struct http_exchange *exchange, bool expects_more)
 }
 
 // The buffers of a socket on which nothing waits to be sent take so little.
-static void send_continue(struct http_connection *connection)
+void http_request_send_continue(struct http_connection *connection)
 {
     static char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
     struct iovec part = {text, sizeof text - 1};
@@ -234,7 +258,7 @@ static void begin_request(struct http_connection *connection, struct span head, 
     struct http_parse parse = connection->parse;
     bool asks_first = parse.expects_continue && !parse.is_1_0;
     connection->parse = (struct http_parse){0};
-    connection->discarded = 0;
+    connection->discarded = connection->progress = 0;
     check_head(exchange, parse.expects_more);
     if (!exchange->is_chunked && !exchange->left) {
         hand_over(exchange);
@@ -244,7 +268,7 @@ static void begin_request(struct http_connection *connection, struct span head, 
     } else {
         http_connection_await(connection);
         if (asks_first && !more)
-            send_continue(connection);
+            http_request_send_continue(connection);
     }
 }
 
@@ -273,6 +297,16 @@ static bool has_room(const struct http_exchange *exchange, size_t len)
     return len <= exchange->server->options.max_bodies - exchange->server->body_bytes;
 }
 
+// A large body over a slow line is no attack as long as it goes on.
+static void note_progress(struct http_connection *connection, size_t len)
+{
+    connection->progress += len;
+    if (connection->progress < PROGRESS_STEP)
+        return;
+    connection->progress = 0;
+    http_connection_await(connection);
+}
+
 static void throw_away(struct http_connection *connection, size_t len)
 {
     connection->discarded += len;
@@ -292,13 +326,24 @@ static void keep_body(struct http_exchange *exchange, struct span piece)
     }
     if (exchange->refusal)
         throw_away(exchange->connection, piece.len);
+    else
+        note_progress(exchange->connection, piece.len);
+}
+
+// For what is to come of a body of which nothing has come yet.
+static void make_room(struct http_exchange *exchange)
+{
+    struct buf_stock *stock = exchange->server->options.stock;
+    if (stock)
+        buf_stock_lend(stock, exchange->left, &exchange->body);
+    buf_reserve(&exchange->body, exchange->left < BODY_STEP ? exchange->left : BODY_STEP);
 }
 
 static void take_counted(struct http_exchange *exchange, struct span *data)
 {
     size_t len = data->len < exchange->left ? data->len : (size_t)exchange->left;
     if (!exchange->body.len && !exchange->refusal)
-        buf_reserve(&exchange->body, exchange->left < BODY_STEP ? exchange->left : BODY_STEP);
+        make_room(exchange);
     keep_body(exchange, (struct span){data->data, len});
     *data = span_skip(*data, len);
     exchange->left -= len;
@@ -308,13 +353,15 @@ static void take_counted(struct http_exchange *exchange, struct span *data)
 
 static void take_chunks(struct http_exchange *exchange, struct span *data)
 {
-    struct span piece;
-    int r = http_parse_chunk(&exchange->chunks, data, &piece);
-    if (r == HTTP_PARSE_DATA)
-        keep_body(exchange, piece);
-    else if (r == HTTP_PARSE_END)
+    size_t used, decoded;
+    char *bytes = (char *)data->data; // of a buffer of the connection, or of receive_first()
+    int r = http_chunked_decode(&exchange->chunks, bytes, data->len, &used, &decoded);
+    *data = span_skip(*data, used);
+    if (decoded)
+        keep_body(exchange, (struct span){bytes, decoded});
+    if (r > 0 && !exchange->connection->closing) {
         hand_over(exchange);
-    else if (r < 0) {
+    } else if (r < 0) {
         exchange->target.len = 0; // it is not the path that is wrong
         exchange->refusal = 0;
         refuse_at_once(exchange, 400);
@@ -371,6 +418,7 @@ static bool receive_piece(struct http_exchange *exchange)
     if (room) {
         buf_grow_by(&exchange->body, (size_t)n);
         exchange->server->body_bytes += (size_t)n;
+        note_progress(connection, (size_t)n);
     } else {
         throw_away(connection, (size_t)n);
     }
@@ -410,7 +458,7 @@ static bool is_called(struct span raw, char *room, const char *name)
 {
     bool broken = false;
     size_t len = http_parse_decode(raw, true, room, &broken);
-    return http_parse_same_name(span_make(room, len), span_of(name));
+    return http_same(span_make(room, len), name);
 }
 
 // What is decoded lies at the same place of `decoded` as it has in the target. The decoded path,
@@ -434,8 +482,10 @@ struct span http_exchange_query(const struct http_exchange *exchange, const char
 struct span http_exchange_header(const struct http_exchange *exchange, const char *name)
 {
     struct span wanted = span_of(name), rest = exchange->fields, field, value;
+    if (!(exchange->names & http_parse_name_bit(wanted)))
+        return SPAN_ABSENT;
     while (http_parse_field(&rest, &field, &value))
-        if (http_parse_same_name(field, wanted))
+        if (field.len == wanted.len && http_same_name(field, wanted))
             return value;
     return SPAN_ABSENT;
 }

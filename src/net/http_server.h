@@ -17,6 +17,7 @@
  * is ended by http_exchange_reply(), _end() or _abort(): after one of these the exchange is the
  * server's, its id names nothing any more, and no callback mentions it again.
  */
+struct buf_stock;
 struct http_exchange;
 struct http_server;
 struct loop;
@@ -31,6 +32,7 @@ struct http_server_options {
     size_t max_pending;       // bytes of a streamed answer that wait for a slow reader; 0: 256 KiB
     size_t pause_at;          // of them, beyond which a producer should pause; 0: half of them
     int64_t idle_timeout_ms;  // see below; 0: 60 s
+    struct buf_stock *stock;  // borrowed; memory for bodies, NULL: none is kept
 
     // The whole request is there. Called from the loop, never from inside another call below.
     void (*on_request)(void *ctx, struct http_exchange *exchange);
@@ -40,6 +42,13 @@ struct http_server_options {
     // A streamed answer whose pending bytes were above pause_at is below half of that now.
     // May be NULL.
     void (*on_drain)(void *ctx, struct http_exchange *exchange);
+    // The client of a streamed answer will send no more: it has left, or reads on. Write something
+    // that a reader skips: one that left answers by a reset, and on_gone follows. NULL: it counts
+    // as gone. Never called for a Unix socket, where nobody has to be asked.
+    void (*on_half_closed)(void *ctx, struct http_exchange *exchange);
+    // Tells a refusal that reaches no handler (see below) in the face's own format: appends the
+    // body, up to 4 KiB, and returns its content type, a literal. NULL: plain text.
+    const char *(*write_refusal)(unsigned status, const char *sentence, struct buf *body);
     void *ctx;
 };
 
@@ -48,13 +57,13 @@ struct http_server_options {
  * port, and who ends the server removes the file.
  *
  * idle_timeout_ms bounds four waits: for the first byte of the next request on a connection and
- * its request line together, for the rest of its head, for its body, each as a whole however the
+ * its request line together, for the rest of its head, for each 256 KiB of its body, however the
  * bytes drip in; and for a reader that takes nothing at all. It does not run while the handler
- * thinks. A client that shuts down its sending half before its answer was begun and ended counts as
- * gone, unless the answer is given while its request is handed over.
+ * thinks. A client that shuts down its sending half is found out (see http_connection.c): one that
+ * left is gone a round trip later, one that still reads gets its answer. HTTP/1.0 counts as gone.
  *
- * What is answered here and never reaches a handler, as text: 400 for what is not well-formed or
- * could be read in two ways (RFC 9112: two lengths, a length beside chunks, a bare line feed, ...),
+ * What is answered here and never reaches a handler: 400 for what is not well-formed or could be
+ * read in two ways (RFC 9112: two lengths, a length beside chunks, a bare line feed, ...), 408,
  * 413, 414, 417, 431, 501 for CONNECT and for codings other than chunked, 503, 505. After those
  * that leave open where the next request begins the connection ends.
  */
@@ -99,6 +108,8 @@ void http_exchange_each_header(const struct http_exchange *exchange,
 // answer (control characters, or a name that is not a token), or the header is the server's own
 // (Content-Length, Transfer-Encoding, Connection, Date), -ENOBUFS past 8 KiB of headers.
 int http_exchange_add_header(struct http_exchange *exchange, const char *name, const char *value);
+// For a name that the program spells itself: only the value is looked at.
+int http_exchange_add_own(struct http_exchange *exchange, struct span name, struct span value);
 
 // The whole answer at once. The bytes are sent, or copied. `content_type` may be NULL; one that
 // could split the answer is left out.

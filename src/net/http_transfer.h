@@ -1,6 +1,6 @@
 #pragma once
 
-#include "base/buf.h"
+#include "base/buf_stock.h"
 #include "net/http_client.h"
 #include "net/http_pool.h"
 #include "net/http_proxy.h"
@@ -13,7 +13,11 @@
  * limits and ends transfers; http_client_connect.c finds them a connection, and http_client_send.c
  * and http_client_receive.c are what happens on it.
  */
-enum { HTTP_PIECE_MAX = 16 * 1024 }; // bytes that are read, and handed over, at once
+enum {
+    HTTP_PIECE_MAX = 16 * 1024, // bytes that are read, and handed over, at once
+    HTTP_PARTS_FEW = 8,         // of a body, that need no memory of their own
+    HTTP_SPARES_MAX = 16,       // transfers whose memory is kept
+};
 
 struct http_client {
     struct loop *loop;
@@ -25,7 +29,13 @@ struct http_client {
     struct list transfers;
     struct http_transfer **slots; // by number: the low bits of an id
     size_t slot_count, slot_capacity;
+    struct http_transfer *spares[HTTP_SPARES_MAX]; // zeroed
+    size_t spare_count;
+    struct buf_stock stock; // of heads
     uint64_t last_serial;
+    http_id ended; // last; and whether its request had gone out
+    bool ended_was_sent;
+    int64_t *repeats; // a counter's slot, or NULL
     loop_id timer, deferred;
     int64_t timer_at_ms;
     char piece[HTTP_PIECE_MAX]; // what is being read, by whomever it is for
@@ -49,7 +59,7 @@ struct http_transfer {
     void *context;
     struct http_timeouts timeouts;
     int64_t start_ms, active_ms; // the last piece, or the end of a pause
-    bool once, cancelled, paused, resuming, in_callback;
+    bool once, idempotent, cancelled, paused, resuming, in_callback;
 
     struct http_origin *origin;     // NULL only with HTTP_FAILED
     const struct http_proxy *proxy; // NULL: none
@@ -62,8 +72,9 @@ struct http_transfer {
     struct http_wire *connection;
     bool fresh; // no kept connection for this one: the last was stale
 
-    struct buf head; // of the request, and a body that was copied
-    const struct span *parts;
+    struct buf head;          // of the request, and a body that was copied
+    const struct span *parts; // of these two
+    struct span parts_few[HTTP_PARTS_FEW];
     struct span *parts_owned;
     size_t part_count;
     size_t part_at, part_offset; // what is sent next; part 0 is `head`
@@ -104,7 +115,8 @@ void http_transfer_tunnel(struct http_transfer *transfer);
 void http_transfer_tunnel_receive(struct http_transfer *transfer);
 void http_transfer_secure(struct http_transfer *transfer);
 
-// The request on a new connection, because the kept one broke before an answer.
+// The request on a new connection, because the kept one broke before an answer. Once at most: the
+// new one was never used.
 void http_transfer_repeat(struct http_transfer *transfer);
 
 int http_transfer_compose(struct http_transfer *transfer, const struct http_request *request,

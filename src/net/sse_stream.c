@@ -25,6 +25,14 @@ static void close_stream(struct sse_stream *stream)
     stream->timer = 0;
 }
 
+// Not in the middle of an event, of which a comment would be a part; and a reader that lags has no
+// need of it.
+static void comment(struct sse_stream *stream, struct http_exchange *exchange)
+{
+    if (!stream->within_line && http_exchange_pending(exchange) == 0)
+        http_exchange_write(exchange, SPAN_LITERAL(":\n\n"));
+}
+
 static void keep_alive(void *ctx);
 
 static void set_timer(struct sse_stream *stream)
@@ -43,8 +51,7 @@ static void keep_alive(void *ctx)
         return;
     if (loop_now(stream->loop) - stream->last_sent_ms >= stream->keep_alive_ms) {
         stream->last_sent_ms = loop_now(stream->loop);
-        if (http_exchange_pending(exchange) == 0) // a reader that lags has no need of it
-            http_exchange_write(exchange, SPAN_LITERAL(":\n\n"));
+        comment(stream, exchange);
     }
     set_timer(stream);
 }
@@ -61,7 +68,7 @@ void sse_stream_begin(struct sse_stream *stream, struct loop *loop, struct http_
     };
     http_exchange_add_header(exchange, "Cache-Control", "no-cache");
     http_exchange_add_header(exchange, "X-Accel-Buffering", "no"); // nginx in front of us
-    http_exchange_begin(exchange, 200, "text/event-stream");
+    http_exchange_begin(exchange, 200, "text/event-stream; charset=utf-8");
     if (keep_alive_ms > 0)
         set_timer(stream);
 }
@@ -72,7 +79,16 @@ ssize_t sse_stream_send_raw(struct sse_stream *stream, struct span bytes)
     if (!exchange)
         return -EPIPE;
     stream->last_sent_ms = loop_now(stream->loop);
+    if (bytes.len)
+        stream->within_line = bytes.data[bytes.len - 1] != '\n';
     return http_exchange_write(exchange, bytes);
+}
+
+void sse_stream_probe(struct sse_stream *stream)
+{
+    struct http_exchange *exchange = find(stream);
+    if (exchange)
+        comment(stream, exchange);
 }
 
 ssize_t sse_stream_send(struct sse_stream *stream, struct span type, struct span data)

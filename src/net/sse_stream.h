@@ -17,6 +17,7 @@ struct sse_stream {
     int64_t keep_alive_ms;
     int64_t last_sent_ms;
     loop_id timer;
+    bool within_line; // what was sent ends in the middle of an event
 };
 
 /*
@@ -35,6 +36,9 @@ ssize_t sse_stream_send(struct sse_stream *stream, struct span type, struct span
 
 // Bytes that are already in the format, passed on unchanged.
 ssize_t sse_stream_send_raw(struct sse_stream *stream, struct span bytes);
+
+// A comment right now, for on_half_closed: it shows whether anybody is there.
+void sse_stream_probe(struct sse_stream *stream);
 
 void sse_stream_end(struct sse_stream *stream);    // the answer is complete
 void sse_stream_abort(struct sse_stream *stream);  // the client sees a broken connection

@@ -30,6 +30,15 @@ struct router_edit router_attempt_edit(const struct router_call *call, struct bu
     return edit;
 }
 
+void router_attempt_finish(struct router_call *call)
+{
+    struct buf_stock *stock = &call->router->stock;
+    struct router_attempt *attempt = &call->attempt;
+    buf_stock_take_back(stock, &attempt->watch.held);
+    buf_stock_take_back(stock, &attempt->head);
+    reply_watch_finish(&attempt->watch);
+}
+
 // The memory of an attempt goes; what it held is settled or released before.
 static void finish(struct router_call *call)
 {
@@ -37,8 +46,7 @@ static void finish(struct router_call *call)
     loop_cancel(loop_of(call), attempt->timer);
     if (attempt->http)
         http_client_cancel(call->router->env.http, attempt->http);
-    reply_watch_finish(&attempt->watch);
-    buf_finish(&attempt->head);
+    router_attempt_finish(call);
     attempt->timer = 0;
     attempt->http = 0;
     attempt->running = false;
@@ -85,11 +93,13 @@ static void tell_circuit(struct router_call *call, bool opened,
                          const struct router_failure *failure)
 {
     const struct router_attempt *attempt = &call->attempt;
-    if (opened)
-        log_warning("router: %s is left alone for a while: %s", attempt->deployment->litellm_name,
-                    failure->text);
     struct router_pick_view view = router_picker_view(
         call->course->picker, attempt->deployment->index, loop_now(loop_of(call)));
+    bool model_only = opened && view.state == CIRCUIT_CLOSED; // behind a wildcard
+    if (opened)
+        log_warning("router: %s is left alone for a while: %s",
+                    model_only ? attempt->step.target.name : attempt->deployment->litellm_name,
+                    failure->text);
     if (call->course == call->router->course)
         router_metrics_circuit(call->router->metrics, attempt->deployment->index,
                                view.state == CIRCUIT_OPEN        ? ROUTER_CIRCUIT_OPEN
@@ -102,9 +112,9 @@ static void fail(struct router_call *call, struct chat_failure told)
 {
     struct router_attempt *attempt = &call->attempt;
     const struct reply_error_words *said = &attempt->watch.words;
-    struct router_error_words words = {span_of(said->type), span_of(said->code),
-                                       span_of(said->error_type), span_of(said->status),
-                                       said->flagged};
+    struct router_error_words words = {span_of(said->type),   span_of(said->param),
+                                       span_of(said->code),   span_of(said->error_type),
+                                       span_of(said->status), said->flagged};
     struct router_failure failure;
     int64_t now_ms = loop_now(loop_of(call));
     int64_t wait_ms = router_rate_note_retry_after(&attempt->note, now_ms);
@@ -113,6 +123,8 @@ static void fail(struct router_call *call, struct chat_failure told)
     const struct upstream *upstream = call->course->upstreams[attempt->deployment->index];
     upstream_redact(upstream, told.text);
     router_failure_read(&told, &words, &failure);
+    if (failure.error == ROUTER_INTERRUPTED && !call->body.stream)
+        failure.error = ROUTER_MALFORMED; // LiteLLM tells half a piece of JSON from half a stream
     if (!call->walk.failed || call->begun) { // the one that the client hears of
         call->told = told;
         call->was_told = true;
@@ -220,7 +232,7 @@ static void on_head(void *context, const struct http_head *head)
     if (head->lines.len <= attempt->head.max)
         buf_append_span(&attempt->head, head->lines);
     note_headers(attempt, head->lines, loop_now(loop_of(call)), loop_wall(loop_of(call)));
-    router_picker_rate(call->course->picker, attempt->deployment->index, &attempt->note);
+    router_picker_rate(call->course->picker, &attempt->step.ticket, &attempt->note);
 }
 
 // Who asked for one piece of JSON can make nothing of a stream; another deployment may know better.
@@ -246,6 +258,8 @@ static int on_body(void *context, struct span chunk)
     struct router_attempt *attempt = &call->attempt;
     enum reply_state state = reply_watch_feed(&attempt->watch, chunk);
     router_call_count(call);
+    if (attempt->recorded && !attempt->noted)
+        router_charge_note(call);
     if (state == REPLY_FAILED && attempt->status == 200) {
         if (call->begun) // the upstream's own word on what went wrong
             router_call_pass(call);
@@ -271,6 +285,7 @@ static void on_done(void *context, enum http_failure how, const struct error *er
     struct router_attempt *attempt = &call->attempt;
     const struct upstream *upstream = call->course->upstreams[attempt->deployment->index];
     struct reply_watch *watch = &attempt->watch;
+    attempt->reached = http_client_was_sent(call->router->env.http, attempt->http);
     attempt->http = 0;
     bool stopped = how == HTTP_STOPPED;
     if (stopped && watch->state != REPLY_FAILED) {
@@ -366,12 +381,16 @@ void router_attempt_begin(struct router_call *call, const struct router_step *st
     if (step->ticket.circuit.probe)
         tell_circuit(call, false, NULL);
     buf_init(&attempt->head, ROUTER_REMOTE_HEAD_MAX);
+    buf_stock_lend(&call->router->stock, 0, &attempt->head);
+    buf_stock_lend(&call->router->stock, 0, &call->body.own);
     BUF_AUTO model = BUF_INIT(ROUTER_MODEL_MAX);
     struct router_edit edit = router_attempt_edit(call, &model);
     struct router_failure failure;
     struct error err = ERROR_INIT;
     int r = router_body_edit(&call->body, &edit, &err);
     reply_watch_init(&attempt->watch, chat ? REPLY_CHAT : REPLY_OTHER, call->body.added_usage);
+    attempt->watch.wants_stream = call->body.stream;
+    buf_stock_lend(&call->router->stock, 0, &attempt->watch.held);
     if (r < 0) {
         router_failure_make(ROUTER_BAD_REQUEST, -1, err.text, &failure);
         router_attempt_refused(call, &failure);

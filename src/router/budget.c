@@ -71,6 +71,11 @@ void router_budgets_destroy(struct router_budgets *budgets)
     mem_cleanup(&budgets);
 }
 
+struct budget_accounts *router_budgets_accounts(struct router_budgets *budgets)
+{
+    return &budgets->accounts;
+}
+
 static struct budget_account *account_at(const struct router_budgets *budgets, uint32_t index)
 {
     return &budgets->accounts.items[index];
@@ -215,23 +220,33 @@ static int find_accounts(struct router_budgets *budgets, const struct router_bud
 
 // Refusing.
 
+const char *router_budget_when(int64_t next_reset_wall_ms, char *text)
+{
+    char reset[CLOCK_TEXT_SIZE];
+    if (next_reset_wall_ms < 0)
+        snprintf(text, ROUTER_BUDGET_WHEN_SIZE, "does not reset");
+    else
+        snprintf(text, ROUTER_BUDGET_WHEN_SIZE, "resets at %s",
+                 clock_format_utc(next_reset_wall_ms, reset));
+    return text;
+}
+
 static void write_refusal(const struct budget_account *account, int64_t wanted_pico,
                           struct error *err)
 {
     char cap[MONEY_TEXT_SIZE], left[MONEY_TEXT_SIZE], wanted[MONEY_TEXT_SIZE];
-    char period[BUDGET_PERIOD_TEXT_SIZE], reset[CLOCK_TEXT_SIZE], when[64] = "does not reset";
+    char period[BUDGET_PERIOD_TEXT_SIZE], when[ROUTER_BUDGET_WHEN_SIZE];
     money_format(account->cap_pico, cap);
     money_format(budget_account_left(account), left);
     money_format(wanted_pico, wanted);
     budget_period_text(&account->period, period);
-    if (account->end_ms >= 0)
-        snprintf(when, sizeof when, "resets at %s", clock_format_utc(account->end_ms, reset));
-
+    router_budget_when(account->end_ms, when);
     if (account->closed)
         error_set(err, ROUTER_BUDGET_REFUSED,
-                  "budget \"%.*s\" (%s %s) is closed: a call cost more than it should have been "
-                  "able to; it %s",
-                  SENTENCE_NAME_MAX, account->name, cap, period, when);
+                  "budget \"%.*s\" (%s %s) is closed: a call cost %s more than it should have been "
+                  "able to; it %s, and a higher cap opens it",
+                  SENTENCE_NAME_MAX, account->name, cap, period,
+                  money_format(account->overshoot_pico, wanted), when);
     else if (wanted_pico < 0)
         error_set(err, ROUTER_BUDGET_REFUSED, "budget \"%.*s\" (%s %s) has nothing left; it %s",
                   SENTENCE_NAME_MAX, account->name, cap, period, when);
@@ -307,28 +322,6 @@ int router_budgets_reserve(struct router_budgets *budgets, const struct router_b
     return 0;
 }
 
-int router_budgets_resize(struct router_budgets *budgets, router_reservation_id id,
-                          int64_t amount_pico, int64_t now_wall_ms,
-                          struct router_budget_refusal *ret_refusal, struct error *err)
-{
-    struct reservation *reservation = find_reservation(budgets, id);
-    if (!reservation)
-        return error_set(err, -ESTALE, "the reservation has ended");
-    if (amount_pico < 0)
-        return error_set(err, -EINVAL, "a negative amount cannot be reserved");
-    int64_t more = amount_pico - reservation->amount_pico;
-    int rc = more <= 0 ? 0
-                       : check_room(budgets, reservation->accounts, reservation->count, more,
-                                    now_wall_ms, ret_refusal, err);
-    if (rc != 0)
-        return rc;
-    for (uint32_t i = 0; i < reservation->count; i++)
-        account_at(budgets, reservation->accounts[i])->reserved_pico += more;
-    reservation->amount_pico = amount_pico;
-    reservation->unbounded = false;
-    return 0;
-}
-
 // Settling.
 
 static struct router_budget_charge report(struct budget_account *account, bool closed_now)
@@ -339,9 +332,12 @@ static struct router_budget_charge report(struct budget_account *account, bool c
         .next_reset_wall_ms = account->end_ms,
         .delta_pico = account->spent_pico - account->reported_pico,
         .spent_pico = account->spent_pico,
+        .overshoot_pico = account->overshoot_pico - account->reported_overshoot_pico,
+        .cap_pico = account->cap_pico,
         .closed_now = closed_now,
     };
     account->reported_pico = account->spent_pico;
+    account->reported_overshoot_pico = account->overshoot_pico;
     return charge;
 }
 
@@ -392,6 +388,7 @@ bool router_budgets_held(const struct router_budgets *budgets, router_reservatio
             .period_start_wall_ms = account->start_ms,
             .next_reset_wall_ms = account->end_ms,
             .spent_pico = account->spent_pico,
+            .cap_pico = account->cap_pico,
         };
     }
     *ret_amount_pico = reservation->amount_pico;
@@ -400,76 +397,23 @@ bool router_budgets_held(const struct router_budgets *budgets, router_reservatio
 
 int64_t router_budgets_left(struct router_budgets *budgets,
                             const struct router_budget_claim *claims, size_t count,
-                            int64_t now_wall_ms)
+                            int64_t now_wall_ms, struct router_budget_refusal *ret_least)
 {
+    const struct budget_account *tightest = NULL;
     struct account_set set = {0, {0}};
     if (find_accounts(budgets, claims, count, now_wall_ms, &set, NULL) < 0)
         return 0;
     int64_t least = INT64_MAX;
     for (uint32_t i = 0; i < set.count; i++) {
-        int64_t left = budget_account_left(account_at(budgets, set.items[i]));
+        const struct budget_account *account = account_at(budgets, set.items[i]);
+        int64_t left = budget_account_left(account);
+        tightest = left < least ? account : tightest;
         least = left < least ? left : least;
     }
+    if (tightest && ret_least)
+        fill_refusal(tightest, ROUTER_BUDGET_UNBOUNDED, ret_least);
     drop_accounts(budgets, &set);
     return least;
-}
-
-// What is remembered.
-
-int router_budgets_restore(struct router_budgets *budgets, struct span name,
-                           int64_t period_start_wall_ms, int64_t spent_pico, struct error *err)
-{
-    if (name.len == 0 || name.len >= ROUTER_BUDGET_NAME_MAX || memchr(name.data, 0, name.len) ||
-        spent_pico < 0)
-        return error_set(err, -EINVAL, "a stored sum of a budget has no name or is negative");
-    uint32_t index = budget_accounts_find(&budgets->accounts, name);
-    if (index == BUDGET_NO_ACCOUNT)
-        index = budget_accounts_add(&budgets->accounts, name, INT64_MIN);
-    if (index == BUDGET_NO_ACCOUNT)
-        return error_set(err, -ENOSPC, "there are %zu accounts of budgets already",
-                         budgets->accounts.count);
-    struct budget_account *account = account_at(budgets, index);
-    if (account->claimed)
-        return error_set(err, -EEXIST, "budget \"%.*s\" is in use already", SENTENCE_NAME_MAX,
-                         account->name);
-    if (period_start_wall_ms >= account->start_ms) {
-        account->start_ms = period_start_wall_ms;
-        account->spent_pico = account->reported_pico = spent_pico;
-    }
-    return 0;
-}
-
-bool router_budgets_charge(struct router_budgets *budgets, struct span name, int64_t amount_pico,
-                           int64_t now_wall_ms, struct router_budget_charge *ret_charge)
-{
-    uint32_t index = budget_accounts_find(&budgets->accounts, name);
-    if (index == BUDGET_NO_ACCOUNT || amount_pico < 0)
-        return false;
-    struct budget_account *account = account_at(budgets, index);
-    budget_account_roll(account, now_wall_ms);
-    int64_t excess = budget_account_excess(account, amount_pico);
-    struct router_budget_charge charge =
-        report(account, budget_account_spend(account, amount_pico, excess));
-    if (ret_charge)
-        *ret_charge = charge;
-    return true;
-}
-
-bool router_budgets_correct(struct router_budgets *budgets, struct span name,
-                            int64_t period_start_wall_ms, int64_t delta_pico)
-{
-    uint32_t index = budget_accounts_find(&budgets->accounts, name);
-    if (index == BUDGET_NO_ACCOUNT)
-        return false;
-    struct budget_account *account = account_at(budgets, index);
-    if (account->start_ms != period_start_wall_ms)
-        return false;
-    int64_t unreported = account->spent_pico - account->reported_pico;
-    int64_t excess = budget_account_excess(account, delta_pico);
-    budget_account_spend(account, delta_pico, excess);
-    account->spent_pico = account->spent_pico < 0 ? 0 : account->spent_pico;
-    account->reported_pico = account->spent_pico - unreported;
-    return true;
 }
 
 bool router_budgets_look(const struct router_budgets *budgets, struct span name,
@@ -482,11 +426,13 @@ bool router_budgets_look(const struct router_budgets *budgets, struct span name,
     return true;
 }
 
-bool router_budgets_next(const struct router_budgets *budgets, size_t *cursor,
+bool router_budgets_next(struct router_budgets *budgets, size_t *cursor, int64_t now_wall_ms,
                          struct router_budget_state *ret_state)
 {
     if (*cursor >= budgets->accounts.count)
         return false;
-    *ret_state = budget_account_state(account_at(budgets, (uint32_t)(*cursor)++));
+    struct budget_account *account = account_at(budgets, (uint32_t)(*cursor)++);
+    budget_account_roll(account, now_wall_ms);
+    *ret_state = budget_account_state(account);
     return true;
 }

@@ -84,12 +84,6 @@ int router_budgets_reserve(struct router_budgets *budgets, const struct router_b
                            router_reservation_id *ret_reservation,
                            struct router_budget_refusal *ret_refusal, struct error *err);
 
-// Changes what is held to `amount_pico`, 0 or more, all or nothing, with the same outcomes; -ESTALE
-// for a stale id.
-int router_budgets_resize(struct router_budgets *budgets, router_reservation_id reservation,
-                          int64_t amount_pico, int64_t now_wall_ms,
-                          struct router_budget_refusal *ret_refusal, struct error *err);
-
 // What became of one account by a settlement. `delta_pico` is what a store adds to the sum under
 // the account's name and period, `spent_pico` is that sum; use one of them.
 struct router_budget_charge {
@@ -98,7 +92,9 @@ struct router_budget_charge {
     int64_t next_reset_wall_ms; // -1: never
     int64_t delta_pico;
     int64_t spent_pico;
-    bool closed_now; // by this settlement: somebody is to be told
+    int64_t overshoot_pico; // as delta_pico: more of it since this was told last
+    int64_t cap_pico;       // -1: none
+    bool closed_now;        // by this settlement: somebody is to be told
 };
 
 struct router_budget_charges {
@@ -121,30 +117,21 @@ bool router_budgets_release(struct router_budgets *budgets, router_reservation_i
 bool router_budgets_held(const struct router_budgets *budgets, router_reservation_id reservation,
                          int64_t *ret_amount_pico, struct router_budget_charges *ret_charges);
 
-// The most that a reservation with these claims could hold now; INT64_MAX without a cap among them.
+// The most that a reservation with these claims could hold now; INT64_MAX without a cap among them,
+// else ret_least (may be NULL) is the account that it is of.
 int64_t router_budgets_left(struct router_budgets *budgets,
                             const struct router_budget_claim *claims, size_t count,
-                            int64_t now_wall_ms);
+                            int64_t now_wall_ms, struct router_budget_refusal *ret_least);
 
-// What a store remembers, before anything else is asked: the sum of one account. Of several periods
-// of an account the latest stays. -ENOSPC, -EINVAL (name, sum), -EEXIST: it is in use already.
-int router_budgets_restore(struct router_budgets *budgets, struct span account,
-                           int64_t period_start_wall_ms, int64_t spent_pico, struct error *err);
-
-// Spends without a reservation, on an account that there is (a reservation that a crash orphaned).
-// False when there is none of that name.
-bool router_budgets_charge(struct router_budgets *budgets, struct span account, int64_t amount_pico,
-                           int64_t now_wall_ms, struct router_budget_charge *ret_charge);
-
-// A charge turned out to have been another: `delta_pico` more, or less. The store knows already.
-// It opens nothing that is closed. False when the account is in another period by now.
-bool router_budgets_correct(struct router_budgets *budgets, struct span account,
-                            int64_t period_start_wall_ms, int64_t delta_pico);
+// "resets at 2026-11-22T00:00:00Z", "does not reset"; into ROUTER_BUDGET_WHEN_SIZE bytes.
+enum { ROUTER_BUDGET_WHEN_SIZE = 64 };
+const char *router_budget_when(int64_t next_reset_wall_ms, char *text);
 
 // False when there is no account of that name.
 bool router_budgets_look(const struct router_budgets *budgets, struct span account,
                          struct router_budget_state *ret_state);
 
-// For metrics and people: accounts in no order. False at the end; start with *cursor 0.
-bool router_budgets_next(const struct router_budgets *budgets, size_t *cursor,
+// For metrics and people: accounts in no order, as they are now. False at the end; start with
+// *cursor 0. Of one that was restored and not claimed yet the cap is not known.
+bool router_budgets_next(struct router_budgets *budgets, size_t *cursor, int64_t now_wall_ms,
                          struct router_budget_state *ret_state);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "router/money.h"
 
@@ -34,14 +35,11 @@ enum {
     LOAD_MAX = 2, // accounts for a bucket, before there are more
 };
 
-// FNV-1a, 32 bits. Keys of callers are in the names, but a flooded bucket costs only time that the
-// bound on the accounts limits.
-static uint32_t hash_of(struct span name)
+// Keys of callers are in the names, but a flooded bucket costs only time that the bound on the
+// accounts limits.
+static uint32_t place_of(struct span name)
 {
-    uint32_t hash = 2166136261u;
-    for (size_t i = 0; i < name.len; i++)
-        hash = (hash ^ (unsigned char)name.data[i]) * 16777619u;
-    return hash;
+    return (uint32_t)hash_of(name);
 }
 
 static uint32_t *bucket_of(const struct budget_accounts *accounts, uint32_t hash)
@@ -89,7 +87,7 @@ void budget_accounts_finish(struct budget_accounts *accounts)
 
 uint32_t budget_accounts_find(const struct budget_accounts *accounts, struct span name)
 {
-    uint32_t index = *bucket_of(accounts, hash_of(name));
+    uint32_t index = *bucket_of(accounts, place_of(name));
     while (index != BUDGET_NO_ACCOUNT && !span_is(name, accounts->items[index].name))
         index = accounts->items[index].next;
     return index;
@@ -98,9 +96,9 @@ uint32_t budget_accounts_find(const struct budget_accounts *accounts, struct spa
 // What was spent in a period that is over matters no more; what is to be carried over does.
 static bool can_be_forgotten(const struct budget_account *account, int64_t now_ms)
 {
-    if (account->holds || !account->claimed)
+    if (account->holds)
         return false;
-    if (account->spent_pico == 0)
+    if (account->spent_pico == 0 && !account->closed)
         return true;
     return account->end_ms >= 0 && now_ms >= account->end_ms &&
            account->start_ms >= CLOCK_IS_SET_MS;
@@ -135,7 +133,7 @@ uint32_t budget_accounts_add(struct budget_accounts *accounts, struct span name,
     struct budget_account *account = &accounts->items[index];
     *account = (struct budget_account){.cap_pico = -1, .end_ms = -1, .behind_ms = -1};
     memcpy(account->name, name.data, name.len);
-    account->hash = hash_of(name);
+    account->hash = place_of(name);
     link_account(accounts, index);
     return index;
 }
@@ -182,7 +180,7 @@ static void begin_period(struct budget_account *account, int64_t now_ms)
         account->spent_pico = account->overshoot_pico = 0;
         account->closed = false;
     }
-    account->reported_pico = 0;
+    account->reported_pico = account->reported_overshoot_pico = 0;
     account->start_ms = span.start_wall_ms;
     account->end_ms = span.end_wall_ms;
     account->behind_ms = -1;

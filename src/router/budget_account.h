@@ -6,7 +6,7 @@
 
 #include "router/budget.h"
 
-// One account of a budget, and the table of them: for budget.c alone.
+// One account of a budget, and the table of them: for budget.c and budget_memory.c alone.
 
 struct budget_account {
     char name[ROUTER_BUDGET_NAME_MAX];
@@ -20,7 +20,8 @@ struct budget_account {
     struct zone zone;
 
     int64_t spent_pico, reserved_pico, overshoot_pico;
-    int64_t reported_pico;    // of spent_pico, what a store was told under this period
+    // Of spent_pico and of overshoot_pico, what a store was told under this period.
+    int64_t reported_pico, reported_overshoot_pico;
     int64_t start_ms, end_ms; // of the period, wall; end -1: never
     int64_t behind_ms;        // the earliest that the clock said since it is behind start; else -1
 };
@@ -34,6 +35,7 @@ struct budget_accounts {
     size_t hand; // where the search for one that can be forgotten goes on
 };
 
+struct budget_accounts *router_budgets_accounts(struct router_budgets *budgets); // budget.c
 void budget_accounts_init(struct budget_accounts *accounts, size_t max);
 void budget_accounts_finish(struct budget_accounts *accounts);
 

@@ -14,7 +14,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/random.h"
 #include "codec/json.h"
 #include "router/router_internal.h"
 
@@ -24,7 +23,8 @@ enum {
     TOKENS_BOUND_MAX = 4096,     // more than that few answers use of what they might
     CLIENT_MODELS_MAX = 8 << 10, // bytes of the names of a client's own fallbacks
     LEDGER_PATIENCE_MS = 5000,
-    LEDGER_LOOK_MS = 10
+    LEDGER_LOOK_MS = 10,
+    TRIM_MS = 1000 // that memory of large requests is kept unused
 };
 
 static struct loop *loop_of(const struct router_call *call)
@@ -47,12 +47,43 @@ static void leave_queue(struct router_call *call)
     router_lane_wake(lane);
 }
 
+// Like those of small buffers (base/buf_stock.h), the pages of a call are kept for the next one.
+static struct router_call *allocate(struct router *router)
+{
+    if (!router->spare_count)
+        return mem_new(struct router_call);
+    struct router_call *call = router->spares[--router->spare_count];
+    memset(call, 0, sizeof *call);
+    return call;
+}
+
+static void put_aside(struct router *router, struct router_call *call)
+{
+    if (router->spare_count < ROUTER_SPARES_MAX)
+        router->spares[router->spare_count++] = call;
+    else
+        free(call);
+}
+
+static void trim_stock(void *context)
+{
+    struct router *router = context;
+    router->trim = 0;
+    if (buf_stock_trim(&router->stock))
+        router->trim = loop_timer_after(router->env.loop, TRIM_MS, trim_stock, router);
+}
+
+static void give_back(struct router *router, struct buf *buf)
+{
+    if (buf_stock_take_back(&router->stock, buf) && !router->trim)
+        router->trim = loop_timer_after(router->env.loop, TRIM_MS, trim_stock, router);
+}
+
 static void destroy(struct router_call *call)
 {
     struct router *router = call->router;
     router_attempt_cancel(call);
-    reply_watch_finish(&call->attempt.watch);
-    buf_finish(&call->attempt.head);
+    router_attempt_finish(call);
     if (call->attempt.http)
         http_client_cancel(router->env.http, call->attempt.http);
     loop_cancel(router->env.loop, call->attempt.timer);
@@ -63,11 +94,13 @@ static void destroy(struct router_call *call)
     router->call_count--;
     router->buffered -= call->counted;
     router_metrics_level(router->metrics, ROUTER_LEVEL_IN_FLIGHT, (int64_t)router->call_count);
+    give_back(router, &call->body.bytes);
+    give_back(router, &call->body.own);
     router_body_finish(&call->body);
     buf_finish(&call->client_models);
     router_course_unref(call->course);
     free(call->texts);
-    free(call);
+    put_aside(router, call);
 }
 
 static void end(struct router_call *call, const struct router_failure *failure)
@@ -87,6 +120,8 @@ static void end(struct router_call *call, const struct router_failure *failure)
         .message = buf_span(&message),
         .shown = call->attempt.watch.error_shown,
         .torn = call->attempt.watch.torn,
+        .unmarked = !failure && call->attempt.watch.shape == REPLY_STREAM &&
+                    call->operation != UPSTREAM_EMBEDDINGS && !call->attempt.watch.done,
         .budget = *call->budget ? call->budget : NULL,
         .usage = call->usage,
         .cost_pico = call->cost_pico,
@@ -95,7 +130,8 @@ static void end(struct router_call *call, const struct router_failure *failure)
         router_metrics_refused(call->router->metrics, "budget");
     if (call->walk.fallbacks > 0)
         router_report_fallback(call, call->walk.target.group, !failure);
-    router_report_end(call, failure, !failure ? 200 : call->begun ? 200 : failure->status);
+    bool told = call->begun || call->silence_told; // the head went out
+    router_report_end(call, failure, !failure || told ? 200 : failure->status);
     sink->on_end(context, &result);
     destroy(call);
 }
@@ -197,12 +233,17 @@ static void begin(struct router_call *call)
 {
     const struct router_attempt *attempt = &call->attempt;
     bool stream = attempt->watch.shape == REPLY_STREAM;
+    BUF_AUTO model = BUF_INIT(ROUTER_MODEL_MAX);
     struct router_answer answer = {
         .id = call->id,
         .content_type = stream ? "text/event-stream; charset=utf-8" : "application/json",
         .stream = stream,
         .deployment = attempt->deployment,
-        .group = call->course->plan->groups[call->match.group].name,
+        .plan = call->course->plan,
+        .asked = call->match.group,
+        .model = router_attempt_edit(call, &model).model,
+        .group = call->walk.target.name,
+        .failed = call->walk.failed ? router_walk_failure(&call->walk) : NULL,
         .head_lines = buf_span(&attempt->head),
         .retries = call->walk.retries,
         .fallbacks = call->walk.fallbacks,
@@ -250,7 +291,7 @@ static void enter_queue(struct router_call *call)
     int64_t now_ms = loop_now(loop_of(call));
     call->lane = router_lane_of(call->router, call->course, call->match.group);
     if (!call->lane) {
-        router_call_step(call);
+        on_step(call);
         return;
     }
     struct router_bucket_ask ask = {
@@ -277,7 +318,7 @@ static void enter_queue(struct router_call *call)
         refuse(call, ROUTER_RATE_LIMIT, "too many requests wait for this model already");
         return;
     default:
-        router_call_step(call);
+        on_step(call);
     }
 }
 
@@ -353,6 +394,11 @@ static void on_refusal(void *context)
     end(call, &call->failure);
 }
 
+static const char *route_without_v1(const struct router_call *call)
+{
+    return strncmp(call->route, "/v1", 3) == 0 ? call->route + 3 : call->route;
+}
+
 // A model that is not listed does not exist. Who repeats such a call is answered ever later.
 static void refuse_model(struct router_call *call, const char *name)
 {
@@ -363,10 +409,32 @@ static void refuse_model(struct router_call *call, const char *name)
     snprintf(text, sizeof text,
              "%s: Invalid model name passed in model=%.128s. Call `/v1/models` to view available "
              "models for your key.",
-             strncmp(call->route, "/v1", 3) == 0 ? call->route + 3 : call->route, name);
+             route_without_v1(call), name);
     router_failure_make(ROUTER_BAD_REQUEST, -1, text, &call->failure);
     router_metrics_refused(router->metrics, "model");
     call->timer = loop_timer_after(loop_of(call), delay_ms, on_refusal, call);
+}
+
+// What LiteLLM misses before it looks for the model; NULL: nothing.
+static const char *missing_member(const struct router_call *call)
+{
+    static const enum request_member wanted[] = {
+        [UPSTREAM_CHAT] = REQUEST_MESSAGES,
+        [UPSTREAM_COMPLETIONS] = REQUEST_PROMPT,
+        [UPSTREAM_EMBEDDINGS] = REQUEST_INPUT,
+    };
+    enum request_member member = wanted[call->operation];
+    enum json_type type = request_type(&call->body.scan, member);
+    return type == JSON_ABSENT || type == JSON_NULL ? request_member_name(member) : NULL;
+}
+
+static void refuse_missing(struct router_call *call, const char *member)
+{
+    char text[ROUTER_FAILURE_TEXT_MAX];
+    snprintf(text, sizeof text, "%s: Missing required parameter: '%s'.", route_without_v1(call),
+             member);
+    router_failure_make_bad(member, text, &call->failure);
+    end(call, &call->failure);
 }
 
 // What was spent before this start is known after some milliseconds; no client need hear of them.
@@ -375,6 +443,14 @@ static bool waits_for_ledger(const struct router_call *call)
     const struct router_ledger *ledger = call->router->ledger;
     return call->course->plan->budget_count > 0 && ledger && !router_ledger_is_ready(ledger) &&
            loop_now(loop_of(call)) - call->came_ms < LEDGER_PATIENCE_MS;
+}
+
+// Who names no model may name the work that it is for.
+static void name_by_slot(struct router_call *call)
+{
+    const char *model = router_plan_own_slot(call->course->plan, call->origin.slot);
+    if (model)
+        buf_append_text(&call->body.model, model);
 }
 
 static void on_start(void *context)
@@ -391,6 +467,13 @@ static void on_start(void *context)
         call->timer = loop_timer_after(loop_of(call), LEDGER_LOOK_MS, on_start, call);
         return;
     }
+    const char *missing = missing_member(call);
+    if (missing) {
+        refuse_missing(call, missing);
+        return;
+    }
+    if (!call->body.model.len)
+        name_by_slot(call);
     struct span asked = buf_span(&call->body.model);
     if (!asked.len) {
         refuse(call, ROUTER_BAD_REQUEST, "the request names no model: set \"model\"");
@@ -418,48 +501,6 @@ static void on_start(void *context)
     }
 }
 
-static bool is_fit_id(struct span id)
-{
-    for (size_t i = 0; i < id.len; i++) {
-        char c = id.data[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              c == '-' || c == '_' || c == '.'))
-            return false;
-    }
-    return id.len && id.len <= ROUTER_CALL_ID_MAX;
-}
-
-// As LiteLLM makes them: a random UUID (RFC 9562, version 4).
-static void make_id(char *text)
-{
-    unsigned char b[16];
-    random_bytes(b, sizeof b);
-    b[6] = (b[6] & 0x0f) | 0x40;
-    b[8] = (b[8] & 0x3f) | 0x80;
-    static const char hex[] = "0123456789abcdef";
-    for (size_t i = 0; i < sizeof b; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
-            *text++ = '-';
-        *text++ = hex[b[i] >> 4];
-        *text++ = hex[b[i] & 15];
-    }
-    *text = '\0';
-}
-
-// A client may say the same name each time, and at once; in the ledger these are several calls.
-static void name_call(struct router_call *call, struct span wanted)
-{
-    char id[ROUTER_UUID_SIZE];
-    make_id(id);
-    if (is_fit_id(wanted)) {
-        memcpy(call->id, wanted.data, wanted.len);
-        snprintf(call->ledger_id, sizeof call->ledger_id, "%s.%s", call->id, id);
-    } else {
-        memcpy(call->id, id, sizeof id);
-        memcpy(call->ledger_id, id, sizeof id);
-    }
-}
-
 static void keep_origin(struct router_call *call, const struct router_origin *origin)
 {
     call->origin = *origin;
@@ -477,6 +518,18 @@ static void keep_origin(struct router_call *call, const struct router_origin *or
     }
 }
 
+// A body that could not be read, or a member of it that has an impossible value.
+static void note_unread(struct router_call *call, int r, const struct error *why)
+{
+    char text[ROUTER_FAILURE_TEXT_MAX];
+    if (r == -EINVAL) {
+        router_failure_make_bad("", why->text, &call->failure);
+        return;
+    }
+    snprintf(text, sizeof text, "Invalid JSON payload: %.300s", why->text);
+    router_failure_make_bad("request_body", text, &call->failure);
+}
+
 int router_call_start(struct router *router, const struct router_request *request,
                       const struct router_sink *sink, void *context, router_call_id *ret_id,
                       struct error *err)
@@ -485,7 +538,7 @@ int router_call_start(struct router *router, const struct router_request *reques
         buf_finish(request->body);
         return error_set(err, -EAGAIN, "too many calls run already (%d)", ROUTER_CALLS_MAX);
     }
-    struct router_call *call = mem_new(struct router_call);
+    struct router_call *call = allocate(router);
     struct error local = ERROR_INIT;
     call->router = router;
     call->course = router_course_ref(router->course);
@@ -499,15 +552,19 @@ int router_call_start(struct router *router, const struct router_request *reques
     call->cost_pico = -1;
     call->usage = (struct router_usage)ROUTER_USAGE_UNKNOWN;
     keep_origin(call, &request->origin);
-    name_call(call, request->id);
+    router_call_name(call, request->id);
     list_init(&call->waiting);
     list_append(&router->calls, &call->link);
     router->call_count++;
     router_metrics_level(router->metrics, ROUTER_LEVEL_IN_FLIGHT, (int64_t)router->call_count);
     call->prompt_tokens = (int64_t)request->body->len / BYTES_PER_TOKEN + 1;
-    if (router_body_init(&call->body, request->body, &local) < 0)
-        router_failure_make(ROUTER_BAD_REQUEST, -1, local.text, &call->failure);
+    int r = router_body_init(&call->body, request->body, &local);
+    if (r < 0)
+        note_unread(call, r, &local);
+    else if (!call->body.model.len)
+        buf_append_span(&call->body.model, request->model);
     router_call_count(call);
+    router_silence_watch(call);
     call->timer = loop_defer(router->env.loop, on_start, call);
     *ret_id = call->number;
     return 0;

@@ -17,11 +17,13 @@ struct router_attempt {
     int status;
     int64_t begun_ms, begun_wall_ms, first_ms;
     bool sent, settled;
+    bool reached; // the upstream had all of the request when it ended
     // What it holds.
     router_reservation_id reservation;
     int64_t reserved_pico;
     int64_t ticket; // of the ledger; 0: nothing is waited for
-    bool recorded;  // the reservation stands in the journal
+    bool recorded;  // the reservation stands in the journal,
+    bool noted;     // and with it by what name the answer can be asked for, or it cannot
     int64_t capped_tokens;
 };
 
@@ -59,11 +61,16 @@ struct router_call {
     char told_provider[32];
     char budget[ROUTER_BUDGET_NAME_MAX]; // that refused
     bool begun, paused, over;
-    bool end_waits; // on_end follows when the reader has caught up
-    size_t counted; // bytes in router::buffered
+    bool silence_told; // its client has the head of a stream, though nothing has begun
+    bool end_waits;    // on_end follows when the reader has caught up
+    size_t counted;    // bytes in router::buffered
     int64_t came_ms, queued_ms, waited_ms;
     int64_t prompt_tokens; // an estimate
     struct router_usage usage;
     int64_t cost_pico;
     uint64_t bytes_out;
 };
+
+// By the client's own name of it, where that is fit, else by one that is made here. A client may
+// say the same name each time, and at once; in the ledger these are several calls.
+void router_call_name(struct router_call *call, struct span wanted);

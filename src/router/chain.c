@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/hash.h"
 #include "router/dice.h"
 
 /*
@@ -64,6 +65,12 @@ static const struct router_group *group_of(const struct router_walk *walk)
     return &walk->plan->groups[walk->target.group];
 }
 
+// Which of the models behind a wildcard is meant.
+static uint64_t model_of(const struct router_walk *walk)
+{
+    return group_of(walk)->wildcard ? hash_of(span_of(walk->target.name)) : 0;
+}
+
 static struct router_pick pick_one(struct router_walk *walk, size_t only, int64_t now_ms)
 {
     const struct router_group *group = group_of(walk);
@@ -74,6 +81,7 @@ static struct router_pick pick_one(struct router_walk *walk, size_t only, int64_
         .only = only,
         .tried = walk->tried,
         .tried_count = again ? 0 : walk->tried_count,
+        .model = model_of(walk),
         .tokens = walk->request.tokens,
         .prompt_tokens = walk->request.prompt_tokens,
         .pre_call_checks = walk->plan->pre_call_checks,
@@ -119,12 +127,34 @@ static enum router_chain_kind kind_of(const struct router_failure *failure)
     return ROUTER_CHAIN_GENERAL;
 }
 
+static const struct router_chain *list_for(const struct router_walk *walk,
+                                           enum router_chain_kind kind)
+{
+    return walk->plan->chain(walk->plan->plan, span_of(walk->target.name), kind);
+}
+
+// A moderation that answers 403 speaks for its provider only: where the group has no list for
+// content policies, its general one goes on, as in LiteLLM.
+static bool is_opinion(const struct router_failure *failure)
+{
+    return failure->error == ROUTER_CONTENT_POLICY && failure->upstream_status == 403;
+}
+
+static const struct router_chain *list_of(const struct router_walk *walk,
+                                          const struct router_failure *failure)
+{
+    const struct router_chain *own = list_for(walk, kind_of(failure));
+    return own || !is_opinion(failure) ? own : list_for(walk, ROUTER_CHAIN_GENERAL);
+}
+
 // Has its failure a list of its own, so that more of the same group would be wasted?
 static bool has_own_list(const struct router_walk *walk, const struct router_failure *failure)
 {
     enum router_chain_kind kind = kind_of(failure);
-    return kind != ROUTER_CHAIN_GENERAL && walk->plan->chains_set[kind] && !walk->request.client &&
-           !walk->request.disable_fallbacks;
+    if (kind == ROUTER_CHAIN_GENERAL || !walk->plan->chains_set[kind] || walk->request.client ||
+        walk->request.disable_fallbacks)
+        return false;
+    return !is_opinion(failure) || list_for(walk, kind);
 }
 
 static bool is_visited(const struct router_walk *walk, const struct router_target *target)
@@ -147,7 +177,7 @@ static void begin_list(struct router_walk *walk, const struct router_failure *fa
     if (chain && walk->depth > 0) // the client's own is the whole of it
         return;
     if (!chain && walk->plan->chain)
-        chain = walk->plan->chain(walk->plan->plan, span_of(walk->target.name), kind_of(failure));
+        chain = list_of(walk, failure);
     if (!walk->available && walk->fallbacks == 0)
         walk->available = chain;
     if (!chain || walk->fallbacks >= walk->plan->max_fallbacks ||
@@ -277,7 +307,8 @@ static bool attempt(struct router_walk *walk, size_t deployment, int64_t now_ms,
     bool again = walk->again != ROUTER_NONE;
     struct router_step step = {.kind = STEP_ATTEMPT, .at_ms = now_ms, .target = walk->target};
     if (walk->attempts >= ROUTER_ATTEMPTS_MAX || walk->tried_count >= ROUTER_ATTEMPTS_MAX ||
-        !router_picker_take(walk->picker, deployment, walk->request.tokens, now_ms, &step.ticket))
+        !router_picker_take(walk->picker, deployment, model_of(walk), walk->request.tokens, now_ms,
+                            &step.ticket))
         return false;
     step.attempt = ++walk->attempts;
     step.why = again                 ? ROUTER_WHY_RETRY

@@ -4,14 +4,16 @@
  * takes its place. An attempt is charged by itself: a deployment that failed after it had begun may
  * have to be paid, and then the next one needs room of its own.
  *
- * What a failed attempt cost: nothing, when the upstream refused it or was never reached; else what
- * it said; else, since nobody can know, all that was held.
+ * What a failed attempt cost: nothing, when the upstream refused it or never had all of it; else
+ * what it said; else, since nobody can know, all that was held, until the provider tells
+ * (inquiry.c). What arrived before a stream broke is no bound: the provider is ahead of its reader.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "llm/generation.h"
 #include "router/call.h"
 #include "router/money.h"
 #include "router/router_internal.h"
@@ -19,6 +21,9 @@
 // An answer of fewer tokens is not worth asking for; and one that nobody bounds is bounded, so that
 // one call does not hold all that is left, by a number that hardly a model refuses.
 enum { TOKENS_MIN = 16, TOKENS_UNSAID = 8192 };
+
+// Most answers have ended before; for those a second record would be a write too many.
+enum { NOTE_AFTER_MS = 1000 };
 
 static struct span key_of(const struct router_call *call, enum router_scope scope)
 {
@@ -97,6 +102,28 @@ static bool lower(struct router_call *call, const struct router_size *size, int6
     return true;
 }
 
+// The most that the attempt can cost, with max_tokens lowered to what is left where that helps; -1:
+// nobody can know. What a client asks for beyond the words (another model, a search) has no price
+// here; what the configuration adds has the owner's word for it.
+static int64_t bound_of(struct router_call *call, int64_t left_pico)
+{
+    const struct router_price *price = &call->attempt.deployment->price;
+    if (request_scan_dear(&call->body.scan))
+        return -1;
+    struct router_size size = size_of(call);
+    int64_t bound = router_price_bound(price, &size);
+    if ((bound < 0 || bound > left_pico) && router_price_known(price) &&
+        lower(call, &size, left_pico)) {
+        size = size_of(call);
+        bound = router_price_bound(price, &size);
+    }
+    if (bound >= 0)
+        return bound;
+    size.max_tokens = TOKENS_MIN; // where not even little fits, it is the budget that refuses
+    int64_t least = router_price_bound(price, &size);
+    return least > left_pico ? least : -1;
+}
+
 static int tell_refusal(struct router_call *call, const struct router_budget_refusal *refusal,
                         const struct error *err, struct router_failure *ret_failure)
 {
@@ -122,8 +149,9 @@ static void on_recorded(void *context, int result, const struct error *err)
     router_attempt_refused(call, &failure);
 }
 
+// The caps go along where the charge is beyond what was held, or may turn out to be.
 static void fill_charges(const struct router_budget_charges *from, int64_t amount_pico,
-                         struct store_charge *charges)
+                         bool with_caps, struct store_charge *charges)
 {
     for (size_t i = 0; i < from->count; i++)
         charges[i] = (struct store_charge){
@@ -131,7 +159,17 @@ static void fill_charges(const struct router_budget_charges *from, int64_t amoun
             .period_ms = from->items[i].period_start_wall_ms,
             .resets_ms = from->items[i].next_reset_wall_ms,
             .amount_pico = amount_pico < 0 ? from->items[i].delta_pico : amount_pico,
+            .overshoot_pico = amount_pico < 0 ? from->items[i].overshoot_pico : 0,
+            .cap_pico = with_caps && from->items[i].cap_pico > 0 ? from->items[i].cap_pico : 0,
         };
+}
+
+static bool tells_overshoot(const struct router_budget_charges *charged)
+{
+    for (size_t i = 0; i < charged->count; i++)
+        if (charged->items[i].overshoot_pico > 0)
+            return true;
+    return false;
 }
 
 // What the attempt is made instead of: the model that was asked for, or a deployment of the group.
@@ -173,25 +211,60 @@ static struct store_attempt row_of(const struct router_call *call)
     return row;
 }
 
-// Stands in the journal before the call goes out, so that a crash cannot forget it.
-static int record(struct router_call *call, struct router_failure *ret_failure)
+static int64_t write_reservation(struct router_call *call, struct span reply,
+                                 router_ledger_fn *done, struct error *err)
 {
     struct router_attempt *attempt = &call->attempt;
     struct router_budget_charges held;
     struct store_charge charges[ROUTER_BUDGETS_PER_CALL];
-    struct error err = ERROR_INIT;
     int64_t amount_pico;
     router_budgets_held(call->router->budgets, attempt->reservation, &amount_pico, &held);
-    fill_charges(&held, attempt->reserved_pico, charges);
+    fill_charges(&held, attempt->reserved_pico, true, charges);
     struct store_attempt row = row_of(call);
     row.charges = charges;
     row.charge_count = held.count;
-    int64_t ticket = router_ledger_reserve(call->router->ledger, &row, on_recorded, call, &err);
+    row.reply_id = reply;
+    return router_ledger_reserve(call->router->ledger, &row, done, call, err);
+}
+
+// Stands in the journal before the call goes out, so that a crash cannot forget it.
+static int record(struct router_call *call, struct router_failure *ret_failure)
+{
+    struct router_attempt *attempt = &call->attempt;
+    struct error err = ERROR_INIT;
+    int64_t ticket = write_reservation(call, SPAN_ABSENT, on_recorded, &err);
     if (ticket < 0)
         return refuse(ret_failure, ROUTER_SERVICE_UNAVAILABLE, err.text);
     attempt->ticket = ticket;
     attempt->recorded = ticket == 0;
     return ticket > 0;
+}
+
+// Waiting helps nobody here, so there is no Retry-After; but the reset stands in the sentence.
+static int refuse_unbounded(struct router_call *call, const struct router_budget_refusal *least,
+                            struct router_failure *ret_failure)
+{
+    char text[ROUTER_FAILURE_TEXT_MAX], when[ROUTER_BUDGET_WHEN_SIZE];
+    const char *dear = request_scan_dear(&call->body.scan);
+    snprintf(call->budget, sizeof call->budget, "%s", least->account);
+    int len = snprintf(text, sizeof text, "budget \"%s\" (it %s) applies to this call, and ",
+                       least->account, router_budget_when(least->next_reset_wall_ms, when));
+    char *end = text + len;
+    size_t room = sizeof text - (size_t)len;
+    if (!router_price_known(&call->attempt.deployment->price))
+        snprintf(end, room,
+                 "the price of its model is not known: set input_cost_per_token and "
+                 "output_cost_per_token of the deployment, or router.unpriced: allow");
+    else if (dear)
+        snprintf(end, room,
+                 "%s can make it dearer than any price tells: leave that out, or set "
+                 "router.unpriced: allow",
+                 dear);
+    else
+        snprintf(end, room,
+                 "what it can cost has no bound: set max_tokens, or "
+                 "model_info.max_tokens of the deployment");
+    return refuse(ret_failure, ROUTER_BUDGET, text);
 }
 
 int router_charge_reserve(struct router_call *call, struct router_failure *ret_failure)
@@ -207,27 +280,11 @@ int router_charge_reserve(struct router_call *call, struct router_failure *ret_f
                       router_ledger_trouble(call->router->ledger));
     const struct router_plan *plan = call->course->plan;
     int64_t wall_ms = loop_wall(call->router->env.loop);
-    struct router_size size = size_of(call);
-    int64_t bound = router_price_bound(&attempt->deployment->price, &size);
-    int64_t left = router_budgets_left(call->router->budgets, claims, count, wall_ms);
-    if ((bound < 0 || bound > left) && router_price_known(&attempt->deployment->price) &&
-        lower(call, &size, left)) {
-        size = size_of(call);
-        bound = router_price_bound(&attempt->deployment->price, &size);
-    }
-    if (bound < 0) { // where not even little fits, it is the budget that refuses
-        size.max_tokens = TOKENS_MIN;
-        int64_t least = router_price_bound(&attempt->deployment->price, &size);
-        bound = least > left ? least : -1;
-    }
-    if (bound < 0 && plan->refuse_unpriced && left != INT64_MAX)
-        return refuse(ret_failure, ROUTER_BUDGET,
-                      router_price_known(&attempt->deployment->price)
-                          ? "what this call can cost has no bound, and a budget applies to it: set "
-                            "max_tokens, or model_info.max_tokens of the deployment"
-                          : "the price of this model is not known, and a budget applies to it: set "
-                            "input_cost_per_token and output_cost_per_token of the deployment, or "
-                            "router.unpriced: allow");
+    struct router_budget_refusal tightest = {.next_reset_wall_ms = -1};
+    int64_t left = router_budgets_left(call->router->budgets, claims, count, wall_ms, &tightest);
+    int64_t bound = bound_of(call, left);
+    if (bound < 0 && plan->refuse_unpriced && tightest.account[0])
+        return refuse_unbounded(call, &tightest, ret_failure);
     struct router_budget_refusal refusal;
     struct error err = ERROR_INIT;
     int64_t held = bound < 0 ? ROUTER_BUDGET_UNBOUNDED : bound;
@@ -262,13 +319,35 @@ void router_charge_release(struct router_call *call)
     attempt->reservation = 0;
 }
 
-// Nothing is to be paid where the upstream said no, or heard nothing.
-static bool was_taken(const struct router_attempt *attempt, const struct router_failure *failure)
+// The provider's name of the answer, as soon as anything has said it.
+static struct span reply_of(const struct router_attempt *attempt)
 {
-    if (!failure)
+    return *attempt->watch.id ? span_of(attempt->watch.id)
+                              : generation_id(buf_span(&attempt->head));
+}
+
+void router_charge_note(struct router_call *call)
+{
+    struct router_attempt *attempt = &call->attempt;
+    const struct upstream *upstream = call->course->upstreams[attempt->deployment->index];
+    if (loop_now(call->router->env.loop) - attempt->begun_ms < NOTE_AFTER_MS)
+        return;
+    struct span reply = reply_of(attempt);
+    attempt->noted = reply.len > 0 || !upstream_tells_cost(upstream);
+    if (upstream_tells_cost(upstream) && reply.len)
+        write_reservation(call, reply, NULL, NULL);
+}
+
+// Nothing is to be paid where the upstream said no, or did not hear all of it.
+static bool was_taken(const struct router_call *call, const struct router_failure *failure)
+{
+    const struct router_attempt *attempt = &call->attempt;
+    if (!failure || attempt->status == 200)
         return true;
-    return attempt->status == 200 || (attempt->status == 0 && failure->error == ROUTER_TIMEOUT) ||
-           failure->error == ROUTER_CANCELLED;
+    if (attempt->status != 0)
+        return false;
+    return attempt->http ? http_client_was_sent(call->router->env.http, attempt->http)
+                         : attempt->reached;
 }
 
 static void price(struct router_call *call, const struct router_failure *failure,
@@ -279,11 +358,15 @@ static void price(struct router_call *call, const struct router_failure *failure
     usage->images = call->body.scan.parts.images;
     if (call->operation == UPSTREAM_EMBEDDINGS && usage->completion_tokens < 0)
         usage->completion_tokens = 0;
+    if (usage->cost_pico > LEDGER_COST_MAX_PICO) // then its tokens may still be true
+        usage->cost_pico = -1;
     row->cost_pico = router_price_cost(&attempt->deployment->price, usage);
+    if (row->cost_pico > LEDGER_COST_MAX_PICO)
+        row->cost_pico = -1;
     row->source = usage->cost_pico >= 0 ? STORE_COST_PROVIDER : STORE_COST_PRICE;
     if (row->cost_pico >= 0)
         return;
-    if (!was_taken(attempt, failure)) {
+    if (!was_taken(call, failure)) {
         row->cost_pico = 0;
         row->source = STORE_COST_NONE;
     } else if (attempt->reservation) {
@@ -313,7 +396,8 @@ void router_charge_settle(struct router_call *call, const struct router_failure 
     attempt->settled = true;
     call->cost_pico = row.cost_pico;
     call->usage = watch->usage;
-    fill_charges(&charged, -1, charges);
+    bool unsure = row.source == STORE_COST_BOUND || row.source == STORE_COST_UNKNOWN;
+    fill_charges(&charged, -1, unsure || tells_overshoot(&charged), charges);
     row.charges = charges;
     row.charge_count = charged.count;
     row.duration_ms = now_ms - attempt->begun_ms;
@@ -323,7 +407,7 @@ void router_charge_settle(struct router_call *call, const struct router_failure 
     row.error = failure ? span_of(router_failure_class(failure)) : SPAN_LITERAL("");
     if (watch->model[0])
         row.model = span_of(watch->model);
-    row.reply_id = span_of(watch->id);
+    row.reply_id = unsure ? reply_of(attempt) : span_of(watch->id);
     row.prompt_tokens = watch->usage.prompt_tokens;
     row.completion_tokens = watch->usage.completion_tokens;
     row.cached_tokens = watch->usage.cached_tokens;
@@ -332,5 +416,8 @@ void router_charge_settle(struct router_call *call, const struct router_failure 
     row.bytes_out = (int64_t)watch->bytes;
     if (router->ledger)
         router_ledger_settle(router->ledger, &row, NULL);
+    if (router->ledger && unsure)
+        router_inquiries_add(router->inquiries, row.deployment, row.call, row.attempt,
+                             row.reply_id);
     router_report_charges(call, &charged);
 }

@@ -107,6 +107,7 @@ int router_course_upstream(struct router_course *course, struct http_client *htt
             .base_url = asked->base_url,
             .api_key = asked->api_key,
             .extra_headers = asked->headers,
+            .provider = asked->provider,
         };
         r = upstream_create(http, &options, &course->upstreams[deployment], err);
     }

@@ -7,8 +7,8 @@
  * What is decided here, and why.
  *
  * Names and statuses are those that LiteLLM gives an OpenAI-compatible provider's failure, because
- * clients branch on them: 422 arrives as BadRequestError with 400, what has no class of its own
- * (402, 403, 529) as APIError with its own status, a refused connection as InternalServerError.
+ * clients branch on them: 422 arrives as BadRequestError, what has no class of its own (402, 403,
+ * 529) as APIError with its own status, a refused connection as InternalServerError.
  * A reply that LiteLLM would have passed on as if nothing were wrong (empty, a page, cut before its
  * first content) is an InternalServerError or APIConnectionError here, with 500.
  *
@@ -44,7 +44,7 @@ static const struct error_kind kinds[ROUTER_ERRORS] = {
     [ROUTER_TIMEOUT] = {"Timeout", NULL, 408, ROUTER_CLASS_TIMEOUT, false, true, true, true},
     [ROUTER_RATE_LIMIT] = {"RateLimitError", "throttling_error", 429, ROUTER_CLASS_RATE_LIMIT, true,
                            false, true, true},
-    [ROUTER_UNPROCESSABLE] = {"BadRequestError", NULL, 400, ROUTER_CLASS_BAD_REQUEST, false, false,
+    [ROUTER_UNPROCESSABLE] = {"BadRequestError", NULL, 422, ROUTER_CLASS_BAD_REQUEST, false, false,
                               true, false},
     [ROUTER_PAYMENT] = {"APIError", NULL, 402, ROUTER_CLASSES, true, false, true, true},
     [ROUTER_API_CONNECTION] = {"InternalServerError", NULL, 500, ROUTER_CLASS_INTERNAL_SERVER, true,
@@ -89,6 +89,8 @@ static enum router_error error_of_kind(const struct chat_failure *from)
     case CHAT_TOO_LONG: // 413 is about the body, and says nothing of a context
         return from->status == 413 ? ROUTER_BAD_REQUEST : ROUTER_CONTEXT_WINDOW;
     case CHAT_REJECTED:
+        if (from->status >= 300 && from->status < 400) // a base URL that is not the right one
+            return ROUTER_MALFORMED;
         return from->status == 422 ? ROUTER_UNPROCESSABLE : ROUTER_BAD_REQUEST;
     case CHAT_OVERLOADED:
         return from->status == 503 ? ROUTER_SERVICE_UNAVAILABLE : ROUTER_INTERNAL_SERVER;
@@ -99,6 +101,8 @@ static enum router_error error_of_kind(const struct chat_failure *from)
         return ROUTER_MALFORMED;
     case CHAT_EMPTY:
         return ROUTER_EMPTY;
+    case CHAT_BUDGET:
+        return ROUTER_BUDGET;
     }
     return ROUTER_INTERNAL_SERVER;
 }
@@ -228,6 +232,7 @@ static int status_of(enum router_error error, int upstream)
 {
     bool keeps = (error == ROUTER_INTERNAL_SERVER && upstream >= 500 && upstream != 503) ||
                  (error == ROUTER_TIMEOUT && upstream == 504) ||
+                 (error == ROUTER_CONTENT_POLICY && upstream == 403) || // OpenRouter's moderation
                  (error == ROUTER_BAD_REQUEST && upstream >= 400 && upstream < 500 &&
                   upstream != 401 && upstream != 403 && upstream != 404 && upstream != 429);
     return keeps ? upstream : kinds[error].status;
@@ -242,16 +247,32 @@ static bool is_plain(struct span word)
     return word.len > 0;
 }
 
-// Only a refused request keeps its provider's type in LiteLLM.
+static const char *type_of(const struct router_failure *failure)
+{
+    if (kinds[failure->error].type)
+        return kinds[failure->error].type;
+    if (failure->status == 401)
+        return "authentication_error";
+    if (failure->status == 403)
+        return "permission_error";
+    return failure->status < 500 ? "invalid_request_error" : "internal_server_error";
+}
+
+static void copy_word(char *to, size_t size, struct span word)
+{
+    if (is_plain(word) && word.len < size)
+        snprintf(to, size, "%.*s", (int)word.len, word.data);
+}
+
+// Only a refused request keeps its provider's type and parameter in LiteLLM.
 static void set_type(struct router_failure *failure, const struct router_error_words *words)
 {
-    const char *own = kinds[failure->error].type;
     bool keeps = failure->error == ROUTER_BAD_REQUEST || failure->error == ROUTER_UNPROCESSABLE;
-    if (keeps && is_plain(words->type) && words->type.len < sizeof failure->type)
-        snprintf(failure->type, sizeof failure->type, "%.*s", (int)words->type.len,
-                 words->type.data);
-    else
-        snprintf(failure->type, sizeof failure->type, "%s", own ? own : "");
+    snprintf(failure->type, sizeof failure->type, "%s", type_of(failure));
+    if (keeps) {
+        copy_word(failure->type, sizeof failure->type, words->type);
+        copy_word(failure->param, sizeof failure->param, words->param);
+    }
 }
 
 void router_failure_read(const struct chat_failure *from, const struct router_error_words *words,
@@ -269,6 +290,14 @@ void router_failure_read(const struct chat_failure *from, const struct router_er
     set_type(&failure, words);
     snprintf(failure.text, sizeof failure.text, "%s", from->text);
     *ret_failure = failure;
+}
+
+void router_failure_make_bad(const char *param, const char *text,
+                             struct router_failure *ret_failure)
+{
+    router_failure_make(ROUTER_BAD_REQUEST, -1, text, ret_failure);
+    ret_failure->plain = true;
+    snprintf(ret_failure->param, sizeof ret_failure->param, "%s", param);
 }
 
 void router_failure_no_room(struct router_failure *ret_failure)
@@ -302,6 +331,7 @@ struct router_error_words router_error_words_of(struct json_value error)
     struct json_value metadata = json_get(error, "metadata");
     struct router_error_words words = {
         .type = word_of(json_get(error, "type")),
+        .param = word_of(json_get(error, "param")),
         .code = word_of(json_get(error, "code")),
         .error_type = word_of(json_get(metadata, "error_type")),
         .status = word_of(json_get(error, "status")),
@@ -316,6 +346,8 @@ struct router_error_words router_error_words_of(struct json_value error)
 const char *router_failure_class(const struct router_failure *failure)
 {
     bool server = failure->error == ROUTER_INTERNAL_SERVER;
+    if (failure->error == ROUTER_CONTENT_POLICY && failure->status == 403)
+        return "APIError";
     if (server && failure->status == 502)
         return "BadGatewayError";
     if ((server && failure->status != 500) ||
@@ -328,13 +360,19 @@ void router_failure_message(const struct router_failure *failure, struct span pr
                             struct buf *out)
 {
     const char *class = router_failure_class(failure);
+    if (failure->plain) {
+        buf_append_text(out, failure->text);
+        return;
+    }
     if (provider.len == 0) {
         buf_printf(out, "litellm.%s: %s", class, failure->text);
         return;
     }
     // These two are made of a BadRequestError and keep its name as well.
-    if (failure->error == ROUTER_CONTEXT_WINDOW || failure->error == ROUTER_CONTENT_POLICY)
+    if (failure->error == ROUTER_CONTEXT_WINDOW)
         buf_printf(out, "litellm.%s: litellm.BadRequestError: %s: ", class, class);
+    else if (failure->error == ROUTER_CONTENT_POLICY && failure->status == 400)
+        buf_printf(out, "litellm.BadRequestError: litellm.%s: %s: ", class, class);
     else if (failure->error == ROUTER_TIMEOUT)
         buf_append_text(out, "litellm.Timeout: Timeout Error: ");
     else if (kinds[failure->error].doubled)

@@ -39,22 +39,26 @@ enum router_error {
 enum {
     ROUTER_FAILURE_TEXT_MAX = 400,       // bytes, with the NUL
     ROUTER_FAILURE_TYPE_MAX = 48,        // bytes, with the NUL
+    ROUTER_FAILURE_PARAM_MAX = 64,       // bytes, with the NUL
     ROUTER_RETRY_PATIENCE_MS = 2000,     // a Retry-After beyond it: asking here again does not help
     ROUTER_RETRY_AFTER_MAX_MS = 3600000, // what a provider asks for beyond it is not believed
 };
 
 struct router_failure {
     enum router_error error;
-    int status;                         // of HTTP, for the client, as LiteLLM gives it
-    int upstream_status;                // what the provider said; 0: nothing
-    int64_t retry_after_ms;             // what the provider asked for; -1: nothing
-    char type[ROUTER_FAILURE_TYPE_MAX]; // error.type for the client; "": JSON null
-    char text[ROUTER_FAILURE_TEXT_MAX]; // a sentence for a person
+    int status;                           // of HTTP, for the client, as LiteLLM gives it
+    int upstream_status;                  // what the provider said; 0: nothing
+    int64_t retry_after_ms;               // what the provider asked for; -1: nothing
+    bool plain;                           // LiteLLM puts no class before this message
+    char type[ROUTER_FAILURE_TYPE_MAX];   // error.type for the client; "": JSON null
+    char param[ROUTER_FAILURE_PARAM_MAX]; // error.param; "": JSON null
+    char text[ROUTER_FAILURE_TEXT_MAX];   // a sentence for a person
 };
 
 // What the provider calls it, in its own words; absent spans are fine.
 struct router_error_words {
     struct span type;       // OpenAI's and Anthropic's error.type
+    struct span param;      // OpenAI's error.param: what of the request is wrong
     struct span code;       // error.code where it is text
     struct span error_type; // OpenRouter's error.metadata.error_type
     struct span status;     // Gemini's error.status
@@ -72,6 +76,11 @@ void router_failure_read(const struct chat_failure *from, const struct router_er
 // `retry_after_ms` is -1 for none; the text is cut where it is too long.
 void router_failure_make(enum router_error error, int64_t retry_after_ms, const char *text,
                          struct router_failure *ret_failure);
+
+// A request that is wrong before anybody was asked, in `param`; said as LiteLLM says it, without
+// the name of an exception.
+void router_failure_make_bad(const char *param, const char *text,
+                             struct router_failure *ret_failure);
 
 // No more can be kept of requests and answers at the moment.
 void router_failure_no_room(struct router_failure *ret_failure);

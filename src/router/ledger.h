@@ -83,6 +83,11 @@ int router_ledger_release(struct router_ledger *ledger, struct span call, struct
 int router_ledger_correct(struct router_ledger *ledger, struct span call, int64_t attempt,
                           int64_t cost_pico, enum store_cost_source source, struct error *err);
 
+// Folds what was written until now, for a question to the store that is to know of it: one step, as
+// store_ledger_fold(). -EAGAIN while what earlier processes left is folded, -EIO where that failed.
+int64_t router_ledger_fold(struct router_ledger *ledger, store_fold_fn *done, void *context,
+                           struct error *err);
+
 // Everything that was written is in the database, or on its way there when `false`: then it is
 // hurried. For an orderly end and for tests.
 bool router_ledger_flush(struct router_ledger *ledger);

@@ -282,11 +282,8 @@ int router_ledger_correct(struct router_ledger *ledger, struct span call, int64_
                           int64_t cost_pico, enum store_cost_source source, struct error *err)
 {
     struct store_correction what = {call, attempt, cost_pico, source};
-    struct store_fold_range range = range_of(ledger);
-    if (ledger->phase != LEDGER_READY)
-        return error_set(err, -EAGAIN, "the ledger is not ready yet");
     // The row may not be there yet; this fold runs before the correction.
-    int64_t job = store_ledger_fold(ledger->options.store, &range, NULL, NULL, err);
+    int64_t job = router_ledger_fold(ledger, NULL, NULL, err);
     if (job < 0)
         return (int)job;
     struct correction *correction = mem_new(struct correction);
@@ -301,6 +298,16 @@ int router_ledger_correct(struct router_ledger *ledger, struct span call, int64_
     list_remove(&correction->link);
     free(correction);
     return (int)job;
+}
+
+int64_t router_ledger_fold(struct router_ledger *ledger, store_fold_fn *done, void *context,
+                           struct error *err)
+{
+    struct store_fold_range range = range_of(ledger);
+    if (ledger->phase != LEDGER_READY)
+        return error_set(err, ledger->trouble.text[0] ? -EIO : -EAGAIN, "%s",
+                         router_ledger_trouble(ledger));
+    return store_ledger_fold(ledger->options.store, &range, done, context, err);
 }
 
 void ledger_stop(struct router_ledger *ledger)

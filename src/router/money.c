@@ -1,9 +1,7 @@
 #include "router/money.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
 #include "base/buf.h"
+#include "base/decimal.h"
 
 enum {
     TEXT_MAX = 64,     // bytes of an amount as somebody wrote it
@@ -141,14 +139,21 @@ static uint64_t unit_of(uint64_t pico)
 
 static const char *write_decimal(const char *sign, uint64_t pico, int decimals_min, char *text)
 {
-    int len = snprintf(text, MONEY_TEXT_SIZE, "%s%" PRIu64 ".%012" PRIu64, sign,
-                       pico / (uint64_t)MONEY_DOLLAR, pico % (uint64_t)MONEY_DOLLAR);
-    int keep = len - MONEY_DIGITS + decimals_min;
-    while (len > keep && text[len - 1] == '0')
-        len--;
-    if (text[len - 1] == '.')
-        len--;
-    text[len] = '\0';
+    char room[DECIMAL_SIZE], *end = text;
+    const char *whole = decimal_of_uint(pico / (uint64_t)MONEY_DOLLAR, room);
+    while (*sign)
+        *end++ = *sign++;
+    while (*whole)
+        *end++ = *whole++;
+    char *last = end + MONEY_DIGITS; // of the fraction, behind its point at `end`
+    uint64_t fraction = pico % (uint64_t)MONEY_DOLLAR;
+    for (char *at = last; at > end; at--, fraction /= 10)
+        *at = (char)('0' + fraction % 10);
+    while (last > end + decimals_min && *last == '0')
+        last--;
+    if (last > end)
+        *end = '.'; // where else the text ends
+    last[last > end] = '\0';
     return text;
 }
 

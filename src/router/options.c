@@ -32,6 +32,14 @@ static const char general_places[] =
     "master_key, litellm_key_header_name, always_include_stream_usage, token_rate_limit_type, "
     "global_max_parallel_requests, max_parallel_requests, max_request_size_mb";
 
+// Of hermes-agent's sections; what stands for "model" is a slot's where its provider is ours too.
+static const char auxiliary_places[] =
+    "vision.model, vision.provider, vision.base_url, web_extract.model, web_extract.provider, "
+    "web_extract.base_url, compression.model, compression.provider, compression.base_url, "
+    "session_search.model, session_search.provider, session_search.base_url, "
+    "title_generation.model, title_generation.provider, title_generation.base_url, "
+    "approval.model, approval.provider, approval.base_url";
+
 const struct option router_options[] = {
     {.key = "router_settings",
      .type = OPTION_TREE,
@@ -73,6 +81,11 @@ const struct option router_options[] = {
      .offset = FIELD(slots),
      .help = "which model does what: main, compression, title, vision, session_search, approval, "
              "web_extract, cron, or a name of your own"},
+    {.key = "auxiliary",
+     .type = OPTION_TREE,
+     .offset = FIELD(auxiliary),
+     .choices = auxiliary_places,
+     .help = "hermes-agent's models for some of the slots; router.slots is before them"},
     {.key = "router.budgets",
      .type = OPTION_TREE,
      .offset = FIELD(budgets),
@@ -123,6 +136,14 @@ const struct option router_options[] = {
      .min = 1,
      .max = DAY_MS,
      .help = "until an answer begins to say something; stream_timeout is before it"},
+    {.key = "router.keep_alive",
+     .type = OPTION_DURATION,
+     .offset = FIELD(keep_alive_ms),
+     .fallback = "15",
+     .min = 0,
+     .max = DAY_MS,
+     .help = "after so much silence the client of a stream gets a comment, so that nobody in "
+             "between takes it for dead; 0: never"},
     {.key = "router.ledger_days",
      .type = OPTION_INT,
      .offset = FIELD(ledger_days),

@@ -12,10 +12,11 @@ struct router_config {
     int64_t port;
     const char *master_key;  // LITELLM_MASTER_KEY; the file's general_settings.master_key is before
     struct option_map slots; // name -> model
+    struct option_map auxiliary; // hermes-agent's, by place
     struct option_map budgets;
     const char *timezone, *unpriced, *oversized;
     int64_t max_body, buffers; // bytes
-    int64_t queue_timeout_ms, first_content_timeout_ms;
+    int64_t queue_timeout_ms, first_content_timeout_ms, keep_alive_ms;
     int64_t ledger_days;
 };
 

@@ -18,12 +18,23 @@
  * throw among equals. Latency is to the first content, smoothed, and who has never answered counts
  * as the fastest, so that it is tried.
  *
+ * Behind a wildcard are many models of one provider. What one of them suffers (a limit, overload)
+ * says nothing of the others, so it has a circuit of its own, made when it first fails; a refused
+ * key, an empty account or a host that cannot be reached is the trouble of all of them.
+ *
  * A deployment that a fallback names by its id is asked like any other: LiteLLM skips the cooldown
  * check for it, but then one that is down gets every request of a failing group.
  */
 enum {
-    LATENCY_SHARE = 4,   // the newest measurement counts one in four
-    LATENCY_BAND_MS = 50 // and what differs by less is as fast
+    LATENCY_SHARE = 4,    // the newest measurement counts one in four
+    LATENCY_BAND_MS = 50, // and what differs by less is as fast
+    MODELS_MAX = 32       // of one wildcard, of whose troubles is known
+};
+
+struct model_lane { // a model behind a wildcard that has failed
+    uint64_t model;
+    struct router_circuit circuit;
+    int64_t closed_until_ms;
 };
 
 struct lane {
@@ -32,6 +43,8 @@ struct lane {
     int64_t in_flight;
     int64_t latency_ms;      // -1
     int64_t closed_until_ms; // its provider said that nothing remains
+    struct model_lane *models;
+    size_t model_count, model_capacity;
 };
 
 struct router_picker {
@@ -66,10 +79,46 @@ void router_picker_destroy(struct router_picker *picker)
     for (size_t i = 0; picker && i < picker->count; i++) {
         free(picker->lanes[i].requests);
         free(picker->lanes[i].tokens);
+        free(picker->lanes[i].models);
     }
     if (picker)
         free(picker->lanes);
     free(picker);
+}
+
+static struct model_lane *find_model(const struct lane *lane, uint64_t model)
+{
+    for (size_t i = 0; model && i < lane->model_count; i++)
+        if (lane->models[i].model == model)
+            return &lane->models[i];
+    return NULL;
+}
+
+// Of too many, the one that failed longest ago is forgotten.
+static struct model_lane *note_model(struct lane *lane, uint64_t model)
+{
+    struct model_lane *found = find_model(lane, model);
+    if (found)
+        return found;
+    if (lane->model_count < MODELS_MAX) {
+        if (lane->model_count == lane->model_capacity)
+            lane->models = mem_grow(lane->models, lane->model_count, &lane->model_capacity,
+                                    sizeof *lane->models);
+        found = &lane->models[lane->model_count++];
+    } else {
+        found = lane->models;
+        for (size_t i = 1; i < lane->model_count; i++)
+            if (lane->models[i].circuit.last_fail_ms < found->circuit.last_fail_ms)
+                found = &lane->models[i];
+    }
+    *found = (struct model_lane){.model = model};
+    return found;
+}
+
+static void inherit_circuit(struct router_circuit *circuit)
+{
+    circuit->probing = false; // the probe reports to the old one
+    circuit->generation++;
 }
 
 void router_picker_inherit(struct router_picker *picker, size_t index,
@@ -78,8 +127,12 @@ void router_picker_inherit(struct router_picker *picker, size_t index,
     struct lane *to = &picker->lanes[index];
     const struct lane *from = &old->lanes[old_index];
     to->circuit = from->circuit;
-    to->circuit.probing = false; // the probe reports to the old one
-    to->circuit.generation++;
+    inherit_circuit(&to->circuit);
+    for (size_t i = 0; i < from->model_count; i++) {
+        struct model_lane *model = note_model(to, from->models[i].model);
+        *model = from->models[i];
+        inherit_circuit(&model->circuit);
+    }
     to->latency_ms = from->latency_ms;
     to->closed_until_ms = from->closed_until_ms;
     if (to->requests && from->requests)
@@ -112,7 +165,8 @@ static int64_t when(struct router_window *window, int64_t limit, int64_t amount,
 }
 
 // The earliest instant at which its limits let it go; -1: not known, or never.
-static int64_t room_at(struct router_picker *picker, size_t index, int64_t tokens, int64_t now_ms)
+static int64_t room_at(struct router_picker *picker, size_t index, const struct model_lane *model,
+                       int64_t tokens, int64_t now_ms)
 {
     const struct router_deployment *deployment = &picker->deployments[index];
     struct lane *lane = &picker->lanes[index];
@@ -123,7 +177,17 @@ static int64_t room_at(struct router_picker *picker, size_t index, int64_t token
     if (requests < 0 || of_tokens < 0)
         return -1;
     int64_t at = requests > of_tokens ? requests : of_tokens;
+    if (model && at < model->closed_until_ms)
+        at = model->closed_until_ms;
     return at > lane->closed_until_ms ? at : lane->closed_until_ms;
+}
+
+// That of the deployment and that of the model; -1: when a probe has ended.
+static int64_t circuit_at(const struct lane *lane, const struct model_lane *model, int64_t now_ms)
+{
+    int64_t at = router_circuit_next(&lane->circuit, now_ms);
+    int64_t of_model = model ? router_circuit_next(&model->circuit, now_ms) : now_ms;
+    return at < 0 || of_model < 0 ? -1 : at > of_model ? at : of_model;
 }
 
 static bool is_tried(const struct router_pick_query *query, size_t index)
@@ -147,10 +211,11 @@ static struct router_pick look(struct router_picker *picker, const struct router
     if (query->pre_call_checks && deployment->max_input_tokens > 0 &&
         query->prompt_tokens > deployment->max_input_tokens)
         return pick;
-    int64_t circuit_at = router_circuit_next(&picker->lanes[index].circuit, now_ms);
-    int64_t room = room_at(picker, index, query->tokens, now_ms);
-    pick.at_ms = circuit_at < 0 || room < 0 ? -1 : circuit_at > room ? circuit_at : room;
-    bool open = circuit_at < 0 || circuit_at > now_ms;
+    const struct model_lane *model = find_model(&picker->lanes[index], query->model);
+    int64_t closes = circuit_at(&picker->lanes[index], model, now_ms);
+    int64_t room = room_at(picker, index, model, query->tokens, now_ms);
+    pick.at_ms = closes < 0 || room < 0 ? -1 : closes > room ? closes : room;
+    bool open = closes < 0 || closes > now_ms;
     pick.reason = open ? PICK_OPEN : PICK_BUSY;
     if (pick.at_ms >= 0 && pick.at_ms <= now_ms)
         pick.reason = PICK_FOUND;
@@ -247,16 +312,28 @@ struct router_pick router_picker_pick(struct router_picker *picker,
     return best;
 }
 
-bool router_picker_take(struct router_picker *picker, size_t deployment, int64_t tokens,
-                        int64_t now_ms, struct router_ticket *ret_ticket)
+static bool take_circuits(struct lane *lane, struct model_lane *model, int64_t now_ms,
+                          struct router_ticket *ticket)
+{
+    if (!router_circuit_take(&lane->circuit, now_ms, &ticket->circuit))
+        return false;
+    if (!model || router_circuit_take(&model->circuit, now_ms, &ticket->model_circuit))
+        return true;
+    router_circuit_cancelled(&lane->circuit, &ticket->circuit);
+    return false;
+}
+
+bool router_picker_take(struct router_picker *picker, size_t deployment, uint64_t model,
+                        int64_t tokens, int64_t now_ms, struct router_ticket *ret_ticket)
 {
     struct lane *lane = &picker->lanes[deployment];
     struct router_ticket ticket = {
-        .deployment = deployment, .taken_ms = now_ms, .tokens = counted(tokens)};
-    int64_t at = room_at(picker, deployment, tokens, now_ms);
+        .deployment = deployment, .taken_ms = now_ms, .tokens = counted(tokens), .model = model};
+    struct model_lane *of_model = find_model(lane, model);
+    int64_t at = room_at(picker, deployment, of_model, tokens, now_ms);
     if (at < 0 || at > now_ms || picker->deployments[deployment].trouble)
         return false;
-    if (!router_circuit_take(&lane->circuit, now_ms, &ticket.circuit))
+    if (!take_circuits(lane, of_model, now_ms, &ticket))
         return false;
     lane->in_flight++;
     if (lane->requests)
@@ -267,6 +344,22 @@ bool router_picker_take(struct router_picker *picker, size_t deployment, int64_t
     return true;
 }
 
+static void succeeded(struct lane *lane, const struct router_ticket *ticket)
+{
+    struct model_lane *model = find_model(lane, ticket->model);
+    router_circuit_succeeded(&lane->circuit, &ticket->circuit);
+    if (model)
+        router_circuit_succeeded(&model->circuit, &ticket->model_circuit);
+}
+
+static void cancelled(struct lane *lane, const struct router_ticket *ticket)
+{
+    struct model_lane *model = find_model(lane, ticket->model);
+    router_circuit_cancelled(&lane->circuit, &ticket->circuit);
+    if (model)
+        router_circuit_cancelled(&model->circuit, &ticket->model_circuit);
+}
+
 void router_picker_alive(struct router_picker *picker, const struct router_ticket *ticket,
                          int64_t now_ms)
 {
@@ -274,7 +367,7 @@ void router_picker_alive(struct router_picker *picker, const struct router_ticke
     int64_t took = now_ms - ticket->taken_ms;
     lane->latency_ms =
         lane->latency_ms < 0 ? took : lane->latency_ms + (took - lane->latency_ms) / LATENCY_SHARE;
-    router_circuit_succeeded(&lane->circuit, &ticket->circuit);
+    succeeded(lane, ticket);
 }
 
 // What every end has in common.
@@ -294,7 +387,7 @@ void router_picker_answered(struct router_picker *picker, const struct router_ti
                             int64_t tokens, int64_t now_ms)
 {
     struct lane *lane = let_go(picker, ticket, tokens, now_ms);
-    router_circuit_succeeded(&lane->circuit, &ticket->circuit);
+    succeeded(lane, ticket);
 }
 
 // Behind a wildcard are many models: that one of them is not there says nothing of the others.
@@ -305,23 +398,48 @@ static bool is_wrong_name(const struct router_deployment *deployment,
            strchr(deployment->model, '*');
 }
 
+// Is it a trouble of this model, or of all that the provider has behind the wildcard?
+static bool is_models_own(const struct router_ticket *ticket, const struct router_failure *failure)
+{
+    return ticket->model && failure->error != ROUTER_AUTHENTICATION &&
+           failure->error != ROUTER_PAYMENT && failure->error != ROUTER_API_CONNECTION;
+}
+
+static bool fail_model(struct lane *lane, const struct router_circuit_policy *policy,
+                       const struct router_ticket *ticket, const struct router_failure *failure,
+                       int64_t now_ms)
+{
+    if (failure->upstream_status) // the provider itself is there
+        router_circuit_succeeded(&lane->circuit, &ticket->circuit);
+    else
+        router_circuit_cancelled(&lane->circuit, &ticket->circuit);
+    struct model_lane *model = router_failure_counts(failure) ? note_model(lane, ticket->model)
+                                                              : find_model(lane, ticket->model);
+    return model &&
+           router_circuit_failed(&model->circuit, policy, failure, &ticket->model_circuit, now_ms);
+}
+
 bool router_picker_failed(struct router_picker *picker, const struct router_ticket *ticket,
                           const struct router_failure *failure, int64_t tokens, int64_t now_ms)
 {
     struct lane *lane = let_go(picker, ticket, tokens, now_ms);
     struct router_circuit_policy policy = policy_of(picker, ticket->deployment);
     if (is_wrong_name(&picker->deployments[ticket->deployment], failure)) {
-        router_circuit_cancelled(&lane->circuit, &ticket->circuit);
+        cancelled(lane, ticket);
         return false;
     }
+    if (is_models_own(ticket, failure))
+        return fail_model(lane, &policy, ticket, failure, now_ms);
+    struct model_lane *model = find_model(lane, ticket->model);
+    if (model)
+        router_circuit_cancelled(&model->circuit, &ticket->model_circuit);
     return router_circuit_failed(&lane->circuit, &policy, failure, &ticket->circuit, now_ms);
 }
 
 void router_picker_cancelled(struct router_picker *picker, const struct router_ticket *ticket,
                              int64_t tokens, int64_t now_ms)
 {
-    struct lane *lane = let_go(picker, ticket, tokens, now_ms);
-    router_circuit_cancelled(&lane->circuit, &ticket->circuit);
+    cancelled(let_go(picker, ticket, tokens, now_ms), ticket);
 }
 
 void router_picker_returned(struct router_picker *picker, const struct router_ticket *ticket,
@@ -330,13 +448,17 @@ void router_picker_returned(struct router_picker *picker, const struct router_ti
     struct lane *lane = let_go(picker, ticket, 0, now_ms);
     if (lane->requests)
         router_window_give_back(lane->requests, 1, ticket->taken_ms, now_ms);
-    router_circuit_cancelled(&lane->circuit, &ticket->circuit);
+    cancelled(lane, ticket);
 }
 
-void router_picker_rate(struct router_picker *picker, size_t deployment,
+void router_picker_rate(struct router_picker *picker, const struct router_ticket *ticket,
                         const struct router_rate_note *note)
 {
-    int64_t *until = &picker->lanes[deployment].closed_until_ms;
+    struct lane *lane = &picker->lanes[ticket->deployment];
+    if (note->remaining_requests != 0 && note->remaining_tokens != 0)
+        return;
+    int64_t *until =
+        ticket->model ? &note_model(lane, ticket->model)->closed_until_ms : &lane->closed_until_ms;
     if (note->remaining_requests == 0 && note->requests_reset_ms > *until)
         *until = note->requests_reset_ms;
     if (note->remaining_tokens == 0 && note->tokens_reset_ms > *until)

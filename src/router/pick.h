@@ -32,6 +32,7 @@ struct router_pick_query {
     size_t only;           // one that is meant by its id; ROUTER_NONE: any
     const uint32_t *tried; // indices that are left out
     size_t tried_count;    //
+    uint64_t model;        // of a wildcard, a hash of the model that is meant; else 0
     int64_t tokens;        // what it will count against tpm; -1: not known, as 0
     int64_t prompt_tokens; // at most so many; -1: not known
     bool pre_call_checks;  // leave out a context that is too small
@@ -62,12 +63,14 @@ struct router_ticket {
     size_t deployment;
     int64_t taken_ms;
     int64_t tokens; // counted against tpm
-    struct router_circuit_ticket circuit;
+    uint64_t model; // as asked for
+    struct router_circuit_ticket circuit, model_circuit;
 };
 
-// Begins an attempt: circuit, parallel requests, rpm, tpm. False: it may not go now.
-bool router_picker_take(struct router_picker *picker, size_t deployment, int64_t tokens,
-                        int64_t now_ms, struct router_ticket *ret_ticket);
+// Begins an attempt: circuits, parallel requests, rpm, tpm. False: it may not go now. `model` as in
+// the query.
+bool router_picker_take(struct router_picker *picker, size_t deployment, uint64_t model,
+                        int64_t tokens, int64_t now_ms, struct router_ticket *ret_ticket);
 
 // The first content came: closes the circuit and measures how fast. At most once for an attempt.
 void router_picker_alive(struct router_picker *picker, const struct router_ticket *ticket,
@@ -78,7 +81,7 @@ void router_picker_answered(struct router_picker *picker, const struct router_ti
                             int64_t tokens, int64_t now_ms);
 bool router_picker_failed(struct router_picker *picker, const struct router_ticket *ticket,
                           const struct router_failure *failure, int64_t tokens,
-                          int64_t now_ms); // true: that opened the circuit
+                          int64_t now_ms); // true: that opened a circuit
 void router_picker_cancelled(struct router_picker *picker, const struct router_ticket *ticket,
                              int64_t tokens, int64_t now_ms);
 
@@ -87,7 +90,7 @@ void router_picker_returned(struct router_picker *picker, const struct router_ti
                             int64_t now_ms);
 
 // What the headers of an answer said, of any status.
-void router_picker_rate(struct router_picker *picker, size_t deployment,
+void router_picker_rate(struct router_picker *picker, const struct router_ticket *ticket,
                         const struct router_rate_note *note);
 
 struct router_pick_view { // for metrics, /health and tests

@@ -238,20 +238,21 @@ const struct router_chain *router_plan_chain(const struct router_plan *plan, str
     return chain ? chain : chain_named(plan, kind, SPAN_LITERAL("*"));
 }
 
-static const char *slot_named(const struct router_plan *plan, const char *name)
+const char *router_plan_own_slot(const struct router_plan *plan, struct span slot)
 {
-    for (size_t i = 0; i < plan->slot_count; i++)
-        if (strcmp(plan->slots[i].name, name) == 0)
+    const char *chosen = memory_of(plan)->model;
+    if (span_is(slot, "main") && chosen && *chosen)
+        return chosen;
+    for (size_t i = 0; slot.len && i < plan->slot_count; i++)
+        if (span_is(slot, plan->slots[i].name))
             return plan->slots[i].model;
     return NULL;
 }
 
-const char *router_plan_slot(const struct router_plan *plan, const char *slot)
+const char *router_plan_slot(const struct router_plan *plan, struct span slot)
 {
-    const char *model = slot_named(plan, slot);
-    if (!model)
-        model = slot_named(plan, "main");
-    return model ? model : memory_of(plan)->model;
+    const char *model = router_plan_own_slot(plan, slot);
+    return model ? model : router_plan_own_slot(plan, SPAN_LITERAL("main"));
 }
 
 // The first mistake and how many more there are, as a configuration that fails to load says it.
@@ -273,6 +274,7 @@ int router_plan_create(const struct router_plan_source *source, struct router_pl
                                .lines = ret_errors,
                                .first = ERROR_INIT};
     memory->references = 1;
+    memory->plan.notes = "";
     memory->model = plan_copy(&maker, source->llm->model);
     plan_read_settings(&maker);
     plan_read_deployments(&maker);

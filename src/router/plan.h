@@ -67,8 +67,10 @@ struct router_plan {
     int64_t max_body, buffers; // bytes
     int64_t connect_timeout_ms, idle_timeout_ms; // of model.connect_timeout, model.idle_timeout
     int64_t queue_timeout_ms, first_content_timeout_ms;
+    int64_t keep_alive_ms; // between signs of life on a silent stream; 0: none
     int64_t ledger_days;
-    bool listed; // made of a model_list; false: one wildcard of what the settings come to
+    bool listed;       // made of a model_list; false: one wildcard of what the settings come to
+    const char *notes; // lines for hermes config check, as config_render_findings() writes them
 };
 
 // Where the settings are, borrowed for the call of router_plan_create().
@@ -129,9 +131,12 @@ struct span router_plan_model(const struct router_deployment *deployment,
 const struct router_chain *router_plan_chain(const struct router_plan *plan, struct span name,
                                              enum router_chain_kind kind);
 
-// The model of a slot, for router_plan_find_own(); where it has none, that of "main", else
-// model.default. NULL: none at all.
-const char *router_plan_slot(const struct router_plan *plan, const char *slot);
+// The model that a slot has of its own, for router_plan_find_own(); NULL: none.
+const char *router_plan_own_slot(const struct router_plan *plan, struct span slot);
+
+// The model of a slot; where it has none, that of "main", which is source->llm->model, or, as long
+// as nothing is said there, what the slots say. NULL: none at all.
+const char *router_plan_slot(const struct router_plan *plan, struct span slot);
 
 // For hermes config show and /model/info: "simple-shuffle", "session", ...
 const char *router_strategy_name(enum router_strategy strategy);

@@ -6,34 +6,13 @@
 #include "router/money.h"
 #include "router/plan_read.h"
 
-// Slots, and what may be spent. A rule that could never apply is a mistake, because it would be
-// believed in.
+// What may be spent. A rule that could never apply is a mistake, because it would be believed in.
 
 static const char *const scopes[] = {"router", "slot", "session", "job", "key", "model"};
 
 const char *router_scope_name(enum router_scope scope)
 {
     return scopes[scope];
-}
-
-void plan_read_slots(struct plan_maker *maker)
-{
-    const struct option_map *map = &maker->source->router->slots;
-    const struct plan_section section = {maker, "router.slots", *map, 0};
-    size_t count = map->count < ROUTER_SLOTS_MAX ? map->count : ROUTER_SLOTS_MAX;
-    struct router_slot *slots = plan_alloc(maker, count * sizeof *slots);
-    struct router_match match;
-    if (map->count > ROUTER_SLOTS_MAX)
-        plan_error(maker, 0, "router.slots: it has more than %d entries", ROUTER_SLOTS_MAX);
-    for (size_t i = 0; i < count; i++) {
-        const struct option_pair *pair = &map->pairs[i];
-        slots[i] =
-            (struct router_slot){plan_copy(maker, pair->name), plan_copy(maker, pair->value)};
-        if (!router_plan_find_own(maker->plan, span_of(pair->value), &match))
-            plan_no_model(&section, pair, span_of(pair->value));
-    }
-    maker->plan->slots = slots;
-    maker->plan->slot_count = count;
 }
 
 // False after a mistake was noted.

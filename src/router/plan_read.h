@@ -31,6 +31,7 @@ struct plan_maker {
     // What `plan` shows as const.
     struct router_deployment *deployments;
     struct router_group *groups;
+    struct router_slot *slots;
     int64_t default_parallel; // of deployments that do not say; -1: no limit
     struct buf *lines;        // of all mistakes, or NULL
     struct error first;       // of them
@@ -44,6 +45,10 @@ const char *plan_copy(struct plan_maker *maker, const char *text); // NULL stays
 
 // A mistake; line 0: no place in the file.
 void plan_error(struct plan_maker *maker, unsigned line, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+// Worth knowing, and no mistake: a line of plan->notes.
+void plan_note(struct plan_maker *maker, unsigned line, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 // A part of a tree in which settings are looked up by their names.

@@ -163,6 +163,7 @@ static void read_own(struct plan_maker *maker)
     plan->idle_timeout_ms = maker->source->llm->idle_timeout_ms;
     plan->queue_timeout_ms = config->queue_timeout_ms;
     plan->first_content_timeout_ms = config->first_content_timeout_ms;
+    plan->keep_alive_ms = config->keep_alive_ms;
     plan->ledger_days = config->ledger_days;
 }
 

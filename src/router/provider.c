@@ -13,10 +13,16 @@
 #include "llm/openai_request.h"
 #include "loop/loop.h"
 #include "router/router.h"
+#include "router/tariff.h"
 
 // A call's id is its number with one bit below, which says whose: the router's or the offline
 // model's.
 enum { OFFLINE_BIT = 1, ID_SHIFT = 1 };
+
+enum {
+    TARIFF_MAX = 1024,   // bytes
+    WAIT_TOLD_MS = 3000, // for its turn, before anybody need hear of it
+};
 
 struct router_provider {
     struct chat_provider provider;
@@ -35,16 +41,24 @@ struct call {
     router_call_id router_call;
     const struct chat_sink *sink;
     void *context;
+    char *asked; // the model's name
+    struct chat_tariff tariff;
     struct openai_reply reply;
     loop_id ending; // after the reply could not be read
+    size_t place;   // in the queue
+    loop_id waiting;
 };
 
 static void call_destroy(struct call *call)
 {
     router_call_cancel(call->owner->router, call->router_call);
     loop_cancel(call->owner->loop, call->ending);
+    loop_cancel(call->owner->loop, call->waiting);
     list_remove(&call->link);
     openai_reply_finish(&call->reply);
+    free(call->asked);
+    free(call->tariff.paid);
+    free(call->tariff.sentence);
     free(call);
 }
 
@@ -69,9 +83,24 @@ static void on_unreadable(void *context)
     fail(call, call->reply.failure);
 }
 
+// Where there is no list, nobody stands in for anybody.
+static void keep_tariff(struct call *call, const struct router_answer *answer)
+{
+    BUF_AUTO paid = BUF_INIT(TARIFF_MAX);
+    BUF_AUTO sentence = BUF_INIT(TARIFF_MAX);
+    const struct router_tariff tariff = {answer->plan, call->asked, answer->asked,
+                                         answer->deployment, answer->failed};
+    if (!answer->plan->listed)
+        return;
+    router_tariff_tell(&tariff, &paid, &sentence);
+    call->tariff.paid = buf_take_text(&paid);
+    call->tariff.sentence = buf_take_text(&sentence);
+}
+
 static void on_begin(void *context, const struct router_answer *answer)
 {
     struct call *call = context;
+    keep_tariff(call, answer);
     openai_reply_set_type(&call->reply, span_of(answer->content_type));
 }
 
@@ -85,13 +114,29 @@ static bool on_pieces(void *context, const struct reply_pieces *pieces)
     return false;
 }
 
+static void on_waiting(void *context)
+{
+    struct call *call = context;
+    call->waiting = 0;
+    if (call->sink->on_wait)
+        call->sink->on_wait(call->context, call->place);
+}
+
+static void on_wait(void *context, size_t place)
+{
+    struct call *call = context;
+    loop_cancel(call->owner->loop, call->waiting);
+    call->place = place;
+    call->waiting = place ? loop_timer_after(call->owner->loop, WAIT_TOLD_MS, on_waiting, call) : 0;
+}
+
 // What the router refused by itself, in the words that the agent knows.
 static struct chat_failure own_failure(const struct router_failure *failure)
 {
     static const enum chat_failure_kind kinds[ROUTER_ERRORS] = {
         [ROUTER_BAD_REQUEST] = CHAT_REJECTED,           [ROUTER_TIMEOUT] = CHAT_TIMED_OUT,
         [ROUTER_RATE_LIMIT] = CHAT_RATE_LIMITED,        [ROUTER_API_CONNECTION] = CHAT_UNREACHABLE,
-        [ROUTER_SERVICE_UNAVAILABLE] = CHAT_OVERLOADED, [ROUTER_BUDGET] = CHAT_PAYMENT,
+        [ROUTER_SERVICE_UNAVAILABLE] = CHAT_OVERLOADED, [ROUTER_BUDGET] = CHAT_BUDGET,
         [ROUTER_NO_DEPLOYMENT] = CHAT_RATE_LIMITED,
     };
     struct chat_failure told = {.kind = kinds[failure->error],
@@ -117,6 +162,9 @@ static void on_end(void *context, const struct router_result *result)
     }
     const struct chat_sink *sink = call->sink;
     void *sink_context = call->context;
+    if (call->tariff.sentence)
+        reply.tariff = (struct chat_tariff){STEAL(call->asked), STEAL(call->tariff.paid),
+                                            STEAL(call->tariff.sentence)};
     call_destroy(call);
     sink->on_reply(sink_context, &reply);
     chat_reply_finish(&reply);
@@ -146,7 +194,7 @@ static int start_call(struct router_provider *owner, const struct chat_request *
                       const struct chat_sink *sink, void *context, chat_call_id *ret_id,
                       struct error *err)
 {
-    static const struct router_sink own_sink = {on_begin, on_pieces, on_end, NULL};
+    static const struct router_sink own_sink = {on_begin, on_pieces, on_end, on_wait};
     BUF_AUTO body = BUF_INIT(OPENAI_REQUEST_MAX);
     int r = openai_write_request(request, &body, err);
     if (r < 0)
@@ -171,6 +219,7 @@ static int start_call(struct router_provider *owner, const struct chat_request *
         return r;
     }
     call->owner = owner;
+    call->asked = mem_strdup(request->model);
     call->id = ++owner->last_id;
     call->sink = sink;
     call->context = context;
@@ -206,12 +255,15 @@ static int start(struct chat_provider *provider, const struct chat_request *requ
                  struct error *err)
 {
     struct router_provider *owner = CONTAINER_OF(provider, struct router_provider, provider);
+    struct chat_request named = *request;
     bool offline = false;
-    int r = is_offline(owner, request->model, &offline, err);
+    if (!named.model)
+        named.model = router_plan_slot(router_plan(owner->router), span_of(request->origin.slot));
+    int r = is_offline(owner, named.model, &offline, err);
     if (r < 0)
         return r;
-    return offline ? start_offline(owner, request, sink, context, ret_id, err)
-                   : start_call(owner, request, sink, context, ret_id, err);
+    return offline ? start_offline(owner, &named, sink, context, ret_id, err)
+                   : start_call(owner, &named, sink, context, ret_id, err);
 }
 
 static void cancel(struct chat_provider *provider, chat_call_id id)

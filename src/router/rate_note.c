@@ -104,21 +104,21 @@ int64_t router_rate_reset_in(struct span value, int64_t wall_now_ms)
 enum field { REMAINING_REQUESTS, REMAINING_TOKENS, RESET_REQUESTS, RESET_TOKENS, RETRY, RETRY_MS };
 
 static const struct {
-    const char *name;
+    struct span name;
     enum field field;
 } headers[] = {
-    {"x-ratelimit-remaining-requests", REMAINING_REQUESTS},
-    {"x-ratelimit-remaining-tokens", REMAINING_TOKENS},
-    {"x-ratelimit-reset-requests", RESET_REQUESTS},
-    {"x-ratelimit-reset-tokens", RESET_TOKENS},
-    {"x-ratelimit-remaining", REMAINING_REQUESTS}, // OpenRouter counts requests
-    {"x-ratelimit-reset", RESET_REQUESTS},
-    {"anthropic-ratelimit-requests-remaining", REMAINING_REQUESTS},
-    {"anthropic-ratelimit-tokens-remaining", REMAINING_TOKENS},
-    {"anthropic-ratelimit-requests-reset", RESET_REQUESTS},
-    {"anthropic-ratelimit-tokens-reset", RESET_TOKENS},
-    {"retry-after", RETRY},
-    {"retry-after-ms", RETRY_MS},
+    {SPAN_LITERAL("x-ratelimit-remaining-requests"), REMAINING_REQUESTS},
+    {SPAN_LITERAL("x-ratelimit-remaining-tokens"), REMAINING_TOKENS},
+    {SPAN_LITERAL("x-ratelimit-reset-requests"), RESET_REQUESTS},
+    {SPAN_LITERAL("x-ratelimit-reset-tokens"), RESET_TOKENS},
+    {SPAN_LITERAL("x-ratelimit-remaining"), REMAINING_REQUESTS}, // OpenRouter counts requests
+    {SPAN_LITERAL("x-ratelimit-reset"), RESET_REQUESTS},
+    {SPAN_LITERAL("anthropic-ratelimit-requests-remaining"), REMAINING_REQUESTS},
+    {SPAN_LITERAL("anthropic-ratelimit-tokens-remaining"), REMAINING_TOKENS},
+    {SPAN_LITERAL("anthropic-ratelimit-requests-reset"), RESET_REQUESTS},
+    {SPAN_LITERAL("anthropic-ratelimit-tokens-reset"), RESET_TOKENS},
+    {SPAN_LITERAL("retry-after"), RETRY},
+    {SPAN_LITERAL("retry-after-ms"), RETRY_MS},
 };
 
 static bool take(struct router_rate_note *note, enum field field, struct span value, int64_t now_ms,
@@ -153,8 +153,8 @@ bool router_rate_note_header(struct router_rate_note *note, struct span name, st
                              int64_t now_ms, int64_t wall_now_ms)
 {
     for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
-        if (name.len == strlen(headers[i].name) &&
-            strncasecmp(name.data, headers[i].name, name.len) == 0)
+        if (name.len == headers[i].name.len &&
+            strncasecmp(name.data, headers[i].name.data, name.len) == 0)
             return take(note, headers[i].field, value, now_ms, wall_now_ms);
     return false;
 }

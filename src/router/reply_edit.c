@@ -56,5 +56,5 @@ bool reply_edit_done(struct buf *out)
 
 struct span reply_edit_keep_alive(void)
 {
-    return SPAN_LITERAL(": hermes\n\n");
+    return SPAN_LITERAL(": waiting\n\n");
 }

@@ -17,6 +17,7 @@
 struct reply_pieces { // borrowed spans, in order; neighbours are joined
     struct span *spans;
     size_t count, capacity;
+    bool last; // nothing follows, and these stay until the call has ended
 };
 
 void reply_pieces_clear(struct reply_pieces *pieces); // keeps the memory
@@ -28,8 +29,8 @@ size_t reply_pieces_bytes(const struct reply_pieces *pieces);
 // after it. `torn`: half an event was passed on before, which is ended first.
 bool reply_edit_error(struct buf *out, const struct error_body *error, bool torn);
 
-// "data: [DONE]", for a stream that ended well and forgot it.
+// "data: [DONE]", the end of a stream that is made here.
 bool reply_edit_done(struct buf *out);
 
-// A comment that keeps a client waiting while the reply is held: ": hermes" and a blank line.
+// A comment that keeps a client waiting while the reply is held: ": waiting" and a blank line.
 struct span reply_edit_keep_alive(void);

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "llm/openai_error.h"
 #include "router/failure.h"
+#include "router/reply_convert.h"
 #include "router/reply_look.h"
 #include "router/reply_stream.h"
 
@@ -95,6 +96,7 @@ static void read_words(struct reply_watch *w, struct json_value error)
 {
     struct reply_error_words *words = &w->words;
     copy_json_word(words->type, sizeof words->type, json_get(error, "type"));
+    copy_json_word(words->param, sizeof words->param, json_get(error, "param"));
     copy_json_word(words->code, sizeof words->code, json_get(error, "code"));
     copy_json_word(words->status, sizeof words->status, json_get(error, "status"));
     copy_json_word(words->error_type, sizeof words->error_type,
@@ -239,9 +241,16 @@ static bool sniff(struct reply_watch *w, struct span text)
     return true;
 }
 
+static bool becomes_stream(const struct reply_watch *w)
+{
+    return w->wants_stream && w->kind == REPLY_CHAT;
+}
+
 static void feed_whole(struct reply_watch *w, struct span chunk)
 {
-    if (w->unwatched) {
+    if (becomes_stream(w) && w->held.len + chunk.len > REPLY_CONVERT_MAX) {
+        reply_fail(w, CHAT_TOO_LARGE, "the provider sent no stream, and more than can be made one");
+    } else if (w->unwatched) {
         reply_pieces_add(&w->pieces, chunk);
     } else if (!buf_append_span(&w->held, chunk)) {
         reply_begin_to_pass(w);
@@ -310,6 +319,21 @@ enum reply_state reply_watch_feed(struct reply_watch *w, struct span chunk)
 
 /* The end */
 
+static void pass_as_stream(struct reply_watch *w)
+{
+    BUF_AUTO events = BUF_INIT(2 * REPLY_CONVERT_MAX);
+    if (reply_convert(buf_span(&w->held), !w->drop_usage, &events) < 0) {
+        reply_fail(w, CHAT_MALFORMED, "the provider sent no stream, nor what could be made one");
+        return;
+    }
+    buf_finish(&w->held);
+    w->held = events;
+    events = (struct buf)BUF_INIT(0);
+    w->shape = REPLY_STREAM;
+    w->done = true;
+    reply_begin_to_pass(w);
+}
+
 static void end_whole(struct reply_watch *w, bool cut)
 {
     struct reply_look look;
@@ -330,6 +354,8 @@ static void end_whole(struct reply_watch *w, bool cut)
         reply_fail(w, CHAT_MALFORMED, "the provider sent JSON that is not an answer");
     else if (!w->content)
         reply_fail_empty(w);
+    else if (becomes_stream(w))
+        pass_as_stream(w);
     else
         reply_begin_to_pass(w);
 }
@@ -337,6 +363,7 @@ static void end_whole(struct reply_watch *w, bool cut)
 enum reply_state reply_watch_end(struct reply_watch *w, bool cut)
 {
     reply_pieces_clear(&w->pieces);
+    w->pieces.last = true;
     if (w->passed)
         buf_finish(&w->held);
     if (w->state == REPLY_FAILED)

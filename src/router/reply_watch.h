@@ -15,7 +15,8 @@
  * Watches the reply of an upstream go by. It is fed the head, the body in pieces of any size and
  * the end, and says whether the client may see it yet, what of it, and what went wrong. Until the
  * first content the reply is held, so that the next deployment can answer instead; from then on
- * whole events pass, byte for byte. A reply that is not a stream is held to its end.
+ * whole events pass, byte for byte. A reply that is not a stream is held to its end, and where one
+ * was asked for it becomes one.
  */
 enum {
     REPLY_EVENT_MAX = 256 * 1024,       // bytes of an event that is not whole yet, kept back
@@ -49,6 +50,7 @@ enum reply_finish {
 // How the upstream itself named its error; empty where it did not.
 struct reply_error_words {
     char type[REPLY_WORD_MAX];       // error.type
+    char param[REPLY_WORD_MAX];      // error.param
     char code[REPLY_WORD_MAX];       // error.code, a number as it was written
     char error_type[REPLY_WORD_MAX]; // error.metadata.error_type
     char status[REPLY_WORD_MAX];     // error.status: "INVALID_ARGUMENT"
@@ -57,7 +59,8 @@ struct reply_error_words {
 
 struct reply_watch {
     enum reply_kind kind;
-    bool drop_usage; // leave the usage-only chunk out of `pieces`
+    bool drop_usage;   // leave the usage-only chunk out of `pieces`
+    bool wants_stream; // set it before the head: an answer in one piece becomes a stream
     enum reply_state state;
     enum { REPLY_UNDECIDED, REPLY_STREAM, REPLY_WHOLE, REPLY_ERROR_BODY } shape;
     int status;

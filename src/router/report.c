@@ -54,16 +54,16 @@ void router_report_attempt(const struct router_call *call, const struct router_f
     };
     if (place != ROUTER_METRICS_NONE)
         router_metrics_attempt(call->router->metrics, &stats);
-    LOG_EVENT(failure && !cancelled ? LOG_WARNING : LOG_INFO, "router.attempt", call->id,
+    LOG_OFTEN(failure && !cancelled ? LOG_WARNING : LOG_INFO, "router.attempt", call->id,
               LOG_NUMBER("attempt", attempt->step.attempt),
-              LOG_TEXT("deployment", attempt->deployment->id),
-              LOG_TEXT("model", attempt->deployment->litellm_name),
+              LOG_OWN("deployment", attempt->deployment->id),
+              LOG_OWN("model", attempt->deployment->litellm_name),
               LOG_COUNT("status", attempt->status ? attempt->status : -1),
               LOG_NUMBER("ms", now_ms - attempt->begun_ms),
               LOG_COUNT("prompt_tokens", watch->usage.prompt_tokens),
               LOG_COUNT("completion_tokens", watch->usage.completion_tokens),
               LOG_COUNT("cost_pico", call->cost_pico),
-              LOG_DETAIL("failed", failure ? router_failure_class(failure) : ""),
+              LOG_OWN(failure ? "failed" : NULL, failure ? router_failure_class(failure) : ""),
               LOG_DETAIL("error", failure ? failure->text : ""));
 }
 
@@ -116,12 +116,12 @@ void router_report_end(const struct router_call *call, const struct router_failu
         .hold_us = attempt->first_ms >= 0 ? (attempt->first_ms - attempt->begun_ms) * 1000 : -1,
     };
     router_metrics_request(call->router->metrics, &stats);
-    LOG_EVENT(LOG_INFO, "router.request", call->id, LOG_TEXT("route", call->route),
+    LOG_OFTEN(LOG_INFO, "router.request", call->id, LOG_OWN("route", call->route),
               LOG_DETAIL("model", buf_text(&call->body.model)), LOG_NUMBER("status", status),
               LOG_NUMBER("ms", total_ms), LOG_NUMBER("attempts", call->walk.attempts),
               LOG_COUNT("queue_ms", call->waited_ms ? call->waited_ms : -1),
               LOG_COUNT("cost_pico", call->cost_pico),
-              LOG_DETAIL("failed", failure ? router_failure_class(failure) : ""));
+              LOG_OWN(failure ? "failed" : NULL, failure ? router_failure_class(failure) : ""));
 }
 
 // --- levels --------------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ static void report_budgets(struct router *router)
     struct router_budget_state state;
     int64_t now_ms = loop_wall(router->env.loop);
     router_metrics_forget_budgets(router->metrics);
-    for (size_t cursor = 0; router_budgets_next(router->budgets, &cursor, &state);) {
+    for (size_t cursor = 0; router_budgets_next(router->budgets, &cursor, now_ms, &state);) {
         struct span key = SPAN_ABSENT;
         const struct router_budget_rule *rule =
             rule_of(router->course->plan, span_of(state.account), &key);

@@ -229,11 +229,14 @@ static const struct request_found *get(const struct request_scan *scan, enum req
 }
 
 // Values of dear members that change nothing, or for the better.
-static bool is_harmless(enum request_member which, struct span raw)
+static bool is_harmless(const struct request_found *found, struct span raw)
 {
-    if (which == REQUEST_SERVICE_TIER)
-        return span_is(raw, "\"default\"") || span_is(raw, "\"flex\"");
-    return which == REQUEST_MODALITIES && span_is(raw, "[\"text\"]");
+    bool empty = (found->type == JSON_ARRAY || found->type == JSON_OBJECT) && found->count == 0;
+    if (found->which == REQUEST_SERVICE_TIER)
+        return span_is(raw, "\"auto\"") || span_is(raw, "\"default\"") || span_is(raw, "\"flex\"");
+    if (found->which == REQUEST_WEB_SEARCH_OPTIONS) // to be there is enough
+        return false;
+    return empty || (found->which == REQUEST_MODALITIES && span_is(raw, "[\"text\"]"));
 }
 
 const char *request_scan_dear(const struct request_scan *scan)
@@ -241,10 +244,10 @@ const char *request_scan_dear(const struct request_scan *scan)
     for (unsigned i = 0; i < scan->count; i++) {
         enum request_member which = (enum request_member)scan->found[i].which;
         if (which < REQUEST_KNOWN && table[which].is_dear && scan->found[i].type != JSON_NULL &&
-            !is_harmless(which, request_raw(scan, which)))
+            !is_harmless(&scan->found[i], request_raw(scan, which)))
             return table[which].name.data;
     }
-    return NULL;
+    return scan->parts.server_tools ? "tools" : NULL; // that the provider runs, and bills
 }
 
 enum json_type request_type(const struct request_scan *scan, enum request_member which)

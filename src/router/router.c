@@ -1,11 +1,13 @@
 #include "router/router.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "router/budget_memory.h"
 #include "router/call.h"
 #include "router/router_internal.h"
 
@@ -23,15 +25,39 @@ static int64_t offset_of(void *context, int64_t wall_ms)
 static void on_sum(void *context, const struct store_charge *spent)
 {
     struct router *router = context;
-    router_budgets_restore(router->budgets, spent->account, spent->period_ms, spent->amount_pico,
-                           NULL);
+    struct router_budget_sum sum = {
+        .account = spent->account,
+        .period_start_wall_ms = spent->period_ms,
+        .next_reset_wall_ms = spent->resets_ms,
+        .spent_pico = spent->amount_pico,
+        .overshoot_pico = spent->overshoot_pico,
+        .closed_cap_pico = spent->cap_pico,
+    };
+    router_budgets_restore(router->budgets, &sum, loop_wall(router->env.loop), NULL);
 }
 
 static void on_correction(void *context, const struct store_charge *difference)
 {
     struct router *router = context;
-    router_budgets_correct(router->budgets, difference->account, difference->period_ms,
-                           difference->amount_pico);
+    struct router_budget_correction correction = {
+        .account = difference->account,
+        .period_start_wall_ms = difference->period_ms,
+        .delta_pico = difference->amount_pico,
+        .overshoot_pico = difference->overshoot_pico,
+        .cap_pico = difference->cap_pico,
+    };
+    bool closed_now = false;
+    router_budgets_correct(router->budgets, &correction, &closed_now);
+    char name[ROUTER_BUDGET_NAME_MAX];
+    snprintf(name, sizeof name, "%.*s", (int)difference->account.len, difference->account.data);
+    if (closed_now)
+        LOG_EVENT(LOG_ERROR, "router.overshoot", "", LOG_TEXT("budget", name),
+                  LOG_NUMBER("overshoot_pico", difference->overshoot_pico));
+}
+
+static void on_ready(void *context)
+{
+    router_inquiries_begin(((struct router *)context)->inquiries);
 }
 
 static void on_note(void *context, const char *sentence, bool is_trouble)
@@ -80,6 +106,7 @@ static int open_ledger(struct router *router, struct error *err)
         .offset_ms = offset_of,
         .on_sum = on_sum,
         .on_correction = on_correction,
+        .on_ready = on_ready,
         .on_note = on_note,
         .context = router,
     };
@@ -123,6 +150,7 @@ int router_create(const struct router_env *env, const struct router_plan *plan,
     list_init(&router->lanes);
     router->budgets = router_budgets_create(ROUTER_BUDGET_ACCOUNTS, ROUTER_CALLS_MAX);
     router->refusals = router_refusals_create();
+    router->inquiries = router_inquiries_create(router);
     router->metrics = router_metrics_create(env->metrics);
     router->course = router_course_create(router, plan, NULL);
     tell_deployments(router);
@@ -159,8 +187,14 @@ void router_destroy(struct router *router)
         metrics_forget_refresh(router->env.metrics, router_report_levels, router);
     loop_cancel(router->env.loop, router->poke);
     loop_cancel(router->env.loop, router->ledger_again);
+    loop_cancel(router->env.loop, router->silence);
     free(router->note);
+    while (router->spare_count)
+        free(router->spares[--router->spare_count]);
+    buf_stock_finish(&router->stock);
+    loop_cancel(router->env.loop, router->trim);
     router_lanes_destroy(router);
+    router_inquiries_destroy(router->inquiries);
     router_ledger_destroy(router->ledger);
     router_course_unref(router->course);
     router_budgets_destroy(router->budgets);
@@ -189,9 +223,25 @@ struct router_pick_view router_view(struct router *router, size_t deployment)
     return router_picker_view(router->course->picker, deployment, loop_now(router->env.loop));
 }
 
+bool router_next_budget(struct router *router, size_t *cursor, struct router_budget_state *ret)
+{
+    return router_budgets_next(router->budgets, cursor, loop_wall(router->env.loop), ret);
+}
+
+int64_t router_fold(struct router *router, store_fold_fn *done, void *context, struct error *err)
+{
+    return router->ledger ? router_ledger_fold(router->ledger, done, context, err)
+                          : error_set(err, -ENOENT, "there is no ledger");
+}
+
 const char *router_trouble(const struct router *router)
 {
     if (router->note)
         return router->note;
     return router->ledger ? router_ledger_trouble(router->ledger) : "";
+}
+
+struct buf_stock *router_stock(struct router *router)
+{
+    return &router->stock;
 }

@@ -9,6 +9,7 @@
 #include "base/span.h"
 #include "llm/upstream.h"
 #include "router/bucket.h"
+#include "router/budget.h"
 #include "router/failure.h"
 #include "router/pick.h"
 #include "router/plan.h"
@@ -58,11 +59,16 @@ size_t router_calls(const struct router *router); // that have not ended
 // So many bytes more (or less) of answers wait for their readers: they count as the router's own.
 void router_keeps(struct router *router, int64_t bytes);
 
-// How a deployment of the plan in force is doing.
+// How a deployment of the plan in force is doing; the budgets, as router_budgets_next(); and as
+// router_ledger_fold(), -ENOENT where there is no ledger.
 struct router_pick_view router_view(struct router *router, size_t deployment);
-
+bool router_next_budget(struct router *router, size_t *cursor, struct router_budget_state *ret);
+int64_t router_fold(struct router *router, store_fold_fn *done, void *context, struct error *err);
 // Why no call with a price can be made at the moment (the disk is full); "" when they can.
 const char *router_trouble(const struct router *router);
+
+// Memory of small buffers; that of requests' bodies ends there.
+struct buf_stock *router_stock(struct router *router);
 
 typedef uint64_t router_call_id; // 0 is none
 
@@ -80,6 +86,7 @@ struct router_request {
     struct router_origin origin; // borrowed during the call
     const char *route;           // "/v1/chat/completions", a literal, for the metrics
     struct span id;              // the client's own name of the call; absent or unfit: one is made
+    struct span model;           // that the path names, for a body that names none; or absent
     bool own;                    // the agent's: it may ask models that no client can
 };
 
@@ -88,9 +95,13 @@ struct router_answer {
     const char *content_type; // literal
     bool stream;
     const struct router_deployment *deployment;
-    const char *group;      // that was asked for, behind aliases
-    struct span head_lines; // the upstream's header, CRLF between its lines
-    int retries, fallbacks; // before this one answered
+    const struct router_plan *plan; // that the call goes by
+    size_t asked;                   // the group that was asked for, behind aliases
+    struct span model;              // that the provider was asked for
+    const char *group; // the name that it was asked by: the client's, or of a list of fallbacks
+    const struct router_failure *failed; // that came first; NULL: the first attempt answered
+    struct span head_lines;              // the upstream's header, CRLF between its lines
+    int retries, fallbacks;              // before this one answered
     int64_t retries_max;
     int64_t capped_tokens; // to which max_tokens was lowered by a budget; -1: it was not
     int64_t asked_ms;      // monotonic: when the call came, and
@@ -106,6 +117,7 @@ struct router_result {
     struct span message;                  // LiteLLM's, for the failure
     bool shown;                           // the upstream's own error has been passed on
     bool torn;                            // half an event was passed on
+    bool unmarked;                        // a stream that ended well, without its [DONE]
     const char *budget; // that refused, with what it says of its reset; NULL: none
     struct router_usage usage;
     int64_t cost_pico; // -1: not known
@@ -120,9 +132,10 @@ struct router_sink {
     void (*on_begin)(void *context, const struct router_answer *answer);
     bool (*on_pieces)(void *context, const struct reply_pieces *pieces);
     void (*on_end)(void *context, const struct router_result *result);
-    // While nothing can be told yet: the place in the queue (0: not waiting there any more). May be
-    // NULL.
+    // While nothing can be told yet: the place in the queue (0: no longer there). May be NULL.
     void (*on_wait)(void *context, size_t position);
+    // A stream that had nothing to say for plan->keep_alive_ms; once, before on_begin. May be NULL.
+    void (*on_silence)(void *context, const char *id);
 };
 
 // Negative, with the body taken over all the same, only when there is no room for another call.

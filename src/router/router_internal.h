@@ -1,9 +1,12 @@
 #pragma once
 
+#include "base/buf_stock.h"
 #include "base/list.h"
+#include "base/random.h"
 #include "loop/loop.h"
 #include "router/budget.h"
 #include "router/chain.h"
+#include "router/inquiry.h"
 #include "router/ledger.h"
 #include "router/refusal.h"
 #include "router/reply_watch.h"
@@ -18,10 +21,11 @@
  */
 enum {
     ROUTER_CALLS_MAX = 4096,
-    ROUTER_CALL_ID_MAX = 64,      // bytes of a call's name
-    ROUTER_UUID_SIZE = 37,        // of a name that is made here
-    ROUTER_LINGER_MS = 250,       // how long a server may keep a stream open behind "[DONE]"
-    ROUTER_REMOTE_HEAD_MAX = 4096 // bytes of an upstream's header that are passed on
+    ROUTER_CALL_ID_MAX = 64,       // bytes of a call's name
+    ROUTER_UUID_SIZE = 37,         // of a name that is made here
+    ROUTER_LINGER_MS = 250,        // how long a server may keep a stream open behind "[DONE]"
+    ROUTER_REMOTE_HEAD_MAX = 4096, // bytes of an upstream's header that are passed on
+    ROUTER_SPARES_MAX = 16         // calls whose memory is kept
 };
 
 // A plan at work. Calls keep the one they began with.
@@ -51,17 +55,24 @@ struct router {
     struct router_course *course;
     struct router_budgets *budgets;
     struct router_ledger *ledger; // NULL: none is kept
-    int64_t folded_before;        // rows of earlier processes
+    struct router_inquiries *inquiries;
+    int64_t folded_before; // rows of earlier processes
     struct router_metrics *metrics;
     struct router_refusals *refusals;
     struct list calls;   // struct router_call::link
     struct list waiting; // struct router_call::waiting
     struct list lanes;   // struct router_lane::link
     size_t call_count;
+    struct router_call *spares[ROUTER_SPARES_MAX];
+    size_t spare_count;
+    struct buf_stock stock;
+    loop_id trim;
     size_t buffered; // bytes that calls hold
     router_call_id last_id;
     uint64_t seed;
+    struct random_stock names; // what calls are named by
     loop_id poke;
+    loop_id silence;
     char *note; // why there is no ledger, though there should be; NULL: there is
     loop_id ledger_again;
 };
@@ -89,11 +100,15 @@ void router_call_count(struct router_call *call); // its bytes, into router::buf
 void router_call_granted(struct router_call *call, const struct router_bucket_event *event);
 void router_poke_later(struct router *router); // who waits may go now
 
+// silence.c
+void router_silence_watch(struct router_call *call); // that has just come
+
 // attempt.c
 void router_attempt_begin(struct router_call *call, const struct router_step *step);
 void router_attempt_go(struct router_call *call); // what is to be reserved, is
 void router_attempt_refused(struct router_call *call, const struct router_failure *failure);
 void router_attempt_cancel(struct router_call *call);
+void router_attempt_finish(struct router_call *call); // its memory, nothing else
 void router_attempt_resume(struct router_call *call);
 // The edits that the deployment of the attempt wants; `model` is where its name may be made.
 struct router_edit router_attempt_edit(const struct router_call *call, struct buf *model);
@@ -101,6 +116,8 @@ struct router_edit router_attempt_edit(const struct router_call *call, struct bu
 // charge.c. 0: go; 1: router_attempt_go() follows; negative: ret_failure says why not.
 int router_charge_reserve(struct router_call *call, struct router_failure *ret_failure);
 void router_charge_release(struct router_call *call);
+// An answer that takes its time is under way: after a crash it can be asked for by its name.
+void router_charge_note(struct router_call *call);
 // The end of an attempt that went out. `failure` is NULL when it answered.
 void router_charge_settle(struct router_call *call, const struct router_failure *failure,
                           bool cancelled);

@@ -3,17 +3,16 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "base/metrics.h"
 #include "codec/json_write.h"
 #include "loop/loop.h"
 #include "net/http_server.h"
 #include "serve/control.h"
 #include "serve/describe.h"
 #include "serve/key.h"
+#include "serve/metrics_page.h"
 
 enum {
-    BODY_MAX = 16 * 1024,      // bytes of what probes get
-    METRICS_MAX = 1024 * 1024, // bytes
+    BODY_MAX = 16 * 1024, // bytes of what probes get
     CONNECTIONS_MAX = 128,
     IDLE_TIMEOUT_MS = 10 * 1000, // probes are short; who dawdles makes room
 };
@@ -95,10 +94,7 @@ static void answer_health(struct admin *admin, struct http_exchange *exchange)
 
 static void answer_metrics(struct admin *admin, struct http_exchange *exchange)
 {
-    BUF_AUTO body = BUF_INIT(METRICS_MAX);
-    if (admin->metrics)
-        metrics_render(admin->metrics, &body);
-    http_exchange_reply(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", buf_span(&body));
+    metrics_page_answer(exchange, admin->metrics);
 }
 
 static void answer_status(struct admin *admin, struct http_exchange *exchange)

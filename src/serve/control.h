@@ -9,6 +9,7 @@ struct agent;
 struct desk;
 struct endpoint;
 struct loop;
+struct router;
 struct store;
 struct telegram;
 
@@ -32,8 +33,8 @@ struct telegram;
  * which then holds the lock. ID may be an unambiguous beginning of one.
  *
  * The events of /chat: "step" {}, "text" {delta}, "call" {name, arguments}, "result" {name, failed,
- * text}, and last "end" {state: "done"|"failed"|"cancelled", text, error, remark, usage,
- * iterations}. Who leaves before that ends the turn.
+ * text}, "wait" {text} (why nothing happens), and last "end" {state: "done"|"failed"|"cancelled",
+ * text, error, remark, usage, iterations}. Who leaves before that ends the turn.
  */
 struct control;
 
@@ -56,10 +57,9 @@ struct control_env { // borrowed, and looked at anew with each question; outlive
     int (*reload)(void *context, struct buf *ret_text, struct error *err);
     // Appends what a first message costs, as one JSON value. NULL: refused.
     int (*measure)(void *context, struct buf *ret_json, struct error *err);
-    // How far the owner's zone is from UTC at an instant, and what it is called; NULL: UTC.
-    int64_t (*offset_ms)(void *context, int64_t wall_ms);
-    const char *zone;
-    void *context; // of all of them
+    struct router *router; // whose budgets, unwritten rows and zone are told of; NULL: none runs
+    const char *timezone;  // of days and months where there is no router; NULL: UTC
+    void *context;         // of all of them
 };
 
 int control_create(const struct control_env *env, struct control **ret_control, struct error *err);

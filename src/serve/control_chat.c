@@ -101,6 +101,17 @@ static void on_text(void *context, struct span delta)
     send_or_cut(context, "text", &data);
 }
 
+static void on_wait(void *context, const char *sentence)
+{
+    BUF_AUTO data = BUF_INIT(CONTROL_ANSWER_MAX);
+    struct json_writer w;
+    json_writer_init(&w, &data);
+    json_write_object_begin(&w);
+    json_write_member_text(&w, "text", sentence);
+    json_write_object_end(&w);
+    send_or_cut(context, "wait", &data);
+}
+
 static void on_call(void *context, const char *name, const char *arguments)
 {
     BUF_AUTO data = BUF_INIT(CONTROL_ANSWER_MAX);
@@ -235,6 +246,7 @@ void control_chat_start(struct control *control, struct http_exchange *exchange)
     static const struct turn_sink sink = {
         .on_step = on_step,
         .on_text = on_text,
+        .on_wait = on_wait,
         .on_call = on_call,
         .on_result = on_result,
         .on_end = on_end,

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "codec/json_write.h"
+#include "router/router.h"
 #include "serve/control_internal.h"
 #include "serve/control_reasons.h"
 #include "store/ledger_read.h"
@@ -14,9 +15,10 @@
 enum {
     DAYS = 30,
     DAYS_MAX = 3660,
-    DAY_MS = 24 * 60 * 60 * 1000,
+    DAY_S = 24 * 60 * 60,
     DATE_SIZE = sizeof "2026-11-21",
     COST_DIGITS = 12, // picodollars
+    FOLDS_MAX = 64,   // steps for one question; more is a load that it need not catch up with
 };
 
 static const char *const by_words[STORE_COST_BYS] = {
@@ -33,22 +35,24 @@ struct cost_question {
     struct control_question question; // first: it is freed as one
     struct store_costs_question asked;
     int64_t days;
+    bool is_call; // by the beginning of its id; else the question is for sums
+    char call[LEDGER_TEXT_MAX + 1];
+    int folds;
 };
 
 static const char *date_of(int64_t day, char *text)
 {
     char when[CLOCK_TEXT_SIZE];
-    clock_format_utc(day * DAY_MS, when);
+    clock_format_utc(day * DAY_S * 1000, when);
     snprintf(text, DATE_SIZE, "%.*s", DATE_SIZE - 1, when);
     return text;
 }
 
 static int64_t today_of(const struct control_env *env)
 {
-    int64_t now_ms = loop_wall(env->loop);
-    if (env->offset_ms)
-        now_ms += env->offset_ms(env->context, now_ms);
-    return now_ms > 0 ? now_ms / DAY_MS : 0;
+    struct zone zone = control_zone(env, NULL);
+    int64_t local_s = zone_local(&zone, loop_wall(env->loop) / 1000);
+    return local_s > 0 ? local_s / DAY_S : 0;
 }
 
 // The first day of the month of that day.
@@ -106,18 +110,19 @@ static void write_attempt_tokens(struct json_writer *w, const struct store_attem
     write_number(w, "reasoning_tokens", a->reasoning_tokens);
     write_number(w, "bytes_in", a->bytes_in);
     write_number(w, "bytes_out", a->bytes_out);
-    write_number(w, "system_bytes", a->system_bytes);
     write_number(w, "tools_bytes", a->tools_bytes);
     write_number(w, "messages_bytes", a->messages_bytes);
-    write_number(w, "kept_bytes", a->kept_bytes);
 }
 
-static void write_attempt(struct json_writer *w, const struct store_attempt *a)
+static void write_attempt(struct json_writer *w, const struct zone *zone,
+                          const struct store_attempt *a)
 {
+    char when[CLOCK_TEXT_SIZE];
     json_write_object_begin(w);
     json_write_member_string(w, "call", a->call);
     json_write_member_int(w, "attempt", a->attempt);
     json_write_member_int(w, "started_ms", a->wall_ms);
+    json_write_member_text(w, "started", control_local_time(zone, a->wall_ms, when));
     write_number(w, "duration_ms", a->duration_ms);
     write_number(w, "first_byte_ms", a->first_byte_ms);
     json_write_member_string(w, "operation", a->operation);
@@ -160,11 +165,13 @@ static void write_costs(const struct cost_question *own, const struct store_cost
                         struct buf *out)
 {
     const struct control_env *env = own->question.env;
+    const char *zone_name;
+    struct zone zone = control_zone(env, &zone_name);
     struct json_writer w;
     char date[DATE_SIZE];
     json_writer_init(&w, out);
     json_write_object_begin(&w);
-    json_write_member_text(&w, "zone", env->offset_ms && env->zone ? env->zone : "UTC");
+    json_write_member_text(&w, "zone", zone_name);
     json_write_member_text(&w, "date", date_of(own->asked.today, date));
     json_write_member_text(&w, "by", by_words[own->asked.by]);
     json_write_member_int(&w, "days", own->days);
@@ -181,10 +188,11 @@ static void write_costs(const struct cost_question *own, const struct store_cost
     }
     json_write_array_end(&w);
     json_write_member_bool(&w, "is_cut", costs->is_cut);
+    control_write_budgets(&w, env);
     json_write_key(&w, "dearest");
     json_write_array_begin(&w);
     for (size_t i = 0; i < costs->dearest_count; i++)
-        write_attempt(&w, &costs->dearest[i]);
+        write_attempt(&w, &zone, &costs->dearest[i]);
     json_write_array_end(&w);
     json_write_object_end(&w);
     buf_append_char(out, '\n');
@@ -240,10 +248,50 @@ static void submitted(struct cost_question *own, int64_t job, const struct error
     free(own);
 }
 
+static void on_call(void *context, int result, const struct error *err,
+                    const struct store_call *call);
+
+static void ask_store(struct cost_question *own)
+{
+    struct error err = ERROR_INIT;
+    struct store *store = own->question.env->store;
+    int64_t job = own->is_call ? store_read_call(store, span_of(own->call), on_call, own, &err)
+                               : store_read_costs(store, &own->asked, on_costs, own, &err);
+    submitted(own, job, &err);
+}
+
+// What ended in the last second is in the journal alone. Where it cannot be folded, for want of
+// room on the disk, what the database knows is told all the same.
+static void on_folded(void *context, int result, const struct error *err,
+                      const struct store_fold_result *folded)
+{
+    struct cost_question *own = context;
+    int64_t job = -ENOENT;
+    (void)err;
+    if (result == 0 && folded->is_behind && own->folds++ < FOLDS_MAX)
+        job = router_fold(own->question.env->router, on_folded, own, NULL);
+    if (job > 0)
+        own->question.job = job;
+    else
+        ask_store(own);
+}
+
+static void ask(struct cost_question *own)
+{
+    struct error err = ERROR_INIT;
+    struct router *router = own->question.env->router;
+    int64_t job = router ? router_fold(router, on_folded, own, &err) : -ENOENT;
+    if (job > 0)
+        own->question.job = job;
+    else if (job == -EAGAIN) // half a sum would look like a whole one
+        submitted(own, job, &err);
+    else
+        ask_store(own);
+}
+
 void control_ask_cost(const struct control_question *question, struct span method, struct span path,
                       struct list *waiting)
 {
-    struct error err = ERROR_INIT;
     enum store_cost_by by = STORE_BY_MODEL;
     int64_t days = DAYS;
     if (!span_is(method, "GET")) {
@@ -263,28 +311,32 @@ void control_ask_cost(const struct control_question *question, struct span metho
     own->asked.today = today_of(question->env);
     own->asked.first_day = own->asked.today - days + 1;
     own->asked.month_day = month_of(own->asked.today);
-    submitted(own, store_read_costs(question->env->store, &own->asked, on_costs, own, &err), &err);
+    ask(own);
 }
 
-static void write_call(const struct store_call *call, struct buf *out)
+static void write_call(const struct control_env *env, const struct store_call *call,
+                       struct buf *out)
 {
+    const char *zone_name;
+    struct zone zone = control_zone(env, &zone_name);
     struct json_writer w;
     json_writer_init(&w, out);
     json_write_object_begin(&w);
     json_write_member_string(&w, "call", call->attempts[0].call);
+    json_write_member_text(&w, "zone", zone_name);
     write_cost(&w, "cost_usd", control_call_cost(call));
     json_write_key(&w, "reasons");
     json_write_array_begin(&w);
-    control_write_reasons(call, &w);
+    control_write_reasons(call, env->router ? router_plan(env->router) : NULL, &w);
     json_write_array_end(&w);
     json_write_key(&w, "attempts");
     json_write_array_begin(&w);
     for (size_t i = 0; i < call->count; i++)
-        write_attempt(&w, &call->attempts[i]);
+        write_attempt(&w, &zone, &call->attempts[i]);
     json_write_array_end(&w);
     json_write_key(&w, "before");
     if (call->before)
-        write_attempt(&w, call->before);
+        write_attempt(&w, &zone, call->before);
     else
         json_write_null(&w);
     write_total(&w, "usual", &call->usual);
@@ -299,7 +351,7 @@ static void on_call(void *context, int result, const struct error *err,
     BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
     list_remove(&own->question.link);
     if (result == 0)
-        write_call(call, &body);
+        write_call(own->question.env, call, &body);
     if (result == STORE_NOT_FOUND)
         control_refuse(
             &own->question, 404,
@@ -313,11 +365,16 @@ static void on_call(void *context, int result, const struct error *err,
 void control_ask_call(const struct control_question *question, struct span method, struct span id,
                       struct list *waiting)
 {
-    struct error err = ERROR_INIT;
     if (!span_is(method, "GET")) {
         control_refuse(question, 405, "this path does not take that method");
         return;
     }
+    if (id.len > LEDGER_TEXT_MAX || memchr(id.data, 0, id.len)) {
+        control_refuse(question, 404, "that is no id of a call");
+        return;
+    }
     struct cost_question *own = keep(question, waiting);
-    submitted(own, store_read_call(question->env->store, id, on_call, own, &err), &err);
+    own->is_call = true;
+    memcpy(own->call, id.data, id.len);
+    ask(own);
 }

@@ -3,6 +3,8 @@
 #include <stdbool.h>
 
 #include "base/list.h"
+#include "codec/json_write.h"
+#include "codec/zone.h"
 #include "loop/loop.h"
 #include "net/sse_stream.h"
 #include "serve/control.h"
@@ -55,6 +57,12 @@ void control_ask_cost(const struct control_question *question, struct span metho
                       struct list *waiting);
 void control_ask_call(const struct control_question *question, struct span method, struct span id,
                       struct list *waiting);
+
+// control_budgets.c
+struct zone control_zone(const struct control_env *env, const char **ret_name);
+// "2026-11-21 16:16" there, into CLOCK_TEXT_SIZE bytes.
+const char *control_local_time(const struct zone *zone, int64_t wall_ms, char *text);
+void control_write_budgets(struct json_writer *w, const struct control_env *env);
 
 // control_chat.c
 void control_chat_start(struct control *control, struct http_exchange *exchange);

@@ -5,11 +5,13 @@
 
 #include "base/buf.h"
 #include "router/money.h"
+#include "router/plan.h"
 
 /*
  * The reasons are what can be read off the rows: how often it was tried, how long the prompt was
  * and what it was made of, how much of it the provider's cache knew and why not more, and how that
- * compares with the other calls of the same model. None of them is a guess about a price.
+ * compares with the other calls of the same model. A price is told as it is configured, and none is
+ * guessed.
  */
 
 enum {
@@ -17,6 +19,7 @@ enum {
     CACHE_WORTH_TOKENS = 1024, // below it providers cache nothing
     DEAR_TENTHS = 20,          // of the usual, from which on it is worth a sentence
     MINUTE_MS = 60 * 1000,
+    MILLION = 1000000,
 };
 
 static void say(struct json_writer *w, const struct buf *sentence)
@@ -78,6 +81,37 @@ static void say_attempts(const struct store_call *call, struct json_writer *w)
         say(w, &text);
 }
 
+static void say_fallback(const struct store_attempt *a, struct json_writer *w)
+{
+    BUF_AUTO text = BUF_INIT(SENTENCE_MAX);
+    if (!span_is(a->reason, "fallback"))
+        return;
+    buf_printf(&text, "%.*s was asked for and could not answer, so %.*s was asked in its place",
+               (int)a->from.len, a->from.data, (int)a->group.len, a->group.data);
+    say(w, &text);
+}
+
+// As they are configured now; what a provider charged is its own figure.
+static void say_price(const struct store_attempt *a, const struct router_plan *plan,
+                      struct json_writer *w)
+{
+    BUF_AUTO text = BUF_INIT(SENTENCE_MAX);
+    char input[MONEY_TEXT_SIZE], output[MONEY_TEXT_SIZE];
+    struct router_match match;
+    if (!plan || !router_plan_find_id(plan, a->deployment, &match))
+        return;
+    const struct router_price *price = &plan->deployments[match.deployment].price;
+    if (price->input_pico < 0 || price->output_pico < 0)
+        return;
+    buf_printf(&text,
+               "the configured price of %.*s is %s per million prompt tokens and %s per "
+               "million completion tokens",
+               (int)a->model.len, a->model.data,
+               money_format(money_mul(price->input_pico, MILLION), input),
+               money_format(money_mul(price->output_pico, MILLION), output));
+    say(w, &text);
+}
+
 static int64_t percent(int64_t part, int64_t whole)
 {
     return whole > 0 ? (int64_t)(100.0 * (double)part / (double)whole + 0.5) : 0;
@@ -130,23 +164,16 @@ static void say_usual(const struct store_call *call, struct json_writer *w)
               (usual->completion_tokens - a->completion_tokens) / others);
 }
 
-// Where the system prompt is one of the messages, it is not told on its own.
 static void say_parts(const struct store_attempt *a, struct json_writer *w)
 {
     BUF_AUTO text = BUF_INIT(SENTENCE_MAX);
-    int64_t system = a->system_bytes > 0 ? a->system_bytes : 0;
-    int64_t all = system + a->tools_bytes + a->messages_bytes;
+    int64_t all = a->tools_bytes + a->messages_bytes;
     if (a->tools_bytes < 0 || a->messages_bytes < 0 || all == 0)
         return;
     buf_printf(&text,
                "of the prompt's %" PRId64 " bytes, %" PRId64 " %% are the messages, %" PRId64
                " %% the tools",
                all, percent(a->messages_bytes, all), percent(a->tools_bytes, all));
-    if (system)
-        buf_printf(&text, ", %" PRId64 " %% the system prompt", percent(system, all));
-    if (a->kept_bytes >= 0)
-        buf_printf(&text, "; the first %" PRId64 " %% are as in the call before",
-                   percent(a->kept_bytes, all));
     say(w, &text);
 }
 
@@ -163,9 +190,12 @@ static void say_cache(const struct store_call *call, struct json_writer *w)
     if (!is_cold(a) || !before)
         return;
     int64_t minutes = (a->wall_ms - before->wall_ms) / MINUTE_MS;
-    if (a->prefix_hash && before->prefix_hash && a->prefix_hash != before->prefix_hash)
-        buf_append_text(&text, "the system prompt or the tools changed since the session's call "
-                               "before, so no cache could know this prompt");
+    if (a->tools_bytes >= 0 && before->tools_bytes >= 0 && a->tools_bytes != before->tools_bytes)
+        buf_append_text(&text, "the tools changed since the session's call before, and they stand "
+                               "in front of the prompt, so no cache could know it");
+    else if (a->messages_bytes >= 0 && a->messages_bytes < before->messages_bytes)
+        buf_append_text(&text, "the messages are fewer than in the session's call before, so what "
+                               "a cache knows of its beginning may not be this one's");
     else if (!span_equal(a->deployment, before->deployment) || !span_equal(a->model, before->model))
         buf_printf(&text,
                    "the session's call before went to another deployment (%.*s), whose cache "
@@ -180,11 +210,14 @@ static void say_cache(const struct store_call *call, struct json_writer *w)
         say(w, &text);
 }
 
-void control_write_reasons(const struct store_call *call, struct json_writer *w)
+void control_write_reasons(const struct store_call *call, const struct router_plan *plan,
+                           struct json_writer *w)
 {
     say_certainty(call, w);
     say_attempts(call, w);
+    say_fallback(last_of(call), w);
     say_tokens(last_of(call), w);
+    say_price(last_of(call), plan, w);
     say_usual(call, w);
     say_parts(last_of(call), w);
     say_cache(call, w);

@@ -9,6 +9,8 @@
 #include "agent/model_health.h"
 #include "channels/telegram.h"
 #include "codec/json_write.h"
+#include "router/money.h"
+#include "router/router.h"
 #include "serve/control.h"
 #include "serve/describe.h"
 #include "store/outbox.h"
@@ -20,9 +22,10 @@
  * first, and somebody when it lasts; what was refused for good wants somebody at once.
  */
 enum {
-    TEXT_MAX = 1024,         // bytes of a sentence
-    LASTS_MS = 10 * 60000,   // what has not healed by then will hardly do so by itself
-    FAILURES_MAX = 3,        // calls to a model in a row; the same
+    TEXT_MAX = 1024,       // bytes of a sentence
+    LASTS_MS = 10 * 60000, // what has not healed by then will hardly do so by itself
+    FAILURES_MAX = 3,      // calls to a model in a row; the same
+    BUDGETS_TOLD = 3,
     DISK_LEFT_MIN = 4 << 20, // bytes; with less, SQLite may fail at any moment
 };
 
@@ -111,7 +114,8 @@ static void add_telegram(struct problems *problems, const struct telegram *teleg
 static bool is_lasting(enum chat_failure_kind kind)
 {
     return kind == CHAT_UNREACHABLE || kind == CHAT_UNAUTHORIZED || kind == CHAT_PAYMENT ||
-           kind == CHAT_NOT_FOUND || kind == CHAT_REJECTED || kind == CHAT_MALFORMED;
+           kind == CHAT_NOT_FOUND || kind == CHAT_REJECTED || kind == CHAT_MALFORMED ||
+           kind == CHAT_BUDGET;
 }
 
 static void add_upstream(struct problems *problems, const struct control_env *env)
@@ -120,8 +124,26 @@ static void add_upstream(struct problems *problems, const struct control_env *en
     if (health->failures)
         add(problems, "upstream",
             is_lasting(health->failure.kind) || health->failures >= FAILURES_MAX,
-            chat_failure_advice(health->failure.kind), "the model %s does not answer: %s",
+            chat_failure_advice(&health->failure), "the model %s does not answer: %s",
             health->failed_model, health->failure.text);
+}
+
+// What one costs more than it can have cost, the others may; so somebody has to look at the prices.
+static void add_budgets(struct problems *problems, const struct control_env *env)
+{
+    struct router_budget_state state;
+    char over[MONEY_TEXT_SIZE], cap[MONEY_TEXT_SIZE], when[ROUTER_BUDGET_WHEN_SIZE];
+    size_t count = 0;
+    for (size_t cursor = 0; router_next_budget(env->router, &cursor, &state);)
+        if (state.closed && count++ < BUDGETS_TOLD)
+            add(problems, "budget", true,
+                "see hermes cost for the call, and whether the prices of its model are set right; "
+                "raise the budget's cap to open it again, or wait for its reset",
+                "the budget %s is closed: a call cost %s more than it should have been able to "
+                "(cap %s; it %s)",
+                state.account, money_format(state.overshoot_pico, over),
+                money_format(state.cap_pico, cap),
+                router_budget_when(state.next_reset_wall_ms, when));
 }
 
 static void add_replies(struct problems *problems, struct store *store, int64_t now_ms)
@@ -148,6 +170,8 @@ void problems_write(struct json_writer *w, const struct control_env *env, int64_
         add_telegram(&problems, telegram, blocked);
     if (env->agent)
         add_upstream(&problems, env);
+    if (env->router)
+        add_budgets(&problems, env);
     add_replies(&problems, env->store, now_ms);
     json_write_array_end(w);
     json_write_member_bool(w, "well", env->desk && !problems.wanted && describe_ready(env->store));

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/hash.h"
 #include "base/list.h"
 #include "base/mem.h"
 #include "codec/sha256.h"
@@ -19,6 +20,7 @@
 #include "router/router.h"
 #include "serve/key.h"
 #include "serve/router_answer.h"
+#include "serve/router_headers.h"
 #include "serve/router_pages.h"
 
 /*
@@ -30,7 +32,6 @@ enum {
     CONNECTIONS_MAX = 1024,
     HEADER_MAX = 32 * 1024,                    // bytes of request line and headers
     IDLE_TIMEOUT_MS = 75 * 1000,               // as long as clients' pools like to keep connections
-    KEEP_ALIVE_MS = 15 * 1000,                 // between two comments on a silent stream
     PENDING_MAX = REPLY_WHOLE_MAX + (1 << 18), // bytes: a reply that was held, at once
     PAUSE_AT = 64 * 1024,                      // bytes that wait for a slow reader
     LARGE = 256 * 1024,                        // bytes of a whole reply that are counted
@@ -52,6 +53,7 @@ struct ask {
     struct sse_stream stream;
     bool streams;
     struct buf whole; // of an answer that is no stream
+    struct span last; // the same where it is all in one piece, which stays until the end
     bool passes;      // which was too large to be kept
     size_t kept;      // bytes of a whole one that waits for its reader
     loop_id cut;      // its client was given up
@@ -74,17 +76,36 @@ static struct http_exchange *exchange_of(const struct ask *ask)
 
 // --- what the router tells -----------------------------------------------------------------------
 
-static void on_begin(void *context, const struct router_answer *answer)
+static void begin_stream(struct ask *ask, struct http_exchange *exchange)
+{
+    const struct router_face *face = ask->face;
+    ask->streams = true;
+    sse_stream_begin(&ask->stream, face->env.loop, face->server, exchange,
+                     router_plan(face->env.router)->keep_alive_ms);
+}
+
+// Of who will answer nothing is known yet, and what goes out now cannot be told later.
+static void on_silence(void *context, const char *id)
 {
     struct ask *ask = context;
     struct http_exchange *exchange = exchange_of(ask);
     if (!exchange)
         return;
+    http_exchange_add_header(exchange, "x-litellm-call-id", id);
+    http_exchange_add_header(exchange, "x-litellm-version", ask->face->env.version);
+    begin_stream(ask, exchange);
+    sse_stream_send_raw(&ask->stream, reply_edit_keep_alive());
+}
+
+static void on_begin(void *context, const struct router_answer *answer)
+{
+    struct ask *ask = context;
+    struct http_exchange *exchange = exchange_of(ask);
+    if (!exchange || ask->streams)
+        return;
     router_answer_headers(exchange, answer, ask->face->env.version, loop_now(ask->face->env.loop));
-    ask->streams = answer->stream;
     if (answer->stream)
-        sse_stream_begin(&ask->stream, ask->face->env.loop, ask->face->server, exchange,
-                         KEEP_ALIVE_MS);
+        begin_stream(ask, exchange);
 }
 
 static ssize_t pass(struct ask *ask, struct span piece)
@@ -123,6 +144,10 @@ static bool on_pieces(void *context, const struct reply_pieces *pieces)
     struct ask *ask = context;
     ssize_t waiting = 0;
     bool keeps = !ask->streams && !ask->passes && !ask->whole.len;
+    if (keeps && pieces->last && pieces->count == 1 && pieces->spans[0].len <= LARGE) {
+        ask->last = pieces->spans[0];
+        return false;
+    }
     if (!keeps && !ask->streams && !ask->passes)
         waiting = begin_to_pass(ask);
     for (size_t i = 0; i < pieces->count && waiting >= 0; i++) {
@@ -136,16 +161,24 @@ static bool on_pieces(void *context, const struct reply_pieces *pieces)
     return waiting > PAUSE_AT;
 }
 
+// LiteLLM names no type within a stream.
+static struct error_body error_of(const struct router_result *result, bool in_stream)
+{
+    const struct router_failure *failure = result->failure;
+    return (struct error_body){
+        .message = result->message,
+        .type = *failure->type && !in_stream ? failure->type : NULL,
+        .param = *failure->param && !in_stream ? failure->param : NULL,
+        .status = failure->status,
+    };
+}
+
 static void answer_failure(struct http_exchange *exchange, const struct router_result *result)
 {
     BUF_AUTO body = BUF_INIT(ERROR_MAX);
     char number[24];
     const struct router_failure *failure = result->failure;
-    struct error_body error = {
-        .message = result->message,
-        .type = *failure->type ? failure->type : NULL,
-        .status = failure->status,
-    };
+    struct error_body error = error_of(result, false);
     error_body_write(&body, &error);
     http_exchange_add_header(exchange, "x-litellm-call-id", result->id);
     int64_t wait_s = router_failure_retry_after_s(failure);
@@ -162,14 +195,18 @@ static void answer_failure(struct http_exchange *exchange, const struct router_r
 static void end_torn(struct ask *ask, const struct router_result *result)
 {
     BUF_AUTO event = BUF_INIT(ERROR_MAX);
-    const struct router_failure *failure = result->failure;
-    struct error_body error = {
-        .message = result->message,
-        .type = *failure->type ? failure->type : NULL,
-        .status = failure->status,
-    };
+    struct error_body error = error_of(result, true);
     if (!result->shown && reply_edit_error(&event, &error, result->torn))
         sse_stream_send_raw(&ask->stream, buf_span(&event));
+    sse_stream_end(&ask->stream);
+}
+
+// Clients wait for the mark, which some providers leave out.
+static void end_stream(struct ask *ask, const struct router_result *result)
+{
+    BUF_AUTO mark = BUF_INIT(ERROR_MAX);
+    if (result->unmarked && reply_edit_done(&mark))
+        sse_stream_send_raw(&ask->stream, buf_span(&mark));
     sse_stream_end(&ask->stream);
 }
 
@@ -195,16 +232,18 @@ static void on_end(void *context, const struct router_result *result)
     if (result->begun && !result->failure && waits_for_reader(ask))
         return;
     struct http_exchange *exchange = exchange_of(ask);
-    if (exchange && !result->begun)
+    if (exchange && !result->begun && !ask->streams)
         answer_failure(exchange, result);
     else if (exchange && ask->streams && result->failure)
         end_torn(ask, result);
     else if (exchange && ask->streams)
-        sse_stream_end(&ask->stream);
+        end_stream(ask, result);
     else if (exchange && result->failure)
         http_exchange_abort(exchange);
     else if (exchange && ask->passes)
         http_exchange_end(exchange);
+    else if (exchange && ask->last.data)
+        http_exchange_reply(exchange, 200, "application/json", ask->last);
     else if (exchange)
         http_exchange_reply_take(exchange, 200, "application/json", &ask->whole);
     ask_destroy(ask);
@@ -221,14 +260,6 @@ static enum router_priority priority_of(struct span word)
     return ROUTER_API;
 }
 
-static uint64_t hash_of(struct span text)
-{
-    uint64_t hash = 14695981039346656037u; // FNV-1a: only to tell callers apart
-    for (size_t i = 0; i < text.len; i++)
-        hash = (hash ^ (unsigned char)text.data[i]) * 1099511628211u;
-    return hash;
-}
-
 static void hash_key(struct span key, char *text)
 {
     struct sha256 hash;
@@ -237,29 +268,41 @@ static void hash_key(struct span key, char *text)
     sha256_end_hex(&hash, text);
 }
 
-static void start_call(struct router_face *face, struct http_exchange *exchange, const char *route,
-                       enum upstream_operation operation)
+static const struct post {
+    const char *path; // without /v1
+    enum upstream_operation operation;
+    const char *route_v1;
+} posts[] = {
+    {"/chat/completions", UPSTREAM_CHAT, "/v1/chat/completions"},
+    {"/completions", UPSTREAM_COMPLETIONS, "/v1/completions"},
+    {"/embeddings", UPSTREAM_EMBEDDINGS, "/v1/embeddings"},
+};
+
+static void start_call(struct router_face *face, struct http_exchange *exchange,
+                       const struct router_headers *headers, const struct post *post, bool v1,
+                       struct span model)
 {
-    static const struct router_sink sink = {on_begin, on_pieces, on_end, NULL};
+    static const struct router_sink sink = {on_begin, on_pieces, on_end, NULL, on_silence};
     BUF_AUTO body = BUF_INIT((size_t)router_plan(face->env.router)->max_body);
     struct error err = ERROR_INIT;
     struct ask *ask = mem_new(struct ask);
     http_exchange_take_body(exchange, &body);
     struct router_request request = {
-        .operation = operation,
+        .operation = post->operation,
         .body = &body,
         .origin =
             {
-                .slot = http_exchange_header(exchange, "x-hermes-slot"),
-                .session = http_exchange_header(exchange, "x-hermes-session"),
-                .job = http_exchange_header(exchange, "x-hermes-job"),
+                .slot = headers->slot,
+                .session = headers->session,
+                .job = headers->job,
                 .key_name = SPAN_LITERAL("master"),
                 .key_hash = span_of(face->key_hash),
-                .priority = priority_of(http_exchange_header(exchange, "x-hermes-priority")),
+                .priority = priority_of(headers->priority),
                 .caller = hash_of(http_exchange_peer(exchange)),
             },
-        .route = route,
-        .id = http_exchange_header(exchange, "x-litellm-call-id"),
+        .route = v1 ? post->route_v1 : post->path,
+        .model = model,
+        .id = headers->call_id,
     };
     ask->face = face;
     ask->exchange = http_exchange_id(exchange);
@@ -272,15 +315,25 @@ static void start_call(struct router_face *face, struct http_exchange *exchange,
     router_pages_error(exchange, 503, "ServiceUnavailableError", err.text, NULL);
 }
 
-static const struct {
-    const char *path; // without /v1
-    enum upstream_operation operation;
-    const char *route, *route_v1;
-} posts[] = {
-    {"/chat/completions", UPSTREAM_CHAT, "/chat/completions", "/v1/chat/completions"},
-    {"/completions", UPSTREAM_COMPLETIONS, "/completions", "/v1/completions"},
-    {"/embeddings", UPSTREAM_EMBEDDINGS, "/embeddings", "/v1/embeddings"},
-};
+// Also as Azure's clients and OpenAI's first ones write it: the model stands in the path. NULL: it
+// is none of these.
+static const struct post *post_of(struct span path, struct span *ret_model)
+{
+    static const char *const before[] = {"", "/openai/deployments/", "/engines/"};
+    for (size_t i = 0; i < ARRAY_LEN(posts); i++)
+        for (size_t j = 0; j < ARRAY_LEN(before); j++) {
+            struct span rest = path;
+            if (!span_starts_with(rest, before[j]) || !span_ends_with(rest, posts[i].path))
+                continue;
+            rest.len -= strlen(posts[i].path);
+            rest = span_skip(rest, strlen(before[j]));
+            if ((rest.len > 0) != (j > 0))
+                continue;
+            *ret_model = rest;
+            return &posts[i];
+        }
+    return NULL;
+}
 
 static void on_request(void *context, struct http_exchange *exchange)
 {
@@ -288,7 +341,12 @@ static void on_request(void *context, struct http_exchange *exchange)
     struct span path = http_exchange_path(exchange);
     bool v1 = span_starts_with(path, "/v1/");
     struct span rest = v1 ? span_skip(path, 3) : path;
-    if (router_pages_open(exchange, rest, face->env.router, face->env.version))
+    if (rest.len > 1 && rest.data[rest.len - 1] == '/')
+        rest.len--; // LiteLLM redirects to the path without it
+    struct router_headers headers;
+    router_headers_read(exchange, &headers);
+    if (router_headers_welcome(exchange, &headers) ||
+        router_pages_open(exchange, rest, face->env.router, face->env.version))
         return;
     const struct router_plan *plan = router_plan(face->env.router);
     bool metrics = span_is(rest, "/metrics") && plan->metrics_key == 0;
@@ -296,16 +354,14 @@ static void on_request(void *context, struct http_exchange *exchange)
         router_pages_no_key(exchange);
         return;
     }
-    for (size_t i = 0; i < ARRAY_LEN(posts); i++)
-        if (span_is(rest, posts[i].path)) {
-            if (span_is(http_exchange_method(exchange), "POST"))
-                start_call(face, exchange, v1 ? posts[i].route_v1 : posts[i].route,
-                           posts[i].operation);
-            else
-                router_pages_wrong_method(exchange, "POST");
-            return;
-        }
-    router_pages_answer(exchange, rest, face->env.router, face->env.metrics);
+    struct span model = SPAN_ABSENT;
+    const struct post *post = post_of(rest, &model);
+    if (!post)
+        router_pages_answer(exchange, rest, face->env.router, face->env.metrics);
+    else if (!span_is(http_exchange_method(exchange), "POST"))
+        router_pages_wrong_method(exchange, "POST");
+    else if (router_headers_plain(exchange, &headers))
+        start_call(face, exchange, &headers, post, v1, model);
 }
 
 static struct ask *ask_of(struct router_face *face, uint64_t exchange)
@@ -340,6 +396,14 @@ static void on_drain(void *context, struct http_exchange *exchange)
     }
 }
 
+// Only a stream can be asked whether anybody reads it; of the rest the next piece tells.
+static void on_half_closed(void *context, struct http_exchange *exchange)
+{
+    struct ask *ask = ask_of(context, http_exchange_id(exchange));
+    if (ask && ask->streams)
+        sse_stream_probe(&ask->stream);
+}
+
 // --- life ----------------------------------------------------------------------------------------
 
 int router_face_create(const struct router_face_env *env, struct router_face **ret_face,
@@ -364,9 +428,12 @@ int router_face_create(const struct router_face_env *env, struct router_face **r
         .max_pending = PENDING_MAX,
         .pause_at = PAUSE_AT,
         .idle_timeout_ms = IDLE_TIMEOUT_MS,
+        .stock = router_stock(env->router),
         .on_request = on_request,
         .on_gone = on_gone,
         .on_drain = on_drain,
+        .on_half_closed = on_half_closed,
+        .write_refusal = router_pages_refusal,
         .ctx = face,
     };
     int r = http_server_create(env->loop, &options, &face->server, err);

@@ -4,16 +4,17 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "base/metrics.h"
 #include "codec/json_write.h"
 #include "net/http_server.h"
 #include "router/error_body.h"
 #include "router/money.h"
 #include "router/router.h"
+#include "serve/metrics_page.h"
 
 enum {
     PAGE_MAX = 4 * 1024 * 1024, // bytes
     CREATED = 1677610602,       // what LiteLLM says of every model
+    NAME_SHOWN_MAX = 256,       // bytes of a model's name
 };
 
 static const char json_type_name[] = "application/json";
@@ -38,6 +39,20 @@ void router_pages_error(struct http_exchange *exchange, unsigned status, const c
     };
     error_body_write(&body, &error);
     http_exchange_reply_take(exchange, status, json_type_name, &body);
+}
+
+const char *router_pages_refusal(unsigned status, const char *message, struct buf *body)
+{
+    bool late = status == 408, busy = status == 503;
+    const char *name = late ? "Timeout" : busy ? "ServiceUnavailableError" : NULL;
+    struct error_body error = {
+        .name = name,
+        .message = span_of(message),
+        .type = late || busy ? NULL : "invalid_request_error",
+        .status = (int)status,
+    };
+    error_body_write(body, &error);
+    return json_type_name;
 }
 
 void router_pages_no_key(struct http_exchange *exchange)
@@ -94,6 +109,33 @@ static void answer_models(struct http_exchange *exchange, struct router *router)
     json_write_member_text(&w, "object", "list");
     json_write_object_end(&w);
     reply(exchange, &body);
+}
+
+// "/models/NAME", as clients look one up.
+static void answer_model(struct http_exchange *exchange, struct router *router, struct span name)
+{
+    struct router_match match;
+    BUF_AUTO text = BUF_INIT(NAME_SHOWN_MAX + 256);
+    struct json_writer w;
+    if (router_plan_find(router_plan(router), name, &match)) {
+        buf_append_span(&text, name);
+        BUF_AUTO body = BUF_INIT(PAGE_MAX);
+        json_writer_init(&w, &body);
+        write_model(&w, buf_text(&text));
+        reply(exchange, &body);
+        return;
+    }
+    name.len = name.len < NAME_SHOWN_MAX ? name.len : NAME_SHOWN_MAX;
+    buf_append_text(&text, "The model `");
+    buf_append_span(&text, name);
+    buf_append_text(&text, "` does not exist or is not accessible");
+    BUF_AUTO body = BUF_INIT(PAGE_MAX);
+    json_writer_init(&w, &body);
+    json_write_object_begin(&w);
+    json_write_key(&w, "detail");
+    json_write_string(&w, buf_span(&text));
+    json_write_object_end(&w);
+    http_exchange_reply_take(exchange, 404, json_type_name, &body);
 }
 
 static void write_price(struct json_writer *w, const char *key, int64_t pico)
@@ -237,24 +279,20 @@ bool router_pages_open(struct http_exchange *exchange, struct span path,
     return true;
 }
 
-static void answer_metrics(struct http_exchange *exchange, const struct metrics *metrics)
-{
-    BUF_AUTO body = BUF_INIT(PAGE_MAX);
-    metrics_render(metrics, &body);
-    http_exchange_reply_take(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", &body);
-}
-
 void router_pages_answer(struct http_exchange *exchange, struct span path, struct router *router,
                          const struct metrics *metrics)
 {
     struct span method = http_exchange_method(exchange);
+    bool one = span_starts_with(path, "/models/") && path.len > strlen("/models/");
     bool models = span_is(path, "/models"), info = span_is(path, "/model/info");
     bool health = span_is(path, "/health"), counts = span_is(path, "/metrics");
-    if (!models && !info && !health && !counts)
+    if (!one && !models && !info && !health && !counts)
         http_exchange_reply(exchange, 404, json_type_name,
                             SPAN_LITERAL("{\"detail\":\"Not Found\"}"));
     else if (!span_is(method, "GET") && !span_is(method, "HEAD"))
         router_pages_wrong_method(exchange, "GET");
+    else if (one)
+        answer_model(exchange, router, span_skip(path, strlen("/models/")));
     else if (models)
         answer_models(exchange, router);
     else if (info)
@@ -262,5 +300,5 @@ void router_pages_answer(struct http_exchange *exchange, struct span path, struc
     else if (health)
         answer_health(exchange, router);
     else
-        answer_metrics(exchange, metrics);
+        metrics_page_answer(exchange, metrics);
 }

@@ -4,6 +4,7 @@
 
 #include "base/span.h"
 
+struct buf;
 struct http_exchange;
 struct metrics;
 struct router;
@@ -22,5 +23,7 @@ void router_pages_answer(struct http_exchange *exchange, struct span path, struc
 // LiteLLM's shape. `name` is the exception's class, or NULL; `type` may be NULL.
 void router_pages_error(struct http_exchange *exchange, unsigned status, const char *name,
                         const char *message, const char *type);
+// The same for what was refused before there was an exchange to speak of; the content type.
+const char *router_pages_refusal(unsigned status, const char *message, struct buf *body);
 void router_pages_no_key(struct http_exchange *exchange);
 void router_pages_wrong_method(struct http_exchange *exchange, const char *allowed);

@@ -15,7 +15,7 @@
  */
 
 enum {
-    VERSION = 1,
+    VERSION = 2,
     VARINT_MAX = 10, // bytes
     FLAG_STREAMED = 1,
     FLAG_CANCELLED = 2,
@@ -47,10 +47,8 @@ const size_t attempt_numbers[ATTEMPT_NUMBERS] = {
     offsetof(struct store_attempt, reasoning_tokens),
     offsetof(struct store_attempt, bytes_in),
     offsetof(struct store_attempt, bytes_out),
-    offsetof(struct store_attempt, system_bytes),
     offsetof(struct store_attempt, tools_bytes),
     offsetof(struct store_attempt, messages_bytes),
-    offsetof(struct store_attempt, kept_bytes),
     offsetof(struct store_attempt, cost_pico),
     offsetof(struct store_attempt, reserved_pico),
 };
@@ -90,19 +88,35 @@ static size_t room_for(const struct store_attempt *attempt)
     for (size_t i = 0; i < ATTEMPT_TEXTS; i++)
         room += kept_len(*attempt_text(attempt, i));
     for (size_t i = 0; i < kept_charges(attempt); i++)
-        room += kept_len(attempt->charges[i].account) + (size_t)4 * VARINT_MAX;
+        room += kept_len(attempt->charges[i].account) + (size_t)6 * VARINT_MAX;
     return room;
+}
+
+// Most rows are of a known cost within its bound, and need neither. Those that tell them have their
+// number of charges negative.
+static bool tells_caps(const struct store_attempt *attempt)
+{
+    for (size_t i = 0; i < kept_charges(attempt); i++)
+        if (attempt->charges[i].cap_pico || attempt->charges[i].overshoot_pico)
+            return true;
+    return false;
 }
 
 static unsigned char *put_charges(unsigned char *out, const struct store_attempt *attempt)
 {
-    out = put_number(out, (int64_t)kept_charges(attempt));
+    bool caps = tells_caps(attempt);
+    int64_t count = (int64_t)kept_charges(attempt);
+    out = put_number(out, caps ? -count : count);
     for (size_t i = 0; i < kept_charges(attempt); i++) {
         const struct store_charge *charge = &attempt->charges[i];
         out = put_text(out, charge->account);
         out = put_number(out, charge->period_ms);
         out = put_number(out, charge->resets_ms);
         out = put_number(out, charge->amount_pico);
+    }
+    for (size_t i = 0; caps && i < kept_charges(attempt); i++) {
+        out = put_number(out, attempt->charges[i].overshoot_pico);
+        out = put_number(out, attempt->charges[i].cap_pico);
     }
     return out;
 }
@@ -119,7 +133,6 @@ static unsigned char *put_attempt(unsigned char *out, const struct store_attempt
     for (size_t i = 0; i < ATTEMPT_NUMBERS; i++)
         out = put_number(out, *attempt_number(attempt, i));
     out = put_number(out, flags);
-    out = put_number(out, (int64_t)attempt->prefix_hash);
     out = put_number(out, attempt->source);
     return put_charges(out, attempt);
 }
@@ -208,14 +221,21 @@ static bool take_numbers(struct span *rest, struct store_attempt *attempt)
 static bool take_charges(struct span *rest, struct store_charge *charges, size_t *ret_count)
 {
     int64_t count = 0;
-    if (!take_number(rest, &count) || count < 0 || count > LEDGER_CHARGES_MAX)
+    if (!take_number(rest, &count) || count < -LEDGER_CHARGES_MAX || count > LEDGER_CHARGES_MAX)
         return false;
+    bool caps = count < 0;
+    count = caps ? -count : count;
     for (int64_t i = 0; i < count; i++) {
         struct store_charge *charge = &charges[i];
         if (!take_text(rest, &charge->account) || !take_number(rest, &charge->period_ms) ||
             !take_number(rest, &charge->resets_ms) || !take_number(rest, &charge->amount_pico))
             return false;
+        charge->overshoot_pico = charge->cap_pico = 0;
     }
+    for (int64_t i = 0; caps && i < count; i++)
+        if (!take_number(rest, &charges[i].overshoot_pico) ||
+            !take_number(rest, &charges[i].cap_pico))
+            return false;
     *ret_count = (size_t)count;
     return true;
 }
@@ -223,15 +243,13 @@ static bool take_charges(struct span *rest, struct store_charge *charges, size_t
 static bool take_attempt(struct span *rest, struct store_charge *charges,
                          struct store_attempt *attempt)
 {
-    int64_t flags = 0, hash = 0, source = 0;
+    int64_t flags = 0, source = 0;
     if (!take_texts(rest, attempt) || !take_numbers(rest, attempt) || !take_number(rest, &flags) ||
-        !take_number(rest, &hash) || !take_number(rest, &source) ||
-        !take_charges(rest, charges, &attempt->charge_count))
+        !take_number(rest, &source) || !take_charges(rest, charges, &attempt->charge_count))
         return false;
     attempt->streamed = flags & FLAG_STREAMED;
     attempt->cancelled = flags & FLAG_CANCELLED;
     attempt->keeps_reservation = flags & FLAG_KEEPS;
-    attempt->prefix_hash = (uint64_t)hash;
     attempt->charges = charges;
     attempt->source = STORE_COST_UNKNOWN;
     if (source >= 0 && source < STORE_COST_SOURCES)

@@ -18,6 +18,10 @@ enum {
     LEDGER_RECORD_MAX = 32768, // bytes of a record
 };
 
+// Of one attempt: ten thousand dollars. What is said to cost more is a mistake, and must not make
+// the sums overflow, which SQLite answers with a failure of the question.
+#define LEDGER_COST_MAX_PICO INT64_C(10000000000000000)
+
 enum store_cost_source {
     STORE_COST_NONE,     // nothing was spent: the provider never took the call
     STORE_COST_PROVIDER, // the answer said so itself
@@ -33,6 +37,9 @@ struct store_charge {
     int64_t period_ms;   // wall: when the account's period began; 0: it has none
     int64_t resets_ms;   // wall: when it ends; -1 never
     int64_t amount_pico; // may be negative in a correction
+    // By how much it exceeds what could have been, which closes the account (mostly 0), and the cap
+    // at that time: the same cap keeps it closed. Of no matter (0) where nothing can be exceeded.
+    int64_t overshoot_pico, cap_pico;
 };
 
 struct store_attempt {
@@ -59,10 +66,7 @@ struct store_attempt {
     int64_t reasoning_tokens;                  // part of the completion's
     int64_t bytes_in, bytes_out;               // of the request's body and the answer's
 
-    // Why a call was dear: what its prompt was made of, in bytes, and how much of it is as it was
-    // in the call before of the same session (which is what a provider's cache can know).
-    uint64_t prefix_hash; // of system prompt and tools; 0: none
-    int64_t system_bytes, tools_bytes, messages_bytes, kept_bytes;
+    int64_t tools_bytes, messages_bytes; // what the prompt was made of
 
     int64_t cost_pico;
     enum store_cost_source source;
@@ -78,8 +82,7 @@ struct store_attempt {
     {                                                                                          \
         .duration_ms = -1, .first_byte_ms = -1, .prompt_tokens = -1, .completion_tokens = -1,  \
         .cached_tokens = -1, .cache_write_tokens = -1, .reasoning_tokens = -1, .bytes_in = -1, \
-        .bytes_out = -1, .system_bytes = -1, .tools_bytes = -1, .messages_bytes = -1,          \
-        .kept_bytes = -1, .cost_pico = -1                                                      \
+        .bytes_out = -1, .tools_bytes = -1, .messages_bytes = -1, .cost_pico = -1              \
     }
 
 /*

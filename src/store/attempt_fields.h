@@ -10,7 +10,7 @@
 // ones are put at the end: records of earlier versions have those before.
 enum {
     ATTEMPT_TEXTS = 15,
-    ATTEMPT_NUMBERS = 19,
+    ATTEMPT_NUMBERS = 17,
     ATTEMPT_NAME_NUMBERS = 3, // the first ones: attempt, wall_ms, day
 };
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -27,17 +28,35 @@
  * is there to tell the last; where none is, the number is drawn, so that what the database
  * remembers of a generation cannot be taken for another one's.
  *
+ * A system call for each record would be the dearest part of a proxied request that is not the
+ * network's. So the file is made longer ahead, and the part of it where records go at the moment is
+ * mapped: what is copied there is the kernel's to keep, whatever becomes of this process, as if it
+ * had been written. The space is reserved before it is mapped, since a page that finds no room on
+ * the disk is a signal, not an error; where it cannot be reserved (little room, a file system that
+ * does not know how) records are written. The zeros behind the last one are cut off when a
+ * generation ends, and are nothing to a reader where it did not.
+ *
  * Nothing here calls fsync() on the loop's thread. The name of a new file is synced with its first
  * bytes, as SQLite does with its own log.
  */
 
-enum { NAME_SIZE = 64, FIRST_BITS = 40 };
+enum {
+    NAME_SIZE = 64,
+    FIRST_BITS = 40,
+    WINDOW_BYTES = 64 << 10, // that are mapped at once; no more of them than a reader can judge
+};
+
+_Static_assert((int)WINDOW_BYTES <= (int)JOURNAL_RECORD_MAX,
+               "zeros of two windows would look like damage");
 
 struct journal {
     char *home;    // owned
     int directory; // descriptor of it
     int fd;
-    int64_t end;           // of the last whole record
+    int64_t end;  // of the last whole record
+    char *window; // memory of the file from `window_at` on; NULL: none
+    int64_t window_at;
+    size_t window_len;
     bool is_cut;           // nothing stands behind `end`
     bool is_named;         // its name was synced with it, or is about to be
     uint64_t *generations; // owned; oldest first
@@ -108,6 +127,19 @@ static int find_generations(struct journal *journal, const char *home, struct er
     return 0;
 }
 
+int journal_list(const char *home, uint64_t **ret_generations, size_t *ret_count, struct error *err)
+{
+    struct journal found = {.fd = -1, .directory = -1};
+    int r = find_generations(&found, home, err);
+    if (r < 0) {
+        free(found.generations);
+        return r;
+    }
+    *ret_generations = found.generations;
+    *ret_count = found.count;
+    return 0;
+}
+
 static uint64_t next_generation(const struct journal *journal)
 {
     uint64_t drawn;
@@ -117,17 +149,64 @@ static uint64_t next_generation(const struct journal *journal)
     return (drawn >> (64 - FIRST_BITS)) + 1;
 }
 
+// A tail that is left is written over by the next record, or is found torn by a reader.
+static void cut(struct journal *journal)
+{
+    journal->is_cut = ftruncate(journal->fd, journal->end) == 0;
+}
+
+static void leave_window(struct journal *journal)
+{
+    if (!journal->window)
+        return;
+    munmap(journal->window, journal->window_len);
+    journal->window = NULL;
+    cut(journal);
+}
+
+// Moves the window to where the next record goes, with room for it.
+static bool move_window(struct journal *journal, size_t len)
+{
+    int64_t page = sysconf(_SC_PAGESIZE), at = journal->end / page * page;
+    int64_t wanted = journal->end - at + (int64_t)len;
+    wanted = wanted > WINDOW_BYTES ? (wanted + page - 1) / page * page : WINDOW_BYTES;
+    if (journal->window)
+        munmap(journal->window, journal->window_len);
+    journal->window = NULL;
+    if (fallocate(journal->fd, 0, at, wanted) < 0)
+        return false;
+    journal->is_cut = false;
+    void *window = mmap(NULL, (size_t)wanted, PROT_READ | PROT_WRITE, MAP_SHARED, journal->fd, at);
+    if (window == MAP_FAILED)
+        return false;
+    journal->window = window;
+    journal->window_at = at;
+    journal->window_len = (size_t)wanted;
+    return true;
+}
+
+// Where the next record goes, in memory; NULL: it has to be written.
+static char *place_for(struct journal *journal, size_t len)
+{
+    bool fits = journal->window &&
+                journal->end + (int64_t)len <= journal->window_at + (int64_t)journal->window_len;
+    if (!fits && !move_window(journal, len))
+        return NULL;
+    return journal->window + (journal->end - journal->window_at);
+}
+
 int journal_rotate(struct journal *journal, struct error *err)
 {
     char name[NAME_SIZE];
     uint64_t generation = next_generation(journal);
     name_of(generation, name);
-    int fd = openat(journal->directory, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int fd = openat(journal->directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0 && (errno == EACCES || errno == EPERM))
         return error_errno(err, errno, "cannot make %s/%s (check its owner and mode)",
                            journal->home, name);
     if (fd < 0)
         return error_errno(err, errno, "cannot make %s/%s", journal->home, name);
+    leave_window(journal);
     fd_close(&journal->fd);
     journal->fd = fd;
     journal->end = 0;
@@ -161,17 +240,12 @@ void journal_close(struct journal *journal)
 {
     if (!journal)
         return;
+    leave_window(journal);
     fd_close(&journal->fd);
     fd_close(&journal->directory);
     free(journal->generations);
     free(journal->home);
     free(journal);
-}
-
-// A tail that is left is written over by the next record, or is found torn by a reader.
-static void cut(struct journal *journal)
-{
-    journal->is_cut = ftruncate(journal->fd, journal->end) == 0;
 }
 
 static int fail(struct journal *journal, int errno_value, struct error *err)
@@ -182,6 +256,21 @@ static int fail(struct journal *journal, int errno_value, struct error *err)
                          "the disk that holds the ledger's journal is full; free some "
                          "space");
     return error_errno(err, errno_value, "writing the ledger's journal");
+}
+
+static int write_record(struct journal *journal, unsigned char *frame, struct span record,
+                        struct error *err)
+{
+    struct iovec parts[2] = {{frame, JOURNAL_FRAME}, {(void *)(uintptr_t)record.data, record.len}};
+    ssize_t whole = (ssize_t)(JOURNAL_FRAME + record.len), done;
+    if (!journal->is_cut)
+        cut(journal);
+    do
+        done = pwritev(journal->fd, parts, 2, journal->end);
+    while (done < 0 && errno == EINTR);
+    if (done != whole) // a short write is a disk that became full
+        return fail(journal, done < 0 ? errno : ENOSPC, err);
+    return 0;
 }
 
 int journal_append(struct journal *journal, struct span record, struct error *err)
@@ -195,18 +284,18 @@ int journal_append(struct journal *journal, struct span record, struct error *er
                          "database does not take it up",
                          JOURNAL_BYTES_MAX >> 20);
     unsigned char frame[JOURNAL_FRAME];
+    int r = 0;
     journal_frame(frame, journal->generations[journal->count - 1], journal->end, record);
-    struct iovec parts[2] = {{frame, sizeof frame}, {(void *)(uintptr_t)record.data, record.len}};
-    ssize_t whole = (ssize_t)(sizeof frame + record.len), done;
-    if (!journal->is_cut)
-        cut(journal);
-    do
-        done = pwritev(journal->fd, parts, 2, journal->end);
-    while (done < 0 && errno == EINTR);
-    if (done != whole) // a short write is a disk that became full
-        return fail(journal, done < 0 ? errno : ENOSPC, err);
-    journal->end += whole;
-    return 0;
+    char *place = place_for(journal, sizeof frame + record.len);
+    if (place) {
+        memcpy(place, frame, sizeof frame);
+        memcpy(place + sizeof frame, record.data, record.len);
+    } else {
+        r = write_record(journal, frame, record, err);
+    }
+    if (r == 0)
+        journal->end += JOURNAL_FRAME + (int64_t)record.len;
+    return r;
 }
 
 int64_t journal_end(const struct journal *journal)

@@ -11,8 +11,9 @@
 
 /*
  * An append-only file of records in the home, for what must survive the end of this process at any
- * moment and cannot wait for a transaction. One write() per record; a power cut may take what was
- * not synced. <home>/ledger.journal.<generation in hex>, 0600; the essay is in journal.c.
+ * moment and cannot wait for a transaction. The kernel has a record when journal_append() returns;
+ * a power cut may take what was not synced. <home>/ledger.journal.<generation in hex>, 0600; the
+ * essay is in journal.c.
  *
  * All functions belong to the loop's thread, except where it is said.
  */
@@ -42,6 +43,10 @@ int64_t journal_end(const struct journal *journal);
 // The generations on the disk, oldest first; the last is the one that is written to. Valid until
 // the journal is changed.
 const uint64_t *journal_generations(const struct journal *journal, size_t *ret_count);
+
+// The same of a home that nobody writes to, on the heap.
+int journal_list(const char *home, uint64_t **ret_generations, size_t *ret_count,
+                 struct error *err);
 
 // Goes on in a new generation. On failure the old one stays.
 int journal_rotate(struct journal *journal, struct error *err);

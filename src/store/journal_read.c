@@ -104,6 +104,21 @@ static size_t bytes_before_record(const struct journal_part *part)
     return part->bytes.len;
 }
 
+// What a writer that was ended has reserved and not used.
+static bool is_unused(struct span bytes)
+{
+    return bytes.data[0] == 0 && memcmp(bytes.data, bytes.data + 1, bytes.len - 1) == 0;
+}
+
+// How many such bytes stand behind others. A few zeros may as well be of what was torn.
+static size_t unused_behind(struct span bytes)
+{
+    size_t count = 0;
+    while (count < bytes.len && bytes.data[bytes.len - 1 - count] == 0)
+        count++;
+    return count > JOURNAL_FRAME ? count : 0;
+}
+
 enum journal_outcome journal_next(struct journal_part *part, struct span *ret_bytes)
 {
     enum { JUDGED = JOURNAL_FRAME + JOURNAL_RECORD_MAX }; // bytes that hold a record, or none
@@ -116,6 +131,10 @@ enum journal_outcome journal_next(struct journal_part *part, struct span *ret_by
     }
     if (!part->is_last && part->bytes.len < JUDGED)
         return JOURNAL_MORE;
+    if (part->is_last && is_unused(part->bytes)) {
+        take(part, part->bytes.len);
+        return JOURNAL_END;
+    }
     size_t before = bytes_before_record(part);
     if (before < part->bytes.len) {
         *ret_bytes = take(part, before);
@@ -123,6 +142,8 @@ enum journal_outcome journal_next(struct journal_part *part, struct span *ret_by
     }
     // The last bytes of this part may be the beginning of a record.
     *ret_bytes = take(part, part->is_last ? before : before - JUDGED + 1);
+    if (part->is_last)
+        ret_bytes->len -= unused_behind(*ret_bytes);
     return part->is_last ? JOURNAL_TORN : JOURNAL_GARBAGE;
 }
 

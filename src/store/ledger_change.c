@@ -117,6 +117,15 @@ static void release(struct store_job *job)
     buf_finish(&CONTAINER_OF(job, struct correct_job, job)->charges);
 }
 
+// What was charged is the bound, unless the call had none: then nothing was.
+static void difference(const struct correct_job *own, struct store_charge *charge)
+{
+    int64_t more_pico = own->what.cost_pico - charge->amount_pico;
+    bool bounded = charge->amount_pico > 0 && charge->cap_pico > 0;
+    charge->overshoot_pico = bounded && more_pico > 0 ? more_pico : 0;
+    charge->amount_pico = more_pico;
+}
+
 static int correct_accounts(struct correct_job *own, sqlite3 *db, struct error *err)
 {
     struct store_charge charges[LEDGER_CHARGES_MAX];
@@ -124,7 +133,7 @@ static int correct_accounts(struct correct_job *own, sqlite3 *db, struct error *
     int r = 0;
     store_charges_decode(buf_span(&own->charges), charges, &count);
     for (size_t i = 0; r == 0 && i < count; i++) {
-        charges[i].amount_pico = own->what.cost_pico - charges[i].amount_pico;
+        difference(own, &charges[i]);
         r = ledger_add_charge(db, &charges[i], err);
     }
     return r;
@@ -187,7 +196,7 @@ static void tell_accounts(struct store_job *job)
     if (job->result == 0 && own->account)
         store_charges_decode(buf_span(&own->charges), charges, &count);
     for (size_t i = 0; i < count; i++) {
-        charges[i].amount_pico = own->what.cost_pico - charges[i].amount_pico;
+        difference(own, &charges[i]);
         own->account(job->context, &charges[i]);
     }
     if (job->done)
@@ -266,6 +275,8 @@ static int tell_budget(void *context, sqlite3_stmt *stmt, struct error *err)
         .period_ms = sqlite3_column_int64(stmt, 1),
         .resets_ms = sqlite3_column_int64(stmt, 2),
         .amount_pico = sqlite3_column_int64(stmt, 3),
+        .overshoot_pico = sqlite3_column_int64(stmt, 4),
+        .cap_pico = sqlite3_column_int64(stmt, 5),
     };
     (void)err;
     reading->row(reading->context, &spent);
@@ -274,8 +285,8 @@ static int tell_budget(void *context, sqlite3_stmt *stmt, struct error *err)
 
 int store_read_budgets(struct store *store, store_charge_fn *row, void *context, struct error *err)
 {
-    static const char sql[] = "SELECT account, period_ms, resets_ms, spent_pico FROM budgets"
-                              " ORDER BY account, period_ms";
+    static const char sql[] = "SELECT account, period_ms, resets_ms, spent_pico, overshoot_pico,"
+                              " closed_cap_pico FROM budgets ORDER BY account, period_ms";
     struct reading reading = {row, context};
     return store_read_rows(store, sql, NULL, 0, tell_budget, &reading, err);
 }

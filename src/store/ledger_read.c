@@ -18,6 +18,7 @@ enum {
     TEXTS_BYTES = (STORE_COSTS_MAX + 1) * LEDGER_TEXT_MAX +
                   (STORE_CALL_MAX + 1) * ATTEMPT_TEXTS * LEDGER_TEXT_MAX,
     USUAL_DAYS = 30,
+    UNSURE_ROWS = 20000,
 };
 
 #define DAY_SUMS                                                                               \
@@ -108,7 +109,6 @@ static void take_attempt(struct read_job *read, sqlite3_stmt *stmt, struct store
     attempt->keeps_reservation = !sqlite3_column_int(stmt, column++);
     int source = store_word_find(store_cost_words, STORE_COST_SOURCES, sql_column(stmt, column++));
     attempt->source = source < 0 ? STORE_COST_UNKNOWN : (enum store_cost_source)source;
-    attempt->prefix_hash = (uint64_t)sqlite3_column_int64(stmt, column);
 }
 
 static int take_attempts(struct read_job *read, sqlite3 *db, const char *sql,
@@ -240,6 +240,53 @@ int64_t store_read_costs(struct store *store, const struct store_costs_question 
     own->read.job.finish = costs_finish;
     own->read.job.release = costs_release;
     return submit(store, &own->read, read_costs, context, err);
+}
+
+struct unsure_job {
+    struct read_job read;
+    int64_t since_ms;
+    store_unsure_fn *done;
+};
+
+static int read_unsure(struct store_job *job, sqlite3 *db, struct error *err)
+{
+    static const char sql[] =
+        "SELECT " LEDGER_COLUMNS " FROM ledger WHERE number > (SELECT max(number) FROM ledger) - ?2"
+        " AND source IN ('bound', 'unknown') AND reply_id <> '' AND wall_ms >= ?1"
+        " ORDER BY number DESC LIMIT ?3";
+    struct unsure_job *own = CONTAINER_OF(job, struct unsure_job, read.job);
+    int r = begin(&own->read, STORE_CALL_MAX, err);
+    if (r == 0)
+        r = take_attempts(
+            &own->read, db, sql,
+            SQL_VALUES(sql_int(own->since_ms), sql_int(UNSURE_ROWS), sql_int(STORE_CALL_MAX)), err);
+    return r;
+}
+
+static void unsure_release(struct store_job *job)
+{
+    free_read(&CONTAINER_OF(job, struct unsure_job, read.job)->read);
+}
+
+static void unsure_finish(struct store_job *job)
+{
+    struct unsure_job *own = CONTAINER_OF(job, struct unsure_job, read.job);
+    own->done(job->context, job->result, &job->err, own->read.attempts, own->read.count);
+}
+
+int64_t store_read_unsure(struct store *store, int64_t since_ms, store_unsure_fn *done,
+                          void *context, struct error *err)
+{
+    struct error local = ERROR_INIT;
+    err = err ? err : &local;
+    struct unsure_job *own = store_job_create(sizeof *own, 0, err);
+    if (!own)
+        return err->code;
+    own->since_ms = since_ms;
+    own->done = done;
+    own->read.job.finish = unsure_finish;
+    own->read.job.release = unsure_release;
+    return submit(store, &own->read, read_unsure, context, err);
 }
 
 static int find_call(struct call_job *own, sqlite3 *db, struct span *ret_call, struct error *err)

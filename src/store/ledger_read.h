@@ -58,6 +58,14 @@ typedef void store_costs_fn(void *context, int result, const struct error *err,
 int64_t store_read_costs(struct store *store, const struct store_costs_question *question,
                          store_costs_fn *done, void *context, struct error *err);
 
+// Attempts of bound or unknown cost that the provider gave a name (reply_id), by which it may tell
+// what they did cost: the latest first, of the newest 20,000 rows those since `since_ms`, at most
+// 64 of them.
+typedef void store_unsure_fn(void *context, int result, const struct error *err,
+                             const struct store_attempt *attempts, size_t count);
+int64_t store_read_unsure(struct store *store, int64_t since_ms, store_unsure_fn *done,
+                          void *context, struct error *err);
+
 // One call, and what it can be compared with.
 struct store_call {
     const struct store_attempt *attempts;

@@ -13,10 +13,6 @@
  * here and cost one statement each per transaction, not one per row.
  */
 
-// Of one attempt: ten thousand dollars. A provider that names some absurd cost must not make the
-// sums overflow, which SQLite answers with a failure of the question.
-static const int64_t cost_max_pico = INT64_C(10000000000000000);
-
 enum { DAYS_MAX = 64, ACCOUNTS_MAX = 128, CHARGES_BYTES_MAX = LEDGER_RECORD_MAX };
 
 struct day_sum {
@@ -43,7 +39,7 @@ const char *const store_cost_words[STORE_COST_SOURCES] = {
 static const char insert_row[] =
     "INSERT INTO ledger(" LEDGER_COLUMNS ", charges)"
     " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
-    " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(wall_ms, call, attempt) DO NOTHING";
+    " ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(wall_ms, call, attempt) DO NOTHING";
 
 static const char add_day[] =
     "INSERT INTO ledger_days(day, model, slot, key, calls, attempts, failed, cancelled, unsure,"
@@ -116,12 +112,17 @@ static int write_days(struct ledger_writer *writer, struct error *err)
 int ledger_add_charge(sqlite3 *db, const struct store_charge *charge, struct error *err)
 {
     static const char sql[] =
-        "INSERT INTO budgets(account, period_ms, resets_ms, spent_pico) VALUES(?, ?, ?, ?)"
+        "INSERT INTO budgets(account, period_ms, resets_ms, spent_pico, overshoot_pico,"
+        " closed_cap_pico) VALUES(?, ?, ?, ?, ?, ?)"
         " ON CONFLICT(account, period_ms) DO UPDATE SET resets_ms = excluded.resets_ms,"
-        " spent_pico = spent_pico + excluded.spent_pico";
+        " spent_pico = spent_pico + excluded.spent_pico,"
+        " overshoot_pico = overshoot_pico + excluded.overshoot_pico, closed_cap_pico = iif("
+        "excluded.overshoot_pico > 0, excluded.closed_cap_pico, closed_cap_pico)";
+    int64_t closed_cap_pico = charge->overshoot_pico > 0 ? charge->cap_pico : 0;
     return sql_run(db, sql,
                    SQL_VALUES(sql_text(present(charge->account)), sql_int(charge->period_ms),
-                              sql_int(charge->resets_ms), sql_int(charge->amount_pico)),
+                              sql_int(charge->resets_ms), sql_int(charge->amount_pico),
+                              sql_int(charge->overshoot_pico), sql_int(closed_cap_pico)),
                    err);
 }
 
@@ -186,6 +187,8 @@ static int charge_account(struct ledger_writer *writer, const struct store_charg
         struct store_charge *sum = &writer->accounts[i];
         if (sum->period_ms == charge->period_ms && span_equal(sum->account, charge->account)) {
             add(&sum->amount_pico, charge->amount_pico);
+            add(&sum->overshoot_pico, charge->overshoot_pico);
+            sum->cap_pico = charge->overshoot_pico > 0 ? charge->cap_pico : sum->cap_pico;
             sum->resets_ms = charge->resets_ms;
             return 0;
         }
@@ -220,7 +223,6 @@ static int insert(struct ledger_writer *writer, const struct store_attempt *row,
     values[n++] = sql_int(row->cancelled);
     values[n++] = sql_int(!row->keeps_reservation);
     values[n++] = sql_text(span_of(store_cost_words[row->source]));
-    values[n++] = row->prefix_hash ? sql_int((int64_t)row->prefix_hash) : sql_text(SPAN_ABSENT);
     values[n++] = sql_bytes(keeps ? buf_span(&writer->charges) : SPAN_ABSENT);
     int r = sql_bind_again(writer->row, values, n, err);
     if (r == 0)
@@ -235,8 +237,8 @@ int ledger_write_row(struct ledger_writer *writer, const struct store_attempt *r
                      struct error *err)
 {
     struct store_attempt kept = *row;
-    if (kept.cost_pico > cost_max_pico)
-        kept.cost_pico = cost_max_pico;
+    if (kept.cost_pico > LEDGER_COST_MAX_PICO)
+        kept.cost_pico = LEDGER_COST_MAX_PICO;
     int r = insert(writer, &kept, err);
     if (r == 0)
         r = add_to_day(writer, &kept, err);

@@ -236,17 +236,14 @@ static const char version_3[] = "CREATE TABLE ledger("
                                 "  reasoning_tokens INTEGER,"
                                 "  bytes_in INTEGER,"
                                 "  bytes_out INTEGER,"
-                                "  system_bytes INTEGER,"
                                 "  tools_bytes INTEGER,"
                                 "  messages_bytes INTEGER,"
-                                "  kept_bytes INTEGER,"
                                 "  cost_pico INTEGER,"
                                 "  reserved_pico INTEGER,"
                                 "  streamed INTEGER NOT NULL,"
                                 "  cancelled INTEGER NOT NULL,"
                                 "  last INTEGER NOT NULL,"
                                 "  source TEXT NOT NULL,"
-                                "  prefix_hash INTEGER,"
                                 "  charges BLOB,"
                                 "  UNIQUE(wall_ms, call, attempt)"
                                 ");"
@@ -287,6 +284,12 @@ static const char version_3[] = "CREATE TABLE ledger("
                                 "  sealed INTEGER NOT NULL DEFAULT 0"
                                 ");";
 
-static const char *const steps[] = {version_1, version_2, version_3};
+// An account that a charge above its bound has closed stays closed until its period ends, or its
+// cap is raised above the one of that time.
+static const char version_4[] =
+    "ALTER TABLE budgets ADD COLUMN overshoot_pico INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE budgets ADD COLUMN closed_cap_pico INTEGER NOT NULL DEFAULT 0;";
+
+static const char *const steps[] = {version_1, version_2, version_3, version_4};
 
 const struct store_migrations store_schema = {steps, ARRAY_LEN(steps)};

@@ -58,8 +58,7 @@ struct store_tool_call {
 
 // What one step used up; added to the turn.
 struct store_usage {
-    int64_t input_tokens, cached_tokens, output_tokens;
-    int64_t cost_micro_usd;
+    int64_t input_tokens, cached_tokens, output_tokens, cost_micro_usd;
 };
 
 struct store_turn_step {
@@ -79,6 +78,7 @@ struct store_turn_step {
     const int64_t *inbox; // messages in the inbox that this step takes into the turn
     size_t inbox_count;
     const struct store_reply *reply; // of finish: what goes out; NULL: nothing
+    struct span fact, fact_text;     // store/fact.h: holds from then on; absent: none
 };
 
 enum { STORE_STEP_ROWS_MAX = 256 }; // messages, and tool calls, of one step

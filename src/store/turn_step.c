@@ -1,5 +1,6 @@
 #include <errno.h>
 
+#include "store/fact.h"
 #include "store/store_internal.h"
 #include "store/turn.h"
 
@@ -66,6 +67,14 @@ static int take_inbox(sqlite3 *db, int64_t turn, const struct store_turn_step *s
     return r;
 }
 
+// In `meta`, where the store's own marks are too; the prefix keeps them apart.
+static int write_fact(sqlite3 *db, const struct store_turn_step *s, struct error *err)
+{
+    static const char sql[] = "INSERT INTO meta(key, value) VALUES('fact:' || ?, ?)"
+                              " ON CONFLICT(key) DO UPDATE SET value = excluded.value";
+    return sql_run(db, sql, SQL_VALUES(sql_text(s->fact), sql_text(s->fact_text)), err);
+}
+
 static int take_step(struct store_job *job, sqlite3 *db, struct error *err)
 {
     const struct step_job *own = CONTAINER_OF(job, struct step_job, job);
@@ -80,6 +89,8 @@ static int take_step(struct store_job *job, sqlite3 *db, struct error *err)
         r = store_messages_insert(db, session, turn, s->messages, s->message_count, s->now_ms, err);
     for (size_t i = 0; i < s->call_count && r == 0; i++)
         r = write_call(db, turn, s, &s->calls[i], err);
+    if (r == 0 && s->fact.data)
+        r = write_fact(db, s, err);
     if (r == 0 && own->final)
         r = store_reply_finish(db, turn, s->reply, s->now_ms, err);
     job->rowid = turn;
@@ -87,8 +98,9 @@ static int take_step(struct store_job *job, sqlite3 *db, struct error *err)
 }
 
 #define CALL_SPANS(c) STORE_SPANS(&(c)->call_id, &(c)->name, &(c)->arguments, &(c)->result)
-#define STEP_SPANS(s, r) \
-    STORE_SPANS(&(s)->turn, &(s)->model, &(s)->error, &(r)->channel, &(r)->chat, &(r)->text)
+#define STEP_SPANS(s, r)                                                                          \
+    STORE_SPANS(&(s)->turn, &(s)->model, &(s)->error, &(s)->fact, &(s)->fact_text, &(r)->channel, \
+                &(r)->chat, &(r)->text)
 
 static size_t calls_bytes(const struct store_tool_call *calls, size_t count)
 {
@@ -128,6 +140,8 @@ static int check_step(const struct store_turn_step *step, bool final, struct err
     int r = store_id_check(step->turn, "turn", err);
     if (r == 0)
         r = store_step_check(step->message_count, step->call_count, step->inbox_count, err);
+    if (r == 0 && (step->fact.len > STORE_FACT_MAX || step->fact_text.len > STORE_FACT_MAX))
+        return error_set(err, -E2BIG, "a fact has at most %d bytes", STORE_FACT_MAX);
     return r;
 }
 

@@ -6,6 +6,7 @@ import re
 
 import home_socket
 import pytest
+import telegram_models  # noqa: F401  registers its scenarios
 from router_service import MASTER_KEY, Router
 
 
@@ -141,3 +142,36 @@ def test_clients_and_the_agent_share_what_is_known_of_a_deployment(house, hermes
     assert router.ask().text == "echo: hello"
     assert hermes.chat("hi").ok().text == "echo: hi\n"
     assert up.count("401") == 1
+
+
+# -- an agent that waits for its turn -------------------------------------------------------------
+
+WAITS = "the limit per minute of free is reached; this waits for its turn (place 1)"
+
+
+@pytest.fixture
+def narrow(hermes, up):
+    """One request a minute, and 6 s of patience; what does not fit goes to `cheap`."""
+    limited = Router(hermes, up).deployment("echo", rpm=1)
+    configure(hermes, up, {"free": [limited], "cheap": ["fixed"]}, own={"queue_timeout": 6},
+              fallbacks=[{"free": ["cheap"]}])
+
+
+def test_a_terminal_is_told_that_it_waits(hermes, narrow, service):
+    """Not at once: most waits are over by then."""
+    service()
+    assert WAITS not in hermes.chat("hi").ok().notes
+    result = hermes.chat("again").ok()
+    assert result.notes.count(WAITS) == 1 and result.text == "ok\n"
+
+
+def test_a_chat_sees_that_it_waits_until_the_answer_comes(hermes, narrow, service, api):
+    hermes.use_telegram(api, users="42")
+    service()
+    api.user_says(42, "hi")
+    api.wait_text(42, "echo: hi")
+    api.user_says(42, "again")
+    api.wait_text(42, WAITS)
+    api.wait_text(42, "cheap answers now", 30)
+    assert api.texts(42)[0] == "echo: hi" and api.texts(42)[1].startswith("ok\n")
+    assert len(api.texts(42)) == 2

@@ -5,13 +5,15 @@ fake says of every answer that it cost 0.00014 dollars.
 """
 
 import concurrent.futures
+import contextlib
 import json
 import re
+import socket
 import threading
 import time
 
 import pytest
-from router_service import Router
+from router_service import MASTER_KEY, Router
 
 BOUND = 0.001  # dollars, of a call with max_tokens 100
 COST = 0.00014  # what the fake says of an answer
@@ -105,6 +107,27 @@ def test_of_200_calls_as_many_pass_as_fit(router, up, where, name, stream):
     assert router.metrics()['hermes_router_refused_total{reason="budget"}'] == 163
 
 
+def test_a_kill_amid_the_200_forgets_nothing(hermes, router, up):
+    """What was settled counts as it was, what was let in counts in full, and there is no room."""
+    router.start({"quick": [priced(router)], "free": [priced(router, "hold-first")]},
+                 litellm={"max_budget": 5 * COST + CAP})
+    for _ in range(5):
+        assert router.ask("quick", max_tokens=100).status == 200
+    with contextlib.ExitStack() as stack:
+        for _ in range(200):
+            stack.enter_context(router.open(max_tokens=100))
+        assert up.wait_for(lambda: up.count("hold-first") == 37 and router.metrics().get(
+            'hermes_router_refused_total{reason="budget"}') == 163, 60)
+        router.kill()
+    up.release.set()
+    router.restart()
+    refused(router.ask("quick", max_tokens=100), "max_budget")
+    assert money(router)["spent"] == pytest.approx(5 * COST + 37 * BOUND)
+    found = json.loads(hermes.run("cost", "--json").ok().text)["all"]
+    assert (found["calls"], found["unsure"]) == (42, 37)
+    assert found["cost_usd"] == pytest.approx(5 * COST + 37 * BOUND)
+
+
 def test_a_refusal_names_the_budget_and_its_reset(router, up):
     router.start({"free": [priced(router)]},
                  own={"budgets": [{"name": "daily", "max": TOO_LITTLE, "period": "day"}]})
@@ -149,11 +172,48 @@ def test_a_call_that_fits_is_not_touched(router, up):
 
 
 def test_a_call_without_a_price_is_refused_under_a_cap(router, up):
-    router.start({"free": ["echo"]}, litellm={"max_budget": 1})
+    router.start({"free": ["echo"]}, own={"budgets": [
+        {"name": "wide", "max": 9}, {"name": "tight", "max": 1, "period": "month"}]})
     answer = router.ask(max_tokens=100)
-    assert answer.status == 400 and answer.error["type"] == "budget_exceeded"
-    assert "input_cost_per_token" in answer.error["message"]
+    message = refused(answer, "tight")
+    assert "input_cost_per_token" in message and re.search(r"resets at 20\d\d-\d\d-01", message)
+    assert "retry-after" not in answer.headers  # it would be refused again
     assert not up.requests
+
+
+def test_a_call_without_a_bound_is_refused_under_a_cap(router, up):
+    """It reads something of a size that nobody here knows."""
+    router.start({"free": [{**priced(router), "input_cost_per_token": 1e-6}]},
+                 litellm={"max_budget": 1})
+    answer = router.ask(max_tokens=100, messages=[{"role": "user", "content": [
+        {"type": "file", "file": {"file_id": "somewhere"}}]}])
+    message = refused(answer, "max_budget")
+    assert "has no bound" in message and "does not reset" in message
+    assert not up.requests
+
+
+DEARER = [{"models": ["vendor/dear"]}, {"plugins": [{"id": "web"}]}, {"service_tier": "priority"},
+          {"provider": {"sort": "throughput"}}, {"web_search_options": {}}, {"route": "fallback"},
+          {"tools": [{"type": "web_search_preview"}]}]
+
+
+@pytest.mark.parametrize("dearer", DEARER, ids=lambda more: next(iter(more)))
+@pytest.mark.parametrize("output", [1e-5, 0])
+def test_who_asks_for_more_than_words_is_refused_under_a_cap(router, up, dearer, output):
+    """Another model, a search, a faster lane: the price of the deployment says nothing of these,
+    not even that of a free one."""
+    router.start({"free": [priced(router, output=output)]}, litellm={"max_budget": 1})
+    message = refused(router.ask(max_tokens=100, **dearer), "max_budget")
+    assert f"{next(iter(dearer))} can make it dearer" in message
+    assert not up.requests
+
+
+def test_who_asks_for_more_than_words_passes_where_that_is_allowed(router, up):
+    """And without a cap. What it did cost is counted."""
+    router.start({"free": [priced(router)]}, litellm={"max_budget": 1}, own={"unpriced": "allow"})
+    assert router.ask(max_tokens=100, provider={"sort": "price"}).status == 200
+    assert money(router)["spent"] == pytest.approx(COST)
+    assert up.requests[0].json["provider"] == {"sort": "price"}
 
 
 def test_a_call_without_a_price_passes_where_that_is_allowed(router, up):
@@ -263,10 +323,121 @@ def test_an_overshoot_is_counted_and_closes_the_budget(router):
     router.process.wait_for_output(b"overshoot", "err")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("scenario,spent", [
+    ("cost:0.0005", 0.0005), ("cost:1000000", 2e-5), ("tokens:7", 7e-5),
+    ("tokens:1000000000000", BOUND), ("tokens:999999999999999999", BOUND)])
+def test_a_cost_that_no_call_has_is_not_believed(router, scenario, spent, stream):
+    """Else one mistake of a provider would close a budget for good. Its tokens may be true."""
+    router.start({"free": [priced(router, scenario)]}, litellm={"max_budget": 1})
+    assert router.ask(stream=stream, max_tokens=100).status == 200
+    assert money(router)["spent"] == pytest.approx(spent)
+    assert router.ask(stream=stream, max_tokens=100).status == 200
+
+
+def overshot(router, **config):
+    """A budget that the provider's own figure has closed."""
+    router.start({"free": [priced(router, output=1e-7)]}, **config)
+    assert router.ask(max_tokens=100).status == 200
+    assert "closed" in refused(router.ask(max_tokens=100), "daily")
+
+
+DAILY = {"own": {"budgets": [{"name": "daily", "max": 1, "period": "day"}],
+                 "timezone": "Asia/Tokyo"}}
+
+
+@pytest.mark.parametrize("end", ["stopped", "killed"])
+def test_a_closed_budget_stays_closed_over_a_restart(hermes, router, up, end):
+    """And hermes cost says so, whether a router runs or not."""
+    overshot(router, **DAILY)
+    for _ in range(2):
+        if end == "stopped":
+            router.stop()
+        else:
+            router.kill()
+        told = hermes.run("cost", "--config", hermes.home / "router.yaml").ok().text
+        assert re.search(r"^daily .*\$0\.00014 of \$1\.00, resets 20..-..-.. 00:00$", told, re.M)
+        assert "CLOSED" in told and "$0.00013 more than it should" in told
+        router.restart()
+        message = refused(router.ask(max_tokens=100), "daily")
+        assert "is closed: a call cost $0.00013 more than it should" in message
+        assert "resets at 20" in message
+    assert "CLOSED" in hermes.run("cost").ok().text
+    status = json.loads(hermes.run("status", "--json").text)
+    problem, = (p for p in status["problems"] if p["what"] == "budget")
+    assert "daily is closed" in problem["text"] and problem["wants_person"]
+    assert len(up.requests) == 1
+
+
+def test_beside_the_agent_a_closed_budget_wants_somebody(hermes, router, service):
+    """A call cost more than its price can come to: the service is well otherwise."""
+    config = router.config({"free": [priced(router, output=1e-7)]}, **DAILY)
+    del config["general_settings"]
+    config["router"]["port"] = 0
+    hermes.put("config.yaml", json.dumps({**config, "model": {"default": "free"}}))
+    running = service(env={"LITELLM_MASTER_KEY": MASTER_KEY})
+    router.port = int(re.search(rb"router: http://127\.0\.0\.1:(\d+)", running.process.out)[1])
+    assert hermes.run("status").code == 0
+    assert router.ask(max_tokens=100).status == 200
+    told = hermes.run("status")
+    assert told.code == 4 and "PROBLEM   budget: the budget daily is closed" in told.text
+    told = hermes.run("cost").ok().text
+    assert "CLOSED" in told and "Asia/Tokyo" in told
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_raised_cap_opens_a_closed_budget(hermes, router, restart):
+    overshot(router, **DAILY)
+    config = json.loads((hermes.home / "router.yaml").read_text())
+    config["router"]["budgets"][0]["max"] = 2
+    hermes.put("router.yaml", json.dumps(config))
+    if restart:
+        router.stop()
+        router.restart()
+    else:
+        router.process.signal(1)
+        router.process.wait_for_output(b"reloaded", "err")
+    assert router.ask(max_tokens=100).status == 200
+    assert "closed" in refused(router.ask(max_tokens=100), "daily")  # the price is still wrong
+
+
 def test_a_call_that_was_refused_upstream_costs_nothing(router):
     router.start({"free": [priced(router, "500-html")]}, litellm={"max_budget": 1})
     assert router.ask(max_tokens=100).status == 500
     assert money(router) == {"cap": 1, "spent": 0, "reserved": 0}
+
+
+@pytest.mark.parametrize("scenario", ["cut-before-headers", "cut-headers"])
+def test_who_had_the_request_and_broke_off_may_have_worked(router, scenario):
+    router.start({"free": [priced(router, scenario)]}, litellm={"max_budget": 1})
+    assert router.ask(max_tokens=100).status == 500
+    assert money(router)["spent"] == pytest.approx(BOUND)
+
+
+def test_who_never_had_the_request_is_not_paid(router):
+    """Nobody listens there, or somebody never takes the connection: neither who waits in vain nor
+    who leaves uses up a budget by that."""
+    full = socket.create_server(("127.0.0.1", 0), backlog=0)
+    port = full.getsockname()[1]
+    with contextlib.ExitStack() as stack:
+        stack.callback(full.close)
+        for _ in range(4):  # the queue is full then, and what follows is not answered
+            sock = stack.enter_context(socket.socket())
+            sock.setblocking(False)
+            sock.connect_ex(("127.0.0.1", port))
+        gone = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        unheard = f"http://127.0.0.1:{gone.getsockname()[1]}/v1"
+        gone.close()
+        waits = {**priced(router), "api_base": f"http://127.0.0.1:{port}/v1"}
+        router.start({"gone": [{**priced(router), "api_base": unheard}],
+                      "full": [{**waits, "timeout": 0.5}], "left": [{**waits, "timeout": 600}]},
+                     litellm={"max_budget": 1})
+        assert router.ask("gone", max_tokens=100).status == 500
+        assert router.ask("full", max_tokens=100).status == 408
+        with router.open("left", max_tokens=100):
+            assert router.up.wait_for(lambda: money(router)["reserved"] > 0)
+        assert router.up.wait_for(lambda: money(router)["reserved"] == 0)
+        assert money(router)["spent"] == 0
 
 
 @pytest.mark.parametrize("scenario", ["cut-stream", "hold"])

@@ -258,6 +258,12 @@ def test_forbidden_content_goes_to_its_own_list(router):
     assert router.ask().headers["x-litellm-model-id"] == "last"
 
 
+def test_a_moderation_that_has_no_list_goes_to_the_general_one(router):
+    """It speaks for its provider only: as in LiteLLM, to which it is a 403 like any other."""
+    start(router, "403", content_policy_fallbacks=[{"cheap": ["free2"]}])
+    assert router.ask().headers["x-litellm-attempted-fallbacks"] == "1"
+
+
 def test_default_fallbacks_are_for_groups_without_a_list(router):
     start(router, "502", fallbacks=[], default_fallbacks=["cheap"])
     assert router.ask().headers["x-litellm-model-id"] == "last"

@@ -48,6 +48,54 @@ def test_a_chat_is_answered_with_and_without_v1(router, path):
     assert router.ask(path=path).text == "echo: hello"
 
 
+@pytest.mark.parametrize("path", ["/openai/deployments/free", "/engines/free",
+                                  "/openai/deployments/a/b"])
+def test_a_path_may_name_the_model(router, up, path):
+    """As clients of Azure ask, which need not say it again in the body."""
+    router.start({"free": ["echo"], "a/b": ["fixed"]})
+    answer = router.request("POST", f"{path}/chat/completions?api-version=1",
+                            json.dumps({"messages": MESSAGES}))
+    assert answer.status == 200, answer.body
+    assert up.requests[0].model == ("fixed" if path.endswith("a/b") else "echo")
+
+
+def test_one_model_can_be_looked_up(router):
+    router.start({"free": ["echo"], "a/b": ["echo"]}, model_group_alias={"gpt-4": "free"})
+    for name in ("free", "a/b", "gpt-4"):
+        found = router.request("GET", f"/v1/models/{name}")
+        assert found.status == 200 and found.json["id"] == name, found.body
+        assert found.json["object"] == "model"
+    missing = router.request("GET", '/models/no"ne')
+    assert missing.status == 404 and 'no"ne' in missing.json["detail"]
+
+
+def test_a_slash_at_the_end_of_a_path_means_nothing(router):
+    router.start({"free": ["echo"]})
+    assert router.ask(path="/v1/chat/completions/").text == "echo: hello"
+
+
+@pytest.mark.parametrize("path,member", [
+    ("/v1/chat/completions", "messages"), ("/completions", "prompt"), ("/v1/embeddings", "input")])
+@pytest.mark.parametrize("more", [{}, {"model": "none"}])
+def test_what_a_request_cannot_lack(router, up, path, member, more):
+    """Said before the model is looked for, and not left to a provider."""
+    router.start({"free": ["echo"]})
+    for body in ({"model": "free", **more}, {"model": "free", **more, member: None}):
+        answer = router.request("POST", path, json.dumps(body))
+        assert answer.status == 400 and not up.requests
+        assert answer.error == {
+            "message": f"{path.removeprefix('/v1')}: Missing required parameter: '{member}'.",
+            "type": "invalid_request_error", "param": member, "code": "400"}
+
+
+def test_a_stream_that_ends_well_ends_with_its_mark(router):
+    router.start({"free": ["no-done"]})
+    answer = router.ask(stream=True)
+    assert answer.whole and answer.text == "complete without a marker"
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert answer.events.count("[DONE]") == 1
+
+
 @pytest.mark.parametrize("path", ["/v1/embeddings", "/embeddings"])
 def test_embeddings_pass(router, path, up):
     router.start({"free": ["fixed"]})
@@ -229,6 +277,7 @@ def test_an_answer_tells_where_it_comes_from(router, up, stream):
     headers = router.ask(stream=stream).headers
     assert headers["x-litellm-model-id"] == "mine"
     assert headers["x-litellm-model-group"] == "free"
+    assert headers["x-litellm-model-name"] == "openai/echo"
     assert headers["x-litellm-model-api-base"] == up.base_url
     assert headers["x-litellm-attempted-retries"] == headers["x-litellm-attempted-fallbacks"] == "0"
     for name in ("x-litellm-call-id", "x-litellm-version", "x-litellm-response-duration-ms"):
@@ -254,8 +303,8 @@ def test_one_id_for_many_calls_at_once_hides_none_of_them(router, hermes, up):
         for _ in range(5):
             clients.enter_context(router.open(headers={"x-litellm-call-id": "same"}))
         assert up.wait_for(lambda: len(up.requests) == 5)
-    assert up.wait_for(lambda: home_socket.ask(hermes.home, "GET", "/cost/model/1")[1]["today"]
-                       ["cancelled"] == 5, 60)
+    cost = lambda: home_socket.ask(hermes.home, "GET", "/cost/model/1")[1]  # noqa: E731
+    assert up.wait_for(lambda: cost().get("today", {}).get("cancelled") == 5, 60), cost()
 
 
 def test_two_calls_have_two_ids(router):

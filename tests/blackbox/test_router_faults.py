@@ -14,7 +14,7 @@ from router_service import Router
 REFUSED = {
     "401": (401, "AuthenticationError"),
     "402": (402, "APIError"),
-    "403": (403, "ContentPolicyViolationError"),
+    "403": (403, "APIError"),
     "404": (404, "NotFoundError"),
     "408": (408, "Timeout"),
     "413": (413, "APIError"),
@@ -32,7 +32,7 @@ REFUSED = {
     "400-string": (400, "BadRequestError"),
     "400-detail": (400, "BadRequestError"),
     "gemini-array": (400, "BadRequestError"),
-    "redirect": (302, "BadRequestError"),
+    "redirect": (302, "InternalServerError"),
 }
 WRONG = {
     "200-error": (200, "BadGatewayError"),
@@ -57,7 +57,7 @@ BROKEN = {
     "not-http": (0, "InternalServerError"),
     "huge-header": (0, "InternalServerError"),
     "many-headers": (0, "InternalServerError"),
-    "huge-length": (200, "APIConnectionError"),
+    "huge-length": (200, None),
 }
 SILENT = {
     "hang": (0, "Timeout"),
@@ -67,9 +67,9 @@ SILENT = {
 # What only a client that wants one piece of JSON can have mended: it has seen nothing yet.
 JSON_ONLY = {
     "choice-error": (200, "BadGatewayError"),
-    "cut-json": (200, "APIConnectionError"),
-    "cut-json-clean": (200, "APIConnectionError"),
-    "cut-utf8": (200, "APIConnectionError"),
+    "cut-json": (200, "InternalServerError"),
+    "cut-json-clean": (200, "InternalServerError"),
+    "cut-utf8": (200, "InternalServerError"),
     "cut-stream": (200, None),
     "cut-stream-clean": (200, None),
     "cut-stream-close": (200, None),

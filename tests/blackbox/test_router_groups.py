@@ -248,7 +248,7 @@ def test_the_least_busy_is_asked(router):
 def test_an_alias_is_another_name_of_a_group(router):
     router.start({"free": ["echo"]}, model_group_alias={"gpt-4": "free"})
     answer = router.ask("gpt-4")
-    assert answer.text == "echo: hello" and answer.headers["x-litellm-model-group"] == "free"
+    assert answer.text == "echo: hello" and answer.headers["x-litellm-model-group"] == "gpt-4"
 
 
 def test_an_alias_has_the_fallbacks_of_its_group(router):

@@ -3,11 +3,13 @@
 import concurrent.futures
 import contextlib
 import csv
+import datetime
 import decimal
 import http.client
 import io
 import json
 import random
+import re
 import time
 
 import pytest
@@ -95,6 +97,19 @@ def test_each_attempt_has_a_row(hermes, router):
     assert first["error"] == "InternalServerError"
     assert (second["status"], second["reason"], second["cost_usd"]) == (200, "fallback", COST)
     assert call["cost_usd"] == COST
+
+
+def test_why_tells_fallback_and_price(hermes, router):
+    router.start({"free": [priced(router, "500-html")], "free2": [priced(router)]},
+                 fallbacks=[{"free": ["free2"]}])
+    answer = router.ask(max_tokens=100)
+    call = cost(hermes, "why", answer.headers["x-litellm-call-id"])
+    said = "\n".join(call["reasons"])
+    assert "free was asked for and could not answer, so free2 was asked in its place" in said
+    assert "it took 2 attempts" in said and "InternalServerError" in said
+    assert "$10.00 per million completion tokens" in said
+    router.stop()
+    assert "per million" not in "".join(cost(hermes, "why", call["call"])["reasons"])
 
 
 def test_a_refused_call_has_no_row(hermes, router):
@@ -193,6 +208,55 @@ def test_cost_tells_why(hermes, some_costs):
 
 def test_cost_does_not_know_every_call(hermes, some_costs):
     hermes.run("cost", "why", "no-such-call").failed("no such call")
+
+
+def test_cost_knows_what_ended_a_moment_ago(hermes, router):
+    """It is in the journal alone then, also where nobody runs any more."""
+    router.start({"free": [priced(router)]}, litellm={"max_budget": 1})
+    for calls in range(1, 6):
+        answer = router.ask(max_tokens=100)
+        assert cost(hermes)["all"]["calls"] == calls
+        assert cost(hermes, "why", answer.headers["x-litellm-call-id"])["cost_usd"] == COST
+    router.ask(max_tokens=100)
+    killed(router)
+    assert cost(hermes)["all"]["cost_usd"] == 6 * COST
+
+
+def test_cost_charges_what_a_kill_left_open(hermes, router, up):
+    """Nobody runs who might still settle it."""
+    router.start({"free": [priced(router, "hold-first")]}, litellm={"max_budget": 1})
+    with router.open(max_tokens=100):
+        assert up.wait_for(lambda: len(up.requests) == 1)
+        killed(router)
+    for _ in range(2):
+        row, = cost(hermes)["dearest"]
+        assert row["cost_usd"] == BOUND and row["error"] == "interrupted"
+    router.restart()
+    assert router.ask("none").status == 400
+    assert settled(hermes, 1)["all"]["cost_usd"] == BOUND
+
+
+@pytest.mark.parametrize("running", [True, False])
+@pytest.mark.parametrize("own,litellm,zone", [
+    ({"timezone": "Pacific/Kiritimati"}, {}, "Pacific/Kiritimati"),
+    ({}, {"timezone": "Pacific/Pago_Pago"}, "Pacific/Pago_Pago"), ({}, {}, "UTC")])
+def test_days_are_those_of_the_budgets(hermes, router, own, litellm, zone, running):
+    """A day apart: of the two one is not in the day that it is in UTC."""
+    router.start({"free": [priced(router)]}, own=own, litellm={"max_budget": 1, **litellm})
+    call = router.ask(max_tokens=100).headers["x-litellm-call-id"]
+    hours = {"Pacific/Kiritimati": 14, "Pacific/Pago_Pago": -11, "UTC": 0}[zone]
+    if not running:
+        router.stop()
+    config = ("--config", hermes.home / "router.yaml")
+    found = cost(hermes, *config)
+    assert found["zone"] == zone and found["today"]["calls"] == 1
+    row, = found["dearest"]
+    local = datetime.datetime.fromtimestamp(row["started_ms"] / 1000 + hours * 3600,
+                                            datetime.timezone.utc)
+    assert row["started"] == f"{local:%Y-%m-%d %H:%M}" and found["date"] == f"{local:%Y-%m-%d}"
+    text = hermes.run("cost", *config).ok().text
+    assert re.search(rf"^zone +{zone}$", text, re.M) and row["started"] in text
+    assert f"{row['started']} {zone}" in hermes.run("cost", "why", call, *config).ok().text
 
 
 # -- across a restart -----------------------------------------------------------------------------

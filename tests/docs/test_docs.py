@@ -272,6 +272,17 @@ def test_the_example_has_every_key(reader):
     assert not missing, f"not in {ids(EXAMPLE)}: {missing}"
 
 
+def test_the_example_holds_the_names_that_people_ask(reader):
+    """free, then free2, then cheap; strong by its name; and slots for them."""
+    path = reader.put("config.yaml", enabled(r"(api_key|token|key|master_key)_file:"),
+                      base=reader.directory)
+    text = reader.run("config", "show", "--config", path, env=SECRETS).ok().text
+    names = re.findall(r"(?m)^ +\d+\.model_name +(\S+)", text)
+    assert names[:4] == ["free", "free2", "cheap", "strong"]
+    assert '[{"free":["free2","cheap"]},{"free2":["cheap"]}]' in text
+    assert re.search(r"(?m)^router\.slots +main: free, digest: cheap ", text)
+
+
 def milliseconds(text):
     number = re.fullmatch(r"(\d+)(ms|s|m|h|d)", text)
     return int(number[1]) * {"ms": 1, "s": 1000, "m": 60000, "h": 3600000,

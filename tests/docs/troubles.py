@@ -75,6 +75,27 @@ def no_credit(reader):
 
 
 @case
+def no_budget(reader):
+    path = config(reader, """model: {default: cheap}
+model_list:
+  - model_name: cheap
+    litellm_params: {model: openai/x, api_base: "http://127.0.0.1:9/v1", api_key: k,
+                     input_cost_per_token: 0.001, output_cost_per_token: 0.001}
+router: {budgets: [{name: a day, max: 0.25, period: day}]}
+""")
+    return told(reader, reader.chat("hi", "--config", path))
+
+
+@case
+def no_such_slot(reader):
+    path = config(reader, """model_list:
+  - {model_name: free, litellm_params: {model: offline}}
+router: {slots: {main: fre}}
+""")
+    return told(reader, reader.run("config", "check", "--config", path))
+
+
+@case
 def no_such_model(reader):
     with Upstream() as up:
         text = told(reader, reader.use(up, "404").chat("hi"))

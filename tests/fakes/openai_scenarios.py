@@ -241,6 +241,23 @@ def no_usage(turn):
     turn.done()
 
 
+@scenario("cost")
+def cost(turn):
+    """An answer that did cost `:N` dollars, by its own word."""
+    answer = wire.Answer("paid")
+    answer.usage = {**turn.usage(answer), "cost": turn.number(0.0)}
+    turn.say(answer)
+
+
+@scenario("tokens")
+def tokens(turn):
+    """An answer of `:N` tokens, by its own word; what that costs it does not say."""
+    answer = wire.Answer("many")
+    answer.usage = {"prompt_tokens": 1, "completion_tokens": turn.number(1),
+                    "total_tokens": 1 + turn.number(1)}
+    turn.say(answer)
+
+
 @scenario("comments")
 def comments(turn):
     if not turn.streams:

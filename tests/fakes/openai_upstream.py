@@ -22,6 +22,7 @@ import ssl
 import sys
 import threading
 import time
+import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
@@ -72,6 +73,10 @@ class Upstream:
         self.connections = 0
         self.release = threading.Event()
         self.redirect_to = "http://127.0.0.1:9/v1/chat/completions"
+        # What OpenRouter tells afterwards of an answer: generation(id, times it was asked for)
+        # gives status and body, an object or the text itself.
+        self.generation = lambda identity, times: (404, error_object(404, "Generation not found"))
+        self.generations_asked = []
         self.log = None
         self._lock = threading.Lock()
         self._open = set()
@@ -229,6 +234,12 @@ class Upstream:
         elif request.method == "GET" and request.path == f"{self.prefix}/key":
             conn.answer(200, {"data": {"label": "sk-fake…", "limit": None, "usage": 0.5,
                                        "limit_remaining": None, "is_free_tier": True}})
+        elif request.method == "GET" and request.path.startswith(f"{self.prefix}/generation?id="):
+            identity = urllib.parse.unquote(request.path.partition("?id=")[2])
+            with self._lock:
+                self.generations_asked.append(identity)
+                times = self.generations_asked.count(identity)
+            conn.answer(*self.generation(identity, times))
         elif request.method == "POST" and request.path == f"{self.prefix}/chat/completions":
             self._play(conn, request, validate.check_request, Turn)
         elif request.method == "POST" and request.path.removeprefix(f"{self.prefix}/") in OTHERS:

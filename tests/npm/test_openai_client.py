@@ -7,10 +7,11 @@ how it names a failure and how it leaves are what a server of this format has to
 import json
 import pathlib
 import subprocess
+import time
 
 import pytest
 from openai_others import DIMENSIONS, vector_of
-from openai_scenarios import BIG_INT_ARGUMENTS
+from openai_scenarios import BIG_INT_ARGUMENTS, scenario
 from openai_upstream import Upstream
 from router_service import MASTER_KEY, Router
 
@@ -21,6 +22,18 @@ TOOLS = [{"type": "function", "function": {
     "parameters": {"type": "object", "properties": {"path": {"type": "string"}}}}}
     for name in ("read_file", "list_files", "current_time")]
 NEVER_AGAIN = {"maxRetries": 0}  # else the client itself repeats what failed
+
+
+@scenario("json-calls")
+def json_calls(turn):
+    """As one piece, whatever was asked for."""
+    calls = [{"id": f"c{n}", "type": "function", "function": {"name": name, "arguments": text}}
+             for n, (name, text) in enumerate([("read_file", '{"id": 9007199254740993}'),
+                                               ("list_files", "{}")])]
+    turn.conn.answer(200, {
+        "id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": None, "tool_calls": calls},
+             "finish_reason": "tool_calls"}]})
 
 
 class Problem(Exception):
@@ -183,16 +196,56 @@ def test_the_list_of_models(client):
     assert {model["object"] for model in listed} == {"model"}
 
 
+# -- a stream that was asked for, and came as one piece --------------------------------------------
+
+@pytest.mark.parametrize("op", ["stream", "final"])
+def test_one_piece_is_a_stream_for_the_client(client, op):
+    """Without that the client reads no event, and takes it for an empty answer."""
+    told = client("json-for-stream").ask(op, "json-for-stream")["data"]
+    if op == "stream":
+        text = "".join(choice["delta"].get("content") or ""
+                       for chunk in told for choice in chunk["choices"])
+    else:
+        text = told["choices"][0]["message"]["content"]
+        assert told["choices"][0]["finish_reason"] == "stop"
+    assert text == "whole in spite of the question"
+
+
+def test_tool_calls_in_one_piece(client):
+    done = client("json-calls").ask("final", "json-calls", tools=TOOLS)["data"]
+    assert calls_of(done) == [("read_file", '{"id": 9007199254740993}'), ("list_files", "{}")]
+
+
+# -- a sign of life --------------------------------------------------------------------------------
+
+def test_a_stream_that_is_silent_for_long_has_its_answer(client, up):
+    asks = client("hold-first", own={"keep_alive": 0.2})
+    asks.ask("start", "hold-first")
+    assert up.wait_for(lambda: up.requests)
+    time.sleep(1)  # long enough for some comments, and if it were not, the same must come
+    up.release.set()
+    chunks = asks.ask("read", count=3)["data"]
+    assert "".join(c["delta"].get("content") or "" for chunk in chunks for c in chunk["choices"])
+
+
+def test_a_failure_after_a_sign_of_life_is_thrown(client, up):
+    """The status has gone out; what the client throws comes from the event."""
+    asks = client("hang", own={"keep_alive": 0.2, "first_content_timeout": 2})
+    problem = asks.fails("stream", "hang")
+    assert problem.name in ("APIError", "APIConnectionError", "APIConnectionTimeoutError")
+    assert "litellm.Timeout" in problem.message
+
+
 # -- failures, by the classes that programs catch -------------------------------------------------
 
 @pytest.mark.parametrize("op", ["chat", "stream"])
 @pytest.mark.parametrize("scenario,name,status", [
     ("400-context", "BadRequestError", 400), ("401", "AuthenticationError", 401),
-    ("403", "BadRequestError", 400), ("404", "NotFoundError", 404),
+    ("403", "PermissionDeniedError", 403), ("404", "NotFoundError", 404),
     ("429-forever", "RateLimitError", 429), ("500-html", "InternalServerError", 500),
     ("503", "InternalServerError", 503), ("200-limit", "RateLimitError", 429)])
 def test_an_upstreams_failure_has_its_class(client, op, scenario, name, status):
-    """LiteLLM's, that is: what a moderation refused (its 403) is a bad request."""
+    """LiteLLM's, that is."""
     problem = client(scenario).fails(op, scenario)
     assert (problem.name, problem.status, problem.code) == (name, status, str(status))
 

@@ -350,22 +350,23 @@ static void events_wait_for_company(void **state)
     log_set_sink(keep, count_flush, &kept, true);
     log_set_later(count_later, &later);
     int before = kept.flushes;
-    log_event(LOG_INFO, "one", "", NULL, 0);
-    log_event(LOG_INFO, "two", "", NULL, 0);
+    log_event_often(LOG_INFO, "one", "", NULL, 0);
+    log_event_often(LOG_INFO, "two", "", NULL, 0);
     assert_int_equal(kept.calls, 2); // the sink has them, and keeps them as long as it is let
     assert_int_equal(kept.flushes, before);
     assert_int_equal(later, 1);
     log_flush();
     assert_int_equal(kept.flushes, before + 1);
-    log_event(LOG_INFO, "three", "", NULL, 0);
+    log_event_often(LOG_INFO, "three", "", NULL, 0);
     assert_int_equal(later, 2);
-    log_event(LOG_WARNING, "four", "", NULL, 0); // does not wait, and leaves behind what came first
+    log_event_often(LOG_WARNING, "four", "", NULL,
+                    0); // does not wait, and leaves behind what came first
     assert_int_equal(kept.flushes, before + 2);
-    log_event(LOG_INFO, "five", "", NULL, 0);
+    log_event_often(LOG_INFO, "five", "", NULL, 0);
     log_info("line");
-    log_event(LOG_INFO, "six", "", NULL, 0);
+    log_event_often(LOG_INFO, "six", "", NULL, 0);
     log_set_later(NULL, NULL); // nothing is forgotten
-    log_event(LOG_INFO, "seven", "", NULL, 0);
+    log_event_often(LOG_INFO, "seven", "", NULL, 0);
     assert_int_equal(later, 4);
     log_set_sink(NULL, NULL, NULL, false);
     assert_string_equal(heard(&listener),
@@ -385,7 +386,7 @@ static void many_events_wait(void **state)
     log_set_sink(keep, count_flush, &kept, true);
     log_set_later(count_later, &later);
     for (int i = 0; i < EVENTS; i++)
-        LOG_EVENT(LOG_INFO, "e", "", LOG_NUMBER("i", 10000 + i));
+        LOG_OFTEN(LOG_INFO, "e", "", LOG_NUMBER("i", 10000 + i));
     log_set_later(NULL, NULL);
     log_set_sink(NULL, NULL, NULL, false);
     dup2(stderr_before, STDERR_FILENO);

@@ -50,6 +50,8 @@ static void fails(struct fetch_world *world, struct http_request request, enum h
     fetch_await(&fetch);
     if (fetch.failure != failure || !strstr(fetch.err.text, sentence) || fetch.err.code >= 0)
         fail_msg("%s: failure %d: %s", request.url, fetch.failure, fetch.err.text);
+    if (failure == HTTP_UNREACHABLE || failure == HTTP_UNRESOLVED)
+        assert_false(http_client_was_sent(world->client, fetch.id));
 }
 
 // --- what it sends and hears
@@ -314,6 +316,8 @@ static void times_out(struct fetch_world *world, const char *path, struct http_t
         fail_msg("%s: failure %d: %s", path, fetch.failure, fetch.err.text);
     if (fetch.took_ms < LIMIT_MS - 2 || fetch.took_ms > SOON_MS)
         fail_msg("%s: %s after %d ms", path, sentence, (int)fetch.took_ms);
+    // Who never had a whole request cannot have acted on it.
+    assert_int_equal(http_client_was_sent(world->client, fetch.id), *path == '/');
     fetch_until_closed(world);
 }
 

@@ -214,21 +214,66 @@ static void begun_with_the_first_piece(void **state)
 
 // --- connections that died while they were kept
 
-static void what_was_not_answered_at_all_is_repeated(void **state)
+static struct http_request post(const char *path)
 {
-    struct fetch_world *world = *state;
     static const struct span parts[] = {{"one", 3}, {"two", 3}};
-    FETCH_AUTO fetch = fetch_of(world);
-    keep_a_connection(world);
-    struct http_request request = fetch_get("/third");
+    struct http_request request = fetch_get(path);
     request.method = "POST";
     request.body_parts = parts;
     request.body_part_count = 2;
-    fetch_begin(&fetch, request);
+    return request;
+}
+
+// The peer has read it, and nobody knows what it did.
+static void what_may_be_done_twice_is_repeated(void **state)
+{
+    struct fetch_world *world = *state;
+    int64_t repeats = 0;
+    FETCH_AUTO fetch = fetch_of(world);
+    http_client_count_repeats(world->client, &repeats);
+    keep_a_connection(world);
+    fetch_begin(&fetch, fetch_get("/third"));
     is_whole(&fetch);
     assert_string_equal(buf_text(&fetch.body), "hello");
     assert_int_equal(http_peer_requests(world->peer), 3);
     assert_int_equal(http_peer_connections(world->peer), 2);
+    assert_int_equal(repeats, 1);
+}
+
+static void a_post_that_was_read_is_not_repeated(void **state)
+{
+    struct fetch_world *world = *state;
+    int64_t repeats = 0;
+    FETCH_AUTO fetch = fetch_of(world);
+    http_client_count_repeats(world->client, &repeats);
+    keep_a_connection(world);
+    fetch_begin(&fetch, post("/third"));
+    fetch_await(&fetch);
+    assert_int_equal(fetch.failure, HTTP_CUT);
+    assert_int_equal(fetch.err.code, -ECONNRESET);
+    fetch_pass_ms(world, A_WHILE_MS);
+    assert_int_equal(http_peer_requests(world->peer), 2);
+    assert_int_equal(repeats, 0);
+}
+
+// The peer has left the kept connection, and here nobody has looked since.
+static void a_post_that_never_arrived_is_repeated(void **state)
+{
+    struct fetch_world *world = *state;
+    int64_t repeats = 0;
+    FETCH_AUTO first = fetch_of(world);
+    FETCH_AUTO fetch = fetch_of(world);
+    http_client_count_repeats(world->client, &repeats);
+    fetch_begin(&first, fetch_get("/idle-close"));
+    is_whole(&first);
+    while (http_peer_open(world->peer))
+        http_peer_pause(1);
+    fetch_begin(&fetch, post("/hello"));
+    is_whole(&fetch);
+    assert_string_equal(buf_text(&fetch.body), "hello");
+    assert_int_equal(http_peer_requests(world->peer), 2);
+    assert_int_equal(http_peer_connections(world->peer), 2);
+    assert_int_equal(repeats, 1);
 }
 
 static void nothing_is_repeated_that_may_be_sent_once(void **state)
@@ -241,7 +286,7 @@ static void nothing_is_repeated_that_may_be_sent_once(void **state)
     fetch_begin(&fetch, request);
     fetch_await(&fetch);
     assert_int_equal(fetch.failure, HTTP_CUT);
-    assert_int_equal(fetch.err.code, -ESTALE);
+    assert_int_equal(fetch.err.code, -ECONNRESET);
     fetch_pass_ms(world, A_WHILE_MS);
     assert_int_equal(http_peer_requests(world->peer), 2);
 }
@@ -344,7 +389,9 @@ int main(void)
         WORLD(a_pause_is_no_stall),
         WORLD(the_total_counts_in_a_pause),
         WORLD(cancelled_while_paused),
-        WORLD(what_was_not_answered_at_all_is_repeated),
+        WORLD(what_may_be_done_twice_is_repeated),
+        WORLD(a_post_that_was_read_is_not_repeated),
+        WORLD(a_post_that_never_arrived_is_repeated),
         WORLD(nothing_is_repeated_that_may_be_sent_once),
         WORLD(a_new_connection_is_never_stale),
         WORLD(a_kept_connection_that_breaks_in_an_answer),
@@ -358,7 +405,9 @@ int main(void)
         PROXIED(a_pause_is_no_stall),
         PROXIED(the_total_counts_in_a_pause),
         PROXIED(cancelled_while_paused),
-        PROXIED(what_was_not_answered_at_all_is_repeated),
+        PROXIED(what_may_be_done_twice_is_repeated),
+        PROXIED(a_post_that_was_read_is_not_repeated),
+        PROXIED(a_post_that_never_arrived_is_repeated),
         PROXIED(nothing_is_repeated_that_may_be_sent_once),
         PROXIED(a_new_connection_is_never_stale),
         PROXIED(a_kept_connection_that_breaks_in_an_answer),

@@ -126,7 +126,7 @@ static void slow_reader_of_1000_events(void **state)
     assert_int_equal(w->events_sent, EVENTS);
     assert_true(w->drains > 3);
     assert_true(w->most_pending <= 64 * 1024);
-    assert_non_null(strstr(buf_text(&got), "Content-Type: text/event-stream\r\n"));
+    assert_non_null(strstr(buf_text(&got), "Content-Type: text/event-stream; charset=utf-8\r\n"));
     assert_non_null(strstr(buf_text(&got), "999 y"));
     assert_int_equal(w->gone_count, 0);
     world_destroy(w);

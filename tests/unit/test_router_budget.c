@@ -1,6 +1,6 @@
-// links: router/budget.c router/budget_account.c router/budget_period.c router/money.c
-// links: codec/zone.c codec/suggest.c codec/sha256.c codec/json.c codec/json_value.c
-// links: codec/utf8.c base/buf.c base/clock.c base/span.c base/mem.c base/error.c
+// links: router/budget.c router/budget_memory.c router/budget_account.c router/budget_period.c
+// links: router/money.c codec/zone.c codec/suggest.c codec/sha256.c codec/json.c codec/json_value.c
+// links: codec/utf8.c base/buf.c base/clock.c base/span.c base/mem.c base/error.c base/hash.c
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "router/budget.h"
+#include "router/budget_memory.h"
 
 #define DAY_MS INT64_C(86400000)
 #define NOON INT64_C(1795262400000) // 2026-11-21T12:00:00Z
@@ -53,6 +53,23 @@ static void check(const struct router_budgets *budgets, const char *name, int64_
     assert_int_equal(account.reserved_pico, reserved);
 }
 
+static int restore(struct router_budgets *budgets, struct span account, int64_t start,
+                   int64_t spent)
+{
+    struct router_budget_sum sum = {.account = account,
+                                    .period_start_wall_ms = start,
+                                    .next_reset_wall_ms = -1,
+                                    .spent_pico = spent};
+    return router_budgets_restore(budgets, &sum, NOON, NULL);
+}
+
+static bool correct(struct router_budgets *budgets, const char *account, int64_t start,
+                    int64_t delta, int64_t overshoot, bool *ret_closed_now)
+{
+    struct router_budget_correction correction = {span_of(account), start, delta, overshoot, 900};
+    return router_budgets_correct(budgets, &correction, ret_closed_now);
+}
+
 static void test_as_many_as_fit(void **state)
 {
     (void)state;
@@ -64,7 +81,7 @@ static void test_as_many_as_fit(void **state)
     assert_int_equal(passed, 37);
     check(budgets, "daily", 0, 999);
     struct router_budget_claim one = claim(&daily, NULL);
-    assert_int_equal(router_budgets_left(budgets, &one, 1, NOON), 1);
+    assert_int_equal(router_budgets_left(budgets, &one, 1, NOON, NULL), 1);
 
     // Each that costs less than it could makes room, but only for as many as fit into it.
     for (int i = 0; i < 27; i++)
@@ -84,7 +101,7 @@ static void test_all_or_nothing(void **state)
     router_reservation_id a, b = 77;
     struct router_budget_refusal refusal;
     struct error err = ERROR_INIT;
-    assert_int_equal(router_budgets_left(budgets, claims, 4, NOON), 300);
+    assert_int_equal(router_budgets_left(budgets, claims, 4, NOON, NULL), 300);
     assert_int_equal(router_budgets_reserve(budgets, claims, 4, 200, NOON, &a, &refusal, &err), 0);
     check(budgets, "all", 0, 200);
     check(budgets, "slot:main", 0, 200); // once, although it was claimed twice
@@ -139,21 +156,12 @@ static void test_settling(void **state)
     assert_int_equal(charges.items[0].delta_pico, 0);
     assert_int_equal(charges.items[0].next_reset_wall_ms, -1);
 
-    assert_int_equal(router_budgets_resize(budgets, id, 1001, NOON, NULL, NULL),
-                     ROUTER_BUDGET_REFUSED);
-    check(budgets, "all", 0, 100);
-    assert_int_equal(router_budgets_resize(budgets, id, 1000, NOON, NULL, NULL), 0);
-    assert_int_equal(router_budgets_resize(budgets, id, 500, NOON, NULL, NULL), 0);
-    assert_int_equal(router_budgets_resize(budgets, id, -1, NOON, NULL, NULL), -EINVAL);
-    check(budgets, "counted", 0, 500);
-
     assert_true(router_budgets_settle(budgets, id, 30, NOON, &charges));
     assert_int_equal(charges.count, 2);
     assert_int_equal(charges.overshoot_pico, 0);
     assert_int_equal(charges.items[1].delta_pico, 30);
     assert_int_equal(charges.items[1].spent_pico, 30);
     check(budgets, "all", 30, 0);
-    assert_int_equal(router_budgets_resize(budgets, id, 5, NOON, NULL, NULL), -ESTALE);
     assert_false(router_budgets_held(budgets, id, &amount, &charges));
 
     // Nobody knows what it cost: all that was held.
@@ -279,7 +287,7 @@ static void spend(struct router_budgets *budgets, const struct router_budget_ter
 static bool is_open(struct router_budgets *budgets, int64_t now)
 {
     struct router_budget_claim one = claim(&daily, NULL);
-    return router_budgets_left(budgets, &one, 1, now) > 0;
+    return router_budgets_left(budgets, &one, 1, now, NULL) > 0;
 }
 
 static void test_clock_goes_back(void **state)
@@ -330,12 +338,12 @@ static void test_clock_begins_in_1970(void **state)
     // A later one: the sum of today is there before the clock is.
     budgets = router_budgets_create(8, 8);
     struct span name = SPAN_LITERAL("daily");
-    assert_int_equal(router_budgets_restore(budgets, name, MIDNIGHT - 2 * DAY_MS, 200, NULL), 0);
-    assert_int_equal(router_budgets_restore(budgets, name, MIDNIGHT - DAY_MS, 1000, NULL), 0);
-    assert_int_equal(router_budgets_restore(budgets, name, MIDNIGHT - 3 * DAY_MS, 300, NULL), 0);
+    assert_int_equal(restore(budgets, name, MIDNIGHT - 2 * DAY_MS, 200), 0);
+    assert_int_equal(restore(budgets, name, MIDNIGHT - DAY_MS, 1000), 0);
+    assert_int_equal(restore(budgets, name, MIDNIGHT - 3 * DAY_MS, 300), 0);
     assert_false(is_open(budgets, 5000));
     assert_false(is_open(budgets, NOON));
-    assert_int_equal(router_budgets_restore(budgets, name, NOON, 1, NULL), -EEXIST);
+    assert_int_equal(restore(budgets, name, NOON, 1), -EEXIST);
     assert_true(is_open(budgets, MIDNIGHT));
     router_budgets_destroy(budgets);
 }
@@ -344,47 +352,121 @@ static void test_restored(void **state)
 {
     (void)state;
     struct router_budgets *budgets = router_budgets_create(3, 8);
-    assert_int_equal(router_budgets_restore(budgets, SPAN_LITERAL("all"), 0, 400, NULL), 0);
-    assert_int_equal(
-        router_budgets_restore(budgets, SPAN_LITERAL("slot:main"), MIDNIGHT - DAY_MS, 250, NULL),
-        0);
-    assert_int_equal(router_budgets_restore(budgets, SPAN_LITERAL("x"), 0, -1, NULL), -EINVAL);
-    assert_int_equal(router_budgets_restore(budgets, SPAN_LITERAL(""), 0, 1, NULL), -EINVAL);
-    assert_int_equal(router_budgets_restore(budgets, SPAN_LITERAL("c"), 0, 1, NULL), 0);
-    assert_int_equal(router_budgets_restore(budgets, SPAN_LITERAL("d"), 0, 1, NULL), -ENOSPC);
-
-    // A reservation that a crash orphaned is charged before anybody claims its account.
-    struct router_budget_charge charge;
-    assert_true(router_budgets_charge(budgets, SPAN_LITERAL("slot:main"), 40, NOON, &charge));
-    assert_int_equal(charge.delta_pico, 40);
-    assert_int_equal(charge.spent_pico, 290);
-    assert_int_equal(charge.period_start_wall_ms, MIDNIGHT - DAY_MS);
-    assert_false(router_budgets_charge(budgets, SPAN_LITERAL("slot:title"), 40, NOON, &charge));
+    assert_int_equal(restore(budgets, SPAN_LITERAL("all"), 0, 400), 0);
+    assert_int_equal(restore(budgets, SPAN_LITERAL("slot:main"), MIDNIGHT - DAY_MS, 250), 0);
+    assert_int_equal(restore(budgets, SPAN_LITERAL("x"), 0, -1), -EINVAL);
+    assert_int_equal(restore(budgets, SPAN_LITERAL(""), 0, 1), -EINVAL);
+    assert_int_equal(restore(budgets, SPAN_LITERAL("c"), 0, 1), 0);
+    assert_int_equal(restore(budgets, SPAN_LITERAL("d"), 0, 1), -ENOSPC);
 
     router_reservation_id id;
-    assert_int_equal(reserve(budgets, &slots, "main", 11, NOON, &id), ROUTER_BUDGET_REFUSED);
-    assert_int_equal(reserve(budgets, &slots, "main", 10, NOON, &id), 0);
+    assert_int_equal(reserve(budgets, &slots, "main", 51, NOON, &id), ROUTER_BUDGET_REFUSED);
+    assert_int_equal(reserve(budgets, &slots, "main", 50, NOON, &id), 0);
     assert_int_equal(reserve(budgets, &total, NULL, 601, NOON, &id), ROUTER_BUDGET_REFUSED);
     assert_int_equal(reserve(budgets, &total, NULL, 600, NOON, &id), 0);
-    assert_true(router_budgets_charge(budgets, SPAN_LITERAL("all"), 5, NOON, &charge));
-    assert_true(charge.closed_now);
-
-    // It cost less after all; what is closed stays so.
-    assert_true(router_budgets_correct(budgets, SPAN_LITERAL("slot:main"), MIDNIGHT - DAY_MS, -15));
-    check(budgets, "slot:main", 275, 10);
-    assert_false(router_budgets_correct(budgets, SPAN_LITERAL("slot:main"), MIDNIGHT, -15));
-    assert_true(router_budgets_correct(budgets, SPAN_LITERAL("all"), 0, -400));
-    assert_true(look(budgets, "all").closed);
-    assert_true(router_budgets_charge(budgets, SPAN_LITERAL("all"), 1, NOON, &charge));
-    assert_int_equal(charge.delta_pico, 1);
-    assert_int_equal(charge.spent_pico, 6);
-    assert_false(router_budgets_correct(budgets, SPAN_LITERAL("none"), 0, 1));
 
     size_t cursor = 0, count = 0;
     struct router_budget_state account;
-    while (router_budgets_next(budgets, &cursor, &account))
+    while (router_budgets_next(budgets, &cursor, NOON, &account))
         count++;
     assert_int_equal(count, 3);
+    router_budgets_destroy(budgets);
+}
+
+// What a call of unknown cost did cost is known in the end: in the period that paid for it.
+static void test_corrected(void **state)
+{
+    (void)state;
+    struct router_budgets *budgets = router_budgets_create(3, 8);
+    bool closed_now = true;
+    spend(budgets, &daily, 700, NOON);
+    assert_true(correct(budgets, "daily", MIDNIGHT - DAY_MS, -150, 0, &closed_now));
+    check(budgets, "daily", 550, 0);
+    assert_false(closed_now);
+    assert_false(correct(budgets, "daily", MIDNIGHT, -150, 0, &closed_now)); // another period
+    assert_false(correct(budgets, "none", 0, 1, 0, &closed_now));
+
+    // What the store knows already is not told to it again.
+    router_reservation_id id;
+    struct router_budget_charges charges;
+    assert_int_equal(reserve(budgets, &daily, NULL, 5, NOON, &id), 0);
+    assert_true(router_budgets_settle(budgets, id, 5, NOON, &charges));
+    assert_int_equal(charges.items[0].delta_pico, 5);
+    assert_int_equal(charges.items[0].spent_pico, 555);
+
+    // More than what was held closes it; less afterwards opens nothing, and the period's end does.
+    assert_true(correct(budgets, "daily", MIDNIGHT - DAY_MS, 10, 10, &closed_now));
+    assert_true(closed_now);
+    assert_true(look(budgets, "daily").closed);
+    assert_int_equal(look(budgets, "daily").overshoot_pico, 10);
+    assert_true(correct(budgets, "daily", MIDNIGHT - DAY_MS, -400, 0, &closed_now));
+    assert_false(closed_now);
+    assert_int_equal(reserve(budgets, &daily, NULL, 5, NOON, &id), ROUTER_BUDGET_REFUSED);
+    assert_int_equal(reserve(budgets, &daily, NULL, 5, MIDNIGHT, &id), 0);
+    router_budgets_destroy(budgets);
+}
+
+static struct router_budgets *restarted(int64_t overshoot, int64_t closed_cap)
+{
+    struct router_budget_sum sum = {
+        SPAN_LITERAL("daily"), MIDNIGHT - DAY_MS, MIDNIGHT, 20, overshoot, closed_cap};
+    struct router_budgets *budgets = router_budgets_create(2, 8);
+    assert_int_equal(router_budgets_restore(budgets, &sum, NOON, NULL), 0);
+    return budgets;
+}
+
+// An overshoot closes for the rest of the period, whoever starts in between.
+static void test_closed_over_a_restart(void **state)
+{
+    (void)state;
+    struct error err = ERROR_INIT;
+    struct router_budget_claim one = claim(&daily, NULL);
+    struct router_budget_refusal refusal;
+    struct router_budget_terms raised = daily;
+    router_reservation_id id;
+    bool closed_now = false;
+    raised.cap_pico++;
+    struct router_budgets *budgets = restarted(7, daily.cap_pico);
+    assert_true(look(budgets, "daily").closed);
+    assert_int_equal(look(budgets, "daily").next_reset_wall_ms, MIDNIGHT);
+    assert_int_equal(router_budgets_reserve(budgets, &one, 1, 1, NOON, &id, &refusal, &err),
+                     ROUTER_BUDGET_REFUSED);
+    assert_true(refusal.closed && strstr(err.text, "is closed"));
+    assert_int_equal(refusal.next_reset_wall_ms, MIDNIGHT);
+    assert_int_equal(reserve(budgets, &daily, NULL, 1, MIDNIGHT, &id), 0);
+    router_budgets_destroy(budgets);
+
+    budgets = restarted(7, daily.cap_pico); // the owner raised the cap meanwhile
+    assert_int_equal(reserve(budgets, &raised, NULL, 1, NOON, &id), 0);
+    router_budgets_destroy(budgets);
+
+    budgets = restarted(0, 0);
+    assert_int_equal(reserve(budgets, &daily, NULL, 980, NOON, &id), 0);
+    router_budgets_destroy(budgets);
+
+    budgets = restarted(0, 0); // a correction that comes before the first call
+    assert_true(correct(budgets, "daily", MIDNIGHT - DAY_MS, 5, 5, &closed_now) && closed_now);
+    assert_int_equal(reserve(budgets, &daily, NULL, 1, NOON, &id), 0); // 1000 is more than 900
+    router_budgets_destroy(budgets);
+}
+
+// Sums of sessions that nobody will name again do not fill the table for good.
+static void test_what_is_over_gives_way_at_a_restart(void **state)
+{
+    (void)state;
+    struct router_budgets *budgets = router_budgets_create(2, 8);
+    struct router_budget_sum sum = {
+        SPAN_LITERAL("session:a"), MIDNIGHT - 2 * DAY_MS, MIDNIGHT - DAY_MS, 20, 0, 0};
+    assert_int_equal(router_budgets_restore(budgets, &sum, NOON, NULL), 0);
+    sum.account = SPAN_LITERAL("session:b");
+    assert_int_equal(router_budgets_restore(budgets, &sum, NOON, NULL), 0);
+    sum =
+        (struct router_budget_sum){SPAN_LITERAL("slot:x"), MIDNIGHT - DAY_MS, MIDNIGHT, 290, 0, 0};
+    assert_int_equal(router_budgets_restore(budgets, &sum, NOON, NULL), 0);
+    router_reservation_id id;
+    assert_int_equal(reserve(budgets, &daily, NULL, 1, NOON, &id), 0);
+    assert_int_equal(reserve(budgets, &slots, "x", 11, NOON, &id), ROUTER_BUDGET_REFUSED);
+    assert_int_equal(reserve(budgets, &total, NULL, 1, NOON, &id), -ENOSPC);
     router_budgets_destroy(budgets);
 }
 
@@ -428,7 +510,7 @@ static void test_bounds(void **state)
     struct router_budget_claim four = claim(&slots, "four");
     assert_int_equal(router_budgets_reserve(budgets, &four, 1, 1, NOON, &c, NULL, &err), -ENOSPC);
     assert_non_null(strstr(err.text, "slot:four"));
-    assert_int_equal(router_budgets_left(budgets, &four, 1, NOON), 0);
+    assert_int_equal(router_budgets_left(budgets, &four, 1, NOON, NULL), 0);
 
     // The day after, the sum of "two" matters no more.
     assert_int_equal(reserve(budgets, &slots, "four", 1, MIDNIGHT, &c), 0);
@@ -489,13 +571,22 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_as_many_as_fit),  cmocka_unit_test(test_all_or_nothing),
-        cmocka_unit_test(test_settling),        cmocka_unit_test(test_overshoot),
-        cmocka_unit_test(test_unbounded),       cmocka_unit_test(test_period_ends),
-        cmocka_unit_test(test_clock_goes_back), cmocka_unit_test(test_clock_begins_in_1970),
-        cmocka_unit_test(test_restored),        cmocka_unit_test(test_terms_change),
-        cmocka_unit_test(test_bounds),          cmocka_unit_test(test_huge_amounts),
+        cmocka_unit_test(test_as_many_as_fit),
+        cmocka_unit_test(test_all_or_nothing),
+        cmocka_unit_test(test_settling),
+        cmocka_unit_test(test_overshoot),
+        cmocka_unit_test(test_unbounded),
+        cmocka_unit_test(test_period_ends),
+        cmocka_unit_test(test_clock_goes_back),
+        cmocka_unit_test(test_clock_begins_in_1970),
+        cmocka_unit_test(test_restored),
+        cmocka_unit_test(test_terms_change),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_huge_amounts),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_corrected),
+        cmocka_unit_test(test_closed_over_a_restart),
+        cmocka_unit_test(test_what_is_over_gives_way_at_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
-// links: router/budget.c router/budget_account.c router/budget_period.c router/money.c
-// links: codec/zone.c codec/suggest.c codec/sha256.c codec/json.c codec/json_value.c
-// links: codec/utf8.c base/buf.c base/clock.c base/span.c base/mem.c base/error.c
+// links: router/budget.c router/budget_memory.c router/budget_account.c router/budget_period.c
+// links: router/money.c codec/zone.c codec/suggest.c codec/sha256.c codec/json.c codec/json_value.c
+// links: codec/utf8.c base/buf.c base/clock.c base/span.c base/mem.c base/error.c base/hash.c
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,15 +9,16 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "router/budget.h"
+#include "router/budget_memory.h"
 
 #define NOON INT64_C(1795262400000) // 2026-11-21T12:00:00Z
 
 /*
  * Random schedules against a model that does nothing but add up. The clock goes on, stands still
- * and now and then goes back a little; calls hold one to three of six accounts, grow and shrink,
- * and end in every way. At each step no account is over its cap but by overshoots, and the sums
- * that a store would have from the charges are those of the accounts.
+ * and now and then goes back a little; calls hold one to three of six accounts and end in every
+ * way; what some did cost is corrected; and now and then all begins anew from what a store would
+ * have, with what was open charged in full. At each step no account is over its cap but by
+ * overshoots, and the sums of the store are those of the accounts.
  */
 enum { ACCOUNTS = 6, CALLS = 240, STEPS = 60000 };
 
@@ -25,6 +26,7 @@ struct model_call {
     router_reservation_id id;
     int64_t amount;
     bool accounts[ACCOUNTS];
+    int64_t period[ACCOUNTS]; // in which it began
 };
 
 struct model {
@@ -33,11 +35,12 @@ struct model {
     char names[ACCOUNTS][16];
     int64_t period_ms[ACCOUNTS];
     int64_t period[ACCOUNTS], spent[ACCOUNTS], reserved[ACCOUNTS], stored[ACCOUNTS];
+    int64_t overshoot[ACCOUNTS];
     bool closed[ACCOUNTS];
     struct model_call calls[CALLS];
     int64_t now;
     uint64_t seed;
-    int passed, refused, overshot, resets;
+    int passed, refused, overshot, resets, corrected, restarts;
 };
 
 static int64_t below(struct model *model, int64_t limit)
@@ -64,7 +67,7 @@ static void model_begin(struct model *model, uint64_t seed)
         model->period[i] = hours[i] ? model->now / model->period_ms[i] : 0;
         struct router_budget_claim one =
             (struct router_budget_claim){&model->terms[i], SPAN_ABSENT};
-        assert_true(router_budgets_left(model->budgets, &one, 1, model->now) > 0);
+        assert_true(router_budgets_left(model->budgets, &one, 1, model->now, NULL) > 0);
     }
 }
 
@@ -76,7 +79,7 @@ static void model_roll(struct model *model, const bool *accounts)
             continue;
         model->period[i] = model->now / model->period_ms[i];
         model->resets += model->spent[i] > 0;
-        model->spent[i] = model->stored[i] = 0;
+        model->spent[i] = model->stored[i] = model->overshoot[i] = 0;
         model->closed[i] = false;
     }
 }
@@ -112,21 +115,61 @@ static void step_reserve(struct model *model, struct model_call *call)
     model->refused += !expected;
     for (int i = 0; i < ACCOUNTS; i++)
         model->reserved[i] += call->accounts[i] && expected ? call->amount : 0;
+    memcpy(call->period, model->period, sizeof call->period);
 }
 
-static void step_resize(struct model *model, struct model_call *call)
+// One that was charged at its bound did cost less, or once in a while more.
+static void step_correct(struct model *model)
 {
-    int64_t amount = below(model, 90), more = amount - call->amount;
-    if (more > 0)
-        model_roll(model, call->accounts);
-    bool expected = model_bears(model, call->accounts, more);
-    int rc = router_budgets_resize(model->budgets, call->id, amount, model->now, NULL, NULL);
-    assert_int_equal(rc, expected ? 0 : ROUTER_BUDGET_REFUSED);
-    if (!expected)
+    int i = (int)below(model, ACCOUNTS);
+    bool more = below(model, 400) == 0, closed_now = false;
+    if (model->spent[i] == 0)
         return;
-    for (int i = 0; i < ACCOUNTS; i++)
-        model->reserved[i] += call->accounts[i] ? more : 0;
-    call->amount = amount;
+    int64_t most = model->spent[i] < 50 ? model->spent[i] : 50;
+    int64_t delta = more ? 1 + below(model, 20) : -below(model, most + 1);
+    struct router_budget_correction correction = {
+        .account = span_of(model->names[i]),
+        .period_start_wall_ms = model->period[i] * model->period_ms[i],
+        .delta_pico = delta,
+        .overshoot_pico = more && model->terms[i].cap_pico >= 0 ? delta : 0,
+        .cap_pico = model->terms[i].cap_pico,
+    };
+    assert_true(router_budgets_correct(model->budgets, &correction, &closed_now));
+    assert_int_equal(closed_now, correction.overshoot_pico > 0 && !model->closed[i]);
+    model->spent[i] += delta;
+    model->stored[i] += delta;
+    model->overshoot[i] += correction.overshoot_pico;
+    model->closed[i] |= correction.overshoot_pico > 0;
+    model->corrected++;
+}
+
+static void step_restart(struct model *model)
+{
+    for (int c = 0; c < CALLS; c++) {
+        struct model_call *call = &model->calls[c];
+        for (int i = 0; call->id && i < ACCOUNTS; i++) {
+            if (!call->accounts[i])
+                continue;
+            model->reserved[i] -= call->amount;
+            if (call->period[i] == model->period[i])
+                model->spent[i] += call->amount;
+        }
+        call->id = 0;
+    }
+    router_budgets_destroy(model->budgets);
+    model->budgets = router_budgets_create(8, CALLS);
+    for (int i = 0; i < ACCOUNTS; i++) {
+        struct router_budget_sum sum = {
+            .account = span_of(model->names[i]),
+            .period_start_wall_ms = model->period[i] * model->period_ms[i],
+            .next_reset_wall_ms = -1,
+            .spent_pico = model->stored[i] = model->spent[i],
+            .overshoot_pico = model->overshoot[i],
+            .closed_cap_pico = model->overshoot[i] ? model->terms[i].cap_pico : 0,
+        };
+        assert_int_equal(router_budgets_restore(model->budgets, &sum, model->now, NULL), 0);
+    }
+    model->restarts++;
 }
 
 static void step_end(struct model *model, struct model_call *call)
@@ -153,6 +196,7 @@ static void step_end(struct model *model, struct model_call *call)
             continue;
         model->closed[i] |= overshoot && model->terms[i].cap_pico >= 0;
         assert_string_equal(charges.items[at].account, model->names[i]);
+        model->overshoot[i] += charges.items[at].overshoot_pico;
         model->stored[i] += charges.items[at++].delta_pico;
     }
     model->overshot += overshoot && !release;
@@ -171,6 +215,7 @@ static void model_check(const struct model *model)
         assert_int_equal(account.spent_pico, model->stored[i]);
         assert_int_equal(account.reserved_pico, model->reserved[i]);
         assert_int_equal(account.closed, model->closed[i]);
+        assert_int_equal(account.overshoot_pico, model->overshoot[i]);
         if (account.cap_pico >= 0)
             assert_true(account.spent_pico + account.reserved_pico <=
                         account.cap_pico + account.overshoot_pico);
@@ -193,11 +238,14 @@ static void run_schedule(uint64_t seed)
         else if (dice < 60)
             step_end(&model, call);
         else
-            step_resize(&model, call);
+            step_correct(&model);
+        if (below(&model, 2000) == 0)
+            step_restart(&model);
         model_check(&model);
     }
     assert_true(model.passed > 1000 && model.refused > 1000);
     assert_true(model.overshot > 10 && model.resets > 50);
+    assert_true(model.corrected > 1000 && model.restarts > 10);
     router_budgets_destroy(model.budgets);
 }
 

@@ -49,7 +49,7 @@ static const struct expected samples[] = {
      ROUTER_NOT_FOUND, 404, "NotFoundError"},
     {"{'error':{'message':'bad','type':'invalid_request_error','code':null}}", 400,
      ROUTER_BAD_REQUEST, 400, "BadRequestError"},
-    {"{'error':{'message':'m'}}", 422, ROUTER_UNPROCESSABLE, 400, "BadRequestError"},
+    {"{'error':{'message':'m'}}", 422, ROUTER_UNPROCESSABLE, 422, "BadRequestError"},
     {"{'error':{'message':'m','type':'server_error'}}", 500, ROUTER_INTERNAL_SERVER, 500,
      "InternalServerError"},
     {"{'error':{'message':'m'}}", 403, ROUTER_PERMISSION_DENIED, 403, "APIError"},
@@ -70,7 +70,7 @@ static const struct expected samples[] = {
     {"{'error':{'code':402,'message':'m','metadata':{'error_type':'payment_required'}}}", 402,
      ROUTER_PAYMENT, 402, "APIError"},
     {"{'error':{'code':403,'message':'m','metadata':{'reasons':['violence']}}}", 403,
-     ROUTER_CONTENT_POLICY, 400, "ContentPolicyViolationError"},
+     ROUTER_CONTENT_POLICY, 403, "APIError"},
     {"{'error':{'code':403,'message':'m','metadata':{'error_type':'permission_denied'}}}", 403,
      ROUTER_PERMISSION_DENIED, 403, "APIError"},
     {"{'error':{'message':'m','http_status':404,'availability':{'code':'free_variant_ended'}}}",
@@ -197,14 +197,74 @@ static void test_what_a_client_of_litellm_sees(void **state)
         read_body("{\"error\":{\"message\":\"m\",\"type\":\"invalid_request_error\"}}", 400, -1);
     assert_string_equal(read.type, "invalid_request_error");
     read = read_body("{\"error\":{\"message\":\"m\",\"type\":\"a\\\"b\"}}", 400, -1);
-    assert_string_equal(read.type, ""); // nothing that would break out of a JSON string
+    assert_string_equal(read.type, "invalid_request_error"); // nothing that breaks out of a string
+    read = read_body("{\"error\":{\"message\":\"m\",\"param\":\"messages[0]\"}}", 400, -1);
+    assert_string_equal(read.param, "messages[0]");
+    read = read_body("{\"error\":{\"message\":\"m\",\"param\":\"x\"}}", 503, -1);
+    assert_string_equal(read.param, ""); // a fault of the provider's is nobody's parameter
     read = read_body("{\"error\":{\"message\":\"m\"}}", 429, INT64_C(99999999999));
     assert_int_equal(read.retry_after_ms, ROUTER_RETRY_AFTER_MAX_MS);
+}
+
+// LiteLLM gives every error a type, by its status where the provider gave none.
+static void test_the_type_of_an_error(void **state)
+{
+    (void)state;
+    static const struct {
+        int status;
+        const char *type;
+    } expected[] = {
+        {400, "invalid_request_error"}, {401, "authentication_error"},
+        {402, "invalid_request_error"}, {403, "permission_error"},
+        {404, "invalid_request_error"}, {408, "invalid_request_error"},
+        {422, "invalid_request_error"}, {429, "throttling_error"},
+        {500, "internal_server_error"}, {504, "internal_server_error"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(expected); i++) {
+        struct router_failure failure =
+            read_body("{\"error\":{\"message\":\"m\"}}", expected[i].status, -1);
+        assert_int_equal(failure.status, expected[i].status);
+        assert_string_equal(failure.type, expected[i].type);
+    }
+}
+
+static void test_a_moderation_is_a_refusal_of_its_provider(void **state)
+{
+    (void)state;
+    BUF_AUTO out = BUF_INIT(1000);
+    struct router_failure failure =
+        read_body("{\"error\":{\"message\":\"m\",\"metadata\":{\"reasons\":[\"x\"]}}}", 403, -1);
+    assert_int_equal(failure.error, ROUTER_CONTENT_POLICY);
+    assert_int_equal(failure.status, 403);
+    assert_string_equal(failure.type, "permission_error");
+    router_failure_message(&failure, span_of("openai"), &out);
+    assert_true(span_starts_with(buf_span(&out), "litellm.APIError: APIError: OpenAIException"));
+    buf_clear(&out);
+    router_failure_make(ROUTER_CONTENT_POLICY, -1, "no", &failure);
+    router_failure_message(&failure, span_of("openai"), &out);
+    assert_true(span_starts_with(buf_span(&out), "litellm.BadRequestError: litellm."
+                                                 "ContentPolicyViolationError: "));
+}
+
+static void test_what_is_wrong_before_anybody_is_asked(void **state)
+{
+    (void)state;
+    BUF_AUTO out = BUF_INIT(1000);
+    struct router_failure failure;
+    router_failure_make_bad("messages", "they are missing", &failure);
+    router_failure_message(&failure, SPAN_ABSENT, &out);
+    assert_string_equal(buf_text(&out), "they are missing");
+    assert_string_equal(failure.param, "messages");
+    assert_string_equal(failure.type, "invalid_request_error");
+    assert_int_equal(failure.status, 400);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_type_of_an_error),
+        cmocka_unit_test(test_a_moderation_is_a_refusal_of_its_provider),
+        cmocka_unit_test(test_what_is_wrong_before_anybody_is_asked),
         cmocka_unit_test(test_what_providers_say),
         cmocka_unit_test(test_what_never_became_an_answer),
         cmocka_unit_test(test_every_error_has_its_row),

@@ -61,7 +61,7 @@ static void end(struct fixture *f)
 static struct router_ticket take(struct fixture *f, size_t index, int64_t tokens, int64_t now_ms)
 {
     struct router_ticket ticket;
-    assert_true(router_picker_take(f->picker, index, tokens, now_ms, &ticket));
+    assert_true(router_picker_take(f->picker, index, 0, tokens, now_ms, &ticket));
     return ticket;
 }
 
@@ -163,13 +163,13 @@ static void test_limits_and_when_they_end(void **state)
     pick = router_picker_pick(f.picker, &f.query, 5000);
     assert_int_equal(pick.reason, PICK_BUSY);
     assert_int_equal(pick.at_ms, -1); // when one of them ends
-    assert_false(router_picker_take(f.picker, 0, -1, 5000, &third));
+    assert_false(router_picker_take(f.picker, 0, 0, -1, 5000, &third));
     router_picker_answered(f.picker, &first, -1, 6000);
     router_picker_cancelled(f.picker, &second, -1, 6000);
     pick = router_picker_pick(f.picker, &f.query, 6000);
     assert_int_equal(pick.reason, PICK_BUSY);
     assert_int_equal(pick.at_ms, 62000);
-    assert_false(router_picker_take(f.picker, 0, -1, 61999, &third));
+    assert_false(router_picker_take(f.picker, 0, 0, -1, 61999, &third));
     take(&f, 0, -1, 62000);
     assert_int_equal(router_picker_view(f.picker, 0, 62000).requests, 2);
     assert_int_equal(router_picker_view(f.picker, 0, 62000).in_flight, 1);
@@ -219,16 +219,121 @@ static void test_what_providers_say_remains(void **state)
     struct router_rate_note note = ROUTER_RATE_NOTE_INIT;
     begin(&f, 1);
     start(&f);
+    struct router_ticket ticket = {.deployment = 0};
     note.remaining_tokens = 5;
     note.tokens_reset_ms = 20000;
-    router_picker_rate(f.picker, 0, &note);
+    router_picker_rate(f.picker, &ticket, &note);
     assert_int_equal(router_picker_pick(f.picker, &f.query, 1000).reason, PICK_FOUND);
     note.remaining_tokens = 0;
-    router_picker_rate(f.picker, 0, &note);
+    router_picker_rate(f.picker, &ticket, &note);
     struct router_pick pick = router_picker_pick(f.picker, &f.query, 1000);
     assert_int_equal(pick.reason, PICK_BUSY);
     assert_int_equal(pick.at_ms, 20000);
     assert_int_equal(router_picker_pick(f.picker, &f.query, 20000).reason, PICK_FOUND);
+    end(&f);
+}
+
+// --- many models behind a wildcard
+
+static void model_breaks(struct fixture *f, uint64_t model, enum router_error error, int status,
+                         int64_t now_ms)
+{
+    struct router_ticket ticket;
+    struct router_failure failure;
+    assert_true(router_picker_take(f->picker, 0, model, -1, now_ms, &ticket));
+    router_failure_make(error, -1, "x", &failure);
+    failure.upstream_status = status;
+    router_picker_failed(f->picker, &ticket, &failure, -1, now_ms);
+}
+
+static bool may_go(struct fixture *f, uint64_t model, int64_t now_ms)
+{
+    struct router_ticket ticket;
+    f->query.model = model;
+    bool found = router_picker_pick(f->picker, &f->query, now_ms).reason == PICK_FOUND;
+    bool taken = router_picker_take(f->picker, 0, model, -1, now_ms, &ticket);
+    if (taken)
+        router_picker_returned(f->picker, &ticket, now_ms);
+    assert_int_equal(found, taken);
+    return found;
+}
+
+static void test_a_models_trouble_is_its_own(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct router_ticket probe, second;
+    begin(&f, 1);
+    start(&f);
+    model_breaks(&f, 7, ROUTER_RATE_LIMIT, 429, 1000);
+    assert_false(may_go(&f, 7, 1001));
+    assert_true(may_go(&f, 8, 1001));
+    assert_int_equal(router_picker_view(f.picker, 0, 1001).state, CIRCUIT_CLOSED);
+    // Half-open: exactly one of it, and the others are not kept from anything.
+    assert_true(router_picker_take(f.picker, 0, 7, -1, 6000, &probe));
+    assert_false(router_picker_take(f.picker, 0, 7, -1, 6000, &second));
+    assert_true(may_go(&f, 8, 6000));
+    router_picker_answered(f.picker, &probe, -1, 6100);
+    assert_true(may_go(&f, 7, 6100));
+    end(&f);
+}
+
+static void test_a_providers_trouble_is_all_models(void **state)
+{
+    (void)state;
+    static const enum router_error errors[] = {ROUTER_AUTHENTICATION, ROUTER_PAYMENT};
+    for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
+        struct fixture f;
+        begin(&f, 1);
+        start(&f);
+        model_breaks(&f, 7, errors[i], 401, 1000);
+        assert_false(may_go(&f, 7, 1001));
+        assert_false(may_go(&f, 8, 1001));
+        assert_int_equal(router_picker_view(f.picker, 0, 1001).state, CIRCUIT_OPEN);
+        end(&f);
+    }
+}
+
+static void test_what_remains_of_a_model_is_its_own(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct router_rate_note note = ROUTER_RATE_NOTE_INIT;
+    struct router_ticket ticket = {.deployment = 0, .model = 7};
+    begin(&f, 1);
+    start(&f);
+    note.remaining_requests = 0;
+    note.requests_reset_ms = 20000;
+    router_picker_rate(f.picker, &ticket, &note);
+    assert_false(may_go(&f, 7, 1000));
+    assert_true(may_go(&f, 8, 1000));
+    assert_true(may_go(&f, 7, 20000));
+    end(&f);
+}
+
+// Whoever asks for a thousand models costs no more than for some.
+static void test_models_are_forgotten(void **state)
+{
+    (void)state;
+    enum { MANY = 1000 };
+    struct fixture f;
+    struct router_circuit_policy long_policy = policy;
+    unsigned open = 0;
+    begin(&f, 1);
+    long_policy.cooldown_ms = 60000;
+    f.picker = router_picker_create(f.deployments, COUNT, &long_policy, 1);
+    for (uint64_t model = 1; model <= MANY; model++)
+        model_breaks(&f, model, ROUTER_RATE_LIMIT, 429, 1000 + (int64_t)model);
+    for (uint64_t model = 1; model <= MANY; model++)
+        open += !may_go(&f, model, 2000 + MANY);
+    assert_int_equal(open, 32);
+    assert_false(may_go(&f, MANY, 2000 + MANY));
+    struct router_picker *next = router_picker_create(f.deployments, COUNT, &long_policy, 2);
+    router_picker_inherit(next, 0, f.picker, 0, 3000);
+    router_picker_destroy(f.picker);
+    f.picker = next;
+    assert_false(may_go(&f, MANY, 2000 + MANY));
+    assert_true(may_go(&f, 1, 2000 + MANY));
     end(&f);
 }
 
@@ -307,7 +412,7 @@ static void test_a_reload_keeps_what_is_known(void **state)
     assert_int_equal(router_picker_view(next, 0, 6000).state, CIRCUIT_HALF_OPEN);
     assert_int_equal(router_picker_view(next, 1, 6000).requests, 1);
     assert_int_equal(router_picker_view(next, 1, 6000).in_flight, 0);
-    assert_true(router_picker_take(next, 0, -1, 6000, &ticket)); // the turn is free again
+    assert_true(router_picker_take(next, 0, 0, -1, 6000, &ticket)); // the turn is free again
     router_picker_answered(f.picker, &probe, -1, 6000);
     router_picker_destroy(next);
     end(&f);
@@ -349,7 +454,7 @@ static void test_random_schedules(void **state)
             continue;
         }
         bool may = router_picker_pick(f.picker, &f.query, now).reason == PICK_FOUND;
-        clients[i].busy = router_picker_take(f.picker, 0, want, now, &clients[i].ticket);
+        clients[i].busy = router_picker_take(f.picker, 0, 0, want, now, &clients[i].ticket);
         assert_int_equal(may, clients[i].busy);
         refused += !may;
         if (!may)
@@ -381,6 +486,10 @@ int main(void)
         cmocka_unit_test(test_what_never_went_out_counts_nowhere),
         cmocka_unit_test(test_tokens_per_minute),
         cmocka_unit_test(test_what_providers_say_remains),
+        cmocka_unit_test(test_a_models_trouble_is_its_own),
+        cmocka_unit_test(test_a_providers_trouble_is_all_models),
+        cmocka_unit_test(test_what_remains_of_a_model_is_its_own),
+        cmocka_unit_test(test_models_are_forgotten),
         cmocka_unit_test(test_a_context_that_is_too_small),
         cmocka_unit_test(test_other_strategies),
         cmocka_unit_test(test_a_reload_keeps_what_is_known),

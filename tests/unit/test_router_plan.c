@@ -138,8 +138,14 @@ static void slots_and_budgets(void **state)
     struct plan_fixture *f = *state;
     load_sample(f);
     const struct router_plan *plan = f->plan;
-    assert_string_equal(router_plan_slot(plan, "title"), "free2");
-    assert_string_equal(router_plan_slot(plan, "compression"), "free"); // main's
+    assert_string_equal(router_plan_slot(plan, SPAN_LITERAL("title")), "free2");
+    assert_string_equal(router_plan_slot(plan, SPAN_LITERAL("compression")), "free"); // main's
+    assert_string_equal(router_plan_own_slot(plan, SPAN_LITERAL("mine")), "gpt-4");
+    assert_string_equal(router_plan_own_slot(plan, SPAN_LITERAL("main")), "free");
+    assert_null(router_plan_own_slot(plan, SPAN_LITERAL("compression")));
+    assert_null(router_plan_own_slot(plan, SPAN_LITERAL("")));
+    assert_null(router_plan_own_slot(plan, SPAN_ABSENT));
+    assert_string_equal(router_plan_slot(plan, SPAN_ABSENT), "free");
     assert_int_equal(plan->budget_count, 4);
     const struct router_budget_rule *b = plan->budgets;
     assert_string_equal(b[0].name, "max_budget");
@@ -156,6 +162,71 @@ static void slots_and_budgets(void **state)
     assert_int_equal(b[2].period.kind, BUDGET_TOTAL);
     assert_int_equal(b[3].cap_pico, 100000);
     assert_string_equal(router_scope_name(b[3].scope), "model");
+}
+
+#define SLOT(name) router_plan_slot(f->plan, SPAN_LITERAL(name))
+
+// What is chosen as the model is what "main" means, whatever the slots say of it.
+static void the_slot_main(void **state)
+{
+    struct plan_fixture *f = *state;
+    static const char yaml[] = "model_list:\n"
+                               "- {model_name: a, litellm_params: {model: offline}}\n"
+                               "- {model_name: b, litellm_params: {model: offline}}\n"
+                               "router: {slots: {main: a}}\n";
+    plan_must_load(f, yaml);
+    assert_string_equal(SLOT("main"), "a");
+    assert_string_equal(SLOT("title"), "a");
+    f->env[0][0] = "HERMES_MODEL", f->env[0][1] = "b";
+    plan_must_load(f, yaml);
+    assert_string_equal(SLOT("main"), "b");
+    assert_string_equal(SLOT("title"), "b");
+}
+
+// A work without a slot of ours, and one that leads elsewhere, is left with main and told of.
+static void the_slots_of_a_hermes_agent(void **state)
+{
+    struct plan_fixture *f = *state;
+    plan_must_load(f, "model_list:\n"
+                      "- {model_name: a, litellm_params: {model: openai/x, api_key: k}}\n"
+                      "- {model_name: b, litellm_params: {model: openai/y, api_key: k}}\n"
+                      "router: {slots: {main: a, vision: a, mine: b}}\n"
+                      "auxiliary:\n"
+                      "  vision: {model: b}\n"
+                      "  title_generation: {provider: auto, model: b}\n"
+                      "  compression: {provider: openai, model: b}\n"
+                      "  session_search: {provider: openrouter, model: b}\n"
+                      "  web_extract: {base_url: 'http://elsewhere/v1', model: b}\n"
+                      "  approval: {provider: main, model: c}\n"
+                      "  tts_audio_tags: {model: b}\n");
+    assert_string_equal(SLOT("vision"), "a");
+    assert_string_equal(SLOT("title"), "b");
+    assert_string_equal(SLOT("compression"), "b");
+    assert_string_equal(SLOT("session_search"), "a");
+    assert_string_equal(SLOT("web_extract"), "a");
+    assert_string_equal(SLOT("approval"), "a");
+    assert_string_equal(
+        f->plan->notes,
+        "note: c.yaml:4: router.slots.vision: this version does no such work; programs get this "
+        "model that send x-hermes-slot: vision and no model\n"
+        "note: auxiliary.session_search: not used: here that name is a model of another provider; "
+        "name it in model_list and router.slots.session_search\n"
+        "note: auxiliary.approval: not used: there is no such model in model_list; name it in "
+        "model_list and router.slots.approval\n"
+        "note: auxiliary.web_extract: not used: here that name is a model of another provider; "
+        "name it in model_list and router.slots.web_extract\n");
+}
+
+// Without a list any name is one of the same server.
+static void the_slots_of_a_hermes_agent_without_a_list(void **state)
+{
+    struct plan_fixture *f = *state;
+    f->env[0][0] = "HERMES_MODEL", f->env[0][1] = "m";
+    f->env[1][0] = "OPENROUTER_API_KEY", f->env[1][1] = "rk";
+    plan_must_load(f, "auxiliary: {compression: {provider: openrouter, model: small}, "
+                      "vision: {provider: openai, model: large}}");
+    assert_string_equal(SLOT("compression"), "small");
+    assert_string_equal(SLOT("vision"), "m");
 }
 
 // "group model id|star", or "-".
@@ -275,11 +346,11 @@ static void without_a_model_list(void **state)
     assert_string_equal(means(f->plan, "any/thing"), "* any/thing");
     assert_string_equal(at(f, 0)->api_key, "rk");
     assert_int_equal(at(f, 0)->timeout_ms, 1800000);
-    assert_string_equal(router_plan_slot(f->plan, "title"), "m");
+    assert_string_equal(router_plan_slot(f->plan, SPAN_LITERAL("title")), "m");
     f->env[0][0] = "NO_MODEL";
     plan_must_load(f, NULL);
     assert_string_equal(means(f->plan, "x"), "* x");
-    assert_null(router_plan_slot(f->plan, "main"));
+    assert_null(router_plan_slot(f->plan, SPAN_LITERAL("main")));
     f->env[1][0] = "NO_KEY";
     plan_must_load(f, NULL);
     assert_int_equal(at(f, 0)->kind, ENDPOINT_OFFLINE);
@@ -318,7 +389,7 @@ static void a_plan_outlives_its_configuration(void **state)
     config_destroy(STEAL(f->config));
     assert_string_equal(means(kept, "free"), "free deepseek/deepseek-r1:free");
     assert_string_equal(kept->deployments[0].headers[1], "X-Title: Example");
-    assert_string_equal(router_plan_slot(kept, "nothing"), "free");
+    assert_string_equal(router_plan_slot(kept, SPAN_LITERAL("nothing")), "free");
     router_plan_unref(kept);
     router_plan_unref(NULL);
 }
@@ -347,6 +418,9 @@ int main(void)
         PLAN_TEST(prices_parameters_and_what_is_known_of_a_model),
         PLAN_TEST(the_settings),
         PLAN_TEST(slots_and_budgets),
+        PLAN_TEST(the_slot_main),
+        PLAN_TEST(the_slots_of_a_hermes_agent),
+        PLAN_TEST(the_slots_of_a_hermes_agent_without_a_list),
         PLAN_TEST(which_name_means_what),
         PLAN_TEST(what_comes_next),
         PLAN_TEST(an_id_stays_and_is_nobody_elses),

@@ -11,6 +11,7 @@
 struct heard {
     struct loop *loop;
     char text[256];
+    struct chat_failure failure;
 };
 
 static void on_text(void *context, struct span delta) {}
@@ -25,9 +26,22 @@ static void on_reply(void *context, struct chat_reply *reply)
 static void on_failure(void *context, const struct chat_failure *failure)
 {
     struct heard *heard = context;
+    heard->failure = *failure;
     snprintf(heard->text, sizeof heard->text, "failed: %s", failure->text);
     loop_stop(heard->loop);
 }
+
+// Both cost a dollar for a token, and a dollar a day is all there is.
+static const char budget_yaml[] =
+    "model_list:\n"
+    "  - model_name: free\n"
+    "    litellm_params: {model: openai/x, api_base: http://z/v1, api_key: k,\n"
+    "                     input_cost_per_token: 1, output_cost_per_token: 1}\n"
+    "  - model_name: offline\n"
+    "    litellm_params: {model: offline}\n"
+    "router:\n"
+    "  slots: {main: free, title: offline}\n"
+    "  budgets: [{name: daily, max: 1, period: day}]\n";
 
 static const char config_yaml[] = "model_list:\n"
                                   "  - model_name: free\n"
@@ -72,11 +86,68 @@ static void a_request_goes_to_what_its_name_means(void **state)
     loop_destroy(heard.loop);
 }
 
+struct asking {
+    struct loop *loop;
+    struct router *router;
+    struct chat_provider *provider;
+    struct heard heard;
+};
+
+static void open_asking(struct plan_fixture *f, const char *yaml, struct asking *asking)
+{
+    plan_must_load(f, yaml);
+    assert_int_equal(loop_create(&clock_system, &asking->loop, &f->err), 0);
+    struct router_env env = {.loop = asking->loop, .home = "/nonexistent"};
+    assert_int_equal(router_create(&env, f->plan, &asking->router, &f->err), 0);
+    router_provider_create(asking->router, &f->values.llm, asking->loop, &asking->provider);
+    asking->heard = (struct heard){.loop = asking->loop};
+}
+
+static const char *ask(struct plan_fixture *f, struct asking *asking, const char *slot)
+{
+    static const struct chat_sink sink = {on_text, NULL, on_reply, on_failure, NULL};
+    char text[] = "hi";
+    struct chat_message message = {.role = CHAT_USER, .text = text};
+    struct chat_request request = {
+        .origin.slot = slot, .messages = &message, .message_count = 1, .max_tokens = 100};
+    chat_call_id id = 0;
+    assert_int_equal(
+        chat_provider_start(asking->provider, &request, &sink, &asking->heard, &id, &f->err), 0);
+    loop_run(asking->loop);
+    return asking->heard.text;
+}
+
+static void close_asking(struct asking *asking)
+{
+    chat_provider_destroy(asking->provider);
+    router_destroy(asking->router);
+    loop_destroy(asking->loop);
+}
+
+// A work without a name gets the model of the slot; and a budget of the owner's own is no account
+// that somebody could top up.
+static void a_slot_is_a_model_and_a_budget_is_a_budget(void **state)
+{
+    struct plan_fixture *f = *state;
+    struct asking asking;
+    open_asking(f, budget_yaml, &asking);
+    assert_non_null(strstr(ask(f, &asking, "title"), "offline model"));
+    assert_non_null(strstr(ask(f, &asking, "main"), "failed: budget \"daily\""));
+    assert_non_null(strstr(asking.heard.text, "resets at"));
+    assert_int_equal(asking.heard.failure.kind, CHAT_BUDGET);
+    assert_true(asking.heard.failure.retry_after_ms >= 0);
+    assert_string_equal(chat_failure_advice(&asking.heard.failure),
+                        "raise it in the configuration, or wait until then");
+    ask(f, &asking, "a slot that nobody filled");
+    assert_int_equal(asking.heard.failure.kind, CHAT_BUDGET);
+    close_asking(&asking);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_request_goes_to_what_its_name_means, plan_set_up,
-                                        plan_tear_down),
+        PLAN_TEST(a_request_goes_to_what_its_name_means),
+        PLAN_TEST(a_slot_is_a_model_and_a_budget_is_a_budget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

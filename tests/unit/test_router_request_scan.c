@@ -259,6 +259,14 @@ static void names_what_makes_a_call_dearer(void **state)
     assert_string_equal(request_scan_dear(&scan), "plugins");
     scan = scan_of("{\"service_tier\":\"priority\"}");
     assert_string_equal(request_scan_dear(&scan), "service_tier");
+    scan = scan_of("{\"models\":[],\"provider\":{},\"service_tier\":\"auto\"}");
+    assert_null(request_scan_dear(&scan));
+    scan = scan_of("{\"web_search_options\":{}}");
+    assert_string_equal(request_scan_dear(&scan), "web_search_options");
+    scan = scan_of("{\"tools\":[{\"type\":\"web_search\"}]}");
+    assert_string_equal(request_scan_dear(&scan), "tools");
+    scan = scan_of("{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]}");
+    assert_null(request_scan_dear(&scan));
 }
 
 int main(void)

@@ -176,21 +176,20 @@ static void spending_is_told_by_what_it_was_for(void **state)
     assert_int_equal(world->status, 404);
 }
 
-static int64_t five_hours_back(void *context, int64_t wall_ms)
-{
-    (void)context;
-    (void)wall_ms;
-    return -5 * 3600000;
-}
-
 static void today_is_the_owners(void **state)
 {
     struct cost_world *world = *state;
-    world->env.offset_ms = five_hours_back;
-    world->env.zone = "America/New_York";
+    world->env.timezone = "America/New_York";
     struct json_value root = ask(world, "/cost");
     assert_true(json_is(json_get(root, "date"), "2026-11-17"));
     assert_true(json_is(json_get(root, "zone"), "America/New_York"));
+    add_some(world);
+    struct json_value call = ask(world, "/calls/aaa1");
+    assert_true(json_is(json_get(call, "zone"), "America/New_York"));
+    assert_true(
+        json_is(json_get(json_at(json_get(call, "attempts"), 0), "started"), "2026-11-17 19:00"));
+    world->env.timezone = "Mars/Olympus_Mons";
+    assert_true(json_is(json_get(ask(world, "/cost"), "zone"), "UTC"));
 }
 
 static bool says(struct json_value call, const char *part)
@@ -209,7 +208,7 @@ static void a_call_is_told_with_its_reasons(void **state)
     add_some(world);
     struct store_attempt row = row_of("long", 0, "cheap");
     row.attempt = 1;
-    row.prefix_hash = 7;
+    row.tools_bytes = 200;
     add(world, &row);
     row = row_of("whywhy", 0, "cheap");
     row.error = SPAN_LITERAL("Timeout");
@@ -222,7 +221,6 @@ static void a_call_is_told_with_its_reasons(void **state)
     row.source = STORE_COST_PRICE;
     row.prompt_tokens = 90000;
     row.cached_tokens = 0;
-    row.prefix_hash = 8;
     row.tools_bytes = 300;
     row.messages_bytes = 700;
     add(world, &row);
@@ -238,13 +236,39 @@ static void a_call_is_told_with_its_reasons(void **state)
     assert_true(says(call, "90000 prompt tokens, 0 % of them from the provider's cache"));
     assert_true(says(call, "times what is usual"));
     assert_true(says(call, "70 % are the messages, 30 % the tools"));
-    assert_true(says(call, "the system prompt or the tools changed"));
+    assert_true(says(call, "the tools changed"));
     ask(world, "/calls/aaa");
     assert_int_equal(world->status, 409);
     ask(world, "/calls/aaa1");
     assert_int_equal(world->status, 200);
     ask(world, "/calls/zzz");
     assert_int_equal(world->status, 404);
+}
+
+// Without a router only what an overshoot closed is known, and told until its period is over.
+static void closed_budgets_are_told(void **state)
+{
+    struct cost_world *world = *state;
+    int64_t now_ms = world->clock.wall_ms, midnight_ms = (int64_t)(DAY + 1) * DAY_MS;
+    struct store_charge charges[] = {
+        {SPAN_LITERAL("closed"), now_ms - 1000, midnight_ms, 500, 200, 300},
+        {SPAN_LITERAL("open"), now_ms - 1000, midnight_ms, 500, 0, 0},
+        {SPAN_LITERAL("over"), now_ms - 2000, now_ms, 500, 200, 300},
+        {SPAN_LITERAL("for good"), 0, -1, 500, 200, 300},
+    };
+    struct store_attempt row = row_of("dear", 0, "dear");
+    row.charges = charges;
+    row.charge_count = ARRAY_LEN(charges);
+    add(world, &row);
+    struct json_value budgets = json_get(ask(world, "/cost"), "budgets");
+    assert_int_equal(json_count(budgets), 2);
+    struct json_value closed = json_at(budgets, 0);
+    assert_true(json_is(json_get(closed, "account"), "closed"));
+    assert_string_equal(raw(json_get(closed, "overshoot_usd")), "0.0000000002");
+    assert_string_equal(raw(json_get(closed, "cap_usd")), "0.0000000003");
+    assert_true(json_is(json_get(closed, "resets"), "2026-11-19 00:00"));
+    assert_true(json_is(json_get(json_at(budgets, 1), "account"), "for good"));
+    assert_int_equal(json_type(json_get(json_at(budgets, 1), "resets")), JSON_NULL);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -255,6 +279,7 @@ int main(void)
         TEST(spending_is_told_by_what_it_was_for),
         TEST(today_is_the_owners),
         TEST(a_call_is_told_with_its_reasons),
+        TEST(closed_budgets_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

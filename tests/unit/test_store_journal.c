@@ -124,14 +124,14 @@ static struct written write_some(void)
         written.ends[i] = journal_end(journal);
     }
     written.generation = newest(journal);
+    journal_close(journal);
     CLEANUP(mem_cleanup)
     char *name = mem_printf(JOURNAL_NAME ".%016llx", (unsigned long long)written.generation);
     fixture_read(fixture_path(home, name), &written.bytes, &written.len);
-    assert_int_equal(written.len, journal_end(journal));
+    assert_int_equal(written.len, written.ends[RECORDS - 1]); // and nothing that was reserved
     struct stat status;
     stat(fixture_path(home, name), &status);
     assert_int_equal(status.st_mode & 0777, 0600);
-    journal_close(journal);
     return written;
 }
 
@@ -266,6 +266,15 @@ static void generations_follow_each_other(void **state)
     assert_int_equal(journal_generations(journal, &count)[0], first + 2);
     assert_int_equal(count, 1);
     journal_close(journal);
+
+    uint64_t *listed = NULL; // nobody writes to it, and nothing is begun
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(journal_list(home, &listed, &count, NULL), 0);
+        assert_int_equal(count, 3);
+        assert_int_equal(listed[2], first + 2);
+        free(listed);
+    }
+    assert_int_equal(journal_list("/nonexistent", &listed, &count, NULL), -ENOENT);
 }
 
 // So that the write fails instead.
@@ -288,6 +297,8 @@ static void a_full_disk_leaves_the_last_whole_record(void **state)
     char text[64];
     block_size_signal();
     getrlimit(RLIMIT_FSIZE, &before);
+    small = (struct rlimit){1000, before.rlim_max}; // nothing can be reserved
+    setrlimit(RLIMIT_FSIZE, &small);
     assert_int_equal(journal_append(journal, text_of(0, text), NULL), 0);
     int64_t end = journal_end(journal);
     for (int64_t room = 0; room < JOURNAL_FRAME + 14; room++) {
@@ -309,18 +320,42 @@ static void a_full_disk_leaves_the_last_whole_record(void **state)
     journal_close(journal);
 }
 
+// Who was ended did not cut off what he had reserved.
+static void what_was_reserved_is_nothing(void **state)
+{
+    (void)state;
+    char text[64], *bytes;
+    size_t len;
+    struct journal *journal = open_journal();
+    for (int i = 0; i < RECORDS; i++)
+        assert_int_equal(journal_append(journal, text_of(i, text), NULL), 0);
+    uint64_t generation = newest(journal);
+    int64_t end = journal_end(journal);
+    CLEANUP(mem_cleanup)
+    char *name = mem_printf(JOURNAL_NAME ".%016llx", (unsigned long long)generation);
+    fixture_read(fixture_path(home, name), &bytes, &len);
+    journal_close(journal);
+    assert_true((int64_t)len > end);
+    struct found found = find(bytes, len, generation);
+    assert_int_equal(found.records, (1 << RECORDS) - 1);
+    assert_int_equal(found.garbage + found.torn, 0);
+    memset(bytes + end - 5, 0, 5); // in the middle of the last one
+    found = find(bytes, len, generation);
+    assert_int_equal(found.records, (1 << (RECORDS - 1)) - 1);
+    assert_int_equal(found.garbage, 0);
+    assert_in_range(found.torn, 1, 64);
+    free(bytes);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(what_was_written_is_read),
-        TEST(a_file_cut_at_any_byte_keeps_its_whole_records),
-        TEST(one_bad_byte_costs_one_record),
-        TEST(lost_blocks_cost_what_stood_in_them),
-        TEST(parts_give_what_the_whole_gives),
-        TEST(generations_follow_each_other),
-        TEST(a_full_disk_leaves_the_last_whole_record),
+        TEST(what_was_written_is_read),        TEST(a_file_cut_at_any_byte_keeps_its_whole_records),
+        TEST(one_bad_byte_costs_one_record),   TEST(lost_blocks_cost_what_stood_in_them),
+        TEST(parts_give_what_the_whole_gives), TEST(generations_follow_each_other),
+        TEST(what_was_reserved_is_nothing),    TEST(a_full_disk_leaves_the_last_whole_record),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "store/journal.h"
 #include "store/ledger.h"
+#include "store/ledger_read.h"
 #include "support/store_fixture.h"
 
 // From the journal into the database: each row once, with the sums that it adds to, whatever
@@ -169,8 +170,9 @@ static void every_field_comes_back(void **state)
     row.call = SPAN_LITERAL("c");
     row.reply_id = span_make(long_text, sizeof long_text);
     row.reserved_pico = INT64_MAX;
-    row.prefix_hash = 0xfedcba9876543210u;
-    row.kept_bytes = INT64_MIN;
+    row.bytes_out = INT64_MIN;
+    charge.overshoot_pico = 7;
+    charge.cap_pico = INT64_MAX;
     row.streamed = row.keeps_reservation = true;
     row.source = STORE_COST_BOUND;
     row.charges = &charge;
@@ -180,8 +182,11 @@ static void every_field_comes_back(void **state)
     assert_int_equal(kind, LEDGER_ROW);
     assert_true(span_is(back.call, "c"));
     assert_int_equal(back.reply_id.len, LEDGER_TEXT_MAX);
-    assert_true(back.reserved_pico == INT64_MAX && back.kept_bytes == INT64_MIN);
-    assert_true(back.prefix_hash == row.prefix_hash && back.source == STORE_COST_BOUND);
+    assert_true(back.reserved_pico == INT64_MAX && back.bytes_out == INT64_MIN);
+    assert_true(back.source == STORE_COST_BOUND);
+    assert_int_equal(back.charges[0].amount_pico, -5);
+    assert_int_equal(back.charges[0].overshoot_pico, 7);
+    assert_true(back.charges[0].cap_pico == INT64_MAX);
     assert_true(back.streamed && back.keeps_reservation && !back.cancelled);
     assert_int_equal(back.first_byte_ms, -1);
     assert_int_equal(back.charge_count, 1);
@@ -305,7 +310,7 @@ static void a_reservation_without_an_end_is_charged(void **state)
 
 struct told {
     int accounts;
-    int64_t difference_pico;
+    int64_t difference_pico, overshoot_pico;
     struct outcome outcome;
 };
 
@@ -314,6 +319,7 @@ static void on_account(void *context, const struct store_charge *difference)
     struct told *told = context;
     told->accounts++;
     told->difference_pico += difference->amount_pico;
+    told->overshoot_pico += difference->overshoot_pico;
 }
 
 static void on_corrected(void *context, int result, const struct error *err, int64_t rowid)
@@ -351,6 +357,109 @@ static void a_bound_is_corrected_once(void **state)
     assert_int_equal(correct("c1", 5).outcome.result, -EALREADY);
     assert_int_equal(correct("c2", 5).outcome.result, STORE_NOT_FOUND);
     assert_int_equal(number("SELECT spent_pico FROM budgets"), 4);
+}
+
+static void on_sum(void *context, const struct store_charge *spent)
+{
+    if (span_is(spent->account, "capped"))
+        *(struct store_charge *)context = *spent;
+}
+
+static struct store_charge stored_sum(void)
+{
+    struct store_charge sum = {0};
+    assert_int_equal(store_read_budgets(store, on_sum, &sum, NULL), 0);
+    return sum;
+}
+
+// What is beyond the bound is kept, with the cap that it was held under; of a call without a bound
+// nothing can be beyond it, and of an account without a cap it is of no matter.
+static void an_overshoot_is_kept(void **state)
+{
+    (void)state;
+    struct store_charge charges[] = {charge_of("capped", 90), charge_of("counted", 90)};
+    struct store_attempt row = row_of("c1", 1, 90);
+    charges[0].overshoot_pico = 40;
+    charges[0].cap_pico = 700;
+    row.charges = charges;
+    row.charge_count = 2;
+    append(SETTLE, &row);
+    row = row_of("c2", 1, 90);
+    charges[0].overshoot_pico = 0;
+    row.source = STORE_COST_BOUND;
+    row.charges = charges;
+    row.charge_count = 2;
+    append(SETTLE, &row);
+    row = row_of("c3", 1, -1);
+    row.source = STORE_COST_UNKNOWN;
+    charges[0].amount_pico = charges[1].amount_pico = 0;
+    row.charges = charges;
+    row.charge_count = 2;
+    append(SETTLE, &row);
+    fold();
+    struct store_charge sum = stored_sum();
+    assert_int_equal(sum.overshoot_pico, 40);
+    assert_int_equal(sum.cap_pico, 700);
+
+    struct told told = correct("c2", 100);
+    assert_int_equal(told.accounts, 2);
+    assert_int_equal(told.difference_pico, 20);
+    assert_int_equal(told.overshoot_pico, 10);
+    told = correct("c3", 1000);
+    assert_int_equal(told.difference_pico, 2000);
+    assert_int_equal(told.overshoot_pico, 0);
+    sum = stored_sum();
+    assert_int_equal(sum.amount_pico, 90 + 100 + 1000);
+    assert_int_equal(sum.overshoot_pico, 50);
+    assert_int_equal(number("SELECT sum(cost_pico) FROM ledger"), 90 + 100 + 1000);
+    assert_int_equal(number("SELECT sum(overshoot_pico) FROM budgets"), 50);
+}
+
+struct unsure {
+    size_t count;
+    char calls[8][8];
+};
+
+static void on_unsure(void *context, int result, const struct error *err,
+                      const struct store_attempt *attempts, size_t count)
+{
+    struct unsure *unsure = context;
+    (void)err;
+    assert_int_equal(result, 0);
+    for (size_t i = 0; i < count; i++)
+        snprintf(unsure->calls[i], sizeof unsure->calls[i], "%.*s", (int)attempts[i].call.len,
+                 attempts[i].call.data);
+    unsure->count = count;
+}
+
+// Those that can be asked for: of a cost that is not known, with a name, and not of long ago.
+static void what_can_be_asked_for_is_found(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *call, *reply;
+        enum store_cost_source source;
+        int64_t later_ms;
+    } rows[] = {
+        {"known", "gen-1", STORE_COST_PROVIDER, 0}, {"bound", "gen-2", STORE_COST_BOUND, 0},
+        {"noname", "", STORE_COST_BOUND, 0},        {"orphan", "gen-3", STORE_COST_UNKNOWN, 0},
+        {"old", "gen-4", STORE_COST_BOUND, -1},
+    };
+    int64_t now_ms = row_of("", 1, 1).wall_ms;
+    struct unsure unsure = {0};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct store_attempt row = row_of(rows[i].call, 1, 5);
+        row.reply_id = span_of(rows[i].reply);
+        row.source = rows[i].source;
+        row.wall_ms += rows[i].later_ms;
+        append(SETTLE, &row);
+    }
+    fold();
+    assert_true(store_read_unsure(store, now_ms, on_unsure, &unsure, NULL) > 0);
+    store_wait(store);
+    assert_int_equal(unsure.count, 2);
+    assert_string_equal(unsure.calls[0], "orphan");
+    assert_string_equal(unsure.calls[1], "bound");
 }
 
 static int64_t forget(int64_t first_day, int64_t rows_max)
@@ -461,6 +570,8 @@ int main(void)
         TEST(files_go_when_they_were_folded),
         TEST(a_reservation_without_an_end_is_charged),
         TEST(a_bound_is_corrected_once),
+        TEST(an_overshoot_is_kept),
+        TEST(what_can_be_asked_for_is_found),
         TEST(rows_go_and_sums_stay),
         TEST(ended_periods_go),
         TEST(garbage_is_kept_beside_and_holds_nothing_up),

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "store/fact.h"
 #include "store/session.h"
 #include "store/turn.h"
 #include "support/store_fixture.h"
@@ -90,6 +91,37 @@ static void open_turns_are_found_after_a_stop(void **state)
     store_wait(talk.store);
     assert_int_equal(late.result, -EALREADY);
     assert_int_equal(none.result, -ENOENT);
+}
+
+// It is there with the step that it belongs to, or not at all.
+static void a_fact_is_written_with_a_step(void **state)
+{
+    (void)state;
+    BUF_AUTO text = BUF_INIT(64);
+    struct error err = ERROR_INIT;
+    assert_int_equal(store_read_fact(talk.store, S("who"), &text, NULL), STORE_NOT_FOUND);
+    talk_begin(talk.store, "t1", 0, NULL);
+    struct store_turn_step step = {
+        .turn = S("t1"), .state = STORE_TURN_MODEL, .fact = S("who"), .fact_text = S("cheap")};
+    assert_int_equal(talk_advance(talk.store, &step).result, 0);
+    assert_int_equal(store_read_fact(talk.store, S("who"), &text, NULL), 0);
+    assert_string_equal(buf_text(&text), "cheap");
+    step.fact_text = S("");
+    assert_int_equal(talk_advance(talk.store, &step).result, 0);
+    buf_clear(&text);
+    assert_int_equal(store_read_fact(talk.store, S("who"), &text, NULL), 0);
+    assert_int_equal(text.len, 0);
+    step.turn = S("t9");
+    step.fact_text = S("lost");
+    assert_int_equal(talk_advance(talk.store, &step).result, -ENOENT);
+    store_read_fact(talk.store, S("who"), &text, NULL);
+    assert_int_equal(text.len, 0);
+    // Not the store's own marks.
+    assert_int_equal(store_read_fact(talk.store, S("clean"), &text, NULL), STORE_NOT_FOUND);
+    static char long_text[STORE_FACT_MAX + 1];
+    step.fact_text = span_make(long_text, sizeof long_text);
+    assert_int_equal(store_turn_advance(talk.store, &step, STORE_DURABLE, fixture_done, NULL, &err),
+                     -E2BIG);
 }
 
 static void a_turn_is_found_by_the_beginning_of_its_id(void **state)
@@ -328,6 +360,7 @@ int main(void)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, talk_setup_session, talk_teardown)
     const struct CMUnitTest tests[] = {
         TEST(open_turns_are_found_after_a_stop),
+        TEST(a_fact_is_written_with_a_step),
         TEST(a_turn_is_found_by_the_beginning_of_its_id),
         TEST(a_dropped_turn_is_not_part_of_the_conversation),
         TEST(the_calls_of_an_iteration_come_back),

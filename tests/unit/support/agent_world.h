@@ -20,6 +20,7 @@
  *     hang TEXT             text, and then nothing more
  *     fail TEXT SENTENCE    one word of text, then a failure
  *     refuse SENTENCE       fails at once
+ *     paid WHO LINE         one of these that ends, with a tariff; "-" is the name's own
  *
  * What is asked of it must be a history that a provider would accept, or the test fails.
  */

@@ -74,8 +74,8 @@ static void *serve(void *context)
             buf_consume(&got, length);
         }
     }
-    atomic_fetch_sub(&peer->open, 1);
     shutdown(connection->fd, SHUT_RDWR); // closed when the thread was joined, so its number stays
+    atomic_fetch_sub(&peer->open, 1);
     return NULL;
 }
 

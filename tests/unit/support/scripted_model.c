@@ -21,6 +21,7 @@ struct scripted {
     chat_call_id pending; // one call at a time is all that the agent of one session makes
     chat_call_id last_id;
     char line[LINE_MAX_BYTES];
+    char *paid; // by whom the reply is paid; NULL: it does not say
     const struct chat_sink *sink;
     void *context;
 };
@@ -99,6 +100,12 @@ static void reply(struct scripted *model, const char *text, enum chat_finish fin
         made.message.text = mem_strdup(text);
         say(model, text);
     }
+    if (model->paid) {
+        made.tariff.asked = mem_strdup("scripted");
+        made.tariff.paid = mem_strdup(strcmp(model->paid, "-") == 0 ? "" : model->paid);
+        made.tariff.sentence = mem_printf("%s is paid", model->paid);
+        free(STEAL(model->paid));
+    }
     model->pending = 0;
     model->sink->on_reply(model->context, &made);
     chat_reply_finish(&made);
@@ -110,6 +117,11 @@ static void deliver(void *context)
     const char *rest;
     CLEANUP(mem_cleanup) char *line = mem_strdup(model->line); // on_reply may ask again at once
     model->deferred = 0;
+    if (is(line, "paid", &rest)) {
+        size_t len = strcspn(rest, " ");
+        model->paid = mem_strndup(rest, len);
+        memmove(line, rest + len + 1, strlen(rest + len + 1) + 1);
+    }
     if (is(line, "say", &rest)) {
         reply(model, rest, CHAT_FINISH_STOP);
     } else if (is(line, "cut", &rest)) {

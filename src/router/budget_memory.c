@@ -1,0 +1,62 @@
+#include "router/budget_memory.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "router/budget_account.h"
+
+enum { SENTENCE_NAME_MAX = 96 }; // bytes of an account's name in a sentence
+
+int router_budgets_restore(struct router_budgets *budgets, const struct router_budget_sum *sum,
+                           int64_t now_wall_ms, struct error *err)
+{
+    struct budget_accounts *accounts = router_budgets_accounts(budgets);
+    struct span name = sum->account;
+    if (name.len == 0 || name.len >= ROUTER_BUDGET_NAME_MAX || memchr(name.data, 0, name.len) ||
+        sum->spent_pico < 0 || sum->overshoot_pico < 0 || sum->closed_cap_pico < 0)
+        return error_set(err, -EINVAL, "a stored sum of a budget has no name or is negative");
+    uint32_t index = budget_accounts_find(accounts, name);
+    if (index == BUDGET_NO_ACCOUNT)
+        index = budget_accounts_add(accounts, name, now_wall_ms);
+    if (index == BUDGET_NO_ACCOUNT)
+        return error_set(err, -ENOSPC, "there are %zu accounts of budgets already",
+                         accounts->count);
+    struct budget_account *account = &accounts->items[index];
+    if (account->claimed)
+        return error_set(err, -EEXIST, "budget \"%.*s\" is in use already", SENTENCE_NAME_MAX,
+                         account->name);
+    if (sum->period_start_wall_ms >= account->start_ms) {
+        account->start_ms = sum->period_start_wall_ms;
+        account->end_ms = sum->next_reset_wall_ms;
+        account->spent_pico = account->reported_pico = sum->spent_pico;
+        account->overshoot_pico = account->reported_overshoot_pico = sum->overshoot_pico;
+        account->closed = sum->overshoot_pico > 0;
+        account->cap_pico = account->closed ? sum->closed_cap_pico : -1;
+    }
+    return 0;
+}
+
+bool router_budgets_correct(struct router_budgets *budgets,
+                            const struct router_budget_correction *correction, bool *ret_closed_now)
+{
+    struct budget_accounts *accounts = router_budgets_accounts(budgets);
+    uint32_t index = budget_accounts_find(accounts, correction->account);
+    if (index == BUDGET_NO_ACCOUNT)
+        return false;
+    struct budget_account *account = &accounts->items[index];
+    if (account->start_ms != correction->period_start_wall_ms)
+        return false;
+    int64_t unreported = account->spent_pico - account->reported_pico;
+    int64_t untold = account->overshoot_pico - account->reported_overshoot_pico;
+    int64_t excess = budget_account_excess(account, correction->delta_pico);
+    if (correction->overshoot_pico > 0)
+        excess = correction->overshoot_pico;
+    if (correction->overshoot_pico > 0 && !account->claimed && !account->closed)
+        account->cap_pico = correction->cap_pico;
+    *ret_closed_now = budget_account_spend(account, correction->delta_pico, excess);
+    account->spent_pico = account->spent_pico < 0 ? 0 : account->spent_pico;
+    account->reported_pico = account->spent_pico - unreported;
+    if (correction->overshoot_pico > 0)
+        account->reported_overshoot_pico = account->overshoot_pico - untold;
+    return true;
+}

@@ -1,0 +1,31 @@
+#pragma once
+
+#include "router/budget.h"
+
+// What a store has kept of the accounts of budgets, and what is told of them afterwards.
+
+// What a store remembers of one account.
+struct router_budget_sum {
+    struct span account;
+    int64_t period_start_wall_ms, next_reset_wall_ms; // reset -1: never
+    int64_t spent_pico;
+    int64_t overshoot_pico;  // more than 0: it was closed,
+    int64_t closed_cap_pico; // under this cap; a larger one opens it
+};
+
+// Before anything else is asked. Of several periods of an account the latest stays. -ENOSPC,
+// -EINVAL (name, sums), -EEXIST: it is in use already.
+int router_budgets_restore(struct router_budgets *budgets, const struct router_budget_sum *sum,
+                           int64_t now_wall_ms, struct error *err);
+
+// A charge turned out to have been another: `delta_pico` more, or less, of which `overshoot_pico`
+// is beyond what was held. The store knows already. It opens nothing that is closed, and closes
+// what a settlement would. False when the account is in another period by now.
+struct router_budget_correction {
+    struct span account;
+    int64_t period_start_wall_ms, delta_pico, overshoot_pico;
+    int64_t cap_pico; // of that time, for an account that nobody has claimed since a start
+};
+bool router_budgets_correct(struct router_budgets *budgets,
+                            const struct router_budget_correction *correction,
+                            bool *ret_closed_now);

@@ -1,0 +1,46 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "router/call.h"
+
+static bool is_fit_id(struct span id)
+{
+    for (size_t i = 0; i < id.len; i++) {
+        char c = id.data[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '-' || c == '_' || c == '.'))
+            return false;
+    }
+    return id.len && id.len <= ROUTER_CALL_ID_MAX;
+}
+
+// As LiteLLM makes them: a random UUID (RFC 9562, version 4).
+static void make_id(struct router *router, char *text)
+{
+    unsigned char b[16];
+    random_from_stock(&router->names, b, sizeof b);
+    b[6] = (b[6] & 0x0f) | 0x40;
+    b[8] = (b[8] & 0x3f) | 0x80;
+    static const char hex[] = "0123456789abcdef";
+    for (size_t i = 0; i < sizeof b; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            *text++ = '-';
+        *text++ = hex[b[i] >> 4];
+        *text++ = hex[b[i] & 15];
+    }
+    *text = '\0';
+}
+
+void router_call_name(struct router_call *call, struct span wanted)
+{
+    char id[ROUTER_UUID_SIZE];
+    make_id(call->router, id);
+    if (is_fit_id(wanted)) {
+        memcpy(call->id, wanted.data, wanted.len);
+        snprintf(call->ledger_id, sizeof call->ledger_id, "%s.%s", call->id, id);
+    } else {
+        memcpy(call->id, id, sizeof id);
+        memcpy(call->ledger_id, id, sizeof id);
+    }
+}

@@ -1,0 +1,298 @@
+#include "router/inquiry.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "llm/generation.h"
+#include "router/ledger.h"
+#include "router/router_internal.h"
+#include "store/ledger_read.h"
+
+/*
+ * A provider counts what an answer cost some seconds after its end, later when it was cut off; so
+ * it is asked after a while, a few times, ever later. Few are asked for at once, since what cut one
+ * answer off often cut many, and none of it is urgent: the charge stands at the bound, and the cap
+ * holds meanwhile. What is not believed (another id, a cost that no call has) is asked for again
+ * like what is not there yet, and in the end the bound stays.
+ *
+ * Nothing is written down of an inquiry. A row says by itself that its cost is not known and by
+ * what name it can be asked for, so after a start those of the last day are looked for again.
+ */
+enum {
+    FIRST_MS = 2000, // after the answer's end, and then twice as long each time:
+    TRIES_MAX = 7,   // four minutes in all
+    AT_ONCE = 2,
+    WAITING_MAX = 256, // what is more is found by the next start
+    BACK_MS = 24 * 60 * 60 * 1000,
+    CONNECT_MS = 10000,
+    TOTAL_MS = 20000,
+};
+
+struct inquiry {
+    struct list link; // router_inquiries::waiting or ::asked
+    struct router_inquiries *owner;
+    struct router_course *course; // that it is asked by; NULL: not asked at the moment
+    char *call, *reply, *deployment;
+    int64_t attempt, due_ms;
+    int tries;
+    int status;
+    http_id http;
+    struct buf body;
+};
+
+struct router_inquiries {
+    struct router *router;
+    struct list waiting, asked;
+    size_t count, asked_count;
+    int64_t read_job; // 0: none
+    loop_id timer;    // of the next one that is due
+    loop_id begins;
+};
+
+static void ask_due(void *context);
+
+static struct loop *loop_of(const struct router_inquiries *inquiries)
+{
+    return inquiries->router->env.loop;
+}
+
+static void destroy(struct inquiry *inquiry)
+{
+    struct router_inquiries *owner = inquiry->owner;
+    if (inquiry->http)
+        http_client_cancel(owner->router->env.http, inquiry->http);
+    owner->asked_count -= inquiry->course != NULL;
+    owner->count--;
+    router_course_unref(inquiry->course);
+    list_remove(&inquiry->link);
+    buf_finish(&inquiry->body);
+    free(inquiry->call);
+    free(inquiry->reply);
+    free(inquiry->deployment);
+    free(inquiry);
+}
+
+static void ask_later(struct router_inquiries *inquiries)
+{
+    int64_t next_ms = INT64_MAX;
+    list_for_each(link, &inquiries->waiting) {
+        const struct inquiry *inquiry = list_entry(link, struct inquiry, link);
+        next_ms = inquiry->due_ms < next_ms ? inquiry->due_ms : next_ms;
+    }
+    loop_cancel(loop_of(inquiries), inquiries->timer);
+    inquiries->timer = 0;
+    if (next_ms != INT64_MAX && inquiries->asked_count < AT_ONCE)
+        inquiries->timer = loop_timer_at(loop_of(inquiries), next_ms, ask_due, inquiries);
+}
+
+static void put_off(struct inquiry *inquiry, const char *why)
+{
+    struct router_inquiries *owner = inquiry->owner;
+    if (inquiry->tries >= TRIES_MAX) {
+        LOG_EVENT(LOG_WARNING, "router.uncorrected", inquiry->call,
+                  LOG_NUMBER("attempt", inquiry->attempt), LOG_TEXT("why", why));
+        destroy(inquiry);
+        return;
+    }
+    owner->asked_count -= inquiry->course != NULL;
+    router_course_unref(STEAL(inquiry->course));
+    list_remove(&inquiry->link);
+    list_append(&owner->waiting, &inquiry->link);
+    inquiry->due_ms = loop_now(loop_of(owner)) + ((int64_t)FIRST_MS << inquiry->tries);
+}
+
+static void take(struct inquiry *inquiry, int64_t cost_pico)
+{
+    struct error err = ERROR_INIT;
+    struct router_ledger *ledger = inquiry->owner->router->ledger;
+    if (router_ledger_correct(ledger, span_of(inquiry->call), inquiry->attempt, cost_pico,
+                              STORE_COST_PROVIDER, &err) < 0) {
+        put_off(inquiry, err.text);
+        return;
+    }
+    LOG_EVENT(LOG_INFO, "router.corrected", inquiry->call, LOG_NUMBER("attempt", inquiry->attempt),
+              LOG_NUMBER("cost_pico", cost_pico));
+    destroy(inquiry);
+}
+
+static void on_head(void *context, const struct http_head *head)
+{
+    ((struct inquiry *)context)->status = head->status;
+}
+
+static int on_body(void *context, struct span chunk)
+{
+    return buf_append_span(&((struct inquiry *)context)->body, chunk) ? 0 : -EMSGSIZE;
+}
+
+static void on_done(void *context, enum http_failure how, const struct error *err)
+{
+    struct inquiry *inquiry = context;
+    struct router_inquiries *owner = inquiry->owner;
+    struct error why = ERROR_INIT;
+    int64_t cost_pico;
+    inquiry->http = 0;
+    int r = how == HTTP_OK ? 0 : error_set(&why, -EIO, "%s", err->text);
+    if (r == 0 && inquiry->status != 200)
+        r = error_set(&why, -ENOENT, "the provider answered with HTTP %d", inquiry->status);
+    if (r == 0)
+        r = generation_read_cost(buf_span(&inquiry->body), span_of(inquiry->reply), &cost_pico,
+                                 &why);
+    if (r == 0)
+        take(inquiry, cost_pico);
+    else
+        put_off(inquiry, why.text);
+    ask_later(owner);
+}
+
+// By the deployment of that name as it is now: the configuration may have changed since.
+static int upstream_of(const struct router_inquiries *inquiries, struct span deployment,
+                       const struct upstream **ret_upstream, struct error *err)
+{
+    struct router *router = inquiries->router;
+    struct router_match match;
+    if (!router_plan_find_id(router->course->plan, deployment, &match))
+        return error_set(err, -ENOENT, "there is no such deployment any more");
+    return router_course_upstream(router->course, router->env.http, match.deployment, ret_upstream,
+                                  err);
+}
+
+static int send(struct inquiry *inquiry, struct error *err)
+{
+    static const struct http_handler handler = {on_head, on_body, on_done};
+    static const struct http_timeouts timeouts = {.connect = CONNECT_MS, .total = TOTAL_MS};
+    const struct upstream *upstream;
+    int r = upstream_of(inquiry->owner, span_of(inquiry->deployment), &upstream, err);
+    if (r < 0)
+        return r;
+    inquiry->status = 0;
+    buf_clear(&inquiry->body);
+    r = upstream_ask_cost(upstream, span_of(inquiry->reply), &timeouts, &handler, inquiry,
+                          &inquiry->http, err);
+    if (r < 0)
+        return r;
+    inquiry->course = router_course_ref(inquiry->owner->router->course);
+    return 0;
+}
+
+static void ask(struct inquiry *inquiry)
+{
+    struct router_inquiries *owner = inquiry->owner;
+    struct error err = ERROR_INIT;
+    inquiry->tries++;
+    if (send(inquiry, &err) < 0) {
+        put_off(inquiry, err.text);
+        return;
+    }
+    owner->asked_count++;
+    list_remove(&inquiry->link);
+    list_append(&owner->asked, &inquiry->link);
+}
+
+static struct inquiry *first_due(const struct router_inquiries *inquiries, int64_t now_ms)
+{
+    list_for_each(link, &inquiries->waiting) {
+        struct inquiry *inquiry = list_entry(link, struct inquiry, link);
+        if (inquiry->due_ms <= now_ms)
+            return inquiry;
+    }
+    return NULL;
+}
+
+static void ask_due(void *context)
+{
+    struct router_inquiries *inquiries = context;
+    int64_t now_ms = loop_now(loop_of(inquiries));
+    struct inquiry *inquiry;
+    inquiries->timer = 0;
+    while (inquiries->asked_count < AT_ONCE && (inquiry = first_due(inquiries, now_ms)))
+        ask(inquiry);
+    ask_later(inquiries);
+}
+
+static bool is_known(const struct router_inquiries *inquiries, struct span call, int64_t attempt)
+{
+    const struct list *const lists[] = {&inquiries->waiting, &inquiries->asked};
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        list_for_each(link, lists[i]) {
+            const struct inquiry *inquiry = list_entry(link, struct inquiry, link);
+            if (inquiry->attempt == attempt && span_is(call, inquiry->call))
+                return true;
+        }
+    return false;
+}
+
+void router_inquiries_add(struct router_inquiries *inquiries, struct span deployment,
+                          struct span call, int64_t attempt, struct span reply)
+{
+    const struct upstream *upstream;
+    if (!reply.len || inquiries->count >= WAITING_MAX || is_known(inquiries, call, attempt) ||
+        upstream_of(inquiries, deployment, &upstream, NULL) < 0 || !upstream_tells_cost(upstream))
+        return;
+    struct inquiry *inquiry = mem_new(struct inquiry);
+    inquiry->owner = inquiries;
+    inquiry->call = mem_strndup(call.data, call.len);
+    inquiry->reply = mem_strndup(reply.data, reply.len);
+    inquiry->deployment = mem_strndup(deployment.data, deployment.len);
+    inquiry->attempt = attempt;
+    inquiry->due_ms = loop_now(loop_of(inquiries)) + FIRST_MS;
+    buf_init(&inquiry->body, GENERATION_BODY_MAX);
+    list_append(&inquiries->waiting, &inquiry->link);
+    inquiries->count++;
+    ask_later(inquiries);
+}
+
+static void on_unsure(void *context, int result, const struct error *err,
+                      const struct store_attempt *attempts, size_t count)
+{
+    struct router_inquiries *inquiries = context;
+    (void)err; // a disk that fails is told of by the ledger
+    inquiries->read_job = 0;
+    for (size_t i = 0; result == 0 && i < count; i++)
+        router_inquiries_add(inquiries, attempts[i].deployment, attempts[i].call,
+                             attempts[i].attempt, attempts[i].reply_id);
+}
+
+static void on_begin(void *context)
+{
+    struct router_inquiries *inquiries = context;
+    struct router *router = inquiries->router;
+    inquiries->begins = 0;
+    int64_t job = store_read_unsure(router->env.store, loop_wall(router->env.loop) - BACK_MS,
+                                    on_unsure, inquiries, NULL);
+    inquiries->read_job = job > 0 ? job : 0;
+}
+
+// Not in the first moment of a start, which belongs to those who wait for it.
+void router_inquiries_begin(struct router_inquiries *inquiries)
+{
+    loop_cancel(loop_of(inquiries), inquiries->begins);
+    inquiries->begins = loop_timer_after(loop_of(inquiries), FIRST_MS, on_begin, inquiries);
+}
+
+struct router_inquiries *router_inquiries_create(struct router *router)
+{
+    struct router_inquiries *inquiries = mem_new(struct router_inquiries);
+    inquiries->router = router;
+    list_init(&inquiries->waiting);
+    list_init(&inquiries->asked);
+    return inquiries;
+}
+
+void router_inquiries_destroy(struct router_inquiries *inquiries)
+{
+    if (!inquiries)
+        return;
+    struct list *const lists[] = {&inquiries->waiting, &inquiries->asked};
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        while (!list_empty(lists[i]))
+            destroy(list_entry(lists[i]->next, struct inquiry, link));
+    loop_cancel(loop_of(inquiries), inquiries->timer);
+    loop_cancel(loop_of(inquiries), inquiries->begins);
+    if (inquiries->read_job)
+        store_forget(inquiries->router->env.store, inquiries->read_job);
+    free(inquiries);
+}

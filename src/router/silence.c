@@ -1,0 +1,45 @@
+/*
+ * Streams that have nothing to say yet. What is held, or waits in the queue, is told to nobody, so
+ * that it can still be mended elsewhere and fail with a status of its own. But whoever stands in
+ * between takes a silent connection for a dead one, mostly after a minute. So after a while the
+ * client gets a sign of life, and with it the head of the answer; what fails from then on fails
+ * within the stream.
+ *
+ * Calls lie in the order in which they came and all wait equally long, so one timer is enough for
+ * all of them, and a call costs nothing but the look whether it is set.
+ */
+#include "router/call.h"
+#include "router/router_internal.h"
+
+static bool may_be_silent(const struct router_call *call)
+{
+    return !call->begun && !call->silence_told && call->body.stream && call->sink->on_silence &&
+           call->operation != UPSTREAM_EMBEDDINGS && call->course->plan->keep_alive_ms > 0;
+}
+
+static void on_timer(void *context)
+{
+    struct router *router = context;
+    int64_t now_ms = loop_now(router->env.loop);
+    router->silence = 0;
+    list_for_each(link, &router->calls) {
+        struct router_call *call = list_entry(link, struct router_call, link);
+        int64_t due_ms = call->came_ms + call->course->plan->keep_alive_ms;
+        if (!may_be_silent(call))
+            continue;
+        if (due_ms > now_ms) {
+            router->silence = loop_timer_at(router->env.loop, due_ms, on_timer, router);
+            return;
+        }
+        call->silence_told = true; // and must not be cancelled now
+        call->sink->on_silence(call->context, call->id);
+    }
+}
+
+void router_silence_watch(struct router_call *call)
+{
+    struct router *router = call->router;
+    if (!router->silence && may_be_silent(call))
+        router->silence =
+            loop_timer_after(router->env.loop, call->course->plan->keep_alive_ms, on_timer, router);
+}

@@ -1,0 +1,128 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "router/router.h"
+#include "serve/control_internal.h"
+#include "store/ledger.h"
+
+/*
+ * Budgets as an owner of a home tells them. A router knows all of them. Where none runs the
+ * database knows what was spent but neither caps nor periods, which are the configuration's; so
+ * only those are told of that an overshoot has closed.
+ */
+enum {
+    BUDGETS_SHOWN = 100,
+    COST_DIGITS = 12, // picodollars
+};
+
+struct zone control_zone(const struct control_env *env, const char **ret_name)
+{
+    struct zone zone = ZONE_UTC;
+    const char *name = env->router ? router_plan(env->router)->timezone : env->timezone;
+    bool known = name && zone_find(span_of(name), &zone, NULL) == 0;
+    if (ret_name)
+        *ret_name = known ? name : "UTC";
+    return zone;
+}
+
+const char *control_local_time(const struct zone *zone, int64_t wall_ms, char *text)
+{
+    clock_format_utc(zone_local(zone, wall_ms / 1000) * 1000, text);
+    text[sizeof "2026-11-21T01:47" - 1] = '\0';
+    text[sizeof "2026-11-21" - 1] = ' ';
+    return text;
+}
+
+struct budget_list {
+    struct json_writer *w;
+    const struct zone *zone;
+    int64_t now_ms;
+    size_t count;
+};
+
+static void write_budget(struct budget_list *list, const struct router_budget_state *state)
+{
+    struct json_writer *w = list->w;
+    char when[CLOCK_TEXT_SIZE];
+    if (list->count++ >= BUDGETS_SHOWN)
+        return;
+    json_write_object_begin(w);
+    json_write_member_text(w, "account", state->account);
+    json_write_key(w, "cap_usd");
+    json_write_fixed(w, state->cap_pico, COST_DIGITS);
+    json_write_key(w, "spent_usd");
+    json_write_fixed(w, state->spent_pico, COST_DIGITS);
+    json_write_key(w, "reserved_usd");
+    json_write_fixed(w, state->reserved_pico, COST_DIGITS);
+    json_write_key(w, "overshoot_usd");
+    json_write_fixed(w, state->overshoot_pico, COST_DIGITS);
+    json_write_member_bool(w, "closed", state->closed);
+    json_write_key(w, "resets");
+    if (state->next_reset_wall_ms < 0)
+        json_write_null(w);
+    else
+        json_write_string(w,
+                          span_of(control_local_time(list->zone, state->next_reset_wall_ms, when)));
+    json_write_object_end(w);
+}
+
+static bool is_over(const struct router_budget_state *state, int64_t now_ms)
+{
+    return state->next_reset_wall_ms >= 0 && state->next_reset_wall_ms <= now_ms;
+}
+
+// Is it a whole budget, and not one session's or job's of many?
+static bool is_named(const struct router_plan *plan, const char *account)
+{
+    for (size_t i = 0; i < plan->budget_count; i++)
+        if (strcmp(plan->budgets[i].name, account) == 0)
+            return true;
+    return false;
+}
+
+// The closed ones first, so that none of them is cut off. Of the many accounts of sessions and the
+// like only those are worth a line of which nothing is left.
+static void list_live(struct budget_list *list, struct router *router)
+{
+    const struct router_plan *plan = router_plan(router);
+    struct router_budget_state state;
+    for (size_t cursor = 0; router_next_budget(router, &cursor, &state);)
+        if (state.closed && !is_over(&state, list->now_ms))
+            write_budget(list, &state);
+    for (size_t cursor = 0; router_next_budget(router, &cursor, &state);)
+        if (!state.closed && state.cap_pico >= 0 &&
+            (is_named(plan, state.account) || state.left_pico == 0))
+            write_budget(list, &state);
+}
+
+static void list_stored(void *context, const struct store_charge *spent)
+{
+    struct budget_list *list = context;
+    char account[ROUTER_BUDGET_NAME_MAX];
+    snprintf(account, sizeof account, "%.*s", (int)spent->account.len, spent->account.data);
+    struct router_budget_state state = {
+        .account = account,
+        .cap_pico = spent->cap_pico,
+        .spent_pico = spent->amount_pico,
+        .overshoot_pico = spent->overshoot_pico,
+        .next_reset_wall_ms = spent->resets_ms,
+        .closed = spent->overshoot_pico > 0,
+    };
+    if (state.closed && state.cap_pico > 0 && !is_over(&state, list->now_ms))
+        write_budget(list, &state);
+}
+
+void control_write_budgets(struct json_writer *w, const struct control_env *env)
+{
+    struct zone zone = control_zone(env, NULL);
+    struct budget_list list = {.w = w, .zone = &zone, .now_ms = loop_wall(env->loop)};
+    json_write_key(w, "budgets");
+    json_write_array_begin(w);
+    if (env->router)
+        list_live(&list, env->router);
+    else
+        store_read_budgets(env->store, list_stored, &list, NULL);
+    json_write_array_end(w);
+    json_write_member_bool(w, "budgets_cut", list.count > BUDGETS_SHOWN);
+}

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/span.h"
+
+struct http_exchange;
+
+// What the router's clients say in headers; absent where they do not. Lives as the exchange does.
+struct router_headers {
+    struct span slot, session, job, priority; // x-hermes-...
+    struct span call_id;                      // x-litellm-call-id
+    struct span coding;                       // Content-Encoding
+    struct span origin;                       // of a page in a browser
+};
+
+void router_headers_read(const struct http_exchange *exchange, struct router_headers *ret_headers);
+
+/*
+ * For pages in browsers, as LiteLLM does it: any may ask, because it takes the key to be answered,
+ * and no cookie counts here. True when it was but the question whether one may ask (a preflight,
+ * which can show no key), and is answered. For others the headers of the answer are set.
+ */
+bool router_headers_welcome(struct http_exchange *exchange, const struct router_headers *headers);
+
+// False when the body is packed in a way that is not undone here, and this was answered (415).
+bool router_headers_plain(struct http_exchange *exchange, const struct router_headers *headers);
