@@ -15,7 +15,7 @@ OTHER := $(if $(filter x86_64,$(HOST_ARCH)),aarch64)
 MESON := /usr/bin/meson
 NINJA := ninja
 
-.PHONY: debug static run test test-image test-cluster test-cm4 lint fmt fuzz bench bench-pi clean help deps-build deps-test
+.PHONY: debug static run test test-peers test-image test-cluster test-cm4 lint fmt fuzz bench bench-pi clean help deps-build deps-test
 
 debug: deps-build ## native build with sanitizers: build/debug/hermes
 	@cross/sysroot $(GNU)
@@ -39,6 +39,12 @@ test: deps-test ## every suite; ends with "N passed, N failed"
 	@scripts/build static $(HOST_ARCH)-linux-musl
 	@$(if $(OTHER),scripts/build static $(OTHER)-linux-musl)
 	@tests/run
+
+test-peers: ## the real LiteLLM from PyPI (650 MB) beside our router, asked the same
+	@scripts/deps build peers
+	@cross/sysroot $(GNU)
+	@scripts/build debug $(GNU)
+	@tests/run peers
 
 test-image: ## the agent's image, built by buildah and run by podman; as root
 	@scripts/deps test image

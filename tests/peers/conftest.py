@@ -1,6 +1,7 @@
 """Programs that do what we do, run for real beside us.
 
-    /usr/bin/python3 -m pytest tests/peers
+    make test-peers
+    HERMES_BIN=build/debug/hermes /usr/bin/python3 -m pytest tests/peers
 
 The first run installs them (tests/peers/install); afterwards no network is needed.
 """
@@ -9,9 +10,10 @@ import pathlib
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / 'fakes')]
+sys.path[:0] = [str(HERE), *(str(HERE.parent / name) for name in ('blackbox', 'fakes'))]
 
 import pytest  # noqa: E402
+from fixtures import binary  # noqa: E402, F401
 from litellm_proxy import Litellm, deployment  # noqa: E402
 from openai_upstream import Upstream  # noqa: E402
 
