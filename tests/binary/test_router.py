@@ -1,0 +1,30 @@
+"""What a proxied request costs, in instructions, which a busy machine does not change.
+
+The counting is the benchmark's own, so that the table and the gate never disagree.
+"""
+
+import json
+import subprocess
+
+import pytest
+
+from conftest import ROOT
+
+LOADS = {"router_json": "json-16", "router_sse": "sse-16"}
+
+
+@pytest.fixture(scope="module")
+def counted():
+    """{load: instructions of user space per request}, all threads."""
+    done = subprocess.run([ROOT / "benchmarks" / "router", "--instructions", "--json", "--only",
+                           "hermes", "--loads", ",".join(LOADS.values())],
+                          capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr
+    table, = json.loads(done.stdout)
+    return {row["load"]: row["instructions"] for row in table["rows"]}
+
+
+@pytest.mark.parametrize("name", LOADS)
+def test_a_proxied_request_is_cheap(counted, bars, name):
+    bar, count = bars[name], counted[LOADS[name]]
+    assert 10_000 < count <= bar["most"], f"{count} instructions; {bar['why']}"
