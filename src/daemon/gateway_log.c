@@ -279,14 +279,14 @@ static void write_time(struct json_writer *w, struct gateway_log *log)
         clock_format_utc(now, log->second_text);
     }
     int thousandths = (int)(now % 1000);
-    char text[CLOCK_TEXT_SIZE + 4];
-    size_t len = strcspn(log->second_text, "Z");
-    memcpy(text, log->second_text, len);
-    memcpy(text + len,
+    enum { SECONDS_LEN = sizeof "2026-11-21T11:00:00" - 1 };
+    char text[SECONDS_LEN + 5];
+    memcpy(text, log->second_text, SECONDS_LEN);
+    memcpy(text + SECONDS_LEN,
            (char[]){'.', (char)('0' + thousandths / 100), (char)('0' + thousandths / 10 % 10),
                     (char)('0' + thousandths % 10), 'Z'},
            5);
-    json_write_member_string(w, "time", span_make(text, len + 5));
+    json_write_member_string(w, "time", span_make(text, sizeof text));
 }
 
 static void begin_line(struct json_writer *w, struct gateway_log *log, enum log_level level,
