@@ -37,6 +37,7 @@ enum role {
     BEGINS_KNOWN = 1, // a spelling
     BEGINS_SHAPE = 2, // something that looks like a credential
     BEFORE_SHAPE = 4, // stands in front of it: "Bearer ", "://"
+    BEGINS_PREFIX = 8,
 };
 
 /* The known values */
@@ -122,12 +123,27 @@ static void add_secret(struct redactor *redactor, struct span secret)
     add_percent(redactor, secret, &room);
 }
 
+// What the kinds of keys that name themselves begin with.
+static const struct prefix {
+    const char *text;
+    size_t min;  // bytes behind it
+    bool digit;  // one must be among them
+    bool joined; // a character of any kind stands between: xoxb-, xoxp-, ...
+} prefixes[] = {
+    {"sk-", 16, true, false},   {"ghp_", 20, false, false},        {"gho_", 20, false, false},
+    {"ghs_", 20, false, false}, {"github_pat_", 20, false, false}, {"ghu_", 20, false, false},
+    {"ghr_", 20, false, false}, {"xox", 10, true, true},           {"AKIA", 16, false, false},
+    {"ASIA", 16, false, false}, {"AIza", 30, false, false},        {"glpat-", 16, false, false},
+};
+
 struct redactor *redactor_create(const char *const *secrets, size_t count)
 {
-    static const char shapes[] = "-0123456789sgxA"; // see match_shape()
+    static const char others[] = "-0123456789"; // private keys, bot tokens
     struct redactor *redactor = mem_new(struct redactor);
-    for (const char *c = shapes; *c; c++)
+    for (const char *c = others; *c; c++)
         redactor->roles[(unsigned char)*c] |= BEGINS_SHAPE;
+    for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
+        redactor->roles[(unsigned char)*prefixes[i].text] |= BEGINS_SHAPE | BEGINS_PREFIX;
     redactor->roles[' '] |= BEFORE_SHAPE;
     redactor->roles['/'] |= BEFORE_SHAPE;
     for (size_t i = 0; i < count; i++)
@@ -234,19 +250,6 @@ static bool begins_word(struct span text, size_t at)
            is_hex(c[-2]) && is_hex(c[-1]);
 }
 
-// What the kinds of keys that name themselves begin with.
-static const struct prefix {
-    const char *text;
-    size_t min;  // bytes behind it
-    bool digit;  // one must be among them
-    bool joined; // a character of any kind stands between: xoxb-, xoxp-, ...
-} prefixes[] = {
-    {"sk-", 16, true, false},   {"ghp_", 20, false, false},        {"gho_", 20, false, false},
-    {"ghs_", 20, false, false}, {"github_pat_", 20, false, false}, {"ghu_", 20, false, false},
-    {"ghr_", 20, false, false}, {"xox", 10, true, true},           {"AKIA", 16, false, false},
-    {"ASIA", 16, false, false}, {"AIza", 30, false, false},        {"glpat-", 16, false, false},
-};
-
 static size_t match_prefix(struct span text)
 {
     for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
@@ -351,7 +354,7 @@ static size_t match_pem(struct span text)
 }
 
 // Bytes of the credential that looks to begin at `at`, or 0.
-static size_t match_shape(struct span whole, size_t at)
+static size_t match_shape(const struct redactor *redactor, struct span whole, size_t at)
 {
     struct span text = span_skip(whole, at);
     char c = *text.data;
@@ -367,7 +370,7 @@ static size_t match_shape(struct span whole, size_t at)
         if (bot || begins_word(whole, at))
             longest = match_bot(text, bot);
     }
-    if (longest == 0 && (c == 's' || c == 'g' || c == 'x' || c == 'A') && begins_word(whole, at))
+    if (longest == 0 && redactor->roles[(unsigned char)c] & BEGINS_PREFIX && begins_word(whole, at))
         longest = match_prefix(text);
     return longest;
 }
@@ -393,7 +396,7 @@ static size_t next_secret(const struct redactor *redactor, struct span text, siz
     while ((*at = next_candidate(redactor, text, *at)) < text.len) {
         size_t from = (*at)++;
         size_t known = match_known(redactor, span_skip(text, from));
-        size_t shape = from >= hidden ? match_shape(text, from) : 0;
+        size_t shape = from >= hidden ? match_shape(redactor, text, from) : 0;
         *ret_end = from + (known > shape ? known : shape);
         if (*ret_end > from && *ret_end > hidden)
             return from;
