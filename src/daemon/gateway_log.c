@@ -352,12 +352,17 @@ static void count_lost(struct gateway_log *log, struct span lines)
 
 static int write_lost(struct gateway_log *log)
 {
+    BUF_AUTO kept = log->line; // the line that is being made waits
     struct json_writer w;
     size_t done;
+    log->line = (struct buf)BUF_INIT(GATEWAY_LOG_LINE_MAX);
     begin_line(&w, log, LOG_WARNING, "log.lost", "");
     json_write_member_int(&w, "lines", (int64_t)log->lost);
     end_line(&w);
     int r = write_lines(log, buf_span(&log->line), &done);
+    struct buf lost = log->line;
+    log->line = kept;
+    kept = lost;
     if (r == 0)
         log->lost = 0;
     return r;
