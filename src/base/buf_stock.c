@@ -18,9 +18,11 @@ void buf_stock_finish(struct buf_stock *stock)
     free_large(stock, stock->large_count);
 }
 
-static bool lend(struct buf_stock_memory *from, size_t *count, struct buf *buf)
+// The latest one, if it holds no more than `most` bytes.
+static bool lend(struct buf_stock_memory *from, size_t *count, size_t most, struct buf *buf)
 {
-    if (buf->data || !*count || from[*count - 1].capacity > buf->max + 1)
+    if (buf->data || !*count || from[*count - 1].capacity > buf->max + 1 ||
+        from[*count - 1].capacity > most)
         return false;
     --*count;
     buf->data = from[*count].data;
@@ -31,9 +33,10 @@ static bool lend(struct buf_stock_memory *from, size_t *count, struct buf *buf)
 
 void buf_stock_lend(struct buf_stock *stock, size_t bytes, struct buf *buf)
 {
+    enum { WASTE_MAX = 8 }; // times what is wanted
     if (bytes < BUF_STOCK_SMALL_BYTES) {
-        lend(stock->small, &stock->small_count, buf);
-    } else if (lend(stock->large, &stock->large_count, buf)) {
+        lend(stock->small, &stock->small_count, SIZE_MAX, buf);
+    } else if (lend(stock->large, &stock->large_count, WASTE_MAX * bytes, buf)) {
         stock->large_bytes -= buf->capacity;
         if (stock->large_count < stock->large_least)
             stock->large_least = stock->large_count;

@@ -32,7 +32,8 @@ struct buf_stock {
 
 void buf_stock_finish(struct buf_stock *stock);
 
-// Gives `buf`, which has no memory yet, some of the stock's for about `bytes`, if there is any.
+// Gives `buf`, which has no memory yet, some of the stock's for about `bytes`, if there is any, and
+// not many times as much: what a buffer takes is counted where memory is limited.
 void buf_stock_lend(struct buf_stock *stock, size_t bytes, struct buf *buf);
 
 // buf_finish() that keeps the memory. True when it was a large one.

@@ -189,7 +189,9 @@ static void transfer_destroy(struct http_transfer *transfer)
     list_remove(&transfer->link);
     http_origin_release(&client->pool, transfer->origin);
     unix_socket_address_finish(&transfer->socket);
-    buf_stock_take_back(&client->stock, &transfer->head);
+    if (transfer->head.capacity <= BUF_STOCK_SMALL_BYTES) // a body that was copied stays nowhere
+        buf_stock_take_back(&client->stock, &transfer->head);
+    buf_finish(&transfer->head);
     buf_finish(&transfer->partial);
     buf_finish(&transfer->held);
     free(transfer->parts_owned);

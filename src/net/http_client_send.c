@@ -16,6 +16,7 @@
 enum {
     COPIED_BODY_MAX = 256 * 1024 * 1024, // bytes
     IOV_COUNT = 16,
+    SMALL_HEAD = BUF_STOCK_SMALL_BYTES - 1, // bytes; with its NUL it is a small buffer
 };
 
 /* Making it */
@@ -135,9 +136,7 @@ int http_transfer_compose(struct http_transfer *transfer, const struct http_requ
     }
     size_t room = room_for(transfer, request, target);
     bool fits = room < COPIED_BODY_MAX;
-    buf_init(&transfer->head, !fits                          ? COPIED_BODY_MAX
-                              : room < BUF_STOCK_SMALL_BYTES ? BUF_STOCK_SMALL_BYTES
-                                                             : room);
+    buf_init(&transfer->head, !fits ? COPIED_BODY_MAX : room < SMALL_HEAD ? SMALL_HEAD : room);
     buf_stock_lend(&transfer->client->stock, 0, &transfer->head);
     buf_reserve(&transfer->head, fits ? room : 0);
     write_head(&transfer->head, transfer, request, named, target);

@@ -84,6 +84,8 @@ static void large_ones_are_trimmed(void **state)
         assert_int_equal(buf_stock_take_back(&stock, &bufs[i]), i < BUF_STOCK_LARGE_COUNT);
     assert_true(buf_stock_trim(&stock)); // they have only just come
     for (size_t i = 0; i < 3; i++) {
+        buf_stock_lend(&stock, 5 * 1000, &bufs[i]);
+        assert_null(bufs[i].data); // for that it is too much
         buf_stock_lend(&stock, 50 * 1000, &bufs[i]);
         assert_true(bufs[i].capacity >= 100 * 1000);
     }
