@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/statfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -32,13 +33,17 @@
  * network's. So the file is made longer ahead, and the part of it where records go at the moment is
  * mapped: what is copied there is the kernel's to keep, whatever becomes of this process, as if it
  * had been written. The space is reserved before it is mapped, since a page that finds no room on
- * the disk is a signal, not an error; where it cannot be reserved (little room, a file system that
- * does not know how) records are written. The zeros behind the last one are cut off when a
- * generation ends, and are nothing to a reader where it did not.
+ * the disk is a signal (SIGBUS), not an error. Only some file systems keep that promise, and where
+ * there is little room it is not given: there records are written. What is left is a disk that
+ * fails and turns read-only, which ends the process when it next touches a page that was written
+ * back; the same holds for the memory that SQLite shares beside its log. The zeros behind the last
+ * record are cut off when a generation ends, and are nothing to a reader where it did not.
  *
  * Nothing here calls fsync() on the loop's thread. The name of a new file is synced with its first
  * bytes, as SQLite does with its own log.
  */
+
+enum { EXT_MAGIC = 0xEF53, XFS_MAGIC = 0x58465342, TMPFS_MAGIC = 0x01021994 }; // statfs(2)
 
 enum {
     NAME_SIZE = 64,
@@ -57,6 +62,7 @@ struct journal {
     char *window; // memory of the file from `window_at` on; NULL: none
     int64_t window_at;
     size_t window_len;
+    bool maps;             // the file system can be relied on for it
     bool is_cut;           // nothing stands behind `end`
     bool is_named;         // its name was synced with it, or is about to be
     uint64_t *generations; // owned; oldest first
@@ -164,6 +170,16 @@ static void leave_window(struct journal *journal)
     cut(journal);
 }
 
+// Those on which what was reserved can always be written. On others (btrfs, ZFS, what lies over
+// another one) room may be found missing when a page is first touched.
+static bool keeps_promises(int fd)
+{
+    struct statfs status;
+    if (fstatfs(fd, &status) < 0)
+        return false;
+    return status.f_type == EXT_MAGIC || status.f_type == XFS_MAGIC || status.f_type == TMPFS_MAGIC;
+}
+
 // Moves the window to where the next record goes, with room for it.
 static bool move_window(struct journal *journal, size_t len)
 {
@@ -173,11 +189,14 @@ static bool move_window(struct journal *journal, size_t len)
     if (journal->window)
         munmap(journal->window, journal->window_len);
     journal->window = NULL;
+    if (!journal->maps)
+        return false;
+    journal->is_cut = false; // a part may be reserved also where that fails
     if (fallocate(journal->fd, 0, at, wanted) < 0)
         return false;
-    journal->is_cut = false;
     void *window = mmap(NULL, (size_t)wanted, PROT_READ | PROT_WRITE, MAP_SHARED, journal->fd, at);
-    if (window == MAP_FAILED)
+    journal->maps = window != MAP_FAILED;
+    if (!journal->maps)
         return false;
     journal->window = window;
     journal->window_at = at;
@@ -209,6 +228,7 @@ int journal_rotate(struct journal *journal, struct error *err)
     leave_window(journal);
     fd_close(&journal->fd);
     journal->fd = fd;
+    journal->maps = keeps_promises(fd);
     journal->end = 0;
     journal->is_cut = true;
     journal->is_named = false;

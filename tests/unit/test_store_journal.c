@@ -335,7 +335,7 @@ static void what_was_reserved_is_nothing(void **state)
     char *name = mem_printf(JOURNAL_NAME ".%016llx", (unsigned long long)generation);
     fixture_read(fixture_path(home, name), &bytes, &len);
     journal_close(journal);
-    assert_true((int64_t)len > end);
+    assert_true((int64_t)len >= end); // more where the file system lets it be reserved
     struct found found = find(bytes, len, generation);
     assert_int_equal(found.records, (1 << RECORDS) - 1);
     assert_int_equal(found.garbage + found.torn, 0);
