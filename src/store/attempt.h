@@ -25,7 +25,7 @@ enum {
 enum store_cost_source {
     STORE_COST_NONE,     // nothing was spent: the provider never took the call
     STORE_COST_PROVIDER, // the answer said so itself
-    STORE_COST_PRICE,    // tokens of the answer times the configured price
+    STORE_COST_PRICE,    // tokens of the answer times the price
     STORE_COST_BOUND,    // no usage came: what it can have cost at most
     STORE_COST_UNKNOWN,  // nobody knows: what was reserved, or nothing where nothing was
     STORE_COST_SOURCES,  // how many there are

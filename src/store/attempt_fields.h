@@ -7,7 +7,7 @@
 #include "store/attempt.h"
 
 // Private to store/: the fields of an attempt in the order of its record and of its columns. New
-// ones are put at the end: records of earlier versions have those before.
+// ones are put at the end: records of the same version may have fewer.
 enum {
     ATTEMPT_TEXTS = 15,
     ATTEMPT_NUMBERS = 17,

@@ -67,14 +67,6 @@ static int take_inbox(sqlite3 *db, int64_t turn, const struct store_turn_step *s
     return r;
 }
 
-// In `meta`, where the store's own marks are too; the prefix keeps them apart.
-static int write_fact(sqlite3 *db, const struct store_turn_step *s, struct error *err)
-{
-    static const char sql[] = "INSERT INTO meta(key, value) VALUES('fact:' || ?, ?)"
-                              " ON CONFLICT(key) DO UPDATE SET value = excluded.value";
-    return sql_run(db, sql, SQL_VALUES(sql_text(s->fact), sql_text(s->fact_text)), err);
-}
-
 static int take_step(struct store_job *job, sqlite3 *db, struct error *err)
 {
     const struct step_job *own = CONTAINER_OF(job, struct step_job, job);
@@ -90,7 +82,7 @@ static int take_step(struct store_job *job, sqlite3 *db, struct error *err)
     for (size_t i = 0; i < s->call_count && r == 0; i++)
         r = write_call(db, turn, s, &s->calls[i], err);
     if (r == 0 && s->fact.data)
-        r = write_fact(db, s, err);
+        r = store_fact_set(db, s->fact, s->fact_text, err);
     if (r == 0 && own->final)
         r = store_reply_finish(db, turn, s->reply, s->now_ms, err);
     job->rowid = turn;

@@ -124,6 +124,35 @@ static void a_fact_is_written_with_a_step(void **state)
                      -E2BIG);
 }
 
+static void a_fact_is_written_by_itself(void **state)
+{
+    (void)state;
+    static char long_text[STORE_FACT_LONG_MAX + 1];
+    memset(long_text, 'x', sizeof long_text);
+    const struct span longest = span_make(long_text, STORE_FACT_LONG_MAX);
+    BUF_AUTO text = BUF_INIT(STORE_FACT_LONG_MAX);
+    const struct span texts[] = {S("first"), longest, S("")};
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        struct outcome done = {0};
+        buf_clear(&text);
+        assert_true(store_write_fact(talk.store, S("alone"), texts[i], STORE_GROUPED, fixture_done,
+                                     &done, NULL) > 0);
+        store_wait(talk.store);
+        assert_int_equal(done.result, 0);
+        assert_int_equal(store_read_fact(talk.store, S("alone"), &text, NULL), 0);
+        assert_true(span_equal(buf_span(&text), texts[i]));
+    }
+    const struct span bad[][2] = {
+        {S("alone"), span_make(long_text, sizeof long_text)},
+        {span_make(long_text, STORE_FACT_MAX + 1), S("x")},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct span name = bad[i][0], fact = bad[i][1];
+        assert_int_equal(store_write_fact(talk.store, name, fact, STORE_GROUPED, NULL, NULL, NULL),
+                         -E2BIG);
+    }
+}
+
 static void a_turn_is_found_by_the_beginning_of_its_id(void **state)
 {
     (void)state;
@@ -361,6 +390,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(open_turns_are_found_after_a_stop),
         TEST(a_fact_is_written_with_a_step),
+        TEST(a_fact_is_written_by_itself),
         TEST(a_turn_is_found_by_the_beginning_of_its_id),
         TEST(a_dropped_turn_is_not_part_of_the_conversation),
         TEST(the_calls_of_an_iteration_come_back),
