@@ -23,6 +23,7 @@ struct upstream {
     char *urls[UPSTREAM_OPERATIONS];
     char *api_key;  // NULL: none
     char *cost_url; // that tells what an answer cost, but for its id; NULL: it cannot be asked
+    char *list_url; // of the models with their prices; NULL: there is none
     // NULL-terminated. The first says what is accepted, and so there are two of these.
     char **headers;
     const char *stream_headers[HTTP_REQUEST_HEADERS_MAX + 1];
@@ -80,13 +81,24 @@ static int set_urls(struct upstream *upstream, const char *base_url, struct erro
     return 0;
 }
 
-static void set_cost_url(struct upstream *upstream, const struct upstream_options *options)
+bool upstream_lists_prices(const struct upstream_options *options)
 {
-    BUF_AUTO url = BUF_INIT(URL_MAX);
     bool plain = span_find(span_of(options->base_url), SPAN_LITERAL("?")) < 0;
-    if (plain && is_openrouter(options, false) &&
-        url_join_path(span_of(options->base_url), SPAN_LITERAL("generation?id="), &url))
-        upstream->cost_url = buf_take_text(&url);
+    return plain && is_openrouter(options, false);
+}
+
+// Who tells the prices beforehand also tells the cost afterwards.
+static void set_price_urls(struct upstream *upstream, const struct upstream_options *options)
+{
+    BUF_AUTO cost = BUF_INIT(URL_MAX);
+    BUF_AUTO list = BUF_INIT(URL_MAX);
+    struct span base = span_of(options->base_url);
+    if (!upstream_lists_prices(options))
+        return;
+    if (url_join_path(base, SPAN_LITERAL("generation?id="), &cost))
+        upstream->cost_url = buf_take_text(&cost);
+    if (url_join_path(base, SPAN_LITERAL("models"), &list))
+        upstream->list_url = buf_take_text(&list);
 }
 
 int upstream_create(struct http_client *http, const struct upstream_options *options,
@@ -107,7 +119,7 @@ int upstream_create(struct http_client *http, const struct upstream_options *opt
         upstream_destroy(upstream);
         return r;
     }
-    set_cost_url(upstream, options);
+    set_price_urls(upstream, options);
     set_headers(upstream, options);
     *ret_upstream = upstream;
     return 0;
@@ -124,6 +136,7 @@ void upstream_destroy(struct upstream *upstream)
         free(upstream->urls[i]);
     free(upstream->api_key);
     free(upstream->cost_url);
+    free(upstream->list_url);
     free(upstream);
 }
 
@@ -145,6 +158,21 @@ int upstream_ask_cost(const struct upstream *upstream, struct span id,
     struct http_request http = {
         .method = "GET",
         .url = buf_text(&url),
+        .headers = (const char *const *)upstream->headers,
+        .timeouts = *timeouts,
+    };
+    return http_client_start(upstream->http, &http, handler, context, ret_id, err);
+}
+
+int upstream_ask_prices(const struct upstream *upstream, const struct http_timeouts *timeouts,
+                        const struct http_handler *handler, void *context, http_id *ret_id,
+                        struct error *err)
+{
+    if (!upstream->list_url)
+        return error_set(err, -ENOTSUP, "this provider does not publish its prices");
+    struct http_request http = {
+        .method = "GET",
+        .url = upstream->list_url,
         .headers = (const char *const *)upstream->headers,
         .timeouts = *timeouts,
     };

@@ -50,6 +50,13 @@ int upstream_ask_cost(const struct upstream *upstream, struct span id,
                       const struct http_timeouts *timeouts, const struct http_handler *handler,
                       void *context, http_id *ret_id, struct error *err);
 
+// Does such a server publish what its models cost (price_list.h)? Only options->base_url and
+// options->provider matter. And asks for that list, as upstream_start(); -ENOTSUP: it does not.
+bool upstream_lists_prices(const struct upstream_options *options);
+int upstream_ask_prices(const struct upstream *upstream, const struct http_timeouts *timeouts,
+                        const struct http_handler *handler, void *context, http_id *ret_id,
+                        struct error *err);
+
 /*
  * Failures, as a chat_failure with a sentence for a person in which the key is not quoted: of the
  * transport (`status` is 0 until the head has come; `begun`: a part of the answer was passed on),

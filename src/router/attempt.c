@@ -32,10 +32,9 @@ struct router_edit router_attempt_edit(const struct router_call *call, struct bu
 
 void router_attempt_finish(struct router_call *call)
 {
-    struct buf_stock *stock = &call->router->stock;
     struct router_attempt *attempt = &call->attempt;
-    buf_stock_take_back(stock, &attempt->watch.held);
-    buf_stock_take_back(stock, &attempt->head);
+    router_give_back(call->router, &attempt->watch.held);
+    router_give_back(call->router, &attempt->head);
     reply_watch_finish(&attempt->watch);
 }
 
@@ -363,6 +362,16 @@ void router_attempt_go(struct router_call *call)
     router_attempt_refused(call, &failure);
 }
 
+void router_attempt_reserve(struct router_call *call)
+{
+    struct router_failure failure;
+    int r = router_charge_reserve(call, &failure);
+    if (r < 0)
+        router_attempt_refused(call, &failure);
+    else if (r == 0)
+        router_attempt_go(call);
+}
+
 void router_attempt_begin(struct router_call *call, const struct router_step *step)
 {
     struct router_attempt *attempt = &call->attempt;
@@ -396,11 +405,7 @@ void router_attempt_begin(struct router_call *call, const struct router_step *st
         router_attempt_refused(call, &failure);
         return;
     }
-    r = router_charge_reserve(call, &failure);
-    if (r < 0)
-        router_attempt_refused(call, &failure);
-    else if (r == 0)
-        router_attempt_go(call);
+    router_attempt_reserve(call);
 }
 
 void router_attempt_cancel(struct router_call *call)

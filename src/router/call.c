@@ -23,8 +23,7 @@ enum {
     TOKENS_BOUND_MAX = 4096,     // more than that few answers use of what they might
     CLIENT_MODELS_MAX = 8 << 10, // bytes of the names of a client's own fallbacks
     LEDGER_PATIENCE_MS = 5000,
-    LEDGER_LOOK_MS = 10,
-    TRIM_MS = 1000 // that memory of large requests is kept unused
+    LEDGER_LOOK_MS = 10
 };
 
 static struct loop *loop_of(const struct router_call *call)
@@ -47,38 +46,6 @@ static void leave_queue(struct router_call *call)
     router_lane_wake(lane);
 }
 
-// Like those of small buffers (base/buf_stock.h), the pages of a call are kept for the next one.
-static struct router_call *allocate(struct router *router)
-{
-    if (!router->spare_count)
-        return mem_new(struct router_call);
-    struct router_call *call = router->spares[--router->spare_count];
-    memset(call, 0, sizeof *call);
-    return call;
-}
-
-static void put_aside(struct router *router, struct router_call *call)
-{
-    if (router->spare_count < ROUTER_SPARES_MAX)
-        router->spares[router->spare_count++] = call;
-    else
-        free(call);
-}
-
-static void trim_stock(void *context)
-{
-    struct router *router = context;
-    router->trim = 0;
-    if (buf_stock_trim(&router->stock))
-        router->trim = loop_timer_after(router->env.loop, TRIM_MS, trim_stock, router);
-}
-
-static void give_back(struct router *router, struct buf *buf)
-{
-    if (buf_stock_take_back(&router->stock, buf) && !router->trim)
-        router->trim = loop_timer_after(router->env.loop, TRIM_MS, trim_stock, router);
-}
-
 static void destroy(struct router_call *call)
 {
     struct router *router = call->router;
@@ -94,13 +61,13 @@ static void destroy(struct router_call *call)
     router->call_count--;
     router->buffered -= call->counted;
     router_metrics_level(router->metrics, ROUTER_LEVEL_IN_FLIGHT, (int64_t)router->call_count);
-    give_back(router, &call->body.bytes);
-    give_back(router, &call->body.own);
+    router_give_back(router, &call->body.bytes);
+    router_give_back(router, &call->body.own);
     router_body_finish(&call->body);
     buf_finish(&call->client_models);
     router_course_unref(call->course);
     free(call->texts);
-    put_aside(router, call);
+    router_call_put_aside(call);
 }
 
 static void end(struct router_call *call, const struct router_failure *failure)
@@ -538,7 +505,7 @@ int router_call_start(struct router *router, const struct router_request *reques
         buf_finish(request->body);
         return error_set(err, -EAGAIN, "too many calls run already (%d)", ROUTER_CALLS_MAX);
     }
-    struct router_call *call = allocate(router);
+    struct router_call *call = router_call_allocate(router);
     struct error local = ERROR_INIT;
     call->router = router;
     call->course = router_course_ref(router->course);

@@ -17,7 +17,10 @@ struct router_attempt {
     int status;
     int64_t begun_ms, begun_wall_ms, first_ms;
     bool sent, settled;
-    bool reached; // the upstream had all of the request when it ended
+    bool reached;              // the upstream had all of the request when it ended
+    struct router_price price; // by which it is reckoned
+    struct list prices;        // of those that wait for a list of prices,
+    bool awaits_price;         // while it does
     // What it holds.
     router_reservation_id reservation;
     int64_t reserved_pico;

@@ -87,8 +87,7 @@ static int refuse(struct router_failure *ret_failure, enum router_error error, c
 static bool lower(struct router_call *call, const struct router_size *size, int64_t left_pico)
 {
     struct router_attempt *attempt = &call->attempt;
-    const struct router_deployment *d = attempt->deployment;
-    int64_t tokens = router_price_affordable_tokens(&d->price, size, left_pico);
+    int64_t tokens = router_price_affordable_tokens(&attempt->price, size, left_pico);
     if (call->operation == UPSTREAM_EMBEDDINGS || tokens < TOKENS_MIN)
         return false;
     if (size->max_tokens < 0 && size->max_output_tokens < 0 && tokens > TOKENS_UNSAID)
@@ -107,7 +106,7 @@ static bool lower(struct router_call *call, const struct router_size *size, int6
 // here; what the configuration adds has the owner's word for it.
 static int64_t bound_of(struct router_call *call, int64_t left_pico)
 {
-    const struct router_price *price = &call->attempt.deployment->price;
+    const struct router_price *price = &call->attempt.price;
     if (request_scan_dear(&call->body.scan))
         return -1;
     struct router_size size = size_of(call);
@@ -251,7 +250,7 @@ static int refuse_unbounded(struct router_call *call, const struct router_budget
                        least->account, router_budget_when(least->next_reset_wall_ms, when));
     char *end = text + len;
     size_t room = sizeof text - (size_t)len;
-    if (!router_price_known(&call->attempt.deployment->price))
+    if (!router_price_known(&call->attempt.price))
         snprintf(end, room,
                  "the price of its model is not known: set input_cost_per_token and "
                  "output_cost_per_token of the deployment, or router.unpriced: allow");
@@ -267,11 +266,39 @@ static int refuse_unbounded(struct router_call *call, const struct router_budget
     return refuse(ret_failure, ROUTER_BUDGET, text);
 }
 
+// As far as it is known now; for those that come later it is asked for.
+static struct router_price price_now(const struct router_call *call)
+{
+    BUF_AUTO name = BUF_INIT(ROUTER_MODEL_MAX);
+    struct router_prices *prices = call->router->prices;
+    struct span model = router_attempt_edit(call, &name).model;
+    router_prices_want(prices, call->attempt.deployment, model);
+    return router_price_of(call->router, call->attempt.deployment, model, NULL);
+}
+
+// True: the call waits for its price. A budget needs it first; else it is only asked for early
+// where it may soon have to be told what a stand-in costs.
+static bool find_price(struct router_call *call, bool is_bounded)
+{
+    struct router_attempt *attempt = &call->attempt;
+    attempt->price = attempt->deployment->price;
+    if (router_price_known(&attempt->price) || (!is_bounded && attempt->step.attempt == 1))
+        return false;
+    BUF_AUTO name = BUF_INIT(ROUTER_MODEL_MAX);
+    struct span model = router_attempt_edit(call, &name).model;
+    if (is_bounded && router_prices_await(call->router->prices, call, model))
+        return true;
+    attempt->price = price_now(call);
+    return false;
+}
+
 int router_charge_reserve(struct router_call *call, struct router_failure *ret_failure)
 {
     struct router_attempt *attempt = &call->attempt;
     struct router_budget_claim claims[ROUTER_BUDGETS_PER_CALL];
     size_t count = claims_of(call, claims);
+    if (find_price(call, count > 0))
+        return 1;
     if (count == 0)
         return 0;
     // An account that is claimed before its sum was read would begin anew with its whole cap.
@@ -309,6 +336,7 @@ int router_charge_reserve(struct router_call *call, struct router_failure *ret_f
 void router_charge_release(struct router_call *call)
 {
     struct router_attempt *attempt = &call->attempt;
+    router_prices_leave(call);
     if (attempt->ticket)
         router_ledger_forget(call->router->ledger, attempt->ticket);
     if (attempt->ticket || attempt->recorded)
@@ -360,7 +388,10 @@ static void price(struct router_call *call, const struct router_failure *failure
         usage->completion_tokens = 0;
     if (usage->cost_pico > LEDGER_COST_MAX_PICO) // then its tokens may still be true
         usage->cost_pico = -1;
-    row->cost_pico = router_price_cost(&attempt->deployment->price, usage);
+    bool tells_tokens = usage->cost_pico < 0 && usage->prompt_tokens >= 0;
+    if (tells_tokens && !router_price_known(&attempt->price))
+        attempt->price = price_now(call);
+    row->cost_pico = router_price_cost(&attempt->price, usage);
     if (row->cost_pico > LEDGER_COST_MAX_PICO)
         row->cost_pico = -1;
     row->source = usage->cost_pico >= 0 ? STORE_COST_PROVIDER : STORE_COST_PRICE;

@@ -274,6 +274,9 @@ static void on_corrected(void *context, int result, const struct error *err, int
     (void)rowid;
     if (result < 0 && result != -EALREADY)
         ledger_note(correction->ledger, err->text);
+    else if (result == STORE_NOT_FOUND) // it waits for the disk
+        ledger_note(correction->ledger, "what a call did cost was learnt before its row could be "
+                                        "written down; it is asked again after the next start");
     list_remove(&correction->link);
     free(correction);
 }

@@ -12,6 +12,7 @@
 #include "llm/openai_reply.h"
 #include "llm/openai_request.h"
 #include "loop/loop.h"
+#include "router/price_fetch.h"
 #include "router/router.h"
 #include "router/tariff.h"
 
@@ -83,13 +84,29 @@ static void on_unreadable(void *context)
     fail(call, call->reply.failure);
 }
 
+struct answered {
+    struct router *router;
+    const struct router_answer *answer;
+};
+
+static struct router_price price_of(void *context, const struct router_deployment *d)
+{
+    const struct answered *answered = context;
+    bool is_it = d == answered->answer->deployment;
+    return router_price_of(answered->router, d, is_it ? answered->answer->model : span_of(d->model),
+                           NULL);
+}
+
 // Where there is no list, nobody stands in for anybody.
 static void keep_tariff(struct call *call, const struct router_answer *answer)
 {
     BUF_AUTO paid = BUF_INIT(TARIFF_MAX);
     BUF_AUTO sentence = BUF_INIT(TARIFF_MAX);
-    const struct router_tariff tariff = {answer->plan, call->asked, answer->asked,
-                                         answer->deployment, answer->failed};
+    struct answered answered = {call->owner->router, answer};
+    const struct router_tariff tariff = {
+        answer->plan,   call->asked, answer->asked, answer->deployment,
+        answer->failed, price_of,    &answered,
+    };
     if (!answer->plan->listed)
         return;
     router_tariff_tell(&tariff, &paid, &sentence);

@@ -189,11 +189,14 @@ static void write_stream_options(struct buf *own, struct span raw)
     buf_append_char(own, '}');
 }
 
-// Writes the value that replaces that of the member; false when it stays.
+// Writes the value that replaces that of the member; false when it stays. A member that says
+// nothing does not: the model was then named by the path or the slot.
 static bool write_model(struct editing *e)
 {
     const struct router_body *body = e->body;
-    if (!e->edit->model.data || span_equal(e->edit->model, buf_span(&body->model)))
+    bool said = request_type(&body->scan, REQUEST_MODEL) == JSON_STRING &&
+                request_raw(&body->scan, REQUEST_MODEL).len > sizeof "\"\"" - 1;
+    if (!e->edit->model.data || (said && span_equal(e->edit->model, buf_span(&body->model))))
         return false;
     write_string(&e->body->own, e->edit->model);
     return true;

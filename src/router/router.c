@@ -151,6 +151,7 @@ int router_create(const struct router_env *env, const struct router_plan *plan,
     router->budgets = router_budgets_create(ROUTER_BUDGET_ACCOUNTS, ROUTER_CALLS_MAX);
     router->refusals = router_refusals_create();
     router->inquiries = router_inquiries_create(router);
+    router->prices = router_prices_create(router);
     router->metrics = router_metrics_create(env->metrics);
     router->course = router_course_create(router, plan, NULL);
     tell_deployments(router);
@@ -172,6 +173,7 @@ void router_configure(struct router *router, struct http_client *http,
     struct router_course *before = router->course;
     router->course = router_course_create(router, plan, before);
     router_course_unref(before);
+    router_prices_changed(router->prices);
     tell_deployments(router);
 }
 
@@ -189,12 +191,10 @@ void router_destroy(struct router *router)
     loop_cancel(router->env.loop, router->ledger_again);
     loop_cancel(router->env.loop, router->silence);
     free(router->note);
-    while (router->spare_count)
-        free(router->spares[--router->spare_count]);
-    buf_stock_finish(&router->stock);
-    loop_cancel(router->env.loop, router->trim);
+    router_drop_spares(router);
     router_lanes_destroy(router);
     router_inquiries_destroy(router->inquiries);
+    router_prices_destroy(router->prices);
     router_ledger_destroy(router->ledger);
     router_course_unref(router->course);
     router_budgets_destroy(router->budgets);
@@ -239,9 +239,4 @@ const char *router_trouble(const struct router *router)
     if (router->note)
         return router->note;
     return router->ledger ? router_ledger_trouble(router->ledger) : "";
-}
-
-struct buf_stock *router_stock(struct router *router)
-{
-    return &router->stock;
 }

@@ -8,6 +8,7 @@
 #include "router/chain.h"
 #include "router/inquiry.h"
 #include "router/ledger.h"
+#include "router/price_fetch.h"
 #include "router/refusal.h"
 #include "router/reply_watch.h"
 #include "router/request.h"
@@ -56,6 +57,7 @@ struct router {
     struct router_budgets *budgets;
     struct router_ledger *ledger; // NULL: none is kept
     struct router_inquiries *inquiries;
+    struct router_prices *prices;
     int64_t folded_before; // rows of earlier processes
     struct router_metrics *metrics;
     struct router_refusals *refusals;
@@ -73,6 +75,7 @@ struct router {
     struct random_stock names; // what calls are named by
     loop_id poke;
     loop_id silence;
+    int64_t silence_at_ms;
     char *note; // why there is no ledger, though there should be; NULL: there is
     loop_id ledger_again;
 };
@@ -103,9 +106,16 @@ void router_poke_later(struct router *router); // who waits may go now
 // silence.c
 void router_silence_watch(struct router_call *call); // that has just come
 
+// spare.c
+struct router_call *router_call_allocate(struct router *router); // zeroed
+void router_call_put_aside(struct router_call *call);
+void router_give_back(struct router *router, struct buf *buf); // buf_finish() that keeps the memory
+void router_drop_spares(struct router *router);
+
 // attempt.c
 void router_attempt_begin(struct router_call *call, const struct router_step *step);
-void router_attempt_go(struct router_call *call); // what is to be reserved, is
+void router_attempt_reserve(struct router_call *call); // what it can cost, then on
+void router_attempt_go(struct router_call *call);      // what is to be reserved, is
 void router_attempt_refused(struct router_call *call, const struct router_failure *failure);
 void router_attempt_cancel(struct router_call *call);
 void router_attempt_finish(struct router_call *call); // its memory, nothing else

@@ -5,8 +5,8 @@
  * client gets a sign of life, and with it the head of the answer; what fails from then on fails
  * within the stream.
  *
- * Calls lie in the order in which they came and all wait equally long, so one timer is enough for
- * all of them, and a call costs nothing but the look whether it is set.
+ * All calls of a plan wait equally long, so one timer is enough for all of them, and a call costs
+ * nothing but the look whether it is set, and for late enough. After a reload there are two plans.
  */
 #include "router/call.h"
 #include "router/router_internal.h"
@@ -17,6 +17,22 @@ static bool may_be_silent(const struct router_call *call)
            call->operation != UPSTREAM_EMBEDDINGS && call->course->plan->keep_alive_ms > 0;
 }
 
+static int64_t due_of(const struct router_call *call)
+{
+    return call->came_ms + call->course->plan->keep_alive_ms;
+}
+
+static void on_timer(void *context);
+
+static void wake_at(struct router *router, int64_t at_ms)
+{
+    if (router->silence && router->silence_at_ms <= at_ms)
+        return;
+    loop_cancel(router->env.loop, router->silence);
+    router->silence = loop_timer_at(router->env.loop, at_ms, on_timer, router);
+    router->silence_at_ms = at_ms;
+}
+
 static void on_timer(void *context)
 {
     struct router *router = context;
@@ -24,12 +40,11 @@ static void on_timer(void *context)
     router->silence = 0;
     list_for_each(link, &router->calls) {
         struct router_call *call = list_entry(link, struct router_call, link);
-        int64_t due_ms = call->came_ms + call->course->plan->keep_alive_ms;
         if (!may_be_silent(call))
             continue;
-        if (due_ms > now_ms) {
-            router->silence = loop_timer_at(router->env.loop, due_ms, on_timer, router);
-            return;
+        if (due_of(call) > now_ms) {
+            wake_at(router, due_of(call));
+            continue;
         }
         call->silence_told = true; // and must not be cancelled now
         call->sink->on_silence(call->context, call->id);
@@ -38,8 +53,6 @@ static void on_timer(void *context)
 
 void router_silence_watch(struct router_call *call)
 {
-    struct router *router = call->router;
-    if (!router->silence && may_be_silent(call))
-        router->silence =
-            loop_timer_after(router->env.loop, call->course->plan->keep_alive_ms, on_timer, router);
+    if (may_be_silent(call))
+        wake_at(call->router, due_of(call));
 }

@@ -47,14 +47,22 @@ static const struct router_deployment *next_first(const struct router_tariff *ta
     return NULL;
 }
 
+static struct router_price price_of(const struct router_tariff *tariff,
+                                    const struct router_deployment *d)
+{
+    return tariff->price ? tariff->price(tariff->context, d) : d->price;
+}
+
 static int64_t said(int64_t price, int64_t otherwise)
 {
     return price < 0 ? otherwise : price;
 }
 
-static bool same_price(const struct router_deployment *a, const struct router_deployment *b)
+static bool same_price(const struct router_tariff *tariff, const struct router_deployment *a,
+                       const struct router_deployment *b)
 {
-    const struct router_price *p = &a->price, *q = &b->price;
+    const struct router_price prices[] = {price_of(tariff, a), price_of(tariff, b)};
+    const struct router_price *p = &prices[0], *q = &prices[1];
     if (!router_price_known(p) || !router_price_known(q))
         return !router_price_known(p) && !router_price_known(q) &&
                strcmp(a->provider, b->provider) == 0 && strcmp(a->model, b->model) == 0;
@@ -70,7 +78,7 @@ static bool is_as_asked(const struct router_tariff *tariff)
 {
     const struct router_deployment *first;
     for (size_t at = 0; (first = next_first(tariff, &at));)
-        if (first == tariff->answered || same_price(first, tariff->answered))
+        if (first == tariff->answered || same_price(tariff, first, tariff->answered))
             return true;
     return false;
 }
@@ -142,22 +150,23 @@ static void write_switch(const struct router_tariff *tariff, struct buf *out)
 {
     size_t at = 0;
     const struct router_deployment *first = next_first(tariff, &at);
-    const struct router_price *price = &tariff->answered->price;
+    const struct router_price now = price_of(tariff, tariff->answered), *price = &now;
+    const struct router_price usual = first ? price_of(tariff, first) : now;
     buf_printf(out, "%.*s ", NAME_SHOWN_MAX, tariff->asked);
     write_reason(tariff->failed, out);
     buf_printf(out, "; %.*s answers now", NAME_SHOWN_MAX, name_of(tariff));
     write_cost(price, out);
-    if (first && router_price_known(&first->price) && router_price_known(price) &&
-        !is_free(&first->price)) {
+    if (first && router_price_known(&usual) && router_price_known(price) && !is_free(&usual)) {
         buf_append_text(out, " instead of ");
-        write_price(&first->price, is_free(price), out);
+        write_price(&usual, is_free(price), out);
     }
     buf_append_char(out, '.');
 }
 
-static void write_paid(const struct router_deployment *d, struct buf *out)
+static void write_paid(const struct router_tariff *tariff, struct buf *out)
 {
-    const struct router_price *p = &d->price;
+    const struct router_deployment *d = tariff->answered;
+    const struct router_price now = price_of(tariff, d), *p = &now;
     if (router_price_known(p))
         buf_printf(out, "%" PRId64 "/%" PRId64 "/%" PRId64 "/%" PRId64 "/%" PRId64, p->input_pico,
                    p->output_pico, said(p->cache_read_pico, p->input_pico),
@@ -170,12 +179,13 @@ void router_tariff_tell(const struct router_tariff *tariff, struct buf *ret_paid
                         struct buf *ret_sentence)
 {
     if (!is_as_asked(tariff)) {
-        write_paid(tariff->answered, ret_paid);
+        write_paid(tariff, ret_paid);
         write_switch(tariff, ret_sentence);
         return;
     }
     buf_printf(ret_sentence, "%.*s answers again", NAME_SHOWN_MAX, tariff->asked);
-    if (router_price_known(&tariff->answered->price))
-        write_cost(&tariff->answered->price, ret_sentence);
+    const struct router_price now = price_of(tariff, tariff->answered);
+    if (router_price_known(&now))
+        write_cost(&now, ret_sentence);
     buf_append_char(ret_sentence, '.');
 }

@@ -13,6 +13,9 @@ struct router_tariff {
     size_t group;      // that it means
     const struct router_deployment *answered;
     const struct router_failure *failed; // that came first; NULL: none
+    // What a deployment of the plan costs; NULL: what is configured.
+    struct router_price (*price)(void *context, const struct router_deployment *deployment);
+    void *context;
 };
 
 /*

@@ -327,7 +327,7 @@ static void write_call(const struct control_env *env, const struct store_call *c
     write_cost(&w, "cost_usd", control_call_cost(call));
     json_write_key(&w, "reasons");
     json_write_array_begin(&w);
-    control_write_reasons(call, env->router ? router_plan(env->router) : NULL, &w);
+    control_write_reasons(call, env->router, &w);
     json_write_array_end(&w);
     json_write_key(&w, "attempts");
     json_write_array_begin(&w);

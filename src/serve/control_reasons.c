@@ -2,16 +2,18 @@
 
 #include <inttypes.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "router/money.h"
-#include "router/plan.h"
+#include "router/price_fetch.h"
+#include "router/router.h"
 
 /*
  * The reasons are what can be read off the rows: how often it was tried, how long the prompt was
  * and what it was made of, how much of it the provider's cache knew and why not more, and how that
- * compares with the other calls of the same model. A price is told as it is configured, and none is
- * guessed.
+ * compares with the other calls of the same model. A price is told as it is configured, else
+ * as the provider publishes it, and none is guessed.
  */
 
 enum {
@@ -91,24 +93,26 @@ static void say_fallback(const struct store_attempt *a, struct json_writer *w)
     say(w, &text);
 }
 
-// As they are configured now; what a provider charged is its own figure.
-static void say_price(const struct store_attempt *a, const struct router_plan *plan,
-                      struct json_writer *w)
+// As they are now; what a provider charged is its own figure.
+static void say_price(const struct store_attempt *a, struct router *router, struct json_writer *w)
 {
     BUF_AUTO text = BUF_INIT(SENTENCE_MAX);
     char input[MONEY_TEXT_SIZE], output[MONEY_TEXT_SIZE];
     struct router_match match;
-    if (!plan || !router_plan_find_id(plan, a->deployment, &match))
+    bool is_listed;
+    if (!router || !router_plan_find_id(router_plan(router), a->deployment, &match))
         return;
-    const struct router_price *price = &plan->deployments[match.deployment].price;
-    if (price->input_pico < 0 || price->output_pico < 0)
+    const struct router_deployment *d = &router_plan(router)->deployments[match.deployment];
+    struct span asked = strchr(d->model, '*') ? a->model : span_of(d->model);
+    struct router_price price = router_price_of(router, d, asked, &is_listed);
+    if (price.input_pico < 0 || price.output_pico < 0)
         return;
     buf_printf(&text,
-               "the configured price of %.*s is %s per million prompt tokens and %s per "
+               "the %s price of %.*s is %s per million prompt tokens and %s per "
                "million completion tokens",
-               (int)a->model.len, a->model.data,
-               money_format(money_mul(price->input_pico, MILLION), input),
-               money_format(money_mul(price->output_pico, MILLION), output));
+               is_listed ? "published" : "configured", (int)a->model.len, a->model.data,
+               money_format(money_mul(price.input_pico, MILLION), input),
+               money_format(money_mul(price.output_pico, MILLION), output));
     say(w, &text);
 }
 
@@ -210,14 +214,14 @@ static void say_cache(const struct store_call *call, struct json_writer *w)
         say(w, &text);
 }
 
-void control_write_reasons(const struct store_call *call, const struct router_plan *plan,
+void control_write_reasons(const struct store_call *call, struct router *router,
                            struct json_writer *w)
 {
     say_certainty(call, w);
     say_attempts(call, w);
     say_fallback(last_of(call), w);
     say_tokens(last_of(call), w);
-    say_price(last_of(call), plan, w);
+    say_price(last_of(call), router, w);
     say_usual(call, w);
     say_parts(last_of(call), w);
     say_cache(call, w);

@@ -5,11 +5,11 @@
 #include "codec/json_write.h"
 #include "store/ledger_read.h"
 
-struct router_plan;
+struct router;
 
 int64_t control_call_cost(const struct store_call *call); // of all attempts whose cost is known
 
 // Why a call was dear: sentences, as the strings of an array that the caller began. Prices are
-// those of the plan; NULL: they are not known.
-void control_write_reasons(const struct store_call *call, const struct router_plan *plan,
+// those of the router's plan; NULL: they are not known.
+void control_write_reasons(const struct store_call *call, struct router *router,
                            struct json_writer *w);

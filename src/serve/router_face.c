@@ -232,7 +232,9 @@ static void on_end(void *context, const struct router_result *result)
     if (result->begun && !result->failure && waits_for_reader(ask))
         return;
     struct http_exchange *exchange = exchange_of(ask);
-    if (exchange && !result->begun && !ask->streams)
+    if (exchange && ask->cut) // a piece is missing
+        http_exchange_abort(exchange);
+    else if (exchange && !result->begun && !ask->streams)
         answer_failure(exchange, result);
     else if (exchange && ask->streams && result->failure)
         end_torn(ask, result);

@@ -59,6 +59,16 @@ def test_a_path_may_name_the_model(router, up, path):
     assert up.requests[0].model == ("fixed" if path.endswith("a/b") else "echo")
 
 
+@pytest.mark.parametrize("empty", ["", None])
+def test_a_body_that_names_nothing_does_not_hide_the_paths_model(router, up, empty):
+    """Also where the deployment's model has the name that the path says."""
+    router.start({"echo": ["echo"]})
+    answer = router.request("POST", "/engines/echo/chat/completions",
+                            json.dumps({"model": empty, "messages": MESSAGES}))
+    assert answer.status == 200, answer.body
+    assert up.requests[0].model == "echo"
+
+
 def test_one_model_can_be_looked_up(router):
     router.start({"free": ["echo"], "a/b": ["echo"]}, model_group_alias={"gpt-4": "free"})
     for name in ("free", "a/b", "gpt-4"):

@@ -77,6 +77,9 @@ class Upstream:
         # gives status and body, an object or the text itself.
         self.generation = lambda identity, times: (404, error_object(404, "Generation not found"))
         self.generations_asked = []
+        # What OpenRouter publishes of its models: prices(times asked) gives status and body.
+        self.prices = None
+        self.prices_asked = 0
         self.log = None
         self._lock = threading.Lock()
         self._open = set()
@@ -227,6 +230,11 @@ class Upstream:
         if request.headers.get("authorization") != f"Bearer {self.api_key}" and self.api_key:
             request.problem = "wrong key"
             conn.answer(401, error_object(401, "No auth credentials found"))
+        elif request.method == "GET" and request.path == f"{self.prefix}/models" and self.prices:
+            with self._lock:
+                self.prices_asked += 1
+                times = self.prices_asked
+            conn.answer(*self.prices(times))
         elif request.method == "GET" and request.path == f"{self.prefix}/models":
             conn.answer(200, {"object": "list", "data": [
                 {"id": name, "object": "model", "created": 0, "owned_by": "fake"}

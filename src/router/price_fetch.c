@@ -1,0 +1,382 @@
+#include "router/price_fetch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "llm/price_list.h"
+#include "router/call.h"
+#include "router/price_table.h"
+#include "store/fact.h"
+
+/*
+ * The list is asked for when somebody wants a price of it, and not by a clock: a router that has
+ * nothing to do sends nothing, and one whose prices are configured never does. It is kept for the
+ * next start, which may be without a network, as much of it as the deployments can ask: the models
+ * that they name, and all that a wildcard lets through. A list that cannot be had or read changes
+ * nothing, and is asked for again later, by whoever wants it then.
+ *
+ * Under a budget the first call needs the price before it may go out, so it waits for the list;
+ * when there is an old one, that counts, and nobody waits.
+ */
+enum {
+    FRESH_MS = 24 * 60 * 60 * 1000,
+    AGAIN_MS = 60 * 1000,   // after a failure, and then twice as long each time, up to
+    DOUBLINGS_MAX = 6,      // an hour
+    CONNECT_MS = 10 * 1000, //
+    TOTAL_MS = 20 * 1000,   // the most that a call waits, too
+    SOURCES_MAX = 16,       // providers, by their base URLs
+    FACT_NAME_MAX = 1024,   // bytes
+};
+
+// A provider that publishes a list.
+struct price_source {
+    struct list link; // router_prices::sources
+    struct router_prices *owner;
+    char *base_url;
+    struct router_price_table table;
+    bool loaded;     // it is known whether a list was kept
+    bool complete;   // the table has what the plan in force can ask
+    int64_t wait_ms; // until when it is not asked again
+    int failures;    // since it last answered
+    // While it is asked.
+    http_id http;
+    struct router_course *course;
+    int status;
+    struct price_list *list;
+    struct router_price_table coming;
+    struct error broken; // of what came
+    struct list waiting; // struct router_attempt::prices
+    loop_id wake;
+};
+
+struct router_prices {
+    struct router *router;
+    struct list sources;
+    size_t count;
+};
+
+static struct loop *loop_of(const struct price_source *source)
+{
+    return source->owner->router->env.loop;
+}
+
+// What the configuration adds to each request may make it dearer than the model's own price.
+static bool adds_cost(const struct router_deployment *d)
+{
+    static const char *const members[] = {"\"models\"", "\"provider\"", "\"plugins\"",
+                                          "\"web_search_options\"", "\"service_tier\""};
+    for (size_t i = 0; i < ARRAY_LEN(members); i++)
+        if (strstr(d->params, members[i]))
+            return true;
+    return false;
+}
+
+static bool is_listed(const struct router_deployment *d)
+{
+    struct upstream_options options = {.base_url = d->base_url, .provider = d->provider};
+    return !router_price_known(&d->price) && d->kind == ENDPOINT_OPENAI && !d->trouble &&
+           upstream_lists_prices(&options) && !adds_cost(d);
+}
+
+static bool is_of(const struct price_source *source, const struct router_deployment *d)
+{
+    return is_listed(d) && strcmp(d->base_url, source->base_url) == 0;
+}
+
+static bool can_ask(const struct router_deployment *d, struct span model)
+{
+    const char *star = strchr(d->model, '*');
+    if (!star)
+        return span_is(model, d->model);
+    struct span before = {d->model, (size_t)(star - d->model)}, after = span_of(star + 1);
+    return model.len > before.len + after.len &&
+           span_equal(span_make(model.data, before.len), before) &&
+           span_equal(span_skip(model, model.len - after.len), after);
+}
+
+/* What is kept */
+
+static void name_fact(const struct price_source *source, struct buf *name)
+{
+    buf_append_text(name, "prices ");
+    buf_append_text(name, source->base_url);
+}
+
+// False: the store is not ready.
+static bool load(struct price_source *source)
+{
+    struct store *store = source->owner->router->env.store;
+    BUF_AUTO name = BUF_INIT(FACT_NAME_MAX);
+    BUF_AUTO text = BUF_INIT(ROUTER_PRICES_BYTES_MAX);
+    if (source->loaded)
+        return true;
+    name_fact(source, &name);
+    int r = store && !buf_is_full(&name) ? store_read_fact(store, buf_span(&name), &text, NULL)
+                                         : STORE_NOT_FOUND;
+    if (r == -EAGAIN && store_state(store) != STORE_FAILED)
+        return false;
+    source->loaded = true;
+    if (r == 0)
+        router_price_table_read(&source->table, buf_span(&text));
+    return true;
+}
+
+static void keep(const struct price_source *source)
+{
+    struct store *store = source->owner->router->env.store;
+    BUF_AUTO name = BUF_INIT(FACT_NAME_MAX);
+    BUF_AUTO text = BUF_INIT(ROUTER_PRICES_BYTES_MAX);
+    name_fact(source, &name);
+    router_price_table_write(&source->table, &text);
+    if (store && !buf_is_full(&name)) // a disk that fails is told of by the store itself
+        store_write_fact(store, buf_span(&name), buf_span(&text), STORE_GROUPED, NULL, NULL, NULL);
+}
+
+/* Asking */
+
+static void on_wake(void *context)
+{
+    struct price_source *source = context;
+    source->wake = 0;
+    for (struct list *link; !source->http && (link = list_shift(&source->waiting));) {
+        struct router_call *call = list_entry(link, struct router_call, attempt.prices);
+        call->attempt.awaits_price = false;
+        router_attempt_reserve(call);
+    }
+}
+
+static void end_asking(struct price_source *source)
+{
+    source->http = 0;
+    price_list_destroy(STEAL(source->list));
+    router_price_table_finish(&source->coming);
+    router_course_unref(STEAL(source->course));
+    if (!source->wake && !list_empty(&source->waiting))
+        source->wake = loop_defer(loop_of(source), on_wake, source);
+}
+
+static void fail(struct price_source *source, const char *why)
+{
+    int doublings = source->failures < DOUBLINGS_MAX ? source->failures : DOUBLINGS_MAX;
+    source->wait_ms = loop_now(loop_of(source)) + ((int64_t)AGAIN_MS << doublings);
+    if (source->failures++ == 0)
+        LOG_EVENT(LOG_WARNING, "router.prices_missed", "", LOG_TEXT("api_base", source->base_url),
+                  LOG_TEXT("why", why));
+}
+
+static void take(struct price_source *source)
+{
+    router_price_table_finish(&source->table);
+    source->table = source->coming;
+    source->coming = (struct router_price_table)ROUTER_PRICE_TABLE_INIT;
+    source->table.fetched_wall_ms = loop_wall(loop_of(source));
+    source->complete = source->course == source->owner->router->course;
+    source->failures = 0;
+    keep(source);
+    LOG_EVENT(LOG_INFO, "router.prices", "", LOG_TEXT("api_base", source->base_url),
+              LOG_NUMBER("models", (int64_t)source->table.count));
+}
+
+static void on_entry(void *context, const struct price_list_entry *entry)
+{
+    struct price_source *source = context;
+    const struct router_plan *plan = source->course->plan;
+    for (size_t i = 0; i < plan->deployment_count; i++) {
+        const struct router_deployment *d = &plan->deployments[i];
+        if (can_ask(d, entry->model) && is_of(source, d)) {
+            router_price_table_add(&source->coming, entry);
+            return;
+        }
+    }
+}
+
+static void on_head(void *context, const struct http_head *head)
+{
+    ((struct price_source *)context)->status = head->status;
+}
+
+static int on_body(void *context, struct span chunk)
+{
+    struct price_source *source = context;
+    return source->status == 200 ? price_list_feed(source->list, chunk, &source->broken) : 0;
+}
+
+static void on_done(void *context, enum http_failure how, const struct error *err)
+{
+    struct price_source *source = context;
+    struct error why = source->broken;
+    int r = why.code;
+    if (r == 0 && how != HTTP_OK)
+        r = error_set(&why, -EIO, "%s", err->text);
+    if (r == 0 && source->status != 200)
+        r = error_set(&why, -ENOENT, "the provider answered with HTTP %d", source->status);
+    if (r == 0)
+        r = price_list_end(source->list, &why);
+    if (r == 0)
+        take(source);
+    else
+        fail(source, why.text);
+    end_asking(source);
+}
+
+// By any deployment that the list is for, as it is now.
+static int upstream_of(const struct price_source *source, const struct upstream **ret_upstream,
+                       struct error *err)
+{
+    const struct router *router = source->owner->router;
+    const struct router_plan *plan = router->course->plan;
+    for (size_t i = 0; i < plan->deployment_count; i++)
+        if (is_of(source, &plan->deployments[i]))
+            return router_course_upstream(router->course, router->env.http, i, ret_upstream, err);
+    return error_set(err, -ENOENT, "no deployment wants its prices any more");
+}
+
+static void ask(struct price_source *source)
+{
+    static const struct http_handler handler = {on_head, on_body, on_done};
+    static const struct http_timeouts timeouts = {.connect = CONNECT_MS, .total = TOTAL_MS};
+    const struct upstream *upstream;
+    struct error err = ERROR_INIT;
+    source->status = 0;
+    source->broken = (struct error)ERROR_INIT;
+    source->course = router_course_ref(source->owner->router->course);
+    source->list = price_list_create(on_entry, source);
+    int r = upstream_of(source, &upstream, &err);
+    if (r == 0)
+        r = upstream_ask_prices(upstream, &timeouts, &handler, source, &source->http, &err);
+    if (r == 0)
+        return;
+    fail(source, err.text);
+    end_asking(source);
+}
+
+static bool is_due(const struct price_source *source, struct span model)
+{
+    const struct router_price_table *table = &source->table;
+    int64_t age_ms = loop_wall(loop_of(source)) - table->fetched_wall_ms;
+    if (source->http || loop_now(loop_of(source)) < source->wait_ms)
+        return false;
+    return table->fetched_wall_ms < 0 || age_ms < 0 || age_ms >= FRESH_MS ||
+           (!source->complete && !router_price_table_find(table, model));
+}
+
+/* Prices */
+
+// NULL: the deployment's provider publishes none, or the price is configured.
+static struct price_source *source_of(struct router_prices *prices,
+                                      const struct router_deployment *d)
+{
+    if (!is_listed(d))
+        return NULL;
+    list_for_each(link, &prices->sources) {
+        struct price_source *source = list_entry(link, struct price_source, link);
+        if (strcmp(source->base_url, d->base_url) == 0)
+            return source;
+    }
+    if (prices->count == SOURCES_MAX)
+        return NULL;
+    struct price_source *source = mem_new(struct price_source);
+    source->owner = prices;
+    source->base_url = mem_strdup(d->base_url);
+    source->table = source->coming = (struct router_price_table)ROUTER_PRICE_TABLE_INIT;
+    list_init(&source->waiting);
+    list_append(&prices->sources, &source->link);
+    prices->count++;
+    return source;
+}
+
+// NULL: not known (yet).
+static const struct router_price *look_up(struct price_source *source, struct span model)
+{
+    return load(source) ? router_price_table_find(&source->table, model) : NULL;
+}
+
+static struct router_price merge(const struct router_price *ours, const struct router_price *listed)
+{
+    struct router_price price = *ours;
+    int64_t *const to[] = {&price.input_pico,       &price.output_pico,    &price.cache_read_pico,
+                           &price.cache_write_pico, &price.reasoning_pico, &price.request_pico,
+                           &price.image_pico};
+    const int64_t from[] = {listed->input_pico,      listed->output_pico,
+                            listed->cache_read_pico, listed->cache_write_pico,
+                            listed->reasoning_pico,  listed->request_pico,
+                            listed->image_pico};
+    for (size_t i = 0; i < ARRAY_LEN(to); i++)
+        if (*to[i] < 0)
+            *to[i] = from[i];
+    return price;
+}
+
+struct router_price router_price_of(struct router *router,
+                                    const struct router_deployment *deployment, struct span model,
+                                    bool *ret_listed)
+{
+    struct price_source *source = source_of(router->prices, deployment);
+    const struct router_price *listed = source ? look_up(source, model) : NULL;
+    if (ret_listed)
+        *ret_listed = listed != NULL;
+    return listed ? merge(&deployment->price, listed) : deployment->price;
+}
+
+void router_prices_want(struct router_prices *prices, const struct router_deployment *deployment,
+                        struct span model)
+{
+    struct price_source *source = source_of(prices, deployment);
+    if (source && load(source) && is_due(source, model))
+        ask(source);
+}
+
+bool router_prices_await(struct router_prices *prices, struct router_call *call, struct span model)
+{
+    struct price_source *source = source_of(prices, call->attempt.deployment);
+    if (!source || !load(source))
+        return false;
+    if (is_due(source, model))
+        ask(source);
+    if (!source->http || look_up(source, model))
+        return false;
+    call->attempt.awaits_price = true;
+    list_append(&source->waiting, &call->attempt.prices);
+    return true;
+}
+
+void router_prices_leave(struct router_call *call)
+{
+    if (call->attempt.awaits_price)
+        list_remove(&call->attempt.prices);
+    call->attempt.awaits_price = false;
+}
+
+void router_prices_changed(struct router_prices *prices)
+{
+    list_for_each(link, &prices->sources)
+        list_entry(link, struct price_source, link)->complete = false;
+}
+
+struct router_prices *router_prices_create(struct router *router)
+{
+    struct router_prices *prices = mem_new(struct router_prices);
+    prices->router = router;
+    list_init(&prices->sources);
+    return prices;
+}
+
+void router_prices_destroy(struct router_prices *prices)
+{
+    if (!prices)
+        return;
+    for (struct list *link; (link = list_shift(&prices->sources));) {
+        struct price_source *source = list_entry(link, struct price_source, link);
+        if (source->http)
+            http_client_cancel(prices->router->env.http, source->http);
+        end_asking(source);
+        loop_cancel(loop_of(source), source->wake);
+        router_price_table_finish(&source->table);
+        free(source->base_url);
+        free(source);
+    }
+    free(prices);
+}

@@ -1,0 +1,57 @@
+/*
+ * Memory that is kept for the next call: calls, of which each is large, and the buffers of their
+ * bodies, heads and replies. base/buf_stock.h says why.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "router/call.h"
+#include "router/router_internal.h"
+
+enum { TRIM_MS = 1000 }; // that large buffers are kept unused
+
+struct router_call *router_call_allocate(struct router *router)
+{
+    if (!router->spare_count)
+        return mem_new(struct router_call);
+    struct router_call *call = router->spares[--router->spare_count];
+    memset(call, 0, sizeof *call);
+    return call;
+}
+
+void router_call_put_aside(struct router_call *call)
+{
+    struct router *router = call->router;
+    if (router->spare_count < ROUTER_SPARES_MAX)
+        router->spares[router->spare_count++] = call;
+    else
+        free(call);
+}
+
+static void trim(void *context)
+{
+    struct router *router = context;
+    router->trim = 0;
+    if (buf_stock_trim(&router->stock))
+        router->trim = loop_timer_after(router->env.loop, TRIM_MS, trim, router);
+}
+
+void router_give_back(struct router *router, struct buf *buf)
+{
+    if (buf_stock_take_back(&router->stock, buf) && !router->trim)
+        router->trim = loop_timer_after(router->env.loop, TRIM_MS, trim, router);
+}
+
+struct buf_stock *router_stock(struct router *router)
+{
+    return &router->stock;
+}
+
+void router_drop_spares(struct router *router)
+{
+    while (router->spare_count)
+        free(router->spares[--router->spare_count]);
+    buf_stock_finish(&router->stock);
+    loop_cancel(router->env.loop, router->trim);
+}
