@@ -20,7 +20,11 @@
 
 // An answer of fewer tokens is not worth asking for; and one that nobody bounds is bounded, so that
 // one call does not hold all that is left, by a number that hardly a model refuses.
-enum { TOKENS_MIN = 16, TOKENS_UNSAID = 8192 };
+enum {
+    TOKENS_MIN = 16,
+    TOKENS_UNSAID = 8192,
+    BOUND_BYTES_MAX = 64 // of a max_tokens that is added to a request
+};
 
 // Most answers have ended before; for those a second record would be a write too many.
 enum { NOTE_AFTER_MS = 1000 };
@@ -43,17 +47,20 @@ static struct span key_of(const struct router_call *call, enum router_scope scop
     }
 }
 
+// One more than there is room for says that not all of them can be held.
 static size_t claims_of(const struct router_call *call, struct router_budget_claim *claims)
 {
     const struct router_plan *plan = call->course->plan;
     size_t count = 0;
-    for (size_t i = 0; i < plan->budget_count && count < ROUTER_BUDGETS_PER_CALL; i++) {
+    for (size_t i = 0; i < plan->budget_count; i++) {
         const struct router_budget_rule *rule = &plan->budgets[i];
         struct span key = key_of(call, rule->scope);
         bool everybody = strcmp(rule->match, "*") == 0;
         if (rule->scope != ROUTER_SCOPE_ROUTER &&
             (!key.len || (!everybody && !span_is(key, rule->match))))
             continue;
+        if (count == ROUTER_BUDGETS_PER_CALL)
+            return count + 1;
         bool each = everybody && rule->scope != ROUTER_SCOPE_ROUTER;
         claims[count++] =
             (struct router_budget_claim){&call->course->terms[i], each ? key : SPAN_ABSENT};
@@ -68,7 +75,7 @@ static struct router_size size_of(const struct router_call *call)
     bool answers = call->operation != UPSTREAM_EMBEDDINGS;
     return (struct router_size){
         .body_bytes = (int64_t)body->part_bytes,
-        .n = body->answers,
+        .n = body->sent_answers,
         .images = body->scan.parts.images,
         .remote_parts = body->scan.parts.remote + body->scan.parts.audio,
         .max_tokens = answers ? body->sent_max_tokens : 0,
@@ -87,7 +94,9 @@ static int refuse(struct router_failure *ret_failure, enum router_error error, c
 static bool lower(struct router_call *call, const struct router_size *size, int64_t left_pico)
 {
     struct router_attempt *attempt = &call->attempt;
-    int64_t tokens = router_price_affordable_tokens(&attempt->price, size, left_pico);
+    struct router_size with_bound = *size;
+    with_bound.body_bytes += BOUND_BYTES_MAX; // which the bound itself may add
+    int64_t tokens = router_price_affordable_tokens(&attempt->price, &with_bound, left_pico);
     if (call->operation == UPSTREAM_EMBEDDINGS || tokens < TOKENS_MIN)
         return false;
     if (size->max_tokens < 0 && size->max_output_tokens < 0 && tokens > TOKENS_UNSAID)
@@ -297,6 +306,10 @@ int router_charge_reserve(struct router_call *call, struct router_failure *ret_f
     struct router_attempt *attempt = &call->attempt;
     struct router_budget_claim claims[ROUTER_BUDGETS_PER_CALL];
     size_t count = claims_of(call, claims);
+    if (count > ROUTER_BUDGETS_PER_CALL)
+        return refuse(ret_failure, ROUTER_BUDGET,
+                      "more budgets apply to this call than can be held at once (16): see "
+                      "router.budgets");
     if (find_price(call, count > 0))
         return 1;
     if (count == 0)

@@ -335,6 +335,18 @@ static void add_default_bound(struct editing *e, const struct member *member)
     e->bounded = true;
 }
 
+// A deployment that asks for several answers asks so for each prompt.
+static void count_answers(struct editing *e, const struct member *member)
+{
+    int64_t value, all;
+    if (!span_to_i64(member->value, &value) || value < 1)
+        return;
+    if (__builtin_mul_overflow(value, e->body->answers, &all))
+        all = INT64_MAX;
+    if (all > e->body->sent_answers)
+        e->body->sent_answers = all;
+}
+
 static int add_param(void *context, const struct member *member)
 {
     struct editing *e = context;
@@ -349,6 +361,8 @@ static int add_param(void *context, const struct member *member)
     }
     if (which == REQUEST_MODEL || which == REQUEST_STREAM || which == REQUEST_STREAM_OPTIONS)
         return 0; // these are not a deployment's to say
+    if (which == REQUEST_N || which == REQUEST_BEST_OF)
+        count_answers(e, member);
     begin_member(e, member->names[0]);
     buf_append_span(&e->body->own, member->value);
     return 0;
@@ -419,6 +433,7 @@ int router_body_edit(struct router_body *body, const struct router_edit *edit, s
     body->part_bytes = 0;
     body->added_usage = body->capped = false;
     body->sent_max_tokens = -1;
+    body->sent_answers = body->answers;
     int r = reserve_own(body, edit, err);
     if (r < 0)
         return r;

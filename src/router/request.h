@@ -37,6 +37,7 @@ struct router_body {
     bool added_usage;        // we asked for a usage chunk that the client did not ask for
     bool capped;             // max_tokens was set or lowered to router_edit.max_tokens
     int64_t sent_max_tokens; // what the upstream reads as such a bound; -1: none
+    int64_t sent_answers;    // no fewer than the upstream reads
 };
 
 // What differs for one deployment. All borrowed for the call; zeroed is not "no edit", see

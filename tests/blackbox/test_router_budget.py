@@ -165,6 +165,35 @@ def test_max_tokens_is_lowered_to_what_is_left(router, up, asked, member, stream
     assert up.requests[0].json[member] == 50
 
 
+def test_a_bound_that_is_added_is_paid_for_as_well(router, up):
+    """It makes the request longer, and where its bytes cost something the rest must still fit."""
+    dear = router.deployment("echo", input_cost_per_token=3e-6, output_cost_per_token=15e-6)
+    router.start({"free": [dear]}, litellm={"max_budget": 0.05})
+    for asked in ({}, {"temperature": 0.5}, {"user": "somebody"}):
+        answer = router.ask(**asked)
+        assert answer.status == 200, answer.body
+        assert 2000 < int(answer.headers["x-hermes-max-tokens"]) < 3334
+
+
+@pytest.mark.parametrize("params", [{"n": 8}, {"extra_body": {"n": 8}}])
+def test_answers_that_the_configuration_asks_for_are_held(router, up, params):
+    """Eight of them are billed, though the client asked for one."""
+    router.start({"free": [priced(router, **params)]}, litellm={"max_budget": 4 * BOUND})
+    answer = router.ask(max_tokens=100)
+    assert answer.status == 200, answer.body
+    assert answer.headers["x-hermes-max-tokens"] == "50"
+    assert up.requests[0].json["n"] == 8
+
+
+def test_more_budgets_than_can_be_held_are_not_passed_over(router, up):
+    rules = [{"name": f"b{i}", "max": 1 if i < 16 else TOO_LITTLE, "period": "day"}
+             for i in range(17)]
+    router.start({"free": [priced(router)]}, own={"budgets": rules})
+    answer = router.ask(max_tokens=100)
+    assert answer.status == 400 and "more budgets apply" in answer.error["message"], answer.body
+    assert not up.requests
+
+
 def test_a_call_that_fits_is_not_touched(router, up):
     router.start({"free": [priced(router)]}, litellm={"max_budget": 1})
     assert "x-hermes-max-tokens" not in router.ask(max_tokens=100).headers
