@@ -42,7 +42,10 @@ int64_t store_write_fact(struct store *store, struct span name, struct span text
 {
     struct error local = ERROR_INIT;
     err = err ? err : &local;
-    if (name.len > STORE_FACT_MAX || text.len > STORE_FACT_LONG_MAX)
+    if (name.len > STORE_FACT_MAX)
+        return error_set(err, -E2BIG, "a fact's name has at most %d bytes, not %zu", STORE_FACT_MAX,
+                         name.len);
+    if (text.len > STORE_FACT_LONG_MAX)
         return error_set(err, -E2BIG, "a fact has at most %d bytes, not %zu", STORE_FACT_LONG_MAX,
                          text.len);
     struct fact_job *own = store_job_make(sizeof *own, STORE_SPANS(&name, &text), err);

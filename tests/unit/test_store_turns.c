@@ -148,8 +148,10 @@ static void a_fact_is_written_by_itself(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct span name = bad[i][0], fact = bad[i][1];
-        assert_int_equal(store_write_fact(talk.store, name, fact, STORE_GROUPED, NULL, NULL, NULL),
+        struct error err = ERROR_INIT;
+        assert_int_equal(store_write_fact(talk.store, name, fact, STORE_GROUPED, NULL, NULL, &err),
                          -E2BIG);
+        assert_int_equal(strstr(err.text, "name") != NULL, i == 1);
     }
 }
 
