@@ -63,16 +63,29 @@ static struct known *look_up(struct tariffs *tariffs, struct store *store, const
     return known;
 }
 
-bool tariffs_note(struct tariffs *tariffs, struct store *store, const struct chat_tariff *tariff)
+static enum tariff_news compare(const char *before, const char *now)
+{
+    static const char unknown[] = {CHAT_TARIFF_UNKNOWN, '\0'};
+    struct span old_who = span_of(before), new_who = span_of(now);
+    struct span old_price = span_cut(&old_who, ' '), new_price = span_cut(&new_who, ' ');
+    bool same_who = span_equal(old_who, new_who), same_price = span_equal(old_price, new_price);
+    if (same_price && (same_who || !span_is(new_price, unknown)))
+        return TARIFF_AS_KNOWN;
+    return same_who && span_is(old_price, unknown) ? TARIFF_LEARNT : TARIFF_CHANGED;
+}
+
+enum tariff_news tariffs_note(struct tariffs *tariffs, struct store *store,
+                              const struct chat_tariff *tariff)
 {
     struct known *known = find(tariffs, tariff->asked);
     if (!known)
         known = look_up(tariffs, store, tariff->asked);
-    if (strcmp(known->paid, tariff->paid) == 0)
-        return false;
+    enum tariff_news news = compare(known->paid, tariff->paid);
+    if (news == TARIFF_AS_KNOWN)
+        return news;
     free(known->paid);
     known->paid = mem_strdup(tariff->paid);
-    return true;
+    return news;
 }
 
 void tariffs_forget(struct tariffs *tariffs, const char *asked)

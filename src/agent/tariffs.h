@@ -24,9 +24,16 @@ enum { TARIFFS_MAX = 64 }; // names in memory; others are looked up again
 void tariffs_init(struct tariffs *tariffs);
 void tariffs_finish(struct tariffs *tariffs);
 
+enum tariff_news {
+    TARIFF_AS_KNOWN,
+    TARIFF_LEARNT, // the price of who is paid, which was not known: no news, but to be written down
+    TARIFF_CHANGED, // to be told
+};
+
 // Is this another one than the owner knows? From now on he does. Without a word from the store he
 // is taken to expect what the name itself costs.
-bool tariffs_note(struct tariffs *tariffs, struct store *store, const struct chat_tariff *tariff);
+enum tariff_news tariffs_note(struct tariffs *tariffs, struct store *store,
+                              const struct chat_tariff *tariff);
 
 // He was not told after all.
 void tariffs_forget(struct tariffs *tariffs, const char *asked);

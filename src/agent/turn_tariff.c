@@ -13,13 +13,18 @@ enum { REMARKS_MAX = 8192 }; // bytes
 void turn_tariff_note(struct turn *turn, struct chat_tariff *tariff)
 {
     struct agent *agent = turn->agent;
-    if (!tariff->asked || !tariffs_note(&agent->tariffs, agent->env.store, tariff))
+    enum tariff_news news =
+        tariff->asked ? tariffs_note(&agent->tariffs, agent->env.store, tariff) : TARIFF_AS_KNOWN;
+    if (news == TARIFF_AS_KNOWN)
         return;
-    turn_log_tariff(turn, tariff);
+    if (news == TARIFF_CHANGED)
+        turn_log_tariff(turn, tariff); // while it is whole
     free(turn->tariff_asked);
     free(turn->tariff_paid);
     turn->tariff_asked = STEAL(tariff->asked);
     turn->tariff_paid = STEAL(tariff->paid);
+    if (news == TARIFF_LEARNT)
+        return;
     size_t last = TURN_NOTICES_MAX - 1;
     if (turn->notices[last]) {
         free(turn->notices[0]);

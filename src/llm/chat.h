@@ -101,10 +101,12 @@ struct chat_usage { // as the provider counted; -1 is "not said"
         -1, -1, -1, -1, -1 \
     }
 
+enum { CHAT_TARIFF_UNKNOWN = '?' }; // its price is not known
+
 // What an answer is paid by, where models stand in for each other. To be told when it changes.
 struct chat_tariff {
     char *asked; // the name that was asked for; NULL: there is nothing to tell
-    char *paid;  // a text by which two tariffs of it are compared; "": what the name itself costs
+    char *paid;  // "": what the name itself costs; else the prices, or what follows, a blank, whose
     char *sentence; // for a person
 };
 

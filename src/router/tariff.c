@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "llm/chat.h"
 #include "router/money.h"
 
 /*
@@ -163,16 +164,20 @@ static void write_switch(const struct router_tariff *tariff, struct buf *out)
     buf_append_char(out, '.');
 }
 
+// All that same_price() compares, as chat_tariff::paid wants it.
 static void write_paid(const struct router_tariff *tariff, struct buf *out)
 {
     const struct router_deployment *d = tariff->answered;
     const struct router_price now = price_of(tariff, d), *p = &now;
     if (router_price_known(p))
-        buf_printf(out, "%" PRId64 "/%" PRId64 "/%" PRId64 "/%" PRId64 "/%" PRId64, p->input_pico,
-                   p->output_pico, said(p->cache_read_pico, p->input_pico),
-                   said(p->request_pico, 0), said(p->image_pico, 0));
+        buf_printf(
+            out, "%" PRId64 "/%" PRId64 "/%" PRId64 "/%" PRId64 "/%" PRId64 "/%" PRId64 "/%" PRId64,
+            p->input_pico, p->output_pico, said(p->cache_read_pico, p->input_pico),
+            said(p->cache_write_pico, p->input_pico), said(p->reasoning_pico, p->output_pico),
+            said(p->request_pico, 0), said(p->image_pico, 0));
     else
-        buf_printf(out, "%s %s", d->provider, d->model);
+        buf_append_char(out, CHAT_TARIFF_UNKNOWN);
+    buf_printf(out, " %s %s", d->provider, d->model);
 }
 
 void router_tariff_tell(const struct router_tariff *tariff, struct buf *ret_paid,

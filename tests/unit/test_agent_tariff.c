@@ -106,6 +106,29 @@ static void a_turn_that_was_cancelled_leaves_it_to_the_next(void **state)
     tells("paid cheap say hello", "cheap is paid");
 }
 
+// Who was paid an unknown price is paid it still when it becomes known.
+static void a_price_that_becomes_known_is_no_news(void **state)
+{
+    static const struct {
+        const char *paid;
+        enum tariff_news news;
+    } steps[] = {
+        {"", TARIFF_AS_KNOWN},         {"? p m", TARIFF_CHANGED},   {"? p m", TARIFF_AS_KNOWN},
+        {"? p other", TARIFF_CHANGED}, {"1/2 p m", TARIFF_CHANGED}, {"1/2 p same", TARIFF_AS_KNOWN},
+        {"? p m", TARIFF_CHANGED},     {"1/2 p m", TARIFF_LEARNT},  {"1/2 p m", TARIFF_AS_KNOWN},
+        {"1/3 p m", TARIFF_CHANGED},   {"", TARIFF_CHANGED},
+    };
+    struct tariffs tariffs;
+    char name[] = "free", paid[16], sentence[] = "";
+    tariffs_init(&tariffs);
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+        snprintf(paid, sizeof paid, "%s", steps[i].paid);
+        struct chat_tariff tariff = {name, paid, sentence};
+        assert_int_equal(tariffs_note(&tariffs, world.store, &tariff), steps[i].news);
+    }
+    tariffs_finish(&tariffs);
+}
+
 // What is not in memory any more is looked up.
 static void more_names_than_are_kept(void **state)
 {
@@ -140,6 +163,7 @@ int main(void)
         TEST(it_stands_beside_other_remarks),
         TEST(a_turn_that_fails_tells_too),
         TEST(a_turn_that_was_cancelled_leaves_it_to_the_next),
+        TEST(a_price_that_becomes_known_is_no_news),
         TEST(more_names_than_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -76,7 +76,7 @@ static void somebody_else_is_paid(void **state)
     assert_string_equal(tell(f, "free", 1, &limited),
                         "free did not answer (HTTP 429); cheap answers now, which costs "
                         "$0.28/$0.42 per million tokens.");
-    assert_string_equal(told.paid, "280000/420000/280000/0/0");
+    assert_string_equal(told.paid, "280000/420000/280000/280000/420000/0/0 openai cheap");
     assert_string_equal(tell(f, "cheap", 0, &limited),
                         "cheap did not answer (HTTP 429); free answers now, which costs nothing "
                         "instead of $0.28/$0.42 per million tokens.");
@@ -86,7 +86,7 @@ static void somebody_else_is_paid(void **state)
     assert_string_equal(tell(f, "free", 3, &limited),
                         "free did not answer (HTTP 429); unknown answers now, at a price that is "
                         "not known here.");
-    assert_string_equal(told.paid, "openai unknown");
+    assert_string_equal(told.paid, "? openai unknown");
     assert_string_equal(tell(f, "free", 9, &limited),
                         "free did not answer (HTTP 429); fee answers now, which costs $0.00/$0.00 "
                         "per million tokens and $0.01 per call.");
@@ -125,9 +125,46 @@ static void what_is_not_known_is_not_the_same(void **state)
     struct plan_fixture *f = *state;
     load(f);
     tell(f, "unknown", 5, NULL);
-    assert_string_equal(told.paid, "openai other");
+    assert_string_equal(told.paid, "? openai other");
     tell(f, "unknown", 0, NULL);
-    assert_string_equal(told.paid, "0/0/0/0/0");
+    assert_string_equal(told.paid, "0/0/0/0/0/0/0 openai free");
+}
+
+static struct router_price price_of(void *context, const struct router_deployment *d)
+{
+    struct router_price price = d->price;
+    if (d->price.input_pico == 280000)
+        price = *(const struct router_price *)context;
+    return price;
+}
+
+// What makes it another price makes it another text.
+static void all_of_a_price_is_told_apart(void **state)
+{
+    struct plan_fixture *f = *state;
+    load(f);
+    char first[sizeof told.paid] = "";
+    for (int i = 0; i < 8; i++) {
+        struct router_price price = {280000, 420000, 280000, 280000, 420000, 0, 0};
+        int64_t *const members[] = {&price.input_pico,      &price.output_pico,
+                                    &price.cache_read_pico, &price.cache_write_pico,
+                                    &price.reasoning_pico,  &price.request_pico,
+                                    &price.image_pico,      NULL};
+        if (members[i])
+            *members[i] += 1;
+        BUF_AUTO paid = BUF_INIT(sizeof told.paid);
+        BUF_AUTO sentence = BUF_INIT(sizeof told.sentence);
+        struct router_match match;
+        assert_true(router_plan_find(f->plan, SPAN_LITERAL("free"), &match));
+        struct router_tariff tariff = {f->plan, "free",   match.group, &f->plan->deployments[1],
+                                       NULL,    price_of, &price};
+        router_tariff_tell(&tariff, &paid, &sentence);
+        assert_string_not_equal(buf_text(&paid), first);
+        if (i == 7)
+            assert_string_equal(buf_text(&paid),
+                                "280000/420000/280000/280000/420000/0/0 openai cheap");
+        snprintf(first, sizeof first, "%s", buf_text(&paid));
+    }
 }
 
 static void deployments_that_stand_behind_others(void **state)
@@ -174,6 +211,7 @@ int main(void)
         PLAN_TEST(somebody_else_is_paid),
         PLAN_TEST(as_the_name_itself),
         PLAN_TEST(what_is_not_known_is_not_the_same),
+        PLAN_TEST(all_of_a_price_is_told_apart),
         PLAN_TEST(deployments_that_stand_behind_others),
         PLAN_TEST(why),
     };
