@@ -82,6 +82,13 @@ static void hand_out(struct price_list *list, struct span name, struct json_valu
         [PRICE_LIST_REASONING] = "internal_reasoning",
         [PRICE_LIST_REQUEST] = "request",
         [PRICE_LIST_IMAGE] = "image",
+        [PRICE_LIST_CACHE_WRITE_HOUR] = "input_cache_write_1h",
+        [PRICE_LIST_IMAGE_TOKEN] = "image_token",
+        [PRICE_LIST_IMAGE_OUTPUT] = "image_output",
+        [PRICE_LIST_AUDIO] = "audio",
+        [PRICE_LIST_AUDIO_OUTPUT] = "audio_output",
+        [PRICE_LIST_AUDIO_CACHE] = "input_audio_cache",
+        [PRICE_LIST_WEB_SEARCH] = "web_search",
     };
     struct buf texts[PRICE_LIST_ITEMS];
     struct price_list_entry entry = {.model = name};

@@ -21,8 +21,15 @@ enum price_list_item {
     PRICE_LIST_CACHE_READ,
     PRICE_LIST_CACHE_WRITE,
     PRICE_LIST_REASONING,
-    PRICE_LIST_REQUEST, // per call
-    PRICE_LIST_IMAGE,   // per image
+    PRICE_LIST_REQUEST,          // per call
+    PRICE_LIST_IMAGE,            // per image
+    PRICE_LIST_CACHE_WRITE_HOUR, // per token, into a cache that lasts longer
+    PRICE_LIST_IMAGE_TOKEN,      // what follows is for what is not words
+    PRICE_LIST_IMAGE_OUTPUT,
+    PRICE_LIST_AUDIO,
+    PRICE_LIST_AUDIO_OUTPUT,
+    PRICE_LIST_AUDIO_CACHE,
+    PRICE_LIST_WEB_SEARCH,
     PRICE_LIST_ITEMS
 };
 

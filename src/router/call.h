@@ -20,7 +20,8 @@ struct router_attempt {
     bool reached;              // the upstream had all of the request when it ended
     struct router_price price; // by which it is reckoned
     struct list prices;        // of those that wait for a list of prices,
-    bool awaits_price;         // while it does
+    bool awaits_price;         // while it does;
+    bool awaited_price;        // once is enough
     // What it holds.
     router_reservation_id reservation;
     int64_t reserved_pico;

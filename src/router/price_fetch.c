@@ -9,6 +9,7 @@
 #include "llm/price_list.h"
 #include "router/call.h"
 #include "router/price_table.h"
+#include "router/request_scan.h"
 #include "store/fact.h"
 
 /*
@@ -24,7 +25,7 @@
 enum {
     FRESH_MS = 24 * 60 * 60 * 1000,
     AGAIN_MS = 60 * 1000,   // after a failure, and then twice as long each time, up to
-    DOUBLINGS_MAX = 6,      // an hour
+    DOUBLINGS_MAX = 6,      // 64 minutes
     CONNECT_MS = 10 * 1000, //
     TOTAL_MS = 20 * 1000,   // the most that a call waits, too
     SOURCES_MAX = 16,       // providers, by their base URLs
@@ -66,12 +67,8 @@ static struct loop *loop_of(const struct price_source *source)
 // What the configuration adds to each request may make it dearer than the model's own price.
 static bool adds_cost(const struct router_deployment *d)
 {
-    static const char *const members[] = {"\"models\"", "\"provider\"", "\"plugins\"",
-                                          "\"web_search_options\"", "\"service_tier\""};
-    for (size_t i = 0; i < ARRAY_LEN(members); i++)
-        if (strstr(d->params, members[i]))
-            return true;
-    return false;
+    struct request_scan scan;
+    return request_scan_run(&scan, span_of(d->params), NULL) < 0 || request_scan_dear(&scan);
 }
 
 static bool is_listed(const struct router_deployment *d)
@@ -140,8 +137,11 @@ static void keep(const struct price_source *source)
 static void on_wake(void *context)
 {
     struct price_source *source = context;
+    struct list woken = LIST_INIT(woken); // one of them may begin to wait for the next list
     source->wake = 0;
-    for (struct list *link; !source->http && (link = list_shift(&source->waiting));) {
+    for (struct list *link; (link = list_shift(&source->waiting));)
+        list_append(&woken, link);
+    for (struct list *link; (link = list_shift(&woken));) {
         struct router_call *call = list_entry(link, struct router_call, attempt.prices);
         call->attempt.awaits_price = false;
         router_attempt_reserve(call);
@@ -215,6 +215,8 @@ static void on_done(void *context, enum http_failure how, const struct error *er
         r = error_set(&why, -ENOENT, "the provider answered with HTTP %d", source->status);
     if (r == 0)
         r = price_list_end(source->list, &why);
+    if (r == 0 && !router_price_table_tells(&source->coming))
+        r = error_set(&why, -ENODATA, "the list has no price of any model that is configured");
     if (r == 0)
         take(source);
     else
@@ -336,8 +338,10 @@ bool router_prices_await(struct router_prices *prices, struct router_call *call,
         return false;
     if (is_due(source, model))
         ask(source);
-    if (!source->http || look_up(source, model))
+    if (!source->http || call->attempt.awaited_price || look_up(source, model))
         return false;
+    // A list that another plan is asking for may leave the model out, and is not the one.
+    call->attempt.awaited_price = source->course == prices->router->course;
     call->attempt.awaits_price = true;
     list_append(&source->waiting, &call->attempt.prices);
     return true;

@@ -12,7 +12,8 @@
  *
  * The list says "0" of what is not charged apart, so tokens of reasoning and of a cache then cost
  * what other tokens do. That a model is paid by its requests alone is told by its prompt and
- * completion being "0" too, and stays so.
+ * completion being "0" too, and stays so. But one that takes no money for words and some for sound,
+ * made images or a search is not free: what a call of it costs is not known here.
  */
 #define TOKEN_MAX_PICO MONEY_DOLLAR        // of one token
 #define CALL_MAX_PICO (100 * MONEY_DOLLAR) // of one request, or image
@@ -32,7 +33,7 @@ static int64_t *field(struct router_price *price, size_t index)
         [PRICE_LIST_REQUEST] = &price->request_pico,
         [PRICE_LIST_IMAGE] = &price->image_pico,
     };
-    _Static_assert((int)PRICE_LIST_ITEMS == (int)FIELDS, "each price of a list is one of ours");
+    _Static_assert((int)PRICE_LIST_CACHE_WRITE_HOUR == (int)FIELDS, "what follows is none of ours");
     return fields[index];
 }
 
@@ -45,6 +46,18 @@ static bool is_apart(size_t index)
 static bool is_believed(size_t index, int64_t pico)
 {
     return pico <= (index < PRICE_LIST_REQUEST ? TOKEN_MAX_PICO : CALL_MAX_PICO);
+}
+
+// Of how long a cache lasts nothing is known here, so the dearer counts.
+static size_t field_of(size_t item)
+{
+    return item == PRICE_LIST_CACHE_WRITE_HOUR ? PRICE_LIST_CACHE_WRITE : item;
+}
+
+static bool is_usable(const struct router_listed_price *listed)
+{
+    bool free_words = listed->price.input_pico == 0 && listed->price.output_pico == 0;
+    return !listed->unfit && !(listed->extra && free_words);
 }
 
 static struct router_listed_price *find(const struct router_price_table *table, struct span model)
@@ -64,8 +77,24 @@ static struct router_listed_price *add(struct router_price_table *table, struct 
     table->models =
         mem_grow(table->models, table->count + 1, &table->capacity, sizeof *table->models);
     struct router_listed_price *listed = &table->models[table->count++];
-    *listed = (struct router_listed_price){mem_strndup(model.data, model.len), unknown, false};
+    *listed =
+        (struct router_listed_price){mem_strndup(model.data, model.len), unknown, false, false};
     return listed;
+}
+
+static void take(struct router_listed_price *listed, size_t index, struct span text)
+{
+    int64_t pico = 0;
+    bool is_price = money_parse(text, &pico);
+    if (index >= FIELDS) {
+        listed->extra = listed->extra || !is_price || pico > 0;
+        return;
+    }
+    int64_t *known = field(&listed->price, index);
+    if (!is_price || !is_believed(index, pico))
+        listed->unfit = true;
+    else if (pico > *known && (pico > 0 || !is_apart(index)))
+        *known = pico;
 }
 
 bool router_price_table_add(struct router_price_table *table, const struct price_list_entry *entry)
@@ -73,15 +102,9 @@ bool router_price_table_add(struct router_price_table *table, const struct price
     struct router_listed_price *listed = find(table, entry->model);
     if (!listed)
         listed = add(table, entry->model);
-    for (size_t i = 0; listed && i < FIELDS; i++) {
-        int64_t pico = 0, *known = field(&listed->price, i);
-        if (!entry->prices[i].data)
-            continue;
-        if (!money_parse(entry->prices[i], &pico) || !is_believed(i, pico))
-            listed->unfit = true;
-        else if (pico > *known && (pico > 0 || !is_apart(i)))
-            *known = pico;
-    }
+    for (size_t i = 0; listed && i < PRICE_LIST_ITEMS; i++)
+        if (entry->prices[i].data)
+            take(listed, field_of(i), entry->prices[i]);
     return listed != NULL;
 }
 
@@ -89,7 +112,16 @@ const struct router_price *router_price_table_find(const struct router_price_tab
                                                    struct span model)
 {
     const struct router_listed_price *listed = find(table, model);
-    return listed && !listed->unfit && router_price_known(&listed->price) ? &listed->price : NULL;
+    return listed && is_usable(listed) && router_price_known(&listed->price) ? &listed->price
+                                                                             : NULL;
+}
+
+bool router_price_table_tells(const struct router_price_table *table)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (table->models[i].unfit || router_price_known(&table->models[i].price))
+            return true;
+    return false;
 }
 
 void router_price_table_finish(struct router_price_table *table)
@@ -110,7 +142,7 @@ void router_price_table_write(const struct router_price_table *table, struct buf
         struct router_listed_price *listed = &table->models[i];
         size_t before = out->len;
         bool fits =
-            !listed->unfit && buf_append_char(out, '\n') && buf_append_text(out, listed->model);
+            is_usable(listed) && buf_append_char(out, '\n') && buf_append_text(out, listed->model);
         for (size_t j = 0; fits && j < FIELDS; j++)
             fits = buf_append_char(out, ' ') && buf_append_int(out, *field(&listed->price, j));
         if (!fits)

@@ -28,6 +28,7 @@ struct router_listed_price {
     char *model;
     struct router_price price;
     bool unfit; // one of its prices cannot be believed
+    bool extra; // it has a price of a kind that is not among ours
 };
 
 #define ROUTER_PRICE_TABLE_INIT \
@@ -43,6 +44,9 @@ bool router_price_table_add(struct router_price_table *table, const struct price
 // NULL: not known. Until the table changes.
 const struct router_price *router_price_table_find(const struct router_price_table *table,
                                                    struct span model);
+
+// Does it say anything of any model's price, be it that it cannot be known?
+bool router_price_table_tells(const struct router_price_table *table);
 
 // Appends the text; models that do not fit are left out.
 void router_price_table_write(const struct router_price_table *table, struct buf *out);

@@ -92,9 +92,10 @@ struct answered {
 static struct router_price price_of(void *context, const struct router_deployment *d)
 {
     const struct answered *answered = context;
-    bool is_it = d == answered->answer->deployment;
-    return router_price_of(answered->router, d, is_it ? answered->answer->model : span_of(d->model),
-                           NULL);
+    // A wildcard of another provider would have been asked for the same.
+    bool is_same = strcmp(d->model, answered->answer->deployment->model) == 0;
+    return router_price_of(answered->router, d,
+                           is_same ? answered->answer->model : span_of(d->model), NULL);
 }
 
 // Where there is no list, nobody stands in for anybody.

@@ -6,6 +6,7 @@ The fake upstream stands in for OpenRouter, and its list is what a test says.
 import concurrent.futures
 import contextlib
 import json
+import signal
 import sqlite3
 import threading
 import time
@@ -70,6 +71,13 @@ def kept(hermes):
         except sqlite3.OperationalError:  # before the database is made
             row = None
     return row and (row[0] if isinstance(row[0], str) else row[0].decode())
+
+
+def paid(hermes):
+    """What the owner knows the answers to be paid by."""
+    with contextlib.closing(sqlite3.connect(hermes.home / "state.db", timeout=30)) as db:
+        value, = db.execute("SELECT value FROM meta WHERE key = 'fact:tariff:free'").fetchone()
+    return value if isinstance(value, str) else value.decode()
 
 
 def wait_kept(hermes):
@@ -164,6 +172,63 @@ def test_reasons_tell_the_published_price(hermes, router, up):
     assert "$3.00 per million prompt tokens and $15.00 per million" in " ".join(text.split())
 
 
+def test_a_reload_keeps_nobody_waiting_for_anothers_price(router, up):
+    """Who waits behind a call that needs the next list has its price in this one."""
+    begun, first, second = threading.Event(), threading.Event(), threading.Event()
+
+    def slowly(times):
+        begun.set()
+        (first if times == 1 else second).wait(60)
+        return published(entry(MODEL), entry("fake/tools"))
+    up.prices = slowly
+    start(router)
+    config = router.config({"free": [unpriced(router)], "new": [unpriced(router, "tools")]},
+                           litellm={"max_budget": 1})
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        early = pool.submit(router.ask, max_tokens=100)
+        assert begun.wait(60)
+        router.hermes.put("router.yaml", json.dumps(config))
+        router.process.signal(signal.SIGHUP)
+        router.process.wait_for_output(b"was reloaded", "err")
+        new = pool.submit(router.ask, "new", max_tokens=100)
+        router.metrics()  # so it is most likely there before those
+        late = [pool.submit(router.ask, max_tokens=100) for _ in range(3)]
+        router.metrics()
+        first.set()
+        assert [answer.result().status for answer in (early, *late)] == [200] * 4
+        assert up.wait_for(lambda: up.prices_asked == 2, 60) and not new.done()
+        second.set()
+        assert new.result().status == 200, new.result().body
+    assert up.prices_asked == 2
+
+
+def test_the_same_wildcard_elsewhere_costs_the_same(hermes, router, up):
+    publish(router)
+    answers, refuses = unpriced(router, "*", order=2), unpriced(router, "*", order=1)
+    refuses["api_key"] = "wrong"
+    config = router.config({"fake/*": [answers, refuses]}, litellm={"max_budget": 1})
+    del config["general_settings"]
+    hermes.put("config.yaml", json.dumps({**config, "model": {"default": MODEL}}))
+    result = hermes.chat("hi").ok()
+    assert up.count(MODEL) == 1 and b"answers" not in result.err
+
+
+def test_a_price_that_becomes_known_is_no_news(hermes, router, up):
+    up.prices = lambda times: (503, "no")
+    config = router.config(
+        {"free": [router.deployment("429-long", input_cost_per_token=0, output_cost_per_token=0)],
+         "cheap": [unpriced(router)]}, fallbacks=[{"free": ["cheap"]}],
+        litellm={"max_budget": 1}, own={"unpriced": "allow"})
+    del config["general_settings"]
+    hermes.put("config.yaml", json.dumps({**config, "model": {"default": "free"}}))
+    assert b"cheap answers now, at a price that is not known" in hermes.chat("hi").ok().err
+    publish(router, entry(MODEL, "0.00000028", "0.00000042"))
+    assert b"answers" not in hermes.chat("hi").ok().err
+    assert paid(hermes).startswith("280000/420000/")
+    up.prices = lambda times: (503, "no")
+    assert b"answers" not in hermes.chat("hi").ok().err
+
+
 def test_the_owner_is_told_the_published_price(hermes, router, up):
     publish(router, entry(MODEL, "0.00000028", "0.00000042"))
     config = router.config(
@@ -228,13 +293,36 @@ def test_another_provider_publishes_nothing(router, up):
     assert up.prices_asked == 0
 
 
-@pytest.mark.parametrize("more", [{"provider": {"order": ["dear"]}}, {"plugins": [{"id": "web"}]}],
-                         ids=["provider", "plugins"])
+@pytest.mark.parametrize("more", [
+    {"provider": {"order": ["dear"]}}, {"plugins": [{"id": "web"}]}, {"models": ["dear"]},
+    {"route": "fallback"}, {"modalities": ["text", "audio"]}, {"audio": {"voice": "a"}},
+    {"prediction": {"type": "content"}}, {"web_search_options": {}}, {"service_tier": "priority"},
+    {"tools": [{"type": "web_search"}]}, {"Models": ["dear"]}], ids=lambda more: next(iter(more)))
 def test_a_list_says_nothing_of_what_the_configuration_adds(router, up, more):
     publish(router)
     start(router, unpriced(router, extra_body=more))
     is_refused(router.ask(max_tokens=100))
     assert up.prices_asked == 0
+
+
+@pytest.mark.parametrize("more", [
+    {"provider": {}}, {"modalities": ["text"]}, {"service_tier": "flex"}, {"temperature": 0.5},
+    {"tools": [{"type": "function", "function": {"name": "models"}}]}],
+    ids=lambda more: next(iter(more)))
+def test_what_costs_nothing_more_has_its_price(router, up, more):
+    publish(router)
+    start(router, unpriced(router, extra_body=more))
+    assert router.ask(max_tokens=100).status == 200
+
+
+@pytest.mark.parametrize("kind", ["web_search", "audio", "audio_output", "image_output",
+                                  "image_token", "input_audio_cache"])
+def test_what_is_free_in_words_alone_is_not_free(router, up, kind):
+    prices = {"web_search": "0", kind: "0.00001"}
+    publish(router, entry(MODEL, "0", "0", **prices), entry("fake/tools"))
+    start(router)
+    is_refused(router.ask(max_tokens=100))
+    assert not up.count(MODEL)
 
 
 # -- what is kept ---------------------------------------------------------------------------------
@@ -286,6 +374,9 @@ BROKEN = {
     "page": (200, "<html>maintenance</html>"),
     "cut": (200, json.dumps({"data": [entry(MODEL, "9")]})[:-2]),
     "no prices": (200, {"object": "list", "models": []}),
+    "empty": (200, {"data": []}),
+    "others": published(),
+    "unpriced": (200, {"data": [{"id": MODEL}, {"id": MODEL, "pricing": {}}]}),
     "endless": (200, '{"data":[' + " " * (17 << 20)),
 }
 

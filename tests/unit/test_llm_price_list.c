@@ -22,7 +22,8 @@ static const char real[] =
     "\"instruct_type\":null},\"pricing\":{\"prompt\":\"0.0000001\",\"completion\":\"0.0000004\","
     "\"image\":\"0.0000001\",\"audio\":\"0.0000003\",\"web_search\":\"0.014\",\"request\":\"0\","
     "\"internal_reasoning\":\"0.0000004\",\"input_cache_read\":\"0.00000001\","
-    "\"input_cache_write\":\"0.00000008333333333333334\"},"
+    "\"input_cache_write\":\"0.00000008333333333333334\",\"input_cache_write_1h\":2e-7,"
+    "\"image_token\":\"1\",\"image_output\":\"2\",\"audio_output\":\"3\",\"input_audio_cache\":4},"
     "\"top_provider\":{\"max_completion_tokens\":null,\"is_moderated\":false},"
     "\"per_request_limits\":null,\"supported_parameters\":[\"tools\"]},\n"
     "{\"id\":\"openrouter/auto\",\"pricing\":{\"prompt\":\"-1\",\"completion\":\"-1\"}},"
@@ -35,12 +36,15 @@ static const char real[] =
     "{\"id\":\"\",\"pricing\":{}},{\"id\":\"p\",\"pricing\":[]}],"
     "\"more\":[{\"id\":\"elsewhere\",\"pricing\":{\"prompt\":\"1\"}}],\"links\":{\"next\":null}}\n";
 
+#define NONE " - - - - - - -"
+
 static const char told[] =
-    "vendor/model 0.0000001 0.0000004 0.00000001 0.00000008333333333333334 0.0000004 0 0.0000001\n"
-    "openrouter/auto -1 -1 - - - - -\n"
-    "tiers 0.000003 1.5e-5 - - - - -\n"
-    "tiers 0.000006 - - - - - -\n"
-    "odd ! ! - - - ! -\n";
+    "vendor/model 0.0000001 0.0000004 0.00000001 0.00000008333333333333334 0.0000004 0 0.0000001 "
+    "2e-7 1 2 0.0000003 3 4 0.014\n"
+    "openrouter/auto -1 -1 - - - - -" NONE "\n"
+    "tiers 0.000003 1.5e-5 - - - - -" NONE "\n"
+    "tiers 0.000006 - - - - - -" NONE "\n"
+    "odd ! ! - - - ! -" NONE "\n";
 
 static void note(void *context, const struct price_list_entry *entry)
 {
@@ -152,7 +156,7 @@ static void what_is_too_long_is_left_out(void **state)
         buf_append_char(&text, '0');
     buf_append_text(&text, "\"}}]}");
     assert_int_equal(read_in(buf_span(&text), 16384, &out, NULL), 0);
-    assert_string_equal(buf_text(&out), "next ! - - - - - -\n");
+    assert_string_equal(buf_text(&out), "next ! - - - - - -" NONE "\n");
 }
 
 static void a_list_without_end_is_refused(void **state)

@@ -90,6 +90,60 @@ static void of_several_sets_the_highest_counts(void **state)
     router_price_table_finish(&table);
 }
 
+static void the_dearer_way_into_a_cache_counts(void **state)
+{
+    struct router_price_table table = ROUTER_PRICE_TABLE_INIT;
+    (void)state;
+    ADD(&table, "hour", "1e-6", "4e-6", NULL, "1.25e-6", NULL, NULL, NULL, "2e-6");
+    ADD(&table, "less", "1e-6", "4e-6", NULL, "1.25e-6", NULL, NULL, NULL, "1e-6");
+    ADD(&table, "absurd", "1e-6", "4e-6", NULL, NULL, NULL, NULL, NULL, "-1");
+    assert_price(&table, "hour", (struct router_price){1000000, 4000000, -1, 2000000, -1, -1, -1});
+    assert_price(&table, "less", (struct router_price){1000000, 4000000, -1, 1250000, -1, -1, -1});
+    assert_null(router_price_table_find(&table, SPAN_LITERAL("absurd")));
+    router_price_table_finish(&table);
+}
+
+static void words_for_nothing_are_not_all(void **state)
+{
+    (void)state;
+    for (size_t at = PRICE_LIST_CACHE_WRITE_HOUR + 1; at < PRICE_LIST_ITEMS; at++) {
+        static const char *const costs[] = {"0.00001", "5", "-1", "what"};
+        for (size_t i = 0; i < ARRAY_LEN(costs); i++) {
+            struct router_price_table table = ROUTER_PRICE_TABLE_INIT;
+            const char *prices[PRICE_LIST_ITEMS] = {"0", "0"};
+            prices[at] = "0";
+            add(&table, "free", prices);
+            prices[at] = costs[i];
+            add(&table, "not", prices);
+            prices[1] = "1e-6";
+            add(&table, "paid", prices);
+            assert_price(&table, "free", (struct router_price){0, 0, -1, -1, -1, -1, -1});
+            assert_price(&table, "paid", (struct router_price){0, 1000000, -1, -1, -1, -1, -1});
+            assert_null(router_price_table_find(&table, SPAN_LITERAL("not")));
+            BUF_AUTO text = BUF_INIT(ROUTER_PRICES_BYTES_MAX);
+            router_price_table_write(&table, &text);
+            assert_null(strstr(buf_text(&text), "not"));
+            router_price_table_finish(&table);
+        }
+    }
+}
+
+static void what_tells_no_price(void **state)
+{
+    struct router_price_table table = ROUTER_PRICE_TABLE_INIT;
+    (void)state;
+    assert_false(router_price_table_tells(&table));
+    ADD(&table, "bare", NULL);
+    ADD(&table, "half", "1e-6");
+    assert_false(router_price_table_tells(&table));
+    ADD(&table, "unknowable", "-1", "-1");
+    assert_true(router_price_table_tells(&table));
+    router_price_table_finish(&table);
+    ADD(&table, "free", "0", "0");
+    assert_true(router_price_table_tells(&table));
+    router_price_table_finish(&table);
+}
+
 static void as_many_as_there_is_room_for(void **state)
 {
     struct router_price_table table = ROUTER_PRICE_TABLE_INIT;
@@ -174,6 +228,9 @@ int main(void)
         cmocka_unit_test(what_the_list_says),
         cmocka_unit_test(what_is_not_believed),
         cmocka_unit_test(of_several_sets_the_highest_counts),
+        cmocka_unit_test(the_dearer_way_into_a_cache_counts),
+        cmocka_unit_test(words_for_nothing_are_not_all),
+        cmocka_unit_test(what_tells_no_price),
         cmocka_unit_test(as_many_as_there_is_room_for),
         cmocka_unit_test(names_that_would_break_the_text_are_not_kept),
         cmocka_unit_test(it_comes_back_as_it_was),
