@@ -61,7 +61,7 @@ static void destroy(struct router_call *call)
     router->call_count--;
     router->buffered -= call->counted;
     router_metrics_level(router->metrics, ROUTER_LEVEL_IN_FLIGHT, (int64_t)router->call_count);
-    router_give_back(router, &call->body.bytes);
+    router_give_back_body(call);
     router_give_back(router, &call->body.own);
     router_body_finish(&call->body);
     buf_finish(&call->client_models);

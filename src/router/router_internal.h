@@ -109,7 +109,8 @@ void router_silence_watch(struct router_call *call); // that has just come
 // spare.c
 struct router_call *router_call_allocate(struct router *router); // zeroed
 void router_call_put_aside(struct router_call *call);
-void router_give_back(struct router *router, struct buf *buf); // buf_finish() that keeps the memory
+void router_give_back(struct router *router, struct buf *buf); // keeps the memory of a small one
+void router_give_back_body(struct router_call *call);
 void router_drop_spares(struct router *router);
 
 // attempt.c

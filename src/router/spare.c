@@ -39,7 +39,20 @@ static void trim(void *context)
 
 void router_give_back(struct router *router, struct buf *buf)
 {
-    if (buf_stock_take_back(&router->stock, buf) && !router->trim)
+    if (buf->capacity <= BUF_STOCK_SMALL_BYTES)
+        buf_stock_take_back(&router->stock, buf);
+    else
+        buf_finish(buf);
+}
+
+// Only the face asks for large ones, so only its own come back: those of an agent, each as long as
+// a conversation, would lie there unused.
+void router_give_back_body(struct router_call *call)
+{
+    struct router *router = call->router;
+    if (call->own)
+        buf_finish(&call->body.bytes);
+    else if (buf_stock_take_back(&router->stock, &call->body.bytes) && !router->trim)
         router->trim = loop_timer_after(router->env.loop, TRIM_MS, trim, router);
 }
 
