@@ -117,9 +117,10 @@ class Symbols:
     """The owners of the symbols in a range of addresses."""
 
     def __init__(self, file, known):
-        owned = sorted((symbol.address, known.get(SUFFIX.sub("", symbol.name)))
-                       for symbol in file.symbols()
-                       if symbol.section and symbol.name and symbol.type in (1, 2))
+        owned = sorted(((symbol.address, known.get(SUFFIX.sub("", symbol.name)))
+                        for symbol in file.symbols()
+                        if symbol.section and symbol.name and symbol.type in (1, 2)),
+                       key=lambda pair: pair[0])
         self.addresses = [address for address, _ in owned]
         self.owners = [owner for _, owner in owned]
 

@@ -31,7 +31,7 @@ enum {
 };
 
 static const char settings[] =
-    "PRAGMA cache_size = -256;" // KiB
+    "PRAGMA cache_size = -96;" // KiB; what a transaction needs beyond goes to the log early
     "PRAGMA mmap_size = 0;"
     "PRAGMA temp_store = MEMORY;"
     "PRAGMA foreign_keys = ON;"
