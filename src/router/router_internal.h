@@ -124,7 +124,8 @@ void router_attempt_resume(struct router_call *call);
 // The edits that the deployment of the attempt wants; `model` is where its name may be made.
 struct router_edit router_attempt_edit(const struct router_call *call, struct buf *model);
 
-// charge.c. 0: go; 1: router_attempt_go() follows; negative: ret_failure says why not.
+// charge.c. 0: go; 1: router_attempt_go() follows, or after a wait for prices
+// router_attempt_reserve(); negative: ret_failure says why not.
 int router_charge_reserve(struct router_call *call, struct router_failure *ret_failure);
 void router_charge_release(struct router_call *call);
 // An answer that takes its time is under way: after a crash it can be asked for by its name.
