@@ -6,7 +6,6 @@ daemon is tested for.
 
 import http.client
 import json
-import os
 import re
 import signal
 import time
@@ -102,13 +101,3 @@ class Service:
             if re.search(pattern, text, re.I) or time.monotonic() >= until:
                 return re.search(pattern, text, re.I)
             time.sleep(0.02)
-
-    # -- how it behaves ---------------------------------------------------------------------------
-
-    def switches(self):
-        """Context switches of all threads so far: how often it woke up."""
-        total = 0
-        for task in os.listdir(f"/proc/{self.process.pid}/task"):
-            with open(f"/proc/{self.process.pid}/task/{task}/status") as file:
-                total += sum(int(n) for n in re.findall(r"ctxt_switches:\s+(\d+)", file.read()))
-        return total

@@ -103,11 +103,11 @@ class Terminal(Process):
         until = time.monotonic() + limit
         while time.monotonic() < until:
             self._read(0.02)
-            code, _ = self._poll()
+            code, usage = self._poll()
             if code is not None:
                 self.quiet(0.05)
                 self._ended.set()
-                self.owner.check(self, self._result(code))
+                self.owner.check(self, self._result(code, usage))
                 return code
         raise AssertionError(f"did not end within {limit} s: {self.screen!r}")
 
@@ -118,10 +118,10 @@ class Terminal(Process):
         self.popen.returncode = os.waitstatus_to_exitcode(status)
         return self.popen.returncode, usage
 
-    def _result(self, code):
+    def _result(self, code, usage):
         from harness import Result
         return Result(self.args, code, b"", self.raw, time.monotonic() - self.started,
-                      self.rss_kib, 0)
+                      self.rss_kib, usage.ru_maxrss, usage.ru_utime + usage.ru_stime)
 
     def kill(self):
         super().kill()

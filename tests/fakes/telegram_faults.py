@@ -107,6 +107,8 @@ def not_ok_in_200(call, _fault):
 
 @fault("not-modified")
 def not_modified(call, _fault):
+    """As to an edit that arrived before and whose answer was lost: the message shows the text."""
+    call.process()
     call.answer(*error(400, NOT_MODIFIED))
 
 

@@ -347,7 +347,7 @@ def send(api, text="x", **more):
 
 
 @pytest.mark.parametrize("kind,status", [("409", 409), ("429", 429), ("401", 401), ("403", 403),
-                                         ("400", 400), ("500", 500), ("not-modified", 400)])
+                                         ("400", 400), ("500", 500)])
 def test_refusals(api, kind, status):
     api.user_says(CHAT, "x")
     api.fault("sendMessage", kind, retry_after=7)
@@ -355,6 +355,14 @@ def test_refusals(api, kind, status):
     assert (found, body["ok"], body["error_code"]) == (status, False, status)
     assert body.get("parameters") == ({"retry_after": 7} if kind == "429" else None)
     assert api.messages(CHAT) == [] and send(api)[0] == 200
+
+
+def test_an_edit_that_was_made_and_is_said_to_change_nothing(api):
+    api.user_says(CHAT, "x")
+    sent = good(api, "sendMessage", chat_id=CHAT, text="before")
+    api.fault("editMessageText", "not-modified")
+    said = refused(api, "editMessageText", chat_id=CHAT, message_id=sent["message_id"], text="now")
+    assert "not modified" in said and api.texts(CHAT) == ["now"]
 
 
 def test_a_fault_can_wait_for_its_turn(api):
