@@ -17,6 +17,7 @@ import tempfile
 import time
 
 from common import HOST, ROOT, say, static_binary
+from ports import free_port
 from processes import descendants
 
 READY_SECONDS = 120
@@ -103,11 +104,6 @@ class Gateway:
                   "Accept": "*/*", "User-Agent": "bench", **self.fields}
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         return f"POST /v1/chat/completions HTTP/1.1\r\n{lines}".encode()
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def cpus():

@@ -13,6 +13,8 @@ import sqlite3
 import subprocess
 import time
 
+from ports import free_port
+
 MEGABYTE = 1_000_000
 SESSIONS = 200
 TURNS_AT_ONCE = 2000
@@ -20,11 +22,6 @@ TEXT_BYTES = 1500  # of a message: a long answer now and then, and many short on
 OUTBOX_ROWS = 20
 READY_SECONDS = 120
 REQUEST = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 class Start:

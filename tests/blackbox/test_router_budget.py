@@ -13,6 +13,7 @@ import threading
 import time
 
 import pytest
+from ports import free_port
 from router_service import MASTER_KEY, Router
 
 BOUND = 0.001  # dollars, of a call with max_tokens 100
@@ -454,9 +455,7 @@ def test_who_never_had_the_request_is_not_paid(router):
             sock = stack.enter_context(socket.socket())
             sock.setblocking(False)
             sock.connect_ex(("127.0.0.1", port))
-        gone = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        unheard = f"http://127.0.0.1:{gone.getsockname()[1]}/v1"
-        gone.close()
+        unheard = f"http://127.0.0.1:{free_port()}/v1"
         waits = {**priced(router), "api_base": f"http://127.0.0.1:{port}/v1"}
         router.start({"gone": [{**priced(router), "api_base": unheard}],
                       "full": [{**waits, "timeout": 0.5}], "left": [{**waits, "timeout": 600}]},

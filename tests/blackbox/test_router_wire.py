@@ -10,6 +10,7 @@ import socket
 
 import pytest
 from openai_scenarios import scenario
+from ports import free_port
 from router_chain import BOTH, rows, total
 from router_service import MASTER_KEY, MESSAGES, Router, read
 
@@ -388,12 +389,6 @@ def test_without_a_page_there_is_no_word_of_it(router):
 
 
 # -- where it listens -----------------------------------------------------------------------------
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
 
 def test_the_port_from_the_environment_as_litellm_takes_it(hermes, router):
     port = free_port()

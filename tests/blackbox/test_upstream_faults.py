@@ -9,6 +9,7 @@ import socket
 
 import pytest
 from openai_upstream import Upstream
+from ports import free_port
 
 pytestmark = pytest.mark.qemu_user
 WAYS = pytest.mark.parametrize("way", [(), ("--no-stream",)], ids=["stream", "whole"])
@@ -140,8 +141,7 @@ def test_an_answer_within_the_limit_is_awaited(hermes, up):
 
 
 def test_refused(hermes):
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+    port = free_port()
     hermes.environment.update(OPENAI_BASE_URL=f"http://127.0.0.1:{port}/v1", HERMES_MODEL="echo",
                               OPENAI_API_KEY="sk-refused-0123456789")
     result = hermes.chat("hi").failed(rf"127\.0\.0\.1:{port}", "refused|reach|connect")

@@ -7,13 +7,13 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import time
 
 import telegram_models  # noqa: F401  registers its scenarios
 from harness import IS_ROOT
 from openai_upstream import Upstream
+from ports import free_port
 from service import Service
 from telegram_api import TelegramApi
 from troubles import case, config, fill, small_disk, told
@@ -141,8 +141,7 @@ def nobody_knows_whether_it_arrived(reader):
 
 @case
 def the_model_cannot_be_reached(reader):
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+    port = free_port()
     env = {"OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1", "HERMES_MODEL": "echo"}
     with served(reader, env=env) as (api, service):
         api.user_says(OWNER, "hi")

@@ -14,6 +14,7 @@ import threading
 
 from harness import IS_ROOT, TEST_UID, give
 from openai_upstream import Upstream
+from ports import free_port
 
 CASES = {}
 YEAR = 365 * 24 * 3600  # seconds
@@ -121,8 +122,7 @@ def towards(reader, url, **env):
 
 @case
 def refused(reader):
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+    port = free_port()
     return told(reader, towards(reader, f"http://127.0.0.1:{port}/v1"))
 
 

@@ -25,7 +25,8 @@ import builder  # noqa: E402
 import pod  # noqa: E402
 import telegram_models  # noqa: E402,F401  registers its scenarios
 from openai_upstream import Upstream  # noqa: E402
-from registry import Registry, free_port  # noqa: E402
+from ports import free_port  # noqa: E402
+from registry import Registry  # noqa: E402
 from telegram_api import TelegramApi  # noqa: E402
 
 PREFIX = 'hermes-image-'

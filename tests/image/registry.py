@@ -1,9 +1,10 @@
 """Debian's docker-registry on the loopback: the program that serves the images in the cluster."""
 import http.client
 import pathlib
-import socket
 import subprocess
 import time
+
+from ports import free_port
 
 START_SECONDS = 20
 CONFIG = '''\
@@ -12,11 +13,6 @@ log: {{level: warn, accesslog: {{disabled: true}}}}
 storage: {{filesystem: {{rootdirectory: {folder}}}}}
 http: {{addr: 127.0.0.1:{port}}}
 '''
-
-
-def free_port():
-    with socket.create_server(('127.0.0.1', 0)) as server:
-        return server.getsockname()[1]
 
 
 class Registry:

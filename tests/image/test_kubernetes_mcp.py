@@ -7,7 +7,7 @@ import time
 import pytest
 from builder import HOST_ARCH, LOGS
 from pod import Pod
-from registry import free_port
+from ports import free_port
 
 START_SECONDS = 30
 DOCKERFILE = 'kaniko/Dockerfile.kubernetes-mcp'

@@ -5,13 +5,13 @@ import hashlib
 import json
 import os
 import pathlib
-import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
 
 import yaml
+from ports import free_port
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 APPLETS = 'cut date du find grep head ls rm sed sort tail tr'.split()
@@ -31,8 +31,7 @@ class Registry:
         self.folder = folder
         self.storage = folder / 'storage'
         self.storage.mkdir()
-        with socket.create_server(('127.0.0.1', 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         self.url = f'http://127.0.0.1:{port}/v2/'
         self.config = folder / 'config.yml'
         self.config.write_text(yaml.safe_dump(self._configuration(port)))

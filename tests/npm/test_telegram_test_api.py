@@ -8,11 +8,11 @@ that is just what makes it worth asking.
 import json
 import os
 import pathlib
-import socket
 import subprocess
 import time
 
 import pytest
+from ports import free_port
 
 HERE = pathlib.Path(__file__).resolve().parent
 TOKEN = "7000000002:AAOtherOtherOtherOtherOtherOther42"
@@ -23,8 +23,7 @@ class Bridge:
     """The server in its own process, and the user's side of it."""
 
     def __init__(self, packages):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         environment = {**os.environ, "NODE_PATH": str(packages / "node_modules")}
         self.child = subprocess.Popen(
             ["node", HERE / "bridge.js", str(self.port), TOKEN], env=environment, text=True,

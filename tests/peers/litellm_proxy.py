@@ -13,10 +13,11 @@ import json
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import tempfile
 import time
+
+from ports import free_port
 
 HERE = pathlib.Path(__file__).resolve().parent
 MASTER_KEY = 'sk-peers-9c1e5b7a'
@@ -34,11 +35,6 @@ def installed():
     if done.returncode:
         raise NotReady('tests/peers/install failed; see above')
     return pathlib.Path(done.stdout.strip())
-
-
-def free_port():
-    with socket.create_server(('127.0.0.1', 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def deployment(upstream, group, model, **params):
