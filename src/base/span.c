@@ -2,6 +2,8 @@
 
 #include <strings.h>
 
+#include "base/word.h"
+
 bool span_equal(struct span a, struct span b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
@@ -56,12 +58,10 @@ struct span span_cut(struct span *rest, char separator)
 
 size_t span_printable(struct span span)
 {
-    static const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
     size_t at = 0;
-    for (uint64_t word; span.len - at >= sizeof word; at += sizeof word) {
-        memcpy(&word, span.data + at, sizeof word);
-        // The high bit of a byte below 0x20, above 0x7f, or 0x7f.
-        if ((word | (word - ones * 0x20) | (word + ones)) & high)
+    for (; span.len - at >= sizeof(uint64_t); at += sizeof(uint64_t)) {
+        uint64_t word = word_load(span.data + at);
+        if (word_any(word | word_below(word, 0x20) | word_equal(word, 0x7f)))
             break;
     }
     while (at < span.len && span.data[at] >= 0x20 && span.data[at] < 0x7f)

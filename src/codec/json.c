@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/word.h"
 #include "codec/json_token.h"
 
 enum state {
@@ -108,19 +109,14 @@ static enum state after_value(const struct parser *p)
 // *seen_high when a byte above ASCII was passed.
 static const char *skip_plain(const char *at, const char *end, bool *seen_high)
 {
-    const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
     uint64_t seen = 0;
-    for (uint64_t w; (size_t)(end - at) >= sizeof w; at += sizeof w) {
-        memcpy(&w, at, sizeof w);
-        uint64_t quote = w ^ (ones * '"'), slash = w ^ (ones * '\\');
-        // The classic "has a zero byte" and "has a byte below n" tests of a whole word.
-        uint64_t stop =
-            ((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((w - ones * 0x20) & ~w);
-        if (stop & highs)
+    for (; (size_t)(end - at) >= sizeof(uint64_t); at += sizeof(uint64_t)) {
+        uint64_t word = word_load(at);
+        if (word_any(word_equal(word, '"') | word_equal(word, '\\') | word_below(word, 0x20)))
             break;
-        seen |= w;
+        seen |= word;
     }
-    *seen_high |= (seen & highs) != 0;
+    *seen_high |= word_any(seen);
     for (; at < end && *at != '"' && *at != '\\' && (unsigned char)*at >= 0x20; at++)
         *seen_high |= (unsigned char)*at >= 0x80;
     return at;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/decimal.h"
+#include "base/word.h"
 #include "codec/utf8.h"
 
 void json_writer_init(struct json_writer *w, struct buf *out)
@@ -113,21 +114,14 @@ static void write_valid(struct buf *out, struct span text)
     buf_append(out, text.data + from, text.len - from);
 }
 
-/*
- * Bytes at the beginning that stand for themselves: printable ASCII, neither quote nor backslash.
- * A word at a time; the three tests set the high bit of a byte that is below 0x20, or equal to one
- * of the two (which differ from themselves in no bit), or above 0x7F.
- */
+// Bytes at the beginning that stand for themselves: printable ASCII, neither quote nor backslash.
 static size_t plain_prefix(struct span text)
 {
-    static const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
     size_t at = 0;
-    for (uint64_t word; text.len - at >= sizeof word; at += sizeof word) {
-        memcpy(&word, text.data + at, sizeof word);
-        uint64_t quote = word ^ (ones * '"'), backslash = word ^ (ones * '\\');
-        uint64_t found = word | (word - ones * 0x20) | ((quote - ones) & ~quote) |
-                         ((backslash - ones) & ~backslash);
-        if (found & high)
+    for (; text.len - at >= sizeof(uint64_t); at += sizeof(uint64_t)) {
+        uint64_t word = word_load(text.data + at);
+        if (word_any(word | word_below(word, 0x20) | word_equal(word, '"') |
+                     word_equal(word, '\\')))
             break;
     }
     while (at < text.len && !needs_escape(text.data[at]) && !(text.data[at] & 0x80))

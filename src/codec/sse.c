@@ -9,6 +9,8 @@
 
 #include <errno.h>
 
+#include "base/word.h"
+
 enum {
     SSE_BOM_BYTES = 3,
     SSE_BOM_DONE = SSE_BOM_BYTES, // value of sse_parser.bom when the stream's start is past
@@ -206,12 +208,10 @@ static int take_line(struct feed *f, struct span line, bool stable, uint64_t beg
 // Offset of the first CR or LF, or text.len. Two memchr() would search a long line twice.
 static size_t find_line_end(struct span text)
 {
-    const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
     size_t at = 0;
-    for (uint64_t w; text.len - at >= sizeof w; at += sizeof w) {
-        memcpy(&w, text.data + at, sizeof w);
-        uint64_t cr = w ^ (ones * '\r'), lf = w ^ (ones * '\n');
-        if ((((cr - ones) & ~cr) | ((lf - ones) & ~lf)) & highs)
+    for (; text.len - at >= sizeof(uint64_t); at += sizeof(uint64_t)) {
+        uint64_t word = word_load(text.data + at);
+        if (word_any(word_equal(word, '\r') | word_equal(word, '\n')))
             break;
     }
     while (at < text.len && text.data[at] != '\r' && text.data[at] != '\n')

@@ -1,5 +1,7 @@
 #include "codec/utf8.h"
 
+#include "base/word.h"
+
 static const char replacement[] = "\xEF\xBF\xBD";
 
 enum status { VALID, INVALID, UNFINISHED };
@@ -49,11 +51,8 @@ static struct character decode(const uint8_t *bytes, size_t len)
 static size_t ascii_prefix(const uint8_t *bytes, size_t len)
 {
     size_t at = 0;
-    for (uint64_t word; len - at >= sizeof word; at += sizeof word) {
-        memcpy(&word, bytes + at, sizeof word);
-        if (word & 0x8080808080808080u)
-            break;
-    }
+    while (len - at >= sizeof(uint64_t) && !word_any(word_load(bytes + at)))
+        at += sizeof(uint64_t);
     while (at < len && bytes[at] < 0x80)
         at++;
     return at;
