@@ -265,6 +265,45 @@ static bool is_due(const struct price_source *source, struct span model)
            (!source->complete && !router_price_table_find(table, model));
 }
 
+/* Providers */
+
+static struct price_source *create(struct router_prices *prices, const char *base_url)
+{
+    struct price_source *source = mem_new(struct price_source);
+    source->owner = prices;
+    source->base_url = mem_strdup(base_url);
+    source->table = source->coming = (struct router_price_table)ROUTER_PRICE_TABLE_INIT;
+    list_init(&source->waiting);
+    list_append(&prices->sources, &source->link);
+    prices->count++;
+    return source;
+}
+
+static void destroy(struct price_source *source)
+{
+    if (source->http)
+        http_client_cancel(source->owner->router->env.http, source->http);
+    end_asking(source);
+    loop_cancel(loop_of(source), source->wake);
+    router_price_table_finish(&source->table);
+    list_remove(&source->link);
+    source->owner->count--;
+    free(source->base_url);
+    free(source);
+}
+
+// Who waits for its list, or will be woken because it came, is of an older plan.
+static bool is_in_use(const struct price_source *source)
+{
+    const struct router_plan *plan = source->owner->router->course->plan;
+    if (source->http || source->wake || !list_empty(&source->waiting))
+        return true;
+    for (size_t i = 0; i < plan->deployment_count; i++)
+        if (is_of(source, &plan->deployments[i]))
+            return true;
+    return false;
+}
+
 /* Prices */
 
 // NULL: the deployment's provider publishes none, or the price is configured.
@@ -278,16 +317,7 @@ static struct price_source *source_of(struct router_prices *prices,
         if (strcmp(source->base_url, d->base_url) == 0)
             return source;
     }
-    if (prices->count == SOURCES_MAX)
-        return NULL;
-    struct price_source *source = mem_new(struct price_source);
-    source->owner = prices;
-    source->base_url = mem_strdup(d->base_url);
-    source->table = source->coming = (struct router_price_table)ROUTER_PRICE_TABLE_INIT;
-    list_init(&source->waiting);
-    list_append(&prices->sources, &source->link);
-    prices->count++;
-    return source;
+    return prices->count < SOURCES_MAX ? create(prices, d->base_url) : NULL;
 }
 
 // NULL: not known (yet).
@@ -356,8 +386,12 @@ void router_prices_leave(struct router_call *call)
 
 void router_prices_changed(struct router_prices *prices)
 {
-    list_for_each(link, &prices->sources)
-        list_entry(link, struct price_source, link)->complete = false;
+    list_for_each(link, &prices->sources) {
+        struct price_source *source = list_entry(link, struct price_source, link);
+        source->complete = false;
+        if (!is_in_use(source))
+            destroy(source);
+    }
 }
 
 struct router_prices *router_prices_create(struct router *router)
@@ -372,15 +406,7 @@ void router_prices_destroy(struct router_prices *prices)
 {
     if (!prices)
         return;
-    for (struct list *link; (link = list_shift(&prices->sources));) {
-        struct price_source *source = list_entry(link, struct price_source, link);
-        if (source->http)
-            http_client_cancel(prices->router->env.http, source->http);
-        end_asking(source);
-        loop_cancel(loop_of(source), source->wake);
-        router_price_table_finish(&source->table);
-        free(source->base_url);
-        free(source);
-    }
+    while (!list_empty(&prices->sources))
+        destroy(list_entry(prices->sources.next, struct price_source, link));
     free(prices);
 }

@@ -17,7 +17,7 @@ struct router_prices;
 struct router_prices *router_prices_create(struct router *router);
 void router_prices_destroy(struct router_prices *prices); // accepts NULL
 
-// Another plan is in force, which may want what was not kept of the lists.
+// Another plan is in force: it may want what was not kept of the lists, and other lists.
 void router_prices_changed(struct router_prices *prices);
 
 // What the provider's `model` costs as far as it is known now; the deployment may be of any plan.

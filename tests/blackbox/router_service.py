@@ -9,6 +9,7 @@ import contextlib
 import http.client
 import json
 import re
+import signal
 import socket
 import time
 
@@ -85,8 +86,11 @@ class Router:
             config["router"] = own
         return config
 
-    def start(self, groups, **more):
+    def write(self, groups, **more):
         self.hermes.put("router.yaml", json.dumps(self.config(groups, **more), indent=1))
+
+    def start(self, groups, **more):
+        self.write(groups, **more)
         return self.restart()
 
     def restart(self):
@@ -100,8 +104,14 @@ class Router:
         self.port = int(found.group(1))
         return self
 
+    def reload(self):
+        seen = self.process.err.count(b"was reloaded")
+        self.process.signal(signal.SIGHUP)
+        assert self.up.wait_for(lambda: self.process.err.count(b"was reloaded") > seen, 60), \
+            self.process.err
+
     def stop(self):
-        self.process.signal(15)
+        self.process.signal(signal.SIGTERM)
         return self.process.finish(20).exits(0)
 
     def kill(self):

@@ -6,26 +6,18 @@ The fake upstream stands in for OpenRouter, and its list is what a test says.
 import concurrent.futures
 import contextlib
 import json
-import signal
 import sqlite3
 import threading
 import time
 
 import pytest
+from openai_upstream import Upstream
 from router_chain import rows
-from router_service import Router
 
 SCENARIO = "tokens:40"  # says how many it used, not what that costs
 MODEL = f"fake/{SCENARIO}"
 OUT = 1e-5  # dollars a token: a hundred tokens are a tenth of a cent
 SPENT = 'hermes_router_budget_spent_dollars{budget="max_budget",scope="router",match="*"}'
-
-
-@pytest.fixture
-def router(hermes, up):
-    made = Router(hermes, up)
-    yield made
-    made.kill()
 
 
 def unpriced(router, scenario=SCENARIO, **more):
@@ -182,14 +174,12 @@ def test_a_reload_keeps_nobody_waiting_for_anothers_price(router, up):
         return published(entry(MODEL), entry("fake/tools"))
     up.prices = slowly
     start(router)
-    config = router.config({"free": [unpriced(router)], "new": [unpriced(router, "tools")]},
-                           litellm={"max_budget": 1})
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         early = pool.submit(router.ask, max_tokens=100)
         assert begun.wait(60)
-        router.hermes.put("router.yaml", json.dumps(config))
-        router.process.signal(signal.SIGHUP)
-        router.process.wait_for_output(b"was reloaded", "err")
+        router.write({"free": [unpriced(router)], "new": [unpriced(router, "tools")]},
+                     litellm={"max_budget": 1})
+        router.reload()
         new = pool.submit(router.ask, "new", max_tokens=100)
         router.metrics()  # so it is most likely there before those
         late = [pool.submit(router.ask, max_tokens=100) for _ in range(3)]
@@ -429,3 +419,15 @@ def test_a_reload_that_names_another_model_asks_again(hermes, router, up):
     start(router, unpriced(router, "tools"))
     assert router.ask(max_tokens=100).status == 200
     assert up.prices_asked == 2
+
+
+def test_providers_that_are_named_no_more_make_room_for_others(router):
+    """As many lists are kept as sixteen providers have; only those in force count."""
+    router.start({"free": ["echo"]})
+    for _ in range(20):
+        with Upstream() as router.up:
+            publish(router)
+            router.write({"free": [unpriced(router)]}, litellm={"max_budget": 1})
+            router.reload()
+            assert router.ask(max_tokens=100).status == 200
+            assert router.up.prices_asked == 1
