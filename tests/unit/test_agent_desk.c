@@ -149,6 +149,7 @@ static void a_message_steers_too_late(void **state)
 
 static void pieces_of_one_text(void **state)
 {
+    desk_world_awaits_the_rest(&desks);
     desks.world.script = "say Long.";
     arrives_in("7", "first half ", true);
     passes(3);
@@ -284,10 +285,10 @@ static void draining(void **state)
     arrives("one");
     until_heard("text ");
     arrives("two");
-    desk_drain(desks.desk, 50, on_drained, NULL);
+    desk_drain(desks.desk, 1000, on_drained, NULL);
     passes(3);
     assert_false(drained);
-    for (int i = 0; i < 100 && !drained; i++)
+    for (int i = 0; i < 2000 && !drained; i++)
         passes(1);
     assert_true(drained);
     assert_int_equal(desk_turns(desks.desk), 1); // parked, not cancelled

@@ -284,6 +284,7 @@ static void an_answer_that_is_too_large(void **state)
 
 static void a_piece_that_was_handled_already(void **state)
 {
+    desk_world_awaits_the_rest(&desks);
     desk_world_arrives_in(&desks, "7", "first ", true);
     passes(2);
     fixture_exec(store_path(desks.world.store), "UPDATE inbox SET handled_ms = 1");
@@ -296,6 +297,7 @@ static void a_piece_that_was_handled_already(void **state)
 
 static void a_message_that_is_gone(void **state)
 {
+    desk_world_awaits_the_rest(&desks);
     desk_world_arrives_in(&desks, "7", "first ", true);
     passes(2);
     fixture_exec(store_path(desks.world.store), "DELETE FROM inbox");

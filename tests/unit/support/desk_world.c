@@ -11,7 +11,10 @@
 #include "loop/loop.h"
 #include "store/inbox.h"
 
-enum { PATIENCE = 2000 }; // passes of the loop
+enum {
+    PATIENCE = 2000,   // passes of the loop
+    CUT_WAIT_MS = 100, // short, for tests in which the rest does not come
+};
 
 static void on_turn(void *context, const char *chat, const char *turn)
 {
@@ -32,7 +35,7 @@ static void on_turn_end(void *context, const char *chat, const char *turn)
 }
 
 static const struct desk_channel channel = {.name = "post",
-                                            .cut_wait_ms = 100,
+                                            .cut_wait_ms = CUT_WAIT_MS,
                                             .on_turn = on_turn,
                                             .on_text = on_text,
                                             .on_turn_end = on_turn_end};
@@ -44,12 +47,13 @@ void desk_world_open(struct desk_world *world)
                            .agent = world->world.agent,
                            .config = &world->config};
     world->desk = desk_create(&env);
-    desk_attach(world->desk, &channel, world);
+    desk_attach(world->desk, &world->channel, world);
 }
 
 void desk_world_make(struct desk_world *world, const char *vfs)
 {
-    *world = (struct desk_world){.config = {.busy_mode = "interrupt", .drain_ms = 1000}};
+    *world = (struct desk_world){.config = {.busy_mode = "interrupt", .drain_ms = 1000},
+                                 .channel = channel};
     agent_world_make(&world->world, vfs);
     buf_init(&world->heard, 1 << 20);
     desk_world_open(world);
@@ -130,6 +134,11 @@ void desk_world_until_heard(struct desk_world *world, const char *what)
     for (int i = 0; i < PATIENCE && !strstr(buf_text(&world->heard), what); i++)
         desk_world_passes(world, 1);
     assert_non_null(strstr(buf_text(&world->heard), what));
+}
+
+void desk_world_awaits_the_rest(struct desk_world *world)
+{
+    world->channel.cut_wait_ms = INT64_C(1000) * CUT_WAIT_MS;
 }
 
 const char *desk_world_outbox(struct desk_world *world)

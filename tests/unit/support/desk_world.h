@@ -15,6 +15,7 @@ struct desk_world {
     struct agent_world world;
     struct desk *desk;
     struct desk_config config;
+    struct desk_channel channel;
     struct buf heard; // what the channel was told
     int64_t cursor;
     int64_t sent_ms; // of what arrives next; 0: just now
@@ -34,5 +35,6 @@ void desk_world_answers(struct desk_world *world, const char *text, const char *
 void desk_world_passes(struct desk_world *world, int count);
 void desk_world_until_idle(struct desk_world *world);
 void desk_world_until_heard(struct desk_world *world, const char *what);
-const char *desk_world_outbox(struct desk_world *world); // texts, with | between them
-int64_t desk_world_unhandled(struct desk_world *world);  // messages in the inbox
+void desk_world_awaits_the_rest(struct desk_world *world); // of a text, however slow the machine
+const char *desk_world_outbox(struct desk_world *world);   // texts, with | between them
+int64_t desk_world_unhandled(struct desk_world *world);    // messages in the inbox
