@@ -16,6 +16,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "fakes")]
 
 from fixtures import binary, hermes, service  # noqa: E402, F401
 from openai_upstream import Upstream  # noqa: E402
+from router_service import Router  # noqa: E402
 from telegram_api import TelegramApi  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
@@ -58,6 +59,14 @@ def up():
 def tls_up():
     with Upstream(tls=True) as upstream:
         yield upstream
+
+
+@pytest.fixture
+def router(hermes, up):
+    """A Router that a test starts; killed in the end."""
+    made = Router(hermes, up)
+    yield made
+    made.kill()
 
 
 @pytest.fixture

@@ -233,7 +233,7 @@ def test_a_second_process_says_who_holds_the_home(hermes, up):
 
 def test_another_home_is_free(hermes, up):
     hermes.use(up, "hold")
-    with hermes.start("chat", "-q", "first") as first:
+    with hermes.start("chat", "-q", "first"):
         assert up.wait_for(lambda: up.requests)
         hermes.chat("second", "--home", hermes.directory / "other", "--model", "echo").ok()
 

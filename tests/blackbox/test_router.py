@@ -1,14 +1,9 @@
 """The router's face: what a client of an OpenAI-compatible server, or of LiteLLM, meets."""
 
+import json
+
 import pytest
-from router_service import MASTER_KEY, Router
-
-
-@pytest.fixture
-def router(hermes, up):
-    made = Router(hermes, up)
-    yield made
-    made.kill()
+from router_service import MASTER_KEY
 
 
 def test_an_answer_whole_and_streamed(router):
@@ -22,7 +17,7 @@ def test_an_answer_whole_and_streamed(router):
 def test_a_face_without_a_key_is_not_opened(hermes, router):
     config = router.config({"free": ["echo"]})
     del config["general_settings"]
-    hermes.put("router.yaml", __import__("json").dumps(config))
+    hermes.put("router.yaml", json.dumps(config))
     hermes.run("router", "--config", str(hermes.home / "router.yaml"), "--port", "0").failed(
         "has no key", "LITELLM_MASTER_KEY")
 

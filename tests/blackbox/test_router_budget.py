@@ -14,19 +14,12 @@ import time
 
 import pytest
 from ports import free_port
-from router_service import MASTER_KEY, Router
+from router_service import MASTER_KEY
 
 BOUND = 0.001  # dollars, of a call with max_tokens 100
 COST = 0.00014  # what the fake says of an answer
 TOO_LITTLE = 0.0001  # buys ten tokens, which are not worth asking for
 NAMED = re.compile(r'hermes_router_budget_(\w+)_dollars\{budget="([^"]+)",.*match="([^"]*)"\}')
-
-
-@pytest.fixture
-def router(hermes, up):
-    made = Router(hermes, up)
-    yield made
-    made.kill()
 
 
 def priced(router, scenario="echo", output=1e-5, **more):

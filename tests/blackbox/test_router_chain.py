@@ -7,16 +7,13 @@ import threading
 
 import pytest
 from router_chain import BOTH, CHAIN, is_from_good, named, rows, total
-from router_service import Router
 
 
 @pytest.fixture
-def router(hermes, up):
+def router(router, hermes, up):
     hermes.upstreams.append(up)  # the key must not be written to anything but its own file
     hermes.key_may_be_in = ("router.yaml",)
-    made = Router(hermes, up)
-    yield made
-    made.kill()
+    return router
 
 
 def start(router, first, **more):

@@ -3,7 +3,6 @@ time is over; then exactly one call finds out whether it is back."""
 
 import contextlib
 import re
-import signal
 import threading
 import time
 
@@ -11,7 +10,6 @@ import pytest
 from openai_faults import PATIENCE
 from openai_scenarios import echo, scenario
 from router_chain import asked, named, total, who
-from router_service import Router
 
 CLIENTS = 50
 COOLDOWN = 1.0
@@ -45,12 +43,10 @@ def outage(turn):
 
 
 @pytest.fixture
-def router(hermes, up):
+def router(router, up):
     up.outage = Outage()
-    made = Router(hermes, up)
-    yield made
+    yield router
     up.outage.let_go.set()
-    made.kill()
 
 
 def start(router, cooldown=COOLDOWN, allowed_fails=0, **more):
@@ -155,8 +151,7 @@ def test_a_reload_keeps_what_is_known(router):
     """The file is read again while a circuit is open: what is down stays alone."""
     start(router, cooldown=600)
     router.ask()
-    router.process.signal(signal.SIGHUP)
-    router.process.wait_for_output(b"was reloaded", "err")
+    router.reload()
     assert {who(router.ask()) for _ in range(5)} == {"good"}
     assert len(asked(router, "outage")) == 1
     assert total(router.metrics(), "litellm_deployment_state", model_id="bad") == 2

@@ -7,7 +7,7 @@ import json
 import home_socket
 import pytest
 from openai_scenarios import BIG_INT_ARGUMENTS, scenario
-from router_service import MASTER_KEY, MESSAGES, Router, read
+from router_service import MASTER_KEY, MESSAGES, read
 
 PATHS = ["/v1/chat/completions", "/chat/completions"]
 
@@ -31,13 +31,6 @@ def odd_bytes(turn):
     turn.start()
     turn.conn.send(ODD_STREAM)
     turn.conn.end()
-
-
-@pytest.fixture
-def router(hermes, up):
-    made = Router(hermes, up)
-    yield made
-    made.kill()
 
 
 # -- pages ----------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ import openai_wire as wire
 import pytest
 from openai_scenarios import scenario
 from router_chain import BOTH, asked, named, rows, total, who
-from router_service import Router
 
 LISTED = "Call `/v1/models` to view available models for your key."
 
@@ -23,11 +22,9 @@ def exhausted(turn):
 
 
 @pytest.fixture
-def router(hermes, up):
-    made = Router(hermes, up)
-    yield made
+def router(router, up):
+    yield router
     up.release.set()
-    made.kill()
 
 
 # -- retries of one deployment --------------------------------------------------------------------

@@ -12,18 +12,10 @@ import time
 import home_socket
 import pytest
 from router_chain import rows
-from router_service import Router
 
 BOUND = 0.001  # dollars, of a call with max_tokens 100
 TRUTH = 0.0000625  # what the provider says that it was
 SPENT = 'hermes_router_budget_spent_dollars{budget="max_budget",scope="router",match="*"}'
-
-
-@pytest.fixture
-def router(hermes, up):
-    made = Router(hermes, up)
-    yield made
-    made.kill()
 
 
 def askable(router, scenario, **more):

@@ -30,13 +30,6 @@ def half_of_ten_megabytes(turn):
     turn.conn.write(data[len(data) // 2:])
 
 
-@pytest.fixture
-def router(hermes, up):
-    made = Router(hermes, up)
-    yield made
-    made.kill()
-
-
 class Later:
     """An answer that is asked for in a thread of its own."""
 
@@ -336,22 +329,15 @@ def test_a_stop_with_a_kept_connection_does_not_wait_for_it(router):
     router.stop()
 
 
-def by_signal(router):
-    seen = router.process.err.count(b"reloaded")
-    router.process.signal(signal.SIGHUP)
-    assert router.up.wait_for(lambda: router.process.err.count(b"reloaded") > seen), \
-        router.process.err
-
-
 def by_socket(router):
     status, told = home_socket.ask(router.hermes.home, "POST", "/reload")
     assert status == 200, told
 
 
-@pytest.mark.parametrize("reload", [by_signal, by_socket])
+@pytest.mark.parametrize("reload", [Router.reload, by_socket])
 def test_a_reload_brings_another_list(router, hermes, reload):
     router.start({"free": ["echo"]})
-    hermes.put("router.yaml", json.dumps(router.config({"free": ["fixed"], "cheap": ["echo"]})))
+    router.write({"free": ["fixed"], "cheap": ["echo"]})
     reload(router)
     assert router.ask().text == "ok"
     assert router.ask(model="cheap").text == "echo: hello"
@@ -362,8 +348,8 @@ def test_a_reload_leaves_running_calls_alone(router, hermes, up):
     router.start({"free": ["hold"]})
     running = Later(router.ask, stream=True)
     assert up.wait_for(lambda: up.requests)
-    hermes.put("router.yaml", json.dumps(router.config({"cheap": ["echo"]})))
-    by_signal(router)
+    router.write({"cheap": ["echo"]})
+    router.reload()
     assert router.ask().status == 400 and router.ask(model="cheap").status == 200
     up.release.set()
     assert running.wait().text == "held released" and running.answer.whole

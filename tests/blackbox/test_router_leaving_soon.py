@@ -11,17 +11,10 @@ import time
 import pytest
 from openai_scenarios import scenario
 from router_chain import total
-from router_service import MASTER_KEY, MESSAGES, Router, read
+from router_service import MASTER_KEY, MESSAGES, read
 
 SOON = 0.05  # seconds
 TRIES = 20  # of which the quickest counts: a machine may be slow, but not always
-
-
-@pytest.fixture
-def router(hermes, up):
-    made = Router(hermes, up)
-    yield made
-    made.kill()
 
 
 @scenario("words-then-hang")

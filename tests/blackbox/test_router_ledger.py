@@ -13,18 +13,10 @@ import re
 import time
 
 import pytest
-from router_service import Router
 
 BOUND = decimal.Decimal("0.001")  # dollars, of a call with max_tokens 100
 COST = decimal.Decimal("0.00014")  # what the fake says of an answer
 RESERVED = 'hermes_router_budget_reserved_dollars{budget="max_budget",scope="router",match="*"}'
-
-
-@pytest.fixture
-def router(hermes, up):
-    made = Router(hermes, up)
-    yield made
-    made.kill()
 
 
 def priced(router, scenario="echo", **more):
@@ -278,7 +270,7 @@ def test_a_reload_keeps_what_is_held(hermes, router, up):
     with concurrent.futures.ThreadPoolExecutor() as pool:
         call = pool.submit(router.ask, max_tokens=100)
         assert up.wait_for(lambda: len(up.requests) == 1)
-        hermes.put("router.yaml", json.dumps(router.config(groups, litellm={"max_budget": 0.0011})))
+        router.write(groups, litellm={"max_budget": 0.0011})
         router.process.signal(1)
         router.process.wait_for_output(b"reloaded", "err")
         assert router.ask(max_tokens=100).status == 400

@@ -10,18 +10,10 @@ import contextlib
 import time
 
 import pytest
-from router_service import Router
 
 LIMIT = 8000  # tokens per minute
 MOST = 4096  # max_tokens: more than half of the limit
 PRIORITIES = ["interactive", "api", "cron", "background"]
-
-
-@pytest.fixture
-def router(hermes, up):
-    made = Router(hermes, up)
-    yield made
-    made.kill()
 
 
 @pytest.fixture

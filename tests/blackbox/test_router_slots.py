@@ -9,13 +9,6 @@ from router_service import MASTER_KEY, MESSAGES, Router
 
 
 @pytest.fixture
-def router(hermes, up):
-    running = Router(hermes, up)
-    yield running
-    running.kill()
-
-
-@pytest.fixture
 def configured(hermes, up):
     """configured({"free": ["echo"]}, slots={...}) is the file of an agent."""
     def write(groups, slots=None, model=None, **more):

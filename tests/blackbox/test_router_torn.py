@@ -9,7 +9,7 @@ import pytest
 from openai_faults import PATIENCE
 from openai_scenarios import KEEPALIVE, scenario
 from router_chain import rows
-from router_service import Router, read
+from router_service import read
 
 ERROR = {"error": {"code": 502, "message": "Provider disconnected unexpectedly"}}
 
@@ -112,13 +112,6 @@ def torn(turn):
     turn.begin_text("one ")
     turn.conn.wait(PATIENCE, turn.upstream.release)
     list(ENDS.values())[int(turn.argument)](turn)
-
-
-@pytest.fixture
-def router(hermes, up):
-    made = Router(hermes, up)
-    yield made
-    made.kill()
 
 
 def start(router, how):

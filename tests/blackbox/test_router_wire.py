@@ -12,7 +12,7 @@ import pytest
 from openai_scenarios import scenario
 from ports import free_port
 from router_chain import BOTH, rows, total
-from router_service import MASTER_KEY, MESSAGES, Router, read
+from router_service import MASTER_KEY, MESSAGES, read
 
 ALIVE = 0.3  # seconds of silence after which a stream gets a sign of life, here
 ASKED = json.dumps({"model": "free", "messages": MESSAGES}).encode()
@@ -27,13 +27,6 @@ def json_tools(turn):
                      '18446744073709551617,"choices":[{"index":0,"message":{"role":"assistant",'
                      f'"content":null,"tool_calls":[{calls}]}},"finish_reason":"tool_calls"}}],\n'
                      '"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}')
-
-
-@pytest.fixture
-def router(hermes, up):
-    made = Router(hermes, up)
-    yield made
-    made.kill()
 
 
 def head_of(router, method="POST", path="/v1/chat/completions", *more, version="HTTP/1.1"):
@@ -392,7 +385,7 @@ def test_without_a_page_there_is_no_word_of_it(router):
 
 def test_the_port_from_the_environment_as_litellm_takes_it(hermes, router):
     port = free_port()
-    hermes.put("router.yaml", json.dumps(router.config({"free": ["echo"]}, own={"port": 1})))
+    router.write({"free": ["echo"]}, own={"port": 1})
     router.process = hermes.start("router", "--config", hermes.home / "router.yaml",
                                   env={"PORT": str(port)}, limit=600)
     router.process.wait_for_output(f"router: http://127.0.0.1:{port}\n".encode())
@@ -400,7 +393,7 @@ def test_the_port_from_the_environment_as_litellm_takes_it(hermes, router):
 
 @pytest.mark.parametrize("port", ["http", "65536", "-1"])
 def test_a_port_from_the_environment_that_is_none(hermes, router, port):
-    hermes.put("router.yaml", json.dumps(router.config({"free": ["echo"]})))
+    router.write({"free": ["echo"]})
     done = hermes.run("router", "--config", hermes.home / "router.yaml", env={"PORT": port})
     assert f'PORT: "{port}" is not a port number'.encode() in done.exits(1).err
 

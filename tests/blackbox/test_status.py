@@ -10,7 +10,7 @@ import time
 import pytest
 
 import telegram_models  # noqa: F401  registers its scenarios
-from harness import TEST_UID, tree
+from harness import TEST_UID
 
 OWNER = 42
 NOT_RUNNING, WANTS_SOMEBODY = 3, 4

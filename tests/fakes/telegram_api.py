@@ -31,7 +31,7 @@ import telegram_faults as faults  # noqa: E402
 import tls_files  # noqa: E402
 from http_conn import ClientLeft, Stopped  # noqa: E402
 from openai_upstream import Upstream  # noqa: E402
-from telegram_chats import Chats, Message, Refused  # noqa: E402,F401
+from telegram_chats import Chats, Refused  # noqa: E402
 from telegram_markdown import units  # noqa: E402
 
 TOKEN = "7000000001:AAFakeFakeFakeFakeFakeFakeFakeFake42"

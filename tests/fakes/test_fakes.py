@@ -6,7 +6,6 @@ Each fault is looked at from the client's side of the wire, with a client that a
 import base64
 import http.client
 import json
-import os
 import pathlib
 import socket
 import ssl

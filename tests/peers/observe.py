@@ -117,7 +117,7 @@ def merge_choice(choice, told):
 
 def stream_of(answer, found):
     """The events, each delta counted, and how it ended."""
-    choices, keys, models, errors, usages, after = {}, set(), [], [], [], 0
+    choices, keys, models, errors, usages = {}, set(), [], [], []
     events = answer.events
     for event in events:
         if not isinstance(event, dict):
