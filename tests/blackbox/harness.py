@@ -30,6 +30,7 @@ TEST_UID = 54321  # nobody's: no passwd entry, as under `runAsUser` in a pod
 SANITIZER_EXIT = 99
 SANITIZER_WORDS = (b"AddressSanitizer", b"LeakSanitizer", b"runtime error:", b"ThreadSanitizer")
 SANITIZED_RSS_KIB = 160 * 1024  # shadow memory, red zones and a small quarantine
+SOON = 10  # seconds: no wait that a test looks for is as short, no slow machine takes as long
 HARDLY_RAN = 0.05  # seconds of CPU; a machine that is busy does not add to them
 IS_ROOT = os.geteuid() == 0
 
@@ -171,7 +172,7 @@ class Process:
     def err(self):
         return bytes(self._err)
 
-    def wait_for_output(self, text, where="out", limit=20):
+    def wait_for_output(self, text, where="out", limit=60):
         """Until `text` (bytes) was written; fails when it never was."""
         until = time.monotonic() + limit
         while text not in getattr(self, where):
@@ -375,7 +376,7 @@ class Hermes:
         merged = {**self.environment, **(env or {})}
         return {name: str(value) for name, value in merged.items() if value is not None}
 
-    def start(self, *args, stdin=None, env=None, limit=30, cwd=None, wrapper=(), **more):
+    def start(self, *args, stdin=None, env=None, limit=60, cwd=None, wrapper=(), **more):
         return Process(self, [*wrapper, *self.command(args)], env=self._environment(env),
                        cwd=cwd or self.directory, limit=limit,
                        stdin=stdin.encode() if isinstance(stdin, str) else stdin, **more)

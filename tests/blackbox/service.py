@@ -48,7 +48,7 @@ class Service:
 
     # -- the admin face ---------------------------------------------------------------------------
 
-    def wait_ready(self, limit=15):
+    def wait_ready(self, limit=60):
         until = time.monotonic() + limit
         while not (found := re.search(rb"admin: http://127\.0\.0\.1:(\d+)",
                                       self.process.out + self.process.err)):
@@ -86,7 +86,7 @@ class Service:
         found = [json.loads(line) for line in self.log_text.splitlines() if line.endswith("}")]
         return [event for event in found if name in (None, event.get("event"))]
 
-    def wait_event(self, name, seconds=10):
+    def wait_event(self, name, seconds=60):
         until = time.monotonic() + seconds
         while not (found := self.events(name)):
             assert time.monotonic() < until, f"no {name} in the log: {self.log_text[-3000:]}"

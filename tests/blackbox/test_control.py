@@ -10,7 +10,7 @@ import time
 import pytest
 
 import telegram_models  # noqa: F401  registers its scenarios
-from harness import IS_ROOT
+from harness import IS_ROOT, SOON
 from home_socket import ask
 
 STRANGER = 54322
@@ -100,7 +100,7 @@ def test_ctrl_c_ends_the_answer_of_the_daemon(hermes, daemon):
     with hermes.start("chat", "-q", "long") as chat:
         chat.wait_for_output(b"begun")
         chat.signal(signal.SIGINT)
-        result = chat.finish(5).exits(130)
+        result = chat.finish(SOON).exits(130)
     assert "cancelled" in result.notes
     ended(running, "cancelled")
 
@@ -118,7 +118,7 @@ def test_the_daemon_is_killed_in_mid_answer(hermes, up, daemon):
     with hermes.start("chat", "-q", "long") as chat:
         chat.wait_for_output(b"begun")
         running.kill()
-        result = chat.finish(10)
+        result = chat.finish(SOON)
     result.failed("the running hermes ended in the middle of the answer", "kept in its home")
     up.release.set()
     running.start()
@@ -130,7 +130,7 @@ def test_sigterm_parks_and_says_so(hermes, daemon):
     with hermes.start("chat", "-q", "long") as chat:
         chat.wait_for_output(b"begun")
         running.stop()
-        chat.finish(10).failed("ended in the middle of the answer")
+        chat.finish(SOON).failed("ended in the middle of the answer")
 
 
 def test_sigterm_lets_a_short_answer_end(hermes, up, daemon):
@@ -141,8 +141,8 @@ def test_sigterm_lets_a_short_answer_end(hermes, up, daemon):
         time.sleep(0.3)
         hermes.chat("one more?").failed("stopping|ended")
         up.release.set()
-        assert chat.finish(10).ok().text == "answer to short: begun and finished\n"
-    running.process.finish(10).exits(0)
+        assert chat.finish(SOON).ok().text == "answer to short: begun and finished\n"
+    running.process.finish(SOON).exits(0)
 
 
 # -- two at once ----------------------------------------------------------------------------------
@@ -154,8 +154,8 @@ def test_two_chats_do_not_wait_for_each_other(hermes, up, daemon):
         first.wait_for_output(b"answer to first: begun")
         second.wait_for_output(b"answer to second: begun")
         up.release.set()
-        assert first.finish(10).ok().text == "answer to first: begun and finished\n"
-        assert second.finish(10).ok().text == "answer to second: begun and finished\n"
+        assert first.finish(SOON).ok().text == "answer to first: begun and finished\n"
+        assert second.finish(SOON).ok().text == "answer to second: begun and finished\n"
 
 
 def test_chats_do_not_know_each_other(hermes, daemon):

@@ -9,6 +9,7 @@ import socket
 import time
 
 import pytest
+from harness import SOON
 
 import telegram_models  # noqa: F401  registers its scenarios
 
@@ -66,11 +67,9 @@ def test_it_listens_on_the_loopback_alone(daemon):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_when_told_to(hermes, daemon, number):
     ready(daemon)
-    begin = time.monotonic()
     daemon.signal(number)
-    result = daemon.finish(limit=5)
+    result = daemon.finish(limit=SOON)
     assert result.code in (0, 130 if number == signal.SIGINT else 0), result
-    assert time.monotonic() - begin < 2
     hermes.chat("hi").ok()
 
 
@@ -80,7 +79,7 @@ def test_it_ends_although_clients_hang_on(hermes, daemon):
         client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
     time.sleep(0.1)
     daemon.signal(signal.SIGTERM)
-    daemon.finish(limit=4).exits(0)
+    daemon.finish(limit=SOON).exits(0)
     for client in clients:
         client.close()
 
@@ -90,7 +89,7 @@ def test_slow_clients_hold_nobody_up(daemon):
     for client in clients:
         client.sendall(b"G")
     begin = time.monotonic()
-    assert get(daemon, "/healthz")[0] == 200 and time.monotonic() - begin < 1
+    assert get(daemon, "/healthz")[0] == 200 and time.monotonic() - begin < SOON
     for client in clients:
         client.close()
 
@@ -127,7 +126,7 @@ def test_garbage_is_survived(hermes, daemon, data):
     assert b"root:x" not in answer and not answer.startswith(b"HTTP/1.1 200")
     assert get(daemon, "/healthz")[0] == 200
     daemon.signal(signal.SIGTERM)
-    hermes.memory_below(daemon.finish(limit=5).exits(0), 24 * 1024)
+    hermes.memory_below(daemon.finish(SOON).exits(0), 24 * 1024)
 
 
 def test_a_port_that_is_taken(hermes):
@@ -152,7 +151,7 @@ def test_the_name_that_hermes_agent_gave_it(hermes, names):
         ready(process)
         assert f"pid {process.pid}" in hermes.run("gateway", "status").ok().text
         process.signal(signal.SIGTERM)
-        process.finish(5).exits(0)
+        process.finish(SOON).exits(0)
 
 
 def test_words_that_it_does_not_know(hermes):
@@ -317,32 +316,23 @@ def busy(hermes, up):
         process.kill()
 
 
-def test_an_idle_one_ends_at_once(hermes, daemon):
-    ready(daemon)
-    begin = time.monotonic()
-    daemon.signal(signal.SIGTERM)
-    daemon.finish(5).exits(0)
-    assert time.monotonic() - begin < (3 if hermes.binary.emulated else 0.7)
-
-
 def test_a_second_signal_is_obeyed_at_once(hermes, busy):
     process, _ = busy("60s")
     process.signal(signal.SIGTERM)
     process.wait_for_output(b"stopping on signal", "err")
     time.sleep(0.2)
     assert process.popen.poll() is None, "it did not wait for the answer"
-    begin = time.monotonic()
     process.signal(signal.SIGTERM)
-    result = process.finish(5).exits(0)
-    assert time.monotonic() - begin < 1 and "stopping at once on signal 15" in result.notes
+    result = process.finish(SOON).exits(0)
+    assert "stopping at once on signal 15" in result.notes
 
 
 def test_what_does_not_end_in_time_is_parked(hermes, busy):
     process, chat = busy("300ms")
     process.signal(signal.SIGTERM)
-    result = process.finish(5).exits(0)
+    result = process.finish(SOON).exits(0)
     assert "1 answer is parked; Hermes goes on with it at the next start" in result.notes
-    chat.finish(5).exits(1)
+    chat.finish(SOON).exits(1)
 
 
 def test_the_next_one_waits_for_one_that_is_leaving(hermes, busy, up):
@@ -355,12 +345,12 @@ def test_the_next_one_waits_for_one_that_is_leaving(hermes, busy, up):
         time.sleep(0.2)
         assert following.popen.poll() is None and process.popen.poll() is None
         up.release.set()
-        process.finish(5).exits(0)
+        process.finish(SOON).exits(0)
         following.port = port_of(following)
         ready(following)
         following.signal(signal.SIGTERM)
-        following.finish(5).exits(0)
-    assert chat.finish(5).ok().text.endswith("and finished\n")
+        following.finish(SOON).exits(0)
+    assert chat.finish(SOON).ok().text.endswith("and finished\n")
 
 
 def test_it_keeps_answering_probes_while_it_ends(busy, up):
@@ -369,5 +359,5 @@ def test_it_keeps_answering_probes_while_it_ends(busy, up):
     process.wait_for_output(b"stopping on signal", "err")
     assert get(process, "/healthz")[0] == 200
     up.release.set()
-    process.finish(5).exits(0)
-    assert chat.finish(5).ok().text.endswith("and finished\n")
+    process.finish(SOON).exits(0)
+    assert chat.finish(SOON).ok().text.endswith("and finished\n")

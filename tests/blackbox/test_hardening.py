@@ -12,7 +12,7 @@ import time
 import pytest
 
 import telegram_models  # noqa: F401  registers its scenarios
-from harness import IS_ROOT
+from harness import IS_ROOT, SOON
 from service import Service
 
 OWNER = 42
@@ -167,7 +167,7 @@ def test_it_needs_no_more_than_its_home(hermes, api, up, pod):
     hermes.run("status", wrapper=NO_RIGHTS, as_root=True).ok()
     begin = time.monotonic()
     running.stop()
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < SOON
     assert running.said("daemon.stop")
 
 
@@ -195,7 +195,7 @@ def test_as_pid_1_it_reaps(hermes, up, pod):
 def test_as_pid_1_it_ends_when_told_to(hermes, pod, number):
     running = pod()
     os.kill(running.pid, number)
-    running.process.finish(3).exits(0)
+    running.process.finish(SOON).exits(0)
 
 
 def test_as_pid_1_it_reloads(hermes, up, pod):
@@ -216,7 +216,7 @@ def test_as_pid_1_killed_with_all_its_children(hermes, api, up, pod):
     before = api.wait_text(OWNER, "begun")
     api.wait_quiet(0.3)  # so that Telegram's answer is known, and written down
     os.kill(running.pid, signal.SIGKILL)
-    running.process.finish(5)
+    running.process.finish(SOON)
     up.release.set()
     running.start()
     assert api.wait_text(OWNER, "begun and finished").id == before.id
@@ -230,7 +230,7 @@ def test_a_home_that_cannot_be_written_is_a_sentence(hermes, pod):
     running = Pod(hermes)
     hermes.environment["HERMES_HOME"] = str(hermes.directory / "not-mounted")
     with hermes.start("run", "--port", "0", wrapper=running.wrapper, as_root=True) as process:
-        process.finish(10).failed("not-mounted", "read-only|cannot make", "--home|HERMES_HOME")
+        process.finish(SOON).failed("not-mounted", "read-only|cannot make", "--home|HERMES_HOME")
 
 
 def test_it_does_not_dump_and_is_told_by_status(hermes, service):

@@ -12,7 +12,7 @@ import subprocess
 import threading
 
 import pytest
-from harness import IS_ROOT, TEST_UID, give, tree, unchanged
+from harness import IS_ROOT, SOON, TEST_UID, give, tree, unchanged
 
 NEEDS_ROOT = pytest.mark.skipif(not IS_ROOT, reason="mounting needs root")
 
@@ -220,7 +220,7 @@ def test_a_second_process_says_who_holds_the_home(hermes, up):
         assert up.wait_for(lambda: up.requests)
         before = tree(hermes.home, without=("logs",))
         result = hermes.chat("second").failed(rf"\b{first.pid}\b", "home|in use|running|another")
-        assert result.seconds < 3 and len(up.requests) == 1
+        assert result.seconds < SOON and len(up.requests) == 1
         assert tree(hermes.home, without=("logs",)) == before
         hermes.run("--version").ok()
         hermes.run("help").ok()

@@ -40,7 +40,7 @@ def test_question_and_an_empty_pipe(hermes, up):
     (("chat", "-q", ""), None), (("chat", "-q", "  \n "), None), (("chat",), ""),
     (("chat",), "\n\n  \n"), (("chat",), None)])
 def test_nothing_said_is_said_back(hermes, up, args, stdin):
-    result = hermes.use(up, "echo").run(*args, stdin=stdin, limit=8)
+    result = hermes.use(up, "echo").run(*args, stdin=stdin)
     assert result.code in (1, 2) and result.out == b"", result
     result.sentence("empty|nothing|no (question|message|text|input)")
     assert not up.requests, "nothing is worth a request"
@@ -49,7 +49,7 @@ def test_nothing_said_is_said_back(hermes, up, args, stdin):
 @pytest.mark.parametrize("data", [b"caf\xe9\n", b"\xff\xfe\x00h\x00i", b"ok \xed\xa0\x80 end",
                                   b"cut \xe4\xb8", b"\xc0\xaf", b"\xf5\x80\x80\x80"])
 def test_invalid_utf8_in_the_pipe(hermes, up, data):
-    result = hermes.use(up, "echo").run("chat", stdin=data, limit=8)
+    result = hermes.use(up, "echo").run("chat", stdin=data)
     if result.code == 0:
         assert result.text.startswith("echo: ")  # and the fake has seen that it was UTF-8
     else:
@@ -60,7 +60,7 @@ def test_invalid_utf8_in_the_pipe(hermes, up, data):
 @pytest.mark.parametrize("data", [b"a\x00b\n", b"\x00" * 100, b"\x1b[2J\x07text\x7f"],
                          ids=["nul", "nuls", "escapes"])
 def test_control_bytes_in_the_pipe(hermes, up, data):
-    result = hermes.use(up, "echo").run("chat", stdin=data, limit=8)
+    result = hermes.use(up, "echo").run("chat", stdin=data)
     assert result.code in (0, 1, 2), result
 
 

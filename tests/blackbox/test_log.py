@@ -6,6 +6,7 @@ import signal
 import time
 
 import pytest
+from harness import SOON
 
 import telegram_models  # noqa: F401  registers its scenarios
 from openai_upstream import API_KEY
@@ -130,7 +131,7 @@ def test_it_follows(hermes, service):
         hermes.chat("hi").ok()
         reader.wait_for_output(b"turn.end")
         reader.signal(signal.SIGTERM)  # SIGINT is ignored where the tests run in background
-        assert reader.finish(5).code == -signal.SIGTERM
+        assert reader.finish(SOON).code == -signal.SIGTERM
 
 
 # -- the files ------------------------------------------------------------------------------------

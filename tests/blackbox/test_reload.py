@@ -6,6 +6,7 @@ import signal
 import time
 
 import pytest
+from harness import SOON
 
 import telegram_models  # noqa: F401  registers its scenarios
 from home_socket import ask
@@ -247,8 +248,8 @@ def test_while_it_ends(hermes, up, service):
             running.process.signal(signal.SIGHUP)
             time.sleep(0.01)
         up.release.set()
-        assert chat.finish(10).ok().text.endswith("and finished\n")
-    running.process.finish(5).exits(0)
+        assert chat.finish(SOON).ok().text.endswith("and finished\n")
+    running.process.finish(SOON).exits(0)
 
 
 def test_a_storm_of_them(hermes, up, service):
@@ -258,5 +259,5 @@ def test_a_storm_of_them(hermes, up, service):
         chat.wait_for_output(b"word1")
         while chat.popen.returncode is None and b"end of" not in chat.out:
             running.process.signal(signal.SIGHUP)
-        assert "end of slowly" in chat.finish(10).ok().text
+        assert "end of slowly" in chat.finish(SOON).ok().text
     hermes.memory_below(running.stop(), 16 * 1024)

@@ -99,12 +99,12 @@ def test_a_retry_policy_counts_by_class(router):
 
 
 def test_no_retry_begins_that_could_not_end_in_time(router):
-    """The whole call has a second; the provider asks for two."""
-    router.start({"free": ["503:2"]}, num_retries=3, timeout=1)
+    """The whole call has twenty seconds; the provider asks for thirty."""
+    router.start({"free": ["503:30"]}, num_retries=3, timeout=20)
     before = time.monotonic()
     assert router.ask().status == 503
-    assert len(asked(router, "503:2")) == 1
-    assert asked(router, "503:2")[0].ended - before < 2, "it was waited for"
+    assert len(asked(router, "503:30")) == 1
+    assert time.monotonic() - before < 20, "it was waited for"
 
 
 def test_who_leaves_while_a_retry_waits_is_not_asked_for_any_more(router):

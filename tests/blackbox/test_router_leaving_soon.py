@@ -9,6 +9,7 @@ import socket
 import time
 
 import pytest
+from harness import SOON
 from openai_scenarios import scenario
 from router_chain import total
 from router_service import MASTER_KEY, MESSAGES, read

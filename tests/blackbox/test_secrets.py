@@ -7,6 +7,7 @@ import signal
 import time
 
 import pytest
+from harness import SOON
 
 import telegram_models  # noqa: F401  registers its scenarios
 
@@ -109,7 +110,7 @@ def test_no_child_gets_them(hermes, up, volume):
         with open(f"/proc/{chat.pid}/environ", "rb") as file:
             assert up.api_key.encode() not in file.read()
         up.release.set()
-        chat.finish(10).ok()
+        chat.finish(SOON).ok()
 
 
 def test_systemds_credentials(hermes, up):

@@ -5,6 +5,7 @@ import re
 import time
 
 import pytest
+from harness import SOON
 
 import telegram_models  # noqa: F401  registers its scenarios
 
@@ -178,7 +179,7 @@ def test_what_is_being_answered_is_not_deleted(hermes, up, service):
         name = only_id(hermes)
         hermes.run("sessions", "delete", name, "--yes").failed("is being answered", "/stop")
         up.release.set()
-        assert chat.finish(10).ok().text.endswith("and finished\n")
+        assert chat.finish(SOON).ok().text.endswith("and finished\n")
     hermes.run("sessions", "delete", name, "--yes").ok()
     assert sessions(hermes) == [] and running.get("/readyz")[0] == 200
 

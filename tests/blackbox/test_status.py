@@ -10,7 +10,7 @@ import time
 import pytest
 
 import telegram_models  # noqa: F401  registers its scenarios
-from harness import TEST_UID
+from harness import SOON, TEST_UID
 
 OWNER = 42
 NOT_RUNNING, WANTS_SOMEBODY = 3, 4
@@ -83,7 +83,7 @@ def test_turns_are_counted(hermes, up, service):
         chat.wait_for_output(b"begun")
         assert "1 running, 0 done" in hermes.run("status").ok().text
         up.release.set()
-        chat.finish(10).ok()
+        chat.finish(SOON).ok()
     told = as_json(hermes.run("status", "--json").ok())
     assert told["running_turns"] == 0 and told["turns"]["done"] == 1
 
@@ -159,7 +159,7 @@ def test_it_is_not_well(hermes, up):
         assert "state     not ready\n" in result.text
         assert as_json(hermes.run("status", "--json").exits(1))["ready"] is False
         process.signal(signal.SIGTERM)
-        process.finish(5)
+        process.finish(SOON)
 
 
 # -- context --------------------------------------------------------------------------------------

@@ -103,7 +103,7 @@ def test_the_menu_is_set_and_no_webhook_is_left(hermes, api, service):
 def test_typing_is_shown_while_it_thinks(talk, api, up):
     talk("hang:6")
     api.user_says(OWNER, "think")
-    assert api.wait_for(lambda: api.chats.actions, 3), "no typing indicator"
+    assert api.wait_for(lambda: api.chats.actions), "no typing indicator"
     api.wait_text(OWNER, "echo: think")
     times = [t for t, chat, action in api.chats.actions if (chat, action) == (OWNER, "typing")]
     assert len(times) >= 2, "Telegram forgets the indicator after five seconds"
@@ -438,7 +438,7 @@ def test_a_message_interrupts(talk, api, up):
     api.user_says(OWNER, "first")
     api.wait_text(OWNER, "answer to first: begun")
     api.user_says(OWNER, "second")
-    assert up.wait_for(lambda: up.disconnects, 5), "the first answer is still being made"
+    assert up.wait_for(lambda: up.disconnects), "the first answer is still being made"
     api.wait_text(OWNER, "answer to second: begun")
     up.release.set()
     api.wait_text(OWNER, "answer to second: begun and finished")

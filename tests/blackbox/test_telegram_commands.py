@@ -127,7 +127,7 @@ def test_stop_ends_the_turn(hermes, api, up, service):
     api.user_says(OWNER, "long work")
     api.wait_text(OWNER, "begun")
     api.user_says(OWNER, "/stop")
-    assert up.wait_for(lambda: up.disconnects, 5)
+    assert up.wait_for(lambda: up.disconnects)
     api.wait_quiet()
     assert not any("and finished" in text for text in api.texts(OWNER))
     up.release.set()

@@ -6,6 +6,7 @@ import signal
 import time
 
 import pytest
+from harness import SOON
 
 import telegram_models  # noqa: F401  registers its scenarios
 from telegram_api import TOKEN
@@ -138,7 +139,7 @@ def test_a_message_that_was_begun_is_finished(hermes, talk, api, up, number):
     before = shown(hermes, api, "answer to long work: begun")
     daemon.process.signal(number)
     if number == signal.SIGTERM:
-        daemon.process.finish(10).exits(0)
+        daemon.process.finish(SOON).exits(0)
     else:
         daemon.kill()
     up.release.set()
@@ -156,7 +157,7 @@ def test_sigterm_lets_a_short_turn_end(talk, api, up):
     time.sleep(0.5)
     assert daemon.running, "it did not wait"
     up.release.set()
-    daemon.process.finish(10).exits(0)
+    daemon.process.finish(SOON).exits(0)
     api.wait_text(OWNER, "and finished", 1)
     assert up.count("gate") == 1
 

@@ -6,6 +6,7 @@ import signal
 import time
 
 import pytest
+from harness import SOON
 
 pytestmark = pytest.mark.qemu_user
 
@@ -124,10 +125,8 @@ def test_ctrl_c_cancels_the_turn_and_not_the_program(hermes, up, terminal, model
             chat.expect(shown)
         assert up.wait_for(lambda: up.requests)
         time.sleep(0.1)
-        begin = time.monotonic()
-        chat.send("\x03").expect("(?i)cancel|stopp|interrupt", 3)
-        assert time.monotonic() - begin < 1.5
-        assert up.wait_for(lambda: up.disconnects, 2), "the upstream was left"
+        chat.send("\x03").expect("(?i)cancel|stopp|interrupt", SOON)
+        assert up.wait_for(lambda: up.disconnects), "the upstream was left"
         chat.say("again")
         assert up.wait_for(lambda: len(up.requests) == 2), "the next turn works"
         chat.send("\x03")

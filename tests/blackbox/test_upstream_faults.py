@@ -8,6 +8,7 @@ import re
 import socket
 
 import pytest
+from harness import SOON
 from openai_upstream import Upstream
 from ports import free_port
 
@@ -68,7 +69,7 @@ def test_one_clear_sentence(hermes, up, way, model):
     if model in STREAM_ONLY and way:
         way = ()  # the same fault once more, harmlessly: these have no other form
     result = ask(hermes, up, model, way).failed(FAULTS[model])
-    assert result.seconds < 8
+    assert result.seconds < SOON
     assert "{" not in result.notes or model == "400-detail", f"raw JSON is not a sentence: {result}"
     if not model.startswith(("cut-s", "rst", "stream-error-", "stream-error", "choice", "chunk",
                              "cut-json", "cut-utf8")):
@@ -99,7 +100,7 @@ def test_requests_are_not_hammered(hermes, up):
 
 
 def test_retry_after_a_day_is_not_waited_for(hermes, up):
-    assert ask(hermes, up, "429-long").failed("429|rate|slow").seconds < 5
+    assert ask(hermes, up, "429-long").failed("429|rate|slow").seconds < SOON
 
 
 def test_what_came_before_the_cut_is_shown(hermes, up):
@@ -124,15 +125,15 @@ def test_half_a_tool_call_is_not_carried_out(hermes, up, way):
 def test_silence_ends_at_its_limit(hermes, up, model, way, limits, least):
     result = ask(hermes, up, model, way, **limits)
     result.failed(r"time|no answer|silen|within|second|waited")
-    assert least <= result.seconds < least + 1.5 + 1.5 * hermes.binary.emulated, result
+    assert least <= result.seconds < least + SOON, result
     assert re.search(r"\b(1|1\.5|2)\b|HERMES_", result.notes), f"which limit? {result}"
-    assert up.wait_for(lambda: up.disconnects, 2), "the connection must be closed"
+    assert up.wait_for(lambda: up.disconnects), "the connection must be closed"
 
 
 def test_all_was_said_is_the_end(hermes, up):
     """After [DONE] nobody waits for the connection to be closed."""
-    result = ask(hermes, up, "hang-after-finish", read=10, stale=10).ok()
-    assert result.text == "all said\n" and result.seconds < 3
+    result = ask(hermes, up, "hang-after-finish", read=30, stale=30).ok()
+    assert result.text == "all said\n" and result.seconds < SOON
 
 
 def test_an_answer_within_the_limit_is_awaited(hermes, up):
@@ -145,7 +146,7 @@ def test_refused(hermes):
     hermes.environment.update(OPENAI_BASE_URL=f"http://127.0.0.1:{port}/v1", HERMES_MODEL="echo",
                               OPENAI_API_KEY="sk-refused-0123456789")
     result = hermes.chat("hi").failed(rf"127\.0\.0\.1:{port}", "refused|reach|connect")
-    assert result.seconds < 3
+    assert result.seconds < SOON
 
 
 def test_a_listener_that_never_accepts(hermes):
@@ -166,7 +167,7 @@ def test_a_listener_that_never_accepts(hermes):
         result = hermes.chat("hi").failed("time|connect|reach|answer")
         for sock in waiting:
             sock.close()
-    assert 0.9 <= result.seconds < 4
+    assert 0.9 <= result.seconds < SOON
 
 
 @pytest.mark.parametrize("url,words", [

@@ -5,7 +5,7 @@ import sys
 import time
 
 import pytest
-from harness import IS_ROOT, ROOT, TEST_UID
+from harness import IS_ROOT, ROOT, SOON, TEST_UID
 from openai_upstream import Upstream
 
 DEAD_DNS = ROOT / "tests/fakes/dead_dns.py"
@@ -77,8 +77,8 @@ def test_a_cut_under_tls_is_a_cut(hermes, tls_up, model):
 
 def test_a_hang_under_tls_ends_at_its_limit(hermes, tls_up):
     result = hermes.use(tls_up, "hang-mid", read=1).chat("hi").failed("time|within|second|silen")
-    assert result.seconds < 4
-    assert tls_up.wait_for(lambda: tls_up.disconnects, 2)
+    assert result.seconds < SOON
+    assert tls_up.wait_for(lambda: tls_up.disconnects)
 
 
 def test_ten_megabytes_over_tls(hermes, tls_up):
@@ -104,7 +104,7 @@ def test_a_dead_name_server_ends_at_the_connect_limit(hermes):
     result = hermes.limits(connect=1.5).run("chat", "-q", "hi", wrapper=wrapper, as_root=True)
     result.failed("api.fake.test", "name|resol|DNS|time")
     assert "api.fake.test" in names.read_text(), "the question really was asked"
-    assert 1.4 <= result.seconds < 4.5
+    assert 1.4 <= result.seconds < SOON
 
 
 def test_a_dead_name_server_does_not_hold_up_the_end(hermes):
@@ -122,7 +122,7 @@ def test_a_dead_name_server_does_not_hold_up_the_end(hermes):
             begin = time.monotonic()
             process.signal(number)
             result = process.finish()
-            assert time.monotonic() - begin < 1.5, result
+            assert time.monotonic() - begin < SOON, result
             assert result.code in codes, result
 
 
@@ -136,4 +136,4 @@ def test_the_fake_name_server_works_at_all(hermes):
 def test_localhost_by_name(hermes, up):
     """::1 comes first in many hosts files, and the server listens on IPv4 alone."""
     result = hermes.use(up, "echo", name="localhost").chat("hi").ok()
-    assert result.text == "echo: hi\n" and result.seconds < 3
+    assert result.text == "echo: hi\n" and result.seconds < SOON

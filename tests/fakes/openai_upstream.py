@@ -143,7 +143,7 @@ class Upstream:
         with self._lock:
             return sum(1 for r in self.requests if r.model == model and r.problem is None)
 
-    def wait_for(self, condition, seconds=10):
+    def wait_for(self, condition, seconds=60):
         """Until condition() is true; False when it never was."""
         until = time.monotonic() + seconds
         while not condition():

@@ -204,14 +204,14 @@ class TelegramApi(Upstream):
         with self._lock:
             return self._poll is not None
 
-    def wait_messages(self, chat, count, seconds=15):
+    def wait_messages(self, chat, count, seconds=60):
         """The bot's messages once there are so many."""
         if not self.wait_for(lambda: len(self.messages(chat)) >= count, seconds):
             raise AssertionError(f"{len(self.messages(chat))} of {count} messages after {seconds} "
                                  f"s: {self.texts(chat)}; {self.story()}")
         return self.messages(chat)
 
-    def wait_text(self, chat, text, seconds=15):
+    def wait_text(self, chat, text, seconds=60):
         """The first message of the bot that holds `text`."""
         def found():
             return next((m for m in self.messages(chat) if text in m.text), None)
@@ -220,7 +220,7 @@ class TelegramApi(Upstream):
                                  f"{self.story()}")
         return found()
 
-    def wait_quiet(self, seconds=0.7, limit=30):
+    def wait_quiet(self, seconds=0.7, limit=60):
         """Until nothing but polling happened for a while."""
         until = time.monotonic() + limit
 
