@@ -38,7 +38,7 @@ struct price_source {
     struct router_prices *owner;
     char *base_url;
     struct router_price_table table;
-    bool loaded;     // it is known whether a list was kept
+    bool loaded;     // the table has what was kept, if anything was
     bool complete;   // the table has what the plan in force can ask
     int64_t wait_ms; // until when it is not asked again
     int failures;    // since it last answered
@@ -115,7 +115,7 @@ static bool load(struct price_source *source)
                                          : STORE_NOT_FOUND;
     if (r == -EAGAIN && store_state(store) != STORE_FAILED)
         return false;
-    source->loaded = true;
+    source->loaded = r >= 0; // else it is read again when next wanted
     if (r == 0)
         router_price_table_read(&source->table, buf_span(&text));
     return true;
@@ -175,6 +175,7 @@ static void take(struct price_source *source)
     source->table.fetched_wall_ms = loop_wall(loop_of(source));
     source->complete = source->course == source->owner->router->course;
     source->failures = 0;
+    source->loaded = true;
     keep(source);
     LOG_EVENT(LOG_INFO, "router.prices", "", LOG_TEXT("api_base", source->base_url),
               LOG_NUMBER("models", (int64_t)source->table.count));

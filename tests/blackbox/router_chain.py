@@ -37,7 +37,8 @@ def rows(router, answer):
     path = f"/calls/{answer.headers['x-litellm-call-id']}"
     found = []
     assert router.up.wait_for(lambda: found.append(home_socket.ask(router.hermes.home, "GET", path))
-                              or found[-1][0] == 200), found[-1]
+                              or found[-1][0] == 200), \
+        (found[-1], answer.status, answer.body[:500])
     return found[-1][1]["attempts"]
 
 
