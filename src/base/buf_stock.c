@@ -2,6 +2,12 @@
 
 #include <stdlib.h>
 
+static void free_small(struct buf_stock *stock, size_t count)
+{
+    while (count--)
+        free(stock->small[--stock->small_count].data);
+}
+
 static void free_large(struct buf_stock *stock, size_t count)
 {
     while (count--) {
@@ -13,18 +19,19 @@ static void free_large(struct buf_stock *stock, size_t count)
 
 void buf_stock_finish(struct buf_stock *stock)
 {
-    while (stock->small_count)
-        free(stock->small[--stock->small_count].data);
+    free_small(stock, stock->small_count);
     free_large(stock, stock->large_count);
 }
 
 // The latest one, if it holds no more than `most` bytes.
-static bool lend(struct buf_stock_memory *from, size_t *count, size_t most, struct buf *buf)
+static bool lend(struct buf_stock_memory *from, size_t *count, size_t *least, size_t most,
+                 struct buf *buf)
 {
     if (buf->data || !*count || from[*count - 1].capacity > buf->max + 1 ||
         from[*count - 1].capacity > most)
         return false;
     --*count;
+    *least = *count < *least ? *count : *least;
     buf->data = from[*count].data;
     buf->capacity = from[*count].capacity;
     buf->data[0] = '\0';
@@ -35,11 +42,10 @@ void buf_stock_lend(struct buf_stock *stock, size_t bytes, struct buf *buf)
 {
     enum { WASTE_MAX = 8 }; // times what is wanted
     if (bytes < BUF_STOCK_SMALL_BYTES) {
-        lend(stock->small, &stock->small_count, SIZE_MAX, buf);
-    } else if (lend(stock->large, &stock->large_count, WASTE_MAX * bytes, buf)) {
+        lend(stock->small, &stock->small_count, &stock->small_least, SIZE_MAX, buf);
+    } else if (lend(stock->large, &stock->large_count, &stock->large_least, WASTE_MAX * bytes,
+                    buf)) {
         stock->large_bytes -= buf->capacity;
-        if (stock->large_count < stock->large_least)
-            stock->large_least = stock->large_count;
     }
 }
 
@@ -49,7 +55,7 @@ static bool keeps_large(const struct buf_stock *stock, size_t capacity)
            capacity <= BUF_STOCK_LARGE_TOTAL - stock->large_bytes;
 }
 
-bool buf_stock_take_back(struct buf_stock *stock, struct buf *buf)
+void buf_stock_take_back(struct buf_stock *stock, struct buf *buf)
 {
     struct buf_stock_memory memory = {buf->data, buf->capacity};
     bool large = memory.capacity > BUF_STOCK_SMALL_BYTES;
@@ -64,12 +70,13 @@ bool buf_stock_take_back(struct buf_stock *stock, struct buf *buf)
         stock->large[stock->large_count++] = memory;
         stock->large_bytes += memory.capacity;
     }
-    return keep && large;
 }
 
 bool buf_stock_trim(struct buf_stock *stock)
 {
+    free_small(stock, stock->small_least);
     free_large(stock, stock->large_least);
+    stock->small_least = stock->small_count;
     stock->large_least = stock->large_count;
-    return stock->large_count > 0;
+    return stock->small_count + stock->large_count > 0;
 }

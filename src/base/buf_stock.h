@@ -8,7 +8,8 @@
  * faults cost more than all that is done with it. What is kept here costs nothing. Zeroed, a stock
  * is empty.
  *
- * Small buffers stay; large ones are kept as long as they are used: see buf_stock_trim().
+ * What is kept and not used is memory lost to everybody else: its owner calls buf_stock_trim() now
+ * and then.
  */
 enum {
     BUF_STOCK_SMALL_BYTES = 2 * 1024, // of one buffer
@@ -26,8 +27,8 @@ struct buf_stock_memory {
 struct buf_stock {
     struct buf_stock_memory small[BUF_STOCK_SMALL_COUNT], large[BUF_STOCK_LARGE_COUNT];
     size_t small_count, large_count;
+    size_t small_least, large_least; // so many at least were not lent since the last trim
     size_t large_bytes;
-    size_t large_least; // so many large ones at least were not lent since the last trim
 };
 
 void buf_stock_finish(struct buf_stock *stock);
@@ -36,8 +37,8 @@ void buf_stock_finish(struct buf_stock *stock);
 // not many times as much: what a buffer takes is counted where memory is limited.
 void buf_stock_lend(struct buf_stock *stock, size_t bytes, struct buf *buf);
 
-// buf_finish() that keeps the memory. True when it was a large one.
-bool buf_stock_take_back(struct buf_stock *stock, struct buf *buf);
+// buf_finish() that keeps the memory.
+void buf_stock_take_back(struct buf_stock *stock, struct buf *buf);
 
-// Frees the large ones that nobody needed since the last call; false when none is left.
+// Frees those that nobody needed since the last call; false when none is left.
 bool buf_stock_trim(struct buf_stock *stock);

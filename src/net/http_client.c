@@ -121,6 +121,13 @@ static struct http_transfer *find_due(struct http_client *client, int64_t now_ms
     return NULL;
 }
 
+static void drop_spares(struct http_client *client)
+{
+    while (client->spare_count)
+        free(client->spares[--client->spare_count]);
+    buf_stock_finish(&client->stock);
+}
+
 static void on_timer(void *context)
 {
     struct http_client *client = context;
@@ -132,6 +139,8 @@ static void on_timer(void *context)
     list_for_each(link, &client->transfers)
         http_transfer_look_at_limits(list_entry(link, struct http_transfer, link));
     wake_at(client, http_pool_expire(&client->pool, now_ms));
+    if (client->pool.idle_count == 0) // nobody has asked for some time, or all still wait
+        drop_spares(client);
 }
 
 /* Begin and end */
@@ -447,9 +456,7 @@ void http_client_destroy(struct http_client *client)
     http_proxies_finish(&client->proxies);
     loop_cancel(client->loop, client->timer);
     loop_cancel(client->loop, client->deferred);
-    while (client->spare_count)
-        free(client->spares[--client->spare_count]);
-    buf_stock_finish(&client->stock);
+    drop_spares(client);
     free(client->slots);
     free(client);
 }

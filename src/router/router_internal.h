@@ -66,7 +66,7 @@ struct router {
     struct list lanes;   // struct router_lane::link
     size_t call_count;
     struct router_call *spares[ROUTER_SPARES_MAX];
-    size_t spare_count;
+    size_t spare_count, spare_least; // the latter were not needed since the last trim
     struct buf_stock stock;
     loop_id trim;
     size_t buffered; // bytes that calls hold

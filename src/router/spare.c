@@ -9,15 +9,32 @@
 #include "router/call.h"
 #include "router/router_internal.h"
 
-enum { TRIM_MS = 1000 }; // that large buffers are kept unused
+enum { TRIM_MS = 1000 }; // that memory is kept unused, and as long again
 
 struct router_call *router_call_allocate(struct router *router)
 {
     if (!router->spare_count)
         return mem_new(struct router_call);
     struct router_call *call = router->spares[--router->spare_count];
+    if (router->spare_count < router->spare_least)
+        router->spare_least = router->spare_count;
     memset(call, 0, sizeof *call);
     return call;
+}
+
+static void free_calls(struct router *router, size_t count)
+{
+    while (count--)
+        free(router->spares[--router->spare_count]);
+}
+
+static void on_trim(void *context)
+{
+    struct router *router = context;
+    free_calls(router, router->spare_least);
+    router->spare_least = router->spare_count;
+    bool any = buf_stock_trim(&router->stock) || router->spare_count > 0;
+    router->trim = any ? loop_timer_after(router->env.loop, TRIM_MS, on_trim, router) : 0;
 }
 
 void router_call_put_aside(struct router_call *call)
@@ -27,14 +44,8 @@ void router_call_put_aside(struct router_call *call)
         router->spares[router->spare_count++] = call;
     else
         free(call);
-}
-
-static void trim(void *context)
-{
-    struct router *router = context;
-    router->trim = 0;
-    if (buf_stock_trim(&router->stock))
-        router->trim = loop_timer_after(router->env.loop, TRIM_MS, trim, router);
+    if (!router->trim)
+        router->trim = loop_timer_after(router->env.loop, TRIM_MS, on_trim, router);
 }
 
 void router_give_back(struct router *router, struct buf *buf)
@@ -52,8 +63,8 @@ void router_give_back_body(struct router_call *call)
     struct router *router = call->router;
     if (call->own)
         buf_finish(&call->body.bytes);
-    else if (buf_stock_take_back(&router->stock, &call->body.bytes) && !router->trim)
-        router->trim = loop_timer_after(router->env.loop, TRIM_MS, trim, router);
+    else
+        buf_stock_take_back(&router->stock, &call->body.bytes);
 }
 
 struct buf_stock *router_stock(struct router *router)
@@ -63,8 +74,7 @@ struct buf_stock *router_stock(struct router *router)
 
 void router_drop_spares(struct router *router)
 {
-    while (router->spare_count)
-        free(router->spares[--router->spare_count]);
+    free_calls(router, router->spare_count);
     buf_stock_finish(&router->stock);
     loop_cancel(router->env.loop, router->trim);
 }
