@@ -68,7 +68,6 @@ struct http_exchange {
     size_t lead_sent, stream_sent;
     size_t chunk_left; // bytes of the stream that belong to the chunk that has begun
     struct span method, target, path, fields; // of `text`
-    uint64_t names;                           // of the fields, see http_parse_name_bit()
     char *decoded; // room for the decoded target, after the head in `text`
     size_t room;   // bytes of `text`
     char text[];   // the head as it came

@@ -6,12 +6,6 @@
 
 #include "net/http_field.h"
 
-uint64_t http_parse_name_bit(struct span name)
-{
-    unsigned char first = name.len ? (unsigned char)name.data[0] | 0x20 : 0;
-    return UINT64_C(1) << ((first * 5 + name.len) & 63);
-}
-
 static int refuse(struct http_parse *parse, unsigned status)
 {
     parse->refusal = status;
@@ -153,7 +147,6 @@ static int parse_field_line(struct http_parse *parse, struct span line)
     struct span name, value;
     if (!http_field_split(line, &name, &value))
         return refuse(parse, 400);
-    parse->names |= http_parse_name_bit(name);
     for (size_t i = 0; i < sizeof known_fields / sizeof known_fields[0]; i++)
         if (name.len == known_fields[i].name.len && http_same_name(name, known_fields[i].name))
             return known_fields[i].take(parse, value);

@@ -23,7 +23,6 @@ struct http_parse {
     size_t fields_at;
     uint64_t content_length;
     unsigned refusal; // when parsing failed: the status that says why
-    uint64_t names;   // of the fields: a bit each, see http_parse_name_bit()
     bool line_seen;   // the request line is whole
     bool blank_seen;  // an empty line before it (RFC 9112 §2.2)
     bool is_1_0;      // HTTP/1.0
@@ -42,10 +41,6 @@ ssize_t http_parse_head(struct http_parse *parse, struct span head);
 
 // Takes the next field off *rest, which begins as the head from `fields_at` on. False at the end.
 bool http_parse_field(struct span *rest, struct span *ret_name, struct span *ret_value);
-
-// One of 64 bits, the same for names that differ in case only: what is not among those of a head
-// is no field of it.
-uint64_t http_parse_name_bit(struct span name);
 
 // Decodes %XX, and + as a blank when `form`, into `out`, which has room for text.len bytes; returns
 // how many it wrote. A broken escape is kept as it is and *ret_broken set; so does %00.

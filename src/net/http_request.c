@@ -69,7 +69,6 @@ static struct http_exchange *create_exchange(struct http_connection *connection,
     exchange->method = span_make(exchange->text + parse->method_at, parse->method_len);
     exchange->target = span_make(exchange->text + parse->target_at, parse->target_len);
     exchange->fields = span_make(exchange->text + parse->fields_at, head.len - parse->fields_at);
-    exchange->names = parse->names;
     exchange->is_1_0 = parse->is_1_0;
     exchange->is_chunked = parse->is_chunked;
     exchange->chunks = (struct http_chunked){.strict = true};
@@ -482,8 +481,6 @@ struct span http_exchange_query(const struct http_exchange *exchange, const char
 struct span http_exchange_header(const struct http_exchange *exchange, const char *name)
 {
     struct span wanted = span_of(name), rest = exchange->fields, field, value;
-    if (!(exchange->names & http_parse_name_bit(wanted)))
-        return SPAN_ABSENT;
     while (http_parse_field(&rest, &field, &value))
         if (field.len == wanted.len && http_same_name(field, wanted))
             return value;
