@@ -21,7 +21,7 @@
 
 enum {
     LIMIT_MS = 200,        // of what is to time out
-    SOON_MS = 1500,        // by then something that was limited to LIMIT_MS is over
+    SOON_MS = 3500,        // by then something that was limited to LIMIT_MS is over
     LARGE_BODY = 2 << 20,  // bytes
     PIECE_MAX = 16 * 1024, // bytes that on_body gets at once
 };

@@ -96,7 +96,7 @@ static void lingering_is_timed(void **state)
     while (http_server_connections(w->server)) {
         send(fd, "x", 1, MSG_NOSIGNAL);
         pass_ms(w, 20);
-        assert_true(now_ms() - begin < 900);
+        assert_true(now_ms() - begin < PATIENCE_MS);
     }
     world_destroy(w);
 }

