@@ -9,8 +9,8 @@
 #include "base/clock.h"
 #include "base/colour.h"
 #include "base/mem.h"
+#include "codec/money.h"
 #include "daemon/page.h"
-#include "router/money.h"
 
 enum {
     CELL_MAX = 4096, // bytes

@@ -4,11 +4,10 @@
 
 #include "base/buf.h"
 #include "codec/json.h"
+#include "codec/money.h"
 #include "net/http_client.h"
 
-enum { PICO_DIGITS = 12, ID_MAX = 512, NUMBER_SHOWN = 40 };
-
-static const int64_t cost_max_pico = INT64_C(10000000000000000);
+enum { ID_MAX = 512, NUMBER_SHOWN = 40 };
 
 struct span generation_id(struct span head_lines)
 {
@@ -40,7 +39,7 @@ int generation_read_cost(struct span body, struct span id, int64_t *ret_cost_pic
         return error_set(err, -EBADMSG, "the provider told of another call");
     if (json_type(cost) != JSON_NUMBER)
         return error_set(err, -EBADMSG, "the provider did not tell what the call cost");
-    if (!json_fixed(cost, PICO_DIGITS, &cost_pico) || cost_pico < 0 || cost_pico > cost_max_pico)
+    if (!json_fixed(cost, MONEY_DIGITS, &cost_pico) || cost_pico < 0 || cost_pico > MONEY_CALL_MAX)
         return error_set(err, -EBADMSG, "the provider told a cost that no call has: %.*s",
                          shown_len(json_raw(cost)), json_raw(cost).data);
     *ret_cost_pico = cost_pico;

@@ -6,9 +6,9 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "codec/money.h"
 #include "codec/sha256.h"
 #include "router/budget_account.h"
-#include "router/money.h"
 
 /*
  * A counter that is read before a call and raised after it lets a hundred calls pass at once, each

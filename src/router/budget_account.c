@@ -4,7 +4,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
-#include "router/money.h"
+#include "codec/money.h"
 
 /*
  * When a period begins anew.

@@ -13,9 +13,9 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "codec/money.h"
 #include "llm/generation.h"
 #include "router/call.h"
-#include "router/money.h"
 #include "router/router_internal.h"
 
 // An answer of fewer tokens is not worth asking for; and one that nobody bounds is bounded, so that
@@ -399,13 +399,13 @@ static void price(struct router_call *call, const struct router_failure *failure
     usage->images = call->body.scan.parts.images;
     if (call->operation == UPSTREAM_EMBEDDINGS && usage->completion_tokens < 0)
         usage->completion_tokens = 0;
-    if (usage->cost_pico > LEDGER_COST_MAX_PICO) // then its tokens may still be true
+    if (usage->cost_pico > MONEY_CALL_MAX) // then its tokens may still be true
         usage->cost_pico = -1;
     bool tells_tokens = usage->cost_pico < 0 && usage->prompt_tokens >= 0;
     if (tells_tokens && !router_price_known(&attempt->price))
         attempt->price = price_now(call);
     row->cost_pico = router_price_cost(&attempt->price, usage);
-    if (row->cost_pico > LEDGER_COST_MAX_PICO)
+    if (row->cost_pico > MONEY_CALL_MAX)
         row->cost_pico = -1;
     row->source = usage->cost_pico >= 0 ? STORE_COST_PROVIDER : STORE_COST_PRICE;
     if (row->cost_pico >= 0)

@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "codec/money.h"
 #include "llm/model_list.h"
-#include "router/money.h"
 #include "router/plan_read.h"
 
 // What may be spent. A rule that could never apply is a mistake, because it would be believed in.

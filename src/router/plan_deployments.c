@@ -5,11 +5,11 @@
 
 #include "base/mem.h"
 #include "codec/json_write.h"
+#include "codec/money.h"
 #include "codec/sha256.h"
 #include "codec/url.h"
 #include "config/substitute.h"
 #include "llm/model_list.h"
-#include "router/money.h"
 #include "router/plan_read.h"
 
 /*

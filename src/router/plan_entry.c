@@ -3,9 +3,9 @@
 
 #include "base/mem.h"
 #include "codec/json_write.h"
+#include "codec/money.h"
 #include "config/substitute.h"
 #include "llm/model_list.h"
-#include "router/money.h"
 #include "router/plan_read.h"
 
 // What an entry of model_list says beside the address: limits, prices, and what goes along with

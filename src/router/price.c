@@ -1,6 +1,6 @@
 #include "router/price.h"
 
-#include "router/money.h"
+#include "codec/money.h"
 
 /*
  * The bound rests on one fact: a token stands for at least one byte of what was sent, whatever the

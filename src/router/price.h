@@ -5,7 +5,7 @@
 
 /*
  * What a call costs, and what it can cost at most. Money is int64_t in picodollars (10^-12 USD),
- * see router/money.h; -1 is "not known" everywhere.
+ * see codec/money.h; -1 is "not known" everywhere.
  */
 
 struct router_price {

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "router/money.h"
+#include "codec/money.h"
 
 /*
  * A list is a stranger's word, and a bound rests on it: a model of which one price cannot be

@@ -11,12 +11,12 @@
 
 #include <errno.h>
 
+#include "codec/money.h"
 #include "router/lanes.h"
 #include "router/member_scan.h"
 
 enum {
     TOKENS_MAX = 1000 * 1000 * 1000, // of one call; what is above is nonsense
-    COST_DIGITS = 12,                // pico
     NUMBER_TEXT_MAX = 64,            // bytes
 };
 
@@ -38,11 +38,11 @@ static void take_cost(const struct member *member, int64_t *to)
     int64_t value = 0;
     if (member->type != JSON_NUMBER || member->value.len > NUMBER_TEXT_MAX)
         return;
-    bool ok = span_to_fixed(member->value, COST_DIGITS, &value);
+    bool ok = span_to_fixed(member->value, MONEY_DIGITS, &value);
     if (!ok) { // an exponent
         JSON_AUTO doc = JSON_INIT;
         ok = json_parse(&doc, member->value, NULL) == 0 &&
-             json_fixed(json_root(&doc), COST_DIGITS, &value);
+             json_fixed(json_root(&doc), MONEY_DIGITS, &value);
     }
     if (ok && value >= 0)
         *to = value;

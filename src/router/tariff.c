@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "codec/money.h"
 #include "llm/chat.h"
-#include "router/money.h"
 
 /*
  * Whether somebody else answered is no matter; whether it is paid otherwise is. What a name itself

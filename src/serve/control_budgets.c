@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "codec/money.h"
 #include "router/router.h"
 #include "serve/control_internal.h"
 #include "store/ledger.h"
@@ -13,7 +14,6 @@
  */
 enum {
     BUDGETS_SHOWN = 100,
-    COST_DIGITS = 12, // picodollars
 };
 
 struct zone control_zone(const struct control_env *env, const char **ret_name)
@@ -50,13 +50,13 @@ static void write_budget(struct budget_list *list, const struct router_budget_st
     json_write_object_begin(w);
     json_write_member_text(w, "account", state->account);
     json_write_key(w, "cap_usd");
-    json_write_fixed(w, state->cap_pico, COST_DIGITS);
+    json_write_fixed(w, state->cap_pico, MONEY_DIGITS);
     json_write_key(w, "spent_usd");
-    json_write_fixed(w, state->spent_pico, COST_DIGITS);
+    json_write_fixed(w, state->spent_pico, MONEY_DIGITS);
     json_write_key(w, "reserved_usd");
-    json_write_fixed(w, state->reserved_pico, COST_DIGITS);
+    json_write_fixed(w, state->reserved_pico, MONEY_DIGITS);
     json_write_key(w, "overshoot_usd");
-    json_write_fixed(w, state->overshoot_pico, COST_DIGITS);
+    json_write_fixed(w, state->overshoot_pico, MONEY_DIGITS);
     json_write_member_bool(w, "closed", state->closed);
     json_write_key(w, "resets");
     if (state->next_reset_wall_ms < 0)

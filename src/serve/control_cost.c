@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "codec/json_write.h"
+#include "codec/money.h"
 #include "router/router.h"
 #include "serve/control_internal.h"
 #include "serve/control_reasons.h"
@@ -17,8 +18,7 @@ enum {
     DAYS_MAX = 3660,
     DAY_S = 24 * 60 * 60,
     DATE_SIZE = sizeof "2026-11-21",
-    COST_DIGITS = 12, // picodollars
-    FOLDS_MAX = 64,   // steps for one question; more is a load that it need not catch up with
+    FOLDS_MAX = 64, // steps for one question; more is a load that it need not catch up with
 };
 
 static const char *const by_words[STORE_COST_BYS] = {
@@ -68,7 +68,7 @@ static int64_t month_of(int64_t day)
 static void write_cost(struct json_writer *w, const char *key, int64_t cost_pico)
 {
     json_write_key(w, key);
-    json_write_fixed(w, cost_pico, COST_DIGITS);
+    json_write_fixed(w, cost_pico, MONEY_DIGITS);
 }
 
 static void write_sum(struct json_writer *w, const struct store_cost_sum *sum)
@@ -147,7 +147,7 @@ static void write_attempt(struct json_writer *w, const struct zone *zone,
     if (a->cost_pico < 0)
         json_write_null(w);
     else
-        json_write_fixed(w, a->cost_pico, COST_DIGITS);
+        json_write_fixed(w, a->cost_pico, MONEY_DIGITS);
     json_write_member_text(w, "cost_source", source_words[a->source]);
     json_write_object_end(w);
 }

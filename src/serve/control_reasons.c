@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "router/money.h"
+#include "codec/money.h"
 #include "router/price_fetch.h"
 #include "router/router.h"
 

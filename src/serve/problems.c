@@ -9,7 +9,7 @@
 #include "agent/model_health.h"
 #include "channels/telegram.h"
 #include "codec/json_write.h"
-#include "router/money.h"
+#include "codec/money.h"
 #include "router/router.h"
 #include "serve/control.h"
 #include "serve/describe.h"

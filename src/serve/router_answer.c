@@ -6,8 +6,8 @@
 
 #include "base/decimal.h"
 #include "base/mem.h"
+#include "codec/money.h"
 #include "net/http_server.h"
-#include "router/money.h"
 #include "router/router.h"
 
 enum {

@@ -5,9 +5,9 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "codec/json_write.h"
+#include "codec/money.h"
 #include "net/http_server.h"
 #include "router/error_body.h"
-#include "router/money.h"
 #include "router/router.h"
 #include "serve/metrics_page.h"
 

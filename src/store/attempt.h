@@ -18,10 +18,6 @@ enum {
     LEDGER_RECORD_MAX = 32768, // bytes of a record
 };
 
-// Of one attempt: ten thousand dollars. What is said to cost more is a mistake, and must not make
-// the sums overflow, which SQLite answers with a failure of the question.
-#define LEDGER_COST_MAX_PICO INT64_C(10000000000000000)
-
 enum store_cost_source {
     STORE_COST_NONE,     // nothing was spent: the provider never took the call
     STORE_COST_PROVIDER, // the answer said so itself

@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "codec/money.h"
 #include "store/attempt_fields.h"
 #include "store/ledger_internal.h"
 #include "store/sql.h"
@@ -237,8 +238,8 @@ int ledger_write_row(struct ledger_writer *writer, const struct store_attempt *r
                      struct error *err)
 {
     struct store_attempt kept = *row;
-    if (kept.cost_pico > LEDGER_COST_MAX_PICO)
-        kept.cost_pico = LEDGER_COST_MAX_PICO;
+    if (kept.cost_pico > MONEY_CALL_MAX)
+        kept.cost_pico = MONEY_CALL_MAX;
     int r = insert(writer, &kept, err);
     if (r == 0)
         r = add_to_day(writer, &kept, err);

@@ -1,5 +1,5 @@
 // links: router/budget.c router/budget_memory.c router/budget_account.c router/budget_period.c
-// links: router/money.c codec/zone.c codec/suggest.c codec/sha256.c codec/json.c codec/json_value.c
+// links: codec/money.c codec/zone.c codec/suggest.c codec/sha256.c codec/json.c codec/json_value.c
 // links: codec/utf8.c base/buf.c base/clock.c base/span.c base/mem.c base/error.c base/hash.c
 #include <errno.h>
 #include <setjmp.h>

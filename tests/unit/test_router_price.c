@@ -1,5 +1,5 @@
 // links: router/price.c
-// links: router/money.c codec/json.c codec/json_value.c codec/utf8.c
+// links: codec/money.c codec/json.c codec/json_value.c codec/utf8.c
 // links: base/buf.c base/span.c base/mem.c base/error.c
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "router/money.h"
+#include "codec/money.h"
 #include "router/price.h"
 
 static const struct router_price unknown_price = ROUTER_PRICE_UNKNOWN;

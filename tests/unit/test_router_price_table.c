@@ -1,4 +1,4 @@
-// links: router/price_table.c router/price.c router/money.c codec/json.c codec/json_value.c
+// links: router/price_table.c router/price.c codec/money.c codec/json.c codec/json_value.c
 // links: codec/utf8.c base/buf.c base/decimal.c base/error.c base/mem.c base/span.c
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-// links: router/money.c codec/json.c codec/json_value.c codec/utf8.c
+// links: codec/money.c codec/json.c codec/json_value.c codec/utf8.c
 // links: base/buf.c base/span.c base/mem.c base/error.c
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "router/money.h"
+#include "codec/money.h"
 
 static int64_t parse(const char *text)
 {

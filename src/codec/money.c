@@ -1,4 +1,4 @@
-#include "router/money.h"
+#include "codec/money.h"
 
 #include "base/buf.h"
 #include "base/decimal.h"
