@@ -77,7 +77,7 @@ static struct router_size size_of(const struct router_call *call)
         .body_bytes = (int64_t)body->part_bytes,
         .n = body->sent_answers,
         .images = body->scan.parts.images,
-        .remote_parts = body->scan.parts.remote + body->scan.parts.audio,
+        .remote_parts = body->scan.parts.remote,
         .max_tokens = answers ? body->sent_max_tokens : 0,
         .max_output_tokens = d->max_tokens,
         .max_input_tokens = d->max_input_tokens,

@@ -247,7 +247,9 @@ const char *request_scan_dear(const struct request_scan *scan)
             !is_harmless(&scan->found[i], request_raw(scan, which)))
             return table[which].name.data;
     }
-    return scan->parts.server_tools ? "tools" : NULL; // that the provider runs, and bills
+    if (scan->parts.server_tools) // that the provider runs, and bills
+        return "tools";
+    return scan->parts.audio ? "input_audio" : NULL; // its tokens have a price of their own
 }
 
 enum json_type request_type(const struct request_scan *scan, enum request_member which)

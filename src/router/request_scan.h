@@ -103,8 +103,9 @@ int request_scan_run(struct request_scan *scan, struct span text, struct error *
 const char *request_member_name(enum request_member which);
 bool request_member_private(enum request_member which); // ours or LiteLLM's: never sent upstream
 
-// A member that can make a call dearer than its bytes, its max_tokens and its price tell, or lead
-// it to another model (OpenRouter's models, provider, plugins; service_tier, ...); NULL: none.
+// A member or part that can make a call dearer than its bytes, its max_tokens and its price tell,
+// or lead it to another model (OpenRouter's models, provider, plugins; service_tier, sound, ...);
+// NULL: none.
 const char *request_scan_dear(const struct request_scan *scan);
 
 // JSON_ABSENT where it is not there. A null is JSON_NULL: for the getters below it is not there.

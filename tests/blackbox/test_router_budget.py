@@ -231,6 +231,17 @@ def test_who_asks_for_more_than_words_is_refused_under_a_cap(router, up, dearer,
     assert not up.requests
 
 
+def test_sound_is_refused_under_a_cap(router, up):
+    """Its tokens cost several times what those of words do, and no price here is theirs."""
+    sound = [{"role": "user", "content": [
+        {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}]}]
+    info = {"max_input_tokens": 1000, "max_tokens": 100}
+    router.start({"free": [{**priced(router), "model_info": info}]}, litellm={"max_budget": 1})
+    message = refused(router.ask(max_tokens=100, messages=sound), "max_budget")
+    assert "input_audio can make it dearer" in message
+    assert not up.requests
+
+
 def test_who_asks_for_more_than_words_passes_where_that_is_allowed(router, up):
     """And without a cap. What it did cost is counted."""
     router.start({"free": [priced(router)]}, litellm={"max_budget": 1}, own={"unpriced": "allow"})

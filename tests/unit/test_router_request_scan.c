@@ -265,6 +265,9 @@ static void names_what_makes_a_call_dearer(void **state)
     assert_string_equal(request_scan_dear(&scan), "web_search_options");
     scan = scan_of("{\"tools\":[{\"type\":\"web_search\"}]}");
     assert_string_equal(request_scan_dear(&scan), "tools");
+    scan =
+        scan_of("{\"messages\":[{\"content\":[{\"type\":\"input_audio\",\"input_audio\":{}}]}]}");
+    assert_string_equal(request_scan_dear(&scan), "input_audio");
     scan = scan_of("{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]}");
     assert_null(request_scan_dear(&scan));
 }
