@@ -19,6 +19,8 @@
 #include "store/store.h"
 #include "tools/toolbox.h"
 
+enum { SECRETS_MAX = 256 }; // that are kept out of the log
+
 static void on_store_event(void *context, int fd, unsigned events)
 {
     (void)fd, (void)events;
@@ -228,6 +230,15 @@ int app_start(struct app *app, const struct arguments *arguments, struct error *
     if (r == 0)
         open_agent(app);
     return r;
+}
+
+int app_open_log(struct app *app, struct gateway_log **log, struct error *err)
+{
+    const char *secrets[SECRETS_MAX];
+    size_t count = config_secrets(app->settings.config, secrets, ARRAY_LEN(secrets));
+    gateway_log_close(STEAL(*log));
+    return gateway_log_open(&app->settings.values.gateway_log, app->home.path, secrets, count,
+                            loop_clock(app->loop), app->loop, log, err);
 }
 
 struct retired { // a model that runs calls of an earlier configuration, and what it points at

@@ -40,6 +40,10 @@ int app_open(struct app *app, const struct arguments *arguments, struct error *e
 int app_start(struct app *app, const struct arguments *arguments, struct error *err);
 void app_stop(struct app *app);
 
+// The log that the configuration describes, without the secrets that it names. Closes *log (NULL at
+// first) before, which may not know those of a reload.
+int app_open_log(struct app *app, struct gateway_log **log, struct error *err);
+
 // The HTTP client, made when it is first needed.
 int app_need_http(struct app *app, struct error *err);
 

@@ -20,7 +20,7 @@
  * started with starts it, too.
  */
 enum { OPTION_HOST = OPTION_FIRST_OWN, OPTION_PORT };
-enum { DRAIN_MS = 30 * 1000, LOOK_MS = 20, SECRETS_MAX = 256 };
+enum { DRAIN_MS = 30 * 1000, LOOK_MS = 20 };
 
 static const struct command_option options[] = {
     COMMAND_CONFIG_OPTIONS,
@@ -45,24 +45,13 @@ static bool read_port(const char *text, int64_t *ret_port)
     return span_to_i64(span_of(text), ret_port) && *ret_port >= 0 && *ret_port <= UINT16_MAX;
 }
 
-static int open_log(struct service *service, struct error *err)
-{
-    const char *secrets[SECRETS_MAX];
-    struct app *app = &service->app;
-    size_t count = config_secrets(app->settings.config, secrets, ARRAY_LEN(secrets));
-    return gateway_log_open(&app->settings.values.gateway_log, app->home.path, secrets, count,
-                            loop_clock(app->loop), app->loop, &service->log, err);
-}
-
 static int reload(void *context, struct buf *ret_text, struct error *err)
 {
     struct service *service = context;
     int r = app_reload(&service->app, service->arguments, err);
     if (r < 0)
         return error_wrap(err, "the configuration was not reloaded, the one before stays in use");
-    gateway_log_close(service->log); // the new one knows the new secrets
-    service->log = NULL;
-    r = open_log(service, err);
+    r = app_open_log(&service->app, &service->log, err);
     buf_printf(ret_text, "the configuration was reloaded");
     return r;
 }
@@ -153,7 +142,7 @@ static int start(struct service *service, struct error *err)
     if (r < 0)
         return r;
     metrics_add_process(app->metrics);
-    r = open_log(service, err);
+    r = app_open_log(app, &service->log, err);
     if (r == 0)
         r = signals_init(&service->signals, app->loop, numbers, ARRAY_LEN(numbers), on_signal,
                          service, err);

@@ -36,7 +36,6 @@ enum {
     LEAVE_LOOK_MS = 20,      // between two looks
     LEAVE_REPLIES_MS = 2000, // what replies that are due are given to get out
     LEAVE_FLIGHT_MS = 5000,  // what those are given that were handed over already
-    SECRETS_MAX = 256,       // that are taken out of the log
 };
 
 struct service {
@@ -122,15 +121,6 @@ static void stop(struct service *service, int number)
     desk_drain(app->desk, app->settings.values.desk.drain_ms, on_drained, service);
 }
 
-static int open_log(struct service *service, struct error *err)
-{
-    const char *secrets[SECRETS_MAX];
-    struct app *app = &service->app;
-    size_t count = config_secrets(app->settings.config, secrets, ARRAY_LEN(secrets));
-    return gateway_log_open(&app->settings.values.gateway_log, app->home.path, secrets, count,
-                            loop_clock(app->loop), app->loop, &service->log, err);
-}
-
 // What takes a restart: as whom we speak, and where we listen.
 static char *bot_of(const struct telegram_config *config)
 {
@@ -171,9 +161,7 @@ static int reload(void *context, struct buf *ret_text, struct error *err)
     if (service->telegram)
         telegram_configure(service->telegram, &values->telegram);
     admin_configure(service->admin, &values->admin);
-    gateway_log_close(service->log); // the new one knows the new secrets
-    service->log = NULL;
-    r = open_log(service, err);
+    r = app_open_log(app, &service->log, err);
     buf_printf(ret_text, "the configuration was reloaded; model %s", app->endpoint.name);
     CLEANUP(mem_cleanup) char *bot = bot_of(&values->telegram);
     CLEANUP(mem_cleanup) char *face = face_of(values->admin.host, values->admin.port);
@@ -334,7 +322,7 @@ static int start(struct service *service, struct error *err)
     metrics_add_process(app->metrics);
     r = refuse_writable_config(service, err);
     if (r == 0)
-        r = open_log(service, err);
+        r = app_open_log(app, &service->log, err);
     if (r == 0)
         r = signals_init(&service->signals, app->loop, numbers, ARRAY_LEN(numbers), on_signal,
                          service, err);
