@@ -41,6 +41,18 @@ def publish(router, *entries):
     router.up.prices = lambda times: published(*entries or [entry(MODEL)])
 
 
+def publish_slowly(router):
+    """Two events: somebody asks for the list; a test lets it come."""
+    begun, go = threading.Event(), threading.Event()
+
+    def slowly(times):
+        begun.set()
+        go.wait(60)
+        return published(entry(MODEL))
+    router.up.prices = slowly
+    return begun, go
+
+
 def start(router, *models, cap=1, **more):
     return router.start({"free": list(models) or [unpriced(router)]},
                         litellm={"max_budget": cap} if cap else None, **more)
@@ -110,13 +122,7 @@ def test_the_bound_is_of_the_list(router, up):
 
 
 def test_many_at_once_ask_for_one_list(router, up):
-    begun, go = threading.Event(), threading.Event()
-
-    def slowly(times):
-        begun.set()
-        go.wait(60)
-        return published(entry(MODEL))
-    up.prices = slowly
+    begun, go = publish_slowly(router)
     start(router)
     with concurrent.futures.ThreadPoolExecutor(30) as pool:
         answers = [pool.submit(router.ask, max_tokens=10) for _ in range(30)]
@@ -128,13 +134,7 @@ def test_many_at_once_ask_for_one_list(router, up):
 
 
 def test_who_leaves_while_it_waits_is_gone(router, up):
-    begun, go = threading.Event(), threading.Event()
-
-    def slowly(times):
-        begun.set()
-        go.wait(60)
-        return published(entry(MODEL))
-    up.prices = slowly
+    begun, go = publish_slowly(router)
     start(router)
     with router.open(max_tokens=10):
         assert begun.wait(60)
