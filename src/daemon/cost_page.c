@@ -62,11 +62,12 @@ static void heading(const char *text)
 static void print_total(const char *label, struct json_value sum)
 {
     char money[MONEY_TEXT_SIZE];
-    int64_t unsure = page_number(sum, "unsure"), failed = page_number(sum, "failed");
-    printf("%-*s %10s  %" PRId64 " calls", LABEL_WIDTH, label, money_of(sum, "cost_usd", money),
-           page_number(sum, "calls"));
+    int64_t calls = page_number(sum, "calls"), failed = page_number(sum, "failed");
+    int64_t unsure = page_number(sum, "unsure");
+    printf("%-*s %10s  %" PRId64 " call%s", LABEL_WIDTH, label, money_of(sum, "cost_usd", money),
+           calls, calls == 1 ? "" : "s");
     if (failed)
-        printf(", %" PRId64 " attempts failed", failed);
+        printf(", %" PRId64 " attempt%s failed", failed, failed == 1 ? "" : "s");
     if (unsure)
         printf(", the cost of %" PRId64 " is not sure", unsure);
     putchar('\n');
