@@ -125,7 +125,7 @@ def test_many_at_once_ask_for_one_list(router, up):
     begun, go = publish_slowly(router)
     start(router)
     with concurrent.futures.ThreadPoolExecutor(30) as pool:
-        answers = [pool.submit(router.ask, max_tokens=10) for _ in range(30)]
+        answers = [pool.submit(router.ask, max_tokens=100) for _ in range(30)]
         assert begun.wait(60)
         assert router.request("GET", "/health/liveliness").status == 200  # nothing stalls
         go.set()
@@ -136,11 +136,11 @@ def test_many_at_once_ask_for_one_list(router, up):
 def test_who_leaves_while_it_waits_is_gone(router, up):
     begun, go = publish_slowly(router)
     start(router)
-    with router.open(max_tokens=10):
+    with router.open(max_tokens=100):
         assert begun.wait(60)
     time.sleep(0.1)
     go.set()
-    assert router.ask(max_tokens=10).status == 200
+    assert router.ask(max_tokens=100).status == 200
     assert up.count(MODEL) == 1 and up.prices_asked == 1
 
 
@@ -157,7 +157,7 @@ def test_what_a_wildcard_lets_through_is_known_too(router, up):
 def test_reasons_tell_the_published_price(hermes, router, up):
     publish(router, entry(MODEL, "0.000003", "0.000015"))
     start(router)
-    call = router.ask(max_tokens=10).headers["x-litellm-call-id"]
+    call = router.ask(max_tokens=100).headers["x-litellm-call-id"]
     router.attempts(call)
     text = hermes.run("cost", "why", call).ok().text
     assert f"the published price of {MODEL}" in " ".join(text.split())
