@@ -29,6 +29,11 @@ class NotReady(Exception):
     """It did not come up; the message ends with what it said."""
 
 
+class HungUp(Exception):
+    """It closed a connection without a word, as it does once in some thousand requests; the message
+    ends with what it said before."""
+
+
 def installed():
     """Where the environment is; made if need be."""
     done = subprocess.run([HERE / 'install'], stdout=subprocess.PIPE, text=True, timeout=900)
@@ -60,6 +65,18 @@ class Litellm:
 
     def log(self):
         return self._log.read_text(errors='replace')
+
+    @contextlib.contextmanager
+    def asked(self):
+        """Around a request that it may leave without an answer."""
+        try:
+            yield
+        except ConnectionError as problem:
+            try:
+                state = f'ended with {self.process.wait(0.2)}'
+            except subprocess.TimeoutExpired:
+                state = 'goes on'
+            raise HungUp(f'LiteLLM hung up and {state}: {self.log()[-3000:]}') from problem
 
     def __enter__(self):
         self._folder = tempfile.TemporaryDirectory(prefix='hermes-peers-')
@@ -94,7 +111,7 @@ class Litellm:
             if self.process.poll() is not None:
                 raise NotReady(f'LiteLLM ended with {self.process.returncode}: '
                                f'{self.log()[-3000:]}')
-            with contextlib.suppress(OSError, http.client.HTTPException):
+            with contextlib.suppress(HungUp, OSError, http.client.HTTPException):
                 if self.ask('GET', '/health/liveliness')[0] == 200:
                     return
             time.sleep(0.1)
@@ -107,13 +124,11 @@ class Litellm:
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
             sent.setdefault('Content-Type', 'application/json')
-        try:
+        with contextlib.closing(connection), self.asked():
             connection.request(method, path, body, sent)
             answer = connection.getresponse()
             found = {name.lower(): value for name, value in answer.getheaders()}
             return answer.status, found, answer.read()
-        finally:
-            connection.close()
 
     def get(self, path, **how):
         return self.ask('GET', path, **how)

@@ -23,8 +23,8 @@ NO_PAUSES = {'INITIAL_RETRY_DELAY': '0.01', 'MAX_RETRY_DELAY': '0.05', 'JITTER':
 class Side:
     """One router: `name`, its upstream, and the port that it listens on."""
 
-    def __init__(self, name, upstream, port):
-        self.name, self.upstream, self.port = name, upstream, port
+    def __init__(self, name, upstream, port, asked=contextlib.nullcontext):
+        self.name, self.upstream, self.port, self.asked = name, upstream, port, asked
 
     def ask(self, ask):
         """(Answer, [what the upstream got meanwhile]). A redirect within the router is followed, as
@@ -49,7 +49,7 @@ class Side:
             body = json.dumps(body, ensure_ascii=False).encode()
             headers['Content-Type'] = 'application/json'
         connection = http.client.HTTPConnection('127.0.0.1', self.port, timeout=ASK_SECONDS)
-        with contextlib.closing(connection):
+        with contextlib.closing(connection), self.asked():
             connection.request(ask.method, ask.path, body, {**headers, **ask.headers})
             return self._read(connection.getresponse())
 
@@ -85,7 +85,7 @@ class Sides:
             user.put('router.yaml', json.dumps(config))
             router.restart()
             self.proxy = stack.enter_context(Litellm(self.make(theirs), NO_PAUSES))
-            self.litellm = Side('LiteLLM', theirs, self.proxy.port)
+            self.litellm = Side('LiteLLM', theirs, self.proxy.port, self.proxy.asked)
             self.hermes = Side('Hermes', ours, router.port)
             self._threads = stack.enter_context(concurrent.futures.ThreadPoolExecutor(2))
             self._stack = stack.pop_all()
