@@ -20,8 +20,9 @@
 
 enum {
     OWNER_TEXT_MAX = 32,        // bytes of what is written into the lock
-    LEAVING_LOOK_MS = 50,       // between two looks at it
+    LOOK_MS = 50,               // between two looks at it
     LEAVING_MAX_MS = 60 * 1000, // how long an owner that is leaving is waited for
+    STALE_MAX_MS = 500,         // how long one is that may not have written yet who it is
 };
 
 static int make_directory(const char *path, struct error *err)
@@ -59,7 +60,7 @@ static uint64_t read_owner(int fd, bool *ret_leaving)
     uint64_t pid = 0;
     lseek(fd, 0, SEEK_SET);
     fd_read_all(fd, &text);
-    struct span rest = span_trim(buf_span(&text));
+    struct span lines = buf_span(&text), rest = span_cut(&lines, '\n');
     span_to_u64(span_cut(&rest, ' '), &pid);
     *ret_leaving = span_is(rest, LEAVING);
     return pid;
@@ -85,12 +86,12 @@ static int refuse_home(const char *home, int errno_value, struct error *err)
 }
 
 // It is only told to others, so a disk that has no room for it is no reason not to start: what is
-// wrong can then be asked for.
+// wrong can then be asked for. Over what stood there there is room, so that is cut off afterwards.
 static void write_owner(int fd, const char *word)
 {
     char text[OWNER_TEXT_MAX];
     int len = snprintf(text, sizeof text, "%d%s%s\n", (int)getpid(), *word ? " " : "", word);
-    (void)!(ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)len, 0) == len);
+    (void)!(pwrite(fd, text, (size_t)len, 0) == len && ftruncate(fd, len) == 0);
 }
 
 /*
@@ -100,17 +101,18 @@ static void write_owner(int fd, const char *word)
  */
 static int lock_or_wait(int fd, const char *home, struct error *err)
 {
-    static const struct timespec look = {.tv_nsec = LEAVING_LOOK_MS * 1000000L};
-    for (int64_t waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited_ms += LEAVING_LOOK_MS) {
-        bool leaving;
+    static const struct timespec look = {.tv_nsec = LOOK_MS * 1000000L};
+    bool leaving, told = false;
+    for (int64_t waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited_ms += LOOK_MS) {
         if (errno != EWOULDBLOCK)
             return error_errno(err, errno, "cannot lock the home %s", home);
         uint64_t pid = read_owner(fd, &leaving);
-        if (!leaving || waited_ms >= LEAVING_MAX_MS)
+        if (waited_ms >= (leaving ? LEAVING_MAX_MS : STALE_MAX_MS))
             return tell_owner(pid, home, err);
-        if (waited_ms == 0)
+        if (leaving && !told)
             log_info("waiting for the hermes that is leaving the home %s (pid %" PRIu64 ")", home,
                      pid);
+        told = told || leaving;
         nanosleep(&look, NULL);
     }
     return 0;

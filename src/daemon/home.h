@@ -18,8 +18,9 @@ struct home {
         NULL, NULL, NULL, -1 \
     }
 
-// Makes the directories (0700) and takes the lock. -EBUSY when another process has it, of which one
-// that said home_leave() is waited for, for a minute at most.
+// Makes the directories (0700) and takes the lock. -EBUSY when another process has it. One that
+// said home_leave() is waited for, a minute at most; any other half a second, since who it is may
+// not be written yet.
 int home_open(const char *path, struct home *ret_home, struct error *err);
 // Says to whoever wants the home next that it will be free soon.
 void home_leave(const struct home *home);

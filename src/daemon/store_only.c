@@ -10,6 +10,8 @@ int store_only_open(const char *home, struct store_only *ret_store, struct error
     if (r == 0)
         r = home_open(home, &only.home, err);
     if (r == 0)
+        home_leave(&only.home); // soon: a service that starts meanwhile waits for that
+    if (r == 0)
         r = store_open(only.home.path, NULL, &only.store, err);
     if (r == 0)
         store_wait(only.store);

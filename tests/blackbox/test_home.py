@@ -231,6 +231,13 @@ def test_a_second_process_says_who_holds_the_home(hermes, up):
     hermes.chat("third").ok()
 
 
+def test_commands_wait_for_each_other_where_no_service_runs(hermes, up):
+    """Each of them needs the home for a moment, and none is in use by another for longer."""
+    hermes.use(up, "echo").chat("hi").ok()
+    for process in [hermes.start("cost") for _ in range(8)]:
+        assert "1 call" in process.finish().ok().text
+
+
 def test_another_home_is_free(hermes, up):
     hermes.use(up, "hold")
     with hermes.start("chat", "-q", "first"):

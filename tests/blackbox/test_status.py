@@ -279,7 +279,7 @@ def test_a_full_disk_is_told_and_forgotten(hermes, up, small_disk, service):
     running.start(wait=False)
     until = time.monotonic() + 15
     while "PROBLEM   d" not in (result := hermes.run("status")).text or result.code == NOT_RUNNING:
-        assert time.monotonic() < until and running.running, result
+        assert time.monotonic() < until and running.running, (result, running.process.err)
         time.sleep(0.05)
     assert "  do      free some space on that disk or volume" in result.text
     (small_disk / "fill").unlink()
