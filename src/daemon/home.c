@@ -97,7 +97,8 @@ static void write_owner(int fd, const char *word)
 /*
  * A new pod starts while the old one still lets its answers end. To fail then would make Kubernetes
  * back off, and the gap longer than the old one needs; so whoever meets an owner that is leaving
- * waits for it. The wait ends by a signal, too, because none is handled yet.
+ * waits for it. So does a service that starts while a command does the work of a missing one. The
+ * wait ends by a signal, too, because none is handled yet.
  */
 static int lock_or_wait(int fd, const char *home, struct error *err)
 {

@@ -107,7 +107,7 @@ class Router:
     def reload(self):
         seen = self.process.err.count(b"was reloaded")
         self.process.signal(signal.SIGHUP)
-        assert self.up.wait_for(lambda: self.process.err.count(b"was reloaded") > seen, 60), \
+        assert self.up.wait_for(lambda: self.process.err.count(b"was reloaded") > seen), \
             self.process.err
 
     def stop(self):
