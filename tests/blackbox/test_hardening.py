@@ -14,8 +14,8 @@ import pytest
 import telegram_models  # noqa: F401  registers its scenarios
 from harness import IS_ROOT, SOON
 from service import Service
+from telegram_owner import OWNER
 
-OWNER = 42
 POD_UID = 10000
 NO_RIGHTS = ["setpriv", f"--reuid={POD_UID}", f"--regid={POD_UID}", "--clear-groups",
              "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]

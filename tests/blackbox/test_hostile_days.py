@@ -19,17 +19,9 @@ import telegram_models  # noqa: F401  registers its scenarios
 from harness import IS_ROOT, TEST_UID, as_test_user, give
 from home_socket import ask
 from service import Service
+from telegram_owner import OWNER, settled
 
-OWNER = 42
 HOUR, YEAR = 3600, 365 * 86400
-
-
-def settled(api, count, seconds=20):
-    api.wait_messages(OWNER, count, seconds)
-    api.wait_quiet(0.7)
-    found = api.texts(OWNER)
-    assert len(found) == count, f"{found}; {api.story()}"
-    return found
 
 
 def rows(hermes, query):

@@ -11,8 +11,8 @@ from harness import SOON
 import telegram_models  # noqa: F401  registers its scenarios
 from openai_upstream import API_KEY
 from telegram_api import TOKEN
+from telegram_owner import OWNER
 
-OWNER = 42
 ADMIN_KEY = "admin-key-of-the-tests-8a61"
 
 

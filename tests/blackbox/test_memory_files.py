@@ -8,8 +8,8 @@ import pytest
 
 import telegram_models  # noqa: F401  registers its scenarios
 from telegram_api import TOKEN
+from telegram_owner import OWNER
 
-OWNER = 42
 SEPARATOR = "\n§\n"
 
 

@@ -6,8 +6,8 @@ import time
 import pytest
 import telegram_models  # noqa: F401  registers its scenarios
 from router_service import Router
+from telegram_owner import OWNER
 
-OWNER = 42
 FREE = {"input_cost_per_token": 0, "output_cost_per_token": 0}
 CHEAP = {"input_cost_per_token": 0.00000028, "output_cost_per_token": 0.00000042}
 STRONG = {"input_cost_per_token": 0.000003, "output_cost_per_token": 0.000015}

@@ -8,8 +8,8 @@ import pytest
 from harness import SOON
 
 import telegram_models  # noqa: F401  registers its scenarios
+from telegram_owner import OWNER
 
-OWNER = 42
 EVIL = "\x1b]0;bell\x07\x1b[2J\x1b[31mred\x9b5m \u202eback\u2066 end"
 
 

@@ -11,8 +11,8 @@ import pytest
 
 import telegram_models  # noqa: F401  registers its scenarios
 from harness import SOON, TEST_UID
+from telegram_owner import OWNER
 
-OWNER = 42
 NOT_RUNNING, WANTS_SOMEBODY = 3, 4
 
 

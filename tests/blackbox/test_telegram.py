@@ -7,10 +7,11 @@ import pytest
 
 import telegram_models  # noqa: F401  registers its scenarios
 from telegram_api import TelegramApi, units
+from telegram_owner import OWNER, settled
 
 pytestmark = pytest.mark.qemu_user
 
-OWNER, STRANGER = 42, 666
+STRANGER = 666
 CODE = re.compile(r"\b[A-HJ-NP-Z2-9]{8}\b")
 
 
@@ -33,15 +34,6 @@ def talk(hermes, api, up, service):
     return start
 
 
-def replies(api, count, chat=OWNER, **more):
-    """The texts once there are so many, and no further one follows."""
-    api.wait_messages(chat, count, **more)
-    api.wait_quiet()
-    found = api.texts(chat)
-    assert len(found) == count, f"{found}; {api.story()}"
-    return found
-
-
 def test_a_bot_that_is_switched_off_stays_off(hermes, api, service):
     hermes.use_telegram(api, users=str(OWNER))
     hermes.put("config.yaml", "platforms: {telegram: {enabled: false}}\n")
@@ -55,29 +47,29 @@ def test_a_bot_that_is_switched_off_stays_off(hermes, api, service):
 
 def test_a_question_is_answered(bot, api):
     api.user_says(OWNER, "hi")
-    assert replies(api, 1)[0].startswith("Hello! I am the built-in offline model")
+    assert settled(api, 1)[0].startswith("Hello! I am the built-in offline model")
 
 
 @pytest.mark.native  # qemu cannot start the workers of file tools
 def test_tools_are_used(bot, api, hermes):
     api.user_says(OWNER, "write a.txt: seen by all and then read a.txt")
-    assert "seen by all" in replies(api, 1)[0]
+    assert "seen by all" in settled(api, 1)[0]
     assert (hermes.workspace / "a.txt").read_text() == "seen by all"
 
 
 def test_a_conversation_goes_on(talk, api):
     talk("recount")
     api.user_says(OWNER, "one")
-    assert replies(api, 1)[0].startswith("1 messages")
+    assert settled(api, 1)[0].startswith("1 messages")
     api.user_says(OWNER, "two")
-    assert replies(api, 2)[1].startswith("3 messages, the last: user=")
+    assert settled(api, 2)[1].startswith("3 messages, the last: user=")
 
 
 def test_chats_do_not_know_each_other(talk, api):
     talk("recount", users="42,43")
     for chat in (42, 43):
         api.user_says(chat, "hello")
-        assert replies(api, 1, chat)[0].startswith("1 messages")
+        assert settled(api, 1, chat)[0].startswith("1 messages")
 
 
 def test_chats_do_not_wait_for_each_other(talk, api, up):
@@ -96,7 +88,7 @@ def test_the_menu_is_set_and_no_webhook_is_left(hermes, api, service):
     hermes.use_telegram(api)
     service()
     api.user_says(OWNER, "hi")
-    replies(api, 1)
+    settled(api, 1)
     assert {"help", "new", "stop", "status"} <= set(api.commands)
 
 
@@ -115,7 +107,7 @@ def test_over_tls(hermes, up, service):
         hermes.use_telegram(api)
         service()
         api.user_says(OWNER, "hi")
-        assert replies(api, 1, seconds=30)[0].startswith("Hello!")
+        assert settled(api, 1)[0].startswith("Hello!")
 
 
 def test_the_base_url_of_the_file(hermes, api, service):
@@ -125,7 +117,7 @@ def test_the_base_url_of_the_file(hermes, api, service):
                f"platforms:\n  telegram:\n    extra:\n      base_url: {api.base_url}/bot\n")
     service()
     api.user_says(OWNER, "hi")
-    replies(api, 1)
+    settled(api, 1)
 
 
 def test_pictures_and_edits_harm_nothing(bot, api):
@@ -148,7 +140,7 @@ def test_an_answer_grows_in_one_message(talk, api):
     talk("words:40")
     api.user_says(OWNER, "count")
     message = api.wait_text(OWNER, "end of count", 30)
-    replies(api, 1)
+    settled(api, 1)
     texts = [text for _, text in message.history]
     assert message.edits >= 2, f"not streamed: {texts}"
     times = [at for at, _ in message.history]
@@ -181,7 +173,7 @@ def f(x_y):
 def test_markdown_looks_as_it_was_meant(talk, api):
     talk("say")
     api.user_says(OWNER, MARKDOWN)
-    replies(api, 1)
+    settled(api, 1)
     message, = api.messages(OWNER)
     assert message.parse_mode == "MarkdownV2"
     assert "bold" in message.marked("bold") and "Results" in "".join(message.marked("bold"))
@@ -209,7 +201,7 @@ That is all."""
 def test_tables_are_aligned(talk, api):
     talk("say")
     api.user_says(OWNER, TABLE)
-    replies(api, 1)
+    settled(api, 1)
     message, = api.messages(OWNER)
     table, = message.marked("pre")
     rows = [line for line in table.splitlines() if "Running" in line or "CrashLoop" in line]
@@ -239,7 +231,7 @@ def test_refused_markdown_goes_out_plain(talk, api):
     api.fault("editMessageText", "no-markdown", times=100)
     api.user_says(OWNER, "say **bold** and `code`. Done!")
     api.wait_text(OWNER, "Done!")
-    assert replies(api, 1) == ["bold and code. Done!"]
+    assert settled(api, 1) == ["bold and code. Done!"]
     assert api.messages(OWNER)[0].parse_mode in (None, "")
 
 
@@ -284,7 +276,7 @@ def test_one_line_without_end(talk, api):
 def test_links_show_no_preview(talk, api):
     talk("say")
     api.user_says(OWNER, "say see https://example.org/")
-    replies(api, 1)
+    settled(api, 1)
     options = api.messages(OWNER)[0].params.get("link_preview_options")
     assert options and options["is_disabled"] is True
 
@@ -322,31 +314,31 @@ def test_a_flood_is_answered_in_order(bot, api):
 
 def test_updates_that_come_twice(bot, api):
     update = api.user_says(OWNER, "remember only once")
-    replies(api, 1)
+    settled(api, 1)
     api.repeat(update, update)
     api.user_says(OWNER, "recall only")
-    assert len(replies(api, 2)) == 2
+    assert len(settled(api, 2)) == 2
     assert api.texts(OWNER)[1].count("only once") == 1, api.texts(OWNER)
 
 
 def test_updates_out_of_order(bot, api):
     updates = api.shuffled(OWNER, "remember alpha", "remember beta", "remember gamma")
-    replies(api, 3, seconds=30)
+    settled(api, 3)
     assert api.wait_for(lambda: api.offsets[-1] == max(u["update_id"] for u in updates) + 1)
     api.repeat(*updates)
     api.user_says(OWNER, "hi")
-    assert replies(api, 4)[3].startswith("Hello!")
+    assert settled(api, 4)[3].startswith("Hello!")
 
 
 def test_an_update_id_that_is_lower(bot, api):
     """After a quiet week Telegram begins anew with any number."""
     api.user_says(OWNER, "hi")
-    replies(api, 1)
+    settled(api, 1)
     with api.chats.lock:
         low = api.chats.incoming(OWNER, "hello", update_id=1000)
         api.chats.pending.remove(low)
     api.repeat(low)
-    assert len(replies(api, 2)) == 2
+    assert len(settled(api, 2)) == 2
 
 
 # -- strangers ------------------------------------------------------------------------------------
@@ -354,7 +346,7 @@ def test_an_update_id_that_is_lower(bot, api):
 def test_a_stranger_gets_nothing(bot, api):
     api.user_says(STRANGER, "let me in", name="Mallory")
     api.user_says(OWNER, "hi")
-    replies(api, 1)
+    settled(api, 1)
     assert api.messages(STRANGER) == []
     assert not [c for c in api.calls if c.params.get("chat_id") == STRANGER], api.story()
     assert "666" in str(bot.wait_event("telegram.knock")), "the log does not say who knocked"
@@ -365,14 +357,14 @@ def test_a_stranger_in_a_chat_of_the_owner(bot, api):
     """Who may talk is a matter of who speaks, not of where."""
     api.user_says(-100500, "let me in", user=STRANGER, kind="supergroup")
     api.user_says(OWNER, "hi")
-    replies(api, 1)
+    settled(api, 1)
     assert api.messages(-100500) == []
 
 
 def test_a_stranger_does_not_fill_the_log(bot, api):
     api.flood(STRANGER, 200, "knock {}")
     api.user_says(OWNER, "hi")
-    replies(api, 1, seconds=30)
+    settled(api, 1)
     assert len(bot.events("telegram.knock")) <= 20
 
 
@@ -380,7 +372,7 @@ def test_pairing(hermes, api, service):
     hermes.use_telegram(api, users=None)
     service()
     api.user_says(STRANGER, "hello", name="Ann")
-    code = CODE.search(replies(api, 1, STRANGER)[0]).group()
+    code = CODE.search(settled(api, 1, STRANGER)[0]).group()
     api.user_says(STRANGER, "hello?")
     time.sleep(1)
     assert len(api.messages(STRANGER)) == 1, "a second code within ten minutes"
@@ -404,7 +396,7 @@ def test_three_codes_at_most(hermes, api, service):
     for user in (1, 2, 3, 4):
         api.user_says(user, "hello")
         if user < 4:
-            assert CODE.search(replies(api, 1, user)[0])
+            assert CODE.search(settled(api, 1, user)[0])
     time.sleep(1.5)
     assert not any(CODE.search(text) for text in api.texts(4))
 
@@ -413,7 +405,7 @@ def test_wrong_codes_lock_the_door(hermes, api, service):
     hermes.use_telegram(api, users=None)
     service()
     api.user_says(STRANGER, "hello")
-    code = CODE.search(replies(api, 1, STRANGER)[0]).group()
+    code = CODE.search(settled(api, 1, STRANGER)[0]).group()
     for number in range(5):
         hermes.run("pairing", "approve", "telegram", f"ABCDEFG{number + 2}").failed("code")
     hermes.run("pairing", "approve", "telegram", code).failed("hour|later|minutes|wrong")
@@ -426,7 +418,7 @@ def test_the_files_of_pairing_are_private(hermes, api, service):
     hermes.use_telegram(api, users=None)
     service()
     api.user_says(STRANGER, "hello")
-    replies(api, 1, STRANGER)
+    settled(api, 1, STRANGER)
     files = list((hermes.home / "pairing").iterdir())
     assert files and all(path.stat().st_mode & 0o777 == 0o600 for path in files)
 
@@ -456,7 +448,7 @@ def test_a_message_queues(talk, api, up):
     time.sleep(1.0)
     assert not up.disconnects and up.count("gate") == 1
     up.release.set()
-    assert [t.split(":")[0] for t in replies(api, 2)] == ["answer to first", "answer to second"]
+    assert [t.split(":")[0] for t in settled(api, 2)] == ["answer to first", "answer to second"]
 
 
 def test_a_message_steers(talk, api, up):
@@ -469,7 +461,7 @@ def test_a_message_steers(talk, api, up):
     assert not up.disconnects
     up.release.set()
     api.wait_text(OWNER, "and be quick")
-    assert len(replies(api, 1)) == 1 and up.count("gate-tools") == 2
+    assert len(settled(api, 1)) == 1 and up.count("gate-tools") == 2
 
 
 # -- quiet ----------------------------------------------------------------------------------------
@@ -477,7 +469,7 @@ def test_a_message_steers(talk, api, up):
 @pytest.mark.native
 def test_waiting_costs_nothing(bot, api):
     api.user_says(OWNER, "hi")
-    replies(api, 1)
+    settled(api, 1)
     time.sleep(1.5)
     polls = len(api.offsets)
     assert bot.process.fewest_wake_ups(seconds=6) <= 8, "more than one wake-up per second"
@@ -492,7 +484,7 @@ def test_turns_leak_no_descriptors(bot, api):
         return len(os.listdir(f"/proc/{bot.process.pid}/fd"))
     for number in range(3):
         api.user_says(OWNER, "hi")
-        replies(api, number + 1)
+        settled(api, number + 1)
     before = count()
     for number in range(3, 8):
         api.user_says(OWNER, "hi")
@@ -506,7 +498,7 @@ def test_the_token_is_nowhere(bot, api, hermes):
     for kind in ("cut-before", "502", "500", "malformed"):
         api.fault("getUpdates", kind)
     api.user_says(OWNER, "hi")
-    replies(api, 1, seconds=40)
+    settled(api, 1)
     api.down()
     time.sleep(1.5)
     result = bot.stop()

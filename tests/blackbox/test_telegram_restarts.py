@@ -10,9 +10,7 @@ from harness import SOON
 
 import telegram_models  # noqa: F401  registers its scenarios
 from telegram_api import TOKEN
-
-
-OWNER = 42
+from telegram_owner import OWNER, settled, shown
 
 
 @pytest.fixture
@@ -27,13 +25,13 @@ def talk(hermes, api, up, service):
     return start
 
 
-def settled(api, count, seconds=20, killed=None):
-    """The texts, so many of them. Of a daemon that was killed at no chosen moment a copy may be
-    there for each time that its log says that it could not be known."""
-    api.wait_messages(OWNER, count, seconds)
+def settled_after(killed, api, count):
+    """Of a daemon that was killed at no chosen moment a copy may be there for each time that its
+    log says that it could not be known."""
+    api.wait_messages(OWNER, count)
     api.wait_quiet(1)
     found = api.texts(OWNER)
-    copies = len(killed.events("telegram.uncertain")) if killed else 0
+    copies = len(killed.events("telegram.uncertain"))
     for at in range(len(found) - 1, 0, -1):
         if copies and found[at] == found[at - 1]:
             del found[at]
@@ -48,17 +46,6 @@ def open_turns(hermes):
                           ".fetchone()[0])", path))
 
 
-def shown(hermes, api, text):
-    """The message that grows, once Telegram's answer to it is written down: a kill before that may
-    double it, which the kill matrix looks at."""
-    message = api.wait_text(OWNER, text)
-    path, = [p for p in hermes.databases() if p.name == "state.db"]
-    query = "SELECT count(*) FROM outbox WHERE state = 'open' AND message_id IS NOT NULL"
-    assert api.wait_for(lambda: int(hermes.sql(
-        f"print(db.execute({query!r}).fetchone()[0])", path)) == 1)
-    return message
-
-
 # -- what came while it was away ------------------------------------------------------------------
 
 def test_the_backlog_is_answered(talk, api):
@@ -69,7 +56,7 @@ def test_the_backlog_is_answered(talk, api):
     for number in range(4):
         api.user_says(OWNER, f"write f{number}.txt: text", date=int(time.time()) - 7200)
     daemon.start()
-    texts = settled(api, 5, 40)[1:]
+    texts = settled(api, 5)[1:]
     assert [re.search(r"f\d", t).group() for t in texts] == ["f0", "f1", "f2", "f3"]
 
 
@@ -125,7 +112,7 @@ def test_what_is_confirmed_is_kept(talk, api):
         assert api.wait_for(lambda: not daemon.running or api.on_call is None)
         daemon.kill()
         daemon.start()
-        settled(api, number + 2, killed=daemon)
+        settled_after(daemon, api, number + 2)
         assert f"f{number}" in api.texts(OWNER)[-1]
         api.on_call = strike
 
@@ -235,7 +222,7 @@ def test_a_tool_that_may_not_be_repeated_is_not(talk, api, up, hermes):
     daemon.kill()
     daemon.start()
     api.wait_text(OWNER, "done with")
-    settled(api, 1, killed=daemon)
+    settled_after(daemon, api, 1)
     daemon.stop()
     path, = [p for p in hermes.databases() if p.name == "state.db"]
     rows = hermes.sql("print(db.execute('SELECT count(*) FROM memory').fetchone()[0])", path)
