@@ -11,13 +11,14 @@ import time
 
 from harness import Process, give
 
+PATIENCE = 60  # seconds for what must come
 ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_=>])")
 
 
 class Terminal(Process):
     """A Process whose standard streams are a pseudo-terminal."""
 
-    def __init__(self, owner, args, *, env=None, limit=30, rows=24, columns=80, cwd=None):
+    def __init__(self, owner, args, *, env=None, limit=120, rows=24, columns=80, cwd=None):
         self.master, slave = pty.openpty()
         self.resize(rows, columns)
         self.initial = termios.tcgetattr(self.master)  # before the program could change it
@@ -55,7 +56,7 @@ class Terminal(Process):
         """Everything shown so far without escape sequences."""
         return ESCAPES.sub(b"", self.raw).decode("utf-8", "replace").replace("\r\n", "\n")
 
-    def expect(self, pattern, limit=15):
+    def expect(self, pattern, limit=PATIENCE):
         """The match of a regular expression in what was shown since the last expect()."""
         until = time.monotonic() + limit
         while True:
@@ -74,8 +75,9 @@ class Terminal(Process):
             pass
         return self
 
-    def ready(self, limit=15):
-        """Until the program edits a line: it has taken the terminal out of line mode."""
+    def ready(self, limit=PATIENCE):
+        """Until the program edits a line, or will: it has taken the terminal out of line mode. What
+        is said while it works waits for its turn."""
         until = time.monotonic() + limit
         while termios.tcgetattr(self.master)[3] & termios.ICANON:
             assert self.popen.poll() is None, f"ended instead of asking: {self.screen!r}"
@@ -98,7 +100,7 @@ class Terminal(Process):
     def resize(self, rows, columns):
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
-    def ends(self, limit=10):
+    def ends(self, limit=PATIENCE):
         """The exit status once the program has ended by itself."""
         until = time.monotonic() + limit
         while time.monotonic() < until:

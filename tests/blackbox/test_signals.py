@@ -62,4 +62,4 @@ def test_a_stopped_program_goes_on(hermes, up, terminal):
         time.sleep(0.5)
         chat.signal(signal.SIGCONT)
         chat.expect("word12 ")
-        chat.send("\x03").ready(3)
+        chat.send("\x03").ready()

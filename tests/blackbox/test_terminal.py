@@ -130,7 +130,7 @@ def test_ctrl_c_cancels_the_turn_and_not_the_program(hermes, up, terminal, model
         chat.say("again")
         assert up.wait_for(lambda: len(up.requests) == 2), "the next turn works"
         chat.send("\x03")
-        chat.ready(3).send("\x04")
+        chat.ready().send("\x04")
         assert chat.ends() == 0
     assert up.requests[1].messages[-1]["content"] == "again"
 
