@@ -355,6 +355,7 @@ void router_attempt_go(struct router_call *call)
     attempt->begun_ms = loop_now(loop_of(call));
     attempt->begun_wall_ms = loop_wall(loop_of(call));
     attempt->sent = true;
+    call->asked++;
     if (send(call, &err) == 0)
         return;
     struct router_failure failure;

@@ -89,7 +89,7 @@ int64_t router_ledger_fold(struct router_ledger *ledger, store_fold_fn *done, vo
                            struct error *err);
 
 // Everything that was written is in the database, or on its way there when `false`: then it is
-// hurried. For an orderly end and for tests.
+// hurried. For tests: an orderly end leaves the rest in the journal, for the next start.
 bool router_ledger_flush(struct router_ledger *ledger);
 
 struct router_ledger_figures { // since the start, for metrics

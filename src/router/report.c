@@ -118,7 +118,7 @@ void router_report_end(const struct router_call *call, const struct router_failu
     router_metrics_request(call->router->metrics, &stats);
     LOG_OFTEN(LOG_INFO, "router.request", call->id, LOG_OWN("route", call->route),
               LOG_DETAIL("model", buf_text(&call->body.model)), LOG_NUMBER("status", status),
-              LOG_NUMBER("ms", total_ms), LOG_NUMBER("attempts", call->walk.attempts),
+              LOG_NUMBER("ms", total_ms), LOG_NUMBER("attempts", call->asked),
               LOG_COUNT("queue_ms", call->waited_ms ? call->waited_ms : -1),
               LOG_COUNT("cost_pico", call->cost_pico),
               LOG_OWN(failure ? "failed" : NULL, failure ? router_failure_class(failure) : ""));

@@ -314,6 +314,16 @@ def test_a_refusal_is_no_words_of_a_provider(router):
     assert message.startswith('litellm.BudgetExceededError: budget "max_budget"')
 
 
+def test_a_refusal_is_no_attempt(router, up):
+    """In the log; nobody was asked."""
+    router.start({"free": [priced(router)]}, litellm={"max_budget": TOO_LITTLE})
+    refused(router.ask(max_tokens=100), "max_budget")
+    router.process.wait_for_output(b"router.request", "err")
+    line, = [x for x in router.process.err.decode().splitlines() if "router.request" in x]
+    assert " attempts=0 " in line and "failed=BudgetExceededError" in line, line
+    assert up.requests == []
+
+
 def test_the_budget_of_a_slot_is_of_that_slot(router):
     router.start({"free": [priced(router)]}, own={"budgets": [
         {"scope": "slot", "match": "title", "max": TOO_LITTLE}]})
