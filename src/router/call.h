@@ -64,7 +64,7 @@ struct router_call {
     bool was_told;
     char told_provider[32];
     char budget[ROUTER_BUDGET_NAME_MAX]; // that refused
-    int asked; // upstreams, one after the other
+    int asked;                           // upstreams, one after the other
     bool begun, paused, over;
     bool silence_told; // its client has the head of a stream, though nothing has begun
     bool end_waits;    // on_end follows when the reader has caught up

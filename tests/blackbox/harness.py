@@ -324,7 +324,7 @@ class Hermes:
     def sql(self, code, *args):
         """Python statements about the database, run as the test user: root's journal files would
         lock the program out. `db` is an open connection to args[0]."""
-        script = ("import sqlite3, sys\ndb = sqlite3.connect(sys.argv[1])\n" + code +
+        script = ("import sqlite3, sys\ndb = sqlite3.connect(sys.argv[1], timeout=30)\n" + code +
                   "\ndb.commit()\ndb.close()\n")
         done = subprocess.run([sys.executable, "-c", script, *map(str, args)], cwd=self.directory,
                               capture_output=True, text=True, timeout=60, **as_test_user())

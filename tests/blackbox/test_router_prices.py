@@ -4,9 +4,7 @@ The fake upstream stands in for OpenRouter, and its list is what a test says.
 """
 
 import concurrent.futures
-import contextlib
 import json
-import sqlite3
 import threading
 import time
 
@@ -67,21 +65,28 @@ def is_refused(answer):
     assert "the price of its model is not known" in answer.error["message"]
 
 
+def facts(hermes, pattern):
+    """The values that are remembered under such a name."""
+    if not (hermes.home / "state.db").exists():
+        return []
+    code = """
+import json
+made = db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()[0]
+query = "SELECT CAST(value AS TEXT) FROM meta WHERE key LIKE ?"
+print(json.dumps([row[0] for row in db.execute(query, sys.argv[2:])] if made else []))
+"""
+    return json.loads(hermes.sql(code, hermes.home / "state.db", pattern))
+
+
 def kept(hermes):
     """The text that is kept of the list, or None."""
-    with contextlib.closing(sqlite3.connect(hermes.home / "state.db", timeout=30)) as db:
-        try:
-            row = db.execute("SELECT value FROM meta WHERE key LIKE 'fact:prices %'").fetchone()
-        except sqlite3.OperationalError:  # before the database is made
-            row = None
-    return row and (row[0] if isinstance(row[0], str) else row[0].decode())
+    return next(iter(facts(hermes, "fact:prices %")), None)
 
 
 def paid(hermes):
     """What the owner knows the answers to be paid by."""
-    with contextlib.closing(sqlite3.connect(hermes.home / "state.db", timeout=30)) as db:
-        value, = db.execute("SELECT value FROM meta WHERE key = 'fact:tariff:free'").fetchone()
-    return value if isinstance(value, str) else value.decode()
+    value, = facts(hermes, "fact:tariff:free")
+    return value
 
 
 def wait_kept(hermes):
@@ -96,9 +101,9 @@ def age(hermes, hours):
     """As if the kept list had been asked for so long ago."""
     first, *lines = wait_kept(hermes).split("\n")
     then = int(first.split()[2]) - hours * 60 * 60 * 1000
-    with contextlib.closing(sqlite3.connect(hermes.home / "state.db", timeout=30)) as db, db:
-        db.execute("UPDATE meta SET value = ? WHERE key LIKE 'fact:prices %'",
-                   ("\n".join([f"prices 1 {then}", *lines]),))
+    hermes.sql("""
+db.execute("UPDATE meta SET value = ? WHERE key LIKE 'fact:prices %'", sys.argv[2:])
+""", hermes.home / "state.db", "\n".join([f"prices 1 {then}", *lines]))
 
 
 # -- what it is good for --------------------------------------------------------------------------
