@@ -355,9 +355,10 @@ void router_attempt_go(struct router_call *call)
     attempt->begun_ms = loop_now(loop_of(call));
     attempt->begun_wall_ms = loop_wall(loop_of(call));
     attempt->sent = true;
-    call->asked++;
-    if (send(call, &err) == 0)
+    if (send(call, &err) == 0) {
+        call->asked++;
         return;
+    }
     struct router_failure failure;
     router_failure_make(ROUTER_API_CONNECTION, -1, err.text, &failure);
     router_attempt_refused(call, &failure);
@@ -367,10 +368,12 @@ void router_attempt_reserve(struct router_call *call)
 {
     struct router_failure failure;
     int r = router_charge_reserve(call, &failure);
-    if (r < 0)
+    if (r < 0) {
+        router_report_passed_over(call, &failure);
         router_attempt_refused(call, &failure);
-    else if (r == 0)
+    } else if (r == 0) {
         router_attempt_go(call);
+    }
 }
 
 void router_attempt_begin(struct router_call *call, const struct router_step *step)
@@ -379,6 +382,7 @@ void router_attempt_begin(struct router_call *call, const struct router_step *st
     *attempt = (struct router_attempt){
         .running = true,
         .step = *step,
+        .number = call->asked + 1,
         .deployment = &call->course->plan->deployments[step->ticket.deployment],
         .before = attempt->deployment,
         .note = ROUTER_RATE_NOTE_INIT,

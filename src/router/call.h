@@ -8,6 +8,7 @@
 struct router_attempt {
     bool running; // from its ticket to its end
     struct router_step step;
+    int number; // in the ledger: the first upstream that is asked is 1, whoever was passed over
     const struct router_deployment *deployment, *before; // the attempt before; NULL: none
     http_id http;
     loop_id timer; // until the first content, or behind the end

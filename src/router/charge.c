@@ -197,7 +197,7 @@ static struct store_attempt row_of(const struct router_call *call)
     const struct router_deployment *d = attempt->deployment;
     struct store_attempt row = STORE_ATTEMPT_INIT;
     row.call = span_of(call->ledger_id);
-    row.attempt = attempt->step.attempt;
+    row.attempt = attempt->number;
     row.wall_ms = attempt->begun_wall_ms;
     row.operation = span_of(operations[call->operation]);
     row.slot = call->origin.slot;

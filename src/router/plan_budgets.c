@@ -5,6 +5,7 @@
 #include "codec/money.h"
 #include "llm/model_list.h"
 #include "router/plan_read.h"
+#include "router/price_fetch.h"
 
 // What may be spent. A rule that could never apply is a mistake, because it would be believed in.
 
@@ -127,6 +128,29 @@ static void read_whole(struct plan_maker *maker, struct router_budget_rule *rule
         add_rule(maker, rules, &section, &rule);
 }
 
+// Of a budget that applies to every call; a free model without a price would be passed over, and a
+// dearer one asked in its place.
+static void tell_unpriced(struct plan_maker *maker)
+{
+    const struct router_plan *plan = maker->plan;
+    const struct router_budget_rule *rule = NULL;
+    for (size_t i = 0; i < plan->budget_count && !rule; i++)
+        rule = plan->budgets[i].scope == ROUTER_SCOPE_ROUTER ? &plan->budgets[i] : NULL;
+    if (!rule || !plan->refuse_unpriced || !plan->listed)
+        return;
+    for (size_t i = 0; i < plan->deployment_count; i++) {
+        const struct router_deployment *d = &plan->deployments[i];
+        const struct router_group *group = &plan->groups[d->group];
+        if (!router_price_known(&d->price) && !d->trouble && !group->internal &&
+            d->kind != ENDPOINT_OFFLINE && !router_prices_are_listed(d))
+            plan_note(maker, 0,
+                      "%s (%s): nobody says its price, so budget \"%s\" passes it over; set "
+                      "input_cost_per_token and output_cost_per_token (0 where it is free), or "
+                      "router.unpriced: allow",
+                      group->name, d->litellm_name, rule->name);
+    }
+}
+
 void plan_read_budgets(struct plan_maker *maker)
 {
     size_t count = model_list_length(&maker->source->router->budgets);
@@ -139,4 +163,5 @@ void plan_read_budgets(struct plan_maker *maker)
     read_whole(maker, rules);
     for (size_t i = 0; i < count; i++)
         read_rule(maker, rules, i);
+    tell_unpriced(maker);
 }

@@ -71,7 +71,7 @@ static bool adds_cost(const struct router_deployment *d)
     return request_scan_run(&scan, span_of(d->params), NULL) < 0 || request_scan_dear(&scan);
 }
 
-static bool is_listed(const struct router_deployment *d)
+bool router_prices_are_listed(const struct router_deployment *d)
 {
     struct upstream_options options = {.base_url = d->base_url, .provider = d->provider};
     return !router_price_known(&d->price) && d->kind == ENDPOINT_OPENAI && !d->trouble &&
@@ -80,7 +80,7 @@ static bool is_listed(const struct router_deployment *d)
 
 static bool is_of(const struct price_source *source, const struct router_deployment *d)
 {
-    return is_listed(d) && strcmp(d->base_url, source->base_url) == 0;
+    return router_prices_are_listed(d) && strcmp(d->base_url, source->base_url) == 0;
 }
 
 static bool can_ask(const struct router_deployment *d, struct span model)
@@ -311,7 +311,7 @@ static bool is_in_use(const struct price_source *source)
 static struct price_source *source_of(struct router_prices *prices,
                                       const struct router_deployment *d)
 {
-    if (!is_listed(d))
+    if (!router_prices_are_listed(d))
         return NULL;
     list_for_each(link, &prices->sources) {
         struct price_source *source = list_entry(link, struct price_source, link);

@@ -17,6 +17,9 @@ struct router_prices;
 struct router_prices *router_prices_create(struct router *router);
 void router_prices_destroy(struct router_prices *prices); // accepts NULL
 
+// The configuration does not say what it costs, and its provider does.
+bool router_prices_are_listed(const struct router_deployment *deployment);
+
 // Another plan is in force: it may want what was not kept of the lists, and other lists.
 void router_prices_changed(struct router_prices *prices);
 

@@ -55,7 +55,7 @@ void router_report_attempt(const struct router_call *call, const struct router_f
     if (place != ROUTER_METRICS_NONE)
         router_metrics_attempt(call->router->metrics, &stats);
     LOG_OFTEN(failure && !cancelled ? LOG_WARNING : LOG_INFO, "router.attempt", call->id,
-              LOG_NUMBER("attempt", attempt->step.attempt),
+              LOG_NUMBER("attempt", attempt->number),
               LOG_OWN("deployment", attempt->deployment->id),
               LOG_OWN("model", attempt->deployment->litellm_name),
               LOG_COUNT("status", attempt->status ? attempt->status : -1),
@@ -65,6 +65,14 @@ void router_report_attempt(const struct router_call *call, const struct router_f
               LOG_COUNT("cost_pico", call->cost_pico),
               LOG_OWN(failure ? "failed" : NULL, failure ? router_failure_class(failure) : ""),
               LOG_DETAIL("error", failure ? failure->text : ""));
+}
+
+void router_report_passed_over(const struct router_call *call, const struct router_failure *failure)
+{
+    const struct router_deployment *deployment = call->attempt.deployment;
+    LOG_OFTEN(LOG_INFO, "router.passed_over", call->id, LOG_OWN("deployment", deployment->id),
+              LOG_OWN("model", deployment->litellm_name),
+              LOG_OWN("failed", router_failure_class(failure)), LOG_DETAIL("error", failure->text));
 }
 
 void router_report_fallback(const struct router_call *call, size_t group, bool answered)

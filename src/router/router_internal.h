@@ -137,6 +137,9 @@ void router_charge_settle(struct router_call *call, const struct router_failure 
 // report.c
 void router_report_attempt(const struct router_call *call, const struct router_failure *failure,
                            bool cancelled, int64_t now_ms);
+// Nobody was asked: what is refused here goes to others, which may cost more.
+void router_report_passed_over(const struct router_call *call,
+                               const struct router_failure *failure);
 // The group that is asked as a fallback answered, or could not either.
 void router_report_fallback(const struct router_call *call, size_t group, bool answered);
 void router_report_charges(const struct router_call *call,

@@ -112,6 +112,23 @@ def test_a_refused_call_has_no_row(hermes, router):
     assert cost(hermes)["all"]["attempts"] == 0
 
 
+def test_a_call_counts_whoever_was_passed_over(hermes, router, up):
+    """A dear one that does not fit is not asked: the one in its place is the first that was."""
+    router.start({"dear": [priced(router)], "free": [router.deployment(
+        "fixed", input_cost_per_token=0, output_cost_per_token=0)]},
+                 litellm={"max_budget": 0.0001}, fallbacks=[{"dear": ["free"]}])
+    call = router.ask("dear", max_tokens=100).headers["x-litellm-call-id"]
+    row, = router.attempts(call)
+    assert (row["attempt"], row["reason"]) == (1, "fallback")
+    router.process.wait_for_output(b"router.request", "err")
+    router.stop()
+    log = router.process.err.decode()
+    assert re.search(r'router\.passed_over .*failed=BudgetExceededError .*max_budget', log), log
+    assert " attempt=1 " in log and " attempts=1 " in log
+    sums = cost(hermes)["all"]
+    assert (sums["calls"], sums["attempts"]) == (1, 1)
+
+
 def test_who_left_stands_in_the_ledger(hermes, router, up):
     router.start({"free": [priced(router, "hold-first")]}, litellm={"max_budget": 1})
     with router.open(max_tokens=100):

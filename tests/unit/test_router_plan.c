@@ -164,6 +164,38 @@ static void slots_and_budgets(void **state)
     assert_string_equal(router_scope_name(b[3].scope), "model");
 }
 
+// A budget of the whole router would pass them over, and what is asked in their place costs more.
+static void who_has_no_price_is_told(void **state)
+{
+    struct plan_fixture *f = *state;
+    static const char text[] =
+        "model_list:\n"
+        "  - {model_name: a, litellm_params: {model: openai/m, api_key: k, api_base: %s}}\n"
+        "  - {model_name: b, litellm_params: {model: openai/m, api_key: k, api_base: %s,\n"
+        "     input_cost_per_token: 0, output_cost_per_token: 0}}\n"
+        "  - {model_name: c, litellm_params: {model: openrouter/v/m, api_key: k}}\n"
+        "  - {model_name: d, litellm_params: {model: openrouter/v/m, api_key: k, models: [x]}}\n"
+        "%s";
+    static const char base[] = "http://127.0.0.1:1/v1";
+    static const char cap[] = "litellm_settings: {max_budget: 1}\n";
+    static const char two_lines[] =
+        "note: a (openai/m): nobody says its price, so budget \"max_budget\" passes it over; set "
+        "input_cost_per_token and output_cost_per_token (0 where it is free), or router.unpriced: "
+        "allow\n"
+        "note: d (openrouter/v/m): nobody says";
+    char config[1024];
+    snprintf(config, sizeof config, text, base, base, "");
+    plan_must_load(f, config);
+    assert_string_equal(f->plan->notes, "");
+    snprintf(config, sizeof config, text, base, base, cap);
+    plan_must_load(f, config);
+    assert_int_equal(strncmp(f->plan->notes, two_lines, strlen(two_lines)), 0);
+    snprintf(config, sizeof config, text, base, base,
+             "litellm_settings: {max_budget: 1}\nrouter: {unpriced: allow}\n");
+    plan_must_load(f, config);
+    assert_string_equal(f->plan->notes, "");
+}
+
 #define SLOT(name) router_plan_slot(f->plan, SPAN_LITERAL(name))
 
 // What is chosen as the model is what "main" means, whatever the slots say of it.
@@ -418,6 +450,7 @@ int main(void)
         PLAN_TEST(prices_parameters_and_what_is_known_of_a_model),
         PLAN_TEST(the_settings),
         PLAN_TEST(slots_and_budgets),
+        PLAN_TEST(who_has_no_price_is_told),
         PLAN_TEST(the_slot_main),
         PLAN_TEST(the_slots_of_a_hermes_agent),
         PLAN_TEST(the_slots_of_a_hermes_agent_without_a_list),
