@@ -79,7 +79,7 @@ static void print_sum(struct json_value sum, size_t name_width)
     char money[MONEY_TEXT_SIZE];
     page_cell(json_get(sum, "name"), "?", name_width, &name);
     page_pad(name.len ? buf_span(&name) : SPAN_LITERAL("-"), name_width + 1, stdout);
-    print_short(sum, "calls");
+    print_short(sum, "attempts"); // a call that fell back asked several models
     print_short(sum, "failed");
     print_short(sum, "prompt_tokens");
     print_short(sum, "cached_tokens");
@@ -102,7 +102,7 @@ static void print_sums(struct json_value costs, size_t columns)
     for (char *c = by.data; c && *c; c++)
         *c = (char)toupper((unsigned char)*c);
     page_pad(buf_span(&by), width + 1, stdout);
-    printf(" %8s %8s %8s %8s %8s %12s\n", "CALLS", "FAILED", "PROMPT", "CACHED", "ANSWER", "COST");
+    printf(" %8s %8s %8s %8s %8s %12s\n", "ASKED", "FAILED", "PROMPT", "CACHED", "ANSWER", "COST");
     while (json_iter_next(&it, NULL, &sum))
         print_sum(sum, width);
 }
