@@ -353,12 +353,15 @@ int endpoint_choose_model(const struct llm_config *config, const char *name,
     return endpoint_choose(&other, ret_endpoint, err);
 }
 
-// OpenRouter's variants ":free", and what it chooses among them.
+// OpenRouter's variants ":free", what it chooses among them, and what runs on one's own machine.
 bool endpoint_is_free(const char *provider, const char *model)
 {
-    if (strcmp(provider, "openrouter") != 0)
-        return strcmp(provider, "offline") == 0;
-    return span_ends_with(span_of(model), ":free") || strcmp(model, "openrouter/free") == 0;
+    static const char *const own[] = {"offline", "ollama", "ollama_chat", "lm_studio"};
+    for (size_t i = 0; i < ARRAY_LEN(own); i++)
+        if (strcmp(provider, own[i]) == 0)
+            return true;
+    return strcmp(provider, "openrouter") == 0 &&
+           (span_ends_with(span_of(model), ":free") || strcmp(model, "openrouter/free") == 0);
 }
 
 char *endpoint_url(const struct endpoint *endpoint)

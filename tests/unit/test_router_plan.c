@@ -175,6 +175,7 @@ static void who_has_no_price_is_told(void **state)
         "     input_cost_per_token: 0, output_cost_per_token: 0}}\n"
         "  - {model_name: c, litellm_params: {model: openrouter/v/m, api_key: k}}\n"
         "  - {model_name: d, litellm_params: {model: openrouter/v/m, api_key: k, models: [x]}}\n"
+        "  - {model_name: e, litellm_params: {model: ollama/m}}\n"
         "%s";
     static const char base[] = "http://127.0.0.1:1/v1";
     static const char cap[] = "litellm_settings: {max_budget: 1}\n";
