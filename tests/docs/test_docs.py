@@ -113,7 +113,8 @@ NOT_RUN = [
 REAL_SERVERS = re.compile(r"https?://(127\.0\.0\.1:(11434|8080|4000)/v1|api\.deepseek\.com/v1)\b")
 
 COMMAND_BLOCKS = [block for path in DOCUMENTS for block in blocks(path)
-                  if block.language in ("sh", "console", "bash") and "running" not in block.words]
+                  if block.language in ("sh", "console", "bash")
+                  and not {"running", "routed"} & set(block.words)]
 
 
 def not_run(command):

@@ -5,7 +5,7 @@
     ```sh running        commands that work while it runs
 
 A daemon with the offline model answers a Telegram of the test's own. Times, ids and sizes differ
-from run to run and count as equal; `...` stands for anything.
+from run to run and count as equal; `...` stands for anything (steady.py).
 """
 
 import configparser
@@ -18,6 +18,7 @@ import pytest
 from harness import ROOT
 from service import Service
 from telegram_api import TelegramApi
+from steady import same, shown_commands
 from user import blocks, commands, documents
 
 OWNER = 42
@@ -27,31 +28,6 @@ UNIT = ROOT / "docs/examples/hermes.service"
 BLOCKS = [block for path in documents() for block in blocks(path)
           if {"running", "telegram"} & set(block.words)]
 FILES = sorted({block.path for block in BLOCKS})
-
-VARIABLE = [(r"[ \t]+", " "), (r"\b[0-9a-f]{32}\b", "ID"),
-            (r"\b(?=\w*\d)[0-9a-f]{8,16}\b", "ID"),
-            (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?(Z|\+00:00)?", "TIME"),
-            (r"\d{4}-\d\d-\d\d", "DAY"), (r"\bpid \d+", "pid N"), (r"\bpid=\d+", "pid=N"),
-            (r"\d+\.\d+ (s|MiB)\b", r"N \1"), (r"\b(ms|message)=\d+", r"\1=N"),
-            (r"up \d+ s", "up N s"), (r"\d+ of \d+ MiB free", "N of N MiB free"),
-            (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
-            (r'("\w+_(?:ms|bytes|s)"):\d+', r"\1:N"), (r'"pid":\d+', '"pid":N'),
-            (r"(?m)^(process_\w+) \S+$", r"\1 N")]
-
-
-def steady(text):
-    for pattern, word in VARIABLE:
-        text = re.sub(pattern, word, text)
-    return text.strip()
-
-
-def same(wanted, found):
-    """Do the texts agree, line for line, with `...` for anything?"""
-    lines = [re.escape(steady(line)) for line in wanted.strip().splitlines()]
-    pattern = "\n".join(lines).replace(re.escape("..."), r"[\s\S]*?")
-    shown = "\n".join(steady(line) for line in found.strip().splitlines())
-    return re.fullmatch(pattern, shown)
-
 
 def talk(block):
     """[(what the user writes, the answer as it is shown)]"""
@@ -86,8 +62,7 @@ def ask(reader, block, service):
         status, shown = run("set -e\n" + "\n".join(commands(block)))
         assert status == 0, f"{block}: status {status}\n{shown}"
         return
-    parts = re.split(r"(?m)^\$ (.*)\n", block.text)
-    for command, wanted in zip(parts[1::2], parts[2::2]):
+    for command, wanted in shown_commands(block):
         _, shown = run(command)
         assert same(wanted, shown), f"{block}: {command} prints\n{shown}"
 
