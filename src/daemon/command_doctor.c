@@ -58,6 +58,8 @@ static void probe_model(const struct settings *settings, struct report *report)
     int r = main_model_plan(settings, &plan, NULL, &err);
     if (r == 0)
         r = main_model_endpoint(&settings->values.llm, plan, &endpoint, &err);
+    if (plan && *plan->notes)
+        report_line(report, REPORT_WARNING, "router", "hermes config check has remarks");
     router_plan_unref(plan);
     if (r < 0) {
         report_line(report, REPORT_FAILED, "model", "%s", err.text);

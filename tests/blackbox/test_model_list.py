@@ -78,6 +78,15 @@ def test_a_name_that_is_not_there(hermes, up):
     hermes.chat("hi").failed("there is no model fre; model_list has free, strong, cheap, keyless")
 
 
+def test_whom_a_budget_passes_over_is_told(hermes, up):
+    """Of all that nobody says the price of; each entry of a name by itself."""
+    configure(hermes, up, more="litellm_settings: {max_budget: 1}\n")
+    told = hermes.run("config", "check").ok().text
+    names = [line.split()[1] for line in told.splitlines() if "nobody says its price" in line]
+    assert names == ["free", "free", "cheap"], told
+    assert "warn  router        hermes config check has remarks\n" in hermes.run("doctor").text
+
+
 def test_it_is_shown_where_a_name_leads(hermes, up, service):
     configure(hermes, up)
     shown = hermes.run("config", "show").ok().text
