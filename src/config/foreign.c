@@ -118,6 +118,8 @@ static const struct limit {
     {"budget", NOT_HELD ", and set litellm_settings.max_budget or router.budgets"},
     {"upperbound", NOT_HELD " (there are no virtual keys that it could bound)"},
     {"limit", NOT_HELD ", and set rpm, tpm or max_parallel_requests of the deployments"},
+    {"rpm", NOT_HELD ", and set litellm_params.rpm of the deployments"},
+    {"tpm", NOT_HELD ", and set litellm_params.tpm of the deployments"},
     {"quota", NOT_HELD ", and set router.budgets"},
     {"parallel", NOT_HELD ", and set general_settings.global_max_parallel_requests or "
                           "max_parallel_requests of the deployments"},

@@ -58,6 +58,8 @@ enum option_flags {
     // For a tree in LiteLLM's words: what is not used and would limit something
     // (config_foreign_limit()) is an error.
     OPTION_STRICT = 1 << 2,
+    // For a tree in our own words: what is not used is an error, as nobody else could mean it.
+    OPTION_OWN = 1 << 3,
 };
 
 enum {

@@ -16,7 +16,7 @@
  * means nothing here: so what is not used is told of and never an error, and neither is a variable
  * that is not set, because it may be the key of something that nobody asks. The exception are
  * limits: who wrote down a budget or an allowlist must not believe that it holds when it does not
- * (OPTION_STRICT).
+ * (OPTION_STRICT); and what is written in our own words is meant for us (OPTION_OWN).
  */
 enum {
     PLACE_SIZE = 512,      // bytes of a place, or of a path that is shown; a longer one is not used
@@ -111,18 +111,23 @@ static struct place place_of(const struct tree *tree, const struct yaml_node *no
     return (struct place){tree->config->path, node->line, node->column};
 }
 
-static void tell_unused(const struct tree *tree, const struct spot *spot,
-                        const struct yaml_node *node)
+static void tell_unused(struct tree *tree, const struct spot *spot, const struct yaml_node *node)
 {
     const struct option *option = tree->loaded->setting.option;
+    bool own = option->flags & OPTION_OWN;
     const char *owner = config_foreign_owner(span_of(option->key));
     CLEANUP(mem_cleanup) char *nearest = NULL;
     if (!findings_full(&tree->config->findings))
         nearest = nearest_to(option, span_of(spot->place));
+    tree->good = tree->good && !own;
     if (nearest)
-        findings_add(&tree->config->findings, CONFIG_WARNING, place_of(tree, node),
-                     span_of(spot->path), nearest, "unknown key \"%s\" (did you mean \"%s\"?)",
-                     spot->path, nearest);
+        findings_add(&tree->config->findings, own ? CONFIG_ERROR : CONFIG_WARNING,
+                     place_of(tree, node), span_of(spot->path), nearest,
+                     "unknown key \"%s\" (did you mean \"%s\"?)", spot->path, nearest);
+    else if (own)
+        findings_add(&tree->config->findings, CONFIG_ERROR, place_of(tree, node),
+                     span_of(spot->path), NULL, "unknown key \"%s\"; it can have %s", spot->path,
+                     option->choices);
     else
         findings_add(&tree->config->findings, CONFIG_NOTE, place_of(tree, node),
                      span_of(spot->path), NULL, "%s: %s%s%snot used by this version", spot->path,

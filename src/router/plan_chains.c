@@ -77,6 +77,14 @@ void plan_read_aliases(struct plan_maker *maker)
         read_alias(&section, pair, key, value, &aliases[maker->plan->alias_count]);
 }
 
+static bool is_alias(const struct router_plan *plan, const char *name)
+{
+    for (size_t i = 0; i < plan->alias_count; i++)
+        if (strcmp(plan->aliases[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 void plan_check_aliases(struct plan_maker *maker)
 {
     const struct plan_section section = router_section(maker);
@@ -84,7 +92,14 @@ void plan_check_aliases(struct plan_maker *maker)
     struct router_match match;
     for (size_t i = 0; i < maker->plan->alias_count; i++) {
         const struct router_alias *alias = &maker->plan->aliases[i];
-        if (!router_plan_find_own(maker->plan, span_of(alias->name), &match))
+        if (router_plan_find_own(maker->plan, span_of(alias->name), &match))
+            continue;
+        if (is_alias(maker->plan, alias->target))
+            plan_pair_error(&section, pair,
+                            "\"%.60s\" leads to \"%.60s\", which is an alias too; name a model of "
+                            "model_list",
+                            alias->name, alias->target);
+        else
             plan_no_model(&section, pair, span_of(alias->target));
     }
 }

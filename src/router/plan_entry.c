@@ -79,9 +79,9 @@ static void read_limits(const struct plan_section *section, struct router_deploy
     d->timeout_ms = section->maker->plan->timeout_ms;
     d->stream_timeout_ms = section->maker->plan->stream_timeout_ms;
     d->max_parallel = section->maker->default_parallel;
-    plan_read_number(section, "litellm_params.rpm", 0, 0, ROUTER_RPM_MAX, &d->rpm);
-    plan_read_number(section, "litellm_params.tpm", 0, 0, TPM_MAX, &d->tpm);
-    plan_read_number(section, "litellm_params.max_parallel_requests", 0, 0, PARALLEL_MAX,
+    plan_read_number(section, "litellm_params.rpm", 0, 1, ROUTER_RPM_MAX, &d->rpm);
+    plan_read_number(section, "litellm_params.tpm", 0, 1, TPM_MAX, &d->tpm);
+    plan_read_number(section, "litellm_params.max_parallel_requests", 0, 1, PARALLEL_MAX,
                      &d->max_parallel);
     plan_read_number(section, "litellm_params.order", 0, 0, ORDER_MAX, &d->order);
     plan_read_number(section, "litellm_params.weight", 6, 0, WEIGHT_MICRO_MAX, &d->weight_micro);

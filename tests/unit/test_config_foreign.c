@@ -74,10 +74,9 @@ static void test_words_that_limit(void **state)
         "rpm_limit",       "enable_jwt_auth",
         "enforced_params", "upperbound_key_generate_params",
         "mock_response",   "max_response_size_mb",
-        "hide_secrets",
+        "hide_secrets",    "rpm",
     };
     static const char *const others[] = {
-        "rpm",
         "success_callback",
         "database_connection_pool_limit",
         "include_cost_in_usage",

@@ -45,7 +45,7 @@ static void test_calendars(void **state)
     int64_t now = at(2026, 11, 21, 12, 34); // a Saturday
     check("1d", "UTC0", now, "2026-11-21T00:00:00Z", "2026-11-22T00:00:00Z");
     check("24h", "UTC0", now, "2026-11-21T00:00:00Z", "2026-11-22T00:00:00Z");
-    check("86400", "UTC0", now, "2026-11-21T00:00:00Z", "2026-11-22T00:00:00Z");
+    check("86400s", "UTC0", now, "2026-11-21T00:00:00Z", "2026-11-22T00:00:00Z");
     check("7d", "UTC0", now, "2026-11-16T00:00:00Z", "2026-11-23T00:00:00Z");
     check("week", "UTC0", at(2026, 11, 22, 23, 59), "2026-11-16T00:00:00Z", "2026-11-23T00:00:00Z");
     check("1w", "UTC0", at(2026, 11, 23, 0, 0), "2026-11-23T00:00:00Z", "2026-11-30T00:00:00Z");
@@ -132,6 +132,7 @@ static void test_refused(void **state)
     static const char *const texts[] = {"",
                                         "0",
                                         "0d",
+                                        "30",
                                         "-1d",
                                         "1.5h",
                                         "d",
@@ -159,8 +160,8 @@ static void test_text(void **state)
     static const char *const cases[][2] = {
         {"24h", "a day"},         {"weekly", "a week"},   {"30d", "a month"},
         {"never", "in total"},    {"12h", "in 12 hours"}, {"3d", "in 3 days"},
-        {"90m", "in 90 minutes"}, {"1h", "an hour"},      {"60", "a minute"},
-        {"61", "in 61 seconds"},  {"3mo", "in 3 months"}, {"36h", "in 36 hours"},
+        {"90m", "in 90 minutes"}, {"1h", "an hour"},      {"60s", "a minute"},
+        {"61s", "in 61 seconds"}, {"3mo", "in 3 months"}, {"36h", "in 36 hours"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         char text[BUDGET_PERIOD_TEXT_SIZE];
