@@ -64,20 +64,16 @@ static int make_why_path(const char *id, struct buf *path, struct error *err)
     return buf_is_full(path) ? error_set(err, -EINVAL, "that is no id of a call") : 0;
 }
 
-// That of the budgets, on the heap; NULL where the configuration cannot be read: then it is UTC,
-// and the page says so.
-static char *find_timezone(const struct arguments *arguments)
+// NULL where the configuration cannot be read: then the days are those of UTC, and the page says so.
+static struct router_plan *find_plan(const struct arguments *arguments)
 {
     struct settings settings = {0};
     struct router_plan *plan = NULL;
-    char *timezone = NULL;
     if (settings_load(arguments, &settings, NULL) < 0)
         return NULL;
-    if (main_model_plan(&settings, &plan, NULL, NULL) == 0)
-        timezone = mem_strdup(plan->timezone);
-    router_plan_unref(plan);
+    main_model_plan(&settings, &plan, NULL, NULL);
     settings_finish(&settings);
-    return timezone;
+    return plan;
 }
 
 static int tell(const struct arguments *arguments, const char *home, const char *path, bool why,
@@ -85,8 +81,9 @@ static int tell(const struct arguments *arguments, const char *home, const char 
 {
     BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
     JSON_AUTO document = JSON_INIT;
-    CLEANUP(mem_cleanup) char *timezone = find_timezone(arguments);
-    int r = owner_ask_cost(home, path, timezone, &body, err);
+    struct router_plan *plan = find_plan(arguments);
+    int r = owner_ask_cost(home, path, plan, &body, err);
+    router_plan_unref(plan);
     if (r == 0)
         r = json_parse(&document, buf_span(&body), err);
     if (r < 0)

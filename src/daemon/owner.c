@@ -37,7 +37,7 @@ static void on_answer(void *context, unsigned status, struct span body)
 struct own_question {
     const char *method, *path;
     bool of_costs;
-    const char *timezone;
+    const struct router_plan *plan;
 };
 
 static void on_fold(void *context, int result, const struct error *err,
@@ -83,7 +83,7 @@ static int answer_here(const char *home, const struct own_question *question, st
         .version = HERMES_VERSION,
         .started_ms = loop_wall(only.loop),
         .up_since_ms = loop_now(only.loop),
-        .timezone = question->timezone,
+        .plan = question->plan,
     };
     if (store_state(only.store) == STORE_FAILED) {
         r = error_set(err, -EIO, "%s", store_describe(only.store));
@@ -117,10 +117,10 @@ int owner_ask(const char *home, const char *method, const char *path, struct buf
     return ask(home, &question, ret_body, err);
 }
 
-int owner_ask_cost(const char *home, const char *path, const char *timezone, struct buf *ret_body,
-                   struct error *err)
+int owner_ask_cost(const char *home, const char *path, const struct router_plan *plan,
+                   struct buf *ret_body, struct error *err)
 {
-    struct own_question question = {"GET", path, true, timezone};
+    struct own_question question = {"GET", path, true, plan};
     int r = -EAGAIN;
     for (int waited_ms = 0; r == -EAGAIN && waited_ms <= PATIENCE_MS; waited_ms += LOOK_MS) {
         if (waited_ms)

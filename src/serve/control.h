@@ -10,6 +10,7 @@ struct desk;
 struct endpoint;
 struct loop;
 struct router;
+struct router_plan;
 struct store;
 struct telegram;
 
@@ -58,7 +59,7 @@ struct control_env { // borrowed, and looked at anew with each question; outlive
     // Appends what a first message costs, as one JSON value. NULL: refused.
     int (*measure)(void *context, struct buf *ret_json, struct error *err);
     struct router *router; // whose budgets, unwritten rows and zone are told of; NULL: none runs
-    const char *timezone;  // of days and months where there is no router; NULL: UTC
+    const struct router_plan *plan; // by which budgets and days are told where none runs; NULL: UTC
     void *context;         // of all of them
 };
 

@@ -8,18 +8,24 @@
 #include "store/ledger.h"
 
 /*
- * Budgets as an owner of a home tells them. A router knows all of them. Where none runs the
- * database knows what was spent but neither caps nor periods, which are the configuration's; so
- * only those are told of that an overshoot has closed.
+ * Budgets as an owner of a home tells them. A router knows them; where none runs the database knows
+ * what was spent. Caps are the configuration's: of an account that has not been claimed since the
+ * start as well. Without a configuration only those are told of that an overshoot has closed.
  */
 enum {
     BUDGETS_SHOWN = 100,
 };
 
+static const struct router_plan *plan_of(const struct control_env *env)
+{
+    return env->router ? router_plan(env->router) : env->plan;
+}
+
 struct zone control_zone(const struct control_env *env, const char **ret_name)
 {
     struct zone zone = ZONE_UTC;
-    const char *name = env->router ? router_plan(env->router)->timezone : env->timezone;
+    const struct router_plan *plan = plan_of(env);
+    const char *name = plan ? plan->timezone : NULL;
     bool known = name && zone_find(span_of(name), &zone, NULL) == 0;
     if (ret_name)
         *ret_name = known ? name : "UTC";
@@ -36,6 +42,7 @@ const char *control_local_time(const struct zone *zone, int64_t wall_ms, char *t
 
 struct budget_list {
     struct json_writer *w;
+    const struct router_plan *plan; // or NULL
     const struct zone *zone;
     int64_t now_ms;
     size_t count;
@@ -72,28 +79,37 @@ static bool is_over(const struct router_budget_state *state, int64_t now_ms)
     return state->next_reset_wall_ms >= 0 && state->next_reset_wall_ms <= now_ms;
 }
 
-// Is it a whole budget, and not one session's or job's of many?
-static bool is_named(const struct router_plan *plan, const char *account)
+// What a whole budget may spend; -1: it is none, but one session's or job's of many.
+static int64_t named_cap(const struct router_plan *plan, const char *account)
 {
-    for (size_t i = 0; i < plan->budget_count; i++)
+    for (size_t i = 0; plan && i < plan->budget_count; i++)
         if (strcmp(plan->budgets[i].name, account) == 0)
-            return true;
-    return false;
+            return plan->budgets[i].cap_pico;
+    return -1;
 }
 
-// The closed ones first, so that none of them is cut off. Of the many accounts of sessions and the
-// like only those are worth a line of which nothing is left.
+// Of the many accounts of sessions and the like only those are worth a line of which nothing is
+// left.
+static void write_open(struct budget_list *list, struct router_budget_state *state)
+{
+    int64_t cap_pico = named_cap(list->plan, state->account);
+    if (state->closed || (cap_pico < 0 && (state->cap_pico < 0 || state->left_pico > 0)))
+        return;
+    if (state->cap_pico < 0)
+        state->cap_pico = cap_pico;
+    if (!is_over(state, list->now_ms))
+        write_budget(list, state);
+}
+
+// The closed ones first, so that none of them is cut off.
 static void list_live(struct budget_list *list, struct router *router)
 {
-    const struct router_plan *plan = router_plan(router);
     struct router_budget_state state;
     for (size_t cursor = 0; router_next_budget(router, &cursor, &state);)
         if (state.closed && !is_over(&state, list->now_ms))
             write_budget(list, &state);
     for (size_t cursor = 0; router_next_budget(router, &cursor, &state);)
-        if (!state.closed && state.cap_pico >= 0 &&
-            (is_named(plan, state.account) || state.left_pico == 0))
-            write_budget(list, &state);
+        write_open(list, &state);
 }
 
 static void list_stored(void *context, const struct store_charge *spent)
@@ -103,7 +119,7 @@ static void list_stored(void *context, const struct store_charge *spent)
     snprintf(account, sizeof account, "%.*s", (int)spent->account.len, spent->account.data);
     struct router_budget_state state = {
         .account = account,
-        .cap_pico = spent->cap_pico,
+        .cap_pico = spent->overshoot_pico > 0 ? spent->cap_pico : -1,
         .spent_pico = spent->amount_pico,
         .overshoot_pico = spent->overshoot_pico,
         .next_reset_wall_ms = spent->resets_ms,
@@ -111,12 +127,14 @@ static void list_stored(void *context, const struct store_charge *spent)
     };
     if (state.closed && state.cap_pico > 0 && !is_over(&state, list->now_ms))
         write_budget(list, &state);
+    else
+        write_open(list, &state);
 }
 
 void control_write_budgets(struct json_writer *w, const struct control_env *env)
 {
     struct zone zone = control_zone(env, NULL);
-    struct budget_list list = {.w = w, .zone = &zone, .now_ms = loop_wall(env->loop)};
+    struct budget_list list = {w, plan_of(env), &zone, loop_wall(env->loop), 0};
     json_write_key(w, "budgets");
     json_write_array_begin(w);
     if (env->router)

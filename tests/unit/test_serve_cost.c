@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "codec/json.h"
 #include "loop/loop.h"
+#include "router/plan.h"
 #include "serve/control.h"
 #include "store/journal.h"
 #include "store/ledger.h"
@@ -179,7 +180,8 @@ static void spending_is_told_by_what_it_was_for(void **state)
 static void today_is_the_owners(void **state)
 {
     struct cost_world *world = *state;
-    world->env.timezone = "America/New_York";
+    struct router_plan plan = {.timezone = "America/New_York"};
+    world->env.plan = &plan;
     struct json_value root = ask(world, "/cost");
     assert_true(json_is(json_get(root, "date"), "2026-11-17"));
     assert_true(json_is(json_get(root, "zone"), "America/New_York"));
@@ -188,7 +190,7 @@ static void today_is_the_owners(void **state)
     assert_true(json_is(json_get(call, "zone"), "America/New_York"));
     assert_true(
         json_is(json_get(json_at(json_get(call, "attempts"), 0), "started"), "2026-11-17 19:00"));
-    world->env.timezone = "Mars/Olympus_Mons";
+    plan.timezone = "Mars/Olympus_Mons";
     assert_true(json_is(json_get(ask(world, "/cost"), "zone"), "UTC"));
 }
 
@@ -245,8 +247,9 @@ static void a_call_is_told_with_its_reasons(void **state)
     assert_int_equal(world->status, 404);
 }
 
-// Without a router only what an overshoot closed is known, and told until its period is over.
-static void closed_budgets_are_told(void **state)
+// Without a router it is known what an overshoot closed, told until its period is over; and the rest
+// from the configuration, where that can be read.
+static void budgets_are_told(void **state)
 {
     struct cost_world *world = *state;
     int64_t now_ms = world->clock.wall_ms, midnight_ms = (int64_t)(DAY + 1) * DAY_MS;
@@ -269,6 +272,18 @@ static void closed_budgets_are_told(void **state)
     assert_true(json_is(json_get(closed, "resets"), "2026-11-19 00:00"));
     assert_true(json_is(json_get(json_at(budgets, 1), "account"), "for good"));
     assert_int_equal(json_type(json_get(json_at(budgets, 1), "resets")), JSON_NULL);
+
+    struct router_budget_rule rules[] = {{.name = "open", .cap_pico = 2000},
+                                         {.name = "over", .cap_pico = 2000}};
+    struct router_plan plan = {.timezone = "UTC", .budgets = rules, .budget_count = 2};
+    world->env.plan = &plan;
+    budgets = json_get(ask(world, "/cost"), "budgets");
+    assert_int_equal(json_count(budgets), 3);
+    size_t at = 0;
+    while (at < 2 && !json_is(json_get(json_at(budgets, at), "account"), "open"))
+        at++;
+    assert_true(json_is(json_get(json_at(budgets, at), "account"), "open"));
+    assert_string_equal(raw(json_get(json_at(budgets, at), "cap_usd")), "0.000000002");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -279,7 +294,7 @@ int main(void)
         TEST(spending_is_told_by_what_it_was_for),
         TEST(today_is_the_owners),
         TEST(a_call_is_told_with_its_reasons),
-        TEST(closed_budgets_are_told),
+        TEST(budgets_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
