@@ -12,7 +12,8 @@
 #include "serve/metrics_page.h"
 
 enum {
-    BODY_MAX = 16 * 1024, // bytes of what probes get
+    BODY_MAX = 16 * 1024,     // bytes of what probes get
+    STATUS_MAX = 1024 * 1024, // bytes of a status
     CONNECTIONS_MAX = 128,
     IDLE_TIMEOUT_MS = 10 * 1000, // probes are short; who dawdles makes room
 };
@@ -99,9 +100,13 @@ static void answer_metrics(struct admin *admin, struct http_exchange *exchange)
 
 static void answer_status(struct admin *admin, struct http_exchange *exchange)
 {
-    BUF_AUTO body = BUF_INIT(BODY_MAX);
+    BUF_AUTO body = BUF_INIT(STATUS_MAX);
     control_write_status(admin->control, &body);
-    http_exchange_reply(exchange, 200, json_type_name, buf_span(&body));
+    if (buf_is_full(&body))
+        http_exchange_reply_text(exchange, 500, "the status is larger than %d KiB",
+                                 STATUS_MAX >> 10);
+    else
+        http_exchange_reply_take(exchange, 200, json_type_name, &body);
 }
 
 static const struct {

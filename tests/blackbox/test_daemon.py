@@ -273,6 +273,18 @@ def test_status_is_that_of_the_socket(hermes, keyed):
     assert told["running"] is True and told["pid"] == keyed.pid and told["home"] == str(hermes.home)
 
 
+def test_a_long_status_is_whole(hermes):
+    """What it names may be as long as the owner likes."""
+    model = "m" * 30000
+    with hermes.start("run", "--port", "0", env={"HERMES_ADMIN_KEY": KEY, "HERMES_MODEL": model,
+                                                 "OPENAI_API_KEY": "sk-of-the-tests"},
+                      limit=60) as process:
+        process.port = port_of(process)
+        ready(process)
+        status, body, _ = ask(process, "/status", KEY)
+    assert status == 200 and model in json.dumps(json.loads(body))
+
+
 def test_odd_requests(daemon):
     for method, path, status in (("GET", "/healthz?x=y", 200), ("GET", "/healthz/", 404),
                                  ("GET", "//healthz", 404), ("GET", "/HEALTHZ", 404),
