@@ -10,6 +10,7 @@
  */
 enum { SECONDS_MAX = 1000000 };
 #define INSTANT_SECONDS_MAX INT64_C(100000000000)
+#define DAY_MS INT64_C(86400000)
 
 static int64_t bounded(int64_t ms)
 {
@@ -47,10 +48,8 @@ static int64_t units(struct span text)
         if (i == sizeof known / sizeof known[0])
             return -1;
         text = span_skip(text, strlen(known[i].name));
-        int64_t seconds_most = ROUTER_RATE_RESET_MAX_MS / 1000;
-        if (known[i].ms && micro / 1000000 > seconds_most * 1000 / known[i].ms)
-            micro = seconds_most * 1000 / known[i].ms * 1000000;
-        total = bounded(total + micro * known[i].ms / 1000000);
+        bool far = known[i].ms && micro / 1000000 > ROUTER_RATE_RESET_MAX_MS / known[i].ms;
+        total = far ? ROUTER_RATE_RESET_MAX_MS : bounded(total + micro * known[i].ms / 1000000);
     }
     return total;
 }
@@ -68,19 +67,45 @@ static int64_t days_of(int64_t year, int64_t month, int64_t day)
     return 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719468;
 }
 
+// "08:49:37" at `at`: milliseconds of the day.
+static bool time_of_day(struct span text, size_t at, int64_t *ret_ms)
+{
+    int64_t hour, minute, second;
+    if (!digits(text, at, 2, &hour) || !digits(text, at + 3, 2, &minute) ||
+        !digits(text, at + 6, 2, &second))
+        return false;
+    *ret_ms = ((hour * 60 + minute) * 60 + second) * 1000;
+    return true;
+}
+
+// RFC 9110 §5.6.7, "Sun, 06 Nov 1994 08:49:37 GMT"; not the two forms that nobody may send.
+static bool http_date(struct span text, int64_t *ret_wall_ms)
+{
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    int64_t year, day, of_day, month = 0;
+    if (text.len != 29 || text.data[3] != ',' || !span_ends_with(text, " GMT") ||
+        !digits(text, 5, 2, &day) || !digits(text, 12, 4, &year) || !time_of_day(text, 17, &of_day))
+        return false;
+    while (month < 12 && memcmp(text.data + 8, months + 3 * month, 3) != 0)
+        month++;
+    if (month == 12 || year < 1970 || day < 1 || day > 31)
+        return false;
+    *ret_wall_ms = days_of(year, month + 1, day) * DAY_MS + of_day;
+    return true;
+}
+
 // RFC 3339 in UTC, fractions of a second left out; false when it is not that.
 static bool instant(struct span text, int64_t *ret_wall_ms)
 {
-    int64_t year, month, day, hour, minute, second;
+    int64_t year, month, day, of_day;
     if (text.len < 20 || text.data[4] != '-' || text.data[10] != 'T' || !span_ends_with(text, "Z"))
         return false;
     if (!digits(text, 0, 4, &year) || !digits(text, 5, 2, &month) || !digits(text, 8, 2, &day) ||
-        !digits(text, 11, 2, &hour) || !digits(text, 14, 2, &minute) ||
-        !digits(text, 17, 2, &second))
+        !time_of_day(text, 11, &of_day))
         return false;
     if (year < 1970 || month < 1 || month > 12 || day < 1 || day > 31)
         return false;
-    *ret_wall_ms = (((days_of(year, month, day) * 24 + hour) * 60 + minute) * 60 + second) * 1000;
+    *ret_wall_ms = days_of(year, month, day) * DAY_MS + of_day;
     return true;
 }
 
@@ -90,7 +115,7 @@ int64_t router_rate_reset_in(struct span value, int64_t wall_now_ms)
     value = span_trim(value);
     if (value.len == 0 || value.len > 40)
         return -1;
-    if (instant(value, &wall_ms))
+    if (instant(value, &wall_ms) || http_date(value, &wall_ms))
         return bounded(wall_ms - wall_now_ms);
     if (number_len(value) < value.len)
         return units(value);

@@ -28,7 +28,8 @@ bool router_rate_note_header(struct router_rate_note *note, struct span name, st
                              int64_t now_ms, int64_t wall_now_ms);
 
 // How long from now: "6m0s", "1.5s", "120ms" (OpenAI), seconds, an instant in seconds or in
-// milliseconds since 1970, "2026-01-31T10:00:00Z" (Anthropic). Bounded; -1: unreadable.
+// milliseconds since 1970, "2026-01-31T10:00:00Z" (Anthropic), "Sat, 31 Jan 2026 10:00:00 GMT" (RFC
+// 9110 §10.2.3). Bounded; -1: unreadable.
 int64_t router_rate_reset_in(struct span value, int64_t wall_now_ms);
 
 // When it asks to be left alone until, because of a 429 or of nothing remaining: the latest of

@@ -30,6 +30,8 @@ static void test_how_providers_write_a_reset(void **state)
     assert_int_equal(reset_in("2025-10-09T08:54:20Z"), 60000);
     assert_int_equal(reset_in("2025-10-09T08:53:00Z"), 0); // over already
     assert_int_equal(reset_in("1759999999"), 0);
+    assert_int_equal(reset_in("Thu, 09 Oct 2025 08:54:20 GMT"), 60000); // RFC 9110
+    assert_int_equal(reset_in("Thu, 09 Oct 2025 08:53:00 GMT"), 0);
 }
 
 static void test_what_is_far_away_or_no_time_at_all(void **state)
@@ -46,10 +48,17 @@ static void test_what_is_far_away_or_no_time_at_all(void **state)
                                            "99999999999999999999999",
                                            "1e9",
                                            "1 s",
+                                           "Thu, 09 Okt 2025 08:54:20 GMT",
+                                           "Thu, 09 Oct 2025 08:54:2x GMT",
+                                           "Thursday, 09-Oct-25 08:54 GMT",
                                            "9999999999999m"};
     for (size_t i = 0; i < sizeof nonsense / sizeof nonsense[0]; i++)
         assert_int_equal(reset_in(nonsense[i]), -1);
     assert_int_equal(reset_in("5h"), ROUTER_RATE_RESET_MAX_MS);
+    assert_int_equal(reset_in("1d"), ROUTER_RATE_RESET_MAX_MS);
+    assert_int_equal(reset_in("1d2h3m"), ROUTER_RATE_RESET_MAX_MS);
+    assert_int_equal(reset_in("0.01d"), 864000);
+    assert_int_equal(reset_in("Thu, 09 Oct 2026 08:54:20 GMT"), ROUTER_RATE_RESET_MAX_MS);
     assert_int_equal(reset_in("999999999999h"), ROUTER_RATE_RESET_MAX_MS);
     assert_int_equal(reset_in("999999"), ROUTER_RATE_RESET_MAX_MS);
     assert_int_equal(reset_in("9999-10-09T08:54:20Z"), ROUTER_RATE_RESET_MAX_MS);
