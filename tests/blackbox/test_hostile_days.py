@@ -18,6 +18,7 @@ import pytest
 import telegram_models  # noqa: F401  registers its scenarios
 from harness import IS_ROOT, TEST_UID, as_test_user, give
 from home_socket import ask
+from preload import environment, preloaded
 from service import Service
 from telegram_owner import OWNER, settled
 
@@ -217,9 +218,7 @@ class Clock:
         path.write_bytes(bytes(4096))
         self.file = open(path, "r+b")
         self.map = mmap.mmap(self.file.fileno(), 4096)
-        sanitizer = hermes.environment["ASAN_OPTIONS"]
-        self.env = {"LD_PRELOAD": str(library), "CLOCK_OFFSET": str(path),
-                    "ASAN_OPTIONS": f"{sanitizer}:verify_asan_link_order=0"}
+        self.env = {**environment(hermes, library), "CLOCK_OFFSET": str(path)}
 
     def jump(self, seconds):
         """From the true time."""
@@ -227,14 +226,9 @@ class Clock:
 
 
 @pytest.fixture(scope="session")
-def clock_library(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("clock")
-    for path in (directory, directory.parent, directory.parent.parent):
-        path.chmod(0o755)
-    source, library = directory / "clock.c", directory / "clock.so"
-    source.write_text(SHIM)
-    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, source], check=True)
-    return library
+def clock_library():
+    with preloaded(SHIM) as library:
+        yield library
 
 
 @pytest.fixture
