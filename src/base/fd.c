@@ -2,9 +2,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
-enum { READ_CHUNK = 16 * 1024 }; // bytes a read(2)
+enum {
+    READ_CHUNK = 16 * 1024, // bytes a read(2)
+    DESCRIPTORS_MAX = 4096, // that are asked for
+};
 
 void fd_close(int *fd)
 {
@@ -13,6 +19,28 @@ void fd_close(int *fd)
         close(*fd);
     *fd = -1;
     errno = saved;
+}
+
+unsigned fd_limit(void)
+{
+    struct rlimit limit;
+    bool known = getrlimit(RLIMIT_NOFILE, &limit) == 0;
+    return !known || limit.rlim_cur > INT_MAX ? INT_MAX : (unsigned)limit.rlim_cur;
+}
+
+void fd_raise_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= DESCRIPTORS_MAX)
+        return;
+    limit.rlim_cur = limit.rlim_max < DESCRIPTORS_MAX ? limit.rlim_max : DESCRIPTORS_MAX;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+bool fd_is_shortage(int errno_value)
+{
+    return errno_value == EMFILE || errno_value == ENFILE || errno_value == ENOBUFS ||
+           errno_value == ENOMEM;
 }
 
 int fd_write_all(int fd, const void *data, size_t len)

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/buf.h"
@@ -9,6 +10,12 @@
 
 void fd_close(int *fd); // closes and sets -1; keeps errno; accepts -1
 #define FD_AUTO CLEANUP(fd_close) int
+
+unsigned fd_limit(void); // descriptors that this process may have
+// To what the administrator allows a program that asks, within reason; 1024 is for programs that
+// call select(). Never lowers it.
+void fd_raise_limit(void);
+bool fd_is_shortage(int errno_value); // of descriptors or memory: this machine's own trouble
 
 // Writes everything, through EINTR and short writes, to a blocking descriptor. 0 or -errno.
 int fd_write_all(int fd, const void *data, size_t len);

@@ -87,6 +87,8 @@ static int outcome(const struct question *question, const char *home, struct err
                          "the hermes that owns the home %s does not answer on its socket; see what "
                          "it does, or end it",
                          home);
+    case HTTP_EXHAUSTED:
+        return error_set(err, question->err.code, "%s", question->err.text);
     case HTTP_STOPPED:
         return error_set(err, -EFBIG, "the answer of the running hermes is too large");
     default:

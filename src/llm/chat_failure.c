@@ -34,6 +34,8 @@ const char *chat_failure_advice(const struct chat_failure *failure)
     case CHAT_BUDGET:
         return failure->retry_after_ms >= 0 ? "raise it in the configuration, or wait until then"
                                             : "the budget is your own, in the configuration";
+    case CHAT_EXHAUSTED:
+        return "raise the limit of open files (ulimit -n), or end what else runs on this machine";
     }
     return "try again";
 }

@@ -20,6 +20,7 @@ enum chat_failure_kind {
     CHAT_EMPTY,        // an answer with nothing in it
     CHAT_TOO_LARGE,    // past one of the limits above
     CHAT_BUDGET,       // a budget of our own configuration; nobody was asked
+    CHAT_EXHAUSTED,    // no descriptor or memory left on this machine; nobody was asked
 };
 
 struct chat_failure {

@@ -220,6 +220,8 @@ static enum chat_failure_kind kind_of(enum http_failure failure, bool answered)
         return answered ? CHAT_INTERRUPTED : CHAT_UNREACHABLE;
     case HTTP_MISUSED:
         return CHAT_REJECTED;
+    case HTTP_EXHAUSTED:
+        return CHAT_EXHAUSTED;
     default:
         return CHAT_UNREACHABLE;
     }

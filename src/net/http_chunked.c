@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "net/http_field.h"
+
 enum { SIZE_MAX_BITS = 60 }; // of a chunk; more hexadecimal digits than that are refused
 
 static int hex_value(unsigned char c)
@@ -47,15 +49,25 @@ static int take_size(struct http_chunked *chunked, unsigned char c)
     return 0;
 }
 
+// A token and a colon, as http_field_split() has it; the value is the rest of the line.
+static int take_trailer_name(struct http_chunked *chunked, unsigned char c)
+{
+    bool ends = c == ':' && chunked->state == HTTP_CHUNK_TRAILER_NAME;
+    chunked->state = ends ? HTTP_CHUNK_TRAILER_LINE : HTTP_CHUNK_TRAILER_NAME;
+    return ends || http_is_token(span_make((const char *)&c, 1)) ? 0 : -EBADMSG;
+}
+
 static int take_trailer(struct http_chunked *chunked, unsigned char c)
 {
     bool begins = chunked->state == HTTP_CHUNK_TRAILER;
     if (++chunked->line_bytes > HTTP_CHUNK_TRAILER_MAX)
         return -EBADMSG;
-    if (begins && chunked->strict && (c == ' ' || c == '\t'))
-        return -EBADMSG;
-    if (c == '\r')
-        chunked->state = begins ? HTTP_CHUNK_LAST_LF : HTTP_CHUNK_TRAILER_LF;
+    if (begins && c == '\r')
+        chunked->state = HTTP_CHUNK_LAST_LF;
+    else if (chunked->state == HTTP_CHUNK_TRAILER_NAME || (begins && chunked->strict))
+        return take_trailer_name(chunked, c);
+    else if (c == '\r')
+        chunked->state = HTTP_CHUNK_TRAILER_LF;
     else if (is_line_byte(c))
         chunked->state = HTTP_CHUNK_TRAILER_LINE;
     else
@@ -92,6 +104,7 @@ static int take(struct http_chunked *chunked, unsigned char c)
     case HTTP_CHUNK_DATA_LF:
         return take_fixed(chunked, c, '\n', HTTP_CHUNK_SIZE);
     case HTTP_CHUNK_TRAILER:
+    case HTTP_CHUNK_TRAILER_NAME:
     case HTTP_CHUNK_TRAILER_LINE:
         return take_trailer(chunked, c);
     case HTTP_CHUNK_TRAILER_LF:

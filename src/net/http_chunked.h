@@ -23,7 +23,8 @@ enum http_chunked_state {
     HTTP_CHUNK_DATA,
     HTTP_CHUNK_DATA_CR,
     HTTP_CHUNK_DATA_LF,
-    HTTP_CHUNK_TRAILER, // at the beginning of a line
+    HTTP_CHUNK_TRAILER,      // at the beginning of a line
+    HTTP_CHUNK_TRAILER_NAME, // strict only
     HTTP_CHUNK_TRAILER_LINE,
     HTTP_CHUNK_TRAILER_LF,
     HTTP_CHUNK_LAST_LF,
@@ -32,7 +33,7 @@ enum http_chunked_state {
 
 struct http_chunked {
     enum http_chunked_state state;
-    bool strict;       // a request's: no blanks behind a size, no folded trailers
+    bool strict;       // a request's: no blanks behind a size, trailers that are fields
     bool last;         // the chunk of size 0
     uint64_t left;     // bytes of this chunk
     size_t line_bytes; // of this line, or of the trailer

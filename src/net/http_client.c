@@ -47,7 +47,7 @@ static bool is_connecting(const struct http_transfer *transfer)
 static int64_t connect_limit(const struct http_transfer *transfer)
 {
     int64_t limit = transfer->timeouts.connect;
-    return transfer->start_ms + (limit > 0 ? limit : CONNECT_MAX_MS);
+    return transfer->connect_ms + (limit > 0 ? limit : CONNECT_MAX_MS);
 }
 
 // That of the first byte, or that between two pieces.
@@ -281,6 +281,7 @@ static struct http_transfer *transfer_create(struct http_client *client,
     transfer->once = request->once;
     transfer->idempotent = is_idempotent(request->method);
     transfer->start_ms = transfer->active_ms = clock_monotonic_ms(loop_clock(client->loop));
+    transfer->connect_ms = transfer->start_ms;
     transfer->attempt_until_ms = INT64_MAX;
     transfer->socket = (struct unix_socket_address)UNIX_SOCKET_ADDRESS_INIT;
     transfer->over_unix = request->unix_socket != NULL;

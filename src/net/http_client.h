@@ -58,8 +58,9 @@ struct http_request {
 /*
  * A kept connection may end just as a request is sent over it, because its server has tired of
  * waiting. If no byte of an answer came, the request goes out again on a new connection, once: when
- * the server never acknowledged all of it (TCP's word, so it cannot have been acted on), or when
- * its method is idempotent (RFC 9110 §9.2.2). A POST that may have been read is not repeated.
+ * the server's own end of it (a FIN, no reset) left some of the request unacknowledged, so that it
+ * cannot have been acted on, or when its method is idempotent (RFC 9110 §9.2.2). A POST that may
+ * have been read is not repeated.
  *
  * HTTP_CUT has two causes that differ in what may be done next, told apart by the error's code.
  * -ESTALE: such a request, never acknowledged, that was not repeated because it said `once`.
@@ -69,6 +70,7 @@ enum http_failure {
     HTTP_OK,
     HTTP_UNRESOLVED,  // no such name, or no answer from the name server
     HTTP_UNREACHABLE, // refused, no route
+    HTTP_EXHAUSTED,   // no descriptor or memory left for a connection here: no word on the server
     HTTP_UNTRUSTED,   // TLS: certificate or handshake
     HTTP_TIMED_OUT,   // one of http_timeouts
     HTTP_CUT,         // the connection ended before the response did, or it was not HTTP

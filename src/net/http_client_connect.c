@@ -127,9 +127,17 @@ static int open_connection(struct http_transfer *transfer, const struct sockaddr
 
 static void fail_to_connect(struct http_transfer *transfer, int errno_value)
 {
-    http_transfer_fail_later(transfer, HTTP_UNREACHABLE, -ECONNREFUSED,
-                             "cannot connect to %s%s: %s", title_of(transfer),
-                             authority_of(transfer), strerror(errno_value));
+    bool files = errno_value == EMFILE || errno_value == ENFILE;
+    if (fd_is_shortage(errno_value))
+        http_transfer_fail_later(
+            transfer, HTTP_EXHAUSTED, -errno_value,
+            "cannot connect to %s%s, because this machine has run out of %s: %s",
+            title_of(transfer), authority_of(transfer), files ? "file descriptors" : "memory",
+            strerror(errno_value));
+    else
+        http_transfer_fail_later(transfer, HTTP_UNREACHABLE, -ECONNREFUSED,
+                                 "cannot connect to %s%s: %s", title_of(transfer),
+                                 authority_of(transfer), strerror(errno_value));
 }
 
 static void try_addresses(struct http_transfer *transfer, int errno_value)
@@ -151,6 +159,8 @@ static void try_addresses(struct http_transfer *transfer, int errno_value)
         }
         errno_value = -r;
     }
+    if (!fd_is_shortage(errno_value))
+        resolver_forget(transfer->client->resolver, host_of(transfer)); // it may have moved
     fail_to_connect(transfer, errno_value);
 }
 
@@ -170,14 +180,24 @@ static void connect_to_unix(struct http_transfer *transfer)
         on_connected(transfer);
 }
 
+// Why no socket can be had; 0 when one can. The library does not say what kept it from resolving.
+static int open_failure(void)
+{
+    FD_AUTO fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return fd < 0 && fd_is_shortage(errno) ? errno : 0;
+}
+
 static void on_resolved(void *context, const struct address_list *list)
 {
     struct http_transfer *transfer = context;
     transfer->lookup = 0;
     transfer->addresses = *list;
     transfer->address_at = 0;
+    int failed = list->count ? 0 : open_failure();
     if (list->count)
         try_addresses(transfer, ECONNREFUSED);
+    else if (failed)
+        fail_to_connect(transfer, failed);
     else
         http_transfer_fail_later(transfer, HTTP_UNRESOLVED, -EHOSTUNREACH,
                                  "cannot resolve the name of %s%s", title_of(transfer),
@@ -193,6 +213,8 @@ static void resolve(struct http_transfer *transfer)
                          &transfer->lookup, &list, &err);
     if (r > 0)
         on_resolved(transfer, &list);
+    else if (r < 0 && fd_is_shortage(-r))
+        fail_to_connect(transfer, -r);
     else if (r < 0)
         http_transfer_fail_later(transfer, HTTP_UNRESOLVED, r,
                                  "cannot resolve the name of %s%s: %s", title_of(transfer),
@@ -248,6 +270,7 @@ void http_transfer_repeat(struct http_transfer *transfer)
     if (transfer->client->repeats)
         ++*transfer->client->repeats;
     transfer->fresh = true;
+    transfer->connect_ms = loop_now(transfer->client->loop);
     transfer->part_at = transfer->part_offset = 0;
     transfer->send_failed = false;
     http_response_init(&transfer->response, transfer->response.to_head);

@@ -8,10 +8,7 @@
 #include "net/http_tls.h"
 #include "net/http_transfer.h"
 
-enum {
-    READS_PER_EVENT = 4, // of HTTP_PIECE_MAX, then others have their turn
-    INTERIM_MAX = 32,    // informational heads before the final one
-};
+enum { READS_PER_EVENT = 4 }; // of HTTP_PIECE_MAX, then others have their turn
 
 enum progress { GOES_ON, GONE };
 
@@ -111,7 +108,7 @@ static int take_head(struct http_transfer *transfer, char **data, size_t *len,
         *len -= head_len;
         if (transfer->response.status >= 200)
             *ret_progress = tell_head(transfer, lines);
-        else if (++transfer->interim > INTERIM_MAX)
+        else if (++transfer->interim > HTTP_INTERIM_MAX)
             r = error_set(&err, -EBADMSG, "it sent too many informational heads");
     }
     if (r < 0)
@@ -154,14 +151,19 @@ static enum progress take(struct http_transfer *transfer, char *data, size_t len
 
 /*
  * A kept connection that ends before one byte of an answer is mostly one that its server had given
- * up just before. Where the server's machine never acknowledged all of the request, nobody there
- * can have acted on it (RFC 9110 §9.2.2). Otherwise it may have been read, and begun: what costs
- * money a second time is not for us to repeat.
+ * up just before. A FIN acknowledges all that had come until it was sent, and TLS's close_notify
+ * travels with such an acknowledgement: where it leaves something out, nobody there can have acted
+ * on the request (RFC 9110 §9.2.2). A reset says nothing of the kind, because acknowledgements are
+ * sent late (40 ms) and one that a reset overtakes is lost. What may have been read, and begun, and
+ * costs money a second time, is not for us to repeat.
  */
-static bool never_arrived(const struct http_transfer *transfer)
+static bool never_arrived(const struct http_transfer *transfer, int error)
 {
+    // EPIPE is what becomes of a reset that came after a FIN.
+    bool finished = error == 0 || error == -ECONNABORTED || error == -EPIPE;
     int unacknowledged = 0;
-    return ioctl(transfer->connection->fd, SIOCOUTQ, &unacknowledged) == 0 && unacknowledged > 0;
+    return finished && ioctl(transfer->connection->fd, SIOCOUTQ, &unacknowledged) == 0 &&
+           unacknowledged > 0;
 }
 
 static enum progress end_of_connection(struct http_transfer *transfer, int error)
@@ -170,7 +172,7 @@ static enum progress end_of_connection(struct http_transfer *transfer, int error
         http_response_ends_with_connection(&transfer->response))
         return complete(transfer, true);
     if (!transfer->heard && transfer->connection->used) {
-        bool lost = never_arrived(transfer);
+        bool lost = never_arrived(transfer, error);
         if (!transfer->once && (lost || transfer->idempotent)) {
             http_transfer_repeat(transfer);
             return GONE; // from this connection

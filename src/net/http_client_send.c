@@ -147,9 +147,16 @@ int http_transfer_compose(struct http_transfer *transfer, const struct http_requ
 
 /* Sending it */
 
-bool http_transfer_is_sent(const struct http_transfer *transfer)
+static bool is_taken(const struct http_transfer *transfer) // by the socket, or by TLS
 {
     return transfer->part_at > transfer->part_count;
+}
+
+bool http_transfer_is_sent(const struct http_transfer *transfer)
+{
+    const struct http_wire *connection = transfer->connection;
+    return is_taken(transfer) &&
+           !(connection && connection->tls && http_tls_has_unsent(connection->tls));
 }
 
 static struct span piece_at(const struct http_transfer *transfer, size_t at)
@@ -159,7 +166,7 @@ static struct span piece_at(const struct http_transfer *transfer, size_t at)
 
 static void advance(struct http_transfer *transfer, size_t bytes)
 {
-    while (!http_transfer_is_sent(transfer)) {
+    while (!is_taken(transfer)) {
         size_t left = piece_at(transfer, transfer->part_at).len - transfer->part_offset;
         if (bytes < left) {
             transfer->part_offset += bytes;
@@ -173,7 +180,7 @@ static void advance(struct http_transfer *transfer, size_t bytes)
 
 static int send_plain(struct http_transfer *transfer)
 {
-    while (!http_transfer_is_sent(transfer)) {
+    while (!is_taken(transfer)) {
         struct iovec pieces[IOV_COUNT];
         struct msghdr message = {.msg_iov = pieces};
         for (size_t at = transfer->part_at; at <= transfer->part_count; at++) {
@@ -198,7 +205,7 @@ static int send_plain(struct http_transfer *transfer)
 static int send_secure(struct http_transfer *transfer)
 {
     struct http_tls *tls = transfer->connection->tls;
-    while (!http_transfer_is_sent(transfer)) {
+    while (!is_taken(transfer)) {
         struct span piece = span_skip(piece_at(transfer, transfer->part_at), transfer->part_offset);
         ssize_t n = piece.len ? http_tls_write(tls, piece) : 0;
         if (n < 0)

@@ -1,7 +1,8 @@
 /*
  * A proxy is asked to connect us to an https server, and from then on hands bytes to and fro. The
  * question is small and the socket new, so it goes in one piece; the answer is read byte for byte
- * up to its end, because the server's own first bytes would follow.
+ * up to its end, because the server's own first bytes would follow. Only so many of them at a time,
+ * or a proxy that talks without end would have the loop for itself.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -10,7 +11,10 @@
 
 #include "net/http_transfer.h"
 
-enum { QUESTION_MAX = 4096 }; // bytes
+enum {
+    QUESTION_MAX = 4096,    // bytes; of one head of the answer, too
+    BYTES_PER_EVENT = 1024, // then others have their turn
+};
 
 static void refuse(struct http_transfer *transfer, const char *what)
 {
@@ -33,6 +37,7 @@ void http_transfer_tunnel(struct http_transfer *transfer)
         buf_printf(&question, "Proxy-Authorization: %s\r\n", authorization);
     buf_append_text(&question, "\r\n");
     transfer->state = HTTP_TUNNELLING;
+    transfer->interim = 0;
     http_wire_watch(transfer->connection, LOOP_READ);
     ssize_t n = send(transfer->connection->fd, question.data, question.len, MSG_NOSIGNAL);
     if (n != (ssize_t)question.len || buf_is_full(&question))
@@ -55,9 +60,13 @@ static void take_answer(struct http_transfer *transfer)
     http_response_init(&transfer->response, transfer->response.to_head);
     if (r < 0) {
         refuse(transfer, "did not answer in HTTP");
-    } else if (status >= 200 && status < 300) {
+    } else if (status < 200) {
+        if (++transfer->interim > HTTP_INTERIM_MAX)
+            refuse(transfer, "says too much");
+    } else if (status < 300) {
+        transfer->interim = 0; // the server's own count anew
         http_transfer_secure(transfer);
-    } else if (status >= 200) {
+    } else {
         snprintf(text, sizeof text, "refuses (HTTP %d)%s", status,
                  status == 407 ? ": it wants a user name and password in its URL" : "");
         refuse(transfer, text);
@@ -66,7 +75,7 @@ static void take_answer(struct http_transfer *transfer)
 
 void http_transfer_tunnel_receive(struct http_transfer *transfer)
 {
-    while (transfer->state == HTTP_TUNNELLING) {
+    for (int i = 0; i < BYTES_PER_EVENT && transfer->state == HTTP_TUNNELLING; i++) {
         char byte;
         ssize_t n = recv(transfer->connection->fd, &byte, 1, 0);
         if (n < 0 && errno == EINTR)

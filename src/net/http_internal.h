@@ -25,6 +25,7 @@ struct http_connection {
     struct buf input;   // a head that is not whole, or requests that came too early
     uint64_t discarded; // bytes that were read and thrown away
     size_t progress;    // bytes of a body since its deadline was set
+    size_t counted;     // bytes of `input` that are in http_server.head_bytes
     int fd;
     uint8_t watched; // the events that the loop was told
     bool busy;       // its own event is being handled: what it needs is seen to at the end of that
@@ -54,6 +55,7 @@ struct http_exchange {
     uint8_t probes;   // that asked whether it does
     loop_id probe;    // the next one
     bool unread;      // it is answered before its body was read
+    bool unwanted;    // the handler sees it, and not its body
     bool in_chunks;   // the answer
     bool chunk_begun; // its size is in `lead` or sent
     bool last_begun;  // the chunk that ends the answer is in `lead` or sent
@@ -85,6 +87,7 @@ struct http_server {
     int64_t timer_at_ms;
     unsigned connections, open_exchanges;
     size_t body_bytes;            // of all exchanges
+    size_t head_bytes;            // that the inputs of all connections take
     struct list all;              // connections
     struct list waiting;          // connections, by deadline
     struct list todo;             // connections that are looked at at the end of this pass
@@ -103,6 +106,8 @@ struct http_server {
 void http_server_kick(struct http_server *server); // does what is to do at the end of this pass
 void http_server_set_timer(struct http_server *server, int64_t at_ms);
 void http_server_accept_again(struct http_server *server); // there is room for a client
+// Closes connections until the inputs of all fit. Not from within one's own event.
+void http_server_bound_heads(struct http_server *server);
 
 // http_connection.c
 void http_connection_open(struct http_server *server, int fd, const struct sockaddr *peer);

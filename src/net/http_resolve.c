@@ -369,6 +369,13 @@ void resolver_prefer(struct resolver *resolver, const char *name, const struct a
     }
 }
 
+void resolver_forget(struct resolver *resolver, const char *name)
+{
+    struct kept *kept = kept_find(resolver, name);
+    if (kept)
+        kept_destroy(resolver, kept);
+}
+
 struct resolver *resolver_create(struct loop *loop)
 {
     struct resolver *resolver = mem_new(struct resolver);

@@ -52,3 +52,4 @@ void resolver_cancel(struct resolver *resolver, resolve_id id); // a stale one d
 
 // That one of its addresses answered: it will be the first the next time.
 void resolver_prefer(struct resolver *resolver, const char *name, const struct address *address);
+void resolver_forget(struct resolver *resolver, const char *name); // that none of them did

@@ -9,11 +9,14 @@
  */
 #include "net/http_tls.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <mbedtls/net_sockets.h>
+#include <mbedtls/oid.h>
 #include <mbedtls/ssl.h>
 #include <psa/crypto.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "base/buf.h"
@@ -38,7 +41,9 @@ struct http_tls {
     struct http_tls_shared *shared;
     mbedtls_ssl_context ssl;
     int fd;
-    struct span in; // read ahead: in the shared buffer, or in `kept`
+    unsigned char address[16]; // of a host in figures, as certificates hold it
+    size_t address_len;        // 0: the host is a name
+    struct span in;            // read ahead: in the shared buffer, or in `kept`
     struct buf kept;
     struct buf out;
     int reads_left; // in this turn
@@ -149,6 +154,41 @@ static int on_send(void *context, const unsigned char *data, size_t len)
     return (int)len;
 }
 
+static bool is_for_address(const struct http_tls *tls, const mbedtls_x509_crt *crt)
+{
+    const mbedtls_x509_sequence *san = &crt->subject_alt_names;
+    for (; san; san = san->next)
+        if ((san->buf.tag & MBEDTLS_ASN1_TAG_VALUE_MASK) == MBEDTLS_X509_SAN_IP_ADDRESS &&
+            san->buf.len == tls->address_len &&
+            memcmp(san->buf.p, tls->address, tls->address_len) == 0)
+            return true;
+    return false;
+}
+
+// mbedTLS compares an address with names as well, and takes a common name where there is nothing
+// else; RFC 9525 §6 wants what was meant for it, and no common name (§1.4.2).
+static int on_certificate(void *context, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
+{
+    const struct http_tls *tls = context;
+    if (depth > 0)
+        return 0;
+    if (tls->address_len ? !is_for_address(tls, crt)
+                         : !mbedtls_x509_crt_has_ext_type(crt, MBEDTLS_X509_EXT_SUBJECT_ALT_NAME))
+        *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
+    return 0;
+}
+
+// An address is not sent as a server's name (RFC 6066 §3), so mbedTLS does not learn of it.
+static int set_host(struct http_tls *tls, const char *host)
+{
+    if (inet_pton(AF_INET, host, tls->address) == 1)
+        tls->address_len = 4;
+    else if (inet_pton(AF_INET6, host, tls->address) == 1)
+        tls->address_len = 16;
+    mbedtls_ssl_set_verify(&tls->ssl, on_certificate, tls);
+    return mbedtls_ssl_set_hostname(&tls->ssl, tls->address_len ? NULL : host);
+}
+
 int http_tls_create(struct http_tls_shared *shared, int fd, const char *host,
                     struct http_tls **ret_tls, struct error *err)
 {
@@ -161,7 +201,7 @@ int http_tls_create(struct http_tls_shared *shared, int fd, const char *host,
     mbedtls_ssl_init(&tls->ssl);
     int r = mbedtls_ssl_setup(&tls->ssl, &shared->config);
     if (r == 0)
-        r = mbedtls_ssl_set_hostname(&tls->ssl, host);
+        r = set_host(tls, host);
     if (r != 0) {
         http_tls_destroy(tls);
         return error_set(err, -ENOMEM, "cannot set up a TLS connection (-0x%04x)", (unsigned)-r);
@@ -213,6 +253,7 @@ static int describe_certificate(const struct http_tls *tls, struct error *err)
          "its certificate is not one for servers"},
     };
     uint32_t flags = mbedtls_ssl_get_verify_result(&tls->ssl);
+    flags = flags == UINT32_MAX ? 0 : flags; // there is none
     for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
         if (flags & reasons[i].flag)
             return error_set(err, -EKEYREJECTED, "%s", reasons[i].sentence);
@@ -222,6 +263,7 @@ static int describe_certificate(const struct http_tls *tls, struct error *err)
 static int describe_handshake(const struct http_tls *tls, int r, struct error *err)
 {
     switch (r) {
+    case MBEDTLS_ERR_SSL_BAD_CERTIFICATE: // it holds, but not for this use
     case MBEDTLS_ERR_X509_CERT_VERIFY_FAILED:
         return describe_certificate(tls, err);
     case MBEDTLS_ERR_SSL_CONN_EOF:
@@ -263,9 +305,10 @@ ssize_t http_tls_read(struct http_tls *tls, char *data, size_t size)
         return r;
     if (wants_more(r))
         return -EAGAIN;
-    if (r == 0 || r == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY)
+    if (r == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY)
         return 0;
-    return tls->broken ? tls->broken : r == MBEDTLS_ERR_SSL_CONN_EOF ? -ECONNABORTED : -EPROTO;
+    bool ended = r == 0 || r == MBEDTLS_ERR_SSL_CONN_EOF; // anybody on the way can do that
+    return tls->broken ? tls->broken : ended ? -ECONNABORTED : -EPROTO;
 }
 
 ssize_t http_tls_write(struct http_tls *tls, struct span data)
@@ -276,6 +319,11 @@ ssize_t http_tls_write(struct http_tls *tls, struct span data)
     if (wants_more(r))
         return -EAGAIN;
     return tls->broken ? tls->broken : -EPROTO;
+}
+
+bool http_tls_has_unsent(const struct http_tls *tls)
+{
+    return tls->out.len > 0;
 }
 
 int http_tls_flush(struct http_tls *tls)

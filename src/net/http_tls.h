@@ -21,7 +21,8 @@ int http_tls_shared_create(struct trust *trust, struct http_tls_shared **ret_sha
                            struct error *err);                // `trust` borrowed
 void http_tls_shared_destroy(struct http_tls_shared *shared); // accepts NULL
 
-// `fd` is borrowed; `host` is what the certificate must be for.
+// `fd` is borrowed; `host` is what the certificate must be for: a name by a dNSName, an address in
+// figures by an iPAddress (RFC 9525 §6).
 int http_tls_create(struct http_tls_shared *shared, int fd, const char *host,
                     struct http_tls **ret_tls, struct error *err);
 void http_tls_destroy(struct http_tls *tls); // accepts NULL
@@ -40,3 +41,4 @@ ssize_t http_tls_read(struct http_tls *tls, char *data, size_t size);
 // same bytes must be given again.
 ssize_t http_tls_write(struct http_tls *tls, struct span data);
 int http_tls_flush(struct http_tls *tls); // 0, -EAGAIN, or another negative
+bool http_tls_has_unsent(const struct http_tls *tls);

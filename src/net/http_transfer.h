@@ -17,6 +17,7 @@ enum {
     HTTP_PIECE_MAX = 16 * 1024, // bytes that are read, and handed over, at once
     HTTP_PARTS_FEW = 8,         // of a body, that need no memory of their own
     HTTP_SPARES_MAX = 16,       // transfers whose memory is kept
+    HTTP_INTERIM_MAX = 32,      // informational heads before the final one
 };
 
 struct http_client {
@@ -59,6 +60,7 @@ struct http_transfer {
     void *context;
     struct http_timeouts timeouts;
     int64_t start_ms, active_ms; // the last piece, or the end of a pause
+    int64_t connect_ms;          // since when this connection is looked for
     bool once, idempotent, cancelled, paused, resuming, in_callback;
 
     struct http_origin *origin;     // NULL only with HTTP_FAILED
@@ -121,8 +123,8 @@ void http_transfer_repeat(struct http_transfer *transfer);
 
 int http_transfer_compose(struct http_transfer *transfer, const struct http_request *request,
                           struct span target, struct error *err);
-bool http_transfer_is_sent(const struct http_transfer *transfer);
-void http_transfer_send(struct http_transfer *transfer); // as much as goes
+bool http_transfer_is_sent(const struct http_transfer *transfer); // all of it, by TLS as well
+void http_transfer_send(struct http_transfer *transfer);          // as much as goes
 
 void http_transfer_receive(struct http_transfer *transfer); // may be gone afterwards
 void http_transfer_resume(struct http_transfer *transfer);  // may be gone afterwards

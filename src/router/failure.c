@@ -17,8 +17,8 @@
  * short enough to be waited for; and who has waited for a whole timeout of ours is not made to
  * wait for another one, unlike who was told of somebody else's. `elsewhere`: everything but what we
  * ourselves refused. `ours`: it says something about the deployment; a request that is wrong by
- * itself, that is too long, or whose client left, says nothing, and must not take the deployment
- * away from everybody else.
+ * itself, that is too long, whose client left, or for which this machine had no descriptor, says
+ * nothing, and must not take the deployment away from everybody else.
  */
 struct error_kind {
     const char *class;
@@ -64,6 +64,8 @@ static const struct error_kind kinds[ROUTER_ERRORS] = {
     [ROUTER_NO_DEPLOYMENT] = {"RouterRateLimitError", "None", 429, ROUTER_CLASSES, false, false,
                               true, false},
     [ROUTER_CANCELLED] = {"CancelledError", NULL, 499, ROUTER_CLASSES, false, false, false, false},
+    [ROUTER_EXHAUSTED] = {"ServiceUnavailableError", NULL, 503, ROUTER_CLASSES, false, false, true,
+                          false},
 };
 
 // What chat_failure knows already; the words below may know better.
@@ -103,6 +105,8 @@ static enum router_error error_of_kind(const struct chat_failure *from)
         return ROUTER_EMPTY;
     case CHAT_BUDGET:
         return ROUTER_BUDGET;
+    case CHAT_EXHAUSTED:
+        return ROUTER_EXHAUSTED;
     }
     return ROUTER_INTERNAL_SERVER;
 }

@@ -33,6 +33,7 @@ enum router_error {
     ROUTER_BUDGET,
     ROUTER_NO_DEPLOYMENT,
     ROUTER_CANCELLED,
+    ROUTER_EXHAUSTED, // this machine; no provider was asked
     ROUTER_ERRORS,
 };
 

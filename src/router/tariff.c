@@ -124,6 +124,8 @@ static const char *const reasons[ROUTER_ERRORS] = {
     [ROUTER_EMPTY] = "gave an empty answer",
     [ROUTER_BUDGET] = "is held back by a budget",
     [ROUTER_NO_DEPLOYMENT] = "cannot be asked at the moment",
+    [ROUTER_EXHAUSTED] =
+        "cannot be asked, because this machine has run out of descriptors or memory",
 };
 
 static void write_reason(const struct router_failure *failed, struct buf *out)

@@ -41,6 +41,27 @@ def test_a_bad_certificate_says_what_to_do(hermes, kind, advice):
         hermes.use(bad, "echo").chat("hi").failed(advice)
 
 
+@pytest.mark.parametrize("kind,host,reason", [
+    ("address-as-name", "127.0.0.1", "another name"),
+    ("wildcard-as-address", "127.0.0.1", "another name"),
+    ("common-address", "127.0.0.1", "another name"),
+    ("common-name", "localhost", "another name"),
+    ("for-clients", "localhost", "not one for servers"),
+])
+def test_a_certificate_is_for_what_it_says(hermes, kind, host, reason):
+    """An address by an iPAddress, a name by a dNSName, and no common name (RFC 9525)."""
+    with Upstream(tls=kind) as bad:
+        hermes.use(bad, "echo", name=host).chat("hi").failed(reason)
+        assert not bad.requests
+
+
+def test_an_address_is_no_server_name(hermes, tls_up):
+    """RFC 6066 section 3; some servers end the connection."""
+    hermes.use(tls_up, "echo").chat("hi").ok()
+    hermes.use(tls_up, "echo", name="localhost").chat("hi").ok()
+    assert tls_up.server_names == [None, "localhost"]
+
+
 def test_the_built_in_roots_do_not_know_the_fake(hermes, tls_up):
     hermes.use(tls_up, "echo").chat("hi", env={"SSL_CERT_FILE": None}).failed("certificate|TLS")
     assert not tls_up.requests

@@ -12,7 +12,19 @@ import subprocess
 import tempfile
 
 NAMES = "IP:127.0.0.1,DNS:localhost,DNS:fake.test"
-KINDS = ("good", "expired", "wrong-host", "self-signed")
+SERVER = "serverAuth"
+# Kind: (subjectAltName or none, common name, what the key is for).
+KINDS = {
+    "good": (NAMES, "fake upstream", SERVER),
+    "expired": (NAMES, "fake upstream", SERVER),
+    "wrong-host": ("DNS:elsewhere.test", "fake upstream", SERVER),
+    "self-signed": (NAMES, "fake upstream", SERVER),
+    "address-as-name": ("DNS:127.0.0.1", "fake upstream", SERVER),
+    "wildcard-as-address": ("DNS:*.0.0.1", "fake upstream", SERVER),
+    "common-address": (None, "127.0.0.1", SERVER),
+    "common-name": (None, "localhost", SERVER),
+    "for-clients": (NAMES, "fake upstream", "clientAuth"),
+}
 
 
 def _openssl(directory, *arguments):
@@ -42,13 +54,14 @@ def leaf(kind="good"):
     if kind not in KINDS:
         raise ValueError(f"no such certificate kind: {kind}; there are {', '.join(KINDS)}")
     path = directory()
-    names = "DNS:elsewhere.test" if kind == "wrong-host" else NAMES
+    names, common_name, usage = KINDS[kind]
     days = "-1" if kind == "expired" else "30"
     (path / f"{kind}.ext").write_text(
-        f"subjectAltName={names}\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n"
+        (f"subjectAltName={names}\n" if names else "")
+        + f"basicConstraints=CA:FALSE\nextendedKeyUsage={usage}\n"
         "keyUsage=critical,digitalSignature\n")
     _openssl(path, "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-             "-keyout", f"{kind}.key", "-out", f"{kind}.csr", "-subj", "/CN=fake upstream")
+             "-keyout", f"{kind}.key", "-out", f"{kind}.csr", "-subj", f"/CN={common_name}")
     signer = (["-signkey", f"{kind}.key"] if kind == "self-signed"
               else ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"])
     _openssl(path, "x509", "-req", "-in", f"{kind}.csr", *signer, "-days", days,

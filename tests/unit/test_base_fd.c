@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -150,6 +152,28 @@ static void files_that_are_none(void **state)
     close(again);
 }
 
+static void the_limit_is_raised_and_never_lowered(void **state)
+{
+    (void)state;
+    struct rlimit before, now;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    static const unsigned cases[][3] = {{64, 1000, 1000}, {64, 100000, 4096}, {5000, 6000, 5000}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        now = (struct rlimit){cases[i][0], cases[i][1]};
+        if (now.rlim_max > before.rlim_max)
+            continue;         // it cannot be had here
+        pid_t child = fork(); // a lowered hard limit stays
+        if (child == 0) {
+            setrlimit(RLIMIT_NOFILE, &now);
+            fd_raise_limit();
+            _exit(fd_limit() == cases[i][2] ? 0 : 1);
+        }
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +184,7 @@ int main(void)
         cmocka_unit_test(the_maximum_tells_full_from_more),
         cmocka_unit_test(whole_files),
         cmocka_unit_test(files_that_are_none),
+        cmocka_unit_test(the_limit_is_raised_and_never_lowered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -240,6 +240,18 @@ static void what_may_be_done_twice_is_repeated(void **state)
     assert_int_equal(repeats, 1);
 }
 
+// However old the request is by then, its new connection has the whole limit for itself.
+static void a_repeated_request_may_connect(void **state)
+{
+    FETCH_AUTO fetch = fetch_of(*state);
+    keep_a_connection(*state);
+    struct http_request request = fetch_get("/late-third");
+    request.timeouts.connect = LATE_MS - 10;
+    fetch_begin(&fetch, request);
+    is_whole(&fetch);
+    assert_string_equal(buf_text(&fetch.body), "hello");
+}
+
 static void a_post_that_was_read_is_not_repeated(void **state)
 {
     struct fetch_world *world = *state;
@@ -253,6 +265,29 @@ static void a_post_that_was_read_is_not_repeated(void **state)
     assert_int_equal(fetch.err.code, -ECONNRESET);
     fetch_pass_ms(world, A_WHILE_MS);
     assert_int_equal(http_peer_requests(world->peer), 2);
+    assert_int_equal(repeats, 0);
+}
+
+// Its machine acknowledges late on a connection that has been in use, and a reset acknowledges
+// nothing: so what it has read looks like what it never had.
+static void a_post_that_was_read_and_reset_is_not_repeated(void **state)
+{
+    struct fetch_world *world = *state;
+    int64_t repeats = 0;
+    http_client_count_repeats(world->client, &repeats);
+    for (int once = 0; once < 2; once++) {
+        FETCH_AUTO fetch = fetch_of(world);
+        for (int i = 0; i < 4; i++)
+            keep_a_connection(world);
+        struct http_request request = post("/read-reset");
+        request.once = once;
+        fetch_begin(&fetch, request);
+        fetch_await(&fetch);
+        assert_int_equal(fetch.failure, HTTP_CUT);
+        assert_int_equal(fetch.err.code, -ECONNRESET);
+    }
+    fetch_pass_ms(world, A_WHILE_MS);
+    assert_int_equal(http_peer_requests(world->peer), 10);
     assert_int_equal(repeats, 0);
 }
 
@@ -354,6 +389,25 @@ static void close_the_kept_connection(struct fetch_world *world)
     is_whole(&closing);
 }
 
+// Until it is known that they lead nowhere: a server that moved is asked for anew.
+static void addresses_are_kept_while_one_answers(void **state)
+{
+    struct fetch_world *world = *state;
+    unsigned before = fetch_lookups();
+    for (int i = 0; i < 3; i++) {
+        close_the_kept_connection(world);
+        ask_of_two_addresses(world, (struct http_timeouts){0});
+    }
+    assert_int_equal(fetch_lookups() - before, 1);
+    for (int i = 0; i < 3; i++) {
+        FETCH_AUTO fetch = fetch_of(world);
+        fetch_begin(&fetch, fetch_get("http://twice.invalid:1/"));
+        fetch_await(&fetch);
+        assert_int_equal(fetch.failure, HTTP_UNREACHABLE);
+    }
+    assert_int_equal(fetch_lookups() - before, 3); // the first time it was still kept
+}
+
 // A listener whose queue is full: the kernel drops what else wants to connect.
 static void an_address_that_leads_nowhere_is_not_waited_for(void **state)
 {
@@ -401,6 +455,7 @@ int main(void)
         WORLD(cancelled_while_paused),
         WORLD(what_may_be_done_twice_is_repeated),
         WORLD(a_post_that_was_read_is_not_repeated),
+        WORLD(a_post_that_was_read_and_reset_is_not_repeated),
         WORLD(a_post_that_never_arrived_is_repeated),
         WORLD(nothing_is_repeated_that_may_be_sent_once),
         WORLD(a_new_connection_is_never_stale),
@@ -417,11 +472,14 @@ int main(void)
         PROXIED(cancelled_while_paused),
         PROXIED(what_may_be_done_twice_is_repeated),
         PROXIED(a_post_that_was_read_is_not_repeated),
+        PROXIED(a_post_that_was_read_and_reset_is_not_repeated),
         PROXIED(a_post_that_never_arrived_is_repeated),
         PROXIED(nothing_is_repeated_that_may_be_sent_once),
         PROXIED(a_new_connection_is_never_stale),
         PROXIED(a_kept_connection_that_breaks_in_an_answer),
         PROXIED(a_proxy_is_asked),
+        WORLD(a_repeated_request_may_connect),
+        WORLD(addresses_are_kept_while_one_answers),
         WORLD(an_address_where_nobody_listens_is_passed_over),
         WORLD(an_address_that_leads_nowhere_is_not_waited_for),
     };

@@ -64,9 +64,9 @@ static void test_others_are_counted_in_a_row(void **state)
 static void test_the_requests_own_faults_do_not_count(void **state)
 {
     (void)state;
-    static const enum router_error own[] = {ROUTER_BAD_REQUEST,    ROUTER_CONTEXT_WINDOW,
-                                            ROUTER_CONTENT_POLICY, ROUTER_UNPROCESSABLE,
-                                            ROUTER_CANCELLED,      ROUTER_BUDGET};
+    static const enum router_error own[] = {
+        ROUTER_BAD_REQUEST, ROUTER_CONTEXT_WINDOW, ROUTER_CONTENT_POLICY, ROUTER_UNPROCESSABLE,
+        ROUTER_CANCELLED,   ROUTER_BUDGET,         ROUTER_EXHAUSTED};
     struct router_circuit circuit = {0};
     for (int i = 0; i < 100; i++)
         assert_false(failing(&circuit, &defaults, own[(size_t)i % ARRAY_LEN(own)], -1, 1000));

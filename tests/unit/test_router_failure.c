@@ -137,6 +137,19 @@ static void test_what_never_became_an_answer(void **state)
     }
 }
 
+// It says nothing of the provider, who was not asked.
+static void test_this_machine_is_out_of_descriptors(void **state)
+{
+    (void)state;
+    struct chat_failure from = {.kind = CHAT_EXHAUSTED, .retry_after_ms = -1, .text = "x"};
+    struct router_failure made;
+    router_failure_read(&from, NULL, &made);
+    assert_int_equal(made.error, ROUTER_EXHAUSTED);
+    assert_int_equal(made.status, 503);
+    assert_string_equal(router_failure_class(&made), "ServiceUnavailableError");
+    assert_false(router_failure_counts(&made));
+}
+
 static void test_every_error_has_its_row(void **state)
 {
     (void)state;
@@ -267,6 +280,7 @@ int main(void)
         cmocka_unit_test(test_what_is_wrong_before_anybody_is_asked),
         cmocka_unit_test(test_what_providers_say),
         cmocka_unit_test(test_what_never_became_an_answer),
+        cmocka_unit_test(test_this_machine_is_out_of_descriptors),
         cmocka_unit_test(test_every_error_has_its_row),
         cmocka_unit_test(test_when_a_retry_here_helps),
         cmocka_unit_test(test_what_a_client_of_litellm_sees),

@@ -96,6 +96,7 @@ static const struct {
     {"/cut-head", "HTTP/1.1 200 OK\r\nContent-Le", THEN_CLOSE},
     {"/reset", OK_HEAD "hello", THEN_RESET},
     {"/nothing", "", THEN_CLOSE},
+    {"/read-reset", "", THEN_RESET},
     {"/garbage", "220 mail.example ESMTP ready\r\nThis is not what you wanted.\r\n", THEN_CLOSE},
     {"/bad-chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", THEN_CLOSE},
 };
@@ -109,7 +110,8 @@ static bool answer_simply(int fd, struct span path)
         if (answers[i].then == THEN_HOLD)
             http_peer_hold(fd);
         if (answers[i].then == THEN_RESET) {
-            http_peer_pause(20); // or what was sent could be lost with it
+            if (*answers[i].text)
+                http_peer_pause(20); // or it could be lost with it
             http_peer_reset(fd);
         }
         return answers[i].then == THEN_MORE;
@@ -131,7 +133,9 @@ bool fetch_answer(void *context, int fd, struct span request)
         return echo(fd, request);
     if (span_is(path, "/gather"))
         return gather(context, fd);
-    if (span_is(path, "/third"))
+    if (span_is(path, "/late-third"))
+        http_peer_pause(LATE_MS);
+    if (span_is(path, "/third") || span_is(path, "/late-third"))
         return drop_until(context, fd, 3);
     if (span_is(path, "/drip"))
         return send_in_pieces(fd, 20, 40);

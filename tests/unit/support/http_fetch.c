@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@ static struct {
     unsigned asking; // for names that nobody answers
     bool release;
 } resolver = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, false};
+static atomic_uint lookups;
 
 static void wait_for_release(void)
 {
@@ -36,6 +38,7 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
                 struct addrinfo **ret_list)
 {
     typedef int resolve_fn(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    atomic_fetch_add(&lookups, 1);
     if (name && strcmp(name, "stuck.invalid") == 0)
         wait_for_release();
     bool twice = name && strcmp(name, "twice.invalid") == 0;
@@ -54,6 +57,11 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
     if (r == 0)
         (*ret_list)->ai_next = second;
     return r;
+}
+
+unsigned fetch_lookups(void)
+{
+    return atomic_load(&lookups);
 }
 
 void fetch_release_resolver(void)

@@ -19,6 +19,7 @@ enum {
     PATIENCE_MS = 20 * 1000,
     BODY_MAX = 16 << 20, // bytes
     MANY = 64,           // requests that /gather waits for
+    LATE_MS = 1500,      // that /late-third takes
 };
 
 struct fetch_world {
@@ -58,6 +59,7 @@ int fetch_set_up(void **state);
 int fetch_set_up_proxied(void **state); // the peer is the proxy for everything
 int fetch_tear_down(void **state);
 void fetch_release_resolver(void);
+unsigned fetch_lookups(void); // names that the library was asked for
 int64_t fetch_clock_ms(void);
 void fetch_pass_ms(struct fetch_world *world, int ms);
 void fetch_until_closed(struct fetch_world *world); // every connection, by the client

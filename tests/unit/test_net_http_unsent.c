@@ -1,0 +1,219 @@
+// libraries: mbedtls mbedx509 mbedcrypto
+//
+// A server that answers before it has read the request, and a reader who pauses: what TLS has taken
+// over and the socket has not is still to be sent. TLS is played here, in the place of http_tls.c:
+// it keeps the last bytes of what it is given until a test lets them go.
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/fd.h"
+#include "base/mem.h"
+#include "net/http_tls.h"
+#include "support/http_fetch.h"
+
+enum { OUT_MAX = 4096, KEPT = 5 };
+
+struct http_tls {
+    int fd;
+    struct buf out;
+};
+
+static bool stuck; // the socket takes no more than all but the last KEPT bytes
+
+int http_tls_shared_create(struct trust *trust, struct http_tls_shared **ret_shared,
+                           struct error *err)
+{
+    *ret_shared = NULL;
+    return 0;
+}
+
+void http_tls_shared_destroy(struct http_tls_shared *shared) {}
+
+int http_tls_create(struct http_tls_shared *shared, int fd, const char *host,
+                    struct http_tls **ret_tls, struct error *err)
+{
+    struct http_tls *tls = mem_new(struct http_tls);
+    tls->fd = fd;
+    buf_init(&tls->out, OUT_MAX);
+    *ret_tls = tls;
+    return 0;
+}
+
+void http_tls_destroy(struct http_tls *tls)
+{
+    if (tls)
+        buf_finish(&tls->out);
+    free(tls);
+}
+
+void http_tls_readable(struct http_tls *tls) {}
+
+int http_tls_handshake(struct http_tls *tls, struct error *err)
+{
+    return 1;
+}
+
+ssize_t http_tls_read(struct http_tls *tls, char *data, size_t size)
+{
+    ssize_t n = recv(tls->fd, data, size, MSG_DONTWAIT);
+    return n < 0 ? -errno : n;
+}
+
+ssize_t http_tls_write(struct http_tls *tls, struct span data)
+{
+    assert_true(buf_append_span(&tls->out, data));
+    return (ssize_t)data.len;
+}
+
+int http_tls_flush(struct http_tls *tls)
+{
+    size_t len = tls->out.len;
+    if (stuck)
+        len = len > KEPT ? len - KEPT : 0;
+    assert_int_equal(send(tls->fd, tls->out.data, len, MSG_NOSIGNAL), len);
+    buf_consume(&tls->out, len);
+    return tls->out.len ? -EAGAIN : 0;
+}
+
+bool http_tls_has_unsent(const struct http_tls *tls)
+{
+    return tls->out.len > 0;
+}
+
+// --- the world
+
+struct scene {
+    struct fetch_world world;
+    struct fetch fetch;
+    int listener, server;
+    struct buf got; // by the server
+};
+
+// Lets the loop run until the server has got so much of `text`.
+static void until_got(struct scene *scene, const char *text)
+{
+    int64_t deadline = fetch_clock_ms() + PATIENCE_MS;
+    while (span_find(buf_span(&scene->got), span_of(text)) < 0) {
+        char chunk[1024];
+        loop_run_once(scene->world.loop, 1);
+        ssize_t n = recv(scene->server, chunk, sizeof chunk, MSG_DONTWAIT);
+        if (n > 0)
+            buf_append(&scene->got, chunk, (size_t)n);
+        if (fetch_clock_ms() > deadline)
+            fail_msg("the server has got only: %s", buf_text(&scene->got));
+    }
+}
+
+// All but the last bytes have gone out, the answer has begun, and its reader has paused.
+static int set_up(void **state)
+{
+    static char url[64];
+    struct scene *scene = calloc(1, sizeof *scene);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    *state = scene;
+    buf_init(&scene->got, OUT_MAX);
+    stuck = true;
+    scene->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (bind(scene->listener, (struct sockaddr *)&address, size) < 0 ||
+        listen(scene->listener, 1) < 0 ||
+        getsockname(scene->listener, (struct sockaddr *)&address, &size) < 0 ||
+        loop_create(&clock_system, &scene->world.loop, NULL) < 0 ||
+        http_client_create(scene->world.loop, NULL, &scene->world.client, NULL) < 0)
+        return -1;
+    snprintf(url, sizeof url, "https://127.0.0.1:%d/", ntohs(address.sin_port));
+    scene->fetch = fetch_of(&scene->world);
+    scene->fetch.pause_after = 1;
+    struct http_request request = fetch_get(url);
+    request.method = "POST";
+    request.body = span_of("0123456789");
+    fetch_begin(&scene->fetch, request);
+    scene->server = accept(scene->listener, NULL, NULL);
+    until_got(scene, "\r\n\r\n01234");
+    http_peer_send(scene->server, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
+    fetch_until(&scene->fetch, &scene->fetch.pieces, 1);
+    assert_false(http_client_was_sent(scene->world.client, scene->fetch.id));
+    http_peer_send(scene->server, "w"); // it finds that nobody reads
+    fetch_pass_ms(&scene->world, 20);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct scene *scene = *state;
+    http_client_destroy(scene->world.client);
+    loop_destroy(scene->world.loop);
+    fetch_finish(&scene->fetch);
+    buf_finish(&scene->got);
+    fd_close(&scene->server);
+    fd_close(&scene->listener);
+    free(scene);
+    return 0;
+}
+
+static void ends_well(struct scene *scene)
+{
+    http_peer_send(scene->server, "orld");
+    fetch_await(&scene->fetch);
+    assert_int_equal(scene->fetch.failure, HTTP_OK);
+    assert_string_equal(buf_text(&scene->fetch.body), "helloworld");
+    assert_true(http_client_was_sent(scene->world.client, scene->fetch.id));
+}
+
+static void a_paused_reader_does_not_hold_up_the_request(void **state)
+{
+    struct scene *scene = *state;
+    stuck = false;
+    until_got(scene, "0123456789");
+    fetch_pause(&scene->fetch, false);
+    ends_well(scene);
+}
+
+static void nor_does_one_who_goes_on(void **state)
+{
+    struct scene *scene = *state;
+    fetch_pause(&scene->fetch, false);
+    fetch_pass_ms(&scene->world, 20);
+    stuck = false;
+    until_got(scene, "0123456789");
+    ends_well(scene);
+}
+
+// The answer is complete, its server still waits for the rest: this connection serves nobody else.
+static void a_connection_that_owes_something_is_not_kept(void **state)
+{
+    struct scene *scene = *state;
+    fetch_pause(&scene->fetch, false);
+    http_peer_send(scene->server, "orld");
+    fetch_await(&scene->fetch);
+    assert_int_equal(scene->fetch.failure, HTTP_OK);
+    assert_false(http_client_was_sent(scene->world.client, scene->fetch.id));
+    char chunk[64];
+    while (recv(scene->server, chunk, sizeof chunk, 0) > 0)
+        continue; // up to the end, which is there
+}
+
+#define SCENE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    static char *no_environment[] = {NULL};
+    environ = no_environment;
+    const struct CMUnitTest tests[] = {
+        SCENE(a_paused_reader_does_not_hold_up_the_request),
+        SCENE(nor_does_one_who_goes_on),
+        SCENE(a_connection_that_owes_something_is_not_kept),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
