@@ -64,7 +64,7 @@ static int make_why_path(const char *id, struct buf *path, struct error *err)
     return buf_is_full(path) ? error_set(err, -EINVAL, "that is no id of a call") : 0;
 }
 
-// NULL where the configuration cannot be read: then the days are those of UTC, and the page says so.
+// NULL where the configuration cannot be read: then days are those of UTC, and the page says so.
 static struct router_plan *find_plan(const struct arguments *arguments)
 {
     struct settings settings = {0};

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/process_metrics.h"
@@ -51,6 +52,7 @@ static int reload(void *context, struct buf *ret_text, struct error *err)
     int r = app_reload(&service->app, service->arguments, err);
     if (r < 0)
         return error_wrap(err, "the configuration was not reloaded, the one before stays in use");
+    router_face_configure(service->face);
     r = app_open_log(&service->app, &service->log, err);
     buf_printf(ret_text, "the configuration was reloaded");
     return r;
@@ -138,6 +140,7 @@ static int start(struct service *service, struct error *err)
 {
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
     struct app *app = &service->app;
+    fd_raise_limit();
     int r = app_open(app, service->arguments, err);
     if (r < 0)
         return r;

@@ -59,11 +59,13 @@ static int run(const struct command *command, const struct arguments *arguments)
 
 const struct command command_run = {
     .name = "run",
-    .summary = "Run as a service: Telegram, and the admin face with its probes",
+    .summary = "Run as a service: Telegram, the router, the admin face with its probes",
     .help =
         "Answers on Telegram and on the home's socket (hermes chat, hermes status), and serves\n"
         "/healthz, /readyz and /metrics, until SIGTERM or Ctrl-C. What runs then gets\n"
         "agent.restart_drain_timeout to end, and goes on at the next start if it does not.\n"
+        "With a key of its own (LITELLM_MASTER_KEY, or general_settings.master_key) the router\n"
+        "serves other programs on port 4000 (router.port).\n"
         "SIGHUP reloads the configuration. `hermes gateway run` is the same.\n"
         "\n"
         "  TELEGRAM_BOT_TOKEN=... TELEGRAM_ALLOWED_USERS=123456789 hermes run\n",

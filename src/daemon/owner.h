@@ -14,8 +14,8 @@ struct router_plan;
 int owner_ask(const char *home, const char *method, const char *path, struct buf *ret_body,
               struct error *err);
 
-// The same for what was spent. Without an owner days and budgets are those of `plan` (NULL: UTC, and
-// only the budgets that an overshoot has closed), and what the last one left is taken up before: its
-// journal, and the calls that nobody can settle.
+// The same for what was spent. Without an owner days and budgets are those of `plan` (NULL: UTC,
+// and only the budgets that an overshoot has closed), and what the last one left is taken up
+// before: its journal, and the calls that nobody can settle.
 int owner_ask_cost(const char *home, const char *path, const struct router_plan *plan,
                    struct buf *ret_body, struct error *err);

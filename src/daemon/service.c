@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/desk.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -161,6 +162,8 @@ static int reload(void *context, struct buf *ret_text, struct error *err)
     if (service->telegram)
         telegram_configure(service->telegram, &values->telegram);
     admin_configure(service->admin, &values->admin);
+    if (service->router_face)
+        router_face_configure(service->router_face);
     r = app_open_log(app, &service->log, err);
     buf_printf(ret_text, "the configuration was reloaded; model %s", app->endpoint.name);
     CLEANUP(mem_cleanup) char *bot = bot_of(&values->telegram);
@@ -315,6 +318,7 @@ static int start(struct service *service, struct error *err)
 {
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
     struct app *app = &service->app;
+    fd_raise_limit();
     int r = app_start(app, service->options->arguments, err);
     if (r < 0)
         return r;

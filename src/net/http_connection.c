@@ -54,15 +54,29 @@ static unsigned wanted_events(const struct http_connection *connection)
     return write | LOOP_PEER_CLOSED | (connection->held ? 0 : LOOP_READ);
 }
 
+// Afterwards the connection may be gone.
+static void count_input(struct http_connection *connection)
+{
+    struct http_server *server = connection->server;
+    server->head_bytes += connection->input.capacity - connection->counted;
+    connection->counted = connection->input.capacity;
+    http_server_bound_heads(server);
+}
+
+// The same goes for this.
 static void settle(struct http_connection *connection)
 {
     unsigned events = wanted_events(connection);
     if (connection->closing) {
         http_connection_close(connection);
-    } else if (events != connection->watched) {
+        return;
+    }
+    if (events != connection->watched) {
         connection->watched = (uint8_t)events;
         loop_watch_change(connection->server->loop, connection->watch, events);
     }
+    if (connection->input.capacity != connection->counted)
+        count_input(connection);
 }
 
 void http_connection_await(struct http_connection *connection)
@@ -354,6 +368,7 @@ void http_connection_close(struct http_connection *connection)
     list_remove(&connection->todo);
     http_exchange_free(connection->exchange);
     buf_finish(&connection->input);
+    server->head_bytes -= connection->counted;
     free(connection);
     if (--server->connections == 0)
         http_server_drop_spares(server);

@@ -3,10 +3,11 @@
  * the exchange. A body is copied out of what was read together with the head; the rest of it is
  * read from the socket straight into its place.
  *
- * A refused request is still read to its end and thrown away, within DISCARD_MAX and the deadline,
- * so that the connection lives on and a client that sends everything before it reads gets its
- * answer. That does not go where the client waits for leave to send, or where it is unknown where
- * the request ends: then the answer goes out at once, and the connection lingers.
+ * A refused request, and one whose body the handler does not want, is still read to its end and
+ * thrown away, within DISCARD_MAX and the deadline, so that the connection lives on and a client
+ * that sends everything before it reads gets its answer. That does not go where the client waits
+ * for leave to send, where the head takes much memory meanwhile, or where it is unknown where the
+ * request ends: then the answer goes out at once, and the connection lingers.
  *
  * A few exchanges that are over are kept with their small buffers. musl's malloc gives memory back
  * as soon as nobody has any of its size, and gets it again for the next request: two system calls
@@ -25,6 +26,7 @@
 
 enum {
     DISCARD_MAX = 64 * 1024 * 1024, // bytes of a refused body that are read before it is answered
+    DISCARD_HEAD_MAX = 4 * 1024,    // bytes of a head that is kept meanwhile
     BODY_STEP = 64 * 1024,          // bytes of a body that are made room for before they came
     READS_MAX = 4,                  // for one body, before others have their turn
     PROGRESS_STEP = 256 * 1024,     // bytes of a body that earn it the time for as many again
@@ -180,33 +182,8 @@ static void answer_refusal(struct http_exchange *exchange)
         return;
     }
     BUF_AUTO body = BUF_INIT(REFUSAL_MAX);
-    const char *type = o->write_refusal(exchange->refusal, sentence, &body);
+    const char *type = o->write_refusal(o->ctx, exchange, exchange->refusal, sentence, &body);
     http_exchange_reply_take(exchange, exchange->refusal, type, &body);
-}
-
-// The client is told before all of its request was read, and nothing further is read as one.
-static void refuse_at_once(struct http_exchange *exchange, unsigned status)
-{
-    refuse(exchange, status);
-    exchange->unread = true;
-    exchange->keep_alive = false;
-    list_remove(&exchange->connection->waiting);
-    answer_refusal(exchange);
-}
-
-static void refuse_head(struct http_connection *connection, unsigned status)
-{
-    connection->parse = (struct http_parse){0}; // nothing of it is believed
-    refuse_at_once(create_exchange(connection, SPAN_ABSENT), status);
-}
-
-void http_request_refuse_late(struct http_connection *connection)
-{
-    if (!connection->exchange) {
-        connection->parse = (struct http_parse){0};
-        create_exchange(connection, SPAN_ABSENT);
-    }
-    refuse_at_once(connection->exchange, 408);
 }
 
 static void enter(struct http_exchange *exchange)
@@ -232,14 +209,51 @@ static void hand_over(struct http_exchange *exchange)
     server->options.on_request(server->options.ctx, exchange);
 }
 
+// The client is told before all of its request was read, and nothing further is read as one.
+static void answer_at_once(struct http_exchange *exchange)
+{
+    exchange->unread = true;
+    exchange->keep_alive = false;
+    hand_over(exchange);
+}
+
+static void refuse_at_once(struct http_exchange *exchange, unsigned status)
+{
+    refuse(exchange, status);
+    answer_at_once(exchange);
+}
+
+static void refuse_head(struct http_connection *connection, unsigned status)
+{
+    connection->parse = (struct http_parse){0}; // nothing of it is believed
+    refuse_at_once(create_exchange(connection, SPAN_ABSENT), status);
+}
+
+void http_request_refuse_late(struct http_connection *connection)
+{
+    if (!connection->exchange) {
+        connection->parse = (struct http_parse){0};
+        create_exchange(connection, SPAN_ABSENT);
+    }
+    refuse_at_once(connection->exchange, 408);
+}
+
 static void check_head(struct http_exchange *exchange, bool expects_more)
 {
+    const struct http_server_options *o = &exchange->server->options;
     if (expects_more)
         refuse(exchange, 417);
     else if (!decode_path(exchange))
         refuse(exchange, 400);
-    else if (exchange->left > exchange->server->options.max_body)
+    else if (o->wants_body && !o->wants_body(o->ctx, exchange))
+        exchange->unwanted = true;
+    else if (exchange->left > o->max_body)
         refuse(exchange, 413);
+}
+
+static bool is_thrown_away(const struct http_exchange *exchange)
+{
+    return exchange->refusal || exchange->unwanted;
 }
 
 // The buffers of a socket on which nothing waits to be sent take so little.
@@ -259,11 +273,12 @@ static void begin_request(struct http_connection *connection, struct span head, 
     connection->parse = (struct http_parse){0};
     connection->discarded = connection->progress = 0;
     check_head(exchange, parse.expects_more);
+    bool at_once = asks_first || parse.expects_more || exchange->left > DISCARD_MAX ||
+                   exchange->room > DISCARD_HEAD_MAX;
     if (!exchange->is_chunked && !exchange->left) {
         hand_over(exchange);
-    } else if (exchange->refusal &&
-               (asks_first || parse.expects_more || exchange->left > DISCARD_MAX)) {
-        refuse_at_once(exchange, exchange->refusal);
+    } else if (at_once && is_thrown_away(exchange)) {
+        answer_at_once(exchange);
     } else {
         http_connection_await(connection);
         if (asks_first && !more)
@@ -315,7 +330,7 @@ static void throw_away(struct http_connection *connection, size_t len)
 
 static void keep_body(struct http_exchange *exchange, struct span piece)
 {
-    if (!exchange->refusal) {
+    if (!is_thrown_away(exchange)) {
         if (!has_room(exchange, piece.len))
             refuse(exchange, 503);
         else if (!buf_append_span(&exchange->body, piece))
@@ -323,7 +338,7 @@ static void keep_body(struct http_exchange *exchange, struct span piece)
         else
             exchange->server->body_bytes += piece.len;
     }
-    if (exchange->refusal)
+    if (is_thrown_away(exchange))
         throw_away(exchange->connection, piece.len);
     else
         note_progress(exchange->connection, piece.len);
@@ -341,7 +356,7 @@ static void make_room(struct http_exchange *exchange)
 static void take_counted(struct http_exchange *exchange, struct span *data)
 {
     size_t len = data->len < exchange->left ? data->len : (size_t)exchange->left;
-    if (!exchange->body.len && !exchange->refusal)
+    if (!exchange->body.len && !is_thrown_away(exchange))
         make_room(exchange);
     keep_body(exchange, (struct span){data->data, len});
     *data = span_skip(*data, len);
@@ -389,9 +404,9 @@ struct span http_request_take(struct http_connection *connection, struct span da
 
 static char *room_for_body(struct http_exchange *exchange, size_t len)
 {
-    if (!exchange->refusal && !has_room(exchange, len))
+    if (!is_thrown_away(exchange) && !has_room(exchange, len))
         refuse(exchange, 503);
-    if (exchange->refusal)
+    if (is_thrown_away(exchange))
         return NULL;
     char *room = buf_reserve(&exchange->body, len);
     if (!room)
@@ -499,6 +514,11 @@ void http_exchange_each_header(const struct http_exchange *exchange,
 struct span http_exchange_body(const struct http_exchange *exchange)
 {
     return buf_span(&exchange->body);
+}
+
+bool http_exchange_body_wanted(const struct http_exchange *exchange)
+{
+    return !exchange->unwanted;
 }
 
 void http_exchange_take_body(struct http_exchange *exchange, struct buf *ret_body)

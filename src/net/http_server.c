@@ -6,8 +6,10 @@
  * one timer of the loop serves them all: it is set for the first of them and not moved when that
  * one is answered, which costs a wake-up per timeout instead of work per request.
  *
- * When as many clients are connected as may be, or no descriptor is to be had, the listening socket
- * is not looked at, and further clients wait in the kernel's queue.
+ * Anybody can connect and then say nothing, so who waits longest on that list makes room for others
+ * when connections, descriptors or memory for heads run out. Bytes of an idle connection that
+ * nobody has read yet are most likely a request: it is spared. When all are at work, the listening
+ * socket is not looked at for a while, and further clients wait in the kernel's queue.
  */
 #include "net/http_server.h"
 
@@ -15,6 +17,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,11 +31,13 @@ enum {
     LISTEN_BACKLOG = 511,
     ACCEPTS_MAX = 64, // at once, before those who are connected have their turn
     ACCEPT_RETRY_MS = 100,
+    LOOKS_MAX = 16, // at sockets, for one that may be closed
     CONNECTIONS_DEFAULT = 256,
     CONNECTIONS_MAX = UINT16_MAX,
     BODY_DEFAULT = 1024 * 1024,        // bytes
     BODIES_DEFAULT = 32 * 1024 * 1024, // bytes
     HEADER_DEFAULT = 16 * 1024,        // bytes
+    HEADS_DEFAULT = 4 * 1024 * 1024,   // bytes
     PENDING_DEFAULT = 256 * 1024,      // bytes
     UNSENT_MAX = 128 * 1024,           // bytes the kernel holds that were not yet put on the wire
     IDLE_TIMEOUT_DEFAULT_MS = 60 * 1000,
@@ -99,11 +104,60 @@ void http_server_accept_again(struct http_server *server)
         pause_accepting(server, false);
 }
 
+// Nobody's work is lost with it: it says nothing, or takes its time over a mere page or a refusal.
+static bool is_dispensable(const struct http_connection *connection)
+{
+    const struct http_exchange *exchange = connection->exchange;
+    if (!exchange)
+        return true;
+    bool stalls = exchange->state == HTTP_RECEIVING || exchange->state == HTTP_DONE;
+    return stalls && (exchange->refusal || exchange->unwanted);
+}
+
+static bool has_unread_bytes(const struct http_connection *connection)
+{
+    char byte;
+    return recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+// Who has waited longest of those that may be closed, or NULL.
+static struct http_connection *find_dispensable(struct http_server *server)
+{
+    int looks = 0;
+    list_for_each(link, &server->waiting) {
+        struct http_connection *connection = list_entry(link, struct http_connection, waiting);
+        if (!is_dispensable(connection))
+            continue;
+        if (connection->exchange || connection->lingering || !has_unread_bytes(connection))
+            return connection;
+        if (++looks == LOOKS_MAX)
+            break;
+    }
+    return NULL;
+}
+
+static struct http_connection *find_head(struct http_server *server)
+{
+    list_for_each(link, &server->waiting) {
+        struct http_connection *connection = list_entry(link, struct http_connection, waiting);
+        if (connection->counted && is_dispensable(connection))
+            return connection;
+    }
+    return NULL;
+}
+
+void http_server_bound_heads(struct http_server *server)
+{
+    struct http_connection *oldest;
+    while (server->head_bytes > server->options.max_heads && (oldest = find_head(server)))
+        http_connection_expire(oldest);
+}
+
 static void on_retry(void *ctx)
 {
     struct http_server *server = ctx;
     server->retry = 0;
-    http_server_accept_again(server);
+    pause_accepting(server, false);
 }
 
 // The queue stays readable, so without a rest this would be tried again and again.
@@ -114,20 +168,42 @@ static void rest_from_accepting(struct http_server *server)
         server->retry = loop_timer_after(server->loop, ACCEPT_RETRY_MS, on_retry, server);
 }
 
-// False when there is nobody more.
+// Of descriptors or memory. False: nobody waits for it (accept4 looks for a descriptor before it
+// looks for a client), or all that there are do work.
+static bool make_room(struct http_server *server)
+{
+    struct pollfd queue = {.fd = server->listen_fd, .events = POLLIN};
+    if (poll(&queue, 1, 0) == 0)
+        return false;
+    struct http_connection *dispensable = find_dispensable(server);
+    if (dispensable)
+        http_connection_expire(dispensable);
+    else
+        rest_from_accepting(server);
+    return dispensable;
+}
+
+// False when there is nobody more, or no room.
 static bool accept_one(struct http_server *server)
 {
+    bool full = server->connections >= server->options.max_connections;
+    struct http_connection *dispensable = full ? find_dispensable(server) : NULL;
+    if (full && !dispensable) {
+        rest_from_accepting(server);
+        return false;
+    }
     struct sockaddr_storage peer = {0};
     socklen_t peer_len = sizeof peer;
     FD_AUTO fd = accept4(server->listen_fd, (struct sockaddr *)&peer, &peer_len,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) {
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-            rest_from_accepting(server);
+    if (fd < 0 && fd_is_shortage(errno))
+        return make_room(server);
+    if (fd < 0)
         return errno == ECONNABORTED || errno == EINTR;
-    }
     if (server->is_unix && !unix_socket_may_serve(fd))
         return true; // nothing it sent is read
+    if (dispensable)
+        http_connection_expire(dispensable);
     http_connection_open(server, fd, (struct sockaddr *)&peer);
     fd = -1;
     return true;
@@ -137,13 +213,8 @@ static void on_listener(void *ctx, int fd, unsigned events)
 {
     (void)fd;
     (void)events;
-    struct http_server *server = ctx;
-    unsigned most = server->options.max_connections;
-    for (int i = 0; i < ACCEPTS_MAX && server->connections < most; i++)
-        if (!accept_one(server))
-            break;
-    if (server->connections >= most)
-        pause_accepting(server, true);
+    for (int i = 0; i < ACCEPTS_MAX && accept_one(ctx); i++)
+        continue;
 }
 
 static int bind_address(const struct http_server_options *options, struct addrinfo **ret_list,
@@ -225,6 +296,7 @@ static void fill_defaults(struct http_server_options *o)
     o->max_body = o->max_body ? o->max_body : BODY_DEFAULT;
     o->max_bodies = o->max_bodies ? o->max_bodies : BODIES_DEFAULT;
     o->max_header = o->max_header ? o->max_header : HEADER_DEFAULT;
+    o->max_heads = o->max_heads ? o->max_heads : HEADS_DEFAULT;
     o->max_pending = o->max_pending ? o->max_pending : PENDING_DEFAULT;
     o->pause_at = o->pause_at ? o->pause_at : o->max_pending / 2;
     o->idle_timeout_ms = o->idle_timeout_ms > 0 ? o->idle_timeout_ms : IDLE_TIMEOUT_DEFAULT_MS;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -25,15 +26,19 @@ struct loop;
 struct http_server_options {
     const char *address;      // numeric: "127.0.0.1", "::1", "::" (both families), or "unix:/path"
     uint16_t port;            // 0: any free one, see http_server_port()
-    unsigned max_connections; // further clients wait in the listen queue; 0: 256
+    unsigned max_connections; // see below; 0: 256
     size_t max_body;          // bytes of a request body, beyond it 413; 0: 1 MiB
     size_t max_bodies;        // bytes of all bodies held together, beyond it 503; 0: 32 MiB
     size_t max_header;        // bytes of request line and headers; beyond it 431, 414; 0: 16 KiB
+    size_t max_heads;         // bytes of all heads that are not whole, see below; 0: 4 MiB
     size_t max_pending;       // bytes of a streamed answer that wait for a slow reader; 0: 256 KiB
     size_t pause_at;          // of them, beyond which a producer should pause; 0: half of them
     int64_t idle_timeout_ms;  // see below; 0: 60 s
     struct buf_stock *stock;  // borrowed; memory for bodies, NULL: none is kept
 
+    // Asked of every request when its head is there. False: on_request gets it without its body, of
+    // which nothing is kept. NULL: all are wanted.
+    bool (*wants_body)(void *ctx, const struct http_exchange *exchange);
     // The whole request is there. Called from the loop, never from inside another call below.
     void (*on_request)(void *ctx, struct http_exchange *exchange);
     // The client left (or stalled too long) before the answer was ended, or the server is being
@@ -48,7 +53,8 @@ struct http_server_options {
     void (*on_half_closed)(void *ctx, struct http_exchange *exchange);
     // Tells a refusal that reaches no handler (see below) in the face's own format: appends the
     // body, up to 4 KiB, and returns its content type, a literal. NULL: plain text.
-    const char *(*write_refusal)(unsigned status, const char *sentence, struct buf *body);
+    const char *(*write_refusal)(void *ctx, const struct http_exchange *exchange, unsigned status,
+                                 const char *sentence, struct buf *body);
     void *ctx;
 };
 
@@ -61,6 +67,11 @@ struct http_server_options {
  * bytes drip in; and for a reader that takes nothing at all. It does not run while the handler
  * thinks. A client that shuts down its sending half is found out (see http_connection.c): one that
  * left is gone a round trip later, one that still reads gets its answer. HTTP/1.0 counts as gone.
+ *
+ * When max_connections are open, or no descriptor is to be had, the next client gets the place of
+ * the one that waits longest between two requests, in a head (408), or in a request whose body is
+ * not wanted, with the rest of it or with taking the answer; never of another request that is under
+ * way. Without such a one it waits in the listen queue. Incomplete heads make room for each other.
  *
  * What is answered here and never reaches a handler: 400 for what is not well-formed or could be
  * read in two ways (RFC 9112: two lengths, a length beside chunks, a bare line feed, ...), 408,
@@ -83,8 +94,7 @@ void http_server_stop_accepting(struct http_server *server);
 unsigned http_server_open_exchanges(const struct http_server *server); // not yet ended
 unsigned http_server_connections(const struct http_server *server);
 
-// NULL when the exchange is over.
-struct http_exchange *http_server_find(struct http_server *server, uint64_t id);
+struct http_exchange *http_server_find(struct http_server *server, uint64_t id); // NULL: it is over
 
 // The request. Spans live as long as the exchange is open. `name` of a header is matched without
 // regard to case; an absent header or parameter is SPAN_ABSENT.
@@ -95,6 +105,7 @@ struct span http_exchange_target(const struct http_exchange *exchange); // as se
 struct span http_exchange_query(const struct http_exchange *exchange, const char *name); // decoded
 struct span http_exchange_header(const struct http_exchange *exchange, const char *name);
 struct span http_exchange_body(const struct http_exchange *exchange);
+bool http_exchange_body_wanted(const struct http_exchange *exchange); // what wants_body() said
 // Moves the body's memory to the caller, for whoever needs it beyond the exchange; `ret_body` must
 // be empty. The body is empty afterwards and counts no more towards max_bodies.
 void http_exchange_take_body(struct http_exchange *exchange, struct buf *ret_body);

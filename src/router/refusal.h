@@ -3,6 +3,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/span.h"
+
 /*
  * Callers that repeat a refused call are answered ever later, so that no storm of retries costs
  * anything: at once, then after 0.25 s, 0.5 s, 1 s ... Quiet brings them back step by step. A
@@ -16,6 +18,7 @@ enum {
     ROUTER_REFUSAL_DECAY_MS = 30000, // of quiet, for each step back
 };
 
+struct router;
 struct router_refusals;
 
 struct router_refusals *router_refusals_create(void);
@@ -25,3 +28,7 @@ void router_refusals_destroy(struct router_refusals *refusals); // accepts NULL
 int64_t router_refusals_note(struct router_refusals *refusals, uint64_t caller, int64_t now_ms);
 
 size_t router_refusals_count(const struct router_refusals *refusals); // callers remembered
+
+// Counts a request that never became a call; `why` is a reason of hermes_router_refused_total. The
+// log has a line every ten seconds at most, with how many there were since. In report.c.
+void router_refused(struct router *router, const char *why, struct span peer);

@@ -1,9 +1,16 @@
 // What is told of calls and attempts: to the log, one line each, and to the metrics.
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "router/call.h"
+#include "router/queue.h"
 #include "router/router_internal.h"
+
+enum {
+    REFUSED_EVERY_MS = 10000, // between two lines about strangers
+    PEER_MAX = 64,            // bytes of an address
+};
 
 static struct span model_of(const struct router_call *call)
 {
@@ -100,6 +107,21 @@ void router_report_charges(const struct router_call *call,
                       LOG_NUMBER("overshoot_pico", charged->overshoot_pico));
 }
 
+void router_refused(struct router *router, const char *why, struct span peer)
+{
+    int64_t now_ms = loop_now(router->env.loop);
+    char from[PEER_MAX];
+    router_metrics_refused(router->metrics, why);
+    router->refused++;
+    if (now_ms < router->refused_again_ms)
+        return;
+    snprintf(from, sizeof from, "%.*s", (int)peer.len, peer.len ? peer.data : "");
+    LOG_EVENT(LOG_WARNING, "router.refused", "", LOG_OWN("why", why), LOG_DETAIL("peer", from),
+              LOG_NUMBER("count", router->refused));
+    router->refused = 0;
+    router->refused_again_ms = now_ms + REFUSED_EVERY_MS;
+}
+
 void router_report_end(const struct router_call *call, const struct router_failure *failure,
                        int status)
 {
@@ -171,7 +193,7 @@ static void report_budgets(struct router *router)
             .budget = span_of(rule->name),
             .scope = span_of(router_scope_name(rule->scope)),
             .match = key.data ? key : span_of(rule->match),
-            .cap_pico = state.cap_pico,
+            .cap_pico = rule->cap_pico,
             .spent_pico = state.spent_pico,
             .reserved_pico = state.reserved_pico,
             .reset_in_ms = state.next_reset_wall_ms < 0 ? -1 : state.next_reset_wall_ms - now_ms,

@@ -17,8 +17,8 @@
 
 /*
  * Private to the router: the calls and what its files share. router.c owns the router, course.c a
- * plan at work, call.c the way of one call over its attempts, attempt.c one attempt, charge.c what
- * it costs, report.c what is told of it.
+ * plan at work, call.c the way of one call over its attempts, queue.c where it waits before them,
+ * attempt.c one attempt, charge.c what it costs, report.c what is told of it.
  */
 enum {
     ROUTER_CALLS_MAX = 4096,
@@ -39,15 +39,6 @@ struct router_course {
     struct router_budget_terms *terms; // by plan->budgets
 };
 
-// Who waits for tokens of a group; shared by the courses that know the group.
-struct router_lane {
-    struct list link; // router::lanes
-    char *name;       // the group's
-    struct router_bucket *bucket;
-    struct router *router;
-    loop_id timer;
-};
-
 struct router_attempt;
 struct router_call;
 
@@ -61,15 +52,17 @@ struct router {
     int64_t folded_before; // rows of earlier processes
     struct router_metrics *metrics;
     struct router_refusals *refusals;
-    struct list calls;   // struct router_call::link
-    struct list waiting; // struct router_call::waiting
-    struct list lanes;   // struct router_lane::link
-    size_t call_count;
+    struct router_names *slot_names, *model_names;
+    struct list calls;         // struct router_call::link
+    struct list waiting;       // struct router_call::waiting
+    struct list lanes;         // struct router_lane::link
+    size_t call_count, asking; // the latter have passed all checks and not ended
     struct router_call *spares[ROUTER_SPARES_MAX];
     size_t spare_count, spare_least; // the latter were not needed since the last trim
     struct buf_stock stock;
     loop_id trim;
-    size_t buffered; // bytes that calls hold
+    size_t buffered;                   // bytes that calls hold
+    int64_t refused, refused_again_ms; // since the last line of the log, and when the next may come
     router_call_id last_id;
     uint64_t seed;
     struct random_stock names; // what calls are named by
@@ -88,19 +81,14 @@ void router_course_unref(struct router_course *course); // accepts NULL
 int router_course_upstream(struct router_course *course, struct http_client *http,
                            size_t deployment, const struct upstream **ret_upstream,
                            struct error *err);
-void router_lane_wake(struct router_lane *lane); // there may be room
-struct router_lane *router_lane_of(struct router *router, const struct router_course *course,
-                                   size_t group); // NULL: nothing is limited
-void router_lanes_destroy(struct router *router);
 
 // call.c
-void router_call_step(struct router_call *call); // asks the walk, soon
+void router_call_step(struct router_call *call);  // asks the walk, soon
+void router_call_go(struct router_call *call);    // the same, now
+void router_call_renew(struct router_call *call); // the time that it has
 void router_call_failed(struct router_call *call, const struct router_failure *failure);
 void router_call_refused(struct router_call *call, const struct router_failure *failure); // its end
 void router_call_answered(struct router_call *call);
-void router_call_pass(struct router_call *call);  // what the watch has for the client
-void router_call_count(struct router_call *call); // its bytes, into router::buffered
-void router_call_granted(struct router_call *call, const struct router_bucket_event *event);
 void router_poke_later(struct router *router); // who waits may go now
 
 // silence.c
@@ -120,6 +108,7 @@ void router_attempt_go(struct router_call *call);      // what is to be reserved
 void router_attempt_refused(struct router_call *call, const struct router_failure *failure);
 void router_attempt_cancel(struct router_call *call);
 void router_attempt_finish(struct router_call *call); // its memory, nothing else
+void router_attempt_pause(struct router_call *call);  // its reader has enough for now
 void router_attempt_resume(struct router_call *call);
 // The edits that the deployment of the attempt wants; `model` is where its name may be made.
 struct router_edit router_attempt_edit(const struct router_call *call, struct buf *model);

@@ -60,7 +60,7 @@ struct control_env { // borrowed, and looked at anew with each question; outlive
     int (*measure)(void *context, struct buf *ret_json, struct error *err);
     struct router *router; // whose budgets, unwritten rows and zone are told of; NULL: none runs
     const struct router_plan *plan; // by which budgets and days are told where none runs; NULL: UTC
-    void *context;         // of all of them
+    void *context;                  // of all of them
 };
 
 int control_create(const struct control_env *env, struct control **ret_control, struct error *err);

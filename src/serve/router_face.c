@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/fd.h"
 #include "base/hash.h"
 #include "base/list.h"
 #include "base/mem.h"
@@ -16,6 +17,7 @@
 #include "net/http_server.h"
 #include "net/sse_stream.h"
 #include "router/error_body.h"
+#include "router/refusal.h"
 #include "router/reply_watch.h"
 #include "router/router.h"
 #include "serve/key.h"
@@ -30,8 +32,10 @@
  */
 enum {
     CONNECTIONS_MAX = 1024,
-    HEADER_MAX = 32 * 1024,                    // bytes of request line and headers
-    IDLE_TIMEOUT_MS = 75 * 1000,               // as long as clients' pools like to keep connections
+    CONNECTIONS_MIN = 16,
+    DESCRIPTORS_RESERVED = 320,  // for the other faces, the store, chats, kept connections
+    HEADER_MAX = 32 * 1024,      // bytes of request line and headers
+    IDLE_TIMEOUT_MS = 75 * 1000, // as long as clients' pools like to keep connections
     PENDING_MAX = REPLY_WHOLE_MAX + (1 << 18), // bytes: a reply that was held, at once
     PAUSE_AT = 64 * 1024,                      // bytes that wait for a slow reader
     LARGE = 256 * 1024,                        // bytes of a whole reply that are counted
@@ -337,14 +341,43 @@ static const struct post *post_of(struct span path, struct span *ret_model)
     return NULL;
 }
 
+// The path without /v1.
+static struct span path_of(const struct http_exchange *exchange, bool *ret_v1)
+{
+    struct span path = http_exchange_path(exchange);
+    *ret_v1 = span_starts_with(path, "/v1/");
+    struct span rest = *ret_v1 ? span_skip(path, 3) : path;
+    if (rest.len > 1 && rest.data[rest.len - 1] == '/')
+        rest.len--; // LiteLLM redirects to the path without it
+    return rest;
+}
+
+static bool has_key(const struct router_face *face, const struct http_exchange *exchange)
+{
+    const struct router_plan *plan = router_plan(face->env.router);
+    return key_shown(exchange, plan->key_header, span_of(plan->master_key));
+}
+
+static void note_refused(const struct router_face *face, const struct http_exchange *exchange,
+                         const char *why)
+{
+    router_refused(face->env.router, why, http_exchange_peer(exchange));
+}
+
+// Nobody without a key may fill the memory that all bodies share.
+static bool wants_body(void *context, const struct http_exchange *exchange)
+{
+    bool v1;
+    struct span model, path = path_of(exchange, &v1);
+    return post_of(path, &model) && span_is(http_exchange_method(exchange), "POST") &&
+           has_key(context, exchange);
+}
+
 static void on_request(void *context, struct http_exchange *exchange)
 {
     struct router_face *face = context;
-    struct span path = http_exchange_path(exchange);
-    bool v1 = span_starts_with(path, "/v1/");
-    struct span rest = v1 ? span_skip(path, 3) : path;
-    if (rest.len > 1 && rest.data[rest.len - 1] == '/')
-        rest.len--; // LiteLLM redirects to the path without it
+    bool v1;
+    struct span rest = path_of(exchange, &v1);
     struct router_headers headers;
     router_headers_read(exchange, &headers);
     if (router_headers_welcome(exchange, &headers) ||
@@ -352,7 +385,8 @@ static void on_request(void *context, struct http_exchange *exchange)
         return;
     const struct router_plan *plan = router_plan(face->env.router);
     bool metrics = span_is(rest, "/metrics") && plan->metrics_key == 0;
-    if (!metrics && !key_shown(exchange, plan->key_header, span_of(plan->master_key))) {
+    if (!http_exchange_body_wanted(exchange) && !metrics && !has_key(face, exchange)) {
+        note_refused(face, exchange, "key");
         router_pages_no_key(exchange);
         return;
     }
@@ -362,7 +396,9 @@ static void on_request(void *context, struct http_exchange *exchange)
         router_pages_answer(exchange, rest, face->env.router, face->env.metrics);
     else if (!span_is(http_exchange_method(exchange), "POST"))
         router_pages_wrong_method(exchange, "POST");
-    else if (router_headers_plain(exchange, &headers))
+    else if (!router_headers_plain(exchange, &headers))
+        note_refused(face, exchange, "packed");
+    else
         start_call(face, exchange, &headers, post, v1, model);
 }
 
@@ -398,6 +434,18 @@ static void on_drain(void *context, struct http_exchange *exchange)
     }
 }
 
+// What the server itself refused, most of it before anybody's key was seen.
+static const char *write_refusal(void *context, const struct http_exchange *exchange,
+                                 unsigned status, const char *sentence, struct buf *body)
+{
+    note_refused(context, exchange,
+                 status == 503                    ? "buffers"
+                 : status == 408                  ? "late"
+                 : status == 413 || status == 431 ? "size"
+                                                  : "malformed");
+    return router_pages_refusal(status, sentence, body);
+}
+
 // Only a stream can be asked whether anybody reads it; of the rest the next piece tells.
 static void on_half_closed(void *context, struct http_exchange *exchange)
 {
@@ -407,6 +455,21 @@ static void on_half_closed(void *context, struct http_exchange *exchange)
 }
 
 // --- life ----------------------------------------------------------------------------------------
+
+// A request takes a second descriptor, for its upstream.
+static unsigned connections_max(void)
+{
+    unsigned limit = fd_limit();
+    unsigned most = limit > DESCRIPTORS_RESERVED ? (limit - DESCRIPTORS_RESERVED) / 2 : 0;
+    if (most > CONNECTIONS_MAX)
+        most = CONNECTIONS_MAX;
+    return most < CONNECTIONS_MIN ? CONNECTIONS_MIN : most;
+}
+
+void router_face_configure(struct router_face *face)
+{
+    hash_key(span_of(router_plan(face->env.router)->master_key), face->key_hash);
+}
 
 int router_face_create(const struct router_face_env *env, struct router_face **ret_face,
                        struct error *err)
@@ -419,11 +482,11 @@ int router_face_create(const struct router_face_env *env, struct router_face **r
     struct router_face *face = mem_new(struct router_face);
     face->env = *env;
     list_init(&face->asks);
-    hash_key(span_of(plan->master_key), face->key_hash);
+    router_face_configure(face);
     struct http_server_options options = {
         .address = env->host,
         .port = (uint16_t)env->port,
-        .max_connections = CONNECTIONS_MAX,
+        .max_connections = connections_max(),
         .max_body = (size_t)plan->max_body,
         .max_bodies = (size_t)plan->buffers,
         .max_header = HEADER_MAX,
@@ -431,11 +494,12 @@ int router_face_create(const struct router_face_env *env, struct router_face **r
         .pause_at = PAUSE_AT,
         .idle_timeout_ms = IDLE_TIMEOUT_MS,
         .stock = router_stock(env->router),
+        .wants_body = wants_body,
         .on_request = on_request,
         .on_gone = on_gone,
         .on_drain = on_drain,
         .on_half_closed = on_half_closed,
-        .write_refusal = router_pages_refusal,
+        .write_refusal = write_refusal,
         .ctx = face,
     };
     int r = http_server_create(env->loop, &options, &face->server, err);

@@ -32,7 +32,8 @@ struct router_face_env { // borrowed; outlives the face
 // -ENOKEY where there is no key: a face without one is not opened.
 int router_face_create(const struct router_face_env *env, struct router_face **ret_face,
                        struct error *err);
-void router_face_destroy(struct router_face *face); // cuts who is being answered; accepts NULL
+void router_face_destroy(struct router_face *face);   // cuts who is being answered; accepts NULL
+void router_face_configure(struct router_face *face); // after a reload of the router's plan
 uint16_t router_face_port(const struct router_face *face);
 
 // For an orderly end: nobody new is let in, and what is open may end.

@@ -69,7 +69,8 @@ class Router:
                   "api_key": self.up.api_key, **more}
         return params
 
-    def config(self, groups, *, router=None, litellm=None, own=None, **router_settings):
+    def config(self, groups, *, router=None, litellm=None, own=None, general=None,
+               **router_settings):
         entries = []
         for name, models in groups.items():
             for model in models:
@@ -79,7 +80,7 @@ class Router:
                 entries.append({**entry, "model_info": info} if info else entry)
         config = {"model_list": entries,
                   "router_settings": {"num_retries": 0, **router_settings, **(router or {})},
-                  "general_settings": {"master_key": MASTER_KEY}}
+                  "general_settings": {"master_key": MASTER_KEY, **(general or {})}}
         if litellm:
             config["litellm_settings"] = litellm
         if own:
@@ -93,9 +94,9 @@ class Router:
         self.write(groups, **more)
         return self.restart()
 
-    def restart(self):
+    def restart(self, **more):
         self.process = self.hermes.start("router", "--config", self.hermes.home / "router.yaml",
-                                         "--port", "0", limit=600)
+                                         "--port", "0", **{"limit": 600, **more})
         until = time.monotonic() + 20
         while not (found := re.search(rb"router: http://127\.0\.0\.1:(\d+)", self.process.out)):
             assert self.process.popen.poll() is None and time.monotonic() < until, \

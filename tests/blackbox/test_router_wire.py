@@ -70,8 +70,8 @@ EARLY = {
     "two-lengths": (400, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n"
                          b"Content-Length: 2\r\n\r\n"),
     "escape": (400, b"GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n"),
-    "large": (413, b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
-                   b"Content-Length: 99999\r\n\r\n"),
+    "large": (413, b"POST /completions HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+                   b"api-key: " + MASTER_KEY.encode() + b"\r\nContent-Length: 99999\r\n\r\n"),
     "target": (414, b"GET /" + b"x" * 40000),
     "expects": (417, b"POST / HTTP/1.1\r\nHost: x\r\nExpect: tea\r\nContent-Length: 1\r\n\r\nx"),
     "head": (431, b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 40000 + b"\r\n\r\n"),

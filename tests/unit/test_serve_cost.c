@@ -247,8 +247,8 @@ static void a_call_is_told_with_its_reasons(void **state)
     assert_int_equal(world->status, 404);
 }
 
-// Without a router it is known what an overshoot closed, told until its period is over; and the rest
-// from the configuration, where that can be read.
+// Without a router it is known what an overshoot closed, told until its period is over; and the
+// rest from the configuration, where that can be read.
 static void budgets_are_told(void **state)
 {
     struct cost_world *world = *state;
