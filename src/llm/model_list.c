@@ -98,7 +98,6 @@
 #define INFO(P)           \
     P("id")               \
     P("mode")             \
-    P("base_model")       \
     P("max_tokens")       \
     P("max_input_tokens") \
     P("max_output_tokens")

@@ -5,10 +5,7 @@
 #include "base/buf.h"
 #include "codec/utf8.h"
 
-enum {
-    DETAIL_MAX = 240,                      // bytes of the provider's own words that are passed on
-    RETRY_AFTER_MAX_MS = 24 * 3600 * 1000, // what is longer says nothing useful
-};
+enum { DETAIL_MAX = 240 }; // bytes of the provider's own words that are passed on
 
 struct json_value openai_find_error(struct json_value root)
 {
@@ -187,12 +184,4 @@ void openai_read_error_body(struct span body, int status, struct chat_failure *r
     say(ret_failure, is_page  ? SPAN_LITERAL("it answered with a web page")
                      : is_cut ? SPAN_LITERAL("its explanation cannot be read")
                               : text);
-}
-
-int64_t openai_retry_after_ms(struct span header)
-{
-    int64_t ms;
-    if (!header.data || !span_to_fixed(header, 3, &ms) || ms < 0 || ms > RETRY_AFTER_MAX_MS)
-        return -1;
-    return ms;
 }

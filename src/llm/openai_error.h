@@ -18,6 +18,3 @@ void openai_read_error(struct json_value error, int status, struct chat_failure 
 
 // A body that was not JSON, or JSON without an error, under a status that is not 2xx.
 void openai_read_error_body(struct span body, int status, struct chat_failure *ret_failure);
-
-// "20", "1.5" or an HTTP date is not worth the code: seconds only; -1 when absent or unreadable.
-int64_t openai_retry_after_ms(struct span header);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "router/call.h"
+#include "router/queue.h"
 #include "router/reply_stream.h"
 #include "router/router_internal.h"
 
@@ -46,6 +47,7 @@ static void finish(struct router_call *call)
     if (attempt->http)
         http_client_cancel(call->router->env.http, attempt->http);
     router_attempt_finish(call);
+    router_call_count(call);
     attempt->timer = 0;
     attempt->http = 0;
     attempt->running = false;
@@ -99,8 +101,11 @@ static void tell_circuit(struct router_call *call, bool opened,
         log_warning("router: %s is left alone for a while: %s",
                     model_only ? attempt->step.target.name : attempt->deployment->litellm_name,
                     failure->text);
-    if (call->course == call->router->course)
-        router_metrics_circuit(call->router->metrics, attempt->deployment->index,
+    const struct router_course *now = call->router->course; // it may be another one's by now
+    struct router_match match = {.deployment = attempt->deployment->index};
+    if (call->course == now ||
+        router_plan_find_id(now->plan, span_of(attempt->deployment->id), &match))
+        router_metrics_circuit(call->router->metrics, match.deployment,
                                view.state == CIRCUIT_OPEN        ? ROUTER_CIRCUIT_OPEN
                                : view.state == CIRCUIT_HALF_OPEN ? ROUTER_CIRCUIT_HALF_OPEN
                                                                  : ROUTER_CIRCUIT_CLOSED,
@@ -134,10 +139,14 @@ static void fail(struct router_call *call, struct chat_failure told)
         router_charge_settle(call, &failure, false);
     router_report_attempt(call, &failure, false, now_ms);
     int64_t tokens = used_tokens(attempt);
-    if (tokens < 0 && attempt->status != 200) // it was refused, or never arrived
+    if (tokens < 0 && !reply_is_answer(attempt->status)) // it was refused, or never arrived
         tokens = 0;
-    bool opened =
-        router_picker_failed(call->course->picker, &attempt->step.ticket, &failure, tokens, now_ms);
+    bool opened = false;
+    if (attempt->reader_late)
+        router_picker_cancelled(call->course->picker, &attempt->step.ticket, tokens, now_ms);
+    else
+        opened = router_picker_failed(call->course->picker, &attempt->step.ticket, &failure, tokens,
+                                      now_ms);
     tell_circuit(call, opened, &failure);
     settle_hold(call, tokens);
     finish(call);
@@ -247,7 +256,7 @@ static bool is_unasked_stream(struct router_call *call)
 // Small replies are let through: they end soon.
 static bool has_room(const struct router_call *call)
 {
-    return call->attempt.watch.held.len < SMALL_REPLY ||
+    return reply_watch_waiting(&call->attempt.watch) < SMALL_REPLY ||
            call->router->buffered <= (size_t)call->course->plan->buffers;
 }
 
@@ -259,7 +268,7 @@ static int on_body(void *context, struct span chunk)
     router_call_count(call);
     if (attempt->recorded && !attempt->noted)
         router_charge_note(call);
-    if (state == REPLY_FAILED && attempt->status == 200) {
+    if (state == REPLY_FAILED && reply_is_answer(attempt->status)) {
         if (call->begun) // the upstream's own word on what went wrong
             router_call_pass(call);
         return -EPROTO; // told in on_done, from where the next attempt may be begun
@@ -274,8 +283,21 @@ static int on_body(void *context, struct span chunk)
         if (!attempt->timer)
             attempt->timer = loop_timer_after(loop_of(call), ROUTER_LINGER_MS, on_linger, call);
     }
+    bool room = attempt->watch.done || has_room(call); // for an event that has not ended
     router_call_pass(call);
-    return 0;
+    return room ? 0 : -ENOBUFS;
+}
+
+// The time was over, but without the waits for its reader it would not be: the deployment is not to
+// blame.
+static bool is_reader_late(const struct router_call *call, enum http_failure how)
+{
+    const struct router_attempt *attempt = &call->attempt;
+    int64_t now_ms = loop_now(loop_of(call));
+    int64_t end_ms = attempt->begun_ms + attempt->deployment->timeout_ms;
+    int64_t paused_ms =
+        attempt->paused_ms + (attempt->paused ? now_ms - attempt->paused_since_ms : 0);
+    return how == HTTP_TIMED_OUT && end_ms <= now_ms && now_ms < end_ms + paused_ms;
 }
 
 static void on_done(void *context, enum http_failure how, const struct error *err)
@@ -286,6 +308,7 @@ static void on_done(void *context, enum http_failure how, const struct error *er
     struct reply_watch *watch = &attempt->watch;
     attempt->reached = http_client_was_sent(call->router->env.http, attempt->http);
     attempt->http = 0;
+    attempt->reader_late = is_reader_late(call, how);
     bool stopped = how == HTTP_STOPPED;
     if (stopped && watch->state != REPLY_FAILED) {
         give_up(call);
@@ -303,7 +326,7 @@ static void on_done(void *context, enum http_failure how, const struct error *er
     struct chat_failure told = watch->failure;
     if (how != HTTP_OK && !stopped && !watch->error_shown)
         upstream_read_cut(upstream, how, err, attempt->status, call->begun, &told);
-    else if (attempt->status != 200)
+    else if (!reply_is_answer(attempt->status))
         upstream_read_refusal(upstream, attempt->status, reply_watch_held(watch), &told);
     if (told.status == 0 && attempt->status >= 400)
         told.status = attempt->status;
@@ -402,8 +425,11 @@ void router_attempt_begin(struct router_call *call, const struct router_step *st
     struct router_failure failure;
     struct error err = ERROR_INIT;
     int r = router_body_edit(&call->body, &edit, &err);
-    reply_watch_init(&attempt->watch, chat ? REPLY_CHAT : REPLY_OTHER, call->body.added_usage);
+    bool hide_usage = call->body.added_usage &&
+                      (call->body.refuses_usage || !call->course->plan->always_include_usage);
+    reply_watch_init(&attempt->watch, chat ? REPLY_CHAT : REPLY_OTHER, hide_usage);
     attempt->watch.wants_stream = call->body.stream;
+    attempt->watch.answers = call->body.sent_answers;
     buf_stock_lend(&call->router->stock, 0, &attempt->watch.held);
     if (r < 0) {
         router_failure_make(ROUTER_BAD_REQUEST, -1, err.text, &failure);
@@ -435,8 +461,24 @@ void router_attempt_cancel(struct router_call *call)
     router_poke_later(call->router);
 }
 
+void router_attempt_pause(struct router_call *call)
+{
+    struct router_attempt *attempt = &call->attempt;
+    if (!attempt->http)
+        return;
+    if (!attempt->paused)
+        attempt->paused_since_ms = loop_now(loop_of(call));
+    attempt->paused = true;
+    http_client_pause(call->router->env.http, attempt->http, true);
+}
+
 void router_attempt_resume(struct router_call *call)
 {
-    if (call->attempt.running && call->attempt.http)
-        http_client_pause(call->router->env.http, call->attempt.http, false);
+    struct router_attempt *attempt = &call->attempt;
+    if (!attempt->running || !attempt->http)
+        return;
+    if (attempt->paused)
+        attempt->paused_ms += loop_now(loop_of(call)) - attempt->paused_since_ms;
+    attempt->paused = false;
+    http_client_pause(call->router->env.http, attempt->http, false);
 }

@@ -20,6 +20,10 @@
  *
  * A call larger than the limit goes alone: it is granted when nothing was reserved for 60 s, and
  * what it takes keeps everybody else out until it is forgotten.
+ *
+ * Behind a bucket may be several, each with a limit of its own, of which a call needs one: that all
+ * together have room is not enough. So who waits is asked whether one of them has; its place would
+ * be lost if it went to wait there.
  */
 
 struct waiter {
@@ -89,10 +93,16 @@ static int64_t request_bound(const struct router_bucket *bucket)
     return bucket->limits.requests > 0 ? bucket->limits.requests - 1 : 0;
 }
 
-static bool fits(struct router_bucket *bucket, int64_t tokens, int64_t now_ms)
+static int64_t room_at(const struct router_bucket_ask *ask, int64_t now_ms)
 {
-    return router_window_sum(&bucket->tokens, now_ms) <= bound_for(bucket, tokens) &&
-           router_window_sum(&bucket->requests, now_ms) <= request_bound(bucket);
+    return ask->room_at ? ask->room_at(ask->context, now_ms) : now_ms;
+}
+
+static bool fits(struct router_bucket *bucket, const struct router_bucket_ask *ask, int64_t now_ms)
+{
+    return router_window_sum(&bucket->tokens, now_ms) <= bound_for(bucket, ask->tokens) &&
+           router_window_sum(&bucket->requests, now_ms) <= request_bound(bucket) &&
+           room_at(ask, now_ms) <= now_ms;
 }
 
 static struct router_hold grant(struct router_bucket *bucket, int64_t tokens, int64_t now_ms)
@@ -144,9 +154,12 @@ enum router_bucket_outcome router_bucket_ask(struct router_bucket *bucket,
     struct waiter *head = first(bucket, now_ms);
     new.ask.tokens = ask->tokens > 0 ? ask->tokens : 0;
     bucket->now_ms = now_ms;
-    if (is_oversized(bucket, new.ask.tokens) && bucket->limits.refuse_oversized)
+    if (bucket->limits.refuse_oversized && bucket->limits.largest >= 0 &&
+        new.ask.tokens > bucket->limits.largest)
         return BUCKET_OVERSIZED;
-    if ((!head || is_before(&new, head, now_ms)) && fits(bucket, new.ask.tokens, now_ms)) {
+    if (room_at(ask, now_ms) < 0)
+        return BUCKET_IN_VAIN;
+    if ((!head || is_before(&new, head, now_ms)) && fits(bucket, &new.ask, now_ms)) {
         *ret_hold = grant(bucket, new.ask.tokens, now_ms);
         return BUCKET_GRANTED;
     }
@@ -186,8 +199,15 @@ bool router_bucket_next(struct router_bucket *bucket, int64_t now_ms,
                 return true;
             }
         }
+    for (size_t i = 0; i < ROUTER_PRIORITIES; i++) {
+        struct waiter *next = head_of(bucket, i);
+        if (next && room_at(&next->ask, now_ms) < 0) {
+            tell(bucket, next, now_ms, BUCKET_IN_VAIN, ret_event);
+            return true;
+        }
+    }
     struct waiter *head = first(bucket, now_ms);
-    if (!head || !fits(bucket, head->ask.tokens, now_ms))
+    if (!head || !fits(bucket, &head->ask, now_ms))
         return false;
     tell(bucket, head, now_ms, BUCKET_GRANTED, ret_event);
     return true;
@@ -198,7 +218,8 @@ static int64_t fits_at(struct router_bucket *bucket, const struct waiter *waiter
     int64_t tokens =
         router_window_when(&bucket->tokens, bound_for(bucket, waiter->ask.tokens), now_ms);
     int64_t requests = router_window_when(&bucket->requests, request_bound(bucket), now_ms);
-    return tokens > requests ? tokens : requests;
+    int64_t room = room_at(&waiter->ask, now_ms), at = tokens > requests ? tokens : requests;
+    return room > at ? room : at;
 }
 
 // When `late`, which is behind `head` now, is more urgent; INT64_MAX: never before head is served.
@@ -240,6 +261,14 @@ static struct waiter *find(const struct router_bucket *bucket, uint64_t id)
             if (list_entry(link, struct waiter, link)->id == id)
                 return list_entry(link, struct waiter, link);
     return NULL;
+}
+
+bool router_bucket_has_waiting(const struct router_bucket *bucket)
+{
+    for (size_t i = 0; i < ROUTER_PRIORITIES; i++)
+        if (bucket->waiting[i])
+            return true;
+    return false;
 }
 
 bool router_bucket_cancel(struct router_bucket *bucket, uint64_t id)

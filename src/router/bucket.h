@@ -28,7 +28,8 @@ enum {
 
 struct router_bucket_limits {
     int64_t tokens, requests; // in any 60 s; -1: no limit
-    bool refuse_oversized;    // a call larger than the limit; else it runs alone on a full bucket
+    bool refuse_oversized;    // a call larger than `largest`; else it runs alone on a full bucket
+    int64_t largest; // tokens that one of those behind it lets through in 60 s; -1: no limit
 };
 
 struct router_bucket;
@@ -44,6 +45,9 @@ struct router_bucket_ask {
     int64_t tokens;      // at most; below 0 counts as 0
     int64_t deadline_ms; // instant after which it does not want to wait any more
     void *context;       // handed back
+    // When one of those behind the bucket has room for it; -1: there is nothing to wait for. NULL:
+    // at once.
+    int64_t (*room_at)(void *context, int64_t now_ms);
 };
 
 enum router_bucket_outcome {
@@ -52,6 +56,7 @@ enum router_bucket_outcome {
     BUCKET_EXPIRED,   // its deadline passed, or has passed already
     BUCKET_OVERSIZED, // larger than the limit, and that is refused
     BUCKET_FULL,      // too many wait
+    BUCKET_IN_VAIN,   // room_at() says so; nothing is held
 };
 
 // What was granted; the caller keeps it until it settles. Zeroed: nothing, settling it is fine.
@@ -69,7 +74,7 @@ enum router_bucket_outcome router_bucket_ask(struct router_bucket *bucket,
 struct router_bucket_event {
     uint64_t id;
     void *context;
-    enum router_bucket_outcome outcome; // BUCKET_GRANTED or BUCKET_EXPIRED
+    enum router_bucket_outcome outcome; // BUCKET_GRANTED, _EXPIRED or _IN_VAIN
     struct router_hold hold;
     int64_t waited_ms;
 };
@@ -82,6 +87,7 @@ bool router_bucket_next(struct router_bucket *bucket, int64_t now_ms,
 // When router_bucket_next() will have something, if nothing is settled before; -1: nobody waits.
 int64_t router_bucket_wakeup(struct router_bucket *bucket, int64_t now_ms);
 
+bool router_bucket_has_waiting(const struct router_bucket *bucket);
 bool router_bucket_cancel(struct router_bucket *bucket, uint64_t id); // false: it does not wait
 // How many went before it when the bucket was asked last, and itself: 1 is next, 0 does not wait.
 size_t router_bucket_position(const struct router_bucket *bucket, uint64_t id);

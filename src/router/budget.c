@@ -25,8 +25,9 @@
  *   - What costs nothing always passes, so that a free model can answer when the money is spent.
  *   - No caller is exempt: there is no argument by which one could be.
  *   - Accounts are made when a call names them. When there are as many as may be, one is forgotten
- *     in which no money is: nothing was spent, or its period is over. If there is none, the call
- *     is refused, since an account that is forgotten too early would begin anew with its whole cap.
+ *     in which no money is: nothing was spent, or its period is over; or one of which the store
+ *     knows all, which is read back when it is named again. If there is none, the call is refused,
+ *     since an account that is forgotten too early would begin anew with its whole cap.
  *
  * When a period ends is told in budget_account.c.
  */
@@ -172,6 +173,16 @@ static bool set_has(const struct account_set *set, uint32_t index)
     return false;
 }
 
+static int read_back(struct router_budgets *budgets, struct budget_account *account,
+                     struct error *err)
+{
+    const struct router_budget_store *store = &budgets->accounts.store;
+    int rc = account->unread ? store->recall(store->context, span_of(account->name), err) : 0;
+    if (rc >= 0)
+        account->unread = false;
+    return rc;
+}
+
 static int add_account(struct router_budgets *budgets, const struct router_budget_claim *claim,
                        int64_t now_ms, struct account_set *set, struct error *err)
 {
@@ -181,12 +192,16 @@ static int add_account(struct router_budgets *budgets, const struct router_budge
         return rc;
     uint32_t index = budget_accounts_find(&budgets->accounts, span_of(name));
     if (index == BUDGET_NO_ACCOUNT)
-        index = budget_accounts_add(&budgets->accounts, span_of(name), now_ms);
+        index = budget_accounts_add(&budgets->accounts, span_of(name), claim->key.data, now_ms);
     if (index == BUDGET_NO_ACCOUNT)
         return error_set(err, -ENOSPC,
-                         "there are %zu accounts of budgets, and money in every one of them; there "
-                         "is no room for \"%.*s\"",
+                         "there are %zu accounts of budgets, and money in every one of them that "
+                         "is not written down yet; there is no room for \"%.*s\" until it is",
                          budgets->accounts.count, SENTENCE_NAME_MAX, name);
+    rc = read_back(budgets, account_at(budgets, index), err);
+    if (rc < 0)
+        return rc;
+    account_at(budgets, index)->used = true;
     budget_account_claim(account_at(budgets, index), claim->terms, now_ms);
     if (set_has(set, index))
         return 0;
@@ -352,6 +367,8 @@ bool router_budgets_settle(struct router_budgets *budgets, router_reservation_id
     end_reservation(budgets, found);
     int64_t actual = actual_pico < 0 ? reservation.amount_pico : actual_pico;
     int64_t excess = money_sub(actual, reservation.amount_pico);
+    const struct router_budget_store *store = &budgets->accounts.store;
+    int64_t record = store->recall ? store->written(store->context) + 1 : INT64_MAX;
     struct router_budget_charges charges = {.count = reservation.count};
     charges.overshoot_pico = reservation.unbounded || excess < 0 ? 0 : excess;
     for (uint32_t i = 0; i < reservation.count; i++) {
@@ -360,6 +377,7 @@ bool router_budgets_settle(struct router_budgets *budgets, router_reservation_id
         if (reservation.unbounded)
             excess = budget_account_excess(account, actual);
         charges.items[i] = report(account, budget_account_spend(account, actual, excess));
+        account->record = record;
     }
     if (ret_charges)
         *ret_charges = charges;

@@ -25,14 +25,17 @@
  * new period, and by rule 2 no other when it is put right.
  *
  * Terms may change with the configuration. The sum stays; the new calendar says when the period
- * ends that it belongs to; and a cap that the owner has raised opens what an overshoot closed.
+ * ends that it belongs to, and of a shorter one, the one that is now: how much of the sum was spent
+ * in it is not known, so all of it may have been. A cap that the owner has raised opens what an
+ * overshoot closed.
  */
 
 #define CLOCK_IS_SET_MS INT64_C(1767225600000) // 2026-01-01T00:00:00Z
 
 enum {
     BUCKETS_MIN = 64,
-    LOAD_MAX = 2, // accounts for a bucket, before there are more
+    LOAD_MAX = 2,       // accounts for a bucket, before there are more
+    KEYLESS_SHARE = 64, // one in so many is for accounts without a key
 };
 
 // Keys of callers are in the names, but a flooded bucket costs only time that the bound on the
@@ -104,11 +107,19 @@ static bool can_be_forgotten(const struct budget_account *account, int64_t now_m
            account->start_ms >= CLOCK_IS_SET_MS;
 }
 
+// One whose sum can be read back may go as well, when nobody has used it for a round.
 static uint32_t forget_one(struct budget_accounts *accounts, int64_t now_ms)
 {
-    for (size_t i = 0; i < accounts->count; i++) {
+    const struct router_budget_store *store = &accounts->store;
+    int64_t kept = store->recall ? store->kept(store->context) : -1;
+    for (size_t i = 0; i < 2 * accounts->count; i++) {
         accounts->hand = (accounts->hand + 1) % accounts->count;
-        if (can_be_forgotten(&accounts->items[accounts->hand], now_ms)) {
+        struct budget_account *account = &accounts->items[accounts->hand];
+        bool is_over = can_be_forgotten(account, now_ms);
+        bool is_kept = !account->holds && !account->used && account->record <= kept;
+        account->used = false;
+        if (is_over || is_kept) {
+            accounts->partial |= !is_over;
             unlink_account(accounts, (uint32_t)accounts->hand);
             return (uint32_t)accounts->hand;
         }
@@ -116,10 +127,11 @@ static uint32_t forget_one(struct budget_accounts *accounts, int64_t now_ms)
     return BUDGET_NO_ACCOUNT;
 }
 
-uint32_t budget_accounts_add(struct budget_accounts *accounts, struct span name, int64_t now_ms)
+uint32_t budget_accounts_add(struct budget_accounts *accounts, struct span name, bool has_key,
+                             int64_t now_ms)
 {
     uint32_t index = BUDGET_NO_ACCOUNT;
-    if (accounts->count >= accounts->max) {
+    if (accounts->count >= accounts->max - (has_key ? accounts->max / KEYLESS_SHARE : 0)) {
         index = forget_one(accounts, now_ms);
         if (index == BUDGET_NO_ACCOUNT)
             return index;
@@ -132,6 +144,7 @@ uint32_t budget_accounts_add(struct budget_accounts *accounts, struct span name,
     }
     struct budget_account *account = &accounts->items[index];
     *account = (struct budget_account){.cap_pico = -1, .end_ms = -1, .behind_ms = -1};
+    account->unread = accounts->partial;
     memcpy(account->name, name.data, name.len);
     account->hash = place_of(name);
     link_account(accounts, index);
@@ -161,8 +174,11 @@ void budget_account_claim(struct budget_account *account, const struct router_bu
         bool is_new = !account->claimed && account->start_ms == 0 && account->spent_pico == 0;
         account->period = terms->period;
         account->zone = terms->zone;
+        bool runs = !is_new && now_ms < account->end_ms;
         struct budget_span span =
             budget_period_at(&account->period, &account->zone, is_new ? now_ms : account->start_ms);
+        if (runs && span.end_wall_ms >= 0 && span.end_wall_ms <= now_ms)
+            span = budget_period_at(&account->period, &account->zone, now_ms);
         if (is_new)
             account->start_ms = span.start_wall_ms;
         account->end_ms = span.end_wall_ms;

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "router/budget.h"
+#include "router/budget_memory.h"
 
 // One account of a budget, and the table of them: for budget.c and budget_memory.c alone.
 
@@ -15,6 +16,8 @@ struct budget_account {
     uint32_t holds;   // reservations that name it
     bool claimed;     // else it was restored, and what follows is not known yet
     bool closed;      // by an overshoot
+    bool used;        // since the search for one that can be forgotten came by
+    bool unread;      // a store may know more of it, which is to be read before it is claimed
     int64_t cap_pico; // -1: none
     struct budget_period period;
     struct zone zone;
@@ -23,6 +26,7 @@ struct budget_account {
     // Of spent_pico and of overshoot_pico, what a store was told under this period.
     int64_t reported_pico, reported_overshoot_pico;
     int64_t start_ms, end_ms; // of the period, wall; end -1: never
+    int64_t record;           // of the store, the last that speaks of it; INT64_MAX: none does
     int64_t behind_ms;        // the earliest that the clock said since it is behind start; else -1
 };
 
@@ -32,7 +36,9 @@ struct budget_accounts {
     struct budget_account *items; // owned
     uint32_t *buckets;            // owned; a power of two of them
     size_t count, capacity, max, bucket_count;
-    size_t hand; // where the search for one that can be forgotten goes on
+    size_t hand;                      // where the search for one that can be forgotten goes on
+    struct router_budget_store store; // zeroed: there is none
+    bool partial;                     // some that have spent are in the store alone
 };
 
 struct budget_accounts *router_budgets_accounts(struct router_budgets *budgets); // budget.c
@@ -42,9 +48,11 @@ void budget_accounts_finish(struct budget_accounts *accounts);
 // BUDGET_NO_ACCOUNT when there is none.
 uint32_t budget_accounts_find(const struct budget_accounts *accounts, struct span name);
 
-// A new one, unclaimed; the place of a forgotten one when there are as many as may be.
+// A new one, unclaimed; the place of a forgotten one when there are as many as may be: of those
+// with a key fewer than of all, so that no key keeps the whole router's from having one.
 // BUDGET_NO_ACCOUNT when none can be forgotten. The name fits.
-uint32_t budget_accounts_add(struct budget_accounts *accounts, struct span name, int64_t now_ms);
+uint32_t budget_accounts_add(struct budget_accounts *accounts, struct span name, bool has_key,
+                             int64_t now_ms);
 
 // By the terms of a claim, in its period of now.
 void budget_account_claim(struct budget_account *account, const struct router_budget_terms *terms,

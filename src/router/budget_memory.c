@@ -17,7 +17,7 @@ int router_budgets_restore(struct router_budgets *budgets, const struct router_b
         return error_set(err, -EINVAL, "a stored sum of a budget has no name or is negative");
     uint32_t index = budget_accounts_find(accounts, name);
     if (index == BUDGET_NO_ACCOUNT)
-        index = budget_accounts_add(accounts, name, now_wall_ms);
+        index = budget_accounts_add(accounts, name, true, now_wall_ms);
     if (index == BUDGET_NO_ACCOUNT)
         return error_set(err, -ENOSPC, "there are %zu accounts of budgets already",
                          accounts->count);
@@ -25,6 +25,7 @@ int router_budgets_restore(struct router_budgets *budgets, const struct router_b
     if (account->claimed)
         return error_set(err, -EEXIST, "budget \"%.*s\" is in use already", SENTENCE_NAME_MAX,
                          account->name);
+    account->unread = false;
     if (sum->period_start_wall_ms >= account->start_ms) {
         account->start_ms = sum->period_start_wall_ms;
         account->end_ms = sum->next_reset_wall_ms;
@@ -59,4 +60,9 @@ bool router_budgets_correct(struct router_budgets *budgets,
     if (correction->overshoot_pico > 0)
         account->reported_overshoot_pico = account->overshoot_pico - untold;
     return true;
+}
+
+void router_budgets_keep_in(struct router_budgets *budgets, const struct router_budget_store *store)
+{
+    router_budgets_accounts(budgets)->store = *store;
 }

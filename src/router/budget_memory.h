@@ -29,3 +29,18 @@ struct router_budget_correction {
 bool router_budgets_correct(struct router_budgets *budgets,
                             const struct router_budget_correction *correction,
                             bool *ret_closed_now);
+
+/*
+ * Where sums are read back from. With one, accounts that nobody uses leave the memory when others
+ * need their place, and come back with their next claim; without, they stay while money is in them.
+ */
+struct router_budget_store {
+    // router_budgets_restore() with each sum of the account that is stored. Negative: what it has
+    // spent cannot be known now, so nothing can be spent of it.
+    int (*recall)(void *context, struct span account, struct error *err);
+    int64_t (*written)(void *context); // settlements that were written down so far, and
+    int64_t (*kept)(void *context);    // how many of them recall() knows of
+    void *context;
+};
+void router_budgets_keep_in(struct router_budgets *budgets,
+                            const struct router_budget_store *store); // copied

@@ -15,6 +15,7 @@
 
 #include "base/mem.h"
 #include "codec/json.h"
+#include "router/queue.h"
 #include "router/router_internal.h"
 
 enum {
@@ -22,6 +23,7 @@ enum {
     TOKENS_UNBOUNDED = 1024,     // what an answer is taken for that nobody bounded
     TOKENS_BOUND_MAX = 4096,     // more than that few answers use of what they might
     CLIENT_MODELS_MAX = 8 << 10, // bytes of the names of a client's own fallbacks
+    PARALLEL_AGAIN_MS = 1000,    // when who was one too many may come again
     LEDGER_PATIENCE_MS = 5000,
     LEDGER_LOOK_MS = 10
 };
@@ -33,19 +35,6 @@ static struct loop *loop_of(const struct router_call *call)
 
 // --- the end -------------------------------------------------------------------------------------
 
-static void leave_queue(struct router_call *call)
-{
-    struct router_lane *lane = call->lane;
-    if (!lane)
-        return;
-    if (call->queued)
-        router_bucket_cancel(lane->bucket, call->queued);
-    if (call->hold.granted)
-        router_bucket_release(lane->bucket, &call->hold, loop_now(loop_of(call)));
-    call->queued = 0;
-    router_lane_wake(lane);
-}
-
 static void destroy(struct router_call *call)
 {
     struct router *router = call->router;
@@ -54,13 +43,14 @@ static void destroy(struct router_call *call)
     if (call->attempt.http)
         http_client_cancel(router->env.http, call->attempt.http);
     loop_cancel(router->env.loop, call->attempt.timer);
-    leave_queue(call);
+    router_queue_leave(call);
     loop_cancel(router->env.loop, call->timer);
     list_remove(&call->link);
     list_remove(&call->waiting);
     router->call_count--;
     router->buffered -= call->counted;
     router_metrics_level(router->metrics, ROUTER_LEVEL_IN_FLIGHT, (int64_t)router->call_count);
+    router->asking -= call->walking;
     router_give_back_body(call);
     router_give_back(router, &call->body.own);
     router_body_finish(&call->body);
@@ -119,12 +109,18 @@ void router_call_refused(struct router_call *call, const struct router_failure *
 
 static void on_step(void *context)
 {
-    struct router_call *call = context;
+    router_call_go(context);
+}
+
+void router_call_go(struct router_call *call)
+{
     call->timer = 0;
     if (!list_empty(&call->waiting))
         list_remove(&call->waiting);
     struct router_step step;
     router_walk_next(&call->walk, loop_now(loop_of(call)), &step);
+    if (call->hold.granted && call->walk.target.group != call->match.group)
+        router_queue_leave(call); // it was not asked there, so others may be
     switch (step.kind) {
     case STEP_ATTEMPT:
         router_attempt_begin(call, &step);
@@ -151,16 +147,17 @@ static void poke(void *context)
     router->poke = 0;
     list_for_each(link, &router->waiting)
         router_call_step(list_entry(link, struct router_call, waiting));
+    router_lanes_wake(router);
 }
 
 void router_poke_later(struct router *router)
 {
-    if (!router->poke && !list_empty(&router->waiting))
+    if (!router->poke && !(list_empty(&router->waiting) && list_empty(&router->lanes)))
         router->poke = loop_defer(router->env.loop, poke, router);
 }
 
 // What is asked anew may take as long as the settings say; a retry must begin within that.
-static void renew_deadline(struct router_call *call)
+void router_call_renew(struct router_call *call)
 {
     call->walk.request.deadline_ms = loop_now(loop_of(call)) + call->course->plan->timeout_ms;
 }
@@ -176,7 +173,7 @@ void router_call_failed(struct router_call *call, const struct router_failure *f
     int fallbacks = call->walk.fallbacks;
     router_walk_failed(&call->walk, failure, loop_now(loop_of(call)));
     if (call->walk.again == ROUTER_NONE)
-        renew_deadline(call);
+        router_call_renew(call);
     if (fallbacks > 0 && fallbacks < call->walk.fallbacks)
         router_report_fallback(call, group, false);
     router_call_step(call);
@@ -190,8 +187,7 @@ void router_call_answered(struct router_call *call)
 
 void router_call_count(struct router_call *call)
 {
-    const struct reply_watch *watch = &call->attempt.watch;
-    size_t now = call->body.bytes.capacity + watch->held.capacity + watch->carry.capacity;
+    size_t now = call->body.bytes.capacity + reply_watch_bytes(&call->attempt.watch);
     call->router->buffered += now - call->counted;
     call->counted = now;
 }
@@ -233,60 +229,8 @@ void router_call_pass(struct router_call *call)
         return;
     call->bytes_out += reply_pieces_bytes(pieces);
     bool enough = call->sink->on_pieces(call->context, pieces);
-    if (enough && call->attempt.http)
-        http_client_pause(call->router->env.http, call->attempt.http, true);
-}
-
-// --- the queue -----------------------------------------------------------------------------------
-
-void router_call_granted(struct router_call *call, const struct router_bucket_event *event)
-{
-    call->queued = 0;
-    call->waited_ms = event->waited_ms;
-    call->hold = event->hold;
-    renew_deadline(call);
-    if (event->outcome == BUCKET_EXPIRED)
-        call->walk.request.wait_ms = 0; // it has waited as long as it may
-    if (call->sink->on_wait)
-        call->sink->on_wait(call->context, 0);
-    router_call_step(call); // also when it waited in vain: there may be fallbacks
-}
-
-static void enter_queue(struct router_call *call)
-{
-    const struct router_plan *plan = call->course->plan;
-    int64_t now_ms = loop_now(loop_of(call));
-    call->lane = router_lane_of(call->router, call->course, call->match.group);
-    if (!call->lane) {
-        on_step(call);
-        return;
-    }
-    struct router_bucket_ask ask = {
-        .priority = call->origin.priority,
-        .tokens = call->walk.request.tokens,
-        .deadline_ms = now_ms + plan->queue_timeout_ms,
-        .context = call,
-    };
-    switch (router_bucket_ask(call->lane->bucket, &ask, now_ms, &call->queued, &call->hold)) {
-    case BUCKET_QUEUED:
-        router_lane_wake(call->lane);
-        if (call->sink->on_wait)
-            call->sink->on_wait(call->context,
-                                router_bucket_position(call->lane->bucket, call->queued));
-        return;
-    case BUCKET_OVERSIZED:
-        router_metrics_refused(call->router->metrics, "tokens");
-        refuse(call, ROUTER_RATE_LIMIT,
-               "this request is larger than what the model's limit lets through in a minute "
-               "(tpm); make it smaller, raise the limit, or set router.oversized: alone");
-        return;
-    case BUCKET_FULL:
-        router_metrics_refused(call->router->metrics, "queue");
-        refuse(call, ROUTER_RATE_LIMIT, "too many requests wait for this model already");
-        return;
-    default:
-        on_step(call);
-    }
+    if (enough)
+        router_attempt_pause(call);
 }
 
 // --- the beginning -------------------------------------------------------------------------------
@@ -379,6 +323,8 @@ static void refuse_model(struct router_call *call, const char *name)
              route_without_v1(call), name);
     router_failure_make(ROUTER_BAD_REQUEST, -1, text, &call->failure);
     router_metrics_refused(router->metrics, "model");
+    router_give_back_body(call); // nobody reads it any more, and the delay may be long
+    router_call_count(call);
     call->timer = loop_timer_after(loop_of(call), delay_ms, on_refusal, call);
 }
 
@@ -420,10 +366,25 @@ static void name_by_slot(struct router_call *call)
         buf_append_text(&call->body.model, model);
 }
 
+// general_settings.global_max_parallel_requests, in LiteLLM's words.
+static bool is_one_too_many(struct router_call *call)
+{
+    char text[ROUTER_FAILURE_TEXT_MAX];
+    const struct router *router = call->router;
+    int64_t most = call->course->plan->max_parallel;
+    if (most < 0 || router->asking < (size_t)most)
+        return false;
+    snprintf(text, sizeof text,
+             "Max parallel request limit reached Hit Global Limit: Limit=%lld, current: %zu",
+             (long long)most, router->asking);
+    router_failure_make(ROUTER_RATE_LIMIT, PARALLEL_AGAIN_MS, text, &call->failure);
+    router_metrics_refused(router->metrics, "parallel");
+    return true;
+}
+
 static void on_start(void *context)
 {
     struct router_call *call = context;
-    const struct router_plan *plan = call->course->plan;
     struct error err = ERROR_INIT;
     call->timer = 0;
     if (call->failure.text[0]) {
@@ -455,33 +416,15 @@ static void on_start(void *context)
         refuse_model(call, err.text);
     } else if (r < 0) {
         refuse(call, ROUTER_BAD_REQUEST, err.text);
-    } else if (call->router->buffered > (size_t)plan->buffers) {
-        struct router_failure failure;
-        router_failure_no_room(&failure);
-        router_call_refused(call, &failure);
+    } else if (is_one_too_many(call)) {
+        end(call, &call->failure);
     } else {
         struct router_walk_request request = walk_request_of(call);
         router_walk_init(&call->walk, &call->course->walk, call->course->picker, &request,
                          ++call->router->seed);
         call->walking = true;
-        enter_queue(call);
-    }
-}
-
-static void keep_origin(struct router_call *call, const struct router_origin *origin)
-{
-    call->origin = *origin;
-    struct span *texts[] = {&call->origin.slot, &call->origin.session,  &call->origin.job,
-                            &call->origin.user, &call->origin.key_name, &call->origin.key_hash};
-    size_t bytes = 0;
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-        bytes += texts[i]->len;
-    char *to = call->texts = mem_alloc(bytes + 1);
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-        if (texts[i]->len)
-            memcpy(to, texts[i]->data, texts[i]->len);
-        texts[i]->data = to;
-        to += texts[i]->len;
+        call->router->asking++;
+        router_queue_enter(call);
     }
 }
 
@@ -518,7 +461,7 @@ int router_call_start(struct router *router, const struct router_request *reques
     call->came_ms = loop_now(router->env.loop);
     call->cost_pico = -1;
     call->usage = (struct router_usage)ROUTER_USAGE_UNKNOWN;
-    keep_origin(call, &request->origin);
+    router_call_keep_origin(call, &request->origin);
     router_call_name(call, request->id);
     list_init(&call->waiting);
     list_append(&router->calls, &call->link);
@@ -531,6 +474,12 @@ int router_call_start(struct router *router, const struct router_request *reques
     else if (!call->body.model.len)
         buf_append_span(&call->body.model, request->model);
     router_call_count(call);
+    bool readable = !call->failure.text[0];
+    if (readable && router->buffered > (size_t)call->course->plan->buffers) {
+        router_failure_no_room(&call->failure);
+        router_give_back_body(call);
+        router_call_count(call);
+    }
     router_silence_watch(call);
     call->timer = loop_defer(router->env.loop, on_start, call);
     *ret_id = call->number;

@@ -18,11 +18,14 @@ struct router_attempt {
     int status;
     int64_t begun_ms, begun_wall_ms, first_ms;
     bool sent, settled;
-    bool reached;              // the upstream had all of the request when it ended
-    struct router_price price; // by which it is reckoned
-    struct list prices;        // of those that wait for a list of prices,
-    bool awaits_price;         // while it does;
-    bool awaited_price;        // once is enough
+    bool paused;                        // its reader has enough for now,
+    int64_t paused_since_ms, paused_ms; // for how long; the latter: the pauses before
+    bool reader_late;                   // that is why its time was over
+    bool reached;                       // the upstream had all of the request when it ended
+    struct router_price price;          // by which it is reckoned
+    struct list prices;                 // of those that wait for a list of prices,
+    bool awaits_price;                  // while it does;
+    bool awaited_price;                 // once is enough
     // What it holds.
     router_reservation_id reservation;
     int64_t reserved_pico;
@@ -66,11 +69,10 @@ struct router_call {
     char told_provider[32];
     char budget[ROUTER_BUDGET_NAME_MAX]; // that refused
     int asked;                           // upstreams, one after the other
-    bool begun, paused, over;
+    bool begun;
     bool silence_told; // its client has the head of a stream, though nothing has begun
-    bool end_waits;    // on_end follows when the reader has caught up
     size_t counted;    // bytes in router::buffered
-    int64_t came_ms, queued_ms, waited_ms;
+    int64_t came_ms, waited_ms;
     int64_t prompt_tokens; // an estimate
     struct router_usage usage;
     int64_t cost_pico;
@@ -80,3 +82,11 @@ struct router_call {
 // By the client's own name of it, where that is fit, else by one that is made here. A client may
 // say the same name each time, and at once; in the ledger these are several calls.
 void router_call_name(struct router_call *call, struct span wanted);
+
+// Keeps who asks, and for which work, whose name may become another (names.h).
+void router_call_keep_origin(struct router_call *call, const struct router_origin *origin);
+// The model that answered, as its provider says it where that may be believed to be one (names.h).
+struct span router_call_model(const struct router_call *call);
+
+void router_call_pass(struct router_call *call);  // what the watch has for the client
+void router_call_count(struct router_call *call); // its bytes, into router::buffered

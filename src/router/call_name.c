@@ -1,8 +1,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/random.h"
 #include "router/call.h"
+#include "router/names.h"
+
+// What a call is known by: its own name, and who asks for what.
+
+enum { DAY_MS = 24 * 60 * 60 * 1000 };
 
 static bool is_fit_id(struct span id)
 {
@@ -42,5 +48,44 @@ void router_call_name(struct router_call *call, struct span wanted)
     } else {
         memcpy(call->id, id, sizeof id);
         memcpy(call->ledger_id, id, sizeof id);
+    }
+}
+
+static int64_t today(const struct router_call *call)
+{
+    return loop_wall(call->router->env.loop) / DAY_MS;
+}
+
+struct span router_call_model(const struct router_call *call)
+{
+    struct span ours = span_of(call->attempt.deployment->model);
+    struct span told = span_of(call->attempt.watch.model);
+    if (!told.len || span_equal(told, ours))
+        return ours;
+    return router_names_take(call->router->model_names, told, today(call), ours);
+}
+
+static struct span slot_of(struct router_call *call, struct span slot)
+{
+    if (!slot.len || router_plan_knows_slot(call->course->plan, slot))
+        return slot;
+    return router_names_take(call->router->slot_names, slot, today(call), SPAN_LITERAL("other"));
+}
+
+void router_call_keep_origin(struct router_call *call, const struct router_origin *origin)
+{
+    call->origin = *origin;
+    call->origin.slot = slot_of(call, origin->slot);
+    struct span *texts[] = {&call->origin.slot, &call->origin.session,  &call->origin.job,
+                            &call->origin.user, &call->origin.key_name, &call->origin.key_hash};
+    size_t bytes = 0;
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        bytes += texts[i]->len;
+    char *to = call->texts = mem_alloc(bytes + 1);
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        if (texts[i]->len)
+            memcpy(to, texts[i]->data, texts[i]->len);
+        texts[i]->data = to;
+        to += texts[i]->len;
     }
 }

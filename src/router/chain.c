@@ -71,11 +71,11 @@ static uint64_t model_of(const struct router_walk *walk)
     return group_of(walk)->wildcard ? hash_of(span_of(walk->target.name)) : 0;
 }
 
-static struct router_pick pick_one(struct router_walk *walk, size_t only, int64_t now_ms)
+static struct router_pick_query query_of(const struct router_walk *walk, size_t only)
 {
     const struct router_group *group = group_of(walk);
     bool again = only != ROUTER_NONE && only == walk->again;
-    struct router_pick_query query = {
+    return (struct router_pick_query){
         .members = group->members,
         .count = group->count,
         .only = only,
@@ -87,7 +87,18 @@ static struct router_pick pick_one(struct router_walk *walk, size_t only, int64_
         .pre_call_checks = walk->plan->pre_call_checks,
         .strategy = walk->plan->strategy,
     };
+}
+
+static struct router_pick pick_one(struct router_walk *walk, size_t only, int64_t now_ms)
+{
+    struct router_pick_query query = query_of(walk, only);
     return router_picker_pick(walk->picker, &query, now_ms);
+}
+
+int64_t router_walk_room_at(const struct router_walk *walk, int64_t now_ms)
+{
+    struct router_pick_query query = query_of(walk, walk->target.deployment);
+    return router_picker_room_at(walk->picker, &query, now_ms);
 }
 
 static struct router_pick pick_next(struct router_walk *walk, int64_t now_ms)

@@ -107,6 +107,9 @@ void router_walk_init(struct router_walk *walk, const struct router_walk_plan *p
 
 void router_walk_next(struct router_walk *walk, int64_t now_ms, struct router_step *ret_step);
 
+// Of the group that is asked now, see router_picker_room_at().
+int64_t router_walk_room_at(const struct router_walk *walk, int64_t now_ms);
+
 // How the attempt failed. Not for one that was cancelled: then there is nothing more to ask.
 void router_walk_failed(struct router_walk *walk, const struct router_failure *failure,
                         int64_t now_ms);

@@ -5,8 +5,9 @@
  * have to be paid, and then the next one needs room of its own.
  *
  * What a failed attempt cost: nothing, when the upstream refused it or never had all of it; else
- * what it said; else, since nobody can know, all that was held, until the provider tells
- * (inquiry.c). What arrived before a stream broke is no bound: the provider is ahead of its reader.
+ * what it said at the answer's end; else, since nobody can know, all that was held, until the
+ * provider tells (inquiry.c). What arrived before a stream broke is no bound: the provider is ahead
+ * of its reader.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -24,6 +25,16 @@ enum {
     TOKENS_MIN = 16,
     TOKENS_UNSAID = 8192,
     BOUND_BYTES_MAX = 64 // of a max_tokens that is added to a request
+};
+
+// Of upstreams (RFC 9110), and two that have no RFC: 524 is Cloudflare's, where an origin took too
+// long, 529 Anthropic's.
+enum {
+    HTTP_REQUEST_TIMEOUT = 408,
+    HTTP_UNAVAILABLE = 503,
+    HTTP_GATEWAY_TIMEOUT = 504,
+    HTTP_ORIGIN_TIMEOUT = 524,
+    HTTP_OVERLOADED = 529,
 };
 
 // Most answers have ended before; for those a second record would be a write too many.
@@ -147,8 +158,8 @@ static void on_recorded(void *context, int result, const struct error *err)
 {
     struct router_call *call = context;
     call->attempt.ticket = 0;
+    call->attempt.recorded = true; // also where it was not synced: to be taken back
     if (result == 0) {
-        call->attempt.recorded = true;
         router_attempt_go(call);
         return;
     }
@@ -318,6 +329,10 @@ int router_charge_reserve(struct router_call *call, struct router_failure *ret_f
     if (call->router->ledger && !router_ledger_is_ready(call->router->ledger))
         return refuse(ret_failure, ROUTER_SERVICE_UNAVAILABLE,
                       router_ledger_trouble(call->router->ledger));
+    if (call->router->note)
+        return bound_of(call, INT64_MAX) == 0
+                   ? 0
+                   : refuse(ret_failure, ROUTER_SERVICE_UNAVAILABLE, call->router->note);
     const struct router_plan *plan = call->course->plan;
     int64_t wall_ms = loop_wall(call->router->env.loop);
     struct router_budget_refusal tightest = {.next_reset_wall_ms = -1};
@@ -335,10 +350,9 @@ int router_charge_reserve(struct router_call *call, struct router_failure *ret_f
     if (r < 0)
         return refuse(ret_failure, ROUTER_SERVICE_UNAVAILABLE, err.text);
     attempt->reserved_pico = bound < 0 ? 0 : bound;
-    if (attempt->reserved_pico == 0 || (!call->router->ledger && !call->router->note))
+    if (attempt->reserved_pico == 0 || !call->router->ledger)
         return 0;
-    r = call->router->note ? refuse(ret_failure, ROUTER_SERVICE_UNAVAILABLE, call->router->note)
-                           : record(call, ret_failure);
+    r = record(call, ret_failure);
     if (r < 0) {
         router_budgets_release(call->router->budgets, attempt->reservation);
         attempt->reservation = 0;
@@ -379,13 +393,26 @@ void router_charge_note(struct router_call *call)
         write_reservation(call, reply, NULL, NULL);
 }
 
-// Nothing is to be paid where the upstream said no, or did not hear all of it.
+// Within a 200, which gateways begin before they know whether there will be an answer.
+static bool said_no(const struct router_attempt *attempt, const struct router_failure *failure)
+{
+    int said = failure->upstream_status;
+    bool refuses = (said >= 400 && said <= 499 && said != HTTP_REQUEST_TIMEOUT) ||
+                   said == HTTP_UNAVAILABLE || said == HTTP_OVERLOADED;
+    return refuses && !attempt->watch.content;
+}
+
+// Nothing is to be paid where the upstream said no, or did not hear all of it. A gateway that gave
+// up waiting says nothing of whom it waited for.
 static bool was_taken(const struct router_call *call, const struct router_failure *failure)
 {
     const struct router_attempt *attempt = &call->attempt;
-    if (!failure || attempt->status == 200)
+    int status = attempt->status;
+    if (!failure)
         return true;
-    if (attempt->status != 0)
+    if (reply_is_answer(status))
+        return !said_no(attempt, failure);
+    if (status != 0 && status != HTTP_GATEWAY_TIMEOUT && status != HTTP_ORIGIN_TIMEOUT)
         return false;
     return attempt->http ? http_client_was_sent(call->router->env.http, attempt->http)
                          : attempt->reached;
@@ -431,6 +458,8 @@ void router_charge_settle(struct router_call *call, const struct router_failure 
     struct store_charge charges[ROUTER_BUDGETS_PER_CALL];
     int64_t now_ms = loop_now(router->env.loop);
     struct store_attempt row = row_of(call);
+    if (failure && !watch->usage_whole)
+        attempt->watch.usage = (struct router_usage)ROUTER_USAGE_UNKNOWN;
     price(call, failure, &row);
     if (attempt->reservation)
         router_budgets_settle(router->budgets, attempt->reservation, row.cost_pico,
@@ -449,8 +478,7 @@ void router_charge_settle(struct router_call *call, const struct router_failure 
     row.status = attempt->status;
     row.cancelled = cancelled;
     row.error = failure ? span_of(router_failure_class(failure)) : SPAN_LITERAL("");
-    if (watch->model[0])
-        row.model = span_of(watch->model);
+    row.model = router_call_model(call);
     row.reply_id = unsure ? reply_of(attempt) : span_of(watch->id);
     row.prompt_tokens = watch->usage.prompt_tokens;
     row.completion_tokens = watch->usage.completion_tokens;

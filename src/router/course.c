@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "router/call.h"
 #include "router/router_internal.h"
 
 static struct router_circuit_policy circuit_policy_of(const struct router_plan *plan)
@@ -38,26 +37,23 @@ static struct router_walk_plan walk_plan_of(const struct router_plan *plan)
 static struct router_budget_terms *terms_of(const struct router_plan *plan)
 {
     struct router_budget_terms *terms = mem_zalloc((plan->budget_count + 1) * sizeof *terms);
-    struct zone zone = ZONE_UTC;
-    zone_find(span_of(plan->timezone), &zone, NULL);
     for (size_t i = 0; i < plan->budget_count; i++)
         terms[i] = (struct router_budget_terms){
             .name = plan->budgets[i].name,
             .cap_pico = plan->budgets[i].cap_pico,
             .period = plan->budgets[i].period,
-            .zone = zone,
+            .zone = plan->zone,
         };
     return terms;
 }
 
 // What was learnt of a deployment stays known when the configuration is read again.
-static void inherit(struct router_course *course, const struct router_course *before,
-                    int64_t now_ms)
+static void inherit(struct router_course *course, const struct router_course *before)
 {
     for (size_t i = 0; i < course->plan->deployment_count; i++)
         for (size_t j = 0; j < before->plan->deployment_count; j++)
             if (strcmp(course->plan->deployments[i].id, before->plan->deployments[j].id) == 0)
-                router_picker_inherit(course->picker, i, before->picker, j, now_ms);
+                router_picker_inherit(course->picker, i, before->picker, j);
 }
 
 struct router_course *router_course_create(struct router *router, const struct router_plan *plan,
@@ -73,7 +69,7 @@ struct router_course *router_course_create(struct router *router, const struct r
     course->upstreams = mem_zalloc((plan->deployment_count + 1) * sizeof(struct upstream *));
     course->terms = terms_of(plan);
     if (before)
-        inherit(course, before, loop_now(router->env.loop));
+        inherit(course, before);
     return course;
 }
 
@@ -114,78 +110,4 @@ int router_course_upstream(struct router_course *course, struct http_client *htt
     if (r == 0)
         *ret_upstream = course->upstreams[deployment];
     return r;
-}
-
-// What a group lets through is the sum of what its deployments do, where each says it.
-static struct router_bucket_limits limits_of(const struct router_plan *plan, size_t group)
-{
-    struct router_bucket_limits limits = {.refuse_oversized = plan->refuse_oversized};
-    const struct router_group *g = &plan->groups[group];
-    for (size_t i = 0; i < g->count; i++) {
-        const struct router_deployment *d = &plan->deployments[g->members[i]];
-        limits.tokens = limits.tokens < 0 || d->tpm < 0 ? -1 : limits.tokens + d->tpm;
-        limits.requests = limits.requests < 0 || d->rpm < 0 ? -1 : limits.requests + d->rpm;
-    }
-    return limits;
-}
-
-static void on_lane_timer(void *context);
-
-static void lane_run(struct router_lane *lane)
-{
-    struct router_bucket_event event;
-    struct loop *loop = lane->router->env.loop;
-    int64_t now_ms = loop_now(loop);
-    while (router_bucket_next(lane->bucket, now_ms, &event))
-        router_call_granted(event.context, &event);
-    loop_cancel(loop, lane->timer);
-    int64_t at_ms = router_bucket_wakeup(lane->bucket, now_ms);
-    lane->timer = at_ms < 0 ? 0 : loop_timer_at(loop, at_ms, on_lane_timer, lane);
-}
-
-static void on_lane_timer(void *context)
-{
-    struct router_lane *lane = context;
-    lane->timer = 0;
-    lane_run(lane);
-}
-
-void router_lane_wake(struct router_lane *lane)
-{
-    struct loop *loop = lane->router->env.loop;
-    loop_cancel(loop, lane->timer);
-    lane->timer = loop_defer(loop, on_lane_timer, lane);
-}
-
-struct router_lane *router_lane_of(struct router *router, const struct router_course *course,
-                                   size_t group)
-{
-    struct router_bucket_limits limits = limits_of(course->plan, group);
-    if (limits.tokens < 0 && limits.requests < 0)
-        return NULL;
-    const char *name = course->plan->groups[group].name;
-    list_for_each(link, &router->lanes) {
-        struct router_lane *lane = list_entry(link, struct router_lane, link);
-        if (strcmp(lane->name, name) == 0) {
-            router_bucket_set_limits(lane->bucket, &limits);
-            return lane;
-        }
-    }
-    struct router_lane *lane = mem_new(struct router_lane);
-    lane->name = mem_strdup(name);
-    lane->bucket = router_bucket_create(&limits);
-    lane->router = router;
-    list_append(&router->lanes, &lane->link);
-    return lane;
-}
-
-void router_lanes_destroy(struct router *router)
-{
-    for (struct list *link; (link = list_shift(&router->lanes));) {
-        struct router_lane *lane = list_entry(link, struct router_lane, link);
-        loop_cancel(router->env.loop, lane->timer);
-        router_bucket_destroy(lane->bucket);
-        free(lane->name);
-        free(lane);
-    }
 }

@@ -26,7 +26,6 @@ struct router_deployment {
     const char *api_key;            // "": none
     const char *const *headers;     // "Name: value", NULL-terminated; none is not NULL
     const char *params;             // JSON object: members to be added where the client has none
-    const char *base_model;         // NULL: not said
     const char *mode;               // "chat", "embedding", ...; NULL: not said
     int64_t order;                  // lower is asked first; 1 where it is not said
     int64_t weight_micro;           // millionths; 1000000 where it is not said; 0: last resort
@@ -38,7 +37,6 @@ struct router_deployment {
     int64_t num_retries;            // -1: the plan's
     int64_t max_tokens;             // model_info: of an answer; -1: not known
     int64_t max_input_tokens;       // the context; -1: not known
-    int64_t default_max_tokens;     // that `params` would set; -1: none
     struct router_price price;      // -1: not known
 };
 

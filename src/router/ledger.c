@@ -75,6 +75,16 @@ void router_ledger_destroy(struct router_ledger *ledger)
     free(ledger);
 }
 
+int64_t router_ledger_written(const struct router_ledger *ledger)
+{
+    return ledger->written;
+}
+
+int64_t router_ledger_kept(const struct router_ledger *ledger)
+{
+    return ledger->kept;
+}
+
 bool router_ledger_is_ready(const struct router_ledger *ledger)
 {
     return ledger->phase == LEDGER_READY;
@@ -140,6 +150,7 @@ static int write_down(struct router_ledger *ledger, struct error *err)
 {
     struct error local = ERROR_INIT;
     err = err ? err : &local;
+    ledger->written++;
     int r = ledger->backlog.len ? ledger_flush_backlog(ledger) : 0;
     if (r == 0)
         r = append(ledger, buf_span(&ledger->record), err);

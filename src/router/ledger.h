@@ -47,6 +47,10 @@ int router_ledger_create(const struct router_ledger_options *options,
 // No callback comes any more. Accepts NULL.
 void router_ledger_destroy(struct router_ledger *ledger);
 
+// Records of attempts that were handed in so far; and how many of them are in the database.
+int64_t router_ledger_written(const struct router_ledger *ledger);
+int64_t router_ledger_kept(const struct router_ledger *ledger);
+
 bool router_ledger_is_ready(const struct router_ledger *ledger);
 
 // Why nothing can be promised at the moment (the disk is full; not ready yet); "" when it can.

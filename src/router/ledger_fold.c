@@ -86,6 +86,7 @@ static void on_folded(void *context, int result, const struct error *err,
     } else {
         drop_old(ledger, ledger->fold_old);
         ledger->folded_end = ledger->fold_limit;
+        ledger->kept = ledger->fold_written;
         ledger_rotate(ledger);
         fold_later(ledger, FOLD_WAIT_MS);
     }
@@ -122,6 +123,7 @@ bool ledger_fold_now(struct router_ledger *ledger)
     ledger->fold_old = ledger->phase == LEDGER_READY ? range.count - 1 : range.count;
     ledger->fold_limit = range.limit;
     ledger->unfolded = 0;
+    ledger->fold_written = ledger->backlog.len ? ledger->kept : ledger->written;
     int64_t job = store_ledger_fold(ledger->options.store, &range, on_folded, ledger, &err);
     if (job > 0)
         ledger->fold_job = job;

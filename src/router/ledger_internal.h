@@ -34,6 +34,9 @@ struct router_ledger {
     int64_t fold_limit;   // of the newest one
     int64_t folded_end;   // bytes of the newest generation that a job took up
     int64_t unfolded;     // records appended since the last job was submitted
+    int64_t written;      // records of attempts that were handed in,
+    int64_t fold_written; // that the job will have taken up,
+    int64_t kept;         // that a job has taken up
     loop_id fold_timer;   // 0: none
     loop_id forget_timer; // of old rows
     int64_t forget_job;   // 0: none

@@ -12,6 +12,10 @@
  * every window of 60 s, counted when an attempt begins and corrected when it ends. A window costs
  * half a kilobyte, so only deployments that have the limit have one.
  *
+ * What is known of a deployment outlives a plan: a picker made after a reload shares it with the
+ * one before, whose attempts may still run. So a limit holds for both together, the newest plan's
+ * for all, and an open circuit lets one probe through, not one of each.
+ *
  * Of a group, the lowest `order` in which anything may be asked now counts, and within it the
  * strategy. LiteLLM's dice (simple-shuffle) are thrown by weight; where no weight is above 0, all
  * are equal. least-busy, latency-based, usage-based and cost-based choose the smallest figure and
@@ -38,8 +42,10 @@ struct model_lane { // a model behind a wildcard that has failed
 };
 
 struct lane {
+    unsigned references;            // pickers
+    int64_t rpm, tpm, max_parallel; // of the newest plan; -1: no limit
     struct router_circuit circuit;
-    struct router_window *requests, *tokens; // NULL: no limit
+    struct router_window *requests, *tokens; // NULL: there never was a limit
     int64_t in_flight;
     int64_t latency_ms;      // -1
     int64_t closed_until_ms; // its provider said that nothing remains
@@ -52,8 +58,38 @@ struct router_picker {
     size_t count;
     struct router_circuit_policy policy;
     uint64_t dice;
-    struct lane *lanes;
+    struct lane **lanes;
 };
+
+static void set_limits(struct lane *lane, const struct router_deployment *deployment)
+{
+    lane->rpm = deployment->rpm;
+    lane->tpm = deployment->tpm;
+    lane->max_parallel = deployment->max_parallel;
+    if (lane->rpm >= 0 && !lane->requests)
+        lane->requests = mem_new(struct router_window);
+    if (lane->tpm >= 0 && !lane->tokens)
+        lane->tokens = mem_new(struct router_window);
+}
+
+static struct lane *lane_create(const struct router_deployment *deployment)
+{
+    struct lane *lane = mem_new(struct lane);
+    lane->references = 1;
+    lane->latency_ms = -1;
+    set_limits(lane, deployment);
+    return lane;
+}
+
+static void lane_unref(struct lane *lane)
+{
+    if (--lane->references > 0)
+        return;
+    free(lane->requests);
+    free(lane->tokens);
+    free(lane->models);
+    free(lane);
+}
 
 struct router_picker *router_picker_create(const struct router_deployment *deployments,
                                            size_t count, const struct router_circuit_policy *policy,
@@ -63,24 +99,15 @@ struct router_picker *router_picker_create(const struct router_deployment *deplo
     *picker = (struct router_picker){
         .deployments = deployments, .count = count, .policy = *policy, .dice = seed};
     picker->lanes = mem_zalloc((count + 1) * sizeof *picker->lanes);
-    for (size_t i = 0; i < count; i++) {
-        struct lane *lane = &picker->lanes[i];
-        lane->latency_ms = -1;
-        if (deployments[i].rpm >= 0)
-            lane->requests = mem_new(struct router_window);
-        if (deployments[i].tpm >= 0)
-            lane->tokens = mem_new(struct router_window);
-    }
+    for (size_t i = 0; i < count; i++)
+        picker->lanes[i] = lane_create(&deployments[i]);
     return picker;
 }
 
 void router_picker_destroy(struct router_picker *picker)
 {
-    for (size_t i = 0; picker && i < picker->count; i++) {
-        free(picker->lanes[i].requests);
-        free(picker->lanes[i].tokens);
-        free(picker->lanes[i].models);
-    }
+    for (size_t i = 0; picker && i < picker->count; i++)
+        lane_unref(picker->lanes[i]);
     if (picker)
         free(picker->lanes);
     free(picker);
@@ -115,31 +142,14 @@ static struct model_lane *note_model(struct lane *lane, uint64_t model)
     return found;
 }
 
-static void inherit_circuit(struct router_circuit *circuit)
-{
-    circuit->probing = false; // the probe reports to the old one
-    circuit->generation++;
-}
-
 void router_picker_inherit(struct router_picker *picker, size_t index,
-                           const struct router_picker *old, size_t old_index, int64_t now_ms)
+                           const struct router_picker *old, size_t old_index)
 {
-    struct lane *to = &picker->lanes[index];
-    const struct lane *from = &old->lanes[old_index];
-    to->circuit = from->circuit;
-    inherit_circuit(&to->circuit);
-    for (size_t i = 0; i < from->model_count; i++) {
-        struct model_lane *model = note_model(to, from->models[i].model);
-        *model = from->models[i];
-        inherit_circuit(&model->circuit);
-    }
-    to->latency_ms = from->latency_ms;
-    to->closed_until_ms = from->closed_until_ms;
-    if (to->requests && from->requests)
-        *to->requests = *from->requests;
-    if (to->tokens && from->tokens)
-        *to->tokens = *from->tokens;
-    (void)now_ms;
+    struct lane *known = old->lanes[old_index];
+    known->references++;
+    lane_unref(picker->lanes[index]);
+    picker->lanes[index] = known;
+    set_limits(known, &picker->deployments[index]);
 }
 
 static struct router_circuit_policy policy_of(const struct router_picker *picker, size_t index)
@@ -157,26 +167,32 @@ static int64_t counted(int64_t tokens)
 // When a window lets `amount` in; a call larger than the limit goes alone. -1: never.
 static int64_t when(struct router_window *window, int64_t limit, int64_t amount, int64_t now_ms)
 {
-    if (!window)
+    if (limit < 0)
         return now_ms;
     if (limit == 0)
         return -1;
     return router_window_when(window, amount > limit ? 0 : limit - amount, now_ms);
 }
 
-// The earliest instant at which its limits let it go; -1: not known, or never.
-static int64_t room_at(struct router_picker *picker, size_t index, const struct model_lane *model,
-                       int64_t tokens, int64_t now_ms)
+// The earliest instant that rpm and tpm allow; -1: never.
+static int64_t windows_at(struct lane *lane, int64_t tokens, int64_t now_ms)
 {
-    const struct router_deployment *deployment = &picker->deployments[index];
-    struct lane *lane = &picker->lanes[index];
-    if (deployment->max_parallel >= 0 && lane->in_flight >= deployment->max_parallel)
-        return -1;
-    int64_t requests = when(lane->requests, deployment->rpm, 1, now_ms);
-    int64_t of_tokens = when(lane->tokens, deployment->tpm, counted(tokens), now_ms);
+    int64_t requests = when(lane->requests, lane->rpm, 1, now_ms);
+    int64_t of_tokens = when(lane->tokens, lane->tpm, counted(tokens), now_ms);
     if (requests < 0 || of_tokens < 0)
         return -1;
-    int64_t at = requests > of_tokens ? requests : of_tokens;
+    return requests > of_tokens ? requests : of_tokens;
+}
+
+// The earliest instant at which its limits let it go; -1: not known, or never.
+static int64_t room_at(struct lane *lane, const struct model_lane *model, int64_t tokens,
+                       int64_t now_ms)
+{
+    if (lane->max_parallel >= 0 && lane->in_flight >= lane->max_parallel)
+        return -1;
+    int64_t at = windows_at(lane, tokens, now_ms);
+    if (at < 0)
+        return -1;
     if (model && at < model->closed_until_ms)
         at = model->closed_until_ms;
     return at > lane->closed_until_ms ? at : lane->closed_until_ms;
@@ -211,9 +227,10 @@ static struct router_pick look(struct router_picker *picker, const struct router
     if (query->pre_call_checks && deployment->max_input_tokens > 0 &&
         query->prompt_tokens > deployment->max_input_tokens)
         return pick;
-    const struct model_lane *model = find_model(&picker->lanes[index], query->model);
-    int64_t closes = circuit_at(&picker->lanes[index], model, now_ms);
-    int64_t room = room_at(picker, index, model, query->tokens, now_ms);
+    struct lane *lane = picker->lanes[index];
+    const struct model_lane *model = find_model(lane, query->model);
+    int64_t closes = circuit_at(lane, model, now_ms);
+    int64_t room = room_at(lane, model, query->tokens, now_ms);
     pick.at_ms = closes < 0 || room < 0 ? -1 : closes > room ? closes : room;
     bool open = closes < 0 || closes > now_ms;
     pick.reason = open ? PICK_OPEN : PICK_BUSY;
@@ -227,7 +244,7 @@ static int64_t figure(struct router_picker *picker, enum router_strategy strateg
                       int64_t now_ms)
 {
     const struct router_deployment *deployment = &picker->deployments[index];
-    struct lane *lane = &picker->lanes[index];
+    struct lane *lane = picker->lanes[index];
     int64_t used;
     switch (strategy) {
     case ROUTER_LEAST_BUSY:
@@ -235,11 +252,10 @@ static int64_t figure(struct router_picker *picker, enum router_strategy strateg
     case ROUTER_LATENCY_BASED:
         return lane->latency_ms < 0 ? -1 : lane->latency_ms / LATENCY_BAND_MS;
     case ROUTER_USAGE_BASED: // in thousandths of its limit; without one, nothing is used up
-        if (!lane->tokens || deployment->tpm <= 0)
+        if (lane->tpm <= 0)
             return 0;
         used = router_window_sum(lane->tokens, now_ms);
-        return used >= deployment->tpm ? 1000
-                                       : (int64_t)(1000.0 * (double)used / (double)deployment->tpm);
+        return used >= lane->tpm ? 1000 : (int64_t)(1000.0 * (double)used / (double)lane->tpm);
     case ROUTER_COST_BASED: // an unknown price is the dearest
         if (deployment->price.input_pico < 0 || deployment->price.output_pico < 0)
             return INT64_MAX;
@@ -312,6 +328,23 @@ struct router_pick router_picker_pick(struct router_picker *picker,
     return best;
 }
 
+int64_t router_picker_room_at(struct router_picker *picker, const struct router_pick_query *query,
+                              int64_t now_ms)
+{
+    int64_t best = -1;
+    for (size_t i = 0; i < query->count; i++) {
+        size_t index = query->members[i];
+        struct router_pick pick = look(picker, query, index, now_ms);
+        if (pick.reason == PICK_FOUND)
+            return now_ms;
+        int64_t at =
+            pick.reason == PICK_BUSY ? windows_at(picker->lanes[index], query->tokens, now_ms) : -1;
+        if (at >= 0 && (best < 0 || at < best))
+            best = at;
+    }
+    return best;
+}
+
 static bool take_circuits(struct lane *lane, struct model_lane *model, int64_t now_ms,
                           struct router_ticket *ticket)
 {
@@ -326,11 +359,11 @@ static bool take_circuits(struct lane *lane, struct model_lane *model, int64_t n
 bool router_picker_take(struct router_picker *picker, size_t deployment, uint64_t model,
                         int64_t tokens, int64_t now_ms, struct router_ticket *ret_ticket)
 {
-    struct lane *lane = &picker->lanes[deployment];
+    struct lane *lane = picker->lanes[deployment];
     struct router_ticket ticket = {
         .deployment = deployment, .taken_ms = now_ms, .tokens = counted(tokens), .model = model};
     struct model_lane *of_model = find_model(lane, model);
-    int64_t at = room_at(picker, deployment, of_model, tokens, now_ms);
+    int64_t at = room_at(lane, of_model, tokens, now_ms);
     if (at < 0 || at > now_ms || picker->deployments[deployment].trouble)
         return false;
     if (!take_circuits(lane, of_model, now_ms, &ticket))
@@ -363,7 +396,7 @@ static void cancelled(struct lane *lane, const struct router_ticket *ticket)
 void router_picker_alive(struct router_picker *picker, const struct router_ticket *ticket,
                          int64_t now_ms)
 {
-    struct lane *lane = &picker->lanes[ticket->deployment];
+    struct lane *lane = picker->lanes[ticket->deployment];
     int64_t took = now_ms - ticket->taken_ms;
     lane->latency_ms =
         lane->latency_ms < 0 ? took : lane->latency_ms + (took - lane->latency_ms) / LATENCY_SHARE;
@@ -374,7 +407,7 @@ void router_picker_alive(struct router_picker *picker, const struct router_ticke
 static struct lane *let_go(struct router_picker *picker, const struct router_ticket *ticket,
                            int64_t tokens, int64_t now_ms)
 {
-    struct lane *lane = &picker->lanes[ticket->deployment];
+    struct lane *lane = picker->lanes[ticket->deployment];
     lane->in_flight -= lane->in_flight > 0;
     if (lane->tokens && tokens >= 0 && tokens < ticket->tokens)
         router_window_give_back(lane->tokens, ticket->tokens - tokens, ticket->taken_ms, now_ms);
@@ -454,7 +487,7 @@ void router_picker_returned(struct router_picker *picker, const struct router_ti
 void router_picker_rate(struct router_picker *picker, const struct router_ticket *ticket,
                         const struct router_rate_note *note)
 {
-    struct lane *lane = &picker->lanes[ticket->deployment];
+    struct lane *lane = picker->lanes[ticket->deployment];
     if (note->remaining_requests != 0 && note->remaining_tokens != 0)
         return;
     int64_t *until =
@@ -468,7 +501,7 @@ void router_picker_rate(struct router_picker *picker, const struct router_ticket
 struct router_pick_view router_picker_view(struct router_picker *picker, size_t deployment,
                                            int64_t now_ms)
 {
-    struct lane *lane = &picker->lanes[deployment];
+    struct lane *lane = picker->lanes[deployment];
     return (struct router_pick_view){
         .state = router_circuit_state(&lane->circuit, now_ms),
         .until_ms = lane->circuit.until_ms,

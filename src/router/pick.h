@@ -21,10 +21,10 @@ struct router_picker *router_picker_create(const struct router_deployment *deplo
                                            uint64_t seed); // policy.own_cooldown_ms: ignored
 void router_picker_destroy(struct router_picker *picker);  // accepts NULL
 
-// After a reload: deployment `index` is the one that `old` knows as `old_index`. What is under way
-// there ends there, and is not counted here.
+// After a reload: deployment `index` is the one that `old` knows as `old_index`. From now on both
+// count together, and the limits of `picker` hold for both; either may be destroyed first.
 void router_picker_inherit(struct router_picker *picker, size_t index,
-                           const struct router_picker *old, size_t old_index, int64_t now_ms);
+                           const struct router_picker *old, size_t old_index);
 
 struct router_pick_query {
     const size_t *members; // of the group
@@ -57,6 +57,11 @@ struct router_pick {
 // dice.
 struct router_pick router_picker_pick(struct router_picker *picker,
                                       const struct router_pick_query *query, int64_t now_ms);
+
+// When one of them has room within its rpm and tpm: who waits for these need not ask before. Now,
+// where anything else keeps it busy; -1: no circuit is closed, so there is nothing to wait for.
+int64_t router_picker_room_at(struct router_picker *picker, const struct router_pick_query *query,
+                              int64_t now_ms);
 
 // One attempt, from take to end.
 struct router_ticket {

@@ -49,7 +49,6 @@ struct router_plan {
     int64_t fails[ROUTER_CLASSES];   // allowed_fails_policy; -1: allowed_fails
     int64_t retry_after_ms;          // at least so long before a retry
     int64_t cooldown_ms;             // 0: none
-    bool cooldown_set;               // it is the owner's figure, not the default
     bool disable_cooldowns;
     bool pre_call_checks;                  // leave out a context that is too small
     bool always_include_usage;             // general_settings.always_include_stream_usage
@@ -133,6 +132,9 @@ const struct router_chain *router_plan_chain(const struct router_plan *plan, str
 
 // The model that a slot has of its own, for router_plan_find_own(); NULL: none.
 const char *router_plan_own_slot(const struct router_plan *plan, struct span slot);
+
+// Work that has a name here, or that the configuration names: a model's, or a budget's.
+bool router_plan_knows_slot(const struct router_plan *plan, struct span slot);
 
 // The model of a slot; where it has none, that of "main", which is source->llm->model, or, as long
 // as nothing is said there, what the slots say. NULL: none at all.

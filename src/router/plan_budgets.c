@@ -76,15 +76,29 @@ static void read_match(const struct plan_section *section, struct router_budget_
         plan_no_model(section, pair, span_of(text));
 }
 
+// True when `each` has an account for every key, and one of them may be named as the other rule is.
+static bool may_name(const struct router_budget_rule *each, const struct router_budget_rule *other)
+{
+    size_t len = strlen(each->name);
+    return each->scope != ROUTER_SCOPE_ROUTER && strcmp(each->match, "*") == 0 &&
+           strncmp(other->name, each->name, len) == 0 && other->name[len] == ':';
+}
+
 static void add_rule(struct plan_maker *maker, struct router_budget_rule *rules,
                      const struct plan_section *section, const struct router_budget_rule *rule)
 {
     size_t count = maker->plan->budget_count;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        unsigned line = section->pairs.pairs[0].line;
         if (strcmp(rules[i].name, rule->name) == 0)
-            plan_error(maker, section->pairs.pairs[0].line,
-                       "%s: another budget is named \"%s\"; give it a name of its own",
+            plan_error(maker, line, "%s: another budget is named \"%s\"; give it a name of its own",
                        section->shown, rule->name);
+        else if (may_name(&rules[i], rule) || may_name(rule, &rules[i]))
+            plan_error(maker, line,
+                       "%s: the budgets \"%s\" and \"%s\" would share an account; give one of "
+                       "them a name of its own",
+                       section->shown, rules[i].name, rule->name);
+    }
     rules[count] = *rule;
     maker->plan->budget_count++;
 }

@@ -42,7 +42,6 @@ static const struct router_deployment defaults = {
     .num_retries = -1,
     .max_tokens = -1,
     .max_input_tokens = -1,
-    .default_max_tokens = -1,
     .price = ROUTER_PRICE_UNKNOWN,
 };
 

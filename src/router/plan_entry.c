@@ -169,8 +169,9 @@ static void read_params(const struct plan_section *section, struct router_deploy
         d->params = plan_text(section->maker, buf_span(&out));
 }
 
-// The bound on the answer that the parameters set.
-static void read_default_tokens(const struct plan_section *section, struct router_deployment *d)
+// A bound on the answer that the parameters set; who limits spending must be able to read it.
+static void check_default_tokens(const struct plan_section *section,
+                                 const struct router_deployment *d)
 {
     static const char *const names[] = {"max_tokens", "max_completion_tokens"};
     JSON_AUTO doc = JSON_INIT;
@@ -178,14 +179,12 @@ static void read_default_tokens(const struct plan_section *section, struct route
         return;
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         struct json_value value = json_get(json_root(&doc), names[i]);
-        int64_t tokens = -1;
+        int64_t tokens;
         if (json_type(value) == JSON_ABSENT)
             continue;
         if (!json_int64(value, &tokens) || tokens < 1 || tokens > CONTEXT_MAX)
             plan_error(section->maker, section->pairs.pairs[0].line,
                        "%s.litellm_params: %s is not a number of tokens", section->shown, names[i]);
-        else
-            d->default_max_tokens = tokens;
     }
 }
 
@@ -240,9 +239,7 @@ void plan_read_entry(const struct plan_section *section, struct router_deploymen
     read_params(section, d);
     read_limits(section, d);
     read_prices(section, &d->price);
-    read_default_tokens(section, d);
-    plan_read_text(section, "model_info.base_model", &d->base_model);
+    check_default_tokens(section, d);
     plan_read_text(section, "model_info.mode", &d->mode);
-    d->base_model = plan_copy(maker, d->base_model);
     d->mode = plan_copy(maker, d->mode);
 }

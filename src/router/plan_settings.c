@@ -76,7 +76,6 @@ static void read_failure(const struct plan_section *section)
     plan_read_number(section, "num_retries", 0, 0, COUNT_MAX, &plan->num_retries);
     plan_read_number(section, "allowed_fails", 0, 0, FAILS_MAX, &plan->allowed_fails);
     plan_read_time(section, "cooldown_time", 0, TIME_MAX_MS, &plan->cooldown_ms);
-    plan->cooldown_set |= plan_find_pair(section, "cooldown_time") != NULL;
 }
 
 static void read_litellm(const struct plan_section *section)
@@ -103,7 +102,7 @@ static void read_router(const struct plan_section *section)
     plan_read_bool(section, "enable_pre_call_checks", &plan->pre_call_checks);
     plan_read_time(section, "timeout", 1, TIME_MAX_MS, &plan->timeout_ms);
     plan_read_time(section, "stream_timeout", 1, TIME_MAX_MS, &plan->stream_timeout_ms);
-    plan_read_number(section, "default_max_parallel_requests", 0, 0, PARALLEL_MAX,
+    plan_read_number(section, "default_max_parallel_requests", 0, 1, PARALLEL_MAX,
                      &section->maker->default_parallel);
 }
 
@@ -140,9 +139,9 @@ static void read_general(const struct plan_section *section)
     if (!span_is(span_of(counted), "total"))
         plan_pair_error(section, plan_find_pair(section, "token_rate_limit_type"),
                         "only \"total\" is counted here: what goes in and what comes out");
-    plan_read_number(section, "global_max_parallel_requests", 0, 0, PARALLEL_MAX,
+    plan_read_number(section, "global_max_parallel_requests", 0, 1, PARALLEL_MAX,
                      &plan->max_parallel);
-    plan_read_number(section, "max_parallel_requests", 0, 0, PARALLEL_MAX, &parallel);
+    plan_read_number(section, "max_parallel_requests", 0, 1, PARALLEL_MAX, &parallel);
     if (parallel >= 0 && (maker->default_parallel < 0 || parallel < maker->default_parallel))
         maker->default_parallel = parallel;
     plan_read_number(section, "max_request_size_mb", 3, 1, BODY_MAX_MB * 1000, &megabytes);

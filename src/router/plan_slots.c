@@ -111,6 +111,17 @@ void plan_read_slots(struct plan_maker *maker)
             read_auxiliary(maker, &works[i]);
 }
 
+bool router_plan_knows_slot(const struct router_plan *plan, struct span slot)
+{
+    for (size_t i = 0; i < ARRAY_LEN(works); i++)
+        if (span_is(slot, works[i].slot))
+            return true;
+    for (size_t i = 0; i < plan->budget_count; i++)
+        if (plan->budgets[i].scope == ROUTER_SCOPE_SLOT && span_is(slot, plan->budgets[i].match))
+            return true;
+    return router_plan_own_slot(plan, slot) != NULL;
+}
+
 void plan_note(struct plan_maker *maker, unsigned line, const char *fmt, ...)
 {
     char sentence[512];

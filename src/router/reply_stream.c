@@ -6,8 +6,11 @@
  */
 #include "router/reply_stream.h"
 
+#include "base/mem.h"
 #include "router/lanes.h"
 #include "router/reply_look.h"
+
+enum { BUFFER_KEPT_MAX = 64 * 1024 }; // bytes of a buffer that is empty
 
 // An event may be passed on, kept, or is of no use.
 enum fate { FATE_PASS, FATE_HOLD, FATE_DROP };
@@ -52,9 +55,54 @@ static bool plain_event_data(const struct reply_watch *w, struct span event, str
     return true;
 }
 
+static uint64_t choice_bit(size_t index)
+{
+    return UINT64_C(1) << index % 64;
+}
+
+// Of several choices each says for itself that it has ended. One without an index is the first.
+static void note_choices(struct reply_watch *w, struct span data)
+{
+    JSON_AUTO doc = JSON_INIT;
+    struct json_value choice;
+    if (data.len > REPLY_EVENT_MAX || json_parse(&doc, data, NULL) < 0)
+        return;
+    struct json_iter it = json_iter_init(json_get(json_root(&doc), "choices"));
+    while (json_iter_next(&it, NULL, &choice)) {
+        int64_t said = 0;
+        if (!json_int64(json_get(choice, "index"), &said) || said < 0)
+            said = 0;
+        size_t index = said < REPLY_CHOICES_MAX ? (size_t)said : REPLY_CHOICES_MAX - 1;
+        struct json_value why = json_get(choice, "finish_reason");
+        w->choices_begun[index / 64] |= choice_bit(index);
+        if (json_type(why) == JSON_STRING && json_raw(why).len > 2 && !json_is(why, "null"))
+            w->choices_ended[index / 64] |= choice_bit(index);
+    }
+}
+
+/*
+ * Has the answer said that it is whole? Of several choices every one that began must have; and
+ * where the stream was cut as many as were asked for, since one might not have begun yet. A server
+ * that gives fewer than were asked for is whole when it ends well.
+ */
+static bool is_finished(const struct reply_watch *w, bool cut)
+{
+    if (w->done || w->answers <= 1 || w->finish == REPLY_FINISH_NONE)
+        return w->done || w->finish != REPLY_FINISH_NONE;
+    int64_t ended = 0;
+    for (size_t i = 0; i < ARRAY_LEN(w->choices_begun); i++) {
+        if (w->choices_begun[i] & ~w->choices_ended[i])
+            return false;
+        ended += __builtin_popcountll(w->choices_ended[i]);
+    }
+    return !cut || ended >= w->answers || ended == REPLY_CHOICES_MAX;
+}
+
 static enum fate look_at(struct reply_watch *w, struct span data)
 {
     struct reply_look look;
+    if (w->answers > 1)
+        note_choices(w, data);
     if (reply_look_at(data, &look) < 0) {
         if (w->state == REPLY_HELD)
             reply_fail(w, CHAT_MALFORMED, "the provider sent something that is not JSON");
@@ -91,7 +139,7 @@ static enum fate judge(struct reply_watch *w, struct span event)
             reply_fail_empty(w);
         return FATE_PASS;
     }
-    if (w->state == REPLY_PASS && plain && !reply_look_needed(data))
+    if (w->state == REPLY_PASS && plain && w->answers <= 1 && !reply_look_needed(data))
         return FATE_PASS;
     return look_at(w, data);
 }
@@ -216,12 +264,28 @@ static struct span finish_event(struct reply_watch *w, struct span chunk)
     return span_skip(chunk, head.len);
 }
 
-void reply_stream_feed(struct reply_watch *w, struct span chunk)
+// A long event is rare, and a stream long: what one took is not kept for the next.
+static void empty(struct buf *buf)
+{
+    if (buf->capacity > BUFFER_KEPT_MAX)
+        buf_finish(buf);
+    else
+        buf_clear(buf);
+}
+
+// What waited for its end may find it now; what had found it is done with.
+static void turn_buffers(struct reply_watch *w)
 {
     struct buf done = w->carry;
     w->carry = w->tail;
     w->tail = done;
-    buf_clear(&w->tail);
+    empty(&w->tail);
+    empty(&w->joined);
+}
+
+void reply_stream_feed(struct reply_watch *w, struct span chunk)
+{
+    turn_buffers(w);
     if (w->carry.len || w->skipped_event) {
         chunk = finish_event(w, chunk);
     } else if (w->after_cr) { // the other half of the line end that ended the last event
@@ -252,15 +316,12 @@ static void end_event(struct reply_watch *w)
 
 void reply_stream_end(struct reply_watch *w, bool cut)
 {
-    struct buf done = w->carry;
-    w->carry = w->tail;
-    w->tail = done;
-    buf_clear(&w->tail);
+    turn_buffers(w);
     if (w->carry.len)
         end_event(w);
     if (w->state == REPLY_FAILED)
         return;
-    bool finished = w->done || w->finish != REPLY_FINISH_NONE;
+    bool finished = is_finished(w, cut);
     if (w->state == REPLY_PASS && !finished)
         reply_fail(w, CHAT_INTERRUPTED, "the answer was cut off before its end");
     else if (w->state == REPLY_HELD && cut && !finished)

@@ -24,6 +24,7 @@ void reply_watch_init(struct reply_watch *watch, enum reply_kind kind, bool drop
     *watch = (struct reply_watch){
         .kind = kind,
         .drop_usage = drop_usage,
+        .answers = 1,
         .usage = ROUTER_USAGE_UNKNOWN,
         .held = BUF_INIT(REPLY_WHOLE_MAX),
         .carry = BUF_INIT(REPLY_HELD_MAX),
@@ -43,6 +44,16 @@ void reply_watch_finish(struct reply_watch *watch)
     buf_finish(&watch->tail);
     buf_finish(&watch->joined);
     json_finish(&watch->doc);
+}
+
+size_t reply_watch_bytes(const struct reply_watch *w)
+{
+    return w->held.capacity + w->carry.capacity + w->tail.capacity + w->joined.capacity;
+}
+
+size_t reply_watch_waiting(const struct reply_watch *w)
+{
+    return w->tail.len + (w->state == REPLY_PASS ? 0 : w->held.len);
 }
 
 struct span reply_watch_held(const struct reply_watch *watch)
@@ -173,8 +184,12 @@ bool reply_note(struct reply_watch *w, struct span text, const struct reply_look
 {
     note_string(w->id, sizeof w->id, look->id);
     note_string(w->model, sizeof w->model, look->model);
-    if (look->usage)
+    w->content |= look->content;
+    if (look->usage) {
         note_usage(&w->usage, &look->used);
+        bool ends = look->finish != REPLY_FINISH_NONE || w->finish != REPLY_FINISH_NONE;
+        w->usage_whole = w->shape == REPLY_WHOLE || !look->choices || (ends && w->answers <= 1);
+    }
     if (look->error && fail_with_error(w, text)) {
         w->error_shown = look->error_top && w->passed;
         return false;
@@ -205,7 +220,7 @@ void reply_watch_head(struct reply_watch *w, int status, struct span content_typ
     struct span rest = content_type;
     struct span type = span_trim(span_cut(&rest, ';'));
     w->status = status;
-    if (status < 200 || status > 299)
+    if (!reply_is_answer(status))
         w->shape = REPLY_ERROR_BODY;
     else
         w->expect_stream = span_is(type, "text/event-stream");

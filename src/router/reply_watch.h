@@ -25,6 +25,7 @@ enum {
     REPLY_ERROR_MAX = 64 * 1024,        // bytes of a failed response that are read
     REPLY_WORD_MAX = 64,                // bytes of a type or code, with the NUL
     REPLY_ID_MAX = 256,                 // bytes of an id and of a model's name, with the NUL
+    REPLY_CHOICES_MAX = 128,            // that are told apart; what is above counts as the last
 };
 
 enum reply_state {
@@ -61,6 +62,7 @@ struct reply_watch {
     enum reply_kind kind;
     bool drop_usage;   // leave the usage-only chunk out of `pieces`
     bool wants_stream; // set it before the head: an answer in one piece becomes a stream
+    int64_t answers;   // set it before the head: choices that were asked for (n)
     enum reply_state state;
     enum { REPLY_UNDECIDED, REPLY_STREAM, REPLY_WHOLE, REPLY_ERROR_BODY } shape;
     int status;
@@ -77,6 +79,7 @@ struct reply_watch {
     bool torn;        // half an event was passed on
     enum reply_finish finish;
     struct router_usage usage;
+    bool usage_whole; // it is of the whole answer; some tell in each chunk what it was up to there
     char id[REPLY_ID_MAX], model[REPLY_ID_MAX]; // "" where it did not say, or too long
     unsigned keep_alives;                       // comments so far
     uint64_t bytes, events;                     // of the body so far
@@ -97,7 +100,15 @@ struct reply_watch {
     int last_fate;        // of the event before
     bool skipped_event;   // its beginning was passed on, so it is not looked at
     bool unwatched;       // a whole reply that was too large to hold
+    uint64_t choices_begun[REPLY_CHOICES_MAX / 64]; // bits by index; where several were asked for
+    uint64_t choices_ended[REPLY_CHOICES_MAX / 64];
 };
+
+// A status behind which an answer is expected; a reply with any other one is a failure.
+static inline bool reply_is_answer(int status)
+{
+    return status >= 200 && status <= 299;
+}
 
 void reply_watch_init(struct reply_watch *watch, enum reply_kind kind, bool drop_usage);
 void reply_watch_finish(struct reply_watch *watch); // accepts NULL and zeroed
@@ -115,6 +126,10 @@ enum reply_state reply_watch_feed(struct reply_watch *watch, struct span chunk);
  * a stream that was cut, an answer with nothing in it, JSON that is not whole.
  */
 enum reply_state reply_watch_end(struct reply_watch *watch, bool cut);
+
+// Bytes of memory that it holds; and of what it read those that cannot be passed on yet.
+size_t reply_watch_bytes(const struct reply_watch *watch);
+size_t reply_watch_waiting(const struct reply_watch *watch);
 
 // What the upstream said in its own words: the body of an error, or what was held. Lives as the
 // watch does.

@@ -60,13 +60,17 @@ static int read_max_tokens(struct router_body *body, struct error *err)
     return 0;
 }
 
-static bool asks_for_usage(const struct request_scan *scan)
+static void read_usage_wish(struct router_body *body)
 {
-    struct span raw = request_raw(scan, REQUEST_STREAM_OPTIONS);
+    struct span raw = request_raw(&body->scan, REQUEST_STREAM_OPTIONS);
     JSON_AUTO doc = JSON_INIT;
-    bool wants = false;
-    return raw.data && raw.len <= STREAM_OPTIONS_MAX && json_parse(&doc, raw, NULL) == 0 &&
-           json_bool(json_get(json_root(&doc), "include_usage"), &wants) && wants;
+    bool wants;
+    if (!body->stream || !raw.data || raw.len > STREAM_OPTIONS_MAX ||
+        json_parse(&doc, raw, NULL) < 0 ||
+        !json_bool(json_get(json_root(&doc), "include_usage"), &wants))
+        return;
+    body->wants_usage = wants;
+    body->refuses_usage = !wants;
 }
 
 static int read_wishes(struct router_body *body, struct error *err)
@@ -80,7 +84,7 @@ static int read_wishes(struct router_body *body, struct error *err)
         r = read_answers(body, err);
     if (r < 0)
         return r;
-    body->wants_usage = body->stream && asks_for_usage(&body->scan);
+    read_usage_wish(body);
     return 0;
 }
 

@@ -26,6 +26,7 @@ struct router_body {
     struct buf model; // as the client named it, decoded; empty: it named none
     bool stream;
     bool wants_usage;   // the client asked for the usage chunk itself
+    bool refuses_usage; // it asked to be spared
     int64_t max_tokens; // the larger of max_tokens and max_completion_tokens; -1: no bound
     int64_t answers;    // the larger of n and best_of, times the prompts of a completion; >= 1
 

@@ -3,12 +3,15 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
 #include "router/budget_memory.h"
 #include "router/call.h"
+#include "router/names.h"
+#include "router/queue.h"
 #include "router/router_internal.h"
 
 enum { LEDGER_AGAIN_MS = 5000 }; // between two attempts to begin a ledger on a full disk
@@ -16,10 +19,7 @@ enum { LEDGER_AGAIN_MS = 5000 }; // between two attempts to begin a ledger on a 
 static int64_t offset_of(void *context, int64_t wall_ms)
 {
     const struct router *router = context;
-    const struct router_course *course = router->course;
-    struct zone zone = ZONE_UTC;
-    zone_find(span_of(course->plan->timezone), &zone, NULL);
-    return (int64_t)zone_offset(&zone, wall_ms / 1000) * 1000;
+    return (int64_t)zone_offset(&router->course->plan->zone, wall_ms / 1000) * 1000;
 }
 
 static void on_sum(void *context, const struct store_charge *spent)
@@ -33,7 +33,25 @@ static void on_sum(void *context, const struct store_charge *spent)
         .overshoot_pico = spent->overshoot_pico,
         .closed_cap_pico = spent->cap_pico,
     };
-    router_budgets_restore(router->budgets, &sum, loop_wall(router->env.loop), NULL);
+    struct error err = ERROR_INIT;
+    if (router_budgets_restore(router->budgets, &sum, loop_wall(router->env.loop), &err) < 0)
+        log_error("what a budget has spent is not known: %s", err.text);
+}
+
+static int recall(void *context, struct span account, struct error *err)
+{
+    struct router *router = context;
+    return store_read_budget(router->env.store, account, on_sum, router, err);
+}
+
+static int64_t written(void *context)
+{
+    return router_ledger_written(((struct router *)context)->ledger);
+}
+
+static int64_t kept(void *context)
+{
+    return router_ledger_kept(((struct router *)context)->ledger);
 }
 
 static void on_correction(void *context, const struct store_charge *difference)
@@ -73,26 +91,26 @@ static void on_note(void *context, const char *sentence, bool is_trouble)
 
 static int open_ledger(struct router *router, struct error *err);
 
+static void on_ledger_again(void *context);
+
+// Until there is one, what costs nothing goes on, and whoever asks what is wrong is told.
+static void without_ledger(struct router *router, const struct error *err)
+{
+    if (!router->note || strcmp(router->note, err->text) != 0)
+        log_error("the ledger: %s", err->text);
+    free(router->note);
+    router->note = mem_strdup(err->text);
+    router->ledger_again =
+        loop_timer_after(router->env.loop, LEDGER_AGAIN_MS, on_ledger_again, router);
+}
+
 static void on_ledger_again(void *context)
 {
     struct router *router = context;
     struct error err = ERROR_INIT;
     router->ledger_again = 0;
-    if (open_ledger(router, &err) < 0) // the disk was merely full until now
-        log_error("the ledger: %s", err.text);
-}
-
-// A full disk is no reason not to start: what costs nothing goes on, and whoever asks what is wrong
-// is told. It is tried again until there is room.
-static int without_ledger(struct router *router, struct error *err)
-{
-    if (err->code != -ENOSPC && err->code != -EDQUOT)
-        return err->code;
-    free(router->note);
-    router->note = mem_strdup(err->text);
-    router->ledger_again =
-        loop_timer_after(router->env.loop, LEDGER_AGAIN_MS, on_ledger_again, router);
-    return 0;
+    if (open_ledger(router, &err) < 0)
+        without_ledger(router, &err);
 }
 
 static int open_ledger(struct router *router, struct error *err)
@@ -112,9 +130,12 @@ static int open_ledger(struct router *router, struct error *err)
     };
     if (!router->env.store)
         return 0;
-    if (router_ledger_create(&options, &router->ledger, err) < 0)
-        return without_ledger(router, err);
+    int r = router_ledger_create(&options, &router->ledger, err);
+    if (r < 0)
+        return r;
     free(STEAL(router->note));
+    struct router_budget_store sums = {recall, written, kept, router};
+    router_budgets_keep_in(router->budgets, &sums);
     return 0;
 }
 
@@ -150,6 +171,8 @@ int router_create(const struct router_env *env, const struct router_plan *plan,
     list_init(&router->lanes);
     router->budgets = router_budgets_create(ROUTER_BUDGET_ACCOUNTS, ROUTER_CALLS_MAX);
     router->refusals = router_refusals_create();
+    router->slot_names = router_names_create(ROUTER_SLOT_NAMES_MAX);
+    router->model_names = router_names_create(ROUTER_MODEL_NAMES_MAX);
     router->inquiries = router_inquiries_create(router);
     router->prices = router_prices_create(router);
     router->metrics = router_metrics_create(env->metrics);
@@ -158,7 +181,12 @@ int router_create(const struct router_env *env, const struct router_plan *plan,
     if (env->metrics)
         metrics_on_render(env->metrics, router_report_levels, router);
     struct error local = ERROR_INIT;
-    int r = open_ledger(router, err ? err : &local);
+    err = err ? err : &local;
+    int r = open_ledger(router, err);
+    if (r == -ENOSPC || r == -EDQUOT) { // a full disk is no reason not to start
+        without_ledger(router, err);
+        r = 0;
+    }
     if (r < 0)
         router_destroy(router);
     else
@@ -173,6 +201,8 @@ void router_configure(struct router *router, struct http_client *http,
     struct router_course *before = router->course;
     router->course = router_course_create(router, plan, before);
     router_course_unref(before);
+    router_lanes_configure(router);
+    router_poke_later(router);
     router_prices_changed(router->prices);
     tell_deployments(router);
 }
@@ -199,6 +229,8 @@ void router_destroy(struct router *router)
     router_course_unref(router->course);
     router_budgets_destroy(router->budgets);
     router_refusals_destroy(router->refusals);
+    router_names_destroy(router->slot_names);
+    router_names_destroy(router->model_names);
     router_metrics_destroy(router->metrics);
     free(router);
 }

@@ -64,7 +64,7 @@ struct journal {
     size_t window_len;
     bool maps;             // the file system can be relied on for it
     bool is_cut;           // nothing stands behind `end`
-    bool is_named;         // its name was synced with it, or is about to be
+    bool is_named;         // its name was synced with it
     uint64_t *generations; // owned; oldest first
     size_t count, capacity;
 };
@@ -340,6 +340,8 @@ void journal_forget(struct journal *journal, size_t count)
 
 struct sync_job {
     struct store_job job;
+    struct journal *journal;
+    uint64_t generation;
     int fd, directory; // its own; -1: none
     int failed;
 };
@@ -365,6 +367,15 @@ static int sync_files(struct store_job *job, sqlite3 *db, struct error *err)
     return 0;
 }
 
+static void synced(struct store_job *job)
+{
+    struct sync_job *own = CONTAINER_OF(job, struct sync_job, job);
+    struct journal *journal = own->journal;
+    if (job->result == 0 && own->generation == journal->generations[journal->count - 1])
+        journal->is_named = true;
+    job->done(job->context, job->result, &job->err, job->rowid);
+}
+
 int64_t journal_sync(struct store *store, struct journal *journal, store_done_fn *done,
                      void *context, struct error *err)
 {
@@ -373,8 +384,11 @@ int64_t journal_sync(struct store *store, struct journal *journal, store_done_fn
     struct sync_job *own = store_job_create(sizeof *own, 0, err);
     if (!own)
         return err->code;
+    own->job.finish = synced;
     own->job.release = release;
     own->job.reads_only = true; // of the database
+    own->journal = journal;
+    own->generation = journal->generations[journal->count - 1];
     own->fd = fcntl(journal->fd, F_DUPFD_CLOEXEC, 0);
     own->directory = journal->is_named ? -1 : fcntl(journal->directory, F_DUPFD_CLOEXEC, 0);
     if (own->fd < 0 || (own->directory < 0 && !journal->is_named)) {
@@ -382,6 +396,5 @@ int64_t journal_sync(struct store *store, struct journal *journal, store_done_fn
         store_job_destroy(&own->job);
         return err->code;
     }
-    journal->is_named = true;
     return store_job_submit(store, &own->job, sync_files, STORE_DURABLE, done, context, err);
 }

@@ -54,7 +54,8 @@ int journal_rotate(struct journal *journal, struct error *err);
 // The oldest `count` generations were removed by somebody. The one that is written to stays.
 void journal_forget(struct journal *journal, size_t count);
 
-// fdatasync() on the store's thread, of all that was appended so far. As any job of the store.
+// fdatasync() on the store's thread, of all that was appended so far. As any job of the store; it
+// is done, or forgotten, before the journal is closed.
 int64_t journal_sync(struct store *store, struct journal *journal, store_done_fn *done,
                      void *context, struct error *err);
 

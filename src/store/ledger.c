@@ -38,7 +38,7 @@ struct fold_job {
 
 struct open_call {
     struct span call, record;
-    int64_t wall_ms;
+    int64_t wall_ms, attempt;
 };
 
 struct fold {
@@ -58,11 +58,11 @@ static int keep_reservation(const struct fold *fold, const struct open_call *ope
 {
     static const char sql[] =
         "INSERT INTO reservations(call, record) SELECT ?1, ?2 WHERE NOT (?4 AND EXISTS("
-        " SELECT 1 FROM ledger WHERE wall_ms >= ?3 AND call = ?1 AND last = 1))"
+        " SELECT 1 FROM ledger WHERE wall_ms >= ?3 AND call = ?1 AND attempt >= ?5 AND last = 1))"
         " ON CONFLICT(call) DO UPDATE SET record = excluded.record";
     return sql_run(fold->db, sql,
                    SQL_VALUES(sql_text(open->call), sql_bytes(open->record), sql_int(open->wall_ms),
-                              sql_int(fold->is_first)),
+                              sql_int(fold->is_first), sql_int(open->attempt)),
                    err);
 }
 
@@ -85,7 +85,8 @@ static void reserve(struct fold *fold, const struct store_attempt *call, struct 
 {
     drop_open(fold, call->call);
     fold->open = mem_grow(fold->open, fold->open_count, &fold->open_capacity, sizeof *fold->open);
-    fold->open[fold->open_count++] = (struct open_call){call->call, record, call->wall_ms};
+    fold->open[fold->open_count++] = (struct open_call){
+        .call = call->call, .record = record, .wall_ms = call->wall_ms, .attempt = call->attempt};
     fold->result->reservations++;
 }
 

@@ -79,5 +79,7 @@ int64_t store_ledger_forget(struct store *store, int64_t first_day, int64_t rows
                             int64_t ended_ms, store_done_fn *done, void *context,
                             struct error *err);
 
-// What every account has spent in each of its periods. Synchronous.
+// What every account, or one, has spent in each of its periods. Synchronous.
 int store_read_budgets(struct store *store, store_charge_fn *row, void *context, struct error *err);
+int store_read_budget(struct store *store, struct span account, store_charge_fn *row, void *context,
+                      struct error *err);

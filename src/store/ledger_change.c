@@ -283,10 +283,20 @@ static int tell_budget(void *context, sqlite3_stmt *stmt, struct error *err)
     return SQL_ROW;
 }
 
+#define BUDGET_COLUMNS "account, period_ms, resets_ms, spent_pico, overshoot_pico, closed_cap_pico"
+
 int store_read_budgets(struct store *store, store_charge_fn *row, void *context, struct error *err)
 {
-    static const char sql[] = "SELECT account, period_ms, resets_ms, spent_pico, overshoot_pico,"
-                              " closed_cap_pico FROM budgets ORDER BY account, period_ms";
+    static const char sql[] = "SELECT " BUDGET_COLUMNS " FROM budgets ORDER BY account, period_ms";
     struct reading reading = {row, context};
     return store_read_rows(store, sql, NULL, 0, tell_budget, &reading, err);
+}
+
+int store_read_budget(struct store *store, struct span account, store_charge_fn *row, void *context,
+                      struct error *err)
+{
+    static const char sql[] = "SELECT " BUDGET_COLUMNS " FROM budgets WHERE account = ?"
+                              " ORDER BY period_ms";
+    struct reading reading = {row, context};
+    return store_read_rows(store, sql, SQL_VALUES(sql_text(account)), tell_budget, &reading, err);
 }

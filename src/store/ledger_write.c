@@ -181,9 +181,12 @@ static int add_to_day(struct ledger_writer *writer, const struct store_attempt *
     return 0;
 }
 
+// Sums without an end are kept for ever, so nobody gets one for nothing.
 static int charge_account(struct ledger_writer *writer, const struct store_charge *charge,
                           struct error *err)
 {
+    if (charge->amount_pico == 0 && charge->overshoot_pico == 0)
+        return 0;
     for (size_t i = 0; i < writer->account_count; i++) {
         struct store_charge *sum = &writer->accounts[i];
         if (sum->period_ms == charge->period_ms && span_equal(sum->account, charge->account)) {

@@ -9,6 +9,7 @@ import contextlib
 import json
 import re
 import socket
+import sqlite3
 import threading
 import time
 
@@ -339,6 +340,32 @@ def test_each_session_has_a_budget_of_its_own(router):
     assert router.ask(max_tokens=20, headers=first).status == 200
     refused(router.ask(max_tokens=20, headers=first), "session:one")
     assert router.ask(max_tokens=20, headers=second).status == 200
+
+
+def test_more_sessions_than_there_is_memory_for(router):
+    """What they have spent is in the ledger: a new one begins, and an old one does not anew."""
+    own = {"budgets": [{"scope": "session", "match": "*", "max": 0.25},
+                       {"scope": "slot", "match": "title", "max": 5, "period": "day"}]}
+    router.start({"free": [priced(router)]}, own=own)
+    answer = router.ask(max_tokens=100, headers={"x-hermes-session": "s-0"})
+    router.attempts(answer.headers["x-litellm-call-id"])
+    router.stop()
+    with contextlib.closing(sqlite3.connect(router.hermes.home / "state.db")) as db:
+        columns = "period_ms, resets_ms, spent_pico, overshoot_pico, closed_cap_pico"
+        db.executemany(f"INSERT INTO budgets(account, {columns})"  # s-9... have nothing left
+                       f" SELECT ?1, period_ms, resets_ms, iif(?1 >= 'session:s-9',"
+                       f" 250000000000, spent_pico), 0, 0 FROM budgets"
+                       f" WHERE account = 'session:s-0'",
+                       [(f"session:s-{i}",) for i in range(1, 20000)])
+        db.commit()
+    router.restart()
+    for session in ("s-5", "s-15555", "new", "newer", "s-0"):
+        answer = router.ask(max_tokens=100, headers={"x-hermes-session": session})
+        assert answer.status == 200, (session, answer.body)
+    for session in ("s-9", "s-9999", "s-90"):
+        refused(router.ask(max_tokens=100, headers={"x-hermes-session": session}),
+                f"session:{session}")
+    assert router.ask(max_tokens=100, headers={"x-hermes-slot": "title"}).status == 200
 
 
 def test_the_key_and_the_model_have_budgets(router):

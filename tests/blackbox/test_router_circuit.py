@@ -2,6 +2,7 @@
 time is over; then exactly one call finds out whether it is back."""
 
 import contextlib
+import email.utils
 import re
 import threading
 import time
@@ -157,6 +158,23 @@ def test_a_reload_keeps_what_is_known(router):
     assert total(router.metrics(), "litellm_deployment_state", model_id="bad") == 2
 
 
+def test_what_an_old_call_finds_out_after_a_reload_is_known_and_told(router):
+    """It still runs under the old plan, and its deployment has another place in the new one."""
+    start(router, cooldown=600)
+    router.up.outage.hold()
+    with Clients(router, 2) as clients:
+        clients.wait_for(lambda: len(router.up.outage.held) == 2)
+        clients.stopping.set()
+        bad = named(router, "bad", "outage", cooldown_time=600)
+        router.write({"before": ["fixed"], "free": [bad]}, allowed_fails=0)
+        router.reload()
+        router.up.outage.release("fail")
+    assert [who(answer) for answer in clients.answers] == ["good"] * 2
+    assert total(router.metrics(), "litellm_deployment_state", model_id="bad") == 2
+    assert router.ask().status == 429
+    assert len(asked(router, "outage")) == 2
+
+
 def test_when_all_are_down_nobody_is_asked(router):
     """Every group of the chain is left alone: the client hears so at once, and when to come."""
     router.start({"free": ["401"], "free2": ["402"], "cheap": ["404"]},
@@ -303,6 +321,37 @@ def test_retry_after_says_for_how_long(router):
     assert answer.status == 429 and "No deployments available" in answer.error["message"]
     assert 3000 < int(answer.headers["retry-after"]) <= 3600
     assert len(asked(router, "429-long")) == 1
+
+
+@scenario("429-future")
+def date(turn):
+    until = email.utils.formatdate(time.time() + 1800, usegmt=True)
+    turn.error(429, "slow down", fields=[("Retry-After", until)])
+
+
+def test_retry_after_may_be_a_date(router):
+    router.start({"free": ["429-future"]}, cooldown_time=1)
+    assert 600 < int(router.ask().headers["retry-after"]) <= 1800
+    assert 600 < int(router.ask().headers["retry-after"]) <= 1800
+    assert len(asked(router, "429-future")) == 1
+
+
+@scenario("flood")
+def flood(turn):
+    turn.begin_text()
+    while True:
+        turn.send(turn.dialect.chunk({"content": "x" * 8000}))
+
+
+def test_a_reader_that_stands_still_opens_nothing(router):
+    """Its time comes to an end, but that is no fault of the deployment."""
+    router.start({"free": [named(router, "one", "flood", timeout=2)]}, cooldown_time=600)
+    with router.open() as sock:
+        assert sock.recv(100)
+        assert router.up.wait_for(lambda: router.metrics()["litellm_in_flight_requests"] == 0)
+        metrics = router.metrics()
+    assert total(metrics, "litellm_deployment_state", model_id="one") == 0
+    assert total(metrics, "litellm_deployment_cooled_down_total") == 0
 
 
 @pytest.mark.parametrize("settings", [{"disable_cooldowns": True}, {"cooldown": 0}])

@@ -30,6 +30,16 @@ def half_of_ten_megabytes(turn):
     turn.conn.write(data[len(data) // 2:])
 
 
+@scenario("endless-event")
+def endless_event(turn):
+    """One event of almost four megabytes, whose end does not come; `:1` is 200 KB behind a word."""
+    turn.begin_text(*(["one "] if turn.argument else []))
+    turn.conn.send(b"data: " + b"x" * 200000)
+    for _ in range(0 if turn.argument else 56):
+        turn.conn.send(b"x" * 65536)
+    turn.conn.wait(600, turn.upstream.release)
+
+
 class Later:
     """An answer that is asked for in a thread of its own."""
 
@@ -249,6 +259,47 @@ def test_answers_beyond_what_is_kept_at_once_are_not_kept(router, up):
     assert all("retry-after" in answer.headers for answer in answers if answer.status == 503)
     assert router.ask().status == 200
     assert router.request("GET", "/health").json["unhealthy_count"] == 0
+
+
+@pytest.mark.parametrize("scenario", ["endless-event", "endless-event:1"])
+def test_events_without_an_end_count_as_kept(router, up, scenario):
+    """What waits of them for their end is as good as an answer that is held."""
+    small = scenario == "endless-event:1"
+    router.start({"free": [scenario], "cheap": ["echo"]},
+                 own={"buffers": "1Mi" if small else "8Mi"})
+    with contextlib.ExitStack() as clients:
+        for _ in range(20):
+            clients.enter_context(router.open())
+        assert up.wait_for(lambda: len(up.disconnects) >= (10 if small else 15), 60)
+        held = router.metrics()["hermes_router_held_bytes"]
+        assert held < 14 * MEGABYTE, "those that go on hold more than they may"
+        assert held > 128 * 1024, "what waits in them is not counted"
+    assert up.wait_for(lambda: in_flight(router) == 0)
+    assert router.ask(model="cheap", stream=True).whole
+    assert router.metrics()["hermes_router_held_bytes"] < 128 * 1024
+
+
+def test_a_stream_of_which_no_more_can_be_kept_says_so(router):
+    router.start({"free": ["endless-event:1"]}, own={"buffers": "128Ki"})
+    answer = router.ask(stream=True)
+    assert answer.status == 200 and answer.text == "one "
+    assert "[DONE]" not in answer.events and answer.events[-1]["error"]["code"] == "503"
+    assert router.request("GET", "/health").json["unhealthy_count"] == 0, "it is not to blame"
+
+
+def test_the_body_of_an_unknown_model_is_not_kept_while_its_refusal_is_slowed(router, up):
+    """Who repeats it is answered ever later, and what he sent is of no use by then."""
+    router.start({"free": ["echo"]}, own={"buffers": "16Mi"})
+    for _ in range(6):
+        assert router.ask("nope").status == 400
+    refused = []
+    for _ in range(6):
+        refused.append(Later(router.ask, "nope", user="x" * 7 * MEGABYTE))
+        assert up.wait_for(lambda: in_flight(router) == len(refused) or
+                           any(one.answer for one in refused), 60)
+    assert router.metrics()["hermes_router_held_bytes"] < 16 * MEGABYTE
+    assert router.ask(user="x" * 7 * MEGABYTE).status == 200
+    assert {one.wait().status for one in refused} == {400}
 
 
 def test_whole_answers_that_nobody_takes_count_as_kept(router, up):

@@ -10,9 +10,11 @@ import io
 import json
 import random
 import re
+import sqlite3
 import time
 
 import pytest
+from ports import free_port
 
 BOUND = decimal.Decimal("0.001")  # dollars, of a call with max_tokens 100
 COST = decimal.Decimal("0.00014")  # what the fake says of an answer
@@ -129,6 +131,25 @@ def test_a_call_counts_whoever_was_passed_over(hermes, router, up):
     assert (sums["calls"], sums["attempts"]) == (1, 1)
 
 
+def test_budgets_are_told_before_any_call_and_when_nothing_runs(hermes, router):
+    router.start({"free": [priced(router)]}, litellm={"max_budget": 1, "budget_duration": "30d"})
+    router.attempts(router.ask(max_tokens=100).headers["x-litellm-call-id"])
+
+    def told(*more):
+        budget, = json.loads(hermes.run("cost", "--json", *more).ok().text)["budgets"]
+        return budget["account"], budget["cap_usd"], budget["spent_usd"]
+
+    wanted = ("max_budget", 1, float(COST))
+    assert told() == wanted
+    router.stop()
+    router.restart()
+    assert told() == wanted
+    cap = 'hermes_router_budget_cap_dollars{budget="max_budget",scope="router",match="*"}'
+    assert router.metrics()[cap] == 1
+    router.stop()
+    assert told("--config", hermes.home / "router.yaml") == wanted
+
+
 def test_who_left_stands_in_the_ledger(hermes, router, up):
     router.start({"free": [priced(router, "hold-first")]}, litellm={"max_budget": 1})
     with router.open(max_tokens=100):
@@ -161,6 +182,36 @@ def test_orphans_of_one_name_are_several(hermes, router, up):
     router.restart()
     assert settled(hermes, 5)["all"]["cost_usd"] == 5 * BOUND
     assert spent(router) == 5 * BOUND
+
+
+def test_slots_that_clients_make_up_do_not_fill_the_days(hermes, router):
+    """The sums of days are kept for ever: beyond some names a day, all others are one."""
+    router.start({"free": ["instant"]}, own={"slots": {"digest": "free"}})
+    names = [f"made-up-{i}-{'y' * 200}" for i in range(200)] + ["digest", "title", "made-up-0"]
+    for name in names:
+        answer = router.ask(headers={"x-hermes-slot": name})
+        assert answer.status == 200
+    router.attempts(answer.headers["x-litellm-call-id"])
+    with contextlib.closing(sqlite3.connect(f"file:{hermes.home}/state.db?mode=ro",
+                                            uri=True)) as db:
+        calls = dict(db.execute("SELECT slot, sum(calls) FROM ledger_days GROUP BY slot"))
+    assert sum(calls.values()) == len(names), "none is lost"
+    assert len(calls) <= 2 * 64 + 5 and calls["other"] >= 200 - 2 * 64, "midnight may have passed"
+    assert calls["digest"] == calls["title"] == 1, "what is configured keeps its name"
+
+
+def test_models_that_clients_make_up_do_not_fill_the_days(hermes, router):
+    """Behind a wildcard, with a provider that takes any name and says it back."""
+    router.start({"any/*": [router.deployment("*")]})
+    for i in range(600):
+        answer = router.ask(f"any/instant:{i}")
+        assert answer.status == 200
+    router.attempts(answer.headers["x-litellm-call-id"])
+    with contextlib.closing(sqlite3.connect(f"file:{hermes.home}/state.db?mode=ro",
+                                            uri=True)) as db:
+        calls = dict(db.execute("SELECT model, sum(calls) FROM ledger_days GROUP BY model"))
+    assert sum(calls.values()) == 600 and len(calls) <= 2 * 256 + 1, "midnight may have passed"
+    assert calls["*"] >= 600 - 2 * 256 and calls["instant:0"] == 1
 
 
 def test_calls_without_a_budget_are_counted_too(hermes, router):
@@ -348,6 +399,99 @@ def test_the_first_call_after_a_kill_knows_what_was_spent(router):
         killed(router)
         router.restart()
     assert router.ask(max_tokens=100).status == 400
+
+
+def charged(router, **ask):
+    """The row of one call that fails."""
+    answer = router.ask(max_tokens=100, **ask)
+    row, = router.attempts(answer.headers["x-litellm-call-id"])
+    assert decimal.Decimal(repr(row["cost_usd"])) == spent(router)
+    return row
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("scenario", ["200-limit", "200-limit-event", "stream-error-bare"])
+def test_a_no_within_a_200_costs_nothing(router, scenario, stream):
+    """The gateway had begun its answer before it knew that there would be none."""
+    router.start({"free": [priced(router, scenario)]}, litellm={"max_budget": 1})
+    row = charged(router, stream=stream)
+    assert (row["status"], row["cost_usd"], row["cost_source"]) == (200, 0, "none")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("scenario", ["choice-error", "504"])
+def test_a_failure_that_is_no_refusal_costs_the_bound(router, scenario, stream):
+    """Words had been written; or a gateway waited no longer for somebody who may have gone on."""
+    router.start({"free": [priced(router, scenario)]}, litellm={"max_budget": 1})
+    row = charged(router, stream=stream)
+    assert (row["cost_usd"], row["cost_source"]) == (float(BOUND), "bound")
+
+
+@pytest.mark.parametrize("scenario", ["500", "502", "503", "429"])
+def test_a_refusal_costs_nothing(router, scenario):
+    router.start({"free": [priced(router, scenario)]}, litellm={"max_budget": 1})
+    row = charged(router)
+    assert (row["cost_usd"], row["cost_source"]) == (0, "none")
+
+
+@pytest.mark.parametrize("end", ["leaves", "cut"])
+@pytest.mark.parametrize("scenario", ["running-usage", "201-cut"])
+def test_what_a_stream_had_used_until_it_broke_is_no_bound(router, up, scenario, end):
+    """Some say with every chunk what it was up to there; and 201 is as good a status as 200."""
+    router.start({"free": [priced(router, scenario)]}, litellm={"max_budget": 1})
+    with router.open(max_tokens=100) as sock:
+        got = b""
+        while b"one " not in got:
+            got += sock.recv(65536)
+        if end == "cut":
+            up.release.set()
+            while not got.endswith(b"\r\n0\r\n\r\n"):
+                got += sock.recv(65536)
+    call = re.search(rb"x-litellm-call-id: (\S+)", got).group(1).decode()
+    row, = router.attempts(call)
+    assert (row["cost_usd"], row["cost_source"]) == (float(BOUND), "bound")
+    assert spent(router) == BOUND
+
+
+def test_an_error_is_one_under_every_status_of_success(router):
+    """Though the connection stays open, nobody waits for its end."""
+    router.start({"free": [router.deployment("201-error", stream_timeout=30)], "cheap": ["echo"]},
+                 fallbacks=[{"free": ["cheap"]}])
+    answer = router.ask(stream=True)
+    first, second = router.attempts(answer.headers["x-litellm-call-id"])
+    assert (first["error"], second["error"]) == ("InternalServerError", "")
+
+
+def test_an_orphan_behind_a_quick_failure_is_charged(hermes, router, up):
+    """The first upstream refuses within the millisecond in which the second is asked."""
+    router.start({"free": [{**priced(router), "api_base": f"http://127.0.0.1:{free_port()}/v1"}],
+                  "cheap": [priced(router, "hold-first")]},
+                 fallbacks=[{"free": ["cheap"]}], litellm={"max_budget": 1},
+                 disable_cooldowns=True)
+    calls = 20
+    with contextlib.ExitStack() as stack:
+        for i in range(calls):
+            stack.enter_context(router.open(max_tokens=100))
+            assert up.wait_for(lambda: len(up.requests) == i + 1)
+        killed(router)
+    up.release.set()
+    router.restart()
+    assert settled(hermes, calls)["all"]["cost_usd"] == calls * BOUND
+    assert router.ask("cheap", max_tokens=100).status == 200
+    assert spent(router) == calls * BOUND + COST
+
+
+def test_the_cap_is_told_before_anybody_claims_it(router):
+    router.start({"free": [priced(router)]}, litellm={"max_budget": 1})
+    assert router.ask(max_tokens=100).status == 200
+    router.stop()
+    router.restart()
+    until = time.monotonic() + 30
+    while not (told := [value for series, value in router.metrics().items()
+                        if series.startswith("hermes_router_budget_cap_dollars")]):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    assert told == [1]
 
 
 KINDS = ["echo", "comments", "no-usage", "500-html"]

@@ -114,6 +114,23 @@ def torn(turn):
     list(ENDS.values())[int(turn.argument)](turn)
 
 
+@scenario("two-choices")
+def two_choices(turn):
+    """The first ends, the second is cut off; with `:1` that ends as well."""
+    def say(index, *chunk):
+        value = turn.dialect.chunk(*chunk)
+        value["choices"][0]["index"] = index
+        turn.send(value)
+    turn.start()
+    say(0, {"role": "assistant", "content": "one "})
+    say(1, {"role": "assistant", "content": "half a "})
+    say(0, {}, "stop")
+    say(1, {"content": "sentence"})
+    if turn.argument:
+        say(1, {}, "stop")
+    turn.conn.cut()
+
+
 def start(router, how):
     more = {"timeout": 4} if how in SLOW else {}
     bad = router.deployment(f"torn:{list(ENDS).index(how)}", model_info={"id": "bad"}, **more)
@@ -179,6 +196,16 @@ def test_a_stream_without_done_is_whole_when_it_said_why_it_ended(router):
     answer = router.ask(stream=True)
     assert answer.text == "complete without a marker"
     assert not any("error" in event for event in answer.events)
+
+
+def test_one_choice_that_has_ended_says_nothing_of_the_other(router):
+    """Of two, asked for with n, the second is cut off in the middle of its sentence."""
+    router.start({"free": ["two-choices"], "cheap": ["two-choices:1"]})
+    answer = router.ask(stream=True, n=2)
+    assert answer.text == "one half a sentence"
+    assert not answer.whole and "error" in answer.events[-1]
+    answer = router.ask(model="cheap", stream=True, n=2)
+    assert "error" not in answer.events[-1], "each said that it had ended"
 
 
 def test_a_reader_that_leaves_a_torn_stream_leaves_nothing_behind(router):

@@ -346,6 +346,31 @@ def limit_in_200(turn):
                                        error_type="rate_limit_exceeded"))
 
 
+@scenario("200-limit-event")
+def limit_in_first_event(turn):
+    turn.start()
+    turn.send(error_object(429, "Rate limit exceeded", error_type="rate_limit_exceeded"))
+    turn.done()
+
+
+@scenario("201-cut")
+def created_and_cut(turn):
+    """A stream under another status of success, which never ends."""
+    turn.conn.start_chunked(201)
+    turn.send(turn.dialect.chunk({"role": "assistant", "content": "one "}))
+    turn.conn.wait(PATIENCE, turn.upstream.release)
+    turn.conn.cut()
+
+
+@scenario("201-error")
+def created_and_broken(turn):
+    """An error as a first event under another status of success, and silence."""
+    turn.conn.start_chunked(201)
+    turn.send(error_object(500, "it broke"))
+    turn.conn.wait(PATIENCE, turn.upstream.release)
+    turn.conn.cut()
+
+
 @scenario("choice-error")
 def error_in_choice(turn):
     """Partial content and an error in choices[0], HTTP 200."""

@@ -368,6 +368,16 @@ def usage_on_last(turn):
     turn.done()
 
 
+@scenario("running-usage")
+def running_usage(turn):
+    """Usage so far in every chunk, as Gemini and vLLM send it; cut off when released."""
+    turn.start()
+    so_far = wire.usage(1, 1, 0)
+    turn.send(turn.dialect.chunk({"role": "assistant", "content": "one "}, usage=so_far))
+    turn.conn.wait(PATIENCE, turn.upstream.release)
+    turn.conn.cut()
+
+
 @scenario("length")
 def length(turn):
     turn.say(wire.Answer("this answer was cut by the token li", finish="length"))

@@ -27,7 +27,7 @@ TOOLS = [{"type": "function", "function": {
         "type": "object", "properties": {"path": {"type": "string"}}, "required": []}}}
     for name in ("read_file", "current_time", "list_files")]
 UNENDING = {"hang", "hang-first-byte", "hang-mid", "hang-after-finish", "hang-comments", "drip",
-            "hold", "hold-first", "endless"}
+            "hold", "hold-first", "endless", "running-usage", "201-cut", "201-error"}
 SMALL = {"million-deltas": ":2000", "ten-megabytes": ":1", "huge-line": ":2", "huge-json": ":2",
          "huge-header": ":2", "many-headers": ":1000", "huge-arguments": ":1", "many-tools": ":20",
          "slow-comments": ":0.2"}

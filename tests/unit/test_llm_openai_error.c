@@ -168,43 +168,12 @@ static void their_words_are_one_clean_line(void **state)
     assert_true(strlen(read_body(span_make(text, sizeof text), 401).text) > 240);
 }
 
-static void retry_after(void **state)
-{
-    static const struct {
-        const char *header;
-        int64_t ms;
-    } table[] = {
-        {"20", 20000},
-        {"0", 0},
-        {"1.5", 1500},
-        {"0.0004", 0},
-        {"86400", 86400000},
-        {"86401", -1},
-        {"-1", -1},
-        {"", -1},
-        {"soon", -1},
-        {"1e3", -1},
-        {"10 s", -1},
-        {"Fri, 31 Dec 1999 23:59:59 GMT", -1},
-        {"99999999999999999999", -1},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(table); i++)
-        if (openai_retry_after_ms(span_of(table[i].header)) != table[i].ms)
-            fail_msg("\"%s\" is %lld", table[i].header,
-                     (long long)openai_retry_after_ms(span_of(table[i].header)));
-    assert_int_equal(openai_retry_after_ms(SPAN_ABSENT), -1);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(kinds_follow_the_status),
-        cmocka_unit_test(shapes),
-        cmocka_unit_test(too_long_conversations),
-        cmocka_unit_test(codes_inside_a_200),
-        cmocka_unit_test(what_is_no_error),
-        cmocka_unit_test(their_words_are_one_clean_line),
-        cmocka_unit_test(retry_after),
+        cmocka_unit_test(kinds_follow_the_status), cmocka_unit_test(shapes),
+        cmocka_unit_test(too_long_conversations),  cmocka_unit_test(codes_inside_a_200),
+        cmocka_unit_test(what_is_no_error),        cmocka_unit_test(their_words_are_one_clean_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

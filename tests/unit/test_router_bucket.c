@@ -19,7 +19,7 @@ static struct router_bucket *bucket_of(int64_t tokens, int64_t requests)
 static uint64_t queue(struct router_bucket *bucket, enum router_priority priority, int64_t tokens,
                       int64_t now_ms)
 {
-    struct router_bucket_ask ask = {priority, tokens, INT64_MAX, NULL};
+    struct router_bucket_ask ask = {priority, tokens, INT64_MAX, NULL, NULL};
     struct router_hold hold;
     uint64_t id = 0;
     assert_int_equal(router_bucket_ask(bucket, &ask, now_ms, &id, &hold), BUCKET_QUEUED);
@@ -28,7 +28,7 @@ static uint64_t queue(struct router_bucket *bucket, enum router_priority priorit
 
 static struct router_hold take(struct router_bucket *bucket, int64_t tokens, int64_t now_ms)
 {
-    struct router_bucket_ask ask = {ROUTER_API, tokens, INT64_MAX, NULL};
+    struct router_bucket_ask ask = {ROUTER_API, tokens, INT64_MAX, NULL, NULL};
     struct router_hold hold;
     uint64_t id;
     assert_int_equal(router_bucket_ask(bucket, &ask, now_ms, &id, &hold), BUCKET_GRANTED);
@@ -171,8 +171,9 @@ static void test_larger_than_the_bucket(void **state)
 {
     (void)state;
     struct router_bucket *bucket = bucket_of(100, -1);
-    struct router_bucket_limits strict = {.tokens = 100, .requests = -1, .refuse_oversized = true};
-    struct router_bucket_ask ask = {ROUTER_API, 101, INT64_MAX, NULL};
+    struct router_bucket_limits strict = {
+        .tokens = 150, .requests = -1, .refuse_oversized = true, .largest = 100};
+    struct router_bucket_ask ask = {ROUTER_API, 101, INT64_MAX, NULL, NULL};
     struct router_hold hold;
     uint64_t id;
     take(bucket, 1, 1000);
@@ -184,6 +185,54 @@ static void test_larger_than_the_bucket(void **state)
     assert_int_equal(router_bucket_wakeup(bucket, 62000), 123000);
     router_bucket_set_limits(bucket, &strict);
     assert_int_equal(router_bucket_ask(bucket, &ask, 63000, &id, &hold), BUCKET_OVERSIZED);
+    router_bucket_destroy(bucket);
+}
+
+static int64_t room_of(void *context, int64_t now_ms)
+{
+    (void)now_ms;
+    return *(int64_t *)context;
+}
+
+// The bucket has room, but none of those behind it has enough for this one.
+static void test_who_waits_for_one_of_several_keeps_its_place(void **state)
+{
+    (void)state;
+    struct router_bucket *bucket = bucket_of(1000, -1);
+    int64_t room = 30000;
+    struct router_bucket_ask ask = {ROUTER_API, 500, INT64_MAX, &room, room_of};
+    struct router_hold hold;
+    uint64_t large, small;
+    assert_int_equal(router_bucket_ask(bucket, &ask, 1000, &large, &hold), BUCKET_QUEUED);
+    small = queue(bucket, ROUTER_BACKGROUND, 1, 2000);
+    assert_int_equal(granted(bucket, 29999), 0);
+    assert_int_equal(router_bucket_wakeup(bucket, 2000), 30000);
+    assert_int_equal(granted(bucket, 30000), large);
+    assert_int_equal(granted(bucket, 30000), small);
+    router_bucket_destroy(bucket);
+}
+
+// Nobody is there any more who could be asked: not even the limit is waited for.
+static void test_nobody_waits_in_vain(void **state)
+{
+    (void)state;
+    struct router_bucket *bucket = bucket_of(100, -1);
+    struct router_bucket_event event;
+    int64_t room = 1000;
+    struct router_bucket_ask ask = {ROUTER_API, 50, INT64_MAX, &room, room_of};
+    struct router_hold hold;
+    uint64_t id, waits;
+    take(bucket, 100, 1000);
+    assert_int_equal(router_bucket_ask(bucket, &ask, 1000, &waits, &hold), BUCKET_QUEUED);
+    assert_false(router_bucket_next(bucket, 2000, &event));
+    room = -1;
+    assert_true(router_bucket_next(bucket, 2000, &event));
+    assert_int_equal(event.id, waits);
+    assert_int_equal(event.outcome, BUCKET_IN_VAIN);
+    assert_false(event.hold.granted);
+    assert_int_equal(router_bucket_ask(bucket, &ask, 2000, &id, &hold), BUCKET_IN_VAIN);
+    assert_int_equal(router_bucket_view(bucket, 2000).tokens, 100);
+    assert_false(router_bucket_has_waiting(bucket));
     router_bucket_destroy(bucket);
 }
 
@@ -388,6 +437,8 @@ int main(void)
         cmocka_unit_test(test_nobody_passes_the_first),
         cmocka_unit_test(test_deadlines),
         cmocka_unit_test(test_larger_than_the_bucket),
+        cmocka_unit_test(test_who_waits_for_one_of_several_keeps_its_place),
+        cmocka_unit_test(test_nobody_waits_in_vain),
         cmocka_unit_test(test_the_queue_is_bounded_for_each_priority),
         cmocka_unit_test(test_five_workloads_at_once),
         cmocka_unit_test(test_random_schedules),

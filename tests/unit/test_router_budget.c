@@ -470,23 +470,6 @@ static void test_what_is_over_gives_way_at_a_restart(void **state)
     router_budgets_destroy(budgets);
 }
 
-static void test_terms_change(void **state)
-{
-    (void)state;
-    struct router_budgets *budgets = router_budgets_create(8, 8);
-    struct router_budget_terms terms = daily;
-    spend(budgets, &terms, 600, NOON);
-    router_reservation_id id;
-    terms.cap_pico = 500; // less than was spent
-    assert_int_equal(reserve(budgets, &terms, NULL, 1, NOON, &id), ROUTER_BUDGET_REFUSED);
-    terms.cap_pico = 700;
-    terms.period = (struct budget_period){BUDGET_MONTHS, 1};
-    assert_int_equal(reserve(budgets, &terms, NULL, 101, MIDNIGHT, &id), ROUTER_BUDGET_REFUSED);
-    assert_int_equal(reserve(budgets, &terms, NULL, 100, MIDNIGHT, &id), 0);
-    assert_int_equal(look(budgets, "daily").next_reset_wall_ms, INT64_C(1796083200000));
-    router_budgets_destroy(budgets);
-}
-
 static void test_bounds(void **state)
 {
     (void)state;
@@ -580,7 +563,6 @@ int main(void)
         cmocka_unit_test(test_clock_goes_back),
         cmocka_unit_test(test_clock_begins_in_1970),
         cmocka_unit_test(test_restored),
-        cmocka_unit_test(test_terms_change),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_huge_amounts),
         cmocka_unit_test(test_names),

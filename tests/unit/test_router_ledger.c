@@ -1,14 +1,18 @@
 // links: store_fixture
 #include <errno.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -206,9 +210,12 @@ static void a_call_is_reserved_synced_settled_folded(void **state)
     assert_int_equal(figures.syncs, 1); // shared
     assert_int_equal(settle(&world, "c0", 7), 0);
     assert_int_equal(number("SELECT count(*) FROM ledger"), 0);
+    assert_int_equal(router_ledger_written(world.ledger), 1);
+    assert_int_equal(router_ledger_kept(world.ledger), 0);
     run(&world, 2000);
     run(&world, 0);
     assert_int_equal(number("SELECT count(*) FROM ledger"), 1);
+    assert_int_equal(router_ledger_kept(world.ledger), 1);
     assert_int_equal(number("SELECT day FROM ledger"), DAY);
     assert_int_equal(number("SELECT count(*) FROM reservations"), 4);
     assert_true(router_ledger_flush(world.ledger));
@@ -234,6 +241,53 @@ static void a_forgotten_ticket_says_nothing(void **state)
     reserve(&world, "c", NULL);
     close_world(&world); // while it waits
     assert_int_equal(world.synced, 1);
+}
+
+// Of the C library: a disk that fails when a journal is synced, and how often a directory was.
+static atomic_bool journal_fails;
+static atomic_int directory_syncs;
+
+int fdatasync(int fd)
+{
+    char link[32], target[PATH_MAX] = "";
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    if (readlink(link, target, sizeof target - 1) > 0 && strstr(target, "/" JOURNAL_NAME) &&
+        journal_fails) {
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+int fsync(int fd)
+{
+    struct stat status;
+    directory_syncs += fstat(fd, &status) == 0 && S_ISDIR(status.st_mode);
+    return (int)syscall(SYS_fsync, fd);
+}
+
+// The name of a new file is on the disk with the first of its records that is.
+static void a_sync_that_failed_has_not_kept_the_name(void **state)
+{
+    (void)state;
+    struct world world;
+    open_world(&world);
+    run(&world, 0);
+    directory_syncs = 0;
+    journal_fails = true;
+    reserve(&world, "a", NULL);
+    run(&world, 0);
+    journal_fails = false;
+    assert_int_equal(world.failed, 1);
+    assert_int_equal(directory_syncs, 0);
+    run(&world, 10000); // until the disk is tried again
+    for (int i = 0; i < 2; i++) {
+        assert_true(reserve(&world, "b", NULL) > 0);
+        run(&world, 0);
+        assert_int_equal(world.synced, i + 1);
+        assert_int_equal(directory_syncs, 1); // and not with every record
+    }
+    close_world(&world);
 }
 
 // The process is killed with calls in flight, rows not folded, and nothing closed.
@@ -279,6 +333,35 @@ static void a_killed_process_loses_no_row(void **state)
         run(&world, 0);
         assert_int_equal(world.spent_pico, before + 20 * 2 + 10 * 50);
         assert_int_equal(fixture_count_names(home, JOURNAL_NAME), 1);
+        close_world(&world);
+    }
+}
+
+// One that was refused at once, and the next was begun in the same millisecond; or before it, by a
+// clock that was set back.
+static void a_quick_failure_hides_no_orphan(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *call;
+        int64_t later_ms, spent_pico;
+    } cases[] = {{"at once", 0, 50}, {"before", -60000, 100}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct world world;
+        open_world(&world);
+        run(&world, 0);
+        settle(&world, cases[i].call, 0);
+        struct store_attempt next = attempt_of(&world, cases[i].call, -1);
+        next.attempt = 2;
+        next.wall_ms += cases[i].later_ms;
+        next.reserved_pico = charge.amount_pico;
+        next.charges = &charge;
+        next.charge_count = 1;
+        assert_true(router_ledger_reserve(world.ledger, &next, on_reserved, &world, NULL) > 0);
+        close_world(&world);
+        open_world(&world);
+        run(&world, 0);
+        assert_int_equal(world.spent_pico, cases[i].spent_pico);
         close_world(&world);
     }
 }
@@ -370,6 +453,7 @@ static void a_full_disk_stops_promises_and_loses_nothing(void **state)
     assert_int_equal(figures.waiting_rows, 3);
     run(&world, 16000);
     assert_int_equal(reserve(&world, "refused", &err), -EAGAIN);
+    assert_true(router_ledger_kept(world.ledger) < router_ledger_written(world.ledger) - 1);
     setrlimit(RLIMIT_FSIZE, &before);
     run(&world, 16000);
     run(&world, 16000);
@@ -382,6 +466,7 @@ static void a_full_disk_stops_promises_and_loses_nothing(void **state)
     run(&world, 0);
     assert_int_equal(number("SELECT count(*) FROM ledger"), 3);
     assert_int_equal(number("SELECT spent_pico FROM budgets"), 3);
+    assert_int_equal(router_ledger_kept(world.ledger), router_ledger_written(world.ledger));
     close_world(&world);
 }
 
@@ -429,7 +514,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_call_is_reserved_synced_settled_folded),
         TEST(a_forgotten_ticket_says_nothing),
+        TEST(a_sync_that_failed_has_not_kept_the_name),
         TEST(a_killed_process_loses_no_row),
+        TEST(a_quick_failure_hides_no_orphan),
         TEST(an_orderly_end_leaves_little_for_the_next_start),
         TEST(long_files_are_left_and_removed),
         TEST(a_full_disk_stops_promises_and_loses_nothing),

@@ -207,7 +207,9 @@ static void test_tokens_per_minute(void **state)
     assert_int_equal(router_picker_pick(f.picker, &f.query, 2000).reason, PICK_FOUND);
     f.query.tokens = 5000; // larger than the limit: alone
     assert_int_equal(router_picker_pick(f.picker, &f.query, 2000).at_ms, 62000);
+    end(&f);
     f.deployments[0].tpm = 0;
+    start(&f);
     assert_int_equal(router_picker_pick(f.picker, &f.query, 900000).reason, PICK_BUSY); // never
     end(&f);
 }
@@ -329,7 +331,7 @@ static void test_models_are_forgotten(void **state)
     assert_int_equal(open, 32);
     assert_false(may_go(&f, MANY, 2000 + MANY));
     struct router_picker *next = router_picker_create(f.deployments, COUNT, &long_policy, 2);
-    router_picker_inherit(next, 0, f.picker, 0, 3000);
+    router_picker_inherit(next, 0, f.picker, 0);
     router_picker_destroy(f.picker);
     f.picker = next;
     assert_false(may_go(&f, MANY, 2000 + MANY));
@@ -408,13 +410,67 @@ static void test_a_reload_keeps_what_is_known(void **state)
     struct router_ticket probe = take(&f, 0, -1, 6000); // reports to the old one
     struct router_picker *next = router_picker_create(f.deployments, COUNT, &policy, 2);
     for (size_t i = 0; i < 2; i++)
-        router_picker_inherit(next, i, f.picker, i, 6000);
+        router_picker_inherit(next, i, f.picker, i);
     assert_int_equal(router_picker_view(next, 0, 6000).state, CIRCUIT_HALF_OPEN);
     assert_int_equal(router_picker_view(next, 1, 6000).requests, 1);
-    assert_int_equal(router_picker_view(next, 1, 6000).in_flight, 0);
-    assert_true(router_picker_take(next, 0, 0, -1, 6000, &ticket)); // the turn is free again
+    assert_int_equal(router_picker_view(next, 1, 6000).in_flight, 1);
+    assert_false(router_picker_take(next, 0, 0, -1, 6000, &ticket)); // one probe, not two
     router_picker_answered(f.picker, &probe, -1, 6000);
+    assert_true(router_picker_take(next, 0, 0, -1, 6000, &ticket));
+    router_picker_destroy(f.picker);
+    assert_int_equal(router_picker_view(next, 0, 6000).state, CIRCUIT_CLOSED);
+    f.picker = next;
+    end(&f);
+}
+
+// The old plan's calls and the new one's are under one limit, which is the new one's.
+static void test_a_reload_counts_together(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct router_deployment later[COUNT];
+    struct router_ticket ticket;
+    begin(&f, 1);
+    f.deployments[0].rpm = 2;
+    start(&f);
+    memcpy(later, f.deployments, sizeof later);
+    later[0].tpm = 100;
+    struct router_picker *next = router_picker_create(later, COUNT, &policy, 2);
+    router_picker_inherit(next, 0, f.picker, 0);
+    take(&f, 0, -1, 1000);
+    assert_true(router_picker_take(next, 0, 0, -1, 1000, &ticket));
+    assert_false(router_picker_take(f.picker, 0, 0, -1, 1000, &ticket));
+    assert_false(router_picker_take(next, 0, 0, -1, 1000, &ticket));
+    later[0].rpm = -1;
+    struct router_picker *last = router_picker_create(later, COUNT, &policy, 3);
+    router_picker_inherit(last, 0, next, 0);
+    assert_true(router_picker_take(f.picker, 0, 0, 90, 1000, &ticket));
+    assert_false(router_picker_take(last, 0, 0, 90, 1000, &ticket));
     router_picker_destroy(next);
+    router_picker_destroy(last);
+    assert_int_equal(router_picker_view(f.picker, 0, 1000).in_flight, 3);
+    end(&f);
+}
+
+// That all together have room helps nobody; that the one which has is busy is another matter.
+static void test_room_within_the_limits_of_one(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f, 2);
+    f.deployments[0].tpm = f.deployments[1].tpm = 100;
+    f.deployments[1].max_parallel = 1;
+    start(&f);
+    f.query.tokens = 60;
+    assert_int_equal(router_picker_room_at(f.picker, &f.query, 1000), 1000);
+    take(&f, 0, 60, 1000);
+    struct router_ticket other = take(&f, 1, 40, 5000);
+    assert_int_equal(router_picker_room_at(f.picker, &f.query, 5000), 5000); // merely busy
+    router_picker_failed(f.picker, &other, &(struct router_failure){.error = ROUTER_AUTHENTICATION},
+                         40, 5000);
+    assert_int_equal(router_picker_room_at(f.picker, &f.query, 6000), 62000);
+    breaks(&f, 0, ROUTER_AUTHENTICATION, 6000);
+    assert_int_equal(router_picker_room_at(f.picker, &f.query, 6000), -1);
     end(&f);
 }
 
@@ -493,6 +549,8 @@ int main(void)
         cmocka_unit_test(test_a_context_that_is_too_small),
         cmocka_unit_test(test_other_strategies),
         cmocka_unit_test(test_a_reload_keeps_what_is_known),
+        cmocka_unit_test(test_a_reload_counts_together),
+        cmocka_unit_test(test_room_within_the_limits_of_one),
         cmocka_unit_test(test_random_schedules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

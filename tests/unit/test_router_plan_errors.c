@@ -8,13 +8,14 @@ static void values_that_make_no_sense(void **state)
 {
     struct plan_fixture *f = *state;
     static const char *const cases[][2] = {
-        {"rpm: -5", "c.yaml:4: model_list[0].litellm_params.rpm: \"-5\" is out of range (0 to "
+        {"rpm: -5", "c.yaml:4: model_list[0].litellm_params.rpm: \"-5\" is out of range (1 to "
                     "10000000)"},
+        {"rpm: 0", "rpm: \"0\" is out of range (1 to 10000000)"}, // LiteLLM takes it for no limit
         {"rpm: many", "rpm: \"many\" is not a whole number"},
         {"rpm: 1.5", "rpm: \"1.5\" is not a whole number"},
         {"rpm: os.environ/RPM", "rpm: its value is in the variable RPM, which is not set"},
         {"tpm: 1e99", "tpm: \"1e99\" is not a whole number"},
-        {"max_parallel_requests: -1", "max_parallel_requests: \"-1\" is out of range"},
+        {"max_parallel_requests: 0", "max_parallel_requests: \"0\" is out of range"},
         {"weight: -0.5", "weight: \"-0.5\" is out of range"},
         {"order: first", "order: \"first\" is not a whole number"},
         {"timeout: 0", "timeout: \"0\" is out of range (1ms to 604800s)"},
@@ -160,6 +161,8 @@ static void settings_that_lead_nowhere(void **state)
         {"litellm_settings: {context_window_fallbacks: [{a: [z]}]}",
          "litellm_settings.context_window_fallbacks: there is no model \"z\""},
         {"router_settings: {model_group_alias: {x: z}}", "there is no model \"z\""},
+        {"router_settings: {model_group_alias: {x: y, y: x}}",
+         "\"x\" leads to \"y\", which is an alias too"},
         {"router_settings: {routing_strategy: best}", "\"best\" is not one of simple-shuffle"},
         {"router_settings: {num_retries: -1}", "num_retries: \"-1\" is out of range"},
         {"router_settings: {retry_policy: {TimeoutErrorRetries: x}}", "is not a whole number"},
@@ -172,13 +175,23 @@ static void settings_that_lead_nowhere(void **state)
         {"litellm_settings: {max_budget: lots}", "\"lots\" is no amount of dollars"},
         {"litellm_settings: {max_budget: -1}", "\"-1\" is no amount of dollars"},
         {"litellm_settings: {max_budget: 1, budget_duration: soon}", "budget_duration: "},
+        {"litellm_settings: {max_budget: 1, budget_duration: 30}", "\"30\" is no period"},
         {"router: {slots: {title: z}}", "router.slots.title: there is no model \"z\""},
         {"router: {budgets: [{scope: slot}]}", "router.budgets[0]: it does not say how much"},
         {"router: {budgets: [{max: 1, scope: team}]}", "\"team\" is not one of router, slot"},
         {"router: {budgets: [{max: 1, match: x}]}", "has nothing to match"},
+        {"router: {budgets: [{max: 1, scope: slot}, {max: 2, scope: slot, match: x}]}",
+         "router.budgets[1]: the budgets \"slot\" and \"slot:x\" would share an account"},
+        {"router: {budgets: [{max: 1, scope: slot, match: x}, {max: 2, scope: slot}]}",
+         "router.budgets[1]: the budgets \"slot:x\" and \"slot\" would share an account"},
         {"router: {budgets: [{max: 1, scope: model, match: z}]}", "there is no model \"z\""},
         {"router: {budgets: [{max: 1}, {max: 2}]}", "another budget is named \"router\""},
         {"router: {budgets: [{max: 1, limit: 2}]}", "router.budgets[0].limit: this limits"},
+        {"router: {budgets: [{max: 1, mach: x}]}",
+         "unknown key \"router.budgets[0].mach\" (did you mean \"match\"?)"},
+        {"router: {budgets: [{max: 1, for: x}]}",
+         "unknown key \"router.budgets[0].for\"; it can have *.name, *.scope, *.match"},
+        {"router_settings: {default_litellm_params: {rpm: 3}}", "and set litellm_params.rpm"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         CLEANUP(mem_cleanup) char *yaml = mem_printf(LIST "%s\n", cases[i][0]);
@@ -201,7 +214,7 @@ static void all_mistakes_at_once(void **state)
     assert_string_equal(
         buf_text(&f->lines),
         "error: c.yaml:2: router_settings.num_retries: \"x\" is not a whole number\n"
-        "error: c.yaml:1: model_list[0].litellm_params.rpm: \"-1\" is out of range (0 to "
+        "error: c.yaml:1: model_list[0].litellm_params.rpm: \"-1\" is out of range (1 to "
         "10000000)\n"
         "error: c.yaml:2: router_settings.fallbacks: there is no model \"b\"; model_list has a\n");
 }
@@ -349,6 +362,12 @@ static void every_key_of_a_deployment_has_its_fate(void **state)
     assert_int_equal(fate_of(f, "model_list: [{model_name: a, litellm_params: {model: openai/x}, "
                                 "model_info: {access_groups: [a], supports_vision: true}}]"),
                      TOLD);
+    assert_int_equal(fate_of(f, "model_list: [{model_name: a, litellm_params: {model: openai/x}, "
+                                "model_info: {rpm: 1}}]"),
+                     REFUSED);
+    assert_int_equal(
+        fate_of(f, "model_list: [{model_name: a, tpm: 1, litellm_params: {model: openai/x}}]"),
+        REFUSED);
 }
 
 int main(void)

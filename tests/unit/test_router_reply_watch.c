@@ -21,6 +21,12 @@
     "}],\"usage\":null}\n\n"
 #define ROLE CHUNK("\"role\":\"assistant\",\"content\":\"\"", "null")
 #define TEXT(text) CHUNK("\"content\":\"" text "\"", "null")
+// A chunk of the choice with that index.
+#define OF(index, delta, finish)                                                 \
+    "data: {" HEAD "\"choices\":[{\"finish_reason\":" finish ",\"index\":" index \
+    ",\"delta\":{" delta "}}]}\n\n"
+#define WORD(index) OF(index, "\"content\":\"a\"", "null")
+#define END(index) OF(index, "", "\"stop\"")
 #define STOP CHUNK("", "\"stop\"")
 #define COUNTS "{\"prompt_tokens\":9,\"completion_tokens\":4,\"total_tokens\":13,\"cost\":1.4e-05}"
 #define USAGE "data: {" HEAD "\"choices\":[],\"usage\":" COUNTS "}\n\n"
@@ -39,6 +45,7 @@ struct fault {
     int status;      // of HTTP; 0: 200
     bool drop_usage, cut, shown;
     enum reply_kind kind;
+    int64_t answers; // that were asked for; 0: one
 };
 
 static const struct fault faults[] = {
@@ -88,6 +95,27 @@ static const struct fault faults[] = {
     {"whole, tools", WHOLE("\"content\":null,\"tool_calls\":[{}]", "\"tool_calls\""), NULL, NO},
     {"embeddings", "{\"data\":[{\"embedding\":[1]}],\"usage\":{\"prompt_tokens\":3}}", NULL, NO,
      .kind = REPLY_OTHER},
+
+    // Several choices: one that has ended says nothing of the others
+    {"two, no [DONE]", WORD("0") WORD("1") END("1") END("0"), NULL, NO, .cut = true, .answers = 2},
+    {"two in one chunk",
+     "data: {\"choices\":[{\"index\":0,\"text\":\"a\",\"finish_reason\":\"stop\"},"
+     "{\"index\":1,\"text\":\"b\",\"finish_reason\":\"length\"}]}\n\n",
+     NULL, NO, .cut = true, .answers = 2},
+    {"two, the second open", WORD("0") WORD("1") END("0") WORD("1"), NULL, CHAT_INTERRUPTED,
+     .cut = true, .answers = 2},
+    {"two, the second open at its end", WORD("0") WORD("1") END("0"), NULL, CHAT_INTERRUPTED,
+     .answers = 2},
+    {"two, the second not begun", WORD("0") END("0"), NULL, CHAT_INTERRUPTED, .cut = true,
+     .answers = 2},
+    {"two, the second said null", WORD("0") OF("1", "\"content\":\"b\"", "\"null\"") END("0"), NULL,
+     CHAT_INTERRUPTED, .cut = true, .answers = 2},
+    {"two wanted, one given", WORD("0") END("0"), NULL, NO, .answers = 2},
+    {"two, without an index", TEXT("a") STOP, NULL, NO, .answers = 2},
+    {"two, [DONE]", WORD("0") WORD("1") END("0") DONE, NULL, NO, .cut = true, .answers = 2},
+    {"two, odd indices", WORD("-1") WORD("900") END("900") END("\"x\""), NULL, NO, .cut = true,
+     .answers = 2},
+    {"one wanted, of another index", WORD("7") END("3"), NULL, NO, .cut = true},
 
     // Failures before the first content: nothing is passed on
     {"401", "{\"error\":{\"message\":\"bad key\",\"code\":\"invalid_api_key\"}}", "",
@@ -177,6 +205,7 @@ static void feed(struct reply_watch *w, struct span bytes, struct buf *out)
 static void begin(struct reply_watch *w, const struct fault *fault)
 {
     reply_watch_init(w, fault->kind, fault->drop_usage);
+    w->answers = fault->answers ? fault->answers : 1;
     reply_watch_head(w, fault->status ? fault->status : 200, SPAN_ABSENT);
 }
 
@@ -320,6 +349,35 @@ static void odd_usage(void **state)
     reply_watch_finish(&w);
 }
 
+// Some say with each chunk what it was up to there.
+static void knows_the_usage_of_a_whole_answer(void **state)
+{
+    (void)state;
+#define SO_FAR "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},"
+    static const struct {
+        const char *body;
+        int64_t answers;
+        bool whole;
+    } cases[] = {
+        {SO_FAR "\"finish_reason\":null}],\"usage\":" COUNTS "}\n\n", 1, false},
+        {SO_FAR "\"finish_reason\":\"stop\"}],\"usage\":" COUNTS "}\n\n", 1, true},
+        {TEXT("a") STOP SO_FAR "\"finish_reason\":null}],\"usage\":" COUNTS "}\n\n", 1, true},
+        {SO_FAR "\"finish_reason\":\"stop\"}],\"usage\":" COUNTS "}\n\n", 2, false},
+        {TEXT("a") USAGE, 2, true},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct reply_watch w;
+        BUF_AUTO out = BUF_INIT(4096);
+        reply_watch_init(&w, REPLY_CHAT, false);
+        w.answers = cases[i].answers;
+        reply_watch_head(&w, 200, SPAN_LITERAL("text/event-stream"));
+        feed(&w, span_of(cases[i].body), &out);
+        assert_int_equal(w.usage.completion_tokens, 4);
+        assert_int_equal(w.usage_whole, cases[i].whole);
+        reply_watch_finish(&w);
+    }
+}
+
 static void keeps_the_words_of_an_error(void **state)
 {
     struct reply_watch w = watch_whole(
@@ -379,6 +437,19 @@ static void holds_its_limits(void **state)
     assert_true(w.torn && w.failure.kind == CHAT_INTERRUPTED);
     reply_watch_finish(&w);
 
+    // What waits is told, and the memory of a long event goes when that has passed.
+    reply_watch_init(&w, REPLY_CHAT, true);
+    reply_watch_head(&w, 200, SPAN_ABSENT);
+    reply_watch_feed(&w, SPAN_LITERAL(TEXT("a") ": "));
+    reply_watch_feed(&w, many);
+    assert_int_equal(reply_watch_waiting(&w), many.len + 2);
+    assert_true(reply_watch_bytes(&w) > many.len);
+    for (unsigned i = 0; i < 2; i++)
+        reply_watch_feed(&w, SPAN_LITERAL("\n\n" TEXT("a")));
+    assert_int_equal(reply_watch_waiting(&w), 0);
+    assert_true(reply_watch_bytes(&w) < many.len);
+    reply_watch_finish(&w);
+
     reply_watch_init(&w, REPLY_CHAT, true); // many events without content
     reply_watch_head(&w, 200, SPAN_ABSENT);
     passed = sent = 0;
@@ -426,6 +497,7 @@ int main(void)
         cmocka_unit_test(holds_until_content),
         cmocka_unit_test(reads_what_it_says),
         cmocka_unit_test(odd_usage),
+        cmocka_unit_test(knows_the_usage_of_a_whole_answer),
         cmocka_unit_test(keeps_the_words_of_an_error),
         cmocka_unit_test(holds_its_limits),
         cmocka_unit_test(lets_go_of_what_is_too_large_to_hold),

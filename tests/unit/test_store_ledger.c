@@ -372,6 +372,23 @@ static struct store_charge stored_sum(void)
     return sum;
 }
 
+// What cost nothing leaves no sum, which would stay; and one account can be asked for by itself.
+static void who_spends_nothing_has_no_sum(void **state)
+{
+    (void)state;
+    struct store_charge charges[] = {charge_of("capped", 90), charge_of("free", 0)}, sum = {0};
+    struct store_attempt row = row_of("c1", 1, 90);
+    row.charges = charges;
+    row.charge_count = 2;
+    append(SETTLE, &row);
+    fold();
+    assert_int_equal(number("SELECT count(*) FROM budgets"), 1);
+    assert_int_equal(store_read_budget(store, SPAN_LITERAL("free"), on_sum, &sum, NULL), 0);
+    assert_int_equal(sum.amount_pico, 0);
+    assert_int_equal(store_read_budget(store, SPAN_LITERAL("capped"), on_sum, &sum, NULL), 0);
+    assert_int_equal(sum.amount_pico, 90);
+}
+
 // What is beyond the bound is kept, with the cap that it was held under; of a call without a bound
 // nothing can be beyond it, and of an account without a cap it is of no matter.
 static void an_overshoot_is_kept(void **state)
@@ -571,6 +588,7 @@ int main(void)
         TEST(a_reservation_without_an_end_is_charged),
         TEST(a_bound_is_corrected_once),
         TEST(an_overshoot_is_kept),
+        TEST(who_spends_nothing_has_no_sum),
         TEST(what_can_be_asked_for_is_found),
         TEST(rows_go_and_sums_stay),
         TEST(ended_periods_go),

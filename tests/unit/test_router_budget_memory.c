@@ -1,0 +1,262 @@
+// links: router/budget.c router/budget_memory.c router/budget_account.c router/budget_period.c
+// links: codec/money.c codec/zone.c codec/suggest.c codec/sha256.c codec/json.c codec/json_value.c
+// links: codec/utf8.c base/buf.c base/clock.c base/span.c base/mem.c base/error.c base/hash.c
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "router/budget.h"
+#include "router/budget_memory.h"
+
+// Accounts that leave the memory and are read back from a store.
+
+#define NOON INT64_C(1795262400000) // 2026-11-21T12:00:00Z
+
+enum { SUMS_MAX = 256, CAP = 300 };
+
+static const struct router_budget_terms total = {.name = "all", .cap_pico = 1000000};
+static const struct router_budget_terms session = {.name = "session", .cap_pico = CAP};
+
+// A ledger: settlements are written at once, and can be read back when keep() was called.
+struct sum {
+    char account[ROUTER_BUDGET_NAME_MAX];
+    int64_t start, spent, kept, overshoot;
+};
+
+struct store {
+    struct router_budgets *budgets;
+    struct sum sums[SUMS_MAX];
+    size_t count;
+    int64_t written, kept;
+    bool is_broken;
+    int recalls;
+};
+
+static int recall(void *context, struct span account, struct error *err)
+{
+    struct store *store = context;
+    store->recalls++;
+    if (store->is_broken)
+        return error_set(err, -EIO, "the disk is gone");
+    for (size_t i = 0; i < store->count; i++) {
+        const struct sum *sum = &store->sums[i];
+        if (!span_is(account, sum->account) || sum->kept == 0)
+            continue;
+        struct router_budget_sum told = {account, sum->start, -1, sum->kept, sum->overshoot, CAP};
+        assert_int_equal(router_budgets_restore(store->budgets, &told, NOON, err), 0);
+    }
+    return 0;
+}
+
+static int64_t written(void *context)
+{
+    return ((struct store *)context)->written;
+}
+
+static int64_t kept(void *context)
+{
+    return ((struct store *)context)->kept;
+}
+
+static void keep(struct store *store)
+{
+    for (size_t i = 0; i < store->count; i++)
+        store->sums[i].kept = store->sums[i].spent;
+    store->kept = store->written;
+}
+
+static struct store begin(size_t accounts)
+{
+    return (struct store){.budgets = router_budgets_create(accounts, 8)};
+}
+
+static void keep_in(struct store *store)
+{
+    router_budgets_keep_in(store->budgets,
+                           &(struct router_budget_store){recall, written, kept, store});
+}
+
+static void add(struct store *store, const struct router_budget_charge *charge)
+{
+    size_t i = 0;
+    while (i < store->count && strcmp(store->sums[i].account, charge->account) != 0)
+        i++;
+    if (i == store->count) {
+        assert_true(store->count < SUMS_MAX);
+        store->sums[store->count] = (struct sum){.start = charge->period_start_wall_ms};
+        snprintf(store->sums[store->count++].account, ROUTER_BUDGET_NAME_MAX, "%s",
+                 charge->account);
+    }
+    store->sums[i].spent += charge->delta_pico;
+    store->sums[i].overshoot += charge->overshoot_pico;
+}
+
+static int hold(struct store *store, const char *key, int64_t amount, router_reservation_id *ret_id)
+{
+    struct router_budget_claim claim = {key ? &session : &total, span_of(key)};
+    return router_budgets_reserve(store->budgets, &claim, 1, amount, NOON, ret_id, NULL, NULL);
+}
+
+static void settle(struct store *store, router_reservation_id id, int64_t amount)
+{
+    struct router_budget_charges charges;
+    assert_true(router_budgets_settle(store->budgets, id, amount, NOON, &charges));
+    for (size_t i = 0; i < charges.count; i++)
+        add(store, &charges.items[i]);
+    store->written++;
+}
+
+static int spend(struct store *store, const char *key, int64_t amount)
+{
+    router_reservation_id id;
+    int rc = hold(store, key, amount, &id);
+    if (rc == 0)
+        settle(store, id, amount);
+    return rc;
+}
+
+static bool has(const struct store *store, const char *account)
+{
+    struct router_budget_state state;
+    return router_budgets_look(store->budgets, span_of(account), &state);
+}
+
+static void leaves_when_the_store_has_it(void **state)
+{
+    (void)state;
+    struct store store = begin(3);
+    keep_in(&store);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(spend(&store, (const char *const[]){"a", "b", "c"}[i], 100), 0);
+    assert_int_equal(spend(&store, "d", 100), -ENOSPC); // what is written down, but not kept, stays
+    assert_int_equal(store.recalls, 0);
+    keep(&store);
+    assert_int_equal(spend(&store, "d", 100), 0);
+    assert_false(has(&store, "session:a") && has(&store, "session:b") && has(&store, "session:c"));
+    keep(&store);
+    for (int i = 0; i < 3; i++) { // each comes back with what it has spent
+        const char *key = (const char *const[]){"a", "b", "c"}[i];
+        assert_int_equal(spend(&store, key, CAP - 99), ROUTER_BUDGET_REFUSED);
+        assert_int_equal(spend(&store, key, CAP - 100), 0);
+        keep(&store);
+    }
+    assert_true(store.recalls > 0);
+    router_budgets_destroy(store.budgets);
+}
+
+static void what_holds_money_stays(void **state)
+{
+    (void)state;
+    struct store store = begin(2);
+    router_reservation_id id;
+    keep_in(&store);
+    assert_int_equal(hold(&store, "held", 100, &id), 0);
+    for (int i = 0; i < 20; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "k%d", i);
+        assert_int_equal(spend(&store, key, 1), 0);
+        keep(&store);
+        assert_true(has(&store, "session:held"));
+    }
+    settle(&store, id, 100);
+    assert_int_equal(spend(&store, "held", CAP - 99), ROUTER_BUDGET_REFUSED);
+    router_budgets_destroy(store.budgets);
+}
+
+static void what_cannot_be_read_back_is_not_begun_anew(void **state)
+{
+    (void)state;
+    struct store store = begin(1);
+    keep_in(&store);
+    assert_int_equal(spend(&store, "a", CAP), 0);
+    keep(&store);
+    assert_int_equal(spend(&store, "b", 1), 0);
+    keep(&store);
+    store.is_broken = true;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(spend(&store, "a", 1), -EIO);
+    store.is_broken = false;
+    assert_int_equal(spend(&store, "a", 1), ROUTER_BUDGET_REFUSED);
+    router_budgets_destroy(store.budgets);
+}
+
+static void what_an_overshoot_closed_comes_back_closed(void **state)
+{
+    (void)state;
+    struct store store = begin(1);
+    router_reservation_id id;
+    keep_in(&store);
+    assert_int_equal(hold(&store, "a", 10, &id), 0);
+    settle(&store, id, 20);
+    keep(&store);
+    assert_int_equal(spend(&store, "b", 1), 0);
+    keep(&store);
+    assert_int_equal(spend(&store, "a", 1), ROUTER_BUDGET_REFUSED);
+    router_budgets_destroy(store.budgets);
+}
+
+// Without a store, or before it has taken anything up: keys do not take all places.
+static void there_is_room_for_those_without_a_key(void **state)
+{
+    (void)state;
+    struct store store = begin(128);
+    int rc = 0, count = 0;
+    for (; rc == 0 && count < 200; count += rc == 0) {
+        char key[16];
+        snprintf(key, sizeof key, "k%d", count);
+        rc = spend(&store, key, 1);
+    }
+    assert_int_equal(rc, -ENOSPC);
+    assert_int_equal(count, 126);
+    assert_int_equal(spend(&store, NULL, 1), 0);
+    assert_int_equal(spend(&store, "k5", 1), 0);
+    router_budgets_destroy(store.budgets);
+}
+
+// More sums than there may be accounts, as after a start; the ones in use are not those that go.
+static void any_number_of_sums(void **state)
+{
+    (void)state;
+    struct store store = begin(16);
+    keep_in(&store);
+    uint32_t dice = 1;
+    int64_t spent[200] = {0};
+    assert_int_equal(spend(&store, NULL, 1), 0);
+    for (int i = 0; i < 20000; i++) {
+        char key[16];
+        dice = dice * 1664525 + 1013904223;
+        size_t which = dice >> 16 & 127;
+        int64_t amount = dice >> 8 & 63;
+        snprintf(key, sizeof key, "k%zu", which);
+        int rc = spend(&store, key, amount);
+        assert_true(rc == 0 || rc == ROUTER_BUDGET_REFUSED || rc == -ENOSPC);
+        if (rc != -ENOSPC)
+            assert_int_equal(rc == 0, amount == 0 || spent[which] + amount <= CAP);
+        spent[which] += rc == 0 ? amount : 0;
+        if (dice >> 30 == 0)
+            keep(&store);
+        assert_int_equal(spend(&store, NULL, 0), 0);
+        assert_true(has(&store, "all"));
+    }
+    assert_true(store.recalls > 1000);
+    router_budgets_destroy(store.budgets);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(leaves_when_the_store_has_it),
+        cmocka_unit_test(what_holds_money_stays),
+        cmocka_unit_test(what_cannot_be_read_back_is_not_begun_anew),
+        cmocka_unit_test(what_an_overshoot_closed_comes_back_closed),
+        cmocka_unit_test(there_is_room_for_those_without_a_key),
+        cmocka_unit_test(any_number_of_sums),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
