@@ -195,7 +195,6 @@ static void on_done(void *context, enum http_failure failure, const struct error
 {
     struct remote_desk *desk = context;
     struct error refusal = ERROR_INIT;
-    (void)err; // of a connection that its reader knows nothing about
     if (desk->ended) {
         tell_outcome(desk);
         return;
@@ -208,6 +207,8 @@ static void on_done(void *context, enum http_failure failure, const struct error
                  "the hermes that was running has ended; what was said is kept in its home");
     } else if (failure == HTTP_TIMED_OUT) {
         end_with(desk, TURN_FAILED, "the running hermes does not answer any more");
+    } else if (failure == HTTP_EXHAUSTED) {
+        end_with(desk, TURN_FAILED, err->text);
     } else {
         end_with(desk, TURN_FAILED,
                  "the running hermes ended in the middle of the answer; the conversation is kept "

@@ -272,6 +272,7 @@ void http_transfer_repeat(struct http_transfer *transfer)
     transfer->fresh = true;
     transfer->connect_ms = loop_now(transfer->client->loop);
     transfer->part_at = transfer->part_offset = 0;
+    transfer->sent = false;
     transfer->send_failed = false;
     http_response_init(&transfer->response, transfer->response.to_head);
     http_transfer_connect(transfer);

@@ -154,9 +154,7 @@ static bool is_taken(const struct http_transfer *transfer) // by the socket, or 
 
 bool http_transfer_is_sent(const struct http_transfer *transfer)
 {
-    const struct http_wire *connection = transfer->connection;
-    return is_taken(transfer) &&
-           !(connection && connection->tls && http_tls_has_unsent(connection->tls));
+    return transfer->sent;
 }
 
 static struct span piece_at(const struct http_transfer *transfer, size_t at)
@@ -227,6 +225,7 @@ void http_transfer_send(struct http_transfer *transfer)
         return;
     int r = connection->tls ? send_secure(transfer) : send_plain(transfer);
     bool waiting = r == -EAGAIN;
+    transfer->sent = transfer->sent || r == 0; // an alert of TLS that follows changes nothing
     if (r < 0 && !waiting && connection->used && !transfer->heard && nothing_was_sent(transfer)) {
         http_transfer_repeat(transfer); // even what may be sent only once
         return;

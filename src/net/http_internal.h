@@ -106,7 +106,8 @@ struct http_server {
 void http_server_kick(struct http_server *server); // does what is to do at the end of this pass
 void http_server_set_timer(struct http_server *server, int64_t at_ms);
 void http_server_accept_again(struct http_server *server); // there is room for a client
-// Closes connections until the inputs of all fit. Not from within one's own event.
+// Closes connections until the inputs of all fit. At the end of an event at most: one's own may
+// be among them.
 void http_server_bound_heads(struct http_server *server);
 
 // http_connection.c

@@ -321,11 +321,6 @@ ssize_t http_tls_write(struct http_tls *tls, struct span data)
     return tls->broken ? tls->broken : -EPROTO;
 }
 
-bool http_tls_has_unsent(const struct http_tls *tls)
-{
-    return tls->out.len > 0;
-}
-
 int http_tls_flush(struct http_tls *tls)
 {
     size_t done = 0;

@@ -41,4 +41,3 @@ ssize_t http_tls_read(struct http_tls *tls, char *data, size_t size);
 // same bytes must be given again.
 ssize_t http_tls_write(struct http_tls *tls, struct span data);
 int http_tls_flush(struct http_tls *tls); // 0, -EAGAIN, or another negative
-bool http_tls_has_unsent(const struct http_tls *tls);

@@ -80,7 +80,7 @@ struct http_transfer {
     struct span *parts_owned;
     size_t part_count;
     size_t part_at, part_offset; // what is sent next; part 0 is `head`
-    bool send_failed;
+    bool sent, send_failed;      // all of it left this process, TLS's part of it too
 
     struct http_response response;
     struct buf partial; // a head that has not come whole

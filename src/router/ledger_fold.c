@@ -123,7 +123,8 @@ bool ledger_fold_now(struct router_ledger *ledger)
     ledger->fold_old = ledger->phase == LEDGER_READY ? range.count - 1 : range.count;
     ledger->fold_limit = range.limit;
     ledger->unfolded = 0;
-    ledger->fold_written = ledger->backlog.len ? ledger->kept : ledger->written;
+    bool is_all_there = !ledger->backlog.len && !ledger->figures.lost_rows;
+    ledger->fold_written = is_all_there ? ledger->written : ledger->kept;
     int64_t job = store_ledger_fold(ledger->options.store, &range, on_folded, ledger, &err);
     if (job > 0)
         ledger->fold_job = job;

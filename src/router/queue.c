@@ -104,6 +104,8 @@ static struct router_lane *lane_of(struct router *router, const struct router_co
     lane->bucket = router_bucket_create(&limits);
     lane->router = router;
     list_append(&router->lanes, &lane->link);
+    if (course != router->course) // who began before a reload: the lane is for all that follow
+        router_lanes_configure(router);
     return lane;
 }
 
@@ -113,10 +115,11 @@ void router_lanes_wake(struct router *router)
         router_lane_wake(list_entry(link, struct router_lane, link));
 }
 
+// One that began before a reload blocks nobody by limits that hold no more.
 static int64_t room_at(void *context, int64_t now_ms)
 {
     const struct router_call *call = context;
-    return router_walk_room_at(&call->walk, now_ms);
+    return call->course == call->router->course ? router_walk_room_at(&call->walk, now_ms) : now_ms;
 }
 
 void router_queue_enter(struct router_call *call)

@@ -138,6 +138,13 @@ static void on_request(void *context, struct http_exchange *exchange)
                              "there is /healthz, /readyz, /metrics and /status here");
 }
 
+// No page has a use for one; so whoever sends one slowly makes room for others.
+static bool wants_no_body(void *context, const struct http_exchange *exchange)
+{
+    (void)context, (void)exchange;
+    return false;
+}
+
 int admin_create(const struct admin_env *env, struct admin **ret_admin, struct error *err)
 {
     const struct admin_config *config = env->config;
@@ -150,6 +157,7 @@ int admin_create(const struct admin_env *env, struct admin **ret_admin, struct e
         .max_connections = CONNECTIONS_MAX,
         .idle_timeout_ms = IDLE_TIMEOUT_MS,
         .max_body = 1,
+        .wants_body = wants_no_body,
         .on_request = on_request,
         .ctx = admin,
     };

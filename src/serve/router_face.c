@@ -33,7 +33,7 @@
 enum {
     CONNECTIONS_MAX = 1024,
     CONNECTIONS_MIN = 16,
-    DESCRIPTORS_RESERVED = 320,  // for the other faces, the store, chats, kept connections
+    DESCRIPTORS_RESERVED = 480,  // for the other faces, the store, chats, kept connections
     HEADER_MAX = 32 * 1024,      // bytes of request line and headers
     IDLE_TIMEOUT_MS = 75 * 1000, // as long as clients' pools like to keep connections
     PENDING_MAX = REPLY_WHOLE_MAX + (1 << 18), // bytes: a reply that was held, at once
@@ -373,6 +373,15 @@ static bool wants_body(void *context, const struct http_exchange *exchange)
            has_key(context, exchange);
 }
 
+static void refuse_packed(const struct router_face *face, struct http_exchange *exchange)
+{
+    note_refused(face, exchange, "packed");
+    http_exchange_add_header(exchange, "Accept-Encoding", "identity"); // RFC 9110 §15.5.16
+    router_pages_error(exchange, 415, NULL,
+                       "The request's body is packed (Content-Encoding); send it as it is.",
+                       "invalid_request_error");
+}
+
 static void on_request(void *context, struct http_exchange *exchange)
 {
     struct router_face *face = context;
@@ -396,8 +405,10 @@ static void on_request(void *context, struct http_exchange *exchange)
         router_pages_answer(exchange, rest, face->env.router, face->env.metrics);
     else if (!span_is(http_exchange_method(exchange), "POST"))
         router_pages_wrong_method(exchange, "POST");
-    else if (!router_headers_plain(exchange, &headers))
-        note_refused(face, exchange, "packed");
+    else if (!http_exchange_body_wanted(exchange))
+        router_pages_no_key(exchange); // it had none when its head came, and another one counts now
+    else if (router_headers_are_packed(&headers))
+        refuse_packed(face, exchange);
     else
         start_call(face, exchange, &headers, post, v1, model);
 }
@@ -439,10 +450,10 @@ static const char *write_refusal(void *context, const struct http_exchange *exch
                                  unsigned status, const char *sentence, struct buf *body)
 {
     note_refused(context, exchange,
-                 status == 503                    ? "buffers"
-                 : status == 408                  ? "late"
-                 : status == 413 || status == 431 ? "size"
-                                                  : "malformed");
+                 status == 503                                     ? "buffers"
+                 : status == 408                                   ? "late"
+                 : status == 413 || status == 414 || status == 431 ? "size"
+                                                                   : "malformed");
     return router_pages_refusal(status, sentence, body);
 }
 

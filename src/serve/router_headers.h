@@ -23,5 +23,4 @@ void router_headers_read(const struct http_exchange *exchange, struct router_hea
  */
 bool router_headers_welcome(struct http_exchange *exchange, const struct router_headers *headers);
 
-// False when the body is packed in a way that is not undone here, and this was answered (415).
-bool router_headers_plain(struct http_exchange *exchange, const struct router_headers *headers);
+bool router_headers_are_packed(const struct router_headers *headers); // which nobody undoes here

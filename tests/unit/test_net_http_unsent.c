@@ -86,11 +86,6 @@ int http_tls_flush(struct http_tls *tls)
     return tls->out.len ? -EAGAIN : 0;
 }
 
-bool http_tls_has_unsent(const struct http_tls *tls)
-{
-    return tls->out.len > 0;
-}
-
 // --- the world
 
 struct scene {
