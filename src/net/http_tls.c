@@ -178,7 +178,9 @@ static int on_certificate(void *context, mbedtls_x509_crt *crt, int depth, uint3
     return 0;
 }
 
-// An address is not sent as a server's name (RFC 6066 §3), so mbedTLS does not learn of it.
+// An address is sent as a server's name, too, which RFC 6066 §3 does not know. mbedTLS has a mark
+// for "no name" (a NULL), but compares it by the address of an empty string, of which link-time
+// optimization makes several: then it looks for the name "" in the certificate.
 static int set_host(struct http_tls *tls, const char *host)
 {
     if (inet_pton(AF_INET, host, tls->address) == 1)
@@ -186,7 +188,7 @@ static int set_host(struct http_tls *tls, const char *host)
     else if (inet_pton(AF_INET6, host, tls->address) == 1)
         tls->address_len = 16;
     mbedtls_ssl_set_verify(&tls->ssl, on_certificate, tls);
-    return mbedtls_ssl_set_hostname(&tls->ssl, tls->address_len ? NULL : host);
+    return mbedtls_ssl_set_hostname(&tls->ssl, host);
 }
 
 int http_tls_create(struct http_tls_shared *shared, int fd, const char *host,

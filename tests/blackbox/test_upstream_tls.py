@@ -55,13 +55,6 @@ def test_a_certificate_is_for_what_it_says(hermes, kind, host, reason):
         assert not bad.requests
 
 
-def test_an_address_is_no_server_name(hermes, tls_up):
-    """RFC 6066 section 3; some servers end the connection."""
-    hermes.use(tls_up, "echo").chat("hi").ok()
-    hermes.use(tls_up, "echo", name="localhost").chat("hi").ok()
-    assert tls_up.server_names == [None, "localhost"]
-
-
 def test_the_built_in_roots_do_not_know_the_fake(hermes, tls_up):
     hermes.use(tls_up, "echo").chat("hi", env={"SSL_CERT_FILE": None}).failed("certificate|TLS")
     assert not tls_up.requests

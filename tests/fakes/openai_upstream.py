@@ -71,7 +71,6 @@ class Upstream:
         self.wanted_port = port
         self.requests, self.disconnects, self.rejected, self.problems = [], [], [], []
         self.connections = 0
-        self.server_names = []  # of SNI, one for each connection; None: none was sent
         self.release = threading.Event()
         self.redirect_to = "http://127.0.0.1:9/v1/chat/completions"
         # What OpenRouter tells afterwards of an answer: generation(id, times it was asked for)
@@ -107,7 +106,6 @@ class Upstream:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*tls_files.leaf(self.tls))
         context.set_alpn_protocols(["http/1.1"])
-        context.sni_callback = lambda _, name, __: self.server_names.append(name)
         return context
 
     def stop(self):
