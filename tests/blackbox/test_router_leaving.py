@@ -303,12 +303,16 @@ def test_the_body_of_an_unknown_model_is_not_kept_while_its_refusal_is_slowed(ro
 
 
 def test_whole_answers_that_nobody_takes_count_as_kept(router, up):
-    """Eight clients ask and do not read: others hear that there is no room, until they leave."""
+    """Clients ask and do not read: others hear that there is no room, until they leave. How many it
+    takes depends on what the kernel keeps for each."""
     router.start({"free": ["ten-megabytes:10"], "cheap": ["echo"]}, own={"buffers": "16Mi"})
     with contextlib.ExitStack() as clients:
-        for _ in range(8):
+        for _ in range(40):
+            if router.ask().status == 503:
+                break
             clients.enter_context(router.open(stream=False))
-        assert up.wait_for(lambda: router.ask().status == 503, 60)
+        else:
+            assert up.wait_for(lambda: router.ask().status == 503, 60)
     assert up.wait_for(lambda: in_flight(router) == 0)
     assert router.ask().text.count("0123456789") == 99 * 10000
 
