@@ -121,8 +121,8 @@ def test_the_daemon_is_killed_in_mid_answer(hermes, up, daemon):
         result = chat.finish(SOON)
     result.failed("the running hermes ended in the middle of the answer", "kept in its home")
     up.release.set()
-    running.start()
-    assert "long" in hermes.run("sessions", "list").ok().text
+    running.start()  # and check the database first
+    assert up.wait_for(lambda: "long" in hermes.run("sessions", "list").text)
 
 
 def test_sigterm_parks_and_says_so(hermes, daemon):
