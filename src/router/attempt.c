@@ -75,10 +75,7 @@ static void abandon(struct router_call *call)
     int64_t now_ms = loop_now(loop_of(call));
     router_charge_release(call);
     router_picker_returned(call->course->picker, &call->attempt.step.ticket, now_ms);
-    if (call->lane && call->hold.granted) {
-        router_bucket_release(call->lane->bucket, &call->hold, now_ms);
-        router_lane_wake(call->lane);
-    }
+    router_queue_leave(call);
     finish(call);
     router_poke_later(call->router);
 }
