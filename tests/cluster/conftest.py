@@ -50,9 +50,9 @@ def proxy(node):
 
 @pytest.fixture(scope='session')
 def image():
-    """image('registry') makes tests/images/registry and gives the path of its archive."""
+    """image('registry') makes tests/image/bases/registry and gives the path of its archive."""
     def make(name, *arguments):
-        return printed_by(HERE.parent / 'images' / name, *arguments)
+        return printed_by(HERE.parent / 'image/bases' / name, *arguments)
     return make
 
 

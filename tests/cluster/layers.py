@@ -19,7 +19,7 @@ import push
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path.insert(0, str(HERE.parent / 'images'))
+sys.path.insert(0, str(HERE.parent / 'image/bases'))
 
 import cache  # noqa: E402
 import pack  # noqa: E402

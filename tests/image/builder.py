@@ -30,7 +30,7 @@ PLANTED = ['.env', 'k8s/secrets.env', 'registry/docker-config.json', 'registry/h
 
 
 def foreign_options(arch):
-    """How the base of a foreign architecture is wanted (tests/images/debian says why)."""
+    """How the base of a foreign architecture is wanted (tests/image/bases/debian says why)."""
     pure = arch == HOST_ARCH or os.environ.get('HERMES_ARM64') == 'pure'
     return [] if pure else ['--our-compiler']
 
@@ -104,10 +104,10 @@ class Builder:
         return name
 
     def _archive(self, arch, *options):
-        done = subprocess.run([HERE.parent / 'images' / 'debian', arch, *options],
+        done = subprocess.run([HERE / 'bases' / 'debian', arch, *options],
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
                               check=False)
-        assert done.returncode == 0, 'no base image; see above what tests/images/debian said'
+        assert done.returncode == 0, 'no base image; see above what tests/image/bases/debian said'
         return pathlib.Path(done.stdout.strip())
 
     def _take_over(self, archive, arch, name):

@@ -19,7 +19,7 @@ import tempfile
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / 'fakes'), str(HERE.parent / 'images')]
+sys.path[:0] = [str(HERE), str(HERE.parent / 'fakes'), str(HERE / 'bases')]
 
 import builder  # noqa: E402
 import pod  # noqa: E402

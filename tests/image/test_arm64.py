@@ -1,8 +1,8 @@
 """The image for the Pi: Debian 13 for arm64, under qemu, makes the libraries and the program.
 
 That takes a dozen minutes, although this machine lends the programs that are started most
-(tests/images/lend.py), and what could break it changes rarely: cross/, kaniko/, a meson.build, the
-scripts that the Dockerfile calls, the base. So a hash of those is kept when it has passed, and as
+(tests/image/bases/lend.py), and what could break it changes rarely: cross/, kaniko/, a meson.build,
+the scripts that the Dockerfile calls, the base. So a hash of those is kept when it has passed, and as
 long as it stays the same there is nothing to build. What changes in src/ is compiled for the Pi by
 every other suite.
 """
