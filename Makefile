@@ -15,7 +15,8 @@ OTHER := $(if $(filter x86_64,$(HOST_ARCH)),aarch64)
 MESON := /usr/bin/meson
 NINJA := ninja
 
-.PHONY: debug static run test test-peers test-image test-cluster test-cm4 lint fmt fuzz bench bench-pi clean help deps-build deps-test
+.PHONY: debug static run check test test-all test-peers test-image test-cluster test-cm4 lint fmt fuzz
+.PHONY: bench bench-pi clean help deps-build deps-check deps-test
 
 debug: deps-build ## native build with sanitizers: build/debug/hermes
 	@cross/sysroot $(GNU)
@@ -31,32 +32,29 @@ run: ## build Hermes and talk to it; as root it gets a system user of its own
 	@scripts/build static $(HOST_ARCH)-linux-musl
 	@scripts/run $(HOST_ARCH)-linux-musl
 
+check: deps-check ## lint and a fast pass over every module, in 90 seconds
+	@tests/run --check
+
 test: deps-test ## every suite; ends with "N passed, N failed"
-	@cross/sysroot $(GNU)
-	@cross/sysroot $(HOST_ARCH)-linux-musl
-	@$(if $(OTHER),cross/sysroot $(OTHER)-linux-musl)
-	@scripts/build tests $(GNU)
-	@scripts/build static $(HOST_ARCH)-linux-musl
-	@$(if $(OTHER),scripts/build static $(OTHER)-linux-musl)
 	@tests/run
+
+test-all: deps-test ## all suites of all targets at full depth, for a release; as root, hours
+	@scripts/deps peers image cluster
+	@tests/run --full --target all
 
 test-peers: ## the real LiteLLM from PyPI (650 MB) beside our router, asked the same
 	@scripts/deps build peers
-	@cross/sysroot $(GNU)
-	@scripts/build debug $(GNU)
-	@tests/run peers
+	@tests/run --target test-peers
 
 test-image: ## the agent's image, built by buildah and run by podman; as root
 	@scripts/deps test image
-	@tests/run image collect
+	@tests/run --target test-image
 
 test-cluster: ## make ai on a real Kubernetes node in a network namespace; as root
 	@scripts/deps test image cluster
-	@tests/run cluster kustomize
+	@tests/run --target test-cluster
 
 test-cm4: deps-test ## the smoke test on an emulated CM4
-	@cross/sysroot aarch64-linux-musl
-	@scripts/build static aarch64-linux-musl
 	@tests/run cm4
 
 lint: ## formatting, the ladder, banned functions, sizes
@@ -132,6 +130,9 @@ help: ## this list
 
 deps-build:
 	@scripts/deps build $(if $(filter-out $(HOST_ARCH),$(ARCH)),cross)
+
+deps-check:
+	@scripts/deps build test lint
 
 deps-test:
 	@scripts/deps build cross test lint

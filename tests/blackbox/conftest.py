@@ -1,8 +1,9 @@
 """Fixtures of the black-box tests, and the markers that say where a test can run.
 
-    HERMES_BIN=…      the binary (default: build/debug/hermes)
-    HERMES_RUNNER=…   what runs it, e.g. "qemu-aarch64"; selects the qemu_user subset by itself
-    HERMES_KEEP=1     leave the directories of the tests behind
+    HERMES_BIN=…          the binary (default: build/debug/hermes)
+    HERMES_RUNNER=…       what runs it, e.g. "qemu-aarch64"; selects the qemu_user subset by itself
+    HERMES_TEST_DEPTH=…   how much of all this runs (tests/depth.py)
+    HERMES_KEEP=1         leave the directories of the tests behind
 """
 
 import os
@@ -12,13 +13,17 @@ import sys
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "fakes")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "fakes"), str(HERE.parent)]
 
+import depth  # noqa: E402
 from fixtures import binary, hermes, service  # noqa: E402, F401
 from openai_upstream import Upstream  # noqa: E402
 from router_service import Router  # noqa: E402
 from telegram_api import TelegramApi  # noqa: E402
 from terminal import Terminal  # noqa: E402
+
+
+STATIC_PARTS = 6  # commits until the static binary has been asked everything
 
 
 def pytest_configure(config):
@@ -27,6 +32,11 @@ def pytest_configure(config):
         "no TLS timing)")
     config.addinivalue_line(
         "markers", "native: an exception within a qemu_user module: looks at the process itself")
+    config.addinivalue_line(
+        "markers", "release: about what a release build changes (memory, signals, the terminal, "
+        "TLS, hardening, the file tools, kills), so it is asked of the static binary, too")
+    config.addinivalue_line(
+        "markers", "slow: takes a second or more, so `make check` leaves it out")
     config.addinivalue_line(
         "markers", "preload: puts a library of its own before the binary's, so that one must not "
         "be static")
@@ -39,14 +49,46 @@ def is_static():
 
 def pytest_collection_modifyitems(config, items):
     """With a runner, the tests that an emulator would falsify are not even collected, nor those
-    that a static binary has no place for."""
+    that a static binary has no place for. A run that is not of full depth takes a part of them."""
     emulated, static = bool(os.environ.get("HERMES_RUNNER")), is_static()
     kept = [item for item in items
             if not (emulated and (not item.get_closest_marker("qemu_user") or
                                   item.get_closest_marker("native")))
             and not (static and item.get_closest_marker("preload"))]
-    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    if depth.depth() == depth.CHECK:
+        kept = once_each(kept)
+    elif depth.depth() == depth.CI and emulated:
+        kept = one_of_each_module(kept)
+    elif depth.depth() == depth.CI and static:
+        kept = release_and_a_part(kept)
+    taken = set(kept)
+    config.hook.pytest_deselected(items=[item for item in items if item not in taken])
     items[:] = kept
+
+
+def once_each(items):
+    """Each function with its first parameters, but for the slow ones."""
+    first = {}
+    for item in items:
+        if not item.get_closest_marker("slow"):
+            first.setdefault((item.path, item.originalname), item)
+    return list(first.values())
+
+
+def release_and_a_part(items):
+    """All that a release build changes; of the rest, which the debug binary was asked as well, a
+    part takes its turn."""
+    rest = set(depth.share([item for item in items if not item.get_closest_marker("release")],
+                           STATIC_PARTS))
+    return [item for item in items if item in rest or item.get_closest_marker("release")]
+
+
+def one_of_each_module(items):
+    """The emulated binary is the same program; which test shows that takes turns."""
+    modules = {}
+    for item in items:
+        modules.setdefault(item.path, []).append(item)
+    return [tests[depth.turn(len(tests))] for tests in modules.values()]
 
 
 @pytest.fixture

@@ -133,6 +133,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_file_is_named_with_its_line(hermes, name):
     path = write(hermes, BROKEN[name])
@@ -150,6 +151,7 @@ def test_a_broken_file_is_named_with_its_line(hermes, name):
     assert path.read_bytes() == before
 
 
+@pytest.mark.release
 def test_a_huge_file_is_refused(hermes):
     path = write(hermes, b"# comment\n" * 5000000)
     result = hermes.run("config", "check", "--config", path, limit=15)

@@ -108,6 +108,7 @@ def test_more_clients_than_it_takes(hermes, daemon):
     assert get(daemon, "/healthz")[0] == 200
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("data", [
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET\r\n\r\n", b"\r\n" * 10000,
     b"GET /" + b"a" * 200000 + b" HTTP/1.1\r\n\r\n",
@@ -177,6 +178,7 @@ def test_it_answers_while_the_database_is_checked(hermes):
         ready(process)
 
 
+@pytest.mark.release
 @pytest.mark.native
 def test_idle_costs_nothing(daemon):
     ready(daemon)

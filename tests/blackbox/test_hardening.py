@@ -16,6 +16,8 @@ from harness import IS_ROOT, SOON
 from service import Service
 from telegram_owner import OWNER
 
+pytestmark = pytest.mark.release
+
 POD_UID = 10000
 NO_RIGHTS = ["setpriv", f"--reuid={POD_UID}", f"--regid={POD_UID}", "--clear-groups",
              "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]

@@ -159,6 +159,7 @@ def test_a_file_is_not_lost_on_a_full_disk(hermes, mounted):
     assert re.search("space|full|disk", result.text + result.notes, re.I), result
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("size", [0, 4096, 20000, 60000])
 def test_a_file_size_limit_is_no_crash(hermes, size):
     result = hermes.chat("remember the boiler code", rlimits={"FSIZE": size})
@@ -169,6 +170,7 @@ def test_a_file_size_limit_is_no_crash(hermes, size):
     assert "second thing" in hermes.chat("recall second").ok().text
 
 
+@pytest.mark.release
 def test_few_descriptors_are_no_crash(hermes, up):
     hermes.use(up, "echo")
     for count in (5, 8, 12, 20):

@@ -64,6 +64,7 @@ def test_control_bytes_in_the_pipe(hermes, up, data):
     assert result.code in (0, 1, 2), result
 
 
+@pytest.mark.release
 def test_a_mebibyte_less_a_little_is_taken(hermes, up):
     text = "0123456789abcde\n" * (MEBIBYTE // 16 - 4)
     result = hermes.use(up, "fixed").run("chat", stdin=text).ok()
@@ -71,6 +72,7 @@ def test_a_mebibyte_less_a_little_is_taken(hermes, up):
     hermes.memory_below(result, 32 * 1024)
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("size", [MEBIBYTE + 1, 20 * MEBIBYTE])
 @pytest.mark.parametrize("args", [("chat",), ("chat", "-q", "summarise")])
 def test_more_is_refused_not_cut(hermes, up, args, size):

@@ -18,18 +18,23 @@ import time
 
 import pytest
 
+import depth
 import telegram_models  # noqa: F401  registers its scenarios
 from harness import Hermes, directory
 from openai_upstream import Upstream
 from service import Service
 from telegram_api import TelegramApi
 
+pytestmark = pytest.mark.release
+
 KILLER = pathlib.Path(__file__).with_name("killer.py")
 CHAT = 42
 WORKERS = int(os.environ.get("HERMES_KILL_WORKERS") or 8)
-# Every n up to here; a conversation takes some hundred. With a sanitizer, which is here for what
-# the sanitizer sees and not for the gaps, every STEP_SANITIZED-th.
-LIMIT, STEP_SANITIZED = 600, 23
+# Every n up to here; a conversation takes some hundred. At full depth all of them; else every STEP-th,
+# from another one with each commit. With a sanitizer, which is here for what the sanitizer sees and
+# not for the gaps, every STEP_SANITIZED-th.
+LIMIT, STEP, STEP_SANITIZED = 600, 6, 23
+AGAIN_STEP = 29  # of the moments at which a second kill falls into the recovery
 QUIET = 0.3  # seconds
 PATIENCE = 40  # seconds for one case
 QUESTIONS = [
@@ -154,10 +159,10 @@ def total(binary):
     return whole.counts[0]
 
 
-def moments(binary, total, first=1, step=1):
-    if binary.sanitized:
-        step = max(step, STEP_SANITIZED)
-    return list(range(first, min(total, LIMIT) + 1, step))
+def moments(binary, total):
+    """Those of this run, of all from 1 to `total`."""
+    every = range(1, min(total, LIMIT) + 1)
+    return depth.share(every, STEP_SANITIZED if binary.sanitized else STEP)
 
 
 def test_killed_after_every_change(binary, total):
@@ -165,4 +170,5 @@ def test_killed_after_every_change(binary, total):
 
 
 def test_killed_again_while_it_recovers(binary, total):
-    matrix(binary, [[n, 1 + n % 97] for n in moments(binary, total, 5, 29)])
+    again = range(5, min(total, LIMIT) + 1, AGAIN_STEP)
+    matrix(binary, [[n, 1 + n % 97] for n in again])

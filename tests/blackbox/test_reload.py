@@ -180,6 +180,7 @@ def test_what_takes_a_restart_is_said(hermes, up, api, service):
     assert hermes.chat("hi").ok()
 
 
+@pytest.mark.release
 def test_many_reloads_leave_nothing_behind(hermes, up, service):
     hermes.use(up, "echo").put("config.yaml", "display:\n  busy_input_mode: queue\n")
     running = service()
@@ -252,6 +253,7 @@ def test_while_it_ends(hermes, up, service):
     running.process.finish(SOON).exits(0)
 
 
+@pytest.mark.release
 def test_a_storm_of_them(hermes, up, service):
     hermes.use(up, "words:8").put("config.yaml", "display:\n  busy_input_mode: queue\n")
     running = service()

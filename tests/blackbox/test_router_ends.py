@@ -146,6 +146,7 @@ def post(router, sock, model):
                  f"Content-Length: {len(body)}\r\n\r\n{body}".encode())
 
 
+@pytest.mark.release
 def test_a_lack_of_descriptors_is_not_the_providers_fault(router):
     """It opens no circuit, and whoever asks is told whose trouble it is."""
     limit = 24

@@ -201,6 +201,7 @@ def warm(router):
     return router.process.rss_kib
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("scenario", ["endless", "million-deltas:10000000", "ten-megabytes:1000"])
 def test_one_who_does_not_read_costs_little(router, hermes, up, scenario):
     """An answer of a gigabyte and more, of which nothing is taken."""
@@ -212,6 +213,7 @@ def test_one_who_does_not_read_costs_little(router, hermes, up, scenario):
         assert grown(router, hermes, before) < 4 * MEGABYTE
 
 
+@pytest.mark.release
 def test_twenty_who_do_not_read_cost_little_and_keep_nobody_waiting(router, hermes, up):
     router.start({"free": ["endless"], "cheap": ["echo"]})
     before = warm(router)
@@ -317,6 +319,7 @@ def test_whole_answers_that_nobody_takes_count_as_kept(router, up):
     assert router.ask().text.count("0123456789") == 99 * 10000
 
 
+@pytest.mark.release
 def test_a_whole_answer_too_large_to_be_kept_is_passed_on(router, hermes, up):
     """Neither refused nor kept: two hundred megabytes pass, and cost what is kept at most."""
     router.start({"free": ["huge-json:200"], "cheap": ["echo"]})
@@ -327,6 +330,7 @@ def test_a_whole_answer_too_large_to_be_kept_is_passed_on(router, hermes, up):
     assert grown(router, hermes, before) < 96 * MEGABYTE
 
 
+@pytest.mark.release
 def test_a_whole_answer_too_large_to_be_kept_waits_for_its_reader(router, hermes, up):
     router.start({"free": ["huge-json:1000"], "cheap": ["echo"]})
     before = warm(router)

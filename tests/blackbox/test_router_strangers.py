@@ -13,6 +13,8 @@ import socket
 import pytest
 from router_service import MASTER_KEY, MESSAGES, read
 
+pytestmark = pytest.mark.release
+
 BUFFERS = 32 * 1024 * 1024  # bytes: what all bodies may take
 OFTEN = 20
 OTHER_KEY = "sk-another-0123456789abcdef"

@@ -6,7 +6,7 @@ import time
 import pytest
 from harness import SOON
 
-pytestmark = pytest.mark.qemu_user
+pytestmark = [pytest.mark.qemu_user, pytest.mark.release]
 
 
 def test_ctrl_c_of_a_question_is_130(hermes, up):

@@ -466,6 +466,7 @@ def test_a_message_steers(talk, api, up):
 
 # -- quiet ----------------------------------------------------------------------------------------
 
+@pytest.mark.release
 @pytest.mark.native
 def test_waiting_costs_nothing(bot, api):
     api.user_says(OWNER, "hi")

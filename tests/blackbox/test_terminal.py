@@ -8,7 +8,7 @@ import time
 import pytest
 from harness import SOON
 
-pytestmark = pytest.mark.qemu_user
+pytestmark = [pytest.mark.qemu_user, pytest.mark.release]
 
 
 def test_a_newcomer_sees_what_to_set(hermes, terminal):

@@ -15,6 +15,8 @@ import threading
 import pytest
 from harness import IS_ROOT, SOON, as_test_user, give
 
+pytestmark = pytest.mark.release
+
 SECRET = "the-secret-outside-the-workspace"
 REFUSED = (r"outside|escape|not allowed|refused|beneath|workspace|invalid|permitted|link|regular|"
            r"not a path")

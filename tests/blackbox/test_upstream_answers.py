@@ -213,12 +213,14 @@ def test_arguments_as_an_object(hermes, up, way):
     assert "contents of a" in ask(hermes, up, "object-arguments", "go", way).ok().text
 
 
+@pytest.mark.release
 def test_wild_indexes_cost_no_memory(hermes, up):
     result = ask(hermes, up, "wild-index", "go")
     assert result.code in (0, 1), result
     hermes.memory_below(result, 32 * 1024)
 
 
+@pytest.mark.release
 def test_too_many_tools_at_once(hermes, up):
     result = ask(hermes, up, "many-tools:2000", "go")
     assert result.code in (0, 1), result

@@ -201,6 +201,7 @@ def test_a_redirect_does_not_carry_the_key_away(hermes, up, model):
 
 # -- too much -------------------------------------------------------------------------------------
 
+@pytest.mark.release
 @WAYS
 def test_ten_megabytes(hermes, up, way):
     result = ask(hermes, up, "ten-megabytes", way, limit=60, api=50)
@@ -208,6 +209,7 @@ def test_ten_megabytes(hermes, up, way):
     hermes.memory_below(result, 64 * 1024)
 
 
+@pytest.mark.release
 def test_a_million_deltas(hermes, up):
     count = 100000 if hermes.binary.emulated else 1000000
     result = ask(hermes, up, f"million-deltas:{count}", limit=240, api=230)
@@ -215,6 +217,7 @@ def test_a_million_deltas(hermes, up):
     hermes.memory_below(result, 32 * 1024)
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("model,kib", [
     ("huge-line", 64), ("endless", 64), ("huge-arguments", 64), ("huge-json", 64),
     ("deep-json", 32),

@@ -8,6 +8,8 @@ import pytest
 from harness import IS_ROOT, ROOT, SOON, TEST_UID
 from openai_upstream import Upstream
 
+pytestmark = pytest.mark.release
+
 DEAD_DNS = ROOT / "tests/fakes/dead_dns.py"
 
 

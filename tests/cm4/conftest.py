@@ -11,7 +11,7 @@ import sys
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "fakes")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "fakes"), str(HERE.parent)]
 
 from machine import ROOT, Machine, prepared_folder  # noqa: E402
 from openai_upstream import Upstream  # noqa: E402

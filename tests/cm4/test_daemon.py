@@ -6,6 +6,7 @@ no rights, nothing to write to but its home.
 """
 import shlex
 
+import depth
 import pytest
 import telegram_models  # noqa: F401  registers its scenarios
 from conftest import GUEST_CA, TELEGRAM_PORT, binary, figure
@@ -16,8 +17,8 @@ ADMIN = "http://127.0.0.1:9119"
 
 IDLE_RSS_KIB = 3 * 1024
 WAKEUPS_PER_SECOND = 1
-REST_SECONDS = 60
-WATCH_SECONDS = 20
+# The bars are those of a minute's rest. Less of it is harder: idle connections are let go after 25 s.
+REST_SECONDS, WATCH_SECONDS = (60, 20) if depth.full() else (30, 10)
 CHATS, ROUNDS = 20, 5
 ANSWER_SECONDS = 120  # an emulated machine may take its time; only a hang is a fault
 

@@ -4,14 +4,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
 #include "base/mem.h"
 #include "store/journal.h"
 #include "store/ledger.h"
-#include "support/powercut_vfs.h"
+#include "support/powercut_plan.h"
 #include "support/store_fixture.h"
 
 /*
@@ -156,24 +155,10 @@ static int once(int operation, enum powercut_loss loss, uint64_t seed)
     return operations;
 }
 
-// More of them with POWERCUT_SEEDS=20 in the environment, for a night.
-static int64_t seeds_wanted(void)
-{
-    int64_t seeds = 0;
-    return span_to_i64(span_of(getenv("POWERCUT_SEEDS")), &seeds) && seeds > 0 ? seeds : 1;
-}
-
 static void every_cut_keeps_every_cent_once(void **state)
 {
     (void)state;
-    int operations = once(0, POWERCUT_LOSE_ALL, 1);
-    int64_t seeds = seeds_wanted();
-    int cuts = 0;
-    for (int operation = 1; operation <= operations; operation++)
-        for (int loss = 0; loss < POWERCUT_LOSSES; loss++)
-            for (int64_t seed = 0; seed < seeds; seed++, cuts++)
-                once(operation, loss, (uint64_t)(operation * 1000 + seed));
-    print_message("%d operations, %d cuts\n", operations, cuts);
+    powercut_everywhere(once);
 }
 
 int main(void)

@@ -3,7 +3,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -13,7 +12,7 @@
 #include "store/session.h"
 #include "store/store.h"
 #include "store/turn.h"
-#include "support/powercut_vfs.h"
+#include "support/powercut_plan.h"
 #include "support/store_fixture.h"
 
 /*
@@ -193,52 +192,28 @@ static void check_disk(const struct script *script)
     assert_int_equal(fixture_count_names(home, "damaged"), 0);
 }
 
-static int count_operations(void)
-{
-    struct script script = {0};
-    fixture_make_home(home);
-    powercut_start();
-    run_script(&script);
-    int operations = powercut_operations();
-    check_disk(&script);
-    fixture_remove_home(home);
-    return operations;
-}
-
-static void cut_once(int operation, enum powercut_loss loss, uint64_t seed)
+// With operation 0 nothing is cut. Returns how many operations there were.
+static int cut_at(int operation, enum powercut_loss loss, uint64_t seed)
 {
     struct script script = {0};
     fixture_make_home(home);
     powercut_start();
     powercut_cut_at(operation);
     run_script(&script);
-    if (!powercut_is_off())
+    int operations = powercut_operations();
+    if (operation && !powercut_is_off())
         fail_msg("operation %d was never reached", operation);
-    powercut_settle(loss, seed);
+    if (operation)
+        powercut_settle(loss, seed);
     check_disk(&script);
     fixture_remove_home(home);
-}
-
-// More of them with POWERCUT_SEEDS=20 in the environment, for a night.
-static int64_t seeds_wanted(void)
-{
-    int64_t seeds = 0;
-    return span_to_i64(span_of(getenv("POWERCUT_SEEDS")), &seeds) && seeds > 0 ? seeds : 1;
+    return operations;
 }
 
 static void every_cut_keeps_what_was_promised(void **state)
 {
     (void)state;
-    int operations = count_operations();
-    int64_t seeds = seeds_wanted();
-    int cuts = 0;
-    for (int operation = 1; operation <= operations; operation++) {
-        for (int loss = 0; loss < POWERCUT_LOSSES; loss++) {
-            for (int64_t seed = 0; seed < seeds; seed++, cuts++)
-                cut_once(operation, loss, (uint64_t)(operation * 1000 + seed));
-        }
-    }
-    print_message("%d operations, %d cuts\n", operations, cuts);
+    powercut_everywhere(cut_at);
 }
 
 int main(void)

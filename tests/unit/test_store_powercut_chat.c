@@ -5,7 +5,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -14,7 +13,7 @@
 #include "store/outbox.h"
 #include "store/session.h"
 #include "store/turn.h"
-#include "support/powercut_vfs.h"
+#include "support/powercut_plan.h"
 #include "support/store_fixture.h"
 #include "support/store_generation.h"
 
@@ -285,35 +284,16 @@ static int migrate_once(int operation, enum powercut_loss loss, uint64_t seed)
     return operations;
 }
 
-// More of them with POWERCUT_SEEDS=20 in the environment, for a night.
-static int64_t seeds_wanted(void)
-{
-    int64_t seeds = 0;
-    return span_to_i64(span_of(getenv("POWERCUT_SEEDS")), &seeds) && seeds > 0 ? seeds : 1;
-}
-
-static void cut_everywhere(int (*once)(int operation, enum powercut_loss loss, uint64_t seed))
-{
-    int operations = once(0, POWERCUT_LOSE_ALL, 1);
-    int64_t seeds = seeds_wanted();
-    int cuts = 0;
-    for (int operation = 1; operation <= operations; operation++)
-        for (int loss = 0; loss < POWERCUT_LOSSES; loss++)
-            for (int64_t seed = 0; seed < seeds; seed++, cuts++)
-                once(operation, loss, (uint64_t)(operation * 1000 + seed));
-    print_message("%d operations, %d cuts\n", operations, cuts);
-}
-
 static void every_message_has_its_turn_and_one_reply(void **state)
 {
     (void)state;
-    cut_everywhere(chat_once);
+    powercut_everywhere(chat_once);
 }
 
 static void a_cut_migration_is_done_over(void **state)
 {
     (void)state;
-    cut_everywhere(migrate_once);
+    powercut_everywhere(migrate_once);
 }
 
 int main(void)

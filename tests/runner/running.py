@@ -1,0 +1,113 @@
+"""Running one command of a suite or of a build: its log, its limit, its end."""
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import threading
+import time
+from dataclasses import replace
+
+from depth import TURN, VARIABLE, commits
+from runner import results
+from runner.results import REPO, Count
+from runner.suites import BUILDS, alone_name
+
+GRACE = 10                              # seconds between asking a suite to end and making it
+STOP = threading.Event()                # set when the run is interrupted: all suites end
+
+
+class Timed:
+    """What a suite took: seconds on the clock, and of the processors."""
+
+    def __init__(self):
+        self.seconds, self.cpu = 0.0, 0.0
+
+
+def run_logged(command, environment, limit, log, timed=None):
+    """The exit status, 'timeout', or why it could not start."""
+    started = time.monotonic()
+    try:
+        process = subprocess.Popen(command, cwd=REPO, env={**os.environ, **environment},
+                                   stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                                   start_new_session=True)
+    except OSError as error:
+        return f'{command[0]}: {error.strerror}; run scripts/deps build test lint'
+    try:
+        return wait(process, limit, timed)
+    finally:
+        end_group(process)
+        if timed:
+            timed.seconds += time.monotonic() - started
+
+
+def wait(process, limit, timed):
+    """Like process.wait(), and with what it used, its ended children included."""
+    until = time.monotonic() + limit
+    while time.monotonic() < until:
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if pid:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            if timed:
+                timed.cpu += usage.ru_utime + usage.ru_stime
+            return process.returncode
+        if STOP.wait(0.05):
+            return 'interrupted'
+    return 'timeout'
+
+
+def end_group(process):
+    """Nothing of a suite outlives it, whether it ended, hung, or we were interrupted.
+
+    It is asked first, so that pytest's fixtures end what they started in groups of their own."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            break
+        try:
+            process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            continue
+    process.poll()
+
+
+def run_suite(suite, depth, command, timed=None):
+    """Its Count, from what it wrote during this run and from how it ended."""
+    since = time.time() - 1             # older results are another run's
+    environment = {'PYTHONDONTWRITEBYTECODE': '1', VARIABLE: depth, TURN: str(commits()),
+                   **suite.environment}
+    with open(results.LOGS / f'{suite.name}.log', 'w', encoding='utf-8') as log:
+        status = run_logged(command, environment, suite.limit, log, timed)
+    return results.judge(results.read(suite, since), status, suite.limit)
+
+
+def ask_again(suite, depth, first):
+    """The tests that failed beside others, one by one, when nothing else runs."""
+    again = replace(suite, name=alone_name(suite.name))
+    second = run_suite(again, depth, [*suite.alone, *first.failures])
+    if second.failed or second.passed != first.failed:
+        return first
+    return Count(first.passed + second.passed, 0, 'passed only when asked again, alone',
+                 unsteady=first.failures, slowest=first.slowest)
+
+
+@contextlib.contextmanager
+def build_lock():
+    """Two runs of one checkout build one after the other."""
+    (REPO / 'build').mkdir(exist_ok=True)
+    with open(REPO / 'build' / '.lock', 'w', encoding='ascii') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def build(name, timed=None):
+    """'' when it is built, else the end of what was printed."""
+    path = results.LOGS / f'build-{name}.log'
+    with build_lock(), open(path, 'w', encoding='utf-8') as log:
+        for command in BUILDS[name][0]:
+            status = run_logged(command, {}, 60 * 60, log, timed)
+            if status != 0:
+                return f'{" ".join(command)} failed ({status}): see {os.path.relpath(path, REPO)}'
+    return ''

@@ -1,0 +1,63 @@
+"""What passed once need not pass again until something changes that it depends on.
+
+A stamp is an empty promise unless its inputs are complete, so a suite with a `depends` names whole
+folders. Such a suite is reported as `cached` and counts as nothing, neither passed nor failed. Full
+depth and filters ask anew. Stamps lie in ~/.cache/hermes/passed and name the commit that passed.
+"""
+
+import hashlib
+import os
+import pathlib
+import subprocess
+import time
+
+from runner.results import REPO
+
+KEPT_DAYS = 30
+
+
+def folder():
+    base = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
+    return pathlib.Path(base) / 'hermes' / 'passed'
+
+
+def files_below(paths, root=REPO):
+    """As git sees them, uncommitted ones included."""
+    done = subprocess.run(['git', '-C', root, 'ls-files', '-z', '-co', '--exclude-standard', '--',
+                           *paths], check=True, capture_output=True)
+    return sorted(name for name in done.stdout.decode().split('\0') if name)
+
+
+def digest(suite, root=REPO):
+    """Of the suite's command and of every file that it depends on: name, mode and content."""
+    found = hashlib.sha256(repr((suite.name, suite.command, os.uname().machine)).encode())
+    for name in files_below(suite.depends, root):
+        path = pathlib.Path(root) / name
+        if path.is_symlink():
+            data, mode = os.readlink(path).encode(), 'link'
+        elif path.is_file():
+            data, mode = path.read_bytes(), oct(path.stat().st_mode & 0o111)
+        else:
+            continue                    # deleted, and not yet told to git
+        found.update(f'{name} {mode} {len(data)} '.encode() + data)
+    return found.hexdigest()[:24]
+
+
+class Stamp:
+    def __init__(self, suite, root=REPO):
+        self.path = folder() / f'{suite.name}-{digest(suite, root)}'
+
+    def passed(self):
+        """What was said when it passed, or None."""
+        return self.path.read_text().strip() if self.path.exists() else None
+
+    def write(self, count):
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        for old in self.path.parent.glob('*'):
+            if old.stat().st_mtime < time.time() - KEPT_DAYS * 86400:
+                old.unlink(missing_ok=True)
+        commit = subprocess.run(['git', '-C', REPO, 'rev-parse', '--short', 'HEAD'], check=False,
+                                capture_output=True, text=True).stdout.strip()
+        partial = self.path.with_suffix(f'.{os.getpid()}')
+        partial.write_text(f'{count.passed} passed at {commit or "no commit"}\n')
+        partial.rename(self.path)

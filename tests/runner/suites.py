@@ -1,0 +1,127 @@
+"""The suites: what each runs, on what it depends, and beside what it may run."""
+
+import os
+import pathlib
+from dataclasses import dataclass, field
+
+from depth import CHECK
+
+REPO = pathlib.Path(__file__).resolve().parents[2]
+PYTHON = '/usr/bin/python3'             # Debian's: the one that scripts/deps gives pytest to
+WORKERS = '6'                           # most of a black-box test is waiting
+MINUTES = 60                            # seconds
+ARM64 = os.uname().machine == 'aarch64'
+HOST = 'aarch64' if ARM64 else 'x86_64'
+GNU, MUSL, PI = f'{HOST}-linux-gnu', f'{HOST}-linux-musl', 'aarch64-linux-musl'
+
+# The lanes: in each, one suite runs after another, and the lanes run beside each other. A suite of
+# the crowd starts as many tests at a time as keep the machine busy; one of the others mostly waits.
+CROWD, SINGLE = 'crowd', 'single'
+
+# name -> (the commands that build it, what they leave)
+BUILDS = {
+    'debug': ([['cross/sysroot', GNU], ['scripts/build', 'tests', GNU]], 'build/debug/hermes'),
+    'static': ([['cross/sysroot', MUSL], ['scripts/build', 'static', MUSL]],
+               f'build/{MUSL}/hermes'),
+    'pi': ([['cross/sysroot', PI], ['scripts/build', 'static', PI]], f'build/{PI}/hermes'),
+}
+PROGRAM = ['src', 'cross', 'scripts', 'meson.build', 'meson_options.txt']
+FAKES = ['tests/fakes', 'tests/depth.py', 'tests/runner']
+
+
+@dataclass(frozen=True)
+class Suite:
+    name: str
+    what: str                           # one phrase for --list
+    command: list
+    count: str                          # which of results.COUNTERS reads its results
+    lane: str = SINGLE
+    builds: tuple = ()                  # names of BUILDS that it runs
+    options: dict = field(default_factory=dict)     # depth -> more of the command
+    alone: list = field(default_factory=list)       # the command that asks single tests again
+    environment: dict = field(default_factory=dict)
+    depends: tuple = ()                 # with these unchanged since it passed, it is `cached`
+    limit: int = 20 * MINUTES           # seconds
+    here: bool = True                   # does it make sense on this machine
+    target: str = 'test'                # of the Makefile; another one where it needs what a
+                                        # newcomer's machine need not have
+    check: bool = False                 # does `make check` run it
+
+
+def meson(name, what, suite, **more):
+    return Suite(name, what, ['meson', 'test', '-C', 'build/debug', '--no-rebuild', '--suite',
+                              suite, '--logbase', name, '--print-errorlogs'],
+                 'meson', builds=('debug',), check=True, **more)
+
+
+def pytest(name, what, folder, build=None, beside=False, environment=None, **more):
+    """A pytest suite. `build` names the hermes under test; `beside`: its tests run side by side."""
+    tested = {'HERMES_BIN': str(REPO / BUILDS[build][1])} if build else {}
+    command = [PYTHON, '-B', '-m', 'pytest', '-p', 'no:cacheprovider', '-ra']
+    return Suite(name, what,
+                 [*command, junit(name), *(['-n', WORKERS] if beside else []), folder],
+                 'pytest', lane=CROWD if beside else SINGLE, builds=(build,) if build else (),
+                 alone=[*command, junit(alone_name(name))],
+                 environment={**tested, **(environment or {})}, **more)
+
+
+def junit(name):
+    return f'--junitxml=build/test-logs/{name}.xml'
+
+
+def alone_name(name):
+    return f'{name}-alone'
+
+
+SUITES = [
+    Suite('lint', 'the lints and their self-tests', ['tests/lint/run'], 'closing', check=True),
+    meson('unit', 'C unit tests under ASan and UBSan', 'unit', lane=CROWD,
+          options={CHECK: ['--no-suite', 'long']}),
+    meson('link', 'each folder links with only what the ladder allows', 'lint'),
+    meson('fuzz-replay', 'the corpora of the fuzz targets', 'fuzz'),
+    pytest('fakes', 'the fakes themselves, before anything relies on them', 'tests/fakes'),
+    pytest('blackbox-asan', 'the debug binary under ASan and UBSan', 'tests/blackbox', 'debug',
+           beside=True, check=True),
+    pytest('blackbox-static', "this machine's static binary: what a release build changes",
+           'tests/blackbox', 'static', beside=True),
+    pytest('blackbox-aarch64', "the Pi's binary under user-mode qemu", 'tests/blackbox', 'pi',
+           beside=True, here=not ARM64, environment={'HERMES_RUNNER': 'qemu-aarch64'}),
+    pytest('ai', 'the make ai targets against a kubectl that misbehaves', 'tests/ai',
+           beside=True),
+    pytest('docs', 'what the documents say: commands, quoted errors, names, links', 'tests/docs',
+           'debug', beside=True),
+    pytest('manifests', 'what Kubernetes is told, checked without one', 'tests/manifests',
+           'debug'),
+    pytest('npm', 'from npm: another Bot API, the openai client', 'tests/npm', 'debug'),
+    pytest('binary', 'size, hardening and instructions of the static binaries', 'tests/binary',
+           'pi'),
+    pytest('cm4', "the Pi's binary on an emulated CM4", 'tests/cm4', 'pi', limit=30 * MINUTES),
+    pytest('peers', 'the real LiteLLM beside our router, asked the same', 'tests/peers', 'debug',
+           limit=30 * MINUTES, target='test-peers',
+           depends=(*PROGRAM, *FAKES, 'tests/peers', 'tests/blackbox', 'docs/router.md')),
+    pytest('image', 'the image: built, pushed, pulled, and run as the pod runs it', 'tests/image',
+           limit=50 * MINUTES, target='test-image',
+           depends=(*PROGRAM, *FAKES, 'tests/image', 'kaniko', 'compose', 'compose.yaml',
+                    '.dockerignore', 'k8s', 'registry')),
+    pytest('collect', "the registry's clean-up on a real registry",
+           'tests/manifests/collect_with_registry.py', target='test-image',
+           depends=('registry', 'tests/manifests', 'tests/image')),
+    pytest('cluster', 'make ai on a real control plane and node', 'tests/cluster',
+           limit=45 * MINUTES, target='test-cluster',
+           depends=(*PROGRAM, *FAKES, 'tests/cluster', 'tests/image/bases', 'kaniko', 'k8s',
+                    'registry', 'Makefile', '.dockerignore')),
+    pytest('kustomize', "our rendering of the manifests is kubectl's",
+           'tests/manifests/kubectl_agrees.py', target='test-cluster'),
+]
+
+
+def command_at(suite, depth):
+    return [*suite.command, *suite.options.get(depth, [])]
+
+
+def chosen(names, target, depth):
+    """Those with these names, or those of a target."""
+    if names:
+        return [suite for suite in SUITES if suite.name in names]
+    return [suite for suite in SUITES if suite.here and (target is None or suite.target == target)
+            and (depth != CHECK or suite.check)]
