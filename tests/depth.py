@@ -7,6 +7,8 @@
 HERMES_TEST_DEPTH says which; tests/run sets it. Where tests take turns, the number of commits
 decides: consecutive commits see all of them, and two runs of the same commit see the same.
 HERMES_TEST_TURN is that number for those who cannot ask git: a C test, or a tree without history.
+HERMES_TEST_PART is set where a suite as a whole takes turns, because it passed whole and nothing
+that decides its results has changed since.
 """
 
 import functools
@@ -16,7 +18,7 @@ import subprocess
 
 CHECK, CI, FULL = 'check', 'ci', 'full'
 DEPTHS = (CHECK, CI, FULL)
-VARIABLE, TURN = 'HERMES_TEST_DEPTH', 'HERMES_TEST_TURN'
+VARIABLE, TURN, PART = 'HERMES_TEST_DEPTH', 'HERMES_TEST_TURN', 'HERMES_TEST_PART'
 REPO = pathlib.Path(__file__).resolve().parents[1]
 
 
@@ -44,6 +46,10 @@ def commits():
 def turn(parts):
     """Which of so many parts this commit looks at: 0 to parts - 1."""
     return commits() % parts
+
+
+def part():
+    return bool(os.environ.get(PART))
 
 
 def share(items, parts):

@@ -30,9 +30,9 @@ pytestmark = pytest.mark.release
 KILLER = pathlib.Path(__file__).with_name("killer.py")
 CHAT = 42
 WORKERS = int(os.environ.get("HERMES_KILL_WORKERS") or 8)
-# Every n up to here; a conversation takes some hundred. At full depth all of them; else every STEP-th,
-# from another one with each commit. With a sanitizer, which is here for what the sanitizer sees and
-# not for the gaps, every STEP_SANITIZED-th.
+# Every n up to here; a conversation takes some hundred. At full depth all of them; else every
+# STEP-th, from another one with each commit. With a sanitizer, which is here for what the sanitizer
+# sees and not for the gaps, every STEP_SANITIZED-th.
 LIMIT, STEP, STEP_SANITIZED = 600, 6, 23
 AGAIN_STEP = 29  # of the moments at which a second kill falls into the recovery
 QUIET = 0.3  # seconds

@@ -14,14 +14,17 @@ import sys
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE / 'node'), str(HERE.parent / 'fakes')]
+sys.path[:0] = [str(HERE), str(HERE / 'node'), str(HERE.parent / 'fakes'), str(HERE.parent)]
 
+import depth  # noqa: E402
 from day import (  # noqa: E402, F401
     agent, base, build, built, deployed, laptop, mcp_built, node_told, pushed, rebuilt, registry_up,
     store, telegram, upstream, way_out)
 from node import Node, printed_by  # noqa: E402
 from proxy import Proxy  # noqa: E402
 
+# Some ten minutes of waiting for what cannot come: before a release, and not for every change.
+collect_ignore = [] if depth.full() else ['test_ai_4_troubles.py', 'test_ai_6_limits.py']
 PROXY_PORT = 3128
 SHOWN_EVENTS = 30
 FIGURES = []

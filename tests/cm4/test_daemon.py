@@ -17,7 +17,8 @@ ADMIN = "http://127.0.0.1:9119"
 
 IDLE_RSS_KIB = 3 * 1024
 WAKEUPS_PER_SECOND = 1
-# The bars are those of a minute's rest. Less of it is harder: idle connections are let go after 25 s.
+# The bars are those of a minute's rest. Less of it is no easier: idle connections are let go after
+# 25 s.
 REST_SECONDS, WATCH_SECONDS = (60, 20) if depth.full() else (30, 10)
 CHATS, ROUNDS = 20, 5
 ANSWER_SECONDS = 120  # an emulated machine may take its time; only a hang is a fault

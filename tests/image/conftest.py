@@ -1,7 +1,6 @@
 """What the tests share: the images, built once; a registry to push them to; podman to run them.
 
-    HERMES_ARM64=always     build the arm64 image whatever has changed since it last passed
-    HERMES_ARM64=pure       likewise, and with nothing native about its compiler: hours
+    HERMES_ARM64=pure       build the arm64 image with nothing native about its compiler: hours
 
 Needs root, what `scripts/deps image` installs, and a Debian mirror. Kept between runs, in
 ~/.cache/hermes: the base images and buildah's layers. Everything else goes with the run, and what a

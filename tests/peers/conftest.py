@@ -10,12 +10,26 @@ import pathlib
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), *(str(HERE.parent / name) for name in ('blackbox', 'fakes'))]
+sys.path[:0] = [str(HERE), *(str(HERE.parent / name) for name in ('blackbox', 'fakes', ''))]
 
+import depth  # noqa: E402
 import pytest  # noqa: E402
 from fixtures import binary  # noqa: E402, F401
 from litellm_proxy import Litellm, deployment  # noqa: E402
 from openai_upstream import Upstream  # noqa: E402
+
+
+def pytest_collection_modifyitems(config, items):
+    """Where a part will do (tests/depth.py), one shard of the cases has its turn."""
+    if not depth.part():
+        return
+    import test_differential
+    shards = test_differential.SHARDS
+    names = {case.name for case in shards[depth.turn(len(shards))]}
+    taken = [item for item in items if item.module.__name__ != 'test_differential'
+             or getattr(item, 'callspec', None) and item.callspec.params.get('name') in names]
+    config.hook.pytest_deselected(items=[item for item in items if item not in taken])
+    items[:] = taken
 
 
 @pytest.fixture

@@ -46,12 +46,17 @@ class Lanes:
         """Is there a stamp of these very inputs? Reported at once."""
         if not suite.depends:
             return False
-        self._stamps[suite.name] = stamps.Stamp(suite)
-        said = self._stamps[suite.name].passed()
+        self._stamps[suite.name] = [stamps.Stamp(suite, paths)
+                                    for paths in (suite.depends, suite.core) if paths]
+        said = self._stamps[suite.name][0].passed()
         if not said or not self.stamped:
             return False
         self._done(suite, Count(cached=True, why=said), running.Timed())
         return True
+
+    def _part(self, suite):
+        """Will a part do, because what matters passed whole as it is?"""
+        return bool(suite.core and self.stamped and self._stamps[suite.name][1].passed())
 
     def _build(self, name):
         timed = running.Timed()
@@ -78,7 +83,7 @@ class Lanes:
             count.fail(problems[0])
         else:
             command = [*command_at(suite, self.depth), *self.more]
-            count = running.run_suite(suite, self.depth, command, timed)
+            count = running.run_suite(suite, self.depth, command, timed, self._part(suite))
         self._done(suite, count, timed)
 
     def _done(self, suite, count, timed):
@@ -107,4 +112,5 @@ class Lanes:
         count = self.counts[suite.name]
         if suite.depends and not self.more and count.passed and not count.failed \
                 and not count.unsteady:
-            self._stamps[suite.name].write(count)
+            for stamp in self._stamps[suite.name]:
+                stamp.write(count)

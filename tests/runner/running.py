@@ -9,7 +9,7 @@ import threading
 import time
 from dataclasses import replace
 
-from depth import TURN, VARIABLE, commits
+from depth import PART, TURN, VARIABLE, commits
 from runner import results
 from runner.results import REPO, Count
 from runner.suites import BUILDS, alone_name
@@ -73,11 +73,11 @@ def end_group(process):
     process.poll()
 
 
-def run_suite(suite, depth, command, timed=None):
+def run_suite(suite, depth, command, timed=None, part=False):
     """Its Count, from what it wrote during this run and from how it ended."""
     since = time.time() - 1             # older results are another run's
     environment = {'PYTHONDONTWRITEBYTECODE': '1', VARIABLE: depth, TURN: str(commits()),
-                   **suite.environment}
+                   PART: '1' if part else '', **suite.environment}
     with open(results.LOGS / f'{suite.name}.log', 'w', encoding='utf-8') as log:
         status = run_logged(command, environment, suite.limit, log, timed)
     return results.judge(results.read(suite, since), status, suite.limit)

@@ -164,7 +164,7 @@ def stamped(expect):
                       depends=('input',))
 
         def digest():
-            return stamps.digest(suite, root)
+            return stamps.digest(suite, suite.depends, root)
 
         before = digest()
         (pathlib.Path(root) / 'other').write_text('two')
@@ -187,6 +187,6 @@ def stamped(expect):
 def complete(expect):
     """What a stamp depends on exists, or a typing error would make it last for ever."""
     for suite in SUITES:
-        for path in suite.depends:
+        for path in (*suite.depends, *suite.core):
             expect(f'{suite.name} depends on {path}', bool(stamps.files_below([path])), True)
     expect('full and ci are two depths', CI == FULL, False)

@@ -28,10 +28,10 @@ def files_below(paths, root=REPO):
     return sorted(name for name in done.stdout.decode().split('\0') if name)
 
 
-def digest(suite, root=REPO):
-    """Of the suite's command and of every file that it depends on: name, mode and content."""
+def digest(suite, paths, root=REPO):
+    """Of the suite's command and of every file below these: name, mode and content."""
     found = hashlib.sha256(repr((suite.name, suite.command, os.uname().machine)).encode())
-    for name in files_below(suite.depends, root):
+    for name in files_below(paths, root):
         path = pathlib.Path(root) / name
         if path.is_symlink():
             data, mode = os.readlink(path).encode(), 'link'
@@ -44,8 +44,10 @@ def digest(suite, root=REPO):
 
 
 class Stamp:
-    def __init__(self, suite, root=REPO):
-        self.path = folder() / f'{suite.name}-{digest(suite, root)}'
+    """Of one suite and the files below `paths`, as they are now."""
+
+    def __init__(self, suite, paths):
+        self.path = folder() / f'{suite.name}-{digest(suite, paths)}'
 
     def passed(self):
         """What was said when it passed, or None."""

@@ -26,6 +26,8 @@ BUILDS = {
     'pi': ([['cross/sysroot', PI], ['scripts/build', 'static', PI]], f'build/{PI}/hermes'),
 }
 PROGRAM = ['src', 'cross', 'scripts', 'meson.build', 'meson_options.txt']
+ROUTED = ['codec', 'net', 'llm', 'router', 'serve']     # what decides how the router replies
+PEERS = ['tests/peers', 'tests/blackbox', 'docs/router.md']
 FAKES = ['tests/fakes', 'tests/depth.py', 'tests/runner']
 
 
@@ -41,6 +43,8 @@ class Suite:
     alone: list = field(default_factory=list)       # the command that asks single tests again
     environment: dict = field(default_factory=dict)
     depends: tuple = ()                 # with these unchanged since it passed, it is `cached`
+    core: tuple = ()                    # with these unchanged since it passed whole, a part that
+                                        # takes turns will do
     limit: int = 20 * MINUTES           # seconds
     here: bool = True                   # does it make sense on this machine
     target: str = 'test'                # of the Makefile; another one where it needs what a
@@ -54,12 +58,14 @@ def meson(name, what, suite, **more):
                  'meson', builds=('debug',), check=True, **more)
 
 
-def pytest(name, what, folder, build=None, beside=False, environment=None, **more):
-    """A pytest suite. `build` names the hermes under test; `beside`: its tests run side by side."""
+def pytest(name, what, folder, build=None, beside=False, skip='', environment=None, **more):
+    """A pytest suite. `build` names the hermes under test; `beside`: its tests run side by side;
+    `skip` is a file that is another suite."""
     tested = {'HERMES_BIN': str(REPO / BUILDS[build][1])} if build else {}
     command = [PYTHON, '-B', '-m', 'pytest', '-p', 'no:cacheprovider', '-ra']
     return Suite(name, what,
-                 [*command, junit(name), *(['-n', WORKERS] if beside else []), folder],
+                 [*command, junit(name), *(['-n', WORKERS] if beside else []),
+                  *([f'--ignore={skip}'] if skip else []), folder],
                  'pytest', lane=CROWD if beside else SINGLE, builds=(build,) if build else (),
                  alone=[*command, junit(alone_name(name))],
                  environment={**tested, **(environment or {})}, **more)
@@ -98,11 +104,18 @@ SUITES = [
     pytest('cm4', "the Pi's binary on an emulated CM4", 'tests/cm4', 'pi', limit=30 * MINUTES),
     pytest('peers', 'the real LiteLLM beside our router, asked the same', 'tests/peers', 'debug',
            limit=30 * MINUTES, target='test-peers',
-           depends=(*PROGRAM, *FAKES, 'tests/peers', 'tests/blackbox', 'docs/router.md')),
+           depends=(*PROGRAM, *FAKES, *PEERS),
+           core=(*FAKES, *PEERS, *(f'src/{room}' for room in ROUTED))),
     pytest('image', 'the image: built, pushed, pulled, and run as the pod runs it', 'tests/image',
-           limit=50 * MINUTES, target='test-image',
+           skip='tests/image/test_arm64.py', limit=30 * MINUTES, target='test-image',
            depends=(*PROGRAM, *FAKES, 'tests/image', 'kaniko', 'compose', 'compose.yaml',
                     '.dockerignore', 'k8s', 'registry')),
+    pytest('image-arm64', 'the image for the Pi, built under qemu', 'tests/image/test_arm64.py',
+           limit=50 * MINUTES, target='test-image',
+           depends=('cross', 'kaniko', 'scripts/build', 'scripts/deps', 'scripts/jobs',
+                    ':(glob)scripts/*.py', 'meson.build', 'meson_options.txt',
+                    ':(glob)src/**/meson.build', 'tests/image/test_arm64.py',
+                    'tests/image/builder.py', 'tests/image/with-arm64', 'tests/image/bases')),
     pytest('collect', "the registry's clean-up on a real registry",
            'tests/manifests/collect_with_registry.py', target='test-image',
            depends=('registry', 'tests/manifests', 'tests/image')),
