@@ -3,6 +3,7 @@
     ```text telegram     a talk: "> " stands before what the user writes, what follows is the answer
     ```console running   commands with their output, after the talk above them in the same file
     ```sh running        commands that work while it runs
+    ```text terminal     a whole conversation in a terminal, from its first line on
 
 A daemon with the offline model answers a Telegram of the test's own. Times, ids and sizes differ
 from run to run and count as equal; `...` stands for anything (steady.py).
@@ -18,6 +19,7 @@ import pytest
 from harness import ROOT
 from service import Service
 from telegram_api import TelegramApi
+from terminal import Terminal
 from steady import same, shown_commands
 from user import blocks, commands, documents
 
@@ -28,6 +30,9 @@ UNIT = ROOT / "docs/examples/hermes.service"
 BLOCKS = [block for path in documents() for block in blocks(path)
           if {"running", "telegram"} & set(block.words)]
 FILES = sorted({block.path for block in BLOCKS})
+TERMINALS = [block for path in documents() for block in blocks(path) if "terminal" in block.words]
+WIDE = 1000  # columns: no line is cut
+
 
 def talk(block):
     """[(what the user writes, the answer as it is shown)]"""
@@ -84,6 +89,18 @@ def test_what_it_shows_of_a_running_hermes(reader, path):
                 assert service.running, f"{block} ended the daemon"
         finally:
             service.kill()
+
+
+@pytest.mark.parametrize("block", TERMINALS, ids=str)
+def test_what_it_shows_of_a_terminal(reader, block):
+    """The screen as it is when the last answer has come: banner, prompts, calls, answers."""
+    terminal = Terminal(reader, ["chat"], columns=WIDE)
+    for said in re.findall(r"(?m)^> (.*)$", block.text):
+        terminal.say(said)
+    terminal.ready().send("\x04")
+    assert terminal.ends() == 0
+    shown = terminal.screen.replace("\r\n", "\n").replace("\r", "\n")
+    assert same(block.text + ">", shown), f"{block}: the terminal shows\n{shown}"
 
 
 def test_the_commands_in_telegram_md_are_those_of_help(reader):

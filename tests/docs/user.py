@@ -68,7 +68,8 @@ def blocks(path):
 
 def documents():
     """What is for people to read."""
-    top = [ROOT / name for name in ("README.md", "CHANGELOG.md", "src/README.md")]
+    top = [ROOT / f"{name}.md"
+           for name in ("README", "CHANGELOG", "CONTRIBUTING", "SECURITY", "src/README")]
     return [path for path in top if path.exists()] + sorted((ROOT / "docs").rglob("*.md"))
 
 
