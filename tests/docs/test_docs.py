@@ -3,9 +3,10 @@
 A command that cannot run in a test stands in NOT_RUN with its reason; whatever of it can be checked
 is. Languages of blocks: `sh` (commands), `console` (commands with their output, ... for any lines),
 `text` (in troubleshooting.md, and elsewhere `text hermes`: what the program prints), `yaml` (a
-whole configuration without a finding; `yaml wrong` is one for the console block below it), `ini`
-and `dockerfile`. What says `running` or `telegram` behind its language belongs to a daemon:
-test_running.py. What says `make`, `node` or `kubernetes` belongs to a cluster: test_kubernetes.py.
+whole configuration without a finding; `yaml wrong` is one for the console block below it), `ini`,
+`dockerfile`, `mermaid` (a figure). A block whose language is followed by `running`, `telegram` or
+`terminal` belongs to test_running.py, by `routed` to test_routed.py, and by `make`, `node` or
+`kubernetes` to test_kubernetes.py.
 """
 
 import itertools
@@ -22,7 +23,8 @@ import service_troubles  # noqa: F401  adds its cases
 from user import blocks, commands, documents, normal, prose
 
 DOCUMENTS = documents()
-TOUR = [ROOT / name for name in ("src/README.md", "docs/design.md", "docs/contributing.md")]
+TOUR = [ROOT / name for name in ("src/README.md", "docs/design.md", "docs/contributing.md",
+                                 "CONTRIBUTING.md", "SECURITY.md")]
 TROUBLES = ROOT / "docs/troubleshooting.md"
 EXAMPLE = ROOT / "docs/examples/config.yaml"
 NOTICE_MAX = 12 * 1024  # bytes: it is in the binary
@@ -171,7 +173,7 @@ def compare(block, shown):
 
 
 def test_every_block_has_a_known_language():
-    known = {"sh", "console", "text", "yaml", "ini", "dockerfile"}
+    known = {"sh", "console", "text", "yaml", "ini", "dockerfile", "mermaid"}
     odd = [f"{b}: {b.language or 'no language'}" for p in DOCUMENTS for b in blocks(p)
            if b.language not in known]
     assert not odd, odd
