@@ -251,14 +251,14 @@ def test_pod_security_refuses_it(tree):
 def test_the_builder_cannot_be_pulled(tree):
     tree.kubectl.sees(JOB, job(JOB, active='1') + pod(POD, 'Pending', hash_='') +
                       container(POD, 'waiting', 'ErrImagePull', message='rpc error: failed to pull '
-                                'and unpack image "ghcr.io/osscontainertools/kaniko:v9": '
+                                'and unpack image "gcr.io/kaniko-project/executor:v9": '
                                 'not found'))
-    tree.kubectl.warns(event('Pod', POD, 'Failed', 'Failed to pull image "ghcr.io/'
-                             'osscontainertools/kaniko:v9": rpc error: code = NotFound desc = '
-                             'ghcr.io/osscontainertools/kaniko:v9: not found'))
+    tree.kubectl.warns(event('Pod', POD, 'Failed', 'Failed to pull image "gcr.io/'
+                             'kaniko-project/executor:v9": rpc error: code = NotFound desc = '
+                             'gcr.io/kaniko-project/executor:v9: not found'))
     done = build(tree)
     assert done.status == 1
-    assert 'pi1 cannot pull ghcr.io/osscontainertools/kaniko:v9' in done.err
+    assert 'pi1 cannot pull gcr.io/kaniko-project/executor:v9' in done.err
     assert 'KANIKO_IMAGE' in done.err
 
 

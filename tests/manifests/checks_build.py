@@ -19,6 +19,9 @@ RENAMED = {'BUILD_HTTP_PROXY': 'HTTP_PROXY'}
 OBEYED = {'HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy',
           'DOCKER_CONFIG'}
 OURS = 'registry.registry:5000/'
+# The builder that the tests compile, and where its project publishes the image of each release.
+TESTED = REPO / 'tests/image/bases/kaniko-module/go.mod'
+PUBLISHED = {'github.com/GoogleContainerTools/kaniko': 'gcr.io/kaniko-project/executor'}
 
 
 def executors(tree):
@@ -40,6 +43,15 @@ def build_flags(tree):
         for flag in got:
             if flag not in FLAGS or got.count(flag) > 1:
                 yield container, f'{flag} is too much'
+
+
+@check
+def tested_builder(tree):
+    """The builder that is shipped is the release that the tests compile and run."""
+    module, version = re.search(r'(?m)^require (\S+) (v\S+)$', TESTED.read_text()).groups()
+    for container in executors(tree):
+        yield from expect(container, 'image', container.body.get('image'),
+                          f'{PUBLISHED[module]}:{version}')
 
 
 @check
