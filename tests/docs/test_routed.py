@@ -2,11 +2,13 @@
 
     ```yaml routed       its configuration
     ```console routed    commands with their output, while it runs
+    ```... routed budget the same, for a budget that is used up
 
 The providers are the tests' own server: the free model is at its limit, the cheap one answers.
 """
 
 import re
+import time
 
 import openai_wire as wire
 from openai_scenarios import SCENARIOS, scenario
@@ -14,7 +16,10 @@ from openai_upstream import Upstream
 from steady import same, shown_commands
 from user import blocks, documents
 
-BLOCKS = [block for path in documents() for block in blocks(path) if "routed" in block.words]
+MARKED = [block for path in documents() for block in blocks(path)]
+BLOCKS = [block for block in MARKED if block.words == ["routed"]]
+LEDGER_SECONDS = 20
+BUDGET = [block for block in MARKED if block.words == ["routed", "budget"]]
 
 
 @scenario("llama-3.1-8b-instant")
@@ -26,6 +31,16 @@ def at_its_limit(turn):
 def cheap(turn):
     answer = wire.Answer("Yes: four walls, a lamp, and you.")
     answer.usage = {"prompt_tokens": 14, "completion_tokens": 350, "total_tokens": 364}
+    turn.say(answer)
+
+
+@scenario("deepseek-reasoner")
+def as_long_as_allowed(turn):
+    """Writes 350 tokens, or as many as the request lets it."""
+    answer = wire.Answer("Yes: four walls, a lamp, and you.")
+    written = min(350, turn.body["max_tokens"])
+    answer.usage = {"prompt_tokens": 14, "completion_tokens": written,
+                    "total_tokens": 14 + written}
     turn.say(answer)
 
 
@@ -59,4 +74,21 @@ def test_what_it_shows_of_a_router(reader):
             call = found[1] if found else call
         assert [r.model for r in upstream.requests] == ["llama-3.1-8b-instant", "deepseek-chat"]
         assert not upstream.rejected, upstream.rejected
+        router.kill()
+
+
+def test_what_it_shows_of_a_budget(reader):
+    config, console = BUDGET
+    with Upstream(api_key=None) as upstream:
+        router, port = start(reader, upstream, config.text)
+        for command, wanted in shown_commands(console):
+            command = command.replace("127.0.0.1:4000", f"127.0.0.1:{port}")
+            # The ledger's rows may be in the database a little later than the answers are out.
+            until = time.monotonic() + (LEDGER_SECONDS if command.startswith("hermes cost") else 0)
+            status, shown = reader.script(command)
+            while not same(wanted, shown) and time.monotonic() < until:
+                time.sleep(0.1)
+                status, shown = reader.script(command)
+            assert status == 0 and same(wanted, shown), f"{console}: {command} prints\n{shown}"
+        assert len(upstream.requests) == 2, "the third call was to be refused before it went out"
         router.kill()
