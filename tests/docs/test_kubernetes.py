@@ -74,6 +74,50 @@ def test_the_targets_of_make():
     assert order == sorted(order) or len(called) == len(told), done.stdout
 
 
+SHOWN = [*documents(), ROOT / "Makefile",
+         *(path for folder in ("k8s", "registry", "kaniko", "scripts/ai")
+           for path in sorted((ROOT / folder).rglob("*")) if path.is_file())]
+
+
+def set_for_targets():
+    """(target, variable) -> the file that shows `make TARGET VARIABLE=...`."""
+    found = {}
+    for path in SHOWN:
+        text = " ".join(re.sub(r"(?m)^ *#", " ", path.read_text("utf-8")).split())
+        for target, variables in re.findall(r"\bmake (ai[a-z-]*)((?: [A-Z_]+=\S*)+)", text):
+            for name in re.findall(r" ([A-Z_]+)=", variables):
+                found.setdefault((target, name), path.relative_to(ROOT))
+    return found
+
+
+def read_by(target):
+    """The variables that the scripts of a target use; giving one its default is not using it."""
+    dry = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)
+    assert dry.returncode == 0, dry.stderr
+    left, seen, text = set(re.findall(r"scripts/ai/[\w.-]+", dry.stdout)), set(), ""
+    while left - seen:
+        name = (left - seen).pop()
+        seen.add(name)
+        one = re.sub(r'(?m)^ *(#|: "\$\{\w+:=).*$', "", (ROOT / name).read_text())
+        left |= {f"scripts/ai/{other}" for other in
+                 re.findall(r'(?m)^ *\. "[^"\n]*/([\w-]+\.sh)"$', one) if other != "lib.sh"}
+        text += one
+        left.add("scripts/ai/lib.sh")
+    return set(re.findall(r"\$\{?([A-Z_]+)\b", text))
+
+
+def test_what_is_set_for_a_target_is_read_by_its_scripts():
+    shown = set_for_targets()
+    assert ("ai-logs", "LAST") in shown and ("ai", "KUBE_CONTEXT") in shown, shown
+    for (target, name), path in shown.items():
+        assert name in read_by(target) | {"KUBECONFIG"}, f"{path}: {target} does not read {name}"
+
+
+def test_the_check_of_what_is_set_can_fail():
+    assert "LAST" in read_by("ai-logs") and "LINES" not in read_by("ai-logs")
+    assert "KANIKO_IMAGE" in read_by("ai-hermes-build") - read_by("ai-logs")
+
+
 def fragments():
     """What the scripts say by themselves, cut where something is put in; the longest first."""
     found = set()
@@ -170,7 +214,7 @@ def test_the_variables_of_compose():
 
 def test_the_ports_and_addresses():
     """What the text says by number."""
-    text = GUIDE.read_text()
+    text = " ".join(GUIDE.read_text().split())
     service = yaml.safe_load((ROOT / "registry/service.yaml").read_text())["spec"]
     assert f"port {service['ports'][0]['nodePort']} of every node" in text
     assert service["clusterIP"] in text
