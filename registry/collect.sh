@@ -1,23 +1,25 @@
 #!/bin/sh
 #
-# Forgets old images and gives their space back. collect.yaml runs it every night in the registry's
-# own image, on the registry's volume; a busybox shell is all it asks for.
+# Deletes old images and frees their space. collect.yaml runs it every night in the registry's own
+# image, on the registry's volume; it needs only a busybox shell.
 #
-# What stays: of every repository the KEEP_TAGS tags that were pushed last, and `latest`; of a build
-# cache (a repository called .../cache) what was pushed within KEEP_CACHE_DAYS. An image that runs
-# somewhere but is older than that goes, too: its node has it, another node could not fetch it.
+# It keeps the KEEP_TAGS most recently pushed tags of every repository, and `latest`. In a build
+# cache (a repository called .../cache), it keeps what was pushed within KEEP_CACHE_DAYS. It deletes
+# older images even if one of them still runs: its node has the image, but another node cannot fetch
+# it.
 #
-# Three things that can go wrong, and why they do not:
+# Three things could go wrong, and are prevented:
 #
-# - The registry's garbage collector must not run while something is pushed: blobs arrive first and
-#   what refers to them last, so it would take a half-pushed image for garbage. It has no lock. So
-#   nothing is done while an upload is open, or while layers have come whose image has not. If a
-#   push still slips in, an image that lost a layer is forgotten at the end: a missing image is
-#   built again, a broken one in the build cache would fail every build for two weeks.
+# - The registry's garbage collector must not run during a push: blobs arrive first and the manifest
+#   that refers to them last, so it would treat a half-pushed image as garbage. It has no lock. This
+#   script therefore does nothing while an upload is open, or while layers have arrived whose image
+#   has not. If a push still slips in, an image that lost a layer is deleted at the end: a missing
+#   image is built again, whereas a broken one in the build cache would fail every build for two
+#   weeks.
 # - `garbage-collect --delete-untagged` also deletes the parts of an image for several
-#   architectures, because only the whole has a tag. So untagged manifests are dropped here, and the
-#   collector is run without that option.
-# - The registry must not remember what was deleted: config.yml gives it no cache of blobs.
+#   architectures, because only the whole has a tag. This script therefore deletes untagged
+#   manifests itself, and runs the collector without that option.
+# - The registry must not remember deleted blobs: config.yml gives it no cache of blobs.
 
 set -eu
 
