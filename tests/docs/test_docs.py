@@ -186,6 +186,7 @@ QUOTED = [(block, line) for path in DOCUMENTS for block in blocks(path)
           for line in block.text.splitlines() if line.strip()]
 
 
+@pytest.mark.xdist_group("quoted")
 @pytest.mark.parametrize("name", CASES)
 def test_the_trouble_happens_and_is_explained(reader, name):
     """Brings it about; what the program prints is in the document. Collects for the next test."""
@@ -198,8 +199,9 @@ def test_the_trouble_happens_and_is_explained(reader, name):
 PRINTED = set()
 
 
+@pytest.mark.xdist_group("quoted")
 def test_nothing_is_quoted_that_is_not_printed():
-    """Runs after all of the above; by itself it has nothing to look at."""
+    """Runs after all of the above, in their process; by itself it has nothing to look at."""
     if not PRINTED:
         pytest.fail("run the whole file: this compares with what the tests above have printed")
     invented = [f"{block}: {line}" for block, line in QUOTED if normal(line) not in PRINTED]

@@ -64,7 +64,7 @@ def pytest(name, what, folder, build=None, beside=False, skip='', environment=No
     tested = {'HERMES_BIN': str(REPO / BUILDS[build][1])} if build else {}
     command = [PYTHON, '-B', '-m', 'pytest', '-p', 'no:cacheprovider', '-ra']
     return Suite(name, what,
-                 [*command, junit(name), *(['-n', WORKERS] if beside else []),
+                 [*command, junit(name), *(['-n', WORKERS, '--dist', 'loadgroup'] if beside else []),
                   *([f'--ignore={skip}'] if skip else []), folder],
                  'pytest', lane=CROWD if beside else SINGLE, builds=(build,) if build else (),
                  alone=[*command, junit(alone_name(name))],
