@@ -21,14 +21,14 @@ const struct option desk_options[] = {
      .env = "HERMES_GATEWAY_BUSY_INPUT_MODE",
      .fallback = "interrupt",
      .choices = "interrupt,queue,steer",
-     .help = "what a message does that arrives while another is answered"},
+     .help = "what a message does that arrives during an answer"},
     {.key = "agent.restart_drain_timeout",
      .type = OPTION_DURATION,
      .offset = offsetof(struct desk_config, drain_ms),
      .fallback = "10s",
      .min = 0,
      .max = 3600 * 1000,
-     .help = "what a running turn is given to end when Hermes is stopped; then it is parked"},
+     .help = "how long a running turn may take to end at a stop; then it is parked"},
 };
 
 const size_t desk_option_count = ARRAY_LEN(desk_options);
@@ -400,13 +400,13 @@ int desk_say(struct desk *desk, const char *channel, const char *chat, struct sp
              const struct turn_sink *sink, void *context, struct error *err)
 {
     if (text.len > DESK_TEXT_MAX)
-        return error_set(err, -E2BIG, "%zu bytes are too long for one message; %d is the limit",
+        return error_set(err, -E2BIG, "a message of %zu bytes is too long; the limit is %d",
                          text.len, DESK_TEXT_MAX);
     struct talk *talk = desk_talk(desk, span_of(channel), span_of(chat));
     if (talk->sink || talk->via || desk->draining)
         return error_set(err, -EBUSY, "%s",
                          desk->draining ? "Hermes is stopping"
-                                        : "an answer is on its way in this conversation already");
+                                        : "this conversation is already being answered");
     talk->sink = sink;
     talk->context = context;
     desk_wait_for(talk, 0, text, false, false);

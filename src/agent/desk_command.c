@@ -205,12 +205,12 @@ void desk_obey(struct talk *talk, struct span text)
         return;
     }
     if (!entry)
-        buf_printf(&effect.reply, "There is no command %.*s; /help lists them.",
+        buf_printf(&effect.reply, "There is no command %.*s; see /help.",
                    (int)desk_first_word(text).len, text.data);
     else
         r = entry->fn(talk, rest, &effect, &err);
     if (r < 0)
-        buf_printf(&effect.reply, "That does not work: %s", err.text);
+        buf_printf(&effect.reply, "That failed: %s", err.text);
     if (entry)
         log_command(talk, entry);
     if (effect.again)

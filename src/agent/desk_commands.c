@@ -106,7 +106,7 @@ static int obey_status(struct talk *talk, struct span rest, struct effect *effec
         buf_append_text(out, "Idle\n");
     }
     if (waiting_count(talk))
-        buf_printf(out, "Messages that wait: %zu\n", waiting_count(talk));
+        buf_printf(out, "Waiting messages: %zu\n", waiting_count(talk));
     buf_printf(out, "Conversation: %s (%.8s, %zu messages)\n",
                talk->session->title ? talk->session->title : "untitled", talk->session->id,
                talk->session->history.count);
@@ -136,7 +136,7 @@ static int obey_usage(struct talk *talk, struct span rest, struct effect *effect
     if (r < 0)
         return r;
     append_sums(&effect->reply, "This conversation", &session);
-    append_sums(&effect->reply, "\nAll of them", &all);
+    append_sums(&effect->reply, "\nEverything", &all);
     return 0;
 }
 
@@ -216,13 +216,13 @@ static int obey_model(struct talk *talk, struct span rest, struct effect *effect
     const char *configured = agent_env(talk->desk->env.agent)->model;
     if (rest.len == 0) {
         buf_printf(&effect->reply,
-                   "Model: %s\nConfigured: %s\n/model NAME takes another for this "
-                   "conversation, /model default the configured one.",
+                   "Model: %s\nConfigured: %s\n/model NAME sets another for this conversation, "
+                   "/model default the configured one.",
                    model_of(talk), configured);
         return 0;
     }
     if (rest.len > CHAT_NAME_MAX || desk_first_word(rest).len != rest.len || !utf8_valid(rest))
-        return error_set(err, -EINVAL, "that is no name of a model");
+        return error_set(err, -EINVAL, "that is not a model's name");
     bool back = span_is(rest, "default") || span_is(rest, configured);
     change_session(talk, effect);
     effect->model = mem_strndup(rest.data, back ? 0 : rest.len);
@@ -286,8 +286,7 @@ static int obey_context(struct talk *talk, struct span rest, struct effect *effe
 static int obey_start(struct talk *talk, struct span rest, struct effect *effect, struct error *err)
 {
     (void)talk, (void)rest, (void)err;
-    buf_append_text(&effect->reply,
-                    "Hermes is here. Write what you want; /help lists the commands.");
+    buf_append_text(&effect->reply, "Hermes is ready. Ask anything; /help lists the commands.");
     return 0;
 }
 
@@ -316,17 +315,16 @@ static const struct command_entry table[] = {
     {"/new", "[TITLE]", "begin a new conversation; the old one is kept", COMMAND_ENDS_TURN,
      obey_new},
     {"/reset", "", NULL, COMMAND_ENDS_TURN, obey_new},
-    {"/stop", "", "stop the answer that is on its way", COMMAND_URGENT, obey_stop},
+    {"/stop", "", "stop the current answer", COMMAND_URGENT, obey_stop},
     {"/retry", "", "answer the last question again", COMMAND_ENDS_TURN, obey_retry},
-    {"/undo", "", "take the last question and its answer out of the conversation",
-     COMMAND_ENDS_TURN, obey_undo},
-    {"/status", "", "what is going on", COMMAND_URGENT, obey_status},
+    {"/undo", "", "remove the last question and its answer", COMMAND_ENDS_TURN, obey_undo},
+    {"/status", "", "what Hermes is doing", COMMAND_URGENT, obey_status},
     {"/usage", "", "tokens and money used", COMMAND_URGENT, obey_usage},
-    {"/model", "[NAME]", "which model answers", 0, obey_model},
+    {"/model", "[NAME]", "show or choose the model", 0, obey_model},
     {"/title", "[TEXT]", "name this conversation", 0, obey_title},
     {"/context", "", "what is sent to the model besides your words", COMMAND_URGENT, obey_context},
     {"/ctx", "", NULL, COMMAND_URGENT, obey_context},
-    {"/whoami", "", "where you are talking from", COMMAND_URGENT, obey_whoami},
+    {"/whoami", "", "show this channel and chat", COMMAND_URGENT, obey_whoami},
     {"/help", "", "this list", COMMAND_URGENT, obey_help},
     {"/commands", "", NULL, COMMAND_URGENT, obey_help},
     {"/start", "", NULL, COMMAND_URGENT, obey_start},

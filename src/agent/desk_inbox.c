@@ -98,7 +98,7 @@ static bool on_inbound(void *context, const struct store_inbound *row)
     LOG_EVENT(LOG_INFO, "message.in", "", LOG_TEXT("channel", talk->channel),
               LOG_TEXT("chat", talk->chat), LOG_TEXT("sender", sender),
               LOG_NUMBER("number", row->number), LOG_NUMBER("bytes", (int64_t)row->text.len));
-    ++*metrics_counter(desk->env.metrics, "hermes_messages_total", "", "Messages that came in");
+    ++*metrics_counter(desk->env.metrics, "hermes_messages_total", "", "Messages received");
     return true;
 }
 

@@ -104,7 +104,7 @@ static void take_up(struct desk *desk, const struct open_turn *turn)
     bool delivers = desk_channel_named(desk, span_of(turn->channel)) != NULL;
     if (!delivers) {
         if (strcmp(turn->channel, "console") == 0)
-            give_up(desk, turn, NULL, "the program was stopped before the answer was there");
+            give_up(desk, turn, NULL, "Hermes was stopped before it had answered");
         return; // another channel may be switched on again
     }
     struct talk *talk = desk_talk(desk, span_of(turn->channel), span_of(turn->chat));
@@ -112,8 +112,7 @@ static void take_up(struct desk *desk, const struct open_turn *turn)
         return;
     if (turn->state >= STORE_TURN_DONE) { // which no turn without an end is
         give_up(desk, turn, talk,
-                "this could not be taken up again after a stop of the program: its record in the "
-                "database is damaged");
+                "this could not be resumed after a restart: its record in the database is damaged");
         return;
     }
     struct store_turn_row row = {
@@ -128,7 +127,7 @@ static void take_up(struct desk *desk, const struct open_turn *turn)
               LOG_TEXT("chat", turn->chat), LOG_TEXT("state", names[turn->state]),
               LOG_NUMBER("iteration", turn->iteration), LOG_NUMBER("resumes", turn->resumes));
     if (desk_resume_turn(talk, &row, &err) < 0) {
-        error_wrap(&err, "this could not be taken up again after a stop of the program");
+        error_wrap(&err, "this could not be resumed after a restart");
         give_up(desk, turn, talk, err.text);
     }
 }

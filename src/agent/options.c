@@ -10,7 +10,7 @@ const struct option agent_options[] = {
      .fallback = "60",
      .min = 1,
      .max = 10000,
-     .help = "calls to the model in one turn before it is ended"},
+     .help = "most calls to the model in one turn"},
     {.key = "agent.gateway_timeout",
      .type = OPTION_DURATION,
      .offset = offsetof(struct agent_config, turn_limit_ms),
@@ -19,11 +19,11 @@ const struct option agent_options[] = {
      .fallback = "1800",
      .min = 0,
      .max = 7LL * 24 * 3600 * 1000,
-     .help = "wall time of one turn; 0 is no limit"},
+     .help = "wall time of one turn; 0: no limit"},
     {.key = "agent.system_prompt",
      .type = OPTION_STRING,
      .offset = offsetof(struct agent_config, system_prompt),
-     .help = "identity of the assistant, in the place of SOUL.md"},
+     .help = "identity of the assistant, instead of SOUL.md"},
 };
 
 const size_t agent_option_count = ARRAY_LEN(agent_options);

@@ -189,12 +189,13 @@ static bool past_a_limit(struct turn *turn)
     int64_t elapsed = clock_monotonic_ms(turn->agent->env.clock) - turn->started_ms;
     if (turn->iteration >= config->max_turns)
         error_set(&turn->error, -ELOOP,
-                  "stopped after %d steps without an end; agent.max_turns or "
-                  "HERMES_MAX_ITERATIONS allows more",
+                  "stopped after %d steps without an answer; raise agent.max_turns or "
+                  "HERMES_MAX_ITERATIONS",
                   turn->iteration);
     else if (config->turn_limit_ms && elapsed > config->turn_limit_ms)
         error_set(&turn->error, -ETIMEDOUT,
-                  "stopped after %" PRId64 " seconds without an end (agent.gateway_timeout)",
+                  "stopped after %" PRId64 " seconds without an answer; raise "
+                  "agent.gateway_timeout",
                   elapsed / 1000);
     else if (turn->repeats >= TURN_REPEATS_MAX)
         error_set(&turn->error, -ELOOP,
@@ -397,7 +398,7 @@ int agent_turn_start(struct agent *agent, struct agent_session *session,
                      void *context, turn_id *ret_id, struct error *err)
 {
     if (session->busy)
-        return error_set(err, -EBUSY, "a turn is running in this conversation already");
+        return error_set(err, -EBUSY, "a turn is already running in this conversation");
     agent_session_close(session);
     struct turn *turn = turn_create(agent, session, request->deliver, sink, context);
     random_hex(turn->name, sizeof turn->name);
@@ -430,7 +431,7 @@ int agent_turn_resume(struct agent *agent, struct agent_session *session,
     struct turn *turn = turn_create(agent, session, deliver, sink, context);
     if (row->id.len >= sizeof turn->name) {
         turn_destroy(turn);
-        return error_set(err, -EINVAL, "this turn's id is none of this program's");
+        return error_set(err, -EINVAL, "this turn's id is not from this program");
     }
     memcpy(turn->name, row->id.data, row->id.len);
     turn->begun = true;

@@ -47,10 +47,10 @@ void turn_log_reply(const struct turn *turn, const struct chat_reply *reply)
               LOG_COUNT("cached_tokens", reply->usage.cached_tokens),
               LOG_COUNT("completion_tokens", reply->usage.completion_tokens),
               LOG_COUNT("cost_micro_usd", reply->usage.cost_micros));
-    count(turn, "hermes_tokens_total", "kind=\"prompt\"", "Tokens as the providers counted them",
+    count(turn, "hermes_tokens_total", "kind=\"prompt\"", "Tokens as counted by the providers",
           reply->usage.prompt_tokens);
-    count(turn, "hermes_tokens_total", "kind=\"completion\"",
-          "Tokens as the providers counted them", reply->usage.completion_tokens);
+    count(turn, "hermes_tokens_total", "kind=\"completion\"", "Tokens as counted by the providers",
+          reply->usage.completion_tokens);
     count(turn, "hermes_model_calls_total", "result=\"ok\"", "Calls to models", 1);
 }
 
@@ -76,7 +76,7 @@ void turn_log_call(const struct turn_call *call)
               LOG_NUMBER("ms", since(turn, call->started_ms)), LOG_NUMBER("failed", call->failed),
               LOG_NUMBER("bytes", (int64_t)strlen(call->result)));
     count(turn, "hermes_tool_calls_total", call->failed ? "result=\"failed\"" : "result=\"ok\"",
-          "Tool calls that ended", 1);
+          "Finished tool calls", 1);
 }
 
 void turn_log_end(const struct turn *turn)
@@ -95,5 +95,5 @@ void turn_log_end(const struct turn *turn)
         [TURN_FAILED] = "state=\"failed\"",
         [TURN_CANCELLED] = "state=\"cancelled\"",
     };
-    count(turn, "hermes_turns_total", labels[turn->state], "Turns that ended", 1);
+    count(turn, "hermes_turns_total", labels[turn->state], "Finished turns", 1);
 }

@@ -151,7 +151,7 @@ static void on_begun(void *context, int result, const struct error *err, int64_t
     if (result < 0)
         turn->error = *err;
     else if (result == STORE_DUPLICATE)
-        error_set(&turn->error, -EALREADY, "this message was answered already");
+        error_set(&turn->error, -EALREADY, "this message was already answered");
     turn->move.next(turn);
 }
 
@@ -218,7 +218,7 @@ static bool write_reply(const struct turn *turn, struct buf *out)
         answer.len = room - utf8_incomplete_tail(span_make(answer.data, room));
     buf_append_span(out, answer);
     if (answer.len < strlen(turn_answer(turn)))
-        buf_printf(out, "\n\n(The answer is longer; hermes sessions show %.8s has all of it.)",
+        buf_printf(out, "\n\n(The answer is longer; hermes sessions show %.8s prints it all.)",
                    turn->session->id);
     if (turn->state == TURN_FAILED)
         buf_printf(out, "%s⚠️ %s", out->len ? "\n\n" : "", turn->error.text);

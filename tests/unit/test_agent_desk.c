@@ -228,13 +228,13 @@ static void model_and_title(void **state)
     answers("/title My talk", "");
     assert_string_equal(agent_world_text(&desks.world, "SELECT title FROM sessions"), "My talk");
     answers("/model a b", "");
-    assert_non_null(strstr(outbox(), "That does not work: that is no name of a model"));
+    assert_non_null(strstr(outbox(), "That failed: that is not a model's name"));
 }
 
 static void odd_commands(void **state)
 {
     answers("/nonsense", "");
-    assert_non_null(strstr(outbox(), "There is no command /nonsense; /help lists them."));
+    assert_non_null(strstr(outbox(), "There is no command /nonsense; see /help."));
     answers("/etc/hosts is empty", "say So it is.");
     assert_non_null(strstr(outbox(), "So it is."));
     answers("/HELP@some_bot", "");

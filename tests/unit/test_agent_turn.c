@@ -138,12 +138,13 @@ static void too_many_steps(void **state)
                      "call recall {'query':'a'}\ncall recall {'query':'b'}\n"
                      "call recall {'query':'c'}\nsay never",
                      TURN_FAILED, &heard);
-    assert_string_equal(heard.error, "stopped after 3 steps without an end; agent.max_turns or "
-                                     "HERMES_MAX_ITERATIONS allows more");
+    assert_string_equal(heard.error,
+                        "stopped after 3 steps without an answer; raise agent.max_turns "
+                        "or HERMES_MAX_ITERATIONS");
     assert_int_equal(world.asked, 3);
     assert_string_equal(agent_world_text(&world, "SELECT state || iteration || error FROM turns"),
-                        "failed3stopped after 3 steps without an end; agent.max_turns or "
-                        "HERMES_MAX_ITERATIONS allows more");
+                        "failed3stopped after 3 steps without an answer; raise agent.max_turns or "
+                        "HERMES_MAX_ITERATIONS");
     agent_world_turn(&world, "and now?", "say Better.", TURN_DONE, &next);
     rows_are("user:go|assistant:|tool:nothing is remembered of it#c0|assistant:|"
              "tool:nothing is remembered of it#c0|assistant:|tool:nothing is remembered of it#c0|"
@@ -181,7 +182,7 @@ static void too_long(void **state)
     agent_world_wait(&world, &heard);
     assert_int_equal(heard.state, TURN_FAILED);
     assert_string_equal(heard.error,
-                        "stopped after 61 seconds without an end (agent.gateway_timeout)");
+                        "stopped after 61 seconds without an answer; raise agent.gateway_timeout");
     assert_int_equal(world.asked, 0);
 
     world.config.turn_limit_ms = 0;
@@ -248,7 +249,7 @@ static void one_turn_at_a_time(void **state)
     assert_int_equal(agent_world_start(&world, "one", "say a", &heard), 0);
     const char *script = world.script;
     assert_int_equal(agent_world_start(&world, "two", script, &second), -EBUSY);
-    assert_string_equal(second.error, "a turn is running in this conversation already");
+    assert_string_equal(second.error, "a turn is already running in this conversation");
     agent_world_wait(&world, &heard);
     agent_world_turn(&world, "three", "say c", TURN_DONE, &third);
     rows_are("user:one|assistant:a|user:three|assistant:c");
