@@ -154,7 +154,7 @@ static bool ask(struct console *console, struct span message)
     utf8_sanitize(message, &clean);
     if (clean.len != message.len || memcmp(clean.data, message.data, message.len) != 0)
         printer_say(&console->printer, printer_yellow,
-                    "the message is not UTF-8 throughout; what is not was replaced");
+                    "the message is not all UTF-8; other bytes were replaced");
     struct error err = ERROR_INIT;
     console->busy = true;
     if (backend->say(backend->context, buf_span(&clean), &sink, console, &err) >= 0)
@@ -195,8 +195,8 @@ static bool obey(struct console *console, struct span line)
         return true;
     }
     if (span_is(line, "/help")) {
-        fputs("/quit  leave (Ctrl-D does too)\n"
-              "Ctrl-C cancels an answer; Up and Down bring back what was typed.\n",
+        fputs("/quit  leave (or Ctrl-D)\n"
+              "Ctrl-C cancels an answer; Up and Down recall earlier lines.\n",
               stdout);
         fflush(stdout);
     }

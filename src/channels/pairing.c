@@ -337,12 +337,12 @@ static int refuse_code(const struct pairing *pairing, int fd, const struct pairi
         return r;
     if (locks)
         return error_set(err, -ENOENT,
-                         "no request has this code; it was the %dth wrong one, so no code is taken "
-                         "for an hour",
+                         "no request has this code; after %d wrong ones no code is accepted for an "
+                         "hour",
                          PAIRING_FAILURES_MAX);
     return error_set(err, -ENOENT,
-                     "no request has this code; codes end after an hour (%" PRId64
-                     " of %d wrong ones)",
+                     "no request has this code; codes expire after an hour (%" PRId64 " of %d "
+                     "wrong ones)",
                      failures, PAIRING_FAILURES_MAX);
 }
 
@@ -409,8 +409,8 @@ static int refuse_lockout(int64_t until_ms, struct error *err)
 {
     char text[CLOCK_TEXT_SIZE];
     return error_set(err, -EBUSY,
-                     "there were %d wrong codes; no code is taken until %s (a request's id from "
-                     "the list is)",
+                     "after %d wrong codes none is accepted until %s; use a request's id from the "
+                     "list",
                      PAIRING_FAILURES_MAX, clock_format_utc(until_ms, text));
 }
 
@@ -441,7 +441,7 @@ int pairing_approve(const struct pairing *pairing, struct span code, struct buf 
         return refuse_lockout(until_ms, err);
     if (find_request(pairing, &pending, buf_span(&capitals), &key, &entry))
         return approve_request(pairing, fd, buf_span(&key), entry, ret_user, err);
-    return by_id ? error_set(err, -ENOENT, "no request has this id; requests end after an hour")
+    return by_id ? error_set(err, -ENOENT, "no request has this id; requests expire in an hour")
                  : refuse_code(pairing, fd, &limits, err);
 }
 
@@ -456,7 +456,7 @@ int pairing_revoke(const struct pairing *pairing, struct span user, struct error
     if (r < 0)
         return r;
     if (json_type(pairing_file_find(&edit.file, user)) == JSON_ABSENT)
-        return error_set(err, -ENOENT, "the user %.*s is not among the approved ones of %s",
+        return error_set(err, -ENOENT, "the user %.*s is not approved on %s",
                          (int)(user.len < USER_MAX ? user.len : USER_MAX), user.data,
                          pairing->platform);
     return pairing_edit_save(&edit, fd, true, err);

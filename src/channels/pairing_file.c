@@ -55,7 +55,7 @@ int pairing_open(const struct pairing *pairing, enum pairing_lock lock, int *ret
     if (lock != PAIRING_UNLOCKED &&
         flock(fd, LOCK_EX | (lock == PAIRING_LOCK_TRY ? LOCK_NB : 0)) < 0)
         return errno == EWOULDBLOCK
-                   ? error_set(err, -EAGAIN, "pairing is being changed by somebody else")
+                   ? error_set(err, -EAGAIN, "another process is changing the pairing")
                    : error_errno(err, errno, "cannot lock %s/pairing", pairing->home);
     *ret_fd = fd;
     fd = -1;
@@ -90,7 +90,7 @@ int pairing_file_load(const struct pairing *pairing, int directory_fd, const cha
         text = SPAN_LITERAL("{}");
     if (json_parse(&file->doc, text, NULL) < 0 || json_type(json_root(&file->doc)) != JSON_OBJECT)
         return error_set(err, -EBADMSG,
-                         "pairing/%s is not a JSON object and was left alone; mend or remove it",
+                         "pairing/%s is not a JSON object and was left alone; fix or remove it",
                          file->name);
     return 0;
 }

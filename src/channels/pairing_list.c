@@ -93,11 +93,11 @@ static void append_pending(const struct listing *listing, struct buf *out)
     }
     if (any)
         buf_printf(out,
-                   "To approve: hermes pairing approve %s CODE, with the code that the user "
-                   "was sent, or the first column\n\n",
+                   "To approve: hermes pairing approve %s CODE, with the user's code or the first "
+                   "column\n\n",
                    listing->pairing->platform);
     else
-        buf_printf(out, "Nobody waits for approval on %s.\n\n", listing->pairing->platform);
+        buf_printf(out, "Nobody is waiting for approval on %s.\n\n", listing->pairing->platform);
 }
 
 static void append_approved(const struct listing *listing, struct buf *out)
@@ -114,7 +114,7 @@ static void append_approved(const struct listing *listing, struct buf *out)
                    request.at_ms ? clock_format_utc(request.at_ms, when) : "-", request.name);
     }
     if (!any)
-        buf_printf(out, "Nobody is approved on %s; the configuration may allow users as well.\n",
+        buf_printf(out, "Nobody is approved on %s; the configuration may allow users too.\n",
                    listing->pairing->platform);
 }
 
@@ -171,7 +171,7 @@ int pairing_list(const struct pairing *pairing, bool json, struct buf *out, stru
     append_approved(&listing, out);
     int64_t until_ms = pairing_lockout_until(pairing, &listing.limits);
     if (until_ms)
-        buf_printf(out, "\nAfter %d wrong codes none is taken until %s.\n", PAIRING_FAILURES_MAX,
+        buf_printf(out, "\nAfter %d wrong codes none is accepted until %s.\n", PAIRING_FAILURES_MAX,
                    clock_format_utc(until_ms, until));
     return 0;
 }

@@ -28,7 +28,7 @@ const struct option telegram_options[] = {
      .type = OPTION_BOOL,
      .offset = FIELD(enabled),
      .fallback = "true",
-     .help = "no: no Telegram, although there is a token"},
+     .help = "no: no Telegram, even with a token"},
     {.key = "platforms.telegram.token",
      .aliases = "telegram.token,gateway.platforms.telegram.token",
      .type = OPTION_STRING,
@@ -42,13 +42,13 @@ const struct option telegram_options[] = {
      .offset = FIELD(base_url),
      .env = "TELEGRAM_API_BASE",
      .fallback = "https://api.telegram.org",
-     .help = "the Bot API's address; a server of one's own, for instance"},
+     .help = "the Bot API's address, such as your own server's"},
     {.key = "platforms.telegram.extra.allow_from",
      .aliases = "telegram.allowed_users,gateway.platforms.telegram.extra.allow_from",
      .type = OPTION_LIST,
      .offset = FIELD(allowed_users),
      .env = "TELEGRAM_ALLOWED_USERS,GATEWAY_ALLOWED_USERS",
-     .help = "numeric ids of the users who are answered; \"*\" is everybody"},
+     .help = "numeric ids of the users who get answers; \"*\": everybody"},
     {.key = "platforms.telegram.extra.allow_all",
      .aliases = "telegram.allow_all_users",
      .type = OPTION_BOOL,
@@ -75,14 +75,14 @@ const struct option telegram_options[] = {
      .fallback = "1.2",
      .min = 100,
      .max = 60000,
-     .help = "between two edits of a message that grows; below a second Telegram objects"},
+     .help = "time between edits of a growing message; Telegram refuses less than 1s"},
     {.key = "platforms.telegram.extra.poll_timeout",
      .type = OPTION_DURATION,
      .offset = FIELD(poll_timeout_ms),
      .fallback = "50",
      .min = 0,
      .max = 300000,
-     .help = "how long Telegram may hold a question for new messages"},
+     .help = "how long Telegram may hold a poll for new messages"},
     {.key = "platforms.telegram.extra.split_delay",
      .type = OPTION_DURATION,
      .offset = FIELD(split_delay_ms),
@@ -90,13 +90,13 @@ const struct option telegram_options[] = {
      .fallback = "2.0",
      .min = 0,
      .max = 60000,
-     .help = "how long the rest of a long text, which comes in pieces, is waited for"},
+     .help = "how long to wait for the rest of a long text that comes in pieces"},
     {.key = "platforms.telegram.extra.disable_link_previews",
      .aliases = "gateway.platforms.telegram.extra.disable_link_previews",
      .type = OPTION_BOOL,
      .offset = FIELD(disable_link_previews),
      .fallback = "true",
-     .help = "no previews: for them Telegram would fetch what an answer links to"},
+     .help = "no previews, for which Telegram would fetch the links of an answer"},
 };
 
 const size_t telegram_option_count = ARRAY_LEN(telegram_options);
@@ -117,14 +117,14 @@ static void set_menu(struct telegram *telegram)
 {
     static const char *const menu[][2] = {
         {"new", "Begin a new conversation"},
-        {"stop", "Stop what runs"},
-        {"status", "What is going on"},
+        {"stop", "Stop the current answer"},
+        {"status", "What Hermes is doing"},
         {"usage", "Tokens and costs"},
         {"retry", "Answer the last question again"},
-        {"undo", "Take the last exchange back"},
+        {"undo", "Remove the last exchange"},
         {"model", "Show or choose the model"},
         {"title", "Name this conversation"},
-        {"context", "What the model is given, and its size"},
+        {"context", "What the model gets, and its size"},
         {"help", "All commands"},
     };
     BUF_AUTO body = BUF_INIT(MENU_BYTES);
@@ -237,8 +237,8 @@ int telegram_address(const struct telegram_config *config, char **ret_token, cha
     struct span base = span_trim(span_of(config->base_url ? config->base_url : ""));
     if (!is_token(token))
         return error_set(err, -EINVAL,
-                         "TELEGRAM_BOT_TOKEN is not a token of a bot, which looks like "
-                         "123456789:ABCdef; @BotFather tells it");
+                         "TELEGRAM_BOT_TOKEN is not a bot token such as 123456789:ABCdef; get it "
+                         "from @BotFather");
     int r = check_base(base, err);
     if (r < 0)
         return r;
@@ -273,14 +273,13 @@ static void add_metrics(struct telegram *telegram)
 {
     struct metrics *metrics = telegram->env.metrics;
     telegram->updates_metric =
-        metrics_counter(metrics, "hermes_telegram_updates_total", "", "Updates that Telegram told");
+        metrics_counter(metrics, "hermes_telegram_updates_total", "", "Updates from Telegram");
     if (!metrics)
         return;
     metrics_gauge(metrics, "hermes_outbox_waiting", "channel=\"telegram\"",
-                  "Replies that are not delivered yet", gauge_waiting, telegram->env.store);
+                  "Replies not yet delivered", gauge_waiting, telegram->env.store);
     metrics_gauge(metrics, "hermes_outbox_oldest_seconds", "channel=\"telegram\"",
-                  "Age of the oldest reply that is not delivered yet", gauge_oldest,
-                  telegram->env.store);
+                  "Age of the oldest reply not yet delivered", gauge_oldest, telegram->env.store);
 }
 
 bool telegram_is_wanted(const struct telegram_config *config)

@@ -81,9 +81,9 @@ static const char *offer_pairing(struct telegram *telegram, const struct telegra
     const char *name = *update->name ? update->name : update->username;
     int r = pairing_request(&telegram->pairing, user_text(update, text), span_of(name), code, &err);
     if (r > 0)
-        return "ignored: no pairing code is given now";
+        return "ignored: no pairing codes are issued now";
     if (r < 0) {
-        log_warning("telegram: no pairing code could be given: %s", err.text);
+        log_warning("telegram: cannot issue a pairing code: %s", err.text);
         return "ignored: a pairing code could not be stored";
     }
     send_code(telegram, update->chat, code);
@@ -99,7 +99,7 @@ static void refuse_stranger(struct telegram *telegram, const struct telegram_upd
     const char *done = offer_pairing(telegram, update);
     struct error err = ERROR_INIT;
     if (!pairing_is_approved(&telegram->pairing, user_text(update, user), &err) && err.code)
-        log_warning("telegram: nobody knows who is approved: %s", err.text);
+        log_warning("telegram: cannot read who is approved: %s", err.text);
     LOG_EVENT(LOG_WARNING, "telegram.knock", "", LOG_TEXT("user", user),
               LOG_TEXT("username", update->username), LOG_TEXT("name", update->name),
               LOG_TEXT("done", done));

@@ -73,11 +73,11 @@ static int64_t retry_after_ms(struct json_value root)
 static void describe(struct telegram_answer *answer, int code, const char *description)
 {
     if (*description)
-        snprintf(answer->text, sizeof answer->text, "Telegram says \"%.*s\" (%d)", SHOWN_MAX,
+        snprintf(answer->text, sizeof answer->text, "Telegram replied \"%.*s\" (%d)", SHOWN_MAX,
                  description, code);
     else
         snprintf(answer->text, sizeof answer->text,
-                 "the Bot API's address answers with HTTP %d and not as the Bot API does", code);
+                 "the Bot API's address replies with HTTP %d, unlike the Bot API", code);
 }
 
 static void read_refusal(int status, struct json_value root, struct telegram_answer *answer)
@@ -107,7 +107,7 @@ void telegram_answer_read(int status, struct span body, struct json *doc,
     } else if (!said && status >= 200 && status < 300) {
         ret_answer->outcome = TELEGRAM_UNKNOWN;
         snprintf(ret_answer->text, sizeof ret_answer->text,
-                 "the Bot API's answer cannot be read: it is not what the Bot API sends");
+                 "the Bot API's address does not reply like the Bot API");
     } else {
         read_refusal(status, root, ret_answer);
     }

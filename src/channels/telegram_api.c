@@ -228,12 +228,12 @@ void telegram_api_count_poll(struct telegram *telegram, enum telegram_outcome ou
 {
     ++*metrics_counter(telegram->env.metrics, "hermes_telegram_polls_total",
                        labels[COUNT_POLL][telegram_result_of(outcome)],
-                       "Times that Telegram was asked for updates, by what it answered");
+                       "Requests for updates, by Telegram's reply");
 }
 
 void telegram_api_count_send(struct telegram *telegram, bool edit, enum telegram_outcome outcome)
 {
     ++*metrics_counter(telegram->env.metrics, "hermes_telegram_sends_total",
                        labels[edit ? COUNT_EDIT : COUNT_SEND][telegram_result_of(outcome)],
-                       "Messages and edits that were handed to Telegram, by what it answered");
+                       "Messages and edits sent, by Telegram's reply");
 }

@@ -63,7 +63,7 @@ static void recovered(struct telegram *telegram)
     struct telegram_poller *poller = &telegram->poller;
     char text[32];
     if (poller->failures)
-        log_info("telegram: messages come in again, after %s",
+        log_info("telegram: receiving messages again, after %s",
                  lasted(loop_now(telegram->env.loop) - poller->since_ms, text, sizeof text));
     poller->failures = 0;
     poller->state = "polling";
@@ -81,7 +81,7 @@ static void trouble(struct telegram *telegram, const char *state, const char *se
     poller->state = state;
     snprintf(poller->detail, sizeof poller->detail, "%s", sentence);
     if (news)
-        log_warning("telegram: no messages come in: %s; this is tried again for ever", sentence);
+        log_warning("telegram: not receiving messages: %s; retrying until it works", sentence);
     poll_after(telegram, wait_ms);
 }
 
@@ -145,13 +145,13 @@ static void poll_failed(struct telegram *telegram, const struct telegram_answer 
         if (!poller->webhook_dropped)
             drop_webhook(telegram);
         else
-            conflict(telegram, "a webhook was set for this bot again, which takes its messages; "
-                               "another program uses the same token");
+            conflict(telegram, "a webhook takes this bot's messages again; another program uses "
+                               "the same token");
         break;
     case TELEGRAM_CONFLICT:
         conflict(telegram,
-                 "another program asks Telegram for the messages of this bot with the "
-                 "same token; each message goes to only one of the two, so stop the other");
+                 "another program reads this bot's messages with the same token; each message goes "
+                 "to only one of the two, so stop the other");
         break;
     case TELEGRAM_UNAUTHORIZED:
         unauthorized(telegram, answer->text);
@@ -323,7 +323,7 @@ void telegram_poll_start(struct telegram *telegram)
     struct error err = ERROR_INIT;
     poller->limit = TELEGRAM_BATCH_MAX;
     if (store_read_cursor(telegram->env.store, channel_name, &poller->offset, &err) < 0) {
-        log_error("telegram: the place in the queue of messages cannot be read: %s", err.text);
+        log_error("telegram: the position in the queue cannot be read: %s", err.text);
         poller->offset = 0; // all that Telegram still has comes again, and the inbox knows it
     }
     poll_ask(telegram);

@@ -58,7 +58,7 @@ static void pump(void *context);
 void telegram_warn_uncertain(const char *turn, const char *chat, const char *why)
 {
     LOG_EVENT(LOG_WARNING, "telegram.uncertain", turn, LOG_TEXT("chat", chat), LOG_TEXT("why", why),
-              LOG_TEXT("done", "it could not be known whether Telegram has it; it is sent again"));
+              LOG_TEXT("done", "Telegram may or may not have it; it is sent again"));
 }
 
 // Writing down.
@@ -383,7 +383,7 @@ static void send_first(struct delivery *delivery)
 {
     if (delivery->change.in_flight && !*delivery->message_id)
         telegram_warn_uncertain(delivery->turn, delivery->chat->id,
-                                "the program stopped before the answer came");
+                                "the program stopped before Telegram replied");
     send_part(delivery);
 }
 
@@ -396,7 +396,7 @@ static void delivery_go(struct delivery *delivery, int part)
             return;
         }
     if (part == 0) { // an empty code block, say: who asked must not wait for ever
-        buf_append_text(&delivery->part, "(an answer with nothing to show)");
+        buf_append_text(&delivery->part, "(an empty answer)");
         delivery->index = 0;
         send_first(delivery);
         return;
@@ -497,7 +497,7 @@ static void pump(void *context)
     list_for_each(link, &telegram->chats)
         list_entry(link, struct telegram_chat, link)->seen = false;
     if (store_read_outbox(telegram->env.store, channel_name, 0, on_row, &look, &err) < 0) {
-        log_warning("telegram: what is to be sent cannot be read: %s", err.text);
+        log_warning("telegram: the outbox cannot be read: %s", err.text);
         wait_until(&look, loop_now(telegram->env.loop) + BACKOFF_FIRST_MS);
     }
     for (size_t i = 0; i < look.started_count; i++)

@@ -246,7 +246,7 @@ static void find_row(struct stream *stream)
         log_debug("telegram: the outbox cannot be read: %s", err.text);
     if (stream->noted && !*stream->message_id)
         telegram_warn_uncertain(stream->turn, stream->chat->id,
-                                "the program stopped before the answer came");
+                                "the program stopped before Telegram replied");
 }
 
 static void on_opened(void *context, int result, const struct error *err, int64_t number)

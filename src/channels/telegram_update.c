@@ -81,7 +81,7 @@ static char *message_text(struct json_value message, bool *ret_cut)
         text = json_get(message, "caption");
     BUF_AUTO note = BUF_INIT(NOTE_MAX);
     if (json_type(text) == JSON_STRING && !json_string(text, &own))
-        buf_append_text(&note, "[a message came that is too long to be read]");
+        buf_append_text(&note, "[a message that is too long to be read]");
     else
         append_media(message, &note);
     if (own.len == 0 && note.len == 0)
@@ -168,7 +168,7 @@ int telegram_updates_read(struct json_value result, struct telegram_updates *ret
 {
     size_t count = json_count(result), found_count = 0;
     if (json_type(result) != JSON_ARRAY || count > TELEGRAM_UPDATES_MAX)
-        return error_set(err, -EBADMSG, "the Bot API's answer is no list of updates");
+        return error_set(err, -EBADMSG, "the Bot API did not reply with updates");
     CLEANUP(mem_cleanup) struct found *found = mem_alloc((count + 1) * sizeof *found);
     struct json_iter it = json_iter_init(result);
     struct json_value value;

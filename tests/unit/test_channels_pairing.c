@@ -112,7 +112,7 @@ static void from_stranger_to_friend(void **state)
     assert_int_equal(pairing_revoke(&pairing, SPAN_LITERAL("42"), &err), 0);
     assert_false(is_approved("42"));
     assert_int_equal(pairing_revoke(&pairing, SPAN_LITERAL("42"), &err), -ENOENT);
-    assert_string_equal(err.text, "the user 42 is not among the approved ones of telegram");
+    assert_string_equal(err.text, "the user 42 is not approved on telegram");
 }
 
 static void files_are_private(void **state)
@@ -198,7 +198,7 @@ static void codes_end(void **state)
     assert_int_equal(ask("2", ""), 0);
     fake.wall_ms += HOUR;
     assert_string_equal(approve(code, -ENOENT),
-                        "no request has this code; codes end after an hour (1 of 5 wrong ones)");
+                        "no request has this code; codes expire after an hour (1 of 5 wrong ones)");
 }
 
 static void wrong_codes_lock(void **state)
@@ -210,11 +210,11 @@ static void wrong_codes_lock(void **state)
     assert_int_equal(ask("2", ""), 0);
     for (int i = 0; i < 4; i++)
         approve("WRONGONE", -ENOENT);
-    assert_string_equal(approve("", -ENOENT), "no request has this code; it was the 5th wrong one, "
-                                              "so no code is taken for an hour");
+    assert_string_equal(approve("", -ENOENT), "no request has this code; after 5 wrong ones no "
+                                              "code is accepted for an hour");
     assert_string_equal(approve(code, -EBUSY),
-                        "there were 5 wrong codes; no code is taken until 2025-11-21T04:00:00Z (a "
-                        "request's id from the list is)");
+                        "after 5 wrong codes none is accepted until 2025-11-21T04:00:00Z; use a "
+                        "request's id from the list");
     assert_int_equal(ask("3", ""), 1);
     fake.wall_ms += HOUR;
     assert_int_equal(ask("3", ""), 0);
@@ -241,7 +241,7 @@ static void damaged_files(void **state)
     assert_int_equal(ask("2", ""), 0);
     assert_string_equal(approve(code, -EBADMSG),
                         "pairing/telegram-approved.json is not a JSON object and was left alone; "
-                        "mend or remove it");
+                        "fix or remove it");
     assert_string_equal(get("pairing/telegram-approved.json"), "{\"1\":");
     put("pairing/telegram-approved.json", "");
     assert_string_equal(approve(code, 0), "2");
@@ -282,8 +282,8 @@ static void the_list(void **state)
     BUF_AUTO out = BUF_INIT(64 * 1024);
     assert_int_equal(pairing_list(&pairing, false, &out, &err), 0);
     assert_string_equal(buf_text(&out),
-                        "Nobody waits for approval on telegram.\n\nNobody is approved on telegram; "
-                        "the configuration may allow users as well.\n");
+                        "Nobody is waiting for approval on telegram.\n\n"
+                        "Nobody is approved on telegram; the configuration may allow users too.\n");
     assert_true(access(fixture_path(home, "pairing"), F_OK) < 0); // looking makes nothing
     assert_int_equal(ask("41", "Ann"), 0);
     approve(code, 0);

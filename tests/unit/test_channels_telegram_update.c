@@ -198,7 +198,7 @@ static void test_a_text_beyond_all_bounds(void **state)
     buf_append_text(&text, "\"}}]");
     struct telegram_updates updates;
     assert_int_equal(read_updates(buf_text(&text), &updates), 0);
-    assert_string_equal(updates.rows[0].text, "[a message came that is too long to be read]");
+    assert_string_equal(updates.rows[0].text, "[a message that is too long to be read]");
     assert_int_equal(strlen(updates.rows[0].name) % 3, 0); // whole characters
     telegram_updates_finish(&updates);
 }
