@@ -140,7 +140,7 @@ static int escape(struct parser *p)
                 return fail_at(p, from, "\\u needs four hexadecimal digits");
         return 0;
     }
-    return c && strchr("\"\\/bfnrt", c) ? 0 : fail_at(p, from, "no such escape in a string");
+    return c && strchr("\"\\/bfnrt", c) ? 0 : fail_at(p, from, "an unknown escape in a string");
 }
 
 // At a quote; moves behind the closing one.
@@ -208,7 +208,7 @@ static int number(struct parser *p)
         ok = digits(p);
     }
     if (!ok)
-        return fail_at(p, from, "a number that is not finished");
+        return fail_at(p, from, "an unfinished number");
     p->state = after_value(p);
     return add(p, JSON_NUMBER, from, true);
 }

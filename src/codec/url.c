@@ -39,7 +39,7 @@ static int check_characters(struct span text, struct error *err)
     for (size_t i = 0; i < text.len; i++) {
         char c = text.data[i];
         if ((unsigned char)c >= 0x80)
-            return error_set(err, -EINVAL, "a URL may hold ASCII only, byte %zu does not fit", i);
+            return error_set(err, -EINVAL, "a URL may hold only ASCII, not byte %zu", i);
         if (c == '%' && percent_value(text, i) < 0)
             return error_set(err, -EINVAL, "a %% in a URL needs two hexadecimal digits (byte %zu)",
                              i);
@@ -85,8 +85,7 @@ static int check_name(struct span host, struct error *err)
     if (host.len == 0)
         return error_set(err, -EINVAL, "the URL names no host");
     if (host.len > HOST_BYTES_MAX)
-        return error_set(err, -EINVAL, "the host of the URL is longer than %d bytes",
-                         HOST_BYTES_MAX);
+        return error_set(err, -EINVAL, "the URL's host is longer than %d bytes", HOST_BYTES_MAX);
     for (size_t i = 0; i < host.len; i++)
         if (!is_alnum(host.data[i]) && !strchr("-._", host.data[i]))
             return error_set(err, -EINVAL,
@@ -97,12 +96,11 @@ static int check_name(struct span host, struct error *err)
         struct span label = span_cut(&rest, '.');
         if (label.len == 0 || label.len > LABEL_BYTES_MAX)
             return error_set(err, -EINVAL,
-                             "the host of the URL has a label that is empty or "
-                             "longer than %d bytes",
+                             "the URL's host has a label that is empty or longer than %d bytes",
                              LABEL_BYTES_MAX);
     }
     if (looks_numeric(host) && !is_address(AF_INET, host))
-        return error_set(err, -EINVAL, "the host of the URL is no IPv4 address of four numbers");
+        return error_set(err, -EINVAL, "the URL's host is not an IPv4 address of four numbers");
     return 0;
 }
 
@@ -121,14 +119,13 @@ static int parse_authority(struct url *url, struct error *err)
     struct span rest = url->authority;
     if (rest.len && memchr(rest.data, '@', rest.len))
         return error_set(err, -EINVAL,
-                         "a URL may not hold a user name or password, "
-                         "put the key where keys belong");
+                         "a URL may not hold a user name or password; set the key by itself");
     url->ipv6 = rest.len && rest.data[0] == '[';
     if (url->ipv6) {
         rest = span_skip(rest, 1);
         url->host = span_cut(&rest, ']');
         if (!is_address(AF_INET6, url->host) || url->host.len + 1 >= url->authority.len)
-            return error_set(err, -EINVAL, "the URL holds no IPv6 address between [ and ]");
+            return error_set(err, -EINVAL, "the URL has no IPv6 address between [ and ]");
         if (rest.len && rest.data[0] != ':')
             return error_set(err, -EINVAL, "only a port may follow the ] of a URL's host");
         return rest.len ? parse_port(url, span_skip(rest, 1), err) : 0;

@@ -149,7 +149,7 @@ static int take_alias(struct builder *b, const yaml_event_t *event)
         if (strcmp(b->anchors[i].name, name) != 0)
             continue;
         if (is_open(b, node))
-            return fail_at(b, event->start_mark, -EBADMSG, "this alias holds itself");
+            return fail_at(b, event->start_mark, -EBADMSG, "this alias contains itself");
         if (b->depth + node->depth > YAML_DEPTH_MAX)
             return fail_at(b, event->start_mark, -EMSGSIZE, "this alias nests too deep");
         if (++b->made > YAML_NODES_MAX)
@@ -157,8 +157,7 @@ static int take_alias(struct builder *b, const yaml_event_t *event)
         place(b, node);
         return 0;
     }
-    return fail_at(b, event->start_mark, -EBADMSG,
-                   "no anchor of this name stands before the alias");
+    return fail_at(b, event->start_mark, -EBADMSG, "no anchor of this name precedes the alias");
 }
 
 static bool is_tag(const yaml_char_t *tag, const char *wanted)
@@ -183,7 +182,7 @@ static int check_scalar_tag(const struct builder *b, const yaml_event_t *event, 
     if (*ret_quoted || is_tag(tag, YAML_INT_TAG) || is_tag(tag, YAML_FLOAT_TAG) ||
         is_tag(tag, YAML_BOOL_TAG) || is_tag(tag, YAML_NULL_TAG))
         return 0;
-    return fail_at(b, event->start_mark, -EBADMSG, "this tag (!...) means nothing here");
+    return fail_at(b, event->start_mark, -EBADMSG, "this tag (!...) is not supported");
 }
 
 static int take_scalar(struct builder *b, const yaml_event_t *event)
@@ -215,7 +214,7 @@ static int begin(struct builder *b, const yaml_event_t *event)
     const yaml_char_t *anchor =
         mapping ? event->data.mapping_start.anchor : event->data.sequence_start.anchor;
     if (tag && !is_tag(tag, "!") && !is_tag(tag, mapping ? YAML_MAP_TAG : YAML_SEQ_TAG))
-        return fail_at(b, event->start_mark, -EBADMSG, "this tag (!...) means nothing here");
+        return fail_at(b, event->start_mark, -EBADMSG, "this tag (!...) is not supported");
     if (b->depth == YAML_DEPTH_MAX)
         return fail_at(b, event->start_mark, -EMSGSIZE, "this nests too deep");
 

@@ -177,7 +177,7 @@ static int refuse_duplicate(const struct yaml_node *first, const struct yaml_nod
 {
     enum { SHOWN_BYTES = 60 };
     int shown = again->value.len < SHOWN_BYTES ? (int)again->value.len : SHOWN_BYTES;
-    return error_set(err, -EBADMSG, "%u:%u: the key \"%.*s\" was given already on line %u",
+    return error_set(err, -EBADMSG, "%u:%u: the key \"%.*s\" is already given on line %u",
                      again->line, again->column, shown, again->value.data, first->line);
 }
 

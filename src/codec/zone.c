@@ -168,7 +168,7 @@ int zone_parse(struct span rule, struct zone *ret_zone, struct error *err)
     struct zone zone = ZONE_UTC;
     struct span rest = rule;
     if (!take_rule(&rest, &zone))
-        return error_set(err, -EINVAL, "\"%.*s\" is no time zone rule, from its byte %zu on",
+        return error_set(err, -EINVAL, "\"%.*s\" is not a time zone rule, from byte %zu on",
                          (int)(rule.len < QUOTE_MAX ? rule.len : QUOTE_MAX), rule.data,
                          rule.len - rest.len + 1);
     *ret_zone = zone;

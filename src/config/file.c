@@ -168,13 +168,11 @@ static bool settle_twice(const struct walk *walk, const struct loaded *loaded,
     }
     if (match == CONFIG_MATCH_KEY) {
         findings_add(walk->findings, CONFIG_WARNING, loaded->file_place, span_of(name), NULL,
-                     "another spelling of %s, which line %u sets; it counts for nothing", name,
-                     key->line);
+                     "another spelling of %s, which line %u sets; it is ignored", name, key->line);
         return true;
     }
     findings_add(walk->findings, CONFIG_WARNING, place, span_of(path), NULL,
-                 "%s: another spelling of %s, which line %u sets; it counts for nothing", path,
-                 name, line);
+                 "%s: another spelling of %s, which line %u sets; it is ignored", path, name, line);
     return false;
 }
 

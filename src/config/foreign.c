@@ -110,13 +110,13 @@ const char *config_foreign_owner(struct span key)
  * release. A key that is not meant by its word stands below. Better one start refused too many than
  * a budget that is believed in.
  */
-#define NOT_HELD "this limits something in LiteLLM and would not here: take it out"
+#define NOT_HELD "LiteLLM enforces this and Hermes would not: remove it"
 
 static const struct limit {
     const char *word, *sentence;
 } limits[] = {
     {"budget", NOT_HELD ", and set litellm_settings.max_budget or router.budgets"},
-    {"upperbound", NOT_HELD " (there are no virtual keys that it could bound)"},
+    {"upperbound", NOT_HELD " (there are no virtual keys to limit)"},
     {"limit", NOT_HELD ", and set rpm, tpm or max_parallel_requests of the deployments"},
     {"rpm", NOT_HELD ", and set litellm_params.rpm of the deployments"},
     {"tpm", NOT_HELD ", and set litellm_params.tpm of the deployments"},
@@ -132,19 +132,19 @@ static const struct limit {
     {"hide_secrets", NOT_HELD "; there are no guardrails"},
     {"secret_detection", NOT_HELD "; there are no guardrails"},
     {"banned", NOT_HELD "; there are no guardrails"},
-    {"block", NOT_HELD "; what must not be asked is left out of model_list"},
-    {"allowed", NOT_HELD "; who may reach the router is the network's to say (router.host), and "
-                         "what may be asked is model_list"},
-    {"allowlist", NOT_HELD "; what may be asked is model_list"},
+    {"block", NOT_HELD "; leave out of model_list what nobody may ask"},
+    {"allowed", NOT_HELD "; the network (router.host) decides who reaches the router, model_list "
+                         "which models they may ask"},
+    {"allowlist", NOT_HELD "; model_list decides which models may be asked"},
     {"restrict", NOT_HELD},
     {"deny", NOT_HELD},
     {"enforce", NOT_HELD},
     {"permission", NOT_HELD},
     {"admin_only", NOT_HELD},
-    {"tag_filtering", NOT_HELD "; give what must be kept apart names of its own in model_list"},
-    {"auth", "who may ask is not decided by this here: take it out, and set "
+    {"tag_filtering", NOT_HELD "; give models to be kept apart their own names in model_list"},
+    {"auth", "this does not decide here who may ask: remove it, and set "
              "general_settings.master_key"},
-    {"mock_response", "here the model would be asked, and cost money: take it out"},
+    {"mock_response", "Hermes would call the model, which costs money: remove it"},
 };
 
 // Keys that hold such a word and limit no call.
@@ -158,7 +158,7 @@ const char *config_foreign_limit(struct span word)
     if (option_words_have(no_limits, word))
         return NULL;
     if (span_is(word, "include"))
-        return "the file is not read, and what it limits would not hold: put it in here";
+        return "the file is not read, so its limits would not hold: copy it in here";
     if (span_is(word, "policies"))
         return NOT_HELD;
     for (size_t i = 0; i < ARRAY_LEN(limits); i++)

@@ -51,9 +51,9 @@ static void hear_unset(struct listener *listener, const char *name)
     findings_add(source->findings, severity, source->place, source->key, NULL,
                  "%.*s: the environment variable %s is not set%s", (int)source->key.len,
                  source->key.data, name,
-                 listener->is_tree     ? ", which only counts when this is used"
+                 listener->is_tree     ? ", which matters only when this is used"
                  : listener->is_secret ? ""
-                                       : "; the text stays as it is written");
+                                       : "; the text stays as written");
     listener->failed |= listener->is_secret;
 }
 
@@ -67,8 +67,8 @@ static void hear(void *context, enum substitute_event event, const char *name)
         hear_unset(listener, name);
     else
         findings_add(source->findings, CONFIG_WARNING, source->place, source->key, NULL,
-                     "%.*s: %s is no variable (${NAME}, ${env:NAME} or os.environ/NAME); "
-                     "it stays as it is written",
+                     "%.*s: %s is not a variable (${NAME}, ${env:NAME} or os.environ/NAME); it "
+                     "stays as written",
                      (int)source->key.len, source->key.data,
                      listener->is_secret ? "\"${\" or \"os.environ/\" in it" : name);
 }

@@ -122,7 +122,7 @@ static void test_duplicate_keys(void **state)
 {
     (void)state;
     refuses(SPAN_LITERAL("a: 1\nb: 2\n'a': 3\n"), -EBADMSG,
-            "3:1: the key \"a\" was given already on line 1");
+            "3:1: the key \"a\" is already given on line 1");
     refuses(SPAN_LITERAL("x:\n  - {k: 1, j: 2, k: 3}\n"), -EBADMSG, "2:18: the key \"k\"");
     gives("a: {k: 1}\nb: {k: 1}\nA: 2\n", "{a: {k: 1}, b: {k: 1}, A: 2}");
 }
@@ -140,8 +140,8 @@ static void test_aliases_and_merges(void **state)
     gives("\"<<\": {a: 1}\n", "{'<<': {a: 1}}");
     refuses(SPAN_LITERAL("<<: 5\n"), -EBADMSG, "1:5: << takes a mapping");
     refuses(SPAN_LITERAL("<<: [{a: 1}, 5]\n"), -EBADMSG, "1:14: << takes a mapping");
-    refuses(SPAN_LITERAL("a: &x [*x]\n"), -EBADMSG, "1:8: this alias holds itself");
-    refuses(SPAN_LITERAL("a: &x\n  <<: *x\n"), -EBADMSG, "2:7: this alias holds itself");
+    refuses(SPAN_LITERAL("a: &x [*x]\n"), -EBADMSG, "1:8: this alias contains itself");
+    refuses(SPAN_LITERAL("a: &x\n  <<: *x\n"), -EBADMSG, "2:7: this alias contains itself");
 }
 
 static void test_bombs(void **state)

@@ -180,7 +180,7 @@ static void test_unset_variables(void **state)
     assert_int_equal(config_finding_at(f->config, 0)->severity, CONFIG_WARNING);
     assert_string_equal(config_finding_at(f->config, 0)->text,
                         "model.base_url: the environment variable NOPE is not set; "
-                        "the text stays as it is written");
+                        "the text stays as written");
     fixture_must_fail(f, "model:\n  api_key: ${NOPE}\n",
                       "c.yaml:2:12: model.api_key: the environment variable NOPE is not set");
 }

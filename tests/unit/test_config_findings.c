@@ -147,12 +147,12 @@ static void test_two_spellings(void **state)
     fixture_must_load(f, "model:\n  model: a\n  default: b\n");
     assert_string_equal(f->sample.model.name, "b");
     expect_finding(f, 0, CONFIG_WARNING, 2,
-                   "another spelling of model.default, which line 3 sets; it counts for nothing");
+                   "another spelling of model.default, which line 3 sets; it is ignored");
     fixture_must_load(f, "model:\n  default: b\n  model: a\n");
     assert_string_equal(f->sample.model.name, "b");
     expect_finding(f, 0, CONFIG_WARNING, 3,
                    "model.model: another spelling of model.default, which line 2 sets; "
-                   "it counts for nothing");
+                   "it is ignored");
     fixture_must_fail(f, "model.default: a\nmodel: {default: b}\n",
                       "c.yaml:2:9: model.default: line 1 sets the same option; keep one of them");
 }

@@ -49,7 +49,7 @@ static void test_an_unset_variable_is_nobodys_business_yet(void **state)
     const struct config_finding *finding = config_finding_at(f->config, 0);
     assert_int_equal(finding->severity, CONFIG_NOTE);
     assert_string_equal(finding->text, "places[0].params.api_key: the environment variable A_KEY "
-                                       "is not set, which only counts when this is used");
+                                       "is not set, which matters only when this is used");
     assert_true(config_unset_variable(place(f, "0.params.api_key"), name));
     assert_string_equal(name, "A_KEY");
     assert_true(config_unset_variable(place(f, "0.params.url"), name));
@@ -173,7 +173,7 @@ static void test_a_limit_that_would_not_hold(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         assert_true(fixture_load(f, cases[i]) < 0);
-        assert_non_null(strstr(f->err.text, "take it out"));
+        assert_non_null(strstr(f->err.text, "remove it"));
         assert_null(strstr(f->err.text, "more;")); // once, not for all that is in it
     }
     fixture_must_load(f, "rules: {max_budget: ~, blocked: false, callbacks: [other], cache: {}}");
