@@ -32,7 +32,7 @@ static void on_store_state(void *context, enum store_state state)
 {
     struct app *app = context;
     if (state == STORE_CHECKING)
-        log_info("the last stop was not a clean one: checking the database; messages are taken");
+        log_info("unclean shutdown: checking the database; messages are still accepted");
     if (state == STORE_READY && *store_note(app->store))
         log_warning("%s", store_note(app->store));
     if (state == STORE_READY && app->desk)
@@ -80,9 +80,8 @@ static void count_repeats(struct app *app)
 {
     if (app->http && app->metrics)
         http_client_count_repeats(
-            app->http,
-            metrics_counter(app->metrics, "hermes_http_repeats_total", "",
-                            "Requests that went out again because a kept connection had ended"));
+            app->http, metrics_counter(app->metrics, "hermes_http_repeats_total", "",
+                                       "Requests sent again because a kept connection had closed"));
 }
 
 int app_need_http(struct app *app, struct error *err)

@@ -30,7 +30,7 @@ enum { OPTION_QUESTION = OPTION_FIRST_OWN, OPTION_NO_STREAM };
 
 static const struct command_option options[] = {
     COMMAND_CONFIG_OPTIONS,
-    {"question", 'q', "TEXT", "ask this, print the answer and end"},
+    {"question", 'q', "TEXT", "ask this, print the answer and exit"},
     {"no-stream", 0, NULL, "ask for answers in one piece"},
     COMMAND_OPTIONS_END,
 };
@@ -100,10 +100,10 @@ static void greet(const struct chat *chat)
 {
     const struct endpoint *endpoint = &chat->app.endpoint;
     if (chat->remote)
-        printf("Hermes %s, the one that runs here, model %s. /help tells more, Ctrl-D leaves.\n",
+        printf("Hermes %s (already running), model %s. /help for help, Ctrl-D to leave.\n",
                HERMES_VERSION, chat->model);
     else
-        printf("Hermes %s, model %s%s%s. /help tells more, Ctrl-D leaves.\n", HERMES_VERSION,
+        printf("Hermes %s, model %s%s%s. /help for help, Ctrl-D to leave.\n", HERMES_VERSION,
                endpoint->name, *endpoint->base_url ? " at " : "", endpoint->base_url);
     fflush(stdout);
 }
@@ -128,7 +128,7 @@ static void tell_ignored(const struct arguments *arguments)
     bool config = arguments->values[OPTION_CONFIG] != NULL;
     bool whole = arguments->values[OPTION_NO_STREAM] != NULL;
     if (model || config || whole)
-        log_info("the hermes that runs in this home answers, by its own configuration and model; "
+        log_info("the hermes running in this home answers, with its own configuration and model; "
                  "ignored:%s%s%s",
                  config ? " --config" : "", model ? " --model" : "", whole ? " --no-stream" : "");
 }
@@ -268,13 +268,10 @@ const struct command command_chat = {
     .name = "chat",
     .summary = "Talk to Hermes",
     .help = "Without -q and in a terminal: a conversation. With -q, or with text from a pipe:\n"
-            "one answer on standard output, everything else on standard error.\n"
-            "\n"
+            "one answer on standard output, everything else on standard error.\n\n"
             "  hermes chat -q \"What is in notes.txt?\"\n"
-            "  journalctl -b -p err | hermes chat -q \"What went wrong?\"\n"
-            "\n"
-            "Where a hermes runs in the home (hermes run), it answers, as it is configured.\n"
-            "\n"
+            "  journalctl -b -p err | hermes chat -q \"What went wrong?\"\n\n"
+            "If hermes run is active in the home, it answers, with its own configuration.\n\n"
             "Status: 0 answered, 1 failed, 2 wrong usage, 130 cancelled.\n",
     .options = options,
     .run = run,

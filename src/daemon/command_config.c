@@ -106,8 +106,7 @@ static int path(const struct settings *settings)
     if (settings->path)
         puts(settings->path);
     else
-        log_info("there is no configuration file; --config, HERMES_CONFIG and %s were looked at",
-                 CONFIG_SYSTEM_PATH);
+        log_info("found no configuration file (--config, HERMES_CONFIG, %s)", CONFIG_SYSTEM_PATH);
     return EXIT_OK;
 }
 
@@ -140,10 +139,10 @@ const struct command command_config = {
     .name = "config",
     .words = "[check|show|keys|path]",
     .summary = "Check and explain the configuration, which Hermes never writes",
-    .help = "check  everything that is wrong or unknown, with its line (the default)\n"
-            "show   every setting, its value (secrets masked) and where it comes from\n"
-            "keys   every key there is, with its default and its variable\n"
-            "path   which file is read\n",
+    .help = "check  list what is wrong or unknown, with its line (the default)\n"
+            "show   list every setting, its value (secrets masked) and its origin\n"
+            "keys   list every key, with its default and its variable\n"
+            "path   print which file is read\n",
     .options = options,
     .max_words = 1,
     .run = run,

@@ -101,10 +101,10 @@ static int run(const struct command *command, const struct arguments *arguments)
 
 const struct command command_context = {
     .name = "context",
-    .summary = "Tell what a first message costs, part by part",
-    .help = "What goes to the model before anybody has said anything: the prompt's parts, the\n"
-            "memories and each tool, in bytes and about how many tokens that is. Of a running\n"
-            "conversation /context tells the same.\n",
+    .summary = "Show what a first message costs, part by part",
+    .help = "Lists what every conversation sends to the model first: the prompt's parts, the\n"
+            "memories and each tool, in bytes and estimated tokens. In a running\n"
+            "conversation, /context prints the same.\n",
     .options = options,
     .run = run,
 };

@@ -23,7 +23,7 @@ enum { OPTION_BY = OPTION_FIRST_OWN, OPTION_DAYS, OPTION_JSON, OPTION_CSV };
 static const struct command_option options[] = {
     COMMAND_CONFIG_OPTIONS,
     {"by", 'b', "WHAT", "model (the default), slot, session, key, job or day"},
-    {"days", 'd', "N", "of so many days, today included (30)"},
+    {"days", 'd', "N", "number of days, today included (30)"},
     {"json", 0, NULL, "as JSON, for programs"},
     {"csv", 0, NULL, "the sums as comma-separated values"},
     COMMAND_OPTIONS_END,
@@ -61,7 +61,7 @@ static int make_why_path(const char *id, struct buf *path, struct error *err)
 {
     buf_append_text(path, "/calls/");
     url_encode(span_of(id), path);
-    return buf_is_full(path) ? error_set(err, -EINVAL, "that is no id of a call") : 0;
+    return buf_is_full(path) ? error_set(err, -EINVAL, "that is not a call's id") : 0;
 }
 
 // NULL where the configuration cannot be read: then days are those of UTC, and the page says so.
@@ -103,13 +103,13 @@ static int tell(const struct arguments *arguments, const char *home, const char 
 static const char *complaint(const struct arguments *arguments, bool why)
 {
     if (arguments->word_count && !why)
-        return "cost takes no word but why, as in: hermes cost why ID";
+        return "cost takes no argument but why: hermes cost why ID";
     if (why && (arguments->word_count < 2 || !*arguments->words[1]))
-        return "cost why: which call? hermes cost tells the ids of the dearest";
+        return "cost why needs an id; hermes cost lists the costliest calls";
     if (why && arguments->values[OPTION_CSV])
-        return "cost why: one call is no table; there is --json";
+        return "cost why has no --csv; use --json";
     if (arguments->values[OPTION_JSON] && arguments->values[OPTION_CSV])
-        return "cost: either --json or --csv";
+        return "cost: use either --json or --csv";
     return NULL;
 }
 
@@ -142,14 +142,12 @@ static int run(const struct command *command, const struct arguments *arguments)
 const struct command command_cost = {
     .name = "cost",
     .words = "[why ID]",
-    .summary = "What was spent, on what, and why a call was dear",
-    .help = "Without a word: today, this month, the sums of the last days, and the dearest calls.\n"
-            "\n"
-            "why     one call: its attempts, and what made it dear. Of an ID its beginning is\n"
-            "        enough.\n"
-            "\n"
-            "By session and by job as far back as single calls are kept (router.ledger_days); the\n"
-            "other sums go back to the beginning. A call under way is counted when it ends.\n",
+    .summary = "Show what was spent, and why a call was costly",
+    .help = "Without an argument: today, this month, the last days and the costliest calls.\n\n"
+            "why     one call: its attempts, and what made it costly. The beginning of an ID\n"
+            "        is enough.\n\n"
+            "Sums by session and by job reach back as far as single calls are kept\n"
+            "(router.ledger_days), the others to the beginning. A call counts when it ends.\n",
     .options = options,
     .max_words = 2,
     .run = run,

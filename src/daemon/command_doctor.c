@@ -21,14 +21,14 @@ static bool probe_configuration(const struct arguments *arguments, struct settin
 {
     struct error err = ERROR_INIT;
     if (settings_load(arguments, settings, &err) < 0) {
-        report_line(report, REPORT_FAILED, "configuration", "%s; hermes config check tells all",
+        report_line(report, REPORT_FAILED, "configuration", "%s; see hermes config check",
                     err.text);
         return false;
     }
     size_t findings = config_finding_count(settings->config);
     report_line(report, findings ? REPORT_WARNING : REPORT_OK, "configuration", "%s%s",
                 settings->path ? settings->path : "no file; defaults and the environment",
-                findings ? "; hermes config check has remarks" : "");
+                findings ? "; see hermes config check" : "");
     return true;
 }
 
@@ -59,7 +59,7 @@ static void probe_model(const struct settings *settings, struct report *report)
     if (r == 0)
         r = main_model_endpoint(&settings->values.llm, plan, &endpoint, &err);
     if (plan && *plan->notes)
-        report_line(report, REPORT_WARNING, "router", "hermes config check has remarks");
+        report_line(report, REPORT_WARNING, "router", "see hermes config check");
     router_plan_unref(plan);
     if (r < 0) {
         report_line(report, REPORT_FAILED, "model", "%s", err.text);

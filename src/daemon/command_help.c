@@ -14,8 +14,8 @@ static void print_commands(void)
             printf("  %-12s %s\n", commands[i]->name, commands[i]->summary);
     printf("\nBegin with:\n"
            "  hermes chat                      a conversation (offline until a key is set)\n"
-           "  OPENROUTER_API_KEY=... HERMES_MODEL=... hermes chat -q \"What can you do?\"\n"
-           "\nhermes help COMMAND tells more.\n");
+           "  OPENROUTER_API_KEY=... HERMES_MODEL=... hermes chat -q \"What can you do?\"\n\n"
+           "hermes help COMMAND explains one.\n");
 }
 
 static int run(const struct command *command, const struct arguments *arguments)
@@ -37,7 +37,7 @@ static int run(const struct command *command, const struct arguments *arguments)
 const struct command command_help = {
     .name = "help",
     .words = "[COMMAND]",
-    .summary = "Tell what the commands do",
+    .summary = "Explain the commands",
     .max_words = 1,
     .run = run,
 };

@@ -40,9 +40,9 @@ enum {
 
 static const struct command_option options[] = {
     COMMAND_CONFIG_OPTIONS,
-    {"lines", 'n', "N", "how many events (30)"},
-    {"json", 0, NULL, "the lines as they are in the file"},
-    {"follow", 'f', NULL, "go on with what comes, until Ctrl-C"},
+    {"lines", 'n', "N", "number of events (30)"},
+    {"json", 0, NULL, "print the lines as in the file"},
+    {"follow", 'f', NULL, "follow new events, until Ctrl-C"},
     {"errors", 0, NULL, "warnings and errors only"},
     COMMAND_OPTIONS_END,
 };
@@ -140,8 +140,8 @@ static int refuse_ids(const struct view *view)
         log_row_clean(&told, span_of(view->ids[i]));
     }
     if (view->id_count == 0)
-        log_error("log: nothing is known of \"%.128s\"; hermes log shows the latest ids, and what "
-                  "is older than the log goes back is not in it",
+        log_error("log: no event has the id \"%.128s\"; hermes log shows the latest ids, and older "
+                  "events are no longer in the log",
                   view->wanted);
     else
         log_error("log: several ids begin with \"%.128s\": %s%s; give more of it", view->wanted,
@@ -263,7 +263,7 @@ static bool parse_arguments(const struct arguments *arguments, struct view *view
     }
     view->wanted = arguments->word_count ? arguments->words[0] : NULL;
     if (view->wanted && strlen(view->wanted) < ID_BEGINNING_MIN) {
-        log_error("log: \"%.64s\" is too little of an id; at least its first %d characters, please",
+        log_error("log: \"%.64s\" is too short for an id; give at least its first %d characters",
                   view->wanted, ID_BEGINNING_MIN);
         return false;
     }
@@ -299,10 +299,9 @@ static int run(const struct command *command, const struct arguments *arguments)
 const struct command command_log = {
     .name = "log",
     .words = "[ID]",
-    .summary = "Show what happened lately, or everything about one piece of work",
-    .help =
-        "Reads logs/gateway.log of the home and its rotated files. With an ID, or its beginning\n"
-        "when that is unambiguous, tells one piece of work from its trigger to its tokens.\n",
+    .summary = "Show the latest events, or all about one piece of work",
+    .help = "Reads logs/gateway.log of the home and its rotated files. With an ID, or its\n"
+            "unambiguous beginning, shows one piece of work from its trigger to its tokens.\n",
     .options = options,
     .max_words = 1,
     .run = run,

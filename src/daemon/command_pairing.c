@@ -59,8 +59,8 @@ static int revoke_user(const struct request *request, struct error *err)
 {
     int r = pairing_revoke(request->pairing, span_of(request->argument), err);
     if (r == 0)
-        printf("The user %s is not approved on %s any more. Whom the configuration or "
-               "TELEGRAM_ALLOWED_USERS names is allowed all the same.\n",
+        printf("The user %s is no longer approved on %s. Users in the configuration or "
+               "TELEGRAM_ALLOWED_USERS are still allowed.\n",
                request->argument, request->pairing->platform);
     return r;
 }
@@ -69,7 +69,7 @@ static int clear_pending(const struct request *request, struct error *err)
 {
     int r = pairing_clear_pending(request->pairing, err);
     if (r == 0)
-        printf("No code of %s is valid any more.\n", request->pairing->platform);
+        printf("No code of %s is valid any longer.\n", request->pairing->platform);
     return r;
 }
 
@@ -97,7 +97,7 @@ static const struct verb *find_verb(const struct arguments *arguments)
         size_t count = arguments->word_count ? arguments->word_count : 1;
         if (count >= verb->words_min && count <= verb->words_max)
             return verb;
-        log_error("pairing: it is hermes pairing %s", verb->usage);
+        log_error("pairing: usage: hermes pairing %s", verb->usage);
         return NULL;
     }
     log_error("pairing: \"%.64s\" is not one of list, approve, revoke, clear-pending", word);
@@ -135,11 +135,11 @@ static int run(const struct command *command, const struct arguments *arguments)
 const struct command command_pairing = {
     .name = "pairing",
     .words = "[list|approve|revoke|clear-pending] [telegram] [CODE|ID]",
-    .summary = "Let people talk to Hermes who asked for it, or no longer",
-    .help = "list                    who waits for approval and who is approved (the default)\n"
-            "approve telegram CODE   the user who was sent this code is allowed from now on\n"
-            "revoke telegram ID      and not any more\n"
-            "clear-pending           no code that was sent is valid any more\n",
+    .summary = "Approve or revoke people who asked to talk to Hermes",
+    .help = "list                    list waiting and approved users (the default)\n"
+            "approve telegram CODE   allow the user with this code\n"
+            "revoke telegram ID      stop allowing that user\n"
+            "clear-pending           make all codes invalid\n",
     .options = options,
     .max_words = 3,
     .run = run,

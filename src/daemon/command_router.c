@@ -51,7 +51,7 @@ static int reload(void *context, struct buf *ret_text, struct error *err)
     struct service *service = context;
     int r = app_reload(&service->app, service->arguments, err);
     if (r < 0)
-        return error_wrap(err, "the configuration was not reloaded, the one before stays in use");
+        return error_wrap(err, "the configuration was not reloaded; the old one stays in use");
     router_face_configure(service->face);
     r = app_open_log(&service->app, &service->log, err);
     buf_printf(ret_text, "the configuration was reloaded");

@@ -12,7 +12,7 @@ enum { OPTION_PORT = OPTION_FIRST_OWN, OPTION_ALLOW_WRITABLE_CONFIG };
 static const struct command_option options[] = {
     COMMAND_CONFIG_OPTIONS,
     {"port", 'p', "N", "port of the admin face; 0 takes any free one"},
-    {"allow-writable-config", 0, NULL, "start although the tools could write the configuration"},
+    {"allow-writable-config", 0, NULL, "start even if the tools can write the configuration"},
     COMMAND_OPTIONS_END,
 };
 
@@ -62,12 +62,11 @@ const struct command command_run = {
     .summary = "Run as a service: Telegram, the router, the admin face with its probes",
     .help =
         "Answers on Telegram and on the home's socket (hermes chat, hermes status), and serves\n"
-        "/healthz, /readyz and /metrics, until SIGTERM or Ctrl-C. What runs then gets\n"
-        "agent.restart_drain_timeout to end, and goes on at the next start if it does not.\n"
-        "With a key of its own (LITELLM_MASTER_KEY, or general_settings.master_key) the router\n"
+        "/healthz, /readyz and /metrics, until SIGTERM or Ctrl-C. Running turns then get\n"
+        "agent.restart_drain_timeout to end; the others continue at the next start.\n"
+        "With its own key (LITELLM_MASTER_KEY, or general_settings.master_key) the router\n"
         "serves other programs on port 4000 (router.port).\n"
-        "SIGHUP reloads the configuration. `hermes gateway run` is the same.\n"
-        "\n"
+        "SIGHUP reloads the configuration. `hermes gateway run` is the same.\n\n"
         "  TELEGRAM_BOT_TOKEN=... TELEGRAM_ALLOWED_USERS=123456789 hermes run\n",
     .options = options,
     .run = run,

@@ -23,7 +23,7 @@ enum { OPTION_JSON = OPTION_FIRST_OWN, OPTION_MARKDOWN, OPTION_YES };
 static const struct command_option options[] = {
     COMMAND_CONFIG_OPTIONS,
     {"json", 0, NULL, "list, show: as JSON, for programs"},
-    {"markdown", 0, NULL, "export: as a text to read, instead of a line of JSON"},
+    {"markdown", 0, NULL, "export: as Markdown instead of a line of JSON"},
     {"yes", 'y', NULL, "delete: without asking"},
     COMMAND_OPTIONS_END,
 };
@@ -45,7 +45,7 @@ static int ask(const struct request *request, const char *method, struct buf *bo
         url_encode(span_of(request->id), &path);
     }
     if (buf_is_full(&path))
-        return error_set(err, -EINVAL, "that is no id of a session");
+        return error_set(err, -EINVAL, "that is not a session's id");
     int r = owner_ask(request->home, method, buf_text(&path), body, err);
     return r == 0 ? json_parse(document, buf_span(body), err) : r;
 }
@@ -111,7 +111,7 @@ static int delete (const struct request *request, struct error *err)
     JSON_AUTO answer = JSON_INIT;
     bool sure = request->arguments->values[OPTION_YES] != NULL;
     if (!sure && !isatty(STDIN_FILENO))
-        return error_set(err, -EINVAL, "nobody can be asked here: delete it with --yes");
+        return error_set(err, -EINVAL, "there is no terminal to ask on: delete it with --yes");
     int r = ask(request, "GET", &body, &document, err);
     if (r < 0)
         return r;
@@ -156,7 +156,7 @@ static int run(const struct command *command, const struct arguments *arguments)
         return EXIT_USAGE;
     }
     if (actions[i].wants_id != (id && *id)) {
-        log_error(actions[i].wants_id ? "sessions %s: which one? hermes sessions list tells the ids"
+        log_error(actions[i].wants_id ? "sessions %s needs an id; hermes sessions list prints them"
                                       : "sessions %s takes no id",
                   word);
         return EXIT_USAGE;
@@ -173,12 +173,11 @@ const struct command command_sessions = {
     .name = "sessions",
     .words = "[list|show ID|export ID|delete ID]",
     .summary = "List, show, export and delete conversations",
-    .help = "list    the conversations, the one used last first (the default)\n"
+    .help = "list    the conversations, latest first (the default)\n"
             "show    one with its messages\n"
-            "export  the same as a line of JSON, or with --markdown as a text\n"
-            "delete  one with its messages; asks first\n"
-            "\n"
-            "Of an ID its beginning is enough.\n",
+            "export  the same as a line of JSON, or with --markdown as text\n"
+            "delete  one with its messages; asks first\n\n"
+            "The beginning of an ID is enough.\n",
     .options = options,
     .max_words = 2,
     .run = run,

@@ -317,14 +317,11 @@ static int run(const struct command *command, const struct arguments *arguments)
 
 const struct command command_status = {
     .name = "status",
-    .summary = "Tell whether Hermes runs, and how it does",
-    .help =
-        "Asks the hermes that owns the home.\n"
-        "\n"
-        "At the end it says what is wrong and what to do about it.\n"
-        "\n"
-        "Status: 0 it runs and is well; 1 it takes no messages, or cannot be asked; 3 none runs;\n"
-        "4 it runs, and something wants a person: a PROBLEM in the list.\n",
+    .summary = "Show whether Hermes runs, and how well",
+    .help = "Asks the hermes that owns the home.\n\n"
+            "Problems come last, each with what to do about it.\n\n"
+            "Status: 0 it runs and is healthy; 1 it accepts no messages, or does not reply;\n"
+            "3 none runs; 4 it runs, but a PROBLEM in the list needs a person.\n",
     .options = options,
     .run = run,
 };

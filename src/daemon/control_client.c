@@ -84,8 +84,8 @@ static int outcome(const struct question *question, const char *home, struct err
         return CONTROL_NO_OWNER;
     case HTTP_TIMED_OUT:
         return error_set(err, -ETIMEDOUT,
-                         "the hermes that owns the home %s does not answer on its socket; see what "
-                         "it does, or end it",
+                         "the hermes that owns the home %s does not reply on its socket; check it, "
+                         "or stop it",
                          home);
     case HTTP_EXHAUSTED:
         return error_set(err, question->err.code, "%s", question->err.text);

@@ -69,7 +69,7 @@ static void print_total(const char *label, struct json_value sum)
     if (failed)
         printf(", %" PRId64 " attempt%s failed", failed, failed == 1 ? "" : "s");
     if (unsure)
-        printf(", the cost of %" PRId64 " is not sure", unsure);
+        printf(", the cost of %" PRId64 " is unsure", unsure);
     putchar('\n');
 }
 
@@ -145,7 +145,7 @@ static void print_dearest(struct json_value calls, size_t columns)
     struct json_value call;
     if (json_count(calls) == 0)
         return;
-    heading("The dearest calls; hermes cost why ID tells why");
+    heading("The costliest calls; hermes cost why ID explains one");
     printf("%-*s  %-16s  %-*s  %-*s   %8s %12s\n", ID_SHOWN, "ID", "STARTED", width, "MODEL",
            SESSION_SHOWN, "SESSION", "PROMPT", "COST");
     while (json_iter_next(&it, NULL, &call))
@@ -163,8 +163,8 @@ static void print_budget(struct json_value budget)
     printf("%s of %s%s%s\n", money_of(budget, "spent_usd", spent), money_of(budget, "cap_usd", cap),
            resets.len ? ", resets " : ", does not reset", buf_text(&resets));
     if (closed)
-        printf("%-*s  CLOSED until then, or until its cap is raised: a call cost %s more than it "
-               "should have been able to\n",
+        printf("%-*s  CLOSED until then, or until its cap is raised: a call cost %s more than its "
+               "upper bound\n",
                ACCOUNT_MOST, "", money_of(budget, "overshoot_usd", over));
 }
 
@@ -179,7 +179,7 @@ static void print_budgets(struct json_value costs)
     while (json_iter_next(&it, NULL, &budget))
         print_budget(budget);
     if (json_bool(json_get(costs, "budgets_cut"), &is_cut) && is_cut)
-        puts("There are more than these.");
+        puts("There are more.");
 }
 
 void cost_page_show(struct json_value costs, size_t columns)
@@ -195,7 +195,7 @@ void cost_page_show(struct json_value costs, size_t columns)
     printf("%-*s %s\n", LABEL_WIDTH, "zone", buf_text(&zone));
     print_sums(costs, columns);
     if (json_bool(json_get(costs, "is_cut"), &is_cut) && is_cut)
-        puts("There are more than these.");
+        puts("There are more.");
     print_budgets(costs);
     print_dearest(json_get(costs, "dearest"), columns);
 }

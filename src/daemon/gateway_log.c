@@ -65,7 +65,7 @@ const struct option gateway_log_options[] = {
      .env = "HERMES_LOG_LEVEL",
      .fallback = "info",
      .choices = "debug,info,warning,error,DEBUG,INFO,WARNING,ERROR",
-     .help = "what is logged: that and what is graver"},
+     .help = "least severe level that is logged"},
     {.key = "logging.max_bytes",
      .type = OPTION_BYTES,
      .offset = offsetof(struct gateway_log_config, max_bytes),
@@ -91,7 +91,7 @@ const struct option gateway_log_options[] = {
      .type = OPTION_BOOL,
      .offset = offsetof(struct gateway_log_config, echo),
      .fallback = "true",
-     .help = "tell events on standard error as well (kubectl logs, journalctl)"},
+     .help = "print events on standard error too (kubectl logs, journalctl)"},
 };
 
 const size_t gateway_log_option_count = ARRAY_LEN(gateway_log_options);
@@ -381,8 +381,8 @@ static void flush(void *context)
     count_lost(log, span_skip(lines, done));
     buf_clear(&log->waiting);
     if (r < 0 && !log->warned)
-        log_warning("cannot write %s: %s; events are told here only, until it can be written",
-                    log->path, strerror(-r));
+        log_warning("cannot write %s: %s; until it can, events are only printed here", log->path,
+                    strerror(-r));
     log->warned = r < 0;
 }
 

@@ -111,7 +111,7 @@ static int lock_or_wait(int fd, const char *home, struct error *err)
         if (waited_ms >= (leaving ? LEAVING_MAX_MS : STALE_MAX_MS))
             return tell_owner(pid, home, err);
         if (leaving && !told)
-            log_info("waiting for the hermes that is leaving the home %s (pid %" PRIu64 ")", home,
+            log_info("waiting for another hermes to leave the home %s (pid %" PRIu64 ")", home,
                      pid);
         told = told || leaving;
         nanosleep(&look, NULL);

@@ -72,7 +72,7 @@ static int answer_here(const char *home, const struct own_question *question, st
     struct stat status;
     if (stat(home, &status) < 0 && errno == ENOENT)
         return error_set(err, -ENOENT,
-                         "there is no home %s yet: hermes chat or hermes run makes it", home);
+                         "there is no home %s yet: hermes chat or hermes run creates it", home);
     int r = store_only_open(home, &only, err);
     if (r < 0)
         return r;

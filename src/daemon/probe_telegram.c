@@ -17,8 +17,8 @@ static void tell_who_may_talk(const struct telegram_config *config, struct repor
         report_line(report, REPORT_WARNING, "telegram", "anybody who finds the bot may talk to it");
     else if (config->allowed_users.count == 0)
         report_line(report, REPORT_WARNING, "telegram",
-                    "nobody is listed in TELEGRAM_ALLOWED_USERS: write to the bot, and approve the "
-                    "code that it answers with hermes pairing approve telegram CODE");
+                    "TELEGRAM_ALLOWED_USERS lists nobody: write to the bot, then approve the code "
+                    "in its reply with hermes pairing approve telegram CODE");
 }
 
 // The sentences of a failed request may hold the URL, and that the token; so none is shown.
@@ -34,11 +34,10 @@ static void tell(const struct probe_answer *answer, const char *base_url, struct
                     "%s cannot be reached; check the network, or TELEGRAM_API_BASE", base_url);
     else if (answer->status == 401 || answer->status == 404)
         report_line(report, REPORT_FAILED, "telegram",
-                    "%s does not know the token; get the right one from @BotFather, for "
-                    "TELEGRAM_BOT_TOKEN",
+                    "%s refuses the token; set TELEGRAM_BOT_TOKEN to the one from @BotFather",
                     base_url);
     else if (!name)
-        report_line(report, REPORT_WARNING, "telegram", "%s answers HTTP %d, and not as Telegram",
+        report_line(report, REPORT_WARNING, "telegram", "%s replies with HTTP %d, unlike Telegram",
                     base_url, answer->status);
     else
         report_line(report, REPORT_OK, "telegram", "the bot is @%s", name);

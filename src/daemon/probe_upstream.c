@@ -20,17 +20,17 @@ static void tell(const struct probe_answer *answer, const struct endpoint *endpo
                     answer->error.text);
     else if (answer->status == 401 || answer->status == 403)
         report_line(report, REPORT_FAILED, "upstream",
-                    "%s does not accept the key (HTTP %d); set the right one", endpoint->base_url,
+                    "%s refuses the key (HTTP %d); set the right one", endpoint->base_url,
                     answer->status);
     else if (answer->status >= 500)
-        report_line(report, REPORT_WARNING, "upstream", "%s answers HTTP %d; try again later",
+        report_line(report, REPORT_WARNING, "upstream", "%s replies with HTTP %d; try again later",
                     endpoint->base_url, answer->status);
     else if (answer->status >= 300)
         report_line(report, REPORT_WARNING, "upstream",
-                    "%s can be reached, but answers HTTP %d to /models; is that its base URL?",
-                    endpoint->base_url, answer->status);
+                    "%s replies with HTTP %d to /models; check its base URL", endpoint->base_url,
+                    answer->status);
     else
-        report_line(report, REPORT_OK, "upstream", "%s answers", endpoint->base_url);
+        report_line(report, REPORT_OK, "upstream", "%s replies", endpoint->base_url);
     if (llabs(answer->skew_s) > SKEW_MAX_S)
         report_line(report, REPORT_WARNING, "clock",
                     "%lld seconds %s the upstream's; set it (timedatectl set-ntp true)",

@@ -206,7 +206,7 @@ static void on_done(void *context, enum http_failure failure, const struct error
         end_with(desk, TURN_FAILED,
                  "the hermes that was running has ended; what was said is kept in its home");
     } else if (failure == HTTP_TIMED_OUT) {
-        end_with(desk, TURN_FAILED, "the running hermes does not answer any more");
+        end_with(desk, TURN_FAILED, "the running hermes no longer replies");
     } else if (failure == HTTP_EXHAUSTED) {
         end_with(desk, TURN_FAILED, err->text);
     } else {
@@ -238,7 +238,7 @@ static int say(void *context, struct span text, const struct turn_sink *sink, vo
     static const struct http_handler handler = {on_head, on_body, on_done};
     struct remote_desk *desk = context;
     if (desk->sink)
-        return error_set(err, -EBUSY, "an answer is on its way already");
+        return error_set(err, -EBUSY, "an answer is already on its way");
     sse_reset(&desk->events);
     buf_clear(&desk->refusal);
     forget_outcome(desk);

@@ -97,7 +97,7 @@ static void on_drained(void *context)
     struct service *service = context;
     unsigned parked = desk_turns(service->app.desk);
     if (parked)
-        log_info("%u answer%s parked; Hermes goes on with %s at the next start", parked,
+        log_info("%u answer%s parked; Hermes continues %s at the next start", parked,
                  parked == 1 ? " is" : "s are", parked == 1 ? "it" : "them");
     service->leaving_since_ms = loop_now(service->app.loop);
     leave(service);
@@ -139,7 +139,7 @@ static void tell_what_waits(const char *before, const char *after, const char *w
                             struct buf *out)
 {
     if (strcmp(before, after) != 0)
-        buf_printf(out, "; %s change with the next start", what);
+        buf_printf(out, "; %s change at the next start", what);
 }
 
 static int reload(void *context, struct buf *ret_text, struct error *err)
@@ -153,7 +153,7 @@ static int reload(void *context, struct buf *ret_text, struct error *err)
     char *old_router = face_of(values->router.host, values->router.port);
     int r = app_reload(app, service->options->arguments, err);
     if (r < 0) {
-        error_wrap(err, "the configuration was not reloaded, the one before stays in use");
+        error_wrap(err, "the configuration was not reloaded; the old one stays in use");
         LOG_EVENT(LOG_ERROR, "config.reload", "", LOG_TEXT("error", err->text));
         return r;
     }
@@ -218,8 +218,8 @@ static int refuse_writable_config(const struct service *service, struct error *e
     if (!lies_in(path, app->home.workspace) && !lies_in(path, app->home.memories))
         return 0;
     return error_set(err, -EPERM,
-                     "%s lies where the agent's tools can write it; move it (/etc/hermes, or the "
-                     "home itself), or accept that with --allow-writable-config",
+                     "the agent's tools can write %s; move it (to /etc/hermes, or the home "
+                     "itself), or accept that with --allow-writable-config",
                      path);
 }
 

@@ -33,8 +33,7 @@ int settings_find_home(const struct arguments *arguments, char **ret_home, struc
     }
     const char *user_home = getenv("HOME");
     if (!user_home || *user_home != '/')
-        return error_set(err, -ENOENT,
-                         "neither HERMES_HOME nor HOME is set: say where with --home DIR");
+        return error_set(err, -ENOENT, "neither HERMES_HOME nor HOME is set: use --home DIR");
     *ret_home = mem_printf("%s/.hermes", user_home);
     return 0;
 }
