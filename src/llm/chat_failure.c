@@ -16,7 +16,7 @@ const char *chat_failure_advice(const struct chat_failure *failure)
     case CHAT_PAYMENT:
         return "top up the account, raise the key's limit, or use another model";
     case CHAT_FORBIDDEN:
-        return "ask in another way, or use another model";
+        return "ask differently, or use another model";
     case CHAT_NOT_FOUND:
         return "check HERMES_MODEL and the base URL";
     case CHAT_TOO_LONG:
@@ -35,7 +35,7 @@ const char *chat_failure_advice(const struct chat_failure *failure)
         return failure->retry_after_ms >= 0 ? "raise it in the configuration, or wait until then"
                                             : "the budget is your own, in the configuration";
     case CHAT_EXHAUSTED:
-        return "raise the limit of open files (ulimit -n), or end what else runs on this machine";
+        return "raise the limit of open files (ulimit -n), or stop other programs on this machine";
     }
     return "try again";
 }

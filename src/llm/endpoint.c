@@ -125,8 +125,8 @@ static int by_name(const struct llm_config *config, struct endpoint *ret_endpoin
     else
         return error_set(
             err, -ENOENT,
-            "model.provider: \"%.64s\" is not known; take openrouter, openai, offline, "
-            "or custom with model.base_url",
+            "model.provider: \"%.64s\" is unknown; use openrouter, openai, offline, or custom with "
+            "model.base_url",
             provider);
     return 0;
 }
@@ -218,14 +218,13 @@ static int check_vendor(const struct deployment *deployment, struct span prefix,
 {
     if (!vendor)
         return error_set(err, -ENOTSUP,
-                         "model_list: \"%s\" is %.128s, and %.*s is no provider that this version "
-                         "knows (openrouter, openai, gemini, deepseek, ollama); a server that "
-                         "speaks OpenAI's protocol is openai/MODEL with an api_base",
+                         "model_list: \"%s\" is %.128s, and %.*s is not a known provider "
+                         "(openrouter, openai, gemini, deepseek, ollama); for a server with "
+                         "OpenAI's protocol use openai/MODEL and an api_base",
                          deployment->name, deployment->model, (int)prefix.len, prefix.data);
     if (!is_set(base_url))
         return error_set(err, -EINVAL,
-                         "model_list: \"%s\" does not say where %s is: set "
-                         "litellm_params.api_base",
+                         "model_list: \"%s\" has no address of %s: set litellm_params.api_base",
                          deployment->name, vendor->prefix);
     if (vendor->needs_key && !is_set(api_key))
         return error_set(
@@ -297,7 +296,7 @@ static int check(const struct llm_config *config, const struct endpoint *found, 
     if (guessed && is_set(config->model))
         return error_set(err, -ENOKEY,
                          "no key for the model %.128s: set OPENROUTER_API_KEY, or OPENAI_BASE_URL "
-                         "and OPENAI_API_KEY, or take HERMES_MODEL=offline",
+                         "and OPENAI_API_KEY, or use HERMES_MODEL=offline",
                          config->model);
     if (found->kind == ENDPOINT_OPENAI && !is_set(found->base_url))
         return error_set(err, -EINVAL, "model.provider is %s: set model.base_url too",

@@ -32,15 +32,15 @@ int generation_read_cost(struct span body, struct span id, int64_t *ret_cost_pic
     JSON_AUTO document = JSON_INIT;
     int64_t cost_pico = 0;
     if (json_parse(&document, body, NULL) < 0)
-        return error_set(err, -EBADMSG, "what the provider told of the call is not JSON");
+        return error_set(err, -EBADMSG, "the provider's record of the call is not JSON");
     struct json_value data = json_get(json_root(&document), "data");
     struct json_value cost = json_get(data, "total_cost");
     if (!is_of(data, id))
-        return error_set(err, -EBADMSG, "the provider told of another call");
+        return error_set(err, -EBADMSG, "the provider reported another call");
     if (json_type(cost) != JSON_NUMBER)
-        return error_set(err, -EBADMSG, "the provider did not tell what the call cost");
+        return error_set(err, -EBADMSG, "the provider did not report the call's cost");
     if (!json_fixed(cost, MONEY_DIGITS, &cost_pico) || cost_pico < 0 || cost_pico > MONEY_CALL_MAX)
-        return error_set(err, -EBADMSG, "the provider told a cost that no call has: %.*s",
+        return error_set(err, -EBADMSG, "the provider reported an impossible cost: %.*s",
                          shown_len(json_raw(cost)), json_raw(cost).data);
     *ret_cost_pico = cost_pico;
     return 0;

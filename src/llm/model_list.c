@@ -200,8 +200,8 @@ int model_list_check(const struct deployment *found, struct error *err)
                          MODEL_NAME_MAX);
     if (!found->model || !*found->model)
         return error_set(err, -EINVAL,
-                         "model_list: \"%s\" does not say what it stands for: set "
-                         "litellm_params.model, as in openrouter/vendor/model",
+                         "model_list: \"%s\" has no model: set litellm_params.model, as in "
+                         "openrouter/vendor/model",
                          found->name);
     int r = check_variable(found, "model", found->model, err);
     if (r == 0)

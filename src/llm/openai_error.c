@@ -95,7 +95,7 @@ static const char *words_for(enum chat_failure_kind kind)
 {
     switch (kind) {
     case CHAT_UNAUTHORIZED:
-        return "the provider does not accept the key";
+        return "the provider refuses the key";
     case CHAT_PAYMENT:
         return "the account has no credit left, or the key has reached its limit";
     case CHAT_FORBIDDEN:
@@ -103,7 +103,7 @@ static const char *words_for(enum chat_failure_kind kind)
     case CHAT_NOT_FOUND:
         return "the provider does not know this model or path";
     case CHAT_TIMED_OUT:
-        return "the provider ran out of time";
+        return "the provider timed out";
     case CHAT_TOO_LONG:
         return "the conversation is too long for this model";
     case CHAT_RATE_LIMITED:

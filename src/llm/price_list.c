@@ -108,7 +108,7 @@ static int end_model(struct price_list *list, struct error *err)
     if (list->oversized)
         return 0;
     if (json_parse(&list->document, buf_span(&list->model), err) < 0)
-        return error_wrap(err, "a model of the list of prices");
+        return error_wrap(err, "a model in the price list");
     struct json_value model = json_root(&list->document);
     struct json_value pricing = json_get(model, "pricing");
     if (!json_string(json_get(model, "id"), &name) || !name.len ||
@@ -123,7 +123,7 @@ static int end_model(struct price_list *list, struct error *err)
 
 static int refuse(struct error *err)
 {
-    return error_set(err, -EBADMSG, "what the provider sent is no list of models with prices");
+    return error_set(err, -EBADMSG, "the provider did not send a list of models with prices");
 }
 
 static int open_bracket(struct price_list *list, char c, struct error *err)
@@ -212,7 +212,7 @@ int price_list_feed(struct price_list *list, struct span bytes, struct error *er
     int r = 0;
     list->bytes += bytes.len;
     if (list->bytes > PRICE_LIST_BYTES_MAX)
-        return error_set(err, -EMSGSIZE, "the list of prices is longer than %d bytes",
+        return error_set(err, -EMSGSIZE, "the price list is longer than %d bytes",
                          PRICE_LIST_BYTES_MAX);
     while (bytes.len && r == 0) {
         bool was_kept = is_kept(list);

@@ -151,7 +151,7 @@ int upstream_ask_cost(const struct upstream *upstream, struct span id,
 {
     BUF_AUTO url = BUF_INIT(URL_MAX);
     if (!upstream->cost_url)
-        return error_set(err, -ENOTSUP, "this provider does not tell afterwards what a call cost");
+        return error_set(err, -ENOTSUP, "this provider does not report the cost of a past call");
     buf_append_text(&url, upstream->cost_url);
     if (!url_encode(id, &url))
         return error_set(err, -ENAMETOOLONG, "the answer's id is too long to be asked for");
@@ -246,8 +246,8 @@ void upstream_read_refusal(const struct upstream *upstream, int status, struct s
         told.kind = CHAT_REJECTED;
         told.status = status;
         snprintf(told.text, sizeof told.text,
-                 "the server redirects elsewhere (HTTP %d), which is not followed because the key "
-                 "would go along; set the base URL to the new address",
+                 "the server redirects (HTTP %d); following it would send the key elsewhere; set "
+                 "the base URL to the new address",
                  status);
     } else {
         openai_read_error_body(body, status, &told);

@@ -284,8 +284,8 @@ static int load(struct trust *trust, const char *pem_file, struct error *err)
         return r;
     add_pem(trust, buf_text(&text));
     if (trust->count == 0)
-        return error_set(err, -EINVAL, "%s holds no PEM certificate that can be used%s", pem_file,
-                         trust->skipped ? " (what it holds is damaged or too old)" : "");
+        return error_set(err, -EINVAL, "%s has no usable PEM certificate%s", pem_file,
+                         trust->skipped ? " (damaged or too old)" : "");
     qsort(trust->anchors, trust->count, sizeof(struct anchor), compare_anchors);
     return 0;
 }

@@ -96,11 +96,11 @@ static void come_to_limit(struct http_transfer *transfer, int64_t now_ms)
 {
     const char *sentence = NULL;
     if (total_limit(transfer) <= now_ms)
-        sentence = "it took too long in all (total timeout)";
+        sentence = "it took too long (total timeout)";
     else if (is_connecting(transfer) && connect_limit(transfer) <= now_ms)
         sentence = transfer->state == HTTP_RESOLVING
                        ? "the name was not resolved in time (connect timeout)"
-                       : "no connection came about in time (connect timeout)";
+                       : "no connection was made in time (connect timeout)";
     else if (silence_limit(transfer) <= now_ms)
         sentence = transfer->body_seen ? "the answer stopped coming (idle timeout)"
                                        : "no answer began in time (first-byte timeout)";

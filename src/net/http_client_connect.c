@@ -256,8 +256,8 @@ void http_transfer_connect(struct http_transfer *transfer)
         connect_to_unix(transfer);
     } else if (!host_of(transfer)) {
         http_transfer_fail_later(transfer, HTTP_UNREACHABLE, -EPROTONOSUPPORT,
-                                 "cannot connect to %s: the variable %s names no HTTP proxy, as in "
-                                 "http://host:port",
+                                 "cannot connect to %s: the variable %s is not an HTTP proxy such "
+                                 "as http://host:port",
                                  transfer->origin->authority, transfer->proxy->variable);
     } else {
         resolve(transfer);

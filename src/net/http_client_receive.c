@@ -81,13 +81,13 @@ static enum progress take_body(struct http_transfer *transfer, char *data, size_
     if (transfer->paused && transfer->response.framing != HTTP_BODY_NONE) {
         if (buf_append(&transfer->held, data, len))
             return GOES_ON;
-        return fail(transfer, "it sent more than was asked for");
+        return fail(transfer, "it sent more than one answer");
     }
     int r = http_response_body(&transfer->response, data, len, &used, &decoded);
     if (decoded && tell_body(transfer, span_make(data, decoded)) == GONE)
         return GONE;
     if (r < 0)
-        return fail(transfer, "the chunks of its answer are none");
+        return fail(transfer, "its chunked answer is malformed");
     return r > 0 ? complete(transfer, used < len) : GOES_ON;
 }
 

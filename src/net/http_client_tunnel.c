@@ -59,16 +59,16 @@ static void take_answer(struct http_transfer *transfer)
     buf_init(&transfer->partial, HTTP_HEAD_MAX + HTTP_PIECE_MAX);
     http_response_init(&transfer->response, transfer->response.to_head);
     if (r < 0) {
-        refuse(transfer, "did not answer in HTTP");
+        refuse(transfer, "did not reply in HTTP");
     } else if (status < 200) {
         if (++transfer->interim > HTTP_INTERIM_MAX)
-            refuse(transfer, "says too much");
+            refuse(transfer, "sends too much");
     } else if (status < 300) {
         transfer->interim = 0; // the server's own count anew
         http_transfer_secure(transfer);
     } else {
         snprintf(text, sizeof text, "refuses (HTTP %d)%s", status,
-                 status == 407 ? ": it wants a user name and password in its URL" : "");
+                 status == 407 ? ": its URL needs a user name and password" : "");
         refuse(transfer, text);
     }
 }
@@ -83,7 +83,7 @@ void http_transfer_tunnel_receive(struct http_transfer *transfer)
         if (n < 0 && errno == EAGAIN)
             return;
         if (n <= 0 || transfer->partial.len >= QUESTION_MAX) {
-            refuse(transfer, n <= 0 ? "closed the connection" : "says too much");
+            refuse(transfer, n <= 0 ? "closed the connection" : "sends too much");
             return;
         }
         buf_append_char(&transfer->partial, byte);

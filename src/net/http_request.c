@@ -146,7 +146,7 @@ static const char *sentence_of(const struct http_exchange *exchange, char room[S
     const struct http_server_options *o = &exchange->server->options;
     switch (exchange->refusal) {
     case 408:
-        return "The request did not come whole in time.";
+        return "The request did not arrive in time.";
     case 413:
         snprintf(room, SENTENCE_MAX, "The body is larger than %zu bytes.", o->max_body);
         return room;
@@ -155,13 +155,13 @@ static const char *sentence_of(const struct http_exchange *exchange, char room[S
         snprintf(room, SENTENCE_MAX, "The request's head is larger than %zu bytes.", o->max_header);
         return room;
     case 417:
-        return "Of Expect only 100-continue is known here.";
+        return "Only Expect: 100-continue is supported.";
     case 501:
-        return "CONNECT is not known here, nor any transfer coding but chunked.";
+        return "CONNECT and transfer codings but chunked are not supported.";
     case 503:
         return "Too many bytes of other requests are waiting; try again.";
     case 505:
-        return "Only HTTP/1.1 and HTTP/1.0 are known here.";
+        return "Only HTTP/1.1 and HTTP/1.0 are supported.";
     default:
         return exchange->target.len ? "The path is not well-formed."
                                     : "The request is not well-formed.";

@@ -73,9 +73,9 @@ static int take_length(struct fields *fields, struct span value, struct error *e
 {
     int64_t length;
     if (!http_content_length(value, &length))
-        return error_set(err, -EBADMSG, "it said a Content-Length that is no number");
+        return error_set(err, -EBADMSG, "it sent a Content-Length that is not a number");
     if (fields->length >= 0 && fields->length != length)
-        return error_set(err, -EBADMSG, "it said two different Content-Lengths");
+        return error_set(err, -EBADMSG, "it sent two different Content-Lengths");
     fields->length = length;
     return 0;
 }
@@ -83,7 +83,7 @@ static int take_length(struct fields *fields, struct span value, struct error *e
 static int take_coding(struct fields *fields, struct span value, struct error *err)
 {
     if (fields->coded || !http_same(value, "chunked"))
-        return error_set(err, -EBADMSG, "it used a transfer coding that nobody asked for");
+        return error_set(err, -EBADMSG, "it used an unknown transfer coding");
     fields->coded = fields->chunked = true;
     return 0;
 }
@@ -131,7 +131,7 @@ int http_response_head(struct http_response *response, struct span bytes, size_t
                        struct span *ret_lines, struct error *err)
 {
     if (bytes.len && !begins_like_http(bytes))
-        return error_set(err, -EBADMSG, "it did not answer in HTTP");
+        return error_set(err, -EBADMSG, "it did not reply in HTTP");
     size_t len = head_length(response, bytes);
     if (len == 0)
         return 0;
@@ -141,9 +141,9 @@ int http_response_head(struct http_response *response, struct span bytes, size_t
     struct span rest = span_make(bytes.data, len);
     int minor, r = read_status(cut_line(&rest), &minor, &response->status);
     if (r < 0)
-        return error_set(err, r, "it did not answer in HTTP");
+        return error_set(err, r, "it did not reply in HTTP");
     if (response->status == 101)
-        return error_set(err, -EBADMSG, "it changed to another protocol than HTTP");
+        return error_set(err, -EBADMSG, "it switched to a protocol other than HTTP");
     struct span lines = rest;
     for (struct span line = cut_line(&rest); r == 0 && line.len; line = cut_line(&rest))
         r = take_field(&fields, line, err);

@@ -245,21 +245,21 @@ static int describe_certificate(const struct http_tls *tls, struct error *err)
     } reasons[] = {
         {MBEDTLS_X509_BADCERT_EXPIRED, "its certificate has expired"},
         {MBEDTLS_X509_BADCERT_FUTURE, "its certificate is not valid yet"},
-        {MBEDTLS_X509_BADCERT_CN_MISMATCH, "its certificate is for another name than the URL's"},
-        {MBEDTLS_X509_BADCERT_NOT_TRUSTED, "nobody who is trusted here signed its certificate"},
+        {MBEDTLS_X509_BADCERT_CN_MISMATCH, "its certificate is not for the URL's name"},
+        {MBEDTLS_X509_BADCERT_NOT_TRUSTED, "no trusted authority signed its certificate"},
         {MBEDTLS_X509_BADCERT_REVOKED, "its certificate was revoked"},
         {MBEDTLS_X509_BADCERT_MISSING, "it has no certificate"},
         {MBEDTLS_X509_BADCERT_BAD_MD | MBEDTLS_X509_BADCERT_BAD_PK | MBEDTLS_X509_BADCERT_BAD_KEY,
          "its certificate is signed with an algorithm or key that is too weak"},
         {MBEDTLS_X509_BADCERT_KEY_USAGE | MBEDTLS_X509_BADCERT_EXT_KEY_USAGE,
-         "its certificate is not one for servers"},
+         "its certificate is not for servers"},
     };
     uint32_t flags = mbedtls_ssl_get_verify_result(&tls->ssl);
     flags = flags == UINT32_MAX ? 0 : flags; // there is none
     for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
         if (flags & reasons[i].flag)
             return error_set(err, -EKEYREJECTED, "%s", reasons[i].sentence);
-    return error_set(err, -EKEYREJECTED, "its certificate does not hold (0x%x)", (unsigned)flags);
+    return error_set(err, -EKEYREJECTED, "its certificate is not valid (0x%x)", (unsigned)flags);
 }
 
 static int describe_handshake(const struct http_tls *tls, int r, struct error *err)
@@ -280,7 +280,7 @@ static int describe_handshake(const struct http_tls *tls, int r, struct error *e
     case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE:
         return error_set(err, -EPROTO, "it refused the handshake");
     case MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION:
-        return error_set(err, -EPROTO, "it does not know TLS 1.2 or 1.3");
+        return error_set(err, -EPROTO, "it has neither TLS 1.2 nor 1.3");
     default:
         return error_set(err, -EPROTO, "the handshake failed (-0x%04x)", (unsigned)-r);
     }

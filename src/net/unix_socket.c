@@ -88,10 +88,10 @@ static int clear_the_way(const char *path, const struct unix_socket_address *add
     if (lstat(path, &status) < 0)
         return errno == ENOENT ? 0 : error_errno(err, errno, "cannot look at %s", path);
     if (!S_ISSOCK(status.st_mode))
-        return error_set(err, -EEXIST, "%s is in the way: it is no socket; move it away", path);
+        return error_set(err, -EEXIST, "%s is in the way and not a socket; move it away", path);
     int r = try_connect(address, SOCK_NONBLOCK, &fd);
     if (r == 0 || r == -EAGAIN)
-        return error_set(err, -EADDRINUSE, "somebody else listens on %s", path);
+        return error_set(err, -EADDRINUSE, "another process listens on %s", path);
     if (unlink(path) < 0 && errno != ENOENT)
         return error_errno(err, errno, "cannot remove the left-over socket %s", path);
     return 0;

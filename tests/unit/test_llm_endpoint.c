@@ -50,7 +50,7 @@ static void nothing_set_is_offline(void **state)
     chooses(CONFIG(.provider = "offline", .model = "m", .openrouter_api_key = "r"),
             "offline  offline key=");
     chooses(CONFIG(.model = "m"), "-126 no key for the model m: set OPENROUTER_API_KEY, or "
-                                  "OPENAI_BASE_URL and OPENAI_API_KEY, or take "
+                                  "OPENAI_BASE_URL and OPENAI_API_KEY, or use "
                                   "HERMES_MODEL=offline");
     // A key that belongs to model.base_url says nothing without one.
     chooses(CONFIG(.api_key = "k"), "offline?  offline key=");
@@ -98,7 +98,7 @@ static void named_providers(void **state)
     chooses(CONFIG(.provider = "openrouter", .model = "m", .openai_api_key = "o"),
             "-126 no key for OpenRouter: set OPENROUTER_API_KEY");
     chooses(CONFIG(.provider = "opnai", .model = "m"),
-            "-2 model.provider: \"opnai\" is not known; take openrouter, openai, offline, or "
+            "-2 model.provider: \"opnai\" is unknown; use openrouter, openai, offline, or "
             "custom with model.base_url");
     chooses(CONFIG(.openrouter_api_key = "r"),
             "-22 no model is chosen: set HERMES_MODEL (or model.default) to a name that "

@@ -101,11 +101,10 @@ static void what_cannot_be_used_says_why(void **state)
     chooses("unset", "-126 model_list: the api_key of \"unset\" is in the variable NO_KEY, which "
                      "is not set; set it, or put a file of that name into the directory that "
                      "HERMES_SECRETS_DIR names");
-    chooses("claude", "-95 model_list: \"claude\" is anthropic/claude, and anthropic is no "
-                      "provider that this version knows (openrouter, openai, gemini, deepseek, "
-                      "ollama); a server that speaks OpenAI's protocol is openai/MODEL with an "
-                      "api_base");
-    chooses("nothing", "-22 model_list: \"nothing\" does not say what it stands for: set "
+    chooses("claude", "-95 model_list: \"claude\" is anthropic/claude, and anthropic is not a "
+                      "known provider (openrouter, openai, gemini, deepseek, ollama); for a "
+                      "server with OpenAI's protocol use openai/MODEL and an api_base");
+    chooses("nothing", "-22 model_list: \"nothing\" has no model: set "
                        "litellm_params.model, as in openrouter/vendor/model");
 }
 

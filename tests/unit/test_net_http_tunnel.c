@@ -70,7 +70,7 @@ static unsigned fails(http_peer_fn *answer, enum http_failure failure, const cha
 static void interim_answers_without_end(void **state)
 {
     (void)state;
-    fails(flood, HTTP_UNREACHABLE, "says too much");
+    fails(flood, HTTP_UNREACHABLE, "sends too much");
 }
 
 static void a_long_answer_is_read_by_turns(void **state)
