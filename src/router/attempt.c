@@ -95,7 +95,7 @@ static void tell_circuit(struct router_call *call, bool opened,
         call->course->picker, attempt->deployment->index, loop_now(loop_of(call)));
     bool model_only = opened && view.state == CIRCUIT_CLOSED; // behind a wildcard
     if (opened)
-        log_warning("router: %s is left alone for a while: %s",
+        log_warning("router: %s is paused for a while: %s",
                     model_only ? attempt->step.target.name : attempt->deployment->litellm_name,
                     failure->text);
     const struct router_course *now = call->router->course; // it may be another one's by now
@@ -246,7 +246,7 @@ static bool is_unasked_stream(struct router_call *call)
     struct reply_watch *watch = &call->attempt.watch;
     if (call->begun || call->body.stream || watch->shape != REPLY_STREAM)
         return false;
-    reply_fail(watch, CHAT_MALFORMED, "the provider answered with a stream, which nobody wanted");
+    reply_fail(watch, CHAT_MALFORMED, "the provider answered with an unwanted stream");
     return true;
 }
 

@@ -195,8 +195,8 @@ static int add_account(struct router_budgets *budgets, const struct router_budge
         index = budget_accounts_add(&budgets->accounts, span_of(name), claim->key.data, now_ms);
     if (index == BUDGET_NO_ACCOUNT)
         return error_set(err, -ENOSPC,
-                         "there are %zu accounts of budgets, and money in every one of them that "
-                         "is not written down yet; there is no room for \"%.*s\" until it is",
+                         "all %zu budget accounts have spending that is not stored yet; there is "
+                         "no room for \"%.*s\" until it is",
                          budgets->accounts.count, SENTENCE_NAME_MAX, name);
     rc = read_back(budgets, account_at(budgets, index), err);
     if (rc < 0)
@@ -221,7 +221,7 @@ static int find_accounts(struct router_budgets *budgets, const struct router_bud
                          size_t count, int64_t now_ms, struct account_set *set, struct error *err)
 {
     if (count > ROUTER_BUDGETS_PER_CALL)
-        return error_set(err, -EINVAL, "%zu budgets apply to one call; there may be %d", count,
+        return error_set(err, -EINVAL, "%zu budgets apply to one call; at most %d may", count,
                          ROUTER_BUDGETS_PER_CALL);
     for (size_t i = 0; i < count; i++) {
         int rc = add_account(budgets, &claims[i], now_ms, set, err);
@@ -258,8 +258,8 @@ static void write_refusal(const struct budget_account *account, int64_t wanted_p
     router_budget_when(account->end_ms, when);
     if (account->closed)
         error_set(err, ROUTER_BUDGET_REFUSED,
-                  "budget \"%.*s\" (%s %s) is closed: a call cost %s more than it should have been "
-                  "able to; it %s, and a higher cap opens it",
+                  "budget \"%.*s\" (%s %s) is closed: a call cost %s more than its upper bound; it "
+                  "%s, and a higher cap opens it",
                   SENTENCE_NAME_MAX, account->name, cap, period,
                   money_format(account->overshoot_pico, wanted), when);
     else if (wanted_pico < 0)

@@ -94,8 +94,8 @@ int budget_period_parse(struct span text, struct budget_period *ret_period, stru
     struct span trimmed = span_trim(text);
     if (!read_word(trimmed, &period) && !read_length(trimmed, &period))
         return error_set(err, -EINVAL,
-                         "\"%.*s\" is no period of a budget; write day, week, month, total, or a "
-                         "length such as 12h, 7d, 30d or 1mo, of a year at most",
+                         "\"%.*s\" is not a budget period; use day, week, month, total, or a "
+                         "length such as 12h, 7d, 30d or 1mo, at most a year",
                          (int)(trimmed.len < QUOTE_MAX ? trimmed.len : QUOTE_MAX),
                          trimmed.len ? trimmed.data : "");
     *ret_period = period;

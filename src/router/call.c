@@ -267,7 +267,7 @@ static int read_client_chain(struct router_call *call, struct error *err)
     while (r == 0 && count < ROUTER_TARGETS_MAX && json_iter_next(&it, NULL, &item)) {
         struct json_value name = json_type(item) == JSON_OBJECT ? json_get(item, "model") : item;
         if (!json_string(name, &call->client_models) || !buf_append_char(&call->client_models, 0))
-            return error_set(err, -EINVAL, "fallbacks: a list of model names is wanted");
+            return error_set(err, -EINVAL, "fallbacks: must be a list of model names");
         ends[count++] = call->client_models.len;
     }
     for (size_t i = 0, at = 0; r == 0 && i < count; at = ends[i++]) {
@@ -446,7 +446,7 @@ int router_call_start(struct router *router, const struct router_request *reques
 {
     if (router->call_count >= ROUTER_CALLS_MAX) {
         buf_finish(request->body);
-        return error_set(err, -EAGAIN, "too many calls run already (%d)", ROUTER_CALLS_MAX);
+        return error_set(err, -EAGAIN, "too many calls are running (%d)", ROUTER_CALLS_MAX);
     }
     struct router_call *call = router_call_allocate(router);
     struct error local = ERROR_INIT;

@@ -343,7 +343,7 @@ static void nothing_there(struct router_walk *walk, struct router_pick pick, int
     int64_t wait = pick.at_ms >= 0 ? pick.at_ms - now_ms : ROUTER_PROBE_RETRY_MS;
     if (pick.reason == PICK_TOO_LONG) {
         router_failure_make(ROUTER_CONTEXT_WINDOW, -1,
-                            "no deployment of the model has a context as large as this request",
+                            "the request is larger than the context of the model's deployments",
                             ret_failure);
         return;
     }
@@ -356,7 +356,7 @@ static void nothing_there(struct router_walk *walk, struct router_pick pick, int
                walk->plan->pre_call_checks ? "True" : "False",
                pick.reason == PICK_OPEN   ? "cooling down after failures"
                : pick.reason == PICK_BUSY ? "its limits are reached"
-                                          : "nothing in it can be asked");
+                                          : "no deployment can be asked");
     router_failure_make(ROUTER_NO_DEPLOYMENT, wait, buf_text(&words), ret_failure);
 }
 
@@ -390,7 +390,7 @@ void router_walk_next(struct router_walk *walk, int64_t now_ms, struct router_st
     struct router_failure failure;
     while (!walk->over) {
         if (now_ms >= walk->request.deadline_ms) {
-            router_failure_make(ROUTER_TIMEOUT, -1, "the time of this request is over", &failure);
+            router_failure_make(ROUTER_TIMEOUT, -1, "the request ran out of time", &failure);
             note_failure(walk, &failure);
             break;
         }

@@ -272,17 +272,17 @@ static int refuse_unbounded(struct router_call *call, const struct router_budget
     size_t room = sizeof text - (size_t)len;
     if (!router_price_known(&call->attempt.price))
         snprintf(end, room,
-                 "the price of its model is not known: set input_cost_per_token and "
-                 "output_cost_per_token of the deployment, or router.unpriced: allow");
+                 "its model's price is unknown: set input_cost_per_token and output_cost_per_token "
+                 "of the deployment, or router.unpriced: allow");
     else if (dear)
         snprintf(end, room,
-                 "%s can make it dearer than any price tells: leave that out, or set "
-                 "router.unpriced: allow",
+                 "%s can make it cost more than its price says: omit it, or set router.unpriced: "
+                 "allow",
                  dear);
     else
         snprintf(end, room,
-                 "what it can cost has no bound: set max_tokens, or "
-                 "model_info.max_tokens of the deployment");
+                 "its cost has no upper bound: set max_tokens, or model_info.max_tokens of the "
+                 "deployment");
     return refuse(ret_failure, ROUTER_BUDGET, text);
 }
 

@@ -307,7 +307,7 @@ void router_failure_make_bad(const char *param, const char *text,
 void router_failure_no_room(struct router_failure *ret_failure)
 {
     router_failure_make(ROUTER_SERVICE_UNAVAILABLE, 1000,
-                        "too much is being read and written at the moment; try again in a second",
+                        "the router's buffers are full at the moment; try again in a second",
                         ret_failure);
 }
 

@@ -137,7 +137,7 @@ static void on_done(void *context, enum http_failure how, const struct error *er
     inquiry->http = 0;
     int r = how == HTTP_OK ? 0 : error_set(&why, -EIO, "%s", err->text);
     if (r == 0 && inquiry->status != 200)
-        r = error_set(&why, -ENOENT, "the provider answered with HTTP %d", inquiry->status);
+        r = error_set(&why, -ENOENT, "the provider replied with HTTP %d", inquiry->status);
     if (r == 0)
         r = generation_read_cost(buf_span(&inquiry->body), span_of(inquiry->reply), &cost_pico,
                                  &why);
@@ -155,7 +155,7 @@ static int upstream_of(const struct router_inquiries *inquiries, struct span dep
     struct router *router = inquiries->router;
     struct router_match match;
     if (!router_plan_find_id(router->course->plan, deployment, &match))
-        return error_set(err, -ENOENT, "there is no such deployment any more");
+        return error_set(err, -ENOENT, "there is no longer such a deployment");
     return router_course_upstream(router->course, router->env.http, match.deployment, ret_upstream,
                                   err);
 }

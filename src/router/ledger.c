@@ -95,7 +95,7 @@ const char *router_ledger_trouble(const struct router_ledger *ledger)
     if (ledger->trouble.text[0])
         return ledger->trouble.text;
     return ledger->phase == LEDGER_READY ? ""
-                                         : "what was spent before this start is still being added "
+                                         : "the spending before this start is still being added "
                                            "up; try again in a moment";
 }
 

@@ -58,11 +58,10 @@ static void tell_found(struct router_ledger *ledger, const struct store_fold_res
     ledger->figures.set_aside_bytes += folded->set_aside_bytes;
     if (folded->set_aside_bytes == 0)
         return;
-    error_set(
-        &note, 0,
-        "%lld bytes of the ledger's journal were no records; they are kept in %s/" JOURNAL_NAME
-        ".damaged, and everything around them was taken up",
-        (long long)folded->set_aside_bytes, ledger->options.home);
+    error_set(&note, 0,
+              "%lld bytes of the ledger's journal were damaged; they are kept in %s/" JOURNAL_NAME
+              ".damaged, and everything else was read",
+              (long long)folded->set_aside_bytes, ledger->options.home);
     ledger_note(ledger, note.text);
 }
 
@@ -278,8 +277,8 @@ static void on_corrected(void *context, int result, const struct error *err, int
     if (result < 0 && result != -EALREADY)
         ledger_note(correction->ledger, err->text);
     else if (result == STORE_NOT_FOUND) // it waits for the disk
-        ledger_note(correction->ledger, "what a call did cost was learnt before its row could be "
-                                        "written down; it is asked again after the next start");
+        ledger_note(correction->ledger, "a call's cost arrived before its row was stored; the "
+                                        "router will ask for it again after the next start");
     list_remove(&correction->link);
     free(correction);
 }

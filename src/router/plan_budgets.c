@@ -24,12 +24,11 @@ static bool read_cap(const struct plan_section *section, const char *name, int64
     plan_read_text(section, name, &text);
     if (!pair)
         plan_error(section->maker, section->pairs.count ? section->pairs.pairs[0].line : 0,
-                   "%s: it does not say how much may be spent: set %s to dollars", section->shown,
-                   name);
+                   "%s: it has no amount: set %s to dollars", section->shown, name);
     else if (text && money_parse(span_of(text), ret_pico))
         return true;
     else if (text || !*pair->value)
-        plan_pair_error(section, pair, "\"%.60s\" is no amount of dollars", pair->value);
+        plan_pair_error(section, pair, "\"%.60s\" is not an amount in dollars", pair->value);
     return false;
 }
 
@@ -158,7 +157,7 @@ static void tell_unpriced(struct plan_maker *maker)
         if (!router_price_known(&d->price) && !d->trouble && !group->internal &&
             d->kind != ENDPOINT_OFFLINE && !router_prices_are_listed(d))
             plan_note(maker, 0,
-                      "%s (%s): nobody says its price, so budget \"%s\" passes it over; set "
+                      "%s (%s): its price is unknown, so budget \"%s\" skips it; set "
                       "input_cost_per_token and output_cost_per_token (0 where it is free), or "
                       "router.unpriced: allow",
                       group->name, d->litellm_name, rule->name);

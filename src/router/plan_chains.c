@@ -66,7 +66,7 @@ void plan_read_aliases(struct plan_maker *maker)
         return;
     size_t count = json_count(json_root(&doc));
     if (json_type(json_root(&doc)) != JSON_OBJECT || count > ROUTER_ALIASES_MAX) {
-        plan_pair_error(&section, pair, "it must be a mapping of names, %d at most",
+        plan_pair_error(&section, pair, "it must be a mapping of at most %d names",
                         ROUTER_ALIASES_MAX);
         return;
     }
@@ -135,9 +135,7 @@ static bool is_list(const struct reading *reading, struct json_value value)
     if (json_type(value) == JSON_ARRAY && json_count(value) <= ROUTER_TARGETS_MAX)
         return true;
     plan_pair_error(reading->section, reading->pair,
-                    "what to ask instead must be a list, of %d "
-                    "names at most",
-                    ROUTER_TARGETS_MAX);
+                    "the fallbacks must be a list of at most %d names", ROUTER_TARGETS_MAX);
     return false;
 }
 
@@ -150,7 +148,7 @@ static void add_chain(const struct reading *reading, const char *name, struct js
         return;
     for (size_t i = 0; i < *count; i++)
         if (strcmp(reading->chains[i].name, name) == 0)
-            plan_pair_error(reading->section, reading->pair, "\"%s\" stands there twice", name);
+            plan_pair_error(reading->section, reading->pair, "\"%s\" is listed twice", name);
     if (*count == ROUTER_CHAINS_MAX) {
         plan_pair_error(reading->section, reading->pair, "it has too many entries");
         return;

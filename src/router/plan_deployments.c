@@ -64,8 +64,7 @@ static int check_endpoint(const struct endpoint *endpoint, struct error *err)
         return error_wrap(err, "model_list: the address of \"%s\"", endpoint->name);
     if (!plan_is_header_text(endpoint->api_key))
         return error_set(err, -EINVAL,
-                         "model_list: the key of \"%s\" holds a character that "
-                         "cannot stand in a header",
+                         "model_list: the key of \"%s\" has a character that a header cannot have",
                          endpoint->name);
     return 0;
 }
@@ -75,8 +74,8 @@ static int check_stars(const struct deployment *entry, const struct endpoint *en
 {
     if (count_stars(endpoint->model) > count_stars(entry->name))
         return error_set(err, -EINVAL,
-                         "model_list: \"%s\" is %.128s, and there is nothing in its name that the "
-                         "* could stand for",
+                         "model_list: \"%s\" is %.128s, but its name has no * to take the model "
+                         "from",
                          entry->name, entry->model);
     if (strcmp(entry->model, "*") == 0 && !entry->api_base && !entry->provider)
         return error_set(err, -EINVAL,
@@ -167,7 +166,7 @@ static void read_id(const struct plan_section *section, struct router_deployment
     if (!id)
         return;
     if (strlen(id) > ID_MAX || !plan_is_header_text(id))
-        plan_pair_error(section, pair, "it is longer than %d bytes, or cannot stand in a header",
+        plan_pair_error(section, pair, "it is longer than %d bytes, or a header cannot have it",
                         ID_MAX);
     for (size_t i = 0; i < maker->plan->deployment_count; i++)
         if (strcmp(maker->deployments[i].id, id) == 0)
@@ -216,9 +215,7 @@ static int check_name(const struct plan_section *section, const struct deploymen
     else if (!plan_is_header_text(entry->name))
         plan_pair_error(section, pair, "it holds a control character");
     else if (count_stars(entry->name) > 1)
-        plan_pair_error(section, pair,
-                        "more than one * is not understood here; write an entry "
-                        "for each");
+        plan_pair_error(section, pair, "only one * is supported; write an entry for each");
     else
         return 0;
     return -1;

@@ -45,7 +45,7 @@ static void read_price(const struct plan_section *section, const char *const *na
         if (!pair)
             continue;
         if (!money_parse(span_of(pair->value), &pico))
-            plan_pair_error(section, pair, "\"%.60s\" is no price (dollars, such as 0.0000015)",
+            plan_pair_error(section, pair, "\"%.60s\" is not a price (dollars, such as 0.0000015)",
                             pair->value);
         else if (pico > *ret)
             *ret = pico;
@@ -223,7 +223,7 @@ void plan_read_headers(const struct plan_section *section, const struct endpoint
         if (config_unset_variable(pair->value, unset) && !d->trouble)
             d->trouble = unset_sentence(maker, section, pair, unset);
         if (!plan_is_header_text(name) || !plan_is_header_text(pair->value)) {
-            plan_pair_error(section, pair, "it holds a character that cannot stand in a header");
+            plan_pair_error(section, pair, "it has a character that a header cannot have");
             continue;
         }
         CLEANUP(mem_cleanup)

@@ -114,13 +114,13 @@ static void read_master_key(const struct plan_section *section)
     const char *key = maker->source->router->master_key;
     plan_read_text(section, "master_key", &key);
     if (pair && !*pair->value)
-        plan_pair_error(section, pair, "it is empty: take it out, or say which key callers need");
+        plan_pair_error(section, pair, "it is empty: remove it, or set the callers' key");
     for (const char *c = key; c && *c; c++) {
         if (*c > ' ' && *c < 127)
             continue;
         plan_error(maker, pair ? pair->line : 0,
-                   "general_settings.master_key: it holds a blank or a character that cannot stand "
-                   "in a header");
+                   "general_settings.master_key: it has a blank or a character that a header "
+                   "cannot have");
         break;
     }
     maker->plan->master_key = key && *key ? plan_copy(maker, key) : NULL;
@@ -138,7 +138,7 @@ static void read_general(const struct plan_section *section)
     plan_read_text(section, "token_rate_limit_type", &counted);
     if (!span_is(span_of(counted), "total"))
         plan_pair_error(section, plan_find_pair(section, "token_rate_limit_type"),
-                        "only \"total\" is counted here: what goes in and what comes out");
+                        "only \"total\" is supported: input and output tokens");
     plan_read_number(section, "global_max_parallel_requests", 0, 1, PARALLEL_MAX,
                      &plan->max_parallel);
     plan_read_number(section, "max_parallel_requests", 0, 1, PARALLEL_MAX, &parallel);

@@ -40,7 +40,7 @@ static void note_idle(struct plan_maker *maker, const struct option_pair *pair)
     for (size_t i = 0; i < ARRAY_LEN(works); i++)
         if (strcmp(works[i].slot, pair->name) == 0 && !works[i].done)
             plan_note(maker, pair->line,
-                      "router.slots.%s: this version does no such work; programs get this model "
+                      "router.slots.%s: this version does no such work; the model is for programs "
                       "that send x-hermes-slot: %s and no model",
                       pair->name, pair->name);
 }
@@ -82,7 +82,7 @@ static const char *astray(const struct plan_maker *maker, const char *model, con
     bool any = !provider || strcmp(provider, "auto") == 0 || strcmp(provider, "main") == 0;
     if ((!any && strcmp(provider, d->provider) != 0) ||
         (base_url && strcmp(base_url, d->base_url) != 0))
-        return "here that name is a model of another provider";
+        return "that name is another provider's model here";
     return NULL;
 }
 

@@ -213,11 +213,11 @@ static void on_done(void *context, enum http_failure how, const struct error *er
     if (r == 0 && how != HTTP_OK)
         r = error_set(&why, -EIO, "%s", err->text);
     if (r == 0 && source->status != 200)
-        r = error_set(&why, -ENOENT, "the provider answered with HTTP %d", source->status);
+        r = error_set(&why, -ENOENT, "the provider replied with HTTP %d", source->status);
     if (r == 0)
         r = price_list_end(source->list, &why);
     if (r == 0 && !router_price_table_tells(&source->coming))
-        r = error_set(&why, -ENODATA, "the list has no price of any model that is configured");
+        r = error_set(&why, -ENODATA, "the list has no price of a configured model");
     if (r == 0)
         take(source);
     else
@@ -234,7 +234,7 @@ static int upstream_of(const struct price_source *source, const struct upstream 
     for (size_t i = 0; i < plan->deployment_count; i++)
         if (is_of(source, &plan->deployments[i]))
             return router_course_upstream(router->course, router->env.http, i, ret_upstream, err);
-    return error_set(err, -ENOENT, "no deployment wants its prices any more");
+    return error_set(err, -ENOENT, "no deployment needs its prices any longer");
 }
 
 static void ask(struct price_source *source)

@@ -147,11 +147,11 @@ void router_queue_enter(struct router_call *call)
         return;
     case BUCKET_OVERSIZED:
         refuse(call, "tokens",
-               "this request is larger than what the model's limit lets through in a minute "
-               "(tpm); make it smaller, raise the limit, or set router.oversized: alone");
+               "this request is larger than the model's limit per minute (tpm); make it smaller, "
+               "raise the limit, or set router.oversized: alone");
         return;
     case BUCKET_FULL:
-        refuse(call, "queue", "too many requests wait for this model already");
+        refuse(call, "queue", "too many requests are waiting for this model");
         return;
     default:
         router_call_go(call);

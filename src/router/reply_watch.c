@@ -264,7 +264,7 @@ static bool becomes_stream(const struct reply_watch *w)
 static void feed_whole(struct reply_watch *w, struct span chunk)
 {
     if (becomes_stream(w) && w->held.len + chunk.len > REPLY_CONVERT_MAX) {
-        reply_fail(w, CHAT_TOO_LARGE, "the provider sent no stream, and more than can be made one");
+        reply_fail(w, CHAT_TOO_LARGE, "the provider sent no stream, and too much to make one");
     } else if (w->unwatched) {
         reply_pieces_add(&w->pieces, chunk);
     } else if (!buf_append_span(&w->held, chunk)) {
@@ -284,7 +284,7 @@ static void feed_first(struct reply_watch *w, struct span chunk)
 {
     bool alone = w->held.len == 0;
     if (!alone && !buf_append_span(&w->held, chunk)) {
-        reply_fail(w, CHAT_TOO_LARGE, "the provider sent nothing but white space");
+        reply_fail(w, CHAT_TOO_LARGE, "the provider sent only white space");
         return;
     }
     struct span text = alone ? chunk : buf_span(&w->held);
@@ -338,7 +338,7 @@ static void pass_as_stream(struct reply_watch *w)
 {
     BUF_AUTO events = BUF_INIT(2 * REPLY_CONVERT_MAX);
     if (reply_convert(buf_span(&w->held), !w->drop_usage, &events) < 0) {
-        reply_fail(w, CHAT_MALFORMED, "the provider sent no stream, nor what could be made one");
+        reply_fail(w, CHAT_MALFORMED, "the provider sent no stream, nor a whole answer");
         return;
     }
     buf_finish(&w->held);

@@ -384,7 +384,7 @@ static int add_members(struct editing *e)
     }
     if (edit->params.len > 2 &&
         (member_scan_run(&wanted, edit->params, &type, e->err) < 0 || type != JSON_OBJECT))
-        return error_set(e->err, -EINVAL, "the deployment's parameters are no JSON object");
+        return error_set(e->err, -EINVAL, "the deployment's parameters are not a JSON object");
     if (edit->max_tokens >= 0 && !e->bounded) {
         begin_member(e, span_of(edit->max_tokens_key));
         buf_printf(&body->own, "%lld", (long long)edit->max_tokens);

@@ -182,7 +182,7 @@ static int on_member(void *context, const struct member *member)
         return error_set(f->err, -EMSGSIZE, "the request has more than %d members",
                          REQUEST_MEMBERS_MAX);
     if (which != REQUEST_KNOWN && scan->at[which])
-        return error_set(f->err, -EBADMSG, "the member \"%s\" stands there twice",
+        return error_set(f->err, -EBADMSG, "the member \"%s\" occurs twice",
                          table[which].name.data);
     scan->found[scan->count++] = (struct request_found){
         .name_at = (uint32_t)(name.data - scan->text.data),

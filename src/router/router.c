@@ -35,7 +35,7 @@ static void on_sum(void *context, const struct store_charge *spent)
     };
     struct error err = ERROR_INIT;
     if (router_budgets_restore(router->budgets, &sum, loop_wall(router->env.loop), &err) < 0)
-        log_error("what a budget has spent is not known: %s", err.text);
+        log_error("the spending of a budget is unknown: %s", err.text);
 }
 
 static int recall(void *context, struct span account, struct error *err)
@@ -86,7 +86,7 @@ static void on_note(void *context, const char *sentence, bool is_trouble)
     else if (*sentence)
         log_warning("the ledger: %s", sentence);
     else
-        log_info("the ledger is written again");
+        log_info("the ledger is being written again");
 }
 
 static int open_ledger(struct router *router, struct error *err);

@@ -104,7 +104,7 @@ static void write_price(const struct router_price *price, bool unit, struct buf 
 static void write_cost(const struct router_price *price, struct buf *out)
 {
     if (!router_price_known(price)) {
-        buf_append_text(out, ", at a price that is not known here");
+        buf_append_text(out, ", at an unknown price");
     } else if (is_free(price)) {
         buf_append_text(out, ", which costs nothing");
     } else {
@@ -115,7 +115,7 @@ static void write_cost(const struct router_price *price, struct buf *out)
 
 // What people are told of why the one that was asked does not answer; the others just did not.
 static const char *const reasons[ROUTER_ERRORS] = {
-    [ROUTER_CONTEXT_WINDOW] = "cannot read a conversation of this length",
+    [ROUTER_CONTEXT_WINDOW] = "has too small a context",
     [ROUTER_CONTENT_POLICY] = "refused the content",
     [ROUTER_TIMEOUT] = "did not answer in time",
     [ROUTER_API_CONNECTION] = "could not be reached",

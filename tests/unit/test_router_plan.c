@@ -177,10 +177,10 @@ static void who_has_no_price_is_told(void **state)
     static const char base[] = "http://127.0.0.1:1/v1";
     static const char cap[] = "litellm_settings: {max_budget: 1}\n";
     static const char two_lines[] =
-        "note: a (openai/m): nobody says its price, so budget \"max_budget\" passes it over; set "
+        "note: a (openai/m): its price is unknown, so budget \"max_budget\" skips it; set "
         "input_cost_per_token and output_cost_per_token (0 where it is free), or router.unpriced: "
         "allow\n"
-        "note: d (openrouter/v/m): nobody says";
+        "note: d (openrouter/v/m): its price is";
     char config[1024];
     snprintf(config, sizeof config, text, base, base, "");
     plan_must_load(f, config);
@@ -237,13 +237,13 @@ static void the_slots_of_a_hermes_agent(void **state)
     assert_string_equal(SLOT("approval"), "a");
     assert_string_equal(
         f->plan->notes,
-        "note: c.yaml:4: router.slots.vision: this version does no such work; programs get this "
-        "model that send x-hermes-slot: vision and no model\n"
-        "note: auxiliary.session_search: not used: here that name is a model of another provider; "
+        "note: c.yaml:4: router.slots.vision: this version does no such work; the model is "
+        "for programs that send x-hermes-slot: vision and no model\n"
+        "note: auxiliary.session_search: not used: that name is another provider's model here; "
         "name it in model_list and router.slots.session_search\n"
         "note: auxiliary.approval: not used: there is no such model in model_list; name it in "
         "model_list and router.slots.approval\n"
-        "note: auxiliary.web_extract: not used: here that name is a model of another provider; "
+        "note: auxiliary.web_extract: not used: that name is another provider's model here; "
         "name it in model_list and router.slots.web_extract\n");
 }
 

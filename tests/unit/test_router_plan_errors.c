@@ -23,11 +23,11 @@ static void values_that_make_no_sense(void **state)
         {"stream_timeout: -1", "stream_timeout: \"-1\" is out of range"},
         {"cooldown_time: forever", "cooldown_time: \"forever\" is not a time"},
         {"num_retries: 1000", "num_retries: \"1000\" is out of range"},
-        {"input_cost_per_token: -1e-7", "input_cost_per_token: \"-1e-7\" is no price"},
-        {"output_cost_per_token: free", "output_cost_per_token: \"free\" is no price"},
+        {"input_cost_per_token: -1e-7", "input_cost_per_token: \"-1e-7\" is not a price"},
+        {"output_cost_per_token: free", "output_cost_per_token: \"free\" is not a price"},
         {"max_tokens: -1", "litellm_params: max_tokens is not a number of tokens"},
         {"extra_body: [a]", "extra_body: it must be a mapping of parameters"},
-        {"extra_headers: {X-A: \"a\\r\\nB: c\"}", "X-A: it holds a character that cannot stand"},
+        {"extra_headers: {X-A: \"a\\r\\nB: c\"}", "X-A: it has a character that a header"},
         {"extra_body: {a: [os.environ/NO_BODY]}", "extra_body: the variable NO_BODY in it is not"},
         {"user: os.environ/NO_USER", "user: the variable NO_USER in it is not set"},
         {"rpm: [20]", "model_list[0].litellm_params.rpm: must be a single value"},
@@ -73,7 +73,7 @@ static void names_and_ids(void **state)
     plan_must_fail(f, "model_list: [{litellm_params: {model: openai/x}}]",
                    "model_list[0]: it has no model_name");
     plan_must_fail(f, "model_list: [{model_name: 'a*b*', litellm_params: {model: openai/x}}]",
-                   "model_list[0].model_name: more than one *");
+                   "model_list[0].model_name: only one *");
     plan_must_fail(f,
                    "model_list:\n"
                    "- {model_name: a, litellm_params: {model: openai/x}, model_info: {id: i}}\n"
@@ -89,12 +89,12 @@ static void what_only_lacks_something_is_no_mistake(void **state)
         {"model: openai/x, api_key: os.environ/NO_KEY", "is in the variable NO_KEY"},
         {"model: openrouter/v/m", "set litellm_params.api_key, or OPENROUTER_API_KEY"},
         {"model: groq/m", "has no key for groq"},
-        {"model: bedrock/m, api_base: 'http://x/v1'", "bedrock is no provider that this version"},
-        {"model: vendor/m", "vendor is no provider that this version knows"},
-        {"model: hosted_vllm/m", "does not say where hosted_vllm is: set litellm_params.api_base"},
+        {"model: bedrock/m, api_base: 'http://x/v1'", "bedrock is not a known provider"},
+        {"model: vendor/m", "vendor is not a known provider"},
+        {"model: hosted_vllm/m", "has no address of hosted_vllm: set litellm_params.api_base"},
         {"model: openai/x, api_base: 'ftp://x'", "the address of \"a\""},
-        {"model: openai/x*", "nothing in its name that the * could stand for"},
-        {"rpm: 3", "does not say what it stands for"},
+        {"model: openai/x*", "but its name has no * to take the model from"},
+        {"rpm: 3", "has no model: set"},
         {"model: openai/x, extra_headers: {X-A: os.environ/NO_HEADER}",
          "model_list[0].litellm_params.extra_headers.X-A is in the variable NO_HEADER, which is"},
     };
@@ -152,10 +152,10 @@ static void settings_that_lead_nowhere(void **state)
          "c.yaml:3: router_settings.fallbacks: there is no model \"b\""},
         {"router_settings: {fallbacks: [{b: [a]}]}", "there is no model \"b\""},
         {"router_settings: {fallbacks: [{a: [a]}]}", "\"a\" falls back to itself alone"},
-        {"router_settings: {fallbacks: [{a: [offline]}, {a: []}]}", "\"a\" stands there twice"},
+        {"router_settings: {fallbacks: [{a: [offline]}, {a: []}]}", "\"a\" is listed twice"},
         {"router_settings: {fallbacks: [a]}", "an entry must be a name and a list"},
         {"router_settings: {fallbacks: a}", "it must be a list"},
-        {"router_settings: {fallbacks: [{a: 7}]}", "what to ask instead must be a list"},
+        {"router_settings: {fallbacks: [{a: 7}]}", "the fallbacks must be a list"},
         {"router_settings: {fallbacks: [{a: [7]}]}", "7 is not the name of a model"},
         {"router_settings: {default_fallbacks: [z]}", "default_fallbacks: there is no model \"z\""},
         {"litellm_settings: {context_window_fallbacks: [{a: [z]}]}",
@@ -169,15 +169,15 @@ static void settings_that_lead_nowhere(void **state)
         {"router_settings: {disable_cooldowns: 7}", "disable_cooldowns: \"7\" is not yes or no"},
         {"general_settings: {master_key: os.environ/MASTER}", "in the variable MASTER, which is"},
         {"general_settings: {master_key: ''}", "master_key: it is empty"},
-        {"general_settings: {master_key: \"a b\"}", "cannot stand in a header"},
-        {"general_settings: {token_rate_limit_type: input}", "only \"total\" is counted"},
+        {"general_settings: {master_key: \"a b\"}", "a header cannot have"},
+        {"general_settings: {token_rate_limit_type: input}", "only \"total\" is supported"},
         {"litellm_settings: {timezone: Europe/Vienn}", "litellm_settings.timezone: "},
-        {"litellm_settings: {max_budget: lots}", "\"lots\" is no amount of dollars"},
-        {"litellm_settings: {max_budget: -1}", "\"-1\" is no amount of dollars"},
+        {"litellm_settings: {max_budget: lots}", "\"lots\" is not an amount in dollars"},
+        {"litellm_settings: {max_budget: -1}", "\"-1\" is not an amount in dollars"},
         {"litellm_settings: {max_budget: 1, budget_duration: soon}", "budget_duration: "},
-        {"litellm_settings: {max_budget: 1, budget_duration: 30}", "\"30\" is no period"},
+        {"litellm_settings: {max_budget: 1, budget_duration: 30}", "\"30\" is not a budget period"},
         {"router: {slots: {title: z}}", "router.slots.title: there is no model \"z\""},
-        {"router: {budgets: [{scope: slot}]}", "router.budgets[0]: it does not say how much"},
+        {"router: {budgets: [{scope: slot}]}", "router.budgets[0]: it has no amount"},
         {"router: {budgets: [{max: 1, scope: team}]}", "\"team\" is not one of router, slot"},
         {"router: {budgets: [{max: 1, match: x}]}", "has nothing to match"},
         {"router: {budgets: [{max: 1, scope: slot}, {max: 2, scope: slot, match: x}]}",
@@ -186,7 +186,7 @@ static void settings_that_lead_nowhere(void **state)
          "router.budgets[1]: the budgets \"slot:x\" and \"slot\" would share an account"},
         {"router: {budgets: [{max: 1, scope: model, match: z}]}", "there is no model \"z\""},
         {"router: {budgets: [{max: 1}, {max: 2}]}", "another budget is named \"router\""},
-        {"router: {budgets: [{max: 1, limit: 2}]}", "router.budgets[0].limit: this limits"},
+        {"router: {budgets: [{max: 1, limit: 2}]}", "router.budgets[0].limit: LiteLLM enforces"},
         {"router: {budgets: [{max: 1, mach: x}]}",
          "unknown key \"router.budgets[0].mach\" (did you mean \"match\"?)"},
         {"router: {budgets: [{max: 1, for: x}]}",
@@ -240,7 +240,7 @@ enum fate { USED, TOLD, REFUSED };
 static enum fate fate_of(struct plan_fixture *f, const char *yaml)
 {
     if (plan_load(f, yaml) < 0) {
-        if (!strstr(f->err.text, "take it out") && !strstr(f->err.text, "put it in here"))
+        if (!strstr(f->err.text, "remove it") && !strstr(f->err.text, "copy it in here"))
             fail_msg("%s: %s", yaml, f->err.text);
         return REFUSED;
     }

@@ -78,7 +78,7 @@ static void finds_every_name(void **state)
 
         snprintf(text, sizeof text, "{\"%s\":1,\"%s%02X\":2}", name, spelt,
                  (unsigned)name[strlen(name) - 1]);
-        refused(text, -EBADMSG, "stands there twice");
+        refused(text, -EBADMSG, "occurs twice");
         snprintf(text, sizeof text, "{\"%c%s\":1}", name[0] - 0x20, name + 1);
         refused(text, -EBADMSG, "only in case");
     }
@@ -87,7 +87,7 @@ static void finds_every_name(void **state)
 
 static void refuses_what_is_read_in_two_ways(void **state)
 {
-    refused("{\"model\":\"a\",\"model\":\"a\"}", -EBADMSG, "\"model\" stands there twice");
+    refused("{\"model\":\"a\",\"model\":\"a\"}", -EBADMSG, "\"model\" occurs twice");
     refused("{\"model\":\"a\",\"mod\\u0065l\":\"b\"}", -EBADMSG, "twice");
     refused("{\"MODEL\":\"a\"}", -EBADMSG, "\"MODEL\" differs from \"model\" only in case");
     refused("{\"me\xc5\xbfsages\":[]}", -EBADMSG, "only in case");

@@ -83,9 +83,9 @@ static void somebody_else_is_paid(void **state)
     assert_string_equal(tell(f, "cheap", 2, &limited),
                         "cheap did not answer (HTTP 429); strong answers now, which costs "
                         "$3.00/$15.00 per million tokens instead of $0.28/$0.42.");
-    assert_string_equal(tell(f, "free", 3, &limited),
-                        "free did not answer (HTTP 429); unknown answers now, at a price that is "
-                        "not known here.");
+    assert_string_equal(
+        tell(f, "free", 3, &limited),
+        "free did not answer (HTTP 429); unknown answers now, at an unknown price.");
     assert_string_equal(told.paid, "? openai unknown");
     assert_string_equal(tell(f, "free", 9, &limited),
                         "free did not answer (HTTP 429); fee answers now, which costs $0.00/$0.00 "
@@ -191,7 +191,7 @@ static void why(void **state)
         {ROUTER_AUTHENTICATION, 401, "free did not answer (HTTP 401);"},
         {ROUTER_TIMEOUT, 0, "free did not answer in time;"},
         {ROUTER_API_CONNECTION, 0, "free could not be reached;"},
-        {ROUTER_CONTEXT_WINDOW, 400, "free cannot read a conversation of this length;"},
+        {ROUTER_CONTEXT_WINDOW, 400, "free has too small a context;"},
         {ROUTER_CONTENT_POLICY, 400, "free refused the content;"},
         {ROUTER_EMPTY, 200, "free gave an empty answer;"},
         {ROUTER_BUDGET, 0, "free is held back by a budget;"},
