@@ -38,7 +38,7 @@ const struct option admin_options[] = {
      .offset = offsetof(struct admin_config, key),
      .env = "HERMES_ADMIN_KEY",
      .flags = OPTION_SECRET,
-     .help = "key for /metrics and /status of the admin face; without one they are refused"},
+     .help = "key for /metrics and /status of the admin face; both are refused without it"},
 };
 
 const size_t admin_option_count = ARRAY_LEN(admin_options);
@@ -80,10 +80,10 @@ static bool has_key(struct admin *admin, struct http_exchange *exchange)
     http_exchange_add_header(exchange, "WWW-Authenticate", "Bearer");
     http_exchange_reply_text(exchange, 401, "%s",
                              key.len
-                                 ? "this path wants \"Authorization: Bearer\" and the admin key "
+                                 ? "this path requires \"Authorization: Bearer\" and the admin key "
                                    "(admin.key, HERMES_ADMIN_KEY)"
-                                 : "this path wants a key, and none is configured: set admin.key "
-                                   "(or HERMES_ADMIN_KEY)");
+                                 : "this path requires a key, and none is set: set admin.key (or "
+                                   "HERMES_ADMIN_KEY)");
     return false;
 }
 
@@ -129,13 +129,13 @@ static void on_request(void *context, struct http_exchange *exchange)
         if (!span_is(path, pages[i].path))
             continue;
         if (!span_is(method, "GET") && !span_is(method, "HEAD"))
-            http_exchange_reply_text(exchange, 405, "this path takes GET");
+            http_exchange_reply_text(exchange, 405, "this path accepts only GET");
         else if (!pages[i].wants_key || has_key(admin, exchange))
             pages[i].answer(admin, exchange);
         return;
     }
     http_exchange_reply_text(exchange, 404,
-                             "there is /healthz, /readyz, /metrics and /status here");
+                             "the paths are /healthz, /readyz, /metrics and /status");
 }
 
 // No page has a use for one; so whoever sends one slowly makes room for others.

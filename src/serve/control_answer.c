@@ -167,7 +167,7 @@ static void ask_session(const struct control_question *question, struct span met
     else if (span_is(method, "POST"))
         rename_session(question, buf_span(&id), body, waiting);
     else
-        control_refuse(question, 405, "a session takes GET, DELETE and POST");
+        control_refuse(question, 405, "a session accepts GET, DELETE and POST");
 }
 
 static void ask_status(const struct control_question *question)
@@ -205,7 +205,7 @@ static void ask_reload(const struct control_question *question)
     struct error err = ERROR_INIT;
     struct json_writer w;
     if (!question->env->reload) {
-        control_refuse(question, 409, "nothing runs here that could take a new configuration");
+        control_refuse(question, 409, "nothing runs here that can reload a configuration");
         return;
     }
     int r = question->env->reload(question->env->context, &text, &err);
@@ -241,7 +241,7 @@ void control_ask(const struct control_question *question, struct span method, st
         if (span_is(method, questions[i].method))
             questions[i].ask(question);
         else
-            control_refuse(question, 405, "this path does not take that method");
+            control_refuse(question, 405, "this path does not accept that method");
         return;
     }
     if (span_starts_with(path, sessions) && path.len > sizeof sessions - 1)
@@ -251,12 +251,12 @@ void control_ask(const struct control_question *question, struct span method, st
     else if (span_is(path, "/cost") || span_starts_with(path, "/cost/"))
         control_ask_cost(question, method, span_skip(path, sizeof "/cost" - 1), waiting);
     else if (span_is(path, "/chat"))
-        control_refuse(question, 405, "/chat takes POST, and DELETE to end the answer");
+        control_refuse(question, 405, "/chat accepts POST, and DELETE to end the answer");
     else
         control_refuse(
             question, 404,
-            "there is /status, /sessions, /sessions/ID, /cost/BY/DAYS, /calls/ID, /context, "
-            "/chat and /reload here");
+            "the paths are /status, /sessions, /sessions/ID, /cost/BY/DAYS, /calls/ID, /context, "
+            "/chat and /reload");
 }
 
 void control_answer(const struct control_env *env, struct span method, struct span path,

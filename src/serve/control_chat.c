@@ -223,7 +223,7 @@ static const char *refusal(struct http_exchange *exchange, unsigned *ret_status)
     if (span_trim(body).len == 0)
         return "the message is empty";
     if (memchr(body.data, '\0', body.len) || !utf8_valid(body))
-        return "the message is not text in UTF-8";
+        return "the message is not UTF-8 text";
     *ret_status = 413;
     if (body.len > CONTROL_MESSAGE_MAX)
         return "the message is larger than 1 MiB";
@@ -255,7 +255,7 @@ void control_chat_start(struct control *control, struct http_exchange *exchange)
     unsigned status;
     const char *sentence = refusal(exchange, &status);
     if (sentence || !control->env->desk) {
-        refuse(exchange, sentence ? status : 409, sentence ? sentence : "nobody here would answer");
+        refuse(exchange, sentence ? status : 409, sentence ? sentence : "no agent runs here");
         return;
     }
     struct control_chat *chat = chat_create(control, exchange);

@@ -295,7 +295,7 @@ void control_ask_cost(const struct control_question *question, struct span metho
     enum store_cost_by by = STORE_BY_MODEL;
     int64_t days = DAYS;
     if (!span_is(method, "GET")) {
-        control_refuse(question, 405, "this path does not take that method");
+        control_refuse(question, 405, "this path does not accept that method");
         return;
     }
     if (!read_path(path, &by, &days)) {
@@ -355,8 +355,8 @@ static void on_call(void *context, int result, const struct error *err,
     if (result == STORE_NOT_FOUND)
         control_refuse(
             &own->question, 404,
-            "there is no such call in the ledger: its row was forgotten because it is old, "
-            "or its id is another");
+            "there is no such call in the ledger: its row is too old to be kept, or the id is "
+            "wrong");
     else
         control_reply(&own->question, result, &body, err);
     free(own);
@@ -366,11 +366,11 @@ void control_ask_call(const struct control_question *question, struct span metho
                       struct list *waiting)
 {
     if (!span_is(method, "GET")) {
-        control_refuse(question, 405, "this path does not take that method");
+        control_refuse(question, 405, "this path does not accept that method");
         return;
     }
     if (id.len > LEDGER_TEXT_MAX || memchr(id.data, 0, id.len)) {
-        control_refuse(question, 404, "that is no id of a call");
+        control_refuse(question, 404, "that is not a call's id");
         return;
     }
     struct cost_question *own = keep(question, waiting);

@@ -52,10 +52,10 @@ static void say_certainty(const struct store_call *call, struct json_writer *w)
         is_bound = is_bound || call->attempts[i].source == STORE_COST_BOUND;
     }
     if (is_unknown)
-        buf_append_text(&text, "what it cost is not known (it ended without a word from the "
-                               "provider), so what was reserved for it is counted");
+        buf_append_text(&text, "its cost is unknown (it ended without the provider's figures), so "
+                               "the amount reserved for it is counted");
     else if (is_bound)
-        buf_append_text(&text, "the provider did not say what was used, so the most that it can "
+        buf_append_text(&text, "the provider did not report any usage, so the most that it can "
                                "have cost is counted");
     if (text.len)
         say(w, &text);
@@ -88,7 +88,7 @@ static void say_fallback(const struct store_attempt *a, struct json_writer *w)
     BUF_AUTO text = BUF_INIT(SENTENCE_MAX);
     if (!span_is(a->reason, "fallback"))
         return;
-    buf_printf(&text, "%.*s was asked for and could not answer, so %.*s was asked in its place",
+    buf_printf(&text, "%.*s was asked for and could not answer, so %.*s was asked instead",
                (int)a->from.len, a->from.data, (int)a->group.len, a->group.data);
     say(w, &text);
 }
@@ -195,20 +195,20 @@ static void say_cache(const struct store_call *call, struct json_writer *w)
         return;
     int64_t minutes = (a->wall_ms - before->wall_ms) / MINUTE_MS;
     if (a->tools_bytes >= 0 && before->tools_bytes >= 0 && a->tools_bytes != before->tools_bytes)
-        buf_append_text(&text, "the tools changed since the session's call before, and they stand "
-                               "in front of the prompt, so no cache could know it");
+        buf_append_text(&text, "the tools changed since the session's previous call, and they "
+                               "precede the prompt, so no cache could apply");
     else if (a->messages_bytes >= 0 && a->messages_bytes < before->messages_bytes)
-        buf_append_text(&text, "the messages are fewer than in the session's call before, so what "
-                               "a cache knows of its beginning may not be this one's");
+        buf_append_text(&text, "there are fewer messages than in the session's previous call, so a "
+                               "cached beginning may not match this one's");
     else if (!span_equal(a->deployment, before->deployment) || !span_equal(a->model, before->model))
         buf_printf(&text,
-                   "the session's call before went to another deployment (%.*s), whose cache "
-                   "is not this one's",
+                   "the session's previous call went to another deployment (%.*s), which has "
+                   "another cache",
                    (int)before->deployment.len, before->deployment.data);
     else if (minutes >= 5)
         buf_printf(&text,
-                   "the session's call before was %" PRId64 " minutes earlier, and "
-                   "providers forget what they cached in about five",
+                   "the session's previous call was %" PRId64 " minutes earlier, and providers' "
+                   "caches last about five",
                    minutes);
     if (text.len)
         say(w, &text);

@@ -10,9 +10,9 @@ void metrics_page_answer(struct http_exchange *exchange, const struct metrics *m
 {
     BUF_AUTO body = BUF_INIT(METRICS_PAGE_MAX);
     if (metrics && !metrics_render(metrics, &body))
-        http_exchange_reply_text(
-            exchange, 500, "the metrics do not fit into %d MiB, and half of them are not told",
-            METRICS_PAGE_MAX >> 20);
+        http_exchange_reply_text(exchange, 500,
+                                 "the metrics do not fit into %d MiB, and no part of them is sent",
+                                 METRICS_PAGE_MAX >> 20);
     else
         http_exchange_reply_take(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", &body);
 }

@@ -29,8 +29,8 @@ enum {
     DISK_LEFT_MIN = 4 << 20, // bytes; with less, SQLite may fail at any moment
 };
 
-static const char disk_todo[] = "free some space on that disk or volume, or make it larger; Hermes "
-                                "goes on by itself";
+static const char disk_todo[] = "free some space on that disk or volume, or enlarge it; Hermes "
+                                "continues by itself";
 
 struct problems {
     struct json_writer *w;
@@ -73,13 +73,13 @@ static bool add_store(struct problems *problems, const struct control_env *env)
     if (store_state(env->store) == STORE_FAILED)
         add(problems, "database", true,
             full ? disk_todo
-                 : "mend that (hermes doctor looks at the home and its disk); it is tried again "
+                 : "fix that (hermes doctor checks the home and its disk); Hermes tries again "
                    "every few seconds, and at the next start",
-            "nothing can be taken down: %s", store_describe(env->store));
+            "no messages can be stored: %s", store_describe(env->store));
     else if (*trouble)
         add(problems, full ? "disk" : "database", true,
-            full ? disk_todo : "mend that (hermes doctor looks at the home and its disk)",
-            "nothing can be written down: %s", trouble);
+            full ? disk_todo : "fix that (hermes doctor checks the home and its disk)",
+            "nothing can be stored: %s", trouble);
     else if (full)
         add(problems, "disk", true, disk_todo, "only %" PRIu64 " KiB are left for %s", left >> 10,
             env->home);
@@ -94,20 +94,19 @@ static void add_telegram(struct problems *problems, const struct telegram *teleg
     telegram_status(telegram, &status);
     if (strcmp(status.state, "unauthorized") == 0)
         add(problems, "telegram", true,
-            "ask @BotFather for the token (/mybots, API Token), put it where TELEGRAM_BOT_TOKEN "
-            "comes from (the environment, a file in HERMES_SECRETS_DIR, the Secret of the pod), "
-            "and start Hermes again",
+            "get the token from @BotFather (/mybots, API Token), set TELEGRAM_BOT_TOKEN to it (in "
+            "the environment, a file in HERMES_SECRETS_DIR, the Secret of the pod), and restart "
+            "Hermes",
             "%s", status.detail);
     else if (strcmp(status.state, "conflict") == 0)
         add(problems, "telegram", true,
-            "stop the other program; if nobody knows it, revoke the token at @BotFather and set "
+            "stop the other program; if you cannot find it, revoke the token at @BotFather and set "
             "the new one",
             "%s", status.detail);
     else if (strcmp(status.state, "waiting") == 0 && !blocked)
         add(problems, "telegram", status.failing_ms >= LASTS_MS,
-            "check the network and the name resolution from here (hermes doctor); it is tried "
-            "again by itself",
-            "no messages come in: %s", status.detail);
+            "check the network and name resolution from here (hermes doctor); Hermes keeps trying",
+            "not receiving messages: %s", status.detail);
 }
 
 // Failures that the next call will meet as well.
@@ -137,10 +136,9 @@ static void add_budgets(struct problems *problems, const struct control_env *env
     for (size_t cursor = 0; router_next_budget(env->router, &cursor, &state);)
         if (state.closed && count++ < BUDGETS_TOLD)
             add(problems, "budget", true,
-                "see hermes cost for the call, and whether the prices of its model are set right; "
-                "raise the budget's cap to open it again, or wait for its reset",
-                "the budget %s is closed: a call cost %s more than it should have been able to "
-                "(cap %s; it %s)",
+                "find the call with hermes cost, and check the prices of its model; raise the "
+                "budget's cap to open it again, or wait for its reset",
+                "the budget %s is closed: a call cost %s more than its upper bound (cap %s; it %s)",
                 state.account, money_format(state.overshoot_pico, over),
                 money_format(state.cap_pico, cap),
                 router_budget_when(state.next_reset_wall_ms, when));
@@ -154,7 +152,7 @@ static void add_replies(struct problems *problems, struct store *store, int64_t 
     int64_t waited_ms = summary.waiting ? now_ms - summary.oldest_ms : 0;
     if (waited_ms >= LASTS_MS)
         add(problems, "replies", true,
-            "see what is said of Telegram; hermes log --errors tells why each was not taken",
+            "see the problem with Telegram; hermes log --errors shows why each was refused",
             "%" PRId64 " repl%s cannot be delivered, the oldest for %" PRId64 " min",
             summary.waiting, summary.waiting == 1 ? "y" : "ies", waited_ms / 60000);
 }

@@ -378,7 +378,7 @@ static void refuse_packed(const struct router_face *face, struct http_exchange *
     note_refused(face, exchange, "packed");
     http_exchange_add_header(exchange, "Accept-Encoding", "identity"); // RFC 9110 §15.5.16
     router_pages_error(exchange, 415, NULL,
-                       "The request's body is packed (Content-Encoding); send it as it is.",
+                       "The request's body is compressed (Content-Encoding); send it plain.",
                        "invalid_request_error");
 }
 
@@ -488,7 +488,7 @@ int router_face_create(const struct router_face_env *env, struct router_face **r
     const struct router_plan *plan = router_plan(env->router);
     if (!plan->master_key || !*plan->master_key)
         return error_set(err, -ENOKEY,
-                         "the router's face has no key: set LITELLM_MASTER_KEY (or "
+                         "the router has no key: set LITELLM_MASTER_KEY (or "
                          "general_settings.master_key) to one that begins with sk-");
     struct router_face *face = mem_new(struct router_face);
     face->env = *env;
@@ -516,7 +516,7 @@ int router_face_create(const struct router_face_env *env, struct router_face **r
     int r = http_server_create(env->loop, &options, &face->server, err);
     if (r < 0) {
         free(face);
-        return error_wrap(err, "the router's face");
+        return error_wrap(err, "the router");
     }
     *ret_face = face;
     return 0;

@@ -101,7 +101,7 @@ static int run_transaction(struct store_connection *conn, struct list *jobs, str
     if (r == -EUCLEAN) {
         struct error damage = *err;
         store_connection_mark_damaged(conn);
-        error_set(err, r, "%.400s; at the next start it is checked, and set aside", damage.text);
+        error_set(err, r, "%.400s; the next start checks it and sets it aside", damage.text);
     }
     return r;
 }

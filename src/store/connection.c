@@ -171,7 +171,7 @@ static int run_check(sqlite3 *db, const char *pragma, struct error *err)
         return 0;
     return error_set(err, -EUCLEAN, "%s is damaged (%.*s)", sqlite3_db_filename(db, "main"),
                      (int)(finding.len < 200 ? finding.len : 200),
-                     finding.data ? finding.data : "its check ends without a word");
+                     finding.data ? finding.data : "its check returned nothing");
 }
 
 static int check_file(struct store_connection *conn, struct error *err)

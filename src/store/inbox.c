@@ -69,7 +69,7 @@ static int check_messages(struct span channel, const struct store_inbound *messa
                           struct error *err)
 {
     if (channel.len == 0)
-        return error_set(err, -EINVAL, "an inbox wants the name of its channel");
+        return error_set(err, -EINVAL, "an inbox needs the name of its channel");
     if (count > STORE_INBOUND_ROWS_MAX)
         return error_set(err, -E2BIG, "at most %d messages are taken in at once, not %zu",
                          STORE_INBOUND_ROWS_MAX, count);

@@ -123,8 +123,7 @@ static int find_generations(struct journal *journal, const char *home, struct er
             continue;
         if (journal->count >= JOURNAL_FILES_MAX)
             return error_set(err, -EMFILE,
-                             "%s holds more than %d files %s.*: the database takes "
-                             "none of them up",
+                             "%s holds more than %d files %s.*: the database reads none of them",
                              home, JOURNAL_FILES_MAX, JOURNAL_NAME);
         add_generation(journal, generation);
     }
@@ -300,8 +299,8 @@ int journal_append(struct journal *journal, struct span record, struct error *er
                          record.len);
     if (journal->end + JOURNAL_FRAME + (int64_t)record.len > JOURNAL_BYTES_MAX)
         return error_set(err, -EFBIG,
-                         "the ledger's journal has grown to %d MiB, because the "
-                         "database does not take it up",
+                         "the ledger's journal has grown to %d MiB, because the database does not "
+                         "read it",
                          JOURNAL_BYTES_MAX >> 20);
     unsigned char frame[JOURNAL_FRAME];
     int r = 0;

@@ -176,7 +176,7 @@ static int correct(struct store_job *job, sqlite3 *db, struct error *err)
     struct span source = sql_column(stmt, 7);
     if (!span_is(source, store_cost_words[STORE_COST_BOUND]) &&
         !span_is(source, store_cost_words[STORE_COST_UNKNOWN]))
-        return error_set(err, -EALREADY, "what that attempt cost is known");
+        return error_set(err, -EALREADY, "that attempt's cost is already known");
     int64_t number = sqlite3_column_int64(stmt, 0);
     r = correct_sums(own, db, stmt, err);
     sqlite3_reset(stmt);
@@ -211,7 +211,7 @@ int64_t store_ledger_correct(struct store *store, const struct store_correction 
     struct store_correction kept = *correction;
     err = err ? err : &local;
     if (kept.cost_pico < 0 || (unsigned)kept.source >= STORE_COST_SOURCES)
-        return error_set(err, -EINVAL, "that is no cost of an attempt");
+        return error_set(err, -EINVAL, "that is not a cost of an attempt");
     struct correct_job *own = store_job_make(sizeof *own, STORE_SPANS(&kept.call), err);
     if (!own)
         return err->code;

@@ -63,7 +63,7 @@ static int check(const struct store_settlement *what, struct error *err)
     if (r == 0 && what->drop_turn.data)
         r = store_id_check(what->drop_turn, "turn", err);
     if (r == 0 && !what->session.data && (what->title.data || what->model.data))
-        return error_set(err, -EINVAL, "a title or a model wants the session that it is for");
+        return error_set(err, -EINVAL, "a title or a model needs the session that it is for");
     return r;
 }
 

@@ -53,7 +53,7 @@ int sql_error(sqlite3 *db, struct error *err)
     case SQLITE_TOOBIG:
         return error_set(err, -E2BIG, "a value is too large for %s", path);
     case SQLITE_CONSTRAINT:
-        return error_set(err, -EINVAL, "%s does not take this row: %s", path, reason);
+        return error_set(err, -EINVAL, "%s rejects this row: %s", path, reason);
     case SQLITE_INTERRUPT:
         return error_set(err, -ECANCELED, "the work on %s was interrupted", path);
     default:

@@ -78,7 +78,7 @@ static void set_checking(struct store *store, sqlite3 *db)
 static int check(struct store *store, struct error *err)
 {
     struct error text = ERROR_INIT;
-    error_set(&text, 0, "the last stop was not clean; %s is being checked",
+    error_set(&text, 0, "unclean shutdown; %s is being checked",
               sqlite3_db_filename(store->conn.db, "main"));
     publish(store, STORE_CHECKING, &text);
     set_checking(store, store->conn.db);

@@ -305,7 +305,7 @@ static void tells_what_wants_a_person(void **state)
     struct telegram telegram = {.state = "waiting", .failing_ms = 1000}, *here = &telegram;
     world->env.telegram = &here;
     world->env.agent = &agent;
-    static const char text_of_telegram[] = "\"text\":\"no messages come in: a \\\"why\\\"\"";
+    static const char text_of_telegram[] = "\"text\":\"not receiving messages: a \\\"why\\\"\"";
     expect(world, "GET", "/status", NULL, 200, text_of_telegram);
     expect(world, "GET", "/status", NULL, 200, "\"well\":true"); // it is young
     telegram.failing_ms = 10 * 60000;
@@ -314,7 +314,7 @@ static void tells_what_wants_a_person(void **state)
     expect(world, "GET", "/status", NULL, 200, "\"problems\":[],\"well\":true");
     expect(world, "GET", "/status", NULL, 200, "\"state\":\"unused\"");
     telegram.state = "unauthorized";
-    expect(world, "GET", "/status", NULL, 200, "ask @BotFather for the token");
+    expect(world, "GET", "/status", NULL, 200, "get the token from @BotFather");
     telegram.state = "conflict";
     expect(world, "GET", "/status", NULL, 200, "stop the other program");
     telegram.state = "polling";
@@ -509,7 +509,7 @@ static void the_admin_face_wants_its_key(void **state)
     admin_ask(world, "/status", "Authorization: bearer sesame", 200, "some/model");
     config.key = NULL;
     admin_configure(world->admin, &config);
-    admin_ask(world, "/status", "Authorization: Bearer sesame", 401, "none is configured");
+    admin_ask(world, "/status", "Authorization: Bearer sesame", 401, "none is set");
     admin_ask(world, "/other", NULL, 404, "/readyz");
 }
 
