@@ -42,7 +42,7 @@ test-all: deps-test ## all suites of all targets at full depth, for a release; a
 	@scripts/deps peers image cluster
 	@tests/run --full --target all
 
-test-peers: ## the real LiteLLM from PyPI (650 MB) beside our router, asked the same
+test-peers: ## compare our router with the real LiteLLM from PyPI (650 MB)
 	@scripts/deps build peers
 	@tests/run --target test-peers
 
@@ -79,7 +79,7 @@ bench: ## measure size, start, memory, CPU of a turn and request bytes
 	@benchmarks/run
 
 bench-pi: ## the same table on a real Pi over ssh: make bench-pi HOST=pi@address
-	@test -n "$(HOST)" || { echo "say which: make bench-pi HOST=pi@address" >&2; exit 2; }
+	@test -n "$(HOST)" || { echo "HOST is missing: make bench-pi HOST=pi@address" >&2; exit 2; }
 	@scripts/deps build cross
 	@cross/sysroot aarch64-linux-musl
 	@scripts/build static aarch64-linux-musl
@@ -91,7 +91,7 @@ bench-pi: ## the same table on a real Pi over ssh: make bench-pi HOST=pi@address
 .PHONY: ai ai-registry ai-hermes-build ai-kubernetes-mcp-build ai-hermes-deploy ai-status ai-logs
 .PHONY: ai-undeploy
 
-ai: ## all of the next four in order: from the sources to a bot that answers
+ai: ## the next four targets in order: from the sources to a bot that answers
 	@scripts/ai/deploy --check
 	@scripts/ai/registry
 	@scripts/ai/build hermes
@@ -110,16 +110,16 @@ ai-kubernetes-mcp-build: ## the image of kubernetes-mcp-server
 ai-hermes-deploy: ## the agent with k8s/config.yaml and k8s/secrets.env
 	@scripts/ai/deploy
 
-ai-status: ## how all of it is, and what to do about what is not well
+ai-status: ## the state of everything, and what to do about problems
 	@scripts/ai/status
 
-ai-logs: ## what the agent says; OF=registry, hermes-build or kubernetes-mcp-build: what they say
+ai-logs: ## the agent's log; OF=registry, hermes-build or kubernetes-mcp-build: theirs
 	@scripts/ai/logs
 
-ai-undeploy: ## take the agent out; asks, and keeps its volume
+ai-undeploy: ## remove the agent; asks first, and keeps its volume
 	@scripts/ai/undeploy
 
-clean: ## remove what was built; the libraries stay in ~/.cache/hermes
+clean: ## remove the builds; the libraries stay in ~/.cache/hermes
 	@rm -rf build
 
 help: ## this list

@@ -53,7 +53,7 @@ fetch_package() { # NAME
 	printf 'sysroot: fetching %s\n' "$package" >&2
 	mkdir -p "$sources/.files"
 	download "$package" "$kind" >"$list.new" ||
-		die "$package could not be fetched; debian-fetch said why. Sources that were there before" \
+		die "$package could not be fetched; see above. Sources that were there before" \
 			"are kept. Without a network: cross/sysroot --offline DIR $target"
 	mv "$list.new" "$list"
 }
@@ -141,7 +141,7 @@ package_sums() { # LEADING-FILE
 
 verify_sources() { # LEADING-FILE
 	(cd "$sources" && package_sums "$1" | sha256sum --check --quiet --strict) && return
-	die "$1 or a part of it in $sources is not what SHA256SUMS says. Delete it and fetch" \
+	die "$1 or a part of it in $sources does not match SHA256SUMS. Delete it and fetch" \
 		"again (cross/sysroot --update $target), or save the offline directory again."
 }
 

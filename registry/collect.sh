@@ -146,7 +146,7 @@ cd "$storage/docker/registry/v2/repositories" 2>/dev/null || {
 }
 
 busy=$(pushed_now | head -n 1)
-[ -z "$busy" ] || die "did nothing: something was pushed within the last $quiet_minutes minutes" \
+[ -z "$busy" ] || die "did nothing: a push began within the last $quiet_minutes minutes" \
     "and is not complete (${busy#./}); trying again later"
 
 before=$(used)

@@ -44,7 +44,7 @@ agent_problems() {
 agent_todo() { # WHAT ADVICE
     case $1 in
     telegram) case $2 in
-        *BotFather*) printf '%s' "put the right TELEGRAM_BOT_TOKEN into $SECRETS (@BotFather tells \
+        *BotFather*) printf '%s' "put the right TELEGRAM_BOT_TOKEN into $SECRETS (@BotFather has \
 it: /mybots, API Token), then: make ai-hermes-deploy" ;;
         *) printf '%s' "$2" ;;
         esac ;;

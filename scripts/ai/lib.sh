@@ -238,13 +238,13 @@ need_kubectl() {
 reach_cluster() {
     local version
     if ! version=$(kube --request-timeout=10s get --raw /version 2>"$work/err"); then
-        die "no cluster answers (context: $(context_name)): $(complaint)" \
-            'Which cluster kubectl asks: kubectl config get-contexts; choose one by' \
+        die "no cluster replies (context: $(context_name)): $(complaint)" \
+            'List the clusters with kubectl config get-contexts; choose one with' \
             'KUBE_CONTEXT=NAME or KUBECONFIG=FILE. From K3s: copy /etc/rancher/k3s/k3s.yaml here' \
             "and put the node's address into its server: line. Is the node on?"
     fi
     server_version=$(printf '%s\n' "$version" | sed -n 's/.*"gitVersion": *"\([^"]*\)".*/\1/p')
-    [ -n "$server_version" ] || die "what answers is not Kubernetes (context: $(context_name))"
+    [ -n "$server_version" ] || die "the server is not Kubernetes (context: $(context_name))"
 }
 
 need_right() { # VERB:RESOURCE:NAMESPACE
@@ -288,7 +288,7 @@ apply_overlay() { # NAME
     local count
     if ! kube kustomize "$OUTPUT/$1" >"$work/rendered" 2>"$work/err"; then
         die "kubectl could not put $OUTPUT/$1 together: $(complaint)" \
-            'An old kubectl does not know all of kustomize; 1.24 is new enough.'
+            'An old kubectl lacks parts of kustomize; 1.24 is new enough.'
     fi
     if ! limit=120 kube apply --server-side --force-conflicts -f - <"$work/rendered" \
         >"$work/applied" 2>"$work/err"; then
@@ -314,7 +314,7 @@ explain_refusal() {
             'Delete that object with kubectl, then run this again.' ;;
     *orbidden*)
         die 'the cluster refuses it, see above' "Use an administrator's kubeconfig." ;;
-    *) die 'the cluster did not take it, see above' 'Nothing is harmed; run it again.' ;;
+    *) die 'the cluster did not accept it, see above' 'Nothing is broken; run it again.' ;;
     esac
 }
 
@@ -322,5 +322,5 @@ ensure_namespace() { # NAME
     kube get namespace "$1" >/dev/null 2>&1 ||
         kube create namespace "$1" >/dev/null 2>"$work/err" ||
         kube get namespace "$1" >/dev/null 2>&1 ||
-        die "the namespace $1 could not be made: $(complaint)"
+        die "the namespace $1 could not be created: $(complaint)"
 }

@@ -71,7 +71,7 @@ choose_tag() {
         if [ -n "$CONTEXT" ]; then TAG=$(context_tag); else TAG=$(tree_tag) || exit 1; fi
     fi
     case $TAG in
-    [.-]* | *[!A-Za-z0-9_.-]*) die "TAG=$TAG cannot be the tag of an image" \
+    [.-]* | *[!A-Za-z0-9_.-]*) die "TAG=$TAG cannot be an image's tag" \
         'Letters, digits, dots, dashes and underscores; not a dot or dash at the beginning.' ;;
     esac
 }
@@ -95,8 +95,8 @@ pack() {
         rm -f "$PACKAGE.new"
         quote_lines <"$work/words" >&2
         die "the packed sources are $(kib "$size") KiB, more than $(kib "$LIMIT") KiB" \
-            'A ConfigMap, in which they travel, holds 1 MiB. Above are the largest of them.' \
-            'Does something lie there that is no source? Or let the cluster fetch them from git:' \
+            'They travel in a ConfigMap, which holds 1 MiB. The largest are listed above.' \
+            'Remove files that are not sources, or let the cluster fetch them from git:' \
             'make ai-hermes-build CONTEXT=git://HOST/PATH#refs/heads/BRANCH'
     fi
     mv "$PACKAGE.new" "$PACKAGE"

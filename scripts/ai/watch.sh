@@ -164,7 +164,7 @@ unscheduled() {
     *'affinity conflict'*) found volume "$PATIENCE" "bring the node back that holds the volume" \
         "the pod can run only where its volume is: $text" ;;
     *ersistent[vV]olume* | *storageclass* | *StorageClass*) found volume "$LONG" \
-        "look why the volume is not made: kubectl get storageclass (K3s brings local-path)" \
+        "see why the volume is not created: kubectl get storageclass (K3s has local-path)" \
         "the volume is pending: $text" ;;
     *'nsufficient memory'*) found room "$LONG" 'free memory on a node, or add one' \
         "no node has the memory: $text" ;;
@@ -172,9 +172,9 @@ unscheduled() {
         "no node has the processor time: $text" ;;
     *disk-pressure*) found disk "$LONG" "free space on the node's disk" \
         "a node's disk is full: $text" ;;
-    *not-ready* | *unreachable*) found node "$LONG" 'look at the nodes: is K3s running on them?' \
+    *not-ready* | *unreachable*) found node "$LONG" 'check the nodes: is K3s running on them?' \
         "no node is ready: $text" ;;
-    *) found room "$LONG" 'look at the nodes: kubectl describe nodes' \
+    *) found room "$LONG" 'check the nodes: kubectl describe nodes' \
         "no node takes the pod: $text" ;;
     esac
 }
@@ -219,14 +219,14 @@ registries.yaml): copy the folder registry/ to it and run there: sudo registry/i
 registry/install-node --user NAME --password-file FILE" "$node cannot pull $2: $1" ;;
     *'no match for platform'*) found pull "$PATIENCE" "build on a node of the same kind: set \
 nodeSelector in kaniko/hermes-build/job.yaml and k8s/deployment.yaml" \
-        "$2 is not for the kind of node that $node is: $1" ;;
+        "$2 is not for a node like $node: $1" ;;
     *'not found'* | *'manifest unknown'* | *'does not exist'*) found pull "$PATIENCE" \
-        "build it: make $target" "$node asked for $2, which is not in the registry: $1" ;;
+        "build it: make $target" "$node needs $2, which is not in the registry: $1" ;;
     *'connection refused'* | *'no route to host'* | *'i/o timeout'* | *'deadline exceeded'* | \
-        *'connection reset'*) found pull "$LONG" "look at the registry: make ai-registry; if it is \
+        *'connection reset'*) found pull "$LONG" "check the registry: make ai-registry; if it is \
 ready, then at the node $node: sudo registry/install-node --check" \
         "$node does not reach the registry for $2: $1" ;;
-    *) found pull "$LONG" "look at the node $node: sudo registry/install-node --check" \
+    *) found pull "$LONG" "check the node $node: sudo registry/install-node --check" \
         "$node cannot pull $2: $1" ;;
     esac
 }
@@ -267,14 +267,14 @@ mount_trouble() {
         "the Secret hermes-secrets is missing: $text" ;;
     *'not found'*) found config "$PATIENCE" 'run the target again, which makes what is missing' \
         "the pod waits for something that is missing: $text" ;;
-    *) found mount "$LONG" "look at the node $node" "a volume cannot be mounted: $text" ;;
+    *) found mount "$LONG" "check the node $node" "a volume cannot be mounted: $text" ;;
     esac
 }
 
 sandbox_trouble() {
     local text
     text=$(warning Pod "$pod" FailedCreatePodSandBox) || return 1
-    found sandbox "$LONG" "look at the node $node: its network or container runtime is not well" \
+    found sandbox "$LONG" "check the node $node: its network or container runtime is broken" \
         "the pod cannot be set up: $text"
 }
 
@@ -316,8 +316,8 @@ ended_by_itself() { # REASON EXIT WORDS
     elif builder_trouble "$3"; then
         :
     else
-        found crash "$PATIENCE" "mend what its last line says (all of it: $(logs_target))" \
-            "it ended with exit ${2:-0}${1:+ ($1)}: ${3:-it said nothing}"
+        found crash "$PATIENCE" "fix what its last line says (all of it: $(logs_target))" \
+            "it ended with exit ${2:-0}${1:+ ($1)}: ${3:-it printed nothing}"
     fi
 }
 
@@ -336,11 +336,11 @@ builder_trouble() { # CAUSE
     *'checking push permission'*UNAUTHORIZED* | *'checking push permission'*401*)
         found crash "$PATIENCE" "give the builds the registry's password: \
 registry/docker-config.json, then: make ai-registry" "the registry refuses the build: $1" ;;
-    *'checking push permission'*) found crash "$PATIENCE" "look at the registry: make ai-registry" \
+    *'checking push permission'*) found crash "$PATIENCE" "check the registry: make ai-registry" \
         "the build does not reach the registry: $1" ;;
     *MANIFEST_UNKNOWN*) found crash "$PATIENCE" "name a base image that exists (BASE_IMAGE)" \
-        "the base image is not there: $1" ;;
-    *'resolving source context'*) found crash "$PATIENCE" "look at CONTEXT" \
+        "the base image does not exist: $1" ;;
+    *'resolving source context'*) found crash "$PATIENCE" "check CONTEXT" \
         "the sources cannot be fetched: $1" ;;
     *'dial tcp'* | *'no such host'* | *'i/o timeout'*) found crash "$PATIENCE" "let pods reach the \
 internet (name server, route), or name a proxy: BUILD_HTTP_PROXY" \
@@ -436,9 +436,9 @@ look_patiently() { # NAMESPACE NAME
     fi
     [ -n "$silent_since" ] || silent_since=$SECONDS
     [ $((SECONDS - silent_since)) -lt "$OUTAGE_LIMIT" ] ||
-        die "the cluster has not answered for $OUTAGE_LIMIT s: $(complaint)" \
-            'What was started goes on there. When it answers again: make ai-status'
-    progress 'the cluster does not answer; trying again' "$(complaint)"
+        die "the cluster has not replied for $OUTAGE_LIMIT s: $(complaint)" \
+            'The work continues there. When it replies again: make ai-status'
+    progress 'the cluster does not reply; trying again' "$(complaint)"
     return 1
 }
 
@@ -470,7 +470,7 @@ doing() {
 # Waits for a Deployment's present revision, and for nothing of the one before.
 wait_for_rollout() { # NAMESPACE NAME LIMIT
     begin_waiting
-    on_interrupt="stopped waiting; the cluster goes on. make ai-status tells how it is"
+    on_interrupt="stopped waiting; the cluster goes on. See how it is: make ai-status"
     while :; do
         if look_patiently "$1" "$2"; then
             ! rolled_out "$2" || break

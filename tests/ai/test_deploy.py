@@ -73,7 +73,7 @@ def test_what_was_built_last_is_deployed_when_the_tree_moved_on(tree):
     tree.kubectl.on(BUILT, 'registry.registry:5000/hermes:1234567')
     done = deploy(tree, TAG='')
     assert done.status == 0 and "newTag: '1234567'" in tree.kubectl.overlay('hermes')
-    assert 'the last build was of 1234567: that is deployed' in done.out
+    assert 'the last build was of 1234567, which is deployed' in done.out
 
 
 def test_the_tree_is_deployed_when_it_was_built(tree):
@@ -122,12 +122,12 @@ def test_no_configuration(tree):
     ('OPENROUTER_API_KEY', 'there is no ='),
     ('sk-hidden something', 'not of the form NAME=VALUE'),
     ('OPENROUTER API KEY=sk-hidden', 'not of the form NAME=VALUE'),
-    ('OPENROUTER_API_KEY=<sk-hidden>', 'no value'),
-    ('OPENROUTER_API_KEY=changeme', 'no value'),
-    ('OPENROUTER_API_KEY=sk-or-...', 'no value'),
-    ('OPENROUTER_API_KEY=your-hidden-key', 'no value'),
-    ('OPENROUTER_API_KEY=XXXXXXXX', 'no value'),
-    ('TELEGRAM_BOT_TOKEN=sk-hidden', 'not the form of a token'),
+    ('OPENROUTER_API_KEY=<sk-hidden>', 'the placeholder'),
+    ('OPENROUTER_API_KEY=changeme', 'the placeholder'),
+    ('OPENROUTER_API_KEY=sk-or-...', 'the placeholder'),
+    ('OPENROUTER_API_KEY=your-hidden-key', 'the placeholder'),
+    ('OPENROUTER_API_KEY=XXXXXXXX', 'the placeholder'),
+    ('TELEGRAM_BOT_TOKEN=sk-hidden', 'not a token'),
     ('TELEGRAM_ALLOWED_USERS=@sk-hidden', 'numeric ids'),
     ('A=1\nA=2', 'named a second time'),
 ])
@@ -266,8 +266,8 @@ def test_a_disk_that_is_full_at_the_start(tree):
     tree.kubectl.sees('hermes', DOWN + pod(POD) + container(POD))
     tree.kubectl.warns(event('Pod', POD, 'Unhealthy', 'Readiness probe failed: statuscode: 503'))
     tree.kubectl.on('exec', 'state     not ready\n' + problem(
-        'database', 'nothing can be taken down: the disk that holds /opt/data/state.db is full',
-        'free some space on that disk or volume, or make it larger'), code=1)
+        'database', 'no messages can be stored: the disk that holds /opt/data/state.db is full',
+        'free some space on that disk or volume, or enlarge it'), code=1)
     done = deploy(tree)
     assert done.status == 1
     assert 'the disk that holds /opt/data/state.db is full' in done.err
@@ -295,9 +295,9 @@ def test_a_rollout_that_was_not_seen_yet_is_not_done(tree):
 
 def test_a_token_that_telegram_refuses(tree):
     well(tree)
-    refused_token = 'the bot token is refused (Telegram says "Unauthorized" (401))'
+    refused_token = 'the bot token is refused (Telegram replied "Unauthorized" (401))'
     tree.kubectl.on('exec', WELL.replace('polling as @hermes_fake_bot', 'unauthorized') + problem(
-        'telegram', refused_token, 'ask @BotFather for the token (/mybots, API Token), put it'),
+        'telegram', refused_token, 'get the token from @BotFather (/mybots, API Token), set'),
         code=4)
     done = deploy(tree)
     assert done.status == 1 and refused_token in done.err
@@ -315,5 +315,5 @@ def test_an_agent_that_cannot_be_asked(tree):
     well(tree)
     tree.kubectl.on('exec', code=1, err='error: unable to upgrade connection\n')
     done = deploy(tree, AGENT_LIMIT='1')
-    assert 'could not be asked how it is: unable to upgrade connection' in done.err
+    assert 'does not report its status: unable to upgrade connection' in done.err
     assert done.status == 1

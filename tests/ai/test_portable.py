@@ -134,7 +134,7 @@ def test_a_failure_is_explained_with_busybox(busybox):
     cluster.sees('hermes', healthy('hermes'))
     cluster.sees('hermes-build', job('hermes-build', failed='4', end='Failed', reason='Backoff') +
                  pod(name, 'Failed') + container(name, 'terminated', 'OOMKilled', '137'))
-    cluster.on('exec', problem('telegram', 'refused', 'ask @BotFather'), code=4)
+    cluster.on('exec', problem('telegram', 'refused', 'get @BotFather'), code=4)
     done = busybox.run('status')
     assert done.status == 1
     assert '-> raise limits.memory' in done.out and '-> put the right TELEGRAM' in done.out

@@ -38,7 +38,7 @@ def test_no_cluster(tree, script):
                     'the right host or port?\n')
     done = run(tree, script, KUBE_CONTEXT='cellar')
     assert done.status == 1
-    assert 'no cluster answers (context: cellar)' in done.err
+    assert 'no cluster replies (context: cellar)' in done.err
     assert '192.168.1.11:6443 was refused' in done.err and 'memcache' not in done.err
     assert 'kubectl config get-contexts' in done.err
     assert not changes(tree)

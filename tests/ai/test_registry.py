@@ -66,7 +66,7 @@ def test_an_address_that_cannot_be_changed(tree):
     tree.kubectl.on('get service registry', '10.43.0.77')
     done = tree.run('registry')
     assert done.status == 1
-    assert 'has the address 10.43.0.77, and not REGISTRY_IP=10.43.0.50' in done.err
+    assert 'has the address 10.43.0.77, not REGISTRY_IP=10.43.0.50' in done.err
     assert 'delete service registry' in done.err and not tree.kubectl.calls('apply')
 
 
@@ -119,7 +119,7 @@ def test_it_lives_through_a_restart_of_the_api(tree):
 def test_an_api_that_stays_away_ends_it(tree):
     tree.kubectl.sees('registry', {'code': 1, 'err': 'connection refused\n'})
     done = tree.run('registry', OUTAGE_LIMIT='1')
-    assert done.status == 1 and 'has not answered for 1 s: connection refused' in done.err
+    assert done.status == 1 and 'has not replied for 1 s: connection refused' in done.err
     assert 'make ai-status' in done.err
 
 

@@ -38,7 +38,7 @@ def only(done):
 def test_all_is_well(well):
     done = well.run('status')
     assert done.status == 0, done.text
-    assert done.out.endswith('ok  all is well\n')
+    assert done.out.endswith('ok  everything is healthy\n')
     for line in ('cluster   v1.32.4+k3s1 (context pi)', 'nodes     pi1 (arm64, v1.32.4+k3s1)',
                  'image     registry.registry:5000/hermes:abc', 'volume    hermes-data 1Gi'):
         assert line in done.out, done.out
@@ -65,8 +65,8 @@ def test_nothing_is_there(tree):
 
 def test_a_bad_token(well):
     well.kubectl.on('exec', problem(
-        'telegram', 'the bot token is refused (Telegram says "Unauthorized" (401))',
-        'ask @BotFather for the token (/mybots, API Token), put it'), code=4)
+        'telegram', 'the bot token is refused (Telegram replied "Unauthorized" (401))',
+        'get the token from @BotFather (/mybots, API Token), set'), code=4)
     line = only(well.run('status'))
     assert line.startswith('put the right TELEGRAM_BOT_TOKEN into k8s/secrets.env')
     assert 'make ai-hermes-deploy' in line and 'Unauthorized' in line
@@ -83,8 +83,8 @@ def test_a_missing_secret(well):
 
 def test_a_full_volume(well):
     well.kubectl.on('exec', 'disk      0 of 64 MiB free\n' + problem(
-        'disk', 'nothing can be written down: the disk that holds /opt/data/state.db is full',
-        'free some space on that disk or volume, or make it larger'), code=4)
+        'disk', 'nothing can be stored: the disk that holds /opt/data/state.db is full',
+        'free some space on that disk or volume, or enlarge it'), code=4)
     line = only(well.run('status'))
     assert line.startswith('make room on the volume hermes-data (node pi1)')
     assert 'state.db is full' in line
@@ -93,7 +93,7 @@ def test_a_full_volume(well):
 def test_a_volume_that_was_full_at_the_start(well):
     well.kubectl.sees('hermes', DOWN + pod(POD) + container(POD))
     well.kubectl.warns(event('Pod', POD, 'Unhealthy', 'Readiness probe failed: 503'))
-    well.kubectl.on('exec', problem('database', 'nothing can be taken down: the disk is full',
+    well.kubectl.on('exec', problem('database', 'no messages can be stored: the disk is full',
                                     'free some space'), code=1)
     lines = todo(well.run('status'))
     assert any(line.startswith('make room on the volume hermes-data') for line in lines)
@@ -109,7 +109,7 @@ def test_an_upstream_that_is_away(well):
 
 
 @pytest.mark.parametrize('reason, code, log, todo_, why', [
-    ('Error', '1', 'src/a.c:1: error: x\n', 'mend what its last line says, then: make '
+    ('Error', '1', 'src/a.c:1: error: x\n', 'fix what its last line says, then: make '
      'ai-hermes-build', 'src/a.c:1: error: x'),
     ('OOMKilled', '137', 'INFO snapshot\n', 'raise limits.memory in kaniko/hermes-build/job.yaml',
      'out of memory'),
@@ -157,7 +157,7 @@ def test_a_node_that_is_away_and_one_that_is_full(well):
     assert 'pi2 (arm64, v1) not ready cordoned' in done.out
     lines = todo(done)
     assert lines[0].startswith('free space on the disk of the node pi1')
-    assert lines[1].startswith('look at the node pi2')
+    assert lines[1].startswith('check the node pi2')
 
 
 def test_a_node_that_was_not_told(well):
@@ -196,7 +196,7 @@ def test_an_agent_that_hangs(well):
 
 
 def test_a_notice_wants_nobody(well):
-    well.kubectl.on('exec', WELL + 'notice    telegram: no messages come in\n  do      wait\n')
+    well.kubectl.on('exec', WELL + 'notice    telegram: not receiving messages\n  do      wait\n')
     assert well.run('status').status == 0
 
 
@@ -252,7 +252,7 @@ def test_logs_of_something_else(well):
 def test_no_logs(tree, well):
     well.kubectl.sees('hermes', '')
     done = well.run('logs')
-    assert done.status == 1 and 'no pod of hermes is there' in done.err
+    assert done.status == 1 and 'there is no pod of hermes' in done.err
 
 
 # ---- undeploy

@@ -163,7 +163,7 @@ class Laptop:
         while True:
             said = self.status(**settings)
             if said.code == 0:
-                return said.says('all is well')
+                return said.says('everything is healthy')
             assert time.monotonic() < until, f'not well after {seconds} s: {said}'
 
     def status_tells(self, *patterns, seconds=90, **settings):

@@ -29,7 +29,7 @@ def test_the_node_is_told_and_its_pull_is_a_real_one(node, node_told):
 def test_telling_it_again_changes_nothing(node, laptop, node_told):
     before, restarts = node.sh(f'ls -li --time-style=full-iso {REGISTRIES}').stdout, node.restarts()
     done = node.sh(laptop.tree / INSTALL_NODE)
-    assert 'says already' in done.stdout and 'this node is ready' in done.stdout, done.stdout
+    assert 'already says' in done.stdout and 'this node is ready' in done.stdout, done.stdout
     assert node.sh(f'ls -li --time-style=full-iso {REGISTRIES}').stdout == before
     assert node.restarts() == restarts
 
@@ -38,7 +38,7 @@ def test_a_wrong_address_is_told_and_can_be_mended(node, laptop, node_told):
     restarts, unused = node.restarts(), node.place.address + '9'
     done = node.sh(laptop.tree / INSTALL_NODE, check=False, env={'REGISTRY_IP': unused})
     assert done.returncode != 0
-    assert f'nothing answers at http://{unused}:5000' in done.stderr, done.stderr
+    assert f'nothing replies at http://{unused}:5000' in done.stderr, done.stderr
     assert 'is another REGISTRY_IP in use?' in done.stderr, done.stderr
     mended = node.sh(laptop.tree / INSTALL_NODE).stdout
     assert 'this node is ready' in mended, mended
@@ -59,5 +59,5 @@ def test_making_it_again_changes_nothing(laptop, kubectl, registry_up):
 
 def test_another_address_for_it_is_refused_before_anything_happens(laptop, registry_up):
     laptop.make('ai-registry', REGISTRY_IP='10.43.0.51').fails(
-        r'the registry has the address 10\.43\.0\.50, and not REGISTRY_IP=10\.43\.0\.51',
+        r'the registry has the address 10\.43\.0\.50, not REGISTRY_IP=10\.43\.0\.51',
         'Keep it: make .* REGISTRY_IP=10.43.0.50')

@@ -23,7 +23,7 @@ def on_the_node(node, laptop):
 
 def test_a_token_that_telegram_refuses(agent, laptop):
     wrong = laptop.write('wrong.env', secrets(WRONG_TOKEN), 0o600)
-    refused = r'telegram: the bot token is refused \(Telegram says "Unauthorized" \(401\)\)'
+    refused = r'telegram: the bot token is refused \(Telegram replied "Unauthorized" \(401\)\)'
     laptop.make('ai-hermes-deploy', SECRETS=wrong).fails(
         refused, 'put the right TELEGRAM_BOT_TOKEN into .*wrong.env', '@BotFather')
     laptop.status_tells(refused, 'put the right TELEGRAM_BOT_TOKEN into', 'NOT|what to do')
@@ -32,7 +32,7 @@ def test_a_token_that_telegram_refuses(agent, laptop):
 
 
 @pytest.mark.parametrize('line, complaint', [
-    ('TELEGRAM_BOT_TOKEN=no-token-at-all-3141', 'line 2, TELEGRAM_BOT_TOKEN: not the form of'),
+    ('TELEGRAM_BOT_TOKEN=no-token-at-all-3141', 'line 2, TELEGRAM_BOT_TOKEN: not a token'),
     ('OPENAI_API_KEY="in-quotes-3141"', 'line 2, OPENAI_API_KEY: quotes would become part of it'),
     ('just some words 3141', 'line 2, this line: not of the form NAME=VALUE')])
 def test_a_mistake_in_the_secrets_is_told_without_showing_them(laptop, line, complaint):

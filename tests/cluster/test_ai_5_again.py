@@ -75,7 +75,7 @@ def test_everything_is_taken_by_a_dry_run(agent, laptop, node, mcp_built):
 def test_undeployed_it_leaves_what_it_remembers(agent, laptop, node):
     assert agent.ask('the boiler code is 4711') == 'done with the boiler code is 4711'
     claim = node.get('pvc', 'hermes-data', 'hermes')['metadata']['uid']
-    laptop.make('ai-undeploy').fails('nobody can be asked', 'YES=1')
+    laptop.make('ai-undeploy').fails('there is no terminal to ask on', 'YES=1')
     assert agent.pods()
     laptop.make('ai-undeploy', YES=1).ok().says('the agent is gone', 'the volume hermes-data')
     listed = json.loads(node.kubectl('get', 'all,configmap,secret,networkpolicy', '-n', 'hermes',

@@ -88,7 +88,7 @@ def test_a_registry_that_was_just_pushed_to_is_cleaned_or_says_why_not(collect, 
     if well:
         assert 'MiB before' in said, said
     else:
-        assert 'did nothing: something was pushed within the last 60 minutes' in said, said
+        assert 'did nothing: a push began within the last 60 minutes' in said, said
 
 
 def test_the_registry_is_cleaned_and_its_images_still_pull(collect, agent, node, built, rebuilt,
