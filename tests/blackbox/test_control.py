@@ -58,7 +58,7 @@ def test_options_that_the_daemon_does_not_take(hermes, daemon):
     daemon()
     result = hermes.chat("hi", "--model", "fixed", "--no-stream").ok()
     assert result.text == "echo: hi\n"
-    result.sentence("the hermes that runs in this home answers",
+    result.sentence("the hermes running in this home answers",
                     "ignored: --model --no-stream")
 
 
@@ -169,7 +169,7 @@ def test_chats_do_not_know_each_other(hermes, daemon):
 def test_a_conversation(hermes, daemon, terminal):
     daemon("recount")
     with terminal("chat") as chat:
-        chat.expect("the one that runs here, model recount")
+        chat.expect("(already running), model recount")
         chat.say("one").expect("1 messages, the last: user=one")
         chat.say("two").expect("3 messages, the last: user=two")
         chat.ready().send("\x04")
@@ -193,7 +193,7 @@ def test_commands_in_a_conversation(hermes, daemon, terminal):
         chat.say("/model fixed").expect("Model of this conversation: fixed")
         chat.say("hi").expect("ok")
         chat.say("/context").expect("a first message|identity")
-        chat.say("/nonsense").expect("There is no command /nonsense; /help lists them")
+        chat.say("/nonsense").expect("There is no command /nonsense; see /help")
         chat.say("/etc/hosts is a path").expect("ok")
         chat.say("/quit")
         assert chat.ends() == 0
@@ -337,9 +337,9 @@ def test_questions_that_are_none(hermes, daemon):
     for method, path, body, status, words in (
             ("GET", "/", None, 404, "/status, /sessions"),
             ("GET", "/sessions/../../etc/passwd", None, 404, "."),
-            ("POST", "/status", b"x", 405, "does not take"),
-            ("PUT", "/sessions", b"x", 405, "does not take"),
-            ("GET", "/chat?chat=a", None, 405, "takes POST"),
+            ("POST", "/status", b"x", 405, "does not accept"),
+            ("PUT", "/sessions", b"x", 405, "does not accept"),
+            ("GET", "/chat?chat=a", None, 405, "accepts POST"),
             ("POST", "/chat", b"hi", 400, "chat=NAME"),
             ("POST", "/chat?chat=a/b", b"hi", 400, "chat=NAME"),
             ("POST", "/chat?chat=" + "a" * 65, b"hi", 400, "64 at most"),

@@ -235,7 +235,7 @@ def test_readyz_says_what_it_looked_at(daemon):
 def test_without_a_key_of_its_own_it_is_refused(daemon, path):
     for key in (None, "", "x", "None"):
         status, body, headers = ask(daemon, path, key)
-        assert status == 401 and "none is configured: set admin.key" in body
+        assert status == 401 and "none is set: set admin.key" in body
         assert headers["WWW-Authenticate"] == "Bearer"
 
 
@@ -359,7 +359,7 @@ def test_what_does_not_end_in_time_is_parked(hermes, busy):
     process, chat = busy("300ms")
     process.signal(signal.SIGTERM)
     result = process.finish(SOON).exits(0)
-    assert "1 answer is parked; Hermes goes on with it at the next start" in result.notes
+    assert "1 answer is parked; Hermes continues it at the next start" in result.notes
     chat.finish(SOON).exits(1)
 
 
@@ -369,7 +369,7 @@ def test_the_next_one_waits_for_one_that_is_leaving(hermes, busy, up):
     process.signal(signal.SIGTERM)
     process.wait_for_output(b"stopping on signal", "err")
     with hermes.start("run", "--port", "0", limit=60) as following:
-        following.wait_for_output(b"waiting for the hermes that is leaving", "err")
+        following.wait_for_output(b"waiting for another hermes to leave", "err")
         time.sleep(0.2)
         assert following.popen.poll() is None and process.popen.poll() is None
         up.release.set()

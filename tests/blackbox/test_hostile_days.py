@@ -74,7 +74,7 @@ def test_the_disk_is_full_in_mid_turn(hermes, api, up, talk, small_disk):
     assert max(api.offsets) <= second["update_id"], "confirmed, and not on disk"
     told = hermes.run("status")
     assert told.code == 4 and "1 running" in told.text, told
-    assert "PROBLEM   disk: nothing can be written down: " in told.text, told
+    assert "PROBLEM   disk: nothing can be stored: " in told.text, told
     ballast.unlink()
     api.wait_text(OWNER, "answer to two: begun and finished", 40)
     texts = settled(api, 2)
@@ -345,7 +345,7 @@ def test_one_that_stands_still_is_told_by_status(hermes, service):
     running.process.signal(signal.SIGSTOP)
     try:
         result = hermes.run("status")
-        result.failed("does not answer on its socket")
+        result.failed("does not reply on its socket")
         assert result.seconds < 15
     finally:
         running.process.signal(signal.SIGCONT)

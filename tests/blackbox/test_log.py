@@ -102,8 +102,8 @@ def test_how_it_is_asked(hermes, service):
     assert hermes.run("log", "--errors").ok().sentence("no warnings and no errors").out == b""
     hermes.run("log", "-n", "0").exits(2).sentence("number from 1")
     hermes.run("log", "-n", "many").exits(2).sentence("number from 1")
-    hermes.run("log", "abc").exits(2).sentence("too little of an id")
-    hermes.run("log", "ffffffff").failed("nothing is known of")
+    hermes.run("log", "abc").exits(2).sentence("too short for an id")
+    hermes.run("log", "ffffffff").failed("no event has the id")
 
 
 def test_several_ids_that_begin_alike(hermes):

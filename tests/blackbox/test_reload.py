@@ -123,7 +123,7 @@ def test_a_broken_one_changes_nothing(hermes, up, service, text, words):
     running = service()
     hermes.put("config.yaml", text)
     failed = reload(running, "error")
-    assert "the configuration was not reloaded, the one before stays in use: " in failed["error"]
+    assert "the configuration was not reloaded; the old one stays in use: " in failed["error"]
     assert re.search(words, failed["error"]), failed
     status, answer = ask(hermes.home, "POST", "/reload")
     assert status == 422 and "stays in use" in answer["error"]
@@ -176,7 +176,7 @@ def test_what_takes_a_restart_is_said(hermes, up, api, service):
     hermes.key_may_be_in = (".env",)
     hermes.put(".env", f"TELEGRAM_BOT_TOKEN={api.token}\n")
     text = ask(hermes.home, "POST", "/reload")[1]["text"]
-    assert "Telegram's token and base URL change with the next start" in text
+    assert "Telegram's token and base URL change at the next start" in text
     assert hermes.chat("hi").ok()
 
 

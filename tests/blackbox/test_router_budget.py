@@ -212,7 +212,7 @@ def test_a_call_without_a_bound_is_refused_under_a_cap(router, up):
     answer = router.ask(max_tokens=100, messages=[{"role": "user", "content": [
         {"type": "file", "file": {"file_id": "somewhere"}}]}])
     message = refused(answer, "max_budget")
-    assert "has no bound" in message and "does not reset" in message
+    assert "has no upper bound" in message and "does not reset" in message
     assert not up.requests
 
 
@@ -228,7 +228,7 @@ def test_who_asks_for_more_than_words_is_refused_under_a_cap(router, up, dearer,
     not even that of a free one."""
     router.start({"free": [priced(router, output=output)]}, litellm={"max_budget": 1})
     message = refused(router.ask(max_tokens=100, **dearer), "max_budget")
-    assert f"{next(iter(dearer))} can make it dearer" in message
+    assert f"{next(iter(dearer))} can make it cost more" in message
     assert not up.requests
 
 
@@ -239,7 +239,7 @@ def test_sound_is_refused_under_a_cap(router, up):
     info = {"max_input_tokens": 1000, "max_tokens": 100}
     router.start({"free": [{**priced(router), "model_info": info}]}, litellm={"max_budget": 1})
     message = refused(router.ask(max_tokens=100, messages=sound), "max_budget")
-    assert "input_audio can make it dearer" in message
+    assert "input_audio can make it cost more" in message
     assert not up.requests
 
 
@@ -428,10 +428,10 @@ def test_a_closed_budget_stays_closed_over_a_restart(hermes, router, up, end):
             router.kill()
         told = hermes.run("cost", "--config", hermes.home / "router.yaml").ok().text
         assert re.search(r"^daily .*\$0\.00014 of \$1\.00, resets 20..-..-.. 00:00$", told, re.M)
-        assert "CLOSED" in told and "$0.00013 more than it should" in told
+        assert "CLOSED" in told and "$0.00013 more than its upper bound" in told
         router.restart()
         message = refused(router.ask(max_tokens=100), "daily")
-        assert "is closed: a call cost $0.00013 more than it should" in message
+        assert "is closed: a call cost $0.00013 more than its upper bound" in message
         assert "resets at 20" in message
     assert "CLOSED" in hermes.run("cost").ok().text
     status = json.loads(hermes.run("status", "--json").text)

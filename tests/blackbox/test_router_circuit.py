@@ -130,7 +130,7 @@ def test_an_open_circuit_is_told(router):
     assert total(metrics, "hermes_router_circuit_state", model_id="good") == 0
     assert total(metrics, "litellm_deployment_cooled_down_total", model_id="bad",
                  exception_status="500") == 1
-    assert router.process.err.count(b"is left alone for a while") == 1
+    assert router.process.err.count(b"is paused for a while") == 1
 
 
 def test_nobody_waits_for_what_is_down(router):

@@ -99,7 +99,7 @@ def test_why_tells_fallback_and_price(hermes, router):
     answer = router.ask(max_tokens=100)
     call = cost(hermes, "why", answer.headers["x-litellm-call-id"])
     said = "\n".join(call["reasons"])
-    assert "free was asked for and could not answer, so free2 was asked in its place" in said
+    assert "free was asked for and could not answer, so free2 was asked instead" in said
     assert "it took 2 attempts" in said and "InternalServerError" in said
     assert "$10.00 per million completion tokens" in said
     router.stop()

@@ -62,7 +62,7 @@ def spent(router):
 
 def is_refused(answer):
     assert answer.status == 400, answer.body
-    assert "the price of its model is not known" in answer.error["message"]
+    assert "its model's price is unknown" in answer.error["message"]
 
 
 def facts(hermes, pattern):
@@ -216,7 +216,7 @@ def test_a_price_that_becomes_known_is_no_news(hermes, router, up):
         litellm={"max_budget": 1}, own={"unpriced": "allow"})
     del config["general_settings"]
     hermes.put("config.yaml", json.dumps({**config, "model": {"default": "free"}}))
-    assert b"cheap answers now, at a price that is not known" in hermes.chat("hi").ok().err
+    assert b"cheap answers now, at an unknown price" in hermes.chat("hi").ok().err
     publish(router, entry(MODEL, "0.00000028", "0.00000042"))
     assert b"answers" not in hermes.chat("hi").ok().err
     assert paid(hermes).startswith("280000/420000/")

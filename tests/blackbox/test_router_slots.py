@@ -176,7 +176,7 @@ def test_the_slots_of_a_hermes_agent_are_read(router, hermes, up):
             ("title", "compression", "vision", "approval", "web_extract")] == \
         [200, 200, 400, 400, 400]
     text = check(hermes, hermes.home / "router.yaml").ok().text
-    assert "auxiliary.vision: not used: here that name is a model of another provider" in text
+    assert "auxiliary.vision: not used: that name is another provider's model here" in text
     assert "auxiliary.approval: not used: there is no such model in model_list" in text
     assert "auxiliary.title" not in text and "auxiliary.compression" not in text
 

@@ -152,7 +152,7 @@ def test_another_price_is_compared(hermes, chain):
 def test_a_price_that_is_not_known_is_said_to_be_that(hermes, chain):
     chain("cut-before-headers", "echo", cheap_price={})
     assert told(hermes.chat("hi").ok()) == [
-        "free could not be reached; cheap answers now, at a price that is not known here."]
+        "free could not be reached; cheap answers now, at an unknown price."]
 
 
 def test_who_asks_the_dear_one_himself_knows(hermes, chain):

@@ -86,8 +86,8 @@ def test_usage_and_unknown_ids(hermes, home):
     home()
     hermes.chat("hi").ok()
     for args, sentence in ((("shoe",), '"shoe" is not one of list, show, export, delete'),
-                           (("show",), "which one"), (("delete",), "which one"),
-                           (("list", "abc"), "takes no id"), (("show", ""), "which one")):
+                           (("show",), "needs an id"), (("delete",), "needs an id"),
+                           (("list", "abc"), "takes no id"), (("show", ""), "needs an id")):
         hermes.run("sessions", *args).exits(2).sentence(sentence)
     for name in ("ffffffffffff", "no/such", "%", "' OR 1=1 --", "ü", "x" * 5000, "a\x1b[2J"):
         for action in ("show", "export", "delete"):
@@ -149,7 +149,7 @@ def test_delete(hermes, home):
     hermes.chat("the secret of the house").ok()
     hermes.chat("something else").ok()
     name = sessions(hermes)[1]["id"]
-    hermes.run("sessions", "delete", name).failed("nobody can be asked here", "--yes")
+    hermes.run("sessions", "delete", name).failed("there is no terminal to ask on", "--yes")
     result = hermes.run("sessions", "delete", name[:10], "--yes").ok()
     assert result.text == f"Deleted the session {name}.\n"
     assert [s["title"] for s in sessions(hermes)] == ["something else"]

@@ -273,7 +273,7 @@ def test_a_full_disk_is_told_and_forgotten(hermes, up, small_disk, service):
     fill_up(small_disk / "fill")
     hermes.chat("hi")
     text = hermes.run("status").exits(WANTS_SOMEBODY).text
-    assert "PROBLEM   disk: nothing can be written down: " in text
+    assert "PROBLEM   disk: nothing can be stored: " in text
     assert "  do      free some space on that disk or volume" in text
     running.kill()
     running.start(wait=False)
@@ -291,7 +291,7 @@ def test_a_full_disk_is_told_and_forgotten(hermes, up, small_disk, service):
 # -- a start that fails ---------------------------------------------------------------------------
 
 @pytest.mark.parametrize("env,words", [
-    ({"TELEGRAM_BOT_TOKEN": "nonsense"}, "TELEGRAM_BOT_TOKEN is not a token of a bot"),
+    ({"TELEGRAM_BOT_TOKEN": "nonsense"}, "TELEGRAM_BOT_TOKEN is not a bot token"),
     ({"HERMES_MODEL": "some"}, "no key for the model some"),
     ({"HERMES_SECRETS_DIR": "/nowhere"}, "HERMES_SECRETS_DIR: cannot read the directory /nowhere"),
     ({"HERMES_ADMIN_HOST": "here"}, "the admin face"),

@@ -44,11 +44,11 @@ def test_a_bad_certificate_says_what_to_do(hermes, kind, advice):
 
 
 @pytest.mark.parametrize("kind,host,reason", [
-    ("address-as-name", "127.0.0.1", "another name"),
-    ("wildcard-as-address", "127.0.0.1", "another name"),
-    ("common-address", "127.0.0.1", "another name"),
-    ("common-name", "localhost", "another name"),
-    ("for-clients", "localhost", "not one for servers"),
+    ("address-as-name", "127.0.0.1", "not for the URL's name"),
+    ("wildcard-as-address", "127.0.0.1", "not for the URL's name"),
+    ("common-address", "127.0.0.1", "not for the URL's name"),
+    ("common-name", "localhost", "not for the URL's name"),
+    ("for-clients", "localhost", "not for servers"),
 ])
 def test_a_certificate_is_for_what_it_says(hermes, kind, host, reason):
     """An address by an iPAddress, a name by a dNSName, and no common name (RFC 9525)."""

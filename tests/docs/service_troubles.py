@@ -88,9 +88,9 @@ def telegram_is_away(reader):
     with served(reader, start=False) as (api, service):
         api.down()
         service.start()
-        text = until_said(reader, service, "no messages come in")
+        text = until_said(reader, service, "not receiving messages")
         api.up()
-        return text + until_said(reader, service, "messages come in again")
+        return text + until_said(reader, service, "receiving messages again")
 
 
 @case
@@ -177,7 +177,7 @@ def not_taken_up_again(reader):
         reader.sql("db.execute(\"UPDATE turns SET state = 'tools' WHERE ended_ms IS NULL\")",
                    reader.home / "state.db")
         service.start()
-        return until_said(reader, service, "could not be taken up again")
+        return until_said(reader, service, "could not be resumed")
 
 
 @case
