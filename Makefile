@@ -16,7 +16,7 @@ MESON := /usr/bin/meson
 NINJA := ninja
 
 .PHONY: debug static run check test test-all test-peers test-image test-cluster test-cm4 lint fmt fuzz
-.PHONY: bench bench-pi clean help deps-build deps-check deps-test
+.PHONY: bench bench-pi release clean help deps-build deps-check deps-test
 
 debug: deps-build ## native build with sanitizers: build/debug/hermes
 	@cross/sysroot $(GNU)
@@ -119,8 +119,12 @@ ai-logs: ## the agent's log; OF=registry, hermes-build or kubernetes-mcp-build: 
 ai-undeploy: ## remove the agent; asks first, and keeps its volume
 	@scripts/ai/undeploy
 
+release: ## both static binaries, checksums, SBOM and licences in dist/
+	@scripts/deps build cross release
+	@scripts/release
+
 clean: ## remove the builds; the libraries stay in ~/.cache/hermes
-	@rm -rf build
+	@rm -rf build dist
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / && !/^ai/ {printf "  make %-16s %s\n", $$1, $$2}' \
