@@ -4,9 +4,9 @@
     sbom.py --version V --commit SHA --created EPOCH [--copyrights DIR] OUTPUT BINARY=BUILD...
 
 BINARY is a file that is released, BUILD the folder that meson built it in. Nothing is listed from
-memory: the linker's map says what was linked, the sysroot and dpkg say where that came from, and the
-sources that apt verified say what it was built from. A library whose licence is not known below is
-an error, and so is a file in the map that belongs to nobody.
+memory: the linker's map says what was linked, the sysroot and dpkg say where that came from, and
+the sources that apt verified say what it was built from. A library whose licence is not known below
+is an error, and so is a file in the map that belongs to nobody.
 
 --copyrights DIR also copies Debian's copyright file of everything that is in the binaries.
 The same inputs give the same bytes: there is no time but EPOCH, and no number that is drawn.
@@ -295,8 +295,9 @@ class Document:
         kind = 'binary' if source.binary else 'source'
         library = self.package(package_entry(
             source.package, source.version, purpose,
-            f'Debian {kind} package {source.package} {source.version} of {RELEASE}, upstream version '
-            f'{source.upstream()}, verified by apt; built by cross/recipes/{name}.sh',
+            f'Debian {kind} package {source.package} {source.version} of {RELEASE}, '
+            f'upstream version {source.upstream()}, verified by apt; '
+            f'built by cross/recipes/{name}.sh',
             licences_of(name), packageFileName=source.leading,
             checksums=[{'algorithm': 'SHA256', 'checksumValue': source.sums[source.leading]}],
             externalRefs=reference(source.purl())))
@@ -347,7 +348,7 @@ class Document:
             self.keep_copyright(name, package.copyright())
 
     def tools(self, binary, build):
-        machine = (self.sysroot_file(build)).read_text(encoding='utf-8')
+        machine = (Sysroot(build).path / 'meson.ini').read_text(encoding='utf-8')
         compiler = re.search(r"(?m)^c = \['([^']+)'", machine)[1]
         strip = re.search(r"(?m)^strip = '([^']+)'", machine)[1]
         paths = [found(output(compiler, f'-print-prog-name={part}')) for part in COMPILER_PARTS]
@@ -355,10 +356,6 @@ class Document:
         for path in paths:
             tool = self.installed(Installed.owner_of(path), 'APPLICATION')
             self.relate(tool, 'BUILD_TOOL_OF', binary)
-
-    @staticmethod
-    def sysroot_file(build):
-        return Sysroot(build).path / 'meson.ini'
 
     def as_json(self):
         public = {'licenseId': PUBLIC_DOMAIN, 'name': 'Public domain',

@@ -8,6 +8,8 @@ The first of two builds is the one that `make static` has left in build/; it is 
 where it is not. The second is made from nothing in a fresh clone.
 """
 
+import fcntl
+import functools
 import json
 import os
 import pathlib
@@ -15,6 +17,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -62,24 +65,30 @@ def clone(folder):
     return folder
 
 
+@functools.cache
 def built(arch):
     """The folder of this tree's static binary, brought up to date."""
     target = f'{arch}-linux-musl'
     folder = ROOT / 'build' / target
     if not (folder / 'hermes').is_file():
         pytest.fail(f'no {folder.relative_to(ROOT)}/hermes: make static ARCH={arch}', pytrace=False)
-    # An authority may have expired between the commit that it was built at and this one.
-    roots = folder / 'src/net/ca_roots_data.c'
-    now = folder / 'ca_roots_now.c'
-    subprocess.run([ROOT / 'scripts/ca_roots.py', now], check=True, capture_output=True,
-                   env={**os.environ, 'SOURCE_DATE_EPOCH': git('log', '-1', '--format=%ct')})
-    if roots.exists() and now.read_bytes() != roots.read_bytes():
-        roots.unlink()
-    now.unlink()
-    done = subprocess.run([ROOT / 'scripts/build', 'static', target], capture_output=True,
-                          text=True, timeout=SECONDS, check=False)
+    with open(ROOT / 'build/.release-tests.lock', 'w', encoding='ascii') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        drop_old_authorities(folder)
+        done = subprocess.run([ROOT / 'scripts/build', 'static', target], capture_output=True,
+                              text=True, timeout=SECONDS, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
+
+
+def drop_old_authorities(folder):
+    """One may have expired between the commit that the tree was built at and this one."""
+    built_in = folder / 'src/net/ca_roots_data.c'
+    with tempfile.NamedTemporaryFile(suffix='.c') as now:
+        subprocess.run([ROOT / 'scripts/ca_roots.py', now.name], check=True, capture_output=True,
+                       env={**os.environ, 'SOURCE_DATE_EPOCH': git('log', '-1', '--format=%ct')})
+        if built_in.exists() and built_in.read_bytes() != pathlib.Path(now.name).read_bytes():
+            built_in.unlink()
 
 
 def lend_built(tree, arch):
