@@ -6,10 +6,11 @@ too, from saved sources, in a cache that lies elsewhere.
 """
 
 import os
+import shutil
 import subprocess
 
 import pytest
-from conftest import ARCHES, CACHE, FULL, clone, make_release, turn_of_commit
+from conftest import ARCHES, CACHE, FULL, git, make_release, turn_of_commit
 
 HOURS = 60 * 60     # seconds
 
@@ -35,13 +36,31 @@ def with_libraries_of_their_own(tree, folder, environment):
 @pytest.mark.parametrize('arch', turn_of_commit(ARCHES))
 def test_a_release_built_again_is_the_same(first, tmp_path, arch):
     once = make_release(first, tmp_path / 'once', '--built', '--arch', arch)
-    tree = clone(tmp_path / 'much' / 'deeper' / 'tree')
+    tree = tmp_path / 'much' / 'deeper' / 'tree'
+    git('clone', '--quiet', str(first), str(tree))
     environment = another_person(tmp_path)
     if FULL:
         environment = with_libraries_of_their_own(tree, tmp_path, environment)
     again = make_release(tree, tmp_path / 'again', '--arch', arch, env=environment, umask=0o077)
 
-    names = sorted(path.name for path in once.iterdir())
-    assert names == sorted(path.name for path in again.iterdir())
-    differ = [name for name in names if (once / name).read_bytes() != (again / name).read_bytes()]
-    assert not differ, f'{differ} differ: compare {once} with {again}'
+    assert not different(once, again), f'compare {once} with {again}'
+
+
+def different(once, again):
+    """Names of files that are not the same in two folders."""
+    names = {path.name for folder in (once, again) for path in folder.iterdir()}
+    return sorted(name for name in names if not (once / name).exists()
+                  or not (again / name).exists()
+                  or (once / name).read_bytes() != (again / name).read_bytes()
+                  or (once / name).stat().st_mode != (again / name).stat().st_mode)
+
+
+def test_one_byte_one_mode_and_one_file_are_noticed(dist, tmp_path):
+    other = shutil.copytree(dist, tmp_path / 'other')
+    assert different(dist, other) == []
+    binaries = sorted(path for path in other.iterdir() if '-linux-' in path.name)
+    with open(binaries[0], 'ab') as file:
+        file.write(b'\0')
+    binaries[1].chmod(0o700)
+    (other / 'more').touch()
+    assert different(dist, other) == [binaries[0].name, binaries[1].name, 'more']
