@@ -14,6 +14,7 @@ The same inputs give the same bytes: there is no time but EPOCH, and no number t
 
 import argparse
 import datetime
+import functools
 import hashlib
 import json
 import os
@@ -57,6 +58,7 @@ class Bad(Exception):
 
 # ---- what the machine says ----
 
+@functools.cache                                # dpkg takes its time, and is asked the same twice
 def output(*command):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
