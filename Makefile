@@ -139,4 +139,4 @@ deps-check:
 	@scripts/deps build test lint
 
 deps-test:
-	@scripts/deps build cross test lint
+	@scripts/deps build cross test lint release

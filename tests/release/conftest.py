@@ -23,26 +23,21 @@ import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path[:0] = [str(HERE), str(ROOT / 'tests/binary')]
+sys.path[:0] = [str(HERE), str(ROOT / 'tests/binary'), str(ROOT / 'tests')]
+
+import depth  # noqa: E402
 
 ARCHES = ['x86_64', 'aarch64']
 VERSION = re.search(r"version: '([^']+)'", (ROOT / 'meson.build').read_text())[1]
 CACHE = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache')
 SOURCES = pathlib.Path(os.environ.get('HERMES_SOURCES') or CACHE / 'hermes/sources')
-FULL = os.environ.get('HERMES_TEST_DEPTH') == 'full'
+FULL = depth.full()
 SECONDS = 60 * 60                       # for a release from nothing; a busy machine takes long
 
 
 def git(*words, tree=ROOT, **more):
     return subprocess.run(['git', *words], cwd=tree, check=True, capture_output=True, text=True,
                           **more).stdout.strip()
-
-
-def turn_of_commit(parts):
-    """Those of `parts` whose turn it is: another one with each commit, all at full depth."""
-    if FULL:
-        return list(parts)
-    return [parts[int(git('rev-list', '--count', 'HEAD')) % len(parts)]]
 
 
 def clone(folder):

@@ -9,8 +9,9 @@ import os
 import shutil
 import subprocess
 
+import depth
 import pytest
-from conftest import ARCHES, CACHE, FULL, git, make_release, turn_of_commit
+from conftest import ARCHES, CACHE, FULL, git, make_release
 
 HOURS = 60 * 60     # seconds
 
@@ -33,7 +34,7 @@ def with_libraries_of_their_own(tree, folder, environment):
             'XDG_CACHE_HOME': str(folder / 'cache')}
 
 
-@pytest.mark.parametrize('arch', turn_of_commit(ARCHES))
+@pytest.mark.parametrize('arch', depth.share(ARCHES, len(ARCHES)))
 def test_a_release_built_again_is_the_same(first, tmp_path, arch):
     once = make_release(first, tmp_path / 'once', '--built', '--arch', arch)
     tree = tmp_path / 'much' / 'deeper' / 'tree'

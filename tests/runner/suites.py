@@ -59,14 +59,15 @@ def meson(name, what, suite, **more):
 
 
 def pytest(name, what, folder, build=None, beside=False, skip='', environment=None, **more):
-    """A pytest suite. `build` names the hermes under test; `beside`: its tests run side by side;
-    `skip` is a file that is another suite."""
-    tested = {'HERMES_BIN': str(REPO / BUILDS[build][1])} if build else {}
+    """A pytest suite. `build` names the hermes under test, and others that it needs; `beside`: its
+    tests run side by side; `skip` is a file that is another suite."""
+    tested = {'HERMES_BIN': str(REPO / BUILDS[build.split()[0]][1])} if build else {}
     command = [PYTHON, '-B', '-m', 'pytest', '-p', 'no:cacheprovider', '-ra']
     return Suite(name, what,
                  [*command, junit(name), *(['-n', WORKERS, '--dist', 'loadgroup'] if beside else []),
                   *([f'--ignore={skip}'] if skip else []), folder],
-                 'pytest', lane=CROWD if beside else SINGLE, builds=(build,) if build else (),
+                 'pytest', lane=CROWD if beside else SINGLE,
+                 builds=tuple(build.split()) if build else (),
                  alone=[*command, junit(alone_name(name))],
                  environment={**tested, **(environment or {})}, **more)
 
@@ -99,8 +100,10 @@ SUITES = [
     pytest('manifests', 'what Kubernetes is told, checked without one', 'tests/manifests',
            'debug'),
     pytest('npm', 'from npm: another Bot API, the openai client', 'tests/npm', 'debug'),
+    pytest('release', 'a release: the same bytes when built again, and a true SBOM',
+           'tests/release', 'static pi', here=not ARM64, limit=60 * MINUTES),
     pytest('binary', 'size, hardening and instructions of the static binaries', 'tests/binary',
-           'pi'),
+           'pi static'),
     pytest('cm4', "the Pi's binary on an emulated CM4", 'tests/cm4', 'pi', limit=30 * MINUTES),
     pytest('peers', 'the real LiteLLM beside our router, asked the same', 'tests/peers', 'debug',
            limit=30 * MINUTES, target='test-peers',
