@@ -401,9 +401,11 @@ bool router_failure_retry_helps(const struct router_failure *failure)
     if (failure->retry_after_ms > ROUTER_RETRY_PATIENCE_MS)
         return false;
     if (failure->error == ROUTER_RATE_LIMIT)
-        return failure->retry_after_ms > 0;
+        return failure->retry_after_ms >= 0; // 0: the moment that it named has passed
     if (failure->error == ROUTER_TIMEOUT && failure->upstream_status == 0)
         return false;
+    if (failure->upstream_status >= 300 && failure->upstream_status < 400)
+        return false; // a redirection leads to the same place again
     return kinds[failure->error].again;
 }
 

@@ -67,10 +67,10 @@ def test_retries_end_and_then_comes_the_fallback(router):
 
 
 @pytest.mark.parametrize("scenario", ["401", "402", "403", "404", "400-string", "422", "429-long",
-                                      "429-date", "429-nonsense"])
+                                      "429-nonsense", "redirect"])
 def test_what_does_not_pass_is_not_asked_again(router, scenario):
-    """A key, a bill, a name, a day's limit, a limit of which nobody says when it ends: the next
-    model is asked at once."""
+    """A key, a bill, a name, a day's limit, a limit of which nobody says when it ends, another
+    address: the next model is asked at once."""
     router.start({"free": [scenario], "free2": ["echo"]}, num_retries=3,
                  fallbacks=[{"free": ["free2"]}])
     assert router.ask().text == "echo: hello"

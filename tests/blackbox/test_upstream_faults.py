@@ -1,12 +1,13 @@
 """Every way an upstream fails ends in an answer or one clear sentence, within the limit.
 
-The sentence says what failed, and what to do. The limits are set small, so that a test that takes
-long is a limit that does not hold.
+The sentence says what failed, in the provider's own words where it had some, and what to do. How
+often it is asked is part of it: what passes is asked again, what cannot pass is not. The limits
+are set small, so that a test that takes long is a limit that does not hold.
 """
 
 import os
-import re
 import socket
+from dataclasses import dataclass
 
 import pytest
 from harness import SOON
@@ -15,13 +16,7 @@ from ports import free_port
 
 pytestmark = pytest.mark.qemu_user
 WAYS = pytest.mark.parametrize("way", [(), ("--no-stream",)], ids=["stream", "whole"])
-ADVICE = (r"check|try|set |wait|raise|add |choose|start|see |\buse |again|later|shorten|free |"
-          r"top up|\bask |remove|HERMES_|OPENAI_|OPENROUTER_|--")
-STREAM_ONLY = {"hang-mid", "hang-after-finish", "cut-stream", "rst-stream", "cut-stream-clean",
-               "cut-stream-close", "cut-tools", "stream-error", "stream-error-string",
-               "stream-error-bare", "stream-error-event", "empty-stream", "no-events",
-               "chunk-garbage", "chunk-huge", "hang-first-byte", "hang-comments", "huge-line",
-               "endless", "huge-arguments"}
+ONCE, THRICE = 1, 3  # a failure that a retry cannot help, and one that it can
 
 
 def ask(hermes, up, model, way=(), limit=15, **limits):
@@ -29,105 +24,161 @@ def ask(hermes, up, model, way=(), limit=15, **limits):
     return hermes.use(up, model, **limits).chat("hi", *way, limit=limit)
 
 
-FAULTS = {  # model: what the sentence names
-    "401": r"401|key", "402": r"402|credit|pay", "403": r"403|refus|forbid|flagged",
-    "404": r"404|model|endpoint", "408": r"408|time", "413": r"413|large|long",
-    "422": r"422|reject|unprocess", "500-html": r"500", "500-empty": r"500", "502": r"502",
-    "503": r"503|overload|provider", "504": r"504|time", "529": r"529|overload",
-    "429-forever": r"429|rate|slow", "429-long": r"429|rate|slow",
-    "400-context": r"context|long", "400-long": r"400|reject|bad",
-    "400-string": r"model is required",
-    "400-detail": r"400|field required", "gemini-array": r"valid role",
-    "200-error": r"provider|502", "200-limit": r"429|rate|slow", "choice-error": r"broke off|502",
-    "stream-error": r"disconnected|502", "stream-error-string": r"disconnected|server_error",
-    "stream-error-bare": r"overloaded", "stream-error-event": r"it broke",
-    "empty-stream": r"empty|nothing|no answer", "no-events": r"empty|nothing|no answer|ended|cut",
-    "empty-answer": r"empty|nothing|no answer", "empty-choices": r"empty|nothing|no answer|choice",
-    "empty-body": r"empty|nothing|no answer|JSON",
-    "not-sse": r"html|page|neither|not (an|the|a)|unexpected",
-    "cut-before-headers": r"closed|cut|ended|connection|empty",
-    "cut-json": r"cut|closed|ended|end|JSON",
-    "cut-headers": r"closed|cut|ended|connection|HTTP|empty",
-    "cut-json-clean": r"cut|incomplete|ended|JSON|end", "cut-utf8": r"cut|closed|ended|end|JSON",
-    "cut-stream": r"cut|closed|ended|broke", "rst-stream": r"cut|closed|reset|ended|broke",
-    "cut-stream-clean": r"cut|ended|incomplete|without",
-    "cut-stream-close": r"cut|ended|incomplete|without",
-    "chunk-garbage": r"cut|closed|ended|broke|HTTP|chunk|connection",
-    "chunk-huge": r"cut|closed|ended|broke|HTTP|chunk|connection",
-    "not-http": r"HTTP", "huge-length": r"cut|large|closed|ended|end|broke|big",
-    "huge-header": r"header|large|HTTP|broke", "many-headers": r"header|large|HTTP|broke",
-    "wrong-types": r"empty|nothing|no answer|not|understand|unexpected",
-    "not-an-object": r"empty|nothing|no answer|not|understand|unexpected|JSON",
-    "deep-json": r"deep|JSON|nest|empty|not", "deep-object": r"deep|JSON|nest|empty|not",
-    "gzip-bomb": r"not|JSON|compress|encod|understand|large",
-    "redirect": r"redirect|302|moved",
+@dataclass
+class Fault:
+    """How a turn fails: what the sentence names, what it advises, how often the model was asked."""
+    names: str
+    advises: str
+    asked: int
+    out: bytes = b""
+    kib: int = 0  # the memory that it may take, where the fault is a matter of size
+
+    def holds(self, result, up):
+        result.failed(self.names, self.advises)
+        assert len(up.requests) == self.asked, (len(up.requests), result)
+        assert result.out == self.out, result
+        return result
+
+
+KEY, TOP_UP = r"OPENROUTER_API_KEY.*OPENAI_API_KEY", r"top up.*another model"
+OTHER_MODEL, LATER = r"; [^;]*another model$", r"; [^;]*again later.*another model$"
+SETTINGS, TIMEOUT = r"; [^;]*hermes config show", r"; [^;]*timeout.*hermes config keys"
+URL, NETWORK = r"; [^;]*base URL", r"; [^;]*base URL.*network.*hermes doctor"
+AGAIN, SHORTER = r"; try again$", r"; [^;]*new conversation.*larger context"
+HERE = r"127\.0\.0\.1:\d+"
+
+FAULTS = {  # model: what it comes to, however it is asked
+    "401": Fault(r"HTTP 401\): .*platform\.example\.test/account/api-keys", KEY, ONCE),
+    "402": Fault(r"HTTP 402\): .*openrouter\.test/credits", TOP_UP, ONCE),
+    "403": Fault(r"HTTP 403\): Your input was flagged", OTHER_MODEL, ONCE),
+    "404": Fault(r"HTTP 404\): No endpoints found for 404", r"HERMES_MODEL.*base URL", ONCE),
+    "408": Fault(r"HTTP 408\): Request timed out", TIMEOUT, THRICE),
+    "413": Fault(r"HTTP 413\): Payload too large", SHORTER, ONCE),
+    "422": Fault(r"HTTP 422\): Unprocessable", SETTINGS, ONCE),
+    "500-html": Fault(r"HTTP 500\): [^<]*web page", LATER, THRICE),
+    "500-empty": Fault(r"HTTP 500\)", LATER, THRICE),
+    "502": Fault(r"HTTP 502\): Provider returned error", LATER, THRICE),
+    "503": Fault(r"overloaded.*HTTP 503\): No provider meets", LATER, THRICE),
+    "504": Fault(r"HTTP 504\): Gateway timeout", TIMEOUT, THRICE),
+    "529": Fault(r"overloaded.*HTTP 529\): Overloaded", LATER, THRICE),
+    "429-forever": Fault(r"HTTP 429\): .*free-models-per-day.*\b1 s\b", r"wait.*another model",
+                         THRICE),
+    "429-long": Fault(r"HTTP 429\): .*free-models-per-day.*\b3600 s\b", r"wait.*another model",
+                      ONCE),
+    "429-nonsense": Fault(r"HTTP 429\): slow down;", r"wait.*another model", ONCE),
+    "400-context": Fault(r"HTTP 400\): .*maximum context length is 8192", SHORTER, ONCE),
+    "400-long": Fault(r"HTTP 400\)", SETTINGS, ONCE, kib=32 * 1024),
+    "400-string": Fault(r"HTTP 400\): model is required", SETTINGS, ONCE),
+    "400-detail": Fault(r"HTTP 400\): .*field required", SETTINGS, ONCE),
+    "gemini-array": Fault(r"HTTP 400\): Please use a valid role: user, model", SETTINGS, ONCE),
+    "redirect": Fault(r"HTTP 302\).*set the base URL", URL, ONCE),
+    "200-error": Fault(r"HTTP 502\): Provider returned error", LATER, THRICE),
+    "200-limit": Fault(r"HTTP 429\): Rate limit exceeded", r"wait.*another model", ONCE),
+    "choice-error": Fault(r"HTTP 502\): Upstream broke off", LATER, THRICE),
+    "stream-error": Fault(r"HTTP 502\): Provider disconnected", LATER, THRICE),
+    "stream-error-string": Fault(r"HTTP 500\): Provider disconnected", LATER, THRICE),
+    "stream-error-bare": Fault(r"HTTP 503\): overloaded", LATER, THRICE),
+    "stream-error-event": Fault(r"HTTP 500\): it broke", LATER, THRICE),
+    "empty-stream": Fault(r"empty answer", LATER, THRICE),
+    "no-events": Fault(r"empty answer", LATER, THRICE),
+    "empty-answer": Fault(r"empty answer", LATER, THRICE),
+    "empty-choices": Fault(r"empty answer", LATER, THRICE),
+    "empty-body": Fault(r"empty answer", LATER, THRICE),
+    "wrong-types": Fault(r"empty answer", LATER, THRICE),
+    "not-sse": Fault(r"web page", URL, THRICE),
+    "cut-before-headers": Fault(rf"{HERE} .*closed without an answer", NETWORK, THRICE),
+    "cut-headers": Fault(rf"{HERE} .*closed within the header", NETWORK, THRICE),
+    "not-http": Fault(rf"{HERE} .*not .*HTTP", NETWORK, THRICE),
+    "huge-header": Fault(rf"{HERE} .*64 KiB", NETWORK, THRICE, kib=32 * 1024),
+    "many-headers": Fault(rf"{HERE} .*64 KiB", NETWORK, THRICE, kib=32 * 1024),
+    "huge-length": Fault(rf"{HERE} .*closed before the answer ended", AGAIN, THRICE,
+                         kib=32 * 1024),
+    "deep-json": Fault(r"not JSON", URL, THRICE, kib=32 * 1024),
+    "deep-object": Fault(r"not JSON", URL, THRICE, kib=32 * 1024),
+    "raw-nul": Fault(r"not JSON", URL, THRICE),
+    "gzip-bomb": Fault(r"neither JSON nor an event stream", URL, THRICE, kib=32 * 1024),
 }
+CUT = rf"cut off: .*{HERE} .*closed before the answer ended"
+STREAMED = {
+    "not-an-object": Fault(r"JSON that is not an answer", URL, THRICE),
+    "cut-json": Fault(CUT, AGAIN, ONCE, b"the first part \n"),
+    "cut-json-clean": Fault(r"cut off before its end", AGAIN, ONCE, b"the first part \n"),
+    "cut-utf8": Fault(CUT, AGAIN, ONCE, b"Gr\n"),
+    "cut-stream": Fault(CUT, AGAIN, ONCE, b"one two three \n"),
+    "rst-stream": Fault(rf"cut off: .*{HERE} .*reset", AGAIN, ONCE, b"one two three \n"),
+    "cut-stream-clean": Fault(r"cut off before its end", AGAIN, ONCE, b"one two three \n"),
+    "cut-stream-close": Fault(r"cut off before its end", AGAIN, ONCE, b"one two three \n"),
+    "cut-tools": Fault(r"cut off before its end", AGAIN, ONCE),
+    "chunk-garbage": Fault(rf"cut off: .*{HERE} .*chunks", AGAIN, ONCE, b"one \n"),
+    "chunk-huge": Fault(rf"cut off: .*{HERE} .*chunks", AGAIN, ONCE, b"one \n"),
+    "huge-line": Fault(r"event that is too large", OTHER_MODEL, ONCE, kib=64 * 1024),
+    "huge-arguments": Fault(r"tool call that is too large", OTHER_MODEL, ONCE, kib=64 * 1024),
+    "huge-json": Fault(r"no stream", OTHER_MODEL, THRICE, kib=64 * 1024),
+}
+UNWANTED = Fault(r"a stream, which nobody wanted", URL, THRICE)
+WHOLE = {
+    "not-an-object": Fault(r"neither JSON nor an event stream", URL, THRICE),
+    "cut-json": Fault(rf"{HERE} .*closed before the answer ended", AGAIN, THRICE),
+    "cut-json-clean": Fault(r"cut off before its end", AGAIN, THRICE),
+    "cut-utf8": Fault(rf"{HERE} .*closed before the answer ended", AGAIN, THRICE),
+    "huge-json": Fault(r"24 MiB", OTHER_MODEL, ONCE, kib=64 * 1024),
+    # A server that streams to a client that asked for one piece of JSON.
+    "cut-stream": UNWANTED, "rst-stream": UNWANTED, "cut-tools": UNWANTED,
+    "chunk-garbage": UNWANTED, "huge-line": UNWANTED, "endless": UNWANTED,
+}
+CASES = {**{("stream", model): fault for model, fault in {**FAULTS, **STREAMED}.items()},
+         **{("whole", model): fault for model, fault in {**FAULTS, **WHOLE}.items()}}
 
 
-@WAYS
-@pytest.mark.parametrize("model", FAULTS)
+@pytest.mark.parametrize("way,model", CASES)
 def test_one_clear_sentence(hermes, up, way, model):
-    if model in STREAM_ONLY and way:
-        way = ()  # the same fault once more, harmlessly: these have no other form
-    result = ask(hermes, up, model, way).failed(FAULTS[model])
+    fault = CASES[way, model]
+    result = ask(hermes, up, model, ("--no-stream",) if way == "whole" else ())
+    fault.holds(result, up)
     assert result.seconds < SOON
     assert "{" not in result.notes or model == "400-detail", f"raw JSON is not a sentence: {result}"
-    if not model.startswith(("cut-s", "rst", "stream-error-", "stream-error", "choice", "chunk",
-                             "cut-json", "cut-utf8")):
-        assert result.out == b"", result
-
-
-@pytest.mark.parametrize("model", FAULTS)
-def test_the_sentence_says_what_to_do(hermes, up, model):
-    way = ("--no-stream",) if model in ("empty-body", "200-error") else ()
-    ask(hermes, up, model, way).failed(ADVICE)
+    if fault.kib:
+        hermes.memory_below(result, fault.kib)
 
 
 @WAYS
-@pytest.mark.parametrize("model", ["429", "429-date", "429-nonsense", "500-once"])
-def test_a_passing_failure_is_answered_or_said(hermes, up, way, model):
-    result = ask(hermes, up, model, way)
-    if result.code == 0:
-        assert result.text == "answered at the second try\n"
-        if model == "429":
-            assert up.requests[1].time - up.requests[0].time >= 0.95, "Retry-After was not honoured"
-    else:
-        result.failed("429|rate|slow|500|provider")
+@pytest.mark.parametrize("model,pause", [("429", 0.95), ("429-date", 0), ("500-once", 0)])
+def test_a_passing_failure_is_not_seen(hermes, up, way, model, pause):
+    """A `Retry-After` is waited for, and is over where it names a moment of the past."""
+    result = ask(hermes, up, model, way).ok()
+    assert result.text == "answered at the second try\n" and result.err == b""
+    assert len(up.requests) == 2
+    assert up.requests[1].time - up.requests[0].time >= pause, "Retry-After was not honoured"
 
 
 def test_requests_are_not_hammered(hermes, up):
-    ask(hermes, up, "429-forever")
-    assert len(up.requests) <= 6
-
-
-def test_retry_after_a_day_is_not_waited_for(hermes, up):
-    assert ask(hermes, up, "429-long").failed("429|rate|slow").seconds < SOON
-
-
-def test_what_came_before_the_cut_is_shown(hermes, up):
-    result = ask(hermes, up, "cut-stream").failed()
-    assert result.text.startswith("one two three")
+    ask(hermes, up, "429-forever").failed("HTTP 429")
+    first, second, third = (request.time for request in up.requests)
+    assert second - first >= 0.95 and third - second >= 0.95
 
 
 @WAYS
 def test_half_a_tool_call_is_not_carried_out(hermes, up, way):
-    ask(hermes, up, "cut-tools").failed("cut|ended|incomplete|without")
+    ask(hermes, up, "cut-tools", way).failed()
     assert not (hermes.workspace / "half.txt").exists()
-    assert len(up.requests) == 1
+    assert all(message["role"] != "tool" for request in up.requests for message in request.messages)
 
 
 # -- silence --------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("model,way,limits,least", [
-    ("hang", (), {"stale": 1}, 1), ("hang", ("--no-stream",), {"stale": 1}, 1),
-    ("hang-first-byte", (), {"stale": 1}, 1), ("hang-mid", (), {"read": 1}, 1),
-    ("hang-comments", (), {"api": 1.5}, 1.5), ("drip", (), {"api": 1.5}, 1.5),
-    ("hang", (), {"api": 1, "stale": 60}, 1), ("hang-mid", (), {"api": 1, "read": 60}, 1)])
-def test_silence_ends_at_its_limit(hermes, up, model, way, limits, least):
+@pytest.mark.parametrize("model,way,limits,which,least", [
+    ("hang", (), {"stale": 1}, "first-byte", 1),
+    ("hang", ("--no-stream",), {"stale": 1}, "first-byte", 1),
+    ("hang-first-byte", (), {"stale": 1}, "first-byte", 1),
+    ("hang-mid", (), {"read": 1}, "idle", 1),
+    ("hang-comments", (), {"api": 1.5}, "total", 1.5), ("drip", (), {"api": 1.5}, "total", 1.5),
+    ("hang", (), {"api": 1, "stale": 60}, "total", 1),
+    ("hang-mid", (), {"api": 1, "read": 60}, "total", 1)])
+def test_silence_ends_at_its_limit(hermes, up, model, way, limits, which, least):
     result = ask(hermes, up, model, way, **limits)
-    result.failed(r"time|no answer|silen|within|second|waited")
+    result.failed(rf"{HERE}.*\({which} timeout\)", TIMEOUT)
     assert least <= result.seconds < least + SOON, result
-    assert re.search(r"\b(1|1\.5|2)\b|HERMES_", result.notes), f"which limit? {result}"
+    assert len(up.requests) == 1, "once was long enough"
     assert up.wait_for(lambda: up.disconnects), "the connection must be closed"
 
 
@@ -146,7 +197,7 @@ def test_refused(hermes):
     port = free_port()
     hermes.environment.update(OPENAI_BASE_URL=f"http://127.0.0.1:{port}/v1", HERMES_MODEL="echo",
                               OPENAI_API_KEY="sk-refused-0123456789")
-    result = hermes.chat("hi").failed(rf"127\.0\.0\.1:{port}", "refused|reach|connect")
+    result = hermes.chat("hi").failed(rf"127\.0\.0\.1:{port}: Connection refused", NETWORK)
     assert result.seconds < SOON
 
 
@@ -165,24 +216,31 @@ def test_a_listener_that_never_accepts(hermes):
             waiting.append(sock)
         hermes.environment.update(OPENAI_BASE_URL=f"http://127.0.0.1:{port}/v1",
                                   HERMES_MODEL="echo", OPENAI_API_KEY="sk-full-0123456789")
-        result = hermes.chat("hi").failed("time|connect|reach|answer")
+        result = hermes.chat("hi").failed(rf"127\.0\.0\.1:{port}.*\(connect timeout\)", TIMEOUT)
         for sock in waiting:
             sock.close()
     assert 0.9 <= result.seconds < SOON
 
 
 @pytest.mark.parametrize("url,words", [
-    ("http://no-such-host.invalid/v1", "no-such-host.invalid"), ("ftp://127.0.0.1/v1", "ftp|http"),
-    ("127.0.0.1:9/v1", "http|URL"), ("http://", "URL|host"), ("http://[::1", "URL|host"),
-    ("http://127.0.0.1:99999/v1", "URL|port"), ("file:///etc/passwd", "http|URL"),
-    ("http://127.0.0.1/v1\r\nX-Evil: 1", "URL|character"), ("not a url", "URL|http")])
+    ("ftp://127.0.0.1/v1", "http:// or https://"), ("127.0.0.1:9/v1", "http:// or https://"),
+    ("http://", "no host"), ("http://[::1", r"IPv6.*\[ and \]"),
+    ("http://127.0.0.1:99999/v1", "port.*1 to 65535"),
+    ("file:///etc/passwd", "http:// or https://"),
+    ("http://127.0.0.1/v1\r\nX-Evil: 1", r"0x0d \(byte 19\)"),
+    ("not a url", r"0x20 \(byte 3\)")])
 def test_a_base_url_that_cannot_work(hermes, url, words):
-    hermes.limits(connect=3, stale=3)
     result = hermes.chat("hi", env={"OPENAI_BASE_URL": url, "HERMES_MODEL": "echo",
-                                    "OPENAI_API_KEY": "sk-url-0123456789"}, limit=12)
-    assert result.code in (1, 2)
-    result.sentence(words)
-    assert "root:" not in result.text
+                                    "OPENAI_API_KEY": "sk-url-0123456789"})
+    result.failed(rf"OPENAI_BASE_URL.*{words}")
+    assert result.out == b""
+
+
+def test_a_host_that_nobody_knows(hermes):
+    hermes.limits(connect=3, stale=3)
+    hermes.chat("hi", limit=12, env={"OPENAI_BASE_URL": "http://no-such-host.invalid/v1",
+                                     "HERMES_MODEL": "echo", "OPENAI_API_KEY": "sk-url-0123456789"}
+                ).failed(r"resolve.*no-such-host\.invalid", NETWORK)
 
 
 @pytest.mark.parametrize("suffix", ["", "/", "//"])
@@ -191,11 +249,10 @@ def test_a_base_url_with_slashes(hermes, up, suffix):
     assert hermes.chat("hi").ok().text == "echo: hi\n"
 
 
-@pytest.mark.parametrize("model", ["redirect"])
-def test_a_redirect_does_not_carry_the_key_away(hermes, up, model):
+def test_a_redirect_does_not_carry_the_key_away(hermes, up):
     with Upstream() as stranger:
         up.redirect_to = stranger.base_url + "/chat/completions"
-        ask(hermes, up, model).failed("redirect|302|moved")
+        FAULTS["redirect"].holds(ask(hermes, up, "redirect"), up)
         assert stranger.connections == 0
 
 
@@ -205,7 +262,7 @@ def test_a_redirect_does_not_carry_the_key_away(hermes, up, model):
 @WAYS
 def test_ten_megabytes(hermes, up, way):
     result = ask(hermes, up, "ten-megabytes", way, limit=60, api=50)
-    assert result.ok() and len(result.out) in (10000000, 10000001)
+    assert len(result.ok().out) == 10000000  # its own line end included
     hermes.memory_below(result, 64 * 1024)
 
 
@@ -217,44 +274,24 @@ def test_a_million_deltas(hermes, up):
     hermes.memory_below(result, 32 * 1024)
 
 
-@pytest.mark.release
-@pytest.mark.parametrize("model,kib", [
-    ("huge-line", 64), ("endless", 64), ("huge-arguments", 64), ("huge-json", 64),
-    ("deep-json", 32),
-    ("deep-object", 32), ("huge-header", 32), ("many-headers", 32), ("huge-length", 32),
-    ("gzip-bomb", 32), ("400-long", 32)])
-@WAYS
-def test_memory_is_bounded(hermes, up, way, model, kib):
-    if model in STREAM_ONLY and way or model == "huge-json" and not way:
-        way = ("--no-stream",) if model == "huge-json" else ()
-    result = ask(hermes, up, model, way, limit=60, api=50, stale=20, read=20)
-    assert result.code in (0, 1), result
-    if result.code == 1:
-        result.sentence()
-    hermes.memory_below(result, kib * 1024)
+def test_an_answer_without_an_end(hermes, up):
+    """It is shown as far as it is taken, and then ends."""
+    result = ask(hermes, up, "endless", limit=60, api=50, stale=20, read=20)
+    result.failed("12 MiB", OTHER_MODEL)
+    assert len(up.requests) == 1
+    assert set(result.out) == set(b"x\n") and 11 << 20 < len(result.out) <= (12 << 20) + 1
+    hermes.memory_below(result, 64 * 1024)
 
 
 # -- bytes that nobody means to send --------------------------------------------------------------
 
 @WAYS
-@pytest.mark.parametrize("model,begin,end", [("nul-bytes", "before", "after"),
-                                             ("bad-utf8", "abc", ""), ("lone-surrogate", "a", "b")])
-def test_odd_characters_do_no_harm(hermes, up, way, model, begin, end):
-    result = ask(hermes, up, model, way)
-    if result.code == 0:
-        text = result.text.rstrip("\n")  # decodes, so it is UTF-8
-        assert text.startswith(begin) and text.endswith(end) and "\0" not in text
-    else:
-        result.failed()
-
-
-@WAYS
-@pytest.mark.parametrize("model", ["raw-nul"])
-def test_odd_json_is_refused_or_read(hermes, up, way, model):
-    result = ask(hermes, up, model, way)
-    assert result.code in (0, 1)
-    if result.code == 1:
-        result.failed()
+@pytest.mark.parametrize("model,shown", [
+    ("nul-bytes", "before after\n"), ("lone-surrogate", "a\ufffdb\n"),
+    ("bad-utf8", "abc\ufffd\ufffd\ufffd(\ufffd\ufffd\ufffd\n")])
+def test_odd_characters_do_no_harm(hermes, up, way, model, shown):
+    result = ask(hermes, up, model, way).ok()
+    assert result.text == shown and result.err == b"" and len(up.requests) == 1
 
 
 def test_an_answer_does_not_operate_the_terminal(hermes, up, terminal):
@@ -269,7 +306,7 @@ def test_an_answer_does_not_operate_the_terminal(hermes, up, terminal):
 def test_an_error_does_not_operate_the_terminal(hermes, up, terminal):
     hermes.use(up, "400-long")
     with terminal("chat") as chat:
-        chat.say("hi").expect("400|reject|bad")
+        chat.say("hi").expect("HTTP 400")
         chat.quiet()
         assert b"\x1b[2J" not in chat.raw and b"\x1b]0;" not in chat.raw
 

@@ -3,6 +3,7 @@
 Same registry as openai_scenarios; apart from it only so that each file can be read in one sitting.
 """
 
+import functools
 import json
 import zlib
 
@@ -120,9 +121,13 @@ def huge_arguments(turn):
 @scenario("gzip-bomb")
 def gzip_bomb(turn):
     """Compressed although nobody asked: half a megabyte on the wire, 128 MB behind it."""
+    turn.conn.answer(200, packed(), fields=[("Content-Encoding", "gzip")])
+
+
+@functools.cache
+def packed():
     packer = zlib.compressobj(1, zlib.DEFLATED, 31)
-    parts = [packer.compress(b"a" * MEGABYTE) for _ in range(128)] + [packer.flush()]
-    turn.conn.answer(200, b"".join(parts), fields=[("Content-Encoding", "gzip")])
+    return b"".join([packer.compress(b"a" * MEGABYTE) for _ in range(128)] + [packer.flush()])
 
 
 # -- bytes that nobody means to send --------------------------------------------------------------

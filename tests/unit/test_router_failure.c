@@ -171,6 +171,8 @@ static void test_when_a_retry_here_helps(void **state)
     assert_false(router_failure_retry_helps(&failure));
     router_failure_make(ROUTER_RATE_LIMIT, 1500, "x", &failure);
     assert_true(router_failure_retry_helps(&failure));
+    router_failure_make(ROUTER_RATE_LIMIT, 0, "x", &failure);
+    assert_true(router_failure_retry_helps(&failure));
     router_failure_make(ROUTER_RATE_LIMIT, 60000, "x", &failure);
     assert_false(router_failure_retry_helps(&failure));
     assert_int_equal(router_failure_retry_after_s(&failure), 60);
@@ -179,6 +181,10 @@ static void test_when_a_retry_here_helps(void **state)
     static const enum router_error hopeless[] = {
         ROUTER_AUTHENTICATION, ROUTER_PAYMENT,       ROUTER_PERMISSION_DENIED, ROUTER_NOT_FOUND,
         ROUTER_BAD_REQUEST,    ROUTER_UNPROCESSABLE, ROUTER_CONTEXT_WINDOW,    ROUTER_BUDGET};
+    struct chat_failure moved = {.kind = CHAT_REJECTED, .status = 302, .retry_after_ms = -1};
+    router_failure_read(&moved, NULL, &failure);
+    assert_false(router_failure_retry_helps(&failure));
+    assert_true(router_failure_elsewhere_helps(&failure));
     for (size_t i = 0; i < ARRAY_LEN(hopeless); i++) {
         router_failure_make(hopeless[i], -1, "x", &failure);
         assert_false(router_failure_retry_helps(&failure));
