@@ -59,22 +59,6 @@ static void tell_typos(const struct config *config)
     }
 }
 
-// Puts the place of the setting before a complaint about the base URL.
-static int place_of_base_url(const struct settings *settings, const struct endpoint *endpoint,
-                             struct error *err)
-{
-    static const char *const keys[] = {"model.base_url", "providers.openai.base_url",
-                                       "providers.openrouter.base_url"};
-    if (endpoint->listed)
-        return error_wrap(err, "model_list: \"%s\"", endpoint->name);
-    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-        const struct config_setting *setting = config_setting(settings->config, keys[i]);
-        if (setting && setting->text && strcmp(setting->text, endpoint->base_url) == 0)
-            return error_wrap(err, "%s: %s", setting->where, keys[i]);
-    }
-    return err->code;
-}
-
 // Whichever of the two came later.
 static void count_repeats(struct app *app)
 {
@@ -108,7 +92,7 @@ static int check_endpoint(struct app *app, const struct settings *settings,
         return 0;
     int r = upstream_create(app->http, &options, &upstream, err);
     upstream_destroy(upstream);
-    return r < 0 ? place_of_base_url(settings, endpoint, err) : 0;
+    return r < 0 ? main_model_place(settings, endpoint, err) : 0;
 }
 
 // Without an upstream no TLS is initialised: the offline model starts faster and smaller.

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/mem.h"
+#include "codec/url.h"
 #include "router/plan.h"
 
 void main_model_choose(const struct config *config, struct settings_values *values)
@@ -55,4 +57,32 @@ int main_model_endpoint(const struct llm_config *llm, const struct router_plan *
     if (r == 0)
         *ret_endpoint = found;
     return r;
+}
+
+int main_model_place(const struct settings *settings, const struct endpoint *endpoint,
+                     struct error *err)
+{
+    static const char *const keys[] = {"model.base_url", "providers.openai.base_url",
+                                       "providers.openrouter.base_url"};
+    if (endpoint->listed)
+        return error_wrap(err, "model_list: \"%s\"", endpoint->name);
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        const struct config_setting *setting = config_setting(settings->config, keys[i]);
+        if (setting && setting->text && strcmp(setting->text, endpoint->base_url) == 0)
+            return error_wrap(err, "%s: %s", setting->where, keys[i]);
+    }
+    return err->code;
+}
+
+int main_model_check_url(const struct settings *settings, const struct endpoint *endpoint,
+                         struct error *err)
+{
+    struct url url;
+    if (endpoint->kind == ENDPOINT_OFFLINE)
+        return 0;
+    CLEANUP(mem_cleanup) char *base_url = endpoint_url(endpoint);
+    if (url_parse(span_of(base_url), &url, err) == 0)
+        return 0;
+    error_wrap(err, "the base URL");
+    return main_model_place(settings, endpoint, err);
 }
