@@ -203,30 +203,6 @@ static struct span fixed_text(char text[NUMBER_MAX], int64_t value, unsigned dec
     return span_make(at, (size_t)(end - at));
 }
 
-// The length of the UTF-8 character at `text` (RFC 3629), 0 when it is none.
-static size_t utf8_length(const unsigned char *text, size_t len)
-{
-    static const struct {
-        unsigned char first, last, low, high; // of the first byte; of the second
-        size_t length;
-    } forms[] = {
-        {0x00, 0x7F, 0x00, 0x00, 1}, {0xC2, 0xDF, 0x80, 0xBF, 2}, {0xE0, 0xE0, 0xA0, 0xBF, 3},
-        {0xE1, 0xEC, 0x80, 0xBF, 3}, {0xED, 0xED, 0x80, 0x9F, 3}, {0xEE, 0xEF, 0x80, 0xBF, 3},
-        {0xF0, 0xF0, 0x90, 0xBF, 4}, {0xF1, 0xF3, 0x80, 0xBF, 4}, {0xF4, 0xF4, 0x80, 0x8F, 4},
-    };
-    size_t i = 0;
-    while (i < ARRAY_LEN(forms) && (text[0] < forms[i].first || text[0] > forms[i].last))
-        i++;
-    if (i == ARRAY_LEN(forms) || forms[i].length > len)
-        return 0;
-    if (forms[i].length > 1 && (text[1] < forms[i].low || text[1] > forms[i].high))
-        return 0;
-    for (size_t k = 2; k < forms[i].length; k++)
-        if ((text[k] & 0xC0) != 0x80)
-            return 0;
-    return forms[i].length;
-}
-
 static size_t plain_length(const unsigned char *text, size_t len)
 {
     size_t i = 0;
@@ -237,7 +213,7 @@ static size_t plain_length(const unsigned char *text, size_t len)
 
 static size_t write_odd(struct buf *out, const unsigned char *text, size_t len)
 {
-    size_t length = utf8_length(text, len);
+    size_t length = span_character(span_make((const char *)text, len));
     if (length == 0)
         buf_append_char(out, '?');
     else if (*text == '\n')

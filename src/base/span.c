@@ -2,6 +2,7 @@
 
 #include <strings.h>
 
+#include "base/mem.h"
 #include "base/word.h"
 
 bool span_equal(struct span a, struct span b)
@@ -67,6 +68,32 @@ size_t span_printable(struct span span)
     while (at < span.len && span.data[at] >= 0x20 && span.data[at] < 0x7f)
         at++;
     return at;
+}
+
+size_t span_character(struct span span)
+{
+    const unsigned char *text = (const unsigned char *)span.data;
+    static const struct {
+        unsigned char first, last, low, high; // of the first byte; of the second
+        size_t length;
+    } forms[] = {
+        {0x00, 0x7F, 0x00, 0x00, 1}, {0xC2, 0xDF, 0x80, 0xBF, 2}, {0xE0, 0xE0, 0xA0, 0xBF, 3},
+        {0xE1, 0xEC, 0x80, 0xBF, 3}, {0xED, 0xED, 0x80, 0x9F, 3}, {0xEE, 0xEF, 0x80, 0xBF, 3},
+        {0xF0, 0xF0, 0x90, 0xBF, 4}, {0xF1, 0xF3, 0x80, 0xBF, 4}, {0xF4, 0xF4, 0x80, 0x8F, 4},
+    };
+    size_t i = 0;
+    if (span.len == 0)
+        return 0;
+    while (i < ARRAY_LEN(forms) && (text[0] < forms[i].first || text[0] > forms[i].last))
+        i++;
+    if (i == ARRAY_LEN(forms) || forms[i].length > span.len)
+        return 0;
+    if (forms[i].length > 1 && (text[1] < forms[i].low || text[1] > forms[i].high))
+        return 0;
+    for (size_t k = 2; k < forms[i].length; k++)
+        if ((text[k] & 0xC0) != 0x80)
+            return 0;
+    return forms[i].length;
 }
 
 ptrdiff_t span_find(struct span haystack, struct span needle)

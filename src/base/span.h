@@ -40,6 +40,9 @@ struct span span_cut(struct span *rest, char separator);
 // Bytes at its beginning that are printable ASCII, the blank included.
 size_t span_printable(struct span span);
 
+// Length of the UTF-8 character (RFC 3629) at its beginning, 0 when there is none.
+size_t span_character(struct span span);
+
 // Offset of the first `needle`, or -1.
 ptrdiff_t span_find(struct span haystack, struct span needle);
 

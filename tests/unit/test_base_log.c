@@ -124,6 +124,9 @@ static void controls_are_harmless(void **state)
     log_info("%s", "a\nhermes: error: b\033[2J\r\t\x7f\x01 gr\xc3\xbc\xc3\x9f");
     assert_string_equal(heard(&listener),
                         "hermes: a?hermes: error: b?[2J???? gr\xc3\xbc\xc3\x9f\n");
+    listen_on_pipe(&listener); // nor is a byte that belongs to no character
+    log_info("%s", "\xff\xfe \x9b[2J \xc3 gr\xc3\xbc\xc3\x9f \xe4\xb8\x96 \xe4\xb8");
+    assert_string_equal(heard(&listener), "hermes: ?? ?[2J ? gr\xc3\xbc\xc3\x9f \xe4\xb8\x96 ??\n");
 }
 
 static void long_lines_are_cut(void **state)
