@@ -116,7 +116,7 @@ def agent_config(tree):
         source, _, name = str(params.get('api_key')).partition('/')
         if source != 'os.environ' or name not in offered:
             yield where, f'the key of {entry.get("model_name")} is not one of secrets.env.example'
-    asked = tree.find('ConfigMap', 'hermes-env', 'hermes')
+    asked = tree.generated('hermes-env', 'hermes')
     if asked is None or asked.body['data'].get('hermes_model') not in MODELS:
         yield 'k8s', 'hermes_model is not one of the models'
     if 'host' in content.get('admin', {}) or 'default' in content.get('model', {}):

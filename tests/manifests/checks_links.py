@@ -2,11 +2,12 @@
 
 import ipaddress
 
+import yaml
 from checking import check, labels_of, selects
+from tree import program_default
 
 SERVICE_RANGE = ipaddress.ip_network('10.43.0.0/16')    # K3s' own
 NODE_PORTS = range(30000, 32768)
-LISTEN = {'hermes': 9119, 'registry': 5000}
 # Secrets that are made from private files: name -> (keys, may it be missing).
 SECRETS = {('hermes', 'hermes-secrets'): (None, False),
            ('registry', 'registry-auth'): ({'htpasswd'}, False),
@@ -20,7 +21,7 @@ def unique(tree):
     for thing in tree.things:
         key = (thing.kind, thing.namespace, thing.name)
         if key in seen:
-            yield thing, f'is also in {seen[key].file}'
+            yield thing, f'is also in {seen[key].folder}'
         seen[key] = thing
 
 
@@ -38,7 +39,7 @@ def labels(tree):
     """Whose it is: `make ai-undeploy` and `make ai-status` go by these."""
     for thing in tree.things:
         found = labels_of(thing.body)
-        if found.get('app.kubernetes.io/part-of') != 'hermes' and thing.file != 'scripts/ai':
+        if found.get('app.kubernetes.io/part-of') != 'hermes' and thing.folder != 'scripts/ai':
             yield thing, 'has no label app.kubernetes.io/part-of: hermes'
         if 'app.kubernetes.io/name' not in found and thing.kind != 'ConfigMap':
             yield thing, 'has no label app.kubernetes.io/name'
@@ -104,10 +105,13 @@ def addresses(tree):
 
 @check
 def ports(tree):
-    """What a container declares is what its program listens on."""
+    """What a container declares is what its program listens on, by its default or its file."""
+    address = yaml.safe_load(tree.files['registry/config.yml'])['http']['addr']
+    listens = {'hermes': int(program_default('admin.port')),
+               'registry': int(address.rpartition(':')[2])}
     for container in tree.containers():
         declared = [port.get('containerPort') for port in container.body.get('ports', [])]
-        want = [LISTEN[name] for name in [container.body['name']] if name in LISTEN]
+        want = [listens[name] for name in [container.body['name']] if name in listens]
         if declared != want:
             yield container, f'its ports are {declared}, its program listens on {want}'
 

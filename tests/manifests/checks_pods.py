@@ -1,20 +1,22 @@
-"""What a pod may do, what it costs, and how it is looked after."""
+"""What a pod may do, what it costs, and how it is looked after.
+
+Nothing here repeats a manifest: a figure is compared with the one that it has to agree with, in the
+image, in the program or in the documents, or with a bound.
+"""
 
 import re
 
 from checking import check, expect, quantity
+from tree import REPO, program_default
 
 # Pod Security Standards, as far as our fields go.
 BASELINE_VOLUMES = {'configMap', 'secret', 'emptyDir', 'persistentVolumeClaim', 'projected',
                     'downwardAPI', 'ephemeral', 'csi'}
 OF_THE_NODE = ('hostNetwork', 'hostPID', 'hostIPC')
-# What kaniko needs to unpack files of every owner, and apt to become a user of its own.
+# More than unpacking files of every owner, and becoming a user of its own, no build has to do.
 BUILD_CAPABILITIES = {'CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'SETGID', 'SETUID'}
-USERS = {'hermes': 10000, 'registry': 1000, 'collect': 1000, 'kaniko': 0}
-SIZES = {'hermes': ('16Mi', '50m', '128Mi'), 'kaniko': ('256Mi', '500m', '512Mi'),
-         'registry': ('32Mi', '25m', '128Mi'), 'collect': ('32Mi', '25m', '128Mi')}
-PROBES = {'hermes': ('/healthz', '/healthz', '/readyz'), 'registry': ('/', '/', '/')}
-DRAIN = 15      # seconds: agent.restart_drain_timeout, and what the last messages get
+PROBES = ('startupProbe', 'livenessProbe', 'readinessProbe')
+NODE = 1 << 30  # bytes: the smallest machine that the documents speak of, a CM4 of 1 GiB
 
 
 def setting(container, name):
@@ -87,22 +89,37 @@ def restricted(tree):
 def hardened(tree):
     """Ours are stricter than their namespaces demand, and kaniko is the one exception."""
     for container in tree.containers():
-        own, name = container.body.get('securityContext', {}), container.body['name']
+        own, build = container.body.get('securityContext', {}), container.body['name'] == 'kaniko'
         dropped, added = capabilities(container)
-        want = BUILD_CAPABILITIES if name == 'kaniko' else set()
-        yield from expect(container, 'user', setting(container, 'runAsUser'), USERS.get(name))
         yield from expect(container, 'dropped capabilities', dropped, {'ALL'})
-        yield from expect(container, 'added capabilities', added, want)
+        for name in sorted(added - (BUILD_CAPABILITIES if build else set())):
+            yield container, f'may do {name}'
         yield from expect(container, 'allowPrivilegeEscalation',
                           own.get('allowPrivilegeEscalation'), False)
         yield from expect(container, 'seccomp profile', setting(container, 'seccompProfile'),
                           {'type': 'RuntimeDefault'})
-        if name != 'kaniko':
+        if not build:
             yield from expect(container, 'readOnlyRootFilesystem',
                               own.get('readOnlyRootFilesystem'), True)
             yield from expect(container, 'runAsNonRoot', setting(container, 'runAsNonRoot'), True)
-            yield from expect(container, 'fsGroup', setting(container, 'fsGroup'),
-                              USERS.get(name))
+
+
+@check
+def users(tree):
+    """The agent is the user of its image; the others have a number of their own, which may not be
+    root's; and what a volume holds belongs to the group of those who use it."""
+    image = re.search(r'(?m)^USER (\d+):(\d+)$', tree.files['kaniko/Dockerfile'])
+    for container in tree.containers():
+        user, group = setting(container, 'runAsUser'), setting(container, 'runAsGroup')
+        if container.body['name'] == 'kaniko':
+            yield from expect(container, 'user', user, 0)
+            continue
+        if not user or not group:
+            yield container, f'runs as {user}:{group}'
+        yield from expect(container, 'fsGroup', setting(container, 'fsGroup'), group)
+        if container.body['name'] == 'hermes':
+            yield from expect(container, 'user and group, and those of the image', (user, group),
+                              (int(image[1]), int(image[2])) if image else None)
 
 
 @check
@@ -118,19 +135,33 @@ def no_token(tree):
 
 @check
 def resources(tree):
-    """The figures are decided. CPU is not limited."""
+    """Each asks for memory and a share of a CPU, memory is bounded and CPU is not; all that runs at
+    a time, with one build, fits on the smallest node; and the limit that the documents explain is
+    the one that is set."""
+    needed = {}
     for container in tree.containers():
         found = container.body.get('resources', {})
         requests, limits = found.get('requests', {}), found.get('limits', {})
-        got = requests.get('memory'), requests.get('cpu'), limits.get('memory')
-        yield from expect(container, 'memory, CPU and memory limit', got,
-                          SIZES.get(container.body['name']))
+        for where, name in ((requests, 'memory'), (requests, 'cpu'), (limits, 'memory')):
+            if name not in where:
+                yield container, f'says nothing of its {name}'
         if 'cpu' in limits:
             yield container, 'is throttled'
-    for claim in tree.of_kind('PersistentVolumeClaim'):
-        want = {'registry-data': '5Gi', 'hermes-data': '1Gi'}.get(claim.name)
-        got = claim.spec.get('resources', {}).get('requests', {}).get('storage')
-        yield from expect(claim, 'storage', got, want)
+        try:
+            needed[container.body['name']] = quantity(requests.get('memory', 0))
+        except ValueError:
+            continue                    # `quantities` says so
+        if container.body['name'] == 'kaniko':
+            yield from expect(container, 'memory limit', limits.get('memory'), told_limit())
+    if sum(needed.values()) > NODE // 2:        # the other half is Kubernetes' own
+        yield 'all', f'{sum(needed.values())} bytes are asked for, half of {NODE} are to be had'
+
+
+def told_limit():
+    """The limit of a build in the documents."""
+    text = (REPO / 'docs/kubernetes.md').read_text(encoding='utf-8')
+    found = re.search(r"The Job's limit \((\w+)\)", text)
+    return found and found[1]
 
 
 @check
@@ -150,25 +181,30 @@ def quantities(tree):
 
 @check
 def probes(tree):
-    """A service is started, alive and ready by its own paths, on a port that it has; a Job is none
-    of these."""
+    """A service is started, alive and ready, on a port that it has; a Job is none of these. What
+    ends a container is never asked of what makes it wait, and the registry is asked nothing that
+    wants a password. (That the agent answers on its paths, the agent itself is asked.)"""
     for container in tree.containers():
-        want = PROBES.get(container.body['name'], (None, None, None))
-        for kind, path in zip(('startupProbe', 'livenessProbe', 'readinessProbe'), want):
-            probe = container.body.get(kind)
-            if (probe is None) != (path is None):
-                yield container, f'{kind} is {probe}'
-            elif probe:
-                yield from probe_of(container, kind, probe, path)
+        found = [container.body[kind] for kind in PROBES if kind in container.body]
+        serves = container.thing.kind == 'Deployment'
+        if len(found) != (len(PROBES) if serves else 0):
+            yield container, f'has {len(found)} probes'
+            continue
+        for kind in PROBES if serves else ():
+            yield from probe_of(container, kind, container.body[kind])
+        paths = [probe.get('httpGet', {}).get('path', '') for probe in found]
+        if container.body['name'] == 'hermes' and not paths[0] == paths[1] != paths[2]:
+            yield container, f'asks {paths} whether it is started, alive and ready'
+        if container.body['name'] == 'registry' and any(path.startswith('/v2') for path in paths):
+            yield container, f'asks {paths}, where a password is wanted'
 
 
-def probe_of(container, kind, probe, path):
+def probe_of(container, kind, probe):
     target = probe.get('httpGet', {})
     names = {port.get('name') for port in container.body.get('ports', [])}
     numbers = {port.get('containerPort') for port in container.body.get('ports', [])}
     if target.get('port') not in names | numbers:
         yield container, f"{kind} asks port {target.get('port')}, which it has not"
-    yield from expect(container, f'path of {kind}', target.get('path'), path)
     patience = probe.get('periodSeconds', 10) * probe.get('failureThreshold', 3)
     if patience < 30:
         yield container, f'{kind} gives up after {patience} s'
@@ -176,7 +212,8 @@ def probe_of(container, kind, probe, path):
 
 @check
 def one_owner(tree):
-    """A volume that one pod owns is never mounted by two, and who owns it has time to leave."""
+    """A volume that one pod owns is never mounted by two, and who owns it has time to leave: the
+    turn that is on its way, and then the last messages."""
     for thing in tree.of_kind('Deployment'):
         yield from expect(thing, 'replicas', thing.spec.get('replicas'), 1)
         yield from expect(thing, 'strategy', thing.spec.get('strategy'), {'type': 'Recreate'})
@@ -185,8 +222,16 @@ def one_owner(tree):
     hermes = tree.find('Deployment', 'hermes', 'hermes')
     if hermes:
         grace = hermes.spec['template']['spec'].get('terminationGracePeriodSeconds', 30)
-        if grace <= DRAIN:
-            yield hermes, f'is killed after {grace} s, and may need {DRAIN}'
+        turn = int(program_default('agent.restart_drain_timeout').removesuffix('s'))
+        needed = turn + last_messages()
+        if grace <= needed:
+            yield hermes, f'is killed after {grace} s, and may need {needed}'
+
+
+def last_messages():
+    """What the program gives them, in seconds."""
+    text = (REPO / 'src/daemon/service.c').read_text(encoding='utf-8')
+    return int(re.search(r'LEAVE_FLIGHT_MS = (\d+)000\b', text)[1])
 
 
 @check

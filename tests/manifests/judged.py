@@ -8,9 +8,8 @@ import checks_links  # noqa: F401
 import checks_pods  # noqa: F401
 import opinions
 import tree as shipping
-import yaml
 from checking import CHECKS, run
-from kustomize import KustomizeError
+from rendering import RenderError
 
 OURS = sorted(CHECKS)
 JUDGES = ['schema', 'types']
@@ -37,7 +36,7 @@ def rendered(files):
     """(trees, '') or ([], why they cannot be made)."""
     try:
         return list(shipping.trees(files)), ''
-    except (KustomizeError, yaml.YAMLError) as error:
+    except RenderError as error:
         return [], str(error)
 
 

@@ -6,19 +6,21 @@ The mistakes are in mutations.py. A check that no mistake wakes proves nothing, 
 """
 
 import os
-import pathlib
+import re
 import subprocess
+import time
+import urllib.error
+import urllib.request
 
+import checks_pods
 import pytest
 import tree as shipping
+import yaml
 from judged import JUDGES, OURS, Judged, ours, rendered
 from mutations import MUTATIONS, StaleMutation, apply, name_of
 
 FILES = shipping.shipped()
-# Manifests of another project, three of them wrong on purpose, where a checkout has them beside it.
-OTHERS = pathlib.Path(shipping.REPO).parent / 'shared/cluster/manifests'
-WRONG = [('typo', 'types'), ('bad', 'types'), ('bad', 'schema'), ('bad', 'quantities'),
-         ('sel', 'selectors')] if OTHERS.is_dir() else []
+BINARY = os.environ.get('HERMES_BIN') or shipping.REPO / 'build/debug/hermes'
 
 
 def mutated(mutation):
@@ -35,16 +37,10 @@ def wrong():
 
 
 @pytest.fixture(scope='session')
-def foreign():
-    return {name: shipping.foreign(OTHERS / f'{name}.yaml')
-            for name in {'app', *(name for name, _ in WRONG)}} if WRONG else {}
-
-
-@pytest.fixture(scope='session')
-def judged(packages, tmp_path_factory, wrong, foreign):
+def judged(packages, tmp_path_factory, wrong):
     theirs = [wrong[name_of(mutation)] for mutation in MUTATIONS if mutation[3] in JUDGES]
     trees = [tree for made, _ in [rendered(FILES), *theirs] for tree in made]
-    bodies = [thing.body for tree in [*trees, *foreign.values()] for thing in tree.things]
+    bodies = [thing.body for tree in trees for thing in tree.things]
     return Judged(packages, tmp_path_factory.mktemp('types'), bodies)
 
 
@@ -66,14 +62,57 @@ def test_what_is_shipped_fits_the_schemas(name, good, judged):
 
 
 def test_the_program_takes_its_configuration(tmp_path):
-    binary = os.environ.get('HERMES_BIN') or shipping.REPO / 'build/debug/hermes'
     environment = {**dict.fromkeys(shipping.example_names(FILES), 'x'), 'HERMES_MODEL': 'free',
                    'HERMES_HOME': str(tmp_path)}
-    done = subprocess.run([binary, 'config', 'check', '--config',
+    done = subprocess.run([BINARY, 'config', 'check', '--config',
                            shipping.REPO / 'k8s/config.yaml'], capture_output=True, text=True,
                           env=environment, timeout=60)
     assert (done.returncode, done.stderr) == (0, '')
     assert done.stdout.endswith(': 0 errors, 0 findings\n')
+
+
+@pytest.fixture
+def agent(tmp_path):
+    """The address of the program, started as the pod starts it. Its keys open nothing, and there is
+    no way out."""
+    environment = {**dict.fromkeys(shipping.example_names(FILES), 'x'), 'HERMES_MODEL': 'free',
+                   'HERMES_HOME': str(tmp_path / 'home'), 'https_proxy': 'http://127.0.0.1:9',
+                   'TELEGRAM_BOT_TOKEN': '', 'HERMES_ALLOW_ROOT_GATEWAY': '1'}
+    config, log = tmp_path / 'config.yaml', tmp_path / 'log'
+    content = yaml.safe_load(FILES['k8s/config.yaml'])
+    content.setdefault('router', {})['port'] = 0        # one that is free here
+    config.write_text(yaml.safe_dump(content))
+    with log.open('wb') as written:
+        child = subprocess.Popen([BINARY, 'run', '--port', '0', '--config', config], env=environment,
+                                 stdin=subprocess.DEVNULL, stdout=written, stderr=written)
+    try:
+        until = time.monotonic() + 60
+        while not (found := re.search(r'admin: (http://127\.0\.0\.1:\d+)', log.read_text())):
+            assert child.poll() is None and time.monotonic() < until, log.read_text()
+            time.sleep(0.05)
+        yield found[1]
+    finally:
+        child.kill()
+        child.wait()
+
+
+def status_of(address):
+    try:
+        with urllib.request.urlopen(address, timeout=60) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_the_program_answers_its_probes(agent, good):
+    probes = [container.body[kind]['httpGet']['path'] for container in good[0].containers()
+              if container.body['name'] == 'hermes' for kind in checks_pods.PROBES]
+    assert len(probes) == 3 and status_of(f'{agent}/nothing') == 404
+    until = time.monotonic() + 60
+    while 503 in (found := [status_of(agent + path) for path in probes]):   # not ready yet
+        assert time.monotonic() < until, probes
+        time.sleep(0.05)
+    assert found == [200] * 3, probes
 
 
 @pytest.mark.parametrize('mutation', MUTATIONS, ids=name_of)
@@ -93,14 +132,3 @@ def test_a_mistake_is_seen(mutation, wrong, judged):
 def test_every_check_has_a_mistake_of_its_own():
     assert {mutation[3] for mutation in MUTATIONS} == {*OURS, *JUDGES, 'kustomization'}
     assert len({name_of(mutation) for mutation in MUTATIONS}) == len(MUTATIONS)
-
-
-if WRONG:
-    @pytest.mark.parametrize('name,check', WRONG)
-    def test_the_wrong_manifests_of_others_are_seen(name, check, foreign, judged):
-        """Of the same manifests without the mistake, the check says nothing."""
-        def findings(tree):
-            return judged.findings(check, tree.things) if check in JUDGES else ours(check, [tree])
-
-        assert findings(foreign['app']) == []
-        assert findings(foreign[name])

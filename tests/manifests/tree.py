@@ -1,10 +1,12 @@
 """The shipped files as the checks see them: a dictionary of texts, so that a test can change one
 letter of one of them and ask again."""
 
+import functools
 import pathlib
 import re
 
-from kustomize import Rendered, Thing, documents, render
+from objects import Rendered, Thing
+from rendering import render
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 FOLDERS = ['registry', 'kaniko/hermes-build', 'kaniko/kubernetes-mcp-build', 'k8s']
@@ -50,12 +52,6 @@ def supplied(name):
         'data': {**data, 'DOCKERFILE': BUILDS[name]}, 'binaryData': {'context.tar.gz': ''}})
 
 
-def foreign(path):
-    """A file of somebody else's, as one tree."""
-    text = path.read_text(encoding='utf-8')
-    return Rendered({path.name: text}, [Thing(path.name, body) for body in documents(text)])
-
-
 def example_names(files):
     """name -> the values behind it, of every line of the example, commented out or not."""
     names = {}
@@ -63,6 +59,13 @@ def example_names(files):
                                   files['k8s/secrets.env.example']):
         names.setdefault(name, []).append(value)
     return names
+
+
+@functools.cache
+def program_default(key):
+    """What the program takes where nothing is said, from its option tables."""
+    text = '\n'.join(path.read_text(encoding='utf-8') for path in (REPO / 'src').rglob('*.c'))
+    return re.search(rf'\.key = "{re.escape(key)}",[^}}]*?\.fallback = "([^"]*)"', text)[1]
 
 
 def program_variables():
