@@ -449,6 +449,18 @@ def directory(prefix):
             shutil.rmtree(path, ignore_errors=True)
 
 
+def comes_true(condition, seconds=60):
+    """Waits for what a busy machine may take its time for; what it came to."""
+    until = time.monotonic() + seconds
+    while not (found := condition()) and time.monotonic() < until:
+        time.sleep(0.01)
+    return found
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
 # -- files ----------------------------------------------------------------------------------------
 
 def give(path):

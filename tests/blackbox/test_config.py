@@ -162,7 +162,7 @@ FILE_MAX = 1 << 20  # bytes
 
 @pytest.mark.parametrize("size", [FILE_MAX + 1, 1 << 40])
 def test_a_huge_file_is_refused(hermes, size):
-    """For its size, and not for its NULs: what is behind the limit, a tebibyte here, is not read."""
+    """For its size, and not for its NULs: of a tebibyte, what is behind the limit is not read."""
     path = write(hermes, b"# comment\n")
     os.truncate(path, size)
     said = rf"error: .*config\.yaml is larger than {FILE_MAX} bytes"

@@ -138,7 +138,7 @@ def test_sigterm_lets_a_short_answer_end(hermes, up, daemon):
     with hermes.start("chat", "-q", "short") as chat:
         chat.wait_for_output(b"begun")
         running.process.signal(signal.SIGTERM)
-        time.sleep(0.3)
+        running.process.wait_for_output(b"stopping on signal", "err")
         hermes.chat("one more?").failed("stopping|ended")
         up.release.set()
         assert chat.finish(SOON).ok().text == "answer to short: begun and finished\n"

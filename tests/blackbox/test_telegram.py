@@ -4,6 +4,7 @@ import re
 import time
 
 import pytest
+from harness import comes_true, descriptors
 
 import telegram_models  # noqa: F401  registers its scenarios
 from telegram_api import TelegramApi, units
@@ -444,8 +445,9 @@ def test_a_message_queues(talk, api, up):
     talk("gate", "display:\n  busy_input_mode: queue\n")
     api.user_says(OWNER, "first")
     api.wait_text(OWNER, "answer to first: begun")
-    api.user_says(OWNER, "second")
-    time.sleep(1.0)
+    update = api.user_says(OWNER, "second")
+    assert api.wait_for(lambda: api.offsets[-1] > update["update_id"])
+    time.sleep(0.3)
     assert not up.disconnects and up.count("gate") == 1
     up.release.set()
     assert [t.split(":")[0] for t in settled(api, 2)] == ["answer to first", "answer to second"]
@@ -455,9 +457,8 @@ def test_a_message_steers(talk, api, up):
     talk("gate-tools", "display:\n  busy_input_mode: steer\n")
     api.user_says(OWNER, "look at the clock")
     assert up.wait_for(lambda: up.count("gate-tools") == 1)
-    time.sleep(0.3)
-    api.user_says(OWNER, "and be quick")
-    time.sleep(1.0)
+    update = api.user_says(OWNER, "and be quick")
+    assert api.wait_for(lambda: api.offsets[-1] > update["update_id"])
     assert not up.disconnects
     up.release.set()
     api.wait_text(OWNER, "and be quick")
@@ -479,19 +480,15 @@ def test_waiting_costs_nothing(bot, api):
 
 @pytest.mark.native
 def test_turns_leak_no_descriptors(bot, api):
-    import os
-
-    def count():
-        return len(os.listdir(f"/proc/{bot.process.pid}/fd"))
     for number in range(3):
         api.user_says(OWNER, "hi")
         settled(api, number + 1)
-    before = count()
+    before = descriptors(bot.process.pid)
     for number in range(3, 8):
         api.user_says(OWNER, "hi")
         api.wait_messages(OWNER, number + 1, 30)
     api.wait_quiet()
-    assert count() <= before + 1
+    assert comes_true(lambda: descriptors(bot.process.pid) <= before + 1)
 
 
 def test_the_token_is_nowhere(bot, api, hermes):
