@@ -83,8 +83,9 @@ def agent(tmp_path):
     content.setdefault('router', {})['port'] = 0        # one that is free here
     config.write_text(yaml.safe_dump(content))
     with log.open('wb') as written:
-        child = subprocess.Popen([BINARY, 'run', '--port', '0', '--config', config], env=environment,
-                                 stdin=subprocess.DEVNULL, stdout=written, stderr=written)
+        child = subprocess.Popen([BINARY, 'run', '--port', '0', '--config', config],
+                                 env=environment, stdin=subprocess.DEVNULL, stdout=written,
+                                 stderr=written)
     try:
         until = time.monotonic() + 60
         while not (found := re.search(r'admin: (http://127\.0\.0\.1:\d+)', log.read_text())):
