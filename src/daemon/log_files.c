@@ -33,7 +33,7 @@ static int open_newest_first(struct log_files *files, struct error *err)
         if (fd < 0)
             return error_errno(err, errno, "cannot read %s", path);
         if (fstat(fd, &stat) < 0 || !S_ISREG(stat.st_mode)) // a device would have no end
-            return error_set(err, -EINVAL, "%s is no regular file", path);
+            return error_set(err, -EINVAL, "%s is not a regular file", path);
         if (files->count && is_same_file(fd, files->fds[files->count - 1]))
             continue;
         files->fds[files->count++] = fd;

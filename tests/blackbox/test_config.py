@@ -246,7 +246,7 @@ def test_doctor_says_what_to_do(hermes):
 def test_doctor_asks_the_upstream(hermes, up):
     result = hermes.use(up, "echo").run("doctor")
     assert up.requests and up.api_key not in result.text
-    assert re.search(r"ok\W+upstream.*answers", result.text), result
+    assert re.search(r"ok\W+upstream.*replies", result.text), result
 
 
 @pytest.mark.parametrize("model", ["401", "hang"])

@@ -169,7 +169,7 @@ def test_chats_do_not_know_each_other(hermes, daemon):
 def test_a_conversation(hermes, daemon, terminal):
     daemon("recount")
     with terminal("chat") as chat:
-        chat.expect("(already running), model recount")
+        chat.expect(r"\(already running\), model recount")
         chat.say("one").expect("1 messages, the last: user=one")
         chat.say("two").expect("3 messages, the last: user=two")
         chat.ready().send("\x04")
@@ -365,7 +365,7 @@ def test_a_chat_that_is_busy(hermes, up, daemon):
         sock.sendall(b"POST /chat?chat=one HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi")
         assert up.wait_for(lambda: up.requests)
         status, answer = ask(hermes.home, "POST", "/chat?chat=one", b"again")
-        assert status == 409 and "on its way" in answer["error"]
+        assert status == 409 and "already being answered" in answer["error"]
         assert ask(hermes.home, "DELETE", "/chat?chat=one") == (200, {"done": True})
         told = b""
         while b"event: end" not in told or not told.endswith(b"\r\n\r\n"):
