@@ -1,6 +1,7 @@
 #include "channels/telegram_pace.h"
 
 #include "base/random.h"
+#include "base/wait.h"
 
 const struct telegram_rate telegram_rate_chat = {.interval_ms = 1000, .burst = 3};
 // 7 and one every 5 s are 19 in any minute; the twentieth is the one that finishes the answer.
@@ -25,7 +26,7 @@ int64_t telegram_backoff_ms(int failures, int64_t first_ms, int64_t max_ms)
     int64_t wait = first_ms;
     for (int i = 1; i < failures && wait < max_ms; i++)
         wait *= 2;
-    return wait < max_ms ? wait : max_ms;
+    return wait_scaled(wait < max_ms ? wait : max_ms);
 }
 
 int64_t telegram_backoff_jitter_ms(int failures, int64_t first_ms, int64_t max_ms)

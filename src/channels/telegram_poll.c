@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/wait.h"
 #include "channels/telegram_internal.h"
 #include "codec/json_write.h"
 #include "store/inbox.h"
@@ -117,7 +118,8 @@ static void conflict(struct telegram *telegram, const char *what)
     struct telegram_poller *poller = &telegram->poller;
     int tries = is_state(poller, "conflict") ? poller->failures + 1 : 1;
     int64_t wait_ms = (int64_t)tries * CONFLICT_STEP_MS;
-    trouble(telegram, "conflict", what, wait_ms < BACKOFF_MAX_MS ? wait_ms : BACKOFF_MAX_MS);
+    wait_ms = wait_ms < BACKOFF_MAX_MS ? wait_ms : BACKOFF_MAX_MS;
+    trouble(telegram, "conflict", what, wait_scaled(wait_ms));
 }
 
 static void unauthorized(struct telegram *telegram, const char *said)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/wait.h"
 #include "router/dice.h"
 
 /*
@@ -54,6 +55,7 @@ int64_t router_backoff_ms(int retry, const struct router_failure *failure, int64
         most *= 2;
     most = most < ROUTER_BACKOFF_MAX_MS ? most : ROUTER_BACKOFF_MAX_MS;
     int64_t wait = most / 2 + (int64_t)router_dice_below(dice, (uint64_t)(most / 2 + 1));
+    wait = wait_scaled(wait);
     int64_t asked = failure->retry_after_ms > floor_ms ? failure->retry_after_ms : floor_ms;
     if (wait < asked)
         wait = asked + (int64_t)router_dice_below(dice, ROUTER_BACKOFF_JITTER_MS + 1);

@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import elf
+import harness
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -94,6 +95,11 @@ def test_functions_guard_their_stacks(built, bars):
             calls += "<__stack_chk_fail>" in line and not line.endswith(">:\n")
     assert dump.returncode == 0
     assert calls >= bar["least"], f"{calls} calls of __stack_chk_fail; {bar['why']}"
+
+
+def test_it_waits_as_long_as_is_written(built):
+    """The variable by which tests shorten the back-offs of the debug build is not in it."""
+    assert harness.WAIT_SCALE.encode() not in built.path.read_bytes()
 
 
 def test_it_is_small(built, bars):

@@ -31,6 +31,7 @@ SANITIZER_EXIT = 99
 SANITIZER_WORDS = (b"AddressSanitizer", b"LeakSanitizer", b"runtime error:", b"ThreadSanitizer")
 SANITIZED_RSS_KIB = 160 * 1024  # shadow memory, red zones and a small quarantine
 SOON = 10  # seconds: no wait that a test looks for is as short, no slow machine takes as long
+WAIT_SCALE, SCALE = "HERMES_DEBUG_WAIT_SCALE", 0.1  # src/base/wait.h
 HARDLY_RAN = 0.05  # seconds of CPU; a machine that is busy does not add to them
 IS_ROOT = os.geteuid() == 0
 
@@ -47,7 +48,9 @@ class Binary:
         shutil.copyfile(source, self.path)
         self.path.chmod(0o755)
         self.runner = shlex.split(os.environ.get("HERMES_RUNNER", ""))
-        self.sanitized = b"__asan_init" in source.read_bytes()
+        content = source.read_bytes()
+        self.sanitized = b"__asan_init" in content
+        self.scales_waits = WAIT_SCALE.encode() in content  # the debug build
         self.emulated = bool(self.runner)
 
     @property
@@ -289,6 +292,8 @@ class Hermes:
             "PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(self.directory),
             "HERMES_HOME": str(self.home), "LANG": "C.UTF-8", "TZ": "UTC",
             "TMPDIR": str(self.directory), **self._sanitizer_options()}
+        if binary.scales_waits:
+            self.environment[WAIT_SCALE] = str(SCALE)
         give(self.directory)
 
     def _sanitizer_options(self):
@@ -366,6 +371,15 @@ class Hermes:
         for name, value in seconds.items():
             self.environment[names[name]] = str(value)
         return self
+
+    def real_waits(self):
+        """Back-offs as long as everywhere else: for tests that are about their length."""
+        self.environment.pop(WAIT_SCALE, None)
+        return self
+
+    def sleep_through(self, seconds):
+        """So long that what is tried again within `seconds` of real back-offs has been."""
+        time.sleep(max(0.5, seconds * float(self.environment.get(WAIT_SCALE, 1))))
 
     # -- runs -------------------------------------------------------------------------------------
 

@@ -42,7 +42,10 @@ def test_a_poll_that_hangs(hermes, api, service):
     settled(api, 1)
 
 
-def test_the_backoff_grows(bot, api):
+def test_the_backoff_grows(hermes, api, service):
+    hermes.real_waits().use_telegram(api)
+    service()
+    assert api.wait_for(lambda: api.polling)
     api.fault("getUpdates", "502", times=1000)
     api.user_says(OWNER, "wake")
     time.sleep(6)
@@ -180,7 +183,7 @@ def test_a_user_who_blocked_the_bot(hermes, api, service):
     api.user_says(OWNER, "write x.txt: x")
     assert bot.said("blocked", 15), bot.log_text
     calls = len(api.of("sendMessage", OWNER))
-    time.sleep(3)
+    hermes.sleep_through(3)
     assert len(api.of("sendMessage", OWNER)) <= calls + 1, "it goes on and on"
     api.user_says(43, "hi")
     settled(api, 1, chat=43)
@@ -192,14 +195,14 @@ def test_a_user_who_blocked_the_bot(hermes, api, service):
 
 # -- while there is no network --------------------------------------------------------------------
 
-def test_a_network_that_is_lost(bot, api):
+def test_a_network_that_is_lost(hermes, bot, api):
     """Everything arrives, in order, exactly once."""
     api.user_says(OWNER, "hi")
     settled(api, 1)
     api.down()
     for number in range(3):
         api.user_says(OWNER, f"write f{number}.txt: text")
-    time.sleep(5)
+    hermes.sleep_through(5)
     assert bot.running and bot.get("/readyz")[0] == 200
     api.up()
     texts = settled(api, 4)
@@ -212,7 +215,7 @@ def test_a_network_that_is_lost_in_mid_answer(hermes, api, up, service):
     api.user_says(OWNER, "count")
     shown(hermes, api, "word3")
     api.down()
-    time.sleep(6)
+    hermes.sleep_through(6)
     api.up()
     api.wait_text(OWNER, "end of count", PATIENCE)
     assert settled(api, 1)[0].startswith("word0 word1 ")
@@ -222,7 +225,7 @@ def test_a_start_without_a_network(hermes, api, service):
     hermes.use_telegram(api)
     api.down()
     bot = service()
-    time.sleep(2)
+    hermes.sleep_through(2)
     assert bot.running and bot.get("/readyz")[0] == 200
     api.user_says(OWNER, "hi")
     api.up()
