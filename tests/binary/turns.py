@@ -7,7 +7,6 @@ home has no such manners, and leads to the same desk, the same turns and the sam
 import http.client
 import json
 import pathlib
-import re
 import socket
 import time
 
@@ -52,8 +51,3 @@ class Turns(http.client.HTTPConnection):
             answer = self.say(f"c{self.count % chats}", text)
             if text not in answer:
                 raise RuntimeError(f"{text!r} was answered with {answer!r}")
-
-
-def rss_kib(pid):
-    text = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+) kB", text).group(1))
