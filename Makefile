@@ -16,7 +16,7 @@ MESON := /usr/bin/meson
 NINJA := ninja
 
 .PHONY: debug static run check test test-all test-peers test-image test-cluster test-cm4 lint fmt fuzz
-.PHONY: bench bench-pi release clean help deps-build deps-check deps-test
+.PHONY: bench bench-peers bench-pi release clean help deps-build deps-check deps-test
 
 debug: deps-build ## native build with sanitizers: build/debug/hermes
 	@cross/sysroot $(GNU)
@@ -77,6 +77,12 @@ bench: ## measure size, start, memory, CPU of a turn and request bytes
 	@$(if $(OTHER),cross/sysroot $(OTHER)-linux-musl)
 	@$(if $(OTHER),scripts/build static $(OTHER)-linux-musl)
 	@benchmarks/run
+
+bench-peers: ## beside hermes-agent, litellm, holmesgpt and zeroclaw, which it installs (2 GB)
+	@scripts/deps build bench
+	@cross/sysroot $(HOST_ARCH)-linux-musl
+	@scripts/build static $(HOST_ARCH)-linux-musl
+	@benchmarks/peers $(if $(ONLY),--only $(ONLY))
 
 bench-pi: ## the same table on a real Pi over ssh: make bench-pi HOST=pi@address
 	@test -n "$(HOST)" || { echo "HOST is missing: make bench-pi HOST=pi@address" >&2; exit 2; }

@@ -103,22 +103,37 @@ def instructions(command, environment, runs=1):
 def memory(pid):
     """{VmRSS, RssAnon, RssFile, VmHWM} in KiB, and how many processes: pid and what it started.
 
-    Pages that two of our processes share count twice, so the sum is never too kind.
+    Pages that two of our processes share count twice, so the sum is never too kind. A process that
+    it started may end meanwhile; if it has ended itself, that is a ProcessLookupError.
     """
     fields = ("VmRSS", "RssAnon", "RssFile", "VmHWM")
     total, family = dict.fromkeys(fields, 0), [pid, *descendants(pid)]
     for one in family:
-        text = pathlib.Path(f"/proc/{one}/status").read_text()
-        for field in fields:
-            total[field] += int(re.search(rf"{field}:\s+(\d+) kB", text).group(1))
+        known = status(one, fields)
+        if one == pid and "VmRSS" not in known:
+            raise ProcessLookupError(f"process {pid} has ended")
+        for field, size in known.items():
+            total[field] += size
     return {**total, "processes": len(family)}
 
 
+def status(pid, fields):
+    """These fields of a process in KiB; none of one that has ended."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        text = pathlib.Path(f"/proc/{pid}/status").read_text()
+        found = ((field, re.search(rf"^{field}:\s+(\d+) kB", text, re.M)) for field in fields)
+        return {field: int(match.group(1)) for field, match in found if match}
+    return {}
+
+
 def descendants(pid):
+    """The processes that it started and theirs, as far as they still run."""
     found = []
-    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found += [int(child), *descendants(int(child))]
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                for child in (task / "children").read_text().split():
+                    found += [int(child), *descendants(int(child))]
     return found
 
 
