@@ -218,12 +218,16 @@ def cargo():
 
 def crate(name, minutes=BUILD_MINUTES):
     """(folder, {"bytes", "files"}): what cargo installed. A build that did not finish is kept, and
-    the next run goes on with it. CARGO_BUILD_JOBS says how many compilers run at a time."""
+    the next run goes on with it. CARGO_BUILD_JOBS says how many compilers run at a time; `minutes`
+    0 builds nothing."""
     version = VERSIONS[name]
     target = cache() / f"peers-{name}-{version}"
     built = pathlib.Path(f"{target}.build")
     with alone(target):
         if not (target / "bin" / name).exists():
+            if not minutes:
+                raise Failed("install", f"{name} {version} is not built here yet, and "
+                             "--build-minutes 0 leaves it so")
             command = cargo()
             say(f"building {name} {version}, at most {minutes} minutes; it goes into {target}")
             step([*command, "install", "--locked", "--root", target, "--version", version, name],

@@ -271,7 +271,7 @@ class OneShot:
 
     def _watch(self, process, seconds):
         """Until it ends. What it starts and waits for is in its CPU time."""
-        until, over = time.monotonic() + seconds, False
+        until, over, before = time.monotonic() + seconds, False, 0
         while True:
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
             if pid:
@@ -282,8 +282,10 @@ class OneShot:
             if not over and time.monotonic() > until:
                 over = True
                 os.killpg(process.pid, signal.SIGKILL)
+            # In two looks in a row: a child that has yet to become another program is still a copy.
             with contextlib.suppress(ProcessLookupError):
-                self.rss = max(self.rss, memory(process.pid)["VmRSS"])
+                now = memory(process.pid)["VmRSS"]
+                self.rss, before = max(self.rss, min(before, now)), now
             time.sleep(SAMPLE_SECONDS)
 
 

@@ -305,6 +305,15 @@ def fake_tools(folder, monkeypatch, versions):
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
 
 
+CARGO = """#!/bin/sh
+[ "$1" = install ] || { echo "cargo 9.99.0"; exit; }
+mkdir -p "$CARGO_TARGET_DIR"
+[ -e "${0%/*}/works" ] || { echo "  Compiling a"; echo "error: could not compile"; exit 101; }
+while [ "$1" != --root ]; do shift; done
+mkdir -p "$2/bin" && printf program >"$2/bin/zeroclaw"
+"""
+
+
 def test_a_cargo_that_is_new_enough_is_used(tmp_path, monkeypatch):
     fake_tools(tmp_path, monkeypatch, {"": "1.96"})
     assert peer_install.cargo() == ["cargo"]
@@ -319,6 +328,26 @@ def test_a_cargo_that_is_too_old_is_named(tmp_path, monkeypatch):
     fake_tools(tmp_path, monkeypatch, {"": "1.63"})
     with pytest.raises(Failed, match=r"wants Rust 1\.96 and the newest here is 1\.63"):
         peer_install.cargo()
+
+
+def test_what_is_not_to_be_built_is_not_built(tmp_path, monkeypatch):
+    fake_tools(tmp_path, monkeypatch, {"": "9.99"})
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(Failed, match="--build-minutes 0"):
+        peer_install.crate("zeroclaw", 0)
+
+
+def test_a_build_that_fails_says_why_and_one_that_works_is_counted(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    (tmp_path / "cargo").write_text(CARGO)
+    (tmp_path / "cargo").chmod(0o755)
+    with pytest.raises(Failed, match="error: could not compile"):
+        peer_install.crate("zeroclaw", 1)
+    (tmp_path / "works").touch()
+    target, found = peer_install.crate("zeroclaw", 1)
+    assert found == {"bytes": 7, "files": 1} and (target / "bin" / "zeroclaw").exists()
+    assert not pathlib.Path(f"{target}.build").exists()
 
 
 # -- the command ----------------------------------------------------------------------------------
