@@ -193,7 +193,7 @@ class Zeroclaw:
     def _environment(self, base, model, more=""):
         folder = pathlib.Path(base["HOME"], ".zeroclaw")
         folder.mkdir(exist_ok=True)
-        (folder / "config.toml").write_text(f"""
+        (folder / "config.toml").write_text(f"""schema_version = 3
 [providers.models.custom.fake]
 uri = "{model.base_url}"
 api_key = "{model.api_key}"
@@ -218,7 +218,7 @@ bot_token = "{telegram.token}"
 api_base_url = "{telegram.base_url}"
 [peer_groups.user]
 channel = "telegram.bot"
-external_peers = ["{USER}"]
+external_peers = ["*"]
 """)
 
 
