@@ -131,6 +131,8 @@ class Hermes:
 
 
 class HermesAgent:
+    """Asked in its leanest way: `hermes chat -q` offers the model one more tool."""
+
     name, asked = "hermes-agent", "hermes -z hi"
     version = peer_install.VERSIONS["hermes-agent"]
 
@@ -180,6 +182,8 @@ class Holmes:
 
 
 class Zeroclaw:
+    """A message of the user's and nothing of the wizard that usually writes its configuration."""
+
     name, asked = "zeroclaw", "zeroclaw agent -a main -m hi"
     version = peer_install.VERSIONS["zeroclaw"]
 
