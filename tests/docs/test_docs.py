@@ -97,6 +97,7 @@ NOT_RUN = [
     (r"systemctl |journalctl ", "needs a systemd that runs", nothing),
     (r"docker ", "needs a container engine", nothing),
     (r"export HERMES_SOURCES=", "belongs to a build", nothing),
+    (r"benchmarks/peers\b", "installs 2 GB", file_exists),
     (r"cross/sysroot --list", "looks at recipes only, checked beside the others", sysroot_option),
     (r"cross/sysroot ", "downloads and builds", sysroot_option),
     (r"sha256sum -c ", "needs a release: tests/release", nothing),
