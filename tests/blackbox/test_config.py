@@ -160,6 +160,7 @@ def test_a_broken_file_is_named_with_its_line(hermes, name):
 FILE_MAX = 1 << 20  # bytes
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("size", [FILE_MAX + 1, 1 << 40])
 def test_a_huge_file_is_refused(hermes, size):
     """For its size, and not for its NULs: of a tebibyte, what is behind the limit is not read."""

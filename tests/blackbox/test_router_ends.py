@@ -154,6 +154,7 @@ def allow_descriptors(process, count):
                    **as_test_user())
 
 
+@pytest.mark.release
 @pytest.mark.native
 def test_a_lack_of_descriptors_is_not_the_providers_fault(router):
     """It opens no circuit, and whoever asks is told whose trouble it is."""

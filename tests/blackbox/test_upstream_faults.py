@@ -129,6 +129,7 @@ CASES = {**{("stream", model): fault for model, fault in {**FAULTS, **STREAMED}.
          **{("whole", model): fault for model, fault in {**FAULTS, **WHOLE}.items()}}
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("way,model", CASES)
 def test_one_clear_sentence(hermes, up, way, model):
     fault = CASES[way, model]
@@ -275,6 +276,7 @@ def test_a_million_deltas(hermes, up):
     hermes.memory_below(result, 32 * 1024)
 
 
+@pytest.mark.release
 def test_an_answer_without_an_end(hermes, up):
     """It is shown as far as it is taken, and then ends."""
     result = ask(hermes, up, "endless", limit=60, api=50, stale=20, read=20)

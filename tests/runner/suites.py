@@ -126,8 +126,6 @@ SUITES = [
            limit=45 * MINUTES, target='test-cluster',
            depends=(*PROGRAM, *FAKES, 'tests/cluster', 'tests/image/bases', 'kaniko', 'k8s',
                     'registry', 'Makefile', '.dockerignore')),
-    pytest('kustomize', "our rendering of the manifests is kubectl's",
-           'tests/manifests/kubectl_agrees.py', target='test-cluster'),
 ]
 
 
