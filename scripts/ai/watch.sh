@@ -212,7 +212,8 @@ own_pull_trouble() { # TEXT IMAGE
     *'no such host'* | *'server misbehaving'* | *'HTTP response to HTTPS'* | *lookup* | \
         *'x509'* | *'tls:'* | *'Temporary failure in name'*)
         found pull "$PATIENCE" "tell the node $node where the registry is (it lacks \
-registries.yaml): copy the folder registry/ to it and run there: sudo registry/install-node" \
+registries.yaml): copy install-node and registries.yaml of registry/ into a folder registry there, \
+and run: sudo registry/install-node" \
             "$node cannot pull $2: $1" ;;
     *' 401 '* | *nauthorized* | *'authorization failed'* | *'no basic auth'*)
         found pull "$PATIENCE" "give the node $node the registry's password: sudo \

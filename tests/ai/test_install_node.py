@@ -223,7 +223,7 @@ def test_without_rights(plain):
 def test_alone_without_its_file(plain):
     (plain.path / 'registry/registries.yaml').unlink()
     done = plain.run()
-    assert done.returncode == 1 and 'Copy the whole folder registry/' in done.stderr
+    assert done.returncode == 1 and 'Copy registries.yaml of the folder registry/' in done.stderr
 
 
 @pytest.mark.parametrize('words', [['--no'], ['x'], ['--user'], ['--password-file', 'x']])
