@@ -14,8 +14,8 @@ def printed():
     """The rows that benchmarks/peers printed, cell by cell."""
     block = next(b for b in blocks(ROOT / "docs/benchmarks.md")
                  if b.text.startswith("Hermes and its peers"))
-    rows = [re.split(r" {2,}", line.strip()) for line in block.text.splitlines()[2:]
-            if not line.strip().startswith("(")]
+    rows = [re.split(r" {2,}", line.strip())
+            for line in block.text.split("\n  (")[0].splitlines()[2:]]
     return [row[:TOOLS] + row[TOOLS + 1:] for row in rows
             if not any(cell.startswith("failed") for cell in row)]
 
