@@ -33,7 +33,8 @@ def test_a_token_that_telegram_refuses(agent, laptop):
 
 @pytest.mark.parametrize('line, complaint', [
     ('TELEGRAM_BOT_TOKEN=no-token-at-all-3141', 'line 2, TELEGRAM_BOT_TOKEN: not a token'),
-    ('OPENAI_API_KEY="in-quotes-3141"', 'line 2, OPENAI_API_KEY: the quotes would become part of it'),
+    ('OPENAI_API_KEY="in-quotes-3141"',
+     'line 2, OPENAI_API_KEY: the quotes would become part of it'),
     ('just some words 3141', 'line 2, this line: not of the form NAME=VALUE')])
 def test_a_mistake_in_the_secrets_is_told_without_showing_them(laptop, line, complaint):
     file = laptop.write('mistaken.env', f'# mine\n{line}\n', 0o600)

@@ -17,7 +17,7 @@ FOUND = re.compile(r'^(?P<path>.*?):(?P<line>\d+):\d+: (?P<text>.*)$', re.M)
 
 
 def scripts(tree):
-    """A part that another file sources is read with that one; those that go abroad by themselves."""
+    """A part that another file sources is read with that one, and abroad by itself as well."""
     for name in tree.files:
         data = tree.data(name)
         if 'corpus' not in name.split('/') and (

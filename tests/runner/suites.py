@@ -8,7 +8,7 @@ from depth import CHECK
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 PYTHON = '/usr/bin/python3'             # Debian's: the one that scripts/deps gives pytest to
-WORKERS = '6'                           # most of a black-box test is waiting
+SIDE_BY_SIDE = ['-n', '6', '--dist', 'loadgroup']   # most of a black-box test is waiting
 MINUTES = 60                            # seconds
 ARM64 = os.uname().machine == 'aarch64'
 HOST = 'aarch64' if ARM64 else 'x86_64'
@@ -64,7 +64,7 @@ def pytest(name, what, folder, build=None, beside=False, skip='', environment=No
     tested = {'HERMES_BIN': str(REPO / BUILDS[build.split()[0]][1])} if build else {}
     command = [PYTHON, '-B', '-m', 'pytest', '-p', 'no:cacheprovider', '-ra']
     return Suite(name, what,
-                 [*command, junit(name), *(['-n', WORKERS, '--dist', 'loadgroup'] if beside else []),
+                 [*command, junit(name), *(SIDE_BY_SIDE if beside else []),
                   *([f'--ignore={skip}'] if skip else []), folder],
                  'pytest', lane=CROWD if beside else SINGLE,
                  builds=tuple(build.split()) if build else (),
