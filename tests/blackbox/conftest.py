@@ -36,8 +36,6 @@ def pytest_configure(config):
         "markers", "release: about what a release build changes (memory, signals, the terminal, "
         "TLS, hardening, the file tools, kills), so it is asked of the static binary, too")
     config.addinivalue_line(
-        "markers", "slow: takes a second or more, so `make check` leaves it out")
-    config.addinivalue_line(
         "markers", "preload: puts a library of its own before the binary's, so that one must not "
         "be static")
 
@@ -67,12 +65,14 @@ def pytest_collection_modifyitems(config, items):
 
 
 def once_each(items):
-    """Each function with its first parameters, but for the slow ones."""
-    first = {}
+    """Each function with its first parameters, but for those in slow.list."""
+    slow, first = set((HERE / "slow.list").read_text().split()), {}
     for item in items:
-        if not item.get_closest_marker("slow"):
-            first.setdefault((item.path, item.originalname), item)
-    return list(first.values())
+        first.setdefault(f"{item.path.stem}::{item.originalname}", item)
+    if gone := slow - first.keys():
+        raise pytest.UsageError(f"slow.list names tests that are gone: {', '.join(sorted(gone))}. "
+                                "Take them out, or run tests/runner/slow.py")
+    return [item for name, item in first.items() if name not in slow]
 
 
 def release_and_a_part(items):

@@ -33,7 +33,7 @@ WORKERS = int(os.environ.get("HERMES_KILL_WORKERS") or 8)
 # Every n up to here; a conversation takes some hundred. At full depth all of them; else every
 # STEP-th, from another one with each commit. With a sanitizer, which is here for what the sanitizer
 # sees and not for the gaps, every STEP_SANITIZED-th.
-LIMIT, STEP, STEP_SANITIZED = 600, 6, 23
+LIMIT, STEP, STEP_SANITIZED, STEP_OF_A_CHECK = 600, 6, 23, 150
 AGAIN_STEP = 29  # of the moments at which a second kill falls into the recovery
 QUIET = 0.3  # seconds
 PATIENCE = 40  # seconds for one case
@@ -162,6 +162,8 @@ def total(binary):
 def moments(binary, total):
     """Those of this run, of all from 1 to `total`."""
     every = range(1, min(total, LIMIT) + 1)
+    if depth.depth() == depth.CHECK:
+        return depth.share(every, STEP_OF_A_CHECK)
     return depth.share(every, STEP_SANITIZED if binary.sanitized else STEP)
 
 

@@ -54,7 +54,8 @@ class Suite:
 
 def meson(name, what, suite, **more):
     return Suite(name, what, ['meson', 'test', '-C', 'build/debug', '--no-rebuild', '--suite',
-                              suite, '--logbase', name, '--print-errorlogs'],
+                              suite, '--logbase', name, '--print-errorlogs',
+                              '--num-processes', '4'],
                  'meson', builds=('debug',), check=True, **more)
 
 
