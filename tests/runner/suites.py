@@ -82,9 +82,9 @@ def alone_name(name):
 
 
 SUITES = [
-    Suite('lint', 'the lints and their self-tests', ['tests/lint/run'], 'closing', check=True),
-    meson('unit', 'C unit tests under ASan and UBSan', 'unit', lane=CROWD,
+    meson('unit', 'C unit tests under ASan and UBSan', 'unit',
           options={CHECK: ['--no-suite', 'long']}),
+    Suite('lint', 'the lints and their self-tests', ['tests/lint/run'], 'closing', check=True),
     meson('link', 'each folder links with only what the ladder allows', 'lint'),
     meson('fuzz-replay', 'the corpora of the fuzz targets', 'fuzz'),
     pytest('fakes', 'the fakes themselves, before anything relies on them', 'tests/fakes'),
