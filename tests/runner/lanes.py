@@ -1,9 +1,9 @@
-"""Runs suites in two lanes beside each other, and builds ahead of both.
+"""Runs suites in lanes beside each other, and builds ahead of them.
 
 Most of a test is waiting, so one suite after another leaves half of the processors idle. One suite
-that runs many tests at a time and one that runs its tests one by one fill them, and no more than
-that: tests must not fail because the machine was slow. So what failed in company is asked again in
-the end, alone; what passes then has passed, is named as unsteady, and has to be mended.
+that runs many tests at a time and one that runs its tests one by one fill them. Tests must not fail
+because the machine was slow, so what failed in company is asked again in the end, alone; what
+passes then has passed, is named as unsteady, and has to be mended.
 """
 
 import concurrent.futures
@@ -11,7 +11,7 @@ import time
 
 from runner import report, running, stamps
 from runner.results import LOGS, Count
-from runner.suites import BUILDS, CROWD, SINGLE, command_at
+from runner.suites import BUILDS, LANES, command_at
 
 AGAIN_MAX = 2                           # failed tests of a suite that are asked again, alone
 
@@ -28,10 +28,10 @@ class Lanes:
         waiting = [suite for suite in self.suites if not self._cached(suite)]
         names = [name for name in BUILDS if any(name in suite.builds for suite in waiting)]
         with concurrent.futures.ThreadPoolExecutor(1) as builder, \
-                concurrent.futures.ThreadPoolExecutor(2) as lanes:
+                concurrent.futures.ThreadPoolExecutor(len(LANES)) as lanes:
             self._builds = {name: builder.submit(self._build, name) for name in names}
             futures = [lanes.submit(self._lane, [suite for suite in waiting if suite.lane == lane])
-                       for lane in (CROWD, SINGLE)]
+                       for lane in LANES]
             try:
                 concurrent.futures.wait([*futures, *self._builds.values()])
             except BaseException:

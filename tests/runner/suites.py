@@ -15,8 +15,9 @@ HOST = 'aarch64' if ARM64 else 'x86_64'
 GNU, MUSL, PI = f'{HOST}-linux-gnu', f'{HOST}-linux-musl', 'aarch64-linux-musl'
 
 # The lanes: in each, one suite runs after another, and the lanes run beside each other. A suite of
-# the crowd starts as many tests at a time as keep the machine busy; one of the others mostly waits.
-CROWD, SINGLE = 'crowd', 'single'
+# the crowd starts as many tests at a time as keep the machine busy, one of the single ones mostly
+# waits, and the C programs are through in a minute.
+LANES = CROWD, SINGLE, NATIVE = 'crowd', 'single', 'native'
 
 # name -> (the commands that build it, what they leave)
 BUILDS = {
@@ -56,7 +57,7 @@ def meson(name, what, suite, **more):
     return Suite(name, what, ['meson', 'test', '-C', 'build/debug', '--no-rebuild', '--suite',
                               suite, '--logbase', name, '--print-errorlogs',
                               '--num-processes', '4'],
-                 'meson', builds=('debug',), check=True, **more)
+                 'meson', lane=NATIVE, builds=('debug',), check=True, **more)
 
 
 def pytest(name, what, folder, build=None, beside=False, skip='', environment=None, **more):
