@@ -95,7 +95,7 @@ SUITES = [
            'tests/blackbox', 'static', beside=True),
     pytest('blackbox-aarch64', "the Pi's binary under user-mode qemu", 'tests/blackbox', 'pi',
            beside=True, here=not ARM64, environment={'HERMES_RUNNER': 'qemu-aarch64'}),
-    pytest('ai', 'the make ai targets against a kubectl that misbehaves', 'tests/ai',
+    pytest('ai', 'the make ai targets against a kubectl that misbehaves', 'tests/ai', 'static',
            beside=True),
     pytest('docs', 'what the documents say: commands, quoted errors, names, links', 'tests/docs',
            'debug', beside=True),
