@@ -1,6 +1,7 @@
 """How a run ends when it is told to."""
 
 import signal
+import subprocess
 import time
 
 import pytest
@@ -32,12 +33,13 @@ def test_sigterm_ends_soon(hermes, up, model):
     assert up.wait_for(lambda: up.disconnects)
 
 
+@pytest.mark.native
 def test_sigterm_while_a_tool_runs(hermes, up):
-    hermes.put("workspace/a.txt", "a" * 3000 + "!\n")
-    text = "call search_files " + '{"pattern":"(a+)+(a+)+$"}'
+    hermes.put("workspace/a.txt", ("ab" * 40 + "!\n") * 100_000)  # a second's work and more
+    text = "call search_files " + '{"pattern":"(a|b|ab)+(ba|a)+$"}'
     with hermes.use(up, "tools").start("chat", "-q", text) as process:
-        assert up.wait_for(lambda: up.requests)
-        time.sleep(0.1)
+        assert up.wait_for(lambda: subprocess.run(["pgrep", "-P", str(process.pid)],
+                                                  stdout=subprocess.DEVNULL).returncode == 0)
         process.signal(signal.SIGTERM)
         process.finish(limit=SOON).exits(143)
 

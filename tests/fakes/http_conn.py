@@ -4,6 +4,7 @@ http.server would be shorter, but it will not send broken chunks, half a header 
 it does not notice that a client left while nothing is being written. Faults are what fakes are for.
 """
 
+import contextlib
 import json
 import select
 import socket
@@ -99,6 +100,17 @@ class Conn:
     def write(self, data):
         """Bytes as they are, whatever framing is on."""
         self.sock.sendall(data)
+
+    @contextlib.contextmanager
+    def at_once(self):
+        """What is written meanwhile leaves in one piece: no reader, however quick, sees a part."""
+        kept = bytearray()
+        self.write = kept.extend
+        try:
+            yield
+        finally:
+            del self.write
+            self.write(bytes(kept))
 
     def head(self, status, fields, reason="Fake"):
         lines = [f"HTTP/1.1 {status} {reason}"] + [f"{name}: {value}" for name, value in fields]

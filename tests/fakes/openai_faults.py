@@ -375,12 +375,13 @@ def created_and_broken(turn):
 def error_in_choice(turn):
     """Partial content and an error in choices[0], HTTP 200."""
     if turn.streams:
-        turn.start()
-        turn.send(turn.dialect.chunk({"role": "assistant", "content": "partial"}))
-        value = turn.dialect.chunk({"content": ""}, "error")
-        value["choices"][0]["error"] = {"code": 502, "message": "Upstream broke off"}
-        turn.send(value)
-        turn.conn.end()
+        with turn.conn.at_once():
+            turn.start()
+            turn.send(turn.dialect.chunk({"role": "assistant", "content": "partial"}))
+            value = turn.dialect.chunk({"content": ""}, "error")
+            value["choices"][0]["error"] = {"code": 502, "message": "Upstream broke off"}
+            turn.send(value)
+            turn.conn.end()
         return
     value = turn.dialect.whole(wire.Answer("partial", finish="error"))
     value["choices"][0]["error"] = {"code": 502, "message": "Upstream broke off"}
@@ -388,12 +389,13 @@ def error_in_choice(turn):
 
 
 def stream_error_with(turn, code, after=("one ", "two ")):
-    turn.begin_text(*after)
-    value = turn.dialect.chunk({"content": ""}, "error")
-    value["error"] = {"code": code, "message": "Provider disconnected unexpectedly",
-                      "metadata": {"error_type": "provider_unavailable"}}
-    turn.send(value)
-    turn.conn.end()
+    with turn.conn.at_once():
+        turn.begin_text(*after)
+        value = turn.dialect.chunk({"content": ""}, "error")
+        value["error"] = {"code": code, "message": "Provider disconnected unexpectedly",
+                          "metadata": {"error_type": "provider_unavailable"}}
+        turn.send(value)
+        turn.conn.end()
 
 
 @scenario("stream-error")
@@ -418,9 +420,10 @@ def stream_error_bare(turn):
 @scenario("stream-error-event")
 def stream_error_event(turn):
     """A typed SSE event."""
-    turn.begin_text("one ")
-    turn.conn.send(b'event: error\ndata: {"error":{"message":"it broke","code":500}}\n\n')
-    turn.conn.end()
+    with turn.conn.at_once():
+        turn.begin_text("one ")
+        turn.conn.send(b'event: error\ndata: {"error":{"message":"it broke","code":500}}\n\n')
+        turn.conn.end()
 
 
 @scenario("empty-stream")

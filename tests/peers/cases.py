@@ -298,7 +298,7 @@ def chains():
         ask = name('no-retry-401')
         yield Case(ask, [chat(ask, stream, num_retries=2)], {ask: ['401']})
         ask = name('retry-429')
-        yield Case(ask, [chat(ask, stream, num_retries=2)], {ask: ['429-date']})
+        yield Case(ask, [chat(ask, stream, num_retries=2)], {ask: ['429-nonsense']})
         ask = name('retry-hang')
         yield Case(ask, [chat(ask, stream, num_retries=1)],
                    {ask: [{'scenario': 'hang', 'timeout': PATIENCE, 'stream_timeout': PATIENCE}]})
