@@ -15,9 +15,9 @@ HOST = 'aarch64' if ARM64 else 'x86_64'
 GNU, MUSL, PI = f'{HOST}-linux-gnu', f'{HOST}-linux-musl', 'aarch64-linux-musl'
 
 # The lanes: in each, one suite runs after another, and the lanes run beside each other. A suite of
-# the crowd starts as many tests at a time as keep the machine busy, one of the single ones mostly
-# waits, and the C programs are through in a minute.
-LANES = CROWD, SINGLE, NATIVE = 'crowd', 'single', 'native'
+# the crowd starts as many tests at a time as keep the machine busy; a single one runs its tests one
+# by one; in the third are the C programs, and the emulated machine, which mostly waits.
+LANES = CROWD, SINGLE, MACHINE = 'crowd', 'single', 'machine'
 
 # name -> (the commands that build it, what they leave)
 BUILDS = {
@@ -57,10 +57,11 @@ def meson(name, what, suite, **more):
     return Suite(name, what, ['meson', 'test', '-C', 'build/debug', '--no-rebuild', '--suite',
                               suite, '--logbase', name, '--print-errorlogs',
                               '--num-processes', '4'],
-                 'meson', lane=NATIVE, builds=('debug',), check=True, **more)
+                 'meson', lane=MACHINE, builds=('debug',), check=True, **more)
 
 
-def pytest(name, what, folder, build=None, beside=False, skip='', environment=None, **more):
+def pytest(name, what, folder, build=None, beside=False, skip='', lane=None, environment=None,
+           **more):
     """A pytest suite. `build` names the hermes under test, and others that it needs; `beside`: its
     tests run side by side; `skip` is a file that is another suite."""
     tested = {'HERMES_BIN': str(REPO / BUILDS[build.split()[0]][1])} if build else {}
@@ -68,7 +69,7 @@ def pytest(name, what, folder, build=None, beside=False, skip='', environment=No
     return Suite(name, what,
                  [*command, junit(name), *(SIDE_BY_SIDE if beside else []),
                   *([f'--ignore={skip}'] if skip else []), folder],
-                 'pytest', lane=CROWD if beside else SINGLE,
+                 'pytest', lane=lane or (CROWD if beside else SINGLE),
                  builds=tuple(build.split()) if build else (),
                  alone=[*command, junit(alone_name(name))],
                  environment={**tested, **(environment or {})}, **more)
@@ -106,7 +107,8 @@ SUITES = [
            'tests/release', 'static pi', here=not ARM64, limit=60 * MINUTES),
     pytest('binary', 'size, hardening and instructions of the static binaries', 'tests/binary',
            'pi static'),
-    pytest('cm4', "the Pi's binary on an emulated CM4", 'tests/cm4', 'pi', limit=30 * MINUTES),
+    pytest('cm4', "the Pi's binary on an emulated CM4", 'tests/cm4', 'pi', lane=MACHINE,
+           limit=30 * MINUTES),
     pytest('peers', 'the real LiteLLM beside our router, asked the same', 'tests/peers', 'debug',
            limit=30 * MINUTES, target='test-peers',
            depends=(*PROGRAM, *FAKES, *PEERS),
