@@ -29,7 +29,7 @@ BUILDS = {
 PROGRAM = ['src', 'cross', 'scripts', 'meson.build', 'meson_options.txt']
 ROUTED = ['codec', 'net', 'llm', 'router', 'serve']     # what decides how the router replies
 PEERS = ['tests/peers', 'tests/blackbox', 'docs/router.md']
-FAKES = ['tests/fakes', 'tests/depth.py', 'tests/runner']
+FAKES = ['tests/fakes', 'tests/depth.py']
 
 
 @dataclass(frozen=True)
