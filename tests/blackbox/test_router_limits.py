@@ -84,7 +84,7 @@ def test_more_than_the_whole_router_may_do_is_refused(router, up, callers):
                in answer.error["message"] for answer in refused)
     assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
     assert router.ask("free2").status == 429
-    assert len(up.requests) == 3
+    assert up.wait_for(lambda: len(up.requests) == 3)
     assert router.metrics()['hermes_router_refused_total{reason="parallel"}'] == 8
     up.release.set()
     assert sorted(call.result().status for call in calls) == [200] * 3 + [429] * 7

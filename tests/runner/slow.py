@@ -12,7 +12,7 @@ import pathlib
 import xml.etree.ElementTree as ElementTree
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
-SECONDS = 0.6                           # on two busy cores
+SECONDS = 0.5                           # on two busy cores
 KEPT = {'test_kill_matrix::test_killed_after_every_change'}     # which is short in a check
 
 
