@@ -96,8 +96,7 @@ def ask_again(suite, depth, first):
 @contextlib.contextmanager
 def build_lock():
     """Two runs of one checkout build one after the other."""
-    (REPO / 'build').mkdir(exist_ok=True)
-    with open(REPO / 'build' / '.lock', 'w', encoding='ascii') as lock:
+    with open(results.LOGS / '.lock', 'w', encoding='ascii') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
