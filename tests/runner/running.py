@@ -95,7 +95,7 @@ def ask_again(suite, depth, first):
 
 @contextlib.contextmanager
 def build_lock():
-    """Two runs of one checkout build one after the other."""
+    """Two runs of one checkout build one after the other; the self-test has a lock of its own."""
     with open(results.LOGS / '.lock', 'w', encoding='ascii') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
