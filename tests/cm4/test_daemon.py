@@ -178,10 +178,11 @@ def test_contained_as_process_1(daemon, telegram):
     assert sum("Read-only file system" in line for line in lines) == 2, told
     orphans = running.root("""
         pid=$(pidof hermes)
-        for n in 1 2 3; do nsenter -t $pid -m -p sh -c '(sleep 1; exit 3) >/dev/null 2>&1 &'; done
+        for n in 1 2 3; do nsenter -t $pid -m -p sh -c '(sleep 12; exit 3) >/dev/null 2>&1 &'; done
         adopted() { cat /proc/[0-9]*/status 2>/dev/null |
             awk -v parent=$pid '/^PPid:/ && $2 == parent { n++ } END { print n + 0 }'; }
-        adopted; sleep 3; adopted; kill -TERM $pid
+        none_left() { [ "$(adopted)" = 0 ]; }
+        adopted; wait_for 60 none_left; adopted; kill -TERM $pid
         is_gone() { ! pidof hermes; }
         wait_for 30 is_gone""")
     assert orphans.status == 0 and orphans.out.split()[-2:] == ["3", "0"], orphans
