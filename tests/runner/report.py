@@ -8,7 +8,7 @@ from runner.results import LOGS, REPO
 
 TAIL = 40                               # lines of a failed suite's log that are shown
 SLOWEST = 15
-ONE_AT_A_TIME = threading.Lock()        # lines of two lanes do not mix
+ONE_AT_A_TIME = threading.Lock()        # lines of several lanes do not mix
 
 
 def say(text):

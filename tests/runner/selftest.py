@@ -58,7 +58,7 @@ def run():
         try:
             move_logs(pathlib.Path(folder))
             os.environ['XDG_CACHE_HOME'] = folder
-            for part in (formats, endings, second_asking, closing, stamped, complete):
+            for part in (formats, endings, second_asking, closing, stamped, in_part, complete):
                 part(expect)
         finally:
             move_logs(kept[0])
@@ -182,6 +182,23 @@ def stamped(expect):
     filtered = replace(suite, name='filtered')
     run_one(filtered, more=['-k'])
     expect('a part is no proof of the whole', run_one(filtered).cached, False)
+
+
+def in_part(expect):
+    """Where the core passed whole, the next run is told that a part will do; not at full depth."""
+    told = results.LOGS / 'part'
+    script = f'echo "part:$HERMES_TEST_PART" >{told}; echo 1 passed, 0 failed'
+    suite = Suite('parted', '', ['sh', '-c', script], 'closing',
+                  depends=('meson_options.txt', 'Makefile'), core=('meson_options.txt',))
+
+    def run_and_read(**more):
+        stamps.Stamp(suite, suite.depends).path.unlink(missing_ok=True)
+        run_one(suite, **more)
+        return told.read_text().strip()
+
+    expect('the first run, the next, one of full depth',
+           [run_and_read(), run_and_read(), run_and_read(stamped=False)],
+           ['part:', 'part:1', 'part:'])
 
 
 def complete(expect):
