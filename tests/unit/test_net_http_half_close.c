@@ -46,8 +46,7 @@ static void who_still_reads_gets_the_answer(void **state)
     assert_int_equal(client_await(w, fd, &got, NULL, 0), 0); // an orderly end, no reset
     assert_true(span_ends_with(buf_span(&got), "\r\n\r\nlate"));
     assert_ptr_equal(strstr(buf_text(&got) + 1, CONTINUE), NULL); // asked once
-    pass_ms(w, 10);
-    assert_int_equal(http_server_connections(w->server), 0);
+    until_idle(w);
     world_destroy(w);
 }
 
@@ -75,8 +74,7 @@ static void who_left_is_gone(void **state)
     fd_close(&fd);
     until_count(w, &w->gone_count, 1);
     assert_int_equal(w->gone[0], w->held);
-    pass_ms(w, 10);
-    assert_int_equal(http_server_connections(w->server), 0);
+    until_idle(w);
     world_destroy(w);
 }
 

@@ -201,3 +201,10 @@ void until_count(struct world *w, const unsigned *count, unsigned value)
     for (int64_t until = now_ms() + PATIENCE_MS; *count < value; loop_run_once(w->loop, 5))
         assert_true(now_ms() < until);
 }
+
+void until_idle(struct world *w)
+{
+    int64_t until = now_ms() + PATIENCE_MS;
+    for (; http_server_connections(w->server); loop_run_once(w->loop, 5))
+        assert_true(now_ms() < until);
+}

@@ -48,3 +48,5 @@ int client_read(int fd, struct buf *into, size_t most);
 int client_await(struct world *w, int fd, struct buf *into, const char *text, int times);
 void pass_ms(struct world *w, int64_t ms);
 void until_count(struct world *w, const unsigned *count, unsigned value);
+// Until the server holds no connection.
+void until_idle(struct world *w);
