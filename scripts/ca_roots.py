@@ -239,6 +239,15 @@ def report(roots, dropped):
         print("ca_roots: left out: " + ", ".join(dropped))
 
 
+def write_if_new(path, text):
+    """Was it written? A file that stays as it is, is not compiled again."""
+    if os.path.exists(path) and open(path, encoding="ascii").read() == text:
+        return False
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)
+    return True
+
+
 def main(arguments):
     make_pem = arguments[:1] == ["--pem"]
     arguments = arguments[make_pem:]
@@ -255,9 +264,8 @@ def main(arguments):
         sys.exit(f"ca_roots: {paths[0]} holds no authority that is still valid")
     source = os.path.basename(paths[0]) if arguments[1:] else "Debian's ca-certificates"
     text = as_pem(roots) if make_pem else as_c(roots, source)
-    with open(arguments[0], "w", encoding="ascii") as file:
-        file.write(text)
-    report(roots, dropped)
+    if write_if_new(arguments[0], text):
+        report(roots, dropped)
 
 
 main(sys.argv[1:])

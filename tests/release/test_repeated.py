@@ -11,9 +11,7 @@ import subprocess
 
 import depth
 import pytest
-from conftest import ARCHES, CACHE, FULL, git, make_release
-
-HOURS = 60 * 60     # seconds
+from conftest import ARCHES, CACHE, FULL, LIMIT, git, make_release
 
 
 def another_person(folder):
@@ -29,7 +27,7 @@ def another_person(folder):
 
 def with_libraries_of_their_own(tree, folder, environment):
     subprocess.run([tree / 'cross/sysroot', '--save-sources', folder / 'sources'], check=True,
-                   env=environment, capture_output=True, timeout=HOURS)
+                   env=environment, capture_output=True, timeout=LIMIT)
     return {**environment, 'HERMES_SOURCES': str(folder / 'sources'),
             'XDG_CACHE_HOME': str(folder / 'cache')}
 
