@@ -88,21 +88,17 @@ def test_the_check_can_fail(sbom, change):
     assert spoil(sbom, change)
 
 
-@pytest.mark.parametrize('validator', ['spdx-tools'] if FULL else ['our own'])
-def test_a_validator_agrees_and_refuses_a_wrong_licence(sbom, dist, tmp_path, validator):
-    """At full depth that of the SPDX project itself, from PyPI."""
-    if validator == 'our own':
-        wrong = json.loads(json.dumps(sbom).replace('"MIT"', '"MITT"'))
-        assert not problems(sbom) and problems(wrong)
-        return
-    place = subprocess.run([HERE / 'install'], check=True, capture_output=True, text=True)
-    validator = f'{place.stdout.strip()}/bin/pyspdxtools'
-    name = f'hermes-{VERSION}.spdx.json'
-    done = subprocess.run([validator, '-i', dist / name], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    spoiled = tmp_path / name
-    spoiled.write_text((dist / name).read_text().replace('"MIT"', '"MITT"'))
-    assert subprocess.run([validator, '-i', spoiled], capture_output=True).returncode != 0
+if FULL:    # it comes from PyPI, which no suite of `make test` needs
+    def test_the_validator_of_the_spdx_project_agrees(dist, tmp_path):
+        place = subprocess.run([ROOT / 'tests/venv', 'spdx-tools', HERE / 'requirements.txt'],
+                               check=True, capture_output=True, text=True)
+        validator = f'{place.stdout.strip()}/bin/pyspdxtools'
+        name = f'hermes-{VERSION}.spdx.json'
+        done = subprocess.run([validator, '-i', dist / name], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        spoiled = tmp_path / name
+        spoiled.write_text((dist / name).read_text().replace('"MIT"', '"MITT"'))
+        assert subprocess.run([validator, '-i', spoiled], capture_output=True).returncode != 0
 
 
 # -- what is in it --------------------------------------------------------------------------------
