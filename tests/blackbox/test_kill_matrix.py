@@ -34,7 +34,9 @@ WORKERS = int(os.environ.get("HERMES_KILL_WORKERS") or 8)
 # STEP-th, from another one with each commit. With a sanitizer, which is here for what the sanitizer
 # sees and not for the gaps, every STEP_SANITIZED-th.
 LIMIT, STEP, STEP_SANITIZED, STEP_OF_A_CHECK = 600, 6, 23, 150
-AGAIN_STEP = 29  # of the moments at which a second kill falls into the recovery
+# Of the moments at which a second kill falls into the recovery, every AGAIN_STEP-th: at full depth,
+# too.
+AGAIN_STEP = 29
 QUIET = 0.3  # seconds
 PATIENCE = 40  # seconds for one case
 QUESTIONS = [
@@ -172,5 +174,5 @@ def test_killed_after_every_change(binary, total):
 
 
 def test_killed_again_while_it_recovers(binary, total):
-    again = range(5, min(total, LIMIT) + 1, AGAIN_STEP)
+    again = range(1 + depth.turn(AGAIN_STEP), min(total, LIMIT) + 1, AGAIN_STEP)
     matrix(binary, [[n, 1 + n % 97] for n in again])
