@@ -183,7 +183,7 @@ def stalled(up, count):
                 if line[1].endswith(f":{up.port:04X}") and int(line[4].split(":")[0], 16) > 0]
         seen[0] = seen[0] + 1 if len(full) == count else 0
         return seen[0] >= 20
-    return up.wait_for(still, 60)
+    return up.wait_for(still, 180)
 
 
 def grown(router, hermes, before):
