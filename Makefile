@@ -1,5 +1,5 @@
 # Two commands are enough: `make run` to talk to Hermes, `make test` to see that all of it works.
-# Everything else is listed by `make help`. What a target needs, it installs (scripts/deps).
+# Everything else is listed by `make help`. Each target installs what it needs (scripts/deps).
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -12,8 +12,6 @@ ARCH ?= $(HOST_ARCH)
 GNU := $(HOST_ARCH)-linux-gnu
 MUSL := $(ARCH)-linux-musl
 OTHER := $(if $(filter x86_64,$(HOST_ARCH)),aarch64)
-MESON := /usr/bin/meson
-NINJA := ninja
 
 .PHONY: debug static run check test test-all test-peers test-image test-cluster test-cm4 lint fmt fuzz
 .PHONY: bench bench-peers bench-pi release clean help deps-build deps-check deps-test
@@ -65,7 +63,7 @@ fmt: ## format the sources
 	@scripts/deps lint
 	@tests/lint/format.py --fix
 
-fuzz: ## fuzz every parser for SECONDS each (default 60)
+fuzz: ## fuzz every parser for 60 seconds each, or SECONDS_EACH=n
 	@scripts/deps build fuzz
 	@cross/sysroot $(GNU)
 	@scripts/fuzz $(GNU) $(or $(SECONDS_EACH),60)

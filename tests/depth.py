@@ -35,12 +35,20 @@ def full():
 
 @functools.cache
 def commits():
-    """0 where there is no history: then the first part has its turn."""
+    """0 where there is no history: then the first part has its turn. A shallow clone cannot count
+    its commits; there the hash of the last one decides, by chance instead of in order."""
     if os.environ.get(TURN, '').isdigit():
         return int(os.environ[TURN])
-    done = subprocess.run(['git', '-C', REPO, 'rev-list', '--count', 'HEAD'], check=False,
-                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    return int(done.stdout) if done.returncode == 0 else 0
+    if not (REPO / '.git').exists():
+        return 0
+    if git('rev-parse', '--is-shallow-repository') == 'true':
+        return int(git('rev-parse', 'HEAD')[:8], 16)
+    return int(git('rev-list', '--count', 'HEAD'))
+
+
+def git(*words):
+    return subprocess.run(['git', '-C', REPO, *words], check=True, stdout=subprocess.PIPE,
+                          text=True).stdout.strip()
 
 
 def turn(parts):

@@ -2,8 +2,8 @@
 
 Most of a test is waiting, so one suite after another leaves half of the processors idle. One suite
 that runs many tests at a time and one that runs its tests one by one fill them. Tests must not fail
-because the machine was slow, so what failed in company is asked again in the end, alone; what
-passes then has passed, is named as unsteady, and has to be mended.
+because the machine was slow, so what failed in company is asked again in the end, when nothing else
+of this run is at work; what passes then has passed, is named as unsteady, and has to be mended.
 """
 
 import concurrent.futures
@@ -44,7 +44,7 @@ class Lanes:
 
     def _cached(self, suite):
         """Is there a stamp of these very inputs? Reported at once."""
-        if not suite.depends:
+        if not suite.depends or not stamps.HISTORY:
             return False
         self._stamps[suite.name] = [stamps.Stamp(suite, paths)
                                     for paths in (suite.depends, suite.core) if paths]
@@ -56,7 +56,8 @@ class Lanes:
 
     def _part(self, suite):
         """Will a part do, because what matters passed whole as it is?"""
-        return bool(suite.core and self.stamped and self._stamps[suite.name][1].passed())
+        return bool(suite.core and self.stamped and stamps.HISTORY
+                    and self._stamps[suite.name][1].passed())
 
     def _build(self, name):
         timed = running.Timed()
@@ -108,9 +109,8 @@ class Lanes:
                 report.show(suite, count, self.times[suite.name])
 
     def _stamp(self, suite):
-        """Whatever was filtered is no proof of the whole."""
+        """A part, or a filtered run, is no proof of the whole."""
         count = self.counts[suite.name]
-        if suite.depends and not self.more and count.passed and not count.failed \
-                and not count.unsteady:
-            for stamp in self._stamps[suite.name]:
+        if count.passed and not (self.more or count.part or count.failed or count.unsteady):
+            for stamp in self._stamps.get(suite.name, []):
                 stamp.write(count)

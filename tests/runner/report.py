@@ -63,18 +63,20 @@ def timings(results):
 
 
 def close(results, seconds, target):
-    """Everything that follows the suites' own lines; the exit status."""
+    """Everything that follows the suites' own lines; the exit status. The rows of a whole `target`
+    are kept for --slowest; those of a few suites would stay there when others are newer."""
     passed = sum(count.passed for _, count, _ in results)
     failed = sum(count.failed for _, count, _ in results)
     cached = [suite.name for suite, count, _ in results if count.cached]
     unsteady = [name for _, count, _ in results for name in count.unsteady]
     rows = timings(results)
-    keep(target, rows)
+    if target:
+        keep(target, rows)
     print(f'the {min(SLOWEST, len(rows))} slowest tests:')
     for taken, suite, name in slowest(rows):
         print(f'{taken:9.1f} s  {suite}: {name}')
     for name in unsteady:
-        print(f'unsteady: {name.partition("::")[2]}')
+        print(f'unsteady: {name}')
     print(f'{len(results)} suites in {seconds:.0f} s, {sum(t.cpu for _, _, t in results):.0f} s '
           f'CPU; cached: {", ".join(cached) or "none"}; {len(unsteady)} unsteady tests')
     print(f'{passed} passed, {failed} failed', flush=True)

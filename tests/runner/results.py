@@ -21,6 +21,7 @@ class Count:
     unsteady: list = field(default_factory=list)    # those that failed beside others, passed alone
     slowest: list = field(default_factory=list)     # (seconds, name) of every test that was timed
     cached: bool = False                # it passed before with the same inputs, and did not run
+    part: bool = False                  # only the part whose turn it was ran
 
     def fail(self, why):
         self.failed += 1
@@ -129,7 +130,7 @@ def judge(count, status, limit=None):
         count.fail(status)
     elif status < 0:
         count.fail(f'killed by {signal.Signals(-status).name}')
-    elif status and not count.failed:
+    elif status and not count.failed or status > 1 and count.failures:   # pytest broke off
         count.fail(f'ended with status {status}')
     elif not count.passed and not count.failed:
         count.fail('no test ran')

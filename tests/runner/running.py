@@ -80,17 +80,20 @@ def run_suite(suite, depth, command, timed=None, part=False):
                    PART: '1' if part else '', **suite.environment}
     with open(results.LOGS / f'{suite.name}.log', 'w', encoding='utf-8') as log:
         status = run_logged(command, environment, suite.limit, log, timed)
-    return results.judge(results.read(suite, since), status, suite.limit)
+    count = results.judge(results.read(suite, since), status, suite.limit)
+    if part:
+        count.part, count.why = True, f'{count.why}; a part' if count.why else 'a part'
+    return count
 
 
 def ask_again(suite, depth, first):
-    """The tests that failed beside others, one by one, when nothing else runs."""
+    """The tests that failed beside others, one by one, when nothing else of this run does."""
     again = replace(suite, name=alone_name(suite.name))
     second = run_suite(again, depth, [*suite.alone, *first.failures])
     if second.failed or second.passed != first.failed:
         return first
-    return Count(first.passed + second.passed, 0, 'passed only when asked again, alone',
-                 unsteady=first.failures, slowest=first.slowest)
+    return replace(first, passed=first.passed + second.passed, failed=0, failures=[],
+                   why='passed only when asked again, alone', unsteady=first.failures)
 
 
 @contextlib.contextmanager

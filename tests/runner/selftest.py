@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 from dataclasses import replace
 
-from depth import CI, FULL
+from depth import CI
 from runner import results, running, stamps
 from runner.lanes import Lanes
 from runner.report import close
@@ -106,6 +106,7 @@ def formats(expect):
                               '<testsuites><testsuite tests="0"/></testsuites>', (0, 0))]:
         expect(what, numbers(results.count_junit(text)), want)
     expect('killed', numbers(judge(Count(5, 0), -signal.SIGKILL)), (5, 1))
+    expect('broke off after a failure', numbers(judge(Count(5, 1, failures=['a']), 2)), (5, 2))
 
 
 def endings(expect):
@@ -199,11 +200,12 @@ def in_part(expect):
     expect('the first run, the next, one of full depth',
            [run_and_read(), run_and_read(), run_and_read(stamped=False)],
            ['part:', 'part:1', 'part:'])
+    run_and_read()
+    expect('a part that passed is no stamp', run_one(suite).cached, False)
 
 
 def complete(expect):
-    """What a stamp depends on exists, or a typing error would make it last for ever."""
+    """Inputs exist, or a typing error would make a stamp last for ever."""
     for suite in SUITES:
         for path in (*suite.depends, *suite.core):
             expect(f'{suite.name} depends on {path}', bool(stamps.files_below([path])), True)
-    expect('full and ci are two depths', CI == FULL, False)

@@ -1,10 +1,11 @@
-"""What passed once need not pass again until something changes that it depends on.
+"""A suite that passed need not pass again until something changes that it depends on.
 
 A stamp is an empty promise unless its inputs are complete, so a suite with a `depends` names whole
 folders. Such a suite is reported as `cached` and counts as nothing, neither passed nor failed. Full
 depth and filters ask anew. Stamps lie in ~/.cache/hermes/passed and name the commit that passed.
 """
 
+import contextlib
 import hashlib
 import os
 import pathlib
@@ -14,6 +15,7 @@ import time
 from runner.results import REPO
 
 KEPT_DAYS = 30
+HISTORY = (REPO / '.git').exists()      # without it nothing lists the inputs, and all suites run
 
 
 def folder():
@@ -47,17 +49,25 @@ class Stamp:
     """Of one suite and the files below `paths`, as they are now."""
 
     def __init__(self, suite, paths):
-        self.path = folder() / f'{suite.name}-{digest(suite, paths)}'
+        self.suite, self.paths = suite, paths
+        self.path = self._path()
+
+    def _path(self):
+        return folder() / f'{self.suite.name}-{digest(self.suite, self.paths)}'
 
     def passed(self):
         """What was said when it passed, or None."""
         return self.path.read_text().strip() if self.path.exists() else None
 
     def write(self, count):
+        """Unless somebody changed an input while the suite ran."""
+        if self._path() != self.path:
+            return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         for old in self.path.parent.glob('*'):
-            if old.stat().st_mtime < time.time() - KEPT_DAYS * 86400:
-                old.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):        # another run removed it
+                if old.stat().st_mtime < time.time() - KEPT_DAYS * 86400:
+                    old.unlink()
         commit = subprocess.run(['git', '-C', REPO, 'rev-parse', '--short', 'HEAD'], check=False,
                                 capture_output=True, text=True).stdout.strip()
         partial = self.path.with_suffix(f'.{os.getpid()}')

@@ -26,7 +26,8 @@ BUILDS = {
                f'build/{MUSL}/hermes'),
     'pi': ([['cross/sysroot', PI], ['scripts/build', 'static', PI]], f'build/{PI}/hermes'),
 }
-PROGRAM = ['src', 'cross', 'scripts', 'meson.build', 'meson_options.txt']
+LICENCES = ['LICENSE', 'NOTICE', 'LICENSES']
+PROGRAM = ['src', 'cross', 'scripts', 'meson.build', 'meson_options.txt', *LICENCES]
 ROUTED = ['codec', 'net', 'llm', 'router', 'serve']     # what decides how the router replies
 PEERS = ['tests/peers', 'tests/blackbox', 'docs/router.md']
 FAKES = ['tests/fakes', 'tests/depth.py']
@@ -120,16 +121,16 @@ SUITES = [
     pytest('image-arm64', 'the image for the Pi, built under qemu', 'tests/image/test_arm64.py',
            limit=50 * MINUTES, target='test-image',
            depends=('cross', 'kaniko', 'scripts/build', 'scripts/deps', 'scripts/jobs',
-                    ':(glob)scripts/*.py', 'meson.build', 'meson_options.txt',
-                    ':(glob)src/**/meson.build', 'tests/image/test_arm64.py',
-                    'tests/image/builder.py', 'tests/image/with-arm64', 'tests/image/bases')),
+                    ':(glob)scripts/*.py', 'meson.build', 'meson_options.txt', *LICENCES,
+                    '.dockerignore', ':(glob)src/**/meson.build', ':(glob)tests/image/*',
+                    'tests/image/bases')),
     pytest('collect', "the registry's clean-up on a real registry",
            'tests/manifests/collect_with_registry.py', target='test-image',
-           depends=('registry', 'tests/manifests', 'tests/image')),
+           depends=('registry', 'tests/manifests', *FAKES)),
     pytest('cluster', 'make ai on a real control plane and node', 'tests/cluster',
            limit=45 * MINUTES, target='test-cluster',
            depends=(*PROGRAM, *FAKES, 'tests/cluster', 'tests/image/bases', 'kaniko', 'k8s',
-                    'registry', 'Makefile', '.dockerignore')),
+                    'registry', 'Makefile', '.dockerignore', '.gitignore')),
 ]
 
 
