@@ -11,7 +11,7 @@ enum { OPTION_PORT = OPTION_FIRST_OWN, OPTION_ALLOW_WRITABLE_CONFIG };
 
 static const struct command_option options[] = {
     COMMAND_CONFIG_OPTIONS,
-    {"port", 'p', "N", "port of the admin face; 0 takes any free one"},
+    {"port", 'p', "N", "port of the admin listener; 0 takes any free one"},
     {"allow-writable-config", 0, NULL, "start even if the tools can write the configuration"},
     COMMAND_OPTIONS_END,
 };
@@ -59,7 +59,7 @@ static int run(const struct command *command, const struct arguments *arguments)
 
 const struct command command_run = {
     .name = "run",
-    .summary = "Run as a service: Telegram, the router, the admin face with its probes",
+    .summary = "Run as a service: Telegram, the router, and the admin listener with its probes",
     .help =
         "Answers on Telegram and on the home's socket (hermes chat, hermes status), and serves\n"
         "/healthz, /readyz and /metrics, until SIGTERM or Ctrl-C. Running turns then get\n"

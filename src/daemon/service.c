@@ -170,7 +170,7 @@ static int reload(void *context, struct buf *ret_text, struct error *err)
     CLEANUP(mem_cleanup) char *face = face_of(values->admin.host, values->admin.port);
     CLEANUP(mem_cleanup) char *router = face_of(values->router.host, values->router.port);
     tell_what_waits(old_bot, bot, "Telegram's token and base URL", ret_text);
-    tell_what_waits(old_face, face, "the admin face's address and port", ret_text);
+    tell_what_waits(old_face, face, "the admin listener's address and port", ret_text);
     tell_what_waits(old_router, router, "the router's address and port", ret_text);
     LOG_EVENT(LOG_INFO, "config.reload", "", LOG_TEXT("model", app->endpoint.name));
     return r;

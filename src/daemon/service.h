@@ -12,7 +12,7 @@
  */
 struct service_options {
     const struct arguments *arguments;
-    int64_t port;               // of the admin face; -1: the configured one
+    int64_t port;               // of the admin listener; -1: the configured one
     bool allow_writable_config; // the tools may be able to write the configuration in use
 };
 

@@ -249,9 +249,15 @@ static int listen_on(const struct http_server_options *options, const struct add
             setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     }
     if (fd < 0 || bind(fd, to->ai_addr, to->ai_addrlen) < 0 || listen(fd, LISTEN_BACKLOG) < 0 ||
-        getsockname(fd, (struct sockaddr *)&bound, &bound_len) < 0)
+        getsockname(fd, (struct sockaddr *)&bound, &bound_len) < 0) {
+        if (errno == EADDRINUSE)
+            return error_set(err, -EADDRINUSE,
+                             "cannot listen on %s port %u: another program listens there; stop "
+                             "it, or set another port",
+                             options->address, options->port);
         return error_errno(err, errno, "cannot listen on %s port %u", options->address,
                            options->port);
+    }
     *ret_port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
                                                   : ((struct sockaddr_in *)&bound)->sin_port);
     *ret_fd = fd;

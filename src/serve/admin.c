@@ -24,7 +24,7 @@ const struct option admin_options[] = {
      .offset = offsetof(struct admin_config, host),
      .env = "HERMES_ADMIN_HOST",
      .fallback = "127.0.0.1",
-     .help = "numeric address of the admin face"},
+     .help = "numeric address of the admin listener"},
     {.key = "admin.port",
      .type = OPTION_INT,
      .offset = offsetof(struct admin_config, port),
@@ -32,13 +32,13 @@ const struct option admin_options[] = {
      .fallback = "9119",
      .min = 0,
      .max = 65535,
-     .help = "port of the admin face; 0 takes any free one"},
+     .help = "port of the admin listener; 0 takes any free one"},
     {.key = "admin.key",
      .type = OPTION_STRING,
      .offset = offsetof(struct admin_config, key),
      .env = "HERMES_ADMIN_KEY",
      .flags = OPTION_SECRET,
-     .help = "key for /metrics and /status of the admin face; both are refused without it"},
+     .help = "key for /metrics and /status of the admin listener; both are refused without it"},
 };
 
 const size_t admin_option_count = ARRAY_LEN(admin_options);
@@ -164,7 +164,7 @@ int admin_create(const struct admin_env *env, struct admin **ret_admin, struct e
     int r = http_server_create(env->control->loop, &options, &admin->server, err);
     if (r < 0) {
         free(admin);
-        return error_wrap(err, "the admin face");
+        return error_wrap(err, "the admin listener (admin.port)");
     }
     admin_configure(admin, config);
     *ret_admin = admin;

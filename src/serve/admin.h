@@ -9,9 +9,9 @@ struct control_env;
 struct metrics;
 
 /*
- * The admin face (9119). /healthz says that the loop turns, /readyz by its code whether Hermes can
- * do its work, with the reasons in its body, and there how Telegram and the outbox do; both answer
- * without a key. /metrics and /status want the key: "Authorization: Bearer <admin.key>".
+ * The admin listener (9119). /healthz says that the loop turns, /readyz by its code whether Hermes
+ * can do its work, with the reasons in its body, and there how Telegram and the outbox do; both
+ * answer without a key. /metrics and /status want the key: "Authorization: Bearer <admin.key>".
  */
 struct admin;
 

@@ -516,7 +516,7 @@ int router_face_create(const struct router_face_env *env, struct router_face **r
     int r = http_server_create(env->loop, &options, &face->server, err);
     if (r < 0) {
         free(face);
-        return error_wrap(err, "the router");
+        return error_wrap(err, "the router (router.port)");
     }
     *ret_face = face;
     return 0;

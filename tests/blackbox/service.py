@@ -46,7 +46,7 @@ class Service:
     def running(self):
         return self.process is not None and self.process.popen.poll() is None
 
-    # -- the admin face ---------------------------------------------------------------------------
+    # -- the admin listener -----------------------------------------------------------------------
 
     def wait_ready(self, limit=60):
         until = time.monotonic() + limit

@@ -1,4 +1,4 @@
-"""`hermes run`: the admin face, its probes, and its end."""
+"""`hermes run`: the admin listener, its probes, and its end."""
 
 import http.client
 import json
@@ -132,7 +132,8 @@ def test_garbage_is_survived(hermes, daemon, data):
 def test_a_port_that_is_taken(hermes):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        hermes.run("run", "--port", str(port)).failed(rf"\b{port}\b", "in use|taken|--port")
+        hermes.run("run", "--port", str(port)).failed(
+            rf"\b{port}\b", r"admin\.port", "another program listens there; stop it, or set")
 
 
 def test_two_daemons_on_one_home(hermes, daemon):
@@ -194,7 +195,7 @@ def test_probes_leak_nothing(daemon):
     assert comes_true(lambda: descriptors(daemon.pid) <= before + 1)
 
 
-# -- what the admin face tells --------------------------------------------------------------------
+# -- what the admin listener says -----------------------------------------------------------------
 
 KEY = "an-admin-key-of-the-tests"
 

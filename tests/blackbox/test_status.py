@@ -294,7 +294,7 @@ def test_a_full_disk_is_told_and_forgotten(hermes, up, small_disk, service):
     ({"TELEGRAM_BOT_TOKEN": "nonsense"}, "TELEGRAM_BOT_TOKEN is not a bot token"),
     ({"HERMES_MODEL": "some"}, "no key for the model some"),
     ({"HERMES_SECRETS_DIR": "/nowhere"}, "HERMES_SECRETS_DIR: cannot read the directory /nowhere"),
-    ({"HERMES_ADMIN_HOST": "here"}, "the admin face"),
+    ({"HERMES_ADMIN_HOST": "here"}, "the admin listener"),
     ({"HERMES_ADMIN_PORT": "many"}, "HERMES_ADMIN_PORT"),
 ])
 def test_the_last_line_says_why(hermes, env, words):

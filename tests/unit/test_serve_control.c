@@ -1,7 +1,7 @@
 // libraries: mbedtls mbedx509 mbedcrypto sqlite3
 //
-// The control socket and the admin face over a real store, with a desk and a Telegram that say what
-// a test wants: their functions are in here, in the place of the real ones.
+// The control socket and the admin listener over a real store, with a desk and a Telegram that say
+// what a test wants: their functions are in here, in the place of the real ones.
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
