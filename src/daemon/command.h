@@ -55,11 +55,12 @@ const struct command *const *command_table(size_t *ret_count);
 const struct command *command_find(const char *name);
 
 // The options that every command has which needs the configuration, first in its table.
-#define COMMAND_CONFIG_OPTIONS                                                                   \
-    {"config", 'c', "FILE", "configuration file (else HERMES_CONFIG, /etc/hermes/config.yaml)"}, \
-        {"home", 0, "DIR", "where Hermes keeps its data (else HERMES_HOME, ~/.hermes)"},         \
-    {                                                                                            \
-        "model", 'm', "NAME", "model to use (else HERMES_MODEL)"                                 \
+#define COMMAND_CONFIG_OPTIONS                                                           \
+    {"config", 'c', "FILE",                                                              \
+     "else HERMES_CONFIG, /etc/hermes/config.yaml, config.yaml in the home"},            \
+        {"home", 0, "DIR", "where Hermes keeps its data (else HERMES_HOME, ~/.hermes)"}, \
+    {                                                                                    \
+        "model", 'm', "NAME", "model to use (else HERMES_MODEL)"                         \
     }
 enum { OPTION_CONFIG, OPTION_HOME, OPTION_MODEL, OPTION_FIRST_OWN };
 

@@ -67,10 +67,10 @@ static int check(const struct arguments *arguments, const struct settings *setti
     print(&wrong);
     print(&notes);
     errors += count_lines(&wrong);
-    size_t findings =
-        config_finding_count(settings->config) + count_lines(&wrong) + count_lines(&notes);
-    printf("%s: %zu error%s, %zu finding%s\n", settings->path ? settings->path : "no file", errors,
-           errors == 1 ? "" : "s", findings, findings == 1 ? "" : "s");
+    size_t others = config_finding_count(settings->config) - config_error_count(settings->config) +
+                    count_lines(&notes);
+    printf("%s: %zu error%s, %zu other finding%s\n", settings->path ? settings->path : "no file",
+           errors, errors == 1 ? "" : "s", others, others == 1 ? "" : "s");
     return errors ? EXIT_FAILED : EXIT_OK;
 }
 
@@ -119,7 +119,9 @@ static int path(const struct settings *settings)
     if (settings->path)
         puts(settings->path);
     else
-        log_info("found no configuration file (--config, HERMES_CONFIG, %s)", CONFIG_SYSTEM_PATH);
+        log_info(
+            "found no configuration file (--config, HERMES_CONFIG, %s, config.yaml in the home)",
+            CONFIG_SYSTEM_PATH);
     return EXIT_OK;
 }
 

@@ -101,7 +101,7 @@ static int run(const struct command *command, const struct arguments *arguments)
 
 const struct command command_context = {
     .name = "context",
-    .summary = "Show what a first message costs, part by part",
+    .summary = "Show the size of a first message, part by part",
     .help = "Lists what every conversation sends to the model first: the prompt's parts, the\n"
             "memories and each tool, in bytes and estimated tokens. In a running\n"
             "conversation, /context prints the same.\n",

@@ -7,7 +7,7 @@ static void print_commands(void)
 {
     size_t count;
     const struct command *const *commands = command_table(&count);
-    printf("Hermes, a private assistant and operations partner in one binary.\n\n"
+    printf("Hermes, a private assistant and model router in one binary.\n\n"
            "Usage: hermes COMMAND [OPTION...]\n\nCommands:\n");
     for (size_t i = 0; i < count; i++)
         if (!commands[i]->hidden)

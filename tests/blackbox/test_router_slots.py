@@ -158,7 +158,7 @@ def test_check_says_which_slots_have_no_work_here(hermes, configured):
     result = check(hermes).ok()
     notes = [line for line in result.text.splitlines() if line.startswith("note:")]
     assert len(notes) == 1 and "router.slots.title: this version does no such work" in notes[0]
-    assert "0 errors, 1 finding" in result.text
+    assert "0 errors, 1 other finding" in result.text
 
 
 def test_the_slots_of_a_hermes_agent_are_read(router, hermes, up):
