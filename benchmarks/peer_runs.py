@@ -80,8 +80,9 @@ class NoWayOut:
 
     def environment(self):
         local = "127.0.0.1,localhost"
-        return {"HTTPS_PROXY": self.url, "https_proxy": self.url, "NO_PROXY": local,
-                "no_proxy": local}
+        names = ("HTTP_PROXY", "HTTPS_PROXY")
+        return {**{spelt: self.url for name in names for spelt in (name, name.lower())},
+                "NO_PROXY": local, "no_proxy": local}
 
 
 @contextlib.contextmanager
@@ -274,7 +275,7 @@ class OneShot:
         self.cpu = usage.ru_utime + usage.ru_stime
 
     def _watch(self, process, seconds):
-        """Until it ends. What it starts and waits for is in its CPU time."""
+        """Until it ends. Children that it waited for are in its CPU time."""
         until, over, before = time.monotonic() + seconds, False, 0
         while True:
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
