@@ -33,7 +33,7 @@ run: ## build Hermes and talk to it; as root it gets a system user of its own
 check: deps-check ## lint and a fast pass over every module, in 90 seconds
 	@tests/run --check
 
-test: deps-test ## every suite; ends with "N passed, N failed"
+test: deps-test ## all suites but peers, image and cluster; ends with "N passed, N failed"
 	@tests/run
 
 test-all: deps-test ## all suites of all targets at full depth, for a release; as root, hours
