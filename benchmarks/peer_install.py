@@ -122,8 +122,8 @@ def new_venv(target):
 
 
 def venv(name):
-    """(folder, {"bytes", "files", ...}) of a peer in a virtual environment of its own. The files
-    that pip added are counted once, before the program runs: with the bytecode, as pip leaves it."""
+    """(folder, {"bytes", "files", ...}) of a peer in a virtual environment of its own. The files of
+    pip are counted once, before the program runs: bytecode included, as pip leaves it."""
     version = VERSIONS[name]
     target = cache() / f"peers-{name}-{version}"
     counted = target / "counted.json"
