@@ -148,7 +148,7 @@ ROWS = [
          (r'bad\.(malformed|text)', r'header\.x-litellm-call-id', NOTHING, 'is there'),
          (r'bad\.number-model', r'body\.error\.(message|param|type)', ANY,
           '"model" must be a string|None|invalid_request_error'))),
-    Row('without the right key: 401, for every path',
+    Row('without the right key: 401, for every path but the health probes',
         'without a database 400 or 500, and 404 for a path that does not exist',
         'a stranger learns nothing',
         ((NO_KEY, 'status', '400|404|500', '401'),

@@ -128,7 +128,7 @@ SUITES = [
            'tests/manifests/collect_with_registry.py', target='test-image',
            depends=('registry', 'tests/manifests', *FAKES)),
     pytest('cluster', 'make ai on a real control plane and node', 'tests/cluster',
-           limit=45 * MINUTES, target='test-cluster',
+           limit=75 * MINUTES, target='test-cluster',
            depends=(*PROGRAM, *FAKES, 'tests/cluster', 'tests/image/bases', 'kaniko', 'k8s',
                     'registry', 'Makefile', '.dockerignore', '.gitignore')),
 ]
