@@ -16,8 +16,10 @@ GNU, MUSL, PI = f'{HOST}-linux-gnu', f'{HOST}-linux-musl', 'aarch64-linux-musl'
 
 # The lanes: in each, one suite runs after another, and the lanes run beside each other. A suite of
 # the crowd starts as many tests at a time as keep the machine busy; a single one runs its tests one
-# by one; in the third are the C programs, and the emulated machine, which mostly waits.
-LANES = CROWD, SINGLE, MACHINE = 'crowd', 'single', 'machine'
+# by one; in the third are the C programs, and the emulated machine, which mostly waits; in the
+# others what needs containers or PyPI, and what needs a cluster.
+CROWD, SINGLE, MACHINE, FOREIGN, CLUSTER = 'crowd', 'single', 'machine', 'foreign', 'cluster'
+LANES = CROWD, SINGLE, MACHINE, FOREIGN, CLUSTER
 
 # name -> (the commands that build it, what they leave)
 BUILDS = {
@@ -111,24 +113,24 @@ SUITES = [
     pytest('cm4', "the Pi's binary on an emulated CM4", 'tests/cm4', 'pi', lane=MACHINE,
            limit=30 * MINUTES),
     pytest('peers', 'the real LiteLLM beside our router, asked the same', 'tests/peers', 'debug',
-           limit=30 * MINUTES, target='test-peers',
+           limit=30 * MINUTES, lane=FOREIGN, target='test-peers',
            depends=(*PROGRAM, *FAKES, *PEERS),
            core=(*FAKES, *PEERS, *(f'src/{room}' for room in ROUTED))),
     pytest('image', 'the image: built, pushed, pulled, and run as the pod runs it', 'tests/image',
-           skip='tests/image/test_arm64.py', limit=30 * MINUTES, target='test-image',
+           skip='tests/image/test_arm64.py', limit=30 * MINUTES, lane=FOREIGN, target='test-image',
            depends=(*PROGRAM, *FAKES, 'tests/image', 'kaniko', 'compose', 'compose.yaml',
                     '.dockerignore', 'k8s', 'registry')),
     pytest('image-arm64', 'the image for the Pi, built under qemu', 'tests/image/test_arm64.py',
-           limit=50 * MINUTES, target='test-image',
+           limit=50 * MINUTES, lane=FOREIGN, target='test-image',
            depends=('cross', 'kaniko', 'scripts/build', 'scripts/deps', 'scripts/jobs',
                     ':(glob)scripts/*.py', 'meson.build', 'meson_options.txt', *LICENCES,
                     '.dockerignore', ':(glob)src/**/meson.build', ':(glob)tests/image/*',
                     'tests/image/bases')),
     pytest('collect', "the registry's clean-up on a real registry",
-           'tests/manifests/collect_with_registry.py', target='test-image',
+           'tests/manifests/collect_with_registry.py', lane=FOREIGN, target='test-image',
            depends=('registry', 'tests/manifests', *FAKES)),
     pytest('cluster', 'make ai on a real control plane and node', 'tests/cluster',
-           limit=75 * MINUTES, target='test-cluster',
+           limit=75 * MINUTES, lane=CLUSTER, target='test-cluster',
            depends=(*PROGRAM, *FAKES, 'tests/cluster', 'tests/image/bases', 'kaniko', 'k8s',
                     'registry', 'Makefile', '.dockerignore', '.gitignore')),
 ]
