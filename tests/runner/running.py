@@ -9,12 +9,13 @@ import threading
 import time
 from dataclasses import replace
 
-from depth import PART, TURN, VARIABLE, commits
+from depth import FULL, PART, TURN, VARIABLE, commits
 from runner import results
 from runner.results import REPO, Count
 from runner.suites import BUILDS, alone_name
 
 GRACE = 10                              # seconds between asking a suite to end and making it
+FULL_LIMITS = 3                         # times the limit of a suite, at full depth
 STOP = threading.Event()                # set when the run is interrupted: all suites end
 
 
@@ -78,9 +79,10 @@ def run_suite(suite, depth, command, timed=None, part=False):
     since = time.time() - 1             # older results are another run's
     environment = {'PYTHONDONTWRITEBYTECODE': '1', VARIABLE: depth, TURN: str(commits()),
                    PART: '1' if part else '', **suite.environment}
+    limit = suite.limit * (FULL_LIMITS if depth == FULL else 1)
     with open(results.LOGS / f'{suite.name}.log', 'w', encoding='utf-8') as log:
-        status = run_logged(command, environment, suite.limit, log, timed)
-    count = results.judge(results.read(suite, since), status, suite.limit)
+        status = run_logged(command, environment, limit, log, timed)
+    count = results.judge(results.read(suite, since), status, limit)
     if part:
         count.part, count.why = True, f'{count.why}; a part' if count.why else 'a part'
     return count
