@@ -237,6 +237,7 @@ def test_commands_about_the_config_write_nothing(hermes):
     assert not hermes.home.exists()
 
 
+@pytest.mark.native
 def test_doctor_says_what_to_do(hermes):
     text = hermes.run("doctor").ok().text
     for subject in ("config", "key", "kernel|landlock|seccomp", "disk|space", "clock|time"):
