@@ -82,7 +82,7 @@ def test_a_volume_that_is_full(full, node, laptop):
     assert agent.ask('while there is room') == 'done with while there is room'
     node.sh(f'dd if=/dev/zero of={folder}/filler bs=1M', check=False)
     agent.telegram.user_says(OWNER, 'when there is none')
-    laptop.status_tells('(disk|database): nothing can be (written|taken) down: .* is full',
+    laptop.status_tells('(disk|database): nothing can be stored: .* is full',
                         'make room on the volume hermes-data', **where)
     assert len(agent.telegram.messages(OWNER)) == 1
     node.sh(f'rm {folder}/filler')
