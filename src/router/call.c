@@ -25,7 +25,8 @@ enum {
     CLIENT_MODELS_MAX = 8 << 10, // bytes of the names of a client's own fallbacks
     PARALLEL_AGAIN_MS = 1000,    // when who was one too many may come again
     LEDGER_PATIENCE_MS = 5000,
-    LEDGER_LOOK_MS = 10
+    LEDGER_LOOK_MS = 10,
+    LEDGER_AGAIN_MS = 1000, // Retry-After while it is full
 };
 
 static struct loop *loop_of(const struct router_call *call)
@@ -382,6 +383,18 @@ static bool is_one_too_many(struct router_call *call)
     return true;
 }
 
+// Nothing that a call costs is forgotten, so none begins whose rows might find no room.
+static bool has_no_room_in_ledger(struct router_call *call)
+{
+    struct router_ledger *ledger = call->router->ledger;
+    if (!ledger || !router_ledger_is_full(ledger))
+        return false;
+    router_failure_make(ROUTER_SERVICE_UNAVAILABLE, LEDGER_AGAIN_MS, router_ledger_trouble(ledger),
+                        &call->failure);
+    router_metrics_refused(call->router->metrics, "ledger");
+    return true;
+}
+
 static void on_start(void *context)
 {
     struct router_call *call = context;
@@ -393,6 +406,10 @@ static void on_start(void *context)
     }
     if (waits_for_ledger(call)) {
         call->timer = loop_timer_after(loop_of(call), LEDGER_LOOK_MS, on_start, call);
+        return;
+    }
+    if (has_no_room_in_ledger(call)) {
+        end(call, &call->failure);
         return;
     }
     const char *missing = missing_member(call);

@@ -16,12 +16,38 @@
  * A disk that takes nothing stops calls under a cap, since they could not be kept under it across a
  * crash. It does not stop what is under way: such rows wait in memory, and if the process ends, the
  * reservation on the disk still stands for them, which is more than they cost.
+ *
+ * No row is forgotten, so a call begins only where there is room for its rows: not while the
+ * journal is long, because the database is slower than the calls, nor while much waits in memory.
+ * The room above these limits is for the rows of the calls that are under way then.
  */
 
 enum {
-    BACKLOG_MAX = 1 << 20, // bytes
+    JOURNAL_LONG = 48 << 20, // bytes of all its files
+    JOURNAL_MOST = 64 << 20,
+    BACKLOG_LONG = 1 << 20, // bytes
+    BACKLOG_MAX = 64 << 20, // bytes; five of the longest rows of each of a thousand calls
     DAY_MS = 24 * 60 * 60 * 1000,
 };
+
+static const char full[] =
+    "the disk does not keep up with the calls: their rows are being stored, and no call is "
+    "accepted until that is done; try again in a second";
+
+static int64_t journal_bytes(const struct router_ledger *ledger)
+{
+    return ledger->old_bytes + journal_end(ledger->journal);
+}
+
+static size_t backlog_bytes(const struct router_ledger *ledger)
+{
+    return ledger->backlog.len - ledger->backlog_at;
+}
+
+bool ledger_has_backlog(const struct router_ledger *ledger)
+{
+    return backlog_bytes(ledger) > 0;
+}
 
 void ledger_set_trouble(struct router_ledger *ledger, const char *sentence)
 {
@@ -90,7 +116,7 @@ bool router_ledger_is_ready(const struct router_ledger *ledger)
     return ledger->phase == LEDGER_READY;
 }
 
-const char *router_ledger_trouble(const struct router_ledger *ledger)
+static const char *why_not_reserve(const struct router_ledger *ledger)
 {
     if (ledger->trouble.text[0])
         return ledger->trouble.text;
@@ -99,44 +125,82 @@ const char *router_ledger_trouble(const struct router_ledger *ledger)
                                            "up; try again in a moment";
 }
 
+const char *router_ledger_trouble(const struct router_ledger *ledger)
+{
+    const char *trouble = why_not_reserve(ledger);
+    return trouble[0] || !ledger->is_full ? trouble : full;
+}
+
+// Half of it has to go before calls are let in again: else each would be the one too many.
+bool router_ledger_is_full(struct router_ledger *ledger)
+{
+    const struct router_ledger_options *options = &ledger->options;
+    int parts = ledger->is_full ? 2 : 1;
+    bool is_full = journal_bytes(ledger) > JOURNAL_LONG / parts ||
+                   backlog_bytes(ledger) > (size_t)(BACKLOG_LONG / parts);
+    if (is_full != ledger->is_full && options->on_note)
+        options->on_note(options->context, is_full ? full : "", is_full);
+    return ledger->is_full = is_full;
+}
+
+static int put(struct router_ledger *ledger, struct span record, struct error *err)
+{
+    if (journal_bytes(ledger) + (int64_t)record.len > JOURNAL_MOST)
+        return error_set(err, -EFBIG,
+                         "the ledger's journal has grown to %d MiB, because the database does not "
+                         "read it",
+                         JOURNAL_MOST >> 20);
+    return journal_append(ledger->journal, record, err);
+}
+
 static int append(struct router_ledger *ledger, struct span record, struct error *err)
 {
     ledger_rotate(ledger); // before, or a reservation would be synced in the wrong file
-    int r = journal_append(ledger->journal, record, err);
+    int r = put(ledger, record, err);
     if (r == 0)
         ledger_note_record(ledger);
     return r;
 }
 
-// The oldest first; what was taken is dropped, also when it ends early.
+// Records that were taken leave the backlog when they are the larger part: moving the rest for each
+// one would cost more than all else.
+static void drop_taken(struct router_ledger *ledger)
+{
+    if (!ledger_has_backlog(ledger))
+        buf_finish(&ledger->backlog);
+    else if (ledger->backlog_at > ledger->backlog.len / 2)
+        buf_consume(&ledger->backlog, ledger->backlog_at);
+    else
+        return;
+    ledger->backlog_at = 0;
+}
+
+// The oldest first.
 int ledger_flush_backlog(struct router_ledger *ledger)
 {
     struct error err = ERROR_INIT;
-    size_t at = 0;
     int r = 0;
-    while (r == 0 && at < ledger->backlog.len) {
+    while (r == 0 && ledger_has_backlog(ledger)) {
+        const char *at = ledger->backlog.data + ledger->backlog_at;
         uint32_t len;
-        memcpy(&len, ledger->backlog.data + at, sizeof len);
-        r = journal_append(ledger->journal, span_make(ledger->backlog.data + at + sizeof len, len),
-                           &err);
+        memcpy(&len, at, sizeof len);
+        r = put(ledger, span_make(at + sizeof len, len), &err);
         if (r == 0) {
-            at += sizeof len + len;
+            ledger->backlog_at += sizeof len + len;
             ledger->figures.waiting_rows--;
             ledger->unfolded++;
         }
     }
-    buf_consume(&ledger->backlog, at);
+    drop_taken(ledger);
     if (r < 0)
         ledger_set_trouble(ledger, err.text);
-    else if (ledger->backlog.len == 0 && ledger->backlog.data)
-        buf_finish(&ledger->backlog);
     return r;
 }
 
 static void put_off(struct router_ledger *ledger, struct span record)
 {
     uint32_t len = (uint32_t)record.len;
-    if (ledger->backlog.len + sizeof len + len > BACKLOG_MAX) {
+    if (backlog_bytes(ledger) + sizeof len + len > BACKLOG_MAX) {
         ledger->figures.lost_rows++;
         return;
     }
@@ -151,7 +215,7 @@ static int write_down(struct router_ledger *ledger, struct error *err)
     struct error local = ERROR_INIT;
     err = err ? err : &local;
     ledger->written++;
-    int r = ledger->backlog.len ? ledger_flush_backlog(ledger) : 0;
+    int r = ledger_flush_backlog(ledger);
     if (r == 0)
         r = append(ledger, buf_span(&ledger->record), err);
     else
@@ -185,7 +249,7 @@ int64_t router_ledger_reserve(struct router_ledger *ledger, const struct store_a
                               router_ledger_fn *done, void *context, struct error *err)
 {
     struct store_attempt kept = dated(ledger, call);
-    const char *trouble = done ? router_ledger_trouble(ledger) : "";
+    const char *trouble = done ? why_not_reserve(ledger) : "";
     int r = 0;
     if (trouble[0])
         return error_set(err, -EAGAIN, "nothing can be spent under a budget now: %.400s", trouble);
@@ -232,5 +296,5 @@ void router_ledger_figures(const struct router_ledger *ledger,
                            struct router_ledger_figures *ret_figures)
 {
     *ret_figures = ledger->figures;
-    ret_figures->journal_bytes = journal_end(ledger->journal);
+    ret_figures->journal_bytes = journal_bytes(ledger);
 }

@@ -56,6 +56,9 @@ bool router_ledger_is_ready(const struct router_ledger *ledger);
 // Why nothing can be promised at the moment (the disk is full; not ready yet); "" when it can.
 const char *router_ledger_trouble(const struct router_ledger *ledger);
 
+// May no call begin, because there might be no room for its rows? The reason is the trouble.
+bool router_ledger_is_full(struct router_ledger *ledger);
+
 typedef void router_ledger_fn(void *context, int result, const struct error *err);
 
 /*
@@ -73,8 +76,8 @@ void router_ledger_forget(struct router_ledger *ledger, int64_t ticket);
 /*
  * Writes down an attempt, before the client gets its last byte; `day` is filled in here, when it is
  * 0. A reservation that was not used is settled by a row of cost 0, STORE_COST_NONE, or released.
- * On a disk that takes nothing the row waits in memory (bounded; counted when it is lost): then
- * negative, with a sentence, and nothing for the caller to do.
+ * On a disk that takes nothing the row waits in memory, in room that is kept for the calls under
+ * way: then negative, with a sentence, and nothing for the caller to do.
  */
 int router_ledger_settle(struct router_ledger *ledger, const struct store_attempt *row,
                          struct error *err);
@@ -100,7 +103,7 @@ struct router_ledger_figures { // since the start, for metrics
     int64_t rows, reservations, orphans;
     int64_t folded_rows, folds, syncs;
     int64_t waiting_rows;    // in memory, because the disk takes nothing
-    int64_t lost_rows;       // neither there nor here
+    int64_t lost_rows;       // neither there nor here: more rows than calls can have
     int64_t set_aside_bytes; // of the journal that were no record
     int64_t journal_bytes;   // not folded and removed yet
 };

@@ -21,8 +21,9 @@ enum {
     FOLD_WAIT_MS = 1000,
     FOLD_RECORDS = 1000, // after which there is no waiting
     RETRY_MS = 5000,     // after a failure
-    ROTATE_BYTES = 1 << 20,
-    OLD_FILES_MAX = 4, // while so many wait, the newest one is not left
+    ROTATE_BYTES = 4 << 20,
+    HURRY_BYTES = 192 << 10, // behind: then folding is never waiting
+    OLD_FILES_MAX = 4,       // while so many wait, the newest one is not left
     FORGET_FIRST_MS = 60 * 1000,
     FORGET_MORE_MS = 1000,
     FORGET_EVERY_MS = 60 * 60 * 1000,
@@ -40,14 +41,26 @@ void ledger_retry(struct router_ledger *ledger, const struct error *err)
     fold_later(ledger, RETRY_MS);
 }
 
+static void measure_old(struct router_ledger *ledger)
+{
+    size_t count;
+    const uint64_t *generations = journal_generations(ledger->journal, &count);
+    ledger->old_bytes = 0;
+    for (size_t i = 0; i + 1 < count; i++) {
+        int64_t size = journal_size(ledger->options.home, generations[i]);
+        ledger->old_bytes += size > 0 ? size : 0;
+    }
+}
+
 static void drop_old(struct router_ledger *ledger, size_t count)
 {
     size_t all;
     const uint64_t *generations = journal_generations(ledger->journal, &all);
-    struct store_fold_range range = {ledger->options.home, generations, count, 0};
+    struct store_fold_range range = {ledger->options.home, generations, count, 0, false};
     // What cannot be removed now is folded and removed by the next start.
     if (count && store_ledger_drop(ledger->options.store, &range, NULL, NULL, NULL) > 0)
         journal_forget(ledger->journal, count);
+    measure_old(ledger);
 }
 
 static void tell_found(struct router_ledger *ledger, const struct store_fold_result *folded)
@@ -78,6 +91,8 @@ static void on_folded(void *context, int result, const struct error *err,
     if (ledger_flush_backlog(ledger) == 0)
         ledger_set_trouble(ledger, "");
     if (folded->is_behind) {
+        if (ledger->phase == LEDGER_READY && ledger->kept + folded->rows < ledger->fold_written)
+            ledger->kept += folded->rows;
         ledger_fold_now(ledger);
     } else if (ledger->phase == LEDGER_FOLDING_OLD) {
         ledger->phase = LEDGER_CHARGING;
@@ -108,6 +123,8 @@ static struct store_fold_range range_of(struct router_ledger *ledger)
         range.count--;
         range.limit = -1;
     }
+    range.hurry = ledger->phase != LEDGER_READY ||
+                  ledger->old_bytes + range.limit - ledger->folded_end > HURRY_BYTES;
     return range;
 }
 
@@ -122,8 +139,8 @@ bool ledger_fold_now(struct router_ledger *ledger)
     ledger->fold_old = ledger->phase == LEDGER_READY ? range.count - 1 : range.count;
     ledger->fold_limit = range.limit;
     ledger->unfolded = 0;
-    bool is_all_there = !ledger->backlog.len && !ledger->figures.lost_rows;
-    ledger->fold_written = is_all_there ? ledger->written : ledger->kept;
+    ledger->fold_written =
+        ledger->written - ledger->figures.waiting_rows - ledger->figures.lost_rows;
     int64_t job = store_ledger_fold(ledger->options.store, &range, on_folded, ledger, &err);
     if (job > 0)
         ledger->fold_job = job;
@@ -147,8 +164,8 @@ static void on_fold_timer(void *context)
 
 static void fold_later(struct router_ledger *ledger, int64_t delay_ms)
 {
-    bool is_done = ledger->phase == LEDGER_READY && is_folded(ledger) && ledger->backlog.len == 0 &&
-                   !ledger->trouble.text[0];
+    bool is_done = ledger->phase == LEDGER_READY && is_folded(ledger) &&
+                   !ledger_has_backlog(ledger) && !ledger->trouble.text[0];
     if (ledger->fold_timer == 0 && !is_done)
         ledger->fold_timer =
             loop_timer_after(ledger->options.loop, delay_ms, on_fold_timer, ledger);
@@ -171,8 +188,10 @@ void ledger_rotate(struct router_ledger *ledger)
     if (ledger->phase != LEDGER_READY || journal_end(ledger->journal) < ROTATE_BYTES ||
         count > OLD_FILES_MAX || !ledger_is_covered(ledger))
         return;
-    if (journal_rotate(ledger->journal, NULL) == 0)
+    if (journal_rotate(ledger->journal, NULL) == 0) {
         ledger->folded_end = 0;
+        measure_old(ledger);
+    }
 }
 
 static void on_forget_timer(void *context);
@@ -309,6 +328,7 @@ int64_t router_ledger_fold(struct router_ledger *ledger, store_fold_fn *done, vo
                            struct error *err)
 {
     struct store_fold_range range = range_of(ledger);
+    range.hurry = true; // somebody waits for it
     if (ledger->phase != LEDGER_READY)
         return error_set(err, ledger->trouble.text[0] ? -EIO : -EAGAIN, "%s",
                          router_ledger_trouble(ledger));

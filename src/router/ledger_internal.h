@@ -22,7 +22,9 @@ struct router_ledger {
     struct router_ledger_options options; // its home is owned
     struct journal *journal;
     struct buf record;  // the one that is being written; its memory is kept
-    struct buf backlog; // records that the disk did not take, each with its length before it
+    struct buf backlog; // records that the disk did not take, each with its length before it;
+    size_t backlog_at;  // the bytes before are in the journal by now
+    bool is_full;       // no call may begin
     enum ledger_phase phase;
     struct error trouble;
     struct router_ledger_figures figures;
@@ -33,6 +35,7 @@ struct router_ledger {
     size_t fold_old;      // generations before the newest one of that job
     int64_t fold_limit;   // of the newest one
     int64_t folded_end;   // bytes of the newest generation that a job took up
+    int64_t old_bytes;    // of the generations before it
     int64_t unfolded;     // records appended since the last job was submitted
     int64_t written;      // records of attempts that were handed in,
     int64_t fold_written; // that the job will have taken up,
@@ -66,5 +69,6 @@ void ledger_stop_syncing(struct router_ledger *ledger);
 // ledger.c
 int64_t ledger_day(const struct router_ledger *ledger, int64_t wall_ms); // in the owner's zone
 int ledger_flush_backlog(struct router_ledger *ledger);
+bool ledger_has_backlog(const struct router_ledger *ledger);
 void ledger_set_trouble(struct router_ledger *ledger, const char *sentence); // "" when it is over
 void ledger_note(struct router_ledger *ledger, const char *sentence);

@@ -228,10 +228,9 @@ void router_report_levels(void *context)
     router_metrics_level(router->metrics, ROUTER_LEVEL_UPSTREAM, attempts);
     router_metrics_level(router->metrics, ROUTER_LEVEL_HELD_BYTES, (int64_t)router->buffered);
     if (router->ledger) {
-        struct router_ledger_figures figures;
-        router_ledger_figures(router->ledger, &figures);
         router_metrics_level(router->metrics, ROUTER_LEVEL_LEDGER_LAG,
-                             figures.rows + router->folded_before - figures.folded_rows);
+                             router_ledger_written(router->ledger) -
+                                 router_ledger_kept(router->ledger));
     }
     report_queues(router);
     report_budgets(router);

@@ -49,7 +49,6 @@ struct router {
     struct router_ledger *ledger; // NULL: none is kept
     struct router_inquiries *inquiries;
     struct router_prices *prices;
-    int64_t folded_before; // rows of earlier processes
     struct router_metrics *metrics;
     struct router_refusals *refusals;
     struct router_names *slot_names, *model_names;

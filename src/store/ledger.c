@@ -24,7 +24,14 @@
  * Bytes that are no record are kept in a file beside, for a person; they hold nothing up.
  */
 
-enum { STEP_BYTES = 192 << 10, STEP_RECORDS = 1024 };
+// Of one step. Other jobs wait for it, and its bytes stay in memory, so it is only as long as it
+// must be for the sums and the commit to cost little beside the rows.
+enum {
+    STEP_BYTES = 192 << 10,
+    STEP_RECORDS = 1024,
+    HURRIED_BYTES = 1 << 20,
+    HURRIED_RECORDS = 8192,
+};
 
 struct fold_job {
     struct store_job job;
@@ -32,6 +39,7 @@ struct fold_job {
     const uint64_t *generations;
     size_t count;
     int64_t limit;
+    bool hurry;
     store_fold_fn *done;
     struct store_fold_result result;
 };
@@ -48,6 +56,7 @@ struct fold {
     struct store_fold_result *result;
     struct open_call *open; // owned; reserved in this step and not ended
     size_t open_count, open_capacity;
+    int records_max;
     bool are_stored; // the database may hold reservations
     bool is_first;   // nothing of the file was folded, or nobody remembers
 };
@@ -127,7 +136,7 @@ static int take_up(struct fold *fold, struct span record, struct error *err)
 static int take_part(struct fold *fold, struct journal_part *part, struct error *err)
 {
     int r = 0;
-    for (int records = 0; r == 0 && records < STEP_RECORDS; records++) {
+    for (int records = 0; r == 0 && records < fold->records_max; records++) {
         struct span bytes = SPAN_ABSENT;
         switch (journal_next(part, &bytes)) {
         case JOURNAL_RECORD:
@@ -182,8 +191,12 @@ static int folded_to(sqlite3 *db, uint64_t generation, int64_t *ret_offset, stru
 // One step in one generation. SQL_ROW when something was there to fold.
 static int fold_generation(struct fold_job *own, sqlite3 *db, size_t index, struct error *err)
 {
-    BUF_AUTO bytes = BUF_INIT(STEP_BYTES);
-    struct fold fold = {.db = db, .home = own->home, .result = &own->result};
+    size_t most = own->hurry ? HURRIED_BYTES : STEP_BYTES;
+    BUF_AUTO bytes = BUF_INIT(most);
+    struct fold fold = {.db = db,
+                        .home = own->home,
+                        .result = &own->result,
+                        .records_max = own->hurry ? HURRIED_RECORDS : STEP_RECORDS};
     struct journal_part part;
     uint64_t generation = own->generations[index];
     int64_t limit = index + 1 == own->count ? own->limit : -1;
@@ -192,7 +205,7 @@ static int fold_generation(struct fold_job *own, sqlite3 *db, size_t index, stru
     if (r == 0 && limit >= 0 && offset >= limit)
         return 0;
     if (r == 0)
-        r = journal_read(own->home, generation, offset, limit, STEP_BYTES, &bytes, &part, err);
+        r = journal_read(own->home, generation, offset, limit, most, &bytes, &part, err);
     if (r != 0 || part.bytes.len == 0)
         return r < 0 ? r : 0;
     bool is_last = part.is_last;
@@ -248,9 +261,11 @@ int64_t store_ledger_fold(struct store *store, const struct store_fold_range *ra
     own->generations = generations;
     own->count = range->count;
     own->limit = range->limit;
+    own->hurry = range->hurry;
     own->done = done;
     own->job.finish = fold_finish;
-    return store_job_submit(store, &own->job, fold_step, STORE_GROUPED, NULL, context, err);
+    return store_job_submit(store, &own->job, fold_step,
+                            range->hurry ? STORE_PROMPT : STORE_GROUPED, NULL, context, err);
 }
 
 struct drop_job {

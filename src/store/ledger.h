@@ -18,13 +18,15 @@
 /*
  * Folds what these generations of the journal hold, in order, of the last one as far as `limit`
  * bytes, in bounded steps: one transaction each. `is_behind`: there is more, ask again. Idempotent:
- * what was folded before is skipped by its place and by its name.
+ * what was folded before is skipped by its place and by its name. In a hurry a step is longer, and
+ * waits for no other job to share its transaction.
  */
 struct store_fold_range {
     const char *home;
     const uint64_t *generations;
     size_t count;
     int64_t limit;
+    bool hurry;
 };
 
 struct store_fold_result {

@@ -183,7 +183,7 @@ int64_t store_submit(struct store *store, struct store_job *job, struct error *e
 
     pthread_mutex_lock(&store->lock);
     bool first = list_empty(&store->queued);
-    bool urgent = job->durability == STORE_DURABLE;
+    bool urgent = job->durability != STORE_GROUPED;
     list_append(&store->queued, &job->link);
     store->queued_jobs++;
     store->unfinished_jobs++;

@@ -25,6 +25,7 @@ enum store_state {
 
 enum store_durability {
     STORE_GROUPED, // on disk soon, together with others; a power cut may take it
+    STORE_PROMPT,  // the same, but at once: no company is waited for
     STORE_DURABLE, // on disk before the completion is called
 };
 

@@ -364,6 +364,26 @@ def test_a_kill_loses_no_settled_row(hermes, router):
     assert spent(router) == 11 * COST
 
 
+def lag(router):
+    """Rows that are in the journal alone."""
+    text = router.request("GET", "/metrics").body.decode()
+    return int(re.search(r"^hermes_router_ledger_lag_rows (-?\d+)$", text, re.M)[1])
+
+
+def test_the_lag_is_true_after_a_kill_and_a_question(hermes, router, up):
+    router.start({"free": [priced(router)]})
+    for _ in range(4):
+        router.ask(max_tokens=100)
+    killed(router)
+    router.restart()
+    assert lag(router) == 0
+    router.ask(max_tokens=100)
+    settled(hermes, 5)  # takes the row up before the router does
+    assert up.wait_for(lambda: lag(router) == 0)
+    time.sleep(1.5)
+    assert lag(router) == 0
+
+
 def test_an_end_that_does_not_wait_settles_what_runs(hermes, router, up):
     """The second signal: the calls are cut off, and charged."""
     router.start({"free": [priced(router, "hold-first")]}, litellm={"max_budget": 1})
