@@ -83,8 +83,8 @@ class Upstream:
 class Gateway:
     """A running one; `fields` are the request's fields that it needs."""
 
-    def __init__(self, name, port, process=None, fields=None):
-        self.name, self.port, self.process = name, port, process
+    def __init__(self, name, port, process=None, fields=None, folder=None):
+        self.name, self.port, self.process, self.folder = name, port, process, folder
         self.fields = fields or {}
 
     def pids(self):
@@ -127,7 +127,7 @@ def running(name, command, port, environment=None, fields=None, cpu=None, folder
                                    start_new_session=True)
         try:
             wait_for(name, port, process, log)
-            yield Gateway(name, port, process, fields)
+            yield Gateway(name, port, process, fields, folder)
         finally:
             stop(process)
 
