@@ -79,7 +79,7 @@ int router_ledger_create(const struct router_ledger_options *options,
     ledger->options.days = options->days > 0 ? options->days : LEDGER_DAYS;
     ledger->options.rows_max = options->rows_max > 0 ? options->rows_max : LEDGER_ROWS;
     buf_init(&ledger->record, LEDGER_RECORD_MAX);
-    buf_init(&ledger->backlog, BACKLOG_MAX);
+    buf_init(&ledger->backlog, (size_t)2 * BACKLOG_MAX); // half of it may be taken already
     list_init(&ledger->waiting);
     list_init(&ledger->corrections);
     ledger_start(ledger);
