@@ -49,14 +49,27 @@ bool ledger_has_backlog(const struct router_ledger *ledger)
     return backlog_bytes(ledger) > 0;
 }
 
-void ledger_set_trouble(struct router_ledger *ledger, const char *sentence)
+// Why the disk takes nothing, or else why no call may begin; "" when there is neither.
+static const char *standing_trouble(const struct router_ledger *ledger)
+{
+    return ledger->trouble.text[0] || !ledger->is_full ? ledger->trouble.text : full;
+}
+
+static void tell_trouble(struct router_ledger *ledger)
 {
     const struct router_ledger_options *options = &ledger->options;
-    if (strcmp(ledger->trouble.text, sentence) == 0)
+    const char *sentence = standing_trouble(ledger);
+    if (strcmp(ledger->told.text, sentence) == 0)
         return;
-    error_set(&ledger->trouble, 0, "%s", sentence);
+    error_set(&ledger->told, 0, "%s", sentence);
     if (options->on_note)
-        options->on_note(options->context, ledger->trouble.text, ledger->trouble.text[0] != '\0');
+        options->on_note(options->context, ledger->told.text, ledger->told.text[0] != '\0');
+}
+
+void ledger_set_trouble(struct router_ledger *ledger, const char *sentence)
+{
+    error_set(&ledger->trouble, 0, "%s", sentence);
+    tell_trouble(ledger);
 }
 
 void ledger_note(struct router_ledger *ledger, const char *sentence)
@@ -116,31 +129,22 @@ bool router_ledger_is_ready(const struct router_ledger *ledger)
     return ledger->phase == LEDGER_READY;
 }
 
-static const char *why_not_reserve(const struct router_ledger *ledger)
-{
-    if (ledger->trouble.text[0])
-        return ledger->trouble.text;
-    return ledger->phase == LEDGER_READY ? ""
-                                         : "the spending before this start is still being added "
-                                           "up; try again in a moment";
-}
-
 const char *router_ledger_trouble(const struct router_ledger *ledger)
 {
-    const char *trouble = why_not_reserve(ledger);
-    return trouble[0] || !ledger->is_full ? trouble : full;
+    const char *trouble = standing_trouble(ledger);
+    if (trouble[0] || ledger->phase == LEDGER_READY)
+        return trouble;
+    return "the spending before this start is still being added up; try again in a moment";
 }
 
 // Half of it has to go before calls are let in again: else each would be the one too many.
 bool router_ledger_is_full(struct router_ledger *ledger)
 {
-    const struct router_ledger_options *options = &ledger->options;
     int parts = ledger->is_full ? 2 : 1;
-    bool is_full = journal_bytes(ledger) > JOURNAL_LONG / parts ||
-                   backlog_bytes(ledger) > (size_t)(BACKLOG_LONG / parts);
-    if (is_full != ledger->is_full && options->on_note)
-        options->on_note(options->context, is_full ? full : "", is_full);
-    return ledger->is_full = is_full;
+    ledger->is_full = journal_bytes(ledger) > JOURNAL_LONG / parts ||
+                      backlog_bytes(ledger) > (size_t)(BACKLOG_LONG / parts);
+    tell_trouble(ledger);
+    return ledger->is_full;
 }
 
 static int put(struct router_ledger *ledger, struct span record, struct error *err)
@@ -249,10 +253,10 @@ int64_t router_ledger_reserve(struct router_ledger *ledger, const struct store_a
                               router_ledger_fn *done, void *context, struct error *err)
 {
     struct store_attempt kept = dated(ledger, call);
-    const char *trouble = done ? why_not_reserve(ledger) : "";
     int r = 0;
-    if (trouble[0])
-        return error_set(err, -EAGAIN, "nothing can be spent under a budget now: %.400s", trouble);
+    if (done && (ledger->trouble.text[0] || ledger->phase != LEDGER_READY))
+        return error_set(err, -EAGAIN, "nothing can be spent under a budget now: %.400s",
+                         router_ledger_trouble(ledger));
     buf_clear(&ledger->record);
     if (!store_ledger_encode_reservation(&kept, &ledger->record))
         return error_set(err, -E2BIG, "the reservation is too large to be written down");

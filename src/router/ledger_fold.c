@@ -61,6 +61,7 @@ static void drop_old(struct router_ledger *ledger, size_t count)
     if (count && store_ledger_drop(ledger->options.store, &range, NULL, NULL, NULL) > 0)
         journal_forget(ledger->journal, count);
     measure_old(ledger);
+    router_ledger_is_full(ledger); // the end of it is told also when nobody calls
 }
 
 static void tell_found(struct router_ledger *ledger, const struct store_fold_result *folded)
@@ -273,6 +274,7 @@ static void charge_orphans(struct router_ledger *ledger)
 
 void ledger_start(struct router_ledger *ledger)
 {
+    measure_old(ledger);
     ledger_fold_now(ledger);
 }
 

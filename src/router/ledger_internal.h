@@ -26,7 +26,8 @@ struct router_ledger {
     size_t backlog_at;  // the bytes before are in the journal by now
     bool is_full;       // no call may begin
     enum ledger_phase phase;
-    struct error trouble;
+    struct error trouble; // of the disk
+    struct error told;    // to on_note, and not over
     struct router_ledger_figures figures;
 
     // Folding: one job at a time.

@@ -1,12 +1,15 @@
 """A database whose disk is slower than the calls: rows wait, and none is lost.
 
 The dynamically linked binary gets a library before the C library's that makes every write to the
-database's log take a while; the journal, which is copied into memory, is as fast as ever.
+database's log take a while, or wait until a file is gone; the journal, which is copied into memory,
+is as fast as ever.
 """
 
 import concurrent.futures
+import os
 
 import pytest
+from harness import give
 from preload import environment, preloaded
 from test_router_ledger import COST, killed, lag, priced, settled
 
@@ -17,6 +20,7 @@ SHIM = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -28,8 +32,12 @@ static void wait_for_the_disk(int fd)
     char link[64], path[512] = "";
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t len = readlink(link, path, sizeof path - 1);
-    if (len > 4 && strcmp(path + len - 4, "-wal") == 0)
+    const char *held = getenv("HELD_WHILE");
+    if (len <= 4 || strcmp(path + len - 4, "-wal") != 0)
+        return;
+    do
         usleep(SLOW_US);
+    while (held && access(held, F_OK) == 0);
 }
 
 ssize_t pwrite64(int fd, const void *data, size_t size, off_t offset)
@@ -89,3 +97,32 @@ def test_every_row_is_there_after_the_end(hermes, slow, end):
     slow.restart()
     all_there(hermes)
     assert lag(slow) == 0
+
+
+@pytest.fixture
+def held(hermes, router, slow_library):
+    """A router that finds 50 MiB of journal that no database has taken up, and a file: while it is
+    there, none is. The bytes are no records; those would be as long, and take as long to write."""
+    left, hold = hermes.home / "ledger.journal.0000000000000007", hermes.home / "hold"
+    router.start({"free": ["instant"]})
+    router.stop()
+    for path in left, hold:
+        path.touch()
+        give(path)
+    os.truncate(left, 50 << 20)
+    hermes.environment.update(environment(hermes, slow_library), HELD_WHILE=str(hold))
+    router.restart()
+    return hold
+
+
+def test_no_call_begins_while_there_is_no_room_for_its_row(router, held, up):
+    answer = router.ask()
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    message = answer.json["error"]["message"]
+    assert "the disk does not keep up" in message and "try again in a second" in message
+    assert not up.requests
+    assert router.metrics()['hermes_router_refused_total{reason="ledger"}'] == 1
+    router.process.wait_for_output(b"the disk does not keep up", "err")
+    held.unlink()
+    router.process.wait_for_output(b"the ledger is being written again", "err")
+    assert router.ask().status == 200
