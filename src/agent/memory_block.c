@@ -100,9 +100,3 @@ void memory_block_append_file(const struct memory_config *config, const char *ho
         buf_printf(out, "\n[memories/%s is longer than its limit; the rest is not shown]",
                    block.name);
 }
-
-void memory_block_append(const struct memory_config *config, const char *home, struct buf *out)
-{
-    memory_block_append_file(config, home, MEMORY_NOTES, out);
-    memory_block_append_file(config, home, MEMORY_USER, out);
-}

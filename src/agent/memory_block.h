@@ -20,7 +20,6 @@ extern const size_t memory_option_count;
 
 enum memory_file { MEMORY_NOTES, MEMORY_USER };
 
-// Appends nothing when a file has no entries or its block is switched off.
-void memory_block_append(const struct memory_config *config, const char *home, struct buf *out);
+// Appends nothing when the file has no entries or its block is switched off.
 void memory_block_append_file(const struct memory_config *config, const char *home,
                               enum memory_file file, struct buf *out);

@@ -82,7 +82,6 @@ bool json_is(struct json_value v, const char *text); // a string that decodes to
 
 // Integers as written: 1.0, 1e3 and what does not fit are refused, -0 is 0.
 bool json_int64(struct json_value v, int64_t *ret_value);
-bool json_uint64(struct json_value v, uint64_t *ret_value);
 bool json_bool(struct json_value v, bool *ret_value);
 
 // Any number as an integer of 10^-digits, exactly, exponents included (money): (1.5e-3, 6) is 1500.

@@ -246,16 +246,6 @@ bool json_int64(struct json_value v, int64_t *ret_value)
     return magnitude(v, &negative, &value) && apply_sign(negative, value, ret_value);
 }
 
-bool json_uint64(struct json_value v, uint64_t *ret_value)
-{
-    bool negative;
-    uint64_t value;
-    if (!magnitude(v, &negative, &value) || (negative && value))
-        return false;
-    *ret_value = value;
-    return true;
-}
-
 bool json_bool(struct json_value v, bool *ret_value)
 {
     enum json_type type = json_type(v);

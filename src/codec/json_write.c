@@ -203,12 +203,6 @@ void json_write_int(struct json_writer *w, int64_t value)
         buf_append_int(w->out, value);
 }
 
-void json_write_uint(struct json_writer *w, uint64_t value)
-{
-    if (separate(w, false))
-        buf_append_uint(w->out, value);
-}
-
 void json_write_bool(struct json_writer *w, bool value)
 {
     json_write_raw(w, value ? SPAN_LITERAL("true") : SPAN_LITERAL("false"));

@@ -38,7 +38,6 @@ void json_write_key_span(struct json_writer *w, struct span key);
 void json_write_string(struct json_writer *w, struct span text); // invalid UTF-8 becomes U+FFFD
 void json_write_text(struct json_writer *w, const char *text);   // NULL writes null
 void json_write_int(struct json_writer *w, int64_t value);
-void json_write_uint(struct json_writer *w, uint64_t value);
 void json_write_bool(struct json_writer *w, bool value);
 void json_write_null(struct json_writer *w);
 

@@ -332,12 +332,3 @@ bool sse_write_event(struct buf *out, struct span type, struct span data)
     buf_truncate(out, before);
     return false;
 }
-
-bool sse_write_comment(struct buf *out, struct span text)
-{
-    size_t before = out->len;
-    if (write_lines(out, ": ", text) && buf_append_char(out, '\n'))
-        return true;
-    buf_truncate(out, before);
-    return false;
-}

@@ -72,4 +72,3 @@ int sse_end(struct sse_parser *p, sse_event_fn fn, void *ctx, struct error *err)
 // Writes one event; `type` may be absent (then "message" is meant); data may hold line breaks.
 // False when it does not fit or when the type holds a line break; nothing is appended then.
 bool sse_write_event(struct buf *out, struct span type, struct span data);
-bool sse_write_comment(struct buf *out, struct span text); // line breaks begin further comments

@@ -189,13 +189,6 @@ int url_parse(struct span text, struct url *ret_url, struct error *err)
     return r;
 }
 
-struct span url_host_for_message(struct span text)
-{
-    struct url url = {.authority = SPAN_LITERAL("?")};
-    url_parse(text, &url, NULL);
-    return url.authority;
-}
-
 /* Making */
 
 bool url_join_path(struct span base, struct span path, struct buf *out)

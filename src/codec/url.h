@@ -44,6 +44,3 @@ bool url_encode(struct span component, struct buf *out);
 // Decodes %XX, and + as a blank when `form` (query strings). False, with nothing appended, when it
 // does not fit or a % is not followed by two hexadecimal digits.
 bool url_decode(struct span text, bool form, struct buf *out);
-
-// Host and port of what may be any text, without credentials, for a message; "?" when unreadable.
-struct span url_host_for_message(struct span text);

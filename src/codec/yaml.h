@@ -66,5 +66,3 @@ void yaml_finish(struct yaml_document *doc); // accepts NULL and zeroed
 
 // The member of that name; NULL when there is none, or `mapping` is NULL or no mapping.
 const struct yaml_node *yaml_get(const struct yaml_node *mapping, const char *key);
-const struct yaml_node *yaml_at(const struct yaml_node *sequence,
-                                size_t index); // the same for items

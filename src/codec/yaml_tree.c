@@ -232,10 +232,3 @@ const struct yaml_node *yaml_get(const struct yaml_node *mapping, const char *ke
             return mapping->pairs[i].value;
     return NULL;
 }
-
-const struct yaml_node *yaml_at(const struct yaml_node *sequence, size_t index)
-{
-    if (!sequence || sequence->kind != YAML_SEQUENCE || index >= sequence->count)
-        return NULL;
-    return sequence->items[index];
-}

@@ -197,16 +197,6 @@ const struct config_setting *config_setting(const struct config *config, const c
     return NULL;
 }
 
-size_t config_setting_count(const struct config *config)
-{
-    return config->count;
-}
-
-const struct config_setting *config_setting_at(const struct config *config, size_t index)
-{
-    return &config->loaded[index].setting;
-}
-
 size_t config_finding_count(const struct config *config)
 {
     return config->findings.count;

@@ -107,8 +107,6 @@ const char *config_variable(const struct config *config, const char *name);
 
 // The setting of one key (not an alias), or NULL for an unknown one. Lives with the config.
 const struct config_setting *config_setting(const struct config *config, const char *key);
-size_t config_setting_count(const struct config *config);
-const struct config_setting *config_setting_at(const struct config *config, size_t index);
 
 // Everything that must not be shown or logged: values of secret options, and of variables with a
 // secret's name in a directory of secrets or in the file. At most `max`, which live with the

@@ -463,11 +463,6 @@ struct span http_exchange_path(const struct http_exchange *exchange)
     return exchange->path;
 }
 
-struct span http_exchange_target(const struct http_exchange *exchange)
-{
-    return exchange->target;
-}
-
 static bool is_called(struct span raw, char *room, const char *name)
 {
     bool broken = false;

@@ -100,8 +100,7 @@ struct http_exchange *http_server_find(struct http_server *server, uint64_t id);
 // regard to case; an absent header or parameter is SPAN_ABSENT.
 uint64_t http_exchange_id(const struct http_exchange *exchange); // never 0, never used twice
 struct span http_exchange_method(const struct http_exchange *exchange);
-struct span http_exchange_path(const struct http_exchange *exchange);   // percent-decoded
-struct span http_exchange_target(const struct http_exchange *exchange); // as sent, with the query
+struct span http_exchange_path(const struct http_exchange *exchange); // percent-decoded
 struct span http_exchange_query(const struct http_exchange *exchange, const char *name); // decoded
 struct span http_exchange_header(const struct http_exchange *exchange, const char *name);
 struct span http_exchange_body(const struct http_exchange *exchange);

@@ -76,8 +76,8 @@ void router_call_keep_origin(struct router_call *call, const struct router_origi
 {
     call->origin = *origin;
     call->origin.slot = slot_of(call, origin->slot);
-    struct span *texts[] = {&call->origin.slot, &call->origin.session,  &call->origin.job,
-                            &call->origin.user, &call->origin.key_name, &call->origin.key_hash};
+    struct span *texts[] = {&call->origin.slot, &call->origin.session, &call->origin.job,
+                            &call->origin.key_name, &call->origin.key_hash};
     size_t bytes = 0;
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         bytes += texts[i]->len;

@@ -215,7 +215,6 @@ static struct store_attempt row_of(const struct router_call *call)
     row.session = call->origin.session;
     row.job = call->origin.job;
     row.key = call->origin.key_name;
-    row.user = call->origin.user;
     row.group = span_of(call->course->plan->groups[attempt->step.target.group].name);
     row.deployment = span_of(d->id);
     row.provider = span_of(d->provider);

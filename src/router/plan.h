@@ -140,6 +140,4 @@ bool router_plan_knows_slot(const struct router_plan *plan, struct span slot);
 // as nothing is said there, what the slots say. NULL: none at all.
 const char *router_plan_slot(const struct router_plan *plan, struct span slot);
 
-// For hermes config show and /model/info: "simple-shuffle", "session", ...
-const char *router_strategy_name(enum router_strategy strategy);
 const char *router_scope_name(enum router_scope scope);

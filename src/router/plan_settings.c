@@ -26,14 +26,6 @@ static const struct {
     {"latency-based-routing", ROUTER_LATENCY_BASED}, {"cost-based-routing", ROUTER_COST_BASED},
 };
 
-const char *router_strategy_name(enum router_strategy strategy)
-{
-    size_t i = 0;
-    while (strategies[i].strategy != strategy)
-        i++;
-    return strategies[i].name;
-}
-
 static void read_strategy(const struct plan_section *section)
 {
     const char *name = NULL;

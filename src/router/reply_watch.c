@@ -61,19 +61,6 @@ struct span reply_watch_held(const struct reply_watch *watch)
     return buf_span(&watch->held);
 }
 
-const char *reply_finish_name(enum reply_finish finish)
-{
-    static const char *const names[] = {
-        [REPLY_FINISH_NONE] = "",
-        [REPLY_FINISH_STOP] = "stop",
-        [REPLY_FINISH_LENGTH] = "length",
-        [REPLY_FINISH_TOOL_CALLS] = "tool_calls",
-        [REPLY_FINISH_CONTENT_FILTER] = "content_filter",
-        [REPLY_FINISH_OTHER] = "other",
-    };
-    return names[finish];
-}
-
 /* Failure */
 
 void reply_fail(struct reply_watch *w, enum chat_failure_kind kind, const char *sentence)

@@ -134,5 +134,3 @@ size_t reply_watch_waiting(const struct reply_watch *watch);
 // What the upstream said in its own words: the body of an error, or what was held. Lives as the
 // watch does.
 struct span reply_watch_held(const struct reply_watch *watch);
-
-const char *reply_finish_name(enum reply_finish finish); // "stop", ...; "" for none

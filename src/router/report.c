@@ -23,7 +23,6 @@ static struct router_caller caller_of(const struct router_call *call)
     return (struct router_caller){
         .key_hash = call->origin.key_hash,
         .key_alias = call->origin.key_name,
-        .user = call->origin.user,
     };
 }
 

@@ -319,19 +319,6 @@ int request_int(const struct request_scan *scan, enum request_member which, int6
     return 0;
 }
 
-int request_fixed(const struct request_scan *scan, enum request_member which, unsigned digits,
-                  int64_t *ret, struct error *err)
-{
-    enum json_type type = request_type(scan, which);
-    if (is_missing(type))
-        return 1;
-    int64_t value = 0;
-    if (type != JSON_NUMBER || !read_fixed(request_raw(scan, which), digits, &value))
-        return refuse(which, "a number", err);
-    *ret = value;
-    return 0;
-}
-
 int request_string(const struct request_scan *scan, enum request_member which, struct buf *out,
                    struct error *err)
 {

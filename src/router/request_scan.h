@@ -115,15 +115,12 @@ size_t request_count(const struct request_scan *scan, enum request_member which)
 
 /*
  * 0: *ret is set; 1: it is not there, *ret is untouched; -EINVAL: it is something else, with a
- * sentence for the client. A whole number may be written 1e3 or 5.0; request_fixed() takes any
- * number as an integer of 10^-digits.
+ * sentence for the client. A whole number may be written 1e3 or 5.0.
  */
 int request_bool(const struct request_scan *scan, enum request_member which, bool *ret,
                  struct error *err);
 int request_int(const struct request_scan *scan, enum request_member which, int64_t *ret,
                 struct error *err);
-int request_fixed(const struct request_scan *scan, enum request_member which, unsigned digits,
-                  int64_t *ret, struct error *err);
 // Appends the decoded text; also -EINVAL when it does not fit or holds a U+0000.
 int request_string(const struct request_scan *scan, enum request_member which, struct buf *out,
                    struct error *err);

@@ -240,11 +240,6 @@ const struct router_plan *router_plan(const struct router *router)
     return router->course->plan;
 }
 
-size_t router_calls(const struct router *router)
-{
-    return router->call_count;
-}
-
 void router_keeps(struct router *router, int64_t bytes)
 {
     router->buffered += (size_t)bytes;

@@ -55,7 +55,6 @@ void router_configure(struct router *router, struct http_client *http,
 void router_destroy(struct router *router);
 
 const struct router_plan *router_plan(const struct router *router);
-size_t router_calls(const struct router *router); // that have not ended
 // So many bytes more (or less) of answers wait for their readers: they count as the router's own.
 void router_keeps(struct router *router, int64_t bytes);
 
@@ -74,7 +73,7 @@ typedef uint64_t router_call_id; // 0 is none
 
 // Who asks, and for what. Absent is not said.
 struct router_origin {
-    struct span slot, session, job, user;
+    struct span slot, session, job;
     struct span key_name, key_hash; // of the key that was shown; never the key
     enum router_priority priority;
     uint64_t caller; // a hash of whom refusals are counted for

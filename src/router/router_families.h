@@ -7,10 +7,8 @@
  * labels. Adding one is a line in the table of router_families.c.
  */
 enum router_label {
-    LABEL_END_USER,
     LABEL_KEY_HASH,
     LABEL_KEY_ALIAS,
-    LABEL_USER,
     LABEL_REQUESTED_MODEL,
     LABEL_MODEL,         // "model", the upstream's name of it
     LABEL_LITELLM_MODEL, // "litellm_model_name", the same
@@ -23,9 +21,11 @@ enum router_label {
     LABEL_EXCEPTION_CLASS,
     LABEL_ROUTE,
     LABEL_FALLBACK_MODEL,
-    LABEL_TEAM, // there are no teams and no e-mail addresses: always absent
-    LABEL_TEAM_ALIAS,
+    LABEL_USER, // there are no users, teams and e-mail addresses: these are always absent
     LABEL_USER_EMAIL,
+    LABEL_END_USER,
+    LABEL_TEAM,
+    LABEL_TEAM_ALIAS,
     LABEL_REASON,
     LABEL_PRIORITY,
     LABEL_BUDGET,

@@ -40,12 +40,10 @@ struct router_metrics_deployment {
 void router_metrics_deployments(struct router_metrics *m,
                                 const struct router_metrics_deployment *deployments, size_t count);
 
-// Who asked. LiteLLM says `litellm_proxy_master_key` and `default_user_id` for the master key.
+// The caller, by the key that it showed.
 struct router_caller {
     struct span key_hash;  // hex of the key's SHA-256; never the key
     struct span key_alias; // the key's name
-    struct span user;
-    struct span end_user; // only if the owner wants one series for each
 };
 
 #define ROUTER_METRICS_NONE SIZE_MAX // no deployment

@@ -11,7 +11,7 @@ enum {
     BUNDLE_CHAINS = 512,                        // a power of two
     ROUTE_MAX = 48,                             // bytes
     STATUS_TEXT_MAX = 12,                       // bytes
-    KEY_PARTS = 5,                              // texts in a bundle's key
+    KEY_PARTS = 3,                              // texts in a bundle's key
     KEY_TEXT_MAX = METRICS_LABEL_VALUE_MAX + 1, // longer ones are cut alike in the label
     KEY_MAX = sizeof(size_t) + KEY_PARTS * (2 + KEY_TEXT_MAX),
 };
@@ -67,10 +67,8 @@ static struct router_labels labels_of(const struct router_event *event, char tex
     const struct router_caller *caller = event->caller;
     struct span status = status_text(text, event->status);
     struct router_labels labels = {.of = {
-                                       [LABEL_END_USER] = caller->end_user,
                                        [LABEL_KEY_HASH] = caller->key_hash,
                                        [LABEL_KEY_ALIAS] = caller->key_alias,
-                                       [LABEL_USER] = caller->user,
                                        [LABEL_REQUESTED_MODEL] = event->requested_model,
                                        [LABEL_ROUTE] = event->route,
                                        [LABEL_FALLBACK_MODEL] = event->fallback_model,
@@ -103,8 +101,6 @@ static size_t make_key(unsigned char key[KEY_MAX], const struct router_event *ev
     at = append_text(at, event->requested_model);
     at = append_text(at, event->caller->key_hash);
     at = append_text(at, event->caller->key_alias);
-    at = append_text(at, event->caller->user);
-    at = append_text(at, event->caller->end_user);
     return (size_t)(at - key);
 }
 
@@ -185,8 +181,7 @@ static bool is_bundle_of(const struct router_bundle *bundle, const struct router
     const struct router_caller *caller = event->caller;
     return memcmp(bundle->key, &event->deployment, sizeof(event->deployment)) == 0 &&
            skip_text(&at, event->requested_model) && skip_text(&at, caller->key_hash) &&
-           skip_text(&at, caller->key_alias) && skip_text(&at, caller->user) &&
-           skip_text(&at, caller->end_user);
+           skip_text(&at, caller->key_alias);
 }
 
 // An attempt is followed by its request, and most callers ask more than once.

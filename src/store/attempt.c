@@ -19,7 +19,6 @@ enum {
     VARINT_MAX = 10, // bytes
     FLAG_STREAMED = 1,
     FLAG_CANCELLED = 2,
-    FLAG_KEEPS = 4,
 };
 
 const size_t attempt_texts[ATTEMPT_TEXTS] = {
@@ -123,9 +122,8 @@ static unsigned char *put_charges(unsigned char *out, const struct store_attempt
 
 static unsigned char *put_attempt(unsigned char *out, const struct store_attempt *attempt)
 {
-    int64_t flags = (attempt->streamed ? FLAG_STREAMED : 0) |
-                    (attempt->cancelled ? FLAG_CANCELLED : 0) |
-                    (attempt->keeps_reservation ? FLAG_KEEPS : 0);
+    int64_t flags =
+        (attempt->streamed ? FLAG_STREAMED : 0) | (attempt->cancelled ? FLAG_CANCELLED : 0);
     out = put_number(out, ATTEMPT_TEXTS);
     for (size_t i = 0; i < ATTEMPT_TEXTS; i++)
         out = put_text(out, *attempt_text(attempt, i));
@@ -249,7 +247,6 @@ static bool take_attempt(struct span *rest, struct store_charge *charges,
         return false;
     attempt->streamed = flags & FLAG_STREAMED;
     attempt->cancelled = flags & FLAG_CANCELLED;
-    attempt->keeps_reservation = flags & FLAG_KEEPS;
     attempt->charges = charges;
     attempt->source = STORE_COST_UNKNOWN;
     if (source >= 0 && source < STORE_COST_SOURCES)

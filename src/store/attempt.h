@@ -67,8 +67,6 @@ struct store_attempt {
     int64_t cost_pico;
     enum store_cost_source source;
     int64_t reserved_pico;
-    // The reservation of the call goes on for another attempt; without it this row ends it.
-    bool keeps_reservation;
     const struct store_charge *charges;
     size_t charge_count;
 };

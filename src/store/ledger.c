@@ -67,7 +67,7 @@ static int keep_reservation(const struct fold *fold, const struct open_call *ope
 {
     static const char sql[] =
         "INSERT INTO reservations(call, record) SELECT ?1, ?2 WHERE NOT (?4 AND EXISTS("
-        " SELECT 1 FROM ledger WHERE wall_ms >= ?3 AND call = ?1 AND attempt >= ?5 AND last = 1))"
+        " SELECT 1 FROM ledger WHERE wall_ms >= ?3 AND call = ?1 AND attempt >= ?5))"
         " ON CONFLICT(call) DO UPDATE SET record = excluded.record";
     return sql_run(fold->db, sql,
                    SQL_VALUES(sql_text(open->call), sql_bytes(open->record), sql_int(open->wall_ms),
@@ -128,7 +128,7 @@ static int take_up(struct fold *fold, struct span record, struct error *err)
         r = ledger_write_row(fold->writer, &attempt, err);
         fold->result->rows++;
     }
-    if (r >= 0 && !attempt.keeps_reservation)
+    if (r >= 0)
         r = end_reservation(fold, attempt.call, err);
     return r < 0 ? r : 0;
 }

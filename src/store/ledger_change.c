@@ -46,7 +46,6 @@ static int charge(sqlite3 *db, struct ledger_writer *writer, struct store_attemp
     row->cost_pico = row->reserved_pico;
     row->source = STORE_COST_UNKNOWN;
     row->error = SPAN_LITERAL("interrupted");
-    row->keeps_reservation = false;
     if (r == 0)
         r = ledger_write_row(writer, row, err);
     if (r >= 0)

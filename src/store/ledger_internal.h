@@ -24,7 +24,7 @@ enum { LEDGER_SEARCH_ROWS = 200000 };
     " error, reason, instead_of, reply_id, attempt, wall_ms, day, duration_ms, first_byte_ms," \
     " status, prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens,"            \
     " reasoning_tokens, bytes_in, bytes_out, tools_bytes, messages_bytes, cost_pico,"          \
-    " reserved_pico, streamed, cancelled, last, source"
+    " reserved_pico, streamed, cancelled, source"
 
 int ledger_writer_create(sqlite3 *db, struct ledger_writer **ret_writer, struct error *err);
 void ledger_writer_destroy(

@@ -106,7 +106,6 @@ static void take_attempt(struct read_job *read, sqlite3_stmt *stmt, struct store
                                           : sqlite3_column_int64(stmt, column);
     attempt->streamed = sqlite3_column_int(stmt, column++);
     attempt->cancelled = sqlite3_column_int(stmt, column++);
-    attempt->keeps_reservation = !sqlite3_column_int(stmt, column++);
     int source = store_word_find(store_cost_words, STORE_COST_SOURCES, sql_column(stmt, column++));
     attempt->source = source < 0 ? STORE_COST_UNKNOWN : (enum store_cost_source)source;
 }

@@ -38,9 +38,9 @@ const char *const store_cost_words[STORE_COST_SOURCES] = {
 };
 
 static const char insert_row[] =
-    "INSERT INTO ledger(" LEDGER_COLUMNS ", charges)"
+    "INSERT INTO ledger(" LEDGER_COLUMNS ", charges, last)"
     " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
-    " ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(wall_ms, call, attempt) DO NOTHING";
+    " ?, ?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT(wall_ms, call, attempt) DO NOTHING";
 
 static const char add_day[] =
     "INSERT INTO ledger_days(day, model, slot, key, calls, attempts, failed, cancelled, unsure,"
@@ -215,7 +215,7 @@ static struct sql_value number_of(const struct store_attempt *row, size_t index)
 
 static int insert(struct ledger_writer *writer, const struct store_attempt *row, struct error *err)
 {
-    struct sql_value values[ATTEMPT_TEXTS + ATTEMPT_NUMBERS + 6];
+    struct sql_value values[ATTEMPT_TEXTS + ATTEMPT_NUMBERS + 5];
     size_t n = 0;
     for (size_t i = 0; i < ATTEMPT_TEXTS; i++)
         values[n++] = sql_text(present(*attempt_text(row, i)));
@@ -225,7 +225,6 @@ static int insert(struct ledger_writer *writer, const struct store_attempt *row,
     bool keeps = is_unsure(row) && store_charges_encode(row, &writer->charges);
     values[n++] = sql_int(row->streamed);
     values[n++] = sql_int(row->cancelled);
-    values[n++] = sql_int(!row->keeps_reservation);
     values[n++] = sql_text(span_of(store_cost_words[row->source]));
     values[n++] = sql_bytes(keeps ? buf_span(&writer->charges) : SPAN_ABSENT);
     int r = sql_bind_again(writer->row, values, n, err);

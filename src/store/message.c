@@ -2,11 +2,6 @@
 
 #include "store/store_internal.h"
 
-struct message_job {
-    struct store_job job;
-    struct store_message message;
-};
-
 #define MESSAGE_SPANS(m)                                                               \
     STORE_SPANS(&(m)->session, &(m)->turn, &(m)->role, &(m)->content, &(m)->reasoning, \
                 &(m)->tool_calls, &(m)->tool_call_id, &(m)->name)
@@ -63,41 +58,6 @@ int store_messages_insert(sqlite3 *db, int64_t session, int64_t turn,
     if (r == 0 && count > 0)
         r = store_session_touch(db, session, now_ms, err);
     return r;
-}
-
-static int append(struct store_job *job, sqlite3 *db, struct error *err)
-{
-    const struct store_message *m = &CONTAINER_OF(job, struct message_job, job)->message;
-    int64_t session = 0, turn = 0;
-    int r = store_session_number(db, m->session, &session, err);
-    if (r == 0 && m->turn.data)
-        r = store_turn_number(db, m->turn, &turn, err);
-    if (r == 0)
-        r = insert(db, session, turn, m, err);
-    if (r == 0) {
-        job->rowid = sqlite3_last_insert_rowid(db);
-        r = store_session_touch(db, session, m->created_ms, err);
-    }
-    return r;
-}
-
-int64_t store_message_append(struct store *store, const struct store_message *message,
-                             enum store_durability durability, store_done_fn *done, void *context,
-                             struct error *err)
-{
-    struct error local = ERROR_INIT;
-    err = err ? err : &local;
-    int r = store_id_check(message->session, "session", err);
-    if (r == 0 && message->turn.data)
-        r = store_id_check(message->turn, "turn", err);
-    if (r < 0)
-        return r;
-    struct store_message kept = *message;
-    struct message_job *own = store_job_make(sizeof *own, MESSAGE_SPANS(&kept), err);
-    if (!own)
-        return err->code;
-    own->message = kept;
-    return store_job_submit(store, &own->job, append, durability, done, context, err);
 }
 
 struct reading {

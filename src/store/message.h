@@ -21,14 +21,6 @@ struct store_message {
     int64_t created_ms;       // shown, never used to order
 };
 
-/*
- * Submits one message; the completion's rowid is its id. Returns as store_session_create() does.
- * Fails with -ENOENT when the session or the turn does not exist.
- */
-int64_t store_message_append(struct store *store, const struct store_message *message,
-                             enum store_durability durability, store_done_fn *done, void *context,
-                             struct error *err);
-
 // Receives one row; its spans live during the call. False stops the reading (which then is 0).
 typedef bool store_message_fn(void *context, const struct store_message *message);
 

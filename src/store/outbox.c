@@ -41,11 +41,6 @@ struct change_job {
     struct store_delivery_change change;
 };
 
-struct retry_job {
-    struct store_job job;
-    struct span channel;
-};
-
 static int insert(sqlite3 *db, int64_t turn, enum store_delivery_state state,
                   const struct store_reply *reply, int64_t now_ms, int64_t *ret_number,
                   struct error *err)
@@ -150,30 +145,6 @@ int64_t store_outbox_change(struct store *store, const struct store_delivery_cha
     return store_job_submit(store, &own->job, change, STORE_DURABLE, done, context, err);
 }
 
-// One that failed while its turn runs has no text yet, and the end of the turn takes its place.
-static int retry(struct store_job *job, sqlite3 *db, struct error *err)
-{
-    static const char sql[] = "UPDATE outbox SET state = 'pending', attempts = 0, next_ms = 0"
-                              " WHERE channel = ? AND state = 'failed' AND text <> ''";
-    const struct retry_job *own = CONTAINER_OF(job, struct retry_job, job);
-    int r = sql_run(db, sql, SQL_VALUES(sql_text(own->channel)), err);
-    if (r == 0)
-        job->rowid = sqlite3_changes(db);
-    return r;
-}
-
-int64_t store_outbox_retry(struct store *store, struct span channel, store_done_fn *done,
-                           void *context, struct error *err)
-{
-    struct error local = ERROR_INIT;
-    err = err ? err : &local;
-    struct retry_job *own = store_job_make(sizeof *own, STORE_SPANS(&channel), err);
-    if (!own)
-        return err->code;
-    own->channel = channel;
-    return store_job_submit(store, &own->job, retry, STORE_DURABLE, done, context, err);
-}
-
 int store_reply_insert(sqlite3 *db, int64_t turn, const struct store_reply *reply, int64_t now_ms,
                        int64_t *ret_number, struct error *err)
 {
@@ -263,14 +234,6 @@ int store_read_outbox(struct store *store, struct span channel, int64_t after,
     return store_read_rows(
         store, sql, SQL_VALUES(sql_text(channel), sql_int(after), sql_int(STORE_READ_ROWS_MAX)),
         tell, &reading, err);
-}
-
-int store_read_delivery(struct store *store, int64_t number, store_delivery_fn *row, void *context,
-                        struct error *err)
-{
-    static const char sql[] = "SELECT " DELIVERY_COLUMNS " WHERE o.number = ?";
-    struct reading reading = {row, context};
-    return store_read_row(store, sql, SQL_VALUES(sql_int(number)), tell, &reading, err);
 }
 
 static int take_summary(void *context, sqlite3_stmt *stmt, struct error *err)

@@ -69,20 +69,12 @@ struct store_delivery_change {
 int64_t store_outbox_change(struct store *store, const struct store_delivery_change *change,
                             store_done_fn *done, void *context, struct error *err);
 
-// Submits: what was given up is PENDING again (for a person who asks). rowid: how many.
-int64_t store_outbox_retry(struct store *store, struct span channel, store_done_fn *done,
-                           void *context, struct error *err);
-
 // False stops the reading.
 typedef bool store_delivery_fn(void *context, const struct store_delivery *delivery);
 
 // Synchronous: rows of a channel that are OPEN or PENDING with a number above `after`, in order.
 int store_read_outbox(struct store *store, struct span channel, int64_t after,
                       store_delivery_fn *row, void *context, struct error *err);
-
-// One row. STORE_NOT_FOUND.
-int store_read_delivery(struct store *store, int64_t number, store_delivery_fn *row, void *context,
-                        struct error *err);
 
 struct store_outbox_summary {
     int64_t waiting; // PENDING

@@ -42,7 +42,7 @@
  *
  * Spending. A row of the ledger is an attempt to have a model answer; it carries names and no
  * foreign keys, since what was paid stays true when its session is gone. Its number is the order in
- * which attempts ended. `last` marks the row that ended its call's reservation; `charges` are the
+ * which attempts ended. `last` is 1, and has no meaning any more; `charges` are the
  * accounts that pay, kept only while the cost may still be corrected. The instant comes first in a
  * row's name, so that its index grows at its end: by the call's id, which is random, each row would
  * write a page of its own. The rows are forgotten after some months, so their sums per day are

@@ -132,10 +132,6 @@ int store_read_open_turns(struct store *store, store_turn_fn *row, void *context
 int store_read_last_turn(struct store *store, struct span session, store_turn_fn *row,
                          void *context, struct error *err);
 
-// One turn, by its id or an unambiguous beginning of it. STORE_NOT_FOUND; -EINVAL: ambiguous.
-int store_read_turn(struct store *store, struct span id, store_turn_fn *row, void *context,
-                    struct error *err);
-
 // The tool calls of one iteration, by ordinal.
 typedef bool store_tool_call_fn(void *context, const struct store_tool_call *call);
 int store_read_tool_calls(struct store *store, struct span turn, int iteration,

@@ -75,20 +75,6 @@ int store_read_last_turn(struct store *store, struct span session, store_turn_fn
     return store_read_row(store, sql, SQL_VALUES(sql_text(session)), tell, &reading, err);
 }
 
-int store_read_turn(struct store *store, struct span id, store_turn_fn *row, void *context,
-                    struct error *err)
-{
-    static const char find[] = "SELECT id FROM turns WHERE id >= ? AND id < ? ORDER BY id LIMIT 2";
-    static const char sql[] = "SELECT " TURN_COLUMNS " WHERE t.id = ?";
-    struct reading reading = {row, context};
-    struct store_id found;
-    int r = store_find_id(store, find, id, "turn", &found, err);
-    if (r != 0)
-        return r;
-    return store_read_row(store, sql, SQL_VALUES(sql_text(span_make(found.text, found.len))), tell,
-                          &reading, err);
-}
-
 struct call_reading {
     store_tool_call_fn *row;
     void *context;

@@ -69,7 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct error err = ERROR_INIT;
     check_encoding(text);
     if (url_parse(text, &url, &err) < 0) {
-        REQUIRE(err.text[0] && span_is(url_host_for_message(text), "?"));
+        REQUIRE(err.text[0]);
         return 0;
     }
     reassemble(&url);

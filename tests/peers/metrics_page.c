@@ -20,7 +20,6 @@ static const struct router_metrics_deployment deployment = {SPAN_LITERAL("echo")
 static const struct router_caller master = {
     .key_hash = SPAN_LITERAL("litellm_proxy_master_key"),
     .key_alias = SPAN_LITERAL(HOSTILE),
-    .user = SPAN_LITERAL("default_user_id"),
 };
 
 static void attempts(struct router_metrics *m)

@@ -32,10 +32,16 @@ static int teardown(void **state)
     return 0;
 }
 
+static void append_both(struct buf *out)
+{
+    memory_block_append_file(&config, world.workspace, MEMORY_NOTES, out);
+    memory_block_append_file(&config, world.workspace, MEMORY_USER, out);
+}
+
 static void shows(const char *wanted)
 {
     BUF_AUTO out = BUF_INIT(1 << 20);
-    memory_block_append(&config, world.workspace, &out);
+    append_both(&out);
     assert_string_equal(buf_text(&out), wanted);
 }
 
@@ -82,7 +88,7 @@ static void a_huge_file_is_bounded(void **state)
         memcpy(huge + i, "\xc3\xa4", 2);
     tool_world_put(&world, "memories/MEMORY.md", huge, sizeof huge);
     BUF_AUTO out = BUF_INIT(1 << 20);
-    memory_block_append(&config, world.workspace, &out);
+    append_both(&out);
     assert_true(utf8_valid(buf_span(&out)));
     assert_true(out.len < 2 * 2200 + 300);
     assert_non_null(strstr(buf_text(&out), "the rest is not shown]"));

@@ -17,7 +17,6 @@ static void test_commas_by_itself(void **state)
     json_write_key(&w, "b");
     json_write_array_begin(&w);
     json_write_int(&w, INT64_MIN);
-    json_write_uint(&w, UINT64_MAX);
     json_write_array_begin(&w);
     json_write_array_end(&w);
     json_write_object_begin(&w);
@@ -34,7 +33,7 @@ static void test_commas_by_itself(void **state)
     json_write_object_end(&w);
     assert_true(json_write_done(&w));
     assert_string_equal(buf_text(&out),
-                        "{\"a\":\"x\",\"b\":[-9223372036854775808,18446744073709551615,[],{},null],"
+                        "{\"a\":\"x\",\"b\":[-9223372036854775808,[],{},null],"
                         "\"c\":false,\"d\":{\"z\": 1e400},\"e\":null,\"f\":-1,\"g\":null,"
                         "\"h\\\"\":\"a\\u0000b\"}");
 }

@@ -250,18 +250,15 @@ static void test_writing(void **state)
     assert_true(sse_write_event(&out, SPAN_ABSENT, SPAN_LITERAL("{}")));
     assert_true(sse_write_event(&out, SPAN_LITERAL("x"), SPAN_LITERAL(" a\nb\r\nc\r")));
     assert_true(sse_write_event(&out, SPAN_LITERAL("y"), SPAN_ABSENT));
-    assert_true(sse_write_comment(&out, SPAN_LITERAL("ping\npong")));
     assert_false(sse_write_event(&out, SPAN_LITERAL("x\ny"), SPAN_LITERAL("a")));
     assert_string_equal(buf_text(&out),
                         "data: {}\n\nevent: x\ndata:  a\ndata: b\ndata: c\ndata: \n\n"
-                        "event: y\ndata: \n\n: ping\n: pong\n\n");
-    gives(buf_span(&out), "message|{}||-1\nx| a\nb\nc\n||-1\ny|||-1\n"
-                          "#message|ping||-1\n#message|pong||-1\n");
+                        "event: y\ndata: \n\n");
+    gives(buf_span(&out), "message|{}||-1\nx| a\nb\nc\n||-1\ny|||-1\n");
 
     BUF_AUTO small = BUF_INIT(16);
     assert_true(buf_append_text(&small, "ab"));
     assert_false(sse_write_event(&small, SPAN_LITERAL("x"), SPAN_LITERAL("aaaaaaaaaaaaaa")));
-    assert_false(sse_write_comment(&small, SPAN_LITERAL("aaaaaaaaaaaaaaaaa")));
     assert_string_equal(buf_text(&small), "ab");
 }
 

@@ -149,14 +149,6 @@ static void test_percent_encoding(void **state)
     assert_int_equal(small.len, 0);
 }
 
-static void test_host_for_message(void **state)
-{
-    (void)state;
-    assert_true(span_is(url_host_for_message(SPAN_LITERAL("https://h:1/x?key=1")), "h:1"));
-    assert_true(span_is(url_host_for_message(SPAN_LITERAL("https://u:secret@h/")), "?"));
-    assert_true(span_is(url_host_for_message(SPAN_ABSENT), "?"));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,7 +156,6 @@ int main(void)
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_joining),
         cmocka_unit_test(test_percent_encoding),
-        cmocka_unit_test(test_host_for_message),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,5 @@
 // links: store_fixture
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -18,7 +17,6 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "base/fd.h"
 #include "base/mem.h"
 #include "loop/loop.h"
 #include "router/ledger.h"
@@ -533,27 +531,6 @@ static void a_slow_database_refuses_calls_and_loses_no_row(void **state)
     close_world(&world);
 }
 
-// Their bytes count from the first moment, or a start after a kill would double the bound.
-static void what_an_earlier_process_left_takes_room(void **state)
-{
-    (void)state;
-    struct world world;
-    char left[FIXTURE_PATH_MAX + 64];
-    snprintf(left, sizeof left, "%s/" JOURNAL_NAME ".0000000000000007", home);
-    FD_AUTO fd = open(left, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    assert_true(fd >= 0);
-    assert_int_equal(ftruncate(fd, 50 << 20), 0);
-    open_world(&world);
-    assert_true(router_ledger_is_full(world.ledger));
-    assert_non_null(strstr(world.note, "the disk does not keep up"));
-    for (int i = 0; i < 20 && world.ready == 0; i++)
-        run(&world, 0);
-    assert_string_equal(router_ledger_trouble(world.ledger), "");
-    assert_string_equal(world.note, ""); // told without a call
-    assert_false(router_ledger_is_full(world.ledger));
-    close_world(&world);
-}
-
 static void a_correction_is_told(void **state)
 {
     (void)state;
@@ -605,7 +582,6 @@ int main(void)
         TEST(long_files_are_left_and_removed),
         TEST(a_full_disk_stops_promises_and_loses_nothing),
         TEST(a_slow_database_refuses_calls_and_loses_no_row),
-        TEST(what_an_earlier_process_left_takes_room),
         TEST(a_correction_is_told),
         TEST(old_rows_are_forgotten_in_time),
     };

@@ -80,7 +80,6 @@ static void a_request_goes_to_what_its_name_means(void **state)
     assert_non_null(strstr(f->err.text, "anthropic"));
     request.model = "nobody";
     assert_int_equal(chat_provider_start(provider, &request, &sink, &heard, &id, &f->err), -ENOENT);
-    assert_int_equal(router_calls(router), 0);
     chat_provider_destroy(provider);
     router_destroy(router);
     loop_destroy(heard.loop);

@@ -295,7 +295,7 @@ static void reads_what_it_says(void **state)
         assert_int_equal(reply_watch_end(&w, false), REPLY_PASS);
         assert_string_equal(w.id, "gen-1");
         assert_string_equal(w.model, "vendor/m");
-        assert_string_equal(reply_finish_name(w.finish), "stop");
+        assert_int_equal(w.finish, REPLY_FINISH_STOP);
         assert_int_equal(w.usage.prompt_tokens, 100);
         assert_int_equal(w.usage.completion_tokens, 40);
         assert_int_equal(w.usage.cached_tokens, 30);

@@ -17,7 +17,6 @@ enum { PAGE_MAX = 16 * 1024 * 1024 };
 
 static const struct router_caller master = {
     .key_hash = SPAN_LITERAL("litellm_proxy_master_key"),
-    .user = SPAN_LITERAL("default_user_id"),
 };
 
 static const struct router_metrics_deployment two[] = {
@@ -115,7 +114,7 @@ static struct router_request_stats asked(void)
 
 #define CALLER                                                                     \
     "end_user=\"None\",hashed_api_key=\"litellm_proxy_master_key\",api_key_alias=" \
-    "\"None\",team=\"None\",team_alias=\"None\",user=\"default_user_id\""
+    "\"None\",team=\"None\",team_alias=\"None\",user=\"None\""
 #define ANSWERED "requested_model=\"cheap\",model_id=\"id-1\",api_provider=\"openrouter\""
 #define DEPLOYMENT                                                                    \
     "litellm_model_name=\"x-ai/grok-4\",model_id=\"id-1\",api_base=\"https://a/v1\"," \

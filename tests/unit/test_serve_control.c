@@ -257,7 +257,7 @@ static void add_session(struct control_world *world, const char *id)
         .created_ms = 1000,
     };
     assert_true(store_session_create(world->store, &session, STORE_DURABLE, NULL, NULL, NULL) > 0);
-    assert_true(store_message_append(world->store, &message, STORE_DURABLE, NULL, NULL, NULL) > 0);
+    assert_true(fixture_append(world->store, &message, STORE_DURABLE, NULL, NULL, NULL) > 0);
     store_wait(world->store);
 }
 

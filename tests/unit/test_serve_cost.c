@@ -216,7 +216,6 @@ static void a_call_is_told_with_its_reasons(void **state)
     row.error = SPAN_LITERAL("Timeout");
     row.cost_pico = 3;
     row.source = STORE_COST_BOUND;
-    row.keeps_reservation = true;
     add(world, &row);
     row.attempt = 2;
     row.error = SPAN_LITERAL("");

@@ -55,8 +55,8 @@ static void append(struct store *store, size_t len, enum store_durability durabi
     struct store_message m = {.session = SPAN_LITERAL("a"),
                               .role = SPAN_LITERAL("user"),
                               .content = span_make(text, len)};
-    assert_true(store_message_append(store, &m, durability, outcome ? fixture_done : NULL, outcome,
-                                     NULL) > 0);
+    assert_true(
+        fixture_append(store, &m, durability, outcome ? fixture_done : NULL, outcome, NULL) > 0);
     free(text);
 }
 

@@ -71,7 +71,7 @@ static void append(struct store *store, const char *text)
     struct store_message m = {
         .session = SPAN_LITERAL("a"), .role = SPAN_LITERAL("user"), .content = span_of(text)};
     struct outcome made = {0};
-    store_message_append(store, &m, STORE_DURABLE, fixture_done, &made, NULL);
+    fixture_append(store, &m, STORE_DURABLE, fixture_done, &made, NULL);
     store_wait(store);
     if (made.result != 0)
         fail_msg("%d %s", made.result, made.err.text);
@@ -263,7 +263,7 @@ static void damage_met_in_use_is_set_aside_at_the_next_start(void **state)
     struct store_message m = {
         .session = SPAN_LITERAL("a"), .role = SPAN_LITERAL("user"), .content = SPAN_LITERAL("z")};
     struct outcome refused = {0};
-    store_message_append(store, &m, STORE_DURABLE, fixture_done, &refused, NULL);
+    fixture_append(store, &m, STORE_DURABLE, fixture_done, &refused, NULL);
     store_wait(store);
     assert_int_equal(refused.result, -EUCLEAN);
     assert_non_null(strstr(refused.err.text, "damaged"));

@@ -77,11 +77,11 @@ static void messages_come_back_in_order(void **state)
     assert_true(store_session_create(store, &session_a, STORE_DURABLE, fixture_done, &made, NULL) >
                 0);
     struct store_message m = message_of("hello");
-    store_message_append(store, &m, STORE_DURABLE, fixture_done, &first, NULL);
+    fixture_append(store, &m, STORE_DURABLE, fixture_done, &first, NULL);
     // The clock went back to 1970 between the two.
     m = message_of("there");
     m.created_ms = 5;
-    store_message_append(store, &m, STORE_GROUPED, fixture_done, &second, NULL);
+    fixture_append(store, &m, STORE_GROUPED, fixture_done, &second, NULL);
     store_wait(store);
     assert_true(made.called && first.called && second.called);
     assert_int_equal(made.result, 0);
@@ -144,11 +144,11 @@ static void a_failing_job_fails_alone(void **state)
     struct store_message m = message_of("lost");
     m.session = S("nobody");
     store_session_create(store, &session_a, STORE_GROUPED, NULL, NULL, NULL);
-    store_message_append(store, &m, STORE_GROUPED, fixture_done, &bad, NULL);
+    fixture_append(store, &m, STORE_GROUPED, fixture_done, &bad, NULL);
     m = message_of("kept");
-    store_message_append(store, &m, STORE_GROUPED, fixture_done, &good, NULL);
+    fixture_append(store, &m, STORE_GROUPED, fixture_done, &good, NULL);
     m.turn = S("no-turn");
-    store_message_append(store, &m, STORE_GROUPED, fixture_done, &bad_turn, NULL);
+    fixture_append(store, &m, STORE_GROUPED, fixture_done, &bad_turn, NULL);
     store_wait(store);
     assert_int_equal(bad.result, -ENOENT);
     assert_string_equal(bad.err.text, "there is no session nobody");
@@ -166,7 +166,7 @@ static void forgotten_completions_are_not_called(void **state)
     struct outcome gone = {0}, kept = {0};
     int64_t job = store_session_create(store, &session_a, STORE_GROUPED, fixture_done, &gone, NULL);
     struct store_message m = message_of("x");
-    store_message_append(store, &m, STORE_GROUPED, fixture_done, &kept, NULL);
+    fixture_append(store, &m, STORE_GROUPED, fixture_done, &kept, NULL);
     store_forget(store, job);
     store_forget(store, 999);
     store_wait(store);
@@ -185,12 +185,12 @@ static void the_queue_has_an_end(void **state)
     struct store_message m = message_of("x");
     int accepted = 1;
     for (; r > 0 && accepted < 2 * STORE_QUEUE_MAX; accepted++)
-        r = store_message_append(store, &m, STORE_GROUPED, NULL, NULL, &err);
+        r = fixture_append(store, &m, STORE_GROUPED, NULL, NULL, &err);
     assert_int_equal(r, -EAGAIN);
     assert_int_equal(accepted, STORE_QUEUE_MAX + 1);
     assert_non_null(strstr(err.text, "does not keep up"));
     store_wait(store);
-    assert_true(store_message_append(store, &m, STORE_GROUPED, NULL, NULL, &err) > 0);
+    assert_true(fixture_append(store, &m, STORE_GROUPED, NULL, NULL, &err) > 0);
     store_close(store);
 }
 
@@ -202,11 +202,11 @@ static void what_is_too_large_is_refused(void **state)
     char *large = calloc(1, STORE_JOB_BYTES_MAX + 1);
     struct store_message m = message_of("");
     m.content = span_make(large, STORE_JOB_BYTES_MAX + 1);
-    assert_int_equal(store_message_append(store, &m, STORE_DURABLE, NULL, NULL, &err), -E2BIG);
+    assert_int_equal(fixture_append(store, &m, STORE_DURABLE, NULL, NULL, &err), -E2BIG);
     struct store_memory memory = {.content = span_make(large, STORE_MEMORY_BYTES_MAX + 1)};
     assert_int_equal(store_memory_add(store, &memory, STORE_DURABLE, NULL, NULL, &err), -E2BIG);
     m.session = S("");
-    assert_int_equal(store_message_append(store, &m, STORE_DURABLE, NULL, NULL, &err), -EINVAL);
+    assert_int_equal(fixture_append(store, &m, STORE_DURABLE, NULL, NULL, &err), -EINVAL);
     free(large);
     store_close(store);
 }
@@ -221,7 +221,7 @@ static void bytes_are_kept_as_they_are(void **state)
     m.tool_calls = SPAN_LITERAL("[{\"id\": 12345678901234567890}]");
     m.tainted = true;
     store_session_create(store, &session_a, STORE_DURABLE, NULL, NULL, NULL);
-    store_message_append(store, &m, STORE_DURABLE, NULL, NULL, NULL);
+    fixture_append(store, &m, STORE_DURABLE, NULL, NULL, NULL);
     store_wait(store);
     struct rows rows = {0};
     assert_int_equal(store_read_messages(store, S("a"), 10, keep_row, &rows, NULL), 0);
@@ -479,7 +479,7 @@ static void submit_another(void *context, int result, const struct error *err, i
     struct store_message m = message_of("again");
     assert_int_equal(result, 0);
     if (++chain->calls < 5)
-        store_message_append(chain->store, &m, STORE_GROUPED, submit_another, chain, NULL);
+        fixture_append(chain->store, &m, STORE_GROUPED, submit_another, chain, NULL);
 }
 
 static void a_completion_may_submit(void **state)
@@ -499,7 +499,7 @@ static void close_commits_what_is_queued(void **state)
     struct outcome never = {0};
     struct store_message m = message_of("last words");
     store_session_create(store, &session_a, STORE_GROUPED, fixture_done, &never, NULL);
-    store_message_append(store, &m, STORE_GROUPED, fixture_done, &never, NULL);
+    fixture_append(store, &m, STORE_GROUPED, fixture_done, &never, NULL);
     store_close(store);
     assert_false(never.called);
     const char *path = fixture_path(home, "state.db");

@@ -78,8 +78,9 @@ static void open_turns_are_found_after_a_stop(void **state)
         assert_int_equal(resumed.result, 0);
         assert_int_equal(resumed.rowid, i);
     }
-    seen = (struct seen){0};
-    assert_int_equal(store_read_turn(talk.store, S("t2"), keep_turn, &seen, NULL), 0);
+    talk_finish(talk.store, "t3", STORE_TURN_DONE, NULL, false);
+    seen = open_turns();
+    assert_string_equal(seen.ids, "t2|");
     assert_int_equal(seen.last.state, STORE_TURN_TOOLS);
     assert_int_equal(seen.last.iteration, 4);
     assert_int_equal(seen.last.resumes, 2);
@@ -153,27 +154,6 @@ static void a_fact_is_written_by_itself(void **state)
                          -E2BIG);
         assert_int_equal(strstr(err.text, "name") != NULL, i == 1);
     }
-}
-
-static void a_turn_is_found_by_the_beginning_of_its_id(void **state)
-{
-    (void)state;
-    struct seen seen = {0};
-    struct error err = ERROR_INIT;
-    talk_begin(talk.store, "abc1", 0, NULL);
-    talk_begin(talk.store, "abc12", 0, NULL);
-    talk_begin(talk.store, "abd", 0, NULL);
-    assert_int_equal(store_read_turn(talk.store, S("abd"), keep_turn, &seen, NULL), 0);
-    assert_int_equal(store_read_turn(talk.store, S("abc12"), keep_turn, &seen, NULL), 0);
-    assert_int_equal(store_read_turn(talk.store, S("abc1"), keep_turn, &seen, NULL), 0);
-    assert_string_equal(seen.ids, "abd|abc12|abc1|");
-    assert_int_equal(store_read_turn(talk.store, S("abc"), keep_turn, &seen, &err), -EINVAL);
-    assert_string_equal(err.text, "more than one turn begins with abc; give more of its id");
-    assert_int_equal(store_read_turn(talk.store, S("b"), keep_turn, &seen, NULL), STORE_NOT_FOUND);
-    assert_int_equal(store_read_turn(talk.store, S("abc123"), keep_turn, &seen, NULL),
-                     STORE_NOT_FOUND);
-    assert_int_equal(store_read_turn(talk.store, S(""), keep_turn, &seen, NULL), -EINVAL);
-    assert_int_equal(seen.count, 3);
 }
 
 static void a_dropped_turn_is_not_part_of_the_conversation(void **state)
@@ -302,7 +282,7 @@ static void sessions_are_listed_by_use(void **state)
     assert_string_equal(listed(10), "a 2/1|b 0/0|");
     talk_create(talk.store, "c");
     struct store_message m = {.session = S("b"), .role = S("user"), .created_ms = 1};
-    store_message_append(talk.store, &m, STORE_DURABLE, NULL, NULL, NULL); // by a clock of 1970
+    fixture_append(talk.store, &m, STORE_DURABLE, NULL, NULL, NULL); // by a clock of 1970
     store_wait(talk.store);
     assert_string_equal(listed(10), "b 1/0|c 0/0|a 2/1|");
     assert_string_equal(listed(1), "b 1/0|");
@@ -393,7 +373,6 @@ int main(void)
         TEST(open_turns_are_found_after_a_stop),
         TEST(a_fact_is_written_with_a_step),
         TEST(a_fact_is_written_by_itself),
-        TEST(a_turn_is_found_by_the_beginning_of_its_id),
         TEST(a_dropped_turn_is_not_part_of_the_conversation),
         TEST(the_calls_of_an_iteration_come_back),
         TEST(what_turns_used_up_is_summed),

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "store/message.h"
 #include "store/store.h"
 
 // What every test of the store needs: a home of its own, outcomes kept, SQL on the side.
@@ -25,6 +26,15 @@ struct outcome {
 };
 
 void fixture_done(void *outcome, int result, const struct error *err, int64_t rowid);
+
+/*
+ * Submits one message, in no turn unless it names one: the plainest write that the store's queue,
+ * transactions and recovery can be tried with. Returns and fails as store_session_create() does;
+ * -ENOENT: no such session or turn. The completion's rowid is its id.
+ */
+int64_t fixture_append(struct store *store, const struct store_message *message,
+                       enum store_durability durability, store_done_fn *done, void *context,
+                       struct error *err);
 
 // The first column of the first row, through a connection of its own; -1 without a row or file.
 int64_t fixture_number(const char *path, const char *sql);
