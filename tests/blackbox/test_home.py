@@ -162,7 +162,7 @@ def test_a_write_that_fails_leaves_the_old_file(hermes, up, mounted):
     path = hermes.put("workspace/a.txt", "precious\n")
     text = "call write_file " + json.dumps({"path": "a.txt", "content": "n" * 300000})
     result = hermes.use(up, "tools").run("chat", stdin=text).ok()
-    assert "cannot write the file: No space left on device" in result.text, result
+    assert "cannot write a.txt: No space left on device" in result.text, result
     assert path.read_text() == "precious\n"
     assert [p.name for p in hermes.workspace.iterdir()] == ["a.txt"], "no litter"
 
