@@ -139,17 +139,15 @@ static void flush_or_wait(enum log_level level)
 
 /* Lines on standard error */
 
-// What others wrote may stand in a line; none of it may move a terminal's cursor, and all of it is
-// UTF-8. The controls of the upper half (U+0080 to U+009F, one of them begins escape sequences) are
-// two bytes there, and one where a terminal knows no UTF-8.
+// What others wrote may stand in a line; none of it may move a terminal's cursor or turn the line
+// around, and all of it is UTF-8. The controls of the upper half (U+0080 to U+009F, one of them
+// begins escape sequences) are two bytes there, and one where a terminal knows no UTF-8.
 static void clean(char *text, size_t len)
 {
     size_t at = span_printable(span_make(text, len));
     while (at < len) {
-        unsigned char c = (unsigned char)text[at];
         size_t step = span_character(span_make(text + at, len - at));
-        bool upper = step == 2 && c == 0xC2 && (unsigned char)text[at + 1] < 0xA0;
-        if (step == 0 || c < 0x20 || c == 0x7f || upper)
+        if (step == 0 || rune_is_unsafe(span_rune(span_make(text + at, step))))
             memset(text + at, '?', step ? step : 1);
         at += step ? step : 1;
     }

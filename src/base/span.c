@@ -96,6 +96,24 @@ size_t span_character(struct span span)
     return forms[i].length;
 }
 
+uint32_t span_rune(struct span character)
+{
+    const unsigned char *bytes = (const unsigned char *)character.data;
+    if (character.len == 1)
+        return bytes[0];
+    uint32_t rune = bytes[0] & (0x7Fu >> character.len);
+    for (size_t i = 1; i < character.len; i++)
+        rune = rune << 6 | (bytes[i] & 0x3F);
+    return rune;
+}
+
+bool rune_is_unsafe(uint32_t rune)
+{
+    return rune < 0x20 || (rune >= 0x7F && rune < 0xA0) || rune == 0x61C || rune == 0x200E ||
+           rune == 0x200F || (rune >= 0x2028 && rune <= 0x202E) ||
+           (rune >= 0x2066 && rune <= 0x2069);
+}
+
 ptrdiff_t span_find(struct span haystack, struct span needle)
 {
     if (needle.len == 0)

@@ -42,6 +42,11 @@ size_t span_printable(struct span span);
 
 // Length of the UTF-8 character (RFC 3629) at its beginning, 0 when there is none.
 size_t span_character(struct span span);
+uint32_t span_rune(struct span character); // its code point; it is one whole character
+
+// Would the code point do something to a terminal other than stand there? Controls, the separators
+// of lines and paragraphs, and what sets the order in which text is shown (Bidi_Control).
+bool rune_is_unsafe(uint32_t rune);
 
 // Offset of the first `needle`, or -1.
 ptrdiff_t span_find(struct span haystack, struct span needle);

@@ -25,7 +25,7 @@ static unsigned rune_columns(uint32_t rune)
 
 static bool is_control(uint32_t rune)
 {
-    return (rune < 0x20 && rune != '\n' && rune != '\t') || (rune >= 0x7f && rune < 0xa0);
+    return rune != '\n' && rune != '\t' && rune_is_unsafe(rune);
 }
 
 size_t line_cell(struct span text, unsigned *ret_columns)

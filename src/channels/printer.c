@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/colour.h"
+#include "codec/utf8.h"
 
 enum { SHOWN_MAX = 120 }; // bytes of arguments or of an error on a tool's line
 
@@ -21,32 +22,16 @@ void printer_init(struct printer *printer)
     printer->colours = colour_wanted(STDERR_FILENO);
 }
 
-static bool is_harmless(unsigned char c)
-{
-    return (c >= 0x20 && c != 0x7f) || c == '\n' || c == '\t';
-}
-
-// C1 controls (U+0080..9F) are commands to some terminals as well; in UTF-8 they begin with C2.
-static bool is_c1(struct span text, size_t at)
-{
-    return (unsigned char)text.data[at] == 0xc2 && at + 1 < text.len &&
-           (unsigned char)text.data[at + 1] < 0xa0;
-}
-
 static void print_harmless(FILE *file, struct span text)
 {
-    size_t from = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        bool c1 = is_c1(text, i);
-        if (is_harmless((unsigned char)text.data[i]) && !c1)
-            continue;
-        fwrite(text.data + from, 1, i - from, file);
-        fputs("\xef\xbf\xbd", file);
-        i += c1;
-        from = i + 1;
+    while (text.len) {
+        uint32_t rune = 0;
+        char bytes[UTF8_BYTES_MAX];
+        text = span_skip(text, utf8_decode(text, &rune));
+        if (rune != '\n' && rune != '\t' && rune_is_unsafe(rune))
+            rune = UTF8_INVALID;
+        fwrite(bytes, 1, utf8_encode(rune, bytes), file);
     }
-    if (from < text.len)
-        fwrite(text.data + from, 1, text.len - from, file);
 }
 
 void printer_text(struct printer *printer, struct span text)

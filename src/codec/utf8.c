@@ -103,12 +103,6 @@ size_t utf8_encode(uint32_t rune, char *out)
     return more + 1;
 }
 
-bool utf8_is_unsafe(uint32_t rune)
-{
-    return rune < 0x20 || (rune >= 0x7F && rune < 0xA0) || rune == 0x200E || rune == 0x200F ||
-           (rune >= 0x2028 && rune <= 0x202E) || (rune >= 0x2066 && rune <= 0x2069);
-}
-
 size_t utf8_incomplete_tail(struct span text)
 {
     for (size_t back = 1; back < UTF8_BYTES_MAX && back <= text.len; back++) {

@@ -36,10 +36,6 @@ size_t utf8_incomplete_tail(struct span text);
 // Appends `text` with U+FFFD for what is invalid; all or nothing, false when it does not fit.
 bool utf8_sanitize(struct span text, struct buf *out);
 
-// Would it do something to a terminal other than stand there? Controls, and what sets the order in
-// which the text around it is shown.
-bool utf8_is_unsafe(uint32_t rune);
-
 // Terminal columns: 0 for control and combining characters, 2 for wide East Asian ones and emoji.
 unsigned utf8_rune_width(uint32_t rune);
 size_t utf8_width(struct span text); // of all its characters; escape sequences are not understood

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "daemon/command.h"
 #include "daemon/main_model.h"
+#include "daemon/page.h"
 #include "daemon/settings.h"
 #include "router/plan.h"
 
@@ -14,11 +15,6 @@ static const struct command_option options[] = {
     COMMAND_CONFIG_OPTIONS,
     COMMAND_OPTIONS_END,
 };
-
-static void print(const struct buf *text)
-{
-    fwrite(buf_text(text), 1, text->len, stdout);
-}
 
 static size_t count_lines(const struct buf *text)
 {
@@ -63,9 +59,9 @@ static int check(const struct arguments *arguments, const struct settings *setti
     size_t errors = config_error_count(settings->config);
     if (errors == 0)
         check_plan(arguments, &wrong, &notes);
-    print(&out);
-    print(&wrong);
-    print(&notes);
+    page_print_raw(buf_span(&out));
+    page_print_raw(buf_span(&wrong));
+    page_print_raw(buf_span(&notes));
     errors += count_lines(&wrong);
     size_t others = config_finding_count(settings->config) - config_error_count(settings->config) +
                     count_lines(&notes);
@@ -75,7 +71,7 @@ static int check(const struct arguments *arguments, const struct settings *setti
 }
 
 // What the settings come to: which model is asked, and where.
-static void show_model(const struct arguments *arguments)
+static void show_model(const struct arguments *arguments, struct buf *out)
 {
     struct settings settings = {0};
     struct router_plan *plan = NULL;
@@ -87,11 +83,11 @@ static void show_model(const struct arguments *arguments)
     if (r == 0)
         r = main_model_endpoint(&settings.values.llm, plan, &endpoint, &err);
     if (r < 0)
-        printf("# model: %s\n", err.text);
+        buf_printf(out, "# model: %s\n", err.text);
     else
-        printf("# model: %s%s%s%s%s (%s)\n", endpoint.name, endpoint.listed ? " is " : "",
-               endpoint.listed ? endpoint.model : "", *endpoint.base_url ? " at " : "",
-               endpoint.base_url, endpoint.provider);
+        buf_printf(out, "# model: %s%s%s%s%s (%s)\n", endpoint.name, endpoint.listed ? " is " : "",
+                   endpoint.listed ? endpoint.model : "", *endpoint.base_url ? " at " : "",
+                   endpoint.base_url, endpoint.provider);
     router_plan_unref(plan);
     settings_finish(&settings);
 }
@@ -100,9 +96,9 @@ static int show(const struct arguments *arguments, const struct settings *settin
 {
     BUF_AUTO out = BUF_INIT(OUTPUT_MAX);
     config_render_show(settings->config, &out);
-    print(&out);
     if (!config_error_count(settings->config))
-        show_model(arguments);
+        show_model(arguments, &out);
+    page_print_raw(buf_span(&out));
     return config_error_count(settings->config) ? EXIT_FAILED : EXIT_OK;
 }
 
@@ -110,7 +106,7 @@ static int keys(void)
 {
     BUF_AUTO out = BUF_INIT(OUTPUT_MAX);
     config_render_keys(&settings_schema, &out);
-    print(&out);
+    page_print_raw(buf_span(&out));
     return EXIT_OK;
 }
 

@@ -26,7 +26,7 @@ static void clean(struct buf *out, struct span text, bool quoted)
         else if (rune == '"' && quoted)
             buf_append_text(out, "\\\"");
         else
-            buf_append(out, bytes, utf8_encode(utf8_is_unsafe(rune) ? UTF8_INVALID : rune, bytes));
+            buf_append(out, bytes, utf8_encode(rune_is_unsafe(rune) ? UTF8_INVALID : rune, bytes));
         text = span_skip(text, len);
     }
 }

@@ -16,7 +16,7 @@ void page_clean(struct span text, bool one_line, struct buf *out)
         text = span_skip(text, utf8_decode(text, &rune));
         if (rune == '\n' || rune == '\t')
             rune = one_line ? ' ' : rune;
-        else if (utf8_is_unsafe(rune))
+        else if (rune_is_unsafe(rune))
             rune = UTF8_INVALID;
         buf_append(out, bytes, utf8_encode(rune, bytes));
     }

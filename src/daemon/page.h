@@ -34,5 +34,5 @@ const char *page_time(int64_t wall_ms, char *text);
 enum { PAGE_SPAN_SIZE = 32 };
 const char *page_duration(int64_t seconds, char *text);
 
-// An answer as it came, which for a terminal means without control characters.
+// A text as it came, which for a terminal means without control characters.
 void page_print_raw(struct span text);

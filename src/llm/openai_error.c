@@ -117,24 +117,21 @@ static const char *words_for(enum chat_failure_kind kind)
     }
 }
 
-// One line of plain text: control characters, which could move a terminal's cursor, become blanks
-// (those of C1 are two bytes).
+// One line of plain text: what could move a terminal's cursor or turn the line around becomes a
+// blank, and blanks in a row become one.
 static void clean_detail(struct span message, char *text, size_t size)
 {
-    BUF_AUTO clean = BUF_INIT(4 * DETAIL_MAX);
-    struct span head = {message.data, message.len < DETAIL_MAX ? message.len : DETAIL_MAX};
-    head.len -= utf8_incomplete_tail(head);
-    utf8_sanitize(head, &clean);
+    struct span rest = {message.data, message.len < DETAIL_MAX ? message.len : DETAIL_MAX};
+    rest.len -= utf8_incomplete_tail(rest);
     size_t n = 0;
-    for (size_t i = 0; i < clean.len && n + 1 < size; i++) {
-        unsigned char c = (unsigned char)clean.data[i];
-        bool c1 = c == 0xc2 && (unsigned char)clean.data[i + 1] < 0xa0;
-        char shown = c < 0x20 || c == 0x7f || c1 ? ' ' : (char)c;
-        if (shown != ' ' || (n > 0 && text[n - 1] != ' '))
-            text[n++] = shown;
-        i += c1;
+    while (rest.len && n + UTF8_BYTES_MAX < size) {
+        uint32_t rune = 0;
+        rest = span_skip(rest, utf8_decode(rest, &rune));
+        rune = rune_is_unsafe(rune) ? ' ' : rune;
+        if (rune != ' ' || (n > 0 && text[n - 1] != ' '))
+            n += utf8_encode(rune, text + n);
     }
-    text[utf8_valid_prefix(span_make(text, n))] = '\0';
+    text[n] = '\0';
 }
 
 static void say(struct chat_failure *failure, struct span message)

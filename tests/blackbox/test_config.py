@@ -231,6 +231,15 @@ def test_path_is_one_line(hermes):
     assert len(nowhere.out.splitlines()) + len(nowhere.err.splitlines()) == 1
 
 
+def test_a_config_file_does_not_operate_the_terminal(hermes, terminal):
+    """Whoever sends one along chose its keys and values."""
+    path = write(hermes, 'model: {default: "a\u202eb\\u009b31mc\u2028d"}\n"ke\u202ey": 1\n')
+    for command in ("check", "show"):
+        with terminal("config", command, "--config", path) as shown:
+            shown.ends()
+            assert "\ufffd" in shown.screen and not set("\u202e\u009b\u2028") & set(shown.screen)
+
+
 def test_commands_about_the_config_write_nothing(hermes):
     for command in ("check", "show", "path"):
         hermes.run("config", command)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 from harness import SOON, comes_true, descriptors
+from openai_excess import BIDI
 from openai_upstream import Upstream
 from ports import free_port
 
@@ -302,8 +303,14 @@ def test_an_answer_does_not_operate_the_terminal(hermes, up, terminal):
     with terminal("chat") as chat:
         chat.say("hi").expect("safe")
         chat.expect("text")
+        chat.expect("a" + "b".join("\ufffd" * len(BIDI)) + "c the end")
         for evil in (b"\x1b[2J", b"\x1b]0;", b"\x1b]52", b"\x9b31m", b"\x07text"):
             assert evil not in chat.raw, chat.raw
+        assert not set(BIDI) & set(chat.screen)
+
+
+def test_a_pipe_gets_an_answer_as_it_is(hermes, up):
+    assert BIDI[0] in ask(hermes, up, "terminal-escapes").ok().text
 
 
 def test_an_error_does_not_operate_the_terminal(hermes, up, terminal):

@@ -12,6 +12,10 @@ from openai_scenarios import scenario
 
 MEGABYTE = 1 << 20
 
+# Unicode's Bidi_Control, which sets the order in which text is shown, and the two separators that
+# end a line or a paragraph.
+BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029"
+
 
 # -- too much -------------------------------------------------------------------------------------
 
@@ -191,8 +195,10 @@ def lone_surrogate(turn):
 
 @scenario("terminal-escapes")
 def terminal_escapes(turn):
-    """An answer that would retitle the window, clear the screen and write the clipboard."""
-    turn.say(wire.Answer("safe\x1b[2J\x1b]0;owned\x07\x1b]52;c;b3duZWQ=\x07\x9b31m text"))
+    """An answer that would retitle the window, clear the screen, write the clipboard, and show its
+    characters in another order or on another line than they stand."""
+    turn.say(wire.Answer("safe\x1b[2J\x1b]0;owned\x07\x1b]52;c;b3duZWQ=\x07\x9b31m text "
+                         f"a{'b'.join(BIDI)}c the end"))
 
 
 @scenario("chunk-garbage")

@@ -281,6 +281,11 @@ static void events_are_echoed(void **state)
     assert_string_equal(echoed(&listener, "\xc2\x9b"
                                           "2J\xc2\xa0"),
                         "hermes: e k=??2J\xc2\xa0\n");
+    assert_string_equal(echoed(&listener, "a\xd8\x9c"
+                                          "b\xe2\x80\xae"
+                                          "c\xe2\x80\xa8"
+                                          "d\xe2\x80\x90"),
+                        "hermes: e k=a??b???c???d\xe2\x80\x90\n");
 }
 
 static void long_events_are_cut(void **state)

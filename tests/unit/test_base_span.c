@@ -221,6 +221,28 @@ static void truth(void **state)
         assert_false(span_to_bool(span_of(neither[i]), &value));
 }
 
+static void what_acts_on_a_terminal(void **state)
+{
+    (void)state;
+    static const uint32_t ranges[][2] = {{0x00, 0x1f},     {0x7f, 0x9f},     {0x61c, 0x61c},
+                                         {0x200e, 0x200f}, {0x2028, 0x202e}, {0x2066, 0x2069}};
+    for (uint32_t rune = 0; rune < 0x3000; rune++) {
+        bool expected = false;
+        for (size_t i = 0; i < ARRAY_LEN(ranges); i++)
+            expected |= rune >= ranges[i][0] && rune <= ranges[i][1];
+        assert_int_equal(rune_is_unsafe(rune), expected);
+    }
+}
+
+static void runes(void **state)
+{
+    (void)state;
+    assert_int_equal(span_rune(SPAN_LITERAL("a")), 'a');
+    assert_int_equal(span_rune(SPAN_LITERAL("\u00df")), 0xdf);
+    assert_int_equal(span_rune(SPAN_LITERAL("\u2029")), 0x2029);
+    assert_int_equal(span_rune(SPAN_LITERAL("\U0001f600")), 0x1f600);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +255,8 @@ int main(void)
         cmocka_unit_test(signed_numbers),
         cmocka_unit_test(fractions),
         cmocka_unit_test(truth),
+        cmocka_unit_test(what_acts_on_a_terminal),
+        cmocka_unit_test(runes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

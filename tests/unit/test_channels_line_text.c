@@ -73,6 +73,8 @@ static void test_what_a_text_does_not_hold(void **state)
     is(&text, "a[\n|b\xcc\x81");
     line_text_delete(&text, line_text_right(&text));
     is(&text, "a[\n|");
+    line_text_set(&text, span_of("a\u202eb\u2028c\u061cd\u200ce")); // no bidi controls; a joiner
+    is(&text, "abcd\u200ce|");
 }
 
 static void test_a_full_text(void **state)

@@ -451,9 +451,9 @@ static void rows(void **state)
                "?  null     []        -              text=\"no line\"\n");
     expect_row("{\"event\":\"line\",\"text\":\"said so\"}", false,
                "?  -        -         line           said so\n");
-    expect_row("{\"event\":\"e\",\"a\\u001b[2J\":\"\\u001b\\u009b\\r\\n\\t\\u202e\"}", true,
+    expect_row("{\"event\":\"e\",\"a\\u001b[2J\":\"\\u001b\\u009b\\r\\n\\t\\u202e\\u061c\"}", true,
                "?  -        e              a\xef\xbf\xbd[2J=\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"
-               "\\n\\t\xef\xbf\xbd\"\n");
+               "\\n\\t\xef\xbf\xbd\xef\xbf\xbd\"\n");
 }
 
 int main(void)

@@ -147,6 +147,9 @@ static void their_words_are_one_clean_line(void **state)
     says("a\r\n\tb\x1b[2Jc\x7f d\xc2\x9b"
          "31me",
          500, CHAT_SERVER, 500, "the provider failed (HTTP 500): a b [2Jc d 31me");
+    says("a\xe2\x80\xae\xd8\x9c"
+         "b\xe2\x80\xa8",
+         500, CHAT_SERVER, 500, "the provider failed (HTTP 500): a b ");
     says("bad \xff\xfe bytes", 500, CHAT_SERVER, 500,
          "the provider failed (HTTP 500): bad \xef\xbf\xbd\xef\xbf\xbd bytes");
     char text[4000];
