@@ -61,11 +61,9 @@ static void shake_hands(struct http_transfer *transfer)
     if (r > 0)
         begin_exchange(transfer);
     else if (r < 0)
-        http_transfer_fail_later(
-            transfer, HTTP_UNTRUSTED, -EPROTO,
-            "no trusted TLS connection to %s: %s; check this machine's clock, and if the "
-            "server is your own, name its CA with SSL_CERT_FILE",
-            transfer->origin->authority, err.text);
+        http_transfer_fail_later(transfer, HTTP_UNTRUSTED, -EPROTO, "no %sTLS connection to %s: %s",
+                                 r == -EKEYREJECTED ? "trusted " : "", transfer->origin->authority,
+                                 err.text);
 }
 
 void http_transfer_secure(struct http_transfer *transfer)

@@ -243,10 +243,13 @@ static int describe_certificate(const struct http_tls *tls, struct error *err)
         uint32_t flag;
         const char *sentence;
     } reasons[] = {
-        {MBEDTLS_X509_BADCERT_EXPIRED, "its certificate has expired"},
-        {MBEDTLS_X509_BADCERT_FUTURE, "its certificate is not valid yet"},
+        {MBEDTLS_X509_BADCERT_EXPIRED,
+         "its certificate has expired; check this machine's clock as well"},
+        {MBEDTLS_X509_BADCERT_FUTURE,
+         "its certificate is not valid yet; check this machine's clock"},
         {MBEDTLS_X509_BADCERT_CN_MISMATCH, "its certificate is not for the URL's name"},
-        {MBEDTLS_X509_BADCERT_NOT_TRUSTED, "no trusted authority signed its certificate"},
+        {MBEDTLS_X509_BADCERT_NOT_TRUSTED, "no trusted authority signed its certificate; if the "
+                                           "server is your own, name its CA with SSL_CERT_FILE"},
         {MBEDTLS_X509_BADCERT_REVOKED, "its certificate was revoked"},
         {MBEDTLS_X509_BADCERT_MISSING, "it has no certificate"},
         {MBEDTLS_X509_BADCERT_BAD_MD | MBEDTLS_X509_BADCERT_BAD_PK | MBEDTLS_X509_BADCERT_BAD_KEY,
@@ -262,6 +265,58 @@ static int describe_certificate(const struct http_tls *tls, struct error *err)
     return error_set(err, -EKEYREJECTED, "its certificate is not valid (0x%x)", (unsigned)flags);
 }
 
+// What the peer said when it refused (RFC 8446 §6.2).
+static int describe_alert(const struct http_tls *tls, struct error *err)
+{
+    static const struct {
+        unsigned char alert;
+        const char *sentence;
+    } reasons[] = {
+        {MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE,
+         ": it has no cipher, curve or signature in common with Hermes, or wants a certificate"},
+        {MBEDTLS_SSL_ALERT_MSG_NO_CERT, ": it wants a certificate, and Hermes has none"},
+        {MBEDTLS_SSL_ALERT_MSG_CERT_REQUIRED, ": it wants a certificate, and Hermes has none"},
+        {MBEDTLS_SSL_ALERT_MSG_PROTOCOL_VERSION, ": it has neither TLS 1.2 nor 1.3"},
+        {MBEDTLS_SSL_ALERT_MSG_INSUFFICIENT_SECURITY, ": it wants stronger ciphers"},
+        {MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR, ": it failed by itself"},
+        {MBEDTLS_SSL_ALERT_MSG_UNRECOGNIZED_NAME, ": it does not know the URL's name"},
+        {MBEDTLS_SSL_ALERT_MSG_NO_APPLICATION_PROTOCOL, ": it has no HTTP/1.1"},
+    };
+    unsigned char alert = tls->ssl.MBEDTLS_PRIVATE(in_msg)[1];
+    const char *sentence = "";
+    for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
+        if (alert == reasons[i].alert)
+            sentence = reasons[i].sentence;
+    return error_set(err, -EPROTO, "it refused the handshake%s (TLS alert %u)", sentence, alert);
+}
+
+// What of the peer's mbedTLS did not accept; its code tells an expert more.
+static int describe_step(const struct http_tls *tls, int r, struct error *err)
+{
+    const char *subject = "its part of the handshake";
+    switch (tls->ssl.MBEDTLS_PRIVATE(state)) {
+    case MBEDTLS_SSL_SERVER_HELLO:
+        subject = "the version, cipher or curve that it chose";
+        break;
+    case MBEDTLS_SSL_ENCRYPTED_EXTENSIONS:
+        subject = "an extension that it chose";
+        break;
+    case MBEDTLS_SSL_SERVER_CERTIFICATE:
+        subject = "its certificate";
+        break;
+    case MBEDTLS_SSL_SERVER_KEY_EXCHANGE:
+        subject = "the curve that it chose or the signature that it made";
+        break;
+    case MBEDTLS_SSL_CERTIFICATE_VERIFY:
+        subject = "the signature that it made";
+        break;
+    default:
+        break;
+    }
+    return error_set(err, -EPROTO, "%s cannot be accepted (mbedTLS -0x%04x)", subject,
+                     (unsigned)-r);
+}
+
 static int describe_handshake(const struct http_tls *tls, int r, struct error *err)
 {
     switch (r) {
@@ -274,15 +329,19 @@ static int describe_handshake(const struct http_tls *tls, int r, struct error *e
     case MBEDTLS_ERR_NET_CONN_RESET:
         return error_errno(err, -tls->broken, "the handshake failed");
     case MBEDTLS_ERR_SSL_INVALID_RECORD:
-    case MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE:
     case MBEDTLS_ERR_SSL_UNEXPECTED_RECORD:
         return error_set(err, -EPROTO, "it does not speak TLS");
+    case MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE:
+        return error_set(err, -EPROTO, "it sent a message that has no place in the handshake");
     case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE:
-        return error_set(err, -EPROTO, "it refused the handshake");
+        return describe_alert(tls, err);
     case MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION:
         return error_set(err, -EPROTO, "it has neither TLS 1.2 nor 1.3");
+    case MBEDTLS_ERR_SSL_ALLOC_FAILED:
+    case MBEDTLS_ERR_X509_ALLOC_FAILED:
+        return error_set(err, -ENOMEM, "there is no memory for the handshake");
     default:
-        return error_set(err, -EPROTO, "the handshake failed (-0x%04x)", (unsigned)-r);
+        return describe_step(tls, r, err);
     }
 }
 

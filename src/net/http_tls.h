@@ -30,7 +30,8 @@ void http_tls_destroy(struct http_tls *tls); // accepts NULL
 // To be called when the socket may be read, before anything below.
 void http_tls_readable(struct http_tls *tls);
 
-// 1 when hands are shaken, 0 when more must come, negative with what is wrong with the peer.
+// 1 when hands are shaken, 0 when more must come, negative with what is wrong with the peer:
+// -EKEYREJECTED where its certificate is not trusted.
 int http_tls_handshake(struct http_tls *tls, struct error *err);
 
 // Bytes read; 0 at the end that the peer itself announced; -EAGAIN; another negative when the

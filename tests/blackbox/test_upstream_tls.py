@@ -1,7 +1,11 @@
 """Certificates, names and name servers: what stands between the key and the right host."""
 
+import socket
+import ssl
+import struct
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -83,6 +87,101 @@ def test_tls_spoken_to_plain_http(hermes, up):
 def test_plain_http_spoken_to_tls(hermes, tls_up):
     hermes.use(tls_up, "echo").environment["OPENAI_BASE_URL"] = f"http://127.0.0.1:{tls_up.port}/v1"
     hermes.limits(stale=3).chat("hi").failed()
+
+
+# -- handshakes -----------------------------------------------------------------------------------
+
+def tls_1_2(context):
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+
+
+def only_old_ciphers(context):
+    tls_1_2(context)
+    context.set_ciphers("ECDHE-ECDSA-AES128-SHA256")
+
+
+def wants_our_certificate(context):
+    tls_1_2(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+
+
+@pytest.mark.parametrize("tune,reason", [(only_old_ciphers, "in common.*alert 40"),
+                                         (wants_our_certificate, "certificate.*alert 40")])
+def test_a_handshake_that_the_server_refuses(hermes, tune, reason):
+    with Upstream(tls=True, tune=tune) as up:
+        blames_nobody_else(hermes.use(up, "echo").chat("hi").failed(reason))
+        assert not up.requests
+
+
+def blames_nobody_else(result):
+    """Neither the clock nor an authority is at fault when it is the protocol that fails."""
+    assert not any(word in result.notes for word in ("clock", "SSL_CERT_FILE", "trusted")), result
+
+
+class Peer:
+    """Answers each ClientHello with the bytes that answer(its session id) gives, and keeps what
+    then comes back."""
+
+    def __init__(self, answer):
+        self.answer, self.heard = answer, []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.base_url = f"https://127.0.0.1:{self.listener.getsockname()[1]}/v1"
+        self.thread = threading.Thread(target=self.serve)
+
+    def serve(self):
+        while True:
+            try:
+                sock, _ = self.listener.accept()
+            except OSError:
+                return
+            with sock:
+                sock.settimeout(SOON)
+                hello = sock.recv(1 << 16)
+                sock.sendall(self.answer(hello[44:44 + hello[43]]))
+                sock.shutdown(socket.SHUT_WR)
+                back = b""
+                while piece := sock.recv(1 << 16):
+                    back += piece
+                self.heard.append(back)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.thread.join()
+
+
+def alert(number):
+    return lambda session: struct.pack(">BHHBB", 21, 0x303, 2, 2, number)
+
+
+def server_hello(random, cipher, *extensions):
+    def answer(session):
+        body = b"".join(struct.pack(">HH", kind, len(text)) + text for kind, text in extensions)
+        hello = (b"\x03\x03" + random + bytes([len(session)]) + session
+                 + struct.pack(">HBH", cipher, 0, len(body)) + body)
+        hello = b"\x02" + len(hello).to_bytes(3, "big") + hello
+        return struct.pack(">BHH", 22, 0x303, len(hello)) + hello
+    return answer
+
+
+@pytest.mark.parametrize("answer,reason", [
+    (alert(70), "neither TLS 1.2 nor 1.3.*alert 70"),
+    (alert(80), "failed by itself.*alert 80"),
+    (alert(112), "name.*alert 112"),
+    (alert(99), "refused the handshake.*alert 99"),
+    (lambda session: b"", "ended the connection during the handshake"),
+    (lambda session: b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak TLS"),
+    (server_hello(bytes(32), 0x002F), "version, cipher or curve that it chose"),
+], ids=["version", "internal", "name", "unknown", "closed", "http", "cipher"])
+def test_what_went_wrong_is_said(hermes, answer, reason):
+    with Peer(answer) as peer:
+        hermes.environment.update(OPENAI_BASE_URL=peer.base_url, OPENAI_API_KEY="sk-peer-0123456789",
+                                  HERMES_MODEL="echo")
+        blames_nobody_else(hermes.chat("hi").failed(reason))
 
 
 @pytest.mark.parametrize("model", ["cut-stream", "cut-stream-close", "rst-stream", "cut-json"])

@@ -9,6 +9,7 @@ import http.server
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 
@@ -190,6 +191,16 @@ def certificate_of_another(reader):
 @case
 def authority_unknown(reader):
     return over_tls(reader, True, SSL_CERT_FILE=None)
+
+
+@case
+def refused_by_the_server(reader):
+    def old_ciphers(context):
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers("ECDHE-ECDSA-AES128-SHA256")
+
+    with Upstream(tls=True, tune=old_ciphers) as up:
+        return told(reader, reader.use(up, "echo").chat("hi"))
 
 
 # -- the home -------------------------------------------------------------------------------------

@@ -63,10 +63,13 @@ class Request:
 
 
 class Upstream:
-    """The server, in threads of this process. `tls` is False, True or a kind of tls_files.KINDS."""
+    """The server, in threads of this process. `tls` is False, True or a kind of tls_files.KINDS;
+    `tune` may change its ssl.SSLContext."""
 
-    def __init__(self, tls=False, port=0, api_key=API_KEY, prefix="/v1", host="127.0.0.1"):
+    def __init__(self, tls=False, port=0, api_key=API_KEY, prefix="/v1", host="127.0.0.1",
+                 tune=lambda context: None):
         self.tls = "good" if tls is True else tls
+        self.tune = tune
         self.api_key, self.prefix, self.host = api_key, prefix, host
         self.wanted_port = port
         self.requests, self.disconnects, self.rejected, self.problems = [], [], [], []
@@ -106,6 +109,7 @@ class Upstream:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*tls_files.leaf(self.tls))
         context.set_alpn_protocols(["http/1.1"])
+        self.tune(context)
         return context
 
     def stop(self):
