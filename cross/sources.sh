@@ -40,10 +40,12 @@ check_series() { # NAME PACKAGE VERSION SERIES
 		"adapt the recipe, set its 'series', and run the same command again."
 }
 
+from_release() { HERMES_DEBIAN_RELEASE="$release" "$cross/debian-fetch" "$@"; }
+
 download() { # PACKAGE KIND
 	case "$2" in
-	binary) "$cross/debian-fetch" binary "$(dpkg --print-architecture)" "$sources" "$1" ;;
-	source) "$cross/debian-fetch" source "$sources" "$1" ;;
+	binary) from_release binary "$(dpkg --print-architecture)" "$sources" "$1" ;;
+	source) from_release source "$sources" "$1" ;;
 	esac
 }
 
@@ -69,8 +71,12 @@ write_sums() {
 	)
 }
 
+# One that is older than the recipe wants is none: it was fetched for an earlier recipe.
 have_source() { # NAME
-	[ -n "$(leading_file "$(recipe_field "$1" package)" "$(recipe_field "$1" kind)")" ]
+	local file at_least
+	file="$(leading_file "$(recipe_field "$1" package)" "$(recipe_field "$1" kind)")"
+	at_least="$(recipe_field "$1" at_least)"
+	[ -n "$file" ] && dpkg --compare-versions "$(version_of "$file")" ge "${at_least:-0}"
 }
 
 # Asked once for all packages: a Pi takes seconds to answer.

@@ -26,7 +26,7 @@ import sys
 import urllib.parse
 import uuid
 
-RELEASE = 'trixie'                              # cross/debian-fetch fetches from it
+RELEASE = 'trixie'                              # of Debian, where a recipe names no other
 NAMESPACE = 'https://spdx.org/spdxdocs/'        # of documents whose author has no site for them
 COMPILER = 'GPL-3.0-or-later WITH GCC-exception-3.1'
 PUBLIC_DOMAIN = 'LicenseRef-public-domain'
@@ -168,8 +168,9 @@ def of_linked(build, sysroot):
 class Source:
     """The files of one Debian source package (or of a .deb), as apt verified them."""
 
-    def __init__(self, folder, package, version):
+    def __init__(self, folder, package, version, release=RELEASE):
         self.folder, self.package, self.version = folder, package, version
+        self.release = release
         sums = (folder / 'SHA256SUMS').read_text(encoding='utf-8').split('\n')
         self.sums = dict(reversed(row.split('  ', 1)) for row in sums if row)
         plain = re.escape(version.replace(':', '%3a'))
@@ -208,12 +209,13 @@ class Source:
         return re.split(r'[+~]', self.version.rpartition(':')[2].rpartition('-')[0])[0]
 
     def purl(self):
-        return purl('debian', self.package, self.version, self.arch, RELEASE)
+        return purl('debian', self.package, self.version, self.arch, self.release)
 
 
-def recipe_field(root, name, field):
+def recipe_field(root, name, field, default=None):
     text = (root / f'cross/recipes/{name}.sh').read_text(encoding='utf-8')
-    return re.search(rf'(?m)^{field}=(\S+)$', text)[1]
+    found = re.search(rf'(?m)^{field}=(\S+)$', text)
+    return found[1] if found or default is None else default
 
 
 def sources_folder():
@@ -292,12 +294,13 @@ class Document:
     def library(self, name, sysroot):
         """A recipe's library, and the files it was built from."""
         source = Source(sources_folder(), recipe_field(self.root, name, 'package'),
-                        sysroot.versions[name])
+                        sysroot.versions[name],
+                        recipe_field(self.root, name, 'release', RELEASE))
         purpose = 'ARCHIVE' if source.binary else 'LIBRARY'
         kind = 'binary' if source.binary else 'source'
         library = self.package(package_entry(
             source.package, source.version, purpose,
-            f'Debian {kind} package {source.package} {source.version} of {RELEASE}, '
+            f'Debian {kind} package {source.package} {source.version} of {source.release}, '
             f'upstream version {source.upstream()}, verified by apt; '
             f'built by cross/recipes/{name}.sh',
             licences_of(name), packageFileName=source.leading,

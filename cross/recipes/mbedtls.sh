@@ -4,6 +4,10 @@
 # of its structures.
 package=mbedtls
 series=3.6
+# The next release has 3.6.7, which can talk to TLS 1.2 servers that sign with RSA-PSS, as OpenSSL 3
+# does, and closes what trixie's 3.6.6 leaves open (SECURITY.md).
+release=forky
+at_least=3.6.7
 needs="musl linux-headers"
 configs="mbedtls_config.h mbedtls_entropy.c"
 targets="*"

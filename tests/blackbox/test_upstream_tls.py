@@ -105,6 +105,14 @@ def wants_our_certificate(context):
     context.verify_mode = ssl.CERT_REQUIRED
 
 
+@pytest.mark.qemu_user
+@pytest.mark.parametrize("tune", [tls_1_2, lambda context: None], ids=["1.2", "1.3"])
+def test_an_rsa_key(hermes, tune):
+    """With TLS 1.2, too, OpenSSL 3 signs with RSA-PSS where a client offers it."""
+    with Upstream(tls="rsa", tune=tune) as up:
+        assert hermes.use(up, "echo").chat("hi").ok().text == "echo: hi\n"
+
+
 @pytest.mark.parametrize("tune,reason", [(only_old_ciphers, "in common.*alert 40"),
                                          (wants_our_certificate, "certificate.*alert 40")])
 def test_a_handshake_that_the_server_refuses(hermes, tune, reason):
@@ -154,18 +162,35 @@ class Peer:
         self.thread.join()
 
 
+def ask(hermes, peer):
+    hermes.environment.update(OPENAI_BASE_URL=peer.base_url, HERMES_MODEL="echo",
+                              OPENAI_API_KEY="sk-peer-0123456789")
+    return hermes.chat("hi")
+
+
 def alert(number):
     return lambda session: struct.pack(">BHHBB", 21, 0x303, 2, 2, number)
 
 
-def server_hello(random, cipher, *extensions):
+def server_hello(random, cipher, *extensions, behind=b""):
+    """`behind` follows in the same record."""
     def answer(session):
         body = b"".join(struct.pack(">HH", kind, len(text)) + text for kind, text in extensions)
         hello = (b"\x03\x03" + random + bytes([len(session)]) + session
                  + struct.pack(">HBH", cipher, 0, len(body)) + body)
-        hello = b"\x02" + len(hello).to_bytes(3, "big") + hello
+        hello = b"\x02" + len(hello).to_bytes(3, "big") + hello + behind
         return struct.pack(">BHH", 22, 0x303, len(hello)) + hello
     return answer
+
+
+VERSION, KEY_SHARE = 43, 51
+TLS_1_3 = (VERSION, b"\x03\x04")
+RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
+UNOFFERED_GROUP = server_hello(RETRY, 0x1301, TLS_1_3, (KEY_SHARE, b"\x01\x00"))  # ffdhe2048
+# Empty EncryptedExtensions, not encrypted.
+UNPROTECTED = server_hello(bytes(32), 0x1301, TLS_1_3,
+                           (KEY_SHARE, b"\x00\x1d\x00\x20\x09" + bytes(31)),  # X25519
+                           behind=b"\x08\x00\x00\x02\x00\x00")
 
 
 @pytest.mark.parametrize("answer,reason", [
@@ -176,12 +201,26 @@ def server_hello(random, cipher, *extensions):
     (lambda session: b"", "ended the connection during the handshake"),
     (lambda session: b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak TLS"),
     (server_hello(bytes(32), 0x002F), "version, cipher or curve that it chose"),
-], ids=["version", "internal", "name", "unknown", "closed", "http", "cipher"])
+    (UNOFFERED_GROUP, "version, cipher or curve that it chose"),
+    (UNPROTECTED, "no place in the handshake"),
+], ids=["version", "internal", "name", "unknown", "closed", "http", "cipher", "group", "message"])
 def test_what_went_wrong_is_said(hermes, answer, reason):
     with Peer(answer) as peer:
-        hermes.environment.update(OPENAI_BASE_URL=peer.base_url, OPENAI_API_KEY="sk-peer-0123456789",
-                                  HERMES_MODEL="echo")
-        blames_nobody_else(hermes.chat("hi").failed(reason))
+        blames_nobody_else(ask(hermes, peer).failed(reason))
+
+
+ILLEGAL_PARAMETER, UNEXPECTED_MESSAGE = 47, 10
+
+
+@pytest.mark.parametrize("answer,number", [(UNOFFERED_GROUP, ILLEGAL_PARAMETER),
+                                           (UNPROTECTED, UNEXPECTED_MESSAGE)],
+                         ids=["group", "message"])
+def test_tls_1_3_is_kept_strictly(hermes, answer, number):
+    """No second ClientHello with a group that was not offered (RFC 8446, 4.1.4), and nothing
+    unprotected behind the message after which the keys change (5.1)."""
+    with Peer(answer) as peer:
+        ask(hermes, peer).failed()
+    assert peer.heard and all(back.endswith(alert(number)(b"")) for back in peer.heard), peer.heard
 
 
 @pytest.mark.parametrize("model", ["cut-stream", "cut-stream-close", "rst-stream", "cut-json"])

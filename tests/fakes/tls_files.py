@@ -24,7 +24,9 @@ KINDS = {
     "common-address": (None, "127.0.0.1", SERVER),
     "common-name": (None, "localhost", SERVER),
     "for-clients": (NAMES, "fake upstream", "clientAuth"),
+    "rsa": (NAMES, "fake upstream", SERVER),
 }
+EC = ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
 
 
 def _openssl(directory, *arguments):
@@ -40,9 +42,9 @@ def directory():
     path = pathlib.Path(tempfile.mkdtemp(prefix="fake-ca-"))
     path.chmod(0o755)  # the program under test reads ca.pem as another user
     atexit.register(shutil.rmtree, path, ignore_errors=True)
-    _openssl(path, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-             "-keyout", "ca.key", "-out", "ca.pem", "-days", "30",
-             "-subj", "/CN=fake test authority", "-addext", "basicConstraints=critical,CA:TRUE",
+    _openssl(path, "req", "-x509", "-newkey", *EC, "-nodes", "-keyout", "ca.key", "-out", "ca.pem",
+             "-days", "30", "-subj", "/CN=fake test authority",
+             "-addext", "basicConstraints=critical,CA:TRUE",
              "-addext", "keyUsage=critical,keyCertSign,cRLSign")
     (path / "ca.pem").chmod(0o644)
     return path
@@ -60,7 +62,7 @@ def leaf(kind="good"):
         (f"subjectAltName={names}\n" if names else "")
         + f"basicConstraints=CA:FALSE\nextendedKeyUsage={usage}\n"
         "keyUsage=critical,digitalSignature\n")
-    _openssl(path, "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+    _openssl(path, "req", "-new", "-newkey", *(["rsa:2048"] if kind == "rsa" else EC), "-nodes",
              "-keyout", f"{kind}.key", "-out", f"{kind}.csr", "-subj", f"/CN={common_name}")
     signer = (["-signkey", f"{kind}.key"] if kind == "self-signed"
               else ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"])

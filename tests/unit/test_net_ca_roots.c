@@ -214,6 +214,20 @@ static void wrong_authority(void **state)
     assert_visit("leaf", NULL, "localhost", false); // Mozilla's
 }
 
+// With TLS 1.2, too, OpenSSL 3 signs with RSA-PSS (RFC 8446 §4.2.3).
+static void server_with_an_rsa_key(void **state)
+{
+    (void)state;
+    assert_visit("rsa", "root", "localhost", true);
+    assert_visit("rsa", "other", "localhost", false);
+}
+
+static void no_authority_by_a_malformed_constraint(void **state)
+{
+    (void)state;
+    assert_visit("pretended", "root", "localhost", false);
+}
+
 static void wrong_host_and_time(void **state)
 {
     (void)state;
@@ -349,6 +363,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(right_authority),
         cmocka_unit_test(wrong_authority),
+        cmocka_unit_test(server_with_an_rsa_key),
+        cmocka_unit_test(no_authority_by_a_malformed_constraint),
         cmocka_unit_test(wrong_host_and_time),
         cmocka_unit_test(reduced_roots_work_and_keep_their_limits),
         cmocka_unit_test(roots_signed_with_sha1),

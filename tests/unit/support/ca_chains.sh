@@ -54,6 +54,12 @@ sign deep shortinter "$server" 10
 sign shallow short "$server" 10
 sign old sha1 "$server" 10
 
+openssl genrsa -out rsa.key 2048 2>/dev/null
+sign rsa root "$server" 10
+# A basicConstraints that RFC 5280 forbids: a length of path without a word about an authority.
+sign pretender root 'basicConstraints=DER:30:03:02:01:01' 20
+sign pretended pretender "$server" 10
+
 key self
 openssl req -x509 -new -key self.key -days 9 -out self.pem -subj /CN=self \
     -addext basicConstraints=critical,CA:FALSE -addext "$server"
@@ -62,8 +68,9 @@ sign forged self "$server" 10
 cp inter.pem leafchain.pem
 cp inter.pem expiredchain.pem
 cp shortinter.pem deepchain.pem
+cp pretender.pem pretendedchain.pem
 cp self.pem forgedchain.pem
-for name in direct shouting shallow old self; do
+for name in direct shouting shallow old rsa self; do
     cp root.pem "${name}chain.pem" # openssl wants a file; this one is of no use to anybody
 done
 
