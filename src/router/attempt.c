@@ -113,9 +113,9 @@ static void fail(struct router_call *call, struct chat_failure told)
 {
     struct router_attempt *attempt = &call->attempt;
     const struct reply_error_words *said = &attempt->watch.words;
-    struct router_error_words words = {span_of(said->type),   span_of(said->param),
-                                       span_of(said->code),   span_of(said->error_type),
-                                       span_of(said->status), said->flagged};
+    struct router_error_words words = {
+        span_of(said->type),   span_of(said->param), span_of(said->code), span_of(said->error_type),
+        span_of(said->status), said->flagged,        said->foreign};
     struct router_failure failure;
     int64_t now_ms = loop_now(loop_of(call));
     int64_t wait_ms = router_rate_note_retry_after(&attempt->note, now_ms);
@@ -124,6 +124,9 @@ static void fail(struct router_call *call, struct chat_failure told)
     const struct upstream *upstream = call->course->upstreams[attempt->deployment->index];
     upstream_redact(upstream, told.text);
     router_failure_read(&told, &words, &failure);
+    if (failure.error == ROUTER_NOT_FOUND && // nobody is left for the wishes of this client
+        request_type(&call->body.scan, REQUEST_PROVIDER) == JSON_OBJECT)
+        failure.of_request = true;
     if (failure.error == ROUTER_INTERRUPTED && !call->body.stream)
         failure.error = ROUTER_MALFORMED; // LiteLLM tells half a piece of JSON from half a stream
     if (!call->walk.failed || call->begun) { // the one that the client hears of

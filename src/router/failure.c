@@ -19,6 +19,16 @@
  * ourselves refused. `ours`: it says something about the deployment; a request that is wrong by
  * itself, that is too long, whose client left, or for which this machine had no descriptor, says
  * nothing, and must not take the deployment away from everybody else.
+ *
+ * Of two statuses only the words tell which of both it is (is_of_request() below). A 404 is the
+ * deployment's (no such model, no endpoint left, a path that is not there), unless it says that
+ * the model cannot do what this request wants: OpenRouter's "No endpoints found that support image
+ * input" and its like, a routing preference of the request's own, a parameter other than the model.
+ * A 403 in the API's own JSON is the key's (not allowed, region, guardrail on models, limit),
+ * unless it is a moderation. A 403 that is no JSON, a page mostly, comes from a firewall before the
+ * provider that dislikes these bytes. Where it is a block of the whole address, each call pays for
+ * one quick refusal; the other way round one client's prompt would cost everybody the model. A 200
+ * that a content filter left empty counts as forbidden, and is about the request as well.
  */
 struct error_kind {
     const char *class;
@@ -196,7 +206,14 @@ static const char *const too_long[] = {
 static const char *const against_policy[] = {
     "content_policy_violation",         "violating our usage policy",
     "as a result of our safety system", "as a result of the safety system",
-    "content management policy", // Azure
+    "content management policy",        // Azure
+    "content violates usage guidelines" // xAI, with 403
+};
+
+// OpenRouter's, with 404, of a model that is there, but not for this request.
+static const char *const unmet[] = {
+    "no endpoints found that ", // "support tool use", "can handle the requested parameters", ...
+    "your request's",           // "... provider.only preference permits only: ..."
 };
 
 static bool says(const char *text, const char *const *phrases, size_t count)
@@ -226,9 +243,23 @@ static enum router_error decide(const struct chat_failure *from,
         error = error_of_kind(from); // a 503 that calls itself "server_error" is still one
     if (error == ROUTER_BAD_REQUEST && says(from->text, too_long, ARRAY_LEN(too_long)))
         return ROUTER_CONTEXT_WINDOW;
-    if (error == ROUTER_BAD_REQUEST && says(from->text, against_policy, ARRAY_LEN(against_policy)))
+    if ((error == ROUTER_BAD_REQUEST || error == ROUTER_PERMISSION_DENIED) &&
+        says(from->text, against_policy, ARRAY_LEN(against_policy)))
         return ROUTER_CONTENT_POLICY;
     return error;
+}
+
+// Is a 403 or 404 about this request only? See the top of this file.
+static bool is_of_request(enum router_error error, const struct chat_failure *from,
+                          const struct router_error_words *words)
+{
+    if (error == ROUTER_PERMISSION_DENIED) // without a status: a 200 that a filter left empty
+        return words->foreign || from->status == 0;
+    if (error != ROUTER_NOT_FOUND)
+        return false;
+    return span_is(words->code, "constraint_filtered") ||
+           (words->param.len && !span_is(words->param, "model")) ||
+           says(from->text, unmet, ARRAY_LEN(unmet));
 }
 
 // The class's own, but where LiteLLM keeps what the provider said.
@@ -287,6 +318,7 @@ void router_failure_read(const struct chat_failure *from, const struct router_er
     words = words ? words : &none;
     failure.error = decide(from, words);
     failure.status = status_of(failure.error, from->status);
+    failure.of_request = is_of_request(failure.error, from, words);
     if (from->retry_after_ms >= 0)
         failure.retry_after_ms = from->retry_after_ms < ROUTER_RETRY_AFTER_MAX_MS
                                      ? from->retry_after_ms
@@ -340,6 +372,7 @@ struct router_error_words router_error_words_of(struct json_value error)
         .error_type = word_of(json_get(metadata, "error_type")),
         .status = word_of(json_get(error, "status")),
         .flagged = json_type(json_get(metadata, "reasons")) == JSON_ARRAY ||
+                   json_type(json_get(metadata, "patterns")) == JSON_ARRAY ||
                    json_type(json_get(metadata, "flagged_input")) == JSON_STRING,
     };
     if (!words.code.data)
@@ -416,7 +449,7 @@ bool router_failure_elsewhere_helps(const struct router_failure *failure)
 
 bool router_failure_counts(const struct router_failure *failure)
 {
-    return kinds[failure->error].counts;
+    return kinds[failure->error].counts && !failure->of_request;
 }
 
 int64_t router_failure_retry_after_s(const struct router_failure *failure)

@@ -51,6 +51,7 @@ struct router_failure {
     int upstream_status;                  // what the provider said; 0: nothing
     int64_t retry_after_ms;               // what the provider asked for; -1: nothing
     bool plain;                           // LiteLLM puts no class before this message
+    bool of_request;                      // forbidden or not found, but for this request only
     char type[ROUTER_FAILURE_TYPE_MAX];   // error.type for the client; "": JSON null
     char param[ROUTER_FAILURE_PARAM_MAX]; // error.param; "": JSON null
     char text[ROUTER_FAILURE_TEXT_MAX];   // a sentence for a person
@@ -64,6 +65,7 @@ struct router_error_words {
     struct span error_type; // OpenRouter's error.metadata.error_type
     struct span status;     // Gemini's error.status
     bool flagged;           // OpenRouter's moderation: error.metadata has reasons or patterns
+    bool foreign;           // the body is no JSON, so that it is not the provider's API that speaks
 };
 
 // Of an error value as openai_find_error() finds it; the spans live as long as its text.

@@ -124,8 +124,11 @@ static void fail_with_body(struct reply_watch *w)
 {
     w->state = REPLY_FAILED;
     openai_read_error_body(buf_span(&w->held), w->status, &w->failure);
-    if (json_parse(&w->doc, buf_span(&w->held), NULL) == 0)
+    struct span text = span_trim(buf_span(&w->held));
+    if (json_parse(&w->doc, text, NULL) == 0)
         read_words(w, openai_find_error(json_root(&w->doc)));
+    else // JSON that was too long to be read whole is still some
+        w->words.foreign = !text.len || (text.data[0] != '{' && text.data[0] != '[');
 }
 
 // The answer has ended, and there was nothing in it.

@@ -56,6 +56,7 @@ struct reply_error_words {
     char error_type[REPLY_WORD_MAX]; // error.metadata.error_type
     char status[REPLY_WORD_MAX];     // error.status: "INVALID_ARGUMENT"
     bool flagged;                    // by a moderation: error.metadata.reasons
+    bool foreign;                    // a refusal that is no JSON
 };
 
 struct reply_watch {

@@ -286,7 +286,7 @@ def test_an_answer_in_between_says_that_it_works(router):
     assert len(asked(router, "outage")) == 5
 
 
-@pytest.mark.parametrize("status", ["401", "402", "404", "429-long"])
+@pytest.mark.parametrize("status", ["401", "402", "403-key", "404", "404-account", "429-long"])
 def test_what_no_retry_helps_opens_at_once(router, status):
     """A key that is refused now is refused in a second as well. No setting is needed for it."""
     router.start({"free": [status], "free2": ["fixed"]}, fallbacks=[{"free": ["free2"]}])
@@ -295,7 +295,9 @@ def test_what_no_retry_helps_opens_at_once(router, status):
     assert len(asked(router, status)) == 1
 
 
-@pytest.mark.parametrize("status", ["400-context", "400-string", "422", "413"])
+@pytest.mark.parametrize("status", ["400-context", "400-string", "422", "413", "403", "403-page",
+                                    "403-guidelines", "404-image", "404-tools", "404-providers",
+                                    "withheld"])
 def test_the_requests_own_fault_opens_nothing(router, status):
     """One client with a bad request must not take the model away from all others."""
     router.start({"free": [status], "free2": ["fixed"]}, fallbacks=[{"free": ["free2"]}],
@@ -303,6 +305,14 @@ def test_the_requests_own_fault_opens_nothing(router, status):
     for _ in range(5):
         assert router.ask().text == "ok"
     assert len(asked(router, status)) == 5
+
+
+def test_a_clients_own_wishes_for_providers_open_nothing(router):
+    """Whatever the words in which it is told that nobody fulfils them."""
+    router.start({"free": ["404-account"], "free2": ["fixed"]}, fallbacks=[{"free": ["free2"]}])
+    for _ in range(3):
+        assert router.ask(provider={"only": ["two"]}).text == "ok"
+    assert len(asked(router, "404-account")) == 3
 
 
 def test_a_wildcard_outlives_a_name_that_is_none(router):

@@ -251,6 +251,60 @@ def forbidden(turn):
                provider_name="Fake")
 
 
+@scenario("403-page")
+def firewall(turn):
+    """What stands before a provider and dislikes something in the prompt."""
+    turn.conn.answer(403, "<html><head><title>403 Forbidden</title></head>"
+                     "<body><center><h1>403 Forbidden</h1></center></body></html>",
+                     kind="text/html")
+
+
+@scenario("403-guidelines")
+def against_guidelines(turn):
+    """xAI's words for a prompt that it refuses, under a code that speaks of permissions."""
+    turn.conn.answer(403, {
+        "code": "The caller does not have permission to execute the specified operation",
+        "error": "Content violates usage guidelines. Team: t, API key ID: k, Model: m, Failed "
+                 "check: SAFETY_CHECK_TYPE_BIO"})
+
+
+@scenario("403-key")
+def key_may_not(turn):
+    turn.error(403, "This key may not use this model", error_type="permission_denied")
+
+
+@scenario("404-image")
+def no_images(turn):
+    """A model that is there, and cannot do what this request wants."""
+    turn.error(404, "No endpoints found that support image input",
+               routing_funnel=[{"step": "Initial Endpoints", "endpoint_count": 1}],
+               failed_routing_step="Filter by Image Support")
+
+
+@scenario("404-tools")
+def no_tools(turn):
+    turn.error(404, 'No endpoints found that support tool use. Try disabling "f". To learn more '
+               "about provider routing, visit: https://openrouter.test/docs/provider-selection",
+               failed_routing_step="Filter by Tool Compatibility")
+
+
+@scenario("404-providers")
+def no_provider_left(turn):
+    """The client chose providers of which none has the model."""
+    turn.error(404, "No allowed providers are available for the selected model. Providers serving "
+               "vendor/model: one, but your request's provider.only preference permits only: two.",
+               available_providers=["one"], requested_providers=["two"],
+               failed_routing_step="Filter by Allowed Providers")
+
+
+@scenario("404-account")
+def no_provider_allowed(turn):
+    """The same, but it is the account that forbids them."""
+    turn.error(404, "No allowed providers are available for the selected model. Providers serving "
+               "vendor/model: one, but your account's allowed-providers setting permits only: two.",
+               failed_routing_step="Filter by Allowed Providers")
+
+
 @scenario("404")
 def not_found(turn):
     """The availability shape: http_status and no code."""
@@ -442,6 +496,12 @@ def no_events(turn):
 def empty_answer(turn):
     """A finish reason and not one character."""
     turn.say(wire.Answer(""))
+
+
+@scenario("withheld")
+def withheld(turn):
+    """A content filter that leaves nothing of the answer."""
+    turn.say(wire.Answer("", finish="content_filter"))
 
 
 @scenario("empty-choices")

@@ -77,11 +77,10 @@ HANGS = ['hang', 'hang-first-byte', 'slow-comments:3']
 # Of gateways' known ones: refusals, pages, silence, cuts, errors inside a 200, nonsense.
 FAULTS = [
     '400-context', '400-too-long', '400-string', '400-detail', '400-policy', 'gemini-array', '401',
-    '402', '403',
-    '404', '408', '413', '422', '429-forever', '429-long', '500-html', '500-empty', '502', '503',
-    '504', '529', 'unreachable', *HANGS, 'cut-headers', '200-error', '200-limit', 'empty-answer',
-    'empty-choices', 'empty-body', 'not-sse', 'wrong-types', 'not-an-object', 'not-http',
-    'redirect', 'deep-json']
+    '402', '403', '403-guidelines', '403-page', '404', '404-image', '408', '413', '422',
+    '429-forever', '429-long', '500-html', '500-empty', '502', '503', '504', '529', 'unreachable',
+    *HANGS, 'cut-headers', '200-error', '200-limit', 'empty-answer', 'withheld', 'empty-choices',
+    'empty-body', 'not-sse', 'wrong-types', 'not-an-object', 'not-http', 'redirect', 'deep-json']
 STREAM_FAULTS = [
     'stream-error-bare', 'empty-stream', 'no-events', 'json-for-stream', 'raw-nul',
     *(f'late-{how}' for how in ('cut', 'half', 'reset', 'end', 'close', 'hang', 'call',
@@ -344,6 +343,9 @@ def chains():
     ask = 'down'
     yield Case(ask, [chat(ask)] * 5, {ask: ['502'], 'down-b': ['echo']},
                {'fallbacks': {ask: ['down-b']}})
+    ask = 'no-images'
+    yield Case(ask, [chat(ask)] * 2, {ask: [{'scenario': '404-image', 'order': 1},
+                                            {'scenario': 'echo', 'order': 2}]})
     ask = 'limited'
     yield Case(ask, [chat(ask)] * 3, {ask: ['429-long'], 'limited-b': ['echo']},
                {'fallbacks': {ask: ['limited-b']}})

@@ -32,12 +32,12 @@ def outcome(cases, theirs, ours):
     return (cases, 'outcome', theirs, ours)
 
 
-REFUSED = r'(400|401|408|429|500|502|503), refused.*'
+REFUSED = r'(400|401|403|408|429|500|502|503), refused.*'
 FALLBACK = r'200, (answered|stream, whole); asked: .*/echo'
 BEGUN = r'200, (answered|stream, whole|stream, broken off); asked: \S*'
 BROKEN = r'200, stream, broken off; asked: \S*'
 EMPTY = r'(200-error|200-limit|choice-error|empty-answer|empty-choices|empty-body|not-sse|' \
-        r'empty-stream|no-events)'
+        r'empty-stream|no-events|withheld)'
 FIRST_EVENT = r'alone\.(hang-first-byte|wrong-types|not-an-object|deep-json|stream-error-bare|' \
               r'raw-nul)\.sse'
 LATE_ERROR = r'(alone|first)\.late-(error|error-string|error-event|choice-error)\.sse'
@@ -52,6 +52,11 @@ ROWS = [
         'otherwise, during an outage, every request pays for its attempts',
         (outcome('down|limited', r'200, answered; asked: (\w+)\.0/\S+, \1-b\.0/echo',
                  r'200, answered; asked: (down|limited)-b\.0/echo'),)),
+    Row('a 403 or 404 about one request alone pauses no deployment',
+        'a 404 pauses it',
+        "one client's request must not take a model from all others",
+        (outcome('no-images', r'200, answered; asked: no-images.1/echo',
+                 r'200, answered; asked: no-images.0/404-image, no-images.1/echo'),)),
     Row('a timeout is not retried on the same deployment',
         'it is',
         'a client that has waited once should not wait again',
@@ -172,7 +177,7 @@ ROWS = [
         'it is 1 after any fallback, and after a change of `order`',
         'it shows how far the chain was followed',
         ((r'(far|nested)\.(json|sse)', r'header\.x-litellm-attempted-fallbacks', '1.0', '2.0'),
-         (r'two\.(json|sse)', r'header\.x-litellm-attempted-fallbacks', '1.0', '0.0'))),
+         (r'two\.(json|sse)|no-images', r'header\.x-litellm-attempted-fallbacks', '1.0', '0.0'))),
     Row("an answer's cost is the provider's own figure, and absent if nothing is known",
         'it is computed from tokens and a list of prices, and 0 for errors and unknown models',
         'the amount that is charged is the one that counts',

@@ -111,6 +111,84 @@ static void test_what_providers_say(void **state)
     }
 }
 
+// Of two statuses it depends whether they are about this request, or about all.
+static void test_what_is_only_about_this_request(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        int status;
+        bool counts;
+    } cases[] = {
+        {"{'error':{'message':'No endpoints found that support image input','code':404}}", 404,
+         false},
+        {"{'error':{'message':'No endpoints found that support tool use. Try disabling','code':404,"
+         "'metadata':{'failed_routing_step':'Filter by Tool Compatibility'}}}",
+         404, false},
+        {"{'error':{'message':'No endpoints found that can handle the requested parameters.'}}",
+         404, false},
+        {"{'error':{'message':'No allowed providers are available for the selected model. Providers"
+         " serving a/b: c, but your request\\u0027s provider.only preference permits only: d.'}}",
+         404, false},
+        {"{'error':{'message':'m','http_status':404,"
+         "'availability':{'code':'constraint_filtered'}}}",
+         404, false},
+        {"{'error':{'message':'No such file','param':'messages[0].content[1].file_id'}}", 404,
+         false},
+        {"{'error':{'message':'No endpoints found for a/b.','code':404}}", 404, true},
+        {"{'error':{'message':'No endpoints found matching your data policy','code':404}}", 404,
+         true},
+        {"{'error':{'message':'The model does not exist','param':'model','code':null}}", 404, true},
+        {"{'error':{'message':'m','http_status':404,'availability':{'code':'free_variant_ended'}}}",
+         404, true},
+        {"{'error':'model not found'}", 404, true},
+        {"{'error':{'message':'Key limit exceeded','code':403}}", 403, true},
+        {"{'type':'error','error':{'type':'permission_error','message':'m'}}", 403, true},
+        {"{'message':'Forbidden'}", 403, true},
+        {"{'error':{'message':'m','code':403,'metadata':{'patterns':['secret']}}}", 403, false},
+        {"{'code':'c','error':'Content violates usage guidelines. Failed check: X'}", 403, false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP(mem_cleanup) char *body = mem_strdup(cases[i].body);
+        for (char *at = body; (at = strchr(at, '\'')); at++)
+            *at = '"';
+        struct router_failure made = read_body(body, cases[i].status, -1);
+        if (router_failure_counts(&made) != cases[i].counts)
+            print_message("%s\n", body);
+        assert_int_equal(made.status, cases[i].status);
+        assert_int_equal(router_failure_counts(&made), cases[i].counts);
+        assert_true(router_failure_elsewhere_helps(&made) && !router_failure_retry_helps(&made));
+    }
+}
+
+// A 403 that is no JSON is not the provider's; a 404 that is none is a path that is not there.
+static void test_a_page_of_something_in_between(void **state)
+{
+    (void)state;
+    struct chat_failure from = {.kind = CHAT_FORBIDDEN, .status = 403, .retry_after_ms = -1};
+    struct router_error_words words = {.foreign = true};
+    struct router_failure made;
+    router_failure_read(&from, &words, &made);
+    assert_int_equal(made.error, ROUTER_PERMISSION_DENIED);
+    assert_false(router_failure_counts(&made));
+    from.kind = CHAT_NOT_FOUND;
+    from.status = 404;
+    router_failure_read(&from, &words, &made);
+    assert_true(router_failure_counts(&made));
+}
+
+// Inside a 200, of which a content filter left nothing.
+static void test_what_a_filter_withheld(void **state)
+{
+    (void)state;
+    struct chat_failure from = {.kind = CHAT_FORBIDDEN, .retry_after_ms = -1, .text = "x"};
+    struct router_failure made;
+    router_failure_read(&from, NULL, &made);
+    assert_int_equal(made.error, ROUTER_PERMISSION_DENIED);
+    assert_int_equal(made.upstream_status, 0); // so that it is paid for
+    assert_false(router_failure_counts(&made));
+}
+
 static void test_what_never_became_an_answer(void **state)
 {
     (void)state;
@@ -285,6 +363,9 @@ int main(void)
         cmocka_unit_test(test_a_moderation_is_a_refusal_of_its_provider),
         cmocka_unit_test(test_what_is_wrong_before_anybody_is_asked),
         cmocka_unit_test(test_what_providers_say),
+        cmocka_unit_test(test_what_is_only_about_this_request),
+        cmocka_unit_test(test_a_page_of_something_in_between),
+        cmocka_unit_test(test_what_a_filter_withheld),
         cmocka_unit_test(test_what_never_became_an_answer),
         cmocka_unit_test(test_this_machine_is_out_of_descriptors),
         cmocka_unit_test(test_every_error_has_its_row),

@@ -399,7 +399,22 @@ static void keeps_the_words_of_an_error(void **state)
     reply_watch_feed(&w, SPAN_LITERAL("{\"error\":{\"message\":\"m\",\"type\":\"gone\"}}"));
     assert_int_equal(reply_watch_end(&w, true), REPLY_FAILED);
     assert_string_equal(w.words.type, "gone");
+    assert_false(w.words.foreign);
     reply_watch_finish(&w);
+
+    static const struct {
+        const char *body;
+        bool foreign;
+    } bodies[] = {{"<html>no</html>", true},     {"", true},    {" denied", true},
+                  {"{\"error\":\"no\"}", false}, {"[]", false}, {" {\"cut", false}};
+    for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
+        reply_watch_init(&w, REPLY_CHAT, true);
+        reply_watch_head(&w, 403, SPAN_ABSENT);
+        reply_watch_feed(&w, span_of(bodies[i].body));
+        assert_int_equal(reply_watch_end(&w, false), REPLY_FAILED);
+        assert_int_equal(w.words.foreign, bodies[i].foreign);
+        reply_watch_finish(&w);
+    }
 }
 
 // What grows without an end is cut off or let go, never kept.
