@@ -102,11 +102,7 @@ static void tell_circuit(struct router_call *call, bool opened,
     struct router_match match = {.deployment = attempt->deployment->index};
     if (call->course == now ||
         router_plan_find_id(now->plan, span_of(attempt->deployment->id), &match))
-        router_metrics_circuit(call->router->metrics, match.deployment,
-                               view.state == CIRCUIT_OPEN        ? ROUTER_CIRCUIT_OPEN
-                               : view.state == CIRCUIT_HALF_OPEN ? ROUTER_CIRCUIT_HALF_OPEN
-                                                                 : ROUTER_CIRCUIT_CLOSED,
-                               opened ? failure->status : 0);
+        router_report_circuit(call->router, match.deployment, opened ? failure->status : 0);
 }
 
 static void fail(struct router_call *call, struct chat_failure told)
@@ -415,7 +411,7 @@ void router_attempt_begin(struct router_call *call, const struct router_step *st
         .capped_tokens = -1,
     };
     bool chat = call->operation != UPSTREAM_EMBEDDINGS;
-    if (step->ticket.circuit.probe)
+    if (step->ticket.standing.circuit.probe)
         tell_circuit(call, false, NULL);
     buf_init(&attempt->head, ROUTER_REMOTE_HEAD_MAX);
     buf_stock_lend(&call->router->stock, 0, &attempt->head);

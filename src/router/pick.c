@@ -14,7 +14,10 @@
  *
  * What is known of a deployment outlives a plan: a picker made after a reload shares it with the
  * one before, whose attempts may still run. So a limit holds for both together, the newest plan's
- * for all, and an open circuit lets one probe through, not one of each.
+ * for all, and an open circuit lets one probe through, not one of each. What a provider has shown
+ * (circuits, and until when it wants to be left alone) it has shown to one key, at one address, for
+ * one model: where any of these is another after the reload, nothing of it is known yet, and what
+ * the calls of before still find out with the old one stays with them.
  *
  * Of a group, the lowest `order` in which anything may be asked now counts, and within it the
  * strategy. LiteLLM's dice (simple-shuffle) are thrown by weight; where no weight is above 0, all
@@ -22,35 +25,21 @@
  * throw among equals. Latency is to the first content, smoothed, and who has never answered counts
  * as the fastest, so that it is tried.
  *
- * Behind a wildcard are many models of one provider. What one of them suffers (a limit, overload)
- * says nothing of the others, so it has a circuit of its own, made when it first fails; a refused
- * key, an empty account or a host that cannot be reached is the trouble of all of them.
- *
  * A deployment that a fallback names by its id is asked like any other: LiteLLM skips the cooldown
  * check for it, but then one that is down gets every request of a failing group.
  */
 enum {
-    LATENCY_SHARE = 4,    // the newest measurement counts one in four
-    LATENCY_BAND_MS = 50, // and what differs by less is as fast
-    MODELS_MAX = 32       // of one wildcard, of whose troubles is known
+    LATENCY_SHARE = 4,   // the newest measurement counts one in four
+    LATENCY_BAND_MS = 50 // and what differs by less is as fast
 };
 
-struct model_lane { // a model behind a wildcard that has failed
-    uint64_t model;
-    struct router_circuit circuit;
-    int64_t closed_until_ms;
-};
-
+// What we allow a deployment, and what became of it.
 struct lane {
-    unsigned references;            // pickers
-    int64_t rpm, tpm, max_parallel; // of the newest plan; -1: no limit
-    struct router_circuit circuit;
+    unsigned references;                     // pickers
+    int64_t rpm, tpm, max_parallel;          // of the newest plan; -1: no limit
     struct router_window *requests, *tokens; // NULL: there never was a limit
     int64_t in_flight;
-    int64_t latency_ms;      // -1
-    int64_t closed_until_ms; // its provider said that nothing remains
-    struct model_lane *models;
-    size_t model_count, model_capacity;
+    int64_t latency_ms; // -1
 };
 
 struct router_picker {
@@ -58,7 +47,8 @@ struct router_picker {
     size_t count;
     struct router_circuit_policy policy;
     uint64_t dice;
-    struct lane **lanes;
+    struct lane **lanes;                // by deployment
+    struct router_standing **standings; // by deployment
 };
 
 static void set_limits(struct lane *lane, const struct router_deployment *deployment)
@@ -87,7 +77,6 @@ static void lane_unref(struct lane *lane)
         return;
     free(lane->requests);
     free(lane->tokens);
-    free(lane->models);
     free(lane);
 }
 
@@ -99,47 +88,40 @@ struct router_picker *router_picker_create(const struct router_deployment *deplo
     *picker = (struct router_picker){
         .deployments = deployments, .count = count, .policy = *policy, .dice = seed};
     picker->lanes = mem_zalloc((count + 1) * sizeof *picker->lanes);
-    for (size_t i = 0; i < count; i++)
+    picker->standings = mem_zalloc((count + 1) * sizeof *picker->standings);
+    for (size_t i = 0; i < count; i++) {
         picker->lanes[i] = lane_create(&deployments[i]);
+        picker->standings[i] = router_standing_create();
+    }
     return picker;
 }
 
 void router_picker_destroy(struct router_picker *picker)
 {
-    for (size_t i = 0; picker && i < picker->count; i++)
+    if (!picker)
+        return;
+    for (size_t i = 0; i < picker->count; i++) {
         lane_unref(picker->lanes[i]);
-    if (picker)
-        free(picker->lanes);
+        router_standing_unref(picker->standings[i]);
+    }
+    free(picker->lanes);
+    free(picker->standings);
     free(picker);
 }
 
-static struct model_lane *find_model(const struct lane *lane, uint64_t model)
+static bool are_same(const char *const *a, const char *const *b)
 {
-    for (size_t i = 0; model && i < lane->model_count; i++)
-        if (lane->models[i].model == model)
-            return &lane->models[i];
-    return NULL;
+    while (a && b && *a && *b && strcmp(*a, *b) == 0)
+        a++, b++;
+    return (!a || !*a) && (!b || !*b);
 }
 
-// Of too many, the one that failed longest ago is forgotten.
-static struct model_lane *note_model(struct lane *lane, uint64_t model)
+// Would a request be the same for the provider, down to the key?
+static bool asks_alike(const struct router_deployment *a, const struct router_deployment *b)
 {
-    struct model_lane *found = find_model(lane, model);
-    if (found)
-        return found;
-    if (lane->model_count < MODELS_MAX) {
-        if (lane->model_count == lane->model_capacity)
-            lane->models = mem_grow(lane->models, lane->model_count, &lane->model_capacity,
-                                    sizeof *lane->models);
-        found = &lane->models[lane->model_count++];
-    } else {
-        found = lane->models;
-        for (size_t i = 1; i < lane->model_count; i++)
-            if (lane->models[i].circuit.last_fail_ms < found->circuit.last_fail_ms)
-                found = &lane->models[i];
-    }
-    *found = (struct model_lane){.model = model};
-    return found;
+    return strcmp(a->api_key, b->api_key) == 0 && strcmp(a->base_url, b->base_url) == 0 &&
+           strcmp(a->model, b->model) == 0 && strcmp(a->params, b->params) == 0 &&
+           are_same(a->headers, b->headers);
 }
 
 void router_picker_inherit(struct router_picker *picker, size_t index,
@@ -150,6 +132,10 @@ void router_picker_inherit(struct router_picker *picker, size_t index,
     lane_unref(picker->lanes[index]);
     picker->lanes[index] = known;
     set_limits(known, &picker->deployments[index]);
+    if (!asks_alike(&picker->deployments[index], &old->deployments[old_index]))
+        return;
+    router_standing_unref(picker->standings[index]);
+    picker->standings[index] = router_standing_ref(old->standings[old_index]);
 }
 
 static struct router_circuit_policy policy_of(const struct router_picker *picker, size_t index)
@@ -184,26 +170,16 @@ static int64_t windows_at(struct lane *lane, int64_t tokens, int64_t now_ms)
     return requests > of_tokens ? requests : of_tokens;
 }
 
-// The earliest instant at which its limits let it go; -1: not known, or never.
-static int64_t room_at(struct lane *lane, const struct model_lane *model, int64_t tokens,
-                       int64_t now_ms)
+// The earliest instant at which limits let it go, ours and its provider's; -1: not known, or never.
+static int64_t room_at(const struct router_picker *picker, size_t index, uint64_t model,
+                       int64_t tokens, int64_t now_ms)
 {
+    struct lane *lane = picker->lanes[index];
     if (lane->max_parallel >= 0 && lane->in_flight >= lane->max_parallel)
         return -1;
     int64_t at = windows_at(lane, tokens, now_ms);
-    if (at < 0)
-        return -1;
-    if (model && at < model->closed_until_ms)
-        at = model->closed_until_ms;
-    return at > lane->closed_until_ms ? at : lane->closed_until_ms;
-}
-
-// That of the deployment and that of the model; -1: when a probe has ended.
-static int64_t circuit_at(const struct lane *lane, const struct model_lane *model, int64_t now_ms)
-{
-    int64_t at = router_circuit_next(&lane->circuit, now_ms);
-    int64_t of_model = model ? router_circuit_next(&model->circuit, now_ms) : now_ms;
-    return at < 0 || of_model < 0 ? -1 : at > of_model ? at : of_model;
+    int64_t closed_until = router_standing_closed_until(picker->standings[index], model);
+    return at < 0 || at > closed_until ? at : closed_until;
 }
 
 static bool is_tried(const struct router_pick_query *query, size_t index)
@@ -227,10 +203,8 @@ static struct router_pick look(struct router_picker *picker, const struct router
     if (query->pre_call_checks && deployment->max_input_tokens > 0 &&
         query->prompt_tokens > deployment->max_input_tokens)
         return pick;
-    struct lane *lane = picker->lanes[index];
-    const struct model_lane *model = find_model(lane, query->model);
-    int64_t closes = circuit_at(lane, model, now_ms);
-    int64_t room = room_at(lane, model, query->tokens, now_ms);
+    int64_t closes = router_standing_circuit_at(picker->standings[index], query->model, now_ms);
+    int64_t room = room_at(picker, index, query->model, query->tokens, now_ms);
     pick.at_ms = closes < 0 || room < 0 ? -1 : closes > room ? closes : room;
     bool open = closes < 0 || closes > now_ms;
     pick.reason = open ? PICK_OPEN : PICK_BUSY;
@@ -345,28 +319,16 @@ int64_t router_picker_room_at(struct router_picker *picker, const struct router_
     return best;
 }
 
-static bool take_circuits(struct lane *lane, struct model_lane *model, int64_t now_ms,
-                          struct router_ticket *ticket)
-{
-    if (!router_circuit_take(&lane->circuit, now_ms, &ticket->circuit))
-        return false;
-    if (!model || router_circuit_take(&model->circuit, now_ms, &ticket->model_circuit))
-        return true;
-    router_circuit_cancelled(&lane->circuit, &ticket->circuit);
-    return false;
-}
-
 bool router_picker_take(struct router_picker *picker, size_t deployment, uint64_t model,
                         int64_t tokens, int64_t now_ms, struct router_ticket *ret_ticket)
 {
     struct lane *lane = picker->lanes[deployment];
     struct router_ticket ticket = {
-        .deployment = deployment, .taken_ms = now_ms, .tokens = counted(tokens), .model = model};
-    struct model_lane *of_model = find_model(lane, model);
-    int64_t at = room_at(lane, of_model, tokens, now_ms);
+        .deployment = deployment, .taken_ms = now_ms, .tokens = counted(tokens)};
+    int64_t at = room_at(picker, deployment, model, tokens, now_ms);
     if (at < 0 || at > now_ms || picker->deployments[deployment].trouble)
         return false;
-    if (!take_circuits(lane, of_model, now_ms, &ticket))
+    if (!router_standing_take(picker->standings[deployment], model, now_ms, &ticket.standing))
         return false;
     lane->in_flight++;
     if (lane->requests)
@@ -377,22 +339,6 @@ bool router_picker_take(struct router_picker *picker, size_t deployment, uint64_
     return true;
 }
 
-static void succeeded(struct lane *lane, const struct router_ticket *ticket)
-{
-    struct model_lane *model = find_model(lane, ticket->model);
-    router_circuit_succeeded(&lane->circuit, &ticket->circuit);
-    if (model)
-        router_circuit_succeeded(&model->circuit, &ticket->model_circuit);
-}
-
-static void cancelled(struct lane *lane, const struct router_ticket *ticket)
-{
-    struct model_lane *model = find_model(lane, ticket->model);
-    router_circuit_cancelled(&lane->circuit, &ticket->circuit);
-    if (model)
-        router_circuit_cancelled(&model->circuit, &ticket->model_circuit);
-}
-
 void router_picker_alive(struct router_picker *picker, const struct router_ticket *ticket,
                          int64_t now_ms)
 {
@@ -400,7 +346,7 @@ void router_picker_alive(struct router_picker *picker, const struct router_ticke
     int64_t took = now_ms - ticket->taken_ms;
     lane->latency_ms =
         lane->latency_ms < 0 ? took : lane->latency_ms + (took - lane->latency_ms) / LATENCY_SHARE;
-    succeeded(lane, ticket);
+    router_standing_succeeded(picker->standings[ticket->deployment], &ticket->standing);
 }
 
 // What every end has in common.
@@ -419,8 +365,8 @@ static struct lane *let_go(struct router_picker *picker, const struct router_tic
 void router_picker_answered(struct router_picker *picker, const struct router_ticket *ticket,
                             int64_t tokens, int64_t now_ms)
 {
-    struct lane *lane = let_go(picker, ticket, tokens, now_ms);
-    succeeded(lane, ticket);
+    let_go(picker, ticket, tokens, now_ms);
+    router_standing_succeeded(picker->standings[ticket->deployment], &ticket->standing);
 }
 
 // Behind a wildcard are many models: that one of them is not there says nothing of the others.
@@ -431,48 +377,24 @@ static bool is_wrong_name(const struct router_deployment *deployment,
            strchr(deployment->model, '*');
 }
 
-// Is it a trouble of this model, or of all that the provider has behind the wildcard?
-static bool is_models_own(const struct router_ticket *ticket, const struct router_failure *failure)
-{
-    return ticket->model && failure->error != ROUTER_AUTHENTICATION &&
-           failure->error != ROUTER_PAYMENT && failure->error != ROUTER_API_CONNECTION;
-}
-
-static bool fail_model(struct lane *lane, const struct router_circuit_policy *policy,
-                       const struct router_ticket *ticket, const struct router_failure *failure,
-                       int64_t now_ms)
-{
-    if (failure->upstream_status) // the provider itself is there
-        router_circuit_succeeded(&lane->circuit, &ticket->circuit);
-    else
-        router_circuit_cancelled(&lane->circuit, &ticket->circuit);
-    struct model_lane *model = router_failure_counts(failure) ? note_model(lane, ticket->model)
-                                                              : find_model(lane, ticket->model);
-    return model &&
-           router_circuit_failed(&model->circuit, policy, failure, &ticket->model_circuit, now_ms);
-}
-
 bool router_picker_failed(struct router_picker *picker, const struct router_ticket *ticket,
                           const struct router_failure *failure, int64_t tokens, int64_t now_ms)
 {
-    struct lane *lane = let_go(picker, ticket, tokens, now_ms);
+    struct router_standing *standing = picker->standings[ticket->deployment];
     struct router_circuit_policy policy = policy_of(picker, ticket->deployment);
+    let_go(picker, ticket, tokens, now_ms);
     if (is_wrong_name(&picker->deployments[ticket->deployment], failure)) {
-        cancelled(lane, ticket);
+        router_standing_cancelled(standing, &ticket->standing);
         return false;
     }
-    if (is_models_own(ticket, failure))
-        return fail_model(lane, &policy, ticket, failure, now_ms);
-    struct model_lane *model = find_model(lane, ticket->model);
-    if (model)
-        router_circuit_cancelled(&model->circuit, &ticket->model_circuit);
-    return router_circuit_failed(&lane->circuit, &policy, failure, &ticket->circuit, now_ms);
+    return router_standing_failed(standing, &policy, &ticket->standing, failure, now_ms);
 }
 
 void router_picker_cancelled(struct router_picker *picker, const struct router_ticket *ticket,
                              int64_t tokens, int64_t now_ms)
 {
-    cancelled(let_go(picker, ticket, tokens, now_ms), ticket);
+    let_go(picker, ticket, tokens, now_ms);
+    router_standing_cancelled(picker->standings[ticket->deployment], &ticket->standing);
 }
 
 void router_picker_returned(struct router_picker *picker, const struct router_ticket *ticket,
@@ -481,31 +403,28 @@ void router_picker_returned(struct router_picker *picker, const struct router_ti
     struct lane *lane = let_go(picker, ticket, 0, now_ms);
     if (lane->requests)
         router_window_give_back(lane->requests, 1, ticket->taken_ms, now_ms);
-    cancelled(lane, ticket);
+    router_standing_cancelled(picker->standings[ticket->deployment], &ticket->standing);
 }
 
 void router_picker_rate(struct router_picker *picker, const struct router_ticket *ticket,
                         const struct router_rate_note *note)
 {
-    struct lane *lane = picker->lanes[ticket->deployment];
-    if (note->remaining_requests != 0 && note->remaining_tokens != 0)
-        return;
-    int64_t *until =
-        ticket->model ? &note_model(lane, ticket->model)->closed_until_ms : &lane->closed_until_ms;
-    if (note->remaining_requests == 0 && note->requests_reset_ms > *until)
-        *until = note->requests_reset_ms;
-    if (note->remaining_tokens == 0 && note->tokens_reset_ms > *until)
-        *until = note->tokens_reset_ms;
+    struct router_standing *standing = picker->standings[ticket->deployment];
+    if (note->remaining_requests == 0)
+        router_standing_close(standing, &ticket->standing, note->requests_reset_ms);
+    if (note->remaining_tokens == 0)
+        router_standing_close(standing, &ticket->standing, note->tokens_reset_ms);
 }
 
 struct router_pick_view router_picker_view(struct router_picker *picker, size_t deployment,
                                            int64_t now_ms)
 {
     struct lane *lane = picker->lanes[deployment];
+    const struct router_circuit *circuit = router_standing_circuit(picker->standings[deployment]);
     return (struct router_pick_view){
-        .state = router_circuit_state(&lane->circuit, now_ms),
-        .until_ms = lane->circuit.until_ms,
-        .status = lane->circuit.status,
+        .state = router_circuit_state(circuit, now_ms),
+        .until_ms = circuit->until_ms,
+        .status = circuit->status,
         .in_flight = lane->in_flight,
         .requests = lane->requests ? router_window_sum(lane->requests, now_ms) : 0,
         .tokens = lane->tokens ? router_window_sum(lane->tokens, now_ms) : 0,

@@ -4,10 +4,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "router/circuit.h"
 #include "router/deployment.h"
 #include "router/policy.h"
 #include "router/rate_note.h"
+#include "router/standing.h"
 
 /*
  * Which deployment of a group is asked. The picker knows how every deployment of a plan is doing:
@@ -22,7 +22,8 @@ struct router_picker *router_picker_create(const struct router_deployment *deplo
 void router_picker_destroy(struct router_picker *picker);  // accepts NULL
 
 // After a reload: deployment `index` is the one that `old` knows as `old_index`. From now on both
-// count together, and the limits of `picker` hold for both; either may be destroyed first.
+// count together, and the limits of `picker` hold for both; either may be destroyed first. They
+// share the circuits as well, if both would ask the same in the same way, key included.
 void router_picker_inherit(struct router_picker *picker, size_t index,
                            const struct router_picker *old, size_t old_index);
 
@@ -68,8 +69,7 @@ struct router_ticket {
     size_t deployment;
     int64_t taken_ms;
     int64_t tokens; // counted against tpm
-    uint64_t model; // as asked for
-    struct router_circuit_ticket circuit, model_circuit;
+    struct router_standing_ticket standing;
 };
 
 // Begins an attempt: circuits, parallel requests, rpm, tpm. False: it may not go now. `model` as in

@@ -96,6 +96,17 @@ void router_report_fallback(const struct router_call *call, size_t group, bool a
     router_metrics_fallback(call->router->metrics, &stats);
 }
 
+void router_report_circuit(struct router *router, size_t deployment, int status)
+{
+    static const enum router_circuit_level levels[] = {
+        [CIRCUIT_CLOSED] = ROUTER_CIRCUIT_CLOSED,
+        [CIRCUIT_HALF_OPEN] = ROUTER_CIRCUIT_HALF_OPEN,
+        [CIRCUIT_OPEN] = ROUTER_CIRCUIT_OPEN,
+    };
+    struct router_pick_view view = router_view(router, deployment);
+    router_metrics_circuit(router->metrics, deployment, levels[view.state], status);
+}
+
 void router_report_charges(const struct router_call *call,
                            const struct router_budget_charges *charged)
 {

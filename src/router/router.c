@@ -205,6 +205,8 @@ void router_configure(struct router *router, struct http_client *http,
     router_poke_later(router);
     router_prices_changed(router->prices);
     tell_deployments(router);
+    for (size_t i = 0; i < plan->deployment_count; i++) // with another key one may have closed
+        router_report_circuit(router, i, 0);
 }
 
 void router_destroy(struct router *router)

@@ -134,4 +134,6 @@ void router_report_charges(const struct router_call *call,
                            const struct router_budget_charges *charged);
 void router_report_end(const struct router_call *call, const struct router_failure *failure,
                        int status);
+// How a deployment of the present plan is doing; `status`: of the failure that has just opened it.
+void router_report_circuit(struct router *router, size_t deployment, int status);
 void router_report_levels(void *context); // a router's, for the metrics

@@ -175,6 +175,40 @@ def test_what_an_old_call_finds_out_after_a_reload_is_known_and_told(router):
     assert len(asked(router, "outage")) == 2
 
 
+@pytest.mark.parametrize("wrong", [{"api_key": "sk-wrong"}, {"extra_headers": {
+    "Authorization": "Bearer sk-wrong"}}], ids=["key", "header"])
+def test_a_corrected_key_closes_the_circuit(router, wrong):
+    """What was seen with the wrong one says nothing of the right one: it is asked at once."""
+    router.start({"free": [named(router, "bad", "fixed", cooldown_time=600, **wrong)]})
+    assert router.ask().status == 401
+    assert router.ask().status == 429
+    assert total(router.metrics(), "litellm_deployment_state", model_id="bad") == 2
+    router.write({"free": [named(router, "bad", "fixed", cooldown_time=600)]})
+    router.reload()
+    assert total(router.metrics(), "litellm_deployment_state", model_id="bad") == 0
+    assert router.ask().text == "ok"
+
+
+def test_what_is_found_out_with_the_old_key_is_not_held_against_the_new_one(router):
+    """Calls that came before the reload end after it, and one of them asks once more."""
+    router.up.api_key = ""  # any is let in
+    def entry(key):
+        return named(router, "bad", "outage", cooldown_time=600, api_key=key)
+    router.start({"free": [entry("sk-old")], "free2": ["fixed"]}, allowed_fails=0,
+                 fallbacks=[{"free": ["free2"]}])
+    router.up.outage.hold()
+    with Clients(router, 2) as clients:
+        clients.wait_for(lambda: len(router.up.outage.held) == 2)
+        clients.stopping.set()
+        router.write({"free": [entry("sk-new")]}, allowed_fails=0)
+        router.reload()
+        router.up.outage.release("fail")
+    assert [answer.text for answer in clients.answers] == ["ok"] * 2
+    router.up.outage.mode = "ok"
+    assert total(router.metrics(), "litellm_deployment_state", model_id="bad") == 0
+    assert who(router.ask()) == "bad"
+
+
 def test_when_all_are_down_nobody_is_asked(router):
     """Every group of the chain is left alone: the client hears so at once, and when to come."""
     router.start({"free": ["401"], "free2": ["402"], "cheap": ["404"]},
@@ -346,6 +380,55 @@ def test_retry_after_may_be_a_date(router):
     assert len(asked(router, "429-future")) == 1
 
 
+@scenario("429-odd")
+def every_other(turn):
+    """Refused for two seconds at every odd time."""
+    if turn.upstream.count(turn.body["model"]) % 2:
+        turn.error(429, "slow down", fields=[("Retry-After", 2)])
+    else:
+        echo(turn)
+
+
+RETRY_AFTER = 2.0
+
+
+def kept(router, model):
+    """Whether every request for it came after the time that it asked for."""
+    times = [request.time for request in asked(router, model)]
+    return all(later - earlier >= RETRY_AFTER for earlier, later in zip(times, times[1:]))
+
+
+@pytest.mark.parametrize("settings", [{}, {"allowed_fails": 100}, {"num_retries": 1},
+                                      {"cooldown_time": 0}])
+def test_a_short_retry_after_is_kept(router, settings):
+    """Also where one such failure opens nothing: meanwhile the chain goes on."""
+    model = f"429-forever:{RETRY_AFTER:g}"
+    router.start({"free": [named(router, "bad", model)], "free2": [named(router, "good", "fixed")]},
+                 fallbacks=[{"free": ["free2"]}], **settings)
+    assert router.up.wait_for(lambda: who(router.ask()) == "good" and len(asked(router, model)) > 2)
+    assert kept(router, model)
+
+
+def test_who_has_nowhere_else_to_go_waits_for_it(router):
+    """A known and short time is worth waiting for."""
+    router.start({"free": ["429-odd"]})
+    assert router.ask().status == 429
+    assert router.ask().text == "echo: hello"
+    assert kept(router, "429-odd")
+
+
+def test_one_retry_after_is_kept_by_all_who_wait(router):
+    """Many calls at once, most of which hear only from others that they should wait."""
+    model = f"429-forever:{RETRY_AFTER:g}"
+    start_at = [named(router, "bad", model, max_parallel_requests=1)]
+    router.start({"free": start_at, "free2": [named(router, "good", "fixed")]},
+                 fallbacks=[{"free": ["free2"]}], allowed_fails=1000)
+    with Clients(router, 10) as clients:
+        clients.wait_for(lambda: len(asked(router, model)) >= 3)
+    assert {who(answer) for answer in clients.answers} == {"good"}
+    assert kept(router, model)
+
+
 @scenario("flood")
 def flood(turn):
     turn.begin_text()
@@ -362,6 +445,18 @@ def test_a_reader_that_stands_still_opens_nothing(router):
         metrics = router.metrics()
     assert total(metrics, "litellm_deployment_state", model_id="one") == 0
     assert total(metrics, "litellm_deployment_cooled_down_total") == 0
+
+
+@pytest.mark.parametrize("settings", [{"disable_cooldowns": True}, {"cooldown": 0}])
+def test_an_owner_may_do_without_pauses(router, settings):
+    """Then a provider's wish to be left alone counts no more than its failures."""
+    cooldown = {"cooldown_time": settings["cooldown"]} if "cooldown" in settings else {}
+    router.start({"free": [named(router, "bad", "429-forever:600", **cooldown)],
+                  "free2": ["fixed"]}, fallbacks=[{"free": ["free2"]}],
+                 disable_cooldowns="disable_cooldowns" in settings)
+    for _ in range(5):
+        assert router.ask().text == "ok"
+    assert len(asked(router, "429-forever:600")) == 5
 
 
 @pytest.mark.parametrize("settings", [{"disable_cooldowns": True}, {"cooldown": 0}])

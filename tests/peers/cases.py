@@ -314,7 +314,7 @@ def chains():
                    {'fallbacks': {ask: [b, c]}})
         ask, b, c = name('nested'), name('nested-b'), name('nested-c')
         yield Case(ask, [chat(ask, stream), chat(b, stream)],
-                   {ask: ['502'], b: ['503'], c: ['echo']},
+                   {ask: ['502'], b: ['503:30'], c: ['echo']},
                    [{'fallbacks': {ask: [b]}}, {'fallbacks': {b: [c]}}])
         ask, b, c = name('all-fail'), name('all-fail-b'), name('all-fail-c')
         yield Case(ask, [chat(ask, stream)], {ask: ['401'], b: ['502'], c: ['429-forever']},

@@ -1,5 +1,6 @@
-// links: router/chain.c router/pick.c router/circuit.c router/window.c router/failure.c
-// links: codec/json_value.c codec/utf8.c base/buf.c base/error.c base/mem.c base/span.c
+// links: router/chain.c router/pick.c router/standing.c router/circuit.c router/window.c
+// links: router/failure.c codec/json.c codec/json_value.c codec/utf8.c base/buf.c base/error.c
+// links: base/mem.c base/span.c
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,6 @@
-// links: router/chain.c router/pick.c router/circuit.c router/window.c router/failure.c
-// links: codec/json_value.c codec/utf8.c base/buf.c base/error.c base/mem.c base/span.c
+// links: router/chain.c router/pick.c router/standing.c router/circuit.c router/window.c
+// links: router/failure.c codec/json.c codec/json_value.c codec/utf8.c base/buf.c base/error.c
+// links: base/mem.c base/span.c
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -85,7 +86,7 @@ static void test_random_schedules(void **state)
             int probes = 0;
             for (size_t k = 0; k < CLIENTS; k++)
                 probes += clients[k] == BUSY && steps[k].ticket.deployment == n &&
-                          steps[k].ticket.circuit.probe;
+                          steps[k].ticket.standing.circuit.probe;
             if (router_picker_view(f.picker, n, f.now).state == CIRCUIT_HALF_OPEN)
                 assert_true(probes <= 1);
         }

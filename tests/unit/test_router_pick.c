@@ -1,77 +1,8 @@
-// links: router/pick.c router/circuit.c router/window.c router/failure.c codec/json.c
-// links: codec/json_value.c codec/utf8.c base/buf.c base/error.c base/mem.c base/span.c
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-#include <cmocka.h>
-
-#include "base/mem.h"
+// links: router/pick.c router/standing.c router/circuit.c router/window.c router/failure.c
+// links: codec/json.c codec/json_value.c codec/utf8.c base/buf.c base/error.c base/mem.c
+// links: base/span.c
 #include "router/dice.h"
-#include "router/pick.h"
-
-enum { COUNT = 6 };
-
-static const struct router_circuit_policy policy = {
-    .cooldown_ms = ROUTER_COOLDOWN_MS,
-    .allowed_fails = -1,
-    .fails = {-1, -1, -1, -1, -1, -1, -1},
-};
-static const size_t members[COUNT] = {0, 1, 2, 3, 4, 5};
-
-struct fixture {
-    struct router_deployment deployments[COUNT];
-    struct router_picker *picker;
-    struct router_pick_query query;
-};
-
-static void begin(struct fixture *f, size_t count)
-{
-    *f = (struct fixture){.query = {.members = members,
-                                    .count = count,
-                                    .only = ROUTER_NONE,
-                                    .tokens = -1,
-                                    .prompt_tokens = -1}};
-    for (size_t i = 0; i < COUNT; i++)
-        f->deployments[i] = (struct router_deployment){
-            .index = i,
-            .order = 1,
-            .weight_micro = 1000000,
-            .rpm = -1,
-            .tpm = -1,
-            .max_parallel = -1,
-            .cooldown_ms = -1,
-            .num_retries = -1,
-            .max_input_tokens = -1,
-            .price = ROUTER_PRICE_UNKNOWN,
-        };
-}
-
-static void start(struct fixture *f)
-{
-    f->picker = router_picker_create(f->deployments, COUNT, &policy, 1);
-}
-
-static void end(struct fixture *f)
-{
-    router_picker_destroy(f->picker);
-}
-
-static struct router_ticket take(struct fixture *f, size_t index, int64_t tokens, int64_t now_ms)
-{
-    struct router_ticket ticket;
-    assert_true(router_picker_take(f->picker, index, 0, tokens, now_ms, &ticket));
-    return ticket;
-}
-
-static void breaks(struct fixture *f, size_t index, enum router_error error, int64_t now_ms)
-{
-    struct router_failure failure;
-    struct router_ticket ticket = take(f, index, -1, now_ms);
-    router_failure_make(error, -1, "x", &failure);
-    router_picker_failed(f->picker, &ticket, &failure, -1, now_ms);
-}
+#include "router_pick_fixture.h"
 
 // How often each is chosen.
 static void shares(struct fixture *f, int64_t now_ms, int *ret_counts)
@@ -301,7 +232,7 @@ static void test_what_remains_of_a_model_is_its_own(void **state)
     (void)state;
     struct fixture f;
     struct router_rate_note note = ROUTER_RATE_NOTE_INIT;
-    struct router_ticket ticket = {.deployment = 0, .model = 7};
+    struct router_ticket ticket = {.deployment = 0, .standing.model = 7};
     begin(&f, 1);
     start(&f);
     note.remaining_requests = 0;
@@ -394,61 +325,6 @@ static void test_other_strategies(void **state)
     shares(&f, 3000, counts);
     assert_int_equal(counts[1], 10000);
     assert_int_equal(router_picker_view(f.picker, 0, 3000).latency_ms, 2000);
-    end(&f);
-}
-
-static void test_a_reload_keeps_what_is_known(void **state)
-{
-    (void)state;
-    struct fixture f;
-    struct router_ticket ticket;
-    begin(&f, 2);
-    f.deployments[1].rpm = 1;
-    start(&f);
-    breaks(&f, 0, ROUTER_AUTHENTICATION, 1000);
-    ticket = take(&f, 1, -1, 1000);
-    struct router_ticket probe = take(&f, 0, -1, 6000); // reports to the old one
-    struct router_picker *next = router_picker_create(f.deployments, COUNT, &policy, 2);
-    for (size_t i = 0; i < 2; i++)
-        router_picker_inherit(next, i, f.picker, i);
-    assert_int_equal(router_picker_view(next, 0, 6000).state, CIRCUIT_HALF_OPEN);
-    assert_int_equal(router_picker_view(next, 1, 6000).requests, 1);
-    assert_int_equal(router_picker_view(next, 1, 6000).in_flight, 1);
-    assert_false(router_picker_take(next, 0, 0, -1, 6000, &ticket)); // one probe, not two
-    router_picker_answered(f.picker, &probe, -1, 6000);
-    assert_true(router_picker_take(next, 0, 0, -1, 6000, &ticket));
-    router_picker_destroy(f.picker);
-    assert_int_equal(router_picker_view(next, 0, 6000).state, CIRCUIT_CLOSED);
-    f.picker = next;
-    end(&f);
-}
-
-// The old plan's calls and the new one's are under one limit, which is the new one's.
-static void test_a_reload_counts_together(void **state)
-{
-    (void)state;
-    struct fixture f;
-    struct router_deployment later[COUNT];
-    struct router_ticket ticket;
-    begin(&f, 1);
-    f.deployments[0].rpm = 2;
-    start(&f);
-    memcpy(later, f.deployments, sizeof later);
-    later[0].tpm = 100;
-    struct router_picker *next = router_picker_create(later, COUNT, &policy, 2);
-    router_picker_inherit(next, 0, f.picker, 0);
-    take(&f, 0, -1, 1000);
-    assert_true(router_picker_take(next, 0, 0, -1, 1000, &ticket));
-    assert_false(router_picker_take(f.picker, 0, 0, -1, 1000, &ticket));
-    assert_false(router_picker_take(next, 0, 0, -1, 1000, &ticket));
-    later[0].rpm = -1;
-    struct router_picker *last = router_picker_create(later, COUNT, &policy, 3);
-    router_picker_inherit(last, 0, next, 0);
-    assert_true(router_picker_take(f.picker, 0, 0, 90, 1000, &ticket));
-    assert_false(router_picker_take(last, 0, 0, 90, 1000, &ticket));
-    router_picker_destroy(next);
-    router_picker_destroy(last);
-    assert_int_equal(router_picker_view(f.picker, 0, 1000).in_flight, 3);
     end(&f);
 }
 
@@ -548,8 +424,6 @@ int main(void)
         cmocka_unit_test(test_models_are_forgotten),
         cmocka_unit_test(test_a_context_that_is_too_small),
         cmocka_unit_test(test_other_strategies),
-        cmocka_unit_test(test_a_reload_keeps_what_is_known),
-        cmocka_unit_test(test_a_reload_counts_together),
         cmocka_unit_test(test_room_within_the_limits_of_one),
         cmocka_unit_test(test_random_schedules),
     };
