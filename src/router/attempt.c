@@ -265,6 +265,8 @@ static int on_body(void *context, struct span chunk)
     if (attempt->recorded && !attempt->noted)
         router_charge_note(call);
     if (state == REPLY_FAILED && reply_is_answer(attempt->status)) {
+        if (attempt->watch.failure.kind == CHAT_TOO_LARGE)
+            is_unasked_stream(call);
         if (call->begun) // the upstream's own word on what went wrong
             router_call_pass(call);
         return -EPROTO; // told in on_done, from where the next attempt may be begun

@@ -3,6 +3,10 @@
  * got half of one would fail on that half, and never see the error behind it. The bytes of an event
  * whose end has not come wait in `tail`; a reader could make nothing of them anyway. Only an event
  * larger than a limit goes out as it comes, and then `torn` says so.
+ *
+ * Not before the first content: what is larger than the limits by then, an event without an end or
+ * many without content, is no answer that anybody could be given. It is a failure like an empty
+ * one, so that the next deployment is asked.
  */
 #include "router/reply_stream.h"
 
@@ -129,6 +133,7 @@ static enum fate judge(struct reply_watch *w, struct span event)
     bool any = plain || event_data(w, event, &data);
     if (!any) // comments, or fields that mean nothing
         return w->state == REPLY_PASS ? FATE_PASS : FATE_DROP;
+    w->said++;
     if (!plain)
         data = span_trim(data);
     if (w->done || data.len == 0)
@@ -146,9 +151,11 @@ static enum fate judge(struct reply_watch *w, struct span event)
 
 static void dispose_of(struct reply_watch *w, struct span bytes, enum fate fate)
 {
-    if (fate == FATE_HOLD && w->held.len + bytes.len <= REPLY_HELD_MAX) {
+    if (fate == FATE_HOLD && w->held.len + bytes.len > REPLY_HELD_MAX) {
+        reply_fail(w, CHAT_TOO_LARGE, "the provider sent too much without any content");
+    } else if (fate == FATE_HOLD) {
         buf_append_span(&w->held, bytes);
-    } else if (fate != FATE_DROP) { // or no content in so much of it: nobody can wait any longer
+    } else if (fate == FATE_PASS) {
         if (w->state == REPLY_HELD)
             reply_begin_to_pass(w);
         reply_pieces_add(&w->pieces, bytes);
@@ -206,21 +213,30 @@ static size_t find_event_end(struct reply_watch *w, struct span text, size_t at)
     return 0;
 }
 
-// What is at hand of an event that is too large to keep goes out unseen.
-static void skip_event(struct reply_watch *w, struct span part)
+// How much of an event without an end is kept.
+static size_t event_max(const struct reply_watch *w)
+{
+    return w->state == REPLY_PASS ? REPLY_EVENT_MAX : REPLY_FIRST_MAX;
+}
+
+// A part of an event that is too large to keep goes out unseen, or is a failure.
+static void pass_part(struct reply_watch *w, struct span part, bool is_last)
 {
     if (w->state == REPLY_HELD)
-        reply_begin_to_pass(w);
+        reply_fail(w, CHAT_TOO_LARGE, "the provider sent an event that is too large");
+    if (w->state == REPLY_FAILED)
+        return;
     reply_pieces_add(&w->pieces, part);
-    w->skipped_event = w->torn = true;
+    w->said++;
+    w->skipped_event = w->torn = !is_last;
+    w->last_fate = FATE_PASS;
 }
 
 // The bytes of an event without an end; they are kept for the next call.
 static void keep_tail(struct reply_watch *w, struct span rest)
 {
-    size_t max = w->state == REPLY_PASS ? REPLY_EVENT_MAX : REPLY_HELD_MAX;
-    if (rest.len > max || !buf_append_span(&w->tail, rest))
-        skip_event(w, rest);
+    if (rest.len > event_max(w) || !buf_append_span(&w->tail, rest))
+        pass_part(w, rest, false);
 }
 
 // Events that begin with the text.
@@ -243,17 +259,13 @@ static struct span finish_event(struct reply_watch *w, struct span chunk)
     size_t end = find_event_end(w, chunk, 0);
     struct span head = {chunk.data, end ? end : chunk.len};
     if (w->skipped_event) {
-        reply_pieces_add(&w->pieces, head);
-        w->skipped_event = w->torn = !end;
-        w->last_fate = FATE_PASS;
+        pass_part(w, head, end > 0);
         return span_skip(chunk, head.len);
     }
-    size_t max = w->state == REPLY_PASS ? REPLY_EVENT_MAX : REPLY_HELD_MAX;
-    if (w->carry.len + head.len > max || !buf_append_span(&w->carry, head)) {
-        skip_event(w, buf_span(&w->carry));
-        reply_pieces_add(&w->pieces, head);
-        w->skipped_event = w->torn = !end;
-        w->last_fate = FATE_PASS;
+    bool fits = w->carry.len + head.len <= event_max(w) && buf_append_span(&w->carry, head);
+    if (!fits) {
+        pass_part(w, buf_span(&w->carry), false);
+        pass_part(w, head, end > 0);
     } else if (end) {
         take_event(w, buf_span(&w->carry));
     } else { // back to where it waits

@@ -27,9 +27,9 @@ void reply_watch_init(struct reply_watch *watch, enum reply_kind kind, bool drop
         .answers = 1,
         .usage = ROUTER_USAGE_UNKNOWN,
         .held = BUF_INIT(REPLY_WHOLE_MAX),
-        .carry = BUF_INIT(REPLY_HELD_MAX),
-        .tail = BUF_INIT(REPLY_HELD_MAX),
-        .joined = BUF_INIT(REPLY_HELD_MAX),
+        .carry = BUF_INIT(REPLY_FIRST_MAX),
+        .tail = BUF_INIT(REPLY_FIRST_MAX),
+        .joined = BUF_INIT(REPLY_FIRST_MAX),
         .failure = {.retry_after_ms = -1},
     };
 }
@@ -292,7 +292,7 @@ static void feed_first(struct reply_watch *w, struct span chunk)
         w->held = (struct buf)BUF_INIT(REPLY_WHOLE_MAX);
         buf_finish(&w->carry);
         w->carry = begun;
-        w->carry.max = REPLY_HELD_MAX;
+        w->carry.max = REPLY_FIRST_MAX;
         reply_stream_take(w, buf_span(&w->carry));
     }
 }

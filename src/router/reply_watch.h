@@ -14,13 +14,14 @@
 /*
  * Watches the reply of an upstream go by. It is fed the head, the body in pieces of any size and
  * the end, and says whether the client may see it yet, what of it, and what went wrong. Until the
- * first content the reply is held, so that the next deployment can answer instead; from then on
- * whole events pass, byte for byte. A reply that is not a stream is held to its end, and where one
- * was asked for it becomes one.
+ * first content the reply is held, so that the next deployment can answer instead; one that has
+ * none within the limits fails. From then on whole events pass, byte for byte. A reply that is not
+ * a stream is held to its end, and where one was asked for it becomes one.
  */
 enum {
     REPLY_EVENT_MAX = 256 * 1024,       // bytes of an event that is not whole yet, kept back
-    REPLY_HELD_MAX = 4 * 1024 * 1024,   // bytes of a stream held before its first content
+    REPLY_HELD_MAX = 4 * 1024 * 1024,   // bytes of a stream's events before its first content
+    REPLY_FIRST_MAX = 16 * 1024 * 1024, // bytes of one of these, which may be a whole picture
     REPLY_WHOLE_MAX = 16 * 1024 * 1024, // bytes of a reply that is not a stream, held
     REPLY_ERROR_MAX = 64 * 1024,        // bytes of a failed response that are read
     REPLY_WORD_MAX = 64,                // bytes of a type or code, with the NUL
@@ -84,6 +85,7 @@ struct reply_watch {
     char id[REPLY_ID_MAX], model[REPLY_ID_MAX]; // "" where it did not say, or too long
     unsigned keep_alives;                       // comments so far
     uint64_t bytes, events;                     // of the body so far
+    uint64_t said;                              // events that were more than comments, or parts
     struct chat_failure failure;
     struct reply_error_words words;
 

@@ -111,7 +111,7 @@ STREAMED = {
     "cut-tools": Fault(r"cut off before its end", AGAIN, ONCE),
     "chunk-garbage": Fault(rf"cut off: .*{HERE} .*chunked", AGAIN, ONCE, b"one \n"),
     "chunk-huge": Fault(rf"cut off: .*{HERE} .*chunked", AGAIN, ONCE, b"one \n"),
-    "huge-line": Fault(r"event that is too large", OTHER_MODEL, ONCE, kib=64 * 1024),
+    "huge-line": Fault(r"event that is too large", OTHER_MODEL, THRICE, kib=64 * 1024),
     "huge-arguments": Fault(r"tool call that is too large", OTHER_MODEL, ONCE, kib=64 * 1024),
     "huge-json": Fault(r"no stream", OTHER_MODEL, THRICE, kib=64 * 1024),
 }

@@ -445,11 +445,12 @@ static void holds_its_limits(void **state)
     reply_watch_init(&w, REPLY_CHAT, true); // before content
     reply_watch_head(&w, 200, SPAN_ABSENT);
     reply_watch_feed(&w, SPAN_LITERAL("data: "));
-    for (unsigned i = 0; i < REPLY_HELD_MAX / REPLY_ERROR_MAX + 1; i++)
+    for (unsigned i = 0; i < REPLY_FIRST_MAX / REPLY_ERROR_MAX - 1; i++)
+        assert_int_equal(reply_watch_feed(&w, many), REPLY_HELD);
+    for (unsigned i = 0; i < 2; i++)
         reply_watch_feed(&w, many);
-    assert_true(w.state == REPLY_PASS && w.torn);
     assert_int_equal(reply_watch_end(&w, true), REPLY_FAILED);
-    assert_true(w.torn && w.failure.kind == CHAT_INTERRUPTED);
+    assert_true(!w.passed && !w.torn && w.failure.kind == CHAT_TOO_LARGE);
     reply_watch_finish(&w);
 
     // What waits is told, and the memory of a long event goes when that has passed.
@@ -467,14 +468,22 @@ static void holds_its_limits(void **state)
 
     reply_watch_init(&w, REPLY_CHAT, true); // many events without content
     reply_watch_head(&w, 200, SPAN_ABSENT);
-    passed = sent = 0;
-    while (w.state == REPLY_HELD) {
+    for (sent = 0; w.state == REPLY_HELD; sent += strlen(ROLE)) {
+        assert_true(sent <= REPLY_HELD_MAX);
         reply_watch_feed(&w, SPAN_LITERAL(ROLE));
-        sent += strlen(ROLE);
-        passed += reply_pieces_bytes(&w.pieces);
-        assert_true(sent <= REPLY_HELD_MAX + strlen(ROLE));
     }
-    assert_int_equal(passed, sent);
+    assert_true(w.state == REPLY_FAILED && !w.passed && w.failure.kind == CHAT_TOO_LARGE);
+    reply_watch_finish(&w);
+
+    reply_watch_init(&w, REPLY_CHAT, true); // comments without a blank line
+    reply_watch_head(&w, 200, SPAN_ABSENT);
+    memset(block, ':', REPLY_ERROR_MAX);
+    block[REPLY_ERROR_MAX - 1] = '\n';
+    for (sent = 0; w.state == REPLY_HELD; sent += many.len) {
+        assert_true(sent <= REPLY_FIRST_MAX);
+        reply_watch_feed(&w, many);
+    }
+    assert_true(w.state == REPLY_FAILED && !w.passed && w.said == 0);
     reply_watch_finish(&w);
     free(block);
 }
