@@ -185,6 +185,7 @@ static void give_up(struct router_call *call)
     settle_hold(call, tokens);
     finish(call);
     router_poke_later(call->router);
+    call->was_told = false; // an earlier upstream's failure is not what ends the call
     router_call_refused(call, &failure);
 }
 

@@ -148,14 +148,31 @@ static void on_wait(void *context, size_t place)
     call->waiting = place ? loop_timer_after(call->owner->loop, WAIT_TOLD_MS, on_waiting, call) : 0;
 }
 
-// What the router refused by itself, in the words that the agent knows.
+// What the router refused by itself, in the words that the agent knows. All that there are stand
+// here: one left out would send people to look at their network.
 static struct chat_failure own_failure(const struct router_failure *failure)
 {
     static const enum chat_failure_kind kinds[ROUTER_ERRORS] = {
-        [ROUTER_BAD_REQUEST] = CHAT_REJECTED,           [ROUTER_TIMEOUT] = CHAT_TIMED_OUT,
-        [ROUTER_RATE_LIMIT] = CHAT_RATE_LIMITED,        [ROUTER_API_CONNECTION] = CHAT_UNREACHABLE,
-        [ROUTER_SERVICE_UNAVAILABLE] = CHAT_OVERLOADED, [ROUTER_BUDGET] = CHAT_BUDGET,
+        [ROUTER_BAD_REQUEST] = CHAT_REJECTED,
+        [ROUTER_CONTEXT_WINDOW] = CHAT_TOO_LONG,
+        [ROUTER_CONTENT_POLICY] = CHAT_FORBIDDEN,
+        [ROUTER_AUTHENTICATION] = CHAT_UNAUTHORIZED,
+        [ROUTER_PERMISSION_DENIED] = CHAT_FORBIDDEN,
+        [ROUTER_NOT_FOUND] = CHAT_NOT_FOUND,
+        [ROUTER_TIMEOUT] = CHAT_TIMED_OUT,
+        [ROUTER_RATE_LIMIT] = CHAT_RATE_LIMITED,
+        [ROUTER_UNPROCESSABLE] = CHAT_REJECTED,
+        [ROUTER_PAYMENT] = CHAT_PAYMENT,
+        [ROUTER_API_CONNECTION] = CHAT_UNREACHABLE,
+        [ROUTER_INTERNAL_SERVER] = CHAT_SERVER,
+        [ROUTER_SERVICE_UNAVAILABLE] = CHAT_OVERLOADED,
+        [ROUTER_MALFORMED] = CHAT_MALFORMED,
+        [ROUTER_EMPTY] = CHAT_EMPTY,
+        [ROUTER_INTERRUPTED] = CHAT_INTERRUPTED,
+        [ROUTER_BUDGET] = CHAT_BUDGET,
         [ROUTER_NO_DEPLOYMENT] = CHAT_RATE_LIMITED,
+        [ROUTER_CANCELLED] = CHAT_INTERRUPTED,
+        [ROUTER_EXHAUSTED] = CHAT_EXHAUSTED,
     };
     struct chat_failure told = {.kind = kinds[failure->error],
                                 .retry_after_ms = failure->retry_after_ms};

@@ -117,6 +117,25 @@ def test_a_chat_takes_the_fallback(hermes, up):
     assert [request.model for request in up.requests] == ["401", "echo"]
 
 
+def test_a_chat_too_long_for_its_model_is_told_so(hermes, up):
+    """The router knows without asking anybody, and the network has nothing to do with it."""
+    small = Router(hermes, up).deployment("echo", model_info={"max_input_tokens": 10})
+    configure(hermes, up, {"free": [small]}, enable_pre_call_checks=True)
+    told = hermes.chat("hi").exits(1).notes
+    assert "larger than the context of the model's deployments" in told
+    assert "start a new conversation, or use a model with a larger context" in told
+    assert not up.requests
+
+
+def test_a_chat_is_told_the_failure_that_ended_it(hermes, up):
+    """Not that of the model that was asked before."""
+    configure(hermes, up, {"free": ["401"], "cheap": ["huge-json"]}, own={"buffers": "1Mi"},
+              fallbacks=[{"free": ["cheap"]}])
+    told = hermes.chat("hi").exits(1).notes.splitlines()[-1]
+    assert [request.model for request in up.requests] == ["401", "huge-json"]
+    assert "buffers are full" in told
+
+
 def test_a_chat_with_tools_is_a_row_for_every_call(house, hermes, up):
     house({"free": ["tools"]})
     hermes.chat("call current_time {}").ok()
