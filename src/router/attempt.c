@@ -196,12 +196,67 @@ static void on_linger(void *context)
     complete(call);
 }
 
-static void on_content_late(void *context)
+// All is said, but for the end.
+static void linger(struct router_call *call)
+{
+    struct router_attempt *attempt = &call->attempt;
+    if (attempt->lingers)
+        return;
+    loop_cancel(loop_of(call), attempt->timer);
+    attempt->timer = loop_timer_after(loop_of(call), ROUTER_LINGER_MS, on_linger, call);
+    attempt->lingers = true;
+}
+
+/*
+ * When a stream has said nothing for too long. Until its first content it has the time of a whole
+ * answer, but not longer than a client waits for a first word; then that time again from event to
+ * event, however long it takes in all. A comment says nothing. While its reader has enough, it is
+ * the reader who has that time. Where the whole stream has a limit (model.timeout), the transfer
+ * keeps that one and the silence in between.
+ */
+static int64_t stream_due(const struct router_call *call)
+{
+    const struct router_attempt *attempt = &call->attempt;
+    const struct router_deployment *d = attempt->deployment;
+    bool whole = d->stream_total_ms >= 0, own = d->stream_timeout_ms >= 0;
+    int64_t limit_ms = own ? d->stream_timeout_ms : whole ? INT64_MAX : d->timeout_ms;
+    int64_t patience_ms = call->course->plan->first_content_timeout_ms;
+    int64_t since_ms = attempt->begun_ms;
+    if (attempt->first_ms >= 0)
+        since_ms = attempt->paused ? attempt->paused_since_ms : attempt->said_ms;
+    else if (!own && patience_ms > 0 && patience_ms < limit_ms)
+        limit_ms = patience_ms;
+    else if (!whole && d->timeout_ms < limit_ms)
+        limit_ms = d->timeout_ms;
+    return limit_ms == INT64_MAX ? INT64_MAX : since_ms + limit_ms;
+}
+
+static void on_stream_late(void *context);
+
+static void watch_silence(struct router_call *call)
+{
+    struct router_attempt *attempt = &call->attempt;
+    int64_t due_ms = stream_due(call);
+    loop_cancel(loop_of(call), attempt->timer);
+    attempt->timer =
+        due_ms < INT64_MAX ? loop_timer_at(loop_of(call), due_ms, on_stream_late, call) : 0;
+}
+
+static void on_stream_late(void *context)
 {
     struct router_call *call = context;
+    struct router_attempt *attempt = &call->attempt;
     struct chat_failure told = {.kind = CHAT_TIMED_OUT, .retry_after_ms = -1};
-    call->attempt.timer = 0;
-    snprintf(told.text, sizeof told.text, "no content came in time");
+    attempt->timer = 0;
+    if (stream_due(call) > loop_now(loop_of(call))) { // something came in between
+        watch_silence(call);
+        return;
+    }
+    attempt->reader_late = attempt->paused;
+    snprintf(told.text, sizeof told.text, "%s",
+             attempt->paused          ? "the client did not read the answer in time"
+             : attempt->first_ms >= 0 ? "the answer stopped coming"
+                                      : "no content came in time");
     fail(call, told);
 }
 
@@ -211,9 +266,9 @@ static void alive(struct router_call *call)
     struct router_attempt *attempt = &call->attempt;
     if (attempt->first_ms >= 0)
         return;
-    attempt->first_ms = loop_now(loop_of(call));
-    loop_cancel(loop_of(call), attempt->timer);
-    attempt->timer = 0;
+    attempt->first_ms = attempt->said_ms = loop_now(loop_of(call));
+    if (call->body.stream)
+        watch_silence(call);
     router_picker_alive(call->course->picker, &attempt->step.ticket, attempt->first_ms);
     tell_circuit(call, false, NULL);
 }
@@ -265,6 +320,9 @@ static int on_body(void *context, struct span chunk)
     router_call_count(call);
     if (attempt->recorded && !attempt->noted)
         router_charge_note(call);
+    if (attempt->said != attempt->watch.said)
+        attempt->said_ms = loop_now(loop_of(call));
+    attempt->said = attempt->watch.said;
     if (state == REPLY_FAILED && reply_is_answer(attempt->status)) {
         if (attempt->watch.failure.kind == CHAT_TOO_LARGE)
             is_unasked_stream(call);
@@ -279,8 +337,7 @@ static int on_body(void *context, struct span chunk)
     alive(call);
     if (attempt->watch.done) {
         settle(call);
-        if (!attempt->timer)
-            attempt->timer = loop_timer_after(loop_of(call), ROUTER_LINGER_MS, on_linger, call);
+        linger(call);
     }
     bool room = attempt->watch.done || has_room(call); // for an event that has not ended
     router_call_pass(call);
@@ -332,15 +389,17 @@ static void on_done(void *context, enum http_failure how, const struct error *er
     fail(call, told);
 }
 
+// Those of a stream of model_list are on_stream_late()'s.
 static struct http_timeouts timeouts_of(const struct router_call *call)
 {
     const struct router_deployment *d = call->attempt.deployment;
     const struct router_plan *plan = call->course->plan;
+    int64_t total_ms = call->body.stream ? d->stream_total_ms : d->timeout_ms;
     return (struct http_timeouts){
         .connect = plan->connect_timeout_ms,
         .first_byte = d->first_byte_ms > 0 ? d->first_byte_ms : 0,
-        .idle = plan->idle_timeout_ms,
-        .total = d->timeout_ms,
+        .idle = total_ms > 0 ? plan->idle_timeout_ms : 0,
+        .total = total_ms > 0 ? total_ms : 0,
     };
 }
 
@@ -363,10 +422,8 @@ static int send(struct router_call *call, struct error *err)
     r = upstream_start(upstream, &request, &handler, call, &attempt->http, err);
     if (r < 0)
         return r;
-    int64_t patience_ms = d->stream_timeout_ms >= 0 ? d->stream_timeout_ms
-                                                    : call->course->plan->first_content_timeout_ms;
-    if (call->body.stream && patience_ms > 0)
-        attempt->timer = loop_timer_after(loop_of(call), patience_ms, on_content_late, call);
+    if (call->body.stream)
+        watch_silence(call);
     return 0;
 }
 
@@ -476,8 +533,10 @@ void router_attempt_resume(struct router_call *call)
     struct router_attempt *attempt = &call->attempt;
     if (!attempt->running || !attempt->http)
         return;
-    if (attempt->paused)
-        attempt->paused_ms += loop_now(loop_of(call)) - attempt->paused_since_ms;
+    if (attempt->paused) {
+        attempt->said_ms = loop_now(loop_of(call)); // from here on it is the upstream's time again
+        attempt->paused_ms += attempt->said_ms - attempt->paused_since_ms;
+    }
     attempt->paused = false;
     http_client_pause(call->router->env.http, attempt->http, false);
 }

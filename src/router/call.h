@@ -11,12 +11,15 @@ struct router_attempt {
     int number; // in the ledger: the first upstream that is asked is 1, whoever was passed over
     const struct router_deployment *deployment, *before; // the attempt before; NULL: none
     http_id http;
-    loop_id timer; // until the first content, or behind the end
+    loop_id timer; // of a stream: how long it may say nothing, or how long its end may take
+    bool lingers;  // the latter
     struct reply_watch watch;
     struct router_rate_note note;
     struct buf head; // lines of the upstream's header
     int status;
     int64_t begun_ms, begun_wall_ms, first_ms;
+    int64_t said_ms; // of a stream that has begun: when it last said something
+    uint64_t said;   // the watch's count then
     bool sent, settled;
     bool paused;                        // its reader has enough for now,
     int64_t paused_since_ms, paused_ms; // for how long; the latter: the pauses before

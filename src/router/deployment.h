@@ -30,9 +30,10 @@ struct router_deployment {
     int64_t order;                  // lower is asked first; 1 where it is not said
     int64_t weight_micro;           // millionths; 1000000 where it is not said; 0: last resort
     int64_t rpm, tpm, max_parallel; // -1: no limit
-    int64_t timeout_ms;             // of the whole call; always said
+    int64_t timeout_ms;             // of a whole answer, or between two events; always said
     int64_t first_byte_ms;          // until anything of an answer comes; -1: no limit of its own
-    int64_t stream_timeout_ms;      // until the first chunk of a stream; -1: first_content_timeout
+    int64_t stream_timeout_ms;      // of a stream, instead of timeout_ms; -1: not said
+    int64_t stream_total_ms;        // of a whole stream; -1: no limit
     int64_t cooldown_ms;            // -1: the plan's
     int64_t num_retries;            // -1: the plan's
     int64_t max_tokens;             // model_info: of an answer; -1: not known

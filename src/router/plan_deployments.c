@@ -37,6 +37,7 @@ static const struct router_deployment defaults = {
     .max_parallel = -1,
     .timeout_ms = -1,
     .stream_timeout_ms = -1,
+    .stream_total_ms = -1,
     .first_byte_ms = -1,
     .cooldown_ms = -1,
     .num_retries = -1,
@@ -275,6 +276,7 @@ static struct router_group *add_chosen(struct plan_maker *maker, const char *gro
         d.model = "*";
     d.litellm_name = d.model;
     d.timeout_ms = llm->total_timeout_ms > 0 ? llm->total_timeout_ms : maker->plan->timeout_ms;
+    d.stream_total_ms = d.timeout_ms; // model.timeout is that of every answer
     d.first_byte_ms = llm->first_byte_timeout_ms;
     d.cooldown_ms = 0; // who talks with one model would only be refused by his own router
     d.max_parallel = maker->default_parallel;
