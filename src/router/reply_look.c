@@ -59,6 +59,8 @@ static void read_usage(struct reply_look *look, struct span name, const struct m
         take_tokens(member, &look->total_tokens);
     else if (IS(name, "cost"))
         take_cost(member, &used->cost_pico);
+    else if (IS(name, "is_byok"))
+        look->is_byok = member->type == JSON_TRUE;
     else if (IS(name, "cache_creation_input_tokens") && used->cache_write_tokens < 0)
         take_tokens(member, &used->cache_write_tokens);
 }
@@ -74,6 +76,8 @@ static void read_usage_details(struct reply_look *look, struct span part, struct
         take_tokens(member, &used->cache_write_tokens);
     else if (IS(part, "completion_tokens_details") && IS(name, "reasoning_tokens"))
         take_tokens(member, &used->reasoning_tokens);
+    else if (IS(part, "cost_details") && IS(name, "upstream_inference_cost"))
+        take_cost(member, &look->upstream_pico);
 }
 
 static bool says_something(const struct member *member)
@@ -200,14 +204,28 @@ static void add_up(struct reply_look *look)
     used->completion_tokens = total - used->prompt_tokens;
 }
 
+// With a key of the owner's own, `cost` is the gateway's fee alone: what the provider charges comes
+// on top of it, and where that is not said, the cost is not known. Without such a key the provider's
+// charge is in `cost` already.
+static void add_up_cost(struct reply_look *look)
+{
+    struct router_usage *used = &look->used;
+    if (!look->is_byok || used->cost_pico < 0)
+        return;
+    used->cost_pico =
+        look->upstream_pico < 0 ? -1 : money_add(used->cost_pico, look->upstream_pico);
+}
+
 int reply_look_at(struct span text, struct reply_look *ret_look)
 {
-    struct reply_look look = {.used = ROUTER_USAGE_UNKNOWN, .total_tokens = -1};
+    struct reply_look look = {
+        .used = ROUTER_USAGE_UNKNOWN, .total_tokens = -1, .upstream_pico = -1};
     const struct member_scan wanted = {on_member, &look, MEMBER_PATH_MAX, NULL};
     int r = member_scan_run(&wanted, text, &look.type, NULL);
     if (r < 0)
         return r;
     add_up(&look);
+    add_up_cost(&look);
     look.error |= look.type == JSON_ARRAY; // one server puts its errors into one
     *ret_look = look;
     return 0;

@@ -20,6 +20,8 @@ struct reply_look {
     enum reply_finish finish;
     struct router_usage used;
     int64_t total_tokens;
+    bool is_byok;          // the owner's own key at the provider was used (OpenRouter)
+    int64_t upstream_pico; // what that provider charges for it; -1: it is not said
     struct span id, model; // raw strings with their quotes, or absent
     enum json_type type;
 };

@@ -260,6 +260,14 @@ def test_a_call_without_a_price_passes_where_that_is_allowed(router, up):
     assert len(up.requests) == 2
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_through_the_owners_own_key_costs_more_than_its_fee(router, stream):
+    """OpenRouter's `cost` is a fee then; what the provider charges stands beside it."""
+    router.start({"free": [priced(router, "byok:0.0008")]}, litellm={"max_budget": 1})
+    assert router.ask(max_tokens=100, stream=stream).status == 200
+    assert money(router)["spent"] == pytest.approx(0.00084)
+
+
 def test_an_unbounded_call_is_bounded_by_its_budget(router, up):
     """Neither the caller nor the configuration says how long an answer may be."""
     router.start({"free": [priced(router)]}, litellm={"max_budget": 0.002})

@@ -249,6 +249,15 @@ def cost(turn):
     turn.say(answer)
 
 
+@scenario("byok")
+def byok(turn):
+    """Through a key of the owner's own: `:N` dollars for the provider, and a fee of 5 %."""
+    answer = wire.Answer("paid elsewhere")
+    answer.usage = {**turn.usage(answer), "cost": turn.number(0.0) / 20, "is_byok": True,
+                    "cost_details": {"upstream_inference_cost": turn.number(0.0)}}
+    turn.say(answer)
+
+
 @scenario("tokens")
 def tokens(turn):
     """An answer of `:N` tokens, by its own word; what that costs it does not say."""

@@ -27,6 +27,13 @@ static void what_is_told(void **state)
         {"{\"data\":{\"total_cost\":0,\"id\":\"gen-1\",\"cancelled\":true}}", 0},
         {"{\"data\":{\"total_cost\":-0.0,\"id\":\"gen-1\"}}", 0},
         {"{\"data\":{\"total_cost\":1.5e-9,\"id\":\"g\\u0065n-1\"}}", 1500},
+        // With a key of the owner's own the total is the fee, and the provider is paid besides.
+        {"{\"data\":{\"id\":\"gen-1\",\"is_byok\":true,\"total_cost\":0.95,"
+         "\"upstream_inference_cost\":19}}",
+         INT64_C(19950000000000)},
+        {"{\"data\":{\"id\":\"gen-1\",\"is_byok\":false,\"total_cost\":0.95,"
+         "\"upstream_inference_cost\":0.95}}",
+         INT64_C(950000000000)},
         {"{\"data\":{\"total_cost\":1e4,\"id\":\"gen-1\"}}", INT64_C(10000000000000000)},
     };
     (void)state;
@@ -55,6 +62,9 @@ static void what_is_not_believed(void **state)
         "{\"data\":{\"id\":\"gen-1\",\"total_cost\":-0.5}}",
         "{\"data\":{\"id\":\"gen-1\",\"total_cost\":10001}}",
         "{\"data\":{\"id\":\"gen-1\",\"total_cost\":1e400}}",
+        "{\"data\":{\"id\":\"gen-1\",\"total_cost\":0.5,\"is_byok\":true}}",
+        "{\"data\":{\"id\":\"gen-1\",\"total_cost\":0.5,\"is_byok\":true,"
+        "\"upstream_inference_cost\":-1}}",
         "{\"data\":[{\"id\":\"gen-1\",\"total_cost\":0.5}]}",
     };
     (void)state;

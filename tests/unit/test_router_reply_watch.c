@@ -327,6 +327,18 @@ static void odd_usage(void **state)
     assert_int_equal(usage_of("{\"cost\":\"1\"}").cost_pico, -1);
     assert_int_equal(usage_of("{\"cost\":0}").cost_pico, 0);
     assert_int_equal(usage_of("null").prompt_tokens, -1);
+    // With a key of the owner's own, `cost` is a fee, and the provider is paid besides.
+#define OWN_KEY "\"is_byok\":true,\"cost\":0.95"
+    const char *paid = "{" OWN_KEY ",\"cost_details\":{\"upstream_inference_cost\":19}}";
+    const char *before = "{\"cost_details\":{\"upstream_inference_cost\":19}," OWN_KEY "}";
+    assert_int_equal(usage_of(paid).cost_pico, 19950000000000);
+    assert_int_equal(usage_of(before).cost_pico, 19950000000000);
+    assert_int_equal(usage_of("{" OWN_KEY "}").cost_pico, -1);
+    const char *unsaid = "{" OWN_KEY ",\"cost_details\":{\"upstream_inference_cost\":null}}";
+    assert_int_equal(usage_of(unsaid).cost_pico, -1);
+    const char *gateways = "{\"is_byok\":false,\"cost\":0.5,"
+                           "\"cost_details\":{\"upstream_inference_cost\":0.5}}";
+    assert_int_equal(usage_of(gateways).cost_pico, 500000000000);
     assert_int_equal(usage_of("{\"prompt_tokens\":-4}").prompt_tokens, -1);
     assert_int_equal(usage_of("{\"prompt_tokens\":1e99}").prompt_tokens, -1);
     // Thoughts that are only in the total are paid for as well.
