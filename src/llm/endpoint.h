@@ -41,6 +41,9 @@ int endpoint_choose_model(const struct llm_config *config, const char *name,
 int endpoint_of_deployment(const struct llm_config *config, const struct deployment *deployment,
                            struct endpoint *ret_endpoint, struct error *err);
 
+// Does the vendor's server refuse max_tokens with this model, and want max_completion_tokens?
+bool endpoint_wants_completion_bound(const char *provider, struct span model);
+
 // Is it known of a model, as its server knows it, that nobody pays for it?
 bool endpoint_is_free(const char *provider, const char *model);
 

@@ -28,6 +28,9 @@ struct router_edit router_attempt_edit(const struct router_call *call, struct bu
     struct router_match match = router_target_match(call->course->plan, &attempt->step.target);
     edit.model = router_plan_model(attempt->deployment, &match, model);
     edit.params = span_of(attempt->deployment->params);
+    edit.is_completion_bound =
+        call->operation == UPSTREAM_CHAT &&
+        endpoint_wants_completion_bound(attempt->deployment->provider, edit.model);
     return edit;
 }
 

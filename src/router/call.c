@@ -364,7 +364,7 @@ static void name_by_slot(struct router_call *call)
 {
     const char *model = router_plan_own_slot(call->course->plan, call->origin.slot);
     if (model)
-        buf_append_text(&call->body.model, model);
+        router_body_name_model(&call->body, span_of(model));
 }
 
 // general_settings.global_max_parallel_requests, in LiteLLM's words.
@@ -488,8 +488,8 @@ int router_call_start(struct router *router, const struct router_request *reques
     int r = router_body_init(&call->body, request->body, &local);
     if (r < 0)
         note_unread(call, r, &local);
-    else if (!call->body.model.len)
-        buf_append_span(&call->body.model, request->model);
+    else if (request->model.len) // of the path: it is before the body's
+        router_body_name_model(&call->body, request->model);
     router_call_count(call);
     bool readable = !call->failure.text[0];
     if (readable && router->buffered > (size_t)call->course->plan->buffers) {

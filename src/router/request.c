@@ -103,6 +103,13 @@ int router_body_init(struct router_body *body, struct buf *bytes, struct error *
     return r < 0 ? r : read_wishes(body, err);
 }
 
+void router_body_name_model(struct router_body *body, struct span name)
+{
+    buf_clear(&body->model);
+    buf_append_span(&body->model, name);
+    body->is_named_outside = true;
+}
+
 void router_body_finish(struct router_body *body)
 {
     if (!body)
@@ -193,14 +200,12 @@ static void write_stream_options(struct buf *own, struct span raw)
     buf_append_char(own, '}');
 }
 
-// Writes the value that replaces that of the member; false when it stays. A member that says
-// nothing does not: the model was then named by the path or the slot.
+// Writes the value that replaces that of the member; false when it stays.
 static bool write_model(struct editing *e)
 {
     const struct router_body *body = e->body;
-    bool said = request_type(&body->scan, REQUEST_MODEL) == JSON_STRING &&
-                request_raw(&body->scan, REQUEST_MODEL).len > sizeof "\"\"" - 1;
-    if (!e->edit->model.data || (said && span_equal(e->edit->model, buf_span(&body->model))))
+    if (!e->edit->model.data ||
+        (!body->is_named_outside && span_equal(e->edit->model, buf_span(&body->model))))
         return false;
     write_string(&e->body->own, e->edit->model);
     return true;
@@ -212,11 +217,13 @@ static bool write_bound(struct editing *e, enum request_member which)
     bool said = request_int(&e->body->scan, which, &asked, NULL) == 0;
     int64_t limit = e->edit->max_tokens;
     bool null = !said && request_type(&e->body->scan, which) == JSON_NULL;
-    if (null &&
-        (limit < 0 || request_type(&e->body->scan, which == REQUEST_MAX_TOKENS
-                                                       ? REQUEST_MAX_COMPLETION_TOKENS
-                                                       : REQUEST_MAX_TOKENS) == JSON_NUMBER))
-        return false; // the other one bounds
+    bool other_bounds =
+        which == REQUEST_MAX_TOKENS
+            ? e->edit->is_completion_bound ||
+                  request_type(&e->body->scan, REQUEST_MAX_COMPLETION_TOKENS) == JSON_NUMBER
+            : request_type(&e->body->scan, REQUEST_MAX_TOKENS) == JSON_NUMBER;
+    if (null && (limit < 0 || other_bounds))
+        return false;
     e->bounded = true;
     if (limit < 0) {
         e->body->sent_max_tokens = e->body->max_tokens;
@@ -319,13 +326,21 @@ static bool client_has(const struct request_scan *scan, struct span raw_name,
     return false;
 }
 
-// A bound among the deployment's own members.
+// The name of a bound that the client did not write.
+static struct span bound_name(const struct router_edit *edit)
+{
+    return span_of(request_member_name(edit->is_completion_bound ? REQUEST_MAX_COMPLETION_TOKENS
+                                                                 : REQUEST_MAX_TOKENS));
+}
+
+// A bound among the deployment's own members. Where the model knows only max_completion_tokens it
+// goes by that name, as with LiteLLM.
 static void add_default_bound(struct editing *e, const struct member *member)
 {
     int64_t value = -1;
     if (e->bounded)
         return;
-    begin_member(e, member->names[0]);
+    begin_member(e, e->edit->is_completion_bound ? bound_name(e->edit) : member->names[0]);
     bool known = span_to_i64(member->value, &value) && value > 0;
     if (e->edit->max_tokens >= 0 && (!known || value > e->edit->max_tokens)) {
         value = e->edit->max_tokens;
@@ -386,7 +401,7 @@ static int add_members(struct editing *e)
         (member_scan_run(&wanted, edit->params, &type, e->err) < 0 || type != JSON_OBJECT))
         return error_set(e->err, -EINVAL, "the deployment's parameters are not a JSON object");
     if (edit->max_tokens >= 0 && !e->bounded) {
-        begin_member(e, span_of(edit->max_tokens_key));
+        begin_member(e, bound_name(edit));
         buf_printf(&body->own, "%lld", (long long)edit->max_tokens);
         body->sent_max_tokens = edit->max_tokens;
         body->capped = true;

@@ -23,7 +23,8 @@ enum {
 struct router_body {
     struct buf bytes; // the client's, owned
     struct request_scan scan;
-    struct buf model; // as the client named it, decoded; empty: it named none
+    struct buf model;      // as the client named it, decoded; empty: it named none
+    bool is_named_outside; // the path or the slot named it; what the body says does not count
     bool stream;
     bool wants_usage;   // the client asked for the usage chunk itself
     bool refuses_usage; // it asked to be spared
@@ -44,23 +45,25 @@ struct router_body {
 // What differs for one deployment. All borrowed for the call; zeroed is not "no edit", see
 // ROUTER_EDIT_INIT.
 struct router_edit {
-    struct span model;  // plain text; absent: as the client wrote it
-    struct span params; // JSON object of members to add where the client has none; or absent
-    int64_t max_tokens; // at most so many; -1: as the client wrote it
-    const char *max_tokens_key; // the member to add where the client bounds nothing
-    bool include_usage;         // ask for the usage of a stream
-    bool keep_models; // pass on OpenRouter's `models` and `route`, which name other models
+    struct span model;        // plain text; absent: as the client wrote it
+    struct span params;       // JSON object of members to add where the client has none; or absent
+    int64_t max_tokens;       // at most so many; -1: as the client wrote it
+    bool is_completion_bound; // a bound that is added is max_completion_tokens, else max_tokens
+    bool include_usage;       // ask for the usage of a stream
+    bool keep_models;         // pass on OpenRouter's `models` and `route`, which name other models
 };
 
-#define ROUTER_EDIT_INIT                                    \
-    {                                                       \
-        {NULL, 0}, {NULL, 0}, -1, "max_tokens", true, false \
+#define ROUTER_EDIT_INIT                             \
+    {                                                \
+        {NULL, 0}, {NULL, 0}, -1, false, true, false \
     }
 
 // Takes the bytes over and leaves *bytes empty. Errors are the client's: as of request_scan_run(),
 // and -EINVAL when a member that matters has an impossible value; the body is to be finished then
 // as well.
 int router_body_init(struct router_body *body, struct buf *bytes, struct error *err);
+// The model is this one, whatever the body says.
+void router_body_name_model(struct router_body *body, struct span name);
 void router_body_finish(struct router_body *body); // accepts NULL and zeroed
 
 // 0; -EINVAL: `params` is no JSON object; -EMSGSIZE: the edit adds more than ROUTER_EDIT_MAX.

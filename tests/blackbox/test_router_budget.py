@@ -160,6 +160,32 @@ def test_max_tokens_is_lowered_to_what_is_left(router, up, asked, member, stream
     assert up.requests[0].json[member] == 50
 
 
+@pytest.mark.parametrize("model,asked,sent", [
+    ("gpt-5-mini", {}, {"max_completion_tokens": 50}),
+    ("o4-mini", {}, {"max_completion_tokens": 50}),
+    ("gpt-5-mini", {"max_completion_tokens": 100}, {"max_completion_tokens": 50}),
+    ("gpt-5-mini", {"max_tokens": 100}, {"max_tokens": 50}),
+    ("gpt-5-chat-latest", {}, {"max_tokens": 50}), ("gpt-4o", {}, {"max_tokens": 50})])
+def test_a_bound_has_the_name_that_the_model_knows(router, up, model, asked, sent):
+    """OpenAI's reasoning models refuse max_tokens. What the client wrote keeps its name."""
+    router.start({"free": [priced(router, model)]}, litellm={"max_budget": BOUND / 2})
+    answer = router.ask(**asked)
+    if answer.status == 400:
+        assert "max_tokens" in asked and "max_completion_tokens" in answer.error["message"]
+    found = {name: value for name, value in up.requests[0].json.items() if "tokens" in name}
+    assert found == sent
+    assert answer.status == 200 or "max_tokens" in asked, answer.body
+
+
+@pytest.mark.parametrize("asked", [{"n": 2**32 + 1}, {"max_tokens": 10**9},
+                                   {"max_tokens": 10**9, "n": 2**32 + 1},
+                                   {"max_tokens": 2**63 - 1, "n": 2**63 - 1}])
+def test_a_call_beyond_all_money_is_refused_as_any_that_is_too_dear(router, up, asked):
+    router.start({"free": [priced(router)]}, litellm={"max_budget": TOO_LITTLE})
+    refused(router.ask(**asked), "max_budget")
+    assert not up.requests
+
+
 def test_a_bound_that_is_added_is_paid_for_as_well(router, up):
     """It makes the request longer, and where its bytes cost something the rest must still fit."""
     dear = router.deployment("echo", input_cost_per_token=3e-6, output_cost_per_token=15e-6)

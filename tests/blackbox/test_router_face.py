@@ -52,6 +52,19 @@ def test_a_path_may_name_the_model(router, up, path):
     assert up.requests[0].model == ("fixed" if path.endswith("a/b") else "echo")
 
 
+@pytest.mark.parametrize("before", ["/openai/deployments/", "/engines/"])
+@pytest.mark.parametrize("said", ["free2", "echo", "none"])
+def test_the_paths_model_wins_over_the_bodys(router, up, before, said):
+    """As in LiteLLM; also where the body says what the deployment is called upstream."""
+    router.start({"free": ["fixed"], "free2": ["echo"], "fixed": ["echo"]})
+    for path, model in (("free", "fixed"), ("fixed", "echo")):
+        answer = router.request("POST", f"{before}{path}/chat/completions",
+                                json.dumps({"model": said, "messages": MESSAGES}))
+        assert answer.status == 200, answer.body
+        assert answer.headers["x-litellm-model-group"] == path
+        assert up.requests[-1].model == model
+
+
 @pytest.mark.parametrize("empty", ["", None])
 def test_a_body_that_names_nothing_does_not_hide_the_paths_model(router, up, empty):
     """Also where the deployment's model has the name that the path says."""

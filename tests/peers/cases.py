@@ -210,6 +210,8 @@ def paths():
         'chat-slash': ('/v1/chat/completions/', hello),
         'engines': ('/engines/path/chat/completions', hello),
         'deployments': ('/openai/deployments/path/chat/completions', hello),
+        'deployments-other': ('/openai/deployments/path/chat/completions',
+                              {**hello, 'model': 'none'}),
         'deployments-bare': ('/openai/deployments/path/chat/completions', {'messages': HELLO}),
         'completions': ('/v1/completions', prompt),
         'completions-without-v1': ('/completions', prompt),

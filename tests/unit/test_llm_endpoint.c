@@ -10,12 +10,27 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/mem.h"
 #include "llm/endpoint.h"
 #include "llm/upstream.h"
 #include "loop/loop.h"
 
 static const char at_openrouter[] = "https://openrouter.ai/api/v1";
 static const char at_openai[] = "https://api.openai.com/v1";
+
+static void its_bound_has_the_name_that_the_model_knows(void **state)
+{
+    static const char *const reasoning[] = {"gpt-5",   "gpt-5.1-codex", "o1",  "o4-mini-2025-04-16",
+                                            "gpt-6-x", "ft:o4-mini:me", "a/o3"};
+    static const char *const others[] = {"gpt-4o", "gpt-5-chat-latest", "o", "omni-1", "a/b", ""};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(reasoning); i++) {
+        assert_true(endpoint_wants_completion_bound("openai", span_of(reasoning[i])));
+        assert_false(endpoint_wants_completion_bound("openrouter", span_of(reasoning[i])));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        assert_false(endpoint_wants_completion_bound("openai", span_of(others[i])));
+}
 
 static void describe(const struct llm_config *config, char *text, size_t size)
 {
@@ -213,6 +228,7 @@ static void its_headers_are_those_of_the_settings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(its_bound_has_the_name_that_the_model_knows),
         cmocka_unit_test(nothing_set_is_offline),
         cmocka_unit_test(the_environment_alone_is_enough),
         cmocka_unit_test(named_providers),

@@ -112,8 +112,16 @@ static void bounds_the_output(void **state)
     edits_to("{\"max_tokens\":70,\"max_completion_tokens\":60}", &edit,
              "{\"max_tokens\":50,\"max_completion_tokens\":50}");
     edits_to("{\"x\":1}", &edit, "{\"x\":1,\"max_tokens\":50}");
-    edit.max_tokens_key = "max_completion_tokens";
+    edit.is_completion_bound = true;
     edits_to("{}", &edit, "{\"max_completion_tokens\":50}");
+    edits_to("{\"max_tokens\":100}", &edit, "{\"max_tokens\":50}"); // as the client calls it
+    edits_to("{\"max_tokens\":null}", &edit, "{\"max_tokens\":null,\"max_completion_tokens\":50}");
+    edits_to("{\"max_tokens\":null,\"max_completion_tokens\":null}", &edit,
+             "{\"max_tokens\":null,\"max_completion_tokens\":50}");
+    edit.params = SPAN_LITERAL("{\"max_tokens\":30}");
+    edits_to("{}", &edit, "{\"max_completion_tokens\":30}");
+    edits_to("{\"max_completion_tokens\":7}", &edit, "{\"max_completion_tokens\":7}");
+    edit.params = SPAN_ABSENT;
 
     struct router_body body = body_of("{\"max_tokens\":30}");
     assert_int_equal(router_body_edit(&body, &edit, NULL), 0);
