@@ -58,6 +58,20 @@ static struct span key_of(const struct router_call *call, enum router_scope scop
     }
 }
 
+// Does the rule count this call, whose key of its scope this is? A rule may name a model that is one
+// of many behind a wildcard.
+static bool counts(const struct router_call *call, const struct router_budget_rule *rule,
+                   struct span key)
+{
+    if (rule->scope == ROUTER_SCOPE_ROUTER)
+        return true;
+    if (!key.len || strcmp(rule->match, "*") == 0 || span_is(key, rule->match))
+        return key.len > 0;
+    return rule->scope == ROUTER_SCOPE_MODEL &&
+           span_is(router_target_match(call->course->plan, &call->attempt.step.target).name,
+                   rule->match);
+}
+
 // One more than there is room for says that not all of them can be held.
 static size_t claims_of(const struct router_call *call, struct router_budget_claim *claims)
 {
@@ -66,13 +80,11 @@ static size_t claims_of(const struct router_call *call, struct router_budget_cla
     for (size_t i = 0; i < plan->budget_count; i++) {
         const struct router_budget_rule *rule = &plan->budgets[i];
         struct span key = key_of(call, rule->scope);
-        bool everybody = strcmp(rule->match, "*") == 0;
-        if (rule->scope != ROUTER_SCOPE_ROUTER &&
-            (!key.len || (!everybody && !span_is(key, rule->match))))
+        if (!counts(call, rule, key))
             continue;
         if (count == ROUTER_BUDGETS_PER_CALL)
             return count + 1;
-        bool each = everybody && rule->scope != ROUTER_SCOPE_ROUTER;
+        bool each = strcmp(rule->match, "*") == 0 && rule->scope != ROUTER_SCOPE_ROUTER;
         claims[count++] =
             (struct router_budget_claim){&call->course->terms[i], each ? key : SPAN_ABSENT};
     }

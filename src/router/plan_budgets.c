@@ -56,12 +56,31 @@ static void read_scope(const struct plan_section *section, struct router_budget_
                     "\"%.60s\" is not one of router, slot, session, job, key, model", text);
 }
 
+// Under the name that calls to it have, behind aliases. Of a wildcard's group that is any name that
+// it matches, or the wildcard as it is written: no model's name holds a "*".
+static void find_model(const struct plan_section *section, const struct option_pair *pair,
+                       struct router_budget_rule *rule)
+{
+    struct plan_maker *maker = section->maker;
+    struct span name = span_of(rule->match);
+    struct router_match match;
+    if (!router_plan_find_own(maker->plan, name, &match))
+        plan_no_model(section, pair, name);
+    else if (memchr(match.name.data, '*', match.name.len) &&
+             !span_is(match.name, maker->plan->groups[match.group].name))
+        plan_pair_error(section, pair,
+                        "\"%.60s\" is no wildcard of model_list: name one as it is written there, "
+                        "or a model",
+                        rule->match);
+    else
+        rule->match = plan_text(maker, match.name);
+}
+
 static void read_match(const struct plan_section *section, struct router_budget_rule *rule)
 {
     struct plan_maker *maker = section->maker;
     const struct option_pair *pair = plan_find_pair(section, "match");
     const char *text = "*";
-    struct router_match match;
     plan_read_text(section, "match", &text);
     rule->match = plan_copy(maker, text);
     if (!pair || span_is(span_of(text), "*"))
@@ -70,9 +89,11 @@ static void read_match(const struct plan_section *section, struct router_budget_
         plan_pair_error(section, pair,
                         "a budget of the whole router has nothing to match; set "
                         "scope to slot, session, job, key or model");
-    if (rule->scope == ROUTER_SCOPE_MODEL &&
-        !router_plan_find_own(maker->plan, span_of(text), &match))
-        plan_no_model(section, pair, span_of(text));
+    if (rule->scope == ROUTER_SCOPE_KEY && !span_is(span_of(text), ROUTER_MASTER_KEY_NAME))
+        plan_pair_error(section, pair,
+                        "there is no key \"%.60s\": the only one is " ROUTER_MASTER_KEY_NAME
+                        "; to tell callers apart, set scope to session, job or slot",
+                        text);
 }
 
 // True when `each` has an account for every key, and one of them may be named as the other rule is.
@@ -125,6 +146,8 @@ static void read_rule(struct plan_maker *maker, struct router_budget_rule *rules
     read_match(&section, &rule);
     plan_read_text(&section, "name", &rule.name);
     rule.name = rule.name ? plan_copy(maker, rule.name) : make_name(maker, &rule);
+    if (rule.scope == ROUTER_SCOPE_MODEL && strcmp(rule.match, "*") != 0)
+        find_model(&section, plan_find_pair(&section, "match"), &rule);
     add_rule(maker, rules, &section, &rule);
 }
 

@@ -56,8 +56,10 @@ enum router_scope {
     ROUTER_SCOPE_SESSION,
     ROUTER_SCOPE_JOB,
     ROUTER_SCOPE_KEY,
-    ROUTER_SCOPE_MODEL, // a group's name
+    ROUTER_SCOPE_MODEL, // a group's name, or a model's that a wildcard matches
 };
+
+#define ROUTER_MASTER_KEY_NAME "master" // of the only key that callers can have
 
 struct router_budget_rule {
     const char *name; // unique

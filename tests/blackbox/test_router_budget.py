@@ -411,6 +411,33 @@ def test_the_key_and_the_model_have_budgets(router):
     assert money(router, "key:master", "master")["spent"] == pytest.approx(COST)
 
 
+@pytest.mark.parametrize("match,asked", [
+    ("other", "other"), ("any/echo", "any/echo"), ("any/*", "any/echo"), ("any/echo", "short"),
+    ("short", "any/echo"), ("short", "short"), ("free", "chain")])
+def test_a_models_budget_is_found_by_every_name_of_it(router, match, asked):
+    """An alias, a name under a wildcard, what a chain comes to: none of them is another model."""
+    wildcard = {**priced(router), "model": "openai/*"}
+    router.start({"free": [priced(router)], "any/*": [wildcard], "chain": ["500-html"]},
+                 model_group_alias={"other": "free", "short": "any/echo"},
+                 fallbacks=[{"chain": ["free"]}],
+                 own={"budgets": [{"name": "mine", "scope": "model", "match": match,
+                                   "max": TOO_LITTLE}]})
+    answer = router.ask(asked, max_tokens=100)
+    assert 'budget "mine"' in answer.error["message"] or asked == "chain"
+    assert answer.status == (500 if asked == "chain" else 400), answer.body
+    assert router.ask("any/fixed" if match != "any/*" else "free", max_tokens=100).status == 200
+
+
+def test_a_budget_of_a_model_counts_without_a_list_as_well(hermes, router, up):
+    """There every name is one."""
+    hermes.put("config.yaml", json.dumps({
+        "model": {"provider": "custom", "default": "echo", "base_url": up.base_url,
+                  "api_key": up.api_key},
+        "router": {"budgets": [{"scope": "model", "match": "echo", "max": TOO_LITTLE}]}}))
+    hermes.chat("hi").failed('budget "model:echo"')
+    assert not up.requests
+
+
 def test_of_several_budgets_none_is_passed(router):
     router.start({"free": [priced(router)]}, litellm={"max_budget": 1}, own={"budgets": [
         {"name": "small", "max": BOUND, "period": "day"}]})
@@ -679,7 +706,8 @@ def test_a_callers_own_name_cannot_break_the_sentence(router, name):
 
 def test_a_budget_that_nobody_could_know_is_a_start_error(hermes, router):
     """Said in words that say where."""
-    for own in ({"budgets": [{"max": "much"}]}, {"budgets": [{"scope": "slot"}]},
+    for own in ({"budgets": [{"max": "much"}]},
+                {"budgets": [{"max": 1, "scope": "key", "match": "somebody"}]}, {"budgets": [{"scope": "slot"}]},
                 {"budgets": [{"max": 1, "period": "sometimes"}]}):
         config = router.config({"free": [priced(router)]}, own=own)
         hermes.put("router.yaml", json.dumps(config))

@@ -161,6 +161,30 @@ static void slots_and_budgets(void **state)
     assert_string_equal(router_scope_name(b[3].scope), "model");
 }
 
+// Each under the name that its calls have: behind aliases, and one of many behind a wildcard.
+static void budgets_of_models(void **state)
+{
+    static const char list[] =
+        "model_list:\n"
+        "- {model_name: a, litellm_params: {model: openai/m, api_key: k}}\n"
+        "- {model_name: w/*, litellm_params: {model: openai/*, api_key: k}}\n"
+        "router_settings: {model_group_alias: {x: a, y: w/m}}\n"
+        "router: {budgets: [{max: 1, scope: model, match: %s}]}\n";
+    static const char *const cases[][2] = {{"a", "a"},     {"x", "a"},       {"y", "w/m"},
+                                           {"w/z", "w/z"}, {"'w/*'", "w/*"}, {"'*'", "*"}};
+    struct plan_fixture *f = *state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP(mem_cleanup) char *yaml = mem_printf(list, cases[i][0]);
+        plan_must_load(f, yaml);
+        assert_string_equal(f->plan->budgets[0].match, cases[i][1]);
+    }
+    assert_string_equal(f->plan->budgets[0].name, "model");
+    CLEANUP(mem_cleanup) char *none = mem_printf(list, "'w/a*'");
+    plan_must_fail(f, none, "router.budgets[0].match: \"w/a*\" is no wildcard of model_list");
+    plan_must_load(f, "router: {budgets: [{max: 1, scope: model, match: vendor/m}]}");
+    assert_string_equal(f->plan->budgets[0].match, "vendor/m");
+}
+
 // A budget of the whole router would pass them over, and what is asked in their place costs more.
 static void who_has_no_price_is_told(void **state)
 {
@@ -448,6 +472,7 @@ int main(void)
         PLAN_TEST(prices_parameters_and_what_is_known_of_a_model),
         PLAN_TEST(the_settings),
         PLAN_TEST(slots_and_budgets),
+        PLAN_TEST(budgets_of_models),
         PLAN_TEST(who_has_no_price_is_told),
         PLAN_TEST(the_slot_main),
         PLAN_TEST(the_slots_of_a_hermes_agent),

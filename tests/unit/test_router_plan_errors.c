@@ -185,6 +185,8 @@ static void settings_that_lead_nowhere(void **state)
         {"router: {budgets: [{max: 1, scope: slot, match: x}, {max: 2, scope: slot}]}",
          "router.budgets[1]: the budgets \"slot:x\" and \"slot\" would share an account"},
         {"router: {budgets: [{max: 1, scope: model, match: z}]}", "there is no model \"z\""},
+        {"router: {budgets: [{max: 1, scope: key, match: bob}]}",
+         "there is no key \"bob\": the only one is master"},
         {"router: {budgets: [{max: 1}, {max: 2}]}", "another budget is named \"router\""},
         {"router: {budgets: [{max: 1, limit: 2}]}", "router.budgets[0].limit: LiteLLM enforces"},
         {"router: {budgets: [{max: 1, mach: x}]}",
