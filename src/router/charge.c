@@ -139,7 +139,7 @@ static bool lower(struct router_call *call, const struct router_size *size, int6
 static int64_t bound_of(struct router_call *call, int64_t left_pico)
 {
     const struct router_price *price = &call->attempt.price;
-    if (request_scan_dear(&call->body.scan))
+    if (request_is_dear(&call->body.scan, &call->course->plan->terms, NULL))
         return -1;
     struct router_size size = size_of(call);
     int64_t bound = router_price_bound(price, &size);
@@ -275,7 +275,7 @@ static int refuse_unbounded(struct router_call *call, const struct router_budget
                             struct router_failure *ret_failure)
 {
     char text[ROUTER_FAILURE_TEXT_MAX], when[ROUTER_BUDGET_WHEN_SIZE];
-    const char *dear = request_scan_dear(&call->body.scan);
+    char dear[REQUEST_DEAR_SIZE];
     snprintf(call->budget, sizeof call->budget, "%s", least->account);
     int len = snprintf(text, sizeof text, "budget \"%s\" (it %s) applies to this call, and ",
                        least->account, router_budget_when(least->next_reset_wall_ms, when));
@@ -285,11 +285,8 @@ static int refuse_unbounded(struct router_call *call, const struct router_budget
         snprintf(end, room,
                  "its model's price is unknown: set input_cost_per_token and output_cost_per_token "
                  "of the deployment, or router.unpriced: allow");
-    else if (dear)
-        snprintf(end, room,
-                 "%s can make it cost more than its price says: omit it, or set router.unpriced: "
-                 "allow",
-                 dear);
+    else if (request_is_dear(&call->body.scan, &call->course->plan->terms, dear))
+        snprintf(end, room, "%s, or set router.unpriced: allow", dear);
     else
         snprintf(end, room,
                  "its cost has no upper bound: set max_tokens, or model_info.max_tokens of the "

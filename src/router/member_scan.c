@@ -200,7 +200,6 @@ static void count_part(struct scan *s, enum part_kind kind, uint32_t count)
     parts->images += kind == PART_IMAGE ? count : 0;
     parts->audio += kind == PART_AUDIO ? count : 0;
     parts->remote += kind == PART_REMOTE ? count : 0;
-    parts->server_tools += kind == PART_SERVER_TOOL ? count : 0;
 }
 
 static void note_part(struct scan *s, enum part_kind kind)
@@ -213,14 +212,14 @@ static void note_part(struct scan *s, enum part_kind kind)
 
 static void note_key(struct scan *s, struct span name, bool escaped)
 {
-    enum { TOOL_DEPTH = 3 }; // the root, the array of tools, the tool
     if (s->depth == 1)
         s->area = part_area_of(name, escaped);
     if (!escaped && !part_may_begin(*name.data))
         return; // of the root, which is told of all its keys
-    s->is_type = s->area != PART_AREA_NONE && part_name_is(name, escaped, SPAN_LITERAL("type")) &&
-                 (s->area == PART_AREA_PARTS || s->depth == TOOL_DEPTH);
-    if (s->area == PART_AREA_PARTS && !s->is_type)
+    if (s->area == PART_AREA_NONE)
+        return;
+    s->is_type = part_name_is(name, escaped, SPAN_LITERAL("type"));
+    if (!s->is_type)
         s->pending = (uint8_t)part_kind_of(name, escaped);
 }
 
@@ -235,8 +234,7 @@ static void note_value(struct scan *s, char first)
 
 static void note_type(struct scan *s, struct span type, bool escaped)
 {
-    enum part_kind kind =
-        s->area == PART_AREA_TOOLS ? part_tool_of(type, escaped) : part_kind_of(type, escaped);
+    enum part_kind kind = part_kind_of(type, escaped);
     if (kind)
         note_part(s, kind);
     s->is_type = false;

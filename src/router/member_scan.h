@@ -22,8 +22,7 @@ enum {
 struct member_parts {
     uint32_t images;
     uint32_t audio;
-    uint32_t remote;       // files, documents, videos: of a size that nobody here knows
-    uint32_t server_tools; // that the provider runs itself and bills: web search and the like
+    uint32_t remote; // files, documents, videos: of a size that nobody here knows
 };
 
 struct member {

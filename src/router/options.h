@@ -15,6 +15,8 @@ struct router_config {
     struct option_map auxiliary; // hermes-agent's, by place
     struct option_map budgets;
     const char *timezone, *unpriced, *oversized;
+    struct option_list tool_types;
+    bool strict_members;
     int64_t max_body, buffers; // bytes
     int64_t queue_timeout_ms, first_content_timeout_ms, keep_alive_ms;
     int64_t ledger_days;

@@ -56,7 +56,7 @@ static unsigned look_up_exact(const struct name *names, size_t count, struct spa
 enum part_area part_area_of(struct span name, bool escaped)
 {
     static const struct name names[] = {
-        NAME("tools", PART_AREA_TOOLS),          NAME("functions", PART_AREA_NONE),
+        NAME("tools", PART_AREA_NONE),           NAME("functions", PART_AREA_NONE),
         NAME("response_format", PART_AREA_NONE), NAME("tool_choice", PART_AREA_NONE),
         NAME("metadata", PART_AREA_NONE),        NAME("litellm_metadata", PART_AREA_NONE),
         NAME("logit_bias", PART_AREA_NONE),
@@ -78,14 +78,4 @@ enum part_kind part_kind_of(struct span name, bool escaped)
         NAME("videos", PART_REMOTE),     NAME("input_video", PART_REMOTE),
     };
     return (enum part_kind)look_up(names, ARRAY_LEN(names), name, escaped, PART_NONE);
-}
-
-enum part_kind part_tool_of(struct span type, bool escaped)
-{
-    // What a provider does not know it refuses, so all but the client's own tools count.
-    static const struct name names[] = {
-        NAME("function", PART_NONE),
-        NAME("custom", PART_NONE),
-    };
-    return (enum part_kind)look_up_exact(names, ARRAY_LEN(names), type, escaped, PART_SERVER_TOOL);
 }

@@ -19,22 +19,19 @@ enum part_kind {
     PART_IMAGE = 1, // bits, so that an object remembers which it was counted for
     PART_AUDIO = 2,
     PART_REMOTE = 4,
-    PART_SERVER_TOOL = 8,
 };
 
 enum part_area {
     PART_AREA_NONE,  // nothing in this member of the root counts
     PART_AREA_PARTS, // what a model reads
-    PART_AREA_TOOLS, // tools, of which only the provider's own count
 };
 
 // What a member of the root may hold. Names are raw, between the quotes, `escaped` when they hold
 // a backslash.
 enum part_area part_area_of(struct span name, bool escaped);
 
-// For a key, and for the text of a "type". In an area of tools only the latter says something.
+// For a key, and for the text of a "type".
 enum part_kind part_kind_of(struct span name, bool escaped);
-enum part_kind part_tool_of(struct span type, bool escaped);
 
 // Compared without regard to case, since some readers have none.
 bool part_name_is(struct span raw, bool escaped, struct span name);

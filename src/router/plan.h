@@ -11,6 +11,7 @@
 #include "router/deployment.h"
 #include "router/options.h"
 #include "router/policy.h"
+#include "router/request_dear.h"
 
 /*
  * What the router runs by, made once from the configuration and never changed: a reload makes
@@ -61,9 +62,10 @@ struct router_plan {
     const char *timezone;   // "UTC" where it is not said
     struct zone zone;       // that it names
 
-    bool refuse_unpriced;      // under a money cap; else it passes uncounted
-    bool refuse_oversized;     // larger than the bucket; else it runs alone on a full one
-    int64_t max_body, buffers; // bytes
+    bool refuse_unpriced;       // under a money cap; else it passes uncounted
+    struct request_terms terms; // what of a request costs tokens alone, where a cap must hold
+    bool refuse_oversized;      // larger than the bucket; else it runs alone on a full one
+    int64_t max_body, buffers;  // bytes
     int64_t connect_timeout_ms, idle_timeout_ms; // of model.connect_timeout, model.idle_timeout
     int64_t queue_timeout_ms, first_content_timeout_ms;
     int64_t keep_alive_ms; // between signs of life on a silent stream; 0: none

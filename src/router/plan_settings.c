@@ -141,6 +141,16 @@ static void read_general(const struct plan_section *section)
         plan->max_body = megabytes * 1048576 / 1000;
 }
 
+static void read_terms(struct plan_maker *maker)
+{
+    const struct router_config *config = maker->source->router;
+    const char **types = plan_alloc(maker, config->tool_types.count * sizeof *types);
+    for (size_t i = 0; i < config->tool_types.count; i++)
+        types[i] = plan_copy(maker, config->tool_types.items[i]);
+    maker->plan->terms =
+        (struct request_terms){types, config->tool_types.count, config->strict_members};
+}
+
 static void read_own(struct plan_maker *maker)
 {
     const struct router_config *config = maker->source->router;
@@ -150,6 +160,7 @@ static void read_own(struct plan_maker *maker)
     plan->refuse_unpriced = !config->unpriced || !span_is(span_of(config->unpriced), "allow");
     plan->refuse_oversized = config->oversized && span_is(span_of(config->oversized), "refuse");
     plan->buffers = config->buffers;
+    read_terms(maker);
     plan->connect_timeout_ms = maker->source->llm->connect_timeout_ms;
     plan->idle_timeout_ms = maker->source->llm->idle_timeout_ms;
     plan->queue_timeout_ms = config->queue_timeout_ms;

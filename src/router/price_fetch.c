@@ -68,7 +68,9 @@ static struct loop *loop_of(const struct price_source *source)
 static bool adds_cost(const struct router_deployment *d)
 {
     struct request_scan scan;
-    return request_scan_run(&scan, span_of(d->params), NULL) < 0 || request_scan_dear(&scan);
+    struct request_terms terms = {.strict_members = false};
+    return request_scan_run(&scan, span_of(d->params), NULL) < 0 ||
+           request_is_dear(&scan, &terms, NULL);
 }
 
 bool router_prices_are_listed(const struct router_deployment *d)

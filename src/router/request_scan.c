@@ -23,7 +23,7 @@ enum {
 struct known {
     struct span name;
     bool is_private; // see request_member_private()
-    bool is_dear;    // see request_scan_dear()
+    bool is_dear;    // see request_member_dear()
 };
 
 #define PLAIN(text)                      \
@@ -47,12 +47,14 @@ static const struct known table[] = {
     [REQUEST_MODEL] = PLAIN("model"),
     [REQUEST_TOOLS] = PLAIN("tools"),
     [REQUEST_INPUT] = PLAIN("input"),
+    [REQUEST_SPEED] = DEAR("speed"),
     [REQUEST_AUDIO] = DEAR("audio"),
     [REQUEST_ROUTE] = DEAR("route"),
     [REQUEST_CACHE] = OURS("cache"),
     [REQUEST_STREAM] = PLAIN("stream"),
     [REQUEST_PROMPT] = PLAIN("prompt"),
     [REQUEST_MODELS] = DEAR("models"),
+    [REQUEST_PRESET] = DEAR("preset"),
     [REQUEST_API_KEY] = OURS("api_key"),
     [REQUEST_BEST_OF] = PLAIN("best_of"),
     [REQUEST_TIMEOUT] = OURS("timeout"),
@@ -68,6 +70,7 @@ static const struct known table[] = {
     [REQUEST_GUARDRAILS] = OURS("guardrails"),
     [REQUEST_PREDICTION] = DEAR("prediction"),
     [REQUEST_MODALITIES] = DEAR("modalities"),
+    [REQUEST_WEB_SEARCH] = DEAR("web_search"),
     [REQUEST_NUM_RETRIES] = OURS("num_retries"),
     [REQUEST_MAX_RETRIES] = OURS("max_retries"),
     [REQUEST_API_VERSION] = OURS("api_version"),
@@ -76,6 +79,7 @@ static const struct known table[] = {
     [REQUEST_RETRY_POLICY] = OURS("retry_policy"),
     [REQUEST_MAX_FALLBACKS] = OURS("max_fallbacks"),
     [REQUEST_MOCK_RESPONSE] = OURS("mock_response"),
+    [REQUEST_ENABLE_SEARCH] = DEAR("enable_search"),
     [REQUEST_STREAM_OPTIONS] = PLAIN("stream_options"),
     [REQUEST_STREAM_TIMEOUT] = OURS("stream_timeout"),
     [REQUEST_REQUEST_TIMEOUT] = OURS("request_timeout"),
@@ -83,6 +87,7 @@ static const struct known table[] = {
     [REQUEST_LITELLM_METADATA] = OURS("litellm_metadata"),
     [REQUEST_LITELLM_TRACE_ID] = OURS("litellm_trace_id"),
     [REQUEST_DISABLE_FALLBACKS] = OURS("disable_fallbacks"),
+    [REQUEST_SEARCH_PARAMETERS] = DEAR("search_parameters"),
     [REQUEST_LITELLM_SESSION_ID] = OURS("litellm_session_id"),
     [REQUEST_WEB_SEARCH_OPTIONS] = DEAR("web_search_options"),
     [REQUEST_MAX_COMPLETION_TOKENS] = PLAIN("max_completion_tokens"),
@@ -106,6 +111,11 @@ const char *request_member_name(enum request_member which)
 bool request_member_private(enum request_member which)
 {
     return which < REQUEST_KNOWN && table[which].is_private;
+}
+
+bool request_member_dear(enum request_member which)
+{
+    return which < REQUEST_KNOWN && table[which].is_dear;
 }
 
 /* The scan */
@@ -226,30 +236,6 @@ int request_scan_run(struct request_scan *scan, struct span text, struct error *
 static const struct request_found *get(const struct request_scan *scan, enum request_member which)
 {
     return scan->at[which] ? &scan->found[scan->at[which] - 1] : NULL;
-}
-
-// Values of dear members that change nothing, or for the better.
-static bool is_harmless(const struct request_found *found, struct span raw)
-{
-    bool empty = (found->type == JSON_ARRAY || found->type == JSON_OBJECT) && found->count == 0;
-    if (found->which == REQUEST_SERVICE_TIER)
-        return span_is(raw, "\"auto\"") || span_is(raw, "\"default\"") || span_is(raw, "\"flex\"");
-    if (found->which == REQUEST_WEB_SEARCH_OPTIONS) // to be there is enough
-        return false;
-    return empty || (found->which == REQUEST_MODALITIES && span_is(raw, "[\"text\"]"));
-}
-
-const char *request_scan_dear(const struct request_scan *scan)
-{
-    for (unsigned i = 0; i < scan->count; i++) {
-        enum request_member which = (enum request_member)scan->found[i].which;
-        if (which < REQUEST_KNOWN && table[which].is_dear && scan->found[i].type != JSON_NULL &&
-            !is_harmless(&scan->found[i], request_raw(scan, which)))
-            return table[which].name.data;
-    }
-    if (scan->parts.server_tools) // that the provider runs, and bills
-        return "tools";
-    return scan->parts.audio ? "input_audio" : NULL; // its tokens have a price of their own
 }
 
 enum json_type request_type(const struct request_scan *scan, enum request_member which)

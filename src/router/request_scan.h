@@ -27,12 +27,14 @@ enum request_member {
     REQUEST_MODEL,
     REQUEST_TOOLS,
     REQUEST_INPUT,
+    REQUEST_SPEED,
     REQUEST_AUDIO,
     REQUEST_ROUTE,
     REQUEST_CACHE,
     REQUEST_STREAM,
     REQUEST_PROMPT,
     REQUEST_MODELS,
+    REQUEST_PRESET,
     REQUEST_API_KEY,
     REQUEST_BEST_OF,
     REQUEST_TIMEOUT,
@@ -48,6 +50,7 @@ enum request_member {
     REQUEST_GUARDRAILS,
     REQUEST_PREDICTION,
     REQUEST_MODALITIES,
+    REQUEST_WEB_SEARCH,
     REQUEST_NUM_RETRIES,
     REQUEST_MAX_RETRIES,
     REQUEST_API_VERSION,
@@ -56,6 +59,7 @@ enum request_member {
     REQUEST_RETRY_POLICY,
     REQUEST_MAX_FALLBACKS,
     REQUEST_MOCK_RESPONSE,
+    REQUEST_ENABLE_SEARCH,
     REQUEST_STREAM_OPTIONS,
     REQUEST_STREAM_TIMEOUT,
     REQUEST_REQUEST_TIMEOUT,
@@ -63,6 +67,7 @@ enum request_member {
     REQUEST_LITELLM_METADATA,
     REQUEST_LITELLM_TRACE_ID,
     REQUEST_DISABLE_FALLBACKS,
+    REQUEST_SEARCH_PARAMETERS,
     REQUEST_LITELLM_SESSION_ID,
     REQUEST_WEB_SEARCH_OPTIONS,
     REQUEST_MAX_COMPLETION_TOKENS,
@@ -102,11 +107,7 @@ int request_scan_run(struct request_scan *scan, struct span text, struct error *
 
 const char *request_member_name(enum request_member which);
 bool request_member_private(enum request_member which); // ours or LiteLLM's: never sent upstream
-
-// A member or part that can make a call dearer than its bytes, its max_tokens and its price tell,
-// or lead it to another model (OpenRouter's models, provider, plugins; service_tier, sound, ...);
-// NULL: none.
-const char *request_scan_dear(const struct request_scan *scan);
+bool request_member_dear(enum request_member which);    // can cost more than tokens: request_dear.h
 
 // JSON_ABSENT where it is not there. A null is JSON_NULL: for the getters below it is not there.
 enum json_type request_type(const struct request_scan *scan, enum request_member which);

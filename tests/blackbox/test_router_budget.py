@@ -244,7 +244,8 @@ def test_a_call_without_a_bound_is_refused_under_a_cap(router, up):
 
 DEARER = [{"models": ["vendor/dear"]}, {"plugins": [{"id": "web"}]}, {"service_tier": "priority"},
           {"provider": {"sort": "throughput"}}, {"web_search_options": {}}, {"route": "fallback"},
-          {"tools": [{"type": "web_search_preview"}]}]
+          {"preset": "dear"}, {"speed": "fast"}, {"search_parameters": {"mode": "on"}},
+          {"enable_search": True}, {"web_search": {"enable": True}}]
 
 
 @pytest.mark.parametrize("dearer", DEARER, ids=lambda more: next(iter(more)))
@@ -256,6 +257,50 @@ def test_who_asks_for_more_than_words_is_refused_under_a_cap(router, up, dearer,
     message = refused(router.ask(max_tokens=100, **dearer), "max_budget")
     assert f"{next(iter(dearer))} can make it cost more" in message
     assert not up.requests
+
+
+FUNCTION = {"type": "function", "function": {
+    "name": "f", "description": "", "parameters": {"type": "object", "properties": {}}}}
+TOOLS = [{"type": "web_search_preview"}, {"googleSearch": {}}, {"google_search": {}},
+         {"google_search_retrieval": {}}, {"web_search": {}}, {**FUNCTION, "googleSearch": {}},
+         "web_search", {}]
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=str)
+def test_a_tool_that_is_no_plain_function_is_refused_under_a_cap(router, up, tool):
+    """Whatever it is called, and in whatever shape: it is the provider's, and billed by it."""
+    router.start({"free": [priced(router)]}, litellm={"max_budget": 1})
+    message = refused(router.ask(max_tokens=100, tools=[FUNCTION, tool]), "max_budget")
+    assert "tools[1] is not a plain function" in message and "router.tool_types" in message
+    assert not up.requests
+    assert router.ask(max_tokens=100, tools=[FUNCTION]).status == 200
+
+
+def test_a_type_of_tools_may_be_allowed_under_a_cap(router, up):
+    router.start({"free": [priced(router)]}, litellm={"max_budget": 1},
+                 own={"tool_types": ["web_search_preview"]})
+    router.ask(max_tokens=100, tools=[{"type": "web_search_preview"}])
+    refused(router.ask(max_tokens=100, tools=[{"type": "web_search"}]), "max_budget")
+    assert len(up.requests) == 1
+    up.rejected.clear()  # the fake has no such tool
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_member_that_nobody_knows_may_be_refused_under_a_cap(router, up, strict):
+    """Providers know more than a router does, so it passes unless the owner says otherwise."""
+    router.start({"free": [priced(router)], "other": [priced(router)]},
+                 own={"strict_members": strict, "budgets": [
+                     {"name": "mine", "scope": "model", "match": "free", "max": 1}]})
+    router.ask(max_tokens=100, frobnicate=7)
+    assert len(up.requests) == (0 if strict else 1)
+    if strict:
+        message = refused(router.ask(max_tokens=100, frobnicate=7), "mine")
+        assert 'the member "frobnicate"' in message and "router.strict_members" in message
+    assert router.ask(max_tokens=100, temperature=1, seed=3).status == 200
+    asked = len(up.requests)
+    router.ask("other", max_tokens=100, frobnicate=7)  # where no cap is, all pass
+    assert len(up.requests) == asked + 1
+    up.rejected.clear()  # the fake does not know it either
 
 
 def test_sound_is_refused_under_a_cap(router, up):

@@ -178,44 +178,42 @@ static void holds_its_limits(void **state)
     free(large);
 }
 
-static void parts_are(const char *members, unsigned images, unsigned audio, unsigned remote,
-                      unsigned tools)
+static void parts_are(const char *members, unsigned images, unsigned audio, unsigned remote)
 {
     char *text = mem_printf("{%s}", members);
     struct request_scan scan = scan_of(text);
-    if (scan.parts.images != images || scan.parts.audio != audio || scan.parts.remote != remote ||
-        scan.parts.server_tools != tools)
-        fail_msg("%s: %u images, %u audio, %u remote, %u tools", text, scan.parts.images,
-                 scan.parts.audio, scan.parts.remote, scan.parts.server_tools);
+    if (scan.parts.images != images || scan.parts.audio != audio || scan.parts.remote != remote)
+        fail_msg("%s: %u images, %u audio, %u remote", text, scan.parts.images, scan.parts.audio,
+                 scan.parts.remote);
     free(text);
 }
 
 static void counts_parts(void **state)
 {
-    parts_are("\"messages\":[{\"content\":\"image_url file\"}]", 0, 0, 0, 0);
+    parts_are("\"messages\":[{\"content\":\"image_url file\"}]", 0, 0, 0);
     parts_are("\"messages\":[{\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"x\"}},"
               "{\"type\":\"text\",\"text\":\"file\"},{\"image_url\":\"x\"},{\"type\":\"image\"}]}]",
-              3, 0, 0, 0);
+              3, 0, 0);
     parts_are("\"messages\":[{\"content\":[{\"typ\\u0065\":\"\\u0069mage_url\"},"
               "{\"imag\\u0065_url\":\"x\"},{\"input_audio\":{}},{\"type\":\"input_audio\"}]}]",
-              2, 2, 0, 0);
+              2, 2, 0);
     parts_are("\"messages\":[{\"content\":[{\"type\":\"file\",\"file\":{\"file_id\":\"f\"}},"
               "{\"video_url\":{\"url\":\"v\"}}]}]",
-              0, 0, 3, 0);
+              0, 0, 3);
     // As a reader that ignores case takes them.
     parts_are("\"messages\":[{\"content\":[{\"Type\":\"Image_URL\"},{\"IMAGE_url\":1},"
               "{\"TYP\\u0045\":\"File\"}]}],\"x\":0",
-              2, 0, 1, 0);
+              2, 0, 1);
     // Of a list each; a null is nothing, as many histories hold one.
     parts_are("\"messages\":[{\"images\":[\"a\",\"b\",\"c\"],\"audio\":null,\"image\" : null}]", 3,
-              0, 0, 0);
+              0, 0);
     // The arguments of somebody's tool are not files.
     parts_are("\"tools\":[{\"type\":\"function\",\"function\":{\"parameters\":{\"type\":\"object\","
               "\"properties\":{\"file\":{\"type\":\"string\"},\"image\":{\"type\":\"string\"}}}}},"
               "{\"type\":\"web_search\"},{\"type\":\"custom\"}],\"response_format\":{\"file\":1},"
               "\"metadata\":{\"image\":2}",
-              0, 0, 0, 1);
-    parts_are("\"tool\\u0073\":[{\"type\":\"web_search\"}],\"unknown\":{\"image\":{}}", 1, 0, 0, 1);
+              0, 0, 0);
+    parts_are("\"tool\\u0073\":[{\"type\":\"web_search\"}],\"unknown\":{\"image\":{}}", 1, 0, 0);
 }
 
 static void reads_values(void **state)
@@ -248,28 +246,6 @@ static void reads_values(void **state)
     assert_int_equal(number, 2);
 }
 
-static void names_what_makes_a_call_dearer(void **state)
-{
-    struct request_scan scan = scan_of("{\"model\":\"m\",\"provider\":null,\"modalities\":"
-                                       "[\"text\"],\"service_tier\":\"flex\"}");
-    assert_null(request_scan_dear(&scan));
-    scan = scan_of("{\"model\":\"m\",\"plugins\":[{\"id\":\"web\"}]}");
-    assert_string_equal(request_scan_dear(&scan), "plugins");
-    scan = scan_of("{\"service_tier\":\"priority\"}");
-    assert_string_equal(request_scan_dear(&scan), "service_tier");
-    scan = scan_of("{\"models\":[],\"provider\":{},\"service_tier\":\"auto\"}");
-    assert_null(request_scan_dear(&scan));
-    scan = scan_of("{\"web_search_options\":{}}");
-    assert_string_equal(request_scan_dear(&scan), "web_search_options");
-    scan = scan_of("{\"tools\":[{\"type\":\"web_search\"}]}");
-    assert_string_equal(request_scan_dear(&scan), "tools");
-    scan =
-        scan_of("{\"messages\":[{\"content\":[{\"type\":\"input_audio\",\"input_audio\":{}}]}]}");
-    assert_string_equal(request_scan_dear(&scan), "input_audio");
-    scan = scan_of("{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]}");
-    assert_null(request_scan_dear(&scan));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,7 +257,6 @@ int main(void)
         cmocka_unit_test(holds_its_limits),
         cmocka_unit_test(counts_parts),
         cmocka_unit_test(reads_values),
-        cmocka_unit_test(names_what_makes_a_call_dearer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

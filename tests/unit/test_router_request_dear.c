@@ -1,0 +1,135 @@
+// links: router/request_dear.c router/request_scan.c router/member_scan.c router/part_scan.c
+// links: codec/json.c codec/json_value.c codec/utf8.c base/buf.c base/error.c base/mem.c
+// links: base/span.c
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "router/request_dear.h"
+
+// What can cost more than tokens, in every shape in which a provider may read it.
+
+#define FUNCTION "{\"type\":\"function\",\"function\":{\"name\":\"f\"}}"
+
+static const char *const allowed[] = {"mine", "also_mine"};
+
+static bool find_dear(const char *text, const struct request_terms *terms, char *sentence)
+{
+    struct request_scan scan;
+    struct error err = ERROR_INIT;
+    if (request_scan_run(&scan, span_of(text), &err) != 0)
+        fail_msg("%s: %s", text, err.text);
+    bool is_dear = request_is_dear(&scan, terms, sentence);
+    assert_int_equal(request_is_dear(&scan, terms, NULL), is_dear);
+    return is_dear;
+}
+
+static void dear(const char *text, const struct request_terms *terms, const char *wanted)
+{
+    char sentence[REQUEST_DEAR_SIZE] = "";
+    if (!find_dear(text, terms, sentence) || strncmp(sentence, wanted, strlen(wanted)) != 0)
+        fail_msg("%s: \"%s\", wanted \"%s\"", text, sentence, wanted);
+}
+
+static void plain(const char *text, const struct request_terms *terms)
+{
+    char sentence[REQUEST_DEAR_SIZE] = "";
+    if (find_dear(text, terms, sentence))
+        fail_msg("%s: %s", text, sentence);
+}
+
+static void members_that_cost(void **state)
+{
+    static const struct request_terms terms = {NULL, 0, false};
+    (void)state;
+    dear("{\"model\":\"m\",\"plugins\":[{\"id\":\"web\"}]}", &terms, "plugins can make it cost");
+    dear("{\"service_tier\":\"priority\"}", &terms, "service_tier can");
+    dear("{\"service_tier\":\"fast\"}", &terms, "service_tier can");
+    dear("{\"web_search_options\":{}}", &terms, "web_search_options can");
+    dear("{\"search_parameters\":{}}", &terms, "search_parameters can");
+    dear("{\"enable_search\":true}", &terms, "enable_search can");
+    dear("{\"enable_search\":1}", &terms, "enable_search can");
+    dear("{\"web_search\":{\"enable\":true}}", &terms, "web_search can");
+    dear("{\"preset\":\"p\"}", &terms, "preset can");
+    dear("{\"pr\\u0065set\":\"p\"}", &terms, "preset can");
+    dear("{\"speed\":\"fast\"}", &terms, "speed can");
+    dear("{\"messages\":[{\"content\":[{\"type\":\"input_audio\",\"input_audio\":{}}]}]}", &terms,
+         "input_audio can");
+    plain("{\"model\":\"m\",\"provider\":null,\"modalities\":[\"text\"],"
+          "\"service_tier\":\"flex\",\"speed\":\"standard\",\"enable_search\":false,"
+          "\"web_search\":false,\"preset\":null}",
+          &terms);
+    plain("{\"models\":[],\"provider\":{},\"service_tier\":\"auto\",\"frob\":1}", &terms);
+}
+
+static void tools_that_somebody_else_runs(void **state)
+{
+    static const struct request_terms terms = {allowed, ARRAY_LEN(allowed), false};
+    static const char *const others[] = {
+        "{\"googleSearch\":{}}",
+        "{\"google_search\":{}}",
+        "{\"google_search_retrieval\":{}}",
+        "{\"web_search\":{}}",
+        "{\"type\":\"web_search\"}",
+        "{\"type\":\"builtin_function\",\"function\":{\"name\":\"$web_search\"}}",
+        "{\"type\":\"function\",\"function\":{},\"googleSearch\":{}}",
+        "{\"type\":\"function\",\"type\":\"web_search\"}",
+        "{\"type\":\"web_search\",\"type\":\"function\"}",
+        "{\"Type\":\"function\"}",
+        "{\"type\":\"Function\"}",
+        "{\"type\":[\"function\"]}",
+        "{\"function\":{\"name\":\"f\"}}",
+        "{}",
+        "\"web_search\"",
+        "[" FUNCTION "]",
+        "null",
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        CLEANUP(mem_cleanup)
+        char *text = mem_printf("{\"tools\":[" FUNCTION ", %s]}", others[i]);
+        dear(text, &terms, "tools[1] is not a plain function");
+    }
+    dear("{\"tool\\u0073\":[{}]}", &terms, "tools[0] is not");
+    dear("{\"tools\":{\"googleSearch\":{}}}", &terms, "tools is no list");
+    dear("{\"tools\":\"web_search\"}", &terms, "tools is no list");
+    plain("{\"tools\":[" FUNCTION "," FUNCTION "]}", &terms);
+    plain("{\"tools\":null,\"x\":0}", &terms);
+    plain("{\"tools\":[]}", &terms);
+    plain("{\"tools\":[{\"type\":\"function\",\"name\":\"f\",\"parameters\":{\"web_search\":{}},"
+          "\"strict\":true,\"cache_control\":{}},{\"t\\u0079pe\":\"functio\\u006e\"},"
+          "{\"type\":\"custom\",\"custom\":{}}]}",
+          &terms);
+    plain("{\"tools\":[{\"type\":\"also_mine\",\"whatever\":{}}]}", &terms);
+}
+
+static void members_that_nobody_knows(void **state)
+{
+    static const struct request_terms terms = {NULL, 0, true};
+    (void)state;
+    dear("{\"model\":\"m\",\"frob\":1}", &terms,
+         "nobody here knows what the member \"frob\" costs");
+    dear("{\"Seed\":1}", &terms, "nobody here knows what the member \"Seed\"");
+    dear("{\"googleSearch\":{}}", &terms, "nobody here");
+    plain("{\"frob\":null}", &terms);
+    plain("{\"model\":\"m\",\"messages\":[],\"temperature\":1,\"top_p\":1,\"stop\":[],\"seed\":1,"
+          "\"response_format\":{},\"tools\":[],\"tool_choice\":\"auto\",\"logprobs\":true,"
+          "\"max_tokens\":1,\"stream\":true,\"stream_options\":{},\"user\":\"u\",\"n\":1,"
+          "\"metadata\":{},\"reasoning_effort\":\"low\",\"reasoning\":{},\"usage\":{}}",
+          &terms);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(members_that_cost),
+        cmocka_unit_test(tools_that_somebody_else_runs),
+        cmocka_unit_test(members_that_nobody_knows),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
