@@ -22,7 +22,13 @@ static int64_t system_wall_ms(void *context)
     return read_ms(CLOCK_REALTIME);
 }
 
-const struct clock clock_system = {system_monotonic_ms, system_wall_ms, NULL};
+static int64_t system_boot_ms(void *context)
+{
+    (void)context;
+    return read_ms(CLOCK_BOOTTIME);
+}
+
+const struct clock clock_system = {system_monotonic_ms, system_wall_ms, NULL, system_boot_ms};
 
 int64_t clock_monotonic_ms(const struct clock *clock)
 {
@@ -32,6 +38,11 @@ int64_t clock_monotonic_ms(const struct clock *clock)
 int64_t clock_wall_ms(const struct clock *clock)
 {
     return clock->wall_ms(clock->context);
+}
+
+int64_t clock_boot_ms(const struct clock *clock)
+{
+    return clock->boot_ms ? clock->boot_ms(clock->context) : clock_monotonic_ms(clock);
 }
 
 const char *clock_format_utc(int64_t wall_ms, char *text)

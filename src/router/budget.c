@@ -72,6 +72,16 @@ void router_budgets_destroy(struct router_budgets *budgets)
     mem_cleanup(&budgets);
 }
 
+void router_budgets_use_clock(struct router_budgets *budgets, const struct clock *clock)
+{
+    budgets->accounts.clock = clock;
+}
+
+static struct budget_now now_of(const struct router_budgets *budgets, int64_t wall_ms)
+{
+    return (struct budget_now){wall_ms, clock_boot_ms(budgets->accounts.clock)};
+}
+
 struct budget_accounts *router_budgets_accounts(struct router_budgets *budgets)
 {
     return &budgets->accounts;
@@ -184,7 +194,7 @@ static int read_back(struct router_budgets *budgets, struct budget_account *acco
 }
 
 static int add_account(struct router_budgets *budgets, const struct router_budget_claim *claim,
-                       int64_t now_ms, struct account_set *set, struct error *err)
+                       struct budget_now now, struct account_set *set, struct error *err)
 {
     char name[ROUTER_BUDGET_NAME_MAX];
     int rc = make_name(claim, name, err);
@@ -192,7 +202,8 @@ static int add_account(struct router_budgets *budgets, const struct router_budge
         return rc;
     uint32_t index = budget_accounts_find(&budgets->accounts, span_of(name));
     if (index == BUDGET_NO_ACCOUNT)
-        index = budget_accounts_add(&budgets->accounts, span_of(name), claim->key.data, now_ms);
+        index =
+            budget_accounts_add(&budgets->accounts, span_of(name), claim->key.data, now.wall_ms);
     if (index == BUDGET_NO_ACCOUNT)
         return error_set(err, -ENOSPC,
                          "all %zu budget accounts have spending that is not stored yet; there is "
@@ -202,7 +213,7 @@ static int add_account(struct router_budgets *budgets, const struct router_budge
     if (rc < 0)
         return rc;
     account_at(budgets, index)->used = true;
-    budget_account_claim(account_at(budgets, index), claim->terms, now_ms);
+    budget_account_claim(account_at(budgets, index), claim->terms, now);
     if (set_has(set, index))
         return 0;
     account_at(budgets, index)->holds++;
@@ -218,13 +229,15 @@ static void drop_accounts(struct router_budgets *budgets, struct account_set *se
 }
 
 static int find_accounts(struct router_budgets *budgets, const struct router_budget_claim *claims,
-                         size_t count, int64_t now_ms, struct account_set *set, struct error *err)
+                         size_t count, int64_t now_wall_ms, struct account_set *set,
+                         struct error *err)
 {
     if (count > ROUTER_BUDGETS_PER_CALL)
         return error_set(err, -EINVAL, "%zu budgets apply to one call; at most %d may", count,
                          ROUTER_BUDGETS_PER_CALL);
+    struct budget_now now = now_of(budgets, now_wall_ms);
     for (size_t i = 0; i < count; i++) {
-        int rc = add_account(budgets, &claims[i], now_ms, set, err);
+        int rc = add_account(budgets, &claims[i], now, set, err);
         if (rc < 0) {
             drop_accounts(budgets, set);
             return rc;
@@ -286,13 +299,14 @@ static void fill_refusal(const struct budget_account *account, int64_t wanted_pi
 
 // `more_pico`: what is wanted besides what is held; ROUTER_BUDGET_UNBOUNDED wants something.
 static int check_room(struct router_budgets *budgets, const uint32_t *accounts, uint32_t count,
-                      int64_t more_pico, int64_t now_ms, struct router_budget_refusal *ret_refusal,
-                      struct error *err)
+                      int64_t more_pico, int64_t now_wall_ms,
+                      struct router_budget_refusal *ret_refusal, struct error *err)
 {
+    struct budget_now now = now_of(budgets, now_wall_ms);
     const struct budget_account *least = NULL;
     for (uint32_t i = 0; i < count; i++) {
         struct budget_account *account = account_at(budgets, accounts[i]);
-        budget_account_roll(account, now_ms);
+        budget_account_roll(account, now);
         bool is_uncountable = money_add(account->reserved_pico, more_pico) == INT64_MAX;
         if (is_uncountable && account->cap_pico < 0)
             return error_set(err, -EOVERFLOW, "budget \"%.*s\" cannot count that much money",
@@ -372,9 +386,10 @@ bool router_budgets_settle(struct router_budgets *budgets, router_reservation_id
     int64_t record = store->recall ? store->written(store->context) + 1 : INT64_MAX;
     struct router_budget_charges charges = {.count = reservation.count};
     charges.overshoot_pico = reservation.unbounded || excess < 0 ? 0 : excess;
+    struct budget_now now = now_of(budgets, now_wall_ms);
     for (uint32_t i = 0; i < reservation.count; i++) {
         struct budget_account *account = account_at(budgets, reservation.accounts[i]);
-        budget_account_roll(account, now_wall_ms);
+        budget_account_roll(account, now);
         if (reservation.unbounded)
             excess = budget_account_excess(account, actual);
         charges.items[i] = report(account, budget_account_spend(account, actual, excess));
@@ -451,7 +466,7 @@ bool router_budgets_next(struct router_budgets *budgets, size_t *cursor, int64_t
     if (*cursor >= budgets->accounts.count)
         return false;
     struct budget_account *account = account_at(budgets, (uint32_t)(*cursor)++);
-    budget_account_roll(account, now_wall_ms);
+    budget_account_roll(account, now_of(budgets, now_wall_ms));
     *ret_state = budget_account_state(account);
     return true;
 }

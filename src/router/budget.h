@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/span.h"
 #include "codec/zone.h"
@@ -43,6 +44,9 @@ struct router_budget_claim {
 struct router_budgets;
 
 struct router_budgets *router_budgets_create(size_t max_accounts, size_t max_reservations);
+// How long something took is measured by this clock, borrowed; by clock_system where none is set.
+// What time it is stands in each call.
+void router_budgets_use_clock(struct router_budgets *budgets, const struct clock *clock);
 void router_budgets_destroy(struct router_budgets *budgets); // accepts NULL
 
 // What an account looks like at the moment.

@@ -17,7 +17,8 @@
  * 2. The clock going back opens nothing. An account stays in the period that it is in, with what
  *    was spent and whether it is closed, although that has not begun yet by the clock.
  * 3. But a clock that was ahead by years must not close an account for years. When it has been
- *    behind an account's period for as long as that period is, it is believed.
+ *    behind an account's period for as long as that period is, it is believed. How long that was is
+ *    not asked of a clock that jumps, else one jump more would begin a period.
  * 4. What was spent before the clock was set goes along: a period that began before this program
  *    existed is carried over into the first one that did not, and not forgotten.
  *
@@ -78,7 +79,8 @@ static void make_buckets(struct budget_accounts *accounts, size_t count)
 
 void budget_accounts_init(struct budget_accounts *accounts, size_t max)
 {
-    *accounts = (struct budget_accounts){.max = max < UINT32_MAX ? max : UINT32_MAX - 1};
+    *accounts = (struct budget_accounts){.max = max < UINT32_MAX ? max : UINT32_MAX - 1,
+                                         .clock = &clock_system};
     make_buckets(accounts, BUCKETS_MIN);
 }
 
@@ -165,8 +167,9 @@ static bool has_calendar(const struct budget_account *account,
 
 // The start stays, whatever the new calendar makes of it: it is what the sum is stored under.
 void budget_account_claim(struct budget_account *account, const struct router_budget_terms *terms,
-                          int64_t now_ms)
+                          struct budget_now now)
 {
+    int64_t now_ms = now.wall_ms;
     if (terms->cap_pico < 0 || (account->cap_pico >= 0 && terms->cap_pico > account->cap_pico))
         account->closed = false;
     account->cap_pico = terms->cap_pico;
@@ -185,7 +188,7 @@ void budget_account_claim(struct budget_account *account, const struct router_bu
         account->behind_ms = -1;
         account->claimed = true;
     }
-    budget_account_roll(account, now_ms);
+    budget_account_roll(account, now);
 }
 
 static void begin_period(struct budget_account *account, int64_t now_ms)
@@ -202,19 +205,18 @@ static void begin_period(struct budget_account *account, int64_t now_ms)
     account->behind_ms = -1;
 }
 
-void budget_account_roll(struct budget_account *account, int64_t now_ms)
+void budget_account_roll(struct budget_account *account, struct budget_now now)
 {
     if (!account->claimed || account->end_ms < 0)
         return;
-    if (now_ms >= account->end_ms) {
-        begin_period(account, now_ms);
-    } else if (now_ms >= account->start_ms) {
+    if (now.wall_ms >= account->end_ms)
+        begin_period(account, now.wall_ms);
+    else if (now.wall_ms >= account->start_ms)
         account->behind_ms = -1;
-    } else if (account->behind_ms < 0 || now_ms < account->behind_ms) {
-        account->behind_ms = now_ms;
-    } else if (now_ms - account->behind_ms >= account->end_ms - account->start_ms) {
-        begin_period(account, now_ms);
-    }
+    else if (account->behind_ms < 0)
+        account->behind_ms = now.boot_ms;
+    else if (now.boot_ms - account->behind_ms >= account->end_ms - account->start_ms)
+        begin_period(account, now.wall_ms);
 }
 
 int64_t budget_account_left(const struct budget_account *account)

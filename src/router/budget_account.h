@@ -7,6 +7,11 @@
 #include "router/budget.h"
 #include "router/budget_memory.h"
 
+// Now, by the wall's clock, which jumps, and by one that does not.
+struct budget_now {
+    int64_t wall_ms, boot_ms;
+};
+
 // One account of a budget, and the table of them: for budget.c and budget_memory.c alone.
 
 struct budget_account {
@@ -27,7 +32,7 @@ struct budget_account {
     int64_t reported_pico, reported_overshoot_pico;
     int64_t start_ms, end_ms; // of the period, wall; end -1: never
     int64_t record;           // of the store, the last that speaks of it; INT64_MAX: none does
-    int64_t behind_ms;        // the earliest that the clock said since it is behind start; else -1
+    int64_t behind_ms;        // boot time since which the wall's clock is behind start; else -1
 };
 
 enum { BUDGET_NO_ACCOUNT = UINT32_MAX };
@@ -39,6 +44,7 @@ struct budget_accounts {
     size_t hand;                      // where the search for one that can be forgotten goes on
     struct router_budget_store store; // zeroed: there is none
     bool partial;                     // some that have spent are in the store alone
+    const struct clock *clock;        // borrowed
 };
 
 struct budget_accounts *router_budgets_accounts(struct router_budgets *budgets); // budget.c
@@ -56,10 +62,10 @@ uint32_t budget_accounts_add(struct budget_accounts *accounts, struct span name,
 
 // By the terms of a claim, in its period of now.
 void budget_account_claim(struct budget_account *account, const struct router_budget_terms *terms,
-                          int64_t now_ms);
+                          struct budget_now now);
 
 // Begins a new period when it is time. Does nothing to an unclaimed one.
-void budget_account_roll(struct budget_account *account, int64_t now_ms);
+void budget_account_roll(struct budget_account *account, struct budget_now now);
 
 int64_t budget_account_left(const struct budget_account *account); // INT64_MAX without a cap
 

@@ -170,6 +170,7 @@ int router_create(const struct router_env *env, const struct router_plan *plan,
     list_init(&router->waiting);
     list_init(&router->lanes);
     router->budgets = router_budgets_create(ROUTER_BUDGET_ACCOUNTS, ROUTER_CALLS_MAX);
+    router_budgets_use_clock(router->budgets, loop_clock(env->loop));
     router->refusals = router_refusals_create();
     router->slot_names = router_names_create(ROUTER_SLOT_NAMES_MAX);
     router->model_names = router_names_create(ROUTER_MODEL_NAMES_MAX);

@@ -21,6 +21,7 @@ from home_socket import ask
 from preload import environment, preloaded
 from service import Service
 from telegram_owner import OWNER, settled
+from test_router_budget import BOUND, priced, refused
 
 HOUR, YEAR = 3600, 365 * 86400
 
@@ -323,6 +324,25 @@ def test_steps_back_and_forth(api, talk, clock):
         api.wait_text(OWNER, f"echo: n{number}", 6)
     settled(api, 4)
     assert not [e for e in running.events() if e["level"] == "error"]
+
+
+@pytest.mark.preload
+@pytest.mark.parametrize("jumps", [(-200, -160, -80, 0), (0, 80, 0, 40, 0)])
+def test_jumps_of_the_clock_renew_no_budget(hermes, router, clock, jumps):
+    """A month that the clock says is none if it took no time. Only a leap ahead cannot be told from
+    a machine that was off: it begins one new period, and no other on the way back or again."""
+    hermes.environment.update(clock.env)
+    router.start({"free": [priced(router)]}, own={"budgets": [
+        {"name": "monthly", "max": BOUND, "period": "month"}]})
+    begun = 0
+    for days in (0, *jumps):
+        clock.jump(days * 24 * HOUR)
+        answer = router.ask(max_tokens=20)
+        begun += answer.status == 200
+        while answer.status == 200:
+            answer = router.ask(max_tokens=20)
+        refused(answer, "monthly")
+    assert begun == (2 if max(jumps) > 0 else 1)
 
 
 # -- a process that stands still ------------------------------------------------------------------

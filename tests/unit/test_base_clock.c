@@ -22,9 +22,12 @@ static void asks_the_clock_that_was_handed_in(void **state)
 {
     (void)state;
     int64_t base = 100;
-    struct clock clock = {seven, nine, &base};
+    struct clock clock = {seven, nine, &base, NULL};
     assert_int_equal(clock_monotonic_ms(&clock), 107);
     assert_int_equal(clock_wall_ms(&clock), 109);
+    assert_int_equal(clock_boot_ms(&clock), 107);
+    clock.boot_ms = nine;
+    assert_int_equal(clock_boot_ms(&clock), 109);
 }
 
 static void the_system_counts_milliseconds(void **state)
@@ -36,6 +39,7 @@ static void the_system_counts_milliseconds(void **state)
     assert_in_range(before - now.tv_sec * 1000, 0, 5000);
     nanosleep(&nap, NULL);
     assert_in_range(clock_monotonic_ms(&clock_system) - before, 29, 5000);
+    assert_true(clock_boot_ms(&clock_system) >= clock_monotonic_ms(&clock_system));
     clock_gettime(CLOCK_REALTIME, &now);
     assert_in_range(clock_wall_ms(&clock_system) - now.tv_sec * 1000, 0, 5000);
 }

@@ -51,7 +51,7 @@ static int64_t fixed_monotonic_ms(void *context)
     return 0;
 }
 
-static const struct clock fixed_clock = {fixed_monotonic_ms, fixed_wall_ms, NULL};
+static const struct clock fixed_clock = {fixed_monotonic_ms, fixed_wall_ms, NULL, NULL};
 static const struct store_options options = {.clock = &fixed_clock};
 
 static const struct store_session session = {

@@ -43,7 +43,7 @@ static int64_t real_monotonic(void *context)
     return clock_monotonic_ms(&clock_system);
 }
 
-static const struct clock fixed_clock = {real_monotonic, fixed_wall, NULL};
+static const struct clock fixed_clock = {real_monotonic, fixed_wall, NULL, NULL};
 
 static int setup(void **state)
 {

@@ -23,6 +23,6 @@ static inline int64_t fake_clock_wall(void *context)
 
 static inline const struct clock *fake_clock_init(struct fake_clock *fake, int64_t now_ms)
 {
-    *fake = (struct fake_clock){{fake_clock_now, fake_clock_wall, fake}, now_ms, 0};
+    *fake = (struct fake_clock){{fake_clock_now, fake_clock_wall, fake, NULL}, now_ms, 0};
     return &fake->clock;
 }
