@@ -114,6 +114,14 @@ static bool is_dispensable(const struct http_connection *connection)
     return stalls && (exchange->refusal || exchange->unwanted);
 }
 
+unsigned http_server_at_work(const struct http_server *server)
+{
+    unsigned count = 0;
+    list_for_each(link, &server->all)
+        count += !is_dispensable(list_entry(link, struct http_connection, all));
+    return count;
+}
+
 static bool has_unread_bytes(const struct http_connection *connection)
 {
     char byte;

@@ -31,8 +31,10 @@
  * other by number only.
  */
 enum {
-    CONNECTIONS_MAX = 1024,
-    CONNECTIONS_MIN = 16,
+    CALLS_MAX = 1024,
+    CALLS_MIN = 16,
+    SPARE_CONNECTIONS = 16, // for probes and pages while as many calls run as may
+    BUSY_AGAIN_S = 1,
     DESCRIPTORS_RESERVED = 480,  // for the other faces, the store, chats, kept connections
     HEADER_MAX = 32 * 1024,      // bytes of request line and headers
     IDLE_TIMEOUT_MS = 75 * 1000, // as long as clients' pools like to keep connections
@@ -47,6 +49,7 @@ struct router_face {
     struct http_server *server;
     struct list asks;               // struct ask::link
     char key_hash[SHA256_HEX_SIZE]; // of the master key, for the metrics' label
+    unsigned calls_max;
 };
 
 struct ask {
@@ -364,13 +367,33 @@ static void note_refused(const struct router_face *face, const struct http_excha
     router_refused(face->env.router, why, http_exchange_peer(exchange));
 }
 
+// As many requests are under way as connections are for. What is beyond them must stay free, or
+// whoever looks whether this program lives would wait until a model has answered.
+static bool is_busy(const struct router_face *face)
+{
+    return http_server_connections(face->server) > face->calls_max &&
+           http_server_at_work(face->server) > face->calls_max;
+}
+
+static void refuse_busy(const struct router_face *face, struct http_exchange *exchange)
+{
+    char seconds[16];
+    note_refused(face, exchange, "calls");
+    snprintf(seconds, sizeof seconds, "%d", BUSY_AGAIN_S);
+    http_exchange_add_header(exchange, "Retry-After", seconds);
+    router_pages_error(exchange, 503, "ServiceUnavailableError",
+                       "as many calls are running as this router has connections for; try again in "
+                       "a second",
+                       NULL);
+}
+
 // Nobody without a key may fill the memory that all bodies share.
 static bool wants_body(void *context, const struct http_exchange *exchange)
 {
     bool v1;
     struct span model, path = path_of(exchange, &v1);
     return post_of(path, &model) && span_is(http_exchange_method(exchange), "POST") &&
-           has_key(context, exchange);
+           has_key(context, exchange) && !is_busy(context);
 }
 
 static void refuse_packed(const struct router_face *face, struct http_exchange *exchange)
@@ -406,7 +429,7 @@ static void on_request(void *context, struct http_exchange *exchange)
     else if (!span_is(http_exchange_method(exchange), "POST"))
         router_pages_wrong_method(exchange, "POST");
     else if (!http_exchange_body_wanted(exchange))
-        router_pages_no_key(exchange); // it had none when its head came, and another one counts now
+        refuse_busy(face, exchange); // or another key counts by now: then it is right next time
     else if (router_headers_are_packed(&headers))
         refuse_packed(face, exchange);
     else
@@ -468,13 +491,13 @@ static void on_half_closed(void *context, struct http_exchange *exchange)
 // --- life ----------------------------------------------------------------------------------------
 
 // A request takes a second descriptor, for its upstream.
-static unsigned connections_max(void)
+static unsigned calls_max(void)
 {
     unsigned limit = fd_limit();
     unsigned most = limit > DESCRIPTORS_RESERVED ? (limit - DESCRIPTORS_RESERVED) / 2 : 0;
-    if (most > CONNECTIONS_MAX)
-        most = CONNECTIONS_MAX;
-    return most < CONNECTIONS_MIN ? CONNECTIONS_MIN : most;
+    if (most > CALLS_MAX)
+        most = CALLS_MAX;
+    return most < CALLS_MIN ? CALLS_MIN : most;
 }
 
 void router_face_configure(struct router_face *face)
@@ -493,11 +516,12 @@ int router_face_create(const struct router_face_env *env, struct router_face **r
     struct router_face *face = mem_new(struct router_face);
     face->env = *env;
     list_init(&face->asks);
+    face->calls_max = calls_max();
     router_face_configure(face);
     struct http_server_options options = {
         .address = env->host,
         .port = (uint16_t)env->port,
-        .max_connections = connections_max(),
+        .max_connections = face->calls_max + SPARE_CONNECTIONS,
         .max_body = (size_t)plan->max_body,
         .max_bodies = (size_t)plan->buffers,
         .max_header = HEADER_MAX,

@@ -135,6 +135,28 @@ def test_a_request_under_way_is_not_cut_for_strangers(router, up):
         assert answer_on(asking).text == "echo: hello"
 
 
+def test_a_probe_is_answered_while_as_many_calls_run_as_may(router, up):
+    """So few that all of them can be made here: with 400 descriptors it is 16. Whoever comes then
+    with a call is told to come again; no silent client, nor one that sends slowly, is in the way."""
+    router.write({"free": ["hold-first"]})
+    limited(router, 400, 400)
+    with contextlib.ExitStack() as stack:
+        asking = [stack.enter_context(router.open(stream=False)) for _ in range(16)]
+        assert up.wait_for(lambda: len(up.requests) == 16)
+        for _ in range(40):
+            stack.enter_context(connected(router))
+            stack.enter_context(connected(router)).sendall(head(router, 100, key=MASTER_KEY))
+        for path in ("/health/liveliness", "/health/readiness", "/metrics"):
+            assert router.request("GET", path, timeout=30).status == 200
+        answer = router.ask()
+        assert answer.status == 503 and answer.headers["retry-after"] == "1", answer.body
+        assert "as many calls are running" in answer.error["message"]
+        assert len(up.requests) == 16
+        up.release.set()
+        assert all(answer_on(sock).text == "echo: hello" for sock in asking)
+    assert up.wait_for(lambda: router.ask().status == 200)
+
+
 @pytest.mark.parametrize("soft,hard,wanted", [(256, 2048, 2048), (256, 8192, 4096),
                                               (5000, 8192, 5000)])
 def test_as_many_descriptors_as_may_be_had(router, soft, hard, wanted):
