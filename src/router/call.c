@@ -355,7 +355,7 @@ static void refuse_missing(struct router_call *call, const char *member)
 static bool waits_for_ledger(const struct router_call *call)
 {
     const struct router_ledger *ledger = call->router->ledger;
-    return call->course->plan->budget_count > 0 && ledger && !router_ledger_is_ready(ledger) &&
+    return call->course->plan->budget_count > 0 && ledger && router_ledger_is_starting(ledger) &&
            loop_now(loop_of(call)) - call->came_ms < LEDGER_PATIENCE_MS;
 }
 

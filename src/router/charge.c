@@ -320,6 +320,17 @@ static bool find_price(struct router_call *call, bool is_bounded)
     return false;
 }
 
+// Why nothing can be spent now: there is no journal, or it is not known yet what was spent. An account
+// that is claimed before its sum was read would begin anew with its whole cap. NULL: nothing.
+static const char *trouble_of(const struct router *router)
+{
+    if (router->note)
+        return router->note;
+    return router->ledger && !router_ledger_is_ready(router->ledger)
+               ? router_ledger_trouble(router->ledger)
+               : NULL;
+}
+
 int router_charge_reserve(struct router_call *call, struct router_failure *ret_failure)
 {
     struct router_attempt *attempt = &call->attempt;
@@ -333,14 +344,11 @@ int router_charge_reserve(struct router_call *call, struct router_failure *ret_f
         return 1;
     if (count == 0)
         return 0;
-    // An account that is claimed before its sum was read would begin anew with its whole cap.
-    if (call->router->ledger && !router_ledger_is_ready(call->router->ledger))
-        return refuse(ret_failure, ROUTER_SERVICE_UNAVAILABLE,
-                      router_ledger_trouble(call->router->ledger));
-    if (call->router->note)
+    const char *trouble = trouble_of(call->router);
+    if (trouble)
         return bound_of(call, INT64_MAX) == 0
                    ? 0
-                   : refuse(ret_failure, ROUTER_SERVICE_UNAVAILABLE, call->router->note);
+                   : refuse(ret_failure, ROUTER_SERVICE_UNAVAILABLE, trouble);
     const struct router_plan *plan = call->course->plan;
     int64_t wall_ms = loop_wall(call->router->env.loop);
     struct router_budget_refusal tightest = {.next_reset_wall_ms = -1};

@@ -129,6 +129,11 @@ bool router_ledger_is_ready(const struct router_ledger *ledger)
     return ledger->phase == LEDGER_READY;
 }
 
+bool router_ledger_is_starting(const struct router_ledger *ledger)
+{
+    return ledger->phase != LEDGER_READY && !ledger->trouble.text[0];
+}
+
 const char *router_ledger_trouble(const struct router_ledger *ledger)
 {
     const char *trouble = standing_trouble(ledger);

@@ -52,6 +52,8 @@ int64_t router_ledger_written(const struct router_ledger *ledger);
 int64_t router_ledger_kept(const struct router_ledger *ledger);
 
 bool router_ledger_is_ready(const struct router_ledger *ledger);
+// Not ready, but soon: nothing is in its way.
+bool router_ledger_is_starting(const struct router_ledger *ledger);
 
 // Why nothing can be promised at the moment (the disk is full; not ready yet); "" when it can.
 const char *router_ledger_trouble(const struct router_ledger *ledger);

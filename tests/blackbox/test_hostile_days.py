@@ -8,6 +8,7 @@ off by what stands in a file; a static binary has no place for one, and leaves t
 import contextlib
 import mmap
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -158,6 +159,24 @@ def test_files_may_not_grow(hermes, api, up, talk):
     limit_file_size(running, "unlimited:")
     api.wait_text(OWNER, "begun and finished", 30)
     settled(api, 1)
+
+
+def test_a_free_model_answers_after_a_start_on_a_full_disk(hermes, router, up, small_disk):
+    """And what costs is refused at once, not after a wait that cannot help."""
+    router.start({"free": [priced(router)], "gratis": [priced(router, output=0)]},
+                 litellm={"max_budget": 1})
+    assert router.ask(max_tokens=100).status == 200
+    router.kill()
+    ballast = fill(small_disk)
+    router.restart()
+    answer = router.ask(max_tokens=100)
+    assert answer.status == 503 and "is full" in answer.error["message"], answer.body
+    assert [router.ask("gratis", max_tokens=100).status for _ in range(3)] == [200] * 3
+    took, = re.findall(r"router.request .* status=503 ms=(\d+)", router.process.err.decode())
+    assert int(took) < 4500, "as long as a start is waited for"
+    assert len(up.requests) == 4
+    ballast.unlink()
+    assert up.wait_for(lambda: router.ask(max_tokens=100).status == 200, 60)
 
 
 # -- a clock that jumps ---------------------------------------------------------------------------
