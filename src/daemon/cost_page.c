@@ -156,13 +156,20 @@ static void print_budget(struct json_value budget)
 {
     char cap[MONEY_TEXT_SIZE], spent[MONEY_TEXT_SIZE], over[MONEY_TEXT_SIZE];
     BUF_AUTO resets = BUF_INIT(CELL_MAX);
-    bool closed = false;
+    bool closed = false, is_lost = false;
     json_bool(json_get(budget, "closed"), &closed);
     page_cell(json_get(budget, "resets"), "", STARTED_WIDTH, &resets);
     print_cell(json_get(budget, "account"), ACCOUNT_MOST);
     printf("%s of %s%s%s\n", money_of(budget, "spent_usd", spent), money_of(budget, "cap_usd", cap),
            resets.len ? ", resets " : ", does not reset", buf_text(&resets));
-    if (closed)
+    int64_t over_pico = 0;
+    is_lost = closed && json_fixed(json_get(budget, "overshoot_usd"), MONEY_DIGITS, &over_pico) &&
+              over_pico == 0;
+    if (is_lost)
+        printf("%-*s  CLOSED until then: records of the ledger's journal are lost, so what is left "
+               "is not known\n",
+               ACCOUNT_MOST, "");
+    else if (closed)
         printf("%-*s  CLOSED until then, or until its cap is raised: a call cost %s more than its "
                "upper bound\n",
                ACCOUNT_MOST, "", money_of(budget, "overshoot_usd", over));

@@ -52,7 +52,8 @@ static void on_fold(void *context, int result, const struct error *err,
 static void take_up(const struct store_only *only)
 {
     CLEANUP(free_generations) uint64_t *generations = NULL;
-    struct store_fold_range range = {.home = only->home.path, .limit = -1};
+    struct store_fold_range range = {
+        .home = only->home.path, .limit = -1, .wall_ms = clock_wall_ms(&clock_system)};
     bool is_behind = journal_list(range.home, &generations, &range.count, NULL) == 0 && range.count;
     range.generations = generations;
     while (is_behind) {

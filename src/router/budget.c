@@ -79,7 +79,8 @@ void router_budgets_use_clock(struct router_budgets *budgets, const struct clock
 
 static struct budget_now now_of(const struct router_budgets *budgets, int64_t wall_ms)
 {
-    return (struct budget_now){wall_ms, clock_boot_ms(budgets->accounts.clock)};
+    return (struct budget_now){wall_ms, clock_boot_ms(budgets->accounts.clock),
+                               budgets->accounts.lost_ms};
 }
 
 struct budget_accounts *router_budgets_accounts(struct router_budgets *budgets)
@@ -275,6 +276,11 @@ static void write_refusal(const struct budget_account *account, int64_t wanted_p
                   "%s, and a higher cap opens it",
                   SENTENCE_NAME_MAX, account->name, cap, period,
                   money_format(account->overshoot_pico, wanted), when);
+    else if (account->lost)
+        error_set(err, ROUTER_BUDGET_REFUSED,
+                  "budget \"%.*s\" (%s %s) is closed: records of the ledger's journal are lost, so "
+                  "what is left of it is not known; it %s, and the log says what opens it",
+                  SENTENCE_NAME_MAX, account->name, cap, period, when);
     else if (wanted_pico < 0)
         error_set(err, ROUTER_BUDGET_REFUSED, "budget \"%.*s\" (%s %s) has nothing left; it %s",
                   SENTENCE_NAME_MAX, account->name, cap, period, when);
@@ -292,7 +298,7 @@ static void fill_refusal(const struct budget_account *account, int64_t wanted_pi
         .left_pico = budget_account_left(account),
         .wanted_pico = wanted_pico,
         .next_reset_wall_ms = account->end_ms,
-        .closed = account->closed,
+        .closed = account->closed || account->lost,
     };
     memcpy(refusal->account, account->name, sizeof refusal->account);
 }

@@ -58,7 +58,7 @@ struct router_budget_state {
     int64_t overshoot_pico;       // by which settlements exceeded their bounds in this period
     int64_t period_start_wall_ms; // what the sum is stored under
     int64_t next_reset_wall_ms;   // -1: never
-    bool closed;                  // by an overshoot, until the reset
+    bool closed; // until the reset: by an overshoot, or with one of 0, because sums were lost
 };
 
 // Why a call was refused: the budget with the least left among those that do not bear it.

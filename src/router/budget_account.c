@@ -79,8 +79,8 @@ static void make_buckets(struct budget_accounts *accounts, size_t count)
 
 void budget_accounts_init(struct budget_accounts *accounts, size_t max)
 {
-    *accounts = (struct budget_accounts){.max = max < UINT32_MAX ? max : UINT32_MAX - 1,
-                                         .clock = &clock_system};
+    *accounts = (struct budget_accounts){
+        .max = max < UINT32_MAX ? max : UINT32_MAX - 1, .clock = &clock_system, .lost_ms = -1};
     make_buckets(accounts, BUCKETS_MIN);
 }
 
@@ -153,6 +153,13 @@ uint32_t budget_accounts_add(struct budget_accounts *accounts, struct span name,
     return index;
 }
 
+void budget_account_note_loss(struct budget_account *account, int64_t lost_wall_ms)
+{
+    if (account->claimed && lost_wall_ms >= account->start_ms &&
+        (account->end_ms < 0 || lost_wall_ms < account->end_ms))
+        account->lost = true;
+}
+
 static bool has_calendar(const struct budget_account *account,
                          const struct router_budget_terms *terms)
 {
@@ -187,22 +194,24 @@ void budget_account_claim(struct budget_account *account, const struct router_bu
         account->end_ms = span.end_wall_ms;
         account->behind_ms = -1;
         account->claimed = true;
+        budget_account_note_loss(account, now.lost_ms);
     }
     budget_account_roll(account, now);
 }
 
-static void begin_period(struct budget_account *account, int64_t now_ms)
+static void begin_period(struct budget_account *account, struct budget_now now)
 {
-    struct budget_span span = budget_period_at(&account->period, &account->zone, now_ms);
+    struct budget_span span = budget_period_at(&account->period, &account->zone, now.wall_ms);
     bool is_carried = account->start_ms < CLOCK_IS_SET_MS && span.start_wall_ms >= CLOCK_IS_SET_MS;
     if (!is_carried) {
         account->spent_pico = account->overshoot_pico = 0;
-        account->closed = false;
+        account->closed = account->lost = false;
     }
     account->reported_pico = account->reported_overshoot_pico = 0;
     account->start_ms = span.start_wall_ms;
     account->end_ms = span.end_wall_ms;
     account->behind_ms = -1;
+    budget_account_note_loss(account, now.lost_ms);
 }
 
 void budget_account_roll(struct budget_account *account, struct budget_now now)
@@ -210,13 +219,13 @@ void budget_account_roll(struct budget_account *account, struct budget_now now)
     if (!account->claimed || account->end_ms < 0)
         return;
     if (now.wall_ms >= account->end_ms)
-        begin_period(account, now.wall_ms);
+        begin_period(account, now);
     else if (now.wall_ms >= account->start_ms)
         account->behind_ms = -1;
     else if (account->behind_ms < 0)
         account->behind_ms = now.boot_ms;
     else if (now.boot_ms - account->behind_ms >= account->end_ms - account->start_ms)
-        begin_period(account, now.wall_ms);
+        begin_period(account, now);
 }
 
 int64_t budget_account_left(const struct budget_account *account)
@@ -224,7 +233,8 @@ int64_t budget_account_left(const struct budget_account *account)
     if (account->cap_pico < 0)
         return INT64_MAX;
     int64_t used = money_add(account->spent_pico, account->reserved_pico);
-    return account->closed || used >= account->cap_pico ? 0 : account->cap_pico - used;
+    return account->closed || account->lost || used >= account->cap_pico ? 0
+                                                                         : account->cap_pico - used;
 }
 
 int64_t budget_account_excess(const struct budget_account *account, int64_t amount_pico)
@@ -257,6 +267,6 @@ struct router_budget_state budget_account_state(const struct budget_account *acc
         .overshoot_pico = account->overshoot_pico,
         .period_start_wall_ms = account->start_ms,
         .next_reset_wall_ms = account->end_ms,
-        .closed = account->closed,
+        .closed = account->closed || account->lost,
     };
 }

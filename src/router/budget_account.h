@@ -10,6 +10,7 @@
 // Now, by the wall's clock, which jumps, and by one that does not.
 struct budget_now {
     int64_t wall_ms, boot_ms;
+    int64_t lost_ms; // when spending was lost, wall; -1: never
 };
 
 // One account of a budget, and the table of them: for budget.c and budget_memory.c alone.
@@ -21,6 +22,7 @@ struct budget_account {
     uint32_t holds;   // reservations that name it
     bool claimed;     // else it was restored, and what follows is not known yet
     bool closed;      // by an overshoot
+    bool lost;        // not all that was spent in this period is known
     bool used;        // since the search for one that can be forgotten came by
     bool unread;      // a store may know more of it, which is to be read before it is claimed
     int64_t cap_pico; // -1: none
@@ -45,6 +47,7 @@ struct budget_accounts {
     struct router_budget_store store; // zeroed: there is none
     bool partial;                     // some that have spent are in the store alone
     const struct clock *clock;        // borrowed
+    int64_t lost_ms;                  // wall; -1: never
 };
 
 struct budget_accounts *router_budgets_accounts(struct router_budgets *budgets); // budget.c
@@ -66,6 +69,10 @@ void budget_account_claim(struct budget_account *account, const struct router_bu
 
 // Begins a new period when it is time. Does nothing to an unclaimed one.
 void budget_account_roll(struct budget_account *account, struct budget_now now);
+
+// Spending was lost at that time; -1: never. Does nothing to an unclaimed account, and to one of
+// another period.
+void budget_account_note_loss(struct budget_account *account, int64_t lost_wall_ms);
 
 int64_t budget_account_left(const struct budget_account *account); // INT64_MAX without a cap
 

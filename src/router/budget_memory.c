@@ -62,6 +62,14 @@ bool router_budgets_correct(struct router_budgets *budgets,
     return true;
 }
 
+void router_budgets_lose(struct router_budgets *budgets, int64_t lost_wall_ms)
+{
+    struct budget_accounts *accounts = router_budgets_accounts(budgets);
+    accounts->lost_ms = lost_wall_ms;
+    for (size_t i = 0; i < accounts->count; i++)
+        budget_account_note_loss(&accounts->items[i], lost_wall_ms);
+}
+
 void router_budgets_keep_in(struct router_budgets *budgets, const struct router_budget_store *store)
 {
     router_budgets_accounts(budgets)->store = *store;

@@ -30,6 +30,10 @@ bool router_budgets_correct(struct router_budgets *budgets,
                             const struct router_budget_correction *correction,
                             bool *ret_closed_now);
 
+// A part of what was spent until then is not known. So nothing more can be spent in the periods of
+// that time, whatever their caps: accounts are closed, with an overshoot of 0.
+void router_budgets_lose(struct router_budgets *budgets, int64_t lost_wall_ms);
+
 /*
  * Where sums are read back from. With one, accounts that nobody uses leave the memory when others
  * need their place, and come back with their next claim; without, they stay while money is in them.

@@ -58,8 +58,8 @@ static struct span key_of(const struct router_call *call, enum router_scope scop
     }
 }
 
-// Does the rule count this call, whose key of its scope this is? A rule may name a model that is one
-// of many behind a wildcard.
+// Does the rule count this call, whose key of its scope this is? A rule may name a model that is
+// one of many behind a wildcard.
 static bool counts(const struct router_call *call, const struct router_budget_rule *rule,
                    struct span key)
 {
@@ -320,8 +320,8 @@ static bool find_price(struct router_call *call, bool is_bounded)
     return false;
 }
 
-// Why nothing can be spent now: there is no journal, or it is not known yet what was spent. An account
-// that is claimed before its sum was read would begin anew with its whole cap. NULL: nothing.
+// Why nothing can be spent now: there is no journal, or it is not known yet what was spent. An
+// account that is claimed before its sum was read would begin anew with its whole cap. NULL: none.
 static const char *trouble_of(const struct router *router)
 {
     if (router->note)

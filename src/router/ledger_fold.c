@@ -79,6 +79,25 @@ static void tell_found(struct router_ledger *ledger, const struct store_fold_res
     ledger_note(ledger, note.text);
 }
 
+static void tell_loss(struct router_ledger *ledger, int64_t wall_ms)
+{
+    const struct router_ledger_options *options = &ledger->options;
+    struct error note = ERROR_INIT;
+    char when[CLOCK_TEXT_SIZE];
+    if (wall_ms < 0)
+        return;
+    error_set(&note, 0,
+              "somebody has overwritten or removed records of its journal (found at %s): what was "
+              "spent by then is not known, so the budgets of that time are closed until their "
+              "periods end. To open them with what is known, remove %.300s/" JOURNAL_LOST
+              ".* and start again",
+              clock_format_utc(wall_ms, when), options->home);
+    if (options->on_note)
+        options->on_note(options->context, note.text, true);
+    if (options->on_lost)
+        options->on_lost(options->context, wall_ms);
+}
+
 static void on_folded(void *context, int result, const struct error *err,
                       const struct store_fold_result *folded)
 {
@@ -89,6 +108,8 @@ static void on_folded(void *context, int result, const struct error *err,
         return;
     }
     tell_found(ledger, folded);
+    if (folded->is_lost && ledger->phase == LEDGER_READY) // else it is told of when it is ready
+        tell_loss(ledger, loop_wall(ledger->options.loop));
     if (ledger_flush_backlog(ledger) == 0)
         ledger_set_trouble(ledger, "");
     if (folded->is_behind) {
@@ -117,7 +138,8 @@ static bool is_folded(const struct router_ledger *ledger)
 // What there is, or at the beginning what was there before.
 static struct store_fold_range range_of(struct router_ledger *ledger)
 {
-    struct store_fold_range range = {.home = ledger->options.home};
+    struct store_fold_range range = {.home = ledger->options.home,
+                                     .wall_ms = loop_wall(ledger->options.loop)};
     range.generations = journal_generations(ledger->journal, &range.count);
     range.limit = journal_end(ledger->journal);
     if (ledger->phase == LEDGER_FOLDING_OLD) {
@@ -241,6 +263,9 @@ static void become_ready(struct router_ledger *ledger)
     ledger_set_trouble(ledger, "");
     fold_later(ledger, FOLD_WAIT_MS);
     forget_later(ledger, FORGET_FIRST_MS);
+    int64_t lost_ms = journal_last_loss(ledger->options.home);
+    bool is_dated = lost_ms < 0 || lost_ms / DAY_MS >= SANE_DAY; // by a clock that was set
+    tell_loss(ledger, is_dated ? lost_ms : loop_wall(ledger->options.loop));
     if (ledger->options.on_ready)
         ledger->options.on_ready(ledger->options.context);
 }

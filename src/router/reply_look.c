@@ -205,8 +205,8 @@ static void add_up(struct reply_look *look)
 }
 
 // With a key of the owner's own, `cost` is the gateway's fee alone: what the provider charges comes
-// on top of it, and where that is not said, the cost is not known. Without such a key the provider's
-// charge is in `cost` already.
+// on top of it, and where that is not said, the cost is not known. Without such a key the charge is
+// in `cost` already.
 static void add_up_cost(struct reply_look *look)
 {
     struct router_usage *used = &look->used;

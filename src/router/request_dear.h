@@ -18,9 +18,9 @@ enum { REQUEST_DEAR_SIZE = 256 }; // bytes of a sentence
 
 /*
  * Is there a member, a tool or a part that can make the call dearer than its bytes, its max_tokens
- * and its price tell, or lead it to another model? `ret_sentence` (or NULL) then says which and what
- * to do about it, in REQUEST_DEAR_SIZE bytes: "plugins can make it cost more than its price says:
- * omit it".
+ * and its price tell, or lead it to another model? `ret_sentence` (or NULL) then says which and
+ * what to do about it, in REQUEST_DEAR_SIZE bytes: "plugins can make it cost more than its price
+ * says: omit it".
  */
 bool request_is_dear(const struct request_scan *scan, const struct request_terms *terms,
                      char *ret_sentence);

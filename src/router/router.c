@@ -78,6 +78,11 @@ static void on_ready(void *context)
     router_inquiries_begin(((struct router *)context)->inquiries);
 }
 
+static void on_lost(void *context, int64_t wall_ms)
+{
+    router_budgets_lose(((struct router *)context)->budgets, wall_ms);
+}
+
 static void on_note(void *context, const char *sentence, bool is_trouble)
 {
     (void)context;
@@ -125,6 +130,7 @@ static int open_ledger(struct router *router, struct error *err)
         .on_sum = on_sum,
         .on_correction = on_correction,
         .on_ready = on_ready,
+        .on_lost = on_lost,
         .on_note = on_note,
         .context = router,
     };

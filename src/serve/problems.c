@@ -128,20 +128,31 @@ static void add_upstream(struct problems *problems, const struct control_env *en
 }
 
 // What one costs more than it can have cost, the others may; so somebody has to look at the prices.
+// Without an overshoot it is closed because sums were lost.
 static void add_budgets(struct problems *problems, const struct control_env *env)
 {
     struct router_budget_state state;
     char over[MONEY_TEXT_SIZE], cap[MONEY_TEXT_SIZE], when[ROUTER_BUDGET_WHEN_SIZE];
     size_t count = 0;
-    for (size_t cursor = 0; router_next_budget(env->router, &cursor, &state);)
-        if (state.closed && count++ < BUDGETS_TOLD)
+    for (size_t cursor = 0; router_next_budget(env->router, &cursor, &state);) {
+        if (!state.closed || count++ >= BUDGETS_TOLD)
+            continue;
+        money_format(state.cap_pico, cap);
+        router_budget_when(state.next_reset_wall_ms, when);
+        if (state.overshoot_pico == 0)
+            add(problems, "budget", true,
+                "find out what overwrote or removed files of the home; remove ledger.lost.* there "
+                "and start again to go on with what is known, or wait for the reset",
+                "the budget %s is closed: records of the ledger's journal are lost, so what is "
+                "left is not known (cap %s; it %s)",
+                state.account, cap, when);
+        else
             add(problems, "budget", true,
                 "find the call with hermes cost, and check the prices of its model; raise the "
                 "budget's cap to open it again, or wait for its reset",
                 "the budget %s is closed: a call cost %s more than its upper bound (cap %s; it %s)",
-                state.account, money_format(state.overshoot_pico, over),
-                money_format(state.cap_pico, cap),
-                router_budget_when(state.next_reset_wall_ms, when));
+                state.account, money_format(state.overshoot_pico, over), cap, when);
+    }
 }
 
 static void add_replies(struct problems *problems, struct store *store, int64_t now_ms)

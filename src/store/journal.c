@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -40,7 +41,7 @@
  * record are cut off when a generation ends, and are nothing to a reader where it did not.
  *
  * Nothing here calls fsync() on the loop's thread. The name of a new file is synced with its first
- * bytes, as SQLite does with its own log.
+ * bytes, as SQLite does with its own log, and marked as synced then (journal_loss.c).
  */
 
 enum { EXT_MAGIC = 0xEF53, XFS_MAGIC = 0x58465342, TMPFS_MAGIC = 0x01021994 }; // statfs(2)
@@ -75,22 +76,39 @@ static const char *name_of(uint64_t generation, char *name)
     return name;
 }
 
-// The generation of a file's name; 0 when it is none.
-static uint64_t generation_of(const char *name)
+// The generation of a file's name, "WHAT.0123456789abcdef"; 0 when it is none.
+static uint64_t generation_of(const char *name, const char *what)
 {
     char again[NAME_SIZE];
     uint64_t generation = 0;
+    size_t before = strlen(what) + 1;
     struct span rest = span_of(name);
-    if (!span_starts_with(rest, JOURNAL_NAME "."))
+    if (!span_starts_with(rest, what) || rest.len <= before)
         return 0;
-    rest = span_skip(rest, sizeof JOURNAL_NAME);
+    rest = span_skip(rest, before);
     for (size_t i = 0; i < rest.len && i < 16; i++) {
         const char *digit = memchr("0123456789abcdef", rest.data[i], 16);
         if (!digit)
             return 0;
         generation = generation << 4 | (uint64_t)(digit - "0123456789abcdef");
     }
-    return strcmp(name_of(generation, again), name) == 0 ? generation : 0;
+    snprintf(again, sizeof again, "%s.%016" PRIx64, what, generation);
+    return strcmp(again, name) == 0 ? generation : 0;
+}
+
+// Of a journal, or of the mark of one that is not there any more.
+static uint64_t generation_in(DIR *directory, const char *name)
+{
+    char journal[NAME_SIZE];
+    struct stat status;
+    uint64_t generation = generation_of(name, JOURNAL_NAME);
+    uint64_t marked = generation ? 0 : generation_of(name, JOURNAL_MARK);
+    if (!marked)
+        return generation;
+    bool is_there =
+        fstatat(dirfd(directory), name_of(marked, journal), &status, AT_SYMLINK_NOFOLLOW) == 0 ||
+        errno != ENOENT;
+    return is_there ? 0 : marked;
 }
 
 static void add_generation(struct journal *journal, uint64_t generation)
@@ -118,7 +136,7 @@ static int find_generations(struct journal *journal, const char *home, struct er
     if (!directory)
         return error_errno(err, errno, "reading %s", home);
     for (struct dirent *entry; (entry = readdir(directory));) {
-        uint64_t generation = generation_of(entry->d_name);
+        uint64_t generation = generation_in(directory, entry->d_name);
         if (generation == 0)
             continue;
         if (journal->count >= JOURNAL_FILES_MAX)
@@ -359,6 +377,8 @@ static int sync_files(struct store_job *job, sqlite3 *db, struct error *err)
     (void)db;
     if (!own->failed && fdatasync(own->fd) < 0)
         own->failed = errno;
+    if (!own->failed && own->directory >= 0)
+        own->failed = -journal_mark(own->directory, own->generation);
     if (!own->failed && own->directory >= 0 && fsync(own->directory) < 0)
         own->failed = errno;
     if (own->failed)

@@ -13,7 +13,7 @@
  * An append-only file of records in the home, for what must survive the end of this process at any
  * moment and cannot wait for a transaction. The kernel has a record when journal_append() returns;
  * a power cut may take what was not synced. <home>/ledger.journal.<generation in hex>, 0600; the
- * essay is in journal.c.
+ * essay is in journal.c, and one on journals that somebody overwrote in journal_loss.c.
  *
  * All functions belong to the loop's thread, except where it is said.
  */
@@ -84,6 +84,7 @@ enum journal_outcome journal_next(struct journal_part *part, struct span *ret_by
 /*
  * Reads a generation from `offset` to `limit` (-1: to its end), at most `max` bytes, which is more
  * than JOURNAL_RECORD_MAX and a little. *ret_part points into `bytes`. STORE_NOT_FOUND: no file.
+ * -EINVAL: what stands in its place is no file.
  */
 int journal_read(const char *home, uint64_t generation, int64_t offset, int64_t limit, size_t max,
                  struct buf *bytes, struct journal_part *ret_part, struct error *err);
@@ -91,6 +92,23 @@ int journal_read(const char *home, uint64_t generation, int64_t offset, int64_t 
 // -1 when there is no file.
 int64_t journal_size(const char *home, uint64_t generation);
 int journal_remove(const char *home, uint64_t generation, struct error *err);
+
+/*
+ * What is known of a journal beside its file, on any thread. A mark says that it has reached the
+ * disk: from then on it begins with a record, or somebody has overwritten it. A journal of which
+ * only the mark is left is listed like the others.
+ */
+int journal_mark(int directory, uint64_t generation); // 0, or a negative errno
+// Has it reached the disk, and begins with no record, or is not there at all?
+bool journal_is_lost(const char *home, uint64_t generation);
+// Writes down that records of it are lost, and when. 1; 0: that was known before.
+int journal_note_loss(const char *home, uint64_t generation, int64_t wall_ms, struct error *err);
+// When it was last found that some are lost, ms since 1970, of all generations; -1: never. What was
+// spent until then is not known.
+int64_t journal_last_loss(const char *home);
+
+#define JOURNAL_MARK "ledger.synced"
+#define JOURNAL_LOST "ledger.lost" // a file of that name is the owner's to remove
 
 // Keeps bytes that are no record in <home>/ledger.journal.damaged, as long as that is not large.
 int journal_set_aside(const char *home, struct span bytes, struct error *err);

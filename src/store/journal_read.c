@@ -162,9 +162,29 @@ int64_t journal_size(const char *home, uint64_t generation)
 int journal_remove(const char *home, uint64_t generation, struct error *err)
 {
     CLEANUP(mem_cleanup) char *path = path_of(home, generation);
+    int r = journal_unmark(home, generation, err);
+    if (r < 0)
+        return r;
     if (unlink(path) < 0 && errno != ENOENT)
         return error_errno(err, errno, "removing %s", path);
     return 0;
+}
+
+// A pipe or a device in a file's place would block whoever opens or reads it.
+static int open_file(const char *path, int flags, struct stat *ret_status, struct error *err)
+{
+    FD_AUTO fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    bool is_other = fd < 0 && (errno == ENXIO || errno == ELOOP);
+    if ((fd < 0 && !is_other) || (fd >= 0 && fstat(fd, ret_status) < 0))
+        return error_errno(err, errno, "opening %s", path);
+    if (is_other || !S_ISREG(ret_status->st_mode))
+        return error_set(err, -EINVAL,
+                         "%s is not a regular file: find out what put it there, and "
+                         "remove it",
+                         path);
+    int opened = fd;
+    fd = -1;
+    return opened;
 }
 
 static int read_at(int fd, int64_t offset, size_t len, struct buf *bytes)
@@ -190,11 +210,11 @@ int journal_read(const char *home, uint64_t generation, int64_t offset, int64_t 
 {
     CLEANUP(mem_cleanup) char *path = path_of(home, generation);
     struct stat status;
-    FD_AUTO fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0 && errno == ENOENT)
+    FD_AUTO fd = open_file(path, O_RDONLY, &status, err);
+    if (fd == -ENOENT)
         return STORE_NOT_FOUND;
-    if (fd < 0 || fstat(fd, &status) < 0)
-        return error_errno(err, errno, "opening %s", path);
+    if (fd < 0)
+        return fd;
     int64_t end = limit >= 0 && limit < status.st_size ? limit : (int64_t)status.st_size;
     int64_t wanted = end > offset ? end - offset : 0;
     if (wanted > (int64_t)max)
@@ -216,9 +236,9 @@ int journal_set_aside(const char *home, struct span bytes, struct error *err)
 {
     CLEANUP(mem_cleanup) char *path = mem_printf("%s/" JOURNAL_NAME ".damaged", home);
     struct stat status;
-    FD_AUTO fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0 || fstat(fd, &status) < 0)
-        return error_errno(err, errno, "opening %s", path);
+    FD_AUTO fd = open_file(path, O_WRONLY | O_APPEND | O_CREAT, &status, err);
+    if (fd < 0)
+        return fd;
     if (status.st_size + (int64_t)bytes.len > DAMAGED_BYTES_MAX)
         return 0;
     int r = fd_write_all(fd, bytes.data, bytes.len);

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "store/journal.h"
+#include "store/journal_frame.h"
 #include "store/ledger_internal.h"
 #include "store/store_internal.h"
 
@@ -21,7 +22,10 @@
  * A reservation that ends within the same step never touches the database. Those that are still
  * open at the end of a step are kept as their records, and looked for when an end comes later.
  *
- * Bytes that are no record are kept in a file beside, for a person; they hold nothing up.
+ * Bytes that are no record are kept in a file beside, for a person; they hold nothing up. A power
+ * cut may have left them. But of the file that is still written to every byte up to `limit` must be
+ * of a record, and a file that was synced begins with one: else records are lost, and that is noted
+ * before the place moves behind them.
  */
 
 // Of one step. Other jobs wait for it, and its bytes stay in memory, so it is only as long as it
@@ -38,7 +42,7 @@ struct fold_job {
     const char *home; // these two are kept in the job
     const uint64_t *generations;
     size_t count;
-    int64_t limit;
+    int64_t limit, wall_ms;
     bool hurry;
     store_fold_fn *done;
     struct store_fold_result result;
@@ -57,6 +61,7 @@ struct fold {
     struct open_call *open; // owned; reserved in this step and not ended
     size_t open_count, open_capacity;
     int records_max;
+    int64_t whole;   // bytes of the records that this step read
     bool are_stored; // the database may hold reservations
     bool is_first;   // nothing of the file was folded, or nobody remembers
 };
@@ -140,6 +145,7 @@ static int take_part(struct fold *fold, struct journal_part *part, struct error 
         struct span bytes = SPAN_ABSENT;
         switch (journal_next(part, &bytes)) {
         case JOURNAL_RECORD:
+            fold->whole += JOURNAL_FRAME + (int64_t)bytes.len;
             r = take_up(fold, bytes, err);
             break;
         case JOURNAL_GARBAGE:
@@ -188,6 +194,13 @@ static int folded_to(sqlite3 *db, uint64_t generation, int64_t *ret_offset, stru
     return r < 0 ? r : 0;
 }
 
+static int note_loss(struct fold_job *own, uint64_t generation, struct error *err)
+{
+    int r = journal_note_loss(own->home, generation, own->wall_ms, err);
+    own->result.is_lost |= r == 1;
+    return r < 0 ? r : 0;
+}
+
 // One step in one generation. SQL_ROW when something was there to fold.
 static int fold_generation(struct fold_job *own, sqlite3 *db, size_t index, struct error *err)
 {
@@ -206,12 +219,18 @@ static int fold_generation(struct fold_job *own, sqlite3 *db, size_t index, stru
         return 0;
     if (r == 0)
         r = journal_read(own->home, generation, offset, limit, most, &bytes, &part, err);
-    if (r != 0 || part.bytes.len == 0)
-        return r < 0 ? r : 0;
-    bool is_last = part.is_last;
-    fold.is_first = offset == 0;
-    r = fold_part(&fold, &part, err);
     if (r < 0)
+        return r;
+    bool is_empty = r == STORE_NOT_FOUND || part.bytes.len == 0;
+    bool is_last = is_empty || part.is_last;
+    fold.is_first = offset == 0;
+    r = is_empty ? 0 : fold_part(&fold, &part, err);
+    int64_t end = is_empty ? offset : part.offset;
+    bool is_lost = limit < 0 ? journal_is_lost(own->home, generation)
+                             : end != offset + fold.whole || (is_last && end < limit);
+    if (r == 0 && is_lost)
+        r = note_loss(own, generation, err);
+    if (r < 0 || is_empty)
         return r;
     own->result.is_behind = !is_last || part.bytes.len > 0 || index + 1 < own->count;
     return part.offset > offset ? SQL_ROW : 0;
@@ -261,6 +280,7 @@ int64_t store_ledger_fold(struct store *store, const struct store_fold_range *ra
     own->generations = generations;
     own->count = range->count;
     own->limit = range->limit;
+    own->wall_ms = range->wall_ms;
     own->hurry = range->hurry;
     own->done = done;
     own->job.finish = fold_finish;

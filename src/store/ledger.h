@@ -19,7 +19,7 @@
  * Folds what these generations of the journal hold, in order, of the last one as far as `limit`
  * bytes, in bounded steps: one transaction each. `is_behind`: there is more, ask again. Idempotent:
  * what was folded before is skipped by its place and by its name. In a hurry a step is longer, and
- * waits for no other job to share its transaction.
+ * waits for no other job to share its transaction. Losses (journal.h) are dated by `wall_ms`.
  */
 struct store_fold_range {
     const char *home;
@@ -27,6 +27,7 @@ struct store_fold_range {
     size_t count;
     int64_t limit;
     bool hurry;
+    int64_t wall_ms;
 };
 
 struct store_fold_result {
@@ -34,6 +35,7 @@ struct store_fold_result {
     int64_t rows, reservations; // read by this step
     int64_t set_aside_bytes;    // that were no record: kept in <home>/ledger.journal.damaged
     int64_t torn_bytes;         // of a last record that was not written to its end
+    bool is_lost; // records that had been kept are gone: what was spent until now is not known
 };
 
 typedef void store_fold_fn(void *context, int result, const struct error *err,

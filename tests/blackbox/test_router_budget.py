@@ -752,8 +752,8 @@ def test_a_callers_own_name_cannot_break_the_sentence(router, name):
 def test_a_budget_that_nobody_could_know_is_a_start_error(hermes, router):
     """Said in words that say where."""
     for own in ({"budgets": [{"max": "much"}]},
-                {"budgets": [{"max": 1, "scope": "key", "match": "somebody"}]}, {"budgets": [{"scope": "slot"}]},
-                {"budgets": [{"max": 1, "period": "sometimes"}]}):
+                {"budgets": [{"max": 1, "scope": "key", "match": "somebody"}]},
+                {"budgets": [{"scope": "slot"}]}, {"budgets": [{"max": 1, "period": "sometimes"}]}):
         config = router.config({"free": [priced(router)]}, own=own)
         hermes.put("router.yaml", json.dumps(config))
         hermes.run("router", "--config", hermes.home / "router.yaml", "--port", "0").failed(

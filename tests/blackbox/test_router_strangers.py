@@ -136,8 +136,8 @@ def test_a_request_under_way_is_not_cut_for_strangers(router, up):
 
 
 def test_a_probe_is_answered_while_as_many_calls_run_as_may(router, up):
-    """So few that all of them can be made here: with 400 descriptors it is 16. Whoever comes then
-    with a call is told to come again; no silent client, nor one that sends slowly, is in the way."""
+    """So few that all of them can be made here: with 400 descriptors it is 16. A further call is
+    told to come again; no silent client, nor one that sends slowly, is in the way."""
     router.write({"free": ["hold-first"]})
     limited(router, 400, 400)
     with contextlib.ExitStack() as stack:

@@ -291,12 +291,6 @@ static bool is_open(struct router_budgets *budgets, int64_t now)
     return router_budgets_left(budgets, &one, 1, now, NULL) > 0;
 }
 
-static int64_t left_of(struct router_budgets *budgets, int64_t now)
-{
-    struct router_budget_claim one = claim(&daily, NULL);
-    return router_budgets_left(budgets, &one, 1, now, NULL);
-}
-
 static void test_clock_goes_back(void **state)
 {
     (void)state;
@@ -322,34 +316,6 @@ static void test_clock_goes_back(void **state)
     time.now_ms++;
     assert_true(is_open(budgets, NOON + DAY_MS));
     assert_int_equal(look(budgets, "daily").next_reset_wall_ms, MIDNIGHT + DAY_MS);
-    router_budgets_destroy(budgets);
-}
-
-// A day by the clock is none when no time went by.
-static void test_clock_jumps_about(void **state)
-{
-    (void)state;
-    struct router_budgets *budgets = router_budgets_create(8, 8);
-    struct fake_clock time;
-    router_budgets_use_clock(budgets, fake_clock_init(&time, 7));
-    spend(budgets, &daily, 990, NOON);
-    int64_t left = left_of(budgets, NOON);
-    assert_int_equal(left_of(budgets, NOON - 5 * DAY_MS), left); // back, then a day ahead of that
-    assert_int_equal(left_of(budgets, NOON - 4 * DAY_MS), left);
-    assert_int_equal(left_of(budgets, NOON - 2 * DAY_MS), left);
-    assert_int_equal(left_of(budgets, NOON), left);
-
-    // It was right in between, so that it is behind anew.
-    time.now_ms += DAY_MS - 1;
-    assert_int_equal(left_of(budgets, NOON - DAY_MS), left);
-    time.now_ms += DAY_MS - 1;
-    assert_int_equal(left_of(budgets, NOON - DAY_MS), left);
-
-    // Ahead begins one new period, and back and ahead again no other.
-    assert_true(left_of(budgets, NOON + 9 * DAY_MS) > left);
-    spend(budgets, &daily, 990, NOON + 9 * DAY_MS);
-    for (int days = 0; days <= 9; days += 3)
-        assert_int_equal(left_of(budgets, NOON + days * DAY_MS), left);
     router_budgets_destroy(budgets);
 }
 
@@ -600,7 +566,6 @@ int main(void)
         cmocka_unit_test(test_unbounded),
         cmocka_unit_test(test_period_ends),
         cmocka_unit_test(test_clock_goes_back),
-        cmocka_unit_test(test_clock_jumps_about),
         cmocka_unit_test(test_clock_begins_in_1970),
         cmocka_unit_test(test_restored),
         cmocka_unit_test(test_bounds),

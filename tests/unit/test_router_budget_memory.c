@@ -201,6 +201,52 @@ static void what_an_overshoot_closed_comes_back_closed(void **state)
     router_budgets_destroy(store.budgets);
 }
 
+static int64_t left_of(struct router_budgets *budgets, const struct router_budget_terms *terms,
+                       int64_t now_ms)
+{
+    struct router_budget_claim one = {terms, SPAN_ABSENT};
+    return router_budgets_left(budgets, &one, 1, now_ms, NULL);
+}
+
+// Where it is not known what was spent, nothing is, until another period begins.
+static void what_was_lost_closes_the_periods_of_that_time(void **state)
+{
+    enum { HOUR_MS = 3600 * 1000, DAY_HOURS = 24 };
+    static const struct router_budget_terms daily = {
+        .name = "daily", .cap_pico = 1000, .period = {BUDGET_DAYS, 1}};
+    static const struct router_budget_terms weekly = {
+        .name = "weekly", .cap_pico = 1000, .period = {BUDGET_DAYS, 7}};
+    static const struct router_budget_terms counted = {.name = "counted", .cap_pico = -1};
+    struct router_budgets *budgets = router_budgets_create(8, 8);
+    struct router_budget_claim one = {&daily, SPAN_ABSENT};
+    struct router_budget_refusal refusal;
+    struct router_budget_state seen;
+    struct error err = ERROR_INIT;
+    router_reservation_id id;
+    (void)state;
+    assert_int_equal(left_of(budgets, &daily, NOON), 1000);
+    router_budgets_lose(budgets, NOON);
+    assert_int_equal(left_of(budgets, &daily, NOON), 0);
+    assert_int_equal(left_of(budgets, &weekly, NOON), 0); // also where nobody had asked before
+    assert_int_equal(left_of(budgets, &total, NOON), 0);
+    assert_true(left_of(budgets, &counted, NOON) > 0);
+    assert_int_equal(router_budgets_reserve(budgets, &one, 1, 1, NOON, &id, &refusal, &err),
+                     ROUTER_BUDGET_REFUSED);
+    assert_true(refusal.closed);
+    assert_non_null(strstr(err.text, "are lost, so what is left of it is not known"));
+    assert_int_equal(router_budgets_reserve(budgets, &one, 1, 0, NOON, &id, NULL, NULL), 0);
+    assert_true(router_budgets_look(budgets, SPAN_LITERAL("daily"), &seen));
+    assert_true(seen.closed && seen.overshoot_pico == 0);
+
+    int64_t tomorrow = NOON + (int64_t)DAY_HOURS * HOUR_MS;
+    assert_int_equal(left_of(budgets, &daily, tomorrow), 1000);
+    assert_int_equal(left_of(budgets, &weekly, tomorrow), 0);
+    assert_int_equal(left_of(budgets, &daily, NOON), 1000); // what began stays
+    router_budgets_lose(budgets, NOON);
+    assert_int_equal(left_of(budgets, &daily, tomorrow), 1000);
+    router_budgets_destroy(budgets);
+}
+
 // Without a store, or before it has taken anything up: keys do not take all places.
 static void there_is_room_for_those_without_a_key(void **state)
 {
@@ -255,6 +301,7 @@ int main(void)
         cmocka_unit_test(what_holds_money_stays),
         cmocka_unit_test(what_cannot_be_read_back_is_not_begun_anew),
         cmocka_unit_test(what_an_overshoot_closed_comes_back_closed),
+        cmocka_unit_test(what_was_lost_closes_the_periods_of_that_time),
         cmocka_unit_test(there_is_room_for_those_without_a_key),
         cmocka_unit_test(any_number_of_sums),
     };

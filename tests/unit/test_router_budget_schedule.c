@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "router/budget_memory.h"
+#include "support/fake_clock.h"
 
 #define NOON INT64_C(1795262400000) // 2026-11-21T12:00:00Z
 
@@ -256,8 +257,54 @@ static void test_random_schedules(void **state)
         run_schedule(seed);
 }
 
+static const struct router_budget_terms monthly = {
+    .name = "monthly", .cap_pico = 1000, .period = {BUDGET_DAYS, 28}};
+
+static int64_t left_of(struct router_budgets *budgets, int64_t now)
+{
+    struct router_budget_claim one = {&monthly, SPAN_ABSENT};
+    return router_budgets_left(budgets, &one, 1, now, NULL);
+}
+
+static void spend_most(struct router_budgets *budgets, int64_t now)
+{
+    struct router_budget_claim one = {&monthly, SPAN_ABSENT};
+    router_reservation_id id;
+    assert_int_equal(router_budgets_reserve(budgets, &one, 1, 990, now, &id, NULL, NULL), 0);
+    assert_true(router_budgets_settle(budgets, id, 990, now, NULL));
+}
+
+// A month by the clock is none when no time went by.
+static void test_clock_jumps_about(void **state)
+{
+    const int64_t period_ms = 28 * 24 * INT64_C(3600000);
+    struct router_budgets *budgets = router_budgets_create(8, 8);
+    struct fake_clock time;
+    (void)state;
+    router_budgets_use_clock(budgets, fake_clock_init(&time, 7));
+    spend_most(budgets, NOON);
+    for (int back = 5; back >= 0; back--) // back, and a period ahead each time
+        assert_int_equal(left_of(budgets, NOON - back * period_ms), 10);
+
+    // It was right in between, so that it is behind anew.
+    for (int i = 0; i < 2; i++) {
+        time.now_ms += period_ms - 1;
+        assert_int_equal(left_of(budgets, NOON - period_ms), 10);
+    }
+
+    // Ahead begins one new period, and back and ahead again no other.
+    assert_int_equal(left_of(budgets, NOON + 9 * period_ms), 1000);
+    spend_most(budgets, NOON + 9 * period_ms);
+    for (int ahead = 0; ahead <= 9; ahead += 3)
+        assert_int_equal(left_of(budgets, NOON + ahead * period_ms), 10);
+    router_budgets_destroy(budgets);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_random_schedules)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_random_schedules),
+        cmocka_unit_test(test_clock_jumps_about),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

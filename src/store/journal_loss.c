@@ -1,0 +1,96 @@
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "store/journal.h"
+#include "store/journal_frame.h"
+
+/*
+ * Journals that somebody overwrote.
+ *
+ * A file without a record is what a power cut leaves of one that had not reached the disk: nothing
+ * was spent by it that had to be remembered. The same file, after a record of it was synced, has
+ * been overwritten, and money was spent of which nobody knows. The bytes do not tell the one from
+ * the other. So the first sync of a generation leaves a mark beside it, an empty file
+ * <home>/ledger.synced.<generation>, which goes before the journal does.
+ *
+ * That records are lost is kept in a file too, <home>/ledger.lost.<generation>, whose time is when
+ * it was found out: then no budget of that time begins anew, in no later process either, until its
+ * period is over. What may be done about it only the owner can say, by removing the file.
+ */
+
+static char *path_of(const char *home, const char *what, uint64_t generation)
+{
+    return mem_printf("%s/%s.%016" PRIx64, home, what, generation);
+}
+
+int journal_mark(int directory, uint64_t generation)
+{
+    CLEANUP(mem_cleanup) char *name = mem_printf(JOURNAL_MARK ".%016" PRIx64, generation);
+    FD_AUTO fd =
+        openat(directory, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    return fd < 0 ? -errno : 0;
+}
+
+int journal_unmark(const char *home, uint64_t generation, struct error *err)
+{
+    CLEANUP(mem_cleanup) char *path = path_of(home, JOURNAL_MARK, generation);
+    if (unlink(path) < 0 && errno != ENOENT)
+        return error_errno(err, errno, "removing %s", path);
+    return 0;
+}
+
+// A file that cannot be read now is not lost: that is told as the trouble that it is.
+bool journal_is_lost(const char *home, uint64_t generation)
+{
+    enum { FIRST_MAX = JOURNAL_FRAME + JOURNAL_RECORD_MAX };
+    CLEANUP(mem_cleanup) char *mark = path_of(home, JOURNAL_MARK, generation);
+    BUF_AUTO bytes = BUF_INIT(FIRST_MAX);
+    struct journal_part part;
+    struct stat status;
+    if (lstat(mark, &status) < 0)
+        return false;
+    int r = journal_read(home, generation, 0, -1, FIRST_MAX, &bytes, &part, NULL);
+    return r == STORE_NOT_FOUND || (r == 0 && !journal_whole(part.bytes, generation, 0));
+}
+
+int journal_note_loss(const char *home, uint64_t generation, int64_t wall_ms, struct error *err)
+{
+    CLEANUP(mem_cleanup) char *path = path_of(home, JOURNAL_LOST, generation);
+    const struct timespec now[2] = {{.tv_sec = wall_ms / 1000}, {.tv_sec = wall_ms / 1000}};
+    FD_AUTO fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 && errno == EEXIST)
+        return 0;
+    FD_AUTO directory = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || directory < 0 || futimens(fd, now) < 0 || fsync(fd) < 0 || fsync(directory) < 0)
+        return error_errno(err, errno, "writing %s", path);
+    return 1;
+}
+
+static void close_directory(DIR **directory)
+{
+    if (*directory)
+        closedir(*directory);
+}
+
+int64_t journal_last_loss(const char *home)
+{
+    CLEANUP(close_directory) DIR *directory = opendir(home);
+    int64_t last_ms = -1;
+    for (struct dirent *entry; directory && (entry = readdir(directory));) {
+        struct stat status;
+        if (strncmp(entry->d_name, JOURNAL_LOST ".", sizeof JOURNAL_LOST) == 0 &&
+            fstatat(dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+            (int64_t)status.st_mtime * 1000 > last_ms)
+            last_ms = (int64_t)status.st_mtime * 1000;
+    }
+    return last_ms;
+}
