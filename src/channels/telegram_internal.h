@@ -39,6 +39,7 @@ struct telegram_poller {
     telegram_call_id call;
     loop_id timer;
     int64_t job;      // of the store
+    bool placed;      // `offset` was looked up
     int64_t offset;   // 0: none yet
     int64_t next;     // offset once `job` is done
     int64_t asked_ms; // monotonic

@@ -3,6 +3,10 @@
  * tells Telegram to forget what came, starts only when the store has said that it is on disk. So a
  * stop of the program at any moment costs nothing but a second delivery, which the inbox knows.
  *
+ * The offset follows what comes, downwards too: after a week without updates Telegram chooses the
+ * next id at random, and an offset that is above all of them confirms nothing there. Each bot has an
+ * offset of its own.
+ *
  * The first request, and the first after a failure, does not wait for a message: it shows within a
  * moment whether the token and the way there are good. Except after a conflict, where an answer
  * within a moment would prove nothing.
@@ -31,9 +35,14 @@ enum {
     REQUEST_MAX = 1024,
 };
 
-static const struct span channel_name = SPAN_LITERAL("telegram");
-
 static void poll_ask(void *context);
+
+// Of this bot, whose id is what its token begins with.
+static struct store_queue queue_of(const struct telegram *telegram)
+{
+    struct span token = span_of(telegram->token);
+    return (struct store_queue){SPAN_LITERAL("telegram"), span_cut(&token, ':')};
+}
 
 static void poll_after(struct telegram *telegram, int64_t wait_ms)
 {
@@ -208,7 +217,6 @@ static struct store_inbound inbound_of(const struct telegram_update *update, int
                                        struct row_texts *texts)
 {
     return (struct store_inbound){
-        .channel = channel_name,
         .chat = number_text(texts->chat, update->chat),
         .external_id = number_text(texts->id, update->id),
         .sender = number_text(texts->user, update->user),
@@ -248,12 +256,11 @@ static void take_in(struct telegram *telegram, const struct telegram_updates *up
     CLEANUP(mem_cleanup) struct store_inbound *rows = mem_zalloc(most * sizeof *rows);
     CLEANUP(mem_cleanup) struct row_texts *texts = mem_zalloc(most * sizeof *texts);
     size_t count = let_in(telegram, updates, rows, texts);
-    int64_t last = updates->rows[updates->count - 1].id;
-    poller->next = last + 1 > poller->offset ? last + 1 : poller->offset;
+    poller->next = updates->rows[updates->count - 1].id + 1;
     telegram->updates += (int64_t)updates->count;
     *telegram->updates_metric += (int64_t)updates->count;
-    int64_t job = store_inbox_add(telegram->env.store, channel_name, poller->next, rows, count,
-                                  on_stored, telegram, &err);
+    int64_t job = store_inbox_add(telegram->env.store, queue_of(telegram), poller->next, rows,
+                                  count, on_stored, telegram, &err);
     if (job > 0)
         poller->job = job;
     else
@@ -300,6 +307,50 @@ static void write_request(const struct telegram_poller *poller, int64_t wait_ms,
     json_write_object_end(&w);
 }
 
+// True when the offset is what it will be: also when it cannot be read, since all that Telegram
+// still has comes again then, and the inbox knows it.
+static bool read_offset(struct telegram *telegram)
+{
+    struct telegram_poller *poller = &telegram->poller;
+    struct error err = ERROR_INIT;
+    int r = store_read_cursor(telegram->env.store, queue_of(telegram), &poller->offset, &err);
+    if (r < 0)
+        log_error("telegram: the position in the queue cannot be read: %s", err.text);
+    return r != STORE_NOT_FOUND;
+}
+
+static void on_adopted(void *context, int result, const struct error *err, int64_t rowid)
+{
+    struct telegram *telegram = context;
+    (void)rowid;
+    telegram->poller.job = 0;
+    if (result < 0) {
+        trouble(telegram, "waiting", err->text, backoff(&telegram->poller));
+        return;
+    }
+    read_offset(telegram);
+    telegram->poller.placed = true;
+    poll_ask(telegram);
+}
+
+// A bot that has no place in its queue yet may have had one when there was one place for all.
+static void find_place(struct telegram *telegram)
+{
+    struct telegram_poller *poller = &telegram->poller;
+    struct error err = ERROR_INIT;
+    poller->placed = read_offset(telegram);
+    if (poller->placed) {
+        poll_ask(telegram);
+        return;
+    }
+    int64_t job =
+        store_inbox_adopt(telegram->env.store, queue_of(telegram), on_adopted, telegram, &err);
+    if (job > 0)
+        poller->job = job;
+    else
+        trouble(telegram, "waiting", err.text, backoff(poller));
+}
+
 static void poll_ask(void *context)
 {
     struct telegram *telegram = context;
@@ -307,6 +358,10 @@ static void poll_ask(void *context)
     poller->timer = 0;
     if (telegram->draining || poller->call)
         return;
+    if (!poller->placed) {
+        find_place(telegram);
+        return;
+    }
     poller->quick = !is_state(poller, "polling") && !is_state(poller, "conflict");
     poller->asked_ms = loop_now(telegram->env.loop);
     int64_t wait_ms = poller->quick ? 0 : telegram->config->poll_timeout_ms;
@@ -321,13 +376,7 @@ static void poll_ask(void *context)
 
 void telegram_poll_start(struct telegram *telegram)
 {
-    struct telegram_poller *poller = &telegram->poller;
-    struct error err = ERROR_INIT;
-    poller->limit = TELEGRAM_BATCH_MAX;
-    if (store_read_cursor(telegram->env.store, channel_name, &poller->offset, &err) < 0) {
-        log_error("telegram: the position in the queue cannot be read: %s", err.text);
-        poller->offset = 0; // all that Telegram still has comes again, and the inbox knows it
-    }
+    telegram->poller.limit = TELEGRAM_BATCH_MAX;
     poll_ask(telegram);
 }
 

@@ -8,7 +8,7 @@ enum { FORGET_ROWS = 16 }; // handled messages that one addition may forget
 
 struct add_job {
     struct store_job job;
-    struct span channel;
+    struct store_queue queue;
     int64_t cursor;
     struct store_inbound *messages;
     size_t count;
@@ -17,27 +17,31 @@ struct add_job {
 #define INBOUND_SPANS(m) \
     STORE_SPANS(&(m)->channel, &(m)->chat, &(m)->external_id, &(m)->sender, &(m)->text)
 
-static int insert(sqlite3 *db, const struct store_inbound *m, int64_t *new_count, struct error *err)
+static int insert(sqlite3 *db, struct span queue, const struct store_inbound *m, int64_t *new_count,
+                  struct error *err)
 {
     static const char sql[] =
-        "INSERT INTO inbox(channel, chat, external_id, sender, text, cut, sent_ms, received_ms)"
-        " VALUES(?, coalesce(?, ''), ?, coalesce(?, ''), coalesce(?, ''), ?, ?, ?)"
-        " ON CONFLICT(channel, external_id) DO NOTHING";
+        "INSERT INTO inbox"
+        "(channel, queue, chat, external_id, sender, text, cut, sent_ms, received_ms)"
+        " VALUES(?, coalesce(?, ''), coalesce(?, ''), ?, coalesce(?, ''), coalesce(?, ''),"
+        " ?, ?, ?) ON CONFLICT(channel, queue, external_id, sent_ms) DO NOTHING";
     int r = sql_run(db, sql,
-                    SQL_VALUES(sql_text(m->channel), sql_text(m->chat), sql_text(m->external_id),
-                               sql_text(m->sender), sql_text(m->text), sql_int(m->cut),
-                               sql_int(m->sent_ms), sql_int(m->received_ms)),
+                    SQL_VALUES(sql_text(m->channel), sql_text(queue), sql_text(m->chat),
+                               sql_text(m->external_id), sql_text(m->sender), sql_text(m->text),
+                               sql_int(m->cut), sql_int(m->sent_ms), sql_int(m->received_ms)),
                     err);
     if (r == 0)
         *new_count += sqlite3_changes(db);
     return r;
 }
 
-static int move_cursor(sqlite3 *db, struct span channel, int64_t cursor, struct error *err)
+static int move_cursor(sqlite3 *db, struct store_queue queue, int64_t cursor, struct error *err)
 {
-    static const char sql[] = "INSERT INTO cursors(channel, value) VALUES(?, ?)"
-                              " ON CONFLICT(channel) DO UPDATE SET value = excluded.value";
-    return sql_run(db, sql, SQL_VALUES(sql_text(channel), sql_int(cursor)), err);
+    static const char sql[] = "INSERT INTO cursors(channel, queue, value)"
+                              " VALUES(?, coalesce(?, ''), ?)"
+                              " ON CONFLICT(channel, queue) DO UPDATE SET value = excluded.value";
+    return sql_run(db, sql,
+                   SQL_VALUES(sql_text(queue.channel), sql_text(queue.name), sql_int(cursor)), err);
 }
 
 // Those that a clock which ran ahead for a while put into the future are old as well, or a few of
@@ -56,9 +60,9 @@ static int add(struct store_job *job, sqlite3 *db, struct error *err)
 {
     const struct add_job *own = CONTAINER_OF(job, struct add_job, job);
     int64_t new_count = 0;
-    int r = move_cursor(db, own->channel, own->cursor, err);
+    int r = move_cursor(db, own->queue, own->cursor, err);
     for (size_t i = 0; i < own->count && r == 0; i++)
-        r = insert(db, &own->messages[i], &new_count, err);
+        r = insert(db, own->queue.name, &own->messages[i], &new_count, err);
     if (r == 0 && own->count > 0)
         r = forget_old(db, own->messages[own->count - 1].received_ms, err);
     job->rowid = new_count;
@@ -92,30 +96,55 @@ static size_t bytes_of(const struct store_inbound *messages, size_t count)
     return bytes;
 }
 
-int64_t store_inbox_add(struct store *store, struct span channel, int64_t cursor,
+int64_t store_inbox_add(struct store *store, struct store_queue queue, int64_t cursor,
                         const struct store_inbound *messages, size_t count, store_done_fn *done,
                         void *context, struct error *err)
 {
     struct error local = ERROR_INIT;
     err = err ? err : &local;
-    int r = check_messages(channel, messages, count, err);
+    int r = check_messages(queue.channel, messages, count, err);
     if (r < 0)
         return r;
-    struct add_job *own =
-        store_job_create(sizeof *own, bytes_of(messages, count) + channel.len, err);
+    struct add_job *own = store_job_create(
+        sizeof *own, bytes_of(messages, count) + queue.channel.len + queue.name.len, err);
     if (!own)
         return err->code;
     own->messages = store_job_keep(&own->job, messages, count * sizeof *messages);
     own->count = count;
     own->cursor = cursor;
-    own->channel = channel;
-    store_job_keep_spans(&own->job, STORE_SPANS(&own->channel));
+    own->queue = queue;
+    store_job_keep_spans(&own->job, STORE_SPANS(&own->queue.channel, &own->queue.name));
     for (size_t i = 0; i < count; i++) {
         store_job_keep_spans(&own->job, INBOUND_SPANS(&own->messages[i]));
         if (!own->messages[i].channel.data)
-            own->messages[i].channel = own->channel;
+            own->messages[i].channel = own->queue.channel;
     }
     return store_job_submit(store, &own->job, add, STORE_DURABLE, done, context, err);
+}
+
+static int adopt(struct store_job *job, sqlite3 *db, struct error *err)
+{
+    static const char cursors[] = "UPDATE OR IGNORE cursors SET queue = ?2"
+                                  " WHERE channel = ?1 AND queue = ''";
+    static const char messages[] = "UPDATE OR IGNORE inbox SET queue = ?2"
+                                   " WHERE channel = ?1 AND queue = ''";
+    const struct store_queue *queue = &CONTAINER_OF(job, struct add_job, job)->queue;
+    struct sql_value values[] = {sql_text(queue->channel), sql_text(queue->name)};
+    int r = sql_run(db, cursors, values, ARRAY_LEN(values), err);
+    return r < 0 ? r : sql_run(db, messages, values, ARRAY_LEN(values), err);
+}
+
+int64_t store_inbox_adopt(struct store *store, struct store_queue queue, store_done_fn *done,
+                          void *context, struct error *err)
+{
+    struct error local = ERROR_INIT;
+    err = err ? err : &local;
+    struct add_job *own =
+        store_job_make(sizeof *own, STORE_SPANS(&queue.channel, &queue.name), err);
+    if (!own)
+        return err->code;
+    own->queue = queue;
+    return store_job_submit(store, &own->job, adopt, STORE_DURABLE, done, context, err);
 }
 
 int store_inbox_check(sqlite3 *db, const int64_t *numbers, size_t count, int64_t *ret_turn,
@@ -158,11 +187,13 @@ static int take_cursor(void *context, sqlite3_stmt *stmt, struct error *err)
     return 0;
 }
 
-int store_read_cursor(struct store *store, struct span channel, int64_t *ret_cursor,
+int store_read_cursor(struct store *store, struct store_queue queue, int64_t *ret_cursor,
                       struct error *err)
 {
-    static const char sql[] = "SELECT value FROM cursors WHERE channel = ?";
-    return store_read_row(store, sql, SQL_VALUES(sql_text(channel)), take_cursor, ret_cursor, err);
+    static const char sql[] = "SELECT value FROM cursors"
+                              " WHERE channel = ? AND queue = coalesce(?, '')";
+    return store_read_row(store, sql, SQL_VALUES(sql_text(queue.channel), sql_text(queue.name)),
+                          take_cursor, ret_cursor, err);
 }
 
 struct reading {

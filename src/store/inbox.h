@@ -12,14 +12,19 @@
  * arrived, and stays unhandled until the transaction that acts on it (a turn's begin or step, or
  * store_settle()) names it; so none is lost between the two, and none is acted upon twice.
  */
+struct store_queue { // what a server numbers its messages in
+    struct span channel;
+    struct span name; // of the queue within the channel (Telegram: the bot's id); "" or absent: one
+};
+
 struct store_inbound {
     int64_t number; // given by the store; the order of arrival
     struct span channel, chat;
-    struct span external_id; // the channel's own id; (channel, external_id) is taken once
+    struct span external_id; // the server's own id
     struct span sender;      // for the log
     struct span text;
     bool cut;        // the channel probably cut a longer text here: the rest follows at once
-    int64_t sent_ms; // as the channel says; never used to order
+    int64_t sent_ms; // as the server says; never used to order
     int64_t received_ms;
 };
 
@@ -29,17 +34,25 @@ enum {
 };
 
 /*
- * Submits, durable: the messages that are not known yet, and the channel's cursor (Telegram: the
- * next offset), together or not at all. Handled messages older than STORE_INBOUND_KEEP_MS are
- * forgotten along the way, a few at a time. The completion's rowid is the number of new ones.
- * Returns as store_session_create() does.
+ * Submits, durable: the messages that are not known yet, and the queue's cursor (Telegram: the next
+ * offset), together or not at all. A message is known when one of the same queue and external id
+ * was sent at the same time: servers begin their ids anew. Handled messages older than
+ * STORE_INBOUND_KEEP_MS are forgotten along the way, a few at a time. The completion's rowid is the
+ * number of new ones. Returns as store_session_create() does.
  */
-int64_t store_inbox_add(struct store *store, struct span channel, int64_t cursor,
+int64_t store_inbox_add(struct store *store, struct store_queue queue, int64_t cursor,
                         const struct store_inbound *messages, size_t count, store_done_fn *done,
                         void *context, struct error *err);
 
-// Synchronous. STORE_NOT_FOUND when the channel never had one.
-int store_read_cursor(struct store *store, struct span channel, int64_t *ret_cursor,
+/*
+ * Submits, durable: the cursor and the messages that the channel had before queues were told apart
+ * become this queue's. Nothing happens when there are none. Returns as store_session_create() does.
+ */
+int64_t store_inbox_adopt(struct store *store, struct store_queue queue, store_done_fn *done,
+                          void *context, struct error *err);
+
+// Synchronous. STORE_NOT_FOUND when the queue never had one.
+int store_read_cursor(struct store *store, struct store_queue queue, int64_t *ret_cursor,
                       struct error *err);
 
 // False stops the reading.

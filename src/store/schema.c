@@ -290,6 +290,44 @@ static const char version_4[] =
     "ALTER TABLE budgets ADD COLUMN overshoot_pico INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE budgets ADD COLUMN closed_cap_pico INTEGER NOT NULL DEFAULT 0;";
 
-static const char *const steps[] = {version_1, version_2, version_3, version_4};
+// `queue` is the one of which a channel's server numbers the messages (Telegram: the bot's), so that
+// another bot's are no duplicates; nor are those that were sent at another time, since a server may
+// begin its numbers anew. '' until store_inbox_adopt() has said whose the earlier ones are.
+static const char version_5[] =
+    "CREATE TABLE new_inbox("
+    "  number INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  channel TEXT NOT NULL,"
+    "  queue TEXT NOT NULL,"
+    "  chat TEXT NOT NULL,"
+    "  external_id TEXT NOT NULL,"
+    "  sender TEXT NOT NULL,"
+    "  text TEXT NOT NULL,"
+    "  cut INTEGER NOT NULL,"
+    "  sent_ms INTEGER NOT NULL,"
+    "  received_ms INTEGER NOT NULL,"
+    "  handled_ms INTEGER,"
+    "  turn INTEGER,"
+    "  UNIQUE(channel, queue, external_id, sent_ms)"
+    ");"
+    "INSERT INTO new_inbox SELECT number, channel, '', chat, external_id, sender, text, cut,"
+    "  sent_ms, received_ms, handled_ms, turn FROM inbox;"
+    "DELETE FROM sqlite_sequence WHERE name = 'new_inbox';"
+    "INSERT INTO sqlite_sequence(name, seq)"
+    "  SELECT 'new_inbox', seq FROM sqlite_sequence WHERE name = 'inbox';"
+    "DROP TABLE inbox;"
+    "ALTER TABLE new_inbox RENAME TO inbox;"
+    "CREATE INDEX inbox_waiting ON inbox(number) WHERE handled_ms IS NULL;"
+
+    "CREATE TABLE new_cursors("
+    "  channel TEXT NOT NULL,"
+    "  queue TEXT NOT NULL,"
+    "  value INTEGER NOT NULL,"
+    "  PRIMARY KEY(channel, queue)"
+    ") WITHOUT ROWID;"
+    "INSERT INTO new_cursors SELECT channel, '', value FROM cursors;"
+    "DROP TABLE cursors;"
+    "ALTER TABLE new_cursors RENAME TO cursors;";
+
+static const char *const steps[] = {version_1, version_2, version_3, version_4, version_5};
 
 const struct store_migrations store_schema = {steps, ARRAY_LEN(steps)};

@@ -9,7 +9,7 @@ import pytest
 from harness import SOON
 
 import telegram_models  # noqa: F401  registers its scenarios
-from telegram_api import TOKEN
+from telegram_api import TOKEN, TelegramApi
 from telegram_owner import OWNER, settled, shown
 
 
@@ -92,6 +92,63 @@ def test_the_offset_goes_on_where_it_was(talk, api):
     daemon.start()
     assert api.wait_for(lambda: len(api.offsets) > seen)
     assert api.offsets[seen] == update["update_id"] + 1
+
+
+def test_update_ids_that_start_anew(talk, api):
+    """Telegram chooses the next id at random after a week without updates. An offset above all of
+    them means nothing to it: it tells the first hundred again and again."""
+    talk()
+    week_ago = int(time.time()) - 8 * 86400
+    for number in range(3):
+        update = api.user_says(OWNER, f"write a{number}.txt: text", date=week_ago)
+    settled(api, 3)
+    api.chats.next_update = update["update_id"] - 200
+    api.flood(7, 100, kind="group")
+    assert api.user_says(OWNER, "write b.txt: text")["update_id"] < update["update_id"]
+    settled(api, 4)
+    api.flood(7, 98, kind="group")
+    again = api.user_says(OWNER, "write c.txt: text")
+    assert again["update_id"] == update["update_id"] - 1, "an id that was used before"
+    assert "c.txt" in settled(api, 5)[-1]
+
+
+def test_another_bot_in_the_same_home(hermes, talk, api):
+    """Its updates have nothing to do with those of the first, not even where the ids are equal."""
+    daemon = talk()
+    first = api.user_says(OWNER, "write a.txt: text", date=1_700_000_000)
+    settled(api, 1)
+    daemon.stop()
+    with TelegramApi(token="7000000002:" + TOKEN.partition(":")[2]) as other:
+        second = other.user_says(OWNER, "write b.txt: text", date=1_700_000_000)
+        assert first["update_id"] == second["update_id"]
+        hermes.use_telegram(other)
+        daemon.start()
+        assert "b.txt" in settled(other, 1)[0]
+        daemon.stop()
+        assert not other.violations
+    seen = len(api.offsets)
+    hermes.use_telegram(api)
+    daemon.start()
+    assert api.wait_for(lambda: len(api.offsets) > seen)
+    assert api.offsets[seen] == first["update_id"] + 1, "the first bot's place was kept"
+
+
+def test_a_place_that_was_kept_for_all_bots(hermes, talk, api):
+    """As a file of an earlier version has it: this bot goes on from there."""
+    daemon = talk()
+    update = api.user_says(OWNER, "write a.txt: text")
+    settled(api, 1)
+    daemon.stop()
+    path, = [p for p in hermes.databases() if p.name == "state.db"]
+    hermes.sql("db.execute(\"UPDATE cursors SET queue = ''\");"
+               "db.execute(\"UPDATE inbox SET queue = ''\")", path)
+    seen = len(api.offsets)
+    api.repeat(update)
+    daemon.start()
+    assert api.wait_for(lambda: len(api.offsets) > seen and not api.chats.stale)
+    assert api.offsets[seen] == update["update_id"] + 1
+    api.user_says(OWNER, "write b.txt: text")
+    assert "b.txt" in settled(api, 2)[-1]
 
 
 def test_what_is_confirmed_is_kept(talk, api):

@@ -13,6 +13,7 @@ from telegram_markdown import units
 TEXT_UNITS = 4096
 FIRST_UPDATE = 700_000_001
 FIRST_MESSAGE = 1001
+AHEAD_MAX = 10  # an offset that is further beyond the last update is none of this queue
 # What Telegram's FAQ allows in one chat: about a message a second with short bursts; edits are not
 # spoken of, and what bots report is about twenty a minute.
 SENDS_BURST, SENDS_PER_SECOND = 6, 1.0
@@ -124,7 +125,7 @@ class Chats:
         with self.lock:
             if offset < 0:  # counted from the end; what is before is forgotten
                 self.pending = self.pending[offset:]
-            elif offset:
+            elif 0 < offset <= self.next_update + AHEAD_MAX:
                 self.confirmed = max(self.confirmed, offset)
                 self.pending = [u for u in self.pending if u["update_id"] >= offset]
 

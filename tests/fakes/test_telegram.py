@@ -119,6 +119,11 @@ def test_updates_stay_until_they_are_confirmed(api):
     assert api.offsets[-1] == second["update_id"] + 1
 
 
+def test_an_offset_of_another_time_confirms_nothing(api):
+    updates = api.flood(CHAT, 2)
+    assert good(api, "getUpdates", offset=updates[-1]["update_id"] + 1000) == updates
+
+
 def test_negative_offsets_and_limits(api):
     updates = api.flood(CHAT, 5)
     assert good(api, "getUpdates", limit=2) == updates[:2]
@@ -455,8 +460,8 @@ def test_an_unknown_fault_is_a_mistake_of_the_test(api):
 
 def test_down_and_up_again(api):
     port = api.port
-    api.user_says(CHAT, "while it is up")
-    later = Later(api, "getUpdates", timeout=30, offset=10**10)
+    update = api.user_says(CHAT, "while it is up")
+    later = Later(api, "getUpdates", timeout=30, offset=update["update_id"] + 1)
     assert api.wait_for(lambda: api.polling)
     api.down()
     later.wait()

@@ -163,8 +163,8 @@ static bool deliver(struct life *life, size_t index)
                                     .external_id = span_of(id),
                                     .sender = SPAN_LITERAL("owner"),
                                     .text = span_of(messages[index])};
-    if (store_inbox_add(life->store, SPAN_LITERAL("post"), (int64_t)index, &message, 1,
-                        fixture_done, &outcome, NULL) < 0)
+    if (store_inbox_add(life->store, (struct store_queue){.channel = SPAN_LITERAL("post")},
+                        (int64_t)index, &message, 1, fixture_done, &outcome, NULL) < 0)
         return false;
     while (!outcome.called)
         pass(life);

@@ -10,6 +10,8 @@
 
 #include "base/mem.h"
 #include "store/inbox.h"
+#include "store/migrate.h"
+#include "store/store_thread.h"
 #include "support/store_fixture.h"
 #include "support/store_talk.h"
 
@@ -22,6 +24,8 @@ static void open_again(void)
 }
 
 #define S(text) SPAN_LITERAL(text)
+
+static const struct store_queue QUEUE = {.channel = S("telegram")};
 
 struct rows {
     int count, stop_after;
@@ -51,8 +55,8 @@ static struct rows waiting(int64_t after)
 static struct outcome add(int64_t cursor, const struct store_inbound *messages, size_t count)
 {
     struct outcome outcome = {0};
-    assert_true(store_inbox_add(talk.store, S("telegram"), cursor, messages, count, fixture_done,
-                                &outcome, NULL) > 0);
+    assert_true(store_inbox_add(talk.store, QUEUE, cursor, messages, count, fixture_done, &outcome,
+                                NULL) > 0);
     store_wait(talk.store);
     assert_int_equal(outcome.result, 0);
     return outcome;
@@ -66,11 +70,11 @@ static void messages_are_kept_once_and_in_order(void **state)
         {.chat = S("7"), .external_id = S("11"), .text = S("first"), .sender = S("owner")},
         {.chat = S("7"), .external_id = S("12"), .text = S("again")}};
     int64_t cursor = 0;
-    assert_int_equal(store_read_cursor(talk.store, S("telegram"), &cursor, NULL), STORE_NOT_FOUND);
+    assert_int_equal(store_read_cursor(talk.store, QUEUE, &cursor, NULL), STORE_NOT_FOUND);
     assert_int_equal(add(13, messages, 3).rowid, 2);
     assert_int_equal(add(14, messages, 2).rowid, 0);
     assert_string_equal(waiting(0).text, "telegram/12=second of its server|telegram/11=first|");
-    assert_int_equal(store_read_cursor(talk.store, S("telegram"), &cursor, NULL), 0);
+    assert_int_equal(store_read_cursor(talk.store, QUEUE, &cursor, NULL), 0);
     assert_int_equal(cursor, 14);
 
     open_again();
@@ -85,13 +89,100 @@ static void messages_are_kept_once_and_in_order(void **state)
     assert_int_equal(store_read_inbox(talk.store, 0, keep_row, &rows, NULL), 0);
     assert_int_equal(rows.count, 1);
     assert_true(rows.last.cut);
-    assert_int_equal(store_read_cursor(talk.store, S("telegram"), &cursor, NULL), 0);
+    assert_int_equal(store_read_cursor(talk.store, QUEUE, &cursor, NULL), 0);
     assert_int_equal(cursor, 16);
-    assert_int_equal(store_read_cursor(talk.store, S("discord"), &cursor, NULL), STORE_NOT_FOUND);
+    assert_int_equal(
+        store_read_cursor(talk.store, (struct store_queue){.channel = S("discord")}, &cursor, NULL),
+        STORE_NOT_FOUND);
     // The same number means something else to another channel.
     messages[0].channel = S("discord");
     assert_int_equal(add(17, messages, 1).rowid, 1);
     assert_int_equal(waiting(0).count, 3);
+}
+
+static int64_t add_to(const char *queue, int64_t cursor, const char *id, int64_t sent_ms)
+{
+    struct outcome outcome = {0};
+    struct store_queue place = {S("telegram"), span_of(queue)};
+    struct store_inbound message = {
+        .chat = S("7"), .external_id = span_of(id), .text = S("hi"), .sent_ms = sent_ms};
+    assert_true(
+        store_inbox_add(talk.store, place, cursor, &message, 1, fixture_done, &outcome, NULL) > 0);
+    store_wait(talk.store);
+    assert_int_equal(outcome.result, 0);
+    return outcome.rowid;
+}
+
+static int64_t cursor_of(const char *queue)
+{
+    int64_t cursor = -1;
+    struct store_queue place = {S("telegram"), span_of(queue)};
+    assert_true(store_read_cursor(talk.store, place, &cursor, NULL) >= 0);
+    return cursor;
+}
+
+static void queues_of_a_channel_are_apart(void **state)
+{
+    (void)state;
+    assert_int_equal(add_to("1", 101, "100", 5000), 1);
+    assert_int_equal(add_to("2", 101, "100", 5000), 1); // another bot's message
+    assert_int_equal(add_to("1", 101, "100", 5000), 0); // the same once more
+    assert_int_equal(add_to("1", 51, "100", 9000), 1);  // ids that began anew
+    assert_int_equal(cursor_of("1"), 51);
+    assert_int_equal(cursor_of("2"), 101);
+    assert_int_equal(waiting(0).count, 3);
+}
+
+static void adopt(const char *queue)
+{
+    struct outcome outcome = {0};
+    struct store_queue place = {S("telegram"), span_of(queue)};
+    assert_true(store_inbox_adopt(talk.store, place, fixture_done, &outcome, NULL) > 0);
+    store_wait(talk.store);
+    assert_int_equal(outcome.result, 0);
+}
+
+// A file of the time when a channel had one place for all its bots.
+static void write_version_4(void)
+{
+    static const char content[] =
+        "INSERT INTO cursors VALUES('telegram', 102), ('discord', 7);"
+        "INSERT INTO inbox(number, channel, chat, external_id, sender, text, cut, sent_ms,"
+        "  received_ms, handled_ms) VALUES(8, 'telegram', '7', '100', '7', '', 0, 5000, 1, 2),"
+        "  (9, 'telegram', '7', '101', '7', 'still waits', 1, 5000, 1, NULL);"
+        "INSERT INTO inbox(number, channel, chat, external_id, sender, text, cut, sent_ms,"
+        "  received_ms) VALUES(50, 'telegram', '7', '50', '7', '', 0, 0, 0);"
+        "DELETE FROM inbox WHERE number = 50;";
+    struct store_migrations table = {store_schema.steps, 4};
+    store_close(talk.store);
+    fixture_remove_home(talk.home);
+    fixture_make_home(talk.home);
+    snprintf(talk.path, sizeof talk.path, "%s", fixture_path(talk.home, "state.db"));
+    assert_int_equal(store_open_schema(talk.home, NULL, &table, &talk.store, NULL), 0);
+    store_wait(talk.store);
+    store_close(talk.store);
+    fixture_exec(talk.path, content);
+    talk.store = fixture_open(talk.home, NULL);
+    assert_int_equal(store_state(talk.store), STORE_READY);
+}
+
+static void an_earlier_place_is_adopted_once(void **state)
+{
+    (void)state;
+    write_version_4();
+    assert_int_equal(cursor_of("1"), -1);
+    adopt("1");
+    assert_int_equal(cursor_of("1"), 102);
+    assert_int_equal(add_to("1", 102, "100", 5000), 0); // known since before
+    assert_int_equal(add_to("1", 102, "101", 5000), 0);
+    assert_string_equal(waiting(0).text, "telegram/101=still waits|");
+    assert_int_equal(waiting(0).last.number, 9);
+    adopt("2"); // of another bot, which has no part in it
+    assert_int_equal(cursor_of("2"), -1);
+    assert_int_equal(add_to("2", 101, "100", 5000), 1);
+    assert_true(waiting(9).last.number > 50); // no number is used again
+    assert_int_equal(
+        fixture_number(talk.path, "SELECT value FROM cursors WHERE channel = 'discord'"), 7);
 }
 
 static void what_cannot_be_known_again_is_refused(void **state)
@@ -99,12 +190,12 @@ static void what_cannot_be_known_again_is_refused(void **state)
     (void)state;
     struct error err = ERROR_INIT;
     static struct store_inbound many[STORE_INBOUND_ROWS_MAX + 1];
-    assert_int_equal(store_inbox_add(talk.store, S("telegram"), 1, many, 1, NULL, NULL, &err),
+    assert_int_equal(store_inbox_add(talk.store, QUEUE, 1, many, 1, NULL, NULL, &err), -EINVAL);
+    assert_int_equal(store_inbox_add(talk.store, QUEUE, 1, many, ARRAY_LEN(many), NULL, NULL, &err),
+                     -E2BIG);
+    assert_int_equal(store_inbox_add(talk.store, (struct store_queue){.channel = S("")}, 1, NULL, 0,
+                                     NULL, NULL, &err),
                      -EINVAL);
-    assert_int_equal(
-        store_inbox_add(talk.store, S("telegram"), 1, many, ARRAY_LEN(many), NULL, NULL, &err),
-        -E2BIG);
-    assert_int_equal(store_inbox_add(talk.store, S(""), 1, NULL, 0, NULL, NULL, &err), -EINVAL);
 }
 
 static void a_turn_takes_its_message_once(void **state)
@@ -278,6 +369,8 @@ int main(void)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, talk_setup, talk_teardown)
     const struct CMUnitTest tests[] = {
         TEST(messages_are_kept_once_and_in_order),
+        TEST(queues_of_a_channel_are_apart),
+        TEST(an_earlier_place_is_adopted_once),
         TEST(what_cannot_be_known_again_is_refused),
         TEST(a_turn_takes_its_message_once),
         TEST(one_handled_message_stops_a_turn_of_many),

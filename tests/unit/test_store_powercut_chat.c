@@ -81,7 +81,8 @@ static void receive(struct store *store, int message, struct outcome *outcome)
     struct store_inbound inbound = {.chat = SPAN_LITERAL("7"),
                                     .external_id = span_of(names.external_id),
                                     .text = SPAN_LITERAL("ask")};
-    store_inbox_add(store, CHANNEL, 101 + message, &inbound, 1, fixture_done, outcome, NULL);
+    store_inbox_add(store, (struct store_queue){.channel = CHANNEL}, 101 + message, &inbound, 1,
+                    fixture_done, outcome, NULL);
 }
 
 static void begin(struct store *store, int message, struct outcome *outcome)

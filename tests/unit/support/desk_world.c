@@ -90,8 +90,9 @@ void desk_world_lands(struct desk_world *world, const char *chat, const char *te
                                     .cut = cut,
                                     .sent_ms = world->sent_ms ? world->sent_ms
                                                               : clock_wall_ms(&clock_system)};
-    assert_true(store_inbox_add(world->world.store, SPAN_LITERAL("post"), world->cursor, &message,
-                                1, NULL, NULL, NULL) > 0);
+    assert_true(store_inbox_add(world->world.store,
+                                (struct store_queue){.channel = SPAN_LITERAL("post")},
+                                world->cursor, &message, 1, NULL, NULL, NULL) > 0);
     store_wait(world->world.store);
 }
 

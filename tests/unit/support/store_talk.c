@@ -62,8 +62,8 @@ struct outcome talk_receive(struct store *store, const char *external_id, const 
                                     .text = span_of(text),
                                     .sent_ms = 1500,
                                     .received_ms = 2000};
-    int64_t job =
-        store_inbox_add(store, TALK_CHANNEL, 1, &message, 1, fixture_done, &outcome, NULL);
+    int64_t job = store_inbox_add(store, (struct store_queue){.channel = TALK_CHANNEL}, 1, &message,
+                                  1, fixture_done, &outcome, NULL);
     return wait_for(store, job, &outcome);
 }
 
