@@ -10,6 +10,7 @@
 #include "base/metrics.h"
 #include "daemon/main_model.h"
 #include "llm/upstream.h"
+#include "loop/child.h"
 #include "net/ca_roots.h"
 #include "net/http_client.h"
 #include "router/plan.h"
@@ -310,6 +311,7 @@ void app_stop(struct app *app)
         loop_unwatch(app->loop, app->store_watch);
     store_close(app->store);
     metrics_destroy(app->metrics);
+    child_reap_all(app->loop); // no worker touches the home after this
     home_close(&app->home);
     loop_destroy(app->loop);
     settings_finish(&app->settings);

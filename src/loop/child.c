@@ -17,10 +17,10 @@
 struct child {
     struct list link; // on `children`
     struct loop *loop;
-    pid_t pid; // 0 once reaped
+    pid_t pid;
     int pidfd;
     loop_id watch;
-    child_exit_fn *on_exit;
+    child_exit_fn *on_exit; // NULL once it was destroyed
     void *context;
 };
 
@@ -35,6 +35,18 @@ bool child_is_ours(pid_t pid)
     return false;
 }
 
+static int reap(struct child *child)
+{
+    int status = 0;
+    while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    list_remove(&child->link);
+    loop_unwatch(child->loop, child->watch);
+    fd_close(&child->pidfd);
+    free(child);
+    return status;
+}
+
 static void on_pidfd(void *context, int fd, unsigned events)
 {
     (void)fd, (void)events;
@@ -46,13 +58,11 @@ static void on_pidfd(void *context, int fd, unsigned events)
     // What it left behind in its group goes with it. Before it is reaped: until then nobody else
     // can have a group of that number.
     kill(-child->pid, SIGKILL);
-    int status;
-    waitpid(child->pid, &status, 0);
-    child->pid = 0;
     child_exit_fn *on_exit = child->on_exit;
     void *on_exit_context = child->context;
-    child_destroy(child);
-    on_exit(on_exit_context, status);
+    int status = reap(child);
+    if (on_exit)
+        on_exit(on_exit_context, status);
 }
 
 static int spawn(const struct child_spec *spec, pid_t *ret_pid)
@@ -99,7 +109,8 @@ int child_spawn(struct loop *loop, const struct child_spec *spec, child_exit_fn 
     child->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (child->pidfd < 0) {
         r = errno;
-        child_destroy(child);
+        kill(-pid, SIGKILL);
+        reap(child);
         return error_errno(err, r, "cannot wait for %s (pidfd_open needs Linux 5.3)", spec->path);
     }
     child->watch = loop_watch(loop, child->pidfd, LOOP_READ, on_pidfd, child);
@@ -116,13 +127,15 @@ void child_destroy(struct child *child)
 {
     if (!child)
         return;
-    if (child->pid) {
-        kill(-child->pid, SIGKILL);
-        while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
-            ;
+    child->on_exit = NULL;
+    kill(-child->pid, SIGKILL);
+}
+
+void child_reap_all(struct loop *loop)
+{
+    list_for_each(link, &children) {
+        struct child *child = list_entry(link, struct child, link);
+        if (child->loop == loop && !child->on_exit)
+            reap(child);
     }
-    list_remove(&child->link);
-    loop_unwatch(child->loop, child->watch);
-    fd_close(&child->pidfd);
-    free(child);
 }

@@ -144,6 +144,7 @@ static void begin(struct play *it, const char *word)
 static void end(struct play *it)
 {
     child_destroy(it->child);
+    child_reap_all(it->loop);
     loop_destroy(it->loop);
     fd_close(&it->output);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); // no child is left, dead or alive
@@ -204,6 +205,25 @@ static void destroying_kills_and_reaps(void **state)
     assert_int_equal(it.ends, 0); // and is not reported
     end(&it);
     child_destroy(NULL);
+}
+
+// A process may take seconds to die, and the loop must not.
+static void destroying_does_not_wait(void **state)
+{
+    (void)state;
+    struct play it;
+    siginfo_t info = {.si_pid = 0};
+    begin(&it, "hang");
+    child_destroy(it.child);
+    it.child = NULL;
+    assert_int_equal(waitid(P_ALL, 0, &info, WEXITED | WNOWAIT), 0); // was not waited for
+    assert_true(child_is_ours(info.si_pid));
+    while (child_is_ours(info.si_pid))
+        loop_run_once(it.loop, PATIENCE_MS);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(errno, ECHILD);
+    assert_int_equal(it.ends, 0);
+    end(&it);
 }
 
 static void signals_go_to_the_group(void **state)
@@ -316,6 +336,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(tells_its_status),
         cmocka_unit_test(tells_the_signal_that_ended_it),
         cmocka_unit_test(destroying_kills_and_reaps),
+        cmocka_unit_test(destroying_does_not_wait),
         cmocka_unit_test(signals_go_to_the_group),
         cmocka_unit_test(destroying_takes_the_group_along),
         cmocka_unit_test(only_what_was_named_gets_through),

@@ -23,6 +23,7 @@
 
 #include "base/fd.h"
 #include "base/mem.h"
+#include "loop/child.h"
 #include "loop/loop.h"
 #include "sandbox/worker.h"
 #include "support/fake_clock.h"
@@ -177,6 +178,7 @@ static int tear_down(void **state)
 {
     struct world *world = *state;
     workers_destroy(world->workers);
+    child_reap_all(world->loop);
     loop_destroy(world->loop);
     free(world);
     bool none_left = waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD; // dead or alive
@@ -438,6 +440,7 @@ static void late(const char *request, const char *sentence)
     assert_int_equal(job.result, -ETIMEDOUT);
     assert_string_equal(job.err.text, sentence);
     workers_destroy(world.workers);
+    child_reap_all(world.loop);
     loop_destroy(world.loop);
 }
 
