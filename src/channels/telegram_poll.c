@@ -4,8 +4,8 @@
  * stop of the program at any moment costs nothing but a second delivery, which the inbox knows.
  *
  * The offset follows what comes, downwards too: after a week without updates Telegram chooses the
- * next id at random, and an offset that is above all of them confirms nothing there. Each bot has an
- * offset of its own.
+ * next id at random, and an offset that is above all of them confirms nothing there. Each bot has
+ * one of its own.
  *
  * The first request, and the first after a failure, does not wait for a message: it shows within a
  * moment whether the token and the way there are good. Except after a conflict, where an answer

@@ -159,12 +159,12 @@ static struct tool_settings tool_settings_of(const struct app *app)
 static void open_agent(struct app *app)
 {
     router_provider_create(app->router, &app->settings.values.llm, app->loop, &app->provider);
-    app->workers = workers_create(app->loop, app->home.workspace);
-    app->memories = workers_create(app->loop, app->home.memories);
+    app->workers = workers_create(app->loop, &app->settings.values.worker);
     struct tool_env tools = {
         .store = app->store,
         .workers = app->workers,
-        .memories = app->memories,
+        .workspace = app->home.workspace,
+        .memories = app->home.memories,
         .settings = tool_settings_of(app),
         .clock = loop_clock(app->loop),
     };
@@ -261,6 +261,7 @@ static void configure_agent(struct app *app)
     desk_configure(app->desk, &app->settings.values.desk);
     struct tool_settings tools = tool_settings_of(app);
     toolbox_configure(app->toolbox, &tools);
+    workers_configure(app->workers, &app->settings.values.worker);
 }
 
 int app_reload(struct app *app, const struct arguments *arguments, struct error *err)
@@ -300,7 +301,6 @@ void app_stop(struct app *app)
     agent_destroy(app->agent);
     toolbox_destroy(app->toolbox);
     workers_destroy(app->workers);
-    workers_destroy(app->memories);
     chat_provider_destroy(app->provider);
     list_for_each(link, &app->retired)
         retired_destroy(list_entry(link, struct retired, link));

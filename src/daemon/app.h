@@ -23,8 +23,7 @@ struct app {
     struct metrics *metrics;
     struct router *router;
     struct chat_provider *provider;
-    struct workers *workers;  // in the workspace
-    struct workers *memories; // in the home's memories/
+    struct workers *workers;
     struct toolbox *toolbox;
     struct agent *agent;
     struct desk *desk;

@@ -5,16 +5,16 @@
 static int run(const struct command *command, const struct arguments *arguments)
 {
     (void)command;
-    if (arguments->word_count != 1)
+    if (arguments->word_count != 2)
         return EXIT_USAGE;
-    return worker_main(arguments->words[0], toolbox_work);
+    return worker_main(arguments->words[0], arguments->words[1], toolbox_work);
 }
 
 const struct command command_worker = {
     .name = "worker",
-    .words = "DIRECTORY",
+    .words = "DIRECTORY BYTES",
     .summary = "Run one tool for another Hermes process",
-    .max_words = 1,
+    .max_words = 2,
     .hidden = true,
     .run = run,
 };

@@ -10,6 +10,7 @@
 #include "daemon/gateway_log.h"
 #include "llm/options.h"
 #include "router/options.h"
+#include "sandbox/worker.h"
 #include "serve/admin.h"
 
 // All settings of the program, filled from the modules' own tables.
@@ -19,6 +20,7 @@ struct settings_values {
     struct agent_config agent;
     struct memory_config memory;
     struct desk_config desk;
+    struct worker_config worker;
     struct telegram_config telegram;
     struct gateway_log_config gateway_log;
     struct admin_config admin;

@@ -25,8 +25,8 @@ int child_spawn(struct loop *loop, const struct child_spec *spec, child_exit_fn 
                 void *context, struct child **ret_child, struct error *err);
 void child_signal(struct child *child, int signal_number); // to its whole process group
 
-// Forgets the child: kills it if it still runs; on_exit is not called. It is reaped when it is dead,
-// which may take a while, by the loop. Accepts NULL.
+// Forgets the child: kills it if it still runs; on_exit is not called. The loop reaps it when it is
+// dead, which may take a while. Accepts NULL.
 void child_destroy(struct child *child);
 
 // Before the loop is destroyed: waits for the children of it that were destroyed and still die.

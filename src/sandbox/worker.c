@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,34 +17,70 @@
 
 const char worker_command[] = "worker";
 
+enum { NUMBER_SIZE = 24 }; // bytes of a number as text
+
 struct workers {
     struct loop *loop;
-    char *directory;
-    struct list running;
+    struct list waiting, running;
+    size_t waiting_count;
+    struct worker_config config;
+    int64_t used; // bytes
+    loop_id starter;
     worker_id last_id;
 };
 
 struct worker {
-    struct list link; // workers::running
+    struct list link; // workers::waiting or ::running
     struct workers *owner;
     worker_id id;
-    struct child *child; // NULL once it has exited
+    char *directory;
+    struct buf request;  // until it runs
+    int64_t memory;      // bytes that it may take
+    bool runs;           // its memory is part of workers::used
+    struct child *child; // NULL before it runs, and once it has exited
     int status;          // as from waitpid(2), then
     int output_fd;       // -1 once it was read to its end
     loop_id output_watch, deadline;
     struct buf output;
     bool late;
-    worker_done_fn *done;
+    worker_done_fn *done; // NULL once it was cancelled
     void *context;
 };
 
-struct workers *workers_create(struct loop *loop, const char *directory)
+static void start_waiting(void *context);
+
+const struct option worker_options[] = {
+    {.key = "tools.memory_budget",
+     .type = OPTION_BYTES,
+     .offset = offsetof(struct worker_config, memory_budget),
+     .fallback = "48Mi",
+     .min = 16 << 20,
+     .max = INT64_C(1) << 40,
+     .help = "memory of all file tools that run; further calls wait"},
+};
+
+const size_t worker_option_count = ARRAY_LEN(worker_options);
+
+struct workers *workers_create(struct loop *loop, const struct worker_config *config)
 {
     struct workers *workers = mem_new(struct workers);
     workers->loop = loop;
-    workers->directory = mem_strdup(directory);
+    workers->config = *config;
+    list_init(&workers->waiting);
     list_init(&workers->running);
     return workers;
+}
+
+static void start_soon(struct workers *workers)
+{
+    if (!workers->starter)
+        workers->starter = loop_defer(workers->loop, start_waiting, workers);
+}
+
+void workers_configure(struct workers *workers, const struct worker_config *config)
+{
+    workers->config = *config;
+    start_soon(workers);
 }
 
 static void close_output(struct worker *worker)
@@ -55,11 +92,19 @@ static void close_output(struct worker *worker)
 
 static void worker_destroy(struct worker *worker)
 {
+    struct workers *workers = worker->owner;
     list_remove(&worker->link);
+    if (worker->runs)
+        workers->used -= worker->memory;
+    else
+        workers->waiting_count--;
+    start_soon(workers);
     child_destroy(worker->child);
     close_output(worker);
-    loop_cancel(worker->owner->loop, worker->deadline);
+    loop_cancel(workers->loop, worker->deadline);
+    buf_finish(&worker->request);
     buf_finish(&worker->output);
+    free(worker->directory);
     free(worker);
 }
 
@@ -69,7 +114,9 @@ void workers_destroy(struct workers *workers)
         return;
     list_for_each(link, &workers->running)
         worker_destroy(list_entry(link, struct worker, link));
-    free(workers->directory);
+    list_for_each(other, &workers->waiting)
+        worker_destroy(list_entry(other, struct worker, link));
+    loop_cancel(workers->loop, workers->starter);
     free(workers);
 }
 
@@ -83,11 +130,27 @@ static int result_of(const struct worker *worker, struct error *err)
                          WORKER_OUTPUT_MAX / 1024);
     if (WIFEXITED(worker->status) && WEXITSTATUS(worker->status) <= 1)
         return WEXITSTATUS(worker->status);
+    if (WIFSIGNALED(worker->status) && WTERMSIG(worker->status) == SIGABRT)
+        return error_set(err, -ECHILD,
+                         "its process was stopped by signal %d (%s), as when it needs more than "
+                         "%d MiB of memory",
+                         SIGABRT, strsignal(SIGABRT), (int)(worker->memory >> 20));
     if (WIFSIGNALED(worker->status))
         return error_set(err, -ECHILD, "its process was stopped by signal %d (%s)",
                          WTERMSIG(worker->status), strsignal(WTERMSIG(worker->status)));
     return error_set(err, -ECHILD, "its process failed with status %d",
                      WEXITSTATUS(worker->status));
+}
+
+static void finish(struct worker *worker, int result, const struct error *err)
+{
+    BUF_AUTO output = worker->output;
+    worker->output = (struct buf)BUF_INIT(0);
+    worker_done_fn *done = worker->done;
+    void *context = worker->context;
+    worker_destroy(worker);
+    if (done)
+        done(context, result, buf_span(&output), err);
 }
 
 // Done when the process has exited and all it printed was read, in whichever order.
@@ -97,12 +160,7 @@ static void finish_if_over(struct worker *worker)
         return;
     struct error err = ERROR_INIT;
     int result = result_of(worker, &err);
-    BUF_AUTO output = worker->output;
-    worker->output = (struct buf)BUF_INIT(0);
-    worker_done_fn *done = worker->done;
-    void *context = worker->context;
-    worker_destroy(worker);
-    done(context, result, buf_span(&output), &err);
+    finish(worker, result, &err);
 }
 
 static void on_exit_status(void *context, int status)
@@ -154,9 +212,9 @@ static int request_file(struct span request, struct error *err)
     return kept;
 }
 
-static int spawn(struct worker *worker, struct span request, struct error *err)
+static int spawn(struct worker *worker, struct error *err)
 {
-    FD_AUTO input = request_file(request, err);
+    FD_AUTO input = request_file(buf_span(&worker->request), err);
     if (input < 0)
         return input;
     int ends[2];
@@ -168,7 +226,9 @@ static int spawn(struct worker *worker, struct span request, struct error *err)
 
     char program[] = "hermes"; // posix_spawn() takes strings that it promises not to change
     CLEANUP(mem_cleanup) char *command = mem_strdup(worker_command);
-    char *argv[] = {program, command, worker->owner->directory, NULL};
+    char memory[NUMBER_SIZE];
+    snprintf(memory, sizeof memory, "%lld", (long long)worker->memory);
+    char *argv[] = {program, command, worker->directory, memory, NULL};
     char *environment[] = {NULL};
     struct child_spec spec = {.path = "/proc/self/exe",
                               .argv = argv,
@@ -179,40 +239,107 @@ static int spawn(struct worker *worker, struct span request, struct error *err)
     return child_spawn(worker->owner->loop, &spec, on_exit_status, worker, &worker->child, err);
 }
 
-int worker_start(struct workers *workers, struct span request, worker_done_fn *done, void *context,
-                 worker_id *ret_id, struct error *err)
+static void run(struct worker *worker)
+{
+    struct workers *workers = worker->owner;
+    struct error err = ERROR_INIT;
+    list_remove(&worker->link);
+    list_append(&workers->running, &worker->link);
+    workers->waiting_count--;
+    workers->used += worker->memory;
+    worker->runs = true;
+    int r = spawn(worker, &err);
+    if (r < 0) {
+        finish(worker, r, &err);
+        return;
+    }
+    buf_finish(&worker->request);
+    worker->output_watch =
+        loop_watch(workers->loop, worker->output_fd, LOOP_READ, on_output, worker);
+    worker->deadline = loop_timer_after(workers->loop, WORKER_TIME_MAX_MS, on_deadline, worker);
+}
+
+static void refuse(struct worker *worker)
+{
+    struct error err = ERROR_INIT;
+    int r = error_set(&err, -ENOMEM,
+                      "it needs %lld MiB of memory, and tools.memory_budget is %lld MiB; raise it, "
+                      "or do it in smaller pieces",
+                      (long long)(worker->memory >> 20),
+                      (long long)(worker->owner->config.memory_budget >> 20));
+    finish(worker, r, &err);
+}
+
+// The first that waits, and in another pass the next: its callback may do anything.
+static void start_waiting(void *context)
+{
+    struct workers *workers = context;
+    workers->starter = 0;
+    if (list_empty(&workers->waiting))
+        return;
+    struct worker *worker = list_entry(workers->waiting.next, struct worker, link);
+    bool fits = workers->used + worker->memory <= workers->config.memory_budget;
+    if (!fits && worker->memory <= workers->config.memory_budget)
+        return; // when one that runs has ended
+    start_soon(workers);
+    if (fits)
+        run(worker);
+    else
+        refuse(worker);
+}
+
+int worker_start(struct workers *workers, const char *directory, struct span request,
+                 worker_done_fn *done, void *context, worker_id *ret_id, struct error *err)
 {
     if (request.len > WORKER_REQUEST_MAX)
         return error_set(err, -E2BIG, "the request is larger than %d MiB",
                          WORKER_REQUEST_MAX >> 20);
+    if (workers->waiting_count >= WORKERS_WAITING_MAX)
+        return error_set(err, -EAGAIN, "%d others wait for memory already; try again later",
+                         WORKERS_WAITING_MAX);
     struct worker *worker = mem_new(struct worker);
     worker->owner = workers;
     worker->id = ++workers->last_id;
+    worker->directory = mem_strdup(directory);
+    worker->memory = WORKER_MEMORY;
+    if (request.len > WORKER_REQUEST_SMALL)
+        worker->memory += WORKER_MEMORY_PER_BYTE * (int64_t)request.len;
     worker->output_fd = -1;
     worker->done = done;
     worker->context = context;
+    buf_init(&worker->request, WORKER_REQUEST_MAX);
+    buf_append_span(&worker->request, request);
     buf_init(&worker->output, WORKER_OUTPUT_MAX);
-    list_append(&workers->running, &worker->link);
-
-    int r = spawn(worker, request, err);
-    if (r < 0) {
-        worker_destroy(worker);
-        return r;
-    }
-    worker->output_watch =
-        loop_watch(workers->loop, worker->output_fd, LOOP_READ, on_output, worker);
-    worker->deadline = loop_timer_after(workers->loop, WORKER_TIME_MAX_MS, on_deadline, worker);
+    list_append(&workers->waiting, &worker->link);
+    workers->waiting_count++;
+    start_soon(workers);
     *ret_id = worker->id;
     return 0;
 }
 
+static struct worker *find(const struct list *workers, worker_id id)
+{
+    list_for_each(link, workers) {
+        struct worker *worker = list_entry(link, struct worker, link);
+        if (worker->id == id)
+            return worker;
+    }
+    return NULL;
+}
+
 void worker_cancel(struct workers *workers, worker_id id)
 {
-    list_for_each(link, &workers->running) {
-        struct worker *worker = list_entry(link, struct worker, link);
-        if (worker->id == id) {
-            worker_destroy(worker);
-            return;
-        }
+    struct worker *worker = find(&workers->waiting, id);
+    if (worker) {
+        worker_destroy(worker);
+        return;
     }
+    worker = find(&workers->running, id);
+    if (!worker)
+        return;
+    worker->done = NULL;
+    if (worker->child)
+        child_signal(worker->child, SIGKILL);
+    close_output(worker);
+    finish_if_over(worker); // else when it is dead: until then it takes memory
 }

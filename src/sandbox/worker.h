@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "config/option.h"
 
 struct loop;
 
@@ -14,6 +15,9 @@ struct loop;
  *
  * The request is the worker's standard input, what it prints is the answer, and its exit status
  * tells an answer from a refusal.
+ *
+ * Together they have a budget of memory: each may take what its limit of address space is, and what
+ * does not fit waits in a queue, in order. One that was cancelled counts until it is dead.
  */
 struct workers;
 typedef uint64_t worker_id; // 0 is none
@@ -23,19 +27,30 @@ enum {
     WORKER_REQUEST_MAX = 8 << 20,   // bytes
     WORKER_TIME_MAX_MS = 30 * 1000, // wall time, then it is killed
     WORKER_CPU_MAX_S = 20,          // processor time
-    WORKER_MEMORY_MAX = 256 << 20,  // bytes of address space
+    WORKER_MEMORY = 12 << 20,       // bytes of address space
+    WORKER_MEMORY_PER_BYTE = 4,     // more for each of a request that is larger than this:
+    WORKER_REQUEST_SMALL = 64 * 1024,
+    WORKERS_WAITING_MAX = 1024,
 };
+
+struct worker_config {
+    int64_t memory_budget; // bytes that all may take together
+};
+
+extern const struct option worker_options[];
+extern const size_t worker_option_count;
 
 // `result` is 0 (an answer), 1 (a refusal in the worker's words) or negative with a sentence.
 typedef void worker_done_fn(void *context, int result, struct span output, const struct error *err);
 
-// `directory` is where the workers work; copied.
-struct workers *workers_create(struct loop *loop, const char *directory);
+struct workers *workers_create(struct loop *loop, const struct worker_config *config); // copied
 void workers_destroy(struct workers *workers); // kills those that run; accepts NULL
+void workers_configure(struct workers *workers, const struct worker_config *config);
 
-// `done` comes from the loop, never from inside this call.
-int worker_start(struct workers *workers, struct span request, worker_done_fn *done, void *context,
-                 worker_id *ret_id, struct error *err);
+// It works in `directory`, and begins when there is memory for it. Both texts are copied. `done`
+// comes from the loop, never from inside this call.
+int worker_start(struct workers *workers, const char *directory, struct span request,
+                 worker_done_fn *done, void *context, worker_id *ret_id, struct error *err);
 void worker_cancel(struct workers *workers, worker_id id); // killed; no callback comes after this
 
 /*
@@ -46,4 +61,4 @@ void worker_cancel(struct workers *workers, worker_id id); // killed; no callbac
 typedef int worker_fn(int directory_fd, struct span request, struct buf *out, struct error *err);
 
 extern const char worker_command[]; // the hidden sub-command
-int worker_main(const char *directory, worker_fn *work);
+int worker_main(const char *directory, const char *memory, worker_fn *work);

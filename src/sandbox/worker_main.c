@@ -30,7 +30,7 @@ static bool is_orphan(void)
     return poll(&output, 1, 0) > 0 && (output.revents & POLLERR);
 }
 
-static int take_limits(struct error *err)
+static int take_limits(uint64_t memory, struct error *err)
 {
     int r = prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? -errno : 0;
     if (r == 0 && is_orphan())
@@ -45,17 +45,20 @@ static int take_limits(struct error *err)
         r = limit(RLIMIT_NOFILE, OPEN_FILES_MAX);
     if (r == 0)
         r = limit(RLIMIT_FSIZE, WRITTEN_FILE_MAX);
-#ifndef __SANITIZE_ADDRESS__ // which reserves terabytes of address space for its shadow
+#ifdef __SANITIZE_ADDRESS__
+    (void)memory; // it reserves terabytes of address space for its shadow
+#else
     if (r == 0)
-        r = limit(RLIMIT_AS, WORKER_MEMORY_MAX);
+        r = limit(RLIMIT_AS, memory);
 #endif
     signal(SIGXFSZ, SIG_IGN); // write(2) then says EFBIG
     return r < 0 ? error_errno(err, -r, "cannot limit the worker") : 0;
 }
 
-static int work_in(const char *directory, worker_fn *work, struct buf *out, struct error *err)
+static int work_in(const char *directory, uint64_t memory, worker_fn *work, struct buf *out,
+                   struct error *err)
 {
-    int r = take_limits(err);
+    int r = take_limits(memory, err);
     if (r < 0)
         return r;
     BUF_AUTO request = BUF_INIT(WORKER_REQUEST_MAX);
@@ -71,11 +74,14 @@ static int work_in(const char *directory, worker_fn *work, struct buf *out, stru
     return r;
 }
 
-int worker_main(const char *directory, worker_fn *work)
+int worker_main(const char *directory, const char *memory, worker_fn *work)
 {
     BUF_AUTO out = BUF_INIT(WORKER_OUTPUT_MAX);
     struct error err = ERROR_INIT;
-    bool refused = work_in(directory, work, &out, &err) < 0;
+    uint64_t bytes;
+    if (!span_to_u64(span_of(memory), &bytes))
+        return 2;
+    bool refused = work_in(directory, bytes, work, &out, &err) < 0;
     struct span answer = refused ? span_of(err.text) : buf_span(&out);
     if (fd_write_all(STDOUT_FILENO, answer.data, answer.len) < 0)
         return 2;

@@ -290,9 +290,9 @@ static const char version_4[] =
     "ALTER TABLE budgets ADD COLUMN overshoot_pico INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE budgets ADD COLUMN closed_cap_pico INTEGER NOT NULL DEFAULT 0;";
 
-// `queue` is the one of which a channel's server numbers the messages (Telegram: the bot's), so that
-// another bot's are no duplicates; nor are those that were sent at another time, since a server may
-// begin its numbers anew. '' until store_inbox_adopt() has said whose the earlier ones are.
+// `queue` is what a channel's server numbers its messages in (Telegram: the bot's), so that another
+// bot's are no duplicates; nor are those that were sent at another time, since a server may begin
+// its numbers anew. '' until store_inbox_adopt() has said whose the earlier ones are.
 static const char version_5[] =
     "CREATE TABLE new_inbox("
     "  number INTEGER PRIMARY KEY AUTOINCREMENT,"

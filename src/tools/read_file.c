@@ -6,6 +6,7 @@
 
 #include "base/fd.h"
 #include "tools/beneath.h"
+#include "tools/line_reader.h"
 #include "tools/table.h"
 
 enum {
@@ -27,43 +28,37 @@ static int refuse_binary(int fd, const struct stat *stat, const char *path, stru
     return 0;
 }
 
-static void show_line(struct buf *out, int64_t number, struct span line)
+static void show_line(struct buf *out, int64_t number, const struct line_reader *line)
 {
-    if (span_ends_with(line, "\n"))
-        line.len--;
-    bool cut = line.len > LINE_SHOWN_MAX;
     buf_printf(out, "%" PRId64 "|", number);
-    buf_append(out, line.data, cut ? LINE_SHOWN_MAX : line.len);
-    if (cut)
-        buf_printf(out, " [line cut: %zu of %zu bytes shown]", (size_t)LINE_SHOWN_MAX, line.len);
+    buf_append_span(out, buf_span(&line->text));
+    if (line->line_size > line->text.len)
+        buf_printf(out, " [line cut: %zu of %zu bytes shown]", line->text.len, line->line_size);
     buf_append_char(out, '\n');
 }
 
-static int show_lines(FILE *file, int64_t offset, int64_t limit, struct buf *out, struct error *err)
+static int show_lines(int fd, int64_t offset, int64_t limit, struct buf *out, struct error *err)
 {
-    char *line = NULL;
-    size_t capacity = 0;
-    ssize_t len;
+    CLEANUP(line_reader_finish) struct line_reader line;
+    line_reader_init(&line, fd, LINE_SHOWN_MAX);
     int64_t number = 0;
-    while ((len = getline(&line, &capacity, file)) >= 0) {
+    int r;
+    while ((r = line_reader_next(&line)) > 0) {
         number++;
         if (number < offset)
             continue;
-        size_t shown = (size_t)len < LINE_SHOWN_MAX ? (size_t)len : LINE_SHOWN_MAX;
-        if (number >= offset + limit || out->len + shown > TEXT_BUDGET) {
+        if (number >= offset + limit || out->len + line.text.len > TEXT_BUDGET) {
             buf_printf(out, "[more follows: continue with offset=%" PRId64 "]\n", number);
             break;
         }
-        show_line(out, number, span_make(line, (size_t)len));
+        show_line(out, number, &line);
     }
-    int r = len < 0 && !feof(file)
-                ? error_errno(err, errno, "cannot read line %" PRId64, number + 1)
-                : 0;
-    if (r == 0 && out->len == 0)
+    if (r < 0)
+        return error_errno(err, -r, "cannot read line %" PRId64, number + 1);
+    if (out->len == 0)
         buf_printf(out, number ? "[the file has only %" PRId64 " lines]" : "[the file is empty]",
                    number);
-    free(line);
-    return r;
+    return 0;
 }
 
 static int work(int workspace_fd, struct json_value arguments, struct buf *out, struct error *err)
@@ -82,14 +77,8 @@ static int work(int workspace_fd, struct json_value arguments, struct buf *out, 
         r = beneath_open_file(workspace_fd, buf_text(&path), &fd, &stat, err);
     if (r == 0)
         r = refuse_binary(fd, &stat, buf_text(&path), err);
-    if (r < 0)
-        return r;
-    FILE *file = fdopen(fd, "r");
-    if (!file)
-        return error_errno(err, errno, "cannot read %s", buf_text(&path));
-    fd = -1;
-    r = show_lines(file, offset, limit, out, err);
-    fclose(file);
+    if (r == 0)
+        r = show_lines(fd, offset, limit, out, err);
     return r;
 }
 

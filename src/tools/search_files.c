@@ -16,31 +16,33 @@
 #include "base/mem.h"
 #include "tools/beneath.h"
 #include "tools/directory.h"
+#include "tools/line_reader.h"
 #include "tools/table.h"
 
 enum {
     MATCHES_DEFAULT = 50,
     MATCHES_MAX = 500,
-    DEPTH_MAX = 24,           // directories
-    FILES_MAX = 20000,        // looked into
-    FILE_SIZE_MAX = 16 << 20, // bytes; larger files are passed over
-    LINE_SHOWN_MAX = 300,     // bytes
-    TEXT_BUDGET = 40 * 1024,  // bytes of matches
-    PATTERN_MAX = 1000,       // bytes
+    DEPTH_MAX = 24,              // directories
+    FILES_MAX = 20000,           // looked into
+    FILE_SIZE_MAX = 16 << 20,    // bytes; larger files are passed over
+    LINE_SHOWN_MAX = 300,        // bytes
+    LINE_SEARCHED_MAX = 1 << 20, // bytes
+    TEXT_BUDGET = 40 * 1024,     // bytes of matches
+    PATTERN_MAX = 1000,          // bytes
 };
 
 struct search {
     regex_t pattern;
     const char *glob; // NULL: all files
     int64_t limit, matches;
-    int files, too_large, too_deep, unreadable;
+    int files, too_large, too_deep, unreadable, too_long;
     bool full;
     struct buf *out;
 };
 
 static void show_match(struct search *search, const char *path, int64_t number, const char *line)
 {
-    size_t len = strcspn(line, "\n");
+    size_t len = strlen(line);
     size_t need = strlen(path) + LINE_SHOWN_MAX + 64;
     if (search->matches >= search->limit || search->out->len + need > TEXT_BUDGET) {
         search->full = true;
@@ -52,21 +54,23 @@ static void show_match(struct search *search, const char *path, int64_t number, 
                len > LINE_SHOWN_MAX ? " [cut]" : "");
 }
 
-static void search_lines(struct search *search, FILE *file, const char *path)
+static void search_lines(struct search *search, int fd, const char *path)
 {
-    char *line = NULL;
-    size_t capacity = 0;
-    ssize_t len = 0;
-    for (int64_t number = 1; !search->full && (len = getline(&line, &capacity, file)) >= 0;
-         number++) {
-        if (memchr(line, '\0', (size_t)len)) // binary
+    CLEANUP(line_reader_finish) struct line_reader line;
+    line_reader_init(&line, fd, LINE_SEARCHED_MAX);
+    int r = 0, code = REG_NOMATCH;
+    for (int64_t number = 1; !search->full && (r = line_reader_next(&line)) > 0; number++) {
+        const char *text = buf_text(&line.text);
+        if (strlen(text) < line.text.len) // a NUL: binary
             break;
-        line[strcspn(line, "\n")] = '\0';
-        if (regexec(&search->pattern, line, 0, NULL, 0) == 0)
-            show_match(search, path, number, line);
+        search->too_long += line.line_size > line.text.len;
+        code = regexec(&search->pattern, text, 0, NULL, 0);
+        if (code == 0)
+            show_match(search, path, number, text);
+        else if (code != REG_NOMATCH) // there is no memory for it
+            break;
     }
-    search->unreadable += len < 0 && !feof(file);
-    free(line);
+    search->unreadable += r < 0 || (code != 0 && code != REG_NOMATCH);
 }
 
 static int search_file(struct search *search, int directory_fd, const char *name, const char *path,
@@ -81,13 +85,8 @@ static int search_file(struct search *search, int directory_fd, const char *name
         search->too_large++;
         return 0;
     }
-    FILE *file = fdopen(fd, "r");
-    if (!file)
-        return error_errno(err, errno, "cannot read %s", path);
-    fd = -1;
     search->files++;
-    search_lines(search, file, path);
-    fclose(file);
+    search_lines(search, fd, path);
     return 0;
 }
 
@@ -150,6 +149,9 @@ static void remark(struct search *search)
     if (search->too_large)
         buf_printf(search->out, "[%d files over %d MiB were not searched]\n", search->too_large,
                    FILE_SIZE_MAX >> 20);
+    if (search->too_long)
+        buf_printf(search->out, "[%d lines were searched in their first %d KiB only]\n",
+                   search->too_long, LINE_SEARCHED_MAX >> 10);
     if (search->too_deep)
         buf_printf(search->out, "[%d directories below level %d were not searched]\n",
                    search->too_deep, DEPTH_MAX);

@@ -31,9 +31,10 @@ struct tool_settings {
 
 struct tool_env { // borrowed; what the tools may use
     struct store *store;
-    struct workers *workers; // in the workspace
+    struct workers *workers;
+    const char *workspace; // where most tools work; NULL: nowhere
+    const char *memories;  // the home's memories/; NULL: there is none
     const struct clock *clock;
-    struct workers *memories; // in the home's memories/; NULL: there is none
     struct tool_settings settings;
 };
 

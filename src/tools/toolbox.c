@@ -43,10 +43,10 @@ void toolbox_configure(struct toolbox *toolbox, const struct tool_settings *sett
     toolbox->env.settings = *settings;
 }
 
-static struct workers *workers_of(const struct tool_run *run)
+static const char *directory_of(const struct tool_run *run)
 {
     const struct tool_env *env = &run->toolbox->env;
-    return run->tool->place == TOOL_IN_MEMORIES ? env->memories : env->workers;
+    return run->tool->place == TOOL_IN_MEMORIES ? env->memories : env->workspace;
 }
 
 static void run_destroy(struct tool_run *run)
@@ -58,7 +58,7 @@ static void run_destroy(struct tool_run *run)
 static void run_abandon(struct tool_run *run)
 {
     if (run->worker)
-        worker_cancel(workers_of(run), run->worker);
+        worker_cancel(run->toolbox->env.workers, run->worker);
     if (run->tool->forget)
         run->tool->forget(&run->toolbox->env, run->handle);
     run_destroy(run);
@@ -122,7 +122,7 @@ static void write_settings(struct json_writer *w, const struct tool_settings *se
 
 static int start_worker(struct tool_run *run, struct span arguments, struct error *err)
 {
-    if (!workers_of(run))
+    if (!directory_of(run))
         return error_set(err, -ENOTDIR, "this program has no directory for it");
     BUF_AUTO request = BUF_INIT(WORKER_REQUEST_MAX);
     struct json_writer w;
@@ -135,8 +135,8 @@ static int start_worker(struct tool_run *run, struct span arguments, struct erro
     json_write_object_end(&w);
     if (!json_write_done(&w))
         return error_set(err, -E2BIG, "the arguments are too large");
-    return worker_start(workers_of(run), buf_span(&request), on_worker_done, run, &run->worker,
-                        err);
+    return worker_start(run->toolbox->env.workers, directory_of(run), buf_span(&request),
+                        on_worker_done, run, &run->worker, err);
 }
 
 static int find_tool(const char *name, const struct tool **ret_tool, struct error *err)

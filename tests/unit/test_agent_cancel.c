@@ -244,8 +244,8 @@ static void two_sessions_side_by_side(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], worker_command) == 0)
-        return worker_main(argv[2], toolbox_work);
+    if (argc == 4 && strcmp(argv[1], worker_command) == 0)
+        return worker_main(argv[2], argv[3], toolbox_work);
     tool_world_set_zone("TZ=UTC0");
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cancel_everywhere),

@@ -444,8 +444,8 @@ static void bad_days(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], worker_command) == 0)
-        return worker_main(argv[2], toolbox_work);
+    if (argc == 4 && strcmp(argv[1], worker_command) == 0)
+        return worker_main(argv[2], argv[3], toolbox_work);
     powercut_register();
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define TEST_FULL(name) cmocka_unit_test_setup_teardown(name, setup_full, teardown)

@@ -106,8 +106,8 @@ static void room_for_a_little(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], worker_command) == 0)
-        return worker_main(argv[2], toolbox_work);
+    if (argc == 4 && strcmp(argv[1], worker_command) == 0)
+        return worker_main(argv[2], argv[3], toolbox_work);
     powercut_register();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(full_from_the_begin, setup, teardown),

@@ -271,8 +271,8 @@ static void with_a_file_that_is_damaged_in_its_calls(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], worker_command) == 0)
-        return worker_main(argv[2], toolbox_work);
+    if (argc == 4 && strcmp(argv[1], worker_command) == 0)
+        return worker_main(argv[2], argv[3], toolbox_work);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(before_the_model_answered, setup, teardown),
         cmocka_unit_test_setup_teardown(at_its_very_begin, setup, teardown),

@@ -305,8 +305,8 @@ static void fifty_turns(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], worker_command) == 0)
-        return worker_main(argv[2], toolbox_work);
+    if (argc == 4 && strcmp(argv[1], worker_command) == 0)
+        return worker_main(argv[2], argv[3], toolbox_work);
     tool_world_set_zone("TZ=UTC0");
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_plain_answer, setup, teardown),

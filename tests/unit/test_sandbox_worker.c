@@ -148,8 +148,11 @@ struct world {
     struct workers *workers;
 };
 
+static const struct worker_config config = {.memory_budget = 48 << 20};
+
 struct job {
     struct world *world;
+    const char *directory;
     worker_id id;
     unsigned dones;
     int result;
@@ -170,7 +173,7 @@ static int set_up(void **state)
     *state = world;
     if (loop_create(&clock_system, &world->loop, NULL) != 0)
         return -1;
-    world->workers = workers_create(world->loop, "/proc/self");
+    world->workers = workers_create(world->loop, &config);
     return 0;
 }
 
@@ -196,13 +199,14 @@ static void on_done(void *context, int result, struct span output, const struct 
 
 static struct job job_of(struct world *world)
 {
-    return (struct job){.world = world, .output = BUF_INIT(SAID_MAX)};
+    return (struct job){.world = world, .directory = "/proc/self", .output = BUF_INIT(SAID_MAX)};
 }
 
 static void begin(struct job *job, struct span request)
 {
     struct error err = ERROR_INIT;
-    if (worker_start(job->world->workers, request, on_done, job, &job->id, &err) != 0)
+    if (worker_start(job->world->workers, job->directory, request, on_done, job, &job->id, &err) !=
+        0)
         fail_msg("%s", err.text);
     assert_true(job->id != 0);
     assert_int_equal(job->dones, 0);
@@ -256,7 +260,8 @@ static void a_crash(void **state)
     JOB_AUTO job = job_of(*state);
     run(&job, "crash");
     assert_int_equal(job.result, -ECHILD);
-    assert_string_equal(job.err.text, "its process was stopped by signal 6 (Aborted)");
+    assert_string_equal(job.err.text, "its process was stopped by signal 6 (Aborted), as when it "
+                                      "needs more than 12 MiB of memory");
     JOB_AUTO status = job_of(*state);
     run(&status, "status");
     assert_int_equal(status.result, -ECHILD);
@@ -274,8 +279,9 @@ static void the_largest_request(void **state)
     assert_string_equal(buf_text(&job.output), "8388608 bytes: rrrrrrrrrrrrrrrrrrrr");
     struct error err = ERROR_INIT;
     worker_id id = 77;
-    assert_int_equal(worker_start(world->workers, span_make(bulk, WORKER_REQUEST_MAX + 1), on_done,
-                                  &job, &id, &err),
+    assert_int_equal(worker_start(world->workers, "/proc/self",
+                                  span_make(bulk, WORKER_REQUEST_MAX + 1), on_done, &job, &id,
+                                  &err),
                      -E2BIG);
     assert_string_equal(err.text, "the request is larger than 8 MiB");
     assert_true(id == 77);
@@ -376,6 +382,73 @@ static void many_at_once(void **state)
     }
 }
 
+static size_t children(void)
+{
+    char path[64], pids[4096] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", getpid());
+    FD_AUTO fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(read(fd, pids, sizeof pids - 1) >= 0);
+    size_t count = 0;
+    for (const char *at = pids; (at = strchr(at, ' ')); at++)
+        count++;
+    return count;
+}
+
+static void passes(struct world *world, int count)
+{
+    for (int i = 0; i < count; i++)
+        loop_run_once(world->loop, 5);
+}
+
+// As many as there is memory for; the others follow in order, also behind one that was cancelled.
+static void those_without_memory_wait(void **state)
+{
+    struct world *world = *state;
+    struct job jobs[6];
+    for (int i = 0; i < 6; i++) {
+        jobs[i] = job_of(world);
+        begin(&jobs[i], span_of(i < 4 ? "hang" : "hello"));
+    }
+    worker_cancel(world->workers, jobs[5].id); // never began
+    passes(world, 20);
+    assert_int_equal(children(), 4);
+    assert_int_equal(jobs[4].dones, 0);
+    worker_cancel(world->workers, jobs[2].id);
+    finish(&jobs[4]);
+    assert_int_equal(jobs[4].result, 0);
+
+    JOB_AUTO more = job_of(world);
+    JOB_AUTO last = job_of(world);
+    begin(&more, span_of("hang"));
+    begin(&last, span_of("hello"));
+    passes(world, 20);
+    assert_int_equal(last.dones, 0);
+    workers_configure(world->workers, &(struct worker_config){.memory_budget = 64 << 20});
+    finish(&last);
+    assert_int_equal(last.result, 0);
+    for (int i = 0; i < 6; i++) {
+        worker_cancel(world->workers, jobs[i].id);
+        assert_int_equal(jobs[i].dones, i == 4);
+        job_finish(&jobs[i]);
+    }
+}
+
+static void one_that_cannot_fit_is_refused(void **state)
+{
+    struct world *world = *state;
+    JOB_AUTO job = job_of(world);
+    JOB_AUTO next = job_of(world);
+    CLEANUP(mem_cleanup) char *bulk = mem_zalloc(2 << 20);
+    workers_configure(world->workers, &(struct worker_config){.memory_budget = 16 << 20});
+    begin(&job, span_make(bulk, 2 << 20));
+    begin(&next, span_of("hello"));
+    finish(&next);
+    assert_int_equal(next.result, 0);
+    assert_int_equal(job.result, -ENOMEM);
+    assert_string_equal(job.err.text, "it needs 20 MiB of memory, and tools.memory_budget is "
+                                      "16 MiB; raise it, or do it in smaller pieces");
+}
+
 // The parent has everything that must not get through.
 static void what_a_worker_has(void **state)
 {
@@ -400,7 +473,7 @@ static void what_a_worker_has(void **state)
         "files 64 64\n",
         "file size 67108864 67108864\n",
 #ifndef __SANITIZE_ADDRESS__ // which could not live with it
-        "memory 268435456 268435456\n",
+        "memory 12582928 12582928\n",
 #endif
     };
     for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
@@ -411,9 +484,8 @@ static void what_a_worker_has(void **state)
 static void a_directory_that_is_not_there(void **state)
 {
     struct world *world = *state;
-    workers_destroy(world->workers);
-    world->workers = workers_create(world->loop, "/nowhere/at/all");
     JOB_AUTO job = job_of(world);
+    job.directory = "/nowhere/at/all";
     run(&job, "hello");
     assert_int_equal(job.result, 1);
     says(&job, "cannot open /nowhere/at/all: No such file or directory");
@@ -425,7 +497,7 @@ static void late(const char *request, const char *sentence)
     struct fake_clock clock;
     struct world world = {0};
     assert_int_equal(loop_create(fake_clock_init(&clock, 1000), &world.loop, NULL), 0);
-    world.workers = workers_create(world.loop, "/proc/self");
+    world.workers = workers_create(world.loop, &config);
     JOB_AUTO job = job_of(&world);
     begin(&job, span_of(request));
     for (int i = 0; i < LINGER_MS / 10; i++)
@@ -472,8 +544,9 @@ static void the_parent_dies(void **state)
         close(ends[1]);
         if (loop_create(&clock_system, &world.loop, NULL) < 0)
             _exit(1);
-        world.workers = workers_create(world.loop, "/proc/self");
-        if (worker_start(world.workers, span_of("hang"), on_done, &job, &job.id, NULL) < 0)
+        world.workers = workers_create(world.loop, &config);
+        if (worker_start(world.workers, "/proc/self", span_of("hang"), on_done, &job, &job.id,
+                         NULL) < 0)
             _exit(1);
         loop_run_once(world.loop, LINGER_MS); // by then it has asked to die with us
         (void)!write(STDERR_FILENO, "up", 2);
@@ -500,8 +573,8 @@ static void the_parent_dies(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], worker_command) == 0)
-        return worker_main(argv[2], work);
+    if (argc == 4 && strcmp(argv[1], worker_command) == 0)
+        return worker_main(argv[2], argv[3], work);
     const struct CMUnitTest tests[] = {
         WORLD(an_answer),
         WORLD(a_refusal),
@@ -514,6 +587,8 @@ int main(int argc, char **argv)
         WORLD(cancelled_at_once),
         WORLD(destroyed_while_they_run),
         WORLD(many_at_once),
+        WORLD(those_without_memory_wait),
+        WORLD(one_that_cannot_fit_is_refused),
         WORLD(what_a_worker_has),
         WORLD(a_directory_that_is_not_there),
         cmocka_unit_test(too_late),

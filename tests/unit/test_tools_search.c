@@ -113,6 +113,30 @@ static void limits(void **state)
     assert_true(strlen(text) < TOOL_TEXT_MAX);
     assert_non_null(strstr(text, "[more matches are not shown]\n"));
 
+    // A line is searched to a limit, and what follows it all the same.
+    buf_clear(&file);
+    buf_append_text(&file, "begun");
+    while (file.len < 3 << 20)
+        buf_append_text(&file, "0123456789abcdef");
+    buf_append_text(&file, "ended\nnext\n");
+    tool_world_put(&world, "line", file.data, file.len);
+    mentions("{'pattern':'^begun','path':'line'}", "line:1: begun0123");
+    says("{'pattern':'ended$','path':'line'}",
+         "[no match in 1 files]\n[1 lines were searched in their first 1024 KiB only]\n");
+    mentions("{'pattern':'^next$','path':'line'}", "line:2: next\n");
+
+    // Where a line ends beside the pieces in which a file is read.
+    buf_clear(&file);
+    for (int extra = 0; extra < 4; extra++) {
+        for (int i = 0; i < 64 * 1024 - 2 + extra; i++)
+            buf_append_char(&file, 'z');
+        buf_append_text(&file, "\nshort\n\n");
+    }
+    tool_world_put(&world, "edges", file.data, file.len);
+    says("{'pattern':'^(short)?$','path':'edges'}",
+         "edges:2: short\nedges:3: \nedges:5: short\nedges:6: \n"
+         "edges:8: short\nedges:9: \nedges:11: short\nedges:12: \n");
+
     buf_clear(&file);
     while (file.len <= 16 << 20)
         buf_append(&file, "0123456789abcdef", 16);

@@ -50,9 +50,10 @@ static int setup(void **state)
     tool_world_make(&world);
     fixture_make_home(home);
     assert_int_equal(loop_create(&clock_system, &loop, NULL), 0);
-    workers = workers_create(loop, world.workspace);
+    workers = workers_create(loop, &(struct worker_config){.memory_budget = 48 << 20});
     store = fixture_open(home, NULL);
-    struct tool_env env = {.store = store, .workers = workers, .clock = &fixed_clock};
+    struct tool_env env = {
+        .store = store, .workers = workers, .workspace = world.workspace, .clock = &fixed_clock};
     toolbox = toolbox_create(&env);
     return 0;
 }
@@ -235,7 +236,8 @@ static void destroyed_while_running(void **state)
 {
     static struct heard heard[3];
     memset(heard, 0, sizeof heard);
-    struct tool_env env = {.store = store, .workers = workers, .clock = &fixed_clock};
+    struct tool_env env = {
+        .store = store, .workers = workers, .workspace = world.workspace, .clock = &fixed_clock};
     struct toolbox *short_lived = toolbox_create(&env);
     toolbox_run(short_lived, "list_files", SPAN_LITERAL("{}"), on_done, &heard[0]);
     toolbox_run(short_lived, "remember", SPAN_LITERAL("{\"content\":\"c\"}"), on_done, &heard[1]);
@@ -317,8 +319,8 @@ static void every_tool_describes_itself(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], worker_command) == 0)
-        return worker_main(argv[2], toolbox_work);
+    if (argc == 4 && strcmp(argv[1], worker_command) == 0)
+        return worker_main(argv[2], argv[3], toolbox_work);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_cannot_begin_is_a_refusal, setup, teardown),
         cmocka_unit_test_setup_teardown(tools_work_in_their_processes, setup, teardown),

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "loop/child.h"
 #include "loop/loop.h"
 #include "sandbox/worker.h"
 #include "support/scripted_model.h"
@@ -35,11 +36,14 @@ void agent_world_make(struct agent_world *world, const char *vfs)
     tool_world_make(&world->tools);
     world->clock = (struct clock){ahead_monotonic, fixed_wall, world};
     assert_int_equal(loop_create(&clock_system, &world->loop, NULL), 0);
-    world->workers = workers_create(world->loop, world->tools.workspace);
+    world->workers =
+        workers_create(world->loop, &(struct worker_config){.memory_budget = 48 << 20});
     struct store_options options = {.vfs = vfs};
     world->store = fixture_open(world->home, &options);
-    struct tool_env tools = {
-        .store = world->store, .workers = world->workers, .clock = &world->clock};
+    struct tool_env tools = {.store = world->store,
+                             .workers = world->workers,
+                             .workspace = world->tools.workspace,
+                             .clock = &world->clock};
     world->toolbox = toolbox_create(&tools);
     world->model = scripted_model_create(
         world->loop, (struct scripted_model_hooks){&world->script, &world->asked, &world->prompt});
@@ -67,6 +71,7 @@ void agent_world_remove(struct agent_world *world)
     toolbox_destroy(world->toolbox);
     store_close(world->store);
     workers_destroy(world->workers);
+    child_reap_all(world->loop);
     loop_destroy(world->loop);
     buf_finish(&world->prompt);
     tool_world_remove(&world->tools);
