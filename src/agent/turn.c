@@ -228,6 +228,16 @@ static void add_usage(struct chat_usage *sum, const struct chat_usage *usage)
     add_to(&sum->cost_micros, usage->cost_micros);
 }
 
+static void remark_end(struct turn *turn, enum chat_finish finish)
+{
+    if (finish == CHAT_FINISH_LENGTH)
+        snprintf(turn->remark, sizeof turn->remark,
+                 "the answer ends here because the model's token limit was reached");
+    if (finish == CHAT_FINISH_CONTENT_FILTER)
+        snprintf(turn->remark, sizeof turn->remark,
+                 "the answer ends here because the provider's content filter stopped it");
+}
+
 static void on_reply(void *context, struct chat_reply *reply)
 {
     struct turn *turn = context;
@@ -238,18 +248,14 @@ static void on_reply(void *context, struct chat_reply *reply)
     add_usage(&turn->unsaved, &reply->usage);
     turn_log_reply(turn, reply);
     turn_tariff_note(turn, &reply->tariff);
-    if (reply->finish == CHAT_FINISH_LENGTH)
-        snprintf(turn->remark, sizeof turn->remark,
-                 "the answer ends here because the model's token limit was reached");
-    if (reply->finish == CHAT_FINISH_CONTENT_FILTER)
-        snprintf(turn->remark, sizeof turn->remark,
-                 "the answer ends here because the provider's content filter stopped it");
     bool wants_tools = reply->message.call_count > 0;
     chat_history_append(&turn->session->history, &reply->message);
-    if (wants_tools)
+    if (wants_tools) { // however it ends, the answer does not end with it
         turn_enter_tools(turn);
-    else
-        turn_end(turn, TURN_DONE);
+        return;
+    }
+    remark_end(turn, reply->finish);
+    turn_end(turn, TURN_DONE);
 }
 
 static const char *model_of(const struct turn *turn)

@@ -223,6 +223,16 @@ static void an_answer_cut_by_the_token_limit(void **state)
     assert_non_null(strstr(heard.remark, "token limit"));
 }
 
+// The end of a reply that asks for tools is not the end of the answer.
+static void a_cut_reply_before_the_answer(void **state)
+{
+    HEARD_AUTO heard = {0};
+    agent_world_turn(&world, "hi", "cut-call current_time\nsay The whole answer.", TURN_DONE,
+                     &heard);
+    assert_string_equal(heard.text, "The whole answer.");
+    assert_string_equal(heard.remark, "");
+}
+
 // The prompt is made once, of SOUL.md if there is one, and stays as it was.
 static void the_prompt_is_frozen(void **state)
 {
@@ -317,6 +327,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(too_long, setup, teardown),
         cmocka_unit_test_setup_teardown(a_model_that_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(an_answer_cut_by_the_token_limit, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_cut_reply_before_the_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(the_prompt_is_frozen, setup, teardown),
         cmocka_unit_test_setup_teardown(one_turn_at_a_time, setup, teardown),
         cmocka_unit_test_setup_teardown(the_next_turn_from_inside_the_end, setup, teardown),

@@ -87,15 +87,15 @@ static bool is(const char *line, const char *word, const char **ret_rest)
     return same;
 }
 
-static void reply(struct scripted *model, const char *text, enum chat_finish finish)
+static void reply(struct scripted *model, const char *text, bool calls, enum chat_finish finish)
 {
     struct chat_reply made = {.message = {.role = CHAT_ASSISTANT},
                               .finish = finish,
                               .usage = {100, 10, 1, -1, 7},
                               .model = mem_strdup("scripted")};
-    if (finish == CHAT_FINISH_TOOL_CALLS) {
-        CLEANUP(mem_cleanup) char *calls = mem_strdup(text);
-        add_calls(&made.message, calls);
+    if (calls) {
+        CLEANUP(mem_cleanup) char *list = mem_strdup(text);
+        add_calls(&made.message, list);
     } else {
         made.message.text = mem_strdup(text);
         say(model, text);
@@ -123,18 +123,20 @@ static void deliver(void *context)
         memmove(line, rest + len + 1, strlen(rest + len + 1) + 1);
     }
     if (is(line, "say", &rest)) {
-        reply(model, rest, CHAT_FINISH_STOP);
+        reply(model, rest, false, CHAT_FINISH_STOP);
+    } else if (is(line, "cut-call", &rest)) {
+        reply(model, rest, true, CHAT_FINISH_LENGTH);
     } else if (is(line, "cut", &rest)) {
-        reply(model, rest, CHAT_FINISH_LENGTH);
+        reply(model, rest, false, CHAT_FINISH_LENGTH);
     } else if (is(line, "flood", &rest)) {
         int64_t len = 0;
         assert_true(span_to_i64(span_of(rest), &len));
         CLEANUP(mem_cleanup) char *text = mem_alloc((size_t)len + 1);
         memset(text, 'x', (size_t)len);
         text[len] = '\0';
-        reply(model, text, CHAT_FINISH_STOP);
+        reply(model, text, false, CHAT_FINISH_STOP);
     } else if (is(line, "call", &rest)) {
-        reply(model, rest, CHAT_FINISH_TOOL_CALLS);
+        reply(model, rest, true, CHAT_FINISH_TOOL_CALLS);
     } else if (is(line, "hang", &rest)) {
         say(model, rest);
     } else if (is(line, "fail", &rest)) {
