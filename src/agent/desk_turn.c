@@ -157,16 +157,6 @@ int desk_open_session(struct talk *talk, struct error *err)
     return r;
 }
 
-// The turn that is left out is the last one: it begins with the last thing that the user said.
-static void forget_last_turn(struct chat_history *history)
-{
-    size_t count = history->count;
-    while (count && history->messages[count - 1].role != CHAT_USER)
-        count--;
-    if (count)
-        chat_history_truncate(history, count - 1);
-}
-
 int desk_begin_turn(struct talk *talk, struct span text, struct span drop_turn, struct error *err)
 {
     int64_t numbers[DESK_PIECES_MAX];
@@ -178,8 +168,6 @@ int desk_begin_turn(struct talk *talk, struct span text, struct span drop_turn, 
         .deliver = talk->via != NULL,
     };
     int r = desk_open_session(talk, err);
-    if (r == 0 && drop_turn.data)
-        forget_last_turn(&talk->session->history);
     if (r == 0)
         r = agent_turn_start(talk->desk->env.agent, talk->session, &request, &talk_sink, talk,
                              &talk->turn, err);

@@ -366,6 +366,16 @@ void turn_tools_ended(struct turn *turn)
     turn_store_model(turn, turn->call_count, results_stored);
 }
 
+// The turn that is left out is the last one: it begins with the last thing that the user said.
+static void forget_last_turn(struct chat_history *history)
+{
+    size_t count = history->count;
+    while (count && history->messages[count - 1].role != CHAT_USER)
+        count--;
+    if (count)
+        chat_history_truncate(history, count - 1);
+}
+
 static void on_begun(struct turn *turn)
 {
     if (turn->error.code < 0) {
@@ -375,6 +385,8 @@ static void on_begun(struct turn *turn)
     turn->begun = true;
     turn->session->stored = true;
     turn->state = TURN_PROMPT;
+    if (turn->replaces)
+        forget_last_turn(&turn->session->history);
     chat_history_append_text(&turn->session->history, CHAT_USER, turn->text);
     free(STEAL(turn->text));
     enter_model(turn);
@@ -409,6 +421,7 @@ int agent_turn_start(struct agent *agent, struct agent_session *session,
     struct turn *turn = turn_create(agent, session, request->deliver, sink, context);
     random_hex(turn->name, sizeof turn->name);
     turn->state = TURN_QUEUED;
+    turn->replaces = request->drop_turn.data != NULL;
     turn->text = mem_strndup(request->text.data, request->text.len);
     int r = turn_store_begin(turn, request, on_begun, err);
     if (r < 0) {

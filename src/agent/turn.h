@@ -76,6 +76,7 @@ struct turn {
     void *context;
     enum turn_state state;
     bool deliver;       // the answer goes into the outbox
+    bool replaces;      // the last turn of the conversation
     bool begun;         // its row and its message are on disk
     bool cancel_wanted; // while it waited for the disk
     int iteration;

@@ -217,6 +217,37 @@ static void a_full_disk_before_a_title(void **state)
     assert_string_equal(agent_world_text(&desks.world, "SELECT title FROM sessions"), "Mine");
 }
 
+// Somebody at a terminal says something and waits for the end, which must be of this kind.
+static void says(const char *text, enum turn_state state)
+{
+    HEARD_AUTO heard = {.world = &desks.world};
+    buf_init(&heard.log, 1 << 20);
+    assert_int_equal(
+        desk_say(desks.desk, "console", "x", span_of(text), &agent_world_sink, &heard, NULL), 0);
+    agent_world_wait(&desks.world, &heard);
+    assert_int_equal(heard.state, state);
+}
+
+// What /retry would have replaced is still part of the conversation.
+static void a_full_disk_before_a_retry(void **state)
+{
+    desks.world.script = "say One.\nsay Two.\nsay Three.";
+    says("first", TURN_DONE);
+    says("second", TURN_DONE);
+    powercut_set_room(0);
+    says("/retry", TURN_FAILED);
+    powercut_set_room(-1);
+    says("third", TURN_DONE);
+    assert_non_null(strstr(buf_text(&desks.world.prompt),
+                           "user: first\nassistant: One.\nuser: second\nassistant: Two.\n"
+                           "user: third\n"));
+    desks.world.script = "say Three again.";
+    says("/retry", TURN_DONE);
+    assert_non_null(
+        strstr(buf_text(&desks.world.prompt), "user: second\nassistant: Two.\nuser: third\n"));
+    assert_null(strstr(buf_text(&desks.world.prompt), "Three."));
+}
+
 // A disk that is full.
 
 static void full_at_the_begin(void **state)
@@ -460,6 +491,7 @@ int main(int argc, char **argv)
         TEST(stopped_before_it_began),
         TEST(a_text_that_is_too_long),
         TEST_FULL(a_full_disk_before_a_title),
+        TEST_FULL(a_full_disk_before_a_retry),
         TEST_FULL(full_at_the_begin),
         TEST_FULL(full_at_the_end_with_a_stop),
         TEST_FULL(full_when_it_is_taken_up),
