@@ -24,7 +24,10 @@ struct agent_session {
     bool busy;             // a turn runs
 };
 
-enum { SESSION_HISTORY_MAX = 400 }; // messages of the past that a model is shown
+enum {
+    SESSION_HISTORY_MAX = 400, // messages of the past that a model is shown
+    SESSION_EPOCH = 100,       // by so many at once the beginning of what is shown moves
+};
 
 struct agent_session *agent_session_create(const char *channel, const char *chat);
 void agent_session_destroy(struct agent_session *session); // no turn may run; accepts NULL

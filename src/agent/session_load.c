@@ -123,11 +123,28 @@ void agent_session_close(struct agent_session *session)
     answer_rest(&loading);
 }
 
-static int load_history(struct store *store, struct agent_session *session, int limit,
-                        struct error *err)
+// The number of messages that are shown. What is left out is whole epochs, so the beginning stands
+// still for long, and what a provider has in its cache begins in the same way.
+static int shown_of(int64_t count, int most)
 {
-    struct loading loading = {.session = session};
-    return store_read_messages(store, span_of(session->id), limit, on_message, &loading, err);
+    int64_t epochs = count > most ? (count - most + SESSION_EPOCH - 1) / SESSION_EPOCH : 0;
+    return (int)(count - epochs * SESSION_EPOCH);
+}
+
+static int load_history(struct store *store, struct agent_session *session, struct error *err)
+{
+    int64_t count = 0;
+    int r = store_read_message_count(store, span_of(session->id), &count, err);
+    for (int most = SESSION_HISTORY_MAX; r == 0; most *= 2) {
+        struct loading loading = {.session = session};
+        most = most < STORE_READ_ROWS_MAX ? most : STORE_READ_ROWS_MAX;
+        r = store_read_messages(store, span_of(session->id), shown_of(count, most), on_message,
+                                &loading, err);
+        // Nothing is shown of a turn that is longer, whose question is not there.
+        if (session->history.count > 0 || most >= count || most == STORE_READ_ROWS_MAX)
+            break;
+    }
+    return r;
 }
 
 static void session_cleanup(struct agent_session **session)
@@ -145,9 +162,7 @@ int agent_session_load(struct store *store, struct span id, struct span channel,
         return r;
     if (!session->stored) // an id that no version of this program gives
         return STORE_NOT_FOUND;
-    r = load_history(store, session, SESSION_HISTORY_MAX, err);
-    if (r == 0 && session->history.count == 0) // a turn that is longer, whose question is not there
-        r = load_history(store, session, STORE_READ_ROWS_MAX, err);
+    r = load_history(store, session, err);
     if (r < 0)
         return r;
     *ret_session = STEAL(session);

@@ -105,3 +105,18 @@ int store_read_messages(struct store *store, struct span session, int limit, sto
                            SQL_VALUES(sql_text(session), sql_int(limit < 0 ? 0 : limit)), tell,
                            &reading, err);
 }
+
+static int take_count(void *context, sqlite3_stmt *stmt, struct error *err)
+{
+    (void)err;
+    *(int64_t *)context = sqlite3_column_int64(stmt, 0);
+    return 0;
+}
+
+int store_read_message_count(struct store *store, struct span session, int64_t *ret_count,
+                             struct error *err)
+{
+    static const char sql[] = "SELECT count(*) FROM messages WHERE dropped = 0"
+                              " AND session = (SELECT number FROM sessions WHERE id = ?)";
+    return store_read_row(store, sql, SQL_VALUES(sql_text(session)), take_count, ret_count, err);
+}
