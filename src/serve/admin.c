@@ -53,7 +53,8 @@ struct admin {
 static const char json_type_name[] = "application/json";
 
 // The code depends only on whether messages can be taken: that Telegram or an upstream is away
-// would not get better by restarting us.
+// would not get better by restarting us. The bot's name and how much is talked are for who has the
+// key.
 static void answer_ready(struct admin *admin, struct http_exchange *exchange)
 {
     const struct control_env *env = admin->control;
@@ -64,8 +65,13 @@ static void answer_ready(struct admin *admin, struct http_exchange *exchange)
     json_write_object_begin(&w);
     json_write_member_bool(&w, "ready", ready);
     describe_store(&w, env->store);
-    describe_telegram(&w, env->telegram ? *env->telegram : NULL);
-    describe_outbox(&w, env->store, loop_wall(env->loop));
+    const struct telegram *telegram = env->telegram ? *env->telegram : NULL;
+    if (key_shown(exchange, NULL, span_of(admin->key))) {
+        describe_telegram(&w, telegram);
+        describe_outbox(&w, env->store, loop_wall(env->loop));
+    } else {
+        describe_telegram_state(&w, telegram);
+    }
     json_write_object_end(&w);
     buf_append_char(&body, '\n');
     http_exchange_reply(exchange, ready ? 200 : 503, json_type_name, buf_span(&body));

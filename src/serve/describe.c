@@ -61,6 +61,20 @@ void describe_telegram(struct json_writer *w, const struct telegram *telegram)
     json_write_object_end(w);
 }
 
+void describe_telegram_state(struct json_writer *w, const struct telegram *telegram)
+{
+    struct telegram_status status;
+    json_write_key(w, "telegram");
+    if (!telegram) {
+        json_write_null(w);
+        return;
+    }
+    telegram_status(telegram, &status);
+    json_write_object_begin(w);
+    json_write_member_text(w, "state", status.state);
+    json_write_object_end(w);
+}
+
 void describe_outbox(struct json_writer *w, struct store *store, int64_t now_ms)
 {
     struct store_outbox_summary summary;

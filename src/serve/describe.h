@@ -18,6 +18,7 @@ bool describe_ready(struct store *store);
 
 void describe_store(struct json_writer *w, struct store *store);
 void describe_telegram(struct json_writer *w, const struct telegram *telegram);
+void describe_telegram_state(struct json_writer *w, const struct telegram *telegram); // only that
 void describe_outbox(struct json_writer *w, struct store *store, int64_t now_ms);
 void describe_disk(struct json_writer *w, const char *home); // that holds the home
 

@@ -225,8 +225,25 @@ def test_readyz_says_what_it_looked_at(daemon):
     told = json.loads(body)
     assert status == 200 and headers["Content-Type"] == "application/json"
     assert told["ready"] is True and told["store"]["state"] == "ready"
-    assert told["telegram"] is None and told["outbox"]["waiting"] == 0
+    assert told["telegram"] is None
     assert ask(daemon, "/readyz", method="HEAD")[:2] == (200, "")
+
+
+def test_readyz_tells_strangers_nothing_of_the_bot(hermes, api):
+    """Its name and how much is talked are the owner's; whoever shows the key gets them."""
+    hermes.use_telegram(api)
+    with hermes.start("run", "--port", "0", env={"HERMES_ADMIN_KEY": KEY}, limit=60) as process:
+        process.port = port_of(process)
+        ready(process)
+        api.user_says(42, "hi")
+        api.wait_messages(42, 1)
+        for key in (None, "x"):
+            told = json.loads(ask(process, "/readyz", key)[1])
+            assert told["telegram"] == {"state": "polling"} and told["ready"] is True
+            assert not told.keys() - {"ready", "store", "telegram"}
+        told = json.loads(ask(process, "/readyz", KEY)[1])
+        assert told["telegram"]["username"] == "hermes_fake_bot"
+        assert told["telegram"]["updates"] == 1 and told["outbox"]["waiting"] == 0
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/status"])
