@@ -11,7 +11,8 @@ struct metrics;
 /*
  * The admin listener (9119). /healthz says that the loop turns, /readyz by its code whether Hermes
  * can do its work, with the reasons in its body; both answer without a key, and to the key /readyz
- * also tells how Telegram and the outbox do. /metrics and /status want the key: "Authorization: Bearer <admin.key>".
+ * also tells how Telegram and the outbox do. /metrics and /status want the key: "Authorization:
+ * Bearer <admin.key>".
  */
 struct admin;
 
