@@ -8,6 +8,7 @@ from tree import FOLDERS, PRIVATE, example_names, program_variables
 
 NOT_LISTED = {'registry/registries.yaml', 'registry/install-node'}    # for nodes
 MODELS = ['free', 'free2', 'cheap', 'strong']
+DAILY_DOLLARS = 1.0
 
 LOOKS_SECRET = re.compile(r'''
     \b\d{8,10}:[A-Za-z0-9_-]{35}\b            # a bot's token
@@ -121,3 +122,15 @@ def agent_config(tree):
         yield 'k8s', 'hermes_model is not one of the models'
     if 'host' in content.get('admin', {}) or 'default' in content.get('model', {}):
         yield where, 'takes the place of what the pod sets'
+
+
+@check
+def spending(tree):
+    """All calls together have a daily cap, and whoever reads the file learns how to raise it."""
+    where, text = 'k8s/config.yaml', tree.files['k8s/config.yaml']
+    settings = yaml.safe_load(text).get('litellm_settings', {})
+    yield from expect(where, 'max_budget', settings.get('max_budget'), DAILY_DOLLARS)
+    yield from expect(where, 'budget_duration', settings.get('budget_duration'), '1d')
+    above = re.search(r'((?:^#.*\n)+)litellm_settings:', text, re.M)
+    if not above or not re.search(r'raise max_budget', above[1]):
+        yield where, 'does not say how the cap is raised'

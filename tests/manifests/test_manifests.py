@@ -116,6 +116,18 @@ def test_the_program_answers_its_probes(agent, good):
     assert found == [200] * 3, probes
 
 
+def test_the_daily_cap_applies_to_what_costs_money(agent, tmp_path):
+    """Without a way out nobody knows what the model costs, so under a cap it is not asked."""
+    router = re.search(r'router: (http://127\.0\.0\.1:\d+)', (tmp_path / 'log').read_text())[1]
+    call = urllib.request.Request(
+        f'{router}/v1/chat/completions', headers={'Authorization': 'Bearer x'},
+        data=b'{"model": "cheap", "messages": [{"role": "user", "content": "hello"}]}')
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(call, timeout=60)
+    assert refused.value.headers['x-hermes-budget'] == 'max_budget'
+    assert re.search(r'it resets at \S+T00:00:00Z', refused.value.read().decode())
+
+
 @pytest.mark.parametrize('mutation', MUTATIONS, ids=name_of)
 def test_a_mistake_is_seen(mutation, wrong, judged):
     trees, why = wrong[name_of(mutation)]
