@@ -46,6 +46,11 @@ readonly OUTPUT=build/ai
 readonly LOG_LINES=20                # that are shown of a container that failed
 readonly LOG_SEARCHED=200            # that are looked through for the cause
 
+# Is the registry the one that `make ai-registry` makes in this cluster?
+own_registry() {
+    case $REGISTRY in registry.registry:5000 | registry.registry.*) ;; *) return 1 ;; esac
+}
+
 # ---- talking
 
 bold='' dim='' red='' green='' plain='' live=''
@@ -266,14 +271,14 @@ yaml() {
 
 # An image reference as the fields of kustomize's `images:`. What follows the last colon is a tag
 # unless a slash follows too: then it is a host's port.
-image_fields() { # IMAGE
-    local name=${1%%@*} tag=latest
-    if [ "$name" != "$1" ]; then
-        printf '    newName: %s\n    digest: %s\n' "$(yaml "${name%:*}")" "$(yaml "${1#*@}")"
-        return
-    fi
-    case ${1##*/} in *:*) name=${1%:*} tag=${1##*:} ;; esac
-    printf '    newName: %s\n    newTag: %s\n' "$(yaml "$name")" "$(yaml "$tag")"
+image_fields() { # IMAGE[:TAG][@DIGEST]
+    local name=${1%%@*} tag='' digest=''
+    [ "$name" = "$1" ] || digest=${1#*@}
+    case ${name##*/} in *:*) tag=${name##*:} name=${name%:*} ;; esac
+    [ -n "$tag$digest" ] || tag=latest
+    printf '    newName: %s\n' "$(yaml "$name")"
+    [ -z "$tag" ] || printf '    newTag: %s\n' "$(yaml "$tag")"
+    [ -z "$digest" ] || printf '    digest: %s\n' "$(yaml "$digest")"
 }
 
 # An empty overlay folder under build/ai/; its kustomization.yaml is read from stdin.

@@ -15,6 +15,8 @@ import shutil
 import subprocess
 import time
 
+import yaml
+
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 TIME = '2026-01-31T12:00:00Z'
@@ -103,7 +105,7 @@ class Kubectl:
         self.on('config current-context', 'pi\n')
         self.on('get (configmap|service|job|secret) ', '')
         self.on('get namespace', code=1, err='not found\n')
-        self.on('(create namespace|annotate|delete|create secret)', '')
+        self.on('(create namespace|annotate|delete|create secret|create configmap|patch)', '')
         self.on('logs', '')
         self.on('get (events|pods)', '')
         self.on('get deployments.apps', '')
@@ -205,6 +207,16 @@ class Tree:
         process.kill()
         os.close(master)
         return Result(process.wait(SECONDS), shown.decode(errors='replace'), '', 0)
+
+    def rendered(self, name):
+        """(kind, name) -> object, of what a real kubectl makes of the overlay that a script wrote."""
+        kubectl = subprocess.run([ROOT / 'tests/manifests/kubectl'], check=True,
+                                 capture_output=True, text=True).stdout.strip()
+        done = subprocess.run([kubectl, 'kustomize', self.root / 'build/ai' / name],
+                              capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return {(thing['kind'], thing['metadata']['name']): thing
+                for thing in yaml.safe_load_all(done.stdout)}
 
     def leftovers(self):
         return list(self.temporary.iterdir())

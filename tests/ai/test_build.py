@@ -1,5 +1,6 @@
 """make ai-hermes-build and ai-kubernetes-mcp-build."""
 
+import json
 import random
 import re
 
@@ -11,6 +12,14 @@ POD = 'hermes-build-x7k'
 DONE = job(JOB, succeeded='1', end='Complete') + pod(POD, 'Succeeded', hash_='') + \
     container(POD, 'terminated', 'Completed')
 RUNNING = job(JOB, active='1') + pod(POD, hash_='') + container(POD)
+IMAGE = 'registry.registry:5000/hermes@sha256:' + 'd' * 64
+PUSHED = f'INFO[0009] Pushed {IMAGE}\n'
+
+
+@pytest.fixture(autouse=True)
+def told(tree):
+    """Whatever is built tells its digest."""
+    tree.kubectl.on('logs', PUSHED)
 
 
 def failed_pod(name=POD, reason='Error', code='1', created='2026-01-31T12:00:00Z'):
@@ -44,6 +53,26 @@ def test_a_build_from_the_tree(tree):
     noted = ' '.join(tree.kubectl.calls('annotate')[0]['words'])
     assert f'hermes/built-image=registry.registry:5000/hermes:{tag[1]}' in noted
     assert (tree.root / 'build/ai/hermes-build.log').read_text().startswith('INFO[0007]')
+    kept, = tree.kubectl.calls('patch configmap hermes-images')
+    assert json.loads(kept['words'][-1]) == {
+        'data': {tag[1]: 'registry.registry:5000/hermes@sha256:' + 'd' * 64}}
+
+
+def test_a_digest_is_kept_where_none_was_kept_before(tree):
+    tree.kubectl.sees(JOB, DONE)
+    tree.kubectl.on('patch configmap', code=1, err='not found\n')
+    done = build(tree)
+    assert done.status == 0, done.text
+    made, = tree.kubectl.calls('create configmap hermes-images')
+    assert f'--from-literal=v1={IMAGE}' in made['words']
+
+
+def test_a_digest_that_the_builder_did_not_tell_is_missed(tree):
+    tree.kubectl.sees(JOB, DONE)
+    tree.kubectl.on('logs', 'INFO[0007] Running: scripts/build\n')
+    done = build(tree)
+    assert done.status == 1 and 'did not say which content it pushed' in done.err
+    assert not tree.kubectl.calls('(patch|annotate) configmap')
 
 
 def test_a_job_goes_before_its_successor_comes(tree):
@@ -68,6 +97,7 @@ def test_settings_reach_the_job(tree):
 def test_the_other_build_has_the_version_that_its_dockerfile_pins(tree):
     name = 'kubernetes-mcp-build'
     tree.kubectl.sees(name, DONE.replace(JOB, name))
+    tree.kubectl.on('logs', PUSHED.replace('/hermes@', '/kubernetes-mcp-server@'))
     done = build(tree, 'kubernetes-mcp')
     assert done.status == 0, done.text
     overlay = tree.kubectl.overlay(name)
@@ -110,10 +140,12 @@ def test_another_build_that_runs_is_replaced(tree):
     assert tree.kubectl.calls('^delete job') and tree.kubectl.calls('^apply')
 
 
-def built_before(tree, tags='["v0","v1"]'):
+def built_before(tree):
     tree.kubectl.on(r'get configmap hermes-build .*hermes/built}',
                     'registry.registry:5000/hermes:v1 debian:trixie-slim ')
-    tree.kubectl.on('get --raw .*/v2/hermes/tags/list', f'{{"name":"hermes","tags":{tags}}}')
+    tree.kubectl.on('get configmap hermes-images .*"v1"', IMAGE)
+    tree.kubectl.on('exec -n registry deployment/registry -- test -s /var/lib/registry/docker/'
+                    'registry/v2/repositories/hermes/_manifests/revisions/sha256/d{64}/link', '')
     tree.kubectl.sees(JOB, DONE)
 
 
@@ -124,12 +156,21 @@ def test_what_the_registry_holds_is_not_built_again(tree):
     assert not tree.kubectl.calls('^(delete|apply)')
 
 
-@pytest.mark.parametrize('why', ['forced', 'lost', 'other base', 'registry is silent'])
+@pytest.mark.parametrize('why', ['forced', 'lost', 'other base', 'digest is not known',
+                                 'registry is elsewhere'])
 def test_it_is_built_again_when(tree, why):
-    built_before(tree, '["v0"]' if why == 'lost' else '["v0","v1"]')
-    if why == 'registry is silent':
-        tree.kubectl.on('get --raw .*/v2/', code=1)
-    environment = {'forced': {'FORCE': '1'}, 'other base': {'BASE_IMAGE': 'debian:sid'}}
+    built_before(tree)
+    if why == 'lost':
+        tree.kubectl.on('exec ', code=1)
+    if why == 'digest is not known':
+        tree.kubectl.on('get configmap hermes-images', '')
+    environment = {'forced': {'FORCE': '1'}, 'other base': {'BASE_IMAGE': 'debian:sid'},
+                   'registry is elsewhere': {'REGISTRY': 'ghcr.io/me'}}
+    if why == 'registry is elsewhere':
+        tree.kubectl.on(r'get configmap hermes-build .*hermes/built}',
+                        'ghcr.io/me/hermes:v1 debian:trixie-slim ')
+        tree.kubectl.on('get configmap hermes-images .*"v1"', 'ghcr.io/me/hermes@sha256:' + 'd' * 64)
+        tree.kubectl.on('logs', PUSHED.replace('registry.registry:5000', 'ghcr.io/me'))
     done = build(tree, **environment.get(why, {}))
     assert done.status == 0 and tree.kubectl.calls('^apply')
 
@@ -183,7 +224,7 @@ def test_a_mistake_in_the_sources_is_told_at_once_and_at_the_end(tree):
 def test_a_second_attempt_that_works(tree):
     first = job(JOB, active='1', failed='1') + failed_pod()
     tree.kubectl.sees(JOB, first, DONE)
-    tree.kubectl.on('logs', 'Temporary failure resolving\n')
+    tree.kubectl.on('logs', 'Temporary failure resolving\n' + PUSHED)
     done = build(tree)
     assert done.status == 0 and 'an attempt failed' in done.out and 'ok  built' in done.out
 

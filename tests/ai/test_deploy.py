@@ -27,7 +27,7 @@ def test_a_bot_that_listens(tree):
     assert done.status == 0, done.text
     assert 'your bot listens as @hermes_fake_bot' in done.out
     overlay = tree.kubectl.overlay('hermes')
-    assert "newTag: 'v1'" in overlay and "namespace: hermes" in overlay
+    assert "namespace: hermes" in overlay
     assert "hermes/secrets-version: '815'" in overlay
     assert "- 'hermes_model=free'" in overlay
     assert tree.kubectl.calls('^exec')[0]['words'][:6] == [
@@ -66,6 +66,32 @@ def test_settings(tree):
 # ---- which image
 
 BUILT = 'get configmap hermes-build .*hermes/built-image'
+
+
+def test_it_is_deployed_by_the_digest_that_was_built(tree):
+    """So that neither who pushes under this tag, nor what a node has, can be in its place."""
+    well(tree)
+    digest = 'sha256:' + 'd' * 64
+    tree.kubectl.on('get configmap hermes-images .*"v1"', f'registry.registry:5000/hermes@{digest}')
+    done = deploy(tree)
+    agent, = tree.rendered('hermes')['Deployment', 'hermes']['spec']['template']['spec'][
+        'containers']
+    assert agent['image'] == f'registry.registry:5000/hermes:v1@{digest}'
+    assert agent['imagePullPolicy'] == 'IfNotPresent'
+    assert f'registry.registry:5000/hermes:v1@{digest}' in done.out, done.text
+
+
+@pytest.mark.parametrize('recorded', ['', 'ghcr.io/me/hermes@sha256:' + 'd' * 64])
+def test_without_its_digest_the_tag_is_asked_for_at_every_start(tree, recorded):
+    well(tree)
+    tree.kubectl.on('get configmap hermes-images ', recorded)
+    done = deploy(tree)
+    assert done.status == 0, done.text
+    agent, = tree.rendered('hermes')['Deployment', 'hermes']['spec']['template']['spec'][
+        'containers']
+    assert agent['image'] == 'registry.registry:5000/hermes:v1'
+    assert agent['imagePullPolicy'] == 'Always'
+    assert 'make ai-hermes-build' in done.out and 'no build recorded which content' in done.err
 
 
 def test_what_was_built_last_is_deployed_when_the_tree_moved_on(tree):

@@ -120,6 +120,8 @@ def test_all_of_make_ai_with_busybox(busybox):
                      pod(f'{name}-1', 'Succeeded') +
                      container(f'{name}-1', 'terminated', 'Completed'))
     cluster.on('exec', WELL)
+    cluster.on('logs', ''.join(f'Pushed registry.registry:5000/{name}@sha256:{64 * "d"}\n'
+                               for name in ('hermes', 'kubernetes-mcp-server')))
     for words in (['deploy', '--check'], ['registry'], ['build', 'hermes'],
                   ['build', 'kubernetes-mcp'], ['deploy'], ['logs']):
         done = busybox.run(*words)

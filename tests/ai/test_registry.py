@@ -36,6 +36,8 @@ def test_an_image_by_digest_and_one_without_a_tag(tree):
     tree.kubectl.sees('registry', healthy('registry'))
     tree.run('registry', REGISTRY_IMAGE='registry@sha256:' + 'a' * 64)
     assert "digest: 'sha256:" + 'a' * 64 in tree.kubectl.overlay('registry')
+    tree.run('registry', REGISTRY_IMAGE='here:5000/registry@sha256:' + 'a' * 64)
+    assert "newName: 'here:5000/registry'\n    digest: 'sha256:" in tree.kubectl.overlay('registry')
     tree.run('registry', REGISTRY_IMAGE='here:5000/registry')
     assert "newName: 'here:5000/registry'\n    newTag: 'latest'" in tree.kubectl.overlay('registry')
 

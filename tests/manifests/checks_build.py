@@ -102,7 +102,8 @@ def dockerfiles(tree):
 
 @check
 def images(tree):
-    """Of others a version is named; `latest` is for what is built here."""
+    """Of others a version is named; `latest` is for what is built here, and a node asks for it at
+    every start: what it has under that name may be an earlier build."""
     for container in tree.containers():
         image = container.body.get('image', '')
         if image.startswith(OURS):
@@ -111,8 +112,9 @@ def images(tree):
         if '@sha256:' not in image and not re.fullmatch(r'v?\d+(\.\d+)+', tag):
             yield container, f'image {image} names no version'
     for container in tree.containers():
+        moves = container.body.get('image', '').endswith(':latest')
         yield from expect(container, 'imagePullPolicy', container.body.get('imagePullPolicy'),
-                          'IfNotPresent')
+                          'Always' if moves else 'IfNotPresent')
     agent = [container.body['image'] for container in tree.containers()
              if container.body['name'] == 'hermes']
     if agent != [OURS + 'hermes:latest'] and tree.find('Deployment', 'hermes', 'hermes'):

@@ -152,7 +152,8 @@ MUTATIONS = [
      'tested_builder'),
     ('registry/kustomization.yaml', 'newTag: 2.8.3', 'newTag: "2"', 'images'),
     ('k8s/kustomization.yaml', 'name: registry.registry:5000/hermes', 'name: hermes', 'images'),
-    (K8S, 'imagePullPolicy: IfNotPresent', 'imagePullPolicy: Always', 'images'),
+    (K8S, 'imagePullPolicy: Always', 'imagePullPolicy: IfNotPresent', 'images'),
+    (REGISTRY, 'imagePullPolicy: IfNotPresent', 'imagePullPolicy: Always', 'images'),
 
     # ---- the registry ----
     ('registry/registries.yaml', '"registry.registry:5000":', '"registry.registry":',

@@ -1,0 +1,37 @@
+# shellcheck shell=bash
+#
+# Which content a tag was built with.
+#
+# A tag can be pushed again by whoever may push, and what a node has under it may be older. So what
+# runs is named by its digest. The builder tells it once, in its log, and from there it goes into a
+# ConfigMap beside the builds, NAME-images: for each tag the image that was built, as IMAGE@DIGEST.
+# To change that takes an administrator of the cluster, not a push. An entry has some 100 bytes, so
+# there is room for ten thousand builds.
+
+# Where the registry keeps an image's manifests, below its volume.
+readonly STORED=/var/lib/registry/docker/registry/v2/repositories
+
+remember_image() { # NAME TAG IMAGE@DIGEST
+    local change
+    change=$(printf '{"data":{"%s":"%s"}}' "$2" "$3")
+    kube patch configmap "$1-images" -n "$REGISTRY_NAMESPACE" --type merge -p "$change" \
+        >/dev/null 2>&1 ||
+        kube create configmap "$1-images" -n "$REGISTRY_NAMESPACE" "--from-literal=$2=$3" \
+            >/dev/null 2>"$work/err"
+}
+
+# Prints IMAGE@DIGEST of what was built in this registry under a tag; nothing when that is not known.
+remembered_image() { # NAME REPOSITORY TAG
+    local image
+    image=$(kube get configmap "$1-images" -n "$REGISTRY_NAMESPACE" --ignore-not-found \
+        -o go-template="{{with .data}}{{with index . \"$3\"}}{{.}}{{end}}{{end}}" \
+        2>/dev/null) || image=''
+    case $image in "$REGISTRY/$2@sha256:"*) printf '%s' "$image" ;; esac
+}
+
+# Is this very content in the cluster's own registry? Looked at in its volume, because this machine
+# need not reach the registry, nor know its password.
+is_stored() { # REPOSITORY DIGEST
+    own_registry && kube exec -n "$REGISTRY_NAMESPACE" deployment/registry -- test -s \
+        "$STORED/$1/_manifests/revisions/sha256/${2#sha256:}/link" >/dev/null 2>&1 </dev/null
+}
