@@ -62,6 +62,7 @@ const struct option router_options[] = {
     {.key = "router.host",
      .type = OPTION_STRING,
      .offset = FIELD(host),
+     .env = "HERMES_ROUTER_HOST",
      .fallback = "127.0.0.1",
      .help = "the address on which the router listens"},
     {.key = "router.port",

@@ -3,6 +3,7 @@ the same way as everybody's."""
 
 import json
 import re
+import socket
 
 import home_socket
 import pytest
@@ -47,6 +48,17 @@ def test_the_face_stands_beside_the_agent(house):
     _, router = house({"free": ["echo"]})
     assert router.ask().text == "echo: hello"
     assert router.ask(stream=True).whole
+
+
+def test_a_container_opens_it_to_others_by_a_variable_and_only_with_a_key(hermes, up, service):
+    configure(hermes, up, {"free": ["echo"]})
+    everywhere = {"HERMES_ROUTER_HOST": "0.0.0.0"}
+    running = service(env={**everywhere, "LITELLM_MASTER_KEY": MASTER_KEY})
+    found = re.search(rb"router: http://0\.0\.0\.0:(\d+)\n", running.process.out)
+    assert found, running.process.out
+    socket.create_connection(("127.0.0.2", int(found[1])), timeout=60).close()
+    running.stop()
+    assert b"router:" not in running.restart(env=everywhere).process.out
 
 
 def test_the_agents_own_models_are_not_for_clients(house):
