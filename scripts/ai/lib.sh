@@ -33,6 +33,7 @@ readonly HERE=scripts/ai
 : "${CONFIG:=k8s/config.yaml}"
 : "${SECRETS:=k8s/secrets.env}"
 : "${HERMES_MODEL:=free}"
+: "${ROUTER:=}"
 : "${TIMEOUT:=}"
 : "${TAG:=}"
 : "${POLL:=2}"         # seconds between two looks at the cluster
@@ -48,7 +49,10 @@ readonly LOG_SEARCHED=200            # that are looked through for the cause
 
 # Is the registry the one that `make ai-registry` makes in this cluster?
 own_registry() {
-    case $REGISTRY in registry.registry:5000 | registry.registry.*) ;; *) return 1 ;; esac
+    case $REGISTRY in
+    registry.registry:5000 | registry.registry.*) ;;
+    *) return 1 ;;
+    esac
 }
 
 # ---- talking

@@ -118,6 +118,50 @@ def test_a_build_for_another_registry_does_not_count(tree):
     assert f"newTag: '{head}'" in tree.kubectl.overlay('hermes')
 
 
+# ---- the router, for other pods
+
+KEY = 'LITELLM_MASTER_KEY=sk-1\n'
+
+
+def test_the_router_is_opened_when_asked_for_and_with_a_key(tree):
+    well(tree)
+    tree.secrets(KEY)
+    done = deploy(tree, ROUTER='1', NAMESPACE='cellar')
+    assert done.status == 0, done.text
+    things = tree.rendered('hermes')
+    for kind in ('Service', 'NetworkPolicy'):
+        found = things[kind, 'hermes-router']['metadata']
+        assert found['namespace'] == 'cellar'
+        assert found['labels']['app.kubernetes.io/part-of'] == 'hermes', 'undeploy goes by it'
+    agent, = things['Deployment', 'hermes']['spec']['template']['spec']['containers']
+    assert {'name': 'HERMES_ROUTER_HOST', 'value': '0.0.0.0'} in agent['env']
+    assert 'http://hermes-router.cellar:4000/v1' in done.out
+    assert not tree.kubectl.calls('^delete')
+
+
+def test_without_being_asked_for_it_is_closed_again(tree):
+    well(tree)
+    tree.secrets(KEY)
+    assert deploy(tree).status == 0
+    assert ('Service', 'hermes-router') not in tree.rendered('hermes')
+    gone, = tree.kubectl.calls('^delete')
+    assert {'service/hermes-router', 'networkpolicy/hermes-router'} <= set(gone['words'])
+    assert '--ignore-not-found' in gone['words']
+
+
+def test_a_key_in_the_configuration_opens_it_too(tree):
+    well(tree)
+    tree.write('mine.yaml', 'general_settings:\n  master_key: os.environ/OTHER_KEY\n')
+    assert deploy(tree, ROUTER='1', CONFIG='mine.yaml').status == 0
+
+
+@pytest.mark.parametrize('value, why', [('1', 'there is no key'), ('yes', 'ROUTER=yes')])
+def test_without_a_key_it_is_not_opened(tree, value, why):
+    tree.secrets()
+    done = deploy(tree, ROUTER=value)
+    assert done.status == 1 and why in done.err and not tree.kubectl.calls()
+
+
 # ---- the file with the secrets
 
 def refused(tree, text=None):

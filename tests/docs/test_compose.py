@@ -11,6 +11,7 @@ import subprocess
 import pytest
 import yaml
 from harness import ROOT
+from user import blocks, documents
 
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 MIB = 1 << 20
@@ -137,6 +138,8 @@ def the_way_in(compose):
         yield "tailscale serves something else, or to everybody"
     if hermes["environment"].get("HERMES_ADMIN_HOST") != "0.0.0.0":
         yield "hermes listens where tailscale cannot ask"
+    if hermes["environment"].get("HERMES_ROUTER_HOST") != "0.0.0.0":
+        yield "with a key, its router listens where no other container can ask"
 
 
 def test_compose_agrees():
@@ -158,6 +161,7 @@ WRONG = [
     (("services", "hermes", "environment", "OPENROUTER_API_KEY"), "sk-or-v1-0123456789"),
     (("services", "hermes", "environment", "HERMES_SECRETS_DIR"), "/run/others"),
     (("services", "hermes", "environment", "HERMES_ADMIN_HOST"), "127.0.0.1"),
+    (("services", "hermes", "environment", "HERMES_ROUTER_HOST"), "127.0.0.1"),
     (("services", "hermes", "volumes"), ["./data:/opt/data"]),
     (("services", "hermes", "build", "dockerfile"), "Dockerfile"),
     (("services", "tailscale", "profiles"), []),
@@ -176,6 +180,17 @@ def test_the_checks_can_fail(path, value):
         place = place[key]
     place[path[-1]] = value
     assert findings(wrong)
+
+
+@pytest.mark.parametrize("block", [b for path in documents() for b in blocks(path)
+                                   if b.words == ["compose"]], ids=str)
+def test_what_joins_its_network(block):
+    """It joins one that is there, which Compose calls after the directory of a clone."""
+    told = yaml.safe_load(block.text)
+    joined = {name for service in told["services"].values() for name in service["networks"]}
+    assert joined == set(told["networks"])
+    assert [network for network in told["networks"].values()] == [
+        {"external": True, "name": "hermes_default"}]
 
 
 def test_its_secrets_stay_out_of_git():

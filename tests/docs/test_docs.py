@@ -5,8 +5,8 @@ is. Languages of blocks: `sh` (commands), `console` (commands with their output,
 `text` (in troubleshooting.md, and elsewhere `text hermes`: what the program prints), `yaml` (a
 whole configuration without a finding; `yaml wrong` is one for the console block below it), `ini`,
 `dockerfile`, `mermaid` (a figure). A block whose language is followed by `running`, `telegram` or
-`terminal` belongs to test_running.py, by `routed` to test_routed.py, and by `make`, `node` or
-`kubernetes` to test_kubernetes.py.
+`terminal` belongs to test_running.py, by `routed` to test_routed.py, by `compose` to
+test_compose.py, and by `make`, `node` or `kubernetes` to test_kubernetes.py.
 """
 
 import itertools

@@ -4,7 +4,7 @@ import re
 
 import yaml
 from checking import check, expect
-from tree import FOLDERS, PRIVATE, example_names, program_variables
+from tree import COMPONENTS, FOLDERS, PRIVATE, example_names, program_variables
 
 NOT_LISTED = {'registry/registries.yaml', 'registry/install-node'}    # for nodes
 MODELS = ['free', 'free2', 'cheap', 'strong']
@@ -29,7 +29,7 @@ REFERENCES = re.compile(r'os\.environ/\w+$|\$\(?\{?\w+|false$|true$')
 @check
 def listed(tree):
     """Every manifest is in its kustomization, once."""
-    for folder in [*FOLDERS, 'registry/auth']:
+    for folder in [*FOLDERS, *COMPONENTS]:
         text = tree.files.get(f'{folder}/kustomization.yaml', '')
         content = yaml.safe_load(text) or {}
         named = list(content.get('resources', []))

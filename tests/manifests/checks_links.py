@@ -3,7 +3,7 @@
 import ipaddress
 
 import yaml
-from checking import check, labels_of, selects
+from checking import check, expect, labels_of, selects
 from tree import program_default
 
 SERVICE_RANGE = ipaddress.ip_network('10.43.0.0/16')    # K3s' own
@@ -107,13 +107,43 @@ def addresses(tree):
 def ports(tree):
     """What a container declares is what its program listens on, by its default or its file."""
     address = yaml.safe_load(tree.files['registry/config.yml'])['http']['addr']
-    listens = {'hermes': int(program_default('admin.port')),
-               'registry': int(address.rpartition(':')[2])}
+    listens = {'hermes': [int(program_default('admin.port'))],
+               'registry': [int(address.rpartition(':')[2])]}
+    if is_router_open(tree):
+        listens['hermes'].append(int(program_default('router.port')))
     for container in tree.containers():
-        declared = [port.get('containerPort') for port in container.body.get('ports', [])]
-        want = [listens[name] for name in [container.body['name']] if name in listens]
+        declared = sorted(port.get('containerPort') for port in container.body.get('ports', []))
+        want = sorted(listens.get(container.body['name'], []))
         if declared != want:
             yield container, f'its ports are {declared}, its program listens on {want}'
+
+
+def is_router_open(tree):
+    return tree.find('Service', 'hermes-router', 'hermes') is not None
+
+
+@check
+def router(tree):
+    """Closed to others unless the component is there; then its Service, its port, its policy and
+    the program's own address open together, for pods that say that they are its clients."""
+    opened, port = is_router_open(tree), int(program_default('router.port'))
+    policy = tree.find('NetworkPolicy', 'hermes-router', 'hermes')
+    if bool(policy) != opened:
+        yield 'k8s/router', 'a Service and a policy belong together'
+    for container in tree.containers():
+        if container.body['name'] == 'hermes':
+            hosts = [entry.get('value') for entry in container.environment
+                     if entry['name'] == 'HERMES_ROUTER_HOST']
+            yield from expect(container, 'HERMES_ROUTER_HOST', hosts, ['0.0.0.0'] * opened)
+    if opened:
+        service = tree.find('Service', 'hermes-router', 'hermes')
+        yield from expect(service, 'ports', [one['port'] for one in service.spec['ports']], [port])
+        yield from expect(service, 'type', service.spec.get('type', 'ClusterIP'), 'ClusterIP')
+    if policy:
+        clients = {'namespaceSelector': {},
+                   'podSelector': {'matchLabels': {'hermes/router-client': 'true'}}}
+        yield from expect(policy, 'ingress', policy.spec.get('ingress'), [
+            {'from': [clients], 'ports': [{'port': port, 'protocol': 'TCP'}]}])
 
 
 @check

@@ -117,6 +117,14 @@ MUTATIONS = [
     (POLICY, '    - from:\n        - podSelector:\n            matchLabels:\n'
      '              hermes/client: "true"\n      ports', '    - ports', 'policies'),
 
+    ('k8s/router/network-policy.yaml', '            matchLabels:\n'
+     '              hermes/router-client: "true"\n', '', 'router'),
+    ('k8s/router/kustomization.yaml', '  - network-policy.yaml\n', '', 'router'),
+    ('k8s/router/deployment.yaml', 'value: 0.0.0.0', 'value: 127.0.0.1', 'router'),
+    ('k8s/router/service.yaml', 'port: 4000', 'port: 80', 'router'),
+    ('k8s/router/deployment.yaml', 'containerPort: 4000', 'containerPort: 4001', 'ports'),
+    ('k8s/router/network-policy.yaml', 'port: 4000', 'port: 9119', 'router'),
+
     # ---- cost and life ----
     (K8S, 'memory: 16Mi', 'memory: 160Mi', 'quantities'),
     (BUILD, 'memory: 512Mi', 'memory: 512MB', 'quantities'),

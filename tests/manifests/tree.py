@@ -10,7 +10,8 @@ from rendering import render
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 FOLDERS = ['registry', 'kaniko/hermes-build', 'kaniko/kubernetes-mcp-build', 'k8s']
-AUTH = 'registry/auth'
+# What an overlay may add to a folder, alone or together.
+COMPONENTS = {'registry/auth': 'registry', 'k8s/router': 'k8s'}
 PRIVATE = {'k8s/secrets.env', 'registry/htpasswd', 'registry/docker-config.json'}
 
 # What scripts/ai adds to a build: everything that differs between two of them.
@@ -33,11 +34,12 @@ def shipped():
 
 
 def trees(files):
-    """Everything as it would lie in a cluster, without and with a password for the registry."""
-    for components in ((), (AUTH,)):
+    """Everything as it would lie in a cluster, without and with the components."""
+    for chosen in ([], list(COMPONENTS)):
         tree = Rendered(files)
         for folder in FOLDERS:
-            tree.things += render(files, folder, components if folder == 'registry' else ())
+            tree.things += render(files, folder, [name for name in chosen
+                                                  if COMPONENTS[name] == folder])
         for name in BUILDS:
             tree.things.append(supplied(name))
         yield tree
