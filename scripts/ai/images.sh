@@ -20,7 +20,7 @@ remember_image() { # NAME TAG IMAGE@DIGEST
             >/dev/null 2>"$work/err"
 }
 
-# Prints IMAGE@DIGEST of what was built in this registry under a tag; nothing when that is not known.
+# Prints IMAGE@DIGEST of what was built here under a tag; nothing when that is not known.
 remembered_image() { # NAME REPOSITORY TAG
     local image
     image=$(kube get configmap "$1-images" -n "$REGISTRY_NAMESPACE" --ignore-not-found \

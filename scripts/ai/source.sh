@@ -3,10 +3,11 @@
 #
 # What is built, packed, and what its image is called.
 #
-# The sources reach the cluster inside a ConfigMap, which wants no git host and no shared disk.
-# A ConfigMap holds 1 MiB with everything in it; LIMIT leaves room for the rest. So the archive has
-# what the build reads and nothing else, by a list: a folder that somebody adds to the tree must not
-# quietly end a build that worked.
+# The sources reach the cluster inside ConfigMaps, which want no git host and no shared disk. One
+# holds 1 MiB with everything in it, so the archive is cut into parts. The build's pod joins them,
+# and compares the result with a digest. There are always PARTS of them, the last ones empty, so that
+# none of an earlier build is left. The archive has what the build reads and nothing else, by a
+# list: a folder that somebody adds to the tree must not quietly end a build that worked.
 #
 # The image's tag is the commit. When the tree differs from it in anything that is packed, the tag
 # says so and carries a checksum of what was packed: the same tag never means two contents, which is
@@ -16,7 +17,9 @@
 readonly PACKED="LICENSE LICENSES NOTICE cross kaniko meson.build meson_options.txt \
 scripts/build scripts/ca_roots.py scripts/deps scripts/embed.py scripts/jobs \
 scripts/zones.py src"
-readonly LIMIT=$((900 * 1024)) # bytes of a packed context
+readonly PARTS=4      # the Jobs in kaniko/ mount as many
+readonly PART_KIB=900 # of a part at most
+readonly LIMIT=$((PARTS * PART_KIB * 1024)) # bytes of a packed context
 readonly PACKAGE=$OUTPUT/context.tar.gz
 
 # The files, one a line. What editors, Macs and compilers leave beside sources stays here, and so
@@ -95,12 +98,31 @@ pack() {
         rm -f "$PACKAGE.new"
         quote_lines <"$work/words" >&2
         die "the packed sources are $(kib "$size") KiB, more than $(kib "$LIMIT") KiB" \
-            'They travel in a ConfigMap, which holds 1 MiB. The largest are listed above.' \
+            "They travel in $PARTS ConfigMaps of 1 MiB. The largest are listed above." \
             'Remove files that are not sources, or let the cluster fetch them from git:' \
             'make ai-hermes-build CONTEXT=git://HOST/PATH#refs/heads/BRANCH'
     fi
     mv "$PACKAGE.new" "$PACKAGE"
     note "the sources: $files files, packed $(kib "$size") of at most $(kib "$LIMIT") KiB"
+}
+
+# The package as part-1 to part-PARTS in a folder. dd complains where the file has ended.
+cut_package() { # FOLDER
+    local number=1
+    while [ "$number" -le "$PARTS" ]; do
+        dd if="$PACKAGE" of="$1/part-$number" bs="${PART_KIB}k" skip=$((number - 1)) count=1 \
+            2>"$work/err" || die "the packed sources could not be cut: $(complaint)"
+        number=$((number + 1))
+    done
+}
+
+# A Mac has only shasum.
+package_digest() {
+    if command -v sha256sum >/dev/null 2>&1; then
+        sha256sum "$PACKAGE"
+    else
+        shasum -a 256 "$PACKAGE"
+    fi | cut -d ' ' -f 1
 }
 
 # Options with which the archive does not say whose the files are, one a line: the key of kaniko's

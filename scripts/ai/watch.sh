@@ -45,7 +45,7 @@ warning() { # KIND NAME REASONS
 
 # ---- one pod
 
-pod='' phase='' leaving='' node='' pod_reason='' scheduled='' pod_message=''
+pod='' phase='' leaving='' node='' pod_reason='' scheduled='' pod_message='' container=''
 state='' reason='' exit_code='' restarts='' last_reason='' last_exit='' message='' ready=''
 started='' last_time='' created=''
 
@@ -65,7 +65,8 @@ read_pod() { # ROW
     IFS='|' read -r pod phase leaving node hash created pod_reason scheduled pod_message <<<"$1"
     pod_message=$(unquoted "$pod_message")
     ready='' restarts='' state='' reason='' exit_code='' last_reason='' last_exit='' message=''
-    local line container
+    container=''
+    local line
     line=$(rows container | grep "^$pod|" | head -n 1) || return 0
     IFS='|' read -r hash container ready restarts state reason exit_code started last_reason \
         last_exit last_time message <<<"$line"
@@ -289,7 +290,7 @@ unready() { # NAME
 
 # A container that ended. Its last words are in $work/words.
 crash_trouble() { # NAMESPACE REASON EXIT
-    last_words "$1" "$pod"
+    last_words "$1"
     local words
     words=$(cause_in "$work/words" | cut -c 1-400) || words=''
     case $2:$3 in
@@ -341,6 +342,8 @@ registry/docker-config.json, then: make ai-registry" "the registry refuses the b
         "the build does not reach the registry: $1" ;;
     *MANIFEST_UNKNOWN*) found crash "$PATIENCE" "name a base image that exists (BASE_IMAGE)" \
         "the base image does not exist: $1" ;;
+    *'did not arrive whole'*) found sources "$PATIENCE" "make ai-${pod%-build-*}-build, which sends \
+them again" "these are not the sources that were sent: $1" ;;
     *'resolving source context'*) found crash "$PATIENCE" "check CONTEXT" \
         "the sources cannot be fetched: $1" ;;
     *'dial tcp'* | *'no such host'* | *'i/o timeout'*) found crash "$PATIENCE" "let pods reach the \
@@ -360,14 +363,21 @@ holds it}" ;;
     esac
 }
 
+# Of the container that read_pod found, which may be one that the others wait for.
+pod_log() { # NAMESPACE OPTION...
+    local namespace=$1
+    shift
+    kube logs -n "$namespace" "$pod" ${container:+-c "$container"} "$@"
+}
+
 # The end of the log of the container that ended, or of the one that runs.
-last_words() { # NAMESPACE POD
+last_words() { # NAMESPACE
     : >"$work/log"
     if [ "$state" = running ] || [ "$reason" = CrashLoopBackOff ]; then
-        kube logs -n "$1" "$2" --previous --tail="$LOG_SEARCHED" >"$work/log" 2>/dev/null || true
+        pod_log "$1" --previous --tail="$LOG_SEARCHED" >"$work/log" 2>/dev/null || true
     fi
     [ -s "$work/log" ] ||
-        kube logs -n "$1" "$2" --tail="$LOG_SEARCHED" >"$work/log" 2>/dev/null || true
+        pod_log "$1" --tail="$LOG_SEARCHED" >"$work/log" 2>/dev/null || true
     # The kubelet cannot always find a log that a restart took away.
     if grep -q '^unable to retrieve container logs' "$work/log"; then : >"$work/log"; fi
     shorten_log

@@ -1,7 +1,7 @@
 """What a cluster looks like to the scripts: the lines that scripts/ai/objects.tmpl makes of it.
 
 The template itself is Go's and wants a real kubectl; that it and these lines agree is what
-tests/cluster sees.
+test_template.py sees of a pod, and tests/cluster of everything.
 """
 
 import dataclasses
@@ -23,6 +23,15 @@ TIME = '2026-01-31T12:00:00Z'
 SECONDS = 60                                # that a script under test may take
 PACKED = ('LICENSE', 'NOTICE', 'meson.build', 'meson_options.txt')
 SCRIPTS = ('build', 'ca_roots.py', 'deps', 'embed.py', 'jobs', 'zones.py')
+
+
+def real_kubectl(*words):
+    """What one prints that needs no cluster for it."""
+    program = subprocess.run([ROOT / 'tests/manifests/kubectl'], check=True, capture_output=True,
+                             text=True).stdout.strip()
+    done = subprocess.run([program, *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def quoted(text):
@@ -209,14 +218,10 @@ class Tree:
         return Result(process.wait(SECONDS), shown.decode(errors='replace'), '', 0)
 
     def rendered(self, name):
-        """(kind, name) -> object, of what a real kubectl makes of the overlay that a script wrote."""
-        kubectl = subprocess.run([ROOT / 'tests/manifests/kubectl'], check=True,
-                                 capture_output=True, text=True).stdout.strip()
-        done = subprocess.run([kubectl, 'kustomize', self.root / 'build/ai' / name],
-                              capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        """(kind, name) -> object, of what a real kubectl makes of a script's overlay."""
+        done = real_kubectl('kustomize', self.root / 'build/ai' / name)
         return {(thing['kind'], thing['metadata']['name']): thing
-                for thing in yaml.safe_load_all(done.stdout)}
+                for thing in yaml.safe_load_all(done)}
 
     def leftovers(self):
         return list(self.temporary.iterdir())

@@ -1,8 +1,12 @@
 """make ai-hermes-build and ai-kubernetes-mcp-build."""
 
+import base64
+import hashlib
 import json
+import os
 import random
 import re
+import subprocess
 
 import pytest
 from cluster import container, event, job, pod
@@ -46,10 +50,11 @@ def test_a_build_from_the_tree(tree):
                     f'DESTINATION=registry.registry:5000/hermes:{tag[1]}',
                     'LATEST=registry.registry:5000/hermes:latest',
                     'CACHE=registry.registry:5000/hermes/cache', 'REGISTRY=registry.registry:5000',
+                    'CONTEXT_DIGEST=' + digest_of(tree.root / 'build/ai/context.tar.gz'),
                     'BASE_IMAGE=debian:trixie-slim', 'HTTP_PROXY='):
         assert f"      - '{literal}'\n" in overlay
-    assert 'disableNameSuffixHash: true' in overlay and 'images:' not in overlay
-    assert tree.kubectl.calls('kustomize')[0]['files'] == ['context.tar.gz', 'kustomization.yaml']
+    assert 'disableNameSuffixHash: true' in overlay and 'kaniko-project' not in overlay
+    assert tree.kubectl.calls('kustomize')[0]['files'] == ['kustomization.yaml', *PARTS]
     noted = ' '.join(tree.kubectl.calls('annotate')[0]['words'])
     assert f'hermes/built-image=registry.registry:5000/hermes:{tag[1]}' in noted
     assert (tree.root / 'build/ai/hermes-build.log').read_text().startswith('INFO[0007]')
@@ -115,10 +120,101 @@ def test_sources_from_git(tree):
 
 
 def test_too_large_a_tree_starts_nothing(tree):
-    (tree.root / 'src/huge').write_bytes(random.Random(1).randbytes(1 << 20))
+    (tree.root / 'src/huge').write_bytes(random.Random(1).randbytes(4 << 20))
     done = build(tree)
-    assert done.status == 1 and 'more than 900 KiB' in done.err
+    assert done.status == 1 and 'more than 3600 KiB' in done.err
     assert not tree.kubectl.calls('^(delete|apply|create)')
+
+
+# ---- the sources, in parts
+
+PARTS = [f'part-{number}' for number in (1, 2, 3, 4)]
+PART_BYTES = 900 << 10
+
+
+def digest_of(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def parted(tree):
+    """What a cluster gets of a build whose sources fill one part and some of the next: the objects,
+    and the archive itself."""
+    (tree.root / 'src/noise').write_bytes(random.Random(1).randbytes(PART_BYTES + (64 << 10)))
+    tree.kubectl.sees(JOB, DONE)
+    done = build(tree, REGISTRY_IMAGE='mirror.test/registry:2.8.3')
+    assert done.status == 0, done.text
+    return tree.rendered(JOB), (tree.root / 'build/ai/context.tar.gz').read_bytes()
+
+
+def parts_of(things):
+    """In the order in which the pod sees them, by the names of their files."""
+    pod_spec = things['Job', JOB]['spec']['template']['spec']
+    volume, = [one for one in pod_spec['volumes'] if one['name'] == 'parts']
+    for source in volume['projected']['sources']:
+        item, = source['configMap']['items']
+        made = things['ConfigMap', source['configMap']['name']]
+        data = made.get('data', {}).get(item['key'])
+        yield item['path'], (base64.b64decode(made['binaryData'][item['key']]) if data is None
+                             else data.encode())
+
+
+def test_sources_larger_than_a_configmap_come_in_parts(parted):
+    things, archive = parted
+    parts = dict(parts_of(things))
+    assert sorted(parts) == PARTS and all(len(part) <= PART_BYTES for part in parts.values())
+    assert [len(parts[name]) for name in PARTS] == [PART_BYTES, len(archive) - PART_BYTES, 0, 0]
+    assert b''.join(parts[name] for name in PARTS) == archive
+
+
+def joined(things, folder, parts):
+    """The init container of the Job, run here over these parts; its result."""
+    init, = things['Job', JOB]['spec']['template']['spec']['initContainers']
+    assert init['image'] == 'mirror.test/registry:2.8.3'
+    for name, content in parts.items():
+        (folder / 'parts').mkdir(exist_ok=True)
+        (folder / 'parts' / name).write_bytes(content)
+    (folder / 'context').mkdir()
+    shell, *options, script = init['command']
+    for place in ('parts', 'context'):
+        script = script.replace(f'/{place}/', f'{folder}/{place}/')
+    digest = things['ConfigMap', JOB]['data']['CONTEXT_DIGEST']
+    assert shell == '/bin/sh'
+    return subprocess.run(['busybox', 'sh', *options, script], capture_output=True, text=True,
+                          env={'CONTEXT_DIGEST': digest, 'PATH': os.environ['PATH']})
+
+
+def test_the_parts_are_joined_and_compared(parted, tmp_path):
+    things, archive = parted
+    done = joined(things, tmp_path, dict(parts_of(things)))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / 'context/context.tar.gz').read_bytes() == archive
+
+
+@pytest.mark.parametrize('damage', ['lost', 'changed', 'of an earlier build'])
+def test_parts_that_are_not_what_was_packed_are_refused(parted, tmp_path, damage):
+    things, _ = parted
+    parts = dict(parts_of(things))
+    if damage == 'lost':
+        del parts['part-2']
+    elif damage == 'changed':
+        parts['part-2'] = parts['part-2'][:-1] + b'!'
+    else:
+        parts['part-3'] = b'what stood there before'
+    done = joined(things, tmp_path, parts)
+    assert done.returncode == 1 and 'the sources did not arrive whole' in done.stdout + done.stderr
+
+
+def test_sources_that_did_not_arrive_are_told(tree):
+    tree.kubectl.sees(JOB, job(JOB, failed='4', end='Failed', reason='BackoffLimitExceeded') +
+                      pod(POD, 'Failed', hash_='') + container(
+                          POD, 'terminated', 'Error', '1', container_name='join') + container(
+                          POD, 'waiting', 'PodInitializing', container_name='kaniko'))
+    tree.kubectl.on('logs .*-c join', 'the sources did not arrive whole\n')
+    tree.kubectl.on('logs .*-c kaniko', code=1, err='is waiting to start: PodInitializing\n')
+    done = build(tree)
+    assert done.status == 1 and 'the sources did not arrive whole' in done.err
+    assert 'what to do: make ai-hermes-build' in done.err
 
 
 # ---- again
@@ -169,7 +265,8 @@ def test_it_is_built_again_when(tree, why):
     if why == 'registry is elsewhere':
         tree.kubectl.on(r'get configmap hermes-build .*hermes/built}',
                         'ghcr.io/me/hermes:v1 debian:trixie-slim ')
-        tree.kubectl.on('get configmap hermes-images .*"v1"', 'ghcr.io/me/hermes@sha256:' + 'd' * 64)
+        tree.kubectl.on('get configmap hermes-images .*"v1"',
+                        IMAGE.replace('registry.registry:5000', 'ghcr.io/me'))
         tree.kubectl.on('logs', PUSHED.replace('registry.registry:5000', 'ghcr.io/me'))
     done = build(tree, **environment.get(why, {}))
     assert done.status == 0 and tree.kubectl.calls('^apply')

@@ -71,6 +71,13 @@ def laptop(node, way_out, telegram, upstream):
     return found
 
 
+@pytest.fixture
+def clean_tree(laptop):
+    """The laptop's tree, to be changed for one test."""
+    yield laptop
+    laptop.restore()
+
+
 @pytest.fixture(scope='session')
 def registry_up(node, laptop, image):
     """What `make ai-registry` printed on a node that had nothing."""

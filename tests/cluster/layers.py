@@ -24,8 +24,6 @@ sys.path.insert(0, str(HERE.parent / 'image/bases'))
 import cache  # noqa: E402
 import pack  # noqa: E402
 
-DOCKER_MANIFEST = 'application/vnd.docker.distribution.manifest.v2+json'
-ACCEPTED = f'{DOCKER_MANIFEST}, {push.MANIFEST}'
 KEPT = 2                        # of each repository
 
 
@@ -83,7 +81,7 @@ class Kept:
         tag, partial = asked.group(1), self.path.with_suffix('.new')
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        raw = self._get(f'manifests/{tag}', Accept=ACCEPTED)
+        raw = self._get(f'manifests/{tag}', Accept=push.ACCEPTED)
         (partial / 'manifest').write_bytes(raw)
         (partial / 'tag').write_text(tag)
         manifest = json.loads(raw)

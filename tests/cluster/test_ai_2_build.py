@@ -4,8 +4,8 @@ import json
 import re
 
 from conftest import figure
-from layers import ACCEPTED
 from meter import MIB
+from push import ACCEPTED
 
 REPOSITORY = 'hermes'
 IMAGE_BYTES = 6_000_000

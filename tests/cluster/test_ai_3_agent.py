@@ -12,7 +12,6 @@ import time
 
 import pytest
 from conftest import figure
-from layers import ACCEPTED
 from meter import MIB, Cost, folder_of
 from outside import OWNER, SECRET_VALUES
 
@@ -58,9 +57,10 @@ def test_it_is_deployed_and_says_that_it_is_well(deployed, laptop):
 def test_its_image_came_from_the_registry_in_the_cluster(agent, laptop, node, store):
     pod = agent.wait_ready()
     status = pod['status']['containerStatuses'][0]
-    digest = store.ask('HEAD', f'/v2/hermes/manifests/{laptop.tag}',
-                       Accept=ACCEPTED)[1]['Docker-Content-Digest']
-    assert status['image'].endswith(f'hermes:{laptop.tag}') and digest in status['imageID'], status
+    digest = store.digest('hermes', laptop.tag)
+    container, = pod['spec']['containers']
+    assert container['image'] == f'registry.registry:5000/hermes:{laptop.tag}@{digest}'
+    assert digest in status['imageID'], status
     assert 'http://10.43.0.50:5000' in node.sh(
         'cat /var/lib/rancher/k3s/agent/etc/containerd/certs.d/registry.registry:5000/hosts.toml'
     ).stdout

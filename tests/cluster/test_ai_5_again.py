@@ -1,4 +1,6 @@
 """The days after: everything again, other secrets, another configuration, another version, none."""
+import base64
+import hashlib
 import json
 
 from conftest import figure
@@ -9,6 +11,39 @@ AGAIN_SECONDS = 120
 
 def test_the_image_of_kubernetes_mcp_server(mcp_built, store):
     assert {'v0.0.66', 'latest'} <= set(store.tags('kubernetes-mcp-server'))
+
+
+def test_sources_three_times_as_large_reach_the_build(clean_tree, build, node, mcp_built):
+    """In the build that needs nothing of them, since what counts is their way: the ConfigMaps, the
+    container that joins them, and the executor that unpacks what it gets."""
+    before, size = clean_tree.triple()
+    assert size > 2.9 * before
+    build('kubernetes-mcp', FORCE=1)
+    parts = [node.get('configmap', f'kubernetes-mcp-build-part-{number}', 'registry')
+             for number in (1, 2, 3, 4)]
+    sent = b''.join(base64.b64decode(part.get('binaryData', {}).get('part', '')) for part in parts)
+    settings = node.get('configmap', 'kubernetes-mcp-build', 'registry')['data']
+    assert len(sent) == size
+    assert hashlib.sha256(sent).hexdigest() == settings['CONTEXT_DIGEST']
+
+
+def test_a_part_of_other_sources_is_refused(laptop, node, mcp_built):
+    """As if somebody else's build had come in between: the pod says so, and what to do."""
+    name = 'kubernetes-mcp-build'
+    job = node.get('job', name, 'registry')
+    node.kubectl('delete', 'job', name, '-n', 'registry')
+    node.kubectl('patch', 'configmap', f'{name}-part-2', '-n', 'registry', '--type', 'merge', '-p',
+                 json.dumps({'data': {'part': 'of another tree'}, 'binaryData': None}))
+    template = job['spec']['template']
+    template['metadata'] = {'labels': {'app.kubernetes.io/name': name}}
+    node.apply({'apiVersion': 'batch/v1', 'kind': 'Job',
+                'metadata': {'name': name, 'namespace': 'registry',
+                             'labels': {'app.kubernetes.io/name': name}},
+                'spec': {'backoffLimit': 0, 'template': template}})
+    laptop.status_tells('the sources did not arrive whole',
+                        'make ai-kubernetes-mcp-build, which sends them again')
+    laptop.make('ai-kubernetes-mcp-build', FORCE=1).ok()
+    laptop.status_is_well()
 
 
 def seen(node):
@@ -49,11 +84,13 @@ def test_a_changed_configuration_restarts_the_pod(agent, laptop, telegram, upstr
     assert agent.ask('under other rules') == 'done with under other rules'
 
 
-def test_another_version_and_back(agent, laptop, built, rebuilt):
+def test_another_version_and_back(agent, laptop, built, rebuilt, store):
     for tag in (built.tag, rebuilt.tag):
-        laptop.make('ai-hermes-deploy', TAG=tag).ok().says(f'hermes:{tag}')
-        image = agent.wait_ready()['spec']['containers'][0]['image']
-        assert image == f'registry.registry:5000/hermes:{tag}'
+        laptop.make('ai-hermes-deploy', TAG=tag).ok().says(f'hermes:{tag}@sha256:')
+        container = agent.wait_ready()['spec']['containers'][0]
+        assert container['image'] == \
+            f'registry.registry:5000/hermes:{tag}@{store.digest("hermes", tag)}'
+        assert container['imagePullPolicy'] == 'IfNotPresent'
         assert agent.ask(f'version {tag}') == f'done with version {tag}'
     laptop.status_is_well()
 

@@ -4,8 +4,8 @@ pull."""
 import re
 
 import yaml
-from checking import check, expect, labels_of, selects
-from tree import BUILDS, BUILD_KEYS, REPO
+from checking import check, expect, labels_of, quantity, selects
+from tree import BUILDS, BUILD_KEYS, REPO, script_number
 
 FLAGS = {
     '--context=$(CONTEXT)', '--dockerfile=$(DOCKERFILE)', '--destination=$(DESTINATION)',
@@ -69,11 +69,11 @@ def build_jobs(tree):
 
 @check
 def build_inputs(tree):
-    """All that differs between two builds comes from the build's own ConfigMap, in a form that
+    """All that differs between two builds comes from the build's own ConfigMaps, in a form that
     kaniko can use."""
     for container in executors(tree):
         name, taken = container.thing.name, set()
-        for entry in container.environment:
+        for entry in [*container.environment, *joiner_of(container).get('env', [])]:
             source = entry.get('valueFrom', {}).get('configMapKeyRef', {})
             taken.add(source.get('key'))
             yield from expect(container, f"source of {entry['name']}", source.get('name'), name)
@@ -81,13 +81,45 @@ def build_inputs(tree):
                               RENAMED.get(entry['name'], entry['name']))
             if entry['name'] in OBEYED:
                 yield container, f"{entry['name']} would change what kaniko itself does"
-        yield from expect(container, 'keys', taken, BUILD_KEYS - {'context.tar.gz'})
-        mounts = {mount['mountPath']: mount for mount in container.body.get('volumeMounts', [])}
-        context = mounts.get('/context/context.tar.gz', {})
-        if context.get('subPath') != 'context.tar.gz':
-            yield container, 'the context must be mounted as one file: a folder holds links'
-        if '/kaniko/.docker' not in mounts:
+        yield from expect(container, 'keys', taken, BUILD_KEYS)
+        if '/kaniko/.docker' not in mounts_of(container.body):
             yield container, 'nothing is mounted at /kaniko/.docker'
+
+
+def mounts_of(body):
+    return {mount['mountPath']: mount for mount in body.get('volumeMounts', [])}
+
+
+def joiner_of(executor):
+    found = executor.pod.get('initContainers', [])
+    return found[0] if [body.get('name') for body in found] == ['join'] else {}
+
+
+@check
+def sources(tree):
+    """The sources come in as many parts as are made of them, are joined in their order by a
+    container that has seen nothing else, and reach the builder in a folder with room for all."""
+    registry = tree.find('Deployment', 'registry', 'registry')
+    limit = script_number('PARTS') * script_number('PART_KIB') << 10
+    for container in executors(tree):
+        name, body = container.thing.name, joiner_of(container)
+        volumes = {volume['name']: volume for volume in container.pod['volumes']}
+        got = [(source.get('configMap', {}).get('name'), source['configMap'].get('items'))
+               for source in volumes.get('parts', {}).get('projected', {}).get('sources', [])]
+        yield from expect(container, 'parts', got, [
+            (f'{name}-part-{number}', [{'key': 'part', 'path': f'part-{number}'}])
+            for number in range(1, script_number('PARTS') + 1)])
+        room = volumes.get('context', {}).get('emptyDir', {}).get('sizeLimit', 0)
+        if quantity(room) < limit:
+            yield container, f'has {room} for sources of {limit} bytes'
+        yield from expect(container, 'what joins them mounts', {
+            place: mount['name'] for place, mount in mounts_of(body).items()},
+            {'/parts': 'parts', '/context': 'context'})
+        mount = mounts_of(container.body).get('/context', {})
+        if mount.get('name') != 'context' or not mount.get('readOnly'):
+            yield container, 'does not have the sources at /context, to read'
+        yield from expect(container, 'image of what joins them', body.get('image'),
+                          registry.spec['template']['spec']['containers'][0]['image'])
 
 
 @check

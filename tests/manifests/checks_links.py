@@ -159,22 +159,16 @@ def configmaps(tree):
                     (container, source['key']))
     for thing, template in tree.pods():
         for volume in template.get('spec', {}).get('volumes', []):
-            if 'configMap' in volume:
-                name = volume['configMap']['name']
-                wanted = asked.setdefault((thing.namespace, name), [])
-                wanted += [(thing, item['key']) for item in volume['configMap'].get('items', [])]
-                wanted += [(thing, path) for path in sub_paths(template, volume['name'])]
+            for source in [volume, *volume.get('projected', {}).get('sources', [])]:
+                if 'configMap' in source:
+                    wanted = asked.setdefault((thing.namespace, source['configMap']['name']), [])
+                    wanted += [(thing, item['key'])
+                               for item in source['configMap'].get('items', [])]
     for (namespace, name), wanted in asked.items():
         yield from asked_of(tree.find('ConfigMap', name, namespace), name, wanted)
     for thing in tree.of_kind('ConfigMap'):
         if (thing.namespace, thing.name) not in asked:
             yield thing, 'nobody uses it'
-
-
-def sub_paths(template, volume):
-    return [mount['subPath'] for container in template['spec'].get('containers', [])
-            for mount in container.get('volumeMounts', [])
-            if mount['name'] == volume and 'subPath' in mount]
 
 
 def asked_of(configmap, name, wanted):
@@ -226,7 +220,8 @@ def volumes(tree):
     for thing, template in tree.pods():
         have = {volume['name']: volume for volume in template['spec'].get('volumes', [])}
         used = set()
-        for container in template['spec'].get('containers', []):
+        for container in [*template['spec'].get('initContainers', []),
+                          *template['spec'].get('containers', [])]:
             mounts = container.get('volumeMounts', [])
             places = [mount['mountPath'] for mount in mounts]
             for place in {place for place in places if places.count(place) > 1}:
@@ -252,7 +247,7 @@ def writable(thing, have, mounts):
     """Kubernetes mounts these read-only anyhow; a reader should see it."""
     for mount in mounts:
         source = have.get(mount['name'], {})
-        if ('configMap' in source or 'secret' in source) and not mount.get('readOnly'):
+        if {'configMap', 'secret', 'projected'} & set(source) and not mount.get('readOnly'):
             yield thing, f"{mount['mountPath']} is not readOnly"
 
 

@@ -116,7 +116,8 @@ def users(tree):
             continue
         if not user or not group:
             yield container, f'runs as {user}:{group}'
-        yield from expect(container, 'fsGroup', setting(container, 'fsGroup'), group)
+        if any('persistentVolumeClaim' in volume for volume in container.pod.get('volumes', [])):
+            yield from expect(container, 'fsGroup', setting(container, 'fsGroup'), group)
         if container.body['name'] == 'hermes':
             yield from expect(container, 'user and group, and those of the image', (user, group),
                               (int(image[1]), int(image[2])) if image else None)

@@ -16,7 +16,7 @@ PRIVATE = {'k8s/secrets.env', 'registry/htpasswd', 'registry/docker-config.json'
 
 # What scripts/ai adds to a build: everything that differs between two of them.
 BUILD_KEYS = {'CONTEXT', 'DOCKERFILE', 'DESTINATION', 'LATEST', 'CACHE', 'REGISTRY', 'BASE_IMAGE',
-              'HTTP_PROXY', 'context.tar.gz'}
+              'HTTP_PROXY', 'CONTEXT_DIGEST'}
 BUILDS = {'hermes-build': 'kaniko/Dockerfile',
           'kubernetes-mcp-build': 'kaniko/Dockerfile.kubernetes-mcp'}
 
@@ -41,17 +41,25 @@ def trees(files):
             tree.things += render(files, folder, [name for name in chosen
                                                   if COMPONENTS[name] == folder])
         for name in BUILDS:
-            tree.things.append(supplied(name))
+            tree.things += supplied(name)
         yield tree
 
 
 def supplied(name):
-    """The ConfigMap of a build."""
-    data = dict.fromkeys(sorted(BUILD_KEYS - {'context.tar.gz'}), '')
-    return Thing('scripts/ai', {
-        'apiVersion': 'v1', 'kind': 'ConfigMap',
-        'metadata': {'name': name, 'namespace': 'registry'},
-        'data': {**data, 'DOCKERFILE': BUILDS[name]}, 'binaryData': {'context.tar.gz': ''}})
+    """The ConfigMaps of a build: its settings, and its sources in parts."""
+    contents = {name: {'data': {**dict.fromkeys(sorted(BUILD_KEYS), ''),
+                                'DOCKERFILE': BUILDS[name]}}}
+    for number in range(1, script_number('PARTS') + 1):
+        contents[f'{name}-part-{number}'] = {'binaryData': {'part': ''}}
+    return [Thing('scripts/ai', {'apiVersion': 'v1', 'kind': 'ConfigMap',
+                                 'metadata': {'name': each, 'namespace': 'registry'}, **content})
+            for each, content in contents.items()]
+
+
+def script_number(name):
+    """A constant of scripts/ai/source.sh, which packs the sources."""
+    text = (REPO / 'scripts/ai/source.sh').read_text(encoding='utf-8')
+    return int(re.search(rf'(?m)^readonly {name}=(\d+)', text)[1])
 
 
 def example_names(files):

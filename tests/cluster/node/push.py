@@ -15,6 +15,8 @@ import urllib.request
 TIMEOUT = 120
 GZIP_LEVEL = 1
 MANIFEST = 'application/vnd.oci.image.manifest.v1+json'
+DOCKER_MANIFEST = 'application/vnd.docker.distribution.manifest.v2+json'
+ACCEPTED = f'{DOCKER_MANIFEST}, {MANIFEST}'
 
 
 class PushError(Exception):
@@ -61,6 +63,11 @@ class Registry:
         place += ('&' if '?' in place else '?') + f'digest={digest}'
         self.ask('PUT', place, content, Content_Length=str(size),
                  Content_Type='application/octet-stream')
+
+    def digest(self, name, tag):
+        """Of the manifest that a tag names."""
+        return self.ask('HEAD', f'/v2/{name}/manifests/{tag}', Accept=ACCEPTED)[1][
+            'Docker-Content-Digest']
 
     def tags(self, name):
         return json.loads(self.ask('GET', f'/v2/{name}/tags/list')[2]).get('tags') or []
