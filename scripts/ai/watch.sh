@@ -342,8 +342,8 @@ registry/docker-config.json, then: make ai-registry" "the registry refuses the b
         "the build does not reach the registry: $1" ;;
     *MANIFEST_UNKNOWN*) found crash "$PATIENCE" "name a base image that exists (BASE_IMAGE)" \
         "the base image does not exist: $1" ;;
-    *'did not arrive whole'*) found sources "$PATIENCE" "make ai-${pod%-build-*}-build, which sends \
-them again" "these are not the sources that were sent: $1" ;;
+    *'did not arrive whole'*) found sources "$PATIENCE" "make ai-${pod%-build-*}-build \
+FORCE=1, which sends them again" "these are not the sources that were sent: $1" ;;
     *'resolving source context'*) found crash "$PATIENCE" "check CONTEXT" \
         "the sources cannot be fetched: $1" ;;
     *'dial tcp'* | *'no such host'* | *'i/o timeout'*) found crash "$PATIENCE" "let pods reach the \

@@ -214,7 +214,7 @@ def test_sources_that_did_not_arrive_are_told(tree):
     tree.kubectl.on('logs .*-c kaniko', code=1, err='is waiting to start: PodInitializing\n')
     done = build(tree)
     assert done.status == 1 and 'the sources did not arrive whole' in done.err
-    assert 'what to do: make ai-hermes-build' in done.err
+    assert 'what to do: make ai-hermes-build FORCE=1' in done.err
 
 
 # ---- again
@@ -228,11 +228,13 @@ def test_the_same_build_that_runs_is_awaited(tree):
     assert not tree.kubectl.calls('^(delete|apply)')
 
 
-def test_another_build_that_runs_is_replaced(tree):
+@pytest.mark.parametrize('tag, force', [('v0', ''), ('v1', '1')])
+def test_another_build_that_runs_is_replaced_and_with_force_the_same(tree, tag, force):
     tree.kubectl.on('get job', '1')
-    tree.kubectl.on('get configmap hermes-build .*DESTINATION', 'registry.registry:5000/hermes:v0')
+    tree.kubectl.on('get configmap hermes-build .*DESTINATION',
+                    f'registry.registry:5000/hermes:{tag}')
     tree.kubectl.sees(JOB, RUNNING, DONE)
-    assert build(tree).status == 0
+    assert build(tree, FORCE=force).status == 0
     assert tree.kubectl.calls('^delete job') and tree.kubectl.calls('^apply')
 
 
