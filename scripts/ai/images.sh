@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154  # names cross between the files that are sourced together
 #
 # Which content a tag was built with.
 #

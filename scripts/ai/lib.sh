@@ -26,6 +26,7 @@ readonly HERE=scripts/ai
 : "${REGISTRY:=registry.registry:5000}"
 : "${REGISTRY_IP:=10.43.0.50}"
 : "${REGISTRY_IMAGE:=registry:2.8.3}"
+: "${NODE_PORT:=}"
 : "${KANIKO_IMAGE:=}"
 : "${BASE_IMAGE:=debian:trixie-slim}"
 : "${BUILD_HTTP_PROXY:=}"

@@ -5,8 +5,8 @@
 #
 # The sources reach the cluster inside ConfigMaps, which want no git host and no shared disk. One
 # holds 1 MiB with everything in it, so the archive is cut into parts. The build's pod joins them,
-# and compares the result with a digest. There are always PARTS of them, the last ones empty, so that
-# none of an earlier build is left. The archive has what the build reads and nothing else, by a
+# and compares the result with a digest. There are always PARTS of them, the last ones empty, so
+# that none of an earlier build is left. The archive has what the build reads and nothing else, by a
 # list: a folder that somebody adds to the tree must not quietly end a build that worked.
 #
 # The image's tag is the commit. When the tree differs from it in anything that is packed, the tag

@@ -22,6 +22,7 @@ ROOT = HERE.parent.parent
 TIME = '2026-01-31T12:00:00Z'
 SECONDS = 60                                # that a script under test may take
 PACKED = ('LICENSE', 'NOTICE', 'meson.build', 'meson_options.txt')
+ADMITTED = '192.168.1.11/32\n10.42.0.0/32\n10.42.0.1/32\n'    # of the node that there is
 SCRIPTS = ('build', 'ca_roots.py', 'deps', 'embed.py', 'jobs', 'zones.py')
 
 
@@ -119,6 +120,8 @@ class Kubectl:
         self.on('get (events|pods)', '')
         self.on('get deployments.apps', '')
         self.on('get nodes', 'node|pi1|True|arm64|v1.32.4+k3s1||\n')
+        self.on('get nodes .*podCIDR', 'pi1 192.168.1.11\npi1 10.42.0.0/24\n')
+        self.on('get networkpolicy', ADMITTED)
 
     def on(self, words, *answers, **answer):
         """Answers are texts, or dictionaries with out, err, code and seconds."""

@@ -1,5 +1,6 @@
 """make ai-registry."""
 
+import pytest
 from cluster import container, deployment, event, healthy, pod, volume
 
 OWN = '-l app.kubernetes.io/name=registry'
@@ -40,6 +41,74 @@ def test_an_image_by_digest_and_one_without_a_tag(tree):
     assert "newName: 'here:5000/registry'\n    digest: 'sha256:" in tree.kubectl.overlay('registry')
     tree.run('registry', REGISTRY_IMAGE='here:5000/registry')
     assert "newName: 'here:5000/registry'\n    newTag: 'latest'" in tree.kubectl.overlay('registry')
+
+
+def policy(tree, name='registry'):
+    return tree.rendered('registry')['NetworkPolicy', name]['spec']['ingress']
+
+
+def test_the_nodes_that_there_are_may_ask(tree):
+    """By their own addresses, and by the first two of their pods' range: a tunnel's and a
+    bridge's."""
+    tree.kubectl.on('get nodes .*podCIDR', 'pi1 192.168.1.11\npi1 10.42.0.0/24\n'
+                    'pi2 192.168.1.12\npi2 fd00::12\npi2 10.42.7.0/24\npi2 fd42:0:0:7::/64\n')
+    tree.kubectl.sees('registry', healthy('registry'))
+    done = tree.run('registry')
+    assert done.status == 0, done.text
+    builds, nodes = policy(tree)
+    assert builds['from'][0]['podSelector']
+    assert [peer['ipBlock']['cidr'] for peer in nodes['from']] == [
+        '192.168.1.11/32', '10.42.0.0/32', '10.42.0.1/32', '192.168.1.12/32', 'fd00::12/128',
+        '10.42.7.0/32', '10.42.7.1/32', 'fd42:0:0:7::/128']
+    assert nodes['ports'] == builds['ports'] == [{'port': 5000, 'protocol': 'TCP'}]
+
+
+def test_nodes_that_the_cluster_does_not_tell(tree):
+    tree.kubectl.on('get nodes .*podCIDR', code=1, err='nodes is forbidden\n')
+    done = tree.run('registry')
+    assert done.status == 1 and 'does not tell its nodes: nodes is forbidden' in done.err
+    assert not tree.kubectl.calls('^(apply|delete)')
+
+
+def with_password(tree):
+    tree.write('registry/htpasswd', 'hermes:$2y$05$verysecret')
+    tree.write('registry/docker-config.json', '{"auths": "verysecret"}')
+
+
+def test_nobody_but_the_cluster_reaches_it(tree):
+    tree.kubectl.sees('registry', healthy('registry'))
+    with_password(tree)
+    assert tree.run('registry').status == 0
+    things = tree.rendered('registry')
+    service = things['Service', 'registry']['spec']
+    assert service['type'] == 'ClusterIP' and 'nodePort' not in service['ports'][0]
+    assert ('NetworkPolicy', 'registry-from-outside') not in things
+    gone, = tree.kubectl.calls('^delete networkpolicy')
+    assert 'registry-from-outside' in gone['words'] and '--ignore-not-found' in gone['words']
+
+
+def test_other_machines_reach_it_when_asked_for_and_with_a_password(tree):
+    tree.kubectl.sees('registry', healthy('registry'))
+    with_password(tree)
+    done = tree.run('registry', NODE_PORT='1')
+    assert done.status == 0, done.text
+    things = tree.rendered('registry')
+    service = things['Service', 'registry']['spec']
+    assert service['type'] == 'NodePort' and service['clusterIP'] == '10.43.0.50'
+    assert service['ports'] == [{'name': 'http', 'port': 5000, 'targetPort': 'http',
+                                 'nodePort': 30500}]
+    container, = things['Deployment', 'registry']['spec']['template']['spec']['containers']
+    assert 'REGISTRY_AUTH' in {entry['name'] for entry in container['env']}
+    assert things['NetworkPolicy', 'registry-from-outside']
+    assert 'port 30500 of every node' in done.out
+    assert not tree.kubectl.calls('^delete')
+
+
+@pytest.mark.parametrize('value, why', [('1', 'without a password'), ('30500', 'NODE_PORT=30500')])
+def test_without_a_password_no_other_machine_reaches_it(tree, value, why):
+    done = tree.run('registry', NODE_PORT=value)
+    assert done.status == 1 and why in done.err, done.text
+    assert not tree.kubectl.calls('apply')
 
 
 def test_a_password_goes_from_its_file_to_a_secret(tree):

@@ -50,6 +50,21 @@ def test_all_is_well(well):
     assert not well.kubectl.calls('^(apply|delete|create|annotate)')
 
 
+def test_a_node_that_the_registry_does_not_know(well):
+    """It came later than the registry's policy, and cannot pull."""
+    well.kubectl.on('get nodes .*podCIDR', 'pi1 192.168.1.11\npi1 10.42.0.0/24\n'
+                    'pi2 192.168.1.12\npi2 10.42.1.0/24\n')
+    line = only(well.run('status'))
+    assert line.startswith('make ai-registry') and 'does not admit pi2' in line
+
+
+def test_a_cluster_that_has_no_policies_of_ours(well):
+    """One from before there were any."""
+    well.kubectl.on('get networkpolicy', '')
+    line = only(well.run('status'))
+    assert line.startswith('make ai-registry') and 'does not admit pi1' in line
+
+
 def test_it_asks_the_agent_in_its_namespace(well):
     assert well.run('status', NAMESPACE='cellar').status == 0
     assert well.kubectl.calls('^exec -n cellar')

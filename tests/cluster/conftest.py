@@ -18,8 +18,8 @@ sys.path[:0] = [str(HERE), str(HERE / 'node'), str(HERE.parent / 'fakes'), str(H
 
 import depth  # noqa: E402
 from day import (  # noqa: E402, F401
-    agent, base, build, built, clean_tree, deployed, laptop, mcp_built, node_told, pushed, rebuilt, registry_up,
-    store, telegram, upstream, way_out)
+    agent, base, build, built, clean_tree, deployed, laptop, mcp_built, node_told, pushed, rebuilt,
+    registry_up, store, telegram, upstream, way_out)
 from node import Node, printed_by  # noqa: E402
 from proxy import Proxy  # noqa: E402
 

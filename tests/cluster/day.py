@@ -10,7 +10,6 @@ import time
 
 import layers
 import outside
-import push
 import pytest
 from laptop import Laptop, Made
 from layout import ROOT
@@ -110,8 +109,8 @@ def pushed(node, image, base, node_told):
 
 @pytest.fixture(scope='session')
 def store(node, registry_up):
-    """The registry over its HTTP interface, by the node port."""
-    return push.Registry(f'http://{node.place.address}:30500')
+    """The registry over its HTTP interface."""
+    return node.registry()
 
 
 @pytest.fixture(scope='session')

@@ -1,6 +1,8 @@
 """The morning: a cluster that has nothing gets its own registry, and its node learns of it."""
 import json
+import socket
 
+import pytest
 from day import INSTALL_NODE
 
 REGISTRIES = '/etc/rancher/k3s/registries.yaml'
@@ -11,11 +13,25 @@ def test_the_registry_comes_up_on_a_fresh_node(registry_up, kubectl):
     registry_up.says(r'registry: registry\.registry:5000 at 10\.43\.0\.50',
                      r'ok +the registry runs on hermes-test', r'registry/install-node')
     found = json.loads(kubectl('get', 'service', 'registry', '-n', 'registry', '-o', 'json'))
-    assert found['spec']['clusterIP'] == '10.43.0.50'
+    assert found['spec']['clusterIP'] == '10.43.0.50' and found['spec']['type'] == 'ClusterIP'
     claim = json.loads(kubectl('get', 'pvc', 'registry-data', '-n', 'registry', '-o', 'json'))
     assert claim['status']['phase'] == 'Bound'
     pod, = json.loads(kubectl('get', 'pods', '-n', 'registry', '-o', 'json'))['items']
     assert pod['spec']['securityContext']['runAsUser'] == 1000
+
+
+def test_no_other_machine_reaches_it_and_its_nodes_may(registry_up, kubectl, node):
+    """That the policy is enforced cannot be seen here: no plugin does so on this node."""
+    policy, = json.loads(kubectl('get', 'networkpolicy', '-n', 'registry', '-o', 'json'))['items']
+    builds, nodes = policy['spec']['ingress']
+    address = node.place.address
+    assert {peer['ipBlock']['cidr'] for peer in nodes['from']} == {
+        f'{address}/32', '10.42.0.0/32', '10.42.0.1/32'}
+    assert set(builds['from'][0]['podSelector']['matchExpressions'][0]['values']) == {
+        'hermes-build', 'kubernetes-mcp-build'}
+    for port in (5000, 30500):
+        with pytest.raises(OSError):
+            socket.create_connection((address, port), timeout=5)
 
 
 def test_the_node_is_told_and_its_pull_is_a_real_one(node, node_told):

@@ -2,9 +2,13 @@
 import base64
 import hashlib
 import json
+import re
 
+import push
+import pytest
 from conftest import figure
 from outside import ADMIN_KEY, OWNER, config, secrets
+from pods import create, log, pod
 
 AGAIN_SECONDS = 120
 
@@ -41,7 +45,7 @@ def test_a_part_of_other_sources_is_refused(laptop, node, mcp_built):
                              'labels': {'app.kubernetes.io/name': name}},
                 'spec': {'backoffLimit': 0, 'template': template}})
     laptop.status_tells('the sources did not arrive whole',
-                        'make ai-kubernetes-mcp-build, which sends them again')
+                        'make ai-kubernetes-mcp-build FORCE=1, which sends them again')
     laptop.make('ai-kubernetes-mcp-build', FORCE=1).ok()
     laptop.status_is_well()
 
@@ -104,9 +108,73 @@ def test_everything_is_taken_by_a_dry_run(agent, laptop, node, mcp_built):
         assert 'Warning' not in done.stderr, done.stderr
     for name in ('hermes-build', 'kubernetes-mcp-build'):
         rendered = node.kubectl('kustomize', laptop.tree / 'build/ai' / name).stdout
-        renamed = rendered.replace(f'  name: {name}\n', f'  name: {name}-dry\n')
+        renamed = re.sub(rf'(?m)^  name: {name}(-part-\d)?$', rf'  name: {name}\1-dry', rendered)
         done = node.kubectl('create', '--dry-run=server', '-f', '-', input=renamed)
         assert 'Warning' not in done.stderr, done.stderr
+
+
+PASSWORD = 'a-password-for-a-test'
+HASHED = '$2b$04$f6IKkkhhR4oXvZgyIwWa0eiP2Rju53a/O13tbhdmEbHTN8gWTmN2G'
+
+
+@pytest.fixture
+def password(laptop):
+    """The registry wants one, and its files lie where docs/kubernetes.md says; none, afterwards."""
+    credentials = base64.b64encode(f'hermes:{PASSWORD}'.encode()).decode()
+    files = {'htpasswd': f'hermes:{HASHED}\n', 'docker-config.json': json.dumps(
+        {'auths': {'registry.registry:5000': {'auth': credentials}}})}
+    for name, text in files.items():
+        (laptop.tree / 'registry' / name).write_text(text)
+    yield 'hermes', PASSWORD
+    for name in files:
+        (laptop.tree / 'registry' / name).unlink()
+    laptop.make('ai-registry').ok()
+
+
+def test_other_machines_push_with_a_password_while_that_is_wanted(laptop, agent, node, password):
+    outside = f'http://{node.place.address}:30500'
+    made = laptop.make('ai-registry', NODE_PORT='1').ok()
+    made.says('port 30500 of every node').says_not(password[1])
+    with pytest.raises(push.PushError, match='401'):
+        push.Registry(outside).tags('hermes')
+    assert laptop.tag in push.Registry(outside, password).tags('hermes')
+    laptop.make('ai-registry').ok()
+    with pytest.raises(push.PushError, match='refused|timed out|unreachable'):
+        push.Registry(outside, password).tags('hermes')
+    kinds = node.kubectl('get', 'networkpolicy', '-n', 'registry', '-o', 'name').stdout.split()
+    assert kinds == ['networkpolicy.networking.k8s.io/registry']
+    with pytest.raises(push.PushError, match='401'):
+        node.registry().tags('hermes')
+    # What is there is still known to be there, although nobody asks the registry without it.
+    laptop.make('ai-hermes-build').ok().says('the registry has it already')
+
+
+ASK = (r"printf 'GET /v1/models HTTP/1.1\r\nHost: router\r\nConnection: close\r\n{}\r\n' | "
+       'nc -w 20 {} 4000')
+
+
+def test_other_pods_use_the_router_with_its_key_while_that_is_wanted(
+        laptop, agent, node, namespace, probe_image):
+    key, place = 'sk-for-the-router-of-a-test', namespace('restricted')
+    laptop.make('ai-hermes-deploy', ROUTER='1').fails('there is no key for it')
+    laptop.write('secrets.env', secrets(LITELLM_MASTER_KEY=key), 0o600)
+    laptop.make('ai-hermes-deploy', ROUTER='1').ok().says('http://hermes-router.hermes:4000/v1')
+    address = node.get('service', 'hermes-router', 'hermes')['spec']['clusterIP']
+    commands = {'client': ASK.format(rf'Authorization: Bearer {key}\r\n', address),
+                'stranger': ASK.format('', address)}
+    for name, command in commands.items():
+        client = pod(name, probe_image, command)
+        client['metadata']['labels'] = {'hermes/router-client': 'true'}
+        create(node, place, client)
+        node.wait_for_pod(name, place)
+    client, stranger = (log(node, place, name) for name in commands)
+    assert client.startswith('HTTP/1.1 200 ') and '"free"' in client, client
+    assert stranger.startswith('HTTP/1.1 401 '), stranger
+    laptop.write('secrets.env', secrets(), 0o600)
+    laptop.make('ai-hermes-deploy').ok()
+    assert node.get('service', 'hermes-router', 'hermes') is None
+    assert node.get('networkpolicy', 'hermes-router', 'hermes') is None
+    laptop.status_is_well()
 
 
 def test_undeployed_it_leaves_what_it_remembers(agent, laptop, node):

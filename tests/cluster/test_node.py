@@ -13,9 +13,9 @@ import pytest
 import registries
 from layout import REGISTRY_SERVICE, ROOT
 from node import NodeError, printed_by
+from pods import USER, create, log, pod
 
 REGISTRY = ROOT / 'registry'
-USER = 10000
 LIMIT = 128 << 20
 
 LOOK = r'''
@@ -30,43 +30,10 @@ ls /var/run/secrets/kubernetes.io >/dev/null 2>&1 && echo token=there || echo to
 '''
 
 
-def pod(name, image, command, claim=None, memory='128Mi', cpu='10m'):
-    mounts, volumes = [], []
-    if claim:
-        mounts = [{'name': 'data', 'mountPath': '/opt/data'}]
-        volumes = [{'name': 'data', 'persistentVolumeClaim': {'claimName': claim}}]
-    return {
-        'apiVersion': 'v1', 'kind': 'Pod', 'metadata': {'name': name},
-        'spec': {
-            'restartPolicy': 'Never', 'automountServiceAccountToken': False,
-            'terminationGracePeriodSeconds': 1,
-            'securityContext': {'runAsUser': USER, 'runAsGroup': USER, 'fsGroup': USER,
-                                'runAsNonRoot': True,
-                                'seccompProfile': {'type': 'RuntimeDefault'}},
-            'containers': [{
-                'name': 'probe', 'image': image, 'command': ['sh', '-c', command],
-                'securityContext': {'readOnlyRootFilesystem': True,
-                                    'allowPrivilegeEscalation': False,
-                                    'capabilities': {'drop': ['ALL']}},
-                'resources': {'requests': {'memory': memory, 'cpu': cpu},
-                              'limits': {'memory': memory}},
-                'volumeMounts': mounts}],
-            'volumes': volumes}}
-
-
 def claim(name):
     return {'apiVersion': 'v1', 'kind': 'PersistentVolumeClaim', 'metadata': {'name': name},
             'spec': {'accessModes': ['ReadWriteOnce'],
                      'resources': {'requests': {'storage': '1Gi'}}}}
-
-
-def create(node, place, *objects):
-    for thing in objects:
-        node.kubectl('create', '-n', place, '-f', '-', input=json.dumps(thing))
-
-
-def log(node, place, name):
-    return node.kubectl('logs', '-n', place, name).stdout
 
 
 def container_state(found):

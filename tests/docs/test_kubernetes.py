@@ -216,8 +216,9 @@ def test_the_ports_and_addresses():
     """What the text says by number."""
     text = " ".join(GUIDE.read_text().split())
     service = yaml.safe_load((ROOT / "registry/service.yaml").read_text())["spec"]
-    assert f"port {service['ports'][0]['nodePort']} of every node" in text
-    assert service["clusterIP"] in text
+    assert service["type"] == "ClusterIP" and service["clusterIP"] in text
+    opened = yaml.safe_load((ROOT / "registry/node-port/service.yaml").read_text())["spec"]
+    assert f"port {opened['ports'][0]['nodePort']} of every node" in text
     collect = (ROOT / "registry/collect.yaml").read_text()
     keep = re.search(r'KEEP_TAGS.*\n\s+value: "(\d+)"', collect)
     assert f"the last {keep[1]} tags" in text

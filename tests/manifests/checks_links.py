@@ -315,3 +315,48 @@ def reaches(block, address):
             and address in ipaddress.ip_network(text)
 
     return bool(block) and within(block['cidr']) and not any(map(within, block.get('except', [])))
+
+
+def admits(peer, source):
+    """Does a peer of an ingress rule pick a source? That is an address, or (namespace, labels) of a
+    pod; the policy is one of the namespace `registry`."""
+    if isinstance(source, str):
+        return reaches(peer.get('ipBlock'), ipaddress.ip_address(source))
+    namespace, labels = source
+    if 'namespaceSelector' in peer or 'podSelector' not in peer or namespace != 'registry':
+        return False
+    wanted = peer['podSelector']
+    return selects(wanted.get('matchLabels', {}), labels) and all(
+        one['operator'] == 'In' and labels.get(one['key']) in one['values']
+        for one in wanted.get('matchExpressions', []))
+
+
+BUILD_PODS = [('registry', {'app.kubernetes.io/name': name})
+              for name in ('hermes-build', 'kubernetes-mcp-build')]
+OTHER_PODS = [('hermes', {'app.kubernetes.io/name': 'hermes'}), ('registry', {'app': 'x'}),
+              ('default', {'app.kubernetes.io/name': 'hermes-build'}), '10.42.0.7', '10.42.1.7']
+NODES = ['10.42.0.0', '10.42.1.0']      # as K3s' nodes ask pods on another node
+LAN, INTERNET = ['192.168.1.77', '10.1.2.3'], ['192.0.2.7', '203.0.113.7', '2001:db8::1']
+
+
+@check
+def registry_access(tree):
+    """Builds and nodes reach the registry, and nobody else; with the component, machines of the
+    own network do so too, by a port of the nodes and with a password."""
+    service = tree.find('Service', 'registry', 'registry')
+    template = tree.find('Deployment', 'registry', 'registry').spec['template']
+    outside = service.spec.get('type') == 'NodePort'
+    yield from expect(service, 'type', service.spec.get('type'),
+                      'NodePort' if outside else 'ClusterIP')
+    if outside and 'REGISTRY_AUTH' not in {entry['name'] for entry in
+                                           template['spec']['containers'][0].get('env', [])}:
+        yield service, 'is open to other machines, and has no password'
+    peers = [peer for policy in tree.of_kind('NetworkPolicy') if policy.namespace == 'registry'
+             and policy.spec['podSelector'].get('matchLabels') == {
+                 'app.kubernetes.io/name': 'registry'}
+             for rule in policy.spec.get('ingress', []) for peer in rule.get('from', [{}])]
+    admitted = [*BUILD_PODS, *NODES, *(LAN if outside else [])]
+    for source in [*BUILD_PODS, *NODES, *OTHER_PODS, *LAN, *INTERNET]:
+        reached = any(admits(peer, source) for peer in peers)
+        if reached != (source in admitted):
+            yield 'registry', f'{source} is {"" if reached else "not "}admitted'

@@ -8,7 +8,8 @@ at all.
 K8S, REGISTRY = 'k8s/deployment.yaml', 'registry/deployment.yaml'
 BUILD, MCP = 'kaniko/hermes-build/job.yaml', 'kaniko/kubernetes-mcp-build/job.yaml'
 COLLECT, POLICY = 'registry/collect.yaml', 'k8s/network-policy.yaml'
-SERVICE = 'registry/service.yaml'
+SERVICE, ACCESS = 'registry/service.yaml', 'registry/network-policy.yaml'
+OUTSIDE = 'registry/node-port/'
 
 # A bot's token in all but truth, put together so that this file holds none.
 TOKEN = '7000000003' + ':' + 'AA' + 33 * 'x'
@@ -51,8 +52,17 @@ MUTATIONS = [
     (COLLECT, '            app.kubernetes.io/name: registry-collect\n        spec',
      '            app.kubernetes.io/name: registry\n        spec', 'services'),
     (SERVICE, 'clusterIP: 10.43.0.50', 'clusterIP: 10.42.0.50', 'addresses'),
-    (SERVICE, 'nodePort: 30500', 'nodePort: 5000', 'addresses'),
-    (SERVICE, 'type: NodePort', 'type: ClusterIP', 'addresses'),
+    (OUTSIDE + 'service.yaml', 'nodePort: 30500', 'nodePort: 5000', 'addresses'),
+    (OUTSIDE + 'service.yaml', 'type: NodePort', 'type: ClusterIP', 'addresses'),
+    (SERVICE, 'type: ClusterIP', 'type: LoadBalancer', 'registry_access'),
+    (OUTSIDE + 'kustomization.yaml', 'components:\n  - ../auth\n', '', 'registry_access'),
+    (OUTSIDE + 'network-policy.yaml', '- 10.42.0.0/16', '- 10.43.0.0/16', 'registry_access'),
+    (OUTSIDE + 'network-policy.yaml', 'cidr: 192.168.0.0/16', 'cidr: 192.0.0.0/8',
+     'registry_access'),
+    (ACCESS, '                  - hermes-build\n', '', 'registry_access'),
+    (ACCESS, 'cidr: 10.42.1.0/32', 'cidr: 10.42.1.0/24', 'registry_access'),
+    (ACCESS, '        - port: 5000', '        - port: 5001', 'policies'),
+    ('registry/kustomization.yaml', '  - network-policy.yaml\n', '', 'registry_access'),
     (K8S, 'containerPort: 9119', 'containerPort: 9118', 'ports'),
     (K8S, 'path: /healthz\n              port: admin', 'path: /healthz\n              port: http',
      'probes'),
@@ -176,7 +186,7 @@ MUTATIONS = [
     ('registry/registries.yaml', '- "http://10.43.0.50:5000"',
      '- "http://registry.registry.svc.cluster.local:5000"', 'registry_address'),
     (SERVICE, 'clusterIP: 10.43.0.50', 'clusterIP: 10.43.0.51', 'registry_address'),
-    (SERVICE, '  name: registry\n', '  name: images\n', 'registry_address'),
+    (SERVICE, 'port: 5000', 'port: 5001', 'registry_address'),
     ('registry/config.yml', '  delete:\n    enabled: true', '  delete:\n    enabled: false',
      'registry_config'),
     ('registry/config.yml', 'storage:\n  filesystem', 'storage:\n  cache:\n'

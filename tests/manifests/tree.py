@@ -10,8 +10,9 @@ from rendering import render
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 FOLDERS = ['registry', 'kaniko/hermes-build', 'kaniko/kubernetes-mcp-build', 'k8s']
-# What an overlay may add to a folder, alone or together.
-COMPONENTS = {'registry/auth': 'registry', 'k8s/router': 'k8s'}
+# What an overlay may add to a folder, and the sets of them that are looked at.
+COMPONENTS = {'registry/auth': 'registry', 'registry/node-port': 'registry', 'k8s/router': 'k8s'}
+CHOICES = ([], ['registry/auth', 'k8s/router'], ['registry/node-port'])
 PRIVATE = {'k8s/secrets.env', 'registry/htpasswd', 'registry/docker-config.json'}
 
 # What scripts/ai adds to a build: everything that differs between two of them.
@@ -35,7 +36,7 @@ def shipped():
 
 def trees(files):
     """Everything as it would lie in a cluster, without and with the components."""
-    for chosen in ([], list(COMPONENTS)):
+    for chosen in CHOICES:
         tree = Rendered(files)
         for folder in FOLDERS:
             tree.things += render(files, folder, [name for name in chosen

@@ -119,6 +119,7 @@ def controller_manager_command():
     return ['kube-controller-manager', f'--kubeconfig={HOME}/kubeconfigs/controller-manager',
             f'--service-account-private-key-file={PKI}/sa.key', f'--root-ca-file={PKI}/ca.crt',
             '--use-service-account-credentials', '--leader-elect=false',
+            '--allocate-node-cidrs', f'--cluster-cidr={layout.POD_NETWORK}',
             # Elsewhere it would make a folder on the machine.
             f'--flex-volume-plugin-dir={HOME}/volume-plugins', '--bind-address=127.0.0.1']
 

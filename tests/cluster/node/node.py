@@ -45,7 +45,7 @@ LOCK_SECONDS = 1800
 GUARD_SECONDS = 10
 LOG_TAIL_LINES = 15
 IMAGES = ROOT / 'tests/image/bases'
-REGISTRY_PORT = 30500
+REGISTRY_PORT = 5000
 
 CLUSTER_OBJECTS = '''
 apiVersion: storage.k8s.io/v1
@@ -531,9 +531,13 @@ class Node:
         return self.sh(f"k3s ctr images import --all-platforms '{archive}'").stdout
 
     def push(self, archive, reference, credentials=None):
-        """Pushes an archive to the registry in the cluster, by its node port, as NAME:TAG."""
-        registry = push.Registry(f'http://{self.place.address}:{REGISTRY_PORT}', credentials)
-        return push.push(archive, registry, reference)
+        """Pushes an archive to the registry in the cluster as NAME:TAG; gives its digest."""
+        return push.push(archive, self.registry(credentials), reference)
+
+    def registry(self, credentials=None):
+        """The registry in the cluster, asked from the node at its Service's address."""
+        return push.Registry(f'http://{layout.REGISTRY_SERVICE}:{REGISTRY_PORT}', credentials,
+                             self.place.namespace)
 
     def use_registries(self, source):
         """Puts a registries.yaml on the node and restarts "K3s", as registry/install-node does."""

@@ -2,17 +2,26 @@
 
 containerd could push what it has imported. But then it has the image's parts already, and a pull by
 the same containerd would prove nothing; so what a test's pull is to fetch comes in from outside.
+
+The registry is reached from within the cluster only, so a connection to its Service is opened in
+the node's network namespace, as a program of the node would do it.
 """
 import base64
+import ctypes
 import gzip
 import hashlib
+import http.client
 import json
+import os
+import socket
 import tarfile
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
 
 TIMEOUT = 120
+CLONE_NEWNET = 0x40000000
 GZIP_LEVEL = 1
 MANIFEST = 'application/vnd.oci.image.manifest.v1+json'
 DOCKER_MANIFEST = 'application/vnd.docker.distribution.manifest.v2+json'
@@ -23,16 +32,55 @@ class PushError(Exception):
     """The registry refused; the text is its own."""
 
 
+def connected(address, namespace):
+    """A socket of that network namespace. It stays there when the thread that went in is gone."""
+    made = []
+
+    def connect():
+        try:
+            with open(namespace, encoding='ascii') as file:
+                libc = ctypes.CDLL(None, use_errno=True)
+                if libc.setns(file.fileno(), CLONE_NEWNET) != 0:
+                    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+            made.append(socket.create_connection(address, timeout=TIMEOUT))
+        except OSError as error:
+            made.append(error)
+
+    thread = threading.Thread(target=connect)
+    thread.start()
+    thread.join()
+    if isinstance(made[0], OSError):
+        raise made[0]
+    return made[0]
+
+
+class Inside(urllib.request.HTTPHandler):
+    """Opens connections in a network namespace."""
+
+    def __init__(self, namespace):
+        super().__init__()
+        self.namespace = namespace
+
+    def http_open(self, request):
+        class Connection(http.client.HTTPConnection):
+            def connect(connection):
+                connection.sock = connected((connection.host, connection.port), self.namespace)
+
+        return self.do_open(Connection, request)
+
+
 class Registry:
-    def __init__(self, base, credentials=None):
-        """base: http://HOST:PORT; credentials: (user, password)."""
+    def __init__(self, base, credentials=None, namespace=None):
+        """base: http://HOST:PORT; credentials: (user, password); namespace: the file of a network
+        namespace from which to ask."""
         self._base = base.rstrip('/')
         self._headers = {}
         if credentials:
             token = base64.b64encode(':'.join(credentials).encode()).decode()
             self._headers['Authorization'] = f'Basic {token}'
         # Whatever proxy this machine has, it does not lead to the node.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        inside = [Inside(namespace)] if namespace else []
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), *inside)
 
     def ask(self, method, path, body=None, **headers):
         """(status, headers, content) of an answer; one that is no success is a PushError."""
