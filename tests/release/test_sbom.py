@@ -189,8 +189,8 @@ def test_binaries_have_their_checksums(sbom, dist):
 
 
 def test_sources_have_the_checksums_that_debian_signed(sbom):
-    """The .dsc files carry them, and are signed; our own SHA256SUMS is not asked. The cache may hold
-    those of another tree's libraries."""
+    """The .dsc files carry them, and are signed; our own SHA256SUMS is not asked. The cache may
+    hold those of another tree's libraries."""
     signed = {}
     used = {f'{name}_{version}.dsc' for name, version in versions('x86_64').items()}
     for dsc in (path for path in SOURCES.glob('*.dsc') if path.name in used):
