@@ -103,6 +103,15 @@ static bool is_wanted(struct json_value session)
     return fgets(reply, sizeof reply, stdin) && (reply[0] == 'y' || reply[0] == 'Y');
 }
 
+static void warn_of_remains(struct json_value answer)
+{
+    CLEANUP(mem_cleanup) char *reason = json_strdup(json_get(answer, "left_over"), ERROR_TEXT_MAX);
+    if (reason)
+        log_warning("its text may still be in free space of the database file (%s); hermes run and "
+                    "hermes chat try that again",
+                    reason);
+}
+
 static int delete (const struct request *request, struct error *err)
 {
     BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
@@ -125,8 +134,10 @@ static int delete (const struct request *request, struct error *err)
     struct request whole = {request->arguments, request->home, id};
     r = id ? ask(&whole, "DELETE", &done, &answer, err)
            : error_set(err, -EPROTO, "the answer names no session");
-    if (r == 0)
+    if (r == 0) {
         printf("Deleted the session %s.\n", id);
+        warn_of_remains(json_root(&answer));
+    }
     return r;
 }
 

@@ -1,6 +1,7 @@
 #include "daemon/control_client.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "base/fd.h"
@@ -12,7 +13,8 @@
 
 enum {
     CONNECT_LIMIT_MS = 5 * 1000,
-    ANSWER_LIMIT_MS = 10 * 1000, // until it begins, and between two pieces of it
+    ANSWER_LIMIT_MS = 10 * 1000,      // until it begins, and between two pieces of it
+    DELETE_LIMIT_MS = 15 * 60 * 1000, // the database is written anew
 };
 
 char *control_client_socket(const char *home)
@@ -104,11 +106,12 @@ static int converse(struct question *question, const char *home, const char *met
     CLEANUP(mem_cleanup) char *url = mem_printf("http://localhost%s", path);
     struct http_client *client = NULL;
     http_id id;
+    bool deletes = strcmp(method, "DELETE") == 0;
     struct http_request request = {
         .method = method,
         .url = url,
         .timeouts = {.connect = CONNECT_LIMIT_MS,
-                     .first_byte = ANSWER_LIMIT_MS,
+                     .first_byte = deletes ? DELETE_LIMIT_MS : ANSWER_LIMIT_MS,
                      .idle = ANSWER_LIMIT_MS},
         .unix_socket = socket_path,
     };

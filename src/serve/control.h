@@ -20,7 +20,7 @@ struct telegram;
  *     GET    /status            what runs, as JSON
  *     GET    /sessions          the sessions, as JSON
  *     GET    /sessions/ID       one with its messages, as JSON
- *     DELETE /sessions/ID
+ *     DELETE /sessions/ID       and "left_over": why its text may still be in the file
  *     POST   /sessions/ID       {"title": ...}
  *     GET    /cost/BY/DAYS      what was spent in so many days, by model, slot, key, day, session
  *                               or job (default: model, 30), as JSON; also /cost and /cost/BY

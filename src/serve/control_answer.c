@@ -71,10 +71,17 @@ static void on_stored(void *context, int result, const struct error *err, int64_
 {
     (void)rowid;
     struct control_question *question = context;
-    BUF_AUTO body = BUF_INIT(64);
-    buf_append_text(&body, "{\"done\":true}\n");
+    BUF_AUTO body = BUF_INIT(CONTROL_ERROR_MAX);
+    struct json_writer w;
+    json_writer_init(&w, &body);
+    json_write_object_begin(&w);
+    json_write_member_bool(&w, "done", true);
+    if (result == STORE_LEFT_OVER)
+        json_write_member_text(&w, "left_over", err->text);
+    json_write_object_end(&w);
+    buf_append_char(&body, '\n');
     list_remove(&question->link);
-    control_reply(question, result, &body, err);
+    control_reply(question, result == STORE_LEFT_OVER ? 0 : result, &body, err);
     free(question);
 }
 

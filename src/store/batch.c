@@ -22,6 +22,7 @@ static int run_in_savepoint(sqlite3 *db, struct store_job *job)
     if (r < 0)
         return r;
     job->rowid = 0;
+    job->scrub = false;
     job->result = job->run(job, db, &job->err);
     if (sqlite3_get_autocommit(db)) // the failure was such that SQLite undid everything
         return job->result < 0 ? job->result

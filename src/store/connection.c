@@ -119,7 +119,7 @@ static int bring_up_to_date(sqlite3 *db, const struct store_migrations *schema, 
     return r;
 }
 
-static int read_marker(struct store_connection *conn, struct error *err)
+static int read_markers(struct store_connection *conn, struct error *err)
 {
     int64_t clean = 0;
     int r =
@@ -129,7 +129,10 @@ static int read_marker(struct store_connection *conn, struct error *err)
     conn->unclean = clean != 1;
     conn->suspicious = clean < 0;
     conn->marked = clean == 0;
-    return 0;
+    int64_t scrub = 0;
+    r = sql_lookup(conn->db, "SELECT value FROM meta WHERE key = 'scrub'", NULL, 0, &scrub, err);
+    conn->scrub = scrub != 0;
+    return r < 0 ? r : 0;
 }
 
 int store_connection_open(struct store_connection *conn, const char *path, const char *vfs,
@@ -147,7 +150,7 @@ int store_connection_open(struct store_connection *conn, const char *path, const
     if (r == 0)
         r = bring_up_to_date(conn->db, schema, err);
     if (r == 0)
-        r = read_marker(conn, err);
+        r = read_markers(conn, err);
     if (r < 0) {
         store_connection_close(conn, false);
         return r;

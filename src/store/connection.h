@@ -14,6 +14,7 @@ struct store_connection {
     bool unclean;    // it said so when it was opened
     bool suspicious; // and that damage was seen
     bool damaged;    // damage was seen by this connection
+    bool scrub;      // what was deleted may still be in the file
 };
 
 /*

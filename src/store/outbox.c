@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/mem.h"
+#include "store/scrub.h"
 #include "store/store_internal.h"
 
 /*
@@ -19,6 +20,9 @@
  *   no open row              a new pending row      -                      -
  *
  * "Nothing was shown" is what is known: no message, no part, and none on its way to the server.
+ *
+ * The text of a reply that was sent is not needed any more. `turn` is 0 when the conversation was
+ * deleted before its reply was sent: then the row goes as soon as nobody waits for it.
  */
 
 enum { FORGET_ROWS = 16 }; // sent rows that one change may forget
@@ -107,13 +111,22 @@ static int forget_sent(sqlite3 *db, int64_t now_ms, struct error *err)
                    err);
 }
 
+static int forget_ownerless(struct store_job *job, sqlite3 *db, int64_t number, struct error *err)
+{
+    static const char sql[] = "DELETE FROM outbox WHERE number = ? AND turn = 0";
+    int r = sql_run(db, sql, SQL_VALUES(sql_int(number)), err);
+    job->scrub = r == 0 && sqlite3_changes(db) > 0;
+    return job->scrub ? store_scrub_wish(db, err) : r;
+}
+
 static int change(struct store_job *job, sqlite3 *db, struct error *err)
 {
     static const char sql[] =
         "UPDATE outbox SET state = coalesce(nullif(?2, 'open'), state), in_flight = ?3,"
         " part = CASE WHEN ?4 < 0 THEN part ELSE ?4 END,"
         " message_id = nullif(coalesce(?5, message_id), ''),"
-        " attempts = ?6, next_ms = ?7, error = ?8, changed_ms = ?9 WHERE number = ?1";
+        " attempts = ?6, next_ms = ?7, error = ?8, changed_ms = ?9,"
+        " text = CASE ?2 WHEN 'sent' THEN '' ELSE text END WHERE number = ?1";
     const struct store_delivery_change *c = &CONTAINER_OF(job, struct change_job, job)->change;
     struct span state = c->state < 0 ? SPAN_ABSENT : span_of(states[c->state]);
     int r = sql_run(db, sql,
@@ -126,7 +139,9 @@ static int change(struct store_job *job, sqlite3 *db, struct error *err)
     if (sqlite3_changes(db) == 0)
         return STORE_NOT_FOUND;
     job->rowid = c->number;
-    return c->state == STORE_DELIVERY_SENT ? forget_sent(db, c->now_ms, err) : 0;
+    if (c->state == STORE_DELIVERY_SENT || c->state == STORE_DELIVERY_FAILED)
+        r = forget_ownerless(job, db, c->number, err);
+    return r == 0 && c->state == STORE_DELIVERY_SENT ? forget_sent(db, c->now_ms, err) : r;
 }
 
 int64_t store_outbox_change(struct store *store, const struct store_delivery_change *wanted,

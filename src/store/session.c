@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "store/scrub.h"
 #include "store/sql.h"
 #include "store/store_internal.h"
 
@@ -88,14 +89,20 @@ static int refuse_running(sqlite3 *db, int64_t session, struct span id, struct e
 
 /*
  * Turns, their calls and messages go by their foreign keys. Of the outbox goes what repeats their
- * text and is not to be sent any more; what the user still waits for is sent.
+ * text and is not to be sent any more; what the user still waits for is sent, and goes then.
+ * Replies to commands (turn is NULL) may repeat it, and do not say of which of the chat's
+ * conversations they are; so all of this chat go.
  */
+#define ITS_REPLIES                                          \
+    "(turn IN (SELECT number FROM turns WHERE session = ?1)" \
+    " OR (turn IS NULL AND (channel, chat) IN"               \
+    " (SELECT channel, chat FROM sessions WHERE number = ?1)))"
+
 static int delete_all(struct store_job *job, sqlite3 *db, struct error *err)
 {
-    static const char sent[] = "DELETE FROM outbox WHERE state IN ('sent', 'failed')"
-                               " AND turn IN (SELECT number FROM turns WHERE session = ?)";
-    static const char waiting[] = "UPDATE outbox SET turn = NULL"
-                                  " WHERE turn IN (SELECT number FROM turns WHERE session = ?)";
+    static const char sent[] =
+        "DELETE FROM outbox WHERE state IN ('sent', 'failed') AND " ITS_REPLIES;
+    static const char waiting[] = "UPDATE outbox SET turn = 0 WHERE " ITS_REPLIES;
     static const char itself[] = "DELETE FROM sessions WHERE number = ?";
     const struct span id = CONTAINER_OF(job, struct session_job, job)->session.id;
     int64_t session = 0;
@@ -110,6 +117,9 @@ static int delete_all(struct store_job *job, sqlite3 *db, struct error *err)
         r = sql_run(db, waiting, SQL_VALUES(sql_int(session)), err);
     if (r == 0)
         r = sql_run(db, itself, SQL_VALUES(sql_int(session)), err);
+    if (r == 0)
+        r = store_scrub_wish(db, err);
+    job->scrub = true;
     job->rowid = session;
     return r;
 }

@@ -56,7 +56,11 @@ int store_read_sessions(struct store *store, int limit, store_session_row_fn *ro
 int store_find_session(struct store *store, struct span beginning, store_session_fn *row,
                        void *context, struct error *err);
 
-// Submits, durable: the session, its turns and messages are gone. Outcome STORE_NOT_FOUND; -EBUSY
-// while a turn of it has not ended.
+/*
+ * Submits, durable: the session, its turns and messages are gone, and nothing of them is left in
+ * the file. STORE_LEFT_OVER: they are gone, but could not be removed from the file's free space,
+ * for the reason in `err`; that is tried again, also by the next process. STORE_NOT_FOUND; -EBUSY
+ * while a turn of it has not ended. A reply that waits is sent, and then gone in the same way.
+ */
 int64_t store_session_delete(struct store *store, struct span id, store_done_fn *done,
                              void *context, struct error *err);

@@ -210,7 +210,7 @@ static void finish(struct store *store, struct store_job *job)
     list_remove(&job->owned);
     store->jobs--;
     store->bytes -= job->bytes;
-    if (job->result >= 0)
+    if (job->result >= 0 && job->result != STORE_LEFT_OVER)
         job->err = (struct error)ERROR_INIT; // of a run that was repeated
     if (!job->forgotten && job->finish)
         job->finish(job);

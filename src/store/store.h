@@ -38,7 +38,7 @@ enum {
 };
 
 // Positive outcomes of jobs and reads; each function says which of them it can have.
-enum { STORE_NOT_FOUND = 1, STORE_DUPLICATE = 2 };
+enum { STORE_NOT_FOUND = 1, STORE_DUPLICATE = 2, STORE_LEFT_OVER = 3 };
 
 /*
  * How a job ended: `result` is 0, negative with a sentence in `err`, or a positive outcome. `rowid`

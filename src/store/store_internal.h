@@ -32,13 +32,13 @@ struct store_job {
     bool reads_only;
     bool forgotten; // the owner's
     bool settled;   // has failed on its own; not run again
+    bool scrub;     // set by `run`: what it deletes leaves the file before `done`
 
     // Store thread, inside a savepoint: 0, a positive outcome, or a failure, which is undone.
     // Run again when the transaction around it failed, so it sets what it returns from scratch.
     store_run_fn *run;
-    void (*finish)(struct store_job *job); // owner's thread; NULL calls `done`
-    void (*release)(
-        struct store_job *job); // either thread: frees what `run` allocated; may be NULL
+    void (*finish)(struct store_job *job);  // owner's thread; NULL calls `done`
+    void (*release)(struct store_job *job); // either thread: frees what `run` allocated; or NULL
     store_done_fn *done;
     void *context;
 

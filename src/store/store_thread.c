@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "store/batch.h"
 #include "store/file.h"
+#include "store/scrub.h"
 #include "store/store_internal.h"
 
 /*
@@ -166,31 +167,41 @@ static void wait_for_company(struct store *store)
         store_wait_until(store, &store->wake, deadline);
 }
 
-static bool reopening_is_due(const struct store *store, int64_t failed_ms)
+enum next { NEXT_BATCH, NEXT_OPEN, NEXT_SCRUB, NEXT_END };
+
+// What is to be done although nobody asked; false when that is nothing. *ret_ms is when.
+static bool has_plan(const struct store *store, enum next *ret_next, int64_t *ret_ms)
 {
-    return store->state == STORE_FAILED && !store->hopeless && !store->closing &&
-           store_now_ms() >= failed_ms + STORE_REOPEN_MS;
+    bool open = store->state == STORE_FAILED && !store->hopeless;
+    bool scrub = store->state == STORE_READY && store->conn.scrub;
+    *ret_next = open ? NEXT_OPEN : NEXT_SCRUB;
+    *ret_ms = open ? store->failed_ms + STORE_REOPEN_MS : store->scrub_ms;
+    return !store->closing && (open || scrub);
 }
 
-enum next { NEXT_BATCH, NEXT_OPEN, NEXT_END };
-
-static enum next wait_for_work(struct store *store, int64_t failed_ms)
+// A file that would not open comes before the queue, which fails without it; the rest after it.
+static enum next wait_for_work(struct store *store)
 {
-    enum next next = NEXT_BATCH;
+    enum next next = NEXT_END, planned;
+    int64_t planned_ms;
     pthread_mutex_lock(&store->lock);
-    while (list_empty(&store->queued) && !store->closing && !reopening_is_due(store, failed_ms)) {
-        if (store->state == STORE_FAILED && !store->hopeless)
-            store_wait_until(store, &store->wake, failed_ms + STORE_REOPEN_MS);
+    for (;;) {
+        bool plans = has_plan(store, &planned, &planned_ms), idle = list_empty(&store->queued);
+        if (plans && store_now_ms() >= planned_ms && (idle || planned == NEXT_OPEN)) {
+            next = planned;
+            break;
+        }
+        if (!idle || store->closing) {
+            next = idle ? NEXT_END : NEXT_BATCH;
+            break;
+        }
+        if (plans)
+            store_wait_until(store, &store->wake, planned_ms);
         else
             pthread_cond_wait(&store->wake, &store->lock);
     }
-    if (reopening_is_due(store, failed_ms)) {
-        next = NEXT_OPEN;
-    } else if (list_empty(&store->queued)) {
-        next = NEXT_END;
-    } else {
+    if (next == NEXT_BATCH)
         wait_for_company(store);
-    }
     pthread_mutex_unlock(&store->lock);
     return next;
 }
@@ -205,6 +216,44 @@ static void note_trouble(struct store *store, const struct list *batch)
         store->trouble = *failure;
     else if (wrote)
         store->trouble = (struct error)ERROR_INIT;
+}
+
+static void hand_over(struct store *store, bool ready, struct list *jobs)
+{
+    pthread_mutex_lock(&store->lock);
+    if (ready)
+        note_trouble(store, jobs);
+    for (struct list *link; (link = list_shift(jobs)); store->unfinished_jobs--)
+        list_append(&store->finished, link);
+    tell_owner(store);
+    pthread_mutex_unlock(&store->lock);
+}
+
+// Nobody else waits for the file to be written anew.
+static void take_deletions(struct list *jobs, struct list *deletions)
+{
+    list_for_each(link, jobs) {
+        const struct store_job *job = list_entry(link, struct store_job, link);
+        if (job->result != 0 || !job->scrub)
+            continue;
+        list_remove(link);
+        list_append(deletions, link);
+    }
+}
+
+// `deletions` are the jobs that wait for it.
+static void scrub(struct store *store, struct list *deletions)
+{
+    struct error err = ERROR_INIT;
+    store->conn.scrub = store_scrub(&store->conn, &err) < 0;
+    store->scrub_ms = store_now_ms() + STORE_SCRUB_AGAIN_MS;
+    list_for_each(link, deletions) {
+        struct store_job *job = list_entry(link, struct store_job, link);
+        if (store->conn.scrub) {
+            job->result = STORE_LEFT_OVER;
+            job->err = err;
+        }
+    }
 }
 
 static void run_batch(struct store *store)
@@ -224,29 +273,31 @@ static void run_batch(struct store *store)
     else
         store_batch_fail(&batch, &failure);
 
-    pthread_mutex_lock(&store->lock);
-    if (ready)
-        note_trouble(store, &batch);
-    for (struct list *link; (link = list_shift(&batch)); store->unfinished_jobs--)
-        list_append(&store->finished, link);
-    tell_owner(store);
-    pthread_mutex_unlock(&store->lock);
+    struct list deletions = LIST_INIT(deletions);
+    take_deletions(&batch, &deletions);
+    hand_over(store, ready, &batch);
+    if (!list_empty(&deletions)) {
+        scrub(store, &deletions);
+        hand_over(store, ready, &deletions);
+    }
     store_connection_checkpoint(&store->conn, store->checkpoint_pages);
 }
 
 void *store_thread_main(void *argument)
 {
     struct store *store = argument;
-    int64_t failed_ms = store_now_ms();
+    struct list nobody = LIST_INIT(nobody);
     enum next next = NEXT_OPEN;
     do {
         if (next == NEXT_OPEN) {
             try_open(store);
-            failed_ms = store_now_ms();
+            store->failed_ms = store_now_ms();
+        } else if (next == NEXT_SCRUB) {
+            scrub(store, &nobody);
         } else {
             run_batch(store);
         }
-        next = wait_for_work(store, failed_ms);
+        next = wait_for_work(store);
     } while (next != NEXT_END);
     store_connection_close(&store->conn, store->state == STORE_READY);
     return NULL;

@@ -19,6 +19,7 @@ enum {
     STORE_REOPEN_MS = 5000,   // between two attempts to open a file that would not open
     STORE_CLOSE_WAIT_MS = 5000,
     STORE_CHECKPOINT_PAGES = 256,
+    STORE_SCRUB_AGAIN_MS = 60 * 1000, // after an attempt that failed
 };
 
 struct store {
@@ -63,7 +64,9 @@ struct store {
 
     // The thread's alone.
     struct store_connection conn;
-    bool hopeless; // opening will not be tried again
+    bool hopeless;     // opening will not be tried again
+    int64_t failed_ms; // monotonic, when opening failed last
+    int64_t scrub_ms;  // monotonic, before which it is not tried again
 };
 
 void *store_thread_main(void *store);

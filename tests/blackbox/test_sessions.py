@@ -231,3 +231,83 @@ def test_what_is_still_owed_is_sent(hermes, up, api, service):
     api.wait_text(OWNER, "ok")
     api.wait_quiet(0.5)
     assert api.texts(OWNER) == ["ok"]
+
+
+# -- nothing is left ------------------------------------------------------------------------------
+
+def left(hermes, *words):
+    """Which of the words stand in which file of the home, as `strings` would find them."""
+    files = [p for p in hermes.home.rglob("*") if p.is_file() and "workspace" not in p.parts]
+    assert any(p.name == "state.db" for p in files)
+    return [(p.name, word) for p in files for word in words if word.encode() in p.read_bytes()]
+
+
+def talk_of(topic, api, count):
+    """A conversation with a tool, a title, something taken back and a status; its private words."""
+    said = [f"{topic}-question", f"{topic}-taken-back", f"{topic}-title", f"{topic}-note"]
+    note = json.dumps({"path": "note.txt", "content": f"{topic}-note " * 200})
+    lines = [f"{topic}-question", f"tools\ncall write_file {note}", f"/title {topic}-title",
+             f"{topic}-taken-back", "/undo", "/status"]
+    for line in lines:
+        api.user_says(OWNER, line)
+        count += 1
+        api.wait_messages(OWNER, count)
+    api.wait_quiet(0.5)
+    return said, count
+
+
+def test_after_a_delete_nothing_is_found(hermes, up, api, service):
+    hermes.use(up, "chain")
+    hermes.use_telegram(api)
+    running = service()
+    before, count = talk_of("heather", api, 0)
+    api.user_says(OWNER, "/new")
+    words, count = talk_of("orchid", api, count + 1)
+    for word in before + words[:1]:
+        assert left(hermes, word), f"{word} is not in the database, so nothing is shown below"
+    name, kept = [s["id"] for s in sessions(hermes)]
+    hermes.run("sessions", "delete", name, "--yes").ok()
+    assert left(hermes, *words) == []
+    assert "heather-question" in hermes.run("sessions", "show", kept).ok().text
+    hermes.run("sessions", "delete", kept, "--yes").ok()
+    assert left(hermes, *before, *words) == []
+    running.kill()
+    running.start()
+    api.user_says(OWNER, "hi")
+    api.wait_messages(OWNER, count + 1)
+    assert left(hermes, *before, *words) == [] and len(sessions(hermes)) == 1
+
+
+def test_nothing_is_found_of_what_was_owed(hermes, up, api, service):
+    """An answer that is sent after its session was deleted is not kept either."""
+    hermes.use(up, "echo")
+    hermes.use_telegram(api)
+    running = service()
+    api.fault("sendMessage", "502", times=1000)
+    api.user_says(OWNER, "orchids are mine")
+    assert running.said("turn.end", 10)
+    hermes.run("sessions", "delete", only_id(hermes), "--yes").ok()
+    api.heal()
+    api.wait_text(OWNER, "orchids")
+    assert api.wait_for(lambda: not left(hermes, "orchids"), 20), left(hermes, "orchids")
+
+
+def test_alone_or_not_nothing_is_found(hermes, home):
+    home()
+    hermes.chat("orchids " * 2000).ok()
+    hermes.chat("heather").ok()
+    hermes.run("sessions", "delete", sessions(hermes)[1]["id"], "--yes").ok()
+    assert left(hermes, "orchids") == [] and left(hermes, "heather")
+
+
+def test_a_delete_that_was_cut_short(hermes, up, service):
+    """Killed between the deletion and the cleaning of the file: the next process does that."""
+    hermes.use(up, "echo").chat("orchids " * 2000).ok()
+    path, = [p for p in hermes.databases() if p.name == "state.db"]
+    hermes.sql("db.execute('PRAGMA secure_delete = OFF'); db.execute('PRAGMA foreign_keys = ON');"
+               "db.execute('DELETE FROM sessions');"
+               "db.execute(\"INSERT INTO meta VALUES('scrub', 1)\")", path)
+    assert left(hermes, "orchids")
+    service()
+    assert up.wait_for(lambda: not left(hermes, "orchids"))
+    assert sessions(hermes) == []

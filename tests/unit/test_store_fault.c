@@ -286,12 +286,61 @@ static void a_stop_ends_a_long_check(void **state)
     assert_int_equal(fixture_count_names(home, "damaged"), 0);
 }
 
+static bool file_has(const char *name, const char *text)
+{
+    char *data = NULL;
+    size_t len = 0;
+    fixture_read(fixture_path(home, name), &data, &len);
+    bool found = memmem(data, len, text, strlen(text)) != NULL;
+    free(data);
+    return found;
+}
+
+// The rows are gone, but the file cannot be written anew; that happens when there is room.
+static void a_deletion_on_a_full_disk(void **state)
+{
+    (void)state;
+    enum { LARGE = 600 * 1000, LOOKS = 6000 };
+    struct outcome made = {0}, outcome = {0};
+    struct store *store = fixture_open(home, &options);
+    struct store_session other = {
+        .id = SPAN_LITERAL("b"), .channel = SPAN_LITERAL("console"), .chat = SPAN_LITERAL("")};
+    create_session(store, &made);
+    append(store, LARGE, STORE_DURABLE, NULL);
+    store_session_create(store, &other, STORE_DURABLE, NULL, NULL, NULL);
+    store_wait(store);
+    char path[FIXTURE_PATH_MAX + 16];
+    snprintf(path, sizeof path, "%s", fixture_path(home, "state.db"));
+    fixture_exec(path, "INSERT INTO messages(session, role, content, created_ms)"
+                       " VALUES(2, 'user', replace(hex(zeroblob(300000)), '0', 'y'), 1)");
+    powercut_set_room(200 * 1000);
+    assert_true(store_session_delete(store, SPAN_LITERAL("a"), fixture_done, &outcome, NULL) > 0);
+    store_wait(store);
+    assert_int_equal(outcome.result, STORE_LEFT_OVER);
+    assert_non_null(strstr(outcome.err.text, "writing the database anew"));
+    assert_int_equal(fixture_number(path, "SELECT count(*) FROM messages"), 1);
+    powercut_set_room(-1);
+    store_close(store);
+    assert_true(file_has("state.db", "xxxxxxxx"));
+
+    store = fixture_open(home, &options);
+    for (int i = 0; i < LOOKS && file_has("state.db", "xxxxxxxx"); i++)
+        usleep(10 * 1000);
+    store_close(store);
+    assert_false(file_has("state.db", "xxxxxxxx"));
+    assert_true(file_has("state.db", "yyyyyyyy"));
+    assert_string_equal(fixture_text(path, "PRAGMA integrity_check"), "ok");
+    assert_int_equal(fixture_number(path, "SELECT count(*) FROM meta WHERE key = 'scrub'"), 0);
+    assert_int_equal(fixture_number(path, "SELECT value FROM meta WHERE key = 'clean'"), 1);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_home, remove_home)
     powercut_register();
     const struct CMUnitTest tests[] = {
         TEST(a_full_disk_is_a_sentence_and_passes),
+        TEST(a_deletion_on_a_full_disk),
         TEST(no_room_at_all_is_survived),
         TEST(a_new_home_on_a_full_disk_waits_for_room),
         TEST(a_directory_that_cannot_be_written_is_a_sentence),

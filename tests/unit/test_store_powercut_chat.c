@@ -38,7 +38,7 @@ static const char *const on_disk[STAGES] = {
     [SHOWN] = "1 queued:0:1 open:0:m:",
     [ADVANCED] = "1 tools:1:2 open:0:m:",
     [FINISHED] = "1 done:2:3 pending:0:m:so",
-    [SENT] = "1 done:2:3 sent:0:m:so",
+    [SENT] = "1 done:2:3 sent:0:m:",
 };
 
 static char home[FIXTURE_PATH_MAX];

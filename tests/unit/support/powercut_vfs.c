@@ -382,6 +382,8 @@ static int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int 
 {
     struct file *file = (struct file *)base;
     (void)vfs;
+    if (!path) // a temporary file, of which nothing outlives its process
+        return disk.real->xOpen(disk.real, NULL, base, flags, ret_flags);
     *file = (struct file){.real = (sqlite3_file *)(file + 1)};
     int rc = SQLITE_CANTOPEN;
     pthread_mutex_lock(&disk.lock);

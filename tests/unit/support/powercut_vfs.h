@@ -6,7 +6,7 @@
 /*
  * A SQLite VFS, "powercut", over the real one: it knows for every file what a disk is bound to
  * still hold when the power goes (what was synced), and what it may or may not hold. One per
- * process.
+ * process. Temporary files are the real one's.
  */
 
 enum powercut_loss {

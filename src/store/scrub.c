@@ -1,0 +1,64 @@
+#include "store/scrub.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "store/sql.h"
+
+/*
+ * A row that was deleted is still in the file: in pages that are free, in the gaps between the rows
+ * of others, in the log. PRAGMA secure_delete would overwrite most of it, but not what was left
+ * behind where rows moved from page to page, nor what earlier versions of this program deleted. So
+ * the file is written anew (VACUUM), which copies rows and nothing else, and the log is emptied.
+ *
+ * The wish is in the file, in the same transaction as the deletion, until that is done: a kill, a
+ * power cut or a full disk puts it off and does not lose it.
+ */
+int store_scrub_wish(sqlite3 *db, struct error *err)
+{
+    return sql_exec(db, "INSERT OR REPLACE INTO meta(key, value) VALUES('scrub', 1)", err);
+}
+
+// Beside the file: elsewhere nothing may be writable. In memory there is no room for all of it.
+static void begin_temporary_files(const char *path)
+{
+    const char *name = strrchr(path, '/');
+    sqlite3_temp_directory = sqlite3_mprintf("%.*s", name ? (int)(name - path) : 0, path);
+}
+
+static void end_temporary_files(void)
+{
+    sqlite3_free(sqlite3_temp_directory);
+    sqlite3_temp_directory = NULL;
+}
+
+static int write_anew(sqlite3 *db, struct error *err)
+{
+    int r = sql_exec(db, "PRAGMA temp_store = FILE", err);
+    if (r == 0) {
+        begin_temporary_files(sqlite3_db_filename(db, "main"));
+        r = sql_exec(db, "VACUUM", err);
+        end_temporary_files();
+    }
+    sql_exec(db, "PRAGMA temp_store = MEMORY", NULL);
+    return r;
+}
+
+int store_scrub(struct store_connection *conn, struct error *err)
+{
+    int r = 0;
+    if (!conn->marked)
+        r = sql_exec(conn->db, "UPDATE meta SET value = 0 WHERE key = 'clean'", err);
+    if (r == 0) {
+        conn->marked = true;
+        r = write_anew(conn->db, err);
+    }
+    if (r == 0 && sqlite3_wal_checkpoint_v2(conn->db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL,
+                                            NULL) != SQLITE_OK)
+        r = sql_error(conn->db, err);
+    if (r < 0)
+        return error_wrap(err, "writing the database anew");
+    conn->log_pages = 0;
+    return sql_exec(conn->db, "DELETE FROM meta WHERE key = 'scrub'", err);
+}
