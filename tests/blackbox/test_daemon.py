@@ -243,7 +243,7 @@ def test_readyz_tells_strangers_nothing_of_the_bot(hermes, api):
             assert not told.keys() - {"ready", "store", "telegram"}
         told = json.loads(ask(process, "/readyz", KEY)[1])
         assert told["telegram"]["username"] == "hermes_fake_bot"
-        assert told["telegram"]["updates"] == 1 and told["outbox"]["waiting"] == 0
+        assert told["telegram"]["updates"] == 1 and "waiting" in told["outbox"]
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/status"])
