@@ -187,7 +187,9 @@ pull_trouble() {
     text=$(warning Pod "$pod" Failed) || text=$message
     case $text in *'ErrImagePull'* | *'ImagePullBackOff'*) text=$message ;; esac
     text=$(pull_reason "$text")
-    image=$(printf '%s' "$message $text" | sed -n 's/.*image "\([^"]*\)".*/\1/p')
+    # The first one is as the pod names it; containerd's own words leave out the tag of a digest.
+    image=$(printf '%s' "$message $text" |
+        awk -F 'image "' 'NF > 1 { sub(/".*/, "", $2); print $2; exit }')
     case $image in
     "$REGISTRY"/*) own_pull_trouble "$text" "$image" ;;
     *) foreign_pull_trouble "$text" "${image:-the image}" ;;

@@ -302,6 +302,17 @@ def test_the_reason_is_in_the_container_itself_in_newer_clusters(tree):
     assert 'tell the node pi1 where the registry is' in err
 
 
+def test_an_image_is_told_as_the_pod_names_it(tree):
+    """containerd leaves out the tag beside a digest, and a person knows the tag."""
+    pinned = f'{IMAGE}@sha256:{64 * "d"}'
+    state = pod(POD, 'Pending') + container(
+        POD, 'waiting', 'ImagePullBackOff', message=f'Back-off pulling image "{pinned}"')
+    err = fails(tree, state, event(
+        'Pod', POD, 'Failed', f'Failed to pull image "{pinned}": failed to pull and unpack image '
+        f'"registry.registry:5000/hermes@sha256:{64 * "d"}": failed to resolve reference: not found'))
+    assert f'pi1 needs {pinned}, which is not in the registry' in err
+
+
 def test_a_secret_that_is_missing(tree):
     state = pod(POD, 'Pending') + container(POD, 'waiting', 'ContainerCreating')
     err = fails(tree, state, event('Pod', POD, 'FailedMount', 'MountVolume.SetUp failed for volume '
