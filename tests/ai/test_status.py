@@ -205,9 +205,8 @@ def test_restarts_of_an_agent_that_is_well_again(well):
 
 
 def test_an_agent_that_hangs(well):
-    well.kubectl.on('exec', seconds=30)
-    done = well.run('status', AGENT_LIMIT='1')
-    assert 'the agent cannot be asked' in only(done) and done.seconds < 20
+    well.kubectl.on('exec', seconds=3600)
+    assert 'the agent cannot be asked' in only(well.run('status', AGENT_LIMIT='1', seconds=300))
 
 
 def test_a_notice_wants_nobody(well):
