@@ -27,7 +27,7 @@ SCRIPTS = ('build', 'ca_roots.py', 'deps', 'embed.py', 'jobs', 'zones.py')
 
 
 def real_kubectl(*words):
-    """What one prints that needs no cluster for it."""
+    """The output of a command of one that needs no cluster."""
     program = subprocess.run([ROOT / 'tests/manifests/kubectl'], check=True, capture_output=True,
                              text=True).stdout.strip()
     done = subprocess.run([program, *words], capture_output=True, text=True)

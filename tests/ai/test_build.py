@@ -22,7 +22,7 @@ PUSHED = f'INFO[0009] Pushed {IMAGE}\n'
 
 @pytest.fixture(autouse=True)
 def told(tree):
-    """Whatever is built tells its digest."""
+    """Every builder tells the digest of its image."""
     tree.kubectl.on('logs', PUSHED)
 
 
@@ -138,7 +138,7 @@ def digest_of(path):
 
 @pytest.fixture
 def parted(tree):
-    """What a cluster gets of a build whose sources fill one part and some of the next: the objects,
+    """A build whose sources fill one part and some of the next: the objects that a cluster gets,
     and the archive itself."""
     (tree.root / 'src/noise').write_bytes(random.Random(1).randbytes(PART_BYTES + (64 << 10)))
     tree.kubectl.sees(JOB, DONE)

@@ -14,7 +14,7 @@ def ended(code, reason, **more):
 
 
 def lines(tmp_path, init, main):
-    """What the template makes of a pod with these states of its two containers."""
+    """Those that the template makes of a pod with these states of its two containers."""
     def status(name, state):
         return {'name': name, 'image': 'x', 'imageID': 'y', 'ready': False, 'restartCount': 0,
                 'state': state}

@@ -31,7 +31,7 @@ def test_sources_three_times_as_large_reach_the_build(clean_tree, build, node, m
     assert hashlib.sha256(sent).hexdigest() == settings['CONTEXT_DIGEST']
 
 
-def test_a_part_of_other_sources_is_refused(laptop, node, mcp_built):
+def test_a_part_of_other_sources_is_refused(agent, laptop, node, mcp_built):
     """As if somebody else's build had come in between: the pod says so, and what to do."""
     name = 'kubernetes-mcp-build'
     job = node.get('job', name, 'registry')
@@ -145,7 +145,7 @@ def test_other_machines_push_with_a_password_while_that_is_wanted(laptop, agent,
     assert kinds == ['networkpolicy.networking.k8s.io/registry']
     with pytest.raises(push.PushError, match='401'):
         node.registry().tags('hermes')
-    # What is there is still known to be there, although nobody asks the registry without it.
+    # The image is still known to be there, although this machine does not tell the password.
     laptop.make('ai-hermes-build').ok().says('the registry has it already')
 
 

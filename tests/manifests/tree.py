@@ -10,7 +10,7 @@ from rendering import render
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 FOLDERS = ['registry', 'kaniko/hermes-build', 'kaniko/kubernetes-mcp-build', 'k8s']
-# What an overlay may add to a folder, and the sets of them that are looked at.
+# The folders that an overlay may add to another, and the sets of them that are looked at.
 COMPONENTS = {'registry/auth': 'registry', 'registry/node-port': 'registry', 'k8s/router': 'k8s'}
 CHOICES = ([], ['registry/auth', 'k8s/router'], ['registry/node-port'])
 PRIVATE = {'k8s/secrets.env', 'registry/htpasswd', 'registry/docker-config.json'}
