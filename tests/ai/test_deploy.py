@@ -309,7 +309,8 @@ def test_an_image_is_told_as_the_pod_names_it(tree):
         POD, 'waiting', 'ImagePullBackOff', message=f'Back-off pulling image "{pinned}"')
     err = fails(tree, state, event(
         'Pod', POD, 'Failed', f'Failed to pull image "{pinned}": failed to pull and unpack image '
-        f'"registry.registry:5000/hermes@sha256:{64 * "d"}": failed to resolve reference: not found'))
+        f'"registry.registry:5000/hermes@sha256:{64 * "d"}": failed to resolve reference: '
+        'not found'))
     assert f'pi1 needs {pinned}, which is not in the registry' in err
 
 
