@@ -12,6 +12,7 @@
 
 #include "base/fd.h"
 #include "base/list.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "loop/child.h"
 
@@ -24,7 +25,8 @@ struct workers {
     struct list waiting, running;
     size_t waiting_count;
     struct worker_config config;
-    int64_t used; // bytes
+    int64_t used;   // bytes
+    int64_t undead; // bytes of it that do not come back soon
     loop_id starter;
     worker_id last_id;
 };
@@ -40,10 +42,11 @@ struct worker {
     struct child *child; // NULL before it runs, and once it has exited
     int status;          // as from waitpid(2), then
     int output_fd;       // -1 once it was read to its end
-    loop_id output_watch, deadline;
+    loop_id output_watch;
+    loop_id deadline; // for its waiting, then its work, then its death
     struct buf output;
-    bool late;
-    worker_done_fn *done; // NULL once it was cancelled
+    bool undead;          // was killed and does not die: a part of workers::undead
+    worker_done_fn *done; // NULL once it was called, or the worker cancelled
     void *context;
 };
 
@@ -98,6 +101,8 @@ static void worker_destroy(struct worker *worker)
         workers->used -= worker->memory;
     else
         workers->waiting_count--;
+    if (worker->undead)
+        workers->undead -= worker->memory;
     start_soon(workers);
     child_destroy(worker->child);
     close_output(worker);
@@ -122,9 +127,6 @@ void workers_destroy(struct workers *workers)
 
 static int result_of(const struct worker *worker, struct error *err)
 {
-    if (worker->late)
-        return error_set(err, -ETIMEDOUT, "it took longer than %d seconds and was stopped",
-                         WORKER_TIME_MAX_MS / 1000);
     if (buf_is_full(&worker->output))
         return error_set(err, -EFBIG, "it answered with more than %d KiB",
                          WORKER_OUTPUT_MAX / 1024);
@@ -142,13 +144,16 @@ static int result_of(const struct worker *worker, struct error *err)
                      WEXITSTATUS(worker->status));
 }
 
+// Tells the result; the worker stays as long as its process does.
 static void finish(struct worker *worker, int result, const struct error *err)
 {
     BUF_AUTO output = worker->output;
     worker->output = (struct buf)BUF_INIT(0);
     worker_done_fn *done = worker->done;
     void *context = worker->context;
-    worker_destroy(worker);
+    worker->done = NULL;
+    if (!worker->child)
+        worker_destroy(worker);
     if (done)
         done(context, result, buf_span(&output), err);
 }
@@ -187,15 +192,43 @@ static void on_output(void *context, int fd, unsigned events)
     finish_if_over(worker);
 }
 
+static void on_undead(void *context)
+{
+    struct worker *worker = context;
+    struct workers *workers = worker->owner;
+    worker->deadline = 0;
+    worker->undead = true;
+    workers->undead += worker->memory;
+    log_warning("the process of a file tool was killed %d seconds ago and does not end; until it "
+                "does, it holds %lld MiB of tools.memory_budget. Check the disk or network drive "
+                "of %s",
+                WORKER_DEATH_MAX_MS / 1000, (long long)(worker->memory >> 20), worker->directory);
+    start_soon(workers);
+}
+
+// A process that waits for a disk may outlive SIGKILL for as long as the disk is silent.
+static void stop(struct worker *worker)
+{
+    struct loop *loop = worker->owner->loop;
+    close_output(worker); // something that it left behind may hold it open for ever
+    loop_cancel(loop, worker->deadline);
+    worker->deadline = 0;
+    if (!worker->child)
+        return;
+    child_signal(worker->child, SIGKILL);
+    if (!worker->undead)
+        worker->deadline = loop_timer_after(loop, WORKER_DEATH_MAX_MS, on_undead, worker);
+}
+
 static void on_deadline(void *context)
 {
     struct worker *worker = context;
     worker->deadline = 0;
-    worker->late = true;
-    if (worker->child)
-        child_signal(worker->child, SIGKILL);
-    close_output(worker); // something that it left behind may hold it open for ever
-    finish_if_over(worker);
+    stop(worker);
+    struct error err = ERROR_INIT;
+    int r = error_set(&err, -ETIMEDOUT, "it took longer than %d seconds and was stopped",
+                      WORKER_TIME_MAX_MS / 1000);
+    finish(worker, r, &err);
 }
 
 // The request in a file of memory: the worker reads it at its own pace and we wait for nothing.
@@ -254,19 +287,40 @@ static void run(struct worker *worker)
         return;
     }
     buf_finish(&worker->request);
+    loop_cancel(workers->loop, worker->deadline);
     worker->output_watch =
         loop_watch(workers->loop, worker->output_fd, LOOP_READ, on_output, worker);
     worker->deadline = loop_timer_after(workers->loop, WORKER_TIME_MAX_MS, on_deadline, worker);
 }
 
+static void on_waited_too_long(void *context)
+{
+    struct worker *worker = context;
+    worker->deadline = 0;
+    struct error err = ERROR_INIT;
+    int r = error_set(&err, -EAGAIN,
+                      "it waited %d seconds for memory and did not begin; try again later, or with "
+                      "fewer calls at a time",
+                      WORKER_WAIT_MAX_MS / 1000);
+    finish(worker, r, &err);
+}
+
 static void refuse(struct worker *worker)
 {
+    const struct workers *workers = worker->owner;
+    long long budget = workers->config.memory_budget >> 20;
     struct error err = ERROR_INIT;
-    int r = error_set(&err, -ENOMEM,
-                      "it needs %lld MiB of memory, and tools.memory_budget is %lld MiB; raise it, "
-                      "or do it in smaller pieces",
-                      (long long)(worker->memory >> 20),
-                      (long long)(worker->owner->config.memory_budget >> 20));
+    int r = -ENOMEM;
+    if (worker->memory > workers->config.memory_budget)
+        error_set(&err, r,
+                  "it needs %lld MiB of memory, and tools.memory_budget is %lld MiB; raise it, or "
+                  "do it in smaller pieces",
+                  (long long)(worker->memory >> 20), budget);
+    else
+        error_set(&err, r,
+                  "%lld of the %lld MiB of tools.memory_budget are held by file tools that were "
+                  "stopped and do not end, as when a disk does not answer; try again later",
+                  (long long)(workers->undead >> 20), budget);
     finish(worker, r, &err);
 }
 
@@ -278,8 +332,9 @@ static void start_waiting(void *context)
     if (list_empty(&workers->waiting))
         return;
     struct worker *worker = list_entry(workers->waiting.next, struct worker, link);
-    bool fits = workers->used + worker->memory <= workers->config.memory_budget;
-    if (!fits && worker->memory <= workers->config.memory_budget)
+    int64_t room = workers->config.memory_budget - worker->memory;
+    bool fits = workers->used <= room;
+    if (!fits && workers->undead <= room)
         return; // when one that runs has ended
     start_soon(workers);
     if (fits)
@@ -312,6 +367,8 @@ int worker_start(struct workers *workers, const char *directory, struct span req
     buf_init(&worker->output, WORKER_OUTPUT_MAX);
     list_append(&workers->waiting, &worker->link);
     workers->waiting_count++;
+    worker->deadline =
+        loop_timer_after(workers->loop, WORKER_WAIT_MAX_MS, on_waited_too_long, worker);
     start_soon(workers);
     *ret_id = worker->id;
     return 0;
@@ -338,8 +395,6 @@ void worker_cancel(struct workers *workers, worker_id id)
     if (!worker)
         return;
     worker->done = NULL;
-    if (worker->child)
-        child_signal(worker->child, SIGKILL);
-    close_output(worker);
+    stop(worker);
     finish_if_over(worker); // else when it is dead: until then it takes memory
 }

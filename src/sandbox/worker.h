@@ -17,7 +17,8 @@ struct loop;
  * tells an answer from a refusal.
  *
  * Together they have a budget of memory: each may take what its limit of address space is, and what
- * does not fit waits in a queue, in order. One that was cancelled counts until it is dead.
+ * does not fit waits in a queue, in order. One that was cancelled or late counts until it is dead.
+ * Whatever would have to wait for one that does not die, since a disk is silent, is refused.
  */
 struct workers;
 typedef uint64_t worker_id; // 0 is none
@@ -26,9 +27,11 @@ enum {
     WORKER_OUTPUT_MAX = 256 * 1024, // bytes of an answer
     WORKER_REQUEST_MAX = 8 << 20,   // bytes
     WORKER_TIME_MAX_MS = 30 * 1000, // wall time, then it is killed
-    WORKER_CPU_MAX_S = 20,          // processor time
-    WORKER_MEMORY = 12 << 20,       // bytes of address space
-    WORKER_MEMORY_PER_BYTE = 4,     // more for each of a request that is larger than this:
+    WORKER_DEATH_MAX_MS = 10 * 1000,
+    WORKER_WAIT_MAX_MS = 5 * 60 * 1000, // in the queue
+    WORKER_CPU_MAX_S = 20,              // processor time
+    WORKER_MEMORY = 12 << 20,           // bytes of address space
+    WORKER_MEMORY_PER_BYTE = 4,         // more for each of a request that is larger than this:
     WORKER_REQUEST_SMALL = 64 * 1024,
     WORKERS_WAITING_MAX = 1024,
 };

@@ -17,11 +17,13 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "loop/child.h"
 #include "loop/loop.h"
@@ -142,6 +144,13 @@ static int work(int directory_fd, struct span request, struct buf *out, struct e
 }
 
 // --- in the parent
+
+static bool kill_is_deaf; // as of a process that waits for a disk
+
+int kill(pid_t pid, int signal_number)
+{
+    return kill_is_deaf ? 0 : (int)syscall(SYS_kill, pid, signal_number);
+}
 
 struct world {
     struct loop *loop;
@@ -491,13 +500,25 @@ static void a_directory_that_is_not_there(void **state)
     says(&job, "cannot open /nowhere/at/all: No such file or directory");
 }
 
+static void fake_world(struct world *world, struct fake_clock *clock)
+{
+    assert_int_equal(loop_create(fake_clock_init(clock, 1000), &world->loop, NULL), 0);
+    world->workers = workers_create(world->loop, &config);
+}
+
+static void fake_world_end(struct world *world)
+{
+    workers_destroy(world->workers);
+    child_reap_all(world->loop);
+    loop_destroy(world->loop);
+}
+
 // On a clock that jumps over the time that a worker has.
 static void late(const char *request, const char *sentence)
 {
     struct fake_clock clock;
     struct world world = {0};
-    assert_int_equal(loop_create(fake_clock_init(&clock, 1000), &world.loop, NULL), 0);
-    world.workers = workers_create(world.loop, &config);
+    fake_world(&world, &clock);
     JOB_AUTO job = job_of(&world);
     begin(&job, span_of(request));
     for (int i = 0; i < LINGER_MS / 10; i++)
@@ -511,9 +532,7 @@ static void late(const char *request, const char *sentence)
     assert_int_equal(job.dones, 1);
     assert_int_equal(job.result, -ETIMEDOUT);
     assert_string_equal(job.err.text, sentence);
-    workers_destroy(world.workers);
-    child_reap_all(world.loop);
-    loop_destroy(world.loop);
+    fake_world_end(&world);
 }
 
 static void too_late(void **state)
@@ -527,6 +546,90 @@ static void too_late_after_its_end(void **state)
 {
     (void)state;
     late("orphan", "it took longer than 30 seconds and was stopped");
+}
+
+static unsigned warnings;
+
+static void count_warnings(void *context, const struct log_record *record)
+{
+    (void)context;
+    warnings += record->level == LOG_WARNING && strstr(record->text, "network drive of /proc/self");
+}
+
+// Their callers are told in time; then nobody waits for what they hold, and at last it comes back.
+static void some_that_do_not_die(void **state)
+{
+    (void)state;
+    struct fake_clock clock;
+    struct world world = {0};
+    fake_world(&world, &clock);
+    log_set_sink(count_warnings, NULL, NULL, false);
+    warnings = 0;
+    struct job jobs[4];
+    for (int i = 0; i < 4; i++) {
+        jobs[i] = job_of(&world);
+        begin(&jobs[i], span_of("hang"));
+    }
+    passes(&world, 20);
+    assert_int_equal(children(), 4);
+    kill_is_deaf = true;
+    worker_cancel(world.workers, jobs[0].id);
+    clock.now_ms += WORKER_TIME_MAX_MS;
+    passes(&world, 5);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(jobs[i].dones, i > 0);
+    assert_int_equal(jobs[1].result, -ETIMEDOUT);
+    assert_int_equal(warnings, 1);
+
+    JOB_AUTO waits = job_of(&world);
+    JOB_AUTO refused = job_of(&world);
+    JOB_AUTO fits = job_of(&world);
+    begin(&waits, span_of("hello"));
+    passes(&world, 5);
+    assert_int_equal(waits.dones, 0);
+    clock.now_ms += WORKER_DEATH_MAX_MS;
+    finish(&waits);
+    begin(&refused, span_of("hello"));
+    finish(&refused);
+    assert_int_equal(waits.result, -ENOMEM);
+    assert_string_equal(refused.err.text,
+                        "48 of the 48 MiB of tools.memory_budget are held by file tools that were "
+                        "stopped and do not end, as when a disk does not answer; try again later");
+    assert_int_equal(warnings, 4);
+    log_set_sink(NULL, NULL, NULL, false);
+
+    kill_is_deaf = false;
+    worker_cancel(world.workers, jobs[0].id);
+    for (int i = 0; i < PATIENCE_MS / 5 && children() == 4; i++)
+        passes(&world, 1);
+    begin(&fits, span_of("hello"));
+    finish(&fits);
+    assert_int_equal(fits.result, 0);
+    for (int i = 0; i < 4; i++)
+        job_finish(&jobs[i]);
+    fake_world_end(&world);
+}
+
+static void nobody_waits_for_ever(void **state)
+{
+    (void)state;
+    struct fake_clock clock;
+    struct world world = {0};
+    fake_world(&world, &clock);
+    JOB_AUTO first = job_of(&world);
+    JOB_AUTO second = job_of(&world);
+    workers_configure(world.workers, &(struct worker_config){.memory_budget = 16 << 20});
+    begin(&first, span_of("hang"));
+    begin(&second, span_of("hello"));
+    passes(&world, 5);
+    clock.now_ms += WORKER_WAIT_MAX_MS;
+    passes(&world, 5);
+    assert_int_equal(second.dones, 1);
+    assert_int_equal(second.result, -EAGAIN);
+    assert_string_equal(second.err.text,
+                        "it waited 300 seconds for memory and did not begin; try again later, or "
+                        "with fewer calls at a time");
+    fake_world_end(&world);
 }
 
 static void the_parent_dies(void **state)
@@ -593,6 +696,8 @@ int main(int argc, char **argv)
         WORLD(a_directory_that_is_not_there),
         cmocka_unit_test(too_late),
         cmocka_unit_test(too_late_after_its_end),
+        cmocka_unit_test(some_that_do_not_die),
+        cmocka_unit_test(nobody_waits_for_ever),
         cmocka_unit_test(the_parent_dies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
