@@ -58,7 +58,7 @@ void turn_calls_run(struct turn *turn)
             continue;
         turn->calls[i].started_ms = clock_monotonic_ms(turn->agent->env.clock);
         turn->sink->on_call(turn->context, call->name, call->arguments);
-        tool_run_id run = toolbox_run(turn->agent->env.toolbox, call->name,
+        tool_run_id run = toolbox_run(turn->agent->env.toolbox, turn->id, call->name,
                                       span_of(call->arguments), on_tool_done, &turn->calls[i]);
         if (!turn->calls[i].ended)
             turn->calls[i].run = run;

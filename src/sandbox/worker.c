@@ -22,7 +22,9 @@ enum { NUMBER_SIZE = 24 }; // bytes of a number as text
 
 struct workers {
     struct loop *loop;
-    struct list waiting, running;
+    struct list waiting; // by their rounds
+    struct list running;
+    uint64_t round; // of the last that began
     size_t waiting_count;
     struct worker_config config;
     int64_t used;   // bytes
@@ -35,6 +37,7 @@ struct worker {
     struct list link; // workers::waiting or ::running
     struct workers *owner;
     worker_id id;
+    uint64_t flow, round;
     char *directory;
     struct buf request;  // until it runs
     int64_t memory;      // bytes that it may take
@@ -279,6 +282,7 @@ static void run(struct worker *worker)
     list_remove(&worker->link);
     list_append(&workers->running, &worker->link);
     workers->waiting_count--;
+    workers->round = worker->round;
     workers->used += worker->memory;
     worker->runs = true;
     int r = spawn(worker, &err);
@@ -343,7 +347,25 @@ static void start_waiting(void *context)
         refuse(worker);
 }
 
-int worker_start(struct workers *workers, const char *directory, struct span request,
+// In each round one of every flow begins, so that many calls of one chat do not hold up another's.
+static void enqueue(struct worker *worker)
+{
+    struct workers *workers = worker->owner;
+    worker->round = workers->round;
+    list_for_each(link, &workers->waiting) {
+        const struct worker *other = list_entry(link, struct worker, link);
+        if (other->flow == worker->flow)
+            worker->round = other->round + 1;
+    }
+    struct list *next = workers->waiting.next;
+    while (next != &workers->waiting &&
+           list_entry(next, struct worker, link)->round <= worker->round)
+        next = next->next;
+    list_append(next, &worker->link); // before it
+    workers->waiting_count++;
+}
+
+int worker_start(struct workers *workers, uint64_t flow, const char *directory, struct span request,
                  worker_done_fn *done, void *context, worker_id *ret_id, struct error *err)
 {
     if (request.len > WORKER_REQUEST_MAX)
@@ -355,6 +377,7 @@ int worker_start(struct workers *workers, const char *directory, struct span req
     struct worker *worker = mem_new(struct worker);
     worker->owner = workers;
     worker->id = ++workers->last_id;
+    worker->flow = flow;
     worker->directory = mem_strdup(directory);
     worker->memory = WORKER_MEMORY;
     if (request.len > WORKER_REQUEST_SMALL)
@@ -365,8 +388,7 @@ int worker_start(struct workers *workers, const char *directory, struct span req
     buf_init(&worker->request, WORKER_REQUEST_MAX);
     buf_append_span(&worker->request, request);
     buf_init(&worker->output, WORKER_OUTPUT_MAX);
-    list_append(&workers->waiting, &worker->link);
-    workers->waiting_count++;
+    enqueue(worker);
     worker->deadline =
         loop_timer_after(workers->loop, WORKER_WAIT_MAX_MS, on_waited_too_long, worker);
     start_soon(workers);

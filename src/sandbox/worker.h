@@ -17,8 +17,9 @@ struct loop;
  * tells an answer from a refusal.
  *
  * Together they have a budget of memory: each may take what its limit of address space is, and what
- * does not fit waits in a queue, in order. One that was cancelled or late counts until it is dead.
- * Whatever would have to wait for one that does not die, since a disk is silent, is refused.
+ * does not fit waits in a queue: each flow in order, the flows in turn. One that was cancelled or
+ * late counts until it is dead. Whatever would have to wait for one that does not die, since a disk
+ * is silent, is refused.
  */
 struct workers;
 typedef uint64_t worker_id; // 0 is none
@@ -50,9 +51,9 @@ struct workers *workers_create(struct loop *loop, const struct worker_config *co
 void workers_destroy(struct workers *workers); // kills those that run; accepts NULL
 void workers_configure(struct workers *workers, const struct worker_config *config);
 
-// It works in `directory`, and begins when there is memory for it. Both texts are copied. `done`
-// comes from the loop, never from inside this call.
-int worker_start(struct workers *workers, const char *directory, struct span request,
+// It works in `directory`, and begins when there is memory for it and its `flow` has its turn. Both
+// texts are copied. `done` comes from the loop, never from inside this call.
+int worker_start(struct workers *workers, uint64_t flow, const char *directory, struct span request,
                  worker_done_fn *done, void *context, worker_id *ret_id, struct error *err);
 void worker_cancel(struct workers *workers, worker_id id); // killed; no callback comes after this
 

@@ -22,6 +22,7 @@ struct tool_run {
     struct list link; // toolbox::runs
     struct toolbox *toolbox;
     tool_run_id id;
+    uint64_t flow;
     const struct tool *tool;
     worker_id worker; // of a working tool
     int64_t handle;   // of a started one
@@ -135,7 +136,7 @@ static int start_worker(struct tool_run *run, struct span arguments, struct erro
     json_write_object_end(&w);
     if (!json_write_done(&w))
         return error_set(err, -E2BIG, "the arguments are too large");
-    return worker_start(run->toolbox->env.workers, directory_of(run), buf_span(&request),
+    return worker_start(run->toolbox->env.workers, run->flow, directory_of(run), buf_span(&request),
                         on_worker_done, run, &run->worker, err);
 }
 
@@ -178,12 +179,13 @@ static int begin(struct tool_run *run, const char *name, struct span arguments, 
     return run->tool->start(&run->toolbox->env, json_root(&doc), run, out, err);
 }
 
-tool_run_id toolbox_run(struct toolbox *toolbox, const char *name, struct span arguments,
-                        tool_done_fn *done, void *context)
+tool_run_id toolbox_run(struct toolbox *toolbox, uint64_t flow, const char *name,
+                        struct span arguments, tool_done_fn *done, void *context)
 {
     struct tool_run *run = mem_new(struct tool_run);
     run->toolbox = toolbox;
     run->id = ++toolbox->last_id;
+    run->flow = flow;
     run->done = done;
     run->context = context;
     list_append(&toolbox->runs, &run->link);

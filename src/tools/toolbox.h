@@ -25,8 +25,9 @@ void toolbox_destroy(struct toolbox *toolbox);              // ends all runs wit
 void toolbox_configure(struct toolbox *toolbox, const struct tool_settings *settings);
 
 // `done` comes later, or before this returns when the result is there at once: then 0 is returned.
-tool_run_id toolbox_run(struct toolbox *toolbox, const char *name, struct span arguments,
-                        tool_done_fn *done, void *context);
+// Runs that have to wait begin in order within their `flow`; the flows take turns.
+tool_run_id toolbox_run(struct toolbox *toolbox, uint64_t flow, const char *name,
+                        struct span arguments, tool_done_fn *done, void *context);
 void toolbox_cancel(struct toolbox *toolbox, tool_run_id id); // no callback comes after this
 
 // The worker's side (a worker_fn): runs the tool that the request names.

@@ -155,6 +155,7 @@ int kill(pid_t pid, int signal_number)
 struct world {
     struct loop *loop;
     struct workers *workers;
+    unsigned ended;
 };
 
 static const struct worker_config config = {.memory_budget = 48 << 20};
@@ -162,8 +163,10 @@ static const struct worker_config config = {.memory_budget = 48 << 20};
 struct job {
     struct world *world;
     const char *directory;
+    uint64_t flow;
     worker_id id;
     unsigned dones;
+    unsigned place; // in the order in which they ended
     int result;
     struct buf output;
     struct error err;
@@ -201,6 +204,7 @@ static void on_done(void *context, int result, struct span output, const struct 
 {
     struct job *job = context;
     job->dones++;
+    job->place = ++job->world->ended;
     job->result = result;
     buf_append_span(&job->output, output);
     job->err = *err;
@@ -214,8 +218,8 @@ static struct job job_of(struct world *world)
 static void begin(struct job *job, struct span request)
 {
     struct error err = ERROR_INIT;
-    if (worker_start(job->world->workers, job->directory, request, on_done, job, &job->id, &err) !=
-        0)
+    if (worker_start(job->world->workers, job->flow, job->directory, request, on_done, job,
+                     &job->id, &err) != 0)
         fail_msg("%s", err.text);
     assert_true(job->id != 0);
     assert_int_equal(job->dones, 0);
@@ -288,7 +292,7 @@ static void the_largest_request(void **state)
     assert_string_equal(buf_text(&job.output), "8388608 bytes: rrrrrrrrrrrrrrrrrrrr");
     struct error err = ERROR_INIT;
     worker_id id = 77;
-    assert_int_equal(worker_start(world->workers, "/proc/self",
+    assert_int_equal(worker_start(world->workers, 1, "/proc/self",
                                   span_make(bulk, WORKER_REQUEST_MAX + 1), on_done, &job, &id,
                                   &err),
                      -E2BIG);
@@ -438,6 +442,30 @@ static void those_without_memory_wait(void **state)
     for (int i = 0; i < 6; i++) {
         worker_cancel(world->workers, jobs[i].id);
         assert_int_equal(jobs[i].dones, i == 4);
+        job_finish(&jobs[i]);
+    }
+}
+
+// One at a time; a chat with few calls does not wait for all those of another one.
+static void flows_take_turns(void **state)
+{
+    struct world *world = *state;
+    static const struct {
+        uint64_t flow;
+        unsigned place;
+    } cases[] = {{1, 0}, {1, 1}, {1, 4}, {1, 6}, {2, 2}, {2, 5}, {3, 3}};
+    struct job jobs[ARRAY_LEN(cases)];
+    workers_configure(world->workers, &(struct worker_config){.memory_budget = 16 << 20});
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        jobs[i] = job_of(world);
+        jobs[i].flow = cases[i].flow;
+        begin(&jobs[i], span_of(i ? "hello" : "hang"));
+        passes(world, i ? 0 : 5);
+    }
+    worker_cancel(world->workers, jobs[0].id);
+    for (size_t i = 1; i < ARRAY_LEN(cases); i++) {
+        finish(&jobs[i]);
+        assert_int_equal(jobs[i].place, cases[i].place);
         job_finish(&jobs[i]);
     }
 }
@@ -648,7 +676,7 @@ static void the_parent_dies(void **state)
         if (loop_create(&clock_system, &world.loop, NULL) < 0)
             _exit(1);
         world.workers = workers_create(world.loop, &config);
-        if (worker_start(world.workers, "/proc/self", span_of("hang"), on_done, &job, &job.id,
+        if (worker_start(world.workers, 1, "/proc/self", span_of("hang"), on_done, &job, &job.id,
                          NULL) < 0)
             _exit(1);
         loop_run_once(world.loop, LINGER_MS); // by then it has asked to die with us
@@ -691,6 +719,7 @@ int main(int argc, char **argv)
         WORLD(destroyed_while_they_run),
         WORLD(many_at_once),
         WORLD(those_without_memory_wait),
+        WORLD(flows_take_turns),
         WORLD(one_that_cannot_fit_is_refused),
         WORLD(what_a_worker_has),
         WORLD(a_directory_that_is_not_there),

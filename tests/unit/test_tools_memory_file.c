@@ -272,7 +272,7 @@ static void without_a_place_for_it(void **state)
     struct tool_env env = {.settings = {100, 100}};
     struct toolbox *toolbox = toolbox_create(&env);
     int calls = 0;
-    assert_int_equal(toolbox_run(toolbox, "memory", SPAN_LITERAL("{}"), on_done, &calls), 0);
+    assert_int_equal(toolbox_run(toolbox, 1, "memory", SPAN_LITERAL("{}"), on_done, &calls), 0);
     assert_int_equal(calls, 1);
     toolbox_destroy(toolbox);
 }

@@ -102,7 +102,7 @@ static void wait_for(const struct heard *heard)
 static void says(const char *tool, const char *arguments, bool failed, const char *wanted)
 {
     struct heard heard = {0};
-    toolbox_run(toolbox, tool, span_of(arguments), on_done, &heard);
+    toolbox_run(toolbox, 1, tool, span_of(arguments), on_done, &heard);
     wait_for(&heard);
     if (heard.failed != failed || strcmp(heard.text, wanted) != 0)
         fail_msg("%s %s: %s%s\nwanted: %s%s", tool, arguments, heard.failed ? "failed: " : "",
@@ -121,7 +121,8 @@ static void what_cannot_begin_is_a_refusal(void **state)
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
         heard = (struct heard){0};
         // It is told before the call returns, so there is no run to speak of.
-        assert_int_equal(toolbox_run(toolbox, "read_file", span_of(wrong[i]), on_done, &heard), 0);
+        assert_int_equal(toolbox_run(toolbox, 1, "read_file", span_of(wrong[i]), on_done, &heard),
+                         0);
         assert_true(heard.calls == 1 && heard.failed);
         assert_int_equal(strncmp(heard.text, "the arguments are not JSON: ", 28), 0);
     }
@@ -174,7 +175,7 @@ static void much_memory_says_what_is_left_out(void **state)
     for (int i = 0; i < 10; i++)
         says("remember", buf_text(&arguments), false, "remembered");
     struct heard heard = {0};
-    toolbox_run(toolbox, "recall", SPAN_LITERAL("{\"query\":\"pi\"}"), on_done, &heard);
+    toolbox_run(toolbox, 1, "recall", SPAN_LITERAL("{\"query\":\"pi\"}"), on_done, &heard);
     wait_for(&heard);
     assert_false(heard.failed);
     assert_non_null(strstr(heard.text, "\n[5 more are not shown]\n"));
@@ -192,7 +193,7 @@ static void side_by_side(void **state)
     static struct heard heard[8];
     memset(heard, 0, sizeof heard);
     for (int i = 0; i < 8; i++)
-        toolbox_run(toolbox, i % 2 ? "read_file" : "remember",
+        toolbox_run(toolbox, 1, i % 2 ? "read_file" : "remember",
                     i % 2 ? SPAN_LITERAL("{\"path\":\"f\"}") : SPAN_LITERAL("{\"content\":\"c\"}"),
                     on_done, &heard[i]);
     for (int i = 0; i < 8; i++) {
@@ -210,13 +211,14 @@ static void cancelled_runs_are_silent(void **state)
     kept = (struct heard){0};
     tool_world_put_text(&world, "f", "x\n");
     tool_run_id ids[3] = {
-        toolbox_run(toolbox, "search_files", SPAN_LITERAL("{\"pattern\":\"x\"}"), on_done,
+        toolbox_run(toolbox, 1, "search_files", SPAN_LITERAL("{\"pattern\":\"x\"}"), on_done,
                     &cancelled[0]),
-        toolbox_run(toolbox, "remember", SPAN_LITERAL("{\"content\":\"c\"}"), on_done,
+        toolbox_run(toolbox, 1, "remember", SPAN_LITERAL("{\"content\":\"c\"}"), on_done,
                     &cancelled[1]),
-        toolbox_run(toolbox, "recall", SPAN_LITERAL("{\"query\":\"c\"}"), on_done, &cancelled[2]),
+        toolbox_run(toolbox, 1, "recall", SPAN_LITERAL("{\"query\":\"c\"}"), on_done,
+                    &cancelled[2]),
     };
-    toolbox_run(toolbox, "read_file", SPAN_LITERAL("{\"path\":\"f\"}"), on_done, &kept);
+    toolbox_run(toolbox, 1, "read_file", SPAN_LITERAL("{\"path\":\"f\"}"), on_done, &kept);
     for (int i = 0; i < 3; i++) {
         assert_int_not_equal(ids[i], 0);
         toolbox_cancel(toolbox, ids[i]);
@@ -239,9 +241,10 @@ static void destroyed_while_running(void **state)
     struct tool_env env = {
         .store = store, .workers = workers, .workspace = world.workspace, .clock = &fixed_clock};
     struct toolbox *short_lived = toolbox_create(&env);
-    toolbox_run(short_lived, "list_files", SPAN_LITERAL("{}"), on_done, &heard[0]);
-    toolbox_run(short_lived, "remember", SPAN_LITERAL("{\"content\":\"c\"}"), on_done, &heard[1]);
-    toolbox_run(short_lived, "recall", SPAN_LITERAL("{\"query\":\"c\"}"), on_done, &heard[2]);
+    toolbox_run(short_lived, 1, "list_files", SPAN_LITERAL("{}"), on_done, &heard[0]);
+    toolbox_run(short_lived, 1, "remember", SPAN_LITERAL("{\"content\":\"c\"}"), on_done,
+                &heard[1]);
+    toolbox_run(short_lived, 1, "recall", SPAN_LITERAL("{\"query\":\"c\"}"), on_done, &heard[2]);
     toolbox_destroy(short_lived);
     toolbox_destroy(NULL);
     store_wait(store);
@@ -259,7 +262,7 @@ static void a_worker_that_hangs_is_ended(void **state)
     for (int i = 0; i < 20000; i++)
         buf_append_text(&line, "a");
     tool_world_put(&world, "slow", line.data, line.len);
-    tool_run_id id = toolbox_run(toolbox, "search_files",
+    tool_run_id id = toolbox_run(toolbox, 1, "search_files",
                                  SPAN_LITERAL("{\"pattern\":\"(a*)(a*)(a*)(a*)\\\\1\\\\2\\\\3b\"}"),
                                  on_done, &heard);
     for (int i = 0; i < 20; i++)
