@@ -63,7 +63,6 @@ struct turn_call { // one tool call of the present iteration
     bool ended, failed;
     bool interrupted; // by the end of the turn, or of the program
     char *result;     // when ended
-    int64_t started_ms;
 };
 
 struct turn {
@@ -114,7 +113,7 @@ void turn_end(struct turn *turn, enum turn_state state);
 // turn_tools.c
 void turn_calls_prepare(struct turn *turn);
 void turn_calls_run(struct turn *turn);
-void turn_calls_interrupt(struct turn *turn); // those that still run get "interrupted" as result
+void turn_calls_interrupt(struct turn *turn); // those that are not over are told so as their result
 void turn_calls_append_results(struct turn *turn);
 void turn_calls_finish(struct turn *turn); // frees them
 uint64_t turn_calls_fingerprint(const struct turn *turn);
@@ -145,5 +144,5 @@ void turn_log_begin(const struct turn *turn, const struct turn_request *request)
 void turn_log_reply(const struct turn *turn, const struct chat_reply *reply);
 void turn_log_failure(const struct turn *turn, const struct chat_failure *failure);
 void turn_log_tariff(const struct turn *turn, const struct chat_tariff *tariff);
-void turn_log_call(const struct turn_call *call);
+void turn_log_call(const struct turn_call *call, int64_t ms);
 void turn_log_end(const struct turn *turn);

@@ -68,12 +68,12 @@ void turn_log_tariff(const struct turn *turn, const struct chat_tariff *tariff)
               LOG_TEXT("model", tariff->asked), LOG_TEXT("text", tariff->sentence));
 }
 
-void turn_log_call(const struct turn_call *call)
+void turn_log_call(const struct turn_call *call, int64_t ms)
 {
     const struct turn *turn = call->turn;
     LOG_EVENT(LOG_INFO, "turn.tool", turn->name,
               LOG_TEXT("name", turn_asking_message(turn)->calls[call->ordinal].name),
-              LOG_NUMBER("ms", since(turn, call->started_ms)), LOG_NUMBER("failed", call->failed),
+              LOG_NUMBER("ms", ms), LOG_NUMBER("failed", call->failed),
               LOG_NUMBER("bytes", (int64_t)strlen(call->result)));
     count(turn, "hermes_tool_calls_total", call->failed ? "result=\"failed\"" : "result=\"ok\"",
           "Finished tool calls", 1);

@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "agent/turn.h"
-#include "base/clock.h"
 #include "base/hash.h"
 #include "base/mem.h"
 
@@ -38,7 +37,7 @@ static void on_tool_done(void *context, const struct tool_result *result)
                        ? mem_printf("error: %.*s", (int)result->text.len, result->text.data)
                        : mem_strndup(result->text.data, result->text.len);
     turn->calls_left--;
-    turn_log_call(call);
+    turn_log_call(call, result->ms);
     if (turn->calls_left)
         turn_store_call(turn, call);
     turn->sink->on_result(turn->context, turn_asking_message(turn)->calls[call->ordinal].name,
@@ -56,7 +55,6 @@ void turn_calls_run(struct turn *turn)
         const struct chat_call *call = &asking->calls[i];
         if (turn->calls[i].ended) // before the program was stopped
             continue;
-        turn->calls[i].started_ms = clock_monotonic_ms(turn->agent->env.clock);
         turn->sink->on_call(turn->context, call->name, call->arguments);
         tool_run_id run = toolbox_run(turn->agent->env.toolbox, turn->id, call->name,
                                       span_of(call->arguments), on_tool_done, &turn->calls[i]);
@@ -74,8 +72,8 @@ void turn_calls_interrupt(struct turn *turn)
         struct turn_call *call = &turn->calls[i];
         if (call->ended)
             continue;
-        call->result = mem_strdup(call->run ? interrupted : not_begun);
-        toolbox_cancel(turn->agent->env.toolbox, call->run);
+        bool begun = toolbox_cancel(turn->agent->env.toolbox, call->run);
+        call->result = mem_strdup(begun ? interrupted : not_begun);
         call->run = 0;
         call->ended = call->failed = call->interrupted = true;
     }

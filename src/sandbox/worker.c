@@ -42,6 +42,7 @@ struct worker {
     struct buf request;  // until it runs
     int64_t memory;      // bytes that it may take
     bool runs;           // its memory is part of workers::used
+    int64_t begun_ms;    // when it does
     struct child *child; // NULL before it runs, and once it has exited
     int status;          // as from waitpid(2), then
     int output_fd;       // -1 once it was read to its end
@@ -154,11 +155,12 @@ static void finish(struct worker *worker, int result, const struct error *err)
     worker->output = (struct buf)BUF_INIT(0);
     worker_done_fn *done = worker->done;
     void *context = worker->context;
+    int64_t ms = worker->runs ? loop_now(worker->owner->loop) - worker->begun_ms : 0;
     worker->done = NULL;
     if (!worker->child)
         worker_destroy(worker);
     if (done)
-        done(context, result, buf_span(&output), err);
+        done(context, result, buf_span(&output), ms, err);
 }
 
 // Done when the process has exited and all it printed was read, in whichever order.
@@ -285,6 +287,7 @@ static void run(struct worker *worker)
     workers->round = worker->round;
     workers->used += worker->memory;
     worker->runs = true;
+    worker->begun_ms = loop_now(workers->loop);
     int r = spawn(worker, &err);
     if (r < 0) {
         finish(worker, r, &err);
@@ -406,17 +409,18 @@ static struct worker *find(const struct list *workers, worker_id id)
     return NULL;
 }
 
-void worker_cancel(struct workers *workers, worker_id id)
+bool worker_cancel(struct workers *workers, worker_id id)
 {
     struct worker *worker = find(&workers->waiting, id);
     if (worker) {
         worker_destroy(worker);
-        return;
+        return false;
     }
     worker = find(&workers->running, id);
     if (!worker)
-        return;
+        return false;
     worker->done = NULL;
     stop(worker);
     finish_if_over(worker); // else when it is dead: until then it takes memory
+    return true;
 }

@@ -44,8 +44,10 @@ struct worker_config {
 extern const struct option worker_options[];
 extern const size_t worker_option_count;
 
-// `result` is 0 (an answer), 1 (a refusal in the worker's words) or negative with a sentence.
-typedef void worker_done_fn(void *context, int result, struct span output, const struct error *err);
+// `result` is 0 (an answer), 1 (a refusal in the worker's words) or negative with a sentence. `ms`
+// is how long it worked, without its waiting.
+typedef void worker_done_fn(void *context, int result, struct span output, int64_t ms,
+                            const struct error *err);
 
 struct workers *workers_create(struct loop *loop, const struct worker_config *config); // copied
 void workers_destroy(struct workers *workers); // kills those that run; accepts NULL
@@ -55,7 +57,8 @@ void workers_configure(struct workers *workers, const struct worker_config *conf
 // texts are copied. `done` comes from the loop, never from inside this call.
 int worker_start(struct workers *workers, uint64_t flow, const char *directory, struct span request,
                  worker_done_fn *done, void *context, worker_id *ret_id, struct error *err);
-void worker_cancel(struct workers *workers, worker_id id); // killed; no callback comes after this
+// Killed; no callback comes after this. Had it begun?
+bool worker_cancel(struct workers *workers, worker_id id);
 
 /*
  * The other side, which the command line calls with the arguments that worker_start() gave: takes

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/list.h"
 #include "base/mem.h"
 #include "codec/json_write.h"
@@ -26,6 +27,7 @@ struct tool_run {
     const struct tool *tool;
     worker_id worker; // of a working tool
     int64_t handle;   // of a started one
+    int64_t begun_ms; // of a started one
     tool_done_fn *done;
     void *context;
 };
@@ -56,13 +58,13 @@ static void run_destroy(struct tool_run *run)
     free(run);
 }
 
-static void run_abandon(struct tool_run *run)
+static bool run_abandon(struct tool_run *run)
 {
-    if (run->worker)
-        worker_cancel(run->toolbox->env.workers, run->worker);
+    bool begun = !run->worker || worker_cancel(run->toolbox->env.workers, run->worker);
     if (run->tool->forget)
         run->tool->forget(&run->toolbox->env, run->handle);
     run_destroy(run);
+    return begun;
 }
 
 void toolbox_destroy(struct toolbox *toolbox)
@@ -74,15 +76,14 @@ void toolbox_destroy(struct toolbox *toolbox)
     free(toolbox);
 }
 
-void toolbox_cancel(struct toolbox *toolbox, tool_run_id id)
+bool toolbox_cancel(struct toolbox *toolbox, tool_run_id id)
 {
     list_for_each(link, &toolbox->runs) {
         struct tool_run *run = list_entry(link, struct tool_run, link);
-        if (run->id == id) {
-            run_abandon(run);
-            return;
-        }
+        if (run->id == id)
+            return run_abandon(run);
     }
+    return false;
 }
 
 void tool_run_set_handle(struct tool_run *run, int64_t handle)
@@ -91,25 +92,27 @@ void tool_run_set_handle(struct tool_run *run, int64_t handle)
 }
 
 // What files hold is not always UTF-8, and what a model reads must be.
-static void tell(tool_done_fn *done, void *context, struct span text, bool failed)
+static void tell(struct tool_run *run, struct span text, bool failed, int64_t ms)
 {
+    tool_done_fn *done = run->done;
+    void *context = run->context;
+    run_destroy(run);
     BUF_AUTO clean = BUF_INIT(4 * (size_t)WORKER_OUTPUT_MAX);
     utf8_sanitize(text, &clean);
-    struct tool_result result = {buf_span(&clean), failed};
+    struct tool_result result = {buf_span(&clean), failed, ms};
     done(context, &result);
 }
 
 void tool_run_end(struct tool_run *run, int result, struct span text)
 {
-    tool_done_fn *done = run->done;
-    void *context = run->context;
-    run_destroy(run);
-    tell(done, context, text, result != 0);
+    int64_t ms = clock_monotonic_ms(run->toolbox->env.clock) - run->begun_ms;
+    tell(run, text, result != 0, ms);
 }
 
-static void on_worker_done(void *context, int result, struct span output, const struct error *err)
+static void on_worker_done(void *context, int result, struct span output, int64_t ms,
+                           const struct error *err)
 {
-    tool_run_end(context, result, result < 0 ? span_of(err->text) : output);
+    tell(context, result < 0 ? span_of(err->text) : output, result != 0, ms);
 }
 
 static void write_settings(struct json_writer *w, const struct tool_settings *settings)
@@ -186,6 +189,7 @@ tool_run_id toolbox_run(struct toolbox *toolbox, uint64_t flow, const char *name
     run->toolbox = toolbox;
     run->id = ++toolbox->last_id;
     run->flow = flow;
+    run->begun_ms = clock_monotonic_ms(toolbox->env.clock);
     run->done = done;
     run->context = context;
     list_append(&toolbox->runs, &run->link);
@@ -195,8 +199,7 @@ tool_run_id toolbox_run(struct toolbox *toolbox, uint64_t flow, const char *name
     int r = begin(run, name, arguments, &out, &err);
     if (r == 0)
         return run->id;
-    run_destroy(run);
-    tell(done, context, r < 0 ? span_of(err.text) : buf_span(&out), r < 0);
+    tool_run_end(run, r < 0, r < 0 ? span_of(err.text) : buf_span(&out));
     return 0;
 }
 

@@ -45,15 +45,16 @@ static void start(const char *script, struct heard_turn *heard)
     assert_int_equal(agent_world_start(&world, "go", script, heard), 0);
 }
 
-static void slow_search(char *script, size_t size)
+static void slow_search(char *script, size_t size, const char *others)
 {
     char file[4000];
     memset(file, 'a', sizeof file);
     tool_world_put(&world.tools, "slow", file, sizeof file);
     snprintf(script, size,
              "call read_file {'path':'f'}; search_files {'pattern':"
-             "'(a*)(a*)(a*)(a*)\\\\1\\\\2\\\\3b','path':'slow'}; current_time\n"
-             "say never");
+             "'(a*)(a*)(a*)(a*)\\\\1\\\\2\\\\3b','path':'slow'}; %s\n"
+             "say never",
+             others);
 }
 
 // The places. Each brings a turn there and returns with it waiting.
@@ -97,7 +98,7 @@ static void at_storing_calls(struct heard_turn *heard)
 static void at_tools(struct heard_turn *heard)
 {
     char script[512];
-    slow_search(script, sizeof script);
+    slow_search(script, sizeof script, "current_time");
     start(script, heard);
     agent_world_until(&world, heard, "result read_file");
 }
@@ -212,6 +213,25 @@ static void interrupted_calls_are_marked(void **state)
         "read_file done 0,search_files interrupted 1,current_time done 0");
 }
 
+// Of many calls only those that began may have had an effect: the rest waited for memory.
+static void calls_that_only_waited(void **state)
+{
+    HEARD_AUTO heard = {0};
+    workers_configure(world.workers, &(struct worker_config){.memory_budget = 16 << 20});
+    char script[512];
+    slow_search(script, sizeof script, "read_file {'path':'f'}; list_files");
+    start(script, &heard);
+    agent_world_until(&world, &heard, "result read_file");
+    for (int i = 0; i < 5; i++)
+        agent_world_loop(&world); // the search begins
+    agent_turn_cancel(world.agent, heard.id);
+    agent_world_wait(&world, &heard);
+    rows_are("user:go|assistant:|tool:1|x\n#c0|"
+             "tool:interrupted before it ended; it may have had an effect#c1|"
+             "tool:not run: the turn was ended before#c2|"
+             "tool:not run: the turn was ended before#c3|assistant:(no answer)");
+}
+
 // What the user hears of is on disk: a cancel that waits for the disk is not told before.
 static void a_cancel_is_on_disk_before_it_is_told(void **state)
 {
@@ -251,6 +271,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(cancel_everywhere),
         cmocka_unit_test(destroy_everywhere),
         cmocka_unit_test_setup_teardown(interrupted_calls_are_marked, setup, teardown),
+        cmocka_unit_test_setup_teardown(calls_that_only_waited, setup, teardown),
         cmocka_unit_test_setup_teardown(a_cancel_is_on_disk_before_it_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(two_sessions_side_by_side, setup, teardown),
     };

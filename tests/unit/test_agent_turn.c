@@ -8,11 +8,14 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "base/log.h"
 #include "sandbox/worker.h"
 #include "support/agent_world.h"
 #include "tools/toolbox.h"
 
 // Turns that run to their end, good or bad.
+
+enum { HOUR_MS = 3600 * 1000 };
 
 static struct agent_world world;
 
@@ -193,6 +196,30 @@ static void too_long(void **state)
     assert_int_equal(unlimited.state, TURN_DONE);
 }
 
+static void keep_ms(void *context, const struct log_record *record)
+{
+    for (size_t i = 0; strcmp(record->event, "turn.tool") == 0 && i < record->field_count; i++)
+        if (record->fields[i].name && strcmp(record->fields[i].name, "ms") == 0)
+            *(int64_t *)context = record->fields[i].number;
+}
+
+// It waited an hour for memory: that is not how long it took.
+static void the_time_of_a_call(void **state)
+{
+    HEARD_AUTO heard = {0};
+    int64_t ms = -1;
+    tool_world_put_text(&world.tools, "f", "x\n");
+    assert_int_equal(agent_world_start(&world, "go", "call read_file {'path':'f'}\nsay ok", &heard),
+                     0);
+    agent_world_until(&world, &heard, "call read_file");
+    world.ahead_ms += HOUR_MS;
+    log_set_sink(keep_ms, NULL, &ms, false);
+    agent_world_wait(&world, &heard);
+    log_set_sink(NULL, NULL, NULL, false);
+    assert_non_null(strstr(buf_text(&heard.log), "result read_file ok"));
+    assert_true(ms >= 0 && ms < HOUR_MS);
+}
+
 static void a_model_that_fails(void **state)
 {
     HEARD_AUTO heard = {0}, refused = {0}, later = {0}, next = {0};
@@ -325,6 +352,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(too_many_steps, setup, teardown),
         cmocka_unit_test_setup_teardown(the_same_again_and_again, setup, teardown),
         cmocka_unit_test_setup_teardown(too_long, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_time_of_a_call, setup, teardown),
         cmocka_unit_test_setup_teardown(a_model_that_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(an_answer_cut_by_the_token_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(a_cut_reply_before_the_answer, setup, teardown),

@@ -168,6 +168,7 @@ struct job {
     unsigned dones;
     unsigned place; // in the order in which they ended
     int result;
+    int64_t ms;
     struct buf output;
     struct error err;
 };
@@ -200,12 +201,14 @@ static int tear_down(void **state)
     return none_left ? 0 : -1;
 }
 
-static void on_done(void *context, int result, struct span output, const struct error *err)
+static void on_done(void *context, int result, struct span output, int64_t ms,
+                    const struct error *err)
 {
     struct job *job = context;
     job->dones++;
     job->place = ++job->world->ended;
     job->result = result;
+    job->ms = ms;
     buf_append_span(&job->output, output);
     job->err = *err;
 }
@@ -422,11 +425,11 @@ static void those_without_memory_wait(void **state)
         jobs[i] = job_of(world);
         begin(&jobs[i], span_of(i < 4 ? "hang" : "hello"));
     }
-    worker_cancel(world->workers, jobs[5].id); // never began
+    assert_false(worker_cancel(world->workers, jobs[5].id)); // never began
     passes(world, 20);
     assert_int_equal(children(), 4);
     assert_int_equal(jobs[4].dones, 0);
-    worker_cancel(world->workers, jobs[2].id);
+    assert_true(worker_cancel(world->workers, jobs[2].id));
     finish(&jobs[4]);
     assert_int_equal(jobs[4].result, 0);
 
@@ -654,6 +657,8 @@ static void nobody_waits_for_ever(void **state)
     passes(&world, 5);
     assert_int_equal(second.dones, 1);
     assert_int_equal(second.result, -EAGAIN);
+    assert_int_equal(second.ms, 0);
+    assert_int_equal(first.ms, WORKER_WAIT_MAX_MS); // on a clock that jumped over its time
     assert_string_equal(second.err.text,
                         "it waited 300 seconds for memory and did not begin; try again later, or "
                         "with fewer calls at a time");

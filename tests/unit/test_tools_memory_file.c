@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "codec/entries.h"
 #include "support/tool_world.h"
@@ -269,7 +270,7 @@ static void on_done(void *context, const struct tool_result *result)
 
 static void without_a_place_for_it(void **state)
 {
-    struct tool_env env = {.settings = {100, 100}};
+    struct tool_env env = {.clock = &clock_system, .settings = {100, 100}};
     struct toolbox *toolbox = toolbox_create(&env);
     int calls = 0;
     assert_int_equal(toolbox_run(toolbox, 1, "memory", SPAN_LITERAL("{}"), on_done, &calls), 0);
