@@ -25,7 +25,7 @@ struct workers {
     struct list waiting; // by their rounds
     struct list running;
     uint64_t round; // of the last that began
-    size_t waiting_count;
+    size_t waiting_count, waiting_bytes;
     struct worker_config config;
     int64_t used;   // bytes
     int64_t undead; // bytes of it that do not come back soon
@@ -97,14 +97,22 @@ static void close_output(struct worker *worker)
     fd_close(&worker->output_fd);
 }
 
+static void leave_queue(struct worker *worker)
+{
+    list_remove(&worker->link);
+    worker->owner->waiting_count--;
+    worker->owner->waiting_bytes -= worker->request.len;
+}
+
 static void worker_destroy(struct worker *worker)
 {
     struct workers *workers = worker->owner;
-    list_remove(&worker->link);
-    if (worker->runs)
+    if (worker->runs) {
+        list_remove(&worker->link);
         workers->used -= worker->memory;
-    else
-        workers->waiting_count--;
+    } else {
+        leave_queue(worker);
+    }
     if (worker->undead)
         workers->undead -= worker->memory;
     start_soon(workers);
@@ -281,9 +289,8 @@ static void run(struct worker *worker)
 {
     struct workers *workers = worker->owner;
     struct error err = ERROR_INIT;
-    list_remove(&worker->link);
+    leave_queue(worker);
     list_append(&workers->running, &worker->link);
-    workers->waiting_count--;
     workers->round = worker->round;
     workers->used += worker->memory;
     worker->runs = true;
@@ -320,8 +327,8 @@ static void refuse(struct worker *worker)
     int r = -ENOMEM;
     if (worker->memory > workers->config.memory_budget)
         error_set(&err, r,
-                  "it needs %lld MiB of memory, and tools.memory_budget is %lld MiB; raise it, or "
-                  "do it in smaller pieces",
+                  "it needs %lld MiB of memory, and tools.memory_budget is %lld MiB; raise that "
+                  "setting, or write the file in smaller pieces",
                   (long long)(worker->memory >> 20), budget);
     else
         error_set(&err, r,
@@ -366,6 +373,7 @@ static void enqueue(struct worker *worker)
         next = next->next;
     list_append(next, &worker->link); // before it
     workers->waiting_count++;
+    workers->waiting_bytes += worker->request.len;
 }
 
 int worker_start(struct workers *workers, uint64_t flow, const char *directory, struct span request,
@@ -374,9 +382,10 @@ int worker_start(struct workers *workers, uint64_t flow, const char *directory, 
     if (request.len > WORKER_REQUEST_MAX)
         return error_set(err, -E2BIG, "the request is larger than %d MiB",
                          WORKER_REQUEST_MAX >> 20);
-    if (workers->waiting_count >= WORKERS_WAITING_MAX)
-        return error_set(err, -EAGAIN, "%d others wait for memory already; try again later",
-                         WORKERS_WAITING_MAX);
+    if (workers->waiting_count >= WORKERS_WAITING_MAX ||
+        workers->waiting_bytes + request.len > WORKERS_WAITING_BYTES_MAX)
+        return error_set(err, -EAGAIN, "%zu others wait for memory already; try again later",
+                         workers->waiting_count);
     struct worker *worker = mem_new(struct worker);
     worker->owner = workers;
     worker->id = ++workers->last_id;

@@ -35,6 +35,7 @@ enum {
     WORKER_MEMORY_PER_BYTE = 4,         // more for each of a request that is larger than this:
     WORKER_REQUEST_SMALL = 64 * 1024,
     WORKERS_WAITING_MAX = 1024,
+    WORKERS_WAITING_BYTES_MAX = 16 << 20, // of their requests, which are not part of the budget
 };
 
 struct worker_config {

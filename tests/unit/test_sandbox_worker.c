@@ -449,6 +449,32 @@ static void those_without_memory_wait(void **state)
     }
 }
 
+// What waits is in the parent's memory, which the budget does not cover.
+static void not_too_much_waits(void **state)
+{
+    struct world *world = *state;
+    JOB_AUTO first = job_of(world);
+    JOB_AUTO second = job_of(world);
+    JOB_AUTO third = job_of(world);
+    CLEANUP(mem_cleanup) char *bulk = mem_zalloc(WORKER_REQUEST_MAX);
+    struct span large = span_make(bulk, WORKER_REQUEST_MAX);
+    struct error err = ERROR_INIT;
+    worker_id id;
+    begin(&first, large);
+    begin(&second, large);
+    assert_int_equal(2 * WORKER_REQUEST_MAX, WORKERS_WAITING_BYTES_MAX);
+    assert_int_equal(
+        worker_start(world->workers, 1, "/proc/self", span_of("x"), on_done, NULL, &id, &err),
+        -EAGAIN);
+    assert_string_equal(err.text, "2 others wait for memory already; try again later");
+    worker_cancel(world->workers, second.id);
+    begin(&third, span_of("hello"));
+    finish(&first);
+    finish(&third);
+    begin(&second, large);
+    finish(&second);
+}
+
 // One at a time; a chat with few calls does not wait for all those of another one.
 static void flows_take_turns(void **state)
 {
@@ -485,8 +511,9 @@ static void one_that_cannot_fit_is_refused(void **state)
     finish(&next);
     assert_int_equal(next.result, 0);
     assert_int_equal(job.result, -ENOMEM);
-    assert_string_equal(job.err.text, "it needs 20 MiB of memory, and tools.memory_budget is "
-                                      "16 MiB; raise it, or do it in smaller pieces");
+    assert_string_equal(job.err.text,
+                        "it needs 20 MiB of memory, and tools.memory_budget is "
+                        "16 MiB; raise that setting, or write the file in smaller pieces");
 }
 
 // The parent has everything that must not get through.
@@ -724,6 +751,7 @@ int main(int argc, char **argv)
         WORLD(destroyed_while_they_run),
         WORLD(many_at_once),
         WORLD(those_without_memory_wait),
+        WORLD(not_too_much_waits),
         WORLD(flows_take_turns),
         WORLD(one_that_cannot_fit_is_refused),
         WORLD(what_a_worker_has),
