@@ -82,7 +82,7 @@ void desk_stop(struct desk *desk, const char *channel, const char *chat);
 void desk_context(const struct desk *desk, struct buf *ret_json);
 
 unsigned desk_turns(const struct desk *desk); // that run now
-bool desk_idle(const struct desk *desk);      // no turn runs and no message waits
+bool desk_idle(const struct desk *desk);      // for tests: no turn runs and no message waits
 
 /*
  * No further turn begins, messages are still taken down; `drained` is called when the last turn

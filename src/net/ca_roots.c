@@ -122,11 +122,6 @@ static bool append_embedded(size_t i, struct buf *der)
     return root->whole ? buf_append_span(der, bytes) : wrap(bytes, der);
 }
 
-size_t ca_roots_count(void)
-{
-    return ca_roots_table_len;
-}
-
 bool ca_roots_find(struct span subject, size_t n, struct buf *der)
 {
     const struct trust all = {.embedded = true};
@@ -315,9 +310,4 @@ void trust_destroy(struct trust *trust)
 size_t trust_count(const struct trust *trust)
 {
     return count_of(trust);
-}
-
-size_t trust_skipped(const struct trust *trust)
-{
-    return trust->skipped;
 }

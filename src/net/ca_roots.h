@@ -14,10 +14,8 @@
  * would cost 0.75 MB for as long as the process lives.
  */
 
-size_t ca_roots_count(void); // embedded ones
-
 // Appends to `der` the n-th embedded root whose subject is `subject` (DER of the Name, compared as
-// mbedTLS compares names). False when there are not so many.
+// mbedTLS compares names). False when there are not so many. For a test of all of them.
 bool ca_roots_find(struct span subject, size_t n, struct buf *der);
 
 struct trust;
@@ -25,9 +23,8 @@ struct trust;
 // `pem_file` (SSL_CERT_FILE; NULL or "" for the embedded roots) replaces the embedded roots. Fails
 // with a sentence that names the file when it cannot be read or holds no certificate of use.
 int trust_create(const char *pem_file, struct trust **ret_trust, struct error *err);
-void trust_destroy(struct trust *trust);         // accepts NULL; no handshake may be using it
-size_t trust_count(const struct trust *trust);   // authorities
-size_t trust_skipped(const struct trust *trust); // certificates of the file that mbedTLS cannot use
+void trust_destroy(struct trust *trust);       // accepts NULL; no handshake may be using it
+size_t trust_count(const struct trust *trust); // for tests: authorities
 
 /*
  * Makes a handshake verify its peer against `trust`, whatever was set before: verification

@@ -12,11 +12,6 @@ static struct http_exchange *find(const struct sse_stream *stream)
     return stream->exchange ? http_server_find(stream->server, stream->exchange) : NULL;
 }
 
-bool sse_stream_is_open(const struct sse_stream *stream)
-{
-    return find(stream) != NULL;
-}
-
 static void close_stream(struct sse_stream *stream)
 {
     stream->exchange = 0;

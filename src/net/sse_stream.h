@@ -43,4 +43,3 @@ void sse_stream_probe(struct sse_stream *stream);
 void sse_stream_end(struct sse_stream *stream);    // the answer is complete
 void sse_stream_abort(struct sse_stream *stream);  // the client sees a broken connection
 void sse_stream_finish(struct sse_stream *stream); // aborts unless ended; accepts NULL and zeroed
-bool sse_stream_is_open(const struct sse_stream *stream);

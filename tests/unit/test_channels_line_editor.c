@@ -375,29 +375,25 @@ static void test_prompts(void **state)
     shows(&desk, "漢> ab", 5);
 }
 
-static void test_hide_and_show(void **state)
+static void test_a_hidden_line(void **state)
 {
     (void)state;
     DESK_AUTO desk;
     desk_open(&desk, "> ", 40);
-    press(&desk, "ab\033[D");
+    assert_int_equal(press(&desk, "\x03"), LINE_INTERRUPTED);
     buf_clear(&desk.screen);
-    line_editor_hide(desk.editor, &desk.screen);
-    line_editor_hide(desk.editor, &desk.screen);
-    buf_append_text(&desk.screen, "printed\r\n");
     line_editor_set_columns(desk.editor, 30, &desk.screen);
-    flush(&desk);
-    sent(&desk, "\r\033[Kprinted\r\n");
-    shows(&desk, "", 0);
-    press(&desk, "X\x0c"); // typed while it is hidden
+    sent(&desk, "");
+    press(&desk, "ab\033[DX\x0c"); // typed while it is hidden
     sent(&desk, "");
     line_editor_show(desk.editor, &desk.screen);
     line_editor_show(desk.editor, &desk.screen);
     flush(&desk);
     sent(&desk, "> aXb\r\033[4C");
     assert_int_equal(desk.terminal.row, 1);
+    assert_int_equal(press(&desk, "\x03"), LINE_INTERRUPTED);
+    press(&desk, "aXb");
     buf_clear(&desk.screen);
-    line_editor_hide(desk.editor, &desk.screen);
     assert_int_equal(press(&desk, "\r"), LINE_ENTERED);
     sent(&desk, "");
     has_text(&desk, "aXb");
@@ -488,8 +484,7 @@ static void check_row(struct desk *desk, const char *prompt)
         fail_msg("\"%s\" is no piece of \"%s\"", row + prompt_len, buf_text(&signs));
 
     buf_clear(&desk->screen);
-    line_editor_hide(desk->editor, &desk->screen);
-    line_editor_show(desk->editor, &desk->screen);
+    line_editor_set_columns(desk->editor, desk->terminal.columns, &desk->screen);
     flush(desk);
     terminal_row(&desk->terminal, desk->terminal.row, again);
     assert_string_equal(again, row); // what was changed bit by bit is what is drawn at once
@@ -587,7 +582,7 @@ int main(void)
         cmocka_unit_test(test_wide_characters_at_the_edge),
         cmocka_unit_test(test_narrow_terminals),
         cmocka_unit_test(test_prompts),
-        cmocka_unit_test(test_hide_and_show),
+        cmocka_unit_test(test_a_hidden_line),
         cmocka_unit_test(test_clear_screen),
         cmocka_unit_test(test_a_full_screen_buffer_is_made_good),
         cmocka_unit_test(test_random_keys),
