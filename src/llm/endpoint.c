@@ -352,13 +352,9 @@ int endpoint_choose_model(const struct llm_config *config, const char *name,
     return endpoint_choose(&other, ret_endpoint, err);
 }
 
-static bool span_holds(struct span text, struct span part)
-{
-    return memmem(text.data, text.len, part.data, part.len) != NULL;
-}
-
-// OpenAI's reasoning models, told by their names as LiteLLM tells them: gpt-5 and what follows, but
-// for gpt-5-chat; and "o", a digit. A fine-tuned one is "ft:" before its base.
+// OpenAI's reasoning models, told by their names as LiteLLM 1.106.0 tells them: gpt-5 and later
+// except gpt-5-chat, and names that begin with o and a digit. A fine-tuned one is "ft:" before its
+// base.
 bool endpoint_wants_completion_bound(const char *provider, struct span model)
 {
     if (strcmp(provider, "openai") != 0)
@@ -369,11 +365,11 @@ bool endpoint_wants_completion_bound(const char *provider, struct span model)
     }
     if (span_starts_with(model, "ft:"))
         model = span_skip(model, sizeof "ft:" - 1);
-    bool is_gpt =
-        span_holds(model, SPAN_LITERAL("gpt-5")) || span_holds(model, SPAN_LITERAL("gpt-6"));
+    bool is_gpt = span_find(model, SPAN_LITERAL("gpt-5")) >= 0 ||
+                  span_find(model, SPAN_LITERAL("gpt-6")) >= 0;
     bool is_o =
         model.len > 1 && model.data[0] == 'o' && model.data[1] >= '0' && model.data[1] <= '9';
-    return is_o || (is_gpt && !span_holds(model, SPAN_LITERAL("gpt-5-chat")));
+    return is_o || (is_gpt && span_find(model, SPAN_LITERAL("gpt-5-chat")) < 0);
 }
 
 // OpenRouter's variants ":free", what it chooses among them, and what runs on one's own machine.

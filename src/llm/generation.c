@@ -52,7 +52,7 @@ int generation_read_cost(struct span body, struct span id, int64_t *ret_cost_pic
     struct json_value upstream = json_get(data, "upstream_inference_cost");
     if (!is_of(data, id))
         return error_set(err, -EBADMSG, "the provider reported another call");
-    is_byok = json_bool(json_get(data, "is_byok"), &is_byok) && is_byok;
+    json_bool(json_get(data, "is_byok"), &is_byok);
     if (json_type(cost) != JSON_NUMBER || (is_byok && json_type(upstream) != JSON_NUMBER))
         return error_set(err, -EBADMSG, "the provider did not report the call's cost");
     if (!is_cost(cost, &cost_pico))
