@@ -67,10 +67,10 @@ static struct span one_line(struct span text)
 {
     struct span rest = text;
     struct span line = span_cut(&rest, '\n');
-    if (line.len > SHOWN_MAX)
+    if (line.len > SHOWN_MAX) {
         line.len = SHOWN_MAX;
-    while (line.len && line.len == SHOWN_MAX && (line.data[line.len - 1] & 0xc0) == 0x80)
-        line.len--; // not in the middle of a character
+        line.len -= utf8_incomplete_tail(line);
+    }
     return line;
 }
 

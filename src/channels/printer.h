@@ -8,7 +8,7 @@
  * Prints a turn as it goes: text to standard output, tool calls and remarks to standard error, each
  * coloured only where it is a terminal and NO_COLOR is not set.
  *
- * What a model writes is not trusted with the terminal: what rune_is_unsafe() names, line feed and
+ * A model's text is not trusted with the terminal: what rune_is_unsafe() names, line feed and
  * tab aside, is shown as U+FFFD there, so that no escape sequence gets through and nothing turns a
  * line around. A pipe gets it all.
  */

@@ -1,5 +1,6 @@
 """A conversation on a terminal: editing, cancelling, leaving."""
 
+import json
 import os
 import re
 import signal
@@ -26,6 +27,16 @@ def test_a_bare_hermes_is_a_conversation_or_help(hermes, terminal):
     with terminal() as shown:
         shown.quiet(1)
         assert shown.screen.strip()
+
+
+def test_a_long_argument_is_cut_between_characters(hermes, up, terminal):
+    hermes.use(up, "tools")
+    for path in ("x" * n + "€" * 60 for n in range(3)):
+        text = "call read_file " + json.dumps({"path": path}, ensure_ascii=False)
+        with terminal("chat", "-q", text) as chat:
+            chat.expect("· read_file .*€…\\s")
+            chat.ends()
+            assert "\ufffd" not in chat.screen
 
 
 def test_a_conversation(hermes, up, terminal):
