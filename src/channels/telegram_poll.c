@@ -196,7 +196,7 @@ static void on_stored(void *context, int result, const struct error *err, int64_
         trouble(telegram, "waiting", err->text, backoff(poller));
         return;
     }
-    bool progress = poller->next > poller->offset;
+    bool progress = poller->next != poller->offset; // less where the ids start anew
     poller->offset = poller->next;
     if (added > 0)
         desk_wake(telegram->env.desk);

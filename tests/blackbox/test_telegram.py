@@ -1,5 +1,6 @@
 """A person and a bot on Telegram: who is answered, how answers look, what a bad day changes."""
 
+import itertools
 import re
 import time
 
@@ -340,6 +341,19 @@ def test_an_update_id_that_is_lower(bot, api):
         api.chats.pending.remove(low)
     api.repeat(low)
     assert len(settled(api, 2)) == 2
+
+
+def test_lower_update_ids_are_news_too(bot, api):
+    """The next question does not wait for the second between answers that bring nothing new."""
+    with api.chats.lock:
+        lows = [api.chats.incoming(STRANGER, "hello", update_id=10 * n) for n in range(1, 9)]
+        del api.chats.pending[-len(lows):]
+    api.on_call = lambda call: call.method == "getUpdates" and lows and api.repeat(lows.pop())
+    seen = len(api.offsets)
+    api.user_says(OWNER, "hi")
+    assert api.wait_for(lambda: not lows and len(api.offsets) > seen + 8)
+    times = [call.time for call in api.of("getUpdates")[seen + 1:]]  # the first never waits
+    assert min(after - before for before, after in itertools.pairwise(times)) < 0.5
 
 
 # -- strangers ------------------------------------------------------------------------------------
