@@ -367,24 +367,28 @@ static void note_refused(const struct router_face *face, const struct http_excha
     router_refused(face->env.router, why, http_exchange_peer(exchange));
 }
 
-// As many requests are under way as connections are for. What is beyond them must stay free, or
-// whoever looks whether this program lives would wait until a model has answered.
+// All connections meant for calls are in use. The spare ones must stay free, or whoever looks
+// whether this program lives would wait until a model has answered.
 static bool is_busy(const struct router_face *face)
 {
     return http_server_connections(face->server) > face->calls_max &&
            http_server_at_work(face->server) > face->calls_max;
 }
 
+// Of a request whose body was not wanted when its head came. If there is room by now, nobody knows
+// why: it was full then, or another key counted. Either way it is right next time.
 static void refuse_busy(const struct router_face *face, struct http_exchange *exchange)
 {
+    const char *text = is_busy(face)
+                           ? "as many calls are running as this router has connections "
+                             "for; try again in a second"
+                           : "this router was full, or got another key, while the request "
+                             "came in; send it again";
     char seconds[16];
     note_refused(face, exchange, "calls");
     snprintf(seconds, sizeof seconds, "%d", BUSY_AGAIN_S);
     http_exchange_add_header(exchange, "Retry-After", seconds);
-    router_pages_error(exchange, 503, "ServiceUnavailableError",
-                       "as many calls are running as this router has connections for; try again in "
-                       "a second",
-                       NULL);
+    router_pages_error(exchange, 503, "ServiceUnavailableError", text, NULL);
 }
 
 // Nobody without a key may fill the memory that all bodies share.
@@ -429,7 +433,7 @@ static void on_request(void *context, struct http_exchange *exchange)
     else if (!span_is(http_exchange_method(exchange), "POST"))
         router_pages_wrong_method(exchange, "POST");
     else if (!http_exchange_body_wanted(exchange))
-        refuse_busy(face, exchange); // or another key counts by now: then it is right next time
+        refuse_busy(face, exchange);
     else if (router_headers_are_packed(&headers))
         refuse_packed(face, exchange);
     else

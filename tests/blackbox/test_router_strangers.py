@@ -196,6 +196,21 @@ def test_another_key_is_another_key_in_the_metrics(router):
     assert keys_of(router, headers) == before | {hashlib.sha256(OTHER_KEY.encode()).hexdigest()}
 
 
+def test_a_key_that_counts_before_the_body_is_there(router):
+    """Its body was thrown away, and the reason is not that the router is full."""
+    router.start({"free": ["echo"]})
+    with connected(router) as early:
+        early.sendall(head(router, len(BODY), key=OTHER_KEY))
+        expect_served(router)
+        config = json.dumps(router.config({"free": ["echo"]}))
+        router.hermes.put("router.yaml", config.replace(MASTER_KEY, OTHER_KEY))
+        router.reload()
+        early.sendall(BODY)
+        answer = answer_on(early)
+    assert answer.status == 503 and answer.headers["retry-after"] == "1", answer.body
+    assert "got another key" in answer.error["message"]
+
+
 def keys_of(router, headers=None):
     text = router.request("GET", "/metrics", headers=headers).body.decode()
     name = "litellm_proxy_total_requests_metric_total"
