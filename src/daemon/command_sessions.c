@@ -107,8 +107,8 @@ static void warn_of_remains(struct json_value answer)
 {
     CLEANUP(mem_cleanup) char *reason = json_strdup(json_get(answer, "left_over"), ERROR_TEXT_MAX);
     if (reason)
-        log_warning("its text may still be in free space of the database file (%s); hermes run and "
-                    "hermes chat try that again",
+        log_warning("its text may still be in free space of the database file (%s); hermes run or "
+                    "hermes chat will clean the file when it can",
                     reason);
 }
 
