@@ -99,12 +99,13 @@ static void tell_offline(const struct chat *chat)
 static void greet(const struct chat *chat)
 {
     const struct endpoint *endpoint = &chat->app.endpoint;
-    if (chat->remote)
-        printf("Hermes %s (already running), model %s. /help for help, Ctrl-D to leave.\n",
-               HERMES_VERSION, chat->model);
-    else
-        printf("Hermes %s, model %s%s%s. /help for help, Ctrl-D to leave.\n", HERMES_VERSION,
-               endpoint->name, *endpoint->base_url ? " at " : "", endpoint->base_url);
+    printf("Hermes %s%s, model ", HERMES_VERSION, chat->remote ? " (already running)" : "");
+    page_print_raw(span_of(chat->remote ? chat->model : endpoint->name));
+    if (!chat->remote && *endpoint->base_url) {
+        printf(" at ");
+        page_print_raw(span_of(endpoint->base_url));
+    }
+    puts(". /help for help, Ctrl-D to leave.");
     fflush(stdout);
 }
 

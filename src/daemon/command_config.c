@@ -65,8 +65,9 @@ static int check(const struct arguments *arguments, const struct settings *setti
     errors += count_lines(&wrong);
     size_t others = config_finding_count(settings->config) - config_error_count(settings->config) +
                     count_lines(&notes);
-    printf("%s: %zu error%s, %zu other finding%s\n", settings->path ? settings->path : "no file",
-           errors, errors == 1 ? "" : "s", others, others == 1 ? "" : "s");
+    page_print_raw(span_of(settings->path ? settings->path : "no file"));
+    printf(": %zu error%s, %zu other finding%s\n", errors, errors == 1 ? "" : "s", others,
+           others == 1 ? "" : "s");
     return errors ? EXIT_FAILED : EXIT_OK;
 }
 
@@ -112,12 +113,14 @@ static int keys(void)
 
 static int path(const struct settings *settings)
 {
-    if (settings->path)
-        puts(settings->path);
-    else
+    if (!settings->path) {
         log_info(
             "found no configuration file (--config, HERMES_CONFIG, %s, config.yaml in the home)",
             CONFIG_SYSTEM_PATH);
+        return EXIT_OK;
+    }
+    page_print_raw(span_of(settings->path));
+    putchar('\n');
     return EXIT_OK;
 }
 

@@ -232,10 +232,14 @@ def test_path_is_one_line(hermes):
 
 
 def test_a_config_file_does_not_operate_the_terminal(hermes, terminal):
-    """Whoever sends one along chose its keys and values."""
-    path = write(hermes, 'model: {default: "a\u202eb\\u009b31mc\u2028d"}\n"ke\u202ey": 1\n')
-    for command in ("check", "show"):
-        with terminal("config", command, "--config", path) as shown:
+    """Whoever sends one along chose its keys, its values and its name."""
+    evil = '"a\u202eb\\u009b31mc\u2028d"'
+    text = f'model: {{default: {evil}, base_url: "http://127.0.0.1:9/v1"}}\n"ke\u202ey": 1\n'
+    path = write(hermes, text, "con\u202efig.yaml")
+    for command in (["chat"], ["config", "check"], ["config", "show"], ["config", "path"]):
+        with terminal(*command, "--config", path) as shown:
+            if command == ["chat"]:
+                shown.ready().send("\x04")
             shown.ends()
             assert "\ufffd" in shown.screen and not set("\u202e\u009b\u2028") & set(shown.screen)
 
