@@ -26,7 +26,7 @@ struct agent_session {
 
 enum {
     SESSION_HISTORY_MAX = 400, // messages of the past that a model is shown
-    SESSION_EPOCH = 100,       // by so many at once the beginning of what is shown moves
+    SESSION_EPOCH = 100,       // messages by which the beginning of the window moves at once
 };
 
 struct agent_session *agent_session_create(const char *channel, const char *chat);

@@ -123,8 +123,8 @@ void agent_session_close(struct agent_session *session)
     answer_rest(&loading);
 }
 
-// The number of messages that are shown. What is left out is whole epochs, so the beginning stands
-// still for long, and what a provider has in its cache begins in the same way.
+// The number of messages that are shown. Messages are left out by whole epochs, so the beginning
+// stands still for long, and what a provider has in its cache begins in the same way.
 static int shown_of(int64_t count, int most)
 {
     int64_t epochs = count > most ? (count - most + SESSION_EPOCH - 1) / SESSION_EPOCH : 0;
@@ -140,7 +140,8 @@ static int load_history(struct store *store, struct agent_session *session, stru
         most = most < STORE_READ_ROWS_MAX ? most : STORE_READ_ROWS_MAX;
         r = store_read_messages(store, span_of(session->id), shown_of(count, most), on_message,
                                 &loading, err);
-        // Nothing is shown of a turn that is longer, whose question is not there.
+        // A turn longer than the window loses its question and with it everything; look further
+        // back.
         if (session->history.count > 0 || most >= count || most == STORE_READ_ROWS_MAX)
             break;
     }

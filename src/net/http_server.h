@@ -93,7 +93,7 @@ uint16_t http_server_port(const struct http_server *server);
 void http_server_stop_accepting(struct http_server *server);
 unsigned http_server_open_exchanges(const struct http_server *server); // not yet ended
 unsigned http_server_connections(const struct http_server *server);
-unsigned http_server_at_work(const struct http_server *server); // that make room for nobody; a walk
+unsigned http_server_at_work(const struct http_server *server); // of them must stay; walks over all
 
 struct http_exchange *http_server_find(struct http_server *server, uint64_t id); // NULL: it is over
 

@@ -32,7 +32,7 @@ enum {
     WORKER_WAIT_MAX_MS = 5 * 60 * 1000, // in the queue
     WORKER_CPU_MAX_S = 20,              // processor time
     WORKER_MEMORY = 12 << 20,           // bytes of address space
-    WORKER_MEMORY_PER_BYTE = 4,         // more for each of a request that is larger than this:
+    WORKER_MEMORY_PER_BYTE = 4, // bytes more for each byte of a request above WORKER_REQUEST_SMALL
     WORKER_REQUEST_SMALL = 64 * 1024,
     WORKERS_WAITING_MAX = 1024,
     WORKERS_WAITING_BYTES_MAX = 16 << 20, // of their requests, which are not part of the budget
