@@ -193,7 +193,7 @@ static void await_end_of_output(struct play *it)
     assert_int_equal(fd_read_all(it->output, &rest), 0);
 }
 
-static void destroying_kills_and_reaps(void **state)
+static void destroying_kills_and_is_not_reported(void **state)
 {
     (void)state;
     struct play it;
@@ -335,7 +335,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tells_its_status),
         cmocka_unit_test(tells_the_signal_that_ended_it),
-        cmocka_unit_test(destroying_kills_and_reaps),
+        cmocka_unit_test(destroying_kills_and_is_not_reported),
         cmocka_unit_test(destroying_does_not_wait),
         cmocka_unit_test(signals_go_to_the_group),
         cmocka_unit_test(destroying_takes_the_group_along),
