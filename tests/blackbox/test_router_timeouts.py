@@ -8,9 +8,9 @@ from openai_faults import PATIENCE
 from openai_scenarios import KEEPALIVE, scenario
 from router_chain import is_from_good, named, rows, total
 
-STEP = 0.5  # seconds between two words
-WORDS = 9
-TIMEOUT = 3  # less than all words take; six times what one does
+STEP = 1  # seconds between two words
+WORDS = 10
+TIMEOUT = 8  # less than all words take, and so much longer than one that a stall is no failure
 
 
 @scenario("steady")
