@@ -222,17 +222,17 @@ static int fold_generation(struct fold_job *own, sqlite3 *db, size_t index, stru
     if (r < 0)
         return r;
     bool is_empty = r == STORE_NOT_FOUND || part.bytes.len == 0;
-    bool is_last = is_empty || part.is_last;
     fold.is_first = offset == 0;
     r = is_empty ? 0 : fold_part(&fold, &part, err);
     int64_t end = is_empty ? offset : part.offset;
+    bool is_used_up = is_empty || (part.is_last && part.bytes.len == 0);
     bool is_lost = limit < 0 ? journal_is_lost(own->home, generation)
-                             : end != offset + fold.whole || (is_last && end < limit);
+                             : end != offset + fold.whole || (is_used_up && end < limit);
     if (r == 0 && is_lost)
         r = note_loss(own, generation, err);
     if (r < 0 || is_empty)
         return r;
-    own->result.is_behind = !is_last || part.bytes.len > 0 || index + 1 < own->count;
+    own->result.is_behind = !is_used_up || index + 1 < own->count;
     return part.offset > offset ? SQL_ROW : 0;
 }
 

@@ -1,0 +1,100 @@
+// links: store_fixture
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "store/journal.h"
+#include "store/ledger.h"
+#include "support/store_fixture.h"
+
+// Records that are gone are told of, and those that are only not read yet are not.
+
+enum { NOW_S = 1800000000, RECORDS_OF_A_STEP = 1024 };
+
+static char home[FIXTURE_PATH_MAX];
+static struct journal *journal;
+static struct store *store;
+
+static int setup(void **state)
+{
+    (void)state;
+    fixture_make_home(home);
+    assert_int_equal(journal_open(home, &journal, NULL), 0);
+    store = fixture_open(home, NULL);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    journal_close(journal);
+    store_close(store);
+    fixture_remove_home(home);
+    return 0;
+}
+
+static void append_release(int number)
+{
+    char call[16];
+    BUF_AUTO record = BUF_INIT(LEDGER_RECORD_MAX);
+    snprintf(call, sizeof call, "c%d", number);
+    assert_true(store_ledger_encode_release(span_of(call), &record));
+    assert_int_equal(journal_append(journal, buf_span(&record), NULL), 0);
+}
+
+struct folded {
+    int result, steps, losses;
+    bool is_behind;
+};
+
+static void on_folded(void *context, int result, const struct error *err,
+                      const struct store_fold_result *step)
+{
+    struct folded *folded = context;
+    (void)err;
+    folded->result = result;
+    folded->steps++;
+    folded->losses += step->is_lost;
+    folded->is_behind = result == 0 && step->is_behind;
+}
+
+static struct folded fold(void)
+{
+    struct folded folded = {0};
+    struct store_fold_range range = {
+        .home = home, .limit = journal_end(journal), .wall_ms = NOW_S * INT64_C(1000)};
+    range.generations = journal_generations(journal, &range.count);
+    do {
+        assert_true(store_ledger_fold(store, &range, on_folded, &folded, NULL) > 0);
+        store_wait(store);
+    } while (folded.is_behind);
+    return folded;
+}
+
+// A step ends at so many records, in the midst of the bytes that it has read.
+static void records_of_more_than_one_step_are_not_lost(void **state)
+{
+    (void)state;
+    for (int i = 0; i < RECORDS_OF_A_STEP + 76; i++)
+        append_release(i);
+    struct folded folded = fold();
+    assert_int_equal(folded.result, 0);
+    assert_int_equal(folded.steps, 2);
+    assert_int_equal(folded.losses, 0);
+    assert_int_equal(fixture_count_names(home, JOURNAL_LOST), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(records_of_more_than_one_step_are_not_lost),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
