@@ -84,8 +84,6 @@ static void tell_loss(struct router_ledger *ledger, int64_t wall_ms)
     const struct router_ledger_options *options = &ledger->options;
     struct error note = ERROR_INIT;
     char when[CLOCK_TEXT_SIZE];
-    if (wall_ms < 0)
-        return;
     error_set(&note, 0,
               "somebody has overwritten or removed records of its journal (found at %s): what was "
               "spent by then is not known, so the budgets of that time are closed until their "
@@ -94,8 +92,22 @@ static void tell_loss(struct router_ledger *ledger, int64_t wall_ms)
               clock_format_utc(wall_ms, when), options->home);
     if (options->on_note)
         options->on_note(options->context, note.text, true);
-    if (options->on_lost)
-        options->on_lost(options->context, wall_ms);
+}
+
+static void close_budgets(struct router_ledger *ledger, int64_t wall_ms)
+{
+    if (ledger->options.on_lost)
+        ledger->options.on_lost(ledger->options.context, wall_ms);
+}
+
+// A step tells of a loss as often as it meets it; people hear of it once.
+static void take_loss(struct router_ledger *ledger, uint64_t generation)
+{
+    int64_t now_ms = loop_wall(ledger->options.loop);
+    if (generation != ledger->told_loss)
+        tell_loss(ledger, now_ms);
+    ledger->told_loss = generation;
+    close_budgets(ledger, now_ms);
 }
 
 static void on_folded(void *context, int result, const struct error *err,
@@ -108,8 +120,8 @@ static void on_folded(void *context, int result, const struct error *err,
         return;
     }
     tell_found(ledger, folded);
-    if (folded->is_lost && ledger->phase == LEDGER_READY) // else it is told of when it is ready
-        tell_loss(ledger, loop_wall(ledger->options.loop));
+    if (folded->lost_generation && ledger->phase == LEDGER_READY) // else when it is ready
+        take_loss(ledger, folded->lost_generation);
     if (ledger_flush_backlog(ledger) == 0)
         ledger_set_trouble(ledger, "");
     if (folded->is_behind) {
@@ -265,7 +277,12 @@ static void become_ready(struct router_ledger *ledger)
     forget_later(ledger, FORGET_FIRST_MS);
     int64_t lost_ms = journal_last_loss(ledger->options.home);
     bool is_dated = lost_ms < 0 || lost_ms / DAY_MS >= SANE_DAY; // by a clock that was set
-    tell_loss(ledger, is_dated ? lost_ms : loop_wall(ledger->options.loop));
+    if (!is_dated)
+        lost_ms = loop_wall(ledger->options.loop);
+    if (lost_ms >= 0) {
+        tell_loss(ledger, lost_ms);
+        close_budgets(ledger, lost_ms);
+    }
     if (ledger->options.on_ready)
         ledger->options.on_ready(ledger->options.context);
 }

@@ -41,6 +41,7 @@ struct router_ledger {
     int64_t written;      // records of attempts that were handed in,
     int64_t fold_written; // that the job will have taken up,
     int64_t kept;         // that a job has taken up
+    uint64_t told_loss;   // the last generation of which a loss was told; 0: none
     loop_id fold_timer;   // 0: none
     loop_id forget_timer; // of old rows
     int64_t forget_job;   // 0: none

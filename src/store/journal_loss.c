@@ -67,12 +67,14 @@ int journal_note_loss(const char *home, uint64_t generation, int64_t wall_ms, st
     CLEANUP(mem_cleanup) char *path = path_of(home, JOURNAL_LOST, generation);
     const struct timespec now[2] = {{.tv_sec = wall_ms / 1000}, {.tv_sec = wall_ms / 1000}};
     FD_AUTO fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0 && errno == EEXIST)
-        return 0;
+    bool is_known = fd < 0 && errno == EEXIST;
+    if (is_known) // but perhaps not on the disk, if it was this that failed
+        fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     FD_AUTO directory = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || directory < 0 || futimens(fd, now) < 0 || fsync(fd) < 0 || fsync(directory) < 0)
+    if (fd < 0 || directory < 0 || (!is_known && futimens(fd, now) < 0) || fsync(fd) < 0 ||
+        fsync(directory) < 0)
         return error_errno(err, errno, "writing %s", path);
-    return 1;
+    return 0;
 }
 
 static void close_directory(DIR **directory)

@@ -197,8 +197,9 @@ static int folded_to(sqlite3 *db, uint64_t generation, int64_t *ret_offset, stru
 static int note_loss(struct fold_job *own, uint64_t generation, struct error *err)
 {
     int r = journal_note_loss(own->home, generation, own->wall_ms, err);
-    own->result.is_lost |= r == 1;
-    return r < 0 ? r : 0;
+    if (r == 0)
+        own->result.lost_generation = generation;
+    return r;
 }
 
 // One step in one generation. SQL_ROW when something was there to fold.

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "base/mem.h"
@@ -59,7 +60,7 @@ static void on_folded(void *context, int result, const struct error *err,
     (void)err;
     folded->result = result;
     folded->steps++;
-    folded->losses += step->is_lost;
+    folded->losses += step->lost_generation != 0;
     folded->is_behind = result == 0 && step->is_behind;
 }
 
@@ -89,12 +90,36 @@ static void records_of_more_than_one_step_are_not_lost(void **state)
     assert_int_equal(fixture_count_names(home, JOURNAL_LOST), 0);
 }
 
+static const char *name_of(const char *what)
+{
+    static char name[64];
+    size_t count;
+    const uint64_t *generations = journal_generations(journal, &count);
+    snprintf(name, sizeof name, "%s.%016llx", what, (unsigned long long)generations[count - 1]);
+    return fixture_path(home, name);
+}
+
+// A transaction that is undone leaves the file that it has written, and is repeated.
+static void a_loss_is_told_again_when_its_transaction_is_repeated(void **state)
+{
+    (void)state;
+    append_release(0);
+    assert_int_equal(unlink(name_of(JOURNAL_NAME)), 0);
+    for (int i = 0; i < 2; i++) {
+        struct folded folded = fold();
+        assert_int_equal(folded.result, 0);
+        assert_int_equal(folded.losses, 1);
+    }
+    assert_int_equal(fixture_count_names(home, JOURNAL_LOST), 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(records_of_more_than_one_step_are_not_lost),
+        TEST(a_loss_is_told_again_when_its_transaction_is_repeated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
