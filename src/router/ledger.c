@@ -154,6 +154,9 @@ bool router_ledger_is_full(struct router_ledger *ledger)
 
 static int put(struct router_ledger *ledger, struct span record, struct error *err)
 {
+    int r = ledger_rotate(ledger, err); // before, or a reservation would be synced in the wrong file
+    if (r < 0)
+        return r;
     if (journal_bytes(ledger) + (int64_t)record.len > JOURNAL_MOST)
         return error_set(err, -EFBIG,
                          "the ledger's journal has grown to %d MiB, because the database does not "
@@ -164,7 +167,6 @@ static int put(struct router_ledger *ledger, struct span record, struct error *e
 
 static int append(struct router_ledger *ledger, struct span record, struct error *err)
 {
-    ledger_rotate(ledger); // before, or a reservation would be synced in the wrong file
     int r = put(ledger, record, err);
     if (r == 0)
         ledger_note_record(ledger);

@@ -108,6 +108,10 @@ static void take_loss(struct router_ledger *ledger, uint64_t generation)
         tell_loss(ledger, now_ms);
     ledger->told_loss = generation;
     close_budgets(ledger, now_ms);
+    size_t count;
+    const uint64_t *generations = journal_generations(ledger->journal, &count);
+    ledger->is_spoilt |= generation == generations[count - 1];
+    ledger_rotate(ledger, NULL);
 }
 
 static void on_folded(void *context, int result, const struct error *err,
@@ -135,7 +139,7 @@ static void on_folded(void *context, int result, const struct error *err,
         drop_old(ledger, ledger->fold_old);
         ledger->folded_end = ledger->fold_limit;
         ledger->kept = ledger->fold_written;
-        ledger_rotate(ledger);
+        ledger_rotate(ledger, NULL);
         fold_later(ledger, FOLD_WAIT_MS);
     }
 }
@@ -214,19 +218,32 @@ void ledger_note_record(struct router_ledger *ledger)
         fold_later(ledger, FOLD_WAIT_MS);
 }
 
-// Not before the old files were done with, among which the one that is left would be counted; and
-// not while somebody waits for bytes in it to be synced.
-void ledger_rotate(struct router_ledger *ledger)
+static bool may_be_left(const struct router_ledger *ledger)
 {
     size_t count;
     journal_generations(ledger->journal, &count);
-    if (ledger->phase != LEDGER_READY || journal_end(ledger->journal) < ROTATE_BYTES ||
-        count > OLD_FILES_MAX || !ledger_is_covered(ledger))
-        return;
-    if (journal_rotate(ledger->journal, NULL) == 0) {
-        ledger->folded_end = 0;
-        measure_old(ledger);
-    }
+    return ledger->phase == LEDGER_READY && journal_end(ledger->journal) >= ROTATE_BYTES &&
+           count <= OLD_FILES_MAX && ledger_is_covered(ledger);
+}
+
+// Not before the old files were done with, among which the one that is left would be counted; and
+// not while somebody waits for bytes in it to be synced.
+int ledger_rotate(struct router_ledger *ledger, struct error *err)
+{
+    int r = 0;
+    if (!ledger->is_spoilt && !may_be_left(ledger))
+        return 0;
+    if (!ledger_is_covered(ledger))
+        return error_set(err, -EAGAIN,
+                         "records of the ledger's journal are lost, and a new file of it is about "
+                         "to be begun; try again in a moment");
+    r = journal_rotate(ledger->journal, err);
+    if (r < 0)
+        return ledger->is_spoilt ? r : 0;
+    ledger->is_spoilt = false;
+    ledger->folded_end = 0;
+    measure_old(ledger);
+    return 0;
 }
 
 static void on_forget_timer(void *context);

@@ -25,6 +25,7 @@ struct router_ledger {
     struct buf backlog; // records that the disk did not take, each with its length before it;
     size_t backlog_at;  // the bytes before are in the journal by now
     bool is_full;       // no call may begin
+    bool is_spoilt;     // records of the newest file are lost: nothing more is written to it
     enum ledger_phase phase;
     struct error trouble; // of the disk
     struct error told;    // to on_note, and not over
@@ -59,7 +60,8 @@ void ledger_start(struct router_ledger *ledger);
 void ledger_note_record(struct router_ledger *ledger); // one more was appended
 bool ledger_fold_now(struct router_ledger *ledger);    // true when nothing is left to be folded
 void ledger_retry(struct router_ledger *ledger, const struct error *err); // later; it is told
-void ledger_rotate(struct router_ledger *ledger); // when the file is long and may be left
+// Leaves the file when it is long and may be left. Negative: it must be left and cannot.
+int ledger_rotate(struct router_ledger *ledger, struct error *err);
 void ledger_stop(struct router_ledger *ledger);
 
 // ledger_sync.c

@@ -51,7 +51,7 @@ static void on_synced(void *context, int result, const struct error *err, int64_
     finish_until(ledger, number, result, err);
     if (!ledger->sync_job && !list_empty(&ledger->waiting))
         sync_more(ledger);
-    ledger_rotate(ledger);
+    ledger_rotate(ledger, NULL);
 }
 
 static void sync_more(struct router_ledger *ledger)

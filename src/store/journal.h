@@ -101,8 +101,13 @@ int journal_remove(const char *home, uint64_t generation, struct error *err);
 int journal_mark(int directory, uint64_t generation); // 0, or a negative errno
 // Has it reached the disk, and begins with no record, or is not there at all?
 bool journal_is_lost(const char *home, uint64_t generation);
-// Writes down that records of it are lost, and when; of a loss that was known the time stays.
-int journal_note_loss(const char *home, uint64_t generation, int64_t wall_ms, struct error *err);
+/*
+ * Writes down that records of it are lost, and when. Of a loss that was known the time stays, unless
+ * `is_new`: more of them are.
+ */
+int journal_note_loss(const char *home, uint64_t generation, int64_t wall_ms, bool is_new,
+                      struct error *err);
+bool journal_has_loss(const char *home, uint64_t generation); // was that written down?
 // When it was last found that some are lost, ms since 1970, of all generations; -1: never. What was
 // spent until then is not known.
 int64_t journal_last_loss(const char *home);

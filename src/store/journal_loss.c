@@ -62,7 +62,15 @@ bool journal_is_lost(const char *home, uint64_t generation)
     return r == STORE_NOT_FOUND || (r == 0 && !journal_whole(part.bytes, generation, 0));
 }
 
-int journal_note_loss(const char *home, uint64_t generation, int64_t wall_ms, struct error *err)
+bool journal_has_loss(const char *home, uint64_t generation)
+{
+    CLEANUP(mem_cleanup) char *path = path_of(home, JOURNAL_LOST, generation);
+    struct stat status;
+    return lstat(path, &status) == 0;
+}
+
+int journal_note_loss(const char *home, uint64_t generation, int64_t wall_ms, bool is_new,
+                      struct error *err)
 {
     CLEANUP(mem_cleanup) char *path = path_of(home, JOURNAL_LOST, generation);
     const struct timespec now[2] = {{.tv_sec = wall_ms / 1000}, {.tv_sec = wall_ms / 1000}};
@@ -71,7 +79,8 @@ int journal_note_loss(const char *home, uint64_t generation, int64_t wall_ms, st
     if (is_known) // but perhaps not on the disk, if it was this that failed
         fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     FD_AUTO directory = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || directory < 0 || (!is_known && futimens(fd, now) < 0) || fsync(fd) < 0 ||
+    bool is_dated = !is_known || is_new;
+    if (fd < 0 || directory < 0 || (is_dated && futimens(fd, now) < 0) || fsync(fd) < 0 ||
         fsync(directory) < 0)
         return error_errno(err, errno, "writing %s", path);
     return 0;

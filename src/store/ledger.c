@@ -194,9 +194,11 @@ static int folded_to(sqlite3 *db, uint64_t generation, int64_t *ret_offset, stru
     return r < 0 ? r : 0;
 }
 
-static int note_loss(struct fold_job *own, uint64_t generation, struct error *err)
+// Of a file that nobody writes to any more all is lost that will be.
+static int note_loss(struct fold_job *own, uint64_t generation, bool is_written_to,
+                     struct error *err)
 {
-    int r = journal_note_loss(own->home, generation, own->wall_ms, err);
+    int r = journal_note_loss(own->home, generation, own->wall_ms, is_written_to, err);
     if (r == 0)
         own->result.lost_generation = generation;
     return r;
@@ -215,6 +217,8 @@ static int fold_generation(struct fold_job *own, sqlite3 *db, size_t index, stru
     uint64_t generation = own->generations[index];
     int64_t limit = index + 1 == own->count ? own->limit : -1;
     int64_t offset = 0;
+    if (journal_has_loss(own->home, generation)) // also where the step that found it told another
+        own->result.lost_generation = generation;
     int r = folded_to(db, generation, &offset, err);
     if (r == 0 && limit >= 0 && offset >= limit)
         return 0;
@@ -230,7 +234,7 @@ static int fold_generation(struct fold_job *own, sqlite3 *db, size_t index, stru
     bool is_lost = limit < 0 ? journal_is_lost(own->home, generation)
                              : end != offset + fold.whole || (is_used_up && end < limit);
     if (r == 0 && is_lost)
-        r = note_loss(own, generation, err);
+        r = note_loss(own, generation, limit >= 0, err);
     if (r < 0 || is_empty)
         return r;
     own->result.is_behind = !is_used_up || index + 1 < own->count;

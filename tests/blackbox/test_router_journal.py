@@ -1,8 +1,10 @@
 """The ledger's journal in the hands of somebody who does not know it: overwritten, emptied,
 removed, or with something else in its place. What was spent must not be spent again."""
 
+import contextlib
 import os
 import re
+import sqlite3
 
 import pytest
 from test_router_budget import BOUND, priced, refused
@@ -11,7 +13,7 @@ DAILY = {"own": {"budgets": [{"name": "daily", "max": BOUND, "period": "day"}]}}
 
 
 def journals(router):
-    return sorted(router.hermes.home.glob("ledger.journal.*"))
+    return sorted(router.hermes.home.glob("ledger.journal.0*"))
 
 
 def zeros(path):
@@ -37,6 +39,11 @@ def spend(router):
     while (answer := router.ask(max_tokens=20)).status == 200:
         pass
     refused(answer, "daily")
+
+
+def stored(hermes):
+    with contextlib.closing(sqlite3.connect(hermes.home / "state.db")) as db:
+        return db.execute("SELECT count(*) FROM ledger").fetchone()[0]
 
 
 def start(router):
@@ -71,15 +78,22 @@ def test_a_journal_that_was_overwritten_renews_no_budget(hermes, router, up, how
     assert router.ask(max_tokens=20).status == 200
 
 
-@pytest.mark.parametrize("how", [zeros, noise])
-def test_a_journal_that_is_overwritten_while_it_is_used_is_noticed(router, up, how):
+@pytest.mark.parametrize("how", [zeros, noise, removed])
+def test_a_journal_that_is_overwritten_while_it_is_used_is_noticed(hermes, router, up, how):
+    """And it is left: what is spent from then on is in a file that is read."""
     start(router)
     assert router.ask(max_tokens=20).status == 200
-    for path in journals(router):
+    before = journals(router)
+    for path in before:
         how(path)
     router.ask(max_tokens=20)
     assert up.wait_for(lambda: b"what was spent by then is not known" in router.process.err, 60)
     assert is_closed(router)
+    assert set(journals(router)) - set(before)
+    rows = stored(hermes)
+    assert router.ask("gratis", max_tokens=20).status == 200
+    assert up.wait_for(lambda: stored(hermes) > rows, 60)
+    assert router.process.err.count(b"what was spent by then is not known") == 1
     router.stop()
     router.restart()
     assert is_closed(router)

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -15,9 +16,10 @@
 
 // Records that are gone are told of, and those that are only not read yet are not.
 
-enum { NOW_S = 1800000000, RECORDS_OF_A_STEP = 1024 };
+enum { RECORDS_OF_A_STEP = 1024 };
 
 static char home[FIXTURE_PATH_MAX];
+static int64_t now_s;
 static struct journal *journal;
 static struct store *store;
 
@@ -25,6 +27,7 @@ static int setup(void **state)
 {
     (void)state;
     fixture_make_home(home);
+    now_s = 1800000000;
     assert_int_equal(journal_open(home, &journal, NULL), 0);
     store = fixture_open(home, NULL);
     return 0;
@@ -68,7 +71,7 @@ static struct folded fold(void)
 {
     struct folded folded = {0};
     struct store_fold_range range = {
-        .home = home, .limit = journal_end(journal), .wall_ms = NOW_S * INT64_C(1000)};
+        .home = home, .limit = journal_end(journal), .wall_ms = now_s * 1000};
     range.generations = journal_generations(journal, &range.count);
     do {
         assert_true(store_ledger_fold(store, &range, on_folded, &folded, NULL) > 0);
@@ -113,6 +116,46 @@ static void a_loss_is_told_again_when_its_transaction_is_repeated(void **state)
     assert_int_equal(fixture_count_names(home, JOURNAL_LOST), 1);
 }
 
+// One that the router began for somebody's question; its own comes afterwards.
+static void a_loss_that_another_fold_has_found_is_told(void **state)
+{
+    (void)state;
+    static const char zeros[64];
+    append_release(0);
+    fixture_overwrite(name_of(JOURNAL_NAME), 0, zeros, (size_t)journal_end(journal));
+    assert_int_equal(fold().losses, 1);
+    assert_int_equal(fold().losses, 1);
+    assert_int_equal(journal_rotate(journal, NULL), 0);
+    assert_int_equal(fold().losses, 1);
+}
+
+static int64_t dated_s(const char *name)
+{
+    struct stat status;
+    assert_int_equal(stat(name, &status), 0);
+    return (int64_t)status.st_mtime;
+}
+
+// Of a file that is still written to, a later day's records are lost as well.
+static void a_loss_that_goes_on_is_dated_anew(void **state)
+{
+    (void)state;
+    enum { DAY_S = 86400 };
+    char lost[FIXTURE_PATH_MAX + 64];
+    append_release(0);
+    snprintf(lost, sizeof lost, "%s", name_of(JOURNAL_LOST));
+    assert_int_equal(unlink(name_of(JOURNAL_NAME)), 0);
+    fold();
+    assert_int_equal(dated_s(lost), now_s);
+    now_s += DAY_S;
+    fold();
+    assert_int_equal(dated_s(lost), now_s);
+    assert_int_equal(journal_rotate(journal, NULL), 0);
+    now_s += DAY_S;
+    assert_int_equal(fold().losses, 1);
+    assert_int_equal(dated_s(lost), now_s - DAY_S); // then it is left, and all that was lost is known
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -120,6 +163,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(records_of_more_than_one_step_are_not_lost),
         TEST(a_loss_is_told_again_when_its_transaction_is_repeated),
+        TEST(a_loss_that_another_fold_has_found_is_told),
+        TEST(a_loss_that_goes_on_is_dated_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
