@@ -7,9 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -17,6 +15,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "store/journal_frame.h"
+#include "store/journal_window.h"
 #include "store/store_internal.h"
 
 /*
@@ -30,40 +29,25 @@
  * is there to tell the last; where none is, the number is drawn, so that what the database
  * remembers of a generation cannot be taken for another one's.
  *
- * A system call for each record would be the dearest part of a proxied request that is not the
- * network's. So the file is made longer ahead, and the part of it where records go at the moment is
- * mapped: what is copied there is the kernel's to keep, whatever becomes of this process, as if it
- * had been written. The space is reserved before it is mapped, since a page that finds no room on
- * the disk is a signal (SIGBUS), not an error. Only some file systems keep that promise, and where
- * there is little room it is not given: there records are written. What is left is a disk that
- * fails and turns read-only, which ends the process when it next touches a page that was written
- * back; the same holds for the memory that SQLite shares beside its log. The zeros behind the last
- * record are cut off when a generation ends, and are nothing to a reader where it did not.
+ * Records are copied into the part of the file that is mapped (journal_window.c), where there is one.
+ * The zeros behind the last record are cut off when a generation ends, and are nothing to a reader
+ * where it did not.
  *
  * Nothing here calls fsync() on the loop's thread. The name of a new file is synced with its first
  * bytes, as SQLite does with its own log, and marked as synced then (journal_loss.c).
  */
 
-enum { EXT_MAGIC = 0xEF53, XFS_MAGIC = 0x58465342, TMPFS_MAGIC = 0x01021994 }; // statfs(2)
-
 enum {
     NAME_SIZE = 64,
     FIRST_BITS = 40,
-    WINDOW_BYTES = 64 << 10, // that are mapped at once; no more of them than a reader can judge
 };
-
-_Static_assert((int)WINDOW_BYTES <= (int)JOURNAL_RECORD_MAX,
-               "zeros of two windows would look like damage");
 
 struct journal {
     char *home;    // owned
     int directory; // descriptor of it
     int fd;
-    int64_t end;  // of the last whole record
-    char *window; // memory of the file from `window_at` on; NULL: none
-    int64_t window_at;
-    size_t window_len;
-    bool maps;             // the file system can be relied on for it
+    int64_t end; // of the last whole record
+    struct journal_window window;
     bool is_cut;           // nothing stands behind `end`
     bool is_named;         // its name was synced with it
     uint64_t *generations; // owned; oldest first
@@ -180,55 +164,8 @@ static void cut(struct journal *journal)
 
 static void leave_window(struct journal *journal)
 {
-    if (!journal->window)
-        return;
-    munmap(journal->window, journal->window_len);
-    journal->window = NULL;
-    cut(journal);
-}
-
-// Those on which what was reserved can always be written. On others (btrfs, ZFS, what lies over
-// another one) room may be found missing when a page is first touched.
-static bool keeps_promises(int fd)
-{
-    struct statfs status;
-    if (fstatfs(fd, &status) < 0)
-        return false;
-    return status.f_type == EXT_MAGIC || status.f_type == XFS_MAGIC || status.f_type == TMPFS_MAGIC;
-}
-
-// Moves the window to where the next record goes, with room for it.
-static bool move_window(struct journal *journal, size_t len)
-{
-    int64_t page = sysconf(_SC_PAGESIZE), at = journal->end / page * page;
-    int64_t wanted = journal->end - at + (int64_t)len;
-    wanted = wanted > WINDOW_BYTES ? (wanted + page - 1) / page * page : WINDOW_BYTES;
-    if (journal->window)
-        munmap(journal->window, journal->window_len);
-    journal->window = NULL;
-    if (!journal->maps)
-        return false;
-    journal->is_cut = false; // a part may be reserved also where that fails
-    if (fallocate(journal->fd, 0, at, wanted) < 0)
-        return false;
-    void *window = mmap(NULL, (size_t)wanted, PROT_READ | PROT_WRITE, MAP_SHARED, journal->fd, at);
-    journal->maps = window != MAP_FAILED;
-    if (!journal->maps)
-        return false;
-    journal->window = window;
-    journal->window_at = at;
-    journal->window_len = (size_t)wanted;
-    return true;
-}
-
-// Where the next record goes, in memory; NULL: it has to be written.
-static char *place_for(struct journal *journal, size_t len)
-{
-    bool fits = journal->window &&
-                journal->end + (int64_t)len <= journal->window_at + (int64_t)journal->window_len;
-    if (!fits && !move_window(journal, len))
-        return NULL;
-    return journal->window + (journal->end - journal->window_at);
+    if (journal_window_leave(&journal->window))
+        cut(journal);
 }
 
 int journal_rotate(struct journal *journal, struct error *err)
@@ -245,7 +182,7 @@ int journal_rotate(struct journal *journal, struct error *err)
     leave_window(journal);
     fd_close(&journal->fd);
     journal->fd = fd;
-    journal->maps = keeps_promises(fd);
+    journal_window_begin(&journal->window, fd);
     journal->end = 0;
     journal->is_cut = true;
     journal->is_named = false;
@@ -321,13 +258,16 @@ int journal_append(struct journal *journal, struct span record, struct error *er
                          "read it",
                          JOURNAL_BYTES_MAX >> 20);
     unsigned char frame[JOURNAL_FRAME];
+    bool reserves = false;
     int r = 0;
     journal_frame(frame, journal->generations[journal->count - 1], journal->end, record);
-    char *place = place_for(journal, sizeof frame + record.len);
-    if (place) {
-        memcpy(place, frame, sizeof frame);
-        memcpy(place + sizeof frame, record.data, record.len);
-    } else {
+    char *place = journal_window_place(&journal->window, journal->fd, journal->end,
+                                       sizeof frame + record.len, &reserves);
+    if (reserves)
+        journal->is_cut = false;
+    struct span head = span_make((const char *)frame, sizeof frame);
+    if (!place || !journal_window_copy(&journal->window, place, head, record)) {
+        journal_window_leave(&journal->window);
         r = write_record(journal, frame, record, err);
     }
     if (r == 0)

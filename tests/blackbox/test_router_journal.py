@@ -78,7 +78,7 @@ def test_a_journal_that_was_overwritten_renews_no_budget(hermes, router, up, how
     assert router.ask(max_tokens=20).status == 200
 
 
-@pytest.mark.parametrize("how", [zeros, noise, removed])
+@pytest.mark.parametrize("how", [zeros, noise, emptied, removed])
 def test_a_journal_that_is_overwritten_while_it_is_used_is_noticed(hermes, router, up, how):
     """And it is left: what is spent from then on is in a file that is read."""
     start(router)

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -320,6 +321,54 @@ static void a_full_disk_leaves_the_last_whole_record(void **state)
     journal_close(journal);
 }
 
+// As somebody's "> ledger.journal..." does; the pages that are mapped are gone with it.
+static void a_file_that_was_emptied_takes_records(void **state)
+{
+    (void)state;
+    char text[64];
+    struct found found;
+    struct journal *journal = open_journal();
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(journal_append(journal, text_of(i, text), NULL), 0);
+    int64_t end = journal_end(journal);
+    CLEANUP(mem_cleanup)
+    char *name = mem_printf(JOURNAL_NAME ".%016llx", (unsigned long long)newest(journal));
+    assert_int_equal(truncate(fixture_path(home, name), 0), 0);
+    for (int i = 2; i < RECORDS; i++)
+        assert_int_equal(journal_append(journal, text_of(i, text), NULL), 0);
+    BUF_AUTO bytes = BUF_INIT(PART_MAX);
+    struct journal_part part;
+    assert_int_equal(
+        journal_read(home, newest(journal), 0, journal_end(journal), PART_MAX, &bytes, &part, NULL),
+        0);
+    found = find(bytes.data, bytes.len, newest(journal));
+    assert_int_equal(found.records, ((1 << RECORDS) - 1) & ~3);
+    assert_int_equal(found.garbage, end);
+    assert_int_equal(journal_rotate(journal, NULL), 0); // and the next is as good as ever
+    assert_int_equal(journal_append(journal, text_of(0, text), NULL), 0);
+    journal_close(journal);
+}
+
+// Another's fault ends the program as it would have.
+static void a_bus_error_of_other_memory_is_passed_on(void **state)
+{
+    (void)state;
+    struct journal *journal = open_journal();
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        signal(SIGBUS, SIG_DFL); // instead of a sanitizer's
+        assert_int_equal(journal_rotate(journal, NULL), 0);
+        raise(SIGBUS);
+        raise(SIGBUS);
+        _exit(0);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+    journal_close(journal);
+}
+
 // Who was ended did not cut off what he had reserved.
 static void what_was_reserved_is_nothing(void **state)
 {
@@ -356,6 +405,7 @@ int main(void)
         TEST(one_bad_byte_costs_one_record),   TEST(lost_blocks_cost_what_stood_in_them),
         TEST(parts_give_what_the_whole_gives), TEST(generations_follow_each_other),
         TEST(what_was_reserved_is_nothing),    TEST(a_full_disk_leaves_the_last_whole_record),
+        TEST(a_file_that_was_emptied_takes_records), TEST(a_bus_error_of_other_memory_is_passed_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

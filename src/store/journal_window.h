@@ -1,0 +1,30 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/span.h"
+
+// Private to store/: the part of a journal's file where records go at the moment, in memory.
+struct journal_window {
+    char *memory; // of the file from `at` on; NULL: none
+    int64_t at;
+    size_t len;
+    bool is_refused; // the file cannot be relied on for it
+};
+
+// Where `len` bytes at `end` of the file go; NULL: they have to be written. *ret_reserves: room
+// behind `end` may have been reserved.
+char *journal_window_place(struct journal_window *window, int fd, int64_t end, size_t len,
+                           bool *ret_reserves);
+
+// Copies both to a place in the window. False: the file does not have what stood there any more, or
+// its disk has failed; then the window is refused.
+bool journal_window_copy(struct journal_window *window, char *place, struct span frame,
+                         struct span record);
+
+bool journal_window_leave(struct journal_window *window); // false: there was none
+
+// Can what is reserved in this file always be written? Else the window is refused.
+void journal_window_begin(struct journal_window *window, int fd);
