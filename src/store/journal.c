@@ -42,10 +42,17 @@ enum {
     FIRST_BITS = 40,
 };
 
+// One generation's; the jobs that sync it share it with the journal, all on the owner's thread.
+struct journal_file {
+    unsigned users;
+    int fd;
+    int mark; // of its syncs, the store thread's; -1: none yet
+};
+
 struct journal {
     char *home;    // owned
     int directory; // descriptor of it
-    int fd;
+    struct journal_file *file;
     int64_t end; // of the last whole record
     struct journal_window window;
     bool is_cut;           // nothing stands behind `end`
@@ -136,7 +143,7 @@ static int find_generations(struct journal *journal, const char *home, struct er
 
 int journal_list(const char *home, uint64_t **ret_generations, size_t *ret_count, struct error *err)
 {
-    struct journal found = {.fd = -1, .directory = -1};
+    struct journal found = {.directory = -1};
     int r = find_generations(&found, home, err);
     if (r < 0) {
         free(found.generations);
@@ -156,10 +163,27 @@ static uint64_t next_generation(const struct journal *journal)
     return (drawn >> (64 - FIRST_BITS)) + 1;
 }
 
+static struct journal_file *open_file(int fd)
+{
+    struct journal_file *file = mem_new(struct journal_file);
+    *file = (struct journal_file){.users = 1, .fd = fd, .mark = -1};
+    return file;
+}
+
+static void leave_file(struct journal_file **file)
+{
+    struct journal_file *left = STEAL(*file);
+    if (!left || --left->users)
+        return;
+    fd_close(&left->fd);
+    fd_close(&left->mark);
+    free(left);
+}
+
 // A tail that is left is written over by the next record, or is found torn by a reader.
 static void cut(struct journal *journal)
 {
-    journal->is_cut = ftruncate(journal->fd, journal->end) == 0;
+    journal->is_cut = ftruncate(journal->file->fd, journal->end) == 0;
 }
 
 static void leave_window(struct journal *journal)
@@ -180,8 +204,8 @@ int journal_rotate(struct journal *journal, struct error *err)
     if (fd < 0)
         return error_errno(err, errno, "cannot make %s/%s", journal->home, name);
     leave_window(journal);
-    fd_close(&journal->fd);
-    journal->fd = fd;
+    leave_file(&journal->file);
+    journal->file = open_file(fd);
     journal_window_begin(&journal->window, fd);
     journal->end = 0;
     journal->is_cut = true;
@@ -194,7 +218,6 @@ int journal_open(const char *home, struct journal **ret_journal, struct error *e
 {
     struct journal *journal = mem_new(struct journal);
     int r = 0;
-    journal->fd = -1;
     journal->home = mem_strdup(home);
     journal->directory = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (journal->directory < 0)
@@ -215,7 +238,7 @@ void journal_close(struct journal *journal)
     if (!journal)
         return;
     leave_window(journal);
-    fd_close(&journal->fd);
+    leave_file(&journal->file);
     fd_close(&journal->directory);
     free(journal->generations);
     free(journal->home);
@@ -240,7 +263,7 @@ static int write_record(struct journal *journal, unsigned char *frame, struct sp
     if (!journal->is_cut)
         cut(journal);
     do
-        done = pwritev(journal->fd, parts, 2, journal->end);
+        done = pwritev(journal->file->fd, parts, 2, journal->end);
     while (done < 0 && errno == EINTR);
     if (done != whole) // a short write is a disk that became full
         return fail(journal, done < 0 ? errno : ENOSPC, err);
@@ -261,7 +284,7 @@ int journal_append(struct journal *journal, struct span record, struct error *er
     bool reserves = false;
     int r = 0;
     journal_frame(frame, journal->generations[journal->count - 1], journal->end, record);
-    char *place = journal_window_place(&journal->window, journal->fd, journal->end,
+    char *place = journal_window_place(&journal->window, journal->file->fd, journal->end,
                                        sizeof frame + record.len, &reserves);
     if (reserves)
         journal->is_cut = false;
@@ -298,16 +321,28 @@ void journal_forget(struct journal *journal, size_t count)
 struct sync_job {
     struct store_job job;
     struct journal *journal;
+    struct journal_file *file;
     uint64_t generation;
-    int fd, directory; // its own; -1: none
+    int64_t end;
+    int directory; // its own; -1: none
     int failed;
 };
 
 static void release(struct store_job *job)
 {
     struct sync_job *own = CONTAINER_OF(job, struct sync_job, job);
-    fd_close(&own->fd);
+    leave_file(&own->file);
     fd_close(&own->directory);
+}
+
+static int mark_file(struct sync_job *own)
+{
+    int mark = own->file->mark < 0 ? journal_mark(own->directory, own->generation) : 0;
+    if (mark < 0)
+        return -mark;
+    if (own->file->mark < 0)
+        own->file->mark = mark;
+    return fsync(own->directory) < 0 ? errno : 0;
 }
 
 // The kernel tells a failure once. A job that is run again must not take the silence for success.
@@ -315,14 +350,13 @@ static int sync_files(struct store_job *job, sqlite3 *db, struct error *err)
 {
     struct sync_job *own = CONTAINER_OF(job, struct sync_job, job);
     (void)db;
-    if (!own->failed && fdatasync(own->fd) < 0)
+    if (!own->failed && fdatasync(own->file->fd) < 0)
         own->failed = errno;
     if (!own->failed && own->directory >= 0)
-        own->failed = -journal_mark(own->directory, own->generation);
-    if (!own->failed && own->directory >= 0 && fsync(own->directory) < 0)
-        own->failed = errno;
+        own->failed = mark_file(own);
     if (own->failed)
         return error_errno(err, own->failed, "writing the ledger's journal to the disk");
+    journal_mark_end(own->file->mark, own->end);
     return 0;
 }
 
@@ -348,9 +382,11 @@ int64_t journal_sync(struct store *store, struct journal *journal, store_done_fn
     own->job.reads_only = true; // of the database
     own->journal = journal;
     own->generation = journal->generations[journal->count - 1];
-    own->fd = fcntl(journal->fd, F_DUPFD_CLOEXEC, 0);
+    own->file = journal->file;
+    own->file->users++;
+    own->end = journal->end;
     own->directory = journal->is_named ? -1 : fcntl(journal->directory, F_DUPFD_CLOEXEC, 0);
-    if (own->fd < 0 || (own->directory < 0 && !journal->is_named)) {
+    if (own->directory < 0 && !journal->is_named) {
         error_errno(err, errno, "syncing the ledger's journal");
         store_job_destroy(&own->job);
         return err->code;

@@ -94,12 +94,15 @@ int64_t journal_size(const char *home, uint64_t generation);
 int journal_remove(const char *home, uint64_t generation, struct error *err);
 
 /*
- * What is known of a journal beside its file, on any thread. A mark says that it has reached the
- * disk: from then on it begins with a record, or somebody has overwritten it. A journal of which
- * only the mark is left is listed like the others.
+ * Beside a journal's file, on any thread: a mark says how far it has reached the disk. Up to there
+ * it is made of records, or somebody has overwritten it. A journal of which only the mark is left
+ * is listed like the others.
  */
-int journal_mark(int directory, uint64_t generation); // 0, or a negative errno
-// Has it reached the disk, and begins with no record, or is not there at all?
+int journal_mark(int directory, uint64_t generation); // a descriptor of it, or a negative errno
+void journal_mark_end(int mark, int64_t end);         // as far as the disk lets it
+// Bytes of it that have reached the disk, or more; -1: none of them, as far as is known.
+int64_t journal_marked_end(const char *home, uint64_t generation);
+// Has it a mark, and begins with no record, or is not there at all?
 bool journal_is_lost(const char *home, uint64_t generation);
 /*
  * Writes down that records of it are lost, and when. Of a loss that was known the time stays, unless

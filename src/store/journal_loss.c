@@ -1,4 +1,5 @@
 #include <dirent.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -19,8 +20,10 @@
  * A file without a record is what a power cut leaves of one that had not reached the disk: nothing
  * was spent by it that had to be remembered. The same file, after a record of it was synced, has
  * been overwritten, and money was spent of which nobody knows. The bytes do not tell the one from
- * the other. So the first sync of a generation leaves a mark beside it, an empty file
- * <home>/ledger.synced.<generation>, which goes before the journal does.
+ * the other. So the first sync of a generation leaves a mark beside it, a file
+ * <home>/ledger.synced.<generation>, which goes before the journal does. Each sync writes there how
+ * far it has come, after the journal's bytes are on the disk. Nobody syncs the mark itself: what a
+ * power cut leaves of it speaks of less than there is, never of more.
  *
  * That records are lost is kept in a file too, <home>/ledger.lost.<generation>, whose time is when
  * it was found out: then no budget of that time begins anew, in no later process either, until its
@@ -35,9 +38,28 @@ static char *path_of(const char *home, const char *what, uint64_t generation)
 int journal_mark(int directory, uint64_t generation)
 {
     CLEANUP(mem_cleanup) char *name = mem_printf(JOURNAL_MARK ".%016" PRIx64, generation);
-    FD_AUTO fd =
+    int fd =
         openat(directory, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-    return fd < 0 ? -errno : 0;
+    return fd < 0 ? -errno : fd;
+}
+
+// Twice, the second time with each bit turned: what was written in part says nothing.
+void journal_mark_end(int mark, int64_t end)
+{
+    uint64_t words[2] = {htole64((uint64_t)end), htole64(~(uint64_t)end)};
+    (void)!pwrite(mark, words, sizeof words, 0); // without it the mark says less
+}
+
+int64_t journal_marked_end(const char *home, uint64_t generation)
+{
+    CLEANUP(mem_cleanup) char *path = path_of(home, JOURNAL_MARK, generation);
+    uint64_t words[2] = {0, 0};
+    FD_AUTO fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0)
+        return -1;
+    bool is_whole = pread(fd, words, sizeof words, 0) == (ssize_t)sizeof words &&
+                    words[0] == ~words[1] && le64toh(words[0]) <= INT64_MAX;
+    return is_whole ? (int64_t)le64toh(words[0]) : 1; // of its first record at least
 }
 
 int journal_unmark(const char *home, uint64_t generation, struct error *err)

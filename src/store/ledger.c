@@ -7,7 +7,6 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "store/journal.h"
-#include "store/journal_frame.h"
 #include "store/ledger_internal.h"
 #include "store/store_internal.h"
 
@@ -24,8 +23,8 @@
  *
  * Bytes that are no record are kept in a file beside, for a person; they hold nothing up. A power
  * cut may have left them. But of the file that is still written to every byte up to `limit` must be
- * of a record, and a file that was synced begins with one: else records are lost, and that is noted
- * before the place moves behind them.
+ * of a record, of another one every byte up to where it was synced, and one that was synced begins
+ * with one: else records are lost, and that is noted before the place moves behind them.
  */
 
 // Of one step. Other jobs wait for it, and its bytes stay in memory, so it is only as long as it
@@ -61,7 +60,7 @@ struct fold {
     struct open_call *open; // owned; reserved in this step and not ended
     size_t open_count, open_capacity;
     int records_max;
-    int64_t whole;   // bytes of the records that this step read
+    int64_t sound;   // where the records end that follow each other from the place on
     bool are_stored; // the database may hold reservations
     bool is_first;   // nothing of the file was folded, or nobody remembers
 };
@@ -143,9 +142,10 @@ static int take_part(struct fold *fold, struct journal_part *part, struct error 
     int r = 0;
     for (int records = 0; r == 0 && records < fold->records_max; records++) {
         struct span bytes = SPAN_ABSENT;
+        bool is_sound = fold->sound == part->offset;
         switch (journal_next(part, &bytes)) {
         case JOURNAL_RECORD:
-            fold->whole += JOURNAL_FRAME + (int64_t)bytes.len;
+            fold->sound = is_sound ? part->offset : fold->sound;
             r = take_up(fold, bytes, err);
             break;
         case JOURNAL_GARBAGE:
@@ -204,6 +204,13 @@ static int note_loss(struct fold_job *own, uint64_t generation, bool is_written_
     return r;
 }
 
+// Up to where every byte must be of a record: of the file that is written to all that was, of
+// another one what has reached the disk.
+static int64_t promised_end(const struct fold_job *own, uint64_t generation, int64_t limit)
+{
+    return limit >= 0 ? limit : journal_marked_end(own->home, generation);
+}
+
 // One step in one generation. SQL_ROW when something was there to fold.
 static int fold_generation(struct fold_job *own, sqlite3 *db, size_t index, struct error *err)
 {
@@ -228,11 +235,13 @@ static int fold_generation(struct fold_job *own, sqlite3 *db, size_t index, stru
         return r;
     bool is_empty = r == STORE_NOT_FOUND || part.bytes.len == 0;
     fold.is_first = offset == 0;
+    fold.sound = offset;
     r = is_empty ? 0 : fold_part(&fold, &part, err);
-    int64_t end = is_empty ? offset : part.offset;
     bool is_used_up = is_empty || (part.is_last && part.bytes.len == 0);
-    bool is_lost = limit < 0 ? journal_is_lost(own->home, generation)
-                             : end != offset + fold.whole || (is_used_up && end < limit);
+    bool is_broken = !is_empty && part.offset > fold.sound;
+    bool is_lost = (is_used_up || is_broken) && fold.sound < promised_end(own, generation, limit);
+    if (limit < 0)
+        is_lost |= journal_is_lost(own->home, generation);
     if (r == 0 && is_lost)
         r = note_loss(own, generation, limit >= 0, err);
     if (r < 0 || is_empty)

@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import sqlite3
+import struct
 
 import pytest
 from test_router_budget import BOUND, priced, refused
@@ -32,6 +33,22 @@ def emptied(path):
 
 def removed(path):
     path.unlink()
+
+
+def first_end(path):
+    length, = struct.unpack("<I", path.read_bytes()[4:8])
+    return 16 + length
+
+
+def cut_behind_the_first_record(path):
+    os.truncate(path, first_end(path))
+
+
+def zeros_behind_the_first_record(path):
+    end = first_end(path)
+    with open(path, "r+b") as file:
+        file.seek(end)
+        file.write(bytes(path.stat().st_size - end))
 
 
 def spend(router):
@@ -76,6 +93,20 @@ def test_a_journal_that_was_overwritten_renews_no_budget(hermes, router, up, how
     lost.unlink()
     router.restart()
     assert router.ask(max_tokens=20).status == 200
+
+
+@pytest.mark.parametrize("how", [cut_behind_the_first_record, zeros_behind_the_first_record])
+def test_a_journal_that_lost_its_later_records_renews_no_budget(router, how):
+    """What was not stored yet is lost, and closes it; where all was, that is known."""
+    start(router)
+    spend(router)
+    router.kill()
+    for path in journals(router):
+        how(path)
+    for _ in range(2):
+        router.restart()
+        refused(router.ask(max_tokens=20), "daily")
+        router.stop()
 
 
 @pytest.mark.parametrize("how", [zeros, noise, emptied, removed])

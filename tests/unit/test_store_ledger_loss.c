@@ -19,7 +19,7 @@
 enum { RECORDS_OF_A_STEP = 1024 };
 
 static char home[FIXTURE_PATH_MAX];
-static int64_t now_s;
+static int64_t now_s, record_bytes;
 static struct journal *journal;
 static struct store *store;
 
@@ -156,6 +156,82 @@ static void a_loss_that_goes_on_is_dated_anew(void **state)
     assert_int_equal(dated_s(lost), now_s - DAY_S); // then it is left, and all that was lost is known
 }
 
+// So many records, of which the first ones have reached the disk, of a process that has ended.
+static uint64_t be_ended(int synced, int records, char *path)
+{
+    struct outcome outcome = {0};
+    size_t count;
+    for (int i = 0; i < records; i++) {
+        append_release(i);
+        if (i + 1 == synced)
+            assert_true(journal_sync(store, journal, fixture_done, &outcome, NULL) > 0);
+        store_wait(store);
+    }
+    assert_int_equal(outcome.called, synced > 0);
+    assert_int_equal(outcome.result, 0);
+    snprintf(path, FIXTURE_PATH_MAX + 64, "%s", name_of(JOURNAL_NAME));
+    uint64_t generation = journal_generations(journal, &count)[count - 1];
+    record_bytes = journal_end(journal) / records;
+    journal_close(journal);
+    assert_int_equal(journal_open(home, &journal, NULL), 0);
+    return generation;
+}
+
+static void blank(const char *file, int64_t from, int64_t to)
+{
+    static const char zeros[1024];
+    fixture_overwrite(file, from, zeros, (size_t)(to - from));
+}
+
+static void what_is_missing_of_a_synced_journal_is_lost(void **state)
+{
+    (void)state;
+    enum { SYNCED = 3, RECORDS = 4 };
+    for (int kept = 0; kept <= RECORDS; kept++) {
+        for (int blanked = 0; blanked <= 1; blanked++) {
+            char file[FIXTURE_PATH_MAX + 64];
+            uint64_t generation = be_ended(SYNCED, RECORDS, file);
+            assert_int_equal(journal_marked_end(home, generation), SYNCED * record_bytes);
+            if (blanked)
+                blank(file, kept * record_bytes, RECORDS * record_bytes);
+            else
+                assert_int_equal(truncate(file, kept * record_bytes), 0);
+            assert_int_equal(fold().losses > 0, kept < SYNCED); // a power cut takes the rest
+            assert_int_equal(journal_has_loss(home, generation), kept < SYNCED);
+            teardown(state);
+            setup(state);
+        }
+    }
+}
+
+static void a_hole_in_a_synced_journal_is_a_loss(void **state)
+{
+    (void)state;
+    char file[FIXTURE_PATH_MAX + 64];
+    be_ended(3, 4, file);
+    blank(file, record_bytes, 2 * record_bytes);
+    assert_true(fold().losses > 0);
+}
+
+// It says less than there is, but nothing that is not.
+static void a_mark_that_was_not_written_to_its_end_makes_no_loss(void **state)
+{
+    (void)state;
+    static const char noise[] = "fifteen bytes..";
+    for (int len = 0; len < (int)sizeof noise; len++) {
+        char file[FIXTURE_PATH_MAX + 64], mark[FIXTURE_PATH_MAX + 64];
+        snprintf(mark, sizeof mark, "%s", name_of(JOURNAL_MARK));
+        uint64_t generation = be_ended(3, 4, file);
+        assert_int_equal(truncate(mark, 0), 0);
+        fixture_overwrite(mark, 0, noise, (size_t)len);
+        assert_int_equal(journal_marked_end(home, generation), 1);
+        assert_int_equal(truncate(file, record_bytes), 0);
+        assert_int_equal(fold().losses, 0);
+        teardown(state);
+        setup(state);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -165,6 +241,9 @@ int main(void)
         TEST(a_loss_is_told_again_when_its_transaction_is_repeated),
         TEST(a_loss_that_another_fold_has_found_is_told),
         TEST(a_loss_that_goes_on_is_dated_anew),
+        TEST(what_is_missing_of_a_synced_journal_is_lost),
+        TEST(a_hole_in_a_synced_journal_is_a_loss),
+        TEST(a_mark_that_was_not_written_to_its_end_makes_no_loss),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
