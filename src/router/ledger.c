@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "codec/money.h"
 #include "router/ledger_internal.h"
 #include "store/journal.h"
 
@@ -72,10 +73,10 @@ void ledger_set_trouble(struct router_ledger *ledger, const char *sentence)
     tell_trouble(ledger);
 }
 
-void ledger_note(struct router_ledger *ledger, const char *sentence)
+void ledger_note(struct router_ledger *ledger, const char *sentence, bool is_trouble)
 {
     if (ledger->options.on_note)
-        ledger->options.on_note(ledger->options.context, sentence, false);
+        ledger->options.on_note(ledger->options.context, sentence, is_trouble);
 }
 
 int router_ledger_create(const struct router_ledger_options *options,
@@ -100,11 +101,45 @@ int router_ledger_create(const struct router_ledger_options *options,
     return 0;
 }
 
+static struct span waiting_at(const struct router_ledger *ledger, size_t at)
+{
+    uint32_t len;
+    memcpy(&len, ledger->backlog.data + at, sizeof len);
+    return span_make(ledger->backlog.data + at + sizeof len, len);
+}
+
+// Nobody can do anything for what still waits in memory, but the owner should know what is missing.
+static void tell_unkept(struct router_ledger *ledger)
+{
+    struct store_charge charges[LEDGER_CHARGES_MAX];
+    struct error note = ERROR_INIT;
+    char money[MONEY_TEXT_SIZE];
+    int64_t rows = 0, cost_pico = 0;
+    for (size_t at = ledger->backlog_at; at < ledger->backlog.len;) {
+        struct span record = waiting_at(ledger, at);
+        struct store_attempt row;
+        enum ledger_record kind;
+        at += sizeof(uint32_t) + record.len;
+        if (!store_ledger_decode(record, charges, &kind, &row) || kind != LEDGER_ROW)
+            continue;
+        cost_pico = money_add(cost_pico, row.cost_pico > 0 ? row.cost_pico : 0);
+        rows++;
+    }
+    error_set(&note, 0,
+              "the rows of %lld calls (%s) are lost with this stop, because the disk did not take "
+              "them. Of those under a budget the next start charges the bound. Next time free some "
+              "space and wait until the ledger is written again",
+              (long long)rows, money_format(cost_pico, money));
+    if (rows)
+        ledger_note(ledger, note.text, true);
+}
+
 void router_ledger_destroy(struct router_ledger *ledger)
 {
     if (!ledger)
         return;
-    ledger_flush_backlog(ledger);
+    if (ledger_flush_backlog(ledger) < 0)
+        tell_unkept(ledger);
     ledger_stop(ledger);
     ledger_stop_syncing(ledger);
     journal_close(ledger->journal);
@@ -192,12 +227,10 @@ int ledger_flush_backlog(struct router_ledger *ledger)
     struct error err = ERROR_INIT;
     int r = 0;
     while (r == 0 && ledger_has_backlog(ledger)) {
-        const char *at = ledger->backlog.data + ledger->backlog_at;
-        uint32_t len;
-        memcpy(&len, at, sizeof len);
-        r = put(ledger, span_make(at + sizeof len, len), &err);
+        struct span record = waiting_at(ledger, ledger->backlog_at);
+        r = put(ledger, record, &err);
         if (r == 0) {
-            ledger->backlog_at += sizeof len + len;
+            ledger->backlog_at += sizeof(uint32_t) + record.len;
             ledger->figures.waiting_rows--;
             ledger->unfolded++;
         }
@@ -208,11 +241,24 @@ int ledger_flush_backlog(struct router_ledger *ledger)
     return r;
 }
 
+// Not each of them: they come as fast as calls end.
+static void tell_lost(struct router_ledger *ledger)
+{
+    struct error note = ERROR_INIT;
+    int64_t rows = ++ledger->figures.lost_rows;
+    error_set(&note, 0,
+              "rows of calls are lost (%lld since the start): the disk takes nothing, and %d MiB of "
+              "rows wait in memory already. Free some space",
+              (long long)rows, BACKLOG_MAX >> 20);
+    if ((rows & (rows - 1)) == 0)
+        ledger_note(ledger, note.text, true);
+}
+
 static void put_off(struct router_ledger *ledger, struct span record)
 {
     uint32_t len = (uint32_t)record.len;
     if (backlog_bytes(ledger) + sizeof len + len > BACKLOG_MAX) {
-        ledger->figures.lost_rows++;
+        tell_lost(ledger);
         return;
     }
     buf_append(&ledger->backlog, &len, sizeof len);

@@ -46,7 +46,8 @@ int router_ledger_create(const struct router_ledger_options *options,
                          struct router_ledger **ret_ledger, struct error *err);
 
 // What was written stays in the journal for the next start; the last fold is left to store_close().
-// No callback comes any more. Accepts NULL.
+// No callback comes any more, but on_note, if rows in memory are lost with it because the disk took
+// nothing. Accepts NULL.
 void router_ledger_destroy(struct router_ledger *ledger);
 
 // Records of attempts that were handed in so far; and how many of them are in the database.

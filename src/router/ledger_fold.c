@@ -76,7 +76,7 @@ static void tell_found(struct router_ledger *ledger, const struct store_fold_res
               "%lld bytes of the ledger's journal were damaged; they are kept in %s/" JOURNAL_NAME
               ".damaged, and everything else was read",
               (long long)folded->set_aside_bytes, ledger->options.home);
-    ledger_note(ledger, note.text);
+    ledger_note(ledger, note.text, false);
 }
 
 static void tell_loss(struct router_ledger *ledger, int64_t wall_ms)
@@ -90,8 +90,7 @@ static void tell_loss(struct router_ledger *ledger, int64_t wall_ms)
               "periods end. To open them with what is known, remove %.300s/" JOURNAL_LOST
               ".* and start again",
               clock_format_utc(wall_ms, when), options->home);
-    if (options->on_note)
-        options->on_note(options->context, note.text, true);
+    ledger_note(ledger, note.text, true);
 }
 
 static void close_budgets(struct router_ledger *ledger, int64_t wall_ms)
@@ -355,10 +354,11 @@ static void on_corrected(void *context, int result, const struct error *err, int
     struct correction *correction = context;
     (void)rowid;
     if (result < 0 && result != -EALREADY)
-        ledger_note(correction->ledger, err->text);
+        ledger_note(correction->ledger, err->text, false);
     else if (result == STORE_NOT_FOUND) // it waits for the disk
         ledger_note(correction->ledger, "a call's cost arrived before its row was stored; the "
-                                        "router will ask for it again after the next start");
+                                        "router will ask for it again after the next start",
+                    false);
     list_remove(&correction->link);
     free(correction);
 }
