@@ -211,9 +211,9 @@ static void linger(struct router_call *call)
 }
 
 /*
- * When a stream has said nothing for too long. Until its first content it has the time of a whole
- * answer, but not longer than a client waits for a first word; then that time again from event to
- * event, however long it takes in all. A comment says nothing. While its reader has enough, it is
+ * When a stream has said nothing for too long. Until its first content it has its own time
+ * (stream_timeout), or else that of a whole answer, but not longer than a client waits for a first
+ * word; then that time again from event to event, however long it takes in all. A comment says nothing. While its reader has enough, it is
  * the reader who has that time. Where the whole stream has a limit (model.timeout), the transfer
  * keeps that one and the silence in between.
  */
@@ -229,8 +229,6 @@ static int64_t stream_due(const struct router_call *call)
         since_ms = attempt->paused ? attempt->paused_since_ms : attempt->said_ms;
     else if (!own && patience_ms > 0 && patience_ms < limit_ms)
         limit_ms = patience_ms;
-    else if (!whole && d->timeout_ms < limit_ms)
-        limit_ms = d->timeout_ms;
     return limit_ms == INT64_MAX ? INT64_MAX : since_ms + limit_ms;
 }
 

@@ -24,6 +24,15 @@ def steady(turn):
     turn.done()
 
 
+@scenario("late-first")
+def late_first(turn):
+    """A local model that reads its prompt for a while."""
+    turn.conn.wait(3 * STEP)
+    turn.begin_text("late")
+    turn.send(turn.dialect.chunk({}, "stop"))
+    turn.done()
+
+
 @scenario("then-comments")
 def then_comments(turn):
     """A word, and then a connection that is alive and says nothing."""
@@ -56,6 +65,12 @@ def test_a_healthy_stream_may_take_longer(router, limit):
     answer = router.ask(stream=True)
     assert answer.text == "".join(f"{number} " for number in range(WORDS))
     assert answer.whole
+
+
+def test_a_streams_own_time_may_be_the_longer_one(router):
+    router.start({"free": [named(router, "slow", "late-first", timeout=STEP, stream_timeout=600)]})
+    answer = router.ask(stream=True)
+    assert answer.whole and answer.text == "late"
 
 
 def test_the_routers_timeout_is_one_between_events_too(router):
