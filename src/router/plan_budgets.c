@@ -76,6 +76,15 @@ static void find_model(const struct plan_section *section, const struct option_p
         rule->match = plan_text(maker, match.name);
 }
 
+// The agent's own calls carry no key, and without the master key there are no others.
+static void check_key(const struct plan_section *section, const struct router_budget_rule *rule)
+{
+    if (rule->scope == ROUTER_SCOPE_KEY && !section->maker->plan->master_key)
+        plan_pair_error(section, plan_find_pair(section, "scope"),
+                        "no call has a key, so this budget never applies: set LITELLM_MASTER_KEY "
+                        "(or general_settings.master_key), or another scope");
+}
+
 static void read_match(const struct plan_section *section, struct router_budget_rule *rule)
 {
     struct plan_maker *maker = section->maker;
@@ -144,6 +153,7 @@ static void read_rule(struct plan_maker *maker, struct router_budget_rule *rules
     read_period(&section, "period", &rule.period);
     read_scope(&section, &rule);
     read_match(&section, &rule);
+    check_key(&section, &rule);
     plan_read_text(&section, "name", &rule.name);
     rule.name = rule.name ? plan_copy(maker, rule.name) : make_name(maker, &rule);
     if (rule.scope == ROUTER_SCOPE_MODEL && strcmp(rule.match, "*") != 0)
