@@ -95,37 +95,67 @@ static bool is_any_of(struct json_value text, const char *const *names, size_t c
     return false;
 }
 
-// A tool that the client runs: {"type": "function", "function": {...}}, or the same without the
-// inner object, as OpenAI's other API has it; and nothing else in it that could be another tool.
-static bool is_own_tool(struct json_value tool)
+enum tool_kind {
+    TOOL_OWN,       // a plain function that the client runs
+    TOOL_NAMED,     // the owner has named its type
+    TOOL_OTHER,     // nobody has, and could
+    TOOL_UNNAMABLE, // it has no type that could be named
+};
+
+// By all of its types: of two, a provider may read the one or the other.
+static enum tool_kind kind_of_tool(struct json_value tool, const struct request_terms *terms)
 {
-    static const char *const types[] = {"function", "custom"};
-    static const char *const members[] = {"function",   "custom", "name",   "description",
-                                          "parameters", "strict", "format", "cache_control"};
+    static const char *const own[] = {"function", "custom"};
     struct json_iter it = json_iter_init(tool);
     struct json_value name, value;
-    bool has_type = false;
+    enum tool_kind kind = TOOL_UNNAMABLE;
     while (json_type(tool) == JSON_OBJECT && json_iter_next(&it, &name, &value)) {
-        bool is_type = json_is(name, "type");
-        if (is_type ? !is_any_of(value, types, ARRAY_LEN(types))
-                    : !is_any_of(name, members, ARRAY_LEN(members)))
-            return false;
-        has_type |= is_type;
+        if (!json_is(name, "type"))
+            continue;
+        if (json_type(value) != JSON_STRING)
+            return TOOL_UNNAMABLE;
+        if (is_any_of(value, terms->tool_types, terms->tool_type_count))
+            kind = kind == TOOL_OTHER ? kind : TOOL_NAMED;
+        else if (!is_any_of(value, own, ARRAY_LEN(own)))
+            kind = TOOL_OTHER;
+        else if (kind == TOOL_UNNAMABLE)
+            kind = TOOL_OWN;
     }
-    return has_type;
+    return kind;
 }
 
-// The index of the first tool that the provider may run and bill; the count when there is none.
-static size_t find_dear_tool(struct json_value tools, const struct request_terms *terms)
+// {"type": "function", "function": {...}}, or the same without the inner object, as OpenAI's other
+// API has it. A type that was named may bring members of its own, but not those by which a provider
+// that asks for no type knows a tool that it bills.
+static bool is_harmless_in_tool(struct json_value name, enum tool_kind kind,
+                                const struct request_terms *terms)
 {
-    struct json_iter it = json_iter_init(tools);
-    struct json_value tool;
-    size_t i = 0;
-    for (; json_iter_next(&it, NULL, &tool); i++)
-        if (!is_own_tool(tool) &&
-            !is_any_of(json_get(tool, "type"), terms->tool_types, terms->tool_type_count))
-            return i;
-    return i;
+    static const char *const own[] = {"type",        "function",   "custom", "name",
+                                      "description", "parameters", "strict", "format",
+                                      "cache_control"};
+    static const char *const dear[] = {
+        "googleSearch", "googleSearchRetrieval", "google_search", "google_search_retrieval",
+        "googleMaps",   "enterpriseWebSearch",   "google_maps",   "enterprise_web_search"};
+    if (kind == TOOL_OWN)
+        return is_any_of(name, own, ARRAY_LEN(own));
+    return !is_any_of(name, dear, ARRAY_LEN(dear)) ||
+           is_any_of(name, terms->tool_types, terms->tool_type_count);
+}
+
+// May the provider run and bill it? *ret_may_be_named: the owner could let its type pass.
+static bool is_dear_tool(struct json_value tool, const struct request_terms *terms,
+                         bool *ret_may_be_named)
+{
+    enum tool_kind kind = kind_of_tool(tool, terms);
+    struct json_iter it = json_iter_init(tool);
+    struct json_value name, value;
+    *ret_may_be_named = kind == TOOL_OTHER;
+    if (kind != TOOL_OWN && kind != TOOL_NAMED)
+        return true;
+    while (json_iter_next(&it, &name, &value))
+        if (!is_harmless_in_tool(name, kind, terms))
+            return true;
+    return false;
 }
 
 static bool has_dear_tool(const struct request_scan *scan, const struct request_terms *terms,
@@ -142,14 +172,19 @@ static bool has_dear_tool(const struct request_scan *scan, const struct request_
                  "omit it");
         return true;
     }
-    size_t at = find_dear_tool(json_root(&doc), terms);
-    if (at == json_count(json_root(&doc)))
-        return false;
-    snprintf(sentence, REQUEST_DEAR_SIZE,
-             "tools[%zu] is not a plain function, so it can make it cost more than its price says: "
-             "omit it, name its type in router.tool_types",
-             at);
-    return true;
+    struct json_iter it = json_iter_init(json_root(&doc));
+    struct json_value tool;
+    for (size_t i = 0; json_iter_next(&it, NULL, &tool); i++) {
+        bool may_be_named;
+        if (!is_dear_tool(tool, terms, &may_be_named))
+            continue;
+        snprintf(sentence, REQUEST_DEAR_SIZE,
+                 "tools[%zu] is not a plain function, so it can make it cost more than its price "
+                 "says: omit it%s",
+                 i, may_be_named ? ", name its type in router.tool_types" : "");
+        return true;
+    }
+    return false;
 }
 
 static bool is_dear_member(const struct request_scan *scan, const struct request_found *found,
@@ -159,17 +194,23 @@ static bool is_dear_member(const struct request_scan *scan, const struct request
     struct span name = span_make(scan->text.data + found->name_at, found->name_len);
     if (found->type == JSON_NULL)
         return false;
-    if (which != REQUEST_KNOWN) {
+    bool is_known = which != REQUEST_KNOWN;
+    bool is_dear = is_known
+                       ? request_member_dear(which) && !is_harmless(found, request_raw(scan, which))
+                       : strict && !is_plain_member(name);
+    if (!is_dear) // of most members, so that a sentence for each would cost more than the question
+        return false;
+    if (is_known) {
         snprintf(sentence, REQUEST_DEAR_SIZE,
                  "%s can make it cost more than its price says: omit it",
                  request_member_name(which));
-        return request_member_dear(which) && !is_harmless(found, request_raw(scan, which));
+        return true;
     }
     snprintf(sentence, REQUEST_DEAR_SIZE,
              "nobody here knows what the member \"%.*s\" costs: omit it, set "
              "router.strict_members: false",
              (int)(name.len < SHOWN_NAME_MAX ? name.len : SHOWN_NAME_MAX), name.data);
-    return strict && !is_plain_member(name);
+    return true;
 }
 
 bool request_is_dear(const struct request_scan *scan, const struct request_terms *terms,

@@ -108,6 +108,54 @@ static void tools_that_somebody_else_runs(void **state)
     plain("{\"tools\":[{\"type\":\"also_mine\",\"whatever\":{}}]}", &terms);
 }
 
+// Which of two members of one name a provider reads is not known, nor what it does with a second
+// shape beside the one that was named.
+static void a_named_type_lets_nothing_else_through(void **state)
+{
+    static const struct request_terms terms = {allowed, ARRAY_LEN(allowed), false};
+    static const char *const named[] = {"google_search"};
+    static const struct request_terms google = {named, ARRAY_LEN(named), false};
+    static const char *const others[] = {
+        "{\"type\":\"mine\",\"google_search\":{}}",
+        "{\"googleSearch\":{},\"type\":\"mine\"}",
+        "{\"type\":\"mine\",\"google_search_retrieval\":{}}",
+        "{\"type\":\"web_search\",\"type\":\"mine\"}",
+        "{\"type\":\"mine\",\"type\":\"web_search\"}",
+        "{\"type\":\"mine\",\"type\":[]}",
+        "{\"type\":\"function\",\"google_search\":{},\"type\":\"mine\"}",
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        CLEANUP(mem_cleanup)
+        char *text = mem_printf("{\"tools\":[" FUNCTION ", %s]}", others[i]);
+        dear(text, &terms, "tools[1] is not a plain function");
+    }
+    plain("{\"tools\":[{\"type\":\"mine\",\"type\":\"also_mine\",\"mine\":{}}]}", &terms);
+    plain("{\"tools\":[{\"type\":\"google_search\",\"google_search\":{}}]}", &google);
+}
+
+static void the_advice_is_one_that_helps(void **state)
+{
+    static const struct request_terms terms = {allowed, ARRAY_LEN(allowed), false};
+    static const struct {
+        const char *tool;
+        bool helps;
+    } cases[] = {{"{\"type\":\"web_search\"}", true},
+                 {"{\"type\":\"function\",\"type\":\"web_search\"}", true},
+                 {"{\"googleSearch\":{}}", false},
+                 {"{\"type\":\"mine\",\"googleSearch\":{}}", false},
+                 {"{\"type\":{}}", false},
+                 {"null", false}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char sentence[REQUEST_DEAR_SIZE] = "";
+        CLEANUP(mem_cleanup) char *text = mem_printf("{\"tools\":[%s]}", cases[i].tool);
+        assert_true(find_dear(text, &terms, sentence));
+        if ((strstr(sentence, "router.tool_types") != NULL) != cases[i].helps)
+            fail_msg("%s: %s", text, sentence);
+    }
+}
+
 static void members_that_nobody_knows(void **state)
 {
     static const struct request_terms terms = {NULL, 0, true};
@@ -129,6 +177,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(members_that_cost),
         cmocka_unit_test(tools_that_somebody_else_runs),
+        cmocka_unit_test(a_named_type_lets_nothing_else_through),
+        cmocka_unit_test(the_advice_is_one_that_helps),
         cmocka_unit_test(members_that_nobody_knows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
