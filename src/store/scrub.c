@@ -45,6 +45,16 @@ static int write_anew(sqlite3 *db, struct error *err)
     return r;
 }
 
+// On a disk without room for it each attempt writes until there is none.
+int64_t store_scrub_wait_ms(unsigned failures)
+{
+    enum { FIRST_MS = 60 * 1000, MOST_MS = 60 * 60 * 1000 };
+    int64_t wait_ms = FIRST_MS;
+    while (failures-- > 1 && wait_ms < MOST_MS)
+        wait_ms *= 2;
+    return wait_ms < MOST_MS ? wait_ms : MOST_MS;
+}
+
 int store_scrub(struct store_connection *conn, struct error *err)
 {
     int r = 0;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <stdint.h>
+
 #include "base/error.h"
 #include "store/connection.h"
 
@@ -14,3 +16,6 @@ int store_scrub_wish(sqlite3 *db, struct error *err);
  * was in the file.
  */
 int store_scrub(struct store_connection *conn, struct error *err);
+
+// How long to wait after so many attempts in a row that failed, 1 or more.
+int64_t store_scrub_wait_ms(unsigned failures);

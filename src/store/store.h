@@ -50,8 +50,8 @@ struct store_options {
     const char *vfs;           // name of a SQLite VFS; NULL is the system's. Copied.
     const struct clock *clock; // NULL is clock_system; else outlives the store
     int checkpoint_pages;      // log pages after which they are folded in; 0 is the default
-    // Called from store_dispatch() after the state changed, with the state that then holds; before
-    // it with STORE_CHECKING when there was a check that is over already.
+    // Called from store_dispatch() after the state changed or a note was added, with the state that
+    // then holds; before it with STORE_CHECKING when there was a check that is over already.
     void (*on_state)(void *context, enum store_state state);
     void *context;
 };
@@ -86,8 +86,9 @@ enum store_state store_state(struct store *store);
 
 /*
  * One sentence for a human: why it failed, or what is going on. And a note that stays for the life
- * of the store when there is something its owner should know: a damaged file was set aside, or a
- * file of another program was met; "" without one. Each is valid until it is asked for again.
+ * of the store when there is something its owner should know: a damaged file was set aside, a file
+ * of another program was met, or what was deleted could not be taken out of the file; "" without
+ * one. Each is valid until it is asked for again.
  */
 const char *store_describe(struct store *store);
 const char *store_note(struct store *store);

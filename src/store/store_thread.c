@@ -241,15 +241,37 @@ static void take_deletions(struct list *jobs, struct list *deletions)
     }
 }
 
+// Once for attempts that fail one after the other, and where nobody waits for the first of them.
+static void tell_scrub_failure(struct store *store, const struct error *err)
+{
+    struct error note = ERROR_INIT;
+    error_set(&note, 0, "what was deleted is still in the database's file: %.300s; %s", err->text,
+              err->code == -EUCLEAN ? "the next start checks it and sets it aside"
+                                    : "it is tried again, at least every hour");
+    add_note(store, note.text);
+    pthread_mutex_lock(&store->lock);
+    store->state_changed = true; // for the owner to look at the note
+    tell_owner(store);
+    pthread_mutex_unlock(&store->lock);
+}
+
 // `deletions` are the jobs that wait for it.
 static void scrub(struct store *store, struct list *deletions)
 {
     struct error err = ERROR_INIT;
-    store->conn.scrub = store_scrub(&store->conn, &err) < 0;
-    store->scrub_ms = store_now_ms() + STORE_SCRUB_AGAIN_MS;
+    int r = store_scrub(&store->conn, &err);
+    store->conn.scrub = r < 0;
+    if (r == -EUCLEAN) {
+        store_connection_mark_damaged(&store->conn);
+        store->conn.scrub = false; // as long as nobody has looked at the file
+    }
+    store->scrub_failures = r < 0 ? store->scrub_failures + 1 : 0;
+    store->scrub_ms = store_now_ms() + store_scrub_wait_ms(store->scrub_failures);
+    if (r < 0 && store->scrub_failures == 1 && list_empty(deletions))
+        tell_scrub_failure(store, &err);
     list_for_each(link, deletions) {
         struct store_job *job = list_entry(link, struct store_job, link);
-        if (store->conn.scrub) {
+        if (r < 0) {
             job->result = STORE_LEFT_OVER;
             job->err = err;
         }

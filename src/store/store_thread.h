@@ -19,7 +19,6 @@ enum {
     STORE_REOPEN_MS = 5000,   // between two attempts to open a file that would not open
     STORE_CLOSE_WAIT_MS = 5000,
     STORE_CHECKPOINT_PAGES = 256,
-    STORE_SCRUB_AGAIN_MS = 60 * 1000, // after an attempt that failed
 };
 
 struct store {
@@ -67,6 +66,7 @@ struct store {
     bool hopeless;     // opening will not be tried again
     int64_t failed_ms; // monotonic, when opening failed last
     int64_t scrub_ms;  // monotonic, before which it is not tried again
+    unsigned scrub_failures; // in a row
 };
 
 void *store_thread_main(void *store);

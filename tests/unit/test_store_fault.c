@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "store/message.h"
+#include "store/scrub.h"
 #include "store/session.h"
 #include "store/store.h"
 #include "support/powercut_vfs.h"
@@ -297,6 +298,48 @@ static bool file_has(const char *name, const char *text)
 }
 
 // The rows are gone, but the file cannot be written anew; that happens when there is room.
+static int told;
+
+static void on_ready_again(void *context, enum store_state state)
+{
+    (void)context;
+    told += state == STORE_READY;
+}
+
+static void attempts_to_clean_the_file_become_rare(void **state)
+{
+    (void)state;
+    assert_int_equal(store_scrub_wait_ms(1), 60 * 1000);
+    assert_int_equal(store_scrub_wait_ms(2), 120 * 1000);
+    assert_int_equal(store_scrub_wait_ms(7), 60 * 60 * 1000);
+    assert_int_equal(store_scrub_wait_ms(4000000000u), 60 * 60 * 1000);
+}
+
+// Found where nobody asked: by reading all of it for a new file.
+static void damage_that_cleaning_meets_is_marked(void **state)
+{
+    (void)state;
+    enum { ROWS = 400, PAGE = 4096, BEGIN = 60 * PAGE, PAGES = 10, LOOKS = 6000 };
+    struct outcome made = {0};
+    char path[FIXTURE_PATH_MAX + 16], noise[PAGES * PAGE];
+    struct store *store = fixture_open(home, NULL);
+    create_session(store, &made);
+    for (int i = 0; i < ROWS; i++) // several to a page
+        append(store, PAGE / 4, STORE_GROUPED, NULL);
+    store_wait(store);
+    store_close(store);
+    snprintf(path, sizeof path, "%s", fixture_path(home, "state.db"));
+    fixture_exec(path, "INSERT INTO meta VALUES('scrub', 1)");
+    memset(noise, 0x5a, sizeof noise);
+    fixture_overwrite(path, BEGIN, noise, sizeof noise);
+    store = fixture_open(home, NULL);
+    for (int i = 0; i < LOOKS && !*store_note(store); i++)
+        usleep(10 * 1000);
+    assert_non_null(strstr(store_note(store), "the next start checks it"));
+    store_close(store);
+    assert_int_equal(fixture_number(path, "SELECT value FROM meta WHERE key = 'clean'"), -1);
+}
+
 static void a_deletion_on_a_full_disk(void **state)
 {
     (void)state;
@@ -323,6 +366,20 @@ static void a_deletion_on_a_full_disk(void **state)
     store_close(store);
     assert_true(file_has("state.db", "xxxxxxxx"));
 
+    powercut_set_room(200 * 1000); // this time nobody waits for it
+    told = 0;
+    struct store_options listening = options;
+    listening.on_state = on_ready_again;
+    store = fixture_open(home, &listening);
+    for (int i = 0; i < LOOKS && told < 2; i++) {
+        usleep(10 * 1000);
+        store_dispatch(store);
+    }
+    assert_int_equal(told, 2);
+    assert_non_null(strstr(store_note(store), "what was deleted is still in the database's file"));
+    powercut_set_room(-1);
+    store_close(store);
+
     store = fixture_open(home, &options);
     for (int i = 0; i < LOOKS && file_has("state.db", "xxxxxxxx"); i++)
         usleep(10 * 1000);
@@ -341,6 +398,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_full_disk_is_a_sentence_and_passes),
         TEST(a_deletion_on_a_full_disk),
+        TEST(attempts_to_clean_the_file_become_rare),
+        TEST(damage_that_cleaning_meets_is_marked),
         TEST(no_room_at_all_is_survived),
         TEST(a_new_home_on_a_full_disk_waits_for_room),
         TEST(a_directory_that_cannot_be_written_is_a_sentence),
