@@ -32,6 +32,7 @@ struct budget_account {
     int64_t spent_pico, reserved_pico, overshoot_pico;
     // Of spent_pico and of overshoot_pico, what a store was told under this period.
     int64_t reported_pico, reported_overshoot_pico;
+    int64_t merged_pico;      // of a stored sum, that came after it had been spent of
     int64_t start_ms, end_ms; // of the period, wall; end -1: never
     int64_t record;           // of the store, the last that speaks of it; INT64_MAX: none does
     int64_t behind_ms;        // boot time since which the wall's clock is behind start; else -1

@@ -3,9 +3,28 @@
 #include <errno.h>
 #include <string.h>
 
+#include "codec/money.h"
 #include "router/budget_account.h"
 
-enum { SENTENCE_NAME_MAX = 96 }; // bytes of an account's name in a sentence
+// A sum may be told again, where reading them was cut short. That of an earlier period which has not
+// ended goes along, and is reported with the next settlement.
+static void merge(struct budget_account *account, const struct router_budget_sum *sum,
+                  int64_t now_wall_ms)
+{
+    bool is_earlier = sum->period_start_wall_ms < account->start_ms;
+    if (is_earlier && sum->next_reset_wall_ms >= 0 && sum->next_reset_wall_ms <= now_wall_ms)
+        return;
+    int64_t more_pico = sum->spent_pico - account->merged_pico;
+    account->merged_pico = sum->spent_pico;
+    account->spent_pico = money_add(account->spent_pico, more_pico);
+    account->reported_pico = money_add(account->reported_pico, is_earlier ? 0 : more_pico);
+    account->closed |= sum->overshoot_pico > 0 && account->cap_pico >= 0 &&
+                       account->cap_pico <= sum->closed_cap_pico;
+    if (sum->period_start_wall_ms > account->start_ms) { // the clock is behind
+        account->start_ms = sum->period_start_wall_ms;
+        account->end_ms = sum->next_reset_wall_ms;
+    }
+}
 
 int router_budgets_restore(struct router_budgets *budgets, const struct router_budget_sum *sum,
                            int64_t now_wall_ms, struct error *err)
@@ -22,11 +41,10 @@ int router_budgets_restore(struct router_budgets *budgets, const struct router_b
         return error_set(err, -ENOSPC, "there are %zu accounts of budgets already",
                          accounts->count);
     struct budget_account *account = &accounts->items[index];
-    if (account->claimed)
-        return error_set(err, -EEXIST, "budget \"%.*s\" is in use already", SENTENCE_NAME_MAX,
-                         account->name);
     account->unread = false;
-    if (sum->period_start_wall_ms >= account->start_ms) {
+    if (account->claimed)
+        merge(account, sum, now_wall_ms);
+    else if (sum->period_start_wall_ms >= account->start_ms) {
         account->start_ms = sum->period_start_wall_ms;
         account->end_ms = sum->next_reset_wall_ms;
         account->spent_pico = account->reported_pico = sum->spent_pico;
@@ -35,6 +53,20 @@ int router_budgets_restore(struct router_budgets *budgets, const struct router_b
         account->cap_pico = account->closed ? sum->closed_cap_pico : -1;
     }
     return 0;
+}
+
+void router_budgets_keep_untold(struct router_budgets *budgets,
+                                const struct router_budget_charges *charges)
+{
+    struct budget_accounts *accounts = router_budgets_accounts(budgets);
+    for (size_t i = 0; i < charges->count; i++) {
+        const struct router_budget_charge *charge = &charges->items[i];
+        uint32_t index = budget_accounts_find(accounts, span_of(charge->account));
+        struct budget_account *account = &accounts->items[index]; // it was settled just now
+        account->reported_pico -= charge->delta_pico;
+        account->reported_overshoot_pico -= charge->overshoot_pico;
+        account->record = INT64_MAX;
+    }
 }
 
 bool router_budgets_correct(struct router_budgets *budgets,

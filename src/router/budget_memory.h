@@ -13,10 +13,14 @@ struct router_budget_sum {
     int64_t closed_cap_pico; // under this cap; a larger one opens it
 };
 
-// Before anything else is asked. Of several periods of an account the latest stays. -ENOSPC,
-// -EINVAL (name, sums), -EEXIST: it is in use already.
+// Before anything else is asked; periods of an account in order, of which the latest stays. Where
+// something was spent before its sum was known, that is added to it. -ENOSPC, -EINVAL (name, sums).
 int router_budgets_restore(struct router_budgets *budgets, const struct router_budget_sum *sum,
                            int64_t now_wall_ms, struct error *err);
+
+// Where no store could take these: they are told again, with the accounts' next settlement.
+void router_budgets_keep_untold(struct router_budgets *budgets,
+                                const struct router_budget_charges *charges);
 
 // A charge turned out to have been another: `delta_pico` more, or less, of which `overshoot_pico`
 // is beyond what was held. The store knows already. It opens nothing that is closed, and closes

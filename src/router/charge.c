@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "codec/money.h"
 #include "llm/generation.h"
+#include "router/budget_memory.h"
 #include "router/call.h"
 #include "router/router_internal.h"
 
@@ -464,6 +465,18 @@ static void price(struct router_call *call, const struct router_failure *failure
     }
 }
 
+// A call that was let in while nothing could be reserved, because it was to cost nothing, and did.
+// What was spent before may not be known yet: it is added when it is.
+static void claim_late(struct router_call *call)
+{
+    struct router_budget_claim claims[ROUTER_BUDGETS_PER_CALL];
+    size_t count = claims_of(call, claims);
+    if (count && count <= ROUTER_BUDGETS_PER_CALL)
+        router_budgets_reserve(call->router->budgets, claims, count, 0,
+                               loop_wall(call->router->env.loop), &call->attempt.reservation, NULL,
+                               NULL);
+}
+
 void router_charge_settle(struct router_call *call, const struct router_failure *failure,
                           bool cancelled)
 {
@@ -477,6 +490,8 @@ void router_charge_settle(struct router_call *call, const struct router_failure 
     if (failure && !watch->usage_whole)
         attempt->watch.usage = (struct router_usage)ROUTER_USAGE_UNKNOWN;
     price(call, failure, &row);
+    if (!attempt->reservation && row.cost_pico > 0)
+        claim_late(call);
     if (attempt->reservation)
         router_budgets_settle(router->budgets, attempt->reservation, row.cost_pico,
                               loop_wall(router->env.loop), &charged);
@@ -504,6 +519,8 @@ void router_charge_settle(struct router_call *call, const struct router_failure 
     row.bytes_out = (int64_t)watch->bytes;
     if (router->ledger)
         router_ledger_settle(router->ledger, &row, NULL);
+    else
+        router_budgets_keep_untold(router->budgets, &charged);
     if (router->ledger && unsure)
         router_inquiries_add(router->inquiries, row.deployment, row.call, row.attempt,
                              row.reply_id);

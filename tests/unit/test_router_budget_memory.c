@@ -294,9 +294,82 @@ static void any_number_of_sums(void **state)
     router_budgets_destroy(store.budgets);
 }
 
+static struct router_budget_state only_account(const struct store *store)
+{
+    struct router_budget_state found;
+    size_t cursor = 0;
+    assert_true(router_budgets_next(store->budgets, &cursor, NOON, &found));
+    return found;
+}
+
+static void restore(struct store *store, int64_t start, int64_t end, int64_t spent)
+{
+    const struct router_budget_sum sum = {SPAN_LITERAL("daily"), start, end, spent, 0, 0};
+    assert_int_equal(router_budgets_restore(store->budgets, &sum, NOON, NULL), 0);
+}
+
+// What a model that was to cost nothing cost after all, before anybody knew what had been spent.
+static void what_was_spent_before_its_sum_was_read_is_added(void **state)
+{
+    (void)state;
+    enum { DAY_MS = 86400000 };
+    const int64_t today = NOON / DAY_MS * DAY_MS;
+    const struct router_budget_terms daily = {
+        .name = "daily", .cap_pico = CAP, .period = {.kind = BUDGET_DAYS, .length = 1}};
+    const struct router_budget_claim claim = {&daily, SPAN_ABSENT};
+    for (int is_told = 0; is_told <= 1; is_told++) {
+        struct store store = begin(8);
+        struct router_budget_charges charges;
+        router_reservation_id id;
+        assert_int_equal(router_budgets_reserve(store.budgets, &claim, 1, 0, NOON, &id, NULL, NULL), 0);
+        router_budgets_settle(store.budgets, id, 10, NOON, &charges);
+        if (!is_told)
+            router_budgets_keep_untold(store.budgets, &charges);
+        for (int again = 0; again < 2; again++) { // reading the sums was cut short
+            restore(&store, today - DAY_MS, today, 200); // is over
+            restore(&store, today, today + DAY_MS, 100);
+        }
+        assert_int_equal(only_account(&store).spent_pico, 110);
+        assert_int_equal(only_account(&store).period_start_wall_ms, today);
+        assert_true(only_account(&store).closed); // it was more than nothing
+        assert_int_equal(router_budgets_reserve(store.budgets, &claim, 1, 0, NOON, &id, NULL, NULL), 0);
+        router_budgets_settle(store.budgets, id, 0, NOON, &charges);
+        assert_int_equal(charges.items[0].delta_pico, is_told ? 0 : 10);
+        assert_int_equal(charges.items[0].overshoot_pico, is_told ? 0 : 10);
+        router_budgets_destroy(store.budgets);
+    }
+}
+
+// By a clock that was not set; and of a period that the configuration has since made shorter.
+static void a_sum_of_another_period_is_added_while_that_lasts(void **state)
+{
+    (void)state;
+    enum { DAY_MS = 86400000 };
+    const int64_t today = NOON / DAY_MS * DAY_MS;
+    const struct router_budget_terms daily = {
+        .name = "daily", .cap_pico = CAP, .period = {.kind = BUDGET_DAYS, .length = 1}};
+    const struct router_budget_claim claim = {&daily, SPAN_ABSENT};
+    static const struct {
+        int64_t now, back_days, days;
+    } cases[] = {{5000, 0, 1}, {NOON, 3, 7}, {NOON, 3, 0}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct store store = begin(8);
+        router_reservation_id id;
+        int64_t start = today - cases[i].back_days * DAY_MS;
+        int64_t end = cases[i].days ? start + cases[i].days * DAY_MS : -1;
+        assert_int_equal(router_budgets_reserve(store.budgets, &claim, 1, 0, cases[i].now, &id, NULL, NULL), 0);
+        router_budgets_settle(store.budgets, id, 10, cases[i].now, NULL);
+        restore(&store, start, end, 100);
+        assert_int_equal(only_account(&store).spent_pico, 110);
+        router_budgets_destroy(store.budgets);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_spent_before_its_sum_was_read_is_added),
+        cmocka_unit_test(a_sum_of_another_period_is_added_while_that_lasts),
         cmocka_unit_test(leaves_when_the_store_has_it),
         cmocka_unit_test(what_holds_money_stays),
         cmocka_unit_test(what_cannot_be_read_back_is_not_begun_anew),
