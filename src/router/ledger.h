@@ -33,7 +33,8 @@ struct router_ledger_options {
     void (*on_correction)(void *context, const struct store_charge *difference);
     void (*on_ready)(void *context);
     // Not all that was spent until then is known: records of the journal are lost. After the sums.
-    void (*on_lost)(void *context, int64_t wall_ms);
+    // True while a budget's period of that time lasts.
+    bool (*on_lost)(void *context, int64_t wall_ms);
     // A sentence about the disk, or something that was found; `is_trouble` while it lasts, and ""
     // when it is over. For the log.
     void (*on_note)(void *context, const char *sentence, bool is_trouble);

@@ -28,7 +28,6 @@ enum {
     FORGET_MORE_MS = 1000,
     FORGET_EVERY_MS = 60 * 60 * 1000,
     DAY_MS = 24 * 60 * 60 * 1000,
-    SANE_DAY = 20000, // 2024-10-04: a clock before it was not set yet
     KEEP_BUDGETS_DAYS = 40,
 };
 
@@ -79,40 +78,6 @@ static void tell_found(struct router_ledger *ledger, const struct store_fold_res
     ledger_note(ledger, note.text, false);
 }
 
-static void tell_loss(struct router_ledger *ledger, int64_t wall_ms)
-{
-    const struct router_ledger_options *options = &ledger->options;
-    struct error note = ERROR_INIT;
-    char when[CLOCK_TEXT_SIZE];
-    error_set(&note, 0,
-              "somebody has overwritten or removed records of its journal (found at %s): what was "
-              "spent by then is not known, so the budgets of that time are closed until their "
-              "periods end. To open them with what is known, remove %.300s/" JOURNAL_LOST
-              ".* and start again",
-              clock_format_utc(wall_ms, when), options->home);
-    ledger_note(ledger, note.text, true);
-}
-
-static void close_budgets(struct router_ledger *ledger, int64_t wall_ms)
-{
-    if (ledger->options.on_lost)
-        ledger->options.on_lost(ledger->options.context, wall_ms);
-}
-
-// A step tells of a loss as often as it meets it; people hear of it once.
-static void take_loss(struct router_ledger *ledger, uint64_t generation)
-{
-    int64_t now_ms = loop_wall(ledger->options.loop);
-    if (generation != ledger->told_loss)
-        tell_loss(ledger, now_ms);
-    ledger->told_loss = generation;
-    close_budgets(ledger, now_ms);
-    size_t count;
-    const uint64_t *generations = journal_generations(ledger->journal, &count);
-    ledger->is_spoilt |= generation == generations[count - 1];
-    ledger_rotate(ledger, NULL);
-}
-
 static void on_folded(void *context, int result, const struct error *err,
                       const struct store_fold_result *folded)
 {
@@ -123,8 +88,8 @@ static void on_folded(void *context, int result, const struct error *err,
         return;
     }
     tell_found(ledger, folded);
-    if (folded->lost_generation && ledger->phase == LEDGER_READY) // else when it is ready
-        take_loss(ledger, folded->lost_generation);
+    if (folded->lost_generation)
+        ledger_take_loss(ledger, folded->lost_generation);
     if (ledger_flush_backlog(ledger) == 0)
         ledger_set_trouble(ledger, "");
     if (folded->is_behind) {
@@ -267,7 +232,7 @@ static void on_forget_timer(void *context)
     int64_t now_ms = loop_wall(ledger->options.loop), today = ledger_day(ledger, now_ms);
     int64_t job = -EAGAIN;
     ledger->forget_timer = 0;
-    if (today >= SANE_DAY)
+    if (today >= LEDGER_SANE_DAY)
         job = store_ledger_forget(
             ledger->options.store, today - ledger->options.days, ledger->options.rows_max,
             now_ms - (int64_t)KEEP_BUDGETS_DAYS * DAY_MS, on_forgotten, ledger, NULL);
@@ -291,14 +256,7 @@ static void become_ready(struct router_ledger *ledger)
     ledger_set_trouble(ledger, "");
     fold_later(ledger, FOLD_WAIT_MS);
     forget_later(ledger, FORGET_FIRST_MS);
-    int64_t lost_ms = journal_last_loss(ledger->options.home);
-    bool is_dated = lost_ms < 0 || lost_ms / DAY_MS >= SANE_DAY; // by a clock that was set
-    if (!is_dated)
-        lost_ms = loop_wall(ledger->options.loop);
-    if (lost_ms >= 0) {
-        tell_loss(ledger, lost_ms);
-        close_budgets(ledger, lost_ms);
-    }
+    ledger_tell_losses(ledger);
     if (ledger->options.on_ready)
         ledger->options.on_ready(ledger->options.context);
 }
@@ -401,6 +359,7 @@ void ledger_stop(struct router_ledger *ledger)
     struct store *store = ledger->options.store;
     loop_cancel(ledger->options.loop, ledger->fold_timer);
     loop_cancel(ledger->options.loop, ledger->forget_timer);
+    loop_cancel(ledger->options.loop, ledger->clock_timer);
     store_forget(store, ledger->fold_job);
     store_forget(store, ledger->orphan_job);
     store_forget(store, ledger->forget_job);

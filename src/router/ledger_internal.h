@@ -18,6 +18,8 @@ enum ledger_phase {
     LEDGER_READY,
 };
 
+enum { LEDGER_SANE_DAY = 20000 }; // 2024-10-04: a clock before it was not set yet
+
 struct router_ledger {
     struct router_ledger_options options; // its home is owned
     struct journal *journal;
@@ -42,7 +44,8 @@ struct router_ledger {
     int64_t written;      // records of attempts that were handed in,
     int64_t fold_written; // that the job will have taken up,
     int64_t kept;         // that a job has taken up
-    uint64_t told_loss;   // the last generation of which a loss was told; 0: none
+    uint64_t told_loss;   // the last generation of which this process found records lost; 0: none
+    loop_id clock_timer;  // for a loss without a date; 0: none
     loop_id fold_timer;   // 0: none
     loop_id forget_timer; // of old rows
     int64_t forget_job;   // 0: none
@@ -63,6 +66,10 @@ void ledger_retry(struct router_ledger *ledger, const struct error *err); // lat
 // Leaves the file when it is long and may be left. Negative: it must be left and cannot.
 int ledger_rotate(struct router_ledger *ledger, struct error *err);
 void ledger_stop(struct router_ledger *ledger);
+
+// ledger_loss.c
+void ledger_tell_losses(struct router_ledger *ledger); // of all that are known, when it is ready
+void ledger_take_loss(struct router_ledger *ledger, uint64_t generation); // a step has met one
 
 // ledger_sync.c
 int64_t ledger_wait(struct router_ledger *ledger, router_ledger_fn *done, void *context);

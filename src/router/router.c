@@ -78,9 +78,18 @@ static void on_ready(void *context)
     router_inquiries_begin(((struct router *)context)->inquiries);
 }
 
-static void on_lost(void *context, int64_t wall_ms)
+static bool on_lost(void *context, int64_t wall_ms)
 {
-    router_budgets_lose(((struct router *)context)->budgets, wall_ms);
+    struct router *router = context;
+    const struct router_course *course = router->course;
+    bool lasts = false;
+    router_budgets_lose(router->budgets, wall_ms);
+    for (size_t i = 0; i < course->plan->budget_count; i++) {
+        const struct router_budget_terms *terms = &course->terms[i];
+        int64_t end_ms = budget_period_at(&terms->period, &terms->zone, wall_ms).end_wall_ms;
+        lasts |= end_ms < 0 || end_ms > loop_wall(router->env.loop);
+    }
+    return lasts;
 }
 
 static void on_note(void *context, const char *sentence, bool is_trouble)

@@ -115,6 +115,9 @@ bool journal_has_loss(const char *home, uint64_t generation); // was that writte
 // spent until then is not known.
 int64_t journal_last_loss(const char *home);
 
+// Dates those of before `before_ms` anew: they were found by a clock that was not set.
+void journal_date_losses(const char *home, int64_t before_ms, int64_t wall_ms);
+
 #define JOURNAL_MARK "ledger.synced"
 #define JOURNAL_LOST "ledger.lost" // a file of that name is the owner's to remove
 

@@ -114,16 +114,36 @@ static void close_directory(DIR **directory)
         closedir(*directory);
 }
 
+// The name of the next one in the directory, NULL at its end; and when it was found.
+static const char *next_loss(DIR *directory, int64_t *ret_wall_ms)
+{
+    for (struct dirent *entry; directory && (entry = readdir(directory));) {
+        struct stat status;
+        if (strncmp(entry->d_name, JOURNAL_LOST ".", sizeof JOURNAL_LOST) != 0 ||
+            fstatat(dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+            continue;
+        *ret_wall_ms = (int64_t)status.st_mtime * 1000;
+        return entry->d_name;
+    }
+    return NULL;
+}
+
 int64_t journal_last_loss(const char *home)
 {
     CLEANUP(close_directory) DIR *directory = opendir(home);
-    int64_t last_ms = -1;
-    for (struct dirent *entry; directory && (entry = readdir(directory));) {
-        struct stat status;
-        if (strncmp(entry->d_name, JOURNAL_LOST ".", sizeof JOURNAL_LOST) == 0 &&
-            fstatat(dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-            (int64_t)status.st_mtime * 1000 > last_ms)
-            last_ms = (int64_t)status.st_mtime * 1000;
-    }
+    int64_t last_ms = -1, found_ms;
+    while (next_loss(directory, &found_ms))
+        last_ms = found_ms > last_ms ? found_ms : last_ms;
     return last_ms;
+}
+
+// Where that fails, or is not on the disk before the power goes, the next start does it.
+void journal_date_losses(const char *home, int64_t before_ms, int64_t wall_ms)
+{
+    const struct timespec now[2] = {{.tv_sec = wall_ms / 1000}, {.tv_sec = wall_ms / 1000}};
+    CLEANUP(close_directory) DIR *directory = opendir(home);
+    int64_t found_ms;
+    for (const char *name; (name = next_loss(directory, &found_ms));)
+        if (found_ms < before_ms)
+            utimensat(dirfd(directory), name, now, AT_SYMLINK_NOFOLLOW);
 }

@@ -28,6 +28,14 @@ static void on_ready(void *context)
     ((struct ledger_world *)context)->ready++;
 }
 
+static bool on_lost(void *context, int64_t wall_ms)
+{
+    struct ledger_world *world = context;
+    world->lost_ms = wall_ms;
+    return wall_ms + LEDGER_WORLD_DAY_MS > world->clock.wall_ms;
+
+}
+
 static void on_note(void *context, const char *sentence, bool is_trouble)
 {
     struct ledger_world *world = context;
@@ -75,6 +83,7 @@ void ledger_world_open_at(struct ledger_world *world, const char *home, int64_t 
         .on_sum = on_sum,
         .on_correction = on_correction,
         .on_ready = on_ready,
+        .on_lost = on_lost,
         .on_note = on_note,
         .context = world,
     };

@@ -21,6 +21,7 @@ struct ledger_world {
     int ready, troubles, notes;
     char note[ERROR_TEXT_MAX];
     int synced, failed; // reservations
+    int64_t lost_ms;    // when records of the journal were found lost, which closes a day; 0: never
 };
 
 void ledger_world_open(struct ledger_world *world, const char *home);
