@@ -26,8 +26,8 @@ static void tell(struct router_ledger *ledger, int64_t wall_ms)
     struct error note = ERROR_INIT;
     char when[CLOCK_TEXT_SIZE];
     error_set(&note, 0,
-              "somebody has overwritten or removed records of its journal (found at %s): what was "
-              "spent by then is not known, so the budgets of that time are closed until their "
+              "records of its journal were overwritten or removed (found at %s): what was spent by "
+              "then is not known, so the budgets of that time are closed until their "
               "periods end. To open them with what is known, remove %.300s/" JOURNAL_LOST
               ".* and start again",
               clock_format_utc(wall_ms, when), ledger->options.home);
