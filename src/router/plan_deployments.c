@@ -278,7 +278,7 @@ static struct router_group *add_chosen(struct plan_maker *maker, const char *gro
     d.timeout_ms = llm->total_timeout_ms > 0 ? llm->total_timeout_ms : maker->plan->timeout_ms;
     d.stream_total_ms = d.timeout_ms; // model.timeout is that of every answer
     d.first_byte_ms = llm->first_byte_timeout_ms;
-    d.cooldown_ms = 0; // who talks with one model would only be refused by his own router
+    d.cooldown_ms = 0; // whoever talks with one model would only be refused by their own router
     d.max_parallel = maker->default_parallel;
     plan_read_headers(&(struct plan_section){.maker = maker}, &endpoint, &d);
     add_known_price(&d);
