@@ -62,11 +62,6 @@ void sse_reset(struct sse_parser *p)
     p->after_cr = p->new_id = false;
 }
 
-struct span sse_last_id(const struct sse_parser *p)
-{
-    return buf_span(&p->last_id);
-}
-
 // One call of sse_feed or sse_end, so that its parts need not be handed around one by one.
 struct feed {
     struct sse_parser *p;

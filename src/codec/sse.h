@@ -56,9 +56,6 @@ void sse_finish(struct sse_parser *p); // accepts NULL and zeroed
 // A new connection to the same stream: last id and retry are kept, the rest is forgotten.
 void sse_reset(struct sse_parser *p);
 
-// The id of the last event that was handed out; empty when none. Lives until the next feed.
-struct span sse_last_id(const struct sse_parser *p);
-
 // 0; -EMSGSIZE when a line, an event, a type or an id is longer than its maximum; or what `fn`
 // returned. After anything but 0 the rest of the chunk is unread, and only sse_reset and sse_finish
 // make sense.

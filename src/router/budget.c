@@ -314,7 +314,7 @@ static int check_room(struct router_budgets *budgets, const uint32_t *accounts, 
         struct budget_account *account = account_at(budgets, accounts[i]);
         budget_account_roll(account, now);
         bool is_uncountable = money_add(account->reserved_pico, more_pico) == INT64_MAX;
-        if (is_uncountable && account->cap_pico < 0)
+        if (is_uncountable && account->cap_pico < 0) // else the cap bounds the sum
             return error_set(err, -EOVERFLOW, "budget \"%.*s\" cannot count that much money",
                              SENTENCE_NAME_MAX, account->name);
         int64_t left = budget_account_left(account);

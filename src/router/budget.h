@@ -28,7 +28,7 @@ enum {
 // has changed, an account takes the new terms with the next claim and keeps what was spent.
 struct router_budget_terms {
     const char *name; // unique among the budgets; shown to people
-    int64_t cap_pico; // -1: no cap, what is spent is only counted
+    int64_t cap_pico; // -1: no cap, what is spent is only counted; no configuration says so today
     struct budget_period period;
     struct zone zone;
 };
@@ -81,7 +81,7 @@ enum { ROUTER_BUDGET_REFUSED = 1, ROUTER_BUDGET_UNBOUNDED = -1 };
  * 0; ROUTER_BUDGET_REFUSED with *ret_refusal (may be NULL) filled in and a sentence in `err`;
  * -ENOSPC: as many accounts or reservations as there may be, and none that can be forgotten;
  * -EINVAL: more claims than ROUTER_BUDGETS_PER_CALL, another negative amount, or a name too long;
- * -EOVERFLOW: more than can be counted.
+ * -EOVERFLOW: more than can be counted, where no cap bounds it.
  */
 int router_budgets_reserve(struct router_budgets *budgets, const struct router_budget_claim *claims,
                            size_t count, int64_t amount_pico, int64_t now_wall_ms,
@@ -131,7 +131,8 @@ int64_t router_budgets_left(struct router_budgets *budgets,
 enum { ROUTER_BUDGET_WHEN_SIZE = 64 };
 const char *router_budget_when(int64_t next_reset_wall_ms, char *text);
 
-// False when there is no account of that name.
+// An account as it stands, without beginning a period that is due; for tests, as everybody else takes
+// all of them by the function below. False when there is none of that name.
 bool router_budgets_look(const struct router_budgets *budgets, struct span account,
                          struct router_budget_state *ret_state);
 

@@ -344,11 +344,6 @@ int router_ledger_release(struct router_ledger *ledger, struct span call, struct
     return write_down(ledger, err);
 }
 
-bool router_ledger_flush(struct router_ledger *ledger)
-{
-    return ledger_flush_backlog(ledger) == 0 && ledger_fold_now(ledger);
-}
-
 void router_ledger_figures(const struct router_ledger *ledger,
                            struct router_ledger_figures *ret_figures)
 {

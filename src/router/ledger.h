@@ -101,11 +101,7 @@ int router_ledger_correct(struct router_ledger *ledger, struct span call, int64_
 int64_t router_ledger_fold(struct router_ledger *ledger, store_fold_fn *done, void *context,
                            struct error *err);
 
-// Everything that was written is in the database, or on its way there when `false`: then it is
-// hurried. For tests: an orderly end leaves the rest in the journal, for the next start.
-bool router_ledger_flush(struct router_ledger *ledger);
-
-struct router_ledger_figures { // since the start, for metrics
+struct router_ledger_figures { // since the start, for tests: people are told of what matters of it
     int64_t rows, reservations, orphans;
     int64_t folded_rows, folds, syncs;
     int64_t waiting_rows;    // in memory, because the disk takes nothing

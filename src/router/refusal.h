@@ -27,7 +27,8 @@ void router_refusals_destroy(struct router_refusals *refusals); // accepts NULL
 // Notes one refusal; returns after how many milliseconds it is to be answered.
 int64_t router_refusals_note(struct router_refusals *refusals, uint64_t caller, int64_t now_ms);
 
-size_t router_refusals_count(const struct router_refusals *refusals); // callers remembered
+// How many callers are remembered; for tests of that bound.
+size_t router_refusals_count(const struct router_refusals *refusals);
 
 // Counts a request that never became a call; `why` is a reason of hermes_router_refused_total. The
 // log has a line every ten seconds at most, with how many there were since. In report.c.
