@@ -114,7 +114,8 @@ static void fail(struct router_call *call, struct chat_failure told)
     const struct reply_error_words *said = &attempt->watch.words;
     struct router_error_words words = {
         span_of(said->type),   span_of(said->param), span_of(said->code), span_of(said->error_type),
-        span_of(said->status), said->flagged,        said->foreign};
+        span_of(said->status), said->flagged,        said->foreign,
+        request_type(&call->body.scan, REQUEST_PROVIDER) == JSON_OBJECT};
     struct router_failure failure;
     int64_t now_ms = loop_now(loop_of(call));
     int64_t wait_ms = router_rate_note_retry_after(&attempt->note, now_ms);
@@ -123,9 +124,6 @@ static void fail(struct router_call *call, struct chat_failure told)
     const struct upstream *upstream = call->course->upstreams[attempt->deployment->index];
     upstream_redact(upstream, told.text);
     router_failure_read(&told, &words, &failure);
-    if (failure.error == ROUTER_NOT_FOUND && // nobody is left for the wishes of this client
-        request_type(&call->body.scan, REQUEST_PROVIDER) == JSON_OBJECT)
-        failure.of_request = true;
     if (failure.error == ROUTER_INTERRUPTED && !call->body.stream)
         failure.error = ROUTER_MALFORMED; // LiteLLM tells half a piece of JSON from half a stream
     if (!call->walk.failed || call->begun) { // the one that the client hears of
@@ -297,13 +295,15 @@ static void on_head(void *context, const struct http_head *head)
 }
 
 // Who asked for one piece of JSON can make nothing of a stream; another deployment may know better.
-static bool is_unasked_stream(struct router_call *call)
+static bool is_unasked_stream(const struct router_call *call)
 {
-    struct reply_watch *watch = &call->attempt.watch;
-    if (call->begun || call->body.stream || watch->shape != REPLY_STREAM)
-        return false;
-    reply_fail(watch, CHAT_MALFORMED, "the provider answered with an unwanted stream");
-    return true;
+    return !call->begun && !call->body.stream && call->attempt.watch.shape == REPLY_STREAM;
+}
+
+static void refuse_unasked_stream(struct router_call *call)
+{
+    reply_fail(&call->attempt.watch, CHAT_MALFORMED,
+               "the provider answered with an unwanted stream");
 }
 
 // Small replies are let through: they end soon.
@@ -325,16 +325,18 @@ static int on_body(void *context, struct span chunk)
         attempt->said_ms = loop_now(loop_of(call));
     attempt->said = attempt->watch.said;
     if (state == REPLY_FAILED && reply_is_answer(attempt->status)) {
-        if (attempt->watch.failure.kind == CHAT_TOO_LARGE)
-            is_unasked_stream(call);
+        if (attempt->watch.failure.kind == CHAT_TOO_LARGE && is_unasked_stream(call))
+            refuse_unasked_stream(call);
         if (call->begun) // the upstream's own word on what went wrong
             router_call_pass(call);
         return -EPROTO; // told in on_done, from where the next attempt may be begun
     }
     if (state != REPLY_PASS)
         return has_room(call) ? 0 : -ENOBUFS;
-    if (is_unasked_stream(call))
+    if (is_unasked_stream(call)) {
+        refuse_unasked_stream(call);
         return -EPROTO;
+    }
     alive(call);
     if (attempt->watch.done) {
         settle(call);
@@ -373,7 +375,9 @@ static void on_done(void *context, enum http_failure how, const struct error *er
     }
     enum reply_state state =
         watch->state == REPLY_FAILED ? REPLY_FAILED : reply_watch_end(watch, how != HTTP_OK);
-    if (state == REPLY_PASS && !is_unasked_stream(call)) {
+    if (state == REPLY_PASS && is_unasked_stream(call)) {
+        refuse_unasked_stream(call);
+    } else if (state == REPLY_PASS) {
         alive(call);
         settle(call);
         router_call_pass(call);

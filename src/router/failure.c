@@ -20,12 +20,13 @@
  * itself, that is too long, whose client left, or for which this machine had no descriptor, says
  * nothing, and must not take the deployment away from everybody else.
  *
- * Of two statuses only the words tell which of both it is (is_of_request() below). A 404 is the
- * deployment's (no such model, no endpoint left, a path that is not there), unless it says that
- * the model cannot do what this request wants: OpenRouter's "No endpoints found that support image
- * input" and its like, a routing preference of the request's own, a parameter other than the model.
- * A 403 in the API's own JSON is the key's (not allowed, region, guardrail on models, limit),
- * unless it is a moderation. A 403 that is no JSON, a page mostly, comes from a firewall before the
+ * Of a 403 and a 404 the words tell whether it is the deployment's failure or the request's
+ * (is_of_request() below). A 404 is the deployment's (no such model, no endpoint left, a path that
+ * is not there), unless it says that the model cannot do what this request wants: OpenRouter's "No
+ * endpoints found that support image input" and its like, a parameter other than the model; or
+ * unless the request itself limits which providers may answer, so that none may be left. A 403 in
+ * the API's own JSON is the key's (not allowed, region, guardrail on models, limit), unless it is a
+ * moderation. A 403 that is no JSON, a page mostly, comes from a firewall before the
  * provider that dislikes these bytes. Where it is a block of the whole address, each call pays for
  * one quick refusal; the other way round one client's prompt would cost everybody the model. A 200
  * that a content filter left empty counts as forbidden, and is about the request as well.
@@ -257,7 +258,7 @@ static bool is_of_request(enum router_error error, const struct chat_failure *fr
         return words->foreign || from->status == 0;
     if (error != ROUTER_NOT_FOUND)
         return false;
-    return span_is(words->code, "constraint_filtered") ||
+    return words->is_narrowed || span_is(words->code, "constraint_filtered") ||
            (words->param.len && !span_is(words->param, "model")) ||
            says(from->text, unmet, ARRAY_LEN(unmet));
 }

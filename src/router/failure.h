@@ -66,6 +66,7 @@ struct router_error_words {
     struct span status;     // Gemini's error.status
     bool flagged;           // OpenRouter's moderation: error.metadata has reasons or patterns
     bool foreign;           // the body is no JSON, so that it is not the provider's API that speaks
+    bool is_narrowed;       // not said by it: the request limits who may answer (`provider`)
 };
 
 // Of an error value as openai_find_error() finds it; the spans live as long as its text.

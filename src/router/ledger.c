@@ -56,27 +56,31 @@ static const char *standing_trouble(const struct router_ledger *ledger)
     return ledger->trouble.text[0] || !ledger->is_full ? ledger->trouble.text : full;
 }
 
+void ledger_note(struct router_ledger *ledger, enum router_ledger_note kind, const char *sentence)
+{
+    if (ledger->options.on_note)
+        ledger->options.on_note(ledger->options.context, kind, sentence);
+}
+
 static void tell_trouble(struct router_ledger *ledger)
 {
-    const struct router_ledger_options *options = &ledger->options;
     const char *sentence = standing_trouble(ledger);
     if (strcmp(ledger->told.text, sentence) == 0)
         return;
+    bool was_full = strcmp(ledger->told.text, full) == 0;
     error_set(&ledger->told, 0, "%s", sentence);
-    if (options->on_note)
-        options->on_note(options->context, ledger->told.text, ledger->told.text[0] != '\0');
+    if (*sentence)
+        ledger_note(ledger, LEDGER_TROUBLE, sentence);
+    else
+        ledger_note(ledger, LEDGER_RELIEF,
+                    was_full ? "it has room again; calls are accepted"
+                             : "it is being written again");
 }
 
 void ledger_set_trouble(struct router_ledger *ledger, const char *sentence)
 {
     error_set(&ledger->trouble, 0, "%s", sentence);
     tell_trouble(ledger);
-}
-
-void ledger_note(struct router_ledger *ledger, const char *sentence, bool is_trouble)
-{
-    if (ledger->options.on_note)
-        ledger->options.on_note(ledger->options.context, sentence, is_trouble);
 }
 
 int router_ledger_create(const struct router_ledger_options *options,
@@ -131,7 +135,7 @@ static void tell_unkept(struct router_ledger *ledger)
               "space and wait until the ledger is written again",
               (long long)rows, money_format(cost_pico, money));
     if (rows)
-        ledger_note(ledger, note.text, true);
+        ledger_note(ledger, LEDGER_TROUBLE, note.text);
 }
 
 void router_ledger_destroy(struct router_ledger *ledger)
@@ -178,12 +182,16 @@ const char *router_ledger_trouble(const struct router_ledger *ledger)
 }
 
 // Half of it has to go before calls are let in again: else each would be the one too many.
-bool router_ledger_is_full(struct router_ledger *ledger)
+void router_ledger_judge_room(struct router_ledger *ledger)
 {
     int parts = ledger->is_full ? 2 : 1;
     ledger->is_full = journal_bytes(ledger) > JOURNAL_LONG / parts ||
                       backlog_bytes(ledger) > (size_t)(BACKLOG_LONG / parts);
     tell_trouble(ledger);
+}
+
+bool router_ledger_is_full(const struct router_ledger *ledger)
+{
     return ledger->is_full;
 }
 
@@ -251,7 +259,7 @@ static void tell_lost(struct router_ledger *ledger)
               "rows wait in memory already. Free some space",
               (long long)rows, BACKLOG_MAX >> 20);
     if ((rows & (rows - 1)) == 0)
-        ledger_note(ledger, note.text, true);
+        ledger_note(ledger, LEDGER_TROUBLE, note.text);
 }
 
 static void put_off(struct router_ledger *ledger, struct span record)

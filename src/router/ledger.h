@@ -19,6 +19,12 @@ struct store;
  * under a cap. Calls without one can be settled from the first moment.
  */
 
+enum router_ledger_note {
+    LEDGER_TROUBLE, // of the disk, or money that is not known: it lasts
+    LEDGER_FOUND,   // something that is worth a warning
+    LEDGER_RELIEF,  // a trouble is over
+};
+
 struct router_ledger_options {
     struct loop *loop;
     struct store *store;
@@ -35,9 +41,8 @@ struct router_ledger_options {
     // Not all that was spent until then is known: records of the journal are lost. After the sums.
     // True while a budget's period of that time lasts.
     bool (*on_lost)(void *context, int64_t wall_ms);
-    // A sentence about the disk, or something that was found; `is_trouble` while it lasts, and ""
-    // when it is over. For the log.
-    void (*on_note)(void *context, const char *sentence, bool is_trouble);
+    // A sentence for the log.
+    void (*on_note)(void *context, enum router_ledger_note kind, const char *sentence);
     void *context;
 };
 
@@ -62,8 +67,10 @@ bool router_ledger_is_starting(const struct router_ledger *ledger);
 // Why nothing can be promised at the moment (the disk is full; not ready yet); "" when it can.
 const char *router_ledger_trouble(const struct router_ledger *ledger);
 
-// May no call begin, because there might be no room for its rows? The reason is the trouble.
-bool router_ledger_is_full(struct router_ledger *ledger);
+// May no call begin, because there might be no room for its rows? The reason is the trouble. As it
+// was judged last: before a call that asks, and when room was made.
+bool router_ledger_is_full(const struct router_ledger *ledger);
+void router_ledger_judge_room(struct router_ledger *ledger);
 
 typedef void router_ledger_fn(void *context, int result, const struct error *err);
 

@@ -60,7 +60,7 @@ static void drop_old(struct router_ledger *ledger, size_t count)
     if (count && store_ledger_drop(ledger->options.store, &range, NULL, NULL, NULL) > 0)
         journal_forget(ledger->journal, count);
     measure_old(ledger);
-    router_ledger_is_full(ledger); // the end of it is told also when nobody calls
+    router_ledger_judge_room(ledger); // nobody may be calling, to whom else it would be told
 }
 
 static void tell_found(struct router_ledger *ledger, const struct store_fold_result *folded)
@@ -75,7 +75,7 @@ static void tell_found(struct router_ledger *ledger, const struct store_fold_res
               "%lld bytes of the ledger's journal were damaged; they are kept in %s/" JOURNAL_NAME
               ".damaged, and everything else was read",
               (long long)folded->set_aside_bytes, ledger->options.home);
-    ledger_note(ledger, note.text, false);
+    ledger_note(ledger, LEDGER_FOUND, note.text);
 }
 
 static void on_folded(void *context, int result, const struct error *err,
@@ -312,11 +312,11 @@ static void on_corrected(void *context, int result, const struct error *err, int
     struct correction *correction = context;
     (void)rowid;
     if (result < 0 && result != -EALREADY)
-        ledger_note(correction->ledger, err->text, false);
+        ledger_note(correction->ledger, LEDGER_FOUND, err->text);
     else if (result == STORE_NOT_FOUND) // it waits for the disk
-        ledger_note(correction->ledger, "a call's cost arrived before its row was stored; the "
-                                        "router will ask for it again after the next start",
-                    false);
+        ledger_note(correction->ledger, LEDGER_FOUND,
+                    "a call's cost arrived before its row was stored; the router will ask for it "
+                    "again after the next start");
     list_remove(&correction->link);
     free(correction);
 }

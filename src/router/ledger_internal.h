@@ -82,4 +82,4 @@ int64_t ledger_day(const struct router_ledger *ledger, int64_t wall_ms); // in t
 int ledger_flush_backlog(struct router_ledger *ledger);
 bool ledger_has_backlog(const struct router_ledger *ledger);
 void ledger_set_trouble(struct router_ledger *ledger, const char *sentence); // "" when it is over
-void ledger_note(struct router_ledger *ledger, const char *sentence, bool is_trouble);
+void ledger_note(struct router_ledger *ledger, enum router_ledger_note kind, const char *sentence);

@@ -31,7 +31,7 @@ static void tell(struct router_ledger *ledger, int64_t wall_ms)
               "periods end. To open them with what is known, remove %.300s/" JOURNAL_LOST
               ".* and start again",
               clock_format_utc(wall_ms, when), ledger->options.home);
-    ledger_note(ledger, note.text, true);
+    ledger_note(ledger, LEDGER_TROUBLE, note.text);
 }
 
 static void tell_over(struct router_ledger *ledger, int64_t wall_ms)
@@ -42,7 +42,7 @@ static void tell_over(struct router_ledger *ledger, int64_t wall_ms)
               "records of its journal were lost (found at %s). No period of that time lasts any "
               "more, so this closes no budget; remove %.300s/" JOURNAL_LOST ".*",
               clock_format_utc(wall_ms, when), ledger->options.home);
-    ledger_note(ledger, note.text, false);
+    ledger_note(ledger, LEDGER_FOUND, note.text);
 }
 
 static bool close_budgets(struct router_ledger *ledger, int64_t wall_ms)

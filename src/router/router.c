@@ -92,15 +92,12 @@ static bool on_lost(void *context, int64_t wall_ms)
     return lasts;
 }
 
-static void on_note(void *context, const char *sentence, bool is_trouble)
+static void on_note(void *context, enum router_ledger_note kind, const char *sentence)
 {
+    static const enum log_level levels[] = {
+        [LEDGER_TROUBLE] = LOG_ERROR, [LEDGER_FOUND] = LOG_WARNING, [LEDGER_RELIEF] = LOG_INFO};
     (void)context;
-    if (is_trouble && *sentence)
-        log_error("the ledger: %s", sentence);
-    else if (*sentence)
-        log_warning("the ledger: %s", sentence);
-    else
-        log_info("the ledger is being written again");
+    log_line(levels[kind], "the ledger: %s", sentence);
 }
 
 static int open_ledger(struct router *router, struct error *err);

@@ -32,6 +32,6 @@ typedef bool store_message_fn(void *context, const struct store_message *message
 int store_read_messages(struct store *store, struct span session, int limit, store_message_fn *row,
                         void *context, struct error *err);
 
-// Synchronous: how many messages of a session there are of which that tells the last ones.
+// Synchronous: the number of messages that store_read_messages() would return without a limit.
 int store_read_message_count(struct store *store, struct span session, int64_t *ret_count,
                              struct error *err);

@@ -124,5 +124,5 @@ def test_no_call_begins_while_there_is_no_room_for_its_row(router, held, up):
     assert router.metrics()['hermes_router_refused_total{reason="ledger"}'] == 1
     router.process.wait_for_output(b"the disk does not keep up", "err")
     held.unlink()
-    router.process.wait_for_output(b"the ledger is being written again", "err")
+    router.process.wait_for_output(b"the ledger: it has room again", "err")
     assert router.ask().status == 200

@@ -36,10 +36,10 @@ static bool on_lost(void *context, int64_t wall_ms)
 
 }
 
-static void on_note(void *context, const char *sentence, bool is_trouble)
+static void on_note(void *context, enum router_ledger_note kind, const char *sentence)
 {
     struct ledger_world *world = context;
-    world->troubles += is_trouble;
+    world->troubles += kind == LEDGER_TROUBLE;
     world->notes++;
     snprintf(world->note, sizeof world->note, "%s", sentence);
 }
