@@ -21,6 +21,12 @@ void fd_close(int *fd)
     errno = saved;
 }
 
+void fd_close_directory(DIR **directory)
+{
+    if (*directory)
+        closedir(*directory);
+}
+
 unsigned fd_limit(void)
 {
     struct rlimit limit;

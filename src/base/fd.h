@@ -1,5 +1,6 @@
 #pragma once
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -10,6 +11,9 @@
 
 void fd_close(int *fd); // closes and sets -1; keeps errno; accepts -1
 #define FD_AUTO CLEANUP(fd_close) int
+
+void fd_close_directory(DIR **directory); // accepts one that is NULL
+#define DIRECTORY_AUTO CLEANUP(fd_close_directory) DIR
 
 unsigned fd_limit(void); // descriptors that this process may have
 // To what the administrator allows a program that asks, within reason; 1024 is for programs that

@@ -105,17 +105,11 @@ static void take_entry(const struct reading *reading, int directory, const char 
     }
 }
 
-static void close_directory(DIR **directory)
-{
-    if (*directory)
-        closedir(*directory);
-}
-
 // A directory of systemd's that is not there was meant for the program that started us.
 static void read_directory(struct reading *reading, const char *path)
 {
     struct error err = ERROR_INIT;
-    CLEANUP(close_directory) DIR *directory = path[0] == '/' ? opendir(path) : NULL;
+    DIRECTORY_AUTO *directory = path[0] == '/' ? opendir(path) : NULL;
     size_t count = 0;
     if (path[0] != '/')
         error_set(&err, -EINVAL, "%s is not an absolute path", path);

@@ -3,8 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,6 +12,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "store/journal_file.h"
 #include "store/journal_frame.h"
 #include "store/journal_window.h"
 #include "store/store_internal.h"
@@ -38,7 +37,6 @@
  */
 
 enum {
-    NAME_SIZE = 64,
     FIRST_BITS = 40,
 };
 
@@ -61,16 +59,10 @@ struct journal {
     size_t count, capacity;
 };
 
-static const char *name_of(uint64_t generation, char *name)
-{
-    snprintf(name, NAME_SIZE, JOURNAL_NAME ".%016" PRIx64, generation);
-    return name;
-}
-
 // The generation of a file's name, "WHAT.0123456789abcdef"; 0 when it is none.
 static uint64_t generation_of(const char *name, const char *what)
 {
-    char again[NAME_SIZE];
+    char again[JOURNAL_NAME_SIZE];
     uint64_t generation = 0;
     size_t before = strlen(what) + 1;
     struct span rest = span_of(name);
@@ -83,21 +75,20 @@ static uint64_t generation_of(const char *name, const char *what)
             return 0;
         generation = generation << 4 | (uint64_t)(digit - "0123456789abcdef");
     }
-    snprintf(again, sizeof again, "%s.%016" PRIx64, what, generation);
-    return strcmp(again, name) == 0 ? generation : 0;
+    return strcmp(journal_name(what, generation, again), name) == 0 ? generation : 0;
 }
 
 // Of a journal, or of the mark of one that is not there any more.
 static uint64_t generation_in(DIR *directory, const char *name)
 {
-    char journal[NAME_SIZE];
+    char journal[JOURNAL_NAME_SIZE];
     struct stat status;
     uint64_t generation = generation_of(name, JOURNAL_NAME);
     uint64_t marked = generation ? 0 : generation_of(name, JOURNAL_MARK);
     if (!marked)
         return generation;
     bool is_there =
-        fstatat(dirfd(directory), name_of(marked, journal), &status, AT_SYMLINK_NOFOLLOW) == 0 ||
+        fstatat(dirfd(directory), journal_name(JOURNAL_NAME, marked, journal), &status, AT_SYMLINK_NOFOLLOW) == 0 ||
         errno != ENOENT;
     return is_there ? 0 : marked;
 }
@@ -115,15 +106,9 @@ static int compare(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void close_directory(DIR **directory)
-{
-    if (*directory)
-        closedir(*directory);
-}
-
 static int find_generations(struct journal *journal, const char *home, struct error *err)
 {
-    CLEANUP(close_directory) DIR *directory = opendir(home);
+    DIRECTORY_AUTO *directory = opendir(home);
     if (!directory)
         return error_errno(err, errno, "reading %s", home);
     for (struct dirent *entry; (entry = readdir(directory));) {
@@ -194,9 +179,9 @@ static void leave_window(struct journal *journal)
 
 int journal_rotate(struct journal *journal, struct error *err)
 {
-    char name[NAME_SIZE];
+    char name[JOURNAL_NAME_SIZE];
     uint64_t generation = next_generation(journal);
-    name_of(generation, name);
+    journal_name(JOURNAL_NAME, generation, name);
     int fd = openat(journal->directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0 && (errno == EACCES || errno == EPERM))
         return error_errno(err, errno, "cannot make %s/%s (check its owner and mode)",

@@ -2,8 +2,6 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +10,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "store/journal.h"
+#include "store/journal_file.h"
 #include "store/journal_frame.h"
 
 /*
@@ -30,14 +29,10 @@
  * period is over. What may be done about it only the owner can say, by removing the file.
  */
 
-static char *path_of(const char *home, const char *what, uint64_t generation)
-{
-    return mem_printf("%s/%s.%016" PRIx64, home, what, generation);
-}
-
 int journal_mark(int directory, uint64_t generation)
 {
-    CLEANUP(mem_cleanup) char *name = mem_printf(JOURNAL_MARK ".%016" PRIx64, generation);
+    char name[JOURNAL_NAME_SIZE];
+    journal_name(JOURNAL_MARK, generation, name);
     int fd =
         openat(directory, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     return fd < 0 ? -errno : fd;
@@ -52,7 +47,7 @@ void journal_mark_end(int mark, int64_t end)
 
 int64_t journal_marked_end(const char *home, uint64_t generation)
 {
-    CLEANUP(mem_cleanup) char *path = path_of(home, JOURNAL_MARK, generation);
+    CLEANUP(mem_cleanup) char *path = journal_path(home, JOURNAL_MARK, generation);
     uint64_t words[2] = {0, 0};
     FD_AUTO fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
@@ -64,7 +59,7 @@ int64_t journal_marked_end(const char *home, uint64_t generation)
 
 int journal_unmark(const char *home, uint64_t generation, struct error *err)
 {
-    CLEANUP(mem_cleanup) char *path = path_of(home, JOURNAL_MARK, generation);
+    CLEANUP(mem_cleanup) char *path = journal_path(home, JOURNAL_MARK, generation);
     if (unlink(path) < 0 && errno != ENOENT)
         return error_errno(err, errno, "removing %s", path);
     return 0;
@@ -74,7 +69,7 @@ int journal_unmark(const char *home, uint64_t generation, struct error *err)
 bool journal_is_lost(const char *home, uint64_t generation)
 {
     enum { FIRST_MAX = JOURNAL_FRAME + JOURNAL_RECORD_MAX };
-    CLEANUP(mem_cleanup) char *mark = path_of(home, JOURNAL_MARK, generation);
+    CLEANUP(mem_cleanup) char *mark = journal_path(home, JOURNAL_MARK, generation);
     BUF_AUTO bytes = BUF_INIT(FIRST_MAX);
     struct journal_part part;
     struct stat status;
@@ -86,7 +81,7 @@ bool journal_is_lost(const char *home, uint64_t generation)
 
 bool journal_has_loss(const char *home, uint64_t generation)
 {
-    CLEANUP(mem_cleanup) char *path = path_of(home, JOURNAL_LOST, generation);
+    CLEANUP(mem_cleanup) char *path = journal_path(home, JOURNAL_LOST, generation);
     struct stat status;
     return lstat(path, &status) == 0;
 }
@@ -94,7 +89,7 @@ bool journal_has_loss(const char *home, uint64_t generation)
 int journal_note_loss(const char *home, uint64_t generation, int64_t wall_ms, bool is_new,
                       struct error *err)
 {
-    CLEANUP(mem_cleanup) char *path = path_of(home, JOURNAL_LOST, generation);
+    CLEANUP(mem_cleanup) char *path = journal_path(home, JOURNAL_LOST, generation);
     const struct timespec now[2] = {{.tv_sec = wall_ms / 1000}, {.tv_sec = wall_ms / 1000}};
     FD_AUTO fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     bool is_known = fd < 0 && errno == EEXIST;
@@ -106,12 +101,6 @@ int journal_note_loss(const char *home, uint64_t generation, int64_t wall_ms, bo
         fsync(directory) < 0)
         return error_errno(err, errno, "writing %s", path);
     return 0;
-}
-
-static void close_directory(DIR **directory)
-{
-    if (*directory)
-        closedir(*directory);
 }
 
 // The name of the next one in the directory, NULL at its end; and when it was found.
@@ -130,7 +119,7 @@ static const char *next_loss(DIR *directory, int64_t *ret_wall_ms)
 
 int64_t journal_last_loss(const char *home)
 {
-    CLEANUP(close_directory) DIR *directory = opendir(home);
+    DIRECTORY_AUTO *directory = opendir(home);
     int64_t last_ms = -1, found_ms;
     while (next_loss(directory, &found_ms))
         last_ms = found_ms > last_ms ? found_ms : last_ms;
@@ -141,7 +130,7 @@ int64_t journal_last_loss(const char *home)
 void journal_date_losses(const char *home, int64_t before_ms, int64_t wall_ms)
 {
     const struct timespec now[2] = {{.tv_sec = wall_ms / 1000}, {.tv_sec = wall_ms / 1000}};
-    CLEANUP(close_directory) DIR *directory = opendir(home);
+    DIRECTORY_AUTO *directory = opendir(home);
     int64_t found_ms;
     for (const char *name; (name = next_loss(directory, &found_ms));)
         if (found_ms < before_ms)
