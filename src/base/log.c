@@ -139,7 +139,7 @@ static void flush_or_wait(enum log_level level)
 
 /* Lines on standard error */
 
-// What others wrote may stand in a line; none of it may move a terminal's cursor or turn the line
+// The words of others may stand in a line; none of it may move a terminal's cursor or turn the line
 // around, and all of it is UTF-8. The controls of the upper half (U+0080 to U+009F, one of them
 // begins escape sequences) are two bytes there, and one where a terminal knows no UTF-8.
 static void clean(char *text, size_t len)

@@ -113,9 +113,10 @@ static void fail(struct router_call *call, struct chat_failure told)
     struct router_attempt *attempt = &call->attempt;
     const struct reply_error_words *said = &attempt->watch.words;
     struct router_error_words words = {
-        span_of(said->type),   span_of(said->param), span_of(said->code), span_of(said->error_type),
-        span_of(said->status), said->flagged,        said->foreign,
-        request_type(&call->body.scan, REQUEST_PROVIDER) == JSON_OBJECT};
+        span_of(said->type),   span_of(said->param),
+        span_of(said->code),   span_of(said->error_type),
+        span_of(said->status), said->flagged,
+        said->foreign,         request_type(&call->body.scan, REQUEST_PROVIDER) == JSON_OBJECT};
     struct router_failure failure;
     int64_t now_ms = loop_now(loop_of(call));
     int64_t wait_ms = router_rate_note_retry_after(&attempt->note, now_ms);
@@ -211,9 +212,9 @@ static void linger(struct router_call *call)
 /*
  * When a stream has said nothing for too long. Until its first content it has its own time
  * (stream_timeout), or else that of a whole answer, but not longer than a client waits for a first
- * word; then that time again from event to event, however long it takes in all. A comment says nothing. While its reader has enough, it is
- * the reader who has that time. Where the whole stream has a limit (model.timeout), the transfer
- * keeps that one and the silence in between.
+ * word; then that time again from event to event, however long it takes in all. A comment says
+ * nothing. While its reader has enough, it is the reader who has that time. Where the whole stream
+ * has a limit (model.timeout), the transfer keeps that one and the silence in between.
  */
 static int64_t stream_due(const struct router_call *call)
 {

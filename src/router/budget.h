@@ -45,7 +45,7 @@ struct router_budgets;
 
 struct router_budgets *router_budgets_create(size_t max_accounts, size_t max_reservations);
 // How long something took is measured by this clock, borrowed; by clock_system where none is set.
-// What time it is stands in each call.
+// The wall's time is passed to each function that needs it.
 void router_budgets_use_clock(struct router_budgets *budgets, const struct clock *clock);
 void router_budgets_destroy(struct router_budgets *budgets); // accepts NULL
 
@@ -131,8 +131,8 @@ int64_t router_budgets_left(struct router_budgets *budgets,
 enum { ROUTER_BUDGET_WHEN_SIZE = 64 };
 const char *router_budget_when(int64_t next_reset_wall_ms, char *text);
 
-// An account as it stands, without beginning a period that is due; for tests, as everybody else takes
-// all of them by the function below. False when there is none of that name.
+// An account as it stands, without beginning a period that is due; for tests, as everybody else
+// takes all of them by the function below. False when there is none of that name.
 bool router_budgets_look(const struct router_budgets *budgets, struct span account,
                          struct router_budget_state *ret_state);
 

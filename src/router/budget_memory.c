@@ -6,8 +6,8 @@
 #include "codec/money.h"
 #include "router/budget_account.h"
 
-// A sum may be told again, where reading them was cut short. That of an earlier period which has not
-// ended goes along, and is reported with the next settlement.
+// A sum may be told again, where reading them was cut short. That of an earlier period which has
+// not ended goes along, and is reported with the next settlement.
 static void merge(struct budget_account *account, const struct router_budget_sum *sum,
                   int64_t now_wall_ms)
 {

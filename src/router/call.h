@@ -12,7 +12,7 @@ struct router_attempt {
     const struct router_deployment *deployment, *before; // the attempt before; NULL: none
     http_id http;
     loop_id timer; // of a stream: how long it may say nothing, or how long its end may take
-    bool lingers;  // the latter
+    bool lingers;  // all is said, and the timer is that of the end
     struct reply_watch watch;
     struct router_rate_note note;
     struct buf head; // lines of the upstream's header

@@ -466,7 +466,7 @@ static void price(struct router_call *call, const struct router_failure *failure
 }
 
 // A call that was let in while nothing could be reserved, because it was to cost nothing, and did.
-// What was spent before may not be known yet: it is added when it is.
+// The sum of earlier spending may not be known yet: it is added later.
 static void claim_late(struct router_call *call)
 {
     struct router_budget_claim claims[ROUTER_BUDGETS_PER_CALL];

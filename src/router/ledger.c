@@ -197,7 +197,8 @@ bool router_ledger_is_full(const struct router_ledger *ledger)
 
 static int put(struct router_ledger *ledger, struct span record, struct error *err)
 {
-    int r = ledger_rotate(ledger, err); // before, or a reservation would be synced in the wrong file
+    int r =
+        ledger_rotate(ledger, err); // before, or a reservation would be synced in the wrong file
     if (r < 0)
         return r;
     if (journal_bytes(ledger) + (int64_t)record.len > JOURNAL_MOST)
@@ -254,10 +255,11 @@ static void tell_lost(struct router_ledger *ledger)
 {
     struct error note = ERROR_INIT;
     int64_t rows = ++ledger->figures.lost_rows;
-    error_set(&note, 0,
-              "rows of calls are lost (%lld since the start): the disk takes nothing, and %d MiB of "
-              "rows wait in memory already. Free some space",
-              (long long)rows, BACKLOG_MAX >> 20);
+    error_set(
+        &note, 0,
+        "rows of calls are lost (%lld since the start): the disk takes nothing, and %d MiB of "
+        "rows wait in memory already. Free some space",
+        (long long)rows, BACKLOG_MAX >> 20);
     if ((rows & (rows - 1)) == 0)
         ledger_note(ledger, LEDGER_TROUBLE, note.text);
 }

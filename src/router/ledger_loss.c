@@ -5,10 +5,10 @@
 /*
  * Records of the journal that are lost: what was spent until that was found is not known.
  *
- * The store keeps when that was, in a file that outlives this process, and budgets of that time stay
- * closed until their periods end. A board without a battery may find a loss before its clock is set:
- * such a date closes no period that anybody lives in, or with each start another one. So it is dated
- * once more, as soon as the clock is set.
+ * The store keeps when that was, in a file that outlives this process, and budgets of that time
+ * stay closed until their periods end. A board without a battery may find a loss before its clock
+ * is set: such a date closes no period that anybody lives in, or with each start another one. So it
+ * is dated once more, as soon as the clock is set.
  */
 
 enum {

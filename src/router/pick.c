@@ -33,7 +33,7 @@ enum {
     LATENCY_BAND_MS = 50 // and what differs by less is as fast
 };
 
-// What we allow a deployment, and what became of it.
+// A deployment's limits, and how much of them is in use.
 struct lane {
     unsigned references;                     // pickers
     int64_t rpm, tpm, max_parallel;          // of the newest plan; -1: no limit

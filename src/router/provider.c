@@ -148,8 +148,8 @@ static void on_wait(void *context, size_t place)
     call->waiting = place ? loop_timer_after(call->owner->loop, WAIT_TOLD_MS, on_waiting, call) : 0;
 }
 
-// What the router refused by itself, in the words that the agent knows. All that there are stand
-// here: one left out would send people to look at their network.
+// Failures of the router's own making, in the words that the agent knows. The list is complete: an
+// error that is left out would be told as one of the network.
 static struct chat_failure own_failure(const struct router_failure *failure)
 {
     static const enum chat_failure_kind kinds[ROUTER_ERRORS] = {

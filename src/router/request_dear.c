@@ -130,9 +130,9 @@ static enum tool_kind kind_of_tool(struct json_value tool, const struct request_
 static bool is_harmless_in_tool(struct json_value name, enum tool_kind kind,
                                 const struct request_terms *terms)
 {
-    static const char *const own[] = {"type",        "function",   "custom", "name",
-                                      "description", "parameters", "strict", "format",
-                                      "cache_control"};
+    static const char *const own[] = {"type",   "function",    "custom",
+                                      "name",   "description", "parameters",
+                                      "strict", "format",      "cache_control"};
     static const char *const dear[] = {
         "googleSearch", "googleSearchRetrieval", "google_search", "google_search_retrieval",
         "googleMaps",   "enterpriseWebSearch",   "google_maps",   "enterprise_web_search"};

@@ -5,7 +5,7 @@
 
 #include "router/request_scan.h"
 
-// What a request asks for beyond words: it costs money that no token counts.
+// Things besides words that a request asks for: they cost money that no token counts.
 
 // The owner's own word on that. Part of a plan, which owns it.
 struct request_terms {

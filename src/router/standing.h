@@ -7,9 +7,9 @@
 #include "router/circuit.h"
 
 /*
- * What a provider has shown to one key: its circuit, those of the models behind a wildcard that
- * have failed, and until when it wants to be left alone. It is shared by the pickers of all plans
- * that ask the provider alike, and lives as long as one of them.
+ * The experience with a provider, by one key: its circuit, those of the models behind a wildcard
+ * that have failed, and until when it wants to be left alone. It is shared by the pickers of all
+ * plans that ask the provider alike, and lives as long as one of them.
  */
 struct router_standing;
 

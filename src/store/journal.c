@@ -28,9 +28,9 @@
  * is there to tell the last; where none is, the number is drawn, so that what the database
  * remembers of a generation cannot be taken for another one's.
  *
- * Records are copied into the part of the file that is mapped (journal_window.c), where there is one.
- * The zeros behind the last record are cut off when a generation ends, and are nothing to a reader
- * where it did not.
+ * Records are copied into the part of the file that is mapped (journal_window.c), where there is
+ * one. The zeros behind the last record are cut off when a generation ends, and are nothing to a
+ * reader where it did not.
  *
  * Nothing here calls fsync() on the loop's thread. The name of a new file is synced with its first
  * bytes, as SQLite does with its own log, and marked as synced then (journal_loss.c).
@@ -87,9 +87,9 @@ static uint64_t generation_in(DIR *directory, const char *name)
     uint64_t marked = generation ? 0 : generation_of(name, JOURNAL_MARK);
     if (!marked)
         return generation;
-    bool is_there =
-        fstatat(dirfd(directory), journal_name(JOURNAL_NAME, marked, journal), &status, AT_SYMLINK_NOFOLLOW) == 0 ||
-        errno != ENOENT;
+    bool is_there = fstatat(dirfd(directory), journal_name(JOURNAL_NAME, marked, journal), &status,
+                            AT_SYMLINK_NOFOLLOW) == 0 ||
+                    errno != ENOENT;
     return is_there ? 0 : marked;
 }
 

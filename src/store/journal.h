@@ -105,8 +105,8 @@ int64_t journal_marked_end(const char *home, uint64_t generation);
 // Has it a mark, and begins with no record, or is not there at all?
 bool journal_is_lost(const char *home, uint64_t generation);
 /*
- * Writes down that records of it are lost, and when. Of a loss that was known the time stays, unless
- * `is_new`: more of them are.
+ * Writes down that records of it are lost, and when. Of a loss that was known the time stays,
+ * unless `is_new`: more of them are.
  */
 int journal_note_loss(const char *home, uint64_t generation, int64_t wall_ms, bool is_new,
                       struct error *err);

@@ -4,13 +4,13 @@
 
 #include "base/error.h"
 
-// Private to store/: the names of what belongs to a generation of the journal, "WHAT.0123456789abcdef",
-// where WHAT is JOURNAL_NAME, JOURNAL_MARK or JOURNAL_LOST.
+// Private to store/: the names of what belongs to a generation of the journal,
+// "WHAT.0123456789abcdef", where WHAT is JOURNAL_NAME, JOURNAL_MARK or JOURNAL_LOST.
 
 enum { JOURNAL_NAME_SIZE = 64 }; // bytes, with the NUL
 
 const char *journal_name(const char *what, uint64_t generation, char *name); // into `name`
 char *journal_path(const char *home, const char *what, uint64_t generation); // on the heap
 
-// The mark of its first sync goes. 0, or negative with a sentence.
+// Removes the file that says how far the generation was synced. 0, or negative with a sentence.
 int journal_unmark(const char *home, uint64_t generation, struct error *err);

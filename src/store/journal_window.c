@@ -18,8 +18,8 @@
  * the disk is a signal (SIGBUS), not an error. Only some file systems keep that promise, and where
  * there is little room it is not given: there records are written.
  *
- * What is left is a file that somebody cut, and a disk that fails and turns read-only. Then touching
- * a page is that signal as well; memory of our own takes the pages' place, so that the copying can
+ * A file that somebody cut, and a disk that fails and turns read-only, break it. Then touching a
+ * page is that signal as well; memory of our own takes the pages' place, so that the copying can
  * end, and the record is written, or it is found out that it cannot be. Such a signal of anything
  * else's memory goes where it would have gone without.
  */
@@ -63,9 +63,9 @@ static void watch_pages(void)
 void journal_window_begin(struct journal_window *window, int fd)
 {
     struct statfs status;
-    bool keeps_promises = fstatfs(fd, &status) == 0 &&
-                          (status.f_type == EXT_MAGIC || status.f_type == XFS_MAGIC ||
-                           status.f_type == TMPFS_MAGIC);
+    bool keeps_promises =
+        fstatfs(fd, &status) == 0 &&
+        (status.f_type == EXT_MAGIC || status.f_type == XFS_MAGIC || status.f_type == TMPFS_MAGIC);
     *window = (struct journal_window){.is_refused = !keeps_promises};
     if (keeps_promises)
         watch_pages();
@@ -81,8 +81,7 @@ bool journal_window_leave(struct journal_window *window)
 }
 
 // To where the next record goes, with room for it.
-static bool move(struct journal_window *window, int fd, int64_t end, size_t len,
-                 bool *ret_reserves)
+static bool move(struct journal_window *window, int fd, int64_t end, size_t len, bool *ret_reserves)
 {
     int64_t page = sysconf(_SC_PAGESIZE), at = end / page * page;
     int64_t wanted = end - at + (int64_t)len;

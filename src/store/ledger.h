@@ -35,8 +35,8 @@ struct store_fold_result {
     int64_t rows, reservations; // read by this step
     int64_t set_aside_bytes;    // that were no record: kept in <home>/ledger.journal.damaged
     int64_t torn_bytes;         // of a last record that was not written to its end
-    // The last of the generations of which records that had been kept are gone: what was spent until
-    // now is not known. 0: none. It is told by each step that meets it.
+    // The last of the generations of which records that had been kept are gone: what was spent
+    // until now is not known. 0: none. It is told by each step that meets it.
     uint64_t lost_generation;
 };
 

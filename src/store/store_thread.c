@@ -169,7 +169,7 @@ static void wait_for_company(struct store *store)
 
 enum next { NEXT_BATCH, NEXT_OPEN, NEXT_SCRUB, NEXT_END };
 
-// What is to be done although nobody asked; false when that is nothing. *ret_ms is when.
+// Work that is due although nobody asked, and from when on; false when there is none.
 static bool has_plan(const struct store *store, enum next *ret_next, int64_t *ret_ms)
 {
     bool open = store->state == STORE_FAILED && !store->hopeless;

@@ -63,9 +63,9 @@ struct store {
 
     // The thread's alone.
     struct store_connection conn;
-    bool hopeless;     // opening will not be tried again
-    int64_t failed_ms; // monotonic, when opening failed last
-    int64_t scrub_ms;  // monotonic, before which it is not tried again
+    bool hopeless;           // opening will not be tried again
+    int64_t failed_ms;       // monotonic, when opening failed last
+    int64_t scrub_ms;        // monotonic, before which it is not tried again
     unsigned scrub_failures; // in a row
 };
 

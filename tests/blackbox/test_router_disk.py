@@ -137,7 +137,7 @@ def test_a_start_on_a_full_disk_forgets_nothing_that_was_spent(router, up, disk)
     assert answer.status == 503 and "No space left" in answer.error["message"], answer.body
     assert router.ask("gratis", max_tokens=20).status == 200
     assert len(up.requests) == asked + 1
-    assert money(router)["spent"] == pytest.approx(COST)  # of a free model, which was none after all
+    assert money(router)["spent"] == pytest.approx(COST)  # of a free model, which was not free
     disk.fails("open", errno.EIO)
     assert up.wait_for(lambda: b"Input/output error" in router.process.err, 60)
     assert "Input/output" in router.ask(max_tokens=20).error["message"]

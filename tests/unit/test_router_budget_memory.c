@@ -308,7 +308,7 @@ static void restore(struct store *store, int64_t start, int64_t end, int64_t spe
     assert_int_equal(router_budgets_restore(store->budgets, &sum, NOON, NULL), 0);
 }
 
-// What a model that was to cost nothing cost after all, before anybody knew what had been spent.
+// A model that was to cost nothing cost something, before anybody knew what had been spent.
 static void what_was_spent_before_its_sum_was_read_is_added(void **state)
 {
     (void)state;
@@ -321,18 +321,20 @@ static void what_was_spent_before_its_sum_was_read_is_added(void **state)
         struct store store = begin(8);
         struct router_budget_charges charges;
         router_reservation_id id;
-        assert_int_equal(router_budgets_reserve(store.budgets, &claim, 1, 0, NOON, &id, NULL, NULL), 0);
+        assert_int_equal(router_budgets_reserve(store.budgets, &claim, 1, 0, NOON, &id, NULL, NULL),
+                         0);
         router_budgets_settle(store.budgets, id, 10, NOON, &charges);
         if (!is_told)
             router_budgets_keep_untold(store.budgets, &charges);
-        for (int again = 0; again < 2; again++) { // reading the sums was cut short
+        for (int again = 0; again < 2; again++) {        // reading the sums was cut short
             restore(&store, today - DAY_MS, today, 200); // is over
             restore(&store, today, today + DAY_MS, 100);
         }
         assert_int_equal(only_account(&store).spent_pico, 110);
         assert_int_equal(only_account(&store).period_start_wall_ms, today);
         assert_true(only_account(&store).closed); // it was more than nothing
-        assert_int_equal(router_budgets_reserve(store.budgets, &claim, 1, 0, NOON, &id, NULL, NULL), 0);
+        assert_int_equal(router_budgets_reserve(store.budgets, &claim, 1, 0, NOON, &id, NULL, NULL),
+                         0);
         router_budgets_settle(store.budgets, id, 0, NOON, &charges);
         assert_int_equal(charges.items[0].delta_pico, is_told ? 0 : 10);
         assert_int_equal(charges.items[0].overshoot_pico, is_told ? 0 : 10);
@@ -357,7 +359,8 @@ static void a_sum_of_another_period_is_added_while_that_lasts(void **state)
         router_reservation_id id;
         int64_t start = today - cases[i].back_days * DAY_MS;
         int64_t end = cases[i].days ? start + cases[i].days * DAY_MS : -1;
-        assert_int_equal(router_budgets_reserve(store.budgets, &claim, 1, 0, cases[i].now, &id, NULL, NULL), 0);
+        assert_int_equal(
+            router_budgets_reserve(store.budgets, &claim, 1, 0, cases[i].now, &id, NULL, NULL), 0);
         router_budgets_settle(store.budgets, id, 10, cases[i].now, NULL);
         restore(&store, start, end, 100);
         assert_int_equal(only_account(&store).spent_pico, 110);

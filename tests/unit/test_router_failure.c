@@ -175,6 +175,9 @@ static void test_a_page_of_something_in_between(void **state)
     from.status = 404;
     router_failure_read(&from, &words, &made);
     assert_true(router_failure_counts(&made));
+    words.is_narrowed = true; // by a request that says who may answer
+    router_failure_read(&from, &words, &made);
+    assert_false(router_failure_counts(&made));
 }
 
 // Inside a 200, of which a content filter left nothing.

@@ -218,8 +218,8 @@ static void a_quick_failure_hides_no_orphan(void **state)
         next.reserved_pico = LEDGER_WORLD_HELD;
         next.charges = &held;
         next.charge_count = 1;
-        assert_true(router_ledger_reserve(world.ledger, &next, ledger_world_reserved, &world,
-                                          NULL) > 0);
+        assert_true(
+            router_ledger_reserve(world.ledger, &next, ledger_world_reserved, &world, NULL) > 0);
         ledger_world_close(&world);
         ledger_world_open(&world, home);
         ledger_world_run(&world, 0);

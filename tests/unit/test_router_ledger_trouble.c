@@ -13,7 +13,7 @@
 #include "store/journal.h"
 #include "support/ledger_world.h"
 
-// What the ledger tells of rows that it could not keep, and of records that were lost.
+// Rows that the ledger could not keep, and records that were lost, are told.
 
 static char home[FIXTURE_PATH_MAX];
 
@@ -84,7 +84,8 @@ static void rows_that_memory_has_no_room_for_are_told(void **state)
     assert_non_null(strstr(world.note, "free some space"));
 }
 
-static const int64_t noon_ms = (int64_t)LEDGER_WORLD_DAY * LEDGER_WORLD_DAY_MS + LEDGER_WORLD_DAY_MS / 2;
+static const int64_t noon_ms =
+    (int64_t)LEDGER_WORLD_DAY * LEDGER_WORLD_DAY_MS + LEDGER_WORLD_DAY_MS / 2;
 
 static const char *lost_file(void)
 {

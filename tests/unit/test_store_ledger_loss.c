@@ -153,7 +153,8 @@ static void a_loss_that_goes_on_is_dated_anew(void **state)
     assert_int_equal(journal_rotate(journal, NULL), 0);
     now_s += DAY_S;
     assert_int_equal(fold().losses, 1);
-    assert_int_equal(dated_s(lost), now_s - DAY_S); // then it is left, and all that was lost is known
+    assert_int_equal(dated_s(lost),
+                     now_s - DAY_S); // then it is left, and all that was lost is known
 }
 
 // So many records, of which the first ones have reached the disk, of a process that has ended.

@@ -33,7 +33,6 @@ static bool on_lost(void *context, int64_t wall_ms)
     struct ledger_world *world = context;
     world->lost_ms = wall_ms;
     return wall_ms + LEDGER_WORLD_DAY_MS > world->clock.wall_ms;
-
 }
 
 static void on_note(void *context, enum router_ledger_note kind, const char *sentence)
@@ -116,8 +115,10 @@ void ledger_world_run(struct ledger_world *world, int64_t ms)
 
 struct store_charge ledger_world_charge(int64_t amount_pico)
 {
-    return (struct store_charge){
-        .account = SPAN_LITERAL("day"), .period_ms = 1000, .resets_ms = -1, .amount_pico = amount_pico};
+    return (struct store_charge){.account = SPAN_LITERAL("day"),
+                                 .period_ms = 1000,
+                                 .resets_ms = -1,
+                                 .amount_pico = amount_pico};
 }
 
 struct store_attempt ledger_world_attempt(const struct ledger_world *world, const char *call,
