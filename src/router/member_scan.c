@@ -12,7 +12,7 @@
 
 #include <errno.h>
 
-#include "router/lanes.h"
+#include "base/lanes.h"
 #include "router/part_scan.h"
 
 enum { MORE = 1 }; // in scan.code: nothing is wrong

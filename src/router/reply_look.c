@@ -11,8 +11,8 @@
 
 #include <errno.h>
 
+#include "base/lanes.h"
 #include "codec/money.h"
-#include "router/lanes.h"
 #include "router/member_scan.h"
 
 enum {

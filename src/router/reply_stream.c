@@ -10,8 +10,8 @@
  */
 #include "router/reply_stream.h"
 
+#include "base/lanes.h"
 #include "base/mem.h"
-#include "router/lanes.h"
 #include "router/reply_look.h"
 
 enum { BUFFER_KEPT_MAX = 64 * 1024 }; // bytes of a buffer that is empty
