@@ -78,6 +78,10 @@ bool json_string(struct json_value v, struct buf *out);
 // The decoded text on the heap; NULL when it is no string, longer than `max` bytes or holds U+0000.
 char *json_strdup(struct json_value v, size_t max);
 
+// Takes the first character off the raw bytes between the quotes of a checked string that has some,
+// and decodes it. Invalid UTF-8 and lone surrogates become U+FFFD.
+uint32_t json_next_rune(struct span *raw);
+
 bool json_is(struct json_value v, const char *text); // a string that decodes to exactly `text`
 
 // Integers as written: 1.0, 1e3 and what does not fit are refused, -0 is 0.

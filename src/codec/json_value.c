@@ -96,6 +96,18 @@ static uint32_t decode_escape(struct span rest, size_t *ret_len)
     return 0x10000 + ((high - 0xD800) << 10 | (low - 0xDC00));
 }
 
+uint32_t json_next_rune(struct span *raw)
+{
+    uint32_t rune = 0;
+    size_t len = 0;
+    if (raw->data[0] == '\\')
+        rune = decode_escape(*raw, &len);
+    else
+        len = utf8_decode(*raw, &rune);
+    *raw = span_skip(*raw, len);
+    return rune;
+}
+
 static bool cursor_next(struct cursor *c, struct span *ret_piece)
 {
     if (c->run.len == 0 && c->rest.len == 0)

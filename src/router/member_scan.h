@@ -9,10 +9,10 @@
 #include "codec/json.h"
 
 /*
- * One pass over a JSON value that keeps nothing: the syntax of RFC 8259 is checked as json_parse()
- * checks it (invalid UTF-8 inside strings is let through, nothing else), and the members of objects
- * near the root are handed out with their exact bytes. The essay in member_scan.c says why not
- * json_parse(). A member is handed out when its value has ended, so after what its value holds.
+ * One pass over a JSON value that keeps nothing: codec/json_scan.h checks the syntax, and the
+ * members of objects near the root are handed out with their exact bytes. The essay in
+ * member_scan.c says why not json_parse(). A member is handed out when its value has ended, so
+ * after what its value holds.
  */
 enum {
     MEMBER_PATH_MAX = 4, // levels of which names are known

@@ -23,7 +23,7 @@ static bool is_folded(struct span raw, struct span name)
     return true;
 }
 
-bool part_name_is(struct span raw, bool escaped, struct span name)
+static bool name_is(struct span raw, bool escaped, struct span name)
 {
     if (escaped)
         return member_name_is(raw, name, true);
@@ -36,7 +36,7 @@ static unsigned look_up(const struct name *names, size_t count, struct span raw,
     if (raw.len > NAME_RAW_MAX)
         return other;
     for (size_t i = 0; i < count; i++)
-        if (part_name_is(raw, escaped, names[i].text))
+        if (name_is(raw, escaped, names[i].text))
             return names[i].value;
     return other;
 }
@@ -67,15 +67,16 @@ enum part_area part_area_of(struct span name, bool escaped)
 enum part_kind part_kind_of(struct span name, bool escaped)
 {
     static const struct name names[] = {
-        NAME("image_url", PART_IMAGE),   NAME("input_image", PART_IMAGE),
-        NAME("image", PART_IMAGE),       NAME("images", PART_IMAGE),
-        NAME("image_urls", PART_IMAGE),  NAME("image_data", PART_IMAGE),
-        NAME("input_audio", PART_AUDIO), NAME("audio_url", PART_AUDIO),
-        NAME("audio", PART_AUDIO),       NAME("file", PART_REMOTE),
-        NAME("input_file", PART_REMOTE), NAME("file_id", PART_REMOTE),
-        NAME("file_url", PART_REMOTE),   NAME("document", PART_REMOTE),
-        NAME("video", PART_REMOTE),      NAME("video_url", PART_REMOTE),
-        NAME("videos", PART_REMOTE),     NAME("input_video", PART_REMOTE),
+        NAME("type", PART_TYPE),          NAME("image_url", PART_IMAGE),
+        NAME("input_image", PART_IMAGE),  NAME("image", PART_IMAGE),
+        NAME("images", PART_IMAGE),       NAME("image_urls", PART_IMAGE),
+        NAME("image_data", PART_IMAGE),   NAME("input_audio", PART_AUDIO),
+        NAME("audio_url", PART_AUDIO),    NAME("audio", PART_AUDIO),
+        NAME("file", PART_REMOTE),        NAME("input_file", PART_REMOTE),
+        NAME("file_id", PART_REMOTE),     NAME("file_url", PART_REMOTE),
+        NAME("document", PART_REMOTE),    NAME("video", PART_REMOTE),
+        NAME("video_url", PART_REMOTE),   NAME("videos", PART_REMOTE),
+        NAME("input_video", PART_REMOTE),
     };
     return (enum part_kind)look_up(names, ARRAY_LEN(names), name, escaped, PART_NONE);
 }

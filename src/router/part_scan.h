@@ -19,6 +19,7 @@ enum part_kind {
     PART_IMAGE = 1, // bits, so that an object remembers which it was counted for
     PART_AUDIO = 2,
     PART_REMOTE = 4,
+    PART_TYPE = 8, // none by itself: the text that is the value of such a key may name one
 };
 
 enum part_area {
@@ -30,13 +31,11 @@ enum part_area {
 // a backslash.
 enum part_area part_area_of(struct span name, bool escaped);
 
-// For a key, and for the text of a "type".
+// For a key, and for the text of a "type". Compared without regard to case, since some readers have
+// none.
 enum part_kind part_kind_of(struct span name, bool escaped);
 
-// Compared without regard to case, since some readers have none.
-bool part_name_is(struct span raw, bool escaped, struct span name);
-
-// Could a name that begins so be one of the above, or "type"? A backslash always may.
+// Could a name that begins so be one of the above? A backslash always may.
 static inline bool part_may_begin(char c)
 {
     const uint32_t letters = 1u << ('a' - 'a') | 1u << ('d' - 'a') | 1u << ('f' - 'a') |

@@ -8,9 +8,10 @@
 #include "router/request.h"
 
 /*
- * The scan takes what json_parse() takes, finds each member where json_parse() has it, and never
- * counts fewer parts than a walk over the tree does. A body that was edited says what was asked of
- * it and is otherwise the client's. The first byte chooses the edit.
+ * The scan and json_parse() are two readers of one syntax: they take the same texts and find each
+ * member in the same place, and the scan never counts fewer parts than a walk over the tree does. A
+ * body that was edited says what was asked of it and is otherwise the client's. The first byte
+ * chooses the edit.
  */
 enum { BODY_BYTES_MAX = 1 << 20 };
 

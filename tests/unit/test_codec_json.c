@@ -117,6 +117,16 @@ static void test_what_the_grammar_refuses(void **state)
     refuses(SPAN_LITERAL("\"a\0b\""), -EBADMSG, "at byte 2: a control character");
     refuses(SPAN_LITERAL("{\"a\":1 \"b\""), -EBADMSG, "byte 7: expected a comma or the end");
     refuses(SPAN_LITERAL("{\"a\" 1}"), -EBADMSG, "byte 5: expected a colon");
+    refuses(SPAN_LITERAL("{\"a\""), -EBADMSG, "ends at byte 4, expected a colon");
+    refuses(SPAN_LITERAL("[nul]"), -EBADMSG, "byte 1: expected a value or ]");
+    refuses(SPAN_LITERAL("[1,nul"), -EBADMSG, "byte 3: expected a value");
+    refuses(SPAN_LITERAL("{1}"), -EBADMSG, "byte 1: expected a quoted key or }");
+    refuses(SPAN_LITERAL("{\"a\":1,}"), -EBADMSG, "byte 7: expected a quoted key");
+    refuses(SPAN_LITERAL("[-1.x]"), -EBADMSG, "byte 1: an unfinished number");
+    refuses(SPAN_LITERAL("[\"ab"), -EBADMSG, "byte 1: the string has no end");
+    refuses(SPAN_LITERAL("[\"ab\\"), -EBADMSG, "byte 4: the string has no end");
+    refuses(SPAN_LITERAL("\"\\x\""), -EBADMSG, "byte 1: an unknown escape in a string");
+    refuses(SPAN_LITERAL("\"\\u12"), -EBADMSG, "byte 1: \\u needs four hexadecimal digits");
 }
 
 // Every prefix of a document is refused, and reading it touches nothing behind its end.
