@@ -1,13 +1,13 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154  # names cross between the files that are sourced together
 #
-# Which content a tag was built with.
+# The content that was built under each tag.
 #
 # A tag can be pushed again by whoever may push, and what a node has under it may be older. So what
-# runs is named by its digest. The builder tells it once, in its log, and from there it goes into a
-# ConfigMap beside the builds, NAME-images: for each tag the image that was built, as IMAGE@DIGEST.
-# To change that takes an administrator of the cluster, not a push. An entry has some 100 bytes, so
-# there is room for ten thousand builds.
+# runs is named by its digest. The builder leaves it in the status of its pod, and from there it
+# goes into a ConfigMap beside the builds, NAME-images: for each tag the image that was built, as
+# IMAGE@DIGEST. To change that takes an administrator of the cluster, not a push. An entry has some
+# 100 bytes, so there is room for ten thousand builds.
 
 # Where the registry keeps an image's manifests, below its volume.
 readonly STORED=/var/lib/registry/docker/registry/v2/repositories

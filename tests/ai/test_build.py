@@ -13,17 +13,12 @@ from cluster import container, event, job, pod
 
 JOB = 'hermes-build'
 POD = 'hermes-build-x7k'
-DONE = job(JOB, succeeded='1', end='Complete') + pod(POD, 'Succeeded', hash_='') + \
-    container(POD, 'terminated', 'Completed')
+DIGEST = 'sha256:' + 'd' * 64
+IMAGE = f'registry.registry:5000/hermes@{DIGEST}'
+COMPLETE = job(JOB, succeeded='1', end='Complete')
+DONE = COMPLETE + pod(POD, 'Succeeded', hash_='') + \
+    container(POD, 'terminated', 'Completed', message=DIGEST)
 RUNNING = job(JOB, active='1') + pod(POD, hash_='') + container(POD)
-IMAGE = 'registry.registry:5000/hermes@sha256:' + 'd' * 64
-PUSHED = f'INFO[0009] Pushed {IMAGE}\n'
-
-
-@pytest.fixture(autouse=True)
-def told(tree):
-    """Every builder tells the digest of its image."""
-    tree.kubectl.on('logs', PUSHED)
 
 
 def failed_pod(name=POD, reason='Error', code='1', created='2026-01-31T12:00:00Z'):
@@ -37,14 +32,12 @@ def build(tree, what='hermes', **environment):
 
 def test_a_build_from_the_tree(tree):
     tree.kubectl.sees(JOB, job(JOB), RUNNING, RUNNING, DONE)
-    tree.kubectl.on('logs', 'INFO[0007] Running: scripts/build\nINFO[0009] Pushed '
-                    'registry.registry:5000/hermes/cache@sha256:' + 'c' * 64 +
-                    '\nINFO[0009] Pushed registry.registry:5000/hermes@sha256:' + 'd' * 64 + '\n')
+    tree.kubectl.on('logs', 'INFO[0007] Running: scripts/build\n')
     done = build(tree, TAG='')
     assert done.status == 0, done.text
     tag = re.search(r'built registry.registry:5000/hermes:(tree-\w+) in 2 min 3 s on pi1', done.out)
     assert tag, done.out
-    assert 'sha256:' + 'd' * 64 in done.out
+    assert DIGEST in done.out
     overlay = tree.kubectl.overlay(JOB)
     for literal in ('CONTEXT=tar:///context/context.tar.gz', 'DOCKERFILE=kaniko/Dockerfile',
                     f'DESTINATION=registry.registry:5000/hermes:{tag[1]}',
@@ -60,7 +53,7 @@ def test_a_build_from_the_tree(tree):
     assert (tree.root / 'build/ai/hermes-build.log').read_text().startswith('INFO[0007]')
     kept, = tree.kubectl.calls('patch configmap hermes-images')
     assert json.loads(kept['words'][-1]) == {
-        'data': {tag[1]: 'registry.registry:5000/hermes@sha256:' + 'd' * 64}}
+        'data': {tag[1]: IMAGE}}
 
 
 def test_a_digest_is_kept_where_none_was_kept_before(tree):
@@ -72,12 +65,25 @@ def test_a_digest_is_kept_where_none_was_kept_before(tree):
     assert f'--from-literal=v1={IMAGE}' in made['words']
 
 
-def test_a_digest_that_the_builder_did_not_tell_is_missed(tree):
-    tree.kubectl.sees(JOB, DONE)
-    tree.kubectl.on('logs', 'INFO[0007] Running: scripts/build\n')
+@pytest.mark.parametrize('state', [
+    COMPLETE + pod(POD, 'Succeeded', hash_='') + container(POD, 'terminated', 'Completed'),
+    COMPLETE + pod(POD, 'Failed', hash_='') + container(POD, 'terminated', 'Error', '1',
+                                                        message=DIGEST),
+    COMPLETE], ids=['no message', 'of a push that failed', 'no pod'])
+def test_a_digest_that_the_builder_did_not_tell_is_missed(tree, state):
+    tree.kubectl.sees(JOB, state)
     done = build(tree)
-    assert done.status == 1 and 'did not say which content it pushed' in done.err
+    assert done.status == 1 and 'does not say which content it pushed' in done.err
+    assert 'make ai-hermes-build FORCE=1' in done.err
     assert not tree.kubectl.calls('(patch|annotate) configmap')
+
+
+def test_a_log_that_cannot_be_read_does_not_fail_a_good_build(tree):
+    tree.kubectl.sees(JOB, DONE)
+    tree.kubectl.on('logs', 'INFO[0007] Runn', code=1, err='unexpected EOF\n')
+    done = build(tree)
+    assert done.status == 0 and 'its log could not be read' in done.err, done.text
+    assert tree.kubectl.calls('patch configmap hermes-images')
 
 
 def test_a_job_goes_before_its_successor_comes(tree):
@@ -102,7 +108,6 @@ def test_settings_reach_the_job(tree):
 def test_the_other_build_has_the_version_that_its_dockerfile_pins(tree):
     name = 'kubernetes-mcp-build'
     tree.kubectl.sees(name, DONE.replace(JOB, name))
-    tree.kubectl.on('logs', PUSHED.replace('/hermes@', '/kubernetes-mcp-server@'))
     done = build(tree, 'kubernetes-mcp')
     assert done.status == 0, done.text
     overlay = tree.kubectl.overlay(name)
@@ -219,28 +224,54 @@ def test_sources_that_did_not_arrive_are_told(tree):
 
 # ---- again
 
+RECIPE = 'registry.registry:5000/hermes:v1 debian:trixie-slim tar:///context/context.tar.gz'
+
+
+def started(tree, recipe=RECIPE, state='1/'):
+    tree.kubectl.on('get job', state)
+    tree.kubectl.on('get configmap hermes-build .*DESTINATION', recipe)
+
+
 def test_the_same_build_that_runs_is_awaited(tree):
-    tree.kubectl.on('get job', '1')
-    tree.kubectl.on('get configmap hermes-build .*DESTINATION', 'registry.registry:5000/hermes:v1')
+    started(tree)
     tree.kubectl.sees(JOB, RUNNING, DONE)
     done = build(tree)
     assert done.status == 0 and 'waiting for that one' in done.out
     assert not tree.kubectl.calls('^(delete|apply)')
 
 
-@pytest.mark.parametrize('tag, force', [('v0', ''), ('v1', '1')])
-def test_another_build_that_runs_is_replaced_and_with_force_the_same(tree, tag, force):
-    tree.kubectl.on('get job', '1')
-    tree.kubectl.on('get configmap hermes-build .*DESTINATION',
-                    f'registry.registry:5000/hermes:{tag}')
+@pytest.mark.parametrize('recipe, force', [
+    (RECIPE.replace('v1', 'v0'), ''), (RECIPE.replace('trixie', 'sid'), ''), (RECIPE, '1')])
+def test_another_build_that_runs_is_replaced_and_with_force_the_same(tree, recipe, force):
+    started(tree, recipe)
     tree.kubectl.sees(JOB, RUNNING, DONE)
     assert build(tree, FORCE=force).status == 0
     assert tree.kubectl.calls('^delete job') and tree.kubectl.calls('^apply')
 
 
+@pytest.mark.parametrize('before', ['', RECIPE.replace('v1', 'v0')])
+def test_a_build_that_ended_while_nobody_waited_is_recorded(tree, before):
+    started(tree, state='/1')
+    tree.kubectl.on(r'get configmap hermes-build .*hermes/built}', before)
+    tree.kubectl.sees(JOB, DONE)
+    done = build(tree)
+    assert done.status == 0 and 'is not recorded yet' in done.out, done.text
+    assert not tree.kubectl.calls('^(delete|apply)')
+    assert tree.kubectl.calls('patch configmap hermes-images')
+    assert f'hermes/built={RECIPE}' in tree.kubectl.calls('annotate')[0]['words']
+
+
+@pytest.mark.parametrize('state, before', [('/1', RECIPE), ('/', '')], ids=['recorded', 'failed'])
+def test_a_build_that_ended_otherwise_is_not_taken_for_it(tree, state, before):
+    started(tree, state=state)
+    tree.kubectl.on(r'get configmap hermes-build .*hermes/built}', before)
+    tree.kubectl.sees(JOB, DONE)
+    assert build(tree).status == 0
+    assert tree.kubectl.calls('^delete job') and tree.kubectl.calls('^apply')
+
+
 def built_before(tree):
-    tree.kubectl.on(r'get configmap hermes-build .*hermes/built}',
-                    'registry.registry:5000/hermes:v1 debian:trixie-slim ')
+    tree.kubectl.on(r'get configmap hermes-build .*hermes/built}', RECIPE)
     tree.kubectl.on('get configmap hermes-images .*"v1"', IMAGE)
     tree.kubectl.on('exec -n registry deployment/registry -- test -s /var/lib/registry/docker/'
                     'registry/v2/repositories/hermes/_manifests/revisions/sha256/d{64}/link', '')
@@ -266,10 +297,9 @@ def test_it_is_built_again_when(tree, why):
                    'registry is elsewhere': {'REGISTRY': 'ghcr.io/me'}}
     if why == 'registry is elsewhere':
         tree.kubectl.on(r'get configmap hermes-build .*hermes/built}',
-                        'ghcr.io/me/hermes:v1 debian:trixie-slim ')
+                        RECIPE.replace('registry.registry:5000', 'ghcr.io/me'))
         tree.kubectl.on('get configmap hermes-images .*"v1"',
                         IMAGE.replace('registry.registry:5000', 'ghcr.io/me'))
-        tree.kubectl.on('logs', PUSHED.replace('registry.registry:5000', 'ghcr.io/me'))
     done = build(tree, **environment.get(why, {}))
     assert done.status == 0 and tree.kubectl.calls('^apply')
 
@@ -323,7 +353,7 @@ def test_a_mistake_in_the_sources_is_told_at_once_and_at_the_end(tree):
 def test_a_second_attempt_that_works(tree):
     first = job(JOB, active='1', failed='1') + failed_pod()
     tree.kubectl.sees(JOB, first, DONE)
-    tree.kubectl.on('logs', 'Temporary failure resolving\n' + PUSHED)
+    tree.kubectl.on('logs', 'Temporary failure resolving\n')
     done = build(tree)
     assert done.status == 0 and 'an attempt failed' in done.out and 'ok  built' in done.out
 

@@ -118,10 +118,9 @@ def test_all_of_make_ai_with_busybox(busybox):
     for name in ('hermes-build', 'kubernetes-mcp-build'):
         cluster.sees(name, job(name, succeeded='1', end='Complete') +
                      pod(f'{name}-1', 'Succeeded') +
-                     container(f'{name}-1', 'terminated', 'Completed'))
+                     container(f'{name}-1', 'terminated', 'Completed',
+                               message='sha256:' + 64 * 'd'))
     cluster.on('exec', WELL)
-    cluster.on('logs', ''.join(f'Pushed registry.registry:5000/{name}@sha256:{64 * "d"}\n'
-                               for name in ('hermes', 'kubernetes-mcp-server')))
     for words in (['deploy', '--check'], ['registry'], ['build', 'hermes'],
                   ['build', 'kubernetes-mcp'], ['deploy'], ['logs']):
         done = busybox.run(*words)

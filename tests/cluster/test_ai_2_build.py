@@ -84,3 +84,22 @@ def test_the_image_is_small(rebuilt, laptop, store):
     size = unpacked_bytes(store, laptop.tag)
     figure('the image, unpacked', f'{size / 1e6:.2f} MB')
     assert size <= IMAGE_BYTES
+
+
+def test_its_pod_tells_the_digest_that_the_registry_has(rebuilt, node, laptop, store):
+    pod, = json.loads(node.kubectl('get', 'pods', '-n', 'registry', '-o', 'json', '-l',
+                                   'app.kubernetes.io/name=hermes-build').stdout)['items']
+    ended = pod['status']['containerStatuses'][0]['state']['terminated']
+    assert ended['message'] == store.digest(REPOSITORY, laptop.tag)
+
+
+def test_a_build_that_nobody_waited_for_is_recorded(rebuilt, laptop, node, store):
+    job = node.get('job', 'hermes-build', 'registry')['metadata']['uid']
+    node.kubectl('annotate', 'configmap', 'hermes-build', '-n', 'registry', 'hermes/built-')
+    node.kubectl('patch', 'configmap', 'hermes-images', '-n', 'registry', '--type', 'merge', '-p',
+                 json.dumps({'data': {laptop.tag: None}}))
+    laptop.make('ai-hermes-build').ok().says('is not recorded yet', 'ok +built')
+    assert node.get('job', 'hermes-build', 'registry')['metadata']['uid'] == job
+    images = node.get('configmap', 'hermes-images', 'registry')['data']
+    assert images[laptop.tag].endswith('@' + store.digest(REPOSITORY, laptop.tag))
+    laptop.make('ai-hermes-build').ok().says('the registry has it already')

@@ -13,7 +13,7 @@ FLAGS = {
     '--build-arg=http_proxy=$(BUILD_HTTP_PROXY)', '--build-arg=https_proxy=$(BUILD_HTTP_PROXY)',
     '--compressed-caching=false', '--single-snapshot', '--snapshot-mode=redo', '--cache=true',
     '--cache-repo=$(CACHE)', '--cache-ttl=336h', '--insecure', '--insecure-registry=$(REGISTRY)',
-    '--log-format=text', '--verbosity=info'}
+    '--digest-file=/dev/termination-log', '--log-format=text', '--verbosity=info'}
 # Variables that kaniko itself would obey, and the ConfigMap's names for them.
 RENAMED = {'BUILD_HTTP_PROXY': 'HTTP_PROXY'}
 OBEYED = {'HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy',

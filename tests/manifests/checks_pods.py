@@ -240,8 +240,6 @@ def last_words(tree):
     for container in tree.containers():
         yield from expect(container, 'terminationMessagePolicy',
                           container.body.get('terminationMessagePolicy'), 'FallbackToLogsOnError')
-        if any('/dev/termination-log' in word for word in container.body.get('args', [])):
-            yield container, 'writes its own last words, and its log is no longer looked at'
 
 
 @check
