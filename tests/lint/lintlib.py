@@ -49,7 +49,7 @@ class Tree:
         if listed is None:
             listed = [path.relative_to(self.root).as_posix() for path in self.root.rglob('*')]
         return [name for name in listed
-                if not SKIPPED_FOLDERS & set(name.split('/')) and (self.root / name).is_file()
+                if not SKIPPED_FOLDERS & set(name.split('/')[:-1]) and (self.root / name).is_file()
                 and not (self.root / name).is_symlink()]
 
     def data(self, name):

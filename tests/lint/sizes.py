@@ -75,6 +75,9 @@ PLANTED = [
     ('columns', {'src/base/a.c': 'x' * 101 + '\n' + 'é' * 100 + '\n', 'scripts/x': '#!/bin/sh\n'
                  + '#' * 101 + '\n', 'README.md': 'y' * 200 + '\n'},
      ['src/base/a.c:1: 101 columns', 'scripts/x:2: 101 columns']),
+    ('a program that is called like a folder of products', {
+        'scripts/build': '#!/bin/sh\n' + '#' * 101 + '\n',
+        'build/x': '#!/bin/sh\n' + '#' * 101 + '\n'}, ['scripts/build:2: 101 columns']),
     ('exceptions', {'src/base/a.c': body(101), 'src/base/b.c': body(101) + 'x' * 101 + '\n',
                     lintlib.EXCEPTIONS: 'sizes | src/base/a.c | long_one | a table in disguise\n'
                                         'sizes | src/base/b.c | columns | a recorded answer\n'},
