@@ -13,20 +13,24 @@
 readonly STORED=/var/lib/registry/docker/registry/v2/repositories
 
 remember_image() { # NAME TAG IMAGE@DIGEST
-    local change
-    change=$(printf '{"data":{"%s":"%s"}}' "$2" "$3")
-    kube patch configmap "$1-images" -n "$REGISTRY_NAMESPACE" --type merge -p "$change" \
-        >/dev/null 2>&1 ||
-        kube create configmap "$1-images" -n "$REGISTRY_NAMESPACE" "--from-literal=$2=$3" \
-            >/dev/null 2>"$work/err"
+    local there
+    there=$(kube get configmap "$1-images" -n "$REGISTRY_NAMESPACE" --ignore-not-found -o name \
+        2>"$work/err") || return 1
+    if [ -z "$there" ]; then
+        kube create configmap "$1-images" -n "$REGISTRY_NAMESPACE" "--from-literal=$2=$3"
+    else
+        kube patch configmap "$1-images" -n "$REGISTRY_NAMESPACE" --type merge \
+            -p "$(printf '{"data":{"%s":"%s"}}' "$2" "$3")"
+    fi >/dev/null 2>"$work/err"
 }
 
-# Prints IMAGE@DIGEST of what was built here under a tag; nothing when that is not known.
+# Prints IMAGE@DIGEST of what was built here under a tag; nothing when no build recorded it. Fails
+# when the cluster does not say.
 remembered_image() { # NAME REPOSITORY TAG
     local image
     image=$(kube get configmap "$1-images" -n "$REGISTRY_NAMESPACE" --ignore-not-found \
         -o go-template="{{with .data}}{{with index . \"$3\"}}{{.}}{{end}}{{end}}" \
-        2>/dev/null) || image=''
+        2>"$work/err") || return 1
     case $image in "$REGISTRY/$2@sha256:"*) printf '%s' "$image" ;; esac
 }
 

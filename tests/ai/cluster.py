@@ -114,6 +114,7 @@ class Kubectl:
         self.on('get --raw /version', '{\n  "gitVersion": "v1.32.4+k3s1"\n}\n')
         self.on('config current-context', 'pi\n')
         self.on('get (configmap|service|job|secret) ', '')
+        self.on('get configmap hermes-images .*-o name', 'configmap/hermes-images\n')
         self.on('get namespace', code=1, err='not found\n')
         self.on('(create namespace|annotate|delete|create secret|create configmap|patch)', '')
         self.on('logs', '')

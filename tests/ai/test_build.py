@@ -58,11 +58,23 @@ def test_a_build_from_the_tree(tree):
 
 def test_a_digest_is_kept_where_none_was_kept_before(tree):
     tree.kubectl.sees(JOB, DONE)
-    tree.kubectl.on('patch configmap', code=1, err='not found\n')
+    tree.kubectl.on('get configmap hermes-images .*-o name', '')
     done = build(tree)
     assert done.status == 0, done.text
     made, = tree.kubectl.calls('create configmap hermes-images')
     assert f'--from-literal=v1={IMAGE}' in made['words']
+    assert not tree.kubectl.calls('^patch')
+
+
+@pytest.mark.parametrize('verb', ['get', 'patch'])
+def test_a_digest_that_cannot_be_kept_is_told_with_the_reason(tree, verb):
+    tree.kubectl.sees(JOB, DONE)
+    tree.kubectl.on(f'^{verb} configmap hermes-images .*(-o name|--type merge)', code=1,
+                    err='admission webhook denied it\n')
+    done = build(tree)
+    assert done.status == 1
+    assert 'could not be recorded in the cluster: admission webhook denied it' in done.err
+    assert not tree.kubectl.calls('^(create configmap|annotate)')
 
 
 @pytest.mark.parametrize('state', [
@@ -286,13 +298,15 @@ def test_what_the_registry_holds_is_not_built_again(tree):
 
 
 @pytest.mark.parametrize('why', ['forced', 'lost', 'other base', 'digest is not known',
-                                 'registry is elsewhere'])
+                                 'digest is not told', 'registry is elsewhere'])
 def test_it_is_built_again_when(tree, why):
     built_before(tree)
     if why == 'lost':
         tree.kubectl.on('exec ', code=1)
     if why == 'digest is not known':
         tree.kubectl.on('get configmap hermes-images', '')
+    if why == 'digest is not told':
+        tree.kubectl.on('get configmap hermes-images .*go-template', code=1, err='timed out\n')
     environment = {'forced': {'FORCE': '1'}, 'other base': {'BASE_IMAGE': 'debian:sid'},
                    'registry is elsewhere': {'REGISTRY': 'ghcr.io/me'}}
     if why == 'registry is elsewhere':

@@ -94,6 +94,17 @@ def test_without_its_digest_the_tag_is_asked_for_at_every_start(tree, recorded):
     assert 'make ai-hermes-build' in done.out and 'no build recorded which content' in done.err
 
 
+@pytest.mark.parametrize('asked', ['images', 'build'])
+def test_a_cluster_that_does_not_tell_what_was_built_is_not_taken_for_one_without_builds(tree,
+                                                                                        asked):
+    well(tree)
+    tree.kubectl.on(f'get configmap hermes-{asked} ', code=1, err='etcdserver: request timed out\n')
+    done = deploy(tree, TAG='' if asked == 'build' else 'v1')
+    assert done.status == 1
+    assert 'does not tell what was built: etcdserver: request timed out' in done.err
+    assert 'no build recorded' not in done.err and not tree.kubectl.calls('^(apply|create)')
+
+
 def test_what_was_built_last_is_deployed_when_the_tree_moved_on(tree):
     well(tree)
     tree.kubectl.on(BUILT, 'registry.registry:5000/hermes:1234567')
