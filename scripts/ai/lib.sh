@@ -257,10 +257,13 @@ reach_cluster() {
     [ -n "$server_version" ] || die "the server is not Kubernetes (context: $(context_name))"
 }
 
-need_right() { # VERB:RESOURCE:NAMESPACE
-    local verb resource namespace answer
+need_right() { # VERB:RESOURCE[/SUBRESOURCE]:NAMESPACE
+    local verb resource namespace answer part=''
     IFS=: read -r verb resource namespace <<<"$1"
-    answer=$(kube auth can-i "$verb" "$resource" ${namespace:+-n "$namespace"} 2>/dev/null) || true
+    # What follows a slash would be the name of an object.
+    case $resource in */*) part=${resource#*/} ;; esac
+    answer=$(kube auth can-i "$verb" "${resource%%/*}" ${part:+--subresource="$part"} \
+        ${namespace:+-n "$namespace"} 2>/dev/null) || true
     [ "${answer%% *}" != no ] || die \
         "kubectl's user may not $verb $resource${namespace:+ in the namespace $namespace}" \
         "Use an administrator's kubeconfig: KUBECONFIG=FILE or KUBE_CONTEXT=NAME."

@@ -87,7 +87,7 @@ def test_a_digest_that_the_builder_did_not_tell_is_missed(tree, state):
     done = build(tree)
     assert done.status == 1 and 'does not say which content it pushed' in done.err
     assert 'make ai-hermes-build FORCE=1' in done.err
-    assert not tree.kubectl.calls('(patch|annotate) configmap')
+    assert not tree.kubectl.calls('^(patch|annotate) configmap')
 
 
 def test_a_log_that_cannot_be_read_does_not_fail_a_good_build(tree):

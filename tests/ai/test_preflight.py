@@ -60,6 +60,23 @@ def test_no_rights(tree, script):
     assert not changes(tree)
 
 
+@pytest.mark.parametrize('script, right, settings', [
+    ('registry', 'get nodes', {}),
+    ('registry', 'create networkpolicies.networking.k8s.io -n registry', {}),
+    ('build', 'patch configmaps -n registry', {'REGISTRY': 'ghcr.io/me'}),
+    ('build', 'create pods --subresource=exec -n registry', {})])
+def test_no_right_that_a_script_needs_later(tree, script, right, settings):
+    tree.kubectl.on(f'auth can-i {right}$', 'no\n', code=1)
+    done = run(tree, script, **settings)
+    assert done.status == 1 and "kubectl's user may not" in done.err, done.text
+    assert not changes(tree)
+
+
+def test_a_registry_elsewhere_needs_no_look_into_it(tree):
+    run(tree, 'build', REGISTRY='ghcr.io/me', TIMEOUT='1')
+    assert tree.kubectl.calls('auth can-i') and not tree.kubectl.calls('subresource')
+
+
 def test_what_answers_is_something_else(tree):
     tree.kubectl.on('get --raw /version', '<html>router</html>\n')
     done = tree.run('status')
