@@ -160,10 +160,32 @@ def test_without_being_asked_for_it_is_closed_again(tree):
     assert '--ignore-not-found' in gone['words']
 
 
-def test_a_key_in_the_configuration_opens_it_too(tree):
+@pytest.mark.parametrize('settings', [
+    'general_settings:\n  master_key: sk-1  # mine\n', 'general_settings: {master_key: sk-1}\n',
+    'general_settings: {a: b, "master_key": "os.environ/OTHER_KEY", c: d}\n',
+    'general_settings:\n  master_key: os.environ/OTHER_KEY\n'])
+def test_a_key_in_the_configuration_opens_it_too(tree, settings):
     well(tree)
-    tree.write('mine.yaml', 'general_settings:\n  master_key: os.environ/OTHER_KEY\n')
-    assert deploy(tree, ROUTER='1', CONFIG='mine.yaml').status == 0
+    tree.secrets('OTHER_KEY=sk-1\n')
+    tree.write('mine.yaml', settings)
+    done = deploy(tree, ROUTER='1', CONFIG='mine.yaml')
+    assert done.status == 0, done.text
+    assert 'sk-1' not in done.text
+
+
+@pytest.mark.parametrize('value, wanted', [
+    ('""', 'LITELLM_MASTER_KEY'), ("''", 'LITELLM_MASTER_KEY'), ('null', 'LITELLM_MASTER_KEY'),
+    ('~', 'LITELLM_MASTER_KEY'), ('# sk-1', 'LITELLM_MASTER_KEY'),
+    ('os.environ/OTHER_KEY', 'OTHER_KEY')])
+@pytest.mark.parametrize('form', ['general_settings:\n  master_key: %s\n',
+                                  'general_settings: {master_key: %s}\n', '#   master_key: %s\n',
+                                  'x: y # master_key: %s\n'])
+def test_a_key_that_is_none_does_not_open_it(tree, form, value, wanted):
+    tree.secrets()
+    tree.write('mine.yaml', form % value)
+    done = tree.run('deploy', '--check', ROUTER='1', CONFIG='mine.yaml')
+    assert done.status == 1 and 'there is no key for it' in done.err, done.text
+    assert f'Put {wanted if "#" not in form else "LITELLM_MASTER_KEY"} into' in done.err
 
 
 @pytest.mark.parametrize('value, why', [('1', 'there is no key'), ('yes', 'ROUTER=yes')])
