@@ -81,6 +81,27 @@ def test_it_is_deployed_by_the_digest_that_was_built(tree):
     assert f'registry.registry:5000/hermes:v1@{digest}' in done.out, done.text
 
 
+def test_an_image_of_ones_own_is_deployed_by_its_digest(tree):
+    """Pushed from another machine, so no build has recorded it."""
+    well(tree)
+    digest = 'sha256:' + 'e' * 64
+    done = deploy(tree, TAG=f'mine@{digest}')
+    assert done.status == 0, done.text
+    agent, = tree.rendered('hermes')['Deployment', 'hermes']['spec']['template']['spec'][
+        'containers']
+    assert agent['image'] == f'registry.registry:5000/hermes:mine@{digest}'
+    assert agent['imagePullPolicy'] == 'IfNotPresent' and 'no build recorded' not in done.err
+
+
+@pytest.mark.parametrize('tag', ['mine@latest', 'mine@sha256:' + 'e' * 63, '@sha256:' + 'e' * 64,
+                                 'mi:ne', 'mine"}}'])
+def test_a_tag_that_is_none(tree, tag):
+    tree.secrets()
+    done = deploy(tree, TAG=tag)
+    assert done.status == 1 and f'TAG={tag} ' in done.err, done.text
+    assert not tree.kubectl.calls('^(get configmap|apply|create)')
+
+
 @pytest.mark.parametrize('recorded', ['', 'ghcr.io/me/hermes@sha256:' + 'd' * 64])
 def test_without_its_digest_the_tag_is_asked_for_at_every_start(tree, recorded):
     well(tree)

@@ -96,6 +96,7 @@ NOT_RUN = [
     (r"sqlite3 ", "needs a program that the product does not", nothing),
     (r"systemctl |journalctl ", "needs a systemd that runs", nothing),
     (r"docker ", "needs a container engine", nothing),
+    (r"skopeo ", "needs a registry", nothing),
     (r"export HERMES_SOURCES=", "belongs to a build", nothing),
     (r"benchmarks/peers\b", "installs 2 GB", file_exists),
     (r"cross/sysroot --list", "looks at recipes only, checked beside the others", sysroot_option),
