@@ -27,6 +27,7 @@ readonly HERE=scripts/ai
 : "${REGISTRY_IP:=10.43.0.50}"
 : "${REGISTRY_IMAGE:=registry:2.8.3}"
 : "${NODE_PORT:=}"
+: "${NODE_ADDRESSES:=}"
 : "${KANIKO_IMAGE:=}"
 : "${BASE_IMAGE:=debian:trixie-slim}"
 : "${BUILD_HTTP_PROXY:=}"

@@ -7,7 +7,8 @@
 # node, every network plugin lets it pass. A packet to another node is given the address of the
 # interface that it leaves by: the node's own, or that of the tunnel between the nodes. With
 # flannel, which K3s has, the tunnel's is the first address of the range from which the node's pods
-# get theirs, and the second one is their bridge's; no pod has either.
+# get theirs, and the second one is their bridge's; no pod has either. Other plugins with a tunnel
+# take its address from elsewhere: NODE_ADDRESSES names those.
 
 # NODE CIDR, one a line, of every node.
 node_blocks() {
@@ -23,6 +24,18 @@ node_blocks() {
         { print $1, address "/32"
             last = address; sub(/.*\./, "", last); sub(/[0-9]*$/, "", address)
             print $1, address (last + 1) "/32" }' "$work/nodes"
+}
+
+# The CIDRs of NODE_ADDRESSES, one a line. Fails when one is neither an address nor a range.
+further_blocks() {
+    printf '%s\n' "$NODE_ADDRESSES" | awk -F '[, ]+' '
+        function cidr(address) {
+            if (address ~ /^[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+$/) return address "/32"
+            if (address ~ /^[0-9A-Fa-f]*:[0-9A-Fa-f:]*$/) return address "/128"
+            if (address ~ /^[0-9A-Fa-f.:]+\/[0-9]+$/) return address
+            exit 1
+        }
+        { for (i = 1; i <= NF; i++) if ($i != "") print cidr($i) }'
 }
 
 # Names of the nodes that the registry's policy does not admit by all their addresses.

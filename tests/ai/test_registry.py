@@ -63,6 +63,23 @@ def test_the_nodes_that_there_are_may_ask(tree):
     assert nodes['ports'] == builds['ports'] == [{'port': 5000, 'protocol': 'TCP'}]
 
 
+def test_further_addresses_of_nodes_may_ask_too(tree):
+    """Of a network plugin whose tunnels have others."""
+    tree.kubectl.sees('registry', healthy('registry'))
+    done = tree.run('registry', NODE_ADDRESSES='10.244.36.64,fd00::9, 10.1.0.0/16')
+    assert done.status == 0, done.text
+    assert [peer['ipBlock']['cidr'] for peer in policy(tree)[1]['from']] == [
+        '192.168.1.11/32', '10.42.0.0/32', '10.42.0.1/32', '10.244.36.64/32', 'fd00::9/128',
+        '10.1.0.0/16']
+
+
+@pytest.mark.parametrize('given', ['pi1', '10.1.2', '10.1.2.3/x', '10.1.2.3,"}'])
+def test_what_is_no_address_is_not_admitted(tree, given):
+    done = tree.run('registry', NODE_ADDRESSES=given)
+    assert done.status == 1 and f'NODE_ADDRESSES={given} is not a list' in done.err
+    assert not tree.kubectl.calls('^(apply|delete)')
+
+
 def test_nodes_that_the_cluster_does_not_tell(tree):
     tree.kubectl.on('get nodes .*podCIDR', code=1, err='nodes is forbidden\n')
     done = tree.run('registry')

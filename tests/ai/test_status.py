@@ -55,14 +55,22 @@ def test_a_node_that_the_registry_does_not_know(well):
     well.kubectl.on('get nodes .*podCIDR', 'pi1 192.168.1.11\npi1 10.42.0.0/24\n'
                     'pi2 192.168.1.12\npi2 10.42.1.0/24\n')
     line = only(well.run('status'))
-    assert line.startswith('make ai-registry') and 'does not admit pi2' in line
+    assert line.startswith('make ai-registry') and 'does not admit every address of pi2' in line
+
+
+def test_a_node_whose_address_has_changed(well):
+    """With a tunnel it can still pull, so nothing else is said of it."""
+    well.kubectl.on('get nodes .*podCIDR', 'pi1 192.168.1.99\npi1 10.42.0.0/24\n')
+    line = only(well.run('status'))
+    assert 'every address of pi1 (added or changed since the last make ai-registry)' in line
+    assert 'pull' not in line
 
 
 def test_a_cluster_that_has_no_policies_of_ours(well):
     """One from before there were any."""
     well.kubectl.on('get networkpolicy', '')
     line = only(well.run('status'))
-    assert line.startswith('make ai-registry') and 'does not admit pi1' in line
+    assert line.startswith('make ai-registry') and 'does not admit every address of pi1' in line
 
 
 def test_it_asks_the_agent_in_its_namespace(well):

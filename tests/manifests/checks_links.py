@@ -341,9 +341,9 @@ LAN, INTERNET = ['192.168.1.77', '10.1.2.3'], ['192.0.2.7', '203.0.113.7', '2001
 
 @check
 def registry_access(tree):
-    """Builds and nodes are admitted to the registry, and nobody else; with the component, machines of
-    the own network are too, by a port of the nodes and with a password. The password is what holds
-    there: a connection through another node has an address of that node."""
+    """Builds and nodes are admitted to the registry, and nobody else; with the component, machines
+    of the own network are too, by a port of the nodes and with a password. The password is what
+    holds there: a connection through another node has an address of that node."""
     service = tree.find('Service', 'registry', 'registry')
     template = tree.find('Deployment', 'registry', 'registry').spec['template']
     outside = service.spec.get('type') == 'NodePort'
