@@ -161,8 +161,9 @@ def test_the_router_is_opened_when_asked_for_and_with_a_key(tree):
     done = deploy(tree, ROUTER='1', NAMESPACE='cellar')
     assert done.status == 0, done.text
     things = tree.rendered('hermes')
-    for kind in ('Service', 'NetworkPolicy'):
-        found = things[kind, 'hermes-router']['metadata']
+    for kind, name in (('Service', 'hermes-router'), ('NetworkPolicy', 'hermes-router'),
+                       ('NetworkPolicy', 'hermes-router-clients')):
+        found = things[kind, name]['metadata']
         assert found['namespace'] == 'cellar'
         assert found['labels']['app.kubernetes.io/part-of'] == 'hermes', 'undeploy goes by it'
     agent, = things['Deployment', 'hermes']['spec']['template']['spec']['containers']
@@ -177,7 +178,8 @@ def test_without_being_asked_for_it_is_closed_again(tree):
     assert deploy(tree).status == 0
     assert ('Service', 'hermes-router') not in tree.rendered('hermes')
     gone, = tree.kubectl.calls('^delete')
-    assert {'service/hermes-router', 'networkpolicy/hermes-router'} <= set(gone['words'])
+    assert {'service/hermes-router', 'networkpolicy/hermes-router',
+            'networkpolicy/hermes-router-clients'} <= set(gone['words'])
     assert '--ignore-not-found' in gone['words']
 
 

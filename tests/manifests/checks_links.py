@@ -12,6 +12,8 @@ NODE_PORTS = range(30000, 32768)
 SECRETS = {('hermes', 'hermes-secrets'): (None, False),
            ('registry', 'registry-auth'): ({'htpasswd'}, False),
            ('registry', 'registry-credentials'): ({'config.json'}, True)}
+# Policies about pods that others bring.
+FOR_OTHERS = {'hermes-clients', 'hermes-router-clients'}
 
 
 @check
@@ -130,6 +132,7 @@ def router(tree):
     policy = tree.find('NetworkPolicy', 'hermes-router', 'hermes')
     if bool(policy) != opened:
         yield 'k8s/router', 'a Service and a policy belong together'
+    yield from clients(tree, 'hermes-router-clients', 'hermes/router-client', port * opened)
     for container in tree.containers():
         if container.body['name'] == 'hermes':
             hosts = [entry.get('value') for entry in container.environment
@@ -140,10 +143,25 @@ def router(tree):
         yield from expect(service, 'ports', [one['port'] for one in service.spec['ports']], [port])
         yield from expect(service, 'type', service.spec.get('type', 'ClusterIP'), 'ClusterIP')
     if policy:
-        clients = {'namespaceSelector': {},
-                   'podSelector': {'matchLabels': {'hermes/router-client': 'true'}}}
+        asking = {'namespaceSelector': {},
+                  'podSelector': {'matchLabels': {'hermes/router-client': 'true'}}}
         yield from expect(policy, 'ingress', policy.spec.get('ingress'), [
-            {'from': [clients], 'ports': [{'port': port, 'protocol': 'TCP'}]}])
+            {'from': [asking], 'ports': [{'port': port, 'protocol': 'TCP'}]}])
+
+
+def clients(tree, name, label, port):
+    """The other end of what the agent admits: pods of its namespace with this label may send to its
+    port, and nowhere else. Port 0: there is no such policy."""
+    policy = tree.find('NetworkPolicy', name, 'hermes')
+    if policy is None and port and tree.find('Deployment', 'hermes', 'hermes'):
+        yield 'k8s', f'pods with the label {label} cannot send to port {port}'
+    if policy is not None:
+        agent = {'podSelector': {'matchLabels': {'app.kubernetes.io/name': 'hermes'}}}
+        yield from expect(policy, 'its rules', policy.spec, {
+            'podSelector': {'matchLabels': {label: 'true'}}, 'policyTypes': ['Egress'],
+            'egress': [{'to': [agent], 'ports': [{'port': port, 'protocol': 'TCP'}]},
+                       {'ports': [{'port': 53, 'protocol': 'UDP'},
+                                  {'port': 53, 'protocol': 'TCP'}]}]})
 
 
 @check
@@ -262,7 +280,7 @@ def policies(tree):
         picked = [template for owner, template in tree.pods()
                   if owner.namespace == thing.namespace and selects(
                       thing.spec['podSelector'].get('matchLabels', {}), labels_of(template))]
-        if not picked:
+        if not picked and thing.name not in FOR_OTHERS:
             yield thing, 'is about no pod'
         for kind in ('ingress', 'egress'):
             if kind in thing.spec and kind.capitalize() not in thing.spec.get('policyTypes', []):
@@ -271,6 +289,8 @@ def policies(tree):
             yield from inbound(thing, rule, picked)
     if found := tree.find('NetworkPolicy', 'hermes', 'hermes'):
         yield from outbound(found)
+        yield from clients(tree, 'hermes-clients', 'hermes/client', int(program_default(
+            'admin.port')))
 
 
 def denies_all(spec):

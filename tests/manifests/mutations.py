@@ -127,6 +127,16 @@ MUTATIONS = [
     (POLICY, '    - from:\n        - podSelector:\n            matchLabels:\n'
      '              hermes/client: "true"\n      ports', '    - ports', 'policies'),
 
+    (POLICY, 'name: hermes-clients', 'name: client', 'policies'),
+    (POLICY, '  podSelector:\n    matchLabels:\n      hermes/client: "true"', '  podSelector: {}',
+     'policies'),
+    (POLICY, '              app.kubernetes.io/name: hermes\n      ports:\n        - port: 9119',
+     '              app.kubernetes.io/name: hermes\n      ports:\n        - port: 4000',
+     'policies'),
+    ('k8s/router/network-policy.yaml', '  name: hermes-router-clients', '  name: clients',
+     'router'),
+    ('k8s/router/network-policy.yaml', '    - to:\n        - podSelector:\n            matchLabels:'
+     '\n              app.kubernetes.io/name: hermes\n      ports', '    - ports', 'router'),
     ('k8s/router/network-policy.yaml', '            matchLabels:\n'
      '              hermes/router-client: "true"\n', '', 'router'),
     ('k8s/router/kustomization.yaml', '  - network-policy.yaml\n', '', 'router'),
