@@ -71,12 +71,23 @@ write_sums() {
 	)
 }
 
+new_enough() { # VERSION AT-LEAST
+	dpkg --compare-versions "$1" ge "${2:-0}"
+}
+
 # One that is older than the recipe wants is none: it was fetched for an earlier recipe.
 have_source() { # NAME
-	local file at_least
+	local file
 	file="$(leading_file "$(recipe_field "$1" package)" "$(recipe_field "$1" kind)")"
-	at_least="$(recipe_field "$1" at_least)"
-	[ -n "$file" ] && dpkg --compare-versions "$(version_of "$file")" ge "${at_least:-0}"
+	[ -n "$file" ] && new_enough "$(version_of "$file")" "$(recipe_field "$1" at_least)"
+}
+
+# A mirror that stands still gives verified lists for ever, and saved sources may be old: neither
+# may bring back what a newer version has closed.
+check_at_least() { # NAME PACKAGE VERSION AT-LEAST
+	new_enough "$3" "$4" && return
+	die "$2 $3 is too old: recipes/$1.sh needs $4 or newer. Ask a mirror that has it" \
+		"(HERMES_DEBIAN_MIRROR=URI), or save the sources again: cross/sysroot --save-sources DIR"
 }
 
 # Asked once for all packages: a Pi takes seconds to answer.
@@ -86,9 +97,9 @@ know_repositories() {
 	export HERMES_DEBIAN_REPOSITORIES
 }
 
-# An update reads each kind of package list anew, once.
+# An update reads each kind of package list of each release anew, once.
 fetch_sources() { # 'missing' or 'all'
-	local name wanted_kind refresh fetched=' '
+	local name lists refresh fetched=' '
 	mkdir -p "$sources"
 	exec 8>"$sources/.lock"
 	flock 8
@@ -97,18 +108,18 @@ fetch_sources() { # 'missing' or 'all'
 			continue
 		fi
 		know_repositories
-		wanted_kind="$(recipe_field "$name" kind)"
+		lists="$(recipe_field "$name" kind)-$(recipe_field "$name" release)"
 		refresh=
-		[ "$1" = missing ] || [[ "$fetched" == *" $wanted_kind "* ]] || refresh=1
+		[ "$1" = missing ] || [[ "$fetched" == *" $lists "* ]] || refresh=1
 		HERMES_DEBIAN_REFRESH="$refresh" fetch_package "$name"
-		fetched="$fetched$wanted_kind "
+		fetched="$fetched$lists "
 	done
 	[ "$fetched" = ' ' ] || write_sums
 	exec 8>&-
 }
 
 ensure_sources() {
-	local name package_name file
+	local name package_name file version
 	if [ -z "$offline" ]; then
 		fetch_sources "$([ "$update" = 1 ] && echo all || echo missing)"
 		warn_if_stale
@@ -123,8 +134,9 @@ ensure_sources() {
 			"sources again: cross/sysroot --save-sources DIR"
 		[ "$(wc -l <<<"$file")" = 1 ] || die "$sources/SHA256SUMS names several versions" \
 			"of $package_name:" $file
-		check_series "$name" "$package_name" "$(version_of "$file")" \
-			"$(recipe_field "$name" series)"
+		version="$(version_of "$file")"
+		check_series "$name" "$package_name" "$version" "$(recipe_field "$name" series)"
+		check_at_least "$name" "$package_name" "$version" "$(recipe_field "$name" at_least)"
 	done
 }
 
