@@ -173,7 +173,8 @@ def test_other_pods_use_the_router_with_its_key_while_that_is_wanted(
     laptop.write('secrets.env', secrets(), 0o600)
     laptop.make('ai-hermes-deploy').ok()
     assert node.get('service', 'hermes-router', 'hermes') is None
-    assert node.get('networkpolicy', 'hermes-router', 'hermes') is None
+    for name in ('hermes-router', 'hermes-router-clients'):
+        assert node.get('networkpolicy', name, 'hermes') is None
     laptop.status_is_well()
 
 
