@@ -164,7 +164,7 @@ def test_files_may_not_grow(hermes, api, up, talk):
 
 def test_a_free_model_answers_after_a_start_on_a_full_disk(hermes, router, up, small_disk):
     """And what costs is refused at once, not after a wait that cannot help."""
-    router.start({"free": [priced(router)], "gratis": [priced(router, output=0)]},
+    router.start({"free": [priced(router)], "gratis": [priced(router, "cost:0", output=0)]},
                  litellm={"max_budget": 1})
     assert router.ask(max_tokens=100).status == 200
     router.kill()
