@@ -5,7 +5,7 @@
  * Every request of every client passes here, up to 32 MiB of it, and every event of a stream that
  * is looked into. Most of that is the inside of a few strings, which are passed over 64 bytes at a
  * time. A member is one event, its key and the value together, because each event costs a call.
- * What is remembered is where the scan stands and of which kind the open levels are.
+ * The scan remembers where it stands and of which kind the open levels are, and nothing else.
  */
 #include "codec/json_scan.h"
 

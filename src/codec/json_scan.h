@@ -19,7 +19,7 @@ enum json_event {
     JSON_EVENT_FAULT, // it is not JSON, or nested too deep; nothing follows
 };
 
-// What has to come next; after a fault, what did not come.
+// The piece of syntax that has to come next; after a fault, the one that did not come.
 enum json_want {
     JSON_WANT_VALUE,
     JSON_WANT_VALUE_OR_END, // right after [

@@ -302,6 +302,11 @@ static struct router_budget_state only_account(const struct store *store)
     return found;
 }
 
+enum { DAY_MS = 86400000 };
+
+static const struct router_budget_terms daily = {
+    .name = "daily", .cap_pico = CAP, .period = {.kind = BUDGET_DAYS, .length = 1}};
+
 static void restore(struct store *store, int64_t start, int64_t end, int64_t spent)
 {
     const struct router_budget_sum sum = {SPAN_LITERAL("daily"), start, end, spent, 0, 0};
@@ -312,10 +317,7 @@ static void restore(struct store *store, int64_t start, int64_t end, int64_t spe
 static void what_was_spent_before_its_sum_was_read_is_added(void **state)
 {
     (void)state;
-    enum { DAY_MS = 86400000 };
     const int64_t today = NOON / DAY_MS * DAY_MS;
-    const struct router_budget_terms daily = {
-        .name = "daily", .cap_pico = CAP, .period = {.kind = BUDGET_DAYS, .length = 1}};
     const struct router_budget_claim claim = {&daily, SPAN_ABSENT};
     for (int is_told = 0; is_told <= 1; is_told++) {
         struct store store = begin(8);
@@ -346,10 +348,7 @@ static void what_was_spent_before_its_sum_was_read_is_added(void **state)
 static void a_sum_of_another_period_is_added_while_that_lasts(void **state)
 {
     (void)state;
-    enum { DAY_MS = 86400000 };
     const int64_t today = NOON / DAY_MS * DAY_MS;
-    const struct router_budget_terms daily = {
-        .name = "daily", .cap_pico = CAP, .period = {.kind = BUDGET_DAYS, .length = 1}};
     const struct router_budget_claim claim = {&daily, SPAN_ABSENT};
     static const struct {
         int64_t now, back_days, days;
