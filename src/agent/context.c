@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "codec/entries.h"
-#include "codec/json_write.h"
+#include "codec/document.h"
 #include "llm/chat.h"
 
 /*
@@ -16,6 +16,7 @@ enum {
     NAME_COLUMNS = 22,
     NUMBER_COLUMNS = 9,   // "1,234,567"
     SCHEMA_MAX = 1 << 20, // bytes of one tool as it is sent
+    REPORT_MAX = 1 << 20, // bytes of memory of a report in JSON
 };
 
 static size_t tokens_of(size_t bytes)
@@ -27,13 +28,12 @@ static size_t tokens_of(size_t bytes)
 static size_t tool_bytes(const struct chat_tool *tool)
 {
     BUF_AUTO text = BUF_INIT(SCHEMA_MAX);
-    struct json_writer w;
-    json_writer_init(&w, &text);
-    json_write_object_begin(&w);
-    json_write_member_text(&w, "name", tool->name);
-    json_write_member_text(&w, "description", tool->description);
-    json_write_member_raw(&w, "parameters", span_of(tool->parameters));
-    json_write_object_end(&w);
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(SCHEMA_MAX);
+    struct node root = document_object(&doc);
+    node_add_text(root, "name", tool->name);
+    node_add_text(root, "description", tool->description);
+    node_add_raw(root, "parameters", span_of(tool->parameters));
+    document_print(&doc, &text, NULL);
     return text.len;
 }
 
@@ -134,58 +134,41 @@ void context_render_text(const struct context_report *report, struct buf *out)
     buf_append_char(out, '\n');
 }
 
-static void write_sizes(struct json_writer *w, size_t bytes)
+static void write_sizes(struct node object, size_t bytes)
 {
-    json_write_member_int(w, "bytes", (int64_t)bytes);
-    json_write_member_int(w, "approximate_tokens", (int64_t)tokens_of(bytes));
+    node_add_int(object, "bytes", (int64_t)bytes);
+    node_add_int(object, "approximate_tokens", (int64_t)tokens_of(bytes));
 }
 
-static void write_part(struct json_writer *w, const char *name, const char *source, size_t bytes)
+static void write_part(struct node parts, const char *name, const char *source, size_t bytes)
 {
-    json_write_object_begin(w);
-    json_write_member_text(w, "name", name);
+    struct node part = node_add_object(parts, NULL);
+    node_add_text(part, "name", name);
     if (source)
-        json_write_member_text(w, "source", source);
-    write_sizes(w, bytes);
-    json_write_object_end(w);
-}
-
-static void write_tools(struct json_writer *w, const struct context_report *report)
-{
-    json_write_key(w, "tools");
-    json_write_array_begin(w);
-    for (size_t i = 0; i < report->tool_count; i++)
-        write_part(w, report->tools[i].name, NULL, tool_bytes(&report->tools[i]));
-    json_write_array_end(w);
+        node_add_text(part, "source", source);
+    write_sizes(part, bytes);
 }
 
 void context_render_json(const struct context_report *report, struct buf *out)
 {
-    struct json_writer w;
-    json_writer_init(&w, out);
-    json_write_object_begin(&w);
-    json_write_key(&w, "prompt");
-    json_write_array_begin(&w);
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(REPORT_MAX);
+    struct node root = document_object(&doc);
+    struct node parts = node_add_array(root, "prompt");
     for (size_t i = 0; i < PROMPT_PARTS; i++)
-        write_part(&w, part_names[i], i == PROMPT_IDENTITY ? report->prompt.identity : NULL,
+        write_part(parts, part_names[i], i == PROMPT_IDENTITY ? report->prompt.identity : NULL,
                    report->prompt.bytes[i]);
-    json_write_array_end(&w);
-    write_tools(&w, report);
+    struct node tools = node_add_array(root, "tools");
+    for (size_t i = 0; i < report->tool_count; i++)
+        write_part(tools, report->tools[i].name, NULL, tool_bytes(&report->tools[i]));
     if (report->history) {
-        json_write_key(&w, "history");
-        json_write_object_begin(&w);
-        json_write_member_int(&w, "messages", (int64_t)report->history->count);
-        write_sizes(&w, history_bytes(report));
-        json_write_object_end(&w);
+        struct node history = node_add_object(root, "history");
+        node_add_int(history, "messages", (int64_t)report->history->count);
+        write_sizes(history, history_bytes(report));
     }
-    json_write_key(&w, "total");
-    json_write_object_begin(&w);
-    write_sizes(&w, total_bytes(report));
-    json_write_object_end(&w);
-    json_write_key(&w, "prompt_tokens");
+    write_sizes(node_add_object(root, "total"), total_bytes(report));
     if (report->prompt_tokens < 0)
-        json_write_null(&w);
+        node_add_null(root, "prompt_tokens");
     else
-        json_write_int(&w, report->prompt_tokens);
-    json_write_object_end(&w);
+        node_add_int(root, "prompt_tokens", report->prompt_tokens);
+    document_print(&doc, out, NULL);
 }

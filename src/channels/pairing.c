@@ -124,16 +124,15 @@ static bool keep_limit(const void *context, struct span key, struct json_value v
 }
 
 // Sets one number of the limits; a time is in milliseconds and written as seconds.
-static int set_limit(const struct pairing *pairing, int fd, struct span key, int64_t value,
+static int set_limit(const struct pairing *pairing, int fd, const char *key, int64_t value,
                      unsigned digits, struct error *err)
 {
     PAIRING_EDIT_AUTO edit = {0};
-    struct keeping keeping = {.pairing = pairing, .key = key};
+    struct keeping keeping = {.pairing = pairing, .key = span_of(key)};
     int r = pairing_edit_begin(&edit, pairing, fd, pairing_limits, keep_limit, &keeping, err);
     if (r < 0)
         return r;
-    json_write_key_span(&edit.w, key);
-    json_write_fixed(&edit.w, value, digits);
+    node_add_fixed(edit.root, key, value, digits);
     return pairing_edit_save(&edit, fd, false, err);
 }
 
@@ -157,33 +156,30 @@ static void make_code(char *ret_code)
     ret_code[PAIRING_CODE_LENGTH] = '\0';
 }
 
-static void write_hex(struct json_writer *w, const char *name, const unsigned char *data,
+static void write_hex(struct node request, const char *name, const unsigned char *data,
                       size_t len)
 {
     BUF_AUTO text = BUF_INIT(2 * len);
     for (size_t i = 0; i < len; i++)
         buf_printf(&text, "%02x", data[i]);
-    json_write_member_string(w, name, buf_span(&text));
+    node_add_string(request, name, buf_span(&text));
 }
 
 static void write_request(const struct pairing *pairing, struct span user, struct span name,
-                          const char *code, struct json_writer *w)
+                          const char *code, struct node pending)
 {
     char id[REQUEST_ID_SIZE], hash[SHA256_HEX_SIZE];
     unsigned char salt[SALT_SIZE];
     random_hex(id, sizeof id);
     random_bytes(salt, sizeof salt);
     hash_code(span_make(salt, sizeof salt), span_of(code), hash);
-    json_write_key(w, id);
-    json_write_object_begin(w);
-    json_write_member_text(w, "hash", hash);
-    write_hex(w, "salt", salt, sizeof salt);
-    json_write_member_string(w, "user_id", user);
-    json_write_member_string(w, "user_name",
+    struct node request = node_add_object(pending, id);
+    node_add_text(request, "hash", hash);
+    write_hex(request, "salt", salt, sizeof salt);
+    node_add_string(request, "user_id", user);
+    node_add_string(request, "user_name",
                              span_make(name.data, entries_cut(name, NAME_MAX_CHARACTERS)));
-    json_write_key(w, "created_at");
-    json_write_fixed(w, now_of(pairing), 3);
-    json_write_object_end(w);
+    node_add_fixed(request, "created_at", now_of(pairing), 3);
 }
 
 static bool is_user(struct json_value entry, struct span user)
@@ -227,7 +223,7 @@ static int add_request(const struct pairing *pairing, int fd, struct span user, 
         return r;
     if (count_live(pairing, &edit.file, user) >= PAIRING_PENDING_MAX)
         return 1;
-    write_request(pairing, user, name, code, &edit.w);
+    write_request(pairing, user, name, code, edit.root);
     return pairing_edit_save(&edit, fd, false, err);
 }
 
@@ -250,7 +246,7 @@ int pairing_request(const struct pairing *pairing, struct span user, struct span
     if (r == 0)
         r = add_request(pairing, fd, user, name, code, err);
     if (r == 0)
-        r = set_limit(pairing, fd, request_key(pairing, user, key), now_of(pairing), 3, err);
+        r = set_limit(pairing, fd, request_key(pairing, user, key).data, now_of(pairing), 3, err);
     if (r == 0)
         memcpy(ret_code, code, sizeof code);
     return r;
@@ -329,9 +325,9 @@ static int refuse_code(const struct pairing *pairing, int fd, const struct pairi
     failures = failures < 0 || failures >= PAIRING_FAILURES_MAX ? 1 : failures + 1;
     bool locks = failures == PAIRING_FAILURES_MAX;
     int r =
-        set_limit(pairing, fd, limit_key(pairing, "_failures", key), locks ? 0 : failures, 0, err);
+        set_limit(pairing, fd, limit_key(pairing, "_failures", key).data, locks ? 0 : failures, 0, err);
     if (r == 0 && locks)
-        r = set_limit(pairing, fd, limit_key(pairing, "_lockout", key),
+        r = set_limit(pairing, fd, limit_key(pairing, "_lockout", key).data,
                       now_of(pairing) + PAIRING_LOCKOUT_MS, 3, err);
     if (r < 0)
         return r;
@@ -353,21 +349,18 @@ static bool keep_others(const void *context, struct span key, struct json_value 
     return !span_equal(key, keeping->key);
 }
 
-static int add_approved(const struct pairing *pairing, int fd, struct span user,
+static int add_approved(const struct pairing *pairing, int fd, const char *user,
                         struct json_value name, struct error *err)
 {
     PAIRING_EDIT_AUTO edit = {0};
-    struct keeping keeping = {.pairing = pairing, .key = user};
+    struct keeping keeping = {.pairing = pairing, .key = span_of(user)};
     int r = pairing_edit_begin(&edit, pairing, fd, pairing_approved, keep_others, &keeping, err);
     if (r < 0)
         return r;
-    json_write_key_span(&edit.w, user);
-    json_write_object_begin(&edit.w);
+    struct node entry = node_add_object(edit.root, user);
     bool named = json_type(name) == JSON_STRING;
-    json_write_member_raw(&edit.w, "user_name", named ? json_raw(name) : SPAN_LITERAL("\"\""));
-    json_write_key(&edit.w, "approved_at");
-    json_write_fixed(&edit.w, now_of(pairing), 3);
-    json_write_object_end(&edit.w);
+    node_add_raw(entry, "user_name", named ? json_raw(name) : SPAN_LITERAL("\"\""));
+    node_add_fixed(entry, "approved_at", now_of(pairing), 3);
     return pairing_edit_save(&edit, fd, true, err);
 }
 
@@ -387,7 +380,8 @@ static int take_user(struct json_value entry, struct buf *out, struct error *err
         buf_append_span(out, json_raw(id));
     else
         json_string(id, out);
-    return out->len ? 0 : error_set(err, -EBADMSG, "the request names no user");
+    bool whole = out->len && out->len == strlen(buf_text(out));
+    return whole ? 0 : error_set(err, -EBADMSG, "the request names no user");
 }
 
 // Approved first: a stop in between leaves a code that is of no more use, and not a lost approval.
@@ -397,11 +391,11 @@ static int approve_request(const struct pairing *pairing, int fd, struct span ke
     char limit[KEY_SIZE];
     int r = take_user(entry, ret_user, err);
     if (r == 0)
-        r = add_approved(pairing, fd, buf_span(ret_user), json_get(entry, "user_name"), err);
+        r = add_approved(pairing, fd, buf_text(ret_user), json_get(entry, "user_name"), err);
     if (r == 0)
         r = drop_request(pairing, fd, key, err);
     if (r == 0)
-        r = set_limit(pairing, fd, limit_key(pairing, "_failures", limit), 0, 0, err);
+        r = set_limit(pairing, fd, limit_key(pairing, "_failures", limit).data, 0, 0, err);
     return r;
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,7 +11,10 @@
 #include "base/fd.h"
 #include "base/replace.h"
 
-enum { FILE_MAX = 256 * 1024 }; // bytes
+enum {
+    FILE_MAX = 256 * 1024,   // bytes
+    TREE_MAX = 8 * FILE_MAX, // bytes of memory of one that is written
+};
 
 const char pairing_pending[] = "pending";
 const char pairing_approved[] = "approved";
@@ -125,7 +129,8 @@ struct json_value pairing_file_find(const struct pairing_file *file, struct span
     return found;
 }
 
-static void copy(struct pairing_edit *edit, pairing_keep_fn *keep, const void *context)
+static int copy(struct pairing_edit *edit, pairing_keep_fn *keep, const void *context,
+                struct error *err)
 {
     struct json_iter it = json_iter_init(json_root(&edit->file.doc));
     struct json_value name, value;
@@ -134,39 +139,39 @@ static void copy(struct pairing_edit *edit, pairing_keep_fn *keep, const void *c
         decode_key(name, &text);
         if (!keep(context, buf_span(&text), value))
             continue;
-        json_write_key_span(&edit->w, buf_span(&text));
-        json_write_raw(&edit->w, json_raw(value));
+        if (strlen(buf_text(&text)) < text.len)
+            return error_set(err, -EILSEQ,
+                             "pairing/%s has a key with U+0000 and was left alone; fix or remove it",
+                             edit->file.name);
+        node_add_raw(edit->root, buf_text(&text), json_raw(value));
     }
+    return 0;
 }
 
 int pairing_edit_begin(struct pairing_edit *edit, const struct pairing *pairing, int directory_fd,
                        const char *kind, pairing_keep_fn *keep, const void *context,
                        struct error *err)
 {
-    buf_init(&edit->out, FILE_MAX);
-    json_writer_init(&edit->w, &edit->out);
-    json_write_object_begin(&edit->w);
+    edit->doc = (struct document)DOCUMENT_INIT(TREE_MAX);
+    edit->root = document_object(&edit->doc);
     int r = pairing_file_load(pairing, directory_fd, kind, &edit->file, err);
-    if (r == 0 && keep)
-        copy(edit, keep, context);
-    return r;
+    return r == 0 && keep ? copy(edit, keep, context, err) : r;
 }
 
 int pairing_edit_save(struct pairing_edit *edit, int directory_fd, bool durable, struct error *err)
 {
     const char *name = edit->file.name;
-    json_write_object_end(&edit->w);
-    if (!json_write_done(&edit->w))
+    BUF_AUTO text = BUF_INIT(FILE_MAX);
+    if (document_print(&edit->doc, &text, NULL) < 0 || !buf_append_char(&text, '\n'))
         return error_set(err, -EFBIG, "pairing/%s would be larger than %d KiB", name,
                          FILE_MAX / 1024);
-    buf_append_char(&edit->out, '\n');
-    return replace_file(directory_fd, name, 0600, buf_span(&edit->out), durable, err);
+    return replace_file(directory_fd, name, 0600, buf_span(&text), durable, err);
 }
 
 void pairing_edit_finish(struct pairing_edit *edit)
 {
     pairing_file_finish(&edit->file);
-    buf_finish(&edit->out);
+    document_finish(&edit->doc);
 }
 
 bool pairing_time(struct json_value seconds, int64_t *ret_ms)

@@ -1,8 +1,8 @@
 #pragma once
 
 #include "channels/pairing.h"
+#include "codec/document.h"
 #include "codec/json.h"
-#include "codec/json_write.h"
 
 // The files of pairing.c: JSON objects in one directory of the home, with one lock for all of them.
 enum pairing_lock { PAIRING_UNLOCKED, PAIRING_LOCK_WAIT, PAIRING_LOCK_TRY };
@@ -33,12 +33,12 @@ struct json_value pairing_file_find(const struct pairing_file *file, struct span
 
 /*
  * A new text of a file: begin, which reads the old one and takes over, byte for byte, the members
- * for which `keep` is true (NULL: none); more members; save.
+ * for which `keep` is true (NULL: none); more members, added to `root`; save.
  */
 struct pairing_edit {
     struct pairing_file file; // as it was
-    struct buf out;
-    struct json_writer w;
+    struct document doc;
+    struct node root;
 };
 #define PAIRING_EDIT_AUTO CLEANUP(pairing_edit_finish) struct pairing_edit
 

@@ -7,7 +7,10 @@
 #include "codec/entries.h"
 #include "codec/utf8.h"
 
-enum { TEXT_MAX = 1024 }; // bytes of one id or name
+enum {
+    TEXT_MAX = 1024,           // bytes of one id or name
+    LIST_MEMORY_MAX = 4 << 20, // bytes of the list as JSON is built
+};
 
 struct listing {
     const struct pairing *pairing;
@@ -118,41 +121,37 @@ static void append_approved(const struct listing *listing, struct buf *out)
                    listing->pairing->platform);
 }
 
-static void write_time(struct json_writer *w, const char *name, int64_t ms)
+static void write_time(struct node object, const char *name, int64_t ms)
 {
     char text[CLOCK_TEXT_SIZE];
-    json_write_member_text(w, name, ms ? clock_format_utc(ms, text) : NULL);
+    node_add_text(object, name, ms ? clock_format_utc(ms, text) : NULL);
 }
 
-static void write_requests(struct json_writer *w, const struct listing *listing, bool approved)
+static void write_requests(struct node root, const struct listing *listing, bool approved)
 {
     struct json_iter it =
         json_iter_init(pairing_file_root(approved ? &listing->approved : &listing->pending));
     struct request request;
-    json_write_key(w, approved ? "approved" : "pending");
-    json_write_array_begin(w);
+    struct node rows = node_add_array(root, approved ? "approved" : "pending");
     while (next(listing, &it, approved, &request)) {
-        json_write_object_begin(w);
+        struct node row = node_add_object(rows, NULL);
         if (!approved)
-            json_write_member_text(w, "request_id", request.id);
-        json_write_member_text(w, "user_id", request.user);
-        json_write_member_text(w, "user_name", request.name);
-        write_time(w, approved ? "approved_at" : "created_at", request.at_ms);
-        json_write_object_end(w);
+            node_add_text(row, "request_id", request.id);
+        node_add_text(row, "user_id", request.user);
+        node_add_text(row, "user_name", request.name);
+        write_time(row, approved ? "approved_at" : "created_at", request.at_ms);
     }
-    json_write_array_end(w);
 }
 
 static void write_json(const struct listing *listing, struct buf *out)
 {
-    struct json_writer w;
-    json_writer_init(&w, out);
-    json_write_object_begin(&w);
-    json_write_member_text(&w, "platform", listing->pairing->platform);
-    write_requests(&w, listing, false);
-    write_requests(&w, listing, true);
-    write_time(&w, "locked_until", pairing_lockout_until(listing->pairing, &listing->limits));
-    json_write_object_end(&w);
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(LIST_MEMORY_MAX);
+    struct node root = document_object(&doc);
+    node_add_text(root, "platform", listing->pairing->platform);
+    write_requests(root, listing, false);
+    write_requests(root, listing, true);
+    write_time(root, "locked_until", pairing_lockout_until(listing->pairing, &listing->limits));
+    document_print(&doc, out, NULL);
     buf_append_char(out, '\n');
 }
 

@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "channels/telegram_internal.h"
-#include "codec/json_write.h"
+#include "codec/document.h"
 #include "codec/url.h"
 
 #define FIELD(name) offsetof(struct telegram_config, name)
@@ -128,19 +128,14 @@ static void set_menu(struct telegram *telegram)
         {"help", "All commands"},
     };
     BUF_AUTO body = BUF_INIT(MENU_BYTES);
-    struct json_writer w;
-    json_writer_init(&w, &body);
-    json_write_object_begin(&w);
-    json_write_key(&w, "commands");
-    json_write_array_begin(&w);
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(DOCUMENT_SMALL);
+    struct node commands = node_add_array(document_object(&doc), "commands");
     for (size_t i = 0; i < ARRAY_LEN(menu); i++) {
-        json_write_object_begin(&w);
-        json_write_member_text(&w, "command", menu[i][0]);
-        json_write_member_text(&w, "description", menu[i][1]);
-        json_write_object_end(&w);
+        struct node entry = node_add_object(commands, NULL);
+        node_add_text(entry, "command", menu[i][0]);
+        node_add_text(entry, "description", menu[i][1]);
     }
-    json_write_array_end(&w);
-    json_write_object_end(&w);
+    document_print(&doc, &body, NULL);
     telegram->hello.menu_attempts++;
     struct telegram_ask ask = {.method = "setMyCommands", .body = buf_span(&body)};
     telegram->hello.call = telegram_api_ask(telegram, &ask, on_menu, telegram);

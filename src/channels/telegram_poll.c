@@ -19,7 +19,7 @@
 #include "base/mem.h"
 #include "base/wait.h"
 #include "channels/telegram_internal.h"
-#include "codec/json_write.h"
+#include "codec/document.h"
 #include "store/inbox.h"
 
 enum {
@@ -296,15 +296,14 @@ static void on_poll(void *context, const struct telegram_answer *answer)
 
 static void write_request(const struct telegram_poller *poller, int64_t wait_ms, struct buf *out)
 {
-    struct json_writer w;
-    json_writer_init(&w, out);
-    json_write_object_begin(&w);
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(DOCUMENT_SMALL);
+    struct node request = document_object(&doc);
     if (poller->offset)
-        json_write_member_int(&w, "offset", poller->offset);
-    json_write_member_int(&w, "limit", poller->limit);
-    json_write_member_int(&w, "timeout", wait_ms / 1000);
-    json_write_member_raw(&w, "allowed_updates", SPAN_LITERAL("[\"message\"]"));
-    json_write_object_end(&w);
+        node_add_int(request, "offset", poller->offset);
+    node_add_int(request, "limit", poller->limit);
+    node_add_int(request, "timeout", wait_ms / 1000);
+    node_add_text(node_add_array(request, "allowed_updates"), NULL, "message");
+    document_print(&doc, out, NULL);
 }
 
 // True when the offset is what it will be: also when it cannot be read, since all that Telegram

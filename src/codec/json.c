@@ -1,9 +1,9 @@
 /*
- * Why not a ready-made JSON library: this program passes other people's JSON on. The usual reader,
- * cJSON, turns every number into a double (so 64-bit identifiers change), cuts strings at U+0000,
- * and cannot give back the bytes that a value was written with. Byte-exact pass-through of unknown
- * fields and of a model's own tool arguments is what this project is for, so the reader keeps
- * positions and decodes only what somebody asks for.
+ * Why cJSON alone is not enough: this program passes other people's JSON on. cJSON turns every
+ * number into a double (so 64-bit identifiers change), cuts strings at U+0000, and cannot give back
+ * the bytes that a value was written with. Byte-exact pass-through of unknown fields and of a
+ * model's own tool arguments is what this project is for, so this reader keeps positions and
+ * decodes only what somebody asks for. It also checks what becomes a tree (codec/document_read.c).
  *
  * The syntax is json_scan.c's; here its events become one flat array of 16-byte tokens, without
  * recursion: `next` of a token is the index behind everything inside it, so siblings are reached by
@@ -57,9 +57,11 @@ static int refuse(const struct json_scan *s, struct error *err)
 static int grow(struct parser *p)
 {
     struct json *doc = p->doc;
-    if (doc->count == JSON_TOKENS_MAX)
-        return error_set(p->err, -EMSGSIZE, "this JSON holds more than %d values", JSON_TOKENS_MAX);
+    uint32_t max = doc->count_max ? doc->count_max : JSON_TOKENS_MAX;
+    if (doc->count == max)
+        return error_set(p->err, -EMSGSIZE, "this JSON holds more than %u values", max);
     uint32_t capacity = doc->capacity ? doc->capacity * 2 : 32;
+    capacity = capacity < max ? capacity : max;
     struct json_token *tokens = realloc(doc->tokens, capacity * sizeof *tokens);
     if (!tokens) // sized by the outside, so it is refused rather than fatal
         return error_set(p->err, -ENOMEM, "out of memory for JSON of %zu bytes", doc->text.len);

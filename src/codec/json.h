@@ -9,8 +9,10 @@
 #include "base/span.h"
 
 /*
- * A validating JSON reader (RFC 8259) that keeps the exact bytes of every value. The essay at the
- * top of json.c says why it is ours. A document is a flat array of tokens over text that somebody
+ * A validating JSON reader (RFC 8259) that keeps the exact bytes of every value. Which of the two:
+ * this reader, with json_write.h, is for what passes through and must keep its bytes (bodies and
+ * streams of the router, requests and replies of models, arguments of tools, lines of the log), and
+ * codec/document.h for every document that is built or taken apart as a whole. A document is a flat array of tokens over text that somebody
  * else owns; a value is a small struct that is passed around by copy. "Absent" is a value as well,
  * so look-ups chain without a check in between: json_get(json_at(json_get(root, "a"), 0), "b").
  */
@@ -35,11 +37,12 @@ struct json {
     struct span text;          // borrowed: must outlive the document
     struct json_token *tokens; // owned
     uint32_t count, capacity;  // tokens
+    uint32_t count_max;        // 0: JSON_TOKENS_MAX
 };
 
-#define JSON_INIT             \
-    {                         \
-        {NULL, 0}, NULL, 0, 0 \
+#define JSON_INIT                \
+    {                            \
+        {NULL, 0}, NULL, 0, 0, 0 \
     }
 
 struct json_value {
@@ -91,6 +94,7 @@ bool json_bool(struct json_value v, bool *ret_value);
 // Any number as an integer of 10^-digits, exactly, exponents included (money): (1.5e-3, 6) is 1500.
 // Digits beyond are cut towards zero; false when the result does not fit.
 bool json_fixed(struct json_value v, unsigned digits, int64_t *ret_value);
+bool json_fixed_of(struct span number, unsigned digits, int64_t *ret_value); // a checked number's
 
 struct json_iter {
     const struct json *doc;

@@ -302,11 +302,8 @@ static bool scale(struct span whole, struct span fraction, int64_t point, uint64
     return true;
 }
 
-bool json_fixed(struct json_value v, unsigned digits, int64_t *ret_value)
+bool json_fixed_of(struct span text, unsigned digits, int64_t *ret_value)
 {
-    struct span text = json_raw(v);
-    if (json_type(v) != JSON_NUMBER)
-        return false;
     bool negative = text.data[0] == '-';
     text = span_skip(text, negative);
 
@@ -318,4 +315,9 @@ bool json_fixed(struct json_value v, unsigned digits, int64_t *ret_value)
 
     uint64_t value;
     return scale(whole, fraction, point, &value) && apply_sign(negative, value, ret_value);
+}
+
+bool json_fixed(struct json_value v, unsigned digits, int64_t *ret_value)
+{
+    return json_type(v) == JSON_NUMBER && json_fixed_of(json_raw(v), digits, ret_value);
 }

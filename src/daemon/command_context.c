@@ -4,14 +4,19 @@
 #include "agent/desk.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "codec/json.h"
+#include "codec/document.h"
 #include "daemon/app.h"
 #include "daemon/command.h"
 #include "daemon/control_client.h"
 #include "daemon/page.h"
 #include "store/store.h"
 
-enum { ANSWER_MAX = 4 << 20, NAME_WIDTH = 28, CELL_MAX = 4096 };
+enum {
+    ANSWER_MAX = 4 << 20, // bytes
+    TREE_MAX = 16 << 20,  // bytes of memory
+    NAME_WIDTH = 28,
+    CELL_MAX = 4096, // bytes
+};
 
 enum { OPTION_JSON = OPTION_FIRST_OWN };
 
@@ -21,37 +26,35 @@ static const struct command_option options[] = {
     COMMAND_OPTIONS_END,
 };
 
-static void print_row(const char *name, struct json_value sizes)
+static void print_row(const char *name, struct node sizes)
 {
     page_pad(span_of(name), NAME_WIDTH, stdout);
-    printf("%9" PRId64 " %9" PRId64 "\n", page_number(sizes, "bytes"),
-           page_number(sizes, "approximate_tokens"));
+    printf("%9" PRId64 " %9" PRId64 "\n", page_count(sizes, "bytes"),
+           page_count(sizes, "approximate_tokens"));
 }
 
 // The parts of an array, each by its name and, where it has one, its source.
-static void print_parts(struct json_value parts, const char *before)
+static void print_parts(struct node parts, const char *before)
 {
-    struct json_iter it = json_iter_init(parts);
-    struct json_value part;
-    while (json_iter_next(&it, NULL, &part)) {
+    for (struct node part = node_first(parts); part.item; part = node_next(part)) {
         BUF_AUTO name = BUF_INIT(CELL_MAX);
-        bool has_source = json_type(json_get(part, "source")) == JSON_STRING;
+        bool has_source = node_type(node_get(part, "source")) == JSON_STRING;
         buf_append_text(&name, before);
-        page_cell(json_get(part, "name"), "?", NAME_WIDTH - 4, &name);
+        page_node(node_get(part, "name"), "?", NAME_WIDTH - 4, &name);
         buf_append_text(&name, has_source ? " (" : "");
-        page_cell(json_get(part, "source"), "", NAME_WIDTH - 4, &name);
+        page_node(node_get(part, "source"), "", NAME_WIDTH - 4, &name);
         buf_append_text(&name, has_source ? ")" : "");
         print_row(buf_text(&name), part);
     }
 }
 
-static void print_page(struct json_value root)
+static void print_page(struct node root)
 {
-    struct json_value total = json_get(root, "total");
+    struct node total = node_get(root, "total");
     page_pad(SPAN_LITERAL("a first message carries"), NAME_WIDTH, stdout);
     printf("%9s %9s\n", "bytes", "~tokens");
-    print_parts(json_get(root, "prompt"), "");
-    print_parts(json_get(root, "tools"), "tool ");
+    print_parts(node_get(root, "prompt"), "");
+    print_parts(node_get(root, "tools"), "tool ");
     print_row("total", total);
     puts("~ is bytes / 4, not a count");
 }
@@ -83,11 +86,11 @@ static int run(const struct command *command, const struct arguments *arguments)
 {
     (void)command;
     BUF_AUTO answer = BUF_INIT(ANSWER_MAX);
-    JSON_AUTO document = JSON_INIT;
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(TREE_MAX);
     struct error err = ERROR_INIT;
     int r = ask(arguments, &answer, &err);
     if (r == 0)
-        r = json_parse(&document, buf_span(&answer), &err);
+        r = document_read(&doc, buf_span(&answer), &err);
     if (r < 0) {
         log_error("%s", err.text);
         return EXIT_FAILED;
@@ -95,7 +98,7 @@ static int run(const struct command *command, const struct arguments *arguments)
     if (arguments->values[OPTION_JSON])
         page_print_raw(buf_span(&answer));
     else
-        print_page(json_root(&document));
+        print_page(document_root(&doc));
     return EXIT_OK;
 }
 

@@ -10,14 +10,20 @@
 #include "base/colour.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "codec/json_write.h"
+#include "codec/document.h"
 #include "daemon/command.h"
 #include "daemon/control_client.h"
 #include "daemon/owner.h"
 #include "daemon/page.h"
 #include "daemon/settings.h"
 
-enum { ANSWER_MAX = 1 << 20, CELL_WIDTH = 200, SENTENCE_WIDTH = 1000, LABEL_WIDTH = 10 };
+enum {
+    ANSWER_MAX = 1 << 20, // bytes
+    TREE_MAX = 8 << 20,   // bytes of memory
+    CELL_WIDTH = 200,
+    SENTENCE_WIDTH = 1000,
+    LABEL_WIDTH = 10,
+};
 
 enum {
     EXIT_NOT_RUNNING = 3,    // as of init scripts
@@ -52,26 +58,26 @@ static void line(const char *label, const char *colour, const char *fmt, ...)
     puts(colours ? "\033[0m" : "");
 }
 
-static bool is_true(struct json_value value)
+static bool is_true(struct node value)
 {
     bool is = false;
-    return json_bool(value, &is) && is;
+    return node_bool(value, &is) && is;
 }
 
 // A member's text as a line may show it; the caller's buffer holds it.
-static const char *cell(struct json_value object, const char *key, struct buf *into)
+static const char *cell(struct node object, const char *key, struct buf *into)
 {
     buf_clear(into);
-    page_cell(json_get(object, key), "", CELL_WIDTH, into);
+    page_node(node_get(object, key), "", CELL_WIDTH, into);
     return buf_text(into);
 }
 
-static void show_model(struct json_value status)
+static void show_model(struct node status)
 {
     BUF_AUTO name = BUF_INIT(4 * CELL_WIDTH);
     BUF_AUTO model = BUF_INIT(4 * CELL_WIDTH);
     BUF_AUTO where = BUF_INIT(4 * CELL_WIDTH);
-    struct json_value upstream = json_get(status, "upstream");
+    struct node upstream = node_get(status, "upstream");
     cell(status, "model", &name);
     cell(upstream, "model", &model);
     cell(upstream, "base_url", &where);
@@ -80,71 +86,69 @@ static void show_model(struct json_value status)
          same ? "" : buf_text(&model), where.len ? " at " : "", buf_text(&where));
 }
 
-static void show_upstream(struct json_value upstream)
+static void show_upstream(struct node upstream)
 {
     BUF_AUTO state = BUF_INIT(4 * CELL_WIDTH);
     BUF_AUTO text = BUF_INIT(4 * CELL_WIDTH);
     char when[CLOCK_TEXT_SIZE];
-    struct json_value failure = json_get(upstream, "last_failure");
-    bool failing = page_number(upstream, "failures") > 0;
-    if (json_type(upstream) != JSON_OBJECT || json_is(json_get(upstream, "provider"), "offline"))
+    struct node failure = node_get(upstream, "last_failure");
+    bool failing = page_count(upstream, "failures") > 0;
+    if (node_type(upstream) != JSON_OBJECT || node_is(node_get(upstream, "provider"), "offline"))
         return;
     cell(upstream, "state", &state);
-    if (json_is(json_get(upstream, "state"), "unused"))
+    if (node_is(node_get(upstream, "state"), "unused"))
         line("upstream", plain, "not asked yet");
     else
         line("upstream", failing ? bad : plain, "%s, last answer %s%s", buf_text(&state),
-             page_time(page_number(upstream, "last_answer_ms"), when),
-             page_number(upstream, "last_answer_ms") ? " UTC" : "");
-    if (json_type(failure) == JSON_OBJECT)
+             page_time(page_count(upstream, "last_answer_ms"), when),
+             page_count(upstream, "last_answer_ms") ? " UTC" : "");
+    if (node_type(failure) == JSON_OBJECT)
         line("", failing ? bad : plain, "last failure %s UTC%s: %s",
-             page_time(page_number(failure, "ms"), when), failing ? "" : " (it has worked since)",
+             page_time(page_count(failure, "ms"), when), failing ? "" : " (it has worked since)",
              cell(failure, "text", &text));
 }
 
-static void show_problem(struct json_value problem)
+static void show_problem(struct node problem)
 {
     BUF_AUTO what = BUF_INIT(4 * CELL_WIDTH);
     BUF_AUTO text = BUF_INIT(4 * SENTENCE_WIDTH);
-    bool serious = is_true(json_get(problem, "wants_person"));
-    page_cell(json_get(problem, "text"), "", SENTENCE_WIDTH, &text);
+    bool serious = is_true(node_get(problem, "wants_person"));
+    page_node(node_get(problem, "text"), "", SENTENCE_WIDTH, &text);
     line(serious ? "PROBLEM" : "notice", serious ? bad : worth_a_look, "%s: %s",
          cell(problem, "what", &what), buf_text(&text));
     buf_clear(&text);
-    page_cell(json_get(problem, "todo"), "", SENTENCE_WIDTH, &text);
+    page_node(node_get(problem, "todo"), "", SENTENCE_WIDTH, &text);
     line("  do", plain, "%s", buf_text(&text));
 }
 
-static void show_problems(struct json_value problems)
+static void show_problems(struct node problems)
 {
-    struct json_iter each = json_iter_init(problems);
-    struct json_value problem;
-    while (json_iter_next(&each, NULL, &problem))
-        show_problem(problem);
+    for (struct node each = node_first(problems); each.item; each = node_next(each))
+        show_problem(each);
 }
 
-static void show_process(struct json_value status)
+static void show_process(struct node status)
 {
     BUF_AUTO text = BUF_INIT(4 * CELL_WIDTH);
     char when[CLOCK_TEXT_SIZE], how_long[PAGE_SPAN_SIZE];
-    bool ready = is_true(json_get(status, "ready"));
+    bool ready = is_true(node_get(status, "ready"));
     line("hermes", plain, "%s, pid %" PRId64, cell(status, "version", &text),
-         page_number(status, "pid"));
+         page_count(status, "pid"));
     line("state", ready ? good : bad, "%s", ready ? "ready" : "not ready");
     line("home", plain, "%s", cell(status, "home", &text));
     show_model(status);
-    line("up", plain, "%s, since %s UTC", page_duration(page_number(status, "uptime_s"), how_long),
-         page_time(page_number(status, "started_ms"), when));
-    line("memory", plain, "%.1f MiB", (double)page_number(status, "rss_bytes") / (1024 * 1024));
+    line("up", plain, "%s, since %s UTC", page_duration(page_count(status, "uptime_s"), how_long),
+         page_time(page_count(status, "started_ms"), when));
+    line("memory", plain, "%.1f MiB", (double)page_count(status, "rss_bytes") / (1024 * 1024));
 }
 
-static void show_telegram(struct json_value telegram)
+static void show_telegram(struct node telegram)
 {
     BUF_AUTO state = BUF_INIT(4 * CELL_WIDTH);
     BUF_AUTO name = BUF_INIT(4 * CELL_WIDTH);
     BUF_AUTO detail = BUF_INIT(4 * CELL_WIDTH);
     char when[CLOCK_TEXT_SIZE];
-    if (json_type(telegram) != JSON_OBJECT) {
+    if (node_type(telegram) != JSON_OBJECT) {
         line("telegram", plain, "off");
         return;
     }
@@ -155,16 +159,16 @@ static void show_telegram(struct json_value telegram)
     line("telegram", polling ? good : worth_a_look, "%s%s%s%s%s", buf_text(&state),
          name.len ? " as @" : "", buf_text(&name), detail.len ? ": " : "", buf_text(&detail));
     line("", plain, "last heard %s, %" PRId64 " updates, %" PRId64 " messages sent",
-         page_time(page_number(telegram, "last_poll_ms"), when), page_number(telegram, "updates"),
-         page_number(telegram, "sent"));
+         page_time(page_count(telegram, "last_poll_ms"), when), page_count(telegram, "updates"),
+         page_count(telegram, "sent"));
 }
 
-static void show_outbox(struct json_value outbox)
+static void show_outbox(struct node outbox)
 {
     char how_long[PAGE_SPAN_SIZE];
-    int64_t waiting = page_number(outbox, "waiting"), failed = page_number(outbox, "failed");
-    int64_t oldest_s = page_number(outbox, "oldest_s");
-    if (json_type(outbox) != JSON_OBJECT)
+    int64_t waiting = page_count(outbox, "waiting"), failed = page_count(outbox, "failed");
+    int64_t oldest_s = page_count(outbox, "oldest_s");
+    if (node_type(outbox) != JSON_OBJECT)
         return;
     if (!waiting)
         line("outbox", plain, "empty");
@@ -175,32 +179,32 @@ static void show_outbox(struct json_value outbox)
         line("", bad, "%" PRId64 " given up", failed);
 }
 
-static void show_turns(struct json_value status)
+static void show_turns(struct node status)
 {
     BUF_AUTO cost = BUF_INIT(64);
-    struct json_value turns = json_get(status, "turns");
+    struct node turns = node_get(status, "turns");
     int64_t micros = 0;
-    if (json_type(turns) != JSON_OBJECT)
+    if (node_type(turns) != JSON_OBJECT)
         return;
-    json_fixed(json_get(turns, "cost_usd"), 6, &micros);
-    bool running = is_true(json_get(status, "running"));
+    node_fixed(node_get(turns, "cost_usd"), 6, &micros);
+    bool running = is_true(node_get(status, "running"));
     line("turns", plain,
          "%" PRId64 " %s, %" PRId64 " done, %" PRId64 " failed, %" PRId64 " cancelled",
-         running ? page_number(status, "running_turns") : page_number(turns, "open"),
-         running ? "running" : "unfinished", page_number(turns, "done"),
-         page_number(turns, "failed"), page_number(turns, "cancelled"));
+         running ? page_count(status, "running_turns") : page_count(turns, "open"),
+         running ? "running" : "unfinished", page_count(turns, "done"),
+         page_count(turns, "failed"), page_count(turns, "cancelled"));
     line("used", plain,
          "%" PRId64 " tokens in (%" PRId64 " cached), %" PRId64 " out, $%" PRId64 ".%06" PRId64,
-         page_number(turns, "input_tokens"), page_number(turns, "cached_tokens"),
-         page_number(turns, "output_tokens"), micros / 1000000, micros % 1000000);
+         page_count(turns, "input_tokens"), page_count(turns, "cached_tokens"),
+         page_count(turns, "output_tokens"), micros / 1000000, micros % 1000000);
 }
 
-static void show_store(struct json_value store)
+static void show_store(struct node store)
 {
     BUF_AUTO state = BUF_INIT(4 * CELL_WIDTH);
     BUF_AUTO detail = BUF_INIT(4 * CELL_WIDTH);
     BUF_AUTO note = BUF_INIT(4 * CELL_WIDTH);
-    bool failed = json_is(json_get(store, "state"), "failed");
+    bool failed = node_is(node_get(store, "state"), "failed");
     cell(store, "state", &state);
     cell(store, "detail", &detail);
     cell(store, "note", &note);
@@ -212,52 +216,51 @@ static void show_store(struct json_value store)
         line("", worth_a_look, "%s", buf_text(&note));
 }
 
-static void show_disk(struct json_value disk)
+static void show_disk(struct node disk)
 {
     enum { MIB = 1 << 20 };
-    if (json_type(disk) == JSON_OBJECT && page_number(disk, "free_bytes") / MIB < DISK_SHOWN_MIB)
+    if (node_type(disk) == JSON_OBJECT && page_count(disk, "free_bytes") / MIB < DISK_SHOWN_MIB)
         line("disk", worth_a_look, "%" PRId64 " of %" PRId64 " MiB free",
-             page_number(disk, "free_bytes") / MIB, page_number(disk, "size_bytes") / MIB);
+             page_count(disk, "free_bytes") / MIB, page_count(disk, "size_bytes") / MIB);
 }
 
 static int tell_running(struct span answer, bool as_json)
 {
-    JSON_AUTO document = JSON_INIT;
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(TREE_MAX);
     struct error err = ERROR_INIT;
-    if (json_parse(&document, answer, &err) < 0) {
+    if (document_read(&doc, answer, &err) < 0) {
         log_error("the answer of the running hermes cannot be read: %s", err.text);
         return EXIT_FAILED;
     }
-    struct json_value status = json_root(&document);
+    struct node status = document_root(&doc);
     if (as_json) {
         page_print_raw(answer);
     } else {
         show_process(status);
-        show_store(json_get(status, "store"));
-        show_disk(json_get(status, "disk"));
-        show_upstream(json_get(status, "upstream"));
-        show_telegram(json_get(status, "telegram"));
+        show_store(node_get(status, "store"));
+        show_disk(node_get(status, "disk"));
+        show_upstream(node_get(status, "upstream"));
+        show_telegram(node_get(status, "telegram"));
         show_turns(status);
-        show_outbox(json_get(status, "outbox"));
-        show_problems(json_get(status, "problems"));
+        show_outbox(node_get(status, "outbox"));
+        show_problems(node_get(status, "problems"));
     }
-    if (!is_true(json_get(status, "ready")))
+    if (!is_true(node_get(status, "ready")))
         return EXIT_FAILED;
     // One of an earlier version says nothing of it.
     bool ill =
-        json_type(json_get(status, "well")) != JSON_ABSENT && !is_true(json_get(status, "well"));
+        node_type(node_get(status, "well")) != JSON_ABSENT && !is_true(node_get(status, "well"));
     return ill ? EXIT_WANTS_SOMEBODY : EXIT_OK;
 }
 
 static void print_nothing_runs(const char *home)
 {
     BUF_AUTO out = BUF_INIT(ANSWER_MAX);
-    struct json_writer w;
-    json_writer_init(&w, &out);
-    json_write_object_begin(&w);
-    json_write_member_bool(&w, "running", false);
-    json_write_member_text(&w, "home", home);
-    json_write_object_end(&w);
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(DOCUMENT_SMALL);
+    struct node answer = document_object(&doc);
+    node_add_bool(answer, "running", false);
+    node_add_text(answer, "home", home);
+    document_print(&doc, &out, NULL);
     puts(buf_text(&out));
 }
 
@@ -272,10 +275,10 @@ static bool has_database(const char *home)
 static int tell_not_running(const char *home, bool as_json)
 {
     BUF_AUTO answer = BUF_INIT(ANSWER_MAX);
-    JSON_AUTO document = JSON_INIT;
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(TREE_MAX);
     struct error err = ERROR_INIT;
     int r = has_database(home) ? owner_ask(home, "GET", "/status", &answer, &err) : -ENOENT;
-    bool told = r == 0 && json_parse(&document, buf_span(&answer), NULL) == 0;
+    bool told = r == 0 && document_read(&doc, buf_span(&answer), NULL) == 0;
     if (r == -EBUSY) { // somebody does own it, without a socket to ask
         log_error("%s", err.text);
         return EXIT_FAILED;
@@ -287,10 +290,11 @@ static int tell_not_running(const char *home, bool as_json)
     else
         printf("no hermes runs in the home %s\n", home);
     if (!as_json && told) {
-        show_store(json_get(json_root(&document), "store"));
-        show_turns(json_root(&document));
-        show_outbox(json_get(json_root(&document), "outbox"));
-        show_problems(json_get(json_root(&document), "problems"));
+        struct node status = document_root(&doc);
+        show_store(node_get(status, "store"));
+        show_turns(status);
+        show_outbox(node_get(status, "outbox"));
+        show_problems(node_get(status, "problems"));
     } else if (r < 0 && r != -ENOENT) {
         log_warning("its database cannot be read: %s", err.text);
     }

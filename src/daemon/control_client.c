@@ -6,7 +6,7 @@
 
 #include "base/fd.h"
 #include "base/mem.h"
-#include "codec/json.h"
+#include "codec/document.h"
 #include "loop/loop.h"
 #include "net/http_client.h"
 #include "net/unix_socket.h"
@@ -144,12 +144,12 @@ int control_client_ask(const char *home, const char *method, const char *path, s
 
 int control_client_refusal(unsigned status, struct span body, struct error *err)
 {
-    JSON_AUTO document = JSON_INIT;
-    BUF_AUTO text = BUF_INIT(ERROR_TEXT_MAX);
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(DOCUMENT_SMALL);
     int code = status == 404 ? -ENOENT : status == 503 ? -EAGAIN : -EPROTO;
-    if (json_parse(&document, body, NULL) == 0 &&
-        json_string(json_get(json_root(&document), "error"), &text))
-        return error_set(err, code, "%s", buf_text(&text));
+    document_read(&doc, body, NULL);
+    const char *sentence = node_text(node_get(document_root(&doc), "error"));
+    if (sentence)
+        return error_set(err, code, "%s", sentence);
     struct span line = span_trim(body);
     return error_set(err, code, "the running hermes refused: %.*s (HTTP %u)",
                      (int)(line.len < 200 ? line.len : 200), line.len ? line.data : "", status);

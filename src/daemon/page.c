@@ -37,12 +37,11 @@ static size_t fitting(struct span text, size_t width)
     return at;
 }
 
-void page_cell(struct json_value value, const char *absent, size_t width, struct buf *out)
+static void append_cell(struct span text, const char *absent, size_t width, struct buf *out)
 {
-    BUF_AUTO text = BUF_INIT(CELL_BYTES_MAX);
     BUF_AUTO clean = BUF_INIT(3 * (size_t)CELL_BYTES_MAX);
-    if (json_string(value, &text))
-        page_clean(buf_span(&text), true, &clean);
+    if (text.data)
+        page_clean(text, true, &clean);
     else
         buf_append_text(&clean, absent);
     struct span shown = span_trim(buf_span(&clean));
@@ -52,6 +51,18 @@ void page_cell(struct json_value value, const char *absent, size_t width, struct
     buf_append_span(out, shown);
     if (!whole)
         buf_append_text(out, "…");
+}
+
+void page_cell(struct json_value value, const char *absent, size_t width, struct buf *out)
+{
+    BUF_AUTO text = BUF_INIT(CELL_BYTES_MAX);
+    bool is_text = json_string(value, &text);
+    append_cell(is_text ? span_make(buf_text(&text), text.len) : SPAN_ABSENT, absent, width, out);
+}
+
+void page_node(struct node node, const char *absent, size_t width, struct buf *out)
+{
+    append_cell(span_of(node_text(node)), absent, width, out);
 }
 
 void page_pad(struct span cell, size_t width, FILE *file)
@@ -67,6 +78,13 @@ int64_t page_number(struct json_value object, const char *key)
 {
     int64_t value = 0;
     json_int64(json_get(object, key), &value);
+    return value;
+}
+
+int64_t page_count(struct node object, const char *key)
+{
+    int64_t value = 0;
+    node_int(node_get(object, key), &value);
     return value;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/span.h"
+#include "codec/document.h"
 #include "codec/json.h"
 
 /*
@@ -18,11 +19,14 @@
 // in one line, and stay otherwise.
 void page_clean(struct span text, bool one_line, struct buf *out);
 
-// The string of a member, cleaned, in one line and at most `width` columns, "…" at a cut end;
-// `absent` when it is none.
+// A text, cleaned, in one line and at most `width` columns, "…" at a cut end; `absent` when it is
+// none.
 void page_cell(struct json_value value, const char *absent, size_t width, struct buf *out);
+void page_node(struct node node, const char *absent, size_t width, struct buf *out);
 
-int64_t page_number(struct json_value object, const char *key); // 0 when it is none
+// A member's number; 0 when it is none.
+int64_t page_number(struct json_value object, const char *key);
+int64_t page_count(struct node object, const char *key);
 
 // Blanks up to the column, for the next cell; one at least.
 void page_pad(struct span cell, size_t width, FILE *file);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "codec/json_write.h"
+#include "codec/document.h"
 #include "loop/loop.h"
 #include "net/http_server.h"
 #include "serve/control.h"
@@ -60,19 +60,18 @@ static void answer_ready(struct admin *admin, struct http_exchange *exchange)
     const struct control_env *env = admin->control;
     bool ready = describe_ready(env->store);
     BUF_AUTO body = BUF_INIT(BODY_MAX);
-    struct json_writer w;
-    json_writer_init(&w, &body);
-    json_write_object_begin(&w);
-    json_write_member_bool(&w, "ready", ready);
-    describe_store(&w, env->store);
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(STATUS_MAX);
+    struct node answer = document_object(&doc);
+    node_add_bool(answer, "ready", ready);
+    describe_store(answer, env->store);
     const struct telegram *telegram = env->telegram ? *env->telegram : NULL;
     if (key_shown(exchange, NULL, span_of(admin->key))) {
-        describe_telegram(&w, telegram);
-        describe_outbox(&w, env->store, loop_wall(env->loop));
+        describe_telegram(answer, telegram);
+        describe_outbox(answer, env->store, loop_wall(env->loop));
     } else {
-        describe_telegram_state(&w, telegram);
+        describe_telegram_state(answer, telegram);
     }
-    json_write_object_end(&w);
+    document_print(&doc, &body, NULL);
     buf_append_char(&body, '\n');
     http_exchange_reply(exchange, ready ? 200 : 503, json_type_name, buf_span(&body));
 }

@@ -2,8 +2,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "codec/json.h"
-#include "codec/json_write.h"
+#include "codec/document.h"
 #include "serve/control_internal.h"
 #include "store/session.h"
 #include "store/settle.h"
@@ -36,14 +35,17 @@ unsigned control_status_of(int code)
     }
 }
 
+void control_print(struct document *doc, struct buf *out)
+{
+    document_print(doc, out, NULL);
+    buf_append_char(out, '\n');
+}
+
 void control_write_error(const char *sentence, struct buf *out)
 {
-    struct json_writer w;
-    json_writer_init(&w, out);
-    json_write_object_begin(&w);
-    json_write_member_text(&w, "error", sentence);
-    json_write_object_end(&w);
-    buf_append_char(out, '\n');
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(DOCUMENT_SMALL);
+    node_add_text(document_object(&doc), "error", sentence);
+    control_print(&doc, out);
 }
 
 void control_refuse(const struct control_question *question, unsigned status, const char *sentence)
@@ -72,14 +74,12 @@ static void on_stored(void *context, int result, const struct error *err, int64_
     (void)rowid;
     struct control_question *question = context;
     BUF_AUTO body = BUF_INIT(CONTROL_ERROR_MAX);
-    struct json_writer w;
-    json_writer_init(&w, &body);
-    json_write_object_begin(&w);
-    json_write_member_bool(&w, "done", true);
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(DOCUMENT_SMALL);
+    struct node answer = document_object(&doc);
+    node_add_bool(answer, "done", true);
     if (result == STORE_LEFT_OVER)
-        json_write_member_text(&w, "left_over", err->text);
-    json_write_object_end(&w);
-    buf_append_char(&body, '\n');
+        node_add_text(answer, "left_over", err->text);
+    control_print(&doc, &body);
     list_remove(&question->link);
     control_reply(question, result == STORE_LEFT_OVER ? 0 : result, &body, err);
     free(question);
@@ -138,13 +138,11 @@ static bool is_title(struct span title)
 static void rename_session(const struct control_question *question, struct span id,
                            struct span body, struct list *waiting)
 {
-    JSON_AUTO document = JSON_INIT;
-    BUF_AUTO text = BUF_INIT(CONTROL_MESSAGE_MAX);
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(CONTROL_ANSWER_MAX);
     struct error err = ERROR_INIT;
-    bool read = json_parse(&document, body, NULL) == 0 &&
-                json_string(json_get(json_root(&document), "title"), &text);
-    struct span title = span_trim(buf_span(&text));
-    if (!read || !is_title(title)) {
+    document_read(&doc, body, NULL);
+    struct span title = span_trim(span_of(node_text(node_get(document_root(&doc), "title"))));
+    if (!is_title(title)) {
         control_refuse(question, 400,
                        "the body must be {\"title\": ...}: one line of 1 to 200 bytes");
         return;
@@ -209,8 +207,8 @@ static void ask_reload(const struct control_question *question)
 {
     BUF_AUTO text = BUF_INIT(CONTROL_MESSAGE_MAX);
     BUF_AUTO answer = BUF_INIT(CONTROL_ANSWER_MAX);
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(CONTROL_ANSWER_MAX);
     struct error err = ERROR_INIT;
-    struct json_writer w;
     if (!question->env->reload) {
         control_refuse(question, 409, "nothing runs here that can reload a configuration");
         return;
@@ -220,11 +218,8 @@ static void ask_reload(const struct control_question *question)
         control_refuse(question, 422, err.text);
         return;
     }
-    json_writer_init(&w, &answer);
-    json_write_object_begin(&w);
-    json_write_member_string(&w, "text", buf_span(&text));
-    json_write_object_end(&w);
-    buf_append_char(&answer, '\n');
+    node_add_string(document_object(&doc), "text", buf_span(&text));
+    control_print(&doc, &answer);
     control_reply(question, 0, &answer, NULL);
 }
 

@@ -41,7 +41,7 @@ const char *control_local_time(const struct zone *zone, int64_t wall_ms, char *t
 }
 
 struct budget_list {
-    struct json_writer *w;
+    struct node array;
     const struct router_plan *plan; // or NULL
     const struct zone *zone;
     int64_t now_ms;
@@ -50,28 +50,19 @@ struct budget_list {
 
 static void write_budget(struct budget_list *list, const struct router_budget_state *state)
 {
-    struct json_writer *w = list->w;
     char when[CLOCK_TEXT_SIZE];
     if (list->count++ >= BUDGETS_SHOWN)
         return;
-    json_write_object_begin(w);
-    json_write_member_text(w, "account", state->account);
-    json_write_key(w, "cap_usd");
-    json_write_fixed(w, state->cap_pico, MONEY_DIGITS);
-    json_write_key(w, "spent_usd");
-    json_write_fixed(w, state->spent_pico, MONEY_DIGITS);
-    json_write_key(w, "reserved_usd");
-    json_write_fixed(w, state->reserved_pico, MONEY_DIGITS);
-    json_write_key(w, "overshoot_usd");
-    json_write_fixed(w, state->overshoot_pico, MONEY_DIGITS);
-    json_write_member_bool(w, "closed", state->closed);
-    json_write_key(w, "resets");
-    if (state->next_reset_wall_ms < 0)
-        json_write_null(w);
-    else
-        json_write_string(w,
-                          span_of(control_local_time(list->zone, state->next_reset_wall_ms, when)));
-    json_write_object_end(w);
+    struct node budget = node_add_object(list->array, NULL);
+    node_add_text(budget, "account", state->account);
+    node_add_fixed(budget, "cap_usd", state->cap_pico, MONEY_DIGITS);
+    node_add_fixed(budget, "spent_usd", state->spent_pico, MONEY_DIGITS);
+    node_add_fixed(budget, "reserved_usd", state->reserved_pico, MONEY_DIGITS);
+    node_add_fixed(budget, "overshoot_usd", state->overshoot_pico, MONEY_DIGITS);
+    node_add_bool(budget, "closed", state->closed);
+    int64_t reset_ms = state->next_reset_wall_ms;
+    node_add_text(budget, "resets",
+                  reset_ms < 0 ? NULL : control_local_time(list->zone, reset_ms, when));
 }
 
 static bool is_over(const struct router_budget_state *state, int64_t now_ms)
@@ -131,16 +122,14 @@ static void list_stored(void *context, const struct store_charge *spent)
         write_open(list, &state);
 }
 
-void control_write_budgets(struct json_writer *w, const struct control_env *env)
+void control_write_budgets(struct node answer, const struct control_env *env)
 {
     struct zone zone = control_zone(env, NULL);
-    struct budget_list list = {w, plan_of(env), &zone, loop_wall(env->loop), 0};
-    json_write_key(w, "budgets");
-    json_write_array_begin(w);
+    struct node array = node_add_array(answer, "budgets");
+    struct budget_list list = {array, plan_of(env), &zone, loop_wall(env->loop), 0};
     if (env->router)
         list_live(&list, env->router);
     else
         store_read_budgets(env->store, list_stored, &list, NULL);
-    json_write_array_end(w);
-    json_write_member_bool(w, "budgets_cut", list.count > BUDGETS_SHOWN);
+    node_add_bool(answer, "budgets_cut", list.count > BUDGETS_SHOWN);
 }

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "codec/json_write.h"
+#include "codec/document.h"
 #include "codec/money.h"
 #include "router/router.h"
 #include "serve/control_internal.h"
@@ -65,100 +65,87 @@ static int64_t month_of(int64_t day)
     return day - of_month + 1;
 }
 
-static void write_cost(struct json_writer *w, const char *key, int64_t cost_pico)
+static void write_sum(struct node object, const struct store_cost_sum *sum)
 {
-    json_write_key(w, key);
-    json_write_fixed(w, cost_pico, MONEY_DIGITS);
+    node_add_int(object, "calls", sum->calls);
+    node_add_int(object, "attempts", sum->attempts);
+    node_add_int(object, "failed", sum->failed);
+    node_add_int(object, "cancelled", sum->cancelled);
+    node_add_int(object, "unsure", sum->unsure);
+    node_add_int(object, "prompt_tokens", sum->prompt_tokens);
+    node_add_int(object, "cached_tokens", sum->cached_tokens);
+    node_add_int(object, "completion_tokens", sum->completion_tokens);
+    node_add_fixed(object, "cost_usd", sum->cost_pico, MONEY_DIGITS);
 }
 
-static void write_sum(struct json_writer *w, const struct store_cost_sum *sum)
+static void write_total(struct node parent, const char *key, const struct store_cost_sum *sum)
 {
-    json_write_member_int(w, "calls", sum->calls);
-    json_write_member_int(w, "attempts", sum->attempts);
-    json_write_member_int(w, "failed", sum->failed);
-    json_write_member_int(w, "cancelled", sum->cancelled);
-    json_write_member_int(w, "unsure", sum->unsure);
-    json_write_member_int(w, "prompt_tokens", sum->prompt_tokens);
-    json_write_member_int(w, "cached_tokens", sum->cached_tokens);
-    json_write_member_int(w, "completion_tokens", sum->completion_tokens);
-    write_cost(w, "cost_usd", sum->cost_pico);
+    write_sum(node_add_object(parent, key), sum);
 }
 
-static void write_total(struct json_writer *w, const char *key, const struct store_cost_sum *sum)
+static void write_number(struct node object, const char *key, int64_t value)
 {
-    json_write_key(w, key);
-    json_write_object_begin(w);
-    write_sum(w, sum);
-    json_write_object_end(w);
-}
-
-static void write_number(struct json_writer *w, const char *key, int64_t value)
-{
-    json_write_key(w, key);
     if (value < 0)
-        json_write_null(w);
+        node_add_null(object, key);
     else
-        json_write_int(w, value);
+        node_add_int(object, key, value);
 }
 
-static void write_attempt_tokens(struct json_writer *w, const struct store_attempt *a)
+static void write_attempt_tokens(struct node attempt, const struct store_attempt *a)
 {
-    write_number(w, "prompt_tokens", a->prompt_tokens);
-    write_number(w, "cached_tokens", a->cached_tokens);
-    write_number(w, "cache_write_tokens", a->cache_write_tokens);
-    write_number(w, "completion_tokens", a->completion_tokens);
-    write_number(w, "reasoning_tokens", a->reasoning_tokens);
-    write_number(w, "bytes_in", a->bytes_in);
-    write_number(w, "bytes_out", a->bytes_out);
-    write_number(w, "tools_bytes", a->tools_bytes);
-    write_number(w, "messages_bytes", a->messages_bytes);
+    write_number(attempt, "prompt_tokens", a->prompt_tokens);
+    write_number(attempt, "cached_tokens", a->cached_tokens);
+    write_number(attempt, "cache_write_tokens", a->cache_write_tokens);
+    write_number(attempt, "completion_tokens", a->completion_tokens);
+    write_number(attempt, "reasoning_tokens", a->reasoning_tokens);
+    write_number(attempt, "bytes_in", a->bytes_in);
+    write_number(attempt, "bytes_out", a->bytes_out);
+    write_number(attempt, "tools_bytes", a->tools_bytes);
+    write_number(attempt, "messages_bytes", a->messages_bytes);
 }
 
-static void write_attempt(struct json_writer *w, const struct zone *zone,
+static void write_attempt(struct node attempt, const struct zone *zone,
                           const struct store_attempt *a)
 {
     char when[CLOCK_TEXT_SIZE];
-    json_write_object_begin(w);
-    json_write_member_string(w, "call", a->call);
-    json_write_member_int(w, "attempt", a->attempt);
-    json_write_member_int(w, "started_ms", a->wall_ms);
-    json_write_member_text(w, "started", control_local_time(zone, a->wall_ms, when));
-    write_number(w, "duration_ms", a->duration_ms);
-    write_number(w, "first_byte_ms", a->first_byte_ms);
-    json_write_member_string(w, "operation", a->operation);
-    json_write_member_string(w, "slot", a->slot);
-    json_write_member_string(w, "session", a->session);
-    json_write_member_string(w, "job", a->job);
-    json_write_member_string(w, "key", a->key);
-    json_write_member_string(w, "user", a->user);
-    json_write_member_string(w, "asked", a->group);
-    json_write_member_string(w, "deployment", a->deployment);
-    json_write_member_string(w, "provider", a->provider);
-    json_write_member_string(w, "model", a->model);
-    json_write_member_bool(w, "streamed", a->streamed);
-    json_write_member_bool(w, "cancelled", a->cancelled);
-    write_number(w, "status", a->status);
-    json_write_member_string(w, "error", a->error);
-    json_write_member_string(w, "reason", a->reason);
-    json_write_member_string(w, "instead_of", a->from);
-    json_write_member_string(w, "reply_id", a->reply_id);
-    write_attempt_tokens(w, a);
-    json_write_key(w, "cost_usd");
+    node_add_string(attempt, "call", a->call);
+    node_add_int(attempt, "attempt", a->attempt);
+    node_add_int(attempt, "started_ms", a->wall_ms);
+    node_add_text(attempt, "started", control_local_time(zone, a->wall_ms, when));
+    write_number(attempt, "duration_ms", a->duration_ms);
+    write_number(attempt, "first_byte_ms", a->first_byte_ms);
+    node_add_string(attempt, "operation", a->operation);
+    node_add_string(attempt, "slot", a->slot);
+    node_add_string(attempt, "session", a->session);
+    node_add_string(attempt, "job", a->job);
+    node_add_string(attempt, "key", a->key);
+    node_add_string(attempt, "user", a->user);
+    node_add_string(attempt, "asked", a->group);
+    node_add_string(attempt, "deployment", a->deployment);
+    node_add_string(attempt, "provider", a->provider);
+    node_add_string(attempt, "model", a->model);
+    node_add_bool(attempt, "streamed", a->streamed);
+    node_add_bool(attempt, "cancelled", a->cancelled);
+    write_number(attempt, "status", a->status);
+    node_add_string(attempt, "error", a->error);
+    node_add_string(attempt, "reason", a->reason);
+    node_add_string(attempt, "instead_of", a->from);
+    node_add_string(attempt, "reply_id", a->reply_id);
+    write_attempt_tokens(attempt, a);
     if (a->cost_pico < 0)
-        json_write_null(w);
+        node_add_null(attempt, "cost_usd");
     else
-        json_write_fixed(w, a->cost_pico, MONEY_DIGITS);
-    json_write_member_text(w, "cost_source", source_words[a->source]);
-    json_write_object_end(w);
+        node_add_fixed(attempt, "cost_usd", a->cost_pico, MONEY_DIGITS);
+    node_add_text(attempt, "cost_source", source_words[a->source]);
 }
 
-static void write_name(struct json_writer *w, enum store_cost_by by, struct span name)
+static void write_name(struct node sum, enum store_cost_by by, struct span name)
 {
     char date[DATE_SIZE];
     int64_t day = 0;
     if (by == STORE_BY_DAY && span_to_i64(name, &day))
         name = span_of(date_of(day, date));
-    json_write_member_string(w, "name", name);
+    node_add_string(sum, "name", name);
 }
 
 static void write_costs(const struct cost_question *own, const struct store_costs *costs,
@@ -167,35 +154,28 @@ static void write_costs(const struct cost_question *own, const struct store_cost
     const struct control_env *env = own->question.env;
     const char *zone_name;
     struct zone zone = control_zone(env, &zone_name);
-    struct json_writer w;
     char date[DATE_SIZE];
-    json_writer_init(&w, out);
-    json_write_object_begin(&w);
-    json_write_member_text(&w, "zone", zone_name);
-    json_write_member_text(&w, "date", date_of(own->asked.today, date));
-    json_write_member_text(&w, "by", by_words[own->asked.by]);
-    json_write_member_int(&w, "days", own->days);
-    write_total(&w, "today", &costs->today);
-    write_total(&w, "month", &costs->month);
-    write_total(&w, "all", &costs->all);
-    json_write_key(&w, "sums");
-    json_write_array_begin(&w);
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(CONTROL_ANSWER_MAX);
+    struct node answer = document_object(&doc);
+    node_add_text(answer, "zone", zone_name);
+    node_add_text(answer, "date", date_of(own->asked.today, date));
+    node_add_text(answer, "by", by_words[own->asked.by]);
+    node_add_int(answer, "days", own->days);
+    write_total(answer, "today", &costs->today);
+    write_total(answer, "month", &costs->month);
+    write_total(answer, "all", &costs->all);
+    struct node sums = node_add_array(answer, "sums");
     for (size_t i = 0; i < costs->sum_count; i++) {
-        json_write_object_begin(&w);
-        write_name(&w, own->asked.by, costs->sums[i].name);
-        write_sum(&w, &costs->sums[i]);
-        json_write_object_end(&w);
+        struct node sum = node_add_object(sums, NULL);
+        write_name(sum, own->asked.by, costs->sums[i].name);
+        write_sum(sum, &costs->sums[i]);
     }
-    json_write_array_end(&w);
-    json_write_member_bool(&w, "is_cut", costs->is_cut);
-    control_write_budgets(&w, env);
-    json_write_key(&w, "dearest");
-    json_write_array_begin(&w);
+    node_add_bool(answer, "is_cut", costs->is_cut);
+    control_write_budgets(answer, env);
+    struct node dearest = node_add_array(answer, "dearest");
     for (size_t i = 0; i < costs->dearest_count; i++)
-        write_attempt(&w, &zone, &costs->dearest[i]);
-    json_write_array_end(&w);
-    json_write_object_end(&w);
-    buf_append_char(out, '\n');
+        write_attempt(node_add_object(dearest, NULL), &zone, &costs->dearest[i]);
+    control_print(&doc, out);
 }
 
 static void on_costs(void *context, int result, const struct error *err,
@@ -319,29 +299,21 @@ static void write_call(const struct control_env *env, const struct store_call *c
 {
     const char *zone_name;
     struct zone zone = control_zone(env, &zone_name);
-    struct json_writer w;
-    json_writer_init(&w, out);
-    json_write_object_begin(&w);
-    json_write_member_string(&w, "call", call->attempts[0].call);
-    json_write_member_text(&w, "zone", zone_name);
-    write_cost(&w, "cost_usd", control_call_cost(call));
-    json_write_key(&w, "reasons");
-    json_write_array_begin(&w);
-    control_write_reasons(call, env->router, &w);
-    json_write_array_end(&w);
-    json_write_key(&w, "attempts");
-    json_write_array_begin(&w);
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(CONTROL_ANSWER_MAX);
+    struct node answer = document_object(&doc);
+    node_add_string(answer, "call", call->attempts[0].call);
+    node_add_text(answer, "zone", zone_name);
+    node_add_fixed(answer, "cost_usd", control_call_cost(call), MONEY_DIGITS);
+    control_write_reasons(call, env->router, node_add_array(answer, "reasons"));
+    struct node attempts = node_add_array(answer, "attempts");
     for (size_t i = 0; i < call->count; i++)
-        write_attempt(&w, &zone, &call->attempts[i]);
-    json_write_array_end(&w);
-    json_write_key(&w, "before");
+        write_attempt(node_add_object(attempts, NULL), &zone, &call->attempts[i]);
     if (call->before)
-        write_attempt(&w, &zone, call->before);
+        write_attempt(node_add_object(answer, "before"), &zone, call->before);
     else
-        json_write_null(&w);
-    write_total(&w, "usual", &call->usual);
-    json_write_object_end(&w);
-    buf_append_char(out, '\n');
+        node_add_null(answer, "before");
+    write_total(answer, "usual", &call->usual);
+    control_print(&doc, out);
 }
 
 static void on_call(void *context, int result, const struct error *err,

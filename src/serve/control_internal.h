@@ -3,7 +3,7 @@
 #include <stdbool.h>
 
 #include "base/list.h"
-#include "codec/json_write.h"
+#include "codec/document.h"
 #include "codec/zone.h"
 #include "loop/loop.h"
 #include "net/sse_stream.h"
@@ -45,6 +45,7 @@ void control_reply(const struct control_question *question, int r, struct buf *b
                    const struct error *err);
 
 unsigned control_status_of(int code); // HTTP's, of an outcome or a negated errno value
+void control_print(struct document *doc, struct buf *out); // with a line feed behind it
 void control_write_error(const char *sentence, struct buf *out); // {"error": sentence}
 
 // control_sessions.c: a negative code, with a sentence, or 0.
@@ -62,7 +63,7 @@ void control_ask_call(const struct control_question *question, struct span metho
 struct zone control_zone(const struct control_env *env, const char **ret_name);
 // "2026-11-21 16:16" there, into CLOCK_TEXT_SIZE bytes.
 const char *control_local_time(const struct zone *zone, int64_t wall_ms, char *text);
-void control_write_budgets(struct json_writer *w, const struct control_env *env);
+void control_write_budgets(struct node answer, const struct control_env *env); // two members
 
 // control_chat.c
 void control_chat_start(struct control *control, struct http_exchange *exchange);

@@ -24,9 +24,9 @@ enum {
     MILLION = 1000000,
 };
 
-static void say(struct json_writer *w, const struct buf *sentence)
+static void say(struct node reasons, const struct buf *sentence)
 {
-    json_write_string(w, buf_span(sentence));
+    node_add_string(reasons, NULL, buf_span(sentence));
 }
 
 int64_t control_call_cost(const struct store_call *call)
@@ -43,7 +43,7 @@ static const struct store_attempt *last_of(const struct store_call *call)
     return &call->attempts[call->count - 1];
 }
 
-static void say_certainty(const struct store_call *call, struct json_writer *w)
+static void say_certainty(const struct store_call *call, struct node reasons)
 {
     BUF_AUTO text = BUF_INIT(SENTENCE_MAX);
     bool is_unknown = false, is_bound = false;
@@ -58,10 +58,10 @@ static void say_certainty(const struct store_call *call, struct json_writer *w)
         buf_append_text(&text, "the provider did not report any usage, so the most that it can "
                                "have cost is counted");
     if (text.len)
-        say(w, &text);
+        say(reasons, &text);
 }
 
-static void say_attempts(const struct store_call *call, struct json_writer *w)
+static void say_attempts(const struct store_call *call, struct node reasons)
 {
     BUF_AUTO text = BUF_INIT(SENTENCE_MAX);
     char money[MONEY_TEXT_SIZE];
@@ -80,21 +80,21 @@ static void say_attempts(const struct store_call *call, struct json_writer *w)
     }
     buf_append_text(&text, ")");
     if (!buf_is_full(&text))
-        say(w, &text);
+        say(reasons, &text);
 }
 
-static void say_fallback(const struct store_attempt *a, struct json_writer *w)
+static void say_fallback(const struct store_attempt *a, struct node reasons)
 {
     BUF_AUTO text = BUF_INIT(SENTENCE_MAX);
     if (!span_is(a->reason, "fallback"))
         return;
     buf_printf(&text, "%.*s was asked for and could not answer, so %.*s was asked instead",
                (int)a->from.len, a->from.data, (int)a->group.len, a->group.data);
-    say(w, &text);
+    say(reasons, &text);
 }
 
 // As they are now; what a provider charged is its own figure.
-static void say_price(const struct store_attempt *a, struct router *router, struct json_writer *w)
+static void say_price(const struct store_attempt *a, struct router *router, struct node reasons)
 {
     BUF_AUTO text = BUF_INIT(SENTENCE_MAX);
     char input[MONEY_TEXT_SIZE], output[MONEY_TEXT_SIZE];
@@ -113,7 +113,7 @@ static void say_price(const struct store_attempt *a, struct router *router, stru
                is_listed ? "published" : "configured", (int)a->model.len, a->model.data,
                money_format(money_mul(price.input_pico, MILLION), input),
                money_format(money_mul(price.output_pico, MILLION), output));
-    say(w, &text);
+    say(reasons, &text);
 }
 
 static int64_t percent(int64_t part, int64_t whole)
@@ -121,7 +121,7 @@ static int64_t percent(int64_t part, int64_t whole)
     return whole > 0 ? (int64_t)(100.0 * (double)part / (double)whole + 0.5) : 0;
 }
 
-static void say_tokens(const struct store_attempt *a, struct json_writer *w)
+static void say_tokens(const struct store_attempt *a, struct node reasons)
 {
     BUF_AUTO text = BUF_INIT(SENTENCE_MAX);
     if (a->prompt_tokens < 0)
@@ -138,11 +138,11 @@ static void say_tokens(const struct store_attempt *a, struct json_writer *w)
     if (a->reasoning_tokens > 0)
         buf_printf(&text, ", %" PRId64 " %% of them reasoning",
                    percent(a->reasoning_tokens, a->completion_tokens));
-    say(w, &text);
+    say(reasons, &text);
 }
 
 // "3.4 times as many": only when it is much more.
-static void say_ratio(struct json_writer *w, const char *what, int64_t value, int64_t usual)
+static void say_ratio(struct node reasons, const char *what, int64_t value, int64_t usual)
 {
     BUF_AUTO text = BUF_INIT(SENTENCE_MAX);
     if (usual <= 0 || value <= 0)
@@ -152,23 +152,23 @@ static void say_ratio(struct json_writer *w, const char *what, int64_t value, in
         return;
     buf_printf(&text, "%s %.1f times what is usual for this model (%" PRId64 ")", what,
                tenths / 10.0, usual);
-    say(w, &text);
+    say(reasons, &text);
 }
 
-static void say_usual(const struct store_call *call, struct json_writer *w)
+static void say_usual(const struct store_call *call, struct node reasons)
 {
     const struct store_cost_sum *usual = &call->usual;
     const struct store_attempt *a = last_of(call);
     int64_t others = usual->attempts - (int64_t)call->count;
     if (others <= 0)
         return;
-    say_ratio(w, "the number of prompt tokens is", a->prompt_tokens,
+    say_ratio(reasons, "the number of prompt tokens is", a->prompt_tokens,
               (usual->prompt_tokens - a->prompt_tokens) / others);
-    say_ratio(w, "the number of completion tokens is", a->completion_tokens,
+    say_ratio(reasons, "the number of completion tokens is", a->completion_tokens,
               (usual->completion_tokens - a->completion_tokens) / others);
 }
 
-static void say_parts(const struct store_attempt *a, struct json_writer *w)
+static void say_parts(const struct store_attempt *a, struct node reasons)
 {
     BUF_AUTO text = BUF_INIT(SENTENCE_MAX);
     int64_t all = a->tools_bytes + a->messages_bytes;
@@ -178,7 +178,7 @@ static void say_parts(const struct store_attempt *a, struct json_writer *w)
                "of the prompt's %" PRId64 " bytes, %" PRId64 " %% are the messages, %" PRId64
                " %% the tools",
                all, percent(a->messages_bytes, all), percent(a->tools_bytes, all));
-    say(w, &text);
+    say(reasons, &text);
 }
 
 static bool is_cold(const struct store_attempt *a)
@@ -187,7 +187,7 @@ static bool is_cold(const struct store_attempt *a)
            a->cached_tokens < a->prompt_tokens / 2;
 }
 
-static void say_cache(const struct store_call *call, struct json_writer *w)
+static void say_cache(const struct store_call *call, struct node reasons)
 {
     const struct store_attempt *a = last_of(call), *before = call->before;
     BUF_AUTO text = BUF_INIT(SENTENCE_MAX);
@@ -211,18 +211,18 @@ static void say_cache(const struct store_call *call, struct json_writer *w)
                    "caches last about five",
                    minutes);
     if (text.len)
-        say(w, &text);
+        say(reasons, &text);
 }
 
 void control_write_reasons(const struct store_call *call, struct router *router,
-                           struct json_writer *w)
+                           struct node reasons)
 {
-    say_certainty(call, w);
-    say_attempts(call, w);
-    say_fallback(last_of(call), w);
-    say_tokens(last_of(call), w);
-    say_price(last_of(call), router, w);
-    say_usual(call, w);
-    say_parts(last_of(call), w);
-    say_cache(call, w);
+    say_certainty(call, reasons);
+    say_attempts(call, reasons);
+    say_fallback(last_of(call), reasons);
+    say_tokens(last_of(call), reasons);
+    say_price(last_of(call), router, reasons);
+    say_usual(call, reasons);
+    say_parts(last_of(call), reasons);
+    say_cache(call, reasons);
 }

@@ -2,58 +2,54 @@
 
 #include "agent/desk.h"
 #include "base/process_metrics.h"
-#include "codec/json_write.h"
+#include "codec/document.h"
 #include "loop/loop.h"
 #include "serve/control.h"
 #include "serve/describe.h"
 #include "serve/problems.h"
 #include "store/turn.h"
 
-static void write_turns(struct json_writer *w, const struct control_env *env)
+static void write_turns(struct node status, const struct control_env *env)
 {
     struct store_turn_sums sums;
     int r = store_read_turn_sums(env->store, SPAN_LITERAL(""), &sums, NULL);
-    json_write_key(w, "turns");
     if (r != 0) { // not readable yet
-        json_write_null(w);
+        node_add_null(status, "turns");
         return;
     }
-    json_write_object_begin(w);
-    json_write_member_int(w, "all", sums.turns);
-    json_write_member_int(w, "done", sums.done);
-    json_write_member_int(w, "failed", sums.failed);
-    json_write_member_int(w, "cancelled", sums.cancelled);
-    json_write_member_int(w, "open", sums.open);
-    json_write_member_int(w, "input_tokens", sums.usage.input_tokens);
-    json_write_member_int(w, "cached_tokens", sums.usage.cached_tokens);
-    json_write_member_int(w, "output_tokens", sums.usage.output_tokens);
-    json_write_key(w, "cost_usd");
-    json_write_fixed(w, sums.usage.cost_micro_usd, 6);
-    json_write_object_end(w);
+    struct node turns = node_add_object(status, "turns");
+    node_add_int(turns, "all", sums.turns);
+    node_add_int(turns, "done", sums.done);
+    node_add_int(turns, "failed", sums.failed);
+    node_add_int(turns, "cancelled", sums.cancelled);
+    node_add_int(turns, "open", sums.open);
+    node_add_int(turns, "input_tokens", sums.usage.input_tokens);
+    node_add_int(turns, "cached_tokens", sums.usage.cached_tokens);
+    node_add_int(turns, "output_tokens", sums.usage.output_tokens);
+    node_add_fixed(turns, "cost_usd", sums.usage.cost_micro_usd, 6);
 }
 
 void control_write_status(const struct control_env *env, struct buf *out)
 {
     int64_t now_ms = loop_wall(env->loop);
-    struct json_writer w;
-    json_writer_init(&w, out);
-    json_write_object_begin(&w);
-    json_write_member_bool(&w, "running", env->desk != NULL); // else only the database is told of
-    json_write_member_text(&w, "version", env->version);
-    json_write_member_int(&w, "pid", getpid());
-    json_write_member_text(&w, "home", env->home);
-    json_write_member_int(&w, "started_ms", env->started_ms);
-    json_write_member_int(&w, "uptime_s", (loop_now(env->loop) - env->up_since_ms) / 1000);
-    describe_upstream(&w, env->endpoint, env->agent);
-    json_write_member_bool(&w, "ready", describe_ready(env->store));
-    describe_store(&w, env->store);
-    describe_disk(&w, env->home);
-    describe_telegram(&w, env->telegram ? *env->telegram : NULL);
-    describe_outbox(&w, env->store, now_ms);
-    json_write_member_int(&w, "running_turns", env->desk ? desk_turns(env->desk) : 0);
-    write_turns(&w, env);
-    json_write_member_int(&w, "rss_bytes", process_resident_bytes());
-    problems_write(&w, env, now_ms);
-    json_write_object_end(&w);
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(CONTROL_ANSWER_MAX);
+    struct node status = document_object(&doc);
+    node_add_bool(status, "running", env->desk != NULL); // else only the database is told of
+    node_add_text(status, "version", env->version);
+    node_add_int(status, "pid", getpid());
+    node_add_text(status, "home", env->home);
+    node_add_int(status, "started_ms", env->started_ms);
+    node_add_int(status, "uptime_s", (loop_now(env->loop) - env->up_since_ms) / 1000);
+    describe_upstream(status, env->endpoint, env->agent);
+    node_add_bool(status, "ready", describe_ready(env->store));
+    describe_store(status, env->store);
+    describe_disk(status, env->home);
+    describe_telegram(status, env->telegram ? *env->telegram : NULL);
+    describe_outbox(status, env->store, now_ms);
+    node_add_int(status, "running_turns", env->desk ? desk_turns(env->desk) : 0);
+    write_turns(status, env);
+    node_add_int(status, "rss_bytes", process_resident_bytes());
+    problems_write(status, env, now_ms);
+    document_print(&doc, out, NULL);
     buf_append_char(out, '\n');
 }

@@ -8,7 +8,7 @@
 
 #include "agent/model_health.h"
 #include "channels/telegram.h"
-#include "codec/json_write.h"
+#include "codec/document.h"
 #include "codec/money.h"
 #include "router/router.h"
 #include "serve/control.h"
@@ -33,7 +33,7 @@ static const char disk_todo[] = "free some space on that disk or volume, or enla
                                 "continues by itself";
 
 struct problems {
-    struct json_writer *w;
+    struct node list;
     bool wanted; // some problem wants a person
 };
 
@@ -49,12 +49,11 @@ static void add(struct problems *problems, const char *what, bool wants_person, 
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
     problems->wanted |= wants_person;
-    json_write_object_begin(problems->w);
-    json_write_member_text(problems->w, "what", what);
-    json_write_member_bool(problems->w, "wants_person", wants_person);
-    json_write_member_text(problems->w, "text", text);
-    json_write_member_text(problems->w, "todo", todo);
-    json_write_object_end(problems->w);
+    struct node problem = node_add_object(problems->list, NULL);
+    node_add_text(problem, "what", what);
+    node_add_bool(problem, "wants_person", wants_person);
+    node_add_text(problem, "text", text);
+    node_add_text(problem, "todo", todo);
 }
 
 // Bytes; what is not known is plenty.
@@ -168,12 +167,10 @@ static void add_replies(struct problems *problems, struct store *store, int64_t 
             summary.waiting, summary.waiting == 1 ? "y" : "ies", waited_ms / 60000);
 }
 
-void problems_write(struct json_writer *w, const struct control_env *env, int64_t now_ms)
+void problems_write(struct node status, const struct control_env *env, int64_t now_ms)
 {
-    struct problems problems = {.w = w};
+    struct problems problems = {.list = node_add_array(status, "problems")};
     const struct telegram *telegram = env->telegram ? *env->telegram : NULL;
-    json_write_key(w, "problems");
-    json_write_array_begin(w);
     bool blocked = add_store(&problems, env);
     if (telegram)
         add_telegram(&problems, telegram, blocked);
@@ -182,6 +179,5 @@ void problems_write(struct json_writer *w, const struct control_env *env, int64_
     if (env->router)
         add_budgets(&problems, env);
     add_replies(&problems, env->store, now_ms);
-    json_write_array_end(w);
-    json_write_member_bool(w, "well", env->desk && !problems.wanted && describe_ready(env->store));
+    node_add_bool(status, "well", env->desk && !problems.wanted && describe_ready(env->store));
 }

@@ -2,12 +2,12 @@
 
 #include <stdint.h>
 
+#include "codec/document.h"
+
 struct control_env;
-struct json_writer;
 
 /*
- * What is wrong, in the words of whoever has to mend it. Writes two members of the object that is
- * open:
+ * What is wrong, in the words of whoever has to mend it. Adds two members to the status:
  *
  *     "problems": [{"what": "telegram", "wants_person": true, "text": sentence, "todo": sentence}]
  *     "well": true    when Hermes runs, takes messages, and no problem wants a person
@@ -15,4 +15,4 @@ struct json_writer;
  * `what` is "database", "disk", "telegram", "upstream" or "replies". A problem that does not want a
  * person ends by itself.
  */
-void problems_write(struct json_writer *w, const struct control_env *env, int64_t now_ms);
+void problems_write(struct node status, const struct control_env *env, int64_t now_ms);

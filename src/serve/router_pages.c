@@ -4,7 +4,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "codec/json_write.h"
+#include "codec/document.h"
 #include "codec/money.h"
 #include "net/http_server.h"
 #include "router/error_body.h"
@@ -13,15 +13,21 @@
 
 enum {
     PAGE_MAX = 4 * 1024 * 1024, // bytes
+    TREE_MAX = 4 * PAGE_MAX,    // bytes of memory of a page that is built
     CREATED = 1677610602,       // what LiteLLM says of every model
     NAME_SHOWN_MAX = 256,       // bytes of a model's name
 };
 
 static const char json_type_name[] = "application/json";
 
-static void reply(struct http_exchange *exchange, struct buf *body)
+static void reply(struct http_exchange *exchange, unsigned status, const struct document *page)
 {
-    http_exchange_reply_take(exchange, 200, json_type_name, body);
+    BUF_AUTO body = BUF_INIT(PAGE_MAX);
+    struct error err = ERROR_INIT;
+    if (document_print(page, &body, &err) == 0)
+        http_exchange_reply_take(exchange, status, json_type_name, &body);
+    else
+        http_exchange_reply_text(exchange, 500, "this page cannot be shown: %s", err.text);
 }
 
 // --- errors --------------------------------------------------------------------------------------
@@ -74,14 +80,12 @@ void router_pages_wrong_method(struct http_exchange *exchange, const char *allow
 
 // --- models --------------------------------------------------------------------------------------
 
-static void write_model(struct json_writer *w, const char *name)
+static void write_model(struct node model, const char *name)
 {
-    json_write_object_begin(w);
-    json_write_member_text(w, "id", name);
-    json_write_member_text(w, "object", "model");
-    json_write_member_int(w, "created", CREATED);
-    json_write_member_text(w, "owned_by", "openai");
-    json_write_object_end(w);
+    node_add_text(model, "id", name);
+    node_add_text(model, "object", "model");
+    node_add_int(model, "created", CREATED);
+    node_add_text(model, "owned_by", "openai");
 }
 
 // The agent's alone: for clients it does not exist.
@@ -93,22 +97,16 @@ static bool is_internal(const struct router_plan *plan, size_t deployment)
 static void answer_models(struct http_exchange *exchange, struct router *router)
 {
     const struct router_plan *plan = router_plan(router);
-    BUF_AUTO body = BUF_INIT(PAGE_MAX);
-    struct json_writer w;
-    json_writer_init(&w, &body);
-    json_write_object_begin(&w);
-    json_write_key(&w, "data");
-    json_write_array_begin(&w);
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(TREE_MAX);
+    struct node page = document_object(&doc), data = node_add_array(page, "data");
     for (size_t i = 0; i < plan->group_count; i++)
         if (!plan->groups[i].internal)
-            write_model(&w, plan->groups[i].name);
+            write_model(node_add_object(data, NULL), plan->groups[i].name);
     for (size_t i = 0; i < plan->alias_count; i++)
         if (!plan->aliases[i].hidden)
-            write_model(&w, plan->aliases[i].name);
-    json_write_array_end(&w);
-    json_write_member_text(&w, "object", "list");
-    json_write_object_end(&w);
-    reply(exchange, &body);
+            write_model(node_add_object(data, NULL), plan->aliases[i].name);
+    node_add_text(page, "object", "list");
+    reply(exchange, 200, &doc);
 }
 
 // "/models/NAME", as clients look one up.
@@ -116,97 +114,76 @@ static void answer_model(struct http_exchange *exchange, struct router *router, 
 {
     struct router_match match;
     BUF_AUTO text = BUF_INIT(NAME_SHOWN_MAX + 256);
-    struct json_writer w;
-    if (router_plan_find(router_plan(router), name, &match)) {
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(TREE_MAX);
+    struct node page = document_object(&doc);
+    bool known = router_plan_find(router_plan(router), name, &match);
+    name.len = name.len < NAME_SHOWN_MAX || known ? name.len : NAME_SHOWN_MAX;
+    if (known) {
         buf_append_span(&text, name);
-        BUF_AUTO body = BUF_INIT(PAGE_MAX);
-        json_writer_init(&w, &body);
-        write_model(&w, buf_text(&text));
-        reply(exchange, &body);
-        return;
+        write_model(page, buf_text(&text));
+    } else {
+        buf_append_text(&text, "The model `");
+        buf_append_span(&text, name);
+        buf_append_text(&text, "` does not exist or is not accessible");
+        node_add_string(page, "detail", buf_span(&text));
     }
-    name.len = name.len < NAME_SHOWN_MAX ? name.len : NAME_SHOWN_MAX;
-    buf_append_text(&text, "The model `");
-    buf_append_span(&text, name);
-    buf_append_text(&text, "` does not exist or is not accessible");
-    BUF_AUTO body = BUF_INIT(PAGE_MAX);
-    json_writer_init(&w, &body);
-    json_write_object_begin(&w);
-    json_write_key(&w, "detail");
-    json_write_string(&w, buf_span(&text));
-    json_write_object_end(&w);
-    http_exchange_reply_take(exchange, 404, json_type_name, &body);
+    reply(exchange, known ? 200 : 404, &doc);
 }
 
-static void write_price(struct json_writer *w, const char *key, int64_t pico)
+static void write_price(struct node info, const char *key, int64_t pico)
 {
-    json_write_key(w, key);
     if (pico < 0)
-        json_write_null(w);
+        node_add_null(info, key);
     else
-        json_write_fixed(w, pico, MONEY_DIGITS);
+        node_add_fixed(info, key, pico, MONEY_DIGITS);
 }
 
-static void write_count(struct json_writer *w, const char *key, int64_t count)
+static void write_count(struct node info, const char *key, int64_t count)
 {
-    json_write_key(w, key);
     if (count < 0)
-        json_write_null(w);
+        node_add_null(info, key);
     else
-        json_write_int(w, count);
+        node_add_int(info, key, count);
 }
 
-static void write_deployment(struct json_writer *w, const struct router_plan *plan,
+static void write_deployment(struct node row, const struct router_plan *plan,
                              const struct router_deployment *d)
 {
-    json_write_object_begin(w);
-    json_write_member_text(w, "model_name", plan->groups[d->group].name);
-    json_write_key(w, "litellm_params");
-    json_write_object_begin(w);
-    json_write_member_text(w, "model", d->litellm_name);
+    node_add_text(row, "model_name", plan->groups[d->group].name);
+    struct node params = node_add_object(row, "litellm_params");
+    node_add_text(params, "model", d->litellm_name);
     if (*d->base_url)
-        json_write_member_text(w, "api_base", d->base_url);
-    json_write_object_end(w);
-    json_write_key(w, "model_info");
-    json_write_object_begin(w);
-    json_write_member_text(w, "id", d->id);
-    json_write_member_bool(w, "db_model", false);
-    json_write_member_text(w, "litellm_provider", d->provider);
-    json_write_member_text(w, "mode", d->mode ? d->mode : "chat");
-    write_count(w, "max_tokens", d->max_tokens);
-    write_count(w, "max_input_tokens", d->max_input_tokens);
-    write_price(w, "input_cost_per_token", d->price.input_pico);
-    write_price(w, "output_cost_per_token", d->price.output_pico);
-    json_write_object_end(w);
-    json_write_object_end(w);
+        node_add_text(params, "api_base", d->base_url);
+    struct node info = node_add_object(row, "model_info");
+    node_add_text(info, "id", d->id);
+    node_add_bool(info, "db_model", false);
+    node_add_text(info, "litellm_provider", d->provider);
+    node_add_text(info, "mode", d->mode ? d->mode : "chat");
+    write_count(info, "max_tokens", d->max_tokens);
+    write_count(info, "max_input_tokens", d->max_input_tokens);
+    write_price(info, "input_cost_per_token", d->price.input_pico);
+    write_price(info, "output_cost_per_token", d->price.output_pico);
 }
 
 static void answer_model_info(struct http_exchange *exchange, struct router *router)
 {
     const struct router_plan *plan = router_plan(router);
     struct span wanted = http_exchange_query(exchange, "litellm_model_id");
-    BUF_AUTO body = BUF_INIT(PAGE_MAX);
-    struct json_writer w;
-    json_writer_init(&w, &body);
-    json_write_object_begin(&w);
-    json_write_key(&w, "data");
-    json_write_array_begin(&w);
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(TREE_MAX);
+    struct node data = node_add_array(document_object(&doc), "data");
     for (size_t i = 0; i < plan->deployment_count; i++)
         if (!is_internal(plan, i) && (!wanted.len || span_is(wanted, plan->deployments[i].id)))
-            write_deployment(&w, plan, &plan->deployments[i]);
-    json_write_array_end(&w);
-    json_write_object_end(&w);
-    reply(exchange, &body);
+            write_deployment(node_add_object(data, NULL), plan, &plan->deployments[i]);
+    reply(exchange, 200, &doc);
 }
 
 // --- health --------------------------------------------------------------------------------------
 
 // LiteLLM asks every model, which costs money; this tells what the last calls have shown.
-static size_t write_endpoints(struct json_writer *w, struct router *router, bool healthy)
+static size_t write_endpoints(struct node list, struct router *router, bool healthy)
 {
     const struct router_plan *plan = router_plan(router);
     size_t count = 0;
-    json_write_array_begin(w);
     for (size_t i = 0; i < plan->deployment_count; i++) {
         const struct router_deployment *d = &plan->deployments[i];
         struct router_pick_view view = router_view(router, i);
@@ -214,52 +191,42 @@ static size_t write_endpoints(struct json_writer *w, struct router *router, bool
         if (is_internal(plan, i) || is_healthy != healthy)
             continue;
         count++;
-        json_write_object_begin(w);
-        json_write_member_text(w, "model", d->litellm_name);
-        json_write_member_text(w, "model_id", d->id);
+        struct node endpoint = node_add_object(list, NULL);
+        node_add_text(endpoint, "model", d->litellm_name);
+        node_add_text(endpoint, "model_id", d->id);
         if (*d->base_url)
-            json_write_member_text(w, "api_base", d->base_url);
+            node_add_text(endpoint, "api_base", d->base_url);
         if (d->trouble)
-            json_write_member_text(w, "error", d->trouble);
+            node_add_text(endpoint, "error", d->trouble);
         else if (!healthy)
-            json_write_member_int(w, "status", view.status);
-        json_write_object_end(w);
+            node_add_int(endpoint, "status", view.status);
     }
-    json_write_array_end(w);
     return count;
 }
 
 static void answer_health(struct http_exchange *exchange, struct router *router)
 {
-    BUF_AUTO body = BUF_INIT(PAGE_MAX);
-    struct json_writer w;
-    json_writer_init(&w, &body);
-    json_write_object_begin(&w);
-    json_write_key(&w, "healthy_endpoints");
-    size_t healthy = write_endpoints(&w, router, true);
-    json_write_key(&w, "unhealthy_endpoints");
-    size_t unhealthy = write_endpoints(&w, router, false);
-    json_write_member_int(&w, "healthy_count", (int64_t)healthy);
-    json_write_member_int(&w, "unhealthy_count", (int64_t)unhealthy);
-    json_write_object_end(&w);
-    reply(exchange, &body);
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(TREE_MAX);
+    struct node page = document_object(&doc);
+    size_t healthy = write_endpoints(node_add_array(page, "healthy_endpoints"), router, true);
+    size_t unhealthy = write_endpoints(node_add_array(page, "unhealthy_endpoints"), router, false);
+    node_add_int(page, "healthy_count", (int64_t)healthy);
+    node_add_int(page, "unhealthy_count", (int64_t)unhealthy);
+    reply(exchange, 200, &doc);
 }
 
 static void answer_ready(struct http_exchange *exchange, const struct router *router,
                          const char *version)
 {
     const char *trouble = router_trouble(router);
-    BUF_AUTO body = BUF_INIT(PAGE_MAX);
-    struct json_writer w;
-    json_writer_init(&w, &body);
-    json_write_object_begin(&w);
-    json_write_member_text(&w, "status", "healthy");
-    json_write_member_text(&w, "db", *trouble ? "disconnected" : "connected");
-    json_write_member_text(&w, "litellm_version", version);
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(TREE_MAX);
+    struct node page = document_object(&doc);
+    node_add_text(page, "status", "healthy");
+    node_add_text(page, "db", *trouble ? "disconnected" : "connected");
+    node_add_text(page, "litellm_version", version);
     if (*trouble)
-        json_write_member_text(&w, "trouble", trouble);
-    json_write_object_end(&w);
-    reply(exchange, &body);
+        node_add_text(page, "trouble", trouble);
+    reply(exchange, 200, &doc);
 }
 
 bool router_pages_open(struct http_exchange *exchange, struct span path,
