@@ -9,6 +9,7 @@
  *        probe PORT CA-FILE      also fetch / from 127.0.0.1:PORT over TLS, trusting the roots in
  *                                CA-FILE
  */
+#include <cjson/cJSON.h>
 #include <mbedtls/build_info.h>
 #include <mbedtls/psa_util.h>
 #include <mbedtls/ssl.h>
@@ -117,6 +118,21 @@ static void probe_yaml(void)
     yaml_parser_delete(&parser);
     check(scalars == 5, "YAML scalars");
     printf("libyaml %s\n", yaml_get_version_string());
+}
+
+/* --- JSON ------------------------------------------------------------------------------------ */
+
+static void probe_json(void)
+{
+    char text[64];
+    cJSON *document = cJSON_CreateObject();
+
+    check(cJSON_AddNumberToObject(document, "tokens", 12345) != NULL, "a JSON number");
+    check(cJSON_AddRawToObject(document, "id", "12345678901234567890") != NULL, "raw JSON");
+    check(cJSON_PrintPreallocated(document, text, sizeof(text), false), "printing JSON");
+    check(strcmp(text, "{\"tokens\":12345,\"id\":12345678901234567890}") == 0, "JSON");
+    cJSON_Delete(document);
+    printf("cJSON %s\n", cJSON_Version());
 }
 
 /* --- TLS ------------------------------------------------------------------------------------- */
@@ -234,6 +250,7 @@ int main(int argc, char **argv)
 {
     probe_sqlite();
     probe_yaml();
+    probe_json();
     probe_tls(argc > 2 ? argv[1] : NULL, argc > 2 ? argv[2] : NULL);
     return 0;
 }

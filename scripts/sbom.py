@@ -34,6 +34,7 @@ PUBLIC_DOMAIN = 'LicenseRef-public-domain'
 # What is in the binaries, by the name of its Debian package or recipe: the licence it comes with,
 # and the one that is used here.
 LICENCES = {
+    'cjson': ('MIT', 'MIT'),
     'libyaml': ('MIT', 'MIT'),
     'mbedtls': ('Apache-2.0 OR GPL-2.0-or-later', 'Apache-2.0'),
     'musl': ('MIT AND BSD-2-Clause', 'MIT AND BSD-2-Clause'),

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "codec/entries.h"
 #include "codec/document.h"
+#include "codec/entries.h"
 #include "llm/chat.h"
 
 /*

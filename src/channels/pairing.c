@@ -156,8 +156,7 @@ static void make_code(char *ret_code)
     ret_code[PAIRING_CODE_LENGTH] = '\0';
 }
 
-static void write_hex(struct node request, const char *name, const unsigned char *data,
-                      size_t len)
+static void write_hex(struct node request, const char *name, const unsigned char *data, size_t len)
 {
     BUF_AUTO text = BUF_INIT(2 * len);
     for (size_t i = 0; i < len; i++)
@@ -178,7 +177,7 @@ static void write_request(const struct pairing *pairing, struct span user, struc
     write_hex(request, "salt", salt, sizeof salt);
     node_add_string(request, "user_id", user);
     node_add_string(request, "user_name",
-                             span_make(name.data, entries_cut(name, NAME_MAX_CHARACTERS)));
+                    span_make(name.data, entries_cut(name, NAME_MAX_CHARACTERS)));
     node_add_fixed(request, "created_at", now_of(pairing), 3);
 }
 
@@ -324,8 +323,8 @@ static int refuse_code(const struct pairing *pairing, int fd, const struct pairi
     json_int64(pairing_file_find(limits, limit_key(pairing, "_failures", key)), &failures);
     failures = failures < 0 || failures >= PAIRING_FAILURES_MAX ? 1 : failures + 1;
     bool locks = failures == PAIRING_FAILURES_MAX;
-    int r =
-        set_limit(pairing, fd, limit_key(pairing, "_failures", key).data, locks ? 0 : failures, 0, err);
+    int r = set_limit(pairing, fd, limit_key(pairing, "_failures", key).data, locks ? 0 : failures,
+                      0, err);
     if (r == 0 && locks)
         r = set_limit(pairing, fd, limit_key(pairing, "_lockout", key).data,
                       now_of(pairing) + PAIRING_LOCKOUT_MS, 3, err);

@@ -140,9 +140,10 @@ static int copy(struct pairing_edit *edit, pairing_keep_fn *keep, const void *co
         if (!keep(context, buf_span(&text), value))
             continue;
         if (strlen(buf_text(&text)) < text.len)
-            return error_set(err, -EILSEQ,
-                             "pairing/%s has a key with U+0000 and was left alone; fix or remove it",
-                             edit->file.name);
+            return error_set(
+                err, -EILSEQ,
+                "pairing/%s has a key with U+0000 and was left alone; fix or remove it",
+                edit->file.name);
         node_add_raw(edit->root, buf_text(&text), json_raw(value));
     }
     return 0;

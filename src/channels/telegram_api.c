@@ -11,7 +11,7 @@
 
 #include "base/mem.h"
 #include "channels/telegram_internal.h"
-#include "codec/json_write.h"
+#include "codec/document.h"
 #include "net/http_client.h"
 
 enum {
@@ -159,13 +159,13 @@ void telegram_api_stop(struct telegram *telegram)
 }
 
 // Chats are numbers for the Bot API; it takes them as text as well, but only as they were given.
-static void write_number(struct json_writer *w, const char *key, const char *text)
+static void add_number(struct node request, const char *key, const char *text)
 {
     int64_t number;
     if (span_to_i64(span_of(text), &number))
-        json_write_member_int(w, key, number);
+        node_add_int(request, key, number);
     else
-        json_write_member_text(w, key, text);
+        node_add_text(request, key, text);
 }
 
 telegram_call_id telegram_api_message(struct telegram *telegram, const char *chat,
@@ -173,22 +173,17 @@ telegram_call_id telegram_api_message(struct telegram *telegram, const char *cha
                                       telegram_answer_fn *fn, void *context)
 {
     BUF_AUTO body = BUF_INIT(BODY_MAX);
-    struct json_writer w;
-    json_writer_init(&w, &body);
-    json_write_object_begin(&w);
-    write_number(&w, "chat_id", chat);
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(2 * BODY_MAX);
+    struct node request = document_object(&doc);
+    add_number(request, "chat_id", chat);
     if (message_id)
-        write_number(&w, "message_id", message_id);
-    json_write_member_string(&w, "text", text);
+        add_number(request, "message_id", message_id);
+    node_add_string(request, "text", text);
     if (markup)
-        json_write_member_text(&w, "parse_mode", "MarkdownV2");
-    if (telegram->config->disable_link_previews) {
-        json_write_key(&w, "link_preview_options");
-        json_write_object_begin(&w);
-        json_write_member_bool(&w, "is_disabled", true);
-        json_write_object_end(&w);
-    }
-    json_write_object_end(&w);
+        node_add_text(request, "parse_mode", "MarkdownV2");
+    if (telegram->config->disable_link_previews)
+        node_add_bool(node_add_object(request, "link_preview_options"), "is_disabled", true);
+    document_print(&doc, &body, NULL);
     struct telegram_ask ask = {.method = message_id ? "editMessageText" : "sendMessage",
                                .body = buf_span(&body),
                                .once = !message_id};
@@ -198,12 +193,11 @@ telegram_call_id telegram_api_message(struct telegram *telegram, const char *cha
 void telegram_api_typing(struct telegram *telegram, const char *chat)
 {
     BUF_AUTO body = BUF_INIT(BODY_MAX);
-    struct json_writer w;
-    json_writer_init(&w, &body);
-    json_write_object_begin(&w);
-    write_number(&w, "chat_id", chat);
-    json_write_member_text(&w, "action", "typing");
-    json_write_object_end(&w);
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(DOCUMENT_SMALL);
+    struct node request = document_object(&doc);
+    add_number(request, "chat_id", chat);
+    node_add_text(request, "action", "typing");
+    document_print(&doc, &body, NULL);
     struct telegram_ask ask = {
         .method = "sendChatAction", .body = buf_span(&body), .first_byte_ms = TYPING_WAIT_MS};
     telegram_api_ask(telegram, &ask, NULL, NULL);

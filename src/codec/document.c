@@ -62,9 +62,9 @@ void document_finish(struct document *doc)
 
 /* Building */
 
-static struct node node_of(struct document *doc, cJSON *item, unsigned depth)
+static struct node node_of(struct document *doc, cJSON *item)
 {
-    return item ? (struct node){doc, item, depth} : NODE_ABSENT;
+    return item ? (struct node){doc, item} : NODE_ABSENT;
 }
 
 // False: nothing is to be added any more.
@@ -110,7 +110,7 @@ static struct node add(struct node parent, const char *key, cJSON *item)
     if (!item)
         return NODE_ABSENT;
     if (join(parent, key, item))
-        return node_of(parent.doc, item, parent.depth + 1);
+        return node_of(parent.doc, item);
     cJSON_Delete(item);
     if (parent.doc->err.code == 0)
         error_set(&parent.doc->err, -EINVAL, "a JSON value where none may stand");
@@ -121,7 +121,7 @@ static struct node begin(struct document *doc, cJSON *create(void))
 {
     cJSON_InitHooks(&(cJSON_Hooks){allocate, free}); // always the same ones
     doc->root = pay(doc) ? create() : NULL;
-    return node_of(doc, doc->root, 1);
+    return node_of(doc, doc->root);
 }
 
 struct node document_object(struct document *doc)
@@ -134,32 +134,19 @@ struct node document_array(struct document *doc)
     return begin(doc, cJSON_CreateArray);
 }
 
-// One more level; false when that is too deep.
-static bool descend(struct node parent)
-{
-    if (!pay(parent.doc))
-        return false;
-    if (parent.depth < DOCUMENT_DEPTH_MAX)
-        return true;
-    error_set(&parent.doc->err, -EMSGSIZE, "the JSON document is nested deeper than %d levels",
-              DOCUMENT_DEPTH_MAX);
-    return false;
-}
-
 struct node node_add_object(struct node parent, const char *key)
 {
-    return add(parent, key, descend(parent) ? cJSON_CreateObject() : NULL);
+    return add(parent, key, pay(parent.doc) ? cJSON_CreateObject() : NULL);
 }
 
 struct node node_add_array(struct node parent, const char *key)
 {
-    return add(parent, key, descend(parent) ? cJSON_CreateArray() : NULL);
+    return add(parent, key, pay(parent.doc) ? cJSON_CreateArray() : NULL);
 }
 
 void node_add_raw(struct node parent, const char *key, struct span json)
 {
-    add(parent, key,
-        create_text(parent.doc, cJSON_Raw, json.len ? json : SPAN_LITERAL("null")));
+    add(parent, key, create_text(parent.doc, cJSON_Raw, json.len ? json : SPAN_LITERAL("null")));
 }
 
 // U+0000 and invalid UTF-8, as the writer writes them.

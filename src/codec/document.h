@@ -20,9 +20,8 @@
  */
 
 enum {
-    DOCUMENT_DEPTH_MAX = JSON_DEPTH_MAX, // levels of arrays and objects
-    DOCUMENT_VALUES_MAX = 1 << 16,       // values and keys of a document that is read
-    DOCUMENT_SMALL = 64 * 1024,          // bytes of memory for some members that are known
+    DOCUMENT_VALUES_MAX = 1 << 16, // values and keys of a document that is read
+    DOCUMENT_SMALL = 64 * 1024,    // bytes of memory for some members that are known
 };
 
 struct cJSON;
@@ -37,14 +36,16 @@ struct document {
 struct node {
     struct document *doc; // NULL: absent
     struct cJSON *item;
-    unsigned depth; // levels above it
 };
 
-#define NODE_ABSENT ((struct node){NULL, NULL, 0})
+#define NODE_ABSENT ((struct node){NULL, NULL})
 
-#define DOCUMENT_INIT(maximum)                \
-    {                                         \
-        NULL, (maximum), 0, (struct error){0} \
+#define DOCUMENT_INIT(maximum)             \
+    {                                      \
+        NULL, (maximum), 0, (struct error) \
+        {                                  \
+            0                              \
+        }                                  \
     }
 
 void document_finish(struct document *doc); // accepts NULL and zeroed
@@ -96,5 +97,5 @@ struct node node_next(struct node child);
 const char *node_text(struct node node); // a string's, UTF-8; NULL when it is none
 bool node_is(struct node node, const char *text);
 bool node_bool(struct node node, bool *ret_value);
-bool node_int(struct node node, int64_t *ret_value);                     // as json_int64()
+bool node_int(struct node node, int64_t *ret_value);                    // as json_int64()
 bool node_fixed(struct node node, unsigned digits, int64_t *ret_value); // as json_fixed()

@@ -5,7 +5,8 @@
 #include "base/decimal.h"
 #include "codec/document.h"
 
-#define EXACT_INTEGER_MAX (INT64_C(1) << 53) // in magnitude, that a double tells from its neighbours
+#define EXACT_INTEGER_MAX \
+    (INT64_C(1) << 53) // in magnitude, that a double tells from its neighbours
 
 // What cannot be held, the document refuses; only the first sentence counts.
 static void refuse(struct document *doc, int code, const char *sentence)
@@ -102,7 +103,6 @@ int document_read(struct document *doc, struct span text, struct error *err)
         return r;
     // The value is the only element of an array, so that the root is read as any other value is.
     struct node all = document_array(doc);
-    all.depth = 0;
     if (all.item)
         read_value(all, NULL, json_root(&checked));
     doc->root = cJSON_DetachItemFromArray(all.item, 0);
@@ -116,7 +116,7 @@ int document_read(struct document *doc, struct span text, struct error *err)
 
 struct node document_root(struct document *doc)
 {
-    return doc->err.code || !doc->root ? NODE_ABSENT : (struct node){doc, doc->root, 1};
+    return doc->err.code || !doc->root ? NODE_ABSENT : (struct node){doc, doc->root};
 }
 
 static enum json_type type_of_raw(const char *json)
@@ -163,20 +163,20 @@ enum json_type node_type(struct node node)
     }
 }
 
-static struct node beside(struct node node, cJSON *item, unsigned levels)
+static struct node beside(struct node node, cJSON *item)
 {
-    return item ? (struct node){node.doc, item, node.depth + levels} : NODE_ABSENT;
+    return item ? (struct node){node.doc, item} : NODE_ABSENT;
 }
 
 struct node node_first(struct node parent)
 {
     bool holds = cJSON_IsObject(parent.item) || cJSON_IsArray(parent.item);
-    return beside(parent, holds ? parent.item->child : NULL, 1);
+    return beside(parent, holds ? parent.item->child : NULL);
 }
 
 struct node node_next(struct node child)
 {
-    return beside(child, child.item ? child.item->next : NULL, 0);
+    return beside(child, child.item ? child.item->next : NULL);
 }
 
 struct node node_get(struct node object, const char *key)

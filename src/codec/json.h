@@ -9,12 +9,14 @@
 #include "base/span.h"
 
 /*
- * A validating JSON reader (RFC 8259) that keeps the exact bytes of every value. Which of the two:
- * this reader, with json_write.h, is for what passes through and must keep its bytes (bodies and
- * streams of the router, requests and replies of models, arguments of tools, lines of the log), and
- * codec/document.h for every document that is built or taken apart as a whole. A document is a flat array of tokens over text that somebody
+ * A validating JSON reader (RFC 8259) that keeps the exact bytes of every value. The essay at the
+ * top of json.c says why it is ours. A document is a flat array of tokens over text that somebody
  * else owns; a value is a small struct that is passed around by copy. "Absent" is a value as well,
  * so look-ups chain without a check in between: json_get(json_at(json_get(root, "a"), 0), "b").
+ *
+ * Which of the two: codec/document.h is for documents that this program builds or takes apart as a
+ * whole; this reader and json_write.h are for what passes through with its bytes (bodies and streams
+ * of the router, what models and tools say to each other, lines of the log).
  */
 
 enum {

@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "channels/console.h"
-#include "codec/json.h"
+#include "codec/document.h"
 #include "daemon/app.h"
 #include "daemon/command.h"
 #include "daemon/control_client.h"
@@ -136,10 +136,10 @@ static void tell_ignored(const struct arguments *arguments)
 
 static char *model_in(struct span status)
 {
-    JSON_AUTO document = JSON_INIT;
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(8 * STATUS_MAX);
     BUF_AUTO model = BUF_INIT(STATUS_MAX);
-    json_parse(&document, status, NULL);
-    page_cell(json_get(json_root(&document), "model"), "unknown", MODEL_SHOWN, &model);
+    document_read(&doc, status, NULL);
+    page_node(node_get(document_root(&doc), "model"), "unknown", MODEL_SHOWN, &model);
     return buf_take_text(&model);
 }
 

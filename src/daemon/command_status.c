@@ -191,8 +191,8 @@ static void show_turns(struct node status)
     line("turns", plain,
          "%" PRId64 " %s, %" PRId64 " done, %" PRId64 " failed, %" PRId64 " cancelled",
          running ? page_count(status, "running_turns") : page_count(turns, "open"),
-         running ? "running" : "unfinished", page_count(turns, "done"),
-         page_count(turns, "failed"), page_count(turns, "cancelled"));
+         running ? "running" : "unfinished", page_count(turns, "done"), page_count(turns, "failed"),
+         page_count(turns, "cancelled"));
     line("used", plain,
          "%" PRId64 " tokens in (%" PRId64 " cached), %" PRId64 " out, $%" PRId64 ".%06" PRId64,
          page_count(turns, "input_tokens"), page_count(turns, "cached_tokens"),

@@ -3,10 +3,14 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "codec/json.h"
+#include "codec/document.h"
 #include "daemon/probe_http.h"
 
-enum { NAME_MAX_BYTES = 64, CONNECT_MS = 10 * 1000 };
+enum {
+    TREE_MAX = 1 << 20, // bytes of memory of an answer
+    NAME_SHOWN = 64,    // bytes
+    CONNECT_MS = 10 * 1000,
+};
 
 static void tell_who_may_talk(const struct telegram_config *config, struct report *report)
 {
@@ -24,11 +28,10 @@ static void tell_who_may_talk(const struct telegram_config *config, struct repor
 // The sentences of a failed request may hold the URL, and that the token; so none is shown.
 static void tell(const struct probe_answer *answer, const char *base_url, struct report *report)
 {
-    JSON_AUTO doc = JSON_INIT;
-    CLEANUP(mem_cleanup) char *name = NULL;
-    if (answer->status && json_parse(&doc, buf_span(&answer->body), NULL) == 0)
-        name =
-            json_strdup(json_get(json_get(json_root(&doc), "result"), "username"), NAME_MAX_BYTES);
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(TREE_MAX);
+    if (answer->status)
+        document_read(&doc, buf_span(&answer->body), NULL);
+    const char *name = node_text(node_get(node_get(document_root(&doc), "result"), "username"));
     if (answer->status == 0)
         report_line(report, REPORT_FAILED, "telegram",
                     "%s cannot be reached; check the network, or TELEGRAM_API_BASE", base_url);
@@ -40,7 +43,7 @@ static void tell(const struct probe_answer *answer, const char *base_url, struct
         report_line(report, REPORT_WARNING, "telegram", "%s replies with HTTP %d, unlike Telegram",
                     base_url, answer->status);
     else
-        report_line(report, REPORT_OK, "telegram", "the bot is @%s", name);
+        report_line(report, REPORT_OK, "telegram", "the bot is @%.*s", NAME_SHOWN, name);
 }
 
 void probe_telegram(const struct telegram_config *config, const char *ca_file,

@@ -45,7 +45,7 @@ void control_reply(const struct control_question *question, int r, struct buf *b
                    const struct error *err);
 
 unsigned control_status_of(int code); // HTTP's, of an outcome or a negated errno value
-void control_print(struct document *doc, struct buf *out); // with a line feed behind it
+void control_print(struct document *doc, struct buf *out);       // with a line feed behind it
 void control_write_error(const char *sentence, struct buf *out); // {"error": sentence}
 
 // control_sessions.c: a negative code, with a sentence, or 0.

@@ -112,9 +112,9 @@ static void write_failure(struct node parent, const struct model_health *health)
 static void write_health(struct node parent, const struct model_health *health)
 {
     node_add_text(parent, "state",
-                           health->failures      ? "failing"
-                           : health->answered_ms ? "working"
-                                                 : "unused");
+                  health->failures      ? "failing"
+                  : health->answered_ms ? "working"
+                                        : "unused");
     node_add_int(parent, "last_answer_ms", health->answered_ms);
     node_add_int(parent, "failures", health->failures);
     node_add_int(parent, "failing_since_ms", health->failing_since_ms);

@@ -42,11 +42,16 @@ SENTENCES = [('store', 'sql', SQL, 'SQL belongs to store/'),
 
 
 def read_ladder(path):
-    """folder -> folders it may include, and header pattern -> the folder that owns it."""
-    may, owner = {}, {}
+    """folder -> folders it may include, header pattern -> the folder that owns it, and header of
+    the tree -> the only folders above its own that may include it."""
+    may, owner, only = {}, {}, {}
     for number, fields in lintlib.table(path):
+        if len(fields) == 2:
+            only.update(dict.fromkeys(fields[0].split(), set(fields[1].split())))
+            continue
         if len(fields) != 3:
-            raise SystemExit(f'{path}:{number}: want "folder | may include | headers it owns"')
+            raise SystemExit(f'{path}:{number}: want "folder | may include | headers it owns" or '
+                             '"headers | only folders"')
         folder, below, headers = fields
         known = set(may)
         may[folder] = known if below == 'everything above' else set(below.split()) - {'-'}
@@ -55,7 +60,10 @@ def read_ladder(path):
                              'which is not below it')
         for header in set(headers.split()) - {'-'}:
             owner[header] = folder
-    return may, owner
+    for header, folders in only.items():
+        for folder in folders - set(may):
+            raise SystemExit(f'{path}: {header} is for {folder}, which is not on the ladder')
+    return may, owner, only
 
 
 def owner_of(header, owner):
@@ -70,7 +78,7 @@ def is_system(header):
     return header in SYSTEM or header.startswith(SYSTEM_FOLDERS)
 
 
-def judge_include(folder, header, quoted, may, owner, ours):
+def judge_include(folder, header, quoted, may, owner, only, ours):
     """Why this include is wrong, or None. `ours` are the files of the tree."""
     home = owner_of(header, owner)
     if home is not None:
@@ -86,10 +94,12 @@ def judge_include(folder, header, quoted, may, owner, ours):
         return f'"{header}": {there}/ is not on the ladder'
     if there != folder and there not in may[folder]:
         return f'{folder}/ may not include "{header}"'
+    if header in only and there != folder and folder not in only[header]:
+        return f'"{header}" is not for {folder}/ ({TABLE})'
     return None
 
 
-def check_file(tree, name, may, owner):
+def check_file(tree, name, may, owner, only):
     folder = name.split('/')[1]
     if name.count('/') < 2 or folder not in may:
         yield Problem(name, 0, f'{folder}/ is not on the ladder' if name.count('/') > 1 else
@@ -97,7 +107,7 @@ def check_file(tree, name, may, owner):
         return
     text = tree.text(name)
     for line, header, quoted in clex.includes(text):
-        why = judge_include(folder, header, quoted, may, owner, tree.files)
+        why = judge_include(folder, header, quoted, may, owner, only, tree.files)
         if why and not tree.excepted('ladder', name, header):
             yield Problem(name, line, why)
     for home, what, pattern, why in SENTENCES:
@@ -110,9 +120,9 @@ def check_file(tree, name, may, owner):
 
 def check(tree):
     path = tree.root / TABLE
-    may, owner = read_ladder(path if path.exists() else lintlib.REPO / TABLE)
+    may, owner, only = read_ladder(path if path.exists() else lintlib.REPO / TABLE)
     return [problem for name in tree.c_files('src')
-            for problem in check_file(tree, name, may, owner)]
+            for problem in check_file(tree, name, may, owner, only)]
 
 
 PLANTED = [
@@ -133,6 +143,15 @@ PLANTED = [
         'src/agent/a.c': '#include "yaml.h"\n#include <sys/epoll.h>\n#include <sqlite3.h>\n'},
      ['<seccomp.h> belongs to sandbox', '<yaml.h> belongs to codec',
       '<sys/epoll.h> belongs to loop', '<sqlite3.h> belongs to store']),
+    ('header for some folders', {
+        'src/serve/a.c': '#include "codec/document.h"\n#include "codec/json_write.h"\n',
+        'src/router/a.c': '#include "codec/json.h"\n#include "codec/document.h"\n',
+        'src/codec/a.c': '#include "codec/json.h"\n#include "codec/document.h"\n',
+        'src/serve/b.c': '#include "codec/json_write.h"\n#include <cjson/cJSON.h>\n',
+        lintlib.EXCEPTIONS: 'ladder | src/serve/b.c | codec/json_write.h | a stream\n'},
+     ['src/serve/a.c:2: "codec/json_write.h" is not for serve/',
+      'src/router/a.c:2: "codec/document.h" is not for router/',
+      'src/serve/b.c:2: <cjson/cJSON.h> belongs to codec']),
     ('library without owner', {'src/net/a.c': '#include <zlib.h>\n#include <netinet/in.h>\n'},
      ['<zlib.h> has no owner']),
     ('commented out', {

@@ -19,7 +19,8 @@ from elf import Elf
 from spdx import problems
 
 ARCHIVES = {'libc.a': 'musl', 'libmbedtls.a': 'mbedtls', 'libmbedx509.a': 'mbedtls',
-            'libmbedcrypto.a': 'mbedtls', 'libsqlite3.a': 'sqlite3', 'libyaml.a': 'libyaml'}
+            'libmbedcrypto.a': 'mbedtls', 'libsqlite3.a': 'sqlite3', 'libyaml.a': 'libyaml',
+            'libcjson.a': 'cjson'}
 PACKAGES = {'linux-headers': 'linux-libc-dev', 'sqlite': 'sqlite3'}    # where recipes differ
 EVIDENCE = 3        # functions of an archive in a program: fewer than these may be chance
 

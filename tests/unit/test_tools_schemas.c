@@ -1,0 +1,83 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "codec/document.h"
+#include "codec/json.h"
+#include "codec/sha256.h"
+#include "tools/table.h"
+
+/*
+ * Providers cache a prompt up to the first byte that differs, and the tools stand before it: a
+ * changed schema makes every conversation pay for its whole prompt once more. A change that is
+ * meant puts the new digest here.
+ */
+static const struct {
+    const char *name, *sha256;
+} pinned[] = {
+    {"current_time", "8243f0af367f188a376f2c17b5eabe872a2f7a979813e0d4e2be6d594c2aa259"},
+    {"list_files", "87a10f0ef24968e9a19bc0592df51e478790fe8adff2c04349962f25428cdacf"},
+    {"memory", "dd415cb295017f228f63216201d4dc43512d69d242006e2d21c4d0e8a4023f31"},
+    {"read_file", "7dfbcf48b19a0ab0625957f73975f7e3b399a5eb323a39490c39c920cc54bca8"},
+    {"recall", "6cb423c5e0a8f290e0d29c2e16f2072e820f8a6fbbb89a593647c61eec244e49"},
+    {"remember", "407f3f216a1d241b5c2190849ef1ef889f9ccd11e83f38660a4fa51a0d5b0252"},
+    {"search_files", "4a47f193342e3d15384e27f9d7e14b3d17e2962fc991b36006c2252b34fa485d"},
+    {"write_file", "d5d5b09ee04d3dc2cdea272a9862efaa1a704f578e338645bd8332c65c73fad1"},
+};
+
+static void digest(const char *text, char *hex)
+{
+    struct sha256 hash;
+    sha256_init(&hash);
+    sha256_add(&hash, span_of(text));
+    sha256_end_hex(&hash, hex);
+}
+
+static void test_every_schema_has_the_bytes_it_had(void **state)
+{
+    (void)state;
+    size_t count;
+    char hex[SHA256_HEX_SIZE];
+    const struct tool *const *table = tool_table(&count);
+    assert_int_equal(count, ARRAY_LEN(pinned));
+    for (size_t i = 0; i < count; i++) {
+        digest(table[i]->parameters, hex);
+        assert_string_equal(table[i]->name, pinned[i].name);
+        if (strcmp(hex, pinned[i].sha256) != 0)
+            fail_msg("%s: %s", table[i]->name, hex);
+    }
+}
+
+// A document takes a schema over as it is, and what comes out is still the JSON that went in.
+static void test_a_document_keeps_the_bytes_of_a_schema(void **state)
+{
+    (void)state;
+    size_t count;
+    const struct tool *const *table = tool_table(&count);
+    for (size_t i = 0; i < count; i++) {
+        BUF_AUTO text = BUF_INIT(DOCUMENT_SMALL);
+        DOCUMENT_AUTO doc = DOCUMENT_INIT(DOCUMENT_SMALL);
+        JSON_AUTO printed = JSON_INIT;
+        struct span schema = span_of(table[i]->parameters);
+        node_add_raw(document_object(&doc), "parameters", schema);
+        assert_int_equal(document_print(&doc, &text, NULL), 0);
+        assert_int_equal(json_parse(&printed, buf_span(&text), NULL), 0);
+        struct json_value kept = json_get(json_root(&printed), "parameters");
+        assert_int_equal(json_type(kept), JSON_OBJECT);
+        assert_true(span_equal(json_raw(kept), schema));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_schema_has_the_bytes_it_had),
+        cmocka_unit_test(test_a_document_keeps_the_bytes_of_a_schema),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
