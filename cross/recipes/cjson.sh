@@ -8,7 +8,7 @@ targets="*"
 build() {
 	# Without ENABLE_LOCALES the decimal point is a point, whatever the locale.
 	# shellcheck disable=SC2086
-	$CC $CFLAGS -DCJSON_HIDE_SYMBOLS -DCJSON_NESTING_LIMIT=128 -c "$source/cJSON.c"
+	$CC $CFLAGS -c "$source/cJSON.c"
 	mkdir -p "$DESTDIR$PREFIX"/{lib/pkgconfig,include/cjson}
 	"$AR" rcs "$DESTDIR$PREFIX/lib/libcjson.a" cJSON.o
 	cp "$source/cJSON.h" "$DESTDIR$PREFIX/include/cjson/"

@@ -15,8 +15,8 @@
  * so look-ups chain without a check in between: json_get(json_at(json_get(root, "a"), 0), "b").
  *
  * Which of the two: codec/document.h is for documents that this program builds or takes apart as a
- * whole; this reader and json_write.h are for what passes through with its bytes (bodies and streams
- * of the router, what models and tools say to each other, lines of the log).
+ * whole; this reader and json_write.h are for what passes through with its bytes (the router's
+ * bodies and streams, what models and tools say to each other, lines of the log).
  */
 
 enum {
