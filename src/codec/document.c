@@ -222,7 +222,7 @@ static int print(const struct document *doc, struct buf *out)
             buf_grow_by(out, strlen(at));
             return 0;
         }
-        *at = '\0'; // what was printed of it does not count
+        *at = '\0'; // a part of the document does not count
         if (size == room)
             return -EMSGSIZE;
     }

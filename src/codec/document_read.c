@@ -5,10 +5,10 @@
 #include "base/decimal.h"
 #include "codec/document.h"
 
-#define EXACT_INTEGER_MAX \
-    (INT64_C(1) << 53) // in magnitude, that a double tells from its neighbours
+// In magnitude, the largest that a double tells from its neighbours.
+#define EXACT_INTEGER_MAX (INT64_C(1) << 53)
 
-// What cannot be held, the document refuses; only the first sentence counts.
+// A document tells of the first value that it cannot hold.
 static void refuse(struct document *doc, int code, const char *sentence)
 {
     if (doc->err.code == 0)
