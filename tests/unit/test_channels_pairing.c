@@ -251,6 +251,31 @@ static void damaged_files(void **state)
     assert_int_equal(pairing_list(&pairing, false, &out, &err), -EBADMSG);
 }
 
+// No double, no escape and no blank of an entry that is not ours changes.
+static void entries_keep_their_bytes(void **state)
+{
+#define ENTRY "{ \"id\":12345678901234567890, \"approved_at\":1.50,\"x\":\"\\u0000\\/\\ud800\"}"
+    put("pairing/telegram-approved.json", "{\"7\":" ENTRY "}");
+    assert_int_equal(ask("2", "Bob"), 0);
+    assert_string_equal(approve(code, 0), "2");
+    assert_string_equal(get("pairing/telegram-approved.json"),
+                        "{\"7\":" ENTRY
+                        ",\"2\":{\"user_name\":\"Bob\",\"approved_at\":1763694000.123}}\n");
+}
+
+static void a_key_that_would_be_cut(void **state)
+{
+    static const char text[] = "{\"7\\u0000\":{\"user_name\":\"Eve\"}}";
+    put("pairing/telegram-approved.json", text);
+    assert_int_equal(ask("7", ""), 0);
+    assert_false(is_approved("7"));
+    assert_string_equal(approve(code, -EILSEQ),
+                        "pairing/telegram-approved.json has a key with U+0000 and was left alone; "
+                        "fix or remove it");
+    assert_string_equal(get("pairing/telegram-approved.json"), text);
+    assert_false(is_approved("7"));
+}
+
 static void somebody_else_is_at_it(void **state)
 {
     assert_int_equal(ask("1", ""), 0);
@@ -317,6 +342,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(wrong_codes_lock, setup, teardown),
         cmocka_unit_test_setup_teardown(a_clock_that_jumps, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_files, setup, teardown),
+        cmocka_unit_test_setup_teardown(entries_keep_their_bytes, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_key_that_would_be_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(somebody_else_is_at_it, setup, teardown),
         cmocka_unit_test_setup_teardown(the_list, setup, teardown),
         cmocka_unit_test_setup_teardown(the_list_of_a_hostile_file, setup, teardown),
