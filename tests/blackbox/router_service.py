@@ -62,6 +62,7 @@ class Answer:
 class Router:
     def __init__(self, hermes, up):
         self.hermes, self.up, self.process, self.port = hermes, up, None, None
+        self.connect = socket.create_connection     # (address, timeout, source)
 
     def deployment(self, model, **more):
         """An entry of model_list: `model` is a scenario of the fake upstream."""
@@ -126,6 +127,7 @@ class Router:
 
     def request(self, method, path, body=None, headers=None, timeout=60):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        connection._create_connection = self.connect
         with contextlib.closing(connection):
             connection.request(method, path, body, self.headers() if headers is None else headers)
             return read(connection.getresponse())
@@ -143,7 +145,7 @@ class Router:
         head = [f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:{self.port}",
                 *(f"{name}: {value}" for name, value in self.headers(**(headers or {})).items()),
                 f"Content-Length: {len(body)}"]
-        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as sock:
+        with self.connect(("127.0.0.1", self.port), timeout=60) as sock:
             sock.sendall("\r\n".join(head).encode() + b"\r\n\r\n" + body)
             yield sock
 

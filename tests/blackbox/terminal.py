@@ -18,7 +18,8 @@ ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)
 class Terminal(Process):
     """A Process whose standard streams are a pseudo-terminal."""
 
-    def __init__(self, owner, args, *, env=None, limit=120, rows=24, columns=80, cwd=None):
+    def __init__(self, owner, args, *, env=None, limit=120, rows=24, columns=80, cwd=None,
+                 wrapper=(), as_root=False):
         self.master, slave = pty.openpty()
         self.resize(rows, columns)
         self.initial = termios.tcgetattr(self.master)  # before the program could change it
@@ -31,9 +32,10 @@ class Terminal(Process):
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
         try:
-            super().__init__(owner, owner.command(args), env=merged, cwd=cwd or owner.directory,
-                             stdin=None, limit=limit, stdio=(slave, slave, slave),
-                             before_exec=take_terminal)
+            super().__init__(owner, [*wrapper, *owner.command(args)], env=merged,
+                             cwd=cwd or owner.directory, stdin=None, limit=limit,
+                             stdio=(slave, slave, slave), before_exec=take_terminal,
+                             as_root=as_root)
         finally:
             os.close(slave)
 

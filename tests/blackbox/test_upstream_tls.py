@@ -1,20 +1,15 @@
-"""Certificates, names and name servers: what stands between the key and the right host."""
+"""Certificates and the names in them: what stands between the key and the right host."""
 
 import socket
 import ssl
 import struct
-import subprocess
-import sys
 import threading
-import time
 
 import pytest
-from harness import IS_ROOT, ROOT, SOON, TEST_UID
+from harness import SOON
 from openai_upstream import Upstream
 
 pytestmark = pytest.mark.release
-
-DEAD_DNS = ROOT / "tests/fakes/dead_dns.py"
 
 
 def test_an_answer_over_tls(hermes, tls_up):
@@ -239,52 +234,6 @@ def test_ten_megabytes_over_tls(hermes, tls_up):
     result = hermes.use(tls_up, "ten-megabytes").chat("hi", limit=60).ok()
     assert len(result.out) >= 10000000
     hermes.memory_below(result, 64 * 1024)
-
-
-# -- the dead name server -------------------------------------------------------------------------
-
-def dead_dns(hermes):
-    names = hermes.put("names", base=hermes.directory)
-    wrapper = [sys.executable, DEAD_DNS, "--log", names]
-    if IS_ROOT:
-        wrapper += ["--uid", TEST_UID]
-    hermes.environment.update(OPENAI_BASE_URL="https://api.fake.test/v1", HERMES_MODEL="echo",
-                              OPENAI_API_KEY="sk-dead-0123456789")
-    return names, [*map(str, wrapper), "--"]
-
-
-def test_a_dead_name_server_ends_at_the_connect_limit(hermes):
-    names, wrapper = dead_dns(hermes)
-    result = hermes.limits(connect=1.5).run("chat", "-q", "hi", wrapper=wrapper, as_root=True)
-    result.failed("api.fake.test", "name|resol|DNS|time")
-    assert "api.fake.test" in names.read_text(), "the question really was asked"
-    assert 1.4 <= result.seconds < SOON
-
-
-def test_a_dead_name_server_does_not_hold_up_the_end(hermes):
-    """SIGTERM and SIGINT in the middle of a lookup."""
-    import signal
-    names, wrapper = dead_dns(hermes)
-    for number, codes in ((signal.SIGINT, (130,)), (signal.SIGTERM, (130, 143, 1))):
-        names.write_text("")
-        with hermes.limits(connect=20).start("chat", "-q", "hi", wrapper=wrapper,
-                                             as_root=True) as process:
-            until = time.monotonic() + 10
-            while "api.fake.test" not in names.read_text():
-                assert time.monotonic() < until, "never asked"
-                time.sleep(0.02)
-            begin = time.monotonic()
-            process.signal(number)
-            result = process.finish()
-            assert time.monotonic() - begin < SOON, result
-            assert result.code in codes, result
-
-
-def test_the_fake_name_server_works_at_all(hermes):
-    """The same wrapper around another program: otherwise the tests above prove nothing."""
-    names, wrapper = dead_dns(hermes)
-    done = subprocess.run([*wrapper, "timeout", "2", "getent", "ahosts", "api.fake.test"])
-    assert done.returncode == 124 and "api.fake.test" in names.read_text()
 
 
 def test_localhost_by_name(hermes, up):

@@ -64,14 +64,14 @@ class Request:
 
 class Upstream:
     """The server, in threads of this process. `tls` is False, True or a kind of tls_files.KINDS;
-    `tune` may change its ssl.SSLContext."""
+    `tune` may change its ssl.SSLContext; `listener` is one that listens already."""
 
     def __init__(self, tls=False, port=0, api_key=API_KEY, prefix="/v1", host="127.0.0.1",
-                 tune=lambda context: None):
+                 tune=lambda context: None, listener=None):
         self.tls = "good" if tls is True else tls
         self.tune = tune
         self.api_key, self.prefix, self.host = api_key, prefix, host
-        self.wanted_port = port
+        self.wanted_port, self._listener = port, listener
         self.requests, self.disconnects, self.rejected, self.problems = [], [], [], []
         self.connections = 0
         self.release = threading.Event()
@@ -99,7 +99,8 @@ class Upstream:
     def start(self):
         self._stop_read, self._stop_write = os.pipe()
         self._context = self._tls_context() if self.tls else None
-        self._listener = socket.create_server((self.host, self.wanted_port), backlog=256)
+        self._listener = self._listener or socket.create_server((self.host, self.wanted_port),
+                                                                backlog=256)
         self.port = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()

@@ -19,7 +19,9 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import openai_scenarios  # noqa: E402
+from name_server import SERVFAIL, SILENT, NameServer, Truncated  # noqa: E402
 from openai_upstream import SCENARIOS, Upstream  # noqa: E402
+from own_network import LOST_V4, LOST_V6, V4, V6, Network  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 TOOLS = [{"type": "function", "function": {
@@ -453,12 +455,35 @@ def test_the_upstream_runs_as_a_program():
     assert lines[1].startswith("OPENAI_API_KEY=sk-") and lines[2].startswith("SSL_CERT_FILE=/")
 
 
-def test_the_dead_name_server_swallows(tmp_path):
-    log = tmp_path / "names"
-    log.touch()
-    code = ("import socket, signal; signal.alarm(2)\n"
-            "socket.getaddrinfo('api.fake.test', 443)")
-    done = subprocess.run([sys.executable, HERE / "dead_dns.py", "--log", log, "--",
-                           sys.executable, "-c", code], capture_output=True, timeout=30)
-    assert done.returncode == 128 + 14, done.stderr
-    assert "api.fake.test" in log.read_text()
+def resolves(network, name):
+    """What the machine's own resolver makes of a name; None when it waits for ever."""
+    code = (f"import socket, signal; signal.alarm(3)\n"
+            f"for entry in socket.getaddrinfo('{name}', 443, type=socket.SOCK_STREAM):\n"
+            f"    print(entry[4][0])")
+    done = subprocess.run([*network.enter(), sys.executable, "-c", code], capture_output=True,
+                          text=True, timeout=30)
+    return None if done.returncode < 0 else sorted(done.stdout.split())
+
+
+def test_the_name_server_knows_and_swallows():
+    """Looked at with another program: otherwise what the binary makes of it proves nothing."""
+    known = {"both.test": [V4, V6], "dead.test": SILENT, "long.test": Truncated([V4]),
+             "broken.test": SERVFAIL}
+    with Network() as network, NameServer(network, known) as names:
+        assert resolves(network, "both.test") == sorted([V4, V6])
+        assert {("both.test", "A"), ("both.test", "AAAA")} <= set(names.questions)
+        assert resolves(network, "long.test") == [V4] and "long.test" in names.over_tcp
+        assert resolves(network, "broken.test") == resolves(network, "unknown.test") == []
+        assert resolves(network, "dead.test") is None and names.asked("dead.test")
+
+
+@pytest.mark.parametrize("missing,lost,unreachable", [
+    ("ipv4", LOST_V6, V4), ("ipv6", LOST_V4, V6), (None, LOST_V6, "2001:db8::2")])
+def test_the_network_loses_what_it_should(missing, lost, unreachable):
+    with Network(**({missing: False} if missing else {})) as network:
+        assert resolves(network, "localhost")
+        for address, silent in ((lost, True), (unreachable, False)):
+            code = f"import socket\nsocket.create_connection(('{address}', 80), 1)"
+            done = subprocess.run([*network.enter(), sys.executable, "-c", code],
+                                  capture_output=True, text=True, timeout=30)
+            assert ("TimeoutError" in done.stderr) == silent and done.returncode, done.stderr
