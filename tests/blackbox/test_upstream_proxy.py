@@ -1,79 +1,9 @@
 """The variables that name a proxy: what goes through it, what does not, and what it says."""
 
 import base64
-import select
-import socket
-import threading
 
 import pytest
-
-
-class Proxy:
-    """Takes CONNECT and absolute URLs, keeps each request's head, and passes the bytes on."""
-
-    def __init__(self, answer=None):
-        self.answer = answer                # instead of passing anything on
-        self.heads = []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.threads = []
-        self.sockets = []
-
-    def __enter__(self):
-        threading.Thread(target=self.accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        for one in [self.listener, *self.sockets]:
-            try:
-                one.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            one.close()
-
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            self.sockets.append(client)
-            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
-
-    def serve(self, client):
-        try:
-            head = b""
-            while b"\r\n\r\n" not in head:
-                piece = client.recv(65536)
-                if not piece:
-                    return
-                head += piece
-            self.heads.append(head.split(b"\r\n\r\n")[0].decode())
-            if self.answer is not None:
-                client.sendall(self.answer)
-                client.close()
-                return
-            self.pass_on(client, head)
-        except OSError:
-            pass
-
-    def pass_on(self, client, head):
-        method, target, _ = head.split(b"\r\n")[0].decode().split(" ")
-        where = target if method == "CONNECT" else target.split("/")[2]
-        host, port = where.rsplit(":", 1)
-        server = socket.create_connection((host, int(port)))
-        self.sockets.append(server)
-        if method == "CONNECT":
-            client.sendall(b"HTTP/1.1 200 Connection established\r\nX-Proxy: yes\r\n\r\n")
-        else:
-            server.sendall(head.replace(f"http://{where}".encode(), b"", 1))
-        other = {client: server, server: client}
-        while True:
-            for one in select.select([client, server], [], [])[0]:
-                piece = one.recv(65536)
-                if not piece:
-                    return
-                other[one].sendall(piece)
+from proxies import Proxy
 
 
 def test_https_goes_through_a_tunnel(hermes, tls_up):
@@ -133,7 +63,7 @@ def test_a_proxy_that_is_not_there(hermes, tls_up):
     assert not tls_up.requests
 
 
-@pytest.mark.parametrize("value", ["socks5://127.0.0.1:9", "https://127.0.0.1:9", "http://"])
+@pytest.mark.parametrize("value", ["ftp://127.0.0.1:9", "socks6://127.0.0.1:9", "http://", "socks5://"])
 def test_a_proxy_of_another_kind_is_not_passed_over(hermes, tls_up, value):
     hermes.use(tls_up, "echo").environment["ALL_PROXY"] = value
     hermes.chat("hi").failed("ALL_PROXY")

@@ -24,6 +24,8 @@ KINDS = {
     "common-address": (None, "127.0.0.1", SERVER),
     "common-name": (None, "localhost", SERVER),
     "for-clients": (NAMES, "fake upstream", "clientAuth"),
+    "name-alone": ("DNS:localhost", "fake proxy", SERVER),
+    "address-alone": ("IP:127.0.0.1", "fake proxy", SERVER),
     "rsa": (NAMES, "fake upstream", SERVER),
 }
 EC = ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
