@@ -1,7 +1,6 @@
 """How connections to a provider end, and what may be believed of it: TCP's reset, TLS's word, and
 a machine that has no descriptor left for another one."""
 
-import contextlib
 import http.client
 import json
 import socket
@@ -14,51 +13,13 @@ import pytest
 import tls_files
 from harness import as_test_user
 from openai_upstream import Upstream
+from raw_provider import ANSWER, HEAD, WITH_LENGTH, provider, read_request
 from router_service import MESSAGES
 
-ANSWER = json.dumps({
-    "id": "a", "object": "chat.completion", "created": 1, "model": "m",
-    "choices": [{"index": 0, "message": {"role": "assistant", "content": "hello"},
-                 "finish_reason": "stop"}],
-    "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}).encode()
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 LARGE = 17 << 20  # bytes: more than the router keeps to look at it as a whole
-WITH_LENGTH = HEAD + b"Content-Length: %d\r\n\r\n" % len(ANSWER) + ANSWER
 CHUNKED = (HEAD + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(ANSWER) + ANSWER
            + b"\r\n0\r\n\r\n")
 UNTIL_THE_END = HEAD + b"\r\n" + ANSWER.replace(b"hello", b"x" * LARGE)
-
-
-def read_request(sock):
-    """Reads one request, and tells whether there was one."""
-    got = b""
-    while b"\r\n\r\n" not in got:
-        if not (piece := sock.recv(65536)):
-            return False
-        got += piece
-    head, _, body = got.partition(b"\r\n\r\n")
-    length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
-    while len(body) < length:
-        body += sock.recv(65536)
-    return True
-
-
-@contextlib.contextmanager
-def provider(serve):
-    """Its port; `serve(socket)` is called for each connection, on a thread of its own."""
-    def guarded(sock):
-        with contextlib.suppress(OSError), sock:
-            serve(sock)
-
-    def accept():
-        with contextlib.suppress(OSError):
-            while True:
-                threading.Thread(target=guarded, args=(listener.accept()[0],), daemon=True).start()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=accept, daemon=True).start()
-        yield listener.getsockname()[1]
-        listener.shutdown(socket.SHUT_RDWR)
 
 
 def start(router, port, scheme="http", **more):
