@@ -24,6 +24,7 @@ KINDS = {
     "common-address": (None, "127.0.0.1", SERVER),
     "common-name": (None, "localhost", SERVER),
     "for-clients": (NAMES, "fake upstream", "clientAuth"),
+    "many-addresses": (",".join(f"IP:127.0.0.{last}" for last in range(2, 32)), "many", SERVER),
     "name-alone": ("DNS:localhost", "fake proxy", SERVER),
     "address-alone": ("IP:127.0.0.1", "fake proxy", SERVER),
     "rsa": (NAMES, "fake upstream", SERVER),
