@@ -16,10 +16,26 @@ import pytest
 import tls_files
 from harness import SOON, comes_true
 from openai_upstream import Upstream
+from proxies import Proxy, SocksProxy
 from raw_provider import ANSWER, HEAD, WITH_LENGTH, provider, read_request
 from router_service import MESSAGES
 
 pytestmark = pytest.mark.release
+
+
+# Ways to a server of TLS that put something of their own below it.
+WAYS = {"direct": contextlib.nullcontext, "http": Proxy, "socks5h": SocksProxy,
+        "https": lambda: Proxy(tls="good")}
+EACH_WAY = pytest.mark.parametrize("way", WAYS)
+
+
+@contextlib.contextmanager
+def way_to(router, way):
+    with WAYS[way]() as proxy:
+        if proxy:
+            router.hermes.environment["ALL_PROXY"] = f"{way}://127.0.0.1:{proxy.port}"
+        yield
+        assert not proxy or proxy.connections
 
 
 def context_of(kind="good"):
@@ -246,7 +262,7 @@ def bursts(router, server, stopped=True, stream=False):
     with provider(server.serve) as port:
         start(router, port)
         with router.open(model="127.0.0.1", stream=stream) as sock:
-            assert server.read.wait(60)
+            assert server.read.wait(SOON), "no request came"
             if stopped:
                 router.process.signal(signal.SIGSTOP)
             server.go.set()
@@ -268,16 +284,18 @@ def received(sock, end):
     return got
 
 
-def test_a_burst_is_delivered_whole(router):
+@EACH_WAY
+def test_a_burst_is_delivered_whole(router, way):
     server = Bursts(whole(b"x" * BURST))
-    with bursts(router, server) as sock:
+    with way_to(router, way), bursts(router, server) as sock:
         assert received(sock, b"total_tokens").count(b"x") >= BURST
 
 
-def test_a_burst_of_events_is_delivered_whole(router):
+@EACH_WAY
+def test_a_burst_of_events_is_delivered_whole(router, way):
     """Silence follows, and no end: what came must not wait for more."""
     server = Bursts(events(BURST // 250))
-    with bursts(router, server, stream=True) as sock:
+    with way_to(router, way), bursts(router, server, stream=True) as sock:
         assert received(sock, b"the very last").count(b"x" * 100) == BURST // 250
 
 
@@ -298,8 +316,8 @@ LARGE = 8 << 20
 CONTENT = ("0123456789abcdefghijklmnopqrstuvwxyz" * (LARGE // 36 + 1))[:LARGE]
 
 
-@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
-def test_a_large_request_arrives_byte_for_byte(router, secure):
+@pytest.mark.parametrize("secure,way", [(False, "direct"), *((True, way) for way in WAYS)])
+def test_a_large_request_arrives_byte_for_byte(router, secure, way):
     """The reader is slow, so that the writer waits often, at whatever byte."""
     bodies = []
     context = context_of() if secure else None
@@ -325,7 +343,7 @@ def test_a_large_request_arrives_byte_for_byte(router, secure):
             sock.sendall(WITH_LENGTH)
             sock.recv(1)
 
-    with provider(serve) as port:
+    with provider(serve) as port, way_to(router, way):
         start(router, port, "https" if secure else "http")
         messages = [*MESSAGES, {"role": "user", "content": CONTENT}]
         answer = router.ask(model="127.0.0.1", messages=messages)

@@ -1,6 +1,7 @@
 """SOCKS and HTTPS proxies: what goes through them, what they are told, and how they fail."""
 
 import base64
+import time
 
 import pytest
 from harness import IS_ROOT, SOON, TEST_UID
@@ -9,6 +10,7 @@ from openai_upstream import Upstream
 from own_network import V4, Network
 from ports import free_port
 from proxies import BY_PASSWORD, IPV4, IPV6, NAME, Microsocks, Proxy, SocksProxy
+from router_service import Router
 
 pytestmark = pytest.mark.release
 
@@ -173,6 +175,53 @@ def test_a_socks_proxy_that_speaks_slowly(hermes, tls_up):
     with SocksProxy(user="me:secret", fault="bytewise") as proxy:
         answered(through(hermes, tls_up, f"socks5h://me:secret@127.0.0.1:{proxy.port}"))
         assert proxy.users == ["me:secret"]
+
+
+# -- kept connections -----------------------------------------------------------------------------
+
+KINDS = {"socks5": SocksProxy, "socks5h": SocksProxy, "http": Proxy,
+         "https": lambda: Proxy(tls="good")}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_proxy_that_ended_a_kept_connection_is_asked_for_another(hermes, tls_up, kind):
+    with KINDS[kind]() as proxy:
+        through(hermes, tls_up, f"{kind}://127.0.0.1:{proxy.port}")
+        router = Router(hermes, tls_up).start({"free": ["echo"]})
+        try:
+            for ended in range(3):
+                answer = router.ask()
+                assert answer.status == 200 and proxy.connections == ended + 1
+                rows = router.attempts(answer.headers["x-litellm-call-id"])
+                assert [row["status"] for row in rows] == [200]
+                assert router.ask().status == 200 and proxy.connections == ended + 1
+                proxy.end_all()
+                time.sleep(0.1)     # it has arrived: a loopback takes microseconds
+            assert router.metrics()["hermes_http_repeats_total"] == 0
+        finally:
+            router.kill()
+            hermes.key_may_be_in = ("router.yaml",)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kept_connection_is_for_its_own_way_alone(hermes, tls_up, kind):
+    """The same server by two names, one of which the proxy is spared: neither takes the other's
+    connection."""
+    with KINDS[kind]() as proxy:
+        through(hermes, tls_up, f"{kind}://127.0.0.1:{proxy.port}")
+        hermes.environment["no_proxy"] = "localhost"
+        router = Router(hermes, tls_up)
+        hosts = ("localhost", "127.0.0.1")
+        router.start({host: [router.deployment("echo", api_base=tls_up.url_for(host))]
+                      for host in hosts})
+        try:
+            for _ in range(3):
+                assert all(router.ask(model=host).status == 200 for host in hosts)
+            assert proxy.connections == 1 and tls_up.connections == 2
+            assert [r.headers["host"].partition(":")[0] for r in tls_up.requests] == [*hosts] * 3
+        finally:
+            router.kill()
+            hermes.key_may_be_in = ("router.yaml",)
 
 
 # -- HTTPS proxies --------------------------------------------------------------------------------

@@ -55,6 +55,13 @@ class _Server:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.serve(client)
 
+    def end_all(self):
+        """Ends every connection, and goes on serving."""
+        ended, self.sockets = self.sockets, []
+        for one in ended:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
     def reach(self, host, port):
         server = self.connect((host, port))
         server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
