@@ -299,6 +299,18 @@ def test_a_burst_of_events_is_delivered_whole(router, way):
         assert received(sock, b"the very last").count(b"x" * 100) == BURST // 250
 
 
+MUCH = 12_000_000   # bytes: more than what lies between the program and its client holds
+
+
+@EACH_WAY
+def test_a_client_that_reads_late_gets_all_of_a_burst(router, way):
+    """The program stops reading while it waits for its client; what TLS holds by then is told by
+    no event."""
+    server = Bursts(events(MUCH // 250))
+    with way_to(router, way), bursts(router, server, stopped=False, stream=True) as sock:
+        assert received(sock, b"the very last").count(b"x" * 100) == MUCH // 250
+
+
 @pytest.mark.parametrize("kind,tickets", [(Bursts, 1), (Bursts, 9), (Drips, 2)],
                          ids=["one", "nine", "bytewise"])
 @pytest.mark.parametrize("size", [1, BURST])
