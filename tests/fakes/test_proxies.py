@@ -25,7 +25,8 @@ def curl(up, proxy, *options, name="127.0.0.1"):
     """curl's exit status; 0 when the fake upstream answered through this proxy."""
     done = subprocess.run(
         ["curl", "-sS", "--max-time", "10", "--proxy", proxy, "--noproxy", "", "-o", "/dev/null",
-         "--cacert", up.ca_file, "--proxy-cacert", tls_files.ca_file(), f"Authorization: Bearer {up.api_key}", *options, f"{up.url_for(name)}/models"],
+         "--cacert", up.ca_file, "--proxy-cacert", tls_files.ca_file(),
+         "-H", f"Authorization: Bearer {up.api_key}", *options, f"{up.url_for(name)}/models"],
         capture_output=True, text=True, timeout=30)
     assert (done.returncode == 0) == (len(up.requests) > 0), done.stderr
     return done.returncode
