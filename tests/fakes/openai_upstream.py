@@ -71,7 +71,7 @@ class Upstream:
         self.tls = "good" if tls is True else tls
         self.tune = tune
         self.api_key, self.prefix, self.host = api_key, prefix, host
-        self.wanted_port, self._listener = port, listener
+        self.wanted_port, self._given = port, listener
         self.requests, self.disconnects, self.rejected, self.problems = [], [], [], []
         self.connections = 0
         self.release = threading.Event()
@@ -99,8 +99,8 @@ class Upstream:
     def start(self):
         self._stop_read, self._stop_write = os.pipe()
         self._context = self._tls_context() if self.tls else None
-        self._listener = self._listener or socket.create_server((self.host, self.wanted_port),
-                                                                backlog=256)
+        self._listener = self._given or socket.create_server((self.host, self.wanted_port),
+                                                             backlog=256)
         self.port = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
