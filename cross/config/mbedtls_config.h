@@ -2,8 +2,9 @@
  * mbedTLS as Hermes needs it: a TLS 1.2 and 1.3 client over TCP that verifies certificates.
  *
  * What is here can be reached by whoever answers our connections, so what is not needed is not
- * here: no server, no DTLS, no pre-shared keys or tickets, no renegotiation, no RSA key transport,
- * no finite-field DH, no CBC, no SHA-1 or MD5, no cipher older than AES-GCM and ChaCha20-Poly1305.
+ * here: no server, no DTLS, no pre-shared keys but those of a session that goes on (with a fresh key
+ * exchange), no renegotiation, no RSA key transport, no finite-field DH, no CBC, no SHA-1 or MD5, no
+ * cipher older than AES-GCM and ChaCha20-Poly1305.
  *
  * Kept although it is not obvious: client certificates (a kubeconfig may hold one, hence signing
  * and PEM parsing), PK_WRITE (which nothing calls: the linker drops it), FS_IO (cross/probe.c reads
@@ -90,6 +91,8 @@
 #define MBEDTLS_SSL_PROTO_TLS1_3
 #define MBEDTLS_SSL_TLS1_3_COMPATIBILITY_MODE
 #define MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_EPHEMERAL_ENABLED
+#define MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_PSK_EPHEMERAL_ENABLED
+#define MBEDTLS_SSL_SESSION_TICKETS
 #define MBEDTLS_SSL_KEEP_PEER_CERTIFICATE
 #define MBEDTLS_SSL_SERVER_NAME_INDICATION
 #define MBEDTLS_SSL_ALPN
