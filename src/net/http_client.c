@@ -1,6 +1,6 @@
 /*
- * A transfer looks for a connection (resolving, connecting, shaking hands), or takes one that is
- * kept and sends at once, within http_client_start(). From then on one event on the connection is
+ * A transfer has a connection made (dialer.h), or takes one that is kept and sends at once, within
+ * http_client_start(). From then on one event on the connection is
  * one recv() into a buffer that all transfers share, and one call of on_body: nothing is copied,
  * nothing is armed, and the connection's watch is the same for all its requests.
  *
@@ -23,11 +23,10 @@
 
 #include "base/mem.h"
 #include "codec/url.h"
-#include "net/http_tls.h"
 #include "net/http_transfer.h"
 
 enum {
-    CONNECT_MAX_MS = 300 * 1000,
+    CONNECT_DEFAULT_MS = 300 * 1000,
     SLOT_BITS = 16, // of an id
     TRANSFERS_MAX = 1 << SLOT_BITS,
 };
@@ -46,8 +45,7 @@ static bool is_connecting(const struct http_transfer *transfer)
 
 static int64_t connect_limit(const struct http_transfer *transfer)
 {
-    int64_t limit = transfer->timeouts.connect;
-    return transfer->connect_ms + (limit > 0 ? limit : CONNECT_MAX_MS);
+    return transfer->connect_ms + transfer->timeouts.connect;
 }
 
 // That of the first byte, or that between two pieces.
@@ -71,8 +69,6 @@ static int64_t next_limit(const struct http_transfer *transfer)
     int64_t at_ms = earlier(silence_limit(transfer), total_limit(transfer));
     if (is_connecting(transfer))
         at_ms = earlier(at_ms, connect_limit(transfer));
-    if (transfer->state == HTTP_CONNECTING)
-        at_ms = earlier(at_ms, transfer->attempt_until_ms);
     return at_ms;
 }
 
@@ -94,21 +90,18 @@ void http_transfer_look_at_limits(struct http_transfer *transfer)
 
 static void come_to_limit(struct http_transfer *transfer, int64_t now_ms)
 {
-    const char *sentence = NULL;
+    const char *sentence;
     if (total_limit(transfer) <= now_ms)
         sentence = "it took too long (total timeout)";
     else if (is_connecting(transfer) && connect_limit(transfer) <= now_ms)
-        sentence = transfer->state == HTTP_RESOLVING
+        sentence = dial_is_resolving(transfer->dial)
                        ? "the name was not resolved in time (connect timeout)"
                        : "no connection was made in time (connect timeout)";
-    else if (silence_limit(transfer) <= now_ms)
+    else
         sentence = transfer->body_seen ? "the answer stopped coming (idle timeout)"
                                        : "no answer began in time (first-byte timeout)";
-    if (sentence)
-        http_transfer_fail(transfer, HTTP_TIMED_OUT, -ETIMEDOUT, "%s: %s",
-                           transfer->origin->authority, sentence);
-    else
-        http_transfer_next_address(transfer);
+    http_transfer_fail(transfer, HTTP_TIMED_OUT, -ETIMEDOUT, "%s: %s", transfer->origin->authority,
+                       sentence);
 }
 
 static struct http_transfer *find_due(struct http_client *client, int64_t now_ms)
@@ -278,11 +271,12 @@ static struct http_transfer *transfer_create(struct http_client *client,
     transfer->handler = *handler;
     transfer->context = context;
     transfer->timeouts = request->timeouts;
+    if (transfer->timeouts.connect <= 0)
+        transfer->timeouts.connect = CONNECT_DEFAULT_MS;
     transfer->once = request->once;
     transfer->idempotent = is_idempotent(request->method);
     transfer->start_ms = transfer->active_ms = clock_monotonic_ms(loop_clock(client->loop));
     transfer->connect_ms = transfer->start_ms;
-    transfer->attempt_until_ms = INT64_MAX;
     transfer->socket = (struct unix_socket_address)UNIX_SOCKET_ADDRESS_INIT;
     transfer->over_unix = request->unix_socket != NULL;
     buf_init(&transfer->partial, HTTP_HEAD_MAX + HTTP_PIECE_MAX);
@@ -433,11 +427,13 @@ void http_client_defer(struct http_client *client)
 int http_client_create(struct loop *loop, struct trust *trust, struct http_client **ret_client,
                        struct error *err)
 {
-    (void)err;
+    struct dialer *dialer;
+    int r = dialer_create(loop, trust, &dialer, err);
+    if (r < 0)
+        return r;
     struct http_client *client = mem_new(struct http_client);
     client->loop = loop;
-    client->trust = trust;
-    client->resolver = resolver_create(loop);
+    client->dialer = dialer;
     http_proxies_init(&client->proxies, getenv);
     list_init(&client->transfers);
     http_pool_init(&client->pool, loop, http_transfer_on_event);
@@ -452,8 +448,7 @@ void http_client_destroy(struct http_client *client)
     list_for_each(link, &client->transfers)
         transfer_destroy(list_entry(link, struct http_transfer, link));
     http_pool_finish(&client->pool);
-    resolver_destroy(client->resolver);
-    http_tls_shared_destroy(client->tls);
+    dialer_destroy(client->dialer);
     http_proxies_finish(&client->proxies);
     loop_cancel(client->loop, client->timer);
     loop_cancel(client->loop, client->deferred);

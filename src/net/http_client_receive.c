@@ -5,7 +5,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include "net/http_tls.h"
 #include "net/http_transfer.h"
 
 enum { READS_PER_EVENT = 4 }; // of HTTP_PIECE_MAX, then others have their turn
@@ -23,8 +22,8 @@ static enum progress fail(struct http_transfer *transfer, const char *what)
 static bool is_quiet(const struct http_transfer *transfer)
 {
     char byte;
-    struct http_tls *tls = transfer->connection->tls;
-    return !tls || http_tls_read(tls, &byte, 1) == -EAGAIN;
+    struct http_wire *connection = transfer->connection;
+    return !connection->secure || dial_receive(connection->dial, &byte, 1) == -EAGAIN;
 }
 
 static enum progress complete(struct http_transfer *transfer, bool more_came)
@@ -192,19 +191,6 @@ static enum progress end_of_connection(struct http_transfer *transfer, int error
                                                  : "it was closed before the answer ended");
 }
 
-static ssize_t read_some(struct http_transfer *transfer)
-{
-    struct http_client *client = transfer->client;
-    struct http_wire *connection = transfer->connection;
-    if (connection->tls)
-        return http_tls_read(connection->tls, client->piece, sizeof client->piece);
-    ssize_t n;
-    do
-        n = recv(connection->fd, client->piece, sizeof client->piece, 0);
-    while (n < 0 && errno == EINTR);
-    return n < 0 ? -errno : n;
-}
-
 // Level-triggered, and what has failed is always reported: so a connection that nobody reads is
 // not watched for it.
 static void leave_alone(struct http_transfer *transfer)
@@ -217,14 +203,12 @@ void http_transfer_receive(struct http_transfer *transfer)
 {
     struct http_wire *connection = transfer->connection;
     struct http_client *client = transfer->client;
-    // TLS has limits of its own, and keeps what no event would tell of.
-    int rounds = connection->tls ? INT32_MAX : READS_PER_EVENT;
-    while (rounds--) {
+    for (int round = 0; round < READS_PER_EVENT; round++) {
         if (transfer->paused) {
             leave_alone(transfer);
             return;
         }
-        ssize_t n = read_some(transfer);
+        ssize_t n = dial_receive(connection->dial, client->piece, sizeof client->piece);
         if (n == -EAGAIN)
             return;
         if (n <= 0) {
@@ -233,8 +217,12 @@ void http_transfer_receive(struct http_transfer *transfer)
         }
         if (take(transfer, client->piece, (size_t)n) == GONE)
             return;
-        if (!connection->tls && n < (ssize_t)sizeof client->piece)
+        if (!connection->secure && n < (ssize_t)sizeof client->piece)
             return;
+    }
+    if (connection->secure) { // what TLS holds no event tells of
+        transfer->resuming = true;
+        http_client_defer(client);
     }
 }
 
@@ -249,7 +237,5 @@ void http_transfer_resume(struct http_transfer *transfer)
     buf_init(&transfer->held, HTTP_PIECE_MAX);
     if (held.len && take_body(transfer, held.data, held.len) == GONE)
         return;
-    if (connection->tls)
-        http_tls_readable(connection->tls);
     http_transfer_receive(transfer);
 }

@@ -10,12 +10,12 @@
 
 #include "base/mem.h"
 #include "net/http_field.h"
-#include "net/http_tls.h"
 #include "net/http_transfer.h"
 
 enum {
     COPIED_BODY_MAX = 256 * 1024 * 1024, // bytes
     IOV_COUNT = 16,
+    RECORD_BYTES = 4096, // of what TLS sends at once: cross/config/mbedtls_config.h
     SMALL_HEAD = BUF_STOCK_SMALL_BYTES - 1, // bytes; with its NUL it is a small buffer
 };
 
@@ -89,7 +89,7 @@ static void write_head(struct buf *head, const struct http_transfer *transfer,
 {
     size_t length = body_length(transfer, request);
     const struct http_origin *origin = transfer->origin;
-    const struct http_proxy *proxy = origin->secure ? NULL : transfer->proxy;
+    const struct http_proxy *proxy = http_transfer_forwarder(transfer);
     buf_append_text(head, request->method);
     buf_append_char(head, ' ');
     if (proxy) // RFC 9112 §3.2.2
@@ -200,22 +200,42 @@ static int send_plain(struct http_transfer *transfer)
     return 0;
 }
 
+// What goes into the next record: head and body share one where they are small. The same again until
+// something of it was taken, as dial_send() wants it.
+static struct span gather(const struct http_transfer *transfer, char record[RECORD_BYTES])
+{
+    struct span piece = span_skip(piece_at(transfer, transfer->part_at), transfer->part_offset);
+    size_t len = 0;
+    if (piece.len >= RECORD_BYTES || transfer->part_at == transfer->part_count)
+        return piece;
+    for (size_t at = transfer->part_at; at <= transfer->part_count && len < RECORD_BYTES; at++) {
+        piece = at == transfer->part_at ? piece : piece_at(transfer, at);
+        size_t taken = piece.len < RECORD_BYTES - len ? piece.len : RECORD_BYTES - len;
+        if (taken)
+            memcpy(record + len, piece.data, taken);
+        len += taken;
+    }
+    return span_make(record, len);
+}
+
 static int send_secure(struct http_transfer *transfer)
 {
-    struct http_tls *tls = transfer->connection->tls;
+    char record[RECORD_BYTES];
     while (!is_taken(transfer)) {
-        struct span piece = span_skip(piece_at(transfer, transfer->part_at), transfer->part_offset);
-        ssize_t n = piece.len ? http_tls_write(tls, piece) : 0;
+        ssize_t n = 0;
+        struct span next = gather(transfer, record);
+        if (next.len)
+            n = dial_send(transfer->connection->dial, next);
         if (n < 0)
             return (int)n;
         advance(transfer, (size_t)n);
     }
-    return http_tls_flush(tls);
+    return 0;
 }
 
 static bool nothing_was_sent(const struct http_transfer *transfer)
 {
-    return transfer->part_at == 0 && transfer->part_offset == 0 && !transfer->connection->tls;
+    return transfer->part_at == 0 && transfer->part_offset == 0 && !transfer->connection->secure;
 }
 
 void http_transfer_send(struct http_transfer *transfer)
@@ -223,7 +243,7 @@ void http_transfer_send(struct http_transfer *transfer)
     struct http_wire *connection = transfer->connection;
     if (transfer->send_failed)
         return;
-    int r = connection->tls ? send_secure(transfer) : send_plain(transfer);
+    int r = connection->secure ? send_secure(transfer) : send_plain(transfer);
     bool waiting = r == -EAGAIN;
     transfer->sent = transfer->sent || r == 0; // an alert of TLS that follows changes nothing
     if (r < 0 && !waiting && connection->used && !transfer->heard && nothing_was_sent(transfer)) {

@@ -3,10 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base/fd.h"
 #include "base/mem.h"
 #include "codec/url.h"
-#include "net/http_tls.h"
+#include "net/dialer.h"
 
 static void origin_destroy(struct http_pool *pool, struct http_origin *origin)
 {
@@ -117,12 +116,15 @@ void http_origin_release(struct http_pool *pool, struct http_origin *origin)
 
 /* Connections */
 
-struct http_wire *http_wire_create(struct http_pool *pool, struct http_origin *origin, int fd)
+struct http_wire *http_wire_create(struct http_pool *pool, struct http_origin *origin,
+                                   struct dial *dial)
 {
     struct http_wire *connection = mem_new(struct http_wire);
     connection->pool = pool;
     connection->origin = origin;
-    connection->fd = fd;
+    connection->dial = dial;
+    connection->fd = dial_fd(dial);
+    connection->secure = dial_is_secure(dial);
     list_init(&connection->link);
     list_init(&connection->age);
     if (origin)
@@ -140,8 +142,7 @@ void http_wire_destroy(struct http_wire *connection)
     list_remove(&connection->link);
     list_remove(&connection->age);
     loop_unwatch(pool->loop, connection->watch);
-    http_tls_destroy(connection->tls);
-    fd_close(&connection->fd);
+    dial_close(connection->dial);
     http_origin_release(pool, connection->origin);
     free(connection);
 }
@@ -150,12 +151,10 @@ void http_wire_destroy(struct http_wire *connection)
 static void on_idle(struct http_wire *connection, unsigned events)
 {
     char byte;
-    if (connection->tls && !(events & LOOP_FAILED)) {
-        http_tls_readable(connection->tls);
-        if (http_tls_read(connection->tls, &byte, 1) == -EAGAIN)
-            return;
-    }
-    http_wire_destroy(connection);
+    bool said_nothing = connection->secure && !(events & LOOP_FAILED) &&
+                        dial_receive(connection->dial, &byte, 1) == -EAGAIN;
+    if (!said_nothing)
+        http_wire_destroy(connection);
 }
 
 static void on_event(void *context, int fd, unsigned events)

@@ -14,7 +14,7 @@
  * server's end of it is seen when it comes, and is taken again last in, first out: what is not
  * needed any more grows old at the other end of the list.
  */
-struct http_tls;
+struct dial;
 
 enum {
     HTTP_IDLE_MAX = 256,          // connections, whomever they lead to
@@ -41,10 +41,11 @@ struct http_wire {
     struct list age;  // http_pool::idle, oldest first
     struct http_pool *pool;
     struct http_origin *origin; // NULL: a Unix socket, never kept
-    int fd;
+    struct dial *dial;
+    int fd; // the dial's
     loop_id watch;
     unsigned events; // what is watched for
-    struct http_tls *tls;
+    bool secure;
     bool used;      // an answer has come over it
     void *transfer; // NULL: idle
     int64_t idle_since_ms;
@@ -67,8 +68,9 @@ void http_pool_finish(struct http_pool *pool); // no connection may be busy
 struct http_origin *http_origin_of(struct http_pool *pool, struct span url, struct span *ret_rest);
 void http_origin_release(struct http_pool *pool, struct http_origin *origin); // accepts NULL
 
-// A connection to `fd`, which it owns; holds the origin on its own.
-struct http_wire *http_wire_create(struct http_pool *pool, struct http_origin *origin, int fd);
+// Owns the dial, which is connected; holds the origin on its own.
+struct http_wire *http_wire_create(struct http_pool *pool, struct http_origin *origin,
+                                   struct dial *dial);
 void http_wire_destroy(struct http_wire *connection); // accepts NULL
 
 void http_wire_watch(struct http_wire *connection, unsigned events); // 0: not at all

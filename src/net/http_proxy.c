@@ -1,62 +1,84 @@
 #include "net/http_proxy.h"
 
 #include <arpa/inet.h>
+#include <curl/curl.h>
 #include <mbedtls/base64.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
-#include "codec/url.h"
-
-enum { CREDENTIALS_MAX = 1024 }; // bytes
 
 /* Reading the variables */
 
-static char *basic(struct span credentials)
+static char *basic(const char *user, const char *password)
 {
-    unsigned char text[CREDENTIALS_MAX * 2];
+    unsigned char text[HTTP_PROXY_CREDENTIALS_MAX * 2];
     size_t len = 0;
-    BUF_AUTO decoded = BUF_INIT(CREDENTIALS_MAX);
-    if (!url_decode(credentials, false, &decoded) ||
-        mbedtls_base64_encode(text, sizeof text, &len, (const unsigned char *)decoded.data,
-                              decoded.len) != 0)
+    BUF_AUTO credentials = BUF_INIT(HTTP_PROXY_CREDENTIALS_MAX);
+    buf_printf(&credentials, "%s:%s", user, password ? password : "");
+    if (buf_is_full(&credentials) ||
+        mbedtls_base64_encode(text, sizeof text, &len, (const unsigned char *)credentials.data,
+                              credentials.len) != 0)
         return NULL;
     return mem_printf("Basic %.*s", (int)len, (const char *)text);
 }
 
-static bool is_http(struct span *text)
+// A part of the URL as we own it; NULL when there is none.
+static char *part(CURLU *url, CURLUPart what, unsigned flags)
 {
-    ptrdiff_t at = span_find(*text, SPAN_LITERAL("://"));
-    if (at < 0)
-        return true;
-    bool http = at == 4 && strncasecmp(text->data, "http", 4) == 0;
-    *text = span_skip(*text, (size_t)at + 3);
-    return http;
+    char *text = NULL;
+    if (curl_url_get(url, what, &text, flags) != CURLUE_OK)
+        return NULL;
+    char *copy = mem_strdup(text);
+    curl_free(text);
+    return copy;
 }
 
-// "http://user:password@host:port/", of which all but the host may be missing.
+static bool read_scheme(struct http_proxy *proxy, const char *scheme)
+{
+    static const char *const socks[] = {"socks4", "socks4a", "socks5", "socks5h"};
+    proxy->secure = strcmp(scheme, "https") == 0;
+    proxy->http = proxy->secure || strcmp(scheme, "http") == 0;
+    for (size_t i = 0; i < ARRAY_LEN(socks); i++)
+        if (strcmp(scheme, socks[i]) == 0)
+            return true;
+    return proxy->http;
+}
+
+static void take_url(struct http_proxy *proxy, CURLU *url)
+{
+    CLEANUP(mem_cleanup) char *scheme = part(url, CURLUPART_SCHEME, 0);
+    CLEANUP(mem_cleanup) char *host = part(url, CURLUPART_HOST, 0);
+    CLEANUP(mem_cleanup) char *port = part(url, CURLUPART_PORT, 0);
+    uint64_t number = HTTP_PROXY_PORT;
+    if (!scheme || !host || !read_scheme(proxy, scheme) ||
+        (port && (!span_to_u64(span_of(port), &number) || number == 0 || number > UINT16_MAX)))
+        return;
+    if (!port && proxy->secure)
+        number = HTTPS_PROXY_PORT;
+    proxy->port = (uint16_t)number;
+    proxy->user = part(url, CURLUPART_USER, CURLU_URLDECODE);
+    proxy->password = part(url, CURLUPART_PASSWORD, CURLU_URLDECODE);
+    proxy->authorization = proxy->user ? basic(proxy->user, proxy->password) : NULL;
+    proxy->authority = mem_printf("%s:%u", host, proxy->port);
+    proxy->url = mem_printf("%s://%s", scheme, proxy->authority);
+    size_t len = strlen(host);
+    bool bracketed = *host == '[';
+    proxy->host = mem_strndup(host + bracketed, len - 2 * (size_t)bracketed);
+}
+
+// "socks5h://user:password@host:port/", of which all but the host may be missing: then it is http.
 static void read_proxy(struct http_proxy *proxy, const char *variable, const char *value)
 {
-    struct span rest = span_of(value), credentials = SPAN_ABSENT;
     *proxy = (struct http_proxy){.variable = variable};
-    if (!is_http(&rest))
-        return;
-    rest = span_cut(&rest, '/');
-    for (size_t i = 0; i < rest.len; i++)
-        if (rest.data[i] == '@')
-            credentials = span_make(rest.data, i);
-    if (credentials.data)
-        rest = span_skip(rest, credentials.len + 1);
-    CLEANUP(mem_cleanup) char *text = mem_printf("http://%.*s", (int)rest.len, rest.data);
-    struct url url;
-    if (url_parse(span_of(text), &url, NULL) < 0)
-        return;
-    proxy->port = url.has_port ? url.port : HTTP_PROXY_PORT;
-    proxy->host = mem_strndup(url.host.data, url.host.len);
-    proxy->authority = mem_strndup(rest.data, rest.len);
-    if (credentials.len)
-        proxy->authorization = basic(credentials);
+    CURLU *url = strlen(value) <= HTTP_PROXY_URL_MAX ? curl_url() : NULL;
+    CLEANUP(mem_cleanup)
+    char *text = mem_printf("%s%s", strstr(value, "://") ? "" : "http://", value);
+    if (url && curl_url_set(url, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK)
+        take_url(proxy, url);
+    curl_url_cleanup(url);
 }
 
 static bool try_variable(struct http_proxy *proxy, http_proxy_variable_fn *read_variable,
@@ -85,8 +107,11 @@ void http_proxies_init(struct http_proxies *proxies, http_proxy_variable_fn *rea
 
 static void proxy_finish(struct http_proxy *proxy)
 {
+    free(proxy->url);
     free(proxy->host);
     free(proxy->authority);
+    free(proxy->user);
+    free(proxy->password);
     free(proxy->authorization);
 }
 

@@ -13,15 +13,23 @@
  */
 enum {
     HTTP_PROXY_PORT = 1080,              // of one that names none, as curl has it
+    HTTPS_PROXY_PORT = 443,              // the same of https://
+    HTTP_PROXY_URL_MAX = 4096,           // bytes
+    HTTP_PROXY_CREDENTIALS_MAX = 1024,   // bytes of user and password, decoded
     HTTP_PROXY_AUTHORIZATION_MAX = 2048, // bytes of a header line
 };
 
 struct http_proxy {
     const char *variable; // that named it: for messages
-    char *host;           // NULL: it is no HTTP proxy, and nothing can go through it
-    char *authority;      // host and port
+    char *url;            // scheme, host and port. NULL: no proxy that can be used; nothing goes
+    char *host;           // without brackets
+    char *authority;      // host and port: for messages
     uint16_t port;
-    char *authorization; // "Basic ..."; NULL: none
+    bool http;           // else SOCKS
+    bool secure;         // TLS to the proxy itself
+    char *user;          // decoded; NULL: none
+    char *password;      // decoded; NULL: none
+    char *authorization; // the same as "Basic ..."; NULL: none
 };
 
 struct http_proxies {

@@ -1,10 +1,10 @@
 #pragma once
 
 #include "base/buf_stock.h"
+#include "net/dialer.h"
 #include "net/http_client.h"
 #include "net/http_pool.h"
 #include "net/http_proxy.h"
-#include "net/http_resolve.h"
 #include "net/http_response.h"
 #include "net/unix_socket.h"
 
@@ -22,9 +22,7 @@ enum {
 
 struct http_client {
     struct loop *loop;
-    struct trust *trust;         // borrowed
-    struct http_tls_shared *tls; // NULL until the first https
-    struct resolver *resolver;
+    struct dialer *dialer;
     struct http_proxies proxies;
     struct http_pool pool;
     struct list transfers;
@@ -43,10 +41,7 @@ struct http_client {
 };
 
 enum http_transfer_state {
-    HTTP_RESOLVING,
-    HTTP_CONNECTING,
-    HTTP_TUNNELLING, // the proxy has been asked to connect us
-    HTTP_SHAKING_HANDS,
+    HTTP_DIALING,
     HTTP_EXCHANGING,
     HTTP_FAILED, // to be told in a deferred call
 };
@@ -67,10 +62,7 @@ struct http_transfer {
     const struct http_proxy *proxy; // NULL: none
     bool over_unix;
     struct unix_socket_address socket;
-    resolve_id lookup;
-    struct address_list addresses;
-    unsigned address_at;
-    int64_t attempt_until_ms; // of the address that is being tried; INT64_MAX: no other is left
+    struct dial *dial; // while HTTP_DIALING
     struct http_wire *connection;
     bool fresh; // no kept connection for this one: the last was stale
 
@@ -109,13 +101,9 @@ void http_transfer_fail_later(struct http_transfer *transfer, enum http_failure 
 
 // Finds a connection, kept or new. What fails at once is told later: see http_client.c.
 void http_transfer_connect(struct http_transfer *transfer);
-void http_transfer_next_address(struct http_transfer *transfer);
 void http_transfer_disconnect(struct http_transfer *transfer);
-
-// CONNECT (RFC 9110 §9.3.6), over a connection to the proxy that was just made; then TLS.
-void http_transfer_tunnel(struct http_transfer *transfer);
-void http_transfer_tunnel_receive(struct http_transfer *transfer);
-void http_transfer_secure(struct http_transfer *transfer);
+// The proxy that takes this request instead of its server, whole (RFC 9112 §3.2.2); NULL: none.
+const struct http_proxy *http_transfer_forwarder(const struct http_transfer *transfer);
 
 // The request on a new connection, because the kept one broke before an answer. Once at most: the
 // new one was never used.

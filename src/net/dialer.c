@@ -1,0 +1,361 @@
+/*
+ * libcurl's multi handle is driven by the loop: it says which sockets it wants watched and when it
+ * wants to be called, and each event is handed to it. A dial is an easy handle that connects and
+ * does nothing else; when that is done it stays added, because removing it would close the socket.
+ *
+ * Until the first curl_easy_recv() such a connection counts as idle, and libcurl may close it to
+ * make room for another. So one is made at once, which mostly says that nothing has come; a byte
+ * that a hasty server sends before it was asked is kept for the first dial_receive().
+ *
+ * libcurl is told to use the allocator that aborts: what it allocates is bounded by its own limits.
+ */
+#include "net/dialer.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/mem.h"
+#include "net/dialer_internal.h"
+#include "net/http_proxy.h"
+
+enum {
+    TICKETS_IN_A_ROW = 8, // messages of an inner TLS's own that hide what follows them
+    HEX = 16,
+};
+
+/* The loop's side */
+
+static void run(struct dialer *dialer, int fd, int events);
+
+static void on_timer(void *context)
+{
+    struct dialer *dialer = context;
+    dialer->timer = 0;
+    run(dialer, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static void on_socket(void *context, int fd, unsigned events)
+{
+    int mask = (events & LOOP_READ ? CURL_CSELECT_IN : 0) |
+               (events & LOOP_WRITE ? CURL_CSELECT_OUT : 0) |
+               (events & LOOP_FAILED ? CURL_CSELECT_ERR : 0);
+    run(context, fd, mask);
+}
+
+static int set_timer(CURLM *multi, long delay_ms, void *context)
+{
+    struct dialer *dialer = context;
+    loop_cancel(dialer->loop, dialer->timer);
+    dialer->timer = delay_ms < 0 ? 0 : loop_timer_after(dialer->loop, delay_ms, on_timer, dialer);
+    return 0;
+}
+
+// The id of the loop's watch is what libcurl keeps for the socket.
+static int set_watch(CURL *easy, curl_socket_t fd, int what, void *context, void *kept)
+{
+    struct dialer *dialer = context;
+    loop_id id = (uintptr_t)kept;
+    unsigned events =
+        (what & CURL_POLL_IN ? LOOP_READ : 0u) | (what & CURL_POLL_OUT ? LOOP_WRITE : 0u);
+    if (what == CURL_POLL_REMOVE)
+        loop_unwatch(dialer->loop, id);
+    else if (id)
+        loop_watch_change(dialer->loop, id, events);
+    else
+        id = loop_watch(dialer->loop, fd, events, on_socket, dialer);
+    if (what == CURL_POLL_REMOVE)
+        id = 0;
+    curl_multi_assign(dialer->multi, fd, (void *)(uintptr_t)id); // unknown once removed: no matter
+    return 0;
+}
+
+static void on_connected(struct dial *dial)
+{
+    static const struct error none = ERROR_INIT;
+    curl_socket_t fd = -1;
+    size_t len = 0;
+    curl_easy_getinfo(dial->easy, CURLINFO_ACTIVESOCKET, &fd);
+    dial->fd = fd;
+    dial->state = DIAL_CONNECTED;
+    dialer_resolved(dial, false);
+    dial->has_early = curl_easy_recv(dial->easy, &dial->early, 1, &len) == CURLE_OK && len == 1;
+    dial->fn(dial->context, HTTP_OK, &none);
+}
+
+static void run(struct dialer *dialer, int fd, int events)
+{
+    CURLMsg *message;
+    int running, left;
+    curl_multi_socket_action(dialer->multi, fd, events, &running);
+    while ((message = curl_multi_info_read(dialer->multi, &left))) {
+        struct dial *dial = NULL;
+        CURLcode result = message->data.result;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &dial);
+        if (result == CURLE_OK)
+            on_connected(dial);
+        else
+            dial_fail(dial, result);
+    }
+}
+
+void dial_fail(struct dial *dial, int curl_code)
+{
+    struct error err = ERROR_INIT;
+    bool nameless =
+        curl_code == CURLE_COULDNT_RESOLVE_HOST || curl_code == CURLE_COULDNT_RESOLVE_PROXY;
+    dial->state = DIAL_FAILED;
+    enum http_failure failure = dial_describe(dial, curl_code, &err);
+    dialer_resolved(dial, nameless);
+    dial->fn(dial->context, failure, &err);
+}
+
+/* What libcurl asks on the way */
+
+// Here, because libcurl does not tell a shortage of descriptors from a server that refuses; and its
+// name is known from now on.
+static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct dial *dial = context;
+    int type = address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK;
+    int fd = socket(address->family, type, address->protocol);
+    dial->socket_errno = fd < 0 ? errno : 0;
+    dialer_resolved(dial, false);
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
+// The first handshake of two is the proxy's.
+static CURLcode configure_tls(CURL *easy, void *ssl_config, void *context)
+{
+    struct dial *dial = context;
+    const struct http_proxy *proxy = dial->target.proxy;
+    bool to_proxy = proxy && proxy->secure && !dial->peer;
+    dial->peer = to_proxy ? &dial->proxy_peer : &dial->server_peer;
+    tls_peer_init(dial->peer, dial->dialer->trust, to_proxy ? proxy->host : dial->target.host);
+    return tls_peer_apply(dial->peer, ssl_config) ? CURLE_OK : CURLE_SSL_CONNECT_ERROR;
+}
+
+// "ssl_handshake returned: (-0x7780)": the only place where libcurl says what mbedTLS told it, and
+// the last moment at which mbedTLS can be asked for more.
+static void note_tls_failure(struct dial *dial, CURL *easy, struct span text)
+{
+    static const char mark[] = "returned: (-0x";
+    struct curl_tlssessioninfo *info = NULL;
+    int code = 0;
+    ptrdiff_t at = span_find(text, SPAN_LITERAL(mark));
+    if (at < 0 || !dial->peer)
+        return;
+    text = span_skip(text, (size_t)at + sizeof mark - 1);
+    for (; text.len && code < INT16_MAX; text = span_skip(text, 1)) {
+        char c = *text.data;
+        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        if (digit < 0)
+            break;
+        code = code * HEX + digit;
+    }
+    if (curl_easy_getinfo(easy, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK)
+        info = NULL;
+    tls_peer_note(dial->peer, -code, info ? info->internals : NULL);
+}
+
+static int on_trace(CURL *easy, curl_infotype type, char *data, size_t len, void *context)
+{
+    struct dial *dial = context;
+    struct span text = span_make(data, len);
+    if (type == CURLINFO_TEXT) {
+        note_tls_failure(dial, easy, text);
+    } else if (type == CURLINFO_HEADER_IN && !dial->proxy_answered) {
+        dial->proxy_answered = true;
+        dial->proxy_speaks_http = span_starts_with(text, "HTTP/");
+    }
+    return 0;
+}
+
+/* A dial */
+
+static void set_url(struct dial *dial)
+{
+    const struct dial_target *target = &dial->target;
+    bool ipv6 = strchr(target->host, ':') != NULL;
+    CLEANUP(mem_cleanup)
+    char *url = mem_printf("http%s://%s%s%s:%u/", target->secure ? "s" : "", ipv6 ? "[" : "",
+                           target->host, ipv6 ? "]" : "", target->port);
+    curl_easy_setopt(dial->easy, CURLOPT_URL, url);
+}
+
+static void set_proxy(struct dial *dial)
+{
+    const struct http_proxy *proxy = dial->target.proxy;
+    CURL *easy = dial->easy;
+    curl_easy_setopt(easy, CURLOPT_NOPROXY, ""); // http_proxies_find() has decided
+    curl_easy_setopt(easy, CURLOPT_PROXY, proxy ? proxy->url : "");
+    if (!proxy)
+        return;
+    curl_easy_setopt(easy, CURLOPT_HTTPPROXYTUNNEL, (long)proxy->http);
+    curl_easy_setopt(easy, CURLOPT_PROXYAUTH, CURLAUTH_BASIC);
+    curl_easy_setopt(easy, CURLOPT_SOCKS5_AUTH, CURLAUTH_BASIC);
+    curl_easy_setopt(easy, CURLOPT_PROXYUSERNAME, proxy->user);
+    curl_easy_setopt(easy, CURLOPT_PROXYPASSWORD, proxy->password ? proxy->password : "");
+    dial->headers = curl_slist_append(NULL, "Proxy-Connection:"); // RFC 9112 appendix C.2.2
+    curl_easy_setopt(easy, CURLOPT_PROXYHEADER, dial->headers);
+    curl_easy_setopt(easy, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
+    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+}
+
+static void set_callbacks(struct dial *dial)
+{
+    CURL *easy = dial->easy;
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, dial);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, dial);
+    curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, configure_tls);
+    curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, dial);
+    curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L);
+    curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_trace);
+    curl_easy_setopt(easy, CURLOPT_DEBUGDATA, dial);
+}
+
+void dial_start(struct dial *dial)
+{
+    CURL *easy = dial->easy = curl_easy_init();
+    dial->state = DIAL_RUNNING;
+    set_url(dial);
+    set_proxy(dial);
+    set_callbacks(dial);
+    curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); // a thread that resolves is not waited for
+    curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, (long)DIALER_NAMES_KEPT_S);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)dial->target.timeout_ms);
+    if (dial->target.unix_socket)
+        curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, dial->target.unix_socket);
+    curl_multi_add_handle(dial->dialer->multi, easy);
+}
+
+struct dial *dialer_dial(struct dialer *dialer, const struct dial_target *target, dial_fn *fn,
+                         void *context)
+{
+    struct dial *dial = mem_new(struct dial);
+    *dial = (struct dial){.dialer = dialer, .target = *target, .fn = fn, .context = context};
+    dial->fd = -1;
+    list_init(&dial->link);
+    dialer_enqueue(dial);
+    return dial;
+}
+
+void dial_close(struct dial *dial)
+{
+    if (!dial)
+        return;
+    dialer_dequeue(dial);
+    if (dial->easy) {
+        curl_multi_remove_handle(dial->dialer->multi, dial->easy);
+        curl_easy_cleanup(dial->easy);
+    }
+    curl_slist_free_all(dial->headers);
+    free(dial);
+}
+
+int dial_fd(const struct dial *dial)
+{
+    return dial->fd;
+}
+
+bool dial_is_secure(const struct dial *dial)
+{
+    return dial->target.secure;
+}
+
+// Why the last call on a connection failed.
+static ssize_t broken(const struct dial *dial)
+{
+    long socket_errno = 0;
+    if (dial->peer && tls_peer_saw_end(dial->peer))
+        return -ECONNABORTED;
+    curl_easy_getinfo(dial->easy, CURLINFO_OS_ERRNO, &socket_errno);
+    return socket_errno > 0 ? -(ssize_t)socket_errno : -EPROTO;
+}
+
+// With TLS inside of TLS the outer one may hold what no event tells of, and libcurl says AGAIN at a
+// session ticket although more may follow.
+static ssize_t receive_secure(struct dial *dial, char *data, size_t size)
+{
+    const struct http_proxy *proxy = dial->target.proxy;
+    int tries = proxy && proxy->secure ? TICKETS_IN_A_ROW : 1;
+    size_t len = 0;
+    CURLcode result;
+    do
+        result = curl_easy_recv(dial->easy, data, size, &len);
+    while (result == CURLE_AGAIN && --tries);
+    if (result == CURLE_AGAIN)
+        return -EAGAIN;
+    return result == CURLE_OK ? (ssize_t)len : broken(dial);
+}
+
+ssize_t dial_receive(struct dial *dial, char *data, size_t size)
+{
+    if (dial->has_early) {
+        dial->has_early = false;
+        *data = dial->early;
+        return 1;
+    }
+    if (dial->target.secure)
+        return receive_secure(dial, data, size);
+    ssize_t n;
+    do
+        n = recv(dial->fd, data, size, 0);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+ssize_t dial_send(struct dial *dial, struct span data)
+{
+    size_t len = 0;
+    CURLcode result = curl_easy_send(dial->easy, data.data, data.len, &len);
+    if (result == CURLE_AGAIN)
+        return -EAGAIN;
+    return result == CURLE_OK ? (ssize_t)len : broken(dial);
+}
+
+/* The whole */
+
+static void *allocate_zeroed(size_t count, size_t size)
+{
+    return mem_zalloc(count * size); // libcurl's own sizes: they do not overflow
+}
+
+int dialer_create(struct loop *loop, struct trust *trust, struct dialer **ret_dialer,
+                  struct error *err)
+{
+    if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, mem_alloc, free, mem_realloc, mem_strdup,
+                             allocate_zeroed) != CURLE_OK)
+        return error_set(err, -EIO, "cannot set up libcurl");
+    struct dialer *dialer = mem_new(struct dialer);
+    dialer->loop = loop;
+    dialer->trust = trust;
+    dialer->multi = curl_multi_init();
+    dialer_lookups_init(dialer);
+    curl_multi_setopt(dialer->multi, CURLMOPT_SOCKETFUNCTION, set_watch);
+    curl_multi_setopt(dialer->multi, CURLMOPT_SOCKETDATA, dialer);
+    curl_multi_setopt(dialer->multi, CURLMOPT_TIMERFUNCTION, set_timer);
+    curl_multi_setopt(dialer->multi, CURLMOPT_TIMERDATA, dialer);
+    *ret_dialer = dialer;
+    return 0;
+}
+
+void dialer_destroy(struct dialer *dialer)
+{
+    if (!dialer)
+        return;
+    dialer_lookups_finish(dialer);
+    curl_multi_cleanup(dialer->multi);
+    loop_cancel(dialer->loop, dialer->timer);
+    free(dialer);
+    curl_global_cleanup();
+}

@@ -1,0 +1,75 @@
+#pragma once
+
+#include "base/list.h"
+#include "loop/loop.h"
+#include "net/dialer.h"
+#include "net/tls_peer.h"
+
+// What the files of the dialer share: dialer.c drives libcurl, dialer_lookups.c decides when a dial
+// may begin, dialer_failure.c says why it failed. Nobody else includes this.
+
+struct dialer {
+    struct loop *loop;
+    struct trust *trust; // borrowed
+    void *multi;         // CURLM *
+    loop_id timer;       // libcurl's
+
+    // dialer_lookups.c
+    struct list lookups;                // running, or just over
+    struct list queue;                  // dials that wait for a place
+    int64_t ghosts[DIALER_LOOKUPS_MAX]; // until when each holds a place; 0: none
+    loop_id deferred, ghost_timer;
+};
+
+struct lookup {
+    struct list link;      // dialer.lookups
+    struct list followers; // dials that want the same name
+    char *name;
+    struct dial *leader; // that libcurl resolves for; NULL: it is over
+    bool failed;         // there is no such name
+};
+
+enum { DIAL_NAMELESS = 6 }; // CURLE_COULDNT_RESOLVE_HOST
+
+enum dial_state {
+    DIAL_QUEUED,  // libcurl does not know of it
+    DIAL_RUNNING, // libcurl connects
+    DIAL_CONNECTED,
+    DIAL_FAILED,
+};
+
+struct dial {
+    struct list link; // dialer.queue or lookup.followers
+    struct dialer *dialer;
+    struct dial_target target;
+    dial_fn *fn;
+    void *context;
+    enum dial_state state;
+    struct lookup *lookup; // that it leads
+    const char *name;      // that is looked up first; NULL: none
+    void *easy;            // CURL *
+    void *headers;         // struct curl_slist *
+    int fd;                // libcurl's
+    int socket_errno;      // why no socket could be had, or 0
+    struct tls_peer proxy_peer, server_peer;
+    struct tls_peer *peer;  // whose handshake began last; NULL: none did
+    bool proxy_answered;    // to CONNECT
+    bool proxy_speaks_http; // and in HTTP
+    bool has_early;         // a byte came before anything was asked
+    char early;
+};
+
+// dialer.c
+void dial_start(struct dial *dial);
+// Tells `fn`, at the end: afterwards the dial may be gone.
+void dial_fail(struct dial *dial, int curl_code);
+
+// dialer_lookups.c
+void dialer_lookups_init(struct dialer *dialer);
+void dialer_lookups_finish(struct dialer *dialer);
+void dialer_enqueue(struct dial *dial);               // it starts when it may
+void dialer_resolved(struct dial *dial, bool failed); // may be called from inside libcurl
+void dialer_dequeue(struct dial *dial);               // it is closed
+
+// dialer_failure.c
+enum http_failure dial_describe(const struct dial *dial, int curl_code, struct error *err);

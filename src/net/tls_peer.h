@@ -1,0 +1,41 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct trust;
+
+/*
+ * What one end of a TLS connection must be, and why it was not. libcurl shakes hands with mbedTLS
+ * and tells hardly more than that it failed; so what verification found, what the peer said and
+ * where the handshake stood are noted here while they can still be seen.
+ */
+struct tls_peer {
+    struct trust *trust;       // borrowed
+    unsigned char address[16]; // of a host in figures, as certificates hold it
+    uint8_t address_len;       // 0: the host is a name
+    uint32_t flags; // what is wrong with the certificates that came, MBEDTLS_X509_BADCERT_*
+    int failure;    // the code of mbedTLS; 0: it noted none
+    int state;      // of the handshake that failed, an mbedtls_ssl_states
+    uint8_t alert;  // that the peer sent, where `failure` is one
+};
+
+// `trust` borrowed; `host` is what the certificate must be for: a name by a dNSName, an address in
+// figures by an iPAddress (RFC 9525 §6).
+void tls_peer_init(struct tls_peer *peer, struct trust *trust, const char *host);
+
+// Makes `ssl_config`, an mbedtls_ssl_config *, demand it. `peer` must outlive it.
+bool tls_peer_apply(struct tls_peer *peer, void *ssl_config);
+
+// Notes that a call failed with `code`; `ssl`, an mbedtls_ssl_context *, is looked at now or never.
+void tls_peer_note(struct tls_peer *peer, int code, const void *ssl);
+
+// The sentence about a handshake that failed, its subject "it" or "its". -EKEYREJECTED where the
+// certificate is not trusted, else another negative. `broken` is the errno of the socket, or 0.
+int tls_peer_describe(const struct tls_peer *peer, int broken, struct error *err);
+
+// Whether what was noted is an end of the connection that the peer had not announced: a FIN without
+// close_notify, which anybody on the way can send.
+bool tls_peer_saw_end(const struct tls_peer *peer);
