@@ -73,6 +73,29 @@ static int set_watch(CURL *easy, curl_socket_t fd, int what, void *context, void
     return 0;
 }
 
+static const void *tls_of(CURL *easy)
+{
+    struct curl_tlssessioninfo *info = NULL;
+    return curl_easy_getinfo(easy, CURLINFO_TLS_SSL_PTR, &info) == CURLE_OK ? info->internals
+                                                                            : NULL;
+}
+
+// With TLS inside of TLS the outer one may hold what no event tells of, and libcurl says AGAIN at a
+// session ticket although more may follow. It knows of its connection from the first call on.
+static CURLcode receive(struct dial *dial, char *data, size_t size, size_t *ret_len)
+{
+    const struct http_proxy *proxy = dial->target.proxy;
+    int tries = proxy && proxy->secure ? TICKETS_IN_A_ROW : 1;
+    CURLcode result;
+    do {
+        result = curl_easy_recv(dial->easy, data, size, ret_len);
+        if (dial->target.secure && !dial->ssl)
+            dial->ssl = tls_of(dial->easy);
+        tries -= !dial->ssl || !tls_peer_holds_ticket(dial->ssl);
+    } while (result == CURLE_AGAIN && tries > 0);
+    return result;
+}
+
 static void on_connected(struct dial *dial)
 {
     static const struct error none = ERROR_INIT;
@@ -80,9 +103,8 @@ static void on_connected(struct dial *dial)
     size_t len = 0;
     curl_easy_getinfo(dial->easy, CURLINFO_ACTIVESOCKET, &fd);
     dial->fd = fd;
-    dial->state = DIAL_CONNECTED;
     dialer_resolved(dial, false);
-    dial->has_early = curl_easy_recv(dial->easy, &dial->early, 1, &len) == CURLE_OK && len == 1;
+    dial->has_early = receive(dial, &dial->early, 1, &len) == CURLE_OK && len == 1;
     dial->fn(dial->context, HTTP_OK, &none);
 }
 
@@ -107,7 +129,6 @@ void dial_fail(struct dial *dial, int curl_code)
     struct error err = ERROR_INIT;
     bool nameless =
         curl_code == CURLE_COULDNT_RESOLVE_HOST || curl_code == CURLE_COULDNT_RESOLVE_PROXY;
-    dial->state = DIAL_FAILED;
     enum http_failure failure = dial_describe(dial, curl_code, &err);
     dialer_resolved(dial, nameless);
     dial->fn(dial->context, failure, &err);
@@ -123,6 +144,7 @@ static curl_socket_t open_socket(void *context, curlsocktype purpose, struct cur
     int type = address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK;
     int fd = socket(address->family, type, address->protocol);
     dial->socket_errno = fd < 0 ? errno : 0;
+    dial->fd = fd;
     dialer_resolved(dial, false);
     return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
@@ -143,7 +165,6 @@ static CURLcode configure_tls(CURL *easy, void *ssl_config, void *context)
 static void note_tls_failure(struct dial *dial, CURL *easy, struct span text)
 {
     static const char mark[] = "returned: (-0x";
-    struct curl_tlssessioninfo *info = NULL;
     int code = 0;
     ptrdiff_t at = span_find(text, SPAN_LITERAL(mark));
     if (at < 0 || !dial->peer)
@@ -156,9 +177,7 @@ static void note_tls_failure(struct dial *dial, CURL *easy, struct span text)
             break;
         code = code * HEX + digit;
     }
-    if (curl_easy_getinfo(easy, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK)
-        info = NULL;
-    tls_peer_note(dial->peer, -code, info ? info->internals : NULL);
+    tls_peer_note(dial->peer, -code, tls_of(easy), dial->fd);
 }
 
 static int on_trace(CURL *easy, curl_infotype type, char *data, size_t len, void *context)
@@ -221,7 +240,6 @@ static void set_callbacks(struct dial *dial)
 void dial_start(struct dial *dial)
 {
     CURL *easy = dial->easy = curl_easy_init();
-    dial->state = DIAL_RUNNING;
     set_url(dial);
     set_proxy(dial);
     set_callbacks(dial);
@@ -282,22 +300,6 @@ static ssize_t broken(const struct dial *dial)
     return socket_errno > 0 ? -(ssize_t)socket_errno : -EPROTO;
 }
 
-// With TLS inside of TLS the outer one may hold what no event tells of, and libcurl says AGAIN at a
-// session ticket although more may follow.
-static ssize_t receive_secure(struct dial *dial, char *data, size_t size)
-{
-    const struct http_proxy *proxy = dial->target.proxy;
-    int tries = proxy && proxy->secure ? TICKETS_IN_A_ROW : 1;
-    size_t len = 0;
-    CURLcode result;
-    do
-        result = curl_easy_recv(dial->easy, data, size, &len);
-    while (result == CURLE_AGAIN && --tries);
-    if (result == CURLE_AGAIN)
-        return -EAGAIN;
-    return result == CURLE_OK ? (ssize_t)len : broken(dial);
-}
-
 ssize_t dial_receive(struct dial *dial, char *data, size_t size)
 {
     if (dial->has_early) {
@@ -305,8 +307,11 @@ ssize_t dial_receive(struct dial *dial, char *data, size_t size)
         *data = dial->early;
         return 1;
     }
-    if (dial->target.secure)
-        return receive_secure(dial, data, size);
+    if (dial->target.secure) {
+        size_t len = 0;
+        CURLcode result = receive(dial, data, size, &len);
+        return result == CURLE_OK ? (ssize_t)len : result == CURLE_AGAIN ? -EAGAIN : broken(dial);
+    }
     ssize_t n;
     do
         n = recv(dial->fd, data, size, 0);

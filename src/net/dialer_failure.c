@@ -85,6 +85,8 @@ static enum http_failure refused_by_http(const struct dial *dial, int curl_code,
             dial, curl_code == CURLE_SEND_ERROR ? "does not listen" : "closed the connection", err);
     if (status / 100 == 2)
         return refused(dial, "sends too much", err);
+    if (status / 100 == 1)
+        return refused(dial, "sends interim answers, which nobody asked it for", err);
     snprintf(text, sizeof text, "refuses (HTTP %ld)%s", status,
              status == 407 ? ": its URL needs a user name and password that it knows" : "");
     return refused(dial, text, err);

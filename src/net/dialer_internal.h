@@ -31,25 +31,18 @@ struct lookup {
 
 enum { DIAL_NAMELESS = 6 }; // CURLE_COULDNT_RESOLVE_HOST
 
-enum dial_state {
-    DIAL_QUEUED,  // libcurl does not know of it
-    DIAL_RUNNING, // libcurl connects
-    DIAL_CONNECTED,
-    DIAL_FAILED,
-};
-
 struct dial {
     struct list link; // dialer.queue or lookup.followers
     struct dialer *dialer;
     struct dial_target target;
     dial_fn *fn;
     void *context;
-    enum dial_state state;
     struct lookup *lookup; // that it leads
     const char *name;      // that is looked up first; NULL: none
     void *easy;            // CURL *
     void *headers;         // struct curl_slist *
-    int fd;                // libcurl's
+    int fd;                // libcurl's; before it is connected, the last that was opened
+    const void *ssl;       // mbedtls_ssl_context *, where it is secure and was read from
     int socket_errno;      // why no socket could be had, or 0
     struct tls_peer proxy_peer, server_peer;
     struct tls_peer *peer;  // whose handshake began last; NULL: none did

@@ -100,8 +100,10 @@ static void come_to_limit(struct http_transfer *transfer, int64_t now_ms)
     else
         sentence = transfer->body_seen ? "the answer stopped coming (idle timeout)"
                                        : "no answer began in time (first-byte timeout)";
-    http_transfer_fail(transfer, HTTP_TIMED_OUT, -ETIMEDOUT, "%s: %s", transfer->origin->authority,
-                       sentence);
+    const struct http_proxy *proxy = is_connecting(transfer) ? transfer->proxy : NULL;
+    http_transfer_fail(transfer, HTTP_TIMED_OUT, -ETIMEDOUT, "%s%s%s: %s",
+                       transfer->origin->authority, proxy ? " by the proxy " : "",
+                       proxy ? proxy->authority : "", sentence);
 }
 
 static struct http_transfer *find_due(struct http_client *client, int64_t now_ms)

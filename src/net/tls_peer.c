@@ -5,6 +5,7 @@
 #include <mbedtls/oid.h>
 #include <mbedtls/ssl.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/mem.h"
 #include "net/ca_roots.h"
@@ -59,10 +60,23 @@ bool tls_peer_apply(struct tls_peer *peer, void *ssl_config)
     return true;
 }
 
-void tls_peer_note(struct tls_peer *peer, int code, const void *ssl)
+// One that is not encrypted (RFC 5246 §7.2): a record's header, the level, what it says.
+static bool peek_alert(int fd, uint8_t *ret_alert)
+{
+    unsigned char record[7];
+    if (recv(fd, record, sizeof record, MSG_PEEK | MSG_DONTWAIT) != (ssize_t)sizeof record ||
+        record[0] != MBEDTLS_SSL_MSG_ALERT || record[3] != 0 || record[4] != 2)
+        return false;
+    *ret_alert = record[6];
+    return record[5] == MBEDTLS_SSL_ALERT_LEVEL_FATAL;
+}
+
+void tls_peer_note(struct tls_peer *peer, int code, const void *ssl, int fd)
 {
     const mbedtls_ssl_context *context = ssl;
-    peer->failure = code;
+    peer->failure = code ? code : MBEDTLS_ERR_SSL_CONN_EOF; // as mbedtls_ssl_read() tells that
+    if (code == TLS_PEER_SOCKET_FAILED && fd >= 0 && peek_alert(fd, &peer->alert))
+        peer->failure = MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE;
     if (!context)
         return;
     peer->state = context->MBEDTLS_PRIVATE(state);
@@ -70,6 +84,12 @@ void tls_peer_note(struct tls_peer *peer, int code, const void *ssl)
     peer->flags |= verified == UINT32_MAX ? 0 : verified; // that: there was no certificate
     if (code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE)
         peer->alert = context->MBEDTLS_PRIVATE(in_msg)[1];
+}
+
+bool tls_peer_holds_ticket(const void *ssl)
+{
+    const mbedtls_ssl_context *context = ssl;
+    return context->MBEDTLS_PRIVATE(state) == MBEDTLS_SSL_TLS1_3_NEW_SESSION_TICKET;
 }
 
 bool tls_peer_saw_end(const struct tls_peer *peer)
