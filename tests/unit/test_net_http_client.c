@@ -1,4 +1,4 @@
-// libraries: mbedtls mbedx509 mbedcrypto
+// libraries: curl mbedtls mbedx509 mbedcrypto
 //
 // The client against a server that misbehaves at will (support/http_fetch.h), in real time: limits
 // are a fraction of a second, and what must not be waited for is held for much longer.

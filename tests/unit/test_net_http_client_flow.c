@@ -1,4 +1,4 @@
-// libraries: mbedtls mbedx509 mbedcrypto
+// libraries: curl mbedtls mbedx509 mbedcrypto
 //
 // What a proxy needs of the client: bodies in parts that nobody copies, peers that are held back,
 // and the truth about connections that had died before they were used again.

@@ -1,5 +1,5 @@
-// links: net/http_proxy.c codec/url.c base/buf.c base/error.c base/mem.c base/span.c
-// libraries: mbedcrypto
+// links: net/http_proxy.c base/buf.c base/error.c base/mem.c base/span.c
+// libraries: curl mbedcrypto
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -79,16 +79,43 @@ static void credentials(void **state)
     assert_string_equal(proxy->authority, "h:1"); // for messages
 }
 
-static void what_is_no_http_proxy(void **state)
+static void every_kind(void **state)
 {
     (void)state;
-    static const char *const values[] = {"all_proxy=socks5://h:1", "all_proxy=https://h:1",
-                                         "all_proxy=http://", "all_proxy=a b", "all_proxy=h:99999"};
+    static const struct {
+        const char *value, *url, *user, *password;
+        bool http, secure;
+    } cases[] = {
+        {"all_proxy=h:1", "http://h:1", NULL, NULL, true, false},
+        {"all_proxy=https://h", "https://h:443", NULL, NULL, true, true},
+        {"all_proxy=socks5://h", "socks5://h:1080", NULL, NULL, false, false},
+        {"all_proxy=SOCKS5h://[::1]:9/", "socks5h://[::1]:9", NULL, NULL, false, false},
+        {"all_proxy=socks4a://me@h:1", "socks4a://h:1", "me", NULL, false, false},
+        {"all_proxy=socks5h://m%40e:p%3Aq@h:1", "socks5h://h:1", "m@e", "p:q", false, false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        PROXIES_AUTO proxies = of(cases[i].value, NULL, NULL);
+        const struct http_proxy *proxy = http_proxies_find(&proxies, true, "a");
+        assert_string_equal(proxy->url, cases[i].url);
+        assert_int_equal(proxy->http, cases[i].http);
+        assert_int_equal(proxy->secure, cases[i].secure);
+        assert_string_equal(proxy->user ? proxy->user : "", cases[i].user ? cases[i].user : "");
+        assert_string_equal(proxy->password ? proxy->password : "",
+                            cases[i].password ? cases[i].password : "");
+    }
+}
+
+static void what_is_no_proxy(void **state)
+{
+    (void)state;
+    static const char *const values[] = {
+        "all_proxy=ftp://h:1", "all_proxy=socks6://h:1", "all_proxy=http://",   "all_proxy=a b",
+        "all_proxy=h:99999",   "all_proxy=h:0",          "all_proxy=socks5h://"};
     for (size_t i = 0; i < ARRAY_LEN(values); i++) {
         PROXIES_AUTO proxies = of(values[i], NULL, NULL);
         const struct http_proxy *proxy = http_proxies_find(&proxies, true, "a");
         assert_non_null(proxy); // never passed over
-        assert_null(proxy->host);
+        assert_null(proxy->url);
         assert_string_equal(proxy->variable, "all_proxy");
     }
 }
@@ -146,9 +173,13 @@ static void hosts_that_are_spared(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_is_set),        cmocka_unit_test(one_for_each),
-        cmocka_unit_test(one_for_all),           cmocka_unit_test(credentials),
-        cmocka_unit_test(what_is_no_http_proxy), cmocka_unit_test(hosts_that_are_spared),
+        cmocka_unit_test(nothing_is_set),
+        cmocka_unit_test(one_for_each),
+        cmocka_unit_test(one_for_all),
+        cmocka_unit_test(credentials),
+        cmocka_unit_test(every_kind),
+        cmocka_unit_test(what_is_no_proxy),
+        cmocka_unit_test(hosts_that_are_spared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

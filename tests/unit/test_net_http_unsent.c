@@ -1,8 +1,8 @@
-// libraries: mbedtls mbedx509 mbedcrypto
+// libraries: curl mbedtls mbedx509 mbedcrypto
 //
 // A server that answers before it has read the request, and a reader who pauses: what TLS has taken
-// over and the socket has not is still to be sent. TLS is played here, in the place of http_tls.c:
-// it keeps the last bytes of what it is given until a test lets them go.
+// over and the socket has not is still to be sent. The dialer is played here: it keeps the last bytes
+// of what it is given until a test lets them go, and wants the same again.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -19,71 +19,100 @@
 
 #include "base/fd.h"
 #include "base/mem.h"
-#include "net/http_tls.h"
+#include "net/dialer.h"
 #include "support/http_fetch.h"
 
 enum { OUT_MAX = 4096, KEPT = 5 };
 
-struct http_tls {
+struct dialer {
+    struct loop *loop;
+};
+
+struct dial {
+    dial_fn *fn;
+    void *context;
     int fd;
-    struct buf out;
+    struct buf record; // that was begun and not taken
 };
 
 static bool stuck; // the socket takes no more than all but the last KEPT bytes
 
-int http_tls_shared_create(struct trust *trust, struct http_tls_shared **ret_shared,
-                           struct error *err)
+int dialer_create(struct loop *loop, struct trust *trust, struct dialer **ret_dialer,
+                  struct error *err)
 {
-    *ret_shared = NULL;
+    *ret_dialer = mem_new(struct dialer);
+    (*ret_dialer)->loop = loop;
     return 0;
 }
 
-void http_tls_shared_destroy(struct http_tls_shared *shared) {}
-
-int http_tls_create(struct http_tls_shared *shared, int fd, const char *host,
-                    struct http_tls **ret_tls, struct error *err)
+void dialer_destroy(struct dialer *dialer)
 {
-    struct http_tls *tls = mem_new(struct http_tls);
-    tls->fd = fd;
-    buf_init(&tls->out, OUT_MAX);
-    *ret_tls = tls;
-    return 0;
+    free(dialer);
 }
 
-void http_tls_destroy(struct http_tls *tls)
+static void connected(void *context)
 {
-    if (tls)
-        buf_finish(&tls->out);
-    free(tls);
+    static const struct error none = ERROR_INIT;
+    struct dial *dial = context;
+    dial->fn(dial->context, HTTP_OK, &none);
 }
 
-void http_tls_readable(struct http_tls *tls) {}
-
-int http_tls_handshake(struct http_tls *tls, struct error *err)
+struct dial *dialer_dial(struct dialer *dialer, const struct dial_target *target, dial_fn *fn,
+                         void *context)
 {
-    return 1;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(target->port)};
+    struct dial *dial = mem_new(struct dial);
+    *dial = (struct dial){.fn = fn, .context = context};
+    buf_init(&dial->record, OUT_MAX);
+    inet_pton(AF_INET, target->host, &address.sin_addr);
+    dial->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(dial->fd, (struct sockaddr *)&address, sizeof address), 0);
+    loop_defer(dialer->loop, connected, dial);
+    return dial;
 }
 
-ssize_t http_tls_read(struct http_tls *tls, char *data, size_t size)
+void dial_close(struct dial *dial)
 {
-    ssize_t n = recv(tls->fd, data, size, MSG_DONTWAIT);
+    if (!dial)
+        return;
+    buf_finish(&dial->record);
+    fd_close(&dial->fd);
+    free(dial);
+}
+
+bool dial_is_resolving(const struct dial *dial)
+{
+    return false;
+}
+
+int dial_fd(const struct dial *dial)
+{
+    return dial->fd;
+}
+
+bool dial_is_secure(const struct dial *dial)
+{
+    return true;
+}
+
+ssize_t dial_receive(struct dial *dial, char *data, size_t size)
+{
+    ssize_t n = recv(dial->fd, data, size, MSG_DONTWAIT);
     return n < 0 ? -errno : n;
 }
 
-ssize_t http_tls_write(struct http_tls *tls, struct span data)
+ssize_t dial_send(struct dial *dial, struct span data)
 {
-    assert_true(buf_append_span(&tls->out, data));
-    return (ssize_t)data.len;
-}
-
-int http_tls_flush(struct http_tls *tls)
-{
-    size_t len = tls->out.len;
+    if (!dial->record.len) {
+        assert_true(buf_append_span(&dial->record, data));
+        assert_int_equal(send(dial->fd, data.data, data.len - KEPT, MSG_NOSIGNAL), data.len - KEPT);
+    }
+    assert_true(span_equal(buf_span(&dial->record), data));
     if (stuck)
-        len = len > KEPT ? len - KEPT : 0;
-    assert_int_equal(send(tls->fd, tls->out.data, len, MSG_NOSIGNAL), len);
-    buf_consume(&tls->out, len);
-    return tls->out.len ? -EAGAIN : 0;
+        return -EAGAIN;
+    assert_int_equal(send(dial->fd, data.data + data.len - KEPT, KEPT, MSG_NOSIGNAL), KEPT);
+    buf_clear(&dial->record);
+    return (ssize_t)data.len;
 }
 
 // --- the world

@@ -1,4 +1,4 @@
-// libraries: mbedtls mbedx509 mbedcrypto
+// libraries: curl mbedtls mbedx509 mbedcrypto
 //
 // HTTP over a socket that is a file: who gets in, what is left behind, and how long a path may be.
 #include <errno.h>

@@ -1,4 +1,4 @@
-// libraries: mbedtls mbedx509 mbedcrypto sqlite3
+// libraries: curl mbedtls mbedx509 mbedcrypto sqlite3
 //
 // The control socket and the admin listener over a real store, with a desk and a Telegram that say
 // what a test wants: their functions are in here, in the place of the real ones.
