@@ -2,9 +2,9 @@
  * mbedTLS as Hermes needs it: a TLS 1.2 and 1.3 client over TCP that verifies certificates.
  *
  * What is here can be reached by whoever answers our connections, so what is not needed is not
- * here: no server, no DTLS, no pre-shared keys but those of a session that goes on (with a fresh key
- * exchange), no renegotiation, no RSA key transport, no finite-field DH, no CBC, no SHA-1 or MD5, no
- * cipher older than AES-GCM and ChaCha20-Poly1305.
+ * here: no server, no DTLS, no pre-shared keys but those of a session that goes on (with a fresh
+ * key exchange), no renegotiation, no RSA key transport, no finite-field DH, no CBC, no SHA-1 or
+ * MD5, no cipher older than AES-GCM and ChaCha20-Poly1305.
  *
  * Kept although it is not obvious: client certificates (a kubeconfig may hold one, hence signing
  * and PEM parsing), PK_WRITE (which nothing calls: the linker drops it), FS_IO (cross/probe.c reads

@@ -1,14 +1,14 @@
 # shellcheck shell=bash
-# Connections: names, happy eyeballs, proxies, TLS by mbedTLS, and WebSocket. Our own HTTP/1.1 runs on
-# top of it (src/net/dialer.h), so that of its protocols only HTTP is in, of its authentication only
-# Basic, and nothing that reads files of its own accord.
+# Connections: names, happy eyeballs, proxies, TLS by mbedTLS, and WebSocket. Our own HTTP/1.1 runs
+# on top of it (src/net/dialer.h), so that of its protocols only HTTP is in, of its authentication
+# only Basic, and nothing that reads files of its own accord.
 package=curl
 series=8.14
 needs="musl linux-headers mbedtls"
 targets="*"
 
-# Each read of a TLS connection looks its connection up in a table of the multi handle, slot by slot:
-# few slots, since few destinations are asked at a time.
+# Each read of a TLS connection looks its connection up in a table of the multi handle, slot by
+# slot: few slots, since few destinations are asked at a time.
 slots=5
 
 options="--disable-shared --enable-static --enable-http --enable-websockets --enable-proxy

@@ -1,8 +1,8 @@
 /*
- * When a dial may begin. libcurl resolves each dial's name on a thread of its own, even if a hundred
- * want the same one; so the first that wants a name leads, and the others begin when libcurl has it
- * in its cache, or fail as the first did. A leader that is closed leaves a thread behind that nobody
- * can stop: its place stays taken for as long as the C library may go on asking.
+ * When a dial may begin. libcurl resolves each dial's name on a thread of its own, even if a
+ * hundred want the same one; so the first that wants a name leads, and the others begin when
+ * libcurl has it in its cache, or fail as the first did. A leader that is closed leaves a thread
+ * behind that nobody can stop: its place stays taken for as long as the C library may go on asking.
  *
  * With socks5:// the server's name is looked up here, too, after the proxy's; it is not counted.
  */

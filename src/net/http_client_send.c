@@ -200,8 +200,8 @@ static int send_plain(struct http_transfer *transfer)
     return 0;
 }
 
-// What goes into the next record: head and body share one where they are small. The same again until
-// something of it was taken, as dial_send() wants it.
+// What goes into the next record: head and body share one where they are small. The same again
+// until something of it was taken, as dial_send() wants it.
 static struct span gather(const struct http_transfer *transfer, char record[RECORD_BYTES])
 {
     struct span piece = span_skip(piece_at(transfer, transfer->part_at), transfer->part_offset);

@@ -29,17 +29,17 @@ void tls_peer_init(struct tls_peer *peer, struct trust *trust, const char *host)
 // Makes `ssl_config`, an mbedtls_ssl_config *, demand it. `peer` must outlive it.
 bool tls_peer_apply(struct tls_peer *peer, void *ssl_config);
 
-// Notes that a call failed with `code`; `ssl`, an mbedtls_ssl_context *, is looked at now or never,
-// and so is `fd`: a server that refuses us says so and closes while we may still be sending, and then
-// the alert lies there unread. -1: none.
+// Notes that a call failed with `code`; `ssl`, an mbedtls_ssl_context *, is looked at now or never.
+// So is `fd` (-1: none): a server that refuses us says so and closes while we may still be sending,
+// and then the alert lies there unread.
 void tls_peer_note(struct tls_peer *peer, int code, const void *ssl, int fd);
 
 // The sentence about a handshake that failed, its subject "it" or "its". -EKEYREJECTED where the
 // certificate is not trusted, else another negative. `broken` is the errno of the socket, or 0.
 int tls_peer_describe(const struct tls_peer *peer, int broken, struct error *err);
 
-// Whether mbedTLS holds a message of TLS's own, a session ticket, that its next call will act upon. It
-// should be a read: libcurl keeps no ticket that a write comes upon.
+// Whether mbedTLS holds a message of TLS's own, a session ticket, that its next call will act upon.
+// It should be a read: libcurl keeps no ticket that a write comes upon.
 bool tls_peer_holds_ticket(const void *ssl);
 
 // Whether what was noted is an end of the connection that the peer had not announced: a FIN without

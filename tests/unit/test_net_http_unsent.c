@@ -1,8 +1,8 @@
 // libraries: curl mbedtls mbedx509 mbedcrypto
 //
 // A server that answers before it has read the request, and a reader who pauses: what TLS has taken
-// over and the socket has not is still to be sent. The dialer is played here: it keeps the last bytes
-// of what it is given until a test lets them go, and wants the same again.
+// over and the socket has not is still to be sent. The dialer is played here: it keeps the last
+// bytes of what it is given until a test lets them go, and wants the same again.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
