@@ -140,9 +140,9 @@ void dial_fail(struct dial *dial, int curl_code)
 /* What libcurl asks on the way */
 
 // Here, because libcurl does not tell a shortage of descriptors from a server that refuses; and
-// because the name is known from now on. Addresses of one family are tried one after the other, each
-// for half of the time that is left: one that never answers is given up when the kernel has asked it
-// SYNS times, after 7 s.
+// because the name is known from now on. Addresses of one family are tried one after the other,
+// each for half of the time that is left: one that never answers is given up when the kernel has
+// asked it SYNS times, after 7 s.
 static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct dial *dial = context;

@@ -151,18 +151,19 @@ static enum progress take(struct http_transfer *transfer, char *data, size_t len
 /*
  * A kept connection that ends before one byte of an answer is mostly one that its server had given
  * up just before. A FIN acknowledges all that had come until it was sent, and TLS's close_notify
- * travels with such an acknowledgement: where it leaves something out, nobody there can have acted
- * on the request (RFC 9110 §9.2.2). A reset says nothing of the kind, because acknowledgements are
- * sent late (40 ms) and one that a reset overtakes is lost. What may have been read, and begun, and
- * costs money a second time, is not for us to repeat.
+ * travels with such an acknowledgement: where it leaves something out, or something is still here,
+ * nobody there can have acted on the request (RFC 9110 §9.2.2). A reset says nothing of the kind,
+ * because acknowledgements are sent late (40 ms) and one that a reset overtakes is lost. What may
+ * have been read, and begun, and costs money a second time, is not for us to repeat.
  */
 static bool never_arrived(const struct http_transfer *transfer, int error)
 {
     // EPIPE is what becomes of a reset that came after a FIN.
     bool finished = error == 0 || error == -ECONNABORTED || error == -EPIPE;
     int unacknowledged = 0;
-    return finished && ioctl(transfer->connection->fd, SIOCOUTQ, &unacknowledged) == 0 &&
-           unacknowledged > 0;
+    if (!finished || !http_transfer_is_sent(transfer))
+        return finished;
+    return ioctl(transfer->connection->fd, SIOCOUTQ, &unacknowledged) == 0 && unacknowledged > 0;
 }
 
 static enum progress end_of_connection(struct http_transfer *transfer, int error)
