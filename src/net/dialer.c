@@ -302,6 +302,8 @@ bool dial_is_secure(const struct dial *dial)
 static ssize_t broken(const struct dial *dial)
 {
     long socket_errno = 0;
+    if (dial->peer && tls_peer_must_send(dial->peer))
+        return -EBUSY;
     if (dial->peer && tls_peer_saw_end(dial->peer))
         return -ECONNABORTED;
     curl_easy_getinfo(dial->easy, CURLINFO_OS_ERRNO, &socket_errno);

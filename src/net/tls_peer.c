@@ -92,6 +92,11 @@ bool tls_peer_holds_ticket(const void *ssl)
     return context->MBEDTLS_PRIVATE(state) == MBEDTLS_SSL_TLS1_3_NEW_SESSION_TICKET;
 }
 
+bool tls_peer_must_send(const struct tls_peer *peer)
+{
+    return peer->failure == MBEDTLS_ERR_SSL_WANT_WRITE;
+}
+
 bool tls_peer_saw_end(const struct tls_peer *peer)
 {
     return peer->failure == MBEDTLS_ERR_SSL_CONN_EOF;

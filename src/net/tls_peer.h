@@ -42,6 +42,10 @@ int tls_peer_describe(const struct tls_peer *peer, int broken, struct error *err
 // It should be a read: libcurl keeps no ticket that a write comes upon.
 bool tls_peer_holds_ticket(const void *ssl);
 
+// Whether what was noted is that nothing can be read until what was begun has been sent: a ticket
+// came amid a request that its server does not read, and mbedTLS acts upon it only then.
+bool tls_peer_must_send(const struct tls_peer *peer);
+
 // Whether what was noted is an end of the connection that the peer had not announced: a FIN without
 // close_notify, which anybody on the way can send.
 bool tls_peer_saw_end(const struct tls_peer *peer);
