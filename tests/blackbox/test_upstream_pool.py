@@ -141,7 +141,8 @@ def test_an_end_before_the_next_request_is_noticed(router, secure, end):
         assert server.ended.wait(60)
         time.sleep(0.1)     # it has arrived: a loopback takes microseconds
         answer = router.ask()
-        assert answer.status == 200 and statuses(router, answer) == [200], answer.body[:400].decode()
+        assert answer.status == 200, answer.body
+        assert statuses(router, answer) == [200]
         assert (server.read, server.connections) == (2, 2)
         assert server.late < A_REQUEST, "the request was sent where nobody reads it"
         assert repeats(router) == 0, "nothing had to be repeated"
@@ -198,7 +199,8 @@ def test_what_never_arrived_goes_out_again(router, secure, end):
     with mortal(router, secure, first) as server:
         server.go.set()
         answer = router.ask(messages=[{"role": "user", "content": "a" * LARGE}])
-        assert answer.status == 200 and statuses(router, answer) == [200], answer.body[:400].decode()
+        assert answer.status == 200, answer.body
+        assert statuses(router, answer) == [200]
         assert (server.read, server.connections) == (2, 2)
         assert repeats(router) == 1
 
