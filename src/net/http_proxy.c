@@ -41,6 +41,7 @@ static bool read_scheme(struct http_proxy *proxy, const char *scheme)
     static const char *const socks[] = {"socks4", "socks4a", "socks5", "socks5h"};
     proxy->secure = strcmp(scheme, "https") == 0;
     proxy->http = proxy->secure || strcmp(scheme, "http") == 0;
+    proxy->near_names = strcmp(scheme, "socks5") == 0 || strcmp(scheme, "socks4") == 0;
     for (size_t i = 0; i < ARRAY_LEN(socks); i++)
         if (strcmp(scheme, socks[i]) == 0)
             return true;
@@ -59,9 +60,13 @@ static void take_url(struct http_proxy *proxy, CURLU *url)
     if (!port && proxy->secure)
         number = HTTPS_PROXY_PORT;
     proxy->port = (uint16_t)number;
+    CLEANUP(mem_cleanup) char *user = part(url, CURLUPART_USER, 0);
+    CLEANUP(mem_cleanup) char *password = part(url, CURLUPART_PASSWORD, 0);
     proxy->user = part(url, CURLUPART_USER, CURLU_URLDECODE);
     proxy->password = part(url, CURLUPART_PASSWORD, CURLU_URLDECODE);
     proxy->authorization = proxy->user ? basic(proxy->user, proxy->password) : NULL;
+    if ((user && !proxy->authorization) || (password && !proxy->password))
+        return; // a control character, or too long
     proxy->authority = mem_printf("%s:%u", host, proxy->port);
     proxy->url = mem_printf("%s://%s", scheme, proxy->authority);
     size_t len = strlen(host);

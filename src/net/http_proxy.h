@@ -26,6 +26,7 @@ struct http_proxy {
     char *authority;      // host and port: for messages
     uint16_t port;
     bool http;           // else SOCKS
+    bool near_names;     // SOCKS with addresses: names are looked up here
     bool secure;         // TLS to the proxy itself
     char *user;          // decoded; NULL: none
     char *password;      // decoded; NULL: none
