@@ -376,9 +376,8 @@ void http_client_pause(struct http_client *client, http_id id, bool paused)
     if (paused)
         return; // the connection is left alone when next it has something
     transfer->active_ms = loop_now(client->loop);
-    transfer->resuming = true;
     http_transfer_look_at_limits(transfer);
-    http_client_defer(client);
+    http_transfer_resume_later(transfer);
 }
 
 /* What was put off */
@@ -409,6 +408,8 @@ static void on_deferred(void *context)
         count += is_put_off(list_entry(link, struct http_transfer, link));
     while (count-- && (transfer = find_deferred(client))) {
         transfer->resuming = false;
+        list_remove(&transfer->link); // it may be put off again: others go first
+        list_append(&client->transfers, &transfer->link);
         if (transfer->state == HTTP_FAILED) {
             struct error err = *transfer->err;
             http_transfer_end(transfer, transfer->failure, false, &err);
@@ -422,6 +423,12 @@ void http_client_defer(struct http_client *client)
 {
     if (!client->deferred)
         client->deferred = loop_defer(client->loop, on_deferred, client);
+}
+
+void http_transfer_resume_later(struct http_transfer *transfer)
+{
+    transfer->resuming = true;
+    http_client_defer(transfer->client);
 }
 
 /* The whole */

@@ -4,7 +4,6 @@
  * All this may happen within http_client_start(), so every failure is told later.
  */
 #include <errno.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include "base/mem.h"
@@ -40,6 +39,9 @@ static void on_dialed(void *context, enum http_failure failure, const struct err
     transfer->connection = http_wire_create(&transfer->client->pool, origin, STEAL(transfer->dial));
     transfer->connection->transfer = transfer;
     begin_exchange(transfer);
+    if (transfer->state ==
+        HTTP_EXCHANGING) // of what came together with the handshake no event tells
+        http_transfer_resume_later(transfer);
 }
 
 // What is forwarded goes to the proxy as if it were the server; what is not, through it.

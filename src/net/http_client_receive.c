@@ -230,10 +230,8 @@ void http_transfer_receive(struct http_transfer *transfer)
         if (!connection->secure && n < (ssize_t)sizeof client->piece)
             return;
     }
-    if (connection->secure) { // what TLS holds no event tells of
-        transfer->resuming = true;
-        http_client_defer(client);
-    }
+    if (connection->secure) // with TLS inside of TLS the outer one may hold what no event tells of
+        http_transfer_resume_later(transfer);
 }
 
 void http_transfer_resume(struct http_transfer *transfer)

@@ -117,6 +117,7 @@ void http_transfer_send(struct http_transfer *transfer);          // as much as 
 void http_transfer_receive(struct http_transfer *transfer); // may be gone afterwards
 // Its server will send no more, and cannot be read from: see dial_receive(). It is gone afterwards.
 void http_transfer_peer_closed(struct http_transfer *transfer);
-void http_transfer_resume(struct http_transfer *transfer); // may be gone afterwards
+void http_transfer_resume_later(struct http_transfer *transfer); // in a deferred call
+void http_transfer_resume(struct http_transfer *transfer);       // may be gone afterwards
 
 void http_transfer_on_event(void *context, int fd, unsigned events); // of a busy connection
