@@ -13,8 +13,6 @@
 
 #include <curl/curl.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +25,7 @@
 enum {
     TICKETS_IN_A_ROW = 8, // messages of an inner TLS's own that hide what follows them
     HEX = 16,
-    SYNS = 3,
+    LOOKUP_MS = 15 * 1000, // longer than the C library asks by default
 };
 
 /* The loop's side */
@@ -92,10 +90,12 @@ static CURLcode receive(struct dial *dial, char *data, size_t size, size_t *ret_
     CURLcode result;
     do {
         result = curl_easy_recv(dial->easy, data, size, ret_len);
+        if (result != CURLE_AGAIN)
+            break;
         if (dial->target.secure && !dial->ssl)
             dial->ssl = tls_of(dial->easy);
         tries -= !dial->ssl || !tls_peer_holds_ticket(dial->ssl);
-    } while (result == CURLE_AGAIN && tries > 0);
+    } while (tries > 0);
     return result;
 }
 
@@ -106,6 +106,10 @@ static void on_connected(struct dial *dial)
     size_t len = 0;
     curl_easy_getinfo(dial->easy, CURLINFO_ACTIVESOCKET, &fd);
     dial->fd = fd;
+    if (fd < 0 || !dial->fn) { // it ended in the same moment, or nobody wants it any more
+        dial_fail(dial, CURLE_RECV_ERROR);
+        return;
+    }
     dialer_resolved(dial, false);
     dial->has_early = receive(dial, &dial->early, 1, &len) == CURLE_OK && len == 1;
     dial->fn(dial->context, HTTP_OK, &none);
@@ -132,6 +136,11 @@ void dial_fail(struct dial *dial, int curl_code)
     struct error err = ERROR_INIT;
     bool nameless =
         curl_code == CURLE_COULDNT_RESOLVE_HOST || curl_code == CURLE_COULDNT_RESOLVE_PROXY;
+    if (!dial->fn) {
+        dialer_resolved(dial, nameless);
+        dial_free(dial);
+        return;
+    }
     enum http_failure failure = dial_describe(dial, curl_code, &err);
     dialer_resolved(dial, nameless);
     dial->fn(dial->context, failure, &err);
@@ -140,20 +149,18 @@ void dial_fail(struct dial *dial, int curl_code)
 /* What libcurl asks on the way */
 
 // Here, because libcurl does not tell a shortage of descriptors from a server that refuses; and
-// because the name is known from now on. Addresses of one family are tried one after the other,
-// each for half of the time that is left: one that never answers is given up when the kernel has
-// asked it SYNS times, after 7 s.
+// because the name is known from now on, which is all that an orphan was for.
 static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct dial *dial = context;
-    int syns = SYNS - 1; // after the first
+    if (!dial->fn)
+        return CURL_SOCKET_BAD;
     int type = address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK;
     int fd = socket(address->family, type, address->protocol);
     dial->socket_errno = fd < 0 ? errno : 0;
     dial->fd = fd;
-    if (fd >= 0 && address->family != AF_UNIX)
-        setsockopt(fd, IPPROTO_TCP, TCP_SYNCNT, &syns, sizeof syns);
-    dialer_resolved(dial, false);
+    if (!dial->resolves_late)
+        dialer_resolved(dial, false);
     return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
@@ -163,6 +170,8 @@ static CURLcode configure_tls(CURL *easy, void *ssl_config, void *context)
     struct dial *dial = context;
     const struct http_proxy *proxy = dial->target.proxy;
     bool to_proxy = proxy && proxy->secure && !dial->peer;
+    if (!dial->fn)
+        return CURLE_ABORTED_BY_CALLBACK;
     dial->peer = to_proxy ? &dial->proxy_peer : &dial->server_peer;
     tls_peer_init(dial->peer, dial->dialer->trust, to_proxy ? proxy->host : dial->target.host);
     return tls_peer_apply(dial->peer, ssl_config) ? CURLE_OK : CURLE_SSL_CONNECT_ERROR;
@@ -258,7 +267,11 @@ void dial_start(struct dial *dial)
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); // a thread that resolves is not waited for
     curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, (long)DIALER_NAMES_KEPT_S);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)dial->target.timeout_ms);
+    // Its owner's limit is the one that counts, and comes first; libcurl needs one to share out among
+    // a family's addresses.
+    int64_t limit_ms = dial->target.timeout_ms + dial->target.timeout_ms / 4;
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+                     (long)(limit_ms > LOOKUP_MS ? limit_ms : LOOKUP_MS));
     if (dial->target.unix_socket)
         curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, dial->target.unix_socket);
     curl_multi_add_handle(dial->dialer->multi, easy);
@@ -275,11 +288,28 @@ struct dial *dialer_dial(struct dialer *dialer, const struct dial_target *target
     return dial;
 }
 
+// A thread that resolves cannot be stopped. It goes on for whoever else wants the name.
+static void orphan(struct dial *dial)
+{
+    dial->fn = NULL;
+    dial->name = NULL;
+    dial->target = (struct dial_target){0};
+    curl_easy_setopt(dial->easy, CURLOPT_VERBOSE, 0L);
+}
+
 void dial_close(struct dial *dial)
 {
     if (!dial)
         return;
-    dialer_dequeue(dial);
+    if (dial->lookup)
+        orphan(dial);
+    else
+        dial_free(dial);
+}
+
+void dial_free(struct dial *dial)
+{
+    list_remove(&dial->link);
     if (dial->easy) {
         curl_multi_remove_handle(dial->dialer->multi, dial->easy);
         curl_easy_cleanup(dial->easy);
@@ -298,16 +328,23 @@ bool dial_is_secure(const struct dial *dial)
     return dial->target.secure;
 }
 
-// Why the last call on a connection failed.
-static ssize_t broken(const struct dial *dial)
+// Why the last call on a connection failed. The first that breaks it tells: a reset is told once, and
+// what is read after it looks like an end.
+static ssize_t broken(struct dial *dial)
 {
     long socket_errno = 0;
-    if (dial->peer && tls_peer_must_send(dial->peer))
+    if (dial->broken)
+        return dial->broken;
+    if (tls_peer_must_send(dial->peer))
         return -EBUSY;
-    if (dial->peer && tls_peer_saw_end(dial->peer))
-        return -ECONNABORTED;
     curl_easy_getinfo(dial->easy, CURLINFO_OS_ERRNO, &socket_errno);
-    return socket_errno > 0 ? -(ssize_t)socket_errno : -EPROTO;
+    if (tls_peer_saw_end(dial->peer))
+        dial->broken = -ECONNABORTED;
+    else if (tls_peer_lost_socket(dial->peer) && socket_errno > 0)
+        dial->broken = -(int)socket_errno;
+    else
+        dial->broken = -EPROTO;
+    return dial->broken;
 }
 
 ssize_t dial_receive(struct dial *dial, char *data, size_t size)
@@ -319,6 +356,7 @@ ssize_t dial_receive(struct dial *dial, char *data, size_t size)
     }
     if (dial->target.secure) {
         size_t len = 0;
+        dial->peer->failure = 0;
         CURLcode result = receive(dial, data, size, &len);
         return result == CURLE_OK ? (ssize_t)len : result == CURLE_AGAIN ? -EAGAIN : broken(dial);
     }
@@ -332,6 +370,7 @@ ssize_t dial_receive(struct dial *dial, char *data, size_t size)
 ssize_t dial_send(struct dial *dial, struct span data)
 {
     size_t len = 0;
+    dial->peer->failure = 0;
     CURLcode result = curl_easy_send(dial->easy, data.data, data.len, &len);
     if (result == CURLE_AGAIN)
         return -EAGAIN;

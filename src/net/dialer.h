@@ -23,9 +23,8 @@ struct trust;
  * and that no more than DIALER_LOOKUPS_MAX threads look for names.
  */
 enum {
-    DIALER_LOOKUPS_MAX = 32,     // names at a time; those that nobody waits for any more count
-    DIALER_GHOST_MS = 10 * 1000, // for so long: the C library gives up about then
-    DIALER_NAMES_KEPT_S = 10,    // seconds; a server that has moved is found again after that
+    DIALER_LOOKUPS_MAX = 32,  // names at a time, those that nobody waits for any more included
+    DIALER_NAMES_KEPT_S = 10, // seconds; a server that has moved is found again after that
 };
 
 struct dialer;

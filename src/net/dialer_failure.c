@@ -42,13 +42,16 @@ static int open_failure(void)
     return fd < 0 && fd_is_shortage(errno) ? errno : 0;
 }
 
-static enum http_failure unresolved(const struct dial *dial, struct error *err)
+static enum http_failure unresolved(const struct dial *dial, bool of_server, struct error *err)
 {
     int failed = open_failure();
     if (failed)
         return unreachable(dial, failed, err);
-    error_set(err, -EHOSTUNREACH, "cannot resolve the name of %s%s", title_of(dial),
-              first_of(dial));
+    if (of_server)
+        error_set(err, -EHOSTUNREACH, "cannot resolve the name of %s", dial->target.authority);
+    else
+        error_set(err, -EHOSTUNREACH, "cannot resolve the name of %s%s", title_of(dial),
+                  first_of(dial));
     return HTTP_UNRESOLVED;
 }
 
@@ -142,7 +145,8 @@ enum http_failure dial_describe(const struct dial *dial, int curl_code, struct e
     switch (curl_code) {
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
-        return unresolved(dial, err);
+        return unresolved(dial, dial->resolves_late && curl_code == CURLE_COULDNT_RESOLVE_HOST,
+                          err);
     case CURLE_OPERATION_TIMEDOUT:
         return unreachable(dial, ETIMEDOUT, err);
     case CURLE_COULDNT_CONNECT:

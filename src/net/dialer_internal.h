@@ -15,16 +15,16 @@ struct dialer {
     loop_id timer;       // libcurl's
 
     // dialer_lookups.c
-    struct list lookups;                // running, or just over
-    struct list queue;                  // dials that wait for a place
-    int64_t ghosts[DIALER_LOOKUPS_MAX]; // until when each holds a place; 0: none
-    loop_id deferred, ghost_timer;
+    struct list lookups; // running, or just over
+    struct list queue;   // dials that wait for a place
+    loop_id deferred;
 };
 
 struct lookup {
     struct list link;      // dialer.lookups
     struct list followers; // dials that want the same name
     char *name;
+    uint16_t port;
     struct dial *leader; // that libcurl resolves for; NULL: it is over
     bool failed;         // there is no such name
 };
@@ -35,10 +35,12 @@ struct dial {
     struct list link; // dialer.queue or lookup.followers
     struct dialer *dialer;
     struct dial_target target;
-    dial_fn *fn;
+    dial_fn *fn; // NULL: an orphan, which is closed but for its lookup
     void *context;
     struct lookup *lookup; // that it leads
-    const char *name;      // that is looked up first; NULL: none
+    const char *name;      // that is to be looked up; NULL: none, or no more
+    uint16_t port;         // that belongs to it
+    bool resolves_late;    // the name is the server's, and the proxy's comes first
     void *easy;            // CURL *
     void *headers;         // struct curl_slist *
     int fd;                // libcurl's; before it is connected, the last that was opened
@@ -48,6 +50,7 @@ struct dial {
     struct tls_peer *peer;  // whose handshake began last; NULL: none did
     bool proxy_answered;    // to CONNECT
     bool proxy_speaks_http; // and in HTTP
+    int broken;             // what broke the connection, -errno; 0: nothing
     bool has_early;         // a byte came before anything was asked
     char early;
 };
@@ -56,13 +59,13 @@ struct dial {
 void dial_start(struct dial *dial);
 // Tells `fn`, at the end: afterwards the dial may be gone.
 void dial_fail(struct dial *dial, int curl_code);
+void dial_free(struct dial *dial);
 
 // dialer_lookups.c
 void dialer_lookups_init(struct dialer *dialer);
 void dialer_lookups_finish(struct dialer *dialer);
 void dialer_enqueue(struct dial *dial);               // it starts when it may
 void dialer_resolved(struct dial *dial, bool failed); // may be called from inside libcurl
-void dialer_dequeue(struct dial *dial);               // it is closed
 
 // dialer_failure.c
 enum http_failure dial_describe(const struct dial *dial, int curl_code, struct error *err);

@@ -1,10 +1,11 @@
 /*
  * When a dial may begin. libcurl resolves each dial's name on a thread of its own, even if a
  * hundred want the same one; so the first that wants a name leads, and the others begin when
- * libcurl has it in its cache, or fail as the first did. A leader that is closed leaves a thread
- * behind that nobody can stop: its place stays taken for as long as the C library may go on asking.
+ * libcurl has it in its cache, or fail as the first did. Since nobody can stop the thread, a leader
+ * that is closed goes on as an orphan until the name is known, and what it finds is for those who
+ * follow: a name that is never answered costs one thread, however often it is asked for.
  *
- * With socks5:// the server's name is looked up here, too, after the proxy's; it is not counted.
+ * libcurl's cache knows names with their ports, and so do we.
  */
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -20,41 +21,29 @@ static bool is_in_figures(const char *name)
     return inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1;
 }
 
-static struct lookup *find(struct dialer *dialer, const char *name)
+static struct lookup *find(struct dialer *dialer, const char *name, uint16_t port)
 {
     list_for_each(link, &dialer->lookups) {
         struct lookup *lookup = list_entry(link, struct lookup, link);
-        if (lookup->leader && strcmp(lookup->name, name) == 0)
+        if (lookup->leader && lookup->port == port && strcmp(lookup->name, name) == 0)
             return lookup;
     }
     return NULL;
 }
 
-static void on_ghost_gone(void *context);
-
-static unsigned count_places(struct dialer *dialer)
+static unsigned count_running(const struct dialer *dialer)
 {
-    int64_t now_ms = loop_now(dialer->loop), next_ms = INT64_MAX;
-    unsigned taken = 0;
+    unsigned count = 0;
     list_for_each(link, &dialer->lookups)
-        taken += list_entry(link, struct lookup, link)->leader != NULL;
-    for (size_t i = 0; i < ARRAY_LEN(dialer->ghosts); i++) {
-        if (dialer->ghosts[i] <= now_ms)
-            continue;
-        taken++;
-        next_ms = dialer->ghosts[i] < next_ms ? dialer->ghosts[i] : next_ms;
-    }
-    loop_cancel(dialer->loop, dialer->ghost_timer);
-    dialer->ghost_timer = 0;
-    if (next_ms != INT64_MAX && !list_empty(&dialer->queue))
-        dialer->ghost_timer = loop_timer_at(dialer->loop, next_ms, on_ghost_gone, dialer);
-    return taken;
+        count += list_entry(link, struct lookup, link)->leader != NULL;
+    return count;
 }
 
 static void lead(struct dial *dial)
 {
     struct lookup *lookup = mem_new(struct lookup);
     lookup->name = mem_strdup(dial->name);
+    lookup->port = dial->port;
     lookup->leader = dial;
     list_init(&lookup->followers);
     list_append(&dial->dialer->lookups, &lookup->link);
@@ -64,25 +53,18 @@ static void lead(struct dial *dial)
 
 static void start_queued(struct dialer *dialer)
 {
-    unsigned taken = count_places(dialer);
+    unsigned running = count_running(dialer);
     list_for_each(link, &dialer->queue) {
         struct dial *dial = list_entry(link, struct dial, link);
-        struct lookup *lookup = find(dialer, dial->name);
-        if (!lookup && taken >= DIALER_LOOKUPS_MAX)
+        struct lookup *lookup = find(dialer, dial->name, dial->port);
+        if (!lookup && running >= DIALER_LOOKUPS_MAX)
             continue;
         list_remove(&dial->link);
         if (lookup)
             list_append(&lookup->followers, &dial->link);
         else
-            lead(dial), taken++;
+            lead(dial), running++;
     }
-}
-
-static void on_ghost_gone(void *context)
-{
-    struct dialer *dialer = context;
-    dialer->ghost_timer = 0;
-    start_queued(dialer);
 }
 
 // A dial that is told may close others, which follow the same name or lead another.
@@ -133,12 +115,16 @@ void dialer_enqueue(struct dial *dial)
 {
     struct dialer *dialer = dial->dialer;
     const struct dial_target *target = &dial->target;
-    const char *name = target->proxy ? target->proxy->host : target->host;
+    const struct http_proxy *proxy = target->proxy;
+    dial->resolves_late = proxy && proxy->near_names && !is_in_figures(target->host);
+    bool of_proxy = proxy && !dial->resolves_late;
+    const char *name = of_proxy ? proxy->host : target->host;
     if (target->unix_socket || is_in_figures(name)) {
         dial_start(dial);
         return;
     }
     dial->name = name;
+    dial->port = of_proxy ? proxy->port : target->port;
     list_append(&dialer->queue, &dial->link);
     start_queued(dialer);
 }
@@ -149,28 +135,6 @@ void dialer_resolved(struct dial *dial, bool failed)
     if (!dial->lookup)
         return;
     dial->lookup->failed = failed;
-    end_lookup(dial);
-}
-
-static void leave_ghost(struct dialer *dialer)
-{
-    int64_t *oldest = &dialer->ghosts[0];
-    for (size_t i = 1; i < ARRAY_LEN(dialer->ghosts); i++)
-        oldest = dialer->ghosts[i] < *oldest ? &dialer->ghosts[i] : oldest;
-    *oldest = loop_now(dialer->loop) + DIALER_GHOST_MS;
-}
-
-// Those that followed look for the name anew, before all others that wait.
-void dialer_dequeue(struct dial *dial)
-{
-    struct dialer *dialer = dial->dialer;
-    list_remove(&dial->link);
-    if (!dial->lookup)
-        return;
-    struct list *link, *first = dialer->queue.next;
-    leave_ghost(dialer);
-    while ((link = list_shift(&dial->lookup->followers)))
-        list_append(first, link);
     end_lookup(dial);
 }
 
@@ -189,9 +153,10 @@ void dialer_lookups_finish(struct dialer *dialer)
 {
     list_for_each(link, &dialer->lookups) {
         struct lookup *lookup = list_entry(link, struct lookup, link);
+        if (lookup->leader)
+            dial_free(lookup->leader);
         free(lookup->name);
         free(lookup);
     }
     loop_cancel(dialer->loop, dialer->deferred);
-    loop_cancel(dialer->loop, dialer->ghost_timer);
 }

@@ -97,6 +97,11 @@ bool tls_peer_must_send(const struct tls_peer *peer)
     return peer->failure == MBEDTLS_ERR_SSL_WANT_WRITE;
 }
 
+bool tls_peer_lost_socket(const struct tls_peer *peer)
+{
+    return peer->failure == TLS_PEER_SOCKET_FAILED || peer->failure == 0;
+}
+
 bool tls_peer_saw_end(const struct tls_peer *peer)
 {
     return peer->failure == MBEDTLS_ERR_SSL_CONN_EOF;

@@ -46,6 +46,9 @@ bool tls_peer_holds_ticket(const void *ssl);
 // came amid a request that its server does not read, and mbedTLS acts upon it only then.
 bool tls_peer_must_send(const struct tls_peer *peer);
 
+// Whether it was the socket that failed: that, or nothing, is noted then.
+bool tls_peer_lost_socket(const struct tls_peer *peer);
+
 // Whether what was noted is an end of the connection that the peer had not announced: a FIN without
 // close_notify, which anybody on the way can send.
 bool tls_peer_saw_end(const struct tls_peer *peer);
