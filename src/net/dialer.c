@@ -267,8 +267,8 @@ void dial_start(struct dial *dial)
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); // a thread that resolves is not waited for
     curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, (long)DIALER_NAMES_KEPT_S);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    // Its owner's limit is the one that counts, and comes first; libcurl needs one to share out among
-    // a family's addresses.
+    // Its owner's limit is the one that counts, and comes first; libcurl needs one to share out
+    // among a family's addresses.
     int64_t limit_ms = dial->target.timeout_ms + dial->target.timeout_ms / 4;
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                      (long)(limit_ms > LOOKUP_MS ? limit_ms : LOOKUP_MS));
@@ -328,8 +328,8 @@ bool dial_is_secure(const struct dial *dial)
     return dial->target.secure;
 }
 
-// Why the last call on a connection failed. The first that breaks it tells: a reset is told once, and
-// what is read after it looks like an end.
+// Why the last call on a connection failed. The first that breaks it tells: a reset is told once,
+// and what is read after it looks like an end.
 static ssize_t broken(struct dial *dial)
 {
     long socket_errno = 0;

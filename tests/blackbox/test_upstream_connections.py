@@ -436,3 +436,54 @@ def test_roots_make_no_connection_dearer(router):
             assert not any(reused for reused, _ in server.sessions)
             router.stop()
     assert costs[1] < 2 * costs[0], costs
+
+
+# -- what no event tells of -----------------------------------------------------------------------
+
+@pytest.mark.parametrize("secure", [False, True], ids=["tcp", "tls"])
+def test_an_answer_before_the_question_is_heard(router, secure):
+    """A server that is too busy says so at once, and waits."""
+    context = context_of()
+    context.num_tickets = 0     # the answer is the only thing that comes with the handshake
+    over = threading.Event()
+
+    def serve(raw):
+        with (context.wrap_socket(raw, server_side=True) if secure else raw) as sock:
+            sock.sendall(WITH_LENGTH.replace(b"200 OK", b"503 Busy"))
+            over.wait(SOON)
+
+    with provider(serve) as port:
+        start(router, port, "https" if secure else "http", num_retries=0)
+        assert router.ask(model="127.0.0.1").status == 503
+        over.set()
+
+
+def test_a_stream_without_end_has_not_the_loop_for_itself(router):
+    """One whose server sends as fast as it is read; another request fails, and is told so."""
+    context, over = context_of(), threading.Event()
+    event = b'data: {"id":"a","object":"chat.completion.chunk","created":1,"model":"m","choices":' \
+            b'[{"index":0,"delta":{"content":"%s"},"finish_reason":null}]}\n\n' % (b"x" * 3000)
+
+    def serve(raw):
+        with context.wrap_socket(raw, server_side=True) as sock:
+            read_request(sock)
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+            while not over.is_set():
+                sock.sendall(event * 20)
+
+    def drain():
+        with router.open(model="127.0.0.1") as sock:
+            while not over.is_set() and sock.recv(1 << 20):
+                flowing.set()
+
+    flowing = threading.Event()
+    with provider(serve) as port:
+        start(router, port, hosts=("127.0.0.1", "[::1]"), num_retries=0)    # nobody listens there
+        reader = threading.Thread(target=drain)
+        reader.start()
+        try:
+            assert flowing.wait(SOON)
+            assert router.ask(model="[::1]").status == 500
+        finally:
+            over.set()
+            reader.join()

@@ -6,6 +6,7 @@ what is answered "soon" was not waited for: every limit is several times as long
 """
 
 import contextlib
+import pathlib
 import signal
 import threading
 import time
@@ -323,3 +324,22 @@ def test_a_host_of_the_other_family_is_one_sentence(hermes, missing, there):
         result = chat(hermes, network, up, "api.fake.test")
         result.failed("api.fake.test", "unreachable|resolve|connect")
         assert result.seconds < SOON
+
+
+def test_a_dead_name_costs_one_thread_however_often_it_is_asked_for(hermes, dead):
+    """Each client leaves before the next one comes; what resolves for them cannot be stopped."""
+    network, _, up = dead
+    hermes.limits(connect=LONG)
+    router = router_inside(hermes, network, up, "dead.test", "alive.test")
+    try:
+        tasks = pathlib.Path(f"/proc/{router.process.popen.pid}/task")
+        before = len(list(tasks.iterdir()))
+        for _ in range(40):
+            with router.open(model="dead.test"):
+                assert up.wait_for(
+                    lambda: router.metrics()["hermes_router_upstream_attempts"] == 1)
+            assert up.wait_for(lambda: router.metrics()["hermes_router_upstream_attempts"] == 0)
+        assert len(list(tasks.iterdir())) <= before + 1
+        assert router.ask(model="alive.test").status == 200
+    finally:
+        router.kill()
