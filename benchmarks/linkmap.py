@@ -33,7 +33,7 @@ EMBEDDED = re.compile(r"\.\._(?:src_[a-z]+_)?(\w+)_data\.c\.o$")
 OURS, DATA, LIBRARY, REST = "ours", "data", "library", "rest"
 ORDER = (OURS, DATA, LIBRARY, REST)
 FAMILIES = {"mbedtls": "mbedTLS", "mbedx509": "mbedTLS", "mbedcrypto": "mbedTLS", "c": "musl",
-            "yaml": "libyaml", "cjson": "cJSON", "sqlite3": "SQLite",
+            "curl": "libcurl", "yaml": "libyaml", "cjson": "cJSON", "sqlite3": "SQLite",
             "gcc": "libgcc and start files"}
 PADDING, RELOCATED = (REST, "padding and headers"), (REST, "relocations")
 LINKER, UNKNOWN = (REST, "linker's tables"), (REST, "not attributed")

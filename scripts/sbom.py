@@ -35,6 +35,7 @@ PUBLIC_DOMAIN = 'LicenseRef-public-domain'
 # and the one that is used here.
 LICENCES = {
     'cjson': ('MIT', 'MIT'),
+    'curl': ('curl', 'curl'),
     'libyaml': ('MIT', 'MIT'),
     'mbedtls': ('Apache-2.0 OR GPL-2.0-or-later', 'Apache-2.0'),
     'musl': ('MIT AND BSD-2-Clause', 'MIT AND BSD-2-Clause'),
