@@ -2,25 +2,24 @@
  * A program that uses every library of a sysroot once, for two purposes: to see that the sysroot
  * works on its target, and to weigh what the libraries cost before any code of ours.
  *
- * So it calls what the product will call (TLS over its own socket, an mbedTLS verification
- * callback, FTS5 and WAL), because link-time optimisation throws away whatever nobody calls.
+ * So it calls what the product calls (connections by libcurl with an mbedTLS verification callback,
+ * FTS5 and WAL), because link-time optimisation throws away whatever nobody calls.
  *
  * usage: probe                   everything but a handshake
  *        probe PORT CA-FILE      also fetch / from 127.0.0.1:PORT over TLS, trusting the roots in
  *                                CA-FILE
  */
 #include <cjson/cJSON.h>
+#include <curl/curl.h>
 #include <mbedtls/build_info.h>
-#include <mbedtls/psa_util.h>
 #include <mbedtls/ssl.h>
 #include <mbedtls/x509_crt.h>
-#include <netdb.h>
+#include <poll.h>
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include <yaml.h>
 
@@ -135,7 +134,7 @@ static void probe_json(void)
     printf("cJSON %s\n", cJSON_Version());
 }
 
-/* --- TLS ------------------------------------------------------------------------------------- */
+/* --- Connections and TLS --------------------------------------------------------------------- */
 
 /* mbedTLS frees the candidates, so each call hands out a copy. */
 static int find_roots(void *arg, const mbedtls_x509_crt *child, mbedtls_x509_crt **ret_roots)
@@ -155,95 +154,119 @@ static int find_roots(void *arg, const mbedtls_x509_crt *child, mbedtls_x509_crt
     return mbedtls_x509_crt_parse_der_nocopy(copy, root->raw.p, root->raw.len);
 }
 
-static int send_bytes(void *arg, const unsigned char *data, size_t size)
-{
-    ssize_t n = send(*(int *)arg, data, size, MSG_NOSIGNAL);
+struct peer {
+    mbedtls_x509_crt *roots;
+    long version; /* CURLOPT_SSLVERSION */
+};
 
-    return n < 0 ? MBEDTLS_ERR_SSL_INTERNAL_ERROR : (int)n;
+static CURLcode configure_tls(CURL *easy, void *config, void *arg)
+{
+    struct peer *peer = arg;
+
+    (void)easy;
+    mbedtls_ssl_conf_authmode(config, MBEDTLS_SSL_VERIFY_REQUIRED);
+    mbedtls_ssl_conf_ca_cb(config, find_roots, peer->roots);
+    return CURLE_OK;
 }
 
-static int receive_bytes(void *arg, unsigned char *data, size_t size)
+/* The result is libcurl's; the handle must stay in `multi` for as long as its socket is used. */
+static CURLcode connect_to(CURLM *multi, CURL *easy, const char *port, struct peer *peer)
 {
-    ssize_t n = recv(*(int *)arg, data, size, 0);
+    CURLMsg *message = NULL;
+    char url[64];
+    int running = 0, left = 0;
 
-    return n < 0 ? MBEDTLS_ERR_SSL_INTERNAL_ERROR : (int)n;
-}
-
-static int connect_to(const char *port)
-{
-    struct addrinfo wanted = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *found = NULL;
-    int fd = -1;
-
-    check(getaddrinfo("127.0.0.1", port, &wanted, &found) == 0, "getaddrinfo");
-    fd = socket(found->ai_family, found->ai_socktype | SOCK_CLOEXEC, 0);
-    check(connect(fd, found->ai_addr, found->ai_addrlen) == 0, "connect");
-    freeaddrinfo(found);
-    return fd;
-}
-
-static void fetch(mbedtls_ssl_context *ssl)
-{
-    static const unsigned char request[] = "GET / HTTP/1.0\r\n\r\n";
-    unsigned char answer[16];
-    size_t have = 0;
-
-    check(mbedtls_ssl_write(ssl, request, sizeof(request) - 1) == sizeof(request) - 1, "a request");
-    while (have < sizeof(answer)) {
-        int n = mbedtls_ssl_read(ssl, answer + have, sizeof(answer) - have);
-
-        check(n > 0, "an answer");
-        have += (size_t)n;
+    snprintf(url, sizeof(url), "https://127.0.0.1:%s/", port);
+    curl_easy_setopt(easy, CURLOPT_URL, url);
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, peer->version);
+    curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, configure_tls);
+    curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, peer);
+    check(curl_multi_add_handle(multi, easy) == CURLM_OK, "curl_multi_add_handle");
+    while (!message) {
+        check(curl_multi_perform(multi, &running) == CURLM_OK, "curl_multi_perform");
+        message = curl_multi_info_read(multi, &left);
+        if (!message)
+            check(curl_multi_poll(multi, NULL, 0, 1000, NULL) == CURLM_OK, "curl_multi_poll");
     }
-    check(memcmp(answer, "HTTP/1.0 200", 12) == 0, "HTTP over TLS");
+    return message->data.result;
+}
+
+/* The whole answer, which ends with the connection. */
+static void fetch(CURL *easy, char *answer, size_t size)
+{
+    static const char request[] = "GET / HTTP/1.0\r\n\r\n";
+    struct pollfd socket = {.events = POLLIN};
+    size_t have = 0, n = 0;
+
+    check(curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &socket.fd) == CURLE_OK, "the socket");
+    check(curl_easy_send(easy, request, sizeof(request) - 1, &n) == CURLE_OK, "a request");
+    check(n == sizeof(request) - 1, "a whole request");
+    do {
+        CURLcode result = curl_easy_recv(easy, answer + have, size - 1 - have, &n);
+
+        check(result == CURLE_OK || result == CURLE_AGAIN, "an answer");
+        if (result == CURLE_AGAIN)
+            check((n = poll(&socket, 1, 10000)) == 1, "an answer in time");
+        else
+            have += n;
+    } while (n > 0 && have < size - 1);
+    answer[have] = '\0';
+    check(strncmp(answer, "HTTP/1.0 200", 12) == 0, "HTTP over TLS");
 }
 
 /* Whether hands were shaken; a certificate that is not trusted is the only other end. */
-static bool shake_hands(const char *port, mbedtls_x509_crt *roots,
-                        mbedtls_ssl_protocol_version version)
+static bool shake_hands(CURLM *multi, const char *port, struct peer *peer, bool resumed)
 {
-    mbedtls_ssl_config config;
-    mbedtls_ssl_context ssl;
-    int fd = connect_to(port), r;
+    static char answer[16384];
+    struct curl_tlssessioninfo *tls = NULL;
+    CURL *easy = curl_easy_init();
+    CURLcode result = connect_to(multi, easy, port, peer);
 
-    mbedtls_ssl_config_init(&config);
-    mbedtls_ssl_init(&ssl);
-    check(mbedtls_ssl_config_defaults(&config, MBEDTLS_SSL_IS_CLIENT, MBEDTLS_SSL_TRANSPORT_STREAM,
-                                      MBEDTLS_SSL_PRESET_DEFAULT) == 0,
-          "mbedtls_ssl_config_defaults");
-    mbedtls_ssl_conf_rng(&config, mbedtls_psa_get_random, MBEDTLS_PSA_RANDOM_STATE);
-    mbedtls_ssl_conf_min_tls_version(&config, version);
-    mbedtls_ssl_conf_max_tls_version(&config, version);
-    mbedtls_ssl_conf_ca_cb(&config, find_roots, roots);
-    check(mbedtls_ssl_setup(&ssl, &config) == 0, "mbedtls_ssl_setup");
-    check(mbedtls_ssl_set_hostname(&ssl, "127.0.0.1") == 0, "mbedtls_ssl_set_hostname");
-    mbedtls_ssl_set_bio(&ssl, &fd, send_bytes, receive_bytes, NULL);
-    r = mbedtls_ssl_handshake(&ssl);
-    check(r == 0 || r == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED, "the handshake");
-    if (r == 0)
-        fetch(&ssl);
-    printf("%s %s\n", mbedtls_ssl_get_version(&ssl), r == 0 ? "verified" : "refused");
-    mbedtls_ssl_free(&ssl);
-    mbedtls_ssl_config_free(&config);
-    close(fd);
-    return r == 0;
+    check(result == CURLE_OK || result == CURLE_PEER_FAILED_VERIFICATION, "the handshake");
+    if (result == CURLE_OK) {
+        fetch(easy, answer, sizeof(answer));
+        check((strstr(answer, "\nReused, ") != NULL) == resumed, "resuming what can be resumed");
+        check(curl_easy_getinfo(easy, CURLINFO_TLS_SSL_PTR, &tls) == CURLE_OK, "the TLS session");
+        printf("%s verified%s\n", mbedtls_ssl_get_version(tls->internals),
+               resumed ? ", resumed" : "");
+    } else {
+        printf("TLS refused\n");
+    }
+    curl_multi_remove_handle(multi, easy);
+    curl_easy_cleanup(easy);
+    return result == CURLE_OK;
+}
+
+static void probe_handshakes(const char *port, const char *file)
+{
+    mbedtls_x509_crt roots, none;
+    struct peer modern = {&roots, CURL_SSLVERSION_TLSv1_3};
+    struct peer older = {&roots, CURL_SSLVERSION_TLSv1_2 | CURL_SSLVERSION_MAX_TLSv1_2};
+    struct peer stranger = {&none, CURL_SSLVERSION_TLSv1_2};
+    CURLM *multi = curl_multi_init();
+
+    mbedtls_x509_crt_init(&roots);
+    mbedtls_x509_crt_init(&none);
+    check(mbedtls_x509_crt_parse_file(&roots, file) == 0, "parsing the roots");
+    check(!shake_hands(multi, port, &stranger, false), "refusing an unknown root");
+    check(shake_hands(multi, port, &older, false), "TLS 1.2");
+    check(shake_hands(multi, port, &modern, false), "TLS 1.3");
+    check(shake_hands(multi, port, &modern, true), "TLS 1.3 again");
+    curl_multi_cleanup(multi);
+    mbedtls_x509_crt_free(&roots);
 }
 
 static void probe_tls(const char *port, const char *file)
 {
-    mbedtls_x509_crt roots, none;
-
-    mbedtls_x509_crt_init(&roots);
-    mbedtls_x509_crt_init(&none);
+    check(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK, "curl_global_init");
     check(psa_crypto_init() == PSA_SUCCESS, "psa_crypto_init");
-    if (file) {
-        check(mbedtls_x509_crt_parse_file(&roots, file) == 0, "parsing the roots");
-        check(shake_hands(port, &roots, MBEDTLS_SSL_VERSION_TLS1_3), "TLS 1.3");
-        check(shake_hands(port, &roots, MBEDTLS_SSL_VERSION_TLS1_2), "TLS 1.2");
-        check(!shake_hands(port, &none, MBEDTLS_SSL_VERSION_TLS1_2), "refusing an unknown root");
-    }
+    if (file)
+        probe_handshakes(port, file);
+    curl_global_cleanup();
     mbedtls_psa_crypto_free();
-    mbedtls_x509_crt_free(&roots);
-    printf("Mbed TLS %s\n", MBEDTLS_VERSION_STRING);
+    printf("%s\n", curl_version());
 }
 
 int main(int argc, char **argv)
