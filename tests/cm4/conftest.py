@@ -21,6 +21,8 @@ FIGURES = []
 GUEST_CA = "/etc/fake-ca.pem"
 SPARE_PORT = 8000
 TELEGRAM_PORT = 8443
+IDLE_BESIDE_BINARY_KIB = 1280       # resident, more than the size of the binary
+IDLE_OWN_KIB = 1638                 # anonymous memory, and what the kernel keeps for it
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +33,16 @@ def upstream():
 
 def binary():
     return pathlib.Path(os.environ.get("HERMES_BIN") or ROOT / "build/aarch64-linux-musl/hermes")
+
+
+def judge_idle(what, got):
+    """What `rss_of` and `memory_of` told of a daemon at rest. Its pages of the binary come and go with
+    the page cache, so at worst it holds all of them; what is its own is judged by itself."""
+    for name in ("processes", "VmRSS", "RssAnon", "RssFile", "RssShmem", "VmHWM", "anon", "kernel"):
+        figure(f"{what}: {name}", f"{got.get(name)}" + (" KiB" if name != "processes" else ""))
+    assert got["processes"] >= 1, got
+    assert got["VmRSS"] <= binary().stat().st_size / 1024 + IDLE_BESIDE_BINARY_KIB, got
+    assert got["anon"] + got["kernel"] <= IDLE_OWN_KIB, got
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,8 @@ import re
 import shlex
 
 import pytest
-from conftest import GUEST_CA, binary, figure
+from conftest import GUEST_CA, binary, judge_idle
 
-IDLE_RSS_KIB = 3 * 1024
 REST_SECONDS = 10
 ADMIN = "http://127.0.0.1:9119"
 
@@ -93,8 +92,4 @@ def test_idle_memory(hermes):
         echo 1 >/sys/fs/cgroup/watched/cgroup.kill
         """, user="root")
     assert result.status == 0, result
-    got = result.values()
-    for name in ("processes", "VmRSS", "RssAnon", "RssFile", "RssShmem", "VmHWM", "anon", "kernel"):
-        figure(f"idle: {name}", f"{got.get(name)}" + (" KiB" if name != "processes" else ""))
-    assert got["processes"] >= 1, result
-    assert got["VmRSS"] <= IDLE_RSS_KIB, result
+    judge_idle("idle", result.values())

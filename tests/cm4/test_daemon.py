@@ -9,13 +9,12 @@ import shlex
 import depth
 import pytest
 import telegram_models  # noqa: F401  registers its scenarios
-from conftest import GUEST_CA, TELEGRAM_PORT, binary, figure
+from conftest import GUEST_CA, TELEGRAM_PORT, binary, figure, judge_idle
 
 OWNER = 42
 GROUP = "daemon"
 ADMIN = "http://127.0.0.1:9119"
 
-IDLE_RSS_KIB = 3 * 1024
 WAKEUPS_PER_SECOND = 1
 # The bars are those of a minute's rest. Less of it is no easier: idle connections are let go after
 # 25 s.
@@ -111,7 +110,7 @@ def test_idle_after_a_hundred_turns_over_telegram(daemon, telegram):
     turns = sum(len(telegram.texts(chat)) for chat in range(OWNER, OWNER + CHATS))
     figure("daemon: turns over Telegram and TLS before it was left alone", turns)
     assert turns == CHATS * ROUNDS
-    judge_memory(got)
+    judge_idle(f"daemon, after {REST_SECONDS} s of rest", got)
     judge_wakeups(got)
 
 
@@ -128,14 +127,6 @@ def rest_and_watch(running):
     for name in ("wakeups", "preemptions", "cpu_us"):
         got[name] -= got.pop(f"before_{name}")
     return got
-
-
-def judge_memory(got):
-    for name in ("processes", "VmRSS", "RssAnon", "RssFile", "RssShmem", "VmHWM", "anon", "kernel"):
-        figure(f"daemon, after {REST_SECONDS} s of rest: {name}",
-               f"{got.get(name)}" + (" KiB" if name != "processes" else ""))
-    assert got["processes"] >= 1, got
-    assert got["VmRSS"] <= IDLE_RSS_KIB, got
 
 
 def judge_wakeups(got):
