@@ -16,6 +16,7 @@ import threading
 from harness import IS_ROOT, TEST_UID, give
 from openai_upstream import Upstream
 from ports import free_port
+from proxies import Proxy, SocksProxy
 
 CASES = {}
 YEAR = 365 * 24 * 3600  # seconds
@@ -135,6 +136,68 @@ def not_resolved(reader):
 @case
 def no_scheme(reader):
     return told(reader, towards(reader, "127.0.0.1:11434/v1"))
+
+
+# -- proxies --------------------------------------------------------------------------------------
+
+def through(reader, value, **env):
+    """Asks a server behind a proxy, which need not be there: the proxy is what fails."""
+    return towards(reader, "https://127.0.0.1:9/v1", https_proxy=value, **env)
+
+
+def refused_by(reader, proxy, scheme, said=""):
+    with proxy:
+        return told(reader, through(reader, f"{scheme}://{said}127.0.0.1:{proxy.port}"))
+
+
+@case
+def no_proxy_at_all(reader):
+    return told(reader, through(reader, "ftp://127.0.0.1:21"))
+
+
+@case
+def proxy_is_not_there(reader):
+    return told(reader, through(reader, f"http://127.0.0.1:{free_port()}"))
+
+
+@case
+def proxy_wants_a_password(reader):
+    return refused_by(reader, Proxy(user="me:secret"), "http")
+
+
+@case
+def socks_proxy_wants_a_password(reader):
+    return refused_by(reader, SocksProxy(user="me:secret"), "socks5h")
+
+
+@case
+def socks_proxy_wants_another_password(reader):
+    return refused_by(reader, SocksProxy(user="me:secret"), "socks5h", said="me:wrong@")
+
+
+@case
+def proxy_forbids_the_server(reader):
+    return refused_by(reader, SocksProxy(fault=2), "socks5h")
+
+
+@case
+def proxy_does_not_reach_the_server(reader):
+    return refused_by(reader, SocksProxy(fault=5), "socks5h")
+
+
+@case
+def proxy_is_for_http(reader):
+    return refused_by(reader, SocksProxy(fault="version"), "socks5h")
+
+
+@case
+def proxy_is_not_for_http(reader):
+    return refused_by(reader, Proxy(answer=b"SSH-2.0-OpenSSH_9.2\r\n"), "http")
+
+
+@case
+def proxy_is_not_trusted(reader):
+    return refused_by(reader, Proxy(tls="self-signed"), "https")
 
 
 @case
