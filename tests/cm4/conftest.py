@@ -36,8 +36,8 @@ def binary():
 
 
 def judge_idle(what, got):
-    """What `rss_of` and `memory_of` told of a daemon at rest. Its pages of the binary come and go with
-    the page cache, so at worst it holds all of them; what is its own is judged by itself."""
+    """What `rss_of` and `memory_of` told of a daemon at rest. Its pages of the binary come and go
+    with the page cache, so at worst it holds all of them; what is its own is judged by itself."""
     for name in ("processes", "VmRSS", "RssAnon", "RssFile", "RssShmem", "VmHWM", "anon", "kernel"):
         figure(f"{what}: {name}", f"{got.get(name)}" + (" KiB" if name != "processes" else ""))
     assert got["processes"] >= 1, got
