@@ -83,19 +83,22 @@ static const void *tls_of(CURL *easy)
 
 // With TLS inside of TLS the outer one may hold what no event tells of, and libcurl says AGAIN at a
 // session ticket although more may follow. It knows of its connection from the first call on.
-static CURLcode receive(struct dial *dial, char *data, size_t size, size_t *ret_len)
+bool dial_hides_more(struct dial *dial, unsigned *tries)
 {
     const struct http_proxy *proxy = dial->target.proxy;
-    int tries = proxy && proxy->secure ? TICKETS_IN_A_ROW : 1;
+    if (dial->target.secure && !dial->ssl)
+        dial->ssl = tls_of(dial->easy);
+    *tries += !dial->ssl || !tls_peer_holds_ticket(dial->ssl);
+    return *tries < (proxy && proxy->secure ? TICKETS_IN_A_ROW : 1);
+}
+
+static CURLcode receive(struct dial *dial, char *data, size_t size, size_t *ret_len)
+{
+    unsigned tries = 0;
     CURLcode result;
-    do {
+    do
         result = curl_easy_recv(dial->easy, data, size, ret_len);
-        if (result != CURLE_AGAIN)
-            break;
-        if (dial->target.secure && !dial->ssl)
-            dial->ssl = tls_of(dial->easy);
-        tries -= !dial->ssl || !tls_peer_holds_ticket(dial->ssl);
-    } while (tries > 0);
+    while (result == CURLE_AGAIN && dial_hides_more(dial, &tries));
     return result;
 }
 
@@ -111,7 +114,8 @@ static void on_connected(struct dial *dial)
         return;
     }
     dialer_resolved(dial, false);
-    dial->has_early = receive(dial, &dial->early, 1, &len) == CURLE_OK && len == 1;
+    if (!dial->target.prepare)
+        dial->has_early = receive(dial, &dial->early, 1, &len) == CURLE_OK && len == 1;
     dial->fn(dial->context, HTTP_OK, &none);
 }
 
@@ -274,6 +278,8 @@ void dial_start(struct dial *dial)
                      (long)(limit_ms > LOOKUP_MS ? limit_ms : LOOKUP_MS));
     if (dial->target.unix_socket)
         curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, dial->target.unix_socket);
+    if (dial->target.prepare)
+        dial->target.prepare(dial->context, easy);
     curl_multi_add_handle(dial->dialer->multi, easy);
 }
 

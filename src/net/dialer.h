@@ -39,6 +39,9 @@ struct dial_target {
     bool is_proxy;                  // `host` itself is one: for messages
     const char *unix_socket;        // a path that fits a socket's address; NULL: none
     int64_t timeout_ms;             // how long the addresses may take together
+    // Gets the CURL * before it starts, with the context of `fn`: libcurl then speaks as well, and
+    // `fn` hears of it when it has done so. NULL: it connects and no more.
+    void (*prepare)(void *context, void *easy);
 };
 
 // From the loop, once: HTTP_OK, or why there is no connection.

@@ -6,7 +6,8 @@
 #include "net/tls_peer.h"
 
 // What the files of the dialer share: dialer.c drives libcurl, dialer_lookups.c decides when a dial
-// may begin, dialer_failure.c says why it failed. Nobody else includes this.
+// may begin, dialer_failure.c says why it failed. Of the others only the files of websocket.h include
+// this, whose frames libcurl reads and writes.
 
 struct dialer {
     struct loop *loop;
@@ -60,6 +61,8 @@ void dial_start(struct dial *dial);
 // Tells `fn`, at the end: afterwards the dial may be gone.
 void dial_fail(struct dial *dial, int curl_code);
 void dial_free(struct dial *dial);
+// After CURLE_AGAIN: whether libcurl is to be asked again at once. *tries is 0 at first.
+bool dial_hides_more(struct dial *dial, unsigned *tries);
 
 // dialer_lookups.c
 void dialer_lookups_init(struct dialer *dialer);

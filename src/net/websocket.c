@@ -1,0 +1,297 @@
+/*
+ * From open to end. Whatever happens, an event, a timer, a call from outside that was put off, leads
+ * to run(): it reads, writes, and then looks what there is to wait for. Calls from outside only queue,
+ * so no callback comes from inside them; a callback may destroy the WebSocket, which is then marked
+ * and goes when run() is done.
+ *
+ * The end is a state of its own, because a connection that is closed while something of the server's
+ * is unread is reset by the kernel, and the server might never see our close frame. So the server is
+ * left to end it (RFC 6455 §7.1.1), what it still sends is thrown away, and time is limited. Only then
+ * on_close is called.
+ */
+#include "net/websocket.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "base/mem.h"
+#include "net/http_transfer.h"
+#include "net/websocket_internal.h"
+
+static void run(struct websocket *ws);
+
+/* How it ends */
+
+static void set_failure(struct websocket *ws, enum http_failure failure, uint16_t code)
+{
+    ws->end.failure = failure;
+    ws->end.code = code;
+    ws->end.err = &ws->err;
+}
+
+void websocket_lose(struct websocket *ws, enum http_failure failure, int code, const char *fmt, ...)
+{
+    va_list arguments;
+    if (ws->state < WEBSOCKET_ENDING) {
+        set_failure(ws, failure, WEBSOCKET_ABNORMAL);
+        ws->err.code = code;
+        va_start(arguments, fmt);
+        vsnprintf(ws->err.text, sizeof ws->err.text, fmt, arguments);
+        va_end(arguments);
+    }
+    ws->state = WEBSOCKET_OVER;
+}
+
+void websocket_fail(struct websocket *ws, enum websocket_code code, const char *fmt, ...)
+{
+    va_list arguments;
+    set_failure(ws, HTTP_CUT, (uint16_t)code);
+    ws->err.code = -EPROTO;
+    va_start(arguments, fmt);
+    vsnprintf(ws->err.text, sizeof ws->err.text, fmt, arguments);
+    va_end(arguments);
+    error_wrap(&ws->err, "%s", ws->authority);
+    websocket_drop_unsent(ws);
+    if (!ws->close_sent)
+        websocket_queue_close(ws, code, SPAN_ABSENT);
+    websocket_begin_end(ws);
+}
+
+void websocket_begin_end(struct websocket *ws)
+{
+    ws->state = WEBSOCKET_ENDING;
+    ws->deadline_ms = loop_now(ws->loop) + WEBSOCKET_CLOSE_MS;
+}
+
+// Below TLS as well: what comes is of no interest, but that it ends.
+static void wait_for_fin(struct websocket *ws)
+{
+    char nowhere[WEBSOCKET_PIECE];
+    for (unsigned i = 0; i < WEBSOCKET_TURN; i++) {
+        ssize_t n = recv(dial_fd(ws->dial), nowhere, sizeof nowhere, MSG_DONTWAIT);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (n <= 0) {
+            ws->state = WEBSOCKET_OVER;
+            return;
+        }
+    }
+}
+
+static void disconnect(struct websocket *ws)
+{
+    loop_unwatch(ws->loop, ws->watch);
+    loop_cancel(ws->loop, ws->deferred);
+    loop_cancel(ws->loop, ws->timer);
+    ws->watch = ws->deferred = ws->timer = 0;
+    dial_close(STEAL(ws->dial));
+}
+
+static void websocket_free(struct websocket *ws)
+{
+    struct list *link;
+    disconnect(ws);
+    while ((link = list_shift(&ws->queue)))
+        free(list_entry(link, struct websocket_frame, link));
+    curl_slist_free_all(ws->headers);
+    buf_finish(&ws->head);
+    buf_finish(&ws->message);
+    free(ws->url);
+    free(ws->host);
+    free(ws->authority);
+    free(ws->protocols);
+    free(ws);
+}
+
+void websocket_destroy(struct websocket *websocket)
+{
+    if (!websocket)
+        return;
+    websocket->destroyed = true;
+    if (!websocket->busy)
+        websocket_free(websocket);
+}
+
+/* What it waits for */
+
+static int64_t earlier(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
+// Until when something must come, or go where something waits to.
+static int64_t idle_limit(const struct websocket *ws)
+{
+    if (ws->state != WEBSOCKET_OPENED || ws->idle_ms <= 0)
+        return INT64_MAX;
+    return ws->idle_ms +
+           (list_empty(&ws->queue) ? ws->heard_ms : earlier(ws->heard_ms, ws->sent_ms));
+}
+
+static int64_t ping_due(const struct websocket *ws)
+{
+    if (ws->state != WEBSOCKET_OPENED || ws->idle_ms <= 0 || ws->pinged || ws->close_queued)
+        return INT64_MAX;
+    return ws->heard_ms + ws->idle_ms / 2;
+}
+
+static void on_timer(void *context)
+{
+    struct websocket *ws = context;
+    int64_t now_ms = loop_now(ws->loop);
+    ws->timer = 0;
+    if (ws->deadline_ms <= now_ms) {
+        websocket_lose(ws, HTTP_TIMED_OUT, -ETIMEDOUT, "%s: %s", ws->authority,
+                       ws->state == WEBSOCKET_CONNECTING
+                           ? "no WebSocket was opened in time"
+                           : "the server did not answer the close frame in time");
+    } else if (idle_limit(ws) <= now_ms) {
+        websocket_lose(ws, HTTP_TIMED_OUT, -ETIMEDOUT,
+                       "%s: the connection is silent (idle timeout)", ws->authority);
+    } else if (ping_due(ws) <= now_ms) {
+        ws->pinged = true;
+        websocket_queue(ws, CURLWS_PING, SPAN_ABSENT);
+    }
+    run(ws);
+}
+
+static void on_deferred(void *context)
+{
+    struct websocket *ws = context;
+    ws->deferred = 0;
+    run(ws);
+}
+
+void websocket_wake(struct websocket *ws)
+{
+    if (!ws->deferred)
+        ws->deferred = loop_defer(ws->loop, on_deferred, ws);
+}
+
+// A timer that comes too early sets itself again.
+static void set_timer(struct websocket *ws)
+{
+    int64_t at_ms = earlier(ws->deadline_ms, earlier(idle_limit(ws), ping_due(ws)));
+    if (at_ms == INT64_MAX || (ws->timer && ws->timer_at_ms <= at_ms))
+        return;
+    loop_cancel(ws->loop, ws->timer);
+    ws->timer = loop_timer_at(ws->loop, at_ms, on_timer, ws);
+    ws->timer_at_ms = at_ms;
+}
+
+static void on_event(void *context, int fd, unsigned events)
+{
+    (void)fd, (void)events;
+    run(context);
+}
+
+static void wait(struct websocket *ws)
+{
+    unsigned events = LOOP_READ | (list_empty(&ws->queue) ? 0u : LOOP_WRITE);
+    if (!ws->watch && ws->state >= WEBSOCKET_OPENED)
+        ws->watch = loop_watch(ws->loop, dial_fd(ws->dial), events, on_event, ws);
+    else if (ws->watch && ws->watched != events)
+        loop_watch_change(ws->loop, ws->watch, events);
+    ws->watched = events;
+    set_timer(ws);
+}
+
+static void run(struct websocket *ws)
+{
+    ws->busy = true;
+    if (ws->state == WEBSOCKET_OPENED)
+        websocket_receive(ws);
+    if ((ws->state == WEBSOCKET_OPENED || ws->state == WEBSOCKET_ENDING) && !ws->destroyed)
+        websocket_flush(ws);
+    if (ws->state == WEBSOCKET_ENDING && !ws->destroyed)
+        wait_for_fin(ws);
+    if (ws->state == WEBSOCKET_OPENED && ws->wants_room && list_empty(&ws->queue)) {
+        ws->wants_room = false;
+        if (ws->handler.on_room && !ws->destroyed)
+            ws->handler.on_room(ws->context);
+    }
+    ws->busy = false;
+    if (ws->destroyed) {
+        websocket_free(ws);
+    } else if (ws->state == WEBSOCKET_OVER) {
+        disconnect(ws);
+        ws->handler.on_close(ws->context, &ws->end);
+    } else {
+        wait(ws);
+    }
+}
+
+/* How it begins */
+
+// A first call tells libcurl that the connection is in use; it may be without data, but it has to come
+// before libcurl looks for connections that are not.
+static void on_opened(struct websocket *ws)
+{
+    struct http_head head = websocket_head(ws);
+    size_t none;
+    curl_easy_send(ws->dial->easy, "", 0, &none);
+    ws->state = WEBSOCKET_OPENED;
+    ws->deadline_ms = INT64_MAX;
+    ws->heard_ms = loop_now(ws->loop);
+    ws->busy = true;
+    if (ws->handler.on_open)
+        ws->handler.on_open(ws->context, &head);
+    buf_finish(&ws->head);
+}
+
+static void on_dialed(void *context, enum http_failure failure, const struct error *err)
+{
+    struct websocket *ws = context;
+    if (failure != HTTP_OK && ws->asked)
+        websocket_refused(ws);
+    else if (failure != HTTP_OK)
+        websocket_lose(ws, failure, err->code, "%s", err->text);
+    else if (websocket_judge(ws))
+        on_opened(ws);
+    run(ws);
+}
+
+static int find_proxy(const struct http_client *client, struct dial_target *target,
+                      struct error *err)
+{
+    target->proxy = http_proxies_find(&client->proxies, target->secure, target->host);
+    if (!target->proxy || target->proxy->url)
+        return 0;
+    return error_set(
+        err, -EPROTONOSUPPORT,
+        "cannot connect to %s: the variable %s is not a proxy such as http://host:port "
+        "or socks5h://host:port",
+        target->authority, target->proxy->variable);
+}
+
+int websocket_open(struct http_client *client, const struct websocket_request *request,
+                   const struct websocket_handler *handler, void *context,
+                   struct websocket **ret_websocket, struct error *err)
+{
+    struct websocket *ws = mem_new(struct websocket);
+    struct dial_target target;
+    ws->loop = client->loop;
+    ws->handler = *handler;
+    ws->context = context;
+    ws->idle_ms = request->idle_ms;
+    list_init(&ws->queue);
+    buf_init(&ws->head, HTTP_HEAD_MAX);
+    buf_init(&ws->message, WEBSOCKET_MESSAGE_MAX);
+    int r = websocket_prepare(ws, request, &target, err);
+    if (r == 0)
+        r = find_proxy(client, &target, err);
+    if (r < 0) {
+        websocket_free(ws);
+        return r;
+    }
+    target.timeout_ms = request->open_ms > 0 ? request->open_ms : WEBSOCKET_OPEN_MS;
+    ws->deadline_ms = clock_monotonic_ms(loop_clock(ws->loop)) + target.timeout_ms;
+    ws->dial = dialer_dial(client->dialer, &target, on_dialed, ws);
+    set_timer(ws);
+    *ret_websocket = ws;
+    return 0;
+}

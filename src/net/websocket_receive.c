@@ -1,0 +1,147 @@
+/*
+ * Frames that libcurl has read, as messages. It refuses what RFC 6455 §5 forbids of a frame: masks,
+ * reserved bits and opcodes, control frames that are long or in fragments, fragments out of order.
+ * Sizes, UTF-8 and close frames are judged here.
+ *
+ * libcurl hands a control frame over like any other (CURLWS_NOAUTOPONG): each call then reads one
+ * frame or a part of it, and a server that sends nothing but pings gets its share of the loop and no
+ * more.
+ */
+#include <curl/curl.h>
+#include <errno.h>
+#include <string.h>
+
+#include "codec/utf8.h"
+#include "net/websocket_internal.h"
+
+enum { MESSAGE_KEPT = 16 * 1024 }; // bytes of a buffer that the next message uses again
+
+static void deliver(struct websocket *ws, bool is_text)
+{
+    struct span message = buf_span(&ws->message);
+    ws->in_message = false;
+    if (is_text && !utf8_valid(message)) {
+        websocket_fail(ws, WEBSOCKET_NOT_UTF8, "it sent text that is not UTF-8");
+        return;
+    }
+    ws->handler.on_message(ws->context, is_text, message.data ? message : SPAN_LITERAL(""));
+    if (ws->message.capacity > MESSAGE_KEPT)
+        buf_finish(&ws->message);
+}
+
+static void take_data(struct websocket *ws, const struct curl_ws_frame *frame, struct span piece)
+{
+    if (!ws->in_message)
+        buf_clear(&ws->message);
+    ws->in_message = true;
+    if (!buf_append_span(&ws->message, piece) ||
+        frame->bytesleft > (curl_off_t)(WEBSOCKET_MESSAGE_MAX - ws->message.len)) {
+        websocket_fail(ws, WEBSOCKET_TOO_BIG, "it sent a message of more than %d bytes",
+                       WEBSOCKET_MESSAGE_MAX);
+        return;
+    }
+    if (frame->bytesleft == 0 && !(frame->flags & CURLWS_CONT))
+        deliver(ws, frame->flags & CURLWS_TEXT);
+}
+
+// Those of RFC 6455 §7.4.1 and of the registry that it began, and those for applications (§7.4.2).
+bool websocket_code_is_valid(unsigned code)
+{
+    return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
+           (code >= 3000 && code <= 4999);
+}
+
+static void take_close(struct websocket *ws, struct span payload)
+{
+    struct span reason = span_skip(payload, payload.len < 2 ? payload.len : 2);
+    unsigned code = WEBSOCKET_NO_CODE;
+    if (payload.len >= 2)
+        code = (unsigned)(unsigned char)payload.data[0] << 8 | (unsigned char)payload.data[1];
+    if (payload.len == 1 || (payload.len && !websocket_code_is_valid(code))) {
+        websocket_fail(ws, WEBSOCKET_PROTOCOL_ERROR, "it sent a close frame without a valid code");
+        return;
+    }
+    if (!utf8_valid(reason)) {
+        websocket_fail(ws, WEBSOCKET_NOT_UTF8, "it closed with a reason that is not UTF-8");
+        return;
+    }
+    if (reason.len)
+        memcpy(ws->reason, reason.data, reason.len);
+    ws->end.code = (uint16_t)code;
+    ws->end.reason = span_make(ws->reason, reason.len);
+    websocket_drop_unsent(ws);
+    if (!ws->close_sent)
+        websocket_queue_close(ws, code, SPAN_ABSENT);
+    websocket_begin_end(ws);
+}
+
+static void take_control(struct websocket *ws, const struct curl_ws_frame *frame, struct span piece)
+{
+    ws->control_len = frame->offset == 0 ? 0 : ws->control_len;
+    if (piece.len > sizeof ws->control - ws->control_len)
+        return; // libcurl has let no such frame through
+    if (piece.len)
+        memcpy(ws->control + ws->control_len, piece.data, piece.len);
+    ws->control_len += piece.len;
+    if (frame->bytesleft != 0)
+        return;
+    struct span payload = span_make(ws->control, ws->control_len);
+    if (frame->flags & CURLWS_CLOSE) {
+        take_close(ws, payload);
+    } else if (frame->flags & CURLWS_PING && !ws->close_queued) {
+        websocket_queue_pong(ws, payload);
+        websocket_flush(ws);
+    }
+}
+
+// libcurl says the same of a frame that it refuses and of a socket that broke, but for its words.
+static void broken(struct websocket *ws, CURLcode result)
+{
+    static const char mark[] = "[WS] ";
+    struct span words = span_of(ws->problem);
+    long os_errno = 0;
+    curl_easy_getinfo(ws->dial->easy, CURLINFO_OS_ERRNO, &os_errno);
+    if (result == CURLE_RECV_ERROR && span_starts_with(words, mark))
+        websocket_fail(ws, WEBSOCKET_PROTOCOL_ERROR, "it broke the protocol: %s",
+                       words.data + sizeof mark - 1);
+    else if (result == CURLE_GOT_NOTHING || os_errno == 0)
+        websocket_lose(ws, HTTP_CUT, -ECONNABORTED,
+                       "%s: the connection ended without a close frame", ws->authority);
+    else
+        websocket_lose(ws, HTTP_CUT, -(int)os_errno, "%s: the connection broke: %s", ws->authority,
+                       strerror((int)os_errno));
+}
+
+// False when there is nothing to be read now, or nothing any more.
+static bool receive_piece(struct websocket *ws)
+{
+    char data[WEBSOCKET_PIECE];
+    const struct curl_ws_frame *frame;
+    unsigned tries = 0;
+    size_t len;
+    CURLcode result;
+    do
+        result = curl_ws_recv(ws->dial->easy, data, sizeof data, &len, &frame);
+    while (result == CURLE_AGAIN && dial_hides_more(ws->dial, &tries));
+    if (result != CURLE_OK) {
+        if (result != CURLE_AGAIN)
+            broken(ws, result);
+        return false;
+    }
+    ws->heard_ms = loop_now(ws->loop);
+    ws->pinged = false;
+    if (frame->flags & (CURLWS_CLOSE | CURLWS_PING | CURLWS_PONG))
+        take_control(ws, frame, span_make(data, len));
+    else
+        take_data(ws, frame, span_make(data, len));
+    return true;
+}
+
+// What libcurl holds by then no event tells of.
+void websocket_receive(struct websocket *ws)
+{
+    for (unsigned i = 0; i < WEBSOCKET_TURN; i++)
+        if (ws->state != WEBSOCKET_OPENED || ws->destroyed || !receive_piece(ws))
+            return;
+    websocket_wake(ws);
+}
