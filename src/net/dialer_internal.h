@@ -6,8 +6,8 @@
 #include "net/tls_peer.h"
 
 // What the files of the dialer share: dialer.c drives libcurl, dialer_lookups.c decides when a dial
-// may begin, dialer_failure.c says why it failed. Of the others only the files of websocket.h include
-// this, whose frames libcurl reads and writes.
+// may begin, dialer_failure.c says why it failed. Of the others only the files of websocket.h
+// include this, whose frames libcurl reads and writes.
 
 struct dialer {
     struct loop *loop;

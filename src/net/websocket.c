@@ -1,13 +1,13 @@
 /*
- * From open to end. Whatever happens, an event, a timer, a call from outside that was put off, leads
- * to run(): it reads, writes, and then looks what there is to wait for. Calls from outside only queue,
- * so no callback comes from inside them; a callback may destroy the WebSocket, which is then marked
- * and goes when run() is done.
+ * From open to end. Whatever happens, an event, a timer, a call from outside that was put off,
+ * leads to run(): it reads, writes, and then looks what there is to wait for. Calls from outside
+ * only queue, so no callback comes from inside them; a callback may destroy the WebSocket, which is
+ * then marked and goes when run() is done.
  *
- * The end is a state of its own, because a connection that is closed while something of the server's
- * is unread is reset by the kernel, and the server might never see our close frame. So the server is
- * left to end it (RFC 6455 §7.1.1), what it still sends is thrown away, and time is limited. Only then
- * on_close is called.
+ * The end is a state of its own, because a connection that is closed while something of the
+ * server's is unread is reset by the kernel, and the server might never see our close frame. So the
+ * server is left to end it (RFC 6455 §7.1.1), what it still sends is thrown away, and time is
+ * limited. Only then on_close is called.
  */
 #include "net/websocket.h"
 
@@ -227,8 +227,8 @@ static void run(struct websocket *ws)
 
 /* How it begins */
 
-// A first call tells libcurl that the connection is in use; it may be without data, but it has to come
-// before libcurl looks for connections that are not.
+// A first call tells libcurl that the connection is in use; it may be without data, but it has to
+// come before libcurl looks for connections that are not.
 static void on_opened(struct websocket *ws)
 {
     struct http_head head = websocket_head(ws);

@@ -8,10 +8,11 @@
 #include "net/http_client.h"
 
 /*
- * WebSocket (RFC 6455), the client's end. libcurl connects, asks for the upgrade and makes and reads
- * frames; messages are put together here. Names, trust and connections are those of an HTTP client.
- * Proxies as well: ws asks those of http_proxy and wss those of https_proxy, whatever the proxy is, it
- * tunnels (RFC 6455 §4.1). libcurl's own variables ws_proxy and wss_proxy are not read.
+ * WebSocket (RFC 6455), the client's end. libcurl connects, asks for the upgrade and makes and
+ * reads frames; messages are put together here. Names, trust and connections are those of an HTTP
+ * client. Proxies as well: ws asks those of http_proxy and wss those of https_proxy, whatever the
+ * proxy is, it tunnels (RFC 6455 §4.1). libcurl's own variables ws_proxy and wss_proxy are not
+ * read.
  *
  * Redirects are refused, as any answer but 101; extensions are not offered. A length that is not
  * written in the shortest form (§5.2) is let through, because libcurl does; a frame that announces
@@ -45,8 +46,8 @@ struct websocket_request {
     const char *const *headers; // "Name: value" lines; NULL-terminated, or NULL
     const char *protocols;      // subprotocols that are offered, "a, b"; NULL: none
     int64_t open_ms;            // how long it may take to open; 0: WEBSOCKET_OPEN_MS
-    // How long neither side's bytes may rest: nothing came, or nothing that waits went. After half of
-    // it the server is sent a ping. 0: for ever.
+    // How long neither side's bytes may rest: nothing came, or nothing that waits went. After half
+    // of it the server is sent a ping. 0: for ever.
     int64_t idle_ms;
 };
 
@@ -75,8 +76,8 @@ int websocket_open(struct http_client *client, const struct websocket_request *r
                    const struct websocket_handler *handler, void *context,
                    struct websocket **ret_websocket, struct error *err);
 
-// Accepts NULL. No callback comes after this; the server sees the connection end without a close frame
-// where none was sent.
+// Accepts NULL. No callback comes after this; the server sees the connection end without a close
+// frame where none was sent.
 void websocket_destroy(struct websocket *websocket);
 
 // 0: a copy is queued. -ENOTCONN: it is not open, or is being closed. -EMSGSIZE: it never fits.
@@ -84,6 +85,6 @@ void websocket_destroy(struct websocket *websocket);
 int websocket_send_text(struct websocket *websocket, struct span text);
 int websocket_send_binary(struct websocket *websocket, struct span data);
 
-// Behind what is queued; messages may still come until on_close. 0, -ENOTCONN, or -EINVAL: a code that
-// nobody may send, or a reason too long or not UTF-8.
+// Behind what is queued; messages may still come until on_close. 0, -ENOTCONN, or -EINVAL: a code
+// that nobody may send, or a reason too long or not UTF-8.
 int websocket_close(struct websocket *websocket, uint16_t code, struct span reason);

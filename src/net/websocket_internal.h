@@ -20,7 +20,7 @@ enum {
 enum websocket_state {
     WEBSOCKET_CONNECTING,
     WEBSOCKET_OPENED,
-    WEBSOCKET_ENDING, // how it ends is known: the last frame goes out, the server's FIN is waited for
+    WEBSOCKET_ENDING, // how it ends is known: our close frame goes out, the server's FIN is due
     WEBSOCKET_OVER,
 };
 

@@ -4,8 +4,8 @@
  * Sizes, UTF-8 and close frames are judged here.
  *
  * libcurl hands a control frame over like any other (CURLWS_NOAUTOPONG): each call then reads one
- * frame or a part of it, and a server that sends nothing but pings gets its share of the loop and no
- * more.
+ * frame or a part of it, and a server that sends nothing but pings gets its share of the loop and
+ * no more.
  */
 #include <curl/curl.h>
 #include <errno.h>

@@ -1,7 +1,8 @@
 /*
- * The queue of frames. libcurl makes the frames and masks them, and would answer pings by itself; but
- * then a pong would be written into the middle of a message that the socket took half of, and where it
- * takes nothing libcurl would try for ever. So pongs are queued here, before what has not begun.
+ * The queue of frames. libcurl makes the frames and masks them, and would answer pings by itself;
+ * but then a pong would be written into the middle of a message that the socket took half of, and
+ * where it takes nothing libcurl would try for ever. So pongs are queued here, before what has not
+ * begun.
  *
  * A server that pings and does not read is owed one pong, for its latest ping (RFC 6455 §5.5.3).
  *

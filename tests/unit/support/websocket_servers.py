@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """The servers and proxies of tests/unit/test_net_websocket.c, in one process with one authority.
 
-Prints their ports and the authority's file on one line: WebSocket, the same over TLS, an HTTP proxy,
-the same over TLS. Then come the lines of websocket_server.py. Each line of standard input is
+Prints their ports and the authority's file on one line: WebSocket, the same over TLS, an HTTP
+proxy, the same over TLS. Then come the lines of websocket_server.py. Each line of standard input is
 answered with the first lines of what the proxies were asked; at its end it ends.
 """
 

@@ -42,7 +42,9 @@ static const char *read_line(const char *beginning)
 }
 const char *socket_server_said(const char *path)
 {
-    return read_line(path) + strlen(path) + 1;
+    char beginning[64];
+    snprintf(beginning, sizeof beginning, "%s ", path);
+    return read_line(beginning) + strlen(beginning);
 }
 
 const char *socket_proxy_heads(void)

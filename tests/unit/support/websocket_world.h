@@ -9,8 +9,8 @@
 #include "net/websocket.h"
 
 /*
- * WebSockets against websocket_servers.py: a real server, one that misbehaves, and proxies. A session
- * keeps what came, as one text: a line for each message.
+ * WebSockets against websocket_servers.py: a real server, one that misbehaves, and proxies. A
+ * session keeps what came, as one text: a line for each message.
  */
 enum { SOCKET_PATIENCE_MS = 20 * 1000, SOCKET_LOG_MAX = 16 << 20 };
 
