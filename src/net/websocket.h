@@ -10,9 +10,9 @@
 /*
  * WebSocket (RFC 6455), the client's end. libcurl connects, asks for the upgrade and makes and
  * reads frames; messages are put together here. Names, trust and connections are those of an HTTP
- * client. Proxies as well: ws asks those of http_proxy and wss those of https_proxy, whatever the
- * proxy is, it tunnels (RFC 6455 §4.1). libcurl's own variables ws_proxy and wss_proxy are not
- * read.
+ * client, and so are proxies: ws takes that of http_proxy and wss that of https_proxy, as libcurl
+ * does where ws_proxy and wss_proxy, which are not read here, are not set. Every proxy tunnels,
+ * also for ws (RFC 6455 §4.1).
  *
  * Redirects are refused, as any answer but 101; extensions are not offered. A length that is not
  * written in the shortest form (§5.2) is let through, because libcurl does; a frame that announces
@@ -23,9 +23,8 @@ enum {
     WEBSOCKET_QUEUE_MAX = 4 << 20,    // bytes that wait to be sent
     WEBSOCKET_QUEUE_FRAMES_MAX = 256, // that wait to be sent
     WEBSOCKET_REASON_MAX = 123,       // bytes of a close frame's (§5.5)
-    WEBSOCKET_OPEN_MS = 30 * 1000, // from the name to the server's 101, where nobody says otherwise
-    WEBSOCKET_CLOSE_MS =
-        2 * 1000, // for the server's close frame, and for its end of the connection
+    WEBSOCKET_OPEN_MS = 30 * 1000,    // from the name to the server's 101, by default
+    WEBSOCKET_CLOSE_MS = 2 * 1000,    // for the server's close frame, and again for its FIN
 };
 
 // Status codes of close frames (§7.4).
@@ -46,8 +45,8 @@ struct websocket_request {
     const char *const *headers; // "Name: value" lines; NULL-terminated, or NULL
     const char *protocols;      // subprotocols that are offered, "a, b"; NULL: none
     int64_t open_ms;            // how long it may take to open; 0: WEBSOCKET_OPEN_MS
-    // How long neither side's bytes may rest: nothing came, or nothing that waits went. After half
-    // of it the server is sent a ping. 0: for ever.
+    // How long it may be that no byte comes, or that none goes of those that wait to. After half of
+    // it the server is sent a ping. 0: for ever.
     int64_t idle_ms;
 };
 

@@ -81,7 +81,7 @@ static void start_servers(void)
         dup2(out[1], STDOUT_FILENO);
         dup2(in[0], STDIN_FILENO);
         closefrom(STDERR_FILENO + 1);
-        execl("/usr/bin/python3", "python3", "-B", script, (char *)NULL);
+        execl("/usr/bin/python3", "/usr/bin/python3", "-B", script, (char *)NULL);
         _exit(127);
     }
     close(out[1]);
