@@ -96,6 +96,8 @@ static CURLcode receive(struct dial *dial, char *data, size_t size, size_t *ret_
 {
     unsigned tries = 0;
     CURLcode result;
+    if (dial->target.secure)
+        tls_peer_take_tickets(&dial->server_peer, !dial->blocked);
     do
         result = curl_easy_recv(dial->easy, data, size, ret_len);
     while (result == CURLE_AGAIN && dial_hides_more(dial, &tries));
@@ -341,8 +343,6 @@ static ssize_t broken(struct dial *dial)
     long socket_errno = 0;
     if (dial->broken)
         return dial->broken;
-    if (tls_peer_must_send(dial->peer))
-        return -EBUSY;
     curl_easy_getinfo(dial->easy, CURLINFO_OS_ERRNO, &socket_errno);
     if (tls_peer_saw_end(dial->peer))
         dial->broken = -ECONNABORTED;
@@ -378,6 +378,7 @@ ssize_t dial_send(struct dial *dial, struct span data)
     size_t len = 0;
     dial->peer->failure = 0;
     CURLcode result = curl_easy_send(dial->easy, data.data, data.len, &len);
+    dial->blocked = result == CURLE_AGAIN;
     if (result == CURLE_AGAIN)
         return -EAGAIN;
     return result == CURLE_OK ? (ssize_t)len : broken(dial);

@@ -62,9 +62,8 @@ bool dial_is_resolving(const struct dial *dial);
 int dial_fd(const struct dial *dial);
 bool dial_is_secure(const struct dial *dial);
 
-// Bytes read; 0 at the end, which TLS announces; -EAGAIN; -EBUSY when nothing can be read before
-// more was sent; -ECONNABORTED at an end that TLS should have announced; another negative when the
-// connection broke. An edge of the socket may stand for
+// Bytes read; 0 at the end, which TLS announces; -EAGAIN; -ECONNABORTED at an end that TLS should
+// have announced; another negative when the connection broke. An edge of the socket may stand for
 // more than one read: read until -EAGAIN.
 ssize_t dial_receive(struct dial *dial, char *data, size_t size);
 

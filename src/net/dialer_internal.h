@@ -51,6 +51,7 @@ struct dial {
     struct tls_peer *peer;  // whose handshake began last; NULL: none did
     bool proxy_answered;    // to CONNECT
     bool proxy_speaks_http; // and in HTTP
+    bool blocked;           // a record is half sent
     int broken;             // what broke the connection, -errno; 0: nothing
     bool has_early;         // a byte came before anything was asked
     char early;

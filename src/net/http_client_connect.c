@@ -137,9 +137,6 @@ void http_transfer_on_event(void *context, int fd, unsigned events)
         return;
     if (events & LOOP_WRITE)
         http_transfer_send(transfer);
-    bool stuck = transfer->state == HTTP_EXCHANGING && connection->events & LOOP_PEER_CLOSED;
-    if (stuck && events & LOOP_PEER_CLOSED)
-        http_transfer_peer_closed(transfer);
-    else if (transfer->state == HTTP_EXCHANGING && events & (LOOP_READ | LOOP_FAILED))
+    if (transfer->state == HTTP_EXCHANGING && events & (LOOP_READ | LOOP_FAILED))
         http_transfer_receive(transfer);
 }

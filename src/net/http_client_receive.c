@@ -192,11 +192,6 @@ static enum progress end_of_connection(struct http_transfer *transfer, int error
                                                  : "it was closed before the answer ended");
 }
 
-void http_transfer_peer_closed(struct http_transfer *transfer)
-{
-    end_of_connection(transfer, -ECONNABORTED);
-}
-
 // Level-triggered, and what has failed is always reported: so a connection that nobody reads is
 // not watched for it.
 static void leave_alone(struct http_transfer *transfer)
@@ -217,10 +212,6 @@ void http_transfer_receive(struct http_transfer *transfer)
         ssize_t n = dial_receive(connection->dial, client->piece, sizeof client->piece);
         if (n == -EAGAIN)
             return;
-        if (n == -EBUSY) { // until then it is only looked whether the peer is still there
-            http_wire_watch(connection, LOOP_WRITE | LOOP_PEER_CLOSED);
-            return;
-        }
         if (n <= 0) {
             end_of_connection(transfer, (int)n);
             return;

@@ -251,6 +251,6 @@ void http_transfer_send(struct http_transfer *transfer)
         return;
     }
     transfer->send_failed = r < 0 && !waiting;
-    unsigned reading = connection->events & (LOOP_READ | LOOP_PEER_CLOSED) ? LOOP_READ : 0u;
+    unsigned reading = connection->events & LOOP_READ;
     http_wire_watch(connection, reading | (waiting ? LOOP_WRITE : 0u));
 }

@@ -114,9 +114,7 @@ int http_transfer_compose(struct http_transfer *transfer, const struct http_requ
 bool http_transfer_is_sent(const struct http_transfer *transfer); // all of it, by TLS as well
 void http_transfer_send(struct http_transfer *transfer);          // as much as goes
 
-void http_transfer_receive(struct http_transfer *transfer); // may be gone afterwards
-// Its server will send no more, and cannot be read from: see dial_receive(). It is gone afterwards.
-void http_transfer_peer_closed(struct http_transfer *transfer);
+void http_transfer_receive(struct http_transfer *transfer);      // may be gone afterwards
 void http_transfer_resume_later(struct http_transfer *transfer); // in a deferred call
 void http_transfer_resume(struct http_transfer *transfer);       // may be gone afterwards
 

@@ -57,6 +57,8 @@ bool tls_peer_apply(struct tls_peer *peer, void *ssl_config)
     mbedtls_ssl_conf_min_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
     trust_apply(peer->trust, config);
     mbedtls_ssl_conf_verify(config, on_certificate, peer);
+    peer->config = config;
+    tls_peer_take_tickets(peer, false);
     return true;
 }
 
@@ -86,15 +88,17 @@ void tls_peer_note(struct tls_peer *peer, int code, const void *ssl, int fd)
         peer->alert = context->MBEDTLS_PRIVATE(in_msg)[1];
 }
 
+void tls_peer_take_tickets(struct tls_peer *peer, bool taken)
+{
+    mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
+        peer->config, taken ? MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED
+                            : MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_DISABLED);
+}
+
 bool tls_peer_holds_ticket(const void *ssl)
 {
     const mbedtls_ssl_context *context = ssl;
     return context->MBEDTLS_PRIVATE(state) == MBEDTLS_SSL_TLS1_3_NEW_SESSION_TICKET;
-}
-
-bool tls_peer_must_send(const struct tls_peer *peer)
-{
-    return peer->failure == MBEDTLS_ERR_SSL_WANT_WRITE;
 }
 
 bool tls_peer_lost_socket(const struct tls_peer *peer)

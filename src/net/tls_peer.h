@@ -17,6 +17,7 @@ struct tls_peer {
     unsigned char address[16]; // of a host in figures, as certificates hold it
     uint8_t address_len;       // 0: the host is a name
     uint32_t flags; // what is wrong with the certificates that came, MBEDTLS_X509_BADCERT_*
+    void *config;   // mbedtls_ssl_config *, of the connection
     int failure;    // the code of mbedTLS; 0: it noted none
     int state;      // of the handshake that failed, an mbedtls_ssl_states
     uint8_t alert;  // that the peer sent, where `failure` is one
@@ -38,13 +39,14 @@ void tls_peer_note(struct tls_peer *peer, int code, const void *ssl, int fd);
 // certificate is not trusted, else another negative. `broken` is the errno of the socket, or 0.
 int tls_peer_describe(const struct tls_peer *peer, int broken, struct error *err);
 
-// Whether mbedTLS holds a message of TLS's own, a session ticket, that its next call will act upon.
-// It should be a read: libcurl keeps no ticket that a write comes upon.
-bool tls_peer_holds_ticket(const void *ssl);
-
-// Whether what was noted is that nothing can be read until what was begun has been sent: a ticket
-// came amid a request that its server does not read, and mbedTLS acts upon it only then.
-bool tls_peer_must_send(const struct tls_peer *peer);
+/*
+ * Whether session tickets (RFC 8446 §4.6.1) are taken or ignored from now on; at first they are
+ * ignored. mbedTLS acts upon one with its next call, which may be a write: a record that was half
+ * sent would then be sent twice, and libcurl would not keep the ticket. So tickets are for those who
+ * read while nothing waits to be sent, and read on until none is held.
+ */
+void tls_peer_take_tickets(struct tls_peer *peer, bool taken);
+bool tls_peer_holds_ticket(const void *ssl); // `ssl`: an mbedtls_ssl_context *
 
 // Whether it was the socket that failed: that, or nothing, is noted then.
 bool tls_peer_lost_socket(const struct tls_peer *peer);
