@@ -42,8 +42,8 @@ int tls_peer_describe(const struct tls_peer *peer, int broken, struct error *err
 /*
  * Whether session tickets (RFC 8446 §4.6.1) are taken or ignored from now on; at first they are
  * ignored. mbedTLS acts upon one with its next call, which may be a write: a record that was half
- * sent would then be sent twice, and libcurl would not keep the ticket. So tickets are for those who
- * read while nothing waits to be sent, and read on until none is held.
+ * sent would then be sent twice, and libcurl would not keep the ticket. So tickets are taken only
+ * by a read while nothing waits to be sent, which is repeated until none is held.
  */
 void tls_peer_take_tickets(struct tls_peer *peer, bool taken);
 bool tls_peer_holds_ticket(const void *ssl); // `ssl`: an mbedtls_ssl_context *
