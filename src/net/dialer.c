@@ -11,6 +11,7 @@
  */
 #include "net/dialer.h"
 
+#include <assert.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
@@ -27,6 +28,8 @@ enum {
     HEX = 16,
     LOOKUP_MS = 15 * 1000, // longer than the C library asks by default
 };
+
+static_assert(DIAL_NAMELESS == (int)CURLE_COULDNT_RESOLVE_HOST, "one code, two spellings");
 
 /* The loop's side */
 
