@@ -279,8 +279,7 @@ void dial_start(struct dial *dial)
     // Its owner's limit is the one that counts, and comes first; libcurl needs one to share out
     // among a family's addresses.
     int64_t limit_ms = dial->target.timeout_ms + dial->target.timeout_ms / 4;
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
-                     (long)(limit_ms > LOOKUP_MS ? limit_ms : LOOKUP_MS));
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)limit_ms);
     if (dial->target.unix_socket)
         curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, dial->target.unix_socket);
     if (dial->target.prepare)
@@ -306,6 +305,7 @@ static void orphan(struct dial *dial)
     dial->name = NULL;
     dial->target = (struct dial_target){0};
     curl_easy_setopt(dial->easy, CURLOPT_VERBOSE, 0L);
+    curl_easy_setopt(dial->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)LOOKUP_MS);
 }
 
 void dial_close(struct dial *dial)

@@ -51,7 +51,7 @@ int dialer_create(struct loop *loop, struct trust *trust, struct dialer **ret_di
                   struct error *err);       // `trust` borrowed; NULL: no TLS
 void dialer_destroy(struct dialer *dialer); // accepts NULL; every dial was closed
 
-// What `target` points at must stay until `fn` is called or the dial closed.
+// What `target` points at must stay until `fn` is called or the dial closed; its proxy until that.
 struct dial *dialer_dial(struct dialer *dialer, const struct dial_target *target, dial_fn *fn,
                          void *context);
 void dial_close(struct dial *dial); // accepts NULL; `fn` is not called any more

@@ -1,8 +1,8 @@
 /*
  * A transfer has a connection made (dialer.h), or takes one that is kept and sends at once, within
- * http_client_start(). From then on one event on the connection is
- * one recv() into a buffer that all transfers share, and one call of on_body: nothing is copied,
- * nothing is armed, and the connection's watch is the same for all its requests.
+ * http_client_start(). From then on one event on the connection is one recv() into a buffer that
+ * all transfers share, and one call of on_body: nothing is copied, nothing is armed, and the
+ * connection's watch is the same for all its requests.
  *
  * Limits need no timer each. There is one, set for the earliest instant at which any limit could
  * come up as it was known then; limits only move away (a piece came, the transfer ended), so the

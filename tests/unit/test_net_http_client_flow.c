@@ -415,7 +415,7 @@ static void an_address_that_leads_nowhere_is_not_waited_for(void **state)
     for (int i = 1; i < 5; i++)
         (void)!connect(fds[i], (struct sockaddr *)&address, sizeof address);
     http_peer_pause(20);
-    ask_of_two_addresses(world, (struct http_timeouts){.connect = 12000});
+    ask_of_two_addresses(world, (struct http_timeouts){.connect = 4000});
     for (int i = 0; i < 5; i++)
         close(fds[i]);
 }
