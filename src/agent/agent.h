@@ -4,10 +4,12 @@
 #include <stdint.h>
 
 #include "agent/session.h"
+#include "agent/turn_event.h"
 #include "base/error.h"
 #include "base/span.h"
 #include "config/option.h"
 #include "llm/chat.h"
+#include "store/turn_terms.h"
 
 struct chat_provider;
 struct clock;
@@ -15,6 +17,7 @@ struct loop;
 struct memory_config;
 struct metrics;
 struct store;
+struct tool_set;
 struct toolbox;
 
 /*
@@ -22,14 +25,14 @@ struct toolbox;
  *
  *     queued -> prompt -> model -> tools -> model -> ... -> done | failed | cancelled
  *
- * What it has never seen: a socket, a wire format, a channel. Replies leave through a turn_sink.
+ * What it has never seen: a socket, a wire format, a channel. Replies leave as turn_events.
  */
 struct agent;
 typedef uint64_t turn_id; // 0 is none
 
 struct agent_config {
     int64_t max_turns;         // calls to the model in one turn
-    int64_t turn_limit_ms;     // wall time of one turn, looked at between its steps; 0: none
+    int64_t turn_limit_ms;     // wall time of one turn; its calls of tools end with it. 0: none
     const char *system_prompt; // replaces SOUL.md and the default identity; NULL: not set
 };
 
@@ -51,75 +54,40 @@ struct agent_env { // borrowed; outlives the agent
     bool stream;
 };
 
-enum turn_state {
-    TURN_QUEUED,
-    TURN_PROMPT,
-    TURN_MODEL,
-    TURN_TOOLS,
-    TURN_DONE,
-    TURN_FAILED,
-    TURN_CANCELLED,
-};
-
 extern const char turn_silence[]; // the assistant's last word where there is no other
-
-struct turn_outcome {      // borrowed; lives during the call
-    bool begun;            // false: the message could not be written down, and nothing was done
-    enum turn_state state; // one of the last three
-    const char *text;      // the whole answer when done; what there was of it when not; "" is none
-    const char *error;     // a sentence, when failed
-    int code;              // and of which kind; 0 when not
-    const char *remark;    // something the user should know besides, or ""
-    struct chat_usage usage; // of the whole turn; -1 where nothing was said
-    int iterations;          // calls to the model
-    const int64_t *unheard;  // messages that were steered in and that the model never read
-    size_t unheard_count;
-};
-
-struct turn_sink {
-    void (*on_step)(void *context); // the model is asked again: text begins anew. May be NULL
-    void (*on_text)(void *context, struct span delta); // UTF-8, whole characters
-    void (*on_call)(void *context, const char *name, const char *arguments);
-    void (*on_result)(void *context, const char *name, bool failed, struct span text);
-    void (*on_end)(void *context, const struct turn_outcome *outcome); // last, exactly once
-    // Nothing happens for a while, and a sentence why. What follows takes its place. May be NULL.
-    void (*on_wait)(void *context, const char *sentence);
-};
 
 // What begins a turn. Borrowed during the call.
 struct turn_request {
-    struct span text;     // what the user said
-    const int64_t *inbox; // numbers of the messages in the store's inbox that it answers
+    const char *origin; // what triggered it: "console", "telegram", ...; for the store and the log
+    struct agent_session *session; // until the turn has ended
+    struct store_turn_terms terms; // slot, model, limits, where the answer goes, who waits for it
+    struct span text;              // what the user said
+    const int64_t *inbox;          // numbers of the messages in the store's inbox that it answers
     size_t inbox_count;
     struct span drop_turn; // whose messages it takes the place of; absent: none
-    bool deliver;          // the answer goes into the outbox, to the session's channel and chat
 };
 
 struct agent *agent_create(const struct agent_env *env);                // copies env
 void agent_configure(struct agent *agent, const struct agent_env *env); // from the next call on
 const struct agent_env *agent_env(const struct agent *agent);
-const struct chat_tool *agent_tools(const struct agent *agent, size_t *ret_count);
+const struct tool_set *agent_tools(const struct agent *agent); // that a turn would get now
 bool agent_uses(const struct agent *agent, const struct chat_provider *provider); // a call runs
 void agent_destroy(struct agent *agent); // ends turns without callbacks
 
 /*
  * Begins a turn with what the user said; the message is on disk before anything is done about it.
  * One turn at a time in a session. Negative, with a sentence, when it could not even be queued.
- * The callbacks come from the loop, never from inside this call.
  */
-int agent_turn_start(struct agent *agent, struct agent_session *session,
-                     const struct turn_request *request, const struct turn_sink *sink,
-                     void *context, turn_id *ret_id, struct error *err);
+int agent_turn_start(struct agent *agent, const struct turn_request *request,
+                     turn_event_fn *on_event, void *context, turn_id *ret_id, struct error *err);
 
 /*
  * Goes on with a turn that the last process did not end: `session` is loaded from the store, and
  * so is all else. Callbacks as above. -ENOTRECOVERABLE when the program stopped in it too often:
  * then the turn ends as failed, with callbacks.
  */
-struct store_turn_row;
-int agent_turn_resume(struct agent *agent, struct agent_session *session,
-                      const struct store_turn_row *row, bool deliver, const struct turn_sink *sink,
-                      void *context, turn_id *ret_id, struct error *err);
+int agent_turn_resume(struct agent *agent, struct agent_session *session, struct span turn,
+                      turn_event_fn *on_event, void *context, turn_id *ret_id, struct error *err);
 
 // Puts a message into the running turn: the model reads it with the next results of tools. A turn
 // that ends before leaves it in the inbox and says so in its outcome. -ENOENT: no such turn runs.
@@ -131,6 +99,6 @@ enum turn_state agent_turn_state(const struct agent *agent, turn_id id, int *ret
 // Lets go of it: no callback comes after this, and in the store it stays as it is, to be resumed.
 void agent_turn_park(struct agent *agent, turn_id id);
 
-// Ends it; on_end follows with TURN_CANCELLED. Stale ids and 0 do nothing. Not from inside a
-// callback of the same turn: whoever wants that defers it.
+// Ends it; its last event follows, with TURN_CANCELLED. Stale ids and 0 do nothing. Not from inside
+// an event of the same turn: whoever wants that defers it.
 void agent_turn_cancel(struct agent *agent, turn_id id);

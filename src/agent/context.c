@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/agent.h"
 #include "codec/document.h"
 #include "codec/entries.h"
 #include "llm/chat.h"
+#include "tools/tool_set.h"
 
 /*
  * The table is also shown in a chat on a telephone, in a monospaced block that must not wrap: 40
@@ -19,13 +21,28 @@ enum {
     REPORT_MAX = 1 << 20, // bytes of memory of a report in JSON
 };
 
+struct context_report context_measure(const struct agent *agent,
+                                      const struct agent_session *session)
+{
+    const struct agent_env *env = agent_env(agent);
+    struct context_report report = {.prompt_tokens = -1};
+    BUF_AUTO prompt = BUF_INIT(PROMPT_MAX);
+    prompt_build_parts(env->config, env->memory, env->home, &prompt, &report.prompt);
+    report.tools = agent_tools(agent);
+    if (session) {
+        report.history = &session->history;
+        report.prompt_tokens = session->prompt_tokens;
+    }
+    return report;
+}
+
 static size_t tokens_of(size_t bytes)
 {
     return (bytes + BYTES_PER_TOKEN - 1) / BYTES_PER_TOKEN;
 }
 
 // As a request holds it, less what every wire format wraps around it.
-static size_t tool_bytes(const struct chat_tool *tool)
+static size_t tool_bytes(const struct tool_set_entry *tool)
 {
     BUF_AUTO text = BUF_INIT(SCHEMA_MAX);
     DOCUMENT_AUTO doc = DOCUMENT_INIT(SCHEMA_MAX);
@@ -63,8 +80,8 @@ static size_t history_bytes(const struct context_report *report)
 static size_t tools_bytes(const struct context_report *report)
 {
     size_t sum = 0;
-    for (size_t i = 0; i < report->tool_count; i++)
-        sum += tool_bytes(&report->tools[i]);
+    for (size_t i = 0; i < report->tools->count; i++)
+        sum += tool_bytes(&report->tools->tools[i]);
     return sum;
 }
 
@@ -115,11 +132,11 @@ void context_render_text(const struct context_report *report, struct buf *out)
     buf_printf(out, "%-*s%*s%*s\n", NAME_COLUMNS, "", NUMBER_COLUMNS, "bytes", NUMBER_COLUMNS,
                "~tokens");
     append_prompt_rows(&report->prompt, out);
-    snprintf(name, sizeof name, "tools (%zu)", report->tool_count);
+    snprintf(name, sizeof name, "tools (%zu)", report->tools->count);
     append_row(name, tools_bytes(report), out);
-    for (size_t i = 0; i < report->tool_count; i++) {
-        snprintf(name, sizeof name, "  %s", report->tools[i].name);
-        append_row(name, tool_bytes(&report->tools[i]), out);
+    for (size_t i = 0; i < report->tools->count; i++) {
+        snprintf(name, sizeof name, "  %s", report->tools->tools[i].name);
+        append_row(name, tool_bytes(&report->tools->tools[i]), out);
     }
     if (report->history) {
         snprintf(name, sizeof name, "history (%zu)", report->history->count);
@@ -158,8 +175,8 @@ void context_render_json(const struct context_report *report, struct buf *out)
         write_part(parts, part_names[i], i == PROMPT_IDENTITY ? report->prompt.identity : NULL,
                    report->prompt.bytes[i]);
     struct node tools = node_add_array(root, "tools");
-    for (size_t i = 0; i < report->tool_count; i++)
-        write_part(tools, report->tools[i].name, NULL, tool_bytes(&report->tools[i]));
+    for (size_t i = 0; i < report->tools->count; i++)
+        write_part(tools, report->tools->tools[i].name, NULL, tool_bytes(&report->tools->tools[i]));
     if (report->history) {
         struct node history = node_add_object(root, "history");
         node_add_int(history, "messages", (int64_t)report->history->count);

@@ -9,12 +9,14 @@
 
 enum { TITLE_CHARACTERS_MAX = 60 };
 
-struct agent_session *agent_session_create(const char *channel, const char *chat)
+struct agent_session *agent_session_create(const struct store_session_key *key)
 {
     struct agent_session *session = mem_new(struct agent_session);
-    random_hex(session->id, 33);
-    session->channel = mem_strdup(channel);
-    session->chat = mem_strdup(chat);
+    random_hex(session->id, SESSION_ID_SIZE);
+    session->channel = mem_strndup(key->channel.data, key->channel.len);
+    session->chat = mem_strndup(key->chat.data, key->chat.len);
+    session->thread = mem_strndup(key->thread.data, key->thread.len);
+    session->sender = mem_strndup(key->sender.data, key->sender.len);
     session->prompt_tokens = -1;
     return session;
 }
@@ -26,6 +28,8 @@ void agent_session_destroy(struct agent_session *session)
     chat_history_finish(&session->history);
     free(session->channel);
     free(session->chat);
+    free(session->thread);
+    free(session->sender);
     free(session->title);
     free(session->model);
     free(session->prompt);

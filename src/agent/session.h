@@ -6,18 +6,18 @@
 #include "base/error.h"
 #include "base/span.h"
 #include "llm/chat.h"
+#include "store/session.h"
 
-struct clock;
 struct store;
 
 // A conversation: its history, and the prompt it began with, which stays as it was (provider
 // caches hit on it). Owned by whoever opened it.
 struct agent_session {
-    char id[64]; // unique
-    char *channel, *chat;
-    char *title;  // NULL: none yet
-    char *model;  // NULL: the configured one
-    char *prompt; // frozen at the first turn; NULL until then
+    char id[64];                            // unique
+    char *channel, *chat, *thread, *sender; // as in struct store_session_key
+    char *title;                            // NULL: none yet
+    char *model;                            // NULL: the configured one
+    char *prompt;                           // frozen at the first turn; NULL until then
     struct chat_history history;
     int64_t prompt_tokens; // of the last call to a model in this process; -1: not known
     bool stored;           // its row is there
@@ -26,19 +26,22 @@ struct agent_session {
 
 enum {
     SESSION_HISTORY_MAX = 400, // messages of the past that a model is shown
+    SESSION_ID_SIZE = 33,      // bytes of an id that is made here, with its end
     SESSION_EPOCH = 100,       // messages by which the beginning of the window moves at once
 };
 
-struct agent_session *agent_session_create(const char *channel, const char *chat);
+struct agent_session *agent_session_create(const struct store_session_key *key);
 void agent_session_destroy(struct agent_session *session); // no turn may run; accepts NULL
 
 /*
- * From the store: the session of this id, or (absent) the one that the chat was in last. 0,
+ * From the store: the session of this id, or the last one of this key. 0,
  * STORE_NOT_FOUND, -EAGAIN while the store is not ready, or another failure. The history begins
  * with what a user said, and every call in it has its result.
  */
-int agent_session_load(struct store *store, struct span id, struct span channel, struct span chat,
-                       struct agent_session **ret_session, struct error *err);
+int agent_session_load(struct store *store, struct span id, struct agent_session **ret_session,
+                       struct error *err);
+int agent_session_load_latest(struct store *store, const struct store_session_key *key,
+                              struct agent_session **ret_session, struct error *err);
 
 // Gives every open call of the last message a result, so that a new turn can follow.
 void agent_session_close(struct agent_session *session);

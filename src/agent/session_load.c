@@ -5,7 +5,6 @@
 #include "base/mem.h"
 #include "codec/json.h"
 #include "store/message.h"
-#include "store/session.h"
 
 /*
  * A history out of the store. The rows may come from another version of this program or from an
@@ -106,6 +105,8 @@ static void on_session(void *context, const struct store_session *row)
     session->id[row->id.len] = '\0';
     session->channel = mem_strndup(row->channel.data, row->channel.len);
     session->chat = mem_strndup(row->chat.data, row->chat.len);
+    session->thread = mem_strndup(row->thread.data, row->thread.len);
+    session->sender = mem_strndup(row->sender.data, row->sender.len);
     session->title = optional_text(row->title);
     session->model = optional_text(row->model);
     session->prompt = optional_text(row->prompt);
@@ -134,38 +135,47 @@ static int shown_of(int64_t count, int most)
 static int load_history(struct store *store, struct agent_session *session, struct error *err)
 {
     int64_t count = 0;
-    int r = store_read_message_count(store, span_of(session->id), &count, err);
+    int r = store_read_message_count(store_view(store), span_of(session->id), &count, err);
     for (int most = SESSION_HISTORY_MAX; r == 0; most *= 2) {
         struct loading loading = {.session = session};
         most = most < STORE_READ_ROWS_MAX ? most : STORE_READ_ROWS_MAX;
-        r = store_read_messages(store, span_of(session->id), shown_of(count, most), on_message,
-                                &loading, err);
+        r = store_read_messages(store_view(store), span_of(session->id), shown_of(count, most),
+                                on_message, &loading, err);
         // A turn longer than the window loses its question and with it everything; look further
         // back.
         if (session->history.count > 0 || most >= count || most == STORE_READ_ROWS_MAX)
             break;
     }
+    return r < 0 ? r : 0;
+}
+
+static int finish_load(struct store *store, int found, struct agent_session *session,
+                       struct agent_session **ret_session, struct error *err)
+{
+    int r = found;
+    if (r == 0 && !session->stored) // an id that no version of this program gives
+        r = STORE_NOT_FOUND;
+    if (r == 0)
+        r = load_history(store, session, err);
+    if (r == 0)
+        *ret_session = session;
+    else
+        agent_session_destroy(session);
     return r;
 }
 
-static void session_cleanup(struct agent_session **session)
+int agent_session_load(struct store *store, struct span id, struct agent_session **ret_session,
+                       struct error *err)
 {
-    agent_session_destroy(*session);
+    struct agent_session *session = mem_new(struct agent_session);
+    int r = store_read_session(store_view(store), id, on_session, session, err);
+    return finish_load(store, r, session, ret_session, err);
 }
 
-int agent_session_load(struct store *store, struct span id, struct span channel, struct span chat,
-                       struct agent_session **ret_session, struct error *err)
+int agent_session_load_latest(struct store *store, const struct store_session_key *key,
+                              struct agent_session **ret_session, struct error *err)
 {
-    CLEANUP(session_cleanup) struct agent_session *session = mem_new(struct agent_session);
-    int r = id.data ? store_read_session(store, id, on_session, session, err)
-                    : store_read_session_latest(store, channel, chat, on_session, session, err);
-    if (r != 0)
-        return r;
-    if (!session->stored) // an id that no version of this program gives
-        return STORE_NOT_FOUND;
-    r = load_history(store, session, err);
-    if (r < 0)
-        return r;
-    *ret_session = STEAL(session);
-    return 0;
+    struct agent_session *session = mem_new(struct agent_session);
+    int r = store_read_session_latest(store_view(store), key, on_session, session, err);
+    return finish_load(store, r, session, ret_session, err);
 }

@@ -9,11 +9,15 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/random.h"
-#include "store/turn.h"
+#include "codec/money.h"
+#include "store/turn_read.h"
 
 const char turn_silence[] = "(no answer)";
 
+enum { REMARKS_MAX = 8192 }; // bytes
+
 static void enter_model(struct turn *turn);
+static void enter_tools(struct turn *turn);
 
 static void cancel_model_call(struct turn *turn)
 {
@@ -34,6 +38,12 @@ static void forget_steering(struct turn *turn, bool only_taken)
     }
 }
 
+static void drop_notices(struct turn *turn)
+{
+    for (size_t i = 0; i < TURN_NOTICES_MAX; i++)
+        free(STEAL(turn->notices[i]));
+}
+
 static void turn_destroy(struct turn *turn)
 {
     cancel_model_call(turn);
@@ -44,7 +54,9 @@ static void turn_destroy(struct turn *turn)
     if (turn->session)
         turn->session->busy = false;
     buf_finish(&turn->partial);
-    turn_tariff_finish(turn);
+    drop_notices(turn);
+    tool_set_unref(turn->tools);
+    turn_terms_finish(&turn->terms);
     free(turn->text);
     free(turn);
 }
@@ -54,12 +66,6 @@ struct agent *agent_create(const struct agent_env *env)
     struct agent *agent = mem_new(struct agent);
     agent->env = *env;
     list_init(&agent->turns);
-    tariffs_init(&agent->tariffs);
-    size_t count;
-    const struct tool *const *tools = tool_table(&count);
-    for (size_t i = 0; i < count && i < TURN_TOOLS_MAX; i++)
-        agent->tools[agent->tool_count++] =
-            (struct chat_tool){tools[i]->name, tools[i]->description, tools[i]->parameters};
     return agent;
 }
 
@@ -74,10 +80,9 @@ const struct agent_env *agent_env(const struct agent *agent)
     return &agent->env;
 }
 
-const struct chat_tool *agent_tools(const struct agent *agent, size_t *ret_count)
+const struct tool_set *agent_tools(const struct agent *agent)
 {
-    *ret_count = agent->tool_count;
-    return agent->tools;
+    return toolbox_tools(agent->env.toolbox);
 }
 
 bool agent_uses(const struct agent *agent, const struct chat_provider *provider)
@@ -96,17 +101,7 @@ void agent_destroy(struct agent *agent)
         return;
     list_for_each(link, &agent->turns)
         turn_destroy(list_entry(link, struct turn, link));
-    tariffs_finish(&agent->tariffs);
     free(agent);
-}
-
-const char *turn_answer(const struct turn *turn)
-{
-    const struct chat_history *history = turn->session ? &turn->session->history : NULL;
-    if (turn->state == TURN_DONE && history && history->count &&
-        history->messages[history->count - 1].text)
-        return history->messages[history->count - 1].text;
-    return buf_text(&turn->partial);
 }
 
 // The numbers of what nobody heard, on the heap.
@@ -122,11 +117,22 @@ static int64_t *unheard(const struct turn *turn, size_t *ret_count)
     return numbers;
 }
 
-static void tell_end(struct turn *turn)
+// All that is to be said beside the answer.
+static char *remarks_of(const struct turn *turn)
 {
+    BUF_AUTO out = BUF_INIT(REMARKS_MAX);
+    buf_append_text(&out, turn->remark);
+    for (size_t i = 0; i < TURN_NOTICES_MAX && turn->notices[i]; i++)
+        buf_printf(&out, "%s%s", out.len ? "; " : "", turn->notices[i]);
+    return buf_take_text(&out);
+}
+
+static void report_end(struct turn *turn)
+{
+    chat_provider_end_work(turn->agent->env.provider, turn->name, turn->notices[0] != NULL);
     size_t unheard_count;
     CLEANUP(mem_cleanup) int64_t *numbers = unheard(turn, &unheard_count);
-    CLEANUP(mem_cleanup) char *remark = turn_remarks(turn);
+    CLEANUP(mem_cleanup) char *remark = remarks_of(turn);
     struct turn_outcome outcome = {
         .begun = turn->begun,
         .state = turn->state,
@@ -141,7 +147,7 @@ static void tell_end(struct turn *turn)
     };
     turn->session->busy = false; // so that the callee may begin the next one, or destroy it
     turn->session = NULL;
-    turn->sink->on_end(turn->context, &outcome);
+    turn_report(turn, (struct turn_event){.kind = TURN_EVENT_END, .outcome = &outcome});
     turn_destroy(turn);
 }
 
@@ -163,40 +169,35 @@ static size_t close_history(struct turn *turn)
     return history->count - before;
 }
 
-void turn_end(struct turn *turn, enum turn_state state)
+static void turn_end(struct turn *turn, enum turn_state state)
 {
     bool answered = turn->state == TURN_MODEL && state == TURN_DONE;
     turn->state = state;
     if (state == TURN_CANCELLED || !turn->begun)
-        turn_tariff_drop(turn);
+        drop_notices(turn); // nobody may read them
     cancel_model_call(turn);
     size_t new_messages = close_history(turn) + answered;
     turn_log_end(turn);
     if (turn->begun)
-        turn_store_end(turn, new_messages, tell_end);
+        turn_store_end(turn, new_messages, report_end);
     else
-        tell_end(turn);
-}
-
-void turn_fail(struct turn *turn)
-{
-    turn_end(turn, TURN_FAILED);
+        report_end(turn);
 }
 
 static bool past_a_limit(struct turn *turn)
 {
     const struct agent_config *config = turn->agent->env.config;
+    const struct turn_terms *terms = &turn->terms;
     int64_t elapsed = clock_monotonic_ms(turn->agent->env.clock) - turn->started_ms;
-    if (turn->iteration >= config->max_turns)
-        error_set(&turn->error, -ELOOP,
-                  "stopped after %d steps without an answer; raise agent.max_turns or "
-                  "HERMES_MAX_ITERATIONS",
-                  turn->iteration);
-    else if (config->turn_limit_ms && elapsed > config->turn_limit_ms)
-        error_set(&turn->error, -ETIMEDOUT,
-                  "stopped after %" PRId64 " seconds without an answer; raise "
-                  "agent.gateway_timeout",
-                  elapsed / 1000);
+    int64_t iterations = terms->iterations_max ? terms->iterations_max : config->max_turns;
+    int64_t limit_ms = turn_limit_ms(turn);
+    if (turn->iteration >= iterations)
+        error_set(&turn->error, -ELOOP, "stopped after %d steps without an answer%s",
+                  turn->iteration,
+                  terms->iterations_max ? "" : "; raise agent.max_turns or HERMES_MAX_ITERATIONS");
+    else if (limit_ms && elapsed >= limit_ms)
+        error_set(&turn->error, -ETIMEDOUT, "stopped after %" PRId64 " seconds without an answer%s",
+                  elapsed / 1000, terms->limit_ms ? "" : "; raise agent.gateway_timeout");
     else if (turn->repeats >= TURN_REPEATS_MAX)
         error_set(&turn->error, -ELOOP,
                   "stopped: the model made the same call %d times and got the same result",
@@ -210,7 +211,7 @@ static void on_text(void *context, struct span delta)
 {
     struct turn *turn = context;
     buf_append_span(&turn->partial, delta);
-    turn->sink->on_text(turn->context, delta);
+    turn_report(turn, (struct turn_event){.kind = TURN_EVENT_TEXT, .text = delta});
 }
 
 static void add_to(int64_t *sum, int64_t value)
@@ -224,8 +225,10 @@ static void add_usage(struct chat_usage *sum, const struct chat_usage *usage)
     add_to(&sum->prompt_tokens, usage->prompt_tokens);
     add_to(&sum->completion_tokens, usage->completion_tokens);
     add_to(&sum->cached_tokens, usage->cached_tokens);
+    add_to(&sum->cache_write_tokens, usage->cache_write_tokens);
     add_to(&sum->reasoning_tokens, usage->reasoning_tokens);
-    add_to(&sum->cost_micros, usage->cost_micros);
+    if (usage->cost_pico >= 0)
+        sum->cost_pico = money_add(sum->cost_pico > 0 ? sum->cost_pico : 0, usage->cost_pico);
 }
 
 static void remark_end(struct turn *turn, enum chat_finish finish)
@@ -238,6 +241,22 @@ static void remark_end(struct turn *turn, enum chat_finish finish)
                  "the answer ends here because the provider's content filter stopped it");
 }
 
+// Of more than can be told the last ones count.
+static void keep_notice(struct turn *turn, struct chat_reply *reply)
+{
+    char **place = turn->notices;
+    if (!reply->notice)
+        return;
+    turn_log_notice(turn, reply->notice);
+    while (*place && place < turn->notices + TURN_NOTICES_MAX - 1)
+        place++;
+    if (*place) {
+        free(turn->notices[0]);
+        turn->notices[0] = *place;
+    }
+    *place = STEAL(reply->notice);
+}
+
 static void on_reply(void *context, struct chat_reply *reply)
 {
     struct turn *turn = context;
@@ -247,31 +266,26 @@ static void on_reply(void *context, struct chat_reply *reply)
     add_usage(&turn->usage, &reply->usage);
     add_usage(&turn->unsaved, &reply->usage);
     turn_log_reply(turn, reply);
-    turn_tariff_note(turn, &reply->tariff);
+    keep_notice(turn, reply);
     bool wants_tools = reply->message.call_count > 0;
     chat_history_append(&turn->session->history, &reply->message);
     if (wants_tools) { // however it ends, the answer does not end with it
-        turn_enter_tools(turn);
+        enter_tools(turn);
         return;
     }
     remark_end(turn, reply->finish);
     turn_end(turn, TURN_DONE);
 }
 
-static const char *model_of(const struct turn *turn)
-{
-    return turn->session->model ? turn->session->model : turn->agent->env.model;
-}
-
 static void on_failure(void *context, const struct chat_failure *failure)
 {
     struct turn *turn = context;
     turn->model_call = 0;
-    model_health_failed(&turn->agent->health, model_of(turn), failure,
+    model_health_failed(&turn->agent->health, turn_model(turn), failure,
                         clock_wall_ms(turn->agent->env.clock));
     turn_log_failure(turn, failure);
     error_set(&turn->error, -EIO, "%s; %s", failure->text, chat_failure_advice(failure));
-    turn_fail(turn);
+    turn_end(turn, TURN_FAILED);
 }
 
 static void on_wait(void *context, size_t place)
@@ -280,9 +294,8 @@ static void on_wait(void *context, size_t place)
     char text[ERROR_TEXT_MAX];
     snprintf(text, sizeof text,
              "the limit per minute of %.200s is reached; this waits for its turn (place %zu)",
-             model_of(turn), place);
-    if (turn->sink->on_wait)
-        turn->sink->on_wait(turn->context, text);
+             turn_model(turn), place);
+    turn_report(turn, (struct turn_event){.kind = TURN_EVENT_WAIT, .sentence = text});
 }
 
 static void ask_model(struct turn *turn)
@@ -297,13 +310,18 @@ static void ask_model(struct turn *turn)
     messages[0] = (struct chat_message){.role = CHAT_SYSTEM, .text = turn->session->prompt};
     if (history->count)
         memcpy(messages + 1, history->messages, history->count * sizeof *messages);
+    struct chat_tool tools[TOOL_SET_MAX];
+    for (size_t i = 0; i < turn->tools->count; i++) {
+        const struct tool_set_entry *tool = &turn->tools->tools[i];
+        tools[i] = (struct chat_tool){tool->name, tool->description, tool->parameters};
+    }
     struct chat_request request = {
-        .origin = {.slot = "main", .session = turn->session->id, .work = turn->name},
-        .model = turn->session->model,
+        .origin = {.slot = turn->terms.slot, .session = turn->session->id, .work = turn->name},
+        .model = turn_chosen_model(turn),
         .messages = messages,
         .message_count = history->count + 1,
-        .tools = turn->agent->tools,
-        .tool_count = turn->agent->tool_count,
+        .tools = tools,
+        .tool_count = turn->tools->count,
         .max_tokens = env->max_tokens,
         .stream = env->stream,
     };
@@ -311,7 +329,7 @@ static void ask_model(struct turn *turn)
     turn->asked_ms = clock_monotonic_ms(env->clock);
     if (chat_provider_start(env->provider, &request, &sink, turn, &turn->model_call, &turn->error) <
         0)
-        turn_fail(turn);
+        turn_end(turn, TURN_FAILED);
 }
 
 static void enter_model(struct turn *turn)
@@ -321,49 +339,55 @@ static void enter_model(struct turn *turn)
         return;
     }
     if (past_a_limit(turn)) {
-        turn_fail(turn);
+        turn_end(turn, TURN_FAILED);
         return;
     }
     turn->state = TURN_MODEL;
     turn->iteration++;
     buf_clear(&turn->partial);
-    if (turn->iteration > 1 && turn->sink->on_step)
-        turn->sink->on_step(turn->context);
+    if (turn->iteration > 1)
+        turn_report(turn, (struct turn_event){.kind = TURN_EVENT_STEP});
     ask_model(turn);
 }
 
 // What was steered in is an inbox row no longer, but part of a result that the model reads.
 static void results_stored(struct turn *turn)
 {
+    turn_calls_finish(turn); // their results are in the history
+    if (turn->error.code < 0) {
+        turn_end(turn, TURN_FAILED);
+        return;
+    }
     forget_steering(turn, true);
-    turn_calls_finish(turn);
     turn->state = TURN_MODEL;
     enter_model(turn);
 }
 
-static void run_stored_calls(struct turn *turn)
-{
-    if (turn->cancel_wanted)
-        turn_end(turn, TURN_CANCELLED);
-    else
-        turn_calls_run(turn);
-}
-
-void turn_enter_tools(struct turn *turn)
-{
-    turn->state = TURN_TOOLS;
-    buf_clear(&turn->partial);
-    turn_calls_prepare(turn);
-    turn_store_tools(turn, run_stored_calls);
-}
-
-void turn_tools_ended(struct turn *turn)
+static void calls_ended(struct turn *turn)
 {
     uint64_t fingerprint = turn_calls_fingerprint(turn);
     turn->repeats = fingerprint == turn->last_fingerprint ? turn->repeats + 1 : 1;
     turn->last_fingerprint = fingerprint;
     turn_calls_append_results(turn);
     turn_store_model(turn, turn->call_count, results_stored);
+}
+
+static void calls_stored(struct turn *turn)
+{
+    if (turn->error.code < 0)
+        turn_end(turn, TURN_FAILED);
+    else if (turn->cancel_wanted)
+        turn_end(turn, TURN_CANCELLED);
+    else
+        turn_calls_run(turn, calls_ended);
+}
+
+static void enter_tools(struct turn *turn)
+{
+    turn->state = TURN_TOOLS;
+    buf_clear(&turn->partial);
+    turn_calls_prepare(turn);
+    turn_store_tools(turn, calls_stored);
 }
 
 // The turn that is left out is the last one: it begins with the last thing that the user said.
@@ -379,7 +403,7 @@ static void forget_last_turn(struct chat_history *history)
 static void on_begun(struct turn *turn)
 {
     if (turn->error.code < 0) {
-        turn_fail(turn);
+        turn_end(turn, TURN_FAILED);
         return;
     }
     turn->begun = true;
@@ -392,16 +416,16 @@ static void on_begun(struct turn *turn)
     enter_model(turn);
 }
 
-static struct turn *turn_create(struct agent *agent, struct agent_session *session, bool deliver,
-                                const struct turn_sink *sink, void *context)
+static struct turn *turn_create(struct agent *agent, struct agent_session *session,
+                                turn_event_fn *on_event, void *context)
 {
     struct turn *turn = mem_new(struct turn);
     turn->agent = agent;
     turn->session = session;
-    turn->deliver = deliver;
     turn->id = ++agent->last_id;
-    turn->sink = sink;
+    turn->on_event = on_event;
     turn->context = context;
+    turn->tools = tool_set_ref(toolbox_tools(agent->env.toolbox));
     turn->started_ms = clock_monotonic_ms(agent->env.clock);
     turn->usage = turn->unsaved = (struct chat_usage)CHAT_USAGE_UNKNOWN;
     buf_init(&turn->partial, CHAT_TEXT_MAX);
@@ -411,14 +435,15 @@ static struct turn *turn_create(struct agent *agent, struct agent_session *sessi
     return turn;
 }
 
-int agent_turn_start(struct agent *agent, struct agent_session *session,
-                     const struct turn_request *request, const struct turn_sink *sink,
-                     void *context, turn_id *ret_id, struct error *err)
+int agent_turn_start(struct agent *agent, const struct turn_request *request,
+                     turn_event_fn *on_event, void *context, turn_id *ret_id, struct error *err)
 {
+    struct agent_session *session = request->session;
     if (session->busy)
         return error_set(err, -EBUSY, "a turn is already running in this conversation");
     agent_session_close(session);
-    struct turn *turn = turn_create(agent, session, request->deliver, sink, context);
+    struct turn *turn = turn_create(agent, session, on_event, context);
+    turn_terms_init(&turn->terms, &request->terms);
     random_hex(turn->name, sizeof turn->name);
     turn->state = TURN_QUEUED;
     turn->replaces = request->drop_turn.data != NULL;
@@ -435,37 +460,49 @@ int agent_turn_start(struct agent *agent, struct agent_session *session,
 
 static void on_resumed(struct turn *turn)
 {
-    if (turn->error.code < 0)
-        turn_fail(turn);
-    else if (turn->state == TURN_TOOLS)
-        run_stored_calls(turn);
+    if (turn->state == TURN_TOOLS || turn->error.code < 0)
+        calls_stored(turn);
     else
         enter_model(turn);
 }
 
-int agent_turn_resume(struct agent *agent, struct agent_session *session,
-                      const struct store_turn_row *row, bool deliver, const struct turn_sink *sink,
-                      void *context, turn_id *ret_id, struct error *err)
+static bool on_row(void *context, const struct store_turn_row *row)
 {
-    struct turn *turn = turn_create(agent, session, deliver, sink, context);
-    if (row->id.len >= sizeof turn->name) {
-        turn_destroy(turn);
-        return error_set(err, -EINVAL, "this turn's id is not from this program");
-    }
+    struct turn *turn = context;
+    if (row->id.len >= sizeof turn->name)
+        return false;
     memcpy(turn->name, row->id.data, row->id.len);
+    turn_terms_init(&turn->terms, &row->terms);
     turn->begun = true;
     turn->iteration = row->iteration;
     turn->state = row->state == STORE_TURN_TOOLS ? TURN_TOOLS : TURN_MODEL;
-    int r = turn->state == TURN_TOOLS ? turn_restore_calls(turn, err) : 0;
+    if (row->resumes >= TURN_RESUMES_MAX)
+        error_set(&turn->error, -ENOTRECOVERABLE,
+                  "given up: the program stopped %d times while it worked on this",
+                  row->resumes + 1);
+    return false;
+}
+
+static int restore(struct turn *turn, struct span name, struct error *err)
+{
+    int r = store_read_turn(turn->agent->env.store, name, on_row, turn, err);
+    if (r < 0)
+        return r;
+    if (!turn->begun)
+        return error_set(err, -ENOENT, "there is no turn %.*s", (int)name.len, name.data);
+    return turn->state == TURN_TOOLS ? turn_restore_calls(turn, err) : 0;
+}
+
+int agent_turn_resume(struct agent *agent, struct agent_session *session, struct span name,
+                      turn_event_fn *on_event, void *context, turn_id *ret_id, struct error *err)
+{
+    struct turn *turn = turn_create(agent, session, on_event, context);
+    int r = restore(turn, name, err);
     if (r < 0) {
         turn_destroy(turn);
         return r;
     }
     *ret_id = turn->id;
-    if (row->resumes >= TURN_RESUMES_MAX)
-        error_set(&turn->error, -ENOTRECOVERABLE,
-                  "given up: the program stopped %d times while it worked on this",
-                  row->resumes + 1);
     turn_store_resume(turn, on_resumed);
     return 0;
 }

@@ -2,7 +2,7 @@
 
 #include "agent/agent.h"
 #include "agent/model_health.h"
-#include "agent/tariffs.h"
+#include "agent/turn_terms.h"
 #include "base/buf.h"
 #include "base/list.h"
 #include "llm/provider.h"
@@ -12,10 +12,9 @@
 
 /*
  * Private to the agent: a turn and what its files share. turn.c moves it from state to state,
- * turn_store.c writes each move down, turn_tools.c runs what the model asked for.
+ * turn_store.c writes each transition down, turn_tools.c runs what the model asked for.
  */
 enum {
-    TURN_TOOLS_MAX = 128,        // tools offered to a model
     TURN_REPEATS_MAX = 3,        // the same call with the same result ends the turn
     TURN_RESUMES_MAX = 3,        // stops of the program in one turn, after which it is given up
     TURN_REPLY_MAX = 256 * 1024, // bytes of a reply that is delivered
@@ -26,26 +25,23 @@ struct turn;
 
 struct agent {
     struct agent_env env;
-    struct chat_tool tools[TURN_TOOLS_MAX];
-    size_t tool_count;
     struct list turns;
     turn_id last_id;
     struct model_health health;
-    struct tariffs tariffs;
 };
 
 typedef void turn_next_fn(struct turn *turn);
 
-struct turn_move { // a change that is on its way to the disk
-    int64_t job;   // of the store; 0: none
-    loop_id again; // when the disk refused it: the next attempt
+struct turn_transition { // a change that is on its way to the disk
+    int64_t job;         // of the store; 0: none
+    loop_id again;       // when the disk refused it: the next attempt
     int attempts;
     enum store_turn_state state;
     size_t new_messages;
     bool final;
     bool resume;             // no change, but that the turn is taken up again
-    bool bare;               // without messages and calls, which are too large
-    struct chat_usage usage; // that this move adds
+    bool without_payload;    // its messages and calls are too large
+    struct chat_usage usage; // that it adds
     turn_next_fn *next;
 };
 
@@ -59,9 +55,11 @@ struct turn_steering { // what the user said while the turn ran, for its next st
 struct turn_call { // one tool call of the present iteration
     struct turn *turn;
     size_t ordinal;
+    unsigned flags;  // of its tool when it was asked for
     tool_run_id run; // 0: not running
     bool ended, failed;
     bool interrupted; // by the end of the turn, or of the program
+    bool tainted;     // its result holds text that nobody vouches for
     char *result;     // when ended
 };
 
@@ -71,55 +69,54 @@ struct turn {
     struct agent_session *session;
     turn_id id;
     char name[33]; // the one id of this piece of work, from the channel to the ledger
-    const struct turn_sink *sink;
+    struct turn_terms terms;
+    turn_event_fn *on_event;
     void *context;
     enum turn_state state;
-    bool deliver;       // the answer goes into the outbox
     bool replaces;      // the last turn of the conversation
     bool begun;         // its row and its message are on disk
     bool cancel_wanted; // while it waited for the disk
     int iteration;
     int64_t started_ms;             // monotonic
     char *text;                     // what the user said, until it is in the history
+    struct tool_set *tools;         // that the model may use
     struct chat_provider *provider; // of the call that runs
     chat_call_id model_call;
     int64_t asked_ms; // when it was made
-    struct turn_move move;
+    struct turn_transition transition;
     struct list steering; // struct turn_steering
     struct buf partial;   // text of the reply that is coming in
     struct turn_call *calls;
     size_t call_count, calls_left;
+    turn_next_fn *calls_ended;
     bool starting;             // inside the loop that starts the calls
     uint64_t last_fingerprint; // of calls and results, to notice a model that repeats itself
     int repeats;
     struct chat_usage usage, unsaved; // of the whole turn; of it, what the store has not heard of
     struct error error;
     char remark[ERROR_TEXT_MAX];
-    // What the owner is told of who is paid, oldest first; and what holds then, to be written down.
+    // Of the replies, oldest first.
     char *notices[TURN_NOTICES_MAX];
-    char *tariff_asked, *tariff_paid; // NULL: nothing is new
 };
 
-// The message of the present iteration that asked for the calls.
+// turn_view.c
 const struct chat_message *turn_asking_message(const struct turn *turn);
-
-// turn.c
-const char *turn_answer(const struct turn *turn); // what there is of it; "" is none
-void turn_enter_tools(struct turn *turn);
-void turn_tools_ended(struct turn *turn);
-void turn_fail(struct turn *turn); // turn->error says why
-void turn_end(struct turn *turn, enum turn_state state);
+const char *turn_answer(const struct turn *turn);       // what there is of it; "" is none
+const char *turn_chosen_model(const struct turn *turn); // pinned, or the session's; NULL: neither
+const char *turn_model(const struct turn *turn);        // that, or the configured one
+void turn_report(struct turn *turn, struct turn_event event); // `turn` is filled in
+int64_t turn_limit_ms(const struct turn *turn);               // of wall time; 0: none
 
 // turn_tools.c
 void turn_calls_prepare(struct turn *turn);
-void turn_calls_run(struct turn *turn);
-void turn_calls_interrupt(struct turn *turn); // those that are not over are told so as their result
+void turn_calls_run(struct turn *turn, turn_next_fn *next); // called when the last has ended
+void turn_calls_interrupt(struct turn *turn); // the result of those that are not over says so
 void turn_calls_append_results(struct turn *turn);
 void turn_calls_finish(struct turn *turn); // frees them
 uint64_t turn_calls_fingerprint(const struct turn *turn);
 
-// turn_store.c. `next` is called when the move is on disk. When the disk refuses: a delivered turn
-// waits and tries again, one that somebody waits for goes on, and turn->remark says so.
+// turn_store.c. `next` is called when the transition is on disk, or can never be: turn->error.
+// While the disk refuses, an interactive turn goes on, and turn->remark says so; others try again.
 int turn_store_begin(struct turn *turn, const struct turn_request *request, turn_next_fn *next,
                      struct error *err);
 void turn_store_model(struct turn *turn, size_t new_messages, turn_next_fn *next);
@@ -128,13 +125,7 @@ void turn_store_call(struct turn *turn, const struct turn_call *call); // nobody
 void turn_store_end(struct turn *turn, size_t new_messages, turn_next_fn *next);
 void turn_store_resume(struct turn *turn, turn_next_fn *next);
 void turn_store_forget(struct turn *turn);
-bool turn_stored_soon(const struct turn *turn); // a move is on its way
-
-// turn_tariff.c: another model answers than was asked, at another price, or no longer.
-void turn_tariff_note(struct turn *turn, struct chat_tariff *tariff); // may be emptied
-void turn_tariff_drop(struct turn *turn);    // nobody will be told in this turn
-char *turn_remarks(const struct turn *turn); // all that is to be said beside the answer
-void turn_tariff_finish(struct turn *turn);
+bool turn_stored_soon(const struct turn *turn); // a transition is on its way
 
 // turn_resume.c
 int turn_restore_calls(struct turn *turn, struct error *err); // of the present iteration
@@ -143,6 +134,6 @@ int turn_restore_calls(struct turn *turn, struct error *err); // of the present 
 void turn_log_begin(const struct turn *turn, const struct turn_request *request);
 void turn_log_reply(const struct turn *turn, const struct chat_reply *reply);
 void turn_log_failure(const struct turn *turn, const struct chat_failure *failure);
-void turn_log_tariff(const struct turn *turn, const struct chat_tariff *tariff);
+void turn_log_notice(const struct turn *turn, const char *notice);
 void turn_log_call(const struct turn_call *call, int64_t ms);
 void turn_log_end(const struct turn *turn);

@@ -4,15 +4,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "codec/money.h"
 
 static int64_t since(const struct turn *turn, int64_t then_ms)
 {
     return clock_monotonic_ms(turn->agent->env.clock) - then_ms;
-}
-
-static const char *model_of(const struct turn *turn)
-{
-    return turn->session->model ? turn->session->model : turn->agent->env.model;
 }
 
 static const char *state_name(enum turn_state state)
@@ -30,23 +26,30 @@ static void count(const struct turn *turn, const char *name, const char *labels,
 // `message` is the number under which "message.in" tells of what triggered it.
 void turn_log_begin(const struct turn *turn, const struct turn_request *request)
 {
-    LOG_EVENT(LOG_INFO, "turn.begin", turn->name, LOG_TEXT("source", turn->session->channel),
+    LOG_EVENT(LOG_INFO, "turn.begin", turn->name, LOG_TEXT("source", request->origin),
               LOG_TEXT("chat", turn->session->chat), LOG_TEXT("session", turn->session->id),
               LOG_COUNT("message", request->inbox_count ? request->inbox[0] : -1),
-              LOG_TEXT("model", model_of(turn)),
+              LOG_TEXT("model", turn_model(turn)),
               LOG_NUMBER("text_bytes", (int64_t)request->text.len));
+}
+
+// As the field was named when logs began to be read by machines; -1: not known.
+static int64_t micro_usd(const struct chat_usage *usage)
+{
+    return usage->cost_pico < 0 ? -1 : usage->cost_pico / (MONEY_DOLLAR / 1000000);
 }
 
 void turn_log_reply(const struct turn *turn, const struct chat_reply *reply)
 {
     LOG_EVENT(LOG_INFO, "turn.model", turn->name, LOG_NUMBER("iteration", turn->iteration),
-              LOG_TEXT("model", reply->model ? reply->model : model_of(turn)),
+              LOG_TEXT("model", reply->model ? reply->model : turn_model(turn)),
               LOG_NUMBER("ms", since(turn, turn->asked_ms)),
               LOG_NUMBER("calls", (int64_t)reply->message.call_count),
               LOG_COUNT("prompt_tokens", reply->usage.prompt_tokens),
               LOG_COUNT("cached_tokens", reply->usage.cached_tokens),
               LOG_COUNT("completion_tokens", reply->usage.completion_tokens),
-              LOG_COUNT("cost_micro_usd", reply->usage.cost_micros));
+              LOG_COUNT("cache_write_tokens", reply->usage.cache_write_tokens),
+              LOG_COUNT("cost_micro_usd", micro_usd(&reply->usage)));
     count(turn, "hermes_tokens_total", "kind=\"prompt\"", "Tokens as counted by the providers",
           reply->usage.prompt_tokens);
     count(turn, "hermes_tokens_total", "kind=\"completion\"", "Tokens as counted by the providers",
@@ -57,15 +60,16 @@ void turn_log_reply(const struct turn *turn, const struct chat_reply *reply)
 void turn_log_failure(const struct turn *turn, const struct chat_failure *failure)
 {
     LOG_EVENT(LOG_WARNING, "turn.model", turn->name, LOG_NUMBER("iteration", turn->iteration),
-              LOG_TEXT("model", model_of(turn)), LOG_NUMBER("ms", since(turn, turn->asked_ms)),
+              LOG_TEXT("model", turn_model(turn)), LOG_NUMBER("ms", since(turn, turn->asked_ms)),
               LOG_NUMBER("status", failure->status), LOG_TEXT("error", failure->text));
     count(turn, "hermes_model_calls_total", "result=\"failed\"", "Calls to models", 1);
 }
 
-void turn_log_tariff(const struct turn *turn, const struct chat_tariff *tariff)
+// The event is named as when notices were of prices alone.
+void turn_log_notice(const struct turn *turn, const char *notice)
 {
     LOG_EVENT(LOG_WARNING, "turn.tariff", turn->name, LOG_NUMBER("iteration", turn->iteration),
-              LOG_TEXT("model", tariff->asked), LOG_TEXT("text", tariff->sentence));
+              LOG_TEXT("model", turn_model(turn)), LOG_TEXT("text", notice));
 }
 
 void turn_log_call(const struct turn_call *call, int64_t ms)
@@ -88,7 +92,7 @@ void turn_log_end(const struct turn *turn)
               LOG_NUMBER("answer_bytes", (int64_t)strlen(turn_answer(turn))),
               LOG_COUNT("prompt_tokens", turn->usage.prompt_tokens),
               LOG_COUNT("completion_tokens", turn->usage.completion_tokens),
-              LOG_COUNT("cost_micro_usd", turn->usage.cost_micros),
+              LOG_COUNT("cost_micro_usd", micro_usd(&turn->usage)),
               LOG_DETAIL("error", turn->error.text));
     static const char *const labels[] = {
         [TURN_DONE] = "state=\"done\"",

@@ -2,10 +2,11 @@
 
 #include "agent/turn.h"
 #include "base/mem.h"
+#include "store/turn_read.h"
 
 /*
  * The tool calls in whose middle the last process ended. What has a result keeps it; what may be
- * repeated is run again; of the rest nobody knows how far it came, and the model is told so.
+ * repeated is run again; of the rest nobody knows how far it came, and its result says so.
  */
 static const char interrupted[] =
     "interrupted: the program was stopped while this ran; it may have had an effect, so look "
@@ -18,11 +19,13 @@ static bool on_call(void *context, const struct store_tool_call *row)
         return true;
     struct turn_call *call = &turn->calls[row->ordinal];
     bool done = row->state == STORE_CALL_DONE && row->result.data;
-    if (call->ended || (!done && row->repeatable))
+    call->flags = (unsigned)row->flags; // its tool may be another one by now, or not be there
+    if (call->ended || (!done && call->flags & TOOL_REPEATABLE))
         return true;
     call->ended = true;
     call->failed = done ? row->failed : true;
     call->interrupted = !done;
+    call->tainted = row->tainted;
     call->result = done ? mem_strndup(row->result.data, row->result.len) : mem_strdup(interrupted);
     turn->calls_left--;
     return true;

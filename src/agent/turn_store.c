@@ -1,11 +1,12 @@
 /*
- * Each move of a turn as the store keeps it, on disk before its effect can be seen: the user's
- * message before anything is done about it, calls before they run, results before a model reads
- * them, the end before it is told, and with the end, in one transaction, the reply that goes out.
+ * Each transition of a turn as the store keeps it, on disk before its effect can be seen: the
+ * user's message before anything is done about it, calls before they run, results before a model
+ * reads them, the end before it is reported, and with the end, in one transaction, the reply that
+ * goes out.
  *
- * When the disk refuses, it depends on who waits. A turn whose answer is delivered waits for the
- * disk, because an answer that is not written down would be lost or sent twice; one that somebody
- * sits in front of goes on, and says that it could not be saved. What no disk would take, because
+ * When the disk refuses, it depends on whether somebody waits for the answer. An interactive turn
+ * goes on, and says that it could not be saved; any other waits for the disk, because what is not
+ * written down would be lost, or sent twice. What no disk would take, because
  * it is too large for one write, is left out of what is kept, and the reply says so.
  */
 #include <errno.h>
@@ -19,8 +20,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "codec/json_write.h"
+#include "codec/money.h"
 #include "codec/utf8.h"
-#include "store/fact.h"
 #include "store/session.h"
 #include "store/turn.h"
 
@@ -64,6 +65,7 @@ static struct store_message *rows_of(const struct turn *turn, size_t count, stru
 {
     const struct chat_history *history = &turn->session->history;
     struct store_message *rows = mem_zalloc((count ? count : 1) * sizeof *rows);
+    size_t result = 0; // of the calls of this iteration, in their order
     for (size_t i = 0; i < count; i++) {
         const struct chat_message *message = &history->messages[history->count - count + i];
         rows[i] = (struct store_message){
@@ -73,6 +75,8 @@ static struct store_message *rows_of(const struct turn *turn, size_t count, stru
             .tool_call_id = optional(message->call_id),
             .created_ms = clock_wall_ms(turn->agent->env.clock),
         };
+        if (message->role == CHAT_TOOL && result < turn->call_count)
+            rows[i].tainted = turn->calls[result++].tainted;
         if (message->call_count) { // only the newest assistant message has any
             write_calls(message, ret_calls);
             rows[i].tool_calls = buf_span(ret_calls);
@@ -91,16 +95,15 @@ static enum store_call_state call_state(const struct turn_call *call)
 static struct store_tool_call call_row(const struct turn *turn, size_t ordinal)
 {
     const struct chat_call *asked = &turn_asking_message(turn)->calls[ordinal];
-    const struct tool *tool = tool_find(asked->name);
     return (struct store_tool_call){
         .ordinal = (int)ordinal,
         .call_id = span_of(asked->id),
         .name = span_of(asked->name),
         .arguments = span_of(asked->arguments),
         .state = call_state(&turn->calls[ordinal]),
-        .repeatable =
-            !tool || tool->flags & TOOL_REPEATABLE, // no such tool: a refusal, that is all
+        .flags = turn->calls[ordinal].flags,
         .failed = turn->calls[ordinal].failed,
+        .tainted = turn->calls[ordinal].tainted,
         .result = optional(turn->calls[ordinal].result),
     };
 }
@@ -133,6 +136,8 @@ static int create_session(struct turn *turn, struct error *err)
         .id = span_of(session->id),
         .channel = span_of(session->channel),
         .chat = span_of(session->chat),
+        .thread = span_of(session->thread),
+        .sender = span_of(session->sender),
         .title = optional(session->title),
         .model = optional(session->model),
         .prompt = span_of(session->prompt),
@@ -147,12 +152,12 @@ static void on_begun(void *context, int result, const struct error *err, int64_t
 {
     (void)rowid;
     struct turn *turn = context;
-    turn->move.job = 0;
+    turn->transition.job = 0;
     if (result < 0)
         turn->error = *err;
     else if (result == STORE_DUPLICATE)
         error_set(&turn->error, -EALREADY, "this message was already answered");
-    turn->move.next(turn);
+    turn->transition.next(turn);
 }
 
 int turn_store_begin(struct turn *turn, const struct turn_request *request, turn_next_fn *next,
@@ -165,8 +170,9 @@ int turn_store_begin(struct turn *turn, const struct turn_request *request, turn
     struct store_turn row = {
         .id = span_of(turn->name),
         .session = span_of(turn->session->id),
-        .source = span_of(turn->session->channel),
-        .model = span_of(turn->session->model ? turn->session->model : env->model),
+        .source = span_of(request->origin),
+        .model = span_of(turn_model(turn)),
+        .terms = request->terms,
         .started_ms = clock_wall_ms(env->clock),
         .inbox = request->inbox,
         .inbox_count = request->inbox_count,
@@ -178,7 +184,7 @@ int turn_store_begin(struct turn *turn, const struct turn_request *request, turn
         store_turn_begin(env->store, &row, &message, 1, STORE_DURABLE, on_begun, turn, err);
     if (job < 0)
         return (int)job;
-    turn->move = (struct turn_move){.job = job, .next = next};
+    turn->transition = (struct turn_transition){.job = job, .next = next};
     return 0;
 }
 
@@ -193,7 +199,7 @@ static struct store_usage usage_row(const struct chat_usage *usage)
         .input_tokens = counted(usage->prompt_tokens),
         .cached_tokens = counted(usage->cached_tokens),
         .output_tokens = counted(usage->completion_tokens),
-        .cost_micro_usd = counted(usage->cost_micros),
+        .cost_pico = counted(usage->cost_pico < MONEY_CALL_MAX ? usage->cost_pico : MONEY_CALL_MAX),
     };
 }
 
@@ -242,54 +248,50 @@ static size_t taken_numbers(const struct turn *turn, int64_t *numbers, size_t ma
     return count;
 }
 
-static void on_moved(void *context, int result, const struct error *err, int64_t rowid);
+static void on_written(void *context, int result, const struct error *err, int64_t rowid);
 
-// Submits turn->move, a change of the turn.
+// Submits turn->transition, a change of the turn.
 static int64_t submit_step(struct turn *turn, struct error *err)
 {
-    const struct turn_move *move = &turn->move;
+    const struct turn_transition *transition = &turn->transition;
     BUF_AUTO calls_json = BUF_INIT(CALLS_JSON_MAX);
     BUF_AUTO reply_text = BUF_INIT(TURN_REPLY_MAX);
-    BUF_AUTO fact = BUF_INIT(STORE_FACT_MAX);
     CLEANUP(mem_cleanup)
-    struct store_message *messages = rows_of(turn, move->new_messages, &calls_json);
+    struct store_message *messages = rows_of(turn, transition->new_messages, &calls_json);
     CLEANUP(mem_cleanup) struct store_tool_call *calls = call_rows_of(turn);
     int64_t inbox[STORE_STEP_ROWS_MAX];
-    struct store_reply reply = {.channel = span_of(turn->session->channel),
-                                .chat = span_of(turn->session->chat)};
+    struct store_reply reply = {.channel = optional(turn->terms.reply_channel),
+                                .chat = optional(turn->terms.reply_chat),
+                                .thread = optional(turn->terms.reply_thread)};
     struct store_turn_step step = {
         .turn = span_of(turn->name),
-        .state = move->state,
+        .state = transition->state,
         .iteration = turn->iteration,
-        .usage = usage_row(&move->usage),
+        .usage = usage_row(&transition->usage),
         .now_ms = clock_wall_ms(turn->agent->env.clock),
         .messages = messages,
-        .message_count = move->new_messages,
+        .message_count = transition->new_messages,
         .calls = calls,
-        .call_count = move->bare ? 0 : turn->call_count,
+        .call_count = transition->without_payload ? 0 : turn->call_count,
         .inbox = inbox,
         .inbox_count = taken_numbers(turn, inbox, ARRAY_LEN(inbox)),
     };
-    if (move->state == STORE_TURN_FAILED)
+    if (transition->state == STORE_TURN_FAILED)
         step.error = span_of(turn->error.text);
-    if (move->final && turn->tariff_asked) {
-        tariffs_fact(turn->tariff_asked, &fact);
-        step.fact = buf_span(&fact);
-        step.fact_text = span_of(turn->tariff_paid);
-    }
-    if (move->final && turn->deliver) {
+    if (transition->final && reply.channel.data) {
         reply.only_if_open = !write_reply(turn, &reply_text);
         reply.text = buf_span(&reply_text);
         step.reply = &reply;
     }
-    return (move->final ? store_turn_finish : store_turn_advance)(
-        turn->agent->env.store, &step, STORE_DURABLE, on_moved, turn, err);
+    return (transition->final ? store_turn_finish : store_turn_advance)(
+        turn->agent->env.store, &step, STORE_DURABLE, on_written, turn, err);
 }
 
 static int64_t submit(struct turn *turn, struct error *err)
 {
-    if (turn->move.resume)
-        return store_turn_resume(turn->agent->env.store, span_of(turn->name), on_moved, turn, err);
+    if (turn->transition.resume)
+        return store_turn_resume(turn->agent->env.store, span_of(turn->name), on_written, turn,
+                                 err);
     return submit_step(turn, err);
 }
 
@@ -297,8 +299,8 @@ static void try_again(void *context);
 
 static void go_on(struct turn *turn)
 {
-    turn_next_fn *next = turn->move.next;
-    turn->move = (struct turn_move){0};
+    turn_next_fn *next = turn->transition.next;
+    turn->transition = (struct turn_transition){0};
     next(turn);
 }
 
@@ -312,39 +314,38 @@ static bool may_pass(int code)
 // step before the end is the end, because calls that are not on disk must not run.
 static void too_large(struct turn *turn, const struct error *err)
 {
-    if (turn->move.final) {
+    if (turn->transition.final) {
         remark(turn, err);
-        turn->move.bare = true;
-        turn->move.new_messages = 0;
+        turn->transition.without_payload = true;
+        turn->transition.new_messages = 0;
         try_again(turn);
         return;
     }
     turn->error = *err;
-    if (turn->move.state == STORE_TURN_MODEL)
-        turn_calls_finish(turn); // their results are in the history
-    turn->move = (struct turn_move){0};
-    turn_fail(turn);
+    go_on(turn);
 }
 
 static void wait_for_disk(struct turn *turn, const struct error *err)
 {
-    struct turn_move *move = &turn->move;
-    if (move->attempts == 0)
+    struct turn_transition *transition = &turn->transition;
+    if (transition->attempts == 0)
         LOG_EVENT(LOG_ERROR, "turn.waits", turn->name, LOG_TEXT("for", "the disk"),
                   LOG_TEXT("error", err->text));
-    int64_t delay = (int64_t)RETRY_FIRST_MS << (move->attempts < 5 ? move->attempts : 5);
-    move->attempts++;
-    move->again = loop_timer_after(turn->agent->env.loop,
-                                   delay < RETRY_MOST_MS ? delay : RETRY_MOST_MS, try_again, turn);
+    int64_t delay = (int64_t)RETRY_FIRST_MS
+                    << (transition->attempts < 5 ? transition->attempts : 5);
+    transition->attempts++;
+    transition->again = loop_timer_after(
+        turn->agent->env.loop, delay < RETRY_MOST_MS ? delay : RETRY_MOST_MS, try_again, turn);
 }
 
 static void refused(struct turn *turn, const struct error *err)
 {
-    if (turn->deliver && may_pass(err->code)) {
+    if (!turn->terms.interactive && may_pass(err->code)) {
         wait_for_disk(turn, err);
-    } else if (turn->deliver && err->code == -E2BIG && !turn->move.bare) {
+    } else if (!turn->terms.interactive && err->code == -E2BIG &&
+               !turn->transition.without_payload) {
         too_large(turn, err);
-    } else if (turn->move.resume) {
+    } else if (turn->transition.resume) {
         turn->error = *err;
         go_on(turn);
     } else {
@@ -353,11 +354,11 @@ static void refused(struct turn *turn, const struct error *err)
     }
 }
 
-static void on_moved(void *context, int result, const struct error *err, int64_t rowid)
+static void on_written(void *context, int result, const struct error *err, int64_t rowid)
 {
     (void)rowid;
     struct turn *turn = context;
-    turn->move.job = 0;
+    turn->transition.job = 0;
     if (result < 0)
         refused(turn, err);
     else
@@ -368,18 +369,18 @@ static void try_again(void *context)
 {
     struct turn *turn = context;
     struct error err = ERROR_INIT;
-    turn->move.again = 0;
+    turn->transition.again = 0;
     int64_t job = submit(turn, &err);
     if (job < 0)
         refused(turn, &err);
     else
-        turn->move.job = job;
+        turn->transition.job = job;
 }
 
-static void make_move(struct turn *turn, enum store_turn_state state, size_t new_messages,
-                      turn_next_fn *next)
+static void begin_transition(struct turn *turn, enum store_turn_state state, size_t new_messages,
+                             turn_next_fn *next)
 {
-    turn->move = (struct turn_move){
+    turn->transition = (struct turn_transition){
         .state = state,
         .new_messages = new_messages,
         .final = state >= STORE_TURN_DONE,
@@ -392,12 +393,12 @@ static void make_move(struct turn *turn, enum store_turn_state state, size_t new
 
 void turn_store_model(struct turn *turn, size_t new_messages, turn_next_fn *next)
 {
-    make_move(turn, STORE_TURN_MODEL, new_messages, next);
+    begin_transition(turn, STORE_TURN_MODEL, new_messages, next);
 }
 
 void turn_store_tools(struct turn *turn, turn_next_fn *next)
 {
-    make_move(turn, STORE_TURN_TOOLS, 1, next);
+    begin_transition(turn, STORE_TURN_TOOLS, 1, next);
 }
 
 void turn_store_end(struct turn *turn, size_t new_messages, turn_next_fn *next)
@@ -407,7 +408,7 @@ void turn_store_end(struct turn *turn, size_t new_messages, turn_next_fn *next)
         [TURN_FAILED] = STORE_TURN_FAILED,
         [TURN_CANCELLED] = STORE_TURN_CANCELLED,
     };
-    make_move(turn, states[turn->state], new_messages, next);
+    begin_transition(turn, states[turn->state], new_messages, next);
 }
 
 // Should this one be lost, the call counts as interrupted, or is run again where that does no harm.
@@ -428,18 +429,18 @@ void turn_store_call(struct turn *turn, const struct turn_call *call)
 // Deferred, since whoever resumes the turn is not called back from inside that.
 void turn_store_resume(struct turn *turn, turn_next_fn *next)
 {
-    turn->move = (struct turn_move){.resume = true, .next = next};
-    turn->move.again = loop_defer(turn->agent->env.loop, try_again, turn);
+    turn->transition = (struct turn_transition){.resume = true, .next = next};
+    turn->transition.again = loop_defer(turn->agent->env.loop, try_again, turn);
 }
 
 void turn_store_forget(struct turn *turn)
 {
-    store_forget(turn->agent->env.store, turn->move.job);
-    if (turn->move.again)
-        loop_cancel(turn->agent->env.loop, turn->move.again);
+    store_forget(turn->agent->env.store, turn->transition.job);
+    if (turn->transition.again)
+        loop_cancel(turn->agent->env.loop, turn->transition.again);
 }
 
 bool turn_stored_soon(const struct turn *turn)
 {
-    return turn->move.job || turn->move.again;
+    return turn->transition.job || turn->transition.again;
 }

@@ -8,31 +8,42 @@
 static const char interrupted[] = "interrupted before it ended; it may have had an effect";
 static const char not_begun[] = "not run: the turn was ended before";
 
-const struct chat_message *turn_asking_message(const struct turn *turn)
-{
-    const struct chat_history *history = &turn->session->history;
-    for (size_t i = history->count; i-- > 0;)
-        if (history->messages[i].call_count)
-            return &history->messages[i];
-    return NULL;
-}
-
 void turn_calls_prepare(struct turn *turn)
 {
-    turn->call_count = turn_asking_message(turn)->call_count;
+    const struct chat_message *asking = turn_asking_message(turn);
+    turn->call_count = asking->call_count;
     turn->calls = mem_zalloc(turn->call_count * sizeof *turn->calls);
     turn->calls_left = turn->call_count;
-    for (size_t i = 0; i < turn->call_count; i++)
-        turn->calls[i] = (struct turn_call){.turn = turn, .ordinal = i};
+    for (size_t i = 0; i < turn->call_count; i++) {
+        const struct tool_set_entry *tool = tool_set_find(turn->tools, asking->calls[i].name);
+        turn->calls[i] =
+            (struct turn_call){.turn = turn, .ordinal = i, .flags = tool ? tool->flags : 0};
+    }
 }
 
-static void on_tool_done(void *context, const struct tool_result *result)
+static const char *name_of(const struct turn_call *call)
+{
+    return turn_asking_message(call->turn)->calls[call->ordinal].name;
+}
+
+// For whoever looks on, until something else happens: as it is with a model that lets us wait.
+static void on_progress(void *context, struct span sentence)
+{
+    const struct turn_call *call = context;
+    struct turn *turn = call->turn;
+    CLEANUP(mem_cleanup)
+    char *text = mem_printf("%s: %.*s", name_of(call), (int)sentence.len, sentence.data);
+    turn_report(turn, (struct turn_event){.kind = TURN_EVENT_WAIT, .sentence = text});
+}
+
+static void on_end(void *context, const struct tool_result *result)
 {
     struct turn_call *call = context;
     struct turn *turn = call->turn;
     call->run = 0;
     call->ended = true;
     call->failed = result->failed;
+    call->tainted = result->tainted;
     call->result = result->failed
                        ? mem_printf("error: %.*s", (int)result->text.len, result->text.data)
                        : mem_strndup(result->text.data, result->text.len);
@@ -40,30 +51,39 @@ static void on_tool_done(void *context, const struct tool_result *result)
     turn_log_call(call, result->ms);
     if (turn->calls_left)
         turn_store_call(turn, call);
-    turn->sink->on_result(turn->context, turn_asking_message(turn)->calls[call->ordinal].name,
-                          result->failed, result->text);
+    turn_report(turn, (struct turn_event){.kind = TURN_EVENT_RESULT,
+                                          .name = name_of(call),
+                                          .failed = result->failed,
+                                          .text = result->text});
     if (turn->calls_left == 0 && !turn->starting)
-        turn_tools_ended(turn);
+        turn->calls_ended(turn);
 }
 
 // All at once; results are put in order when the last one is there.
-void turn_calls_run(struct turn *turn)
+void turn_calls_run(struct turn *turn, turn_next_fn *next)
 {
+    static const struct tool_sink sink = {on_progress, on_end};
     const struct chat_message *asking = turn_asking_message(turn);
+    int64_t limit_ms = turn_limit_ms(turn);
+    struct tool_call_context on_behalf = {
+        .flow = turn->id, .deadline_ms = limit_ms ? turn->started_ms + limit_ms : 0};
+    turn->calls_ended = next;
     turn->starting = true; // some end at once, and the turn must outlive this loop
     for (size_t i = 0; i < turn->call_count; i++) {
         const struct chat_call *call = &asking->calls[i];
         if (turn->calls[i].ended) // before the program was stopped
             continue;
-        turn->sink->on_call(turn->context, call->name, call->arguments);
-        tool_run_id run = toolbox_run(turn->agent->env.toolbox, turn->id, call->name,
-                                      span_of(call->arguments), on_tool_done, &turn->calls[i]);
+        turn_report(turn, (struct turn_event){.kind = TURN_EVENT_CALL,
+                                              .name = call->name,
+                                              .arguments = call->arguments});
+        tool_run_id run = toolbox_run(turn->agent->env.toolbox, turn->tools, &on_behalf, call->name,
+                                      span_of(call->arguments), &sink, &turn->calls[i]);
         if (!turn->calls[i].ended)
             turn->calls[i].run = run;
     }
     turn->starting = false;
     if (turn->calls_left == 0)
-        turn_tools_ended(turn);
+        next(turn);
 }
 
 void turn_calls_interrupt(struct turn *turn)

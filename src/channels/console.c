@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/agent.h"
 #include "base/fd.h"
 #include "base/mem.h"
 #include "channels/line_editor.h"
@@ -77,38 +76,7 @@ static void prompt(struct console *console)
         read_keys(console);
 }
 
-// The model is asked again: what it says then is not the rest of the line before.
-static void on_step(void *context)
-{
-    struct console *console = context;
-    printer_end_line(&console->printer);
-}
-
-static void on_text(void *context, struct span delta)
-{
-    struct console *console = context;
-    printer_text(&console->printer, delta);
-}
-
-static void on_wait(void *context, const char *sentence)
-{
-    struct console *console = context;
-    printer_say(&console->printer, printer_yellow, sentence);
-}
-
-static void on_call(void *context, const char *name, const char *arguments)
-{
-    struct console *console = context;
-    printer_call(&console->printer, name, arguments);
-}
-
-static void on_result(void *context, const char *name, bool failed, struct span text)
-{
-    struct console *console = context;
-    printer_result(&console->printer, name, failed, text);
-}
-
-static enum console_exit tell_outcome(struct console *console, const struct turn_outcome *outcome)
+static enum console_exit report_outcome(struct console *console, const struct turn_outcome *outcome)
 {
     struct printer *printer = &console->printer;
     printer_end_line(printer);
@@ -128,10 +96,9 @@ static enum console_exit tell_outcome(struct console *console, const struct turn
                                            : CONSOLE_CANCELLED;
 }
 
-static void on_end(void *context, const struct turn_outcome *outcome)
+static void on_end(struct console *console, const struct turn_outcome *outcome)
 {
-    struct console *console = context;
-    enum console_exit status = tell_outcome(console, outcome);
+    enum console_exit status = report_outcome(console, outcome);
     console->busy = false;
     if (console->mode == CONSOLE_ASK)
         leave(console, status);
@@ -139,16 +106,36 @@ static void on_end(void *context, const struct turn_outcome *outcome)
         prompt(console);
 }
 
+static void on_turn_event(void *context, const struct turn_event *event)
+{
+    struct console *console = context;
+    struct printer *printer = &console->printer;
+    switch (event->kind) {
+    case TURN_EVENT_BEGIN:
+        break;
+    case TURN_EVENT_STEP: // what the model says now is not the rest of the line before
+        printer_end_line(printer);
+        break;
+    case TURN_EVENT_TEXT:
+        printer_text(printer, event->text);
+        break;
+    case TURN_EVENT_WAIT:
+        printer_say(printer, printer_yellow, event->sentence);
+        break;
+    case TURN_EVENT_CALL:
+        printer_call(printer, event->name, event->arguments);
+        break;
+    case TURN_EVENT_RESULT:
+        printer_result(printer, event->name, event->failed, event->text);
+        break;
+    case TURN_EVENT_END:
+        on_end(console, event->outcome);
+        break;
+    }
+}
+
 static bool ask(struct console *console, struct span message)
 {
-    static const struct turn_sink sink = {
-        .on_step = on_step,
-        .on_text = on_text,
-        .on_wait = on_wait,
-        .on_call = on_call,
-        .on_result = on_result,
-        .on_end = on_end,
-    };
     const struct console_backend *backend = &console->options.backend;
     BUF_AUTO clean = BUF_INIT(4 * (size_t)CONSOLE_MESSAGE_MAX);
     utf8_sanitize(message, &clean);
@@ -157,7 +144,7 @@ static bool ask(struct console *console, struct span message)
                     "the message is not all UTF-8; other bytes were replaced");
     struct error err = ERROR_INIT;
     console->busy = true;
-    if (backend->say(backend->context, buf_span(&clean), &sink, console, &err) >= 0)
+    if (backend->say(backend->context, buf_span(&clean), on_turn_event, console, &err) >= 0)
         return true;
     console->busy = false;
     printer_say(&console->printer, printer_red, err.text);
@@ -219,7 +206,7 @@ static void on_line(struct console *console, struct span line)
         prompt(console);
 }
 
-static void on_event(struct console *console, enum line_event event)
+static void on_line_event(struct console *console, enum line_event event)
 {
     if (event == LINE_ENDED) {
         leave(console, CONSOLE_OK);
@@ -241,7 +228,7 @@ static void read_keys(struct console *console)
         enum line_event event = line_editor_feed(console->editor, &rest, &console->screen);
         buf_consume(&console->ahead, before - rest.len);
         flush_screen(console);
-        on_event(console, event);
+        on_line_event(console, event);
     }
     console->reading = false;
 }

@@ -2,10 +2,9 @@
 
 #include <stdbool.h>
 
+#include "agent/turn_event.h"
 #include "base/error.h"
 #include "base/span.h"
-
-struct turn_sink;
 
 /*
  * The console: one question with its answer, or a conversation in a terminal. It is given keys and
@@ -14,13 +13,13 @@ struct turn_sink;
  */
 struct console;
 
-// Who answers: a desk in this process, or one that is asked over a socket. A backend that is lost
-// in mid-answer ends the turn as failed, with a sentence.
+// Who answers: a dispatcher in this process, or one that is asked over a socket. A backend that is
+// lost in mid-answer ends the turn as failed, with a sentence.
 struct console_backend {
-    // As desk_say(): the answer, a command's as well, comes through the sink.
-    int (*say)(void *context, struct span text, const struct turn_sink *sink, void *sink_context,
+    // As dispatcher_say(): the answer, a command's as well, comes as events.
+    int (*say)(void *context, struct span text, turn_event_fn *on_event, void *event_context,
                struct error *err);
-    void (*stop)(void *context); // ends the answer that is on its way; the sink hears it
+    void (*stop)(void *context); // ends the answer that is on its way, with its last event
     void *context;
 };
 

@@ -301,16 +301,13 @@ int telegram_create(const struct telegram_env *env, struct telegram **ret_telegr
     list_init(&telegram->deliveries);
     list_init(&telegram->streams);
     add_metrics(telegram);
-    telegram->channel = (struct desk_channel){
+    telegram->channel = (struct dispatcher_channel){
         .name = "telegram",
         .cut_wait_ms = env->config->split_delay_ms,
-        .on_turn = telegram_stream_begin,
-        .on_text = telegram_stream_text,
-        .on_step = telegram_stream_step,
-        .on_turn_end = telegram_stream_end,
+        .on_event = telegram_stream_event,
         .on_outbox = on_outbox,
     };
-    desk_attach(env->desk, &telegram->channel, telegram);
+    dispatcher_attach(env->dispatcher, &telegram->channel, telegram);
     telegram->starter = loop_defer(env->loop, start_when_ready, telegram);
     *ret_telegram = telegram;
     return 0;
@@ -320,7 +317,7 @@ void telegram_destroy(struct telegram *telegram)
 {
     if (!telegram)
         return;
-    desk_detach(telegram->env.desk, "telegram");
+    dispatcher_detach(telegram->env.dispatcher, "telegram");
     loop_cancel(telegram->env.loop, telegram->starter);
     telegram_poll_stop(telegram);
     store_forget(telegram->env.store, telegram->poller.job);

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "config/option.h"
 
-struct desk;
+struct dispatcher;
 struct http_client;
 struct loop;
 struct metrics;
@@ -41,7 +41,7 @@ struct telegram_env { // borrowed; outlives the channel
     struct loop *loop;
     struct store *store;
     struct http_client *http;
-    struct desk *desk;
+    struct dispatcher *dispatcher;
     struct metrics *metrics;
     const char *home; // where pairing/ lies
     const struct telegram_config *config;

@@ -60,15 +60,19 @@ bool telegram_access_allows(struct telegram *telegram, const struct telegram_upd
            pairing_is_approved(&telegram->pairing, user, NULL);
 }
 
-static void send_code(struct telegram *telegram, int64_t chat_id, const char *code)
+static void send_code(struct telegram *telegram, const struct telegram_update *update,
+                      const char *code)
 {
-    char chat[NUMBER_SIZE], text[320];
-    snprintf(chat, sizeof chat, "%lld", (long long)chat_id);
+    char chat[NUMBER_SIZE], thread[NUMBER_SIZE] = "", text[320];
+    snprintf(chat, sizeof chat, "%lld", (long long)update->chat);
+    if (update->thread)
+        snprintf(thread, sizeof thread, "%lld", (long long)update->thread);
     int len = snprintf(text, sizeof text,
                        "This is a private assistant. Your pairing code is %s. Within an hour its "
                        "owner can let you in with:\nhermes pairing approve telegram %s",
                        code, code);
-    telegram_api_message(telegram, chat, NULL, span_make(text, (size_t)len), false, NULL, NULL);
+    telegram_api_message(telegram, (struct telegram_place){chat, thread}, NULL,
+                         span_make(text, (size_t)len), false, NULL, NULL);
 }
 
 // A code is made only when the user can be told it; what was done, for the log.
@@ -86,7 +90,7 @@ static const char *offer_pairing(struct telegram *telegram, const struct telegra
         log_warning("telegram: cannot issue a pairing code: %s", err.text);
         return "ignored: a pairing code could not be stored";
     }
-    send_code(telegram, update->chat, code);
+    send_code(telegram, update, code);
     return "given a pairing code";
 }
 

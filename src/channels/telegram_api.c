@@ -128,6 +128,7 @@ telegram_call_id telegram_api_ask(struct telegram *telegram, const struct telegr
         .headers = headers,
         .body = ask->body,
         .once = ask->once,
+        .long_poll = ask->long_poll,
         .timeouts = {.connect = CONNECT_MS,
                      .first_byte = call->first_byte_ms,
                      .idle = IDLE_MS,
@@ -168,16 +169,18 @@ static void add_number(struct node request, const char *key, const char *text)
         node_add_text(request, key, text);
 }
 
-telegram_call_id telegram_api_message(struct telegram *telegram, const char *chat,
+telegram_call_id telegram_api_message(struct telegram *telegram, struct telegram_place place,
                                       const char *message_id, struct span text, bool markup,
                                       telegram_answer_fn *fn, void *context)
 {
     BUF_AUTO body = BUF_INIT(BODY_MAX);
     DOCUMENT_AUTO doc = DOCUMENT_INIT(2 * BODY_MAX);
     struct node request = document_object(&doc);
-    add_number(request, "chat_id", chat);
+    add_number(request, "chat_id", place.chat);
     if (message_id)
         add_number(request, "message_id", message_id);
+    else if (*place.thread)
+        add_number(request, "message_thread_id", place.thread);
     node_add_string(request, "text", text);
     if (markup)
         node_add_text(request, "parse_mode", "MarkdownV2");
@@ -190,12 +193,14 @@ telegram_call_id telegram_api_message(struct telegram *telegram, const char *cha
     return telegram_api_ask(telegram, &ask, fn, context);
 }
 
-void telegram_api_typing(struct telegram *telegram, const char *chat)
+void telegram_api_typing(struct telegram *telegram, struct telegram_place place)
 {
     BUF_AUTO body = BUF_INIT(BODY_MAX);
     DOCUMENT_AUTO doc = DOCUMENT_INIT(DOCUMENT_SMALL);
     struct node request = document_object(&doc);
-    add_number(request, "chat_id", chat);
+    add_number(request, "chat_id", place.chat);
+    if (*place.thread)
+        add_number(request, "message_thread_id", place.thread);
     node_add_text(request, "action", "typing");
     document_print(&doc, &body, NULL);
     struct telegram_ask ask = {

@@ -23,6 +23,7 @@ struct telegram_ask {
     int64_t first_byte_ms; // 0: TELEGRAM_FIRST_BYTE_MS
     size_t answer_max;     // bytes; 0: TELEGRAM_ANSWER_MAX
     bool once;             // twice would be seen: only we may decide to repeat it
+    bool long_poll;        // see http_client.h
 };
 typedef void telegram_answer_fn(void *context, const struct telegram_answer *answer);
 
@@ -31,10 +32,15 @@ telegram_call_id telegram_api_ask(struct telegram *telegram, const struct telegr
                                   telegram_answer_fn *fn, void *context);
 void telegram_api_cancel(struct telegram *telegram, telegram_call_id id); // without an answer
 void telegram_api_stop(struct telegram *telegram);                        // all of them
+struct telegram_place {
+    const char *chat;
+    const char *thread; // the topic in it; "": none
+};
+
 // A message's text as a request; `message_id` NULL: a new message.
-telegram_call_id telegram_api_message(struct telegram *telegram, const char *chat,
+telegram_call_id telegram_api_message(struct telegram *telegram, struct telegram_place place,
                                       const char *message_id, struct span text, bool markup,
                                       telegram_answer_fn *fn, void *context);
-void telegram_api_typing(struct telegram *telegram, const char *chat);
+void telegram_api_typing(struct telegram *telegram, struct telegram_place place);
 void telegram_api_count_poll(struct telegram *telegram, enum telegram_outcome outcome);
 void telegram_api_count_send(struct telegram *telegram, bool edit, enum telegram_outcome outcome);

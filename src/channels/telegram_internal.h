@@ -1,6 +1,6 @@
 #pragma once
 
-#include "agent/desk.h"
+#include "agent/dispatcher.h"
 #include "base/list.h"
 #include "base/metrics.h"
 #include "channels/pairing.h"
@@ -17,12 +17,13 @@
  * telegram_access.c knows who may talk, telegram_send.c delivers the outbox, telegram_stream.c
  * shows an answer while it is written.
  *
- * The desk's callbacks come in the middle of its work, often from inside a model's transfer: so
- * they only note what is to be done, and timers or deferred calls do it.
+ * The dispatcher's callbacks come in the middle of its work, often from inside a model's transfer:
+ * so they only note what is to be done, and timers or deferred calls do it.
  */
 enum {
     TELEGRAM_CHAT_MAX = 64,       // bytes of a chat's name, with the NUL
     TELEGRAM_MESSAGE_ID_MAX = 24, // bytes, with the NUL
+    TELEGRAM_THREAD_MAX = 24,     // bytes of a topic's id, with the NUL
     TELEGRAM_IN_FLIGHT_MAX = 8,   // messages and edits at a time
     TELEGRAM_REMEMBERED_MAX = 64, // strangers, and chats that are not private
 };
@@ -72,7 +73,7 @@ struct telegram {
     const struct telegram_config *config; // borrowed
     char *token, *api;                    // owned; `api` is "<base>/bot<token>/"
     struct pairing pairing;
-    struct desk_channel channel;
+    struct dispatcher_channel channel;
     bool draining;
     loop_id starter; // waits for the store
     int start_attempts;
@@ -121,10 +122,7 @@ void telegram_send_stop(struct telegram *telegram);
 void telegram_warn_uncertain(const char *turn, const char *chat, const char *why);
 
 // telegram_stream.c
-void telegram_stream_begin(void *context, const char *chat, const char *turn);
-void telegram_stream_text(void *context, const char *chat, const char *turn, struct span delta);
-void telegram_stream_step(void *context, const char *chat, const char *turn);
-void telegram_stream_end(void *context, const char *chat, const char *turn);
+void telegram_stream_event(void *context, const struct turn_event *event); // of a turn
 bool telegram_stream_holds(const struct telegram *telegram, struct span turn);
 void telegram_stream_drain(struct telegram *telegram);
 bool telegram_stream_busy(const struct telegram *telegram); // something is under way

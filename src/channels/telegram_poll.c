@@ -199,12 +199,12 @@ static void on_stored(void *context, int result, const struct error *err, int64_
     bool progress = poller->next != poller->offset; // less where the ids start anew
     poller->offset = poller->next;
     if (added > 0)
-        desk_wake(telegram->env.desk);
+        dispatcher_wake(telegram->env.dispatcher);
     poll_next(telegram, progress);
 }
 
 struct row_texts { // what a row's spans point at
-    char id[NUMBER_SIZE], chat[NUMBER_SIZE], user[NUMBER_SIZE];
+    char id[NUMBER_SIZE], chat[NUMBER_SIZE], thread[NUMBER_SIZE], user[NUMBER_SIZE];
 };
 
 static struct span number_text(char text[NUMBER_SIZE], int64_t number)
@@ -218,6 +218,7 @@ static struct store_inbound inbound_of(const struct telegram_update *update, int
 {
     return (struct store_inbound){
         .chat = number_text(texts->chat, update->chat),
+        .thread = update->thread ? number_text(texts->thread, update->thread) : SPAN_ABSENT,
         .external_id = number_text(texts->id, update->id),
         .sender = number_text(texts->user, update->user),
         .text = span_of(update->text),
@@ -369,7 +370,8 @@ static void poll_ask(void *context)
     struct telegram_ask ask = {.method = "getUpdates",
                                .body = buf_span(&body),
                                .first_byte_ms = wait_ms + POLL_EXTRA_MS,
-                               .answer_max = POLL_ANSWER_MAX};
+                               .answer_max = POLL_ANSWER_MAX,
+                               .long_poll = true};
     poller->call = telegram_api_ask(telegram, &ask, on_poll, telegram);
 }
 

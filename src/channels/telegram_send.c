@@ -35,6 +35,7 @@ struct delivery {     // a row that is being delivered
     struct telegram_chat *chat;
     int64_t number, created_ms, begun_ms;
     char turn[64];
+    char thread[TELEGRAM_THREAD_MAX];
     char *text; // owned
     struct span rest;
     struct telegram_split split;
@@ -299,9 +300,10 @@ static void hand_over(struct delivery *delivery)
         telegram_markdown(buf_span(&delivery->part), &text);
     delivery->editing = *delivery->message_id;
     telegram->in_flight++;
-    delivery->call = telegram_api_message(telegram, delivery->chat->id,
-                                          delivery->editing ? delivery->message_id : NULL,
-                                          buf_span(&text), !delivery->plain, on_answer, delivery);
+    delivery->call = telegram_api_message(
+        telegram, (struct telegram_place){delivery->chat->id, delivery->thread},
+        delivery->editing ? delivery->message_id : NULL, buf_span(&text), !delivery->plain,
+        on_answer, delivery);
 }
 
 // For the next process: what was noted to be under way is not.
@@ -369,6 +371,7 @@ static void delivery_start(struct telegram *telegram, struct telegram_chat *chat
     delivery->begun_ms = loop_now(telegram->env.loop);
     delivery->attempts = row->attempts;
     copy_span(delivery->turn, sizeof delivery->turn, row->turn);
+    copy_span(delivery->thread, sizeof delivery->thread, row->thread);
     copy_span(delivery->message_id, sizeof delivery->message_id, row->message_id);
     delivery->text = mem_strndup(row->text.len ? row->text.data : "", row->text.len);
     delivery->rest = span_make(delivery->text, row->text.len);

@@ -37,7 +37,9 @@ struct stream {
     struct telegram *telegram;
     struct telegram_chat *chat;
     char turn[TURN_MAX];
+    char thread[TELEGRAM_THREAD_MAX];
     struct buf text; // of the present step, as far as it can be shown
+    bool waits;      // that text is a sentence why there is none
     bool changed;    // since it was shown
     uint64_t shown_hash;
     bool ended;     // the turn
@@ -221,9 +223,9 @@ static void hand_over(struct stream *stream, struct span text)
     struct telegram *telegram = stream->telegram;
     telegram_chat_take(telegram, stream->chat, *stream->message_id);
     telegram->in_flight++;
-    stream->call = telegram_api_message(telegram, stream->chat->id,
-                                        *stream->message_id ? stream->message_id : NULL, text,
-                                        false, on_answer, stream);
+    stream->call = telegram_api_message(
+        telegram, (struct telegram_place){stream->chat->id, stream->thread},
+        *stream->message_id ? stream->message_id : NULL, text, false, on_answer, stream);
 }
 
 // The row of this turn, if it has one that is open.
@@ -269,9 +271,10 @@ static void on_opened(void *context, int result, const struct error *err, int64_
 static void open_row(struct stream *stream)
 {
     struct error err = ERROR_INIT;
-    int64_t job = store_outbox_open(stream->telegram->env.store, span_of(stream->turn),
-                                    channel_name, span_of(stream->chat->id),
-                                    loop_wall(stream->telegram->env.loop), on_opened, stream, &err);
+    int64_t job = store_outbox_open(
+        stream->telegram->env.store, span_of(stream->turn),
+        (struct store_address){channel_name, span_of(stream->chat->id), span_of(stream->thread)},
+        loop_wall(stream->telegram->env.loop), on_opened, stream, &err);
     if (job > 0)
         stream->job = job;
     else
@@ -302,7 +305,8 @@ static void show(struct stream *stream)
 static void show_typing(struct stream *stream)
 {
     stream->last_sign_ms = loop_now(stream->telegram->env.loop);
-    telegram_api_typing(stream->telegram, stream->chat->id);
+    telegram_api_typing(stream->telegram,
+                        (struct telegram_place){stream->chat->id, stream->thread});
 }
 
 // When.
@@ -383,19 +387,21 @@ static void look_after(struct stream *stream)
     }
 }
 
-// What the desk says.
+// What the turn reports.
 
-void telegram_stream_begin(void *context, const char *chat, const char *turn)
+static void stream_create(struct telegram *telegram, const struct turn_event *event)
 {
-    struct telegram *telegram = context;
-    struct telegram_chat *found = telegram_chat_get(telegram, span_of(chat));
-    if (!found || strlen(turn) >= TURN_MAX || find(telegram, span_of(turn)))
+    const char *turn = event->turn;
+    struct telegram_chat *found = telegram_chat_get(telegram, span_of(event->chat));
+    if (!found || strlen(turn) >= TURN_MAX || strlen(event->thread) >= TELEGRAM_THREAD_MAX ||
+        find(telegram, span_of(turn)))
         return;
     struct stream *stream = mem_new(struct stream);
     stream->telegram = telegram;
     stream->chat = found;
     found->streams++;
     snprintf(stream->turn, sizeof stream->turn, "%s", turn);
+    snprintf(stream->thread, sizeof stream->thread, "%s", event->thread);
     buf_init(&stream->text, TEXT_MAX);
     stream->last_sign_ms = loop_now(telegram->env.loop) - TYPING_MS;
     stream->last_shown_ms = loop_now(telegram->env.loop); // a message of before shows more than we
@@ -404,29 +410,33 @@ void telegram_stream_begin(void *context, const char *chat, const char *turn)
     look_after(stream);
 }
 
-void telegram_stream_text(void *context, const char *chat, const char *turn, struct span delta)
+static void begin_text(struct stream *stream)
 {
-    (void)chat;
-    struct telegram *telegram = context;
-    struct stream *stream = find(telegram, span_of(turn));
-    if (!stream || stream->ended || buf_is_full(&stream->text))
+    buf_finish(&stream->text);
+    buf_init(&stream->text, TEXT_MAX);
+    stream->waits = false;
+}
+
+static void add_text(struct stream *stream, struct span delta)
+{
+    if (stream->waits)
+        begin_text(stream);
+    if (buf_is_full(&stream->text))
         return;
     size_t room = stream->text.max - stream->text.len;
     buf_append(&stream->text, delta.data, delta.len < room ? delta.len : room);
     stream->text.full = delta.len > room;
     stream->changed = true;
-    stream->last_text_ms = loop_now(telegram->env.loop);
+    stream->last_text_ms = loop_now(stream->telegram->env.loop);
     look_after(stream);
 }
 
-void telegram_stream_step(void *context, const char *chat, const char *turn)
+// Shown in the place of the answer, which then begins anew.
+static void show_wait(struct stream *stream, const char *sentence)
 {
-    (void)chat;
-    struct stream *stream = find(context, span_of(turn));
-    if (!stream)
-        return;
-    buf_finish(&stream->text);
-    buf_init(&stream->text, TEXT_MAX);
+    CLEANUP(mem_cleanup) char *shown = mem_printf("⏳ %s", sentence);
+    add_text(stream, span_of(shown));
+    stream->waits = true;
 }
 
 static void on_ended(void *context)
@@ -436,16 +446,30 @@ static void on_ended(void *context)
     look_after(stream);
 }
 
-void telegram_stream_end(void *context, const char *chat, const char *turn)
+static void end_soon(struct stream *stream)
 {
-    (void)chat;
+    struct loop *loop = stream->telegram->env.loop;
+    stream->ended = true;
+    loop_cancel(loop, stream->timer);
+    stream->timer = loop_defer(loop, on_ended, stream);
+}
+
+void telegram_stream_event(void *context, const struct turn_event *event)
+{
     struct telegram *telegram = context;
-    struct stream *stream = find(telegram, span_of(turn));
+    if (event->kind == TURN_EVENT_BEGIN)
+        stream_create(telegram, event);
+    struct stream *stream = find(telegram, span_of(event->turn));
     if (!stream || stream->ended)
         return;
-    stream->ended = true;
-    loop_cancel(telegram->env.loop, stream->timer);
-    stream->timer = loop_defer(telegram->env.loop, on_ended, stream);
+    if (event->kind == TURN_EVENT_TEXT)
+        add_text(stream, event->text);
+    else if (event->kind == TURN_EVENT_WAIT)
+        show_wait(stream, event->sentence);
+    else if (event->kind == TURN_EVENT_STEP)
+        begin_text(stream);
+    else if (event->kind == TURN_EVENT_END)
+        end_soon(stream);
 }
 
 void telegram_stream_drain(struct telegram *telegram)

@@ -70,8 +70,8 @@ static void append_quote(struct json_value message, struct buf *out)
 }
 
 /*
- * The text as the desk gets it: what is replied to as a quote before it, unless it is a command,
- * which must stand first; what cannot be shown as a note behind it.
+ * The text as the dispatcher gets it: what is replied to as a quote before it, unless it is a
+ * command, which must stand first; what cannot be shown as a note behind it.
  */
 static char *message_text(struct json_value message, bool *ret_cut)
 {
@@ -121,6 +121,17 @@ static void read_name(struct json_value from, struct telegram_update *update)
         snprintf(update->name + used, sizeof update->name - used, "%s%s", used ? " " : "", last);
 }
 
+// Replies in a group without topics carry an id as well, which is no place to answer in.
+static int64_t topic_of(struct json_value message)
+{
+    int64_t thread;
+    bool in_topic = false;
+    return json_bool(json_get(message, "is_topic_message"), &in_topic) && in_topic &&
+                   json_int64(json_get(message, "message_thread_id"), &thread) && thread > 0
+               ? thread
+               : 0;
+}
+
 static void read_message(struct json_value message, struct telegram_update *update)
 {
     struct json_value chat = json_get(message, "chat"), from = json_get(message, "from");
@@ -137,6 +148,7 @@ static void read_message(struct json_value message, struct telegram_update *upda
         return;
     if (json_int64(json_get(message, "date"), &date) && date > 0 && date < INT64_MAX / 1000)
         update->sent_ms = date * 1000;
+    update->thread = topic_of(message);
     read_name(from, update);
     update->text = message_text(message, &update->cut);
     if (update->text)

@@ -29,6 +29,7 @@ struct telegram_update {
     int64_t id;
     enum telegram_update_kind kind;
     int64_t chat, user;
+    int64_t thread;               // the topic's message_thread_id; 0: none
     char name[128], username[64]; // of the sender; "" when not given
     int64_t sent_ms;
     bool cut;

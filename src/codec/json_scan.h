@@ -8,7 +8,7 @@
 /*
  * The syntax of JSON (RFC 8259), once for all readers of ours, which differ in what they keep:
  * json_parse() a token of each value, a reader that knows beforehand what it wants of a text that
- * may be large just that (router/member_scan.c). Nothing is decoded here and nothing is allocated;
+ * may be large just that (router/wire/member_scan.c). Nothing is decoded here, nothing allocated;
  * invalid UTF-8 inside strings is let through.
  */
 enum json_event {

@@ -42,14 +42,6 @@ static struct span trim_end(struct span text)
     return text;
 }
 
-struct span telegram_cut_line(struct span *rest)
-{
-    const char *end = rest->len ? memchr(rest->data, '\n', rest->len) : NULL;
-    struct span line = {rest->data, end ? (size_t)(end - rest->data) + 1 : rest->len};
-    *rest = span_skip(*rest, line.len);
-    return line;
-}
-
 static bool is_rule(struct span text)
 {
     char mark = text.data[0];

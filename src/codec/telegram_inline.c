@@ -26,17 +26,6 @@ static size_t token_count(const struct token_reader *r)
     return r->tokens.len / sizeof(struct token);
 }
 
-void token_add(struct token_reader *r, struct token token)
-{
-    buf_append(&r->tokens, &token, sizeof token);
-}
-
-void token_add_text(struct token_reader *r, struct span text)
-{
-    if (text.len)
-        token_add(r, (struct token){.kind = TOKEN_TEXT, .text = text});
-}
-
 static bool is_punctuation(char c)
 {
     return c > ' ' && c < 0x7F && !token_is_word(c);
@@ -131,6 +120,36 @@ static void pair_runs(struct token_reader *r, size_t begin)
 
 /* A line */
 
+static void read_line(struct token_reader *r, struct span text);
+
+// Or an image. Without its end, the mark is text.
+static size_t take_link(struct token_reader *r, struct span text, size_t at)
+{
+    struct token_link link;
+    size_t image = text.data[at] == '!';
+    if ((r->in_link && !image) || !token_find_link(r, text, at + image, &link)) {
+        token_add_text(r, (struct span){text.data + at, 1 + image});
+        return 1 + image;
+    }
+    if (r->in_link) { // the image on a linked badge
+        read_line(r, link.text);
+        return image + link.length;
+    }
+    struct span shown = span_trim(link.text);
+    struct token token = {.kind = TOKEN_LINK, .text = link.url, .is_link = token_is_url(link.url)};
+    token.shows_url = link.url.len && shown.len && !span_equal(shown, link.url);
+    token_add(r, token);
+    r->in_link = true;
+    if (shown.len)
+        read_line(r, link.text);
+    else
+        token_add_text(r, link.url);
+    r->in_link = false;
+    token.kind = TOKEN_LINK_END;
+    token_add(r, token);
+    return image + link.length;
+}
+
 static size_t take_mark(struct token_reader *r, struct span text, size_t at)
 {
     char c = text.data[at];
@@ -138,7 +157,7 @@ static size_t take_mark(struct token_reader *r, struct span text, size_t at)
     if (c == '`')
         return token_take_code(r, text, at);
     if (c == '[' || (c == '!' && next == '['))
-        return token_take_link(r, text, at);
+        return take_link(r, text, at);
     if (c == '<')
         return token_take_angle(r, text, at);
     if (c == '*' || c == '_' || c == '~')
@@ -157,7 +176,7 @@ static bool is_mark(struct span text, size_t at)
     return memchr("`[!<*_~\\", c, 8) || ((c | 0x20) == 'h' && token_bare_url(text, at));
 }
 
-void token_read_line(struct token_reader *r, struct span text)
+static void read_line(struct token_reader *r, struct span text)
 {
     size_t begin = token_count(r);
     for (size_t at = 0; at < text.len;) {
@@ -174,7 +193,7 @@ static void reader_init(struct token_reader *r, struct span text)
 {
     *r = (struct token_reader){.tokens = BUF_INIT(TOKEN_BYTES_MAX)};
     if (text.len <= TELEGRAM_LINE_BYTES_MAX)
-        token_read_line(r, text);
+        read_line(r, text);
     else
         token_add_text(r, text);
 }

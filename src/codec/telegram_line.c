@@ -73,12 +73,6 @@ static size_t longest_piece(struct span text, size_t units, const char *special)
 
 /* Code */
 
-void telegram_append_fence(struct buf *out, char fence, size_t length)
-{
-    while (length-- > 0)
-        buf_append_char(out, fence);
-}
-
 void telegram_keep_code(struct telegram_split *state, const struct telegram_block *b)
 {
     size_t len =

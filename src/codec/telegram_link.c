@@ -46,11 +46,6 @@ size_t token_take_code(struct token_reader *r, struct span text, size_t at)
 
 /* Links */
 
-struct link {
-    struct span text, url;
-    size_t length; // bytes of it all
-};
-
 // Offset of the bracket that closes the one at `at`, 0 when there is none within reach.
 static size_t bracket_end(struct token_reader *r, struct span text, size_t at)
 {
@@ -112,7 +107,8 @@ static size_t skip_title(struct span text, size_t at)
     return skip_white(text, close < text.len ? close + 1 : close);
 }
 
-static bool read_link(struct token_reader *r, struct span text, size_t at, struct link *ret_link)
+bool token_find_link(struct token_reader *r, struct span text, size_t at,
+                     struct token_link *ret_link)
 {
     size_t end = bracket_end(r, text, at);
     if (end == 0 || end + 1 >= text.len || text.data[end + 1] != '(')
@@ -122,7 +118,7 @@ static bool read_link(struct token_reader *r, struct span text, size_t at, struc
     close = skip_title(text, close);
     if (close >= text.len || text.data[close] != ')')
         return false;
-    *ret_link = (struct link){{text.data + at + 1, end - at - 1}, url, close + 1 - at};
+    *ret_link = (struct token_link){{text.data + at + 1, end - at - 1}, url, close + 1 - at};
     return true;
 }
 
@@ -137,37 +133,10 @@ static bool has_scheme(struct span url, const char *scheme)
     return url.len > n;
 }
 
-static bool is_url(struct span url)
+bool token_is_url(struct span url)
 {
     return has_scheme(url, "http://") || has_scheme(url, "https://") || has_scheme(url, "tg://") ||
            has_scheme(url, "mailto:");
-}
-
-size_t token_take_link(struct token_reader *r, struct span text, size_t at)
-{
-    struct link link;
-    size_t image = text.data[at] == '!';
-    if ((r->in_link && !image) || !read_link(r, text, at + image, &link)) {
-        token_add_text(r, (struct span){text.data + at, 1 + image});
-        return 1 + image;
-    }
-    if (r->in_link) { // the image on a linked badge
-        token_read_line(r, link.text);
-        return image + link.length;
-    }
-    struct span shown = span_trim(link.text);
-    struct token token = {.kind = TOKEN_LINK, .text = link.url, .is_link = is_url(link.url)};
-    token.shows_url = link.url.len && shown.len && !span_equal(shown, link.url);
-    token_add(r, token);
-    r->in_link = true;
-    if (shown.len)
-        token_read_line(r, link.text);
-    else
-        token_add_text(r, link.url);
-    r->in_link = false;
-    token.kind = TOKEN_LINK_END;
-    token_add(r, token);
-    return image + link.length;
 }
 
 // <https://…> and <name@host>.
@@ -180,7 +149,7 @@ size_t token_take_angle(struct token_reader *r, struct span text, size_t at)
         mail |= text.data[end++] == '@';
     struct span inside = {text.data + at + 1, end - at - 1};
     bool closed = end < text.len && text.data[end] == '>';
-    if (closed && (is_url(inside) || (mail && token_is_word(inside.data[0])))) {
+    if (closed && (token_is_url(inside) || (mail && token_is_word(inside.data[0])))) {
         token_add_text(r, inside);
         return end + 1 - at;
     }

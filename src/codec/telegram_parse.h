@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "base/span.h"
@@ -10,7 +11,16 @@
 
 enum { TELEGRAM_LINE_BYTES_MAX = 32 << 10 }; // in longer lines no markup is looked for
 
-/* Output */
+// A line of *rest, with its end.
+static inline struct span telegram_cut_line(struct span *rest)
+{
+    const char *end = rest->len ? memchr(rest->data, '\n', rest->len) : NULL;
+    struct span line = {rest->data, end ? (size_t)(end - rest->data) + 1 : rest->len};
+    *rest = span_skip(*rest, line.len);
+    return line;
+}
+
+/* Output: telegram_writer.c */
 
 enum telegram_style {
     TELEGRAM_BOLD = 1,
@@ -63,7 +73,6 @@ struct telegram_block {
     bool closed; // code: the closing fence is there
 };
 
-struct span telegram_cut_line(struct span *rest);                           // with its line end
 void telegram_classify(struct span line, struct telegram_block *ret_block); // one line by itself
 bool telegram_next_block(struct span *rest, struct telegram_block *ret_block);
 bool telegram_is_fence_end(struct span line, char fence, size_t length);

@@ -3,7 +3,8 @@
 #include "codec/telegram_parse.h"
 #include "codec/telegram_text.h"
 
-// Shared by telegram_split.c, which cuts between lines, and telegram_line.c, which cuts within one.
+// Shared by telegram_split.c, which cuts between lines, telegram_line.c, which cuts within one, and
+// telegram_draft.c, which they try parts with.
 
 enum { TELEGRAM_PREFIX_BYTES_MAX = 4096 }; // of what is written again
 
@@ -25,7 +26,8 @@ static inline void telegram_draft_finish(struct telegram_draft *d)
 }
 size_t telegram_draft_source(const struct telegram_draft *d, size_t at); // bytes of the source
 
-bool telegram_fits(struct span markdown); // in one message, in both its forms
+size_t telegram_size(struct span markdown); // UTF-16 code units of the longer of its two forms
+bool telegram_fits(struct span markdown);   // in one message, in both
 void telegram_keep_code(struct telegram_split *state, const struct telegram_block *b);
 void telegram_append_fence(struct buf *out, char fence, size_t length);
 

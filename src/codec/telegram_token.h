@@ -49,14 +49,30 @@ static inline size_t token_run_at(struct span text, size_t at)
     return end - at;
 }
 
-void token_add(struct token_reader *r, struct token token);
-void token_add_text(struct token_reader *r, struct span text);
-void token_read_line(struct token_reader *r, struct span text); // a line, or the text of a link
+static inline void token_add(struct token_reader *r, struct token token)
+{
+    buf_append(&r->tokens, &token, sizeof token);
+}
+
+static inline void token_add_text(struct token_reader *r, struct span text)
+{
+    if (text.len)
+        token_add(r, (struct token){.kind = TOKEN_TEXT, .text = text});
+}
+
+struct token_link {
+    struct span text, url;
+    size_t length; // bytes of it all
+};
 
 // Each reads what begins at `at` and returns its bytes; without its end, the mark is text.
 size_t token_take_code(struct token_reader *r, struct span text, size_t at);
-size_t token_take_link(struct token_reader *r, struct span text, size_t at);  // or an image
 size_t token_take_angle(struct token_reader *r, struct span text, size_t at); // <address>
+
+// The link whose [ is at `at`; false when it has no end.
+bool token_find_link(struct token_reader *r, struct span text, size_t at,
+                     struct token_link *ret_link);
+bool token_is_url(struct span url); // that Telegram opens
 
 // An address in running text is not looked into for emphasis; 0 when none begins here.
 size_t token_bare_url(struct span text, size_t at);

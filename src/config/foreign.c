@@ -50,7 +50,7 @@ static const struct group {
     {"", // not read at all: the section
      "_config_version,custom_providers,fallback_providers,fallback_model,model_aliases,"
      "auxiliary,compression,prompt_caching,approvals,command_allowlist,tool_loop_guardrails,"
-     "skills,session_reset,group_sessions_per_user,max_concurrent_sessions,platform_toolsets,"
+     "skills,session_reset,max_concurrent_sessions,platform_toolsets,"
      "toolsets,discord,mcp_servers,cron,stt,tts,delegation,code_execution,tool_budget,security,"
      "privacy,network,hooks,browser,lsp,kanban,dashboard"},
 };

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "agent/agent.h"
-#include "agent/desk.h"
+#include "agent/dispatcher.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -13,10 +13,10 @@
 #include "loop/child.h"
 #include "net/ca_roots.h"
 #include "net/http_client.h"
-#include "router/plan.h"
+#include "router/plan/plan.h"
 #include "router/provider.h"
 #include "router/router.h"
-#include "sandbox/worker.h"
+#include "sandbox/process.h"
 #include "store/store.h"
 #include "tools/toolbox.h"
 
@@ -36,8 +36,8 @@ static void on_store_state(void *context, enum store_state state)
         log_info("unclean shutdown: checking the database; messages are still accepted");
     if (state == STORE_READY && *store_note(app->store))
         log_warning("%s", store_note(app->store));
-    if (state == STORE_READY && app->desk)
-        desk_wake(app->desk);
+    if (state == STORE_READY && app->dispatcher)
+        dispatcher_wake(app->dispatcher);
 }
 
 static int open_store(struct app *app, struct error *err)
@@ -87,9 +87,10 @@ static int check_endpoint(struct app *app, const struct settings *settings,
                           const struct endpoint *endpoint, struct error *err)
 {
     CLEANUP(mem_cleanup) char *base_url = endpoint_url(endpoint);
-    struct upstream_options options = {.base_url = base_url, .api_key = endpoint->api_key};
+    struct upstream_options options = {
+        .format = endpoint->format, .base_url = base_url, .api_key = endpoint->api_key};
     struct upstream *upstream = NULL;
-    if (endpoint->kind == ENDPOINT_OFFLINE)
+    if (!endpoint->format)
         return 0;
     int r = upstream_create(app->http, &options, &upstream, err);
     upstream_destroy(upstream);
@@ -107,7 +108,7 @@ static int open_plan(struct app *app, const struct settings *settings,
     int r = main_model_plan(settings, &plan, NULL, err);
     if (r == 0 && chooses)
         r = main_model_endpoint(llm, plan, ret_endpoint, err);
-    if (r == 0 && (listed || ret_endpoint->kind == ENDPOINT_OPENAI))
+    if (r == 0 && (listed || ret_endpoint->format))
         r = app_need_http(app, err);
     if (r == 0 && chooses)
         r = check_endpoint(app, settings, ret_endpoint, err);
@@ -159,26 +160,27 @@ static struct tool_settings tool_settings_of(const struct app *app)
 static void open_agent(struct app *app)
 {
     router_provider_create(app->router, &app->settings.values.llm, app->loop, &app->provider);
-    app->workers = workers_create(app->loop, &app->settings.values.worker);
+    app->processes = processes_create(app->loop, &app->settings.values.process);
     struct tool_env tools = {
         .store = app->store,
-        .workers = app->workers,
+        .processes = app->processes,
         .workspace = app->home.workspace,
         .memories = app->home.memories,
         .settings = tool_settings_of(app),
         .clock = loop_clock(app->loop),
+        .loop = app->loop,
     };
     app->toolbox = toolbox_create(&tools);
     struct agent_env env = agent_env_of(app);
     app->agent = agent_create(&env);
-    struct desk_env desk = {
+    struct dispatcher_env dispatcher = {
         .loop = app->loop,
         .store = app->store,
         .agent = app->agent,
         .metrics = app->metrics,
-        .config = &app->settings.values.desk,
+        .config = &app->settings.values.dispatcher,
     };
-    app->desk = desk_create(&desk);
+    app->dispatcher = dispatcher_create(&dispatcher);
 }
 
 int app_open(struct app *app, const struct arguments *arguments, struct error *err)
@@ -199,6 +201,7 @@ int app_open(struct app *app, const struct arguments *arguments, struct error *e
     if (r == 0)
         r = open_store(app, err);
     app->metrics = metrics_create();
+    loop_add_metrics(app->loop, app->metrics);
     count_repeats(app);
     if (r == 0)
         r = open_router(app, plan, err);
@@ -258,10 +261,10 @@ static void configure_agent(struct app *app)
 {
     struct agent_env env = agent_env_of(app);
     agent_configure(app->agent, &env);
-    desk_configure(app->desk, &app->settings.values.desk);
+    dispatcher_configure(app->dispatcher, &app->settings.values.dispatcher);
     struct tool_settings tools = tool_settings_of(app);
     toolbox_configure(app->toolbox, &tools);
-    workers_configure(app->workers, &app->settings.values.worker);
+    processes_configure(app->processes, &app->settings.values.process);
 }
 
 int app_reload(struct app *app, const struct arguments *arguments, struct error *err)
@@ -297,10 +300,10 @@ int app_reload(struct app *app, const struct arguments *arguments, struct error 
 
 void app_stop(struct app *app)
 {
-    desk_destroy(app->desk);
+    dispatcher_destroy(app->dispatcher);
     agent_destroy(app->agent);
     toolbox_destroy(app->toolbox);
-    workers_destroy(app->workers);
+    processes_destroy(app->processes);
     chat_provider_destroy(app->provider);
     list_for_each(link, &app->retired)
         retired_destroy(list_entry(link, struct retired, link));
@@ -311,7 +314,7 @@ void app_stop(struct app *app)
         loop_unwatch(app->loop, app->store_watch);
     store_close(app->store);
     metrics_destroy(app->metrics);
-    child_reap_all(app->loop); // no worker touches the home after this
+    child_reap_all(app->loop); // no process of ours touches the home after this
     home_close(&app->home);
     loop_destroy(app->loop);
     settings_finish(&app->settings);

@@ -23,10 +23,10 @@ struct app {
     struct metrics *metrics;
     struct router *router;
     struct chat_provider *provider;
-    struct workers *workers;
+    struct processes *processes;
     struct toolbox *toolbox;
     struct agent *agent;
-    struct desk *desk;
+    struct dispatcher *dispatcher;
     struct list retired; // models of earlier configurations, until their last call has ended
     loop_id retiring;
     bool streaming;
@@ -34,7 +34,7 @@ struct app {
 };
 
 // On failure everything is taken down again and the sentence says what to do. The first of the two
-// ends with the router: no agent, no desk, no tools.
+// ends with the router: no agent, no dispatcher, no tools.
 int app_open(struct app *app, const struct arguments *arguments, struct error *err);
 int app_start(struct app *app, const struct arguments *arguments, struct error *err);
 void app_stop(struct app *app);

@@ -31,7 +31,6 @@ struct command {
     const char *help;                     // paragraphs, may be NULL
     const struct command_option *options; // ends with a NULL name
     size_t max_words;
-    bool hidden;
     int (*run)(const struct command *command, const struct arguments *arguments);
 };
 
@@ -49,7 +48,6 @@ extern const struct command command_run;
 extern const struct command command_sessions;
 extern const struct command command_status;
 extern const struct command command_version;
-extern const struct command command_worker;
 
 const struct command *const *command_table(size_t *ret_count);
 const struct command *command_find(const char *name);

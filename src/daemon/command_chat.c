@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/desk.h"
+#include "agent/dispatcher.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -16,7 +16,7 @@
 #include "daemon/command.h"
 #include "daemon/control_client.h"
 #include "daemon/page.h"
-#include "daemon/remote_desk.h"
+#include "daemon/remote_conversation.h"
 #include "daemon/terminal.h"
 #include "loop/signals.h"
 
@@ -42,10 +42,10 @@ enum { CHAT_NAME_SIZE = 17 }; // hex digits and a NUL
  * process is the owner for as long as it lasts. Either way each one is a conversation of its own.
  */
 struct chat {
-    struct app app;             // unless `remote`
-    struct remote_desk *remote; // NULL: this process answers
-    char name[CHAT_NAME_SIZE];  // of the conversation
-    char *model;                // the remote one's
+    struct app app;                     // unless `remote`
+    struct remote_conversation *remote; // NULL: this process answers
+    char name[CHAT_NAME_SIZE];          // of the conversation
+    char *model;                        // the remote one's
     struct loop *loop;
     struct signals signals;
     struct console *console;
@@ -91,7 +91,7 @@ static void on_keys(void *context, int fd, unsigned events)
 
 static void tell_offline(const struct chat *chat)
 {
-    if (chat->app.endpoint.kind == ENDPOINT_OFFLINE && !chat->app.endpoint.chosen)
+    if (!chat->app.endpoint.format && !chat->app.endpoint.chosen)
         log_info("this is the built-in offline model, not a language model; for a real one set "
                  "OPENROUTER_API_KEY (or OPENAI_BASE_URL and OPENAI_API_KEY) and HERMES_MODEL");
 }
@@ -109,17 +109,18 @@ static void greet(const struct chat *chat)
     fflush(stdout);
 }
 
-static int say_here(void *context, struct span text, const struct turn_sink *sink,
-                    void *sink_context, struct error *err)
+static int say_here(void *context, struct span text, turn_event_fn *on_event, void *event_context,
+                    struct error *err)
 {
     struct chat *chat = context;
-    return desk_say(chat->app.desk, "console", chat->name, text, sink, sink_context, err);
+    return dispatcher_say(chat->app.dispatcher, "console", chat->name, text, on_event,
+                          event_context, err);
 }
 
 static void stop_here(void *context)
 {
     struct chat *chat = context;
-    desk_stop(chat->app.desk, "console", chat->name);
+    dispatcher_stop(chat->app.dispatcher, "console", chat->name);
 }
 
 // What was said on the command line about an answer that another process gives.
@@ -154,7 +155,7 @@ static int start_remote(struct chat *chat, const struct arguments *arguments, st
     if (r == 0)
         r = loop_create(&clock_system, &chat->loop, err);
     if (r == 0)
-        r = remote_desk_create(chat->loop, home, chat->name, &chat->remote, err);
+        r = remote_conversation_create(chat->loop, home, chat->name, &chat->remote, err);
     if (r == 0) {
         chat->model = model_in(buf_span(&answer));
         tell_ignored(arguments);
@@ -183,7 +184,7 @@ static int start(struct chat *chat, const struct arguments *arguments, struct er
     if (r < 0)
         return r;
     struct console_options console = {
-        .backend = chat->remote ? remote_desk_backend(chat->remote)
+        .backend = chat->remote ? remote_conversation_backend(chat->remote)
                                 : (struct console_backend){say_here, stop_here, chat},
         .columns = terminal_columns(),
         .on_exit = on_exit_status,
@@ -200,7 +201,7 @@ static void finish(struct chat *chat)
     bool here = chat->app.loop != NULL;
     console_destroy(chat->console);
     signals_finish(&chat->signals);
-    remote_desk_destroy(chat->remote);
+    remote_conversation_destroy(chat->remote);
     if (here)
         app_stop(&chat->app);
     else

@@ -16,8 +16,7 @@ static void each_command(void (*print)(const struct command *command))
     size_t count;
     const struct command *const *commands = command_table(&count);
     for (size_t i = 0; i < count; i++)
-        if (!commands[i]->hidden)
-            print(commands[i]);
+        print(commands[i]);
     gateway.options = command_run.options;
     print(&gateway);
 }

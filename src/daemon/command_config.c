@@ -7,7 +7,7 @@
 #include "daemon/main_model.h"
 #include "daemon/page.h"
 #include "daemon/settings.h"
-#include "router/plan.h"
+#include "router/plan/plan.h"
 
 enum { OUTPUT_MAX = 4 << 20 }; // bytes
 

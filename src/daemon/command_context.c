@@ -1,7 +1,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "agent/desk.h"
+#include "agent/dispatcher.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "codec/document.h"
@@ -67,7 +67,7 @@ static int measure_here(const struct arguments *arguments, struct buf *ret_json,
     if (r < 0)
         return r;
     store_wait(app.store);
-    desk_context(app.desk, ret_json);
+    dispatcher_context(app.dispatcher, ret_json);
     buf_append_char(ret_json, '\n');
     app_stop(&app);
     return 0;

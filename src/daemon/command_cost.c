@@ -13,7 +13,7 @@
 #include "daemon/page.h"
 #include "daemon/settings.h"
 #include "daemon/terminal.h"
-#include "router/plan.h"
+#include "router/plan/plan.h"
 #include "serve/control.h"
 
 enum { DAYS_MAX = 3660 };

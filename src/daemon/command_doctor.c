@@ -9,7 +9,7 @@
 #include "daemon/probe_upstream.h"
 #include "daemon/settings.h"
 #include "llm/model_list.h"
-#include "router/plan.h"
+#include "router/plan/plan.h"
 
 static const struct command_option options[] = {
     COMMAND_CONFIG_OPTIONS,
@@ -65,7 +65,7 @@ static void probe_model(const struct settings *settings, struct report *report)
         report_line(report, REPORT_FAILED, "model", "%s", err.text);
         return;
     }
-    if (endpoint.kind == ENDPOINT_OFFLINE) {
+    if (!endpoint.format) {
         report_line(report, endpoint.chosen ? REPORT_OK : REPORT_WARNING, "model",
                     "the built-in offline model%s",
                     endpoint.chosen ? ""

@@ -10,8 +10,7 @@ static void print_commands(void)
     printf("Hermes, a private assistant and model router in one binary.\n\n"
            "Usage: hermes COMMAND [OPTION...]\n\nCommands:\n");
     for (size_t i = 0; i < count; i++)
-        if (!commands[i]->hidden)
-            printf("  %-12s %s\n", commands[i]->name, commands[i]->summary);
+        printf("  %-12s %s\n", commands[i]->name, commands[i]->summary);
     printf("\nBegin with:\n"
            "  hermes chat                      a conversation (offline until a key is set)\n"
            "  OPENROUTER_API_KEY=... HERMES_MODEL=... hermes chat -q \"What can you do?\"\n\n"
@@ -26,7 +25,7 @@ static int run(const struct command *command, const struct arguments *arguments)
         return EXIT_OK;
     }
     const struct command *asked = command_find(arguments->words[0]);
-    if (!asked || asked->hidden) {
+    if (!asked) {
         log_error("there is no command \"%.64s\" (hermes help lists them)", arguments->words[0]);
         return EXIT_USAGE;
     }

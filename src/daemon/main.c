@@ -7,6 +7,8 @@
 #include "base/span.h"
 #include "codec/suggest.h"
 #include "daemon/command.h"
+#include "sandbox/process.h"
+#include "tools/tool_process.h"
 
 enum { COMMANDS_MAX = 32 };
 
@@ -16,8 +18,7 @@ static int refuse_command(const char *word)
     size_t total, count = 0;
     const struct command *const *commands = command_table(&total);
     for (size_t i = 0; i < total && count < COMMANDS_MAX; i++)
-        if (!commands[i]->hidden)
-            names[count++] = commands[i]->name;
+        names[count++] = commands[i]->name;
     const char *near = suggest_nearest(span_of(word), names, count);
     log_error("there is no command \"%.64s\"%s%s%s (hermes help lists them)", word,
               near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
@@ -38,6 +39,9 @@ static int run(int argc, char **argv)
     if (argc < 2)
         return run_command(&command_help, 1, argv);
     const char *word = argv[1];
+    // How this program starts what runs outside it; nobody types it.
+    if (strcmp(word, process_command) == 0)
+        return process_main(argc - 2, argv + 2, &tool_process_function, 1);
     if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0)
         return run_command(&command_version, argc - 1, argv + 1);
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)

@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 #include "codec/url.h"
-#include "router/plan.h"
+#include "router/plan/plan.h"
 
 void main_model_choose(const struct config *config, struct settings_values *values)
 {
@@ -78,7 +78,7 @@ int main_model_check_url(const struct settings *settings, const struct endpoint 
                          struct error *err)
 {
     struct url url;
-    if (endpoint->kind == ENDPOINT_OFFLINE)
+    if (!endpoint->format)
         return 0;
     CLEANUP(mem_cleanup) char *base_url = endpoint_url(endpoint);
     if (url_parse(span_of(base_url), &url, err) == 0)

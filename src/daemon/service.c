@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/desk.h"
+#include "agent/dispatcher.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -70,7 +70,7 @@ static bool clients_are_served(const struct service *service)
     const struct app *app = &service->app;
     int64_t gone_on = loop_now(app->loop) - service->stopping_since_ms;
     return !service->router_face || router_face_open(service->router_face) == 0 ||
-           gone_on >= app->settings.values.desk.drain_ms;
+           gone_on >= app->settings.values.dispatcher.drain_ms;
 }
 
 static void leave(void *context)
@@ -95,7 +95,7 @@ static void leave(void *context)
 static void on_drained(void *context)
 {
     struct service *service = context;
-    unsigned parked = desk_turns(service->app.desk);
+    unsigned parked = dispatcher_turns(service->app.dispatcher);
     if (parked)
         log_info("%u answer%s parked; Hermes continues %s at the next start", parked,
                  parked == 1 ? " is" : "s are", parked == 1 ? "it" : "them");
@@ -118,8 +118,9 @@ static void stop(struct service *service, int number)
         router_face_close(service->router_face);
     log_info("stopping on signal %d", number);
     LOG_EVENT(LOG_INFO, "daemon.stop", "", LOG_NUMBER("signal", number),
-              LOG_NUMBER("turns", desk_turns(app->desk)));
-    desk_drain(app->desk, app->settings.values.desk.drain_ms, on_drained, service);
+              LOG_NUMBER("turns", dispatcher_turns(app->dispatcher)));
+    dispatcher_drain(app->dispatcher, app->settings.values.dispatcher.drain_ms, on_drained,
+                     service);
 }
 
 // What takes a restart: as whom we speak, and where we listen.
@@ -195,7 +196,7 @@ static int measure(void *context, struct buf *ret_json, struct error *err)
 {
     (void)err;
     struct service *service = context;
-    desk_context(service->app.desk, ret_json);
+    dispatcher_context(service->app.dispatcher, ret_json);
     return 0;
 }
 
@@ -236,7 +237,7 @@ static int open_channels(struct service *service, struct error *err)
         .loop = app->loop,
         .store = app->store,
         .http = app->http,
-        .desk = app->desk,
+        .dispatcher = app->dispatcher,
         .metrics = app->metrics,
         .home = app->home.path,
         .config = config,
@@ -266,7 +267,7 @@ static int open_faces(struct service *service, struct error *err)
     service->control_env = (struct control_env){
         .loop = app->loop,
         .store = app->store,
-        .desk = app->desk,
+        .dispatcher = app->dispatcher,
         .telegram = &service->telegram,
         .home = app->home.path,
         .agent = app->agent,
@@ -342,8 +343,8 @@ static int start(struct service *service, struct error *err)
 static void finish(struct service *service)
 {
     telegram_destroy(service->telegram);
-    desk_destroy(service->app.desk); // turns stay in the store
-    service->app.desk = NULL;
+    dispatcher_destroy(service->app.dispatcher); // turns stay in the store
+    service->app.dispatcher = NULL;
     control_destroy(service->control);
     router_face_destroy(service->router_face);
     admin_destroy(service->admin);
@@ -362,7 +363,7 @@ int service_run(const struct service_options *options, struct error *err)
     int r = start(&service, err);
     if (r == 0) {
         tell(&service);
-        desk_resume(service.app.desk);
+        dispatcher_resume(service.app.dispatcher);
         loop_run(service.app.loop);
     }
     finish(&service);

@@ -13,6 +13,8 @@ enum {
     CELL_MAX = 4096, // bytes
     ID_SHOWN = 12,   // columns; a beginning is enough to name one
     CHANNEL_SHOWN = 18,
+    CHAT_SHOWN = 10,
+    THREAD_SHOWN = 5,
     TITLE_LEAST = 20,
     OTHERS = 58, // columns of all but the title
 };
@@ -30,8 +32,14 @@ static void print_chat(struct json_value session)
     BUF_AUTO both = BUF_INIT(CELL_MAX);
     page_cell(json_get(session, "channel"), "?", CHANNEL_SHOWN, &both);
     if (json_count(session) && !json_is(json_get(session, "channel"), "console")) {
+        bool threaded = json_type(json_get(session, "thread")) == JSON_STRING;
         buf_append_char(&both, ' ');
-        page_cell(json_get(session, "chat"), "", CHANNEL_SHOWN - 8, &both);
+        page_cell(json_get(session, "chat"), "", CHAT_SHOWN - (threaded ? THREAD_SHOWN + 1 : 0),
+                  &both);
+        if (threaded) {
+            buf_append_char(&both, '/');
+            page_cell(json_get(session, "thread"), "", THREAD_SHOWN, &both);
+        }
     }
     page_pad(buf_span(&both), CHANNEL_SHOWN, stdout);
 }
@@ -77,6 +85,10 @@ void session_page_head(struct json_value session)
     print_member(session, "title", "title");
     print_member(session, "channel", "channel");
     print_member(session, "chat", "chat");
+    if (json_type(json_get(session, "thread")) == JSON_STRING)
+        print_member(session, "thread", "thread");
+    if (json_type(json_get(session, "sender")) == JSON_STRING)
+        print_member(session, "sender", "sender");
     print_member(session, "model", "model");
     printf("%-9s %s UTC\n", "created", page_time(page_number(session, "created_ms"), when));
     printf("%-9s %s UTC\n", "updated", page_time(page_number(session, "updated_ms"), when));

@@ -13,8 +13,8 @@
     }
 
 static const struct config_section sections[] = {
-    SECTION(llm),    SECTION(router),   SECTION(agent),       SECTION(memory), SECTION(desk),
-    SECTION(worker), SECTION(telegram), SECTION(gateway_log), SECTION(admin),
+    SECTION(llm),     SECTION(router),   SECTION(agent),       SECTION(memory), SECTION(dispatcher),
+    SECTION(process), SECTION(telegram), SECTION(gateway_log), SECTION(admin),
 };
 
 const struct config_schema settings_schema = {sections, ARRAY_LEN(sections),
@@ -26,7 +26,7 @@ int settings_find_home(const struct arguments *arguments, char **ret_home, struc
     if (!home || !*home)
         home = getenv("HERMES_HOME");
     if (home && *home) {
-        // Absolute, because the worker processes are told it too.
+        // Absolute, because tools' processes are told it too.
         CLEANUP(mem_cleanup) char *here = *home == '/' ? NULL : getcwd(NULL, 0);
         *ret_home = here ? mem_printf("%s/%s", here, home) : mem_strdup(home);
         return 0;

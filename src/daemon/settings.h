@@ -1,7 +1,7 @@
 #pragma once
 
 #include "agent/agent.h"
-#include "agent/desk.h"
+#include "agent/dispatcher.h"
 #include "agent/memory_block.h"
 #include "base/error.h"
 #include "channels/telegram.h"
@@ -9,8 +9,8 @@
 #include "daemon/command.h"
 #include "daemon/gateway_log.h"
 #include "llm/options.h"
-#include "router/options.h"
-#include "sandbox/worker.h"
+#include "router/plan/options.h"
+#include "sandbox/process.h"
 #include "serve/admin.h"
 
 // All settings of the program, filled from the modules' own tables.
@@ -19,8 +19,8 @@ struct settings_values {
     struct router_config router;
     struct agent_config agent;
     struct memory_config memory;
-    struct desk_config desk;
-    struct worker_config worker;
+    struct dispatcher_config dispatcher;
+    struct process_config process;
     struct telegram_config telegram;
     struct gateway_log_config gateway_log;
     struct admin_config admin;

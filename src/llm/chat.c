@@ -95,9 +95,6 @@ void chat_reply_finish(struct chat_reply *reply)
 {
     chat_message_finish(&reply->message);
     free(reply->model);
-    free(reply->tariff.asked);
-    free(reply->tariff.paid);
-    free(reply->tariff.sentence);
-    reply->model = NULL;
-    reply->tariff = (struct chat_tariff){0};
+    free(reply->notice);
+    reply->model = reply->notice = NULL;
 }

@@ -92,30 +92,22 @@ enum chat_finish {
 
 struct chat_usage { // as the provider counted; -1 is "not said"
     int64_t prompt_tokens, completion_tokens;
-    int64_t cached_tokens, reasoning_tokens; // parts of the two above
-    int64_t cost_micros;                     // 10^-6 of the provider's currency
+    int64_t cached_tokens, cache_write_tokens; // parts of the prompt's
+    int64_t reasoning_tokens;                  // a part of the completion's
+    int64_t cost_pico;                         // codec/money.h
 };
 
-#define CHAT_USAGE_UNKNOWN \
-    {                      \
-        -1, -1, -1, -1, -1 \
+#define CHAT_USAGE_UNKNOWN     \
+    {                          \
+        -1, -1, -1, -1, -1, -1 \
     }
-
-enum { CHAT_TARIFF_UNKNOWN = '?' }; // its price is not known
-
-// What an answer is paid by, where models stand in for each other. To be told when it changes.
-struct chat_tariff {
-    char *asked; // the name that was asked for; NULL: there is nothing to tell
-    char *paid;  // "": what the name itself costs; else the prices, or what follows, a blank, whose
-    char *sentence; // for a person
-};
 
 struct chat_reply {
     struct chat_message message; // role assistant
     enum chat_finish finish;
     struct chat_usage usage;
-    char *model; // that really answered, or NULL
-    struct chat_tariff tariff;
+    char *model;  // that really answered, or NULL
+    char *notice; // for the user, beside the answer (provider.h: end_work); NULL: none
 };
 
 void chat_reply_finish(struct chat_reply *reply);

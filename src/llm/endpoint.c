@@ -8,6 +8,7 @@
 #include "codec/url.h"
 #include "llm/model_list.h"
 #include "llm/upstream.h"
+#include "llm/wire_format.h"
 
 enum { NAMES_MAX = 4096 }; // bytes of the names in a sentence
 
@@ -24,7 +25,7 @@ static const char *first_set(const char *a, const char *b)
 static struct endpoint openrouter(const struct llm_config *config)
 {
     return (struct endpoint){
-        .kind = ENDPOINT_OPENAI,
+        .format = &wire_openai_chat,
         .provider = "openrouter",
         .base_url = first_set(config->openrouter_base_url, openrouter_default_base_url),
         .api_key = first_set(config->openrouter_api_key, first_set(config->api_key, "")),
@@ -36,7 +37,7 @@ static struct endpoint openrouter(const struct llm_config *config)
 static struct endpoint openai(const struct llm_config *config)
 {
     return (struct endpoint){
-        .kind = ENDPOINT_OPENAI,
+        .format = &wire_openai_chat,
         .provider = "openai",
         .base_url = first_set(config->openai_base_url, openai_default_base_url),
         .api_key = first_set(config->openai_api_key, first_set(config->api_key, "")),
@@ -64,7 +65,7 @@ static struct endpoint custom(const struct llm_config *config)
 {
     const char *base_url = first_set(config->base_url, config->openai_base_url);
     return (struct endpoint){
-        .kind = ENDPOINT_OPENAI,
+        .format = &wire_openai_chat,
         .provider = "custom",
         .base_url = base_url,
         .api_key = key_for(config, base_url),
@@ -76,7 +77,6 @@ static struct endpoint custom(const struct llm_config *config)
 static struct endpoint offline(bool chosen)
 {
     return (struct endpoint){
-        .kind = ENDPOINT_OFFLINE,
         .provider = "offline",
         .base_url = "",
         .path = "",
@@ -165,7 +165,8 @@ static const struct vendor {
 
 _Static_assert(offsetof(struct llm_config, model) == 0, "no setting of an upstream is at 0");
 
-// With an api_base, any other prefix is taken for a vendor whose server speaks OpenAI's protocol.
+// With an api_base, any other prefix is taken for a vendor whose server speaks OpenAI's protocol,
+// unless it names a wire format.
 static const struct vendor other_vendor = {"custom", NULL, "", false, 0, 0};
 
 // Providers of LiteLLM's that speak a protocol of their own, at whatever address.
@@ -240,6 +241,7 @@ static int upstream_of(const struct llm_config *config, const struct deployment 
     const char *api_base = is_set(deployment->api_base) ? deployment->api_base : NULL;
     const char *model;
     struct span prefix = prefix_of(deployment, &model);
+    const struct wire_format *format = wire_format_find(prefix);
     const struct vendor *vendor = vendor_named(prefix, api_base);
     const struct vendor *known = vendor ? vendor : &other_vendor;
     const char *base_url =
@@ -251,7 +253,7 @@ static int upstream_of(const struct llm_config *config, const struct deployment 
     bool complete = !*known->path || span_ends_with(span_of(base_url), known->path) ||
                     span_ends_with(span_of(base_url), "/v1/");
     *ret_endpoint = (struct endpoint){
-        .kind = ENDPOINT_OPENAI,
+        .format = format ? format : &wire_openai_chat,
         .provider = known->prefix,
         .base_url = base_url,
         .path = complete ? "" : known->path,
@@ -286,7 +288,7 @@ static int check(const struct llm_config *config, const struct endpoint *found, 
 {
     BUF_AUTO names = BUF_INIT(NAMES_MAX);
     model_list_names(&config->model_list, &names);
-    bool guessed = found->kind == ENDPOINT_OFFLINE && !found->chosen;
+    bool guessed = !found->format && !found->chosen;
     if (guessed && names.len)
         return error_set(err, -ENOENT, "%s%.128s%s; model_list has %s",
                          is_set(config->model) ? "there is no model " : "no model is chosen",
@@ -298,10 +300,10 @@ static int check(const struct llm_config *config, const struct endpoint *found, 
                          "no key for the model %.128s: set OPENROUTER_API_KEY, or OPENAI_BASE_URL "
                          "and OPENAI_API_KEY, or use HERMES_MODEL=offline",
                          config->model);
-    if (found->kind == ENDPOINT_OPENAI && !is_set(found->base_url))
+    if (found->format && !is_set(found->base_url))
         return error_set(err, -EINVAL, "model.provider is %s: set model.base_url too",
                          config->provider);
-    if (found->kind == ENDPOINT_OPENAI && !is_set(found->model))
+    if (found->format && !is_set(found->model))
         return error_set(err, -EINVAL,
                          "no model is chosen: set HERMES_MODEL (or model.default) to a name that "
                          "%s knows",

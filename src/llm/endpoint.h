@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "llm/model_list.h"
 #include "llm/options.h"
-#include "llm/provider.h"
+#include "llm/wire_format.h"
 
 struct http_client;
 struct loop;
@@ -13,13 +13,11 @@ struct loop;
  * model.provider says, of which "auto" takes the first that there is something to go by for:
  * model.base_url, an OpenRouter key, an OpenAI key or base URL, and else the offline model.
  */
-enum endpoint_kind { ENDPOINT_OFFLINE, ENDPOINT_OPENAI };
-
 struct endpoint {
-    enum endpoint_kind kind;
-    const char *provider;     // for people: "openrouter", "custom", ...
-    const char *base_url;     // "" offline
-    const char *path;         // that follows it where it is none for OpenAI's protocol; or ""
+    const struct wire_format *format; // that its server speaks; NULL: the offline model
+    const char *provider;             // for people: "openrouter", "custom", ...
+    const char *base_url;             // "" offline
+    const char *path;         // that follows it where it ends before the protocol begins; or ""
     const char *api_key;      // "" is none
     const char *name;         // of the model, as it was asked for
     const char *model;        // as the server knows it

@@ -238,7 +238,7 @@ static void destroy(struct chat_provider *provider)
 
 int offline_provider_create(struct loop *loop, struct chat_provider **ret_provider)
 {
-    static const struct chat_provider_ops ops = {"offline", start, cancel, destroy};
+    static const struct chat_provider_ops ops = {"offline", start, cancel, NULL, destroy};
     struct offline *offline = mem_new(struct offline);
     offline->provider.ops = &ops;
     offline->loop = loop;

@@ -16,5 +16,5 @@ struct json_value openai_find_error(struct json_value root);
 // `status` is HTTP's, or 0 when the error came inside a 200: then its own code counts.
 void openai_read_error(struct json_value error, int status, struct chat_failure *ret_failure);
 
-// A body that was not JSON, or JSON without an error, under a status that is not 2xx.
+// A body under a status that is not 2xx, also one that is not JSON, or JSON without an error.
 void openai_read_error_body(struct span body, int status, struct chat_failure *ret_failure);

@@ -9,14 +9,16 @@
 #include "llm/openai_reply.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/random.h"
+#include "codec/json.h"
+#include "codec/sse.h"
 #include "llm/openai_error.h"
 #include "llm/openai_extra.h"
+#include "llm/openai_usage.h"
 
 enum {
     EVENT_MAX = 8 * 1024 * 1024, // bytes of one stream event
@@ -24,19 +26,58 @@ enum {
     MODEL_NAME_MAX = 256, // bytes
 };
 
-void openai_reply_init(struct openai_reply *reply, const struct chat_sink *sink, void *context)
+struct openai_call { // a tool call in the making
+    int64_t index;   // as the stream numbers it; -1 when it does not
+    struct buf id, name, arguments, extra;
+    int depth; // of objects in the arguments so far
+    bool in_string, escaped;
+};
+
+struct openai_reply {
+    struct wire_reply wire;
+    enum { OPENAI_UNDECIDED, OPENAI_STREAM, OPENAI_WHOLE } shape;
+    bool sniffed; // the first bytes were seen, and `shape` is final
+    struct sse_parser sse;
+    struct buf whole; // the body of an answer that is not a stream, or its first bytes
+    struct json doc;  // of one chunk; its memory is reused for the next
+    struct buf delta; // decoded text of one chunk
+    struct buf text;
+    struct buf reasoning;         // text of reasoning_content, which is sent back with calls
+    struct buf reasoning_details; // elements of OpenRouter's array, likewise
+    struct openai_call *calls;    // CHAT_CALLS_MAX at most
+    size_t call_count;
+    enum chat_finish finish;
+    char *model;
+    bool finished; // a finish_reason came
+    bool done;     // "[DONE]" came: nothing after it counts
+    bool reasoned; // reasoning came, so the model did answer something
+};
+
+static struct openai_reply *reply_of(struct wire_reply *wire)
 {
-    *reply = (struct openai_reply){.sink = sink, .context = context, .usage = CHAT_USAGE_UNKNOWN};
+    return CONTAINER_OF(wire, struct openai_reply, wire);
+}
+
+struct wire_reply *openai_reply_create(struct span content_type)
+{
+    struct openai_reply *reply = mem_new(struct openai_reply);
+    struct span type = span_trim(span_cut(&content_type, ';'));
+    if (span_is(type, "text/event-stream"))
+        reply->shape = OPENAI_STREAM;
+    else if (span_is(type, "application/json"))
+        reply->shape = OPENAI_WHOLE;
     sse_init(&reply->sse, EVENT_MAX);
     buf_init(&reply->whole, WHOLE_MAX);
     buf_init(&reply->delta, CHAT_TEXT_MAX);
     buf_init(&reply->text, CHAT_TEXT_MAX);
     buf_init(&reply->reasoning, CHAT_EXTRA_MAX / 2);
     buf_init(&reply->reasoning_details, CHAT_EXTRA_MAX / 2);
+    return &reply->wire;
 }
 
-void openai_reply_finish(struct openai_reply *reply)
+void openai_reply_destroy(struct wire_reply *wire)
 {
+    struct openai_reply *reply = reply_of(wire);
     for (size_t i = 0; i < reply->call_count; i++) {
         buf_finish(&reply->calls[i].id);
         buf_finish(&reply->calls[i].name);
@@ -52,46 +93,19 @@ void openai_reply_finish(struct openai_reply *reply)
     buf_finish(&reply->reasoning);
     buf_finish(&reply->reasoning_details);
     json_finish(&reply->doc);
+    free(reply);
 }
 
 static int fail(struct openai_reply *reply, enum chat_failure_kind kind, const char *sentence)
 {
-    if (!reply->failed) {
-        reply->failure = (struct chat_failure){.kind = kind, .retry_after_ms = -1};
-        snprintf(reply->failure.text, sizeof reply->failure.text, "%s", sentence);
-    }
-    reply->failed = true;
-    return -EPROTO;
+    return wire_reply_fail(&reply->wire, kind, sentence);
 }
 
 static int fail_with_error(struct openai_reply *reply, struct json_value error)
 {
-    reply->failure = (struct chat_failure){.retry_after_ms = -1};
-    openai_read_error(error, 0, &reply->failure);
-    reply->failed = true;
+    fail(reply, CHAT_SERVER, "");
+    openai_read_error(error, 0, &reply->wire.failure);
     return -EPROTO;
-}
-
-void openai_reply_set_type(struct openai_reply *reply, struct span content_type)
-{
-    struct span rest = content_type;
-    struct span type = span_trim(span_cut(&rest, ';'));
-    if (span_is(type, "text/event-stream"))
-        reply->shape = OPENAI_STREAM;
-    else if (span_is(type, "application/json"))
-        reply->shape = OPENAI_WHOLE;
-}
-
-static void read_usage(struct openai_reply *reply, struct json_value usage)
-{
-    struct chat_usage *to = &reply->usage;
-    json_int64(json_get(usage, "prompt_tokens"), &to->prompt_tokens);
-    json_int64(json_get(usage, "completion_tokens"), &to->completion_tokens);
-    json_int64(json_get(json_get(usage, "prompt_tokens_details"), "cached_tokens"),
-               &to->cached_tokens);
-    json_int64(json_get(json_get(usage, "completion_tokens_details"), "reasoning_tokens"),
-               &to->reasoning_tokens);
-    json_fixed(json_get(usage, "cost"), 6, &to->cost_micros);
 }
 
 // Texts are C strings from here on: a NUL would hide what follows it.
@@ -111,7 +125,7 @@ static int add_text(struct openai_reply *reply, struct json_value text)
     if (!fits || !buf_append_span(&reply->text, buf_span(&reply->delta)))
         return fail(reply, CHAT_TOO_LARGE, "the answer is larger than 12 MiB");
     if (reply->delta.len)
-        reply->sink->on_text(reply->context, buf_span(&reply->delta));
+        reply->wire.sink->on_text(reply->wire.context, buf_span(&reply->delta));
     return 0;
 }
 
@@ -139,8 +153,8 @@ static void add_reasoning(struct openai_reply *reply, struct json_value message)
     if (!json_string(reasoning, &reply->delta) || reply->delta.len == 0)
         return;
     reply->reasoned = true;
-    if (reply->sink->on_reasoning)
-        reply->sink->on_reasoning(reply->context, buf_span(&reply->delta));
+    if (reply->wire.sink->on_reasoning)
+        reply->wire.sink->on_reasoning(reply->wire.context, buf_span(&reply->delta));
 }
 
 static struct openai_call *new_call(struct openai_reply *reply, int64_t index)
@@ -304,7 +318,7 @@ static int read_object(struct openai_reply *reply, struct span bytes)
     if (!reply->model)
         reply->model = json_strdup(json_get(root, "model"), MODEL_NAME_MAX);
     if (json_type(json_get(root, "usage")) == JSON_OBJECT)
-        read_usage(reply, json_get(root, "usage"));
+        openai_read_usage(json_get(root, "usage"), &reply->wire.usage);
     struct json_value choice = json_at(json_get(root, "choices"), 0);
     return json_type(choice) == JSON_OBJECT ? read_choice(reply, choice) : 0;
 }
@@ -351,9 +365,10 @@ static int feed_stream(struct openai_reply *reply, struct span bytes)
     return fail(reply, CHAT_TOO_LARGE, "the provider sent an event that is too large");
 }
 
-int openai_reply_feed(struct openai_reply *reply, struct span bytes)
+int openai_reply_feed(struct wire_reply *wire, struct span bytes)
 {
-    if (reply->failed)
+    struct openai_reply *reply = reply_of(wire);
+    if (reply->wire.failed)
         return -EPROTO;
     if (reply->sniffed && reply->shape == OPENAI_STREAM)
         return feed_stream(reply, bytes);
@@ -418,18 +433,19 @@ static void take_calls(struct openai_reply *reply, struct chat_message *message)
         message->extra = openai_extra_take(&reply->reasoning, &reply->reasoning_details);
 }
 
-int openai_reply_end(struct openai_reply *reply, struct chat_reply *ret_reply)
+int openai_reply_end(struct wire_reply *wire, struct chat_reply *ret_reply)
 {
-    if (reply->shape == OPENAI_STREAM && !reply->failed)
+    struct openai_reply *reply = reply_of(wire);
+    if (reply->shape == OPENAI_STREAM && !reply->wire.failed)
         sse_end(&reply->sse, on_event, reply, NULL);
-    else if (reply->whole.len && !reply->failed)
+    else if (reply->whole.len && !reply->wire.failed)
         read_object(reply, buf_span(&reply->whole));
-    if (reply->failed || check_whole(reply) < 0)
+    if (reply->wire.failed || check_whole(reply) < 0)
         return -EPROTO;
 
     struct chat_reply made = {.message.role = CHAT_ASSISTANT,
                               .finish = reply->finish,
-                              .usage = reply->usage,
+                              .usage = wire->usage,
                               .model = STEAL(reply->model)};
     if (reply->text.len)
         made.message.text = buf_take_text(&reply->text);

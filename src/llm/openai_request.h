@@ -4,8 +4,6 @@
 #include "base/error.h"
 #include "llm/chat.h"
 
-enum { OPENAI_REQUEST_MAX = 32 * 1024 * 1024 }; // bytes of one request body
-
 /*
  * The body of POST /chat/completions (OpenAI API reference, "Create chat completion"), with the
  * fields that every compatible server takes. -E2BIG when it does not fit into `out`.

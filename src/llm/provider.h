@@ -17,6 +17,8 @@ struct chat_provider_ops {
                  const struct chat_sink *sink, void *context, chat_call_id *ret_id,
                  struct error *err);
     void (*cancel)(struct chat_provider *provider, chat_call_id id);
+    // NULL: its replies have no notices.
+    void (*end_work)(struct chat_provider *provider, const char *work, bool told);
     void (*destroy)(struct chat_provider *provider);
 };
 
@@ -36,6 +38,16 @@ static inline int chat_provider_start(struct chat_provider *provider,
 static inline void chat_provider_cancel(struct chat_provider *provider, chat_call_id id)
 {
     provider->ops->cancel(provider, id);
+}
+
+// The piece of work (chat_origin) has ended, on the disk too. `told`: the notices of its replies
+// have reached the user; else they go out with a later reply, as when the program was killed before
+// the end.
+static inline void chat_provider_end_work(struct chat_provider *provider, const char *work,
+                                          bool told)
+{
+    if (provider->ops->end_work)
+        provider->ops->end_work(provider, work, told);
 }
 
 static inline void chat_provider_destroy(struct chat_provider *provider)

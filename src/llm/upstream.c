@@ -8,7 +8,6 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "codec/url.h"
-#include "llm/openai_error.h"
 
 enum {
     URL_MAX = 2048,   // bytes
@@ -20,8 +19,9 @@ const char openrouter_default_base_url[] = "https://openrouter.ai/api/v1";
 
 struct upstream {
     struct http_client *http;
-    char *urls[UPSTREAM_OPERATIONS];
-    char *api_key;  // NULL: none
+    const struct wire_format *format;
+    char *urls[UPSTREAM_OPERATIONS]; // NULL: its format has no such operation
+    char *api_key;                   // NULL: none
     char *cost_url; // that tells what an answer cost, but for its id; NULL: it cannot be asked
     char *list_url; // of the models with their prices; NULL: there is none
     // NULL-terminated. The first says what is accepted, and so there are two of these.
@@ -54,7 +54,10 @@ static void set_headers(struct upstream *upstream, const struct upstream_options
     add_header(upstream, &count, mem_strdup("Content-Type: application/json"));
     add_header(upstream, &count, mem_strdup("User-Agent: hermes/" HERMES_VERSION));
     if (upstream->api_key)
-        add_header(upstream, &count, mem_printf("Authorization: Bearer %s", upstream->api_key));
+        add_header(upstream, &count,
+                   mem_printf("%s%s", upstream->format->key_header, upstream->api_key));
+    for (const char *const *line = upstream->format->headers; line && *line; line++)
+        add_header(upstream, &count, mem_strdup(*line));
     // OpenRouter shows this name in its owner's activity list; others ignore it.
     if (is_openrouter(options, true))
         add_header(upstream, &count, mem_strdup("X-OpenRouter-Title: Hermes"));
@@ -67,14 +70,12 @@ static void set_headers(struct upstream *upstream, const struct upstream_options
 
 static int set_urls(struct upstream *upstream, const char *base_url, struct error *err)
 {
-    static const char *const paths[UPSTREAM_OPERATIONS] = {
-        [UPSTREAM_CHAT] = "chat/completions",
-        [UPSTREAM_COMPLETIONS] = "completions",
-        [UPSTREAM_EMBEDDINGS] = "embeddings",
-    };
     for (size_t i = 0; i < UPSTREAM_OPERATIONS; i++) {
+        const char *path = upstream->format->paths[i];
         BUF_AUTO url = BUF_INIT(URL_MAX);
-        if (!url_join_path(span_of(base_url), span_of(paths[i]), &url))
+        if (!path)
+            continue;
+        if (!url_join_path(span_of(base_url), span_of(path), &url))
             return error_set(err, -ENAMETOOLONG, "the base URL is longer than %d bytes", URL_MAX);
         upstream->urls[i] = buf_take_text(&url);
     }
@@ -112,6 +113,7 @@ int upstream_create(struct http_client *http, const struct upstream_options *opt
         return error_set(err, -EINVAL, "the API key holds a line break");
     struct upstream *upstream = mem_new(struct upstream);
     upstream->http = http;
+    upstream->format = options->format;
     if (options->api_key && *options->api_key)
         upstream->api_key = mem_strdup(options->api_key);
     r = set_urls(upstream, options->base_url, err);
@@ -183,6 +185,9 @@ int upstream_start(const struct upstream *upstream, const struct upstream_reques
                    const struct http_handler *handler, void *context, http_id *ret_id,
                    struct error *err)
 {
+    if (!upstream->urls[request->operation])
+        return error_set(err, -ENOTSUP, "a server of %s has no such operation",
+                         upstream->format->name);
     struct http_request http = {
         .method = "POST",
         .url = upstream->urls[request->operation],
@@ -250,7 +255,7 @@ void upstream_read_refusal(const struct upstream *upstream, int status, struct s
                  "the base URL to the new address",
                  status);
     } else {
-        openai_read_error_body(body, status, &told);
+        upstream->format->read_error(body, status, &told);
     }
     upstream_redact(upstream, told.text);
     *ret_failure = told;

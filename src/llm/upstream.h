@@ -1,21 +1,18 @@
 #pragma once
 
 #include "base/error.h"
-#include "llm/chat.h"
+#include "llm/wire_format.h"
 #include "net/http_client.h"
 
 /*
- * A server that speaks OpenAI's protocol, asked with bytes: what is sent and what comes back pass
- * through as they are. Told apart by base URL alone: OpenRouter, OpenAI, LiteLLM, Ollama,
- * llama.cpp, DeepSeek, Gemini's compatible endpoint and the rest.
+ * A server of models, asked with bytes in its own wire format: what is sent and what comes back
+ * pass through as they are.
  */
 struct upstream;
 
-enum upstream_operation { UPSTREAM_CHAT, UPSTREAM_COMPLETIONS, UPSTREAM_EMBEDDINGS };
-enum { UPSTREAM_OPERATIONS = UPSTREAM_EMBEDDINGS + 1 };
-
 struct upstream_options {
-    const char *base_url;             // without "/chat/completions"
+    const struct wire_format *format; // that it speaks
+    const char *base_url;             // without the operation's path
     const char *api_key;              // NULL or "": none is sent (a local server)
     const char *const *extra_headers; // "Name: value" lines, NULL-terminated, or NULL
     const char *provider;             // as an endpoint's; NULL: what the URL tells

@@ -80,9 +80,8 @@ static int spawn(const struct child_spec *spec, pid_t *ret_pid)
     sigfillset(&all);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &all);
-    posix_spawnattr_setpgroup(&attributes, 0);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                              POSIX_SPAWN_SETPGROUP);
+    posix_spawnattr_setflags(&attributes,
+                             POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
     // Who started us may have had it ignored: the kernel would then reap, and nobody would be told.
     sigaction(SIGCHLD, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
     // Ours are close-on-exec, those that our own parent left open may not be (Linux 5.11).
@@ -116,6 +115,11 @@ int child_spawn(struct loop *loop, const struct child_spec *spec, child_exit_fn 
     child->watch = loop_watch(loop, child->pidfd, LOOP_READ, on_pidfd, child);
     *ret_child = child;
     return 0;
+}
+
+pid_t child_pid(const struct child *child)
+{
+    return child->pid;
 }
 
 void child_signal(struct child *child, int signal_number)

@@ -6,8 +6,8 @@
 
 /*
  * A child process, waited for through its pidfd: no SIGCHLD, no race with a reused pid. The child
- * gets an empty signal mask, default handlers, its own process group, and of our descriptors
- * only the three that are named. When it ends, what is left of its group is killed.
+ * gets an empty signal mask, default handlers, a session and a process group of its own, and of our
+ * descriptors only the three that are named. When it ends, what is left of its group is killed.
  */
 struct child;
 
@@ -23,6 +23,7 @@ typedef void child_exit_fn(void *context, int status);
 
 int child_spawn(struct loop *loop, const struct child_spec *spec, child_exit_fn *on_exit,
                 void *context, struct child **ret_child, struct error *err);
+pid_t child_pid(const struct child *child);                // of its session and its group too
 void child_signal(struct child *child, int signal_number); // to its whole process group
 
 // Forgets the child: kills it if it still runs; on_exit is not called. The loop reaps it when it is

@@ -22,6 +22,10 @@
 enum {
     EVENTS_PER_WAIT = 64,
     SWEEP_MIN = 64, // dead timers, before sweeping is worth it
+    WINDOW_MS = 60 * 1000,
+    // 4 KiB. A table that grew while much was going on would stay amid what goes away again, and
+    // keep its pages.
+    SLOTS_AT_FIRST = 128,
 };
 
 enum slot_kind { SLOT_FREE, SLOT_WATCH, SLOT_TIMER, SLOT_DEFERRED };
@@ -50,6 +54,8 @@ struct loop {
     size_t dead_timers;
     loop_id *deferred; // in the order they were asked for
     size_t deferred_count, deferred_capacity;
+    int64_t window_began_ms;
+    int64_t longest_ms, longest_before_ms; // passes in this window and in the one before
 };
 
 int loop_create(const struct clock *clock, struct loop **ret_loop, struct error *err)
@@ -60,7 +66,9 @@ int loop_create(const struct clock *clock, struct loop **ret_loop, struct error 
     struct loop *loop = mem_new(struct loop);
     loop->clock = clock;
     loop->epoll_fd = epoll_fd;
-    loop->now_ms = clock_monotonic_ms(clock);
+    loop->now_ms = loop->window_began_ms = clock_monotonic_ms(clock);
+    loop->slots = mem_alloc(SLOTS_AT_FIRST * sizeof *loop->slots);
+    loop->slot_capacity = SLOTS_AT_FIRST;
     *ret_loop = loop;
     return 0;
 }
@@ -294,6 +302,41 @@ static void run_deferred(struct loop *loop)
         loop->deferred[i] = loop->deferred[i + count];
 }
 
+static void count_pass(struct loop *loop)
+{
+    int64_t ended_ms = clock_monotonic_ms(loop->clock);
+    int64_t age_ms = ended_ms - loop->window_began_ms;
+    if (age_ms >= WINDOW_MS) {
+        loop->longest_before_ms = age_ms < 2 * WINDOW_MS ? loop->longest_ms : 0;
+        loop->longest_ms = 0;
+        loop->window_began_ms = ended_ms;
+    }
+    if (ended_ms - loop->now_ms > loop->longest_ms)
+        loop->longest_ms = ended_ms - loop->now_ms;
+}
+
+int64_t loop_longest_pass_ms(const struct loop *loop)
+{
+    int64_t age_ms = clock_monotonic_ms(loop->clock) - loop->window_began_ms;
+    if (age_ms >= 2 * WINDOW_MS)
+        return 0;
+    if (age_ms >= WINDOW_MS || loop->longest_ms > loop->longest_before_ms)
+        return loop->longest_ms;
+    return loop->longest_before_ms;
+}
+
+static double longest_pass_seconds(void *context)
+{
+    return (double)loop_longest_pass_ms(context) / 1000;
+}
+
+void loop_add_metrics(struct loop *loop, struct metrics *metrics)
+{
+    metrics_gauge(metrics, "hermes_loop_longest_pass_seconds", "",
+                  "Longest pass of the event loop in the last one to two minutes.",
+                  longest_pass_seconds, loop);
+}
+
 void loop_run_once(struct loop *loop, int64_t max_wait_ms)
 {
     struct epoll_event events[EVENTS_PER_WAIT];
@@ -306,6 +349,7 @@ void loop_run_once(struct loop *loop, int64_t max_wait_ms)
     }
     run_timers(loop);
     run_deferred(loop);
+    count_pass(loop);
 }
 
 void loop_run(struct loop *loop)

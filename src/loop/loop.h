@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/metrics.h"
 
 /*
  * The event loop: descriptors, timers and deferred calls on one thread, with one `now` per pass.
@@ -52,3 +53,8 @@ const struct clock *loop_clock(const struct loop *loop);
 void loop_run(struct loop *loop);
 void loop_run_once(struct loop *loop, int64_t max_wait_ms);
 void loop_stop(struct loop *loop);
+
+// How long the longest pass took, without its waiting, of the last one to two minutes: for so long
+// nothing else could be answered. Whoever asks changes nothing.
+int64_t loop_longest_pass_ms(const struct loop *loop);
+void loop_add_metrics(struct loop *loop, struct metrics *metrics); // which it outlives

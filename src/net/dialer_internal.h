@@ -5,9 +5,10 @@
 #include "net/dialer.h"
 #include "net/tls_peer.h"
 
-// What the files of the dialer share: dialer.c drives libcurl, dialer_lookups.c decides when a dial
-// may begin, dialer_failure.c says why it failed. Of the others only the files of websocket.h
-// include this, whose frames libcurl reads and writes.
+// What the files of the dialer share: dialer.c drives libcurl's multi handle, dialer_lookups.c
+// decides when a dial may begin, dial.c makes one connection, dialer_failure.c says why there is
+// none. Of the others only the files of websocket.h include this, whose frames libcurl reads and
+// writes.
 
 struct dialer {
     struct loop *loop;
@@ -19,6 +20,7 @@ struct dialer {
     struct list lookups; // running, or just over
     struct list queue;   // dials that wait for a place
     loop_id deferred;
+    loop_timer_fn *on_resolved; // lets those begin that waited for a name
 };
 
 struct lookup {
@@ -57,9 +59,10 @@ struct dial {
     char early;
 };
 
-// dialer.c
+// dial.c
 void dial_start(struct dial *dial);
-// Tells `fn`, at the end: afterwards the dial may be gone.
+void dial_connected(struct dial *dial);
+// Calls `fn`, at the end: afterwards the dial may be gone.
 void dial_fail(struct dial *dial, int curl_code);
 void dial_free(struct dial *dial);
 // After CURLE_AGAIN: whether libcurl is to be asked again at once. *tries is 0 at first.
@@ -68,8 +71,7 @@ bool dial_hides_more(struct dial *dial, unsigned *tries);
 // dialer_lookups.c
 void dialer_lookups_init(struct dialer *dialer);
 void dialer_lookups_finish(struct dialer *dialer);
-void dialer_enqueue(struct dial *dial);               // it starts when it may
-void dialer_resolved(struct dial *dial, bool failed); // may be called from inside libcurl
+void dialer_enqueue(struct dial *dial); // it starts when it may
 
 // dialer_failure.c
 enum http_failure dial_describe(const struct dial *dial, int curl_code, struct error *err);

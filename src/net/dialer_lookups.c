@@ -103,14 +103,6 @@ static void on_deferred(void *context)
     start_queued(dialer);
 }
 
-static void end_lookup(struct dial *dial)
-{
-    struct dialer *dialer = dial->dialer;
-    STEAL(dial->lookup)->leader = NULL;
-    if (!dialer->deferred)
-        dialer->deferred = loop_defer(dialer->loop, on_deferred, dialer);
-}
-
 void dialer_enqueue(struct dial *dial)
 {
     struct dialer *dialer = dial->dialer;
@@ -129,24 +121,11 @@ void dialer_enqueue(struct dial *dial)
     start_queued(dialer);
 }
 
-void dialer_resolved(struct dial *dial, bool failed)
-{
-    dial->name = NULL;
-    if (!dial->lookup)
-        return;
-    dial->lookup->failed = failed;
-    end_lookup(dial);
-}
-
-bool dial_is_resolving(const struct dial *dial)
-{
-    return dial->name != NULL;
-}
-
 void dialer_lookups_init(struct dialer *dialer)
 {
     list_init(&dialer->lookups);
     list_init(&dialer->queue);
+    dialer->on_resolved = on_deferred;
 }
 
 void dialer_lookups_finish(struct dialer *dialer)

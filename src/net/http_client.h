@@ -52,6 +52,7 @@ struct http_request {
     size_t body_part_count; // at most HTTP_BODY_PARTS_MAX; 0: `body`
     struct http_timeouts timeouts;
     bool once;               // never sent twice; see HTTP_CUT
+    bool long_poll;          // asked again and again: its connection is kept for long polls alone
     const char *unix_socket; // path of the socket to ask there; NULL: the URL's host
 };
 

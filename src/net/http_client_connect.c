@@ -9,18 +9,6 @@
 #include "base/mem.h"
 #include "net/http_transfer.h"
 
-void http_transfer_disconnect(struct http_transfer *transfer)
-{
-    dial_close(STEAL(transfer->dial));
-    http_wire_destroy(STEAL(transfer->connection));
-}
-
-const struct http_proxy *http_transfer_forwarder(const struct http_transfer *transfer)
-{
-    const struct http_proxy *proxy = transfer->proxy;
-    return proxy && proxy->http && !transfer->origin->secure ? proxy : NULL;
-}
-
 static void begin_exchange(struct http_transfer *transfer)
 {
     transfer->state = HTTP_EXCHANGING;
@@ -38,6 +26,7 @@ static void on_dialed(void *context, enum http_failure failure, const struct err
     struct http_origin *origin = transfer->over_unix ? NULL : transfer->origin;
     transfer->connection = http_wire_create(&transfer->client->pool, origin, STEAL(transfer->dial));
     transfer->connection->transfer = transfer;
+    transfer->connection->long_poll = transfer->long_poll;
     begin_exchange(transfer);
     if (transfer->state ==
         HTTP_EXCHANGING) // of what came together with the handshake no event tells
@@ -86,7 +75,7 @@ static struct http_wire *take_kept(struct http_transfer *transfer)
 {
     struct http_wire *connection = NULL;
     while (!transfer->fresh && !transfer->over_unix && !connection) {
-        connection = http_pool_take(&transfer->client->pool, transfer->origin);
+        connection = http_pool_take(&transfer->client->pool, transfer->origin, transfer->long_poll);
         if (!connection)
             break;
         if (!may_be_used(transfer, connection))
@@ -110,22 +99,6 @@ void http_transfer_connect(struct http_transfer *transfer)
     } else {
         dial(transfer);
     }
-}
-
-void http_transfer_repeat(struct http_transfer *transfer)
-{
-    http_transfer_disconnect(transfer);
-    if (transfer->client->repeats)
-        ++*transfer->client->repeats;
-    transfer->fresh = true;
-    transfer->connect_ms = loop_now(transfer->client->loop);
-    transfer->part_at = transfer->part_offset = 0;
-    transfer->sent = false;
-    transfer->send_failed = false;
-    http_response_init(&transfer->response, transfer->response.to_head);
-    http_transfer_connect(transfer);
-    if (transfer->state != HTTP_FAILED)
-        http_transfer_look_at_limits(transfer);
 }
 
 void http_transfer_on_event(void *context, int fd, unsigned events)

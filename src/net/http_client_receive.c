@@ -28,8 +28,8 @@ static bool is_quiet(const struct http_transfer *transfer)
 
 static enum progress complete(struct http_transfer *transfer, bool more_came)
 {
-    bool keep = transfer->response.keep && !more_came && !transfer->over_unix &&
-                http_transfer_is_sent(transfer) && !transfer->send_failed && is_quiet(transfer);
+    bool keep = transfer->response.keep && !more_came && !transfer->over_unix && transfer->sent &&
+                !transfer->send_failed && is_quiet(transfer);
     if (keep)
         http_wire_watch(transfer->connection, LOOP_READ);
     http_transfer_end(transfer, HTTP_OK, keep && transfer->connection->watch, NULL);
@@ -161,7 +161,7 @@ static bool never_arrived(const struct http_transfer *transfer, int error)
     // EPIPE is what becomes of a reset that came after a FIN.
     bool finished = error == 0 || error == -ECONNABORTED || error == -EPIPE;
     int unacknowledged = 0;
-    if (!finished || !http_transfer_is_sent(transfer))
+    if (!finished || !transfer->sent)
         return finished;
     return ioctl(transfer->connection->fd, SIOCOUTQ, &unacknowledged) == 0 && unacknowledged > 0;
 }
@@ -174,7 +174,7 @@ static enum progress end_of_connection(struct http_transfer *transfer, int error
     if (!transfer->heard && transfer->connection->used) {
         bool lost = never_arrived(transfer, error);
         if (!transfer->once && (lost || transfer->idempotent)) {
-            http_transfer_repeat(transfer);
+            http_transfer_repeat_later(transfer);
             return GONE; // from this connection
         }
         if (lost) {
@@ -196,7 +196,7 @@ static enum progress end_of_connection(struct http_transfer *transfer, int error
 // not watched for it.
 static void leave_alone(struct http_transfer *transfer)
 {
-    bool sending = !http_transfer_is_sent(transfer) && !transfer->send_failed;
+    bool sending = !transfer->sent && !transfer->send_failed;
     http_wire_watch(transfer->connection, sending ? LOOP_WRITE : 0u);
 }
 
@@ -230,7 +230,7 @@ void http_transfer_resume(struct http_transfer *transfer)
     if (transfer->state != HTTP_EXCHANGING)
         return;
     struct http_wire *connection = transfer->connection;
-    bool sending = !http_transfer_is_sent(transfer) && !transfer->send_failed;
+    bool sending = !transfer->sent && !transfer->send_failed;
     http_wire_watch(connection, LOOP_READ | (sending ? LOOP_WRITE : 0u));
     BUF_AUTO held = transfer->held;
     buf_init(&transfer->held, HTTP_PIECE_MAX);

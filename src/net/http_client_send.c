@@ -152,11 +152,6 @@ static bool is_taken(const struct http_transfer *transfer) // by the socket, or 
     return transfer->part_at > transfer->part_count;
 }
 
-bool http_transfer_is_sent(const struct http_transfer *transfer)
-{
-    return transfer->sent;
-}
-
 static struct span piece_at(const struct http_transfer *transfer, size_t at)
 {
     return at == 0 ? buf_span(&transfer->head) : transfer->parts[at - 1];
@@ -247,7 +242,7 @@ void http_transfer_send(struct http_transfer *transfer)
     bool waiting = r == -EAGAIN;
     transfer->sent = transfer->sent || r == 0; // an alert of TLS that follows changes nothing
     if (r < 0 && !waiting && connection->used && !transfer->heard && nothing_was_sent(transfer)) {
-        http_transfer_repeat(transfer); // even what may be sent only once
+        http_transfer_repeat_later(transfer); // even what may be sent only once
         return;
     }
     transfer->send_failed = r < 0 && !waiting;

@@ -15,6 +15,12 @@
  * back. HTTP/1.0 has no such thing, and who asks in it and half-closes is taken for gone. A Unix
  * socket tells the two apart by itself.
  *
+ * A deadline is for all of what it waits for, however the bytes drip in. The wait is always the
+ * same, so connections that owe us something are on one list in the order of their deadlines, and
+ * one timer of the loop serves them all: it is set for the first of them and not moved when that
+ * one is answered, which costs a wake-up per timeout instead of work per request. The one that
+ * waits longest also makes room when the memory for heads runs out.
+ *
  * Nobody frees a connection in the middle of something. Whoever finds that it must end sets
  * `closing`; it is closed where its own event ends, or, when it was somebody else's event, at the
  * end of the loop's pass.
@@ -54,13 +60,41 @@ static unsigned wanted_events(const struct http_connection *connection)
     return write | LOOP_PEER_CLOSED | (connection->held ? 0 : LOOP_READ);
 }
 
+// Nobody's work is lost with it: it says nothing, or takes its time over a mere page or a refusal.
+bool http_connection_is_dispensable(const struct http_connection *connection)
+{
+    const struct http_exchange *exchange = connection->exchange;
+    if (!exchange)
+        return true;
+    bool stalls = exchange->state == HTTP_RECEIVING || exchange->state == HTTP_DONE;
+    return stalls && (exchange->refusal || exchange->unwanted);
+}
+
+static struct http_connection *find_head(struct http_server *server)
+{
+    list_for_each(link, &server->waiting) {
+        struct http_connection *connection = list_entry(link, struct http_connection, waiting);
+        if (connection->counted && http_connection_is_dispensable(connection))
+            return connection;
+    }
+    return NULL;
+}
+
+// Closes connections until the inputs of all fit. One's own may be among them.
+static void bound_heads(struct http_server *server)
+{
+    struct http_connection *oldest;
+    while (server->head_bytes > server->options.max_heads && (oldest = find_head(server)))
+        http_connection_expire(oldest);
+}
+
 // Afterwards the connection may be gone.
 static void count_input(struct http_connection *connection)
 {
     struct http_server *server = connection->server;
     server->head_bytes += connection->input.capacity - connection->counted;
     connection->counted = connection->input.capacity;
-    http_server_bound_heads(server);
+    bound_heads(server);
 }
 
 // The same goes for this.
@@ -79,13 +113,62 @@ static void settle(struct http_connection *connection)
         count_input(connection);
 }
 
+static struct http_connection *first_waiting(const struct http_server *server)
+{
+    return list_empty(&server->waiting)
+               ? NULL
+               : list_entry(server->waiting.next, struct http_connection, waiting);
+}
+
+static void set_timer(struct http_server *server, int64_t at_ms);
+
+static void on_timer(void *ctx)
+{
+    struct http_server *server = ctx;
+    struct http_connection *first;
+    server->timer = 0;
+    while ((first = first_waiting(server)) && first->deadline_ms <= loop_now(server->loop))
+        http_connection_expire(first);
+    if (first)
+        set_timer(server, first->deadline_ms);
+}
+
+// A timer that fires too early costs one pass; moving it at every byte would cost more.
+static void set_timer(struct http_server *server, int64_t at_ms)
+{
+    if (server->timer && server->timer_at_ms <= at_ms)
+        return;
+    loop_cancel(server->loop, server->timer);
+    server->timer_at_ms = at_ms;
+    server->timer = loop_timer_at(server->loop, at_ms, on_timer, server);
+}
+
+// What is put on the list meanwhile waits for the next pass.
+static void run_all(void *ctx)
+{
+    struct http_server *server = ctx;
+    struct list now;
+    server->run = 0;
+    list_init(&now);
+    for (struct list *link; (link = list_shift(&server->todo));)
+        list_append(&now, link);
+    for (struct list *link; (link = list_shift(&now));)
+        http_connection_run(list_entry(link, struct http_connection, todo));
+}
+
+static void kick(struct http_server *server)
+{
+    if (!server->run && !server->closing)
+        server->run = loop_defer(server->loop, run_all, server);
+}
+
 void http_connection_await(struct http_connection *connection)
 {
     struct http_server *server = connection->server;
     connection->deadline_ms = loop_now(server->loop) + server->options.idle_timeout_ms;
     list_remove(&connection->waiting);
     list_append(&server->waiting, &connection->waiting);
-    http_server_set_timer(server, connection->deadline_ms);
+    set_timer(server, connection->deadline_ms);
 }
 
 // Disconnecting a TCP socket that is established sends a reset at once and drops what is unsent;
@@ -105,7 +188,7 @@ void http_connection_touch(struct http_connection *connection)
 {
     list_remove(&connection->todo);
     list_append(&connection->server->todo, &connection->todo);
-    http_server_kick(connection->server);
+    kick(connection->server);
 }
 
 void http_connection_expire(struct http_connection *connection)
@@ -372,5 +455,5 @@ void http_connection_close(struct http_connection *connection)
     free(connection);
     if (--server->connections == 0)
         http_server_drop_spares(server);
-    http_server_accept_again(server);
+    http_listener_resume(server);
 }

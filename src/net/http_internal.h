@@ -102,13 +102,10 @@ struct http_server {
     char date[sizeof "Date: Sat, 21 Nov 2026 11:00:00 GMT\r\n"];
 };
 
-// http_server.c
-void http_server_kick(struct http_server *server); // does what is to do at the end of this pass
-void http_server_set_timer(struct http_server *server, int64_t at_ms);
-void http_server_accept_again(struct http_server *server); // there is room for a client
-// Closes connections until the inputs of all fit. At the end of an event at most: one's own may
-// be among them.
-void http_server_bound_heads(struct http_server *server);
+// http_listener.c
+int http_listener_open(struct http_server *server, loop_watch_fn *fn, struct error *err);
+void http_listener_rest(struct http_server *server);   // there is no room, for a while
+void http_listener_resume(struct http_server *server); // there is
 
 // http_connection.c
 void http_connection_open(struct http_server *server, int fd, const struct sockaddr *peer);
@@ -118,6 +115,7 @@ void http_connection_reset(struct http_connection *connection); // so that it ca
 void http_connection_touch(struct http_connection *connection); // it is looked at soon
 void http_connection_run(struct http_connection *connection);
 void http_connection_expire(struct http_connection *connection);
+bool http_connection_is_dispensable(const struct http_connection *connection);
 // Sends what the socket takes and returns how much that was. Marks the connection blocked when it
 // was not all, and closing when the client is lost.
 size_t http_connection_send(struct http_connection *connection, struct iovec *parts, int count);

@@ -184,11 +184,15 @@ void http_wire_watch(struct http_wire *connection, unsigned events)
 
 /* Those that are kept */
 
-struct http_wire *http_pool_take(struct http_pool *pool, struct http_origin *origin)
+struct http_wire *http_pool_take(struct http_pool *pool, struct http_origin *origin, bool long_poll)
 {
-    if (list_empty(&origin->idle))
+    struct http_wire *youngest = NULL;
+    list_for_each(link, &origin->idle) {
+        struct http_wire *connection = list_entry(link, struct http_wire, link);
+        youngest = connection->long_poll == long_poll ? connection : youngest;
+    }
+    if (!youngest)
         return NULL;
-    struct http_wire *youngest = list_entry(origin->idle.prev, struct http_wire, link);
     list_remove(&youngest->link);
     list_remove(&youngest->age);
     pool->idle_count--;

@@ -47,6 +47,7 @@ struct http_wire {
     unsigned events; // what is watched for
     bool secure;
     bool used;      // an answer has come over it
+    bool long_poll; // kept for requests of that kind
     void *transfer; // NULL: idle
     int64_t idle_since_ms;
 };
@@ -75,8 +76,9 @@ void http_wire_destroy(struct http_wire *connection); // accepts NULL
 
 void http_wire_watch(struct http_wire *connection, unsigned events); // 0: not at all
 
-// The youngest idle one, or NULL.
-struct http_wire *http_pool_take(struct http_pool *pool, struct http_origin *origin);
+// The youngest idle one of this kind, or NULL.
+struct http_wire *http_pool_take(struct http_pool *pool, struct http_origin *origin,
+                                 bool long_poll);
 void http_pool_keep(struct http_pool *pool, struct http_wire *connection);
 
 // Closes what has been idle for too long. When to look again, or INT64_MAX.

@@ -13,59 +13,17 @@
 
 #include <curl/curl.h>
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
 #include "base/mem.h"
+#include "codec/utf8.h"
 #include "net/http_transfer.h"
 #include "net/websocket_internal.h"
 
 static void run(struct websocket *ws);
 
 /* How it ends */
-
-static void set_failure(struct websocket *ws, enum http_failure failure, uint16_t code)
-{
-    ws->end.failure = failure;
-    ws->end.code = code;
-    ws->end.err = &ws->err;
-}
-
-void websocket_lose(struct websocket *ws, enum http_failure failure, int code, const char *fmt, ...)
-{
-    va_list arguments;
-    if (ws->state < WEBSOCKET_ENDING) {
-        set_failure(ws, failure, WEBSOCKET_ABNORMAL);
-        ws->err.code = code;
-        va_start(arguments, fmt);
-        vsnprintf(ws->err.text, sizeof ws->err.text, fmt, arguments);
-        va_end(arguments);
-    }
-    ws->state = WEBSOCKET_OVER;
-}
-
-void websocket_fail(struct websocket *ws, enum websocket_code code, const char *fmt, ...)
-{
-    va_list arguments;
-    set_failure(ws, HTTP_CUT, (uint16_t)code);
-    ws->err.code = -EPROTO;
-    va_start(arguments, fmt);
-    vsnprintf(ws->err.text, sizeof ws->err.text, fmt, arguments);
-    va_end(arguments);
-    error_wrap(&ws->err, "%s", ws->authority);
-    websocket_drop_unsent(ws);
-    if (!ws->close_sent)
-        websocket_queue_close(ws, code, SPAN_ABSENT);
-    websocket_begin_end(ws);
-}
-
-void websocket_begin_end(struct websocket *ws)
-{
-    ws->state = WEBSOCKET_ENDING;
-    ws->deadline_ms = loop_now(ws->loop) + WEBSOCKET_CLOSE_MS;
-}
 
 // Below TLS as well: what comes is of no interest, but that it ends.
 static void wait_for_fin(struct websocket *ws)
@@ -118,6 +76,19 @@ void websocket_destroy(struct websocket *websocket)
 
 /* What it waits for */
 
+static void on_deferred(void *context)
+{
+    struct websocket *ws = context;
+    ws->deferred = 0;
+    run(ws);
+}
+
+static void wake(struct websocket *ws)
+{
+    if (!ws->deferred)
+        ws->deferred = loop_defer(ws->loop, on_deferred, ws);
+}
+
 static int64_t earlier(int64_t a_ms, int64_t b_ms)
 {
     return a_ms < b_ms ? a_ms : b_ms;
@@ -159,19 +130,6 @@ static void on_timer(void *context)
     run(ws);
 }
 
-static void on_deferred(void *context)
-{
-    struct websocket *ws = context;
-    ws->deferred = 0;
-    run(ws);
-}
-
-void websocket_wake(struct websocket *ws)
-{
-    if (!ws->deferred)
-        ws->deferred = loop_defer(ws->loop, on_deferred, ws);
-}
-
 // A timer that comes too early sets itself again.
 static void set_timer(struct websocket *ws)
 {
@@ -203,8 +161,8 @@ static void wait(struct websocket *ws)
 static void run(struct websocket *ws)
 {
     ws->busy = true;
-    if (ws->state == WEBSOCKET_OPENED)
-        websocket_receive(ws);
+    if (ws->state == WEBSOCKET_OPENED && websocket_receive(ws))
+        wake(ws);
     if ((ws->state == WEBSOCKET_OPENED || ws->state == WEBSOCKET_ENDING) && !ws->destroyed)
         websocket_flush(ws);
     if (ws->state == WEBSOCKET_ENDING && !ws->destroyed)
@@ -223,6 +181,48 @@ static void run(struct websocket *ws)
     } else {
         wait(ws);
     }
+}
+
+/* What is sent */
+
+static int send_message(struct websocket *ws, unsigned flags, struct span data)
+{
+    if (ws->state != WEBSOCKET_OPENED || ws->close_queued || ws->destroyed)
+        return -ENOTCONN;
+    if (data.len > WEBSOCKET_MESSAGE_MAX)
+        return -EMSGSIZE;
+    if (flags == CURLWS_TEXT && !utf8_valid(data))
+        return -EILSEQ;
+    if (ws->queued + data.len > WEBSOCKET_QUEUE_MAX ||
+        ws->queued_frames >= WEBSOCKET_QUEUE_FRAMES_MAX) {
+        ws->wants_room = true;
+        return -EAGAIN;
+    }
+    websocket_queue(ws, flags, data);
+    wake(ws);
+    return 0;
+}
+
+int websocket_send_text(struct websocket *websocket, struct span text)
+{
+    return send_message(websocket, CURLWS_TEXT, text);
+}
+
+int websocket_send_binary(struct websocket *websocket, struct span data)
+{
+    return send_message(websocket, CURLWS_BINARY, data);
+}
+
+int websocket_close(struct websocket *websocket, uint16_t code, struct span reason)
+{
+    struct websocket *ws = websocket;
+    if (ws->state != WEBSOCKET_OPENED || ws->close_queued || ws->destroyed)
+        return -ENOTCONN;
+    if (!websocket_code_is_valid(code) || reason.len > WEBSOCKET_REASON_MAX || !utf8_valid(reason))
+        return -EINVAL;
+    websocket_queue_close(ws, code, reason);
+    wake(ws);
+    return 0;
 }
 
 /* How it begins */

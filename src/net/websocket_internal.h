@@ -8,7 +8,8 @@
 
 // What the files of the WebSocket share: websocket.c leads it from open to end,
 // websocket_handshake.c asks for it and judges the answer, websocket_receive.c makes messages of
-// frames, websocket_send.c is the queue. Nobody else includes this.
+// frames, websocket_send.c is the queue, websocket_end.c says how it ends. Nobody else includes
+// this.
 
 enum {
     WEBSOCKET_CONTROL_MAX = 125, // bytes of a control frame's payload (RFC 6455 §5.5)
@@ -75,14 +76,11 @@ struct websocket {
     struct error err;
 };
 
-// websocket.c
-void websocket_wake(struct websocket *ws);
+// websocket_end.c
+void websocket_set_failure(struct websocket *ws, enum http_failure failure, uint16_t code);
 // The connection is of no more use: on_close is due.
 void websocket_lose(struct websocket *ws, enum http_failure failure, int code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
-// Fails the connection (RFC 6455 §7.1.7): tells the server `code` and waits for its end.
-void websocket_fail(struct websocket *ws, enum websocket_code code, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
 // How it ends is known: no more messages.
 void websocket_begin_end(struct websocket *ws);
 
@@ -95,8 +93,8 @@ void websocket_refused(struct websocket *ws);                // there was no 101
 struct http_head websocket_head(const struct websocket *ws); // of the 101
 
 // websocket_receive.c
-void websocket_receive(struct websocket *ws);
-bool websocket_code_is_valid(unsigned code); // to be sent in a close frame
+bool websocket_receive(struct websocket *ws); // there may be more, which no event tells of
+bool websocket_code_is_valid(unsigned code);  // to be sent in a close frame
 
 // websocket_send.c
 void websocket_queue(struct websocket *ws, unsigned flags, struct span data);

@@ -9,6 +9,8 @@
  */
 #include <curl/curl.h>
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "codec/utf8.h"
@@ -16,12 +18,30 @@
 
 enum { MESSAGE_KEPT = 16 * 1024 }; // bytes of a buffer that the next message uses again
 
+// Fails the connection (RFC 6455 §7.1.7): tells the server `code` and waits for its end.
+__attribute__((format(printf, 3, 4))) static void fail(struct websocket *ws,
+                                                       enum websocket_code code, const char *fmt,
+                                                       ...)
+{
+    va_list arguments;
+    websocket_set_failure(ws, HTTP_CUT, (uint16_t)code);
+    ws->err.code = -EPROTO;
+    va_start(arguments, fmt);
+    vsnprintf(ws->err.text, sizeof ws->err.text, fmt, arguments);
+    va_end(arguments);
+    error_wrap(&ws->err, "%s", ws->authority);
+    websocket_drop_unsent(ws);
+    if (!ws->close_sent)
+        websocket_queue_close(ws, code, SPAN_ABSENT);
+    websocket_begin_end(ws);
+}
+
 static void deliver(struct websocket *ws, bool is_text)
 {
     struct span message = buf_span(&ws->message);
     ws->in_message = false;
     if (is_text && !utf8_valid(message)) {
-        websocket_fail(ws, WEBSOCKET_NOT_UTF8, "it sent text that is not UTF-8");
+        fail(ws, WEBSOCKET_NOT_UTF8, "it sent text that is not UTF-8");
         return;
     }
     ws->handler.on_message(ws->context, is_text, message.data ? message : SPAN_LITERAL(""));
@@ -36,8 +56,8 @@ static void take_data(struct websocket *ws, const struct curl_ws_frame *frame, s
     ws->in_message = true;
     if (!buf_append_span(&ws->message, piece) ||
         frame->bytesleft > (curl_off_t)(WEBSOCKET_MESSAGE_MAX - ws->message.len)) {
-        websocket_fail(ws, WEBSOCKET_TOO_BIG, "it sent a message of more than %d bytes",
-                       WEBSOCKET_MESSAGE_MAX);
+        fail(ws, WEBSOCKET_TOO_BIG, "it sent a message of more than %d bytes",
+             WEBSOCKET_MESSAGE_MAX);
         return;
     }
     if (frame->bytesleft == 0 && !(frame->flags & CURLWS_CONT))
@@ -58,11 +78,11 @@ static void take_close(struct websocket *ws, struct span payload)
     if (payload.len >= 2)
         code = (unsigned)(unsigned char)payload.data[0] << 8 | (unsigned char)payload.data[1];
     if (payload.len == 1 || (payload.len && !websocket_code_is_valid(code))) {
-        websocket_fail(ws, WEBSOCKET_PROTOCOL_ERROR, "it sent a close frame without a valid code");
+        fail(ws, WEBSOCKET_PROTOCOL_ERROR, "it sent a close frame without a valid code");
         return;
     }
     if (!utf8_valid(reason)) {
-        websocket_fail(ws, WEBSOCKET_NOT_UTF8, "it closed with a reason that is not UTF-8");
+        fail(ws, WEBSOCKET_NOT_UTF8, "it closed with a reason that is not UTF-8");
         return;
     }
     if (reason.len)
@@ -102,8 +122,8 @@ static void broken(struct websocket *ws, CURLcode result)
     long os_errno = 0;
     curl_easy_getinfo(ws->dial->easy, CURLINFO_OS_ERRNO, &os_errno);
     if (result == CURLE_RECV_ERROR && span_starts_with(words, mark))
-        websocket_fail(ws, WEBSOCKET_PROTOCOL_ERROR, "it broke the protocol: %s",
-                       words.data + sizeof mark - 1);
+        fail(ws, WEBSOCKET_PROTOCOL_ERROR, "it broke the protocol: %s",
+             words.data + sizeof mark - 1);
     else if (result == CURLE_GOT_NOTHING || os_errno == 0)
         websocket_lose(ws, HTTP_CUT, -ECONNABORTED,
                        "%s: the connection ended without a close frame", ws->authority);
@@ -137,11 +157,10 @@ static bool receive_piece(struct websocket *ws)
     return true;
 }
 
-// What libcurl holds by then no event tells of.
-void websocket_receive(struct websocket *ws)
+bool websocket_receive(struct websocket *ws)
 {
     for (unsigned i = 0; i < WEBSOCKET_TURN; i++)
         if (ws->state != WEBSOCKET_OPENED || ws->destroyed || !receive_piece(ws))
-            return;
-    websocket_wake(ws);
+            return false;
+    return true;
 }

@@ -14,7 +14,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "codec/utf8.h"
 #include "net/websocket_internal.h"
 
 static struct websocket_frame *first_of(const struct websocket *ws)
@@ -114,44 +113,4 @@ void websocket_flush(struct websocket *ws)
     struct websocket_frame *frame;
     while ((frame = first_of(ws)) && send_piece(ws, frame))
         continue;
-}
-
-static int send_message(struct websocket *ws, unsigned flags, struct span data)
-{
-    if (ws->state != WEBSOCKET_OPENED || ws->close_queued || ws->destroyed)
-        return -ENOTCONN;
-    if (data.len > WEBSOCKET_MESSAGE_MAX)
-        return -EMSGSIZE;
-    if (flags == CURLWS_TEXT && !utf8_valid(data))
-        return -EILSEQ;
-    if (ws->queued + data.len > WEBSOCKET_QUEUE_MAX ||
-        ws->queued_frames >= WEBSOCKET_QUEUE_FRAMES_MAX) {
-        ws->wants_room = true;
-        return -EAGAIN;
-    }
-    websocket_queue(ws, flags, data);
-    websocket_wake(ws);
-    return 0;
-}
-
-int websocket_send_text(struct websocket *websocket, struct span text)
-{
-    return send_message(websocket, CURLWS_TEXT, text);
-}
-
-int websocket_send_binary(struct websocket *websocket, struct span data)
-{
-    return send_message(websocket, CURLWS_BINARY, data);
-}
-
-int websocket_close(struct websocket *websocket, uint16_t code, struct span reason)
-{
-    struct websocket *ws = websocket;
-    if (ws->state != WEBSOCKET_OPENED || ws->close_queued || ws->destroyed)
-        return -ENOTCONN;
-    if (!websocket_code_is_valid(code) || reason.len > WEBSOCKET_REASON_MAX || !utf8_valid(reason))
-        return -EINVAL;
-    websocket_queue_close(ws, code, reason);
-    websocket_wake(ws);
-    return 0;
 }

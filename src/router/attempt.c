@@ -1,7 +1,7 @@
 /*
  * One attempt of a call: a deployment is asked, its reply is watched, and either it begins to pass
- * to the client, or it failed and the walk hears of it. An attempt lives inside its call; `running`
- * says whether there is one. Nothing is decided here about what comes next.
+ * to the client, or it failed and the fallback iterator hears of it. An attempt lives inside its
+ * call; `running` says whether there is one. Nothing is decided here about what comes next.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -9,10 +9,11 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "llm/translation.h"
 #include "router/call.h"
 #include "router/queue.h"
-#include "router/reply_stream.h"
 #include "router/router_internal.h"
+#include "router/wire/reply_stream.h"
 
 enum { SMALL_REPLY = 64 * 1024 }; // bytes
 
@@ -21,12 +22,13 @@ static struct loop *loop_of(const struct router_call *call)
     return call->router->env.loop;
 }
 
-struct router_edit router_attempt_edit(const struct router_call *call, struct buf *model)
+// The edits that the deployment wants of the request; its model's name is resolved here, once.
+static struct router_edit edit_of(struct router_call *call)
 {
     struct router_edit edit = ROUTER_EDIT_INIT;
-    const struct router_attempt *attempt = &call->attempt;
-    struct router_match match = router_target_match(call->course->plan, &attempt->step.target);
-    edit.model = router_plan_model(attempt->deployment, &match, model);
+    struct router_attempt *attempt = &call->attempt;
+    struct router_match match = router_target_match(call->runtime->plan, &attempt->step.target);
+    edit.model = router_plan_model(attempt->deployment, &match, &attempt->model);
     edit.params = span_of(attempt->deployment->params);
     edit.is_completion_bound =
         call->operation == UPSTREAM_CHAT &&
@@ -39,7 +41,9 @@ void router_attempt_finish(struct router_call *call)
     struct router_attempt *attempt = &call->attempt;
     router_give_back(call->router, &attempt->watch.held);
     router_give_back(call->router, &attempt->head);
+    buf_finish(&attempt->model);
     reply_watch_finish(&attempt->watch);
+    translation_destroy(STEAL(attempt->translation));
 }
 
 // The memory of an attempt goes; what it held is settled or released before.
@@ -64,12 +68,13 @@ static int64_t used_tokens(const struct router_attempt *attempt)
     return usage->prompt_tokens + usage->completion_tokens;
 }
 
-static void settle_hold(struct router_call *call, int64_t tokens)
+static void settle_bucket(struct router_call *call, int64_t tokens)
 {
-    if (!call->lane || !call->hold.granted)
+    if (!call->queue || !call->bucket_reservation.granted)
         return;
-    router_bucket_settle(call->lane->bucket, &call->hold, tokens, loop_now(loop_of(call)));
-    router_lane_wake(call->lane);
+    router_bucket_settle(call->queue->bucket, &call->bucket_reservation, tokens,
+                         loop_now(loop_of(call)));
+    router_group_queue_wake(call->queue);
 }
 
 // It never went out: nothing was spent, and nothing is known of the deployment.
@@ -77,17 +82,17 @@ static void abandon(struct router_call *call)
 {
     int64_t now_ms = loop_now(loop_of(call));
     router_charge_release(call);
-    router_picker_returned(call->course->picker, &call->attempt.step.ticket, now_ms);
+    router_picker_returned(call->runtime->picker, &call->attempt.step.lease, now_ms);
     router_queue_leave(call);
     finish(call);
-    router_poke_later(call->router);
+    router_wake_later(call->router);
 }
 
-void router_attempt_refused(struct router_call *call, const struct router_failure *failure)
+static void refused(struct router_call *call, const struct router_failure *failure)
 {
     struct router_failure copy = *failure;
     abandon(call);
-    router_call_failed(call, &copy);
+    call->events->failed(call, &copy);
 }
 
 static void tell_circuit(struct router_call *call, bool opened,
@@ -95,15 +100,15 @@ static void tell_circuit(struct router_call *call, bool opened,
 {
     const struct router_attempt *attempt = &call->attempt;
     struct router_pick_view view = router_picker_view(
-        call->course->picker, attempt->deployment->index, loop_now(loop_of(call)));
+        call->runtime->picker, attempt->deployment->index, loop_now(loop_of(call)));
     bool model_only = opened && view.state == CIRCUIT_CLOSED; // behind a wildcard
     if (opened)
         log_warning("router: %s is paused for a while: %s",
                     model_only ? attempt->step.target.name : attempt->deployment->litellm_name,
                     failure->text);
-    const struct router_course *now = call->router->course; // it may be another one's by now
+    const struct router_runtime *now = call->router->runtime; // it may be another one's by now
     struct router_match match = {.deployment = attempt->deployment->index};
-    if (call->course == now ||
+    if (call->runtime == now ||
         router_plan_find_id(now->plan, span_of(attempt->deployment->id), &match))
         router_report_circuit(call->router, match.deployment, opened ? failure->status : 0);
 }
@@ -119,15 +124,15 @@ static void fail(struct router_call *call, struct chat_failure told)
         said->foreign,         request_type(&call->body.scan, REQUEST_PROVIDER) == JSON_OBJECT};
     struct router_failure failure;
     int64_t now_ms = loop_now(loop_of(call));
-    int64_t wait_ms = router_rate_note_retry_after(&attempt->note, now_ms);
+    int64_t wait_ms = router_rate_limits_retry_after(&attempt->rate_limits, now_ms);
     if (told.retry_after_ms < 0)
         told.retry_after_ms = wait_ms;
-    const struct upstream *upstream = call->course->upstreams[attempt->deployment->index];
+    const struct upstream *upstream = call->runtime->upstreams[attempt->deployment->index];
     upstream_redact(upstream, told.text);
     router_failure_read(&told, &words, &failure);
     if (failure.error == ROUTER_INTERRUPTED && !call->body.stream)
         failure.error = ROUTER_MALFORMED; // LiteLLM tells half a piece of JSON from half a stream
-    if (!call->walk.failed || call->begun) { // the one that the client hears of
+    if (!call->iter.failed || call->begun) { // the one that the client hears of
         call->told = told;
         call->was_told = true;
         snprintf(call->told_provider, sizeof call->told_provider, "%s",
@@ -141,15 +146,15 @@ static void fail(struct router_call *call, struct chat_failure told)
         tokens = 0;
     bool opened = false;
     if (attempt->reader_late)
-        router_picker_cancelled(call->course->picker, &attempt->step.ticket, tokens, now_ms);
+        router_picker_cancelled(call->runtime->picker, &attempt->step.lease, tokens, now_ms);
     else
-        opened = router_picker_failed(call->course->picker, &attempt->step.ticket, &failure, tokens,
+        opened = router_picker_failed(call->runtime->picker, &attempt->step.lease, &failure, tokens,
                                       now_ms);
     tell_circuit(call, opened, &failure);
-    settle_hold(call, tokens);
+    settle_bucket(call, tokens);
     finish(call);
-    router_poke_later(call->router);
-    router_call_failed(call, &failure);
+    router_wake_later(call->router);
+    call->events->failed(call, &failure);
 }
 
 // Charged and written down: before the client gets the last byte.
@@ -166,10 +171,10 @@ static void complete(struct router_call *call)
     settle(call);
     router_report_attempt(call, NULL, false, now_ms);
     int64_t tokens = used_tokens(attempt);
-    router_picker_answered(call->course->picker, &attempt->step.ticket, tokens, now_ms);
-    settle_hold(call, tokens);
-    router_poke_later(call->router);
-    router_call_answered(call);
+    router_picker_answered(call->runtime->picker, &attempt->step.lease, tokens, now_ms);
+    settle_bucket(call, tokens);
+    router_wake_later(call->router);
+    call->events->answered(call);
 }
 
 // A reply of which no more can be kept: the deployment is not to blame, and no other would help.
@@ -183,12 +188,12 @@ static void give_up(struct router_call *call)
         router_charge_settle(call, &failure, false);
     router_report_attempt(call, &failure, false, now_ms);
     int64_t tokens = used_tokens(attempt);
-    router_picker_cancelled(call->course->picker, &attempt->step.ticket, tokens, now_ms);
-    settle_hold(call, tokens);
+    router_picker_cancelled(call->runtime->picker, &attempt->step.lease, tokens, now_ms);
+    settle_bucket(call, tokens);
     finish(call);
-    router_poke_later(call->router);
+    router_wake_later(call->router);
     call->was_told = false; // an earlier upstream's failure is not what ends the call
-    router_call_refused(call, &failure);
+    call->events->refused(call, &failure);
 }
 
 static void on_linger(void *context)
@@ -222,7 +227,7 @@ static int64_t stream_due(const struct router_call *call)
     const struct router_deployment *d = attempt->deployment;
     bool whole = d->stream_total_ms >= 0, own = d->stream_timeout_ms >= 0;
     int64_t limit_ms = own ? d->stream_timeout_ms : whole ? INT64_MAX : d->timeout_ms;
-    int64_t patience_ms = call->course->plan->first_content_timeout_ms;
+    int64_t patience_ms = call->runtime->plan->first_content_timeout_ms;
     int64_t since_ms = attempt->begun_ms;
     if (attempt->first_ms >= 0)
         since_ms = attempt->paused ? attempt->paused_since_ms : attempt->said_ms;
@@ -269,17 +274,17 @@ static void alive(struct router_call *call)
     attempt->first_ms = attempt->said_ms = loop_now(loop_of(call));
     if (call->body.stream)
         watch_silence(call);
-    router_picker_alive(call->course->picker, &attempt->step.ticket, attempt->first_ms);
+    router_picker_alive(call->runtime->picker, &attempt->step.lease, attempt->first_ms);
     tell_circuit(call, false, NULL);
 }
 
-static void note_headers(struct router_attempt *attempt, struct span lines, int64_t now_ms,
-                         int64_t wall_ms)
+static void read_rate_limits(struct router_attempt *attempt, struct span lines, int64_t now_ms,
+                             int64_t wall_ms)
 {
     while (lines.len) {
         struct span line = span_trim(span_cut(&lines, '\n'));
         struct span name = span_cut(&line, ':');
-        router_rate_note_header(&attempt->note, name, span_trim(line), now_ms, wall_ms);
+        router_rate_limits_read(&attempt->rate_limits, name, span_trim(line), now_ms, wall_ms);
     }
 }
 
@@ -287,12 +292,15 @@ static void on_head(void *context, const struct http_head *head)
 {
     struct router_call *call = context;
     struct router_attempt *attempt = &call->attempt;
+    struct span type = http_head_get(head, "Content-Type");
     attempt->status = head->status;
-    reply_watch_head(&attempt->watch, head->status, http_head_get(head, "Content-Type"));
+    if (attempt->translation && reply_is_answer(head->status))
+        type = translation_begin(attempt->translation, type);
+    reply_watch_head(&attempt->watch, head->status, type);
     if (head->lines.len <= attempt->head.max)
         buf_append_span(&attempt->head, head->lines);
-    note_headers(attempt, head->lines, loop_now(loop_of(call)), loop_wall(loop_of(call)));
-    router_picker_rate(call->course->picker, &attempt->step.ticket, &attempt->note);
+    read_rate_limits(attempt, head->lines, loop_now(loop_of(call)), loop_wall(loop_of(call)));
+    router_picker_rate(call->runtime->picker, &attempt->step.lease, &attempt->rate_limits);
 }
 
 // Who asked for one piece of JSON can make nothing of a stream; another deployment may know better.
@@ -311,17 +319,31 @@ static void refuse_unasked_stream(struct router_call *call)
 static bool has_room(const struct router_call *call)
 {
     return reply_watch_waiting(&call->attempt.watch) < SMALL_REPLY ||
-           call->router->buffered <= (size_t)call->course->plan->buffers;
+           call->router->buffered <= (size_t)call->runtime->plan->buffers;
 }
 
-static int on_body(void *context, struct span chunk)
+// What the upstream sent, or with `end` that it sent all, in the format that the router speaks.
+static enum reply_state watch_bytes(struct router_attempt *attempt, struct span bytes, bool end)
 {
-    struct router_call *call = context;
+    const struct chat_failure *failure = NULL;
+    if (attempt->translation && reply_is_answer(attempt->status))
+        failure = end ? translation_end(attempt->translation, &bytes)
+                      : translation_feed(attempt->translation, bytes, &bytes);
+    enum reply_state state = reply_watch_feed(&attempt->watch, bytes);
+    if (!failure || state == REPLY_FAILED)
+        return state;
+    reply_fail(&attempt->watch, failure->kind, failure->text);
+    attempt->watch.failure = *failure;
+    return REPLY_FAILED;
+}
+
+static int take_bytes(struct router_call *call, struct span bytes, bool end)
+{
     struct router_attempt *attempt = &call->attempt;
-    enum reply_state state = reply_watch_feed(&attempt->watch, chunk);
+    enum reply_state state = watch_bytes(attempt, bytes, end);
     router_call_count(call);
-    if (attempt->recorded && !attempt->noted)
-        router_charge_note(call);
+    if (attempt->recorded && !attempt->reply_recorded)
+        router_charge_record_reply(call);
     if (attempt->said != attempt->watch.said)
         attempt->said_ms = loop_now(loop_of(call));
     attempt->said = attempt->watch.said;
@@ -329,7 +351,7 @@ static int on_body(void *context, struct span chunk)
         if (attempt->watch.failure.kind == CHAT_TOO_LARGE && is_unasked_stream(call))
             refuse_unasked_stream(call);
         if (call->begun) // the upstream's own word on what went wrong
-            router_call_pass(call);
+            call->events->pass(call);
         return -EPROTO; // told in on_done, from where the next attempt may be begun
     }
     if (state != REPLY_PASS)
@@ -344,8 +366,13 @@ static int on_body(void *context, struct span chunk)
         linger(call);
     }
     bool room = attempt->watch.done || has_room(call); // for an event that has not ended
-    router_call_pass(call);
+    call->events->pass(call);
     return room ? 0 : -ENOBUFS;
+}
+
+static int on_body(void *context, struct span chunk)
+{
+    return take_bytes(context, chunk, false);
 }
 
 // The time was over, but without the waits for its reader it would not be: the deployment is not to
@@ -364,7 +391,7 @@ static void on_done(void *context, enum http_failure how, const struct error *er
 {
     struct router_call *call = context;
     struct router_attempt *attempt = &call->attempt;
-    const struct upstream *upstream = call->course->upstreams[attempt->deployment->index];
+    const struct upstream *upstream = call->runtime->upstreams[attempt->deployment->index];
     struct reply_watch *watch = &attempt->watch;
     attempt->reached = http_client_was_sent(call->router->env.http, attempt->http);
     attempt->http = 0;
@@ -374,6 +401,8 @@ static void on_done(void *context, enum http_failure how, const struct error *er
         give_up(call);
         return;
     }
+    if (attempt->translation && how == HTTP_OK && watch->state != REPLY_FAILED)
+        take_bytes(call, SPAN_ABSENT, true);
     enum reply_state state =
         watch->state == REPLY_FAILED ? REPLY_FAILED : reply_watch_end(watch, how != HTTP_OK);
     if (state == REPLY_PASS && is_unasked_stream(call)) {
@@ -381,7 +410,7 @@ static void on_done(void *context, enum http_failure how, const struct error *er
     } else if (state == REPLY_PASS) {
         alive(call);
         settle(call);
-        router_call_pass(call);
+        call->events->pass(call);
         complete(call);
         return;
     }
@@ -399,7 +428,7 @@ static void on_done(void *context, enum http_failure how, const struct error *er
 static struct http_timeouts timeouts_of(const struct router_call *call)
 {
     const struct router_deployment *d = call->attempt.deployment;
-    const struct router_plan *plan = call->course->plan;
+    const struct router_plan *plan = call->runtime->plan;
     int64_t total_ms = call->body.stream ? d->stream_total_ms : d->timeout_ms;
     return (struct http_timeouts){
         .connect = plan->connect_timeout_ms,
@@ -415,13 +444,23 @@ static int send(struct router_call *call, struct error *err)
     struct router_attempt *attempt = &call->attempt;
     const struct router_deployment *d = attempt->deployment;
     const struct upstream *upstream;
-    int r = router_course_upstream(call->course, call->router->env.http, d->index, &upstream, err);
+    int r =
+        router_runtime_upstream(call->runtime, call->router->env.http, d->index, &upstream, err);
     if (r < 0)
         return r;
+    const struct span *parts = call->body.parts;
+    size_t part_count = call->body.part_count;
+    if (d->format != &wire_openai_chat && call->operation == UPSTREAM_CHAT) {
+        r = translation_create(d->format, parts, part_count, &attempt->translation, err);
+        if (r < 0)
+            return r;
+        parts = translation_request(attempt->translation);
+        part_count = 1;
+    }
     struct upstream_request request = {
         .operation = call->operation,
-        .parts = call->body.parts,
-        .part_count = call->body.part_count,
+        .parts = parts,
+        .part_count = part_count,
         .stream = call->body.stream,
         .timeouts = timeouts_of(call),
     };
@@ -433,31 +472,42 @@ static int send(struct router_call *call, struct error *err)
     return 0;
 }
 
-void router_attempt_go(struct router_call *call)
+static void go(struct router_call *call)
 {
     struct router_attempt *attempt = &call->attempt;
     struct error err = ERROR_INIT;
     attempt->begun_ms = loop_now(loop_of(call));
     attempt->begun_wall_ms = loop_wall(loop_of(call));
     attempt->sent = true;
-    if (send(call, &err) == 0) {
+    int r = send(call, &err);
+    if (r == 0) {
         call->asked++;
         return;
     }
     struct router_failure failure;
-    router_failure_make(ROUTER_API_CONNECTION, -1, err.text, &failure);
-    router_attempt_refused(call, &failure);
+    router_failure_make(r == -ENOTSUP ? ROUTER_BAD_REQUEST : ROUTER_API_CONNECTION, -1, err.text,
+                        &failure);
+    refused(call, &failure);
 }
 
-void router_attempt_reserve(struct router_call *call)
+static void on_charged(struct router_call *call, const struct router_failure *failure)
 {
+    if (failure)
+        refused(call, failure);
+    else
+        go(call);
+}
+
+static void reserve(struct router_call *call)
+{
+    static const struct router_charge_events charge_events = {on_charged, reserve};
     struct router_failure failure;
-    int r = router_charge_reserve(call, &failure);
+    int r = router_charge_reserve(call, &charge_events, &failure);
     if (r < 0) {
         router_report_passed_over(call, &failure);
-        router_attempt_refused(call, &failure);
+        refused(call, &failure);
     } else if (r == 0) {
-        router_attempt_go(call);
+        go(call);
     }
 }
 
@@ -468,37 +518,37 @@ void router_attempt_begin(struct router_call *call, const struct router_step *st
         .running = true,
         .step = *step,
         .number = call->asked + 1,
-        .deployment = &call->course->plan->deployments[step->ticket.deployment],
+        .deployment = &call->runtime->plan->deployments[step->lease.deployment],
         .before = attempt->deployment,
-        .note = ROUTER_RATE_NOTE_INIT,
+        .rate_limits = ROUTER_RATE_LIMITS_INIT,
         .first_ms = -1,
         .begun_ms = loop_now(loop_of(call)),
         .begun_wall_ms = loop_wall(loop_of(call)),
         .capped_tokens = -1,
     };
     bool chat = call->operation != UPSTREAM_EMBEDDINGS;
-    if (step->ticket.standing.circuit.probe)
+    if (step->lease.standing.circuit.probe)
         tell_circuit(call, false, NULL);
+    buf_init(&attempt->model, ROUTER_MODEL_MAX);
     buf_init(&attempt->head, ROUTER_REMOTE_HEAD_MAX);
     buf_stock_lend(&call->router->stock, 0, &attempt->head);
     buf_stock_lend(&call->router->stock, 0, &call->body.own);
-    BUF_AUTO model = BUF_INIT(ROUTER_MODEL_MAX);
-    struct router_edit edit = router_attempt_edit(call, &model);
+    attempt->edit = edit_of(call);
     struct router_failure failure;
     struct error err = ERROR_INIT;
-    int r = router_body_edit(&call->body, &edit, &err);
+    int r = router_body_edit(&call->body, &attempt->edit, &err);
     bool hide_usage = call->body.added_usage &&
-                      (call->body.refuses_usage || !call->course->plan->always_include_usage);
+                      (call->body.refuses_usage || !call->runtime->plan->always_include_usage);
     reply_watch_init(&attempt->watch, chat ? REPLY_CHAT : REPLY_OTHER, hide_usage);
     attempt->watch.wants_stream = call->body.stream;
     attempt->watch.answers = call->body.sent_answers;
     buf_stock_lend(&call->router->stock, 0, &attempt->watch.held);
     if (r < 0) {
         router_failure_make(ROUTER_BAD_REQUEST, -1, err.text, &failure);
-        router_attempt_refused(call, &failure);
+        refused(call, &failure);
         return;
     }
-    router_attempt_reserve(call);
+    reserve(call);
 }
 
 void router_attempt_cancel(struct router_call *call)
@@ -517,10 +567,10 @@ void router_attempt_cancel(struct router_call *call)
         router_charge_settle(call, &failure, true);
     router_report_attempt(call, &failure, true, now_ms);
     int64_t tokens = used_tokens(attempt);
-    router_picker_cancelled(call->course->picker, &attempt->step.ticket, tokens, now_ms);
-    settle_hold(call, tokens);
+    router_picker_cancelled(call->runtime->picker, &attempt->step.lease, tokens, now_ms);
+    settle_bucket(call, tokens);
     finish(call);
-    router_poke_later(call->router);
+    router_wake_later(call->router);
 }
 
 void router_attempt_pause(struct router_call *call)

@@ -1,6 +1,6 @@
 /*
  * The way of one call: it is read, looked up, put in the queue where its group is limited, and then
- * led over attempts by a walk (chain.h) until one answers or the walk gives up.
+ * led over attempts by a fallback iterator (fallback_iter.h) until one answers or it gives up.
  *
  * Nothing is told from inside router_call_start(): what can be said at once is said by a timer of
  * no length. A call ends in one place, end(), after which its memory is gone; whoever calls into
@@ -51,14 +51,14 @@ static void destroy(struct router_call *call)
     router->call_count--;
     router->buffered -= call->counted;
     router_metrics_level(router->metrics, ROUTER_LEVEL_IN_FLIGHT, (int64_t)router->call_count);
-    router->asking -= call->walking;
+    router->asking -= call->admitted;
     router_give_back_body(call);
     router_give_back(router, &call->body.own);
     router_body_finish(&call->body);
     buf_finish(&call->client_models);
-    router_course_unref(call->course);
+    router_runtime_unref(call->runtime);
     free(call->texts);
-    router_call_put_aside(call);
+    router_pool_return(call);
 }
 
 static void end(struct router_call *call, const struct router_failure *failure)
@@ -66,8 +66,8 @@ static void end(struct router_call *call, const struct router_failure *failure)
     const struct router_sink *sink = call->sink;
     void *context = call->context;
     BUF_AUTO message = BUF_INIT(64 * 1024);
-    if (failure && call->walking && failure != &call->failure)
-        router_walk_message(&call->walk, span_of(call->told_provider), &message);
+    if (failure && call->admitted && failure != &call->failure)
+        router_fallback_message(&call->iter, span_of(call->told_provider), &message);
     else if (failure)
         router_failure_message(failure, SPAN_ABSENT, &message);
     struct router_result result = {
@@ -86,8 +86,8 @@ static void end(struct router_call *call, const struct router_failure *failure)
     };
     if (failure && failure->error == ROUTER_BUDGET)
         router_metrics_refused(call->router->metrics, "budget");
-    if (call->walk.fallbacks > 0)
-        router_report_fallback(call, call->walk.target.group, !failure);
+    if (call->iter.fallbacks > 0)
+        router_report_fallback(call, call->iter.target.group, !failure);
     bool told = call->begun || call->silence_told; // the head went out
     router_report_end(call, failure, !failure || told ? 200 : failure->status);
     sink->on_end(context, &result);
@@ -100,7 +100,7 @@ static void refuse(struct router_call *call, enum router_error error, const char
     end(call, &call->failure);
 }
 
-void router_call_refused(struct router_call *call, const struct router_failure *failure)
+static void on_refused(struct router_call *call, const struct router_failure *failure)
 {
     call->failure = *failure;
     end(call, &call->failure);
@@ -108,110 +108,69 @@ void router_call_refused(struct router_call *call, const struct router_failure *
 
 // --- the attempts --------------------------------------------------------------------------------
 
-static void on_step(void *context)
-{
-    router_call_go(context);
-}
-
-void router_call_go(struct router_call *call)
+static void go(struct router_call *call)
 {
     call->timer = 0;
     if (!list_empty(&call->waiting))
         list_remove(&call->waiting);
     struct router_step step;
-    router_walk_next(&call->walk, loop_now(loop_of(call)), &step);
-    if (call->hold.granted && call->walk.target.group != call->match.group)
+    router_fallback_next(&call->iter, loop_now(loop_of(call)), &step);
+    if (call->bucket_reservation.granted && call->iter.target.group != call->match.group)
         router_queue_leave(call); // it was not asked there, so others may be
     switch (step.kind) {
     case STEP_ATTEMPT:
         router_attempt_begin(call, &step);
         return;
     case STEP_WAIT:
-        list_append(&call->router->waiting, &call->waiting);
-        call->timer = loop_timer_at(loop_of(call), step.at_ms, on_step, call);
+        router_queue_wait(call, step.at_ms);
         return;
     case STEP_GIVE_UP:
-        end(call, router_walk_failure(&call->walk));
+        end(call, router_fallback_failure(&call->iter));
         return;
     }
-}
-
-void router_call_step(struct router_call *call)
-{
-    loop_cancel(loop_of(call), call->timer);
-    call->timer = loop_defer(loop_of(call), on_step, call);
-}
-
-static void poke(void *context)
-{
-    struct router *router = context;
-    router->poke = 0;
-    list_for_each(link, &router->waiting)
-        router_call_step(list_entry(link, struct router_call, waiting));
-    router_lanes_wake(router);
-}
-
-void router_poke_later(struct router *router)
-{
-    if (!router->poke && !(list_empty(&router->waiting) && list_empty(&router->lanes)))
-        router->poke = loop_defer(router->env.loop, poke, router);
-}
-
-// What is asked anew may take as long as the settings say; a retry must begin within that.
-void router_call_renew(struct router_call *call)
-{
-    call->walk.request.deadline_ms = loop_now(loop_of(call)) + call->course->plan->timeout_ms;
 }
 
 // Once something was passed on there is no other way than to say so.
-void router_call_failed(struct router_call *call, const struct router_failure *failure)
+static void on_failed(struct router_call *call, const struct router_failure *failure)
 {
     if (call->begun) {
-        router_call_refused(call, failure);
+        on_refused(call, failure);
         return;
     }
-    size_t group = call->walk.target.group;
-    int fallbacks = call->walk.fallbacks;
-    router_walk_failed(&call->walk, failure, loop_now(loop_of(call)));
-    if (call->walk.again == ROUTER_NONE)
-        router_call_renew(call);
-    if (fallbacks > 0 && fallbacks < call->walk.fallbacks)
+    size_t group = call->iter.target.group;
+    int fallbacks = call->iter.fallbacks;
+    router_fallback_failed(&call->iter, failure, loop_now(loop_of(call)));
+    if (call->iter.again == ROUTER_NONE)
+        router_queue_renew(call);
+    if (fallbacks > 0 && fallbacks < call->iter.fallbacks)
         router_report_fallback(call, group, false);
-    router_call_step(call);
+    router_queue_step(call);
 }
 
-void router_call_answered(struct router_call *call)
+static void on_answered(struct router_call *call)
 {
     call->attempt.running = false;
     end(call, NULL);
-}
-
-void router_call_count(struct router_call *call)
-{
-    size_t now = call->body.bytes.capacity + reply_watch_bytes(&call->attempt.watch);
-    call->router->buffered += now - call->counted;
-    call->counted = now;
 }
 
 static void begin(struct router_call *call)
 {
     const struct router_attempt *attempt = &call->attempt;
     bool stream = attempt->watch.shape == REPLY_STREAM;
-    BUF_AUTO model = BUF_INIT(ROUTER_MODEL_MAX);
     struct router_answer answer = {
         .id = call->id,
         .content_type = stream ? "text/event-stream; charset=utf-8" : "application/json",
         .stream = stream,
         .deployment = attempt->deployment,
-        .plan = call->course->plan,
+        .plan = call->runtime->plan,
         .asked = call->match.group,
-        .model = router_attempt_edit(call, &model).model,
-        .group = call->walk.target.name,
-        .failed = call->walk.failed ? router_walk_failure(&call->walk) : NULL,
+        .model = attempt->edit.model,
+        .group = call->iter.target.name,
+        .failed = call->iter.failed ? router_fallback_failure(&call->iter) : NULL,
         .head_lines = buf_span(&attempt->head),
-        .retries = call->walk.retries,
-        .fallbacks = call->walk.fallbacks,
-        .retries_max = call->walk.max_retries,
+        .retries = call->iter.retries,
+        .fallbacks = call->iter.fallbacks,
+        .retries_max = call->iter.max_retries,
         .capped_tokens = attempt->capped_tokens,
         .asked_ms = call->came_ms,
         .upstream_ms = loop_now(loop_of(call)) - attempt->begun_ms,
@@ -221,7 +180,7 @@ static void begin(struct router_call *call)
     call->sink->on_begin(call->context, &answer);
 }
 
-void router_call_pass(struct router_call *call)
+static void pass(struct router_call *call)
 {
     const struct reply_pieces *pieces = &call->attempt.watch.pieces;
     if (!call->begun)
@@ -247,7 +206,7 @@ static int64_t tokens_of(const struct router_call *call)
 static bool find_model(const struct router_call *call, struct span name,
                        struct router_match *ret_match)
 {
-    const struct router_plan *plan = call->course->plan;
+    const struct router_plan *plan = call->runtime->plan;
     return call->own ? router_plan_find_own(plan, name, ret_match)
                      : router_plan_find(plan, name, ret_match);
 }
@@ -282,10 +241,10 @@ static int read_client_chain(struct router_call *call, struct error *err)
     return r;
 }
 
-static struct router_walk_request walk_request_of(struct router_call *call)
+static struct router_fallback_request fallback_request_of(struct router_call *call)
 {
-    const struct router_plan *plan = call->course->plan;
-    struct router_walk_request request = {
+    const struct router_plan *plan = call->runtime->plan;
+    struct router_fallback_request request = {
         .target = {buf_text(&call->body.model), call->match.group, call->match.deployment},
         .client = call->client_chain.count ? &call->client_chain : NULL,
         .num_retries = -1,
@@ -299,34 +258,21 @@ static struct router_walk_request walk_request_of(struct router_call *call)
     return request;
 }
 
-static void on_refusal(void *context)
-{
-    struct router_call *call = context;
-    call->timer = 0;
-    end(call, &call->failure);
-}
-
 static const char *route_without_v1(const struct router_call *call)
 {
     return strncmp(call->route, "/v1", 3) == 0 ? call->route + 3 : call->route;
 }
 
-// A model that is not listed does not exist. Who repeats such a call is answered ever later.
+// A model that is not listed does not exist.
 static void refuse_model(struct router_call *call, const char *name)
 {
     char text[ROUTER_FAILURE_TEXT_MAX];
-    struct router *router = call->router;
-    int64_t delay_ms =
-        router_refusals_note(router->refusals, call->origin.caller, loop_now(router->env.loop));
     snprintf(text, sizeof text,
              "%s: Invalid model name passed in model=%.128s. Call `/v1/models` to view available "
              "models for your key.",
              route_without_v1(call), name);
-    router_failure_make(ROUTER_BAD_REQUEST, -1, text, &call->failure);
-    router_metrics_refused(router->metrics, "model");
-    router_give_back_body(call); // nobody reads it any more, and the delay may be long
-    router_call_count(call);
-    call->timer = loop_timer_after(loop_of(call), delay_ms, on_refusal, call);
+    router_metrics_refused(call->router->metrics, "model");
+    refuse(call, ROUTER_BAD_REQUEST, text);
 }
 
 // What LiteLLM misses before it looks for the model; NULL: nothing.
@@ -355,14 +301,14 @@ static void refuse_missing(struct router_call *call, const char *member)
 static bool waits_for_ledger(const struct router_call *call)
 {
     const struct router_ledger *ledger = call->router->ledger;
-    return call->course->plan->budget_count > 0 && ledger && router_ledger_is_starting(ledger) &&
+    return call->runtime->plan->budget_count > 0 && ledger && router_ledger_is_starting(ledger) &&
            loop_now(loop_of(call)) - call->came_ms < LEDGER_PATIENCE_MS;
 }
 
 // Who names no model may name the work that it is for.
 static void name_by_slot(struct router_call *call)
 {
-    const char *model = router_plan_own_slot(call->course->plan, call->origin.slot);
+    const char *model = router_plan_own_slot(call->runtime->plan, call->origin.slot);
     if (model)
         router_body_name_model(&call->body, span_of(model));
 }
@@ -372,7 +318,7 @@ static bool is_one_too_many(struct router_call *call)
 {
     char text[ROUTER_FAILURE_TEXT_MAX];
     const struct router *router = call->router;
-    int64_t most = call->course->plan->max_parallel;
+    int64_t most = call->runtime->plan->max_parallel;
     if (most < 0 || router->asking < (size_t)most)
         return false;
     snprintf(text, sizeof text,
@@ -438,17 +384,17 @@ static void on_start(void *context)
     } else if (is_one_too_many(call)) {
         end(call, &call->failure);
     } else {
-        struct router_walk_request request = walk_request_of(call);
-        router_walk_init(&call->walk, &call->course->walk, call->course->picker, &request,
-                         ++call->router->seed);
-        call->walking = true;
+        struct router_fallback_request request = fallback_request_of(call);
+        router_fallback_init(&call->iter, &call->runtime->fallback_plan, call->runtime->picker,
+                             &request, ++call->router->seed);
+        call->admitted = true;
         call->router->asking++;
         router_queue_enter(call);
     }
 }
 
 // A body that could not be read, or a member of it that has an impossible value.
-static void note_unread(struct router_call *call, int r, const struct error *why)
+static void refuse_unread(struct router_call *call, int r, const struct error *why)
 {
     char text[ROUTER_FAILURE_TEXT_MAX];
     if (r == -EINVAL) {
@@ -459,6 +405,8 @@ static void note_unread(struct router_call *call, int r, const struct error *why
     router_failure_make_bad("request_body", text, &call->failure);
 }
 
+static const struct router_call_events events = {go, pass, on_failed, on_refused, on_answered};
+
 int router_call_start(struct router *router, const struct router_request *request,
                       const struct router_sink *sink, void *context, router_call_id *ret_id,
                       struct error *err)
@@ -467,10 +415,11 @@ int router_call_start(struct router *router, const struct router_request *reques
         buf_finish(request->body);
         return error_set(err, -EAGAIN, "too many calls are running (%d)", ROUTER_CALLS_MAX);
     }
-    struct router_call *call = router_call_allocate(router);
+    struct router_call *call = router_pool_take(router);
     struct error local = ERROR_INIT;
     call->router = router;
-    call->course = router_course_ref(router->course);
+    call->runtime = router_runtime_ref(router->runtime);
+    call->events = &events;
     call->number = ++router->last_id;
     call->operation = request->operation;
     call->route = request->route;
@@ -489,12 +438,12 @@ int router_call_start(struct router *router, const struct router_request *reques
     call->prompt_tokens = (int64_t)request->body->len / BYTES_PER_TOKEN + 1;
     int r = router_body_init(&call->body, request->body, &local);
     if (r < 0)
-        note_unread(call, r, &local);
+        refuse_unread(call, r, &local);
     else if (request->model.len) // of the path: it is before the body's
         router_body_name_model(&call->body, request->model);
     router_call_count(call);
     bool readable = !call->failure.text[0];
-    if (readable && router->buffered > (size_t)call->course->plan->buffers) {
+    if (readable && router->buffered > (size_t)call->runtime->plan->buffers) {
         router_failure_no_room(&call->failure);
         router_give_back_body(call);
         router_call_count(call);

@@ -6,15 +6,18 @@
  * Private to the router: one call, and the attempt that it makes at the moment.
  */
 struct router_attempt {
-    bool running; // from its ticket to its end
+    bool running; // from its lease to its end
     struct router_step step;
     int number; // in the ledger: the first upstream that is asked is 1, whoever was passed over
     const struct router_deployment *deployment, *before; // the attempt before; NULL: none
+    struct router_edit edit; // that the deployment wants, with the model as its provider calls it
+    struct buf model;        // where that name may be made
     http_id http;
     loop_id timer; // of a stream: how long it may say nothing, or how long its end may take
     bool lingers;  // all is said, and the timer is that of the end
+    struct translation *translation; // NULL: the deployment speaks openai_chat
     struct reply_watch watch;
-    struct router_rate_note note;
+    struct router_rate_limits rate_limits;
     struct buf head; // lines of the upstream's header
     int status;
     int64_t begun_ms, begun_wall_ms, first_ms;
@@ -26,23 +29,34 @@ struct router_attempt {
     bool reader_late;                   // that is why its time was over
     bool reached;                       // the upstream had all of the request when it ended
     struct router_price price;          // by which it is reckoned
-    struct list prices;                 // of those that wait for a list of prices,
-    bool awaits_price;                  // while it does;
-    bool awaited_price;                 // once is enough
+    const struct router_charge_events *charge_events;
+    struct list prices; // of those that wait for a list of prices,
+    bool awaits_price;  // while it does;
+    bool awaited_price; // once is enough
     // What it holds.
     router_reservation_id reservation;
     int64_t reserved_pico;
-    int64_t ticket; // of the ledger; 0: nothing is waited for
-    bool recorded;  // the reservation stands in the journal,
-    bool noted;     // and with it by what name the answer can be asked for, or it cannot
+    int64_t sync_id;     // of the ledger; 0: nothing is waited for
+    bool recorded;       // the reservation stands in the journal,
+    bool reply_recorded; // and with it by what name the answer can be asked for, or it cannot
     int64_t capped_tokens;
 };
 
+// How the queue and an attempt report to the call; after refused() and answered() it is gone.
+struct router_call_events {
+    void (*go)(struct router_call *call);   // it is its turn
+    void (*pass)(struct router_call *call); // what the watch has for the client
+    void (*failed)(struct router_call *call, const struct router_failure *failure); // the attempt
+    void (*refused)(struct router_call *call, const struct router_failure *failure);
+    void (*answered)(struct router_call *call);
+};
+
 struct router_call {
+    const struct router_call_events *events;
     struct list link;    // router::calls
     struct list waiting; // router::waiting, while a step says WAIT
     struct router *router;
-    struct router_course *course;
+    struct router_runtime *runtime;
     router_call_id number;
     char id[ROUTER_CALL_ID_MAX + 1];
     char ledger_id[ROUTER_CALL_ID_MAX + 1 + ROUTER_UUID_SIZE]; // begins with id; never there twice
@@ -59,14 +73,14 @@ struct router_call {
     struct buf client_models; // names of the client's own fallbacks
     struct router_target client_targets[ROUTER_TARGETS_MAX];
     struct router_chain client_chain;
-    bool walking;
-    struct router_walk walk;
+    bool admitted; // past all checks
+    struct router_fallback_iter iter;
     struct router_attempt attempt;
-    struct router_lane *lane;
-    uint64_t queued; // in the lane; 0: not
-    struct router_hold hold;
+    struct router_group_queue *queue;
+    uint64_t queued; // in the queue; 0: not
+    struct router_bucket_reservation bucket_reservation;
     loop_id timer;                 // the next step
-    struct router_failure failure; // of our own, when it never came to a walk
+    struct router_failure failure; // of our own, when it was never admitted
     struct chat_failure told;      // by the latest upstream
     bool was_told;
     char told_provider[32];
@@ -90,6 +104,3 @@ void router_call_name(struct router_call *call, struct span wanted);
 void router_call_keep_origin(struct router_call *call, const struct router_origin *origin);
 // The model that answered, as its provider says it where that may be believed to be one (names.h).
 struct span router_call_model(const struct router_call *call);
-
-void router_call_pass(struct router_call *call);  // what the watch has for the client
-void router_call_count(struct router_call *call); // its bytes, into router::buffered

@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "router/call.h"
-#include "router/names.h"
+#include "router/money/names.h"
 
 // What a call is known by: its own name, and who asks for what.
 
@@ -67,7 +67,7 @@ struct span router_call_model(const struct router_call *call)
 
 static struct span slot_of(struct router_call *call, struct span slot)
 {
-    if (!slot.len || router_plan_knows_slot(call->course->plan, slot))
+    if (!slot.len || router_plan_knows_slot(call->runtime->plan, slot))
         return slot;
     return router_names_take(call->router->slot_names, slot, today(call), SPAN_LITERAL("other"));
 }

@@ -13,11 +13,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "codec/money.h"
 #include "llm/generation.h"
-#include "router/budget_memory.h"
 #include "router/call.h"
+#include "router/money/budget_memory.h"
 #include "router/router_internal.h"
 
 // An answer of fewer tokens is not worth asking for; and one that nobody bounds is bounded, so that
@@ -39,7 +40,7 @@ enum {
 };
 
 // Most answers have ended before; for those a second record would be a write too many.
-enum { NOTE_AFTER_MS = 1000 };
+enum { RECORD_REPLY_AFTER_MS = 1000 };
 
 static struct span key_of(const struct router_call *call, enum router_scope scope)
 {
@@ -53,7 +54,7 @@ static struct span key_of(const struct router_call *call, enum router_scope scop
     case ROUTER_SCOPE_KEY:
         return call->origin.key_name;
     case ROUTER_SCOPE_MODEL:
-        return span_of(call->course->plan->groups[call->attempt.step.target.group].name);
+        return span_of(call->runtime->plan->groups[call->attempt.step.target.group].name);
     default:
         return SPAN_ABSENT;
     }
@@ -69,14 +70,14 @@ static bool counts(const struct router_call *call, const struct router_budget_ru
     if (!key.len || strcmp(rule->match, "*") == 0 || span_is(key, rule->match))
         return key.len > 0;
     return rule->scope == ROUTER_SCOPE_MODEL &&
-           span_is(router_target_match(call->course->plan, &call->attempt.step.target).name,
+           span_is(router_target_match(call->runtime->plan, &call->attempt.step.target).name,
                    rule->match);
 }
 
 // One more than there is room for says that not all of them can be held.
 static size_t claims_of(const struct router_call *call, struct router_budget_claim *claims)
 {
-    const struct router_plan *plan = call->course->plan;
+    const struct router_plan *plan = call->runtime->plan;
     size_t count = 0;
     for (size_t i = 0; i < plan->budget_count; i++) {
         const struct router_budget_rule *rule = &plan->budgets[i];
@@ -87,7 +88,7 @@ static size_t claims_of(const struct router_call *call, struct router_budget_cla
             return count + 1;
         bool each = strcmp(rule->match, "*") == 0 && rule->scope != ROUTER_SCOPE_ROUTER;
         claims[count++] =
-            (struct router_budget_claim){&call->course->terms[i], each ? key : SPAN_ABSENT};
+            (struct router_budget_claim){&call->runtime->terms[i], each ? key : SPAN_ABSENT};
     }
     return count;
 }
@@ -125,8 +126,7 @@ static bool lower(struct router_call *call, const struct router_size *size, int6
         return false;
     if (size->max_tokens < 0 && size->max_output_tokens < 0 && tokens > TOKENS_UNSAID)
         tokens = TOKENS_UNSAID;
-    BUF_AUTO model = BUF_INIT(ROUTER_MODEL_MAX);
-    struct router_edit edit = router_attempt_edit(call, &model);
+    struct router_edit edit = attempt->edit;
     edit.max_tokens = tokens;
     if (router_body_edit(&call->body, &edit, NULL) < 0)
         return false;
@@ -140,7 +140,7 @@ static bool lower(struct router_call *call, const struct router_size *size, int6
 static int64_t bound_of(struct router_call *call, int64_t left_pico)
 {
     const struct router_price *price = &call->attempt.price;
-    if (request_is_dear(&call->body.scan, &call->course->plan->terms, NULL))
+    if (request_has_unbounded_cost(&call->body.scan, &call->runtime->plan->terms, NULL))
         return -1;
     struct router_size size = size_of(call);
     int64_t bound = router_price_bound(price, &size);
@@ -170,15 +170,15 @@ static int tell_refusal(struct router_call *call, const struct router_budget_ref
 static void on_recorded(void *context, int result, const struct error *err)
 {
     struct router_call *call = context;
-    call->attempt.ticket = 0;
+    call->attempt.sync_id = 0;
     call->attempt.recorded = true; // also where it was not synced: to be taken back
     if (result == 0) {
-        router_attempt_go(call);
+        call->attempt.charge_events->done(call, NULL);
         return;
     }
     struct router_failure failure;
     router_failure_make(ROUTER_SERVICE_UNAVAILABLE, -1, err->text, &failure);
-    router_attempt_refused(call, &failure);
+    call->attempt.charge_events->done(call, &failure);
 }
 
 // The caps go along where the charge is beyond what was held, or may turn out to be.
@@ -209,7 +209,7 @@ static struct span instead_of(const struct router_call *call)
 {
     const struct router_attempt *attempt = &call->attempt;
     if (attempt->step.why == ROUTER_WHY_FALLBACK)
-        return span_of(call->course->plan->groups[call->match.group].name);
+        return span_of(call->runtime->plan->groups[call->match.group].name);
     return attempt->before ? span_of(attempt->before->id) : SPAN_LITERAL("");
 }
 
@@ -228,7 +228,7 @@ static struct store_attempt row_of(const struct router_call *call)
     row.session = call->origin.session;
     row.job = call->origin.job;
     row.key = call->origin.key_name;
-    row.group = span_of(call->course->plan->groups[attempt->step.target.group].name);
+    row.group = span_of(call->runtime->plan->groups[attempt->step.target.group].name);
     row.deployment = span_of(d->id);
     row.provider = span_of(d->provider);
     row.model = span_of(d->model);
@@ -263,12 +263,12 @@ static int record(struct router_call *call, struct router_failure *ret_failure)
 {
     struct router_attempt *attempt = &call->attempt;
     struct error err = ERROR_INIT;
-    int64_t ticket = write_reservation(call, SPAN_ABSENT, on_recorded, &err);
-    if (ticket < 0)
+    int64_t sync_id = write_reservation(call, SPAN_ABSENT, on_recorded, &err);
+    if (sync_id < 0)
         return refuse(ret_failure, ROUTER_SERVICE_UNAVAILABLE, err.text);
-    attempt->ticket = ticket;
-    attempt->recorded = ticket == 0;
-    return ticket > 0;
+    attempt->sync_id = sync_id;
+    attempt->recorded = sync_id == 0;
+    return sync_id > 0;
 }
 
 // Waiting helps nobody here, so there is no Retry-After; but the reset stands in the sentence.
@@ -276,7 +276,7 @@ static int refuse_unbounded(struct router_call *call, const struct router_budget
                             struct router_failure *ret_failure)
 {
     char text[ROUTER_FAILURE_TEXT_MAX], when[ROUTER_BUDGET_WHEN_SIZE];
-    char dear[REQUEST_DEAR_SIZE];
+    char reason[REQUEST_UNBOUNDED_SIZE];
     snprintf(call->budget, sizeof call->budget, "%s", least->account);
     int len = snprintf(text, sizeof text, "budget \"%s\" (it %s) applies to this call, and ",
                        least->account, router_budget_when(least->next_reset_wall_ms, when));
@@ -286,8 +286,8 @@ static int refuse_unbounded(struct router_call *call, const struct router_budget
         snprintf(end, room,
                  "its model's price is unknown: set input_cost_per_token and output_cost_per_token "
                  "of the deployment, or router.unpriced: allow");
-    else if (request_is_dear(&call->body.scan, &call->course->plan->terms, dear))
-        snprintf(end, room, "%s, or set router.unpriced: allow", dear);
+    else if (request_has_unbounded_cost(&call->body.scan, &call->runtime->plan->terms, reason))
+        snprintf(end, room, "%s, or set router.unpriced: allow", reason);
     else
         snprintf(end, room,
                  "its cost has no upper bound: set max_tokens, or model_info.max_tokens of the "
@@ -298,11 +298,9 @@ static int refuse_unbounded(struct router_call *call, const struct router_budget
 // As far as it is known now; for those that come later it is asked for.
 static struct router_price price_now(const struct router_call *call)
 {
-    BUF_AUTO name = BUF_INIT(ROUTER_MODEL_MAX);
-    struct router_prices *prices = call->router->prices;
-    struct span model = router_attempt_edit(call, &name).model;
-    router_prices_want(prices, call->attempt.deployment, model);
-    return router_price_of(call->router, call->attempt.deployment, model, NULL);
+    const struct router_attempt *attempt = &call->attempt;
+    router_prices_want(call->router->prices, attempt->deployment, attempt->edit.model);
+    return router_price_of(call->router, attempt->deployment, attempt->edit.model, NULL);
 }
 
 // True: the call waits for its price. A budget needs it first; else it is only asked for early
@@ -313,9 +311,7 @@ static bool find_price(struct router_call *call, bool is_bounded)
     attempt->price = attempt->deployment->price;
     if (router_price_known(&attempt->price) || (!is_bounded && attempt->step.attempt == 1))
         return false;
-    BUF_AUTO name = BUF_INIT(ROUTER_MODEL_MAX);
-    struct span model = router_attempt_edit(call, &name).model;
-    if (is_bounded && router_prices_await(call->router->prices, call, model))
+    if (is_bounded && router_prices_await(call->router->prices, call))
         return true;
     attempt->price = price_now(call);
     return false;
@@ -325,16 +321,18 @@ static bool find_price(struct router_call *call, bool is_bounded)
 // account that is claimed before its sum was read would begin anew with its whole cap. NULL: none.
 static const char *trouble_of(const struct router *router)
 {
-    if (router->note)
-        return router->note;
+    if (router->ledger_error)
+        return router->ledger_error;
     return router->ledger && !router_ledger_is_ready(router->ledger)
                ? router_ledger_trouble(router->ledger)
                : NULL;
 }
 
-int router_charge_reserve(struct router_call *call, struct router_failure *ret_failure)
+int router_charge_reserve(struct router_call *call, const struct router_charge_events *events,
+                          struct router_failure *ret_failure)
 {
     struct router_attempt *attempt = &call->attempt;
+    attempt->charge_events = events;
     struct router_budget_claim claims[ROUTER_BUDGETS_PER_CALL];
     size_t count = claims_of(call, claims);
     if (count > ROUTER_BUDGETS_PER_CALL)
@@ -350,7 +348,7 @@ int router_charge_reserve(struct router_call *call, struct router_failure *ret_f
         return bound_of(call, INT64_MAX) == 0
                    ? 0
                    : refuse(ret_failure, ROUTER_SERVICE_UNAVAILABLE, trouble);
-    const struct router_plan *plan = call->course->plan;
+    const struct router_plan *plan = call->runtime->plan;
     int64_t wall_ms = loop_wall(call->router->env.loop);
     struct router_budget_refusal tightest = {.next_reset_wall_ms = -1};
     int64_t left = router_budgets_left(call->router->budgets, claims, count, wall_ms, &tightest);
@@ -381,12 +379,12 @@ void router_charge_release(struct router_call *call)
 {
     struct router_attempt *attempt = &call->attempt;
     router_prices_leave(call);
-    if (attempt->ticket)
-        router_ledger_forget(call->router->ledger, attempt->ticket);
-    if (attempt->ticket || attempt->recorded)
+    if (attempt->sync_id)
+        router_ledger_forget(call->router->ledger, attempt->sync_id);
+    if (attempt->sync_id || attempt->recorded)
         router_ledger_release(call->router->ledger, span_of(call->ledger_id), NULL);
     router_budgets_release(call->router->budgets, attempt->reservation);
-    attempt->ticket = 0;
+    attempt->sync_id = 0;
     attempt->recorded = false;
     attempt->reservation = 0;
 }
@@ -398,14 +396,14 @@ static struct span reply_of(const struct router_attempt *attempt)
                               : generation_id(buf_span(&attempt->head));
 }
 
-void router_charge_note(struct router_call *call)
+void router_charge_record_reply(struct router_call *call)
 {
     struct router_attempt *attempt = &call->attempt;
-    const struct upstream *upstream = call->course->upstreams[attempt->deployment->index];
-    if (loop_now(call->router->env.loop) - attempt->begun_ms < NOTE_AFTER_MS)
+    const struct upstream *upstream = call->runtime->upstreams[attempt->deployment->index];
+    if (loop_now(call->router->env.loop) - attempt->begun_ms < RECORD_REPLY_AFTER_MS)
         return;
     struct span reply = reply_of(attempt);
-    attempt->noted = reply.len > 0 || !upstream_tells_cost(upstream);
+    attempt->reply_recorded = reply.len > 0 || !upstream_tells_cost(upstream);
     if (upstream_tells_cost(upstream) && reply.len)
         write_reservation(call, reply, NULL, NULL);
 }
@@ -477,6 +475,16 @@ static void claim_late(struct router_call *call)
                                NULL);
 }
 
+static void log_overshoot(const struct router_call *call,
+                          const struct router_budget_charges *charged)
+{
+    for (size_t i = 0; i < charged->count; i++)
+        if (charged->items[i].closed_now)
+            LOG_EVENT(LOG_ERROR, "router.overshoot", call->id,
+                      LOG_TEXT("budget", charged->items[i].account),
+                      LOG_NUMBER("overshoot_pico", charged->overshoot_pico));
+}
+
 void router_charge_settle(struct router_call *call, const struct router_failure *failure,
                           bool cancelled)
 {
@@ -524,5 +532,5 @@ void router_charge_settle(struct router_call *call, const struct router_failure 
     if (router->ledger && unsure)
         router_inquiries_add(router->inquiries, row.deployment, row.call, row.attempt,
                              row.reply_id);
-    router_report_charges(call, &charged);
+    log_overshoot(call, &charged);
 }

@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "llm/generation.h"
-#include "router/ledger.h"
+#include "router/money/ledger.h"
 #include "router/router_internal.h"
 #include "store/ledger_read.h"
 
@@ -34,7 +34,7 @@ enum {
 struct inquiry {
     struct list link; // router_inquiries::waiting or ::asked
     struct router_inquiries *owner;
-    struct router_course *course; // that it is asked by; NULL: not asked at the moment
+    struct router_runtime *runtime; // that it is asked by; NULL: not asked at the moment
     char *call, *reply, *deployment;
     int64_t attempt, due_ms;
     int tries;
@@ -64,9 +64,9 @@ static void destroy(struct inquiry *inquiry)
     struct router_inquiries *owner = inquiry->owner;
     if (inquiry->http)
         http_client_cancel(owner->router->env.http, inquiry->http);
-    owner->asked_count -= inquiry->course != NULL;
+    owner->asked_count -= inquiry->runtime != NULL;
     owner->count--;
-    router_course_unref(inquiry->course);
+    router_runtime_unref(inquiry->runtime);
     list_remove(&inquiry->link);
     buf_finish(&inquiry->body);
     free(inquiry->call);
@@ -97,8 +97,8 @@ static void put_off(struct inquiry *inquiry, const char *why)
         destroy(inquiry);
         return;
     }
-    owner->asked_count -= inquiry->course != NULL;
-    router_course_unref(STEAL(inquiry->course));
+    owner->asked_count -= inquiry->runtime != NULL;
+    router_runtime_unref(STEAL(inquiry->runtime));
     list_remove(&inquiry->link);
     list_append(&owner->waiting, &inquiry->link);
     inquiry->due_ms = loop_now(loop_of(owner)) + ((int64_t)FIRST_MS << inquiry->tries);
@@ -154,10 +154,10 @@ static int upstream_of(const struct router_inquiries *inquiries, struct span dep
 {
     struct router *router = inquiries->router;
     struct router_match match;
-    if (!router_plan_find_id(router->course->plan, deployment, &match))
+    if (!router_plan_find_id(router->runtime->plan, deployment, &match))
         return error_set(err, -ENOENT, "there is no longer such a deployment");
-    return router_course_upstream(router->course, router->env.http, match.deployment, ret_upstream,
-                                  err);
+    return router_runtime_upstream(router->runtime, router->env.http, match.deployment,
+                                   ret_upstream, err);
 }
 
 static int send(struct inquiry *inquiry, struct error *err)
@@ -174,7 +174,7 @@ static int send(struct inquiry *inquiry, struct error *err)
                           &inquiry->http, err);
     if (r < 0)
         return r;
-    inquiry->course = router_course_ref(inquiry->owner->router->course);
+    inquiry->runtime = router_runtime_ref(inquiry->owner->router->runtime);
     return 0;
 }
 

@@ -8,8 +8,7 @@
 #include "base/mem.h"
 #include "llm/price_list.h"
 #include "router/call.h"
-#include "router/price_table.h"
-#include "router/request_scan.h"
+#include "router/money/price_table.h"
 #include "store/fact.h"
 
 /*
@@ -44,7 +43,7 @@ struct price_source {
     int failures;    // since it last answered
     // While it is asked.
     http_id http;
-    struct router_course *course;
+    struct router_runtime *runtime;
     int status;
     struct price_list *list;
     struct router_price_table coming;
@@ -64,25 +63,9 @@ static struct loop *loop_of(const struct price_source *source)
     return source->owner->router->env.loop;
 }
 
-// What the configuration adds to each request may make it dearer than the model's own price.
-static bool adds_cost(const struct router_deployment *d)
-{
-    struct request_scan scan;
-    struct request_terms terms = {.strict_members = false};
-    return request_scan_run(&scan, span_of(d->params), NULL) < 0 ||
-           request_is_dear(&scan, &terms, NULL);
-}
-
-bool router_prices_are_listed(const struct router_deployment *d)
-{
-    struct upstream_options options = {.base_url = d->base_url, .provider = d->provider};
-    return !router_price_known(&d->price) && d->kind == ENDPOINT_OPENAI && !d->trouble &&
-           upstream_lists_prices(&options) && !adds_cost(d);
-}
-
 static bool is_of(const struct price_source *source, const struct router_deployment *d)
 {
-    return router_prices_are_listed(d) && strcmp(d->base_url, source->base_url) == 0;
+    return router_deployment_price_is_listed(d) && strcmp(d->base_url, source->base_url) == 0;
 }
 
 static bool can_ask(const struct router_deployment *d, struct span model)
@@ -146,7 +129,7 @@ static void on_wake(void *context)
     for (struct list *link; (link = list_shift(&woken));) {
         struct router_call *call = list_entry(link, struct router_call, attempt.prices);
         call->attempt.awaits_price = false;
-        router_attempt_reserve(call);
+        call->attempt.charge_events->again(call);
     }
 }
 
@@ -155,7 +138,7 @@ static void end_asking(struct price_source *source)
     source->http = 0;
     price_list_destroy(STEAL(source->list));
     router_price_table_finish(&source->coming);
-    router_course_unref(STEAL(source->course));
+    router_runtime_unref(STEAL(source->runtime));
     if (!source->wake && !list_empty(&source->waiting))
         source->wake = loop_defer(loop_of(source), on_wake, source);
 }
@@ -175,7 +158,7 @@ static void take(struct price_source *source)
     source->table = source->coming;
     source->coming = (struct router_price_table)ROUTER_PRICE_TABLE_INIT;
     source->table.fetched_wall_ms = loop_wall(loop_of(source));
-    source->complete = source->course == source->owner->router->course;
+    source->complete = source->runtime == source->owner->router->runtime;
     source->failures = 0;
     source->loaded = true;
     keep(source);
@@ -186,7 +169,7 @@ static void take(struct price_source *source)
 static void on_entry(void *context, const struct price_list_entry *entry)
 {
     struct price_source *source = context;
-    const struct router_plan *plan = source->course->plan;
+    const struct router_plan *plan = source->runtime->plan;
     for (size_t i = 0; i < plan->deployment_count; i++) {
         const struct router_deployment *d = &plan->deployments[i];
         if (can_ask(d, entry->model) && is_of(source, d)) {
@@ -232,10 +215,10 @@ static int upstream_of(const struct price_source *source, const struct upstream 
                        struct error *err)
 {
     const struct router *router = source->owner->router;
-    const struct router_plan *plan = router->course->plan;
+    const struct router_plan *plan = router->runtime->plan;
     for (size_t i = 0; i < plan->deployment_count; i++)
         if (is_of(source, &plan->deployments[i]))
-            return router_course_upstream(router->course, router->env.http, i, ret_upstream, err);
+            return router_runtime_upstream(router->runtime, router->env.http, i, ret_upstream, err);
     return error_set(err, -ENOENT, "no deployment needs its prices any longer");
 }
 
@@ -247,7 +230,7 @@ static void ask(struct price_source *source)
     struct error err = ERROR_INIT;
     source->status = 0;
     source->broken = (struct error)ERROR_INIT;
-    source->course = router_course_ref(source->owner->router->course);
+    source->runtime = router_runtime_ref(source->owner->router->runtime);
     source->list = price_list_create(on_entry, source);
     int r = upstream_of(source, &upstream, &err);
     if (r == 0)
@@ -298,7 +281,7 @@ static void destroy(struct price_source *source)
 // Who waits for its list, or will be woken because it came, is of an older plan.
 static bool is_in_use(const struct price_source *source)
 {
-    const struct router_plan *plan = source->owner->router->course->plan;
+    const struct router_plan *plan = source->owner->router->runtime->plan;
     if (source->http || source->wake || !list_empty(&source->waiting))
         return true;
     for (size_t i = 0; i < plan->deployment_count; i++)
@@ -313,7 +296,7 @@ static bool is_in_use(const struct price_source *source)
 static struct price_source *source_of(struct router_prices *prices,
                                       const struct router_deployment *d)
 {
-    if (!router_prices_are_listed(d))
+    if (!router_deployment_price_is_listed(d))
         return NULL;
     list_for_each(link, &prices->sources) {
         struct price_source *source = list_entry(link, struct price_source, link);
@@ -364,8 +347,9 @@ void router_prices_want(struct router_prices *prices, const struct router_deploy
         ask(source);
 }
 
-bool router_prices_await(struct router_prices *prices, struct router_call *call, struct span model)
+bool router_prices_await(struct router_prices *prices, struct router_call *call)
 {
+    struct span model = call->attempt.edit.model;
     struct price_source *source = source_of(prices, call->attempt.deployment);
     if (!source || !load(source))
         return false;
@@ -374,7 +358,7 @@ bool router_prices_await(struct router_prices *prices, struct router_call *call,
     if (!source->http || call->attempt.awaited_price || look_up(source, model))
         return false;
     // A list that another plan is asking for may leave the model out, and is not the one.
-    call->attempt.awaited_price = source->course == prices->router->course;
+    call->attempt.awaited_price = source->runtime == prices->router->runtime;
     call->attempt.awaits_price = true;
     list_append(&source->waiting, &call->attempt.prices);
     return true;

@@ -3,7 +3,7 @@
 #include <stdbool.h>
 
 #include "base/span.h"
-#include "router/deployment.h"
+#include "router/plan/deployment.h"
 
 struct router;
 struct router_call;
@@ -16,9 +16,6 @@ struct router_prices;
  */
 struct router_prices *router_prices_create(struct router *router);
 void router_prices_destroy(struct router_prices *prices); // accepts NULL
-
-// The configuration does not say what it costs, and its provider does.
-bool router_prices_are_listed(const struct router_deployment *deployment);
 
 // Another plan is in force: it may want what was not kept of the lists, and other lists.
 void router_prices_changed(struct router_prices *prices);
@@ -36,7 +33,7 @@ void router_prices_want(struct router_prices *prices, const struct router_deploy
 /*
  * The same, by a call that cannot go on without it. False: nothing will be known of the model's
  * price soon that is not known now. True: the call waits for the list, some seconds; then
- * router_attempt_reserve() follows, unless it leaves.
+ * charge_events->again() follows, unless it leaves.
  */
-bool router_prices_await(struct router_prices *prices, struct router_call *call, struct span model);
+bool router_prices_await(struct router_prices *prices, struct router_call *call);
 void router_prices_leave(struct router_call *call); // also one that does not wait

@@ -9,12 +9,12 @@
 #include "base/mem.h"
 #include "llm/endpoint.h"
 #include "llm/offline.h"
-#include "llm/openai_reply.h"
-#include "llm/openai_request.h"
+#include "llm/wire_format.h"
 #include "loop/loop.h"
+#include "router/money/notices.h"
+#include "router/money/tariff.h"
 #include "router/price_fetch.h"
-#include "router/router.h"
-#include "router/tariff.h"
+#include "router/router_internal.h"
 
 // A call's id is its number with one bit below, which says whose: the router's or the offline
 // model's.
@@ -42,11 +42,12 @@ struct call {
     router_call_id router_call;
     const struct chat_sink *sink;
     void *context;
-    char *asked; // the model's name
-    struct chat_tariff tariff;
-    struct openai_reply reply;
-    loop_id ending; // after the reply could not be read
-    size_t place;   // in the queue
+    char *asked;              // the model's name
+    char *work;               // of chat_origin
+    char *paid, *sentence;    // router_tariff_tell(); NULL: nobody stands in for anybody
+    struct wire_reply *reply; // NULL: not begun
+    loop_id ending;           // after the reply could not be read
+    size_t place;             // in the queue
     loop_id waiting;
 };
 
@@ -56,10 +57,11 @@ static void call_destroy(struct call *call)
     loop_cancel(call->owner->loop, call->ending);
     loop_cancel(call->owner->loop, call->waiting);
     list_remove(&call->link);
-    openai_reply_finish(&call->reply);
+    wire_reply_destroy(call->reply);
     free(call->asked);
-    free(call->tariff.paid);
-    free(call->tariff.sentence);
+    free(call->work);
+    free(call->paid);
+    free(call->sentence);
     free(call);
 }
 
@@ -81,7 +83,7 @@ static void on_unreadable(void *context)
 {
     struct call *call = context;
     call->ending = 0;
-    fail(call, call->reply.failure);
+    fail(call, call->reply->failure);
 }
 
 struct answered {
@@ -111,23 +113,24 @@ static void keep_tariff(struct call *call, const struct router_answer *answer)
     if (!answer->plan->listed)
         return;
     router_tariff_tell(&tariff, &paid, &sentence);
-    call->tariff.paid = buf_take_text(&paid);
-    call->tariff.sentence = buf_take_text(&sentence);
+    call->paid = buf_take_text(&paid);
+    call->sentence = buf_take_text(&sentence);
 }
 
 static void on_begin(void *context, const struct router_answer *answer)
 {
     struct call *call = context;
     keep_tariff(call, answer);
-    openai_reply_set_type(&call->reply, span_of(answer->content_type));
+    call->reply = wire_reply_create(&wire_openai_chat, span_of(answer->content_type), call->sink,
+                                    call->context);
 }
 
 static bool on_pieces(void *context, const struct reply_pieces *pieces)
 {
     struct call *call = context;
-    for (size_t i = 0; i < pieces->count && !call->reply.failed; i++)
-        openai_reply_feed(&call->reply, pieces->spans[i]);
-    if (call->reply.failed && !call->ending)
+    for (size_t i = 0; i < pieces->count && !call->reply->failed; i++)
+        call->reply->format->reply_feed(call->reply, pieces->spans[i]);
+    if (call->reply->failed && !call->ending)
         call->ending = loop_defer(call->owner->loop, on_unreadable, call);
     return false;
 }
@@ -191,15 +194,15 @@ static void on_end(void *context, const struct router_result *result)
         fail(call, result->told ? *result->told : own_failure(result->failure));
         return;
     }
-    if (openai_reply_end(&call->reply, &reply) < 0) {
-        fail(call, call->reply.failure);
+    if (call->reply->format->reply_end(call->reply, &reply) < 0) {
+        fail(call, call->reply->failure);
         return;
     }
     const struct chat_sink *sink = call->sink;
     void *sink_context = call->context;
-    if (call->tariff.sentence)
-        reply.tariff = (struct chat_tariff){STEAL(call->asked), STEAL(call->tariff.paid),
-                                            STEAL(call->tariff.sentence)};
+    if (call->sentence && router_notices_is_news(call->owner->router->notices, call->asked,
+                                                 call->paid, span_of(call->work)))
+        reply.notice = STEAL(call->sentence);
     call_destroy(call);
     sink->on_reply(sink_context, &reply);
     chat_reply_finish(&reply);
@@ -230,8 +233,8 @@ static int start_call(struct router_provider *owner, const struct chat_request *
                       struct error *err)
 {
     static const struct router_sink own_sink = {on_begin, on_pieces, on_end, on_wait};
-    BUF_AUTO body = BUF_INIT(OPENAI_REQUEST_MAX);
-    int r = openai_write_request(request, &body, err);
+    BUF_AUTO body = BUF_INIT(WIRE_REQUEST_MAX);
+    int r = wire_openai_chat.write_request(request, &body, err);
     if (r < 0)
         return r;
     struct router_request asked = {
@@ -255,10 +258,10 @@ static int start_call(struct router_provider *owner, const struct chat_request *
     }
     call->owner = owner;
     call->asked = mem_strdup(request->model);
+    call->work = mem_strdup(request->origin.work ? request->origin.work : "");
     call->id = ++owner->last_id;
     call->sink = sink;
     call->context = context;
-    openai_reply_init(&call->reply, sink, context);
     list_append(&owner->calls, &call->link);
     *ret_id = call->id << ID_SHIFT;
     return 0;
@@ -276,12 +279,12 @@ static int is_offline(const struct router_provider *owner, const char *model, bo
         const struct router_deployment *first = &plan->deployments[group->members[0]];
         if (!group->usable)
             return error_set(err, -ENOKEY, "%s", first->trouble);
-        *ret_offline = first->kind == ENDPOINT_OFFLINE;
+        *ret_offline = !first->format;
         return 0;
     }
     int r = endpoint_choose_model(&owner->config, model, &endpoint, err);
     if (r == 0)
-        *ret_offline = endpoint.kind == ENDPOINT_OFFLINE;
+        *ret_offline = !endpoint.format;
     return r;
 }
 
@@ -318,6 +321,12 @@ static void cancel(struct chat_provider *provider, chat_call_id id)
     }
 }
 
+static void end_work(struct chat_provider *provider, const char *work, bool told)
+{
+    struct router_provider *owner = CONTAINER_OF(provider, struct router_provider, provider);
+    router_notices_end(owner->router->notices, work, told);
+}
+
 static void destroy(struct chat_provider *provider)
 {
     struct router_provider *owner = CONTAINER_OF(provider, struct router_provider, provider);
@@ -330,7 +339,7 @@ static void destroy(struct chat_provider *provider)
 void router_provider_create(struct router *router, const struct llm_config *config,
                             struct loop *loop, struct chat_provider **ret_provider)
 {
-    static const struct chat_provider_ops ops = {"router", start, cancel, destroy};
+    static const struct chat_provider_ops ops = {"router", start, cancel, end_work, destroy};
     struct router_provider *owner = mem_new(struct router_provider);
     owner->provider.ops = &ops;
     owner->router = router;

@@ -4,7 +4,7 @@
  * picker, also for those that come as a fallback and never stood here.
  *
  * Waiting is for room, nothing else: a call leaves the queue, for the fallbacks, when no circuit of
- * the group is closed, and gives its place back when its walk leaves the group without having
+ * the group is closed, and gives its place back when its iterator leaves the group without having
  * asked.
  */
 #include "router/queue.h"
@@ -25,7 +25,7 @@ static void refuse(struct router_call *call, const char *reason, const char *tex
     struct router_failure failure;
     router_metrics_refused(call->router->metrics, reason);
     router_failure_make(ROUTER_RATE_LIMIT, -1, text, &failure);
-    router_call_refused(call, &failure);
+    call->events->refused(call, &failure);
 }
 
 // What a group lets through is the sum of what its deployments do, where each says it; but of one
@@ -43,107 +43,146 @@ static struct router_bucket_limits limits_of(const struct router_plan *plan, siz
     return limits;
 }
 
+// What is asked anew may take as long as the settings say; a retry must begin within that.
+void router_queue_renew(struct router_call *call)
+{
+    call->iter.request.deadline_ms = loop_now(loop_of(call)) + call->runtime->plan->timeout_ms;
+}
+
 static void on_granted(struct router_call *call, const struct router_bucket_event *event)
 {
     call->queued = 0;
     call->waited_ms = event->waited_ms;
-    call->hold = event->hold;
-    router_call_renew(call);
+    call->bucket_reservation = event->reservation;
+    router_queue_renew(call);
     if (event->outcome == BUCKET_EXPIRED)
-        call->walk.request.wait_ms = 0; // it has waited as long as it may
+        call->iter.request.wait_ms = 0; // it has waited as long as it may
     if (call->sink->on_wait)
         call->sink->on_wait(call->context, 0);
-    router_call_go(call); // also when it waited in vain: there may be fallbacks
+    call->events->go(call); // also when it waited in vain: there may be fallbacks
 }
 
-static void on_lane_timer(void *context);
+static void on_queue_timer(void *context);
 
-static void lane_run(struct router_lane *lane)
+static void group_queue_run(struct router_group_queue *queue)
 {
     struct router_bucket_event event;
-    struct loop *loop = lane->router->env.loop;
+    struct loop *loop = queue->router->env.loop;
     int64_t now_ms = loop_now(loop);
-    while (router_bucket_next(lane->bucket, now_ms, &event))
+    while (router_bucket_next(queue->bucket, now_ms, &event))
         on_granted(event.context, &event);
-    loop_cancel(loop, lane->timer);
-    int64_t at_ms = router_bucket_wakeup(lane->bucket, now_ms);
-    lane->timer = at_ms < 0 ? 0 : loop_timer_at(loop, at_ms, on_lane_timer, lane);
+    loop_cancel(loop, queue->timer);
+    int64_t at_ms = router_bucket_wakeup(queue->bucket, now_ms);
+    queue->timer = at_ms < 0 ? 0 : loop_timer_at(loop, at_ms, on_queue_timer, queue);
 }
 
-static void on_lane_timer(void *context)
+static void on_queue_timer(void *context)
 {
-    struct router_lane *lane = context;
-    lane->timer = 0;
-    lane_run(lane);
+    struct router_group_queue *queue = context;
+    queue->timer = 0;
+    group_queue_run(queue);
 }
 
-void router_lane_wake(struct router_lane *lane)
+void router_group_queue_wake(struct router_group_queue *queue)
 {
-    struct loop *loop = lane->router->env.loop;
-    if (!router_bucket_has_waiting(lane->bucket))
+    struct loop *loop = queue->router->env.loop;
+    if (!router_bucket_has_waiting(queue->bucket))
         return;
-    loop_cancel(loop, lane->timer);
-    lane->timer = loop_defer(loop, on_lane_timer, lane);
+    loop_cancel(loop, queue->timer);
+    queue->timer = loop_defer(loop, on_queue_timer, queue);
 }
 
 // NULL: nothing is limited.
-static struct router_lane *lane_of(struct router *router, const struct router_course *course,
-                                   size_t group)
+static struct router_group_queue *group_queue_of(struct router *router,
+                                                 const struct router_runtime *runtime, size_t group)
 {
-    struct router_bucket_limits limits = limits_of(course->plan, group);
+    struct router_bucket_limits limits = limits_of(runtime->plan, group);
     if (limits.tokens < 0 && limits.requests < 0)
         return NULL;
-    const char *name = course->plan->groups[group].name;
-    list_for_each(link, &router->lanes) {
-        struct router_lane *lane = list_entry(link, struct router_lane, link);
-        if (strcmp(lane->name, name) == 0)
-            return lane;
+    const char *name = runtime->plan->groups[group].name;
+    list_for_each(link, &router->group_queues) {
+        struct router_group_queue *queue = list_entry(link, struct router_group_queue, link);
+        if (strcmp(queue->name, name) == 0)
+            return queue;
     }
-    struct router_lane *lane = mem_new(struct router_lane);
-    lane->name = mem_strdup(name);
-    lane->bucket = router_bucket_create(&limits);
-    lane->router = router;
-    list_append(&router->lanes, &lane->link);
-    if (course != router->course) // who began before a reload: the lane is for all that follow
-        router_lanes_configure(router);
-    return lane;
+    struct router_group_queue *queue = mem_new(struct router_group_queue);
+    queue->name = mem_strdup(name);
+    queue->bucket = router_bucket_create(&limits);
+    queue->router = router;
+    list_append(&router->group_queues, &queue->link);
+    if (runtime != router->runtime) // who began before a reload: the queue is for all that follow
+        router_group_queues_configure(router);
+    return queue;
 }
 
-void router_lanes_wake(struct router *router)
+static void on_step(void *context)
 {
-    list_for_each(link, &router->lanes)
-        router_lane_wake(list_entry(link, struct router_lane, link));
+    struct router_call *call = context;
+    call->timer = 0;
+    if (!list_empty(&call->waiting))
+        list_remove(&call->waiting);
+    call->events->go(call);
+}
+
+void router_queue_step(struct router_call *call)
+{
+    loop_cancel(loop_of(call), call->timer);
+    call->timer = loop_defer(loop_of(call), on_step, call);
+}
+
+void router_queue_wait(struct router_call *call, int64_t at_ms)
+{
+    list_append(&call->router->waiting, &call->waiting);
+    call->timer = loop_timer_at(loop_of(call), at_ms, on_step, call);
+}
+
+static void wake(void *context)
+{
+    struct router *router = context;
+    router->wake = 0;
+    list_for_each(link, &router->waiting)
+        router_queue_step(list_entry(link, struct router_call, waiting));
+    list_for_each(link, &router->group_queues)
+        router_group_queue_wake(list_entry(link, struct router_group_queue, link));
+}
+
+void router_wake_later(struct router *router)
+{
+    if (!router->wake && !(list_empty(&router->waiting) && list_empty(&router->group_queues)))
+        router->wake = loop_defer(router->env.loop, wake, router);
 }
 
 // One that began before a reload blocks nobody by limits that hold no more.
 static int64_t room_at(void *context, int64_t now_ms)
 {
     const struct router_call *call = context;
-    return call->course == call->router->course ? router_walk_room_at(&call->walk, now_ms) : now_ms;
+    return call->runtime == call->router->runtime ? router_fallback_room_at(&call->iter, now_ms)
+                                                  : now_ms;
 }
 
 void router_queue_enter(struct router_call *call)
 {
-    const struct router_plan *plan = call->course->plan;
+    const struct router_plan *plan = call->runtime->plan;
     int64_t now_ms = loop_now(loop_of(call));
-    call->lane = lane_of(call->router, call->course, call->match.group);
-    if (!call->lane) {
-        router_call_go(call);
+    call->queue = group_queue_of(call->router, call->runtime, call->match.group);
+    if (!call->queue) {
+        call->events->go(call);
         return;
     }
-    struct router_bucket_ask ask = {
+    struct router_bucket_request request = {
         .priority = call->origin.priority,
-        .tokens = call->walk.request.tokens,
+        .tokens = call->iter.request.tokens,
         .deadline_ms = now_ms + plan->queue_timeout_ms,
         .context = call,
         .room_at = room_at,
     };
-    switch (router_bucket_ask(call->lane->bucket, &ask, now_ms, &call->queued, &call->hold)) {
+    switch (router_bucket_enter(call->queue->bucket, &request, now_ms, &call->queued,
+                                &call->bucket_reservation)) {
     case BUCKET_QUEUED:
-        router_lane_wake(call->lane);
+        router_group_queue_wake(call->queue);
         if (call->sink->on_wait)
             call->sink->on_wait(call->context,
-                                router_bucket_position(call->lane->bucket, call->queued));
+                                router_bucket_position(call->queue->bucket, call->queued));
         return;
     case BUCKET_OVERSIZED:
         refuse(call, "tokens",
@@ -154,46 +193,46 @@ void router_queue_enter(struct router_call *call)
         refuse(call, "queue", "too many requests are waiting for this model");
         return;
     default:
-        router_call_go(call);
+        call->events->go(call);
     }
 }
 
 void router_queue_leave(struct router_call *call)
 {
-    struct router_lane *lane = call->lane;
-    if (!lane)
+    struct router_group_queue *queue = call->queue;
+    if (!queue)
         return;
     if (call->queued)
-        router_bucket_cancel(lane->bucket, call->queued);
-    if (call->hold.granted)
-        router_bucket_release(lane->bucket, &call->hold, loop_now(loop_of(call)));
+        router_bucket_cancel(queue->bucket, call->queued);
+    if (call->bucket_reservation.granted)
+        router_bucket_release(queue->bucket, &call->bucket_reservation, loop_now(loop_of(call)));
     call->queued = 0;
-    router_lane_wake(lane);
+    router_group_queue_wake(queue);
 }
 
 // Who waits goes by the new limits, too; those of a group that is gone stay for who asked for it.
-void router_lanes_configure(struct router *router)
+void router_group_queues_configure(struct router *router)
 {
-    const struct router_plan *plan = router->course->plan;
-    list_for_each(link, &router->lanes) {
-        struct router_lane *lane = list_entry(link, struct router_lane, link);
+    const struct router_plan *plan = router->runtime->plan;
+    list_for_each(link, &router->group_queues) {
+        struct router_group_queue *queue = list_entry(link, struct router_group_queue, link);
         for (size_t i = 0; i < plan->group_count; i++) {
-            if (strcmp(plan->groups[i].name, lane->name) != 0)
+            if (strcmp(plan->groups[i].name, queue->name) != 0)
                 continue;
             struct router_bucket_limits limits = limits_of(plan, i);
-            router_bucket_set_limits(lane->bucket, &limits);
-            router_lane_wake(lane);
+            router_bucket_set_limits(queue->bucket, &limits);
+            router_group_queue_wake(queue);
         }
     }
 }
 
-void router_lanes_destroy(struct router *router)
+void router_group_queues_destroy(struct router *router)
 {
-    for (struct list *link; (link = list_shift(&router->lanes));) {
-        struct router_lane *lane = list_entry(link, struct router_lane, link);
-        loop_cancel(router->env.loop, lane->timer);
-        router_bucket_destroy(lane->bucket);
-        free(lane->name);
-        free(lane);
+    for (struct list *link; (link = list_shift(&router->group_queues));) {
+        struct router_group_queue *queue = list_entry(link, struct router_group_queue, link);
+        loop_cancel(router->env.loop, queue->timer);
+        router_bucket_destroy(queue->bucket);
+        free(queue->name);
+        free(queue);
     }
 }

@@ -14,8 +14,8 @@ enum {
 
 static struct span model_of(const struct router_call *call)
 {
-    return call->walking ? span_of(call->course->plan->groups[call->match.group].name)
-                         : SPAN_ABSENT;
+    return call->admitted ? span_of(call->runtime->plan->groups[call->match.group].name)
+                          : SPAN_ABSENT;
 }
 
 static struct router_caller caller_of(const struct router_call *call)
@@ -29,8 +29,8 @@ static struct router_caller caller_of(const struct router_call *call)
 // Metrics know the deployments of the plan in force.
 static size_t place_of(const struct router_call *call, const struct router_deployment *deployment)
 {
-    return deployment && call->course == call->router->course ? deployment->index
-                                                              : ROUTER_METRICS_NONE;
+    return deployment && call->runtime == call->router->runtime ? deployment->index
+                                                                : ROUTER_METRICS_NONE;
 }
 
 void router_report_attempt(const struct router_call *call, const struct router_failure *failure,
@@ -55,8 +55,8 @@ void router_report_attempt(const struct router_call *call, const struct router_f
         .completion_tokens = watch->usage.completion_tokens,
         .cached_tokens = watch->usage.cached_tokens,
         .cost_pico = call->cost_pico,
-        .remaining_requests = attempt->note.remaining_requests,
-        .remaining_tokens = attempt->note.remaining_tokens,
+        .remaining_requests = attempt->rate_limits.remaining_requests,
+        .remaining_tokens = attempt->rate_limits.remaining_tokens,
     };
     if (place != ROUTER_METRICS_NONE)
         router_metrics_attempt(call->router->metrics, &stats);
@@ -84,11 +84,11 @@ void router_report_passed_over(const struct router_call *call, const struct rout
 void router_report_fallback(const struct router_call *call, size_t group, bool answered)
 {
     struct router_caller caller = caller_of(call);
-    const struct router_failure *first = router_walk_failure(&call->walk);
+    const struct router_failure *first = router_fallback_failure(&call->iter);
     struct router_fallback_stats stats = {
         .caller = &caller,
         .requested_model = model_of(call),
-        .fallback_model = span_of(call->course->plan->groups[group].name),
+        .fallback_model = span_of(call->runtime->plan->groups[group].name),
         .exception_class = router_failure_class(first),
         .status = first->status,
         .answered = answered,
@@ -103,18 +103,9 @@ void router_report_circuit(struct router *router, size_t deployment, int status)
         [CIRCUIT_HALF_OPEN] = ROUTER_CIRCUIT_HALF_OPEN,
         [CIRCUIT_OPEN] = ROUTER_CIRCUIT_OPEN,
     };
-    struct router_pick_view view = router_view(router, deployment);
+    struct router_pick_view view =
+        router_picker_view(router->runtime->picker, deployment, loop_now(router->env.loop));
     router_metrics_circuit(router->metrics, deployment, levels[view.state], status);
-}
-
-void router_report_charges(const struct router_call *call,
-                           const struct router_budget_charges *charged)
-{
-    for (size_t i = 0; i < charged->count; i++)
-        if (charged->items[i].closed_now)
-            LOG_EVENT(LOG_ERROR, "router.overshoot", call->id,
-                      LOG_TEXT("budget", charged->items[i].account),
-                      LOG_NUMBER("overshoot_pico", charged->overshoot_pico));
 }
 
 void router_refused(struct router *router, const char *why, struct span peer)
@@ -195,7 +186,7 @@ static void report_budgets(struct router *router)
     for (size_t cursor = 0; router_budgets_next(router->budgets, &cursor, now_ms, &state);) {
         struct span key = SPAN_ABSENT;
         const struct router_budget_rule *rule =
-            rule_of(router->course->plan, span_of(state.account), &key);
+            rule_of(router->runtime->plan, span_of(state.account), &key);
         if (!rule ||
             (key.data && (rule->scope == ROUTER_SCOPE_SESSION || rule->scope == ROUTER_SCOPE_JOB)))
             continue;
@@ -215,10 +206,10 @@ static void report_budgets(struct router *router)
 static void report_queues(struct router *router)
 {
     int64_t waiting[ROUTER_PRIORITIES] = {0};
-    list_for_each(link, &router->lanes) {
-        struct router_lane *lane = list_entry(link, struct router_lane, link);
+    list_for_each(link, &router->group_queues) {
+        struct router_group_queue *queue = list_entry(link, struct router_group_queue, link);
         struct router_bucket_view view =
-            router_bucket_view(lane->bucket, loop_now(router->env.loop));
+            router_bucket_view(queue->bucket, loop_now(router->env.loop));
         for (int i = 0; i < ROUTER_PRIORITIES; i++)
             waiting[i] += (int64_t)view.waiting[i];
     }

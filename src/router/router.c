@@ -8,9 +8,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
-#include "router/budget_memory.h"
 #include "router/call.h"
-#include "router/names.h"
+#include "router/money/budget_memory.h"
+#include "router/money/names.h"
+#include "router/money/notices.h"
 #include "router/queue.h"
 #include "router/router_internal.h"
 
@@ -19,7 +20,7 @@ enum { LEDGER_AGAIN_MS = 5000 }; // between two attempts to begin a ledger on a 
 static int64_t offset_of(void *context, int64_t wall_ms)
 {
     const struct router *router = context;
-    return (int64_t)zone_offset(&router->course->plan->zone, wall_ms / 1000) * 1000;
+    return (int64_t)zone_offset(&router->runtime->plan->zone, wall_ms / 1000) * 1000;
 }
 
 static void on_sum(void *context, const struct store_charge *spent)
@@ -81,18 +82,18 @@ static void on_ready(void *context)
 static bool on_lost(void *context, int64_t wall_ms)
 {
     struct router *router = context;
-    const struct router_course *course = router->course;
+    const struct router_runtime *runtime = router->runtime;
     bool lasts = false;
     router_budgets_lose(router->budgets, wall_ms);
-    for (size_t i = 0; i < course->plan->budget_count; i++) {
-        const struct router_budget_terms *terms = &course->terms[i];
+    for (size_t i = 0; i < runtime->plan->budget_count; i++) {
+        const struct router_budget_terms *terms = &runtime->terms[i];
         int64_t end_ms = budget_period_at(&terms->period, &terms->zone, wall_ms).end_wall_ms;
         lasts |= end_ms < 0 || end_ms > loop_wall(router->env.loop);
     }
     return lasts;
 }
 
-static void on_note(void *context, enum router_ledger_note kind, const char *sentence)
+static void on_event(void *context, enum router_ledger_event kind, const char *sentence)
 {
     static const enum log_level levels[] = {
         [LEDGER_TROUBLE] = LOG_ERROR, [LEDGER_FOUND] = LOG_WARNING, [LEDGER_RELIEF] = LOG_INFO};
@@ -107,10 +108,10 @@ static void on_ledger_again(void *context);
 // Until there is one, what costs nothing goes on, and whoever asks what is wrong is told.
 static void without_ledger(struct router *router, const struct error *err)
 {
-    if (!router->note || strcmp(router->note, err->text) != 0)
+    if (!router->ledger_error || strcmp(router->ledger_error, err->text) != 0)
         log_error("the ledger: %s", err->text);
-    free(router->note);
-    router->note = mem_strdup(err->text);
+    free(router->ledger_error);
+    router->ledger_error = mem_strdup(err->text);
     router->ledger_again =
         loop_timer_after(router->env.loop, LEDGER_AGAIN_MS, on_ledger_again, router);
 }
@@ -126,7 +127,7 @@ static void on_ledger_again(void *context)
 
 static int open_ledger(struct router *router, struct error *err)
 {
-    const struct router_plan *plan = router->course->plan;
+    const struct router_plan *plan = router->runtime->plan;
     struct router_ledger_options options = {
         .loop = router->env.loop,
         .store = router->env.store,
@@ -137,7 +138,7 @@ static int open_ledger(struct router *router, struct error *err)
         .on_correction = on_correction,
         .on_ready = on_ready,
         .on_lost = on_lost,
-        .on_note = on_note,
+        .on_event = on_event,
         .context = router,
     };
     if (!router->env.store)
@@ -145,7 +146,7 @@ static int open_ledger(struct router *router, struct error *err)
     int r = router_ledger_create(&options, &router->ledger, err);
     if (r < 0)
         return r;
-    free(STEAL(router->note));
+    free(STEAL(router->ledger_error));
     struct router_budget_store sums = {recall, written, kept, router};
     router_budgets_keep_in(router->budgets, &sums);
     return 0;
@@ -153,7 +154,7 @@ static int open_ledger(struct router *router, struct error *err)
 
 static void tell_deployments(struct router *router)
 {
-    const struct router_plan *plan = router->course->plan;
+    const struct router_plan *plan = router->runtime->plan;
     size_t count = plan->deployment_count;
     struct router_metrics_deployment *told = mem_zalloc((count + 1) * sizeof *told);
     for (size_t i = 0; i < count; i++) {
@@ -180,16 +181,16 @@ int router_create(const struct router_env *env, const struct router_plan *plan,
     random_bytes(&router->seed, sizeof router->seed);
     list_init(&router->calls);
     list_init(&router->waiting);
-    list_init(&router->lanes);
+    list_init(&router->group_queues);
     router->budgets = router_budgets_create(ROUTER_BUDGET_ACCOUNTS, ROUTER_CALLS_MAX);
     router_budgets_use_clock(router->budgets, loop_clock(env->loop));
-    router->refusals = router_refusals_create();
+    router->notices = router_notices_create(env->store);
     router->slot_names = router_names_create(ROUTER_SLOT_NAMES_MAX);
     router->model_names = router_names_create(ROUTER_MODEL_NAMES_MAX);
     router->inquiries = router_inquiries_create(router);
     router->prices = router_prices_create(router);
     router->metrics = router_metrics_create(env->metrics);
-    router->course = router_course_create(router, plan, NULL);
+    router->runtime = router_runtime_create(router, plan, NULL);
     tell_deployments(router);
     if (env->metrics)
         metrics_on_render(env->metrics, router_report_levels, router);
@@ -211,11 +212,11 @@ void router_configure(struct router *router, struct http_client *http,
                       const struct router_plan *plan)
 {
     router->env.http = http;
-    struct router_course *before = router->course;
-    router->course = router_course_create(router, plan, before);
-    router_course_unref(before);
-    router_lanes_configure(router);
-    router_poke_later(router);
+    struct router_runtime *before = router->runtime;
+    router->runtime = router_runtime_create(router, plan, before);
+    router_runtime_unref(before);
+    router_group_queues_configure(router);
+    router_wake_later(router);
     router_prices_changed(router->prices);
     tell_deployments(router);
     for (size_t i = 0; i < plan->deployment_count; i++) // with another key one may have closed
@@ -232,18 +233,18 @@ void router_destroy(struct router *router)
     }
     if (router->env.metrics)
         metrics_forget_refresh(router->env.metrics, router_report_levels, router);
-    loop_cancel(router->env.loop, router->poke);
+    loop_cancel(router->env.loop, router->wake);
     loop_cancel(router->env.loop, router->ledger_again);
     loop_cancel(router->env.loop, router->silence);
-    free(router->note);
-    router_drop_spares(router);
-    router_lanes_destroy(router);
+    free(router->ledger_error);
+    router_pool_clear(router);
+    router_group_queues_destroy(router);
     router_inquiries_destroy(router->inquiries);
     router_prices_destroy(router->prices);
     router_ledger_destroy(router->ledger);
-    router_course_unref(router->course);
+    router_runtime_unref(router->runtime);
     router_budgets_destroy(router->budgets);
-    router_refusals_destroy(router->refusals);
+    router_notices_destroy(router->notices);
     router_names_destroy(router->slot_names);
     router_names_destroy(router->model_names);
     router_metrics_destroy(router->metrics);
@@ -252,7 +253,7 @@ void router_destroy(struct router *router)
 
 const struct router_plan *router_plan(const struct router *router)
 {
-    return router->course->plan;
+    return router->runtime->plan;
 }
 
 void router_keeps(struct router *router, int64_t bytes)
@@ -262,7 +263,7 @@ void router_keeps(struct router *router, int64_t bytes)
 
 struct router_pick_view router_view(struct router *router, size_t deployment)
 {
-    return router_picker_view(router->course->picker, deployment, loop_now(router->env.loop));
+    return router_picker_view(router->runtime->picker, deployment, loop_now(router->env.loop));
 }
 
 bool router_next_budget(struct router *router, size_t *cursor, struct router_budget_state *ret)
@@ -270,15 +271,16 @@ bool router_next_budget(struct router *router, size_t *cursor, struct router_bud
     return router_budgets_next(router->budgets, cursor, loop_wall(router->env.loop), ret);
 }
 
-int64_t router_fold(struct router *router, store_fold_fn *done, void *context, struct error *err)
+int64_t router_apply_ledger(struct router *router, store_fold_fn *done, void *context,
+                            struct error *err)
 {
-    return router->ledger ? router_ledger_fold(router->ledger, done, context, err)
+    return router->ledger ? router_ledger_apply(router->ledger, done, context, err)
                           : error_set(err, -ENOENT, "there is no ledger");
 }
 
 const char *router_trouble(const struct router *router)
 {
-    if (router->note)
-        return router->note;
+    if (router->ledger_error)
+        return router->ledger_error;
     return router->ledger ? router_ledger_trouble(router->ledger) : "";
 }

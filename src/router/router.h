@@ -8,13 +8,13 @@
 #include "base/error.h"
 #include "base/span.h"
 #include "llm/upstream.h"
-#include "router/bucket.h"
-#include "router/budget.h"
-#include "router/failure.h"
-#include "router/pick.h"
-#include "router/plan.h"
-#include "router/price.h"
-#include "router/reply_edit.h"
+#include "router/money/budget.h"
+#include "router/plan/plan.h"
+#include "router/plan/price.h"
+#include "router/route/bucket.h"
+#include "router/route/pick.h"
+#include "router/wire/failure.h"
+#include "router/wire/reply_edit.h"
 #include "store/ledger.h"
 
 struct http_client;
@@ -58,11 +58,13 @@ const struct router_plan *router_plan(const struct router *router);
 // So many bytes more (or less) of answers wait for their readers: they count as the router's own.
 void router_keeps(struct router *router, int64_t bytes);
 
-// How a deployment of the plan in force is doing; the budgets, as router_budgets_next(); and as
-// router_ledger_fold(), -ENOENT where there is no ledger.
+// As router_picker_view(), router_budgets_next(), router_ledger_apply() (-ENOENT without a ledger).
 struct router_pick_view router_view(struct router *router, size_t deployment);
 bool router_next_budget(struct router *router, size_t *cursor, struct router_budget_state *ret);
-int64_t router_fold(struct router *router, store_fold_fn *done, void *context, struct error *err);
+int64_t router_apply_ledger(struct router *router, store_fold_fn *done, void *context,
+                            struct error *err);
+// Counts a request that never became a call, by a reason of hermes_router_refused_total; and logs.
+void router_refused(struct router *router, const char *why, struct span peer);
 // Why no call with a price can be made at the moment (the disk is full); "" when they can.
 const char *router_trouble(const struct router *router);
 
@@ -76,7 +78,6 @@ struct router_origin {
     struct span slot, session, job;
     struct span key_name, key_hash; // of the key that was shown; never the key
     enum router_priority priority;
-    uint64_t caller; // a hash of whom refusals are counted for
 };
 
 struct router_request {

@@ -4,19 +4,18 @@
 #include "base/list.h"
 #include "base/random.h"
 #include "loop/loop.h"
-#include "router/budget.h"
-#include "router/chain.h"
 #include "router/inquiry.h"
-#include "router/ledger.h"
+#include "router/money/budget.h"
+#include "router/money/ledger.h"
+#include "router/observe/metrics.h"
 #include "router/price_fetch.h"
-#include "router/refusal.h"
-#include "router/reply_watch.h"
-#include "router/request.h"
+#include "router/route/fallback_iter.h"
 #include "router/router.h"
-#include "router/router_metrics.h"
+#include "router/wire/reply_watch.h"
+#include "router/wire/request.h"
 
 /*
- * Private to the router: the calls and what its files share. router.c owns the router, course.c a
+ * Private to the router: the calls and what its files share. router.c owns the router, runtime.c a
  * plan at work, call.c the way of one call over its attempts, queue.c where it waits before them,
  * attempt.c one attempt, charge.c what it costs, report.c what is told of it.
  */
@@ -26,15 +25,15 @@ enum {
     ROUTER_UUID_SIZE = 37,         // of a name that is made here
     ROUTER_LINGER_MS = 250,        // how long a server may keep a stream open behind "[DONE]"
     ROUTER_REMOTE_HEAD_MAX = 4096, // bytes of an upstream's header that are passed on
-    ROUTER_SPARES_MAX = 16         // calls whose memory is kept
+    ROUTER_POOL_MAX = 16           // calls whose memory is kept
 };
 
 // A plan at work. Calls keep the one they began with.
-struct router_course {
+struct router_runtime {
     unsigned references;
     struct router_plan *plan;
     struct router_picker *picker;
-    struct router_walk_plan walk;
+    struct router_fallback_plan fallback_plan;
     struct upstream **upstreams;       // by deployment; made when first asked
     struct router_budget_terms *terms; // by plan->budgets
 };
@@ -44,20 +43,20 @@ struct router_call;
 
 struct router {
     struct router_env env;
-    struct router_course *course;
+    struct router_runtime *runtime;
     struct router_budgets *budgets;
     struct router_ledger *ledger; // NULL: none is kept
     struct router_inquiries *inquiries;
     struct router_prices *prices;
     struct router_metrics *metrics;
-    struct router_refusals *refusals;
+    struct router_notices *notices;
     struct router_names *slot_names, *model_names;
     struct list calls;         // struct router_call::link
     struct list waiting;       // struct router_call::waiting
-    struct list lanes;         // struct router_lane::link
+    struct list group_queues;  // struct router_group_queue::link
     size_t call_count, asking; // the latter have passed all checks and not ended
-    struct router_call *spares[ROUTER_SPARES_MAX];
-    size_t spare_count, spare_least; // the latter were not needed since the last trim
+    struct router_call *pool[ROUTER_POOL_MAX];
+    size_t pool_count, pool_least; // the latter were not needed since the last trim
     struct buf_stock stock;
     loop_id trim;
     size_t buffered;                   // bytes that calls hold
@@ -65,59 +64,51 @@ struct router {
     router_call_id last_id;
     uint64_t seed;
     struct random_stock names; // what calls are named by
-    loop_id poke;
+    loop_id wake;
     loop_id silence;
     int64_t silence_at_ms;
-    char *note; // why there is no ledger, though there should be; NULL: there is
+    char *ledger_error; // why there is no ledger, though there should be; NULL: there is
     loop_id ledger_again;
 };
 
-// course.c
-struct router_course *router_course_create(struct router *router, const struct router_plan *plan,
-                                           const struct router_course *before);
-struct router_course *router_course_ref(struct router_course *course);
-void router_course_unref(struct router_course *course); // accepts NULL
-int router_course_upstream(struct router_course *course, struct http_client *http,
-                           size_t deployment, const struct upstream **ret_upstream,
-                           struct error *err);
-
-// call.c
-void router_call_step(struct router_call *call);  // asks the walk, soon
-void router_call_go(struct router_call *call);    // the same, now
-void router_call_renew(struct router_call *call); // the time that it has
-void router_call_failed(struct router_call *call, const struct router_failure *failure);
-void router_call_refused(struct router_call *call, const struct router_failure *failure); // its end
-void router_call_answered(struct router_call *call);
-void router_poke_later(struct router *router); // who waits may go now
+// runtime.c
+struct router_runtime *router_runtime_create(struct router *router, const struct router_plan *plan,
+                                             const struct router_runtime *before);
+struct router_runtime *router_runtime_ref(struct router_runtime *runtime);
+void router_runtime_unref(struct router_runtime *runtime); // accepts NULL
+int router_runtime_upstream(struct router_runtime *runtime, struct http_client *http,
+                            size_t deployment, const struct upstream **ret_upstream,
+                            struct error *err);
 
 // silence.c
 void router_silence_watch(struct router_call *call); // that has just come
 
-// spare.c
-struct router_call *router_call_allocate(struct router *router); // zeroed
-void router_call_put_aside(struct router_call *call);
+// pool.c
+struct router_call *router_pool_take(struct router *router); // zeroed
+void router_pool_return(struct router_call *call);
 void router_give_back(struct router *router, struct buf *buf); // keeps the memory of a small one
 void router_give_back_body(struct router_call *call);
-void router_drop_spares(struct router *router);
+void router_call_count(struct router_call *call); // its bytes, into router::buffered
+void router_pool_clear(struct router *router);
 
 // attempt.c
 void router_attempt_begin(struct router_call *call, const struct router_step *step);
-void router_attempt_reserve(struct router_call *call); // what it can cost, then on
-void router_attempt_go(struct router_call *call);      // what is to be reserved, is
-void router_attempt_refused(struct router_call *call, const struct router_failure *failure);
 void router_attempt_cancel(struct router_call *call);
 void router_attempt_finish(struct router_call *call); // its memory, nothing else
 void router_attempt_pause(struct router_call *call);  // its reader has enough for now
 void router_attempt_resume(struct router_call *call);
-// The edits that the deployment of the attempt wants; `model` is where its name may be made.
-struct router_edit router_attempt_edit(const struct router_call *call, struct buf *model);
 
-// charge.c. 0: go; 1: router_attempt_go() follows, or after a wait for prices
-// router_attempt_reserve(); negative: ret_failure says why not.
-int router_charge_reserve(struct router_call *call, struct router_failure *ret_failure);
+// charge.c. 0: go; 1: `done` follows, with NULL or why not, or after a wait for prices `again`;
+// negative: ret_failure says why not.
+struct router_charge_events {
+    void (*done)(struct router_call *call, const struct router_failure *failure);
+    void (*again)(struct router_call *call);
+};
+int router_charge_reserve(struct router_call *call, const struct router_charge_events *events,
+                          struct router_failure *ret_failure);
 void router_charge_release(struct router_call *call);
 // An answer that takes its time is under way: after a crash it can be asked for by its name.
-void router_charge_note(struct router_call *call);
+void router_charge_record_reply(struct router_call *call);
 // The end of an attempt that went out. `failure` is NULL when it answered.
 void router_charge_settle(struct router_call *call, const struct router_failure *failure,
                           bool cancelled);
@@ -130,8 +121,6 @@ void router_report_passed_over(const struct router_call *call,
                                const struct router_failure *failure);
 // The group that is asked as a fallback answered, or could not either.
 void router_report_fallback(const struct router_call *call, size_t group, bool answered);
-void router_report_charges(const struct router_call *call,
-                           const struct router_budget_charges *charged);
 void router_report_end(const struct router_call *call, const struct router_failure *failure,
                        int status);
 // How a deployment of the present plan is doing; `status`: of the failure that has just opened it.

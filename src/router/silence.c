@@ -14,12 +14,12 @@
 static bool may_be_silent(const struct router_call *call)
 {
     return !call->begun && !call->silence_told && call->body.stream && call->sink->on_silence &&
-           call->operation != UPSTREAM_EMBEDDINGS && call->course->plan->keep_alive_ms > 0;
+           call->operation != UPSTREAM_EMBEDDINGS && call->runtime->plan->keep_alive_ms > 0;
 }
 
 static int64_t due_of(const struct router_call *call)
 {
-    return call->came_ms + call->course->plan->keep_alive_ms;
+    return call->came_ms + call->runtime->plan->keep_alive_ms;
 }
 
 static void on_timer(void *context);

@@ -6,7 +6,7 @@
 #include "net/http_server.h"
 
 struct agent;
-struct desk;
+struct dispatcher;
 struct endpoint;
 struct loop;
 struct router;
@@ -47,7 +47,7 @@ enum {
 struct control_env { // borrowed, and looked at anew with each question; outlives the control
     struct loop *loop;
     struct store *store;
-    struct desk *desk;               // NULL where there is none: then /chat is refused
+    struct dispatcher *dispatcher;   // NULL where there is none: then /chat is refused
     struct telegram **telegram;      // where the channel is found; may be NULL, or point at NULL
     const struct agent *agent;       // NULL: nothing is told of the calls to models
     const struct endpoint *endpoint; // which model is asked, and where; NULL: not told
@@ -65,8 +65,8 @@ struct control_env { // borrowed, and looked at anew with each question; outlive
 
 int control_create(const struct control_env *env, struct control **ret_control, struct error *err);
 
-// Unlinks the socket and cuts who is being answered. Accepts NULL. After desk_destroy(): a turn
-// that runs still speaks to its client, and is not ended by this.
+// Unlinks the socket and cuts who is being answered. Accepts NULL. After dispatcher_destroy(): a
+// turn that runs still speaks to its client, and is not ended by this.
 void control_destroy(struct control *control);
 
 // The status of the answer (HTTP's), and its body: JSON, or {"error": sentence}. Everything but

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "codec/document.h"
@@ -8,66 +9,6 @@
 #include "store/settle.h"
 
 enum { TITLE_MAX = 200 }; // bytes
-
-void control_question_init(struct control_question *question, const struct control_env *env,
-                           control_done_fn *done, void *context)
-{
-    *question = (struct control_question){.env = env, .done = done, .context = context};
-}
-
-unsigned control_status_of(int code)
-{
-    switch (code) {
-    case 0:
-        return 200;
-    case STORE_NOT_FOUND:
-    case -ENOENT:
-        return 404;
-    case -EINVAL: // the beginning of several ids
-    case -EBUSY:
-        return 409;
-    case -EFBIG:
-        return 413;
-    case -EAGAIN:
-        return 503;
-    default:
-        return 500;
-    }
-}
-
-void control_print(struct document *doc, struct buf *out)
-{
-    document_print(doc, out, NULL);
-    buf_append_char(out, '\n');
-}
-
-void control_write_error(const char *sentence, struct buf *out)
-{
-    DOCUMENT_AUTO doc = DOCUMENT_INIT(DOCUMENT_SMALL);
-    node_add_text(document_object(&doc), "error", sentence);
-    control_print(&doc, out);
-}
-
-void control_refuse(const struct control_question *question, unsigned status, const char *sentence)
-{
-    BUF_AUTO body = BUF_INIT(CONTROL_ERROR_MAX);
-    control_write_error(sentence, &body);
-    question->done(question->context, status, buf_span(&body));
-}
-
-// The answer of a question that needed no waiting.
-void control_reply(const struct control_question *question, int r, struct buf *body,
-                   const struct error *err)
-{
-    if (r == 0 && buf_is_full(body))
-        control_refuse(question, 413, "the answer is larger than 64 MiB");
-    else if (r == STORE_NOT_FOUND)
-        control_refuse(question, 404, "there is no such session");
-    else if (r != 0)
-        control_refuse(question, control_status_of(r), err->text);
-    else
-        question->done(question->context, 200, buf_span(body));
-}
 
 static void on_stored(void *context, int result, const struct error *err, int64_t rowid)
 {
@@ -85,32 +26,12 @@ static void on_stored(void *context, int result, const struct error *err, int64_
     free(question);
 }
 
-static struct control_question *question_keep(const struct control_question *question,
-                                              struct list *waiting)
-{
-    struct control_question *kept = mem_new(struct control_question);
-    *kept = *question;
-    list_init(&kept->link);
-    if (waiting)
-        list_append(waiting, &kept->link);
-    return kept;
-}
-
 static void submitted(struct control_question *kept, int64_t job, struct error *err)
 {
     if (job > 0)
         kept->job = job;
     else
         on_stored(kept, (int)job, err, 0);
-}
-
-void control_forget(struct list *waiting)
-{
-    for (struct list *link; (link = list_shift(waiting));) {
-        struct control_question *question = list_entry(link, struct control_question, link);
-        store_forget(question->env->store, question->job);
-        free(question);
-    }
 }
 
 static void keep_id(void *context, const struct store_session *session)
@@ -122,7 +43,7 @@ static void delete_session(const struct control_question *question, struct span 
                            struct list *waiting)
 {
     struct error err = ERROR_INIT;
-    struct control_question *kept = question_keep(question, waiting);
+    struct control_question *kept = control_question_keep(question, waiting);
     submitted(kept, store_session_delete(question->env->store, id, on_stored, kept, &err), &err);
 }
 
@@ -152,21 +73,75 @@ static void rename_session(const struct control_question *question, struct span 
         .title = title,
         .now_ms = loop_wall(question->env->loop),
     };
-    struct control_question *kept = question_keep(question, waiting);
+    struct control_question *kept = control_question_keep(question, waiting);
     submitted(kept, store_settle(question->env->store, &settlement, on_stored, kept, &err), &err);
+}
+
+// A page that the store's thread writes.
+struct page {
+    struct control_question *question; // waits for it
+    char session[STORE_ID_MAX];        // the beginning of an id; "": the list of all
+    size_t session_len;
+    struct buf body;
+};
+
+static int write_page(void *context, struct store_view *view, struct error *err)
+{
+    struct page *page = context;
+    BUF_AUTO id = BUF_INIT(STORE_ID_MAX);
+    struct span beginning = span_make(page->session, page->session_len);
+    if (beginning.len == 0)
+        return control_write_sessions(view, &page->body, err);
+    int r = store_find_session(view, beginning, keep_id, &id, err);
+    return r == 0 ? control_write_session(view, buf_span(&id), &page->body, err) : r;
+}
+
+static void on_page(void *context, int result, const struct error *err, int64_t rowid)
+{
+    struct page *page = context;
+    (void)rowid;
+    list_remove(&page->question->link);
+    control_reply(page->question, result, &page->body, err);
+    free(page->question);
+}
+
+static void page_release(void *context)
+{
+    struct page *page = context;
+    buf_finish(&page->body);
+    free(page);
+}
+
+static void ask_page(const struct control_question *question, struct span session,
+                     struct list *waiting)
+{
+    static const struct store_reading reading = {write_page, on_page, page_release};
+    struct error err = ERROR_INIT;
+    struct page *page = mem_new(struct page);
+    page->question = control_question_keep(question, waiting);
+    buf_init(&page->body, CONTROL_ANSWER_MAX);
+    page->session_len = session.len;
+    memcpy(page->session, session.data, session.len);
+    page->question->job = store_read(question->env->store, &reading, page, &err);
+    if (page->question->job > 0)
+        return;
+    on_page(page, (int)page->question->job, &err, 0);
+    page_release(page);
 }
 
 static void ask_session(const struct control_question *question, struct span method,
                         struct span beginning, struct span body, struct list *waiting)
 {
     BUF_AUTO id = BUF_INIT(STORE_ID_MAX);
-    BUF_AUTO answer = BUF_INIT(CONTROL_ANSWER_MAX);
+    BUF_AUTO none = BUF_INIT(1);
     struct error err = ERROR_INIT;
-    int r = store_find_session(question->env->store, beginning, keep_id, &id, &err);
-    if (r == 0 && span_is(method, "GET"))
-        r = control_write_session(question->env, buf_span(&id), &answer, &err);
-    if (r != 0 || span_is(method, "GET"))
-        control_reply(question, r, &answer, &err);
+    if (span_is(method, "GET") && beginning.len <= STORE_ID_MAX) {
+        ask_page(question, beginning, waiting);
+        return;
+    }
+    int r = store_find_session(store_view(question->env->store), beginning, keep_id, &id, &err);
+    if (r != 0)
+        control_reply(question, r, &none, &err);
     else if (span_is(method, "DELETE"))
         delete_session(question, buf_span(&id), waiting);
     else if (span_is(method, "POST"))
@@ -175,23 +150,22 @@ static void ask_session(const struct control_question *question, struct span met
         control_refuse(question, 405, "a session accepts GET, DELETE and POST");
 }
 
-static void ask_status(const struct control_question *question)
+static void ask_status(const struct control_question *question, struct list *waiting)
 {
+    (void)waiting;
     BUF_AUTO answer = BUF_INIT(CONTROL_ANSWER_MAX);
     control_write_status(question->env, &answer);
     control_reply(question, 0, &answer, NULL);
 }
 
-static void ask_sessions(const struct control_question *question)
+static void ask_sessions(const struct control_question *question, struct list *waiting)
 {
-    BUF_AUTO answer = BUF_INIT(CONTROL_ANSWER_MAX);
-    struct error err = ERROR_INIT;
-    int r = control_write_sessions(question->env, &answer, &err);
-    control_reply(question, r, &answer, &err);
+    ask_page(question, SPAN_LITERAL(""), waiting);
 }
 
-static void ask_context(const struct control_question *question)
+static void ask_context(const struct control_question *question, struct list *waiting)
 {
+    (void)waiting;
     BUF_AUTO answer = BUF_INIT(CONTROL_ANSWER_MAX);
     struct error err = ERROR_INIT;
     if (!question->env->measure) {
@@ -203,8 +177,9 @@ static void ask_context(const struct control_question *question)
     control_reply(question, r, &answer, &err);
 }
 
-static void ask_reload(const struct control_question *question)
+static void ask_reload(const struct control_question *question, struct list *waiting)
 {
+    (void)waiting;
     BUF_AUTO text = BUF_INIT(CONTROL_MESSAGE_MAX);
     BUF_AUTO answer = BUF_INIT(CONTROL_ANSWER_MAX);
     DOCUMENT_AUTO doc = DOCUMENT_INIT(CONTROL_ANSWER_MAX);
@@ -225,7 +200,7 @@ static void ask_reload(const struct control_question *question)
 
 static const struct {
     const char *path, *method;
-    void (*ask)(const struct control_question *question);
+    void (*ask)(const struct control_question *question, struct list *waiting);
 } questions[] = {
     {"/status", "GET", ask_status},
     {"/sessions", "GET", ask_sessions},
@@ -241,7 +216,7 @@ void control_ask(const struct control_question *question, struct span method, st
         if (!span_is(path, questions[i].path))
             continue;
         if (span_is(method, questions[i].method))
-            questions[i].ask(question);
+            questions[i].ask(question, waiting);
         else
             control_refuse(question, 405, "this path does not accept that method");
         return;

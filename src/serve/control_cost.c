@@ -249,7 +249,7 @@ static void on_folded(void *context, int result, const struct error *err,
     int64_t job = -ENOENT;
     (void)err;
     if (result == 0 && folded->is_behind && own->folds++ < FOLDS_MAX)
-        job = router_fold(own->question.env->router, on_folded, own, NULL);
+        job = router_apply_ledger(own->question.env->router, on_folded, own, NULL);
     if (job > 0)
         own->question.job = job;
     else
@@ -260,7 +260,7 @@ static void ask(struct cost_question *own)
 {
     struct error err = ERROR_INIT;
     struct router *router = own->question.env->router;
-    int64_t job = router ? router_fold(router, on_folded, own, &err) : -ENOENT;
+    int64_t job = router ? router_apply_ledger(router, on_folded, own, &err) : -ENOENT;
     if (job > 0)
         own->question.job = job;
     else if (job == -EAGAIN) // half a sum would look like a whole one

@@ -9,6 +9,8 @@
 #include "net/sse_stream.h"
 #include "serve/control.h"
 
+struct store_view;
+
 // What the files of the control socket share. Nobody else includes this.
 
 enum { CONTROL_ERROR_MAX = 8 * ERROR_TEXT_MAX }; // bytes: a sentence, escaped
@@ -31,12 +33,12 @@ struct control_question {
     int64_t job; // of the store
 };
 
-// control_answer.c
+// control_question.c
 void control_question_init(struct control_question *question, const struct control_env *env,
                            control_done_fn *done, void *context);
-// `waiting` gets what has to wait; NULL: nobody will ever take it back.
-void control_ask(const struct control_question *question, struct span method, struct span path,
-                 struct span body, struct list *waiting);
+// A copy that waits for the store: to be freed, and on `waiting` where that is not NULL.
+struct control_question *control_question_keep(const struct control_question *question,
+                                               struct list *waiting);
 void control_forget(struct list *waiting); // no question of the list is answered any more
 
 // Each answers, once. `body` is the answer when `r` is 0.
@@ -48,9 +50,14 @@ unsigned control_status_of(int code); // HTTP's, of an outcome or a negated errn
 void control_print(struct document *doc, struct buf *out);       // with a line feed behind it
 void control_write_error(const char *sentence, struct buf *out); // {"error": sentence}
 
-// control_sessions.c: a negative code, with a sentence, or 0.
-int control_write_sessions(const struct control_env *env, struct buf *out, struct error *err);
-int control_write_session(const struct control_env *env, struct span id, struct buf *out,
+// control_answer.c
+// `waiting` gets what has to wait; NULL: nobody will ever take it back.
+void control_ask(const struct control_question *question, struct span method, struct span path,
+                 struct span body, struct list *waiting);
+
+// control_sessions.c, on the store's thread: a negative code, with a sentence, or 0.
+int control_write_sessions(struct store_view *view, struct buf *out, struct error *err);
+int control_write_session(struct store_view *view, struct span id, struct buf *out,
                           struct error *err);
 
 // control_cost.c: `path` is what follows "/cost", `id` the beginning of a call's.

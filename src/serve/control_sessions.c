@@ -1,10 +1,11 @@
 #include "codec/json_write.h"
+#include "codec/money.h"
 #include "serve/control_internal.h"
 #include "store/message.h"
 #include "store/session.h"
-#include "store/turn.h"
+#include "store/turn_read.h"
 
-// An empty text is the store's way to say "none" of what has a default.
+// An empty text is the store's way to say "none".
 static void write_optional(struct json_writer *w, const char *key, struct span text)
 {
     json_write_key(w, key);
@@ -19,6 +20,8 @@ static void write_session(struct json_writer *w, const struct store_session *ses
     json_write_member_string(w, "id", session->id);
     json_write_member_string(w, "channel", session->channel);
     json_write_member_string(w, "chat", session->chat);
+    write_optional(w, "thread", session->thread);
+    write_optional(w, "sender", session->sender);
     write_optional(w, "title", session->title);
     write_optional(w, "model", session->model);
     json_write_member_int(w, "created_ms", session->created_ms);
@@ -36,14 +39,14 @@ static bool write_row(void *context, const struct store_session_row *row)
     return true;
 }
 
-int control_write_sessions(const struct control_env *env, struct buf *out, struct error *err)
+int control_write_sessions(struct store_view *view, struct buf *out, struct error *err)
 {
     struct json_writer w;
     json_writer_init(&w, out);
     json_write_object_begin(&w);
     json_write_key(&w, "sessions");
     json_write_array_begin(&w);
-    int r = store_read_sessions(env->store, STORE_READ_ROWS_MAX, write_row, &w, err);
+    int r = store_read_sessions(view, STORE_READ_ROWS_MAX, write_row, &w, err);
     json_write_array_end(&w);
     json_write_object_end(&w);
     buf_append_char(out, '\n');
@@ -85,34 +88,35 @@ static bool write_message(void *context, const struct store_message *message)
     return !buf_is_full(w->out);
 }
 
-static int write_sums(struct json_writer *w, struct store *store, struct span id, struct error *err)
+static int write_sums(struct json_writer *w, struct store_view *view, struct span id,
+                      struct error *err)
 {
     struct store_turn_sums sums;
-    int r = store_read_turn_sums(store, id, &sums, err);
+    int r = store_read_turn_sums(view, id, &sums, err);
     if (r != 0)
         return r;
     json_write_member_int(w, "turns", sums.turns);
     json_write_member_int(w, "input_tokens", sums.usage.input_tokens);
     json_write_member_int(w, "output_tokens", sums.usage.output_tokens);
     json_write_key(w, "cost_usd");
-    json_write_fixed(w, sums.usage.cost_micro_usd, 6);
+    json_write_fixed(w, sums.usage.cost_pico, MONEY_DIGITS);
     return 0;
 }
 
-int control_write_session(const struct control_env *env, struct span id, struct buf *out,
+int control_write_session(struct store_view *view, struct span id, struct buf *out,
                           struct error *err)
 {
     struct message_list list = {.count = 0};
     struct json_writer *w = &list.w;
     json_writer_init(w, out);
     json_write_object_begin(w);
-    int r = store_read_session(env->store, id, write_head, w, err);
+    int r = store_read_session(view, id, write_head, w, err);
     if (r == 0)
-        r = write_sums(w, env->store, id, err);
+        r = write_sums(w, view, id, err);
     json_write_key(w, "messages");
     json_write_array_begin(w);
     if (r == 0)
-        r = store_read_messages(env->store, id, STORE_READ_ROWS_MAX, write_message, &list, err);
+        r = store_read_messages(view, id, STORE_READ_ROWS_MAX, write_message, &list, err);
     json_write_array_end(w);
     // Older ones are in the database, and one read does not reach them.
     json_write_member_bool(w, "is_cut", list.count >= STORE_READ_ROWS_MAX);

@@ -1,18 +1,19 @@
 #include <unistd.h>
 
-#include "agent/desk.h"
+#include "agent/dispatcher.h"
 #include "base/process_metrics.h"
 #include "codec/document.h"
+#include "codec/money.h"
 #include "loop/loop.h"
 #include "serve/control.h"
 #include "serve/describe.h"
 #include "serve/problems.h"
-#include "store/turn.h"
+#include "store/turn_read.h"
 
 static void write_turns(struct node status, const struct control_env *env)
 {
     struct store_turn_sums sums;
-    int r = store_read_turn_sums(env->store, SPAN_LITERAL(""), &sums, NULL);
+    int r = store_read_turn_sums(store_view(env->store), SPAN_LITERAL(""), &sums, NULL);
     if (r != 0) { // not readable yet
         node_add_null(status, "turns");
         return;
@@ -26,7 +27,7 @@ static void write_turns(struct node status, const struct control_env *env)
     node_add_int(turns, "input_tokens", sums.usage.input_tokens);
     node_add_int(turns, "cached_tokens", sums.usage.cached_tokens);
     node_add_int(turns, "output_tokens", sums.usage.output_tokens);
-    node_add_fixed(turns, "cost_usd", sums.usage.cost_micro_usd, 6);
+    node_add_fixed(turns, "cost_usd", sums.usage.cost_pico, MONEY_DIGITS);
 }
 
 void control_write_status(const struct control_env *env, struct buf *out)
@@ -34,7 +35,7 @@ void control_write_status(const struct control_env *env, struct buf *out)
     int64_t now_ms = loop_wall(env->loop);
     DOCUMENT_AUTO doc = DOCUMENT_INIT(CONTROL_ANSWER_MAX);
     struct node status = document_object(&doc);
-    node_add_bool(status, "running", env->desk != NULL); // else only the database is told of
+    node_add_bool(status, "running", env->dispatcher != NULL); // else only the database is told of
     node_add_text(status, "version", env->version);
     node_add_int(status, "pid", getpid());
     node_add_text(status, "home", env->home);
@@ -46,7 +47,7 @@ void control_write_status(const struct control_env *env, struct buf *out)
     describe_disk(status, env->home);
     describe_telegram(status, env->telegram ? *env->telegram : NULL);
     describe_outbox(status, env->store, now_ms);
-    node_add_int(status, "running_turns", env->desk ? desk_turns(env->desk) : 0);
+    node_add_int(status, "running_turns", env->dispatcher ? dispatcher_turns(env->dispatcher) : 0);
     write_turns(status, env);
     node_add_int(status, "rss_bytes", process_resident_bytes());
     problems_write(status, env, now_ms);

@@ -179,5 +179,6 @@ void problems_write(struct node status, const struct control_env *env, int64_t n
     if (env->router)
         add_budgets(&problems, env);
     add_replies(&problems, env->store, now_ms);
-    node_add_bool(status, "well", env->desk && !problems.wanted && describe_ready(env->store));
+    node_add_bool(status, "well",
+                  env->dispatcher && !problems.wanted && describe_ready(env->store));
 }

@@ -8,7 +8,6 @@
 #include <strings.h>
 
 #include "base/fd.h"
-#include "base/hash.h"
 #include "base/list.h"
 #include "base/mem.h"
 #include "codec/sha256.h"
@@ -16,10 +15,9 @@
 #include "loop/loop.h"
 #include "net/http_server.h"
 #include "net/sse_stream.h"
-#include "router/error_body.h"
-#include "router/refusal.h"
-#include "router/reply_watch.h"
 #include "router/router.h"
+#include "router/wire/error_body.h"
+#include "router/wire/reply_watch.h"
 #include "serve/key.h"
 #include "serve/router_answer.h"
 #include "serve/router_headers.h"
@@ -307,7 +305,6 @@ static void start_call(struct router_face *face, struct http_exchange *exchange,
                 .key_name = SPAN_LITERAL(ROUTER_MASTER_KEY_NAME),
                 .key_hash = span_of(face->key_hash),
                 .priority = priority_of(headers->priority),
-                .caller = hash_of(http_exchange_peer(exchange)),
             },
         .route = v1 ? post->route_v1 : post->path,
         .model = model,

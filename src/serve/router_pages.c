@@ -7,8 +7,8 @@
 #include "codec/document.h"
 #include "codec/money.h"
 #include "net/http_server.h"
-#include "router/error_body.h"
 #include "router/router.h"
+#include "router/wire/error_body.h"
 #include "serve/metrics_page.h"
 
 enum {

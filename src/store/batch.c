@@ -87,6 +87,13 @@ static int begin(struct store_connection *conn, struct needs needs, struct error
     return r;
 }
 
+static void note_damage(struct store_connection *conn, struct error *err)
+{
+    struct error damage = *err;
+    store_connection_mark_damaged(conn);
+    error_set(err, -EUCLEAN, "%.400s; the next start checks it and sets it aside", damage.text);
+}
+
 static int run_transaction(struct store_connection *conn, struct list *jobs, struct error *err)
 {
     struct needs needs = needs_of(jobs);
@@ -99,11 +106,8 @@ static int run_transaction(struct store_connection *conn, struct list *jobs, str
         sql_exec(conn->db, "ROLLBACK", NULL);
     if (r == 0 && needs.writing)
         conn->marked = true;
-    if (r == -EUCLEAN) {
-        struct error damage = *err;
-        store_connection_mark_damaged(conn);
-        error_set(err, r, "%.400s; the next start checks it and sets it aside", damage.text);
-    }
+    if (r == -EUCLEAN)
+        note_damage(conn, err);
     return r;
 }
 
@@ -138,6 +142,19 @@ void store_batch_run(struct store_connection *conn, struct list *jobs)
     }
     for (struct list *link; (link = list_shift(&done));)
         list_append(jobs, link);
+}
+
+// A failed read is not run again: nothing of it is half done, and nobody else's transaction failed.
+void store_batch_read(struct store_connection *conn, struct store_job *job)
+{
+    job->result = sql_exec(conn->db, "BEGIN", &job->err);
+    if (job->result < 0)
+        return;
+    job->result = job->run(job, conn->db, &job->err);
+    if (!sqlite3_get_autocommit(conn->db))
+        sql_exec(conn->db, "COMMIT", NULL);
+    if (job->result == -EUCLEAN)
+        note_damage(conn, &job->err);
 }
 
 void store_batch_fail(struct list *jobs, const struct error *err)

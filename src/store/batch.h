@@ -6,9 +6,14 @@
 #include "base/list.h"
 #include "store/connection.h"
 
+struct store_job;
+
 // Private to store/. Runs the jobs of a list in as few transactions as possible; each has its
 // result afterwards, and each whose result is not a failure is committed.
 void store_batch_run(struct store_connection *conn, struct list *jobs);
+
+// Runs a job that only reads, in a transaction of its own.
+void store_batch_read(struct store_connection *conn, struct store_job *job);
 
 // Gives all of them the same failure.
 void store_batch_fail(struct list *jobs, const struct error *err);

@@ -31,7 +31,8 @@ enum {
 };
 
 static const char settings[] =
-    "PRAGMA cache_size = -96;" // KiB; what a transaction needs beyond goes to the log early
+    // Pages, which SQLite has in one piece; what a transaction needs beyond goes to the log early.
+    "PRAGMA cache_size = 20;"
     "PRAGMA mmap_size = 0;"
     "PRAGMA temp_store = MEMORY;"
     "PRAGMA foreign_keys = ON;"

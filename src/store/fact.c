@@ -14,7 +14,7 @@ static int take(void *context, sqlite3_stmt *stmt, struct error *err)
 int store_read_fact(struct store *store, struct span name, struct buf *ret_text, struct error *err)
 {
     static const char sql[] = "SELECT value FROM meta WHERE key = 'fact:' || ?";
-    return store_read_row(store, sql, SQL_VALUES(sql_text(name)), take, ret_text, err);
+    return store_read_row(store_view(store), sql, SQL_VALUES(sql_text(name)), take, ret_text, err);
 }
 
 struct fact_job {
@@ -23,17 +23,12 @@ struct fact_job {
 };
 
 // In `meta`, where the store's own marks are too; the prefix keeps them apart.
-int store_fact_set(sqlite3 *db, struct span name, struct span text, struct error *err)
+static int write_fact(struct store_job *job, sqlite3 *db, struct error *err)
 {
     static const char sql[] = "INSERT INTO meta(key, value) VALUES('fact:' || ?, ?)"
                               " ON CONFLICT(key) DO UPDATE SET value = excluded.value";
-    return sql_run(db, sql, SQL_VALUES(sql_text(name), sql_text(text)), err);
-}
-
-static int write_fact(struct store_job *job, sqlite3 *db, struct error *err)
-{
     const struct fact_job *own = CONTAINER_OF(job, struct fact_job, job);
-    return store_fact_set(db, own->name, own->text, err);
+    return sql_run(db, sql, SQL_VALUES(sql_text(own->name), sql_text(own->text)), err);
 }
 
 int64_t store_write_fact(struct store *store, struct span name, struct span text,
@@ -45,8 +40,8 @@ int64_t store_write_fact(struct store *store, struct span name, struct span text
     if (name.len > STORE_FACT_MAX)
         return error_set(err, -E2BIG, "a fact's name has at most %d bytes, not %zu", STORE_FACT_MAX,
                          name.len);
-    if (text.len > STORE_FACT_LONG_MAX)
-        return error_set(err, -E2BIG, "a fact has at most %d bytes, not %zu", STORE_FACT_LONG_MAX,
+    if (text.len > STORE_FACT_TEXT_MAX)
+        return error_set(err, -E2BIG, "a fact has at most %d bytes, not %zu", STORE_FACT_TEXT_MAX,
                          text.len);
     struct fact_job *own = store_job_make(sizeof *own, STORE_SPANS(&name, &text), err);
     if (!own)

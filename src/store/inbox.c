@@ -14,21 +14,24 @@ struct add_job {
     size_t count;
 };
 
-#define INBOUND_SPANS(m) \
-    STORE_SPANS(&(m)->channel, &(m)->chat, &(m)->external_id, &(m)->sender, &(m)->text)
+#define INBOUND_SPANS(m)                                                                  \
+    STORE_SPANS(&(m)->channel, &(m)->chat, &(m)->thread, &(m)->external_id, &(m)->sender, \
+                &(m)->text)
 
 static int insert(sqlite3 *db, struct span queue, const struct store_inbound *m, int64_t *new_count,
                   struct error *err)
 {
     static const char sql[] =
         "INSERT INTO inbox"
-        "(channel, queue, chat, external_id, sender, text, cut, sent_ms, received_ms)"
-        " VALUES(?, coalesce(?, ''), coalesce(?, ''), ?, coalesce(?, ''), coalesce(?, ''),"
-        " ?, ?, ?) ON CONFLICT(channel, queue, external_id, sent_ms) DO NOTHING";
+        "(channel, queue, chat, thread, external_id, sender, grouped, text, cut, sent_ms,"
+        " received_ms)"
+        " VALUES(?, coalesce(?, ''), coalesce(?, ''), coalesce(?, ''), ?, coalesce(?, ''), ?,"
+        " coalesce(?, ''), ?, ?, ?) ON CONFLICT(channel, queue, external_id, sent_ms) DO NOTHING";
     int r = sql_run(db, sql,
                     SQL_VALUES(sql_text(m->channel), sql_text(queue), sql_text(m->chat),
-                               sql_text(m->external_id), sql_text(m->sender), sql_text(m->text),
-                               sql_int(m->cut), sql_int(m->sent_ms), sql_int(m->received_ms)),
+                               sql_text(m->thread), sql_text(m->external_id), sql_text(m->sender),
+                               sql_int(m->grouped), sql_text(m->text), sql_int(m->cut),
+                               sql_int(m->sent_ms), sql_int(m->received_ms)),
                     err);
     if (r == 0)
         *new_count += sqlite3_changes(db);
@@ -192,8 +195,9 @@ int store_read_cursor(struct store *store, struct store_queue queue, int64_t *re
 {
     static const char sql[] = "SELECT value FROM cursors"
                               " WHERE channel = ? AND queue = coalesce(?, '')";
-    return store_read_row(store, sql, SQL_VALUES(sql_text(queue.channel), sql_text(queue.name)),
-                          take_cursor, ret_cursor, err);
+    return store_read_row(store_view(store), sql,
+                          SQL_VALUES(sql_text(queue.channel), sql_text(queue.name)), take_cursor,
+                          ret_cursor, err);
 }
 
 struct reading {
@@ -214,6 +218,8 @@ static int tell(void *context, sqlite3_stmt *stmt, struct error *err)
         .cut = sqlite3_column_int(stmt, 6) != 0,
         .sent_ms = sqlite3_column_int64(stmt, 7),
         .received_ms = sqlite3_column_int64(stmt, 8),
+        .thread = sql_column(stmt, 9),
+        .grouped = sqlite3_column_int(stmt, 10) != 0,
     };
     (void)err;
     return reading->row(reading->context, &message) ? SQL_ROW : 0;
@@ -223,9 +229,10 @@ int store_read_inbox(struct store *store, int64_t after, store_inbound_fn *row, 
                      struct error *err)
 {
     static const char sql[] = "SELECT number, channel, chat, external_id, sender, text, cut,"
-                              " sent_ms, received_ms FROM inbox"
+                              " sent_ms, received_ms, thread, grouped FROM inbox"
                               " WHERE handled_ms IS NULL AND number > ? ORDER BY number LIMIT ?";
     struct reading reading = {row, context};
-    return store_read_rows(store, sql, SQL_VALUES(sql_int(after), sql_int(STORE_READ_ROWS_MAX)),
-                           tell, &reading, err);
+    return store_read_rows(store_view(store), sql,
+                           SQL_VALUES(sql_int(after), sql_int(STORE_READ_ROWS_MAX)), tell, &reading,
+                           err);
 }

@@ -20,8 +20,10 @@ struct store_queue { // what a server numbers its messages in
 struct store_inbound {
     int64_t number; // given by the store; the order of arrival
     struct span channel, chat;
+    struct span thread;      // of the chat, such as a forum's topic; absent or "": it has none
     struct span external_id; // the server's own id
-    struct span sender;      // for the log
+    struct span sender;      // the server's id of the person
+    bool grouped;            // the chat has several senders
     struct span text;
     bool cut;        // the channel probably cut a longer text here: the rest follows at once
     int64_t sent_ms; // as the server says; never used to order

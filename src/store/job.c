@@ -65,17 +65,6 @@ void *store_job_make(size_t size, struct span *const *spans, size_t count, struc
     return job;
 }
 
-int64_t store_job_submit(struct store *store, struct store_job *job, store_run_fn *run,
-                         enum store_durability durability, store_done_fn *done, void *context,
-                         struct error *err)
-{
-    job->run = run;
-    job->durability = durability;
-    job->done = done;
-    job->context = context;
-    return store_submit(store, job, err);
-}
-
 int store_id_check(struct span id, const char *what, struct error *err)
 {
     if (!id.data || id.len == 0 || id.len > STORE_ID_MAX)

@@ -34,10 +34,19 @@ int64_t journal_size(const char *home, uint64_t generation)
     return stat(path, &status) == 0 ? (int64_t)status.st_size : -1;
 }
 
+// How far the generation was synced, see journal_loss.c.
+static int unmark(const char *home, uint64_t generation, struct error *err)
+{
+    CLEANUP(mem_cleanup) char *path = journal_path(home, JOURNAL_MARK, generation);
+    if (unlink(path) < 0 && errno != ENOENT)
+        return error_errno(err, errno, "removing %s", path);
+    return 0;
+}
+
 int journal_remove(const char *home, uint64_t generation, struct error *err)
 {
     CLEANUP(mem_cleanup) char *path = journal_path(home, JOURNAL_NAME, generation);
-    int r = journal_unmark(home, generation, err);
+    int r = unmark(home, generation, err);
     if (r < 0)
         return r;
     if (unlink(path) < 0 && errno != ENOENT)

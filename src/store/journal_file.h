@@ -11,6 +11,3 @@ enum { JOURNAL_NAME_SIZE = 64 }; // bytes, with the NUL
 
 const char *journal_name(const char *what, uint64_t generation, char *name); // into `name`
 char *journal_path(const char *home, const char *what, uint64_t generation); // on the heap
-
-// Removes the file that says how far the generation was synced. 0, or negative with a sentence.
-int journal_unmark(const char *home, uint64_t generation, struct error *err);

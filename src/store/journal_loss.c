@@ -57,14 +57,6 @@ int64_t journal_marked_end(const char *home, uint64_t generation)
     return is_whole ? (int64_t)le64toh(words[0]) : 1; // of its first record at least
 }
 
-int journal_unmark(const char *home, uint64_t generation, struct error *err)
-{
-    CLEANUP(mem_cleanup) char *path = journal_path(home, JOURNAL_MARK, generation);
-    if (unlink(path) < 0 && errno != ENOENT)
-        return error_errno(err, errno, "removing %s", path);
-    return 0;
-}
-
 // A file that cannot be read now is not lost: that is told as the trouble that it is.
 bool journal_is_lost(const char *home, uint64_t generation)
 {

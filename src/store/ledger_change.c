@@ -288,7 +288,7 @@ int store_read_budgets(struct store *store, store_charge_fn *row, void *context,
 {
     static const char sql[] = "SELECT " BUDGET_COLUMNS " FROM budgets ORDER BY account, period_ms";
     struct reading reading = {row, context};
-    return store_read_rows(store, sql, NULL, 0, tell_budget, &reading, err);
+    return store_read_rows(store_view(store), sql, NULL, 0, tell_budget, &reading, err);
 }
 
 int store_read_budget(struct store *store, struct span account, store_charge_fn *row, void *context,
@@ -297,5 +297,6 @@ int store_read_budget(struct store *store, struct span account, store_charge_fn 
     static const char sql[] = "SELECT " BUDGET_COLUMNS " FROM budgets WHERE account = ?"
                               " ORDER BY period_ms";
     struct reading reading = {row, context};
-    return store_read_rows(store, sql, SQL_VALUES(sql_text(account)), tell_budget, &reading, err);
+    return store_read_rows(store_view(store), sql, SQL_VALUES(sql_text(account)), tell_budget,
+                           &reading, err);
 }

@@ -222,7 +222,7 @@ static int64_t submit(struct store *store, struct read_job *read, store_run_fn *
                       struct error *err)
 {
     buf_init(&read->texts, TEXTS_BYTES);
-    read->job.reads_only = true;
+    read->job.reads_only = read->job.apart = true;
     return store_job_submit(store, &read->job, run, STORE_DURABLE, NULL, context, err);
 }
 

@@ -141,7 +141,7 @@ int64_t store_memory_search(struct store *store, struct span text, int limit,
     buf_init(&own->contents, FOUND_BYTES_MAX);
     own->job.finish = search_finish;
     own->job.release = search_release;
-    own->job.reads_only = true;
+    own->job.reads_only = own->job.apart = true;
     // Durable because somebody waits for it; there is nothing to sync.
     return store_job_submit(store, &own->job, search, STORE_DURABLE, NULL, context, err);
 }

@@ -86,8 +86,8 @@ static int tell(void *context, sqlite3_stmt *stmt, struct error *err)
     return reading->row(reading->context, &message) ? SQL_ROW : 0;
 }
 
-int store_read_messages(struct store *store, struct span session, int limit, store_message_fn *row,
-                        void *context, struct error *err)
+int store_read_messages(struct store_view *view, struct span session, int limit,
+                        store_message_fn *row, void *context, struct error *err)
 {
     // The limit is found in the index alone; sorting the rows themselves would hold them in memory.
     static const char sql[] =
@@ -101,9 +101,8 @@ int store_read_messages(struct store *store, struct span session, int limit, sto
         " ORDER BY m.id";
     struct reading reading = {session, row, context};
     limit = limit < STORE_READ_ROWS_MAX ? limit : STORE_READ_ROWS_MAX;
-    return store_read_rows(store, sql,
-                           SQL_VALUES(sql_text(session), sql_int(limit < 0 ? 0 : limit)), tell,
-                           &reading, err);
+    return store_read_rows(view, sql, SQL_VALUES(sql_text(session), sql_int(limit < 0 ? 0 : limit)),
+                           tell, &reading, err);
 }
 
 static int take_count(void *context, sqlite3_stmt *stmt, struct error *err)
@@ -113,10 +112,10 @@ static int take_count(void *context, sqlite3_stmt *stmt, struct error *err)
     return 0;
 }
 
-int store_read_message_count(struct store *store, struct span session, int64_t *ret_count,
+int store_read_message_count(struct store_view *view, struct span session, int64_t *ret_count,
                              struct error *err)
 {
     static const char sql[] = "SELECT count(*) FROM messages WHERE dropped = 0"
                               " AND session = (SELECT number FROM sessions WHERE id = ?)";
-    return store_read_row(store, sql, SQL_VALUES(sql_text(session)), take_count, ret_count, err);
+    return store_read_row(view, sql, SQL_VALUES(sql_text(session)), take_count, ret_count, err);
 }

@@ -29,9 +29,9 @@ typedef bool store_message_fn(void *context, const struct store_message *message
  * without those that were taken out of the conversation.
  * 0 (also when there are none), -EAGAIN while the store is not ready, or another failure.
  */
-int store_read_messages(struct store *store, struct span session, int limit, store_message_fn *row,
-                        void *context, struct error *err);
+int store_read_messages(struct store_view *view, struct span session, int limit,
+                        store_message_fn *row, void *context, struct error *err);
 
 // Synchronous: the number of messages that store_read_messages() would return without a limit.
-int store_read_message_count(struct store *store, struct span session, int64_t *ret_count,
+int store_read_message_count(struct store_view *view, struct span session, int64_t *ret_count,
                              struct error *err);

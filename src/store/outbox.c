@@ -36,7 +36,8 @@ static const char *const states[] = {
 
 struct open_job {
     struct store_job job;
-    struct span turn, channel, chat;
+    struct span turn;
+    struct store_address address;
     int64_t now_ms;
 };
 
@@ -50,13 +51,15 @@ static int insert(sqlite3 *db, int64_t turn, enum store_delivery_state state,
                   struct error *err)
 {
     static const char sql[] =
-        "INSERT INTO outbox(channel, chat, turn, state, in_flight, created_ms, changed_ms, text)"
-        " VALUES(?1, coalesce(?2, ''), nullif(?3, 0), ?4, ?5, ?6, ?6, coalesce(?7, ''))";
+        "INSERT INTO outbox"
+        "(channel, chat, turn, state, in_flight, created_ms, changed_ms, text, thread)"
+        " VALUES(?1, coalesce(?2, ''), nullif(?3, 0), ?4, ?5, ?6, ?6, coalesce(?7, ''),"
+        " coalesce(?8, ''))";
     int r =
         sql_run(db, sql,
                 SQL_VALUES(sql_text(reply->channel), sql_text(reply->chat), sql_int(turn),
                            sql_text(span_of(states[state])), sql_int(state == STORE_DELIVERY_OPEN),
-                           sql_int(now_ms), sql_text(reply->text)),
+                           sql_int(now_ms), sql_text(reply->text), sql_text(reply->thread)),
                 err);
     if (r == 0)
         *ret_number = sqlite3_last_insert_rowid(db);
@@ -68,7 +71,8 @@ static int open_row(struct store_job *job, sqlite3 *db, struct error *err)
     static const char present[] =
         "SELECT number FROM outbox WHERE turn = ? ORDER BY number LIMIT 1";
     const struct open_job *own = CONTAINER_OF(job, struct open_job, job);
-    struct store_reply shown = {.channel = own->channel, .chat = own->chat};
+    struct store_reply shown = {
+        .channel = own->address.channel, .chat = own->address.chat, .thread = own->address.thread};
     int64_t turn = 0, session = 0;
     int r = store_turn_number(db, own->turn, &turn, err);
     if (r == 0)
@@ -81,21 +85,20 @@ static int open_row(struct store_job *job, sqlite3 *db, struct error *err)
     return r;
 }
 
-int64_t store_outbox_open(struct store *store, struct span turn, struct span channel,
-                          struct span chat, int64_t now_ms, store_done_fn *done, void *context,
-                          struct error *err)
+int64_t store_outbox_open(struct store *store, struct span turn, struct store_address address,
+                          int64_t now_ms, store_done_fn *done, void *context, struct error *err)
 {
     struct error local = ERROR_INIT;
     err = err ? err : &local;
     int r = store_id_check(turn, "turn", err);
     if (r < 0)
         return r;
-    struct open_job *own = store_job_make(sizeof *own, STORE_SPANS(&turn, &channel, &chat), err);
+    struct open_job *own = store_job_make(
+        sizeof *own, STORE_SPANS(&turn, &address.channel, &address.chat, &address.thread), err);
     if (!own)
         return err->code;
     own->turn = turn;
-    own->channel = channel;
-    own->chat = chat;
+    own->address = address;
     own->now_ms = now_ms;
     return store_job_submit(store, &own->job, open_row, STORE_DURABLE, done, context, err);
 }
@@ -205,7 +208,7 @@ int store_reply_finish(sqlite3 *db, int64_t turn, const struct store_reply *repl
 
 #define DELIVERY_COLUMNS                                                                     \
     "o.number, o.channel, o.chat, t.id, o.text, o.state, o.in_flight, o.part, o.message_id," \
-    " o.attempts, o.next_ms, o.error, o.created_ms FROM outbox o"                            \
+    " o.attempts, o.next_ms, o.error, o.created_ms, o.thread FROM outbox o"                  \
     " LEFT JOIN turns t ON t.number = o.turn"
 
 struct reading {
@@ -235,6 +238,7 @@ static int tell(void *context, sqlite3_stmt *stmt, struct error *err)
         .next_ms = sqlite3_column_int64(stmt, 10),
         .error = sql_column(stmt, 11),
         .created_ms = sqlite3_column_int64(stmt, 12),
+        .thread = sql_column(stmt, 13),
     };
     return reading->row(reading->context, &delivery) ? SQL_ROW : 0;
 }
@@ -247,8 +251,9 @@ int store_read_outbox(struct store *store, struct span channel, int64_t after,
         " AND o.number > ? ORDER BY o.number LIMIT ?";
     struct reading reading = {row, context};
     return store_read_rows(
-        store, sql, SQL_VALUES(sql_text(channel), sql_int(after), sql_int(STORE_READ_ROWS_MAX)),
-        tell, &reading, err);
+        store_view(store), sql,
+        SQL_VALUES(sql_text(channel), sql_int(after), sql_int(STORE_READ_ROWS_MAX)), tell, &reading,
+        err);
 }
 
 static int take_summary(void *context, sqlite3_stmt *stmt, struct error *err)
@@ -272,6 +277,6 @@ int store_read_outbox_summary(struct store *store, struct span channel,
         " (SELECT count(*) FROM outbox WHERE channel = ?1 AND state = 'failed'),"
         " (SELECT created_ms FROM outbox WHERE channel = ?1"
         "   AND state IN ('open', 'pending') AND state = 'pending' ORDER BY number LIMIT 1)";
-    return store_read_row(store, sql, SQL_VALUES(sql_text(channel)), take_summary, ret_summary,
-                          err);
+    return store_read_row(store_view(store), sql, SQL_VALUES(sql_text(channel)), take_summary,
+                          ret_summary, err);
 }

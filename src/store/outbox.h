@@ -15,6 +15,11 @@
  * The row of a reply that is shown while it is being written exists before the first message of it
  * is sent (store_outbox_open()), so that after a crash the same message is finished.
  */
+struct store_address { // where a reply goes
+    struct span channel, chat;
+    struct span thread; // absent or "": none
+};
+
 enum store_delivery_state {
     STORE_DELIVERY_OPEN,    // its turn runs; the text is not final
     STORE_DELIVERY_PENDING, // to be delivered
@@ -25,8 +30,9 @@ enum store_delivery_state {
 struct store_delivery {
     int64_t number; // given by the store; the order of delivery
     struct span channel, chat;
-    struct span turn; // absent: a command's reply
-    struct span text; // as the model wrote it; "" while open
+    struct span thread; // of the chat; "": none
+    struct span turn;   // absent: a command's reply
+    struct span text;   // as the model wrote it; "" while open
     enum store_delivery_state state;
     bool in_flight; // a message was handed to the channel's server and its answer is not known
     int part;       // messages of it that are delivered
@@ -46,9 +52,8 @@ enum { STORE_SENT_KEEP_MS = 7 * 86400 * 1000 };
  * already (which is left as it is; rowid is its number). -ENOENT: no such turn, -EALREADY: it has
  * ended without one. Returns as store_session_create() does.
  */
-int64_t store_outbox_open(struct store *store, struct span turn, struct span channel,
-                          struct span chat, int64_t now_ms, store_done_fn *done, void *context,
-                          struct error *err);
+int64_t store_outbox_open(struct store *store, struct span turn, struct store_address address,
+                          int64_t now_ms, store_done_fn *done, void *context, struct error *err);
 
 enum { STORE_DELIVERY_KEEP = -1 };
 

@@ -4,33 +4,34 @@
 #include "store/store_internal.h"
 #include "store/store_thread.h"
 
-int store_reader(struct store *store, sqlite3 **ret_db, struct error *err)
+struct store_view *store_view(struct store *store)
 {
-    int r = 0;
+    return &store->view;
+}
+
+// The owner's connection is opened when it is first asked for; -EAGAIN until the store is ready.
+static int open_reader(struct store *store, struct error *err)
+{
     switch (store_state(store)) {
     case STORE_READY:
-        break;
+        return store->reader
+                   ? 0
+                   : store_reader_open(store_path(store), store->vfs, &store->reader, err);
     case STORE_FAILED:
         return error_set(err, -EIO, "%s", store_describe(store));
     default:
         return error_set(err, -EAGAIN, "%s", store_describe(store));
     }
-    if (!store->reader)
-        r = store_reader_open(store_path(store), store->vfs, &store->reader, err);
-    if (r == 0)
-        *ret_db = store->reader;
-    return r;
 }
 
 // SQL_ROW when there was a row.
-static int read_rows(struct store *store, const char *sql, const struct sql_value *values,
+static int read_rows(struct store_view *view, const char *sql, const struct sql_value *values,
                      size_t count, store_row_fn *row, void *context, struct error *err)
 {
     SQL_AUTO *stmt = NULL;
-    sqlite3 *db = NULL;
-    int r = store_reader(store, &db, err);
+    int r = view->db ? 0 : open_reader(view->store, err);
     if (r == 0)
-        r = sql_prepare(db, sql, values, count, &stmt, err);
+        r = sql_prepare(view->db ? view->db : view->store->reader, sql, values, count, &stmt, err);
     if (r == 0)
         r = sql_step(stmt, err);
     bool any = r == SQL_ROW;
@@ -42,17 +43,17 @@ static int read_rows(struct store *store, const char *sql, const struct sql_valu
     return r < 0 ? r : any ? SQL_ROW : 0;
 }
 
-int store_read_rows(struct store *store, const char *sql, const struct sql_value *values,
+int store_read_rows(struct store_view *view, const char *sql, const struct sql_value *values,
                     size_t count, store_row_fn *row, void *context, struct error *err)
 {
-    int r = read_rows(store, sql, values, count, row, context, err);
+    int r = read_rows(view, sql, values, count, row, context, err);
     return r < 0 ? r : 0;
 }
 
-int store_read_row(struct store *store, const char *sql, const struct sql_value *values,
+int store_read_row(struct store_view *view, const char *sql, const struct sql_value *values,
                    size_t count, store_row_fn *row, void *context, struct error *err)
 {
-    int r = read_rows(store, sql, values, count, row, context, err);
+    int r = read_rows(view, sql, values, count, row, context, err);
     return r < 0 ? r : r == SQL_ROW ? 0 : STORE_NOT_FOUND;
 }
 
@@ -74,7 +75,7 @@ static int collect_id(void *context, sqlite3_stmt *stmt, struct error *err)
     return span_equal(id, search->beginning) ? 0 : SQL_ROW; // a whole id is never ambiguous
 }
 
-int store_find_id(struct store *store, const char *sql, struct span beginning, const char *what,
+int store_find_id(struct store_view *view, const char *sql, struct span beginning, const char *what,
                   struct store_id *ret_id, struct error *err)
 {
     char end[STORE_ID_MAX + 1];
@@ -85,7 +86,7 @@ int store_find_id(struct store *store, const char *sql, struct span beginning, c
     memcpy(end, beginning.data, beginning.len);
     end[beginning.len] = (char)0xff; // sorts behind everything that follows in an id
     r = store_read_rows(
-        store, sql, SQL_VALUES(sql_text(beginning), sql_text(span_make(end, beginning.len + 1))),
+        view, sql, SQL_VALUES(sql_text(beginning), sql_text(span_make(end, beginning.len + 1))),
         collect_id, &search, err);
     if (r < 0)
         return r;
@@ -94,4 +95,38 @@ int store_find_id(struct store *store, const char *sql, struct span beginning, c
                          what, (int)beginning.len, beginning.data);
     *ret_id = search.found;
     return search.count ? 0 : STORE_NOT_FOUND;
+}
+
+struct reading_job {
+    struct store_job job;
+    struct store_reading reading;
+};
+
+static int run_reading(struct store_job *job, sqlite3 *db, struct error *err)
+{
+    struct reading_job *own = CONTAINER_OF(job, struct reading_job, job);
+    struct store_view view = {.db = db};
+    return own->reading.read(job->context, &view, err);
+}
+
+static void release_reading(struct store_job *job)
+{
+    struct reading_job *own = CONTAINER_OF(job, struct reading_job, job);
+    if (own->reading.release && job->number)
+        own->reading.release(job->context);
+}
+
+int64_t store_read(struct store *store, const struct store_reading *reading, void *context,
+                   struct error *err)
+{
+    struct error local = ERROR_INIT;
+    err = err ? err : &local;
+    struct reading_job *own = store_job_create(sizeof *own, 0, err);
+    if (!own)
+        return err->code;
+    own->reading = *reading;
+    own->job.release = release_reading;
+    own->job.reads_only = own->job.apart = true;
+    return store_job_submit(store, &own->job, run_reading, STORE_PROMPT, reading->done, context,
+                            err);
 }

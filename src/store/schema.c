@@ -14,7 +14,7 @@
  * deleted, a number that is remembered elsewhere must not come to mean something else.
  *
  * A turn is complete here, so that it can be continued after a crash: its state, the iteration, the
- * tool calls with the model's own bytes, whether each may be repeated, how often it was taken up
+ * tool calls with the model's own bytes, the flags of each one's tool, how often it was taken up
  * again, and the trigger's external id. States are words, since the file is also read by people
  * with a shell; what they may be is said by the tables in turn_words.c and outbox.c.
  *
@@ -328,6 +328,49 @@ static const char version_5[] =
     "DROP TABLE cursors;"
     "ALTER TABLE new_cursors RENAME TO cursors;";
 
-static const char *const steps[] = {version_1, version_2, version_3, version_4, version_5};
+// Money in 10^-12 dollars, as in the ledger. A turn of more than 10,000 dollars is a mistake, and
+// must not make sums overflow.
+static const char version_6[] =
+    "ALTER TABLE turns RENAME COLUMN cost_micro_usd TO cost_pico;"
+    "UPDATE turns SET cost_pico = min(cost_pico, 10000000000) * 1000000;";
+
+// Where a chat has threads (Telegram's topics), each is a conversation of its own; `sender` is set
+// where each of several people in a chat has one too. `grouped`: the chat has several senders.
+static const char version_7[] =
+    "ALTER TABLE inbox ADD COLUMN thread TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE inbox ADD COLUMN grouped INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE outbox ADD COLUMN thread TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE sessions ADD COLUMN thread TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE sessions ADD COLUMN sender TEXT NOT NULL DEFAULT '';"
+    "DROP INDEX sessions_chat;"
+    "CREATE INDEX sessions_chat ON sessions(channel, chat, thread, sender);";
+
+// `repeatable` was 0 or 1, which is the first of the bits of enum tool_flags (tools/tool_source.h).
+// It was also set for tools that nobody knew; of these it is not true.
+static const char version_8[] =
+    "ALTER TABLE tool_calls RENAME COLUMN repeatable TO flags;"
+    "UPDATE tool_calls SET flags = 0"
+    " WHERE turn IN (SELECT number FROM turns WHERE ended_ms IS NULL)"
+    " AND name NOT IN ('current_time', 'list_files', 'memory', 'read_file', 'recall',"
+    "                  'search_files', 'write_file');";
+
+// The terms of a turn. Before, the answer went to the session's own chat, save at the console,
+// where somebody waited for it.
+static const char version_9[] =
+    "ALTER TABLE turns ADD COLUMN slot TEXT NOT NULL DEFAULT 'main';"
+    "ALTER TABLE turns ADD COLUMN pinned TEXT;"
+    "ALTER TABLE turns ADD COLUMN reply_channel TEXT;"
+    "ALTER TABLE turns ADD COLUMN reply_chat TEXT;"
+    "ALTER TABLE turns ADD COLUMN reply_thread TEXT;"
+    "ALTER TABLE turns ADD COLUMN iterations_max INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE turns ADD COLUMN limit_ms INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE turns ADD COLUMN interactive INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE turns SET interactive = 1 WHERE ended_ms IS NULL AND source = 'console';"
+    "UPDATE turns SET (reply_channel, reply_chat, reply_thread) ="
+    "  (SELECT channel, chat, thread FROM sessions WHERE number = turns.session)"
+    " WHERE ended_ms IS NULL AND source <> 'console';";
+
+static const char *const steps[] = {version_1, version_2, version_3, version_4, version_5,
+                                    version_6, version_7, version_8, version_9};
 
 const struct store_migrations store_schema = {steps, ARRAY_LEN(steps)};

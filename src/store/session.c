@@ -25,13 +25,14 @@ int store_session_insert(sqlite3 *db, const struct store_session *s, int64_t *re
 {
     static const char sql[] =
         "INSERT INTO sessions"
-        "(id, channel, chat, title, model, prompt, created_ms, updated_ms, used)"
-        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, coalesce((SELECT max(id) FROM messages), 0))"
+        "(id, channel, chat, title, model, prompt, created_ms, updated_ms, used, thread, sender)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, coalesce((SELECT max(id) FROM messages), 0),"
+        " coalesce(?8, ''), coalesce(?9, ''))"
         " ON CONFLICT(id) DO NOTHING";
     int r = sql_run(db, sql,
                     SQL_VALUES(sql_text(s->id), sql_text(s->channel), sql_text(s->chat),
                                sql_text(s->title), sql_text(s->model), sql_text(s->prompt),
-                               sql_int(s->created_ms)),
+                               sql_int(s->created_ms), sql_text(s->thread), sql_text(s->sender)),
                     err);
     if (r < 0)
         return r;
@@ -63,8 +64,10 @@ int64_t store_session_create(struct store *store, const struct store_session *se
     if (r < 0)
         return r;
     struct store_session s = *session;
-    struct session_job *own = store_job_make(
-        sizeof *own, STORE_SPANS(&s.id, &s.channel, &s.chat, &s.title, &s.model, &s.prompt), err);
+    struct session_job *own = store_job_make(sizeof *own,
+                                             STORE_SPANS(&s.id, &s.channel, &s.chat, &s.thread,
+                                                         &s.sender, &s.title, &s.model, &s.prompt),
+                                             err);
     if (!own)
         return err->code;
     own->session = s;
@@ -95,8 +98,8 @@ static int refuse_running(sqlite3 *db, int64_t session, struct span id, struct e
  */
 #define ITS_REPLIES                                          \
     "(turn IN (SELECT number FROM turns WHERE session = ?1)" \
-    " OR (turn IS NULL AND (channel, chat) IN"               \
-    " (SELECT channel, chat FROM sessions WHERE number = ?1)))"
+    " OR (turn IS NULL AND (channel, chat, thread) IN"       \
+    " (SELECT channel, chat, thread FROM sessions WHERE number = ?1)))"
 
 static int delete_all(struct store_job *job, sqlite3 *db, struct error *err)
 {

@@ -12,6 +12,8 @@ struct store_session {
     struct span id;
     struct span channel; // "console", "telegram", ...
     struct span chat;    // the channel's own name of the chat; "" where it has only one
+    struct span thread;  // of the chat; absent or "": none
+    struct span sender;  // whose own it is, in a chat of several; absent or "": everybody's
     struct span title;   // absent: none yet
     struct span model;   // absent: the configured one
     struct span prompt;  // the frozen system prompt; absent: none
@@ -34,11 +36,16 @@ int64_t store_session_create(struct store *store, const struct store_session *se
 typedef void store_session_fn(void *context, const struct store_session *session);
 
 // Synchronous reads: 0, STORE_NOT_FOUND, -EAGAIN while the store is not ready, or another failure.
-int store_read_session(struct store *store, struct span id, store_session_fn *row, void *context,
-                       struct error *err);
+int store_read_session(struct store_view *view, struct span id, store_session_fn *row,
+                       void *context, struct error *err);
 
-// The session that was created last in a chat.
-int store_read_session_latest(struct store *store, struct span channel, struct span chat,
+// What a session belongs to. Absent is the same as "".
+struct store_session_key {
+    struct span channel, chat, thread, sender;
+};
+
+// The session of a key that was created last.
+int store_read_session_latest(struct store_view *view, const struct store_session_key *key,
                               store_session_fn *row, void *context, struct error *err);
 
 // As a list shows them. Spans live during the call; false stops the reading.
@@ -49,11 +56,11 @@ struct store_session_row {
 typedef bool store_session_row_fn(void *context, const struct store_session_row *row);
 
 // Synchronous: the sessions that were used last, newest first.
-int store_read_sessions(struct store *store, int limit, store_session_row_fn *row, void *context,
-                        struct error *err);
+int store_read_sessions(struct store_view *view, int limit, store_session_row_fn *row,
+                        void *context, struct error *err);
 
 // The full id behind an unambiguous beginning of one: 0, STORE_NOT_FOUND, -EINVAL when ambiguous.
-int store_find_session(struct store *store, struct span beginning, store_session_fn *row,
+int store_find_session(struct store_view *view, struct span beginning, store_session_fn *row,
                        void *context, struct error *err);
 
 /*

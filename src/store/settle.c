@@ -11,11 +11,11 @@ struct settle_job {
     struct store_reply reply;
 };
 
-#define SETTLE_SPANS(s)                                                                         \
-    STORE_SPANS(&(s)->what.session, &(s)->what.title, &(s)->what.model, &(s)->what.drop_turn,   \
-                &(s)->create.id, &(s)->create.channel, &(s)->create.chat, &(s)->create.title,   \
-                &(s)->create.model, &(s)->create.prompt, &(s)->reply.channel, &(s)->reply.chat, \
-                &(s)->reply.text)
+#define SETTLE_SPANS(s)                                                                           \
+    STORE_SPANS(&(s)->what.session, &(s)->what.title, &(s)->what.model, &(s)->what.drop_turn,     \
+                &(s)->create.id, &(s)->create.channel, &(s)->create.chat, &(s)->create.thread,    \
+                &(s)->create.sender, &(s)->create.title, &(s)->create.model, &(s)->create.prompt, \
+                &(s)->reply.channel, &(s)->reply.chat, &(s)->reply.thread, &(s)->reply.text)
 
 static int change_session(sqlite3 *db, const struct store_settlement *what, struct error *err)
 {

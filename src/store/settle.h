@@ -9,6 +9,7 @@
 // A reply that goes into the outbox with the transaction that names it.
 struct store_reply {
     struct span channel, chat;
+    struct span thread; // absent or "": none
     struct span text;
     bool only_if_open; // nothing new is sent: a message that was begun is finished with this text
 };

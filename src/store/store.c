@@ -28,17 +28,6 @@ enum { THREAD_STACK_BYTES = 2 << 20 };
 enum { THREAD_STACK_BYTES = 256 << 10 };
 #endif
 
-int64_t store_now_ms(void)
-{
-    return clock_monotonic_ms(&clock_system);
-}
-
-void store_wait_until(struct store *store, pthread_cond_t *cond, int64_t deadline_ms)
-{
-    struct timespec deadline = {deadline_ms / 1000, (long)(deadline_ms % 1000) * 1000000};
-    pthread_cond_timedwait(cond, &store->lock, &deadline);
-}
-
 static void destroy(struct store *store)
 {
     while (!list_empty(&store->owned)) {
@@ -89,6 +78,8 @@ static struct store *create(const char *home_dir, const struct store_options *op
     list_init(&store->owned);
     list_init(&store->queued);
     list_init(&store->finished);
+    list_init(&store->apart);
+    store->view.store = store;
 
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
@@ -194,6 +185,17 @@ int64_t store_submit(struct store *store, struct store_job *job, struct error *e
         pthread_cond_signal(&store->wake);
     pthread_mutex_unlock(&store->lock);
     return store->last_number;
+}
+
+int64_t store_job_submit(struct store *store, struct store_job *job, store_run_fn *run,
+                         enum store_durability durability, store_done_fn *done, void *context,
+                         struct error *err)
+{
+    job->run = run;
+    job->durability = durability;
+    job->done = done;
+    job->context = context;
+    return store_submit(store, job, err);
 }
 
 void store_forget(struct store *store, int64_t number)

@@ -6,6 +6,7 @@
 
 struct clock;
 struct store;
+struct store_view;
 
 /*
  * The database of one home, behind a queue.
@@ -14,6 +15,9 @@ struct store;
  * never waits for a disk. It submits jobs (store/session.h, message.h, turn.h, memory.h), watches
  * store_event_fd(), and gets completions from store_dispatch(). Its synchronous reads go through a
  * second, read-only connection. All functions here belong to that one thread.
+ *
+ * A read that may take long (a history, a list, a sum over everything) is given to store_read(): it
+ * goes through a view of the database, on the store's thread.
  */
 
 enum store_state {
@@ -96,6 +100,25 @@ const char *store_note(struct store *store);
 // Why the disk did not take the last of what was to be written ("the disk ... is full"); "" when it
 // did. While this lasts the store can be STORE_READY. Valid until it is asked for again.
 const char *store_trouble(struct store *store);
+
+/*
+ * Submits a read. `read` runs on the store's thread, after what was submitted before is written,
+ * and sees what is committed; it touches nothing but its view and its context, which is nobody
+ * else's until then. Its result is that of the completion. `release` is called last, once, also
+ * when the completion was forgotten or the store closed; it frees the context. Returns the job's
+ * number, or -EAGAIN when the queue is full; then neither is called.
+ */
+typedef int store_view_fn(void *context, struct store_view *view, struct error *err);
+struct store_reading {
+    store_view_fn *read;
+    store_done_fn *done;
+    void (*release)(void *context); // may be NULL
+};
+int64_t store_read(struct store *store, const struct store_reading *reading, void *context,
+                   struct error *err);
+
+// The owner's own view, for reads that are small and for programs that may wait for a disk.
+struct store_view *store_view(struct store *store);
 
 // Path of the file in use ("" until that is decided); valid until it is asked for again.
 const char *store_path(struct store *store);

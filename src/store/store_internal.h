@@ -30,6 +30,7 @@ struct store_job {
     size_t used;       // of it, by the struct and what was kept so far
     enum store_durability durability;
     bool reads_only;
+    bool apart; // reads only, and may take long: run by itself, after the writes that came before
     bool forgotten; // the owner's
     bool settled;   // has failed on its own; not run again
     bool scrub;     // set by `run`: what it deletes leaves the file before `done`
@@ -79,16 +80,13 @@ int64_t store_submit(struct store *store, struct store_job *job, struct error *e
 // For the ids of sessions and turns.
 int store_id_check(struct span id, const char *what, struct error *err);
 
-// The loop's own connection, opened when first asked for; -EAGAIN until the store is ready.
-int store_reader(struct store *store, sqlite3 **ret_db, struct error *err);
-
-// Receives a row of a synchronous read: SQL_ROW to go on, 0 when that was enough, or a failure.
+// Receives a row of a read: SQL_ROW to go on, 0 when that was enough, or a failure.
 typedef int store_row_fn(void *context, sqlite3_stmt *stmt, struct error *err);
 
 // All rows; 0 also when there are none. And the first row; STORE_NOT_FOUND without one.
-int store_read_rows(struct store *store, const char *sql, const struct sql_value *values,
+int store_read_rows(struct store_view *view, const char *sql, const struct sql_value *values,
                     size_t count, store_row_fn *row, void *context, struct error *err);
-int store_read_row(struct store *store, const char *sql, const struct sql_value *values,
+int store_read_row(struct store_view *view, const char *sql, const struct sql_value *values,
                    size_t count, store_row_fn *row, void *context, struct error *err);
 
 struct store_id {
@@ -100,7 +98,7 @@ struct store_id {
  * The one id that begins so. `sql` selects at most two ids from ?1 on and before ?2, in order.
  * STORE_NOT_FOUND; -EINVAL when there are two and neither is the beginning itself.
  */
-int store_find_id(struct store *store, const char *sql, struct span beginning, const char *what,
+int store_find_id(struct store_view *view, const char *sql, struct span beginning, const char *what,
                   struct store_id *ret_id, struct error *err);
 
 // The rest is of the store's thread. The numbers behind ids: 0, or -ENOENT.

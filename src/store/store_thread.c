@@ -34,6 +34,17 @@ static void tell_owner(struct store *store)
     pthread_cond_broadcast(&store->idle);
 }
 
+int64_t store_now_ms(void)
+{
+    return clock_monotonic_ms(&clock_system);
+}
+
+void store_wait_until(struct store *store, pthread_cond_t *cond, int64_t deadline_ms)
+{
+    struct timespec deadline = {deadline_ms / 1000, (long)(deadline_ms % 1000) * 1000000};
+    pthread_cond_timedwait(cond, &store->lock, &deadline);
+}
+
 static void publish(struct store *store, enum store_state state, const struct error *description)
 {
     pthread_mutex_lock(&store->lock);
@@ -167,7 +178,7 @@ static void wait_for_company(struct store *store)
         store_wait_until(store, &store->wake, deadline);
 }
 
-enum next { NEXT_BATCH, NEXT_OPEN, NEXT_SCRUB, NEXT_END };
+enum next { NEXT_BATCH, NEXT_READ, NEXT_OPEN, NEXT_SCRUB, NEXT_END };
 
 // Work that is due although nobody asked, and from when on; false when there is none.
 static bool has_plan(const struct store *store, enum next *ret_next, int64_t *ret_ms)
@@ -191,8 +202,8 @@ static enum next wait_for_work(struct store *store)
             next = planned;
             break;
         }
-        if (!idle || store->closing) {
-            next = idle ? NEXT_END : NEXT_BATCH;
+        if (!idle || store->closing || !list_empty(&store->apart)) {
+            next = !idle ? NEXT_BATCH : store->closing ? NEXT_END : NEXT_READ;
             break;
         }
         if (plans)
@@ -278,12 +289,28 @@ static void scrub(struct store *store, struct list *deletions)
     }
 }
 
+// A read by itself, so that no write waits for more than one of them.
+static void run_read(struct store *store)
+{
+    struct list only = LIST_INIT(only);
+    struct list *link = list_shift(&store->apart);
+    if (!link)
+        return;
+    list_append(&only, link);
+    bool ready = store->state == STORE_READY; // which this thread alone changes
+    if (ready)
+        store_batch_read(&store->conn, list_entry(link, struct store_job, link));
+    else
+        store_batch_fail(&only, &store->description); // changed by this thread alone
+    hand_over(store, ready, &only);
+}
+
 static void run_batch(struct store *store)
 {
     struct list batch = LIST_INIT(batch);
     pthread_mutex_lock(&store->lock);
     for (struct list *link; (link = list_shift(&store->queued));)
-        list_append(&batch, link);
+        list_append(list_entry(link, struct store_job, link)->apart ? &store->apart : &batch, link);
     store->queued_jobs = 0;
     store->urgent = false;
     struct error failure = store->description;
@@ -317,7 +344,9 @@ void *store_thread_main(void *argument)
         } else if (next == NEXT_SCRUB) {
             scrub(store, &nobody);
         } else {
-            run_batch(store);
+            if (next == NEXT_BATCH)
+                run_batch(store);
+            run_read(store);
         }
         next = wait_for_work(store);
     } while (next != NEXT_END);

@@ -21,6 +21,12 @@ enum {
     STORE_CHECKPOINT_PAGES = 256,
 };
 
+// Whose connection a read goes through: the owner's (`db` is NULL), or the store thread's.
+struct store_view {
+    struct store *store;
+    sqlite3 *db;
+};
+
 struct store {
     // Set before the thread starts, never changed.
     char *home_dir;
@@ -35,6 +41,7 @@ struct store {
     void (*on_state)(void *context, enum store_state state);
     void *context;
     sqlite3 *reader;
+    struct store_view view; // through `reader`
     struct error shown_description, shown_note, shown_trouble;
     char *shown_path;
     struct list owned; // struct store_job.owned: every job that was not dispatched
@@ -63,6 +70,7 @@ struct store {
 
     // The thread's alone.
     struct store_connection conn;
+    struct list apart;       // struct store_job.link: reads, each run by itself
     bool hopeless;           // opening will not be tried again
     int64_t failed_ms;       // monotonic, when opening failed last
     int64_t scrub_ms;        // monotonic, before which it is not tried again

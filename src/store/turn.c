@@ -42,14 +42,21 @@ static int insert_turn(sqlite3 *db, const struct store_turn *t, int64_t session,
                        int64_t *ret_number, struct error *err)
 {
     static const char sql[] =
-        "INSERT INTO turns(id, session, state, source, external_id, model, started_ms)"
-        " VALUES(?, ?, ?, ?, ?, ?, ?)";
-    int r = sql_run(db, sql,
-                    SQL_VALUES(sql_text(t->id), sql_int(session),
-                               sql_text(span_of(store_turn_word(STORE_TURN_QUEUED))),
-                               sql_text(t->source), sql_text(t->external_id), sql_text(t->model),
-                               sql_int(t->started_ms)),
-                    err);
+        "INSERT INTO turns(id, session, state, source, external_id, model, started_ms,"
+        " slot, pinned, reply_channel, reply_chat, reply_thread, iterations_max,"
+        " limit_ms, interactive)"
+        " VALUES(?, ?, ?, ?, ?, ?, ?, coalesce(?, 'main'), ?, ?, ?, ?, ?, ?, ?)";
+    const struct store_turn_terms *terms = &t->terms;
+    int r =
+        sql_run(db, sql,
+                SQL_VALUES(sql_text(t->id), sql_int(session),
+                           sql_text(span_of(store_turn_word(STORE_TURN_QUEUED))),
+                           sql_text(t->source), sql_text(t->external_id), sql_text(t->model),
+                           sql_int(t->started_ms), sql_text(terms->slot), sql_text(terms->model),
+                           sql_text(terms->reply_channel), sql_text(terms->reply_chat),
+                           sql_text(terms->reply_thread), sql_int(terms->iterations_max),
+                           sql_int(terms->limit_ms), sql_int(terms->interactive)),
+                err);
     if (r == 0)
         *ret_number = sqlite3_last_insert_rowid(db);
     return r;
@@ -116,9 +123,10 @@ static int check_begin(const struct store_turn *turn, size_t message_count, stru
     return r;
 }
 
-#define TURN_SPANS(t)                                                                  \
-    STORE_SPANS(&(t)->id, &(t)->session, &(t)->source, &(t)->external_id, &(t)->model, \
-                &(t)->drop_turn)
+#define TURN_SPANS(t)                                                                            \
+    STORE_SPANS(&(t)->id, &(t)->session, &(t)->source, &(t)->external_id, &(t)->model,           \
+                &(t)->drop_turn, &(t)->terms.slot, &(t)->terms.model, &(t)->terms.reply_channel, \
+                &(t)->terms.reply_chat, &(t)->terms.reply_thread)
 
 int64_t store_turn_begin(struct store *store, const struct store_turn *turn,
                          const struct store_message *messages, size_t message_count,

@@ -9,6 +9,7 @@
 #include "store/message.h"
 #include "store/settle.h"
 #include "store/store.h"
+#include "store/turn_terms.h"
 
 /*
  * A turn, one row that follows its state machine: queued, prompt, model, tools, model, ..., and one
@@ -42,6 +43,7 @@ struct store_turn {
     const int64_t *inbox; // numbers of the messages in the inbox that it answers
     size_t inbox_count;
     struct span drop_turn; // whose messages it takes the place of (/retry); absent: none
+    struct store_turn_terms terms;
 };
 
 struct store_tool_call {
@@ -50,15 +52,15 @@ struct store_tool_call {
     struct span name;
     struct span arguments; // the model's own bytes, whatever they are
     enum store_call_state state;
-    bool repeatable; // may be run again after a crash
-    bool failed;     // the tool reported an error
+    int64_t flags; // of the tool when the call began; only whoever wrote them knows what they mean
+    bool failed;   // the tool reported an error
     bool tainted;
     struct span result; // absent until done
 };
 
 // What one step used up; added to the turn.
 struct store_usage {
-    int64_t input_tokens, cached_tokens, output_tokens, cost_micro_usd;
+    int64_t input_tokens, cached_tokens, output_tokens, cost_pico;
 };
 
 struct store_turn_step {
@@ -78,7 +80,6 @@ struct store_turn_step {
     const int64_t *inbox; // messages in the inbox that this step takes into the turn
     size_t inbox_count;
     const struct store_reply *reply; // of finish: what goes out; NULL: nothing
-    struct span fact, fact_text;     // store/fact.h: holds from then on; absent: none
 };
 
 enum { STORE_STEP_ROWS_MAX = 256 }; // messages, and tool calls, of one step
@@ -112,35 +113,3 @@ int64_t store_turn_finish(struct store *store, const struct store_turn_step *ste
  */
 int64_t store_turn_resume(struct store *store, struct span turn, store_done_fn *done, void *context,
                           struct error *err);
-
-// A turn as it is stored. Spans live during the call.
-struct store_turn_row {
-    int64_t number, started_ms, ended_ms; // 0: not ended
-    struct span id, session, source, model, error;
-    struct span channel, chat; // of its session
-    enum store_turn_state state;
-    int iteration, resumes;
-    struct store_usage usage;
-};
-typedef bool store_turn_fn(void *context, const struct store_turn_row *turn); // false stops
-
-// Synchronous, each at most STORE_READ_ROWS_MAX. The turns that have not ended, oldest first.
-int store_read_open_turns(struct store *store, store_turn_fn *row, void *context,
-                          struct error *err);
-
-// The newest turn of a session whose messages are part of the conversation. STORE_NOT_FOUND.
-int store_read_last_turn(struct store *store, struct span session, store_turn_fn *row,
-                         void *context, struct error *err);
-
-// The tool calls of one iteration, by ordinal.
-typedef bool store_tool_call_fn(void *context, const struct store_tool_call *call);
-int store_read_tool_calls(struct store *store, struct span turn, int iteration,
-                          store_tool_call_fn *row, void *context, struct error *err);
-
-// Sums over the turns of a session ("" : of all), and how many there are in each final state.
-struct store_turn_sums {
-    int64_t turns, done, failed, cancelled, open;
-    struct store_usage usage;
-};
-int store_read_turn_sums(struct store *store, struct span session, struct store_turn_sums *ret_sums,
-                         struct error *err);

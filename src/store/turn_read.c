@@ -1,14 +1,17 @@
+#include "store/turn_read.h"
+
 #include <errno.h>
 
 #include "store/store_internal.h"
-#include "store/turn.h"
 
 // Reads of turns and their calls, on the loop's own connection.
 
 #define TURN_COLUMNS                                                                             \
     "t.number, t.id, s.id, t.source, t.model, t.error, s.channel, s.chat, t.state, t.iteration," \
-    " t.resumes, t.input_tokens, t.cached_tokens, t.output_tokens, t.cost_micro_usd,"            \
-    " t.started_ms, t.ended_ms FROM turns t JOIN sessions s ON s.number = t.session"
+    " t.resumes, t.input_tokens, t.cached_tokens, t.output_tokens, t.cost_pico,"                 \
+    " t.started_ms, t.ended_ms, t.slot, t.pinned, t.reply_channel, t.reply_chat,"                \
+    " t.iterations_max, t.limit_ms, t.interactive, t.reply_thread, s.thread, s.sender"           \
+    " FROM turns t JOIN sessions s ON s.number = t.session"
 
 struct reading {
     store_turn_fn *row;
@@ -27,7 +30,7 @@ static struct store_usage usage_of(sqlite3_stmt *stmt, int column)
         .input_tokens = sqlite3_column_int64(stmt, column),
         .cached_tokens = sqlite3_column_int64(stmt, column + 1),
         .output_tokens = sqlite3_column_int64(stmt, column + 2),
-        .cost_micro_usd = sqlite3_column_int64(stmt, column + 3),
+        .cost_pico = sqlite3_column_int64(stmt, column + 3),
     };
 }
 
@@ -52,6 +55,16 @@ static int tell(void *context, sqlite3_stmt *stmt, struct error *err)
         .usage = usage_of(stmt, 11),
         .started_ms = sqlite3_column_int64(stmt, 15),
         .ended_ms = sqlite3_column_int64(stmt, 16),
+        .terms = {.slot = sql_column(stmt, 17),
+                  .model = sql_column(stmt, 18),
+                  .reply_channel = sql_column(stmt, 19),
+                  .reply_chat = sql_column(stmt, 20),
+                  .iterations_max = sqlite3_column_int64(stmt, 21),
+                  .limit_ms = sqlite3_column_int64(stmt, 22),
+                  .interactive = sqlite3_column_int(stmt, 23) != 0,
+                  .reply_thread = sql_column(stmt, 24)},
+        .thread = sql_column(stmt, 25),
+        .sender = sql_column(stmt, 26),
     };
     return reading->row(reading->context, &turn) ? SQL_ROW : 0;
 }
@@ -61,18 +74,41 @@ int store_read_open_turns(struct store *store, store_turn_fn *row, void *context
     static const char sql[] =
         "SELECT " TURN_COLUMNS " WHERE t.ended_ms IS NULL ORDER BY t.number LIMIT ?";
     struct reading reading = {row, context};
-    return store_read_rows(store, sql, SQL_VALUES(sql_int(STORE_READ_ROWS_MAX)), tell, &reading,
-                           err);
+    return store_read_rows(store_view(store), sql, SQL_VALUES(sql_int(STORE_READ_ROWS_MAX)), tell,
+                           &reading, err);
 }
 
-int store_read_last_turn(struct store *store, struct span session, store_turn_fn *row,
-                         void *context, struct error *err)
+int store_read_turn(struct store *store, struct span id, store_turn_fn *row, void *context,
+                    struct error *err)
 {
-    static const char sql[] = "SELECT " TURN_COLUMNS " WHERE t.session ="
-                              " (SELECT number FROM sessions WHERE id = ?) AND t.dropped = 0"
-                              " ORDER BY t.number DESC LIMIT 1";
+    static const char sql[] = "SELECT " TURN_COLUMNS " WHERE t.id = ?";
     struct reading reading = {row, context};
-    return store_read_row(store, sql, SQL_VALUES(sql_text(session)), tell, &reading, err);
+    return store_read_row(store_view(store), sql, SQL_VALUES(sql_text(id)), tell, &reading, err);
+}
+
+struct question_reading {
+    store_question_fn *row;
+    void *context;
+};
+
+static int tell_question(void *context, sqlite3_stmt *stmt, struct error *err)
+{
+    const struct question_reading *reading = context;
+    (void)err;
+    reading->row(reading->context, sql_column(stmt, 0), sql_column(stmt, 1));
+    return 0;
+}
+
+int store_read_question(struct store_view *view, struct span session, store_question_fn *row,
+                        void *context, struct error *err)
+{
+    // From the newest row back; a large result of a tool is passed over without being read.
+    static const char sql[] = "SELECT t.id, m.content"
+                              " FROM messages m JOIN turns t ON t.number = m.turn"
+                              " WHERE m.session = (SELECT number FROM sessions WHERE id = ?)"
+                              " AND m.dropped = 0 AND m.role = 'user' ORDER BY m.id DESC LIMIT 1";
+    struct question_reading reading = {row, context};
+    return store_read_row(view, sql, SQL_VALUES(sql_text(session)), tell_question, &reading, err);
 }
 
 struct call_reading {
@@ -92,7 +128,7 @@ static int tell_call(void *context, sqlite3_stmt *stmt, struct error *err)
         .name = sql_column(stmt, 2),
         .arguments = sql_column(stmt, 3),
         .state = (enum store_call_state)state,
-        .repeatable = sqlite3_column_int(stmt, 5) != 0,
+        .flags = sqlite3_column_int64(stmt, 5),
         .failed = sqlite3_column_int(stmt, 6) != 0,
         .tainted = sqlite3_column_int(stmt, 7) != 0,
         .result = sql_column(stmt, 8),
@@ -104,13 +140,14 @@ int store_read_tool_calls(struct store *store, struct span turn, int iteration,
                           store_tool_call_fn *row, void *context, struct error *err)
 {
     static const char sql[] =
-        "SELECT ordinal, call_id, name, arguments, state, repeatable, failed, tainted, result"
+        "SELECT ordinal, call_id, name, arguments, state, flags, failed, tainted, result"
         " FROM tool_calls WHERE turn = (SELECT number FROM turns WHERE id = ?) AND iteration = ?"
         " ORDER BY ordinal LIMIT ?";
     struct call_reading reading = {row, context};
     return store_read_rows(
-        store, sql, SQL_VALUES(sql_text(turn), sql_int(iteration), sql_int(STORE_READ_ROWS_MAX)),
-        tell_call, &reading, err);
+        store_view(store), sql,
+        SQL_VALUES(sql_text(turn), sql_int(iteration), sql_int(STORE_READ_ROWS_MAX)), tell_call,
+        &reading, err);
 }
 
 static int take_sums(void *context, sqlite3_stmt *stmt, struct error *err)
@@ -127,16 +164,16 @@ static int take_sums(void *context, sqlite3_stmt *stmt, struct error *err)
     return 0;
 }
 
-int store_read_turn_sums(struct store *store, struct span session, struct store_turn_sums *ret_sums,
-                         struct error *err)
+int store_read_turn_sums(struct store_view *view, struct span session,
+                         struct store_turn_sums *ret_sums, struct error *err)
 {
 #define SUMS                                                                                 \
     "SELECT count(*), sum(state = 'done'), sum(state = 'failed'), sum(state = 'cancelled')," \
     " sum(ended_ms IS NULL), sum(input_tokens), sum(cached_tokens), sum(output_tokens),"     \
-    " sum(cost_micro_usd) FROM turns"
+    " sum(cost_pico) FROM turns"
     static const char all[] = SUMS;
     static const char one[] = SUMS " WHERE session = (SELECT number FROM sessions WHERE id = ?)";
     if (session.len == 0)
-        return store_read_row(store, all, NULL, 0, take_sums, ret_sums, err);
-    return store_read_row(store, one, SQL_VALUES(sql_text(session)), take_sums, ret_sums, err);
+        return store_read_row(view, all, NULL, 0, take_sums, ret_sums, err);
+    return store_read_row(view, one, SQL_VALUES(sql_text(session)), take_sums, ret_sums, err);
 }

@@ -1,6 +1,5 @@
 #include <errno.h>
 
-#include "store/fact.h"
 #include "store/store_internal.h"
 #include "store/turn.h"
 
@@ -19,7 +18,7 @@ static int update_turn(sqlite3 *db, int64_t turn, const struct step_job *own, st
                               " input_tokens = input_tokens + ?4,"
                               " cached_tokens = cached_tokens + ?5,"
                               " output_tokens = output_tokens + ?6,"
-                              " cost_micro_usd = cost_micro_usd + ?7,"
+                              " cost_pico = cost_pico + min(?7, 9223372036854775807 - cost_pico),"
                               " model = coalesce(?8, model), error = coalesce(?9, error),"
                               " ended_ms = CASE WHEN ?10 THEN ?11 END"
                               " WHERE number = ?1";
@@ -28,8 +27,8 @@ static int update_turn(sqlite3 *db, int64_t turn, const struct step_job *own, st
                    SQL_VALUES(sql_int(turn), sql_text(span_of(store_turn_word(s->state))),
                               sql_int(s->iteration), sql_int(s->usage.input_tokens),
                               sql_int(s->usage.cached_tokens), sql_int(s->usage.output_tokens),
-                              sql_int(s->usage.cost_micro_usd), sql_text(s->model),
-                              sql_text(s->error), sql_int(own->final), sql_int(s->now_ms)),
+                              sql_int(s->usage.cost_pico), sql_text(s->model), sql_text(s->error),
+                              sql_int(own->final), sql_int(s->now_ms)),
                    err);
 }
 
@@ -38,7 +37,7 @@ static int write_call(sqlite3 *db, int64_t turn, const struct store_turn_step *s
 {
     static const char sql[] =
         "INSERT INTO tool_calls(turn, iteration, ordinal, call_id, name, arguments, state,"
-        " repeatable, failed, tainted, result, changed_ms)"
+        " flags, failed, tainted, result, changed_ms)"
         " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT(turn, iteration, ordinal) DO UPDATE SET state = excluded.state,"
         " failed = excluded.failed, tainted = excluded.tainted, result = excluded.result,"
@@ -46,7 +45,7 @@ static int write_call(sqlite3 *db, int64_t turn, const struct store_turn_step *s
     return sql_run(db, sql,
                    SQL_VALUES(sql_int(turn), sql_int(step->iteration), sql_int(c->ordinal),
                               sql_text(c->call_id), sql_text(c->name), sql_bytes(c->arguments),
-                              sql_text(span_of(store_call_word(c->state))), sql_int(c->repeatable),
+                              sql_text(span_of(store_call_word(c->state))), sql_int(c->flags),
                               sql_int(c->failed), sql_int(c->tainted), sql_bytes(c->result),
                               sql_int(step->now_ms)),
                    err);
@@ -81,8 +80,6 @@ static int take_step(struct store_job *job, sqlite3 *db, struct error *err)
         r = store_messages_insert(db, session, turn, s->messages, s->message_count, s->now_ms, err);
     for (size_t i = 0; i < s->call_count && r == 0; i++)
         r = write_call(db, turn, s, &s->calls[i], err);
-    if (r == 0 && s->fact.data)
-        r = store_fact_set(db, s->fact, s->fact_text, err);
     if (r == 0 && own->final)
         r = store_reply_finish(db, turn, s->reply, s->now_ms, err);
     job->rowid = turn;
@@ -90,9 +87,9 @@ static int take_step(struct store_job *job, sqlite3 *db, struct error *err)
 }
 
 #define CALL_SPANS(c) STORE_SPANS(&(c)->call_id, &(c)->name, &(c)->arguments, &(c)->result)
-#define STEP_SPANS(s, r)                                                                          \
-    STORE_SPANS(&(s)->turn, &(s)->model, &(s)->error, &(s)->fact, &(s)->fact_text, &(r)->channel, \
-                &(r)->chat, &(r)->text)
+#define STEP_SPANS(s, r)                                                                       \
+    STORE_SPANS(&(s)->turn, &(s)->model, &(s)->error, &(r)->channel, &(r)->chat, &(r)->thread, \
+                &(r)->text)
 
 static size_t calls_bytes(const struct store_tool_call *calls, size_t count)
 {
@@ -132,8 +129,6 @@ static int check_step(const struct store_turn_step *step, bool final, struct err
     int r = store_id_check(step->turn, "turn", err);
     if (r == 0)
         r = store_step_check(step->message_count, step->call_count, step->inbox_count, err);
-    if (r == 0 && (step->fact.len > STORE_FACT_MAX || step->fact_text.len > STORE_FACT_MAX))
-        return error_set(err, -E2BIG, "a fact has at most %d bytes", STORE_FACT_MAX);
     return r;
 }
 

@@ -14,7 +14,8 @@ enum {
 static void on_remembered(void *context, int result, const struct error *err, int64_t rowid)
 {
     (void)rowid;
-    tool_run_end(context, result, result < 0 ? span_of(err->text) : SPAN_LITERAL("remembered"));
+    struct span text = result < 0 ? span_of(err->text) : SPAN_LITERAL("remembered");
+    tool_run_end(context, &(struct tool_result){.text = text, .failed = result < 0, .ms = -1});
 }
 
 static int start_remember(const struct tool_env *env, struct json_value arguments,
@@ -32,18 +33,18 @@ static int start_remember(const struct tool_env *env, struct json_value argument
     int64_t job = store_memory_add(env->store, &memory, STORE_DURABLE, on_remembered, run, err);
     if (job < 0)
         return (int)job;
-    tool_run_set_handle(run, job);
+    tool_run_set_handle(run, (union tool_handle){.number = job});
     return 0;
 }
 
 static void on_found(void *context, int result, const struct error *err,
                      const struct store_memory *rows, size_t count)
 {
-    if (result < 0) {
-        tool_run_end(context, result, span_of(err->text));
-        return;
-    }
     BUF_AUTO out = BUF_INIT(TOOL_TEXT_MAX);
+    if (result < 0)
+        buf_append_text(&out, err->text);
+    else if (count == 0)
+        buf_append_text(&out, "nothing is remembered of it");
     for (size_t i = 0; i < count; i++) {
         char when[CLOCK_TEXT_SIZE];
         clock_format_utc(rows[i].created_ms, when);
@@ -54,7 +55,8 @@ static void on_found(void *context, int result, const struct error *err,
         }
         buf_printf(&out, "- %.10s: %.*s\n", when, (int)rows[i].content.len, rows[i].content.data);
     }
-    tool_run_end(context, 0, count ? buf_span(&out) : SPAN_LITERAL("nothing is remembered of it"));
+    tool_run_end(context,
+                 &(struct tool_result){.text = buf_span(&out), .failed = result < 0, .ms = -1});
 }
 
 static int start_recall(const struct tool_env *env, struct json_value arguments,
@@ -68,7 +70,7 @@ static int start_recall(const struct tool_env *env, struct json_value arguments,
     int64_t job = store_memory_search(env->store, buf_span(&query), FOUND_MAX, on_found, run, err);
     if (job < 0)
         return (int)job;
-    tool_run_set_handle(run, job);
+    tool_run_set_handle(run, (union tool_handle){.number = job});
     return 0;
 }
 
@@ -83,7 +85,7 @@ const struct tool tool_remember = {
     .parameters = "{\"type\":\"object\",\"properties\":{"
                   "\"content\":{\"type\":\"string\",\"description\":\"One fact, whole\"}},"
                   "\"required\":[\"content\"]}",
-    .flags = 0,
+    .flags = TOOL_WRITES,
     .start = start_remember,
     .forget = forget,
 };
@@ -94,7 +96,7 @@ const struct tool tool_recall = {
     .parameters = "{\"type\":\"object\",\"properties\":{"
                   "\"query\":{\"type\":\"string\",\"description\":\"Words; empty: newest\"}},"
                   "\"required\":[\"query\"]}",
-    .flags = TOOL_REPEATABLE,
+    .flags = TOOL_READS | TOOL_REPEATABLE,
     .start = start_recall,
     .forget = forget,
 };

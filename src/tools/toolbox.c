@@ -4,66 +4,126 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/list.h"
 #include "base/mem.h"
-#include "codec/json_write.h"
 #include "codec/suggest.h"
-#include "codec/utf8.h"
-#include "sandbox/worker.h"
+#include "tools/builtin_tools.h"
 
-enum { TOOLS_MAX = 64 };
-
-struct toolbox {
-    struct tool_env env;
-    struct list runs;
-    tool_run_id last_id;
+struct member {       // a source that takes part
+    struct list link; // toolbox::members
+    tool_source_id id;
+    struct tool_source *source;
 };
 
-struct tool_run {
-    struct list link; // toolbox::runs
-    struct toolbox *toolbox;
-    tool_run_id id;
-    uint64_t flow;
-    const struct tool *tool;
-    worker_id worker; // of a working tool
-    int64_t handle;   // of a started one
-    int64_t begun_ms; // of a started one
-    tool_done_fn *done;
-    void *context;
+struct toolbox {
+    struct builtin_tools builtin;
+    struct list members, runs;
+    tool_source_id last_source;
+    tool_run_id last_run;
+    struct tool_set *set; // of all members
 };
 
 struct toolbox *toolbox_create(const struct tool_env *env)
 {
     struct toolbox *toolbox = mem_new(struct toolbox);
-    toolbox->env = *env;
+    list_init(&toolbox->members);
     list_init(&toolbox->runs);
+    toolbox->set = tool_set_create();
+    builtin_tools_init(&toolbox->builtin, env);
+    tool_source_id id;
+    toolbox_add_source(toolbox, &toolbox->builtin.source, &id, NULL);
     return toolbox;
 }
 
-// Of the runs that begin from now on.
 void toolbox_configure(struct toolbox *toolbox, const struct tool_settings *settings)
 {
-    toolbox->env.settings = *settings;
+    toolbox->builtin.env.settings = *settings;
 }
 
-static const char *directory_of(const struct tool_run *run)
+static void use_set(struct toolbox *toolbox, struct tool_set *set)
 {
-    const struct tool_env *env = &run->toolbox->env;
-    return run->tool->place == TOOL_IN_MEMORIES ? env->memories : env->workspace;
+    tool_set_unref(toolbox->set);
+    toolbox->set = set;
 }
 
-static void run_destroy(struct tool_run *run)
+int toolbox_add_source(struct toolbox *toolbox, struct tool_source *source, tool_source_id *ret_id,
+                       struct error *err)
 {
-    list_remove(&run->link);
-    free(run);
+    struct tool_set *set = tool_set_create();
+    tool_set_add_others(set, toolbox->set, 0);
+    int r = tool_set_add_source(set, source, toolbox->last_source + 1, err);
+    if (r < 0) {
+        tool_set_unref(set);
+        return r;
+    }
+    use_set(toolbox, set);
+    struct member *member = mem_new(struct member);
+    member->id = *ret_id = ++toolbox->last_source;
+    member->source = source;
+    list_append(&toolbox->members, &member->link);
+    return 0;
 }
 
-static bool run_abandon(struct tool_run *run)
+static struct member *find_member(const struct toolbox *toolbox, tool_source_id id)
 {
-    bool begun = !run->worker || worker_cancel(run->toolbox->env.workers, run->worker);
-    if (run->tool->forget)
-        run->tool->forget(&run->toolbox->env, run->handle);
-    run_destroy(run);
+    list_for_each(link, &toolbox->members) {
+        struct member *member = list_entry(link, struct member, link);
+        if (member->id == id)
+            return member;
+    }
+    return NULL;
+}
+
+static struct tool_run *find_run_of(const struct toolbox *toolbox, const struct tool_source *source)
+{
+    list_for_each(link, &toolbox->runs) {
+        struct tool_run *run = list_entry(link, struct tool_run, link);
+        if (run->source == source)
+            return run;
+    }
+    return NULL;
+}
+
+static bool cancel_in_source(struct tool_run *run)
+{
+    return run->source->ops->cancel(run->source, run->tool, run->handle);
+}
+
+static void cancel_and_fail(struct tool_run *run, const char *why)
+{
+    struct tool_description tool;
+    run->source->ops->describe(run->source, run->tool, &tool);
+    bool begun = cancel_in_source(run);
+    CLEANUP(mem_cleanup)
+    char *text = mem_printf("the tool \"%s\" %s%s", tool.name, why,
+                            begun ? "; it had begun and may have had an effect" : "");
+    tool_run_end(run, &(struct tool_result){.text = span_of(text), .failed = true, .ms = -1});
+}
+
+void toolbox_remove_source(struct toolbox *toolbox, tool_source_id id)
+{
+    struct member *member = find_member(toolbox, id);
+    if (!member)
+        return;
+    struct tool_source *source = member->source;
+    struct tool_set *set = tool_set_create();
+    tool_set_add_others(set, toolbox->set, id);
+    use_set(toolbox, set);
+    list_remove(&member->link);
+    free(member);
+    struct tool_run *run;
+    while ((run = find_run_of(toolbox, source))) // the callback of one may cancel another
+        cancel_and_fail(run, "is not available any more");
+}
+
+struct tool_set *toolbox_tools(const struct toolbox *toolbox)
+{
+    return toolbox->set;
+}
+
+static bool run_cancel(struct tool_run *run)
+{
+    bool begun = cancel_in_source(run);
+    tool_run_destroy(run);
     return begun;
 }
 
@@ -72,7 +132,10 @@ void toolbox_destroy(struct toolbox *toolbox)
     if (!toolbox)
         return;
     list_for_each(link, &toolbox->runs)
-        run_abandon(list_entry(link, struct tool_run, link));
+        run_cancel(list_entry(link, struct tool_run, link));
+    list_for_each(link, &toolbox->members)
+        free(list_entry(link, struct member, link));
+    tool_set_unref(toolbox->set);
     free(toolbox);
 }
 
@@ -81,79 +144,17 @@ bool toolbox_cancel(struct toolbox *toolbox, tool_run_id id)
     list_for_each(link, &toolbox->runs) {
         struct tool_run *run = list_entry(link, struct tool_run, link);
         if (run->id == id)
-            return run_abandon(run);
+            return run_cancel(run);
     }
     return false;
 }
 
-void tool_run_set_handle(struct tool_run *run, int64_t handle)
+static int refuse_unknown(const struct tool_set *set, const char *name, struct error *err)
 {
-    run->handle = handle;
-}
-
-// What files hold is not always UTF-8, and what a model reads must be.
-static void tell(struct tool_run *run, struct span text, bool failed, int64_t ms)
-{
-    tool_done_fn *done = run->done;
-    void *context = run->context;
-    run_destroy(run);
-    BUF_AUTO clean = BUF_INIT(4 * (size_t)WORKER_OUTPUT_MAX);
-    utf8_sanitize(text, &clean);
-    struct tool_result result = {buf_span(&clean), failed, ms};
-    done(context, &result);
-}
-
-void tool_run_end(struct tool_run *run, int result, struct span text)
-{
-    int64_t ms = clock_monotonic_ms(run->toolbox->env.clock) - run->begun_ms;
-    tell(run, text, result != 0, ms);
-}
-
-static void on_worker_done(void *context, int result, struct span output, int64_t ms,
-                           const struct error *err)
-{
-    tell(context, result < 0 ? span_of(err->text) : output, result != 0, ms);
-}
-
-static void write_settings(struct json_writer *w, const struct tool_settings *settings)
-{
-    json_write_key(w, "settings");
-    json_write_object_begin(w);
-    json_write_member_int(w, "memory_characters", settings->memory_characters);
-    json_write_member_int(w, "user_characters", settings->user_characters);
-    json_write_object_end(w);
-}
-
-static int start_worker(struct tool_run *run, struct span arguments, struct error *err)
-{
-    if (!directory_of(run))
-        return error_set(err, -ENOTDIR, "this program has no directory for it");
-    BUF_AUTO request = BUF_INIT(WORKER_REQUEST_MAX);
-    struct json_writer w;
-    json_writer_init(&w, &request);
-    json_write_object_begin(&w);
-    json_write_member_text(&w, "tool", run->tool->name);
-    json_write_member_raw(&w, "arguments", arguments);
-    if (run->tool->place == TOOL_IN_MEMORIES)
-        write_settings(&w, &run->toolbox->env.settings);
-    json_write_object_end(&w);
-    if (!json_write_done(&w))
-        return error_set(err, -E2BIG, "the arguments are too large");
-    return worker_start(run->toolbox->env.workers, run->flow, directory_of(run), buf_span(&request),
-                        on_worker_done, run, &run->worker, err);
-}
-
-static int find_tool(const char *name, const struct tool **ret_tool, struct error *err)
-{
-    *ret_tool = tool_find(name);
-    if (*ret_tool)
-        return 0;
-    const char *names[TOOLS_MAX];
-    size_t count;
-    const struct tool *const *table = tool_table(&count);
-    for (size_t i = 0; i < count && i < TOOLS_MAX; i++)
-        names[i] = table[i]->name;
-    const char *near = suggest_nearest(span_of(name), names, count < TOOLS_MAX ? count : TOOLS_MAX);
+    const char *names[TOOL_SET_MAX];
+    for (size_t i = 0; i < set->count; i++)
+        names[i] = set->tools[i].name;
+    const char *near = suggest_nearest(span_of(name), names, set->count);
     return error_set(err, -ENOENT, "there is no tool \"%.64s\"%s%s%s", name,
                      near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
@@ -168,50 +169,61 @@ static int parse_arguments(struct json *doc, struct span text, struct error *err
     return 0;
 }
 
-static int begin(struct tool_run *run, const char *name, struct span arguments, struct buf *out,
-                 struct error *err)
+static int begin(struct toolbox *toolbox, struct tool_run *run, const struct tool_set_entry *entry,
+                 struct tool_call *call, struct buf *out, struct error *err)
 {
     JSON_AUTO doc = JSON_INIT;
-    int r = find_tool(name, &run->tool, err);
-    if (r == 0)
-        r = parse_arguments(&doc, arguments, err);
+    if (call->context->deadline_ms && run->begun_ms >= call->context->deadline_ms)
+        return error_set(err, -ETIMEDOUT, "not run: the time of the turn was over");
+    if (entry->flags & TOOL_NEEDS_APPROVAL && !call->context->approved)
+        return error_set(
+            err, -EPERM,
+            "the tool \"%s\" runs only when somebody has approved the call, and nobody "
+            "has",
+            entry->name);
+    int r = parse_arguments(&doc, call->text, err);
     if (r < 0)
         return r;
-    if (run->tool->work)
-        return start_worker(run, arguments, err);
-    return run->tool->start(&run->toolbox->env, json_root(&doc), run, out, err);
+    const struct member *member = find_member(toolbox, entry->source);
+    if (!member)
+        return error_set(err, -ENOENT, "the tool \"%s\" is not available any more", entry->name);
+    run->source = member->source;
+    run->tool = call->tool = entry->tool;
+    call->arguments = json_root(&doc);
+    return run->source->ops->start(run->source, call, run, out, err);
 }
 
-tool_run_id toolbox_run(struct toolbox *toolbox, uint64_t flow, const char *name,
-                        struct span arguments, tool_done_fn *done, void *context)
+static void on_deadline(void *context)
+{
+    struct tool_run *run = context;
+    run->deadline = 0;
+    cancel_and_fail(run, "was cancelled, since the time of the turn was over");
+}
+
+tool_run_id toolbox_run(struct toolbox *toolbox, const struct tool_set *set,
+                        const struct tool_call_context *on_behalf, const char *name,
+                        struct span arguments, const struct tool_sink *sink, void *context)
 {
     struct tool_run *run = mem_new(struct tool_run);
-    run->toolbox = toolbox;
-    run->id = ++toolbox->last_id;
-    run->flow = flow;
-    run->begun_ms = clock_monotonic_ms(toolbox->env.clock);
-    run->done = done;
+    run->id = ++toolbox->last_run;
+    run->clock = toolbox->builtin.env.clock;
+    run->begun_ms = clock_monotonic_ms(run->clock);
+    run->loop = toolbox->builtin.env.loop;
+    run->sink = sink;
     run->context = context;
     list_append(&toolbox->runs, &run->link);
 
     BUF_AUTO out = BUF_INIT(TOOL_TEXT_MAX);
     struct error err = ERROR_INIT;
-    int r = begin(run, name, arguments, &out, &err);
+    struct tool_call call = {.context = on_behalf, .text = arguments};
+    const struct tool_set_entry *entry = tool_set_find(set, name);
+    int r = entry ? begin(toolbox, run, entry, &call, &out, &err) : refuse_unknown(set, name, &err);
+    if (r == 0 && run->loop && on_behalf->deadline_ms)
+        run->deadline =
+            loop_timer_after(run->loop, on_behalf->deadline_ms - run->begun_ms, on_deadline, run);
     if (r == 0)
         return run->id;
-    tool_run_end(run, r < 0, r < 0 ? span_of(err.text) : buf_span(&out));
+    struct span text = r < 0 ? span_of(err.text) : buf_span(&out);
+    tool_run_end(run, &(struct tool_result){.text = text, .failed = r < 0, .ms = -1});
     return 0;
-}
-
-int toolbox_work(int directory_fd, struct span request, struct buf *out, struct error *err)
-{
-    JSON_AUTO doc = JSON_INIT;
-    int r = json_parse(&doc, request, err);
-    if (r < 0)
-        return r;
-    CLEANUP(mem_cleanup) char *name = json_strdup(json_get(json_root(&doc), "tool"), 128);
-    const struct tool *tool = name ? tool_find(name) : NULL;
-    if (!tool || !tool->work)
-        return error_set(err, -ENOENT, "no such working tool");
-    return tool->work(directory_fd, json_get(json_root(&doc), "arguments"), out, err);
 }

@@ -4,33 +4,35 @@
 #include <stdint.h>
 
 #include "tools/tool.h"
+#include "tools/tool_run.h"
+#include "tools/tool_set.h"
 
 /*
- * Runs tools side by side. A run is named by an id; a run that cannot even begin (no such tool,
- * arguments that are not JSON) is one whose result is a refusal, since whoever asked for it must
- * hear of it in the same way.
+ * Keeps the sources of tools, and runs calls side by side. A run is named by an id; a run that
+ * cannot even begin (no such tool, arguments that are not JSON) is one whose result is a refusal,
+ * since whoever asked for it must hear of it in the same way.
  */
 struct toolbox;
-typedef uint64_t tool_run_id; // 0 is none
 
-struct tool_result {
-    struct span text; // UTF-8, at most TOOL_TEXT_MAX and a little
-    bool failed;
-    int64_t ms; // that it took, without its waiting for memory
-};
-
-typedef void tool_done_fn(void *context, const struct tool_result *result);
-
-struct toolbox *toolbox_create(const struct tool_env *env); // copies env, borrows what it names
-void toolbox_destroy(struct toolbox *toolbox);              // ends all runs without callbacks
+// With the tools of this program. Copies env, borrows what it names.
+struct toolbox *toolbox_create(const struct tool_env *env);
+void toolbox_destroy(struct toolbox *toolbox); // ends all runs without callbacks
+// Of the runs that begin from now on.
 void toolbox_configure(struct toolbox *toolbox, const struct tool_settings *settings);
 
-// `done` comes later, or before this returns when the result is there at once: then 0 is returned.
-// Runs that have to wait begin in order within their `flow`; the flows take turns.
-tool_run_id toolbox_run(struct toolbox *toolbox, uint64_t flow, const char *name,
-                        struct span arguments, tool_done_fn *done, void *context);
+// Takes part from now on; borrowed until it is removed. Negative, with a sentence: none of it does.
+int toolbox_add_source(struct toolbox *toolbox, struct tool_source *source, tool_source_id *ret_id,
+                       struct error *err);
+// Its calls that run are cancelled, and end as failed before this returns. Not from inside one of
+// the source's own functions.
+void toolbox_remove_source(struct toolbox *toolbox, tool_source_id id);
+
+// What there is now; borrowed until a source comes or goes, unless a reference is taken.
+struct tool_set *toolbox_tools(const struct toolbox *toolbox);
+
+// The end comes later, or before this returns when the result is there at once: then 0 is returned.
+tool_run_id toolbox_run(struct toolbox *toolbox, const struct tool_set *set,
+                        const struct tool_call_context *on_behalf, const char *name,
+                        struct span arguments, const struct tool_sink *sink, void *context);
 // No callback comes after this. Had it begun, so that it may have had an effect?
 bool toolbox_cancel(struct toolbox *toolbox, tool_run_id id);
-
-// The worker's side (a worker_fn): runs the tool that the request names.
-int toolbox_work(int directory_fd, struct span request, struct buf *out, struct error *err);

@@ -62,6 +62,6 @@ const struct tool tool_write_file = {
                   "\"path\":{\"type\":\"string\",\"description\":\"Relative path\"},"
                   "\"content\":{\"type\":\"string\",\"description\":\"The whole text\"}},"
                   "\"required\":[\"path\",\"content\"]}",
-    .flags = TOOL_REPEATABLE,
+    .flags = TOOL_WRITES | TOOL_REPEATABLE,
     .work = work,
 };

@@ -1,7 +1,7 @@
 """Many turns in one daemon, as fast as it takes them: over its control socket.
 
 Telegram would do for it what it does for a person, one message a second and chat; the socket in the
-home has no such manners, and leads to the same desk, the same turns and the same store.
+home has no such manners, and leads to the same dispatcher, the same turns and the same store.
 """
 
 import http.client

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -217,6 +218,41 @@ def keyed(hermes):
         process.port = port_of(process)
         ready(process)
         yield process
+
+
+PASS_SECONDS = 0.05  # of the event loop, at most
+CALLS = 64
+
+
+def scheduler_delay(pid):
+    """Seconds in which the main thread could run and had no processor."""
+    text = pathlib.Path(f"/proc/{pid}/task/{pid}/schedstat").read_text()
+    return int(text.split()[1]) / 1e9
+
+
+@pytest.mark.release
+@pytest.mark.native
+def test_many_tool_calls_hold_up_nobody(hermes, up):
+    """All in one reply: each has its answer, the probe answers throughout, and no pass of the loop
+    is long, other than by what the machine's other programs took from it."""
+    hermes.use(up, "tools")
+    hermes.put("workspace/needle.txt", "a needle\n")
+    environment = {"HERMES_ADMIN_KEY": KEY}
+    with hermes.start("run", "--port", "0", env=environment, limit=120) as process:
+        process.port = port_of(process)
+        ready(process)
+        chat = hermes.start("chat", "-q", 'call search_files {"pattern": "needle"}\n' * CALLS)
+        ended = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        while os.waitid(os.P_PID, chat.pid, ended) is None:
+            assert get(process, "/healthz")[0] == 200
+        chat.finish().ok()
+        results = [m["content"] for m in up.requests[-1].messages if m["role"] == "tool"]
+        assert len(results) == CALLS and all("a needle" in text for text in results), results
+        told = ask(process, "/metrics", KEY)[1]
+        longest = re.search(r"^hermes_loop_longest_pass_seconds (\S+)$", told, re.M)
+        assert longest, told
+        if not hermes.binary.sanitized:
+            assert float(longest[1]) <= PASS_SECONDS + scheduler_delay(process.pid)
 
 
 def test_readyz_says_what_it_looked_at(daemon):

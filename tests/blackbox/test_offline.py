@@ -117,7 +117,7 @@ ODD = [
     ("read", HELP), ("write", HELP), ("write x", HELP), ("search", HELP), ("remember", HELP),
     ("recall", HELP), ("read  and then  read", HELP), (" & ", HELP), ("and then", HELP),
     ("& & &", HELP)]
-# A worker says these, and only where the kernel starts what is emulated could one be started.
+# A tool's process says these, and only where the kernel starts what is emulated could one start.
 ODD_FILES = [
     ("list /", OUT), ("read \x01", "does not exist"), ("write a.txt:", "wrote 0 bytes to a.txt"),
     ("read ../../etc/passwd", OUT), ("write :", "not a path"), ("search (", PATTERN),

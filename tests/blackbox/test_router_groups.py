@@ -317,36 +317,6 @@ def test_a_name_of_a_megabyte_is_not_repeated_whole(router):
     assert answer.status == 400 and len(answer.body) < 2000
 
 
-def test_who_repeats_a_refused_call_is_answered_ever_later(router):
-    """At once, after 0.25 s, 0.5 s, 1 s: a storm of retries becomes a drizzle."""
-    router.start({"free": ["echo"]})
-    taken = []
-    for _ in range(4):
-        before = time.monotonic()
-        assert router.ask("nope").status == 400
-        taken.append(time.monotonic() - before)
-    for place, least in enumerate([0, 0.25, 0.5, 1]):
-        assert taken[place] >= least - 0.01, taken
-    assert total(router.metrics(), "hermes_router_refused_total", reason="model") == 4
-    assert not router.up.requests
-
-
-def test_who_is_slowed_down_is_still_answered_what_exists(router):
-    """Only what is refused is late: 20 refusals are pending while others are served."""
-    router.start({"free": ["echo"]})
-    answers = []
-    threads = [threading.Thread(target=lambda: answers.append(router.ask("nope").status))
-               for _ in range(20)]
-    for thread in threads:
-        thread.start()
-    assert router.up.wait_for(lambda: router.metrics()["litellm_in_flight_requests"] > 0)
-    assert router.ask().text == "echo: hello"
-    assert len(answers) < 20, "none of them was slowed down"
-    for thread in threads:
-        thread.join(60)
-    assert answers == [400] * 20
-
-
 def test_refused_names_make_no_labels(router):
     """Strangers cannot fill the metrics with names of their own."""
     router.start({"free": ["echo"]})

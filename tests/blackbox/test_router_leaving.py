@@ -289,21 +289,6 @@ def test_a_stream_of_which_no_more_can_be_kept_says_so(router):
     assert router.request("GET", "/health").json["unhealthy_count"] == 0, "it is not to blame"
 
 
-def test_the_body_of_an_unknown_model_is_not_kept_while_its_refusal_is_slowed(router, up):
-    """Who repeats it is answered ever later, and what he sent is of no use by then."""
-    router.start({"free": ["echo"]}, own={"buffers": "16Mi"})
-    for _ in range(6):
-        assert router.ask("nope").status == 400
-    refused = []
-    for _ in range(6):
-        refused.append(Later(router.ask, "nope", user="x" * 7 * MEGABYTE))
-        assert up.wait_for(lambda: in_flight(router) == len(refused) or
-                           any(one.answer for one in refused), 60)
-    assert router.metrics()["hermes_router_held_bytes"] < 16 * MEGABYTE
-    assert router.ask(user="x" * 7 * MEGABYTE).status == 200
-    assert {one.wait().status for one in refused} == {400}
-
-
 def test_whole_answers_that_nobody_takes_count_as_kept(router, up):
     """Clients ask and do not read: others hear that there is no room, until they leave. How many it
     takes depends on what the kernel keeps for each."""

@@ -103,7 +103,7 @@ def test_read_again_at_a_reload(hermes, up, service, volume):
 
 @pytest.mark.native
 def test_no_child_gets_them(hermes, up, volume):
-    """A worker has an empty environment; what is read from files is not put into ours either."""
+    """A tool's process has an empty environment; what is read from files is not put into ours."""
     volume.put(OPENAI_API_KEY=up.api_key, OPENAI_BASE_URL=up.base_url, HERMES_MODEL="gate")
     with hermes.start("chat", "-q", "long") as chat:
         chat.wait_for_output(b"begun")

@@ -52,7 +52,20 @@ def test_a_question_is_answered(bot, api):
     assert settled(api, 1)[0].startswith("Hello! I am the built-in offline model")
 
 
-@pytest.mark.native  # qemu cannot start the workers of file tools
+def test_topics_are_conversations_of_their_own(bot, api):
+    for topic in (5, 9):
+        api.user_says(OWNER, f"hi in {topic}", message_thread_id=topic, is_topic_message=True)
+        settled(api, (5, 9).index(topic) + 1)
+    api.user_says(OWNER, "/status", message_thread_id=9, is_topic_message=True)
+    settled(api, 3)
+    sent = [call.params for call in api.calls if call.method == "sendMessage"]
+    assert [params.get("message_thread_id") for params in sent] == [5, 9, 9]
+    assert "2 messages" in sent[2]["text"]
+    typing = [call.params for call in api.calls if call.method == "sendChatAction"]
+    assert {params.get("message_thread_id") for params in typing} == {5, 9}
+
+
+@pytest.mark.native  # qemu cannot start the processes of file tools
 def test_tools_are_used(bot, api, hermes):
     api.user_says(OWNER, "write a.txt: seen by all and then read a.txt")
     assert "seen by all" in settled(api, 1)[0]

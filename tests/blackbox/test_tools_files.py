@@ -467,21 +467,21 @@ def test_kill_in_the_middle_of_writes(hermes, up):
 
 # -- many at once ---------------------------------------------------------------------------------
 
-WORKERS_MAX = 48 // 12  # the budget and what one may take, in MiB; src/sandbox/worker.h
+PROCESSES_MAX = 48 // 12  # the budget and what one may take, in MiB; src/tools/tool_process.h
 
 
-def workers(pid):
+def processes(pid):
     """How many processes run tools for `pid`."""
     found = 0
     with contextlib.suppress(OSError):
         for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
             with contextlib.suppress(OSError):
-                found += b"worker" in pathlib.Path(f"/proc/{child}/cmdline").read_bytes()
+                found += b"\0process\0" in pathlib.Path(f"/proc/{child}/cmdline").read_bytes()
     return found
 
 
 def search_often(hermes, up, count):
-    """(the results, most workers at a time)"""
+    """(the results, most processes at a time)"""
     hermes.use(up, "tools")
     calls = 'call search_files {"pattern": "needle|(x+y?)+z"}\n' * count
     lines = 1000 if hermes.binary.sanitized or hermes.binary.emulated else 50000
@@ -491,7 +491,7 @@ def search_often(hermes, up, count):
     process = hermes.start("chat", "-q", calls, limit=300)
     ended = os.WEXITED | os.WNOHANG | os.WNOWAIT
     while os.waitid(os.P_PID, process.pid, ended) is None:
-        most = max(most, workers(process.pid))
+        most = max(most, processes(process.pid))
     process.finish().ok()
     return [m["content"] for m in up.requests[-1].messages if m["role"] == "tool"], most
 
@@ -499,10 +499,11 @@ def search_often(hermes, up, count):
 def test_many_searches_stay_within_the_budget(hermes, up):
     results, most = search_often(hermes, up, 64)
     assert len(results) == 64 and all("needle.txt:1: a needle" in r for r in results), results
-    assert most <= WORKERS_MAX
+    assert most <= PROCESSES_MAX
 
 
-def test_the_budget_is_configured(hermes, up):
-    hermes.put("config.yaml", "tools:\n  memory_budget: 16Mi\n")
+@pytest.mark.parametrize("setting", ["sandbox:\n  memory", "tools:\n  memory_budget"])
+def test_the_budget_is_configured(hermes, up, setting):
+    hermes.put("config.yaml", f"{setting}: 16Mi\n")
     results, most = search_often(hermes, up, 6)
     assert len(results) == 6 and most <= 1

@@ -10,7 +10,7 @@ out: so the servers, which listen there, can run in the test. Inside there is
 
     127.0.0.1 and ::1, unless a family is switched off
     192.0.2.1 and 2001:db8::1, the machine's addresses, as a real one's in scope (RFC 5737, 3849)
-    198.51.100.0/24 and 2001:db8:dead::/48, of which nothing ever comes back
+    198.51.100.0/24 and 2001:db8:dead::/48, of which nothing ever comes back, no error either
     nothing else: other addresses are unreachable at once
 
 /etc/resolv.conf and /etc/hosts hold what was given, and host names are looked for in files first.
@@ -27,6 +27,7 @@ import tempfile
 
 V4, V6 = "192.0.2.1", "2001:db8::1"
 LOST_V4, LOST_V6 = "198.51.100.7", "2001:db8:dead::7"   # connecting there never ends by itself
+HOLE = "hole"
 HOSTS = "127.0.0.1 localhost\n::1 localhost\n"
 DIES_WITH = 60                                          # seconds for the machine to set this up
 
@@ -89,21 +90,35 @@ def bind_over(target, text):
         sys.exit(f"own_network: cannot put a file over {target}")
 
 
-def ip(*words):
-    subprocess.run([shutil.which("ip", path="/usr/sbin:/sbin:/usr/bin:/bin") or "ip", *words],
-                   check=True)
+def ip(*words, check=True):
+    program = shutil.which("ip", path="/usr/sbin:/sbin:/usr/bin:/bin") or "ip"
+    quiet = None if check else subprocess.DEVNULL
+    return subprocess.run([program, *words], check=check, stderr=quiet).returncode == 0
+
+
+def make_hole():
+    """An interface that swallows what is sent through it. The loopback does not: it looks for a
+    neighbour of that address, and says after a second that there is none."""
+    for kind in ("dummy", "bridge"):    # a bridge that connects nothing, where there is no dummy
+        if ip("link", "add", HOLE, "type", kind, check=False):
+            break
+    else:
+        sys.exit("own_network: the kernel makes neither a dummy interface nor a bridge")
+    ip("link", "set", HOLE, "arp", "off", "addrgenmode", "none")
+    ip("link", "set", HOLE, "up")
 
 
 def set_up(settings):
     ip("link", "set", "lo", "up")
+    make_hole()
     if settings["ipv4"]:
         ip("address", "add", f"{V4}/32", "dev", "lo")
-        ip("route", "add", "198.51.100.0/24", "dev", "lo", "src", V4)
+        ip("route", "add", "198.51.100.0/24", "dev", HOLE, "src", V4)
     else:
         ip("address", "del", "127.0.0.1/8", "dev", "lo")
     if settings["ipv6"]:
         ip("-6", "address", "add", f"{V6}/128", "dev", "lo", "nodad")
-        ip("-6", "route", "add", "2001:db8:dead::/48", "dev", "lo", "src", V6)
+        ip("-6", "route", "add", "2001:db8:dead::/48", "dev", HOLE, "src", V6)
     else:
         ip("-6", "address", "del", "::1/128", "dev", "lo")
     bind_over("/etc/resolv.conf", settings["resolv"])

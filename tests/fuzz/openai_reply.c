@@ -1,10 +1,9 @@
-#include "llm/openai_reply.h"
-
 #include <string.h>
 
 #include "base/mem.h"
 #include "codec/utf8.h"
 #include "fuzz.h"
+#include "llm/wire_format.h"
 
 /*
  * What a server sends gives the same reply however the network cuts it, the text that was streamed
@@ -46,7 +45,7 @@ static void record_reply(const struct chat_reply *reply, struct span streamed, s
     buf_printf(out, "|%s", message->extra ? message->extra : "");
 }
 
-static void record_failure(const struct openai_reply *reply, struct buf *out)
+static void record_failure(const struct wire_reply *reply, struct buf *out)
 {
     const struct chat_failure *failure = &reply->failure;
     size_t len = strnlen(failure->text, sizeof failure->text);
@@ -60,11 +59,10 @@ static void run(struct span body, const char *type, size_t step, struct buf *out
 {
     static const struct chat_sink sink = {on_text, on_reasoning, NULL, NULL};
     BUF_AUTO streamed = BUF_INIT(RECORD_BYTES_MAX);
-    struct openai_reply reply;
     struct chat_reply whole = {0};
     int r = 0;
-    openai_reply_init(&reply, &sink, &streamed);
-    openai_reply_set_type(&reply, span_of(type));
+    struct wire_reply *reply =
+        wire_reply_create(&wire_openai_chat, span_of(type), &sink, &streamed);
     for (size_t seed = body.len; body.len && r == 0;) {
         seed = seed * 1103515245 + 12345;
         size_t len = step ? step : 1 + (seed >> 16) % 37;
@@ -72,17 +70,17 @@ static void run(struct span body, const char *type, size_t step, struct buf *out
             len = body.len;
         char *piece = mem_alloc(len);
         memcpy(piece, body.data, len);
-        r = openai_reply_feed(&reply, span_make(piece, len));
+        r = wire_openai_chat.reply_feed(reply, span_make(piece, len));
         free(piece);
         body = span_skip(body, len);
     }
-    REQUIRE((r < 0) == reply.failed);
-    if (openai_reply_end(&reply, &whole) == 0)
+    REQUIRE((r < 0) == reply->failed);
+    if (wire_openai_chat.reply_end(reply, &whole) == 0)
         record_reply(&whole, buf_span(&streamed), out);
     else
-        record_failure(&reply, out);
+        record_failure(reply, out);
     chat_reply_finish(&whole);
-    openai_reply_finish(&reply);
+    wire_reply_destroy(reply);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 #include "fuzz.h"
-#include "router/price_table.h"
+#include "router/money/price_table.h"
 
 /*
  * What is read of a list does not depend on how the network cuts it, and neither does whether it is

@@ -1,11 +1,11 @@
-#include "router/reply_watch.h"
+#include "router/wire/reply_watch.h"
 
 #include <string.h>
 
 #include "base/mem.h"
 #include "codec/utf8.h"
 #include "fuzz.h"
-#include "llm/openai_reply.h"
+#include "llm/wire_format.h"
 
 /*
  * What is found out about a reply, and what of it is passed on, does not depend on how the network
@@ -89,14 +89,12 @@ static void ignore(void *context, struct span delta) {}
 static bool agent_takes_it(struct span body, const char *type)
 {
     static const struct chat_sink sink = {ignore, ignore, NULL, NULL};
-    struct openai_reply reply;
     struct chat_reply whole = {0};
-    openai_reply_init(&reply, &sink, NULL);
-    openai_reply_set_type(&reply, span_of(type));
-    openai_reply_feed(&reply, body);
-    bool takes = openai_reply_end(&reply, &whole) == 0;
+    struct wire_reply *reply = wire_reply_create(&wire_openai_chat, span_of(type), &sink, NULL);
+    wire_openai_chat.reply_feed(reply, body);
+    bool takes = wire_openai_chat.reply_end(reply, &whole) == 0;
     chat_reply_finish(&whole);
-    openai_reply_finish(&reply);
+    wire_reply_destroy(reply);
     return takes;
 }
 

@@ -1,11 +1,11 @@
-#include "router/request_scan.h"
+#include "router/wire/request_scan.h"
 
 #include <errno.h>
 
 #include "base/mem.h"
 #include "codec/json.h"
 #include "fuzz.h"
-#include "router/request.h"
+#include "router/wire/request.h"
 
 /*
  * The scan and json_parse() are two readers of one syntax: they take the same texts and find each

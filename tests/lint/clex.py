@@ -39,6 +39,7 @@ class Function:
     name: str
     first: int          # line of its first token
     last: int           # line of its closing brace
+    is_static: bool
 
     @property
     def lines(self):
@@ -126,17 +127,18 @@ def first_branches(text):
 def functions(text):
     """Every function definition with its extent."""
     found, head, depth = [], [], 0
-    name, first = None, 0
+    name, first, is_static = None, 0, False
     for token in first_branches(text):
         if token.text == '{' and token.kind == 'mark':
             if depth == 0:
                 name = function_name(head)
                 first = head[0].line if head else token.line
+                is_static = any(word.text == 'static' for word in head)
             depth += 1
         elif token.text == '}' and token.kind == 'mark':
             depth = max(0, depth - 1)
             if depth == 0 and name:
-                found.append(Function(name, first, token.line))
+                found.append(Function(name, first, token.line, is_static))
                 name, head = None, []
         elif depth == 0:
             head = [] if token.text == ';' else head + [token]

@@ -38,6 +38,11 @@ class Scanner(unittest.TestCase):
                          [('g', 2, 4)])
         self.assertEqual(named('TEST(a, b)\n{\n}\n'), [('TEST', 1, 3)])
 
+    def test_a_function_is_static_where_its_head_says_so(self):
+        text = 'static inline int f(void)\n{\n}\nint g(struct a *b)\n{\n    static int c;\n}\n'
+        self.assertEqual([(f.name, f.is_static) for f in clex.functions(text)],
+                         [('f', True), ('g', False)])
+
     def test_a_function_ends_where_it_ends(self):
         self.assertEqual(named('int f(void)\n{\n    char c = \'{\';\n}\nint g(void)\n{\n}\n'),
                          [('f', 1, 4), ('g', 5, 7)])

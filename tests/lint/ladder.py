@@ -55,6 +55,8 @@ def read_ladder(path):
         folder, below, headers = fields
         known = set(may)
         may[folder] = known if below == 'everything above' else set(below.split()) - {'-'}
+        may[folder] |= {room for room in known
+                        if room.rpartition('/')[0] in may[folder] | {folder}}
         for higher in may[folder] - known:
             raise SystemExit(f'{path}:{number}: {folder} may not include {higher}, '
                              'which is not below it')
@@ -64,6 +66,14 @@ def read_ladder(path):
         for folder in folders - set(may):
             raise SystemExit(f'{path}: {header} is for {folder}, which is not on the ladder')
     return may, owner, only
+
+
+def folder_of(path, may):
+    """The room ("router/wire/scan.h" is in "router/wire") or the folder that a path of src/ is in;
+    None when it is in neither."""
+    parts = path.split('/')[:-1]
+    names = ['/'.join(parts[:depth]) for depth in range(len(parts), 0, -1)]
+    return next((name for name in names if name in may), None)
 
 
 def owner_of(header, owner):
@@ -87,22 +97,24 @@ def judge_include(folder, header, quoted, may, owner, only, ours):
         return f'spell <{header}> as "folder/file.h"'
     if not quoted:
         return None if is_system(header) else f'<{header}> has no owner in {TABLE}'
-    there, slash, _ = header.partition('/')
-    if not slash or there in ('.', '..'):
+    first, slash, _ = header.partition('/')
+    if not slash or first in ('.', '..'):
         return f'spell "{header}" as "folder/file.h"'
-    if there not in may:
-        return f'"{header}": {there}/ is not on the ladder'
+    there = folder_of(header, may)
+    if there is None:
+        return f'"{header}": {first}/ is not on the ladder'
     if there != folder and there not in may[folder]:
         return f'{folder}/ may not include "{header}"'
-    if header in only and there != folder and folder not in only[header]:
+    if header in only and there != folder and folder.split('/')[0] not in only[header]:
         return f'"{header}" is not for {folder}/ ({TABLE})'
     return None
 
 
 def check_file(tree, name, may, owner, only):
-    folder = name.split('/')[1]
-    if name.count('/') < 2 or folder not in may:
-        yield Problem(name, 0, f'{folder}/ is not on the ladder' if name.count('/') > 1 else
+    folder = folder_of(name[len('src/'):], may)
+    if folder is None:
+        there = name.split('/')[1]
+        yield Problem(name, 0, f'{there}/ is not on the ladder' if name.count('/') > 1 else
                       'a source file belongs in a folder of the ladder')
         return
     text = tree.text(name)
@@ -111,7 +123,7 @@ def check_file(tree, name, may, owner, only):
         if why and not tree.excepted('ladder', name, header):
             yield Problem(name, line, why)
     for home, what, pattern, why in SENTENCES:
-        if folder == home or tree.excepted('ladder', name, what):
+        if folder.split('/')[0] == home or tree.excepted('ladder', name, what):
             continue
         for line, value in clex.strings(text):
             if pattern.search(value):
@@ -133,6 +145,14 @@ PLANTED = [
     ('everything above', {'src/serve/a.c': '#include "watch/a.h"\n#include "daemon/b.h"\n',
                           'src/daemon/b.c': '#include "serve/a.h"\n#include "base/b.h"\n'},
      ['serve/ may not include "daemon/b.h"']),
+    ('rooms', {'src/router/wire/a.c': '#include "router/wire/a.h"\n#include "router/plan/a.h"\n',
+               'src/router/plan/a.c': '#include "router/wire/a.h"\n#include "router/router.h"\n',
+               'src/router/a.c': '#include "router/plan/a.h"\n#include "router/wire/a.h"\n',
+               'src/agent/a.c': '#include "router/plan/a.h"\n#include "router/router.h"\n',
+               'src/tools/a.c': '#include "router/plan/a.h"\n'},
+     ['src/router/wire/a.c:2: router/wire/ may not include "router/plan/a.h"',
+      'src/router/plan/a.c:2: router/plan/ may not include "router/router.h"',
+      'tools/ may not include "router/plan/a.h"']),
     ('unknown folder', {'src/util/a.c': '\n', 'src/base/a.c': '#include "util/x.h"\n'},
      ['src/util/a.c: util/ is not on the ladder', '"util/x.h": util/ is not on the ladder']),
     ('no folder', {'src/main.c': '\n'}, ['belongs in a folder']),

@@ -66,13 +66,17 @@ class Tree:
         return [name for name in self.files
                 if name.endswith(('.c', '.h')) and name.split('/')[0] in folders]
 
-    def excepted(self, lint, name, what):
-        """Does the table of exceptions allow this lint's finding `what` in file `name`?"""
+    def exception_rows(self, lint):
+        """(path, what) of every row that the table of exceptions has for this lint."""
         if self._exceptions is None:
             path = self.root / EXCEPTIONS
             self._exceptions = read_exceptions(path) if path.exists() else []
-        return any(lint == e_lint and what == e_what and name.startswith(prefix)
-                   for e_lint, prefix, e_what in self._exceptions)
+        return [(path, what) for e_lint, path, what in self._exceptions if e_lint == lint]
+
+    def excepted(self, lint, name, what):
+        """Does the table of exceptions allow this lint's finding `what` in file `name`?"""
+        return any(what == e_what and name.startswith(prefix)
+                   for prefix, e_what in self.exception_rows(lint))
 
 
 def table(path):

@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "base/buf.h"
-#include "router/router_metrics.h"
+#include "router/observe/metrics.h"
 
 enum { PAGE_MAX = 1024 * 1024 };
 

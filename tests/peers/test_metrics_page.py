@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SOURCES = ['tests/peers/metrics_page.c',
-           *(f'src/router/router_{name}.c' for name in ('metrics', 'slots', 'families')),
+           *(f'src/router/observe/{name}.c' for name in ('metrics', 'series', 'families')),
            *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob('src/base/*.c'))]
 HOSTILE = 'a"b\\c\nd{},= ü? # {x="y"} 1'
 

@@ -15,8 +15,8 @@
 #include "base/mem.h"
 #include "config/config.h"
 #include "llm/options.h"
-#include "router/options.h"
-#include "router/plan.h"
+#include "router/plan/options.h"
+#include "router/plan/plan.h"
 
 // A config.yaml, an environment that is a list, and the plan that they come to.
 

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "router/pick.h"
+#include "router/route/pick.h"
 
 // A group of up to six deployments without limits.
 enum { COUNT = 6 };
@@ -62,17 +62,17 @@ static void end(struct fixture *f)
     router_picker_destroy(f->picker);
 }
 
-static struct router_ticket take(struct fixture *f, size_t index, int64_t tokens, int64_t now_ms)
+static struct router_lease take(struct fixture *f, size_t index, int64_t tokens, int64_t now_ms)
 {
-    struct router_ticket ticket;
-    assert_true(router_picker_take(f->picker, index, 0, tokens, now_ms, &ticket));
-    return ticket;
+    struct router_lease lease;
+    assert_true(router_picker_take(f->picker, index, 0, tokens, now_ms, &lease));
+    return lease;
 }
 
 static void breaks(struct fixture *f, size_t index, enum router_error error, int64_t now_ms)
 {
     struct router_failure failure;
-    struct router_ticket ticket = take(f, index, -1, now_ms);
+    struct router_lease lease = take(f, index, -1, now_ms);
     router_failure_make(error, -1, "x", &failure);
-    router_picker_failed(f->picker, &ticket, &failure, -1, now_ms);
+    router_picker_failed(f->picker, &lease, &failure, -1, now_ms);
 }

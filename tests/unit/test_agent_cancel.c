@@ -7,9 +7,9 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "sandbox/worker.h"
+#include "sandbox/process.h"
 #include "support/agent_world.h"
-#include "tools/toolbox.h"
+#include "tools/tool_process.h"
 
 /*
  * A turn can be cancelled, and its agent destroyed, at each of the places at which it waits. After
@@ -217,7 +217,7 @@ static void interrupted_calls_are_marked(void **state)
 static void calls_that_only_waited(void **state)
 {
     HEARD_AUTO heard = {0};
-    workers_configure(world.workers, &(struct worker_config){.memory_budget = 16 << 20});
+    processes_configure(world.processes, &(struct process_config){.memory = 16 << 20});
     char script[512];
     slow_search(script, sizeof script, "read_file {'path':'f'}; list_files");
     start(script, &heard);
@@ -249,7 +249,9 @@ static void a_cancel_is_on_disk_before_it_is_told(void **state)
 static void two_sessions_side_by_side(void **state)
 {
     HEARD_AUTO first = {0}, second = {0};
-    struct agent_session *mine = world.session, *other = agent_session_create("telegram", "7");
+    struct agent_session *mine = world.session,
+                         *other = agent_session_create(&(struct store_session_key){
+                             SPAN_LITERAL("telegram"), SPAN_LITERAL("7")});
     start("call recall {'query':'a'}\nsay One", &first);
     agent_world_wait(&world, &first);
     world.session = other;
@@ -264,8 +266,8 @@ static void two_sessions_side_by_side(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc == 4 && strcmp(argv[1], worker_command) == 0)
-        return worker_main(argv[2], argv[3], toolbox_work);
+    if (argc > 1 && strcmp(argv[1], process_command) == 0)
+        return process_main(argc - 2, argv + 2, &tool_process_function, 1);
     tool_world_set_zone("TZ=UTC0");
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cancel_everywhere),

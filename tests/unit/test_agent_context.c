@@ -10,18 +10,19 @@
 #include "codec/json.h"
 #include "codec/utf8.h"
 #include "llm/chat.h"
+#include "tools/tool_set.h"
 
-static const struct chat_tool tools[] = {
-    {"echo", "Say \"it\".", "{\"type\":\"object\"}"},
-    {"a_tool_with_a_name_that_is_long", "", "{}"},
+static struct tool_set_entry entries[] = {
+    {.name = "echo", .description = "Say \"it\".", .parameters = "{\"type\":\"object\"}"},
+    {.name = "a_tool_with_a_name_that_is_long", .description = "", .parameters = "{}"},
 };
+static const struct tool_set tools = {.tools = entries, .count = 2};
 
 static struct context_report report_of(const struct chat_history *history, int64_t prompt_tokens)
 {
     return (struct context_report){
         .prompt = {.bytes = {1234567, 298, 0, 9}, .identity = "SOUL.md"},
-        .tools = tools,
-        .tool_count = 2,
+        .tools = &tools,
         .history = history,
         .prompt_tokens = prompt_tokens,
     };

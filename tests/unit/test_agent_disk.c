@@ -7,10 +7,10 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "sandbox/worker.h"
+#include "sandbox/process.h"
 #include "support/agent_world.h"
 #include "support/powercut_vfs.h"
-#include "tools/toolbox.h"
+#include "tools/tool_process.h"
 
 // A disk that is full, at each point of a turn: one sentence, and nothing of the conversation lost.
 
@@ -106,8 +106,8 @@ static void room_for_a_little(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc == 4 && strcmp(argv[1], worker_command) == 0)
-        return worker_main(argv[2], argv[3], toolbox_work);
+    if (argc > 1 && strcmp(argv[1], process_command) == 0)
+        return process_main(argc - 2, argv + 2, &tool_process_function, 1);
     powercut_register();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(full_from_the_begin, setup, teardown),

@@ -7,13 +7,14 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "agent/desk.h"
+#include "agent/dispatcher.h"
 #include "agent/memory_block.h"
 #include "base/mem.h"
 #include "llm/provider.h"
 #include "loop/loop.h"
 #include "store/inbox.h"
 #include "support/powercut_plan.h"
+#include "support/scripted_source.h"
 #include "support/store_fixture.h"
 #include "tools/toolbox.h"
 
@@ -21,7 +22,8 @@
  * A conversation with tools and a command; the power is cut in the middle of each operation on the
  * disk in turn, with every kind of loss. The sender repeats what he was not told to have arrived,
  * as Telegram does. After the restart every message has its reply, exactly one and in order, and
- * the tool that may not be repeated ran at most once for each call.
+ * a tool that may not be repeated ran at most once for each call: neither one of this program nor
+ * one of a source that may have vanished with the power.
  */
 
 // The model: asks for the tool once when told to, and then answers what was said last.
@@ -68,6 +70,7 @@ static int model_start(struct chat_provider *provider, const struct chat_request
         CLEANUP(mem_cleanup) char *arguments = mem_printf("{\"content\":\"%s\"}", last->text);
         chat_message_add_call(&model->reply.message, "c0", "remember", arguments, NULL);
         chat_message_add_call(&model->reply.message, "c1", "recall", "{\"query\":\"note\"}", NULL);
+        chat_message_add_call(&model->reply.message, "c2", "slow", arguments, NULL);
     } else {
         model->reply.message.text = mem_printf("re: %s", last_said(request));
     }
@@ -97,26 +100,30 @@ struct life {
     struct toolbox *toolbox;
     struct model model;
     struct agent *agent;
-    struct desk *desk;
+    struct dispatcher *dispatcher;
     struct agent_config agent_config;
     struct memory_config memory;
-    struct desk_config desk_config;
+    struct dispatcher_config dispatcher_config;
 };
 
-static const struct desk_channel channel = {.name = "post"};
+static const struct dispatcher_channel channel = {.name = "post"};
 static char home[FIXTURE_PATH_MAX];
+static struct scripted_source scripted; // of all lives
 
-static void begin_life(struct life *life)
+static void begin_life(struct life *life, bool with_source)
 {
+    tool_source_id id;
     *life = (struct life){
         .agent_config = {.max_turns = 10},
-        .desk_config = {.busy_mode = "queue"},
+        .dispatcher_config = {.busy_mode = "queue"},
     };
     assert_int_equal(loop_create(&clock_system, &life->loop, NULL), 0);
     struct store_options options = {.vfs = "powercut", .checkpoint_pages = 12};
     life->store = fixture_open(home, &options);
     struct tool_env tools = {.store = life->store, .clock = &clock_system};
     life->toolbox = toolbox_create(&tools);
+    if (with_source)
+        assert_int_equal(toolbox_add_source(life->toolbox, &scripted.source, &id, NULL), 0);
     life->model = (struct model){.provider.ops = &model_ops, .loop = life->loop};
     struct agent_env agent = {.loop = life->loop,
                               .clock = &clock_system,
@@ -128,18 +135,18 @@ static void begin_life(struct life *life)
                               .home = home,
                               .model = "test"};
     life->agent = agent_create(&agent);
-    struct desk_env desk = {.loop = life->loop,
-                            .store = life->store,
-                            .agent = life->agent,
-                            .config = &life->desk_config};
-    life->desk = desk_create(&desk);
-    desk_attach(life->desk, &channel, NULL);
-    desk_resume(life->desk);
+    struct dispatcher_env dispatcher = {.loop = life->loop,
+                                        .store = life->store,
+                                        .agent = life->agent,
+                                        .config = &life->dispatcher_config};
+    life->dispatcher = dispatcher_create(&dispatcher);
+    dispatcher_attach(life->dispatcher, &channel, NULL);
+    dispatcher_resume(life->dispatcher);
 }
 
 static void end_life(struct life *life)
 {
-    desk_destroy(life->desk);
+    dispatcher_destroy(life->dispatcher);
     agent_destroy(life->agent);
     toolbox_destroy(life->toolbox);
     store_close(life->store);
@@ -150,6 +157,8 @@ static void pass(struct life *life)
 {
     loop_run_once(life->loop, 1);
     store_dispatch(life->store);
+    for (int i = 0; i < scripted.started; i++)
+        scripted_source_answer(&scripted, i, "done", false);
 }
 
 // Each is sent again and again until it is known to have arrived.
@@ -169,13 +178,13 @@ static bool deliver(struct life *life, size_t index)
     while (!outcome.called)
         pass(life);
     if (outcome.result >= 0)
-        desk_wake(life->desk);
+        dispatcher_wake(life->dispatcher);
     return outcome.result >= 0;
 }
 
 static void settle_down(struct life *life)
 {
-    for (int i = 0; i < 3000 && !desk_idle(life->desk) && !powercut_is_off(); i++)
+    for (int i = 0; i < 3000 && !dispatcher_idle(life->dispatcher) && !powercut_is_off(); i++)
         pass(life);
 }
 
@@ -192,10 +201,17 @@ static bool converse(struct life *life)
     return !powercut_is_off();
 }
 
+static void nothing_ran_twice(void)
+{
+    for (int i = 0; i < scripted.started; i++)
+        for (int n = 0; n < i; n++)
+            assert_string_not_equal(scripted.arguments[i], scripted.arguments[n]);
+}
+
 static void check(struct life *life, int operation, int loss)
 {
     const char *path = store_path(life->store);
-    assert_true(desk_idle(life->desk));
+    assert_true(dispatcher_idle(life->dispatcher));
     const char *replies = fixture_text(
         path, "SELECT group_concat(text, '|') FROM (SELECT text FROM outbox ORDER BY number)");
     if (strcmp(replies, wanted) != 0)
@@ -208,6 +224,7 @@ static void check(struct life *life, int operation, int loss)
                                           "FROM memory GROUP BY content)"),
                      0);
     assert_string_equal(fixture_text(path, "SELECT title FROM sessions"), "A name");
+    nothing_ran_twice();
 }
 
 // False when the conversation was over before the operation.
@@ -216,7 +233,8 @@ static bool cut_at(int operation, enum powercut_loss loss)
     struct life life;
     fixture_make_home(home);
     powercut_start();
-    begin_life(&life);
+    scripted_source_init(&scripted, scripted_tools);
+    begin_life(&life, true);
     store_wait(life.store);
     powercut_cut_at(operation);
     bool over = converse(&life);
@@ -227,7 +245,7 @@ static bool cut_at(int operation, enum powercut_loss loss)
     if (!over) {
         powercut_settle(loss, (uint64_t)operation);
         powercut_start();
-        begin_life(&life);
+        begin_life(&life, operation % 2);
         assert_true(converse(&life));
         check(&life, operation, (int)loss);
         end_life(&life);

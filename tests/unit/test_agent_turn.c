@@ -9,9 +9,9 @@
 #include <cmocka.h>
 
 #include "base/log.h"
-#include "sandbox/worker.h"
+#include "sandbox/process.h"
 #include "support/agent_world.h"
-#include "tools/toolbox.h"
+#include "tools/tool_process.h"
 
 // Turns that run to their end, good or bad.
 
@@ -64,7 +64,7 @@ static void a_plain_answer(void **state)
         agent_world_text(&world,
                          "SELECT state || iteration || '/' || source || '/' || model || '/' || "
                          "input_tokens || '/' || output_tokens || '/' || cached_tokens || '/' || "
-                         "cost_micro_usd || '/' || (ended_ms IS NOT NULL) FROM turns"),
+                         "cost_pico || '/' || (ended_ms IS NOT NULL) FROM turns"),
         "done1/console/scripted/100/10/1/7/1");
     assert_string_equal(agent_world_text(&world, "SELECT id FROM sessions"), world.session->id);
     assert_string_equal(agent_world_text(&world, "SELECT prompt FROM sessions"),
@@ -94,7 +94,7 @@ static void tools_side_by_side(void **state)
              "tool:2025-11-21T03:00:00Z (Friday, UTC)#c2|assistant:done");
     assert_string_equal(
         agent_world_text(&world, "SELECT group_concat(iteration || ordinal || call_id || name || "
-                                 "arguments || state || repeatable || failed || result, '|') FROM "
+                                 "arguments || state || (flags & 1) || failed || result, '|') FROM "
                                  "(SELECT * FROM tool_calls ORDER BY iteration, ordinal)"),
         "10c0read_file{\"path\":\"f\"}done101|x\n|11c1remember{\"content\":\"c\"}done00remembered|"
         "12c2current_time{}done102025-11-21T03:00:00Z (Friday, UTC)");
@@ -342,8 +342,8 @@ static void fifty_turns(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc == 4 && strcmp(argv[1], worker_command) == 0)
-        return worker_main(argv[2], argv[3], toolbox_work);
+    if (argc > 1 && strcmp(argv[1], process_command) == 0)
+        return process_main(argc - 2, argv + 2, &tool_process_function, 1);
     tool_world_set_zone("TZ=UTC0");
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_plain_answer, setup, teardown),

@@ -54,6 +54,27 @@ static void test_a_private_message(void **state)
     telegram_updates_finish(&updates);
 }
 
+static void assert_thread(const char *updates_text, int64_t wanted)
+{
+    struct telegram_updates updates;
+    assert_int_equal(read_updates(updates_text, &updates), 0);
+    assert_int_equal(updates.rows[0].kind, TELEGRAM_MESSAGE);
+    assert_int_equal(updates.rows[0].thread, wanted);
+    telegram_updates_finish(&updates);
+}
+
+// An id alone is that of a message that is replied to.
+static void test_only_a_topic_is_a_thread(void **state)
+{
+    (void)state;
+    assert_thread(PRIVATE("\"text\":\"a\""), 0);
+    assert_thread(PRIVATE("\"text\":\"a\",\"message_thread_id\":5"), 0);
+    assert_thread(PRIVATE("\"text\":\"a\",\"message_thread_id\":5,\"is_topic_message\":true"), 5);
+    assert_thread(PRIVATE("\"text\":\"a\",\"message_thread_id\":5,\"is_topic_message\":1"), 0);
+    assert_thread(PRIVATE("\"text\":\"a\",\"message_thread_id\":-5,\"is_topic_message\":true"), 0);
+    assert_thread(PRIVATE("\"text\":\"a\",\"message_thread_id\":{},\"is_topic_message\":true"), 0);
+}
+
 static void test_ids_are_sorted_and_counted_once(void **state)
 {
     (void)state;
@@ -207,6 +228,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_private_message),
+        cmocka_unit_test(test_only_a_topic_is_a_thread),
         cmocka_unit_test(test_ids_are_sorted_and_counted_once),
         cmocka_unit_test(test_only_so_many_at_a_time),
         cmocka_unit_test(test_no_list_of_updates),

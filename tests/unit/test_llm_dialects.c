@@ -66,7 +66,7 @@ static void openai(void **state)
 
 static void openrouter(void **state)
 {
-    gives("openrouter_text.sse", "(The user waves.)text=Hi there|stop|12,34,0,30,1234|"
+    gives("openrouter_text.sse", "(The user waves.)text=Hi there|stop|12,34,0,30,1234560000|"
                                  "deepseek/deepseek-r1:free");
     gives("openrouter_failing.sse", "failed 11 500: the provider failed (HTTP 500): "
                                     "Provider disconnected unexpectedly");
@@ -109,7 +109,7 @@ static void gemini(void **state)
 
 static void litellm(void **state)
 {
-    gives("litellm_text.sse", "text=Fine.|length|7,2,-,-,32|free");
+    gives("litellm_text.sse", "text=Fine.|length|7,2,-,-,32000000|free");
     gives("litellm_failing.sse",
           "failed 3 429: the provider asks to slow down (HTTP 429): litellm.RateLimitError: "
           "RateLimitError: OpenrouterException - slow down");

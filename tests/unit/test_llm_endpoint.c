@@ -174,20 +174,21 @@ static void every_combination(void **state)
                 continue;
             }
             assert_true(endpoint.base_url && endpoint.api_key && *endpoint.model);
-            assert_int_equal(endpoint.kind == ENDPOINT_OPENAI, *endpoint.base_url != '\0');
+            assert_int_equal(endpoint.format != NULL, *endpoint.base_url != '\0');
             bool is_router = strcmp(endpoint.base_url, at_openrouter) == 0;
             if (is_router)
                 assert_string_not_equal(endpoint.api_key, "o");
             if (strcmp(endpoint.base_url, at_openai) == 0)
                 assert_string_not_equal(endpoint.api_key, "r");
-            if (endpoint.kind == ENDPOINT_OPENAI && strcmp(endpoint.provider, "openrouter") != 0)
+            if (endpoint.format && strcmp(endpoint.provider, "openrouter") != 0)
                 assert_string_not_equal(endpoint.api_key, "r");
         }
 }
 
 static int upstream_of(const char *base_url, const char *api_key, struct error *err)
 {
-    struct upstream_options options = {.base_url = base_url, .api_key = api_key};
+    struct upstream_options options = {
+        .format = &wire_openai_chat, .base_url = base_url, .api_key = api_key};
     struct upstream *upstream = NULL;
     int r = upstream_create(NULL, &options, &upstream, err);
     assert_int_equal(upstream != NULL, r == 0);
@@ -214,7 +215,7 @@ static void its_headers_are_those_of_the_settings(void **state)
 {
     struct option_pair header = {"X-Team", "home"};
     struct llm_config config = {.extra_headers = {&header, 1}};
-    struct endpoint endpoint = {.kind = ENDPOINT_OPENAI, .provider = "custom"};
+    struct endpoint endpoint = {.format = &wire_openai_chat, .provider = "custom"};
     char **lines = endpoint_headers(&endpoint, &config);
     assert_string_equal(lines[0], "X-Team: home");
     assert_null(lines[1]);

@@ -208,7 +208,7 @@ static void texts(void **state)
     gives("retry: 5\nid: 7\n" TEXT("a") DONE, "text=a" PLAIN);
     gives("data: {\"usage\":{\"prompt_tokens\":1.5,\"cost\":1e-6},\"choices\":[]}\n\n" TEXT("a")
               DONE,
-          "text=a|unknown|-,-,-,-,1|(none)");
+          "text=a|unknown|-,-,-,-,1000000|(none)");
 }
 
 static void fails_with(struct span body, const char *wanted)

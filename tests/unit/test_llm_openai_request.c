@@ -10,10 +10,11 @@
 #include "base/mem.h"
 #include "codec/json.h"
 #include "llm/openai_request.h"
+#include "llm/wire_format.h"
 
 static void writes(const struct chat_request *request, const char *wanted)
 {
-    BUF_AUTO out = BUF_INIT(OPENAI_REQUEST_MAX);
+    BUF_AUTO out = BUF_INIT(WIRE_REQUEST_MAX);
     JSON_AUTO doc = JSON_INIT;
     struct error err = ERROR_INIT;
     assert_int_equal(openai_write_request(request, &out, &err), 0);
@@ -102,7 +103,7 @@ static void wrong_names_become_allowed_ones(void **state)
     chat_message_add_call(&message, "2", "", "{}", NULL);
     chat_message_add_call(&message, "3", longest, "{}", NULL);
     struct chat_request request = {.model = "m", .messages = &message, .message_count = 1};
-    BUF_AUTO out = BUF_INIT(OPENAI_REQUEST_MAX);
+    BUF_AUTO out = BUF_INIT(WIRE_REQUEST_MAX);
     assert_int_equal(openai_write_request(&request, &out, NULL), 0);
     assert_non_null(strstr(buf_text(&out), "\"name\":\"read_file_now_\""));
     assert_non_null(strstr(buf_text(&out), "\"name\":\"unnamed\""));

@@ -486,6 +486,43 @@ static void a_sweep_within_a_pass(void **state)
     pass(scene, 1050, "a");
 }
 
+static void take_long(struct mark *mark)
+{
+    mark->scene->clock.now_ms += 70;
+}
+
+static void late_by(struct scene *scene, int64_t ms)
+{
+    scene->clock.now_ms += ms;
+    loop_run_once(scene->loop, 0);
+}
+
+// Told for a minute at least, whoever asks how often, and forgotten after two.
+static void the_longest_pass(void **state)
+{
+    struct scene *scene = *state;
+    late_by(scene, 500); // waiting is no part of it
+    assert_int_equal(loop_longest_pass_ms(scene->loop), 0);
+    timer_at(scene, 0, scene->clock.now_ms)->then = take_long;
+    late_by(scene, 0);
+    assert_int_equal(loop_longest_pass_ms(scene->loop), 70);
+    assert_int_equal(loop_longest_pass_ms(scene->loop), 70);
+    late_by(scene, 59 * 1000);
+    assert_int_equal(loop_longest_pass_ms(scene->loop), 70);
+    late_by(scene, 1000); // a window of its own
+    assert_int_equal(loop_longest_pass_ms(scene->loop), 70);
+    late_by(scene, 59 * 1000);
+    assert_int_equal(loop_longest_pass_ms(scene->loop), 70);
+    late_by(scene, 1000);
+    assert_int_equal(loop_longest_pass_ms(scene->loop), 0);
+    timer_at(scene, 0, scene->clock.now_ms)->then = take_long;
+    late_by(scene, 0);
+    scene->clock.now_ms += 61 * 1000; // and no pass
+    assert_int_equal(loop_longest_pass_ms(scene->loop), 70);
+    scene->clock.now_ms += 60 * 1000;
+    assert_int_equal(loop_longest_pass_ms(scene->loop), 0);
+}
+
 static void destroyed_while_things_wait(void **state)
 {
     struct scene *scene = *state;
@@ -522,6 +559,7 @@ int main(void)
         SCENE(waits_for_the_deadline),
         SCENE(cancelled_timers_are_swept),
         SCENE(a_sweep_within_a_pass),
+        SCENE(the_longest_pass),
         SCENE(destroyed_while_things_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -212,6 +212,25 @@ static void begun_with_the_first_piece(void **state)
     assert_string_equal(buf_text(&second.body), "hello");
 }
 
+// However much goes on beside it, a long poll is asked again over the connection that it had.
+static void a_long_poll_keeps_its_connection(void **state)
+{
+    struct fetch_world *world = *state;
+    struct http_request poll = fetch_get("/hello");
+    poll.long_poll = true;
+    for (int i = 0; i < 3; i++) {
+        FETCH_AUTO polling = fetch_of(world);
+        fetch_begin(&polling, poll);
+        is_whole(&polling);
+        FETCH_AUTO one = fetch_of(world), other = fetch_of(world);
+        fetch_begin(&one, fetch_get("/hello"));
+        fetch_begin(&other, fetch_get("/hello"));
+        is_whole(&one);
+        is_whole(&other);
+        assert_int_equal(http_peer_connections(world->peer), 3);
+    }
+}
+
 // --- connections that died while they were kept
 
 static struct http_request post(const char *path)
@@ -442,6 +461,7 @@ int main(void)
         WORLD(a_post_that_never_arrived_is_repeated),
         WORLD(nothing_is_repeated_that_may_be_sent_once),
         WORLD(a_new_connection_is_never_stale),
+        WORLD(a_long_poll_keeps_its_connection),
         WORLD(a_kept_connection_that_breaks_in_an_answer),
         WORLD(begun_with_the_first_piece),
         PROXIED(begun_with_the_first_piece),

@@ -1,4 +1,3 @@
-// links: router/bucket.c router/window.c base/mem.c
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,8 +6,8 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "router/bucket.h"
-#include "router/dice.h"
+#include "router/route/bucket.h"
+#include "router/route/prng.h"
 
 static struct router_bucket *bucket_of(int64_t tokens, int64_t requests)
 {
@@ -19,20 +18,23 @@ static struct router_bucket *bucket_of(int64_t tokens, int64_t requests)
 static uint64_t queue(struct router_bucket *bucket, enum router_priority priority, int64_t tokens,
                       int64_t now_ms)
 {
-    struct router_bucket_ask ask = {priority, tokens, INT64_MAX, NULL, NULL};
-    struct router_hold hold;
+    struct router_bucket_request request = {priority, tokens, INT64_MAX, NULL, NULL};
+    struct router_bucket_reservation reservation;
     uint64_t id = 0;
-    assert_int_equal(router_bucket_ask(bucket, &ask, now_ms, &id, &hold), BUCKET_QUEUED);
+    assert_int_equal(router_bucket_enter(bucket, &request, now_ms, &id, &reservation),
+                     BUCKET_QUEUED);
     return id;
 }
 
-static struct router_hold take(struct router_bucket *bucket, int64_t tokens, int64_t now_ms)
+static struct router_bucket_reservation take(struct router_bucket *bucket, int64_t tokens,
+                                             int64_t now_ms)
 {
-    struct router_bucket_ask ask = {ROUTER_API, tokens, INT64_MAX, NULL, NULL};
-    struct router_hold hold;
+    struct router_bucket_request request = {ROUTER_API, tokens, INT64_MAX, NULL, NULL};
+    struct router_bucket_reservation reservation;
     uint64_t id;
-    assert_int_equal(router_bucket_ask(bucket, &ask, now_ms, &id, &hold), BUCKET_GRANTED);
-    return hold;
+    assert_int_equal(router_bucket_enter(bucket, &request, now_ms, &id, &reservation),
+                     BUCKET_GRANTED);
+    return reservation;
 }
 
 static uint64_t granted(struct router_bucket *bucket, int64_t now_ms)
@@ -48,7 +50,7 @@ static void test_reserve_settle_and_release(void **state)
 {
     (void)state;
     struct router_bucket *bucket = bucket_of(1000, -1);
-    struct router_hold first = take(bucket, 900, 5000), second;
+    struct router_bucket_reservation first = take(bucket, 900, 5000), second;
     uint64_t waits = queue(bucket, ROUTER_API, 500, 5000);
     assert_int_equal(granted(bucket, 5000), 0);
     router_bucket_settle(bucket, &first, 100, 6000);
@@ -149,21 +151,22 @@ static void test_deadlines(void **state)
     (void)state;
     struct router_bucket *bucket = bucket_of(100, -1);
     struct router_bucket_event event;
-    struct router_hold hold;
+    struct router_bucket_reservation reservation;
     uint64_t id;
     int mark;
     take(bucket, 100, 1000);
     queue(bucket, ROUTER_API, 100, 1000);
-    struct router_bucket_ask ask = {ROUTER_CRON, 100, 9000, &mark};
-    assert_int_equal(router_bucket_ask(bucket, &ask, 2000, &id, &hold), BUCKET_QUEUED);
+    struct router_bucket_request request = {ROUTER_CRON, 100, 9000, &mark};
+    assert_int_equal(router_bucket_enter(bucket, &request, 2000, &id, &reservation), BUCKET_QUEUED);
     assert_int_equal(router_bucket_wakeup(bucket, 2000), 9000);
     assert_false(router_bucket_next(bucket, 8999, &event));
     assert_true(router_bucket_next(bucket, 9000, &event));
     assert_int_equal(event.outcome, BUCKET_EXPIRED);
     assert_int_equal(event.waited_ms, 7000);
     assert_ptr_equal(event.context, &mark);
-    assert_false(event.hold.granted);
-    assert_int_equal(router_bucket_ask(bucket, &ask, 9000, &id, &hold), BUCKET_EXPIRED);
+    assert_false(event.reservation.granted);
+    assert_int_equal(router_bucket_enter(bucket, &request, 9000, &id, &reservation),
+                     BUCKET_EXPIRED);
     router_bucket_destroy(bucket);
 }
 
@@ -173,8 +176,8 @@ static void test_larger_than_the_bucket(void **state)
     struct router_bucket *bucket = bucket_of(100, -1);
     struct router_bucket_limits strict = {
         .tokens = 150, .requests = -1, .refuse_oversized = true, .largest = 100};
-    struct router_bucket_ask ask = {ROUTER_API, 101, INT64_MAX, NULL, NULL};
-    struct router_hold hold;
+    struct router_bucket_request request = {ROUTER_API, 101, INT64_MAX, NULL, NULL};
+    struct router_bucket_reservation reservation;
     uint64_t id;
     take(bucket, 1, 1000);
     uint64_t large = queue(bucket, ROUTER_API, 500, 1000);
@@ -184,7 +187,8 @@ static void test_larger_than_the_bucket(void **state)
     assert_int_equal(granted(bucket, 122999), 0);
     assert_int_equal(router_bucket_wakeup(bucket, 62000), 123000);
     router_bucket_set_limits(bucket, &strict);
-    assert_int_equal(router_bucket_ask(bucket, &ask, 63000, &id, &hold), BUCKET_OVERSIZED);
+    assert_int_equal(router_bucket_enter(bucket, &request, 63000, &id, &reservation),
+                     BUCKET_OVERSIZED);
     router_bucket_destroy(bucket);
 }
 
@@ -200,10 +204,11 @@ static void test_who_waits_for_one_of_several_keeps_its_place(void **state)
     (void)state;
     struct router_bucket *bucket = bucket_of(1000, -1);
     int64_t room = 30000;
-    struct router_bucket_ask ask = {ROUTER_API, 500, INT64_MAX, &room, room_of};
-    struct router_hold hold;
+    struct router_bucket_request request = {ROUTER_API, 500, INT64_MAX, &room, room_of};
+    struct router_bucket_reservation reservation;
     uint64_t large, small;
-    assert_int_equal(router_bucket_ask(bucket, &ask, 1000, &large, &hold), BUCKET_QUEUED);
+    assert_int_equal(router_bucket_enter(bucket, &request, 1000, &large, &reservation),
+                     BUCKET_QUEUED);
     small = queue(bucket, ROUTER_BACKGROUND, 1, 2000);
     assert_int_equal(granted(bucket, 29999), 0);
     assert_int_equal(router_bucket_wakeup(bucket, 2000), 30000);
@@ -219,18 +224,20 @@ static void test_nobody_waits_in_vain(void **state)
     struct router_bucket *bucket = bucket_of(100, -1);
     struct router_bucket_event event;
     int64_t room = 1000;
-    struct router_bucket_ask ask = {ROUTER_API, 50, INT64_MAX, &room, room_of};
-    struct router_hold hold;
+    struct router_bucket_request request = {ROUTER_API, 50, INT64_MAX, &room, room_of};
+    struct router_bucket_reservation reservation;
     uint64_t id, waits;
     take(bucket, 100, 1000);
-    assert_int_equal(router_bucket_ask(bucket, &ask, 1000, &waits, &hold), BUCKET_QUEUED);
+    assert_int_equal(router_bucket_enter(bucket, &request, 1000, &waits, &reservation),
+                     BUCKET_QUEUED);
     assert_false(router_bucket_next(bucket, 2000, &event));
     room = -1;
     assert_true(router_bucket_next(bucket, 2000, &event));
     assert_int_equal(event.id, waits);
     assert_int_equal(event.outcome, BUCKET_IN_VAIN);
-    assert_false(event.hold.granted);
-    assert_int_equal(router_bucket_ask(bucket, &ask, 2000, &id, &hold), BUCKET_IN_VAIN);
+    assert_false(event.reservation.granted);
+    assert_int_equal(router_bucket_enter(bucket, &request, 2000, &id, &reservation),
+                     BUCKET_IN_VAIN);
     assert_int_equal(router_bucket_view(bucket, 2000).tokens, 100);
     assert_false(router_bucket_has_waiting(bucket));
     router_bucket_destroy(bucket);
@@ -240,13 +247,13 @@ static void test_the_queue_is_bounded_for_each_priority(void **state)
 {
     (void)state;
     struct router_bucket *bucket = bucket_of(100, -1);
-    struct router_bucket_ask ask = {ROUTER_BACKGROUND, 100, INT64_MAX, NULL};
-    struct router_hold hold;
+    struct router_bucket_request request = {ROUTER_BACKGROUND, 100, INT64_MAX, NULL};
+    struct router_bucket_reservation reservation;
     uint64_t id;
     take(bucket, 100, 1000);
     for (int i = 0; i < ROUTER_QUEUE_MAX; i++)
         queue(bucket, ROUTER_BACKGROUND, 100, 1000);
-    assert_int_equal(router_bucket_ask(bucket, &ask, 1000, &id, &hold), BUCKET_FULL);
+    assert_int_equal(router_bucket_enter(bucket, &request, 1000, &id, &reservation), BUCKET_FULL);
     queue(bucket, ROUTER_INTERACTIVE, 100, 1000); // has room of its own
     router_bucket_destroy(bucket);
 }
@@ -256,7 +263,7 @@ enum { CALLS = 4000, LIMIT = 30000 };
 struct call {
     enum router_priority priority;
     int64_t asked_ms, granted_ms, tokens, actual, settle_ms;
-    struct router_hold hold;
+    struct router_bucket_reservation reservation;
     bool running;
 };
 
@@ -284,26 +291,27 @@ static void drain(struct router_bucket *bucket, int64_t now_ms, uint64_t *dice)
         assert_int_equal(event.outcome, BUCKET_GRANTED);
         assert_int_equal(event.waited_ms, now_ms - call->asked_ms);
         call->granted_ms = now_ms;
-        call->hold = event.hold;
+        call->reservation = event.reservation;
         call->running = true;
-        call->settle_ms = now_ms + 500 + (int64_t)router_dice_below(dice, 20000);
+        call->settle_ms = now_ms + 500 + (int64_t)router_prng_below(dice, 20000);
     }
 }
 
 static void begin(struct router_bucket *bucket, struct call *call, int64_t now_ms, uint64_t *dice)
 {
-    struct router_bucket_ask ask = {call->priority, call->tokens, INT64_MAX, call};
+    struct router_bucket_request request = {call->priority, call->tokens, INT64_MAX, call};
     uint64_t id;
     call->asked_ms = now_ms;
     call->granted_ms = call->settle_ms = -1;
-    enum router_bucket_outcome outcome = router_bucket_ask(bucket, &ask, now_ms, &id, &call->hold);
+    enum router_bucket_outcome outcome =
+        router_bucket_enter(bucket, &request, now_ms, &id, &call->reservation);
     if (outcome != BUCKET_GRANTED) {
         assert_int_equal(outcome, BUCKET_QUEUED);
         return;
     }
     call->granted_ms = now_ms;
     call->running = true;
-    call->settle_ms = now_ms + 500 + (int64_t)router_dice_below(dice, 20000);
+    call->settle_ms = now_ms + 500 + (int64_t)router_prng_below(dice, 20000);
 }
 
 static void settle_due(struct router_bucket *bucket, struct call *calls, size_t count,
@@ -313,7 +321,7 @@ static void settle_due(struct router_bucket *bucket, struct call *calls, size_t 
         if (calls[i].running && calls[i].settle_ms <= now_ms) {
             calls[i].running = false;
             calls[i].settle_ms = now_ms;
-            router_bucket_settle(bucket, &calls[i].hold, calls[i].actual, now_ms);
+            router_bucket_settle(bucket, &calls[i].reservation, calls[i].actual, now_ms);
         }
 }
 
@@ -345,11 +353,11 @@ static size_t five_workloads(struct call *calls, uint64_t seed)
             if (next[i] > now || now >= 600000)
                 continue;
             next[i] = now + loads[i].every_ms / 2 +
-                      (int64_t)router_dice_below(&dice, (uint64_t)loads[i].every_ms);
+                      (int64_t)router_prng_below(&dice, (uint64_t)loads[i].every_ms);
             struct call *call = &calls[count++];
             *call = (struct call){.priority = loads[i].priority, .tokens = loads[i].tokens};
             call->actual =
-                call->tokens / 2 + (int64_t)router_dice_below(&dice, (uint64_t)call->tokens / 2);
+                call->tokens / 2 + (int64_t)router_prng_below(&dice, (uint64_t)call->tokens / 2);
             begin(bucket, call, now, &dice);
         }
         drain(bucket, now, &dice);
@@ -404,18 +412,18 @@ static void test_random_schedules(void **state)
         size_t count = 0;
         while (count < 1200) {
             int64_t wakeup = router_bucket_wakeup(bucket, now), step;
-            step = (int64_t)router_dice_below(&dice, seed * 700);
+            step = (int64_t)router_prng_below(&dice, seed * 700);
             struct router_bucket_view view = router_bucket_view(bucket, now);
             if (view.waiting[0] + view.waiting[1] + view.waiting[2] + view.waiting[3] > 200)
                 step = wakeup > now ? wakeup - now : 1;
             else
                 calls[count] = (struct call){
-                    .priority = (enum router_priority)router_dice_below(&dice, 4),
-                    .tokens = (int64_t)router_dice_below(&dice, LIMIT / 4 * (seed % 2 ? 4 : 1)),
+                    .priority = (enum router_priority)router_prng_below(&dice, 4),
+                    .tokens = (int64_t)router_prng_below(&dice, LIMIT / 4 * (seed % 2 ? 4 : 1)),
                 };
             if (step && calls[count].tokens) {
                 calls[count].actual =
-                    (int64_t)router_dice_below(&dice, (uint64_t)calls[count].tokens + 1);
+                    (int64_t)router_prng_below(&dice, (uint64_t)calls[count].tokens + 1);
                 begin(bucket, &calls[count++], now, &dice);
             }
             now += step;

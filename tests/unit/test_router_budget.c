@@ -1,6 +1,3 @@
-// links: router/budget.c router/budget_memory.c router/budget_account.c router/budget_period.c
-// links: codec/money.c codec/zone.c codec/suggest.c codec/sha256.c codec/json.c codec/json_value.c
-// links: codec/utf8.c base/buf.c base/clock.c base/span.c base/mem.c base/error.c base/hash.c
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "router/budget_memory.h"
+#include "router/money/budget_memory.h"
 #include "support/fake_clock.h"
 
 #define DAY_MS INT64_C(86400000)

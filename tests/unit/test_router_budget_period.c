@@ -1,5 +1,3 @@
-// links: router/budget_period.c codec/zone.c codec/suggest.c
-// links: base/clock.c base/span.c base/mem.c base/error.c
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "router/budget_period.h"
+#include "router/plan/budget_period.h"
 
 static int64_t at(int64_t year, int month, int day, int hour, int minute)
 {

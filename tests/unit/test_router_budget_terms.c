@@ -1,6 +1,3 @@
-// links: router/budget.c router/budget_memory.c router/budget_account.c router/budget_period.c
-// links: codec/money.c codec/zone.c codec/suggest.c codec/sha256.c codec/json.c codec/json_value.c
-// links: codec/utf8.c base/buf.c base/clock.c base/span.c base/mem.c base/error.c base/hash.c
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +5,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "router/budget_memory.h"
+#include "router/money/budget_memory.h"
 
 // A budget whose terms the owner changes in the middle of a period.
 

@@ -1,5 +1,3 @@
-// links: router/circuit.c router/failure.c codec/json.c codec/json_value.c codec/utf8.c
-// links: base/buf.c base/error.c base/mem.c base/span.c
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,8 +5,9 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "router/circuit.h"
-#include "router/dice.h"
+#include "router/plan/policy.h"
+#include "router/route/circuit.h"
+#include "router/route/prng.h"
 
 static const struct router_circuit_policy defaults = {
     .own_cooldown_ms = -1,
@@ -22,10 +21,10 @@ static bool failing(struct router_circuit *circuit, const struct router_circuit_
                     enum router_error error, int64_t retry_after_ms, int64_t now_ms)
 {
     struct router_failure failure;
-    struct router_circuit_ticket ticket;
+    struct router_circuit_permit permit;
     router_failure_make(error, retry_after_ms, "x", &failure);
-    assert_true(router_circuit_take(circuit, now_ms, &ticket));
-    return router_circuit_failed(circuit, policy, &failure, &ticket, now_ms);
+    assert_true(router_circuit_take(circuit, now_ms, &permit));
+    return router_circuit_failed(circuit, policy, &failure, &permit, now_ms);
 }
 
 static void test_what_a_retry_cannot_help_opens_at_once(void **state)
@@ -47,12 +46,12 @@ static void test_others_are_counted_in_a_row(void **state)
 {
     (void)state;
     struct router_circuit circuit = {0};
-    struct router_circuit_ticket ticket;
+    struct router_circuit_permit permit;
     for (int i = 0; i < 10; i++) { // an answer in between: never
         for (int n = 0; n < ROUTER_ALLOWED_FAILS; n++)
             assert_false(failing(&circuit, &defaults, ROUTER_INTERNAL_SERVER, -1, 1000));
-        assert_true(router_circuit_take(&circuit, 1000, &ticket));
-        router_circuit_succeeded(&circuit, &ticket);
+        assert_true(router_circuit_take(&circuit, 1000, &permit));
+        router_circuit_succeeded(&circuit, &permit);
     }
     for (int n = 0; n < 20; n++) // nor when they are far apart
         assert_false(failing(&circuit, &defaults, ROUTER_MALFORMED, -1, 100000 + n * 61000));
@@ -118,7 +117,7 @@ static void test_cooldown_doubles_up_to_a_maximum(void **state)
 {
     (void)state;
     struct router_circuit circuit = {0};
-    struct router_circuit_ticket ticket;
+    struct router_circuit_permit permit;
     int64_t now = 1000, last = 0;
     failing(&circuit, &defaults, ROUTER_AUTHENTICATION, -1, now);
     for (int i = 0; i < 80; i++) {
@@ -130,8 +129,8 @@ static void test_cooldown_doubles_up_to_a_maximum(void **state)
     }
     assert_int_equal(circuit.until_ms - now, ROUTER_COOLDOWN_MAX_MS);
     now = circuit.until_ms;
-    assert_true(router_circuit_take(&circuit, now, &ticket));
-    router_circuit_succeeded(&circuit, &ticket);
+    assert_true(router_circuit_take(&circuit, now, &permit));
+    router_circuit_succeeded(&circuit, &permit);
     assert_int_equal(router_circuit_state(&circuit, now), CIRCUIT_CLOSED);
     failing(&circuit, &defaults, ROUTER_AUTHENTICATION, -1, now);
     assert_int_equal(circuit.until_ms - now, ROUTER_COOLDOWN_MS); // from the beginning
@@ -141,29 +140,29 @@ static void test_one_probe_and_its_turn_comes_back(void **state)
 {
     (void)state;
     struct router_circuit circuit = {0};
-    struct router_circuit_ticket ticket, other;
+    struct router_circuit_permit permit, other;
     struct router_failure own;
     failing(&circuit, &defaults, ROUTER_AUTHENTICATION, -1, 1000);
-    assert_false(router_circuit_take(&circuit, 5999, &ticket));
-    assert_true(router_circuit_take(&circuit, 6000, &ticket));
-    assert_true(ticket.probe);
+    assert_false(router_circuit_take(&circuit, 5999, &permit));
+    assert_true(router_circuit_take(&circuit, 6000, &permit));
+    assert_true(permit.probe);
     for (int i = 0; i < 50; i++)
         assert_false(router_circuit_take(&circuit, 6000 + i, &other));
     assert_int_equal(router_circuit_next(&circuit, 6000), -1);
-    router_circuit_cancelled(&circuit, &ticket);
+    router_circuit_cancelled(&circuit, &permit);
     assert_int_equal(router_circuit_next(&circuit, 6100), 6100);
-    assert_true(router_circuit_take(&circuit, 6100, &ticket));
+    assert_true(router_circuit_take(&circuit, 6100, &permit));
     router_failure_make(ROUTER_BAD_REQUEST, -1, "x", &own); // says nothing about the deployment
-    assert_false(router_circuit_failed(&circuit, &defaults, &own, &ticket, 6200));
+    assert_false(router_circuit_failed(&circuit, &defaults, &own, &permit, 6200));
     assert_int_equal(router_circuit_state(&circuit, 6200), CIRCUIT_HALF_OPEN);
-    assert_true(router_circuit_take(&circuit, 6200, &ticket));
+    assert_true(router_circuit_take(&circuit, 6200, &permit));
 }
 
 static void test_results_of_before_it_opened(void **state)
 {
     (void)state;
     struct router_circuit circuit = {0};
-    struct router_circuit_ticket early[3];
+    struct router_circuit_permit early[3];
     struct router_failure failure;
     for (int i = 0; i < 3; i++)
         assert_true(router_circuit_take(&circuit, 500, &early[i]));
@@ -183,13 +182,13 @@ static void test_a_probe_that_breaks_after_its_first_content(void **state)
 {
     (void)state;
     struct router_circuit circuit = {0};
-    struct router_circuit_ticket ticket;
+    struct router_circuit_permit permit;
     struct router_failure cut;
     failing(&circuit, &defaults, ROUTER_AUTHENTICATION, -1, 1000);
-    assert_true(router_circuit_take(&circuit, 6000, &ticket));
-    router_circuit_succeeded(&circuit, &ticket);
+    assert_true(router_circuit_take(&circuit, 6000, &permit));
+    router_circuit_succeeded(&circuit, &permit);
     router_failure_make(ROUTER_INTERRUPTED, -1, "x", &cut);
-    assert_false(router_circuit_failed(&circuit, &defaults, &cut, &ticket, 7000));
+    assert_false(router_circuit_failed(&circuit, &defaults, &cut, &permit, 7000));
     assert_int_equal(router_circuit_state(&circuit, 7000), CIRCUIT_CLOSED);
 }
 
@@ -198,7 +197,7 @@ static void test_an_old_probe_is_not_the_new_one(void **state)
 {
     (void)state;
     struct router_circuit circuit = {0};
-    struct router_circuit_ticket old, new, other;
+    struct router_circuit_permit old, new, other;
     struct router_failure cut;
     router_failure_make(ROUTER_INTERRUPTED, -1, "x", &cut);
     failing(&circuit, &defaults, ROUTER_AUTHENTICATION, -1, 1000);
@@ -228,44 +227,44 @@ static void test_random_schedules(void **state)
         struct router_circuit circuit = {0};
         struct {
             bool busy;
-            struct router_circuit_ticket ticket;
+            struct router_circuit_permit permit;
         } clients[CLIENTS] = {0};
         int64_t now = 1000;
         int openings = 0, probes = 0;
         for (int step = 0; step < 20000; step++) {
-            size_t i = router_dice_below(&dice, CLIENTS);
+            size_t i = router_prng_below(&dice, CLIENTS);
             enum router_circuit_state before;
-            now += (int64_t)router_dice_below(&dice, 60);
+            now += (int64_t)router_prng_below(&dice, 60);
             before = router_circuit_state(&circuit, now);
             if (!clients[i].busy) {
                 bool may = router_circuit_next(&circuit, now) == now;
-                clients[i].busy = router_circuit_take(&circuit, now, &clients[i].ticket);
+                clients[i].busy = router_circuit_take(&circuit, now, &clients[i].permit);
                 assert_int_equal(clients[i].busy, may);
                 assert_false(clients[i].busy && before == CIRCUIT_OPEN);
-                assert_int_equal(clients[i].busy && clients[i].ticket.probe,
+                assert_int_equal(clients[i].busy && clients[i].permit.probe,
                                  clients[i].busy && before == CIRCUIT_HALF_OPEN);
-                probes += clients[i].busy && clients[i].ticket.probe;
+                probes += clients[i].busy && clients[i].permit.probe;
             } else {
                 struct router_failure failure;
-                router_failure_make(errors[router_dice_below(&dice, 4)],
-                                    router_dice_below(&dice, 4) ? -1 : 3000, "x", &failure);
+                router_failure_make(errors[router_prng_below(&dice, 4)],
+                                    router_prng_below(&dice, 4) ? -1 : 3000, "x", &failure);
                 clients[i].busy = false;
-                switch (router_dice_below(&dice, 3)) {
+                switch (router_prng_below(&dice, 3)) {
                 case 0:
-                    router_circuit_succeeded(&circuit, &clients[i].ticket);
+                    router_circuit_succeeded(&circuit, &clients[i].permit);
                     break;
                 case 1:
                     openings += router_circuit_failed(&circuit, &defaults, &failure,
-                                                      &clients[i].ticket, now);
+                                                      &clients[i].permit, now);
                     break;
                 default:
-                    router_circuit_cancelled(&circuit, &clients[i].ticket);
+                    router_circuit_cancelled(&circuit, &clients[i].permit);
                 }
             }
             int under_way = 0;
             for (size_t n = 0; n < CLIENTS; n++)
-                under_way += clients[n].busy && clients[n].ticket.probe &&
-                             clients[n].ticket.generation == circuit.generation;
+                under_way += clients[n].busy && clients[n].permit.probe &&
+                             clients[n].permit.generation == circuit.generation;
             if (router_circuit_state(&circuit, now) == CIRCUIT_HALF_OPEN)
                 assert_true(under_way == (router_circuit_next(&circuit, now) < 0));
         }

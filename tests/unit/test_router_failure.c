@@ -1,5 +1,3 @@
-// links: router/failure.c codec/json.c codec/json_value.c codec/utf8.c llm/openai_error.c
-// links: base/buf.c base/error.c base/mem.c base/span.c
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +6,7 @@
 #include <cmocka.h>
 
 #include "llm/openai_error.h"
-#include "router/failure.h"
+#include "router/wire/failure.h"
 
 // As the program reads it: the provider's bytes and status in, the router's failure out.
 static struct router_failure read_body(const char *body, int status, int64_t retry_after_ms)

@@ -1,4 +1,3 @@
-// links: ledger_world store_fixture
 #include <errno.h>
 #include <limits.h>
 #include <setjmp.h>

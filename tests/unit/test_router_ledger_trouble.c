@@ -1,4 +1,3 @@
-// links: ledger_world store_fixture
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,3 @@
-// links: router/names.c base/mem.c base/span.c base/error.c
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,7 +5,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-#include "router/names.h"
+#include "router/money/names.h"
 
 static struct span take(struct router_names *names, int number, int64_t day)
 {

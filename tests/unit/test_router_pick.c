@@ -1,7 +1,4 @@
-// links: router/pick.c router/standing.c router/circuit.c router/window.c router/failure.c
-// links: codec/json.c codec/json_value.c codec/utf8.c base/buf.c base/error.c base/mem.c
-// links: base/span.c
-#include "router/dice.h"
+#include "router/route/prng.h"
 #include "router_pick_fixture.h"
 
 // How often each is chosen.
@@ -90,7 +87,7 @@ static void test_limits_and_when_they_end(void **state)
     f.deployments[0].rpm = 2;
     f.deployments[0].max_parallel = 2;
     start(&f);
-    struct router_ticket first = take(&f, 0, -1, 1000), second = take(&f, 0, -1, 5000), third;
+    struct router_lease first = take(&f, 0, -1, 1000), second = take(&f, 0, -1, 5000), third;
     pick = router_picker_pick(f.picker, &f.query, 5000);
     assert_int_equal(pick.reason, PICK_BUSY);
     assert_int_equal(pick.at_ms, -1); // when one of them ends
@@ -116,7 +113,7 @@ static void test_what_never_went_out_counts_nowhere(void **state)
     f.deployments[0].tpm = 100;
     f.deployments[0].max_parallel = 1;
     start(&f);
-    struct router_ticket first = take(&f, 0, 80, 1000);
+    struct router_lease first = take(&f, 0, 80, 1000);
     router_picker_returned(f.picker, &first, 2000);
     struct router_pick_view view = router_picker_view(f.picker, 0, 2000);
     assert_true(view.requests == 0 && view.tokens == 0 && view.in_flight == 0);
@@ -132,9 +129,9 @@ static void test_tokens_per_minute(void **state)
     f.deployments[0].tpm = 1000;
     f.query.tokens = 600;
     start(&f);
-    struct router_ticket ticket = take(&f, 0, 600, 1000);
+    struct router_lease lease = take(&f, 0, 600, 1000);
     assert_int_equal(router_picker_pick(f.picker, &f.query, 2000).reason, PICK_BUSY);
-    router_picker_answered(f.picker, &ticket, 300, 2000);
+    router_picker_answered(f.picker, &lease, 300, 2000);
     assert_int_equal(router_picker_pick(f.picker, &f.query, 2000).reason, PICK_FOUND);
     f.query.tokens = 5000; // larger than the limit: alone
     assert_int_equal(router_picker_pick(f.picker, &f.query, 2000).at_ms, 62000);
@@ -149,16 +146,16 @@ static void test_what_providers_say_remains(void **state)
 {
     (void)state;
     struct fixture f;
-    struct router_rate_note note = ROUTER_RATE_NOTE_INIT;
+    struct router_rate_limits limits = ROUTER_RATE_LIMITS_INIT;
     begin(&f, 1);
     start(&f);
-    struct router_ticket ticket = {.deployment = 0};
-    note.remaining_tokens = 5;
-    note.tokens_reset_ms = 20000;
-    router_picker_rate(f.picker, &ticket, &note);
+    struct router_lease lease = {.deployment = 0};
+    limits.remaining_tokens = 5;
+    limits.tokens_reset_ms = 20000;
+    router_picker_rate(f.picker, &lease, &limits);
     assert_int_equal(router_picker_pick(f.picker, &f.query, 1000).reason, PICK_FOUND);
-    note.remaining_tokens = 0;
-    router_picker_rate(f.picker, &ticket, &note);
+    limits.remaining_tokens = 0;
+    router_picker_rate(f.picker, &lease, &limits);
     struct router_pick pick = router_picker_pick(f.picker, &f.query, 1000);
     assert_int_equal(pick.reason, PICK_BUSY);
     assert_int_equal(pick.at_ms, 20000);
@@ -171,22 +168,22 @@ static void test_what_providers_say_remains(void **state)
 static void model_breaks(struct fixture *f, uint64_t model, enum router_error error, int status,
                          int64_t now_ms)
 {
-    struct router_ticket ticket;
+    struct router_lease lease;
     struct router_failure failure;
-    assert_true(router_picker_take(f->picker, 0, model, -1, now_ms, &ticket));
+    assert_true(router_picker_take(f->picker, 0, model, -1, now_ms, &lease));
     router_failure_make(error, -1, "x", &failure);
     failure.upstream_status = status;
-    router_picker_failed(f->picker, &ticket, &failure, -1, now_ms);
+    router_picker_failed(f->picker, &lease, &failure, -1, now_ms);
 }
 
 static bool may_go(struct fixture *f, uint64_t model, int64_t now_ms)
 {
-    struct router_ticket ticket;
+    struct router_lease lease;
     f->query.model = model;
     bool found = router_picker_pick(f->picker, &f->query, now_ms).reason == PICK_FOUND;
-    bool taken = router_picker_take(f->picker, 0, model, -1, now_ms, &ticket);
+    bool taken = router_picker_take(f->picker, 0, model, -1, now_ms, &lease);
     if (taken)
-        router_picker_returned(f->picker, &ticket, now_ms);
+        router_picker_returned(f->picker, &lease, now_ms);
     assert_int_equal(found, taken);
     return found;
 }
@@ -195,7 +192,7 @@ static void test_a_models_trouble_is_its_own(void **state)
 {
     (void)state;
     struct fixture f;
-    struct router_ticket probe, second;
+    struct router_lease probe, second;
     begin(&f, 1);
     start(&f);
     model_breaks(&f, 7, ROUTER_RATE_LIMIT, 429, 1000);
@@ -231,13 +228,13 @@ static void test_what_remains_of_a_model_is_its_own(void **state)
 {
     (void)state;
     struct fixture f;
-    struct router_rate_note note = ROUTER_RATE_NOTE_INIT;
-    struct router_ticket ticket = {.deployment = 0, .standing.model = 7};
+    struct router_rate_limits limits = ROUTER_RATE_LIMITS_INIT;
+    struct router_lease lease = {.deployment = 0, .standing.model = 7};
     begin(&f, 1);
     start(&f);
-    note.remaining_requests = 0;
-    note.requests_reset_ms = 20000;
-    router_picker_rate(f.picker, &ticket, &note);
+    limits.remaining_requests = 0;
+    limits.requests_reset_ms = 20000;
+    router_picker_rate(f.picker, &lease, &limits);
     assert_false(may_go(&f, 7, 1000));
     assert_true(may_go(&f, 8, 1000));
     assert_true(may_go(&f, 7, 20000));
@@ -301,7 +298,7 @@ static void test_other_strategies(void **state)
     f.deployments[0].price.input_pico = f.deployments[0].price.output_pico = 900;
     f.deployments[1].price.input_pico = f.deployments[1].price.output_pico = 500;
     start(&f);
-    struct router_ticket slow = take(&f, 0, 500, 1000), quick = take(&f, 1, 600, 1000);
+    struct router_lease slow = take(&f, 0, 500, 1000), quick = take(&f, 1, 600, 1000);
     take(&f, 2, 200, 1000);
     take(&f, 2, 200, 1000);
     f.query.strategy = ROUTER_LEAST_BUSY;
@@ -340,7 +337,7 @@ static void test_room_within_the_limits_of_one(void **state)
     f.query.tokens = 60;
     assert_int_equal(router_picker_room_at(f.picker, &f.query, 1000), 1000);
     take(&f, 0, 60, 1000);
-    struct router_ticket other = take(&f, 1, 40, 5000);
+    struct router_lease other = take(&f, 1, 40, 5000);
     assert_int_equal(router_picker_room_at(f.picker, &f.query, 5000), 5000); // merely busy
     router_picker_failed(f.picker, &other, &(struct router_failure){.error = ROUTER_AUTHENTICATION},
                          40, 5000);
@@ -359,11 +356,11 @@ static void test_random_schedules(void **state)
     static int64_t at[EVENTS], tokens[EVENTS];
     struct {
         bool busy;
-        struct router_ticket ticket;
+        struct router_lease lease;
         size_t event;
     } clients[CLIENTS] = {0};
     struct fixture f;
-    uint64_t dice = 5;
+    uint64_t prng = 5;
     size_t events = 0, in_flight = 0, refused = 0;
     int64_t now = 1000;
     begin(&f, 1);
@@ -372,21 +369,20 @@ static void test_random_schedules(void **state)
     f.deployments[0].max_parallel = 7;
     start(&f);
     for (int step = 0; step < EVENTS; step++) {
-        size_t i = router_dice_below(&dice, CLIENTS);
-        int64_t want = (int64_t)router_dice_below(&dice, 1000);
-        now += (int64_t)router_dice_below(&dice, 120);
+        size_t i = router_prng_below(&prng, CLIENTS);
+        int64_t want = (int64_t)router_prng_below(&prng, 1000);
+        now += (int64_t)router_prng_below(&prng, 120);
         f.query.tokens = want;
         if (clients[i].busy) {
-            int64_t used =
-                (int64_t)router_dice_below(&dice, (uint64_t)clients[i].ticket.tokens + 1);
+            int64_t used = (int64_t)router_prng_below(&prng, (uint64_t)clients[i].lease.tokens + 1);
             clients[i].busy = false;
             in_flight--;
             tokens[clients[i].event] = used;
-            router_picker_answered(f.picker, &clients[i].ticket, used, now);
+            router_picker_answered(f.picker, &clients[i].lease, used, now);
             continue;
         }
         bool may = router_picker_pick(f.picker, &f.query, now).reason == PICK_FOUND;
-        clients[i].busy = router_picker_take(f.picker, 0, 0, want, now, &clients[i].ticket);
+        clients[i].busy = router_picker_take(f.picker, 0, 0, want, now, &clients[i].lease);
         assert_int_equal(may, clients[i].busy);
         refused += !may;
         if (!may)
@@ -403,7 +399,7 @@ static void test_random_schedules(void **state)
     assert_true(events > 2000 && refused > 2000);
     for (size_t i = 0; i < CLIENTS; i++)
         if (clients[i].busy)
-            router_picker_cancelled(f.picker, &clients[i].ticket, 0, now);
+            router_picker_cancelled(f.picker, &clients[i].lease, 0, now);
     assert_int_equal(router_picker_view(f.picker, 0, now).in_flight, 0);
     end(&f);
 }

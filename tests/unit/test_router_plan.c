@@ -317,8 +317,7 @@ static void which_name_means_what(void **state)
     assert_string_equal(means(f->plan, "offline"), "-");                   // the agent's alone
     struct router_match match;
     assert_true(router_plan_find_own(f->plan, SPAN_LITERAL("offline"), &match));
-    assert_int_equal(f->plan->deployments[f->plan->groups[match.group].members[0]].kind,
-                     ENDPOINT_OFFLINE);
+    assert_null(f->plan->deployments[f->plan->groups[match.group].members[0]].format);
     assert_true(router_plan_find_id(f->plan, SPAN_LITERAL("cheap-1"), &match));
     assert_int_equal(match.deployment, 2);
     assert_false(router_plan_find_id(f->plan, SPAN_LITERAL("cheap"), &match));
@@ -407,7 +406,7 @@ static void without_a_model_list(void **state)
     assert_null(router_plan_slot(f->plan, SPAN_LITERAL("main")));
     f->env[1][0] = "NO_KEY";
     plan_must_load(f, NULL);
-    assert_int_equal(at(f, 0)->kind, ENDPOINT_OFFLINE);
+    assert_null(at(f, 0)->format);
     assert_null(at(f, 0)->trouble);
     f->env[0][0] = "HERMES_MODEL";
     plan_must_load(f, NULL);
@@ -426,7 +425,7 @@ static void a_model_beside_the_list(void **state)
     assert_string_equal(means(f->plan, "vendor/other"), "-");
     assert_true(router_plan_find_own(f->plan, SPAN_LITERAL("vendor/other"), &match));
     assert_string_equal(at(f, 1)->model, "vendor/other");
-    assert_int_equal(at(f, 0)->kind, ENDPOINT_OFFLINE);
+    assert_null(at(f, 0)->format);
     assert_string_equal(means(f->plan, "a"), "a offline");
     // What a wildcard of the list knows is not beside it.
     plan_must_load(f, "model_list: [{model_name: 'vendor/*', litellm_params: {model: openai/*}}]");

@@ -1,6 +1,3 @@
-// links: router/price.c
-// links: codec/money.c codec/json.c codec/json_value.c codec/utf8.c
-// links: base/buf.c base/span.c base/mem.c base/error.c
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +5,7 @@
 #include <cmocka.h>
 
 #include "codec/money.h"
-#include "router/price.h"
+#include "router/plan/price.h"
 
 static const struct router_price unknown_price = ROUTER_PRICE_UNKNOWN;
 static const struct router_usage unknown_usage = ROUTER_USAGE_UNKNOWN;

@@ -1,5 +1,3 @@
-// links: router/price_table.c router/price.c codec/money.c codec/json.c codec/json_value.c
-// links: codec/utf8.c base/buf.c base/decimal.c base/error.c base/mem.c base/span.c
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "router/price_table.h"
+#include "router/money/price_table.h"
 
 // Which published prices are believed, what they come to, and that they come back as they were.
 

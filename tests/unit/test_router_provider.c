@@ -1,4 +1,3 @@
-// links: the router and what it may use
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,3 @@
-// links: router/reply_convert.c router/reply_edit.c router/error_body.c codec/json.c
-// links: codec/json_value.c codec/json_write.c codec/utf8.c base/buf.c base/error.c base/mem.c
-// links: base/span.c
 //
 // Whole answers told as streams: every byte that a client reads, and what is no answer.
 #include <errno.h>
@@ -13,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "router/reply_convert.h"
+#include "router/wire/reply_convert.h"
 
 #define DONE "data: [DONE]\n\n"
 #define USAGE "{\"prompt_tokens\":1,\"cost\":1.0e-3}"

@@ -1,5 +1,3 @@
-// links: router/reply_edit.c router/error_body.c codec/json.c codec/json_value.c
-// links: codec/json_write.c codec/utf8.c base/buf.c base/error.c base/mem.c base/span.c
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,8 +9,8 @@
 #include "base/mem.h"
 #include "codec/json.h"
 #include "codec/utf8.h"
-#include "router/error_body.h"
-#include "router/reply_edit.h"
+#include "router/wire/error_body.h"
+#include "router/wire/reply_edit.h"
 
 static void writes_errors(void **state)
 {

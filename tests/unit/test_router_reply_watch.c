@@ -1,8 +1,3 @@
-// links: router/reply_watch.c router/reply_stream.c router/reply_look.c router/reply_edit.c
-// links: router/reply_convert.c
-// links: router/error_body.c router/member_scan.c router/part_scan.c llm/openai_error.c
-// links: codec/json.c codec/json_value.c codec/json_write.c codec/utf8.c base/buf.c base/error.c
-// links: base/mem.c base/span.c
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "router/reply_watch.h"
+#include "router/wire/reply_watch.h"
 
 #define HEAD "\"id\":\"gen-1\",\"model\":\"vendor/m\","
 #define CHUNK(delta, finish)                                                                   \

@@ -1,6 +1,3 @@
-// links: router/request.c router/request_scan.c router/member_scan.c router/part_scan.c
-// links: codec/json.c codec/json_value.c codec/json_write.c codec/utf8.c base/buf.c base/error.c
-// links: base/mem.c base/span.c
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +9,7 @@
 
 #include "base/mem.h"
 #include "codec/json.h"
-#include "router/request.h"
+#include "router/wire/request.h"
 
 static int open_body(struct router_body *body, const char *text, struct error *err)
 {

@@ -1,5 +1,3 @@
-// links: router/request_scan.c router/member_scan.c router/part_scan.c codec/json.c
-// links: codec/json_value.c codec/utf8.c base/buf.c base/error.c base/mem.c base/span.c
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +10,7 @@
 
 #include "base/mem.h"
 #include "codec/json.h"
-#include "router/request_scan.h"
+#include "router/wire/request_scan.h"
 
 static struct request_scan scan_of(const char *text)
 {

@@ -1,6 +1,6 @@
 // What a person is told of who answered, and when that is the same price.
 #include "plan_fixture.h"
-#include "router/tariff.h"
+#include "router/money/tariff.h"
 
 #define NAMED(name, more) \
     "- {model_name: " name ", litellm_params: {model: openai/" name ", api_key: k" more "}}\n"

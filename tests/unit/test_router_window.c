@@ -1,4 +1,3 @@
-// links: router/window.c
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,8 +5,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "router/dice.h"
-#include "router/window.h"
+#include "router/route/prng.h"
+#include "router/route/window.h"
 
 static void test_counted_for_sixty_seconds_and_at_most_one_more(void **state)
 {
@@ -42,7 +41,7 @@ static void test_given_back_only_where_it_was_added(void **state)
     struct router_window window = {0};
     router_window_add(&window, 10, 1000);
     router_window_add(&window, 5, 3000);
-    router_window_give_back(&window, 8, 1500, 4000); // the same slot
+    router_window_give_back(&window, 8, 1500, 4000); // the same second
     assert_int_equal(router_window_sum(&window, 4000), 7);
     router_window_give_back(&window, 100, 3000, 4000); // never below nothing
     assert_int_equal(router_window_sum(&window, 4000), 2);
@@ -74,8 +73,8 @@ static void test_against_a_list_of_everything(void **state)
         int64_t now = 12345;
         for (int n = 0; n < EVENTS; n++) {
             int64_t exact = 0, loose = 0;
-            now += (int64_t)router_dice_below(&dice, run == 4 ? 40000 : 300);
-            amount[n] = (int64_t)router_dice_below(&dice, 1000);
+            now += (int64_t)router_prng_below(&dice, run == 4 ? 40000 : 300);
+            amount[n] = (int64_t)router_prng_below(&dice, 1000);
             at[n] = now;
             router_window_add(&window, amount[n], now);
             for (int i = n; i >= 0 && at[i] > now - 61000; i--) {

@@ -1,7 +1,7 @@
 // libraries: curl mbedtls mbedx509 mbedcrypto sqlite3
 //
-// The control socket and the admin listener over a real store, with a desk and a Telegram that say
-// what a test wants: their functions are in here, in the place of the real ones.
+// The control socket and the admin listener over a real store, with a dispatcher and a Telegram
+// that say what a test wants: their functions are in here, in the place of the real ones.
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <cmocka.h>
 
-#include "agent/desk.h"
+#include "agent/dispatcher.h"
 #include "agent/turn.h"
 #include "base/metrics.h"
 #include "channels/telegram.h"
@@ -28,23 +28,28 @@
 
 enum { PATIENCE = 400, ANSWER_MAX = 4 << 20 };
 
-struct desk {
-    const struct turn_sink *sink;
+struct dispatcher {
+    turn_event_fn *on_event;
     void *context;
     char said[256], chat[80];
     unsigned stops;
     bool busy, at_once;
 };
 
-static struct desk desk;
+static struct dispatcher dispatcher;
 
-static const struct endpoint endpoint = {.kind = ENDPOINT_OPENAI,
+static const struct endpoint endpoint = {.format = &wire_openai_chat,
                                          .provider = "custom",
                                          .base_url = "http://there/v1",
                                          .api_key = "sk-secret",
                                          .name = "some/model",
                                          .model = "vendor/model",
                                          .chosen = true};
+
+static void report(struct turn_event event)
+{
+    dispatcher.on_event(dispatcher.context, &event);
+}
 
 static void end_turn(enum turn_state state, const char *text)
 {
@@ -56,36 +61,36 @@ static void end_turn(enum turn_state state, const char *text)
         .usage = CHAT_USAGE_UNKNOWN,
         .iterations = 1,
     };
-    desk.busy = false;
-    desk.sink->on_end(desk.context, &outcome);
+    dispatcher.busy = false;
+    report((struct turn_event){.kind = TURN_EVENT_END, .outcome = &outcome});
 }
 
-int desk_say(struct desk *it, const char *channel, const char *chat, struct span text,
-             const struct turn_sink *sink, void *context, struct error *err)
+int dispatcher_say(struct dispatcher *it, const char *channel, const char *chat, struct span text,
+                   turn_event_fn *on_event, void *context, struct error *err)
 {
-    assert_ptr_equal(it, &desk);
+    assert_ptr_equal(it, &dispatcher);
     assert_string_equal(channel, "console");
-    if (desk.busy)
+    if (dispatcher.busy)
         return error_set(err, -EBUSY, "an answer is on its way");
-    snprintf(desk.said, sizeof desk.said, "%.*s", (int)text.len, text.data);
-    snprintf(desk.chat, sizeof desk.chat, "%s", chat);
-    desk.sink = sink;
-    desk.context = context;
-    desk.busy = true;
-    if (desk.at_once)
+    snprintf(dispatcher.said, sizeof dispatcher.said, "%.*s", (int)text.len, text.data);
+    snprintf(dispatcher.chat, sizeof dispatcher.chat, "%s", chat);
+    dispatcher.on_event = on_event;
+    dispatcher.context = context;
+    dispatcher.busy = true;
+    if (dispatcher.at_once)
         end_turn(TURN_DONE, "at once");
     return 0;
 }
 
-void desk_stop(struct desk *it, const char *channel, const char *chat)
+void dispatcher_stop(struct dispatcher *it, const char *channel, const char *chat)
 {
-    assert_ptr_equal(it, &desk);
+    assert_ptr_equal(it, &dispatcher);
     assert_string_equal(channel, "console");
-    assert_string_equal(chat, desk.chat);
-    desk.stops++;
+    assert_string_equal(chat, dispatcher.chat);
+    dispatcher.stops++;
 }
 
-unsigned desk_turns(const struct desk *it)
+unsigned dispatcher_turns(const struct dispatcher *it)
 {
     return it->busy;
 }
@@ -125,7 +130,7 @@ static int set_up(void **state)
 {
     struct control_world *world = calloc(1, sizeof *world);
     *state = world;
-    desk = (struct desk){.stops = 0};
+    dispatcher = (struct dispatcher){.stops = 0};
     fixture_make_home(world->home);
     snprintf(world->socket, sizeof world->socket, "%s/hermes.sock", world->home);
     world->store = fixture_open(world->home, NULL);
@@ -135,7 +140,7 @@ static int set_up(void **state)
     world->env = (struct control_env){
         .loop = world->loop,
         .store = world->store,
-        .desk = &desk,
+        .dispatcher = &dispatcher,
         .home = world->home,
         .endpoint = &endpoint,
         .version = "1.2.3",
@@ -376,6 +381,7 @@ static void the_same_is_answered_without_a_socket(void **state)
     add_session(world, "abc1");
     control_answer(&world->env, SPAN_LITERAL("GET"), SPAN_LITERAL("/sessions"), SPAN_ABSENT,
                    keep_answer, &ask);
+    store_wait(world->store);
     assert_true(ask.done && ask.status == 200);
     assert_non_null(strstr(buf_text(&ask.body), "abc1"));
     ask.done = false;
@@ -394,16 +400,17 @@ static void an_answer_is_a_stream(void **state)
     struct control_world *world = *state;
     struct ask ask;
     begin(world, &ask, "POST", "/chat?chat=one", "what is it?");
-    for (int i = 0; i < PATIENCE && !desk.busy; i++)
+    for (int i = 0; i < PATIENCE && !dispatcher.busy; i++)
         pass(world);
-    assert_string_equal(desk.said, "what is it?");
-    assert_string_equal(desk.chat, "one");
-    desk.sink->on_text(desk.context, SPAN_LITERAL("a \"word\""));
+    assert_string_equal(dispatcher.said, "what is it?");
+    assert_string_equal(dispatcher.chat, "one");
+    report((struct turn_event){.kind = TURN_EVENT_TEXT, .text = SPAN_LITERAL("a \"word\"")});
     await_text(world, &ask, "event: text\ndata: {\"delta\":\"a \\\"word\\\"\"}\n\n");
     expect(world, "POST", "/chat?chat=one", "and this?", 409, "on its way");
-    desk.sink->on_call(desk.context, "look", "{}");
-    desk.sink->on_result(desk.context, "look", true, SPAN_LITERAL("no"));
-    desk.sink->on_step(desk.context);
+    report((struct turn_event){.kind = TURN_EVENT_CALL, .name = "look", .arguments = "{}"});
+    report((struct turn_event){
+        .kind = TURN_EVENT_RESULT, .name = "look", .failed = true, .text = SPAN_LITERAL("no")});
+    report((struct turn_event){.kind = TURN_EVENT_STEP});
     end_turn(TURN_FAILED, "a word");
     await(world, &ask);
     assert_int_equal(ask.status, 200);
@@ -412,14 +419,14 @@ static void an_answer_is_a_stream(void **state)
         strstr(buf_text(&ask.body), "{\"name\":\"look\",\"failed\":true,\"text\":\"no\"}"));
     assert_non_null(strstr(buf_text(&ask.body), "\"state\":\"failed\",\"text\":\"a word\","
                                                 "\"error\":\"it broke\""));
-    assert_int_equal(desk.stops, 0);
+    assert_int_equal(dispatcher.stops, 0);
     buf_finish(&ask.body);
 }
 
 static void an_answer_may_be_there_at_once(void **state)
 {
     struct control_world *world = *state;
-    desk.at_once = true;
+    dispatcher.at_once = true;
     expect(world, "POST", "/chat?chat=one", "/help", 200, "\"text\":\"at once\"");
 }
 
@@ -437,7 +444,7 @@ static void what_is_no_message_is_refused(void **state)
     expect(world, "GET", "/chat?chat=a", NULL, 405, "POST");
     expect(world, "GET", "/nothing", NULL, 404, "/sessions");
     expect(world, "POST", "/reload", "", 409, "configuration");
-    assert_false(desk.busy);
+    assert_false(dispatcher.busy);
 }
 
 static void who_leaves_ends_the_turn(void **state)
@@ -445,15 +452,15 @@ static void who_leaves_ends_the_turn(void **state)
     struct control_world *world = *state;
     struct ask ask;
     begin(world, &ask, "POST", "/chat?chat=one", "tell me a long story");
-    for (int i = 0; i < PATIENCE && !desk.busy; i++)
+    for (int i = 0; i < PATIENCE && !dispatcher.busy; i++)
         pass(world);
-    desk.sink->on_text(desk.context, SPAN_LITERAL("once"));
+    report((struct turn_event){.kind = TURN_EVENT_TEXT, .text = SPAN_LITERAL("once")});
     await_text(world, &ask, "once");
     http_client_cancel(world->http, ask.id);
-    for (int i = 0; i < PATIENCE && !desk.stops; i++)
+    for (int i = 0; i < PATIENCE && !dispatcher.stops; i++)
         pass(world);
-    assert_int_equal(desk.stops, 1);
-    desk.sink->on_text(desk.context, SPAN_LITERAL("to nobody"));
+    assert_int_equal(dispatcher.stops, 1);
+    report((struct turn_event){.kind = TURN_EVENT_TEXT, .text = SPAN_LITERAL("to nobody")});
     end_turn(TURN_CANCELLED, "once");
     pass(world);
     buf_finish(&ask.body);
@@ -464,15 +471,15 @@ static void the_end_leaves_nobody_hanging(void **state)
     struct control_world *world = *state;
     struct ask ask;
     begin(world, &ask, "POST", "/chat?chat=one", "tell me a long story");
-    for (int i = 0; i < PATIENCE && !desk.busy; i++)
+    for (int i = 0; i < PATIENCE && !dispatcher.busy; i++)
         pass(world);
     expect(world, "DELETE", "/chat?chat=one", NULL, 200, "done");
-    assert_int_equal(desk.stops, 1);
-    control_destroy(world->control); // the turn never ended: the desk is gone by now
+    assert_int_equal(dispatcher.stops, 1);
+    control_destroy(world->control); // the turn never ended: the dispatcher is gone by now
     world->control = NULL;
     await(world, &ask);
     assert_int_equal(ask.failure, HTTP_CUT);
-    assert_int_equal(desk.stops, 1);
+    assert_int_equal(dispatcher.stops, 1);
     buf_finish(&ask.body);
 }
 

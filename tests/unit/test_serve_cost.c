@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "codec/json.h"
 #include "loop/loop.h"
-#include "router/plan.h"
+#include "router/plan/plan.h"
 #include "serve/control.h"
 #include "store/journal.h"
 #include "store/ledger.h"

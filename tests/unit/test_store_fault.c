@@ -261,7 +261,8 @@ static void the_owner_goes_on_during_a_check(void **state)
     append(store, 10, STORE_DURABLE, &queued);
     store_dispatch(store);
     assert_false(queued.called);
-    assert_int_equal(store_read_messages(store, SPAN_LITERAL("a"), 1, no_row, NULL, &err), -EAGAIN);
+    assert_int_equal(
+        store_read_messages(store_view(store), SPAN_LITERAL("a"), 1, no_row, NULL, &err), -EAGAIN);
     assert_non_null(strstr(err.text, "is being checked"));
     powercut_set_read_delay(0);
     store_wait(store);

@@ -13,7 +13,7 @@
 #include "store/migrate.h"
 #include "store/session.h"
 #include "store/store_thread.h"
-#include "store/turn.h"
+#include "store/turn_read.h"
 #include "support/store_fixture.h"
 #include "support/store_generation.h"
 #include "support/store_talk.h"
@@ -133,6 +133,58 @@ static void the_first_generation_is_brought_to_this_one(void **state)
     assert_int_equal(fixture_number(path, "SELECT count(*) FROM outbox WHERE turn = 2"), 1);
 }
 
+// What a database of version 5 holds belongs to no thread and to no one sender.
+static void version_5_has_no_threads(void **state)
+{
+    (void)state;
+    static const char content[] =
+        "INSERT INTO sessions(id, channel, chat, created_ms, updated_ms)"
+        " VALUES('a', 'telegram', '7', 1, 1);"
+        "INSERT INTO inbox(channel, queue, chat, external_id, sender, text, cut, sent_ms,"
+        "  received_ms) VALUES('telegram', '1', '7', '100', '42', 'hi', 0, 1, 1);"
+        "INSERT INTO outbox(channel, chat, state, created_ms, changed_ms, text)"
+        " VALUES('telegram', '7', 'pending', 1, 1, 'Hello.');";
+    struct store_migrations table = {store_schema.steps, 5};
+    struct store *store;
+    assert_int_equal(store_open_schema(home, NULL, &table, &store, NULL), 0);
+    store_wait(store);
+    store_close(store);
+    fixture_exec(path, content);
+    store = fixture_open(home, NULL);
+    assert_int_equal(store_state(store), STORE_READY);
+    store_close(store);
+    assert_int_equal(
+        fixture_number(path, "SELECT count(*) FROM sessions WHERE thread = '' AND sender = ''"), 1);
+    assert_int_equal(
+        fixture_number(path, "SELECT count(*) FROM inbox WHERE thread = '' AND grouped = 0"), 1);
+    assert_int_equal(fixture_number(path, "SELECT count(*) FROM outbox WHERE thread = ''"), 1);
+}
+
+// What was under way at the fifth generation knows where its answer goes.
+static void the_terms_of_turns_that_were_under_way(void **state)
+{
+    (void)state;
+    struct store_migrations fifth = {store_schema.steps, 5};
+    struct store *store = NULL;
+    assert_int_equal(store_open_schema(home, NULL, &fifth, &store, NULL), 0);
+    store_wait(store); // afterwards the thread does not look at the table
+    store_close(store);
+    fixture_exec(path,
+                 "INSERT INTO sessions(id, channel, chat, created_ms, updated_ms)"
+                 " VALUES('a', 'post', '7', 1, 1), ('b', 'console', '', 1, 1);"
+                 "INSERT INTO turns(id, session, state, source, started_ms, ended_ms)"
+                 " VALUES('t1', 1, 'model', 'post', 1, NULL), ('t2', 1, 'done', 'post', 1, 2),"
+                 " ('t3', 2, 'tools', 'console', 1, NULL), ('t4', 2, 'done', 'console', 1, 2)");
+    store = fixture_open(home, NULL);
+    assert_int_equal(store_state(store), STORE_READY);
+    store_close(store);
+    assert_string_equal(
+        fixture_text(path, "SELECT group_concat(id || ' ' || slot || ' ' || interactive || ' ' ||"
+                           " coalesce(reply_channel || reply_chat, '-'), ', ') FROM turns"),
+        "t1 main 0 post7, t2 main 0 -, t3 main 1 -, t4 main 0 -");
+    assert_string_equal(fixture_text(path, "PRAGMA integrity_check"), "ok");
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_home, remove_home)
@@ -141,6 +193,8 @@ int main(void)
         TEST(a_failed_step_leaves_the_file_as_it_was),
         TEST(steps_before_a_failed_one_are_kept),
         TEST(the_first_generation_is_brought_to_this_one),
+        TEST(version_5_has_no_threads),
+        TEST(the_terms_of_turns_that_were_under_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

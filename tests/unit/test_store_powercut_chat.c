@@ -132,8 +132,9 @@ static void reach(struct store *store, int message, enum stage stage, struct out
     else if (stage == BEGUN)
         begin(store, message, outcome);
     else if (stage == OPENED)
-        store_outbox_open(store, span_of(names.turn), CHANNEL, SPAN_LITERAL("7"), 1, fixture_done,
-                          outcome, NULL);
+        store_outbox_open(store, span_of(names.turn),
+                          (struct store_address){.channel = CHANNEL, .chat = SPAN_LITERAL("7")}, 1,
+                          fixture_done, outcome, NULL);
     else if (stage == SHOWN || stage == SENT)
         change(store, message, stage, outcome);
     else

@@ -89,20 +89,21 @@ static void messages_come_back_in_order(void **state)
     assert_true(second.rowid > first.rowid);
 
     struct rows rows = {0};
-    assert_int_equal(store_read_messages(store, S("a"), 10, keep_row, &rows, NULL), 0);
+    assert_int_equal(store_read_messages(store_view(store), S("a"), 10, keep_row, &rows, NULL), 0);
     assert_string_equal(rows.text, "hello|there|");
     rows = (struct rows){0};
-    assert_int_equal(store_read_messages(store, S("a"), 1, keep_row, &rows, NULL), 0);
+    assert_int_equal(store_read_messages(store_view(store), S("a"), 1, keep_row, &rows, NULL), 0);
     assert_string_equal(rows.text, "there|");
     rows = (struct rows){0};
-    assert_int_equal(store_read_messages(store, S("none"), 1, keep_row, &rows, NULL), 0);
+    assert_int_equal(store_read_messages(store_view(store), S("none"), 1, keep_row, &rows, NULL),
+                     0);
     assert_int_equal(rows.count, 0);
     store_close(store);
 
     store = fixture_open(home, NULL);
     assert_string_equal(store_note(store), "");
     rows = (struct rows){0};
-    assert_int_equal(store_read_messages(store, S("a"), 10, keep_row, &rows, NULL), 0);
+    assert_int_equal(store_read_messages(store_view(store), S("a"), 10, keep_row, &rows, NULL), 0);
     assert_string_equal(rows.text, "hello|there|");
     store_close(store);
 }
@@ -121,17 +122,21 @@ static void latest_session_is_the_one_made_last(void **state)
     b.created_ms = 1; // by a clock that was set back
     struct outcome again = {0};
     char id[64] = "";
-    assert_int_equal(store_read_session_latest(store, S("console"), S(""), keep_session, id, NULL),
+    assert_int_equal(store_read_session_latest(store_view(store),
+                                               &(struct store_session_key){S("console"), S("")},
+                                               keep_session, id, NULL),
                      STORE_NOT_FOUND);
     store_session_create(store, &session_a, STORE_GROUPED, NULL, NULL, NULL);
     store_session_create(store, &b, STORE_GROUPED, NULL, NULL, NULL);
     store_session_create(store, &session_a, STORE_GROUPED, fixture_done, &again, NULL);
     store_wait(store);
     assert_int_equal(again.result, STORE_DUPLICATE);
-    assert_int_equal(store_read_session_latest(store, S("console"), S(""), keep_session, id, NULL),
+    assert_int_equal(store_read_session_latest(store_view(store),
+                                               &(struct store_session_key){S("console"), S("")},
+                                               keep_session, id, NULL),
                      0);
     assert_string_equal(id, "b");
-    assert_int_equal(store_read_session(store, S("a"), keep_session, id, NULL), 0);
+    assert_int_equal(store_read_session(store_view(store), S("a"), keep_session, id, NULL), 0);
     assert_string_equal(id, "a");
     store_close(store);
 }
@@ -224,7 +229,7 @@ static void bytes_are_kept_as_they_are(void **state)
     fixture_append(store, &m, STORE_DURABLE, NULL, NULL, NULL);
     store_wait(store);
     struct rows rows = {0};
-    assert_int_equal(store_read_messages(store, S("a"), 10, keep_row, &rows, NULL), 0);
+    assert_int_equal(store_read_messages(store_view(store), S("a"), 10, keep_row, &rows, NULL), 0);
     assert_int_equal(rows.count, 1);
     assert_int_equal(rows.last.content.len, sizeof odd - 1);
     assert_true(rows.last.tainted);
@@ -308,7 +313,7 @@ static void a_home_that_is_not_there_is_a_sentence(void **state)
     store_session_create(store, &session_a, STORE_DURABLE, fixture_done, &refused, NULL);
     store_wait(store);
     assert_int_equal(refused.result, -ENOENT);
-    assert_int_equal(store_read_session(store, S("a"), keep_session, NULL, NULL), -EIO);
+    assert_int_equal(store_read_session(store_view(store), S("a"), keep_session, NULL, NULL), -EIO);
     store_close(store);
 }
 
@@ -341,7 +346,7 @@ static void a_turn_goes_its_way(void **state)
                                    .name = S("current_time"),
                                    .arguments = S("{not json"),
                                    .state = STORE_CALL_RUNNING,
-                                   .repeatable = true};
+                                   .flags = 1};
     struct store_turn_step step = {.turn = S("t1"),
                                    .state = STORE_TURN_TOOLS,
                                    .iteration = 1,
@@ -367,7 +372,7 @@ static void a_turn_goes_its_way(void **state)
     assert_int_equal(fixture_number(path, "SELECT count(*) FROM tool_calls WHERE state = 'done'"
                                           " AND CAST(arguments AS TEXT) = '{not json'"),
                      1);
-    assert_int_equal(fixture_number(path, "SELECT cost_micro_usd FROM turns WHERE model = 'free'"
+    assert_int_equal(fixture_number(path, "SELECT cost_pico FROM turns WHERE model = 'free'"
                                           " AND state = 'model' AND ended_ms IS NULL"),
                      600);
     struct error err = ERROR_INIT;
@@ -382,7 +387,7 @@ static void a_turn_goes_its_way(void **state)
     assert_int_equal(ended.result, 0);
     assert_int_equal(late.result, -EALREADY);
     struct rows rows = {0};
-    assert_int_equal(store_read_messages(store, S("a"), 10, keep_row, &rows, NULL), 0);
+    assert_int_equal(store_read_messages(store_view(store), S("a"), 10, keep_row, &rows, NULL), 0);
     assert_string_equal(rows.text, "what time is it?||noon|");
     store_close(store);
 }

@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "codec/entries.h"
 #include "support/tool_world.h"
+#include "tools/tool_process.h"
 #include "tools/toolbox.h"
 
 #define S "\xc2\xa7" // the section sign
@@ -33,7 +34,7 @@ static int teardown(void **state)
     return 0;
 }
 
-// Through the toolbox, as a worker has it. In `arguments` ' stands for ".
+// Through the toolbox, as its process has it. In `arguments` ' stands for ".
 static const char *run_limited(const char *arguments, int memory, int user)
 {
     static char text[TOOL_TEXT_MAX];
@@ -45,7 +46,7 @@ static const char *run_limited(const char *arguments, int memory, int user)
         buf_append_char(&request, *arguments == '\'' ? '"' : *arguments);
     buf_printf(&request, ",\"settings\":{\"memory_characters\":%d,\"user_characters\":%d}}", memory,
                user);
-    int r = toolbox_work(world.fd, buf_span(&request), &out, &err);
+    int r = tool_process_function.run(world.fd, buf_span(&request), &out, &err);
     snprintf(text, sizeof text, "%s%s", r < 0 ? "refused: " : "",
              r < 0 ? err.text : buf_text(&out));
     return text;
@@ -273,7 +274,10 @@ static void without_a_place_for_it(void **state)
     struct tool_env env = {.clock = &clock_system, .settings = {100, 100}};
     struct toolbox *toolbox = toolbox_create(&env);
     int calls = 0;
-    assert_int_equal(toolbox_run(toolbox, 1, "memory", SPAN_LITERAL("{}"), on_done, &calls), 0);
+    static const struct tool_sink sink = {.on_end = on_done};
+    assert_int_equal(toolbox_run(toolbox, toolbox_tools(toolbox), &(struct tool_call_context){0},
+                                 "memory", SPAN_LITERAL("{}"), &sink, &calls),
+                     0);
     assert_int_equal(calls, 1);
     toolbox_destroy(toolbox);
 }

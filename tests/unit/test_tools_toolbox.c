@@ -14,14 +14,15 @@
 #include "base/fd.h"
 #include "codec/utf8.h"
 #include "loop/loop.h"
-#include "sandbox/worker.h"
+#include "sandbox/process.h"
 #include "store/store.h"
 #include "support/store_fixture.h"
 #include "support/tool_world.h"
+#include "tools/tool_process.h"
 #include "tools/toolbox.h"
 
 /*
- * The toolbox with everything real: this program is its own worker, and the store is one in a
+ * The toolbox with everything real: this program is its own tool process, and the store is one in a
  * directory.
  */
 enum { PATIENCE = 3000 }; // passes of the loop, of a few milliseconds each
@@ -29,7 +30,7 @@ enum { PATIENCE = 3000 }; // passes of the loop, of a few milliseconds each
 static struct tool_world world;
 static char home[FIXTURE_PATH_MAX];
 static struct loop *loop;
-static struct workers *workers;
+static struct processes *processes;
 static struct store *store;
 static struct toolbox *toolbox;
 
@@ -50,10 +51,12 @@ static int setup(void **state)
     tool_world_make(&world);
     fixture_make_home(home);
     assert_int_equal(loop_create(&clock_system, &loop, NULL), 0);
-    workers = workers_create(loop, &(struct worker_config){.memory_budget = 48 << 20});
+    processes = processes_create(loop, &(struct process_config){.memory = 48 << 20});
     store = fixture_open(home, NULL);
-    struct tool_env env = {
-        .store = store, .workers = workers, .workspace = world.workspace, .clock = &fixed_clock};
+    struct tool_env env = {.store = store,
+                           .processes = processes,
+                           .workspace = world.workspace,
+                           .clock = &fixed_clock};
     toolbox = toolbox_create(&env);
     return 0;
 }
@@ -62,7 +65,7 @@ static int teardown(void **state)
 {
     toolbox_destroy(toolbox);
     store_close(store);
-    workers_destroy(workers);
+    processes_destroy(processes);
     loop_destroy(loop);
     fixture_remove_home(home);
     tool_world_remove(&world);
@@ -86,6 +89,14 @@ static void on_done(void *context, const struct tool_result *result)
     snprintf(heard->text, sizeof heard->text, "%.*s", (int)result->text.len, result->text.data);
 }
 
+static tool_run_id run(struct toolbox *in, const char *tool, struct span arguments,
+                       struct heard *heard)
+{
+    static const struct tool_sink sink = {.on_end = on_done};
+    return toolbox_run(in, toolbox_tools(in), &(struct tool_call_context){.flow = 1}, tool,
+                       arguments, &sink, heard);
+}
+
 static void pass(void)
 {
     loop_run_once(loop, 5);
@@ -102,7 +113,7 @@ static void wait_for(const struct heard *heard)
 static void says(const char *tool, const char *arguments, bool failed, const char *wanted)
 {
     struct heard heard = {0};
-    toolbox_run(toolbox, 1, tool, span_of(arguments), on_done, &heard);
+    run(toolbox, tool, span_of(arguments), &heard);
     wait_for(&heard);
     if (heard.failed != failed || strcmp(heard.text, wanted) != 0)
         fail_msg("%s %s: %s%s\nwanted: %s%s", tool, arguments, heard.failed ? "failed: " : "",
@@ -121,8 +132,7 @@ static void what_cannot_begin_is_a_refusal(void **state)
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
         heard = (struct heard){0};
         // It is told before the call returns, so there is no run to speak of.
-        assert_int_equal(toolbox_run(toolbox, 1, "read_file", span_of(wrong[i]), on_done, &heard),
-                         0);
+        assert_int_equal(run(toolbox, "read_file", span_of(wrong[i]), &heard), 0);
         assert_true(heard.calls == 1 && heard.failed);
         assert_int_equal(strncmp(heard.text, "the arguments are not JSON: ", 28), 0);
     }
@@ -175,7 +185,7 @@ static void much_memory_says_what_is_left_out(void **state)
     for (int i = 0; i < 10; i++)
         says("remember", buf_text(&arguments), false, "remembered");
     struct heard heard = {0};
-    toolbox_run(toolbox, 1, "recall", SPAN_LITERAL("{\"query\":\"pi\"}"), on_done, &heard);
+    run(toolbox, "recall", SPAN_LITERAL("{\"query\":\"pi\"}"), &heard);
     wait_for(&heard);
     assert_false(heard.failed);
     assert_non_null(strstr(heard.text, "\n[5 more are not shown]\n"));
@@ -193,9 +203,9 @@ static void side_by_side(void **state)
     static struct heard heard[8];
     memset(heard, 0, sizeof heard);
     for (int i = 0; i < 8; i++)
-        toolbox_run(toolbox, 1, i % 2 ? "read_file" : "remember",
-                    i % 2 ? SPAN_LITERAL("{\"path\":\"f\"}") : SPAN_LITERAL("{\"content\":\"c\"}"),
-                    on_done, &heard[i]);
+        run(toolbox, i % 2 ? "read_file" : "remember",
+            i % 2 ? SPAN_LITERAL("{\"path\":\"f\"}") : SPAN_LITERAL("{\"content\":\"c\"}"),
+            &heard[i]);
     for (int i = 0; i < 8; i++) {
         for (int n = 0; n < PATIENCE && !heard[i].calls; n++)
             pass();
@@ -211,14 +221,11 @@ static void cancelled_runs_are_silent(void **state)
     kept = (struct heard){0};
     tool_world_put_text(&world, "f", "x\n");
     tool_run_id ids[3] = {
-        toolbox_run(toolbox, 1, "search_files", SPAN_LITERAL("{\"pattern\":\"x\"}"), on_done,
-                    &cancelled[0]),
-        toolbox_run(toolbox, 1, "remember", SPAN_LITERAL("{\"content\":\"c\"}"), on_done,
-                    &cancelled[1]),
-        toolbox_run(toolbox, 1, "recall", SPAN_LITERAL("{\"query\":\"c\"}"), on_done,
-                    &cancelled[2]),
+        run(toolbox, "search_files", SPAN_LITERAL("{\"pattern\":\"x\"}"), &cancelled[0]),
+        run(toolbox, "remember", SPAN_LITERAL("{\"content\":\"c\"}"), &cancelled[1]),
+        run(toolbox, "recall", SPAN_LITERAL("{\"query\":\"c\"}"), &cancelled[2]),
     };
-    toolbox_run(toolbox, 1, "read_file", SPAN_LITERAL("{\"path\":\"f\"}"), on_done, &kept);
+    run(toolbox, "read_file", SPAN_LITERAL("{\"path\":\"f\"}"), &kept);
     for (int i = 0; i < 3; i++) {
         assert_int_not_equal(ids[i], 0);
         assert_true(toolbox_cancel(toolbox, ids[i]) == (i > 0)); // the first has no process yet
@@ -238,13 +245,14 @@ static void destroyed_while_running(void **state)
 {
     static struct heard heard[3];
     memset(heard, 0, sizeof heard);
-    struct tool_env env = {
-        .store = store, .workers = workers, .workspace = world.workspace, .clock = &fixed_clock};
+    struct tool_env env = {.store = store,
+                           .processes = processes,
+                           .workspace = world.workspace,
+                           .clock = &fixed_clock};
     struct toolbox *short_lived = toolbox_create(&env);
-    toolbox_run(short_lived, 1, "list_files", SPAN_LITERAL("{}"), on_done, &heard[0]);
-    toolbox_run(short_lived, 1, "remember", SPAN_LITERAL("{\"content\":\"c\"}"), on_done,
-                &heard[1]);
-    toolbox_run(short_lived, 1, "recall", SPAN_LITERAL("{\"query\":\"c\"}"), on_done, &heard[2]);
+    run(short_lived, "list_files", SPAN_LITERAL("{}"), &heard[0]);
+    run(short_lived, "remember", SPAN_LITERAL("{\"content\":\"c\"}"), &heard[1]);
+    run(short_lived, "recall", SPAN_LITERAL("{\"query\":\"c\"}"), &heard[2]);
     toolbox_destroy(short_lived);
     toolbox_destroy(NULL);
     store_wait(store);
@@ -254,7 +262,7 @@ static void destroyed_while_running(void **state)
 }
 
 // A search that would take years goes with its run, and its process too.
-static void a_worker_that_hangs_is_ended(void **state)
+static void a_process_that_hangs_is_ended(void **state)
 {
     static struct heard heard;
     heard = (struct heard){0};
@@ -262,9 +270,9 @@ static void a_worker_that_hangs_is_ended(void **state)
     for (int i = 0; i < 20000; i++)
         buf_append_text(&line, "a");
     tool_world_put(&world, "slow", line.data, line.len);
-    tool_run_id id = toolbox_run(toolbox, 1, "search_files",
-                                 SPAN_LITERAL("{\"pattern\":\"(a*)(a*)(a*)(a*)\\\\1\\\\2\\\\3b\"}"),
-                                 on_done, &heard);
+    tool_run_id id =
+        run(toolbox, "search_files",
+            SPAN_LITERAL("{\"pattern\":\"(a*)(a*)(a*)(a*)\\\\1\\\\2\\\\3b\"}"), &heard);
     for (int i = 0; i < 20; i++)
         pass();
     assert_int_equal(heard.calls, 0);
@@ -275,20 +283,20 @@ static void a_worker_that_hangs_is_ended(void **state)
     says("list_files", "{}", false, "slow (20000 bytes)\n");
 }
 
-static void the_workers_side(void **state)
+static void the_side_of_the_process(void **state)
 {
     struct error err = ERROR_INIT;
     BUF_AUTO out = BUF_INIT(TOOL_TEXT_MAX);
     static const char *const wrong[] = {"{}", "{\"tool\":\"nope\"}", "{\"tool\":\"remember\"}",
                                         "{\"tool\":7}", "[]"};
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
-        assert_true(toolbox_work(world.fd, span_of(wrong[i]), &out, &err) < 0);
-    assert_true(toolbox_work(world.fd, SPAN_LITERAL("nonsense"), &out, &err) < 0);
+        assert_true(tool_process_function.run(world.fd, span_of(wrong[i]), &out, &err) < 0);
+    assert_true(tool_process_function.run(world.fd, SPAN_LITERAL("nonsense"), &out, &err) < 0);
     assert_int_equal(out.len, 0);
-    assert_int_equal(toolbox_work(world.fd,
-                                  SPAN_LITERAL("{\"tool\":\"list_files\",\"arguments\":{}}"), &out,
-                                  &err),
-                     0);
+    assert_int_equal(
+        tool_process_function.run(
+            world.fd, SPAN_LITERAL("{\"tool\":\"list_files\",\"arguments\":{}}"), &out, &err),
+        0);
     assert_string_equal(buf_text(&out), "[the directory is empty]");
 }
 
@@ -322,8 +330,8 @@ static void every_tool_describes_itself(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc == 4 && strcmp(argv[1], worker_command) == 0)
-        return worker_main(argv[2], argv[3], toolbox_work);
+    if (argc > 1 && strcmp(argv[1], process_command) == 0)
+        return process_main(argc - 2, argv + 2, &tool_process_function, 1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_cannot_begin_is_a_refusal, setup, teardown),
         cmocka_unit_test_setup_teardown(tools_work_in_their_processes, setup, teardown),
@@ -333,8 +341,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(side_by_side, setup, teardown),
         cmocka_unit_test_setup_teardown(cancelled_runs_are_silent, setup, teardown),
         cmocka_unit_test_setup_teardown(destroyed_while_running, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_worker_that_hangs_is_ended, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_workers_side, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_process_that_hangs_is_ended, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_side_of_the_process, setup, teardown),
         cmocka_unit_test(every_tool_describes_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "loop/child.h"
 #include "loop/loop.h"
-#include "sandbox/worker.h"
+#include "sandbox/process.h"
 #include "support/scripted_model.h"
 #include "tools/toolbox.h"
 
@@ -36,17 +36,18 @@ void agent_world_make(struct agent_world *world, const char *vfs)
     tool_world_make(&world->tools);
     world->clock = (struct clock){ahead_monotonic, fixed_wall, world};
     assert_int_equal(loop_create(&clock_system, &world->loop, NULL), 0);
-    world->workers =
-        workers_create(world->loop, &(struct worker_config){.memory_budget = 48 << 20});
+    world->processes = processes_create(world->loop, &(struct process_config){.memory = 48 << 20});
     struct store_options options = {.vfs = vfs};
     world->store = fixture_open(world->home, &options);
     struct tool_env tools = {.store = world->store,
-                             .workers = world->workers,
+                             .processes = world->processes,
                              .workspace = world->tools.workspace,
-                             .clock = &world->clock};
+                             .clock = &world->clock,
+                             .loop = world->loop};
     world->toolbox = toolbox_create(&tools);
     world->model = scripted_model_create(
-        world->loop, (struct scripted_model_hooks){&world->script, &world->asked, &world->prompt});
+        world->loop, (struct scripted_model_hooks){&world->script, &world->asked, &world->prompt,
+                                                   world->asked_as, &world->told});
     world->config = (struct agent_config){.max_turns = 10, .turn_limit_ms = 60 * 1000};
     struct agent_env env = {.loop = world->loop,
                             .clock = &world->clock,
@@ -59,7 +60,9 @@ void agent_world_make(struct agent_world *world, const char *vfs)
                             .model = "scripted",
                             .stream = true};
     world->agent = agent_create(&env);
-    world->session = agent_session_create("console", "");
+    world->session = agent_session_create(&(struct store_session_key){SPAN_LITERAL("console")});
+    world->request = (struct turn_request){
+        .origin = "console", .terms = {.slot = SPAN_LITERAL("main"), .interactive = true}};
 }
 
 // In the order in which the program does it; each may be gone already.
@@ -70,7 +73,7 @@ void agent_world_remove(struct agent_world *world)
     chat_provider_destroy(world->model);
     toolbox_destroy(world->toolbox);
     store_close(world->store);
-    workers_destroy(world->workers);
+    processes_destroy(world->processes);
     child_reap_all(world->loop);
     loop_destroy(world->loop);
     buf_finish(&world->prompt);
@@ -83,28 +86,8 @@ void heard_turn_finish(struct heard_turn *heard)
     buf_finish(&heard->log);
 }
 
-static void on_text(void *context, struct span delta)
+static void hear_end(struct heard_turn *heard, const struct turn_outcome *outcome)
 {
-    struct heard_turn *heard = context;
-    buf_printf(&heard->log, "text %.*s\n", (int)delta.len, delta.data);
-}
-
-static void on_call(void *context, const char *name, const char *arguments)
-{
-    struct heard_turn *heard = context;
-    buf_printf(&heard->log, "call %s %s\n", name, arguments);
-}
-
-static void on_result(void *context, const char *name, bool failed, struct span text)
-{
-    struct heard_turn *heard = context;
-    buf_printf(&heard->log, "result %s %s %.*s\n", name, failed ? "failed" : "ok", (int)text.len,
-               text.data);
-}
-
-static void on_end(void *context, const struct turn_outcome *outcome)
-{
-    struct heard_turn *heard = context;
     heard->ends++;
     heard->state = outcome->state;
     heard->usage = outcome->usage;
@@ -116,20 +99,35 @@ static void on_end(void *context, const struct turn_outcome *outcome)
         heard->at_end(heard);
 }
 
-const struct turn_sink agent_world_sink = {
-    .on_text = on_text, .on_call = on_call, .on_result = on_result, .on_end = on_end};
+void agent_world_heard(void *context, const struct turn_event *event)
+{
+    struct heard_turn *heard = context;
+    int len = (int)event->text.len;
+    if (event->kind == TURN_EVENT_TEXT)
+        buf_printf(&heard->log, "text %.*s\n", len, event->text.data);
+    else if (event->kind == TURN_EVENT_CALL)
+        buf_printf(&heard->log, "call %s %s\n", event->name, event->arguments);
+    else if (event->kind == TURN_EVENT_RESULT)
+        buf_printf(&heard->log, "result %s %s %.*s\n", event->name, event->failed ? "failed" : "ok",
+                   len, event->text.data);
+    else if (event->kind == TURN_EVENT_WAIT)
+        buf_printf(&heard->log, "wait %s\n", event->sentence);
+    else if (event->kind == TURN_EVENT_END)
+        hear_end(heard, event->outcome);
+}
 
 int agent_world_start(struct agent_world *world, const char *text, const char *script,
                       struct heard_turn *heard)
 {
-    struct turn_request request = {.text = span_of(text)};
+    struct turn_request request = world->request;
+    request.session = world->session;
+    request.text = span_of(text);
     struct error err = ERROR_INIT;
     heard->world = world;
     buf_init(&heard->log, 16 << 20);
     world->script = script;
     world->asked = 0;
-    int r = agent_turn_start(world->agent, world->session, &request, &agent_world_sink, heard,
-                             &heard->id, &err);
+    int r = agent_turn_start(world->agent, &request, agent_world_heard, heard, &heard->id, &err);
     snprintf(heard->error, sizeof heard->error, "%s", err.text);
     assert_int_equal(heard->log.len + (size_t)heard->ends, 0); // never from inside that call
     return r;

@@ -20,7 +20,7 @@
  *     hang TEXT             text, and then nothing more
  *     fail TEXT SENTENCE    one word of text, then a failure
  *     refuse SENTENCE       fails at once
- *     paid WHO LINE         one of these that ends, with a tariff; "-" is the name's own
+ *     paid WHO LINE         one of these that ends, with the notice "WHO is paid"
  *
  * What is asked of it must be a history that a provider would accept, or the test fails.
  */
@@ -30,7 +30,7 @@ struct agent_world {
     struct clock clock;
     int64_t ahead_ms; // of the real clock; a test adds to it
     struct loop *loop;
-    struct workers *workers;
+    struct processes *processes;
     struct store *store;
     struct toolbox *toolbox;
     struct chat_provider *model;
@@ -40,14 +40,18 @@ struct agent_world {
     struct agent_session *session;
 
     const char *script;
-    int asked;         // calls to the model
-    struct buf prompt; // the last request, as "role: text" lines
+    int asked;                   // calls to the model
+    int told;                    // the last turn's notices have reached the user
+    struct buf prompt;           // the last request, as "role: text" lines
+    char asked_as[64];           // its slot, and the model if it names one
+    struct turn_request request; // what agent_world_start() begins with, but for the text
 };
 
 void agent_world_make(struct agent_world *world, const char *vfs);
 void agent_world_remove(struct agent_world *world);
 
-// One turn, heard. `log` has lines "text ...", "call NAME ARGS", "result NAME ok|failed ...".
+// One turn, heard. `log` has lines "text ...", "call NAME ARGS", "result NAME ok|failed ...",
+// "wait ...".
 struct heard_turn {
     struct agent_world *world;
     turn_id id;
@@ -57,7 +61,7 @@ struct heard_turn {
     int iterations;
     char text[512], error[512], remark[512];
     struct buf log;
-    void (*at_end)(struct heard_turn *heard); // inside on_end; may be NULL
+    void (*at_end)(struct heard_turn *heard); // inside the last event; may be NULL
     void *context;                            // of at_end
 };
 
@@ -67,7 +71,7 @@ void heard_turn_finish(struct heard_turn *heard);
 // Starts a turn, following `script` from its begin. Negative as agent_turn_start().
 int agent_world_start(struct agent_world *world, const char *text, const char *script,
                       struct heard_turn *heard);
-extern const struct turn_sink agent_world_sink;       // its context is a struct heard_turn
+turn_event_fn agent_world_heard;                      // its context is a struct heard_turn
 void agent_world_loop(struct agent_world *world);     // a pass that does not look at the store
 void agent_world_dispatch(struct agent_world *world); // waits for the store's answers
 void agent_world_wait(struct agent_world *world, struct heard_turn *heard); // for its end

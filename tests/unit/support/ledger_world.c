@@ -35,7 +35,7 @@ static bool on_lost(void *context, int64_t wall_ms)
     return wall_ms + LEDGER_WORLD_DAY_MS > world->clock.wall_ms;
 }
 
-static void on_note(void *context, enum router_ledger_note kind, const char *sentence)
+static void on_event(void *context, enum router_ledger_event kind, const char *sentence)
 {
     struct ledger_world *world = context;
     world->troubles += kind == LEDGER_TROUBLE;
@@ -83,7 +83,7 @@ void ledger_world_open_at(struct ledger_world *world, const char *home, int64_t 
         .on_correction = on_correction,
         .on_ready = on_ready,
         .on_lost = on_lost,
-        .on_note = on_note,
+        .on_event = on_event,
         .context = world,
     };
     if (router_ledger_create(&options, &world->ledger, &err) < 0)

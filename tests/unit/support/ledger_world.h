@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 #include "loop/loop.h"
-#include "router/ledger.h"
+#include "router/money/ledger.h"
 #include "support/fake_clock.h"
 #include "support/store_fixture.h"
 

@@ -51,11 +51,11 @@ static void write_reply(const struct chat_reply *reply, struct buf *out)
     write_number(out, usage->completion_tokens, ',');
     write_number(out, usage->cached_tokens, ',');
     write_number(out, usage->reasoning_tokens, ',');
-    write_number(out, usage->cost_micros, '\0');
+    write_number(out, usage->cost_pico, '\0');
     buf_printf(out, "|%s", reply->model ? reply->model : "(none)");
 }
 
-static int feed_all(struct openai_reply *reply, struct span body, struct reply_feeding feeding)
+static int feed_all(struct wire_reply *reply, struct span body, struct reply_feeding feeding)
 {
     int r = 0;
     for (size_t len = feeding.step ? feeding.step : feeding.cut; body.len && r == 0;
@@ -65,7 +65,7 @@ static int feed_all(struct openai_reply *reply, struct span body, struct reply_f
         char *piece = mem_alloc(len ? len : 1); // so that a sanitizer sees an over-read
         if (len)
             memcpy(piece, body.data, len);
-        r = openai_reply_feed(reply, span_make(piece, len));
+        r = reply->format->reply_feed(reply, span_make(piece, len));
         memset(piece, 'X', len);
         free(piece);
         body = span_skip(body, len);
@@ -77,13 +77,12 @@ void reply_record(struct span body, struct reply_feeding feeding, struct buf *ou
 {
     static const struct chat_sink sink = {on_text, on_reasoning, NULL, NULL};
     struct heard heard = {BUF_INIT(2 * (size_t)CHAT_TEXT_MAX), BUF_INIT(2 * (size_t)CHAT_TEXT_MAX)};
-    struct openai_reply reply;
     struct chat_reply whole = {0};
-    openai_reply_init(&reply, &sink, &heard);
-    openai_reply_set_type(&reply, span_of(feeding.type));
-    int fed = feed_all(&reply, body, feeding);
-    int r = openai_reply_end(&reply, &whole);
-    if ((fed < 0 && r == 0) || (r < 0) != reply.failed)
+    struct wire_reply *reply =
+        wire_reply_create(&wire_openai_chat, span_of(feeding.type), &sink, &heard);
+    int fed = feed_all(reply, body, feeding);
+    int r = reply->format->reply_end(reply, &whole);
+    if ((fed < 0 && r == 0) || (r < 0) != reply->failed)
         buf_append_text(out, "contradicts itself: ");
     const char *told = whole.message.text ? whole.message.text : "";
     if (r == 0 && !span_is(buf_span(&heard.text), told))
@@ -93,10 +92,10 @@ void reply_record(struct span body, struct reply_feeding feeding, struct buf *ou
     if (r == 0)
         write_reply(&whole, out);
     else
-        buf_printf(out, "failed %d %d: %s", reply.failure.kind, reply.failure.status,
-                   reply.failure.text);
+        buf_printf(out, "failed %d %d: %s", reply->failure.kind, reply->failure.status,
+                   reply->failure.text);
     chat_reply_finish(&whole);
-    openai_reply_finish(&reply);
+    wire_reply_destroy(reply);
     buf_finish(&heard.text);
     buf_finish(&heard.reasoning);
 }

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "base/buf.h"
-#include "llm/openai_reply.h"
+#include "llm/wire_format.h"
 
 /*
  * Drives an openai_reply with bytes and writes what comes of it as text, so that a test is a

@@ -21,7 +21,7 @@ struct scripted {
     chat_call_id pending; // one call at a time is all that the agent of one session makes
     chat_call_id last_id;
     char line[LINE_MAX_BYTES];
-    char *paid; // by whom the reply is paid; NULL: it does not say
+    char *paid; // by whom the reply is paid, to be told; NULL: no news
     const struct chat_sink *sink;
     void *context;
 };
@@ -91,7 +91,7 @@ static void reply(struct scripted *model, const char *text, bool calls, enum cha
 {
     struct chat_reply made = {.message = {.role = CHAT_ASSISTANT},
                               .finish = finish,
-                              .usage = {100, 10, 1, -1, 7},
+                              .usage = {100, 10, 1, -1, -1, 7},
                               .model = mem_strdup("scripted")};
     if (calls) {
         CLEANUP(mem_cleanup) char *list = mem_strdup(text);
@@ -101,9 +101,7 @@ static void reply(struct scripted *model, const char *text, bool calls, enum cha
         say(model, text);
     }
     if (model->paid) {
-        made.tariff.asked = mem_strdup("scripted");
-        made.tariff.paid = mem_strdup(strcmp(model->paid, "-") == 0 ? "" : model->paid);
-        made.tariff.sentence = mem_printf("%s is paid", model->paid);
+        made.notice = mem_printf("%s is paid", model->paid);
         free(STEAL(model->paid));
     }
     model->pending = 0;
@@ -167,6 +165,8 @@ static int start(struct chat_provider *provider, const struct chat_request *requ
     snprintf(model->line, sizeof model->line, "%.*s", (int)len, *script);
     *script += len + ((*script)[len] == '\n');
     ++*model->hooks.asked;
+    snprintf(model->hooks.asked_as, 64, "%s%s%s", request->origin.slot, request->model ? " " : "",
+             request->model ? request->model : "");
     if (is(model->line, "refuse", &rest))
         return error_set(err, -EIO, "%s", rest);
     model->sink = sink;
@@ -186,6 +186,13 @@ static void cancel(struct chat_provider *provider, chat_call_id id)
     model->pending = 0;
 }
 
+static void end_work(struct chat_provider *provider, const char *work, bool told)
+{
+    struct scripted *model = CONTAINER_OF(provider, struct scripted, provider);
+    assert_true(*work);
+    *model->hooks.told = told;
+}
+
 static void destroy(struct chat_provider *provider)
 {
     struct scripted *model = CONTAINER_OF(provider, struct scripted, provider);
@@ -195,7 +202,7 @@ static void destroy(struct chat_provider *provider)
 
 struct chat_provider *scripted_model_create(struct loop *loop, struct scripted_model_hooks hooks)
 {
-    static const struct chat_provider_ops ops = {"scripted", start, cancel, destroy};
+    static const struct chat_provider_ops ops = {"scripted", start, cancel, end_work, destroy};
     struct scripted *model = mem_new(struct scripted);
     model->provider.ops = &ops;
     model->loop = loop;

@@ -20,7 +20,8 @@ static const char content[] =
     " VALUES(2, 1, 'user', 'one', 1), (2, 1, 'assistant', 'two', 2),"
     " (2, 2, 'user', 'three', 3), (2, 2, 'assistant', 'four', 4);"
     "INSERT INTO tool_calls(turn, iteration, ordinal, name, state, repeatable, changed_ms)"
-    " VALUES(2, 1, 0, 'read_file', 'running', 1, 4);"
+    " VALUES(2, 1, 0, 'read_file', 'running', 1, 4), (2, 1, 1, 'remember', 'running', 0, 4),"
+    " (2, 1, 2, 'launch_rocket', 'running', 1, 4), (1, 1, 0, 'launch_rocket', 'done', 1, 4);"
     "INSERT INTO memory(content, created_ms) VALUES('the milk is sour', 1);";
 
 void generation_write_first(const char *home)
@@ -38,6 +39,7 @@ void generation_check(const char *home)
     CLEANUP(mem_cleanup) char *path = mem_strdup(fixture_path(home, "state.db"));
     assert_int_equal(fixture_number(path, "PRAGMA user_version"), store_schema.count);
     assert_string_equal(fixture_text(path, "PRAGMA integrity_check"), "ok");
+    assert_int_equal(fixture_number(path, "SELECT cost_pico FROM turns WHERE id = 't1'"), 40000000);
     assert_string_equal(fixture_text(path, "SELECT group_concat(content || dropped) FROM messages"),
                         "one0,two0,three0,four0");
     assert_string_equal(
@@ -45,7 +47,9 @@ void generation_check(const char *home)
         "t1done00,t2model00");
     assert_string_equal(fixture_text(path, "SELECT group_concat(id || used) FROM sessions"),
                         "b0,a4");
-    assert_int_equal(fixture_number(path, "SELECT count(*) FROM tool_calls"), 1);
+    assert_string_equal(fixture_text(path, "SELECT group_concat(turn || name || flags) FROM "
+                                           "(SELECT * FROM tool_calls ORDER BY turn, ordinal)"),
+                        "1launch_rocket1,2read_file1,2remember0,2launch_rocket0");
     assert_int_equal(
         fixture_number(path, "SELECT count(*) FROM memory_fts WHERE memory_fts MATCH 'milk'"), 1);
     assert_int_equal(fixture_number(path, "SELECT (SELECT count(*) FROM inbox)"

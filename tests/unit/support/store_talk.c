@@ -117,8 +117,9 @@ struct outcome talk_finish(struct store *store, const char *turn, enum store_tur
 struct outcome talk_open(struct store *store, const char *turn)
 {
     struct outcome outcome = {0};
-    int64_t job = store_outbox_open(store, span_of(turn), TALK_CHANNEL, TALK_CHAT, 3500,
-                                    fixture_done, &outcome, NULL);
+    int64_t job = store_outbox_open(
+        store, span_of(turn), (struct store_address){.channel = TALK_CHANNEL, .chat = TALK_CHAT},
+        3500, fixture_done, &outcome, NULL);
     return wait_for(store, job, &outcome);
 }
 
@@ -148,6 +149,7 @@ const char *talk_messages(struct store *store, const char *session)
 {
     static char text[4096];
     text[0] = '\0';
-    assert_int_equal(store_read_messages(store, span_of(session), 100, add_message, text, NULL), 0);
+    assert_int_equal(
+        store_read_messages(store_view(store), span_of(session), 100, add_message, text, NULL), 0);
     return text;
 }

@@ -1,0 +1,353 @@
+#include "agent/commands.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/command_word.h"
+#include "agent/context.h"
+#include "agent/prompt.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "codec/money.h"
+#include "codec/utf8.h"
+#include "store/message.h"
+#include "store/turn.h"
+#include "store/turn_read.h"
+
+// One function for each command, and their table.
+
+static void append_start(struct buf *out, struct span text)
+{
+    BUF_AUTO title = BUF_INIT(1024);
+    agent_session_title(text, &title);
+    buf_append_span(out, buf_span(&title));
+}
+
+static void create_session(const struct conversation *conversation, struct command_effect *effect)
+{
+    const struct agent_env *env = agent_env(conversation->host->agent);
+    BUF_AUTO prompt = BUF_INIT(PROMPT_MAX);
+    prompt_build(env->config, env->memory, env->home, &prompt);
+    effect->prompt = buf_take_text(&prompt);
+    effect->changes = true;
+    effect->create = (struct store_session){
+        .id = span_of(effect->session),
+        .channel = span_of(conversation->channel),
+        .chat = span_of(conversation->chat),
+        .thread = span_of(conversation->thread),
+        .sender = span_of(conversation->sender),
+        .prompt = span_of(effect->prompt),
+        .created_ms = loop_wall(conversation->host->loop),
+    };
+    effect->settlement.create = &effect->create;
+}
+
+// The effect concerns the conversation's session, which is made when there is none yet.
+static void change_session(const struct conversation *conversation, struct command_effect *effect)
+{
+    const struct agent_session *session = conversation->session;
+    snprintf(effect->session, sizeof effect->session, "%s", session->id);
+    effect->changes = true;
+    if (session->stored)
+        effect->settlement.session = span_of(effect->session);
+    else
+        create_session(conversation, effect);
+}
+
+static void set_title(struct command_effect *effect, char *title)
+{
+    effect->title = title;
+    if (effect->settlement.create)
+        effect->create.title = span_of(title);
+    else
+        effect->settlement.title = span_of(title);
+}
+
+static int command_new(const struct conversation *conversation, struct span rest,
+                       struct command_effect *effect, struct error *err)
+{
+    (void)err;
+    random_hex(effect->session, SESSION_ID_SIZE);
+    create_session(conversation, effect);
+    if (rest.len) {
+        BUF_AUTO title = BUF_INIT(1024);
+        agent_session_title(rest, &title);
+        set_title(effect, buf_take_text(&title));
+    }
+    effect->session_changed = true;
+    buf_append_text(&effect->reply, "A new conversation.");
+    return 0;
+}
+
+static int command_stop(const struct conversation *conversation, struct span rest,
+                        struct command_effect *effect, struct error *err)
+{
+    (void)rest, (void)err;
+    buf_append_text(&effect->reply, conversation->turn ? "Stopped." : "Nothing is running.");
+    effect->stop = true;
+    return 0;
+}
+
+static size_t pending_count(const struct conversation *conversation)
+{
+    size_t count = 0;
+    list_for_each(link, &conversation->pending)
+        count += list_entry(link, struct pending_message, link)->state == MESSAGE_PENDING;
+    return count;
+}
+
+static const char *model_of(const struct conversation *conversation)
+{
+    const char *own = conversation->session->model;
+    return own ? own : agent_env(conversation->host->agent)->model;
+}
+
+static int command_status(const struct conversation *conversation, struct span rest,
+                          struct command_effect *effect, struct error *err)
+{
+    (void)rest, (void)err;
+    struct buf *out = &effect->reply;
+    const struct conversation_host *host = conversation->host;
+    int iteration = 0;
+    if (conversation->turn) {
+        enum turn_state state = agent_turn_state(host->agent, conversation->turn, &iteration);
+        buf_printf(out, "Working for %" PRId64 " s: step %d, %s\n",
+                   (loop_now(host->loop) - conversation->turn_ms) / 1000, iteration,
+                   state == TURN_TOOLS ? "running tools" : "waiting for the model");
+    } else {
+        buf_append_text(out, "Idle\n");
+    }
+    if (pending_count(conversation))
+        buf_printf(out, "Waiting messages: %zu\n", pending_count(conversation));
+    buf_printf(out, "Conversation: %s (%.8s, %zu messages)\n",
+               conversation->session->title ? conversation->session->title : "untitled",
+               conversation->session->id, conversation->session->history.count);
+    buf_printf(out, "Model: %s", model_of(conversation));
+    return 0;
+}
+
+static void append_sums(struct buf *out, const char *name, const struct store_turn_sums *sums)
+{
+    buf_printf(
+        out, "%s: %" PRId64 " answers, %" PRId64 " tokens in (%" PRId64 " cached), %" PRId64 " out",
+        name, sums->done, sums->usage.input_tokens, sums->usage.cached_tokens,
+        sums->usage.output_tokens);
+    int64_t micros = sums->usage.cost_pico / (MONEY_DOLLAR / 1000000);
+    if (micros)
+        buf_printf(out, ", $%" PRId64 ".%06" PRId64, micros / 1000000, micros % 1000000);
+}
+
+static int command_usage(const struct conversation *conversation, struct span rest,
+                         struct command_effect *effect, struct error *err)
+{
+    (void)rest;
+    struct store_turn_sums session = {0}, all = {0};
+    struct store *store = conversation->host->store;
+    int r =
+        store_read_turn_sums(store_view(store), span_of(conversation->session->id), &session, err);
+    if (r == 0)
+        r = store_read_turn_sums(store_view(store), SPAN_LITERAL(""), &all, err);
+    if (r < 0)
+        return r;
+    append_sums(&effect->reply, "This conversation", &session);
+    append_sums(&effect->reply, "\nEverything", &all);
+    return 0;
+}
+
+struct question {
+    char *turn, *text;
+};
+
+static void on_question(void *context, struct span turn, struct span text)
+{
+    *(struct question *)context =
+        (struct question){mem_strndup(turn.data, turn.len), mem_strndup(text.data, text.len)};
+}
+
+// The last question of the conversation, or 0 with a reply that says there is none.
+static int find_question(const struct conversation *conversation, struct command_effect *effect,
+                         struct question *last, struct error *err)
+{
+    int r = store_read_question(store_view(conversation->host->store),
+                                span_of(conversation->session->id), on_question, last, err);
+    if (r == STORE_NOT_FOUND)
+        buf_append_text(&effect->reply, "There is no question yet in this conversation.");
+    return r < 0 ? r : 0;
+}
+
+static int command_undo(const struct conversation *conversation, struct span rest,
+                        struct command_effect *effect, struct error *err)
+{
+    (void)rest;
+    struct question last = {0};
+    int r = find_question(conversation, effect, &last, err);
+    if (r == 0 && last.turn) {
+        change_session(conversation, effect);
+        effect->dropped = last.turn;
+        effect->settlement.drop_turn = span_of(last.turn);
+        effect->session_changed = true;
+        buf_append_text(&effect->reply, "Taken back: ");
+        append_start(&effect->reply, span_of(last.text));
+    }
+    free(last.text);
+    return r;
+}
+
+static int command_retry(const struct conversation *conversation, struct span rest,
+                         struct command_effect *effect, struct error *err)
+{
+    (void)rest;
+    struct question last = {0};
+    int r = find_question(conversation, effect, &last, err);
+    if (r == 0 && last.turn) {
+        effect->dropped = last.turn;
+        effect->again = last.text;
+    } else {
+        free(last.text);
+    }
+    return r;
+}
+
+static int command_model(const struct conversation *conversation, struct span rest,
+                         struct command_effect *effect, struct error *err)
+{
+    const char *configured = agent_env(conversation->host->agent)->model;
+    if (rest.len == 0) {
+        buf_printf(&effect->reply,
+                   "Model: %s\nConfigured: %s\n/model NAME sets another for this conversation, "
+                   "/model default the configured one.",
+                   model_of(conversation), configured);
+        return 0;
+    }
+    if (rest.len > CHAT_NAME_MAX || command_word_first(rest).len != rest.len || !utf8_valid(rest))
+        return error_set(err, -EINVAL, "that is not a model's name");
+    bool back = span_is(rest, "default") || span_is(rest, configured);
+    change_session(conversation, effect);
+    effect->model = mem_strndup(rest.data, back ? 0 : rest.len);
+    if (effect->settlement.create)
+        effect->create.model = back ? SPAN_ABSENT : span_of(effect->model);
+    else
+        effect->settlement.model = span_of(effect->model);
+    effect->session_changed = true;
+    buf_printf(&effect->reply, "Model of this conversation: %s", back ? configured : effect->model);
+    return 0;
+}
+
+static int command_title(const struct conversation *conversation, struct span rest,
+                         struct command_effect *effect, struct error *err)
+{
+    (void)err;
+    if (rest.len == 0) {
+        buf_printf(&effect->reply, "Title: %s",
+                   conversation->session->title ? conversation->session->title : "none yet");
+        return 0;
+    }
+    BUF_AUTO title = BUF_INIT(1024);
+    agent_session_title(rest, &title);
+    change_session(conversation, effect);
+    set_title(effect, buf_take_text(&title));
+    effect->session_changed = true;
+    buf_printf(&effect->reply, "Title: %s", effect->title);
+    return 0;
+}
+
+static int command_context(const struct conversation *conversation, struct span rest,
+                           struct command_effect *effect, struct error *err)
+{
+    (void)rest, (void)err;
+    struct context_report report =
+        context_measure(conversation->host->agent, conversation->session);
+    buf_append_text(&effect->reply, "```\n");
+    context_render_text(&report, &effect->reply);
+    buf_append_text(&effect->reply, "```");
+    return 0;
+}
+
+static int command_start(const struct conversation *conversation, struct span rest,
+                         struct command_effect *effect, struct error *err)
+{
+    (void)conversation, (void)rest, (void)err;
+    buf_append_text(&effect->reply, "Hermes is ready. Ask anything; /help lists the commands.");
+    return 0;
+}
+
+static int command_whoami(const struct conversation *conversation, struct span rest,
+                          struct command_effect *effect, struct error *err)
+{
+    (void)rest, (void)err;
+    buf_printf(&effect->reply, "Channel %s, chat %s", conversation->channel,
+               *conversation->chat ? conversation->chat : "(the only one)");
+    return 0;
+}
+
+static const struct slash_command *all_commands(size_t *ret_count);
+
+static int command_help(const struct conversation *conversation, struct span rest,
+                        struct command_effect *effect, struct error *err)
+{
+    (void)conversation, (void)rest, (void)err;
+    size_t count;
+    const struct slash_command *entry = all_commands(&count);
+    for (; count--; entry++)
+        if (entry->help)
+            buf_printf(&effect->reply, "%s%s%s%s: %s", effect->reply.len ? "\n" : "", entry->name,
+                       *entry->arguments ? " " : "", entry->arguments, entry->help);
+    return 0;
+}
+
+static const struct slash_command table[] = {
+    {"/new", "[TITLE]", "begin a new conversation; the old one is kept", COMMAND_ENDS_TURN,
+     command_new},
+    {"/reset", "", NULL, COMMAND_ENDS_TURN, command_new},
+    {"/stop", "", "stop the current answer", COMMAND_URGENT, command_stop},
+    {"/retry", "", "answer the last question again", COMMAND_ENDS_TURN, command_retry},
+    {"/undo", "", "remove the last question and its answer", COMMAND_ENDS_TURN, command_undo},
+    {"/status", "", "what Hermes is doing", COMMAND_URGENT, command_status},
+    {"/usage", "", "tokens and money used", COMMAND_URGENT, command_usage},
+    {"/model", "[NAME]", "show or choose the model", 0, command_model},
+    {"/title", "[TEXT]", "name this conversation", 0, command_title},
+    {"/context", "", "what is sent to the model besides your words", COMMAND_URGENT,
+     command_context},
+    {"/ctx", "", NULL, COMMAND_URGENT, command_context},
+    {"/whoami", "", "show this channel and chat", COMMAND_URGENT, command_whoami},
+    {"/help", "", "this list", COMMAND_URGENT, command_help},
+    {"/commands", "", NULL, COMMAND_URGENT, command_help},
+    {"/start", "", NULL, COMMAND_URGENT, command_start},
+};
+
+static const struct slash_command *all_commands(size_t *ret_count)
+{
+    *ret_count = ARRAY_LEN(table);
+    return table;
+}
+
+const struct slash_command *slash_command_find(struct span text)
+{
+    struct span word, rest;
+    if (!command_word_read(text, &word, &rest))
+        return NULL;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        if (word.len == strlen(table[i].name) &&
+            strncasecmp(word.data, table[i].name, word.len) == 0)
+            return &table[i];
+    return NULL;
+}
+
+bool slash_command_has_flag(struct span text, unsigned flag)
+{
+    const struct slash_command *command = slash_command_find(text);
+    return command && command->flags & flag;
+}
+
+void command_effect_finish(struct command_effect *effect)
+{
+    buf_finish(&effect->reply);
+    free(effect->title);
+    free(effect->model);
+    free(effect->prompt);
+    free(effect->dropped);
+    free(effect->again);
+}

@@ -1,0 +1,44 @@
+#pragma once
+
+#include "agent/conversation.h"
+#include "base/buf.h"
+#include "store/settle.h"
+
+/*
+ * The commands of a conversation. One looks at the conversation and the store, changes neither, and
+ * returns its effect; conversation_command.c carries that out. The session is open.
+ */
+enum { COMMAND_REPLY_MAX = 64 * 1024 }; // bytes
+
+struct command_effect {
+    struct store_settlement settlement;
+    struct store_session create; // behind the settlement
+    struct buf reply;
+    bool changes;         // the store has something to do besides the reply
+    bool session_changed; // it is to be read anew
+    bool stop;            // the running turn ends
+    char session[STORE_ID_MAX + 1];
+    char *title, *model, *prompt, *dropped; // owned; behind the settlement's spans
+    char *again;                            // a question that is to be answered anew
+};
+
+void command_effect_finish(struct command_effect *effect);
+
+typedef int command_fn(const struct conversation *conversation, struct span rest,
+                       struct command_effect *effect, struct error *err);
+
+enum {
+    COMMAND_URGENT = 1,    // runs at once, also in mid-turn
+    COMMAND_ENDS_TURN = 2, // the running turn is not to be finished first
+};
+
+struct slash_command {
+    const char *name, *arguments;
+    const char *help; // NULL: another name of the one before
+    unsigned flags;
+    command_fn *fn;
+};
+
+const struct slash_command *slash_command_find(
+    struct span text); // whose name it begins with; NULL: none
+bool slash_command_has_flag(struct span text, unsigned flag);

@@ -1,0 +1,202 @@
+#include "agent/conversation.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+struct conversation *conversation_create(struct conversation_host *host,
+                                         const struct store_session_key *key)
+{
+    struct conversation *conversation = mem_new(struct conversation);
+    conversation->host = host;
+    conversation->channel = mem_strndup(key->channel.data, key->channel.len);
+    conversation->chat = mem_strndup(key->chat.data, key->chat.len);
+    conversation->thread = mem_strndup(key->thread.data, key->thread.len);
+    conversation->sender = mem_strndup(key->sender.data, key->sender.len);
+    list_init(&conversation->pending);
+    list_init(&conversation->steered);
+    list_init(&conversation->link);
+    return conversation;
+}
+
+static void message_free(struct conversation *conversation, struct pending_message *message)
+{
+    conversation->host->pending--;
+    list_remove(&message->link);
+    free(message->text);
+    free(message);
+}
+
+void conversation_destroy(struct conversation *conversation)
+{
+    struct conversation_host *host = conversation->host;
+    agent_turn_park(host->agent, conversation->turn);
+    store_forget(host->store, conversation->job);
+    loop_cancel(host->loop, conversation->cut_timer);
+    loop_cancel(host->loop, conversation->again);
+    loop_cancel(host->loop, conversation->stopping);
+    loop_cancel(host->loop, conversation->soon);
+    list_for_each(link, &conversation->pending)
+        message_free(conversation, list_entry(link, struct pending_message, link));
+    list_for_each(other, &conversation->steered)
+        message_free(conversation, list_entry(other, struct pending_message, link));
+    agent_session_destroy(conversation->session);
+    list_remove(&conversation->link);
+    free(conversation->channel);
+    free(conversation->chat);
+    free(conversation->thread);
+    free(conversation->sender);
+    free(conversation->reply);
+    free(conversation);
+}
+
+struct store_session_key conversation_key(const struct conversation *conversation)
+{
+    return (struct store_session_key){
+        .channel = span_of(conversation->channel),
+        .chat = span_of(conversation->chat),
+        .thread = span_of(conversation->thread),
+        .sender = span_of(conversation->sender),
+    };
+}
+
+void conversation_add_message(struct conversation *conversation, int64_t number, struct span text,
+                              bool cut, bool no_interrupt)
+{
+    struct pending_message *message = mem_new(struct pending_message);
+    message->number = number;
+    message->text = mem_strndup(text.data, text.len);
+    message->len = text.len;
+    message->cut = cut;
+    message->no_interrupt = no_interrupt;
+    message->since_ms = loop_now(conversation->host->loop);
+    struct list *place = &conversation->pending; // the last, save one that is read a second time
+    while (place->prev != &conversation->pending &&
+           list_entry(place->prev, struct pending_message, link)->number > number)
+        place = place->prev;
+    list_append(place, &message->link);
+    conversation->host->pending++;
+}
+
+static void on_soon(void *context)
+{
+    struct conversation *conversation = context;
+    conversation->soon = 0;
+    conversation->host->next(conversation);
+}
+
+void conversation_wake(struct conversation *conversation)
+{
+    if (!conversation->soon)
+        conversation->soon = loop_defer(conversation->host->loop, on_soon, conversation);
+}
+
+void conversation_close_session(struct conversation *conversation)
+{
+    agent_session_destroy(conversation->session);
+    conversation->session = NULL;
+}
+
+size_t conversation_in_progress(const struct conversation *conversation, enum message_state state,
+                                int64_t *numbers)
+{
+    size_t count = 0;
+    list_for_each(link, &conversation->pending) {
+        const struct pending_message *message = list_entry(link, struct pending_message, link);
+        if (message->state == state && message->number && count < CONVERSATION_PIECES_MAX)
+            numbers[count++] = message->number;
+    }
+    return count;
+}
+
+void conversation_done(struct conversation *conversation, enum message_state state)
+{
+    conversation->attempts = 0;
+    list_for_each(link, &conversation->pending) {
+        struct pending_message *message = list_entry(link, struct pending_message, link);
+        if (message->state == state)
+            message_free(conversation, message);
+    }
+    conversation_wake(conversation);
+}
+
+void conversation_report(struct conversation *conversation, const struct turn_outcome *outcome)
+{
+    turn_event_fn *on_event = STEAL(conversation->on_event);
+    void *context = conversation->context;
+    conversation->stop_wanted = false;
+    if (!on_event)
+        return;
+    struct turn_event event = {.turn = "", .text = span_of(outcome->text), .outcome = outcome};
+    event.kind = TURN_EVENT_TEXT;
+    if (event.text.len)
+        on_event(context, &event);
+    event.kind = TURN_EVENT_END;
+    on_event(context, &event);
+}
+
+static void report_failure(struct conversation *conversation, const struct error *err)
+{
+    struct turn_outcome outcome = {.state = TURN_FAILED,
+                                   .text = "",
+                                   .error = err->text,
+                                   .code = err->code,
+                                   .remark = "",
+                                   .usage = CHAT_USAGE_UNKNOWN};
+    conversation_report(conversation, &outcome);
+}
+
+static void on_again(void *context)
+{
+    struct conversation *conversation = context;
+    conversation->again = 0;
+    conversation->host->next(conversation);
+}
+
+// The store is not as it is remembered here: then the store's content counts.
+static void forget(struct conversation *conversation, enum message_state state)
+{
+    if (!conversation->turn)
+        conversation_close_session(conversation);
+    conversation_done(conversation, state);
+    conversation->host->reread = true;
+}
+
+static void back_to_pending(struct conversation *conversation, enum message_state state)
+{
+    list_for_each(link, &conversation->pending) {
+        struct pending_message *message = list_entry(link, struct pending_message, link);
+        if (message->state == state)
+            message->state = MESSAGE_PENDING;
+    }
+}
+
+void conversation_retry(struct conversation *conversation, enum message_state state,
+                        const struct error *err)
+{
+    if (!conversation->via) {
+        conversation_done(conversation, state);
+        report_failure(conversation, err);
+        return;
+    }
+    int attempts = conversation->attempts + 1;
+    if (attempts == 1)
+        LOG_EVENT(LOG_ERROR, "message.waits", "", LOG_TEXT("channel", conversation->channel),
+                  LOG_TEXT("chat", conversation->chat), LOG_TEXT("error", err->text));
+    if (err->code == -EALREADY || err->code == -ENOENT)
+        forget(conversation, state);
+    else
+        back_to_pending(conversation, state);
+    conversation->attempts = attempts;
+    int64_t delay = (int64_t)CONVERSATION_RETRY_MS << (attempts < 5 ? attempts - 1 : 4);
+    loop_cancel(conversation->host->loop, conversation->again);
+    conversation->again = loop_timer_after(conversation->host->loop, delay, on_again, conversation);
+}
+
+void conversation_notify_outbox(struct conversation *conversation)
+{
+    if (conversation->via && conversation->via->channel->on_outbox)
+        conversation->via->channel->on_outbox(conversation->via->context);
+}

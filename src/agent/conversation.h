@@ -1,0 +1,108 @@
+#pragma once
+
+#include "agent/dispatcher.h"
+#include "base/list.h"
+#include "base/span.h"
+#include "loop/loop.h"
+#include "store/session.h"
+#include "store/store.h"
+#include "store/turn.h"
+
+/*
+ * Private to the dispatcher: a conversation as it is in memory, and the messages that wait in it.
+ *
+ * Nothing in here decides what is next. What happens to a conversation is marked in it, and
+ * conversation_wake() has the dispatcher look at it later in the same pass of the loop; so no
+ * callback of a turn, of the store or of a timer ever returns into something that was freed.
+ */
+enum {
+    CONVERSATION_PIECES_MAX = 32,   // messages that are one text, as it came in pieces
+    CONVERSATION_RETRY_MS = 2000,   // when the store would not take a message's effect
+    CONVERSATION_TEXT_MAX = 1 << 20 // bytes of one message, its pieces together
+};
+
+enum message_state { MESSAGE_PENDING, MESSAGE_IN_TURN, MESSAGE_IN_COMMAND };
+
+struct pending_message { // a message whose effect is not on disk yet
+    struct list link;
+    int64_t number; // in the inbox; 0: somebody waits for the answer themselves
+    char *text;
+    size_t len;
+    bool cut;                 // the rest of the text may follow
+    enum message_state state; // what is in progress for it
+    bool no_interrupt;        // was there before the turn that runs: it interrupts nothing
+    int64_t since_ms;         // monotonic, when it came to memory
+};
+
+struct attached_channel { // a delivering channel
+    struct list link;
+    const struct dispatcher_channel *channel;
+    void *context;
+};
+
+struct conversation;
+
+struct conversation_host { // what all conversations share
+    struct loop *loop;
+    struct store *store;
+    struct agent *agent;
+    void (*next)(struct conversation *conversation); // decides what is next; may free it
+    size_t pending;                                  // messages in memory, of all conversations
+    bool reread; // the store is not as it is remembered: the inbox is to be read from its begin
+};
+
+struct conversation { // a chat of a channel, a thread of it, or one sender in either
+    struct list link;
+    struct conversation_host *host;
+    char *channel, *chat, *thread, *sender; // its key; the last two may be ""
+    struct attached_channel *via; // NULL: somebody waits themselves, and `on_event` is called
+    turn_event_fn *on_event;      // until TURN_EVENT_END
+    void *context;
+    struct agent_session *session; // NULL: not loaded
+    struct list pending;           // struct pending_message, in order
+    struct list steered;           // those that were given to the running turn
+    turn_id turn;                  // 0: none
+    char turn_name[33];
+    int64_t turn_ms, turn_wall_ms; // when it began
+    int64_t job;                   // of the store, a command's; 0: none
+    char *reply;                   // what that command says when its effect is on disk
+    bool session_changed;          // by that command: it is to be read anew
+    bool settled;                  // the rest of a cut text did not come
+    bool stop_wanted;              // before the turn began
+    int attempts;                  // in a row that the store refused
+    loop_id cut_timer, again, stopping, soon;
+};
+
+struct conversation *conversation_create(struct conversation_host *host,
+                                         const struct store_session_key *key);
+void conversation_destroy(struct conversation *conversation); // a turn stays as it is in the store
+struct store_session_key conversation_key(const struct conversation *conversation);
+
+void conversation_add_message(struct conversation *conversation, int64_t number, struct span text,
+                              bool cut, bool no_interrupt);
+void conversation_wake(struct conversation *conversation); // host->next() in this pass
+void conversation_close_session(struct conversation *conversation);
+
+// The numbers in the inbox of what is in progress, at most CONVERSATION_PIECES_MAX.
+size_t conversation_in_progress(const struct conversation *conversation, enum message_state state,
+                                int64_t *numbers);
+void conversation_done(struct conversation *conversation, enum message_state state); // is on disk
+// It would not go to the disk: it is tried again, or reported to whoever waits.
+void conversation_retry(struct conversation *conversation, enum message_state state,
+                        const struct error *err);
+
+void conversation_notify_outbox(struct conversation *conversation);
+// The end, for somebody who waits, of what is no turn: `outcome->text` and all.
+void conversation_report(struct conversation *conversation, const struct turn_outcome *outcome);
+
+// conversation_turn.c: its turns.
+int conversation_open_session(struct conversation *conversation, struct error *err); // or -EAGAIN
+int conversation_begin_turn(struct conversation *conversation, struct span text,
+                            struct span drop_turn, struct error *err);
+void conversation_interrupt(struct conversation *conversation); // at the end of the pass
+bool conversation_steer(struct conversation *conversation, struct pending_message *message);
+int conversation_resume_turn(struct conversation *conversation, const char *turn,
+                             const char *session_id, struct error *err);
+
+// conversation_command.c: runs the command in `text`, whose message is marked MESSAGE_IN_COMMAND.
+void conversation_run_command(struct conversation *conversation, struct span text);

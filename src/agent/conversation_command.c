@@ -1,0 +1,148 @@
+#include <stdlib.h>
+
+#include "agent/command_word.h"
+#include "agent/commands.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+/*
+ * Carries out a command's effect. What it does to the store, what it answers, and that its message
+ * is handled are one transaction (store_settle()), so a command runs exactly once, whenever the
+ * program is killed.
+ */
+static void command_done(struct conversation *conversation)
+{
+    CLEANUP(mem_cleanup) char *reply = STEAL(conversation->reply);
+    struct turn_outcome outcome = {.begun = true,
+                                   .state = TURN_DONE,
+                                   .text = reply,
+                                   .error = "",
+                                   .remark = "",
+                                   .usage = CHAT_USAGE_UNKNOWN};
+    if (STEAL(conversation->session_changed) && !conversation->turn)
+        conversation_close_session(conversation);
+    conversation_done(conversation, MESSAGE_IN_COMMAND);
+    conversation_notify_outbox(conversation);
+    conversation_report(conversation, &outcome);
+}
+
+// Reported to somebody who waits; the effect is given up.
+static void not_saved(struct conversation *conversation, const struct error *err)
+{
+    free(conversation->reply);
+    conversation->reply = mem_printf("This could not be saved: %s", err->text);
+}
+
+static void on_settled(void *context, int result, const struct error *err, int64_t rowid)
+{
+    (void)rowid;
+    struct conversation *conversation = context;
+    conversation->job = 0;
+    if (result < 0 && conversation->via) {
+        conversation_retry(conversation, MESSAGE_IN_COMMAND, err);
+        return;
+    }
+    if (result < 0)
+        not_saved(conversation, err);
+    if (result == STORE_DUPLICATE)
+        conversation->host->reread = true;
+    command_done(conversation);
+}
+
+static void commit(struct conversation *conversation, struct command_effect *effect)
+{
+    int64_t numbers[CONVERSATION_PIECES_MAX];
+    struct store_reply reply = {.channel = span_of(conversation->channel),
+                                .chat = span_of(conversation->chat),
+                                .thread = span_of(conversation->thread),
+                                .text = buf_span(&effect->reply)};
+    struct error err = ERROR_INIT;
+    effect->settlement.inbox = numbers;
+    effect->settlement.inbox_count =
+        conversation_in_progress(conversation, MESSAGE_IN_COMMAND, numbers);
+    effect->settlement.reply = conversation->via ? &reply : NULL;
+    effect->settlement.now_ms = loop_wall(conversation->host->loop);
+    conversation->session_changed = effect->session_changed;
+    free(conversation->reply);
+    conversation->reply = buf_take_text(&effect->reply);
+    reply.text = span_of(conversation->reply);
+    if (!conversation->via && !effect->changes) {
+        command_done(conversation);
+        return;
+    }
+    int64_t job = store_settle(conversation->host->store, &effect->settlement, on_settled,
+                               conversation, &err);
+    if (job > 0) {
+        conversation->job = job;
+    } else if (conversation->via) {
+        conversation_retry(conversation, MESSAGE_IN_COMMAND, &err);
+    } else {
+        not_saved(conversation, &err);
+        command_done(conversation);
+    }
+}
+
+static void mark_as_question(struct conversation *conversation)
+{
+    list_for_each(link, &conversation->pending) {
+        struct pending_message *message = list_entry(link, struct pending_message, link);
+        if (message->state == MESSAGE_IN_COMMAND)
+            message->state = MESSAGE_IN_TURN;
+    }
+}
+
+// /retry: the turn that answers takes the place of the one that is left out.
+static void answer_again(struct conversation *conversation, struct command_effect *effect)
+{
+    struct error err = ERROR_INIT;
+    mark_as_question(conversation);
+    conversation_close_session(conversation);
+    if (conversation_begin_turn(conversation, span_of(effect->again), span_of(effect->dropped),
+                                &err) < 0)
+        conversation_retry(conversation, MESSAGE_IN_TURN, &err);
+}
+
+static void log_command(const struct conversation *conversation,
+                        const struct slash_command *command)
+{
+    int64_t numbers[CONVERSATION_PIECES_MAX];
+    bool known = conversation_in_progress(conversation, MESSAGE_IN_COMMAND, numbers) > 0;
+    LOG_EVENT(LOG_INFO, "command", "", LOG_TEXT("name", command->name),
+              LOG_TEXT("channel", conversation->channel), LOG_TEXT("chat", conversation->chat),
+              LOG_COUNT("message", known ? numbers[0] : -1));
+}
+
+static void find_effect(const struct conversation *conversation, struct span text,
+                        struct command_effect *effect)
+{
+    struct error err = ERROR_INIT;
+    struct span word = text, rest = SPAN_ABSENT;
+    const struct slash_command *command = slash_command_find(text);
+    command_word_read(text, &word, &rest);
+    if (!command) {
+        buf_printf(&effect->reply, "There is no command %.*s; see /help.", (int)word.len,
+                   word.data);
+        return;
+    }
+    if (command->fn(conversation, rest, effect, &err) < 0)
+        buf_printf(&effect->reply, "That failed: %s", err.text);
+    log_command(conversation, command);
+}
+
+void conversation_run_command(struct conversation *conversation, struct span text)
+{
+    struct command_effect effect = {.reply = BUF_INIT(COMMAND_REPLY_MAX)};
+    struct error err = ERROR_INIT;
+    if (conversation_open_session(conversation, &err) < 0) {
+        conversation_retry(conversation, MESSAGE_IN_COMMAND, &err);
+        return;
+    }
+    find_effect(conversation, text, &effect);
+    if (effect.stop)
+        conversation_interrupt(conversation);
+    if (effect.again)
+        answer_again(conversation, &effect);
+    else
+        commit(conversation, &effect);
+    command_effect_finish(&effect);
+}

@@ -1,0 +1,365 @@
+#include "agent/dispatcher.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/command_word.h"
+#include "agent/commands.h"
+#include "agent/context.h"
+#include "agent/dispatcher_internal.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+/*
+ * What is next for a conversation is decided in one place, go_on(), from what is there: the
+ * messages that wait, the turn that runs, the command that is on its way to the disk. Whatever
+ * changes one of these wakes the conversation (conversation_wake()), which leads to it. A message
+ * stops waiting only when its effect is on disk; if the disk refuses, it still waits, and is tried
+ * again.
+ */
+const struct option dispatcher_options[] = {
+    {.key = "display.busy_input_mode",
+     .type = OPTION_STRING,
+     .offset = offsetof(struct dispatcher_config, busy_mode),
+     .env = "HERMES_GATEWAY_BUSY_INPUT_MODE",
+     .fallback = "interrupt",
+     .choices = "interrupt,queue,steer",
+     .help = "what a message does that arrives during an answer"},
+    {.key = "agent.restart_drain_timeout",
+     .type = OPTION_DURATION,
+     .offset = offsetof(struct dispatcher_config, drain_ms),
+     .fallback = "10s",
+     .min = 0,
+     .max = 3600 * 1000,
+     .help = "how long a running turn may take to end at a stop; then it is parked"},
+    {.key = "group_sessions_per_user",
+     .type = OPTION_BOOL,
+     .offset = offsetof(struct dispatcher_config, group_sessions_per_user),
+     .fallback = "true",
+     .help = "in a group each sender has a conversation of their own"},
+    {.key = "thread_sessions_per_user",
+     .type = OPTION_BOOL,
+     .offset = offsetof(struct dispatcher_config, thread_sessions_per_user),
+     .fallback = "false",
+     .help = "in a thread of a group as well; else all who write there share one"},
+};
+
+const size_t dispatcher_option_count = ARRAY_LEN(dispatcher_options);
+
+static struct span text_of(const struct pending_message *message)
+{
+    return span_make(message->text, message->len);
+}
+
+static bool is_command(const struct pending_message *message)
+{
+    struct span word, rest;
+    return command_word_read(text_of(message), &word, &rest);
+}
+
+static struct pending_message *first_pending(struct conversation *conversation)
+{
+    list_for_each(link, &conversation->pending) {
+        struct pending_message *message = list_entry(link, struct pending_message, link);
+        if (!message->state)
+            return message;
+    }
+    return NULL;
+}
+
+static struct pending_message *first_urgent(struct conversation *conversation)
+{
+    list_for_each(link, &conversation->pending) {
+        struct pending_message *message = list_entry(link, struct pending_message, link);
+        if (!message->state && slash_command_has_flag(text_of(message), COMMAND_URGENT))
+            return message;
+    }
+    return NULL;
+}
+
+static void run_command(struct conversation *conversation, struct pending_message *message)
+{
+    message->state = MESSAGE_IN_COMMAND;
+    conversation_run_command(conversation, text_of(message));
+}
+
+// `by_text`: so does any text that is no command.
+static bool interrupts(const struct pending_message *message, bool by_text)
+{
+    return !message->state && !message->no_interrupt &&
+           (slash_command_has_flag(text_of(message), COMMAND_ENDS_TURN) ||
+            (by_text && !is_command(message)));
+}
+
+// Messages that arrived while a turn runs. The first one counts; where texts interrupt, any.
+static void meanwhile(const char *mode, struct conversation *conversation,
+                      struct pending_message *first)
+{
+    bool by_text = strcmp(mode, "interrupt") == 0;
+    bool interrupt = interrupts(first, by_text);
+    list_for_each(link, &conversation->pending)
+        interrupt |= by_text && interrupts(list_entry(link, struct pending_message, link), true);
+    if (interrupt)
+        conversation_interrupt(conversation);
+    else if (strcmp(mode, "steer") == 0 && first->number && !is_command(first) &&
+             conversation_steer(conversation, first))
+        conversation_wake(conversation); // for the one behind it
+}
+
+static void on_cut_timer(void *context)
+{
+    struct conversation *conversation = context;
+    conversation->cut_timer = 0;
+    conversation->settled = true;
+    conversation->host->next(conversation);
+}
+
+// Marks the pieces of one text. False when the last of them is probably not there yet.
+static bool gather(struct conversation *conversation, struct pending_message *first,
+                   struct buf *text)
+{
+    struct pending_message *last = first;
+    size_t pieces = 1;
+    buf_append(text, first->text, first->len);
+    while (last->cut && pieces < CONVERSATION_PIECES_MAX &&
+           last->link.next != &conversation->pending) {
+        struct pending_message *next = list_entry(last->link.next, struct pending_message, link);
+        if (next->state || slash_command_find(text_of(next)) ||
+            !buf_append(text, next->text, next->len))
+            break;
+        last = next;
+        pieces++;
+    }
+    int64_t wait = conversation->via && conversation->via->channel->cut_wait_ms
+                       ? conversation->via->channel->cut_wait_ms
+                       : DISPATCHER_CUT_WAIT_MS;
+    struct loop *loop = conversation->host->loop;
+    if (last->cut && last->link.next == &conversation->pending && !conversation->settled &&
+        pieces < CONVERSATION_PIECES_MAX && last->since_ms + wait > loop_now(loop)) {
+        conversation->cut_timer =
+            loop_timer_at(loop, last->since_ms + wait, on_cut_timer, conversation);
+        return false;
+    }
+    for (struct pending_message *piece = first;;
+         piece = list_entry(piece->link.next, struct pending_message, link)) {
+        piece->state = MESSAGE_IN_TURN;
+        if (piece == last)
+            return true;
+    }
+}
+
+static void answer(struct conversation *conversation, struct pending_message *first)
+{
+    BUF_AUTO text = BUF_INIT(CONVERSATION_TEXT_MAX);
+    struct error err = ERROR_INIT;
+    if (!gather(conversation, first, &text))
+        return;
+    conversation->settled = false;
+    if (conversation_begin_turn(conversation, buf_span(&text), SPAN_ABSENT, &err) < 0)
+        conversation_retry(conversation, MESSAGE_IN_TURN, &err);
+}
+
+// A conversation that has nothing to do costs nothing, save one whose other end may say more: of
+// those the last few stay.
+static void rest(struct dispatcher *dispatcher, struct conversation *conversation)
+{
+    if (conversation->via) {
+        conversation_destroy(conversation);
+        return;
+    }
+    list_remove(&conversation->link);
+    list_append(&dispatcher->conversations, &conversation->link);
+    dispatcher_keep_idle(dispatcher);
+}
+
+static void go_on(struct dispatcher *dispatcher, struct conversation *conversation)
+{
+    if (conversation->job || conversation->again || conversation->stopping || conversation->soon)
+        return;
+    loop_cancel(dispatcher->host.loop, conversation->cut_timer);
+    conversation->cut_timer = 0;
+    struct pending_message *urgent = first_urgent(conversation);
+    struct pending_message *first = urgent ? urgent : first_pending(conversation);
+    if (!first && !conversation->turn && list_empty(&conversation->pending))
+        rest(dispatcher, conversation);
+    if (!first)
+        return;
+    if (urgent)
+        run_command(conversation, urgent);
+    else if (conversation->turn)
+        meanwhile(dispatcher->env.config->busy_mode, conversation, first);
+    else if (dispatcher->draining)
+        return;
+    else if (is_command(first))
+        run_command(conversation, first);
+    else
+        answer(conversation, first);
+}
+
+static void on_look(void *context);
+
+static void look_after(struct dispatcher *dispatcher, int64_t delay_ms)
+{
+    dispatcher->behind = true;
+    if (!dispatcher->look)
+        dispatcher->look = loop_timer_after(dispatcher->host.loop, delay_ms, on_look, dispatcher);
+}
+
+// What is read a second time is known by its number, or not handled after all.
+static void catch_up(struct dispatcher *dispatcher)
+{
+    if (STEAL(dispatcher->host.reread)) {
+        dispatcher->last_number = 0;
+        look_after(dispatcher, CONVERSATION_RETRY_MS);
+    }
+    if (dispatcher->behind && dispatcher->host.pending < DISPATCHER_PENDING_MAX / 2)
+        look_after(dispatcher, 0);
+}
+
+unsigned dispatcher_turns(const struct dispatcher *dispatcher)
+{
+    unsigned count = 0;
+    list_for_each(link, &dispatcher->conversations)
+        count += list_entry(link, struct conversation, link)->turn != 0;
+    return count;
+}
+
+static void on_drained(void *context)
+{
+    struct dispatcher *dispatcher = context;
+    dispatcher->drain_timer = 0;
+    void (*drained)(void *) = dispatcher->drained;
+    dispatcher->drained = NULL;
+    if (drained)
+        drained(dispatcher->drained_context);
+}
+
+static void next(struct conversation *conversation)
+{
+    struct dispatcher *dispatcher = CONTAINER_OF(conversation->host, struct dispatcher, host);
+    go_on(dispatcher, conversation);
+    catch_up(dispatcher);
+    if (dispatcher->draining && dispatcher->drained && dispatcher_turns(dispatcher) == 0) {
+        loop_cancel(dispatcher->host.loop, dispatcher->drain_timer);
+        dispatcher->drain_timer = loop_defer(dispatcher->host.loop, on_drained, dispatcher);
+    }
+}
+
+struct dispatcher *dispatcher_create(const struct dispatcher_env *env)
+{
+    struct dispatcher *dispatcher = mem_new(struct dispatcher);
+    dispatcher->env = *env;
+    dispatcher->host = (struct conversation_host){
+        .loop = env->loop, .store = env->store, .agent = env->agent, .next = next};
+    list_init(&dispatcher->conversations);
+    list_init(&dispatcher->channels);
+    return dispatcher;
+}
+
+void dispatcher_destroy(struct dispatcher *dispatcher)
+{
+    if (!dispatcher)
+        return;
+    loop_cancel(dispatcher->host.loop, dispatcher->drain_timer);
+    loop_cancel(dispatcher->host.loop, dispatcher->look);
+    list_for_each(link, &dispatcher->conversations)
+        conversation_destroy(list_entry(link, struct conversation, link));
+    list_for_each(other, &dispatcher->channels) {
+        list_remove(other);
+        free(list_entry(other, struct attached_channel, link));
+    }
+    free(dispatcher);
+}
+
+void dispatcher_wake(struct dispatcher *dispatcher)
+{
+    struct error err = ERROR_INIT;
+    if (store_state(dispatcher->host.store) != STORE_READY)
+        return;
+    if (dispatcher->resume_wanted)
+        dispatcher_take_up(dispatcher);
+    dispatcher->behind = false;
+    if (dispatcher_read_inbox(dispatcher, &err) < 0) {
+        LOG_EVENT(LOG_ERROR, "inbox.unread", "", LOG_TEXT("error", err.text));
+        look_after(dispatcher, CONVERSATION_RETRY_MS);
+    }
+    dispatcher->resume_wanted = false;
+    list_for_each(link, &dispatcher->conversations) {
+        struct conversation *conversation = list_entry(link, struct conversation, link);
+        if (!list_empty(&conversation->pending)) // so it is not one that comes to rest, and moves
+            go_on(dispatcher, conversation);
+    }
+}
+
+static void on_look(void *context)
+{
+    struct dispatcher *dispatcher = context;
+    dispatcher->look = 0;
+    dispatcher_wake(dispatcher);
+}
+
+void dispatcher_resume(struct dispatcher *dispatcher)
+{
+    dispatcher->resume_wanted = true;
+    dispatcher_wake(dispatcher);
+}
+
+int dispatcher_say(struct dispatcher *dispatcher, const char *channel, const char *chat,
+                   struct span text, turn_event_fn *on_event, void *context, struct error *err)
+{
+    if (text.len > CONVERSATION_TEXT_MAX)
+        return error_set(err, -E2BIG, "a message of %zu bytes is too long; the limit is %d",
+                         text.len, CONVERSATION_TEXT_MAX);
+    struct conversation *conversation =
+        dispatcher_conversation(dispatcher, &(struct store_session_key){.channel = span_of(channel),
+                                                                        .chat = span_of(chat)});
+    if (conversation->on_event || conversation->via || dispatcher->draining)
+        return error_set(err, -EBUSY, "%s",
+                         dispatcher->draining ? "Hermes is stopping"
+                                              : "this conversation is already being answered");
+    conversation->on_event = on_event;
+    conversation->context = context;
+    conversation_add_message(conversation, 0, text, false, false);
+    conversation_wake(conversation);
+    return 0;
+}
+
+void dispatcher_stop(struct dispatcher *dispatcher, const char *channel, const char *chat)
+{
+    struct conversation *conversation =
+        dispatcher_find(dispatcher, &(struct store_session_key){.channel = span_of(channel),
+                                                                .chat = span_of(chat)});
+    if (conversation && conversation->turn)
+        conversation_interrupt(conversation);
+    else if (conversation && conversation->soon && !list_empty(&conversation->pending))
+        conversation->stop_wanted = true;
+}
+
+bool dispatcher_idle(const struct dispatcher *dispatcher)
+{
+    return dispatcher->host.pending == 0 && !dispatcher->host.reread && !dispatcher->behind &&
+           dispatcher_turns(dispatcher) == 0;
+}
+
+void dispatcher_drain(struct dispatcher *dispatcher, int64_t limit_ms,
+                      void (*drained)(void *context), void *context)
+{
+    dispatcher->draining = true;
+    dispatcher->drained = drained;
+    dispatcher->drained_context = context;
+    loop_cancel(dispatcher->host.loop, dispatcher->drain_timer);
+    dispatcher->drain_timer = loop_timer_after(
+        dispatcher->host.loop, dispatcher_turns(dispatcher) ? limit_ms : 0, on_drained, dispatcher);
+}
+
+void dispatcher_context(const struct dispatcher *dispatcher, struct buf *ret_json)
+{
+    struct context_report report = context_measure(dispatcher->host.agent, NULL);
+    context_render_json(&report, ret_json);
+}
+
+void dispatcher_configure(struct dispatcher *dispatcher, const struct dispatcher_config *config)
+{
+    dispatcher->env.config = config;
+}

@@ -1,0 +1,93 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/agent.h"
+#include "base/error.h"
+#include "base/span.h"
+#include "config/option.h"
+
+struct dispatcher;
+struct loop;
+struct metrics;
+
+/*
+ * The dispatcher stands between the channels and the agent: which conversation a message belongs
+ * to, what happens to one that arrives while another is being answered, what a command means, and
+ * what is taken up again after a stop of the program.
+ *
+ * Two ways lead here. A channel that delivers (Telegram) writes what came in to the store's inbox
+ * and says dispatcher_wake(); its replies go through the store's outbox, so that neither is lost by
+ * a crash. Somebody who waits for the answer himself (the console) says dispatcher_say() and is
+ * called back.
+ */
+struct dispatcher_config {
+    const char *busy_mode; // "interrupt", "queue" or "steer"
+    int64_t drain_ms;      // what runs may take to end when the program is told to stop
+    // Whether each sender has a conversation of their own, in a chat of several and in its threads.
+    bool group_sessions_per_user, thread_sessions_per_user;
+};
+
+extern const struct option dispatcher_options[];
+extern const size_t dispatcher_option_count;
+
+// What a delivering channel is told. All from the loop; every member may be NULL.
+struct dispatcher_channel {
+    const char *name;        // "telegram"; as in the inbox and the outbox
+    int64_t cut_wait_ms;     // how long the rest of a text that was cut is waited for; 0: 2 s
+    turn_event_fn *on_event; // of a turn that answers there
+    void (*on_outbox)(void *context); // there is something new in the outbox
+};
+
+struct dispatcher_env { // borrowed; outlives the dispatcher
+    struct loop *loop;
+    struct store *store;
+    struct agent *agent;
+    struct metrics *metrics; // may be NULL
+    const struct dispatcher_config *config;
+};
+
+struct dispatcher *dispatcher_create(const struct dispatcher_env *env);
+void dispatcher_destroy(
+    struct dispatcher *dispatcher); // turns stay as they are in the store; accepts NULL
+
+// One channel of a name. The struct is borrowed.
+void dispatcher_attach(struct dispatcher *dispatcher, const struct dispatcher_channel *channel,
+                       void *context);
+void dispatcher_detach(struct dispatcher *dispatcher, const char *name);
+
+/*
+ * Takes up what the last process left: open turns first, then the messages that were not handled.
+ * Called once, as soon as channels are attached; waits by itself until the store is ready.
+ */
+void dispatcher_resume(struct dispatcher *dispatcher);
+
+// There may be new messages in the inbox, or the store has become ready.
+void dispatcher_wake(struct dispatcher *dispatcher);
+
+/*
+ * A message from somebody who waits. `chat` names the conversation within the channel. The answer,
+ * a command's as well, comes as events; negative, with a sentence, when it is not taken (a
+ * turn of the chat runs already).
+ */
+int dispatcher_say(struct dispatcher *dispatcher, const char *channel, const char *chat,
+                   struct span text, turn_event_fn *on_event, void *context, struct error *err);
+// Ends the turn of that chat, or waits until it can; nothing happens when none runs.
+void dispatcher_stop(struct dispatcher *dispatcher, const char *channel, const char *chat);
+
+// What a first message of a new conversation costs, part by part, as JSON.
+void dispatcher_context(const struct dispatcher *dispatcher, struct buf *ret_json);
+
+unsigned dispatcher_turns(const struct dispatcher *dispatcher); // that run now
+bool dispatcher_idle(
+    const struct dispatcher *dispatcher); // for tests: no turn runs and no message waits
+
+/*
+ * No further turn begins, messages are still taken down; `drained` is called when the last turn
+ * ended or `limit_ms` passed: what runs then goes on after the next start.
+ */
+void dispatcher_drain(struct dispatcher *dispatcher, int64_t limit_ms,
+                      void (*drained)(void *context), void *context);
+void dispatcher_configure(struct dispatcher *dispatcher,
+                          const struct dispatcher_config *config); // after a reload

@@ -1,0 +1,84 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/commands.h"
+#include "agent/dispatcher_internal.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+
+/*
+ * From the store's inbox to the messages that wait in memory, of which there are few at a time.
+ * What is in the store counts: reading a row a second time does no harm, so when there was no room,
+ * when the store could not be read, or when a message turned out not to be what was remembered of
+ * it, it is simply read again.
+ */
+static bool holds(const struct list *messages, int64_t number)
+{
+    for (struct list *link = messages->next; link != messages; link = link->next)
+        if (list_entry(link, struct pending_message, link)->number == number)
+            return true;
+    return false;
+}
+
+static bool is_known(const struct dispatcher *dispatcher, int64_t number)
+{
+    list_for_each(link, &dispatcher->conversations) {
+        const struct conversation *conversation = list_entry(link, struct conversation, link);
+        if (holds(&conversation->pending, number) || holds(&conversation->steered, number))
+            return true;
+    }
+    return false;
+}
+
+static bool has_room(const struct dispatcher *dispatcher, struct span text)
+{
+    size_t most = DISPATCHER_PENDING_MAX +
+                  (slash_command_has_flag(text, COMMAND_URGENT) ? DISPATCHER_URGENT_MAX : 0);
+    return dispatcher->host.pending < most;
+}
+
+static struct store_session_key key_of(const struct dispatcher *dispatcher,
+                                       const struct store_inbound *row)
+{
+    const struct dispatcher_config *config = dispatcher->env.config;
+    bool per_user =
+        row->thread.len ? config->thread_sessions_per_user : config->group_sessions_per_user;
+    return (struct store_session_key){
+        .channel = row->channel,
+        .chat = row->chat,
+        .thread = row->thread,
+        .sender = row->grouped && per_user ? row->sender : SPAN_LITERAL(""),
+    };
+}
+
+// Reading begins again at the first that there was no room for, so some are told twice.
+static bool on_inbound(void *context, const struct store_inbound *row)
+{
+    struct dispatcher *dispatcher = context;
+    bool known = is_known(dispatcher, row->number);
+    dispatcher->behind |= !known && !has_room(dispatcher, row->text);
+    if (!dispatcher->behind)
+        dispatcher->last_number = row->number;
+    if (known || !has_room(dispatcher, row->text))
+        return true;
+    if (!dispatcher_channel_named(dispatcher, row->channel))
+        return true; // a channel that is switched off: its messages stay where they are
+    struct store_session_key key = key_of(dispatcher, row);
+    struct conversation *conversation = dispatcher_conversation(dispatcher, &key);
+    bool before = conversation->turn && row->sent_ms + 2000 < conversation->turn_wall_ms;
+    conversation_add_message(conversation, row->number, row->text, row->cut,
+                             dispatcher->resume_wanted || before);
+    CLEANUP(mem_cleanup) char *sender = mem_strndup(row->sender.data, row->sender.len);
+    LOG_EVENT(LOG_INFO, "message.in", "", LOG_TEXT("channel", conversation->channel),
+              LOG_TEXT("chat", conversation->chat), LOG_TEXT("sender", sender),
+              LOG_NUMBER("number", row->number), LOG_NUMBER("bytes", (int64_t)row->text.len));
+    ++*metrics_counter(dispatcher->env.metrics, "hermes_messages_total", "", "Messages received");
+    return true;
+}
+
+int dispatcher_read_inbox(struct dispatcher *dispatcher, struct error *err)
+{
+    return store_read_inbox(dispatcher->host.store, dispatcher->last_number, on_inbound, dispatcher,
+                            err);
+}

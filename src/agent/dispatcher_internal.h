@@ -1,0 +1,47 @@
+#pragma once
+
+#include "agent/conversation.h"
+#include "agent/dispatcher.h"
+#include "store/inbox.h"
+
+/*
+ * Private to the dispatcher, lowest first: dispatcher_registry.c knows its conversations and
+ * channels, dispatcher_inbox.c reads messages into conversations, dispatcher_resume.c takes up the
+ * turns of the last process, and dispatcher.c decides what is next for each conversation.
+ */
+enum {
+    DISPATCHER_PENDING_MAX = 128,      // messages in memory; the others wait in the store
+    DISPATCHER_URGENT_MAX = 32,        // besides: /stop and its like are not kept waiting there
+    DISPATCHER_IDLE_MAX = 16,          // conversations kept for somebody who may say more
+    DISPATCHER_IDLE_BYTES_MAX = 65536, // of their histories, but for what the store has not got
+    DISPATCHER_CUT_WAIT_MS = 2000,     // for the rest of a text that a channel cut
+};
+
+struct dispatcher {
+    struct dispatcher_env env;
+    struct conversation_host host;
+    struct list conversations;
+    struct list channels; // struct attached_channel
+    int64_t last_number;  // of the inbox, up to which all was read
+    bool behind;          // there is more in the store
+    loop_id look;         // when it is read again
+    bool resume_wanted;
+    bool draining;
+    loop_id drain_timer;
+    void (*drained)(void *context);
+    void *drained_context;
+};
+
+// dispatcher_registry.c
+struct conversation *dispatcher_find(struct dispatcher *dispatcher,
+                                     const struct store_session_key *key);
+struct conversation *dispatcher_conversation(struct dispatcher *dispatcher,
+                                             const struct store_session_key *key); // made if new
+struct attached_channel *dispatcher_channel_named(struct dispatcher *dispatcher, struct span name);
+void dispatcher_keep_idle(struct dispatcher *dispatcher); // the last few; the others are destroyed
+
+// dispatcher_inbox.c: the unhandled messages that there is room for, into their conversations.
+int dispatcher_read_inbox(struct dispatcher *dispatcher, struct error *err);
+
+// dispatcher_resume.c
+void dispatcher_take_up(struct dispatcher *dispatcher); // open turns of the last process

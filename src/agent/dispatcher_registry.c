@@ -1,0 +1,93 @@
+#include <string.h>
+
+#include "agent/dispatcher_internal.h"
+#include "base/mem.h"
+
+// The conversations in memory and the channels that deliver.
+
+struct attached_channel *dispatcher_channel_named(struct dispatcher *dispatcher, struct span name)
+{
+    list_for_each(link, &dispatcher->channels) {
+        struct attached_channel *attached = list_entry(link, struct attached_channel, link);
+        if (span_is(name, attached->channel->name))
+            return attached;
+    }
+    return NULL;
+}
+
+void dispatcher_attach(struct dispatcher *dispatcher, const struct dispatcher_channel *channel,
+                       void *context)
+{
+    struct attached_channel *attached = mem_new(struct attached_channel);
+    attached->channel = channel;
+    attached->context = context;
+    list_append(&dispatcher->channels, &attached->link);
+    list_for_each(cursor, &dispatcher->conversations) { // of an earlier channel of this name
+        struct conversation *conversation = list_entry(cursor, struct conversation, link);
+        if (strcmp(conversation->channel, channel->name) == 0)
+            conversation->via = attached;
+    }
+}
+
+void dispatcher_detach(struct dispatcher *dispatcher, const char *name)
+{
+    struct attached_channel *attached = dispatcher_channel_named(dispatcher, span_of(name));
+    if (!attached)
+        return;
+    static const struct dispatcher_channel nobody = {.name = ""};
+    attached->channel = &nobody; // conversations still point at it
+}
+
+struct conversation *dispatcher_find(struct dispatcher *dispatcher,
+                                     const struct store_session_key *key)
+{
+    list_for_each(link, &dispatcher->conversations) {
+        struct conversation *conversation = list_entry(link, struct conversation, link);
+        struct store_session_key own = conversation_key(conversation);
+        if (span_equal(key->channel, own.channel) && span_equal(key->chat, own.chat) &&
+            span_equal(key->thread, own.thread) && span_equal(key->sender, own.sender))
+            return conversation;
+    }
+    return NULL;
+}
+
+struct conversation *dispatcher_conversation(struct dispatcher *dispatcher,
+                                             const struct store_session_key *key)
+{
+    struct conversation *conversation = dispatcher_find(dispatcher, key);
+    if (conversation)
+        return conversation;
+    conversation = conversation_create(&dispatcher->host, key);
+    conversation->via = dispatcher_channel_named(dispatcher, key->channel);
+    list_append(&dispatcher->conversations, &conversation->link);
+    return conversation;
+}
+
+static bool is_idle(const struct conversation *conversation)
+{
+    return !conversation->via && !conversation->on_event && !conversation->turn &&
+           !conversation->job && list_empty(&conversation->pending);
+}
+
+// What can be read again, should the other end say more, is kept only while it is little.
+static size_t spare_bytes(const struct conversation *conversation)
+{
+    const struct agent_session *session = conversation->session;
+    return session && session->stored ? chat_history_bytes(&session->history) : 0;
+}
+
+void dispatcher_keep_idle(struct dispatcher *dispatcher)
+{
+    struct list *all = &dispatcher->conversations;
+    size_t count = 0, bytes = 0;
+    for (struct list *link = all->prev, *before; link != all; link = before) {
+        struct conversation *conversation = list_entry(link, struct conversation, link);
+        before = link->prev;
+        if (!is_idle(conversation))
+            continue;
+        size_t spare = spare_bytes(conversation);
+        bytes += spare;
+        if (++count > DISPATCHER_IDLE_MAX || (spare && bytes > DISPATCHER_IDLE_BYTES_MAX))
+            conversation_destroy(conversation);
+    }
+}

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/span.h"
+#include "llm/chat.h"
+
+/*
+ * What a turn reports while it runs, to whoever shows its answer: a channel, the console, a client
+ * of the control socket. One kind of event, one function that takes it; turn_event_json.h is its
+ * form on the wire.
+ */
+enum turn_state {
+    TURN_QUEUED,
+    TURN_PROMPT,
+    TURN_MODEL,
+    TURN_TOOLS,
+    TURN_DONE,
+    TURN_FAILED,
+    TURN_CANCELLED,
+};
+
+struct turn_outcome {      // borrowed; lives during the call
+    bool begun;            // false: the message could not be written down, and nothing was done
+    enum turn_state state; // one of the last three
+    const char *text;      // the whole answer when done; what there was of it when not; "" is none
+    const char *error;     // a sentence, when failed
+    int code;              // and of which kind; 0 when not
+    const char *remark;    // something the user should know besides, or ""
+    struct chat_usage usage; // of the whole turn; -1 where nothing was said
+    int iterations;          // calls to the model
+    const int64_t *unheard;  // messages that were steered in and that the model never read
+    size_t unheard_count;
+};
+
+enum turn_event_kind {
+    TURN_EVENT_BEGIN,  // first, and for channels that deliver alone: the turn runs, or goes on
+    TURN_EVENT_WAIT,   // nothing happens for a while; what follows takes the sentence's place
+    TURN_EVENT_STEP,   // the model is asked again: the text begins anew
+    TURN_EVENT_TEXT,   // more of the answer
+    TURN_EVENT_CALL,   // a tool begins
+    TURN_EVENT_RESULT, // and has ended
+    TURN_EVENT_END,    // last, exactly once
+};
+
+struct turn_event { // borrowed; lives during the call
+    enum turn_event_kind kind;
+    const char *turn;      // its id from the channel to the ledger; "" where there is no turn
+    const char *chat;      // of a channel that delivers, else NULL
+    const char *thread;    // of the chat, such as a forum's topic; "": none
+    const char *sentence;  // WAIT: why
+    struct span text;      // TEXT: UTF-8, whole characters; RESULT: the tool's
+    const char *name;      // CALL, RESULT: the tool's
+    const char *arguments; // CALL: JSON as the model wrote it
+    bool failed;           // RESULT
+    const struct turn_outcome *outcome; // END
+};
+
+// From the loop, never from inside the call that begins a turn.
+typedef void turn_event_fn(void *context, const struct turn_event *event);

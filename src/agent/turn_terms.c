@@ -1,0 +1,34 @@
+#include "agent/turn_terms.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "store/turn_terms.h"
+
+static char *copy(struct span span)
+{
+    return span.data ? mem_strndup(span.data, span.len) : NULL;
+}
+
+void turn_terms_init(struct turn_terms *terms, const struct store_turn_terms *from)
+{
+    *terms = (struct turn_terms){
+        .slot = copy(from->slot),
+        .model = copy(from->model),
+        .reply_channel = copy(from->reply_channel),
+        .reply_chat = copy(from->reply_chat),
+        .reply_thread = copy(from->reply_thread),
+        .iterations_max = from->iterations_max,
+        .limit_ms = from->limit_ms,
+        .interactive = from->interactive,
+    };
+}
+
+void turn_terms_finish(struct turn_terms *terms)
+{
+    free(terms->slot);
+    free(terms->model);
+    free(terms->reply_channel);
+    free(terms->reply_chat);
+    free(terms->reply_thread);
+}

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct store_turn_terms;
+
+// A copy of struct store_turn_terms.
+struct turn_terms {
+    char *slot;
+    char *model;                                     // NULL: not pinned
+    char *reply_channel, *reply_chat, *reply_thread; // NULL: the answer goes nowhere
+    int64_t iterations_max, limit_ms;                // 0: as configured
+    bool interactive;
+};
+
+void turn_terms_init(struct turn_terms *terms, const struct store_turn_terms *from);
+void turn_terms_finish(struct turn_terms *terms);

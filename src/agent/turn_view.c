@@ -1,0 +1,44 @@
+#include "agent/turn.h"
+
+// What the files of a turn ask of it.
+
+// Of the calls of the present iteration.
+const struct chat_message *turn_asking_message(const struct turn *turn)
+{
+    const struct chat_history *history = &turn->session->history;
+    for (size_t i = history->count; i-- > 0;)
+        if (history->messages[i].call_count)
+            return &history->messages[i];
+    return NULL;
+}
+
+const char *turn_answer(const struct turn *turn)
+{
+    const struct chat_history *history = turn->session ? &turn->session->history : NULL;
+    if (turn->state == TURN_DONE && history && history->count &&
+        history->messages[history->count - 1].text)
+        return history->messages[history->count - 1].text;
+    return buf_text(&turn->partial);
+}
+
+const char *turn_chosen_model(const struct turn *turn)
+{
+    return turn->terms.model ? turn->terms.model : turn->session->model;
+}
+
+const char *turn_model(const struct turn *turn)
+{
+    const char *chosen = turn_chosen_model(turn);
+    return chosen ? chosen : turn->agent->env.model;
+}
+
+void turn_report(struct turn *turn, struct turn_event event)
+{
+    event.turn = turn->name;
+    turn->on_event(turn->context, &event);
+}
+
+int64_t turn_limit_ms(const struct turn *turn)
+{
+    return turn->terms.limit_ms ? turn->terms.limit_ms : turn->agent->env.config->turn_limit_ms;
+}

@@ -1,0 +1,140 @@
+/*
+ * MarkdownV2 is strict: one character that should have been escaped, one entity that is not
+ * closed, and Telegram refuses the whole message. So nothing here passes markup through. What is
+ * written is text with a set of styles, and the writer alone knows which entities are open: it
+ * opens one only when there is text for it (empty ones are refused in places), closes them in the
+ * order that nesting asks for, and never puts the _ of one italic beside that of another, which
+ * Telegram would read as underline.
+ */
+#include "codec/telegram_parse.h"
+
+enum { LANGUAGE_MAX = 32 }; // bytes
+
+static const char *const marks[TELEGRAM_STYLES] = {"*", "_", "~", "[", "`"};
+
+// Telegram drops or replaces control characters; without them lengths are certain.
+static bool is_dropped(char c)
+{
+    return ((unsigned char)c < 0x20 && c != '\n' && c != '\t') || c == 0x7F;
+}
+
+// Most characters are neither special nor dropped, so those go in runs.
+static void append_escaped(struct buf *out, struct span text, const char *special)
+{
+    bool stops[256] = {false};
+    for (const char *c = special; *c; c++)
+        stops[(unsigned char)*c] = true;
+    size_t begin = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        bool dropped = is_dropped(text.data[i]);
+        if (!dropped && !stops[(unsigned char)text.data[i]])
+            continue;
+        buf_append(out, text.data + begin, i - begin);
+        if (!dropped)
+            buf_append_char(out, '\\');
+        begin = i + dropped;
+    }
+    buf_append(out, text.data + begin, text.len - begin);
+}
+
+static void close_last(struct telegram_writer *w)
+{
+    unsigned style = w->open[--w->depth];
+    if (style != TELEGRAM_LINK) {
+        buf_append_text(w->out, marks[__builtin_ctz(style)]);
+        return;
+    }
+    buf_append_text(w->out, "](");
+    append_escaped(w->out, w->url, ")\\");
+    buf_append_text(w->out, ")");
+}
+
+// Makes exactly `style` open.
+static void open_styles(struct telegram_writer *w, unsigned style, struct span url)
+{
+    unsigned keep = 0, open = 0;
+    bool same_link = w->url.data == url.data;
+    while (keep < w->depth && (style & w->open[keep]) &&
+           (w->open[keep] != TELEGRAM_LINK || same_link))
+        open |= w->open[keep++];
+    while (w->depth > keep)
+        close_last(w);
+    for (unsigned i = 0; i < TELEGRAM_STYLES; i++) {
+        unsigned one = 1u << i;
+        if (!(style & one) || (open & one))
+            continue;
+        buf_append_text(w->out, marks[i]);
+        w->open[w->depth++] = one;
+    }
+    w->url = url;
+}
+
+static bool has_characters(struct span text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (!is_dropped(text.data[i]))
+            return true;
+    }
+    return false;
+}
+
+void telegram_write(struct telegram_writer *w, struct span text, unsigned style, struct span url)
+{
+    if (!has_characters(text))
+        return;
+    if (w->plain) {
+        append_escaped(w->out, text, "");
+        return;
+    }
+    // Code cannot be part of another entity, and an address matters more than a typeface.
+    if (style & TELEGRAM_LINK)
+        style &= ~(unsigned)TELEGRAM_CODE;
+    else if (style & TELEGRAM_CODE)
+        style = TELEGRAM_CODE;
+    open_styles(w, style, style & TELEGRAM_LINK ? url : SPAN_ABSENT);
+    append_escaped(w->out, text, style & TELEGRAM_CODE ? "`\\" : "_*[]()~`>#+-=|{}.!\\");
+}
+
+void telegram_write_end(struct telegram_writer *w)
+{
+    while (w->depth)
+        close_last(w);
+}
+
+static void write_language(struct buf *out, struct span language)
+{
+    for (size_t i = 0; i < language.len && i < LANGUAGE_MAX; i++) {
+        char c = language.data[i];
+        bool letter = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+        if (!letter && (!c || !strchr("+#-_.", c)))
+            break; // of "{.python .numberLines}" nothing remains
+        buf_append_char(out, c);
+    }
+}
+
+static struct span without_indent(struct span line, size_t indent)
+{
+    size_t n = 0;
+    while (n < indent && n < line.len && (line.data[n] == ' ' || line.data[n] == '\t'))
+        n++;
+    return span_skip(line, n);
+}
+
+void telegram_write_pre(struct telegram_writer *w, struct span language, struct span code,
+                        size_t indent)
+{
+    while (code.len && (code.data[code.len - 1] == '\n' || code.data[code.len - 1] == '\r'))
+        code.len--;
+    if (span_trim(code).len == 0)
+        return;
+    if (!w->plain) {
+        buf_append_text(w->out, "```");
+        write_language(w->out, language);
+        buf_append_text(w->out, "\n");
+    }
+    while (code.len)
+        append_escaped(w->out, without_indent(telegram_cut_line(&code), indent),
+                       w->plain ? "" : "`\\");
+    if (!w->plain)
+        buf_append_text(w->out, "\n```");
+}

@@ -1,0 +1,142 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/span.h"
+#include "codec/zone.h"
+#include "router/plan/budget_period.h"
+
+/*
+ * Budgets are accounts that hold charges: what a call can cost is reserved in every budget that
+ * applies to it before it is made, and settled afterwards. spent + reserved never exceeds a cap but
+ * by an overshoot that is recorded and closes the account. Nobody is exempt. The rules on periods,
+ * on a clock that jumps and on what is forgotten stand at the top of budget.c.
+ */
+
+enum {
+    ROUTER_BUDGET_NAME_MAX = 128,   // bytes of an account's name, with the NUL
+    ROUTER_BUDGETS_PER_CALL = 16,   // accounts that one reservation can hold
+    ROUTER_BUDGET_ACCOUNTS = 16384, // a fair bound for router_budgets_create()
+    ROUTER_BUDGET_RESERVATIONS = 4096,
+};
+
+// What the configuration says of a budget. Copied into the accounts that are made by it; when it
+// has changed, an account takes the new terms with the next claim and keeps what was spent.
+struct router_budget_terms {
+    const char *name; // unique among the budgets; shown to people
+    int64_t cap_pico; // -1: no cap, what is spent is only counted; no configuration says so today
+    struct budget_period period;
+    struct zone zone;
+};
+
+// One budget that applies to a call; and where every slot, session, job or key has an account of
+// its own ("*"), whose it is, else SPAN_ABSENT. The account's name is "NAME" or "NAME:KEY"; a key
+// that does not fit, or could not be shown, is replaced by its SHA-256.
+struct router_budget_claim {
+    const struct router_budget_terms *terms;
+    struct span key;
+};
+
+struct router_budgets;
+
+struct router_budgets *router_budgets_create(size_t max_accounts, size_t max_reservations);
+// How long something took is measured by this clock, borrowed; by clock_system where none is set.
+// The wall's time is passed to each function that needs it.
+void router_budgets_use_clock(struct router_budgets *budgets, const struct clock *clock);
+void router_budgets_destroy(struct router_budgets *budgets); // accepts NULL
+
+// What an account looks like at the moment.
+struct router_budget_state {
+    const char *account; // valid until the next call of any function here
+    int64_t cap_pico;    // -1: none
+    int64_t spent_pico, reserved_pico;
+    int64_t left_pico;            // INT64_MAX without a cap; 0 when closed
+    int64_t overshoot_pico;       // by which settlements exceeded their bounds in this period
+    int64_t period_start_wall_ms; // what the sum is stored under
+    int64_t next_reset_wall_ms;   // -1: never
+    bool closed; // until the reset: by an overshoot, or with one of 0, because sums were lost
+};
+
+// Why a call was refused: the budget with the least left among those that do not bear it.
+struct router_budget_refusal {
+    char account[ROUTER_BUDGET_NAME_MAX];
+    int64_t cap_pico, left_pico, wanted_pico;
+    int64_t next_reset_wall_ms; // -1: never
+    bool closed;
+};
+
+typedef uint64_t router_reservation_id; // 0: none. Never used twice; a stale one does nothing
+
+enum { ROUTER_BUDGET_REFUSED = 1, ROUTER_BUDGET_UNBOUNDED = -1 };
+
+/*
+ * Holds `amount_pico` in all of the accounts, or in none. What costs 0 is never refused;
+ * ROUTER_BUDGET_UNBOUNDED, for a call of unknown cost that the owner lets pass, holds nothing and
+ * is refused only where nothing is left. Two claims on one account count once.
+ *
+ * 0; ROUTER_BUDGET_REFUSED with *ret_refusal (may be NULL) filled in and a sentence in `err`;
+ * -ENOSPC: as many accounts or reservations as there may be, and none that can be forgotten;
+ * -EINVAL: more claims than ROUTER_BUDGETS_PER_CALL, another negative amount, or a name too long;
+ * -EOVERFLOW: more than can be counted, where no cap bounds it.
+ */
+int router_budgets_reserve(struct router_budgets *budgets, const struct router_budget_claim *claims,
+                           size_t count, int64_t amount_pico, int64_t now_wall_ms,
+                           router_reservation_id *ret_reservation,
+                           struct router_budget_refusal *ret_refusal, struct error *err);
+
+// What became of one account by a settlement. `delta_pico` is what a store adds to the sum under
+// the account's name and period, `spent_pico` is that sum; use one of them.
+struct router_budget_charge {
+    const char *account; // valid until the next call of any function here
+    int64_t period_start_wall_ms;
+    int64_t next_reset_wall_ms; // -1: never
+    int64_t delta_pico;
+    int64_t spent_pico;
+    int64_t overshoot_pico; // as delta_pico: more of it since this was told last
+    int64_t cap_pico;       // -1: none
+    bool closed_now;        // by this settlement: somebody is to be told
+};
+
+struct router_budget_charges {
+    size_t count;
+    int64_t overshoot_pico; // by which the charge exceeded what was reserved; 0 mostly
+    struct router_budget_charge items[ROUTER_BUDGETS_PER_CALL];
+};
+
+// Ends the reservation and spends `actual_pico`; -1, not known, spends all that was held. More than
+// was held closes every account of it that has a cap; of an unbounded call, those that it brings
+// over theirs. False for a stale id; `ret_charges` may be NULL.
+bool router_budgets_settle(struct router_budgets *budgets, router_reservation_id reservation,
+                           int64_t actual_pico, int64_t now_wall_ms,
+                           struct router_budget_charges *ret_charges);
+
+// Ends the reservation with nothing spent. False for a stale id.
+bool router_budgets_release(struct router_budgets *budgets, router_reservation_id reservation);
+
+// The accounts of a reservation, with deltas of 0: what a store keeps in case of a crash.
+bool router_budgets_held(const struct router_budgets *budgets, router_reservation_id reservation,
+                         int64_t *ret_amount_pico, struct router_budget_charges *ret_charges);
+
+// The most that a reservation with these claims could hold now; INT64_MAX without a cap among them,
+// else ret_least (may be NULL) is the account that it is of.
+int64_t router_budgets_left(struct router_budgets *budgets,
+                            const struct router_budget_claim *claims, size_t count,
+                            int64_t now_wall_ms, struct router_budget_refusal *ret_least);
+
+// "resets at 2026-11-22T00:00:00Z", "does not reset"; into ROUTER_BUDGET_WHEN_SIZE bytes.
+enum { ROUTER_BUDGET_WHEN_SIZE = 64 };
+const char *router_budget_when(int64_t next_reset_wall_ms, char *text);
+
+// An account as it stands, without beginning a period that is due; for tests, as everybody else
+// takes all of them by the function below. False when there is none of that name.
+bool router_budgets_look(const struct router_budgets *budgets, struct span account,
+                         struct router_budget_state *ret_state);
+
+// For metrics and people: accounts in no order, as they are now. False at the end; start with
+// *cursor 0. Of one that was restored and not claimed yet the cap is not known.
+bool router_budgets_next(struct router_budgets *budgets, size_t *cursor, int64_t now_wall_ms,
+                         struct router_budget_state *ret_state);

@@ -1,0 +1,272 @@
+#include "router/money/budget_account.h"
+
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "codec/money.h"
+
+/*
+ * When a period begins anew.
+ *
+ * Wall time is all there is to say when it is midnight, and on a board without a battery it is the
+ * least certain thing: it begins in 1970 or when the image was made, and leaps when a time server
+ * answers. The rules:
+ *
+ * 1. A period ends when the clock is at its end or later, and the one that holds `now` begins.
+ * 2. The clock going back opens nothing. An account stays in the period that it is in, with what
+ *    was spent and whether it is closed, although that has not begun yet by the clock.
+ * 3. But a clock that was ahead by years must not close an account for years. When it has been
+ *    behind an account's period for as long as that period is, it is believed. How long that was is
+ *    not asked of a clock that jumps, else one jump more would begin a period.
+ * 4. What was spent before the clock was set goes along: a period that began before this program
+ *    existed is carried over into the first one that did not, and not forgotten.
+ *
+ * A clock that leaps ahead cannot be told from a machine that was off for so long. It begins one
+ * new period, and by rule 2 no other when it is put right.
+ *
+ * Terms may change with the configuration. The sum stays; the new calendar says when the period
+ * ends that it belongs to, and of a shorter one, the one that is now: how much of the sum was spent
+ * in it is not known, so all of it may have been. A cap that the owner has raised opens what an
+ * overshoot closed.
+ */
+
+#define CLOCK_IS_SET_MS INT64_C(1767225600000) // 2026-01-01T00:00:00Z
+
+enum {
+    BUCKETS_MIN = 64,
+    LOAD_MAX = 2,       // accounts for a bucket, before there are more
+    KEYLESS_SHARE = 64, // one in so many is for accounts without a key
+};
+
+// Keys of callers are in the names, but a flooded bucket costs only time that the bound on the
+// accounts limits.
+static uint32_t place_of(struct span name)
+{
+    return (uint32_t)hash_of(name);
+}
+
+static uint32_t *bucket_of(const struct budget_accounts *accounts, uint32_t hash)
+{
+    return &accounts->buckets[hash & (accounts->bucket_count - 1)];
+}
+
+static void link_account(struct budget_accounts *accounts, uint32_t index)
+{
+    struct budget_account *account = &accounts->items[index];
+    uint32_t *bucket = bucket_of(accounts, account->hash);
+    account->next = *bucket;
+    *bucket = index;
+}
+
+static void unlink_account(struct budget_accounts *accounts, uint32_t index)
+{
+    uint32_t *at = bucket_of(accounts, accounts->items[index].hash);
+    while (*at != index)
+        at = &accounts->items[*at].next;
+    *at = accounts->items[index].next;
+}
+
+static void make_buckets(struct budget_accounts *accounts, size_t count)
+{
+    accounts->buckets = mem_realloc(accounts->buckets, count * sizeof *accounts->buckets);
+    accounts->bucket_count = count;
+    for (size_t i = 0; i < count; i++)
+        accounts->buckets[i] = BUDGET_NO_ACCOUNT;
+    for (size_t i = 0; i < accounts->count; i++)
+        link_account(accounts, (uint32_t)i);
+}
+
+void budget_accounts_init(struct budget_accounts *accounts, size_t max)
+{
+    *accounts = (struct budget_accounts){
+        .max = max < UINT32_MAX ? max : UINT32_MAX - 1, .clock = &clock_system, .lost_ms = -1};
+    make_buckets(accounts, BUCKETS_MIN);
+}
+
+void budget_accounts_finish(struct budget_accounts *accounts)
+{
+    mem_cleanup(&accounts->items);
+    mem_cleanup(&accounts->buckets);
+}
+
+uint32_t budget_accounts_find(const struct budget_accounts *accounts, struct span name)
+{
+    uint32_t index = *bucket_of(accounts, place_of(name));
+    while (index != BUDGET_NO_ACCOUNT && !span_is(name, accounts->items[index].name))
+        index = accounts->items[index].next;
+    return index;
+}
+
+// What was spent in a period that is over matters no more; what is to be carried over does.
+static bool can_be_forgotten(const struct budget_account *account, int64_t now_ms)
+{
+    if (account->references)
+        return false;
+    if (account->spent_pico == 0 && !account->closed)
+        return true;
+    return account->end_ms >= 0 && now_ms >= account->end_ms &&
+           account->start_ms >= CLOCK_IS_SET_MS;
+}
+
+// One whose sum can be read back may go as well, when nobody has used it for a round.
+static uint32_t forget_one(struct budget_accounts *accounts, int64_t now_ms)
+{
+    const struct router_budget_store *store = &accounts->store;
+    int64_t kept = store->recall ? store->kept(store->context) : -1;
+    for (size_t i = 0; i < 2 * accounts->count; i++) {
+        accounts->hand = (accounts->hand + 1) % accounts->count;
+        struct budget_account *account = &accounts->items[accounts->hand];
+        bool is_over = can_be_forgotten(account, now_ms);
+        bool is_kept = !account->references && !account->used && account->record <= kept;
+        account->used = false;
+        if (is_over || is_kept) {
+            accounts->partial |= !is_over;
+            unlink_account(accounts, (uint32_t)accounts->hand);
+            return (uint32_t)accounts->hand;
+        }
+    }
+    return BUDGET_NO_ACCOUNT;
+}
+
+uint32_t budget_accounts_add(struct budget_accounts *accounts, struct span name, bool has_key,
+                             int64_t now_ms)
+{
+    uint32_t index = BUDGET_NO_ACCOUNT;
+    if (accounts->count >= accounts->max - (has_key ? accounts->max / KEYLESS_SHARE : 0)) {
+        index = forget_one(accounts, now_ms);
+        if (index == BUDGET_NO_ACCOUNT)
+            return index;
+    } else {
+        accounts->items = mem_grow(accounts->items, accounts->count, &accounts->capacity,
+                                   sizeof *accounts->items);
+        if (accounts->count >= accounts->bucket_count * LOAD_MAX)
+            make_buckets(accounts, accounts->bucket_count * 2);
+        index = (uint32_t)accounts->count++;
+    }
+    struct budget_account *account = &accounts->items[index];
+    *account = (struct budget_account){.cap_pico = -1, .end_ms = -1, .behind_ms = -1};
+    account->unread = accounts->partial;
+    memcpy(account->name, name.data, name.len);
+    account->hash = place_of(name);
+    link_account(accounts, index);
+    return index;
+}
+
+void budget_account_note_loss(struct budget_account *account, int64_t lost_wall_ms)
+{
+    if (account->claimed && lost_wall_ms >= account->start_ms &&
+        (account->end_ms < 0 || lost_wall_ms < account->end_ms))
+        account->lost = true;
+}
+
+static bool has_calendar(const struct budget_account *account,
+                         const struct router_budget_terms *terms)
+{
+    const struct zone *a = &account->zone, *b = &terms->zone;
+    return account->period.kind == terms->period.kind &&
+           account->period.length == terms->period.length && a->standard_s == b->standard_s &&
+           a->has_daylight == b->has_daylight && a->daylight_s == b->daylight_s &&
+           a->known.data == b->known.data && a->known.len == b->known.len &&
+           memcmp(&a->begins, &b->begins, sizeof a->begins) == 0 &&
+           memcmp(&a->ends, &b->ends, sizeof a->ends) == 0;
+}
+
+// The start stays, whatever the new calendar makes of it: it is what the sum is stored under.
+void budget_account_claim(struct budget_account *account, const struct router_budget_terms *terms,
+                          struct budget_now now)
+{
+    int64_t now_ms = now.wall_ms;
+    if (terms->cap_pico < 0 || (account->cap_pico >= 0 && terms->cap_pico > account->cap_pico))
+        account->closed = false;
+    account->cap_pico = terms->cap_pico;
+    if (!account->claimed || !has_calendar(account, terms)) {
+        bool is_new = !account->claimed && account->start_ms == 0 && account->spent_pico == 0;
+        account->period = terms->period;
+        account->zone = terms->zone;
+        bool runs = !is_new && now_ms < account->end_ms;
+        struct budget_span span =
+            budget_period_at(&account->period, &account->zone, is_new ? now_ms : account->start_ms);
+        if (runs && span.end_wall_ms >= 0 && span.end_wall_ms <= now_ms)
+            span = budget_period_at(&account->period, &account->zone, now_ms);
+        if (is_new)
+            account->start_ms = span.start_wall_ms;
+        account->end_ms = span.end_wall_ms;
+        account->behind_ms = -1;
+        account->claimed = true;
+        budget_account_note_loss(account, now.lost_ms);
+    }
+    budget_account_roll(account, now);
+}
+
+static void begin_period(struct budget_account *account, struct budget_now now)
+{
+    struct budget_span span = budget_period_at(&account->period, &account->zone, now.wall_ms);
+    bool is_carried = account->start_ms < CLOCK_IS_SET_MS && span.start_wall_ms >= CLOCK_IS_SET_MS;
+    if (!is_carried) {
+        account->spent_pico = account->overshoot_pico = 0;
+        account->closed = account->lost = false;
+    }
+    account->reported_pico = account->reported_overshoot_pico = 0;
+    account->start_ms = span.start_wall_ms;
+    account->end_ms = span.end_wall_ms;
+    account->behind_ms = -1;
+    budget_account_note_loss(account, now.lost_ms);
+}
+
+void budget_account_roll(struct budget_account *account, struct budget_now now)
+{
+    if (!account->claimed || account->end_ms < 0)
+        return;
+    if (now.wall_ms >= account->end_ms)
+        begin_period(account, now);
+    else if (now.wall_ms >= account->start_ms)
+        account->behind_ms = -1;
+    else if (account->behind_ms < 0)
+        account->behind_ms = now.boot_ms;
+    else if (now.boot_ms - account->behind_ms >= account->end_ms - account->start_ms)
+        begin_period(account, now);
+}
+
+int64_t budget_account_left(const struct budget_account *account)
+{
+    if (account->cap_pico < 0)
+        return INT64_MAX;
+    int64_t used = money_add(account->spent_pico, account->reserved_pico);
+    return account->closed || account->lost || used >= account->cap_pico ? 0
+                                                                         : account->cap_pico - used;
+}
+
+int64_t budget_account_excess(const struct budget_account *account, int64_t amount_pico)
+{
+    int64_t left =
+        money_sub(account->cap_pico, money_add(account->spent_pico, account->reserved_pico));
+    int64_t excess = money_sub(amount_pico, left > 0 ? left : 0);
+    return account->cap_pico >= 0 && excess > 0 ? excess : 0;
+}
+
+bool budget_account_spend(struct budget_account *account, int64_t amount_pico, int64_t excess_pico)
+{
+    account->spent_pico = money_add(account->spent_pico, amount_pico);
+    if (account->cap_pico < 0 || excess_pico <= 0)
+        return false;
+    bool was_open = !account->closed;
+    account->overshoot_pico = money_add(account->overshoot_pico, excess_pico);
+    account->closed = true;
+    return was_open;
+}
+
+struct router_budget_state budget_account_state(const struct budget_account *account)
+{
+    return (struct router_budget_state){
+        .account = account->name,
+        .cap_pico = account->cap_pico,
+        .spent_pico = account->spent_pico,
+        .reserved_pico = account->reserved_pico,
+        .left_pico = budget_account_left(account),
+        .overshoot_pico = account->overshoot_pico,
+        .period_start_wall_ms = account->start_ms,
+        .next_reset_wall_ms = account->end_ms,
+        .closed = account->closed || account->lost,
+    };
+}

@@ -1,0 +1,188 @@
+#include "router/money/ledger.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "codec/money.h"
+#include "router/money/ledger_internal.h"
+#include "store/journal.h"
+
+/*
+ * What a call owes is written down before anybody else hears of it. A reservation under a cap goes
+ * out to the disk before the call goes out to the provider; so whatever happens in between, the
+ * next start finds either no reservation and no call, or a reservation to charge.
+ *
+ * A disk that takes nothing stops calls under a cap, since they could not be kept under it across a
+ * crash. It does not stop what is under way: such rows wait in memory, and if the process ends, the
+ * reservation on the disk still stands for them, which is more than they cost.
+ */
+
+int router_ledger_create(const struct router_ledger_options *options,
+                         struct router_ledger **ret_ledger, struct error *err)
+{
+    struct router_ledger *ledger = mem_new(struct router_ledger);
+    int r = journal_open(options->home, &ledger->journal, err);
+    if (r < 0) {
+        free(ledger);
+        return error_wrap(err, "the ledger");
+    }
+    ledger->options = *options;
+    ledger->options.home = mem_strdup(options->home);
+    ledger->options.days = options->days > 0 ? options->days : LEDGER_DAYS;
+    ledger->options.rows_max = options->rows_max > 0 ? options->rows_max : LEDGER_ROWS;
+    buf_init(&ledger->record, LEDGER_RECORD_MAX);
+    buf_init(&ledger->backlog, (size_t)2 * LEDGER_BACKLOG_MAX); // half of it may be taken already
+    list_init(&ledger->waiting);
+    list_init(&ledger->corrections);
+    ledger_start(ledger);
+    *ret_ledger = ledger;
+    return 0;
+}
+
+// Nobody can do anything for what still waits in memory, but the owner should know what is missing.
+static void tell_unkept(struct router_ledger *ledger)
+{
+    struct store_charge charges[LEDGER_CHARGES_MAX];
+    struct error note = ERROR_INIT;
+    char money[MONEY_TEXT_SIZE];
+    int64_t rows = 0, cost_pico = 0;
+    for (size_t at = ledger->backlog_at; at < ledger->backlog.len;) {
+        struct span record = ledger_waiting_at(ledger, at);
+        struct store_attempt row;
+        enum ledger_record kind;
+        at += sizeof(uint32_t) + record.len;
+        if (!store_ledger_decode(record, charges, &kind, &row) || kind != LEDGER_ROW)
+            continue;
+        cost_pico = money_add(cost_pico, row.cost_pico > 0 ? row.cost_pico : 0);
+        rows++;
+    }
+    error_set(&note, 0,
+              "the rows of %lld calls (%s) are lost with this stop, because the disk did not take "
+              "them. Of those under a budget the next start charges the bound. Next time free some "
+              "space and wait until the ledger is written again",
+              (long long)rows, money_format(cost_pico, money));
+    if (rows)
+        ledger_report(ledger, LEDGER_TROUBLE, note.text);
+}
+
+void router_ledger_destroy(struct router_ledger *ledger)
+{
+    if (!ledger)
+        return;
+    if (ledger_flush_backlog(ledger) < 0)
+        tell_unkept(ledger);
+    ledger_stop(ledger);
+    ledger_stop_syncing(ledger);
+    journal_close(ledger->journal);
+    buf_finish(&ledger->record);
+    buf_finish(&ledger->backlog);
+    free((char *)(uintptr_t)ledger->options.home);
+    free(ledger);
+}
+
+int64_t router_ledger_written(const struct router_ledger *ledger)
+{
+    return ledger->written;
+}
+
+int64_t router_ledger_kept(const struct router_ledger *ledger)
+{
+    return ledger->kept;
+}
+
+bool router_ledger_is_ready(const struct router_ledger *ledger)
+{
+    return ledger->phase == LEDGER_READY;
+}
+
+bool router_ledger_is_starting(const struct router_ledger *ledger)
+{
+    return ledger->phase != LEDGER_READY && !ledger->trouble.text[0];
+}
+
+static int append(struct router_ledger *ledger, struct span record, struct error *err)
+{
+    int r = ledger_put(ledger, record, err);
+    if (r == 0)
+        ledger_record_added(ledger);
+    return r;
+}
+
+// What must not be lost: into the journal, or behind what already waits for it.
+static int write_down(struct router_ledger *ledger, struct error *err)
+{
+    struct error local = ERROR_INIT;
+    err = err ? err : &local;
+    ledger->written++;
+    int r = ledger_flush_backlog(ledger);
+    if (r == 0)
+        r = append(ledger, buf_span(&ledger->record), err);
+    else
+        error_set(err, r, "%s", ledger->trouble.text);
+    if (r < 0) {
+        ledger_put_off(ledger, buf_span(&ledger->record));
+        ledger_set_trouble(ledger, err->text);
+        ledger_record_added(ledger); // so that it is tried again
+    }
+    return r;
+}
+
+static struct store_attempt dated(const struct router_ledger *ledger,
+                                  const struct store_attempt *attempt)
+{
+    struct store_attempt dated = *attempt;
+    if (dated.day == 0)
+        dated.day = ledger_day(ledger, dated.wall_ms);
+    return dated;
+}
+
+int64_t router_ledger_reserve(struct router_ledger *ledger, const struct store_attempt *call,
+                              router_ledger_fn *done, void *context, struct error *err)
+{
+    struct store_attempt kept = dated(ledger, call);
+    int r = 0;
+    if (done && (ledger->trouble.text[0] || ledger->phase != LEDGER_READY))
+        return error_set(err, -EAGAIN, "nothing can be spent under a budget now: %.400s",
+                         router_ledger_trouble(ledger));
+    buf_clear(&ledger->record);
+    if (!store_ledger_encode_reservation(&kept, &ledger->record))
+        return error_set(err, -E2BIG, "the reservation is too large to be written down");
+    struct error local = ERROR_INIT;
+    err = err ? err : &local;
+    r = append(ledger, buf_span(&ledger->record), err);
+    if (r < 0) {
+        ledger_set_trouble(ledger, err->text);
+        ledger_record_added(ledger);
+        return r;
+    }
+    ledger->figures.reservations++;
+    return done ? ledger_wait(ledger, done, context) : 0;
+}
+
+int router_ledger_settle(struct router_ledger *ledger, const struct store_attempt *row,
+                         struct error *err)
+{
+    struct store_attempt kept = dated(ledger, row);
+    buf_clear(&ledger->record);
+    if (!store_ledger_encode_row(&kept, &ledger->record))
+        return error_set(err, -E2BIG, "the row is too large to be written down");
+    ledger->figures.rows++;
+    return write_down(ledger, err);
+}
+
+int router_ledger_release(struct router_ledger *ledger, struct span call, struct error *err)
+{
+    buf_clear(&ledger->record);
+    if (!store_ledger_encode_release(call, &ledger->record))
+        return error_set(err, -E2BIG, "the call's id is too long");
+    return write_down(ledger, err);
+}
+
+void router_ledger_figures(const struct router_ledger *ledger,
+                           struct router_ledger_figures *ret_figures)
+{
+    *ret_figures = ledger->figures;
+    ret_figures->journal_bytes = ledger_journal_bytes(ledger);
+}

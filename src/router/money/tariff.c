@@ -1,0 +1,197 @@
+#include "router/money/tariff.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "codec/money.h"
+
+/*
+ * Whether somebody else answered is no matter; whether it is paid otherwise is. What a name itself
+ * costs is what the deployments cost that are asked first: those of the lowest order, without the
+ * last resorts. Where a price is not known, only the same model of the same provider can be taken
+ * to cost the same.
+ */
+enum {
+    MILLION = 1000000,    // tokens, by which prices are told
+    NAME_SHOWN_MAX = 200, // bytes
+};
+
+static const struct router_group *group_of(const struct router_tariff *tariff)
+{
+    return &tariff->plan->groups[tariff->group];
+}
+
+static const struct router_deployment *member_of(const struct router_tariff *tariff, size_t index)
+{
+    return &tariff->plan->deployments[group_of(tariff)->members[index]];
+}
+
+// The first of those that are asked first, from `from` on; NULL: no further one.
+static const struct router_deployment *next_first(const struct router_tariff *tariff, size_t *from)
+{
+    const struct router_deployment *least = NULL;
+    for (size_t i = 0; i < group_of(tariff)->count; i++) {
+        const struct router_deployment *d = member_of(tariff, i);
+        bool before = !least || d->order < least->order ||
+                      (d->order == least->order && d->weight_micro > 0 && least->weight_micro == 0);
+        if (!d->trouble && before)
+            least = d;
+    }
+    while (least && *from < group_of(tariff)->count) {
+        const struct router_deployment *d = member_of(tariff, (*from)++);
+        if (!d->trouble && d->order == least->order &&
+            (d->weight_micro > 0) == (least->weight_micro > 0))
+            return d;
+    }
+    return NULL;
+}
+
+static struct router_price price_of(const struct router_tariff *tariff,
+                                    const struct router_deployment *d)
+{
+    return tariff->price ? tariff->price(tariff->context, d) : d->price;
+}
+
+static int64_t said(int64_t price, int64_t otherwise)
+{
+    return price < 0 ? otherwise : price;
+}
+
+static bool same_price(const struct router_tariff *tariff, const struct router_deployment *a,
+                       const struct router_deployment *b)
+{
+    const struct router_price prices[] = {price_of(tariff, a), price_of(tariff, b)};
+    const struct router_price *p = &prices[0], *q = &prices[1];
+    if (!router_price_known(p) || !router_price_known(q))
+        return !router_price_known(p) && !router_price_known(q) &&
+               strcmp(a->provider, b->provider) == 0 && strcmp(a->model, b->model) == 0;
+    return p->input_pico == q->input_pico && p->output_pico == q->output_pico &&
+           said(p->cache_read_pico, p->input_pico) == said(q->cache_read_pico, q->input_pico) &&
+           said(p->cache_write_pico, p->input_pico) == said(q->cache_write_pico, q->input_pico) &&
+           said(p->reasoning_pico, p->output_pico) == said(q->reasoning_pico, q->output_pico) &&
+           said(p->request_pico, 0) == said(q->request_pico, 0) &&
+           said(p->image_pico, 0) == said(q->image_pico, 0);
+}
+
+static bool is_as_asked(const struct router_tariff *tariff)
+{
+    const struct router_deployment *first;
+    for (size_t at = 0; (first = next_first(tariff, &at));)
+        if (first == tariff->answered || same_price(tariff, first, tariff->answered))
+            return true;
+    return false;
+}
+
+static bool is_free(const struct router_price *price)
+{
+    return price->input_pico == 0 && price->output_pico == 0 && price->request_pico <= 0 &&
+           price->image_pico <= 0;
+}
+
+// "$0.28/$0.42 per million tokens", in and out.
+static void write_price(const struct router_price *price, bool unit, struct buf *out)
+{
+    char in[MONEY_TEXT_SIZE], back[MONEY_TEXT_SIZE], call[MONEY_TEXT_SIZE];
+    buf_printf(out, "%s/%s%s", money_format(money_mul(price->input_pico, MILLION), in),
+               money_format(money_mul(price->output_pico, MILLION), back),
+               unit ? " per million tokens" : "");
+    if (price->request_pico > 0)
+        buf_printf(out, " and %s per call", money_format(price->request_pico, call));
+}
+
+static void write_cost(const struct router_price *price, struct buf *out)
+{
+    if (!router_price_known(price)) {
+        buf_append_text(out, ", at an unknown price");
+    } else if (is_free(price)) {
+        buf_append_text(out, ", which costs nothing");
+    } else {
+        buf_append_text(out, ", which costs ");
+        write_price(price, true, out);
+    }
+}
+
+// What people are told of why the one that was asked does not answer; the others just did not.
+static const char *const reasons[ROUTER_ERRORS] = {
+    [ROUTER_CONTEXT_WINDOW] = "has too small a context",
+    [ROUTER_CONTENT_POLICY] = "refused the content",
+    [ROUTER_TIMEOUT] = "did not answer in time",
+    [ROUTER_API_CONNECTION] = "could not be reached",
+    [ROUTER_INTERRUPTED] = "broke off",
+    [ROUTER_MALFORMED] = "gave an answer that cannot be read",
+    [ROUTER_EMPTY] = "gave an empty answer",
+    [ROUTER_BUDGET] = "is held back by a budget",
+    [ROUTER_NO_DEPLOYMENT] = "cannot be asked at the moment",
+    [ROUTER_EXHAUSTED] =
+        "cannot be asked, because this machine has run out of descriptors or memory",
+};
+
+static void write_reason(const struct router_failure *failed, struct buf *out)
+{
+    const char *reason = failed ? reasons[failed->error] : reasons[ROUTER_NO_DEPLOYMENT];
+    if (reason)
+        buf_append_text(out, reason);
+    else if (failed->upstream_status >= 400)
+        buf_printf(out, "did not answer (HTTP %d)", failed->upstream_status);
+    else
+        buf_append_text(out, "did not answer");
+}
+
+// By its group, or within that by its model; a wildcard is no name.
+static const char *name_of(const struct router_tariff *tariff)
+{
+    const struct router_deployment *d = tariff->answered;
+    const char *name = tariff->plan->groups[d->group].name;
+    if (d->group == tariff->group || strchr(name, '*'))
+        name = d->litellm_name;
+    return strchr(name, '*') ? d->provider : name;
+}
+
+static void write_switch(const struct router_tariff *tariff, struct buf *out)
+{
+    size_t at = 0;
+    const struct router_deployment *first = next_first(tariff, &at);
+    const struct router_price now = price_of(tariff, tariff->answered), *price = &now;
+    const struct router_price usual = first ? price_of(tariff, first) : now;
+    buf_printf(out, "%.*s ", NAME_SHOWN_MAX, tariff->asked);
+    write_reason(tariff->failed, out);
+    buf_printf(out, "; %.*s answers now", NAME_SHOWN_MAX, name_of(tariff));
+    write_cost(price, out);
+    if (first && router_price_known(&usual) && router_price_known(price) && !is_free(&usual)) {
+        buf_append_text(out, " instead of ");
+        write_price(&usual, is_free(price), out);
+    }
+    buf_append_char(out, '.');
+}
+
+// All that same_price() compares.
+static void write_paid(const struct router_tariff *tariff, struct buf *out)
+{
+    const struct router_deployment *d = tariff->answered;
+    const struct router_price now = price_of(tariff, d), *p = &now;
+    if (router_price_known(p))
+        buf_printf(
+            out, "%" PRId64 "/%" PRId64 "/%" PRId64 "/%" PRId64 "/%" PRId64 "/%" PRId64 "/%" PRId64,
+            p->input_pico, p->output_pico, said(p->cache_read_pico, p->input_pico),
+            said(p->cache_write_pico, p->input_pico), said(p->reasoning_pico, p->output_pico),
+            said(p->request_pico, 0), said(p->image_pico, 0));
+    else
+        buf_append_char(out, ROUTER_TARIFF_UNKNOWN);
+    buf_printf(out, " %s %s", d->provider, d->model);
+}
+
+void router_tariff_tell(const struct router_tariff *tariff, struct buf *ret_paid,
+                        struct buf *ret_sentence)
+{
+    if (!is_as_asked(tariff)) {
+        write_paid(tariff, ret_paid);
+        write_switch(tariff, ret_sentence);
+        return;
+    }
+    buf_printf(ret_sentence, "%.*s answers again", NAME_SHOWN_MAX, tariff->asked);
+    const struct router_price now = price_of(tariff, tariff->answered);
+    if (router_price_known(&now))
+        write_cost(&now, ret_sentence);
+    buf_append_char(ret_sentence, '.');
+}

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "router/plan/plan.h"
+#include "router/wire/failure.h"
+
+enum { ROUTER_TARIFF_UNKNOWN = '?' }; // its price is not known
+
+// Who answered, to what was asked.
+struct router_tariff {
+    const struct router_plan *plan;
+    const char *asked; // the name
+    size_t group;      // that it means
+    const struct router_deployment *answered;
+    const struct router_failure *failed; // that came first; NULL: none
+    // What a deployment of the plan costs; NULL: what is configured.
+    struct router_price (*price)(void *context, const struct router_deployment *deployment);
+    void *context;
+};
+
+/*
+ * What is paid for the answer, as a text by which two can be compared (the prices, or that they are
+ * not known; a blank; whose), and a sentence about it for a person. Nothing is appended to
+ * `ret_paid` when it is what the name itself costs. Pure.
+ */
+void router_tariff_tell(const struct router_tariff *tariff, struct buf *ret_paid,
+                        struct buf *ret_sentence);

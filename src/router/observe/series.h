@@ -1,0 +1,58 @@
+#pragma once
+
+#include "router/observe/families.h"
+#include "router/observe/metrics.h"
+
+/*
+ * The series that an event of the router counts in.
+ *
+ * Counting must cost next to nothing beside a request, and a series is found by a dozen label
+ * values. So all series that an event can touch are kept together for who asked for what and which
+ * deployment it went to: one look-up instead of fifteen, and a series is only asked for once it is
+ * used. What differs by failure is looked up each time: failures are rarer and dearer themselves.
+ */
+struct series_cache;
+struct router_bundle;
+
+struct series_cache *series_cache_create(struct metrics *metrics);
+void series_cache_destroy(struct series_cache *cache); // accepts NULL
+
+void series_cache_deployments(struct series_cache *cache,
+                              const struct router_metrics_deployment *deployments, size_t count);
+bool series_cache_has(const struct series_cache *cache, size_t deployment);
+
+// What is known of one event. Its status and class may only be labels of what is not kept.
+struct router_event {
+    struct series_cache *cache;
+    struct router_bundle *bundle; // of series_cache_begin()
+    const struct router_caller *caller;
+    struct span requested_model, route, fallback_model;
+    size_t deployment;
+    int status;
+    const char *exception_class;
+};
+
+// Finds its kept cache; they are valid until the next event begins.
+void series_cache_begin(struct router_event *event);
+
+// With kept series. Values below 0 are not known and change nothing.
+void series_cache_add(const struct router_event *event, enum router_family which, int64_t value);
+void series_cache_set(const struct router_event *event, enum router_family which, int64_t value);
+void series_cache_observe(const struct router_event *event, enum router_family which,
+                          int64_t value);
+void series_cache_count_total(const struct router_event *event); // FAMILY_PROXY_TOTAL
+
+// Without: looked up each time, and the event need not have begun.
+int64_t *series_cache_find(const struct router_event *event, enum router_family which);
+
+// Sets the level of the event's deployment, which must be there. False: it was that already.
+bool series_cache_turn(const struct router_event *event, int64_t level);
+
+void series_cache_forget(struct series_cache *cache, enum router_family which); // no kept one
+
+// Those that no deployment, model or caller belongs to.
+int64_t *series_cache_counter(struct series_cache *cache, enum router_family which,
+                              const struct router_labels *labels);
+struct metrics_histogram *series_cache_histogram(struct series_cache *cache,
+                                                 enum router_family which,
+                                                 const struct router_labels *labels);

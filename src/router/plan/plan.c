@@ -1,0 +1,92 @@
+#include "router/plan/plan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "router/plan/plan_read.h"
+
+/*
+ * A plan is one allocation with the plan in front, and a list of everything else that it owns: it
+ * is made once and let go as a whole.
+ */
+
+static void wipe(const char *text)
+{
+    if (text)
+        explicit_bzero((char *)text, strlen(text));
+}
+
+// Of what was never a secret ("", a literal) nothing is written: it may be read-only.
+static void wipe_keys(const struct plan_memory *memory)
+{
+    const struct router_plan *plan = &memory->plan;
+    wipe(plan->master_key);
+    for (size_t i = 0; i < plan->deployment_count; i++) {
+        const struct router_deployment *d = &plan->deployments[i];
+        if (*d->api_key)
+            wipe(d->api_key);
+        for (size_t j = 0; d->headers && d->headers[j]; j++)
+            wipe(d->headers[j]);
+    }
+}
+
+static void memory_destroy(struct plan_memory *memory)
+{
+    wipe_keys(memory);
+    for (size_t i = 0; i < memory->block_count; i++)
+        free(memory->blocks[i]);
+    free(memory->blocks);
+    free(memory);
+}
+
+struct router_plan *router_plan_ref(const struct router_plan *plan)
+{
+    plan_memory_of(plan)->references++;
+    return (struct router_plan *)plan;
+}
+
+void router_plan_unref(struct router_plan *plan)
+{
+    if (plan && --plan_memory_of(plan)->references == 0)
+        memory_destroy(plan_memory_of(plan));
+}
+
+static int fail(const struct plan_maker *maker, struct error *err)
+{
+    if (maker->errors > 1)
+        return error_set(err, -EINVAL, "%s (and %zu more; `hermes config check` lists them)",
+                         maker->first.text, maker->errors - 1);
+    return error_set(err, -EINVAL, "%s", maker->first.text);
+}
+
+int router_plan_create(const struct router_plan_source *source, struct router_plan **ret_plan,
+                       struct buf *ret_errors, struct error *err)
+{
+    struct plan_memory *memory = mem_new(struct plan_memory);
+    struct plan_maker maker = {.memory = memory,
+                               .plan = &memory->plan,
+                               .source = source,
+                               .lines = ret_errors,
+                               .first = ERROR_INIT};
+    memory->references = 1;
+    memory->plan.notes = "";
+    memory->model = plan_copy(&maker, source->llm->model);
+    plan_read_settings(&maker);
+    plan_read_deployments(&maker);
+    plan_read_aliases(&maker);
+    plan_index(&maker);
+    plan_add_own(&maker);
+    plan_index(&maker);
+    plan_check_aliases(&maker);
+    plan_read_chains(&maker);
+    plan_read_slots(&maker);
+    plan_read_budgets(&maker);
+    if (maker.errors) {
+        memory_destroy(memory);
+        return fail(&maker, err);
+    }
+    *ret_plan = maker.plan;
+    return 0;
+}

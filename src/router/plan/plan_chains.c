@@ -1,0 +1,285 @@
+#include <string.h>
+
+#include "base/mem.h"
+#include "codec/json.h"
+#include "router/plan/plan_read.h"
+
+/*
+ * Aliases and fallbacks. Names of models hold dots and slashes, so these settings are read as JSON
+ * and not by place. A fallback that leads nowhere is a mistake: it would be found out only in the
+ * outage that it was written for.
+ */
+
+// The value as a document over its text; false: it is not there, or a mistake was noted.
+static bool read_json(const struct plan_section *section, const struct option_pair *pair,
+                      struct json *doc)
+{
+    struct error err = ERROR_INIT;
+    if (!pair)
+        return false;
+    if (json_parse(doc, span_of(pair->value), &err) < 0) {
+        plan_pair_error(section, pair, "%s", err.text);
+        return false;
+    }
+    return true;
+}
+
+// A name as the plan owns it; NULL after a mistake was noted.
+static const char *read_name(const struct plan_section *section, const struct option_pair *pair,
+                             struct json_value value)
+{
+    CLEANUP(mem_cleanup) char *text = json_strdup(value, ROUTER_NAME_MAX);
+    if (text && *text)
+        return plan_copy(section->maker, text);
+    plan_pair_error(section, pair, "%.*s is not the name of a model",
+                    json_raw(value).len > 60 ? 60 : (int)json_raw(value).len, json_raw(value).data);
+    return NULL;
+}
+
+// "alias: name", or "alias: {model: name, hidden: true}".
+static void read_alias(const struct plan_section *section, const struct option_pair *pair,
+                       struct json_value key, struct json_value value, struct router_alias *alias)
+{
+    struct router_plan *plan = section->maker->plan;
+    bool whole = json_type(value) == JSON_OBJECT;
+    alias->name = read_name(section, pair, key);
+    alias->target = read_name(section, pair, whole ? json_get(value, "model") : value);
+    if (whole)
+        json_bool(json_get(value, "hidden"), &alias->hidden);
+    if (alias->name && alias->target)
+        plan->alias_count++;
+}
+
+static struct plan_section router_section(struct plan_maker *maker)
+{
+    return (struct plan_section){maker, "router_settings", maker->source->router->router_settings,
+                                 0};
+}
+
+void plan_read_aliases(struct plan_maker *maker)
+{
+    const struct plan_section section = router_section(maker);
+    const struct option_pair *pair = plan_find_pair(&section, "model_group_alias");
+    JSON_AUTO doc = JSON_INIT;
+    struct json_value key, value;
+    if (!read_json(&section, pair, &doc))
+        return;
+    size_t count = json_count(json_root(&doc));
+    if (json_type(json_root(&doc)) != JSON_OBJECT || count > ROUTER_ALIASES_MAX) {
+        plan_pair_error(&section, pair, "it must be a mapping of at most %d names",
+                        ROUTER_ALIASES_MAX);
+        return;
+    }
+    struct router_alias *aliases = plan_alloc(maker, count * sizeof *aliases);
+    struct json_iter it = json_iter_init(json_root(&doc));
+    maker->plan->aliases = aliases;
+    while (json_iter_next(&it, &key, &value))
+        read_alias(&section, pair, key, value, &aliases[maker->plan->alias_count]);
+}
+
+static bool is_alias(const struct router_plan *plan, const char *name)
+{
+    for (size_t i = 0; i < plan->alias_count; i++)
+        if (strcmp(plan->aliases[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+void plan_check_aliases(struct plan_maker *maker)
+{
+    const struct plan_section section = router_section(maker);
+    const struct option_pair *pair = plan_find_pair(&section, "model_group_alias");
+    struct router_match match;
+    for (size_t i = 0; i < maker->plan->alias_count; i++) {
+        const struct router_alias *alias = &maker->plan->aliases[i];
+        if (router_plan_find_own(maker->plan, span_of(alias->name), &match))
+            continue;
+        if (is_alias(maker->plan, alias->target))
+            plan_pair_error(&section, pair,
+                            "\"%.60s\" leads to \"%.60s\", which is an alias too; name a model of "
+                            "model_list",
+                            alias->name, alias->target);
+        else
+            plan_no_model(&section, pair, span_of(alias->target));
+    }
+}
+
+// A list of fallbacks on its way: the setting, and what it is for.
+struct reading {
+    const struct plan_section *section;
+    const struct option_pair *pair;
+    enum router_chain_kind kind;
+    struct router_chain *chains; // of the kind, ROUTER_CHAINS_MAX
+};
+
+static bool read_target(const struct reading *reading, struct json_value value,
+                        struct router_target *target)
+{
+    const struct router_plan *plan = reading->section->maker->plan;
+    struct router_match match;
+    target->name = read_name(reading->section, reading->pair, value);
+    if (!target->name)
+        return false;
+    if (!router_plan_find_own(plan, span_of(target->name), &match) &&
+        !router_plan_find_id(plan, span_of(target->name), &match)) {
+        plan_no_model(reading->section, reading->pair, span_of(target->name));
+        return false;
+    }
+    target->group = match.group;
+    target->deployment = match.deployment;
+    return true;
+}
+
+static bool is_list(const struct reading *reading, struct json_value value)
+{
+    if (json_type(value) == JSON_ARRAY && json_count(value) <= ROUTER_TARGETS_MAX)
+        return true;
+    plan_pair_error(reading->section, reading->pair,
+                    "the fallbacks must be a list of at most %d names", ROUTER_TARGETS_MAX);
+    return false;
+}
+
+static void add_chain(const struct reading *reading, const char *name, struct json_value list)
+{
+    struct plan_maker *maker = reading->section->maker;
+    size_t *count = &maker->plan->chain_counts[reading->kind];
+    struct json_value value;
+    if (!is_list(reading, list))
+        return;
+    for (size_t i = 0; i < *count; i++)
+        if (strcmp(reading->chains[i].name, name) == 0)
+            plan_pair_error(reading->section, reading->pair, "\"%s\" is listed twice", name);
+    if (*count == ROUTER_CHAINS_MAX) {
+        plan_pair_error(reading->section, reading->pair, "it has too many entries");
+        return;
+    }
+    struct router_target *targets = plan_alloc(maker, json_count(list) * sizeof *targets);
+    struct router_chain *chain = &reading->chains[(*count)++];
+    *chain = (struct router_chain){.name = name, .targets = targets};
+    struct json_iter it = json_iter_init(list);
+    while (json_iter_next(&it, NULL, &value))
+        chain->count += read_target(reading, value, &targets[chain->count]);
+}
+
+// Does the name mean anything that could be asked, or with a provider before it?
+static bool is_known(const struct router_plan *plan, struct span name)
+{
+    struct router_match match;
+    if (span_is(name, "*") || router_plan_find_own(plan, name, &match))
+        return true;
+    for (size_t i = 0; i < plan->group_count; i++) {
+        struct span model = span_of(plan->groups[i].name);
+        span_cut(&model, '/');
+        if (span_equal(model, name) || span_is(name, plan->groups[i].name))
+            return true;
+    }
+    return false;
+}
+
+static void check_self(const struct reading *reading, const struct router_chain *chain)
+{
+    const struct router_plan *plan = reading->section->maker->plan;
+    struct router_match match;
+    size_t same = 0;
+    if (!router_plan_find_own(plan, span_of(chain->name), &match))
+        return;
+    for (size_t i = 0; i < chain->count; i++) {
+        struct router_match target = router_target_match(plan, &chain->targets[i]);
+        same += target.deployment == ROUTER_NONE && target.group == match.group &&
+                span_equal(target.name, match.name);
+    }
+    if (chain->count && same == chain->count)
+        plan_pair_error(reading->section, reading->pair, "\"%s\" falls back to itself alone",
+                        chain->name);
+}
+
+// {"free": ["free2", "cheap"]}
+static void read_entry(const struct reading *reading, struct json_value entry)
+{
+    const struct router_plan *plan = reading->section->maker->plan;
+    struct json_value key, list;
+    struct router_match match;
+    struct json_iter it = json_iter_init(entry);
+    if (json_type(entry) != JSON_OBJECT)
+        plan_pair_error(reading->section, reading->pair,
+                        "an entry must be a name and a list, as "
+                        "in {free: [free2, cheap]}");
+    while (json_type(entry) == JSON_OBJECT && json_iter_next(&it, &key, &list)) {
+        const char *name = read_name(reading->section, reading->pair, key);
+        size_t before = plan->chain_counts[reading->kind];
+        if (!name)
+            continue;
+        if (!is_known(plan, span_of(name)))
+            plan_no_model(reading->section, reading->pair, span_of(name));
+        if (router_plan_find_own(plan, span_of(name), &match) && match.alias)
+            name = plan_text(reading->section->maker, match.name);
+        add_chain(reading, name, list);
+        if (plan->chain_counts[reading->kind] > before)
+            check_self(reading, &reading->chains[before]);
+    }
+}
+
+static void read_list(const struct reading *reading)
+{
+    JSON_AUTO doc = JSON_INIT;
+    struct json_value entry;
+    if (!read_json(reading->section, reading->pair, &doc))
+        return;
+    if (json_type(json_root(&doc)) == JSON_OBJECT) {
+        read_entry(reading, json_root(&doc));
+        return;
+    }
+    if (json_type(json_root(&doc)) != JSON_ARRAY) {
+        plan_pair_error(reading->section, reading->pair,
+                        "it must be a list, as in "
+                        "[{free: [free2, cheap]}]");
+        return;
+    }
+    struct json_iter it = json_iter_init(json_root(&doc));
+    while (json_iter_next(&it, NULL, &entry))
+        read_entry(reading, entry);
+}
+
+// The setting of that name: of router_settings, else of litellm_settings.
+static bool find_setting(struct plan_maker *maker, const char *name, struct plan_section *section,
+                         const struct option_pair **ret_pair)
+{
+    *section = router_section(maker);
+    *ret_pair = plan_find_pair(section, name);
+    if (!*ret_pair) {
+        *section = (struct plan_section){maker, "litellm_settings",
+                                         maker->source->router->litellm_settings, 0};
+        *ret_pair = plan_find_pair(section, name);
+    }
+    return *ret_pair;
+}
+
+static void read_default(struct plan_maker *maker, struct router_chain *chains)
+{
+    struct plan_section section;
+    struct reading reading = {&section, NULL, ROUTER_CHAIN_GENERAL, chains};
+    JSON_AUTO doc = JSON_INIT;
+    if (!find_setting(maker, "default_fallbacks", &section, &reading.pair))
+        return;
+    maker->plan->chains_set[ROUTER_CHAIN_GENERAL] = true;
+    if (read_json(&section, reading.pair, &doc))
+        add_chain(&reading, plan_text(maker, SPAN_LITERAL("*")), json_root(&doc));
+}
+
+void plan_read_chains(struct plan_maker *maker)
+{
+    static const char *const names[ROUTER_CHAIN_KINDS] = {"fallbacks", "context_window_fallbacks",
+                                                          "content_policy_fallbacks"};
+    for (size_t kind = 0; kind < ROUTER_CHAIN_KINDS; kind++) {
+        struct plan_section section;
+        struct reading reading = {.section = &section, .kind = (enum router_chain_kind)kind};
+        reading.chains = plan_alloc(maker, ROUTER_CHAINS_MAX * sizeof *reading.chains);
+        maker->plan->chains[kind] = reading.chains;
+        if (find_setting(maker, names[kind], &section, &reading.pair)) {
+            maker->plan->chains_set[kind] = true;
+            read_list(&reading);
+        }
+        if (kind == ROUTER_CHAIN_GENERAL)
+            read_default(maker, reading.chains);
+    }
+}

@@ -1,0 +1,249 @@
+#include "router/plan/plan_read.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "codec/json.h"
+#include "codec/suggest.h"
+#include "config/substitute.h"
+
+enum {
+    SENTENCE_SIZE = 1024, // bytes
+    QUOTED_MAX = 60,      // bytes of a value in a sentence
+};
+
+void *plan_alloc(struct plan_maker *maker, size_t size)
+{
+    struct plan_memory *memory = maker->memory;
+    memory->blocks = mem_grow(memory->blocks, memory->block_count, &memory->block_capacity,
+                              sizeof *memory->blocks);
+    void *block = mem_zalloc(size ? size : 1);
+    memory->blocks[memory->block_count++] = block;
+    return block;
+}
+
+const char *plan_text(struct plan_maker *maker, struct span text)
+{
+    char *copy = plan_alloc(maker, text.len + 1);
+    if (text.len)
+        memcpy(copy, text.data, text.len);
+    return copy;
+}
+
+const char *plan_copy(struct plan_maker *maker, const char *text)
+{
+    return text ? plan_text(maker, span_of(text)) : NULL;
+}
+
+static void note(struct plan_maker *maker, unsigned line, const char *sentence)
+{
+    char place[SENTENCE_SIZE] = "";
+    if (line && maker->source->path)
+        snprintf(place, sizeof place, "%s:%u: ", maker->source->path, line);
+    if (maker->errors++ == 0)
+        error_set(&maker->first, -EINVAL, "%s%s", place, sentence);
+    if (maker->lines)
+        buf_printf(maker->lines, "error: %s%s\n", place, sentence);
+}
+
+void plan_error(struct plan_maker *maker, unsigned line, const char *fmt, ...)
+{
+    char sentence[SENTENCE_SIZE];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(sentence, sizeof sentence, fmt, args);
+    va_end(args);
+    note(maker, line, sentence);
+}
+
+const struct option_pair *plan_find_pair(const struct plan_section *section, const char *name)
+{
+    for (size_t i = 0; i < section->pairs.count; i++)
+        if (strcmp(section->pairs.pairs[i].name + section->skip, name) == 0)
+            return &section->pairs.pairs[i];
+    return NULL;
+}
+
+void plan_pair_error(const struct plan_section *section, const struct option_pair *pair,
+                     const char *fmt, ...)
+{
+    char sentence[SENTENCE_SIZE];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(sentence, sizeof sentence, fmt, args);
+    va_end(args);
+    plan_error(section->maker, pair->line, "%s.%s: %s", section->shown, pair->name + section->skip,
+               sentence);
+}
+
+// JSON's numbers, and those with nothing before the point.
+bool plan_parse_fixed(struct span text, unsigned digits, int64_t *ret_value)
+{
+    JSON_AUTO doc = JSON_INIT;
+    CLEANUP(mem_cleanup)
+    char *whole = mem_printf("%s%.*s", text.len && text.data[0] == '.' ? "0" : "", (int)text.len,
+                             text.len ? text.data : "");
+    return json_parse(&doc, span_of(whole), NULL) == 0 &&
+           json_fixed(json_root(&doc), digits, ret_value);
+}
+
+bool plan_parse_time(struct span text, int64_t *ret_ms)
+{
+    static const struct {
+        const char *name;
+        int64_t ms;
+    } units[] = {
+        {"", 1000},         {"ms", 1},           {"s", 1000},          {"m", 60000},
+        {"h", 3600 * 1000}, {"d", 86400 * 1000}, {"w", 604800 * 1000}, {"mo", 2592000 * 1000LL},
+    };
+    size_t len = 0;
+    while (len < text.len && strchr("0123456789.+-eE", text.data[len]))
+        len++;
+    struct span unit = span_trim(span_skip(text, len));
+    int64_t thousandths, ms;
+    for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+        if (!span_is(unit, units[i].name))
+            continue;
+        if (!plan_parse_fixed(span_make(text.data, len), 3, &thousandths) ||
+            __builtin_mul_overflow(thousandths, units[i].ms, &ms))
+            return false;
+        *ret_ms = ms / 1000;
+        return true;
+    }
+    return false;
+}
+
+// Is the value there, and not still to come from a variable?
+static const struct option_pair *take_pair(const struct plan_section *section, const char *name)
+{
+    char unset[SUBSTITUTE_NAME_MAX + 1];
+    const struct option_pair *pair = plan_find_pair(section, name);
+    if (!pair || !config_unset_variable(pair->value, unset))
+        return pair;
+    plan_pair_error(section, pair,
+                    "its value is in the variable %s, which is not set; set it, or put a file of "
+                    "that name into the directory that HERMES_SECRETS_DIR names",
+                    unset);
+    return NULL;
+}
+
+static void not_a(const struct plan_section *section, const struct option_pair *pair,
+                  const char *what)
+{
+    plan_pair_error(section, pair, "\"%.*s\" is not %s", QUOTED_MAX,
+                    pair->secret ? "..." : pair->value, what);
+}
+
+// "0.5", of hundredths 50.
+static const char *show_fixed(int64_t value, unsigned digits, char *text, size_t size)
+{
+    int64_t unit = 1;
+    for (unsigned i = 0; i < digits; i++)
+        unit *= 10;
+    snprintf(text, size, "%" PRId64 "%s", value / unit, value % unit ? "..." : "");
+    return text;
+}
+
+static bool within(const struct plan_section *section, const struct option_pair *pair,
+                   int64_t value, unsigned digits, int64_t min, int64_t max)
+{
+    char low[32], high[32];
+    if (value >= min && value <= max)
+        return true;
+    show_fixed(min, digits, low, sizeof low);
+    show_fixed(max, digits, high, sizeof high);
+    plan_pair_error(section, pair, "\"%.*s\" is out of range (%s to %s)", QUOTED_MAX, pair->value,
+                    low, high);
+    return false;
+}
+
+void plan_read_number(const struct plan_section *section, const char *name, unsigned digits,
+                      int64_t min, int64_t max, int64_t *ret_value)
+{
+    const struct option_pair *pair = take_pair(section, name);
+    int64_t value, finer;
+    if (!pair)
+        return;
+    struct span text = span_trim(span_of(pair->value));
+    bool good = plan_parse_fixed(text, digits, &value);
+    if (!good)
+        not_a(section, pair, digits ? "a number" : "a whole number");
+    else if (!digits && plan_parse_fixed(text, 3, &finer) && finer != value * 1000)
+        not_a(section, pair, "a whole number");
+    else if (within(section, pair, value, digits, min, max))
+        *ret_value = value;
+}
+
+void plan_read_bool(const struct plan_section *section, const char *name, bool *ret_value)
+{
+    const struct option_pair *pair = take_pair(section, name);
+    bool value;
+    if (!pair)
+        return;
+    if (span_to_bool(span_trim(span_of(pair->value)), &value))
+        *ret_value = value;
+    else
+        not_a(section, pair, "yes or no (true, false, on, off)");
+}
+
+void plan_read_time(const struct plan_section *section, const char *name, int64_t min, int64_t max,
+                    int64_t *ret_value)
+{
+    const struct option_pair *pair = take_pair(section, name);
+    int64_t value;
+    if (!pair)
+        return;
+    if (!plan_parse_time(span_trim(span_of(pair->value)), &value))
+        not_a(section, pair, "a time (seconds, or such as 30s, 5m, 12h, 7d, 1mo)");
+    else if (value < min || value > max)
+        plan_pair_error(section, pair, "\"%.*s\" is out of range (%" PRId64 "ms to %" PRId64 "s)",
+                        QUOTED_MAX, pair->value, min, max / 1000);
+    else
+        *ret_value = value;
+}
+
+void plan_read_text(const struct plan_section *section, const char *name, const char **ret_value)
+{
+    const struct option_pair *pair = take_pair(section, name);
+    if (pair && *pair->value)
+        *ret_value = pair->value;
+}
+
+const char *plan_nearest_name(const struct plan_maker *maker, struct span name)
+{
+    size_t count = 0;
+    CLEANUP(mem_cleanup)
+    const char **names =
+        mem_zalloc((maker->plan->group_count + maker->plan->alias_count + 1) * sizeof *names);
+    for (size_t i = 0; i < maker->plan->group_count; i++)
+        if (!maker->plan->groups[i].internal)
+            names[count++] = maker->plan->groups[i].name;
+    for (size_t i = 0; i < maker->plan->alias_count; i++)
+        names[count++] = maker->plan->aliases[i].name;
+    return suggest_nearest(name, names, count);
+}
+
+void plan_no_model(const struct plan_section *section, const struct option_pair *pair,
+                   struct span name)
+{
+    enum { SHOWN = 10 }; // names
+    const struct router_plan *plan = section->maker->plan;
+    const char *nearest = plan_nearest_name(section->maker, name);
+    size_t shown = 0;
+    BUF_AUTO names = BUF_INIT(SENTENCE_SIZE / 2);
+    for (size_t i = 0; i < plan->group_count && shown <= SHOWN; i++)
+        if (!plan->groups[i].internal && shown++ < SHOWN)
+            buf_printf(&names, "%s%.64s", shown > 1 ? ", " : "", plan->groups[i].name);
+    if (nearest)
+        plan_pair_error(section, pair, "there is no model \"%.*s\" (did you mean \"%s\"?)",
+                        QUOTED_MAX < name.len ? QUOTED_MAX : (int)name.len, name.data, nearest);
+    else
+        plan_pair_error(section, pair, "there is no model \"%.*s\"; model_list has %s%s",
+                        QUOTED_MAX < name.len ? QUOTED_MAX : (int)name.len, name.data,
+                        names.len ? buf_text(&names) : "none", shown > SHOWN ? ", ..." : "");
+}

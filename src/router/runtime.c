@@ -1,0 +1,114 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "router/router_internal.h"
+
+static struct router_circuit_policy circuit_policy_of(const struct router_plan *plan)
+{
+    struct router_circuit_policy policy = {
+        .disabled = plan->disable_cooldowns,
+        .own_cooldown_ms = -1,
+        .cooldown_ms = plan->cooldown_ms,
+        .allowed_fails = plan->allowed_fails,
+    };
+    memcpy(policy.fails, plan->fails, sizeof policy.fails);
+    return policy;
+}
+
+static struct router_fallback_plan fallback_plan_of(const struct router_plan *plan)
+{
+    struct router_fallback_plan fallbacks = {
+        .plan = plan,
+        .groups = plan->groups,
+        .deployments = plan->deployments,
+        .chain = router_plan_chain,
+        .num_retries = plan->num_retries,
+        .retry_after_ms = plan->retry_after_ms,
+        .max_fallbacks = plan->max_fallbacks,
+        .strategy = plan->strategy,
+        .pre_call_checks = plan->pre_call_checks,
+    };
+    memcpy(fallbacks.chains_set, plan->chains_set, sizeof fallbacks.chains_set);
+    memcpy(fallbacks.retries, plan->retries, sizeof fallbacks.retries);
+    return fallbacks;
+}
+
+static struct router_budget_terms *terms_of(const struct router_plan *plan)
+{
+    struct router_budget_terms *terms = mem_zalloc((plan->budget_count + 1) * sizeof *terms);
+    for (size_t i = 0; i < plan->budget_count; i++)
+        terms[i] = (struct router_budget_terms){
+            .name = plan->budgets[i].name,
+            .cap_pico = plan->budgets[i].cap_pico,
+            .period = plan->budgets[i].period,
+            .zone = plan->zone,
+        };
+    return terms;
+}
+
+// What was learnt of a deployment stays known when the configuration is read again.
+static void inherit(struct router_runtime *runtime, const struct router_runtime *before)
+{
+    for (size_t i = 0; i < runtime->plan->deployment_count; i++)
+        for (size_t j = 0; j < before->plan->deployment_count; j++)
+            if (strcmp(runtime->plan->deployments[i].id, before->plan->deployments[j].id) == 0)
+                router_picker_inherit(runtime->picker, i, before->picker, j);
+}
+
+struct router_runtime *router_runtime_create(struct router *router, const struct router_plan *plan,
+                                             const struct router_runtime *before)
+{
+    struct router_runtime *runtime = mem_new(struct router_runtime);
+    struct router_circuit_policy policy = circuit_policy_of(plan);
+    runtime->references = 1;
+    runtime->plan = router_plan_ref(plan);
+    runtime->picker =
+        router_picker_create(plan->deployments, plan->deployment_count, &policy, ++router->seed);
+    runtime->fallback_plan = fallback_plan_of(runtime->plan);
+    runtime->upstreams = mem_zalloc((plan->deployment_count + 1) * sizeof(struct upstream *));
+    runtime->terms = terms_of(plan);
+    if (before)
+        inherit(runtime, before);
+    return runtime;
+}
+
+struct router_runtime *router_runtime_ref(struct router_runtime *runtime)
+{
+    runtime->references++;
+    return runtime;
+}
+
+void router_runtime_unref(struct router_runtime *runtime)
+{
+    if (!runtime || --runtime->references > 0)
+        return;
+    for (size_t i = 0; i < runtime->plan->deployment_count; i++)
+        upstream_destroy(runtime->upstreams[i]);
+    free(runtime->upstreams);
+    free(runtime->terms);
+    router_picker_destroy(runtime->picker);
+    router_plan_unref(runtime->plan);
+    free(runtime);
+}
+
+int router_runtime_upstream(struct router_runtime *runtime, struct http_client *http,
+                            size_t deployment, const struct upstream **ret_upstream,
+                            struct error *err)
+{
+    const struct router_deployment *asked = &runtime->plan->deployments[deployment];
+    int r = 0;
+    if (!runtime->upstreams[deployment]) {
+        struct upstream_options options = {
+            .format = asked->format,
+            .base_url = asked->base_url,
+            .api_key = asked->api_key,
+            .extra_headers = asked->headers,
+            .provider = asked->provider,
+        };
+        r = upstream_create(http, &options, &runtime->upstreams[deployment], err);
+    }
+    if (r == 0)
+        *ret_upstream = runtime->upstreams[deployment];
+    return r;
+}

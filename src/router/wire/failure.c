@@ -1,0 +1,459 @@
+#include "router/wire/failure.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+/*
+ * What is decided here, and why.
+ *
+ * Names and statuses are those that LiteLLM gives an OpenAI-compatible provider's failure, because
+ * clients branch on them: 422 arrives as BadRequestError, what has no class of its own (402, 403,
+ * 529) as APIError with its own status, a refused connection as InternalServerError.
+ * A reply that LiteLLM would have passed on as if nothing were wrong (empty, a page, cut before its
+ * first content) is an InternalServerError or APIConnectionError here, with 500.
+ *
+ * `again` is whether a retry of the same deployment can help. A key, an account without money, a
+ * missing model do not mend themselves within seconds; nor does a limit, unless its Retry-After is
+ * short enough to be waited for; and who has waited for a whole timeout of ours is not made to
+ * wait for another one, unlike who was told of somebody else's. `elsewhere`: everything but what we
+ * ourselves refused. `ours`: it says something about the deployment; a request that is wrong by
+ * itself, that is too long, whose client left, or for which this machine had no descriptor, says
+ * nothing, and must not take the deployment away from everybody else.
+ *
+ * Of a 403 and a 404 the words tell whether it is the deployment's failure or the request's
+ * (is_of_request() below). A 404 is the deployment's (no such model, no endpoint left, a path that
+ * is not there), unless it says that the model cannot do what this request wants: OpenRouter's "No
+ * endpoints found that support image input" and its like, a parameter other than the model; or
+ * unless the request itself limits which providers may answer, so that none may be left. A 403 in
+ * the API's own JSON is the key's (not allowed, region, guardrail on models, limit), unless it is a
+ * moderation. A 403 that is no JSON, a page mostly, comes from a firewall before the
+ * provider that dislikes these bytes. Where it is a block of the whole address, each call pays for
+ * one quick refusal; the other way round one client's prompt would cost everybody the model. A 200
+ * that a content filter left empty counts as forbidden, and is about the request as well.
+ */
+struct error_kind {
+    const char *class;
+    const char *type; // NULL: JSON null
+    int status;
+    enum router_class policy;
+    bool doubled; // LiteLLM writes the class twice, before the provider and before that
+    bool again, elsewhere, counts;
+};
+
+static const struct error_kind kinds[ROUTER_ERRORS] = {
+    [ROUTER_BAD_REQUEST] = {"BadRequestError", NULL, 400, ROUTER_CLASS_BAD_REQUEST, false, false,
+                            true, false},
+    [ROUTER_CONTEXT_WINDOW] = {"ContextWindowExceededError", NULL, 400, ROUTER_CLASS_BAD_REQUEST,
+                               true, false, true, false},
+    [ROUTER_CONTENT_POLICY] = {"ContentPolicyViolationError", NULL, 400,
+                               ROUTER_CLASS_CONTENT_POLICY, true, false, true, false},
+    [ROUTER_AUTHENTICATION] = {"AuthenticationError", NULL, 401, ROUTER_CLASS_AUTHENTICATION, true,
+                               false, true, true},
+    [ROUTER_PERMISSION_DENIED] = {"APIError", NULL, 403, ROUTER_CLASSES, true, false, true, true},
+    [ROUTER_NOT_FOUND] = {"NotFoundError", NULL, 404, ROUTER_CLASS_NOT_FOUND, true, false, true,
+                          true},
+    [ROUTER_TIMEOUT] = {"Timeout", NULL, 408, ROUTER_CLASS_TIMEOUT, false, true, true, true},
+    [ROUTER_RATE_LIMIT] = {"RateLimitError", "throttling_error", 429, ROUTER_CLASS_RATE_LIMIT, true,
+                           false, true, true},
+    [ROUTER_UNPROCESSABLE] = {"BadRequestError", NULL, 422, ROUTER_CLASS_BAD_REQUEST, false, false,
+                              true, false},
+    [ROUTER_PAYMENT] = {"APIError", NULL, 402, ROUTER_CLASSES, true, false, true, true},
+    [ROUTER_API_CONNECTION] = {"InternalServerError", NULL, 500, ROUTER_CLASS_INTERNAL_SERVER, true,
+                               true, true, true},
+    [ROUTER_INTERNAL_SERVER] = {"InternalServerError", NULL, 500, ROUTER_CLASS_INTERNAL_SERVER,
+                                true, true, true, true},
+    [ROUTER_SERVICE_UNAVAILABLE] = {"ServiceUnavailableError", NULL, 503,
+                                    ROUTER_CLASS_INTERNAL_SERVER, true, true, true, true},
+    [ROUTER_MALFORMED] = {"InternalServerError", NULL, 500, ROUTER_CLASS_INTERNAL_SERVER, true,
+                          true, true, true},
+    [ROUTER_EMPTY] = {"InternalServerError", NULL, 500, ROUTER_CLASS_INTERNAL_SERVER, true, true,
+                      true, true},
+    [ROUTER_INTERRUPTED] = {"APIConnectionError", NULL, 500, ROUTER_CLASS_INTERNAL_SERVER, true,
+                            true, true, true},
+    [ROUTER_BUDGET] = {"BudgetExceededError", "budget_exceeded", 400, ROUTER_CLASSES, false, false,
+                       true, false},
+    [ROUTER_NO_DEPLOYMENT] = {"RouterRateLimitError", "None", 429, ROUTER_CLASSES, false, false,
+                              true, false},
+    [ROUTER_CANCELLED] = {"CancelledError", NULL, 499, ROUTER_CLASSES, false, false, false, false},
+    [ROUTER_EXHAUSTED] = {"ServiceUnavailableError", NULL, 503, ROUTER_CLASSES, false, false, true,
+                          false},
+};
+
+// What chat_failure knows already; the words below may know better.
+static enum router_error error_of_kind(const struct chat_failure *from)
+{
+    switch (from->kind) {
+    case CHAT_UNREACHABLE:
+        return ROUTER_API_CONNECTION;
+    case CHAT_TIMED_OUT:
+        return ROUTER_TIMEOUT;
+    case CHAT_INTERRUPTED:
+        return ROUTER_INTERRUPTED;
+    case CHAT_RATE_LIMITED:
+        return ROUTER_RATE_LIMIT;
+    case CHAT_UNAUTHORIZED:
+        return ROUTER_AUTHENTICATION;
+    case CHAT_PAYMENT:
+        return ROUTER_PAYMENT;
+    case CHAT_FORBIDDEN:
+        return ROUTER_PERMISSION_DENIED;
+    case CHAT_NOT_FOUND:
+        return ROUTER_NOT_FOUND;
+    case CHAT_TOO_LONG: // 413 is about the body, and says nothing of a context
+        return from->status == 413 ? ROUTER_BAD_REQUEST : ROUTER_CONTEXT_WINDOW;
+    case CHAT_REJECTED:
+        if (from->status >= 300 && from->status < 400) // a base URL that is not the right one
+            return ROUTER_MALFORMED;
+        return from->status == 422 ? ROUTER_UNPROCESSABLE : ROUTER_BAD_REQUEST;
+    case CHAT_OVERLOADED:
+        return from->status == 503 ? ROUTER_SERVICE_UNAVAILABLE : ROUTER_INTERNAL_SERVER;
+    case CHAT_SERVER:
+        return ROUTER_INTERNAL_SERVER;
+    case CHAT_MALFORMED:
+    case CHAT_TOO_LARGE:
+        return ROUTER_MALFORMED;
+    case CHAT_EMPTY:
+        return ROUTER_EMPTY;
+    case CHAT_BUDGET:
+        return ROUTER_BUDGET;
+    case CHAT_EXHAUSTED:
+        return ROUTER_EXHAUSTED;
+    }
+    return ROUTER_INTERNAL_SERVER;
+}
+
+/*
+ * The providers' own names. They decide where the status is of no help: inside a 200, a 400 that
+ * is really about the context, Gemini's and others' 400 for a bad key, a 429 that is an empty
+ * account and so will not be over in a minute.
+ */
+static const struct {
+    const char *word;
+    enum router_error error;
+} words_table[] = {
+    {"context_length_exceeded", ROUTER_CONTEXT_WINDOW},
+    {"max_tokens_exceeded", ROUTER_CONTEXT_WINDOW},
+    {"token_limit_exceeded", ROUTER_CONTEXT_WINDOW},
+    {"string_too_long", ROUTER_CONTEXT_WINDOW},
+    {"string_above_max_length", ROUTER_CONTEXT_WINDOW},
+    {"content_policy_violation", ROUTER_CONTENT_POLICY},
+    {"content_filter", ROUTER_CONTENT_POLICY},
+    {"refusal", ROUTER_CONTENT_POLICY},
+    {"authentication", ROUTER_AUTHENTICATION},
+    {"authentication_error", ROUTER_AUTHENTICATION},
+    {"invalid_api_key", ROUTER_AUTHENTICATION},
+    {"UNAUTHENTICATED", ROUTER_AUTHENTICATION},
+    {"payment_required", ROUTER_PAYMENT},
+    {"insufficient_quota", ROUTER_PAYMENT},
+    {"billing_error", ROUTER_PAYMENT},
+    {"billing_hard_limit_reached", ROUTER_PAYMENT},
+    {"permission_denied", ROUTER_PERMISSION_DENIED},
+    {"permission_error", ROUTER_PERMISSION_DENIED},
+    {"PERMISSION_DENIED", ROUTER_PERMISSION_DENIED},
+    {"region_restricted", ROUTER_PERMISSION_DENIED},
+    {"not_found", ROUTER_NOT_FOUND},
+    {"not_found_error", ROUTER_NOT_FOUND},
+    {"model_not_found", ROUTER_NOT_FOUND},
+    {"NOT_FOUND", ROUTER_NOT_FOUND},
+    {"no_endpoints", ROUTER_NOT_FOUND},
+    {"model_deprecated", ROUTER_NOT_FOUND},
+    {"free_variant_ended", ROUTER_NOT_FOUND},
+    {"rate_limit_exceeded", ROUTER_RATE_LIMIT},
+    {"rate_limit_error", ROUTER_RATE_LIMIT},
+    {"throttling_error", ROUTER_RATE_LIMIT},
+    {"capacity_exhausted", ROUTER_RATE_LIMIT},
+    {"RESOURCE_EXHAUSTED", ROUTER_RATE_LIMIT},
+    {"provider_overloaded", ROUTER_SERVICE_UNAVAILABLE},
+    {"temporarily_unavailable", ROUTER_SERVICE_UNAVAILABLE},
+    {"UNAVAILABLE", ROUTER_SERVICE_UNAVAILABLE},
+    {"overloaded_error", ROUTER_INTERNAL_SERVER},
+    {"provider_unavailable", ROUTER_INTERNAL_SERVER},
+    {"api_error", ROUTER_INTERNAL_SERVER},
+    {"server", ROUTER_INTERNAL_SERVER},
+    {"server_error", ROUTER_INTERNAL_SERVER},
+    {"INTERNAL", ROUTER_INTERNAL_SERVER},
+    {"timeout", ROUTER_TIMEOUT},
+    {"timeout_error", ROUTER_TIMEOUT},
+    {"DEADLINE_EXCEEDED", ROUTER_TIMEOUT},
+    {"unprocessable", ROUTER_UNPROCESSABLE},
+    {"payload_too_large", ROUTER_BAD_REQUEST},
+    {"request_too_large", ROUTER_BAD_REQUEST},
+    {"invalid_prompt", ROUTER_BAD_REQUEST},
+};
+
+static bool error_of_word(struct span word, enum router_error *ret_error)
+{
+    for (size_t i = 0; word.len && i < ARRAY_LEN(words_table); i++)
+        if (span_is(word, words_table[i].word)) {
+            *ret_error = words_table[i].error;
+            return true;
+        }
+    return false;
+}
+
+// How providers without a name for it say that a request is too long. Lower case.
+static const char *const too_long[] = {
+    "context length",
+    "context window",
+    "context limit",
+    "maximum context",
+    "prompt is too long",                // Anthropic
+    "input token count",                 // Gemini: "... exceeds the maximum number of tokens"
+    "string too long",                   // OpenAI
+    "input tokens exceed",               //
+    "exceeds the available context size" // llama.cpp
+};
+
+static const char *const against_policy[] = {
+    "content_policy_violation",         "violating our usage policy",
+    "as a result of our safety system", "as a result of the safety system",
+    "content management policy",        // Azure
+    "content violates usage guidelines" // xAI, with 403
+};
+
+// OpenRouter's, with 404, of a model that is there, but not for this request.
+static const char *const unmet[] = {
+    "no endpoints found that ", // "support tool use", "can handle the requested parameters", ...
+    "your request's",           // "... provider.only preference permits only: ..."
+};
+
+static bool says(const char *text, const char *const *phrases, size_t count)
+{
+    char lower[ROUTER_FAILURE_TEXT_MAX];
+    size_t len = 0;
+    for (; text[len] && len + 1 < sizeof lower; len++)
+        lower[len] = (char)tolower((unsigned char)text[len]);
+    for (size_t i = 0; i < count; i++)
+        if (span_find(span_make(lower, len), span_of(phrases[i])) >= 0)
+            return true;
+    return false;
+}
+
+// The more particular name first: OpenAI's type is "invalid_request_error" for most of its codes.
+static enum router_error decide(const struct chat_failure *from,
+                                const struct router_error_words *words)
+{
+    enum router_error error = error_of_kind(from);
+    bool request = error == ROUTER_BAD_REQUEST || error == ROUTER_CONTEXT_WINDOW;
+    if (words->flagged && (request || error == ROUTER_PERMISSION_DENIED))
+        return ROUTER_CONTENT_POLICY;
+    if (!error_of_word(words->error_type, &error) && !error_of_word(words->code, &error) &&
+        !error_of_word(words->type, &error))
+        error_of_word(words->status, &error);
+    if (error == ROUTER_INTERNAL_SERVER && from->status >= 500)
+        error = error_of_kind(from); // a 503 that calls itself "server_error" is still one
+    if (error == ROUTER_BAD_REQUEST && says(from->text, too_long, ARRAY_LEN(too_long)))
+        return ROUTER_CONTEXT_WINDOW;
+    if ((error == ROUTER_BAD_REQUEST || error == ROUTER_PERMISSION_DENIED) &&
+        says(from->text, against_policy, ARRAY_LEN(against_policy)))
+        return ROUTER_CONTENT_POLICY;
+    return error;
+}
+
+// Is a 403 or 404 about this request only? See the top of this file.
+static bool is_of_request(enum router_error error, const struct chat_failure *from,
+                          const struct router_error_words *words)
+{
+    if (error == ROUTER_PERMISSION_DENIED) // without a status: a 200 that a filter left empty
+        return words->foreign || from->status == 0;
+    if (error != ROUTER_NOT_FOUND)
+        return false;
+    return words->is_narrowed || span_is(words->code, "constraint_filtered") ||
+           (words->param.len && !span_is(words->param, "model")) ||
+           says(from->text, unmet, ARRAY_LEN(unmet));
+}
+
+// The class's own, but where LiteLLM keeps what the provider said.
+static int status_of(enum router_error error, int upstream)
+{
+    bool keeps = (error == ROUTER_INTERNAL_SERVER && upstream >= 500 && upstream != 503) ||
+                 (error == ROUTER_TIMEOUT && upstream == 504) ||
+                 (error == ROUTER_CONTENT_POLICY && upstream == 403) || // OpenRouter's moderation
+                 (error == ROUTER_BAD_REQUEST && upstream >= 400 && upstream < 500 &&
+                  upstream != 401 && upstream != 403 && upstream != 404 && upstream != 429);
+    return keeps ? upstream : kinds[error].status;
+}
+
+static bool is_plain(struct span word)
+{
+    for (size_t i = 0; i < word.len; i++)
+        if ((unsigned char)word.data[i] < 0x20 || (unsigned char)word.data[i] > 0x7e ||
+            word.data[i] == '"' || word.data[i] == '\\')
+            return false;
+    return word.len > 0;
+}
+
+static const char *type_of(const struct router_failure *failure)
+{
+    if (kinds[failure->error].type)
+        return kinds[failure->error].type;
+    if (failure->status == 401)
+        return "authentication_error";
+    if (failure->status == 403)
+        return "permission_error";
+    return failure->status < 500 ? "invalid_request_error" : "internal_server_error";
+}
+
+static void copy_word(char *to, size_t size, struct span word)
+{
+    if (is_plain(word) && word.len < size)
+        snprintf(to, size, "%.*s", (int)word.len, word.data);
+}
+
+// Only a refused request keeps its provider's type and parameter in LiteLLM.
+static void set_type(struct router_failure *failure, const struct router_error_words *words)
+{
+    bool keeps = failure->error == ROUTER_BAD_REQUEST || failure->error == ROUTER_UNPROCESSABLE;
+    snprintf(failure->type, sizeof failure->type, "%s", type_of(failure));
+    if (keeps) {
+        copy_word(failure->type, sizeof failure->type, words->type);
+        copy_word(failure->param, sizeof failure->param, words->param);
+    }
+}
+
+void router_failure_read(const struct chat_failure *from, const struct router_error_words *words,
+                         struct router_failure *ret_failure)
+{
+    static const struct router_error_words none = {0};
+    struct router_failure failure = {.upstream_status = from->status, .retry_after_ms = -1};
+    words = words ? words : &none;
+    failure.error = decide(from, words);
+    failure.status = status_of(failure.error, from->status);
+    failure.of_request = is_of_request(failure.error, from, words);
+    if (from->retry_after_ms >= 0)
+        failure.retry_after_ms = from->retry_after_ms < ROUTER_RETRY_AFTER_MAX_MS
+                                     ? from->retry_after_ms
+                                     : ROUTER_RETRY_AFTER_MAX_MS;
+    set_type(&failure, words);
+    snprintf(failure.text, sizeof failure.text, "%s", from->text);
+    *ret_failure = failure;
+}
+
+void router_failure_make_bad(const char *param, const char *text,
+                             struct router_failure *ret_failure)
+{
+    router_failure_make(ROUTER_BAD_REQUEST, -1, text, ret_failure);
+    ret_failure->plain = true;
+    snprintf(ret_failure->param, sizeof ret_failure->param, "%s", param);
+}
+
+void router_failure_no_room(struct router_failure *ret_failure)
+{
+    router_failure_make(ROUTER_SERVICE_UNAVAILABLE, 1000,
+                        "the router's buffers are full at the moment; try again in a second",
+                        ret_failure);
+}
+
+void router_failure_make(enum router_error error, int64_t retry_after_ms, const char *text,
+                         struct router_failure *ret_failure)
+{
+    struct router_failure failure = {.error = error, .retry_after_ms = retry_after_ms};
+    failure.status = kinds[error].status;
+    set_type(&failure, &(struct router_error_words){0});
+    snprintf(failure.text, sizeof failure.text, "%s", text);
+    *ret_failure = failure;
+}
+
+// The characters of a JSON string that has no escapes; names have none.
+static struct span word_of(struct json_value value)
+{
+    struct span raw = json_raw(value);
+    if (json_type(value) != JSON_STRING || raw.len < 2)
+        return SPAN_ABSENT;
+    return span_make(raw.data + 1, raw.len - 2);
+}
+
+struct router_error_words router_error_words_of(struct json_value error)
+{
+    struct json_value metadata = json_get(error, "metadata");
+    struct router_error_words words = {
+        .type = word_of(json_get(error, "type")),
+        .param = word_of(json_get(error, "param")),
+        .code = word_of(json_get(error, "code")),
+        .error_type = word_of(json_get(metadata, "error_type")),
+        .status = word_of(json_get(error, "status")),
+        .flagged = json_type(json_get(metadata, "reasons")) == JSON_ARRAY ||
+                   json_type(json_get(metadata, "patterns")) == JSON_ARRAY ||
+                   json_type(json_get(metadata, "flagged_input")) == JSON_STRING,
+    };
+    if (!words.code.data)
+        words.code = word_of(json_get(json_get(error, "availability"), "code"));
+    return words;
+}
+
+const char *router_failure_class(const struct router_failure *failure)
+{
+    bool server = failure->error == ROUTER_INTERNAL_SERVER;
+    if (failure->error == ROUTER_CONTENT_POLICY && failure->status == 403)
+        return "APIError";
+    if (server && failure->status == 502)
+        return "BadGatewayError";
+    if ((server && failure->status != 500) ||
+        (failure->error == ROUTER_BAD_REQUEST && failure->status != 400))
+        return "APIError";
+    return kinds[failure->error].class;
+}
+
+void router_failure_message(const struct router_failure *failure, struct span provider,
+                            struct buf *out)
+{
+    const char *class = router_failure_class(failure);
+    if (failure->plain) {
+        buf_append_text(out, failure->text);
+        return;
+    }
+    if (provider.len == 0) {
+        buf_printf(out, "litellm.%s: %s", class, failure->text);
+        return;
+    }
+    // These two are made of a BadRequestError and keep its name as well.
+    if (failure->error == ROUTER_CONTEXT_WINDOW)
+        buf_printf(out, "litellm.%s: litellm.BadRequestError: %s: ", class, class);
+    else if (failure->error == ROUTER_CONTENT_POLICY && failure->status == 400)
+        buf_printf(out, "litellm.BadRequestError: litellm.%s: %s: ", class, class);
+    else if (failure->error == ROUTER_TIMEOUT)
+        buf_append_text(out, "litellm.Timeout: Timeout Error: ");
+    else if (kinds[failure->error].doubled)
+        buf_printf(out, "litellm.%s: %s: ", class, class);
+    else
+        buf_printf(out, "litellm.%s: ", class);
+    if (span_is(provider, "openai"))
+        buf_append_text(out, "OpenAI");
+    else
+        buf_printf(out, "%c%.*s", toupper((unsigned char)provider.data[0]), (int)provider.len - 1,
+                   provider.data + 1);
+    buf_printf(out, "Exception - %s", failure->text);
+}
+
+enum router_class router_failure_policy_class(const struct router_failure *failure)
+{
+    return kinds[failure->error].policy;
+}
+
+bool router_failure_retry_helps(const struct router_failure *failure)
+{
+    if (failure->retry_after_ms > ROUTER_RETRY_PATIENCE_MS)
+        return false;
+    if (failure->error == ROUTER_RATE_LIMIT)
+        return failure->retry_after_ms >= 0; // 0: the moment that it named has passed
+    if (failure->error == ROUTER_TIMEOUT && failure->upstream_status == 0)
+        return false;
+    if (failure->upstream_status >= 300 && failure->upstream_status < 400)
+        return false; // a redirection leads to the same place again
+    return kinds[failure->error].again;
+}
+
+bool router_failure_elsewhere_helps(const struct router_failure *failure)
+{
+    return kinds[failure->error].elsewhere;
+}
+
+bool router_failure_counts(const struct router_failure *failure)
+{
+    return kinds[failure->error].counts && !failure->of_request;
+}
+
+int64_t router_failure_retry_after_s(const struct router_failure *failure)
+{
+    return failure->retry_after_ms < 0 ? -1 : (failure->retry_after_ms + 999) / 1000;
+}

@@ -1,0 +1,209 @@
+/*
+ * Every request of every client passes here, up to 32 MiB of it. json_parse() makes a token of 16
+ * bytes for each value, to be looked at by whoever wants; here it is known beforehand what is
+ * wanted, so nothing is kept but the way down from the root. The syntax is json_scan.c's for both,
+ * so that nothing is accepted here that is refused there, but for the number of values.
+ */
+#include "router/wire/member_scan.h"
+
+#include <errno.h>
+
+#include "codec/json_scan.h"
+#include "router/wire/part_scan.h"
+
+struct level {
+    const char *begin; // its bracket
+    uint32_t count;
+    uint8_t counted; // bits of enum part_kind: this object is such a part, and was counted
+    uint8_t part;    // enum part_kind of the key that holds this array
+};
+
+struct scan {
+    const struct member_scan *wanted;
+    struct json_scan json;
+    uint8_t pending; // enum part_kind of the key whose value comes
+    enum part_area area;
+    struct span names[MEMBER_PATH_MAX];
+    bool escaped[MEMBER_PATH_MAX];
+    struct level levels[JSON_DEPTH_MAX + 1]; // [json.depth] is the innermost, [0] above the root
+};
+
+// Tells of the byte that is wrong; a text that ends too early has none.
+static int refuse(const struct json_scan *json, struct error *err)
+{
+    static const char *const wanted[] = {
+        [JSON_WANT_VALUE] = "a value",
+        [JSON_WANT_VALUE_OR_END] = "a value",
+        [JSON_WANT_KEY] = "a quoted key",
+        [JSON_WANT_KEY_OR_END] = "a quoted key",
+        [JSON_WANT_COLON] = "a colon",
+        [JSON_WANT_NOTHING] = "nothing more",
+        [JSON_WANT_STRING_END] = "the end of a string",
+        [JSON_WANT_STRING_TEXT] = "no control character",
+        [JSON_WANT_ESCAPE_END] = "the end of an escape",
+        [JSON_WANT_ESCAPE] = "an escape that JSON knows",
+        [JSON_WANT_HEX] = "four hexadecimal digits",
+        [JSON_WANT_DIGIT] = "a digit",
+    };
+    if (json->want == JSON_WANT_DEPTH)
+        return error_set(err, -EMSGSIZE, "this JSON is nested deeper than %d levels",
+                         JSON_DEPTH_MAX);
+    const char *what = wanted[json->want];
+    if (json->want == JSON_WANT_COMMA_OR_END)
+        what = json->object[json->depth] ? "a comma or }" : "a comma or ]";
+    else if (json->want == JSON_WANT_VALUE_OR_END && json->from == json->end)
+        what = "a value or ]";
+    else if (json->want == JSON_WANT_KEY_OR_END && json->from == json->end)
+        what = "a quoted key or }";
+    size_t offset = (size_t)(json->at - json->begin);
+    if (json->at == json->end)
+        return error_set(err, -ENODATA, "not valid JSON: it ends at byte %zu, expected %s", offset,
+                         what);
+    return error_set(err, -EBADMSG, "not valid JSON at byte %zu: expected %s", offset, what);
+}
+
+static inline struct span between_quotes(struct span raw)
+{
+    return span_make(raw.data + 1, raw.len - 2);
+}
+
+/* Parts: what they are is said in part_scan.h */
+
+static void count_part(struct scan *s, enum part_kind kind, uint32_t count)
+{
+    struct member_parts *parts = s->wanted->parts;
+    parts->images += kind == PART_IMAGE ? count : 0;
+    parts->audio += kind == PART_AUDIO ? count : 0;
+    parts->remote += kind == PART_REMOTE ? count : 0;
+}
+
+static void note_part(struct scan *s, struct level *level, enum part_kind kind)
+{
+    if (!(level->counted & kind))
+        count_part(s, kind, 1);
+    level->counted |= kind;
+}
+
+static void note_key(struct scan *s, unsigned depth, struct span name, bool escaped)
+{
+    if (depth == 1)
+        s->area = part_area_of(name, escaped);
+    if (!escaped && !part_may_begin(*name.data))
+        return; // of the root, which is told of all its keys
+    if (s->area == PART_AREA_NONE)
+        return;
+    s->pending = (uint8_t)part_kind_of(name, escaped);
+}
+
+// The value that its key promised, in `level`. A null is nothing.
+static void note_value(struct scan *s, struct level *level)
+{
+    const struct json_scan *json = &s->json;
+    struct span raw = {json->from, (size_t)(json->at - json->from)};
+    if (s->pending == PART_TYPE && json->type == JSON_STRING)
+        note_part(s, level, part_kind_of(between_quotes(raw), json->escaped));
+    else if (json->type != JSON_NULL)
+        note_part(s, level, s->pending);
+    s->pending = PART_NONE;
+}
+
+/* Members */
+
+static int hand_out(struct scan *s, const char *from, uint32_t count)
+{
+    unsigned depth = s->json.depth;
+    const struct member member = {
+        .depth = depth,
+        .names = s->names,
+        .escaped = s->escaped[depth - 1],
+        .type = s->json.type,
+        .value = {from, (size_t)(s->json.at - from)},
+        .count = count,
+    };
+    return s->wanted->fn(s->wanted->context, &member);
+}
+
+// The key of a value on the level `depth`.
+static inline void on_key(struct scan *s, unsigned depth)
+{
+    bool escaped = s->json.key_escaped;
+    struct span name = between_quotes(s->json.key);
+    if (depth <= s->wanted->depth_max) {
+        s->names[depth - 1] = name;
+        s->escaped[depth - 1] = escaped;
+    }
+    if (s->wanted->parts && (depth == 1 || escaped || part_may_begin(*name.data)))
+        note_key(s, depth, name, escaped);
+}
+
+static inline void on_open(struct scan *s)
+{
+    const struct json_scan *json = &s->json;
+    bool object = json->object[json->depth];
+    struct level *level = &s->levels[json->depth];
+    *level = (struct level){json->from, 0, 0, object ? PART_NONE : s->pending};
+    if (s->pending)
+        note_value(s, level - 1);
+    if (!object && json->depth <= MEMBER_PATH_MAX)
+        s->names[json->depth - 1] = SPAN_ABSENT;
+}
+
+// The value from `from` on has ended.
+static inline int on_end(struct scan *s, const char *from, uint32_t count)
+{
+    const struct json_scan *json = &s->json;
+    s->levels[json->depth].count++;
+    bool wanted = json->object[json->depth] && json->depth <= s->wanted->depth_max;
+    return wanted ? hand_out(s, from, count) : 0;
+}
+
+static inline int on_value(struct scan *s)
+{
+    if (s->pending)
+        note_value(s, &s->levels[s->json.depth]);
+    return on_end(s, s->json.from, 0);
+}
+
+static inline int on_close(struct scan *s)
+{
+    const struct level *level = &s->levels[s->json.depth + 1];
+    if (level->part && level->count > 1) // a list of images is as many
+        count_part(s, level->part, level->count - 1);
+    return on_end(s, level->begin, level->count);
+}
+
+int member_scan_run(const struct member_scan *scan, struct span text, enum json_type *ret_type,
+                    struct error *err)
+{
+    struct scan s; // the levels are not worth clearing for every small text
+    s.wanted = scan;
+    s.pending = PART_NONE;
+    s.area = PART_AREA_NONE;
+    s.levels[0] = (struct level){NULL, 0, 0, PART_NONE};
+    json_scan_init(&s.json, text);
+    for (;;) {
+        int r = 0;
+        enum json_event event = json_scan_next(&s.json);
+        if (s.json.key.data)
+            on_key(&s, s.json.depth - (event == JSON_EVENT_OPEN));
+        switch (event) {
+        case JSON_EVENT_VALUE:
+            r = on_value(&s);
+            break;
+        case JSON_EVENT_OPEN:
+            on_open(&s);
+            break;
+        case JSON_EVENT_CLOSE:
+            r = on_close(&s);
+            break;
+        case JSON_EVENT_END:
+            if (ret_type)
+                *ret_type = s.json.type;
+            return 0;
+        case JSON_EVENT_FAULT:
+            return refuse(&s.json, err);
+        }
+        if (r != 0)
+            return r;
+    }
+}

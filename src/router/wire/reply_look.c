@@ -1,0 +1,181 @@
+/*
+ * A stream is hundreds of events of which two say something besides a word of text: the one with
+ * the finish_reason, and the one with the usage; and one that must never be missed, the error. So
+ * of most events only their bytes are searched, for a quote and a u, e or f behind it, and then for
+ * one of three names with a value that is not null. Inside a JSON string a quote has a backslash
+ * before it, so that text about errors does not look like one, and a wrong guess only costs a
+ * closer look. Names with escapes are overlooked here: nobody writes them, and what is lost is a
+ * figure.
+ */
+#include "router/wire/reply_look.h"
+
+#include "base/lanes.h"
+#include "llm/openai_usage.h"
+#include "router/wire/member_scan.h"
+
+/* One object */
+
+#define IS(span, literal) \
+    ((span).len == sizeof(literal) - 1 && memcmp((span).data, (literal), sizeof(literal) - 1) == 0)
+
+static void read_usage(struct reply_look *look, const struct member *member)
+{
+    JSON_AUTO doc = JSON_INIT;
+    if (member->type != JSON_OBJECT || json_parse(&doc, member->value, NULL) < 0)
+        return;
+    openai_read_usage(json_root(&doc), &look->used);
+    look->usage = true;
+}
+
+static bool says_something(const struct member *member)
+{
+    switch (member->type) {
+    case JSON_STRING:
+        return member->value.len > 2;
+    case JSON_ARRAY:
+    case JSON_OBJECT:
+        return member->count > 0;
+    default:
+        return false;
+    }
+}
+
+static bool is_content(struct span name)
+{
+    switch (name.len) {
+    case 5:
+        return IS(name, "audio");
+    case 6:
+        return IS(name, "images");
+    case 7:
+        return IS(name, "content") || IS(name, "refusal");
+    case 9:
+        return IS(name, "reasoning");
+    case 10:
+        return IS(name, "tool_calls");
+    case 13:
+        return IS(name, "function_call");
+    case 17:
+        return IS(name, "reasoning_content") || IS(name, "reasoning_details");
+    default:
+        return false;
+    }
+}
+
+static void read_finish(struct reply_look *look, const struct member *member)
+{
+    struct span raw = member->value;
+    if (member->type != JSON_STRING || raw.len <= 2 || IS(raw, "\"null\""))
+        return; // some say on every chunk that there is none
+    if (IS(raw, "\"error\""))
+        look->failed = true;
+    else if (IS(raw, "\"stop\""))
+        look->finish = REPLY_FINISH_STOP;
+    else if (IS(raw, "\"length\""))
+        look->finish = REPLY_FINISH_LENGTH;
+    else if (IS(raw, "\"tool_calls\"") || IS(raw, "\"function_call\""))
+        look->finish = REPLY_FINISH_TOOL_CALLS;
+    else if (IS(raw, "\"content_filter\""))
+        look->finish = REPLY_FINISH_CONTENT_FILTER;
+    else
+        look->finish = REPLY_FINISH_OTHER;
+}
+
+static void read_top(struct reply_look *look, struct span name, const struct member *member)
+{
+    if (IS(name, "id") && member->type == JSON_STRING)
+        look->id = member->value;
+    else if (IS(name, "model") && member->type == JSON_STRING)
+        look->model = member->value;
+    else if (IS(name, "usage"))
+        read_usage(look, member);
+    else if (IS(name, "choices"))
+        look->choices = member->type == JSON_ARRAY && member->count > 0;
+    else if (IS(name, "error") && member->type != JSON_NULL)
+        look->error = look->error_top = true;
+    else if (IS(name, "detail") || IS(name, "message"))
+        look->error |= member->type != JSON_NULL;
+}
+
+static void read_choice(struct reply_look *look, struct span name, const struct member *member)
+{
+    if (IS(name, "finish_reason"))
+        read_finish(look, member);
+    else if (IS(name, "text"))
+        look->content |= says_something(member);
+    else if (IS(name, "error"))
+        look->error |= member->type != JSON_NULL;
+    else if (IS(name, "usage")) // some put it there
+        read_usage(look, member);
+}
+
+static int on_member(void *context, const struct member *member)
+{
+    struct reply_look *look = context;
+    const struct span *names = member->names;
+    struct span name = names[member->depth - 1];
+    switch (member->depth) {
+    case 1:
+        read_top(look, name, member);
+        break;
+    case 3:
+        if (IS(names[0], "choices"))
+            read_choice(look, name, member);
+        break;
+    case 4:
+        if (IS(names[0], "choices") && (IS(names[2], "delta") || IS(names[2], "message")))
+            look->content |= is_content(name) && says_something(member);
+        break;
+    }
+    return 0;
+}
+
+int reply_look_at(struct span text, struct reply_look *ret_look)
+{
+    struct reply_look look = {.used = CHAT_USAGE_UNKNOWN};
+    const struct member_scan wanted = {on_member, &look, MEMBER_PATH_MAX, NULL};
+    int r = member_scan_run(&wanted, text, &look.type, NULL);
+    if (r < 0)
+        return r;
+    look.error |= look.type == JSON_ARRAY; // one server puts its errors into one
+    *ret_look = look;
+    return 0;
+}
+
+/* Which events are worth it */
+
+// Is what follows a name something? In doubt it is.
+static bool has_value(const char *at, const char *end)
+{
+    while (at < end && (*at == ' ' || *at == ':' || *at == '\t'))
+        at++;
+    bool empty = end - at >= 2 && at[0] == '"' && at[1] == '"';
+    return at == end || (*at != 'n' && !empty);
+}
+
+#define BEGINS(at, end, name) \
+    ((size_t)((end) - (at)) >= sizeof(name) - 1 && memcmp((at), (name), sizeof(name) - 1) == 0)
+
+static inline bool is_telling(const char *at, const char *end)
+{
+    if (BEGINS(at, end, "\"usage\"") || BEGINS(at, end, "\"error\""))
+        return has_value(at + 7, end);
+    return BEGINS(at, end, "\"finish_reason\"") && has_value(at + 15, end);
+}
+
+bool reply_look_needed(struct span data)
+{
+    const char *at = data.data, *end = data.data + data.len;
+    for (; end - at > LANES; at += LANES) {
+        lanes here = lanes_load(at), next = lanes_load(at + 1);
+        lanes e_or_u = (lanes)((next | 0x10) == 'u'), f = (lanes)(next == 'f');
+        uint64_t hits = lanes_bits((lanes)(here == '"') & (e_or_u | f));
+        for (; hits; hits &= hits - 1)
+            if (is_telling(at + lanes_first(hits), end))
+                return true;
+    }
+    for (; end - at > 1; at++)
+        if (*at == '"' && ((at[1] | 0x10) == 'u' || at[1] == 'f') && is_telling(at, end))
+            return true;
+    return false;
+}

@@ -1,0 +1,230 @@
+/*
+ * Providers sell more than tokens: searches, other models, faster lanes. A bound that is made of
+ * bytes and max_tokens says nothing of these, so where one has to hold, they are refused.
+ *
+ * Of members, those that are known to cost are refused, by name; others pass, because providers
+ * know more fields than a router does, and most are harmless. An owner who would rather be asked
+ * sets strict_members. Of tools it is the other way round: all but the client's own are run by the
+ * provider, whatever they are called and however they are written, so that only what is plainly the
+ * client's own passes.
+ */
+#include "router/wire/unbounded_cost.h"
+
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "codec/json.h"
+
+enum { SHOWN_NAME_MAX = 64 }; // bytes of a name in a sentence
+
+// Members that nobody here acts on, and that cost nothing but tokens: OpenAI's, and what OpenRouter
+// and others have for sampling and reasoning.
+static const char *const plain_members[] = {
+    "dimensions",
+    "echo",
+    "encoding_format",
+    "frequency_penalty",
+    "function_call",
+    "functions",
+    "include_reasoning",
+    "input_type",
+    "logit_bias",
+    "logprobs",
+    "min_p",
+    "parallel_tool_calls",
+    "presence_penalty",
+    "prompt_cache_key",
+    "reasoning",
+    "reasoning_effort",
+    "repetition_penalty",
+    "response_format",
+    "safety_identifier",
+    "seed",
+    "session_id",
+    "stop",
+    "store",
+    "suffix",
+    "temperature",
+    "tool_choice",
+    "top_a",
+    "top_k",
+    "top_logprobs",
+    "top_p",
+    "transforms",
+    "usage",
+    "verbosity",
+};
+
+// Values of members that can cost, which change nothing or save money.
+static bool is_harmless(const struct request_found *found, struct span raw)
+{
+    switch (found->which) {
+    case REQUEST_SERVICE_TIER:
+        return span_is(raw, "\"auto\"") || span_is(raw, "\"default\"") || span_is(raw, "\"flex\"");
+    case REQUEST_SPEED:
+        return span_is(raw, "\"standard\"");
+    case REQUEST_ENABLE_SEARCH:
+    case REQUEST_WEB_SEARCH:
+        return found->type == JSON_FALSE;
+    case REQUEST_WEB_SEARCH_OPTIONS: // to be there is enough
+    case REQUEST_SEARCH_PARAMETERS:
+        return false;
+    case REQUEST_MODALITIES:
+        if (span_is(raw, "[\"text\"]"))
+            return true;
+        break;
+    default:
+        break;
+    }
+    return (found->type == JSON_ARRAY || found->type == JSON_OBJECT) && found->count == 0;
+}
+
+static bool is_plain_member(struct span name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(plain_members); i++)
+        if (span_is(name, plain_members[i]))
+            return true;
+    return false;
+}
+
+static bool is_any_of(struct json_value text, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (json_is(text, names[i]))
+            return true;
+    return false;
+}
+
+enum tool_kind {
+    TOOL_OWN,       // a plain function that the client runs
+    TOOL_NAMED,     // the owner has named its type
+    TOOL_OTHER,     // nobody has, and could
+    TOOL_UNNAMABLE, // it has no type that could be named
+};
+
+// By all of its types: of two, a provider may read the one or the other.
+static enum tool_kind kind_of_tool(struct json_value tool, const struct request_terms *terms)
+{
+    static const char *const own[] = {"function", "custom"};
+    struct json_iter it = json_iter_init(tool);
+    struct json_value name, value;
+    enum tool_kind kind = TOOL_UNNAMABLE;
+    while (json_type(tool) == JSON_OBJECT && json_iter_next(&it, &name, &value)) {
+        if (!json_is(name, "type"))
+            continue;
+        if (json_type(value) != JSON_STRING)
+            return TOOL_UNNAMABLE;
+        if (is_any_of(value, terms->tool_types, terms->tool_type_count))
+            kind = kind == TOOL_OTHER ? kind : TOOL_NAMED;
+        else if (!is_any_of(value, own, ARRAY_LEN(own)))
+            kind = TOOL_OTHER;
+        else if (kind == TOOL_UNNAMABLE)
+            kind = TOOL_OWN;
+    }
+    return kind;
+}
+
+// {"type": "function", "function": {...}}, or the same without the inner object, as OpenAI's other
+// API has it. A type that was named may bring members of its own, but not those by which a provider
+// that asks for no type knows a tool that it bills.
+static bool is_harmless_in_tool(struct json_value name, enum tool_kind kind,
+                                const struct request_terms *terms)
+{
+    static const char *const own[] = {"type",   "function",    "custom",
+                                      "name",   "description", "parameters",
+                                      "strict", "format",      "cache_control"};
+    static const char *const costly[] = {
+        "googleSearch", "googleSearchRetrieval", "google_search", "google_search_retrieval",
+        "googleMaps",   "enterpriseWebSearch",   "google_maps",   "enterprise_web_search"};
+    if (kind == TOOL_OWN)
+        return is_any_of(name, own, ARRAY_LEN(own));
+    return !is_any_of(name, costly, ARRAY_LEN(costly)) ||
+           is_any_of(name, terms->tool_types, terms->tool_type_count);
+}
+
+// May the provider run and bill it? *ret_may_be_named: the owner could let its type pass.
+static bool is_dear_tool(struct json_value tool, const struct request_terms *terms,
+                         bool *ret_may_be_named)
+{
+    enum tool_kind kind = kind_of_tool(tool, terms);
+    struct json_iter it = json_iter_init(tool);
+    struct json_value name, value;
+    *ret_may_be_named = kind == TOOL_OTHER;
+    if (kind != TOOL_OWN && kind != TOOL_NAMED)
+        return true;
+    while (json_iter_next(&it, &name, &value))
+        if (!is_harmless_in_tool(name, kind, terms))
+            return true;
+    return false;
+}
+
+static bool has_dear_tool(const struct request_scan *scan, const struct request_terms *terms,
+                          char *sentence)
+{
+    enum json_type type = request_type(scan, REQUEST_TOOLS);
+    JSON_AUTO doc = JSON_INIT;
+    if (type == JSON_ABSENT || type == JSON_NULL ||
+        (type == JSON_ARRAY && request_count(scan, REQUEST_TOOLS) == 0))
+        return false;
+    if (type != JSON_ARRAY || json_parse(&doc, request_raw(scan, REQUEST_TOOLS), NULL) < 0) {
+        snprintf(sentence, REQUEST_UNBOUNDED_SIZE,
+                 "tools is no list of functions, so it can make it cost more than its price says: "
+                 "omit it");
+        return true;
+    }
+    struct json_iter it = json_iter_init(json_root(&doc));
+    struct json_value tool;
+    for (size_t i = 0; json_iter_next(&it, NULL, &tool); i++) {
+        bool may_be_named;
+        if (!is_dear_tool(tool, terms, &may_be_named))
+            continue;
+        snprintf(sentence, REQUEST_UNBOUNDED_SIZE,
+                 "tools[%zu] is not a plain function, so it can make it cost more than its price "
+                 "says: omit it%s",
+                 i, may_be_named ? ", name its type in router.tool_types" : "");
+        return true;
+    }
+    return false;
+}
+
+static bool is_dear_member(const struct request_scan *scan, const struct request_found *found,
+                           bool strict, char *sentence)
+{
+    enum request_member which = (enum request_member)found->which;
+    struct span name = span_make(scan->text.data + found->name_at, found->name_len);
+    if (found->type == JSON_NULL)
+        return false;
+    bool is_known = which != REQUEST_KNOWN;
+    bool is_unbounded = is_known ? request_member_is_unbounded(which) &&
+                                       !is_harmless(found, request_raw(scan, which))
+                                 : strict && !is_plain_member(name);
+    if (!is_unbounded) // as most: a sentence for each would cost more than the question
+        return false;
+    if (is_known) {
+        snprintf(sentence, REQUEST_UNBOUNDED_SIZE,
+                 "%s can make it cost more than its price says: omit it",
+                 request_member_name(which));
+        return true;
+    }
+    snprintf(sentence, REQUEST_UNBOUNDED_SIZE,
+             "nobody here knows what the member \"%.*s\" costs: omit it, set "
+             "router.strict_members: false",
+             (int)(name.len < SHOWN_NAME_MAX ? name.len : SHOWN_NAME_MAX), name.data);
+    return true;
+}
+
+bool request_has_unbounded_cost(const struct request_scan *scan, const struct request_terms *terms,
+                                char *ret_sentence)
+{
+    char own[REQUEST_UNBOUNDED_SIZE];
+    char *sentence = ret_sentence ? ret_sentence : own;
+    for (unsigned i = 0; i < scan->count; i++)
+        if (is_dear_member(scan, &scan->found[i], terms->strict_members, sentence))
+            return true;
+    if (scan->parts.audio) { // its tokens have a price of their own
+        snprintf(sentence, REQUEST_UNBOUNDED_SIZE,
+                 "input_audio can make it cost more than its price says: omit it");
+        return true;
+    }
+    return has_dear_tool(scan, terms, sentence);
+}

@@ -1,0 +1,144 @@
+#include "sandbox/process_spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/mem.h"
+
+const char process_command[] = "process";
+
+static size_t count_words(const char *const *words)
+{
+    size_t count = 0;
+    while (words && words[count] && count <= PROCESS_WORDS_MAX)
+        count++;
+    return count;
+}
+
+// `first` becomes the caller's; the others are copied.
+static char **join(char **first, size_t first_count, const char *const *others)
+{
+    size_t count = count_words(others);
+    char **words = mem_zalloc((first_count + count + 1) * sizeof *words);
+    for (size_t i = 0; i < first_count; i++)
+        words[i] = first[i];
+    for (size_t i = 0; i < count; i++)
+        words[first_count + i] = mem_strdup(others[i]);
+    return words;
+}
+
+static void free_words(char **words)
+{
+    for (size_t i = 0; words && words[i]; i++)
+        free(words[i]);
+    free(words);
+}
+
+int process_launch_init(struct process_launch *launch, const struct process_spec *spec,
+                        struct error *err)
+{
+    if (count_words(spec->argv) > PROCESS_WORDS_MAX ||
+        count_words(spec->environment) > PROCESS_WORDS_MAX)
+        return error_set(err, -E2BIG, "it has more than %d arguments or variables",
+                         PROCESS_WORDS_MAX);
+    if (spec->stdio[PROCESS_STDIN].bytes.len > PROCESS_INPUT_MAX)
+        return error_set(err, -E2BIG, "the request is larger than %d MiB", PROCESS_INPUT_MAX >> 20);
+    const struct process_limits *limits = &spec->limits;
+    char *own[] = {
+        mem_strdup("hermes"),
+        mem_strdup(process_command),
+        mem_printf("%d", getpid()),
+        mem_printf("%lld", (long long)limits->cpu_s),
+        mem_printf("%lld", spec->function ? (long long)limits->memory : 0),
+        mem_printf("%lld", (long long)limits->file_size),
+        mem_strdup(spec->directory),
+        mem_strdup(spec->function ? spec->function : "--"),
+    };
+    launch->words = join(own, ARRAY_LEN(own), spec->function ? NULL : spec->argv);
+    launch->environment = join(NULL, 0, spec->environment);
+    buf_init(&launch->input, PROCESS_INPUT_MAX);
+    buf_append_span(&launch->input, spec->stdio[PROCESS_STDIN].bytes);
+    for (int i = 0; i < PROCESS_STDIO_COUNT; i++)
+        launch->kinds[i] = spec->stdio[i].kind;
+    return 0;
+}
+
+void process_launch_finish(struct process_launch *launch)
+{
+    free_words(launch->words);
+    free_words(launch->environment);
+    launch->words = launch->environment = NULL;
+    buf_finish(&launch->input);
+}
+
+// In a file of memory: the process reads it at its own pace and we wait for nothing.
+static int open_input(struct span bytes)
+{
+    FD_AUTO fd = memfd_create("input", MFD_CLOEXEC);
+    int r = fd < 0 ? -errno : fd_write_all(fd, bytes.data, bytes.len);
+    if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
+        r = -errno;
+    if (r < 0)
+        return r;
+    int kept = fd;
+    fd = -1;
+    return kept;
+}
+
+// The process's end blocks, ours does not.
+static int open_pipe(bool is_input, int *ret_end)
+{
+    int both[2];
+    if (pipe2(both, O_CLOEXEC) < 0)
+        return -errno;
+    *ret_end = both[is_input];
+    fcntl(*ret_end, F_SETFL, O_NONBLOCK);
+    return both[!is_input];
+}
+
+static int open_stdio(const struct process_launch *launch, int which, int *ret_end)
+{
+    bool is_input = which == PROCESS_STDIN;
+    int fd;
+    switch (launch->kinds[which]) {
+    case PROCESS_INHERIT:
+        fd = fcntl(which, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+        return fd < 0 ? -errno : fd;
+    case PROCESS_NONE:
+        fd = open("/dev/null", (is_input ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
+        return fd < 0 ? -errno : fd;
+    case PROCESS_BUFFER:
+        return is_input ? open_input(buf_span(&launch->input)) : open_pipe(false, ret_end);
+    default:
+        return open_pipe(is_input, ret_end);
+    }
+}
+
+int process_spawn(struct loop *loop, const struct process_launch *launch, child_exit_fn *on_exit,
+                  void *context, int ends[PROCESS_STDIO_COUNT], struct child **ret_child,
+                  struct error *err)
+{
+    int theirs[PROCESS_STDIO_COUNT] = {-1, -1, -1};
+    int r = 0;
+    for (int i = 0; i < PROCESS_STDIO_COUNT; i++) {
+        theirs[i] = r < 0 ? -1 : open_stdio(launch, i, &ends[i]);
+        r = theirs[i] < 0 && r == 0 ? theirs[i] : r;
+    }
+    if (r < 0)
+        error_errno(err, -r, "cannot open what a process reads and writes");
+    struct child_spec spec = {.path = "/proc/self/exe",
+                              .argv = launch->words,
+                              .environment = launch->environment,
+                              .stdin_fd = theirs[PROCESS_STDIN],
+                              .stdout_fd = theirs[PROCESS_STDOUT],
+                              .stderr_fd = theirs[PROCESS_STDERR]};
+    if (r == 0)
+        r = child_spawn(loop, &spec, on_exit, context, ret_child, err);
+    for (int i = 0; i < PROCESS_STDIO_COUNT; i++)
+        fd_close(&theirs[i]);
+    return r;
+}

@@ -1,0 +1,21 @@
+#pragma once
+
+#include "loop/child.h"
+#include "sandbox/process.h"
+
+// What a process is started with, copied from its specification.
+struct process_launch {
+    char **words; // up to NULL: this program, process_command, what process_main() reads
+    char **environment;
+    struct buf input; // of a buffer
+    enum process_stdio_kind kinds[PROCESS_STDIO_COUNT];
+};
+
+int process_launch_init(struct process_launch *launch, const struct process_spec *spec,
+                        struct error *err);
+void process_launch_finish(struct process_launch *launch); // accepts one that is finished
+
+// Our ends of what is a pipe go into `ends`, -1 for the others; the caller closes them.
+int process_spawn(struct loop *loop, const struct process_launch *launch, child_exit_fn *on_exit,
+                  void *context, int ends[PROCESS_STDIO_COUNT], struct child **ret_child,
+                  struct error *err);

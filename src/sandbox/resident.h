@@ -1,0 +1,29 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include "base/list.h"
+#include "loop/loop.h"
+
+/*
+ * How much memory is resident of whole sessions, and of how many processes: /proc is read a few
+ * times a second as long as anybody is watched, a part of it in each pass of the loop. A page that
+ * several processes share is counted for each.
+ */
+struct resident;
+
+struct resident_watch {
+    struct list link; // resident::watches
+    pid_t session;
+    int64_t bytes, processes; // at the last look
+    bool counts, counted;     // since its beginning; to its end
+    void (*on_count)(void *context);
+    void *context;
+};
+
+struct resident *resident_create(struct loop *loop);
+void resident_destroy(struct resident *resident); // when nobody is watched; accepts NULL
+
+// The session and the callback are set; the watch stays where it is until it is removed.
+void resident_add(struct resident *resident, struct resident_watch *watch);
+void resident_remove(struct resident_watch *watch); // accepts one that was never added

@@ -1,0 +1,88 @@
+// A question to the control socket, from its asker to the answer.
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "codec/document.h"
+#include "serve/control_internal.h"
+#include "store/session.h"
+
+void control_question_init(struct control_question *question, const struct control_env *env,
+                           control_done_fn *done, void *context)
+{
+    *question = (struct control_question){.env = env, .done = done, .context = context};
+}
+
+unsigned control_status_of(int code)
+{
+    switch (code) {
+    case 0:
+        return 200;
+    case STORE_NOT_FOUND:
+    case -ENOENT:
+        return 404;
+    case -EINVAL: // the beginning of several ids
+    case -EBUSY:
+        return 409;
+    case -EFBIG:
+        return 413;
+    case -EAGAIN:
+        return 503;
+    default:
+        return 500;
+    }
+}
+
+void control_print(struct document *doc, struct buf *out)
+{
+    document_print(doc, out, NULL);
+    buf_append_char(out, '\n');
+}
+
+void control_write_error(const char *sentence, struct buf *out)
+{
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(DOCUMENT_SMALL);
+    node_add_text(document_object(&doc), "error", sentence);
+    control_print(&doc, out);
+}
+
+void control_refuse(const struct control_question *question, unsigned status, const char *sentence)
+{
+    BUF_AUTO body = BUF_INIT(CONTROL_ERROR_MAX);
+    control_write_error(sentence, &body);
+    question->done(question->context, status, buf_span(&body));
+}
+
+// The answer of a question that needed no waiting.
+void control_reply(const struct control_question *question, int r, struct buf *body,
+                   const struct error *err)
+{
+    if (r == 0 && buf_is_full(body))
+        control_refuse(question, 413, "the answer is larger than 64 MiB");
+    else if (r == STORE_NOT_FOUND)
+        control_refuse(question, 404, "there is no such session");
+    else if (r != 0)
+        control_refuse(question, control_status_of(r), err->text);
+    else
+        question->done(question->context, 200, buf_span(body));
+}
+
+struct control_question *control_question_keep(const struct control_question *question,
+                                               struct list *waiting)
+{
+    struct control_question *kept = mem_new(struct control_question);
+    *kept = *question;
+    list_init(&kept->link);
+    if (waiting)
+        list_append(waiting, &kept->link);
+    return kept;
+}
+
+void control_forget(struct list *waiting)
+{
+    for (struct list *link; (link = list_shift(waiting));) {
+        struct control_question *question = list_entry(link, struct control_question, link);
+        store_forget(question->env->store, question->job);
+        free(question);
+    }
+}

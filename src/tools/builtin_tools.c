@@ -1,0 +1,55 @@
+#include "tools/builtin_tools.h"
+
+#include "base/mem.h"
+#include "tools/table.h"
+#include "tools/tool_process.h"
+
+static bool describe(const struct tool_source *source, size_t place, struct tool_description *ret)
+{
+    (void)source;
+    size_t count;
+    const struct tool *const *table = tool_table(&count);
+    if (place >= count)
+        return false;
+    const struct tool *tool = table[place];
+    *ret = (struct tool_description){tool->name, tool->description, tool->parameters, tool->flags};
+    return true;
+}
+
+static void on_process_done(void *context, int result, struct span text, int64_t ms)
+{
+    tool_run_end(context, &(struct tool_result){.text = text, .failed = result != 0, .ms = ms});
+}
+
+static int start(struct tool_source *source, const struct tool_call *call, struct tool_run *run,
+                 struct buf *out, struct error *err)
+{
+    struct builtin_tools *own = CONTAINER_OF(source, struct builtin_tools, source);
+    size_t count;
+    const struct tool *tool = tool_table(&count)[call->tool];
+    if (tool->start)
+        return tool->start(&own->env, call->arguments, run, out, err);
+    struct tool_process *process;
+    int r = tool_process_start(&own->env, tool, call->context->flow, call->text, on_process_done,
+                               run, &process, err);
+    if (r == 0)
+        tool_run_set_handle(run, (union tool_handle){.pointer = process});
+    return r;
+}
+
+static bool cancel(struct tool_source *source, size_t place, union tool_handle handle)
+{
+    struct builtin_tools *own = CONTAINER_OF(source, struct builtin_tools, source);
+    size_t count;
+    const struct tool *tool = tool_table(&count)[place];
+    if (tool->work)
+        return tool_process_cancel(handle.pointer);
+    tool->forget(&own->env, handle.number);
+    return true;
+}
+
+void builtin_tools_init(struct builtin_tools *tools, const struct tool_env *env)
+{
+    static const struct tool_source_ops ops = {describe, start, cancel};
+    *tools = (struct builtin_tools){.source = {"built-in", &ops}, .env = *env};
+}

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "codec/json.h"
+
+/*
+ * Where tools come from: this program (builtin_tools.h), a server of the Model Context Protocol. A
+ * source is added to the toolbox while the program runs and may be taken out again. It has never
+ * heard of a model: it gets the arguments that somebody chose, and gives back text.
+ */
+struct tool_run;
+struct tool_source;
+
+// They are kept with a call for as long as its row is, so a bit never gets another meaning.
+enum tool_flags {
+    TOOL_REPEATABLE = 1,      // running it twice does no harm: it may be run again after a crash
+    TOOL_READS = 2,           // shows what somebody keeps: files, memories
+    TOOL_WRITES = 4,          // changes it
+    TOOL_NETWORK = 8,         // lets something out of this machine
+    TOOL_NEEDS_APPROVAL = 16, // a call runs only when somebody has said yes to it
+};
+
+enum {
+    TOOL_TEXT_MAX = 48 * 1024,       // bytes of one result
+    TOOL_PROGRESS_MAX = 256,         // bytes of a sentence
+    TOOL_PROGRESS_EVERY_MS = 1000,   // what comes sooner after the last one is dropped
+    TOOL_NAME_MAX = 64,              // bytes
+    TOOL_DESCRIPTION_MAX = 8 * 1024, // bytes
+    TOOL_PARAMETERS_MAX = 64 * 1024, // bytes
+};
+
+struct tool_description { // all that a caller knows of a tool
+    const char *name;     // letters, digits, "_" and "-"
+    const char *description;
+    const char *parameters; // a JSON Schema object
+    unsigned flags;
+};
+
+// On whose behalf a call runs.
+struct tool_call_context {
+    uint64_t flow;       // calls that have to wait begin in order within it; the flows take turns
+    int64_t deadline_ms; // monotonic; what still runs then is cancelled, and has failed. 0: none
+    bool approved;       // somebody said yes to this call
+};
+
+struct tool_call { // borrowed
+    const struct tool_call_context *context;
+    size_t tool; // its place in the source's list
+    struct span text;
+    struct json_value arguments; // the same, parsed: an object
+};
+
+union tool_handle { // what the source calls it
+    int64_t number;
+    void *pointer;
+};
+
+struct tool_source_ops {
+    // The tool at a place of the list, which ends with the first false. Strings are copied.
+    bool (*describe)(const struct tool_source *source, size_t tool, struct tool_description *ret);
+    // From the loop; must not block. TOOL_ENDED: `out` is the result; 0: tool_run_end() follows,
+    // unless it is cancelled before; negative: refused, with a sentence for whoever chose the
+    // arguments.
+    int (*start)(struct tool_source *source, const struct tool_call *call, struct tool_run *run,
+                 struct buf *out, struct error *err);
+    // Must not block either. `run` is gone after this. Had it begun, so that it may have had an
+    // effect?
+    bool (*cancel)(struct tool_source *source, size_t tool, union tool_handle handle);
+};
+enum { TOOL_ENDED = 1 };
+
+struct tool_source {
+    const char *name; // for people
+    const struct tool_source_ops *ops;
+};
+
+struct tool_result {
+    struct span text; // UTF-8
+    bool failed;
+    bool tainted; // holds text that nobody vouches for: of a web page, another's server
+    int64_t ms;   // that it took, without its waiting; negative: since it was started
+};
+
+// Neither text need be UTF-8.
+void tool_run_progress(struct tool_run *run, struct span sentence);
+void tool_run_end(struct tool_run *run, const struct tool_result *result);
+void tool_run_set_handle(struct tool_run *run, union tool_handle handle);
