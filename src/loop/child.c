@@ -8,11 +8,15 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/list.h"
 #include "base/mem.h"
+
+enum { LOOK_EVERY_NS = 2 * 1000 * 1000 };
 
 struct child {
     struct list link; // on `children`
@@ -35,15 +39,20 @@ bool child_is_ours(pid_t pid)
     return false;
 }
 
+static void forget(struct child *child)
+{
+    list_remove(&child->link);
+    loop_unwatch(child->loop, child->watch);
+    fd_close(&child->pidfd);
+    free(child);
+}
+
 static int reap(struct child *child)
 {
     int status = 0;
     while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
         ;
-    list_remove(&child->link);
-    loop_unwatch(child->loop, child->watch);
-    fd_close(&child->pidfd);
-    free(child);
+    forget(child);
     return status;
 }
 
@@ -137,9 +146,15 @@ void child_destroy(struct child *child)
 
 void child_reap_all(struct loop *loop)
 {
+    const struct timespec a_moment = {.tv_nsec = LOOK_EVERY_NS};
+    int64_t deadline_ms = clock_monotonic_ms(&clock_system) + CHILD_REAP_MAX_MS;
     list_for_each(link, &children) {
         struct child *child = list_entry(link, struct child, link);
-        if (child->loop == loop && !child->on_exit)
-            reap(child);
+        if (child->loop != loop || child->on_exit)
+            continue;
+        while (waitpid(child->pid, NULL, WNOHANG) == 0 &&
+               clock_monotonic_ms(&clock_system) < deadline_ms)
+            nanosleep(&a_moment, NULL);
+        forget(child);
     }
 }

@@ -30,7 +30,9 @@ void child_signal(struct child *child, int signal_number); // to its whole proce
 // dead, which may take a while. Accepts NULL.
 void child_destroy(struct child *child);
 
-// Before the loop is destroyed: waits for the children of it that were destroyed and still die.
+// Before the loop is destroyed: waits for the children of it that were destroyed and still die, but
+// not for ever, since one that waits for a silent disk does not die.
+enum { CHILD_REAP_MAX_MS = 3000 };
 void child_reap_all(struct loop *loop);
 
 // Is `pid` a child that was spawned here and is not reaped yet? For who reaps all others.

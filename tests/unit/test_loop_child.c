@@ -11,11 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/mem.h"
 #include "loop/child.h"
@@ -226,6 +228,43 @@ static void destroying_does_not_wait(void **state)
     end(&it);
 }
 
+// A tracer that does not look keeps the dead from their parent, as a silent disk keeps them alive.
+static void one_that_does_not_die_is_not_waited_for(void **state)
+{
+    (void)state;
+    struct play it;
+    int ready[2];
+    char byte = 0;
+    begin(&it, "hang");
+    pid_t traced = child_pid(it.child);
+    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+    pid_t tracer = fork();
+    if (tracer == 0) {
+        byte = ptrace(PTRACE_SEIZE, traced, NULL, NULL) == 0;
+        (void)!write(ready[1], &byte, 1);
+        hang();
+    }
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    if (byte) {
+        child_destroy(it.child);
+        it.child = NULL;
+        int64_t begun_ms = clock_monotonic_ms(&clock_system);
+        child_reap_all(it.loop);
+        assert_in_range(clock_monotonic_ms(&clock_system) - begun_ms, CHILD_REAP_MAX_MS,
+                        CHILD_REAP_MAX_MS + 2000);
+        assert_false(child_is_ours(traced));
+    }
+    assert_int_equal(kill(tracer, SIGKILL), 0);
+    assert_int_equal(waitpid(tracer, NULL, 0), tracer);
+    if (byte)
+        assert_int_equal(waitpid(traced, NULL, 0), traced);
+    fd_close(&ready[0]);
+    fd_close(&ready[1]);
+    end(&it);
+    if (!byte)
+        skip(); // tracing is forbidden here
+}
+
 static void signals_go_to_the_group(void **state)
 {
     (void)state;
@@ -337,6 +376,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(tells_the_signal_that_ended_it),
         cmocka_unit_test(destroying_kills_and_is_not_reported),
         cmocka_unit_test(destroying_does_not_wait),
+        cmocka_unit_test(one_that_does_not_die_is_not_waited_for),
         cmocka_unit_test(signals_go_to_the_group),
         cmocka_unit_test(destroying_takes_the_group_along),
         cmocka_unit_test(only_what_was_named_gets_through),
