@@ -148,9 +148,12 @@ void store_batch_run(struct store_connection *conn, struct list *jobs)
 void store_batch_read(struct store_connection *conn, struct store_job *job)
 {
     job->result = sql_exec(conn->db, "BEGIN", &job->err);
-    if (job->result < 0)
-        return;
-    job->result = job->run(job, conn->db, &job->err);
+    if (job->result == 0)
+        job->result = job->run(job, conn->db, &job->err);
+}
+
+void store_batch_read_end(struct store_connection *conn, struct store_job *job)
+{
     if (!sqlite3_get_autocommit(conn->db))
         sql_exec(conn->db, "COMMIT", NULL);
     if (job->result == -EUCLEAN)
@@ -167,9 +170,11 @@ void store_batch_outcome(const struct list *jobs, const struct error **ret_failu
 {
     for (const struct list *link = jobs->next; link != jobs; link = link->next) {
         const struct store_job *job = list_entry(link, struct store_job, link);
-        if (job->result < 0 && !is_own_failure(job->result))
-            *ret_failure = &job->err;
-        else if (!job->reads_only && job->result >= 0)
+        if (job->reads_only)
+            continue;
+        if (job->result >= 0)
             *ret_wrote = true;
+        else if (!is_own_failure(job->result))
+            *ret_failure = &job->err;
     }
 }

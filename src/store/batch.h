@@ -12,8 +12,10 @@ struct store_job;
 // result afterwards, and each whose result is not a failure is committed.
 void store_batch_run(struct store_connection *conn, struct list *jobs);
 
-// Runs a job that only reads, in a transaction of its own.
+// Runs a job that only reads, in a transaction of its own, which the second ends. The first may be
+// interrupted.
 void store_batch_read(struct store_connection *conn, struct store_job *job);
+void store_batch_read_end(struct store_connection *conn, struct store_job *job);
 
 // Gives all of them the same failure.
 void store_batch_fail(struct list *jobs, const struct error *err);

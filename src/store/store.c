@@ -121,14 +121,17 @@ static bool is_opening(const struct store *store)
     return store->state == STORE_OPENING || store->state == STORE_CHECKING;
 }
 
-// A check of a large file may take minutes; whoever stops the program does not wait for those.
-static void end_check(struct store *store)
+// A check of a large file may take minutes, and a read long; whoever stops the program does not
+// wait for those. An interrupt ends only the statement that runs just then, hence more than one.
+static void interrupt(struct store *store)
 {
     int64_t deadline = store_now_ms() + STORE_CLOSE_WAIT_MS;
     while (is_opening(store) && store_now_ms() < deadline)
         store_wait_until(store, &store->idle, deadline);
-    if (store->checking)
-        sqlite3_interrupt(store->checking);
+    while (store->interruptible) {
+        sqlite3_interrupt(store->interruptible);
+        store_wait_until(store, &store->idle, store_now_ms() + STORE_INTERRUPT_EVERY_MS);
+    }
 }
 
 void store_close(struct store *store)
@@ -139,7 +142,7 @@ void store_close(struct store *store)
     pthread_mutex_lock(&store->lock);
     store->closing = true;
     pthread_cond_signal(&store->wake);
-    end_check(store);
+    interrupt(store);
     pthread_mutex_unlock(&store->lock);
     pthread_join(store->thread, NULL);
     destroy(store);

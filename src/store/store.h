@@ -68,9 +68,8 @@ struct store_options {
 int store_open(const char *home_dir, const struct store_options *opt, struct store **ret_store,
                struct error *err);
 
-// Runs what is queued, marks the file as cleanly closed, joins, frees. Waits for a check that is
-// under way some seconds at most. Completions that were not dispatched are not called. Accepts
-// NULL.
+// Writes what is queued, marks the file as cleanly closed, joins, frees. Interrupts a read, and
+// after some seconds a check. Completions that were not dispatched are not called. Accepts NULL.
 void store_close(struct store *store);
 
 // An eventfd, owned by the store: readable while store_dispatch() has something to do.

@@ -39,7 +39,7 @@ struct store_job {
     // Run again when the transaction around it failed, so it sets what it returns from scratch.
     store_run_fn *run;
     void (*finish)(struct store_job *job);  // owner's thread; NULL calls `done`
-    void (*release)(struct store_job *job); // either thread: frees what `run` allocated; or NULL
+    void (*release)(struct store_job *job); // owner's thread: frees what `run` allocated; or NULL
     store_done_fn *done;
     void *context;
 

@@ -80,10 +80,10 @@ static void set_path(struct store *store, const char *path)
     pthread_mutex_unlock(&store->lock);
 }
 
-static void set_checking(struct store *store, sqlite3 *db)
+static void set_interruptible(struct store *store, sqlite3 *db)
 {
     pthread_mutex_lock(&store->lock);
-    store->checking = db;
+    store->interruptible = db;
     pthread_mutex_unlock(&store->lock);
 }
 
@@ -93,9 +93,9 @@ static int check(struct store *store, struct error *err)
     error_set(&text, 0, "unclean shutdown; %s is being checked",
               sqlite3_db_filename(store->conn.db, "main"));
     publish(store, STORE_CHECKING, &text);
-    set_checking(store, store->conn.db);
+    set_interruptible(store, store->conn.db);
     int r = store_connection_check(&store->conn, err);
-    set_checking(store, NULL);
+    set_interruptible(store, NULL);
     return r;
 }
 
@@ -289,19 +289,27 @@ static void scrub(struct store *store, struct list *deletions)
     }
 }
 
-// A read by itself, so that no write waits for more than one of them.
+// A read by itself, so that no write waits for more than one of them. None begins once the owner
+// closes: it would not be told.
 static void run_read(struct store *store)
 {
     struct list only = LIST_INIT(only);
-    struct list *link = list_shift(&store->apart);
+    pthread_mutex_lock(&store->lock);
+    struct list *link = store->closing ? NULL : list_shift(&store->apart);
+    bool ready = store->state == STORE_READY;
+    store->interruptible = link && ready ? store->conn.db : NULL;
+    pthread_mutex_unlock(&store->lock);
     if (!link)
         return;
     list_append(&only, link);
-    bool ready = store->state == STORE_READY; // which this thread alone changes
-    if (ready)
-        store_batch_read(&store->conn, list_entry(link, struct store_job, link));
-    else
+    if (ready) {
+        struct store_job *job = list_entry(link, struct store_job, link);
+        store_batch_read(&store->conn, job);
+        set_interruptible(store, NULL);
+        store_batch_read_end(&store->conn, job);
+    } else {
         store_batch_fail(&only, &store->description); // changed by this thread alone
+    }
     hand_over(store, ready, &only);
 }
 

@@ -18,6 +18,7 @@ enum {
     STORE_GROUP_ENOUGH = 128, // jobs for which no more company is waited for
     STORE_REOPEN_MS = 5000,   // between two attempts to open a file that would not open
     STORE_CLOSE_WAIT_MS = 5000,
+    STORE_INTERRUPT_EVERY_MS = 10,
     STORE_CHECKPOINT_PAGES = 256,
 };
 
@@ -64,9 +65,9 @@ struct store {
     bool state_changed;
     bool check_untold; // there was a check, which the owner has not heard of
     struct error description, note;
-    struct error trouble; // why the last writes failed; "" once something was written again
-    char *path;           // owned; NULL until it is decided
-    sqlite3 *checking;    // while a check runs that may be interrupted
+    struct error trouble;   // why the last writes failed; "" once something was written again
+    char *path;             // owned; NULL until it is decided
+    sqlite3 *interruptible; // while a check or a read runs
 
     // The thread's alone.
     struct store_connection conn;

@@ -10,6 +10,7 @@
 #include "store/message.h"
 #include "store/session.h"
 #include "store/store.h"
+#include "store/store_internal.h"
 #include "support/store_talk.h"
 
 // Reads on the store's thread: their place among the writes, and who frees what.
@@ -113,6 +114,16 @@ static void a_failed_read_is_not_repeated(void **state)
     }
 }
 
+static void a_failed_read_is_no_trouble_with_writing(void **state)
+{
+    (void)state;
+    struct counting counting = {.fails_with = -EIO};
+    assert_true(store_read(talk.store, &reading, &counting, NULL) > 0);
+    store_wait(talk.store);
+    assert_int_equal(counting.outcome.result, -EIO);
+    assert_string_equal(store_trouble(talk.store), "");
+}
+
 static void a_forgotten_read_is_released(void **state)
 {
     (void)state;
@@ -135,6 +146,41 @@ static void a_read_of_a_closed_store_is_released(void **state)
         assert_false(counting[i].outcome.called);
         assert_int_equal(counting[i].released, 1);
     }
+}
+
+static int count_for_ever(void *context, struct store_view *view, struct error *err)
+{
+    struct counting *counting = context;
+    counting->runs++;
+    sem_post(counting->begun);
+    return store_read_row(view,
+                          "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+                          "SELECT max(i) FROM n",
+                          NULL, 0, NULL, NULL, err);
+}
+
+static void closing_interrupts_a_read_and_begins_no_other(void **state)
+{
+    (void)state;
+    sem_t begun;
+    sem_init(&begun, 0, 0);
+    struct counting endless = {.begun = &begun}, next = {0};
+    struct outcome appended = {0};
+    static const struct store_reading for_ever = {count_for_ever, counted, release};
+    assert_true(store_read(talk.store, &for_ever, &endless, NULL) > 0);
+    sem_wait(&begun);
+    append(&appended);
+    assert_true(store_read(talk.store, &reading, &next, NULL) > 0);
+    store_close(talk.store);
+    assert_int_equal(endless.released, 1);
+    assert_int_equal(next.runs, 0);
+    assert_int_equal(next.released, 1);
+    int64_t messages = 0;
+    talk.store = fixture_open(talk.home, NULL); // marked as closed cleanly, with what was queued
+    store_wait(talk.store);
+    assert_int_equal(store_read_message_count(store_view(talk.store), S("a"), &messages, NULL), 0);
+    assert_int_equal(messages, 1);
+    sem_destroy(&begun);
 }
 
 static void a_read_without_a_database_is_told_why(void **state)
@@ -181,8 +227,10 @@ int main(void)
         TEST(a_read_sees_what_was_submitted_before),
         TEST(a_write_waits_for_one_read_at_most),
         TEST(a_failed_read_is_not_repeated),
+        TEST(a_failed_read_is_no_trouble_with_writing),
         TEST(a_forgotten_read_is_released),
         TEST(a_read_of_a_closed_store_is_released),
+        TEST(closing_interrupts_a_read_and_begins_no_other),
         TEST(a_read_without_a_database_is_told_why),
         TEST(a_read_too_many_is_refused_and_not_released),
     };
