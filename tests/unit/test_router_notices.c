@@ -128,20 +128,55 @@ static void a_price_that_becomes_known_is_no_news(void **state)
     assert_string_equal(written(w), "1/2 p m");
 }
 
-// What is not in memory any more is looked up.
+// What is not in memory any more is looked up; what is still to be told stays there.
 static void more_names_than_are_kept(void **state)
 {
     struct world *w = *state;
     assert_true(answer(w, "cheap", true));
     store_wait(w->store);
-    for (int i = 0; i < ROUTER_NOTICES_MAX + 8; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "m%d", i);
-        assert_true(router_notices_is_news(w->notices, name, "cheap", span_of("w")));
-        assert_false(router_notices_is_news(w->notices, name, "cheap", span_of("w")));
-    }
-    assert_true(router_notices_is_news(w->notices, "m0", "cheap", span_of("w")));
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < ROUTER_NOTICES_MAX + 8; i++) {
+            char name[32];
+            snprintf(name, sizeof name, "m%d", i);
+            assert_int_equal(router_notices_is_news(w->notices, name, "cheap", span_of("w1")),
+                             round == 0);
+        }
+    router_notices_end(w->notices, "w1", true);
+    assert_false(router_notices_is_news(w->notices, "m0", "cheap", span_of("w2")));
     assert_false(answer(w, "cheap", true));
+}
+
+// Each of them tells its own, and the one that was told last counts.
+static void two_works_at_once(void **state)
+{
+    struct world *w = *state;
+    assert_true(is_news(w, "cheap", "w1"));
+    assert_true(is_news(w, "dear", "w2"));
+    router_notices_end(w->notices, "w1", true);
+    assert_string_equal(written(w), "cheap");
+    router_notices_end(w->notices, "w2", false);
+    assert_false(answer(w, "cheap", true));
+    assert_true(is_news(w, "dear", "w3"));
+    assert_true(is_news(w, "", "w4"));
+    router_notices_end(w->notices, "w4", true);
+    router_notices_end(w->notices, "w3", true);
+    assert_string_equal(written(w), "");
+    assert_false(answer(w, "", true));
+}
+
+// Nobody is told again because what they were told cannot be read at the moment.
+static void a_store_that_is_not_ready(void **state)
+{
+    struct world *w = *state;
+    assert_true(answer(w, "cheap", true));
+    store_wait(w->store);
+    router_notices_destroy(w->notices);
+    store_close(w->store);
+    assert_int_equal(store_open(w->home, NULL, &w->store, NULL), 0);
+    w->notices = router_notices_create(w->store);
+    assert_false(is_news(w, "cheap", "w1"));
+    store_wait(w->store);
+    assert_false(is_news(w, "cheap", "w1"));
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
@@ -151,7 +186,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_change_is_told_once),           TEST(the_next_process_knows),
         TEST(what_was_not_told_is_told_later), TEST(a_price_that_becomes_known_is_no_news),
-        TEST(more_names_than_are_kept),
+        TEST(more_names_than_are_kept),        TEST(two_works_at_once),
+        TEST(a_store_that_is_not_ready),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,23 +11,33 @@
 
 struct router_notices {
     struct store *store;
-    struct list known; // struct known, the newest last
+    struct list notices; // struct notice, the newest last
     size_t count;
 };
 
-struct known {
+struct notice {
     struct list link;
     char *asked, *paid;
-    char *work; // that tells it; NULL: it is written down
+    char *work; // that tells it; NULL: it was told, and is written down
 };
 
-static void known_destroy(struct router_notices *notices, struct known *known)
+static struct notice *notice_add(struct router_notices *notices, const char *asked, char *paid)
 {
-    list_remove(&known->link);
-    free(known->asked);
-    free(known->paid);
-    free(known->work);
-    free(known);
+    struct notice *notice = mem_new(struct notice);
+    notice->asked = mem_strdup(asked);
+    notice->paid = paid;
+    list_append(&notices->notices, &notice->link);
+    notices->count++;
+    return notice;
+}
+
+static void notice_destroy(struct router_notices *notices, struct notice *notice)
+{
+    list_remove(&notice->link);
+    free(notice->asked);
+    free(notice->paid);
+    free(notice->work);
+    free(notice);
     notices->count--;
 }
 
@@ -35,7 +45,7 @@ struct router_notices *router_notices_create(struct store *store)
 {
     struct router_notices *notices = mem_new(struct router_notices);
     notices->store = store;
-    list_init(&notices->known);
+    list_init(&notices->notices);
     return notices;
 }
 
@@ -43,9 +53,19 @@ void router_notices_destroy(struct router_notices *notices)
 {
     if (!notices)
         return;
-    while (!list_empty(&notices->known))
-        known_destroy(notices, list_entry(notices->known.next, struct known, link));
+    while (!list_empty(&notices->notices))
+        notice_destroy(notices, list_entry(notices->notices.next, struct notice, link));
     free(notices);
+}
+
+// A notice that is still to be told is never forgotten, however many there are.
+static void make_room(struct router_notices *notices)
+{
+    list_for_each(link, &notices->notices) {
+        struct notice *notice = list_entry(link, struct notice, link);
+        if (notices->count >= ROUTER_NOTICES_MAX && !notice->work)
+            notice_destroy(notices, notice);
+    }
 }
 
 static void write_name(const char *asked, struct buf *out)
@@ -53,32 +73,31 @@ static void write_name(const char *asked, struct buf *out)
     buf_printf(out, "tariff:%s", asked);
 }
 
-static struct known *look_up(struct router_notices *notices, const char *asked)
+// The newest of the name. NULL: what was told cannot be read now.
+static struct notice *newest(struct router_notices *notices, const char *asked)
 {
     BUF_AUTO name = BUF_INIT(STORE_FACT_MAX);
     BUF_AUTO paid = BUF_INIT(STORE_FACT_MAX);
-    list_for_each(link, &notices->known) {
-        struct known *known = list_entry(link, struct known, link);
-        if (strcmp(known->asked, asked) == 0)
-            return known;
+    struct notice *found = NULL;
+    list_for_each(link, &notices->notices) {
+        struct notice *notice = list_entry(link, struct notice, link);
+        if (strcmp(notice->asked, asked) == 0)
+            found = notice;
     }
+    if (found)
+        return found;
     write_name(asked, &name);
-    store_read_fact(notices->store, buf_span(&name), &paid, NULL);
-    if (notices->count == ROUTER_NOTICES_MAX)
-        known_destroy(notices, list_entry(notices->known.next, struct known, link));
-    struct known *known = mem_new(struct known);
-    known->asked = mem_strdup(asked);
-    known->paid = buf_take_text(&paid);
-    list_append(&notices->known, &known->link);
-    notices->count++;
-    return known;
+    if (store_read_fact(notices->store, buf_span(&name), &paid, NULL) < 0)
+        return NULL;
+    make_room(notices);
+    return notice_add(notices, asked, buf_take_text(&paid));
 }
 
-static void write_down(struct router_notices *notices, const struct known *known)
+static void write_down(struct router_notices *notices, const struct notice *notice)
 {
     BUF_AUTO name = BUF_INIT(STORE_FACT_MAX);
-    write_name(known->asked, &name);
-    store_write_fact(notices->store, buf_span(&name), span_of(known->paid), STORE_DURABLE, NULL,
+    write_name(notice->asked, &name);
+    store_write_fact(notices->store, buf_span(&name), span_of(notice->paid), STORE_DURABLE, NULL,
                      NULL, NULL);
 }
 
@@ -96,34 +115,58 @@ static enum news compare(const char *before, const char *now)
     return same_who && span_is(old_price, unknown) ? LEARNT : CHANGED;
 }
 
+// Of one piece of work the last notice of a name counts.
+static void replace(struct router_notices *notices, const char *asked, const char *paid,
+                    struct span work)
+{
+    list_for_each(link, &notices->notices) {
+        struct notice *notice = list_entry(link, struct notice, link);
+        if (notice->work && span_is(work, notice->work) && strcmp(notice->asked, asked) == 0)
+            notice_destroy(notices, notice);
+    }
+    notice_add(notices, asked, mem_strdup(paid))->work = mem_strndup(work.data, work.len);
+}
+
 bool router_notices_is_news(struct router_notices *notices, const char *asked, const char *paid,
                             struct span work)
 {
-    struct known *known = look_up(notices, asked);
-    enum news news = compare(known->paid, paid);
-    if (news == AS_KNOWN)
-        return false;
-    free(known->paid);
-    known->paid = mem_strdup(paid);
+    struct notice *known = newest(notices, asked);
+    enum news news = known ? compare(known->paid, paid) : AS_KNOWN;
     if (news == CHANGED) {
-        free(known->work);
-        known->work = mem_strndup(work.data, work.len);
-    } else if (!known->work) {
-        write_down(notices, known);
+        replace(notices, asked, paid, work);
+    } else if (news == LEARNT) {
+        free(known->paid);
+        known->paid = mem_strdup(paid);
+        if (!known->work)
+            write_down(notices, known);
     }
     return news == CHANGED;
 }
 
+// What came before one that was told counts no more, whoever was to tell it.
+static void forget_earlier(struct router_notices *notices, const struct notice *told)
+{
+    list_for_each(link, &notices->notices) {
+        struct notice *notice = list_entry(link, struct notice, link);
+        if (notice == told)
+            return;
+        if (strcmp(notice->asked, told->asked) == 0)
+            notice_destroy(notices, notice);
+    }
+}
+
 void router_notices_end(struct router_notices *notices, const char *work, bool told)
 {
-    list_for_each(link, &notices->known) {
-        struct known *known = list_entry(link, struct known, link);
-        if (!known->work || strcmp(known->work, work) != 0)
+    list_for_each(link, &notices->notices) {
+        struct notice *notice = list_entry(link, struct notice, link);
+        if (!notice->work || strcmp(notice->work, work) != 0)
             continue;
-        free(STEAL(known->work));
-        if (told)
-            write_down(notices, known);
-        else
-            known_destroy(notices, known);
+        if (told) {
+            free(STEAL(notice->work));
+            write_down(notices, notice);
+            forget_earlier(notices, notice);
+        } else {
+            notice_destroy(notices, notice);
+        }
     }
 }
