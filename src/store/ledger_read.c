@@ -23,8 +23,9 @@ enum {
 
 #define DAY_SUMS                                                                               \
     "sum(calls), sum(attempts), sum(failed), sum(cancelled), sum(unsure), sum(prompt_tokens)," \
-    " sum(cached_tokens), sum(completion_tokens), sum(cost_pico) FROM ledger_days"             \
-    " WHERE day BETWEEN ?1 AND ?2"
+    " sum(cached_tokens), sum(completion_tokens), " SQL_SUM(                                   \
+        "cost_pico") " FROM ledger_days"                                                       \
+                     " WHERE day BETWEEN ?1 AND ?2"
 // The instants of a day are those of some zone, so a day more at either end is looked at.
 #define IN_DAYS                                                                             \
     " WHERE wall_ms BETWEEN (?1 - 1) * 86400000 AND (?2 + 2) * 86400000 AND day BETWEEN ?1" \
@@ -32,7 +33,7 @@ enum {
 #define ROW_SUMS                                                                      \
     "sum(attempt = 1), count(*), sum(error <> '' AND NOT cancelled), sum(cancelled)," \
     " sum(source IN ('bound', 'unknown')), sum(prompt_tokens), sum(cached_tokens),"   \
-    " sum(completion_tokens), sum(cost_pico) FROM ledger" IN_DAYS
+    " sum(completion_tokens), " SQL_SUM("cost_pico") " FROM ledger" IN_DAYS
 
 static const char *const by_sql[STORE_COST_BYS] = {
     [STORE_BY_MODEL] = "SELECT model, " DAY_SUMS " GROUP BY 1 ORDER BY 10 DESC, 3 DESC, 1 LIMIT ?3",

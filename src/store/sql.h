@@ -32,6 +32,10 @@ static inline struct sql_value sql_bytes(struct span span)
     return (struct sql_value){span.data ? SQL_VALUE_BYTES : SQL_VALUE_NULL, 0, span};
 }
 
+// A sum that does not fail where it is more than can be counted: SQLite makes it a real number, and
+// that is read as the largest integer.
+#define SQL_SUM(column) "sum(" column " / 1000000) * 1000000 + sum(" column " % 1000000)"
+
 #define SQL_VALUES(...)                      \
     (const struct sql_value[]){__VA_ARGS__}, \
         sizeof((const struct sql_value[]){__VA_ARGS__}) / sizeof(struct sql_value)

@@ -170,7 +170,7 @@ int store_read_turn_sums(struct store_view *view, struct span session,
 #define SUMS                                                                                 \
     "SELECT count(*), sum(state = 'done'), sum(state = 'failed'), sum(state = 'cancelled')," \
     " sum(ended_ms IS NULL), sum(input_tokens), sum(cached_tokens), sum(output_tokens),"     \
-    " sum(cost_pico) FROM turns"
+    " " SQL_SUM("cost_pico") " FROM turns"
     static const char all[] = SUMS;
     static const char one[] = SUMS " WHERE session = (SELECT number FROM sessions WHERE id = ?)";
     if (session.len == 0)

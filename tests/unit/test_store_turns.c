@@ -224,6 +224,9 @@ static void what_turns_used_up_is_summed(void **state)
         assert_int_equal(sums.usage.output_tokens, 12);
         assert_int_equal(sums.usage.cost_pico, 16000);
     }
+    fixture_exec(talk.path, "UPDATE turns SET cost_pico = 9223372036854775807");
+    assert_int_equal(store_read_turn_sums(store_view(talk.store), S(""), &sums, NULL), 0);
+    assert_int_equal(sums.usage.cost_pico, INT64_MAX);
     assert_int_equal(store_read_turn_sums(store_view(talk.store), S("none"), &sums, NULL), 0);
     assert_int_equal(sums.turns, 0);
 }
