@@ -200,6 +200,7 @@ static void on_end(void *context, const struct router_result *result)
     }
     const struct chat_sink *sink = call->sink;
     void *sink_context = call->context;
+    reply.usage.cost_pico = result->cost_pico; // what the ledger has, be it by configured prices
     if (call->sentence && router_notices_is_news(call->owner->router->notices, call->asked,
                                                  call->paid, span_of(call->work)))
         reply.notice = STEAL(call->sentence);

@@ -56,6 +56,15 @@ def test_a_fallback_that_costs_is_told_under_the_answer(bot, api):
     assert api.texts(OWNER) == [f"echo: hi\n\nℹ️ {TO_CHEAP}"]
 
 
+def test_usage_knows_the_cost_by_configured_prices(bot, api):
+    bot("tokens:1000", "echo", free_price=STRONG)
+    api.user_says(OWNER, "hi")
+    api.wait_text(OWNER, "many")
+    api.user_says(OWNER, "/usage")
+    api.wait_text(OWNER, "Everything")
+    assert api.texts(OWNER)[-1].count("1000 out, $0.015003") == 2
+
+
 def test_it_is_told_once(bot, api, up):
     bot("429-long", "echo")
     for number, text in enumerate(["one", "two", "three"], 1):
