@@ -58,6 +58,7 @@ struct turn_call { // one tool call of the present iteration
     unsigned flags;  // of its tool when it was asked for
     tool_run_id run; // 0: not running
     bool ended, failed;
+    bool maybe_begun; // by the last process, which did not write down its end
     bool interrupted; // by the end of the turn, or of the program
     bool tainted;     // its result holds text that nobody vouches for
     char *result;     // when ended

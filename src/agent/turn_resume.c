@@ -20,6 +20,7 @@ static bool on_call(void *context, const struct store_tool_call *row)
     struct turn_call *call = &turn->calls[row->ordinal];
     bool done = row->state == STORE_CALL_DONE && row->result.data;
     call->flags = (unsigned)row->flags; // its tool may be another one by now, or not be there
+    call->maybe_begun = !done;
     if (call->ended || (!done && call->flags & TOOL_REPEATABLE))
         return true;
     call->ended = true;

@@ -92,7 +92,7 @@ void turn_calls_interrupt(struct turn *turn)
         struct turn_call *call = &turn->calls[i];
         if (call->ended)
             continue;
-        bool begun = toolbox_cancel(turn->agent->env.toolbox, call->run);
+        bool begun = toolbox_cancel(turn->agent->env.toolbox, call->run) || call->maybe_begun;
         call->result = mem_strdup(begun ? interrupted : not_begun);
         call->run = 0;
         call->ended = call->failed = call->interrupted = true;

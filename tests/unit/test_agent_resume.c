@@ -304,7 +304,7 @@ static void stopped_too_often(void **state)
     agent_world_turn(&world, "next", "say Here.", TURN_DONE, &next);
 }
 
-// What is stopped before it goes on does not go on.
+// A turn that is stopped before it goes on does not go on; its call may have run before the kill.
 static void cancelled_when_it_is_taken_up(void **state)
 {
     HEARD_AUTO heard = {0}, again = {0};
@@ -327,7 +327,8 @@ static void cancelled_when_it_is_taken_up(void **state)
     assert_int_equal(again.state, TURN_CANCELLED);
     assert_null(strstr(buf_text(&again.log), "call"));
     history_is("user: go\nassistant:  +read_file({\"path\":\"f\"})#c0\n"
-               "tool: not run: the turn was ended before\nassistant: (no answer)\n");
+               "tool: interrupted before it ended; it may have had an effect\n"
+               "assistant: (no answer)\n");
 }
 
 // One question with more steps than a history has messages: it is not forgotten.
