@@ -13,7 +13,9 @@
 #include "store/session.h"
 #include "support/dispatcher_world.h"
 #include "support/powercut_vfs.h"
+#include "support/scripted_source.h"
 #include "tools/tool_process.h"
+#include "tools/toolbox.h"
 
 /*
  * The dispatcher when things go wrong at the worst moment: a disk that refuses, a database that is
@@ -313,6 +315,33 @@ static void an_answer_that_is_too_large(void **state)
     assert_int_equal(agent_world_number(&fixture.world, "SELECT count(*) FROM outbox"), 2);
 }
 
+// The model never read what was said meanwhile: it is the next question, and is said once.
+static void steering_that_is_too_large(void **state)
+{
+    enum { MESSAGES = 9, BYTES = 1 << 20 }; // twice in the step, which is more than one write takes
+    struct scripted_source source;
+    tool_source_id id;
+    CLEANUP(mem_cleanup) char *text = mem_zalloc(BYTES);
+    memset(text, 'x', BYTES - 1);
+    scripted_source_init(&source, scripted_tools);
+    assert_int_equal(toolbox_add_source(fixture.world.toolbox, &source.source, &id, NULL), 0);
+    fixture.config.busy_mode = "steer";
+    fixture.world.script =
+        "call slow\nsay a\nsay b\nsay c\nsay d\nsay e\nsay f\nsay g\nsay h\nsay i";
+    arrives("one");
+    for (int i = 0; i < 100 && !source.started; i++)
+        passes(1);
+    for (int i = 0; i < MESSAGES; i++)
+        arrives(text);
+    passes(3 * MESSAGES);
+    scripted_source_answer(&source, 0, "late", false);
+    until_idle();
+    assert_non_null(strstr(outbox(), "the limit is 16777216|a|b|c|d|e|f|g|h|i"));
+    assert_null(strstr(buf_text(&fixture.world.prompt), "While you worked"));
+    assert_non_null(strstr(buf_text(&fixture.world.prompt), "tool: (the result was lost)\n"));
+    toolbox_remove_source(fixture.world.toolbox, id);
+}
+
 // A database that is not as it was remembered.
 
 static void a_piece_that_was_handled_already(void **state)
@@ -499,6 +528,7 @@ int main(int argc, char **argv)
         TEST_FULL(full_at_the_end_with_a_stop),
         TEST_FULL(full_when_it_is_taken_up),
         TEST(an_answer_that_is_too_large),
+        TEST(steering_that_is_too_large),
         TEST(a_piece_that_was_handled_already),
         TEST(a_message_that_is_gone),
         TEST(a_conversation_that_is_deleted_meanwhile),
