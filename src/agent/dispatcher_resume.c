@@ -90,6 +90,8 @@ static void give_up(struct dispatcher *dispatcher, const struct open_turn *turn,
         .reply = conversation ? &reply : NULL,
     };
     struct error err = ERROR_INIT;
+    if (conversation) // its history lacks this end
+        conversation_close_session(conversation);
     int64_t job = store_turn_finish(dispatcher->host.store, &step, STORE_DURABLE,
                                     conversation ? on_given_up : NULL, conversation, &err);
     if (job < 0)

@@ -24,11 +24,11 @@ enum store_turn_state {
     STORE_TURN_DONE,
     STORE_TURN_FAILED,
     STORE_TURN_CANCELLED,
+    STORE_TURN_UNKNOWN, // of a row alone: another version's word, or damage
 };
 
 enum store_call_state {
     STORE_CALL_PENDING,
-    STORE_CALL_RUNNING,
     STORE_CALL_DONE,
     STORE_CALL_INTERRUPTED,
 };

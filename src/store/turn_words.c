@@ -10,7 +10,6 @@ static const char *const turn_words[] = {
 
 static const char *const call_words[] = {
     [STORE_CALL_PENDING] = "pending",
-    [STORE_CALL_RUNNING] = "running",
     [STORE_CALL_DONE] = "done",
     [STORE_CALL_INTERRUPTED] = "interrupted",
 };

@@ -403,6 +403,44 @@ static void a_turn_in_a_state_that_cannot_be(void **state)
         strstr(buf_text(&fixture.world.prompt), "user: one\nassistant: (no answer)\nuser: two\n"));
 }
 
+// Another version of the program knew it, say. The turns behind it are not kept from going on.
+static void a_state_that_is_not_known(void **state)
+{
+    fixture.world.script = "hang Once";
+    arrives("one");
+    dispatcher_world_until_heard(&fixture, "text ce");
+    store_wait(fixture.world.store);
+    fixture_exec(store_path(fixture.world.store),
+                 "INSERT INTO sessions(number, id, channel, chat, created_ms, updated_ms)"
+                 " VALUES(9, 's9', 'post', '8', 1, 1);"
+                 "INSERT INTO turns(number, id, session, state, source, started_ms, reply_channel,"
+                 " reply_chat) VALUES(0, 't0', 9, 'dreaming', 'post', 1, 'post', '8')");
+    fixture.world.script = "say Here.";
+    dispatcher_world_restart(&fixture);
+    until_idle();
+    assert_string_equal(turns(), "failed,done");
+    assert_non_null(strstr(outbox(), "is damaged"));
+    assert_non_null(strstr(outbox(), "Here."));
+}
+
+// What waits behind a turn that was given up is asked with its end in the history.
+static void a_message_behind_damaged_calls(void **state)
+{
+    fixture.world.script = "call current_time\nhang Once";
+    arrives("one");
+    dispatcher_world_until_heard(&fixture, "text ce");
+    store_wait(fixture.world.store);
+    fixture_exec(store_path(fixture.world.store),
+                 "UPDATE turns SET state = 'tools'; DELETE FROM messages WHERE role <> 'user'");
+    lands("two");
+    fixture.world.script = "say Second.";
+    dispatcher_world_restart(&fixture);
+    until_idle();
+    assert_string_equal(turns(), "failed,done");
+    assert_non_null(
+        strstr(buf_text(&fixture.world.prompt), "user: one\nassistant: (no answer)\nuser: two\n"));
+}
+
 /*
  * Anything in any order: messages, commands, a disk that fills and empties, and the end of the
  * process. When all is quiet again nothing waits, and there is one reply for each command and for
@@ -533,6 +571,8 @@ int main(int argc, char **argv)
         TEST(a_message_that_is_gone),
         TEST(a_conversation_that_is_deleted_meanwhile),
         TEST(a_turn_in_a_state_that_cannot_be),
+        TEST(a_state_that_is_not_known),
+        TEST(a_message_behind_damaged_calls),
         cmocka_unit_test(bad_days),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -345,7 +345,7 @@ static void a_turn_goes_its_way(void **state)
                                    .call_id = S("c1"),
                                    .name = S("current_time"),
                                    .arguments = S("{not json"),
-                                   .state = STORE_CALL_RUNNING,
+                                   .state = STORE_CALL_PENDING,
                                    .flags = 1};
     struct store_turn_step step = {.turn = S("t1"),
                                    .state = STORE_TURN_TOOLS,

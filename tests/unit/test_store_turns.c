@@ -172,7 +172,7 @@ static void the_calls_of_an_iteration_come_back(void **state)
     char text[512] = "";
     talk_begin(talk.store, "t1", 0, NULL);
     struct store_tool_call calls[] = {
-        {.ordinal = 1, .name = S("write_file"), .arguments = S("{}"), .state = STORE_CALL_RUNNING},
+        {.ordinal = 1, .name = S("write_file"), .arguments = S("{}"), .state = STORE_CALL_PENDING},
         {.ordinal = 0,
          .name = S("read_file"),
          .arguments = S("{not json"),
