@@ -31,6 +31,7 @@ static enum telegram_outcome bad_request(const char *description)
         {"can't find end of", TELEGRAM_BAD_MARKUP},
         {"is too long", TELEGRAM_TOO_LONG},
         {"MESSAGE_TOO_LONG", TELEGRAM_TOO_LONG},
+        {"thread not found", TELEGRAM_NO_THREAD},
         {"chat not found", TELEGRAM_NO_CHAT},
         {"user not found", TELEGRAM_NO_CHAT},
         {"PEER_ID_INVALID", TELEGRAM_NO_CHAT},

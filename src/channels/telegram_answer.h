@@ -24,8 +24,9 @@ enum telegram_outcome {
     TELEGRAM_NO_MESSAGE,   // the message to edit is gone, or cannot be edited
     TELEGRAM_BAD_MARKUP,
     TELEGRAM_TOO_LONG,
-    TELEGRAM_NO_CHAT, // blocked, deleted, never begun
-    TELEGRAM_REFUSED, // everything else that the server will say again
+    TELEGRAM_NO_THREAD, // the topic was deleted
+    TELEGRAM_NO_CHAT,   // blocked, deleted, never begun
+    TELEGRAM_REFUSED,   // everything else that the server will say again
 };
 
 enum {

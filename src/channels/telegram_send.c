@@ -276,6 +276,12 @@ static void on_answer(void *context, const struct telegram_answer *answer)
         else
             give_up(delivery, answer->text);
         break;
+    case TELEGRAM_NO_THREAD: // the chat is still there
+        if (*delivery->thread) {
+            delivery->thread[0] = '\0';
+            send_part(delivery);
+            break;
+        } // fall through
     case TELEGRAM_NO_CHAT:
         give_up(delivery, answer->text);
         break;

@@ -176,6 +176,9 @@ static void not_shown(struct stream *stream, const struct telegram_answer *answe
     case TELEGRAM_LIMITED:
         telegram_chat_limit(stream->telegram, stream->chat, answer->retry_after_ms);
         break;
+    case TELEGRAM_NO_THREAD: // the chat is still there
+        stream->thread[0] = '\0';
+        break;
     case TELEGRAM_UNREACHABLE:
     case TELEGRAM_UNKNOWN:
     case TELEGRAM_UNAVAILABLE:

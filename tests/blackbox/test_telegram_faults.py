@@ -174,6 +174,30 @@ def test_a_message_that_its_user_deleted(hermes, api, up, service):
     settled(api, 1)
 
 
+@pytest.mark.parametrize("streaming", ["true", "false"])
+def test_a_topic_that_was_deleted(hermes, api, up, service, streaming):
+    """The answer comes in the chat itself, however many messages it takes."""
+    hermes.use_telegram(api).use(up, "say")
+    hermes.put("config.yaml", f"streaming: {{enabled: {streaming}}}\n")
+    service()
+    api.chats.gone_topics.add((OWNER, 5))
+    for count, text in (1, "one"), (3, "word " * 900 + "two"):
+        api.user_says(OWNER, f"say {text}", message_thread_id=5, is_topic_message=True)
+        assert settled(api, count)[-1].endswith(text[-3:])
+
+
+def test_a_topic_that_is_deleted_in_mid_answer(hermes, api, up, service):
+    hermes.use_telegram(api).use(up, "gate")
+    service()
+    api.user_says(OWNER, "work", message_thread_id=5, is_topic_message=True)
+    message = api.wait_text(OWNER, "begun")
+    with api.chats.lock:
+        api.chats.gone_topics.add((OWNER, 5))
+        api.chats.all[OWNER].remove(message)
+    up.release.set()
+    assert "and finished" in settled(api, 1)[0]
+
+
 def test_a_user_who_blocked_the_bot(hermes, api, service):
     hermes.use_telegram(api, users="42,43")
     bot = service()

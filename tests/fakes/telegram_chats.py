@@ -78,6 +78,7 @@ class Chats:
         self.lock = threading.RLock()
         self.all = {}  # chat: [Message]
         self.blocked = set()
+        self.gone_topics = set()  # (chat, thread)
         self.violations = []
         self.pace = "note"  # None: not looked at; "enforce": answered with 429
         self.actions = []  # (time, chat, action)
@@ -167,6 +168,8 @@ class Chats:
     def send(self, chat, text, parse_mode=None, entities=None, params=None):
         with self.lock:
             self._known(chat)
+            if (chat, (params or {}).get("message_thread_id")) in self.gone_topics:
+                raise Refused(400, "Bad Request: message thread not found")
             shown, marks, empties = readable(text, parse_mode, entities)
             self._paced("sendMessage", chat, self._send_pace(chat))
             self.violations += [f"sendMessage: empty entity: {e}" for e in empties]

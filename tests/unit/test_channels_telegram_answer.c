@@ -71,6 +71,10 @@ static const struct {
      TELEGRAM_TOO_LONG},
     {400, "{\"ok\":false,\"error_code\":400,\"description\":\"Bad Request: chat not found\"}",
      TELEGRAM_NO_CHAT},
+    {400,
+     "{\"ok\":false,\"error_code\":400,\"description\":\"Bad Request: message thread not "
+     "found\"}",
+     TELEGRAM_NO_THREAD},
     {403,
      "{\"ok\":false,\"error_code\":403,\"description\":\"Forbidden: bot was blocked by the "
      "user\"}",
