@@ -39,7 +39,7 @@ struct stream {
     char turn[TURN_MAX];
     char thread[TELEGRAM_THREAD_MAX];
     struct buf text; // of the present step, as far as it can be shown
-    bool waits;      // that text is a sentence why there is none
+    char *wait;      // owned: a sentence below it, until the next word; NULL: none
     bool changed;    // since it was shown
     uint64_t shown_hash;
     bool ended;     // the turn
@@ -101,6 +101,7 @@ static void stream_destroy(struct stream *stream)
     stream->chat->streams--;
     list_remove(&stream->link);
     buf_finish(&stream->text);
+    free(stream->wait);
     free(stream);
 }
 
@@ -108,9 +109,12 @@ static void stream_destroy(struct stream *stream)
 
 static bool render(const struct stream *stream, struct buf *out)
 {
-    struct span text = buf_span(&stream->text);
-    text.len -= utf8_incomplete_tail(text);
-    telegram_preview(text, out);
+    BUF_AUTO text = BUF_INIT(2 * TEXT_MAX);
+    buf_append_span(&text, buf_span(&stream->text));
+    text.len -= utf8_incomplete_tail(buf_span(&text));
+    if (stream->wait)
+        buf_printf(&text, "%s⏳ %s", text.len ? "\n\n" : "", stream->wait);
+    telegram_preview(buf_span(&text), out);
     return span_trim(buf_span(out)).len > 0;
 }
 
@@ -413,33 +417,12 @@ static void stream_create(struct telegram *telegram, const struct turn_event *ev
     look_after(stream);
 }
 
-static void begin_text(struct stream *stream)
-{
-    buf_finish(&stream->text);
-    buf_init(&stream->text, TEXT_MAX);
-    stream->waits = false;
-}
-
 static void add_text(struct stream *stream, struct span delta)
 {
-    if (stream->waits)
-        begin_text(stream);
-    if (buf_is_full(&stream->text))
-        return;
     size_t room = stream->text.max - stream->text.len;
-    buf_append(&stream->text, delta.data, delta.len < room ? delta.len : room);
-    stream->text.full = delta.len > room;
-    stream->changed = true;
-    stream->last_text_ms = loop_now(stream->telegram->env.loop);
-    look_after(stream);
-}
-
-// Shown in the place of the answer, which then begins anew.
-static void show_wait(struct stream *stream, const char *sentence)
-{
-    CLEANUP(mem_cleanup) char *shown = mem_printf("⏳ %s", sentence);
-    add_text(stream, span_of(shown));
-    stream->waits = true;
+    if (!buf_is_full(&stream->text))
+        buf_append(&stream->text, delta.data, delta.len < room ? delta.len : room);
+    stream->text.full |= delta.len > room;
 }
 
 static void on_ended(void *context)
@@ -465,14 +448,19 @@ void telegram_stream_event(void *context, const struct turn_event *event)
     struct stream *stream = find(telegram, span_of(event->turn));
     if (!stream || stream->ended)
         return;
-    if (event->kind == TURN_EVENT_TEXT)
-        add_text(stream, event->text);
-    else if (event->kind == TURN_EVENT_WAIT)
-        show_wait(stream, event->sentence);
-    else if (event->kind == TURN_EVENT_STEP)
-        begin_text(stream);
-    else if (event->kind == TURN_EVENT_END)
+    if (event->kind == TURN_EVENT_END) {
         end_soon(stream);
+        return;
+    }
+    free(stream->wait);
+    stream->wait = event->kind == TURN_EVENT_WAIT ? mem_strdup(event->sentence) : NULL;
+    if (event->kind == TURN_EVENT_STEP)
+        buf_clear(&stream->text);
+    else if (event->kind == TURN_EVENT_TEXT)
+        add_text(stream, event->text);
+    stream->changed = true;
+    stream->last_text_ms = loop_now(telegram->env.loop);
+    look_after(stream);
 }
 
 void telegram_stream_drain(struct telegram *telegram)
