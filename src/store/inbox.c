@@ -6,6 +6,12 @@
 
 enum { FORGET_ROWS = 16 }; // handled messages that one addition may forget
 
+static const char *const kinds[] = {
+    [STORE_INBOUND_TEXT] = "text",   [STORE_INBOUND_BUTTON] = "button",
+    [STORE_INBOUND_EDIT] = "edit",   [STORE_INBOUND_COMMAND] = "command",
+    [STORE_INBOUND_EVENT] = "event",
+};
+
 struct add_job {
     struct store_job job;
     struct store_queue queue;
@@ -16,7 +22,7 @@ struct add_job {
 
 #define INBOUND_SPANS(m)                                                                  \
     STORE_SPANS(&(m)->channel, &(m)->chat, &(m)->thread, &(m)->external_id, &(m)->sender, \
-                &(m)->text)
+                &(m)->text, &(m)->payload)
 
 static int insert(sqlite3 *db, struct span queue, const struct store_inbound *m, int64_t *new_count,
                   struct error *err)
@@ -24,14 +30,16 @@ static int insert(sqlite3 *db, struct span queue, const struct store_inbound *m,
     static const char sql[] =
         "INSERT INTO inbox"
         "(channel, queue, chat, thread, external_id, sender, grouped, text, cut, sent_ms,"
-        " received_ms)"
+        " received_ms, kind, payload)"
         " VALUES(?, coalesce(?, ''), coalesce(?, ''), coalesce(?, ''), ?, coalesce(?, ''), ?,"
-        " coalesce(?, ''), ?, ?, ?) ON CONFLICT(channel, queue, external_id, sent_ms) DO NOTHING";
+        " coalesce(?, ''), ?, ?, ?, ?, coalesce(?, ''))"
+        " ON CONFLICT(channel, queue, external_id, sent_ms) DO NOTHING";
     int r = sql_run(db, sql,
                     SQL_VALUES(sql_text(m->channel), sql_text(queue), sql_text(m->chat),
                                sql_text(m->thread), sql_text(m->external_id), sql_text(m->sender),
                                sql_int(m->grouped), sql_text(m->text), sql_int(m->cut),
-                               sql_int(m->sent_ms), sql_int(m->received_ms)),
+                               sql_int(m->sent_ms), sql_int(m->received_ms),
+                               sql_text(span_of(kinds[m->kind])), sql_text(m->payload)),
                     err);
     if (r == 0)
         *new_count += sqlite3_changes(db);
@@ -175,8 +183,8 @@ int store_inbox_check(sqlite3 *db, const int64_t *numbers, size_t count, int64_t
 int store_inbox_handle(sqlite3 *db, const int64_t *numbers, size_t count, int64_t turn,
                        int64_t now_ms, struct error *err)
 {
-    static const char sql[] = "UPDATE inbox SET handled_ms = ?2, turn = nullif(?3, 0), text = ''"
-                              " WHERE number = ?1";
+    static const char sql[] = "UPDATE inbox SET handled_ms = ?2, turn = nullif(?3, 0), text = '',"
+                              " payload = '' WHERE number = ?1";
     int r = 0;
     for (size_t i = 0; i < count && r == 0; i++)
         r = sql_run(db, sql, SQL_VALUES(sql_int(numbers[i]), sql_int(now_ms), sql_int(turn)), err);
@@ -208,6 +216,10 @@ struct reading {
 static int tell(void *context, sqlite3_stmt *stmt, struct error *err)
 {
     const struct reading *reading = context;
+    int kind = store_word_find(kinds, ARRAY_LEN(kinds), sql_column(stmt, 11));
+    if (kind < 0)
+        return error_set(err, -EINVAL, "a message is of the kind \"%.*s\", which is unknown",
+                         (int)sql_column(stmt, 11).len, sql_column(stmt, 11).data);
     struct store_inbound message = {
         .number = sqlite3_column_int64(stmt, 0),
         .channel = sql_column(stmt, 1),
@@ -220,8 +232,9 @@ static int tell(void *context, sqlite3_stmt *stmt, struct error *err)
         .received_ms = sqlite3_column_int64(stmt, 8),
         .thread = sql_column(stmt, 9),
         .grouped = sqlite3_column_int(stmt, 10) != 0,
+        .kind = (enum store_inbound_kind)kind,
+        .payload = sql_column(stmt, 12),
     };
-    (void)err;
     return reading->row(reading->context, &message) ? SQL_ROW : 0;
 }
 
@@ -229,7 +242,7 @@ int store_read_inbox(struct store *store, int64_t after, store_inbound_fn *row, 
                      struct error *err)
 {
     static const char sql[] = "SELECT number, channel, chat, external_id, sender, text, cut,"
-                              " sent_ms, received_ms, thread, grouped FROM inbox"
+                              " sent_ms, received_ms, thread, grouped, kind, payload FROM inbox"
                               " WHERE handled_ms IS NULL AND number > ? ORDER BY number LIMIT ?";
     struct reading reading = {row, context};
     return store_read_rows(store_view(store), sql,

@@ -17,6 +17,14 @@ struct store_queue { // what a server numbers its messages in
     struct span name; // of the queue within the channel (Telegram: the bot's id); "" or absent: one
 };
 
+enum store_inbound_kind {
+    STORE_INBOUND_TEXT,
+    STORE_INBOUND_BUTTON,  // one under a message was pressed; the text is the button's data
+    STORE_INBOUND_EDIT,    // a message was changed; the text is what it says now
+    STORE_INBOUND_COMMAND, // chosen from a menu of the channel; the text is the command
+    STORE_INBOUND_EVENT,   // nobody wrote it; the text is for the model
+};
+
 struct store_inbound {
     int64_t number; // given by the store; the order of arrival
     struct span channel, chat;
@@ -24,9 +32,11 @@ struct store_inbound {
     struct span external_id; // the server's own id
     struct span sender;      // the server's id of the person
     bool grouped;            // the chat has several senders
+    enum store_inbound_kind kind;
     struct span text;
-    bool cut;        // the channel probably cut a longer text here: the rest follows at once
-    int64_t sent_ms; // as the server says; never used to order
+    struct span payload; // JSON of the channel's own, about what is no text; absent or "": none
+    bool cut;            // the channel probably cut a longer text here: the rest follows at once
+    int64_t sent_ms;     // as the server says; never used to order
     int64_t received_ms;
 };
 

@@ -34,6 +34,11 @@ static const char *const states[] = {
     [STORE_DELIVERY_FAILED] = "failed",
 };
 
+static const char *const kinds[] = {
+    [STORE_REPLY_ANSWER] = "reply",
+    [STORE_REPLY_QUESTION] = "question",
+};
+
 struct open_job {
     struct store_job job;
     struct span turn;
@@ -52,14 +57,15 @@ static int insert(sqlite3 *db, int64_t turn, enum store_delivery_state state,
 {
     static const char sql[] =
         "INSERT INTO outbox"
-        "(channel, chat, turn, state, in_flight, created_ms, changed_ms, text, thread)"
-        " VALUES(?1, coalesce(?2, ''), nullif(?3, 0), ?4, ?5, ?6, ?6, coalesce(?7, ''),"
-        " coalesce(?8, ''))";
+        "(channel, chat, turn, state, in_flight, created_ms, changed_ms, text, thread, kind,"
+        " buttons) VALUES(?1, coalesce(?2, ''), nullif(?3, 0), ?4, ?5, ?6, ?6, coalesce(?7, ''),"
+        " coalesce(?8, ''), ?9, coalesce(?10, ''))";
     int r =
         sql_run(db, sql,
                 SQL_VALUES(sql_text(reply->channel), sql_text(reply->chat), sql_int(turn),
                            sql_text(span_of(states[state])), sql_int(state == STORE_DELIVERY_OPEN),
-                           sql_int(now_ms), sql_text(reply->text), sql_text(reply->thread)),
+                           sql_int(now_ms), sql_text(reply->text), sql_text(reply->thread),
+                           sql_text(span_of(kinds[reply->kind])), sql_text(reply->buttons)),
                 err);
     if (r == 0)
         *ret_number = sqlite3_last_insert_rowid(db);
@@ -69,7 +75,7 @@ static int insert(sqlite3 *db, int64_t turn, enum store_delivery_state state,
 static int open_row(struct store_job *job, sqlite3 *db, struct error *err)
 {
     static const char present[] =
-        "SELECT number FROM outbox WHERE turn = ? ORDER BY number LIMIT 1";
+        "SELECT number FROM outbox WHERE turn = ? AND kind = 'reply' ORDER BY number LIMIT 1";
     const struct open_job *own = CONTAINER_OF(job, struct open_job, job);
     struct store_reply shown = {
         .channel = own->address.channel, .chat = own->address.chat, .thread = own->address.thread};
@@ -173,7 +179,8 @@ static int finish_open(sqlite3 *db, int64_t number, const struct store_reply *re
                        struct error *err)
 {
     static const char finish[] = "UPDATE outbox SET state = ?2, text = coalesce(?3, text),"
-                                 " changed_ms = ?4 WHERE number = ?1";
+                                 " changed_ms = ?4, kind = ?5, buttons = coalesce(?6, '')"
+                                 " WHERE number = ?1";
     static const char forget[] = "DELETE FROM outbox WHERE number = ? AND message_id IS NULL"
                                  " AND in_flight = 0 AND part = 0";
     if (!reply || reply->only_if_open) {
@@ -184,7 +191,9 @@ static int finish_open(sqlite3 *db, int64_t number, const struct store_reply *re
     const char *state = states[reply ? STORE_DELIVERY_PENDING : STORE_DELIVERY_SENT];
     return sql_run(db, finish,
                    SQL_VALUES(sql_int(number), sql_text(span_of(state)),
-                              sql_text(reply ? reply->text : SPAN_ABSENT), sql_int(now_ms)),
+                              sql_text(reply ? reply->text : SPAN_ABSENT), sql_int(now_ms),
+                              sql_text(span_of(kinds[reply ? reply->kind : STORE_REPLY_ANSWER])),
+                              sql_text(reply ? reply->buttons : SPAN_ABSENT)),
                    err);
 }
 
@@ -208,7 +217,8 @@ int store_reply_finish(sqlite3 *db, int64_t turn, const struct store_reply *repl
 
 #define DELIVERY_COLUMNS                                                                     \
     "o.number, o.channel, o.chat, t.id, o.text, o.state, o.in_flight, o.part, o.message_id," \
-    " o.attempts, o.next_ms, o.error, o.created_ms, o.thread FROM outbox o"                  \
+    " o.attempts, o.next_ms, o.error, o.created_ms, o.thread, o.kind, o.buttons"             \
+    " FROM outbox o"                                                                         \
     " LEFT JOIN turns t ON t.number = o.turn"
 
 struct reading {
@@ -224,6 +234,10 @@ static int tell(void *context, sqlite3_stmt *stmt, struct error *err)
     if (state < 0)
         return error_set(err, -EINVAL, "a delivery is in the state \"%.*s\", which is unknown",
                          (int)word.len, word.data);
+    int kind = store_word_find(kinds, ARRAY_LEN(kinds), sql_column(stmt, 14));
+    if (kind < 0)
+        return error_set(err, -EINVAL, "a delivery is of the kind \"%.*s\", which is unknown",
+                         (int)sql_column(stmt, 14).len, sql_column(stmt, 14).data);
     struct store_delivery delivery = {
         .number = sqlite3_column_int64(stmt, 0),
         .channel = sql_column(stmt, 1),
@@ -239,6 +253,8 @@ static int tell(void *context, sqlite3_stmt *stmt, struct error *err)
         .error = sql_column(stmt, 11),
         .created_ms = sqlite3_column_int64(stmt, 12),
         .thread = sql_column(stmt, 13),
+        .kind = (enum store_reply_kind)kind,
+        .buttons = sql_column(stmt, 15),
     };
     return reading->row(reading->context, &delivery) ? SQL_ROW : 0;
 }

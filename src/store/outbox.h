@@ -20,6 +20,21 @@ struct store_address { // where a reply goes
     struct span thread; // absent or "": none
 };
 
+enum store_reply_kind {
+    STORE_REPLY_ANSWER,
+    STORE_REPLY_QUESTION, // which its turn waits for; the turn's answer is another row
+};
+
+// A reply that goes into the outbox with the transaction that names it.
+struct store_reply {
+    struct span channel, chat;
+    struct span thread; // absent or "": none
+    struct span text;
+    enum store_reply_kind kind;
+    struct span buttons; // under it: [{"text": ..., "data": ...}, ...]; absent or "": none
+    bool only_if_open;   // nothing new is sent: a message that was begun is finished with this text
+};
+
 enum store_delivery_state {
     STORE_DELIVERY_OPEN,    // its turn runs; the text is not final
     STORE_DELIVERY_PENDING, // to be delivered
@@ -33,6 +48,8 @@ struct store_delivery {
     struct span thread; // of the chat; "": none
     struct span turn;   // absent: a command's reply
     struct span text;   // as the model wrote it; "" while open
+    enum store_reply_kind kind;
+    struct span buttons; // JSON, as in struct store_reply; "": none
     enum store_delivery_state state;
     bool in_flight; // a message was handed to the channel's server and its answer is not known
     int part;       // messages of it that are delivered
@@ -47,7 +64,7 @@ struct store_delivery {
 enum { STORE_SENT_KEEP_MS = 7 * 86400 * 1000 };
 
 /*
- * Submits, durable: the row of a reply that is about to be shown while its turn runs, with
+ * Submits, durable: the row of an answer that is about to be shown while its turn runs, with
  * in_flight set. The completion's rowid is its number; STORE_DUPLICATE when the turn has one
  * already (which is left as it is; rowid is its number). -ENOENT: no such turn, -EALREADY: it has
  * ended without one. Returns as store_session_create() does.

@@ -50,8 +50,8 @@
  * adding up rows. journals says how far each generation of the journal was folded, and `sealed`
  * that this is on the disk; reservations are those of calls that had not ended by then.
  *
- * Jobs and approvals are not here: nothing writes them yet, a table without a writer is a guess,
- * and adding one later is a step that takes a millisecond.
+ * Jobs are not here: nothing writes them yet, a table without a writer is a guess, and adding one
+ * later is a step that takes a millisecond.
  */
 
 // clean: 1 closed in order, 0 in use or not closed in order, -1 damage was seen while in use.
@@ -370,7 +370,33 @@ static const char version_9[] =
     "  (SELECT channel, chat, thread FROM sessions WHERE number = turns.session)"
     " WHERE ended_ms IS NULL AND source <> 'console';";
 
+// A turn may wait for somebody to approve calls of its: a question each, which repeats the call, so
+// that it shows what was asked and is compared with what runs. `asker` wrote what began the turn.
+// A reply may have buttons, [{"text", "data"}, ...]; what comes in may be more than a text.
+static const char version_10[] =
+    "ALTER TABLE inbox ADD COLUMN kind TEXT NOT NULL DEFAULT 'text';"
+    "ALTER TABLE inbox ADD COLUMN payload TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE outbox ADD COLUMN kind TEXT NOT NULL DEFAULT 'reply';"
+    "ALTER TABLE outbox ADD COLUMN buttons TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE turns ADD COLUMN asker TEXT NOT NULL DEFAULT '';"
+    "CREATE TABLE approvals("
+    "  turn INTEGER NOT NULL REFERENCES turns(number) ON DELETE CASCADE,"
+    "  iteration INTEGER NOT NULL,"
+    "  ordinal INTEGER NOT NULL,"
+    "  code TEXT NOT NULL,"
+    "  name TEXT NOT NULL,"
+    "  arguments BLOB NOT NULL,"
+    "  hash TEXT NOT NULL,"
+    "  may_answer TEXT NOT NULL,"
+    "  expires_ms INTEGER NOT NULL,"
+    "  state TEXT NOT NULL,"
+    "  answered_ms INTEGER,"
+    "  answered_by TEXT,"
+    "  PRIMARY KEY(turn, iteration, ordinal)"
+    ") WITHOUT ROWID;"
+    "CREATE INDEX approvals_asked ON approvals(expires_ms) WHERE state = 'asked';";
+
 static const char *const steps[] = {version_1, version_2, version_3, version_4, version_5,
-                                    version_6, version_7, version_8, version_9};
+                                    version_6, version_7, version_8, version_9, version_10};
 
 const struct store_migrations store_schema = {steps, ARRAY_LEN(steps)};

@@ -2,20 +2,24 @@
 
 #include <errno.h>
 
-#include "store/store_internal.h"
+#include "store/approval_internal.h"
 
 struct settle_job {
     struct store_job job;
-    struct store_settlement what; // its `create` and `reply` are the two below, or NULL
+    struct store_settlement what; // what it points at are those below, or NULL
     struct store_session create;
+    struct store_answer answer;
+    struct store_cancellation cancel;
     struct store_reply reply;
 };
 
-#define SETTLE_SPANS(s)                                                                           \
-    STORE_SPANS(&(s)->what.session, &(s)->what.title, &(s)->what.model, &(s)->what.drop_turn,     \
-                &(s)->create.id, &(s)->create.channel, &(s)->create.chat, &(s)->create.thread,    \
-                &(s)->create.sender, &(s)->create.title, &(s)->create.model, &(s)->create.prompt, \
-                &(s)->reply.channel, &(s)->reply.chat, &(s)->reply.thread, &(s)->reply.text)
+#define SETTLE_SPANS(s)                                                                            \
+    STORE_SPANS(&(s)->what.session, &(s)->what.title, &(s)->what.model, &(s)->what.drop_turn,      \
+                &(s)->create.id, &(s)->create.channel, &(s)->create.chat, &(s)->create.thread,     \
+                &(s)->create.sender, &(s)->create.title, &(s)->create.model, &(s)->create.prompt,  \
+                &(s)->answer.turn, &(s)->answer.by, &(s)->cancel.turn, &(s)->cancel.call_result,   \
+                &(s)->cancel.last_word, &(s)->reply.channel, &(s)->reply.chat, &(s)->reply.thread, \
+                &(s)->reply.text, &(s)->reply.buttons)
 
 static int change_session(sqlite3 *db, const struct store_settlement *what, struct error *err)
 {
@@ -45,6 +49,10 @@ static int settle(struct store_job *job, sqlite3 *db, struct error *err)
         r = change_session(db, what, err);
     if (r == 0 && what->drop_turn.data)
         r = store_turn_drop(db, what->drop_turn, err);
+    if (r == 0 && what->answer)
+        r = store_approval_answer(db, what->answer, what->now_ms, err);
+    if (r == 0 && what->cancel)
+        r = store_turn_cancel(db, what->cancel, what->now_ms, err);
     if (r == 0 && what->reply && !what->reply->only_if_open)
         r = store_reply_insert(db, 0, what->reply, what->now_ms, &job->rowid, err);
     return r;
@@ -78,6 +86,10 @@ int64_t store_settle(struct store *store, const struct store_settlement *settlem
     struct settle_job given = {.what = *settlement};
     if (settlement->create)
         given.create = *settlement->create;
+    if (settlement->answer)
+        given.answer = *settlement->answer;
+    if (settlement->cancel)
+        given.cancel = *settlement->cancel;
     if (settlement->reply)
         given.reply = *settlement->reply;
     size_t numbers = settlement->inbox_count * sizeof *settlement->inbox;
@@ -89,8 +101,12 @@ int64_t store_settle(struct store *store, const struct store_settlement *settlem
     store_job_keep_spans(&own->job, SETTLE_SPANS(&given));
     own->what = given.what;
     own->create = given.create;
+    own->answer = given.answer;
+    own->cancel = given.cancel;
     own->reply = given.reply;
     own->what.create = settlement->create ? &own->create : NULL;
+    own->what.answer = settlement->answer ? &own->answer : NULL;
+    own->what.cancel = settlement->cancel ? &own->cancel : NULL;
     own->what.reply = settlement->reply ? &own->reply : NULL;
     return store_job_submit(store, &own->job, settle, STORE_DURABLE, done, context, err);
 }

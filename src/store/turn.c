@@ -44,19 +44,19 @@ static int insert_turn(sqlite3 *db, const struct store_turn *t, int64_t session,
     static const char sql[] =
         "INSERT INTO turns(id, session, state, source, external_id, model, started_ms,"
         " slot, pinned, reply_channel, reply_chat, reply_thread, iterations_max,"
-        " limit_ms, interactive)"
-        " VALUES(?, ?, ?, ?, ?, ?, ?, coalesce(?, 'main'), ?, ?, ?, ?, ?, ?, ?)";
+        " limit_ms, interactive, asker)"
+        " VALUES(?, ?, ?, ?, ?, ?, ?, coalesce(?, 'main'), ?, ?, ?, ?, ?, ?, ?, coalesce(?, ''))";
     const struct store_turn_terms *terms = &t->terms;
-    int r =
-        sql_run(db, sql,
-                SQL_VALUES(sql_text(t->id), sql_int(session),
-                           sql_text(span_of(store_turn_word(STORE_TURN_QUEUED))),
-                           sql_text(t->source), sql_text(t->external_id), sql_text(t->model),
-                           sql_int(t->started_ms), sql_text(terms->slot), sql_text(terms->model),
-                           sql_text(terms->reply_channel), sql_text(terms->reply_chat),
-                           sql_text(terms->reply_thread), sql_int(terms->iterations_max),
-                           sql_int(terms->limit_ms), sql_int(terms->interactive)),
-                err);
+    int r = sql_run(db, sql,
+                    SQL_VALUES(sql_text(t->id), sql_int(session),
+                               sql_text(span_of(store_turn_word(STORE_TURN_QUEUED))),
+                               sql_text(t->source), sql_text(t->external_id), sql_text(t->model),
+                               sql_int(t->started_ms), sql_text(terms->slot),
+                               sql_text(terms->model), sql_text(terms->reply_channel),
+                               sql_text(terms->reply_chat), sql_text(terms->reply_thread),
+                               sql_int(terms->iterations_max), sql_int(terms->limit_ms),
+                               sql_int(terms->interactive), sql_text(terms->asker)),
+                    err);
     if (r == 0)
         *ret_number = sqlite3_last_insert_rowid(db);
     return r;
@@ -126,7 +126,7 @@ static int check_begin(const struct store_turn *turn, size_t message_count, stru
 #define TURN_SPANS(t)                                                                            \
     STORE_SPANS(&(t)->id, &(t)->session, &(t)->source, &(t)->external_id, &(t)->model,           \
                 &(t)->drop_turn, &(t)->terms.slot, &(t)->terms.model, &(t)->terms.reply_channel, \
-                &(t)->terms.reply_chat, &(t)->terms.reply_thread)
+                &(t)->terms.reply_chat, &(t)->terms.reply_thread, &(t)->terms.asker)
 
 int64_t store_turn_begin(struct store *store, const struct store_turn *turn,
                          const struct store_message *messages, size_t message_count,
@@ -176,11 +176,19 @@ int store_turn_open(sqlite3 *db, struct span id, int64_t *ret_turn, int64_t *ret
 
 static int resume(struct store_job *job, sqlite3 *db, struct error *err)
 {
-    static const char count[] = "UPDATE turns SET resumes = resumes + 1 WHERE number = ?";
+    static const char asked[] = "SELECT 1 FROM approvals WHERE turn = ? AND state = 'asked'";
+    static const char count[] = "UPDATE turns SET resumes = resumes + (state <> 'waiting'),"
+                                " state = CASE state WHEN 'waiting' THEN 'tools' ELSE state END"
+                                " WHERE number = ?";
     static const char counted[] = "SELECT resumes FROM turns WHERE number = ?";
     const struct resume_job *own = CONTAINER_OF(job, struct resume_job, job);
     int64_t turn = 0, session = 0;
     int r = store_turn_open(db, own->turn, &turn, &session, err);
+    if (r == 0)
+        r = sql_lookup(db, asked, SQL_VALUES(sql_int(turn)), &session, err);
+    if (r == SQL_ROW)
+        return error_set(err, -EBUSY, "turn %.*s waits for an answer", (int)own->turn.len,
+                         own->turn.data);
     if (r == 0)
         r = sql_run(db, count, SQL_VALUES(sql_int(turn)), err);
     if (r == 0)

@@ -12,15 +12,17 @@
 #include "store/turn_terms.h"
 
 /*
- * A turn, one row that follows its state machine: queued, prompt, model, tools, model, ..., and one
- * of the last three. Each transition is one job: the new state, the messages and the tool calls
- * that belong to it are on disk together or not at all.
+ * A turn, one row that follows its state machine: queued, prompt, model, tools (where calls need
+ * somebody's approval, waiting before that), model, ..., and one of the last three. Each transition
+ * is one job: the new state, the messages and the tool calls that belong to it are on disk together
+ * or not at all.
  */
 enum store_turn_state {
     STORE_TURN_QUEUED,
     STORE_TURN_PROMPT,
     STORE_TURN_MODEL,
     STORE_TURN_TOOLS,
+    STORE_TURN_WAITING, // none of the iteration's calls has begun
     STORE_TURN_DONE,
     STORE_TURN_FAILED,
     STORE_TURN_CANCELLED,
@@ -32,6 +34,8 @@ enum store_call_state {
     STORE_CALL_DONE,
     STORE_CALL_INTERRUPTED,
 };
+
+struct store_approval;
 
 struct store_turn {
     struct span id;          // chosen by the caller; the one id from the channel to the ledger
@@ -79,7 +83,9 @@ struct store_turn_step {
     size_t call_count;
     const int64_t *inbox; // messages in the inbox that this step takes into the turn
     size_t inbox_count;
-    const struct store_reply *reply; // of finish: what goes out; NULL: nothing
+    const struct store_approval *questions; // that a turn which waits asks
+    size_t question_count;
+    const struct store_reply *reply; // of the end, or with questions: what goes out; NULL: nothing
 };
 
 enum { STORE_STEP_ROWS_MAX = 256 }; // messages, and tool calls, of one step
@@ -108,8 +114,9 @@ int64_t store_turn_finish(struct store *store, const struct store_turn_step *ste
                           struct error *err);
 
 /*
- * Submits, durable: counts that the turn is taken up again after a stop of the program. The
- * completion's rowid is how often that happened. -ENOENT, -EALREADY as above.
+ * Submits, durable: the turn is taken up again. One that waited runs its calls; of any other it is
+ * counted, since the program was stopped in it. The completion's rowid is that count. -ENOENT,
+ * -EALREADY as above; -EBUSY while a question of it is asked.
  */
 int64_t store_turn_resume(struct store *store, struct span turn, store_done_fn *done, void *context,
                           struct error *err);

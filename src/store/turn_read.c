@@ -10,7 +10,8 @@
     "t.number, t.id, s.id, t.source, t.model, t.error, s.channel, s.chat, t.state, t.iteration," \
     " t.resumes, t.input_tokens, t.cached_tokens, t.output_tokens, t.cost_pico,"                 \
     " t.started_ms, t.ended_ms, t.slot, t.pinned, t.reply_channel, t.reply_chat,"                \
-    " t.iterations_max, t.limit_ms, t.interactive, t.reply_thread, s.thread, s.sender"           \
+    " t.iterations_max, t.limit_ms, t.interactive, t.reply_thread, s.thread, s.sender,"          \
+    " t.asker, (SELECT count(*) FROM approvals WHERE turn = t.number AND state = 'asked')"       \
     " FROM turns t JOIN sessions s ON s.number = t.session"
 
 struct reading {
@@ -55,9 +56,11 @@ static int tell(void *context, sqlite3_stmt *stmt, struct error *err)
                   .iterations_max = sqlite3_column_int64(stmt, 21),
                   .limit_ms = sqlite3_column_int64(stmt, 22),
                   .interactive = sqlite3_column_int(stmt, 23) != 0,
-                  .reply_thread = sql_column(stmt, 24)},
+                  .reply_thread = sql_column(stmt, 24),
+                  .asker = sql_column(stmt, 27)},
         .thread = sql_column(stmt, 25),
         .sender = sql_column(stmt, 26),
+        .asked = sqlite3_column_int64(stmt, 28),
     };
     return reading->row(reading->context, &turn) ? SQL_ROW : 0;
 }
@@ -65,10 +68,23 @@ static int tell(void *context, sqlite3_stmt *stmt, struct error *err)
 int store_read_open_turns(struct store *store, store_turn_fn *row, void *context, struct error *err)
 {
     static const char sql[] =
-        "SELECT " TURN_COLUMNS " WHERE t.ended_ms IS NULL ORDER BY t.number LIMIT ?";
+        "SELECT " TURN_COLUMNS " WHERE t.ended_ms IS NULL AND t.state <> 'waiting'"
+        " ORDER BY t.number LIMIT ?";
     struct reading reading = {row, context};
     return store_read_rows(store_view(store), sql, SQL_VALUES(sql_int(STORE_READ_ROWS_MAX)), tell,
                            &reading, err);
+}
+
+int store_read_waiting_turns(struct store *store, int64_t after, store_turn_fn *row, void *context,
+                             struct error *err)
+{
+    static const char sql[] =
+        "SELECT " TURN_COLUMNS " WHERE t.ended_ms IS NULL AND t.state = 'waiting'"
+        " AND t.number > ? ORDER BY t.number LIMIT ?";
+    struct reading reading = {row, context};
+    return store_read_rows(store_view(store), sql,
+                           SQL_VALUES(sql_int(after), sql_int(STORE_READ_ROWS_MAX)), tell, &reading,
+                           err);
 }
 
 int store_read_turn(struct store *store, struct span id, store_turn_fn *row, void *context,

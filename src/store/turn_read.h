@@ -9,14 +9,18 @@ struct store_turn_row {
     struct span channel, chat, thread, sender; // of its session
     enum store_turn_state state;
     int iteration, resumes;
+    int64_t asked; // questions that are not answered yet
     struct store_usage usage;
     struct store_turn_terms terms;
 };
 typedef bool store_turn_fn(void *context, const struct store_turn_row *turn); // false stops
 
-// Synchronous, each at most STORE_READ_ROWS_MAX. The turns that have not ended, oldest first.
+// Synchronous, each at most STORE_READ_ROWS_MAX, oldest first. The turns that have not ended, but
+// for those that wait; and those, from the first number above `after` on.
 int store_read_open_turns(struct store *store, store_turn_fn *row, void *context,
                           struct error *err);
+int store_read_waiting_turns(struct store *store, int64_t after, store_turn_fn *row, void *context,
+                             struct error *err);
 
 // STORE_NOT_FOUND.
 int store_read_turn(struct store *store, struct span id, store_turn_fn *row, void *context,

@@ -1,6 +1,6 @@
 #include <errno.h>
 
-#include "store/store_internal.h"
+#include "store/approval_internal.h"
 #include "store/turn.h"
 
 // The steps of a turn, each with all that belongs to it: one transaction, once.
@@ -80,16 +80,22 @@ static int take_step(struct store_job *job, sqlite3 *db, struct error *err)
         r = store_messages_insert(db, session, turn, s->messages, s->message_count, s->now_ms, err);
     for (size_t i = 0; i < s->call_count && r == 0; i++)
         r = write_call(db, turn, s, &s->calls[i], err);
+    for (size_t i = 0; i < s->question_count && r == 0; i++)
+        r = store_approval_insert(db, turn, s->iteration, &s->questions[i], err);
     if (r == 0 && own->final)
+        r = store_approvals_end(db, turn, s->now_ms, err);
+    if (r == 0 && (own->final || s->reply))
         r = store_reply_finish(db, turn, s->reply, s->now_ms, err);
     job->rowid = turn;
     return r;
 }
 
 #define CALL_SPANS(c) STORE_SPANS(&(c)->call_id, &(c)->name, &(c)->arguments, &(c)->result)
+#define QUESTION_SPANS(q) \
+    STORE_SPANS(&(q)->code, &(q)->name, &(q)->arguments, &(q)->hash, &(q)->may_answer)
 #define STEP_SPANS(s, r)                                                                       \
     STORE_SPANS(&(s)->turn, &(s)->model, &(s)->error, &(r)->channel, &(r)->chat, &(r)->thread, \
-                &(r)->text)
+                &(r)->text, &(r)->buttons)
 
 static size_t calls_bytes(const struct store_tool_call *calls, size_t count)
 {
@@ -97,6 +103,16 @@ static size_t calls_bytes(const struct store_tool_call *calls, size_t count)
     for (size_t i = 0; i < count; i++) {
         struct store_tool_call copy = calls[i];
         bytes += store_spans_bytes(CALL_SPANS(&copy));
+    }
+    return bytes;
+}
+
+static size_t questions_bytes(const struct store_approval *questions, size_t count)
+{
+    size_t bytes = count * sizeof *questions;
+    for (size_t i = 0; i < count; i++) {
+        struct store_approval copy = questions[i];
+        bytes += store_spans_bytes(QUESTION_SPANS(&copy));
     }
     return bytes;
 }
@@ -109,13 +125,18 @@ static void keep_step(struct step_job *own)
     struct store_message *messages =
         store_job_keep(job, s->messages, s->message_count * sizeof *messages);
     struct store_tool_call *calls = store_job_keep(job, s->calls, s->call_count * sizeof *calls);
+    struct store_approval *questions =
+        store_job_keep(job, s->questions, s->question_count * sizeof *questions);
     s->inbox = store_job_keep(job, s->inbox, s->inbox_count * sizeof *s->inbox);
     store_messages_keep(job, messages, s->message_count);
     for (size_t i = 0; i < s->call_count; i++)
         store_job_keep_spans(job, CALL_SPANS(&calls[i]));
+    for (size_t i = 0; i < s->question_count; i++)
+        store_job_keep_spans(job, QUESTION_SPANS(&questions[i]));
     store_job_keep_spans(job, STEP_SPANS(s, &own->reply));
     s->messages = messages;
     s->calls = calls;
+    s->questions = questions;
     s->reply = s->reply ? &own->reply : NULL;
 }
 
@@ -124,8 +145,10 @@ static int check_step(const struct store_turn_step *step, bool final, struct err
     if ((step->state >= STORE_TURN_DONE) != final)
         return error_set(err, -EINVAL, "a turn does not %s as \"%s\"", final ? "end" : "go on",
                          store_turn_word(step->state));
-    if (step->reply && !final)
-        return error_set(err, -EINVAL, "only the end of a turn has a reply");
+    if ((step->question_count > 0) != (step->state == STORE_TURN_WAITING))
+        return error_set(err, -EINVAL, "a turn waits for questions, and asks when it waits");
+    if (step->reply && !final && !step->question_count)
+        return error_set(err, -EINVAL, "only questions and the end of a turn have a reply");
     int r = store_id_check(step->turn, "turn", err);
     if (r == 0)
         r = store_step_check(step->message_count, step->call_count, step->inbox_count, err);
@@ -144,8 +167,9 @@ static int64_t submit_step(struct store *store, const struct store_turn_step *st
     struct store_turn_step s = *step;
     struct store_reply reply = step->reply ? *step->reply : (struct store_reply){0};
     size_t bytes = store_messages_bytes(s.messages, s.message_count) +
-                   calls_bytes(s.calls, s.call_count) + s.inbox_count * sizeof *s.inbox +
-                   store_spans_bytes(STEP_SPANS(&s, &reply));
+                   calls_bytes(s.calls, s.call_count) +
+                   questions_bytes(s.questions, s.question_count) +
+                   s.inbox_count * sizeof *s.inbox + store_spans_bytes(STEP_SPANS(&s, &reply));
     struct step_job *own = store_job_create(sizeof *own, bytes, err);
     if (!own)
         return err->code;

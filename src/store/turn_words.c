@@ -5,7 +5,7 @@ static const char *const turn_words[] = {
     [STORE_TURN_QUEUED] = "queued",       [STORE_TURN_PROMPT] = "prompt",
     [STORE_TURN_MODEL] = "model",         [STORE_TURN_TOOLS] = "tools",
     [STORE_TURN_DONE] = "done",           [STORE_TURN_FAILED] = "failed",
-    [STORE_TURN_CANCELLED] = "cancelled",
+    [STORE_TURN_CANCELLED] = "cancelled", [STORE_TURN_WAITING] = "waiting",
 };
 
 static const char *const call_words[] = {

@@ -185,6 +185,41 @@ static void the_terms_of_turns_that_were_under_way(void **state)
     assert_string_equal(fixture_text(path, "PRAGMA integrity_check"), "ok");
 }
 
+// A full file of the ninth generation: all that was under way is what it was, and may wait now.
+static void version_9_learns_to_wait(void **state)
+{
+    (void)state;
+    struct store_migrations ninth = {store_schema.steps, 9};
+    struct store *store = NULL;
+    assert_int_equal(store_open_schema(home, NULL, &ninth, &store, NULL), 0);
+    store_wait(store);
+    store_close(store);
+    fixture_exec(path,
+                 "INSERT INTO sessions(id, channel, chat, created_ms, updated_ms)"
+                 " VALUES('a', 'telegram', '7', 1, 1);"
+                 "INSERT INTO turns(id, session, state, source, started_ms)"
+                 " VALUES('t1', 1, 'tools', 'x', 1);"
+                 "INSERT INTO tool_calls(turn, iteration, ordinal, name, state, flags, changed_ms)"
+                 " VALUES(1, 1, 0, 'read_file', 'pending', 1, 4);"
+                 "INSERT INTO messages(session, turn, role, content, created_ms)"
+                 " VALUES(1, 1, 'user', 'one', 1);"
+                 "INSERT INTO inbox(channel, queue, chat, external_id, sender, text, cut, sent_ms,"
+                 "  received_ms) VALUES('telegram', '1', '7', '100', '42', 'hi', 0, 1, 1);"
+                 "INSERT INTO outbox(channel, chat, turn, state, created_ms, changed_ms, text)"
+                 " VALUES('telegram', '7', 1, 'open', 1, 1, '');");
+    store = fixture_open(home, NULL);
+    assert_int_equal(store_state(store), STORE_READY);
+    store_close(store);
+    assert_string_equal(
+        fixture_text(path,
+                     "SELECT t.state || '/' || t.asker || '/' || i.kind || i.payload || i.text"
+                     " || '/' || o.kind || o.buttons || o.state || '/' || m.content"
+                     " FROM turns t, inbox i, outbox o, messages m"),
+        "tools//texthi/replyopen/one");
+    assert_int_equal(fixture_number(path, "SELECT count(*) FROM approvals"), 0);
+    assert_string_equal(fixture_text(path, "PRAGMA integrity_check"), "ok");
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_home, remove_home)
@@ -195,6 +230,7 @@ int main(void)
         TEST(the_first_generation_is_brought_to_this_one),
         TEST(version_5_has_no_threads),
         TEST(the_terms_of_turns_that_were_under_way),
+        TEST(version_9_learns_to_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
