@@ -49,10 +49,8 @@ struct process {
     struct process_input input;
     struct process_output outputs[PROCESS_STDIO_COUNT]; // the first is never open
     struct buf kept[PROCESS_STDIO_COUNT];               // of outputs that are buffers
-    bool paused[PROCESS_STDIO_COUNT];
-    int64_t written;  // bytes of both outputs
+    int64_t written;                                    // bytes of both outputs
     loop_id deadline; // for its waiting, then its work, then its death
-    loop_id grace;    // between SIGTERM and SIGKILL
     bool ended;
     struct process_events events;
     void *context;
@@ -120,7 +118,6 @@ static void process_destroy(struct process *process)
     child_destroy(process->child);
     close_stdio(process);
     loop_cancel(processes->loop, process->deadline);
-    loop_cancel(processes->loop, process->grace);
     for (int i = 0; i < PROCESS_STDIO_COUNT; i++)
         buf_finish(&process->kept[i]);
     free(process->directory);
@@ -136,6 +133,18 @@ void processes_destroy(struct processes *processes)
     resident_destroy(processes->resident);
     loop_cancel(processes->loop, processes->starter);
     free(processes);
+}
+
+static bool is_gone(const struct process *process)
+{
+    return !process->child && list_empty(&process->watch.link);
+}
+
+// The leader's group is killed with it; this is for whatever of its session left that group.
+static void kill_session(struct process *process)
+{
+    if (process->watch.session)
+        process->watch.kills = true;
 }
 
 static int result_of(const struct process *process, struct error *err)
@@ -174,7 +183,7 @@ static void finish(struct process *process, int result, const struct error *err)
     void *context = process->context;
     bool was_ended = process->ended;
     process->ended = true;
-    if (!process->child)
+    if (is_gone(process))
         process_destroy(process);
     if (!was_ended)
         on_end(context, &end);
@@ -219,9 +228,8 @@ static void stop(struct process *process)
     struct loop *loop = process->owner->loop;
     close_stdio(process); // something that it left behind may hold it open for ever
     loop_cancel(loop, process->deadline);
-    loop_cancel(loop, process->grace);
-    process->deadline = process->grace = 0;
-    resident_remove(&process->watch);
+    process->deadline = 0;
+    kill_session(process);
     if (!process->child)
         return;
     child_signal(process->child, SIGKILL);
@@ -244,16 +252,12 @@ static void on_late(void *context)
     stop_because(process, r, &err);
 }
 
-// Of one that has all the time it wants: it has exited, and something it left behind holds its
-// output open. A reader that paused is waited for.
+// It has exited, and something that it left behind holds its output open.
 static void on_left_open(void *context)
 {
     struct process *process = context;
-    process->deadline =
-        loop_timer_after(process->owner->loop, PROCESS_DEATH_MAX_MS, on_left_open, process);
-    for (int i = PROCESS_STDOUT; i < PROCESS_STDIO_COUNT; i++)
-        if (!process->paused[i])
-            process_output_close(&process->outputs[i]);
+    process->deadline = 0;
+    close_stdio(process);
     finish_if_over(process);
 }
 
@@ -263,10 +267,10 @@ static void on_exit_status(void *context, int status)
     process->child = NULL;
     process->status = status;
     process_input_close(&process->input);
-    resident_remove(&process->watch);
-    if (!process->deadline)
-        process->deadline =
-            loop_timer_after(process->owner->loop, PROCESS_DEATH_MAX_MS, on_left_open, process);
+    kill_session(process);
+    loop_cancel(process->owner->loop, process->deadline);
+    process->deadline =
+        loop_timer_after(process->owner->loop, PROCESS_DEATH_MAX_MS, on_left_open, process);
     finish_if_over(process);
 }
 
@@ -307,6 +311,14 @@ static void on_resident(void *context)
     const struct resident_watch *watch = &process->watch;
     struct error err = ERROR_INIT;
     int r = 0;
+    if (watch->kills) {
+        if (watch->processes)
+            return;
+        resident_remove(&process->watch);
+        if (process->ended && is_gone(process))
+            process_destroy(process);
+        return;
+    }
     if (limits->memory && watch->bytes > limits->memory)
         r = error_set(&err, -ENOMEM, "it took more than %lld MiB of memory and was stopped",
                       (long long)(limits->memory >> 20));
@@ -341,7 +353,7 @@ static int run(struct process *process, struct error *err)
     for (int i = PROCESS_STDOUT; i < PROCESS_STDIO_COUNT; i++)
         if (ends[i] >= 0)
             process_output_open(&process->outputs[i], ends[i]);
-    if (!process->is_function && (process->limits.memory || process->limits.processes)) {
+    if (!process->is_function) {
         process->watch.session = child_pid(process->child);
         resident_add(processes->resident, &process->watch);
     }
@@ -422,6 +434,7 @@ static struct process *process_create(struct processes *processes, const struct 
     process->limits = spec->limits;
     process->events = *events;
     process->context = context;
+    list_init(&process->watch.link);
     process->watch.on_count = on_resident;
     process->watch.context = process;
     process->input = (struct process_input){
@@ -492,47 +505,13 @@ bool process_cancel(struct processes *processes, process_id id)
     bool begun = process->begun;
     process->ended = true;
     stop(process);
-    if (!process->child)
+    if (is_gone(process))
         process_destroy(process); // else when it is dead: until then it takes memory
     return begun;
-}
-
-static void on_grace_over(void *context)
-{
-    struct process *process = context;
-    process->grace = 0;
-    if (process->child)
-        child_signal(process->child, SIGKILL);
-}
-
-void process_terminate(struct processes *processes, process_id id, int64_t grace_ms)
-{
-    struct process *process = find(processes, id);
-    if (!process || !process->child)
-        return;
-    child_signal(process->child, SIGTERM);
-    loop_cancel(processes->loop, process->grace);
-    process->grace = loop_timer_after(processes->loop, grace_ms, on_grace_over, process);
 }
 
 ssize_t process_write(struct processes *processes, process_id id, struct span bytes)
 {
     struct process *process = find(processes, id);
     return process ? process_input_write(&process->input, bytes) : -EPIPE;
-}
-
-void process_close_input(struct processes *processes, process_id id)
-{
-    struct process *process = find(processes, id);
-    if (process)
-        process_input_finish(&process->input);
-}
-
-void process_pause(struct processes *processes, process_id id, int which, bool paused)
-{
-    struct process *process = find(processes, id);
-    if (!process)
-        return;
-    process->paused[which] = paused;
-    process_output_pause(&process->outputs[which], paused);
 }

@@ -24,8 +24,9 @@ struct loop;
  * space is, and what does not fit waits in a queue: each flow in order, the flows in turn. One that
  * was cancelled or late counts until it is dead. Whatever would have to wait for one that does not
  * die, since a disk is silent, is refused. Programs begin at once. Their limit is what is resident
- * of their whole session, looked at a few times a second: a limit of address space would end those
- * that reserve much and use little.
+ * of their whole session, looked at a few times a second, so that more may be taken in between: a
+ * limit of address space would end those that reserve much and use little. With a program goes its
+ * whole session.
  */
 struct processes;
 typedef uint64_t process_id; // 0 is none
@@ -105,15 +106,9 @@ int process_start(struct processes *processes, const struct process_spec *spec,
 // Had it begun?
 bool process_cancel(struct processes *processes, process_id id);
 
-// SIGTERM to the group, SIGKILL `grace_ms` later. The end is told as usual.
-void process_terminate(struct processes *processes, process_id id, int64_t grace_ms);
-
 // For an input that is a stream. Returns how many bytes were taken, fewer when it does not read:
 // then on_room() follows. -EPIPE when it reads no more, or has ended.
 ssize_t process_write(struct processes *processes, process_id id, struct span bytes);
-void process_close_input(struct processes *processes, process_id id); // after what was taken
-// Reads no more of a stream until told otherwise, so that the process has to wait.
-void process_pause(struct processes *processes, process_id id, int which, bool paused);
 
 /*
  * The other side, which the command line calls with the words behind process_command: takes the

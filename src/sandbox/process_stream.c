@@ -26,19 +26,6 @@ void process_output_open(struct process_output *output, int fd)
     output->watch = loop_watch(output->loop, fd, LOOP_READ, on_readable, output);
 }
 
-// Not watched at all: a hang-up is reported whatever is asked for.
-void process_output_pause(struct process_output *output, bool paused)
-{
-    if (output->fd < 0 || paused == !output->watch)
-        return;
-    if (!paused) {
-        output->watch = loop_watch(output->loop, output->fd, LOOP_READ, on_readable, output);
-        return;
-    }
-    loop_unwatch(output->loop, output->watch);
-    output->watch = 0;
-}
-
 void process_output_close(struct process_output *output)
 {
     loop_unwatch(output->loop, output->watch);
@@ -62,7 +49,7 @@ static bool flush(struct process_input *input)
 
 static void go_on(struct process_input *input)
 {
-    if (!flush(input) || (input->closing && !input->waiting.len))
+    if (!flush(input))
         process_input_close(input);
     else
         loop_watch_change(input->loop, input->watch, input->waiting.len ? LOOP_WRITE : 0);
@@ -91,24 +78,15 @@ void process_input_open(struct process_input *input, int fd)
 
 ssize_t process_input_write(struct process_input *input, struct span bytes)
 {
-    if (input->fd < 0 || input->closing)
+    if (input->fd < 0)
         return -EPIPE;
     size_t room = input->waiting.max - input->waiting.len;
     size_t taken = bytes.len < room ? bytes.len : room;
     buf_append(&input->waiting, bytes.data, taken);
-    input->short_of_room = taken < bytes.len;
+    input->short_of_room = input->short_of_room || taken < bytes.len;
     // Nothing is written here: a broken pipe is told from the loop.
     loop_watch_change(input->loop, input->watch, LOOP_WRITE);
     return (ssize_t)taken;
-}
-
-void process_input_finish(struct process_input *input)
-{
-    if (input->fd < 0)
-        return;
-    input->closing = true;
-    if (!input->waiting.len)
-        process_input_close(input);
 }
 
 void process_input_close(struct process_input *input)

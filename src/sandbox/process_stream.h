@@ -8,7 +8,7 @@
 
 /*
  * Our ends of a process's pipes. Neither ever waits: what the process does not read yet is kept up
- * to a maximum, and what nobody wants to have yet is not read.
+ * to a maximum.
  */
 struct process_output {
     struct loop *loop;
@@ -20,8 +20,7 @@ struct process_output {
 };
 
 void process_output_open(struct process_output *output, int fd); // the rest is set; owns fd
-void process_output_pause(struct process_output *output, bool paused);
-void process_output_close(struct process_output *output); // accepts one that is closed
+void process_output_close(struct process_output *output);        // accepts one that is closed
 
 struct process_input {
     struct loop *loop;
@@ -29,12 +28,10 @@ struct process_input {
     loop_id watch;
     struct buf waiting; // what was taken and not written
     bool short_of_room; // since less than all was taken
-    bool closing;       // when all that waits is written
     void (*on_room)(void *context);
     void *context;
 };
 
 void process_input_open(struct process_input *input, int fd); // the rest is set; owns fd
 ssize_t process_input_write(struct process_input *input, struct span bytes); // as process_write()
-void process_input_finish(struct process_input *input);                      // closes it, then
 void process_input_close(struct process_input *input); // at once; accepts one that is closed

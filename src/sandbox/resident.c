@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,8 +54,7 @@ void resident_add(struct resident *resident, struct resident_watch *watch)
 
 void resident_remove(struct resident_watch *watch)
 {
-    if (watch->link.next)
-        list_remove(&watch->link);
+    list_remove(&watch->link);
 }
 
 // The numbers behind the name, which stands in parentheses and may hold anything.
@@ -80,27 +80,33 @@ static bool read_stat(int proc, const char *pid, pid_t *ret_session, int64_t *re
     }
     *ret_session = (pid_t)session;
     *ret_pages = pages;
-    return pages >= 0;
+    return pages > 0; // the dead have none
 }
 
 static void add_process(struct resident *resident, const char *pid)
 {
     pid_t session;
-    int64_t pages;
-    if (!read_stat(dirfd(resident->proc), pid, &session, &pages))
+    int64_t pages, number = 0;
+    if (!read_stat(dirfd(resident->proc), pid, &session, &pages) ||
+        !span_to_i64(span_of(pid), &number))
         return;
     list_for_each(link, &resident->watches) {
         struct resident_watch *watch = list_entry(link, struct resident_watch, link);
         if (watch->session != session)
             continue;
+        if (watch->kills)
+            kill((pid_t)number, SIGKILL);
         watch->bytes += pages * sysconf(_SC_PAGESIZE);
         watch->processes++;
     }
 }
 
+// What cannot be looked at (no descriptor is left) is not counted as nothing.
 static void begin_look(struct resident *resident)
 {
     resident->proc = opendir("/proc");
+    if (!resident->proc)
+        return;
     list_for_each(link, &resident->watches) {
         struct resident_watch *watch = list_entry(link, struct resident_watch, link);
         watch->bytes = watch->processes = 0;
@@ -151,8 +157,8 @@ static void look(void *context)
         if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
             add_process(resident, entry->d_name);
     }
-    if (!entry)
-        end_look(resident);
     resident->next = entry ? loop_defer(resident->loop, look, resident)
                            : loop_timer_after(resident->loop, LOOK_MS, look, resident);
+    if (!entry)
+        end_look(resident);
 }

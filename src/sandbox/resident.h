@@ -13,10 +13,11 @@
 struct resident;
 
 struct resident_watch {
-    struct list link; // resident::watches
+    struct list link; // resident::watches; initialised
     pid_t session;
     int64_t bytes, processes; // at the last look
     bool counts, counted;     // since its beginning; to its end
+    bool kills;               // every process of the session that is seen
     void (*on_count)(void *context);
     void *context;
 };
@@ -26,4 +27,4 @@ void resident_destroy(struct resident *resident); // when nobody is watched; acc
 
 // The session and the callback are set; the watch stays where it is until it is removed.
 void resident_add(struct resident *resident, struct resident_watch *watch);
-void resident_remove(struct resident_watch *watch); // accepts one that was never added
+void resident_remove(struct resident_watch *watch); // accepts one that is not watched

@@ -29,7 +29,6 @@ enum {
     PATIENCE = 4000,    // passes of the loop, of a few milliseconds each
     OUTPUT_MAX = 65536, // bytes
     HEAP = 64 << 20,    // bytes that "fill" touches
-    GRACE_MS = 50,
     WALL_MS = 200,
 };
 
@@ -62,8 +61,9 @@ static void flood(void)
 
 static void family(void)
 {
-    if (fork() == 0) { // and a child of that one
-        (void)!fork();
+    if (fork() == 0) { // and a child of that one, in a group of its own
+        if (fork() == 0)
+            setpgid(0, 0);
         hang();
     }
     ready();
@@ -115,13 +115,6 @@ static void tell(void)
            getsid(0) == getpid() && getpgrp() == getpid(), pipe_action.sa_handler == SIG_DFL);
 }
 
-static void stubborn(void)
-{
-    sigaction(SIGTERM, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
-    ready();
-    hang();
-}
-
 static void leave_one_behind(void)
 {
     if (fork() == 0) {
@@ -136,10 +129,9 @@ static int play(const char *word)
     static const struct {
         const char *word;
         void (*play)(void);
-    } parts[] = {
-        {"copy", copy},       {"flood", flood},           {"family", family}, {"fill", fill},
-        {"tell", tell},       {"stubborn", stubborn},     {"breed", breed},   {"hang", hang},
-        {"reserve", reserve}, {"leave", leave_one_behind}};
+    } parts[] = {{"copy", copy}, {"flood", flood},     {"family", family},
+                 {"fill", fill}, {"tell", tell},       {"breed", breed},
+                 {"hang", hang}, {"reserve", reserve}, {"leave", leave_one_behind}};
     for (size_t i = 0; i < ARRAY_LEN(parts); i++)
         if (strcmp(parts[i].word, word) == 0)
             parts[i].play();
@@ -218,7 +210,7 @@ static void ends_by_a_signal(void **state)
     struct process_spec spec = program("hang");
     JOB_AUTO job = job_of(*state);
     job_start(&job, &spec, &job_events);
-    process_terminate(job.world->processes, job.id, PATIENCE);
+    kill(process_world_first_child(), SIGTERM);
     job_wait(&job);
     assert_int_equal(job.result, -ECHILD);
     assert_true(WIFSIGNALED(job.status) && WTERMSIG(job.status) == SIGTERM);
@@ -448,17 +440,6 @@ static void cancelled_when_it_is_dead(void **state)
     assert_int_equal(job.dones, 0);
 }
 
-static void ignores_being_asked_to_end(void **state)
-{
-    JOB_AUTO job = job_of(*state);
-    begin(&job, program("stubborn"));
-    process_terminate(job.world->processes, job.id, GRACE_MS);
-    job_wait(&job);
-    assert_int_equal(job.result, -ECHILD);
-    assert_int_equal(WTERMSIG(job.status), SIGKILL);
-    assert_true(job.ms >= GRACE_MS);
-}
-
 // What it left in a session of its own holds its output open, and nobody reads on for ever.
 static void leaves_its_output_open(void **state)
 {
@@ -467,6 +448,7 @@ static void leaves_its_output_open(void **state)
     struct process_world world = {0};
     process_world_make(&world, fake_clock_init(&clock, 1000));
     struct process_spec spec = program("leave");
+    spec.limits.wall_ms = 2 * PROCESS_DEATH_MAX_MS;
     JOB_AUTO job = job_of(&world);
     job_start(&job, &spec, &job_events);
     siginfo_t info;
@@ -523,7 +505,6 @@ int main(int argc, char **argv)
         WORLD(cancelled_at_once),
         WORLD(cancelled_from_its_own_output),
         WORLD(cancelled_when_it_is_dead),
-        WORLD(ignores_being_asked_to_end),
         cmocka_unit_test(leaves_its_output_open),
         WORLD(ends_with_its_world),
     };
