@@ -386,7 +386,7 @@ const struct tool tool_memory = {
         "\"content\":{\"type\":\"string\",\"description\":\"The new entry, short\"},"
         "\"old_text\":{\"type\":\"string\",\"description\":\"Part of the entry to replace or "
         "remove\"}},\"required\":[\"target\",\"action\"]}",
-    .flags = TOOL_WRITES | TOOL_REPEATABLE, // the second time there is nothing left to do
+    .flags = TOOL_WRITES, // not repeatable: what was replaced or removed is not found again
     .place = TOOL_IN_MEMORIES,
     .work = work,
 };
