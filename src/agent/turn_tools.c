@@ -26,16 +26,6 @@ static const char *name_of(const struct turn_call *call)
     return turn_asking_message(call->turn)->calls[call->ordinal].name;
 }
 
-// For whoever looks on, until something else happens: as it is with a model that lets us wait.
-static void on_progress(void *context, struct span sentence)
-{
-    const struct turn_call *call = context;
-    struct turn *turn = call->turn;
-    CLEANUP(mem_cleanup)
-    char *text = mem_printf("%s: %.*s", name_of(call), (int)sentence.len, sentence.data);
-    turn_report(turn, (struct turn_event){.kind = TURN_EVENT_WAIT, .sentence = text});
-}
-
 static void on_end(void *context, const struct tool_result *result)
 {
     struct turn_call *call = context;
@@ -62,7 +52,6 @@ static void on_end(void *context, const struct tool_result *result)
 // All at once; results are put in order when the last one is there.
 void turn_calls_run(struct turn *turn, turn_next_fn *next)
 {
-    static const struct tool_sink sink = {on_progress, on_end};
     const struct chat_message *asking = turn_asking_message(turn);
     int64_t limit_ms = turn_limit_ms(turn);
     struct tool_call_context on_behalf = {
@@ -77,7 +66,7 @@ void turn_calls_run(struct turn *turn, turn_next_fn *next)
                                               .name = call->name,
                                               .arguments = call->arguments});
         tool_run_id run = toolbox_run(turn->agent->env.toolbox, turn->tools, &on_behalf, call->name,
-                                      span_of(call->arguments), &sink, &turn->calls[i]);
+                                      span_of(call->arguments), on_end, &turn->calls[i]);
         if (!turn->calls[i].ended)
             turn->calls[i].run = run;
     }

@@ -25,8 +25,7 @@ static int start(struct tool_source *source, const struct tool_call *call, struc
                  struct buf *out, struct error *err)
 {
     struct builtin_tools *own = CONTAINER_OF(source, struct builtin_tools, source);
-    size_t count;
-    const struct tool *tool = tool_table(&count)[call->tool];
+    const struct tool *tool = tool_find(call->tool);
     if (tool->start)
         return tool->start(&own->env, call->arguments, run, out, err);
     struct tool_process *process;
@@ -37,11 +36,10 @@ static int start(struct tool_source *source, const struct tool_call *call, struc
     return r;
 }
 
-static bool cancel(struct tool_source *source, size_t place, union tool_handle handle)
+static bool cancel(struct tool_source *source, const char *name, union tool_handle handle)
 {
     struct builtin_tools *own = CONTAINER_OF(source, struct builtin_tools, source);
-    size_t count;
-    const struct tool *tool = tool_table(&count)[place];
+    const struct tool *tool = tool_find(name);
     if (tool->work)
         return tool_process_cancel(handle.pointer);
     tool->forget(&own->env, handle.number);

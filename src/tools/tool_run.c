@@ -5,10 +5,7 @@
 #include "base/clock.h"
 #include "codec/utf8.h"
 
-enum {
-    SHOWN_MAX = 256 * 1024,          // bytes of a result
-    CLEAN_MAX = 3 * SHOWN_MAX + 128, // at most a character of three bytes for each, and a remark
-};
+enum { CLEAN_MAX = 3 * TOOL_TEXT_MAX + 128 }; // three bytes for each at most, and a remark
 
 void tool_run_set_handle(struct tool_run *run, union tool_handle handle)
 {
@@ -20,35 +17,37 @@ void tool_run_destroy(struct tool_run *run)
     if (run->deadline)
         loop_cancel(run->loop, run->deadline);
     list_remove(&run->link);
+    free(run->tool);
     free(run);
 }
 
-void tool_run_progress(struct tool_run *run, struct span sentence)
+/*
+ * What files and servers hold is not always UTF-8, what a model reads must be, and a NUL would end
+ * it: each becomes one U+FFFD.
+ */
+static void append_clean(struct span text, struct buf *out)
 {
-    int64_t now_ms = clock_monotonic_ms(run->clock);
-    if (run->progress_ms && now_ms - run->progress_ms < TOOL_PROGRESS_EVERY_MS)
-        return;
-    run->progress_ms = now_ms;
-    BUF_AUTO clean = BUF_INIT(3 * TOOL_PROGRESS_MAX);
-    sentence.len = sentence.len < TOOL_PROGRESS_MAX ? sentence.len : TOOL_PROGRESS_MAX;
-    utf8_sanitize(sentence, &clean);
-    run->sink->on_progress(run->context, buf_span(&clean));
+    while (text.len) {
+        struct span piece = span_cut(&text, '\0');
+        utf8_sanitize(piece, out);
+        if (piece.data + piece.len < text.data)
+            buf_append_text(out, "\xef\xbf\xbd");
+    }
 }
 
-// What files and servers hold is not always UTF-8, and what a model reads must be.
 void tool_run_end(struct tool_run *run, const struct tool_result *result)
 {
     struct tool_result told = *result;
-    const struct tool_sink *sink = run->sink;
+    tool_end_fn *on_end = run->on_end;
     void *context = run->context;
     if (told.ms < 0)
         told.ms = clock_monotonic_ms(run->clock) - run->begun_ms;
     tool_run_destroy(run);
     BUF_AUTO clean = BUF_INIT(CLEAN_MAX);
-    utf8_sanitize(span_make(told.text.data, told.text.len < SHOWN_MAX ? told.text.len : SHOWN_MAX),
-                  &clean);
-    if (told.text.len > SHOWN_MAX)
-        buf_printf(&clean, "\n[%zu more bytes are not shown]", told.text.len - SHOWN_MAX);
+    size_t shown = told.text.len < TOOL_TEXT_MAX ? told.text.len : TOOL_TEXT_MAX;
+    append_clean(span_make(told.text.data, shown), &clean);
+    if (told.text.len > shown)
+        buf_printf(&clean, "\n[%zu more bytes are not shown]", told.text.len - shown);
     told.text = buf_span(&clean);
-    sink->on_end(context, &told);
+    on_end(context, &told);
 }

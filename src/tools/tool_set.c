@@ -47,8 +47,9 @@ static const char *put(char **at, const char *text)
 
 static void add(struct tool_set *set, const struct tool_set_entry *entry)
 {
-    char *at =
-        mem_alloc(strlen(entry->name) + strlen(entry->description) + strlen(entry->parameters) + 3);
+    size_t size = strlen(entry->name) + strlen(entry->description) + strlen(entry->parameters) + 3;
+    char *at = mem_alloc(size);
+    set->bytes += size;
     set->tools = mem_grow(set->tools, set->count, &set->capacity, sizeof *set->tools);
     struct tool_set_entry *copy = &set->tools[set->count++];
     *copy = *entry;
@@ -75,9 +76,12 @@ static bool is_name(const char *name)
 static bool is_schema(const char *parameters)
 {
     JSON_AUTO doc = JSON_INIT;
-    return strlen(parameters) <= TOOL_PARAMETERS_MAX &&
-           json_parse(&doc, span_of(parameters), NULL) == 0 &&
-           json_type(json_root(&doc)) == JSON_OBJECT;
+    if (strlen(parameters) > TOOL_PARAMETERS_MAX ||
+        json_parse(&doc, span_of(parameters), NULL) < 0 ||
+        !json_is(json_get(json_root(&doc), "type"), "object"))
+        return false;
+    enum json_type properties = json_type(json_get(json_root(&doc), "properties"));
+    return properties == JSON_OBJECT || properties == JSON_ABSENT;
 }
 
 // A model's provider refuses a whole request for one tool that is not as it must be.
@@ -94,8 +98,8 @@ static int check(const struct tool_set *set, const char *source,
                          tool->name, source, TOOL_DESCRIPTION_MAX);
     if (!is_schema(tool->parameters))
         return error_set(err, -EINVAL,
-                         "the parameters of \"%s\" of \"%s\" are not a JSON object of at most %d "
-                         "bytes",
+                         "the parameters of \"%s\" of \"%s\" are not a JSON Schema of an object, "
+                         "of at most %d bytes",
                          tool->name, source, TOOL_PARAMETERS_MAX);
     if (tool_set_find(set, tool->name))
         return error_set(err, -EEXIST,
@@ -104,6 +108,10 @@ static int check(const struct tool_set *set, const char *source,
     if (set->count == TOOL_SET_MAX)
         return error_set(err, -E2BIG, "with \"%s\" there would be more than %d tools", source,
                          TOOL_SET_MAX);
+    if (set->bytes > TOOL_SET_BYTES_MAX)
+        return error_set(err, -E2BIG,
+                         "with \"%s\" the descriptions of all tools would be longer than %d KiB",
+                         source, TOOL_SET_BYTES_MAX / 1024);
     return 0;
 }
 
@@ -119,8 +127,7 @@ int tool_set_add_source(struct tool_set *set, const struct tool_source *source, 
                                           .description = tool.description,
                                           .parameters = tool.parameters,
                                           .flags = tool.flags,
-                                          .source = id,
-                                          .tool = i});
+                                          .source = id});
     }
     return 0;
 }

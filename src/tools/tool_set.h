@@ -9,18 +9,20 @@
  */
 typedef uint64_t tool_source_id; // 0 is none
 
-enum { TOOL_SET_MAX = 128 }; // tools
+enum {
+    TOOL_SET_MAX = 128,              // tools
+    TOOL_SET_BYTES_MAX = 256 * 1024, // of all texts, which go out with every request
+};
 
 struct tool_set_entry {
     const char *name, *description, *parameters; // as in struct tool_description
     unsigned flags;
     tool_source_id source;
-    size_t tool; // its place in the source's list
 };
 
 struct tool_set {
     struct tool_set_entry *tools; // in the order of the sources and of their lists
-    size_t count, capacity;
+    size_t count, capacity, bytes;
     size_t references;
 };
 

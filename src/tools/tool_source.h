@@ -25,9 +25,7 @@ enum tool_flags {
 };
 
 enum {
-    TOOL_TEXT_MAX = 48 * 1024,       // bytes of one result
-    TOOL_PROGRESS_MAX = 256,         // bytes of a sentence
-    TOOL_PROGRESS_EVERY_MS = 1000,   // what comes sooner after the last one is dropped
+    TOOL_TEXT_MAX = 48 * 1024,       // bytes of one result; what is longer is cut
     TOOL_NAME_MAX = 64,              // bytes
     TOOL_DESCRIPTION_MAX = 8 * 1024, // bytes
     TOOL_PARAMETERS_MAX = 64 * 1024, // bytes
@@ -49,7 +47,7 @@ struct tool_call_context {
 
 struct tool_call { // borrowed
     const struct tool_call_context *context;
-    size_t tool; // its place in the source's list
+    const char *tool; // its name
     struct span text;
     struct json_value arguments; // the same, parsed: an object
 };
@@ -69,7 +67,7 @@ struct tool_source_ops {
                  struct buf *out, struct error *err);
     // Must not block either. `run` is gone after this. Had it begun, so that it may have had an
     // effect?
-    bool (*cancel)(struct tool_source *source, size_t tool, union tool_handle handle);
+    bool (*cancel)(struct tool_source *source, const char *tool, union tool_handle handle);
 };
 enum { TOOL_ENDED = 1 };
 
@@ -79,13 +77,11 @@ struct tool_source {
 };
 
 struct tool_result {
-    struct span text; // UTF-8
+    struct span text; // for its receiver UTF-8 without NULs, whatever the source gave
     bool failed;
     bool tainted; // holds text that nobody vouches for: of a web page, another's server
     int64_t ms;   // that it took, without its waiting; negative: since it was started
 };
 
-// Neither text need be UTF-8.
-void tool_run_progress(struct tool_run *run, struct span sentence);
 void tool_run_end(struct tool_run *run, const struct tool_result *result);
 void tool_run_set_handle(struct tool_run *run, union tool_handle handle);

@@ -90,11 +90,9 @@ static bool cancel_in_source(struct tool_run *run)
 
 static void cancel_and_fail(struct tool_run *run, const char *why)
 {
-    struct tool_description tool;
-    run->source->ops->describe(run->source, run->tool, &tool);
     bool begun = cancel_in_source(run);
     CLEANUP(mem_cleanup)
-    char *text = mem_printf("the tool \"%s\" %s%s", tool.name, why,
+    char *text = mem_printf("the tool \"%s\" %s%s", run->tool, why,
                             begun ? "; it had begun and may have had an effect" : "");
     tool_run_end(run, &(struct tool_result){.text = span_of(text), .failed = true, .ms = -1});
 }
@@ -188,7 +186,7 @@ static int begin(struct toolbox *toolbox, struct tool_run *run, const struct too
     if (!member)
         return error_set(err, -ENOENT, "the tool \"%s\" is not available any more", entry->name);
     run->source = member->source;
-    run->tool = call->tool = entry->tool;
+    call->tool = run->tool = mem_strdup(entry->name);
     call->arguments = json_root(&doc);
     return run->source->ops->start(run->source, call, run, out, err);
 }
@@ -202,14 +200,14 @@ static void on_deadline(void *context)
 
 tool_run_id toolbox_run(struct toolbox *toolbox, const struct tool_set *set,
                         const struct tool_call_context *on_behalf, const char *name,
-                        struct span arguments, const struct tool_sink *sink, void *context)
+                        struct span arguments, tool_end_fn *on_end, void *context)
 {
     struct tool_run *run = mem_new(struct tool_run);
     run->id = ++toolbox->last_run;
     run->clock = toolbox->builtin.env.clock;
     run->begun_ms = clock_monotonic_ms(run->clock);
     run->loop = toolbox->builtin.env.loop;
-    run->sink = sink;
+    run->on_end = on_end;
     run->context = context;
     list_append(&toolbox->runs, &run->link);
 
@@ -219,8 +217,7 @@ tool_run_id toolbox_run(struct toolbox *toolbox, const struct tool_set *set,
     const struct tool_set_entry *entry = tool_set_find(set, name);
     int r = entry ? begin(toolbox, run, entry, &call, &out, &err) : refuse_unknown(set, name, &err);
     if (r == 0 && run->loop && on_behalf->deadline_ms)
-        run->deadline =
-            loop_timer_after(run->loop, on_behalf->deadline_ms - run->begun_ms, on_deadline, run);
+        run->deadline = loop_timer_at(run->loop, on_behalf->deadline_ms, on_deadline, run);
     if (r == 0)
         return run->id;
     struct span text = r < 0 ? span_of(err.text) : buf_span(&out);

@@ -33,6 +33,6 @@ struct tool_set *toolbox_tools(const struct toolbox *toolbox);
 // The end comes later, or before this returns when the result is there at once: then 0 is returned.
 tool_run_id toolbox_run(struct toolbox *toolbox, const struct tool_set *set,
                         const struct tool_call_context *on_behalf, const char *name,
-                        struct span arguments, const struct tool_sink *sink, void *context);
+                        struct span arguments, tool_end_fn *on_end, void *context);
 // No callback comes after this. Had it begun, so that it may have had an effect?
 bool toolbox_cancel(struct toolbox *toolbox, tool_run_id id);

@@ -248,8 +248,8 @@ static void calls_of_a_source_that_did_not_come_back(void **state)
 static void calls_of_a_source_that_came_back_as_another(void **state)
 {
     static const struct tool_description changed[] = {
-        {"look", "Answers later.", "{}", 0},
-        {"slow", "Answers later.", "{}", TOOL_REPEATABLE},
+        {"look", "Answers later.", SCRIPTED_SCHEMA, 0},
+        {"slow", "Answers later.", SCRIPTED_SCHEMA, TOOL_REPEATABLE},
         {0},
     };
     HEARD_AUTO again = {0};

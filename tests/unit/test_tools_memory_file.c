@@ -274,9 +274,8 @@ static void without_a_place_for_it(void **state)
     struct tool_env env = {.clock = &clock_system, .settings = {100, 100}};
     struct toolbox *toolbox = toolbox_create(&env);
     int calls = 0;
-    static const struct tool_sink sink = {.on_end = on_done};
     assert_int_equal(toolbox_run(toolbox, toolbox_tools(toolbox), &(struct tool_call_context){0},
-                                 "memory", SPAN_LITERAL("{}"), &sink, &calls),
+                                 "memory", SPAN_LITERAL("{}"), on_done, &calls),
                      0);
     assert_int_equal(calls, 1);
     toolbox_destroy(toolbox);

@@ -54,8 +54,7 @@ struct heard {
     int calls;
     bool failed, tainted;
     int64_t ms;
-    int progresses;
-    char progress[512]; // the last
+    size_t len;
     char text[512];
     tool_run_id cancels; // inside the callback
 };
@@ -67,33 +66,25 @@ static void on_done(void *context, const struct tool_result *result)
     heard->failed = result->failed;
     heard->tainted = result->tainted;
     heard->ms = result->ms;
+    heard->len = result->text.len;
     assert_true(utf8_valid(result->text));
     snprintf(heard->text, sizeof heard->text, "%.*s", (int)result->text.len, result->text.data);
     toolbox_cancel(toolbox, heard->cancels);
 }
 
-static void on_progress(void *context, struct span sentence)
-{
-    struct heard *heard = context;
-    heard->progresses++;
-    snprintf(heard->progress, sizeof heard->progress, "%.*s", (int)sentence.len, sentence.data);
-}
-
-static const struct tool_sink sink = {on_progress, on_done};
-
 static tool_run_id run_for(struct tool_call_context on_behalf, const char *tool,
                            struct heard *heard)
 {
     *heard = (struct heard){0};
-    return toolbox_run(toolbox, toolbox_tools(toolbox), &on_behalf, tool, SPAN_LITERAL("{}"), &sink,
-                       heard);
+    return toolbox_run(toolbox, toolbox_tools(toolbox), &on_behalf, tool, SPAN_LITERAL("{}"),
+                       on_done, heard);
 }
 
 static tool_run_id run(const struct tool_set *set, const char *tool, struct heard *heard)
 {
     *heard = (struct heard){0};
     return toolbox_run(toolbox, set, &(struct tool_call_context){.flow = 1}, tool,
-                       SPAN_LITERAL("{\"x\":1}"), &sink, heard);
+                       SPAN_LITERAL("{\"x\":1}"), on_done, heard);
 }
 
 static void heard_is(const struct heard *heard, bool failed, const char *text)
@@ -141,25 +132,18 @@ static void calls_of_it(void **state)
     assert_false(heard.tainted);
 }
 
-static void how_far_it_is(void **state)
+// Whatever a source gives: of one size, UTF-8, and without a NUL, which would end it for a model.
+static void what_a_result_holds(void **state)
 {
     struct heard heard;
-    tool_run_id id = run(toolbox_tools(toolbox), "slow", &heard);
-    scripted_source_progress(&scripted, 0, "1 of 9\xff");
-    assert_string_equal(heard.progress, "1 of 9\xef\xbf\xbd");
-    for (int i = 0; i < 100; i++)
-        scripted_source_progress(&scripted, 0, "2 of 9"); // a flood is none for whoever looks on
-    now_ms += TOOL_PROGRESS_EVERY_MS;
-    char longer[1000];
-    memset(longer, 'x', sizeof longer - 1);
-    longer[sizeof longer - 1] = '\0';
-    scripted_source_progress(&scripted, 0, longer);
-    assert_int_equal(heard.progresses, 2);
-    assert_int_equal(strlen(heard.progress), TOOL_PROGRESS_MAX);
-    toolbox_cancel(toolbox, id);
-    now_ms += TOOL_PROGRESS_EVERY_MS;
-    scripted_source_progress(&scripted, 0, "9 of 9");
-    assert_int_equal(heard.progresses + heard.calls, 2);
+    static char many[TOOL_TEXT_MAX + 100];
+    run(toolbox_tools(toolbox), "slow", &heard);
+    tool_run_end(scripted.runs[0], &(struct tool_result){.text = SPAN_LITERAL("a\0\xff\0")});
+    heard_is(&heard, false, "a\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");
+    memset(many, 'x', sizeof many);
+    run(toolbox_tools(toolbox), "slow", &heard);
+    tool_run_end(scripted.runs[1], &(struct tool_result){.text = span_make(many, sizeof many)});
+    assert_int_equal(heard.len, TOOL_TEXT_MAX + strlen("\n[100 more bytes are not shown]"));
 }
 
 static void a_call_that_needs_approval(void **state)
@@ -177,6 +161,7 @@ static void a_call_that_needs_approval(void **state)
 static void the_deadline(void **state)
 {
     struct heard quick, slow, other, late;
+    now_ms += 100; // in mid-pass: the loop's own now is older
     struct tool_call_context on_behalf = {.deadline_ms = now_ms + 500};
     run_for(on_behalf, "slow", &quick);
     run_for(on_behalf, "slow", &slow);
@@ -269,7 +254,7 @@ static void destroyed_while_it_works(void **state)
     scripted_source_init(&source, scripted_tools);
     assert_int_equal(toolbox_add_source(short_lived, &source.source, &id, NULL), 0);
     toolbox_run(short_lived, toolbox_tools(short_lived), &(struct tool_call_context){0}, "slow",
-                SPAN_LITERAL("{}"), &sink, &heard);
+                SPAN_LITERAL("{}"), on_done, &heard);
     toolbox_destroy(short_lived);
     assert_int_equal(source.cancelled, 1);
 }
@@ -291,8 +276,9 @@ static void refused(const struct tool_description *tools, const char *wanted)
 // All of it or nothing, so that nobody wonders where a tool has gone.
 static void what_is_refused(void **state)
 {
-#define GOOD {"good", "", "{}", 0}
-    refused((struct tool_description[]){GOOD, {"read_file", "", "{}", 0}, {0}},
+#define OBJECT "{\"type\":\"object\"}"
+#define GOOD {"good", "", OBJECT, 0}
+    refused((struct tool_description[]){GOOD, {"read_file", "", OBJECT, 0}, {0}},
             "\"scripted\" has a tool \"read_file\", and there is one of that name already");
     refused((struct tool_description[]){GOOD, GOOD, {0}},
             "\"scripted\" has a tool \"good\", and there is one of that name already");
@@ -304,20 +290,28 @@ static void what_is_refused(void **state)
         "a.b", "\xc3\xa4",
         "x\n", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}; // 65
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        refused((struct tool_description[]){GOOD, {names[i], "", "{}", 0}, {0}}, name_sentence);
-    static const char *const schemas[] = {"", "[]", "{", "null", "{} {}"};
+        refused((struct tool_description[]){GOOD, {names[i], "", OBJECT, 0}, {0}}, name_sentence);
+    static const char *const schemas[] = {"",
+                                          "[]",
+                                          "{",
+                                          "null",
+                                          "{}",
+                                          OBJECT "{}",
+                                          "{\"type\":\"array\"}",
+                                          "{\"type\":\"object\",\"properties\":[]}"};
     for (size_t i = 0; i < ARRAY_LEN(schemas); i++)
         refused((struct tool_description[]){GOOD, {"t", "", schemas[i], 0}, {0}},
-                "the parameters of \"t\" of \"scripted\" are not a JSON object of at most 65536 "
-                "bytes");
+                "the parameters of \"t\" of \"scripted\" are not a JSON Schema of an object, of at "
+                "most 65536 bytes");
     CLEANUP(mem_cleanup) char *large = mem_alloc(TOOL_PARAMETERS_MAX + 2);
     memset(large, ' ', TOOL_PARAMETERS_MAX + 1);
     large[TOOL_PARAMETERS_MAX + 1] = '\0';
-    refused((struct tool_description[]){GOOD, {"t", large, "{}", 0}, {0}},
+    refused((struct tool_description[]){GOOD, {"t", large, OBJECT, 0}, {0}},
             "the description of \"t\" of \"scripted\" is longer than 8192 bytes");
-    memcpy(large, "{}", 2); // a JSON object, but for its length
+    memcpy(large, OBJECT, strlen(OBJECT)); // a JSON object, but for its length
     refused((struct tool_description[]){GOOD, {"t", "", large, 0}, {0}},
-            "the parameters of \"t\" of \"scripted\" are not a JSON object of at most 65536 bytes");
+            "the parameters of \"t\" of \"scripted\" are not a JSON Schema of an object, of at "
+            "most 65536 bytes");
 }
 
 static void too_many(void **state)
@@ -326,9 +320,14 @@ static void too_many(void **state)
     static struct tool_description tools[TOOL_SET_MAX + 1];
     for (int i = 0; i < TOOL_SET_MAX; i++) {
         snprintf(names[i], sizeof names[i], "t%d", i);
-        tools[i] = (struct tool_description){names[i], "", "{}", 0};
+        tools[i] = (struct tool_description){names[i], "", OBJECT, 0};
     }
     refused(tools, "with \"scripted\" there would be more than 128 tools");
+    static char large[TOOL_DESCRIPTION_MAX + 1];
+    memset(large, 'x', TOOL_DESCRIPTION_MAX);
+    for (int i = 0; i < TOOL_SET_MAX; i++)
+        tools[i].description = large;
+    refused(tools, "with \"scripted\" the descriptions of all tools would be longer than 256 KiB");
 }
 
 int main(void)
@@ -337,7 +336,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(its_tools_stand_behind_those_of_this_program, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(calls_of_it, setup, teardown),
-        cmocka_unit_test_setup_teardown(how_far_it_is, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_a_result_holds, setup, teardown),
         cmocka_unit_test_setup_teardown(a_call_that_needs_approval, setup, teardown),
         cmocka_unit_test_setup_teardown(the_deadline, setup, teardown),
         cmocka_unit_test_setup_teardown(an_answer_after_the_cancel, setup, teardown),

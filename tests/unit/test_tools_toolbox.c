@@ -92,9 +92,8 @@ static void on_done(void *context, const struct tool_result *result)
 static tool_run_id run(struct toolbox *in, const char *tool, struct span arguments,
                        struct heard *heard)
 {
-    static const struct tool_sink sink = {.on_end = on_done};
     return toolbox_run(in, toolbox_tools(in), &(struct tool_call_context){.flow = 1}, tool,
-                       arguments, &sink, heard);
+                       arguments, on_done, heard);
 }
 
 static void pass(void)

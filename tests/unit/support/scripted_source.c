@@ -9,14 +9,12 @@
 #include <string.h>
 #include <cmocka.h>
 
-#define SCHEMA "{\"type\":\"object\",\"properties\":{}}"
-
 const struct tool_description scripted_tools[] = {
-    {"at_once", "Answers at once.", SCHEMA, TOOL_REPEATABLE},
-    {"no", "Refuses.", SCHEMA, 0},
-    {"slow", "Answers later.", SCHEMA, 0},
-    {"look", "Answers later, and changes nothing.", SCHEMA, TOOL_READS | TOOL_REPEATABLE},
-    {"ring", "Needs approval.", SCHEMA, TOOL_NETWORK | TOOL_NEEDS_APPROVAL},
+    {"at_once", "Answers at once.", SCRIPTED_SCHEMA, TOOL_REPEATABLE},
+    {"no", "Refuses.", SCRIPTED_SCHEMA, 0},
+    {"slow", "Answers later.", SCRIPTED_SCHEMA, 0},
+    {"look", "Answers later, and changes nothing.", SCRIPTED_SCHEMA, TOOL_READS | TOOL_REPEATABLE},
+    {"ring", "Needs approval.", SCRIPTED_SCHEMA, TOOL_NETWORK | TOOL_NEEDS_APPROVAL},
     {0},
 };
 
@@ -39,7 +37,7 @@ static int start(struct tool_source *source, const struct tool_call *call, struc
                  struct buf *out, struct error *err)
 {
     struct scripted_source *scripted = own(source);
-    const char *name = scripted->tools[call->tool].name;
+    const char *name = call->tool;
     int number = scripted->started++;
     assert_true(number < SCRIPTED_CALLS_MAX);
     snprintf(scripted->arguments[number], sizeof scripted->arguments[number], "%.*s",
@@ -56,10 +54,10 @@ static int start(struct tool_source *source, const struct tool_call *call, struc
     return 0;
 }
 
-static bool cancel(struct tool_source *source, size_t tool, union tool_handle handle)
+static bool cancel(struct tool_source *source, const char *tool, union tool_handle handle)
 {
     struct scripted_source *scripted = own(source);
-    assert_non_null(scripted->tools[tool].name);
+    (void)tool;
     assert_non_null(scripted->runs[handle.number]); // once, and only what runs
     scripted->runs[handle.number] = NULL;
     scripted->cancelled++;
@@ -70,12 +68,6 @@ void scripted_source_init(struct scripted_source *source, const struct tool_desc
 {
     static const struct tool_source_ops ops = {describe, start, cancel};
     *source = (struct scripted_source){.source = {"scripted", &ops}, .tools = tools};
-}
-
-void scripted_source_progress(struct scripted_source *source, int number, const char *sentence)
-{
-    if (source->runs[number])
-        tool_run_progress(source->runs[number], span_of(sentence));
 }
 
 void scripted_source_answer(struct scripted_source *source, int number, const char *text,

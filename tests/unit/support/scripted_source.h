@@ -8,6 +8,7 @@
  * test: "slow" (not repeatable), "look" (repeatable, tainted) and "ring" (needs approval).
  */
 enum { SCRIPTED_CALLS_MAX = 16 };
+#define SCRIPTED_SCHEMA "{\"type\":\"object\",\"properties\":{}}"
 
 struct scripted_source {
     struct tool_source source;
@@ -21,7 +22,6 @@ struct scripted_source {
 extern const struct tool_description scripted_tools[];
 
 void scripted_source_init(struct scripted_source *source, const struct tool_description *tools);
-void scripted_source_progress(struct scripted_source *source, int number, const char *sentence);
 // As a server's answer to call `number`, from 0; whoever cancelled it hears nothing of it.
 void scripted_source_answer(struct scripted_source *source, int number, const char *text,
                             bool failed);
