@@ -61,7 +61,7 @@ int64_t telegram_chats_sweep(struct telegram *telegram)
     int64_t now_ms = loop_now(telegram->env.loop), next_ms = INT64_MAX;
     list_for_each(link, &telegram->chats) {
         struct telegram_chat *chat = list_entry(link, struct telegram_chat, link);
-        if (chat->seen || chat->busy || chat->streams)
+        if (chat->seen || chat->deliveries)
             continue;
         int64_t until_ms = later(chat->pace.full_ms, chat->edits.full_ms);
         until_ms = later(until_ms, chat->not_before_ms);

@@ -14,8 +14,8 @@
 
 /*
  * Private to the channel: what its files share. telegram_api.c asks, telegram_poll.c takes in,
- * telegram_access.c knows who may talk, telegram_send.c delivers the outbox, telegram_stream.c
- * shows an answer while it is written.
+ * telegram_access.c knows who may talk, telegram_stream.c shows an answer while it is written,
+ * telegram_send.c delivers the outbox, both by telegram_delivery.c.
  *
  * The dispatcher's callbacks come in the middle of its work, often from inside a model's transfer:
  * so they only note what is to be done, and timers or deferred calls do it.
@@ -24,6 +24,7 @@ enum {
     TELEGRAM_CHAT_MAX = 64,       // bytes of a chat's name, with the NUL
     TELEGRAM_MESSAGE_ID_MAX = 24, // bytes, with the NUL
     TELEGRAM_THREAD_MAX = 24,     // bytes of a topic's id, with the NUL
+    TELEGRAM_TURN_MAX = 64,       // bytes of a turn's id, with the NUL
     TELEGRAM_IN_FLIGHT_MAX = 8,   // messages and edits at a time
     TELEGRAM_REMEMBERED_MAX = 64, // strangers, and chats that are not private
 };
@@ -63,8 +64,8 @@ struct telegram_chat { // while something is to be sent, and until its pace has 
     struct telegram_pace pace, edits;
     int64_t not_before_ms; // monotonic: after a failure
     int64_t stuck;         // number of the delivery that a warning was given for
-    int streams;           // that point here
-    bool busy;             // a delivery points here
+    int deliveries;        // that point here
+    bool busy;             // the sender has one of them
     bool seen;             // in the outbox, at the last look
 };
 
@@ -96,7 +97,9 @@ struct telegram {
 // telegram_poll.c
 void telegram_poll_start(struct telegram *telegram);
 void telegram_poll_stop(struct telegram *telegram);
-void telegram_hello_start(struct telegram *telegram);
+
+// telegram_hello.c
+void telegram_hello_start(struct telegram *telegram); // for the bot's name and its menu
 
 // telegram_access.c
 bool telegram_access_listed(const struct telegram_config *config, struct span user);
@@ -119,11 +122,9 @@ void telegram_chats_stop(struct telegram *telegram);
 void telegram_send_soon(struct telegram *telegram); // looks into the outbox after this pass
 void telegram_send_drain(struct telegram *telegram);
 void telegram_send_stop(struct telegram *telegram);
-void telegram_warn_uncertain(const char *turn, const char *chat, const char *why);
 
 // telegram_stream.c
 void telegram_stream_event(void *context, const struct turn_event *event); // of a turn
-bool telegram_stream_holds(const struct telegram *telegram, struct span turn);
 void telegram_stream_drain(struct telegram *telegram);
 bool telegram_stream_busy(const struct telegram *telegram); // something is under way
 void telegram_stream_stop(struct telegram *telegram);

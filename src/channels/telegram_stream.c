@@ -4,8 +4,9 @@
  * and finishes it, and no second one is sent. What is shown meanwhile is plain text of what came so
  * far; the final form is the sender's business.
  *
- * While anything is under way for a row, a request or a write, the sender leaves the row alone
- * (telegram_stream_holds()): an edit that is late must not overwrite the final text.
+ * While its delivery is among telegram::streams the sender leaves the row alone: an edit that is
+ * late must not overwrite the final text. The delivery goes when the turn has ended, nothing is
+ * under way and the row says so; the sender then reads from the row where to go on.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "channels/telegram_internal.h"
+#include "channels/telegram_delivery.h"
 #include "codec/telegram_text.h"
 #include "codec/utf8.h"
 
@@ -25,32 +26,18 @@ enum {
     SLOWER_UNITS = 2048,     // each of them makes the pause between edits longer by one more
     SLOW_MAX_MS = 30 * 1000, // on top of it, after failures
     TYPING_MS = 4500,        // Telegram shows it for five seconds
-    WRITE_AGAIN_MS = 1000,
-    WRITE_AGAIN_MAX_MS = 60 * 1000,
-    TURN_MAX = 64, // bytes of a turn's id, with the NUL
 };
 
 static const struct span channel_name = SPAN_LITERAL("telegram");
 
 struct stream {
-    struct list link; // telegram::streams
-    struct telegram *telegram;
-    struct telegram_chat *chat;
-    char turn[TURN_MAX];
-    char thread[TELEGRAM_THREAD_MAX];
+    struct telegram_delivery delivery;
     struct buf text; // of the present step, as far as it can be shown
     char *wait;      // owned: a sentence below it, until the next word; NULL: none
     bool changed;    // since it was shown
     uint64_t shown_hash;
-    bool ended;     // the turn
-    bool given_up;  // nothing is shown any more
-    int64_t number; // of the row; 0: none yet
-    bool noted;     // the row says that a message is under way
-    char message_id[TELEGRAM_MESSAGE_ID_MAX];
-    telegram_call_id call;
-    int64_t job;
-    loop_id again; // a write that the disk refused
-    int write_failures;
+    bool ended;    // the turn
+    bool given_up; // nothing is shown any more
     loop_id timer;
     int64_t timer_at_ms;
     int64_t last_text_ms, last_shown_ms, last_sign_ms; // monotonic
@@ -59,47 +46,23 @@ struct stream {
 
 static void look_after(struct stream *stream);
 
-static bool under_way(const struct stream *stream)
+static struct stream *stream_of(struct telegram_delivery *delivery)
 {
-    return stream->call || stream->job || stream->again;
-}
-
-static struct stream *find(const struct telegram *telegram, struct span turn)
-{
-    for (struct list *link = telegram->streams.next; link != &telegram->streams;
-         link = link->next) {
-        struct stream *stream = list_entry(link, struct stream, link);
-        if (span_is(turn, stream->turn))
-            return stream;
-    }
-    return NULL;
-}
-
-bool telegram_stream_holds(const struct telegram *telegram, struct span turn)
-{
-    return turn.len && find(telegram, turn);
+    return CONTAINER_OF(delivery, struct stream, delivery);
 }
 
 bool telegram_stream_busy(const struct telegram *telegram)
 {
     for (struct list *link = telegram->streams.next; link != &telegram->streams; link = link->next)
-        if (under_way(list_entry(link, struct stream, link)))
+        if (telegram_delivery_busy(list_entry(link, struct telegram_delivery, link)))
             return true;
     return false;
 }
 
 static void stream_destroy(struct stream *stream)
 {
-    struct telegram *telegram = stream->telegram;
-    if (stream->call) {
-        telegram_api_cancel(telegram, stream->call);
-        telegram->in_flight--;
-    }
-    store_forget(telegram->env.store, stream->job);
-    loop_cancel(telegram->env.loop, stream->again);
-    loop_cancel(telegram->env.loop, stream->timer);
-    stream->chat->streams--;
-    list_remove(&stream->link);
+    loop_cancel(stream->delivery.telegram->env.loop, stream->timer);
+    telegram_delivery_finish(&stream->delivery);
     buf_finish(&stream->text);
     free(stream->wait);
     free(stream);
@@ -118,48 +81,18 @@ static bool render(const struct stream *stream, struct buf *out)
     return span_trim(buf_span(out)).len > 0;
 }
 
-// Writing down: the id of the message, or that none is under way.
+// Writing down: the id of the message, or whether one is under way.
 
-static void submit_note(void *context);
-
-static void on_noted(void *context, int result, const struct error *err, int64_t rowid)
+static void on_noted(struct telegram_delivery *delivery, bool found)
 {
-    (void)rowid;
-    struct stream *stream = context;
-    stream->job = 0;
-    if (result >= 0) {
-        stream->write_failures = 0;
-        stream->noted = stream->noted && !*stream->message_id && result != STORE_NOT_FOUND;
-        stream->given_up |= result == STORE_NOT_FOUND; // the turn has ended with nothing to show
-        look_after(stream);
-        return;
-    }
-    if (stream->write_failures++ == 0)
-        log_warning("telegram: the id of a message cannot be stored: %s", err->text);
-    stream->again = loop_timer_after(
-        stream->telegram->env.loop,
-        telegram_backoff_ms(stream->write_failures, WRITE_AGAIN_MS, WRITE_AGAIN_MAX_MS),
-        submit_note, stream);
+    stream_of(delivery)->given_up |= !found; // the turn has ended with nothing to show
+    look_after(stream_of(delivery));
 }
 
-static void submit_note(void *context)
+static void note(struct stream *stream, bool in_flight)
 {
-    struct stream *stream = context;
-    struct error err = ERROR_INIT;
-    stream->again = 0;
-    struct store_delivery_change change = {
-        .number = stream->number,
-        .state = STORE_DELIVERY_KEEP,
-        .in_flight = stream->noted && !*stream->message_id,
-        .part = STORE_DELIVERY_KEEP,
-        .message_id = *stream->message_id ? span_of(stream->message_id) : SPAN_ABSENT,
-        .now_ms = loop_wall(stream->telegram->env.loop),
-    };
-    int64_t job = store_outbox_change(stream->telegram->env.store, &change, on_noted, stream, &err);
-    if (job > 0)
-        stream->job = job;
-    else
-        on_noted(stream, (int)job, &err, 0);
+    telegram_delivery_change(&stream->delivery, in_flight);
+    telegram_delivery_write(&stream->delivery, on_noted);
 }
 
 // Asking Telegram.
@@ -171,18 +104,17 @@ static void slower(struct stream *stream)
         stream->slow_ms = SLOW_MAX_MS;
 }
 
-static void not_shown(struct stream *stream, const struct telegram_answer *answer)
+static void not_shown(struct stream *stream, enum telegram_outcome outcome)
 {
     stream->changed = true;
     stream->shown_hash = 0;
     slower(stream);
-    switch (answer->outcome) {
-    case TELEGRAM_LIMITED:
-        telegram_chat_limit(stream->telegram, stream->chat, answer->retry_after_ms);
-        break;
+    switch (outcome) {
     case TELEGRAM_NO_THREAD: // the chat is still there
-        stream->thread[0] = '\0';
+        stream->delivery.thread[0] = '\0';
         break;
+    case TELEGRAM_OK: // but no message
+    case TELEGRAM_LIMITED:
     case TELEGRAM_UNREACHABLE:
     case TELEGRAM_UNKNOWN:
     case TELEGRAM_UNAVAILABLE:
@@ -195,95 +127,77 @@ static void not_shown(struct stream *stream, const struct telegram_answer *answe
 
 static void on_sent(struct stream *stream, const struct telegram_answer *answer)
 {
+    struct telegram_delivery *delivery = &stream->delivery;
     int64_t id;
     if (answer->outcome == TELEGRAM_OK && json_int64(json_get(answer->result, "message_id"), &id)) {
-        snprintf(stream->message_id, sizeof stream->message_id, "%lld", (long long)id);
-        submit_note(stream);
+        snprintf(delivery->message_id, sizeof delivery->message_id, "%lld", (long long)id);
+        note(stream, false);
         return;
     }
-    if (answer->outcome == TELEGRAM_UNKNOWN || answer->outcome == TELEGRAM_OK)
-        telegram_warn_uncertain(stream->turn, stream->chat->id, answer->text);
-    not_shown(stream, answer);
+    if (answer->outcome == TELEGRAM_OK)
+        telegram_delivery_uncertain(delivery, "Telegram's reply names no message");
+    not_shown(stream, answer->outcome);
 }
 
-static void on_answer(void *context, const struct telegram_answer *answer)
+static void on_answer(struct telegram_delivery *delivery, const struct telegram_answer *answer)
 {
-    struct stream *stream = context;
-    struct telegram *telegram = stream->telegram;
-    bool edit = *stream->message_id;
-    stream->call = 0;
-    telegram->in_flight--;
-    stream->last_shown_ms = stream->last_sign_ms = loop_now(telegram->env.loop);
-    telegram_api_count_send(telegram, edit, answer->outcome);
-    if (!edit)
+    struct stream *stream = stream_of(delivery);
+    stream->last_shown_ms = stream->last_sign_ms = loop_now(delivery->telegram->env.loop);
+    if (!delivery->editing)
         on_sent(stream, answer);
     else if (answer->outcome != TELEGRAM_OK && answer->outcome != TELEGRAM_UNCHANGED)
-        not_shown(stream, answer);
+        not_shown(stream, answer->outcome);
     else
         stream->slow_ms /= 2;
-    if (!under_way(stream))
-        look_after(stream);
-}
-
-static void hand_over(struct stream *stream, struct span text)
-{
-    struct telegram *telegram = stream->telegram;
-    telegram_chat_take(telegram, stream->chat, *stream->message_id);
-    telegram->in_flight++;
-    stream->call = telegram_api_message(
-        telegram, (struct telegram_place){stream->chat->id, stream->thread},
-        *stream->message_id ? stream->message_id : NULL, text, false, on_answer, stream);
+    look_after(stream);
 }
 
 // The row of this turn, if it has one that is open.
 static bool on_row(void *context, const struct store_delivery *row)
 {
     struct stream *stream = context;
-    if (row->state != STORE_DELIVERY_OPEN || !span_is(row->turn, stream->turn))
+    if (row->state != STORE_DELIVERY_OPEN || !span_is(row->turn, stream->delivery.turn))
         return true;
-    stream->number = row->number;
-    stream->noted = row->in_flight;
-    if (row->message_id.len && row->message_id.len < sizeof stream->message_id)
-        memcpy(stream->message_id, row->message_id.data, row->message_id.len);
+    telegram_delivery_take(&stream->delivery, row);
     return false;
 }
 
 static void find_row(struct stream *stream)
 {
     struct error err = ERROR_INIT;
-    if (store_read_outbox(stream->telegram->env.store, channel_name, 0, on_row, stream, &err) < 0)
+    if (store_read_outbox(stream->delivery.telegram->env.store, channel_name, 0, on_row, stream,
+                          &err) < 0)
         log_debug("telegram: the outbox cannot be read: %s", err.text);
-    if (stream->noted && !*stream->message_id)
-        telegram_warn_uncertain(stream->turn, stream->chat->id,
-                                "the program stopped before Telegram replied");
 }
 
 static void on_opened(void *context, int result, const struct error *err, int64_t number)
 {
     struct stream *stream = context;
-    stream->job = 0;
+    stream->delivery.job = 0;
     if (result == 0) {
-        stream->number = number;
-        stream->noted = true;
+        stream->delivery.number = number;
+        stream->delivery.in_flight = true;
     } else if (result == STORE_DUPLICATE) {
         find_row(stream);
     } else {
         log_debug("telegram: an answer is not shown while it is written: %s", err->text);
     }
-    if (stream->number == 0)
+    if (stream->delivery.number == 0)
         stream->given_up = true;
     look_after(stream);
 }
 
 static void open_row(struct stream *stream)
 {
+    struct telegram_delivery *delivery = &stream->delivery;
+    struct telegram *telegram = delivery->telegram;
+    struct store_address address = {channel_name, span_of(delivery->chat->id),
+                                    span_of(delivery->thread)};
     struct error err = ERROR_INIT;
-    int64_t job = store_outbox_open(
-        stream->telegram->env.store, span_of(stream->turn),
-        (struct store_address){channel_name, span_of(stream->chat->id), span_of(stream->thread)},
-        loop_wall(stream->telegram->env.loop), on_opened, stream, &err);
+    int64_t job = store_outbox_open(telegram->env.store, span_of(delivery->turn), address,
+                                    loop_wall(telegram->env.loop), on_opened, stream, &err);
     if (job > 0)
-        stream->job = job;
+        delivery->job = job;
     else
         stream->given_up = true;
 }
@@ -291,29 +205,30 @@ static void open_row(struct stream *stream)
 // One step towards the message showing what there is.
 static void show(struct stream *stream)
 {
+    struct telegram_delivery *delivery = &stream->delivery;
     BUF_AUTO text = BUF_INIT(2 * TEXT_MAX);
     uint64_t hash;
     bool some = render(stream, &text);
     hash = hash_of(buf_span(&text));
     if (!some || hash == stream->shown_hash) {
         stream->changed = false;
-    } else if (stream->number == 0) {
+    } else if (delivery->number == 0) {
         open_row(stream);
-    } else if (!*stream->message_id && !stream->noted) {
-        stream->noted = true;
-        submit_note(stream);
+    } else if (!*delivery->message_id && !delivery->in_flight) {
+        note(stream, true);
     } else {
         stream->changed = false;
         stream->shown_hash = hash;
-        hand_over(stream, buf_span(&text));
+        telegram_delivery_send(delivery, buf_span(&text), false, on_answer);
     }
 }
 
 static void show_typing(struct stream *stream)
 {
-    stream->last_sign_ms = loop_now(stream->telegram->env.loop);
-    telegram_api_typing(stream->telegram,
-                        (struct telegram_place){stream->chat->id, stream->thread});
+    const struct telegram_delivery *delivery = &stream->delivery;
+    stream->last_sign_ms = loop_now(delivery->telegram->env.loop);
+    telegram_api_typing(delivery->telegram,
+                        (struct telegram_place){delivery->chat->id, delivery->thread});
 }
 
 // When.
@@ -325,15 +240,17 @@ static int64_t later(int64_t a, int64_t b)
 
 static int64_t show_at(const struct stream *stream)
 {
-    const struct telegram *telegram = stream->telegram;
-    if (!stream->changed || stream->given_up || !telegram->config->streaming || under_way(stream))
+    const struct telegram_delivery *delivery = &stream->delivery;
+    const struct telegram *telegram = delivery->telegram;
+    if (!stream->changed || stream->given_up || !telegram->config->streaming ||
+        telegram_delivery_busy(delivery))
         return INT64_MAX;
     int64_t units = (int64_t)telegram_units(buf_span(&stream->text));
-    int64_t at = telegram_chat_next(telegram, stream->chat);
-    if (*stream->message_id) {
+    int64_t at = telegram_chat_next(telegram, delivery->chat);
+    if (*delivery->message_id) {
         int64_t pause_ms = telegram->config->edit_interval_ms * (1 + units / SLOWER_UNITS);
         at = later(at, stream->last_shown_ms + pause_ms + stream->slow_ms);
-        at = later(at, telegram_pace_next(&stream->chat->edits, &telegram_rate_edit));
+        at = later(at, telegram_pace_next(&delivery->chat->edits, &telegram_rate_edit));
     } else {
         at = later(at, units < FIRST_UNITS ? stream->last_text_ms + FIRST_PAUSE_MS : 0);
         if (stream->slow_ms)
@@ -345,7 +262,7 @@ static int64_t show_at(const struct stream *stream)
 
 static int64_t typing_at(const struct stream *stream)
 {
-    return later(stream->last_sign_ms + TYPING_MS, stream->telegram->not_before_ms);
+    return later(stream->last_sign_ms + TYPING_MS, stream->delivery.telegram->not_before_ms);
 }
 
 static void on_timer(void *context);
@@ -353,7 +270,7 @@ static void on_timer(void *context);
 // Only an earlier instant moves the timer: pieces of text come much faster than anything is due.
 static void arm(struct stream *stream)
 {
-    struct loop *loop = stream->telegram->env.loop;
+    struct loop *loop = stream->delivery.telegram->env.loop;
     int64_t at_ms = show_at(stream), typing_ms = typing_at(stream);
     at_ms = at_ms < typing_ms ? at_ms : typing_ms;
     if (stream->timer && stream->timer_at_ms <= at_ms)
@@ -366,9 +283,10 @@ static void arm(struct stream *stream)
 static void on_timer(void *context)
 {
     struct stream *stream = context;
-    int64_t now_ms = loop_now(stream->telegram->env.loop);
+    struct telegram *telegram = stream->delivery.telegram;
+    int64_t now_ms = loop_now(telegram->env.loop);
     stream->timer = 0;
-    if (stream->ended || stream->telegram->draining)
+    if (stream->ended || telegram->draining)
         return;
     if (show_at(stream) <= now_ms)
         show(stream);
@@ -380,14 +298,13 @@ static void on_timer(void *context)
 // After everything that ended: on with it, or the row is left to the sender in a known state.
 static void look_after(struct stream *stream)
 {
-    struct telegram *telegram = stream->telegram;
-    if (under_way(stream))
+    struct telegram *telegram = stream->delivery.telegram;
+    if (telegram_delivery_busy(&stream->delivery))
         return;
     if (!stream->ended && !telegram->draining) {
         arm(stream);
-    } else if (stream->number && stream->noted && !*stream->message_id) {
-        stream->noted = false;
-        submit_note(stream);
+    } else if (stream->delivery.in_flight) {
+        note(stream, false);
     } else if (stream->ended) {
         stream_destroy(stream);
         telegram_send_soon(telegram);
@@ -398,21 +315,17 @@ static void look_after(struct stream *stream)
 
 static void stream_create(struct telegram *telegram, const struct turn_event *event)
 {
-    const char *turn = event->turn;
-    struct telegram_chat *found = telegram_chat_get(telegram, span_of(event->chat));
-    if (!found || strlen(turn) >= TURN_MAX || strlen(event->thread) >= TELEGRAM_THREAD_MAX ||
-        find(telegram, span_of(turn)))
+    struct span turn = span_of(event->turn), thread = span_of(event->thread);
+    struct telegram_chat *chat = telegram_chat_get(telegram, span_of(event->chat));
+    if (!chat || turn.len >= TELEGRAM_TURN_MAX || thread.len >= TELEGRAM_THREAD_MAX ||
+        telegram_delivery_of(&telegram->streams, turn))
         return;
     struct stream *stream = mem_new(struct stream);
-    stream->telegram = telegram;
-    stream->chat = found;
-    found->streams++;
-    snprintf(stream->turn, sizeof stream->turn, "%s", turn);
-    snprintf(stream->thread, sizeof stream->thread, "%s", event->thread);
+    telegram_delivery_init(&stream->delivery, telegram, chat, turn, thread);
     buf_init(&stream->text, TEXT_MAX);
     stream->last_sign_ms = loop_now(telegram->env.loop) - TYPING_MS;
     stream->last_shown_ms = loop_now(telegram->env.loop); // a message of before shows more than we
-    list_append(&telegram->streams, &stream->link);
+    list_append(&telegram->streams, &stream->delivery.link);
     find_row(stream);
     look_after(stream);
 }
@@ -434,7 +347,7 @@ static void on_ended(void *context)
 
 static void end_soon(struct stream *stream)
 {
-    struct loop *loop = stream->telegram->env.loop;
+    struct loop *loop = stream->delivery.telegram->env.loop;
     stream->ended = true;
     loop_cancel(loop, stream->timer);
     stream->timer = loop_defer(loop, on_ended, stream);
@@ -445,7 +358,9 @@ void telegram_stream_event(void *context, const struct turn_event *event)
     struct telegram *telegram = context;
     if (event->kind == TURN_EVENT_BEGIN)
         stream_create(telegram, event);
-    struct stream *stream = find(telegram, span_of(event->turn));
+    struct telegram_delivery *delivery =
+        telegram_delivery_of(&telegram->streams, span_of(event->turn));
+    struct stream *stream = delivery ? stream_of(delivery) : NULL;
     if (!stream || stream->ended)
         return;
     if (event->kind == TURN_EVENT_END) {
@@ -466,11 +381,11 @@ void telegram_stream_event(void *context, const struct turn_event *event)
 void telegram_stream_drain(struct telegram *telegram)
 {
     list_for_each(link, &telegram->streams)
-        look_after(list_entry(link, struct stream, link));
+        look_after(list_entry(link, struct stream, delivery.link));
 }
 
 void telegram_stream_stop(struct telegram *telegram)
 {
     list_for_each(link, &telegram->streams)
-        stream_destroy(list_entry(link, struct stream, link));
+        stream_destroy(list_entry(link, struct stream, delivery.link));
 }
