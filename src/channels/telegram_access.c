@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "channels/telegram_internal.h"
 
-enum { KNOCK_PAUSE_MS = 60 * 1000, NUMBER_SIZE = 24 };
+enum { KNOCK_PAUSE_MS = 60 * 1000 };
 
 bool telegram_access_listed(const struct telegram_config *config, struct span user)
 {
@@ -30,12 +30,6 @@ bool telegram_access_pairs(const struct telegram_config *config)
     return span_is(wanted, "pair");
 }
 
-static struct span user_text(const struct telegram_update *update, char text[NUMBER_SIZE])
-{
-    snprintf(text, NUMBER_SIZE, "%lld", (long long)update->user);
-    return span_of(text);
-}
-
 // True at most once a minute for each id; of the last TELEGRAM_REMEMBERED_MAX, that is.
 static bool remember(struct telegram_remembered *ring, size_t *count, int64_t id, int64_t now_ms,
                      int64_t pause_ms)
@@ -54,8 +48,7 @@ static bool remember(struct telegram_remembered *ring, size_t *count, int64_t id
 
 bool telegram_access_allows(struct telegram *telegram, const struct telegram_update *update)
 {
-    char text[NUMBER_SIZE];
-    struct span user = user_text(update, text);
+    struct span user = span_of(update->ids.user);
     return telegram_access_listed(telegram->config, user) ||
            pairing_is_approved(&telegram->pairing, user, NULL);
 }
@@ -63,27 +56,25 @@ bool telegram_access_allows(struct telegram *telegram, const struct telegram_upd
 static void send_code(struct telegram *telegram, const struct telegram_update *update,
                       const char *code)
 {
-    char chat[NUMBER_SIZE], thread[NUMBER_SIZE] = "", text[320];
-    snprintf(chat, sizeof chat, "%lld", (long long)update->chat);
-    if (update->thread)
-        snprintf(thread, sizeof thread, "%lld", (long long)update->thread);
+    char text[320];
     int len = snprintf(text, sizeof text,
                        "This is a private assistant. Your pairing code is %s. Within an hour its "
                        "owner can let you in with:\nhermes pairing approve telegram %s",
                        code, code);
-    telegram_api_message(telegram, (struct telegram_place){chat, thread}, NULL,
-                         span_make(text, (size_t)len), false, NULL, NULL);
+    telegram_api_message(telegram, (struct telegram_place){update->ids.chat, update->ids.thread},
+                         NULL, span_make(text, (size_t)len), false, NULL, NULL);
 }
 
 // A code is made only when the user can be told it; what was done, for the log.
 static const char *offer_pairing(struct telegram *telegram, const struct telegram_update *update)
 {
-    char text[NUMBER_SIZE], code[PAIRING_CODE_LENGTH + 1];
+    char code[PAIRING_CODE_LENGTH + 1];
     struct error err = ERROR_INIT;
     if (!telegram_access_pairs(telegram->config))
         return "ignored";
     const char *name = *update->name ? update->name : update->username;
-    int r = pairing_request(&telegram->pairing, user_text(update, text), span_of(name), code, &err);
+    int r =
+        pairing_request(&telegram->pairing, span_of(update->ids.user), span_of(name), code, &err);
     if (r > 0)
         return "ignored: no pairing codes are issued now";
     if (r < 0) {
@@ -97,14 +88,13 @@ static const char *offer_pairing(struct telegram *telegram, const struct telegra
 static void refuse_stranger(struct telegram *telegram, const struct telegram_update *update,
                             int64_t now_ms)
 {
-    char user[NUMBER_SIZE];
     if (!remember(telegram->knocks, &telegram->knock_count, update->user, now_ms, KNOCK_PAUSE_MS))
         return;
     const char *done = offer_pairing(telegram, update);
     struct error err = ERROR_INIT;
-    if (!pairing_is_approved(&telegram->pairing, user_text(update, user), &err) && err.code)
+    if (!pairing_is_approved(&telegram->pairing, span_of(update->ids.user), &err) && err.code)
         log_warning("telegram: cannot read who is approved: %s", err.text);
-    LOG_EVENT(LOG_WARNING, "telegram.knock", "", LOG_TEXT("user", user),
+    LOG_EVENT(LOG_WARNING, "telegram.knock", "", LOG_TEXT("user", update->ids.user),
               LOG_TEXT("username", update->username), LOG_TEXT("name", update->name),
               LOG_TEXT("done", done));
 }

@@ -31,7 +31,6 @@ enum {
     CONFLICT_STEP_MS = 10 * 1000,
     UNAUTHORIZED_FIRST_MS = 60 * 1000,
     UNAUTHORIZED_MAX_MS = 600 * 1000,
-    NUMBER_SIZE = 24,
     REQUEST_MAX = 1024,
 };
 
@@ -203,24 +202,13 @@ static void on_stored(void *context, int result, const struct error *err, int64_
     poll_next(telegram, progress);
 }
 
-struct row_texts { // what a row's spans point at
-    char id[NUMBER_SIZE], chat[NUMBER_SIZE], thread[NUMBER_SIZE], user[NUMBER_SIZE];
-};
-
-static struct span number_text(char text[NUMBER_SIZE], int64_t number)
-{
-    int len = snprintf(text, NUMBER_SIZE, "%lld", (long long)number);
-    return span_make(text, (size_t)len);
-}
-
-static struct store_inbound inbound_of(const struct telegram_update *update, int64_t wall_ms,
-                                       struct row_texts *texts)
+static struct store_inbound inbound_of(const struct telegram_update *update, int64_t wall_ms)
 {
     return (struct store_inbound){
-        .chat = number_text(texts->chat, update->chat),
-        .thread = update->thread ? number_text(texts->thread, update->thread) : SPAN_ABSENT,
-        .external_id = number_text(texts->id, update->id),
-        .sender = number_text(texts->user, update->user),
+        .chat = span_of(update->ids.chat),
+        .thread = span_of(update->ids.thread),
+        .external_id = span_of(update->ids.update),
+        .sender = span_of(update->ids.user),
         .text = span_of(update->text),
         .cut = update->cut,
         .sent_ms = update->sent_ms,
@@ -229,18 +217,16 @@ static struct store_inbound inbound_of(const struct telegram_update *update, int
 }
 
 static size_t let_in(struct telegram *telegram, const struct telegram_updates *updates,
-                     struct store_inbound *rows, struct row_texts *texts)
+                     struct store_inbound *rows)
 {
     int64_t wall_ms = loop_wall(telegram->env.loop);
     size_t count = 0;
     for (size_t i = 0; i < updates->count; i++) {
         const struct telegram_update *update = &updates->rows[i];
-        if (update->kind == TELEGRAM_MESSAGE && telegram_access_allows(telegram, update)) {
-            rows[count] = inbound_of(update, wall_ms, &texts[count]);
-            count++;
-        } else {
+        if (update->kind == TELEGRAM_MESSAGE && telegram_access_allows(telegram, update))
+            rows[count++] = inbound_of(update, wall_ms);
+        else
             telegram_access_refuse(telegram, update);
-        }
     }
     return count;
 }
@@ -253,10 +239,8 @@ static void take_in(struct telegram *telegram, const struct telegram_updates *up
         poll_next(telegram, false);
         return;
     }
-    size_t most = updates->count;
-    CLEANUP(mem_cleanup) struct store_inbound *rows = mem_zalloc(most * sizeof *rows);
-    CLEANUP(mem_cleanup) struct row_texts *texts = mem_zalloc(most * sizeof *texts);
-    size_t count = let_in(telegram, updates, rows, texts);
+    CLEANUP(mem_cleanup) struct store_inbound *rows = mem_zalloc(updates->count * sizeof *rows);
+    size_t count = let_in(telegram, updates, rows);
     poller->next = updates->rows[updates->count - 1].id + 1;
     telegram->updates += (int64_t)updates->count;
     *telegram->updates_metric += (int64_t)updates->count;

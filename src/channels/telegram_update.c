@@ -121,15 +121,19 @@ static void read_name(struct json_value from, struct telegram_update *update)
         snprintf(update->name + used, sizeof update->name - used, "%s%s", used ? " " : "", last);
 }
 
+static void write_number(char text[TELEGRAM_NUMBER_MAX], int64_t number)
+{
+    snprintf(text, TELEGRAM_NUMBER_MAX, "%lld", (long long)number);
+}
+
 // Replies in a group without topics carry an id as well, which is no place to answer in.
-static int64_t topic_of(struct json_value message)
+static void read_topic(struct json_value message, struct telegram_update *update)
 {
     int64_t thread;
     bool in_topic = false;
-    return json_bool(json_get(message, "is_topic_message"), &in_topic) && in_topic &&
-                   json_int64(json_get(message, "message_thread_id"), &thread) && thread > 0
-               ? thread
-               : 0;
+    if (json_bool(json_get(message, "is_topic_message"), &in_topic) && in_topic &&
+        json_int64(json_get(message, "message_thread_id"), &thread) && thread > 0)
+        write_number(update->ids.thread, thread);
 }
 
 static void read_message(struct json_value message, struct telegram_update *update)
@@ -148,7 +152,10 @@ static void read_message(struct json_value message, struct telegram_update *upda
         return;
     if (json_int64(json_get(message, "date"), &date) && date > 0 && date < INT64_MAX / 1000)
         update->sent_ms = date * 1000;
-    update->thread = topic_of(message);
+    write_number(update->ids.update, update->id);
+    write_number(update->ids.chat, update->chat);
+    write_number(update->ids.user, update->user);
+    read_topic(message, update);
     read_name(from, update);
     update->text = message_text(message, &update->cut);
     if (update->text)

@@ -17,6 +17,7 @@ enum {
     TELEGRAM_MESSAGE_MAX = 64 * 1024, // bytes of one message's text
     TELEGRAM_QUOTE_MAX = 500,         // characters of the message that is replied to
     TELEGRAM_CUT_UNITS = 4000,        // from here on a client has probably cut a longer text
+    TELEGRAM_NUMBER_MAX = 24,         // bytes of an id as text, with the NUL
 };
 
 enum telegram_update_kind {
@@ -29,7 +30,10 @@ struct telegram_update {
     int64_t id;
     enum telegram_update_kind kind;
     int64_t chat, user;
-    int64_t thread;               // the topic's message_thread_id; 0: none
+    struct {
+        char update[TELEGRAM_NUMBER_MAX], chat[TELEGRAM_NUMBER_MAX], user[TELEGRAM_NUMBER_MAX];
+        char thread[TELEGRAM_NUMBER_MAX]; // the topic's message_thread_id; "": none
+    } ids;
     char name[128], username[64]; // of the sender; "" when not given
     int64_t sent_ms;
     bool cut;

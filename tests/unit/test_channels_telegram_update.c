@@ -54,12 +54,12 @@ static void test_a_private_message(void **state)
     telegram_updates_finish(&updates);
 }
 
-static void assert_thread(const char *updates_text, int64_t wanted)
+static void assert_thread(const char *updates_text, const char *wanted)
 {
     struct telegram_updates updates;
     assert_int_equal(read_updates(updates_text, &updates), 0);
     assert_int_equal(updates.rows[0].kind, TELEGRAM_MESSAGE);
-    assert_int_equal(updates.rows[0].thread, wanted);
+    assert_string_equal(updates.rows[0].ids.thread, wanted);
     telegram_updates_finish(&updates);
 }
 
@@ -67,12 +67,12 @@ static void assert_thread(const char *updates_text, int64_t wanted)
 static void test_only_a_topic_is_a_thread(void **state)
 {
     (void)state;
-    assert_thread(PRIVATE("\"text\":\"a\""), 0);
-    assert_thread(PRIVATE("\"text\":\"a\",\"message_thread_id\":5"), 0);
-    assert_thread(PRIVATE("\"text\":\"a\",\"message_thread_id\":5,\"is_topic_message\":true"), 5);
-    assert_thread(PRIVATE("\"text\":\"a\",\"message_thread_id\":5,\"is_topic_message\":1"), 0);
-    assert_thread(PRIVATE("\"text\":\"a\",\"message_thread_id\":-5,\"is_topic_message\":true"), 0);
-    assert_thread(PRIVATE("\"text\":\"a\",\"message_thread_id\":{},\"is_topic_message\":true"), 0);
+    assert_thread(PRIVATE("\"text\":\"a\""), "");
+    assert_thread(PRIVATE("\"text\":\"a\",\"message_thread_id\":5"), "");
+    assert_thread(PRIVATE("\"text\":\"a\",\"message_thread_id\":5,\"is_topic_message\":true"), "5");
+    assert_thread(PRIVATE("\"text\":\"a\",\"message_thread_id\":5,\"is_topic_message\":1"), "");
+    assert_thread(PRIVATE("\"text\":\"a\",\"message_thread_id\":-5,\"is_topic_message\":true"), "");
+    assert_thread(PRIVATE("\"text\":\"a\",\"message_thread_id\":{},\"is_topic_message\":true"), "");
 }
 
 static void test_ids_are_sorted_and_counted_once(void **state)
