@@ -173,6 +173,15 @@ static void rest(struct dispatcher *dispatcher, struct conversation *conversatio
     dispatcher_keep_idle(dispatcher);
 }
 
+// What came through a channel is in the inbox, for the next process.
+static void refuse_while_draining(struct conversation *conversation)
+{
+    struct error err = ERROR_INIT;
+    error_set(&err, -EBUSY, "Hermes is stopping; say it again when it runs");
+    if (!conversation->via)
+        conversation_retry(conversation, MESSAGE_PENDING, &err);
+}
+
 static void go_on(struct dispatcher *dispatcher, struct conversation *conversation)
 {
     if (conversation->job || conversation->again || conversation->stopping || conversation->soon)
@@ -190,7 +199,7 @@ static void go_on(struct dispatcher *dispatcher, struct conversation *conversati
     else if (conversation->turn)
         meanwhile(dispatcher->env.config->busy_mode, conversation, first);
     else if (dispatcher->draining)
-        return;
+        refuse_while_draining(conversation);
     else if (is_command(first))
         run_command(conversation, first);
     else

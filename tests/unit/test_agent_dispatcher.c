@@ -298,6 +298,23 @@ static void draining(void **state)
         agent_world_number(&fixture.world, "SELECT count(*) FROM turns WHERE ended_ms IS NULL"), 1);
 }
 
+// The message is nowhere else, so its sender must hear that nobody answers it.
+static void somebody_waits_while_it_drains(void **state)
+{
+    drained = false;
+    HEARD_AUTO heard = {.world = &fixture.world};
+    buf_init(&heard.log, 1 << 20);
+    assert_int_equal(dispatcher_say(fixture.dispatcher, "console", "x", SPAN_LITERAL("hi"),
+                                    agent_world_heard, &heard, NULL),
+                     0);
+    dispatcher_drain(fixture.dispatcher, 1000, on_drained, NULL);
+    agent_world_wait(&fixture.world, &heard);
+    assert_non_null(strstr(heard.error, "Hermes is stopping"));
+    for (int i = 0; i < 2000 && !drained; i++)
+        passes(1);
+    assert_true(drained);
+}
+
 static void somebody_who_waits(void **state)
 {
     struct error err = ERROR_INIT;
@@ -343,6 +360,7 @@ int main(int argc, char **argv)
         TEST(a_failure_is_told),
         TEST(stopped_and_started),
         TEST(draining),
+        TEST(somebody_waits_while_it_drains),
         TEST(somebody_who_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
