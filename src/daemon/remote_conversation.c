@@ -169,7 +169,7 @@ static void leave(struct remote_conversation *conversation)
     http_client_cancel(conversation->http, conversation->transfer);
     http_client_cancel(conversation->http, conversation->stopping);
     conversation->stopping = 0;
-    if (!conversation->over)
+    if (!conversation->over && !conversation->ended)
         end_with(conversation, TURN_CANCELLED, "");
     report_end(conversation);
 }
