@@ -186,17 +186,16 @@ void http_wire_watch(struct http_wire *connection, unsigned events)
 
 struct http_wire *http_pool_take(struct http_pool *pool, struct http_origin *origin, bool long_poll)
 {
-    struct http_wire *youngest = NULL;
-    list_for_each(link, &origin->idle) {
-        struct http_wire *connection = list_entry(link, struct http_wire, link);
-        youngest = connection->long_poll == long_poll ? connection : youngest;
+    for (struct list *link = origin->idle.prev; link != &origin->idle; link = link->prev) {
+        struct http_wire *youngest = list_entry(link, struct http_wire, link);
+        if (youngest->long_poll != long_poll)
+            continue;
+        list_remove(&youngest->link);
+        list_remove(&youngest->age);
+        pool->idle_count--;
+        return youngest;
     }
-    if (!youngest)
-        return NULL;
-    list_remove(&youngest->link);
-    list_remove(&youngest->age);
-    pool->idle_count--;
-    return youngest;
+    return NULL;
 }
 
 void http_pool_keep(struct http_pool *pool, struct http_wire *connection)
