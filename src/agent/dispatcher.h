@@ -68,8 +68,8 @@ void dispatcher_wake(struct dispatcher *dispatcher);
 
 /*
  * A message from somebody who waits. `chat` names the conversation within the channel. The answer,
- * a command's as well, comes as events; negative, with a sentence, when it is not taken (a
- * turn of the chat runs already).
+ * a command's as well, comes as events, never from inside this call; negative, with a sentence,
+ * when it is not taken (a turn of the chat runs already).
  */
 int dispatcher_say(struct dispatcher *dispatcher, const char *channel, const char *chat,
                    struct span text, turn_event_fn *on_event, void *context, struct error *err);

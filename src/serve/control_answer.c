@@ -43,7 +43,7 @@ static void delete_session(const struct control_question *question, struct span 
                            struct list *waiting)
 {
     struct error err = ERROR_INIT;
-    struct control_question *kept = control_question_keep(question, waiting);
+    struct control_question *kept = control_question_keep(question, waiting, sizeof *kept);
     submitted(kept, store_session_delete(question->env->store, id, on_stored, kept, &err), &err);
 }
 
@@ -73,7 +73,7 @@ static void rename_session(const struct control_question *question, struct span 
         .title = title,
         .now_ms = loop_wall(question->env->loop),
     };
-    struct control_question *kept = control_question_keep(question, waiting);
+    struct control_question *kept = control_question_keep(question, waiting, sizeof *kept);
     submitted(kept, store_settle(question->env->store, &settlement, on_stored, kept, &err), &err);
 }
 
@@ -118,7 +118,7 @@ static void ask_page(const struct control_question *question, struct span sessio
     static const struct store_reading reading = {write_page, on_page, page_release};
     struct error err = ERROR_INIT;
     struct page *page = mem_new(struct page);
-    page->question = control_question_keep(question, waiting);
+    page->question = control_question_keep(question, waiting, sizeof *page->question);
     buf_init(&page->body, CONTROL_ANSWER_MAX);
     page->session_len = session.len;
     memcpy(page->session, session.data, session.len);

@@ -1,8 +1,7 @@
 /*
  * A message over the socket and its answer as an event stream. The chat lives until its turn has
  * ended, whether its client is still there or not: its events go on coming. The
- * client's leaving ends the turn, as Ctrl-C does; but never from inside one of the turn's own
- * events.
+ * client's leaving ends the turn, as Ctrl-C does.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -27,33 +26,23 @@ struct control_chat {
     struct sse_stream stream;
     uint64_t exchange; // 0: the client is gone, or has its answer
     char *name;
-    loop_id stopper;
-    bool starting; // inside dispatcher_say()
-    bool ended;
 };
 
 static void chat_destroy(struct control_chat *chat)
 {
     list_remove(&chat->link);
-    loop_cancel(chat->control->env->loop, chat->stopper);
     sse_stream_finish(&chat->stream);
     free(chat->name);
     free(chat);
 }
 
-static void on_stopper(void *context)
-{
-    struct control_chat *chat = context;
-    chat->stopper = 0;
-    dispatcher_stop(chat->control->env->dispatcher, channel_name, chat->name);
-}
-
 // The client will not hear the rest, so nobody waits for it.
-static void stop_soon(struct control_chat *chat)
+static void leave(struct control_chat *chat)
 {
+    sse_stream_abort(&chat->stream);
     chat->exchange = 0;
-    if (!chat->stopper && !chat->ended && !chat->control->closing)
-        chat->stopper = loop_defer(chat->control->env->loop, on_stopper, chat);
+    if (!chat->control->closing)
+        dispatcher_stop(chat->control->env->dispatcher, channel_name, chat->name);
 }
 
 static void begin_stream(struct control_chat *chat)
@@ -79,10 +68,8 @@ static bool send_event(struct control_chat *chat, const struct turn_event *event
 // A client that does not read for so long that what waits for it passes the limit is cut off.
 static void send_or_cut(struct control_chat *chat, const struct turn_event *event)
 {
-    if (!chat->exchange || send_event(chat, event))
-        return;
-    sse_stream_abort(&chat->stream);
-    stop_soon(chat);
+    if (chat->exchange && !send_event(chat, event))
+        leave(chat);
 }
 
 // A text that does not fit beside what the client has not taken yet is left out: it was sent piece
@@ -93,7 +80,8 @@ static void send_end(struct control_chat *chat, const struct turn_event *event)
         return;
     struct turn_outcome outcome = *event->outcome;
     outcome.text = NULL;
-    send_or_cut(chat, &(struct turn_event){.kind = TURN_EVENT_END, .outcome = &outcome});
+    if (!send_event(chat, &(struct turn_event){.kind = TURN_EVENT_END, .outcome = &outcome}))
+        sse_stream_abort(&chat->stream);
 }
 
 static void on_turn_event(void *context, const struct turn_event *event)
@@ -103,11 +91,9 @@ static void on_turn_event(void *context, const struct turn_event *event)
         send_or_cut(chat, event);
         return;
     }
-    chat->ended = true;
     send_end(chat, event);
     sse_stream_end(&chat->stream);
-    if (!chat->starting)
-        chat_destroy(chat);
+    chat_destroy(chat);
 }
 
 static void refuse(struct http_exchange *exchange, unsigned status, const char *sentence)
@@ -167,16 +153,14 @@ void control_chat_start(struct control *control, struct http_exchange *exchange)
         return;
     }
     struct control_chat *chat = chat_create(control, exchange);
-    chat->starting = true;
     int r = dispatcher_say(control->env->dispatcher, channel_name, chat->name,
                            http_exchange_body(exchange), on_turn_event, chat, &err);
-    chat->starting = false;
-    if (r < 0)
-        refuse(exchange, control_status_of(r), err.text);
-    else
+    if (r == 0) {
         begin_stream(chat);
-    if (r < 0 || chat->ended)
-        chat_destroy(chat);
+        return;
+    }
+    refuse(exchange, control_status_of(r), err.text);
+    chat_destroy(chat);
 }
 
 void control_chat_stop(struct control *control, struct http_exchange *exchange)
@@ -195,10 +179,8 @@ void control_chat_gone(struct control *control, uint64_t exchange)
 {
     list_for_each(link, &control->chats) {
         struct control_chat *chat = list_entry(link, struct control_chat, link);
-        if (chat->exchange != exchange)
-            continue;
-        sse_stream_abort(&chat->stream);
-        stop_soon(chat);
+        if (chat->exchange == exchange)
+            leave(chat);
     }
 }
 

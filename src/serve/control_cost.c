@@ -206,16 +206,6 @@ static bool read_path(struct span path, enum store_cost_by *by, int64_t *days)
     return rest.len == 0 || (span_to_i64(rest, days) && *days >= 1 && *days <= DAYS_MAX);
 }
 
-static struct cost_question *keep(const struct control_question *question, struct list *waiting)
-{
-    struct cost_question *own = mem_new(struct cost_question);
-    own->question = *question;
-    list_init(&own->question.link);
-    if (waiting)
-        list_append(waiting, &own->question.link);
-    return own;
-}
-
 // A job that could not be had: answered at once.
 static void submitted(struct cost_question *own, int64_t job, const struct error *err)
 {
@@ -285,7 +275,7 @@ void control_ask_cost(const struct control_question *question, struct span metho
             "DAYS 1 to 3660");
         return;
     }
-    struct cost_question *own = keep(question, waiting);
+    struct cost_question *own = control_question_keep(question, waiting, sizeof *own);
     own->days = days;
     own->asked.by = by;
     own->asked.today = today_of(question->env);
@@ -345,7 +335,7 @@ void control_ask_call(const struct control_question *question, struct span metho
         control_refuse(question, 404, "that is not a call's id");
         return;
     }
-    struct cost_question *own = keep(question, waiting);
+    struct cost_question *own = control_question_keep(question, waiting, sizeof *own);
     own->is_call = true;
     memcpy(own->call, id.data, id.len);
     ask(own);

@@ -36,9 +36,10 @@ struct control_question {
 // control_question.c
 void control_question_init(struct control_question *question, const struct control_env *env,
                            control_done_fn *done, void *context);
-// A copy that waits for the store: to be freed, and on `waiting` where that is not NULL.
-struct control_question *control_question_keep(const struct control_question *question,
-                                               struct list *waiting);
+// A copy that waits for the store, at the beginning of `size` bytes of zeros: to be freed, and on
+// `waiting` where that is not NULL.
+void *control_question_keep(const struct control_question *question, struct list *waiting,
+                            size_t size);
 void control_forget(struct list *waiting); // no question of the list is answered any more
 
 // Each answers, once. `body` is the answer when `r` is 0.

@@ -53,7 +53,6 @@ void control_refuse(const struct control_question *question, unsigned status, co
     question->done(question->context, status, buf_span(&body));
 }
 
-// The answer of a question that needed no waiting.
 void control_reply(const struct control_question *question, int r, struct buf *body,
                    const struct error *err)
 {
@@ -67,10 +66,10 @@ void control_reply(const struct control_question *question, int r, struct buf *b
         question->done(question->context, 200, buf_span(body));
 }
 
-struct control_question *control_question_keep(const struct control_question *question,
-                                               struct list *waiting)
+void *control_question_keep(const struct control_question *question, struct list *waiting,
+                            size_t size)
 {
-    struct control_question *kept = mem_new(struct control_question);
+    struct control_question *kept = mem_zalloc(size);
     *kept = *question;
     list_init(&kept->link);
     if (waiting)

@@ -33,7 +33,7 @@ struct dispatcher {
     void *context;
     char said[256], chat[80];
     unsigned stops;
-    bool busy, at_once;
+    bool busy;
 };
 
 static struct dispatcher dispatcher;
@@ -77,8 +77,6 @@ int dispatcher_say(struct dispatcher *it, const char *channel, const char *chat,
     dispatcher.on_event = on_event;
     dispatcher.context = context;
     dispatcher.busy = true;
-    if (dispatcher.at_once)
-        end_turn(TURN_DONE, "at once");
     return 0;
 }
 
@@ -423,13 +421,6 @@ static void an_answer_is_a_stream(void **state)
     buf_finish(&ask.body);
 }
 
-static void an_answer_may_be_there_at_once(void **state)
-{
-    struct control_world *world = *state;
-    dispatcher.at_once = true;
-    expect(world, "POST", "/chat?chat=one", "/help", 200, "\"text\":\"at once\"");
-}
-
 static void what_is_no_message_is_refused(void **state)
 {
     struct control_world *world = *state;
@@ -530,7 +521,6 @@ int main(void)
         TEST(sessions_are_listed_shown_named_and_deleted),
         TEST(the_same_is_answered_without_a_socket),
         TEST(an_answer_is_a_stream),
-        TEST(an_answer_may_be_there_at_once),
         TEST(what_is_no_message_is_refused),
         TEST(who_leaves_ends_the_turn),
         TEST(the_end_leaves_nobody_hanging),
