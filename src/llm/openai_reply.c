@@ -317,8 +317,9 @@ static int read_object(struct openai_reply *reply, struct span bytes)
         return fail(reply, CHAT_MALFORMED, "the provider sent JSON that is not an answer");
     if (!reply->model)
         reply->model = json_strdup(json_get(root, "model"), MODEL_NAME_MAX);
-    if (json_type(json_get(root, "usage")) == JSON_OBJECT)
-        openai_read_usage(json_get(root, "usage"), &reply->wire.usage);
+    struct json_value usage = json_get(root, "usage");
+    if (json_type(usage) == JSON_OBJECT)
+        openai_read_usage(json_raw(usage), &reply->wire.usage);
     struct json_value choice = json_at(json_get(root, "choices"), 0);
     return json_type(choice) == JSON_OBJECT ? read_choice(reply, choice) : 0;
 }

@@ -1,5 +1,13 @@
+/*
+ * Every proxied request passes here, so the object is gone through once, by its syntax alone:
+ * json_parse() and a look-up for each name cost as much as the rest of a small reply. Names with
+ * escapes are overlooked: nobody writes them, and what is lost is a figure.
+ */
 #include "llm/openai_usage.h"
 
+#include <string.h>
+
+#include "codec/json_scan.h"
 #include "codec/money.h"
 
 enum {
@@ -7,27 +15,75 @@ enum {
     NUMBER_TEXT_MAX = 64,            // bytes
 };
 
-static void read_tokens(struct json_value value, int64_t *to)
+enum figure {
+    PROMPT_TOKENS,
+    COMPLETION_TOKENS,
+    TOTAL_TOKENS,
+    CACHED_TOKENS,
+    CACHE_WRITE_TOKENS,
+    CACHE_CREATION_TOKENS, // Anthropic's name, which LiteLLM puts beside OpenAI's; the latter wins
+    REASONING_TOKENS,
+    COST,
+    UPSTREAM_COST,
+    OWN_KEY,
+    FIGURES,
+};
+
+struct place {
+    struct span in, name; // `in` is absent for a member of the object itself
+};
+
+static const struct place places[FIGURES] = {
+    [PROMPT_TOKENS] = {SPAN_ABSENT, SPAN_LITERAL("\"prompt_tokens\"")},
+    [COMPLETION_TOKENS] = {SPAN_ABSENT, SPAN_LITERAL("\"completion_tokens\"")},
+    [TOTAL_TOKENS] = {SPAN_ABSENT, SPAN_LITERAL("\"total_tokens\"")},
+    [CACHED_TOKENS] = {SPAN_LITERAL("\"prompt_tokens_details\""),
+                       SPAN_LITERAL("\"cached_tokens\"")},
+    [CACHE_WRITE_TOKENS] = {SPAN_LITERAL("\"prompt_tokens_details\""),
+                            SPAN_LITERAL("\"cache_write_tokens\"")},
+    [CACHE_CREATION_TOKENS] = {SPAN_ABSENT, SPAN_LITERAL("\"cache_creation_input_tokens\"")},
+    [REASONING_TOKENS] = {SPAN_LITERAL("\"completion_tokens_details\""),
+                          SPAN_LITERAL("\"reasoning_tokens\"")},
+    [COST] = {SPAN_ABSENT, SPAN_LITERAL("\"cost\"")},
+    [UPSTREAM_COST] = {SPAN_LITERAL("\"cost_details\""),
+                       SPAN_LITERAL("\"upstream_inference_cost\"")},
+    [OWN_KEY] = {SPAN_ABSENT, SPAN_LITERAL("\"is_byok\"")},
+};
+
+static enum figure figure_of(struct span in, struct span name)
 {
-    int64_t tokens = 0;
-    if (json_int64(value, &tokens) && tokens >= 0 && tokens <= TOKENS_MAX)
-        *to = tokens;
+    for (enum figure i = 0; i < FIGURES; i++)
+        if (span_equal(places[i].name, name) && span_equal(places[i].in, in))
+            return i;
+    return FIGURES;
 }
 
-static void read_money(struct json_value value, int64_t *to)
+// Tokens, picodollars, or a yes; what cannot be is -1, as what is not there.
+static int64_t read_figure(enum figure figure, const struct json_scan *json)
 {
-    int64_t pico = 0;
-    if (json_raw(value).len <= NUMBER_TEXT_MAX && json_fixed(value, MONEY_DIGITS, &pico) &&
-        pico >= 0)
-        *to = pico;
+    struct span text = span_make(json->from, (size_t)(json->at - json->from));
+    int64_t value;
+    if (figure == OWN_KEY)
+        return json->type == JSON_TRUE;
+    if (json->type != JSON_NUMBER || text.len > NUMBER_TEXT_MAX)
+        return -1;
+    bool read = figure == COST || figure == UPSTREAM_COST
+                    ? json_fixed_of(text, MONEY_DIGITS, &value)
+                    : span_to_i64(text, &value) && value <= TOKENS_MAX;
+    return read && value >= 0 ? value : -1;
+}
+
+static void take(int64_t value, int64_t *to)
+{
+    if (value >= 0)
+        *to = value;
 }
 
 // Where the total tells of more tokens than the parts, the rest was written unseen (reasoning that
 // one server leaves out of completion_tokens), and is paid for as such.
-static void add_up(struct json_value object, struct chat_usage *usage)
+static void add_up(int64_t total, struct chat_usage *usage)
 {
-    int64_t total = -1, known = usage->completion_tokens < 0 ? 0 : usage->completion_tokens;
-    read_tokens(json_get(object, "total_tokens"), &total);
+    int64_t known = usage->completion_tokens < 0 ? 0 : usage->completion_tokens;
     if (total >= 0 && usage->prompt_tokens >= 0 && total - usage->prompt_tokens >= known)
         usage->completion_tokens = total - usage->prompt_tokens;
 }
@@ -35,29 +91,46 @@ static void add_up(struct json_value object, struct chat_usage *usage)
 // With a key of the owner's own (OpenRouter), `cost` is the gateway's fee alone: what the provider
 // charges comes on top of it, and where that is not said, the cost is not known. Without such a key
 // the charge is in `cost` already.
-static void read_cost(struct json_value object, struct chat_usage *usage)
+static int64_t cost_of(const int64_t figures[FIGURES])
 {
-    bool own_key = false;
-    int64_t fee = -1, charge = -1;
-    struct json_value details = json_get(object, "cost_details");
-    json_bool(json_get(object, "is_byok"), &own_key);
-    read_money(json_get(object, "cost"), &fee);
-    read_money(json_get(details, "upstream_inference_cost"), &charge);
-    if (fee >= 0)
-        usage->cost_pico = !own_key ? fee : charge < 0 ? -1 : money_add(fee, charge);
+    if (figures[COST] < 0 || figures[OWN_KEY] <= 0)
+        return figures[COST];
+    return figures[UPSTREAM_COST] < 0 ? -1 : money_add(figures[COST], figures[UPSTREAM_COST]);
 }
 
-void openai_read_usage(struct json_value object, struct chat_usage *usage)
+static void read_figures(struct span object, int64_t figures[FIGURES])
 {
-    struct json_value prompt = json_get(object, "prompt_tokens_details");
-    struct json_value completion = json_get(object, "completion_tokens_details");
-    read_tokens(json_get(object, "prompt_tokens"), &usage->prompt_tokens);
-    read_tokens(json_get(object, "completion_tokens"), &usage->completion_tokens);
-    read_tokens(json_get(prompt, "cached_tokens"), &usage->cached_tokens);
-    // Anthropic's own name, which LiteLLM puts beside OpenAI's; the latter wins.
-    read_tokens(json_get(object, "cache_creation_input_tokens"), &usage->cache_write_tokens);
-    read_tokens(json_get(prompt, "cache_write_tokens"), &usage->cache_write_tokens);
-    read_tokens(json_get(completion, "reasoning_tokens"), &usage->reasoning_tokens);
-    add_up(object, usage);
-    read_cost(object, usage);
+    struct json_scan json;
+    struct span in = SPAN_ABSENT;
+    json_scan_init(&json, object);
+    for (;;) {
+        enum json_event event = json_scan_next(&json);
+        if (event == JSON_EVENT_END || event == JSON_EVENT_FAULT)
+            return;
+        if (event == JSON_EVENT_OPEN && json.depth == 2)
+            in = json.key;
+        if (event == JSON_EVENT_CLOSE && json.depth == 1)
+            in = SPAN_ABSENT;
+        if (event != JSON_EVENT_VALUE || json.depth > 2 || !json.key.len)
+            continue;
+        enum figure figure = figure_of(in, json.key);
+        if (figure < FIGURES)
+            figures[figure] = read_figure(figure, &json);
+    }
+}
+
+void openai_read_usage(struct span object, struct chat_usage *usage)
+{
+    int64_t figures[FIGURES];
+    memset(figures, 0xff, sizeof figures); // -1
+    read_figures(object, figures);
+    take(figures[PROMPT_TOKENS], &usage->prompt_tokens);
+    take(figures[COMPLETION_TOKENS], &usage->completion_tokens);
+    take(figures[CACHED_TOKENS], &usage->cached_tokens);
+    take(figures[CACHE_CREATION_TOKENS], &usage->cache_write_tokens);
+    take(figures[CACHE_WRITE_TOKENS], &usage->cache_write_tokens);
+    take(figures[REASONING_TOKENS], &usage->reasoning_tokens);
+    add_up(figures[TOTAL_TOKENS], usage);
+    if (figures[COST] >= 0)
+        usage->cost_pico = cost_of(figures);
 }

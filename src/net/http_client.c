@@ -17,6 +17,7 @@
 
 #include "base/mem.h"
 #include "codec/url.h"
+#include "net/http_field.h"
 #include "net/http_transfer.h"
 
 enum {
@@ -121,8 +122,8 @@ static int check(const struct http_request *request, struct error *err)
     for (size_t i = 0; request->headers && request->headers[i]; i++) {
         if (i >= HTTP_REQUEST_HEADERS_MAX)
             return error_set(err, -E2BIG, "more than %d request headers", HTTP_REQUEST_HEADERS_MAX);
-        if (strpbrk(request->headers[i], "\r\n"))
-            return error_set(err, -EINVAL, "a request header holds a line break");
+        if (!http_is_field_value(span_of(request->headers[i])))
+            return error_set(err, -EINVAL, "a request header holds a control character");
     }
     return 0;
 }

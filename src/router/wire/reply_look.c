@@ -20,10 +20,9 @@
 
 static void read_usage(struct reply_look *look, const struct member *member)
 {
-    JSON_AUTO doc = JSON_INIT;
-    if (member->type != JSON_OBJECT || json_parse(&doc, member->value, NULL) < 0)
+    if (member->type != JSON_OBJECT)
         return;
-    openai_read_usage(json_root(&doc), &look->used);
+    openai_read_usage(member->value, &look->used);
     look->usage = true;
 }
 
