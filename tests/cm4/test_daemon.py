@@ -20,6 +20,7 @@ WAKEUPS_PER_SECOND = 1
 # 25 s.
 REST_SECONDS, WATCH_SECONDS = (60, 20) if depth.full() else (30, 10)
 CHATS, ROUNDS = 20, 5
+POD_BYTES, CALLS = 128 << 20, 64
 ANSWER_SECONDS = 120  # an emulated machine may take its time; only a hang is a fault
 
 # As little as a container gives: a namespace of its own in which it is process 1, a view of the
@@ -34,7 +35,7 @@ class Daemon:
 
     def __init__(self, machine, home, upstream, telegram, model):
         self.machine = machine
-        self.log = f"/tmp/{home}.log"
+        self.log, self.group = f"/tmp/{home}.log", GROUP
         self.env = {
             "HERMES_HOME": f"/home/hermes/{home}", "HERMES_MODEL": model,
             "OPENAI_BASE_URL": "https://fake.test/v1", "OPENAI_API_KEY": upstream.api_key,
@@ -43,9 +44,9 @@ class Daemon:
             "TELEGRAM_ALLOWED_USERS": ",".join(str(OWNER + n) for n in range(CHATS)),
             "HERMES_CONNECT_TIMEOUT": str(ANSWER_SECONDS), "SSL_CERT_FILE": GUEST_CA}
 
-    def start(self, command=f"in_cgroup {GROUP} hermes hermes run"):
+    def start(self, command="hermes hermes run"):
         done = self.root(f"""
-            {command} >>{self.log} 2>&1 &
+            in_cgroup {self.group} {command} >>{self.log} 2>&1 &
             wait_for 60 wget -q -O /dev/null {ADMIN}/readyz || {{ cat {self.log} >&2; exit 1; }}
             """)
         assert done.status == 0, done
@@ -54,7 +55,7 @@ class Daemon:
     def start_contained(self):
         """The shell of CONTAINED is in the cgroup before it becomes process 1."""
         quoted = shlex.quote(CONTAINED)
-        return self.start(f"in_cgroup {GROUP} root sh -c {quoted}")
+        return self.start(f"root sh -c {quoted}")
 
     def root(self, script):
         """Its environment is that of the daemon, since `su` keeps it."""
@@ -63,7 +64,7 @@ class Daemon:
     def kill(self):
         """kill -9 of the daemon and whatever it started."""
         done = self.root(f"""
-            [ ! -d $cgroups/{GROUP} ] || echo 1 >$cgroups/{GROUP}/cgroup.kill
+            [ ! -d $cgroups/{self.group} ] || echo 1 >$cgroups/{self.group}/cgroup.kill
             is_gone() {{ ! pidof hermes; }}
             wait_for 20 is_gone""")
         assert done.status == 0, done
@@ -112,6 +113,26 @@ def test_idle_after_a_hundred_turns_over_telegram(daemon, telegram):
     assert turns == CHATS * ROUNDS
     judge_idle(f"daemon, after {REST_SECONDS} s of rest", got)
     judge_wakeups(got)
+
+
+def test_many_tool_calls_in_a_small_pod(daemon, telegram, upstream):
+    """All in one reply. Each is a process, and the pod's memory is enough for all of them."""
+    running = daemon("tools")
+    running.group = "small_pod"
+    made = running.root(f"""
+        mkdir -p $cgroups/{running.group} && echo {POD_BYTES} >$cgroups/{running.group}/memory.max
+        su -s /bin/sh -c 'mkdir -p $HERMES_HOME/workspace &&
+            echo "a needle" >$HERMES_HOME/workspace/needle.txt' -- hermes""")
+    assert made.status == 0, made
+    running.start()
+    telegram.user_says(OWNER, 'call search_files {"pattern": "needle"}\n' * CALLS)
+    telegram.wait_text(OWNER, "a needle", 4 * ANSWER_SECONDS)
+    results = [m["content"] for m in upstream.requests[-1].messages if m["role"] == "tool"]
+    assert len(results) == CALLS and all("a needle" in text for text in results), results
+    got = running.root(f"memory_of {running.group}; tr ' ' = <$cgroups/{running.group}/memory.events").values()
+    figure(f"daemon: the most that {CALLS} calls of tools took of {POD_BYTES >> 20} MiB",
+           f"{got['peak']} KiB")
+    assert got["oom"] == got["oom_kill"] == 0, got
 
 
 def rest_and_watch(running):
