@@ -114,19 +114,27 @@ static void write_valid(struct buf *out, struct span text)
     buf_append(out, text.data + from, text.len - from);
 }
 
-// Bytes at the beginning that stand for themselves: printable ASCII, neither quote nor backslash.
-static size_t plain_prefix(struct span text)
+static bool is_plain_word(const char *at)
 {
-    size_t at = 0;
-    for (; text.len - at >= sizeof(uint64_t); at += sizeof(uint64_t)) {
-        uint64_t word = word_load(text.data + at);
-        if (word_any(word | word_below(word, 0x20) | word_equal(word, '"') |
-                     word_equal(word, '\\')))
-            break;
+    uint64_t word = word_load(at);
+    return !word_any(word | word_below(word, 0x20) | word_equal(word, '"') |
+                     word_equal(word, '\\'));
+}
+
+// Does all of it stand for itself: printable ASCII, neither quote nor backslash? The last word of a
+// longer text overlaps the one before it.
+static bool is_plain(struct span text)
+{
+    const char *at = text.data, *end = text.data + text.len;
+    if (text.len < sizeof(uint64_t)) {
+        while (at < end && !needs_escape(*at) && !(*at & 0x80))
+            at++;
+        return at == end;
     }
-    while (at < text.len && !needs_escape(text.data[at]) && !(text.data[at] & 0x80))
-        at++;
-    return at;
+    for (; end - at > (ptrdiff_t)sizeof(uint64_t); at += sizeof(uint64_t))
+        if (!is_plain_word(at))
+            return false;
+    return is_plain_word(end - sizeof(uint64_t));
 }
 
 // With its quotes.
@@ -144,7 +152,7 @@ static void write_plain(struct buf *out, struct span text)
 
 static void write_quoted(struct buf *out, struct span text)
 {
-    if (plain_prefix(text) == text.len) {
+    if (is_plain(text)) {
         write_plain(out, text);
         return;
     }
@@ -248,7 +256,7 @@ void json_write_fixed(struct json_writer *w, int64_t units, unsigned digits)
 static bool put_member(struct json_writer *w, struct span key, struct span value, bool quoted)
 {
     bool due = w->depth > 0 && !w->after_key && !w->broken && get_bit(w->object, w->depth);
-    if (!due || plain_prefix(key) < key.len || (quoted && plain_prefix(value) < value.len))
+    if (!due || !is_plain(key) || (quoted && !is_plain(value)))
         return false;
     bool filled = get_bit(w->filled, w->depth);
     size_t len = filled + key.len + 3 + value.len + 2 * quoted;
