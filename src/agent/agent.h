@@ -83,11 +83,12 @@ int agent_turn_start(struct agent *agent, const struct turn_request *request,
 
 /*
  * Goes on with a turn that the last process did not end: `session` is loaded from the store, and
- * so is all else. Callbacks as above. -ENOTRECOVERABLE when the program stopped in it too often:
- * then the turn ends as failed, with callbacks.
+ * so is all else. One that cannot go on, because the caller says `why`, its record is damaged, or
+ * the program stopped in it too often, ends as failed. Callbacks as above. -ENOENT: no such turn.
  */
 int agent_turn_resume(struct agent *agent, struct agent_session *session, struct span turn,
-                      turn_event_fn *on_event, void *context, turn_id *ret_id, struct error *err);
+                      const char *why, turn_event_fn *on_event, void *context, turn_id *ret_id,
+                      struct error *err);
 
 // Puts a message into the running turn: the model reads it with the next results of tools. A turn
 // that ends before leaves it in the inbox and says so in its outcome. -ENOENT: no such turn runs.
@@ -99,6 +100,6 @@ enum turn_state agent_turn_state(const struct agent *agent, turn_id id, int *ret
 // Lets go of it: no callback comes after this, and in the store it stays as it is, to be resumed.
 void agent_turn_park(struct agent *agent, turn_id id);
 
-// Ends it; its last event follows, with TURN_CANCELLED. Stale ids and 0 do nothing. Not from inside
-// an event of the same turn: whoever wants that defers it.
+// Ends it; its last event follows, with TURN_CANCELLED. Stale ids and 0 do nothing. From inside an
+// event of the same turn it must be deferred.
 void agent_turn_cancel(struct agent *agent, turn_id id);

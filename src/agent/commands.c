@@ -143,17 +143,9 @@ static void append_sums(struct buf *out, const char *name, const struct store_tu
 static int command_usage(const struct conversation *conversation, struct span rest,
                          struct command_effect *effect, struct error *err)
 {
-    (void)rest;
-    struct store_turn_sums session = {0}, all = {0};
-    struct store *store = conversation->host->store;
-    int r =
-        store_read_turn_sums(store_view(store), span_of(conversation->session->id), &session, err);
-    if (r == 0)
-        r = store_read_turn_sums(store_view(store), SPAN_LITERAL(""), &all, err);
-    if (r < 0)
-        return r;
-    append_sums(&effect->reply, "This conversation", &session);
-    append_sums(&effect->reply, "\nEverything", &all);
+    (void)rest, (void)err;
+    append_sums(&effect->reply, "This conversation", &conversation->sums[0]);
+    append_sums(&effect->reply, "\nEverything", &conversation->sums[1]);
     return 0;
 }
 
@@ -306,7 +298,7 @@ static const struct slash_command table[] = {
     {"/retry", "", "answer the last question again", COMMAND_ENDS_TURN, command_retry},
     {"/undo", "", "remove the last question and its answer", COMMAND_ENDS_TURN, command_undo},
     {"/status", "", "what Hermes is doing", COMMAND_URGENT, command_status},
-    {"/usage", "", "tokens and money used", COMMAND_URGENT, command_usage},
+    {"/usage", "", "tokens and money used", COMMAND_URGENT | COMMAND_SUMS, command_usage},
     {"/model", "[NAME]", "show or choose the model", 0, command_model},
     {"/title", "[TEXT]", "name this conversation", 0, command_title},
     {"/context", "", "what is sent to the model besides your words", COMMAND_URGENT,

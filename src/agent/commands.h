@@ -30,6 +30,7 @@ typedef int command_fn(const struct conversation *conversation, struct span rest
 enum {
     COMMAND_URGENT = 1,    // runs at once, also in mid-turn
     COMMAND_ENDS_TURN = 2, // the running turn is not to be finished first
+    COMMAND_SUMS = 4,      // it shows conversation->sums
 };
 
 struct slash_command {

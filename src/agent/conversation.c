@@ -49,6 +49,7 @@ void conversation_destroy(struct conversation *conversation)
     free(conversation->thread);
     free(conversation->sender);
     free(conversation->reply);
+    free(conversation->sums);
     free(conversation);
 }
 
@@ -78,6 +79,12 @@ void conversation_add_message(struct conversation *conversation, int64_t number,
         place = place->prev;
     list_append(place, &message->link);
     conversation->host->pending++;
+}
+
+void conversation_mark_pending(struct conversation *conversation)
+{
+    list_for_each(link, &conversation->pending)
+        list_entry(link, struct pending_message, link)->no_interrupt = true;
 }
 
 static void on_soon(void *context)
@@ -193,6 +200,17 @@ void conversation_retry(struct conversation *conversation, enum message_state st
     int64_t delay = (int64_t)CONVERSATION_RETRY_MS << (attempts < 5 ? attempts - 1 : 4);
     loop_cancel(conversation->host->loop, conversation->again);
     conversation->again = loop_timer_after(conversation->host->loop, delay, on_again, conversation);
+}
+
+struct attached_channel *conversation_channel(const struct conversation_host *host,
+                                              struct span name)
+{
+    list_for_each(link, &host->channels) {
+        struct attached_channel *attached = list_entry(link, struct attached_channel, link);
+        if (span_is(name, attached->channel->name))
+            return attached;
+    }
+    return NULL;
 }
 
 void conversation_notify_outbox(struct conversation *conversation)

@@ -47,6 +47,7 @@ struct conversation_host { // what all conversations share
     struct store *store;
     struct agent *agent;
     void (*next)(struct conversation *conversation); // decides what is next; may free it
+    struct list channels;                            // struct attached_channel
     size_t pending;                                  // messages in memory, of all conversations
     bool reread; // the store is not as it is remembered: the inbox is to be read from its begin
 };
@@ -64,9 +65,11 @@ struct conversation { // a chat of a channel, a thread of it, or one sender in e
     turn_id turn;                  // 0: none
     char turn_name[33];
     int64_t turn_ms, turn_wall_ms; // when it began
-    int64_t job;                   // of the store, a command's; 0: none
+    int64_t job;                   // of the store, a command's or a read; 0: none
     char *reply;                   // what that command says when its effect is on disk
+    struct store_turn_sums *sums;  // of the session, and of all; for the command that is next
     bool session_changed;          // by that command: it is to be read anew
+    bool awaited;                  // the session was read for what was pending then
     bool settled;                  // the rest of a cut text did not come
     bool stop_wanted;              // before the turn began
     int attempts;                  // in a row that the store refused
@@ -80,7 +83,8 @@ struct store_session_key conversation_key(const struct conversation *conversatio
 
 void conversation_add_message(struct conversation *conversation, int64_t number, struct span text,
                               bool cut, bool no_interrupt);
-void conversation_wake(struct conversation *conversation); // host->next() in this pass
+void conversation_wake(struct conversation *conversation);         // host->next() in this pass
+void conversation_mark_pending(struct conversation *conversation); // none of it interrupts
 void conversation_close_session(struct conversation *conversation);
 
 // The numbers in the inbox of what is in progress, at most CONVERSATION_PIECES_MAX.
@@ -92,17 +96,26 @@ void conversation_retry(struct conversation *conversation, enum message_state st
                         const struct error *err);
 
 void conversation_notify_outbox(struct conversation *conversation);
+// The channel that delivers under this name. NULL: none does.
+struct attached_channel *conversation_channel(const struct conversation_host *host,
+                                              struct span name);
 // The end, for somebody who waits, of what is no turn: `outcome->text` and all.
 void conversation_report(struct conversation *conversation, const struct turn_outcome *outcome);
 
-// conversation_turn.c: its turns.
-int conversation_open_session(struct conversation *conversation, struct error *err); // or -EAGAIN
+// conversation_read.c: false, or nothing, until the store's thread has read it; then host->next()
+// follows, or conversation_resume_turn(). A turn with a `why` cannot go on, for that reason.
+bool conversation_open_session(struct conversation *conversation);
+void conversation_read_sums(struct conversation *conversation);
+void conversation_read_turn(struct conversation *conversation, struct span turn,
+                            struct span session, const char *why);
+
+// conversation_turn.c: its turns. The session is open.
 int conversation_begin_turn(struct conversation *conversation, struct span text,
                             struct span drop_turn, struct error *err);
 void conversation_interrupt(struct conversation *conversation); // at the end of the pass
 bool conversation_steer(struct conversation *conversation, struct pending_message *message);
-int conversation_resume_turn(struct conversation *conversation, const char *turn,
-                             const char *session_id, struct error *err);
+void conversation_resume_turn(struct conversation *conversation, const char *turn, const char *why);
 
-// conversation_command.c: runs the command in `text`, whose message is marked MESSAGE_IN_COMMAND.
+// conversation_command.c: runs the command in `text`, whose message is marked MESSAGE_IN_COMMAND,
+// in an open session.
 void conversation_run_command(struct conversation *conversation, struct span text);

@@ -96,7 +96,6 @@ static void answer_again(struct conversation *conversation, struct command_effec
 {
     struct error err = ERROR_INIT;
     mark_as_question(conversation);
-    conversation_close_session(conversation);
     if (conversation_begin_turn(conversation, span_of(effect->again), span_of(effect->dropped),
                                 &err) < 0)
         conversation_retry(conversation, MESSAGE_IN_TURN, &err);
@@ -132,11 +131,6 @@ static void find_effect(const struct conversation *conversation, struct span tex
 void conversation_run_command(struct conversation *conversation, struct span text)
 {
     struct command_effect effect = {.reply = BUF_INIT(COMMAND_REPLY_MAX)};
-    struct error err = ERROR_INIT;
-    if (conversation_open_session(conversation, &err) < 0) {
-        conversation_retry(conversation, MESSAGE_IN_COMMAND, &err);
-        return;
-    }
     find_effect(conversation, text, &effect);
     if (effect.stop)
         conversation_interrupt(conversation);
@@ -145,4 +139,5 @@ void conversation_run_command(struct conversation *conversation, struct span tex
     else
         commit(conversation, &effect);
     command_effect_finish(&effect);
+    free(STEAL(conversation->sums));
 }

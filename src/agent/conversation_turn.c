@@ -9,12 +9,15 @@
 
 // A conversation's side of a turn: its events go on to the channel, or to whoever waits.
 
-static void report_to_channel(struct conversation *conversation, struct turn_event event)
+// To the channel that the answer goes to, which need not be the conversation's own.
+static struct attached_channel *report_to_channel(struct conversation *conversation,
+                                                  const struct turn_event *event)
 {
-    event.chat = conversation->chat;
-    event.thread = conversation->thread;
-    if (conversation->via && conversation->via->channel->on_event)
-        conversation->via->channel->on_event(conversation->via->context, &event);
+    struct attached_channel *to =
+        event->channel ? conversation_channel(conversation->host, span_of(event->channel)) : NULL;
+    if (to && to->channel->on_event)
+        to->channel->on_event(to->context, event);
+    return to;
 }
 
 // What the model read of the steered messages is done; the others wait again, before all else.
@@ -41,10 +44,9 @@ static void on_end(struct conversation *conversation, const struct turn_event *e
     conversation->turn = 0;
     loop_cancel(host->loop, conversation->stopping);
     conversation->stopping = 0;
-    report_to_channel(conversation, *event);
+    struct attached_channel *to = report_to_channel(conversation, event);
     unsteer(conversation, outcome);
-    if (!outcome->begun &&
-        !conversation->session->stored) // part of it may be; another one is certain
+    if (!conversation->session->stored) // part of it may be; another one is certain
         conversation_close_session(conversation);
     if (lost) {
         struct error err = ERROR_INIT;
@@ -52,7 +54,8 @@ static void on_end(struct conversation *conversation, const struct turn_event *e
         conversation_retry(conversation, MESSAGE_IN_TURN, &err);
     } else {
         conversation_done(conversation, MESSAGE_IN_TURN);
-        conversation_notify_outbox(conversation);
+        if (to && to->channel->on_outbox)
+            to->channel->on_outbox(to->context);
     }
     turn_event_fn *waiter = STEAL(conversation->on_event);
     if (waiter)
@@ -65,9 +68,9 @@ static void on_event(void *context, const struct turn_event *event)
     struct conversation *conversation = context;
     if (event->kind == TURN_EVENT_END)
         on_end(conversation, event);
-    else if (conversation->via)
-        report_to_channel(conversation, *event);
-    else if (conversation->on_event)
+    else if (event->channel)
+        report_to_channel(conversation, event);
+    else if (conversation->on_event && event->kind != TURN_EVENT_BEGIN)
         conversation->on_event(conversation->context, event);
 }
 
@@ -78,43 +81,12 @@ static void began(struct conversation *conversation)
              agent_turn_name(host->agent, conversation->turn));
     conversation->turn_ms = loop_now(host->loop);
     conversation->turn_wall_ms = loop_wall(host->loop);
-    list_for_each(link, &conversation->pending)
-        list_entry(link, struct pending_message, link)->no_interrupt = true;
-    report_to_channel(conversation, (struct turn_event){.kind = TURN_EVENT_BEGIN,
-                                                        .turn = conversation->turn_name});
+    if (STEAL(conversation->awaited)) // a message that came meanwhile may interrupt
+        conversation_wake(conversation);
+    else
+        conversation_mark_pending(conversation);
     if (STEAL(conversation->stop_wanted))
         conversation_interrupt(conversation);
-}
-
-static void ignore_session(void *context, const struct store_session *session)
-{
-    (void)context, (void)session;
-}
-
-// `hermes sessions delete` may have taken the conversation that is kept here; then the next one
-// begins.
-static bool is_deleted(const struct conversation *conversation)
-{
-    const struct agent_session *session = conversation->session;
-    return session && session->stored && !session->busy &&
-           store_read_session(store_view(conversation->host->store), span_of(session->id),
-                              ignore_session, NULL, NULL) == STORE_NOT_FOUND;
-}
-
-int conversation_open_session(struct conversation *conversation, struct error *err)
-{
-    if (is_deleted(conversation))
-        conversation_close_session(conversation);
-    if (conversation->session)
-        return 0;
-    struct store_session_key key = conversation_key(conversation);
-    int r = agent_session_load_latest(conversation->host->store, &key, &conversation->session, err);
-    // Somebody who waits gets an answer also from a store that is not there.
-    if (r == STORE_NOT_FOUND || (r < 0 && !conversation->via)) {
-        conversation->session = agent_session_create(&key);
-        r = 0;
-    }
-    return r;
 }
 
 int conversation_begin_turn(struct conversation *conversation, struct span text,
@@ -123,6 +95,7 @@ int conversation_begin_turn(struct conversation *conversation, struct span text,
     int64_t numbers[CONVERSATION_PIECES_MAX];
     struct turn_request request = {
         .origin = conversation->channel,
+        .session = conversation->session,
         .terms = {.slot = SPAN_LITERAL("main"), .interactive = !conversation->via},
         .text = text,
         .inbox = numbers,
@@ -134,30 +107,23 @@ int conversation_begin_turn(struct conversation *conversation, struct span text,
         request.terms.reply_chat = span_of(conversation->chat);
         request.terms.reply_thread = span_of(conversation->thread);
     }
-    int r = conversation_open_session(conversation, err);
-    request.session = conversation->session;
-    if (r == 0)
-        r = agent_turn_start(conversation->host->agent, &request, on_event, conversation,
+    int r = agent_turn_start(conversation->host->agent, &request, on_event, conversation,
                              &conversation->turn, err);
     if (r == 0)
         began(conversation);
     return r;
 }
 
-int conversation_resume_turn(struct conversation *conversation, const char *turn,
-                             const char *session_id, struct error *err)
+void conversation_resume_turn(struct conversation *conversation, const char *turn, const char *why)
 {
-    struct agent_session *session = NULL;
-    int r = agent_session_load(conversation->host->store, span_of(session_id), &session, err);
-    if (r != 0)
-        return r < 0 ? r : error_set(err, -ENOENT, "its conversation is gone");
-    conversation_close_session(conversation);
-    conversation->session = session;
-    r = agent_turn_resume(conversation->host->agent, session, span_of(turn), on_event, conversation,
-                          &conversation->turn, err);
+    struct error err = ERROR_INIT;
+    int r = agent_turn_resume(conversation->host->agent, conversation->session, span_of(turn), why,
+                              on_event, conversation, &conversation->turn, &err);
     if (r == 0)
         began(conversation);
-    return r;
+    else // it is still open, and taken up at the next start
+        LOG_EVENT(LOG_ERROR, "turn.lost", turn, LOG_TEXT("channel", conversation->channel),
+                  LOG_TEXT("chat", conversation->chat), LOG_TEXT("error", err.text));
 }
 
 static void on_stopping(void *context)

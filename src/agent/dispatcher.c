@@ -80,7 +80,12 @@ static struct pending_message *first_urgent(struct conversation *conversation)
 
 static void run_command(struct conversation *conversation, struct pending_message *message)
 {
+    if (slash_command_has_flag(text_of(message), COMMAND_SUMS) && !conversation->sums) {
+        conversation_read_sums(conversation);
+        return;
+    }
     message->state = MESSAGE_IN_COMMAND;
+    conversation->awaited = false;
     conversation_run_command(conversation, text_of(message));
 }
 
@@ -194,13 +199,13 @@ static void go_on(struct dispatcher *dispatcher, struct conversation *conversati
         rest(dispatcher, conversation);
     if (!first)
         return;
-    if (urgent)
-        run_command(conversation, urgent);
-    else if (conversation->turn)
+    if (conversation->turn && !urgent)
         meanwhile(dispatcher->env.config->busy_mode, conversation, first);
-    else if (dispatcher->draining)
+    else if (dispatcher->draining && !urgent)
         refuse_while_draining(conversation);
-    else if (is_command(first))
+    else if (!conversation_open_session(conversation))
+        return;
+    else if (urgent || is_command(first))
         run_command(conversation, first);
     else
         answer(conversation, first);
@@ -262,7 +267,7 @@ struct dispatcher *dispatcher_create(const struct dispatcher_env *env)
     dispatcher->host = (struct conversation_host){
         .loop = env->loop, .store = env->store, .agent = env->agent, .next = next};
     list_init(&dispatcher->conversations);
-    list_init(&dispatcher->channels);
+    list_init(&dispatcher->host.channels);
     return dispatcher;
 }
 
@@ -274,7 +279,7 @@ void dispatcher_destroy(struct dispatcher *dispatcher)
     loop_cancel(dispatcher->host.loop, dispatcher->look);
     list_for_each(link, &dispatcher->conversations)
         conversation_destroy(list_entry(link, struct conversation, link));
-    list_for_each(other, &dispatcher->channels) {
+    list_for_each(other, &dispatcher->host.channels) {
         list_remove(other);
         free(list_entry(other, struct attached_channel, link));
     }
@@ -341,14 +346,19 @@ void dispatcher_stop(struct dispatcher *dispatcher, const char *channel, const c
                                                                 .chat = span_of(chat)});
     if (conversation && conversation->turn)
         conversation_interrupt(conversation);
-    else if (conversation && conversation->soon && !list_empty(&conversation->pending))
+    else if (conversation && (conversation->soon || conversation->job) &&
+             !list_empty(&conversation->pending))
         conversation->stop_wanted = true;
 }
 
 bool dispatcher_idle(const struct dispatcher *dispatcher)
 {
-    return dispatcher->host.pending == 0 && !dispatcher->host.reread && !dispatcher->behind &&
-           dispatcher_turns(dispatcher) == 0;
+    list_for_each(link, &dispatcher->conversations) {
+        const struct conversation *conversation = list_entry(link, struct conversation, link);
+        if (conversation->turn || conversation->job)
+            return false;
+    }
+    return dispatcher->host.pending == 0 && !dispatcher->host.reread && !dispatcher->behind;
 }
 
 void dispatcher_drain(struct dispatcher *dispatcher, int64_t limit_ms,

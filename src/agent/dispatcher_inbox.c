@@ -62,7 +62,7 @@ static bool on_inbound(void *context, const struct store_inbound *row)
         dispatcher->last_number = row->number;
     if (known || !has_room(dispatcher, row->text))
         return true;
-    if (!dispatcher_channel_named(dispatcher, row->channel))
+    if (!conversation_channel(&dispatcher->host, row->channel))
         return true; // a channel that is switched off: its messages stay where they are
     struct store_session_key key = key_of(dispatcher, row);
     struct conversation *conversation = dispatcher_conversation(dispatcher, &key);

@@ -21,10 +21,9 @@ struct dispatcher {
     struct dispatcher_env env;
     struct conversation_host host;
     struct list conversations;
-    struct list channels; // struct attached_channel
-    int64_t last_number;  // of the inbox, up to which all was read
-    bool behind;          // there is more in the store
-    loop_id look;         // when it is read again
+    int64_t last_number; // of the inbox, up to which all was read
+    bool behind;         // there is more in the store
+    loop_id look;        // when it is read again
     bool resume_wanted;
     bool draining;
     loop_id drain_timer;
@@ -37,7 +36,6 @@ struct conversation *dispatcher_find(struct dispatcher *dispatcher,
                                      const struct store_session_key *key);
 struct conversation *dispatcher_conversation(struct dispatcher *dispatcher,
                                              const struct store_session_key *key); // made if new
-struct attached_channel *dispatcher_channel_named(struct dispatcher *dispatcher, struct span name);
 void dispatcher_keep_idle(struct dispatcher *dispatcher); // the last few; the others are destroyed
 
 // dispatcher_inbox.c: the unhandled messages that there is room for, into their conversations.

@@ -5,23 +5,13 @@
 
 // The conversations in memory and the channels that deliver.
 
-struct attached_channel *dispatcher_channel_named(struct dispatcher *dispatcher, struct span name)
-{
-    list_for_each(link, &dispatcher->channels) {
-        struct attached_channel *attached = list_entry(link, struct attached_channel, link);
-        if (span_is(name, attached->channel->name))
-            return attached;
-    }
-    return NULL;
-}
-
 void dispatcher_attach(struct dispatcher *dispatcher, const struct dispatcher_channel *channel,
                        void *context)
 {
     struct attached_channel *attached = mem_new(struct attached_channel);
     attached->channel = channel;
     attached->context = context;
-    list_append(&dispatcher->channels, &attached->link);
+    list_append(&dispatcher->host.channels, &attached->link);
     list_for_each(cursor, &dispatcher->conversations) { // of an earlier channel of this name
         struct conversation *conversation = list_entry(cursor, struct conversation, link);
         if (strcmp(conversation->channel, channel->name) == 0)
@@ -31,7 +21,7 @@ void dispatcher_attach(struct dispatcher *dispatcher, const struct dispatcher_ch
 
 void dispatcher_detach(struct dispatcher *dispatcher, const char *name)
 {
-    struct attached_channel *attached = dispatcher_channel_named(dispatcher, span_of(name));
+    struct attached_channel *attached = conversation_channel(&dispatcher->host, span_of(name));
     if (!attached)
         return;
     static const struct dispatcher_channel nobody = {.name = ""};
@@ -58,7 +48,7 @@ struct conversation *dispatcher_conversation(struct dispatcher *dispatcher,
     if (conversation)
         return conversation;
     conversation = conversation_create(&dispatcher->host, key);
-    conversation->via = dispatcher_channel_named(dispatcher, key->channel);
+    conversation->via = conversation_channel(&dispatcher->host, key->channel);
     list_append(&dispatcher->conversations, &conversation->link);
     return conversation;
 }

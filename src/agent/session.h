@@ -8,8 +8,6 @@
 #include "llm/chat.h"
 #include "store/session.h"
 
-struct store;
-
 // A conversation: its history, and the prompt it began with, which stays as it was (provider
 // caches hit on it). Owned by whoever opened it.
 struct agent_session {
@@ -34,13 +32,13 @@ struct agent_session *agent_session_create(const struct store_session_key *key);
 void agent_session_destroy(struct agent_session *session); // no turn may run; accepts NULL
 
 /*
- * From the store: the session of this id, or the last one of this key. 0,
- * STORE_NOT_FOUND, -EAGAIN while the store is not ready, or another failure. The history begins
- * with what a user said, and every call in it has its result.
+ * From the store, on whichever thread has the view: the session of this id, or the last one of this
+ * key. 0, STORE_NOT_FOUND, -EAGAIN while the store is not ready, or another failure. The history
+ * begins with what a user said, and every call in it has its result.
  */
-int agent_session_load(struct store *store, struct span id, struct agent_session **ret_session,
+int agent_session_load(struct store_view *view, struct span id, struct agent_session **ret_session,
                        struct error *err);
-int agent_session_load_latest(struct store *store, const struct store_session_key *key,
+int agent_session_load_latest(struct store_view *view, const struct store_session_key *key,
                               struct agent_session **ret_session, struct error *err);
 
 // Gives every open call of the last message a result, so that a new turn can follow.

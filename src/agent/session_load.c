@@ -132,15 +132,15 @@ static int shown_of(int64_t count, int most)
     return (int)(count - epochs * SESSION_EPOCH);
 }
 
-static int load_history(struct store *store, struct agent_session *session, struct error *err)
+static int load_history(struct store_view *view, struct agent_session *session, struct error *err)
 {
     int64_t count = 0;
-    int r = store_read_message_count(store_view(store), span_of(session->id), &count, err);
+    int r = store_read_message_count(view, span_of(session->id), &count, err);
     for (int most = SESSION_HISTORY_MAX; r == 0; most *= 2) {
         struct loading loading = {.session = session};
         most = most < STORE_READ_ROWS_MAX ? most : STORE_READ_ROWS_MAX;
-        r = store_read_messages(store_view(store), span_of(session->id), shown_of(count, most),
-                                on_message, &loading, err);
+        r = store_read_messages(view, span_of(session->id), shown_of(count, most), on_message,
+                                &loading, err);
         // A turn longer than the window loses its question and with it everything; look further
         // back.
         if (session->history.count > 0 || most >= count || most == STORE_READ_ROWS_MAX)
@@ -149,14 +149,14 @@ static int load_history(struct store *store, struct agent_session *session, stru
     return r < 0 ? r : 0;
 }
 
-static int finish_load(struct store *store, int found, struct agent_session *session,
+static int finish_load(struct store_view *view, int found, struct agent_session *session,
                        struct agent_session **ret_session, struct error *err)
 {
     int r = found;
     if (r == 0 && !session->stored) // an id that no version of this program gives
         r = STORE_NOT_FOUND;
     if (r == 0)
-        r = load_history(store, session, err);
+        r = load_history(view, session, err);
     if (r == 0)
         *ret_session = session;
     else
@@ -164,18 +164,18 @@ static int finish_load(struct store *store, int found, struct agent_session *ses
     return r;
 }
 
-int agent_session_load(struct store *store, struct span id, struct agent_session **ret_session,
+int agent_session_load(struct store_view *view, struct span id, struct agent_session **ret_session,
                        struct error *err)
 {
     struct agent_session *session = mem_new(struct agent_session);
-    int r = store_read_session(store_view(store), id, on_session, session, err);
-    return finish_load(store, r, session, ret_session, err);
+    int r = store_read_session(view, id, on_session, session, err);
+    return finish_load(view, r, session, ret_session, err);
 }
 
-int agent_session_load_latest(struct store *store, const struct store_session_key *key,
+int agent_session_load_latest(struct store_view *view, const struct store_session_key *key,
                               struct agent_session **ret_session, struct error *err)
 {
     struct agent_session *session = mem_new(struct agent_session);
-    int r = store_read_session_latest(store_view(store), key, on_session, session, err);
-    return finish_load(store, r, session, ret_session, err);
+    int r = store_read_session_latest(view, key, on_session, session, err);
+    return finish_load(view, r, session, ret_session, err);
 }

@@ -404,14 +404,16 @@ static void enter_tools(struct turn *turn)
     turn_store_tools(turn, calls_stored);
 }
 
-// The turn that is left out is the last one: it begins with the last thing that the user said.
-static void forget_last_turn(struct chat_history *history)
+// The history goes back to before this question was asked for the last time.
+static void forget_question(struct chat_history *history, const char *text)
 {
-    size_t count = history->count;
-    while (count && history->messages[count - 1].role != CHAT_USER)
-        count--;
-    if (count)
-        chat_history_truncate(history, count - 1);
+    for (size_t i = history->count; i-- > 0;) {
+        const struct chat_message *message = &history->messages[i];
+        if (message->role == CHAT_USER && strcmp(message->text, text) == 0) {
+            chat_history_truncate(history, i);
+            return;
+        }
+    }
 }
 
 static void on_begun(struct turn *turn)
@@ -424,9 +426,10 @@ static void on_begun(struct turn *turn)
     turn->session->stored = true;
     turn->state = TURN_PROMPT;
     if (turn->replaces)
-        forget_last_turn(&turn->session->history);
+        forget_question(&turn->session->history, turn->text);
     chat_history_append_text(&turn->session->history, CHAT_USER, turn->text);
     free(STEAL(turn->text));
+    turn_report(turn, (struct turn_event){.kind = TURN_EVENT_BEGIN});
     enter_model(turn);
 }
 
@@ -474,6 +477,7 @@ int agent_turn_start(struct agent *agent, const struct turn_request *request,
 
 static void on_resumed(struct turn *turn)
 {
+    turn_report(turn, (struct turn_event){.kind = TURN_EVENT_BEGIN});
     if (turn->state == TURN_TOOLS || turn->error.code < 0)
         calls_stored(turn);
     else
@@ -490,32 +494,34 @@ static bool on_row(void *context, const struct store_turn_row *row)
     turn->begun = true;
     turn->iteration = row->iteration;
     turn->state = row->state == STORE_TURN_TOOLS ? TURN_TOOLS : TURN_MODEL;
-    if (row->resumes >= TURN_RESUMES_MAX)
+    if (row->state >= STORE_TURN_DONE) // which no turn without an end is
+        error_set(&turn->error, -EBADMSG,
+                  "this could not be resumed after a restart: its record in the database is "
+                  "damaged");
+    else if (row->resumes >= TURN_RESUMES_MAX)
         error_set(&turn->error, -ENOTRECOVERABLE,
                   "given up: the program stopped %d times while it worked on this",
                   row->resumes + 1);
     return false;
 }
 
-static int restore(struct turn *turn, struct span name, struct error *err)
-{
-    int r = store_read_turn(turn->agent->env.store, name, on_row, turn, err);
-    if (r < 0)
-        return r;
-    if (!turn->begun)
-        return error_set(err, -ENOENT, "there is no turn %.*s", (int)name.len, name.data);
-    return turn->state == TURN_TOOLS ? turn_restore_calls(turn, err) : 0;
-}
-
 int agent_turn_resume(struct agent *agent, struct agent_session *session, struct span name,
-                      turn_event_fn *on_event, void *context, turn_id *ret_id, struct error *err)
+                      const char *why, turn_event_fn *on_event, void *context, turn_id *ret_id,
+                      struct error *err)
 {
     struct turn *turn = turn_create(agent, session, on_event, context);
-    int r = restore(turn, name, err);
+    int r = store_read_turn(agent->env.store, name, on_row, turn, err);
+    if (r >= 0 && !turn->begun)
+        r = error_set(err, -ENOENT, "there is no turn %.*s", (int)name.len, name.data);
     if (r < 0) {
         turn_destroy(turn);
         return r;
     }
+    if (why)
+        error_set(&turn->error, -ENOTRECOVERABLE, "%s", why);
+    else if (turn->error.code == 0 && turn->state == TURN_TOOLS &&
+             turn_restore_calls(turn, &turn->error) < 0)
+        error_wrap(&turn->error, "this could not be resumed after a restart");
     *ret_id = turn->id;
     turn_store_resume(turn, on_resumed);
     return 0;

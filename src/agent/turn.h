@@ -105,8 +105,9 @@ const struct chat_message *turn_asking_message(const struct turn *turn);
 const char *turn_answer(const struct turn *turn);       // what there is of it; "" is none
 const char *turn_chosen_model(const struct turn *turn); // pinned, or the session's; NULL: neither
 const char *turn_model(const struct turn *turn);        // that, or the configured one
-void turn_report(struct turn *turn, struct turn_event event); // `turn` is filled in
-int64_t turn_limit_ms(const struct turn *turn);               // of wall time; 0: none
+void turn_report(struct turn *turn,
+                 struct turn_event event);      // whose turn and address are filled in
+int64_t turn_limit_ms(const struct turn *turn); // of wall time; 0: none
 
 // turn_tools.c
 void turn_calls_prepare(struct turn *turn);

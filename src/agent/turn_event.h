@@ -36,7 +36,7 @@ struct turn_outcome {      // borrowed; lives during the call
 };
 
 enum turn_event_kind {
-    TURN_EVENT_BEGIN,  // first, and for channels that deliver alone: the turn runs, or goes on
+    TURN_EVENT_BEGIN,  // first: the turn runs, or goes on; somebody who waits is not told of it
     TURN_EVENT_WAIT,   // nothing happens for a while; what follows takes the sentence's place
     TURN_EVENT_STEP,   // the model is asked again: the text begins anew
     TURN_EVENT_TEXT,   // more of the answer
@@ -48,7 +48,8 @@ enum turn_event_kind {
 struct turn_event { // borrowed; lives during the call
     enum turn_event_kind kind;
     const char *turn;      // its id from the channel to the ledger; "" where there is no turn
-    const char *chat;      // of a channel that delivers, else NULL
+    const char *channel;   // that delivers the answer; NULL: none does
+    const char *chat;      // of that channel; "": it has only one
     const char *thread;    // of the chat, such as a forum's topic; "": none
     const char *sentence;  // WAIT: why
     struct span text;      // TEXT: UTF-8, whole characters; RESULT: the tool's

@@ -35,6 +35,9 @@ const char *turn_model(const struct turn *turn)
 void turn_report(struct turn *turn, struct turn_event event)
 {
     event.turn = turn->name;
+    event.channel = turn->terms.reply_channel;
+    event.chat = turn->terms.reply_chat ? turn->terms.reply_chat : "";
+    event.thread = turn->terms.reply_thread ? turn->terms.reply_thread : "";
     turn->on_event(turn->context, &event);
 }
 

@@ -83,6 +83,7 @@ static void three_at_once(void **state)
 {
     fixture.world.script = "hang One\nsay Second.\nsay Third.";
     arrives("one");
+    dispatcher_world_until_heard(&fixture, "text ne");
     arrives("two");
     arrives("three");
     until_idle();
@@ -403,7 +404,8 @@ static void a_turn_in_a_state_that_cannot_be(void **state)
         strstr(buf_text(&fixture.world.prompt), "user: one\nassistant: (no answer)\nuser: two\n"));
 }
 
-// Another version of the program knew it, say. The turns behind it are not kept from going on.
+// Another version of the program knew it, say. The turns behind it are not kept from going on, and
+// its end goes where its answer was to go, which is not its session's own chat.
 static void a_state_that_is_not_known(void **state)
 {
     fixture.world.script = "hang Once";
@@ -412,15 +414,18 @@ static void a_state_that_is_not_known(void **state)
     store_wait(fixture.world.store);
     fixture_exec(store_path(fixture.world.store),
                  "INSERT INTO sessions(number, id, channel, chat, created_ms, updated_ms)"
-                 " VALUES(9, 's9', 'post', '8', 1, 1);"
+                 " VALUES(9, 's9', 'cron', 'daily', 1, 1);"
                  "INSERT INTO turns(number, id, session, state, source, started_ms, reply_channel,"
-                 " reply_chat) VALUES(0, 't0', 9, 'dreaming', 'post', 1, 'post', '8')");
+                 " reply_chat) VALUES(0, 't0', 9, 'dreaming', 'cron', 1, 'post', '8')");
     fixture.world.script = "say Here.";
     dispatcher_world_restart(&fixture);
     until_idle();
     assert_string_equal(turns(), "failed,done");
-    assert_non_null(strstr(outbox(), "is damaged"));
     assert_non_null(strstr(outbox(), "Here."));
+    assert_non_null(strstr(agent_world_text(&fixture.world, "SELECT text FROM outbox"
+                                                            " WHERE channel || chat = 'post8'"),
+                           "is damaged"));
+    assert_non_null(strstr(buf_text(&fixture.heard), "turn 8\n"));
 }
 
 // What waits behind a turn that was given up is asked with its end in the history.

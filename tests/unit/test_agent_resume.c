@@ -95,13 +95,14 @@ static void begin_again(const char *script, struct heard_turn *heard)
     found.row.id = span_of(found.id);
     found.row.session = span_of(found.session);
     assert_int_equal(found.count, 1);
-    assert_int_equal(agent_session_load(world.store, found.row.session, &world.session, &err), 0);
+    assert_int_equal(
+        agent_session_load(store_view(world.store), found.row.session, &world.session, &err), 0);
     heard->world = &world;
     buf_init(&heard->log, 1 << 20);
     world.script = script;
     world.asked = 0;
-    int r = agent_turn_resume(world.agent, world.session, found.row.id, agent_world_heard, heard,
-                              &heard->id, &err);
+    int r = agent_turn_resume(world.agent, world.session, found.row.id, NULL, agent_world_heard,
+                              heard, &heard->id, &err);
     if (r < 0)
         fail_msg("%s", err.text);
 }
@@ -315,12 +316,13 @@ static void cancelled_when_it_is_taken_up(void **state)
     fixture_exec(store_path(world.store), "UPDATE tool_calls SET state = 'pending', result = NULL");
     struct found found = the_open_turn();
     found.row.id = span_of(found.id);
-    assert_int_equal(agent_session_load(world.store, span_of(found.session), &world.session, &err),
-                     0);
+    assert_int_equal(
+        agent_session_load(store_view(world.store), span_of(found.session), &world.session, &err),
+        0);
     again.world = &world;
     buf_init(&again.log, 1 << 20);
-    assert_int_equal(agent_turn_resume(world.agent, world.session, found.row.id, agent_world_heard,
-                                       &again, &again.id, &err),
+    assert_int_equal(agent_turn_resume(world.agent, world.session, found.row.id, NULL,
+                                       agent_world_heard, &again, &again.id, &err),
                      0);
     agent_turn_cancel(world.agent, again.id);
     agent_world_wait(&world, &again);
@@ -392,7 +394,7 @@ static void that_is_not_there(void **state)
 {
     struct error err = ERROR_INIT;
     turn_id id = 0;
-    assert_int_equal(agent_turn_resume(world.agent, world.session, SPAN_LITERAL("t9"),
+    assert_int_equal(agent_turn_resume(world.agent, world.session, SPAN_LITERAL("t9"), NULL,
                                        agent_world_heard, NULL, &id, &err),
                      -ENOENT);
     assert_string_equal(err.text, "there is no turn t9");
@@ -401,23 +403,16 @@ static void that_is_not_there(void **state)
 
 static void with_a_file_that_is_damaged_in_its_calls(void **state)
 {
-    HEARD_AUTO heard = {0}, next = {0};
+    HEARD_AUTO heard = {0}, again = {0}, next = {0};
     start("call remember {'content':'c'}\nhang", &heard);
     agent_world_until(&world, &heard, "result remember");
     agent_world_dispatch(&world);
     stop_the_program();
     fixture_exec(store_path(world.store),
                  "UPDATE turns SET state = 'tools'; UPDATE messages SET tool_calls = '[{]'");
-    struct found found = the_open_turn();
-    found.row.id = span_of(found.id);
-    found.row.session = span_of(found.session);
-    struct error err = ERROR_INIT;
-    turn_id id = 0;
-    assert_int_equal(agent_session_load(world.store, found.row.session, &world.session, &err), 0);
-    assert_true(agent_turn_resume(world.agent, world.session, found.row.id, agent_world_heard,
-                                  &heard, &id, &err) < 0);
-    assert_non_null(strstr(err.text, "not in its conversation"));
-    assert_false(world.session->busy);
+    go_on("say never", TURN_FAILED, &again);
+    assert_non_null(strstr(again.error, "not in its conversation"));
+    assert_int_equal(world.asked, 0);
     agent_world_turn(&world, "next", "say Here.", TURN_DONE, &next);
 }
 

@@ -64,7 +64,7 @@ static void talk(int times)
 static char *first_message(size_t *ret_count)
 {
     struct agent_session *session = NULL;
-    assert_int_equal(agent_session_load(store, SPAN_LITERAL("a"), &session, NULL), 0);
+    assert_int_equal(agent_session_load(store_view(store), SPAN_LITERAL("a"), &session, NULL), 0);
     *ret_count = session->history.count;
     assert_true(*ret_count > 0);
     assert_int_equal(session->history.messages[0].role, CHAT_USER);
@@ -109,7 +109,7 @@ static void a_turn_longer_than_that(void **state)
     assert_string_equal(first, again);
     add(2 * STORE_READ_ROWS_MAX, "assistant"); // out of reach
     struct agent_session *session = NULL;
-    assert_int_equal(agent_session_load(store, SPAN_LITERAL("a"), &session, NULL), 0);
+    assert_int_equal(agent_session_load(store_view(store), SPAN_LITERAL("a"), &session, NULL), 0);
     assert_int_equal(session->history.count, 0);
     agent_session_destroy(session);
 }
