@@ -48,7 +48,7 @@ static void answer_rest(struct loading *loading)
     while (loading->asking &&
            loading->answered < history->messages[loading->asking - 1].call_count) {
         const char *id = history->messages[loading->asking - 1].calls[loading->answered++].id;
-        chat_history_append_result(history, id, lost);
+        chat_history_append_result(history, id, lost, false);
     }
     loading->asking = 0;
 }
@@ -65,7 +65,7 @@ static void add_result(struct loading *loading, const struct store_message *row)
         return;
     CLEANUP(mem_cleanup) char *text = mem_strndup(row->content.data, row->content.len);
     const char *id = asking->calls[loading->answered++].id;
-    chat_history_append_result(history, id, text);
+    chat_history_append_result(history, id, text, row->tainted);
 }
 
 static bool on_message(void *context, const struct store_message *row)
@@ -84,6 +84,8 @@ static bool on_message(void *context, const struct store_message *row)
         .role = user ? CHAT_USER : CHAT_ASSISTANT,
         .text = optional_text(row->content),
         .extra = optional_text(row->reasoning),
+        .writer = user ? NULL : optional_text(row->model),
+        .tainted = row->tainted,
     };
     if (!user && row->tool_calls.len)
         add_calls(&message, row->tool_calls);

@@ -268,6 +268,7 @@ static void on_reply(void *context, struct chat_reply *reply)
     turn_log_reply(turn, reply);
     keep_notice(turn, reply);
     bool wants_tools = reply->message.call_count > 0;
+    reply->message.writer = mem_strdup(turn_model(turn));
     chat_history_append(&turn->session->history, &reply->message);
     if (wants_tools) { // however it ends, the answer does not end with it
         enter_tools(turn);
@@ -318,6 +319,7 @@ static void ask_model(struct turn *turn)
     struct chat_request request = {
         .origin = {.slot = turn->terms.slot, .session = turn->session->id, .work = turn->name},
         .model = turn_chosen_model(turn),
+        .writer = turn_model(turn),
         .messages = messages,
         .message_count = history->count + 1,
         .tools = tools,

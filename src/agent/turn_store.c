@@ -65,7 +65,6 @@ static struct store_message *rows_of(const struct turn *turn, size_t count, stru
 {
     const struct chat_history *history = &turn->session->history;
     struct store_message *rows = mem_zalloc((count ? count : 1) * sizeof *rows);
-    size_t result = 0; // of the calls of this iteration, in their order
     for (size_t i = 0; i < count; i++) {
         const struct chat_message *message = &history->messages[history->count - count + i];
         rows[i] = (struct store_message){
@@ -73,10 +72,9 @@ static struct store_message *rows_of(const struct turn *turn, size_t count, stru
             .content = span_of(message->text ? message->text : ""),
             .reasoning = optional(message->extra),
             .tool_call_id = optional(message->call_id),
+            .tainted = message->tainted,
             .created_ms = clock_wall_ms(turn->agent->env.clock),
         };
-        if (message->role == CHAT_TOOL && result < turn->call_count)
-            rows[i].tainted = turn->calls[result++].tainted;
         if (message->call_count) { // only the newest assistant message has any
             write_calls(message, ret_calls);
             rows[i].tool_calls = buf_span(ret_calls);

@@ -112,7 +112,8 @@ void turn_calls_append_results(struct turn *turn)
     for (size_t i = 0; i < turn->call_count; i++)
         ids[i] = asking->calls[i].id; // appending moves the messages, not what they own
     for (size_t i = 0; i < turn->call_count; i++)
-        chat_history_append_result(&turn->session->history, ids[i], turn->calls[i].result);
+        chat_history_append_result(&turn->session->history, ids[i], turn->calls[i].result,
+                                   turn->calls[i].tainted);
 }
 
 void turn_calls_finish(struct turn *turn)

@@ -23,6 +23,7 @@ void chat_message_finish(struct chat_message *message)
     free(message->text);
     free(message->call_id);
     free(message->extra);
+    free(message->writer);
     *message = (struct chat_message){0};
 }
 
@@ -56,7 +57,7 @@ size_t chat_history_bytes(const struct chat_history *history)
     for (size_t i = 0; i < history->count; i++) {
         const struct chat_message *message = &history->messages[i];
         bytes += text_bytes(message->text) + text_bytes(message->extra) +
-                 message->call_count * sizeof *message->calls;
+                 text_bytes(message->writer) + message->call_count * sizeof *message->calls;
         for (size_t j = 0; j < message->call_count; j++)
             bytes += text_bytes(message->calls[j].arguments) + text_bytes(message->calls[j].extra);
     }
@@ -84,10 +85,13 @@ void chat_history_append_text(struct chat_history *history, enum chat_role role,
     chat_history_append(history, &message);
 }
 
-void chat_history_append_result(struct chat_history *history, const char *call_id, const char *text)
+void chat_history_append_result(struct chat_history *history, const char *call_id, const char *text,
+                                bool tainted)
 {
-    struct chat_message message = {
-        .role = CHAT_TOOL, .text = mem_strdup(text), .call_id = mem_strdup(call_id)};
+    struct chat_message message = {.role = CHAT_TOOL,
+                                   .text = mem_strdup(text),
+                                   .call_id = mem_strdup(call_id),
+                                   .tainted = tainted};
     chat_history_append(history, &message);
 }
 

@@ -44,6 +44,8 @@ struct chat_message {
     // reasoning_content, Gemini's thought signatures, OpenRouter's reasoning_details): members of
     // its own wire format, `"name":value,...`, which nobody else looks into. NULL is none.
     char *extra;
+    char *writer; // the model that was asked for it: no other one gets `extra`. NULL: not known
+    bool tainted; // came of text that nobody vouches for
 };
 
 void chat_message_finish(struct chat_message *message); // accepts zeroed
@@ -64,8 +66,8 @@ size_t chat_history_bytes(const struct chat_history *history); // of memory, abo
 // Takes the message over and leaves *message zeroed.
 void chat_history_append(struct chat_history *history, struct chat_message *message);
 void chat_history_append_text(struct chat_history *history, enum chat_role role, const char *text);
-void chat_history_append_result(struct chat_history *history, const char *call_id,
-                                const char *text);
+void chat_history_append_result(struct chat_history *history, const char *call_id, const char *text,
+                                bool tainted);
 
 struct chat_tool { // borrowed strings
     const char *name, *description;
@@ -74,7 +76,8 @@ struct chat_tool { // borrowed strings
 
 struct chat_request { // borrowed; valid during the call that takes it
     struct chat_origin origin;
-    const char *model; // NULL: that of origin.slot
+    const char *model;  // NULL: that of origin.slot
+    const char *writer; // the same, as messages name it; NULL: every `extra` is sent
     const struct chat_message *messages;
     const struct chat_tool *tools;
     size_t message_count, tool_count;

@@ -1,6 +1,7 @@
 #include "llm/openai_request.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "codec/json_write.h"
 #include "llm/openai_extra.h"
@@ -34,7 +35,7 @@ static void write_name(struct json_writer *w, const char *name)
     json_write_member_text(w, "name", n ? allowed : "unnamed");
 }
 
-static void write_calls(struct json_writer *w, const struct chat_message *message)
+static void write_calls(struct json_writer *w, const struct chat_message *message, bool extra)
 {
     json_write_key(w, "tool_calls");
     json_write_array_begin(w);
@@ -48,14 +49,16 @@ static void write_calls(struct json_writer *w, const struct chat_message *messag
         write_name(w, call->name);
         write_arguments(w, call->arguments);
         json_write_object_end(w);
-        openai_extra_write(w, call->extra);
+        openai_extra_write(w, extra ? call->extra : NULL);
         json_write_object_end(w);
     }
     json_write_array_end(w);
 }
 
-static void write_message(struct json_writer *w, const struct chat_message *message)
+static void write_message(struct json_writer *w, const struct chat_message *message,
+                          const char *writer)
 {
+    bool extra = !writer || !message->writer || strcmp(writer, message->writer) == 0;
     json_write_object_begin(w);
     json_write_member_text(w, "role", chat_role_name(message->role));
     if (message->call_id)
@@ -63,8 +66,8 @@ static void write_message(struct json_writer *w, const struct chat_message *mess
     // Some servers want the key to be there even when an assistant only called tools.
     json_write_member_text(w, "content", message->text || message->call_count ? message->text : "");
     if (message->call_count) {
-        write_calls(w, message);
-        openai_extra_write(w, message->extra);
+        write_calls(w, message, extra);
+        openai_extra_write(w, extra ? message->extra : NULL);
     }
     json_write_object_end(w);
 }
@@ -91,7 +94,7 @@ int openai_write_request(const struct chat_request *request, struct buf *out, st
     json_write_key(&w, "messages");
     json_write_array_begin(&w);
     for (size_t i = 0; i < request->message_count; i++)
-        write_message(&w, &request->messages[i]);
+        write_message(&w, &request->messages[i], request->writer);
     json_write_array_end(&w);
     if (request->tool_count) {
         json_write_key(&w, "tools");

@@ -82,6 +82,7 @@ static int tell(void *context, sqlite3_stmt *stmt, struct error *err)
         .name = sql_column(stmt, 7),
         .tainted = sqlite3_column_int(stmt, 8) != 0,
         .created_ms = sqlite3_column_int64(stmt, 9),
+        .model = sql_column(stmt, 10),
     };
     return reading->row(reading->context, &message) ? SQL_ROW : 0;
 }
@@ -92,7 +93,7 @@ int store_read_messages(struct store_view *view, struct span session, int limit,
     // The limit is found in the index alone; sorting the rows themselves would hold them in memory.
     static const char sql[] =
         "SELECT m.id, t.id, m.role, m.content, m.reasoning, m.tool_calls, m.tool_call_id,"
-        " m.name, m.tainted, m.created_ms"
+        " m.name, m.tainted, m.created_ms, t.model"
         " FROM messages m LEFT JOIN turns t ON t.number = m.turn"
         " WHERE m.session = (SELECT number FROM sessions WHERE id = ?1) AND m.dropped = 0"
         " AND m.id >= (SELECT min(id) FROM (SELECT id FROM messages"

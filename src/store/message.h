@@ -10,8 +10,9 @@
 struct store_message {
     int64_t id; // given by the store; the order of a conversation is the order of these
     struct span session;
-    struct span turn; // absent: outside any turn
-    struct span role; // "system", "user", "assistant", "tool"
+    struct span turn;  // absent: outside any turn
+    struct span model; // of that turn; only read
+    struct span role;  // "system", "user", "assistant", "tool"
     struct span content;
     struct span reasoning;    // absent: none
     struct span tool_calls;   // the model's own JSON bytes; absent: none

@@ -114,10 +114,35 @@ static void a_turn_longer_than_that(void **state)
     agent_session_destroy(session);
 }
 
+// Whose a message's thoughts are and whether anybody vouches for it come back with it.
+static void what_is_known_of_a_message(void **state)
+{
+    (void)state;
+    struct agent_session *session = NULL;
+    fixture_exec(path,
+                 "INSERT INTO turns(id, session, state, source, model, started_ms)"
+                 " VALUES('t', 1, 'model', 'console', 'a/one', 1);"
+                 "INSERT INTO messages(session, turn, role, content, reasoning, tool_calls,"
+                 " tool_call_id, tainted, created_ms) VALUES"
+                 " (1, 1, 'user', 'hi', NULL, NULL, NULL, 0, 1),"
+                 " (1, 1, 'assistant', '', '\"r\":1', '[{\"id\":\"c\",\"name\":\"n\"}]', NULL,"
+                 " 0, 1), (1, 1, 'tool', 'said', NULL, NULL, 'c', 1, 1)");
+    assert_int_equal(agent_session_load(store_view(store), SPAN_LITERAL("a"), &session, NULL), 0);
+    const struct chat_message *messages = session->history.messages;
+    assert_int_equal(session->history.count, 3);
+    assert_null(messages[0].writer);
+    assert_string_equal(messages[1].writer, "a/one");
+    assert_string_equal(messages[1].extra, "\"r\":1");
+    assert_false(messages[1].tainted);
+    assert_true(messages[2].tainted);
+    agent_session_destroy(session);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_beginning_stands_still, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_known_of_a_message, setup, teardown),
         cmocka_unit_test_setup_teardown(a_turn_longer_than_that, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -185,15 +185,15 @@ static void steps_follow_the_conversation(void **state)
     chat_message_add_call(&asking, "offline_0", "read_file", "{\"path\":\"a\"}", NULL);
     chat_message_add_call(&asking, "offline_1", "list_files", "{}", NULL);
     chat_history_append(&history, &asking);
-    chat_history_append_result(&history, "offline_0", "1|x");
-    chat_history_append_result(&history, "offline_1", "a");
+    chat_history_append_result(&history, "offline_0", "1|x", false);
+    chat_history_append_result(&history, "offline_1", "a", false);
     buf_clear(&out);
     write_reply(&history, &out);
     assert_string_equal(buf_text(&out), "current_time({})#offline_2");
     chat_message_add_call(&asking, "offline_2", "current_time", "{}", NULL);
     asking.role = CHAT_ASSISTANT;
     chat_history_append(&history, &asking);
-    chat_history_append_result(&history, "offline_2", "noon");
+    chat_history_append_result(&history, "offline_2", "noon", false);
     buf_clear(&out);
     write_reply(&history, &out);
     assert_string_equal(buf_text(&out), "1|x\na\nnoon");

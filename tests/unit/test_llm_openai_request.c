@@ -35,8 +35,8 @@ static void a_whole_request(void **state)
     asking.extra = mem_strdup("\"reasoning_content\":\"Hm.\"");
     chat_history_append(&history, &asking);
     assert_null(asking.calls);
-    chat_history_append_result(&history, "call_1", "1|x\n");
-    chat_history_append_result(&history, "call_2", "");
+    chat_history_append_result(&history, "call_1", "1|x\n", false);
+    chat_history_append_result(&history, "call_2", "", false);
     chat_history_append_text(&history, CHAT_ASSISTANT, "It says x.");
     const struct chat_tool tools[] = {
         {"read_file", "Read.", "{\"type\":\"object\"}"},
@@ -69,6 +69,23 @@ static void a_whole_request(void **state)
         "\"parameters\":{\"type\":\"object\",\"properties\":{}}}}],\"max_tokens\":500,"
         "\"stream\":true,\"stream_options\":{\"include_usage\":true}}");
     chat_history_finish(&history);
+}
+
+// One vendor's thoughts are not for another: after /model the call is sent without them.
+static void thoughts_of_another_model(void **state)
+{
+    struct chat_message asking = {.role = CHAT_ASSISTANT, .writer = mem_strdup("a/one")};
+    chat_message_add_call(&asking, "c1", "look", "{}", "\"thought_signature\":\"c2ln\"");
+    asking.extra = mem_strdup("\"reasoning_content\":\"Hm.\"");
+    struct chat_request request = {
+        .model = "m", .writer = "b/two", .messages = &asking, .message_count = 1};
+#define CALL(extra)                                                                             \
+    "{\"model\":\"m\",\"messages\":[{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{" \
+    "\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"look\",\"arguments\":\"{}\"}" extra
+    writes(&request, CALL("}]}]}"));
+    request.writer = "a/one";
+    writes(&request, CALL(",\"thought_signature\":\"c2ln\"}],\"reasoning_content\":\"Hm.\"}]}"));
+    chat_message_finish(&asking);
 }
 
 static void the_least_request(void **state)
@@ -144,6 +161,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_whole_request),
+        cmocka_unit_test(thoughts_of_another_model),
         cmocka_unit_test(the_least_request),
         cmocka_unit_test(wrong_arguments_become_an_empty_object),
         cmocka_unit_test(wrong_names_become_allowed_ones),

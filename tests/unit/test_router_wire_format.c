@@ -318,7 +318,7 @@ static void a_turn_with_a_tool_speaks_it(void **state)
                             "{\"id\": 9007199254740993, \"x\":1.50}");
 
         chat_history_append(&history, &w->reply.message);
-        chat_history_append_result(&history, "c1", "It is empty.");
+        chat_history_append_result(&history, "c1", "It is empty.", false);
         ask(w, "main", "200 say Done.\nend\n", stream, &history);
         assert_true(was_asked(w, "assistant Let me see.\n"
                                  "call c1 read_file {\"id\": 9007199254740993, \"x\":1.50}\n"
