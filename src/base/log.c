@@ -127,16 +127,6 @@ void log_flush(void)
     write_waiting(); // what the sink had to say
 }
 
-static void flush_or_wait(enum log_level level)
-{
-    if (!later.fn || level < LOG_INFO) {
-        log_flush();
-    } else if (!later.called) {
-        later.called = true;
-        later.fn(later.context);
-    }
-}
-
 /* Lines on standard error */
 
 // The words of others may stand in a line; none of it may move a terminal's cursor or turn the line
@@ -346,5 +336,10 @@ void log_event_often(enum log_level level, const char *event, const char *id,
     if (level > max_level || !sink.fn)
         return;
     tell(level, event, id, fields, count);
-    flush_or_wait(level);
+    if (!later.fn || level < LOG_INFO) {
+        log_flush();
+    } else if (!later.called) {
+        later.called = true;
+        later.fn(later.context);
+    }
 }

@@ -242,17 +242,12 @@ static struct span value_of(const struct metrics_row *row, size_t label)
     return span_make(at + 1, *at);
 }
 
-static void unchain(struct metrics_family *family, struct metrics_row *row)
+static void forget_row(struct metrics_family *family, struct metrics_row *row)
 {
     struct metrics_row **at = &family->chains[row->hash & (family->chain_count - 1)];
     while (*at != row)
         at = &(*at)->next;
     *at = row->next;
-}
-
-static void forget_row(struct metrics_family *family, struct metrics_row *row)
-{
-    unchain(family, row);
     list_remove(&row->link);
     metrics_row_destroy(row);
     family->row_count--;

@@ -35,13 +35,6 @@ static int write_new(int directory_fd, const char *name, mode_t mode, struct spa
     return r;
 }
 
-static void sync_directory(int directory_fd)
-{
-    FD_AUTO fd = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0)
-        fsync(fd);
-}
-
 int replace_file(int directory_fd, const char *name, mode_t mode, struct span content, bool durable,
                  struct error *err)
 {
@@ -54,7 +47,10 @@ int replace_file(int directory_fd, const char *name, mode_t mode, struct span co
         unlinkat(directory_fd, temporary, 0);
         return error_errno(err, -r, "cannot write %s", name);
     }
-    if (durable)
-        sync_directory(directory_fd);
+    if (durable) {
+        FD_AUTO fd = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd >= 0)
+            fsync(fd);
+    }
     return 0;
 }

@@ -107,12 +107,6 @@ static int add_value(struct parser *p, unsigned level)
     return add(p, s->type, span_make(s->from, (size_t)(s->at - s->from)), s->escaped);
 }
 
-static int add_open(struct parser *p)
-{
-    p->open[p->scan.depth] = p->doc->count;
-    return add_value(p, p->scan.depth - 1);
-}
-
 static void close_token(struct parser *p)
 {
     const struct json_scan *s = &p->scan;
@@ -136,7 +130,8 @@ static int parse(struct parser *p)
             r = add_value(p, s->depth);
             break;
         case JSON_EVENT_OPEN:
-            r = add_open(p);
+            p->open[p->scan.depth] = p->doc->count;
+            r = add_value(p, p->scan.depth - 1);
             break;
         case JSON_EVENT_CLOSE:
             close_token(p);

@@ -90,20 +90,16 @@ static bool keep_view(struct sse_parser *p)
     return !view.data || buf_append_span(&p->data, view);
 }
 
-static void commit_id(struct sse_parser *p)
-{
-    if (p->new_id) {
-        buf_clear(&p->last_id);
-        buf_append_span(&p->last_id, buf_span(&p->id));
-    }
-    p->new_id = false;
-}
-
 static int dispatch(struct feed *f, bool unfinished)
 {
     struct sse_parser *p = f->p;
-    if (!unfinished)
-        commit_id(p);
+    if (!unfinished) {
+        if (p->new_id) {
+            buf_clear(&p->last_id);
+            buf_append_span(&p->last_id, buf_span(&p->id));
+        }
+        p->new_id = false;
+    }
     struct sse_event event = {
         .kind = SSE_EVENT,
         .type = p->type.len ? buf_span(&p->type) : SPAN_LITERAL("message"),
@@ -165,13 +161,6 @@ static int set_id(struct feed *f, struct span value)
     return set_name(f, &f->p->id, value);
 }
 
-static void set_retry(struct sse_parser *p, struct span value)
-{
-    uint64_t ms;
-    if (span_to_u64(value, &ms) && ms <= INT64_MAX)
-        p->retry_ms = (int64_t)ms;
-}
-
 static int field(struct feed *f, struct span name, struct span value, bool stable)
 {
     if (span_is(name, "data"))
@@ -180,8 +169,11 @@ static int field(struct feed *f, struct span name, struct span value, bool stabl
         return set_name(f, &f->p->type, value);
     if (span_is(name, "id"))
         return set_id(f, value);
-    if (span_is(name, "retry"))
-        set_retry(f->p, value);
+    if (span_is(name, "retry")) {
+        uint64_t ms;
+        if (span_to_u64(value, &ms) && ms <= INT64_MAX)
+            f->p->retry_ms = (int64_t)ms;
+    }
     return 0; // other fields are ignored
 }
 

@@ -101,17 +101,6 @@ void telegram_write_end(struct telegram_writer *w)
         close_last(w);
 }
 
-static void write_language(struct buf *out, struct span language)
-{
-    for (size_t i = 0; i < language.len && i < LANGUAGE_MAX; i++) {
-        char c = language.data[i];
-        bool letter = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
-        if (!letter && (!c || !strchr("+#-_.", c)))
-            break; // of "{.python .numberLines}" nothing remains
-        buf_append_char(out, c);
-    }
-}
-
 static struct span without_indent(struct span line, size_t indent)
 {
     size_t n = 0;
@@ -129,7 +118,13 @@ void telegram_write_pre(struct telegram_writer *w, struct span language, struct 
         return;
     if (!w->plain) {
         buf_append_text(w->out, "```");
-        write_language(w->out, language);
+        for (size_t i = 0; i < language.len && i < LANGUAGE_MAX; i++) {
+            char c = language.data[i];
+            bool letter = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+            if (!letter && (!c || !strchr("+#-_.", c)))
+                break; // of "{.python .numberLines}" nothing remains
+            buf_append_char(w->out, c);
+        }
         buf_append_text(w->out, "\n");
     }
     while (code.len)

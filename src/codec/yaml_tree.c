@@ -172,15 +172,6 @@ static int by_key(const void *a, const void *b)
     return r ? r : by_order(a, b);
 }
 
-static int refuse_duplicate(const struct yaml_node *first, const struct yaml_node *again,
-                            struct error *err)
-{
-    enum { SHOWN_BYTES = 60 };
-    int shown = again->value.len < SHOWN_BYTES ? (int)again->value.len : SHOWN_BYTES;
-    return error_set(err, -EBADMSG, "%u:%u: the key \"%.*s\" is already given on line %u",
-                     again->line, again->column, shown, again->value.data, first->line);
-}
-
 static int drop_duplicates(struct members *members, struct error *err)
 {
     if (members->count > 1)
@@ -189,9 +180,14 @@ static int drop_duplicates(struct members *members, struct error *err)
         struct member *a = &members->list[first], *b = &members->list[i];
         if (compare_keys(a, b) != 0)
             first = i;
-        else if (!b->merged)
-            return refuse_duplicate(a->pair.key, b->pair.key, err);
-        else
+        else if (!b->merged) {
+            enum { SHOWN_BYTES = 60 };
+            int shown =
+                b->pair.key->value.len < SHOWN_BYTES ? (int)b->pair.key->value.len : SHOWN_BYTES;
+            return error_set(err, -EBADMSG, "%u:%u: the key \"%.*s\" is already given on line %u",
+                             b->pair.key->line, b->pair.key->column, shown, b->pair.key->value.data,
+                             a->pair.key->line);
+        } else
             b->dropped = true; // what the mapping says itself, or an earlier merge, wins
     }
     if (members->count > 1)

@@ -13,16 +13,11 @@
  * environment only where it counts, because it holds what is meant for other programs.
  */
 
-static char *copy(const char *text)
-{
-    return text ? mem_strdup(text) : NULL;
-}
-
 static struct config *create(const struct config_inputs *inputs, const struct config_schema *schema)
 {
     struct config *config = mem_new(struct config);
     config->schema = schema;
-    config->path = copy(inputs->path);
+    config->path = inputs->path ? mem_strdup(inputs->path) : NULL;
     config->count = config_schema_count(schema);
     config->loaded = mem_zalloc(config->count * sizeof *config->loaded);
     for (size_t i = 0; i < config->count; i++)
@@ -54,15 +49,6 @@ static const struct config_override *find_override(const struct config_inputs *i
         if (inputs->overrides[i].value && strcmp(inputs->overrides[i].key, key) == 0)
             return &inputs->overrides[i];
     return NULL;
-}
-
-static void check_overrides(struct config *config, const struct config_inputs *inputs)
-{
-    for (size_t i = 0; i < inputs->override_count; i++)
-        if (!config_setting(config, inputs->overrides[i].key))
-            findings_add(&config->findings, CONFIG_ERROR, (struct place){.where = "command line"},
-                         span_of(inputs->overrides[i].key), NULL, "there is no option \"%s\" (%s)",
-                         inputs->overrides[i].key, inputs->overrides[i].flag);
 }
 
 static void take_override(struct config *config, struct loaded *loaded,
@@ -155,7 +141,11 @@ struct config *config_inspect(const struct config_inputs *inputs,
         variables_read_dotenv(&config->variables, inputs->dotenv_path, &config->findings);
     if (config->path)
         config_read_file(config);
-    check_overrides(config, inputs);
+    for (size_t i = 0; i < inputs->override_count; i++)
+        if (!config_setting(config, inputs->overrides[i].key))
+            findings_add(&config->findings, CONFIG_ERROR, (struct place){.where = "command line"},
+                         span_of(inputs->overrides[i].key), NULL, "there is no option \"%s\" (%s)",
+                         inputs->overrides[i].key, inputs->overrides[i].flag);
     for (size_t i = 0; i < config->count; i++)
         decide(config, &config->loaded[i], inputs);
     return config;

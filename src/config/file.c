@@ -107,15 +107,6 @@ static void take_entries(const struct walk *walk, struct loaded *loaded, const c
         value_finish(&loaded->from_file);
 }
 
-static void take_tree(const struct walk *walk, struct loaded *loaded, const char *path,
-                      const struct yaml_node *node)
-{
-    if (tree_take(walk->config, loaded, path, node))
-        value_close(&loaded->from_file, loaded->setting.option);
-    else
-        value_finish(&loaded->from_file);
-}
-
 static void take_value(const struct walk *walk, struct loaded *loaded, enum config_match match,
                        const char *path, const struct yaml_node *node)
 {
@@ -136,9 +127,12 @@ static void take_value(const struct walk *walk, struct loaded *loaded, enum conf
         (node->kind == YAML_MAPPING && option->type == OPTION_MAP))
         take_entries(walk, loaded, path, node);
     else if (option->type == OPTION_TREE && match != CONFIG_MATCH_FILE &&
-             node->kind == (option_is_list(option) ? YAML_SEQUENCE : YAML_MAPPING))
-        take_tree(walk, loaded, path, node);
-    else if (node->kind != YAML_SCALAR || option->type == OPTION_TREE)
+             node->kind == (option_is_list(option) ? YAML_SEQUENCE : YAML_MAPPING)) {
+        if (tree_take(walk->config, loaded, path, node))
+            value_close(&loaded->from_file, loaded->setting.option);
+        else
+            value_finish(&loaded->from_file);
+    } else if (node->kind != YAML_SCALAR || option->type == OPTION_TREE)
         add_wrong_kind(walk, path, node,
                        match == CONFIG_MATCH_FILE ? "the path of a file"
                        : option->type == OPTION_TREE && !option_is_list(option)

@@ -9,18 +9,14 @@
 
 enum { FINDING_TEXT_MAX = 1024 }; // bytes of a sentence; a longer one is cut
 
-static void finish_finding(struct config_finding *finding)
-{
-    free((char *)finding->where);
-    free((char *)finding->key);
-    free((char *)finding->text);
-    free((char *)finding->suggestion);
-}
-
 void findings_finish(struct findings *findings)
 {
-    for (size_t i = 0; i < findings->count; i++)
-        finish_finding(&findings->array[i]);
+    for (size_t i = 0; i < findings->count; i++) {
+        free((char *)findings->array[i].where);
+        free((char *)findings->array[i].key);
+        free((char *)findings->array[i].text);
+        free((char *)findings->array[i].suggestion);
+    }
     free(findings->array);
     *findings = (struct findings){0};
 }

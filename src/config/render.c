@@ -63,17 +63,6 @@ static void render_entry(const struct option_pair *pair, struct buf *out)
         render_text(pair->value, out);
 }
 
-static void render_map(const struct value *value, struct buf *out)
-{
-    for (size_t i = 0; i < value->count; i++) {
-        if (value->entries[i].name)
-            buf_printf(out, "%s%s: ", i ? ", " : "", value->entries[i].name);
-        else
-            buf_append_text(out, i ? ", " : "");
-        render_entry(&value->entries[i], out);
-    }
-}
-
 // Each on a line of its own: there are many.
 static void render_tree(const struct value *value, struct buf *out)
 {
@@ -103,9 +92,15 @@ static void render_value(const struct option *option, const struct value *value,
         buf_printf(out, "%zu value%s", value->count, value->count == 1 ? "" : "s");
     else if (value->text[0] == '\0')
         buf_append_text(out, "\"\"");
-    else if (option->type == OPTION_MAP || has_secret(value))
-        render_map(value, out);
-    else if (secret || value->masked)
+    else if (option->type == OPTION_MAP || has_secret(value)) {
+        for (size_t i = 0; i < value->count; i++) {
+            if (value->entries[i].name)
+                buf_printf(out, "%s%s: ", i ? ", " : "", value->entries[i].name);
+            else
+                buf_append_text(out, i ? ", " : "");
+            render_entry(&value->entries[i], out);
+        }
+    } else if (secret || value->masked)
         config_render_masked(value->text, out);
     else if (has_unit)
         buf_append_text(out, option_format_number(option, value->parsed.number, number));

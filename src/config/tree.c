@@ -174,14 +174,6 @@ static struct value_source source_of(const struct tree *tree, const struct spot 
     };
 }
 
-static void take_scalar(struct tree *tree, const struct spot *spot, const struct yaml_node *node)
-{
-    const struct value_source source = source_of(tree, spot, node);
-    if (!value_add_entry(&tree->loaded->from_file, tree->loaded->setting.option, &source,
-                         span_of(spot->place), node->value))
-        tree->good = false;
-}
-
 // What a text without quotes means: a boolean, a number as JSON writes it (".5" is one too), or
 // text. False: text.
 static bool write_typed(const struct yaml_node *node, struct json_writer *w)
@@ -280,17 +272,6 @@ static void take_children(struct tree *tree, const struct spot *spot, const stru
         take_child(tree, spot, node->pairs[i].key, 0, node->pairs[i].value);
 }
 
-static void take_unused(struct tree *tree, const struct spot *spot, const struct yaml_node *node)
-{
-    const char *limit = *spot->place ? limit_of(tree, spot, node) : NULL;
-    if (limit)
-        add_error(tree, spot, node, limit);
-    else if (node->kind == YAML_SCALAR || (node->count == 0 && *spot->place))
-        tell_unused(tree, spot, node);
-    else
-        take_children(tree, spot, node);
-}
-
 static void take_node(struct tree *tree, const struct spot *spot, const struct yaml_node *node)
 {
     enum use use = *spot->place ? use_of(tree->loaded->setting.option, span_of(spot->place),
@@ -300,14 +281,24 @@ static void take_node(struct tree *tree, const struct spot *spot, const struct y
         return;
     if (use == USE_WHOLE)
         take_whole(tree, spot, node);
-    else if (use == USE_SCALAR && node->kind == YAML_SCALAR)
-        take_scalar(tree, spot, node);
-    else if (use == USE_SCALAR)
+    else if (use == USE_SCALAR && node->kind == YAML_SCALAR) {
+        const struct value_source source = source_of(tree, spot, node);
+        if (!value_add_entry(&tree->loaded->from_file, tree->loaded->setting.option, &source,
+                             span_of(spot->place), node->value))
+            tree->good = false;
+    } else if (use == USE_SCALAR)
         add_error(tree, spot, node, "must be a single value, not a list or mapping");
     else if (use == USE_BENEATH && node->kind != YAML_SCALAR)
         take_children(tree, spot, node);
-    else
-        take_unused(tree, spot, node);
+    else {
+        const char *limit = *spot->place ? limit_of(tree, spot, node) : NULL;
+        if (limit)
+            add_error(tree, spot, node, limit);
+        else if (node->kind == YAML_SCALAR || (node->count == 0 && *spot->place))
+            tell_unused(tree, spot, node);
+        else
+            take_children(tree, spot, node);
+    }
 }
 
 bool tree_take(struct config *config, struct loaded *loaded, const char *path,

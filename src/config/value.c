@@ -111,11 +111,6 @@ static bool is_secret_place(const char *place)
     return is_secret;
 }
 
-static bool looks_secret(const struct option *option, const char *name)
-{
-    return option->type == OPTION_TREE ? is_secret_place(name) : variables_looks_secret(name);
-}
-
 bool value_append_entry(struct value *value, const struct option *option,
                         const struct value_source *source, struct span name, char *text)
 {
@@ -131,8 +126,10 @@ bool value_append_entry(struct value *value, const struct option *option,
     *entry = (struct option_pair){.name = name.data ? mem_strndup(name.data, name.len) : NULL,
                                   .value = STEAL(owned),
                                   .line = source->place.line};
-    entry->secret = value->masked || (option->flags & OPTION_SECRET) ||
-                    (entry->name && looks_secret(option, entry->name));
+    entry->secret =
+        value->masked || (option->flags & OPTION_SECRET) ||
+        (entry->name && (option->type == OPTION_TREE ? is_secret_place(entry->name)
+                                                     : variables_looks_secret(entry->name)));
     if (option->type == OPTION_TREE && config_unset_variable(entry->value, unset))
         entry->secret = false; // it is not there yet
     return true;

@@ -257,16 +257,6 @@ static void on_retiring(void *context)
         list_empty(&app->retired) ? 0 : loop_timer_after(app->loop, RETIRING_MS, on_retiring, app);
 }
 
-static void configure_agent(struct app *app)
-{
-    struct agent_env env = agent_env_of(app);
-    agent_configure(app->agent, &env);
-    dispatcher_configure(app->dispatcher, &app->settings.values.dispatcher);
-    struct tool_settings tools = tool_settings_of(app);
-    toolbox_configure(app->toolbox, &tools);
-    processes_configure(app->processes, &app->settings.values.process);
-}
-
 int app_reload(struct app *app, const struct arguments *arguments, struct error *err)
 {
     struct settings settings = {0};
@@ -291,7 +281,12 @@ int app_reload(struct app *app, const struct arguments *arguments, struct error 
     router_plan_unref(plan);
     if (app->agent) {
         router_provider_create(app->router, &app->settings.values.llm, app->loop, &app->provider);
-        configure_agent(app);
+        struct agent_env env = agent_env_of(app);
+        agent_configure(app->agent, &env);
+        dispatcher_configure(app->dispatcher, &app->settings.values.dispatcher);
+        struct tool_settings tools = tool_settings_of(app);
+        toolbox_configure(app->toolbox, &tools);
+        processes_configure(app->processes, &app->settings.values.process);
     }
     loop_cancel(app->loop, app->retiring);
     app->retiring = loop_timer_after(app->loop, RETIRING_MS, on_retiring, app);

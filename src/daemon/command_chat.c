@@ -89,13 +89,6 @@ static void on_keys(void *context, int fd, unsigned events)
     }
 }
 
-static void tell_offline(const struct chat *chat)
-{
-    if (!chat->app.endpoint.format && !chat->app.endpoint.chosen)
-        log_info("this is the built-in offline model, not a language model; for a real one set "
-                 "OPENROUTER_API_KEY (or OPENAI_BASE_URL and OPENAI_API_KEY) and HERMES_MODEL");
-}
-
 static void greet(const struct chat *chat)
 {
     const struct endpoint *endpoint = &chat->app.endpoint;
@@ -191,8 +184,9 @@ static int start(struct chat *chat, const struct arguments *arguments, struct er
         .context = chat,
     };
     chat->console = console_create(&console);
-    if (!chat->remote)
-        tell_offline(chat);
+    if (!chat->remote && !chat->app.endpoint.format && !chat->app.endpoint.chosen)
+        log_info("this is the built-in offline model, not a language model; for a real one set "
+                 "OPENROUTER_API_KEY (or OPENAI_BASE_URL and OPENAI_API_KEY) and HERMES_MODEL");
     return 0;
 }
 
@@ -232,17 +226,6 @@ static int chat_with(const struct arguments *arguments, const struct span *messa
     return chat.status;
 }
 
-static int refuse_input(int code)
-{
-    if (code == -EFBIG)
-        log_error("the input is larger than %d KiB; put it into a file of the workspace and name "
-                  "it in the question",
-                  CONSOLE_MESSAGE_MAX / 1024);
-    else
-        log_error("cannot read standard input: %s", strerror(-code));
-    return EXIT_USAGE;
-}
-
 // What comes through a pipe is the question, or what the question is about.
 static int run(const struct command *command, const struct arguments *arguments)
 {
@@ -255,8 +238,16 @@ static int run(const struct command *command, const struct arguments *arguments)
     BUF_AUTO input = BUF_INIT(CONSOLE_MESSAGE_MAX);
     BUF_AUTO message = BUF_INIT(2 * (size_t)CONSOLE_MESSAGE_MAX);
     int r = piped ? fd_read_all(STDIN_FILENO, &input) : 0;
-    if (r < 0 && !(r == -EBADF && question))
-        return refuse_input(r);
+    if (r < 0 && !(r == -EBADF && question)) {
+        if (r == -EFBIG)
+            log_error(
+                "the input is larger than %d KiB; put it into a file of the workspace and name "
+                "it in the question",
+                CONSOLE_MESSAGE_MAX / 1024);
+        else
+            log_error("cannot read standard input: %s", strerror(-r));
+        return EXIT_USAGE;
+    }
     if (question)
         buf_append_text(&message, question);
     if (question && input.len)

@@ -127,12 +127,6 @@ static void fish_command(const struct command *command)
                command->name, option->name, option->argument ? " -r" : "", option->help);
 }
 
-static void print_fish(void)
-{
-    printf("# hermes completion fish | source\n");
-    each_command(fish_command);
-}
-
 static int run(const struct command *command, const struct arguments *arguments)
 {
     (void)command;
@@ -141,9 +135,10 @@ static int run(const struct command *command, const struct arguments *arguments)
         print_bash();
     else if (strcmp(shell, "zsh") == 0)
         print_zsh();
-    else if (strcmp(shell, "fish") == 0)
-        print_fish();
-    else {
+    else if (strcmp(shell, "fish") == 0) {
+        printf("# hermes completion fish | source\n");
+        each_command(fish_command);
+    } else {
         log_error("completion: \"%.64s\" is not one of bash, zsh, fish", shell);
         return EXIT_USAGE;
     }

@@ -24,17 +24,6 @@ static size_t count_lines(const struct buf *text)
     return count;
 }
 
-// A key may come later, with the service; a URL that is none stays one.
-static void check_url(const struct settings *settings, const struct router_plan *plan,
-                      struct buf *ret_errors)
-{
-    struct endpoint endpoint;
-    struct error err = ERROR_INIT;
-    if (main_model_endpoint(&settings->values.llm, plan, &endpoint, NULL) == 0 &&
-        main_model_check_url(settings, &endpoint, &err) < 0)
-        buf_printf(ret_errors, "error: %s\n", err.text);
-}
-
 // Names that lead nowhere, and what is kept for later: each a line, as the findings are.
 static void check_plan(const struct arguments *arguments, struct buf *ret_errors,
                        struct buf *ret_notes)
@@ -44,7 +33,12 @@ static void check_plan(const struct arguments *arguments, struct buf *ret_errors
     if (settings_load(arguments, &settings, NULL) == 0 &&
         main_model_plan(&settings, &plan, ret_errors, NULL) == 0) {
         buf_append_text(ret_notes, plan->notes);
-        check_url(&settings, plan, ret_errors);
+        // A key may come later, with the service; a URL that is none stays one.
+        struct endpoint endpoint;
+        struct error err = ERROR_INIT;
+        if (main_model_endpoint(&settings.values.llm, plan, &endpoint, NULL) == 0 &&
+            main_model_check_url(&settings, &endpoint, &err) < 0)
+            buf_printf(ret_errors, "error: %s\n", err.text);
     }
     router_plan_unref(plan);
     settings_finish(&settings);

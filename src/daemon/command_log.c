@@ -173,17 +173,6 @@ static int find_begin(struct view *view, struct log_files *files, struct log_pla
 
 /* The second */
 
-static void begin_story(struct view *view, struct json_value root, struct buf *row)
-{
-    view->style.relative = log_row_time(root, &view->style.since_ms);
-    buf_append_text(row, view->style.colours ? "\033[1m" : "");
-    log_row_clean(row, span_of(view->id));
-    buf_append_text(row, view->style.colours ? "\033[0m  " : "  ");
-    if (view->style.relative)
-        log_row_local_time(row, view->style.since_ms);
-    buf_append_char(row, '\n');
-}
-
 static void print(void *context, struct span line, struct log_place place)
 {
     (void)place;
@@ -199,21 +188,20 @@ static void print(void *context, struct span line, struct log_place place)
         buf_append_span(&row, line);
         buf_append_char(&row, '\n');
     } else {
-        if (view->id && view->printed == 0)
-            begin_story(view, root, &row);
+        if (view->id && view->printed == 0) {
+            view->style.relative = log_row_time(root, &view->style.since_ms);
+            buf_append_text(&row, view->style.colours ? "\033[1m" : "");
+            log_row_clean(&row, span_of(view->id));
+            buf_append_text(&row, view->style.colours ? "\033[0m  " : "  ");
+            if (view->style.relative)
+                log_row_local_time(&row, view->style.since_ms);
+            buf_append_char(&row, '\n');
+        }
         log_row_write(&row, root, &view->style);
     }
     log_row_time(root, &view->last_ms);
     view->printed++;
     fwrite(row.data, 1, row.len, stdout);
-}
-
-static void end_story(const struct view *view)
-{
-    int64_t ms = view->last_ms - view->style.since_ms;
-    if (view->style.relative && view->printed)
-        printf("%zu event%s in %.1f s\n", view->printed, view->printed == 1 ? "" : "s",
-               ms > 0 ? (double)ms / 1000 : 0);
 }
 
 // Until the reader is gone, or a signal ends this process.
@@ -244,8 +232,12 @@ static int show(struct view *view, const char *home, bool follows, struct error 
         r = log_files_each(&files, begin, print, view, err);
     if (r == 0 && follows)
         return follow(view, &files, err);
-    if (r == 0 && view->id && !view->json)
-        end_story(view);
+    if (r == 0 && view->id && !view->json) {
+        int64_t ms = view->last_ms - view->style.since_ms;
+        if (view->style.relative && view->printed)
+            printf("%zu event%s in %.1f s\n", view->printed, view->printed == 1 ? "" : "s",
+                   ms > 0 ? (double)ms / 1000 : 0);
+    }
     if (r == 0 && files.count == 0 && view->wanted)
         return EXIT_FAILED;
     if (r == 0 && files.count && view->printed == 0)

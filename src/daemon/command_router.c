@@ -152,27 +152,6 @@ static int start(struct service *service, struct error *err)
     return r < 0 ? r : open_faces(service, err);
 }
 
-static void finish(struct service *service)
-{
-    control_destroy(service->control);
-    router_face_destroy(service->face);
-    signals_finish(&service->signals);
-    gateway_log_settle(service->log);
-    if (service->app.loop)
-        app_stop(&service->app);
-    gateway_log_close(service->log);
-}
-
-static void tell(const struct service *service)
-{
-    const char *host = service->arguments->values[OPTION_HOST];
-    host = host ? host : service->app.settings.values.router.host;
-    bool ipv6 = span_find(span_of(host), SPAN_LITERAL(":")) >= 0;
-    printf("router: http://%s%s%s:%u\n", ipv6 ? "[" : "", host, ipv6 ? "]" : "",
-           router_face_port(service->face));
-    fflush(stdout);
-}
-
 static bool is_port(const char *text)
 {
     int64_t port;
@@ -193,10 +172,21 @@ static int run(const struct command *command, const struct arguments *arguments)
         return EXIT_USAGE;
     int r = start(&service, &err);
     if (r == 0) {
-        tell(&service);
+        const char *host = service.arguments->values[OPTION_HOST];
+        host = host ? host : service.app.settings.values.router.host;
+        bool ipv6 = span_find(span_of(host), SPAN_LITERAL(":")) >= 0;
+        printf("router: http://%s%s%s:%u\n", ipv6 ? "[" : "", host, ipv6 ? "]" : "",
+               router_face_port(service.face));
+        fflush(stdout);
         loop_run(service.app.loop);
     }
-    finish(&service);
+    control_destroy(service.control);
+    router_face_destroy(service.face);
+    signals_finish(&service.signals);
+    gateway_log_settle(service.log);
+    if (service.app.loop)
+        app_stop(&service.app);
+    gateway_log_close(service.log);
     if (r < 0)
         log_error("%s", err.text);
     return r < 0 ? EXIT_FAILED : EXIT_OK;

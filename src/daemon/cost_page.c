@@ -107,13 +107,6 @@ static void print_sums(struct json_value costs, size_t columns)
         print_sum(sum, width);
 }
 
-static void print_id(struct json_value call)
-{
-    BUF_AUTO id = BUF_INIT(CELL_MAX);
-    page_cell(json_get(call, "call"), "?", CELL_MAX, &id);
-    printf("%-*.*s  ", ID_SHOWN, ID_SHOWN, buf_text(&id));
-}
-
 static void print_cell(struct json_value value, size_t width)
 {
     BUF_AUTO cell = BUF_INIT(CELL_MAX);
@@ -124,7 +117,9 @@ static void print_cell(struct json_value value, size_t width)
 static void print_dear(struct json_value call, size_t model_width)
 {
     char money[MONEY_TEXT_SIZE];
-    print_id(call);
+    BUF_AUTO id = BUF_INIT(CELL_MAX);
+    page_cell(json_get(call, "call"), "?", CELL_MAX, &id);
+    printf("%-*.*s  ", ID_SHOWN, ID_SHOWN, buf_text(&id));
     print_cell(json_get(call, "started"), STARTED_WIDTH);
     print_cell(json_get(call, "model"), model_width);
     print_cell(json_get(call, "session"), SESSION_SHOWN);

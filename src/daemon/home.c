@@ -66,25 +66,6 @@ static uint64_t read_owner(int fd, bool *ret_leaving)
     return pid;
 }
 
-static int tell_owner(uint64_t pid, const char *path, struct error *err)
-{
-    return error_set(err, -EBUSY,
-                     "the home %s is in use by another hermes (pid %" PRIu64
-                     "); stop it, or choose "
-                     "another home with --home or HERMES_HOME",
-                     path, pid);
-}
-
-static int refuse_home(const char *home, int errno_value, struct error *err)
-{
-    if (errno_value == EACCES || errno_value == EPERM)
-        return error_errno(err, errno_value,
-                           "cannot write in the home %s as user %u; give it to that user (chown; "
-                           "fsGroup in a pod), or choose another with --home or HERMES_HOME",
-                           home, (unsigned)geteuid());
-    return error_errno(err, errno_value, "cannot write in the home %s", home);
-}
-
 // It is only told to others, so a disk that has no room for it is no reason not to start: what is
 // wrong can then be asked for. Over what stood there there is room, so that is cut off afterwards.
 static void write_owner(int fd, const char *word)
@@ -109,7 +90,10 @@ static int lock_or_wait(int fd, const char *home, struct error *err)
             return error_errno(err, errno, "cannot lock the home %s", home);
         uint64_t pid = read_owner(fd, &leaving);
         if (waited_ms >= (leaving ? LEAVING_MAX_MS : STALE_MAX_MS))
-            return tell_owner(pid, home, err);
+            return error_set(err, -EBUSY,
+                             "the home %s is in use by another hermes (pid %" PRIu64
+                             "); stop it, or choose another home with --home or HERMES_HOME",
+                             home, pid);
         if (leaving && !told)
             log_info("waiting for another hermes to leave the home %s (pid %" PRIu64 ")", home,
                      pid);
@@ -123,8 +107,15 @@ static int take_lock(const char *home, int *ret_fd, struct error *err)
 {
     CLEANUP(mem_cleanup) char *path = mem_printf("%s/hermes.lock", home);
     FD_AUTO fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return refuse_home(home, errno, err);
+    if (fd < 0) {
+        if (errno == EACCES || errno == EPERM)
+            return error_errno(
+                err, errno,
+                "cannot write in the home %s as user %u; give it to that user (chown; "
+                "fsGroup in a pod), or choose another with --home or HERMES_HOME",
+                home, (unsigned)geteuid());
+        return error_errno(err, errno, "cannot write in the home %s", home);
+    }
     int r = lock_or_wait(fd, home, err);
     if (r < 0)
         return r;

@@ -94,17 +94,6 @@ void log_row_local_time(struct buf *out, int64_t ms)
                labs(minutes) % 60);
 }
 
-static void write_time(struct buf *out, struct json_value line, const struct log_row_style *style)
-{
-    int64_t ms;
-    if (!log_row_time(line, &ms))
-        buf_append_text(out, "?");
-    else if (style->relative)
-        buf_printf(out, "%*.3f s", RELATIVE_COLUMN, (double)(ms - style->since_ms) / 1000);
-    else
-        log_row_local_time(out, ms);
-}
-
 /* Fields */
 
 // The text of a string, or the bytes of any other value.
@@ -208,7 +197,13 @@ void log_row_write(struct buf *out, struct json_value line, const struct log_row
 {
     struct json_value level = json_get(line, "level");
     const char *on = style->colours ? colour_of(level) : "";
-    write_time(out, line, style);
+    int64_t ms;
+    if (!log_row_time(line, &ms))
+        buf_append_text(out, "?");
+    else if (style->relative)
+        buf_printf(out, "%*.3f s", RELATIVE_COLUMN, (double)(ms - style->since_ms) / 1000);
+    else
+        log_row_local_time(out, ms);
     buf_append_text(out, "  ");
     buf_append_text(out, on);
     write_column(out, level, LEVEL_COLUMN, LEVEL_COLUMN);

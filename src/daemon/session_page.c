@@ -19,14 +19,6 @@ enum {
     OTHERS = 58, // columns of all but the title
 };
 
-// The beginning of an id, which is typed back and so must not end in "…".
-static void print_id(struct json_value session)
-{
-    BUF_AUTO id = BUF_INIT(CELL_MAX);
-    page_cell(json_get(session, "id"), "?", CELL_MAX, &id);
-    printf("%-*.*s  ", ID_SHOWN, ID_SHOWN, buf_text(&id));
-}
-
 static void print_chat(struct json_value session)
 {
     BUF_AUTO both = BUF_INIT(CELL_MAX);
@@ -48,7 +40,10 @@ static void print_row(struct json_value session, size_t title_width)
 {
     BUF_AUTO title = BUF_INIT(CELL_MAX);
     char when[CLOCK_TEXT_SIZE];
-    print_id(session);
+    // The beginning of an id, which is typed back and so must not end in "…".
+    BUF_AUTO id = BUF_INIT(CELL_MAX);
+    page_cell(json_get(session, "id"), "?", CELL_MAX, &id);
+    printf("%-*.*s  ", ID_SHOWN, ID_SHOWN, buf_text(&id));
     printf("%-16s  ", page_time(page_number(session, "updated_ms"), when));
     print_chat(session);
     printf("%5" PRId64 "  ", page_number(session, "turns"));

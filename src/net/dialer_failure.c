@@ -35,16 +35,11 @@ static enum http_failure unreachable(const struct dial *dial, int errno_value, s
     return HTTP_UNREACHABLE;
 }
 
-// Why no socket can be had; 0 when one can. The C library does not say what kept it from resolving.
-static int open_failure(void)
-{
-    FD_AUTO fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    return fd < 0 && fd_is_shortage(errno) ? errno : 0;
-}
-
 static enum http_failure unresolved(const struct dial *dial, bool of_server, struct error *err)
 {
-    int failed = open_failure();
+    // Can a socket be had at all? The C library does not say what kept it from resolving.
+    FD_AUTO fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int failed = fd < 0 && fd_is_shortage(errno) ? errno : 0;
     if (failed)
         return unreachable(dial, failed, err);
     if (of_server)

@@ -31,14 +31,6 @@ static struct lookup *find(struct dialer *dialer, const char *name, uint16_t por
     return NULL;
 }
 
-static unsigned count_running(const struct dialer *dialer)
-{
-    unsigned count = 0;
-    list_for_each(link, &dialer->lookups)
-        count += list_entry(link, struct lookup, link)->leader != NULL;
-    return count;
-}
-
 static void lead(struct dial *dial)
 {
     struct lookup *lookup = mem_new(struct lookup);
@@ -53,7 +45,9 @@ static void lead(struct dial *dial)
 
 static void start_queued(struct dialer *dialer)
 {
-    unsigned running = count_running(dialer);
+    unsigned running = 0;
+    list_for_each(busy, &dialer->lookups)
+        running += list_entry(busy, struct lookup, link)->leader != NULL;
     list_for_each(link, &dialer->queue) {
         struct dial *dial = list_entry(link, struct dial, link);
         struct lookup *lookup = find(dialer, dial->name, dial->port);

@@ -399,15 +399,6 @@ static void consume_stream(struct http_exchange *exchange, size_t len)
         buf_finish(&exchange->stream);
 }
 
-static void consume_lead(struct http_exchange *exchange, size_t len)
-{
-    exchange->lead_sent += len;
-    if (exchange->lead_sent == exchange->lead.len) {
-        buf_clear(&exchange->lead);
-        exchange->lead_sent = 0;
-    }
-}
-
 static size_t least(size_t a, size_t b)
 {
     return a < b ? a : b;
@@ -418,7 +409,11 @@ static void consume(struct http_exchange *exchange, size_t sent, struct span aft
     size_t of_lead = least(sent, exchange->lead.len - exchange->lead_sent);
     size_t of_stream = least(sent - of_lead, exchange->chunk_left);
     bool lead_gone = of_lead == exchange->lead.len - exchange->lead_sent;
-    consume_lead(exchange, of_lead);
+    exchange->lead_sent += of_lead;
+    if (exchange->lead_sent == exchange->lead.len) {
+        buf_clear(&exchange->lead);
+        exchange->lead_sent = 0;
+    }
     consume_stream(exchange, of_stream);
     if (!lead_gone || exchange->chunk_left)
         return;

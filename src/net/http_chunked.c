@@ -83,13 +83,6 @@ static int take_fixed(struct http_chunked *chunked, unsigned char c, unsigned ch
     return c == expected ? 0 : -EBADMSG;
 }
 
-static int take_size_end(struct http_chunked *chunked, unsigned char c)
-{
-    chunked->line_bytes = 0;
-    chunked->last = chunked->left == 0;
-    return take_fixed(chunked, c, '\n', chunked->last ? HTTP_CHUNK_TRAILER : HTTP_CHUNK_DATA);
-}
-
 static int take(struct http_chunked *chunked, unsigned char c)
 {
     switch (chunked->state) {
@@ -98,7 +91,9 @@ static int take(struct http_chunked *chunked, unsigned char c)
     case HTTP_CHUNK_EXTENSION:
         return take_size(chunked, c);
     case HTTP_CHUNK_SIZE_LF:
-        return take_size_end(chunked, c);
+        chunked->line_bytes = 0;
+        chunked->last = chunked->left == 0;
+        return take_fixed(chunked, c, '\n', chunked->last ? HTTP_CHUNK_TRAILER : HTTP_CHUNK_DATA);
     case HTTP_CHUNK_DATA_CR:
         return take_fixed(chunked, c, '\r', HTTP_CHUNK_DATA_LF);
     case HTTP_CHUNK_DATA_LF:

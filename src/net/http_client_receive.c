@@ -192,21 +192,16 @@ static enum progress end_of_connection(struct http_transfer *transfer, int error
                                                  : "it was closed before the answer ended");
 }
 
-// Level-triggered, and what has failed is always reported: so a connection that nobody reads is
-// not watched for it.
-static void leave_alone(struct http_transfer *transfer)
-{
-    bool sending = !transfer->sent && !transfer->send_failed;
-    http_wire_watch(transfer->connection, sending ? LOOP_WRITE : 0u);
-}
-
 void http_transfer_receive(struct http_transfer *transfer)
 {
     struct http_wire *connection = transfer->connection;
     struct http_client *client = transfer->client;
     for (int round = 0; round < READS_PER_EVENT; round++) {
         if (transfer->paused) {
-            leave_alone(transfer);
+            // Level-triggered, and what has failed is always reported: so a connection that
+            // nobody reads is not watched for it.
+            bool sending = !transfer->sent && !transfer->send_failed;
+            http_wire_watch(transfer->connection, sending ? LOOP_WRITE : 0u);
             return;
         }
         ssize_t n = dial_receive(connection->dial, client->piece, sizeof client->piece);

@@ -228,11 +228,6 @@ static int send_secure(struct http_transfer *transfer)
     return 0;
 }
 
-static bool nothing_was_sent(const struct http_transfer *transfer)
-{
-    return transfer->part_at == 0 && transfer->part_offset == 0 && !transfer->connection->secure;
-}
-
 void http_transfer_send(struct http_transfer *transfer)
 {
     struct http_wire *connection = transfer->connection;
@@ -241,7 +236,8 @@ void http_transfer_send(struct http_transfer *transfer)
     int r = connection->secure ? send_secure(transfer) : send_plain(transfer);
     bool waiting = r == -EAGAIN;
     transfer->sent = transfer->sent || r == 0; // an alert of TLS that follows changes nothing
-    if (r < 0 && !waiting && connection->used && !transfer->heard && nothing_was_sent(transfer)) {
+    if (r < 0 && !waiting && connection->used && !transfer->heard && transfer->part_at == 0 &&
+        transfer->part_offset == 0 && !connection->secure) {
         http_transfer_repeat_later(transfer); // even what may be sent only once
         return;
     }

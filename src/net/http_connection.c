@@ -80,21 +80,16 @@ static struct http_connection *find_head(struct http_server *server)
     return NULL;
 }
 
-// Closes connections until the inputs of all fit. One's own may be among them.
-static void bound_heads(struct http_server *server)
-{
-    struct http_connection *oldest;
-    while (server->head_bytes > server->options.max_heads && (oldest = find_head(server)))
-        http_connection_expire(oldest);
-}
-
 // Afterwards the connection may be gone.
 static void count_input(struct http_connection *connection)
 {
     struct http_server *server = connection->server;
     server->head_bytes += connection->input.capacity - connection->counted;
     connection->counted = connection->input.capacity;
-    bound_heads(server);
+    // Closes connections until the inputs of all fit. One's own may be among them.
+    struct http_connection *oldest;
+    while (server->head_bytes > server->options.max_heads && (oldest = find_head(server)))
+        http_connection_expire(oldest);
 }
 
 // The same goes for this.
@@ -156,12 +151,6 @@ static void run_all(void *ctx)
         http_connection_run(list_entry(link, struct http_connection, todo));
 }
 
-static void kick(struct http_server *server)
-{
-    if (!server->run && !server->closing)
-        server->run = loop_defer(server->loop, run_all, server);
-}
-
 void http_connection_await(struct http_connection *connection)
 {
     struct http_server *server = connection->server;
@@ -188,7 +177,8 @@ void http_connection_touch(struct http_connection *connection)
 {
     list_remove(&connection->todo);
     list_append(&connection->server->todo, &connection->todo);
-    kick(connection->server);
+    if (!connection->server->run && !connection->server->closing)
+        connection->server->run = loop_defer(connection->server->loop, run_all, connection->server);
 }
 
 void http_connection_expire(struct http_connection *connection)
@@ -346,13 +336,6 @@ static void on_probe(void *context)
     settle(connection);
 }
 
-static void half_close(struct http_connection *connection)
-{
-    connection->exchange->half_closed = true;
-    if (!connection->server->is_unix)
-        probe(connection);
-}
-
 static void depart(struct http_connection *connection, unsigned events)
 {
     struct http_exchange *exchange = connection->exchange;
@@ -363,9 +346,11 @@ static void depart(struct http_connection *connection, unsigned events)
         http_exchange_gone(exchange);
     else if (exchange->half_closed)
         return;
-    else if (may_still_read(exchange))
-        half_close(connection);
-    else
+    else if (may_still_read(exchange)) {
+        connection->exchange->half_closed = true;
+        if (!connection->server->is_unix)
+            probe(connection);
+    } else
         http_exchange_left(exchange);
 }
 

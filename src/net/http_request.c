@@ -344,20 +344,16 @@ static void keep_body(struct http_exchange *exchange, struct span piece)
         note_progress(exchange->connection, piece.len);
 }
 
-// For what is to come of a body of which nothing has come yet.
-static void make_room(struct http_exchange *exchange)
-{
-    struct buf_stock *stock = exchange->server->options.stock;
-    if (stock)
-        buf_stock_lend(stock, exchange->left, &exchange->body);
-    buf_reserve(&exchange->body, exchange->left < BODY_STEP ? exchange->left : BODY_STEP);
-}
-
 static void take_counted(struct http_exchange *exchange, struct span *data)
 {
     size_t len = data->len < exchange->left ? data->len : (size_t)exchange->left;
-    if (!exchange->body.len && !is_thrown_away(exchange))
-        make_room(exchange);
+    if (!exchange->body.len && !is_thrown_away(exchange)) {
+        // For what is to come of a body of which nothing has come yet.
+        struct buf_stock *stock = exchange->server->options.stock;
+        if (stock)
+            buf_stock_lend(stock, exchange->left, &exchange->body);
+        buf_reserve(&exchange->body, exchange->left < BODY_STEP ? exchange->left : BODY_STEP);
+    }
     keep_body(exchange, (struct span){data->data, len});
     *data = span_skip(*data, len);
     exchange->left -= len;

@@ -149,23 +149,18 @@ int http_server_create(struct loop *loop, const struct http_server_options *opti
     return r;
 }
 
-// Each is sent what its socket takes.
-static void close_connections(struct http_server *server)
+void http_server_destroy(struct http_server *server)
 {
+    if (!server)
+        return;
+    server->closing = true;
+    // Each is sent what its socket takes.
     list_for_each(link, &server->all)
         http_answer_flush_ended(list_entry(link, struct http_connection, all));
     while (!list_empty(&server->open))
         http_exchange_gone(list_entry(server->open.next, struct http_exchange, open));
     while (!list_empty(&server->all))
         http_connection_close(list_entry(server->all.next, struct http_connection, all));
-}
-
-void http_server_destroy(struct http_server *server)
-{
-    if (!server)
-        return;
-    server->closing = true;
-    close_connections(server);
     http_server_stop_accepting(server);
     loop_cancel(server->loop, server->run);
     loop_cancel(server->loop, server->timer);

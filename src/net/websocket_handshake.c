@@ -68,16 +68,6 @@ static int take_headers(struct websocket *ws, const struct websocket_request *re
     return 0;
 }
 
-static void add_key(struct websocket *ws)
-{
-    unsigned char nonce[NONCE];
-    char line[sizeof "Sec-WebSocket-Key: " + WEBSOCKET_KEY_SIZE];
-    random_bytes(nonce, sizeof nonce);
-    encode(nonce, sizeof nonce, ws->key, sizeof ws->key);
-    snprintf(line, sizeof line, "Sec-WebSocket-Key: %s", ws->key);
-    add_header(ws, line);
-}
-
 // The parser knows http and https: "ws" and "wss" are those in everything else (RFC 6455 §3).
 static int take_url(struct websocket *ws, const char *text, struct url *ret_url, struct error *err)
 {
@@ -109,7 +99,12 @@ int websocket_prepare(struct websocket *ws, const struct websocket_request *requ
         r = take_headers(ws, request, err);
     if (r < 0)
         return r;
-    add_key(ws);
+    unsigned char nonce[NONCE];
+    char line[sizeof "Sec-WebSocket-Key: " + WEBSOCKET_KEY_SIZE];
+    random_bytes(nonce, sizeof nonce);
+    encode(nonce, sizeof nonce, ws->key, sizeof ws->key);
+    snprintf(line, sizeof line, "Sec-WebSocket-Key: %s", ws->key);
+    add_header(ws, line);
     *ret_target = (struct dial_target){.host = ws->host,
                                        .authority = ws->authority,
                                        .port = url.port,

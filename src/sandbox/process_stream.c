@@ -47,22 +47,16 @@ static bool flush(struct process_input *input)
     return true;
 }
 
-static void go_on(struct process_input *input)
-{
-    if (!flush(input))
-        process_input_close(input);
-    else
-        loop_watch_change(input->loop, input->watch, input->waiting.len ? LOOP_WRITE : 0);
-}
-
 static void on_writable(void *context, int fd, unsigned events)
 {
     (void)fd;
     struct process_input *input = context;
     if ((events & LOOP_FAILED) && !(events & LOOP_WRITE))
         process_input_close(input); // nobody reads it any more
+    else if (!flush(input))
+        process_input_close(input);
     else
-        go_on(input);
+        loop_watch_change(input->loop, input->watch, input->waiting.len ? LOOP_WRITE : 0);
     // Whoever waits for room learns in this way as well that there will be none.
     if (input->short_of_room && (input->fd < 0 || input->waiting.len <= input->waiting.max / 2)) {
         input->short_of_room = false;

@@ -95,13 +95,6 @@ int control_create(const struct control_env *env, struct control **ret_control, 
     return 0;
 }
 
-static void forget_questions(struct control *control)
-{
-    list_for_each(link, &control->questions)
-        free(list_entry(link, struct control_question, link)->context);
-    control_forget(&control->questions);
-}
-
 void control_destroy(struct control *control)
 {
     if (!control)
@@ -109,7 +102,9 @@ void control_destroy(struct control *control)
     control->closing = true;
     unlink(control->path); // first, so that nobody comes to a listener that is going
     http_server_destroy(control->server);
-    forget_questions(control);
+    list_for_each(link, &control->questions)
+        free(list_entry(link, struct control_question, link)->context);
+    control_forget(&control->questions);
     control_chats_finish(control);
     free(control->path);
     free(control);

@@ -65,13 +65,6 @@ static bool send_event(struct control_chat *chat, const struct turn_event *event
                0;
 }
 
-// A client that does not read for so long that what waits for it passes the limit is cut off.
-static void send_or_cut(struct control_chat *chat, const struct turn_event *event)
-{
-    if (chat->exchange && !send_event(chat, event))
-        leave(chat);
-}
-
 // A text that does not fit beside what the client has not taken yet is left out: it was sent piece
 // by piece already.
 static void send_end(struct control_chat *chat, const struct turn_event *event)
@@ -88,7 +81,9 @@ static void on_turn_event(void *context, const struct turn_event *event)
 {
     struct control_chat *chat = context;
     if (event->kind != TURN_EVENT_END) {
-        send_or_cut(chat, event);
+        // A client that does not read until what waits for it passes the limit is cut off.
+        if (chat->exchange && !send_event(chat, event))
+            leave(chat);
         return;
     }
     send_end(chat, event);

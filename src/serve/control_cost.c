@@ -48,23 +48,6 @@ static const char *date_of(int64_t day, char *text)
     return text;
 }
 
-static int64_t today_of(const struct control_env *env)
-{
-    struct zone zone = control_zone(env, NULL);
-    int64_t local_s = zone_local(&zone, loop_wall(env->loop) / 1000);
-    return local_s > 0 ? local_s / DAY_S : 0;
-}
-
-// The first day of the month of that day.
-static int64_t month_of(int64_t day)
-{
-    char date[DATE_SIZE];
-    int64_t of_month = 1;
-    date_of(day, date);
-    span_to_i64(span_make(date + DATE_SIZE - 3, 2), &of_month);
-    return day - of_month + 1;
-}
-
 static void write_sum(struct node object, const struct store_cost_sum *sum)
 {
     node_add_int(object, "calls", sum->calls);
@@ -278,9 +261,16 @@ void control_ask_cost(const struct control_question *question, struct span metho
     struct cost_question *own = control_question_keep(question, waiting, sizeof *own);
     own->days = days;
     own->asked.by = by;
-    own->asked.today = today_of(question->env);
+    struct zone zone = control_zone(question->env, NULL);
+    int64_t local_s = zone_local(&zone, loop_wall(question->env->loop) / 1000);
+    own->asked.today = local_s > 0 ? local_s / DAY_S : 0;
     own->asked.first_day = own->asked.today - days + 1;
-    own->asked.month_day = month_of(own->asked.today);
+    // The first day of the month of that day.
+    char date[DATE_SIZE];
+    int64_t of_month = 1;
+    date_of(own->asked.today, date);
+    span_to_i64(span_make(date + DATE_SIZE - 3, 2), &of_month);
+    own->asked.month_day = own->asked.today - of_month + 1;
     ask(own);
 }
 

@@ -56,18 +56,13 @@ static void add(struct problems *problems, const char *what, bool wants_person, 
     node_add_text(problem, "todo", todo);
 }
 
-// Bytes; what is not known is plenty.
-static uint64_t disk_left(const char *home)
-{
-    struct statvfs fs;
-    return statvfs(home, &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize : UINT64_MAX;
-}
-
 // True when messages or answers cannot be written down: then others fail only for that reason.
 static bool add_store(struct problems *problems, const struct control_env *env)
 {
     const char *trouble = store_trouble(env->store);
-    uint64_t left = disk_left(env->home);
+    // Bytes; what is not known is plenty.
+    struct statvfs fs;
+    uint64_t left = statvfs(env->home, &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize : UINT64_MAX;
     bool full = left < DISK_LEFT_MIN;
     if (store_state(env->store) == STORE_FAILED)
         add(problems, "database", true,
@@ -114,16 +109,6 @@ static bool is_lasting(enum chat_failure_kind kind)
     return kind == CHAT_UNREACHABLE || kind == CHAT_UNAUTHORIZED || kind == CHAT_PAYMENT ||
            kind == CHAT_NOT_FOUND || kind == CHAT_REJECTED || kind == CHAT_MALFORMED ||
            kind == CHAT_BUDGET;
-}
-
-static void add_upstream(struct problems *problems, const struct control_env *env)
-{
-    const struct model_health *health = agent_model_health(env->agent);
-    if (health->failures)
-        add(problems, "upstream",
-            is_lasting(health->failure.kind) || health->failures >= FAILURES_MAX,
-            chat_failure_advice(&health->failure), "the model %s does not answer: %s",
-            health->failed_model, health->failure.text);
 }
 
 // What one costs more than it can have cost, the others may; so somebody has to look at the prices.
@@ -174,8 +159,14 @@ void problems_write(struct node status, const struct control_env *env, int64_t n
     bool blocked = add_store(&problems, env);
     if (telegram)
         add_telegram(&problems, telegram, blocked);
-    if (env->agent)
-        add_upstream(&problems, env);
+    if (env->agent) {
+        const struct model_health *health = agent_model_health(env->agent);
+        if (health->failures)
+            add(&problems, "upstream",
+                is_lasting(health->failure.kind) || health->failures >= FAILURES_MAX,
+                chat_failure_advice(&health->failure), "the model %s does not answer: %s",
+                health->failed_model, health->failure.text);
+    }
     if (env->router)
         add_budgets(&problems, env);
     add_replies(&problems, env->store, now_ms);

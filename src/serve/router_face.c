@@ -267,14 +267,6 @@ static enum router_priority priority_of(struct span word)
     return ROUTER_API;
 }
 
-static void hash_key(struct span key, char *text)
-{
-    struct sha256 hash;
-    sha256_init(&hash);
-    sha256_add(&hash, key);
-    sha256_end_hex(&hash, text);
-}
-
 static const struct post {
     const char *path; // without /v1
     enum upstream_operation operation;
@@ -397,15 +389,6 @@ static bool wants_body(void *context, const struct http_exchange *exchange)
            has_key(context, exchange) && !is_busy(context);
 }
 
-static void refuse_packed(const struct router_face *face, struct http_exchange *exchange)
-{
-    note_refused(face, exchange, "packed");
-    http_exchange_add_header(exchange, "Accept-Encoding", "identity"); // RFC 9110 §15.5.16
-    router_pages_error(exchange, 415, NULL,
-                       "The request's body is compressed (Content-Encoding); send it plain.",
-                       "invalid_request_error");
-}
-
 static void on_request(void *context, struct http_exchange *exchange)
 {
     struct router_face *face = context;
@@ -431,9 +414,13 @@ static void on_request(void *context, struct http_exchange *exchange)
         router_pages_wrong_method(exchange, "POST");
     else if (!http_exchange_body_wanted(exchange))
         refuse_busy(face, exchange);
-    else if (router_headers_are_packed(&headers))
-        refuse_packed(face, exchange);
-    else
+    else if (router_headers_are_packed(&headers)) {
+        note_refused(face, exchange, "packed");
+        http_exchange_add_header(exchange, "Accept-Encoding", "identity"); // RFC 9110 §15.5.16
+        router_pages_error(exchange, 415, NULL,
+                           "The request's body is compressed (Content-Encoding); send it plain.",
+                           "invalid_request_error");
+    } else
         start_call(face, exchange, &headers, post, v1, model);
 }
 
@@ -503,7 +490,10 @@ static unsigned calls_max(void)
 
 void router_face_configure(struct router_face *face)
 {
-    hash_key(span_of(router_plan(face->env.router)->master_key), face->key_hash);
+    struct sha256 hash;
+    sha256_init(&hash);
+    sha256_add(&hash, span_of(router_plan(face->env.router)->master_key));
+    sha256_end_hex(&hash, face->key_hash);
 }
 
 int router_face_create(const struct router_face_env *env, struct router_face **ret_face,

@@ -204,17 +204,6 @@ static size_t write_endpoints(struct node list, struct router *router, bool heal
     return count;
 }
 
-static void answer_health(struct http_exchange *exchange, struct router *router)
-{
-    DOCUMENT_AUTO doc = DOCUMENT_INIT(TREE_MAX);
-    struct node page = document_object(&doc);
-    size_t healthy = write_endpoints(node_add_array(page, "healthy_endpoints"), router, true);
-    size_t unhealthy = write_endpoints(node_add_array(page, "unhealthy_endpoints"), router, false);
-    node_add_int(page, "healthy_count", (int64_t)healthy);
-    node_add_int(page, "unhealthy_count", (int64_t)unhealthy);
-    reply(exchange, 200, &doc);
-}
-
 static void answer_ready(struct http_exchange *exchange, const struct router *router,
                          const char *version)
 {
@@ -264,8 +253,15 @@ void router_pages_answer(struct http_exchange *exchange, struct span path, struc
         answer_models(exchange, router);
     else if (info)
         answer_model_info(exchange, router);
-    else if (health)
-        answer_health(exchange, router);
-    else
+    else if (health) {
+        DOCUMENT_AUTO doc = DOCUMENT_INIT(TREE_MAX);
+        struct node page = document_object(&doc);
+        size_t healthy = write_endpoints(node_add_array(page, "healthy_endpoints"), router, true);
+        size_t unhealthy =
+            write_endpoints(node_add_array(page, "unhealthy_endpoints"), router, false);
+        node_add_int(page, "healthy_count", (int64_t)healthy);
+        node_add_int(page, "unhealthy_count", (int64_t)unhealthy);
+        reply(exchange, 200, &doc);
+    } else
         metrics_page_answer(exchange, metrics);
 }

@@ -191,11 +191,6 @@ static int check_text_index(sqlite3 *db, struct error *err)
                     err);
 }
 
-static int rebuild_text_index(sqlite3 *db, struct error *err)
-{
-    return sql_exec(db, "INSERT INTO memory_fts(memory_fts) VALUES('rebuild')", err);
-}
-
 int store_connection_check(struct store_connection *conn, struct error *err)
 {
     int r = check_file(conn, err);
@@ -207,7 +202,7 @@ int store_connection_check(struct store_connection *conn, struct error *err)
         r = check_text_index(conn->db, err);
     if (r != -EUCLEAN)
         return r;
-    r = rebuild_text_index(conn->db, err);
+    r = sql_exec(conn->db, "INSERT INTO memory_fts(memory_fts) VALUES('rebuild')", err);
     return r == 0 ? check_file(conn, err) : r;
 }
 

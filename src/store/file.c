@@ -148,17 +148,6 @@ int store_file_prepare(const char *path, struct error *err)
     return 0;
 }
 
-static void sync_directory_of(const char *path)
-{
-    CLEANUP(mem_cleanup) char *dir = mem_strdup(path);
-    char *slash = strrchr(dir, '/');
-    if (slash)
-        slash[slash == dir] = '\0';
-    FD_AUTO fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0)
-        fsync(fd);
-}
-
 // "20261121T014712Z": sorts by name, and is a file name everywhere.
 static void format_stamp(int64_t wall_ms, char *stamp)
 {
@@ -213,7 +202,13 @@ int store_file_set_aside(const char *path, int64_t wall_ms, char **ret_path, str
         if (rename(from, to) < 0 && errno != ENOENT)
             return error_errno(err, errno, "setting the damaged %s aside", from);
     }
-    sync_directory_of(path);
+    CLEANUP(mem_cleanup) char *dir = mem_strdup(path);
+    char *slash = strrchr(dir, '/');
+    if (slash)
+        slash[slash == dir] = '\0';
+    FD_AUTO fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0)
+        fsync(fd);
     *ret_path = STEAL(name);
     return 0;
 }

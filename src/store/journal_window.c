@@ -49,15 +49,6 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
     sigaction(number, &before, NULL); // it comes again
 }
 
-static void watch_pages(void)
-{
-    struct sigaction now;
-    const struct sigaction watch = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
-    if (sigaction(SIGBUS, NULL, &now) == 0 && now.sa_sigaction != on_bus_error &&
-        sigaction(SIGBUS, &watch, NULL) == 0)
-        before = now;
-}
-
 // Those on which what was reserved can always be written. On others (btrfs, ZFS, what lies over
 // another one) room may be found missing when a page is first touched.
 void journal_window_begin(struct journal_window *window, int fd)
@@ -67,8 +58,13 @@ void journal_window_begin(struct journal_window *window, int fd)
         fstatfs(fd, &status) == 0 &&
         (status.f_type == EXT_MAGIC || status.f_type == XFS_MAGIC || status.f_type == TMPFS_MAGIC);
     *window = (struct journal_window){.is_refused = !keeps_promises};
-    if (keeps_promises)
-        watch_pages();
+    if (keeps_promises) {
+        struct sigaction now;
+        const struct sigaction watch = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
+        if (sigaction(SIGBUS, NULL, &now) == 0 && now.sa_sigaction != on_bus_error &&
+            sigaction(SIGBUS, &watch, NULL) == 0)
+            before = now;
+    }
 }
 
 bool journal_window_leave(struct journal_window *window)

@@ -94,15 +94,6 @@ static void drop_open(struct fold *fold, struct span call)
             fold->open[i] = fold->open[--fold->open_count];
 }
 
-static void reserve(struct fold *fold, const struct store_attempt *call, struct span record)
-{
-    drop_open(fold, call->call);
-    fold->open = mem_grow(fold->open, fold->open_count, &fold->open_capacity, sizeof *fold->open);
-    fold->open[fold->open_count++] = (struct open_call){
-        .call = call->call, .record = record, .wall_ms = call->wall_ms, .attempt = call->attempt};
-    fold->result->reservations++;
-}
-
 static int end_reservation(struct fold *fold, struct span call, struct error *err)
 {
     static const char sql[] = "DELETE FROM reservations WHERE call = ?";
@@ -125,7 +116,14 @@ static int take_up(struct fold *fold, struct span record, struct error *err)
     if (!store_ledger_decode(record, charges, &kind, &attempt))
         return set_aside(fold, record, err); // of a newer program
     if (kind == LEDGER_RESERVATION) {
-        reserve(fold, &attempt, record);
+        drop_open(fold, attempt.call);
+        fold->open =
+            mem_grow(fold->open, fold->open_count, &fold->open_capacity, sizeof *fold->open);
+        fold->open[fold->open_count++] = (struct open_call){.call = attempt.call,
+                                                            .record = record,
+                                                            .wall_ms = attempt.wall_ms,
+                                                            .attempt = attempt.attempt};
+        fold->result->reservations++;
         return 0;
     }
     if (kind == LEDGER_ROW) {
@@ -204,13 +202,6 @@ static int note_loss(struct fold_job *own, uint64_t generation, bool is_written_
     return r;
 }
 
-// Up to where every byte must be of a record: of the file that is written to all that was, of
-// another one what has reached the disk.
-static int64_t promised_end(const struct fold_job *own, uint64_t generation, int64_t limit)
-{
-    return limit >= 0 ? limit : journal_marked_end(own->home, generation);
-}
-
 // One step in one generation. SQL_ROW when something was there to fold.
 static int fold_generation(struct fold_job *own, sqlite3 *db, size_t index, struct error *err)
 {
@@ -239,7 +230,8 @@ static int fold_generation(struct fold_job *own, sqlite3 *db, size_t index, stru
     r = is_empty ? 0 : fold_part(&fold, &part, err);
     bool is_used_up = is_empty || (part.is_last && part.bytes.len == 0);
     bool is_broken = !is_empty && part.offset > fold.sound;
-    bool is_lost = (is_used_up || is_broken) && fold.sound < promised_end(own, generation, limit);
+    bool is_lost = (is_used_up || is_broken) &&
+                   fold.sound < (limit >= 0 ? limit : journal_marked_end(own->home, generation));
     if (limit < 0)
         is_lost |= journal_is_lost(own->home, generation);
     if (r == 0 && is_lost)

@@ -12,11 +12,6 @@ static size_t bytes_of(const struct store_message *m)
     return store_spans_bytes(MESSAGE_SPANS(&copy));
 }
 
-static void keep(struct store_job *job, struct store_message *m)
-{
-    store_job_keep_spans(job, MESSAGE_SPANS(m));
-}
-
 // What a turn writes after it was taken out of the conversation is no part of it either.
 static int insert(sqlite3 *db, int64_t session, int64_t turn, const struct store_message *m,
                   struct error *err)
@@ -45,7 +40,7 @@ size_t store_messages_bytes(const struct store_message *messages, size_t count)
 void store_messages_keep(struct store_job *job, struct store_message *messages, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        keep(job, &messages[i]);
+        store_job_keep_spans(job, MESSAGE_SPANS(&messages[i]));
 }
 
 int store_messages_insert(sqlite3 *db, int64_t session, int64_t turn,

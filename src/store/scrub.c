@@ -27,19 +27,14 @@ static void begin_temporary_files(const char *path)
     sqlite3_temp_directory = sqlite3_mprintf("%.*s", name ? (int)(name - path) : 0, path);
 }
 
-static void end_temporary_files(void)
-{
-    sqlite3_free(sqlite3_temp_directory);
-    sqlite3_temp_directory = NULL;
-}
-
 static int write_anew(sqlite3 *db, struct error *err)
 {
     int r = sql_exec(db, "PRAGMA temp_store = FILE", err);
     if (r == 0) {
         begin_temporary_files(sqlite3_db_filename(db, "main"));
         r = sql_exec(db, "VACUUM", err);
-        end_temporary_files();
+        sqlite3_free(sqlite3_temp_directory);
+        sqlite3_temp_directory = NULL;
     }
     sql_exec(db, "PRAGMA temp_store = MEMORY", NULL);
     return r;

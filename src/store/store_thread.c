@@ -56,27 +56,12 @@ static void publish(struct store *store, enum store_state state, const struct er
     pthread_mutex_unlock(&store->lock);
 }
 
-static void publish_text(struct store *store, enum store_state state, const char *text)
-{
-    struct error description = ERROR_INIT;
-    error_set(&description, 0, "%s", text);
-    publish(store, state, &description);
-}
-
 static void add_note(struct store *store, const char *text)
 {
     pthread_mutex_lock(&store->lock);
     char *note = store->note.text;
     size_t used = strlen(note);
     snprintf(note + used, sizeof store->note.text - used, "%s%s", used ? "; " : "", text);
-    pthread_mutex_unlock(&store->lock);
-}
-
-static void set_path(struct store *store, const char *path)
-{
-    pthread_mutex_lock(&store->lock);
-    free(store->path);
-    store->path = mem_strdup(path);
     pthread_mutex_unlock(&store->lock);
 }
 
@@ -139,7 +124,10 @@ static int open_chosen(struct store *store, bool may_set_aside, struct error *er
     int r = store_file_choose(store->home_dir, &file, err);
     if (r < 0)
         return r;
-    set_path(store, file.path);
+    pthread_mutex_lock(&store->lock);
+    free(store->path);
+    store->path = mem_strdup(file.path);
+    pthread_mutex_unlock(&store->lock);
     r = use_file(store, &file, err);
     if (r == -EUCLEAN && may_set_aside) {
         r = set_aside(store, &file, err);
@@ -161,7 +149,9 @@ static void try_open(struct store *store)
     struct error err = ERROR_INIT;
     int r = open_chosen(store, true, &err);
     if (r == 0) {
-        publish_text(store, STORE_READY, "ready");
+        struct error description = ERROR_INIT;
+        error_set(&description, 0, "ready");
+        publish(store, STORE_READY, &description);
         return;
     }
     store_connection_close(&store->conn, false);
@@ -217,39 +207,23 @@ static enum next wait_for_work(struct store *store)
     return next;
 }
 
-// A failure of the disk is told of until something was written again. The lock is held.
-static void note_trouble(struct store *store, const struct list *batch)
-{
-    const struct error *failure = NULL;
-    bool wrote = false;
-    store_batch_outcome(batch, &failure, &wrote);
-    if (failure)
-        store->trouble = *failure;
-    else if (wrote)
-        store->trouble = (struct error)ERROR_INIT;
-}
-
 static void hand_over(struct store *store, bool ready, struct list *jobs)
 {
     pthread_mutex_lock(&store->lock);
-    if (ready)
-        note_trouble(store, jobs);
+    if (ready) {
+        // A failure of the disk is told of until something was written again.
+        const struct error *failure = NULL;
+        bool wrote = false;
+        store_batch_outcome(jobs, &failure, &wrote);
+        if (failure)
+            store->trouble = *failure;
+        else if (wrote)
+            store->trouble = (struct error)ERROR_INIT;
+    }
     for (struct list *link; (link = list_shift(jobs)); store->unfinished_jobs--)
         list_append(&store->finished, link);
     tell_owner(store);
     pthread_mutex_unlock(&store->lock);
-}
-
-// Nobody else waits for the file to be written anew.
-static void take_deletions(struct list *jobs, struct list *deletions)
-{
-    list_for_each(link, jobs) {
-        const struct store_job *job = list_entry(link, struct store_job, link);
-        if (job->result != 0 || !job->scrub)
-            continue;
-        list_remove(link);
-        list_append(deletions, link);
-    }
 }
 
 // Once for attempts that fail one after the other, and where nobody waits for the first of them.
@@ -331,7 +305,14 @@ static void run_batch(struct store *store)
         store_batch_fail(&batch, &failure);
 
     struct list deletions = LIST_INIT(deletions);
-    take_deletions(&batch, &deletions);
+    // Nobody else waits for the file to be written anew.
+    list_for_each(link, &batch) {
+        const struct store_job *job = list_entry(link, struct store_job, link);
+        if (job->result != 0 || !job->scrub)
+            continue;
+        list_remove(link);
+        list_append(&deletions, link);
+    }
     hand_over(store, ready, &batch);
     if (!list_empty(&deletions)) {
         scrub(store, &deletions);

@@ -28,15 +28,6 @@ static int refuse_binary(int fd, const struct stat *stat, const char *path, stru
     return 0;
 }
 
-static void show_line(struct buf *out, int64_t number, const struct line_reader *line)
-{
-    buf_printf(out, "%" PRId64 "|", number);
-    buf_append_span(out, buf_span(&line->text));
-    if (line->line_size > line->text.len)
-        buf_printf(out, " [line cut: %zu of %zu bytes shown]", line->text.len, line->line_size);
-    buf_append_char(out, '\n');
-}
-
 static int show_lines(int fd, int64_t offset, int64_t limit, struct buf *out, struct error *err)
 {
     CLEANUP(line_reader_finish) struct line_reader line;
@@ -51,7 +42,11 @@ static int show_lines(int fd, int64_t offset, int64_t limit, struct buf *out, st
             buf_printf(out, "[more follows: continue with offset=%" PRId64 "]\n", number);
             break;
         }
-        show_line(out, number, &line);
+        buf_printf(out, "%" PRId64 "|", number);
+        buf_append_span(out, buf_span(&line.text));
+        if (line.line_size > line.text.len)
+            buf_printf(out, " [line cut: %zu of %zu bytes shown]", line.text.len, line.line_size);
+        buf_append_char(out, '\n');
     }
     if (r < 0)
         return error_errno(err, -r, "cannot read line %" PRId64, number + 1);

@@ -23,15 +23,6 @@ static void on_end(void *context, const struct process_end *end)
     done(done_context, end->result, text, end->ms);
 }
 
-static void write_settings(struct json_writer *w, const struct tool_settings *settings)
-{
-    json_write_key(w, "settings");
-    json_write_object_begin(w);
-    json_write_member_int(w, "memory_characters", settings->memory_characters);
-    json_write_member_int(w, "user_characters", settings->user_characters);
-    json_write_object_end(w);
-}
-
 static struct process_spec spec_of(const char *directory, uint64_t flow, struct span request)
 {
     int64_t memory = TOOL_PROCESS_MEMORY;
@@ -59,8 +50,13 @@ static int write_request(const struct tool_env *env, const struct tool *tool, st
     json_write_object_begin(&w);
     json_write_member_text(&w, "tool", tool->name);
     json_write_member_raw(&w, "arguments", arguments);
-    if (tool->place == TOOL_IN_MEMORIES)
-        write_settings(&w, &env->settings);
+    if (tool->place == TOOL_IN_MEMORIES) {
+        json_write_key(&w, "settings");
+        json_write_object_begin(&w);
+        json_write_member_int(&w, "memory_characters", env->settings.memory_characters);
+        json_write_member_int(&w, "user_characters", env->settings.user_characters);
+        json_write_object_end(&w);
+    }
     json_write_object_end(&w);
     return json_write_done(&w) ? 0 : error_set(err, -E2BIG, "the arguments are too large");
 }

@@ -9,20 +9,15 @@
 
 enum { NEW_FILE_MODE = 0644 };
 
-// A process has no other way to ask for it; here there is one thread.
-static mode_t mode_of_new_files(void)
-{
-    mode_t mask = umask(0);
-    umask(mask);
-    return NEW_FILE_MODE & ~mask;
-}
-
 // *ret_mode is that of the file which is replaced: a private one stays private.
 static int look_at_target(int parent_fd, const char *name, const char *path, mode_t *ret_mode,
                           struct error *err)
 {
     struct stat stat;
-    *ret_mode = mode_of_new_files();
+    // A process has no other way to ask for it; here there is one thread.
+    mode_t mask = umask(0);
+    umask(mask);
+    *ret_mode = NEW_FILE_MODE & ~mask;
     if (fstatat(parent_fd, name, &stat, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT ? 0 : error_errno(err, errno, "cannot look at %s", path);
     *ret_mode = stat.st_mode & 0777;
