@@ -61,8 +61,10 @@ static void send_code(struct telegram *telegram, const struct telegram_update *u
                        "This is a private assistant. Your pairing code is %s. Within an hour its "
                        "owner can let you in with:\nhermes pairing approve telegram %s",
                        code, code);
-    telegram_api_message(telegram, (struct telegram_place){update->ids.chat, update->ids.thread},
-                         NULL, span_make(text, (size_t)len), false, NULL, NULL);
+    struct telegram_message message = {.place = {update->ids.chat, update->ids.thread},
+                                       .message_id = "",
+                                       .text = span_make(text, (size_t)len)};
+    telegram_api_message(telegram, &message, NULL, NULL);
 }
 
 // A code is made only when the user can be told it; what was done, for the log.

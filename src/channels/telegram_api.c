@@ -19,7 +19,7 @@ enum {
     IDLE_MS = 20 * 1000,
     TOTAL_EXTRA_MS = 120 * 1000, // beyond the wait for the first byte: a body may be slow
     BODY_MAX = 256 * 1024,       // bytes of a request
-    TYPING_WAIT_MS = 5000,       // for an answer that nobody needs
+    ASIDE_WAIT_MS = 5000,        // for an answer that nobody needs
 };
 
 struct call {
@@ -169,43 +169,80 @@ static void add_number(struct node request, const char *key, const char *text)
         node_add_text(request, key, text);
 }
 
-telegram_call_id telegram_api_message(struct telegram *telegram, struct telegram_place place,
-                                      const char *message_id, struct span text, bool markup,
+static void add_place(struct node request, struct telegram_place place, const char *message_id)
+{
+    add_number(request, "chat_id", place.chat);
+    if (*message_id)
+        add_number(request, "message_id", message_id);
+    else if (*place.thread)
+        add_number(request, "message_thread_id", place.thread);
+}
+
+// All in one row.
+static void add_buttons(struct node request, struct span buttons)
+{
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(DOCUMENT_SMALL);
+    struct node markup = node_add_object(request, "reply_markup");
+    struct node row = node_add_array(node_add_array(markup, "inline_keyboard"), NULL);
+    document_read(&doc, buttons, NULL);
+    for (struct node button = node_first(document_root(&doc)); node_type(button) != JSON_ABSENT;
+         button = node_next(button)) {
+        struct node entry = node_add_object(row, NULL);
+        node_add_text(entry, "text", node_text(node_get(button, "text")));
+        node_add_text(entry, "callback_data", node_text(node_get(button, "data")));
+    }
+}
+
+telegram_call_id telegram_api_message(struct telegram *telegram,
+                                      const struct telegram_message *message,
                                       telegram_answer_fn *fn, void *context)
 {
     BUF_AUTO body = BUF_INIT(BODY_MAX);
     DOCUMENT_AUTO doc = DOCUMENT_INIT(2 * BODY_MAX);
     struct node request = document_object(&doc);
-    add_number(request, "chat_id", place.chat);
-    if (message_id)
-        add_number(request, "message_id", message_id);
-    else if (*place.thread)
-        add_number(request, "message_thread_id", place.thread);
-    node_add_string(request, "text", text);
-    if (markup)
+    bool edit = *message->message_id;
+    add_place(request, message->place, message->message_id);
+    node_add_string(request, "text", message->text);
+    if (message->markup)
         node_add_text(request, "parse_mode", "MarkdownV2");
     if (telegram->config->disable_link_previews)
         node_add_bool(node_add_object(request, "link_preview_options"), "is_disabled", true);
+    if (message->buttons.len)
+        add_buttons(request, message->buttons);
     document_print(&doc, &body, NULL);
-    struct telegram_ask ask = {.method = message_id ? "editMessageText" : "sendMessage",
-                               .body = buf_span(&body),
-                               .once = !message_id};
+    struct telegram_ask ask = {
+        .method = edit ? "editMessageText" : "sendMessage", .body = buf_span(&body), .once = !edit};
     return telegram_api_ask(telegram, &ask, fn, context);
+}
+
+// What nobody waits for: it fails without a word.
+static void ask_aside(struct telegram *telegram, const char *method, struct document *doc)
+{
+    BUF_AUTO body = BUF_INIT(BODY_MAX);
+    document_print(doc, &body, NULL);
+    struct telegram_ask ask = {
+        .method = method, .body = buf_span(&body), .first_byte_ms = ASIDE_WAIT_MS};
+    telegram_api_ask(telegram, &ask, NULL, NULL);
 }
 
 void telegram_api_typing(struct telegram *telegram, struct telegram_place place)
 {
-    BUF_AUTO body = BUF_INIT(BODY_MAX);
     DOCUMENT_AUTO doc = DOCUMENT_INIT(DOCUMENT_SMALL);
     struct node request = document_object(&doc);
-    add_number(request, "chat_id", place.chat);
-    if (*place.thread)
-        add_number(request, "message_thread_id", place.thread);
+    add_place(request, place, "");
     node_add_text(request, "action", "typing");
-    document_print(&doc, &body, NULL);
-    struct telegram_ask ask = {
-        .method = "sendChatAction", .body = buf_span(&body), .first_byte_ms = TYPING_WAIT_MS};
-    telegram_api_ask(telegram, &ask, NULL, NULL);
+    ask_aside(telegram, "sendChatAction", &doc);
+}
+
+void telegram_api_pressed(struct telegram *telegram, const char *press, struct telegram_place place,
+                          const char *message_id)
+{
+    DOCUMENT_AUTO confirmed = DOCUMENT_INIT(DOCUMENT_SMALL);
+    DOCUMENT_AUTO without = DOCUMENT_INIT(DOCUMENT_SMALL);
+    node_add_text(document_object(&confirmed), "callback_query_id", press);
+    ask_aside(telegram, "answerCallbackQuery", &confirmed);
+    add_place(document_object(&without), place, message_id);
+    ask_aside(telegram, "editMessageReplyMarkup", &without);
 }
 
 enum counted { COUNT_POLL, COUNT_SEND, COUNT_EDIT };

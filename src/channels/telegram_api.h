@@ -32,15 +32,26 @@ telegram_call_id telegram_api_ask(struct telegram *telegram, const struct telegr
                                   telegram_answer_fn *fn, void *context);
 void telegram_api_cancel(struct telegram *telegram, telegram_call_id id); // without an answer
 void telegram_api_stop(struct telegram *telegram);                        // all of them
+
 struct telegram_place {
     const char *chat;
     const char *thread; // the topic in it; "": none
 };
 
-// A message's text as a request; `message_id` NULL: a new message.
-telegram_call_id telegram_api_message(struct telegram *telegram, struct telegram_place place,
-                                      const char *message_id, struct span text, bool markup,
+struct telegram_message {
+    struct telegram_place place;
+    const char *message_id; // of the one to edit; NULL or "": a new one
+    struct span text;
+    bool markup;         // the text is MarkdownV2
+    struct span buttons; // under it, as in the outbox; absent or "": none
+};
+
+telegram_call_id telegram_api_message(struct telegram *telegram,
+                                      const struct telegram_message *message,
                                       telegram_answer_fn *fn, void *context);
 void telegram_api_typing(struct telegram *telegram, struct telegram_place place);
+// That a button was pressed is confirmed to who did, and the message loses its buttons.
+void telegram_api_pressed(struct telegram *telegram, const char *press, struct telegram_place place,
+                          const char *message_id);
 void telegram_api_count_poll(struct telegram *telegram, enum telegram_outcome outcome);
 void telegram_api_count_send(struct telegram *telegram, bool edit, enum telegram_outcome outcome);

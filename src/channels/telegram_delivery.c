@@ -144,15 +144,15 @@ static void on_answer(void *context, const struct telegram_answer *answer)
     delivery->answered(delivery, answer);
 }
 
-void telegram_delivery_send(struct telegram_delivery *delivery, struct span text, bool markup,
+void telegram_delivery_send(struct telegram_delivery *delivery, struct telegram_message message,
                             telegram_answered_fn *answered)
 {
     struct telegram *telegram = delivery->telegram;
+    message.place = (struct telegram_place){delivery->chat->id, delivery->thread};
+    message.message_id = delivery->message_id;
     delivery->editing = *delivery->message_id;
     delivery->answered = answered;
     telegram_chat_take(telegram, delivery->chat, delivery->editing);
     telegram->in_flight++;
-    delivery->call = telegram_api_message(
-        telegram, (struct telegram_place){delivery->chat->id, delivery->thread},
-        delivery->editing ? delivery->message_id : NULL, text, markup, on_answer, delivery);
+    delivery->call = telegram_api_message(telegram, &message, on_answer, delivery);
 }

@@ -55,6 +55,6 @@ struct store_delivery_change *telegram_delivery_change(struct telegram_delivery 
 // `written` hears whether there still is such a row.
 void telegram_delivery_write(struct telegram_delivery *delivery, telegram_written_fn *written);
 
-// A new message, or an edit where there is one.
-void telegram_delivery_send(struct telegram_delivery *delivery, struct span text, bool markup,
+// A new message, or an edit where there is one; `message` as it is to be, but for its place.
+void telegram_delivery_send(struct telegram_delivery *delivery, struct telegram_message message,
                             telegram_answered_fn *answered);

@@ -209,6 +209,7 @@ static struct store_inbound inbound_of(const struct telegram_update *update, int
         .thread = span_of(update->ids.thread),
         .external_id = span_of(update->ids.update),
         .sender = span_of(update->ids.user),
+        .kind = update->kind == TELEGRAM_BUTTON ? STORE_INBOUND_BUTTON : STORE_INBOUND_TEXT,
         .text = span_of(update->text),
         .cut = update->cut,
         .sent_ms = update->sent_ms,
@@ -216,19 +217,20 @@ static struct store_inbound inbound_of(const struct telegram_update *update, int
     };
 }
 
-static size_t let_in(struct telegram *telegram, const struct telegram_updates *updates,
-                     struct store_inbound *rows)
+// True when it goes into the inbox.
+static bool let_in(struct telegram *telegram, const struct telegram_update *update)
 {
-    int64_t wall_ms = loop_wall(telegram->env.loop);
-    size_t count = 0;
-    for (size_t i = 0; i < updates->count; i++) {
-        const struct telegram_update *update = &updates->rows[i];
-        if (update->kind == TELEGRAM_MESSAGE && telegram_access_allows(telegram, update))
-            rows[count++] = inbound_of(update, wall_ms);
-        else
-            telegram_access_refuse(telegram, update);
+    if (update->kind < TELEGRAM_MESSAGE || !telegram_access_allows(telegram, update)) {
+        telegram_access_refuse(telegram, update);
+        return false;
     }
-    return count;
+    if (update->kind == TELEGRAM_BUTTON)
+        telegram_api_pressed(telegram, update->ids.press,
+                             (struct telegram_place){update->ids.chat, ""}, update->ids.message);
+    if (update->kind == TELEGRAM_EDIT)
+        LOG_EVENT(LOG_INFO, "telegram.edited", "", LOG_TEXT("chat", update->ids.chat),
+                  LOG_TEXT("done", "ignored: a message counts as it was first sent"));
+    return update->kind != TELEGRAM_EDIT;
 }
 
 static void take_in(struct telegram *telegram, const struct telegram_updates *updates)
@@ -240,7 +242,11 @@ static void take_in(struct telegram *telegram, const struct telegram_updates *up
         return;
     }
     CLEANUP(mem_cleanup) struct store_inbound *rows = mem_zalloc(updates->count * sizeof *rows);
-    size_t count = let_in(telegram, updates, rows);
+    int64_t wall_ms = loop_wall(telegram->env.loop);
+    size_t count = 0;
+    for (size_t i = 0; i < updates->count; i++)
+        if (let_in(telegram, &updates->rows[i]))
+            rows[count++] = inbound_of(&updates->rows[i], wall_ms);
     poller->next = updates->rows[updates->count - 1].id + 1;
     telegram->updates += (int64_t)updates->count;
     *telegram->updates_metric += (int64_t)updates->count;
@@ -281,13 +287,16 @@ static void on_poll(void *context, const struct telegram_answer *answer)
 
 static void write_request(const struct telegram_poller *poller, int64_t wait_ms, struct buf *out)
 {
+    static const char *const wanted[] = {"message", "edited_message", "callback_query"};
     DOCUMENT_AUTO doc = DOCUMENT_INIT(DOCUMENT_SMALL);
     struct node request = document_object(&doc);
     if (poller->offset)
         node_add_int(request, "offset", poller->offset);
     node_add_int(request, "limit", poller->limit);
     node_add_int(request, "timeout", wait_ms / 1000);
-    node_add_text(node_add_array(request, "allowed_updates"), NULL, "message");
+    struct node kinds = node_add_array(request, "allowed_updates");
+    for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
+        node_add_text(kinds, NULL, wanted[i]);
     document_print(&doc, out, NULL);
 }
 

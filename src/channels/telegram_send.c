@@ -25,7 +25,7 @@ enum {
 struct reply { // a row that is being delivered
     struct telegram_delivery delivery;
     int64_t created_ms, begun_ms;
-    char *text; // owned
+    char *text, *buttons; // owned; buttons as in the outbox, under the last part
     struct span rest;
     struct telegram_split split;
     struct buf part; // the present one
@@ -47,6 +47,7 @@ static void reply_destroy(struct reply *reply)
     telegram_delivery_finish(&reply->delivery);
     buf_finish(&reply->part);
     free(reply->text);
+    free(reply->buttons);
     free(reply);
 }
 
@@ -220,7 +221,10 @@ static void hand_over(struct telegram_delivery *delivery, bool found)
         telegram_plain(buf_span(&reply->part), &text);
     else
         telegram_markdown(buf_span(&reply->part), &text);
-    telegram_delivery_send(delivery, buf_span(&text), !reply->plain, on_answer);
+    struct telegram_message message = {.text = buf_span(&text), .markup = !reply->plain};
+    if (span_trim(reply->rest).len == 0)
+        message.buttons = span_of(reply->buttons);
+    telegram_delivery_send(delivery, message, on_answer);
 }
 
 // For the next process: what was noted to be under way is not.
@@ -276,6 +280,7 @@ static struct reply *reply_create(struct telegram *telegram, struct telegram_cha
     reply->begun_ms = loop_now(telegram->env.loop);
     reply->text = mem_strndup(row->text.len ? row->text.data : "", row->text.len);
     reply->rest = span_make(reply->text, row->text.len);
+    reply->buttons = mem_strndup(row->buttons.len ? row->buttons.data : "", row->buttons.len);
     reply->index = -1;
     buf_init(&reply->part, TELEGRAM_PART_BYTES_MAX);
     chat->busy = true;

@@ -219,7 +219,8 @@ static void show(struct stream *stream)
     } else {
         stream->changed = false;
         stream->shown_hash = hash;
-        telegram_delivery_send(delivery, buf_span(&text), false, on_answer);
+        telegram_delivery_send(delivery, (struct telegram_message){.text = buf_span(&text)},
+                               on_answer);
     }
 }
 

@@ -136,30 +136,57 @@ static void read_topic(struct json_value message, struct telegram_update *update
         write_number(update->ids.thread, thread);
 }
 
-static void read_message(struct json_value message, struct telegram_update *update)
+// False unless a person is there with us alone.
+static bool read_place(struct json_value message, struct json_value from,
+                       struct telegram_update *update)
 {
-    struct json_value chat = json_get(message, "chat"), from = json_get(message, "from");
-    int64_t date;
+    struct json_value chat = json_get(message, "chat");
+    int64_t date, number;
     bool bot = false;
     if (!json_int64(json_get(chat, "id"), &update->chat))
-        return;
+        return false;
     if (!json_is(json_get(chat, "type"), "private")) {
         update->kind = TELEGRAM_ELSEWHERE;
-        return;
+        return false;
     }
     if (!json_int64(json_get(from, "id"), &update->user) ||
         (json_bool(json_get(from, "is_bot"), &bot) && bot))
-        return;
+        return false;
     if (json_int64(json_get(message, "date"), &date) && date > 0 && date < INT64_MAX / 1000)
         update->sent_ms = date * 1000;
+    if (json_int64(json_get(message, "message_id"), &number))
+        write_number(update->ids.message, number);
     write_number(update->ids.update, update->id);
     write_number(update->ids.chat, update->chat);
     write_number(update->ids.user, update->user);
     read_topic(message, update);
     read_name(from, update);
-    update->text = message_text(message, &update->cut);
-    if (update->text)
-        update->kind = TELEGRAM_MESSAGE;
+    return true;
+}
+
+static void read_press(struct json_value press, struct telegram_update *update)
+{
+    BUF_AUTO data = BUF_INIT(TELEGRAM_BUTTON_MAX);
+    copy_text(json_get(press, "id"), update->ids.press, sizeof update->ids.press);
+    if (!json_string(json_get(press, "data"), &data) || data.len == 0)
+        return;
+    update->text = buf_take_text(&data);
+    update->kind = TELEGRAM_BUTTON;
+}
+
+static void read_update(struct json_value value, struct telegram_update *update)
+{
+    struct json_value message = json_get(value, "message");
+    struct json_value edited = json_get(value, "edited_message");
+    struct json_value press = json_get(value, "callback_query");
+    if (read_place(message, json_get(message, "from"), update)) {
+        update->text = message_text(message, &update->cut);
+        update->kind = update->text ? TELEGRAM_MESSAGE : TELEGRAM_NOTHING;
+    } else if (read_place(edited, json_get(edited, "from"), update)) {
+        update->kind = TELEGRAM_EDIT;
+    } else if (read_place(json_get(press, "message"), json_get(press, "from"), update)) {
+        read_press(press, update);
+    }
 }
 
 struct found { // an update before it is read
@@ -205,7 +232,7 @@ int telegram_updates_read(struct json_value result, struct telegram_updates *ret
     updates.rows = mem_zalloc((updates.count + 1) * sizeof *updates.rows);
     for (size_t i = 0; i < updates.count; i++) {
         updates.rows[i].id = found[i].id;
-        read_message(json_get(found[i].value, "message"), &updates.rows[i]);
+        read_update(found[i].value, &updates.rows[i]);
     }
     *ret_updates = updates;
     return 0;

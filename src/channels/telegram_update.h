@@ -17,6 +17,7 @@ enum {
     TELEGRAM_MESSAGE_MAX = 64 * 1024, // bytes of one message's text
     TELEGRAM_QUOTE_MAX = 500,         // characters of the message that is replied to
     TELEGRAM_CUT_UNITS = 4000,        // from here on a client has probably cut a longer text
+    TELEGRAM_BUTTON_MAX = 64,         // bytes of a button's data, as the Bot API has it
     TELEGRAM_NUMBER_MAX = 24,         // bytes of an id as text, with the NUL
 };
 
@@ -24,6 +25,8 @@ enum telegram_update_kind {
     TELEGRAM_NOTHING,   // nothing that could be answered
     TELEGRAM_ELSEWHERE, // a message in a group or channel
     TELEGRAM_MESSAGE,   // somebody wrote privately
+    TELEGRAM_EDIT,      // and changed it later
+    TELEGRAM_BUTTON,    // somebody pressed one under a message of ours; the text is its data
 };
 
 struct telegram_update {
@@ -33,11 +36,13 @@ struct telegram_update {
     struct {
         char update[TELEGRAM_NUMBER_MAX], chat[TELEGRAM_NUMBER_MAX], user[TELEGRAM_NUMBER_MAX];
         char thread[TELEGRAM_NUMBER_MAX]; // the topic's message_thread_id; "": none
+        char message[TELEGRAM_NUMBER_MAX];
+        char press[64]; // of TELEGRAM_BUTTON, to be answered
     } ids;
     char name[128], username[64]; // of the sender; "" when not given
     int64_t sent_ms;
     bool cut;
-    char *text; // owned; NULL unless TELEGRAM_MESSAGE
+    char *text; // owned; NULL unless TELEGRAM_MESSAGE or TELEGRAM_BUTTON
 };
 
 struct telegram_updates {

@@ -149,6 +149,61 @@ def test_pictures_and_edits_harm_nothing(bot, api):
     assert api.wait_for(lambda: api.offsets[-1] > nameless["update_id"])
 
 
+# -- buttons and edits ---------------------------------------------------------------------------
+
+ASKING = """db.execute("INSERT INTO outbox(channel, chat, state, created_ms, changed_ms, kind,"
+" in_flight, text, buttons) VALUES('telegram', '42', 'pending', 1, 1, 'question', 0, ?, ?)",
+sys.argv[2:])"""
+BUTTONS = '[{"text": "Approve", "data": "/whoami"}, {"text": "Deny", "data": "/status"}]'
+
+
+@pytest.fixture
+def asked(hermes, bot, api):
+    """asked(text): the bot's messages once that question has gone out."""
+    def ask(text):
+        api.user_says(OWNER, "hi")  # or the chat is not known
+        settled(api, 1)
+        bot.stop()
+        hermes.sql(ASKING, hermes.home / "state.db", text, BUTTONS)
+        bot.start()
+        api.wait_text(OWNER, text[-9:])
+        api.wait_quiet()
+        return api.messages(OWNER)[1:]
+    return ask
+
+
+def test_a_button_is_a_command(asked, api):
+    question, = asked("May I do it?")
+    assert [[b["text"] for b in row] for row in question.keyboard] == [["Approve", "Deny"]]
+    update = api.user_presses(question, "Approve")
+    assert "telegram" in settled(api, 3)[2]
+    assert api.chats.presses == {update["callback_query"]["id"]: True} and not question.keyboard
+    api.repeat(update)
+    assert api.wait_for(lambda: not api.chats.stale)
+    settled(api, 3)
+
+
+def test_buttons_stand_under_the_last_part(asked, api):
+    *above, last = asked("word " * 1000 + "May I do it?")
+    assert above and last.keyboard and not any(message.keyboard for message in above)
+
+
+def test_a_stranger_presses_nothing(asked, api):
+    question, = asked("May I do it?")
+    update = api.user_presses(question, "Approve", user=STRANGER)
+    assert api.wait_for(lambda: api.offsets[-1] > update["update_id"])
+    settled(api, 2)
+    assert api.chats.presses == {update["callback_query"]["id"]: False} and question.keyboard
+
+
+def test_an_edit_is_no_new_question(bot, api):
+    update = api.user_says(OWNER, "hi")
+    settled(api, 1)
+    api.user_edits(update, "hello")
+    bot.wait_event("telegram.edited")
+    settled(api, 1)
+
+
 # -- how an answer looks --------------------------------------------------------------------------
 
 def test_an_answer_grows_in_one_message(talk, api):

@@ -47,6 +47,8 @@ OPTIONAL = {
     "editMessageText": {"chat_id", "message_id", "text", "parse_mode", "entities",
                         "link_preview_options", "reply_markup"},
     "sendChatAction": {"chat_id", "action", "message_thread_id"},
+    "editMessageReplyMarkup": {"chat_id", "message_id", "reply_markup"},
+    "answerCallbackQuery": {"callback_query_id", "text", "show_alert"},
     "setMyCommands": {"commands", "scope", "language_code"},
     "deleteWebhook": {"drop_pending_updates"},
 }
@@ -105,6 +107,18 @@ class TelegramApi(Upstream):
         """A message to the bot; the update. `more`: user, date, update_id, message_id, name, kind,
         or further fields of the message."""
         update = self.chats.incoming(chat, text, **more)
+        self._wake()
+        return update
+
+    def user_presses(self, message, text, user=None):
+        """The button of that text under a message of the bot; the update."""
+        update = self.chats.pressed(message, text, user)
+        self._wake()
+        return update
+
+    def user_edits(self, update, text):
+        """The message of an earlier update says this now; the new update."""
+        update = self.chats.edited(update, text)
         self._wake()
         return update
 
@@ -336,6 +350,13 @@ class TelegramApi(Upstream):
             raise Refused(400, "Bad Request: message identifier is not specified")
         return self.chats.edit(chat, message_id, text, call.params.get("parse_mode"),
                                call.params.get("entities"), call.params)
+
+    def _editMessageReplyMarkup(self, call):
+        message_id, markup = call.params.get("message_id"), call.params.get("reply_markup")
+        return self.chats.mark(self._chat(call.params), message_id, markup)
+
+    def _answerCallbackQuery(self, call):
+        return self.chats.answer(call.params.get("callback_query_id"))
 
     def _sendChatAction(self, call):
         if call.params.get("action") not in ACTIONS:

@@ -47,11 +47,24 @@ class Message:
     def edits(self):
         return len(self.history) - 1
 
+    @property
+    def keyboard(self):
+        return keyboard(self.params)
+
     def marked(self, kind):
         """The texts that an entity of this kind covers."""
         data = self.text.encode("utf-16-le", "surrogatepass")
         return [data[2 * e["offset"]:2 * (e["offset"] + e["length"])].decode("utf-16-le")
                 for e in self.entities if e["type"] == kind]
+
+
+def keyboard(params):
+    """The rows of buttons; Refused when Telegram would not take them."""
+    rows = ((params or {}).get("reply_markup") or {}).get("inline_keyboard", [])
+    for button in (b for row in rows for b in row):
+        if not 1 <= len(button["callback_data"].encode()) <= 64:
+            raise Refused(400, "Bad Request: BUTTON_DATA_INVALID")
+    return rows
 
 
 def readable(text, parse_mode, entities):
@@ -82,6 +95,7 @@ class Chats:
         self.violations = []
         self.pace = "note"  # None: not looked at; "enforce": answered with 429
         self.actions = []  # (time, chat, action)
+        self.presses = {}  # id: whether it was answered
         self.pending, self.stale = [], []
         self.confirmed = 0  # updates below this were confirmed
         self.next_update, self.next_message = FIRST_UPDATE, FIRST_MESSAGE
@@ -94,22 +108,44 @@ class Chats:
         """Queues the update of a message and returns it."""
         with self.lock:
             user = chat if user is None else user
-            number = self.next_update if update_id is None else update_id
-            self.next_update = max(self.next_update, number) + 1
             message = {
                 "message_id": self._message_id() if message_id is None else message_id,
-                "from": {"id": user, "is_bot": False, "first_name": name, "language_code": "en",
-                         "username": f"user{user}"},
-                "chat": self.chat_object(chat, kind, name),
+                "from": self.person(user, name), "chat": self.chat_object(chat, kind, name),
                 "date": int(time.time()) if date is None else date, "text": text, **more}
             if text.startswith("/") and text[1:2].isalpha():
                 message["entities"] = [{"type": "bot_command", "offset": 0,
                                         "length": units(text.split()[0])}]
             self.all.setdefault(chat, []).append(Message(
                 message["message_id"], chat, False, text, [], time.monotonic(), text))
-            update = {"update_id": number, "message": message}
-            self.pending.append(update)
-            return update
+            return self._queue({"message": message}, update_id)
+
+    def pressed(self, message, text, user=None):
+        """Queues the update of a press of that message's button."""
+        with self.lock:
+            button = next(b for row in message.keyboard for b in row if b["text"] == text)
+            number = str(4_000_000_000 + len(self.presses))
+            self.presses[number] = False
+            return self._queue({"callback_query": {
+                "id": number, "from": self.person(message.chat if user is None else user),
+                "message": self.as_object(message), "chat_instance": "1",
+                "data": button["callback_data"]}})
+
+    def edited(self, update, text):
+        with self.lock:
+            return self._queue({"edited_message": {**update["message"], "text": text,
+                                                   "edit_date": int(time.time())}})
+
+    def _queue(self, what, number=None):
+        number = self.next_update if number is None else number
+        self.next_update = max(self.next_update, number) + 1
+        update = {"update_id": number, **what}
+        self.pending.append(update)
+        return update
+
+    @staticmethod
+    def person(user, name="Tester"):
+        return {"id": user, "is_bot": False, "first_name": name, "language_code": "en",
+                "username": f"user{user}"}
 
     def _message_id(self):
         self.next_message += 1
@@ -171,6 +207,7 @@ class Chats:
             if (chat, (params or {}).get("message_thread_id")) in self.gone_topics:
                 raise Refused(400, "Bad Request: message thread not found")
             shown, marks, empties = readable(text, parse_mode, entities)
+            keyboard(params)
             self._paced("sendMessage", chat, self._send_pace(chat))
             self.violations += [f"sendMessage: empty entity: {e}" for e in empties]
             now = time.monotonic()
@@ -181,14 +218,10 @@ class Chats:
 
     def edit(self, chat, message_id, text, parse_mode=None, entities=None, params=None):
         with self.lock:
-            self._known(chat)
-            message = next((m for m in self.all[chat] if m.id == message_id), None)
-            if message is None:
-                raise Refused(400, "Bad Request: message to edit not found")
-            if not message.mine:
-                raise Refused(400, "Bad Request: message can't be edited")
+            message = self._own(chat, message_id)
             shown, marks, empties = readable(text, parse_mode, entities)
-            if (shown, marks) == (message.text, message.entities):
+            before = (message.text, message.entities, message.keyboard)
+            if (shown, marks, keyboard(params)) == before:
                 from telegram_faults import NOT_MODIFIED
                 raise Refused(400, NOT_MODIFIED)
             self._paced("editMessageText", chat, self._edit_pace(chat))
@@ -197,6 +230,29 @@ class Chats:
             message.parse_mode, message.params = parse_mode, params or {}
             message.history.append((time.monotonic(), shown))
             return {**self.as_object(message), "edit_date": int(time.time())}
+
+    def mark(self, chat, message_id, markup):
+        with self.lock:
+            message = self._own(chat, message_id)
+            message.params = {**message.params, "reply_markup": markup}
+            return self.as_object(message)
+
+    def _own(self, chat, message_id):
+        self._known(chat)
+        message = next((m for m in self.all[chat] if m.id == message_id), None)
+        if message is None:
+            raise Refused(400, "Bad Request: message to edit not found")
+        if not message.mine:
+            raise Refused(400, "Bad Request: message can't be edited")
+        return message
+
+    def answer(self, press):
+        with self.lock:
+            if self.presses.get(press) is not False:
+                raise Refused(400, "Bad Request: query is too old and response timeout expired or "
+                                   "query ID is invalid")
+            self.presses[press] = True
+            return True
 
     def act(self, chat, action):
         with self.lock:

@@ -22,12 +22,12 @@ static char shown[8192];
 static telegram_answer_fn *asked;
 static void *asker;
 
-telegram_call_id telegram_api_message(struct telegram *channel, struct telegram_place place,
-                                      const char *message_id, struct span text, bool markup,
+telegram_call_id telegram_api_message(struct telegram *channel,
+                                      const struct telegram_message *message,
                                       telegram_answer_fn *fn, void *context)
 {
-    assert_false(markup);
-    snprintf(shown, sizeof shown, "%.*s", (int)text.len, text.data);
+    assert_false(message->markup);
+    snprintf(shown, sizeof shown, "%.*s", (int)message->text.len, message->text.data);
     asked = fn;
     asker = context;
     return 1;

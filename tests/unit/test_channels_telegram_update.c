@@ -75,6 +75,51 @@ static void test_only_a_topic_is_a_thread(void **state)
     assert_thread(PRIVATE("\"text\":\"a\",\"message_thread_id\":{},\"is_topic_message\":true"), "");
 }
 
+#define PRESSED(fields)                                                                      \
+    "[{\"update_id\":7,\"callback_query\":{\"id\":\"4001\",\"from\":{\"id\":42},"            \
+    "\"message\":{\"message_id\":9,\"date\":1700000000,\"from\":{\"id\":1,\"is_bot\":true}," \
+    "\"chat\":{\"id\":42,\"type\":\"private\"}}" fields "}}]"
+
+static void test_a_button(void **state)
+{
+    (void)state;
+    struct telegram_updates updates;
+    assert_int_equal(read_updates(PRESSED(",\"data\":\"/approve 12\""), &updates), 0);
+    const struct telegram_update *update = &updates.rows[0];
+    assert_int_equal(update->kind, TELEGRAM_BUTTON);
+    assert_string_equal(update->ids.chat, "42");
+    assert_string_equal(update->ids.user, "42"); // whoever pressed it, not the bot
+    assert_string_equal(update->ids.message, "9");
+    assert_string_equal(update->ids.press, "4001");
+    assert_string_equal(update->text, "/approve 12");
+    telegram_updates_finish(&updates);
+}
+
+static void test_a_button_without_data_is_nothing(void **state)
+{
+    (void)state;
+    assert_text(PRESSED(""), "");
+    assert_text(PRESSED(",\"data\":\"\""), "");
+    assert_text(
+        PRESSED(",\"data\":\"12345678901234567890123456789012345678901234567890123456789012345\""),
+        "");
+    assert_text("[{\"update_id\":7,\"callback_query\":{\"id\":\"1\",\"data\":\"x\"}}]", "");
+}
+
+static void test_an_edit_has_no_text(void **state)
+{
+    (void)state;
+    struct telegram_updates updates;
+    assert_int_equal(read_updates("[{\"update_id\":7,\"edited_message\":{\"message_id\":1,"
+                                  "\"chat\":{\"id\":42,\"type\":\"private\"},\"from\":"
+                                  "{\"id\":42},\"text\":\"b\"}}]",
+                                  &updates),
+                     0);
+    assert_int_equal(updates.rows[0].kind, TELEGRAM_EDIT);
+    assert_null(updates.rows[0].text);
+    telegram_updates_finish(&updates);
+}
+
 static void test_ids_are_sorted_and_counted_once(void **state)
 {
     (void)state;
@@ -229,6 +274,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_private_message),
         cmocka_unit_test(test_only_a_topic_is_a_thread),
+        cmocka_unit_test(test_a_button),
+        cmocka_unit_test(test_a_button_without_data_is_nothing),
+        cmocka_unit_test(test_an_edit_has_no_text),
         cmocka_unit_test(test_ids_are_sorted_and_counted_once),
         cmocka_unit_test(test_only_so_many_at_a_time),
         cmocka_unit_test(test_no_list_of_updates),
