@@ -89,7 +89,7 @@ struct telegram {
     struct telegram_pace pace;
     int64_t not_before_ms; // monotonic: after a 429
     int in_flight;         // messages and edits that were handed to Telegram
-    loop_id pump, pump_timer;
+    loop_id pump;          // looks into the outbox
     int64_t updates, sent;
     int64_t *updates_metric;
 };

@@ -29,7 +29,8 @@ struct reply { // a row that is being delivered
     struct span rest;
     struct telegram_split split;
     struct buf part; // the present one
-    int index;       // its number
+    int index;       // its number; -1: none yet
+    int delivered;   // parts that an earlier delivery of the row saw arrive
     bool plain;
     loop_id pause;                        // until the pace allows it
     char error[TELEGRAM_ANSWER_TEXT_MAX]; // as it is written down
@@ -269,8 +270,8 @@ static void send_part(struct reply *reply)
 
 // Looking into the outbox.
 
-static struct reply *reply_create(struct telegram *telegram, struct telegram_chat *chat,
-                                  const struct store_delivery *row)
+static void reply_create(struct telegram *telegram, struct telegram_chat *chat,
+                         const struct store_delivery *row)
 {
     struct reply *reply = mem_new(struct reply);
     telegram_delivery_init(&reply->delivery, telegram, chat, row->turn, row->thread);
@@ -282,20 +283,22 @@ static struct reply *reply_create(struct telegram *telegram, struct telegram_cha
     reply->rest = span_make(reply->text, row->text.len);
     reply->buttons = mem_strndup(row->buttons.len ? row->buttons.data : "", row->buttons.len);
     reply->index = -1;
+    reply->delivered = row->part;
     buf_init(&reply->part, TELEGRAM_PART_BYTES_MAX);
     chat->busy = true;
-    return reply;
 }
 
 // Outside of the reading, because it writes.
-static void reply_start(struct reply *reply, int part)
+static void reply_start(struct reply *reply)
 {
+    if (reply->index >= 0 || telegram_delivery_busy(&reply->delivery)) // it has begun
+        return;
     while (load_part(reply))
-        if (reply->index >= part) {
+        if (reply->index >= reply->delivered) {
             send_part(reply);
             return;
         }
-    if (part == 0) { // an empty code block, say: the person must not wait for ever
+    if (reply->delivered == 0) { // an empty code block, say: the person must not wait for ever
         buf_append_text(&reply->part, "(an empty answer)");
         reply->index = 0;
         send_part(reply);
@@ -308,12 +311,6 @@ static void reply_start(struct reply *reply, int part)
 struct look { // one reading of the outbox
     struct telegram *telegram;
     int64_t wake_ms;
-    int64_t last; // number of the row that was read
-    struct {
-        struct reply *reply;
-        int part;
-    } started[TELEGRAM_IN_FLIGHT_MAX];
-    size_t started_count;
 };
 
 static void wait_until(struct look *look, int64_t at_ms)
@@ -348,7 +345,6 @@ static bool on_row(void *context, const struct store_delivery *row)
 {
     struct look *look = context;
     struct telegram *telegram = look->telegram;
-    look->last = row->number;
     if (row->state != STORE_DELIVERY_PENDING)
         return true;
     struct telegram_chat *chat = chat_of(telegram, row);
@@ -363,18 +359,15 @@ static bool on_row(void *context, const struct store_delivery *row)
         wait_until(look, at_ms);
         return true;
     }
-    if (deliveries_under_way(telegram) >= TELEGRAM_IN_FLIGHT_MAX) // its end looks again
-        return true;
-    look->started[look->started_count].reply = reply_create(telegram, chat, row);
-    look->started[look->started_count++].part = row->part;
-    return look->started_count < TELEGRAM_IN_FLIGHT_MAX;
+    if (deliveries_under_way(telegram) < TELEGRAM_IN_FLIGHT_MAX) // an end looks again
+        reply_create(telegram, chat, row);
+    return true;
 }
 
 static void stop_pump(struct telegram *telegram)
 {
     loop_cancel(telegram->env.loop, telegram->pump);
-    loop_cancel(telegram->env.loop, telegram->pump_timer);
-    telegram->pump = telegram->pump_timer = 0;
+    telegram->pump = 0;
 }
 
 static void pump(void *context)
@@ -392,16 +385,17 @@ static void pump(void *context)
         log_warning("telegram: the outbox cannot be read: %s", err.text);
         wait_until(&look, loop_now(telegram->env.loop) + BACKOFF_FIRST_MS);
     }
-    for (size_t i = 0; i < look.started_count; i++)
-        reply_start(look.started[i].reply, look.started[i].part);
+    list_for_each(link, &telegram->deliveries)
+        reply_start(list_entry(link, struct reply, delivery.link));
     wait_until(&look, telegram_chats_sweep(telegram));
     if (look.wake_ms != INT64_MAX)
-        telegram->pump_timer = loop_timer_at(telegram->env.loop, look.wake_ms, pump, telegram);
+        telegram->pump = loop_timer_at(telegram->env.loop, look.wake_ms, pump, telegram);
 }
 
 void telegram_send_soon(struct telegram *telegram)
 {
-    if (!telegram->pump && !telegram->draining)
+    stop_pump(telegram);
+    if (!telegram->draining)
         telegram->pump = loop_defer(telegram->env.loop, pump, telegram);
 }
 
