@@ -83,6 +83,7 @@ struct chat_request { // borrowed; valid during the call that takes it
     size_t message_count, tool_count;
     int64_t max_tokens; // 0: the provider's default
     bool stream;
+    const char *params; // further members in the server's own wire format, as in `extra`; or NULL
 };
 
 enum chat_finish {

@@ -13,21 +13,24 @@ static bool is_openai(struct json_value key)
     return false;
 }
 
+void openai_extra_add(struct json_value name, struct json_value value, struct buf *extra)
+{
+    if (extra->len)
+        buf_append_char(extra, ',');
+    buf_append_span(extra, json_raw(name));
+    buf_append_char(extra, ':');
+    buf_append_span(extra, json_raw(value));
+}
+
 void openai_extra_add_call(struct json_value fragment, struct buf *extra)
 {
     struct json_iter it = json_iter_init(fragment);
     struct json_value key, value;
     if (extra->len)
         return;
-    while (json_iter_next(&it, &key, &value)) {
-        if (is_openai(key) || json_type(value) == JSON_NULL)
-            continue;
-        if (extra->len)
-            buf_append_char(extra, ',');
-        buf_append_span(extra, json_raw(key));
-        buf_append_char(extra, ':');
-        buf_append_span(extra, json_raw(value));
-    }
+    while (json_iter_next(&it, &key, &value))
+        if (!is_openai(key) && json_type(value) != JSON_NULL)
+            openai_extra_add(key, value, extra);
 }
 
 void openai_extra_add_details(struct json_value message, struct buf *details)

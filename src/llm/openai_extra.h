@@ -11,6 +11,9 @@ struct json_writer;
  * reasoning_content, OpenRouter's reasoning_details. It is kept as members of the wire format.
  */
 
+// Appends one member.
+void openai_extra_add(struct json_value name, struct json_value value, struct buf *extra);
+
 // Appends the members of a call that are not OpenAI's; the first fragment that has any counts.
 void openai_extra_add_call(struct json_value fragment, struct buf *extra);
 

@@ -47,7 +47,6 @@ struct openai_reply {
     struct openai_call *calls;    // CHAT_CALLS_MAX at most
     size_t call_count;
     enum chat_finish finish;
-    char *model;
     bool finished; // a finish_reason came
     bool done;     // "[DONE]" came: nothing after it counts
     bool reasoned; // reasoning came, so the model did answer something
@@ -85,7 +84,6 @@ void openai_reply_destroy(struct wire_reply *wire)
         buf_finish(&reply->calls[i].extra);
     }
     free(reply->calls);
-    free(reply->model);
     sse_finish(&reply->sse);
     buf_finish(&reply->whole);
     buf_finish(&reply->delta);
@@ -124,6 +122,7 @@ static int add_text(struct openai_reply *reply, struct json_value text)
     blank_nuls(&reply->delta);
     if (!fits || !buf_append_span(&reply->text, buf_span(&reply->delta)))
         return fail(reply, CHAT_TOO_LARGE, "the answer is larger than 12 MiB");
+    reply->wire.said += reply->delta.len > 0;
     if (reply->delta.len)
         reply->wire.sink->on_text(reply->wire.context, buf_span(&reply->delta));
     return 0;
@@ -153,6 +152,7 @@ static void add_reasoning(struct openai_reply *reply, struct json_value message)
     if (!json_string(reasoning, &reply->delta) || reply->delta.len == 0)
         return;
     reply->reasoned = true;
+    reply->wire.said++;
     if (reply->wire.sink->on_reasoning)
         reply->wire.sink->on_reasoning(reply->wire.context, buf_span(&reply->delta));
 }
@@ -245,6 +245,7 @@ static int add_call_fragment(struct openai_reply *reply, struct json_value fragm
     if (!call)
         return fail(reply, CHAT_TOO_LARGE, "the model asked for more than 64 tool calls at once");
     struct json_value function = json_get(fragment, "function");
+    reply->wire.said++;
     if (call->id.len == 0)
         json_string(json_get(fragment, "id"), &call->id);
     if (call->name.len == 0)
@@ -315,8 +316,8 @@ static int read_object(struct openai_reply *reply, struct span bytes)
         return fail_with_error(reply, error);
     if (json_type(root) != JSON_OBJECT)
         return fail(reply, CHAT_MALFORMED, "the provider sent JSON that is not an answer");
-    if (!reply->model)
-        reply->model = json_strdup(json_get(root, "model"), MODEL_NAME_MAX);
+    if (!reply->wire.model)
+        reply->wire.model = json_strdup(json_get(root, "model"), MODEL_NAME_MAX);
     struct json_value usage = json_get(root, "usage");
     if (json_type(usage) == JSON_OBJECT)
         openai_read_usage(json_raw(usage), &reply->wire.usage);
@@ -447,7 +448,7 @@ int openai_reply_end(struct wire_reply *wire, struct chat_reply *ret_reply)
     struct chat_reply made = {.message.role = CHAT_ASSISTANT,
                               .finish = reply->finish,
                               .usage = wire->usage,
-                              .model = STEAL(reply->model)};
+                              .model = STEAL(wire->model)};
     if (reply->text.len)
         made.message.text = buf_take_text(&reply->text);
     take_calls(reply, &made.message);

@@ -109,6 +109,7 @@ int openai_write_request(const struct chat_request *request, struct buf *out, st
         json_write_member_bool(&w, "stream", true);
         json_write_member_raw(&w, "stream_options", SPAN_LITERAL("{\"include_usage\":true}"));
     }
+    openai_extra_write(&w, request->params);
     json_write_object_end(&w);
     if (!json_write_done(&w))
         return error_set(err, -E2BIG, "the conversation is larger than %zu MiB", out->max >> 20);

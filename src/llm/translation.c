@@ -8,11 +8,13 @@
 #include "base/random.h"
 #include "codec/json_write.h"
 #include "codec/money.h"
+#include "llm/openai_extra.h"
 #include "llm/openai_read.h"
 
 struct translation {
     const struct wire_format *format;
     struct wire_reply *reply; // NULL until it begins
+    size_t received;          // bytes of it, of which it keeps most
     bool stream, begun;       // something was told
     char *model;              // that was asked for
     char id[sizeof "chatcmpl-" + 24];
@@ -21,7 +23,7 @@ struct translation {
 };
 
 int translation_create(const struct wire_format *format, const struct span *parts, size_t count,
-                       struct translation **ret_translation, struct error *err)
+                       struct span params, struct translation **ret_translation, struct error *err)
 {
     BUF_AUTO request = BUF_INIT(WIRE_REQUEST_MAX);
     BUF_AUTO body = BUF_INIT(WIRE_REQUEST_MAX);
@@ -29,7 +31,7 @@ int translation_create(const struct wire_format *format, const struct span *part
     for (size_t i = 0; i < count; i++)
         if (!buf_append_span(&body, parts[i]))
             return error_set(err, -E2BIG, "the request is too large");
-    int r = openai_read_request(buf_span(&body), &asked, err);
+    int r = openai_read_request(buf_span(&body), params, &asked, err);
     if (r == 0)
         r = format->write_request(&asked.request, &request, err);
     if (r == 0) {
@@ -77,7 +79,7 @@ static void begin_object(struct translation *t, struct json_writer *w)
     json_write_member_text(w, "id", t->id);
     json_write_member_text(w, "object", t->stream ? "chat.completion.chunk" : "chat.completion");
     json_write_member_int(w, "created", 0);
-    json_write_member_text(w, "model", t->model);
+    json_write_member_text(w, "model", t->reply->model ? t->reply->model : t->model);
     json_write_key(w, "choices");
     json_write_array_begin(w);
 }
@@ -143,9 +145,11 @@ static void write_calls(struct json_writer *w, const struct chat_message *messag
         json_write_member_text(w, "name", message->calls[i].name);
         json_write_member_text(w, "arguments", message->calls[i].arguments);
         json_write_object_end(w);
+        openai_extra_write(w, message->calls[i].extra);
         json_write_object_end(w);
     }
     json_write_array_end(w);
+    openai_extra_write(w, message->extra);
 }
 
 static void write_count(struct json_writer *w, const char *name, int64_t count)
@@ -213,37 +217,51 @@ struct span translation_begin(struct translation *t, struct span content_type)
     return t->stream ? SPAN_LITERAL("text/event-stream") : SPAN_LITERAL("application/json");
 }
 
-// What was used is paid also where the reply has failed.
-static const struct chat_failure *failed(struct translation *t, struct span *ret_bytes)
+const char *translation_model(const struct translation *t)
 {
-    if (t->stream)
-        write_usage_chunk(t);
+    return t->reply ? t->reply->model : NULL;
+}
+
+uint64_t translation_said(const struct translation *t)
+{
+    return t->reply ? t->reply->said : 0;
+}
+
+size_t translation_bytes(const struct translation *t)
+{
+    return t->request_bytes.capacity + t->out.capacity + t->received;
+}
+
+static const struct chat_failure *give(struct translation *t, bool failed, struct span *ret_bytes)
+{
+    if (buf_is_full(&t->out)) { // what is in it is not whole
+        buf_clear(&t->out);
+        failed = true;
+        wire_reply_fail(t->reply, CHAT_TOO_LARGE, "the answer is larger than 24 MiB");
+    }
     *ret_bytes = buf_span(&t->out);
-    return &t->reply->failure;
+    return failed ? &t->reply->failure : NULL;
 }
 
 const struct chat_failure *translation_feed(struct translation *t, struct span bytes,
                                             struct span *ret_bytes)
 {
     buf_clear(&t->out);
-    if (t->format->reply_feed(t->reply, bytes) < 0)
-        return failed(t, ret_bytes);
-    *ret_bytes = buf_span(&t->out);
-    return NULL;
+    t->received += bytes.len;
+    return give(t, t->format->reply_feed(t->reply, bytes) < 0, ret_bytes);
 }
 
 const struct chat_failure *translation_end(struct translation *t, struct span *ret_bytes)
 {
     struct chat_reply reply;
     buf_clear(&t->out);
-    if (t->format->reply_end(t->reply, &reply) < 0)
-        return failed(t, ret_bytes);
-    if (reply.model) {
-        free(t->model);
-        t->model = STEAL(reply.model);
+    bool failed = t->format->reply_end(t->reply, &reply) < 0;
+    if (!failed) {
+        t->reply->model = STEAL(reply.model);
+        write_end(t, &reply);
+        chat_reply_finish(&reply);
+    } else if (t->stream && t->reply->failure.kind != CHAT_INTERRUPTED) {
+        write_usage_chunk(t); // of an answer that has ended, though there was nothing in it
     }
-    write_end(t, &reply);
-    chat_reply_finish(&reply);
-    *ret_bytes = buf_span(&t->out);
-    return NULL;
+    return give(t, failed, ret_bytes);
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 struct wire_reply *wire_reply_create(const struct wire_format *format, struct span content_type,
                                      const struct chat_sink *sink, void *context)
@@ -16,8 +17,10 @@ struct wire_reply *wire_reply_create(const struct wire_format *format, struct sp
 
 void wire_reply_destroy(struct wire_reply *reply)
 {
-    if (reply)
-        reply->format->reply_destroy(reply);
+    if (!reply)
+        return;
+    free(reply->model);
+    reply->format->reply_destroy(reply);
 }
 
 int wire_reply_fail(struct wire_reply *reply, enum chat_failure_kind kind, const char *sentence)

@@ -26,6 +26,10 @@ struct wire_reply {
     const struct chat_sink *sink; // only of on_text and on_reasoning
     void *context;
     struct chat_usage usage; // as far as it was said; known also where the reply fails
+    char *model;             // that answers, owned; NULL as long as it was not said
+    // Events so far that have a part of the answer, told to the sink or not (a tool call is told
+    // when it is whole): as long as they come the server is not silent.
+    uint64_t said;
     bool failed;
     struct chat_failure failure;
 };

@@ -318,7 +318,9 @@ static void refuse_unasked_stream(struct router_call *call)
 // Small replies are let through: they end soon.
 static bool has_room(const struct router_call *call)
 {
-    return reply_watch_waiting(&call->attempt.watch) < SMALL_REPLY ||
+    const struct router_attempt *attempt = &call->attempt;
+    size_t hidden = attempt->translation ? translation_bytes(attempt->translation) : 0;
+    return reply_watch_waiting(&attempt->watch) + hidden < SMALL_REPLY ||
            call->router->buffered <= (size_t)call->runtime->plan->buffers;
 }
 
@@ -330,6 +332,11 @@ static enum reply_state watch_bytes(struct router_attempt *attempt, struct span 
         failure = end ? translation_end(attempt->translation, &bytes)
                       : translation_feed(attempt->translation, bytes, &bytes);
     enum reply_state state = reply_watch_feed(&attempt->watch, bytes);
+    if (attempt->translation) { // no server knows the names that it made
+        const char *model = translation_model(attempt->translation);
+        attempt->watch.id[0] = '\0';
+        snprintf(attempt->watch.model, sizeof attempt->watch.model, "%s", model ? model : "");
+    }
     if (!failure || state == REPLY_FAILED)
         return state;
     reply_fail(&attempt->watch, failure->kind, failure->text);
@@ -344,9 +351,14 @@ static int take_bytes(struct router_call *call, struct span bytes, bool end)
     router_call_count(call);
     if (attempt->recorded && !attempt->reply_recorded)
         router_charge_record_reply(call);
-    if (attempt->said != attempt->watch.said)
+    uint64_t said = attempt->watch.said, hidden = 0;
+    if (attempt->translation)
+        said += hidden = translation_said(attempt->translation);
+    if (attempt->said != said)
         attempt->said_ms = loop_now(loop_of(call));
-    attempt->said = attempt->watch.said;
+    attempt->said = said;
+    if (hidden && state != REPLY_FAILED)
+        alive(call);
     if (state == REPLY_FAILED && reply_is_answer(attempt->status)) {
         if (attempt->watch.failure.kind == CHAT_TOO_LARGE && is_unasked_stream(call))
             refuse_unasked_stream(call);
@@ -451,9 +463,9 @@ static int send(struct router_call *call, struct error *err)
     const struct span *parts = call->body.parts;
     size_t part_count = call->body.part_count;
     if (d->format != &wire_openai_chat && call->operation == UPSTREAM_CHAT) {
-        r = translation_create(d->format, parts, part_count, &attempt->translation, err);
-        if (r < 0)
-            return r;
+        if (translation_create(d->format, parts, part_count, attempt->edit.params,
+                               &attempt->translation, err) < 0)
+            return -ENOTSUP; // whatever it is, it is the request's
         parts = translation_request(attempt->translation);
         part_count = 1;
     }

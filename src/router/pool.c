@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "llm/translation.h"
 #include "router/call.h"
 #include "router/router_internal.h"
 
@@ -81,7 +82,9 @@ void router_pool_clear(struct router *router)
 
 void router_call_count(struct router_call *call)
 {
-    size_t now = call->body.bytes.capacity + reply_watch_bytes(&call->attempt.watch);
+    const struct translation *translation = call->attempt.translation;
+    size_t now = call->body.bytes.capacity + reply_watch_bytes(&call->attempt.watch) +
+                 (translation ? translation_bytes(translation) : 0);
     call->router->buffered += now - call->counted;
     call->counted = now;
 }

@@ -17,7 +17,11 @@
  * and whole, errors and usage go through the router and the agent's way into it.
  *
  *     think TEXT | say TEXT | call ID NAME ARGUMENTS | used IN OUT WRITTEN | fail TEXT | end
+ *
+ * "more" is a part of a call that is told when it is whole; a "~" of an answer is a pause.
  */
+enum { PAUSE_MS = 400 };
+
 struct lines_reply {
     struct wire_reply wire;
     struct buf line, text;
@@ -41,6 +45,8 @@ static int lines_write_request(const struct chat_request *request, struct buf *o
     for (size_t i = 0; i < request->tool_count; i++)
         buf_printf(out, "tool %s %s %s\n", request->tools[i].name, request->tools[i].description,
                    request->tools[i].parameters);
+    if (*request->params)
+        buf_printf(out, "with %s\n", request->params);
     return 0;
 }
 
@@ -66,6 +72,9 @@ static void lines_destroy(struct wire_reply *wire)
 static int take_line(struct lines_reply *reply, struct span rest)
 {
     struct span word = span_cut(&rest, ' '), id, name;
+    reply->wire.said += !span_is(word, "used") && !span_is(word, "end");
+    if (!reply->wire.model)
+        reply->wire.model = mem_strdup("lines-1");
     if (span_is(word, "say")) {
         buf_append_span(&reply->text, rest);
         reply->wire.sink->on_text(reply->wire.context, rest);
@@ -112,7 +121,7 @@ static int lines_end(struct wire_reply *wire, struct chat_reply *ret_reply)
     bool calls = reply->message.call_count > 0;
     *ret_reply = (struct chat_reply){.message = reply->message,
                                      .usage = wire->usage,
-                                     .model = mem_strdup("lines-1"),
+                                     .model = STEAL(wire->model),
                                      .finish = calls ? CHAT_FINISH_TOOL_CALLS : CHAT_FINISH_STOP};
     reply->message = (struct chat_message){0};
     if (reply->text.len)
@@ -165,10 +174,18 @@ struct world {
 
 static void send_answer(int fd, const char *type, const char *answer)
 {
+    struct span rest = span_of(answer + 4);
     CLEANUP(mem_cleanup)
-    char *text = mem_printf("HTTP/1.1 %.3s X\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n%s",
-                            answer, type, strlen(answer) - 4, answer + 4);
-    http_peer_send(fd, text);
+    char *head = mem_printf("HTTP/1.1 %.3s X\r\nContent-Type: %s\r\nConnection: close\r\n\r\n",
+                            answer, type);
+    http_peer_send(fd, head);
+    while (rest.len) {
+        struct span part = span_cut(&rest, '~');
+        CLEANUP(mem_cleanup) char *text = mem_strndup(part.data, part.len);
+        http_peer_send(fd, text);
+        if (rest.len)
+            http_peer_pause(PAUSE_MS);
+    }
 }
 
 static bool serve(void *context, int fd, struct span request)
@@ -183,7 +200,7 @@ static bool serve(void *context, int fd, struct span request)
                     "200 {\"model\":\"o\",\"choices\":[{\"message\":{\"role\":\"assistant\","
                     "\"content\":\"openai answers\"},\"finish_reason\":\"stop\"}]}");
     }
-    return true;
+    return false;
 }
 
 static int set_up(void **state)
@@ -205,7 +222,7 @@ static int set_up(void **state)
         "     api_base: 'http://127.0.0.1:%u/l'}}\n"
         "litellm_settings: {num_retries: 0}\n"
         "router_settings: {disable_cooldowns: true}\n"
-        "router: {slots: {main: main}}\n",
+        "router: {slots: {main: main}, first_content_timeout: 1}\n",
         port, port, port);
     plan_must_load(w->f, yaml);
     assert_int_equal(loop_create(&clock_system, &w->loop, NULL), 0);
@@ -324,7 +341,7 @@ static void a_turn_with_a_tool_speaks_it(void **state)
                                  "call c1 read_file {\"id\": 9007199254740993, \"x\":1.50}\n"
                                  "tool c1:It is empty.\n"));
         assert_string_equal(w->reply.message.text, "Done.");
-        assert_string_equal(w->reply.model, stream ? "m1" : "lines-1");
+        assert_string_equal(w->reply.model, "lines-1");
         chat_history_finish(&history);
     }
 }
@@ -359,16 +376,41 @@ static void its_errors_are_read(void **state)
     chat_history_finish(&history);
 }
 
-// What the chat model has no place for is not left out in silence.
-static void a_parameter_that_it_cannot_say_is_refused(void **state)
+// Its owner knows what it can be asked with.
+static void a_parameter_of_the_deployment_is_passed_on(void **state)
 {
     struct world *w = *state;
     struct chat_history history = {0};
     chat_history_append_text(&history, CHAT_USER, "hi");
     ask(w, "warm", "200 say Hi.\nend\n", true, &history);
+    assert_string_equal(w->failure.text, "");
+    assert_true(was_asked(w, "with \"temperature\":0.5\n"));
+    chat_history_finish(&history);
+}
+
+// It is no fault of the server, which would be asked again.
+static void a_request_that_cannot_be_said_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct chat_history history = {0};
+    struct chat_message message = {.role = CHAT_TOOL, .text = mem_strdup("of no call")};
+    chat_history_append(&history, &message);
+    ask(w, "main", "200 end\n", true, &history);
     assert_int_equal(w->failure.kind, CHAT_REJECTED);
-    assert_string_equal(w->failure.text, "this model cannot be asked with \"temperature\"");
+    assert_string_equal(w->failure.text, "messages: a tool's result has no tool_call_id");
     assert_int_equal(w->asked.len, 0);
+    chat_history_finish(&history);
+}
+
+// More than first_content_timeout in all, but never silent for so long.
+static void a_long_call_of_a_tool_is_waited_for(void **state)
+{
+    struct world *w = *state;
+    struct chat_history history = {0};
+    chat_history_append_text(&history, CHAT_USER, "hi");
+    ask(w, "main", "200 more\n~more\n~more\n~more\n~call c1 read_file {}\nend\n", true, &history);
+    assert_string_equal(w->failure.text, "");
+    assert_int_equal(w->reply.message.call_count, 1);
     chat_history_finish(&history);
 }
 
@@ -379,7 +421,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_turn_with_a_tool_speaks_it),
         TEST(its_errors_are_read),
-        TEST(a_parameter_that_it_cannot_say_is_refused),
+        TEST(a_parameter_of_the_deployment_is_passed_on),
+        TEST(a_request_that_cannot_be_said_is_refused),
+        TEST(a_long_call_of_a_tool_is_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
