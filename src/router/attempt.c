@@ -68,13 +68,25 @@ static int64_t used_tokens(const struct router_attempt *attempt)
     return usage->prompt_tokens + usage->completion_tokens;
 }
 
-static void settle_bucket(struct router_call *call, int64_t tokens)
+// Charged, written down and told. Returns the tokens that it used; -1: not known.
+static int64_t settle(struct router_call *call, const struct router_failure *failure,
+                      bool cancelled)
 {
-    if (!call->queue || !call->bucket_reservation.granted)
-        return;
-    router_bucket_settle(call->queue->bucket, &call->bucket_reservation, tokens,
-                         loop_now(loop_of(call)));
-    router_group_queue_wake(call->queue);
+    if (!call->attempt.settled)
+        router_charge_settle(call, failure, cancelled);
+    router_report_attempt(call, failure, cancelled, loop_now(loop_of(call)));
+    return used_tokens(&call->attempt);
+}
+
+// What it kept from others is theirs.
+static void make_way(struct router_call *call, int64_t tokens)
+{
+    if (call->queue && call->bucket_reservation.granted) {
+        router_bucket_settle(call->queue->bucket, &call->bucket_reservation, tokens,
+                             loop_now(loop_of(call)));
+        router_group_queue_wake(call->queue);
+    }
+    router_wake_later(call->router);
 }
 
 // It never went out: nothing was spent, and nothing is known of the deployment.
@@ -131,17 +143,11 @@ static void fail(struct router_call *call, struct chat_failure told)
     upstream_redact(upstream, told.text);
     router_failure_read(&told, &words, &failure);
     if (failure.error == ROUTER_INTERRUPTED && !call->body.stream)
-        failure.error = ROUTER_MALFORMED; // LiteLLM tells half a piece of JSON from half a stream
-    if (!call->iter.failed || call->begun) { // the one that the client hears of
-        call->told = told;
-        call->was_told = true;
+        failure.error = ROUTER_MALFORMED;  // LiteLLM tells half a piece of JSON from half a stream
+    if (!call->iter.failed || call->begun) // the one that the client hears of
         snprintf(call->told_provider, sizeof call->told_provider, "%s",
                  attempt->deployment->provider);
-    }
-    if (!attempt->settled)
-        router_charge_settle(call, &failure, false);
-    router_report_attempt(call, &failure, false, now_ms);
-    int64_t tokens = used_tokens(attempt);
+    int64_t tokens = settle(call, &failure, false);
     if (tokens < 0 && !reply_is_answer(attempt->status)) // it was refused, or never arrived
         tokens = 0;
     bool opened = false;
@@ -151,48 +157,36 @@ static void fail(struct router_call *call, struct chat_failure told)
         opened = router_picker_failed(call->runtime->picker, &attempt->step.lease, &failure, tokens,
                                       now_ms);
     tell_circuit(call, opened, &failure);
-    settle_bucket(call, tokens);
     finish(call);
-    router_wake_later(call->router);
+    make_way(call, tokens);
     call->events->failed(call, &failure);
-}
-
-// Charged and written down: before the client gets the last byte.
-static void settle(struct router_call *call)
-{
-    if (!call->attempt.settled)
-        router_charge_settle(call, NULL, false);
 }
 
 static void complete(struct router_call *call)
 {
-    struct router_attempt *attempt = &call->attempt;
-    int64_t now_ms = loop_now(loop_of(call));
-    settle(call);
-    router_report_attempt(call, NULL, false, now_ms);
-    int64_t tokens = used_tokens(attempt);
-    router_picker_answered(call->runtime->picker, &attempt->step.lease, tokens, now_ms);
-    settle_bucket(call, tokens);
-    router_wake_later(call->router);
+    int64_t tokens = settle(call, NULL, false);
+    router_picker_answered(call->runtime->picker, &call->attempt.step.lease, tokens,
+                           loop_now(loop_of(call)));
+    make_way(call, tokens);
     call->events->answered(call);
+}
+
+// Nothing is learnt of the deployment.
+static void cancel(struct router_call *call, const struct router_failure *failure, bool cancelled)
+{
+    int64_t tokens = settle(call, failure, cancelled);
+    router_picker_cancelled(call->runtime->picker, &call->attempt.step.lease, tokens,
+                            loop_now(loop_of(call)));
+    finish(call);
+    make_way(call, tokens);
 }
 
 // A reply of which no more can be kept: the deployment is not to blame, and no other would help.
 static void give_up(struct router_call *call)
 {
-    struct router_attempt *attempt = &call->attempt;
     struct router_failure failure;
-    int64_t now_ms = loop_now(loop_of(call));
     router_failure_no_room(&failure);
-    if (!attempt->settled)
-        router_charge_settle(call, &failure, false);
-    router_report_attempt(call, &failure, false, now_ms);
-    int64_t tokens = used_tokens(attempt);
-    router_picker_cancelled(call->runtime->picker, &attempt->step.lease, tokens, now_ms);
-    settle_bucket(call, tokens);
-    finish(call);
-    router_wake_later(call->router);
-    call->was_told = false; // an earlier upstream's failure is not what ends the call
+    cancel(call, &failure, false);
     call->events->refused(call, &failure);
 }
 
@@ -374,7 +368,8 @@ static int take_bytes(struct router_call *call, struct span bytes, bool end)
     }
     alive(call);
     if (attempt->watch.done) {
-        settle(call);
+        if (!attempt->settled) // before the client gets the last byte
+            router_charge_settle(call, NULL, false);
         linger(call);
     }
     bool room = attempt->watch.done || has_room(call); // for an event that has not ended
@@ -421,7 +416,8 @@ static void on_done(void *context, enum http_failure how, const struct error *er
         refuse_unasked_stream(call);
     } else if (state == REPLY_PASS) {
         alive(call);
-        settle(call);
+        if (!attempt->settled)
+            router_charge_settle(call, NULL, false);
         call->events->pass(call);
         complete(call);
         return;
@@ -573,16 +569,8 @@ void router_attempt_cancel(struct router_call *call)
         return;
     }
     struct router_failure failure;
-    int64_t now_ms = loop_now(loop_of(call));
     router_failure_make(ROUTER_CANCELLED, -1, "the client left", &failure);
-    if (!attempt->settled)
-        router_charge_settle(call, &failure, true);
-    router_report_attempt(call, &failure, true, now_ms);
-    int64_t tokens = used_tokens(attempt);
-    router_picker_cancelled(call->runtime->picker, &attempt->step.lease, tokens, now_ms);
-    settle_bucket(call, tokens);
-    finish(call);
-    router_wake_later(call->router);
+    cancel(call, &failure, true);
 }
 
 void router_attempt_pause(struct router_call *call)

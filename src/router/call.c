@@ -74,7 +74,6 @@ static void end(struct router_call *call, const struct router_failure *failure)
         .id = call->id,
         .begun = call->begun,
         .failure = failure,
-        .told = failure && call->was_told ? &call->told : NULL,
         .message = buf_span(&message),
         .shown = call->attempt.watch.error_shown,
         .torn = call->attempt.watch.torn,
@@ -110,9 +109,6 @@ static void on_refused(struct router_call *call, const struct router_failure *fa
 
 static void go(struct router_call *call)
 {
-    call->timer = 0;
-    if (!list_empty(&call->waiting))
-        list_remove(&call->waiting);
     struct router_step step;
     router_fallback_next(&call->iter, loop_now(loop_of(call)), &step);
     if (call->bucket_reservation.granted && call->iter.target.group != call->match.group)

@@ -42,7 +42,7 @@ struct router_attempt {
     int64_t capped_tokens;
 };
 
-// How the queue and an attempt report to the call; after refused() and answered() it is gone.
+// How the queue and an attempt report to the call, which may be gone after any of them.
 struct router_call_events {
     void (*go)(struct router_call *call);   // it is its turn
     void (*pass)(struct router_call *call); // what the watch has for the client
@@ -79,11 +79,9 @@ struct router_call {
     struct router_group_queue *queue;
     uint64_t queued; // in the queue; 0: not
     struct router_bucket_reservation bucket_reservation;
-    loop_id timer;                 // the next step
-    struct router_failure failure; // of our own, when it was never admitted
-    struct chat_failure told;      // by the latest upstream
-    bool was_told;
-    char told_provider[32];
+    loop_id timer;                       // the next step
+    struct router_failure failure;       // of our own, when it was never admitted
+    char told_provider[32];              // whose failure the client hears of
     char budget[ROUTER_BUDGET_NAME_MAX]; // that refused
     int asked;                           // upstreams, one after the other
     bool begun;

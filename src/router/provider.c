@@ -66,7 +66,7 @@ static void call_destroy(struct call *call)
 }
 
 // The call is gone before its owner hears of it, so the owner may do anything.
-static void fail(struct call *call, struct chat_failure failure)
+static void end(struct call *call, struct chat_failure failure)
 {
     const struct chat_sink *sink = call->sink;
     void *context = call->context;
@@ -79,11 +79,19 @@ static void fail(struct call *call, struct chat_failure failure)
     sink->on_failure(context, &failure);
 }
 
+static void fail(struct call *call, const struct router_failure *failure)
+{
+    struct chat_failure told = {failure->kind, failure->upstream_status, failure->retry_after_ms,
+                                ""};
+    snprintf(told.text, sizeof told.text, "%s", failure->text);
+    end(call, told);
+}
+
 static void on_unreadable(void *context)
 {
     struct call *call = context;
     call->ending = 0;
-    fail(call, call->reply->failure);
+    end(call, call->reply->failure);
 }
 
 struct answered {
@@ -151,38 +159,6 @@ static void on_wait(void *context, size_t place)
     call->waiting = place ? loop_timer_after(call->owner->loop, WAIT_TOLD_MS, on_waiting, call) : 0;
 }
 
-// Failures of the router's own making, in the words that the agent knows. The list is complete: an
-// error that is left out would be told as one of the network.
-static struct chat_failure own_failure(const struct router_failure *failure)
-{
-    static const enum chat_failure_kind kinds[ROUTER_ERRORS] = {
-        [ROUTER_BAD_REQUEST] = CHAT_REJECTED,
-        [ROUTER_CONTEXT_WINDOW] = CHAT_TOO_LONG,
-        [ROUTER_CONTENT_POLICY] = CHAT_FORBIDDEN,
-        [ROUTER_AUTHENTICATION] = CHAT_UNAUTHORIZED,
-        [ROUTER_PERMISSION_DENIED] = CHAT_FORBIDDEN,
-        [ROUTER_NOT_FOUND] = CHAT_NOT_FOUND,
-        [ROUTER_TIMEOUT] = CHAT_TIMED_OUT,
-        [ROUTER_RATE_LIMIT] = CHAT_RATE_LIMITED,
-        [ROUTER_UNPROCESSABLE] = CHAT_REJECTED,
-        [ROUTER_PAYMENT] = CHAT_PAYMENT,
-        [ROUTER_API_CONNECTION] = CHAT_UNREACHABLE,
-        [ROUTER_INTERNAL_SERVER] = CHAT_SERVER,
-        [ROUTER_SERVICE_UNAVAILABLE] = CHAT_OVERLOADED,
-        [ROUTER_MALFORMED] = CHAT_MALFORMED,
-        [ROUTER_EMPTY] = CHAT_EMPTY,
-        [ROUTER_INTERRUPTED] = CHAT_INTERRUPTED,
-        [ROUTER_BUDGET] = CHAT_BUDGET,
-        [ROUTER_NO_DEPLOYMENT] = CHAT_RATE_LIMITED,
-        [ROUTER_CANCELLED] = CHAT_INTERRUPTED,
-        [ROUTER_EXHAUSTED] = CHAT_EXHAUSTED,
-    };
-    struct chat_failure told = {.kind = kinds[failure->error],
-                                .retry_after_ms = failure->retry_after_ms};
-    snprintf(told.text, sizeof told.text, "%s", failure->text);
-    return told;
-}
-
 static void on_end(void *context, const struct router_result *result)
 {
     struct call *call = context;
@@ -191,11 +167,11 @@ static void on_end(void *context, const struct router_result *result)
     if (call->ending)
         return; // it could not be read, and that is on its way
     if (result->failure) {
-        fail(call, result->told ? *result->told : own_failure(result->failure));
+        fail(call, result->failure);
         return;
     }
     if (call->reply->format->reply_end(call->reply, &reply) < 0) {
-        fail(call, call->reply->failure);
+        end(call, call->reply->failure);
         return;
     }
     const struct chat_sink *sink = call->sink;

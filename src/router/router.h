@@ -113,7 +113,6 @@ struct router_result {
     const char *id;
     bool begun;                           // on_begin was called
     const struct router_failure *failure; // NULL: answered
-    const struct chat_failure *told;      // the same as the upstream told it; NULL: ours
     struct span message;                  // LiteLLM's, for the failure
     bool shown;                           // the upstream's own error has been passed on
     bool torn;                            // half an event was passed on

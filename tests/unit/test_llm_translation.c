@@ -145,8 +145,8 @@ static void a_tool_call_in_the_making_is_said(void **state)
     struct translation *t = begin(true);
     size_t before = translation_bytes(t);
     const char *event =
-        "data: {\"model\":\"real\",\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"c\","
-        "\"sig\":\"s\",\"function\":{\"name\":\"f\",\"arguments\":\" \"}}]}}]}\n\n";
+        "data: {\"model\":\"real\",\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,"
+        "\"id\":\"c\",\"sig\":\"s\",\"function\":{\"name\":\"f\",\"arguments\":\" \"}}]}}]}\n\n";
     assert_null(translation_model(t));
     assert_null(translation_feed(t, span_of("data: {\"choices\":[{\"delta\":{}}]}\n\n"), &bytes));
     assert_int_equal(translation_said(t), 0);

@@ -32,6 +32,7 @@
  * that a content filter left empty counts as forbidden, and is about the request as well.
  */
 struct error_kind {
+    enum chat_failure_kind kind; // as the agent knows it, where no provider said it
     const char *class;
     const char *type; // NULL: JSON null
     int status;
@@ -41,42 +42,46 @@ struct error_kind {
 };
 
 static const struct error_kind kinds[ROUTER_ERRORS] = {
-    [ROUTER_BAD_REQUEST] = {"BadRequestError", NULL, 400, ROUTER_CLASS_BAD_REQUEST, false, false,
-                            true, false},
-    [ROUTER_CONTEXT_WINDOW] = {"ContextWindowExceededError", NULL, 400, ROUTER_CLASS_BAD_REQUEST,
-                               true, false, true, false},
-    [ROUTER_CONTENT_POLICY] = {"ContentPolicyViolationError", NULL, 400,
+    [ROUTER_BAD_REQUEST] = {CHAT_REJECTED, "BadRequestError", NULL, 400, ROUTER_CLASS_BAD_REQUEST,
+                            false, false, true, false},
+    [ROUTER_CONTEXT_WINDOW] = {CHAT_TOO_LONG, "ContextWindowExceededError", NULL, 400,
+                               ROUTER_CLASS_BAD_REQUEST, true, false, true, false},
+    [ROUTER_CONTENT_POLICY] = {CHAT_FORBIDDEN, "ContentPolicyViolationError", NULL, 400,
                                ROUTER_CLASS_CONTENT_POLICY, true, false, true, false},
-    [ROUTER_AUTHENTICATION] = {"AuthenticationError", NULL, 401, ROUTER_CLASS_AUTHENTICATION, true,
-                               false, true, true},
-    [ROUTER_PERMISSION_DENIED] = {"APIError", NULL, 403, ROUTER_CLASSES, true, false, true, true},
-    [ROUTER_NOT_FOUND] = {"NotFoundError", NULL, 404, ROUTER_CLASS_NOT_FOUND, true, false, true,
-                          true},
-    [ROUTER_TIMEOUT] = {"Timeout", NULL, 408, ROUTER_CLASS_TIMEOUT, false, true, true, true},
-    [ROUTER_RATE_LIMIT] = {"RateLimitError", "throttling_error", 429, ROUTER_CLASS_RATE_LIMIT, true,
-                           false, true, true},
-    [ROUTER_UNPROCESSABLE] = {"BadRequestError", NULL, 422, ROUTER_CLASS_BAD_REQUEST, false, false,
-                              true, false},
-    [ROUTER_PAYMENT] = {"APIError", NULL, 402, ROUTER_CLASSES, true, false, true, true},
-    [ROUTER_API_CONNECTION] = {"InternalServerError", NULL, 500, ROUTER_CLASS_INTERNAL_SERVER, true,
-                               true, true, true},
-    [ROUTER_INTERNAL_SERVER] = {"InternalServerError", NULL, 500, ROUTER_CLASS_INTERNAL_SERVER,
-                                true, true, true, true},
-    [ROUTER_SERVICE_UNAVAILABLE] = {"ServiceUnavailableError", NULL, 503,
+    [ROUTER_AUTHENTICATION] = {CHAT_UNAUTHORIZED, "AuthenticationError", NULL, 401,
+                               ROUTER_CLASS_AUTHENTICATION, true, false, true, true},
+    [ROUTER_PERMISSION_DENIED] = {CHAT_FORBIDDEN, "APIError", NULL, 403, ROUTER_CLASSES, true,
+                                  false, true, true},
+    [ROUTER_NOT_FOUND] = {CHAT_NOT_FOUND, "NotFoundError", NULL, 404, ROUTER_CLASS_NOT_FOUND, true,
+                          false, true, true},
+    [ROUTER_TIMEOUT] = {CHAT_TIMED_OUT, "Timeout", NULL, 408, ROUTER_CLASS_TIMEOUT, false, true,
+                        true, true},
+    [ROUTER_RATE_LIMIT] = {CHAT_RATE_LIMITED, "RateLimitError", "throttling_error", 429,
+                           ROUTER_CLASS_RATE_LIMIT, true, false, true, true},
+    [ROUTER_UNPROCESSABLE] = {CHAT_REJECTED, "BadRequestError", NULL, 422, ROUTER_CLASS_BAD_REQUEST,
+                              false, false, true, false},
+    [ROUTER_PAYMENT] = {CHAT_PAYMENT, "APIError", NULL, 402, ROUTER_CLASSES, true, false, true,
+                        true},
+    [ROUTER_API_CONNECTION] = {CHAT_UNREACHABLE, "InternalServerError", NULL, 500,
+                               ROUTER_CLASS_INTERNAL_SERVER, true, true, true, true},
+    [ROUTER_INTERNAL_SERVER] = {CHAT_SERVER, "InternalServerError", NULL, 500,
+                                ROUTER_CLASS_INTERNAL_SERVER, true, true, true, true},
+    [ROUTER_SERVICE_UNAVAILABLE] = {CHAT_OVERLOADED, "ServiceUnavailableError", NULL, 503,
                                     ROUTER_CLASS_INTERNAL_SERVER, true, true, true, true},
-    [ROUTER_MALFORMED] = {"InternalServerError", NULL, 500, ROUTER_CLASS_INTERNAL_SERVER, true,
-                          true, true, true},
-    [ROUTER_EMPTY] = {"InternalServerError", NULL, 500, ROUTER_CLASS_INTERNAL_SERVER, true, true,
-                      true, true},
-    [ROUTER_INTERRUPTED] = {"APIConnectionError", NULL, 500, ROUTER_CLASS_INTERNAL_SERVER, true,
-                            true, true, true},
-    [ROUTER_BUDGET] = {"BudgetExceededError", "budget_exceeded", 400, ROUTER_CLASSES, false, false,
-                       true, false},
-    [ROUTER_NO_DEPLOYMENT] = {"RouterRateLimitError", "None", 429, ROUTER_CLASSES, false, false,
-                              true, false},
-    [ROUTER_CANCELLED] = {"CancelledError", NULL, 499, ROUTER_CLASSES, false, false, false, false},
-    [ROUTER_EXHAUSTED] = {"ServiceUnavailableError", NULL, 503, ROUTER_CLASSES, false, false, true,
-                          false},
+    [ROUTER_MALFORMED] = {CHAT_MALFORMED, "InternalServerError", NULL, 500,
+                          ROUTER_CLASS_INTERNAL_SERVER, true, true, true, true},
+    [ROUTER_EMPTY] = {CHAT_EMPTY, "InternalServerError", NULL, 500, ROUTER_CLASS_INTERNAL_SERVER,
+                      true, true, true, true},
+    [ROUTER_INTERRUPTED] = {CHAT_INTERRUPTED, "APIConnectionError", NULL, 500,
+                            ROUTER_CLASS_INTERNAL_SERVER, true, true, true, true},
+    [ROUTER_BUDGET] = {CHAT_BUDGET, "BudgetExceededError", "budget_exceeded", 400, ROUTER_CLASSES,
+                       false, false, true, false},
+    [ROUTER_NO_DEPLOYMENT] = {CHAT_RATE_LIMITED, "RouterRateLimitError", "None", 429,
+                              ROUTER_CLASSES, false, false, true, false},
+    [ROUTER_CANCELLED] = {CHAT_INTERRUPTED, "CancelledError", NULL, 499, ROUTER_CLASSES, false,
+                          false, false, false},
+    [ROUTER_EXHAUSTED] = {CHAT_EXHAUSTED, "ServiceUnavailableError", NULL, 503, ROUTER_CLASSES,
+                          false, false, true, false},
 };
 
 // What chat_failure knows already; the words below may know better.
@@ -317,6 +322,7 @@ void router_failure_read(const struct chat_failure *from, const struct router_er
     static const struct router_error_words none = {0};
     struct router_failure failure = {.upstream_status = from->status, .retry_after_ms = -1};
     words = words ? words : &none;
+    failure.kind = from->kind;
     failure.error = decide(from, words);
     failure.status = status_of(failure.error, from->status);
     failure.of_request = is_of_request(failure.error, from, words);
@@ -348,6 +354,7 @@ void router_failure_make(enum router_error error, int64_t retry_after_ms, const 
                          struct router_failure *ret_failure)
 {
     struct router_failure failure = {.error = error, .retry_after_ms = retry_after_ms};
+    failure.kind = kinds[error].kind;
     failure.status = kinds[error].status;
     set_type(&failure, &(struct router_error_words){0});
     snprintf(failure.text, sizeof failure.text, "%s", text);

@@ -58,6 +58,7 @@ enum {
 
 struct router_failure {
     enum router_error error;
+    enum chat_failure_kind kind;          // what can be done about it, for the agent's advice
     int status;                           // of HTTP, for the client, as LiteLLM gives it
     int upstream_status;                  // what the provider said; 0: nothing
     int64_t retry_after_ms;               // what the provider asked for; -1: nothing
