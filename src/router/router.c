@@ -26,16 +26,8 @@ static int64_t offset_of(void *context, int64_t wall_ms)
 static void on_sum(void *context, const struct store_charge *spent)
 {
     struct router *router = context;
-    struct router_budget_sum sum = {
-        .account = spent->account,
-        .period_start_wall_ms = spent->period_ms,
-        .next_reset_wall_ms = spent->resets_ms,
-        .spent_pico = spent->amount_pico,
-        .overshoot_pico = spent->overshoot_pico,
-        .closed_cap_pico = spent->cap_pico,
-    };
     struct error err = ERROR_INIT;
-    if (router_budgets_restore(router->budgets, &sum, loop_wall(router->env.loop), &err) < 0)
+    if (router_budgets_restore(router->budgets, spent, loop_wall(router->env.loop), &err) < 0)
         log_error("the spending of a budget is unknown: %s", err.text);
 }
 
@@ -58,15 +50,8 @@ static int64_t kept(void *context)
 static void on_correction(void *context, const struct store_charge *difference)
 {
     struct router *router = context;
-    struct router_budget_correction correction = {
-        .account = difference->account,
-        .period_start_wall_ms = difference->period_ms,
-        .delta_pico = difference->amount_pico,
-        .overshoot_pico = difference->overshoot_pico,
-        .cap_pico = difference->cap_pico,
-    };
     bool closed_now = false;
-    router_budgets_correct(router->budgets, &correction, &closed_now);
+    router_budgets_correct(router->budgets, difference, &closed_now);
     char name[ROUTER_BUDGET_NAME_MAX];
     snprintf(name, sizeof name, "%.*s", (int)difference->account.len, difference->account.data);
     if (closed_now)

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "budget_look.h"
 #include "router/money/budget_memory.h"
 #include "support/fake_clock.h"
 
@@ -38,7 +39,7 @@ static int reserve(struct router_budgets *budgets, const struct router_budget_te
 static struct router_budget_state look(const struct router_budgets *budgets, const char *name)
 {
     struct router_budget_state account;
-    if (!router_budgets_look(budgets, span_of(name), &account))
+    if (!budget_look(budgets, span_of(name), &account))
         fail_msg("there is no account \"%s\"", name);
     return account;
 }
@@ -54,17 +55,15 @@ static void check(const struct router_budgets *budgets, const char *name, int64_
 static int restore(struct router_budgets *budgets, struct span account, int64_t start,
                    int64_t spent)
 {
-    struct router_budget_sum sum = {.account = account,
-                                    .period_start_wall_ms = start,
-                                    .next_reset_wall_ms = -1,
-                                    .spent_pico = spent};
+    struct store_charge sum = {
+        .account = account, .period_ms = start, .resets_ms = -1, .amount_pico = spent};
     return router_budgets_restore(budgets, &sum, NOON, NULL);
 }
 
 static bool correct(struct router_budgets *budgets, const char *account, int64_t start,
                     int64_t delta, int64_t overshoot, bool *ret_closed_now)
 {
-    struct router_budget_correction correction = {span_of(account), start, delta, overshoot, 900};
+    struct store_charge correction = {span_of(account), start, 0, delta, overshoot, 900};
     return router_budgets_correct(budgets, &correction, ret_closed_now);
 }
 
@@ -409,7 +408,7 @@ static void test_corrected(void **state)
 
 static struct router_budgets *restarted(int64_t overshoot, int64_t closed_cap)
 {
-    struct router_budget_sum sum = {
+    struct store_charge sum = {
         SPAN_LITERAL("daily"), MIDNIGHT - DAY_MS, MIDNIGHT, 20, overshoot, closed_cap};
     struct router_budgets *budgets = router_budgets_create(2, 8);
     assert_int_equal(router_budgets_restore(budgets, &sum, NOON, NULL), 0);
@@ -456,13 +455,12 @@ static void test_what_is_over_gives_way_at_a_restart(void **state)
 {
     (void)state;
     struct router_budgets *budgets = router_budgets_create(2, 8);
-    struct router_budget_sum sum = {
+    struct store_charge sum = {
         SPAN_LITERAL("session:a"), MIDNIGHT - 2 * DAY_MS, MIDNIGHT - DAY_MS, 20, 0, 0};
     assert_int_equal(router_budgets_restore(budgets, &sum, NOON, NULL), 0);
     sum.account = SPAN_LITERAL("session:b");
     assert_int_equal(router_budgets_restore(budgets, &sum, NOON, NULL), 0);
-    sum =
-        (struct router_budget_sum){SPAN_LITERAL("slot:x"), MIDNIGHT - DAY_MS, MIDNIGHT, 290, 0, 0};
+    sum = (struct store_charge){SPAN_LITERAL("slot:x"), MIDNIGHT - DAY_MS, MIDNIGHT, 290, 0, 0};
     assert_int_equal(router_budgets_restore(budgets, &sum, NOON, NULL), 0);
     router_reservation_id id;
     assert_int_equal(reserve(budgets, &daily, NULL, 1, NOON, &id), 0);
@@ -486,7 +484,7 @@ static void test_bounds(void **state)
     // "one" holds nothing and gives way; "three" then does not, nor does what was spent.
     struct router_budget_state seen;
     assert_int_equal(reserve(budgets, &slots, "three", 1, NOON, &b), 0);
-    assert_false(router_budgets_look(budgets, SPAN_LITERAL("slot:one"), &seen));
+    assert_false(budget_look(budgets, SPAN_LITERAL("slot:one"), &seen));
     assert_true(router_budgets_release(budgets, a));
     assert_int_equal(reserve(budgets, &total, NULL, 1, NOON, &a), 0);
     assert_true(router_budgets_settle(budgets, a, 1, NOON, NULL));
@@ -498,7 +496,7 @@ static void test_bounds(void **state)
 
     // The day after, the sum of "two" matters no more.
     assert_int_equal(reserve(budgets, &slots, "four", 1, MIDNIGHT, &c), 0);
-    assert_false(router_budgets_look(budgets, SPAN_LITERAL("slot:two"), &seen));
+    assert_false(budget_look(budgets, SPAN_LITERAL("slot:two"), &seen));
     check(budgets, "all", 1, 0);
     check(budgets, "slot:three", 0, 1);
 

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "budget_look.h"
 #include "router/money/budget.h"
 #include "router/money/budget_memory.h"
 
@@ -45,7 +46,7 @@ static int recall(void *context, struct span account, struct error *err)
         const struct sum *sum = &store->sums[i];
         if (!span_is(account, sum->account) || sum->kept == 0)
             continue;
-        struct router_budget_sum told = {account, sum->start, -1, sum->kept, sum->overshoot, CAP};
+        struct store_charge told = {account, sum->start, -1, sum->kept, sum->overshoot, CAP};
         assert_int_equal(router_budgets_restore(store->budgets, &told, NOON, err), 0);
     }
     return 0;
@@ -121,7 +122,7 @@ static int spend(struct store *store, const char *key, int64_t amount)
 static bool has(const struct store *store, const char *account)
 {
     struct router_budget_state state;
-    return router_budgets_look(store->budgets, span_of(account), &state);
+    return budget_look(store->budgets, span_of(account), &state);
 }
 
 static void leaves_when_the_store_has_it(void **state)
@@ -232,7 +233,7 @@ static void what_was_lost_closes_the_periods_of_that_time(void **state)
     assert_true(refusal.closed);
     assert_non_null(strstr(err.text, "are lost, so what is left of it is not known"));
     assert_int_equal(router_budgets_reserve(budgets, &one, 1, 0, NOON, &id, NULL, NULL), 0);
-    assert_true(router_budgets_look(budgets, SPAN_LITERAL("daily"), &seen));
+    assert_true(budget_look(budgets, SPAN_LITERAL("daily"), &seen));
     assert_true(seen.closed && seen.overshoot_pico == 0);
 
     int64_t tomorrow = NOON + (int64_t)DAY_HOURS * HOUR_MS;
@@ -306,7 +307,7 @@ static const struct router_budget_terms daily = {
 
 static void restore(struct store *store, int64_t start, int64_t end, int64_t spent)
 {
-    const struct router_budget_sum sum = {SPAN_LITERAL("daily"), start, end, spent, 0, 0};
+    const struct store_charge sum = {SPAN_LITERAL("daily"), start, end, spent, 0, 0};
     assert_int_equal(router_budgets_restore(store->budgets, &sum, NOON, NULL), 0);
 }
 

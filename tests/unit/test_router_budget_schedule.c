@@ -6,6 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "budget_look.h"
 #include "router/money/budget_memory.h"
 #include "support/fake_clock.h"
 
@@ -125,10 +126,10 @@ static void step_correct(struct model *model)
         return;
     int64_t most = model->spent[i] < 50 ? model->spent[i] : 50;
     int64_t delta = more ? 1 + below(model, 20) : -below(model, most + 1);
-    struct router_budget_correction correction = {
+    struct store_charge correction = {
         .account = span_of(model->names[i]),
-        .period_start_wall_ms = model->period[i] * model->period_ms[i],
-        .delta_pico = delta,
+        .period_ms = model->period[i] * model->period_ms[i],
+        .amount_pico = delta,
         .overshoot_pico = more && model->terms[i].cap_pico >= 0 ? delta : 0,
         .cap_pico = model->terms[i].cap_pico,
     };
@@ -157,13 +158,13 @@ static void step_restart(struct model *model)
     router_budgets_destroy(model->budgets);
     model->budgets = router_budgets_create(8, CALLS);
     for (int i = 0; i < ACCOUNTS; i++) {
-        struct router_budget_sum sum = {
+        struct store_charge sum = {
             .account = span_of(model->names[i]),
-            .period_start_wall_ms = model->period[i] * model->period_ms[i],
-            .next_reset_wall_ms = -1,
-            .spent_pico = model->stored[i] = model->spent[i],
+            .period_ms = model->period[i] * model->period_ms[i],
+            .resets_ms = -1,
+            .amount_pico = model->stored[i] = model->spent[i],
             .overshoot_pico = model->overshoot[i],
-            .closed_cap_pico = model->overshoot[i] ? model->terms[i].cap_pico : 0,
+            .cap_pico = model->overshoot[i] ? model->terms[i].cap_pico : 0,
         };
         assert_int_equal(router_budgets_restore(model->budgets, &sum, model->now, NULL), 0);
     }
@@ -205,7 +206,7 @@ static void model_check(const struct model *model)
 {
     for (int i = 0; i < ACCOUNTS; i++) {
         struct router_budget_state account;
-        if (!router_budgets_look(model->budgets, span_of(model->names[i]), &account)) {
+        if (!budget_look(model->budgets, span_of(model->names[i]), &account)) {
             assert_int_equal(model->spent[i] + model->reserved[i], 0);
             continue;
         }

@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "budget_look.h"
 #include "router/money/budget_memory.h"
 
 // A budget whose terms the owner changes in the middle of a period.
@@ -34,7 +35,7 @@ static void spend(struct router_budgets *budgets, int64_t amount)
 static int64_t reset_of(const struct router_budgets *budgets)
 {
     struct router_budget_state account;
-    assert_true(router_budgets_look(budgets, SPAN_LITERAL("daily"), &account));
+    assert_true(budget_look(budgets, SPAN_LITERAL("daily"), &account));
     return account.next_reset_wall_ms;
 }
 
@@ -61,8 +62,7 @@ static void a_shorter_period_forgets_nothing(void **state)
     (void)state;
     struct router_budget_terms hourly = daily;
     hourly.period = (struct budget_period){BUDGET_CLOCK, 3600};
-    struct router_budget_sum sum = {
-        SPAN_LITERAL("daily"), MIDNIGHT - 24 * HOUR_MS, MIDNIGHT, 900, 0, 0};
+    struct store_charge sum = {SPAN_LITERAL("daily"), MIDNIGHT - 24 * HOUR_MS, MIDNIGHT, 900, 0, 0};
     for (int i = 0; i < 2; i++) {
         struct router_budgets *budgets = router_budgets_create(8, 8);
         router_reservation_id id;

@@ -457,16 +457,6 @@ int64_t router_budgets_left(struct router_budgets *budgets,
     return least;
 }
 
-bool router_budgets_look(const struct router_budgets *budgets, struct span name,
-                         struct router_budget_state *ret_state)
-{
-    uint32_t index = budget_accounts_find(&budgets->accounts, name);
-    if (index == BUDGET_NO_ACCOUNT)
-        return false;
-    *ret_state = budget_account_state(account_at(budgets, index));
-    return true;
-}
-
 bool router_budgets_next(struct router_budgets *budgets, size_t *cursor, int64_t now_wall_ms,
                          struct router_budget_state *ret_state)
 {

@@ -131,11 +131,6 @@ int64_t router_budgets_left(struct router_budgets *budgets,
 enum { ROUTER_BUDGET_WHEN_SIZE = 64 };
 const char *router_budget_when(int64_t next_reset_wall_ms, char *text);
 
-// An account as it stands, without beginning a period that is due; for tests, as everybody else
-// takes all of them by the function below. False when there is none of that name.
-bool router_budgets_look(const struct router_budgets *budgets, struct span account,
-                         struct router_budget_state *ret_state);
-
 // For metrics and people: accounts in no order, as they are now. False at the end; start with
 // *cursor 0. Of one that was restored and not claimed yet the cap is not known.
 bool router_budgets_next(struct router_budgets *budgets, size_t *cursor, int64_t now_wall_ms,

@@ -8,31 +8,31 @@
 
 // A sum may be told again, where reading them was cut short. That of an earlier period which has
 // not ended goes along, and is reported with the next settlement.
-static void merge(struct budget_account *account, const struct router_budget_sum *sum,
+static void merge(struct budget_account *account, const struct store_charge *sum,
                   int64_t now_wall_ms)
 {
-    bool is_earlier = sum->period_start_wall_ms < account->start_ms;
-    if (is_earlier && sum->next_reset_wall_ms >= 0 && sum->next_reset_wall_ms <= now_wall_ms)
+    bool is_earlier = sum->period_ms < account->start_ms;
+    if (is_earlier && sum->resets_ms >= 0 && sum->resets_ms <= now_wall_ms)
         return;
-    int64_t more_pico = sum->spent_pico - account->merged_pico;
-    account->merged_pico = sum->spent_pico;
+    int64_t more_pico = sum->amount_pico - account->merged_pico;
+    account->merged_pico = sum->amount_pico;
     account->spent_pico = money_add(account->spent_pico, more_pico);
     account->reported_pico = money_add(account->reported_pico, is_earlier ? 0 : more_pico);
-    account->closed |= sum->overshoot_pico > 0 && account->cap_pico >= 0 &&
-                       account->cap_pico <= sum->closed_cap_pico;
-    if (sum->period_start_wall_ms > account->start_ms) { // the clock is behind
-        account->start_ms = sum->period_start_wall_ms;
-        account->end_ms = sum->next_reset_wall_ms;
+    account->closed |=
+        sum->overshoot_pico > 0 && account->cap_pico >= 0 && account->cap_pico <= sum->cap_pico;
+    if (sum->period_ms > account->start_ms) { // the clock is behind
+        account->start_ms = sum->period_ms;
+        account->end_ms = sum->resets_ms;
     }
 }
 
-int router_budgets_restore(struct router_budgets *budgets, const struct router_budget_sum *sum,
+int router_budgets_restore(struct router_budgets *budgets, const struct store_charge *sum,
                            int64_t now_wall_ms, struct error *err)
 {
     struct budget_accounts *accounts = router_budgets_accounts(budgets);
     struct span name = sum->account;
     if (name.len == 0 || name.len >= ROUTER_BUDGET_NAME_MAX || memchr(name.data, 0, name.len) ||
-        sum->spent_pico < 0 || sum->overshoot_pico < 0 || sum->closed_cap_pico < 0)
+        sum->amount_pico < 0 || sum->overshoot_pico < 0 || sum->cap_pico < 0)
         return error_set(err, -EINVAL, "a stored sum of a budget has no name or is negative");
     uint32_t index = budget_accounts_find(accounts, name);
     if (index == BUDGET_NO_ACCOUNT)
@@ -44,13 +44,13 @@ int router_budgets_restore(struct router_budgets *budgets, const struct router_b
     account->unread = false;
     if (account->claimed)
         merge(account, sum, now_wall_ms);
-    else if (sum->period_start_wall_ms >= account->start_ms) {
-        account->start_ms = sum->period_start_wall_ms;
-        account->end_ms = sum->next_reset_wall_ms;
-        account->spent_pico = account->reported_pico = sum->spent_pico;
+    else if (sum->period_ms >= account->start_ms) {
+        account->start_ms = sum->period_ms;
+        account->end_ms = sum->resets_ms;
+        account->spent_pico = account->reported_pico = sum->amount_pico;
         account->overshoot_pico = account->reported_overshoot_pico = sum->overshoot_pico;
         account->closed = sum->overshoot_pico > 0;
-        account->cap_pico = account->closed ? sum->closed_cap_pico : -1;
+        account->cap_pico = account->closed ? sum->cap_pico : -1;
     }
     return 0;
 }
@@ -69,27 +69,27 @@ void router_budgets_keep_untold(struct router_budgets *budgets,
     }
 }
 
-bool router_budgets_correct(struct router_budgets *budgets,
-                            const struct router_budget_correction *correction, bool *ret_closed_now)
+bool router_budgets_correct(struct router_budgets *budgets, const struct store_charge *difference,
+                            bool *ret_closed_now)
 {
     struct budget_accounts *accounts = router_budgets_accounts(budgets);
-    uint32_t index = budget_accounts_find(accounts, correction->account);
+    uint32_t index = budget_accounts_find(accounts, difference->account);
     if (index == BUDGET_NO_ACCOUNT)
         return false;
     struct budget_account *account = &accounts->items[index];
-    if (account->start_ms != correction->period_start_wall_ms)
+    if (account->start_ms != difference->period_ms)
         return false;
     int64_t unreported = account->spent_pico - account->reported_pico;
     int64_t untold = account->overshoot_pico - account->reported_overshoot_pico;
-    int64_t excess = budget_account_excess(account, correction->delta_pico);
-    if (correction->overshoot_pico > 0)
-        excess = correction->overshoot_pico;
-    if (correction->overshoot_pico > 0 && !account->claimed && !account->closed)
-        account->cap_pico = correction->cap_pico;
-    *ret_closed_now = budget_account_spend(account, correction->delta_pico, excess);
+    int64_t excess = budget_account_excess(account, difference->amount_pico);
+    if (difference->overshoot_pico > 0)
+        excess = difference->overshoot_pico;
+    if (difference->overshoot_pico > 0 && !account->claimed && !account->closed)
+        account->cap_pico = difference->cap_pico;
+    *ret_closed_now = budget_account_spend(account, difference->amount_pico, excess);
     account->spent_pico = account->spent_pico < 0 ? 0 : account->spent_pico;
     account->reported_pico = account->spent_pico - unreported;
-    if (correction->overshoot_pico > 0)
+    if (difference->overshoot_pico > 0)
         account->reported_overshoot_pico = account->overshoot_pico - untold;
     return true;
 }

@@ -1,37 +1,26 @@
 #pragma once
 
 #include "router/money/budget.h"
+#include "store/attempt.h"
 
 // What a store has kept of the accounts of budgets, and what is told of them afterwards.
 
-// What a store remembers of one account.
-struct router_budget_sum {
-    struct span account;
-    int64_t period_start_wall_ms, next_reset_wall_ms; // reset -1: never
-    int64_t spent_pico;
-    int64_t overshoot_pico;  // more than 0: it was closed,
-    int64_t closed_cap_pico; // under this cap; a larger one opens it
-};
-
-// Before anything else is asked; periods of an account in order, of which the latest stays. Where
-// something was spent before its sum was known, that is added to it. -ENOSPC, -EINVAL (name, sums).
-int router_budgets_restore(struct router_budgets *budgets, const struct router_budget_sum *sum,
+// What a store remembers of one account: an overshoot closed it under that cap, and a larger one
+// opens it. Before anything else is asked; periods of an account in order, of which the latest
+// stays. Where something was spent before its sum was known, that is added to it. -ENOSPC, -EINVAL
+// (name, sums).
+int router_budgets_restore(struct router_budgets *budgets, const struct store_charge *sum,
                            int64_t now_wall_ms, struct error *err);
 
 // Where no store could take these: they are told again, with the accounts' next settlement.
 void router_budgets_keep_untold(struct router_budgets *budgets,
                                 const struct router_budget_charges *charges);
 
-// A charge turned out to have been another: `delta_pico` more, or less, of which `overshoot_pico`
-// is beyond what was held. The store knows already. It opens nothing that is closed, and closes
-// what a settlement would. False when the account is in another period by now.
-struct router_budget_correction {
-    struct span account;
-    int64_t period_start_wall_ms, delta_pico, overshoot_pico;
-    int64_t cap_pico; // of that time, for an account that nobody has claimed since a start
-};
-bool router_budgets_correct(struct router_budgets *budgets,
-                            const struct router_budget_correction *correction,
+// A charge turned out to have been another, by a difference that the store knows already. It opens
+// nothing that is closed, and closes what a settlement would; the cap is that of its time, for an
+// account that nobody has claimed since a start. False when the account is in another period by
+// now.
+bool router_budgets_correct(struct router_budgets *budgets, const struct store_charge *difference,
                             bool *ret_closed_now);
 
 // A part of what was spent until then is not known. So nothing more can be spent in the periods of
