@@ -22,28 +22,30 @@ static const char *first_set(const char *a, const char *b)
     return is_set(a) ? a : b;
 }
 
-static struct endpoint openrouter(const struct llm_config *config)
+static struct endpoint at(const struct llm_config *config, const char *provider,
+                          const char *base_url, const char *api_key)
 {
     return (struct endpoint){
         .format = &wire_openai_chat,
-        .provider = "openrouter",
-        .base_url = first_set(config->openrouter_base_url, openrouter_default_base_url),
-        .api_key = first_set(config->openrouter_api_key, first_set(config->api_key, "")),
+        .provider = provider,
+        .base_url = base_url,
+        .api_key = first_set(api_key, first_set(config->api_key, "")),
         .model = config->model,
         .chosen = true,
     };
 }
 
+static struct endpoint openrouter(const struct llm_config *config)
+{
+    return at(config, "openrouter",
+              first_set(config->openrouter_base_url, openrouter_default_base_url),
+              config->openrouter_api_key);
+}
+
 static struct endpoint openai(const struct llm_config *config)
 {
-    return (struct endpoint){
-        .format = &wire_openai_chat,
-        .provider = "openai",
-        .base_url = first_set(config->openai_base_url, openai_default_base_url),
-        .api_key = first_set(config->openai_api_key, first_set(config->api_key, "")),
-        .model = config->model,
-        .chosen = true,
-    };
+    return at(config, "openai", first_set(config->openai_base_url, openai_default_base_url),
+              config->openai_api_key);
 }
 
 static bool is_openrouter(const char *base_url)
@@ -55,23 +57,11 @@ static bool is_openrouter(const char *base_url)
 
 // OPENAI_API_KEY is by custom the key of whatever speaks OpenAI's protocol; an OpenRouter key goes
 // to OpenRouter alone.
-static const char *key_for(const struct llm_config *config, const char *base_url)
-{
-    const char *own = is_openrouter(base_url) ? config->openrouter_api_key : config->openai_api_key;
-    return first_set(config->api_key, first_set(own, ""));
-}
-
 static struct endpoint custom(const struct llm_config *config)
 {
     const char *base_url = first_set(config->base_url, config->openai_base_url);
-    return (struct endpoint){
-        .format = &wire_openai_chat,
-        .provider = "custom",
-        .base_url = base_url,
-        .api_key = key_for(config, base_url),
-        .model = config->model,
-        .chosen = true,
-    };
+    const char *own = is_openrouter(base_url) ? config->openrouter_api_key : config->openai_api_key;
+    return at(config, "custom", base_url, first_set(config->api_key, own));
 }
 
 static struct endpoint offline(bool chosen)

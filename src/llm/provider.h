@@ -4,15 +4,15 @@
 #include "llm/chat.h"
 
 /*
- * A provider turns a chat_request into a reply. Each wire format is one implementation with a
- * struct chat_provider as its first member; calls in flight are named by id.
+ * A provider turns a chat_request into a reply: the router, or the offline model. Each has a struct
+ * chat_provider as its first member; calls in flight are named by id.
  */
 typedef uint64_t chat_call_id; // 0 is none
 
 struct chat_provider;
 
 struct chat_provider_ops {
-    const char *name; // for people: "openai", "offline"
+    const char *name; // for people: "router", "offline"
     int (*start)(struct chat_provider *provider, const struct chat_request *request,
                  const struct chat_sink *sink, void *context, chat_call_id *ret_id,
                  struct error *err);

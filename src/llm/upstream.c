@@ -147,6 +147,19 @@ bool upstream_tells_cost(const struct upstream *upstream)
     return upstream->cost_url != NULL;
 }
 
+static int get(const struct upstream *upstream, const char *url,
+               const struct http_timeouts *timeouts, const struct http_handler *handler,
+               void *context, http_id *ret_id, struct error *err)
+{
+    struct http_request http = {
+        .method = "GET",
+        .url = url,
+        .headers = (const char *const *)upstream->headers,
+        .timeouts = *timeouts,
+    };
+    return http_client_start(upstream->http, &http, handler, context, ret_id, err);
+}
+
 int upstream_ask_cost(const struct upstream *upstream, struct span id,
                       const struct http_timeouts *timeouts, const struct http_handler *handler,
                       void *context, http_id *ret_id, struct error *err)
@@ -157,13 +170,7 @@ int upstream_ask_cost(const struct upstream *upstream, struct span id,
     buf_append_text(&url, upstream->cost_url);
     if (!url_encode(id, &url))
         return error_set(err, -ENAMETOOLONG, "the answer's id is too long to be asked for");
-    struct http_request http = {
-        .method = "GET",
-        .url = buf_text(&url),
-        .headers = (const char *const *)upstream->headers,
-        .timeouts = *timeouts,
-    };
-    return http_client_start(upstream->http, &http, handler, context, ret_id, err);
+    return get(upstream, buf_text(&url), timeouts, handler, context, ret_id, err);
 }
 
 int upstream_ask_prices(const struct upstream *upstream, const struct http_timeouts *timeouts,
@@ -172,13 +179,7 @@ int upstream_ask_prices(const struct upstream *upstream, const struct http_timeo
 {
     if (!upstream->list_url)
         return error_set(err, -ENOTSUP, "this provider does not publish its prices");
-    struct http_request http = {
-        .method = "GET",
-        .url = upstream->list_url,
-        .headers = (const char *const *)upstream->headers,
-        .timeouts = *timeouts,
-    };
-    return http_client_start(upstream->http, &http, handler, context, ret_id, err);
+    return get(upstream, upstream->list_url, timeouts, handler, context, ret_id, err);
 }
 
 int upstream_start(const struct upstream *upstream, const struct upstream_request *request,
