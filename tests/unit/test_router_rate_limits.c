@@ -11,7 +11,11 @@ static const int64_t wall = 1760000000000; // 2025-10-09T08:53:20Z
 
 static int64_t reset_in(const char *value)
 {
-    return router_rate_reset_in(span_of(value), wall);
+    struct router_rate_limits limits = ROUTER_RATE_LIMITS_INIT;
+    return router_rate_limits_read(&limits, SPAN_LITERAL("x-ratelimit-reset"), span_of(value), 0,
+                                   wall)
+               ? limits.requests_reset_ms
+               : -1;
 }
 
 static void test_how_providers_write_a_reset(void **state)

@@ -83,7 +83,7 @@ static void on_applied(void *context, int result, const struct error *err,
         if (ledger->phase == LEDGER_READY && ledger->kept + applied->rows < ledger->apply_written)
             ledger->kept += applied->rows;
         ledger_apply_now(ledger);
-    } else if (ledger->phase == LEDGER_FOLDING_OLD) {
+    } else if (ledger->phase == LEDGER_APPLYING_OLD) {
         ledger->phase = LEDGER_CHARGING;
         charge_orphans(ledger);
     } else {
@@ -109,7 +109,7 @@ static struct store_fold_range range_of(struct router_ledger *ledger)
                                      .wall_ms = loop_wall(ledger->options.loop)};
     range.generations = journal_generations(ledger->journal, &range.count);
     range.limit = journal_end(ledger->journal);
-    if (ledger->phase == LEDGER_FOLDING_OLD) {
+    if (ledger->phase == LEDGER_APPLYING_OLD) {
         range.count--;
         range.limit = -1;
     }

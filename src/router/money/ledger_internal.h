@@ -13,8 +13,8 @@ struct journal;
 // What the files of the ledger share. Nobody else includes this.
 
 enum ledger_phase {
-    LEDGER_FOLDING_OLD, // what earlier processes left is being folded in
-    LEDGER_CHARGING,    // what they left open is being charged
+    LEDGER_APPLYING_OLD, // what earlier processes left is being applied
+    LEDGER_CHARGING,     // what they left open is being charged
     LEDGER_READY,
 };
 

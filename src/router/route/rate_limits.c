@@ -109,7 +109,8 @@ static bool instant(struct span text, int64_t *ret_wall_ms)
     return true;
 }
 
-int64_t router_rate_reset_in(struct span value, int64_t wall_now_ms)
+// How long from now, bounded; -1: unreadable.
+static int64_t reset_in(struct span value, int64_t wall_now_ms)
 {
     int64_t ms, wall_ms;
     value = span_trim(value);
@@ -164,7 +165,7 @@ static bool take(struct router_rate_limits *limits, enum field field, struct spa
         limits->retry_after_ms = bounded(number);
         return true;
     }
-    if ((in = router_rate_reset_in(value, wall_now_ms)) < 0)
+    if ((in = reset_in(value, wall_now_ms)) < 0)
         return false;
     if (field == RETRY && limits->retry_after_ms < 0) // the one in ms is the more exact one
         limits->retry_after_ms = in;

@@ -24,13 +24,11 @@ struct router_rate_limits {
     }
 
 // Takes one header in, names in any case; false when it is none of these or says nothing readable.
+// When a limit resets may be said as "6m0s", "1.5s", "120ms" (OpenAI), seconds, an instant in
+// seconds or in milliseconds since 1970, "2026-01-31T10:00:00Z" (Anthropic), "Sat, 31 Jan 2026
+// 10:00:00 GMT" (RFC 9110 §10.2.3).
 bool router_rate_limits_read(struct router_rate_limits *limits, struct span name, struct span value,
                              int64_t now_ms, int64_t wall_now_ms);
-
-// How long from now: "6m0s", "1.5s", "120ms" (OpenAI), seconds, an instant in seconds or in
-// milliseconds since 1970, "2026-01-31T10:00:00Z" (Anthropic), "Sat, 31 Jan 2026 10:00:00 GMT" (RFC
-// 9110 §10.2.3). Bounded; -1: unreadable.
-int64_t router_rate_reset_in(struct span value, int64_t wall_now_ms);
 
 // When it asks to be left alone until, because of a 429 or of nothing remaining: the latest of
 // Retry-After and the resets of what is used up, as a duration; -1: it does not.

@@ -144,14 +144,6 @@ static void add_own(struct router_body *body, size_t from)
     add_part(body, span_make(body->own.data + from, body->own.len - from));
 }
 
-bool router_body_join(const struct router_body *body, struct buf *out)
-{
-    bool fits = true;
-    for (size_t i = 0; fits && i < body->part_count; i++)
-        fits = buf_append_span(out, body->parts[i]);
-    return fits;
-}
-
 /* One edit */
 
 struct editing {
@@ -419,7 +411,9 @@ static int join_parts(struct router_body *body, struct error *err)
 {
     struct buf joined = BUF_INIT(JOINED_MAX);
     buf_reserve(&joined, body->part_bytes);
-    if (!router_body_join(body, &joined)) {
+    for (size_t i = 0; i < body->part_count; i++)
+        buf_append_span(&joined, body->parts[i]);
+    if (buf_is_full(&joined)) {
         buf_finish(&joined);
         return error_set(err, -EMSGSIZE, "the edited request is too large");
     }

@@ -68,6 +68,3 @@ void router_body_finish(struct router_body *body); // accepts NULL and zeroed
 
 // 0; -EINVAL: `params` is no JSON object; -EMSGSIZE: the edit adds more than ROUTER_EDIT_MAX.
 int router_body_edit(struct router_body *body, const struct router_edit *edit, struct error *err);
-
-// All pieces joined; false when they do not fit.
-bool router_body_join(const struct router_body *body, struct buf *out);
