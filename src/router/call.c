@@ -381,8 +381,8 @@ static void on_start(void *context)
         end(call, &call->failure);
     } else {
         struct router_fallback_request request = fallback_request_of(call);
-        router_fallback_init(&call->iter, &call->runtime->fallback_plan, call->runtime->picker,
-                             &request, ++call->router->seed);
+        router_fallback_init(&call->iter, call->runtime->plan, call->runtime->picker, &request,
+                             ++call->router->seed);
         call->admitted = true;
         call->router->asking++;
         router_queue_enter(call);

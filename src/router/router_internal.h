@@ -33,7 +33,6 @@ struct router_runtime {
     unsigned references;
     struct router_plan *plan;
     struct router_picker *picker;
-    struct router_fallback_plan fallback_plan;
     struct upstream **upstreams;       // by deployment; made when first asked
     struct router_budget_terms *terms; // by plan->budgets
 };

@@ -16,24 +16,6 @@ static struct router_circuit_policy circuit_policy_of(const struct router_plan *
     return policy;
 }
 
-static struct router_fallback_plan fallback_plan_of(const struct router_plan *plan)
-{
-    struct router_fallback_plan fallbacks = {
-        .plan = plan,
-        .groups = plan->groups,
-        .deployments = plan->deployments,
-        .chain = router_plan_chain,
-        .num_retries = plan->num_retries,
-        .retry_after_ms = plan->retry_after_ms,
-        .max_fallbacks = plan->max_fallbacks,
-        .strategy = plan->strategy,
-        .pre_call_checks = plan->pre_call_checks,
-    };
-    memcpy(fallbacks.chains_set, plan->chains_set, sizeof fallbacks.chains_set);
-    memcpy(fallbacks.retries, plan->retries, sizeof fallbacks.retries);
-    return fallbacks;
-}
-
 static struct router_budget_terms *terms_of(const struct router_plan *plan)
 {
     struct router_budget_terms *terms = mem_zalloc((plan->budget_count + 1) * sizeof *terms);
@@ -65,7 +47,6 @@ struct router_runtime *router_runtime_create(struct router *router, const struct
     runtime->plan = router_plan_ref(plan);
     runtime->picker =
         router_picker_create(plan->deployments, plan->deployment_count, &policy, ++router->seed);
-    runtime->fallback_plan = fallback_plan_of(runtime->plan);
     runtime->upstreams = mem_zalloc((plan->deployment_count + 1) * sizeof(struct upstream *));
     runtime->terms = terms_of(plan);
     if (before)

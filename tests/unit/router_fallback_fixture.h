@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "router/plan/plan_read.h"
 #include "router/route/fallback_iter.h"
 
 /*
@@ -16,10 +17,9 @@
  */
 enum { GROUPS = 4, DEPLOYMENTS = 6, LISTS = 6 };
 
-struct router_plan { // ours, for the one function that gets it
+struct lists {
     struct router_chain lists[ROUTER_CHAIN_KINDS][LISTS];
     struct router_target targets[ROUTER_CHAIN_KINDS][LISTS][4];
-    size_t counts[ROUTER_CHAIN_KINDS];
 };
 
 static const size_t members[GROUPS][2] = {{0, 1}, {2}, {3}, {4, 5}};
@@ -28,25 +28,14 @@ static const char *const names[GROUPS] = {"a", "b", "c", "d"};
 struct fixture {
     struct router_deployment deployments[DEPLOYMENTS];
     struct router_group groups[GROUPS];
-    struct router_plan lists;
-    struct router_fallback_plan plan;
+    struct lists lists;
+    struct plan_memory memory; // of the plan, in which no name is looked up
     struct router_fallback_request request;
     struct router_circuit_policy policy;
     struct router_picker *picker;
     struct router_fallback_iter iter;
     int64_t now;
 };
-
-static inline const struct router_chain *chain_of(const struct router_plan *plan, struct span name,
-                                                  enum router_chain_kind kind)
-{
-    if (plan->counts[kind] == 0)
-        kind = ROUTER_CHAIN_GENERAL;
-    for (size_t i = 0; i < plan->counts[kind]; i++)
-        if (span_is(name, plan->lists[kind][i].name))
-            return &plan->lists[kind][i];
-    return NULL;
-}
 
 static inline void fill(struct fixture *f)
 {
@@ -75,16 +64,12 @@ static inline void begin(struct fixture *f)
 {
     *f = (struct fixture){.now = 1000};
     fill(f);
-    f->plan = (struct router_fallback_plan){.plan = &f->lists,
-                                            .groups = f->groups,
-                                            .deployments = f->deployments,
-                                            .chain = chain_of,
-                                            .num_retries = 2,
-                                            .max_fallbacks = 5};
+    f->memory.plan = (struct router_plan){
+        .groups = f->groups, .deployments = f->deployments, .num_retries = 2, .max_fallbacks = 5};
     f->policy = (struct router_circuit_policy){
         .own_cooldown_ms = -1, .cooldown_ms = ROUTER_COOLDOWN_MS, .allowed_fails = -1};
     for (size_t i = 0; i < ROUTER_CLASSES; i++)
-        f->plan.retries[i] = f->policy.fails[i] = -1;
+        f->memory.plan.retries[i] = f->policy.fails[i] = -1;
     f->request = (struct router_fallback_request){.target = {"a", 0, ROUTER_NONE},
                                                   .num_retries = -1,
                                                   .tokens = -1,
@@ -102,18 +87,20 @@ static inline struct router_target target_of(char letter)
 static inline void list_of(struct fixture *f, enum router_chain_kind kind, const char *name,
                            const char *letters)
 {
-    size_t at = f->lists.counts[kind]++;
+    struct router_plan *plan = &f->memory.plan;
+    size_t at = plan->chain_counts[kind]++;
     for (size_t i = 0; letters[i]; i++)
         f->lists.targets[kind][at][i] = target_of(letters[i]);
     f->lists.lists[kind][at] =
         (struct router_chain){name, f->lists.targets[kind][at], strlen(letters)};
-    f->plan.chains_set[kind] = true;
+    plan->chains[kind] = f->lists.lists[kind];
+    plan->chains_set[kind] = true;
 }
 
 static inline void start(struct fixture *f)
 {
     f->picker = router_picker_create(f->deployments, DEPLOYMENTS, &f->policy, 1);
-    router_fallback_init(&f->iter, &f->plan, f->picker, &f->request, 7);
+    router_fallback_init(&f->iter, &f->memory.plan, f->picker, &f->request, 7);
 }
 
 static inline void end(struct fixture *f)

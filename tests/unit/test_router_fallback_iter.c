@@ -81,12 +81,12 @@ static void test_num_retries(void **state)
     struct fixture f;
     begin(&f);
     list_of(&f, ROUTER_CHAIN_GENERAL, "a", "b");
-    f.plan.num_retries = 0;
+    f.memory.plan.num_retries = 0;
     start(&f);
     expect(&f, ROUTER_INTERNAL_SERVER, "02");
     end(&f);
     begin(&f);
-    f.plan.retries[ROUTER_CLASS_INTERNAL_SERVER] = 1; // retry_policy is before num_retries
+    f.memory.plan.retries[ROUTER_CLASS_INTERNAL_SERVER] = 1; // retry_policy is before num_retries
     start(&f);
     expect(&f, ROUTER_INTERNAL_SERVER, "01");
     end(&f);
@@ -98,12 +98,13 @@ static void test_num_retries(void **state)
     end(&f);
     begin(&f);
     f.request.num_retries = 0; // the client's own
-    f.plan.retries[ROUTER_CLASS_INTERNAL_SERVER] = 1;
+    f.memory.plan.retries[ROUTER_CLASS_INTERNAL_SERVER] = 1;
     start(&f);
     expect(&f, ROUTER_INTERNAL_SERVER, "0");
     end(&f);
     begin(&f);
-    f.plan.retries[ROUTER_CLASS_BAD_REQUEST] = 3; // the owner's word: even where it cannot help
+    f.memory.plan.retries[ROUTER_CLASS_BAD_REQUEST] =
+        3; // the owner's word: even where it cannot help
     start(&f);
     expect(&f, ROUTER_BAD_REQUEST, "0111");
     end(&f);
@@ -115,13 +116,13 @@ static void test_each_order_is_a_level_of_its_own(void **state)
     struct fixture f;
     begin(&f);
     list_of(&f, ROUTER_CHAIN_GENERAL, "a", "b");
-    f.plan.num_retries = 1;
+    f.memory.plan.num_retries = 1;
     f.deployments[1].order = 2;
     start(&f);
     expect(&f, ROUTER_INTERNAL_SERVER, "001122");
     end(&f);
     begin(&f);
-    f.plan.num_retries = 0;
+    f.memory.plan.num_retries = 0;
     f.deployments[1].order = 2;
     start(&f);
     expect(&f, ROUTER_AUTHENTICATION, "01");
@@ -201,7 +202,7 @@ static void test_fallbacks_of_fallbacks(void **state)
     begin(&f);
     list_of(&f, ROUTER_CHAIN_GENERAL, "a", "bc");
     list_of(&f, ROUTER_CHAIN_GENERAL, "b", "d");
-    f.plan.max_fallbacks = 1; // one was tried: no other list is begun
+    f.memory.plan.max_fallbacks = 1; // one was tried: no other list is begun
     start(&f);
     expect(&f, ROUTER_AUTHENTICATION, "0123");
     end(&f);
@@ -292,7 +293,7 @@ static void test_an_open_circuit_is_passed_over(void **state)
     f.request.wait_ms = 30000; // is for room only
     start(&f);
     expect(&f, ROUTER_AUTHENTICATION, "2");
-    router_fallback_init(&f.iter, &f.plan, f.picker, &f.request, 8);
+    router_fallback_init(&f.iter, &f.memory.plan, f.picker, &f.request, 8);
     assert_false(next(&f, &step));
     assert_int_equal(f.now, 1000);
     const struct router_failure *failure = router_fallback_failure(&f.iter);
@@ -303,7 +304,7 @@ static void test_an_open_circuit_is_passed_over(void **state)
                         "Passed model=b. pre-call-checks=False, reason=cooling down after "
                         "failures");
     list_of(&f, ROUTER_CHAIN_GENERAL, "b", "c");
-    router_fallback_init(&f.iter, &f.plan, f.picker, &f.request, 9);
+    router_fallback_init(&f.iter, &f.memory.plan, f.picker, &f.request, 9);
     assert_true(next(&f, &step));
     assert_int_equal(step.lease.deployment, 3);
     assert_int_equal(step.why, ROUTER_WHY_FALLBACK);
@@ -319,10 +320,10 @@ static void test_waits_for_room_only_where_nothing_else_is_left(void **state)
     f.request.target = target_of('b');
     f.request.wait_ms = 70000;
     f.deployments[2].rpm = 1;
-    f.plan.num_retries = 0;
+    f.memory.plan.num_retries = 0;
     start(&f);
     assert_true(next(&f, &step));
-    router_fallback_init(&f.iter, &f.plan, f.picker, &f.request, 8);
+    router_fallback_init(&f.iter, &f.memory.plan, f.picker, &f.request, 8);
     router_fallback_next(&f.iter, f.now, &step);
     assert_int_equal(step.kind, STEP_WAIT);
     assert_int_equal(step.at_ms, 62000);
@@ -330,13 +331,13 @@ static void test_waits_for_room_only_where_nothing_else_is_left(void **state)
     router_fallback_next(&f.iter, f.now, &step);
     assert_int_equal(step.kind, STEP_ATTEMPT);
     f.request.wait_ms = 1000; // room comes too late
-    router_fallback_init(&f.iter, &f.plan, f.picker, &f.request, 9);
+    router_fallback_init(&f.iter, &f.memory.plan, f.picker, &f.request, 9);
     router_fallback_next(&f.iter, f.now, &step);
     assert_int_equal(step.kind, STEP_GIVE_UP);
     assert_int_equal(router_fallback_failure(&f.iter)->error, ROUTER_NO_DEPLOYMENT);
     f.request.wait_ms = 70000;
     list_of(&f, ROUTER_CHAIN_GENERAL, "b", "c");
-    router_fallback_init(&f.iter, &f.plan, f.picker, &f.request, 10);
+    router_fallback_init(&f.iter, &f.memory.plan, f.picker, &f.request, 10);
     router_fallback_next(&f.iter, f.now, &step);
     assert_int_equal(step.kind, STEP_ATTEMPT);
     assert_int_equal(step.lease.deployment, 3);
@@ -354,14 +355,14 @@ static void test_waits_for_somebody_to_end(void **state)
     f.deployments[2].max_parallel = 1;
     start(&f);
     assert_true(next(&f, &first));
-    router_fallback_init(&f.iter, &f.plan, f.picker, &f.request, 8);
+    router_fallback_init(&f.iter, &f.memory.plan, f.picker, &f.request, 8);
     router_fallback_next(&f.iter, 1000, &step);
     assert_int_equal(step.kind, STEP_WAIT);
     assert_int_equal(step.at_ms, 6000);
     router_picker_answered(f.picker, &first.lease, -1, 3000);
     router_fallback_next(&f.iter, 3000, &step);
     assert_int_equal(step.kind, STEP_ATTEMPT);
-    router_fallback_init(&f.iter, &f.plan, f.picker, &f.request, 9);
+    router_fallback_init(&f.iter, &f.memory.plan, f.picker, &f.request, 9);
     router_fallback_next(&f.iter, 4000, &step);
     router_fallback_next(&f.iter, 9000,
                          &step); // its patience is over, though nothing else happened
@@ -388,7 +389,7 @@ static void test_a_context_that_no_deployment_has(void **state)
     begin(&f);
     list_of(&f, ROUTER_CHAIN_CONTEXT_WINDOW, "b", "c");
     f.request.target = target_of('b');
-    f.plan.pre_call_checks = true;
+    f.memory.plan.pre_call_checks = true;
     f.deployments[2].max_input_tokens = 100;
     f.request.prompt_tokens = 5000;
     start(&f);
@@ -406,7 +407,7 @@ static void test_the_message_of_litellm(void **state)
     begin(&f);
     list_of(&f, ROUTER_CHAIN_GENERAL, "b", "cd");
     f.request.target = target_of('b');
-    f.plan.num_retries = 0;
+    f.memory.plan.num_retries = 0;
     start(&f);
     assert_true(next(&f, &step));
     failing(&f, &step, ROUTER_INTERNAL_SERVER, -1);
@@ -423,7 +424,7 @@ static void test_the_message_of_litellm(void **state)
         "litellm.RateLimitError: no");
     buf_clear(&out);
     f.request.target = target_of('c');
-    router_fallback_init(&f.iter, &f.plan, f.picker, &f.request, 8);
+    router_fallback_init(&f.iter, &f.memory.plan, f.picker, &f.request, 8);
     assert_false(next(&f, &step));
     router_fallback_message(&f.iter, SPAN_ABSENT, &out);
     assert_true(span_ends_with(buf_span(&out),

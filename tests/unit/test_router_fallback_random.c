@@ -42,7 +42,8 @@ static void test_random_schedules(void **state)
             f.request.target = target_of((char)('a' + router_prng_below(&prng, GROUPS)));
             f.request.deadline_ms = f.now + 10000;
             f.request.wait_ms = (int64_t)router_prng_below(&prng, 2) * 3000;
-            router_fallback_init(&walks[i], &f.plan, f.picker, &f.request, router_prng(&prng));
+            router_fallback_init(&walks[i], &f.memory.plan, f.picker, &f.request,
+                                 router_prng(&prng));
         } else if (clients[i] == WAITS) {
             if (f.now < steps[i].at_ms)
                 continue;

@@ -31,8 +31,8 @@
  */
 
 // Every field is set: what is not named starts as 0.
-void router_fallback_init(struct router_fallback_iter *iter,
-                          const struct router_fallback_plan *plan, struct router_picker *picker,
+void router_fallback_init(struct router_fallback_iter *iter, const struct router_plan *plan,
+                          struct router_picker *picker,
                           const struct router_fallback_request *request, uint64_t seed)
 {
     *iter = (struct router_fallback_iter){
@@ -144,7 +144,7 @@ static enum router_chain_kind kind_of(const struct router_failure *failure)
 static const struct router_chain *list_for(const struct router_fallback_iter *iter,
                                            enum router_chain_kind kind)
 {
-    return iter->plan->chain(iter->plan->plan, span_of(iter->target.name), kind);
+    return router_plan_chain(iter->plan, span_of(iter->target.name), kind);
 }
 
 // A moderation that answers 403 speaks for its provider only: where the group has no list for
@@ -191,7 +191,7 @@ static void begin_list(struct router_fallback_iter *iter, const struct router_fa
         return;
     if (chain && iter->depth > 0) // the client's own is the whole of it
         return;
-    if (!chain && iter->plan->chain)
+    if (!chain)
         chain = list_of(iter, failure);
     if (!iter->available && iter->fallbacks == 0)
         iter->available = chain;

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "router/plan/policy.h"
+#include "router/plan/plan.h"
 #include "router/route/pick.h"
 #include "router/wire/failure.h"
 
@@ -20,25 +20,6 @@ enum {
     ROUTER_BACKOFF_MS = 500,        // before the first retry
     ROUTER_BACKOFF_MAX_MS = 8000,   // before any
     ROUTER_BACKOFF_JITTER_MS = 250  // added to what a provider asked for
-};
-
-struct router_plan;
-
-// What it asks of a plan; borrowed, and so is all that it points at.
-struct router_fallback_plan {
-    const struct router_plan *plan; // only handed to `chain`
-    const struct router_group *groups;
-    const struct router_deployment *deployments;
-    // router_plan_chain()
-    const struct router_chain *(*chain)(const struct router_plan *plan, struct span name,
-                                        enum router_chain_kind kind);
-    bool chains_set[ROUTER_CHAIN_KINDS];
-    int64_t num_retries;
-    int64_t retries[ROUTER_CLASSES]; // retry_policy; -1: num_retries
-    int64_t retry_after_ms;          // at least so long before a retry of the same deployment
-    int64_t max_fallbacks;
-    enum router_strategy strategy;
-    bool pre_call_checks;
 };
 
 // What the request wants.
@@ -78,7 +59,7 @@ struct router_fallback_level {
 };
 
 struct router_fallback_iter {
-    const struct router_fallback_plan *plan;
+    const struct router_plan *plan; // borrowed, with all that it points at
     struct router_fallback_request request;
     struct router_picker *picker;
     uint64_t prng;
@@ -101,8 +82,8 @@ struct router_fallback_iter {
     const struct router_chain *available; // the list that the first group had; NULL: none
 };
 
-void router_fallback_init(struct router_fallback_iter *iter,
-                          const struct router_fallback_plan *plan, struct router_picker *picker,
+void router_fallback_init(struct router_fallback_iter *iter, const struct router_plan *plan,
+                          struct router_picker *picker,
                           const struct router_fallback_request *request, uint64_t seed);
 
 void router_fallback_next(struct router_fallback_iter *iter, int64_t now_ms,
