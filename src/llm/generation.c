@@ -15,17 +15,6 @@ struct span generation_id(struct span head_lines)
     return http_head_get(&head, "X-Generation-Id");
 }
 
-static bool is_of(struct json_value data, struct span id)
-{
-    BUF_AUTO told = BUF_INIT(ID_MAX);
-    return json_string(json_get(data, "id"), &told) && span_equal(buf_span(&told), id);
-}
-
-static int shown_len(struct span number)
-{
-    return number.len < NUMBER_SHOWN ? (int)number.len : NUMBER_SHOWN;
-}
-
 static bool is_cost(struct json_value number, int64_t *ret_pico)
 {
     return json_fixed(number, MONEY_DIGITS, ret_pico) && *ret_pico >= 0 &&
@@ -34,8 +23,10 @@ static bool is_cost(struct json_value number, int64_t *ret_pico)
 
 static int refuse_cost(struct json_value number, struct error *err)
 {
-    return error_set(err, -EBADMSG, "the provider reported an impossible cost: %.*s",
-                     shown_len(json_raw(number)), json_raw(number).data);
+    return error_set(
+        err, -EBADMSG, "the provider reported an impossible cost: %.*s",
+        (int)(json_raw(number).len < NUMBER_SHOWN ? json_raw(number).len : NUMBER_SHOWN),
+        json_raw(number).data);
 }
 
 // With a key of the owner's own, the total is the gateway's fee: the provider's charge is apart.
@@ -50,7 +41,8 @@ int generation_read_cost(struct span body, struct span id, int64_t *ret_cost_pic
     struct json_value data = json_get(json_root(&document), "data");
     struct json_value cost = json_get(data, "total_cost");
     struct json_value upstream = json_get(data, "upstream_inference_cost");
-    if (!is_of(data, id))
+    BUF_AUTO told = BUF_INIT(ID_MAX);
+    if (!json_string(json_get(data, "id"), &told) || !span_equal(buf_span(&told), id))
         return error_set(err, -EBADMSG, "the provider reported another call");
     json_bool(json_get(data, "is_byok"), &is_byok);
     if (json_type(cost) != JSON_NUMBER || (is_byok && json_type(upstream) != JSON_NUMBER))

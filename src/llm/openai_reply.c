@@ -195,11 +195,6 @@ static void scan_arguments(struct openai_call *call, size_t from)
     }
 }
 
-static bool has_whole_arguments(const struct openai_call *call)
-{
-    return call->arguments.len && call->depth == 0 && !call->in_string;
-}
-
 /*
  * Whether a fragment belongs to a call. A new call has a name. Beyond that the index decides,
  * unless the server numbers everything alike: then another id begins a new call, and without ids,
@@ -218,7 +213,8 @@ static bool continues(const struct openai_call *call, struct json_value fragment
         return false;
     if (names && (other_id || !json_is(name, buf_text(&call->name))))
         return false;
-    if (names && has_whole_arguments(call) && has_text(json_get(function, "arguments")))
+    bool whole = call->arguments.len && call->depth == 0 && !call->in_string;
+    if (names && whole && has_text(json_get(function, "arguments")))
         return false;
     return numbered || same_id;
 }

@@ -272,16 +272,6 @@ static void alive(struct router_call *call)
     tell_circuit(call, false, NULL);
 }
 
-static void read_rate_limits(struct router_attempt *attempt, struct span lines, int64_t now_ms,
-                             int64_t wall_ms)
-{
-    while (lines.len) {
-        struct span line = span_trim(span_cut(&lines, '\n'));
-        struct span name = span_cut(&line, ':');
-        router_rate_limits_read(&attempt->rate_limits, name, span_trim(line), now_ms, wall_ms);
-    }
-}
-
 static void on_head(void *context, const struct http_head *head)
 {
     struct router_call *call = context;
@@ -293,7 +283,11 @@ static void on_head(void *context, const struct http_head *head)
     reply_watch_head(&attempt->watch, head->status, type);
     if (head->lines.len <= attempt->head.max)
         buf_append_span(&attempt->head, head->lines);
-    read_rate_limits(attempt, head->lines, loop_now(loop_of(call)), loop_wall(loop_of(call)));
+    for (struct span lines = head->lines; lines.len;) {
+        struct span line = span_trim(span_cut(&lines, '\n')), name = span_cut(&line, ':');
+        router_rate_limits_read(&attempt->rate_limits, name, span_trim(line),
+                                loop_now(loop_of(call)), loop_wall(loop_of(call)));
+    }
     router_picker_rate(call->runtime->picker, &attempt->step.lease, &attempt->rate_limits);
 }
 

@@ -191,14 +191,6 @@ static void pass(struct router_call *call)
 
 // --- the beginning -------------------------------------------------------------------------------
 
-static int64_t tokens_of(const struct router_call *call)
-{
-    int64_t answer = call->body.max_tokens < 0 ? TOKENS_UNBOUNDED : call->body.max_tokens;
-    if (answer > TOKENS_BOUND_MAX)
-        answer = TOKENS_BOUND_MAX;
-    return call->prompt_tokens + (call->operation == UPSTREAM_EMBEDDINGS ? 0 : answer);
-}
-
 static bool find_model(const struct router_call *call, struct span name,
                        struct router_match *ret_match)
 {
@@ -240,11 +232,13 @@ static int read_client_chain(struct router_call *call, struct error *err)
 static struct router_fallback_request fallback_request_of(struct router_call *call)
 {
     const struct router_plan *plan = call->runtime->plan;
+    int64_t answer = call->body.max_tokens < 0 ? TOKENS_UNBOUNDED : call->body.max_tokens;
+    answer = answer < TOKENS_BOUND_MAX ? answer : TOKENS_BOUND_MAX;
     struct router_fallback_request request = {
         .target = {buf_text(&call->body.model), call->match.group, call->match.deployment},
         .client = call->client_chain.count ? &call->client_chain : NULL,
         .num_retries = -1,
-        .tokens = tokens_of(call),
+        .tokens = call->prompt_tokens + (call->operation == UPSTREAM_EMBEDDINGS ? 0 : answer),
         .prompt_tokens = call->prompt_tokens,
         .deadline_ms = call->came_ms + plan->timeout_ms,
         .wait_ms = plan->queue_timeout_ms,
@@ -284,29 +278,12 @@ static const char *missing_member(const struct router_call *call)
     return type == JSON_ABSENT || type == JSON_NULL ? request_member_name(member) : NULL;
 }
 
-static void refuse_missing(struct router_call *call, const char *member)
-{
-    char text[ROUTER_FAILURE_TEXT_MAX];
-    snprintf(text, sizeof text, "%s: Missing required parameter: '%s'.", route_without_v1(call),
-             member);
-    router_failure_make_bad(member, text, &call->failure);
-    end(call, &call->failure);
-}
-
 // What was spent before this start is known after some milliseconds; no client need hear of them.
 static bool waits_for_ledger(const struct router_call *call)
 {
     const struct router_ledger *ledger = call->router->ledger;
     return call->runtime->plan->budget_count > 0 && ledger && router_ledger_is_starting(ledger) &&
            loop_now(loop_of(call)) - call->came_ms < LEDGER_PATIENCE_MS;
-}
-
-// Who names no model may name the work that it is for.
-static void name_by_slot(struct router_call *call)
-{
-    const char *model = router_plan_own_slot(call->runtime->plan, call->origin.slot);
-    if (model)
-        router_body_name_model(&call->body, span_of(model));
 }
 
 // general_settings.global_max_parallel_requests, in LiteLLM's words.
@@ -358,11 +335,18 @@ static void on_start(void *context)
     }
     const char *missing = missing_member(call);
     if (missing) {
-        refuse_missing(call, missing);
+        char text[ROUTER_FAILURE_TEXT_MAX];
+        snprintf(text, sizeof text, "%s: Missing required parameter: '%s'.", route_without_v1(call),
+                 missing);
+        router_failure_make_bad(missing, text, &call->failure);
+        end(call, &call->failure);
         return;
     }
-    if (!call->body.model.len)
-        name_by_slot(call);
+    // A request without a model may say for which work it is.
+    const char *model =
+        call->body.model.len ? NULL : router_plan_own_slot(call->runtime->plan, call->origin.slot);
+    if (model)
+        router_body_name_model(&call->body, span_of(model));
     struct span asked = buf_span(&call->body.model);
     if (!asked.len) {
         refuse(call, ROUTER_BAD_REQUEST, "the request names no model: set \"model\"");

@@ -65,17 +65,12 @@ struct span router_call_model(const struct router_call *call)
     return router_names_take(call->router->model_names, told, today(call), ours);
 }
 
-static struct span slot_of(struct router_call *call, struct span slot)
-{
-    if (!slot.len || router_plan_knows_slot(call->runtime->plan, slot))
-        return slot;
-    return router_names_take(call->router->slot_names, slot, today(call), SPAN_LITERAL("other"));
-}
-
 void router_call_keep_origin(struct router_call *call, const struct router_origin *origin)
 {
     call->origin = *origin;
-    call->origin.slot = slot_of(call, origin->slot);
+    if (origin->slot.len && !router_plan_knows_slot(call->runtime->plan, origin->slot))
+        call->origin.slot = router_names_take(call->router->slot_names, origin->slot, today(call),
+                                              SPAN_LITERAL("other"));
     struct span *texts[] = {&call->origin.slot, &call->origin.session, &call->origin.job,
                             &call->origin.key_name, &call->origin.key_hash};
     size_t bytes = 0;

@@ -196,14 +196,6 @@ static void fill_charges(const struct router_budget_charges *from, int64_t amoun
         };
 }
 
-static bool tells_overshoot(const struct router_budget_charges *charged)
-{
-    for (size_t i = 0; i < charged->count; i++)
-        if (charged->items[i].overshoot_pico > 0)
-            return true;
-    return false;
-}
-
 // What the attempt is made instead of: the model that was asked for, or a deployment of the group.
 static struct span instead_of(const struct router_call *call)
 {
@@ -463,28 +455,6 @@ static void price(struct router_call *call, const struct router_failure *failure
     }
 }
 
-// A call that was let in while nothing could be reserved, because it was to cost nothing, and did.
-// The sum of earlier spending may not be known yet: it is added later.
-static void claim_late(struct router_call *call)
-{
-    struct router_budget_claim claims[ROUTER_BUDGETS_PER_CALL];
-    size_t count = claims_of(call, claims);
-    if (count && count <= ROUTER_BUDGETS_PER_CALL)
-        router_budgets_reserve(call->router->budgets, claims, count, 0,
-                               loop_wall(call->router->env.loop), &call->attempt.reservation, NULL,
-                               NULL);
-}
-
-static void log_overshoot(const struct router_call *call,
-                          const struct router_budget_charges *charged)
-{
-    for (size_t i = 0; i < charged->count; i++)
-        if (charged->items[i].closed_now)
-            LOG_EVENT(LOG_ERROR, "router.overshoot", call->id,
-                      LOG_TEXT("budget", charged->items[i].account),
-                      LOG_NUMBER("overshoot_pico", charged->overshoot_pico));
-}
-
 void router_charge_settle(struct router_call *call, const struct router_failure *failure,
                           bool cancelled)
 {
@@ -494,12 +464,17 @@ void router_charge_settle(struct router_call *call, const struct router_failure 
     struct router_budget_charges charged = {0};
     struct store_charge charges[ROUTER_BUDGETS_PER_CALL];
     int64_t now_ms = loop_now(router->env.loop);
+    struct router_budget_claim claims[ROUTER_BUDGETS_PER_CALL];
     struct store_attempt row = row_of(call);
     if (failure && !watch->usage_whole)
         attempt->watch.usage = (struct router_usage)ROUTER_USAGE_UNKNOWN;
     price(call, failure, &row);
-    if (!attempt->reservation && row.cost_pico > 0)
-        claim_late(call);
+    // A call may have been let in while nothing could be reserved, because it was to cost nothing,
+    // and did. The sum of earlier spending may not be known yet: it is added later.
+    size_t count = attempt->reservation || row.cost_pico <= 0 ? 0 : claims_of(call, claims);
+    if (count && count <= ROUTER_BUDGETS_PER_CALL)
+        router_budgets_reserve(router->budgets, claims, count, 0, loop_wall(router->env.loop),
+                               &attempt->reservation, NULL, NULL);
     if (attempt->reservation)
         router_budgets_settle(router->budgets, attempt->reservation, row.cost_pico,
                               loop_wall(router->env.loop), &charged);
@@ -509,7 +484,10 @@ void router_charge_settle(struct router_call *call, const struct router_failure 
     call->cost_pico = row.cost_pico;
     call->usage = watch->usage;
     bool unsure = row.source == STORE_COST_BOUND || row.source == STORE_COST_UNKNOWN;
-    fill_charges(&charged, -1, unsure || tells_overshoot(&charged), charges);
+    bool with_caps = unsure;
+    for (size_t i = 0; i < charged.count; i++)
+        with_caps |= charged.items[i].overshoot_pico > 0;
+    fill_charges(&charged, -1, with_caps, charges);
     row.charges = charges;
     row.charge_count = charged.count;
     row.duration_ms = now_ms - attempt->begun_ms;
@@ -532,5 +510,9 @@ void router_charge_settle(struct router_call *call, const struct router_failure 
     if (router->ledger && unsure)
         router_inquiries_add(router->inquiries, row.deployment, row.call, row.attempt,
                              row.reply_id);
-    log_overshoot(call, &charged);
+    for (size_t i = 0; i < charged.count; i++)
+        if (charged.items[i].closed_now)
+            LOG_EVENT(LOG_ERROR, "router.overshoot", call->id,
+                      LOG_TEXT("budget", charged.items[i].account),
+                      LOG_NUMBER("overshoot_pico", charged.overshoot_pico));
 }

@@ -119,11 +119,6 @@ static struct reservation *new_reservation(struct router_budgets *budgets)
     return &budgets->entries[entry];
 }
 
-static bool has_room(const struct router_budgets *budgets)
-{
-    return budgets->first_free || budgets->count < budgets->max;
-}
-
 static void end_reservation(struct router_budgets *budgets, struct reservation *reservation)
 {
     for (uint32_t i = 0; i < reservation->count; i++) {
@@ -338,7 +333,7 @@ int router_budgets_reserve(struct router_budgets *budgets, const struct router_b
 {
     if (amount_pico < 0 && amount_pico != ROUTER_BUDGET_UNBOUNDED)
         return error_set(err, -EINVAL, "a negative amount cannot be reserved");
-    if (!has_room(budgets))
+    if (!budgets->first_free && budgets->count == budgets->max)
         return error_set(err, -ENOSPC, "%zu calls hold money already", budgets->count);
     struct account_set set = {0, {0}};
     int rc = find_accounts(budgets, claims, count, now_wall_ms, &set, err);

@@ -46,26 +46,11 @@ struct series_cache {
 
 // -- labels ---------------------------------------------------------------------------------------
 
-static struct span status_text(char text[STATUS_TEXT_MAX], int status)
-{
-    if (status <= 0)
-        return SPAN_ABSENT;
-    return span_make(text, (size_t)snprintf(text, STATUS_TEXT_MAX, "%d", status));
-}
-
-static void name_deployment(struct router_labels *labels, const struct deployment *deployment)
-{
-    labels->of[LABEL_MODEL] = labels->of[LABEL_LITELLM_MODEL] = span_of(deployment->model);
-    labels->of[LABEL_MODEL_ID] = span_of(deployment->id);
-    labels->of[LABEL_API_BASE] = span_of(deployment->api_base);
-    labels->of[LABEL_API_PROVIDER] = span_of(deployment->provider);
-    labels->of[LABEL_MODEL_GROUP] = span_of(deployment->group);
-}
-
 static struct router_labels labels_of(const struct router_event *event, char text[STATUS_TEXT_MAX])
 {
     const struct router_caller *caller = event->caller;
-    struct span status = status_text(text, event->status);
+    int len = event->status > 0 ? snprintf(text, STATUS_TEXT_MAX, "%d", event->status) : 0;
+    struct span status = len ? span_make(text, (size_t)len) : SPAN_ABSENT;
     struct router_labels labels = {.of = {
                                        [LABEL_KEY_HASH] = caller->key_hash,
                                        [LABEL_KEY_ALIAS] = caller->key_alias,
@@ -76,8 +61,14 @@ static struct router_labels labels_of(const struct router_event *event, char tex
                                        [LABEL_EXCEPTION_STATUS] = status,
                                        [LABEL_EXCEPTION_CLASS] = span_of(event->exception_class),
                                    }};
-    if (event->deployment < event->cache->deployment_count)
-        name_deployment(&labels, &event->cache->deployments[event->deployment]);
+    if (event->deployment >= event->cache->deployment_count)
+        return labels;
+    const struct deployment *deployment = &event->cache->deployments[event->deployment];
+    labels.of[LABEL_MODEL] = labels.of[LABEL_LITELLM_MODEL] = span_of(deployment->model);
+    labels.of[LABEL_MODEL_ID] = span_of(deployment->id);
+    labels.of[LABEL_API_BASE] = span_of(deployment->api_base);
+    labels.of[LABEL_API_PROVIDER] = span_of(deployment->provider);
+    labels.of[LABEL_MODEL_GROUP] = span_of(deployment->group);
     return labels;
 }
 
@@ -313,14 +304,6 @@ static bool is_same_deployment(const struct deployment *a, const struct deployme
            (a->tpm >= 0) == (b->tpm >= 0);
 }
 
-static bool is_still_there(const struct series_cache *cache, const struct deployment *old)
-{
-    for (size_t i = 0; i < cache->deployment_count; i++)
-        if (is_same_deployment(&cache->deployments[i], old))
-            return true;
-    return false;
-}
-
 // Starts a deployment's levels, so that one that was never asked is told too.
 static void tell_deployment(struct series_cache *cache, size_t index)
 {
@@ -343,9 +326,13 @@ void series_cache_deployments(struct series_cache *cache,
     forget_bundles(cache);
     cache->deployments = copy_deployments(deployments, count);
     cache->deployment_count = count;
-    for (size_t i = 0; i < old_count; i++)
-        if (!is_still_there(cache, &old[i]))
+    for (size_t i = 0; i < old_count; i++) {
+        bool is_there = false;
+        for (size_t j = 0; j < count && !is_there; j++)
+            is_there = is_same_deployment(&cache->deployments[j], &old[i]);
+        if (!is_there)
             router_families_forget(cache->families, span_of(old[i].id));
+    }
     free_deployments(old, old_count);
     for (size_t i = 0; i < count; i++)
         tell_deployment(cache, i);

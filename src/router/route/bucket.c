@@ -73,17 +73,12 @@ void router_bucket_set_limits(struct router_bucket *bucket,
     bucket->limits = *limits;
 }
 
-static bool is_oversized(const struct router_bucket *bucket, int64_t tokens)
-{
-    return bucket->limits.tokens >= 0 && tokens > bucket->limits.tokens;
-}
-
 // How full the bucket may be at most for so many tokens to be added; what is oversized: empty.
 static int64_t bound_for(const struct router_bucket *bucket, int64_t tokens)
 {
     if (bucket->limits.tokens < 0)
         return INT64_MAX;
-    return is_oversized(bucket, tokens) ? 0 : bucket->limits.tokens - tokens;
+    return tokens > bucket->limits.tokens ? 0 : bucket->limits.tokens - tokens;
 }
 
 static int64_t request_bound(const struct router_bucket *bucket)

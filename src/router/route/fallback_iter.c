@@ -104,12 +104,6 @@ int64_t router_fallback_room_at(const struct router_fallback_iter *iter, int64_t
     return router_picker_room_at(iter->picker, &query, now_ms);
 }
 
-static struct router_pick pick_next(struct router_fallback_iter *iter, int64_t now_ms)
-{
-    return pick_one(iter, iter->again != ROUTER_NONE ? iter->again : iter->target.deployment,
-                    now_ms);
-}
-
 static void keep_failure(struct router_fallback_iter *iter, const struct router_failure *failure)
 {
     if (!iter->failed)
@@ -311,12 +305,6 @@ void router_fallback_failed(struct router_fallback_iter *iter, const struct rout
     iter->over = !leave(iter, failure);
 }
 
-static void give_up(struct router_fallback_iter *iter, struct router_step *ret_step)
-{
-    iter->over = true;
-    *ret_step = (struct router_step){.kind = STEP_GIVE_UP, .at_ms = -1, .target = iter->target};
-}
-
 static bool attempt(struct router_fallback_iter *iter, size_t deployment, int64_t now_ms,
                     struct router_step *ret_step)
 {
@@ -383,14 +371,6 @@ static bool waits(struct router_fallback_iter *iter, struct router_pick pick, in
     return true;
 }
 
-// Is there a group left that could be asked instead of waiting here? Changes nothing.
-static bool has_elsewhere(const struct router_fallback_iter *iter,
-                          const struct router_failure *failure)
-{
-    struct router_fallback_iter look = *iter;
-    return leave(&look, failure);
-}
-
 void router_fallback_next(struct router_fallback_iter *iter, int64_t now_ms,
                           struct router_step *ret_step)
 {
@@ -406,7 +386,8 @@ void router_fallback_next(struct router_fallback_iter *iter, int64_t now_ms,
                 .kind = STEP_WAIT, .at_ms = iter->not_before_ms, .target = iter->target};
             return;
         }
-        struct router_pick pick = pick_next(iter, now_ms);
+        size_t only = iter->again != ROUTER_NONE ? iter->again : iter->target.deployment;
+        struct router_pick pick = pick_one(iter, only, now_ms);
         if (pick.reason == PICK_FOUND && attempt(iter, pick.deployment, now_ms, ret_step))
             return;
         if (iter->again != ROUTER_NONE) { // somebody was faster; what failed already is known
@@ -415,12 +396,14 @@ void router_fallback_next(struct router_fallback_iter *iter, int64_t now_ms,
             continue;
         }
         nothing_there(iter, pick, now_ms, &failure);
-        if (!has_elsewhere(iter, &failure) && waits(iter, pick, now_ms, ret_step))
+        struct router_fallback_iter look = *iter; // is there a group that could be asked instead?
+        if (!leave(&look, &failure) && waits(iter, pick, now_ms, ret_step))
             return;
         keep_failure(iter, &failure);
         iter->over = !leave(iter, &failure);
     }
-    give_up(iter, ret_step);
+    iter->over = true;
+    *ret_step = (struct router_step){.kind = STEP_GIVE_UP, .at_ms = -1, .target = iter->target};
 }
 
 const struct router_failure *router_fallback_failure(const struct router_fallback_iter *iter)

@@ -138,13 +138,6 @@ void router_picker_inherit(struct router_picker *picker, size_t index,
     picker->standings[index] = router_standing_ref(old->standings[old_index]);
 }
 
-static struct router_circuit_policy policy_of(const struct router_picker *picker, size_t index)
-{
-    struct router_circuit_policy policy = picker->policy;
-    policy.own_cooldown_ms = picker->deployments[index].cooldown_ms;
-    return policy;
-}
-
 static int64_t counted(int64_t tokens)
 {
     return tokens > 0 ? tokens : 0;
@@ -372,21 +365,16 @@ void router_picker_answered(struct router_picker *picker, const struct router_le
     router_standing_succeeded(picker->standings[lease->deployment], &lease->standing);
 }
 
-// Behind a wildcard are many models: that one of them is not there says nothing of the others.
-static bool is_wrong_name(const struct router_deployment *deployment,
-                          const struct router_failure *failure)
-{
-    return failure->error == ROUTER_NOT_FOUND && deployment->model &&
-           strchr(deployment->model, '*');
-}
-
 bool router_picker_failed(struct router_picker *picker, const struct router_lease *lease,
                           const struct router_failure *failure, int64_t tokens, int64_t now_ms)
 {
     struct router_standing *standing = picker->standings[lease->deployment];
-    struct router_circuit_policy policy = policy_of(picker, lease->deployment);
+    const struct router_deployment *deployment = &picker->deployments[lease->deployment];
+    struct router_circuit_policy policy = picker->policy;
+    policy.own_cooldown_ms = deployment->cooldown_ms;
     let_go(picker, lease, tokens, now_ms);
-    if (is_wrong_name(&picker->deployments[lease->deployment], failure)) {
+    // Behind a wildcard are many models: that one is not there says nothing of the others.
+    if (failure->error == ROUTER_NOT_FOUND && deployment->model && strchr(deployment->model, '*')) {
         router_standing_cancelled(standing, &lease->standing);
         return false;
     }

@@ -232,20 +232,14 @@ static void pass_part(struct reply_watch *w, struct span part, bool is_last)
     w->last_fate = FATE_PASS;
 }
 
-// The bytes of an event without an end; they are kept for the next call.
-static void keep_tail(struct reply_watch *w, struct span rest)
-{
-    if (rest.len > event_max(w) || !buf_append_span(&w->tail, rest))
-        pass_part(w, rest, false);
-}
-
 // Events that begin with the text.
 void reply_stream_take(struct reply_watch *w, struct span text)
 {
     while (text.len && w->state != REPLY_FAILED) {
         size_t end = find_event_end(w, text, 0);
         if (end == 0) {
-            keep_tail(w, text);
+            if (text.len > event_max(w) || !buf_append_span(&w->tail, text))
+                pass_part(w, text, false);
             return;
         }
         take_event(w, span_make(text.data, end));
