@@ -25,6 +25,10 @@ struct toolbox;
  *
  *     queued -> prompt -> model -> tools -> model -> ... -> done | failed | cancelled
  *
+ * Where a call of an iteration needs approval, none of them begins: the turn is written down with
+ * its questions, its last event says TURN_WAITING, and nothing of it is left in memory. Once all is
+ * answered agent_turn_resume() goes on with it.
+ *
  * What it has never seen: a socket, a wire format, a channel. Replies leave as turn_events.
  */
 struct agent;
@@ -33,6 +37,7 @@ typedef uint64_t turn_id; // 0 is none
 struct agent_config {
     int64_t max_turns;         // calls to the model in one turn
     int64_t turn_limit_ms;     // wall time of one turn; its calls of tools end with it. 0: none
+    int64_t approval_ms;       // how long a question may stay open
     const char *system_prompt; // replaces SOUL.md and the default identity; NULL: not set
 };
 
@@ -82,9 +87,10 @@ int agent_turn_start(struct agent *agent, const struct turn_request *request,
                      turn_event_fn *on_event, void *context, turn_id *ret_id, struct error *err);
 
 /*
- * Goes on with a turn that the last process did not end: `session` is loaded from the store, and
- * so is all else. One that cannot go on, because the caller says `why`, its record is damaged, or
- * the program stopped in it too often, ends as failed. Callbacks as above. -ENOENT: no such turn.
+ * Goes on with a turn that waited, or that the last process did not end: `session` is loaded from
+ * the store, and so is all else. One that cannot go on, because the caller says `why`, its record
+ * is damaged, or the program stopped in it too often, ends as failed. Callbacks as above. -ENOENT:
+ * no such turn.
  */
 int agent_turn_resume(struct agent *agent, struct agent_session *session, struct span turn,
                       const char *why, turn_event_fn *on_event, void *context, turn_id *ret_id,

@@ -82,15 +82,6 @@ static int command_new(const struct conversation *conversation, struct span rest
     return 0;
 }
 
-static int command_stop(const struct conversation *conversation, struct span rest,
-                        struct command_effect *effect, struct error *err)
-{
-    (void)rest, (void)err;
-    buf_append_text(&effect->reply, conversation->turn ? "Stopped." : "Nothing is running.");
-    effect->stop = true;
-    return 0;
-}
-
 static size_t pending_count(const struct conversation *conversation)
 {
     size_t count = 0;
@@ -118,7 +109,8 @@ static int command_status(const struct conversation *conversation, struct span r
                    (loop_now(host->loop) - conversation->turn_ms) / 1000, iteration,
                    state == TURN_TOOLS ? "running tools" : "waiting for the model");
     } else {
-        buf_append_text(out, "Idle\n");
+        buf_append_text(out, conversation->waiting ? "Waiting for /approve, /deny or /stop\n"
+                                                   : "Idle\n");
     }
     if (pending_count(conversation))
         buf_printf(out, "Waiting messages: %zu\n", pending_count(conversation));
@@ -290,24 +282,28 @@ static int command_help(const struct conversation *conversation, struct span res
     return 0;
 }
 
+// Urgent ones are harmless at any time.
+#define ANY_TIME (COMMAND_URGENT | COMMAND_WHILE_WAITING)
+
 static const struct slash_command table[] = {
-    {"/new", "[TITLE]", "begin a new conversation; the old one is kept", COMMAND_ENDS_TURN,
-     command_new},
-    {"/reset", "", NULL, COMMAND_ENDS_TURN, command_new},
-    {"/stop", "", "stop the current answer", COMMAND_URGENT, command_stop},
+    {"/new", "[TITLE]", "begin a new conversation; the old one is kept",
+     COMMAND_ENDS_TURN | COMMAND_WHILE_WAITING, command_new},
+    {"/reset", "", NULL, COMMAND_ENDS_TURN | COMMAND_WHILE_WAITING, command_new},
+    {"/stop", "", "stop the current answer", ANY_TIME, command_stop},
+    {"/approve", "[CODE]", "let a tool run that needs your approval", ANY_TIME, command_approve},
+    {"/deny", "[CODE]", "do not let it run", ANY_TIME, command_deny},
     {"/retry", "", "answer the last question again", COMMAND_ENDS_TURN, command_retry},
     {"/undo", "", "remove the last question and its answer", COMMAND_ENDS_TURN, command_undo},
-    {"/status", "", "what Hermes is doing", COMMAND_URGENT, command_status},
-    {"/usage", "", "tokens and money used", COMMAND_URGENT | COMMAND_SUMS, command_usage},
+    {"/status", "", "what Hermes is doing", ANY_TIME, command_status},
+    {"/usage", "", "tokens and money used", ANY_TIME | COMMAND_SUMS, command_usage},
     {"/model", "[NAME]", "show or choose the model", 0, command_model},
     {"/title", "[TEXT]", "name this conversation", 0, command_title},
-    {"/context", "", "what is sent to the model besides your words", COMMAND_URGENT,
-     command_context},
-    {"/ctx", "", NULL, COMMAND_URGENT, command_context},
-    {"/whoami", "", "show this channel and chat", COMMAND_URGENT, command_whoami},
-    {"/help", "", "this list", COMMAND_URGENT, command_help},
-    {"/commands", "", NULL, COMMAND_URGENT, command_help},
-    {"/start", "", NULL, COMMAND_URGENT, command_start},
+    {"/context", "", "what is sent to the model besides your words", ANY_TIME, command_context},
+    {"/ctx", "", NULL, ANY_TIME, command_context},
+    {"/whoami", "", "show this channel and chat", ANY_TIME, command_whoami},
+    {"/help", "", "this list", ANY_TIME, command_help},
+    {"/commands", "", NULL, ANY_TIME, command_help},
+    {"/start", "", NULL, ANY_TIME, command_start},
 };
 
 static const struct slash_command *all_commands(size_t *ret_count)
@@ -341,5 +337,6 @@ void command_effect_finish(struct command_effect *effect)
     free(effect->model);
     free(effect->prompt);
     free(effect->dropped);
+    free(effect->asking);
     free(effect->again);
 }

@@ -2,6 +2,7 @@
 
 #include "agent/conversation.h"
 #include "base/buf.h"
+#include "store/approval.h"
 #include "store/settle.h"
 
 /*
@@ -12,14 +13,18 @@ enum { COMMAND_REPLY_MAX = 64 * 1024 }; // bytes
 
 struct command_effect {
     struct store_settlement settlement;
-    struct store_session create; // behind the settlement
+    struct store_session create; // these three are behind the settlement
+    struct store_answer answer;
+    struct store_cancellation cancel;
+    const char *sender; // of the message, as the channel names them
+    bool takes_up;      // the last question of a turn is answered: it goes on
     struct buf reply;
     bool changes;         // the store has something to do besides the reply
     bool session_changed; // it is to be read anew
     bool stop;            // the running turn ends
     char session[STORE_ID_MAX + 1];
-    char *title, *model, *prompt, *dropped; // owned; behind the settlement's spans
-    char *again;                            // a question that is to be answered anew
+    char *title, *model, *prompt, *dropped, *asking; // owned; behind the settlement's spans
+    char *again;                                     // a question that is to be answered anew
 };
 
 void command_effect_finish(struct command_effect *effect);
@@ -28,9 +33,10 @@ typedef int command_fn(const struct conversation *conversation, struct span rest
                        struct command_effect *effect, struct error *err);
 
 enum {
-    COMMAND_URGENT = 1,    // runs at once, also in mid-turn
-    COMMAND_ENDS_TURN = 2, // the running turn is not to be finished first
-    COMMAND_SUMS = 4,      // it shows conversation->sums
+    COMMAND_URGENT = 1,        // runs at once, also in mid-turn
+    COMMAND_ENDS_TURN = 2,     // the running turn is not to be finished first
+    COMMAND_SUMS = 4,          // it shows conversation->sums
+    COMMAND_WHILE_WAITING = 8, // also while a turn waits for approval
 };
 
 struct slash_command {
@@ -39,6 +45,8 @@ struct slash_command {
     unsigned flags;
     command_fn *fn;
 };
+
+command_fn command_approve, command_deny, command_stop; // command_approval.c
 
 const struct slash_command *slash_command_find(
     struct span text); // whose name it begins with; NULL: none

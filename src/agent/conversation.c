@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "store/inbox.h"
 
 struct conversation *conversation_create(struct conversation_host *host,
                                          const struct store_session_key *key)
@@ -21,10 +22,11 @@ struct conversation *conversation_create(struct conversation_host *host,
     return conversation;
 }
 
-static void message_free(struct conversation *conversation, struct pending_message *message)
+void conversation_drop_message(struct conversation *conversation, struct pending_message *message)
 {
     conversation->host->pending--;
     list_remove(&message->link);
+    free(message->sender);
     free(message->text);
     free(message);
 }
@@ -39,9 +41,9 @@ void conversation_destroy(struct conversation *conversation)
     loop_cancel(host->loop, conversation->stopping);
     loop_cancel(host->loop, conversation->soon);
     list_for_each(link, &conversation->pending)
-        message_free(conversation, list_entry(link, struct pending_message, link));
+        conversation_drop_message(conversation, list_entry(link, struct pending_message, link));
     list_for_each(other, &conversation->steered)
-        message_free(conversation, list_entry(other, struct pending_message, link));
+        conversation_drop_message(conversation, list_entry(other, struct pending_message, link));
     agent_session_destroy(conversation->session);
     list_remove(&conversation->link);
     free(conversation->channel);
@@ -63,19 +65,20 @@ struct store_session_key conversation_key(const struct conversation *conversatio
     };
 }
 
-void conversation_add_message(struct conversation *conversation, int64_t number, struct span text,
-                              bool cut, bool no_interrupt)
+void conversation_add_message(struct conversation *conversation, const struct store_inbound *row,
+                              bool no_interrupt)
 {
     struct pending_message *message = mem_new(struct pending_message);
-    message->number = number;
-    message->text = mem_strndup(text.data, text.len);
-    message->len = text.len;
-    message->cut = cut;
+    message->number = row->number;
+    message->sender = mem_strndup(row->sender.data, row->sender.len);
+    message->text = mem_strndup(row->text.data, row->text.len);
+    message->len = row->text.len;
+    message->cut = row->cut;
     message->no_interrupt = no_interrupt;
     message->since_ms = loop_now(conversation->host->loop);
     struct list *place = &conversation->pending; // the last, save one that is read a second time
     while (place->prev != &conversation->pending &&
-           list_entry(place->prev, struct pending_message, link)->number > number)
+           list_entry(place->prev, struct pending_message, link)->number > row->number)
         place = place->prev;
     list_append(place, &message->link);
     conversation->host->pending++;
@@ -124,7 +127,7 @@ void conversation_done(struct conversation *conversation, enum message_state sta
     list_for_each(link, &conversation->pending) {
         struct pending_message *message = list_entry(link, struct pending_message, link);
         if (message->state == state)
-            message_free(conversation, message);
+            conversation_drop_message(conversation, message);
     }
     conversation_wake(conversation);
 }

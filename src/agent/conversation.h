@@ -26,6 +26,7 @@ enum message_state { MESSAGE_PENDING, MESSAGE_IN_TURN, MESSAGE_IN_COMMAND };
 struct pending_message { // a message whose effect is not on disk yet
     struct list link;
     int64_t number; // in the inbox; 0: somebody waits for the answer themselves
+    char *sender;   // as the channel names them; "": who is in the chat
     char *text;
     size_t len;
     bool cut;                 // the rest of the text may follow
@@ -49,7 +50,8 @@ struct conversation_host { // what all conversations share
     void (*next)(struct conversation *conversation); // decides what is next; may free it
     struct list channels;                            // struct attached_channel
     size_t pending;                                  // messages in memory, of all conversations
-    bool reread; // the store is not as it is remembered: the inbox is to be read from its begin
+    bool reread;   // the store is not as it is remembered: the inbox is to be read from its begin
+    bool answered; // or asked: the turns that wait are to be looked at, and the inbox read anew
 };
 
 struct conversation { // a chat of a channel, a thread of it, or one sender in either
@@ -69,10 +71,15 @@ struct conversation { // a chat of a channel, a thread of it, or one sender in e
     char *reply;                   // what that command says when its effect is on disk
     struct store_turn_sums *sums;  // of the session, and of all; for the command that is next
     bool session_changed;          // by that command: it is to be read anew
-    bool awaited;                  // the session was read for what was pending then
-    bool settled;                  // the rest of a cut text did not come
-    bool stop_wanted;              // before the turn began
-    int attempts;                  // in a row that the store refused
+    bool answered, takes_up;       // by that command: a question; the last one of its turn
+    bool waiting;     // its last turn waits for approval: what else is said stays in the inbox
+    bool waited;      // before the turns that wait were looked at
+    bool resumed;     // the turn was taken up: its session may not be the latest any more
+    bool resume_due;  // a turn is to be taken up as soon as nothing runs here
+    bool awaited;     // the session was read for what was pending then
+    bool settled;     // the rest of a cut text did not come
+    bool stop_wanted; // before the turn began
+    int attempts;     // in a row that the store refused
     loop_id cut_timer, again, stopping, soon;
 };
 
@@ -81,8 +88,10 @@ struct conversation *conversation_create(struct conversation_host *host,
 void conversation_destroy(struct conversation *conversation); // a turn stays as it is in the store
 struct store_session_key conversation_key(const struct conversation *conversation);
 
-void conversation_add_message(struct conversation *conversation, int64_t number, struct span text,
-                              bool cut, bool no_interrupt);
+struct store_inbound;
+void conversation_add_message(struct conversation *conversation, const struct store_inbound *row,
+                              bool no_interrupt);
+void conversation_drop_message(struct conversation *conversation, struct pending_message *message);
 void conversation_wake(struct conversation *conversation);         // host->next() in this pass
 void conversation_mark_pending(struct conversation *conversation); // none of it interrupts
 void conversation_close_session(struct conversation *conversation);
@@ -116,6 +125,7 @@ void conversation_interrupt(struct conversation *conversation); // at the end of
 bool conversation_steer(struct conversation *conversation, struct pending_message *message);
 void conversation_resume_turn(struct conversation *conversation, const char *turn, const char *why);
 
-// conversation_command.c: runs the command in `text`, whose message is marked MESSAGE_IN_COMMAND,
-// in an open session.
-void conversation_run_command(struct conversation *conversation, struct span text);
+// conversation_command.c: runs the command of a message, which is marked MESSAGE_IN_COMMAND, in an
+// open session.
+void conversation_run_command(struct conversation *conversation,
+                              const struct pending_message *message);

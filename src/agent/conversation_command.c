@@ -23,12 +23,16 @@ static void command_done(struct conversation *conversation)
         conversation_close_session(conversation);
     conversation_done(conversation, MESSAGE_IN_COMMAND);
     conversation_notify_outbox(conversation);
+    conversation->host->answered |= STEAL(conversation->answered);
+    if (STEAL(conversation->takes_up) && !conversation->via)
+        return; // somebody who waits hears the rest of the turn instead
     conversation_report(conversation, &outcome);
 }
 
 // Reported to somebody who waits; the effect is given up.
 static void not_saved(struct conversation *conversation, const struct error *err)
 {
+    conversation->takes_up = false;
     free(conversation->reply);
     conversation->reply = mem_printf("This could not be saved: %s", err->text);
 }
@@ -63,6 +67,8 @@ static void commit(struct conversation *conversation, struct command_effect *eff
     effect->settlement.reply = conversation->via ? &reply : NULL;
     effect->settlement.now_ms = loop_wall(conversation->host->loop);
     conversation->session_changed = effect->session_changed;
+    conversation->takes_up = effect->takes_up;
+    conversation->answered = conversation->waiting || effect->asking;
     free(conversation->reply);
     conversation->reply = buf_take_text(&effect->reply);
     reply.text = span_of(conversation->reply);
@@ -128,10 +134,12 @@ static void find_effect(const struct conversation *conversation, struct span tex
     log_command(conversation, command);
 }
 
-void conversation_run_command(struct conversation *conversation, struct span text)
+void conversation_run_command(struct conversation *conversation,
+                              const struct pending_message *message)
 {
-    struct command_effect effect = {.reply = BUF_INIT(COMMAND_REPLY_MAX)};
-    find_effect(conversation, text, &effect);
+    struct command_effect effect = {.reply = BUF_INIT(COMMAND_REPLY_MAX),
+                                    .sender = message->sender};
+    find_effect(conversation, span_make(message->text, message->len), &effect);
     if (effect.stop)
         conversation_interrupt(conversation);
     if (effect.again)

@@ -41,7 +41,10 @@ static void on_end(struct conversation *conversation, const struct turn_event *e
     const struct turn_outcome *outcome = event->outcome;
     struct conversation_host *host = conversation->host;
     bool lost = !outcome->begun && conversation->via;
+    bool resumed = STEAL(conversation->resumed);
     conversation->turn = 0;
+    conversation->waiting = outcome->state == TURN_WAITING;
+    host->answered |= conversation->waiting;
     loop_cancel(host->loop, conversation->stopping);
     conversation->stopping = 0;
     struct attached_channel *to = report_to_channel(conversation, event);
@@ -59,7 +62,9 @@ static void on_end(struct conversation *conversation, const struct turn_event *e
     }
     turn_event_fn *waiter = STEAL(conversation->on_event);
     if (waiter)
-        waiter(conversation->context, event);
+        waiter(conversation->context, event); // whose texts may be the history's
+    if (conversation->waiting || resumed)
+        conversation_close_session(conversation);
     conversation_wake(conversation);
 }
 
@@ -89,6 +94,16 @@ static void began(struct conversation *conversation)
         conversation_interrupt(conversation);
 }
 
+static const char *sender_in_turn(const struct conversation *conversation)
+{
+    list_for_each(link, &conversation->pending) {
+        const struct pending_message *message = list_entry(link, struct pending_message, link);
+        if (message->state == MESSAGE_IN_TURN)
+            return message->sender;
+    }
+    return "";
+}
+
 int conversation_begin_turn(struct conversation *conversation, struct span text,
                             struct span drop_turn, struct error *err)
 {
@@ -103,6 +118,7 @@ int conversation_begin_turn(struct conversation *conversation, struct span text,
         .drop_turn = drop_turn,
     };
     if (conversation->via) {
+        request.terms.asker = span_of(sender_in_turn(conversation));
         request.terms.reply_channel = span_of(conversation->channel);
         request.terms.reply_chat = span_of(conversation->chat);
         request.terms.reply_thread = span_of(conversation->thread);
@@ -117,6 +133,8 @@ int conversation_begin_turn(struct conversation *conversation, struct span text,
 void conversation_resume_turn(struct conversation *conversation, const char *turn, const char *why)
 {
     struct error err = ERROR_INIT;
+    conversation->waiting = false;
+    conversation->resumed = true;
     int r = agent_turn_resume(conversation->host->agent, conversation->session, span_of(turn), why,
                               on_event, conversation, &conversation->turn, &err);
     if (r == 0)

@@ -86,7 +86,7 @@ static void run_command(struct conversation *conversation, struct pending_messag
     }
     message->state = MESSAGE_IN_COMMAND;
     conversation->awaited = false;
-    conversation_run_command(conversation, text_of(message));
+    conversation_run_command(conversation, message);
 }
 
 // `by_text`: so does any text that is no command.
@@ -169,6 +169,10 @@ static void answer(struct conversation *conversation, struct pending_message *fi
 // those the last few stay.
 static void rest(struct dispatcher *dispatcher, struct conversation *conversation)
 {
+    if (conversation->waiting) {
+        conversation_close_session(conversation);
+        return;
+    }
     if (conversation->via) {
         conversation_destroy(conversation);
         return;
@@ -187,10 +191,25 @@ static void refuse_while_draining(struct conversation *conversation)
         conversation_retry(conversation, MESSAGE_PENDING, &err);
 }
 
+// What is said while a turn waits stays in the inbox until it has ended; memory is for others.
+static void leave_in_inbox(struct conversation *conversation)
+{
+    list_for_each(link, &conversation->pending) {
+        struct pending_message *message = list_entry(link, struct pending_message, link);
+        if (message->number && !message->state &&
+            !slash_command_has_flag(text_of(message), COMMAND_WHILE_WAITING))
+            conversation_drop_message(conversation, message);
+    }
+}
+
 static void go_on(struct dispatcher *dispatcher, struct conversation *conversation)
 {
     if (conversation->job || conversation->again || conversation->stopping || conversation->soon)
         return;
+    if (conversation->waiting)
+        leave_in_inbox(conversation);
+    if (!conversation->turn && STEAL(conversation->resume_due))
+        conversation->host->answered = true;
     loop_cancel(dispatcher->host.loop, conversation->cut_timer);
     conversation->cut_timer = 0;
     struct pending_message *urgent = first_urgent(conversation);
@@ -216,6 +235,10 @@ static void on_look(void *context);
 static void look_after(struct dispatcher *dispatcher, int64_t delay_ms)
 {
     dispatcher->behind = true;
+    if (dispatcher->look && delay_ms == 0) {
+        loop_cancel(dispatcher->host.loop, dispatcher->look);
+        dispatcher->look = 0;
+    }
     if (!dispatcher->look)
         dispatcher->look = loop_timer_after(dispatcher->host.loop, delay_ms, on_look, dispatcher);
 }
@@ -223,6 +246,11 @@ static void look_after(struct dispatcher *dispatcher, int64_t delay_ms)
 // What is read a second time is known by its number, or not handled after all.
 static void catch_up(struct dispatcher *dispatcher)
 {
+    if (STEAL(dispatcher->host.answered)) {
+        dispatcher->look_at_waiting = true;
+        dispatcher->last_number = 0;
+        look_after(dispatcher, 0);
+    }
     if (STEAL(dispatcher->host.reread)) {
         dispatcher->last_number = 0;
         look_after(dispatcher, CONVERSATION_RETRY_MS);
@@ -277,6 +305,8 @@ void dispatcher_destroy(struct dispatcher *dispatcher)
         return;
     loop_cancel(dispatcher->host.loop, dispatcher->drain_timer);
     loop_cancel(dispatcher->host.loop, dispatcher->look);
+    loop_cancel(dispatcher->host.loop, dispatcher->expiry);
+    store_forget(dispatcher->host.store, dispatcher->expiring);
     list_for_each(link, &dispatcher->conversations)
         conversation_destroy(list_entry(link, struct conversation, link));
     list_for_each(other, &dispatcher->host.channels) {
@@ -293,12 +323,14 @@ void dispatcher_wake(struct dispatcher *dispatcher)
         return;
     if (dispatcher->resume_wanted)
         dispatcher_take_up(dispatcher);
+    if (dispatcher->resume_wanted || dispatcher->look_at_waiting)
+        dispatcher_look_at_waiting(dispatcher);
     dispatcher->behind = false;
     if (dispatcher_read_inbox(dispatcher, &err) < 0) {
         LOG_EVENT(LOG_ERROR, "inbox.unread", "", LOG_TEXT("error", err.text));
         look_after(dispatcher, CONVERSATION_RETRY_MS);
     }
-    dispatcher->resume_wanted = false;
+    dispatcher->resume_wanted = dispatcher->look_at_waiting = false;
     list_for_each(link, &dispatcher->conversations) {
         struct conversation *conversation = list_entry(link, struct conversation, link);
         if (!list_empty(&conversation->pending)) // so it is not one that comes to rest, and moves
@@ -332,9 +364,13 @@ int dispatcher_say(struct dispatcher *dispatcher, const char *channel, const cha
         return error_set(err, -EBUSY, "%s",
                          dispatcher->draining ? "Hermes is stopping"
                                               : "this conversation is already being answered");
+    if (conversation->waiting && !slash_command_has_flag(text, COMMAND_WHILE_WAITING))
+        return error_set(err, -EBUSY,
+                         "the last question waits for your approval; say /approve, /deny or /stop");
     conversation->on_event = on_event;
     conversation->context = context;
-    conversation_add_message(conversation, 0, text, false, false);
+    conversation_add_message(
+        conversation, &(struct store_inbound){.sender = SPAN_LITERAL(""), .text = text}, false);
     conversation_wake(conversation);
     return 0;
 }

@@ -66,9 +66,11 @@ static bool on_inbound(void *context, const struct store_inbound *row)
         return true; // a channel that is switched off: its messages stay where they are
     struct store_session_key key = key_of(dispatcher, row);
     struct conversation *conversation = dispatcher_conversation(dispatcher, &key);
+    if (conversation->waiting && !slash_command_has_flag(row->text, COMMAND_WHILE_WAITING))
+        return true; // so do these, until that turn has ended
     bool before = conversation->turn && row->sent_ms + 2000 < conversation->turn_wall_ms;
-    conversation_add_message(conversation, row->number, row->text, row->cut,
-                             dispatcher->resume_wanted || before);
+    before |= dispatcher->resume_wanted || dispatcher->look_at_waiting;
+    conversation_add_message(conversation, row, before);
     CLEANUP(mem_cleanup) char *sender = mem_strndup(row->sender.data, row->sender.len);
     LOG_EVENT(LOG_INFO, "message.in", "", LOG_TEXT("channel", conversation->channel),
               LOG_TEXT("chat", conversation->chat), LOG_TEXT("sender", sender),

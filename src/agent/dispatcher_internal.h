@@ -25,6 +25,9 @@ struct dispatcher {
     bool behind;         // there is more in the store
     loop_id look;        // when it is read again
     bool resume_wanted;
+    bool look_at_waiting;
+    loop_id expiry;   // of the first question
+    int64_t expiring; // job of the store; 0: none
     bool draining;
     loop_id drain_timer;
     void (*drained)(void *context);
@@ -43,3 +46,5 @@ int dispatcher_read_inbox(struct dispatcher *dispatcher, struct error *err);
 
 // dispatcher_resume.c
 void dispatcher_take_up(struct dispatcher *dispatcher); // open turns of the last process
+// The turns that wait: those whose questions are answered go on, the others' conversations wait.
+void dispatcher_look_at_waiting(struct dispatcher *dispatcher);

@@ -56,7 +56,7 @@ struct conversation *dispatcher_conversation(struct dispatcher *dispatcher,
 static bool is_idle(const struct conversation *conversation)
 {
     return !conversation->via && !conversation->on_event && !conversation->turn &&
-           !conversation->job && list_empty(&conversation->pending);
+           !conversation->waiting && !conversation->job && list_empty(&conversation->pending);
 }
 
 // What can be read again, should the other end say more, is kept only while it is little.

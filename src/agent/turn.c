@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
 #include "codec/money.h"
@@ -49,6 +50,7 @@ static void turn_destroy(struct turn *turn)
     cancel_model_call(turn);
     turn_store_forget(turn);
     turn_calls_finish(turn);
+    turn_wait_finish(turn);
     forget_steering(turn, false);
     list_remove(&turn->link);
     if (turn->session)
@@ -144,6 +146,8 @@ static void report_end(struct turn *turn)
         .iterations = turn->iteration,
         .unheard = numbers,
         .unheard_count = unheard_count,
+        .questions = turn->questions,
+        .question_count = turn->state == TURN_WAITING ? turn->question_count : 0,
     };
     turn->session->busy = false; // so that the callee may begin the next one, or destroy it
     turn->session = NULL;
@@ -398,12 +402,26 @@ static void calls_stored(struct turn *turn)
         turn_calls_run(turn, calls_ended);
 }
 
+// From here on it is in the store alone; notices are told again, with the answer.
+static void waits(struct turn *turn)
+{
+    if (turn->error.code < 0 || turn->cancel_wanted) {
+        turn_end(turn, turn->error.code < 0 ? TURN_FAILED : TURN_CANCELLED);
+        return;
+    }
+    turn->state = TURN_WAITING;
+    drop_notices(turn);
+    LOG_EVENT(LOG_INFO, "turn.waits", turn->name, LOG_TEXT("for", "approval"),
+              LOG_NUMBER("questions", (int64_t)turn->question_count));
+    report_end(turn);
+}
+
 static void enter_tools(struct turn *turn)
 {
     turn->state = TURN_TOOLS;
     buf_clear(&turn->partial);
     turn_calls_prepare(turn);
-    turn_store_tools(turn, calls_stored);
+    turn_store_tools(turn, turn_wait_prepare(turn) ? waits : calls_stored);
 }
 
 // The history goes back to before this question was asked for the last time.
@@ -495,12 +513,13 @@ static bool on_row(void *context, const struct store_turn_row *row)
     turn_terms_init(&turn->terms, &row->terms);
     turn->begun = true;
     turn->iteration = row->iteration;
-    turn->state = row->state == STORE_TURN_TOOLS ? TURN_TOOLS : TURN_MODEL;
+    turn->waited = row->state == STORE_TURN_WAITING;
+    turn->state = turn->waited || row->state == STORE_TURN_TOOLS ? TURN_TOOLS : TURN_MODEL;
     if (row->state >= STORE_TURN_DONE) // which no turn without an end is
         error_set(&turn->error, -EBADMSG,
                   "this could not be resumed after a restart: its record in the database is "
                   "damaged");
-    else if (row->resumes >= TURN_RESUMES_MAX)
+    else if (row->resumes >= TURN_RESUMES_MAX && !turn->waited)
         error_set(&turn->error, -ENOTRECOVERABLE,
                   "given up: the program stopped %d times while it worked on this",
                   row->resumes + 1);

@@ -12,7 +12,7 @@
 
 /*
  * Private to the agent: a turn and what its files share. turn.c moves it from state to state,
- * turn_store.c writes each transition down, turn_tools.c runs what the model asked for.
+ * turn_store.c writes each transition down, turn_tools.c runs calls, turn_wait.c asks before.
  */
 enum {
     TURN_REPEATS_MAX = 3,        // the same call with the same result ends the turn
@@ -60,6 +60,7 @@ struct turn_call { // one tool call of the present iteration
     bool ended, failed;
     bool maybe_begun; // by the last process, which did not write down its end
     bool interrupted; // by the end of the turn, or of the program
+    bool approved;    // by somebody
     bool tainted;     // its result holds text that nobody vouches for
     char *result;     // when ended
 };
@@ -75,6 +76,7 @@ struct turn {
     void *context;
     enum turn_state state;
     bool replaces;      // the last turn of the conversation
+    bool waited;        // was taken up as one that waited: none of its calls has begun
     bool begun;         // its row and its message are on disk
     bool cancel_wanted; // while it waited for the disk
     int iteration;
@@ -88,16 +90,16 @@ struct turn {
     struct list steering; // struct turn_steering
     struct buf partial;   // text of the reply that is coming in
     struct turn_call *calls;
-    size_t call_count, calls_left;
+    size_t call_count, calls_left, question_count;
     turn_next_fn *calls_ended;
-    bool starting;             // inside the loop that starts the calls
-    uint64_t last_fingerprint; // of calls and results, to notice a model that repeats itself
+    struct turn_question *questions; // of the present iteration
+    bool starting;                   // inside the loop that starts the calls
+    uint64_t last_fingerprint;       // of calls and results, to notice a model that repeats itself
     int repeats;
     struct chat_usage usage, unsaved; // of the whole turn; of it, what the store has not heard of
     struct error error;
     char remark[ERROR_TEXT_MAX];
-    // Of the replies, oldest first.
-    char *notices[TURN_NOTICES_MAX];
+    char *notices[TURN_NOTICES_MAX]; // of the replies, oldest first
 };
 
 // turn_view.c
@@ -122,7 +124,7 @@ uint64_t turn_calls_fingerprint(const struct turn *turn);
 int turn_store_begin(struct turn *turn, const struct turn_request *request, turn_next_fn *next,
                      struct error *err);
 void turn_store_model(struct turn *turn, size_t new_messages, turn_next_fn *next);
-void turn_store_tools(struct turn *turn, turn_next_fn *next);
+void turn_store_tools(struct turn *turn, turn_next_fn *next);          // with questions, it waits
 void turn_store_call(struct turn *turn, const struct turn_call *call); // nobody waits
 void turn_store_end(struct turn *turn, size_t new_messages, turn_next_fn *next);
 void turn_store_resume(struct turn *turn, turn_next_fn *next);
@@ -131,6 +133,13 @@ bool turn_stored_soon(const struct turn *turn); // a transition is on its way
 
 // turn_resume.c
 int turn_restore_calls(struct turn *turn, struct error *err); // of the present iteration
+
+// turn_wait.c
+bool turn_wait_prepare(struct turn *turn); // is there anything to ask before the calls begin?
+void turn_wait_finish(struct turn *turn);
+struct store_approval *turn_wait_rows(const struct turn *turn); // on the heap; borrow from the turn
+void turn_wait_write(const struct turn *turn, struct buf *text, struct buf *buttons);
+int turn_wait_restore(struct turn *turn, struct error *err); // what became of the questions
 
 // turn_log.c: the record of a turn, for the log.
 void turn_log_begin(const struct turn *turn, const struct turn_request *request);

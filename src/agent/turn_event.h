@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/span.h"
+#include "codec/sha256.h"
 #include "llm/chat.h"
 
 /*
@@ -17,14 +18,21 @@ enum turn_state {
     TURN_PROMPT,
     TURN_MODEL,
     TURN_TOOLS,
+    TURN_WAITING, // for somebody's approval, in the store alone; it goes on as another turn_id
     TURN_DONE,
     TURN_FAILED,
     TURN_CANCELLED,
 };
 
+struct turn_question { // that a turn waits for; answered by "/approve CODE" or "/deny CODE"
+    char code[9], hash[SHA256_HEX_SIZE]; // the hash is of name and arguments
+    char *name, *arguments;
+    int ordinal; // of the call
+};
+
 struct turn_outcome {      // borrowed; lives during the call
     bool begun;            // false: the message could not be written down, and nothing was done
-    enum turn_state state; // one of the last three
+    enum turn_state state; // one of the last four
     const char *text;      // the whole answer when done; what there was of it when not; "" is none
     const char *error;     // a sentence, when failed
     int code;              // and of which kind; 0 when not
@@ -33,6 +41,8 @@ struct turn_outcome {      // borrowed; lives during the call
     int iterations;          // calls to the model
     const int64_t *unheard;  // messages that were steered in and that the model never read
     size_t unheard_count;
+    const struct turn_question *questions; // when it waits
+    size_t question_count;
 };
 
 enum turn_event_kind {

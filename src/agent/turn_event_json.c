@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "codec/json_write.h"
@@ -20,6 +21,7 @@ const char *turn_event_type(enum turn_event_kind kind)
 }
 
 static const char *const states[] = {
+    [TURN_WAITING] = "waiting",
     [TURN_DONE] = "done",
     [TURN_FAILED] = "failed",
     [TURN_CANCELLED] = "cancelled",
@@ -45,6 +47,18 @@ static void write_outcome(struct json_writer *w, const struct turn_outcome *outc
     json_write_member_text(w, "remark", outcome->remark);
     write_usage(w, &outcome->usage);
     json_write_member_int(w, "iterations", outcome->iterations);
+    if (outcome->question_count == 0)
+        return;
+    json_write_key(w, "questions");
+    json_write_array_begin(w);
+    for (size_t i = 0; i < outcome->question_count; i++) {
+        json_write_object_begin(w);
+        json_write_member_text(w, "code", outcome->questions[i].code);
+        json_write_member_text(w, "name", outcome->questions[i].name);
+        json_write_member_text(w, "arguments", outcome->questions[i].arguments);
+        json_write_object_end(w);
+    }
+    json_write_array_end(w);
 }
 
 static void write_result(struct json_writer *w, const struct turn_event *event)
@@ -99,6 +113,32 @@ static int64_t number_of(struct json_value object, const char *key, int64_t fall
     return json_int64(json_get(object, key), &number) ? number : fallback;
 }
 
+static void drop_questions(struct turn_event_reader *reader)
+{
+    for (size_t i = 0; i < reader->question_count; i++) {
+        free(reader->questions[i].name);
+        free(reader->questions[i].arguments);
+    }
+    reader->question_count = 0;
+    free(STEAL(reader->questions));
+}
+
+static void read_questions(struct turn_event_reader *reader, struct json_value list, size_t max)
+{
+    size_t capacity = 0;
+    struct json_iter it = json_iter_init(list);
+    struct json_value entry;
+    while (reader->question_count < CHAT_CALLS_MAX && json_iter_next(&it, NULL, &entry)) {
+        reader->questions = mem_grow(reader->questions, reader->question_count, &capacity,
+                                     sizeof *reader->questions);
+        struct turn_question *question = &reader->questions[reader->question_count++];
+        CLEANUP(mem_cleanup) char *code = text_of(entry, "code", max);
+        *question = (struct turn_question){.name = text_of(entry, "name", max),
+                                           .arguments = text_of(entry, "arguments", max)};
+        memcpy(question->code, code, strnlen(code, sizeof question->code - 1));
+    }
+}
+
 static void read_outcome(struct turn_event_reader *reader, struct json_value object, size_t max)
 {
     struct json_value usage = json_get(object, "usage");
@@ -107,6 +147,9 @@ static void read_outcome(struct turn_event_reader *reader, struct json_value obj
         state = TURN_DONE;
     else if (json_is(json_get(object, "state"), states[TURN_CANCELLED]))
         state = TURN_CANCELLED;
+    else if (json_is(json_get(object, "state"), states[TURN_WAITING]))
+        state = TURN_WAITING;
+    read_questions(reader, json_get(object, "questions"), max);
     reader->error = text_of(object, "error", max);
     reader->remark = text_of(object, "remark", max);
     reader->outcome = (struct turn_outcome){
@@ -115,6 +158,8 @@ static void read_outcome(struct turn_event_reader *reader, struct json_value obj
         .text = buf_text(&reader->text),
         .error = reader->error,
         .remark = reader->remark,
+        .questions = reader->questions,
+        .question_count = reader->question_count,
         .iterations = (int)number_of(object, "iterations", 0),
         .usage = {.prompt_tokens = number_of(usage, "prompt_tokens", -1),
                   .completion_tokens = number_of(usage, "completion_tokens", -1),
@@ -147,6 +192,7 @@ int turn_event_read(struct turn_event_reader *reader, struct span type, struct s
     free(STEAL(reader->arguments));
     free(STEAL(reader->error));
     free(STEAL(reader->remark));
+    drop_questions(reader);
     buf_finish(&reader->text);
     buf_init(&reader->text, max);
     json_string(json_get(object, kind == TURN_EVENT_TEXT ? "delta" : "text"), &reader->text);
@@ -174,4 +220,5 @@ void turn_event_reader_finish(struct turn_event_reader *reader)
     free(reader->arguments);
     free(reader->error);
     free(reader->remark);
+    drop_questions(reader);
 }

@@ -21,6 +21,8 @@ struct turn_event_reader { // zeroed before its first use
     struct json document;
     struct buf text;
     char *name, *arguments, *error, *remark;
+    struct turn_question *questions;
+    size_t question_count;
 };
 
 /*

@@ -20,8 +20,8 @@ static bool on_call(void *context, const struct store_tool_call *row)
     struct turn_call *call = &turn->calls[row->ordinal];
     bool done = row->state == STORE_CALL_DONE && row->result.data;
     call->flags = (unsigned)row->flags; // its tool may be another one by now, or not be there
-    call->maybe_begun = !done;
-    if (call->ended || (!done && call->flags & TOOL_REPEATABLE))
+    call->maybe_begun = !done && !turn->waited;
+    if (call->ended || (!done && (turn->waited || call->flags & TOOL_REPEATABLE)))
         return true;
     call->ended = true;
     call->failed = done ? row->failed : true;
@@ -38,6 +38,9 @@ int turn_restore_calls(struct turn *turn, struct error *err)
     if (history->count == 0 || history->messages[history->count - 1].call_count == 0)
         return error_set(err, -EBADMSG, "the calls of this turn are not in its conversation");
     turn_calls_prepare(turn);
+    int r = turn_wait_restore(turn, err);
+    if (r < 0)
+        return r;
     return store_read_tool_calls(turn->agent->env.store, span_of(turn->name), turn->iteration,
                                  on_call, turn, err);
 }

@@ -22,6 +22,7 @@
 #include "codec/json_write.h"
 #include "codec/money.h"
 #include "codec/utf8.h"
+#include "store/approval.h"
 #include "store/session.h"
 #include "store/turn.h"
 
@@ -257,6 +258,9 @@ static int64_t submit_step(struct turn *turn, struct error *err)
     CLEANUP(mem_cleanup)
     struct store_message *messages = rows_of(turn, transition->new_messages, &calls_json);
     CLEANUP(mem_cleanup) struct store_tool_call *calls = call_rows_of(turn);
+    BUF_AUTO buttons = BUF_INIT(TURN_REPLY_MAX);
+    CLEANUP(mem_cleanup) struct store_approval *questions = turn_wait_rows(turn);
+    bool waits = transition->state == STORE_TURN_WAITING;
     int64_t inbox[STORE_STEP_ROWS_MAX];
     struct store_reply reply = {.channel = optional(turn->terms.reply_channel),
                                 .chat = optional(turn->terms.reply_chat),
@@ -273,11 +277,18 @@ static int64_t submit_step(struct turn *turn, struct error *err)
         .call_count = transition->without_payload ? 0 : turn->call_count,
         .inbox = inbox,
         .inbox_count = taken_numbers(turn, inbox, ARRAY_LEN(inbox)),
+        .questions = questions,
+        .question_count = waits ? turn->question_count : 0,
     };
     if (transition->state == STORE_TURN_FAILED)
         step.error = span_of(turn->error.text);
-    if (transition->final && reply.channel.data) {
-        reply.only_if_open = !write_reply(turn, &reply_text);
+    if ((transition->final || waits) && reply.channel.data) {
+        if (waits)
+            turn_wait_write(turn, &reply_text, &buttons);
+        else
+            reply.only_if_open = !write_reply(turn, &reply_text);
+        reply.kind = waits ? STORE_REPLY_QUESTION : STORE_REPLY_ANSWER;
+        reply.buttons = buf_span(&buttons);
         reply.text = buf_span(&reply_text);
         step.reply = &reply;
     }
@@ -343,7 +354,7 @@ static void refused(struct turn *turn, const struct error *err)
     } else if (!turn->terms.interactive && err->code == -E2BIG &&
                !turn->transition.without_payload) {
         too_large(turn, err);
-    } else if (turn->transition.resume) {
+    } else if (turn->transition.resume || turn->transition.state == STORE_TURN_WAITING) {
         turn->error = *err;
         go_on(turn);
     } else {
@@ -396,7 +407,7 @@ void turn_store_model(struct turn *turn, size_t new_messages, turn_next_fn *next
 
 void turn_store_tools(struct turn *turn, turn_next_fn *next)
 {
-    begin_transition(turn, STORE_TURN_TOOLS, 1, next);
+    begin_transition(turn, turn->question_count ? STORE_TURN_WAITING : STORE_TURN_TOOLS, 1, next);
 }
 
 void turn_store_end(struct turn *turn, size_t new_messages, turn_next_fn *next)

@@ -18,6 +18,7 @@ void turn_terms_init(struct turn_terms *terms, const struct store_turn_terms *fr
         .reply_channel = copy(from->reply_channel),
         .reply_chat = copy(from->reply_chat),
         .reply_thread = copy(from->reply_thread),
+        .asker = copy(from->asker),
         .iterations_max = from->iterations_max,
         .limit_ms = from->limit_ms,
         .interactive = from->interactive,
@@ -31,4 +32,5 @@ void turn_terms_finish(struct turn_terms *terms)
     free(terms->reply_channel);
     free(terms->reply_chat);
     free(terms->reply_thread);
+    free(terms->asker);
 }

@@ -10,6 +10,7 @@ struct turn_terms {
     char *slot;
     char *model;                                     // NULL: not pinned
     char *reply_channel, *reply_chat, *reply_thread; // NULL: the answer goes nowhere
+    char *asker;                                     // NULL: who is in the chat
     int64_t iterations_max, limit_ms;                // 0: as configured
     bool interactive;
 };

@@ -65,6 +65,7 @@ void turn_calls_run(struct turn *turn, turn_next_fn *next)
         turn_report(turn, (struct turn_event){.kind = TURN_EVENT_CALL,
                                               .name = call->name,
                                               .arguments = call->arguments});
+        on_behalf.approved = turn->calls[i].approved;
         tool_run_id run = toolbox_run(turn->agent->env.toolbox, turn->tools, &on_behalf, call->name,
                                       span_of(call->arguments), on_end, &turn->calls[i]);
         if (!turn->calls[i].ended)

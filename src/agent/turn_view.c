@@ -18,6 +18,8 @@ const char *turn_answer(const struct turn *turn)
     if (turn->state == TURN_DONE && history && history->count &&
         history->messages[history->count - 1].text)
         return history->messages[history->count - 1].text;
+    if (turn->state == TURN_WAITING && history && turn_asking_message(turn)->text)
+        return turn_asking_message(turn)->text;
     return buf_text(&turn->partial);
 }
 

@@ -1,3 +1,5 @@
+#include "store/approval.h"
+
 #include <errno.h>
 
 #include "base/mem.h"

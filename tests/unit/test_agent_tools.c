@@ -129,10 +129,11 @@ static void a_call_ends_with_the_time_of_its_turn(void **state)
                      world.asked);
 }
 
+// It cannot be shown to anybody as it would run.
 static void a_call_that_nobody_approved(void **state)
 {
     HEARD_AUTO heard = {0};
-    agent_world_turn(&world, "go", "call ring\nsay Done.", TURN_DONE, &heard);
+    agent_world_turn(&world, "go", "call ring nonsense\nsay Done.", TURN_DONE, &heard);
     assert_non_null(strstr(buf_text(&heard.log), "runs only when somebody has approved the call"));
     assert_int_equal(scripted.started, 0);
 }

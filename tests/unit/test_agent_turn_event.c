@@ -119,6 +119,27 @@ static void what_was_written_is_read(void **state)
     assert_int_equal(outcome->iterations, 3);
 }
 
+static void questions_are_read_again(void **state)
+{
+    (void)state;
+    char names[2][8] = {"ring", "look"}, arguments[2][8] = {"{\"n\":1}", "{}"};
+    struct turn_question asked[] = {
+        {.code = "12ab34cd", .name = names[0], .arguments = arguments[0]},
+        {.code = "00000000", .name = names[1], .arguments = arguments[1]}};
+    struct turn_outcome outcome = {
+        .state = TURN_WAITING, .text = "", .remark = "", .questions = asked, .question_count = 2};
+    BUF_AUTO out = BUF_INIT(MAX);
+    READER_AUTO reader = {0};
+    turn_event_write(&(struct turn_event){.kind = TURN_EVENT_END, .outcome = &outcome}, &out);
+    for (int i = 0; i < 2; i++) // also into a reader that holds some
+        assert_int_equal(turn_event_read(&reader, SPAN_LITERAL("end"), buf_span(&out), MAX), 0);
+    assert_int_equal(reader.outcome.state, TURN_WAITING);
+    assert_int_equal(reader.outcome.question_count, 2);
+    assert_string_equal(reader.outcome.questions[0].code, "12ab34cd");
+    assert_string_equal(reader.outcome.questions[0].arguments, "{\"n\":1}");
+    assert_string_equal(reader.outcome.questions[1].name, "look");
+}
+
 static void odd_bytes_are_no_events_or_empty_ones(void **state)
 {
     (void)state;
@@ -150,6 +171,7 @@ int main(void)
         cmocka_unit_test(a_long_result_is_cut_between_characters),
         cmocka_unit_test(what_does_not_fit_is_full),
         cmocka_unit_test(what_was_written_is_read),
+        cmocka_unit_test(questions_are_read_again),
         cmocka_unit_test(odd_bytes_are_no_events_or_empty_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,7 +48,8 @@ void agent_world_make(struct agent_world *world, const char *vfs)
     world->model = scripted_model_create(
         world->loop, (struct scripted_model_hooks){&world->script, &world->asked, &world->prompt,
                                                    world->asked_as, &world->told});
-    world->config = (struct agent_config){.max_turns = 10, .turn_limit_ms = 60 * 1000};
+    world->config = (struct agent_config){
+        .max_turns = 10, .turn_limit_ms = 60 * 1000, .approval_ms = INT64_C(86400000) * 36500};
     struct agent_env env = {.loop = world->loop,
                             .clock = &world->clock,
                             .store = world->store,

@@ -1,0 +1,154 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/turn.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "store/approval.h"
+
+/*
+ * A turn whose calls need somebody's approval waits before the first of its iteration begins. What
+ * is asked is exactly what runs: name and arguments stand in the question as they are, and their
+ * hash is compared again before the call begins. A call that could not be shown whole is not asked
+ * for, and so refused by the toolbox.
+ */
+enum { ARGUMENTS_SHOWN_MAX = 16 * 1024 }; // bytes of one call
+
+static const char denied[] =
+    "not run: the user said no. Do not try to reach the same in another way";
+static const char expired[] = "not run: the user was asked and did not answer in time";
+static const char not_the_same[] = "not run: this is not the call that was approved";
+
+static bool can_be_shown(const char *arguments)
+{
+    JSON_AUTO doc = JSON_INIT;
+    struct span text = span_of(arguments);
+    return text.len <= ARGUMENTS_SHOWN_MAX && json_parse(&doc, text, NULL) == 0 &&
+           json_type(json_root(&doc)) == JSON_OBJECT;
+}
+
+static void hash_call(const struct chat_call *call, char *hex)
+{
+    struct sha256 hash;
+    sha256_init(&hash);
+    sha256_add(&hash, span_make(call->name, strlen(call->name) + 1));
+    sha256_add(&hash, span_of(call->arguments));
+    sha256_end_hex(&hash, hex);
+}
+
+static struct turn_question question_of(const struct turn *turn, size_t ordinal,
+                                        const struct chat_call *call)
+{
+    struct turn_question q = {.ordinal = (int)ordinal,
+                              .name = mem_strdup(call->name),
+                              .arguments = mem_strdup(call->arguments)};
+    char place[64], hex[SHA256_HEX_SIZE];
+    struct sha256 hash;
+    hash_call(call, q.hash);
+    snprintf(place, sizeof place, " %d %zu ", turn->iteration, ordinal);
+    sha256_init(&hash);
+    sha256_add(&hash, span_of(turn->name));
+    sha256_add(&hash, span_of(place));
+    sha256_add(&hash, span_of(q.hash));
+    sha256_end_hex(&hash, hex);
+    memcpy(q.code, hex, sizeof q.code - 1);
+    return q;
+}
+
+bool turn_wait_prepare(struct turn *turn)
+{
+    const struct chat_message *asking = turn_asking_message(turn);
+    turn_wait_finish(turn);
+    turn->questions = mem_alloc((turn->call_count + 1) * sizeof *turn->questions);
+    for (size_t i = 0; i < turn->call_count; i++)
+        if (turn->calls[i].flags & TOOL_NEEDS_APPROVAL && can_be_shown(asking->calls[i].arguments))
+            turn->questions[turn->question_count++] = question_of(turn, i, &asking->calls[i]);
+    return turn->question_count > 0;
+}
+
+void turn_wait_finish(struct turn *turn)
+{
+    for (size_t i = 0; i < turn->question_count; i++) {
+        free(turn->questions[i].name);
+        free(turn->questions[i].arguments);
+    }
+    free(STEAL(turn->questions));
+    turn->question_count = 0;
+}
+
+struct store_approval *turn_wait_rows(const struct turn *turn)
+{
+    const struct agent_env *env = &turn->agent->env;
+    struct store_approval *rows = mem_zalloc((turn->question_count + 1) * sizeof *rows);
+    for (size_t i = 0; i < turn->question_count; i++) {
+        const struct turn_question *q = &turn->questions[i];
+        rows[i] = (struct store_approval){
+            .ordinal = q->ordinal,
+            .code = span_of(q->code),
+            .name = span_of(q->name),
+            .arguments = span_of(q->arguments),
+            .hash = span_of(q->hash),
+            .may_answer = turn->terms.asker ? span_of(turn->terms.asker) : SPAN_ABSENT,
+            .expires_ms = clock_wall_ms(env->clock) + env->config->approval_ms,
+        };
+    }
+    return rows;
+}
+
+// White space between JSON's tokens means nothing; on one line, no arguments end the block of code.
+static void write_arguments(const char *arguments, struct buf *out)
+{
+    for (; *arguments; arguments++)
+        buf_append(out, *arguments == '\n' || *arguments == '\r' ? " " : arguments, 1);
+}
+
+static void write_button(struct buf *out, const char *label, size_t number, const char *command,
+                         const char *code)
+{
+    buf_printf(out, "%s{\"text\":\"%s%s%.0zu\",\"data\":\"%s %s\"}", out->len ? "," : "[", label,
+               number ? " " : "", number, command, code);
+}
+
+void turn_wait_write(const struct turn *turn, struct buf *text, struct buf *buttons)
+{
+    const char *said = turn_asking_message(turn)->text;
+    buf_append_text(text, said ? said : "");
+    for (size_t i = 0; i < turn->question_count; i++) {
+        const struct turn_question *q = &turn->questions[i];
+        size_t number = turn->question_count > 1 ? i + 1 : 0;
+        buf_printf(text, "%s⏸️ `%s` runs only when you approve it:\n```json\n",
+                   text->len ? "\n\n" : "", q->name);
+        write_arguments(q->arguments, text);
+        buf_printf(text, "\n```\n/approve %s or /deny %s", q->code, q->code);
+        write_button(buttons, "✅ Approve", number, "/approve", q->code);
+        write_button(buttons, "❌ Deny", number, "/deny", q->code);
+    }
+    buf_append_text(buttons, "]");
+}
+
+static bool on_approval(void *context, const struct store_approval *row)
+{
+    struct turn *turn = context;
+    char hash[SHA256_HEX_SIZE];
+    if (row->ordinal < 0 || (size_t)row->ordinal >= turn->call_count)
+        return true;
+    struct turn_call *call = &turn->calls[row->ordinal];
+    hash_call(&turn_asking_message(turn)->calls[row->ordinal], hash);
+    bool same = span_is(row->hash, hash);
+    call->approved = row->state == STORE_APPROVAL_APPROVED && same;
+    if (call->approved)
+        return true;
+    call->ended = call->failed = true;
+    call->result = mem_strdup(row->state == STORE_APPROVAL_DENIED    ? denied
+                              : row->state == STORE_APPROVAL_EXPIRED ? expired
+                                                                     : not_the_same);
+    turn->calls_left--;
+    return true;
+}
+
+int turn_wait_restore(struct turn *turn, struct error *err)
+{
+    return store_read_approvals(store_view(turn->agent->env.store), span_of(turn->name),
+                                turn->iteration, on_approval, turn, err);
+}

@@ -1,0 +1,314 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "sandbox/process.h"
+#include "support/dispatcher_world.h"
+#include "support/scripted_source.h"
+#include "tools/tool_process.h"
+#include "tools/toolbox.h"
+
+/*
+ * A turn that waits for somebody's approval: nothing of the iteration runs before, nothing of it is
+ * in memory meanwhile, and what was said decides what runs. The bell ("ring") needs approval.
+ */
+static struct dispatcher_world fixture;
+static struct scripted_source scripted;
+
+static int setup(void **state)
+{
+    tool_source_id id;
+    dispatcher_world_make(&fixture, NULL);
+    scripted_source_init(&scripted, scripted_tools);
+    assert_int_equal(toolbox_add_source(fixture.world.toolbox, &scripted.source, &id, NULL), 0);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    dispatcher_world_remove(&fixture);
+    return 0;
+}
+
+static const char *text_of(const char *sql)
+{
+    return agent_world_text(&fixture.world, sql);
+}
+
+static int64_t number_of(const char *sql)
+{
+    return agent_world_number(&fixture.world, sql);
+}
+
+static void until(const char *sql)
+{
+    for (int i = 0; i < 2000 && !number_of(sql); i++)
+        dispatcher_world_passes(&fixture, 1);
+    assert_true(number_of(sql));
+}
+
+static void until_waiting(void)
+{
+    until("SELECT count(*) FROM turns WHERE state = 'waiting'");
+    dispatcher_world_until_idle(&fixture);
+}
+
+// What somebody says about the question of one ordinal.
+static void say(const char *command, int ordinal)
+{
+    char sql[96], text[64];
+    snprintf(sql, sizeof sql, "SELECT code FROM approvals WHERE ordinal = %d", ordinal);
+    snprintf(text, sizeof text, "%s %s", command, text_of(sql));
+    dispatcher_world_arrives(&fixture, text);
+}
+
+static void until_started(int count)
+{
+    for (int i = 0; i < 2000 && scripted.started < count; i++)
+        dispatcher_world_passes(&fixture, 1);
+    assert_int_equal(scripted.started, count);
+}
+
+static void ask_to_ring(const char *then)
+{
+    static char script[512];
+    snprintf(script, sizeof script, "call ring {'n':1}; at_once {}\n%s", then);
+    fixture.world.script = script;
+    dispatcher_world_arrives(&fixture, "ring it");
+    until_waiting();
+}
+
+static void prompt_has(const char *text)
+{
+    if (!strstr(buf_text(&fixture.world.prompt), text))
+        fail_msg("not in the prompt: %s\n%s", text, buf_text(&fixture.world.prompt));
+}
+
+static void nothing_begins_before_the_answer(void **state)
+{
+    ask_to_ring("say Rung.");
+    assert_int_equal(scripted.started, 0); // not even the one that needs no approval
+    assert_non_null(
+        strstr(dispatcher_world_outbox(&fixture), "```json\n{\"n\":1}\n```\n/approve "));
+    assert_int_equal(
+        number_of("SELECT count(*) FROM outbox, approvals WHERE kind = 'question' AND buttons ="
+                  " '[{\"text\":\"✅ Approve\",\"data\":\"/approve ' || code || '\"},"
+                  "{\"text\":\"❌ Deny\",\"data\":\"/deny ' || code || '\"}]'"),
+        1);
+    assert_string_equal(text_of("SELECT group_concat(state) FROM tool_calls"), "pending,pending");
+    say("/approve", 0);
+    until_started(2);
+    scripted_source_answer(&scripted, 0, "ding", false);
+    dispatcher_world_until_idle(&fixture);
+    assert_string_equal(text_of("SELECT state || resumes FROM turns"), "done0");
+    assert_string_equal(text_of("SELECT state || answered_by FROM approvals"), "approvedowner");
+    prompt_has("ding");
+    assert_non_null(strstr(dispatcher_world_outbox(&fixture), "|Approved: ring|Rung."));
+}
+
+static void a_denied_call_does_not_run(void **state)
+{
+    ask_to_ring("say As you wish.");
+    say("/deny", 0);
+    dispatcher_world_until_idle(&fixture);
+    until("SELECT count(*) FROM turns WHERE state = 'done'");
+    assert_int_equal(scripted.started, 1);
+    assert_string_equal(scripted.arguments[0], "{}"); // the other one
+    prompt_has("not run: the user said no");
+}
+
+static void two_questions_have_two_answers(void **state)
+{
+    fixture.world.script = "call ring {'n':1}; ring {'n':2}\nsay One of two.";
+    dispatcher_world_arrives(&fixture, "ring twice");
+    until_waiting();
+    assert_int_equal(number_of("SELECT count(*) FROM approvals WHERE state = 'asked'"), 2);
+    dispatcher_world_answers(&fixture, "/approve", ""); // which one?
+    assert_non_null(strstr(dispatcher_world_outbox(&fixture), "Several questions are open"));
+    say("/deny", 0);
+    until("SELECT count(*) FROM approvals WHERE state = 'denied'");
+    dispatcher_world_until_idle(&fixture);
+    assert_int_equal(number_of("SELECT state = 'waiting' FROM turns"), 1);
+    fixture.world.script = "say One of two.";
+    say("/approve", 1);
+    until_started(1);
+    assert_string_equal(scripted.arguments[0], "{\"n\":2}");
+    scripted_source_answer(&scripted, 0, "ding", false);
+    dispatcher_world_until_idle(&fixture);
+    prompt_has("not run: the user said no");
+    prompt_has("ding");
+}
+
+static void a_message_in_between_waits_in_the_inbox(void **state)
+{
+    ask_to_ring("say Rung.\nsay Hello.");
+    for (int i = 0; i < 3; i++)
+        dispatcher_world_arrives(&fixture, i < 2 ? "hello?" : "/title Bells");
+    dispatcher_world_passes(&fixture, 20);
+    assert_int_equal(dispatcher_world_unhandled(&fixture), 3);
+    assert_string_equal(text_of("SELECT state FROM turns"), "waiting");
+    assert_true(dispatcher_idle(fixture.dispatcher)); // and takes no room in memory
+    fixture.world.script = "say Rung.\nsay Hello.\nsay Hello again.";
+    say("/approve", 0);
+    until_started(2);
+    dispatcher_world_passes(&fixture, 20);
+    assert_int_equal(scripted.cancelled, 0);
+    scripted_source_answer(&scripted, 0, "ding", false);
+    dispatcher_world_until_idle(&fixture);
+    assert_int_equal(dispatcher_world_unhandled(&fixture), 0);
+    assert_string_equal(text_of("SELECT group_concat(state) FROM turns"), "done,done,done");
+    assert_string_equal(text_of("SELECT title FROM sessions"), "Bells");
+}
+
+static void it_is_stopped(void **state)
+{
+    ask_to_ring("");
+    dispatcher_world_answers(&fixture, "/stop", "");
+    assert_string_equal(text_of("SELECT state FROM turns"), "cancelled");
+    assert_string_equal(text_of("SELECT state FROM approvals"), "denied");
+    dispatcher_world_answers(&fixture, "again", "say Yes?");
+    prompt_has("not run: the user stopped this");
+    assert_int_equal(scripted.started, 0);
+    dispatcher_world_answers(&fixture, "/approve", "");
+    assert_non_null(strstr(dispatcher_world_outbox(&fixture), "|Yes?|Nothing waits for approval."));
+}
+
+static void a_question_expires(void **state)
+{
+    fixture.world.config.approval_ms = 1000; // by the agent's clock, which is long ago
+    ask_to_ring("say Too late.");
+    until("SELECT count(*) FROM turns WHERE state = 'done'");
+    assert_string_equal(text_of("SELECT state FROM approvals"), "expired");
+    prompt_has("did not answer in time");
+    assert_int_equal(scripted.started, 1);
+}
+
+static void another_process_takes_it_up(void **state)
+{
+    ask_to_ring("");
+    for (int i = 0; i < 5; i++) { // which are no resumptions of it
+        dispatcher_world_restart(&fixture);
+        dispatcher_world_until_idle(&fixture);
+    }
+    dispatcher_world_arrives(&fixture, "hello?");
+    dispatcher_world_passes(&fixture, 20);
+    assert_int_equal(dispatcher_world_unhandled(&fixture), 1);
+    fixture.world.script = "say Rung.\nsay Hello.";
+    say("/approve", 0);
+    until_started(2);
+    scripted_source_answer(&scripted, 0, "ding", false);
+    dispatcher_world_until_idle(&fixture);
+    assert_string_equal(text_of("SELECT group_concat(state || resumes) FROM turns"), "done0,done0");
+}
+
+// Answered, and killed before anything was done about it; and killed while the bell rings.
+static void a_kill_after_the_answer(void **state)
+{
+    ask_to_ring("");
+    fixture.world.script = "say Rung.";
+    say("/approve", 0);
+    until("SELECT count(*) FROM approvals WHERE state = 'approved'");
+    if (scripted.started == 0) {
+        dispatcher_world_restart(&fixture);
+        until_started(2);
+    }
+    dispatcher_world_restart(&fixture);
+    dispatcher_world_until_idle(&fixture);
+    until("SELECT count(*) FROM turns WHERE state = 'done'");
+    prompt_has("interrupted: the program was stopped while this ran"); // it rings once
+    int rung = 0;
+    for (int i = 0; i < scripted.started; i++)
+        rung += strcmp(scripted.arguments[i], "{\"n\":1}") == 0;
+    assert_int_equal(rung, 1);
+}
+
+static void a_new_conversation_does_not_wait(void **state)
+{
+    ask_to_ring("");
+    dispatcher_world_answers(&fixture, "/new", "");
+    dispatcher_world_answers(&fixture, "hi", "say Hello.");
+    assert_string_equal(text_of("SELECT group_concat(state) FROM turns"), "waiting,done");
+    fixture.world.script = "say Rung.";
+    say("/approve", 0);
+    until_started(2);
+    scripted_source_answer(&scripted, 0, "ding", false);
+    dispatcher_world_until_idle(&fixture);
+    dispatcher_world_answers(&fixture, "and now?", "say Still here.");
+    prompt_has("user: hi\nassistant: Hello.\nuser: and now?\n");
+    assert_null(strstr(buf_text(&fixture.world.prompt), "ring"));
+}
+
+static void only_the_one_who_asked_may_answer(void **state)
+{
+    fixture.sender = "ann";
+    ask_to_ring("say Rung.");
+    fixture.sender = "bob";
+    say("/approve", 0);
+    dispatcher_world_until_idle(&fixture);
+    assert_non_null(strstr(dispatcher_world_outbox(&fixture), "Only the one who asked"));
+    assert_string_equal(text_of("SELECT state FROM approvals"), "asked");
+}
+
+// What runs is what was asked: the hash of the stored call is compared.
+static void another_call_than_the_approved_one(void **state)
+{
+    ask_to_ring("say Odd.");
+    store_wait(fixture.world.store);
+    fixture_exec(store_path(fixture.world.store), "UPDATE approvals SET hash = 'x'");
+    say("/approve", 0);
+    dispatcher_world_until_idle(&fixture);
+    until("SELECT count(*) FROM turns WHERE state = 'done'");
+    prompt_has("this is not the call that was approved");
+    assert_int_equal(scripted.started, 1);
+}
+
+static void somebody_who_waits_is_asked(void **state)
+{
+    HEARD_AUTO heard = {.log = BUF_INIT(1 << 20)}, after = {.log = BUF_INIT(1 << 20)};
+    struct error err = ERROR_INIT;
+    fixture.world.script = "call ring {}\nsay Rung.";
+    assert_int_equal(dispatcher_say(fixture.dispatcher, "console", "", SPAN_LITERAL("ring"),
+                                    agent_world_heard, &heard, NULL),
+                     0);
+    agent_world_wait(&fixture.world, &heard);
+    assert_int_equal(heard.state, TURN_WAITING);
+    assert_true(dispatcher_say(fixture.dispatcher, "console", "", SPAN_LITERAL("hello?"),
+                               agent_world_heard, &after, &err) < 0);
+    assert_non_null(strstr(err.text, "waits for your approval"));
+    assert_int_equal(dispatcher_say(fixture.dispatcher, "console", "", SPAN_LITERAL("/approve"),
+                                    agent_world_heard, &after, NULL),
+                     0);
+    until_started(1);
+    scripted_source_answer(&scripted, 0, "ding", false);
+    agent_world_wait(&fixture.world, &after);
+    assert_int_equal(after.state, TURN_DONE);
+    assert_string_equal(after.text, "Rung.");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], process_command) == 0)
+        return process_main(argc - 2, argv + 2, &tool_process_function, 1);
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(nothing_begins_before_the_answer),
+        TEST(a_denied_call_does_not_run),
+        TEST(two_questions_have_two_answers),
+        TEST(a_message_in_between_waits_in_the_inbox),
+        TEST(it_is_stopped),
+        TEST(a_question_expires),
+        TEST(another_process_takes_it_up),
+        TEST(a_kill_after_the_answer),
+        TEST(a_new_conversation_does_not_wait),
+        TEST(only_the_one_who_asked_may_answer),
+        TEST(another_call_than_the_approved_one),
+        TEST(somebody_who_waits_is_asked),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
