@@ -97,18 +97,13 @@ static void note(struct stream *stream, bool in_flight)
 
 // Asking Telegram.
 
-static void slower(struct stream *stream)
-{
-    stream->slow_ms = stream->slow_ms ? 2 * stream->slow_ms : FIRST_PAUSE_MS;
-    if (stream->slow_ms > SLOW_MAX_MS)
-        stream->slow_ms = SLOW_MAX_MS;
-}
-
 static void not_shown(struct stream *stream, enum telegram_outcome outcome)
 {
     stream->changed = true;
     stream->shown_hash = 0;
-    slower(stream);
+    stream->slow_ms = stream->slow_ms ? 2 * stream->slow_ms : FIRST_PAUSE_MS;
+    if (stream->slow_ms > SLOW_MAX_MS)
+        stream->slow_ms = SLOW_MAX_MS;
     switch (outcome) {
     case TELEGRAM_NO_THREAD: // the chat is still there
         stream->delivery.thread[0] = '\0';
@@ -224,14 +219,6 @@ static void show(struct stream *stream)
     }
 }
 
-static void show_typing(struct stream *stream)
-{
-    const struct telegram_delivery *delivery = &stream->delivery;
-    stream->last_sign_ms = loop_now(delivery->telegram->env.loop);
-    telegram_api_typing(delivery->telegram,
-                        (struct telegram_place){delivery->chat->id, delivery->thread});
-}
-
 // When.
 
 static int64_t later(int64_t a, int64_t b)
@@ -284,15 +271,19 @@ static void arm(struct stream *stream)
 static void on_timer(void *context)
 {
     struct stream *stream = context;
-    struct telegram *telegram = stream->delivery.telegram;
+    const struct telegram_delivery *delivery = &stream->delivery;
+    struct telegram *telegram = delivery->telegram;
     int64_t now_ms = loop_now(telegram->env.loop);
     stream->timer = 0;
     if (stream->ended || telegram->draining)
         return;
     if (show_at(stream) <= now_ms)
         show(stream);
-    if (typing_at(stream) <= now_ms)
-        show_typing(stream);
+    if (typing_at(stream) <= now_ms) {
+        stream->last_sign_ms = now_ms;
+        telegram_api_typing(telegram,
+                            (struct telegram_place){delivery->chat->id, delivery->thread});
+    }
     arm(stream);
 }
 
@@ -346,14 +337,6 @@ static void on_ended(void *context)
     look_after(stream);
 }
 
-static void end_soon(struct stream *stream)
-{
-    struct loop *loop = stream->delivery.telegram->env.loop;
-    stream->ended = true;
-    loop_cancel(loop, stream->timer);
-    stream->timer = loop_defer(loop, on_ended, stream);
-}
-
 void telegram_stream_event(void *context, const struct turn_event *event)
 {
     struct telegram *telegram = context;
@@ -365,7 +348,9 @@ void telegram_stream_event(void *context, const struct turn_event *event)
     if (!stream || stream->ended)
         return;
     if (event->kind == TURN_EVENT_END) {
-        end_soon(stream);
+        stream->ended = true;
+        loop_cancel(telegram->env.loop, stream->timer);
+        stream->timer = loop_defer(telegram->env.loop, on_ended, stream);
         return;
     }
     free(stream->wait);
