@@ -56,15 +56,6 @@ static int code_of(struct json_value error)
     return status;
 }
 
-static bool says_too_long(struct json_value error, struct span message)
-{
-    return json_is(json_get(error, "code"), "context_length_exceeded") ||
-           json_is(json_get(json_get(error, "metadata"), "error_type"),
-                   "context_length_exceeded") ||
-           span_find(message, SPAN_LITERAL("context length")) >= 0 ||
-           span_find(message, SPAN_LITERAL("context window")) >= 0;
-}
-
 static enum chat_failure_kind kind_of(int status)
 {
     switch (status) {
@@ -155,8 +146,12 @@ void openai_read_error(struct json_value error, int status, struct chat_failure 
 
     int effective = status >= 400 ? status : code_of(error);
     ret_failure->kind = kind_of(effective);
-    if ((effective == 400 || effective == 0 || effective == 413) &&
-        says_too_long(error, buf_span(&message)))
+    struct json_value type = json_get(json_get(error, "metadata"), "error_type");
+    bool too_long = json_is(json_get(error, "code"), "context_length_exceeded") ||
+                    json_is(type, "context_length_exceeded") ||
+                    span_find(buf_span(&message), SPAN_LITERAL("context length")) >= 0 ||
+                    span_find(buf_span(&message), SPAN_LITERAL("context window")) >= 0;
+    if (too_long && (effective == 400 || effective == 0 || effective == 413))
         ret_failure->kind = CHAT_TOO_LONG;
     ret_failure->status = effective;
     say(ret_failure, buf_span(&message));

@@ -196,15 +196,6 @@ static void fill_charges(const struct router_budget_charges *from, int64_t amoun
         };
 }
 
-// What the attempt is made instead of: the model that was asked for, or a deployment of the group.
-static struct span instead_of(const struct router_call *call)
-{
-    const struct router_attempt *attempt = &call->attempt;
-    if (attempt->step.why == ROUTER_WHY_FALLBACK)
-        return span_of(call->runtime->plan->groups[call->match.group].name);
-    return attempt->before ? span_of(attempt->before->id) : SPAN_LITERAL("");
-}
-
 static struct store_attempt row_of(const struct router_call *call)
 {
     static const char *const operations[] = {"chat", "completion", "embedding"};
@@ -225,7 +216,10 @@ static struct store_attempt row_of(const struct router_call *call)
     row.provider = span_of(d->provider);
     row.model = span_of(d->model);
     row.reason = span_of(reasons[attempt->step.why]);
-    row.from = instead_of(call);
+    // The model that was asked for, or a deployment of its group.
+    row.from = attempt->step.why == ROUTER_WHY_FALLBACK
+                   ? span_of(call->runtime->plan->groups[call->match.group].name)
+                   : span_of(attempt->before ? attempt->before->id : "");
     row.streamed = call->body.stream;
     row.bytes_in = (int64_t)call->body.bytes.len;
     row.reserved_pico = attempt->reserved_pico;

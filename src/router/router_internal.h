@@ -18,6 +18,11 @@
  * Private to the router: the calls and what its files share. router.c owns the router, runtime.c a
  * plan at work, call.c the way of one call over its attempts, queue.c where it waits before them,
  * attempt.c one attempt, charge.c what it costs, report.c what is told of it.
+ *
+ * charge.c, price_fetch.c and inquiry.c deal with money and stand here all the same: they lead from
+ * a call to the network or the plan at work, of which money/ knows nothing. And a call can wait
+ * twice: in its group's queue for a turn, and with its iterator for a deployment, which may be of
+ * another group by then.
  */
 enum {
     ROUTER_CALLS_MAX = 4096,

@@ -19,20 +19,15 @@ struct sync_waiter {
 
 static void sync_more(struct router_ledger *ledger);
 
-static struct sync_waiter *first_until(struct router_ledger *ledger, int64_t number)
-{
-    if (list_empty(&ledger->waiting))
-        return NULL;
-    struct sync_waiter *waiter = list_entry(ledger->waiting.next, struct sync_waiter, link);
-    return waiter->number <= number ? waiter : NULL;
-}
-
 // The callbacks may reserve, forget and settle.
 static void finish_until(struct router_ledger *ledger, int64_t number, int result,
                          const struct error *err)
 {
-    for (struct sync_waiter *waiter; (waiter = first_until(ledger, number));) {
+    while (!list_empty(&ledger->waiting)) {
+        struct sync_waiter *waiter = list_entry(ledger->waiting.next, struct sync_waiter, link);
         struct sync_waiter own = *waiter;
+        if (own.number > number)
+            return;
         list_remove(&waiter->link);
         free(waiter);
         own.done(own.context, result, err);

@@ -37,21 +37,9 @@ static int64_t *field(struct router_price *price, size_t index)
     return fields[index];
 }
 
-static bool is_apart(size_t index)
-{
-    return index == PRICE_LIST_CACHE_READ || index == PRICE_LIST_CACHE_WRITE ||
-           index == PRICE_LIST_REASONING;
-}
-
 static bool is_believed(size_t index, int64_t pico)
 {
     return pico <= (index < PRICE_LIST_REQUEST ? TOKEN_MAX_PICO : CALL_MAX_PICO);
-}
-
-// Of how long a cache lasts nothing is known here, so the dearer counts.
-static size_t field_of(size_t item)
-{
-    return item == PRICE_LIST_CACHE_WRITE_HOUR ? PRICE_LIST_CACHE_WRITE : item;
 }
 
 static bool is_usable(const struct router_listed_price *listed)
@@ -91,9 +79,11 @@ static void take(struct router_listed_price *listed, size_t index, struct span t
         return;
     }
     int64_t *known = field(&listed->price, index);
+    bool apart = index == PRICE_LIST_CACHE_READ || index == PRICE_LIST_CACHE_WRITE ||
+                 index == PRICE_LIST_REASONING;
     if (!is_price || !is_believed(index, pico))
         listed->unfit = true;
-    else if (pico > *known && (pico > 0 || !is_apart(index)))
+    else if (pico > *known && (pico > 0 || !apart))
         *known = pico;
 }
 
@@ -103,8 +93,9 @@ bool router_price_table_add(struct router_price_table *table, const struct price
     if (!listed)
         listed = add(table, entry->model);
     for (size_t i = 0; listed && i < PRICE_LIST_ITEMS; i++)
-        if (entry->prices[i].data)
-            take(listed, field_of(i), entry->prices[i]);
+        if (entry->prices[i].data) // how long a cache lasts is not known here: the dearer counts
+            take(listed, i == PRICE_LIST_CACHE_WRITE_HOUR ? PRICE_LIST_CACHE_WRITE : i,
+                 entry->prices[i]);
     return listed != NULL;
 }
 

@@ -104,12 +104,6 @@ static void open_it(struct router_circuit *circuit, const struct router_failure 
     circuit->status = failure->status;
 }
 
-static bool is_stale(const struct router_circuit *circuit,
-                     const struct router_circuit_permit *permit)
-{
-    return permit->generation != circuit->generation || (circuit->tripped && !permit->probe);
-}
-
 bool router_circuit_failed(struct router_circuit *circuit,
                            const struct router_circuit_policy *policy,
                            const struct router_failure *failure,
@@ -120,7 +114,7 @@ bool router_circuit_failed(struct router_circuit *circuit,
         router_circuit_cancelled(circuit, permit);
         return false;
     }
-    if (is_stale(circuit, permit)) {
+    if (permit->generation != circuit->generation || (circuit->tripped && !permit->probe)) {
         bool asks = policy->own_cooldown_ms < 0 && failure->retry_after_ms > 0;
         if (circuit->tripped && !circuit->probing && asks && cooldown_ms > 0 &&
             circuit->until_ms < now_ms + cooldown_ms)

@@ -122,12 +122,6 @@ static void feed_whole(struct reply_watch *w, struct span chunk)
     }
 }
 
-static void feed_error(struct reply_watch *w, struct span chunk)
-{
-    size_t room = REPLY_ERROR_MAX - w->held.len;
-    buf_append(&w->held, chunk.data, chunk.len < room ? chunk.len : room);
-}
-
 static void feed_first(struct reply_watch *w, struct span chunk)
 {
     bool alone = w->held.len == 0;
@@ -173,9 +167,11 @@ enum reply_state reply_watch_feed(struct reply_watch *w, struct span chunk)
     case REPLY_WHOLE:
         feed_whole(w, chunk);
         break;
-    case REPLY_ERROR_BODY:
-        feed_error(w, chunk);
+    case REPLY_ERROR_BODY: {
+        size_t room = REPLY_ERROR_MAX - w->held.len;
+        buf_append(&w->held, chunk.data, chunk.len < room ? chunk.len : room);
         break;
+    }
     }
     return w->state;
 }
