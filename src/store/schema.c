@@ -15,8 +15,8 @@
  *
  * A turn is complete here, so that it can be continued after a crash: its state, the iteration, the
  * tool calls with the model's own bytes, the flags of each one's tool, how often it was taken up
- * again, and the trigger's external id. States are words, since the file is also read by people
- * with a shell; what they may be is said by the tables in turn_words.c and outbox.c.
+ * again. States are words, since the file is also read by people with a shell; what they may be is
+ * said by the tables in turn_words.c and outbox.c.
  *
  * messages.turn has no foreign key, because enforcing one would need an index on the largest table
  * that no query uses. Messages go with their session, and so do turns.
@@ -396,7 +396,12 @@ static const char version_10[] =
     ") WITHOUT ROWID;"
     "CREATE INDEX approvals_asked ON approvals(expires_ms) WHERE state = 'asked';";
 
-static const char *const steps[] = {version_1, version_2, version_3, version_4, version_5,
-                                    version_6, version_7, version_8, version_9, version_10};
+// The id of a turn's trigger was never used: what came in twice is known by its inbox row.
+static const char version_11[] = "DROP INDEX turns_external;"
+                                 "ALTER TABLE turns DROP COLUMN external_id;";
+
+static const char *const steps[] = {version_1, version_2,  version_3, version_4,
+                                    version_5, version_6,  version_7, version_8,
+                                    version_9, version_10, version_11};
 
 const struct store_migrations store_schema = {steps, ARRAY_LEN(steps)};

@@ -25,37 +25,24 @@ int store_turn_number(sqlite3 *db, struct span id, int64_t *ret_number, struct e
     return r < 0 ? r : 0;
 }
 
-// SQL_ROW when this trigger is known already.
-static int find_known(sqlite3 *db, const struct store_turn *turn, int64_t *ret_number,
-                      struct error *err)
-{
-    static const char sql[] = "SELECT number FROM turns WHERE id = ?1"
-                              " UNION ALL SELECT number FROM turns"
-                              "   WHERE source = ?2 AND external_id = ?3 LIMIT 1";
-    return sql_lookup(
-        db, sql,
-        SQL_VALUES(sql_text(turn->id), sql_text(turn->source), sql_text(turn->external_id)),
-        ret_number, err);
-}
-
 static int insert_turn(sqlite3 *db, const struct store_turn *t, int64_t session,
                        int64_t *ret_number, struct error *err)
 {
     static const char sql[] =
-        "INSERT INTO turns(id, session, state, source, external_id, model, started_ms,"
+        "INSERT INTO turns(id, session, state, source, model, started_ms,"
         " slot, pinned, reply_channel, reply_chat, reply_thread, iterations_max,"
         " limit_ms, interactive, asker)"
-        " VALUES(?, ?, ?, ?, ?, ?, ?, coalesce(?, 'main'), ?, ?, ?, ?, ?, ?, ?, coalesce(?, ''))";
+        " VALUES(?, ?, ?, ?, ?, ?, coalesce(?, 'main'), ?, ?, ?, ?, ?, ?, ?, coalesce(?, ''))";
     const struct store_turn_terms *terms = &t->terms;
     int r = sql_run(db, sql,
                     SQL_VALUES(sql_text(t->id), sql_int(session),
                                sql_text(span_of(store_turn_word(STORE_TURN_QUEUED))),
-                               sql_text(t->source), sql_text(t->external_id), sql_text(t->model),
-                               sql_int(t->started_ms), sql_text(terms->slot),
-                               sql_text(terms->model), sql_text(terms->reply_channel),
-                               sql_text(terms->reply_chat), sql_text(terms->reply_thread),
-                               sql_int(terms->iterations_max), sql_int(terms->limit_ms),
-                               sql_int(terms->interactive), sql_text(terms->asker)),
+                               sql_text(t->source), sql_text(t->model), sql_int(t->started_ms),
+                               sql_text(terms->slot), sql_text(terms->model),
+                               sql_text(terms->reply_channel), sql_text(terms->reply_chat),
+                               sql_text(terms->reply_thread), sql_int(terms->iterations_max),
+                               sql_int(terms->limit_ms), sql_int(terms->interactive),
+                               sql_text(terms->asker)),
                     err);
     if (r == 0)
         *ret_number = sqlite3_last_insert_rowid(db);
@@ -65,10 +52,11 @@ static int insert_turn(sqlite3 *db, const struct store_turn *t, int64_t session,
 // The duplicates are found first, since such an outcome keeps what was written before it.
 static int begin(struct store_job *job, sqlite3 *db, struct error *err)
 {
+    static const char known[] = "SELECT number FROM turns WHERE id = ?";
     const struct begin_job *own = CONTAINER_OF(job, struct begin_job, job);
     const struct store_turn *t = &own->turn;
     int64_t session = 0;
-    int r = find_known(db, t, &job->rowid, err);
+    int r = sql_lookup(db, known, SQL_VALUES(sql_text(t->id)), &job->rowid, err);
     if (r != 0)
         return r < 0 ? r : STORE_DUPLICATE;
     r = store_inbox_check(db, t->inbox, t->inbox_count, &job->rowid, err);
@@ -123,9 +111,9 @@ static int check_begin(const struct store_turn *turn, size_t message_count, stru
     return r;
 }
 
-#define TURN_SPANS(t)                                                                            \
-    STORE_SPANS(&(t)->id, &(t)->session, &(t)->source, &(t)->external_id, &(t)->model,           \
-                &(t)->drop_turn, &(t)->terms.slot, &(t)->terms.model, &(t)->terms.reply_channel, \
+#define TURN_SPANS(t)                                                                \
+    STORE_SPANS(&(t)->id, &(t)->session, &(t)->source, &(t)->model, &(t)->drop_turn, \
+                &(t)->terms.slot, &(t)->terms.model, &(t)->terms.reply_channel,      \
                 &(t)->terms.reply_chat, &(t)->terms.reply_thread, &(t)->terms.asker)
 
 int64_t store_turn_begin(struct store *store, const struct store_turn *turn,

@@ -38,11 +38,10 @@ enum store_call_state {
 struct store_approval;
 
 struct store_turn {
-    struct span id;          // chosen by the caller; the one id from the channel to the ledger
-    struct span session;     // exists, or was submitted before
-    struct span source;      // what triggered it: "console", "telegram", ...
-    struct span external_id; // the source's own id of the trigger; absent: no duplicate detection
-    struct span model;       // absent: not known yet
+    struct span id;      // chosen by the caller; the one id from the channel to the ledger
+    struct span session; // exists, or was submitted before
+    struct span source;  // what triggered it: "console", "telegram", ...
+    struct span model;   // absent: not known yet
     int64_t started_ms;
     const int64_t *inbox; // numbers of the messages in the inbox that it answers
     size_t inbox_count;
@@ -72,7 +71,6 @@ struct store_turn_step {
     enum store_turn_state state;
     int iteration; // calls to the model so far; with an ordinal it names a tool call
     struct store_usage usage;
-    struct span model; // absent: unchanged
     struct span error; // a failed turn's sentence
     int64_t now_ms;
     // Appended in this order, all in the turn's session: `session` and `turn` are not read.
@@ -93,9 +91,9 @@ enum { STORE_STEP_ROWS_MAX = 256 }; // messages, and tool calls, of one step
 /*
  * All three submit, copy, and return as store_session_create() does.
  * begin: a queued turn and the messages that triggered it (whose `session` and `turn` are not
- * read). The completion's rowid is the turn's number. Outcome STORE_DUPLICATE when (source,
- * external_id), the id or a message of the inbox was seen before: nothing is written, rowid is the
- * turn that has it, or 0. -ENOENT: no such session, turn to drop, or message in the inbox.
+ * read). The completion's rowid is the turn's number. Outcome STORE_DUPLICATE when the id or a
+ * message of the inbox was seen before: nothing is written, rowid is the turn that has it, or 0.
+ * -ENOENT: no such session, turn to drop, or message in the inbox.
  */
 int64_t store_turn_begin(struct store *store, const struct store_turn *turn,
                          const struct store_message *messages, size_t message_count,

@@ -19,16 +19,16 @@ static int update_turn(sqlite3 *db, int64_t turn, const struct step_job *own, st
                               " cached_tokens = cached_tokens + ?5,"
                               " output_tokens = output_tokens + ?6,"
                               " cost_pico = cost_pico + min(?7, 9223372036854775807 - cost_pico),"
-                              " model = coalesce(?8, model), error = coalesce(?9, error),"
-                              " ended_ms = CASE WHEN ?10 THEN ?11 END"
+                              " error = coalesce(?8, error),"
+                              " ended_ms = CASE WHEN ?9 THEN ?10 END"
                               " WHERE number = ?1";
     const struct store_turn_step *s = &own->step;
     return sql_run(db, sql,
                    SQL_VALUES(sql_int(turn), sql_text(span_of(store_turn_word(s->state))),
                               sql_int(s->iteration), sql_int(s->usage.input_tokens),
                               sql_int(s->usage.cached_tokens), sql_int(s->usage.output_tokens),
-                              sql_int(s->usage.cost_pico), sql_text(s->model), sql_text(s->error),
-                              sql_int(own->final), sql_int(s->now_ms)),
+                              sql_int(s->usage.cost_pico), sql_text(s->error), sql_int(own->final),
+                              sql_int(s->now_ms)),
                    err);
 }
 
@@ -93,9 +93,9 @@ static int take_step(struct store_job *job, sqlite3 *db, struct error *err)
 #define CALL_SPANS(c) STORE_SPANS(&(c)->call_id, &(c)->name, &(c)->arguments, &(c)->result)
 #define QUESTION_SPANS(q) \
     STORE_SPANS(&(q)->code, &(q)->name, &(q)->arguments, &(q)->hash, &(q)->may_answer)
-#define STEP_SPANS(s, r)                                                                       \
-    STORE_SPANS(&(s)->turn, &(s)->model, &(s)->error, &(r)->channel, &(r)->chat, &(r)->thread, \
-                &(r)->text, &(r)->buttons)
+#define STEP_SPANS(s, r)                                                                      \
+    STORE_SPANS(&(s)->turn, &(s)->error, &(r)->channel, &(r)->chat, &(r)->thread, &(r)->text, \
+                &(r)->buttons)
 
 static size_t calls_bytes(const struct store_tool_call *calls, size_t count)
 {

@@ -79,8 +79,9 @@ static void thoughts_of_another_model(void **state)
     asking.extra = mem_strdup("\"reasoning_content\":\"Hm.\"");
     struct chat_request request = {
         .model = "m", .writer = "b/two", .messages = &asking, .message_count = 1};
-#define CALL(extra)                                                                             \
-    "{\"model\":\"m\",\"messages\":[{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{" \
+#define CALL(extra)                                                            \
+    "{\"model\":\"m\",\"messages\":[{\"role\":\"assistant\",\"content\":null," \
+    "\"tool_calls\":[{"                                                        \
     "\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"look\",\"arguments\":\"{}\"}" extra
     writes(&request, CALL("}]}]}"));
     request.writer = "a/one";

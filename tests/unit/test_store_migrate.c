@@ -197,8 +197,8 @@ static void version_9_learns_to_wait(void **state)
     fixture_exec(path,
                  "INSERT INTO sessions(id, channel, chat, created_ms, updated_ms)"
                  " VALUES('a', 'telegram', '7', 1, 1);"
-                 "INSERT INTO turns(id, session, state, source, started_ms)"
-                 " VALUES('t1', 1, 'tools', 'x', 1);"
+                 "INSERT INTO turns(id, session, state, source, external_id, started_ms)"
+                 " VALUES('t1', 1, 'tools', 'x', '9', 1);"
                  "INSERT INTO tool_calls(turn, iteration, ordinal, name, state, flags, changed_ms)"
                  " VALUES(1, 1, 0, 'read_file', 'pending', 1, 4);"
                  "INSERT INTO messages(session, turn, role, content, created_ms)"
@@ -217,6 +217,9 @@ static void version_9_learns_to_wait(void **state)
                      " FROM turns t, inbox i, outbox o, messages m"),
         "tools//texthi/replyopen/one");
     assert_int_equal(fixture_number(path, "SELECT count(*) FROM approvals"), 0);
+    assert_int_equal(fixture_number(path, "SELECT count(*) FROM pragma_table_info('turns')"
+                                          " WHERE name = 'external_id'"),
+                     0);
     assert_string_equal(fixture_text(path, "PRAGMA integrity_check"), "ok");
 }
 

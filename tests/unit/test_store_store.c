@@ -317,14 +317,10 @@ static void a_home_that_is_not_there_is_a_sentence(void **state)
     store_close(store);
 }
 
-static void begin_turn(struct store *store, const char *id, const char *external,
-                       struct outcome *outcome)
+static void begin_turn(struct store *store, const char *id, struct outcome *outcome)
 {
-    struct store_turn turn = {.id = span_of(id),
-                              .session = S("a"),
-                              .source = S("telegram"),
-                              .external_id = span_of(external),
-                              .started_ms = 3000};
+    struct store_turn turn = {
+        .id = span_of(id), .session = S("a"), .source = S("telegram"), .started_ms = 3000};
     struct store_message question = {
         .role = S("user"), .content = S("what time is it?"), .created_ms = 3000};
     assert_true(store_turn_begin(store, &turn, &question, 1, STORE_DURABLE, fixture_done, outcome,
@@ -339,7 +335,7 @@ static void a_turn_goes_its_way(void **state)
     snprintf(path, sizeof path, "%s", fixture_path(home, "state.db"));
     struct outcome begun = {0}, asked = {0}, told = {0}, ended = {0}, late = {0};
     store_session_create(store, &session_a, STORE_DURABLE, NULL, NULL, NULL);
-    begin_turn(store, "t1", "telegram:77", &begun);
+    begin_turn(store, "t1", &begun);
     struct store_message wants = {.role = S("assistant"), .tool_calls = S("[{}]")};
     struct store_tool_call call = {.ordinal = 0,
                                    .call_id = S("c1"),
@@ -351,7 +347,6 @@ static void a_turn_goes_its_way(void **state)
                                    .state = STORE_TURN_TOOLS,
                                    .iteration = 1,
                                    .usage = {10, 2, 5, 300},
-                                   .model = S("free"),
                                    .now_ms = 4000,
                                    .messages = &wants,
                                    .message_count = 1,
@@ -364,7 +359,6 @@ static void a_turn_goes_its_way(void **state)
     call.result = S("noon");
     step.state = STORE_TURN_MODEL;
     step.messages = &result;
-    step.model = SPAN_ABSENT;
     store_turn_advance(store, &step, STORE_GROUPED, fixture_done, &told, NULL);
     store_wait(store);
     assert_int_equal(begun.result, 0);
@@ -372,8 +366,8 @@ static void a_turn_goes_its_way(void **state)
     assert_int_equal(fixture_number(path, "SELECT count(*) FROM tool_calls WHERE state = 'done'"
                                           " AND CAST(arguments AS TEXT) = '{not json'"),
                      1);
-    assert_int_equal(fixture_number(path, "SELECT cost_pico FROM turns WHERE model = 'free'"
-                                          " AND state = 'model' AND ended_ms IS NULL"),
+    assert_int_equal(fixture_number(path, "SELECT cost_pico FROM turns"
+                                          " WHERE state = 'model' AND ended_ms IS NULL"),
                      600);
     struct error err = ERROR_INIT;
     assert_int_equal(store_turn_finish(store, &step, STORE_DURABLE, NULL, NULL, &err), -EINVAL);
@@ -392,22 +386,20 @@ static void a_turn_goes_its_way(void **state)
     store_close(store);
 }
 
-static void a_trigger_seen_before_begins_nothing(void **state)
+static void a_turn_begins_once(void **state)
 {
     (void)state;
     struct store *store = fixture_open(home, NULL);
-    struct outcome first = {0}, again = {0}, other = {0}, same_id = {0};
+    struct outcome first = {0}, again = {0}, other = {0};
     store_session_create(store, &session_a, STORE_DURABLE, NULL, NULL, NULL);
-    begin_turn(store, "t1", "77", &first);
-    begin_turn(store, "t2", "77", &again);
-    begin_turn(store, "t3", "78", &other);
-    begin_turn(store, "t3", NULL, &same_id);
+    begin_turn(store, "t1", &first);
+    begin_turn(store, "t1", &again);
+    begin_turn(store, "t2", &other);
     store_wait(store);
     assert_int_equal(first.result, 0);
     assert_int_equal(again.result, STORE_DUPLICATE);
     assert_int_equal(again.rowid, first.rowid);
     assert_int_equal(other.result, 0);
-    assert_int_equal(same_id.result, STORE_DUPLICATE);
     store_close(store);
     assert_int_equal(
         fixture_number(fixture_path(home, "state.db"), "SELECT count(*) FROM messages"), 2);
@@ -527,7 +519,7 @@ int main(void)
         TEST(opening_is_told),
         TEST(a_home_that_is_not_there_is_a_sentence),
         TEST(a_turn_goes_its_way),
-        TEST(a_trigger_seen_before_begins_nothing),
+        TEST(a_turn_begins_once),
         TEST(memories_are_found_by_their_words),
         TEST(a_completion_may_submit),
         TEST(close_commits_what_is_queued),
