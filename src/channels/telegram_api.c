@@ -19,6 +19,7 @@ enum {
     IDLE_MS = 20 * 1000,
     TOTAL_EXTRA_MS = 120 * 1000, // beyond the wait for the first byte: a body may be slow
     BODY_MAX = 256 * 1024,       // bytes of a request
+    BUTTONS_MAX = 100,           // under one message, as the Bot API has it
     ASIDE_WAIT_MS = 5000,        // for an answer that nobody needs
 };
 
@@ -178,18 +179,20 @@ static void add_place(struct node request, struct telegram_place place, const ch
         add_number(request, "message_thread_id", place.thread);
 }
 
-// All in one row.
+// Two in a row, which are the answers to one question; of more than Telegram takes the first.
 static void add_buttons(struct node request, struct span buttons)
 {
-    DOCUMENT_AUTO doc = DOCUMENT_INIT(DOCUMENT_SMALL);
-    struct node markup = node_add_object(request, "reply_markup");
-    struct node row = node_add_array(node_add_array(markup, "inline_keyboard"), NULL);
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(2 * BODY_MAX);
+    struct node rows = node_add_array(node_add_object(request, "reply_markup"), "inline_keyboard");
+    struct node row = NODE_ABSENT;
     document_read(&doc, buttons, NULL);
-    for (struct node button = node_first(document_root(&doc)); node_type(button) != JSON_ABSENT;
-         button = node_next(button)) {
+    struct node button = node_first(document_root(&doc));
+    for (size_t i = 0; i < BUTTONS_MAX && node_type(button) != JSON_ABSENT; i++) {
+        row = i % 2 ? row : node_add_array(rows, NULL);
         struct node entry = node_add_object(row, NULL);
         node_add_text(entry, "text", node_text(node_get(button, "text")));
         node_add_text(entry, "callback_data", node_text(node_get(button, "data")));
+        button = node_next(button);
     }
 }
 
@@ -234,15 +237,17 @@ void telegram_api_typing(struct telegram *telegram, struct telegram_place place)
     ask_aside(telegram, "sendChatAction", &doc);
 }
 
-void telegram_api_pressed(struct telegram *telegram, const char *press, struct telegram_place place,
-                          const char *message_id)
+void telegram_api_pressed(struct telegram *telegram, const struct telegram_update *update)
 {
     DOCUMENT_AUTO confirmed = DOCUMENT_INIT(DOCUMENT_SMALL);
-    DOCUMENT_AUTO without = DOCUMENT_INIT(DOCUMENT_SMALL);
-    node_add_text(document_object(&confirmed), "callback_query_id", press);
+    DOCUMENT_AUTO fewer = DOCUMENT_INIT(2 * BODY_MAX);
+    struct node request = document_object(&fewer);
+    node_add_text(document_object(&confirmed), "callback_query_id", update->ids.press);
     ask_aside(telegram, "answerCallbackQuery", &confirmed);
-    add_place(document_object(&without), place, message_id);
-    ask_aside(telegram, "editMessageReplyMarkup", &without);
+    add_place(request, (struct telegram_place){update->ids.chat, ""}, update->ids.message);
+    node_add_raw(node_add_object(request, "reply_markup"), "inline_keyboard",
+                 span_of(update->buttons));
+    ask_aside(telegram, "editMessageReplyMarkup", &fewer);
 }
 
 enum counted { COUNT_POLL, COUNT_SEND, COUNT_EDIT };

@@ -164,6 +164,26 @@ static bool read_place(struct json_value message, struct json_value from,
     return true;
 }
 
+// The rows of the message's buttons, but for the one in which `data` was pressed.
+static char *other_rows(struct json_value press, const char *data)
+{
+    BUF_AUTO out = BUF_INIT(TELEGRAM_MESSAGE_MAX);
+    struct json_value markup = json_get(json_get(press, "message"), "reply_markup"), row, button;
+    struct json_iter rows = json_iter_init(json_get(markup, "inline_keyboard"));
+    while (json_iter_next(&rows, NULL, &row)) {
+        struct json_iter it = json_iter_init(row);
+        bool pressed = false;
+        while (json_iter_next(&it, NULL, &button))
+            pressed |= json_is(json_get(button, "callback_data"), data);
+        if (!pressed) {
+            buf_append_char(&out, out.len ? ',' : '[');
+            buf_append_span(&out, json_raw(row));
+        }
+    }
+    buf_append_text(&out, out.len ? "]" : "[]");
+    return buf_is_full(&out) ? mem_strdup("[]") : buf_take_text(&out);
+}
+
 static void read_press(struct json_value press, struct telegram_update *update)
 {
     BUF_AUTO data = BUF_INIT(TELEGRAM_BUTTON_MAX);
@@ -171,6 +191,7 @@ static void read_press(struct json_value press, struct telegram_update *update)
     if (!json_string(json_get(press, "data"), &data) || data.len == 0)
         return;
     update->text = buf_take_text(&data);
+    update->buttons = other_rows(press, update->text);
     update->kind = TELEGRAM_BUTTON;
 }
 
@@ -240,8 +261,10 @@ int telegram_updates_read(struct json_value result, struct telegram_updates *ret
 
 void telegram_updates_finish(struct telegram_updates *updates)
 {
-    for (size_t i = 0; i < updates->count; i++)
+    for (size_t i = 0; i < updates->count; i++) {
         free(updates->rows[i].text);
+        free(updates->rows[i].buttons);
+    }
     free(updates->rows);
     *updates = (struct telegram_updates){NULL, 0, 0};
 }

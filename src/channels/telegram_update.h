@@ -42,7 +42,8 @@ struct telegram_update {
     char name[128], username[64]; // of the sender; "" when not given
     int64_t sent_ms;
     bool cut;
-    char *text; // owned; NULL unless TELEGRAM_MESSAGE or TELEGRAM_BUTTON
+    char *buttons; // owned, of TELEGRAM_BUTTON: the rows that stay under the message, as JSON
+    char *text;    // owned; NULL unless TELEGRAM_MESSAGE or TELEGRAM_BUTTON
 };
 
 struct telegram_updates {

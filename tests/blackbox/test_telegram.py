@@ -159,12 +159,12 @@ BUTTONS = '[{"text": "Approve", "data": "/whoami"}, {"text": "Deny", "data": "/s
 
 @pytest.fixture
 def asked(hermes, bot, api):
-    """asked(text): the bot's messages once that question has gone out."""
-    def ask(text):
+    """asked(text, buttons): the bot's messages once that question has gone out."""
+    def ask(text, buttons=BUTTONS):
         api.user_says(OWNER, "hi")  # or the chat is not known
         settled(api, 1)
         bot.stop()
-        hermes.sql(ASKING, hermes.home / "state.db", text, BUTTONS)
+        hermes.sql(ASKING, hermes.home / "state.db", text, buttons)
         bot.start()
         api.wait_text(OWNER, text[-9:])
         api.wait_quiet()
@@ -186,6 +186,18 @@ def test_a_button_is_a_command(asked, api):
 def test_buttons_stand_under_the_last_part(asked, api):
     *above, last = asked("word " * 1000 + "May I do it?")
     assert above and last.keyboard and not any(message.keyboard for message in above)
+
+
+def test_only_the_row_that_was_pressed_goes(asked, api):
+    """Each question of several has its own two buttons; Telegram takes a hundred."""
+    question, = asked("May I do it?", "[" + ", ".join(
+        f'{{"text": "{n}", "data": "/status {n}"}}' for n in range(128)) + "]")
+    assert [[b["text"] for b in row] for row in question.keyboard] == [
+        [str(n), str(n + 1)] for n in range(0, 100, 2)]
+    api.user_presses(question, "51")
+    settled(api, 3)
+    assert [row[0]["text"] for row in question.keyboard] == [
+        str(n) for n in range(0, 100, 2) if n != 50]
 
 
 def test_a_stranger_presses_nothing(asked, api):

@@ -61,6 +61,8 @@ class Message:
 def keyboard(params):
     """The rows of buttons; Refused when Telegram would not take them."""
     rows = ((params or {}).get("reply_markup") or {}).get("inline_keyboard", [])
+    if sum(map(len, rows)) > 100 or any(not 1 <= len(row) <= 8 for row in rows):
+        raise Refused(400, "Bad Request: reply markup is too long")
     for button in (b for row in rows for b in row):
         if not 1 <= len(button["callback_data"].encode()) <= 64:
             raise Refused(400, "Bad Request: BUTTON_DATA_INVALID")
@@ -266,4 +268,6 @@ class Chats:
                  "text": message.text}
         if message.entities:
             found["entities"] = message.entities
+        if message.keyboard:
+            found["reply_markup"] = {"inline_keyboard": message.keyboard}
         return found

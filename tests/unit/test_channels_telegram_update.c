@@ -92,6 +92,7 @@ static void test_a_button(void **state)
     assert_string_equal(update->ids.message, "9");
     assert_string_equal(update->ids.press, "4001");
     assert_string_equal(update->text, "/approve 12");
+    assert_string_equal(update->buttons, "[]");
     telegram_updates_finish(&updates);
 }
 
