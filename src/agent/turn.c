@@ -119,29 +119,22 @@ static int64_t *unheard(const struct turn *turn, size_t *ret_count)
     return numbers;
 }
 
-// All that is to be said beside the answer.
-static char *remarks_of(const struct turn *turn)
-{
-    BUF_AUTO out = BUF_INIT(REMARKS_MAX);
-    buf_append_text(&out, turn->remark);
-    for (size_t i = 0; i < TURN_NOTICES_MAX && turn->notices[i]; i++)
-        buf_printf(&out, "%s%s", out.len ? "; " : "", turn->notices[i]);
-    return buf_take_text(&out);
-}
-
 static void report_end(struct turn *turn)
 {
     chat_provider_end_work(turn->agent->env.provider, turn->name, turn->notices[0] != NULL);
     size_t unheard_count;
     CLEANUP(mem_cleanup) int64_t *numbers = unheard(turn, &unheard_count);
-    CLEANUP(mem_cleanup) char *remark = remarks_of(turn);
+    BUF_AUTO remark = BUF_INIT(REMARKS_MAX); // all that is to be said beside the answer
+    buf_append_text(&remark, turn->remark);
+    for (size_t i = 0; i < TURN_NOTICES_MAX && turn->notices[i]; i++)
+        buf_printf(&remark, "%s%s", remark.len ? "; " : "", turn->notices[i]);
     struct turn_outcome outcome = {
         .begun = turn->begun,
         .state = turn->state,
         .text = turn_answer(turn),
         .error = turn->error.text,
         .code = turn->error.code,
-        .remark = remark,
+        .remark = buf_text(&remark),
         .usage = turn->usage,
         .iterations = turn->iteration,
         .unheard = numbers,
@@ -235,16 +228,6 @@ static void add_usage(struct chat_usage *sum, const struct chat_usage *usage)
         sum->cost_pico = money_add(sum->cost_pico > 0 ? sum->cost_pico : 0, usage->cost_pico);
 }
 
-static void remark_end(struct turn *turn, enum chat_finish finish)
-{
-    if (finish == CHAT_FINISH_LENGTH)
-        snprintf(turn->remark, sizeof turn->remark,
-                 "the answer ends here because the model's token limit was reached");
-    if (finish == CHAT_FINISH_CONTENT_FILTER)
-        snprintf(turn->remark, sizeof turn->remark,
-                 "the answer ends here because the provider's content filter stopped it");
-}
-
 // Of more than can be told the last ones count.
 static void keep_notice(struct turn *turn, struct chat_reply *reply)
 {
@@ -278,7 +261,11 @@ static void on_reply(void *context, struct chat_reply *reply)
         enter_tools(turn);
         return;
     }
-    remark_end(turn, reply->finish);
+    bool cut = reply->finish == CHAT_FINISH_LENGTH;
+    if (cut || reply->finish == CHAT_FINISH_CONTENT_FILTER)
+        snprintf(turn->remark, sizeof turn->remark, "the answer ends here because %s",
+                 cut ? "the model's token limit was reached"
+                     : "the provider's content filter stopped it");
     turn_end(turn, TURN_DONE);
 }
 
