@@ -88,7 +88,7 @@ bool upstream_lists_prices(const struct upstream_options *options)
     return plain && is_openrouter(options, false);
 }
 
-// Who tells the prices beforehand also tells the cost afterwards.
+// A server that publishes prices also reports the cost of a call afterwards.
 static void set_price_urls(struct upstream *upstream, const struct upstream_options *options)
 {
     BUF_AUTO cost = BUF_INIT(URL_MAX);

@@ -291,7 +291,8 @@ static void on_head(void *context, const struct http_head *head)
     router_picker_rate(call->runtime->picker, &attempt->step.lease, &attempt->rate_limits);
 }
 
-// Who asked for one piece of JSON can make nothing of a stream; another deployment may know better.
+// A client that asked for one piece of JSON cannot read a stream; another deployment may know
+// better.
 static bool is_unasked_stream(const struct router_call *call)
 {
     return !call->begun && !call->body.stream && call->attempt.watch.shape == REPLY_STREAM;

@@ -278,7 +278,7 @@ static void destroy(struct price_source *source)
     free(source);
 }
 
-// Who waits for its list, or will be woken because it came, is of an older plan.
+// A call that waits for its list, or will be woken because it came, may be of an older plan.
 static bool is_in_use(const struct price_source *source)
 {
     const struct router_plan *plan = source->owner->router->runtime->plan;

@@ -210,7 +210,7 @@ void router_queue_leave(struct router_call *call)
     router_group_queue_wake(queue);
 }
 
-// Who waits goes by the new limits, too; those of a group that is gone stay for who asked for it.
+// Calls that wait go by the new limits, too; those of a group that is gone stay for them.
 void router_group_queues_configure(struct router *router)
 {
     const struct router_plan *plan = router->runtime->plan;

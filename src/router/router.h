@@ -73,7 +73,7 @@ struct buf_stock *router_stock(struct router *router);
 
 typedef uint64_t router_call_id; // 0 is none
 
-// Who asks, and for what. Absent is not said.
+// The client or work that asks. Absent is not said.
 struct router_origin {
     struct span slot, session, job;
     struct span key_name, key_hash; // of the key that was shown; never the key

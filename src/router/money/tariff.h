@@ -8,7 +8,7 @@
 
 enum { ROUTER_TARIFF_UNKNOWN = '?' }; // its price is not known
 
-// Who answered, to what was asked.
+// The deployment that answered, and the name that was asked.
 struct router_tariff {
     const struct router_plan *plan;
     const char *asked; // the name

@@ -36,7 +36,7 @@ struct router_bucket;
 
 struct router_bucket *router_bucket_create(const struct router_bucket_limits *limits);
 void router_bucket_destroy(struct router_bucket *bucket); // accepts NULL; who waits is forgotten
-// After a reload. Who waits goes on waiting; what is larger than the new limit is let go alone.
+// After a reload. Calls go on waiting; one that is larger than the new limit is let go alone.
 void router_bucket_set_limits(struct router_bucket *bucket,
                               const struct router_bucket_limits *limits);
 
