@@ -147,14 +147,9 @@ struct redactor *redactor_create(const char *const *secrets, size_t count)
     redactor->roles[' '] |= BEFORE_SHAPE;
     redactor->roles['/'] |= BEFORE_SHAPE;
     for (size_t i = 0; i < count; i++)
-        redactor_add(redactor, secrets[i]);
+        if (secrets[i])
+            add_secret(redactor, span_of(secrets[i]));
     return redactor;
-}
-
-void redactor_add(struct redactor *redactor, const char *secret)
-{
-    if (secret)
-        add_secret(redactor, span_of(secret));
 }
 
 void redactor_destroy(struct redactor *redactor)

@@ -24,7 +24,6 @@ struct redactor;
 
 // The values are copied; those that are NULL or too short are left out.
 struct redactor *redactor_create(const char *const *secrets, size_t count);
-void redactor_add(struct redactor *redactor, const char *secret);
 void redactor_destroy(struct redactor *redactor); // wipes the copies; accepts NULL
 
 // Appends `text` with REDACT_MARK in place of each secret. False, with nothing appended, when that

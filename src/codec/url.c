@@ -229,22 +229,3 @@ bool url_encode(struct span component, struct buf *out)
     }
     return true;
 }
-
-bool url_decode(struct span text, bool form, struct buf *out)
-{
-    size_t before = out->len;
-    for (size_t i = 0; i < text.len; i++) {
-        int c = (unsigned char)text.data[i];
-        if (c == '%') {
-            c = percent_value(text, i);
-            i += 2;
-        } else if (form && c == '+') {
-            c = ' ';
-        }
-        if (c < 0 || !buf_append_char(out, (char)c)) {
-            buf_truncate(out, before);
-            return false;
-        }
-    }
-    return true;
-}

@@ -40,7 +40,3 @@ bool url_join_path(struct span base, struct span path, struct buf *out);
 
 // Percent-encodes all but RFC 3986's unreserved characters. All or nothing.
 bool url_encode(struct span component, struct buf *out);
-
-// Decodes %XX, and + as a blank when `form` (query strings). False, with nothing appended, when it
-// does not fit or a % is not followed by two hexadecimal digits.
-bool url_decode(struct span text, bool form, struct buf *out);

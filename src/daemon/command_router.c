@@ -14,7 +14,7 @@
 #include "loop/signals.h"
 #include "router/router.h"
 #include "serve/control.h"
-#include "serve/router_face.h"
+#include "serve/router_listener.h"
 
 /*
  * `hermes router`: the router for other programs, without the agent. What a LiteLLM proxy is
@@ -35,7 +35,7 @@ struct service {
     struct app app;
     struct signals signals;
     struct gateway_log *log;
-    struct router_face *face;
+    struct router_listener *listener;
     struct control_env control_env;
     struct control *control;
     int64_t leaving_since_ms; // 0: not leaving
@@ -52,7 +52,7 @@ static int reload(void *context, struct buf *ret_text, struct error *err)
     int r = app_reload(&service->app, service->arguments, err);
     if (r < 0)
         return error_wrap(err, "the configuration was not reloaded; the old one stays in use");
-    router_face_configure(service->face);
+    router_listener_configure(service->listener);
     r = app_open_log(&service->app, &service->log, err);
     buf_printf(ret_text, "the configuration was reloaded");
     return r;
@@ -63,7 +63,7 @@ static void leave(void *context)
     struct service *service = context;
     struct loop *loop = service->app.loop;
     bool late = loop_now(loop) - service->leaving_since_ms >= DRAIN_MS;
-    if (late || router_face_open(service->face) == 0)
+    if (late || router_listener_open(service->listener) == 0)
         loop_stop(loop);
     else
         loop_timer_after(loop, LOOK_MS, leave, service);
@@ -89,7 +89,7 @@ static void on_signal(void *context, int number)
     log_info("stopping on signal %d", number);
     service->leaving_since_ms = loop_now(service->app.loop);
     home_leave(&service->app.home);
-    router_face_close(service->face);
+    router_listener_close(service->listener);
     leave(service);
 }
 
@@ -112,7 +112,7 @@ static int open_faces(struct service *service, struct error *err)
     struct app *app = &service->app;
     const struct router_config *config = &app->settings.values.router;
     const char *host = service->arguments->values[OPTION_HOST];
-    struct router_face_env face = {
+    struct router_listener_env listener = {
         .loop = app->loop,
         .router = app->router,
         .metrics = app->metrics,
@@ -130,9 +130,9 @@ static int open_faces(struct service *service, struct error *err)
         .router = app->router,
         .context = service,
     };
-    int r = choose_port(service, &face.port, err);
+    int r = choose_port(service, &listener.port, err);
     if (r == 0)
-        r = router_face_create(&face, &service->face, err);
+        r = router_listener_create(&listener, &service->listener, err);
     return r < 0 ? r : control_create(&service->control_env, &service->control, err);
 }
 
@@ -176,12 +176,12 @@ static int run(const struct command *command, const struct arguments *arguments)
         host = host ? host : service.app.settings.values.router.host;
         bool ipv6 = span_find(span_of(host), SPAN_LITERAL(":")) >= 0;
         printf("router: http://%s%s%s:%u\n", ipv6 ? "[" : "", host, ipv6 ? "]" : "",
-               router_face_port(service.face));
+               router_listener_port(service.listener));
         fflush(stdout);
         loop_run(service.app.loop);
     }
     control_destroy(service.control);
-    router_face_destroy(service.face);
+    router_listener_destroy(service.listener);
     signals_finish(&service.signals);
     gateway_log_settle(service.log);
     if (service.app.loop)

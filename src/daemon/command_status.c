@@ -112,7 +112,7 @@ static void show_problem(struct node problem)
 {
     BUF_AUTO what = BUF_INIT(4 * CELL_WIDTH);
     BUF_AUTO text = BUF_INIT(4 * SENTENCE_WIDTH);
-    bool serious = is_true(node_get(problem, "wants_person"));
+    bool serious = is_true(node_get(problem, "needs_attention"));
     page_node(node_get(problem, "text"), "", SENTENCE_WIDTH, &text);
     line(serious ? "PROBLEM" : "notice", serious ? bad : worth_a_look, "%s: %s",
          cell(problem, "what", &what), buf_text(&text));

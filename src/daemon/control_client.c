@@ -28,7 +28,8 @@ static bool is_socket(const char *path)
     return lstat(path, &status) == 0 && S_ISSOCK(status.st_mode);
 }
 
-int control_client_find(const char *home, struct error *err)
+// Does somebody answer there?
+static int find_owner(const char *home, struct error *err)
 {
     CLEANUP(mem_cleanup) char *path = control_client_socket(home);
     struct error reason = ERROR_INIT;
@@ -130,7 +131,7 @@ int control_client_ask(const char *home, const char *method, const char *path, s
                        struct error *err)
 {
     struct question question = {.body = ret_body};
-    int r = control_client_find(home, err);
+    int r = find_owner(home, err);
     if (r == 0)
         r = loop_create(&clock_system, &question.loop, err);
     if (r != 0)

@@ -11,10 +11,6 @@
  */
 enum { CONTROL_NO_OWNER = 1 };
 
-// Whether somebody answers there: 0, CONTROL_NO_OWNER, or a failure with a sentence (the socket is
-// another user's).
-int control_client_find(const char *home, struct error *err);
-
 // One question, with a loop of its own. 0 and the answer, which is JSON; CONTROL_NO_OWNER; negative
 // with a sentence when the owner refuses (as control_client_refusal()) or does not answer.
 int control_client_ask(const char *home, const char *method, const char *path, struct buf *ret_body,

@@ -23,7 +23,7 @@
 #include "router/router.h"
 #include "serve/admin.h"
 #include "serve/control.h"
-#include "serve/router_face.h"
+#include "serve/router_listener.h"
 #include "store/outbox.h"
 #include "store/store.h"
 
@@ -45,7 +45,7 @@ struct service {
     struct signals signals;
     struct gateway_log *log;
     struct admin *admin;
-    struct router_face *router_face; // NULL: there is no key for it
+    struct router_listener *router_listener; // NULL: there is no key for it
     struct control_env control_env;
     struct control *control;
     struct telegram *telegram;
@@ -69,7 +69,7 @@ static bool clients_are_served(const struct service *service)
 {
     const struct app *app = &service->app;
     int64_t gone_on = loop_now(app->loop) - service->stopping_since_ms;
-    return !service->router_face || router_face_open(service->router_face) == 0 ||
+    return !service->router_listener || router_listener_open(service->router_listener) == 0 ||
            gone_on >= app->settings.values.dispatcher.drain_ms;
 }
 
@@ -114,8 +114,8 @@ static void stop(struct service *service, int number)
     service->stopping = true;
     service->stopping_since_ms = loop_now(app->loop);
     home_leave(&app->home);
-    if (service->router_face)
-        router_face_close(service->router_face);
+    if (service->router_listener)
+        router_listener_close(service->router_listener);
     log_info("stopping on signal %d", number);
     LOG_EVENT(LOG_INFO, "daemon.stop", "", LOG_NUMBER("signal", number),
               LOG_NUMBER("turns", dispatcher_turns(app->dispatcher)));
@@ -130,7 +130,7 @@ static char *bot_of(const struct telegram_config *config)
                                       : mem_strdup("");
 }
 
-static char *face_of(const char *host, int64_t port)
+static char *listener_of(const char *host, int64_t port)
 {
     return mem_printf("%s %" PRId64, host, port);
 }
@@ -149,9 +149,9 @@ static int reload(void *context, struct buf *ret_text, struct error *err)
     struct app *app = &service->app;
     struct settings_values *values = &app->settings.values;
     CLEANUP(mem_cleanup) char *old_bot = bot_of(&values->telegram);
-    CLEANUP(mem_cleanup) char *old_face = face_of(values->admin.host, values->admin.port);
+    CLEANUP(mem_cleanup) char *old_listener = listener_of(values->admin.host, values->admin.port);
     CLEANUP(mem_cleanup)
-    char *old_router = face_of(values->router.host, values->router.port);
+    char *old_router = listener_of(values->router.host, values->router.port);
     int r = app_reload(app, service->options->arguments, err);
     if (r < 0) {
         error_wrap(err, "the configuration was not reloaded; the old one stays in use");
@@ -163,15 +163,15 @@ static int reload(void *context, struct buf *ret_text, struct error *err)
     if (service->telegram)
         telegram_configure(service->telegram, &values->telegram);
     admin_configure(service->admin, &values->admin);
-    if (service->router_face)
-        router_face_configure(service->router_face);
+    if (service->router_listener)
+        router_listener_configure(service->router_listener);
     r = app_open_log(app, &service->log, err);
     buf_printf(ret_text, "the configuration was reloaded; model %s", app->endpoint.name);
     CLEANUP(mem_cleanup) char *bot = bot_of(&values->telegram);
-    CLEANUP(mem_cleanup) char *face = face_of(values->admin.host, values->admin.port);
-    CLEANUP(mem_cleanup) char *router = face_of(values->router.host, values->router.port);
+    CLEANUP(mem_cleanup) char *listener = listener_of(values->admin.host, values->admin.port);
+    CLEANUP(mem_cleanup) char *router = listener_of(values->router.host, values->router.port);
     tell_what_waits(old_bot, bot, "Telegram's token and base URL", ret_text);
-    tell_what_waits(old_face, face, "the admin listener's address and port", ret_text);
+    tell_what_waits(old_listener, listener, "the admin listener's address and port", ret_text);
     tell_what_waits(old_router, router, "the router's address and port", ret_text);
     LOG_EVENT(LOG_INFO, "config.reload", "", LOG_TEXT("model", app->endpoint.name));
     return r;
@@ -246,11 +246,11 @@ static int open_channels(struct service *service, struct error *err)
 }
 
 // Without a key there is nobody who might use it, and nothing is opened.
-static int open_router_face(struct service *service, struct error *err)
+static int open_router_listener(struct service *service, struct error *err)
 {
     struct app *app = &service->app;
     const char *key = router_plan(app->router)->master_key;
-    struct router_face_env env = {
+    struct router_listener_env env = {
         .loop = app->loop,
         .router = app->router,
         .metrics = app->metrics,
@@ -258,7 +258,7 @@ static int open_router_face(struct service *service, struct error *err)
         .port = app->settings.values.router.port,
         .version = HERMES_VERSION,
     };
-    return key && *key ? router_face_create(&env, &service->router_face, err) : 0;
+    return key && *key ? router_listener_create(&env, &service->router_listener, err) : 0;
 }
 
 static int open_faces(struct service *service, struct error *err)
@@ -289,7 +289,7 @@ static int open_faces(struct service *service, struct error *err)
         app->settings.values.admin.port = service->options->port;
     int r = admin_create(&admin, &service->admin, err);
     if (r == 0)
-        r = open_router_face(service, err);
+        r = open_router_listener(service, err);
     return r < 0 ? r : control_create(&service->control_env, &service->control, err);
 }
 
@@ -304,8 +304,8 @@ static void tell(const struct service *service)
 {
     const struct app *app = &service->app;
     const struct settings_values *values = &app->settings.values;
-    if (service->router_face)
-        tell_face("router", values->router.host, router_face_port(service->router_face));
+    if (service->router_listener)
+        tell_face("router", values->router.host, router_listener_port(service->router_listener));
     tell_face("admin", values->admin.host, admin_port(service->admin));
     if (!service->telegram)
         log_info("no chat channel is set up; for Telegram set TELEGRAM_BOT_TOKEN (from @BotFather) "
@@ -346,7 +346,7 @@ static void finish(struct service *service)
     dispatcher_destroy(service->app.dispatcher); // turns stay in the store
     service->app.dispatcher = NULL;
     control_destroy(service->control);
-    router_face_destroy(service->router_face);
+    router_listener_destroy(service->router_listener);
     admin_destroy(service->admin);
     reaper_destroy(service->reaper);
     signals_finish(&service->signals);

@@ -8,7 +8,7 @@
 
 /*
  * `hermes run`: the wiring of struct app, and around it what makes a service: the channel, the
- * faces, the log file, the signals, the reload and the orderly end.
+ * listeners, the log file, the signals, the reload and the orderly end.
  */
 struct service_options {
     const struct arguments *arguments;

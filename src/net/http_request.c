@@ -31,7 +31,7 @@ enum {
     READS_MAX = 4,                  // for one body, before others have their turn
     PROGRESS_STEP = 256 * 1024,     // bytes of a body that earn it the time for as many again
     SENTENCE_MAX = 256,             // bytes of a refusal
-    REFUSAL_MAX = 4 * 1024,         // bytes of one in the words of a face
+    REFUSAL_MAX = 4 * 1024,         // bytes of one in the words of a listener
     SPARE_ROOM = 1024,              // bytes of a head
     SPARE_BUFFER = 2 * 1024,        // bytes
 };
@@ -168,7 +168,7 @@ static const char *sentence_of(const struct http_exchange *exchange, char room[S
     }
 }
 
-// In the words of the face, if it has any for this.
+// In the words of the listener, if it has any for this.
 static void answer_refusal(struct http_exchange *exchange)
 {
     char room[SENTENCE_MAX];

@@ -51,7 +51,7 @@ struct http_server_options {
     // that a reader skips: one that left answers by a reset, and on_gone follows. NULL: it counts
     // as gone. Never called for a Unix socket, where nobody has to be asked.
     void (*on_half_closed)(void *ctx, struct http_exchange *exchange);
-    // Tells a refusal that reaches no handler (see below) in the face's own format: appends the
+    // Tells a refusal that reaches no handler (see below) in the listener's own format: appends the
     // body, up to 4 KiB, and returns its content type, a literal. NULL: plain text.
     const char *(*write_refusal)(void *ctx, const struct http_exchange *exchange, unsigned status,
                                  const char *sentence, struct buf *body);
@@ -129,7 +129,7 @@ void http_exchange_reply(struct http_exchange *exchange, unsigned status, const 
 // The same, never copying: takes the buffer's memory and leaves it empty.
 void http_exchange_reply_take(struct http_exchange *exchange, unsigned status,
                               const char *content_type, struct buf *body);
-// Plain text, one sentence with a line feed: for errors where no face's own format applies.
+// Plain text, one sentence with a line feed: for errors where no listener's own format applies.
 void http_exchange_reply_text(struct http_exchange *exchange, unsigned status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -16,7 +16,7 @@
 
 #include "base/mem.h"
 
-void http_transfer_disconnect(struct http_transfer *transfer)
+static void disconnect(struct http_transfer *transfer)
 {
     dial_close(STEAL(transfer->dial));
     http_wire_destroy(STEAL(transfer->connection));
@@ -140,7 +140,7 @@ static void on_timer(void *context)
 void http_transfer_destroy(struct http_transfer *transfer)
 {
     struct http_client *client = transfer->client;
-    http_transfer_disconnect(transfer);
+    disconnect(transfer);
     if (transfer->id)
         client->slots[transfer->id & (HTTP_TRANSFERS_MAX - 1)] = NULL;
     list_remove(&transfer->link);
@@ -203,7 +203,7 @@ void http_transfer_fail_later(struct http_transfer *transfer, enum http_failure 
                               const char *fmt, ...)
 {
     va_list arguments;
-    http_transfer_disconnect(transfer);
+    disconnect(transfer);
     transfer->state = HTTP_FAILED;
     transfer->failure = failure;
     transfer->err = mem_new(struct error);
@@ -222,7 +222,7 @@ void http_transfer_resume_later(struct http_transfer *transfer)
 
 void http_transfer_repeat_later(struct http_transfer *transfer)
 {
-    http_transfer_disconnect(transfer);
+    disconnect(transfer);
     if (transfer->client->repeats)
         ++*transfer->client->repeats;
     transfer->state = HTTP_DIALING;

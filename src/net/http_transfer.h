@@ -97,8 +97,7 @@ void http_transfer_end(struct http_transfer *transfer, enum http_failure failure
                        const struct error *err);
 void http_transfer_fail(struct http_transfer *transfer, enum http_failure failure, int code,
                         const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-void http_transfer_destroy(struct http_transfer *transfer); // without a callback
-void http_transfer_disconnect(struct http_transfer *transfer);
+void http_transfer_destroy(struct http_transfer *transfer);        // without a callback
 void http_transfer_look_at_limits(struct http_transfer *transfer); // one has changed
 // The proxy that takes this request instead of its server, whole (RFC 9112 §3.2.2); NULL: none.
 const struct http_proxy *http_transfer_forwarder(const struct http_transfer *transfer);

@@ -25,7 +25,7 @@ struct admin_config {
 extern const struct option admin_options[];
 extern const size_t admin_option_count;
 
-struct admin_env {                     // borrowed; outlives the face
+struct admin_env {                     // borrowed; outlives the listener
     const struct control_env *control; // what is told of
     struct metrics *metrics;           // may be NULL: then there are none
     const struct admin_config *config; // during the call
@@ -35,5 +35,5 @@ int admin_create(const struct admin_env *env, struct admin **ret_admin, struct e
 void admin_destroy(struct admin *admin); // accepts NULL
 uint16_t admin_port(const struct admin *admin);
 
-// After a reload: the key. A new address or port wants a new face.
+// After a reload: the key. A new address or port wants a new listener.
 void admin_configure(struct admin *admin, const struct admin_config *config);

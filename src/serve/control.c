@@ -1,5 +1,5 @@
 /*
- * The control socket is HTTP like every other face, so that a person can ask it with curl and a
+ * The control socket is HTTP like every other listener, so that a person can ask it with curl and a
  * test with anything. Whoever may open the socket's file may do everything: it is the owner's own
  * user, or root (net/unix_socket.h), so no key is asked for.
  */

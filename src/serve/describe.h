@@ -10,7 +10,7 @@ struct endpoint;
 struct store;
 struct telegram;
 
-// What more than one face tells about the parts of the program. Each adds one member to its
+// What more than one listener tells about the parts of the program. Each adds one member to its
 // parent: "store", "disk", ...; null for what there is not or cannot be read.
 
 // Whether messages can be taken. A check of the file is no reason to say no: they wait in the

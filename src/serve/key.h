@@ -6,9 +6,6 @@
 
 struct http_exchange;
 
-// Are they the same? Takes the same time wherever the two differ.
-bool key_is_same(struct span given, struct span key);
-
 // Was the key shown: as "Authorization: Bearer ...", or in one of the headers that LiteLLM takes it
 // from as well (`own_header` may be NULL)? Never when `key` is empty.
 bool key_shown(const struct http_exchange *exchange, const char *own_header, struct span key);

@@ -37,10 +37,10 @@ struct problems {
     bool wanted; // some problem wants a person
 };
 
-static void add(struct problems *problems, const char *what, bool wants_person, const char *todo,
+static void add(struct problems *problems, const char *what, bool needs_attention, const char *todo,
                 const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
-static void add(struct problems *problems, const char *what, bool wants_person, const char *todo,
+static void add(struct problems *problems, const char *what, bool needs_attention, const char *todo,
                 const char *fmt, ...)
 {
     char text[TEXT_MAX];
@@ -48,10 +48,10 @@ static void add(struct problems *problems, const char *what, bool wants_person, 
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    problems->wanted |= wants_person;
+    problems->wanted |= needs_attention;
     struct node problem = node_add_object(problems->list, NULL);
     node_add_text(problem, "what", what);
-    node_add_bool(problem, "wants_person", wants_person);
+    node_add_bool(problem, "needs_attention", needs_attention);
     node_add_text(problem, "text", text);
     node_add_text(problem, "todo", todo);
 }

@@ -9,8 +9,8 @@ struct http_exchange;
 struct metrics;
 struct router;
 
-// What the router's face answers by itself: its health, its models, its errors. `path` is without
-// "/v1".
+// What the router's listener answers by itself: its health, its models, its errors. `path` is
+// without "/v1".
 
 // The two probes, which want no key. False: it is none of them, and was not answered.
 bool router_pages_open(struct http_exchange *exchange, struct span path,

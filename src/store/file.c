@@ -73,8 +73,8 @@ static enum store_file_kind judge(const char *path, const unsigned char *header,
     return unused ? STORE_FILE_NEW : STORE_FILE_FOREIGN;
 }
 
-int store_file_inspect(const char *path, enum store_file_kind *ret_kind, int *ret_version,
-                       struct error *err)
+static int inspect(const char *path, enum store_file_kind *ret_kind, int *ret_version,
+                   struct error *err)
 {
     unsigned char header[HEADER_BYTES];
     ssize_t len = 0;
@@ -99,7 +99,7 @@ static int inspect_in(const char *home_dir, const char *name, struct store_file 
                       struct error *err)
 {
     struct store_file file = {.path = mem_printf("%s/%s", home_dir, name)};
-    int r = store_file_inspect(file.path, &file.kind, &file.version, err);
+    int r = inspect(file.path, &file.kind, &file.version, err);
     if (r < 0)
         free(file.path);
     else

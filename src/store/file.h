@@ -15,10 +15,6 @@ enum store_file_kind {
     STORE_FILE_DAMAGED, // not a SQLite database, or its log without it
 };
 
-// Reads the header only. An unreadable file is an error.
-int store_file_inspect(const char *path, enum store_file_kind *ret_kind, int *ret_version,
-                       struct error *err);
-
 struct store_file {
     char *path; // owned
     enum store_file_kind kind;

@@ -12,7 +12,3 @@ void journal_frame(unsigned char *frame, uint64_t generation, int64_t offset, st
 
 // Bytes of the record that begins here, with its frame; 0 when none does.
 size_t journal_whole(struct span bytes, uint64_t generation, int64_t offset);
-
-// -1: longer than a record can be, or no mark; else how many bytes the frame claims, itself
-// included. JOURNAL_FRAME bytes are there.
-int64_t journal_claim(const char *frame);

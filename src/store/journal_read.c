@@ -46,7 +46,9 @@ void journal_frame(unsigned char *frame, uint64_t generation, int64_t offset, st
     memcpy(frame + 8, &sum, 8);
 }
 
-int64_t journal_claim(const char *frame)
+// -1: longer than a record can be, or no mark; else how many bytes the frame claims, itself
+// included. JOURNAL_FRAME bytes are there.
+static int64_t claim_of(const char *frame)
 {
     uint32_t len;
     memcpy(&len, frame + 4, 4);
@@ -61,7 +63,7 @@ size_t journal_whole(struct span bytes, uint64_t generation, int64_t offset)
     uint64_t sum;
     if (bytes.len <= JOURNAL_FRAME)
         return 0;
-    int64_t whole = journal_claim(bytes.data);
+    int64_t whole = claim_of(bytes.data);
     if (whole < 0 || (size_t)whole > bytes.len)
         return 0;
     memcpy(&sum, bytes.data + 8, 8);

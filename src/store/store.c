@@ -163,13 +163,19 @@ static int admit(const struct store *store, const struct store_job *job, struct 
     return 0;
 }
 
-int64_t store_submit(struct store *store, struct store_job *job, struct error *err)
+int64_t store_job_submit(struct store *store, struct store_job *job, store_run_fn *run,
+                         enum store_durability durability, store_done_fn *done, void *context,
+                         struct error *err)
 {
     int r = admit(store, job, err);
     if (r < 0) {
         store_job_destroy(job);
         return r;
     }
+    job->run = run;
+    job->durability = durability;
+    job->done = done;
+    job->context = context;
     job->number = ++store->last_number;
     list_append(&store->owned, &job->owned);
     store->jobs++;
@@ -188,17 +194,6 @@ int64_t store_submit(struct store *store, struct store_job *job, struct error *e
         pthread_cond_signal(&store->wake);
     pthread_mutex_unlock(&store->lock);
     return store->last_number;
-}
-
-int64_t store_job_submit(struct store *store, struct store_job *job, store_run_fn *run,
-                         enum store_durability durability, store_done_fn *done, void *context,
-                         struct error *err)
-{
-    job->run = run;
-    job->durability = durability;
-    job->done = done;
-    job->context = context;
-    return store_submit(store, job, err);
 }
 
 void store_forget(struct store *store, int64_t number)

@@ -75,7 +75,6 @@ void *store_job_make(size_t size, struct span *const *spans, size_t count, struc
 int64_t store_job_submit(struct store *store, struct store_job *job, store_run_fn *run,
                          enum store_durability durability, store_done_fn *done, void *context,
                          struct error *err);
-int64_t store_submit(struct store *store, struct store_job *job, struct error *err);
 
 // For the ids of sessions and turns.
 int store_id_check(struct span id, const char *what, struct error *err);

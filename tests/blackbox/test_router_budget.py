@@ -543,7 +543,7 @@ def test_a_closed_budget_stays_closed_over_a_restart(hermes, router, up, end):
     assert "CLOSED" in hermes.run("cost").ok().text
     status = json.loads(hermes.run("status", "--json").text)
     problem, = (p for p in status["problems"] if p["what"] == "budget")
-    assert "daily is closed" in problem["text"] and problem["wants_person"]
+    assert "daily is closed" in problem["text"] and problem["needs_attention"]
     assert len(up.requests) == 1
 
 

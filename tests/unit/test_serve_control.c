@@ -336,7 +336,7 @@ static void tells_what_wants_a_person(void **state)
     expect(world, "GET", "/status", NULL, 200, "\"problems\":[],\"well\":true");
     fail_model(CHAT_UNAUTHORIZED, "no key");
     expect(world, "GET", "/status", NULL, 200,
-           "{\"what\":\"upstream\",\"wants_person\":true,"
+           "{\"what\":\"upstream\",\"needs_attention\":true,"
            "\"text\":\"the model some/model does not answer: no key\","
            "\"todo\":\"check OPENROUTER_API_KEY or OPENAI_API_KEY\"}");
     agent.health = (struct model_health){0};

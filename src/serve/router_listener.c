@@ -1,4 +1,4 @@
-#include "serve/router_face.h"
+#include "serve/router_listener.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -33,7 +33,7 @@ enum {
     CALLS_MIN = 16,
     SPARE_CONNECTIONS = 16, // for probes and pages while as many calls run as may
     BUSY_AGAIN_S = 1,
-    DESCRIPTORS_RESERVED = 480,  // for the other faces, the store, chats, kept connections
+    DESCRIPTORS_RESERVED = 480,  // for the other listeners, the store, chats, kept connections
     HEADER_MAX = 32 * 1024,      // bytes of request line and headers
     IDLE_TIMEOUT_MS = 75 * 1000, // as long as clients' pools like to keep connections
     PENDING_MAX = REPLY_WHOLE_MAX + (1 << 18), // bytes: a reply that was held, at once
@@ -42,8 +42,8 @@ enum {
     ERROR_MAX = 128 * 1024,                    // bytes of an error's body
 };
 
-struct router_face {
-    struct router_face_env env;
+struct router_listener {
+    struct router_listener_env env;
     struct http_server *server;
     struct list asks;               // struct ask::link
     char key_hash[SHA256_HEX_SIZE]; // of the master key, for the metrics' label
@@ -51,8 +51,8 @@ struct router_face {
 };
 
 struct ask {
-    struct list link; // router_face::asks
-    struct router_face *face;
+    struct list link; // router_listener::asks
+    struct router_listener *listener;
     uint64_t exchange;
     router_call_id call;
     struct sse_stream stream;
@@ -66,8 +66,8 @@ struct ask {
 
 static void ask_destroy(struct ask *ask)
 {
-    loop_cancel(ask->face->env.loop, ask->cut);
-    router_keeps(ask->face->env.router, -(int64_t)ask->kept);
+    loop_cancel(ask->listener->env.loop, ask->cut);
+    router_keeps(ask->listener->env.router, -(int64_t)ask->kept);
     sse_stream_finish(&ask->stream);
     buf_finish(&ask->whole);
     list_remove(&ask->link);
@@ -76,17 +76,17 @@ static void ask_destroy(struct ask *ask)
 
 static struct http_exchange *exchange_of(const struct ask *ask)
 {
-    return http_server_find(ask->face->server, ask->exchange);
+    return http_server_find(ask->listener->server, ask->exchange);
 }
 
 // --- what the router tells -----------------------------------------------------------------------
 
 static void begin_stream(struct ask *ask, struct http_exchange *exchange)
 {
-    const struct router_face *face = ask->face;
+    const struct router_listener *listener = ask->listener;
     ask->streams = true;
-    sse_stream_begin(&ask->stream, face->env.loop, face->server, exchange,
-                     router_plan(face->env.router)->keep_alive_ms);
+    sse_stream_begin(&ask->stream, listener->env.loop, listener->server, exchange,
+                     router_plan(listener->env.router)->keep_alive_ms);
 }
 
 // Of who will answer nothing is known yet, and what goes out now cannot be told later.
@@ -97,7 +97,7 @@ static void on_silence(void *context, const char *id)
     if (!exchange)
         return;
     http_exchange_add_header(exchange, "x-litellm-call-id", id);
-    http_exchange_add_header(exchange, "x-litellm-version", ask->face->env.version);
+    http_exchange_add_header(exchange, "x-litellm-version", ask->listener->env.version);
     begin_stream(ask, exchange);
     sse_stream_send_raw(&ask->stream, reply_edit_keep_alive());
 }
@@ -108,7 +108,8 @@ static void on_begin(void *context, const struct router_answer *answer)
     struct http_exchange *exchange = exchange_of(ask);
     if (!exchange || ask->streams)
         return;
-    router_answer_headers(exchange, answer, ask->face->env.version, loop_now(ask->face->env.loop));
+    router_answer_headers(exchange, answer, ask->listener->env.version,
+                          loop_now(ask->listener->env.loop));
     if (answer->stream)
         begin_stream(ask, exchange);
 }
@@ -138,7 +139,7 @@ static void on_cut(void *context)
     struct ask *ask = context;
     struct http_exchange *exchange = exchange_of(ask);
     ask->cut = 0;
-    router_call_cancel(ask->face->env.router, ask->call);
+    router_call_cancel(ask->listener->env.router, ask->call);
     if (exchange)
         http_exchange_abort(exchange);
     ask_destroy(ask);
@@ -162,7 +163,7 @@ static bool on_pieces(void *context, const struct reply_pieces *pieces)
             waiting = pass(ask, pieces->spans[i]);
     }
     if (waiting < 0 && !ask->cut)
-        ask->cut = loop_defer(ask->face->env.loop, on_cut, ask);
+        ask->cut = loop_defer(ask->listener->env.loop, on_cut, ask);
     return waiting > PAUSE_AT;
 }
 
@@ -226,7 +227,7 @@ static bool waits_for_reader(struct ask *ask)
     if (waiting <= PAUSE_AT)
         return false;
     ask->kept = len;
-    router_keeps(ask->face->env.router, (int64_t)len);
+    router_keeps(ask->listener->env.router, (int64_t)len);
     return true;
 }
 
@@ -277,12 +278,12 @@ static const struct post {
     {"/embeddings", UPSTREAM_EMBEDDINGS, "/v1/embeddings"},
 };
 
-static void start_call(struct router_face *face, struct http_exchange *exchange,
+static void start_call(struct router_listener *listener, struct http_exchange *exchange,
                        const struct router_headers *headers, const struct post *post, bool v1,
                        struct span model)
 {
     static const struct router_sink sink = {on_begin, on_pieces, on_end, NULL, on_silence};
-    BUF_AUTO body = BUF_INIT((size_t)router_plan(face->env.router)->max_body);
+    BUF_AUTO body = BUF_INIT((size_t)router_plan(listener->env.router)->max_body);
     struct error err = ERROR_INIT;
     struct ask *ask = mem_new(struct ask);
     http_exchange_take_body(exchange, &body);
@@ -295,18 +296,18 @@ static void start_call(struct router_face *face, struct http_exchange *exchange,
                 .session = headers->session,
                 .job = headers->job,
                 .key_name = SPAN_LITERAL(ROUTER_MASTER_KEY_NAME),
-                .key_hash = span_of(face->key_hash),
+                .key_hash = span_of(listener->key_hash),
                 .priority = priority_of(headers->priority),
             },
         .route = v1 ? post->route_v1 : post->path,
         .model = model,
         .id = headers->call_id,
     };
-    ask->face = face;
+    ask->listener = listener;
     ask->exchange = http_exchange_id(exchange);
     buf_init(&ask->whole, SIZE_MAX / 2); // what the router holds of a reply is bounded there
-    list_append(&face->asks, &ask->link);
-    if (router_call_start(face->env.router, &request, &sink, ask, &ask->call, &err) == 0)
+    list_append(&listener->asks, &ask->link);
+    if (router_call_start(listener->env.router, &request, &sink, ask, &ask->call, &err) == 0)
         return;
     ask_destroy(ask);
     http_exchange_add_header(exchange, "Retry-After", "1");
@@ -344,37 +345,37 @@ static struct span path_of(const struct http_exchange *exchange, bool *ret_v1)
     return rest;
 }
 
-static bool has_key(const struct router_face *face, const struct http_exchange *exchange)
+static bool has_key(const struct router_listener *listener, const struct http_exchange *exchange)
 {
-    const struct router_plan *plan = router_plan(face->env.router);
+    const struct router_plan *plan = router_plan(listener->env.router);
     return key_shown(exchange, plan->key_header, span_of(plan->master_key));
 }
 
-static void note_refused(const struct router_face *face, const struct http_exchange *exchange,
-                         const char *why)
+static void note_refused(const struct router_listener *listener,
+                         const struct http_exchange *exchange, const char *why)
 {
-    router_refused(face->env.router, why, http_exchange_peer(exchange));
+    router_refused(listener->env.router, why, http_exchange_peer(exchange));
 }
 
 // All connections meant for calls are in use. The spare ones must stay free, or whoever looks
 // whether this program lives would wait until a model has answered.
-static bool is_busy(const struct router_face *face)
+static bool is_busy(const struct router_listener *listener)
 {
-    return http_server_connections(face->server) > face->calls_max &&
-           http_server_at_work(face->server) > face->calls_max;
+    return http_server_connections(listener->server) > listener->calls_max &&
+           http_server_at_work(listener->server) > listener->calls_max;
 }
 
 // Of a request whose body was not wanted when its head came. If there is room by now, nobody knows
 // why: it was full then, or another key counted. Either way it is right next time.
-static void refuse_busy(const struct router_face *face, struct http_exchange *exchange)
+static void refuse_busy(const struct router_listener *listener, struct http_exchange *exchange)
 {
-    const char *text = is_busy(face)
+    const char *text = is_busy(listener)
                            ? "as many calls are running as this router has connections "
                              "for; try again in a second"
                            : "this router was full, or got another key, while the request "
                              "came in; send it again";
     char seconds[16];
-    note_refused(face, exchange, "calls");
+    note_refused(listener, exchange, "calls");
     snprintf(seconds, sizeof seconds, "%d", BUSY_AGAIN_S);
     http_exchange_add_header(exchange, "Retry-After", seconds);
     router_pages_error(exchange, 503, "ServiceUnavailableError", text, NULL);
@@ -391,42 +392,42 @@ static bool wants_body(void *context, const struct http_exchange *exchange)
 
 static void on_request(void *context, struct http_exchange *exchange)
 {
-    struct router_face *face = context;
+    struct router_listener *listener = context;
     bool v1;
     struct span rest = path_of(exchange, &v1);
     struct router_headers headers;
     router_headers_read(exchange, &headers);
     if (router_headers_welcome(exchange, &headers) ||
-        router_pages_open(exchange, rest, face->env.router, face->env.version))
+        router_pages_open(exchange, rest, listener->env.router, listener->env.version))
         return;
-    const struct router_plan *plan = router_plan(face->env.router);
+    const struct router_plan *plan = router_plan(listener->env.router);
     bool metrics = span_is(rest, "/metrics") && plan->metrics_key == 0;
-    if (!http_exchange_body_wanted(exchange) && !metrics && !has_key(face, exchange)) {
-        note_refused(face, exchange, "key");
+    if (!http_exchange_body_wanted(exchange) && !metrics && !has_key(listener, exchange)) {
+        note_refused(listener, exchange, "key");
         router_pages_no_key(exchange);
         return;
     }
     struct span model = SPAN_ABSENT;
     const struct post *post = post_of(rest, &model);
     if (!post)
-        router_pages_answer(exchange, rest, face->env.router, face->env.metrics);
+        router_pages_answer(exchange, rest, listener->env.router, listener->env.metrics);
     else if (!span_is(http_exchange_method(exchange), "POST"))
         router_pages_wrong_method(exchange, "POST");
     else if (!http_exchange_body_wanted(exchange))
-        refuse_busy(face, exchange);
+        refuse_busy(listener, exchange);
     else if (router_headers_are_packed(&headers)) {
-        note_refused(face, exchange, "packed");
+        note_refused(listener, exchange, "packed");
         http_exchange_add_header(exchange, "Accept-Encoding", "identity"); // RFC 9110 §15.5.16
         router_pages_error(exchange, 415, NULL,
                            "The request's body is compressed (Content-Encoding); send it plain.",
                            "invalid_request_error");
     } else
-        start_call(face, exchange, &headers, post, v1, model);
+        start_call(listener, exchange, &headers, post, v1, model);
 }
 
-static struct ask *ask_of(struct router_face *face, uint64_t exchange)
+static struct ask *ask_of(struct router_listener *listener, uint64_t exchange)
 {
-    list_for_each(link, &face->asks) {
+    list_for_each(link, &listener->asks) {
         struct ask *ask = list_entry(link, struct ask, link);
         if (ask->exchange == exchange)
             return ask;
@@ -436,23 +437,23 @@ static struct ask *ask_of(struct router_face *face, uint64_t exchange)
 
 static void on_gone(void *context, uint64_t id)
 {
-    struct router_face *face = context;
-    struct ask *ask = ask_of(face, id);
+    struct router_listener *listener = context;
+    struct ask *ask = ask_of(listener, id);
     if (!ask)
         return;
-    router_call_cancel(face->env.router, ask->call);
+    router_call_cancel(listener->env.router, ask->call);
     ask_destroy(ask);
 }
 
 static void on_drain(void *context, struct http_exchange *exchange)
 {
-    struct router_face *face = context;
-    struct ask *ask = ask_of(face, http_exchange_id(exchange));
+    struct router_listener *listener = context;
+    struct ask *ask = ask_of(listener, http_exchange_id(exchange));
     if (ask && ask->kept) {
         http_exchange_end(exchange);
         ask_destroy(ask);
     } else if (ask) {
-        router_call_resume(face->env.router, ask->call);
+        router_call_resume(listener->env.router, ask->call);
     }
 }
 
@@ -488,31 +489,31 @@ static unsigned calls_max(void)
     return most < CALLS_MIN ? CALLS_MIN : most;
 }
 
-void router_face_configure(struct router_face *face)
+void router_listener_configure(struct router_listener *listener)
 {
     struct sha256 hash;
     sha256_init(&hash);
-    sha256_add(&hash, span_of(router_plan(face->env.router)->master_key));
-    sha256_end_hex(&hash, face->key_hash);
+    sha256_add(&hash, span_of(router_plan(listener->env.router)->master_key));
+    sha256_end_hex(&hash, listener->key_hash);
 }
 
-int router_face_create(const struct router_face_env *env, struct router_face **ret_face,
-                       struct error *err)
+int router_listener_create(const struct router_listener_env *env, struct router_listener **ret_face,
+                           struct error *err)
 {
     const struct router_plan *plan = router_plan(env->router);
     if (!plan->master_key || !*plan->master_key)
         return error_set(err, -ENOKEY,
                          "the router has no key: set LITELLM_MASTER_KEY (or "
                          "general_settings.master_key) to one that begins with sk-");
-    struct router_face *face = mem_new(struct router_face);
-    face->env = *env;
-    list_init(&face->asks);
-    face->calls_max = calls_max();
-    router_face_configure(face);
+    struct router_listener *listener = mem_new(struct router_listener);
+    listener->env = *env;
+    list_init(&listener->asks);
+    listener->calls_max = calls_max();
+    router_listener_configure(listener);
     struct http_server_options options = {
         .address = env->host,
         .port = (uint16_t)env->port,
-        .max_connections = face->calls_max + SPARE_CONNECTIONS,
+        .max_connections = listener->calls_max + SPARE_CONNECTIONS,
         .max_body = (size_t)plan->max_body,
         .max_bodies = (size_t)plan->buffers,
         .max_header = HEADER_MAX,
@@ -526,36 +527,36 @@ int router_face_create(const struct router_face_env *env, struct router_face **r
         .on_drain = on_drain,
         .on_half_closed = on_half_closed,
         .write_refusal = write_refusal,
-        .ctx = face,
+        .ctx = listener,
     };
-    int r = http_server_create(env->loop, &options, &face->server, err);
+    int r = http_server_create(env->loop, &options, &listener->server, err);
     if (r < 0) {
-        free(face);
+        free(listener);
         return error_wrap(err, "the router (router.port)");
     }
-    *ret_face = face;
+    *ret_face = listener;
     return 0;
 }
 
-void router_face_destroy(struct router_face *face)
+void router_listener_destroy(struct router_listener *listener)
 {
-    if (!face)
+    if (!listener)
         return;
-    http_server_destroy(face->server); // on_gone ends the calls
-    free(face);
+    http_server_destroy(listener->server); // on_gone ends the calls
+    free(listener);
 }
 
-uint16_t router_face_port(const struct router_face *face)
+uint16_t router_listener_port(const struct router_listener *listener)
 {
-    return http_server_port(face->server);
+    return http_server_port(listener->server);
 }
 
-void router_face_close(struct router_face *face)
+void router_listener_close(struct router_listener *listener)
 {
-    http_server_stop_accepting(face->server);
+    http_server_stop_accepting(listener->server);
 }
 
-unsigned router_face_open(const struct router_face *face)
+unsigned router_listener_open(const struct router_listener *listener)
 {
-    return http_server_open_exchanges(face->server);
+    return http_server_open_exchanges(listener->server);
 }

@@ -7,7 +7,7 @@
 struct loop;
 struct metrics;
 struct router;
-struct router_face;
+struct router_listener;
 
 /*
  * The router for every client in the house: OpenAI's paths with LiteLLM's manners (its errors, its
@@ -20,7 +20,7 @@ struct router_face;
  * Who asks is told by headers, all optional: x-hermes-slot, x-hermes-session, x-hermes-job (what
  * budgets apply) and x-hermes-priority: interactive, api, cron, background.
  */
-struct router_face_env { // borrowed; outlives the face
+struct router_listener_env { // borrowed; outlives the listener
     struct loop *loop;
     struct router *router;
     struct metrics *metrics;
@@ -29,13 +29,16 @@ struct router_face_env { // borrowed; outlives the face
     const char *version;
 };
 
-// -ENOKEY where there is no key: a face without one is not opened.
-int router_face_create(const struct router_face_env *env, struct router_face **ret_face,
-                       struct error *err);
-void router_face_destroy(struct router_face *face);   // cuts who is being answered; accepts NULL
-void router_face_configure(struct router_face *face); // after a reload of the router's plan
-uint16_t router_face_port(const struct router_face *face);
+// -ENOKEY where there is no key: a listener without one is not opened.
+int router_listener_create(const struct router_listener_env *env, struct router_listener **ret_face,
+                           struct error *err);
+void router_listener_destroy(
+    struct router_listener *listener); // cuts who is being answered; accepts NULL
+void router_listener_configure(
+    struct router_listener *listener); // after a reload of the router's plan
+uint16_t router_listener_port(const struct router_listener *listener);
 
 // For an orderly end: nobody new is let in, and what is open may end.
-void router_face_close(struct router_face *face);
-unsigned router_face_open(const struct router_face *face); // answers that have not ended
+void router_listener_close(struct router_listener *listener);
+unsigned router_listener_open(
+    const struct router_listener *listener); // answers that have not ended
