@@ -11,7 +11,7 @@
 #include "channels/printer.h"
 #include "codec/utf8.h"
 
-enum { CTRL_C = 3 };
+enum { CTRL_C = 3, CONSOLE_ASKED_MAX = 2 << 20 }; // bytes of all open questions
 
 enum console_mode { CONSOLE_ASK, CONSOLE_CONVERSE };
 
@@ -22,6 +22,7 @@ struct console {
     struct line_editor *editor;
     struct buf screen; // what the editor wants the terminal to be sent
     struct buf ahead;  // keys that came while a turn ran
+    struct buf asked;  // that the answer waits for: CODE, SPACE, the call, and a line's end; each
     bool busy;         // an answer is on its way
     bool exited, hung_up, reading;
 };
@@ -35,6 +36,7 @@ struct console *console_create(const struct console_options *options)
     printer_init(&console->printer);
     buf_init(&console->screen, 4 * (size_t)LINE_BYTES_MAX);
     buf_init(&console->ahead, CONSOLE_AHEAD_MAX);
+    buf_init(&console->asked, CONSOLE_ASKED_MAX);
     return console;
 }
 
@@ -45,6 +47,7 @@ void console_destroy(struct console *console)
     line_editor_destroy(console->editor);
     buf_finish(&console->screen);
     buf_finish(&console->ahead);
+    buf_finish(&console->asked);
     free(console);
 }
 
@@ -64,11 +67,26 @@ static void flush_screen(struct console *console)
     buf_clear(&console->screen);
 }
 
+// The code and the call of the first open question. False when there is none.
+static bool first_asked(const struct console *console, struct span *ret_code, struct span *ret_call)
+{
+    struct span rest = buf_span(&console->asked);
+    *ret_call = span_cut(&rest, '\n');
+    *ret_code = span_cut(ret_call, ' ');
+    return ret_code->len > 0;
+}
+
 static void prompt(struct console *console)
 {
+    struct span code, call;
     if (console->hung_up) {
         leave(console, CONSOLE_OK);
         return;
+    }
+    if (first_asked(console, &code, &call)) {
+        CLEANUP(mem_cleanup)
+        char *text = mem_printf("may this run? %.*s [y/N]", (int)call.len, call.data);
+        printer_say(&console->printer, printer_yellow, text);
     }
     line_editor_begin(console->editor, &console->screen);
     flush_screen(console);
@@ -96,14 +114,36 @@ static enum console_exit report_outcome(struct console *console, const struct tu
                                            : CONSOLE_CANCELLED;
 }
 
+static void keep_questions(struct console *console, const struct turn_outcome *outcome)
+{
+    if (outcome->state == TURN_WAITING)
+        buf_clear(&console->asked);
+    for (size_t i = 0; i < outcome->question_count; i++) {
+        const struct turn_question *question = &outcome->questions[i];
+        buf_printf(&console->asked, "%s %s ", question->code, question->name);
+        for (const char *at = question->arguments; *at;
+             at++) // outside of strings, any space will do
+            buf_append(&console->asked, *at == '\n' ? " " : at, 1);
+        buf_append_text(&console->asked, "\n");
+    }
+}
+
+static bool answer_question(struct console *console, bool approved);
+
 static void on_end(struct console *console, const struct turn_outcome *outcome)
 {
     enum console_exit status = report_outcome(console, outcome);
     console->busy = false;
-    if (console->mode == CONSOLE_ASK)
-        leave(console, status);
-    else
+    keep_questions(console, outcome);
+    if (console->mode == CONSOLE_CONVERSE)
         prompt(console);
+    else if (!console->asked.len)
+        leave(console, status);
+    else {
+        printer_say(&console->printer, printer_yellow, "denied, since nobody can be asked here");
+        if (!answer_question(console, false))
+            leave(console, CONSOLE_FAILED);
+    }
 }
 
 static void on_turn_event(void *context, const struct turn_event *event)
@@ -151,6 +191,18 @@ static bool ask(struct console *console, struct span message)
     return false;
 }
 
+// The first open one. False when there is none, or it could not be said.
+static bool answer_question(struct console *console, bool approved)
+{
+    struct span code, call;
+    if (!first_asked(console, &code, &call))
+        return false;
+    CLEANUP(mem_cleanup)
+    char *text = mem_printf("%s %.*s", approved ? "/approve" : "/deny", (int)code.len, code.data);
+    buf_consume(&console->asked, (size_t)(call.data + call.len + 1 - console->asked.data));
+    return ask(console, span_of(text));
+}
+
 static const char *refusal(struct span message)
 {
     if (message.len > CONSOLE_MESSAGE_MAX)
@@ -196,9 +248,17 @@ static void on_line(struct console *console, struct span line)
     struct span text = span_trim(span_of(kept));
     if (text.len)
         line_editor_remember(console->editor, text);
+    bool yes = span_is(text, "y") || span_is(text, "yes");
+    if (console->asked.len && (yes || text.len == 0 || span_is(text, "n") || span_is(text, "no"))) {
+        if (!answer_question(console, yes))
+            prompt(console);
+        return;
+    }
     bool own = obey(console, text);
     if (console->exited)
         return;
+    if (text.len && text.data[0] == '/') // perhaps the answer, in words
+        buf_clear(&console->asked);
     const char *sentence = own ? NULL : refusal(text);
     if (sentence)
         printer_say(&console->printer, printer_red, sentence);
