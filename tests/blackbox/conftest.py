@@ -38,6 +38,8 @@ def pytest_configure(config):
     config.addinivalue_line(
         "markers", "preload: puts a library of its own before the binary's, so that one must not "
         "be static")
+    config.addinivalue_line(
+        "markers", "debug_build: needs what only the debug build listens to")
 
 
 def is_static():
@@ -53,7 +55,8 @@ def pytest_collection_modifyitems(config, items):
     kept = [item for item in items
             if not (emulated and (not item.get_closest_marker("qemu_user") or
                                   item.get_closest_marker("native")))
-            and not (static and item.get_closest_marker("preload"))]
+            and not (static and (item.get_closest_marker("preload") or
+                                 item.get_closest_marker("debug_build")))]
     if any("::" in word for word in config.args):
         pass
     elif depth.depth() == depth.CHECK:

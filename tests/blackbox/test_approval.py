@@ -1,0 +1,50 @@
+"""A tool that runs only when somebody approves the call; in the debug build any can be made one."""
+
+import json
+
+import pytest
+
+import telegram_models  # noqa: F401  registers its scenarios
+from telegram_owner import OWNER
+
+pytestmark = pytest.mark.debug_build
+
+CALL = 'call write_file ' + json.dumps({'path': 'made', 'content': 'x'})
+
+
+@pytest.fixture
+def asking(hermes, up):
+    hermes.mkdir(hermes.workspace)
+    hermes.environment['HERMES_DEBUG_ASKS'] = 'write_file'
+    return hermes.use(up, 'tools')
+
+
+@pytest.mark.parametrize('answer,made', [('y', True), ('n', False), ('', False),
+                                         ('/approve', True), ('/stop', False)])
+def test_the_console_asks(asking, terminal, answer, made):
+    with terminal('chat') as chat:
+        chat.say(CALL).expect(r'may this run\? write_file .*"made".*y/N')
+        chat.ready()
+        assert not (asking.workspace / 'made').exists()
+        chat.say(answer).ready()
+        chat.say('what else').ready()
+    assert (asking.workspace / 'made').exists() == made
+
+
+@pytest.mark.parametrize('answer', ['✅ Approve', '❌ Deny'])
+def test_a_question_outlives_a_kill(asking, api, service, answer):
+    asking.use_telegram(api)
+    daemon = service()
+    api.user_says(OWNER, CALL)
+    question = api.wait_text(OWNER, 'write_file')
+    api.wait_quiet(1)
+    daemon.kill()
+    daemon.start()
+    api.user_says(OWNER, 'are you there')
+    api.wait_quiet(1)
+    assert len(api.texts(OWNER)) == 1 and not (asking.workspace / 'made').exists()
+    api.user_presses(question, answer)
+    api.wait_messages(OWNER, 4)  # what became of the question, and both answers
+    api.wait_quiet(1)
+    assert len(api.texts(OWNER)) == 4, api.story()
+    assert (asking.workspace / 'made').exists() == ('Approve' in answer)
