@@ -23,7 +23,7 @@
  * disk in turn, with every kind of loss. The sender repeats what he was not told to have arrived,
  * as Telegram does. After the restart every message has its reply, exactly one and in order, and
  * a tool that may not be repeated ran at most once for each call: neither one of this program nor
- * one of a source that may have vanished with the power.
+ * one of a source that may have vanished with the power. The bell rings only if that was approved.
  */
 
 // The model: asks for the tool once when told to, and then answers what was said last.
@@ -71,6 +71,8 @@ static int model_start(struct chat_provider *provider, const struct chat_request
         chat_message_add_call(&model->reply.message, "c0", "remember", arguments, NULL);
         chat_message_add_call(&model->reply.message, "c1", "recall", "{\"query\":\"note\"}", NULL);
         chat_message_add_call(&model->reply.message, "c2", "slow", arguments, NULL);
+    } else if (last->role == CHAT_USER && strcmp(last->text, "ring it") == 0) {
+        chat_message_add_call(&model->reply.message, "c0", "ring", "{\"bell\":1}", NULL);
     } else {
         model->reply.message.text = mem_printf("re: %s", last_said(request));
     }
@@ -91,8 +93,9 @@ static const struct chat_provider_ops model_ops = {.start = model_start, .cancel
 
 // One life of the program.
 
-static const char *const messages[] = {"note one", "/title A name", "two", "note three"};
-static const char wanted[] = "re: note one|Title: A name|re: two|re: note three";
+static const char *const messages[] = {"note one", "/title A name", "ring it",
+                                       "/approve", "two",           "note three"};
+static const char wanted[] = "re: note one|Title: A name|re: ring it|re: two|re: note three";
 
 struct life {
     struct loop *loop;
@@ -114,7 +117,7 @@ static void begin_life(struct life *life, bool with_source)
 {
     tool_source_id id;
     *life = (struct life){
-        .agent_config = {.max_turns = 10},
+        .agent_config = {.max_turns = 10, .approval_ms = 86400 * 1000},
         .dispatcher_config = {.busy_mode = "queue"},
     };
     assert_int_equal(loop_create(&clock_system, &life->loop, NULL), 0);
@@ -194,7 +197,7 @@ static bool converse(struct life *life)
     for (size_t i = 0; i < ARRAY_LEN(messages); i++) {
         if (!deliver(life, i))
             return false;
-        if (i % 2) // some wait for the answer before, and some do not
+        if (i % 2 || i == 2) // some wait for the answer before, and some do not
             settle_down(life);
     }
     settle_down(life);
@@ -213,11 +216,13 @@ static void check(struct life *life, int operation, int loss)
     const char *path = store_path(life->store);
     assert_true(dispatcher_idle(life->dispatcher));
     const char *replies = fixture_text(
-        path, "SELECT group_concat(text, '|') FROM (SELECT text FROM outbox ORDER BY number)");
+        path, "SELECT group_concat(text, '|') FROM (SELECT text FROM outbox WHERE kind = 'reply'"
+              " AND text NOT IN ('Approved: ring', 'Nothing waits for approval.')"
+              " ORDER BY number)");
     if (strcmp(replies, wanted) != 0)
         fail_msg("operation %d, loss %d: the replies are %s", operation, loss, replies);
     assert_int_equal(fixture_number(path, "SELECT count(*) FROM turns WHERE ended_ms IS NULL"), 0);
-    assert_int_equal(fixture_number(path, "SELECT count(*) FROM turns"), 3);
+    assert_int_equal(fixture_number(path, "SELECT count(*) FROM turns"), 4);
     assert_int_equal(fixture_number(path, "SELECT count(*) FROM inbox WHERE handled_ms IS NULL"),
                      0);
     assert_int_equal(fixture_number(path, "SELECT coalesce(max(n), 0) > 1 FROM (SELECT count(*) n "
@@ -225,6 +230,12 @@ static void check(struct life *life, int operation, int loss)
                      0);
     assert_string_equal(fixture_text(path, "SELECT title FROM sessions"), "A name");
     nothing_ran_twice();
+    int64_t rung = 0;
+    for (int i = 0; i < scripted.started; i++)
+        rung += strcmp(scripted.arguments[i], "{\"bell\":1}") == 0;
+    assert_true(rung <= fixture_number(path, "SELECT count(*) FROM approvals"
+                                             " WHERE state = 'approved'"));
+    assert_true(rung == 1 || operation % 2 == 0 || loss >= 0); // all was there
 }
 
 // False when the conversation was over before the operation.
