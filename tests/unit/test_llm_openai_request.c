@@ -82,7 +82,8 @@ static void thoughts_of_another_model(void **state)
 #define CALL(extra)                                                            \
     "{\"model\":\"m\",\"messages\":[{\"role\":\"assistant\",\"content\":null," \
     "\"tool_calls\":[{"                                                        \
-    "\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"look\",\"arguments\":\"{}\"}" extra
+    "\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"look\","     \
+    "\"arguments\":\"{}\"}" extra
     writes(&request, CALL("}]}]}"));
     request.writer = "a/one";
     writes(&request, CALL(",\"thought_signature\":\"c2ln\"}],\"reasoning_content\":\"Hm.\"}]}"));
