@@ -129,7 +129,9 @@ def test_many_tool_calls_in_a_small_pod(daemon, telegram, upstream):
     telegram.wait_text(OWNER, "a needle", 4 * ANSWER_SECONDS)
     results = [m["content"] for m in upstream.requests[-1].messages if m["role"] == "tool"]
     assert len(results) == CALLS and all("a needle" in text for text in results), results
-    got = running.root(f"memory_of {running.group}; tr ' ' = <$cgroups/{running.group}/memory.events").values()
+    got = running.root(f"""
+        memory_of {running.group}
+        tr ' ' = <$cgroups/{running.group}/memory.events""").values()
     figure(f"daemon: the most that {CALLS} calls of tools took of {POD_BYTES >> 20} MiB",
            f"{got['peak']} KiB")
     assert got["oom"] == got["oom_kill"] == 0, got
