@@ -300,12 +300,12 @@ static bool file_has(const char *name, const char *text)
 
 // The rows are gone, but the file cannot be written anew; that happens when there is room.
 static struct store *listened_to;
-static bool told_of_note; // READY was told when there was one
+static bool told_of_note;
 
 static void on_ready_again(void *context, enum store_state state)
 {
     (void)context;
-    told_of_note |= state == STORE_READY && listened_to && *store_note(listened_to);
+    told_of_note |= state == STORE_READY && *store_note(listened_to);
 }
 
 static void attempts_to_clean_the_file_become_rare(void **state)
@@ -371,7 +371,9 @@ static void a_deletion_on_a_full_disk(void **state)
     powercut_set_room(200 * 1000); // this time nobody waits for it
     struct store_options listening = options;
     listening.on_state = on_ready_again;
-    listened_to = store = fixture_open(home, &listening);
+    struct error err = ERROR_INIT;
+    assert_int_equal(store_open(home, &listening, &store, &err), 0);
+    listened_to = store;
     for (int i = 0; i < LOOKS && !told_of_note; i++) {
         usleep(10 * 1000);
         store_dispatch(store);
