@@ -174,13 +174,14 @@ def in_flight(router):
 # -- not reading ----------------------------------------------------------------------------------
 
 def stalled(up, count):
-    """Until the upstream cannot get rid of its bytes on so many connections, and stays so."""
+    """Until the upstream cannot get rid of its bytes on so many connections, and stays so. Where
+    other tests connect meanwhile, the kernel may show a connection twice."""
     seen = [0]
 
     def still():
         lines = pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]
-        full = [line for line in map(str.split, lines)
-                if line[1].endswith(f":{up.port:04X}") and int(line[4].split(":")[0], 16) > 0]
+        full = {line[2] for line in map(str.split, lines)
+                if line[1].endswith(f":{up.port:04X}") and int(line[4].split(":")[0], 16) > 0}
         seen[0] = seen[0] + 1 if len(full) == count else 0
         return seen[0] >= 20
     return up.wait_for(still, 180)
