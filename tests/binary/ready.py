@@ -100,9 +100,9 @@ def add_turns(db, session, past):
     words = "the pump runs at noon and the router is in the cellar; "
     text = (words * (TEXT_BYTES // len(words) + 1))[:TEXT_BYTES]
     numbers = range(past, past + TURNS_AT_ONCE)
-    db.executemany("INSERT INTO turns(id, session, state, source, external_id, model, started_ms, "
-                   "ended_ms) VALUES(?, ?, 'done', 'telegram', ?, 'offline', 1, 2)",
-                   [(f"{n:032x}", session + n % SESSIONS, f"past:{n}") for n in numbers])
+    db.executemany("INSERT INTO turns(id, session, state, source, model, started_ms, ended_ms) "
+                   "VALUES(?, ?, 'done', 'telegram', 'offline', 1, 2)",
+                   [(f"{n:032x}", session + n % SESSIONS) for n in numbers])
     db.executemany("INSERT INTO messages(session, turn, role, content, created_ms) "
                    "VALUES(?, NULL, ?, ?, 1)",
                    [(session + n % SESSIONS, role, f"{n} {text}")
@@ -117,9 +117,9 @@ def add_open_work(home):
     db = sqlite3.connect(database(home))
     session, = db.execute("SELECT max(number) FROM sessions").fetchone()
     name = os.urandom(16).hex()
-    number = db.execute("INSERT INTO turns(id, session, state, source, external_id, model, "
-                        "started_ms) VALUES(?, ?, 'model', 'telegram', ?, 'offline', 1)",
-                        (name, session, f"open:{name}")).lastrowid
+    number = db.execute("INSERT INTO turns(id, session, state, source, model, started_ms) "
+                        "VALUES(?, ?, 'model', 'telegram', 'offline', 1)",
+                        (name, session)).lastrowid
     db.execute("INSERT INTO messages(session, turn, role, content, created_ms) "
                "VALUES(?, ?, 'user', 'hi', 1)", (session, number))
     db.executemany("INSERT INTO outbox(channel, chat, state, created_ms, changed_ms, text) "
