@@ -68,8 +68,9 @@ def memory(pid):
 
 
 def measure(upstream, api, user):
-    """[memory at turn FIRST, memory at turn LAST], each the least of some rounds with their rests:
-    what a crowd of fifty leaves lies in pages that it shares with what stays, now more, now fewer."""
+    """[memory at turn FIRST, memory at turn LAST], each the least of some rounds with their
+    rests: what a crowd of fifty leaves lies in pages that it shares with what stays, now more, now
+    fewer."""
     user.use(upstream, "echo")
     user.use_telegram(api, users=",".join(str(chat) for chat in range(1, CHATS + 1)))
     daemon = Service(user).start()
