@@ -84,11 +84,12 @@ static bool on_message(void *context, const struct store_message *row)
         .role = user ? CHAT_USER : CHAT_ASSISTANT,
         .text = optional_text(row->content),
         .extra = optional_text(row->reasoning),
-        .writer = user ? NULL : optional_text(row->model),
         .tainted = row->tainted,
     };
     if (!user && row->tool_calls.len)
         add_calls(&message, row->tool_calls);
+    if (chat_message_has_extra(&message))
+        message.writer = optional_text(row->model);
     bool asks = message.call_count > 0;
     if (user && !message.text)
         message.text = mem_strdup("");

@@ -255,7 +255,8 @@ static void on_reply(void *context, struct chat_reply *reply)
     turn_log_reply(turn, reply);
     keep_notice(turn, reply);
     bool wants_tools = reply->message.call_count > 0;
-    reply->message.writer = mem_strdup(turn_model(turn));
+    if (chat_message_has_extra(&reply->message))
+        reply->message.writer = mem_strdup(turn_model(turn));
     chat_history_append(&turn->session->history, &reply->message);
     if (wants_tools) { // however it ends, the answer does not end with it
         enter_tools(turn);

@@ -27,6 +27,14 @@ void chat_message_finish(struct chat_message *message)
     *message = (struct chat_message){0};
 }
 
+bool chat_message_has_extra(const struct chat_message *message)
+{
+    bool any = message->extra != NULL;
+    for (size_t i = 0; i < message->call_count; i++)
+        any |= message->calls[i].extra != NULL;
+    return any;
+}
+
 void chat_message_add_call(struct chat_message *message, const char *id, const char *name,
                            const char *arguments, const char *extra)
 {

@@ -44,11 +44,12 @@ struct chat_message {
     // reasoning_content, Gemini's thought signatures, OpenRouter's reasoning_details): members of
     // its own wire format, `"name":value,...`, which nobody else looks into. NULL is none.
     char *extra;
-    char *writer; // the model that was asked for it: no other one gets `extra`. NULL: not known
+    char *writer; // of one with extras: the model that was asked, as no other one gets them
     bool tainted; // came of text that nobody vouches for
 };
 
-void chat_message_finish(struct chat_message *message); // accepts zeroed
+void chat_message_finish(struct chat_message *message);          // accepts zeroed
+bool chat_message_has_extra(const struct chat_message *message); // or a call of it has
 // `extra` may be NULL. The strings are copied.
 void chat_message_add_call(struct chat_message *message, const char *id, const char *name,
                            const char *arguments, const char *extra);
