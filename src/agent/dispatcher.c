@@ -165,23 +165,6 @@ static void answer(struct conversation *conversation, struct pending_message *fi
         conversation_retry(conversation, MESSAGE_IN_TURN, &err);
 }
 
-// A conversation that has nothing to do costs nothing, save one whose other end may say more: of
-// those the last few stay.
-static void rest(struct dispatcher *dispatcher, struct conversation *conversation)
-{
-    if (conversation->waiting) {
-        conversation_close_session(conversation);
-        return;
-    }
-    if (conversation->via) {
-        conversation_destroy(conversation);
-        return;
-    }
-    list_remove(&conversation->link);
-    list_append(&dispatcher->conversations, &conversation->link);
-    dispatcher_keep_idle(dispatcher);
-}
-
 // What came through a channel is in the inbox, for the next process.
 static void refuse_while_draining(struct conversation *conversation)
 {
@@ -214,10 +197,11 @@ static void go_on(struct dispatcher *dispatcher, struct conversation *conversati
     conversation->cut_timer = 0;
     struct pending_message *urgent = first_urgent(conversation);
     struct pending_message *first = urgent ? urgent : first_pending(conversation);
-    if (!first && !conversation->turn && list_empty(&conversation->pending))
-        rest(dispatcher, conversation);
-    if (!first)
+    if (!first) {
+        if (!conversation->turn && list_empty(&conversation->pending))
+            dispatcher_rest(dispatcher, conversation);
         return;
+    }
     if (conversation->turn && !urgent)
         meanwhile(dispatcher->env.config->busy_mode, conversation, first);
     else if (dispatcher->draining && !urgent)

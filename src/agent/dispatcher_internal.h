@@ -10,11 +10,10 @@
  * turns of the last process, and dispatcher.c decides what is next for each conversation.
  */
 enum {
-    DISPATCHER_PENDING_MAX = 128,      // messages in memory; the others wait in the store
-    DISPATCHER_URGENT_MAX = 32,        // besides: /stop and its like are not kept waiting there
-    DISPATCHER_IDLE_MAX = 16,          // conversations kept for somebody who may say more
-    DISPATCHER_IDLE_BYTES_MAX = 65536, // of their histories, but for what the store has not got
-    DISPATCHER_CUT_WAIT_MS = 2000,     // for the rest of a text that a channel cut
+    DISPATCHER_PENDING_MAX = 128,  // messages in memory; the others wait in the store
+    DISPATCHER_URGENT_MAX = 32,    // besides: /stop and its like are not kept waiting there
+    DISPATCHER_UNSAVED_MAX = 16,   // conversations kept of which the store has not got all
+    DISPATCHER_CUT_WAIT_MS = 2000, // for the rest of a text that a channel cut
 };
 
 struct dispatcher {
@@ -39,7 +38,8 @@ struct conversation *dispatcher_find(struct dispatcher *dispatcher,
                                      const struct store_session_key *key);
 struct conversation *dispatcher_conversation(struct dispatcher *dispatcher,
                                              const struct store_session_key *key); // made if new
-void dispatcher_keep_idle(struct dispatcher *dispatcher); // the last few; the others are destroyed
+// It has nothing to do: it is destroyed, unless something of it would be lost or somebody waits.
+void dispatcher_rest(struct dispatcher *dispatcher, struct conversation *conversation);
 
 // dispatcher_inbox.c: the unhandled messages that there is room for, into their conversations.
 int dispatcher_read_inbox(struct dispatcher *dispatcher, struct error *err);

@@ -59,25 +59,27 @@ static bool is_idle(const struct conversation *conversation)
            !conversation->waiting && !conversation->job && list_empty(&conversation->pending);
 }
 
-// What can be read again, should the other end say more, is kept only while it is little.
-static size_t spare_bytes(const struct conversation *conversation)
+// A history is read again when its other end says more, which is cheaper than to keep it: whatever
+// stays between two crowds holds on to the pages that the first one left.
+void dispatcher_rest(struct dispatcher *dispatcher, struct conversation *conversation)
 {
-    const struct agent_session *session = conversation->session;
-    return session && session->stored ? chat_history_bytes(&session->history) : 0;
-}
-
-void dispatcher_keep_idle(struct dispatcher *dispatcher)
-{
+    if (conversation->waiting) {
+        conversation_close_session(conversation);
+        return;
+    }
+    bool unsaved = conversation->session && conversation->session->unsaved;
+    if (conversation->via || (!conversation->on_event && !unsaved)) {
+        conversation_destroy(conversation);
+        return;
+    }
     struct list *all = &dispatcher->conversations;
-    size_t count = 0, bytes = 0;
+    list_remove(&conversation->link);
+    list_append(all, &conversation->link);
+    size_t kept = 0;
     for (struct list *link = all->prev, *before; link != all; link = before) {
-        struct conversation *conversation = list_entry(link, struct conversation, link);
+        struct conversation *other = list_entry(link, struct conversation, link);
         before = link->prev;
-        if (!is_idle(conversation))
-            continue;
-        size_t spare = spare_bytes(conversation);
-        bytes += spare;
-        if (++count > DISPATCHER_IDLE_MAX || (spare && bytes > DISPATCHER_IDLE_BYTES_MAX))
-            conversation_destroy(conversation);
+        if (is_idle(other) && ++kept > DISPATCHER_UNSAVED_MAX)
+            conversation_destroy(other);
     }
 }

@@ -17,8 +17,9 @@ struct agent_session {
     char *model;                            // NULL: the configured one
     char *prompt;                           // frozen at the first turn; NULL until then
     struct chat_history history;
-    int64_t prompt_tokens; // of the last call to a model in this process; -1: not known
+    int64_t prompt_tokens; // of the last call to a model; -1: not known
     bool stored;           // its row is there
+    bool unsaved;          // something of it is here alone: the disk refused it
     bool busy;             // a turn runs
 };
 

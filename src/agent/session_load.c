@@ -113,7 +113,7 @@ static void on_session(void *context, const struct store_session *row)
     session->title = optional_text(row->title);
     session->model = optional_text(row->model);
     session->prompt = optional_text(row->prompt);
-    session->prompt_tokens = -1;
+    session->prompt_tokens = row->prompt_tokens ? row->prompt_tokens : -1;
     session->stored = true;
 }
 

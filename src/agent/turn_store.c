@@ -36,6 +36,7 @@ enum {
 
 static void remark(struct turn *turn, const struct error *err)
 {
+    turn->session->unsaved = true;
     snprintf(turn->remark, sizeof turn->remark, "this turn could not be saved: %s", err->text);
 }
 

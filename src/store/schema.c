@@ -400,8 +400,11 @@ static const char version_10[] =
 static const char version_11[] = "DROP INDEX turns_external;"
                                  "ALTER TABLE turns DROP COLUMN external_id;";
 
-static const char *const steps[] = {version_1, version_2,  version_3, version_4,
-                                    version_5, version_6,  version_7, version_8,
-                                    version_9, version_10, version_11};
+// The size of a conversation as a model last counted it.
+static const char version_12[] = "ALTER TABLE turns ADD COLUMN prompt_tokens INTEGER;";
+
+static const char *const steps[] = {version_1, version_2,  version_3,  version_4,
+                                    version_5, version_6,  version_7,  version_8,
+                                    version_9, version_10, version_11, version_12};
 
 const struct store_migrations store_schema = {steps, ARRAY_LEN(steps)};

@@ -10,15 +10,16 @@
 // messages and turns can be submitted without waiting for the session's own completion.
 struct store_session {
     struct span id;
-    struct span channel; // "console", "telegram", ...
-    struct span chat;    // the channel's own name of the chat; "" where it has only one
-    struct span thread;  // of the chat; absent or "": none
-    struct span sender;  // whose own it is, in a chat of several; absent or "": everybody's
-    struct span title;   // absent: none yet
-    struct span model;   // absent: the configured one
-    struct span prompt;  // the frozen system prompt; absent: none
-    int64_t created_ms;  // wall clock, milliseconds since 1970; shown, never used to order
-    int64_t updated_ms;  // set by messages; ignored when creating
+    struct span channel;   // "console", "telegram", ...
+    struct span chat;      // the channel's own name of the chat; "" where it has only one
+    struct span thread;    // of the chat; absent or "": none
+    struct span sender;    // whose own it is, in a chat of several; absent or "": everybody's
+    struct span title;     // absent: none yet
+    struct span model;     // absent: the configured one
+    struct span prompt;    // the frozen system prompt; absent: none
+    int64_t created_ms;    // wall clock, milliseconds since 1970; shown, never used to order
+    int64_t updated_ms;    // set by messages; ignored when creating
+    int64_t prompt_tokens; // of the last call to a model; 0: not known; ignored when creating
 };
 
 enum { STORE_ID_MAX = 128 }; // bytes of an id of a session or turn

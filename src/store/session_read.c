@@ -1,8 +1,10 @@
 #include "store/session.h"
 #include "store/store_internal.h"
 
-#define SESSION_COLUMNS \
-    "id, channel, chat, title, model, prompt, created_ms, updated_ms, thread, sender"
+#define SESSION_COLUMNS                                                                   \
+    "id, channel, chat, title, model, prompt, created_ms, updated_ms, thread, sender,"    \
+    " (SELECT prompt_tokens FROM turns WHERE session = sessions.number AND prompt_tokens" \
+    " IS NOT NULL ORDER BY turns.number DESC LIMIT 1)"
 
 static struct store_session session_of(sqlite3_stmt *stmt)
 {
@@ -17,6 +19,7 @@ static struct store_session session_of(sqlite3_stmt *stmt)
         .updated_ms = sqlite3_column_int64(stmt, 7),
         .thread = sql_column(stmt, 8),
         .sender = sql_column(stmt, 9),
+        .prompt_tokens = sqlite3_column_int64(stmt, 10),
     };
 }
 
@@ -75,8 +78,8 @@ static int tell_listed(void *context, sqlite3_stmt *stmt, struct error *err)
     const struct list_reading *reading = context;
     struct store_session_row row = {
         .session = session_of(stmt),
-        .messages = sqlite3_column_int64(stmt, 10),
-        .turns = sqlite3_column_int64(stmt, 11),
+        .messages = sqlite3_column_int64(stmt, 11),
+        .turns = sqlite3_column_int64(stmt, 12),
     };
     (void)err;
     return reading->row(reading->context, &row) ? SQL_ROW : 0;
@@ -86,7 +89,7 @@ int store_read_sessions(struct store_view *view, int limit, store_session_row_fn
                         void *context, struct error *err)
 {
     static const char sql[] =
-        "SELECT id, channel, chat, title, model, NULL, created_ms, updated_ms, thread, sender,"
+        "SELECT id, channel, chat, title, model, NULL, created_ms, updated_ms, thread, sender, 0,"
         " (SELECT count(*) FROM messages m WHERE m.session = s.number AND m.dropped = 0),"
         " (SELECT count(*) FROM turns t WHERE t.session = s.number AND t.dropped = 0)"
         " FROM sessions s ORDER BY used DESC, number DESC LIMIT ?";

@@ -18,6 +18,7 @@ static int update_turn(sqlite3 *db, int64_t turn, const struct step_job *own, st
                               " input_tokens = input_tokens + ?4,"
                               " cached_tokens = cached_tokens + ?5,"
                               " output_tokens = output_tokens + ?6,"
+                              " prompt_tokens = coalesce(nullif(?4, 0), prompt_tokens),"
                               " cost_pico = cost_pico + min(?7, 9223372036854775807 - cost_pico),"
                               " error = coalesce(?8, error),"
                               " ended_ms = CASE WHEN ?9 THEN ?10 END"
