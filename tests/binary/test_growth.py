@@ -1,8 +1,8 @@
 """What thousands of turns leave in memory. RSS is this machine's own, so its own binary is run.
 
 The load is the same in the beginning and in the end, so that what is added between is growth and
-not the mark of a higher peak: FIRST comes after the longest history that a model is shown, after
-the cache of idle conversations was full, and after two rounds in which every chat asks at once.
+not the mark of a higher peak: FIRST comes after the longest history that a model is shown and after
+two rounds in which every chat asks at once.
 """
 
 import os

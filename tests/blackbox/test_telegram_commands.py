@@ -85,6 +85,14 @@ def test_context(person):
         assert part in text.lower(), text
 
 
+def test_context_tells_the_tokens_counted_before_a_restart(person):
+    person.ask("hello")
+    counted = re.search(r"the last prompt, counted: \d+", person.ask("/context"))
+    person.service.stop()
+    person.service.restart()
+    assert counted and counted.group() in person.ask("/context")
+
+
 def test_title(person, hermes):
     person.ask("hello")
     assert "Harvest" in person.ask("/title Harvest plans")
