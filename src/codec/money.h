@@ -19,11 +19,11 @@ enum {
 
 #define MONEY_DOLLAR INT64_C(1000000000000) // in pico
 
-// Of one call. What is said to cost more is a mistake, and must not make sums overflow: SQLite
+// Of one call. A higher cost is a mistake, and must not make sums overflow: SQLite
 // answers that with a failure of the question.
 #define MONEY_CALL_MAX (10000 * MONEY_DOLLAR)
 
-// "0.5", "$3", "1e-7", "2.50E+01", ".5". What is below a pico is rounded up, so that no price but
+// "0.5", "$3", "1e-7", "2.50E+01", ".5". A part below a pico is rounded up, so that no price but
 // zero becomes zero. False: no number, negative, or too much.
 bool money_parse(struct span text, int64_t *ret_pico);
 

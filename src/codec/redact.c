@@ -10,9 +10,9 @@
 
 /*
  * The text is walked once, and two questions are asked: does a known value begin here, and does
- * something begin here that looks like a credential. What is hidden is the union of all answers, so
- * of two secrets that overlap no tail is left to read. Nearly all of what passes is the log's own
- * words, so a table says where neither can begin, and those bytes cost one look each.
+ * something begin here that looks like a credential. The union of all answers is hidden, so of two
+ * secrets that overlap no tail is left to read. Nearly all of what passes is the log's own words,
+ * so a table says where neither can begin, and those bytes cost one look each.
  *
  * Known values: a spelling's first eight bytes are compared as one word, the rest only when those
  * agree. Shapes: each begins at the beginning of a word, so a run of letters is measured once, and
@@ -123,7 +123,7 @@ static void add_secret(struct redactor *redactor, struct span secret)
     add_percent(redactor, secret, &room);
 }
 
-// What the kinds of keys that name themselves begin with.
+// The beginnings of the kinds of keys that name themselves.
 static const struct prefix {
     const char *text;
     size_t min;  // bytes behind it

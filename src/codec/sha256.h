@@ -5,8 +5,8 @@
 #include "base/span.h"
 
 /*
- * SHA-256 (FIPS 180-4), for digests that stand in files. Data comes in pieces of any size. What is
- * digested here is short; a bulk of it would be for a library.
+ * SHA-256 (FIPS 180-4), for digests that stand in files. Data comes in pieces of any size. All
+ * of it is short; a bulk would be for a library.
  */
 enum { SHA256_SIZE = 32, SHA256_HEX_SIZE = 2 * SHA256_SIZE + 1 }; // bytes; with the NUL
 

@@ -26,8 +26,9 @@ void telegram_append_fence(struct buf *out, char fence, size_t length)
         buf_append_char(out, fence);
 }
 
-// What makes the rest of a cut line be read as text, and not as the heading or item that it could
-// begin like: a backslash before each character of the mark. Returns the source bytes in it.
+// The escape that makes the rest of a cut line be read as text, and not as the heading or item that
+// it could begin like: a backslash before each character of the mark. Returns the source bytes in
+// it.
 static size_t escape_mark(struct span line, struct buf *out)
 {
     struct telegram_block b;

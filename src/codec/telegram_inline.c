@@ -6,8 +6,9 @@
  * them is emphasis. Then runs of * _ ~ are paired by CommonMark's rules: each closing run looks
  * back for the nearest run that can open. A pair only counts up in its two tokens what begins and
  * what ends there, so writing is one walk with three depths, and every character comes out with
- * the set of its styles. What was not paired is text. Only ASCII punctuation counts as such for
- * these rules, or a bold word that ends in a full-width bracket would not close before the next.
+ * the set of its styles. A mark without a partner is text. Only ASCII punctuation counts as such
+ * for these rules, or a bold word that ends in a full-width bracket would not close before the
+ * next.
  */
 #include "codec/telegram_token.h"
 

@@ -113,7 +113,7 @@ static void cut_code(struct telegram_split *state, const struct telegram_draft *
 
 /* Text */
 
-// What one line is read as, and, for a quote, what is in it.
+// The kinds that one line is read as, and, for a quote, the text in it.
 static unsigned kinds_of(struct span line, struct span *ret_text)
 {
     struct telegram_block b, inside = {.kind = TELEGRAM_BLANK};

@@ -1,6 +1,6 @@
 /*
- * A part is found by trying. What a beginning of the text will need as a message is known only
- * when it has been turned into MarkdownV2, so the cut is searched for among the line ends: the
+ * A part is found by trying. The room that a beginning of the text needs as a message is known
+ * only when it has been turned into MarkdownV2, so the cut is searched for among the line ends: the
  * last one up to which the text still fits, and from there back to a better one, if
  * that does not leave the part half empty. Each try is a draft: what has to be written again at
  * the top of the part (an opening fence, the header of a table), then the text, then what has to
@@ -161,9 +161,9 @@ static const struct cut *choose(const struct telegram_draft *d, const struct cut
     return last;
 }
 
-/* What stays open */
+/* The part that stays open */
 
-// `rest` is what was being cut, `source` how far.
+// `rest` was being cut, up to `source`.
 static void keep_table(struct telegram_split *state, const struct telegram_draft *d,
                        const struct telegram_block *b, struct span rest, size_t source)
 {
@@ -211,7 +211,7 @@ static void skip_white(struct telegram_split *state, struct span *rest)
     }
 }
 
-// What the tail of a cut line begins is no table, though its next line may look like one's.
+// The tail of a cut line begins no table, though its next line may look like one's.
 static bool is_false_table(const struct telegram_split *state, const struct telegram_draft *d)
 {
     return state->mid_line && d->text.len && block_at(d, 0).kind == TELEGRAM_TABLE;

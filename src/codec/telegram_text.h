@@ -43,8 +43,8 @@ bool telegram_next_part(struct telegram_split *state, struct span *rest, struct 
 
 /*
  * MarkdownV2 of one part: bold, italic, strike-through, code, code blocks, links, quotes, lists,
- * headings as bold lines, tables as aligned code blocks; everything else escaped. What is not
- * well-formed Markdown comes out as the characters that were written.
+ * headings as bold lines, tables as aligned code blocks; everything else escaped. Text that is
+ * not well-formed Markdown comes out as the characters that were written.
  */
 void telegram_markdown(struct span markdown, struct buf *out);
 

@@ -1,10 +1,10 @@
 /*
  * MarkdownV2 is strict: one character that should have been escaped, one entity that is not
- * closed, and Telegram refuses the whole message. So nothing here passes markup through. What is
- * written is text with a set of styles, and the writer alone knows which entities are open: it
- * opens one only when there is text for it (empty ones are refused in places), closes them in the
- * order that nesting asks for, and never puts the _ of one italic beside that of another, which
- * Telegram would read as underline.
+ * closed, and Telegram refuses the whole message. So nothing here passes markup through. It gets
+ * text with a set of styles, and the writer alone knows which entities are open: it opens one only
+ * when there is text for it (empty ones are refused in places), closes them in the order that
+ * nesting asks for, and never puts the _ of one italic beside that of another, which Telegram would
+ * read as underline.
  */
 #include "codec/telegram_parse.h"
 

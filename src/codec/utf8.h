@@ -9,7 +9,7 @@
 
 /*
  * UTF-8 as the Unicode standard defines it (table 3-7): no overlong forms, no surrogates, nothing
- * above U+10FFFF. What is invalid is replaced the way browsers do it: one U+FFFD for each "maximal
+ * above U+10FFFF. An invalid byte is replaced the way browsers do it: one U+FFFD for each "maximal
  * subpart", the longest run of bytes that could still have become a character.
  */
 

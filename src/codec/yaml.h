@@ -7,9 +7,9 @@
 #include "base/span.h"
 
 /*
- * One YAML document as a tree. What a text means (a number, a switch) is left to whoever uses the
- * tree, because only there is it known what was wanted; `quoted` tells text from what may be typed.
- * The tree is read-only and may share nodes: an alias is the node that its anchor names.
+ * One YAML document as a tree. The meaning of a text (a number, a switch) is left to whoever uses
+ * the tree, because only there is it known what was wanted; `quoted` tells text from what may be
+ * typed. The tree is read-only and may share nodes: an alias is the node that its anchor names.
  */
 
 enum {

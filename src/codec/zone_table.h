@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// What scripts/zones.py generates for zone.c. Nobody else includes this.
+// The table that scripts/zones.py generates for zone.c. Nobody else includes this.
 
 struct zone_entry {
     uint16_t name_at; // into zone_table_names

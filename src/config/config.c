@@ -8,7 +8,7 @@
 
 /*
  * The order of things: variables first, because values of the file may need them; then the
- * whole file; then, option by option, the source that counts. What the file says is always
+ * whole file; then, option by option, the source that counts. The file's values are always
  * converted, so that a mistake in it is found even where the command line overrides it; the
  * environment only where it counts, because it holds what is meant for other programs.
  */

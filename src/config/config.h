@@ -125,5 +125,6 @@ void config_render_show(const struct config *config, struct buf *out);
 // One line per finding: "error: /etc/hermes/config.yaml:12:3: model.max_tokens: ...".
 void config_render_findings(const struct config *config, struct buf *out);
 
-// What a person may see of a secret: "sk-...9f" of 16 printable characters and more, else "***".
+// As much of a secret as a person may see: "sk-...9f" of 16 printable characters and more, else
+// "***".
 void config_render_masked(const char *secret, struct buf *out);

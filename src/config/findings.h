@@ -3,8 +3,9 @@
 #include "config/config.h"
 
 /*
- * What is wrong, or worth knowing, about a configuration: all of it, so that a person corrects a
- * file once and not once per mistake. Private to the folder; config.h shows the result.
+ * The mistakes in a configuration, and all that is worth knowing about it: the whole, so that a
+ * person corrects a file once and not once per mistake. Private to the folder; config.h shows the
+ * result.
  */
 struct place {
     const char *where;     // a file's path, or "environment", "command line", ...; "" for nowhere

@@ -7,7 +7,8 @@
  * The names are interface facts of hermes-agent 0.21 (its documentation and example configuration)
  * and of the LiteLLM proxy's configuration schema. A section that stands here alone covers all that
  * is beneath it; the sections of which this program reads a part are spelled out key by key, so
- * that a misspelling in them is still found. What it reads is in the modules' own tables, not here.
+ * that a misspelling in them is still found. The keys that it reads are in the modules' own tables,
+ * not here.
  */
 static const struct group {
     const char *section, *keys;

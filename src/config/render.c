@@ -4,8 +4,9 @@
 #include "config/loaded.h"
 
 /*
- * What a person may see. A secret shows three characters at its front and two at its end, and only
- * when it is long enough that those do not help a guesser: enough to tell two keys apart.
+ * Settings as a person may see them. A secret shows three characters at its front and two at its
+ * end, and only when it is long enough that those do not help a guesser: enough to tell two keys
+ * apart.
  */
 enum {
     MASK_MIN = 16,    // bytes; a shorter secret shows nothing

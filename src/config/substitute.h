@@ -13,8 +13,8 @@
  *     ${NAME}, ${env:NAME}   anywhere in the text
  *     os.environ/NAME        the whole text
  *
- * A bare $NAME is text. What a variable holds is text as well: it is not looked through for further
- * variables, and never read as YAML. A variable that is not set stays as it is written.
+ * A bare $NAME is text. The value of a variable is text as well: it is not looked through for
+ * further variables, and never read as YAML. A variable that is not set stays as it is written.
  */
 enum substitute_event {
     SUBSTITUTE_SET,       // replaced

@@ -174,7 +174,7 @@ static struct value_source source_of(const struct tree *tree, const struct spot 
     };
 }
 
-// What a text without quotes means: a boolean, a number as JSON writes it (".5" is one too), or
+// The meaning of a text without quotes: a boolean, a number as JSON writes it (".5" is one too), or
 // text. False: text.
 static bool write_typed(const struct yaml_node *node, struct json_writer *w)
 {

@@ -21,7 +21,7 @@ struct value {
 
 void value_finish(struct value *value); // wipes the texts; then it is as a zeroed one
 
-// What a text may need on its way, and whom to tell.
+// The help that a text may need on its way, and the list that is told.
 struct value_source {
     struct findings *findings;
     const struct config_environment *variables; // NULL: the text is taken as it is

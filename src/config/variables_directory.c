@@ -16,7 +16,7 @@
  *
  * In a Secret's volume the entries are links into "..data", which is a link to a directory that is
  * exchanged as a whole: so links are followed, and names that begin with a dot are not entries.
- * What is named like a variable is meant for us, and must be readable. Other names are looked over:
+ * A file named like a variable is meant for us, and must be readable. Other names are looked over:
  * silently in systemd's directory, which a unit may use for more.
  */
 static const char secrets_name[] = "HERMES_SECRETS_DIR",

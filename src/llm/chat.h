@@ -40,9 +40,10 @@ struct chat_message {
     struct chat_call *calls; // of an assistant message
     size_t call_count;
     char *call_id; // of a tool message: which call it answers
-    // What the provider wants to see again with a message or a call that asks for tools (DeepSeek's
-    // reasoning_content, Gemini's thought signatures, OpenRouter's reasoning_details): members of
-    // its own wire format, `"name":value,...`, which nobody else looks into. NULL is none.
+    // Extras that the provider wants to see again with a message or a call that asks for tools
+    // (DeepSeek's reasoning_content, Gemini's thought signatures, OpenRouter's reasoning_details):
+    // members of its own wire format, `"name":value,...`, which nobody else looks into. NULL is
+    // none.
     char *extra;
     char *writer; // of one with extras: the model that was asked, as no other one gets them
     bool tainted; // came of text that nobody vouches for

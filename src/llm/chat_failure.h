@@ -30,5 +30,5 @@ struct chat_failure {
     char text[400];         // one sentence for a person
 };
 
-// What a person can do about it, to follow the sentence: "try again later, or use another model".
+// The way out for a person, to follow the sentence: "try again later, or use another model".
 const char *chat_failure_advice(const struct chat_failure *failure);

@@ -35,7 +35,7 @@ int endpoint_choose(const struct llm_config *config, struct endpoint *ret_endpoi
 int endpoint_choose_model(const struct llm_config *config, const char *name,
                           struct endpoint *ret_endpoint, struct error *err);
 
-// What an entry of model_list means, whatever its name. The sentence says what it lacks.
+// The meaning of an entry of model_list, whatever its name. The sentence says what it lacks.
 int endpoint_of_deployment(const struct llm_config *config, const struct deployment *deployment,
                            struct endpoint *ret_endpoint, struct error *err);
 
@@ -48,6 +48,7 @@ bool endpoint_is_free(const char *provider, const char *model);
 // The base URL with its path; on the heap.
 char *endpoint_url(const struct endpoint *endpoint);
 
-// What is sent along but the key: "Name: value" lines on the heap, NULL-terminated.
+// The headers that are sent along, but for the key: "Name: value" lines on the heap,
+// NULL-terminated.
 char **endpoint_headers(const struct endpoint *endpoint, const struct llm_config *config);
 void endpoint_headers_free(char **headers); // accepts NULL

@@ -6,13 +6,13 @@
 #include "base/span.h"
 
 /*
- * What an answer did cost, as OpenRouter tells it some seconds after the answer's end: for one that
+ * The cost of an answer, as OpenRouter tells it some seconds after the answer's end: for one that
  * was cut off before it had said so. GET .../generation?id=ID, with the key that was billed.
  */
 enum { GENERATION_BODY_MAX = 64 * 1024 }; // bytes of such an answer
 
-// The id by which an answer can be asked for, of its header's lines; absent where it has none. What
-// it is in the body, `id`, is the same, and comes later.
+// The id by which an answer can be asked for, of its header's lines; absent where it has none. The
+// `id` in the body is the same, and comes later.
 struct span generation_id(struct span head_lines);
 
 /*

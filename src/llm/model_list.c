@@ -7,8 +7,8 @@
 #include "config/substitute.h"
 
 /*
- * What a request may hold as well, by OpenAI's, OpenRouter's and the local servers' names: an entry
- * sets it for whoever does not. `extra_body` holds more of them.
+ * The other members of a request, by OpenAI's, OpenRouter's and the local servers' names: an entry
+ * sets them for whoever does not. `extra_body` holds more of them.
  */
 #define PARAMS(P)              \
     P("temperature")           \
@@ -61,7 +61,7 @@
     P("think")                 \
     P("format")
 
-// What is for us.
+// The settings that are for us.
 #define SETTINGS(P)            \
     P("model")                 \
     P("custom_llm_provider")   \

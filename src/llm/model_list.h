@@ -49,7 +49,7 @@ struct deployment model_list_at(const struct option_map *list, size_t index);
 int model_list_find(const struct option_map *list, const char *name,
                     struct deployment *ret_deployment, struct error *err);
 
-// What must be there and is not: a sentence, as of model_list_find(). 0 or negative.
+// Something that must be there and is not: a sentence, as of model_list_find(). 0 or negative.
 int model_list_check(const struct deployment *deployment, struct error *err);
 
 // Is there an earlier entry of that name?

@@ -36,7 +36,7 @@ struct pending {      // a reply that is handed over in the next pass of the loo
 };
 
 /*
- * What follows the word is the argument `key`; with `second`, what follows ":" is that one.
+ * The text behind the word is the argument `key`; with `second`, the text behind ":" is that one.
  * Without `key` the command is the word alone.
  */
 struct rule {

@@ -4,8 +4,8 @@
 #include "llm/wire_format.h"
 
 /*
- * What OpenRouter, OpenAI, LiteLLM, Ollama, llama.cpp, DeepSeek, Gemini's compatible endpoint and
- * the rest speak.
+ * The protocol of OpenRouter, OpenAI, LiteLLM, Ollama, llama.cpp, DeepSeek, Gemini's compatible
+ * endpoint and the rest.
  */
 const struct wire_format wire_openai_chat = {
     .name = "openai_chat",

@@ -6,9 +6,9 @@
 struct json_writer;
 
 /*
- * What a provider attaches to a message or a call that asks for tools, and wants to see again when
- * the results come: Gemini's thought signatures (extra_content of a call), DeepSeek's
- * reasoning_content, OpenRouter's reasoning_details. It is kept as members of the wire format.
+ * The extras that a provider attaches to a message or a call that asks for tools, and wants to see
+ * again when the results come: Gemini's thought signatures (extra_content of a call), DeepSeek's
+ * reasoning_content, OpenRouter's reasoning_details. They are kept as members of the wire format.
  */
 
 // Appends one member.
@@ -20,8 +20,8 @@ void openai_extra_add_call(struct json_value fragment, struct buf *extra);
 // Adds the elements of reasoning_details in a delta or message to those that came before.
 void openai_extra_add_details(struct json_value message, struct buf *details);
 
-// The members of a message, on the heap; NULL when there are none. What did not fit into its buffer
-// is left out whole, since half a signature is refused.
+// The members of a message, on the heap; NULL when there are none. One that did not fit into its
+// buffer is left out whole, since half a signature is refused.
 char *openai_extra_take(const struct buf *reasoning, const struct buf *details);
 
 // Writes what one of the others gave, into an open object. NULL writes nothing.

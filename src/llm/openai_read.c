@@ -103,12 +103,16 @@ static int read_role(struct json_value role, enum chat_role *ret_role, struct er
                      "messages: a role is none of system, developer, user, assistant, tool");
 }
 
-// What a server attached to its answer is for itself; of others nothing may be left out.
+// The members that a server attached to its answer are for itself; of others nothing may be left
+// out.
 static int read_message_member(struct json_value key, struct json_value value,
                                struct chat_message *message, struct buf *extra, struct error *err)
 {
     if (json_type(value) == JSON_NULL || json_is(key, "role"))
         return 0;
+    if ((json_is(key, "content") && message->text) ||
+        (json_is(key, "tool_calls") && message->call_count))
+        return error_set(err, -EBADMSG, "messages: content or tool_calls occur twice in one");
     if (json_is(key, "content"))
         return read_content(value, &message->text, err);
     if (json_is(key, "tool_calls"))

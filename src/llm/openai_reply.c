@@ -1,5 +1,5 @@
 /*
- * What servers really send differs from the reference in small ways, each of which was met:
+ * The answers of real servers differ from the reference in small ways, each of which was met:
  * tool calls without an index (Ollama), without an id, all with index 0 (Gemini), with a new id
  * on every fragment, with arguments as an object; content as a list of parts; reasoning under two
  * names; an empty finish_reason on every chunk; errors inside a stream; a stream that ends with a

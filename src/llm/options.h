@@ -2,7 +2,7 @@
 
 #include "config/option.h"
 
-// What decides which model answers, and where it is. See endpoint.h for what follows from it.
+// The settings that decide which model answers, and where it is. endpoint.h says what follows.
 struct llm_config {
     const char *model, *provider;
     const char *base_url, *api_key;

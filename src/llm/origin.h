@@ -1,7 +1,7 @@
 #pragma once
 
-// Who asks, and for what: it decides about priorities and budgets, and stands in the ledger. NULL
-// is not said.
+// The asker, and the work it is for: this decides about priorities and budgets, and stands in the
+// ledger. NULL is not said.
 struct chat_origin {
     const char *slot;    // "main", "title", "cron", ...: what kind of work
     const char *session; // its id

@@ -12,8 +12,8 @@
  * The list is half a megabyte, most of it descriptions. Keeping all of it to read two numbers of
  * each model would double what the program takes, and parsing it at once would keep everybody else
  * waiting. So brackets and quotes are counted until a model has ended, and only that is parsed, in
- * full: what json_parse() does not accept is no list. What stands around the models is only looked
- * at for its brackets.
+ * full: what json_parse() does not accept is no list. The text around the models is only looked at
+ * for its brackets.
  */
 enum {
     DEPTH_MAX = 64,   // open brackets

@@ -67,7 +67,7 @@ void translation_destroy(struct translation *translation)
     free(translation);
 }
 
-/* What is sent to the client's side */
+/* To the client's side */
 
 // Up to the array of choices, which is open then.
 static void begin_object(struct translation *t, struct json_writer *w)
