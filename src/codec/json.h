@@ -97,6 +97,7 @@ bool json_bool(struct json_value v, bool *ret_value);
 // Digits beyond are cut towards zero; false when the result does not fit.
 bool json_fixed(struct json_value v, unsigned digits, int64_t *ret_value);
 bool json_fixed_of(struct span number, unsigned digits, int64_t *ret_value); // a checked number's
+bool json_fixed_up(struct span number, unsigned digits, int64_t *ret_value); // cut away from zero
 
 struct json_iter {
     const struct json *doc;

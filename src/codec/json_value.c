@@ -280,29 +280,32 @@ static int64_t exponent_of(struct span text)
     return negative ? -value : value;
 }
 
-// The digits of whole and fraction are read as one number that is cut at `point`; missing digits
-// are zeros.
-static bool scale(struct span whole, struct span fraction, int64_t point, uint64_t *ret_value)
+// Whole and fraction are read as one number; missing digits are zeros.
+static unsigned digit_at(struct span whole, struct span fraction, size_t at)
+{
+    if (at < whole.len)
+        return (unsigned)(whole.data[at] - '0');
+    at -= whole.len;
+    return at < fraction.len ? (unsigned)(fraction.data[at] - '0') : 0;
+}
+
+// The number is cut behind `point` digits. `up`: it grows by one if that changes it.
+static bool scale(struct span whole, struct span fraction, int64_t point, bool up,
+                  uint64_t *ret_value)
 {
     uint64_t value = 0;
-    for (int64_t i = 0; i < point; i++) {
-        size_t at = (size_t)i;
-        unsigned digit = 0;
-        if (at < whole.len)
-            digit = (unsigned)(whole.data[at] - '0');
-        else if (at - whole.len < fraction.len)
-            digit = (unsigned)(fraction.data[at - whole.len] - '0');
-        else if (value == 0)
-            break; // 0e999999999
+    int64_t len = (int64_t)(whole.len + fraction.len), i = 0;
+    for (; i < point && (value || i < len); i++) // not all zeros of 0e999999999
         if (__builtin_mul_overflow(value, 10, &value) ||
-            __builtin_add_overflow(value, (uint64_t)digit, &value))
+            __builtin_add_overflow(value, digit_at(whole, fraction, (size_t)i), &value))
             return false;
-    }
-    *ret_value = value;
+    while (up && i < len && !digit_at(whole, fraction, (size_t)i))
+        i++;
+    *ret_value = value + (up && i < len && value < UINT64_MAX);
     return true;
 }
 
-bool json_fixed_of(struct span text, unsigned digits, int64_t *ret_value)
+static bool read_fixed(struct span text, unsigned digits, bool up, int64_t *ret_value)
 {
     bool negative = text.data[0] == '-';
     text = span_skip(text, negative);
@@ -314,7 +317,17 @@ bool json_fixed_of(struct span text, unsigned digits, int64_t *ret_value)
     int64_t point = (int64_t)whole.len + exponent_of(span_skip(text, e + 1)) + digits;
 
     uint64_t value;
-    return scale(whole, fraction, point, &value) && apply_sign(negative, value, ret_value);
+    return scale(whole, fraction, point, up, &value) && apply_sign(negative, value, ret_value);
+}
+
+bool json_fixed_of(struct span number, unsigned digits, int64_t *ret_value)
+{
+    return read_fixed(number, digits, false, ret_value);
+}
+
+bool json_fixed_up(struct span number, unsigned digits, int64_t *ret_value)
+{
+    return read_fixed(number, digits, true, ret_value);
 }
 
 bool json_fixed(struct json_value v, unsigned digits, int64_t *ret_value)

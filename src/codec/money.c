@@ -1,5 +1,7 @@
 #include "codec/money.h"
 
+#include <ctype.h>
+
 #include "base/buf.h"
 #include "base/decimal.h"
 
@@ -11,67 +13,27 @@ enum {
 
 #define CENT (MONEY_DOLLAR / 100)
 
-// "12.5e-3" is 125 and a power of -4.
-struct decimal {
-    uint64_t digits;
-    int power;
-    bool rest; // there is more behind the digits, less than one of the last
-};
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-// Of a fraction only so many digits matter; a whole part that does not fit is no money.
-static bool take_digits(struct span *rest, struct decimal *value, bool fraction, size_t *ret_count)
+static size_t skip_digits(struct span *rest)
 {
     size_t count = 0;
-    for (; count < rest->len && is_digit(rest->data[count]); count++) {
-        uint64_t digit = (uint64_t)(rest->data[count] - '0'), digits;
-        bool fits = !__builtin_mul_overflow(value->digits, 10, &digits) &&
-                    !__builtin_add_overflow(digits, digit, &digits);
-        if (!fits && !fraction)
-            return false;
-        value->rest |= !fits && digit != 0;
-        if (!fits || value->rest)
-            continue;
-        value->digits = digits;
-        value->power -= fraction;
-    }
+    while (count < rest->len && isdigit((unsigned char)rest->data[count]))
+        count++;
     *rest = span_skip(*rest, count);
-    *ret_count += count;
-    return true;
+    return count;
 }
 
-static bool take_exponent(struct span *rest, struct decimal *value)
+static bool is_decimal(struct span text)
 {
-    if (!rest->len)
-        return true;
     int64_t exponent;
-    bool is_exponent = (rest->data[0] | 0x20) == 'e' && span_to_i64(span_skip(*rest, 1), &exponent);
-    if (!is_exponent || exponent < -EXPONENT_MAX || exponent > EXPONENT_MAX)
-        return false;
-    value->power += (int)exponent;
-    return true;
-}
-
-// Rounded up: what is dearer than nothing must not become nothing.
-static bool scale(struct decimal value, int64_t *ret_pico)
-{
-    uint64_t pico = value.digits;
-    bool rest = value.rest;
-    for (int power = value.power + MONEY_DIGITS; power > 0 && pico; power--)
-        if (__builtin_mul_overflow(pico, 10, &pico))
-            return false;
-    for (int power = value.power + MONEY_DIGITS; power < 0 && pico; power++) {
-        rest |= pico % 10 != 0;
-        pico /= 10;
+    size_t digits = skip_digits(&text);
+    if (span_starts_with(text, ".")) {
+        text = span_skip(text, 1);
+        digits += skip_digits(&text);
     }
-    if (__builtin_add_overflow(pico, rest, &pico) || pico > INT64_MAX)
-        return false;
-    *ret_pico = (int64_t)pico;
-    return true;
+    if (!digits || !text.len)
+        return digits;
+    return (text.data[0] | 0x20) == 'e' && span_to_i64(span_skip(text, 1), &exponent) &&
+           exponent >= -EXPONENT_MAX && exponent <= EXPONENT_MAX;
 }
 
 bool money_parse(struct span text, int64_t *ret_pico)
@@ -83,17 +45,8 @@ bool money_parse(struct span text, int64_t *ret_pico)
         rest = span_trim(span_skip(rest, 1));
     else if (rest.len && rest.data[0] == '+')
         rest = span_skip(rest, 1);
-
-    struct decimal value = {0, 0, false};
-    size_t count = 0;
-    if (!take_digits(&rest, &value, false, &count))
-        return false;
-    if (rest.len && rest.data[0] == '.') {
-        rest = span_skip(rest, 1);
-        if (!take_digits(&rest, &value, true, &count))
-            return false;
-    }
-    return count > 0 && take_exponent(&rest, &value) && scale(value, ret_pico);
+    // Rounded up: what is dearer than nothing must not become nothing.
+    return is_decimal(rest) && json_fixed_up(rest, MONEY_DIGITS, ret_pico);
 }
 
 bool money_from_json(struct json_value v, int64_t *ret_pico)

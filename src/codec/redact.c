@@ -1,12 +1,15 @@
 #include "codec/redact.h"
 
+#include <ctype.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/mem.h"
+#include "base/word.h"
 #include "codec/json_write.h"
+#include "codec/url.h"
 
 /*
  * The text is walked once, and two questions are asked: does a known value begin here, and does
@@ -41,13 +44,6 @@ enum role {
 };
 
 /* The known values */
-
-static uint64_t head_of(const char *text)
-{
-    uint64_t head;
-    memcpy(&head, text, sizeof head);
-    return head;
-}
 
 static void add_spelling(struct redactor *redactor, const char *text, size_t len)
 {
@@ -95,20 +91,6 @@ static void add_json(struct redactor *redactor, struct span secret, bool slashes
     add_buf(redactor, room);
 }
 
-static void add_percent(struct redactor *redactor, struct span secret, struct buf *room)
-{
-    for (size_t i = 0; i < secret.len; i++) {
-        unsigned char c = (unsigned char)secret.data[i];
-        bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-                     (c && strchr("-._~", c));
-        if (plain)
-            buf_append_char(room, (char)c);
-        else
-            buf_printf(room, "%%%02X", c);
-    }
-    add_buf(redactor, room);
-}
-
 static void add_secret(struct redactor *redactor, struct span secret)
 {
     if (secret.len < REDACT_SECRET_MIN)
@@ -120,7 +102,8 @@ static void add_secret(struct redactor *redactor, struct span secret)
     buf_reserve(&room, room.max);
     add_json(redactor, secret, false, &room);
     add_json(redactor, secret, true, &room);
-    add_percent(redactor, secret, &room);
+    url_encode(secret, &room);
+    add_buf(redactor, &room);
 }
 
 // The beginnings of the kinds of keys that name themselves.
@@ -173,11 +156,11 @@ static size_t match_known(const struct redactor *redactor, struct span text)
     if (text.len < REDACT_SECRET_MIN ||
         !(redactor->roles[(unsigned char)*text.data] & BEGINS_KNOWN))
         return 0;
-    uint64_t head = head_of(text.data);
+    uint64_t head = word_load(text.data);
     size_t longest = 0;
     for (size_t i = 0; i < redactor->count; i++) {
         const struct spelling *spelling = &redactor->spellings[i];
-        if (head_of(spelling->text) != head)
+        if (word_load(spelling->text) != head)
             continue;
         size_t same = sizeof head;
         while (same < spelling->len && same < text.len && spelling->text[same] == text.data[same])
@@ -207,19 +190,9 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-static bool is_alphanumeric(char c)
-{
-    return is_digit(c) || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-}
-
-static bool is_hex(char c)
-{
-    return is_digit(c) || (c >= 'A' && c <= 'F') || (c >= 'a' && c <= 'f');
-}
-
 static bool is_token(char c)
 {
-    return is_alphanumeric(c) || c == '_' || c == '-';
+    return isalnum((unsigned char)c) || c == '_' || c == '-';
 }
 
 static size_t token_run(struct span text, bool *ret_digit)
@@ -231,6 +204,13 @@ static size_t token_run(struct span text, bool *ret_digit)
     return len;
 }
 
+static bool are_hex(const char *at, size_t count)
+{
+    while (count && isxdigit((unsigned char)at[count - 1]))
+        count--;
+    return count == 0;
+}
+
 // Does a word begin at `at`? A letter before it may be the end of an escape: \n, \u0020, %20.
 static bool begins_word(struct span text, size_t at)
 {
@@ -239,10 +219,9 @@ static bool begins_word(struct span text, size_t at)
     const char *c = text.data + at;
     if (at >= 2 && c[-2] == '\\' && strchr("bfnrt", c[-1]) && c[-1])
         return true;
-    if (at >= 3 && c[-3] == '%' && is_hex(c[-2]) && is_hex(c[-1]))
+    if (at >= 3 && c[-3] == '%' && are_hex(c - 2, 2))
         return true;
-    return at >= 6 && c[-6] == '\\' && c[-5] == 'u' && is_hex(c[-4]) && is_hex(c[-3]) &&
-           is_hex(c[-2]) && is_hex(c[-1]);
+    return at >= 6 && c[-6] == '\\' && c[-5] == 'u' && are_hex(c - 4, 4);
 }
 
 static size_t match_prefix(struct span text)
@@ -254,7 +233,7 @@ static size_t match_prefix(struct span text)
         bool digit;
         struct span rest = span_skip(text, strlen(prefix->text));
         if (prefix->joined &&
-            (rest.len < 2 || !is_alphanumeric(rest.data[0]) || rest.data[1] != '-'))
+            (rest.len < 2 || !isalnum((unsigned char)rest.data[0]) || rest.data[1] != '-'))
             continue;
         size_t len = token_run(rest, &digit);
         if (len >= prefix->min && (digit || !prefix->digit))

@@ -14,7 +14,7 @@
 enum {
     SSE_BOM_BYTES = 3,
     SSE_BOM_DONE = SSE_BOM_BYTES, // value of sse_parser.bom when the stream's start is past
-    SSE_NAME_MAX = 1024,          // bytes of an event type and of an id
+    SSE_NAME_MAX = 1024,          // bytes of an event type
 };
 
 static const char bom[] = "\xEF\xBB\xBF";
@@ -26,9 +26,6 @@ void sse_init(struct sse_parser *p, size_t max_event_bytes)
         .line = BUF_INIT(max_event_bytes),
         .data = BUF_INIT(max_event_bytes),
         .type = BUF_INIT(SSE_NAME_MAX),
-        .id = BUF_INIT(SSE_NAME_MAX),
-        .last_id = BUF_INIT(SSE_NAME_MAX),
-        .retry_ms = -1,
     };
 }
 
@@ -39,8 +36,6 @@ void sse_finish(struct sse_parser *p)
     buf_finish(&p->line);
     buf_finish(&p->data);
     buf_finish(&p->type);
-    buf_finish(&p->id);
-    buf_finish(&p->last_id);
 }
 
 static void forget_event(struct sse_parser *p)
@@ -48,33 +43,25 @@ static void forget_event(struct sse_parser *p)
     buf_clear(&p->data);
     buf_clear(&p->type);
     p->view = SPAN_ABSENT;
-    p->has_data = p->has_lines = false;
+    p->has_data = false;
 }
 
 void sse_reset(struct sse_parser *p)
 {
     forget_event(p);
     buf_clear(&p->line);
-    buf_clear(&p->id);
-    buf_append_span(&p->id, buf_span(&p->last_id));
-    p->offset = p->event_begin = 0;
     p->bom = 0;
-    p->after_cr = p->new_id = false;
+    p->after_cr = false;
 }
 
 // One call of sse_feed or sse_end, so that its parts need not be handed around one by one.
 struct feed {
     struct sse_parser *p;
-    struct span chunk, rest; // rest is what is not read yet
+    struct span rest; // what is not read yet
     sse_event_fn fn;
     void *ctx;
     struct error *err;
 };
-
-static uint64_t offset_of(const struct feed *f)
-{
-    return f->p->offset + (f->chunk.len - f->rest.len);
-}
 
 static int too_long(const struct feed *f)
 {
@@ -93,40 +80,14 @@ static bool keep_view(struct sse_parser *p)
 static int dispatch(struct feed *f, bool unfinished)
 {
     struct sse_parser *p = f->p;
-    if (!unfinished) {
-        if (p->new_id) {
-            buf_clear(&p->last_id);
-            buf_append_span(&p->last_id, buf_span(&p->id));
-        }
-        p->new_id = false;
-    }
     struct sse_event event = {
-        .kind = SSE_EVENT,
         .type = p->type.len ? buf_span(&p->type) : SPAN_LITERAL("message"),
         .data = p->view.data ? p->view : buf_span(&p->data),
-        .id = buf_span(&p->id),
-        .retry_ms = p->retry_ms,
         .unfinished = unfinished,
-        .begin = p->event_begin,
-        .end = offset_of(f),
     };
     int r = p->has_data ? f->fn(f->ctx, &event) : 0; // no data field: not an event
     forget_event(p);
     return r;
-}
-
-static int comment(struct feed *f, struct span text, uint64_t begin)
-{
-    struct sse_event event = {
-        .kind = SSE_COMMENT,
-        .type = SPAN_LITERAL("message"),
-        .data = span_skip(text, span_starts_with(text, " ")),
-        .id = buf_span(&f->p->id),
-        .retry_ms = f->p->retry_ms,
-        .begin = begin,
-        .end = offset_of(f),
-    };
-    return f->fn(f->ctx, &event);
 }
 
 // `stable` tells that the value lies in the chunk and not in p->line, which the next line reuses.
@@ -144,52 +105,25 @@ static int add_data(struct feed *f, struct span value, bool stable)
     return fits ? 0 : too_long(f);
 }
 
-static int set_name(struct feed *f, struct buf *name, struct span value)
+static int set_type(struct feed *f, struct span type)
 {
-    buf_clear(name);
-    if (buf_append_span(name, value))
+    buf_clear(&f->p->type);
+    if (buf_append_span(&f->p->type, type))
         return 0;
-    return error_set(f->err, -EMSGSIZE, "the stream sent an event type or id of more than %d bytes",
+    return error_set(f->err, -EMSGSIZE, "the stream sent an event type of more than %d bytes",
                      SSE_NAME_MAX);
 }
 
-static int set_id(struct feed *f, struct span value)
+// One line without its end. Comments are fields without a name.
+static int take_line(struct feed *f, struct span line, bool stable)
 {
-    if (value.len && memchr(value.data, '\0', value.len))
-        return 0; // the specification ignores it
-    f->p->new_id = true;
-    return set_name(f, &f->p->id, value);
-}
-
-static int field(struct feed *f, struct span name, struct span value, bool stable)
-{
-    if (span_is(name, "data"))
-        return add_data(f, value, stable);
-    if (span_is(name, "event"))
-        return set_name(f, &f->p->type, value);
-    if (span_is(name, "id"))
-        return set_id(f, value);
-    if (span_is(name, "retry")) {
-        uint64_t ms;
-        if (span_to_u64(value, &ms) && ms <= INT64_MAX)
-            f->p->retry_ms = (int64_t)ms;
-    }
-    return 0; // other fields are ignored
-}
-
-// One line without its end, which is just before f->rest.
-static int take_line(struct feed *f, struct span line, bool stable, uint64_t begin)
-{
-    struct sse_parser *p = f->p;
     if (line.len == 0)
         return dispatch(f, false);
-    if (line.data[0] == ':')
-        return comment(f, span_skip(line, 1), begin);
-    if (!p->has_lines)
-        p->event_begin = begin;
-    p->has_lines = true;
     struct span name = span_cut(&line, ':');
-    return field(f, name, span_skip(line, span_starts_with(line, " ")), stable);
+    struct span value = span_skip(line, span_starts_with(line, " "));
+    if (span_is(name, "data"))
+        return add_data(f, value, stable);
+    return span_is(name, "event") ? set_type(f, value) : 0; // other fields are ignored
 }
 
 // Offset of the first CR or LF, or text.len. Two memchr() would search a long line twice.
@@ -225,7 +159,6 @@ static bool skip_bom(struct sse_parser *p, struct span *rest)
 static int next_line(struct feed *f, size_t len)
 {
     struct sse_parser *p = f->p;
-    uint64_t begin = offset_of(f) - p->line.len;
     struct span line = {f->rest.data, len};
     bool stable = p->line.len == 0;
     if (!stable) {
@@ -239,7 +172,7 @@ static int next_line(struct feed *f, size_t len)
         f->rest = span_skip(f->rest, f->rest.data[0] == '\n');
         p->after_cr = false;
     }
-    int r = take_line(f, line, stable, begin);
+    int r = take_line(f, line, stable);
     buf_clear(&p->line);
     return r;
 }
@@ -268,23 +201,20 @@ static int feed(struct feed *f)
 
 int sse_feed(struct sse_parser *p, struct span chunk, sse_event_fn fn, void *ctx, struct error *err)
 {
-    struct feed f = {p, chunk, chunk, fn, ctx, err};
+    struct feed f = {p, chunk, fn, ctx, err};
     int r = feed(&f);
-    if (r == 0 && !keep_view(p))
-        r = too_long(&f);
-    p->offset += chunk.len;
-    return r;
+    return r == 0 && !keep_view(p) ? too_long(&f) : r;
 }
 
 int sse_end(struct sse_parser *p, sse_event_fn fn, void *ctx, struct error *err)
 {
-    struct feed f = {p, SPAN_ABSENT, SPAN_ABSENT, fn, ctx, err};
+    struct feed f = {p, SPAN_ABSENT, fn, ctx, err};
     int r = 0;
     if (p->bom > 0 && p->bom < SSE_BOM_BYTES && !buf_append(&p->line, bom, p->bom))
         return too_long(&f);
     p->bom = SSE_BOM_DONE;
     if (p->line.len)
-        r = take_line(&f, buf_span(&p->line), false, p->offset - p->line.len);
+        r = take_line(&f, buf_span(&p->line), false);
     if (r == 0)
         r = dispatch(&f, true);
     buf_clear(&p->line);

@@ -2,7 +2,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "base/buf.h"
 #include "base/error.h"
@@ -10,22 +9,13 @@
 
 /*
  * Server-sent events both ways (WHATWG HTML, section "Server-sent events"). The parser is fed the
- * stream in pieces of any size and calls back for each finished event and for each comment.
+ * stream in pieces of any size and calls back for each finished event. Nobody here takes a stream
+ * up again in its middle, so ids and retry times are passed over, as comments are.
  */
-
-enum sse_kind {
-    SSE_EVENT,
-    SSE_COMMENT, // a keep-alive: `data` is the text after the colon
-};
-
 struct sse_event {
-    enum sse_kind kind;
-    struct span type;    // "message" when the stream names none
-    struct span data;    // the data lines joined by LF
-    struct span id;      // the last id on the stream; empty when none
-    int64_t retry_ms;    // the last retry seen on the stream; -1 when none
-    bool unfinished;     // only from sse_end(): the blank line that finishes it never came
-    uint64_t begin, end; // stream offsets of its first byte and behind its blank line
+    struct span type; // "message" when the stream names none
+    struct span data; // the data lines joined by LF
+    bool unfinished;  // only from sse_end(): the blank line that finishes it never came
 };
 
 // Spans in the event live until the callback returns. Nonzero stops the parser and is returned.
@@ -36,29 +26,22 @@ struct sse_parser {
     struct buf line;        // a line whose end has not arrived yet
     struct buf data;        // data of the event being gathered, unless `view` holds it
     struct buf type;
-    struct buf id;        // as read; it counts for last_id once its event is handed out
-    struct buf last_id;   // what a reconnection sends as Last-Event-ID
-    struct span view;     // data of one line inside the chunk being fed: saves the copy
-    uint64_t offset;      // bytes of the stream that earlier chunks held
-    uint64_t event_begin; // stream offset of the event being gathered
-    int64_t retry_ms;
-    unsigned bom;   // bytes of a leading byte order mark seen; past it: SSE_BOM_DONE
-    bool has_data;  // a data field came, be it empty
-    bool has_lines; // any line of an event came
-    bool after_cr;  // an LF right now belongs to the line before
-    bool new_id;    // `id` differs from `last_id`
+    struct span view; // data of one line inside the chunk being fed: saves the copy
+    unsigned bom;     // bytes of a leading byte order mark seen; past it: SSE_BOM_DONE
+    bool has_data;    // a data field came, be it empty
+    bool after_cr;    // an LF right now belongs to the line before
 };
 
 void sse_init(struct sse_parser *p, size_t max_event_bytes);
 void sse_finish(struct sse_parser *p); // accepts NULL and zeroed
 #define SSE_AUTO CLEANUP(sse_finish) struct sse_parser
 
-// A new connection to the same stream: last id and retry are kept, the rest is forgotten.
+// Forgets what was fed: another stream begins.
 void sse_reset(struct sse_parser *p);
 
-// 0; -EMSGSIZE when a line, an event, a type or an id is longer than its maximum; or what `fn`
-// returned. After anything but 0 the rest of the chunk is unread, and only sse_reset and sse_finish
-// make sense.
+// 0; -EMSGSIZE when a line, an event or a type is longer than its maximum; or what `fn` returned.
+// After anything but 0 the rest of the chunk is unread, and only sse_reset and sse_finish make
+// sense.
 int sse_feed(struct sse_parser *p, struct span chunk, sse_event_fn fn, void *ctx,
              struct error *err);
 

@@ -1,7 +1,9 @@
 #include "codec/zone.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
 #include "codec/suggest.h"
@@ -76,8 +78,7 @@ static bool take_number(struct span *rest, int min, int max, int *ret_value)
 {
     size_t digits = 0;
     int value = 0;
-    while (digits < rest->len && digits < 4 && rest->data[digits] >= '0' &&
-           rest->data[digits] <= '9')
+    while (digits < rest->len && digits < 4 && isdigit((unsigned char)rest->data[digits]))
         value = value * 10 + (rest->data[digits++] - '0');
     if (digits == 0 || value < min || value > max)
         return false;
@@ -86,21 +87,17 @@ static bool take_number(struct span *rest, int min, int max, int *ret_value)
     return true;
 }
 
-static bool is_letter(char c)
-{
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-}
-
 static bool is_quotable(char c)
 {
-    return is_letter(c) || (c >= '0' && c <= '9') || c == '+' || c == '-';
+    return isalnum((unsigned char)c) || c == '+' || c == '-';
 }
 
 static bool take_name(struct span *rest)
 {
     bool quoted = take_char(rest, '<');
     size_t len = 0;
-    while (len < rest->len && (quoted ? is_quotable(rest->data[len]) : is_letter(rest->data[len])))
+    while (len < rest->len &&
+           (quoted ? is_quotable(rest->data[len]) : isalpha((unsigned char)rest->data[len])))
         len++;
     *rest = span_skip(*rest, len);
     return len >= NAME_MIN && (!quoted || take_char(rest, '>'));
@@ -266,19 +263,11 @@ static const char *name_of(size_t index)
     return zone_table_names + zone_table[index].name_at;
 }
 
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
 static int compare_name(struct span name, const char *other)
 {
-    for (size_t i = 0; i < name.len; i++) {
-        int difference = (unsigned char)lower(name.data[i]) - (unsigned char)lower(other[i]);
-        if (difference || !other[i])
-            return difference ? difference : 1;
-    }
-    return other[name.len] ? -1 : 0;
+    size_t len = strlen(other);
+    int difference = strncasecmp(name.data, other, name.len < len ? name.len : len);
+    return difference ? difference : (name.len > len) - (name.len < len);
 }
 
 static const struct zone_entry *search(struct span name)

@@ -47,7 +47,7 @@ static int on_stream_event(void *context, const struct sse_event *event)
 {
     struct remote_conversation *conversation = context;
     struct turn_event_reader *reader = &conversation->reader;
-    if (event->kind != SSE_EVENT || conversation->ended ||
+    if (conversation->ended ||
         turn_event_read(reader, event->type, event->data, CONTROL_ANSWER_MAX) < 0)
         return 0; // an event that is not known is from a newer hermes
     if (reader->event.kind == TURN_EVENT_END)

@@ -324,7 +324,7 @@ static int read_object(struct openai_reply *reply, struct span bytes)
 static int on_event(void *context, const struct sse_event *event)
 {
     struct openai_reply *reply = context;
-    if (event->kind == SSE_COMMENT || reply->done || event->data.len == 0)
+    if (reply->done || event->data.len == 0)
         return 0;
     if (span_is(span_trim(event->data), "[DONE]")) {
         reply->done = true;

@@ -15,11 +15,9 @@
 static int record(void *ctx, const struct sse_event *event)
 {
     struct buf *out = ctx;
-    buf_printf(out, "%s%.*s|", event->kind == SSE_COMMENT ? "#" : "", (int)event->type.len,
-               event->type.data);
+    buf_printf(out, "%.*s|", (int)event->type.len, event->type.data);
     buf_append_span(out, event->data);
-    buf_printf(out, "|%.*s|%lld%s\n", (int)event->id.len, event->id.data,
-               (long long)event->retry_ms, event->unfinished ? "|unfinished" : "");
+    buf_append_text(out, event->unfinished ? "|unfinished\n" : "\n");
     return 0;
 }
 
@@ -57,38 +55,36 @@ static void gives(struct span stream, const char *wanted)
 static void test_fields(void **state)
 {
     (void)state;
-    gives(SPAN_LITERAL("data: a\n\n"), "message|a||-1\n");
-    gives(SPAN_LITERAL("data:a\n\n"), "message|a||-1\n");
-    gives(SPAN_LITERAL("data:  a \n\n"), "message| a ||-1\n");
-    gives(SPAN_LITERAL("data: a\ndata: b\ndata\n\n"), "message|a\nb\n||-1\n");
-    gives(SPAN_LITERAL("data\n\n"), "message|||-1\n");
-    gives(SPAN_LITERAL("data\ndata\n\n"), "message|\n||-1\n");
-    gives(SPAN_LITERAL("data\ndata: x\n\n"), "message|\nx||-1\n");
-    gives(SPAN_LITERAL("event: ping\ndata: a: b\n\ndata: c\n\n"), "ping|a: b||-1\nmessage|c||-1\n");
-    gives(SPAN_LITERAL("event: lost\n\n\n\ndata: c\n\n"), "message|c||-1\n");
-    gives(SPAN_LITERAL("Data: a\n data: b\nfoo: c\ndata : d\ndata: e\n\n"), "message|e||-1\n");
+    gives(SPAN_LITERAL("data: a\n\n"), "message|a\n");
+    gives(SPAN_LITERAL("data:a\n\n"), "message|a\n");
+    gives(SPAN_LITERAL("data:  a \n\n"), "message| a \n");
+    gives(SPAN_LITERAL("data: a\ndata: b\ndata\n\n"), "message|a\nb\n\n");
+    gives(SPAN_LITERAL("data\n\n"), "message|\n");
+    gives(SPAN_LITERAL("data\ndata\n\n"), "message|\n\n");
+    gives(SPAN_LITERAL("data\ndata: x\n\n"), "message|\nx\n");
+    gives(SPAN_LITERAL("event: ping\ndata: a: b\n\ndata: c\n\n"), "ping|a: b\nmessage|c\n");
+    gives(SPAN_LITERAL("event: lost\n\n\n\ndata: c\n\n"), "message|c\n");
+    gives(SPAN_LITERAL("Data: a\n data: b\nfoo: c\ndata : d\ndata: e\n\n"), "message|e\n");
     gives(SPAN_LITERAL("data: a\0b\n\n"), ""
-                                          "message|a\0b||-1\n");
+                                          "message|a\0b\n");
 }
 
-static void test_id_and_retry(void **state)
+static void test_fields_that_nobody_asks_for(void **state)
 {
     (void)state;
-    gives(SPAN_LITERAL("id: 7\nretry: 250\ndata: a\n\ndata: b\n\nid\ndata: c\n\n"),
-          "message|a|7|250\nmessage|b|7|250\nmessage|c||250\n");
-    gives(SPAN_LITERAL("id: 7\ndata: a\n\nid: 8\0\nretry: 1x\nretry:\nretry: -1\ndata: b\n\n"),
-          "message|a|7|-1\nmessage|b|7|-1\n");
-    gives(SPAN_LITERAL("retry: 99999999999999999999\ndata: b\n\n"), "message|b||-1\n");
+    gives(SPAN_LITERAL("id: 7\nretry: 250\ndata: a\n\ndata: b\n\nid\ndata: c\nid: 8\0\n\n"),
+          "message|a\nmessage|b\nmessage|c\n");
+    gives(SPAN_LITERAL("id: 3\n\nretry: 99999999999999999999\n\n"), "");
 }
 
 static void test_line_ends(void **state)
 {
     (void)state;
-    gives(SPAN_LITERAL("data: a\r\n\r\ndata: b\r\n\r\n"), "message|a||-1\nmessage|b||-1\n");
-    gives(SPAN_LITERAL("data: a\r\rdata: b\r\r"), "message|a||-1\nmessage|b||-1\n");
+    gives(SPAN_LITERAL("data: a\r\n\r\ndata: b\r\n\r\n"), "message|a\nmessage|b\n");
+    gives(SPAN_LITERAL("data: a\r\rdata: b\r\r"), "message|a\nmessage|b\n");
     gives(SPAN_LITERAL("data: a\rdata: b\ndata: c\r\n\ndata: d\n\r\n\r"),
-          "message|a\nb\nc||-1\nmessage|d||-1\n");
-    gives(SPAN_LITERAL("\r\n\r\n\n\ndata: a\n\r"), "message|a||-1\n");
+          "message|a\nb\nc\nmessage|d\n");
+    gives(SPAN_LITERAL("\r\n\r\n\n\ndata: a\n\r"), "message|a\n");
 }
 
 static void test_byte_order_mark(void **state)
@@ -96,15 +92,15 @@ static void test_byte_order_mark(void **state)
     (void)state;
     gives(SPAN_LITERAL("\xEF\xBB\xBF"
                        "data: a\n\n"),
-          "message|a||-1\n");
+          "message|a\n");
     gives(SPAN_LITERAL("\xEF\xBB\xBF\xEF\xBB\xBF"
                        "data: a\n\ndata: b\n\n"),
-          "message|b||-1\n");
+          "message|b\n");
     gives(SPAN_LITERAL("\xEF\xBB"
                        "data: a\ndata: b\n\n"),
-          "message|b||-1\n");
-    gives(SPAN_LITERAL("\xEF\ndata: b\n\n"), "message|b||-1\n");
-    gives(SPAN_LITERAL("data: \xEF\xBB\xBF\n\n"), "message|\xEF\xBB\xBF||-1\n");
+          "message|b\n");
+    gives(SPAN_LITERAL("\xEF\ndata: b\n\n"), "message|b\n");
+    gives(SPAN_LITERAL("data: \xEF\xBB\xBF\n\n"), "message|\xEF\xBB\xBF\n");
     gives(SPAN_LITERAL("\xEF\xBB"), "");
     gives(SPAN_LITERAL("\xEF\xBB\xBF"), "");
 }
@@ -113,66 +109,32 @@ static void test_comments(void **state)
 {
     (void)state;
     gives(SPAN_LITERAL(": OPENROUTER PROCESSING\n\n:\n:x\ndata: a\n: mid\ndata: b\n\n"),
-          "#message|OPENROUTER PROCESSING||-1\n#message|||-1\n#message|x||-1\n"
-          "#message|mid||-1\nmessage|a\nb||-1\n");
+          "message|a\nb\n");
 }
 
 static void test_a_stream_that_is_cut(void **state)
 {
     (void)state;
-    gives(SPAN_LITERAL("data: a\n\ndata: [DONE]"),
-          "message|a||-1\nmessage|[DONE]||-1|unfinished\n");
-    gives(SPAN_LITERAL("data: a\n\ndata: [DONE]\n"),
-          "message|a||-1\nmessage|[DONE]||-1|unfinished\n");
-    gives(SPAN_LITERAL("data: a\n\nevent: x\nid: 9\n"), "message|a||-1\n");
-    gives(SPAN_LITERAL("data: a\n\n: bye"), "message|a||-1\n#message|bye||-1\n");
+    gives(SPAN_LITERAL("data: a\n\ndata: [DONE]"), "message|a\nmessage|[DONE]|unfinished\n");
+    gives(SPAN_LITERAL("data: a\n\ndata: [DONE]\n"), "message|a\nmessage|[DONE]|unfinished\n");
+    gives(SPAN_LITERAL("data: a\n\nevent: x\nid: 9\n"), "message|a\n");
+    gives(SPAN_LITERAL("data: a\n\n: bye"), "message|a\n");
     gives(SPAN_LITERAL(""), "");
 }
 
-static void test_reconnect_keeps_the_last_finished_id(void **state)
+static void test_another_stream_begins_anew(void **state)
 {
     (void)state;
     SSE_AUTO p;
     BUF_AUTO out = BUF_INIT(4096);
     sse_init(&p, 4096);
-    feed_copy(&p, SPAN_LITERAL("id: 1\nretry: 5\ndata: a\n\nid: 2\ndata: b"), &out);
-    assert_int_equal(sse_end(&p, record, &out, NULL), 0);
+    feed_copy(&p, SPAN_LITERAL("data: a\n\nevent: x\ndata: b\ndat"), &out);
     sse_reset(&p);
     feed_copy(&p,
               SPAN_LITERAL("\xEF\xBB\xBF"
                            "data: c\n\n"),
               &out);
-    assert_string_equal(buf_text(&out), "message|a|1|5\nmessage|b|2|5|unfinished\nmessage|c|1|5\n");
-    buf_clear(&out);
-    feed_copy(&p, SPAN_LITERAL("id: 3\n\ndata: d\n\n"), &out); // counts although there is no data
-    assert_string_equal(buf_text(&out), "message|d|3|5\n");
-}
-
-static int note_range(void *ctx, const struct sse_event *event)
-{
-    buf_printf(ctx, "%s%llu-%llu ", event->kind == SSE_COMMENT ? "#" : "",
-               (unsigned long long)event->begin, (unsigned long long)event->end);
-    return 0;
-}
-
-// A router cuts single events out of the bytes that it passes on.
-static void test_offsets(void **state)
-{
-    (void)state;
-    static const char stream[] = "\xEF\xBB\xBF"
-                                 ": c\n\ndata: a\n\nevent: x\r\ndata: b\r\n\r\ndata: c\r\r";
-    static const char wanted[] = "#3-7 8-17 17-38 38-47 ";
-    size_t len = sizeof stream - 1;
-    for (size_t cut = 0; cut <= len; cut++) {
-        SSE_AUTO p;
-        BUF_AUTO out = BUF_INIT(4096);
-        sse_init(&p, 4096);
-        assert_int_equal(sse_feed(&p, span_make(stream, cut), note_range, &out, NULL), 0);
-        assert_int_equal(sse_feed(&p, span_make(stream + cut, len - cut), note_range, &out, NULL),
-                         0);
-        if (cut != 37) // between CR and LF the event is over before its LF has come
-            assert_string_equal(buf_text(&out), wanted);
-    }
+    assert_string_equal(buf_text(&out), "message|a\nmessage|c\n");
 }
 
 static int stop_at_b(void *ctx, const struct sse_event *event)
@@ -219,13 +181,13 @@ static void test_limits(void **state)
             refused(16, SPAN_LITERAL("data: 456789\ndata: 1234567890\n\n"), step, &err), -EMSGSIZE);
         assert_int_equal(refused(16, SPAN_LITERAL(": 34567890123456789"), step, &err), -EMSGSIZE);
     }
-    char id[2048];
-    memset(id, 'x', sizeof id);
-    memcpy(id, "id:", 3);
-    id[sizeof id - 1] = '\n';
+    char type[2048];
+    memset(type, 'x', sizeof type);
+    memcpy(type, "event:", 6);
+    type[sizeof type - 1] = '\n';
     struct error err = ERROR_INIT;
-    assert_int_equal(refused(4096, span_make(id, sizeof id), 100, &err), -EMSGSIZE);
-    assert_non_null(strstr(err.text, "id of more than 1024 bytes"));
+    assert_int_equal(refused(4096, span_make(type, sizeof type), 100, &err), -EMSGSIZE);
+    assert_non_null(strstr(err.text, "type of more than 1024 bytes"));
 }
 
 static void test_a_million_deltas(void **state)
@@ -253,7 +215,7 @@ static void test_writing(void **state)
     assert_string_equal(buf_text(&out),
                         "data: {}\n\nevent: x\ndata:  a\ndata: b\ndata: c\ndata: \n\n"
                         "event: y\ndata: \n\n");
-    gives(buf_span(&out), "message|{}||-1\nx| a\nb\nc\n||-1\ny|||-1\n");
+    gives(buf_span(&out), "message|{}\nx| a\nb\nc\n\ny|\n");
 
     BUF_AUTO small = BUF_INIT(16);
     assert_true(buf_append_text(&small, "ab"));
@@ -265,13 +227,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_id_and_retry),
+        cmocka_unit_test(test_fields_that_nobody_asks_for),
         cmocka_unit_test(test_line_ends),
         cmocka_unit_test(test_byte_order_mark),
         cmocka_unit_test(test_comments),
         cmocka_unit_test(test_a_stream_that_is_cut),
-        cmocka_unit_test(test_reconnect_keeps_the_last_finished_id),
-        cmocka_unit_test(test_offsets),
+        cmocka_unit_test(test_another_stream_begins_anew),
         cmocka_unit_test(test_the_callback_may_stop),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_a_million_deltas),
