@@ -128,6 +128,7 @@ void processes_destroy(struct processes *processes)
 {
     if (!processes)
         return;
+    resident_kill(processes->resident);
     list_for_each(link, &processes->all)
         process_destroy(list_entry(link, struct process, link));
     resident_destroy(processes->resident);

@@ -1,11 +1,15 @@
 #include "sandbox/resident.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -15,8 +19,11 @@ enum {
     LOOK_MS = 250,
     PROCESSES_PER_PASS = 32,
     STAT_SIZE = 1024, // bytes of /proc/PID/stat
+    STATE_FIELD = 3,
     SESSION_FIELD = 6,
-    RSS_FIELD = 24, // pages
+    RSS_FIELD = 24,  // pages
+    SWEEPS_MAX = 50, // SIGKILL takes a moment
+    SWEEP_EVERY_NS = 2 * 1000 * 1000,
 };
 
 struct resident {
@@ -58,46 +65,70 @@ void resident_remove(struct resident_watch *watch)
 }
 
 // The numbers behind the name, which stands in parentheses and may hold anything.
-static bool read_stat(int proc, const char *pid, pid_t *ret_session, int64_t *ret_pages)
+bool resident_parse(const char *stat, pid_t *ret_session, int64_t *ret_pages)
 {
-    char path[64], text[STAT_SIZE];
-    snprintf(path, sizeof path, "%.32s/stat", pid);
-    FD_AUTO fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    if (n <= 0)
-        return false; // it has ended
-    text[n] = '\0';
-    const char *end_of_name = strrchr(text, ')');
+    const char *end_of_name = strrchr(stat, ')');
     struct span rest = span_of(end_of_name ? end_of_name + 1 : "");
-    int64_t session = 0, pages = -1;
+    bool lives = false;
+    int64_t session = 0, pages = 0;
     span_cut(&rest, ' ');
-    for (int field = 3; field <= RSS_FIELD; field++) {
+    for (int field = STATE_FIELD; field <= RSS_FIELD; field++) {
         struct span word = span_cut(&rest, ' ');
-        if (field == SESSION_FIELD)
+        if (field == STATE_FIELD)
+            lives = word.len && word.data[0] != 'Z' && word.data[0] != 'X';
+        else if (field == SESSION_FIELD)
             span_to_i64(word, &session);
         else if (field == RSS_FIELD)
             span_to_i64(word, &pages);
     }
     *ret_session = (pid_t)session;
     *ret_pages = pages;
-    return pages > 0; // the dead have none
+    return lives;
+}
+
+// 1, 0 when it has ended or is hidden from us, or -errno: nobody knows.
+static int read_stat(int directory, const char *path, pid_t *ret_session, int64_t *ret_pages)
+{
+    char text[STAT_SIZE];
+    FD_AUTO fd = openat(directory, path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (n < 0)
+        return fd_is_shortage(errno) ? -errno : 0;
+    text[n] = '\0';
+    return resident_parse(text, ret_session, ret_pages);
+}
+
+// Its number may be another's by now, so it is looked at once more through a descriptor, which
+// stays with one process. False when it is gone, or we may not kill it and need not try again.
+static bool kill_process(int proc, const char *pid, pid_t session)
+{
+    FD_AUTO process = openat(proc, pid, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (process < 0)
+        return fd_is_shortage(errno);
+    pid_t its_session;
+    int64_t pages;
+    int r = read_stat(process, "stat", &its_session, &pages);
+    return r < 0 || (r > 0 && its_session == session &&
+                     syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0) == 0);
 }
 
 static void add_process(struct resident *resident, const char *pid)
 {
+    char path[64];
+    snprintf(path, sizeof path, "%.32s/stat", pid);
+    int proc = dirfd(resident->proc);
     pid_t session;
-    int64_t pages, number = 0;
-    if (!read_stat(dirfd(resident->proc), pid, &session, &pages) ||
-        !span_to_i64(span_of(pid), &number))
-        return;
+    int64_t pages;
+    int r = read_stat(proc, path, &session, &pages);
     list_for_each(link, &resident->watches) {
         struct resident_watch *watch = list_entry(link, struct resident_watch, link);
-        if (watch->session != session)
-            continue;
-        if (watch->kills)
-            kill((pid_t)number, SIGKILL);
-        watch->bytes += pages * sysconf(_SC_PAGESIZE);
-        watch->processes++;
+        if (r < 0)
+            watch->counts = false;
+        else if (r > 0 && watch->session == session &&
+                 (!watch->kills || kill_process(proc, pid, session))) {
+            watch->bytes += pages * sysconf(_SC_PAGESIZE);
+            watch->processes++;
+        }
     }
 }
 
@@ -140,6 +171,19 @@ static void end_look(struct resident *resident)
     }
 }
 
+// Returns whether there is more of it.
+static bool go_on(struct resident *resident, int processes)
+{
+    for (int i = 0; i < processes; i++) {
+        const struct dirent *entry = readdir(resident->proc);
+        if (!entry)
+            return false;
+        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
+            add_process(resident, entry->d_name);
+    }
+    return true;
+}
+
 static void look(void *context)
 {
     struct resident *resident = context;
@@ -149,16 +193,30 @@ static void look(void *context)
             return;
         begin_look(resident);
     }
-    const struct dirent *entry = NULL;
-    for (int i = 0; i < PROCESSES_PER_PASS && resident->proc; i++) {
-        entry = readdir(resident->proc);
-        if (!entry)
-            break;
-        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
-            add_process(resident, entry->d_name);
-    }
-    resident->next = entry ? loop_defer(resident->loop, look, resident)
-                           : loop_timer_after(resident->loop, LOOK_MS, look, resident);
-    if (!entry)
+    bool more = resident->proc && go_on(resident, PROCESSES_PER_PASS);
+    resident->next = more ? loop_defer(resident->loop, look, resident)
+                          : loop_timer_after(resident->loop, LOOK_MS, look, resident);
+    if (!more)
         end_look(resident);
+}
+
+void resident_kill(struct resident *resident)
+{
+    const struct timespec a_moment = {.tv_nsec = SWEEP_EVERY_NS};
+    list_for_each(link, &resident->watches)
+        list_entry(link, struct resident_watch, link)->kills = true;
+    for (int i = 0; i < SWEEPS_MAX && !list_empty(&resident->watches); i++) {
+        fd_close_directory(&resident->proc);
+        begin_look(resident);
+        if (resident->proc)
+            go_on(resident, INT_MAX);
+        bool left = false;
+        list_for_each(link, &resident->watches) {
+            const struct resident_watch *watch = list_entry(link, struct resident_watch, link);
+            left = left || watch->processes || !watch->counts;
+        }
+        if (!left)
+            return;
+        nanosleep(&a_moment, NULL);
+    }
 }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/list.h"
@@ -22,9 +24,15 @@ struct resident_watch {
     void *context;
 };
 
+// What a /proc/PID/stat says. False of the dead; one that lives may have no page.
+bool resident_parse(const char *stat, pid_t *ret_session, int64_t *ret_pages);
+
 struct resident *resident_create(struct loop *loop);
 void resident_destroy(struct resident *resident); // when nobody is watched; accepts NULL
 
 // The session and the callback are set; the watch stays where it is until it is removed.
 void resident_add(struct resident *resident, struct resident_watch *watch);
 void resident_remove(struct resident_watch *watch); // accepts one that is not watched
+
+// Kills whatever is watched, now, and waits a moment until it is dead. Nobody is called.
+void resident_kill(struct resident *resident);
