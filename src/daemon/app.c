@@ -24,7 +24,6 @@ enum { SECRETS_MAX = 256 }; // that are kept out of the log
 
 static void on_store_event(void *context, int fd, unsigned events)
 {
-    (void)fd, (void)events;
     struct app *app = context;
     store_dispatch(app->store);
 }

@@ -77,7 +77,6 @@ static void on_signal(void *context, int number)
 
 static void on_keys(void *context, int fd, unsigned events)
 {
-    (void)events;
     struct chat *chat = context;
     char keys[KEYS_CHUNK];
     ssize_t n = read(fd, keys, sizeof keys);
@@ -229,7 +228,6 @@ static int chat_with(const struct arguments *arguments, const struct span *messa
 // What comes through a pipe is the question, or what the question is about.
 static int run(const struct command *command, const struct arguments *arguments)
 {
-    (void)command;
     const char *question = arguments->values[OPTION_QUESTION];
     bool piped = !isatty(STDIN_FILENO);
     if (!question && !piped)

@@ -129,7 +129,6 @@ static void fish_command(const struct command *command)
 
 static int run(const struct command *command, const struct arguments *arguments)
 {
-    (void)command;
     const char *shell = arguments->word_count ? arguments->words[0] : "";
     if (strcmp(shell, "bash") == 0)
         print_bash();

@@ -120,7 +120,6 @@ static int path(const struct settings *settings)
 
 static int run(const struct command *command, const struct arguments *arguments)
 {
-    (void)command;
     const char *word = arguments->word_count ? arguments->words[0] : "check";
     if (strcmp(word, "keys") == 0)
         return keys();

@@ -84,7 +84,6 @@ static int ask(const struct arguments *arguments, struct buf *ret_json, struct e
 
 static int run(const struct command *command, const struct arguments *arguments)
 {
-    (void)command;
     BUF_AUTO answer = BUF_INIT(ANSWER_MAX);
     DOCUMENT_AUTO doc = DOCUMENT_INIT(TREE_MAX);
     struct error err = ERROR_INIT;

@@ -115,7 +115,6 @@ static const char *complaint(const struct arguments *arguments, bool why)
 
 static int run(const struct command *command, const struct arguments *arguments)
 {
-    (void)command;
     bool why = arguments->word_count && strcmp(arguments->words[0], "why") == 0;
     const char *sentence = complaint(arguments, why);
     CLEANUP(mem_cleanup) char *home = NULL;

@@ -83,7 +83,6 @@ static void probe_model(const struct settings *settings, struct report *report)
 
 static int run(const struct command *command, const struct arguments *arguments)
 {
-    (void)command;
     struct settings settings = {0};
     struct report report;
     report_init(&report);

@@ -19,7 +19,6 @@ static void print_commands(void)
 
 static int run(const struct command *command, const struct arguments *arguments)
 {
-    (void)command;
     if (arguments->word_count == 0) {
         print_commands();
         return EXIT_OK;

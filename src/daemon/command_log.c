@@ -175,7 +175,6 @@ static int find_begin(struct view *view, struct log_files *files, struct log_pla
 
 static void print(void *context, struct span line, struct log_place place)
 {
-    (void)place;
     struct view *view = context;
     struct json_value root = parse(view, line);
     if (!is_wanted(view, line, root))
@@ -274,7 +273,6 @@ static bool parse_arguments(const struct arguments *arguments, struct view *view
 
 static int run(const struct command *command, const struct arguments *arguments)
 {
-    (void)command;
     CLEANUP(view_finish) struct view view = {.doc = JSON_INIT};
     CLEANUP(mem_cleanup) char *home = NULL;
     struct error err = ERROR_INIT;

@@ -106,7 +106,6 @@ static const struct verb *find_verb(const struct arguments *arguments)
 
 static int run(const struct command *command, const struct arguments *arguments)
 {
-    (void)command;
     const struct verb *verb = find_verb(arguments);
     if (!verb)
         return EXIT_USAGE;

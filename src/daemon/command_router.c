@@ -163,7 +163,6 @@ static bool is_port(const char *text)
 
 static int run(const struct command *command, const struct arguments *arguments)
 {
-    (void)command;
     struct service service = {.arguments = arguments,
                               .app = {.home = HOME_INIT, .routes_only = true},
                               .signals = SIGNALS_INIT};

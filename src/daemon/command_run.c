@@ -38,7 +38,6 @@ static bool refuse_root(void)
 
 static int run(const struct command *command, const struct arguments *arguments)
 {
-    (void)command;
     struct service_options service = {
         .arguments = arguments,
         .port = -1,

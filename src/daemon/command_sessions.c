@@ -154,7 +154,6 @@ static const struct {
 
 static int run(const struct command *command, const struct arguments *arguments)
 {
-    (void)command;
     const char *word = arguments->word_count ? arguments->words[0] : "list";
     const char *id = arguments->word_count > 1 ? arguments->words[1] : NULL;
     CLEANUP(mem_cleanup) char *home = NULL;

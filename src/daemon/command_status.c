@@ -303,7 +303,6 @@ static int tell_not_running(const char *home, bool as_json)
 
 static int run(const struct command *command, const struct arguments *arguments)
 {
-    (void)command;
     BUF_AUTO answer = BUF_INIT(ANSWER_MAX);
     CLEANUP(mem_cleanup) char *home = NULL;
     struct error err = ERROR_INIT;

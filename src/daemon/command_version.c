@@ -12,7 +12,6 @@ static const struct command_option options[] = {
 
 static int run(const struct command *command, const struct arguments *arguments)
 {
-    (void)command;
     if (arguments->values[OPTION_LICENSES])
         fwrite(notices_text, 1, notices_text_len, stdout);
     else

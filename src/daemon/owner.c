@@ -44,7 +44,6 @@ static void on_fold(void *context, int result, const struct error *err,
                     const struct store_fold_result *folded)
 {
     bool *is_behind = context;
-    (void)err; // then what the database knows is told
     *is_behind = result == 0 && folded->is_behind;
 }
 

@@ -35,7 +35,6 @@ static int on_body(void *context, struct span chunk)
 
 static void on_done(void *context, enum http_failure failure, const struct error *err)
 {
-    (void)failure;
     struct probe *probe = context;
     probe->answer->error = *err;
     loop_stop(probe->loop);

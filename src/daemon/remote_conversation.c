@@ -183,14 +183,12 @@ static void on_stop_limit(void *context)
 
 static int ignore_body(void *context, struct span chunk)
 {
-    (void)context, (void)chunk;
     return 0;
 }
 
 static void on_stop_done(void *context, enum http_failure failure, const struct error *err)
 {
     struct remote_conversation *conversation = context;
-    (void)failure, (void)err; // the answer's own stream says
     conversation->stopping = 0;
     if (conversation->over)
         report_end(conversation);

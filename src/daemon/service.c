@@ -194,7 +194,6 @@ static void on_signal(void *context, int number)
 
 static int measure(void *context, struct buf *ret_json, struct error *err)
 {
-    (void)err;
     struct service *service = context;
     dispatcher_context(service->app.dispatcher, ret_json);
     return 0;

@@ -94,7 +94,6 @@ static bool has_key(struct admin *admin, struct http_exchange *exchange)
 
 static void answer_health(struct admin *admin, struct http_exchange *exchange)
 {
-    (void)admin;
     http_exchange_reply_text(exchange, 200, "ok");
 }
 
@@ -146,7 +145,6 @@ static void on_request(void *context, struct http_exchange *exchange)
 // No page has a use for one; so whoever sends one slowly makes room for others.
 static bool wants_no_body(void *context, const struct http_exchange *exchange)
 {
-    (void)context, (void)exchange;
     return false;
 }
 

@@ -12,7 +12,6 @@ enum { TITLE_MAX = 200 }; // bytes
 
 static void on_stored(void *context, int result, const struct error *err, int64_t rowid)
 {
-    (void)rowid;
     struct control_question *question = context;
     BUF_AUTO body = BUF_INIT(CONTROL_ERROR_MAX);
     DOCUMENT_AUTO doc = DOCUMENT_INIT(DOCUMENT_SMALL);
@@ -99,7 +98,6 @@ static int write_page(void *context, struct store_view *view, struct error *err)
 static void on_page(void *context, int result, const struct error *err, int64_t rowid)
 {
     struct page *page = context;
-    (void)rowid;
     list_remove(&page->question->link);
     control_reply(page->question, result, &page->body, err);
     free(page->question);
@@ -152,7 +150,6 @@ static void ask_session(const struct control_question *question, struct span met
 
 static void ask_status(const struct control_question *question, struct list *waiting)
 {
-    (void)waiting;
     BUF_AUTO answer = BUF_INIT(CONTROL_ANSWER_MAX);
     control_write_status(question->env, &answer);
     control_reply(question, 0, &answer, NULL);
@@ -165,7 +162,6 @@ static void ask_sessions(const struct control_question *question, struct list *w
 
 static void ask_context(const struct control_question *question, struct list *waiting)
 {
-    (void)waiting;
     BUF_AUTO answer = BUF_INIT(CONTROL_ANSWER_MAX);
     struct error err = ERROR_INIT;
     if (!question->env->measure) {
@@ -179,7 +175,6 @@ static void ask_context(const struct control_question *question, struct list *wa
 
 static void ask_reload(const struct control_question *question, struct list *waiting)
 {
-    (void)waiting;
     BUF_AUTO text = BUF_INIT(CONTROL_MESSAGE_MAX);
     BUF_AUTO answer = BUF_INIT(CONTROL_ANSWER_MAX);
     DOCUMENT_AUTO doc = DOCUMENT_INIT(CONTROL_ANSWER_MAX);

@@ -220,7 +220,6 @@ static void on_folded(void *context, int result, const struct error *err,
 {
     struct cost_question *own = context;
     int64_t job = -ENOENT;
-    (void)err;
     if (result == 0 && folded->is_behind && own->folds++ < FOLDS_MAX)
         job = router_apply_ledger(own->question.env->router, on_folded, own, NULL);
     if (job > 0)

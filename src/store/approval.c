@@ -100,13 +100,8 @@ static int expire(struct store_job *job, sqlite3 *db, struct error *err)
 int64_t store_approvals_expire(struct store *store, int64_t now_ms, store_done_fn *done,
                                void *context, struct error *err)
 {
-    struct error local = ERROR_INIT;
-    err = err ? err : &local;
-    struct expire_job *own = store_job_create(sizeof *own, 0, err);
-    if (!own)
-        return err->code;
-    own->now_ms = now_ms;
-    return store_job_submit(store, &own->job, expire, STORE_DURABLE, done, context, err);
+    struct expire_job own = {{expire, STORE_DURABLE, done, context}, now_ms};
+    return store_job_submit(store, &own.job, sizeof own, NULL, 0, NULL, 0, err);
 }
 
 #define APPROVAL_COLUMNS                                                       \
@@ -171,16 +166,9 @@ int store_read_approvals(struct store_view *view, struct span turn, int iteratio
         tell, &reading, err);
 }
 
-static int take_expiry(void *context, sqlite3_stmt *stmt, struct error *err)
-{
-    (void)err;
-    *(int64_t *)context = sqlite3_column_int64(stmt, 0);
-    return 0;
-}
-
 int store_read_expiry(struct store_view *view, int64_t *ret_ms, struct error *err)
 {
     static const char sql[] = "SELECT expires_ms FROM approvals WHERE state = 'asked'"
                               " ORDER BY expires_ms LIMIT 1";
-    return store_read_row(view, sql, NULL, 0, take_expiry, ret_ms, err);
+    return store_read_number(view, sql, NULL, 0, ret_ms, err);
 }

@@ -76,8 +76,6 @@ int store_reader_open(const char *path, const char *vfs, sqlite3 **ret_db, struc
 
 static int note_log_size(void *context, sqlite3 *db, const char *name, int pages)
 {
-    (void)db;
-    (void)name;
     struct store_connection *conn = context;
     conn->log_pages = pages;
     return SQLITE_OK;
@@ -86,9 +84,7 @@ static int note_log_size(void *context, sqlite3 *db, const char *name, int pages
 static int use_log(sqlite3 *db, struct error *err)
 {
     SQL_AUTO *stmt = NULL;
-    int r = sql_prepare(db, "PRAGMA journal_mode = WAL", NULL, 0, &stmt, err);
-    if (r == 0)
-        r = sql_step(stmt, err);
+    int r = sql_first(db, "PRAGMA journal_mode = WAL", NULL, 0, &stmt, err);
     if (r < 0)
         return r;
     if (r != SQL_ROW || !span_is(sql_column(stmt, 0), "wal"))
@@ -165,9 +161,7 @@ int store_connection_open(struct store_connection *conn, const char *path, const
 static int run_check(sqlite3 *db, const char *pragma, struct error *err)
 {
     SQL_AUTO *stmt = NULL;
-    int r = sql_prepare(db, pragma, NULL, 0, &stmt, err);
-    if (r == 0)
-        r = sql_step(stmt, err);
+    int r = sql_first(db, pragma, NULL, 0, &stmt, err);
     if (r < 0)
         return r;
     struct span finding = r == SQL_ROW ? sql_column(stmt, 0) : SPAN_ABSENT;

@@ -6,7 +6,6 @@
 
 static int take(void *context, sqlite3_stmt *stmt, struct error *err)
 {
-    (void)err;
     buf_append_span(context, sql_column(stmt, 0));
     return 0;
 }
@@ -35,18 +34,13 @@ int64_t store_write_fact(struct store *store, struct span name, struct span text
                          enum store_durability durability, store_done_fn *done, void *context,
                          struct error *err)
 {
-    struct error local = ERROR_INIT;
-    err = err ? err : &local;
     if (name.len > STORE_FACT_MAX)
         return error_set(err, -E2BIG, "a fact's name has at most %d bytes, not %zu", STORE_FACT_MAX,
                          name.len);
     if (text.len > STORE_FACT_TEXT_MAX)
         return error_set(err, -E2BIG, "a fact has at most %d bytes, not %zu", STORE_FACT_TEXT_MAX,
                          text.len);
-    struct fact_job *own = store_job_make(sizeof *own, STORE_SPANS(&name, &text), err);
-    if (!own)
-        return err->code;
-    own->name = name;
-    own->text = text;
-    return store_job_submit(store, &own->job, write_fact, durability, done, context, err);
+    struct fact_job own = {{write_fact, durability, done, context}, name, text};
+    return store_job_submit(store, &own.job, sizeof own, NULL, 0, STORE_SPANS(&own.name, &own.text),
+                            err);
 }

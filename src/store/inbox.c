@@ -16,16 +16,20 @@ struct add_job {
     struct store_job job;
     struct store_queue queue;
     int64_t cursor;
-    struct store_inbound *messages;
+    const struct store_inbound *messages;
     size_t count;
 };
 
-#define INBOUND_SPANS(m)                                                                  \
-    STORE_SPANS(&(m)->channel, &(m)->chat, &(m)->thread, &(m)->external_id, &(m)->sender, \
-                &(m)->text, &(m)->payload)
+static const struct store_shape inbound_shape = {
+    sizeof(struct store_inbound),
+    7,
+    {offsetof(struct store_inbound, channel), offsetof(struct store_inbound, chat),
+     offsetof(struct store_inbound, thread), offsetof(struct store_inbound, external_id),
+     offsetof(struct store_inbound, sender), offsetof(struct store_inbound, text),
+     offsetof(struct store_inbound, payload)}};
 
-static int insert(sqlite3 *db, struct span queue, const struct store_inbound *m, int64_t *new_count,
-                  struct error *err)
+static int insert(sqlite3 *db, const struct store_queue *queue, const struct store_inbound *m,
+                  int64_t *new_count, struct error *err)
 {
     static const char sql[] =
         "INSERT INTO inbox"
@@ -35,11 +39,12 @@ static int insert(sqlite3 *db, struct span queue, const struct store_inbound *m,
         " coalesce(?, ''), ?, ?, ?, ?, coalesce(?, ''))"
         " ON CONFLICT(channel, queue, external_id, sent_ms) DO NOTHING";
     int r = sql_run(db, sql,
-                    SQL_VALUES(sql_text(m->channel), sql_text(queue), sql_text(m->chat),
-                               sql_text(m->thread), sql_text(m->external_id), sql_text(m->sender),
-                               sql_int(m->grouped), sql_text(m->text), sql_int(m->cut),
-                               sql_int(m->sent_ms), sql_int(m->received_ms),
-                               sql_text(span_of(kinds[m->kind])), sql_text(m->payload)),
+                    SQL_VALUES(sql_text(m->channel.data ? m->channel : queue->channel),
+                               sql_text(queue->name), sql_text(m->chat), sql_text(m->thread),
+                               sql_text(m->external_id), sql_text(m->sender), sql_int(m->grouped),
+                               sql_text(m->text), sql_int(m->cut), sql_int(m->sent_ms),
+                               sql_int(m->received_ms), sql_text(span_of(kinds[m->kind])),
+                               sql_text(m->payload)),
                     err);
     if (r == 0)
         *new_count += sqlite3_changes(db);
@@ -73,7 +78,7 @@ static int add(struct store_job *job, sqlite3 *db, struct error *err)
     int64_t new_count = 0;
     int r = move_cursor(db, own->queue, own->cursor, err);
     for (size_t i = 0; i < own->count && r == 0; i++)
-        r = insert(db, own->queue.name, &own->messages[i], &new_count, err);
+        r = insert(db, &own->queue, &own->messages[i], &new_count, err);
     if (r == 0 && own->count > 0)
         r = forget_old(db, own->messages[own->count - 1].received_ms, err);
     job->rowid = new_count;
@@ -97,40 +102,16 @@ static int check_messages(struct span channel, const struct store_inbound *messa
     return 0;
 }
 
-static size_t bytes_of(const struct store_inbound *messages, size_t count)
-{
-    size_t bytes = count * sizeof *messages;
-    for (size_t i = 0; i < count; i++) {
-        struct store_inbound copy = messages[i];
-        bytes += store_spans_bytes(INBOUND_SPANS(&copy));
-    }
-    return bytes;
-}
-
 int64_t store_inbox_add(struct store *store, struct store_queue queue, int64_t cursor,
                         const struct store_inbound *messages, size_t count, store_done_fn *done,
                         void *context, struct error *err)
 {
-    struct error local = ERROR_INIT;
-    err = err ? err : &local;
+    struct add_job own = {{add, STORE_DURABLE, done, context}, queue, cursor, messages, count};
+    const struct store_given given = {&own.messages, count, &inbound_shape};
     int r = check_messages(queue.channel, messages, count, err);
-    if (r < 0)
-        return r;
-    struct add_job *own = store_job_create(
-        sizeof *own, bytes_of(messages, count) + queue.channel.len + queue.name.len, err);
-    if (!own)
-        return err->code;
-    own->messages = store_job_keep(&own->job, messages, count * sizeof *messages);
-    own->count = count;
-    own->cursor = cursor;
-    own->queue = queue;
-    store_job_keep_spans(&own->job, STORE_SPANS(&own->queue.channel, &own->queue.name));
-    for (size_t i = 0; i < count; i++) {
-        store_job_keep_spans(&own->job, INBOUND_SPANS(&own->messages[i]));
-        if (!own->messages[i].channel.data)
-            own->messages[i].channel = own->queue.channel;
-    }
-    return store_job_submit(store, &own->job, add, STORE_DURABLE, done, context, err);
+    return r < 0 ? r
+                 : store_job_submit(store, &own.job, sizeof own, &given, 1,
+                                    STORE_SPANS(&own.queue.channel, &own.queue.name), err);
 }
 
 static int adopt(struct store_job *job, sqlite3 *db, struct error *err)
@@ -148,14 +129,9 @@ static int adopt(struct store_job *job, sqlite3 *db, struct error *err)
 int64_t store_inbox_adopt(struct store *store, struct store_queue queue, store_done_fn *done,
                           void *context, struct error *err)
 {
-    struct error local = ERROR_INIT;
-    err = err ? err : &local;
-    struct add_job *own =
-        store_job_make(sizeof *own, STORE_SPANS(&queue.channel, &queue.name), err);
-    if (!own)
-        return err->code;
-    own->queue = queue;
-    return store_job_submit(store, &own->job, adopt, STORE_DURABLE, done, context, err);
+    struct add_job own = {{adopt, STORE_DURABLE, done, context}, .queue = queue};
+    return store_job_submit(store, &own.job, sizeof own, NULL, 0,
+                            STORE_SPANS(&own.queue.channel, &own.queue.name), err);
 }
 
 int store_inbox_check(sqlite3 *db, const int64_t *numbers, size_t count, int64_t *ret_turn,
@@ -164,9 +140,7 @@ int store_inbox_check(sqlite3 *db, const int64_t *numbers, size_t count, int64_t
     static const char sql[] = "SELECT handled_ms IS NOT NULL, turn FROM inbox WHERE number = ?";
     for (size_t i = 0; i < count; i++) {
         SQL_AUTO *stmt = NULL;
-        int r = sql_prepare(db, sql, SQL_VALUES(sql_int(numbers[i])), &stmt, err);
-        if (r == 0)
-            r = sql_step(stmt, err);
+        int r = sql_first(db, sql, SQL_VALUES(sql_int(numbers[i])), &stmt, err);
         if (r < 0)
             return r;
         if (r == 0)
@@ -191,21 +165,14 @@ int store_inbox_handle(sqlite3 *db, const int64_t *numbers, size_t count, int64_
     return r;
 }
 
-static int take_cursor(void *context, sqlite3_stmt *stmt, struct error *err)
-{
-    (void)err;
-    *(int64_t *)context = sqlite3_column_int64(stmt, 0);
-    return 0;
-}
-
 int store_read_cursor(struct store *store, struct store_queue queue, int64_t *ret_cursor,
                       struct error *err)
 {
     static const char sql[] = "SELECT value FROM cursors"
                               " WHERE channel = ? AND queue = coalesce(?, '')";
-    return store_read_row(store_view(store), sql,
-                          SQL_VALUES(sql_text(queue.channel), sql_text(queue.name)), take_cursor,
-                          ret_cursor, err);
+    return store_read_number(store_view(store), sql,
+                             SQL_VALUES(sql_text(queue.channel), sql_text(queue.name)), ret_cursor,
+                             err);
 }
 
 struct reading {

@@ -2,67 +2,89 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "store/store_internal.h"
 
-void *store_job_create(size_t size, size_t payload, struct error *err)
+const struct store_shape store_number_shape = {sizeof(int64_t), 0, {0}};
+
+static char *things_of(const struct store_given *given)
 {
-    if (payload > STORE_JOB_BYTES_MAX) {
-        error_set(err, -E2BIG, "%zu bytes are too many to store at once; the limit is %d", payload,
-                  STORE_JOB_BYTES_MAX);
-        return NULL;
-    }
-    size_t start = (size + 15) & ~(size_t)15;
-    struct store_job *job = calloc(1, start + payload);
-    if (!job) {
-        error_set(err, -ENOMEM, "no memory left for what is to be stored");
-        return NULL;
-    }
-    job->bytes = start + payload;
-    job->used = start;
+    char *things;
+    memcpy(&things, given->at, sizeof things);
+    return things;
+}
+
+// One of all the texts that the things have together.
+static struct span *text_of(const struct store_given *given, size_t index)
+{
+    const struct store_shape *shape = given->shape;
+    return (struct span *)(things_of(given) + index / shape->texts * shape->size +
+                           shape->offsets[index % shape->texts]);
+}
+
+static size_t bytes_of(const struct store_given *given)
+{
+    size_t bytes = given->count * given->shape->size;
+    for (size_t i = 0; i < given->count * given->shape->texts; i++)
+        bytes += text_of(given, i)->len;
+    return bytes;
+}
+
+static void keep_things(char **room, const struct store_given *given)
+{
+    if (given->count == 0)
+        return;
+    memcpy(*room, things_of(given), given->count * given->shape->size);
+    memcpy(given->at, room, sizeof *room);
+    *room += given->count * given->shape->size;
+}
+
+static void keep_text(char **room, struct span *text)
+{
+    if (!text->data)
+        return;
+    memcpy(*room, text->data, text->len);
+    text->data = *room;
+    *room += text->len;
+}
+
+// Things before the first text, for alignment.
+int store_job_create(const struct store_job *own, size_t size, const struct store_given *given,
+                     size_t given_count, struct span *const *spans, size_t count,
+                     struct store_job **ret_job, struct error *err)
+{
+    size_t bytes = (size + 15) & ~(size_t)15, start = bytes;
+    for (size_t i = 0; i < given_count; i++)
+        bytes += bytes_of(&given[i]);
+    for (size_t i = 0; i < count; i++)
+        bytes += spans[i]->len;
+    if (bytes - start > STORE_JOB_BYTES_MAX)
+        return error_set(err, -E2BIG, "%zu bytes are too many to store at once; the limit is %d",
+                         bytes - start, STORE_JOB_BYTES_MAX);
+    struct store_job *job = malloc(bytes);
+    if (!job)
+        return error_set(err, -ENOMEM, "no memory left for what is to be stored");
+    char *room = (char *)job + start;
+    for (size_t i = 0; i < given_count; i++)
+        keep_things(&room, &given[i]);
+    for (size_t i = 0; i < given_count; i++)
+        for (size_t text = 0; text < given[i].count * given[i].shape->texts; text++)
+            keep_text(&room, text_of(&given[i], text));
+    for (size_t i = 0; i < count; i++)
+        keep_text(&room, spans[i]);
+    memcpy(job, own, size);
+    job->bytes = bytes;
     list_init(&job->owned);
     list_init(&job->link);
-    return job;
+    *ret_job = job;
+    return 0;
 }
 
 void store_job_destroy(struct store_job *job)
 {
-    if (!job)
-        return;
     if (job->release)
         job->release(job);
     free(job);
-}
-
-void *store_job_keep(struct store_job *job, const void *data, size_t len)
-{
-    char *copy = (char *)job + job->used;
-    if (len)
-        memcpy(copy, data, len);
-    job->used += len;
-    return copy;
-}
-
-size_t store_spans_bytes(struct span *const *spans, size_t count)
-{
-    size_t bytes = 0;
-    for (size_t i = 0; i < count; i++)
-        bytes += spans[i]->len;
-    return bytes;
-}
-
-void store_job_keep_spans(struct store_job *job, struct span *const *spans, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (spans[i]->data)
-            spans[i]->data = store_job_keep(job, spans[i]->data, spans[i]->len);
-}
-
-void *store_job_make(size_t size, struct span *const *spans, size_t count, struct error *err)
-{
-    struct store_job *job = store_job_create(size, store_spans_bytes(spans, count), err);
-    if (job)
-        store_job_keep_spans(job, spans, count);
-    return job;
 }
 
 int store_id_check(struct span id, const char *what, struct error *err)

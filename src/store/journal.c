@@ -334,7 +334,6 @@ static int mark_file(struct sync_job *own)
 static int sync_files(struct store_job *job, sqlite3 *db, struct error *err)
 {
     struct sync_job *own = CONTAINER_OF(job, struct sync_job, job);
-    (void)db;
     if (!own->failed && fdatasync(own->file->fd) < 0)
         own->failed = errno;
     if (!own->failed && own->directory >= 0)
@@ -357,24 +356,16 @@ static void synced(struct store_job *job)
 int64_t journal_sync(struct store *store, struct journal *journal, store_done_fn *done,
                      void *context, struct error *err)
 {
-    struct error local = ERROR_INIT;
-    err = err ? err : &local;
-    struct sync_job *own = store_job_create(sizeof *own, 0, err);
-    if (!own)
-        return err->code;
-    own->job.finish = synced;
-    own->job.release = release;
-    own->job.reads_only = true; // of the database
-    own->journal = journal;
-    own->generation = journal->generations[journal->count - 1];
-    own->file = journal->file;
-    own->file->users++;
-    own->end = journal->end;
-    own->directory = journal->is_named ? -1 : fcntl(journal->directory, F_DUPFD_CLOEXEC, 0);
-    if (own->directory < 0 && !journal->is_named) {
-        error_errno(err, errno, "syncing the ledger's journal");
-        store_job_destroy(&own->job);
-        return err->code;
-    }
-    return store_job_submit(store, &own->job, sync_files, STORE_DURABLE, done, context, err);
+    struct sync_job own = {
+        .job = {sync_files, STORE_DURABLE, done, context, synced, release, .reads_only = true},
+        .journal = journal,
+        .generation = journal->generations[journal->count - 1],
+        .file = journal->file,
+        .end = journal->end,
+        .directory = journal->is_named ? -1 : fcntl(journal->directory, F_DUPFD_CLOEXEC, 0),
+    };
+    if (own.directory < 0 && !journal->is_named)
+        return error_errno(err, errno, "syncing the ledger's journal");
+    own.file->users++;
+    return store_job_submit(store, &own.job, sizeof own, NULL, 0, NULL, 0, err);
 }

@@ -39,7 +39,6 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
 {
     const struct journal_window *window = copied_to;
     const char *touched = info->si_addr;
-    (void)context;
     if (window && touched >= window->memory && touched < window->memory + window->len &&
         mmap(window->memory, window->len, PROT_READ | PROT_WRITE,
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED) {

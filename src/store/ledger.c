@@ -38,11 +38,7 @@ enum {
 
 struct fold_job {
     struct store_job job;
-    const char *home; // these two are kept in the job
-    const uint64_t *generations;
-    size_t count;
-    int64_t limit, wall_ms;
-    bool hurry;
+    struct store_fold_range range;
     store_fold_fn *done;
     struct store_fold_result result;
 };
@@ -196,7 +192,7 @@ static int folded_to(sqlite3 *db, uint64_t generation, int64_t *ret_offset, stru
 static int note_loss(struct fold_job *own, uint64_t generation, bool is_written_to,
                      struct error *err)
 {
-    int r = journal_note_loss(own->home, generation, own->wall_ms, is_written_to, err);
+    int r = journal_note_loss(own->range.home, generation, own->range.wall_ms, is_written_to, err);
     if (r == 0)
         own->result.lost_generation = generation;
     return r;
@@ -205,23 +201,23 @@ static int note_loss(struct fold_job *own, uint64_t generation, bool is_written_
 // One step in one generation. SQL_ROW when something was there to fold.
 static int fold_generation(struct fold_job *own, sqlite3 *db, size_t index, struct error *err)
 {
-    size_t most = own->hurry ? HURRIED_BYTES : STEP_BYTES;
+    size_t most = own->range.hurry ? HURRIED_BYTES : STEP_BYTES;
     BUF_AUTO bytes = BUF_INIT(most);
     struct fold fold = {.db = db,
-                        .home = own->home,
+                        .home = own->range.home,
                         .result = &own->result,
-                        .records_max = own->hurry ? HURRIED_RECORDS : STEP_RECORDS};
+                        .records_max = own->range.hurry ? HURRIED_RECORDS : STEP_RECORDS};
     struct journal_part part;
-    uint64_t generation = own->generations[index];
-    int64_t limit = index + 1 == own->count ? own->limit : -1;
+    uint64_t generation = own->range.generations[index];
+    int64_t limit = index + 1 == own->range.count ? own->range.limit : -1;
     int64_t offset = 0;
-    if (journal_has_loss(own->home, generation)) // also where the step that found it told another
+    if (journal_has_loss(own->range.home, generation)) // also if that step told another
         own->result.lost_generation = generation;
     int r = folded_to(db, generation, &offset, err);
     if (r == 0 && limit >= 0 && offset >= limit)
         return 0;
     if (r == 0)
-        r = journal_read(own->home, generation, offset, limit, most, &bytes, &part, err);
+        r = journal_read(own->range.home, generation, offset, limit, most, &bytes, &part, err);
     if (r < 0)
         return r;
     bool is_empty = r == STORE_NOT_FOUND || part.bytes.len == 0;
@@ -230,15 +226,16 @@ static int fold_generation(struct fold_job *own, sqlite3 *db, size_t index, stru
     r = is_empty ? 0 : fold_part(&fold, &part, err);
     bool is_used_up = is_empty || (part.is_last && part.bytes.len == 0);
     bool is_broken = !is_empty && part.offset > fold.sound;
-    bool is_lost = (is_used_up || is_broken) &&
-                   fold.sound < (limit >= 0 ? limit : journal_marked_end(own->home, generation));
+    bool is_lost =
+        (is_used_up || is_broken) &&
+        fold.sound < (limit >= 0 ? limit : journal_marked_end(own->range.home, generation));
     if (limit < 0)
-        is_lost |= journal_is_lost(own->home, generation);
+        is_lost |= journal_is_lost(own->range.home, generation);
     if (r == 0 && is_lost)
         r = note_loss(own, generation, limit >= 0, err);
     if (r < 0 || is_empty)
         return r;
-    own->result.is_behind = !is_used_up || index + 1 < own->count;
+    own->result.is_behind = !is_used_up || index + 1 < own->range.count;
     return part.offset > offset ? SQL_ROW : 0;
 }
 
@@ -247,7 +244,7 @@ static int fold_step(struct store_job *job, sqlite3 *db, struct error *err)
     struct fold_job *own = CONTAINER_OF(job, struct fold_job, job);
     own->result = (struct store_fold_result){0};
     int r = 0;
-    for (size_t i = 0; r == 0 && i < own->count; i++)
+    for (size_t i = 0; r == 0 && i < own->range.count; i++)
         r = fold_generation(own, db, i, err);
     return r < 0 ? r : 0;
 }
@@ -259,47 +256,29 @@ static void fold_finish(struct store_job *job)
         own->done(job->context, job->result, &job->err, &own->result);
 }
 
-// The range's home and generations, kept in a job of `size` bytes.
-static void *make_job(size_t size, const struct store_fold_range *range, const char **ret_home,
-                      const uint64_t **ret_generations, struct error *err)
+// A job that keeps the range, which is in it.
+static int64_t submit(struct store *store, struct store_job *job, size_t size,
+                      struct store_fold_range *range, struct error *err)
 {
-    size_t numbers = range->count * sizeof *range->generations, home = strlen(range->home) + 1;
-    struct store_job *job = store_job_create(size, numbers + home, err);
-    if (!job)
-        return NULL;
-    *ret_generations = store_job_keep(job, range->generations, numbers);
-    *ret_home = store_job_keep(job, range->home, home);
-    return job;
+    static const struct store_shape characters = {1, 0, {0}};
+    const struct store_given given[] = {{&range->generations, range->count, &store_number_shape},
+                                        {&range->home, strlen(range->home) + 1, &characters}};
+    return store_job_submit(store, job, size, given, ARRAY_LEN(given), NULL, 0, err);
 }
 
 int64_t store_ledger_fold(struct store *store, const struct store_fold_range *range,
                           store_fold_fn *done, void *context, struct error *err)
 {
-    struct error local = ERROR_INIT;
-    const uint64_t *generations;
-    const char *home;
-    err = err ? err : &local;
-    struct fold_job *own = make_job(sizeof *own, range, &home, &generations, err);
-    if (!own)
-        return err->code;
-    own->home = home;
-    own->generations = generations;
-    own->count = range->count;
-    own->limit = range->limit;
-    own->wall_ms = range->wall_ms;
-    own->hurry = range->hurry;
-    own->done = done;
-    own->job.finish = fold_finish;
-    return store_job_submit(store, &own->job, fold_step,
-                            range->hurry ? STORE_PROMPT : STORE_GROUPED, NULL, context, err);
+    enum store_durability durability = range->hurry ? STORE_PROMPT : STORE_GROUPED;
+    struct fold_job own = {
+        {fold_step, durability, NULL, context, fold_finish}, .range = *range, .done = done};
+    return submit(store, &own.job, sizeof own, &own.range, err);
 }
 
 struct drop_job {
     struct store_job job;
     struct store *store;
-    const char *home;
-    const uint64_t *generations;
-    size_t count;
+    struct store_fold_range range;
 };
 
 // A write is needed for the commit to reach the disk, and with it all that came before; one that
@@ -309,13 +288,13 @@ static int make_sure(struct store_job *job, sqlite3 *db, struct error *err)
     static const char sql[] = "UPDATE journals SET sealed = 1 WHERE generation = ?";
     struct drop_job *own = CONTAINER_OF(job, struct drop_job, job);
     int r = 0;
-    for (size_t i = 0; r == 0 && i < own->count; i++) {
-        int64_t folded = 0, size = journal_size(own->home, own->generations[i]);
-        r = folded_to(db, own->generations[i], &folded, err);
+    for (size_t i = 0; r == 0 && i < own->range.count; i++) {
+        int64_t folded = 0, size = journal_size(own->range.home, own->range.generations[i]);
+        r = folded_to(db, own->range.generations[i], &folded, err);
         if (r == 0 && folded < size)
             r = error_set(err, -EBUSY, "the ledger's journal was not folded to its end");
         if (r == 0)
-            r = sql_run(db, sql, SQL_VALUES(sql_int((int64_t)own->generations[i])), err);
+            r = sql_run(db, sql, SQL_VALUES(sql_int((int64_t)own->range.generations[i])), err);
     }
     return r;
 }
@@ -326,33 +305,23 @@ static int remove_files(struct store_job *job, sqlite3 *db, struct error *err)
     static const char sql[] = "DELETE FROM journals WHERE generation = ?";
     struct drop_job *own = CONTAINER_OF(job, struct drop_job, job);
     int r = 0;
-    for (size_t i = 0; r == 0 && i < own->count; i++) {
-        r = journal_remove(own->home, own->generations[i], err);
+    for (size_t i = 0; r == 0 && i < own->range.count; i++) {
+        r = journal_remove(own->range.home, own->range.generations[i], err);
         if (r == 0)
-            r = sql_run(db, sql, SQL_VALUES(sql_int((int64_t)own->generations[i])), err);
+            r = sql_run(db, sql, SQL_VALUES(sql_int((int64_t)own->range.generations[i])), err);
     }
     return r;
 }
 
 static void sure(struct store_job *job)
 {
-    struct drop_job *own = CONTAINER_OF(job, struct drop_job, job), *next = NULL;
-    struct store_fold_range range = {own->home, own->generations, own->count, 0};
+    struct drop_job *own = CONTAINER_OF(job, struct drop_job, job);
+    struct drop_job next = {{remove_files, STORE_GROUPED, job->done, job->context},
+                            .range = own->range};
     struct error err = job->err;
-    const uint64_t *generations;
-    const char *home;
     int64_t r = job->result;
     if (r == 0)
-        next = make_job(sizeof *next, &range, &home, &generations, &err);
-    if (next) {
-        next->home = home;
-        next->generations = generations;
-        next->count = own->count;
-        r = store_job_submit(own->store, &next->job, remove_files, STORE_GROUPED, job->done,
-                             job->context, &err);
-    } else if (r == 0) {
-        r = err.code;
-    }
+        r = submit(own->store, &next.job, sizeof next, &next.range, &err);
     if (r < 0 && job->done)
         job->done(job->context, (int)r, &err, 0);
 }
@@ -360,17 +329,6 @@ static void sure(struct store_job *job)
 int64_t store_ledger_drop(struct store *store, const struct store_fold_range *range,
                           store_done_fn *done, void *context, struct error *err)
 {
-    struct error local = ERROR_INIT;
-    const uint64_t *generations;
-    const char *home;
-    err = err ? err : &local;
-    struct drop_job *own = make_job(sizeof *own, range, &home, &generations, err);
-    if (!own)
-        return err->code;
-    own->home = home;
-    own->generations = generations;
-    own->count = range->count;
-    own->store = store;
-    own->job.finish = sure;
-    return store_job_submit(store, &own->job, make_sure, STORE_DURABLE, done, context, err);
+    struct drop_job own = {{make_sure, STORE_DURABLE, done, context, sure}, store, *range};
+    return submit(store, &own.job, sizeof own, &own.range, err);
 }

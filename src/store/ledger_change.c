@@ -66,9 +66,7 @@ static int charge_next(sqlite3 *db, struct ledger_writer *writer, struct error *
     struct store_charge charges[LEDGER_CHARGES_MAX];
     struct store_attempt row;
     enum ledger_record kind;
-    int r = sql_prepare(db, next, NULL, 0, &stmt, err);
-    if (r == 0)
-        r = sql_step(stmt, err);
+    int r = sql_first(db, next, NULL, 0, &stmt, err);
     if (r != SQL_ROW)
         return r;
     buf_append_span(&call, sql_column(stmt, 0));
@@ -95,12 +93,8 @@ static int charge_orphans(struct store_job *job, sqlite3 *db, struct error *err)
 int64_t store_ledger_charge_orphans(struct store *store, store_done_fn *done, void *context,
                                     struct error *err)
 {
-    struct error local = ERROR_INIT;
-    err = err ? err : &local;
-    struct store_job *job = store_job_create(sizeof *job, 0, err);
-    if (!job)
-        return err->code;
-    return store_job_submit(store, job, charge_orphans, STORE_DURABLE, done, context, err);
+    struct store_job own = {charge_orphans, STORE_DURABLE, done, context};
+    return store_job_submit(store, &own, sizeof own, NULL, 0, NULL, 0, err);
 }
 
 struct correct_job {
@@ -164,12 +158,10 @@ static int correct(struct store_job *job, sqlite3 *db, struct error *err)
         "UPDATE ledger SET cost_pico = ?2, source = ?3, charges = NULL WHERE number = ?1";
     struct correct_job *own = CONTAINER_OF(job, struct correct_job, job);
     SQL_AUTO *stmt = NULL;
-    int r = sql_prepare(db, find,
-                        SQL_VALUES(sql_text(own->what.call), sql_int(own->what.attempt),
-                                   sql_int(LEDGER_SEARCH_ROWS)),
-                        &stmt, err);
-    if (r == 0)
-        r = sql_step(stmt, err);
+    int r = sql_first(db, find,
+                      SQL_VALUES(sql_text(own->what.call), sql_int(own->what.attempt),
+                                 sql_int(LEDGER_SEARCH_ROWS)),
+                      &stmt, err);
     if (r != SQL_ROW)
         return r < 0 ? r : STORE_NOT_FOUND;
     struct span source = sql_column(stmt, 7);
@@ -206,20 +198,13 @@ int64_t store_ledger_correct(struct store *store, const struct store_correction 
                              store_charge_fn *account, store_done_fn *done, void *context,
                              struct error *err)
 {
-    struct error local = ERROR_INIT;
-    struct store_correction kept = *correction;
-    err = err ? err : &local;
-    if (kept.cost_pico < 0 || (unsigned)kept.source >= STORE_COST_SOURCES)
+    struct correct_job own = {{correct, STORE_DURABLE, done, context, tell_accounts, release},
+                              *correction,
+                              account,
+                              BUF_INIT(LEDGER_RECORD_MAX)};
+    if (correction->cost_pico < 0 || (unsigned)correction->source >= STORE_COST_SOURCES)
         return error_set(err, -EINVAL, "that is not a cost of an attempt");
-    struct correct_job *own = store_job_make(sizeof *own, STORE_SPANS(&kept.call), err);
-    if (!own)
-        return err->code;
-    own->what = kept;
-    own->account = account;
-    buf_init(&own->charges, LEDGER_RECORD_MAX);
-    own->job.release = release;
-    own->job.finish = tell_accounts;
-    return store_job_submit(store, &own->job, correct, STORE_DURABLE, done, context, err);
+    return store_job_submit(store, &own.job, sizeof own, NULL, 0, STORE_SPANS(&own.what.call), err);
 }
 
 struct forget_job {
@@ -250,15 +235,8 @@ static int forget(struct store_job *job, sqlite3 *db, struct error *err)
 int64_t store_ledger_forget(struct store *store, int64_t first_day, int64_t rows_max,
                             int64_t ended_ms, store_done_fn *done, void *context, struct error *err)
 {
-    struct error local = ERROR_INIT;
-    err = err ? err : &local;
-    struct forget_job *own = store_job_create(sizeof *own, 0, err);
-    if (!own)
-        return err->code;
-    own->first_day = first_day;
-    own->rows_max = rows_max;
-    own->ended_ms = ended_ms;
-    return store_job_submit(store, &own->job, forget, STORE_GROUPED, done, context, err);
+    struct forget_job own = {{forget, STORE_GROUPED, done, context}, first_day, rows_max, ended_ms};
+    return store_job_submit(store, &own.job, sizeof own, NULL, 0, NULL, 0, err);
 }
 
 struct reading {
@@ -277,7 +255,6 @@ static int tell_budget(void *context, sqlite3_stmt *stmt, struct error *err)
         .overshoot_pico = sqlite3_column_int64(stmt, 4),
         .cap_pico = sqlite3_column_int64(stmt, 5),
     };
-    (void)err;
     reading->row(reading->context, &spent);
     return SQL_ROW;
 }

@@ -50,13 +50,13 @@ struct read_job {
     struct buf texts;
     struct store_attempt *attempts; // owned
     size_t count;
+    struct store_cost_sum *sums; // of costs
 };
 
 struct costs_job {
     struct read_job read;
     struct store_costs_question question;
     struct store_costs costs;
-    struct store_cost_sum *sums; // owned
     store_costs_fn *done;
 };
 
@@ -69,10 +69,10 @@ struct call_job {
 };
 
 // Made anew by each run, for a run may be repeated.
-static int begin(struct read_job *read, size_t attempts, struct error *err)
+static int begin(struct read_job *read, struct error *err)
 {
     if (!read->attempts)
-        read->attempts = mem_alloc(attempts * sizeof *read->attempts);
+        read->attempts = mem_alloc(STORE_CALL_MAX * sizeof *read->attempts);
     read->count = 0;
     buf_clear(&read->texts);
     if (!buf_reserve(&read->texts, TEXTS_BYTES))
@@ -80,10 +80,19 @@ static int begin(struct read_job *read, size_t attempts, struct error *err)
     return 0;
 }
 
-static void free_read(struct read_job *read)
+static void release(struct store_job *job)
 {
+    struct read_job *read = CONTAINER_OF(job, struct read_job, job);
     buf_finish(&read->texts);
     free(read->attempts);
+    free(read->sums);
+}
+
+static struct read_job reading(store_run_fn *run, void (*finish)(struct store_job *job),
+                               void *context)
+{
+    return (struct read_job){{run, STORE_DURABLE, NULL, context, finish, release, true, true},
+                             BUF_INIT(TEXTS_BYTES)};
 }
 
 static struct span keep(struct read_job *read, struct span text)
@@ -145,10 +154,8 @@ static int take_sum(sqlite3 *db, int64_t first_day, int64_t last_day, struct spa
 {
     static const char sql[] = "SELECT " DAY_SUMS " AND (?3 IS NULL OR model = ?3)";
     SQL_AUTO *stmt = NULL;
-    int r = sql_prepare(db, sql, SQL_VALUES(sql_int(first_day), sql_int(last_day), sql_text(model)),
-                        &stmt, err);
-    if (r == 0)
-        r = sql_step(stmt, err);
+    int r = sql_first(db, sql, SQL_VALUES(sql_int(first_day), sql_int(last_day), sql_text(model)),
+                      &stmt, err);
     if (r == SQL_ROW)
         *ret_sum = sum_of(stmt, 0);
     return r < 0 ? r : 0;
@@ -169,10 +176,10 @@ static int take_sums(struct costs_job *own, sqlite3 *db, struct error *err)
         own->costs.is_cut = count == STORE_COSTS_MAX;
         if (own->costs.is_cut)
             break;
-        own->sums[count] = sum_of(stmt, 1);
-        own->sums[count++].name = keep(&own->read, sql_column(stmt, 0));
+        own->read.sums[count] = sum_of(stmt, 1);
+        own->read.sums[count++].name = keep(&own->read, sql_column(stmt, 0));
     }
-    own->costs.sums = own->sums;
+    own->costs.sums = own->read.sums;
     own->costs.sum_count = count;
     return r;
 }
@@ -185,9 +192,9 @@ static int read_costs(struct store_job *job, sqlite3 *db, struct error *err)
     struct costs_job *own = CONTAINER_OF(job, struct costs_job, read.job);
     const struct store_costs_question *q = &own->question;
     struct store_costs *costs = &own->costs;
-    if (!own->sums)
-        own->sums = mem_alloc(STORE_COSTS_MAX * sizeof *own->sums);
-    int r = begin(&own->read, STORE_CALL_MAX, err);
+    if (!own->read.sums)
+        own->read.sums = mem_alloc(STORE_COSTS_MAX * sizeof *own->read.sums);
+    int r = begin(&own->read, err);
     if (r == 0)
         r = take_sum(db, q->today, q->today, SPAN_ABSENT, &costs->today, err);
     if (r == 0)
@@ -205,41 +212,18 @@ static int read_costs(struct store_job *job, sqlite3 *db, struct error *err)
     return r;
 }
 
-static void costs_release(struct store_job *job)
-{
-    struct costs_job *own = CONTAINER_OF(job, struct costs_job, read.job);
-    free_read(&own->read);
-    free(own->sums);
-}
-
 static void costs_finish(struct store_job *job)
 {
     struct costs_job *own = CONTAINER_OF(job, struct costs_job, read.job);
     own->done(job->context, job->result, &job->err, &own->costs);
 }
 
-// Durable, which for a reader only means that it does not wait for company.
-static int64_t submit(struct store *store, struct read_job *read, store_run_fn *run, void *context,
-                      struct error *err)
-{
-    buf_init(&read->texts, TEXTS_BYTES);
-    read->job.reads_only = read->job.apart = true;
-    return store_job_submit(store, &read->job, run, STORE_DURABLE, NULL, context, err);
-}
-
 int64_t store_read_costs(struct store *store, const struct store_costs_question *question,
                          store_costs_fn *done, void *context, struct error *err)
 {
-    struct error local = ERROR_INIT;
-    err = err ? err : &local;
-    struct costs_job *own = store_job_create(sizeof *own, 0, err);
-    if (!own)
-        return err->code;
-    own->question = *question;
-    own->done = done;
-    own->read.job.finish = costs_finish;
-    own->read.job.release = costs_release;
-    return submit(store, &own->read, read_costs, context, err);
+    struct costs_job own = {reading(read_costs, costs_finish, context), .question = *question,
+                            .done = done};
+    return store_job_submit(store, &own.read.job, sizeof own, NULL, 0, NULL, 0, err);
 }
 
 struct unsure_job {
@@ -255,17 +239,12 @@ static int read_unsure(struct store_job *job, sqlite3 *db, struct error *err)
         " AND source IN ('bound', 'unknown') AND reply_id <> '' AND wall_ms >= ?1"
         " ORDER BY number DESC LIMIT ?3";
     struct unsure_job *own = CONTAINER_OF(job, struct unsure_job, read.job);
-    int r = begin(&own->read, STORE_CALL_MAX, err);
+    int r = begin(&own->read, err);
     if (r == 0)
         r = take_attempts(
             &own->read, db, sql,
             SQL_VALUES(sql_int(own->since_ms), sql_int(UNSURE_ROWS), sql_int(STORE_CALL_MAX)), err);
     return r;
-}
-
-static void unsure_release(struct store_job *job)
-{
-    free_read(&CONTAINER_OF(job, struct unsure_job, read.job)->read);
 }
 
 static void unsure_finish(struct store_job *job)
@@ -277,16 +256,8 @@ static void unsure_finish(struct store_job *job)
 int64_t store_read_unsure(struct store *store, int64_t since_ms, store_unsure_fn *done,
                           void *context, struct error *err)
 {
-    struct error local = ERROR_INIT;
-    err = err ? err : &local;
-    struct unsure_job *own = store_job_create(sizeof *own, 0, err);
-    if (!own)
-        return err->code;
-    own->since_ms = since_ms;
-    own->done = done;
-    own->read.job.finish = unsure_finish;
-    own->read.job.release = unsure_release;
-    return submit(store, &own->read, read_unsure, context, err);
+    struct unsure_job own = {reading(read_unsure, unsure_finish, context), since_ms, done};
+    return store_job_submit(store, &own.read.job, sizeof own, NULL, 0, NULL, 0, err);
 }
 
 static int find_call(struct call_job *own, sqlite3 *db, struct span *ret_call, struct error *err)
@@ -295,10 +266,8 @@ static int find_call(struct call_job *own, sqlite3 *db, struct span *ret_call, s
         "SELECT DISTINCT call FROM ledger WHERE number > (SELECT max(number) FROM ledger) - ?2"
         " AND call >= ?1 AND call < ?1 || char(1114111) ORDER BY call LIMIT 2";
     SQL_AUTO *stmt = NULL;
-    int r = sql_prepare(db, sql, SQL_VALUES(sql_text(own->beginning), sql_int(LEDGER_SEARCH_ROWS)),
-                        &stmt, err);
-    if (r == 0)
-        r = sql_step(stmt, err);
+    int r = sql_first(db, sql, SQL_VALUES(sql_text(own->beginning), sql_int(LEDGER_SEARCH_ROWS)),
+                      &stmt, err);
     if (r != SQL_ROW)
         return r < 0 ? r : STORE_NOT_FOUND;
     *ret_call = keep(&own->read, sql_column(stmt, 0));
@@ -321,12 +290,10 @@ static int take_before(struct call_job *own, sqlite3 *db, int64_t number, struct
     own->call.before = NULL;
     if (first->session.len == 0)
         return 0;
-    int r = sql_prepare(db, sql,
-                        SQL_VALUES(sql_int(number), sql_int(LEDGER_SEARCH_ROWS),
-                                   sql_text(first->session), sql_text(first->call)),
-                        &stmt, err);
-    if (r == 0)
-        r = sql_step(stmt, err);
+    int r = sql_first(db, sql,
+                      SQL_VALUES(sql_int(number), sql_int(LEDGER_SEARCH_ROWS),
+                                 sql_text(first->session), sql_text(first->call)),
+                      &stmt, err);
     if (r != SQL_ROW)
         return r;
     take_attempt(&own->read, stmt, &own->before);
@@ -346,7 +313,7 @@ static int read_call(struct store_job *job, sqlite3 *db, struct error *err)
     struct store_call *call = &own->call;
     struct span id = SPAN_ABSENT;
     int64_t number = 0;
-    int r = begin(&own->read, STORE_CALL_MAX, err);
+    int r = begin(&own->read, err);
     if (r == 0)
         r = find_call(own, db, &id, err);
     if (r == 0)
@@ -367,11 +334,6 @@ static int read_call(struct store_job *job, sqlite3 *db, struct error *err)
     return r;
 }
 
-static void call_release(struct store_job *job)
-{
-    free_read(&CONTAINER_OF(job, struct call_job, read.job)->read);
-}
-
 static void call_finish(struct store_job *job)
 {
     struct call_job *own = CONTAINER_OF(job, struct call_job, read.job);
@@ -381,17 +343,10 @@ static void call_finish(struct store_job *job)
 int64_t store_read_call(struct store *store, struct span beginning, store_call_fn *done,
                         void *context, struct error *err)
 {
-    struct error local = ERROR_INIT;
-    err = err ? err : &local;
+    struct call_job own = {reading(read_call, call_finish, context), .beginning = beginning,
+                           .done = done};
     int r = store_id_check(beginning, "call", err);
-    if (r < 0)
-        return r;
-    struct call_job *own = store_job_make(sizeof *own, STORE_SPANS(&beginning), err);
-    if (!own)
-        return err->code;
-    own->beginning = beginning;
-    own->done = done;
-    own->read.job.finish = call_finish;
-    own->read.job.release = call_release;
-    return submit(store, &own->read, read_call, context, err);
+    return r < 0 ? r
+                 : store_job_submit(store, &own.read.job, sizeof own, NULL, 0,
+                                    STORE_SPANS(&own.beginning), err);
 }

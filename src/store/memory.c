@@ -41,19 +41,14 @@ int64_t store_memory_add(struct store *store, const struct store_memory *memory,
                          enum store_durability durability, store_done_fn *done, void *context,
                          struct error *err)
 {
-    struct error local = ERROR_INIT;
-    err = err ? err : &local;
     if (memory->content.len == 0)
         return error_set(err, -EINVAL, "there is nothing to remember");
     if (memory->content.len > STORE_MEMORY_BYTES_MAX)
         return error_set(err, -E2BIG, "a memory has at most %d bytes, not %zu; keep it in a file",
                          STORE_MEMORY_BYTES_MAX, memory->content.len);
-    struct store_memory kept = *memory;
-    struct add_job *own = store_job_make(sizeof *own, STORE_SPANS(&kept.content), err);
-    if (!own)
-        return err->code;
-    own->memory = kept;
-    return store_job_submit(store, &own->job, add, durability, done, context, err);
+    struct add_job own = {{add, durability, done, context}, *memory};
+    return store_job_submit(store, &own.job, sizeof own, NULL, 0, STORE_SPANS(&own.memory.content),
+                            err);
 }
 
 // The buffer moves while it grows, so the contents are pointed at when all are there.
@@ -126,22 +121,16 @@ static void search_release(struct store_job *job)
 int64_t store_memory_search(struct store *store, struct span text, int limit,
                             store_memory_found_fn *found, void *context, struct error *err)
 {
-    struct error local = ERROR_INIT;
-    err = err ? err : &local;
     if (limit < 1 || limit > STORE_MEMORY_ROWS_MAX)
         return error_set(err, -EINVAL, "a search finds 1 to %d memories, not %d",
                          STORE_MEMORY_ROWS_MAX, limit);
-    struct search_job *own = store_job_make(sizeof *own, STORE_SPANS(&text), err);
-    if (!own)
-        return err->code;
-    own->text = text;
-    own->limit = limit;
-    own->found = found;
-    own->rows = mem_zalloc((size_t)limit * sizeof *own->rows);
-    buf_init(&own->contents, FOUND_BYTES_MAX);
-    own->job.finish = search_finish;
-    own->job.release = search_release;
-    own->job.reads_only = own->job.apart = true;
-    // Durable because somebody waits for it; there is nothing to sync.
-    return store_job_submit(store, &own->job, search, STORE_DURABLE, NULL, context, err);
+    struct search_job own = {
+        .job = {search, STORE_DURABLE, NULL, context, search_finish, search_release, true, true},
+        .text = text,
+        .limit = limit,
+        .found = found,
+        .rows = mem_zalloc((size_t)limit * sizeof *own.rows),
+        .contents = BUF_INIT(FOUND_BYTES_MAX),
+    };
+    return store_job_submit(store, &own.job, sizeof own, NULL, 0, STORE_SPANS(&own.text), err);
 }

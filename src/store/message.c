@@ -2,15 +2,13 @@
 
 #include "store/store_internal.h"
 
-#define MESSAGE_SPANS(m)                                                               \
-    STORE_SPANS(&(m)->session, &(m)->turn, &(m)->role, &(m)->content, &(m)->reasoning, \
-                &(m)->tool_calls, &(m)->tool_call_id, &(m)->name)
-
-static size_t bytes_of(const struct store_message *m)
-{
-    struct store_message copy = *m;
-    return store_spans_bytes(MESSAGE_SPANS(&copy));
-}
+const struct store_shape store_message_shape = {
+    sizeof(struct store_message),
+    8,
+    {offsetof(struct store_message, session), offsetof(struct store_message, turn),
+     offsetof(struct store_message, role), offsetof(struct store_message, content),
+     offsetof(struct store_message, reasoning), offsetof(struct store_message, tool_calls),
+     offsetof(struct store_message, tool_call_id), offsetof(struct store_message, name)}};
 
 // What a turn writes after it was taken out of the conversation is no part of it either.
 static int insert(sqlite3 *db, int64_t session, int64_t turn, const struct store_message *m,
@@ -27,20 +25,6 @@ static int insert(sqlite3 *db, int64_t session, int64_t turn, const struct store
                               sql_bytes(m->tool_calls), sql_text(m->tool_call_id),
                               sql_text(m->name), sql_int(m->tainted), sql_int(m->created_ms)),
                    err);
-}
-
-size_t store_messages_bytes(const struct store_message *messages, size_t count)
-{
-    size_t bytes = count * sizeof *messages;
-    for (size_t i = 0; i < count; i++)
-        bytes += bytes_of(&messages[i]);
-    return bytes;
-}
-
-void store_messages_keep(struct store_job *job, struct store_message *messages, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        store_job_keep_spans(job, MESSAGE_SPANS(&messages[i]));
 }
 
 int store_messages_insert(sqlite3 *db, int64_t session, int64_t turn,
@@ -64,7 +48,6 @@ struct reading {
 static int tell(void *context, sqlite3_stmt *stmt, struct error *err)
 {
     const struct reading *reading = context;
-    (void)err;
     struct store_message message = {
         .id = sqlite3_column_int64(stmt, 0),
         .session = reading->session,
@@ -101,17 +84,10 @@ int store_read_messages(struct store_view *view, struct span session, int limit,
                            tell, &reading, err);
 }
 
-static int take_count(void *context, sqlite3_stmt *stmt, struct error *err)
-{
-    (void)err;
-    *(int64_t *)context = sqlite3_column_int64(stmt, 0);
-    return 0;
-}
-
 int store_read_message_count(struct store_view *view, struct span session, int64_t *ret_count,
                              struct error *err)
 {
     static const char sql[] = "SELECT count(*) FROM messages WHERE dropped = 0"
                               " AND session = (SELECT number FROM sessions WHERE id = ?)";
-    return store_read_row(view, sql, SQL_VALUES(sql_text(session)), take_count, ret_count, err);
+    return store_read_number(view, sql, SQL_VALUES(sql_text(session)), ret_count, err);
 }

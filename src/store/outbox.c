@@ -39,6 +39,13 @@ static const char *const kinds[] = {
     [STORE_REPLY_QUESTION] = "question",
 };
 
+const struct store_shape store_reply_shape = {
+    sizeof(struct store_reply),
+    5,
+    {offsetof(struct store_reply, channel), offsetof(struct store_reply, chat),
+     offsetof(struct store_reply, thread), offsetof(struct store_reply, text),
+     offsetof(struct store_reply, buttons)}};
+
 struct open_job {
     struct store_job job;
     struct span turn;
@@ -94,19 +101,13 @@ static int open_row(struct store_job *job, sqlite3 *db, struct error *err)
 int64_t store_outbox_open(struct store *store, struct span turn, struct store_address address,
                           int64_t now_ms, store_done_fn *done, void *context, struct error *err)
 {
-    struct error local = ERROR_INIT;
-    err = err ? err : &local;
+    struct open_job own = {{open_row, STORE_DURABLE, done, context}, turn, address, now_ms};
     int r = store_id_check(turn, "turn", err);
-    if (r < 0)
-        return r;
-    struct open_job *own = store_job_make(
-        sizeof *own, STORE_SPANS(&turn, &address.channel, &address.chat, &address.thread), err);
-    if (!own)
-        return err->code;
-    own->turn = turn;
-    own->address = address;
-    own->now_ms = now_ms;
-    return store_job_submit(store, &own->job, open_row, STORE_DURABLE, done, context, err);
+    return r < 0 ? r
+                 : store_job_submit(store, &own.job, sizeof own, NULL, 0,
+                                    STORE_SPANS(&own.turn, &own.address.channel, &own.address.chat,
+                                                &own.address.thread),
+                                    err);
 }
 
 // As in the inbox: what a clock that ran ahead put into the future is old as well.
@@ -156,17 +157,11 @@ static int change(struct store_job *job, sqlite3 *db, struct error *err)
 int64_t store_outbox_change(struct store *store, const struct store_delivery_change *wanted,
                             store_done_fn *done, void *context, struct error *err)
 {
-    struct error local = ERROR_INIT;
-    err = err ? err : &local;
+    struct change_job own = {{change, STORE_DURABLE, done, context}, *wanted};
     if (wanted->state < STORE_DELIVERY_KEEP || wanted->state >= (int)ARRAY_LEN(states))
         return error_set(err, -EINVAL, "%d is no state of a delivery", wanted->state);
-    struct store_delivery_change kept = *wanted;
-    struct change_job *own =
-        store_job_make(sizeof *own, STORE_SPANS(&kept.message_id, &kept.error), err);
-    if (!own)
-        return err->code;
-    own->change = kept;
-    return store_job_submit(store, &own->job, change, STORE_DURABLE, done, context, err);
+    return store_job_submit(store, &own.job, sizeof own, NULL, 0,
+                            STORE_SPANS(&own.change.message_id, &own.change.error), err);
 }
 
 int store_reply_insert(sqlite3 *db, int64_t turn, const struct store_reply *reply, int64_t now_ms,
@@ -274,7 +269,6 @@ int store_read_outbox(struct store *store, struct span channel, int64_t after,
 
 static int take_summary(void *context, sqlite3_stmt *stmt, struct error *err)
 {
-    (void)err;
     *(struct store_outbox_summary *)context = (struct store_outbox_summary){
         .waiting = sqlite3_column_int64(stmt, 0),
         .failed = sqlite3_column_int64(stmt, 1),

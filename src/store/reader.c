@@ -57,6 +57,18 @@ int store_read_row(struct store_view *view, const char *sql, const struct sql_va
     return r < 0 ? r : r == SQL_ROW ? 0 : STORE_NOT_FOUND;
 }
 
+static int take_number(void *context, sqlite3_stmt *stmt, struct error *err)
+{
+    *(int64_t *)context = sqlite3_column_int64(stmt, 0);
+    return 0;
+}
+
+int store_read_number(struct store_view *view, const char *sql, const struct sql_value *values,
+                      size_t count, int64_t *ret_number, struct error *err)
+{
+    return store_read_row(view, sql, values, count, take_number, ret_number, err);
+}
+
 struct id_search {
     struct span beginning;
     struct store_id found;
@@ -67,7 +79,6 @@ static int collect_id(void *context, sqlite3_stmt *stmt, struct error *err)
 {
     struct id_search *search = context;
     struct span id = sql_column(stmt, 0);
-    (void)err;
     if (search->count++ > 0)
         return 0;
     search->found.len = id.len < STORE_ID_MAX ? id.len : STORE_ID_MAX;
@@ -119,14 +130,8 @@ static void release_reading(struct store_job *job)
 int64_t store_read(struct store *store, const struct store_reading *reading, void *context,
                    struct error *err)
 {
-    struct error local = ERROR_INIT;
-    err = err ? err : &local;
-    struct reading_job *own = store_job_create(sizeof *own, 0, err);
-    if (!own)
-        return err->code;
-    own->reading = *reading;
-    own->job.release = release_reading;
-    own->job.reads_only = own->job.apart = true;
-    return store_job_submit(store, &own->job, run_reading, STORE_PROMPT, reading->done, context,
-                            err);
+    struct reading_job own = {
+        {run_reading, STORE_PROMPT, reading->done, context, NULL, release_reading, true, true},
+        *reading};
+    return store_job_submit(store, &own.job, sizeof own, NULL, 0, NULL, 0, err);
 }

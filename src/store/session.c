@@ -6,9 +6,18 @@
 #include "store/sql.h"
 #include "store/store_internal.h"
 
+const struct store_shape store_session_shape = {
+    sizeof(struct store_session),
+    8,
+    {offsetof(struct store_session, id), offsetof(struct store_session, channel),
+     offsetof(struct store_session, chat), offsetof(struct store_session, thread),
+     offsetof(struct store_session, sender), offsetof(struct store_session, title),
+     offsetof(struct store_session, model), offsetof(struct store_session, prompt)}};
+
 struct session_job {
     struct store_job job;
-    struct store_session session;
+    const struct store_session *session; // to create
+    struct span id;                      // to delete
 };
 
 int store_session_number(sqlite3 *db, struct span id, int64_t *ret_number, struct error *err)
@@ -51,36 +60,24 @@ int store_session_touch(sqlite3 *db, int64_t session, int64_t now_ms, struct err
 static int create(struct store_job *job, sqlite3 *db, struct error *err)
 {
     const struct session_job *own = CONTAINER_OF(job, struct session_job, job);
-    return store_session_insert(db, &own->session, &job->rowid, err);
+    return store_session_insert(db, own->session, &job->rowid, err);
 }
 
 int64_t store_session_create(struct store *store, const struct store_session *session,
                              enum store_durability durability, store_done_fn *done, void *context,
                              struct error *err)
 {
-    struct error local = ERROR_INIT;
-    err = err ? err : &local;
+    struct session_job own = {{create, durability, done, context}, session};
+    const struct store_given given = {&own.session, 1, &store_session_shape};
     int r = store_id_check(session->id, "session", err);
-    if (r < 0)
-        return r;
-    struct store_session s = *session;
-    struct session_job *own = store_job_make(sizeof *own,
-                                             STORE_SPANS(&s.id, &s.channel, &s.chat, &s.thread,
-                                                         &s.sender, &s.title, &s.model, &s.prompt),
-                                             err);
-    if (!own)
-        return err->code;
-    own->session = s;
-    return store_job_submit(store, &own->job, create, durability, done, context, err);
+    return r < 0 ? r : store_job_submit(store, &own.job, sizeof own, &given, 1, NULL, 0, err);
 }
 
 static int refuse_running(sqlite3 *db, int64_t session, struct span id, struct error *err)
 {
     static const char sql[] = "SELECT id FROM turns WHERE session = ? AND ended_ms IS NULL LIMIT 1";
     SQL_AUTO *stmt = NULL;
-    int r = sql_prepare(db, sql, SQL_VALUES(sql_int(session)), &stmt, err);
-    if (r == 0)
-        r = sql_step(stmt, err);
+    int r = sql_first(db, sql, SQL_VALUES(sql_int(session)), &stmt, err);
     if (r != SQL_ROW)
         return r;
     struct span turn = sql_column(stmt, 0);
@@ -107,7 +104,7 @@ static int delete_all(struct store_job *job, sqlite3 *db, struct error *err)
         "DELETE FROM outbox WHERE state IN ('sent', 'failed') AND " ITS_REPLIES;
     static const char waiting[] = "UPDATE outbox SET turn = 0 WHERE " ITS_REPLIES;
     static const char itself[] = "DELETE FROM sessions WHERE number = ?";
-    const struct span id = CONTAINER_OF(job, struct session_job, job)->session.id;
+    const struct span id = CONTAINER_OF(job, struct session_job, job)->id;
     int64_t session = 0;
     int r = store_session_number(db, id, &session, err);
     if (r == -ENOENT)
@@ -130,14 +127,9 @@ static int delete_all(struct store_job *job, sqlite3 *db, struct error *err)
 int64_t store_session_delete(struct store *store, struct span id, store_done_fn *done,
                              void *context, struct error *err)
 {
-    struct error local = ERROR_INIT;
-    err = err ? err : &local;
+    struct session_job own = {{delete_all, STORE_DURABLE, done, context}, .id = id};
     int r = store_id_check(id, "session", err);
-    if (r < 0)
-        return r;
-    struct session_job *own = store_job_make(sizeof *own, STORE_SPANS(&id), err);
-    if (!own)
-        return err->code;
-    own->session.id = id;
-    return store_job_submit(store, &own->job, delete_all, STORE_DURABLE, done, context, err);
+    return r < 0
+               ? r
+               : store_job_submit(store, &own.job, sizeof own, NULL, 0, STORE_SPANS(&own.id), err);
 }

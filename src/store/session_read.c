@@ -32,7 +32,6 @@ static int tell(void *context, sqlite3_stmt *stmt, struct error *err)
 {
     const struct reading *reading = context;
     struct store_session session = session_of(stmt);
-    (void)err;
     reading->row(reading->context, &session);
     return 0;
 }
@@ -81,7 +80,6 @@ static int tell_listed(void *context, sqlite3_stmt *stmt, struct error *err)
         .messages = sqlite3_column_int64(stmt, 11),
         .turns = sqlite3_column_int64(stmt, 12),
     };
-    (void)err;
     return reading->row(reading->context, &row) ? SQL_ROW : 0;
 }
 

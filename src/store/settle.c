@@ -6,20 +6,18 @@
 
 struct settle_job {
     struct store_job job;
-    struct store_settlement what; // what it points at are those below, or NULL
-    struct store_session create;
-    struct store_answer answer;
-    struct store_cancellation cancel;
-    struct store_reply reply;
+    struct store_settlement what;
 };
 
-#define SETTLE_SPANS(s)                                                                            \
-    STORE_SPANS(&(s)->what.session, &(s)->what.title, &(s)->what.model, &(s)->what.drop_turn,      \
-                &(s)->create.id, &(s)->create.channel, &(s)->create.chat, &(s)->create.thread,     \
-                &(s)->create.sender, &(s)->create.title, &(s)->create.model, &(s)->create.prompt,  \
-                &(s)->answer.turn, &(s)->answer.by, &(s)->cancel.turn, &(s)->cancel.call_result,   \
-                &(s)->cancel.last_word, &(s)->reply.channel, &(s)->reply.chat, &(s)->reply.thread, \
-                &(s)->reply.text, &(s)->reply.buttons)
+static const struct store_shape answer_shape = {
+    sizeof(struct store_answer),
+    2,
+    {offsetof(struct store_answer, turn), offsetof(struct store_answer, by)}};
+static const struct store_shape cancellation_shape = {
+    sizeof(struct store_cancellation),
+    3,
+    {offsetof(struct store_cancellation, turn), offsetof(struct store_cancellation, call_result),
+     offsetof(struct store_cancellation, last_word)}};
 
 static int change_session(sqlite3 *db, const struct store_settlement *what, struct error *err)
 {
@@ -78,35 +76,19 @@ static int check(const struct store_settlement *what, struct error *err)
 int64_t store_settle(struct store *store, const struct store_settlement *settlement,
                      store_done_fn *done, void *context, struct error *err)
 {
-    struct error local = ERROR_INIT;
-    err = err ? err : &local;
+    struct settle_job own = {{settle, STORE_DURABLE, done, context}, *settlement};
+    struct store_settlement *what = &own.what;
+    const struct store_given given[] = {
+        {&what->inbox, what->inbox_count, &store_number_shape},
+        {&what->create, what->create != NULL, &store_session_shape},
+        {&what->answer, what->answer != NULL, &answer_shape},
+        {&what->cancel, what->cancel != NULL, &cancellation_shape},
+        {&what->reply, what->reply != NULL, &store_reply_shape},
+    };
     int r = check(settlement, err);
-    if (r < 0)
-        return r;
-    struct settle_job given = {.what = *settlement};
-    if (settlement->create)
-        given.create = *settlement->create;
-    if (settlement->answer)
-        given.answer = *settlement->answer;
-    if (settlement->cancel)
-        given.cancel = *settlement->cancel;
-    if (settlement->reply)
-        given.reply = *settlement->reply;
-    size_t numbers = settlement->inbox_count * sizeof *settlement->inbox;
-    struct settle_job *own =
-        store_job_create(sizeof *own, numbers + store_spans_bytes(SETTLE_SPANS(&given)), err);
-    if (!own)
-        return err->code;
-    given.what.inbox = store_job_keep(&own->job, settlement->inbox, numbers);
-    store_job_keep_spans(&own->job, SETTLE_SPANS(&given));
-    own->what = given.what;
-    own->create = given.create;
-    own->answer = given.answer;
-    own->cancel = given.cancel;
-    own->reply = given.reply;
-    own->what.create = settlement->create ? &own->create : NULL;
-    own->what.answer = settlement->answer ? &own->answer : NULL;
-    own->what.cancel = settlement->cancel ? &own->cancel : NULL;
-    own->what.reply = settlement->reply ? &own->reply : NULL;
-    return store_job_submit(store, &own->job, settle, STORE_DURABLE, done, context, err);
+    return r < 0 ? r
+                 : store_job_submit(
+                       store, &own.job, sizeof own, given, ARRAY_LEN(given),
+                       STORE_SPANS(&what->session, &what->title, &what->model, &what->drop_turn),
+                       err);
 }

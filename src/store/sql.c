@@ -126,13 +126,18 @@ int sql_run(sqlite3 *db, const char *sql, const struct sql_value *values, size_t
     return r;
 }
 
+int sql_first(sqlite3 *db, const char *sql, const struct sql_value *values, size_t count,
+              sqlite3_stmt **ret_stmt, struct error *err)
+{
+    int r = sql_prepare(db, sql, values, count, ret_stmt, err);
+    return r == 0 ? sql_step(*ret_stmt, err) : r;
+}
+
 int sql_lookup(sqlite3 *db, const char *sql, const struct sql_value *values, size_t count,
                int64_t *ret_number, struct error *err)
 {
     SQL_AUTO *stmt = NULL;
-    int r = sql_prepare(db, sql, values, count, &stmt, err);
-    if (r == 0)
-        r = sql_step(stmt, err);
+    int r = sql_first(db, sql, values, count, &stmt, err);
     if (r == SQL_ROW)
         *ret_number = sqlite3_column_int64(stmt, 0);
     return r;

@@ -64,6 +64,10 @@ int sql_step(sqlite3_stmt *stmt, struct error *err);
 int sql_run(sqlite3 *db, const char *sql, const struct sql_value *values, size_t count,
             struct error *err);
 
+// Prepares and binds a statement and takes its first step.
+int sql_first(sqlite3 *db, const char *sql, const struct sql_value *values, size_t count,
+              sqlite3_stmt **ret_stmt, struct error *err);
+
 // The first column of the first row; SQL_ROW, or 0 without a row (*ret_number is then untouched).
 int sql_lookup(sqlite3 *db, const char *sql, const struct sql_value *values, size_t count,
                int64_t *ret_number, struct error *err);

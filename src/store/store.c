@@ -163,19 +163,20 @@ static int admit(const struct store *store, const struct store_job *job, struct 
     return 0;
 }
 
-int64_t store_job_submit(struct store *store, struct store_job *job, store_run_fn *run,
-                         enum store_durability durability, store_done_fn *done, void *context,
-                         struct error *err)
+int64_t store_job_submit(struct store *store, struct store_job *own, size_t size,
+                         const struct store_given *given, size_t given_count,
+                         struct span *const *spans, size_t count, struct error *err)
 {
-    int r = admit(store, job, err);
+    struct store_job *job = NULL;
+    int r = store_job_create(own, size, given, given_count, spans, count, &job, err);
+    if (r == 0)
+        r = admit(store, job, err);
     if (r < 0) {
-        store_job_destroy(job);
+        if (own->release)
+            own->release(own);
+        free(job);
         return r;
     }
-    job->run = run;
-    job->durability = durability;
-    job->done = done;
-    job->context = context;
     job->number = ++store->last_number;
     list_append(&store->owned, &job->owned);
     store->jobs++;

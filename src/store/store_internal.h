@@ -23,25 +23,24 @@ struct store_job;
 typedef int store_run_fn(struct store_job *job, sqlite3 *db, struct error *err);
 
 struct store_job {
+    // Store thread, inside a savepoint: 0, a positive outcome, or a failure, which is undone.
+    // Run again when the transaction around it failed, so it sets what it returns from scratch.
+    store_run_fn *run;
+    enum store_durability durability;
+    store_done_fn *done;
+    void *context;
+    void (*finish)(struct store_job *job);  // owner's thread; NULL calls `done`
+    void (*release)(struct store_job *job); // owner's thread: frees what `run` allocated; or NULL
+    bool reads_only;
+    bool apart; // reads only, and may take long: run by itself, after the writes that came before
+
     struct list owned; // store.owned; the owner's
     struct list link;  // store.queued, the store thread's batch, or store.finished
     int64_t number;    // what store_forget() names
     size_t bytes;      // of the block
-    size_t used;       // of it, by the struct and what was kept so far
-    enum store_durability durability;
-    bool reads_only;
-    bool apart; // reads only, and may take long: run by itself, after the writes that came before
-    bool forgotten; // the owner's
-    bool settled;   // has failed on its own; not run again
-    bool scrub;     // set by `run`: what it deletes leaves the file before `done`
-
-    // Store thread, inside a savepoint: 0, a positive outcome, or a failure, which is undone.
-    // Run again when the transaction around it failed, so it sets what it returns from scratch.
-    store_run_fn *run;
-    void (*finish)(struct store_job *job);  // owner's thread; NULL calls `done`
-    void (*release)(struct store_job *job); // owner's thread: frees what `run` allocated; or NULL
-    store_done_fn *done;
-    void *context;
+    bool forgotten;    // the owner's
+    bool settled;      // has failed on its own; not run again
+    bool scrub;        // set by `run`: what it deletes leaves the file before `done`
 
     int result;
     int64_t rowid;
@@ -49,32 +48,37 @@ struct store_job {
 };
 
 /*
- * `size` is that of the operation's struct (store_job first), `payload` what will be kept in it.
- * NULL with -E2BIG or -ENOMEM in `err`.
+ * What an operation was given by pointer: its job keeps a copy. `at` is the address of a pointer to
+ * `count` things of that shape; the pointer is made to point to the copy, as are their texts.
  */
-void *store_job_create(size_t size, size_t payload, struct error *err);
-void store_job_destroy(struct store_job *job);
+struct store_shape {
+    size_t size, texts;
+    size_t offsets[8]; // of the texts, which are spans
+};
+struct store_given {
+    void *at;
+    size_t count;
+    const struct store_shape *shape;
+};
+extern const struct store_shape store_number_shape, store_message_shape, store_reply_shape,
+    store_session_shape;
 
-// Copies into the job. Whatever has members is kept before the first text, for alignment.
-void *store_job_keep(struct store_job *job, const void *data, size_t len);
-
-/*
- * The spans of what an operation was given, listed once: their bytes are counted before there is a
- * job, and kept in it afterwards, when the spans are made to point there.
- */
+// The same for the texts of an operation's own struct.
 #define STORE_SPANS(...) \
     (struct span *[]){__VA_ARGS__}, sizeof((struct span *[]){__VA_ARGS__}) / sizeof(struct span *)
 
-size_t store_spans_bytes(struct span *const *spans, size_t count);
-void store_job_keep_spans(struct store_job *job, struct span *const *spans, size_t count);
-
-// Makes a job that keeps these spans and nothing else. Fails as store_job_create() does.
-void *store_job_make(size_t size, struct span *const *spans, size_t count, struct error *err);
-
-// How every operation ends: takes the job, also when it fails. Its number, or a failure.
-int64_t store_job_submit(struct store *store, struct store_job *job, store_run_fn *run,
-                         enum store_durability durability, store_done_fn *done, void *context,
-                         struct error *err);
+/*
+ * How every operation ends. `job` begins its struct of `size` bytes, on the stack: `run`,
+ * `durability`, `done`, `context` and what else it needs are set. A copy on the heap is submitted,
+ * with copies of what was given. Its number; or a failure, and then `release` was called.
+ */
+int64_t store_job_submit(struct store *store, struct store_job *job, size_t size,
+                         const struct store_given *given, size_t given_count,
+                         struct span *const *spans, size_t count, struct error *err);
+int store_job_create(const struct store_job *own, size_t size, const struct store_given *given,
+                     size_t given_count, struct span *const *spans, size_t count,
+                     struct store_job **ret_job, struct error *err);
+void store_job_destroy(struct store_job *job);
 
 // For the ids of sessions and turns.
 int store_id_check(struct span id, const char *what, struct error *err);
@@ -87,6 +91,9 @@ int store_read_rows(struct store_view *view, const char *sql, const struct sql_v
                     size_t count, store_row_fn *row, void *context, struct error *err);
 int store_read_row(struct store_view *view, const char *sql, const struct sql_value *values,
                    size_t count, store_row_fn *row, void *context, struct error *err);
+
+int store_read_number(struct store_view *view, const char *sql, const struct sql_value *values,
+                      size_t count, int64_t *ret_number, struct error *err);
 
 struct store_id {
     char text[STORE_ID_MAX];
@@ -117,18 +124,14 @@ int store_turn_open(sqlite3 *db, struct span id, int64_t *ret_turn, int64_t *ret
 int store_turn_drop(sqlite3 *db, struct span id, struct error *err);
 
 // What the states of turns and calls are called in the file; -1 for a word that is none of them.
-const char *store_turn_word(enum store_turn_state state);
-const char *store_call_word(enum store_call_state state);
+extern const char *const store_turn_words[STORE_TURN_UNKNOWN];
+extern const char *const store_call_words[STORE_CALL_INTERRUPTED + 1];
 int store_word_find(const char *const *words, size_t count, struct span word);
-int store_turn_state_of(struct span word);
-int store_call_state_of(struct span word);
 
 // -E2BIG when one step has too many of these.
 int store_step_check(size_t messages, size_t calls, size_t inbox, struct error *err);
 
-// Messages within a turn's operations; with the insertion the session is used.
-size_t store_messages_bytes(const struct store_message *messages, size_t count);
-void store_messages_keep(struct store_job *job, struct store_message *messages, size_t count);
+// Messages within a turn's operations; the session is used by it.
 int store_messages_insert(sqlite3 *db, int64_t session, int64_t turn,
                           const struct store_message *messages, size_t count, int64_t now_ms,
                           struct error *err);

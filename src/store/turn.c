@@ -7,7 +7,7 @@
 struct begin_job {
     struct store_job job;
     struct store_turn turn;
-    struct store_message *messages;
+    const struct store_message *messages;
     size_t message_count;
 };
 
@@ -36,7 +36,7 @@ static int insert_turn(sqlite3 *db, const struct store_turn *t, int64_t session,
     const struct store_turn_terms *terms = &t->terms;
     int r = sql_run(db, sql,
                     SQL_VALUES(sql_text(t->id), sql_int(session),
-                               sql_text(span_of(store_turn_word(STORE_TURN_QUEUED))),
+                               sql_text(span_of(store_turn_words[STORE_TURN_QUEUED])),
                                sql_text(t->source), sql_text(t->model), sql_int(t->started_ms),
                                sql_text(terms->slot), sql_text(terms->model),
                                sql_text(terms->reply_channel), sql_text(terms->reply_chat),
@@ -111,36 +111,23 @@ static int check_begin(const struct store_turn *turn, size_t message_count, stru
     return r;
 }
 
-#define TURN_SPANS(t)                                                                \
-    STORE_SPANS(&(t)->id, &(t)->session, &(t)->source, &(t)->model, &(t)->drop_turn, \
-                &(t)->terms.slot, &(t)->terms.model, &(t)->terms.reply_channel,      \
-                &(t)->terms.reply_chat, &(t)->terms.reply_thread, &(t)->terms.asker)
-
 int64_t store_turn_begin(struct store *store, const struct store_turn *turn,
                          const struct store_message *messages, size_t message_count,
                          enum store_durability durability, store_done_fn *done, void *context,
                          struct error *err)
 {
-    struct error local = ERROR_INIT;
-    err = err ? err : &local;
+    struct begin_job own = {{begin, durability, done, context}, *turn, messages, message_count};
+    struct store_turn *t = &own.turn;
+    const struct store_given given[] = {{&own.messages, message_count, &store_message_shape},
+                                        {&t->inbox, t->inbox_count, &store_number_shape}};
     int r = check_begin(turn, message_count, err);
-    if (r < 0)
-        return r;
-    struct store_turn t = *turn;
-    size_t numbers = t.inbox_count * sizeof *t.inbox;
-    struct begin_job *own = store_job_create(sizeof *own,
-                                             store_messages_bytes(messages, message_count) +
-                                                 numbers + store_spans_bytes(TURN_SPANS(&t)),
-                                             err);
-    if (!own)
-        return err->code;
-    own->messages = store_job_keep(&own->job, messages, message_count * sizeof *messages);
-    own->message_count = message_count;
-    t.inbox = store_job_keep(&own->job, t.inbox, numbers);
-    store_messages_keep(&own->job, own->messages, message_count);
-    store_job_keep_spans(&own->job, TURN_SPANS(&t));
-    own->turn = t;
-    return store_job_submit(store, &own->job, begin, durability, done, context, err);
+    return r < 0 ? r
+                 : store_job_submit(store, &own.job, sizeof own, given, ARRAY_LEN(given),
+                                    STORE_SPANS(&t->id, &t->session, &t->source, &t->model,
+                                                &t->drop_turn, &t->terms.slot, &t->terms.model,
+                                                &t->terms.reply_channel, &t->terms.reply_chat,
+                                                &t->terms.reply_thread, &t->terms.asker),
+                                    err);
 }
 
 int store_turn_open(sqlite3 *db, struct span id, int64_t *ret_turn, int64_t *ret_session,
@@ -148,9 +135,7 @@ int store_turn_open(sqlite3 *db, struct span id, int64_t *ret_turn, int64_t *ret
 {
     static const char sql[] = "SELECT number, session, ended_ms IS NULL FROM turns WHERE id = ?";
     SQL_AUTO *stmt = NULL;
-    int r = sql_prepare(db, sql, SQL_VALUES(sql_text(id)), &stmt, err);
-    if (r == 0)
-        r = sql_step(stmt, err);
+    int r = sql_first(db, sql, SQL_VALUES(sql_text(id)), &stmt, err);
     if (r < 0)
         return r;
     if (r == 0)
@@ -187,14 +172,9 @@ static int resume(struct store_job *job, sqlite3 *db, struct error *err)
 int64_t store_turn_resume(struct store *store, struct span turn, store_done_fn *done, void *context,
                           struct error *err)
 {
-    struct error local = ERROR_INIT;
-    err = err ? err : &local;
+    struct resume_job own = {{resume, STORE_DURABLE, done, context}, turn};
     int r = store_id_check(turn, "turn", err);
-    if (r < 0)
-        return r;
-    struct resume_job *own = store_job_make(sizeof *own, STORE_SPANS(&turn), err);
-    if (!own)
-        return err->code;
-    own->turn = turn;
-    return store_job_submit(store, &own->job, resume, STORE_DURABLE, done, context, err);
+    return r < 0 ? r
+                 : store_job_submit(store, &own.job, sizeof own, NULL, 0, STORE_SPANS(&own.turn),
+                                    err);
 }

@@ -32,8 +32,7 @@ static struct store_usage usage_of(sqlite3_stmt *stmt, int column)
 static int tell(void *context, sqlite3_stmt *stmt, struct error *err)
 {
     const struct reading *reading = context;
-    int state = store_turn_state_of(sql_column(stmt, 8));
-    (void)err;
+    int state = store_word_find(store_turn_words, STORE_TURN_UNKNOWN, sql_column(stmt, 8));
     struct store_turn_row turn = {
         .number = sqlite3_column_int64(stmt, 0),
         .id = sql_column(stmt, 1),
@@ -103,7 +102,6 @@ struct question_reading {
 static int tell_question(void *context, sqlite3_stmt *stmt, struct error *err)
 {
     const struct question_reading *reading = context;
-    (void)err;
     reading->row(reading->context, sql_column(stmt, 0), sql_column(stmt, 1));
     return 0;
 }
@@ -128,7 +126,7 @@ struct call_reading {
 static int tell_call(void *context, sqlite3_stmt *stmt, struct error *err)
 {
     const struct call_reading *reading = context;
-    int state = store_call_state_of(sql_column(stmt, 4));
+    int state = store_word_find(store_call_words, ARRAY_LEN(store_call_words), sql_column(stmt, 4));
     if (state < 0)
         return error_set(err, -EINVAL, "a tool call in the database has no state that is known");
     struct store_tool_call call = {
@@ -161,7 +159,6 @@ int store_read_tool_calls(struct store *store, struct span turn, int iteration,
 
 static int take_sums(void *context, sqlite3_stmt *stmt, struct error *err)
 {
-    (void)err;
     *(struct store_turn_sums *)context = (struct store_turn_sums){
         .turns = sqlite3_column_int64(stmt, 0),
         .done = sqlite3_column_int64(stmt, 1), // the sum of no rows is NULL, and that is 0

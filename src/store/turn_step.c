@@ -8,7 +8,6 @@
 struct step_job {
     struct store_job job;
     struct store_turn_step step;
-    struct store_reply reply; // what step.reply points at, if anything
     bool final;
 };
 
@@ -25,7 +24,7 @@ static int update_turn(sqlite3 *db, int64_t turn, const struct step_job *own, st
                               " WHERE number = ?1";
     const struct store_turn_step *s = &own->step;
     return sql_run(db, sql,
-                   SQL_VALUES(sql_int(turn), sql_text(span_of(store_turn_word(s->state))),
+                   SQL_VALUES(sql_int(turn), sql_text(span_of(store_turn_words[s->state])),
                               sql_int(s->iteration), sql_int(s->usage.input_tokens),
                               sql_int(s->usage.cached_tokens), sql_int(s->usage.output_tokens),
                               sql_int(s->usage.cost_pico), sql_text(s->error), sql_int(own->final),
@@ -46,7 +45,7 @@ static int write_call(sqlite3 *db, int64_t turn, const struct store_turn_step *s
     return sql_run(db, sql,
                    SQL_VALUES(sql_int(turn), sql_int(step->iteration), sql_int(c->ordinal),
                               sql_text(c->call_id), sql_text(c->name), sql_bytes(c->arguments),
-                              sql_text(span_of(store_call_word(c->state))), sql_int(c->flags),
+                              sql_text(span_of(store_call_words[c->state])), sql_int(c->flags),
                               sql_int(c->failed), sql_int(c->tainted), sql_bytes(c->result),
                               sql_int(step->now_ms)),
                    err);
@@ -91,61 +90,23 @@ static int take_step(struct store_job *job, sqlite3 *db, struct error *err)
     return r;
 }
 
-#define CALL_SPANS(c) STORE_SPANS(&(c)->call_id, &(c)->name, &(c)->arguments, &(c)->result)
-#define QUESTION_SPANS(q) \
-    STORE_SPANS(&(q)->code, &(q)->name, &(q)->arguments, &(q)->hash, &(q)->may_answer)
-#define STEP_SPANS(s, r)                                                                      \
-    STORE_SPANS(&(s)->turn, &(s)->error, &(r)->channel, &(r)->chat, &(r)->thread, &(r)->text, \
-                &(r)->buttons)
-
-static size_t calls_bytes(const struct store_tool_call *calls, size_t count)
-{
-    size_t bytes = count * sizeof *calls;
-    for (size_t i = 0; i < count; i++) {
-        struct store_tool_call copy = calls[i];
-        bytes += store_spans_bytes(CALL_SPANS(&copy));
-    }
-    return bytes;
-}
-
-static size_t questions_bytes(const struct store_approval *questions, size_t count)
-{
-    size_t bytes = count * sizeof *questions;
-    for (size_t i = 0; i < count; i++) {
-        struct store_approval copy = questions[i];
-        bytes += store_spans_bytes(QUESTION_SPANS(&copy));
-    }
-    return bytes;
-}
-
-// Arrays first, then their texts.
-static void keep_step(struct step_job *own)
-{
-    struct store_job *job = &own->job;
-    struct store_turn_step *s = &own->step;
-    struct store_message *messages =
-        store_job_keep(job, s->messages, s->message_count * sizeof *messages);
-    struct store_tool_call *calls = store_job_keep(job, s->calls, s->call_count * sizeof *calls);
-    struct store_approval *questions =
-        store_job_keep(job, s->questions, s->question_count * sizeof *questions);
-    s->inbox = store_job_keep(job, s->inbox, s->inbox_count * sizeof *s->inbox);
-    store_messages_keep(job, messages, s->message_count);
-    for (size_t i = 0; i < s->call_count; i++)
-        store_job_keep_spans(job, CALL_SPANS(&calls[i]));
-    for (size_t i = 0; i < s->question_count; i++)
-        store_job_keep_spans(job, QUESTION_SPANS(&questions[i]));
-    store_job_keep_spans(job, STEP_SPANS(s, &own->reply));
-    s->messages = messages;
-    s->calls = calls;
-    s->questions = questions;
-    s->reply = s->reply ? &own->reply : NULL;
-}
+static const struct store_shape call_shape = {
+    sizeof(struct store_tool_call),
+    4,
+    {offsetof(struct store_tool_call, call_id), offsetof(struct store_tool_call, name),
+     offsetof(struct store_tool_call, arguments), offsetof(struct store_tool_call, result)}};
+static const struct store_shape question_shape = {
+    sizeof(struct store_approval),
+    5,
+    {offsetof(struct store_approval, code), offsetof(struct store_approval, name),
+     offsetof(struct store_approval, arguments), offsetof(struct store_approval, hash),
+     offsetof(struct store_approval, may_answer)}};
 
 static int check_step(const struct store_turn_step *step, bool final, struct error *err)
 {
     if ((step->state >= STORE_TURN_DONE) != final)
         return error_set(err, -EINVAL, "a turn does not %s as \"%s\"", final ? "end" : "go on",
-                         store_turn_word(step->state));
+                         store_turn_words[step->state]);
     if ((step->question_count > 0) != (step->state == STORE_TURN_WAITING))
         return error_set(err, -EINVAL, "a turn waits for questions, and asks when it waits");
     if (step->reply && !final && !step->question_count)
@@ -160,25 +121,19 @@ static int64_t submit_step(struct store *store, const struct store_turn_step *st
                            enum store_durability durability, store_done_fn *done, void *context,
                            struct error *err)
 {
-    struct error local = ERROR_INIT;
-    err = err ? err : &local;
+    struct step_job own = {{take_step, durability, done, context}, *step, final};
+    struct store_turn_step *s = &own.step;
+    const struct store_given given[] = {
+        {&s->messages, s->message_count, &store_message_shape},
+        {&s->calls, s->call_count, &call_shape},
+        {&s->questions, s->question_count, &question_shape},
+        {&s->inbox, s->inbox_count, &store_number_shape},
+        {&s->reply, s->reply != NULL, &store_reply_shape},
+    };
     int r = check_step(step, final, err);
-    if (r < 0)
-        return r;
-    struct store_turn_step s = *step;
-    struct store_reply reply = step->reply ? *step->reply : (struct store_reply){0};
-    size_t bytes = store_messages_bytes(s.messages, s.message_count) +
-                   calls_bytes(s.calls, s.call_count) +
-                   questions_bytes(s.questions, s.question_count) +
-                   s.inbox_count * sizeof *s.inbox + store_spans_bytes(STEP_SPANS(&s, &reply));
-    struct step_job *own = store_job_create(sizeof *own, bytes, err);
-    if (!own)
-        return err->code;
-    own->step = s;
-    own->reply = reply;
-    own->final = final;
-    keep_step(own);
-    return store_job_submit(store, &own->job, take_step, durability, done, context, err);
+    return r < 0 ? r
+                 : store_job_submit(store, &own.job, sizeof own, given, ARRAY_LEN(given),
+                                    STORE_SPANS(&s->turn, &s->error), err);
 }
 
 int64_t store_turn_advance(struct store *store, const struct store_turn_step *step,

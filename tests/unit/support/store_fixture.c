@@ -78,12 +78,12 @@ void fixture_done(void *context, int result, const struct error *err, int64_t ro
 
 struct append_job {
     struct store_job job;
-    struct store_message message;
+    const struct store_message *message;
 };
 
 static int append(struct store_job *job, sqlite3 *db, struct error *err)
 {
-    const struct store_message *m = &CONTAINER_OF(job, struct append_job, job)->message;
+    const struct store_message *m = CONTAINER_OF(job, struct append_job, job)->message;
     int64_t session = 0, turn = 0;
     int r = store_session_number(db, m->session, &session, err);
     if (r == 0 && m->turn.data)
@@ -99,16 +99,10 @@ int64_t fixture_append(struct store *store, const struct store_message *message,
                        enum store_durability durability, store_done_fn *done, void *context,
                        struct error *err)
 {
-    struct error local = ERROR_INIT;
-    err = err ? err : &local;
-    size_t bytes = store_messages_bytes(message, 1);
+    struct append_job own = {{append, durability, done, context}, message};
+    const struct store_given given = {&own.message, 1, &store_message_shape};
     int r = store_id_check(message->session, "session", err);
-    struct append_job *own = r < 0 ? NULL : store_job_create(sizeof *own, bytes, err);
-    if (!own)
-        return err->code;
-    own->message = *message;
-    store_messages_keep(&own->job, &own->message, 1);
-    return store_job_submit(store, &own->job, append, durability, done, context, err);
+    return r < 0 ? r : store_job_submit(store, &own.job, sizeof own, &given, 1, NULL, 0, err);
 }
 
 static sqlite3 *open_side(const char *path, int flags)
