@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/span.h"
 #include "codec/suggest.h"
 #include "daemon/command.h"
@@ -37,7 +36,7 @@ static int index_of_letter(const struct command *command, int letter)
     return -1;
 }
 
-static int refuse_option(const struct command *command, const char *word)
+static int refuse_option(const struct command *command, const char *word, struct error *err)
 {
     const char *names[COMMAND_OPTIONS_MAX];
     size_t count = 0;
@@ -49,27 +48,26 @@ static int refuse_option(const struct command *command, const char *word)
     while (bare.len && bare.data[0] == '-')
         bare = span_skip(bare, 1);
     const char *near = suggest_nearest(bare, names, count);
-    log_error("%s: there is no option %.64s%s%s (hermes help %s)", command->name, word,
-              near ? "; did you mean --" : "", near ? near : "", command->name);
-    return EXIT_USAGE;
+    return error_set(err, COMMAND_MISUSED, "%s: there is no option %.64s%s%s (hermes help %s)",
+                     command->name, word, near ? "; did you mean --" : "", near ? near : "",
+                     command->name);
 }
 
 static int take_words(const struct command *command, int argc, char **argv,
-                      struct arguments *ret_arguments)
+                      struct arguments *ret_arguments, struct error *err)
 {
     for (int i = optind; i < argc; i++) {
-        if (ret_arguments->word_count >= command->max_words) {
-            log_error("%s: \"%.64s\" is one word too many (hermes help %s)", command->name, argv[i],
-                      command->name);
-            return EXIT_USAGE;
-        }
+        if (ret_arguments->word_count >= command->max_words)
+            return error_set(err, COMMAND_MISUSED,
+                             "%s: \"%.64s\" is one word too many (hermes help %s)", command->name,
+                             argv[i], command->name);
         ret_arguments->words[ret_arguments->word_count++] = argv[i];
     }
-    return EXIT_OK;
+    return 0;
 }
 
 int arguments_parse(const struct command *command, int argc, char **argv,
-                    struct arguments *ret_arguments)
+                    struct arguments *ret_arguments, struct error *err)
 {
     struct option longs[COMMAND_OPTIONS_MAX + 2];
     char shorts[2 * COMMAND_OPTIONS_MAX + 3];
@@ -81,21 +79,19 @@ int arguments_parse(const struct command *command, int argc, char **argv,
     while ((value = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
         if (value == HELP || value == 'h') {
             command_print_usage(command);
-            return -1;
+            return COMMAND_HELPED;
         }
         // Of an option whose argument is missing, optopt says which it was.
         int named = value == ':' ? optopt : value;
         int at = named > HELP ? named - HELP - 1 : index_of_letter(command, named);
-        if (value == ':' && at >= 0) {
-            log_error("%s: --%s needs an argument (hermes help %s)", command->name,
-                      command->options[at].name, command->name);
-            return EXIT_USAGE;
-        }
+        if (value == ':' && at >= 0)
+            return error_set(err, COMMAND_MISUSED, "%s: --%s needs an argument (hermes help %s)",
+                             command->name, command->options[at].name, command->name);
         if (value == '?' || value == ':' || at < 0)
-            return refuse_option(command, argv[optind - 1]);
+            return refuse_option(command, argv[optind - 1], err);
         ret_arguments->values[at] = optarg ? optarg : "";
     }
-    return take_words(command, argc, argv, ret_arguments);
+    return take_words(command, argc, argv, ret_arguments, err);
 }
 
 static void print_option(const struct command_option *option)

@@ -3,6 +3,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/error.h"
+
 /*
  * The command line. A command is one file with one struct command, and a line in commands.c; its
  * usage, its shell completion and the parsing of its options come from the same table.
@@ -10,6 +12,7 @@
 enum { COMMAND_OPTIONS_MAX = 12, COMMAND_WORDS_MAX = 4 };
 
 enum command_exit { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum { COMMAND_MISUSED = -10000 }; // a failure that ends in EXIT_USAGE; no errno value
 
 struct command_option {
     const char *name;     // long, without "--"
@@ -31,7 +34,8 @@ struct command {
     const char *help;                     // paragraphs, may be NULL
     const struct command_option *options; // ends with a NULL name
     size_t max_words;
-    int (*run)(const struct command *command, const struct arguments *arguments);
+    // The exit status, or negative with a sentence in `err`.
+    int (*run)(const struct arguments *arguments, struct error *err);
 };
 
 extern const struct command command_chat;
@@ -67,9 +71,9 @@ enum { OPTION_CONFIG, OPTION_HOME, OPTION_MODEL, OPTION_FIRST_OWN };
         NULL, 0, NULL, NULL \
     }
 
-// argv[0] is the command's name. EXIT_OK; EXIT_USAGE after a sentence on standard error; or -1 when
-// --help was asked for and printed.
+// argv[0] is the command's name. 0, or COMMAND_HELPED when --help was asked for and printed.
+enum { COMMAND_HELPED = 1 };
 int arguments_parse(const struct command *command, int argc, char **argv,
-                    struct arguments *ret_arguments);
+                    struct arguments *ret_arguments, struct error *err);
 
 void command_print_usage(const struct command *command);

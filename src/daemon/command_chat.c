@@ -203,16 +203,14 @@ static void finish(struct chat *chat)
 }
 
 // `message` is NULL in a conversation.
-static int chat_with(const struct arguments *arguments, const struct span *message)
+static int chat_with(const struct arguments *arguments, const struct span *message,
+                     struct error *err)
 {
     struct chat chat = {.signals = SIGNALS_INIT, .app.home = HOME_INIT};
-    struct error err = ERROR_INIT;
-    if (start(&chat, arguments, &err) < 0) {
-        log_error("%s", err.text);
-        chat.status = EXIT_FAILED;
-    } else if (message) {
+    int r = start(&chat, arguments, err);
+    if (r == 0 && message) {
         console_ask(chat.console, *message);
-    } else {
+    } else if (r == 0) {
         greet(&chat);
         if (terminal_begin())
             chat.keys = loop_watch(chat.loop, STDIN_FILENO, LOOP_READ, on_keys, &chat);
@@ -222,37 +220,34 @@ static int chat_with(const struct arguments *arguments, const struct span *messa
         loop_run(chat.loop);
     terminal_end();
     finish(&chat);
-    return chat.status;
+    return r < 0 ? r : chat.status;
 }
 
 // What comes through a pipe is the question, or what the question is about.
-static int run(const struct command *command, const struct arguments *arguments)
+static int run(const struct arguments *arguments, struct error *err)
 {
     const char *question = arguments->values[OPTION_QUESTION];
     bool piped = !isatty(STDIN_FILENO);
     if (!question && !piped)
-        return chat_with(arguments, NULL);
+        return chat_with(arguments, NULL, err);
 
     BUF_AUTO input = BUF_INIT(CONSOLE_MESSAGE_MAX);
     BUF_AUTO message = BUF_INIT(2 * (size_t)CONSOLE_MESSAGE_MAX);
     int r = piped ? fd_read_all(STDIN_FILENO, &input) : 0;
-    if (r < 0 && !(r == -EBADF && question)) {
-        if (r == -EFBIG)
-            log_error(
-                "the input is larger than %d KiB; put it into a file of the workspace and name "
-                "it in the question",
-                CONSOLE_MESSAGE_MAX / 1024);
-        else
-            log_error("cannot read standard input: %s", strerror(-r));
-        return EXIT_USAGE;
-    }
+    if (r < 0 && !(r == -EBADF && question))
+        return r == -EFBIG ? error_set(err, COMMAND_MISUSED,
+                                       "the input is larger than %d KiB; put it into a file of the "
+                                       "workspace and name it in the question",
+                                       CONSOLE_MESSAGE_MAX / 1024)
+                           : error_set(err, COMMAND_MISUSED, "cannot read standard input: %s",
+                                       strerror(-r));
     if (question)
         buf_append_text(&message, question);
     if (question && input.len)
         buf_append_text(&message, "\n\n");
     buf_append_span(&message, buf_span(&input));
     struct span text = buf_span(&message);
-    return chat_with(arguments, &text);
+    return chat_with(arguments, &text, err);
 }
 
 const struct command command_chat = {

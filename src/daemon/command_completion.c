@@ -1,7 +1,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "daemon/command.h"
 
 // hermes-agent's word, which main.c takes apart.
@@ -127,7 +126,7 @@ static void fish_command(const struct command *command)
                command->name, option->name, option->argument ? " -r" : "", option->help);
 }
 
-static int run(const struct command *command, const struct arguments *arguments)
+static int run(const struct arguments *arguments, struct error *err)
 {
     const char *shell = arguments->word_count ? arguments->words[0] : "";
     if (strcmp(shell, "bash") == 0)
@@ -138,8 +137,8 @@ static int run(const struct command *command, const struct arguments *arguments)
         printf("# hermes completion fish | source\n");
         each_command(fish_command);
     } else {
-        log_error("completion: \"%.64s\" is not one of bash, zsh, fish", shell);
-        return EXIT_USAGE;
+        return error_set(err, COMMAND_MISUSED,
+                         "completion: \"%.64s\" is not one of bash, zsh, fish", shell);
     }
     return EXIT_OK;
 }

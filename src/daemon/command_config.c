@@ -118,23 +118,18 @@ static int path(const struct settings *settings)
     return EXIT_OK;
 }
 
-static int run(const struct command *command, const struct arguments *arguments)
+static int run(const struct arguments *arguments, struct error *err)
 {
     const char *word = arguments->word_count ? arguments->words[0] : "check";
     if (strcmp(word, "keys") == 0)
         return keys();
-    bool known =
-        strcmp(word, "check") == 0 || strcmp(word, "show") == 0 || strcmp(word, "path") == 0;
-    if (!known) {
-        log_error("config: \"%.64s\" is not one of check, show, keys, path", word);
-        return EXIT_USAGE;
-    }
+    if (strcmp(word, "check") != 0 && strcmp(word, "show") != 0 && strcmp(word, "path") != 0)
+        return error_set(err, COMMAND_MISUSED,
+                         "config: \"%.64s\" is not one of check, show, keys, path", word);
     struct settings settings = {0};
-    struct error err = ERROR_INIT;
-    if (settings_inspect(arguments, &settings, &err) < 0) {
-        log_error("%s", err.text);
-        return EXIT_FAILED;
-    }
+    int r = settings_inspect(arguments, &settings, err);
+    if (r < 0)
+        return r;
     int status = *word == 'c'   ? check(arguments, &settings)
                  : *word == 's' ? show(arguments, &settings)
                                 : path(&settings);

@@ -2,7 +2,6 @@
 #include <stdio.h>
 
 #include "agent/dispatcher.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "codec/document.h"
 #include "daemon/app.h"
@@ -82,18 +81,15 @@ static int ask(const struct arguments *arguments, struct buf *ret_json, struct e
     return r == CONTROL_NO_OWNER ? measure_here(arguments, ret_json, err) : r;
 }
 
-static int run(const struct command *command, const struct arguments *arguments)
+static int run(const struct arguments *arguments, struct error *err)
 {
     BUF_AUTO answer = BUF_INIT(ANSWER_MAX);
     DOCUMENT_AUTO doc = DOCUMENT_INIT(TREE_MAX);
-    struct error err = ERROR_INIT;
-    int r = ask(arguments, &answer, &err);
+    int r = ask(arguments, &answer, err);
     if (r == 0)
-        r = document_read(&doc, buf_span(&answer), &err);
-    if (r < 0) {
-        log_error("%s", err.text);
-        return EXIT_FAILED;
-    }
+        r = document_read(&doc, buf_span(&answer), err);
+    if (r < 0)
+        return r;
     if (arguments->values[OPTION_JSON])
         page_print_raw(buf_span(&answer));
     else

@@ -2,7 +2,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "codec/suggest.h"
 #include "codec/url.h"
@@ -113,29 +112,21 @@ static const char *complaint(const struct arguments *arguments, bool why)
     return NULL;
 }
 
-static int run(const struct command *command, const struct arguments *arguments)
+static int run(const struct arguments *arguments, struct error *err)
 {
     bool why = arguments->word_count && strcmp(arguments->words[0], "why") == 0;
     const char *sentence = complaint(arguments, why);
     CLEANUP(mem_cleanup) char *home = NULL;
     BUF_AUTO path = BUF_INIT(URL_BYTES_MAX);
-    struct error err = ERROR_INIT;
-    if (sentence) {
-        log_error("%s", sentence);
-        return EXIT_USAGE;
+    if (sentence)
+        return error_set(err, COMMAND_MISUSED, "%s", sentence);
+    if ((why ? make_why_path(arguments->words[1], &path, err)
+             : make_costs_path(arguments, &path, err)) < 0) {
+        error_wrap(err, "cost");
+        return COMMAND_MISUSED;
     }
-    int r = why ? make_why_path(arguments->words[1], &path, &err)
-                : make_costs_path(arguments, &path, &err);
-    if (r < 0) {
-        log_error("cost: %s", err.text);
-        return EXIT_USAGE;
-    }
-    r = settings_find_home(arguments, &home, &err);
-    if (r == 0)
-        r = tell(arguments, home, buf_text(&path), why, &err);
-    if (r < 0)
-        log_error("%s", err.text);
-    return r < 0 ? EXIT_FAILED : EXIT_OK;
+    int r = settings_find_home(arguments, &home, err);
+    return r < 0 ? r : tell(arguments, home, buf_text(&path), why, err);
 }
 
 const struct command command_cost = {

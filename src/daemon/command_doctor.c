@@ -81,7 +81,7 @@ static void probe_model(const struct settings *settings, struct report *report)
                    config_variable(settings->config, "SSL_CERT_FILE"), report);
 }
 
-static int run(const struct command *command, const struct arguments *arguments)
+static int run(const struct arguments *arguments, struct error *err)
 {
     struct settings settings = {0};
     struct report report;

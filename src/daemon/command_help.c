@@ -1,6 +1,5 @@
 #include <stdio.h>
 
-#include "base/log.h"
 #include "daemon/command.h"
 
 static void print_commands(void)
@@ -17,17 +16,17 @@ static void print_commands(void)
            "hermes help COMMAND explains one.\n");
 }
 
-static int run(const struct command *command, const struct arguments *arguments)
+static int run(const struct arguments *arguments, struct error *err)
 {
     if (arguments->word_count == 0) {
         print_commands();
         return EXIT_OK;
     }
     const struct command *asked = command_find(arguments->words[0]);
-    if (!asked) {
-        log_error("there is no command \"%.64s\" (hermes help lists them)", arguments->words[0]);
-        return EXIT_USAGE;
-    }
+    if (!asked)
+        return error_set(err, COMMAND_MISUSED,
+                         "there is no command \"%.64s\" (hermes help lists them)",
+                         arguments->words[0]);
     command_print_usage(asked);
     return EXIT_OK;
 }

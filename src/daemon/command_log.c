@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,7 +133,7 @@ static void note_place(void *context, struct span line, struct log_place place)
         view->ring[view->seen++ % view->ring_size] = place;
 }
 
-static int refuse_ids(const struct view *view)
+static int refuse_ids(const struct view *view, struct error *err)
 {
     BUF_AUTO told = BUF_INIT(2 * IDS_TOLD * ID_MAX * UTF8_BYTES_MAX);
     for (size_t i = 0; i < view->id_count; i++) {
@@ -140,16 +141,16 @@ static int refuse_ids(const struct view *view)
         log_row_clean(&told, span_of(view->ids[i]));
     }
     if (view->id_count == 0)
-        log_error("log: no event has the id \"%.128s\"; hermes log shows the latest ids, and older "
-                  "events are no longer in the log",
-                  view->wanted);
-    else
-        log_error("log: several ids begin with \"%.128s\": %s%s; give more of it", view->wanted,
-                  buf_text(&told), view->id_count == IDS_TOLD ? ", ..." : "");
-    return EXIT_FAILED;
+        return error_set(
+            err, -ENOENT,
+            "log: no event has the id \"%.128s\"; hermes log shows the latest ids, and "
+            "older events are no longer in the log",
+            view->wanted);
+    return error_set(err, -EINVAL, "log: several ids begin with \"%.128s\": %s%s; give more of it",
+                     view->wanted, buf_text(&told), view->id_count == IDS_TOLD ? ", ..." : "");
 }
 
-// Where to begin printing. EXIT_OK, EXIT_FAILED after a sentence, or negative with one in `err`.
+// Where to begin printing.
 static int find_begin(struct view *view, struct log_files *files, struct log_place *ret_begin,
                       struct error *err)
 {
@@ -162,13 +163,13 @@ static int find_begin(struct view *view, struct log_files *files, struct log_pla
         // Nothing wanted is there: what is to be followed begins at the end.
         *ret_begin =
             view->seen ? view->ring[oldest] : (struct log_place){files->count - 1, files->read_to};
-        return EXIT_OK;
+        return 0;
     }
     if (view->id_count != 1)
-        return refuse_ids(view);
+        return refuse_ids(view, err);
     view->id = mem_strdup(view->ids[0]);
     *ret_begin = view->first;
-    return EXIT_OK;
+    return 0;
 }
 
 /* The second */
@@ -244,20 +245,19 @@ static int show(struct view *view, const char *home, bool follows, struct error 
     return r;
 }
 
-static bool parse_arguments(const struct arguments *arguments, struct view *view)
+static int parse_arguments(const struct arguments *arguments, struct view *view, struct error *err)
 {
     uint64_t lines = LINES_DEFAULT;
     const char *number = arguments->values[OPTION_LINES];
-    if (number && (!span_to_u64(span_of(number), &lines) || lines == 0 || lines > LINES_MAX)) {
-        log_error("log: --lines: \"%.64s\" is not a number from 1 to %d", number, LINES_MAX);
-        return false;
-    }
+    if (number && (!span_to_u64(span_of(number), &lines) || lines == 0 || lines > LINES_MAX))
+        return error_set(err, COMMAND_MISUSED,
+                         "log: --lines: \"%.64s\" is not a number from 1 to %d", number, LINES_MAX);
     view->wanted = arguments->word_count ? arguments->words[0] : NULL;
-    if (view->wanted && strlen(view->wanted) < ID_BEGINNING_MIN) {
-        log_error("log: \"%.64s\" is too short for an id; give at least its first %d characters",
-                  view->wanted, ID_BEGINNING_MIN);
-        return false;
-    }
+    if (view->wanted && strlen(view->wanted) < ID_BEGINNING_MIN)
+        return error_set(
+            err, COMMAND_MISUSED,
+            "log: \"%.64s\" is too short for an id; give at least its first %d characters",
+            view->wanted, ID_BEGINNING_MIN);
     view->json = arguments->values[OPTION_JSON];
     view->errors = arguments->values[OPTION_ERRORS];
     view->terminal = isatty(STDOUT_FILENO);
@@ -268,22 +268,17 @@ static bool parse_arguments(const struct arguments *arguments, struct view *view
     };
     view->ring_size = lines;
     view->ring = mem_alloc(lines * sizeof *view->ring);
-    return true;
+    return 0;
 }
 
-static int run(const struct command *command, const struct arguments *arguments)
+static int run(const struct arguments *arguments, struct error *err)
 {
     CLEANUP(view_finish) struct view view = {.doc = JSON_INIT};
     CLEANUP(mem_cleanup) char *home = NULL;
-    struct error err = ERROR_INIT;
-    if (!parse_arguments(arguments, &view))
-        return EXIT_USAGE;
-    int r = settings_find_home(arguments, &home, &err);
+    int r = parse_arguments(arguments, &view, err);
     if (r == 0)
-        r = show(&view, home, arguments->values[OPTION_FOLLOW], &err);
-    if (r < 0)
-        log_error("%s", err.text);
-    return r < 0 ? EXIT_FAILED : r;
+        r = settings_find_home(arguments, &home, err);
+    return r < 0 ? r : show(&view, home, arguments->values[OPTION_FOLLOW], err);
 }
 
 const struct command command_log = {

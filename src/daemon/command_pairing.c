@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "channels/pairing.h"
 #include "codec/utf8.h"
@@ -87,7 +86,7 @@ static const struct verb verbs[] = {
     {"clear-pending", 1, 2, "clear-pending [telegram]", clear_pending},
 };
 
-static const struct verb *find_verb(const struct arguments *arguments)
+static const struct verb *find_verb(const struct arguments *arguments, struct error *err)
 {
     const char *word = arguments->word_count ? arguments->words[0] : "list";
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
@@ -97,27 +96,26 @@ static const struct verb *find_verb(const struct arguments *arguments)
         size_t count = arguments->word_count ? arguments->word_count : 1;
         if (count >= verb->words_min && count <= verb->words_max)
             return verb;
-        log_error("pairing: usage: hermes pairing %s", verb->usage);
+        error_set(err, COMMAND_MISUSED, "pairing: usage: hermes pairing %s", verb->usage);
         return NULL;
     }
-    log_error("pairing: \"%.64s\" is not one of list, approve, revoke, clear-pending", word);
+    error_set(err, COMMAND_MISUSED,
+              "pairing: \"%.64s\" is not one of list, approve, revoke, clear-pending", word);
     return NULL;
 }
 
-static int run(const struct command *command, const struct arguments *arguments)
+static int run(const struct arguments *arguments, struct error *err)
 {
-    const struct verb *verb = find_verb(arguments);
-    if (!verb)
-        return EXIT_USAGE;
-    if (arguments->word_count > 1 && strcmp(arguments->words[1], "telegram") != 0) {
-        log_error("pairing: \"%.64s\" is not a platform; telegram is", arguments->words[1]);
-        return EXIT_USAGE;
-    }
+    const struct verb *verb = find_verb(arguments, err);
     CLEANUP(mem_cleanup) char *home = NULL;
-    struct error err = ERROR_INIT;
-    int r = settings_find_home(arguments, &home, &err);
+    if (!verb)
+        return COMMAND_MISUSED;
+    if (arguments->word_count > 1 && strcmp(arguments->words[1], "telegram") != 0)
+        return error_set(err, COMMAND_MISUSED, "pairing: \"%.64s\" is not a platform; telegram is",
+                         arguments->words[1]);
+    int r = settings_find_home(arguments, &home, err);
     if (r == 0 && access(home, F_OK) < 0) // or a mistyped one would read as "nobody"
-        r = error_errno(&err, errno, "the home %s cannot be looked at", home);
+        r = error_errno(err, errno, "the home %s cannot be looked at", home);
     struct pairing pairing = {.home = home, .platform = "telegram", .clock = &clock_system};
     struct request request = {
         .pairing = &pairing,
@@ -125,10 +123,8 @@ static int run(const struct command *command, const struct arguments *arguments)
         .json = arguments->values[OPTION_JSON] != NULL,
     };
     if (r == 0)
-        r = verb->run(&request, &err);
-    if (r < 0)
-        log_error("pairing: %s", err.text);
-    return r < 0 ? EXIT_FAILED : EXIT_OK;
+        r = verb->run(&request, err);
+    return r < 0 ? error_wrap(err, "pairing") : EXIT_OK;
 }
 
 const struct command command_pairing = {

@@ -1,9 +1,8 @@
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/log.h"
-#include "base/span.h"
 #include "daemon/command.h"
 #include "daemon/service.h"
 
@@ -16,44 +15,30 @@ static const struct command_option options[] = {
     COMMAND_OPTIONS_END,
 };
 
-static bool parse_port(const char *text, int64_t *ret_port)
-{
-    if (span_to_i64(span_of(text), ret_port) && *ret_port >= 0 && *ret_port <= UINT16_MAX)
-        return true;
-    log_error("--port: \"%.64s\" is not a port number (0 to 65535)", text);
-    return false;
-}
-
 // What a model says is carried out with this program's rights; root has all of them.
-static bool refuse_root(void)
+static int refuse_root(struct error *err)
 {
     const char *allowed = getenv("HERMES_ALLOW_ROOT_GATEWAY");
     if (geteuid() != 0 || (allowed && strcmp(allowed, "1") == 0))
-        return false;
-    log_error(
+        return 0;
+    return error_set(
+        err, -EPERM,
         "hermes run does not run as root; start it as an ordinary user (docs/operations.md has "
         "a systemd unit), or accept the risk with HERMES_ALLOW_ROOT_GATEWAY=1");
-    return true;
 }
 
-static int run(const struct command *command, const struct arguments *arguments)
+static int run(const struct arguments *arguments, struct error *err)
 {
     struct service_options service = {
         .arguments = arguments,
         .port = -1,
         .allow_writable_config = arguments->values[OPTION_ALLOW_WRITABLE_CONFIG] != NULL,
     };
-    struct error err = ERROR_INIT;
     const char *port = arguments->values[OPTION_PORT];
-    if (port && !parse_port(port, &service.port))
-        return EXIT_USAGE;
-    if (refuse_root())
-        return EXIT_FAILED;
-    if (service_run(&service, &err) < 0) {
-        log_error("%s", err.text);
-        return EXIT_FAILED;
-    }
-    return EXIT_OK;
+    if (port && service_read_port("--port", port, &service.port, err) < 0)
+        return COMMAND_MISUSED;
+    int r = refuse_root(err);
+    return r < 0 ? r : service_run(&service, err);
 }
 
 const struct command command_run = {

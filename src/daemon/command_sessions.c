@@ -152,31 +152,25 @@ static const struct {
     {"delete", true, delete},
 };
 
-static int run(const struct command *command, const struct arguments *arguments)
+static int run(const struct arguments *arguments, struct error *err)
 {
     const char *word = arguments->word_count ? arguments->words[0] : "list";
     const char *id = arguments->word_count > 1 ? arguments->words[1] : NULL;
     CLEANUP(mem_cleanup) char *home = NULL;
-    struct error err = ERROR_INIT;
     size_t i = 0;
     while (i < ARRAY_LEN(actions) && strcmp(actions[i].word, word) != 0)
         i++;
-    if (i == ARRAY_LEN(actions)) {
-        log_error("sessions: \"%.64s\" is not one of list, show, export, delete", word);
-        return EXIT_USAGE;
-    }
-    if (actions[i].wants_id != (id && *id)) {
-        log_error(actions[i].wants_id ? "sessions %s needs an id; hermes sessions list prints them"
-                                      : "sessions %s takes no id",
-                  word);
-        return EXIT_USAGE;
-    }
-    int r = settings_find_home(arguments, &home, &err);
-    if (r == 0)
-        r = actions[i].run(&(struct request){arguments, home, id}, &err);
-    if (r < 0)
-        log_error("%s", err.text);
-    return r < 0 ? EXIT_FAILED : EXIT_OK;
+    if (i == ARRAY_LEN(actions))
+        return error_set(err, COMMAND_MISUSED,
+                         "sessions: \"%.64s\" is not one of list, show, export, delete", word);
+    if (actions[i].wants_id != (id && *id))
+        return error_set(err, COMMAND_MISUSED,
+                         actions[i].wants_id
+                             ? "sessions %s needs an id; hermes sessions list prints them"
+                             : "sessions %s takes no id",
+                         word);
+    int r = settings_find_home(arguments, &home, err);
+    return r < 0 ? r : actions[i].run(&(struct request){arguments, home, id}, err);
 }
 
 const struct command command_sessions = {

@@ -224,14 +224,11 @@ static void show_disk(struct node disk)
              page_count(disk, "free_bytes") / MIB, page_count(disk, "size_bytes") / MIB);
 }
 
-static int tell_running(struct span answer, bool as_json)
+static int tell_running(struct span answer, bool as_json, struct error *err)
 {
     DOCUMENT_AUTO doc = DOCUMENT_INIT(TREE_MAX);
-    struct error err = ERROR_INIT;
-    if (document_read(&doc, answer, &err) < 0) {
-        log_error("the answer of the running hermes cannot be read: %s", err.text);
-        return EXIT_FAILED;
-    }
+    if (document_read(&doc, answer, err) < 0)
+        return error_wrap(err, "the answer of the running hermes cannot be read");
     struct node status = document_root(&doc);
     if (as_json) {
         page_print_raw(answer);
@@ -272,17 +269,14 @@ static bool has_database(const char *home)
     return access(ours, F_OK) == 0 || access(beside, F_OK) == 0;
 }
 
-static int tell_not_running(const char *home, bool as_json)
+static int tell_not_running(const char *home, bool as_json, struct error *err)
 {
     BUF_AUTO answer = BUF_INIT(ANSWER_MAX);
     DOCUMENT_AUTO doc = DOCUMENT_INIT(TREE_MAX);
-    struct error err = ERROR_INIT;
-    int r = has_database(home) ? owner_ask(home, "GET", "/status", &answer, &err) : -ENOENT;
+    int r = has_database(home) ? owner_ask(home, "GET", "/status", &answer, err) : -ENOENT;
     bool told = r == 0 && document_read(&doc, buf_span(&answer), NULL) == 0;
-    if (r == -EBUSY) { // somebody does own it, without a socket to ask
-        log_error("%s", err.text);
-        return EXIT_FAILED;
-    }
+    if (r == -EBUSY) // somebody does own it, without a socket to ask
+        return r;
     if (as_json && told)
         page_print_raw(buf_span(&answer));
     else if (as_json)
@@ -296,26 +290,22 @@ static int tell_not_running(const char *home, bool as_json)
         show_outbox(node_get(status, "outbox"));
         show_problems(node_get(status, "problems"));
     } else if (r < 0 && r != -ENOENT) {
-        log_warning("its database cannot be read: %s", err.text);
+        log_warning("its database cannot be read: %s", err->text);
     }
     return EXIT_NOT_RUNNING;
 }
 
-static int run(const struct command *command, const struct arguments *arguments)
+static int run(const struct arguments *arguments, struct error *err)
 {
     BUF_AUTO answer = BUF_INIT(ANSWER_MAX);
     CLEANUP(mem_cleanup) char *home = NULL;
-    struct error err = ERROR_INIT;
     bool as_json = arguments->values[OPTION_JSON] != NULL;
-    int r = settings_find_home(arguments, &home, &err);
+    int r = settings_find_home(arguments, &home, err);
     if (r == 0)
-        r = control_client_ask(home, "GET", "/status", &answer, &err);
+        r = control_client_ask(home, "GET", "/status", &answer, err);
     if (r == CONTROL_NO_OWNER)
-        return tell_not_running(home, as_json);
-    if (r == 0)
-        return tell_running(buf_span(&answer), as_json);
-    log_error("%s", err.text);
-    return EXIT_FAILED;
+        return tell_not_running(home, as_json, err);
+    return r < 0 ? r : tell_running(buf_span(&answer), as_json, err);
 }
 
 const struct command command_status = {

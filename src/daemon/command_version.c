@@ -10,7 +10,7 @@ static const struct command_option options[] = {
     COMMAND_OPTIONS_END,
 };
 
-static int run(const struct command *command, const struct arguments *arguments)
+static int run(const struct arguments *arguments, struct error *err)
 {
     if (arguments->values[OPTION_LICENSES])
         fwrite(notices_text, 1, notices_text_len, stdout);

@@ -28,10 +28,15 @@ static int refuse_command(const char *word)
 static int run_command(const struct command *command, int argc, char **argv)
 {
     struct arguments arguments;
-    int r = arguments_parse(command, argc, argv, &arguments);
+    struct error err = ERROR_INIT;
+    int r = arguments_parse(command, argc, argv, &arguments, &err);
+    if (r == COMMAND_HELPED)
+        return EXIT_OK;
+    if (r == 0)
+        r = command->run(&arguments, &err);
     if (r < 0)
-        return EXIT_OK; // the help was printed
-    return r == EXIT_OK ? command->run(command, &arguments) : r;
+        log_error("%s", err.text);
+    return r == COMMAND_MISUSED ? EXIT_USAGE : r < 0 ? EXIT_FAILED : r;
 }
 
 static int run(int argc, char **argv)

@@ -37,6 +37,7 @@ enum {
     LEAVE_LOOK_MS = 20,      // between two looks
     LEAVE_REPLIES_MS = 2000, // what replies that are due are given to get out
     LEAVE_FLIGHT_MS = 5000,  // what those are given that were handed over already
+    ROUTES_DRAIN_MS = 30 * 1000,
 };
 
 struct service {
@@ -69,8 +70,9 @@ static bool clients_are_served(const struct service *service)
 {
     const struct app *app = &service->app;
     int64_t gone_on = loop_now(app->loop) - service->stopping_since_ms;
+    int64_t drain_ms = app->agent ? app->settings.values.dispatcher.drain_ms : ROUTES_DRAIN_MS;
     return !service->router_listener || router_listener_open(service->router_listener) == 0 ||
-           gone_on >= app->settings.values.dispatcher.drain_ms;
+           gone_on >= drain_ms;
 }
 
 static void leave(void *context)
@@ -117,6 +119,10 @@ static void stop(struct service *service, int number)
     if (service->router_listener)
         router_listener_close(service->router_listener);
     log_info("stopping on signal %d", number);
+    if (!app->agent) {
+        leave(service);
+        return;
+    }
     LOG_EVENT(LOG_INFO, "daemon.stop", "", LOG_NUMBER("signal", number),
               LOG_NUMBER("turns", dispatcher_turns(app->dispatcher)));
     dispatcher_drain(app->dispatcher, app->settings.values.dispatcher.drain_ms, on_drained,
@@ -143,6 +149,16 @@ static void tell_what_waits(const char *before, const char *after, const char *w
         buf_printf(out, "; %s change at the next start", what);
 }
 
+static void configure(struct service *service, const struct settings_values *values)
+{
+    if (service->telegram)
+        telegram_configure(service->telegram, &values->telegram);
+    if (service->admin)
+        admin_configure(service->admin, &values->admin);
+    if (service->router_listener)
+        router_listener_configure(service->router_listener);
+}
+
 static int reload(void *context, struct buf *ret_text, struct error *err)
 {
     struct service *service = context;
@@ -155,18 +171,18 @@ static int reload(void *context, struct buf *ret_text, struct error *err)
     int r = app_reload(app, service->options->arguments, err);
     if (r < 0) {
         error_wrap(err, "the configuration was not reloaded; the old one stays in use");
-        LOG_EVENT(LOG_ERROR, "config.reload", "", LOG_TEXT("error", err->text));
+        if (app->agent)
+            LOG_EVENT(LOG_ERROR, "config.reload", "", LOG_TEXT("error", err->text));
         return r;
     }
-    if (service->options->port >= 0)
+    if (service->admin && service->options->port >= 0)
         values->admin.port = service->options->port;
-    if (service->telegram)
-        telegram_configure(service->telegram, &values->telegram);
-    admin_configure(service->admin, &values->admin);
-    if (service->router_listener)
-        router_listener_configure(service->router_listener);
+    configure(service, values);
     r = app_open_log(app, &service->log, err);
-    buf_printf(ret_text, "the configuration was reloaded; model %s", app->endpoint.name);
+    buf_printf(ret_text, "the configuration was reloaded");
+    if (!app->agent)
+        return r;
+    buf_printf(ret_text, "; model %s", app->endpoint.name);
     CLEANUP(mem_cleanup) char *bot = bot_of(&values->telegram);
     CLEANUP(mem_cleanup) char *listener = listener_of(values->admin.host, values->admin.port);
     CLEANUP(mem_cleanup) char *router = listener_of(values->router.host, values->router.port);
@@ -244,7 +260,40 @@ static int open_channels(struct service *service, struct error *err)
     return telegram_create(&env, &service->telegram, err);
 }
 
-// Without a key there is nobody who might use it, and nothing is opened.
+int service_read_port(const char *name, const char *text, int64_t *ret_port, struct error *err)
+{
+    if (span_to_i64(span_of(text), ret_port) && *ret_port >= 0 && *ret_port <= UINT16_MAX)
+        return 0;
+    return error_set(err, -EINVAL, "%s: \"%.64s\" is not a port number (0 to 65535)", name, text);
+}
+
+// What the command line says of the address. For the router alone PORT comes next, as LiteLLM's
+// command line has it.
+static int choose_address(const struct service *service, struct settings_values *values,
+                          struct error *err)
+{
+    const struct service_options *options = service->options;
+    const char *told = config_variable(service->app.settings.config, "PORT");
+    if (options->host)
+        values->router.host = options->host;
+    if (options->port >= 0)
+        *(options->routes_only ? &values->router.port : &values->admin.port) = options->port;
+    else if (options->routes_only && told && *told)
+        return service_read_port("PORT", told, &values->router.port, err);
+    return 0;
+}
+
+static int open_admin(struct service *service, struct error *err)
+{
+    struct admin_env env = {
+        .control = &service->control_env,
+        .metrics = service->app.metrics,
+        .config = &service->app.settings.values.admin,
+    };
+    return admin_create(&env, &service->admin, err);
+}
+
+// Without a key there is nobody who might use it, and nothing is opened; alone, it needs one.
 static int open_router_listener(struct service *service, struct error *err)
 {
     struct app *app = &service->app;
@@ -257,7 +306,9 @@ static int open_router_listener(struct service *service, struct error *err)
         .port = app->settings.values.router.port,
         .version = HERMES_VERSION,
     };
-    return key && *key ? router_listener_create(&env, &service->router_listener, err) : 0;
+    return service->options->routes_only || (key && *key)
+               ? router_listener_create(&env, &service->router_listener, err)
+               : 0;
 }
 
 static int open_faces(struct service *service, struct error *err)
@@ -270,23 +321,18 @@ static int open_faces(struct service *service, struct error *err)
         .telegram = &service->telegram,
         .home = app->home.path,
         .agent = app->agent,
-        .endpoint = &app->endpoint,
+        .endpoint = app->agent ? &app->endpoint : NULL,
         .version = HERMES_VERSION,
         .started_ms = service->started_ms,
         .up_since_ms = loop_now(app->loop),
         .reload = reload,
-        .measure = measure,
+        .measure = app->agent ? measure : NULL,
         .router = app->router,
         .context = service,
     };
-    struct admin_env admin = {
-        .control = &service->control_env,
-        .metrics = app->metrics,
-        .config = &app->settings.values.admin,
-    };
-    if (service->options->port >= 0)
-        app->settings.values.admin.port = service->options->port;
-    int r = admin_create(&admin, &service->admin, err);
+    int r = choose_address(service, &app->settings.values, err);
+    if (r == 0 && app->agent)
+        r = open_admin(service, err);
     if (r == 0)
         r = open_router_listener(service, err);
     return r < 0 ? r : control_create(&service->control_env, &service->control, err);
@@ -305,6 +351,8 @@ static void tell(const struct service *service)
     const struct settings_values *values = &app->settings.values;
     if (service->router_listener)
         tell_face("router", values->router.host, router_listener_port(service->router_listener));
+    if (!app->agent)
+        return;
     tell_face("admin", values->admin.host, admin_port(service->admin));
     if (!service->telegram)
         log_info("no chat channel is set up; for Telegram set TELEGRAM_BOT_TOKEN (from @BotFather) "
@@ -319,20 +367,21 @@ static int start(struct service *service, struct error *err)
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
     struct app *app = &service->app;
     fd_raise_limit();
-    int r = app_start(app, service->options->arguments, err);
+    int r = (app->routes_only ? app_open : app_start)(app, service->options->arguments, err);
     if (r < 0)
         return r;
     service->started_ms = loop_wall(app->loop);
     metrics_add_process(app->metrics);
-    r = refuse_writable_config(service, err);
+    if (app->agent)
+        r = refuse_writable_config(service, err);
     if (r == 0)
         r = app_open_log(app, &service->log, err);
     if (r == 0)
         r = signals_init(&service->signals, app->loop, numbers, ARRAY_LEN(numbers), on_signal,
                          service, err);
-    if (r == 0 && reaper_is_needed())
+    if (r == 0 && app->agent && reaper_is_needed())
         r = reaper_create(app->loop, &service->reaper, err);
-    if (r == 0)
+    if (r == 0 && app->agent)
         r = open_channels(service, err);
     if (r == 0)
         r = open_faces(service, err);
@@ -358,11 +407,14 @@ static void finish(struct service *service)
 int service_run(const struct service_options *options, struct error *err)
 {
     struct service service = {
-        .options = options, .app = {.home = HOME_INIT, .streaming = true}, .signals = SIGNALS_INIT};
+        .options = options,
+        .app = {.home = HOME_INIT, .streaming = true, .routes_only = options->routes_only},
+        .signals = SIGNALS_INIT};
     int r = start(&service, err);
     if (r == 0) {
         tell(&service);
-        dispatcher_resume(service.app.dispatcher);
+        if (service.app.dispatcher)
+            dispatcher_resume(service.app.dispatcher);
         loop_run(service.app.loop);
     }
     finish(&service);
