@@ -6,14 +6,13 @@
 #include "codec/document.h"
 #include "loop/loop.h"
 #include "net/http_server.h"
-#include "serve/control.h"
+#include "serve/control_internal.h"
 #include "serve/describe.h"
 #include "serve/key.h"
 #include "serve/metrics_page.h"
 
 enum {
-    BODY_MAX = 16 * 1024,     // bytes of what probes get
-    STATUS_MAX = 1024 * 1024, // bytes of a status
+    BODY_MAX = 16 * 1024, // bytes of what probes get
     CONNECTIONS_MAX = 128,
     IDLE_TIMEOUT_MS = 10 * 1000, // probes are short; who dawdles makes room
 };
@@ -48,6 +47,7 @@ struct admin {
     const struct control_env *control; // borrowed
     struct metrics *metrics;           // borrowed
     char *key;                         // NULL or "": none
+    struct list questions;             // that wait for the store
 };
 
 static const char json_type_name[] = "application/json";
@@ -60,17 +60,14 @@ static void answer_ready(struct admin *admin, struct http_exchange *exchange)
     const struct control_env *env = admin->control;
     bool ready = describe_ready(env->store);
     BUF_AUTO body = BUF_INIT(BODY_MAX);
-    DOCUMENT_AUTO doc = DOCUMENT_INIT(STATUS_MAX);
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(DOCUMENT_SMALL);
     struct node answer = document_object(&doc);
     node_add_bool(answer, "ready", ready);
     describe_store(answer, env->store);
-    const struct telegram *telegram = env->telegram ? *env->telegram : NULL;
-    if (key_shown(exchange, NULL, span_of(admin->key))) {
-        describe_telegram(answer, telegram);
+    bool knows = key_shown(exchange, NULL, span_of(admin->key));
+    describe_telegram(answer, env->telegram ? *env->telegram : NULL, knows);
+    if (knows)
         describe_outbox(answer, env->store, loop_wall(env->loop));
-    } else {
-        describe_telegram_state(answer, telegram);
-    }
     document_print(&doc, &body, NULL);
     buf_append_char(&body, '\n');
     http_exchange_reply(exchange, ready ? 200 : 503, json_type_name, buf_span(&body));
@@ -104,13 +101,7 @@ static void answer_metrics(struct admin *admin, struct http_exchange *exchange)
 
 static void answer_status(struct admin *admin, struct http_exchange *exchange)
 {
-    BUF_AUTO body = BUF_INIT(STATUS_MAX);
-    control_write_status(admin->control, &body);
-    if (buf_is_full(&body))
-        http_exchange_reply_text(exchange, 500, "the status is larger than %d KiB",
-                                 STATUS_MAX >> 10);
-    else
-        http_exchange_reply_take(exchange, 200, json_type_name, &body);
+    control_serve(admin->control, admin->server, exchange, SPAN_LITERAL("GET"), &admin->questions);
 }
 
 static const struct {
@@ -154,6 +145,7 @@ int admin_create(const struct admin_env *env, struct admin **ret_admin, struct e
     struct admin *admin = mem_new(struct admin);
     admin->control = env->control;
     admin->metrics = env->metrics;
+    list_init(&admin->questions);
     struct http_server_options options = {
         .address = config->host,
         .port = (uint16_t)config->port,
@@ -179,6 +171,7 @@ void admin_destroy(struct admin *admin)
     if (!admin)
         return;
     http_server_destroy(admin->server);
+    control_serve_end(&admin->questions);
     free(admin->key);
     free(admin);
 }

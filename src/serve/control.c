@@ -25,27 +25,34 @@ static const char json_type_name[] = "application/json";
 
 // Whom an answer that comes later is for: the exchange is found again by its id.
 struct control_reply {
-    struct control *control;
+    struct http_server *server;
     uint64_t exchange;
 };
 
 static void on_answer(void *context, unsigned status, struct span body)
 {
     struct control_reply *reply = context;
-    struct http_exchange *exchange = http_server_find(reply->control->server, reply->exchange);
+    struct http_exchange *exchange = http_server_find(reply->server, reply->exchange);
     if (exchange)
         http_exchange_reply(exchange, status, json_type_name, body);
     free(reply);
 }
 
-static void on_question(struct control *control, struct http_exchange *exchange)
+void control_serve(const struct control_env *env, struct http_server *server,
+                   struct http_exchange *exchange, struct span method, struct list *waiting)
 {
     struct control_reply *reply = mem_new(struct control_reply);
-    *reply = (struct control_reply){control, http_exchange_id(exchange)};
-    struct control_question question;
-    control_question_init(&question, control->env, on_answer, reply);
-    control_ask(&question, http_exchange_method(exchange), http_exchange_path(exchange),
-                http_exchange_body(exchange), &control->questions);
+    *reply = (struct control_reply){server, http_exchange_id(exchange)};
+    struct control_question question = {.env = env, .done = on_answer, .context = reply};
+    control_ask(&question, method, http_exchange_path(exchange), http_exchange_body(exchange),
+                waiting);
+}
+
+void control_serve_end(struct list *waiting)
+{
+    list_for_each(link, waiting)
+        free(list_entry(link, struct control_question, link)->context);
+    control_forget(waiting);
 }
 
 static void on_request(void *context, struct http_exchange *exchange)
@@ -58,7 +65,7 @@ static void on_request(void *context, struct http_exchange *exchange)
     else if (is_chat && span_is(method, "DELETE"))
         control_chat_stop(control, exchange);
     else
-        on_question(control, exchange);
+        control_serve(control->env, control->server, exchange, method, &control->questions);
 }
 
 static void on_gone(void *context, uint64_t id)
@@ -102,9 +109,7 @@ void control_destroy(struct control *control)
     control->closing = true;
     unlink(control->path); // first, so that nobody comes to a listener that is going
     http_server_destroy(control->server);
-    list_for_each(link, &control->questions)
-        free(list_entry(link, struct control_question, link)->context);
-    control_forget(&control->questions);
+    control_serve_end(&control->questions);
     control_chats_finish(control);
     free(control->path);
     free(control);

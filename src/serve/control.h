@@ -74,6 +74,3 @@ void control_destroy(struct control *control);
 typedef void control_done_fn(void *context, unsigned status, struct span body);
 void control_answer(const struct control_env *env, struct span method, struct span path,
                     struct span body, control_done_fn *done, void *context);
-
-// What GET /status answers.
-void control_write_status(const struct control_env *env, struct buf *out);

@@ -20,17 +20,7 @@ static void on_stored(void *context, int result, const struct error *err, int64_
     if (result == STORE_LEFT_OVER)
         node_add_text(answer, "left_over", err->text);
     control_print(&doc, &body);
-    list_remove(&question->link);
-    control_reply(question, result == STORE_LEFT_OVER ? 0 : result, &body, err);
-    free(question);
-}
-
-static void submitted(struct control_question *kept, int64_t job, struct error *err)
-{
-    if (job > 0)
-        kept->job = job;
-    else
-        on_stored(kept, (int)job, err, 0);
+    control_finish(question, result == STORE_LEFT_OVER ? 0 : result, &body, err);
 }
 
 static void keep_id(void *context, const struct store_session *session)
@@ -43,7 +33,8 @@ static void delete_session(const struct control_question *question, struct span 
 {
     struct error err = ERROR_INIT;
     struct control_question *kept = control_question_keep(question, waiting, sizeof *kept);
-    submitted(kept, store_session_delete(question->env->store, id, on_stored, kept, &err), &err);
+    control_submitted(kept, store_session_delete(question->env->store, id, on_stored, kept, &err),
+                      &err);
 }
 
 // One line: it is shown in lists and in a terminal.
@@ -73,7 +64,8 @@ static void rename_session(const struct control_question *question, struct span 
         .now_ms = loop_wall(question->env->loop),
     };
     struct control_question *kept = control_question_keep(question, waiting, sizeof *kept);
-    submitted(kept, store_settle(question->env->store, &settlement, on_stored, kept, &err), &err);
+    control_submitted(kept, store_settle(question->env->store, &settlement, on_stored, kept, &err),
+                      &err);
 }
 
 // A page that the store's thread writes.
@@ -98,9 +90,7 @@ static int write_page(void *context, struct store_view *view, struct error *err)
 static void on_page(void *context, int result, const struct error *err, int64_t rowid)
 {
     struct page *page = context;
-    list_remove(&page->question->link);
-    control_reply(page->question, result, &page->body, err);
-    free(page->question);
+    control_finish(page->question, result, &page->body, err);
 }
 
 static void page_release(void *context)
@@ -120,11 +110,10 @@ static void ask_page(const struct control_question *question, struct span sessio
     buf_init(&page->body, CONTROL_ANSWER_MAX);
     page->session_len = session.len;
     memcpy(page->session, session.data, session.len);
-    page->question->job = store_read(question->env->store, &reading, page, &err);
-    if (page->question->job > 0)
-        return;
-    on_page(page, (int)page->question->job, &err, 0);
-    page_release(page);
+    int64_t job = store_read(question->env->store, &reading, page, &err);
+    control_submitted(page->question, job, &err);
+    if (job <= 0)
+        page_release(page);
 }
 
 static void ask_session(const struct control_question *question, struct span method,
@@ -146,13 +135,6 @@ static void ask_session(const struct control_question *question, struct span met
         rename_session(question, buf_span(&id), body, waiting);
     else
         control_refuse(question, 405, "a session accepts GET, DELETE and POST");
-}
-
-static void ask_status(const struct control_question *question, struct list *waiting)
-{
-    BUF_AUTO answer = BUF_INIT(CONTROL_ANSWER_MAX);
-    control_write_status(question->env, &answer);
-    control_reply(question, 0, &answer, NULL);
 }
 
 static void ask_sessions(const struct control_question *question, struct list *waiting)
@@ -197,7 +179,7 @@ static const struct {
     const char *path, *method;
     void (*ask)(const struct control_question *question, struct list *waiting);
 } questions[] = {
-    {"/status", "GET", ask_status},
+    {"/status", "GET", control_ask_status},
     {"/sessions", "GET", ask_sessions},
     {"/context", "GET", ask_context},
     {"/reload", "POST", ask_reload},
@@ -234,7 +216,6 @@ void control_ask(const struct control_question *question, struct span method, st
 void control_answer(const struct control_env *env, struct span method, struct span path,
                     struct span body, control_done_fn *done, void *context)
 {
-    struct control_question question;
-    control_question_init(&question, env, done, context);
+    struct control_question question = {.env = env, .done = done, .context = context};
     control_ask(&question, method, path, body, NULL);
 }

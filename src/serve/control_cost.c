@@ -166,11 +166,9 @@ static void on_costs(void *context, int result, const struct error *err,
 {
     struct cost_question *own = context;
     BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
-    list_remove(&own->question.link);
     if (result == 0)
         write_costs(own, costs, &body);
-    control_reply(&own->question, result, &body, err);
-    free(own);
+    control_finish(&own->question, result, &body, err);
 }
 
 // "/model/7", each part from the left on.
@@ -189,18 +187,6 @@ static bool read_path(struct span path, enum store_cost_by *by, int64_t *days)
     return rest.len == 0 || (span_to_i64(rest, days) && *days >= 1 && *days <= DAYS_MAX);
 }
 
-// A job that could not be had: answered at once.
-static void submitted(struct cost_question *own, int64_t job, const struct error *err)
-{
-    BUF_AUTO none = BUF_INIT(1);
-    own->question.job = job;
-    if (job > 0)
-        return;
-    list_remove(&own->question.link);
-    control_reply(&own->question, (int)job, &none, err);
-    free(own);
-}
-
 static void on_call(void *context, int result, const struct error *err,
                     const struct store_call *call);
 
@@ -210,7 +196,7 @@ static void ask_store(struct cost_question *own)
     struct store *store = own->question.env->store;
     int64_t job = own->is_call ? store_read_call(store, span_of(own->call), on_call, own, &err)
                                : store_read_costs(store, &own->asked, on_costs, own, &err);
-    submitted(own, job, &err);
+    control_submitted(&own->question, job, &err);
 }
 
 // What ended in the last second is in the journal alone. Where it cannot be folded, for want of
@@ -236,7 +222,7 @@ static void ask(struct cost_question *own)
     if (job > 0)
         own->question.job = job;
     else if (job == -EAGAIN) // half a sum would look like a whole one
-        submitted(own, job, &err);
+        control_submitted(&own->question, job, &err);
     else
         ask_store(own);
 }
@@ -300,17 +286,16 @@ static void on_call(void *context, int result, const struct error *err,
 {
     struct cost_question *own = context;
     BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
-    list_remove(&own->question.link);
+    struct error gone = ERROR_INIT;
     if (result == 0)
         write_call(own->question.env, call, &body);
-    if (result == STORE_NOT_FOUND)
-        control_refuse(
-            &own->question, 404,
-            "there is no such call in the ledger: its row is too old to be kept, or the id is "
-            "wrong");
-    else
-        control_reply(&own->question, result, &body, err);
-    free(own);
+    if (result == STORE_NOT_FOUND) {
+        result = error_set(&gone, -ENOENT,
+                           "there is no such call in the ledger: its row is too old to be kept, or "
+                           "the id is wrong");
+        err = &gone;
+    }
+    control_finish(&own->question, result, &body, err);
 }
 
 void control_ask_call(const struct control_question *question, struct span method, struct span id,

@@ -30,17 +30,21 @@ struct control_question {
     const struct control_env *env;
     control_done_fn *done;
     void *context;
-    int64_t job; // of the store
+    int64_t job;   // of the store
+    loop_id timer; // 0: none
 };
 
 // control_question.c
-void control_question_init(struct control_question *question, const struct control_env *env,
-                           control_done_fn *done, void *context);
 // A copy that waits for the store, at the beginning of `size` bytes of zeros: to be freed, and on
 // `waiting` where that is not NULL.
 void *control_question_keep(const struct control_question *question, struct list *waiting,
                             size_t size);
 void control_forget(struct list *waiting); // no question of the list is answered any more
+
+// Ends what was kept, with control_reply(). And what its job, or the failure to submit one, means.
+void control_finish(struct control_question *kept, int r, struct buf *body,
+                    const struct error *err);
+void control_submitted(struct control_question *kept, int64_t job, const struct error *err);
 
 // Each answers, once. `body` is the answer when `r` is 0.
 void control_refuse(const struct control_question *question, unsigned status, const char *sentence);
@@ -55,6 +59,15 @@ void control_write_error(const char *sentence, struct buf *out); // {"error": se
 // `waiting` gets what has to wait; NULL: nobody will ever take it back.
 void control_ask(const struct control_question *question, struct span method, struct span path,
                  struct span body, struct list *waiting);
+
+// control.c: answers an exchange of that server with JSON. Those on the list that wait are given up
+// by the second, which comes after the server's end.
+void control_serve(const struct control_env *env, struct http_server *server,
+                   struct http_exchange *exchange, struct span method, struct list *waiting);
+void control_serve_end(struct list *waiting);
+
+// control_status.c
+void control_ask_status(const struct control_question *question, struct list *waiting);
 
 // control_sessions.c, on the store's thread: a negative code, with a sentence, or 0.
 int control_write_sessions(struct store_view *view, struct buf *out, struct error *err);

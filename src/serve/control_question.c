@@ -7,12 +7,6 @@
 #include "serve/control_internal.h"
 #include "store/session.h"
 
-void control_question_init(struct control_question *question, const struct control_env *env,
-                           control_done_fn *done, void *context)
-{
-    *question = (struct control_question){.env = env, .done = done, .context = context};
-}
-
 unsigned control_status_of(int code)
 {
     switch (code) {
@@ -66,6 +60,22 @@ void control_reply(const struct control_question *question, int r, struct buf *b
         question->done(question->context, 200, buf_span(body));
 }
 
+void control_finish(struct control_question *kept, int r, struct buf *body, const struct error *err)
+{
+    list_remove(&kept->link);
+    loop_cancel(kept->env->loop, kept->timer);
+    control_reply(kept, r, body, err);
+    free(kept);
+}
+
+void control_submitted(struct control_question *kept, int64_t job, const struct error *err)
+{
+    BUF_AUTO none = BUF_INIT(1);
+    kept->job = job;
+    if (job <= 0)
+        control_finish(kept, (int)job, &none, err);
+}
+
 void *control_question_keep(const struct control_question *question, struct list *waiting,
                             size_t size)
 {
@@ -82,6 +92,7 @@ void control_forget(struct list *waiting)
     for (struct list *link; (link = list_shift(waiting));) {
         struct control_question *question = list_entry(link, struct control_question, link);
         store_forget(question->env->store, question->job);
+        loop_cancel(question->env->loop, question->timer);
         free(question);
     }
 }

@@ -1,36 +1,212 @@
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "agent/dispatcher.h"
+#include "agent/model_health.h"
+#include "base/mem.h"
 #include "base/process_metrics.h"
-#include "codec/document.h"
+#include "channels/telegram.h"
 #include "codec/money.h"
-#include "loop/loop.h"
-#include "serve/control.h"
+#include "router/router.h"
+#include "serve/control_internal.h"
 #include "serve/describe.h"
-#include "serve/problems.h"
+#include "store/outbox.h"
 #include "store/turn_read.h"
 
-static void write_turns(struct node status, const struct control_env *env)
+/*
+ * Whether a person is wanted decides the exit status of `hermes status`, and so whether somebody is
+ * called. What heals by itself (a network that is away, a provider that is busy) wants nobody at
+ * first, and somebody when it lasts; what was refused for good wants somebody at once.
+ */
+enum {
+    TEXT_MAX = 1024,       // bytes of a sentence
+    LASTS_MS = 10 * 60000, // what has not healed by then will hardly do so by itself
+    FAILURES_MAX = 3,      // calls to a model in a row; the same
+    BUDGETS_TOLD = 3,
+    DISK_LEFT_MIN = 4 << 20, // bytes; with less, SQLite may fail at any moment
+};
+
+static const char disk_todo[] = "free some space on that disk or volume, or enlarge it; Hermes "
+                                "continues by itself";
+
+struct problems {
+    struct node list;
+    bool wanted; // some problem wants a person
+};
+
+static void add(struct problems *problems, const char *what, bool needs_attention, const char *todo,
+                const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+static void add(struct problems *problems, const char *what, bool needs_attention, const char *todo,
+                const char *fmt, ...)
 {
-    struct store_turn_sums sums;
-    int r = store_read_turn_sums(store_view(env->store), SPAN_LITERAL(""), &sums, NULL);
-    if (r != 0) { // not readable yet
+    char text[TEXT_MAX];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    problems->wanted |= needs_attention;
+    struct node problem = node_add_object(problems->list, NULL);
+    node_add_text(problem, "what", what);
+    node_add_bool(problem, "needs_attention", needs_attention);
+    node_add_text(problem, "text", text);
+    node_add_text(problem, "todo", todo);
+}
+
+// True when messages or answers cannot be written down: then others fail only for that reason.
+static bool add_store(struct problems *problems, const struct control_env *env)
+{
+    const char *trouble = store_trouble(env->store);
+    // Bytes; what is not known is plenty.
+    struct statvfs fs;
+    uint64_t left = statvfs(env->home, &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize : UINT64_MAX;
+    bool full = left < DISK_LEFT_MIN;
+    if (store_state(env->store) == STORE_FAILED)
+        add(problems, "database", true,
+            full ? disk_todo
+                 : "fix that (hermes doctor checks the home and its disk); Hermes tries again "
+                   "every few seconds, and at the next start",
+            "no messages can be stored: %s", store_describe(env->store));
+    else if (*trouble)
+        add(problems, full ? "disk" : "database", true,
+            full ? disk_todo : "fix that (hermes doctor checks the home and its disk)",
+            "nothing can be stored: %s", trouble);
+    else if (full)
+        add(problems, "disk", true, disk_todo, "only %" PRIu64 " KiB are left for %s", left >> 10,
+            env->home);
+    else
+        return false;
+    return true;
+}
+
+static void add_telegram(struct problems *problems, const struct telegram *telegram, bool blocked)
+{
+    struct telegram_status status;
+    telegram_status(telegram, &status);
+    if (strcmp(status.state, "unauthorized") == 0)
+        add(problems, "telegram", true,
+            "get the token from @BotFather (/mybots, API Token), set TELEGRAM_BOT_TOKEN to it (in "
+            "the environment, a file in HERMES_SECRETS_DIR, the Secret of the pod), and restart "
+            "Hermes",
+            "%s", status.detail);
+    else if (strcmp(status.state, "conflict") == 0)
+        add(problems, "telegram", true,
+            "stop the other program; if you cannot find it, revoke the token at @BotFather and set "
+            "the new one",
+            "%s", status.detail);
+    else if (strcmp(status.state, "waiting") == 0 && !blocked)
+        add(problems, "telegram", status.failing_ms >= LASTS_MS,
+            "check the network and name resolution from here (hermes doctor); Hermes keeps trying",
+            "not receiving messages: %s", status.detail);
+}
+
+// Failures that the next call will meet as well.
+static bool is_lasting(enum chat_failure_kind kind)
+{
+    return kind == CHAT_UNREACHABLE || kind == CHAT_UNAUTHORIZED || kind == CHAT_PAYMENT ||
+           kind == CHAT_NOT_FOUND || kind == CHAT_REJECTED || kind == CHAT_MALFORMED ||
+           kind == CHAT_BUDGET;
+}
+
+// What one costs more than it can have cost, the others may; so somebody has to look at the prices.
+// Without an overshoot it is closed because sums were lost.
+static void add_budgets(struct problems *problems, const struct control_env *env)
+{
+    struct router_budget_state state;
+    char over[MONEY_TEXT_SIZE], cap[MONEY_TEXT_SIZE], when[ROUTER_BUDGET_WHEN_SIZE];
+    size_t count = 0;
+    for (size_t cursor = 0; router_next_budget(env->router, &cursor, &state);) {
+        if (!state.closed || count++ >= BUDGETS_TOLD)
+            continue;
+        money_format(state.cap_pico, cap);
+        router_budget_when(state.next_reset_wall_ms, when);
+        if (state.overshoot_pico == 0)
+            add(problems, "budget", true,
+                "find out what overwrote or removed files of the home; remove ledger.lost.* there "
+                "and start again to go on with what is known, or wait for the reset",
+                "the budget %s is closed: records of the ledger's journal are lost, so what is "
+                "left is not known (cap %s; it %s)",
+                state.account, cap, when);
+        else
+            add(problems, "budget", true,
+                "find the call with hermes cost, and check the prices of its model; raise the "
+                "budget's cap to open it again, or wait for its reset",
+                "the budget %s is closed: a call cost %s more than its upper bound (cap %s; it %s)",
+                state.account, money_format(state.overshoot_pico, over), cap, when);
+    }
+}
+
+static void add_replies(struct problems *problems, struct store *store, int64_t now_ms)
+{
+    struct store_outbox_summary summary;
+    if (store_read_outbox_summary(store, SPAN_LITERAL("telegram"), &summary, NULL) != 0)
+        return;
+    int64_t waited_ms = summary.waiting ? now_ms - summary.oldest_ms : 0;
+    if (waited_ms >= LASTS_MS)
+        add(problems, "replies", true,
+            "see the problem with Telegram; hermes log --errors shows why each was refused",
+            "%" PRId64 " repl%s cannot be delivered, the oldest for %" PRId64 " min",
+            summary.waiting, summary.waiting == 1 ? "y" : "ies", waited_ms / 60000);
+}
+
+/*
+ * What is wrong, in the words of whoever has to mend it. Adds two members to the status:
+ *
+ *     "problems": [{"what": "telegram", "needs_attention": true, "text": sentence,
+ *                   "todo": sentence}]
+ *     "well": true    when Hermes runs, takes messages, and no problem needs attention
+ *
+ * `what` is "database", "disk", "telegram", "upstream" or "replies". One that does not need
+ * attention ends by itself.
+ */
+static void write_problems(struct node status, const struct control_env *env, int64_t now_ms)
+{
+    struct problems problems = {.list = node_add_array(status, "problems")};
+    const struct telegram *telegram = env->telegram ? *env->telegram : NULL;
+    bool blocked = add_store(&problems, env);
+    if (telegram)
+        add_telegram(&problems, telegram, blocked);
+    if (env->agent) {
+        const struct model_health *health = agent_model_health(env->agent);
+        if (health->failures)
+            add(&problems, "upstream",
+                is_lasting(health->failure.kind) || health->failures >= FAILURES_MAX,
+                chat_failure_advice(&health->failure), "the model %s does not answer: %s",
+                health->failed_model, health->failure.text);
+    }
+    if (env->router)
+        add_budgets(&problems, env);
+    add_replies(&problems, env->store, now_ms);
+    node_add_bool(status, "well",
+                  env->dispatcher && !problems.wanted && describe_ready(env->store));
+}
+
+static void write_turns(struct node status, const struct store_turn_sums *sums)
+{
+    if (!sums) {
         node_add_null(status, "turns");
         return;
     }
     struct node turns = node_add_object(status, "turns");
-    node_add_int(turns, "all", sums.turns);
-    node_add_int(turns, "done", sums.done);
-    node_add_int(turns, "failed", sums.failed);
-    node_add_int(turns, "cancelled", sums.cancelled);
-    node_add_int(turns, "open", sums.open);
-    node_add_int(turns, "input_tokens", sums.usage.input_tokens);
-    node_add_int(turns, "cached_tokens", sums.usage.cached_tokens);
-    node_add_int(turns, "output_tokens", sums.usage.output_tokens);
-    node_add_fixed(turns, "cost_usd", sums.usage.cost_pico, MONEY_DIGITS);
+    node_add_int(turns, "all", sums->turns);
+    node_add_int(turns, "done", sums->done);
+    node_add_int(turns, "failed", sums->failed);
+    node_add_int(turns, "cancelled", sums->cancelled);
+    node_add_int(turns, "open", sums->open);
+    node_add_int(turns, "input_tokens", sums->usage.input_tokens);
+    node_add_int(turns, "cached_tokens", sums->usage.cached_tokens);
+    node_add_int(turns, "output_tokens", sums->usage.output_tokens);
+    node_add_fixed(turns, "cost_usd", sums->usage.cost_pico, MONEY_DIGITS);
 }
 
-void control_write_status(const struct control_env *env, struct buf *out)
+// Without sums the store could not be asked, or not in time.
+static void write_status(const struct control_env *env, const struct store_turn_sums *sums,
+                         struct buf *out)
 {
     int64_t now_ms = loop_wall(env->loop);
     DOCUMENT_AUTO doc = DOCUMENT_INIT(CONTROL_ANSWER_MAX);
@@ -45,12 +221,65 @@ void control_write_status(const struct control_env *env, struct buf *out)
     node_add_bool(status, "ready", describe_ready(env->store));
     describe_store(status, env->store);
     describe_disk(status, env->home);
-    describe_telegram(status, env->telegram ? *env->telegram : NULL);
+    describe_telegram(status, env->telegram ? *env->telegram : NULL, true);
     describe_outbox(status, env->store, now_ms);
     node_add_int(status, "running_turns", env->dispatcher ? dispatcher_turns(env->dispatcher) : 0);
-    write_turns(status, env);
+    write_turns(status, sums);
     node_add_int(status, "rss_bytes", process_resident_bytes());
-    problems_write(status, env, now_ms);
-    document_print(&doc, out, NULL);
-    buf_append_char(out, '\n');
+    write_problems(status, env, now_ms);
+    control_print(&doc, out);
+}
+
+/*
+ * The sums are of all turns that there ever were, so the store's thread adds them up. Where that
+ * thread is stuck with its disk, the status is wanted most, and comes without them.
+ */
+enum { SUMS_WAIT_MS = 2000 };
+
+struct summing { // the store's thread's, until it is released
+    struct control_question *question;
+    struct store_turn_sums sums;
+};
+
+static int sum_up(void *context, struct store_view *view, struct error *err)
+{
+    return store_read_turn_sums(view, SPAN_LITERAL(""), &((struct summing *)context)->sums, err);
+}
+
+static void tell(struct control_question *question, const struct store_turn_sums *sums)
+{
+    BUF_AUTO answer = BUF_INIT(CONTROL_ANSWER_MAX);
+    write_status(question->env, sums, &answer);
+    control_finish(question, 0, &answer, NULL);
+}
+
+static void on_sums(void *context, int result, const struct error *err, int64_t rowid)
+{
+    struct summing *summing = context;
+    tell(summing->question, result == 0 ? &summing->sums : NULL);
+}
+
+static void on_late(void *context)
+{
+    struct control_question *question = context;
+    question->timer = 0;
+    store_forget(question->env->store, question->job);
+    tell(question, NULL);
+}
+
+void control_ask_status(const struct control_question *question, struct list *waiting)
+{
+    static const struct store_reading reading = {sum_up, on_sums, free};
+    const struct control_env *env = question->env;
+    struct control_question *kept = control_question_keep(question, waiting, sizeof *kept);
+    struct summing *summing = mem_new(struct summing);
+    summing->question = kept;
+    if (store_state(env->store) == STORE_READY)
+        kept->job = store_read(env->store, &reading, summing, NULL);
+    if (kept->job > 0) {
+        kept->timer = loop_timer_after(env->loop, SUMS_WAIT_MS, on_late, kept);
+        return;
+    }
+    free(summing);
+    tell(kept, NULL);
 }

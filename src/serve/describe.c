@@ -39,7 +39,7 @@ void describe_store(struct node parent, struct store *store)
     node_add_text(own, "note", store_note(store));
 }
 
-void describe_telegram(struct node parent, const struct telegram *telegram)
+void describe_telegram(struct node parent, const struct telegram *telegram, bool whole)
 {
     struct telegram_status status;
     if (!telegram) {
@@ -49,24 +49,14 @@ void describe_telegram(struct node parent, const struct telegram *telegram)
     telegram_status(telegram, &status);
     struct node own = node_add_object(parent, "telegram");
     node_add_text(own, "state", status.state);
+    if (!whole)
+        return;
     node_add_text(own, "detail", status.detail);
     node_add_int(own, "failing_s", status.failing_ms / 1000);
     node_add_text(own, "username", status.username);
     node_add_int(own, "last_poll_ms", status.last_poll_ms);
     node_add_int(own, "updates", status.updates);
     node_add_int(own, "sent", status.sent);
-}
-
-void describe_telegram_state(struct node parent, const struct telegram *telegram)
-{
-    struct telegram_status status;
-    if (!telegram) {
-        node_add_null(parent, "telegram");
-        return;
-    }
-    telegram_status(telegram, &status);
-    struct node own = node_add_object(parent, "telegram");
-    node_add_text(own, "state", status.state);
 }
 
 void describe_outbox(struct node parent, struct store *store, int64_t now_ms)

@@ -18,8 +18,8 @@ struct telegram;
 bool describe_ready(struct store *store);
 
 void describe_store(struct node parent, struct store *store);
-void describe_telegram(struct node parent, const struct telegram *telegram);
-void describe_telegram_state(struct node parent, const struct telegram *telegram); // only that
+void describe_telegram(struct node parent, const struct telegram *telegram,
+                       bool whole); // else only its state
 void describe_outbox(struct node parent, struct store *store, int64_t now_ms);
 void describe_disk(struct node parent, const char *home); // that holds the home
 
