@@ -205,6 +205,14 @@ void conversation_retry(struct conversation *conversation, enum message_state st
     conversation->again = loop_timer_after(conversation->host->loop, delay, on_again, conversation);
 }
 
+void conversation_take_up_later(struct conversation *conversation)
+{
+    conversation->resume_due = true;
+    loop_cancel(conversation->host->loop, conversation->again);
+    conversation->again =
+        loop_timer_after(conversation->host->loop, CONVERSATION_RETRY_MS, on_again, conversation);
+}
+
 struct attached_channel *conversation_channel(const struct conversation_host *host,
                                               struct span name)
 {

@@ -104,6 +104,9 @@ void conversation_done(struct conversation *conversation, enum message_state sta
 void conversation_retry(struct conversation *conversation, enum message_state state,
                         const struct error *err);
 
+// It is looked for among the turns that wait in a while.
+void conversation_take_up_later(struct conversation *conversation);
+
 void conversation_notify_outbox(struct conversation *conversation);
 // The channel that delivers under this name. NULL: none does.
 struct attached_channel *conversation_channel(const struct conversation_host *host,
@@ -116,7 +119,7 @@ void conversation_report(struct conversation *conversation, const struct turn_ou
 bool conversation_open_session(struct conversation *conversation);
 void conversation_read_sums(struct conversation *conversation);
 void conversation_read_turn(struct conversation *conversation, struct span turn,
-                            struct span session, const char *why);
+                            struct span session, bool waited, const char *why);
 
 // conversation_turn.c: its turns. The session is open.
 int conversation_begin_turn(struct conversation *conversation, struct span text,

@@ -305,8 +305,7 @@ void dispatcher_wake(struct dispatcher *dispatcher)
     struct error err = ERROR_INIT;
     if (store_state(dispatcher->host.store) != STORE_READY)
         return;
-    if (dispatcher->resume_wanted)
-        dispatcher_take_up(dispatcher);
+    bool unread = dispatcher->resume_wanted && dispatcher_take_up(dispatcher) < 0;
     if (dispatcher->resume_wanted || dispatcher->look_at_waiting)
         dispatcher_look_at_waiting(dispatcher);
     dispatcher->behind = false;
@@ -314,7 +313,10 @@ void dispatcher_wake(struct dispatcher *dispatcher)
         LOG_EVENT(LOG_ERROR, "inbox.unread", "", LOG_TEXT("error", err.text));
         look_after(dispatcher, CONVERSATION_RETRY_MS);
     }
-    dispatcher->resume_wanted = dispatcher->look_at_waiting = false;
+    dispatcher->resume_wanted = unread;
+    dispatcher->look_at_waiting = false;
+    if (unread)
+        look_after(dispatcher, CONVERSATION_RETRY_MS);
     list_for_each(link, &dispatcher->conversations) {
         struct conversation *conversation = list_entry(link, struct conversation, link);
         if (!list_empty(&conversation->pending)) // so it is not one that comes to rest, and moves

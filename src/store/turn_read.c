@@ -86,6 +86,20 @@ int store_read_waiting_turns(struct store *store, int64_t after, store_turn_fn *
                            err);
 }
 
+int store_read_waiting_turn(struct store_view *view, const struct store_session_key *key,
+                            store_turn_fn *row, void *context, struct error *err)
+{
+    static const char sql[] =
+        "SELECT " TURN_COLUMNS " WHERE t.ended_ms IS NULL AND t.state = 'waiting'"
+        " AND s.channel = ? AND s.chat = ? AND s.thread = coalesce(?, '')"
+        " AND s.sender = coalesce(?, '') ORDER BY t.number DESC LIMIT 1";
+    struct reading reading = {row, context};
+    return store_read_row(view, sql,
+                          SQL_VALUES(sql_text(key->channel), sql_text(key->chat),
+                                     sql_text(key->thread), sql_text(key->sender)),
+                          tell, &reading, err);
+}
+
 int store_read_turn(struct store *store, struct span id, store_turn_fn *row, void *context,
                     struct error *err)
 {
