@@ -110,9 +110,10 @@ int conversation_begin_turn(struct conversation *conversation, struct span text,
 {
     int64_t numbers[CONVERSATION_PIECES_MAX];
     struct turn_request request = {
-        .origin = conversation->channel,
         .session = conversation->session,
-        .terms = {.slot = SPAN_LITERAL("main"), .interactive = !conversation->via},
+        .terms = {.origin = span_of(conversation->channel),
+                  .slot = SPAN_LITERAL("main"),
+                  .interactive = !conversation->via},
         .text = text,
         .inbox = numbers,
         .inbox_count = conversation_in_progress(conversation, MESSAGE_IN_TURN, numbers),

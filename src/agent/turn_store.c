@@ -170,7 +170,6 @@ int turn_store_begin(struct turn *turn, const struct turn_request *request, turn
     struct store_turn row = {
         .id = span_of(turn->name),
         .session = span_of(turn->session->id),
-        .source = span_of(request->origin),
         .model = span_of(turn_model(turn)),
         .terms = request->terms,
         .started_ms = clock_wall_ms(env->clock),

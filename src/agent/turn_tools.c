@@ -55,7 +55,13 @@ void turn_calls_run(struct turn *turn, turn_next_fn *next)
     const struct chat_message *asking = turn_asking_message(turn);
     int64_t limit_ms = turn_limit_ms(turn);
     struct tool_call_context on_behalf = {
-        .flow = turn->id, .deadline_ms = limit_ms ? turn->started_ms + limit_ms : 0};
+        .turn = turn->name,
+        .session = turn->session->id,
+        .origin = turn->terms.origin,
+        .flow = turn->id,
+        .deadline_ms = limit_ms ? turn->started_ms + limit_ms : 0,
+        .unattended = turn->terms.unattended,
+    };
     turn->calls_ended = next;
     turn->starting = true; // some end at once, and the turn must outlive this loop
     for (size_t i = 0; i < turn->call_count; i++) {

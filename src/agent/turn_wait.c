@@ -68,7 +68,8 @@ bool turn_wait_prepare(struct turn *turn)
     size_t shown = 0;
     turn_wait_finish(turn);
     turn->questions = mem_alloc(QUESTIONS_MAX * sizeof *turn->questions);
-    for (size_t i = 0; i < turn->call_count && turn->question_count < QUESTIONS_MAX; i++) {
+    size_t most = turn->terms.unattended ? 0 : QUESTIONS_MAX;
+    for (size_t i = 0; i < turn->call_count && turn->question_count < most; i++) {
         const char *arguments = asking->calls[i].arguments;
         if (!(turn->calls[i].flags & TOOL_NEEDS_APPROVAL) || !can_be_shown(arguments) ||
             shown + strlen(arguments) > ALL_SHOWN_MAX)

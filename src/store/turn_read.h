@@ -6,7 +6,7 @@
 // A turn as it is stored. Spans live during the call.
 struct store_turn_row {
     int64_t number, started_ms, ended_ms; // 0: not ended
-    struct span id, session, source, model, error;
+    struct span id, session, model, error;
     struct span channel, chat, thread, sender; // of its session
     enum store_turn_state state;
     int iteration, resumes;

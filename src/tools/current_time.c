@@ -24,6 +24,6 @@ const struct tool tool_current_time = {
     .name = "current_time",
     .description = "The date and time now.",
     .parameters = "{\"type\":\"object\",\"properties\":{}}",
-    .flags = TOOL_REPEATABLE,
+    .flags = TOOL_REPEATABLE | TOOL_UNATTENDED,
     .start = start,
 };

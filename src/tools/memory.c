@@ -96,7 +96,7 @@ const struct tool tool_recall = {
     .parameters = "{\"type\":\"object\",\"properties\":{"
                   "\"query\":{\"type\":\"string\",\"description\":\"Words; empty: newest\"}},"
                   "\"required\":[\"query\"]}",
-    .flags = TOOL_READS | TOOL_REPEATABLE,
+    .flags = TOOL_READS | TOOL_REPEATABLE | TOOL_UNATTENDED,
     .start = start_recall,
     .forget = forget,
 };

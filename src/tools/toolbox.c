@@ -176,9 +176,8 @@ static int begin(struct toolbox *toolbox, struct tool_run *run, const struct too
     if (entry->flags & TOOL_NEEDS_APPROVAL && !call->context->approved)
         return error_set(
             err, -EPERM,
-            "the tool \"%s\" runs only when somebody has approved the call, and nobody "
-            "has",
-            entry->name);
+            "the tool \"%s\" runs only when somebody has approved the call, and nobody %s",
+            entry->name, call->context->unattended ? "can be asked here" : "has");
     int r = parse_arguments(&doc, call->text, err);
     if (r < 0)
         return r;

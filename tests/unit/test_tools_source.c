@@ -153,6 +153,10 @@ static void a_call_that_needs_approval(void **state)
     heard_is(&heard, true,
              "the tool \"ring\" runs only when somebody has approved the call, and nobody has");
     assert_int_equal(scripted.started, 0);
+    assert_int_equal(run_for((struct tool_call_context){.unattended = true}, "ring", &heard), 0);
+    heard_is(&heard, true,
+             "the tool \"ring\" runs only when somebody has approved the call, and nobody can be "
+             "asked here");
     assert_int_not_equal(run_for((struct tool_call_context){.approved = true}, "ring", &heard), 0);
     scripted_source_answer(&scripted, 0, "rung", false);
     heard_is(&heard, false, "rung");
