@@ -191,8 +191,10 @@ static void go_on(struct dispatcher *dispatcher, struct conversation *conversati
         return;
     if (conversation->waiting)
         leave_in_inbox(conversation);
-    if (!conversation->turn && STEAL(conversation->resume_due))
-        conversation->host->answered = true;
+    if (!conversation->turn && STEAL(conversation->resume_due)) {
+        conversation->host->answered = true; // before anything else is said in its session
+        return;
+    }
     loop_cancel(dispatcher->host.loop, conversation->cut_timer);
     conversation->cut_timer = 0;
     struct pending_message *urgent = first_urgent(conversation);
@@ -319,8 +321,8 @@ void dispatcher_wake(struct dispatcher *dispatcher)
         look_after(dispatcher, CONVERSATION_RETRY_MS);
     list_for_each(link, &dispatcher->conversations) {
         struct conversation *conversation = list_entry(link, struct conversation, link);
-        if (!list_empty(&conversation->pending)) // so it is not one that comes to rest, and moves
-            go_on(dispatcher, conversation);
+        if (!list_empty(&conversation->pending))
+            conversation_wake(conversation);
     }
 }
 
