@@ -46,14 +46,6 @@ static bool on_asked(void *context, const struct store_approval *row)
     return true;
 }
 
-static int read_questions(const struct conversation *conversation, struct questions *questions,
-                          struct error *err)
-{
-    struct store_session_key key = conversation_key(conversation);
-    return store_read_questions(store_view(conversation->host->store), &key, on_asked, questions,
-                                err);
-}
-
 // The one that is meant; NULL, and a reply that says why, when there is none.
 static const struct question *choose(const struct questions *questions, struct span code,
                                      struct buf *reply)
@@ -78,7 +70,9 @@ static int answer(const struct conversation *conversation, struct span rest, boo
                   struct command_effect *effect, struct error *err)
 {
     CLEANUP(questions_finish) struct questions questions = {0};
-    int r = read_questions(conversation, &questions, err);
+    struct store_session_key key = conversation_key(conversation);
+    int r = store_read_questions(store_view(conversation->host->store), &key, on_asked, &questions,
+                                 err);
     if (r < 0)
         return r;
     const struct question *q = choose(&questions, command_word_first(rest), &effect->reply);

@@ -99,6 +99,8 @@ void conversation_close_session(struct conversation *conversation);
 // The numbers in the inbox of what is in progress, at most CONVERSATION_PIECES_MAX.
 size_t conversation_in_progress(const struct conversation *conversation, enum message_state state,
                                 int64_t *numbers);
+void conversation_progress(struct conversation *conversation, enum message_state from,
+                           enum message_state to);
 void conversation_done(struct conversation *conversation, enum message_state state); // is on disk
 // It would not go to the disk: it is tried again, or reported to whoever waits.
 void conversation_retry(struct conversation *conversation, enum message_state state,

@@ -58,21 +58,12 @@ static bool is_command(const struct pending_message *message)
     return command_word_read(text_of(message), &word, &rest);
 }
 
-static struct pending_message *first_pending(struct conversation *conversation)
+static struct pending_message *first_pending(struct conversation *conversation, bool urgent)
 {
     list_for_each(link, &conversation->pending) {
         struct pending_message *message = list_entry(link, struct pending_message, link);
-        if (!message->state)
-            return message;
-    }
-    return NULL;
-}
-
-static struct pending_message *first_urgent(struct conversation *conversation)
-{
-    list_for_each(link, &conversation->pending) {
-        struct pending_message *message = list_entry(link, struct pending_message, link);
-        if (!message->state && slash_command_has_flag(text_of(message), COMMAND_URGENT))
+        if (!message->state &&
+            (!urgent || slash_command_has_flag(text_of(message), COMMAND_URGENT)))
             return message;
     }
     return NULL;
@@ -197,8 +188,8 @@ static void go_on(struct dispatcher *dispatcher, struct conversation *conversati
     }
     loop_cancel(dispatcher->host.loop, conversation->cut_timer);
     conversation->cut_timer = 0;
-    struct pending_message *urgent = first_urgent(conversation);
-    struct pending_message *first = urgent ? urgent : first_pending(conversation);
+    struct pending_message *urgent = first_pending(conversation, true);
+    struct pending_message *first = urgent ? urgent : first_pending(conversation, false);
     if (!first) {
         if (!conversation->turn && list_empty(&conversation->pending))
             dispatcher_rest(dispatcher, conversation);
