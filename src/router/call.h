@@ -34,7 +34,7 @@ struct router_attempt {
     bool awaits_price;  // while it does;
     bool awaited_price; // once is enough
     // What it holds.
-    router_reservation_id reservation;
+    struct router_reservation reservation;
     int64_t reserved_pico;
     int64_t sync_id;     // of the ledger; 0: nothing is waited for
     bool recorded;       // the reservation stands in the journal,

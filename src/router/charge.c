@@ -156,13 +156,13 @@ static int64_t bound_of(struct router_call *call, int64_t left_pico)
     return least > left_pico ? least : -1;
 }
 
-static int tell_refusal(struct router_call *call, const struct router_budget_refusal *refusal,
-                        const struct error *err, struct router_failure *ret_failure)
+static int refuse_over(struct router_call *call, const struct router_budget_state *least,
+                       const struct error *err, struct router_failure *ret_failure)
 {
-    snprintf(call->budget, sizeof call->budget, "%s", refusal->account);
-    int64_t wait_ms = refusal->next_reset_wall_ms < 0
+    snprintf(call->budget, sizeof call->budget, "%s", least->account);
+    int64_t wait_ms = least->next_reset_wall_ms < 0
                           ? -1
-                          : refusal->next_reset_wall_ms - loop_wall(call->router->env.loop);
+                          : least->next_reset_wall_ms - loop_wall(call->router->env.loop);
     router_failure_make(ROUTER_BUDGET, wait_ms, err->text, ret_failure);
     return -EDQUOT;
 }
@@ -179,21 +179,6 @@ static void on_recorded(void *context, int result, const struct error *err)
     struct router_failure failure;
     router_failure_make(ROUTER_SERVICE_UNAVAILABLE, -1, err->text, &failure);
     call->attempt.charge_events->done(call, &failure);
-}
-
-// The caps go along where the charge is beyond what was held, or may turn out to be.
-static void fill_charges(const struct router_budget_charges *from, int64_t amount_pico,
-                         bool with_caps, struct store_charge *charges)
-{
-    for (size_t i = 0; i < from->count; i++)
-        charges[i] = (struct store_charge){
-            .account = span_of(from->items[i].account),
-            .period_ms = from->items[i].period_start_wall_ms,
-            .resets_ms = from->items[i].next_reset_wall_ms,
-            .amount_pico = amount_pico < 0 ? from->items[i].delta_pico : amount_pico,
-            .overshoot_pico = amount_pico < 0 ? from->items[i].overshoot_pico : 0,
-            .cap_pico = with_caps && from->items[i].cap_pico > 0 ? from->items[i].cap_pico : 0,
-        };
 }
 
 static struct store_attempt row_of(const struct router_call *call)
@@ -232,14 +217,10 @@ static int64_t write_reservation(struct router_call *call, struct span reply,
                                  router_ledger_fn *done, struct error *err)
 {
     struct router_attempt *attempt = &call->attempt;
-    struct router_budget_charges held;
     struct store_charge charges[ROUTER_BUDGETS_PER_CALL];
-    int64_t amount_pico;
-    router_budgets_held(call->router->budgets, attempt->reservation, &amount_pico, &held);
-    fill_charges(&held, attempt->reserved_pico, true, charges);
     struct store_attempt row = row_of(call);
     row.charges = charges;
-    row.charge_count = held.count;
+    row.charge_count = router_budgets_held(&attempt->reservation, charges);
     row.reply_id = reply;
     return router_ledger_reserve(call->router->ledger, &row, done, call, err);
 }
@@ -258,7 +239,7 @@ static int record(struct router_call *call, struct router_failure *ret_failure)
 }
 
 // Waiting helps nobody here, so there is no Retry-After; but the reset stands in the sentence.
-static int refuse_unbounded(struct router_call *call, const struct router_budget_refusal *least,
+static int refuse_unbounded(struct router_call *call, const struct router_budget_state *least,
                             struct router_failure *ret_failure)
 {
     char text[ROUTER_FAILURE_TEXT_MAX], when[ROUTER_BUDGET_WHEN_SIZE];
@@ -314,6 +295,22 @@ static const char *trouble_of(const struct router *router)
                : NULL;
 }
 
+// In the budgets that the call has claimed, and in the journal.
+static int hold(struct router_call *call, int64_t bound, struct router_failure *ret_failure)
+{
+    struct router_attempt *attempt = &call->attempt;
+    struct router_budget_state least;
+    struct error err = ERROR_INIT;
+    int r = router_budgets_reserve(&attempt->reservation,
+                                   bound < 0 ? ROUTER_BUDGET_UNBOUNDED : bound, &least, &err);
+    if (r == ROUTER_BUDGET_REFUSED)
+        return refuse_over(call, &least, &err, ret_failure);
+    if (r < 0)
+        return refuse(ret_failure, ROUTER_SERVICE_UNAVAILABLE, err.text);
+    attempt->reserved_pico = bound < 0 ? 0 : bound;
+    return attempt->reserved_pico && call->router->ledger ? record(call, ret_failure) : 0;
+}
+
 int router_charge_reserve(struct router_call *call, const struct router_charge_events *events,
                           struct router_failure *ret_failure)
 {
@@ -334,30 +331,20 @@ int router_charge_reserve(struct router_call *call, const struct router_charge_e
         return bound_of(call, INT64_MAX) == 0
                    ? 0
                    : refuse(ret_failure, ROUTER_SERVICE_UNAVAILABLE, trouble);
-    const struct router_plan *plan = call->runtime->plan;
-    int64_t wall_ms = loop_wall(call->router->env.loop);
-    struct router_budget_refusal tightest = {.next_reset_wall_ms = -1};
-    int64_t left = router_budgets_left(call->router->budgets, claims, count, wall_ms, &tightest);
-    int64_t bound = bound_of(call, left);
-    if (bound < 0 && plan->refuse_unpriced && tightest.account[0])
-        return refuse_unbounded(call, &tightest, ret_failure);
-    struct router_budget_refusal refusal;
+    struct router_budget_state tightest;
     struct error err = ERROR_INIT;
-    int64_t held = bound < 0 ? ROUTER_BUDGET_UNBOUNDED : bound;
-    int r = router_budgets_reserve(call->router->budgets, claims, count, held, wall_ms,
-                                   &attempt->reservation, &refusal, &err);
-    if (r == ROUTER_BUDGET_REFUSED)
-        return tell_refusal(call, &refusal, &err, ret_failure);
+    int r = router_budgets_claim(call->router->budgets, claims, count,
+                                 loop_wall(call->router->env.loop), &attempt->reservation,
+                                 &tightest, &err);
     if (r < 0)
         return refuse(ret_failure, ROUTER_SERVICE_UNAVAILABLE, err.text);
-    attempt->reserved_pico = bound < 0 ? 0 : bound;
-    if (attempt->reserved_pico == 0 || !call->router->ledger)
-        return 0;
-    r = record(call, ret_failure);
-    if (r < 0) {
-        router_budgets_release(call->router->budgets, attempt->reservation);
-        attempt->reservation = 0;
-    }
+    int64_t bound = bound_of(call, tightest.left_pico);
+    if (bound < 0 && call->runtime->plan->refuse_unpriced)
+        r = refuse_unbounded(call, &tightest, ret_failure);
+    else
+        r = hold(call, bound, ret_failure);
+    if (r < 0)
+        router_budgets_release(&attempt->reservation);
     return r;
 }
 
@@ -369,10 +356,9 @@ void router_charge_release(struct router_call *call)
         router_ledger_forget(call->router->ledger, attempt->sync_id);
     if (attempt->sync_id || attempt->recorded)
         router_ledger_release(call->router->ledger, span_of(call->ledger_id), NULL);
-    router_budgets_release(call->router->budgets, attempt->reservation);
+    router_budgets_release(&attempt->reservation);
     attempt->sync_id = 0;
     attempt->recorded = false;
-    attempt->reservation = 0;
 }
 
 // The provider's name of the answer, as soon as anything has said it.
@@ -441,7 +427,7 @@ static void price(struct router_call *call, const struct router_failure *failure
     if (!was_taken(call, failure)) {
         row->cost_pico = 0;
         row->source = STORE_COST_NONE;
-    } else if (attempt->reservation) {
+    } else if (attempt->reservation.count) {
         row->cost_pico = attempt->reserved_pico;
         row->source = STORE_COST_BOUND;
     } else {
@@ -456,7 +442,6 @@ void router_charge_settle(struct router_call *call, const struct router_failure 
     struct router_attempt *attempt = &call->attempt;
     const struct reply_watch *watch = &attempt->watch;
     struct router_budget_charges charged = {0};
-    struct store_charge charges[ROUTER_BUDGETS_PER_CALL];
     int64_t now_ms = loop_now(router->env.loop);
     struct router_budget_claim claims[ROUTER_BUDGETS_PER_CALL];
     struct store_attempt row = row_of(call);
@@ -465,24 +450,24 @@ void router_charge_settle(struct router_call *call, const struct router_failure 
     price(call, failure, &row);
     // A call may have been let in while nothing could be reserved, because it was to cost nothing,
     // and did. The sum of earlier spending may not be known yet: it is added later.
-    size_t count = attempt->reservation || row.cost_pico <= 0 ? 0 : claims_of(call, claims);
+    size_t count = attempt->reservation.count || row.cost_pico <= 0 ? 0 : claims_of(call, claims);
     if (count && count <= ROUTER_BUDGETS_PER_CALL)
-        router_budgets_reserve(router->budgets, claims, count, 0, loop_wall(router->env.loop),
-                               &attempt->reservation, NULL, NULL);
-    if (attempt->reservation)
-        router_budgets_settle(router->budgets, attempt->reservation, row.cost_pico,
+        router_budgets_claim(router->budgets, claims, count, loop_wall(router->env.loop),
+                             &attempt->reservation, NULL, NULL);
+    if (attempt->reservation.count)
+        router_budgets_settle(router->budgets, &attempt->reservation, row.cost_pico,
                               loop_wall(router->env.loop), &charged);
-    attempt->reservation = 0;
     attempt->recorded = false;
     attempt->settled = true;
     call->cost_pico = row.cost_pico;
     call->usage = watch->usage;
     bool unsure = row.source == STORE_COST_BOUND || row.source == STORE_COST_UNKNOWN;
-    bool with_caps = unsure;
+    bool with_caps = unsure; // where the charge is beyond what was held, or may turn out to be
     for (size_t i = 0; i < charged.count; i++)
         with_caps |= charged.items[i].overshoot_pico > 0;
-    fill_charges(&charged, -1, with_caps, charges);
-    row.charges = charges;
+    for (size_t i = 0; i < charged.count && !with_caps; i++)
+        charged.items[i].cap_pico = 0;
+    row.charges = charged.items;
     row.charge_count = charged.count;
     row.duration_ms = now_ms - attempt->begun_ms;
     row.first_byte_ms = attempt->first_ms < 0 ? -1 : attempt->first_ms - attempt->begun_ms;
@@ -505,8 +490,8 @@ void router_charge_settle(struct router_call *call, const struct router_failure 
         router_inquiries_add(router->inquiries, row.deployment, row.call, row.attempt,
                              row.reply_id);
     for (size_t i = 0; i < charged.count; i++)
-        if (charged.items[i].closed_now)
+        if (charged.closed_now[i])
             LOG_EVENT(LOG_ERROR, "router.overshoot", call->id,
-                      LOG_TEXT("budget", charged.items[i].account),
+                      LOG_TEXT("budget", charged.items[i].account.data),
                       LOG_NUMBER("overshoot_pico", charged.overshoot_pico));
 }

@@ -167,8 +167,7 @@ int router_create(const struct router_env *env, const struct router_plan *plan,
     list_init(&router->calls);
     list_init(&router->waiting);
     list_init(&router->group_queues);
-    router->budgets = router_budgets_create(ROUTER_BUDGET_ACCOUNTS, ROUTER_CALLS_MAX);
-    router_budgets_use_clock(router->budgets, loop_clock(env->loop));
+    router->budgets = router_budgets_create(ROUTER_BUDGET_ACCOUNTS, loop_clock(env->loop));
     router->notices = router_notices_create(env->store);
     router->slot_names = router_names_create(ROUTER_SLOT_NAMES_MAX);
     router->model_names = router_names_create(ROUTER_MODEL_NAMES_MAX);

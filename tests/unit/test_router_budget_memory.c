@@ -71,7 +71,7 @@ static void keep(struct store *store)
 
 static struct store begin(size_t accounts)
 {
-    return (struct store){.budgets = router_budgets_create(accounts, 8)};
+    return (struct store){.budgets = router_budgets_create(accounts, &clock_system)};
 }
 
 static void keep_in(struct store *store)
@@ -80,31 +80,32 @@ static void keep_in(struct store *store)
                            &(struct router_budget_store){recall, written, kept, store});
 }
 
-static void add(struct store *store, const struct router_budget_charge *charge)
+static void add(struct store *store, const struct store_charge *charge)
 {
     size_t i = 0;
-    while (i < store->count && strcmp(store->sums[i].account, charge->account) != 0)
+    while (i < store->count && !span_is(charge->account, store->sums[i].account))
         i++;
     if (i == store->count) {
         assert_true(store->count < SUMS_MAX);
-        store->sums[store->count] = (struct sum){.start = charge->period_start_wall_ms};
+        store->sums[store->count] = (struct sum){.start = charge->period_ms};
         snprintf(store->sums[store->count++].account, ROUTER_BUDGET_NAME_MAX, "%s",
-                 charge->account);
+                 charge->account.data);
     }
-    store->sums[i].spent += charge->delta_pico;
+    store->sums[i].spent += charge->amount_pico;
     store->sums[i].overshoot += charge->overshoot_pico;
 }
 
-static int hold(struct store *store, const char *key, int64_t amount, router_reservation_id *ret_id)
+static int hold(struct store *store, const char *key, int64_t amount,
+                struct router_reservation *ret_id)
 {
     struct router_budget_claim claim = {key ? &session : &total, span_of(key)};
-    return router_budgets_reserve(store->budgets, &claim, 1, amount, NOON, ret_id, NULL, NULL);
+    return budget_reserve(store->budgets, &claim, 1, amount, NOON, ret_id, NULL, NULL);
 }
 
-static void settle(struct store *store, router_reservation_id id, int64_t amount)
+static void settle(struct store *store, struct router_reservation id, int64_t amount)
 {
     struct router_budget_charges charges;
-    assert_true(router_budgets_settle(store->budgets, id, amount, NOON, &charges));
+    router_budgets_settle(store->budgets, &id, amount, NOON, &charges);
     for (size_t i = 0; i < charges.count; i++)
         add(store, &charges.items[i]);
     store->written++;
@@ -112,7 +113,7 @@ static void settle(struct store *store, router_reservation_id id, int64_t amount
 
 static int spend(struct store *store, const char *key, int64_t amount)
 {
-    router_reservation_id id;
+    struct router_reservation id;
     int rc = hold(store, key, amount, &id);
     if (rc == 0)
         settle(store, id, amount);
@@ -152,7 +153,7 @@ static void what_holds_money_stays(void **state)
 {
     (void)state;
     struct store store = begin(2);
-    router_reservation_id id;
+    struct router_reservation id;
     keep_in(&store);
     assert_int_equal(hold(&store, "held", 100, &id), 0);
     for (int i = 0; i < 20; i++) {
@@ -188,7 +189,7 @@ static void what_an_overshoot_closed_comes_back_closed(void **state)
 {
     (void)state;
     struct store store = begin(1);
-    router_reservation_id id;
+    struct router_reservation id;
     keep_in(&store);
     assert_int_equal(hold(&store, "a", 10, &id), 0);
     settle(&store, id, 20);
@@ -203,7 +204,7 @@ static int64_t left_of(struct router_budgets *budgets, const struct router_budge
                        int64_t now_ms)
 {
     struct router_budget_claim one = {terms, SPAN_ABSENT};
-    return router_budgets_left(budgets, &one, 1, now_ms, NULL);
+    return budget_left(budgets, &one, 1, now_ms);
 }
 
 // Where it is not known what was spent, nothing is, until another period begins.
@@ -215,12 +216,12 @@ static void what_was_lost_closes_the_periods_of_that_time(void **state)
     static const struct router_budget_terms weekly = {
         .name = "weekly", .cap_pico = 1000, .period = {BUDGET_DAYS, 7}};
     static const struct router_budget_terms counted = {.name = "counted", .cap_pico = -1};
-    struct router_budgets *budgets = router_budgets_create(8, 8);
+    struct router_budgets *budgets = router_budgets_create(8, &clock_system);
     struct router_budget_claim one = {&daily, SPAN_ABSENT};
-    struct router_budget_refusal refusal;
+    struct router_budget_state refusal;
     struct router_budget_state seen;
     struct error err = ERROR_INIT;
-    router_reservation_id id;
+    struct router_reservation id;
     (void)state;
     assert_int_equal(left_of(budgets, &daily, NOON), 1000);
     router_budgets_lose(budgets, NOON);
@@ -228,11 +229,11 @@ static void what_was_lost_closes_the_periods_of_that_time(void **state)
     assert_int_equal(left_of(budgets, &weekly, NOON), 0); // also where nobody had asked before
     assert_int_equal(left_of(budgets, &total, NOON), 0);
     assert_true(left_of(budgets, &counted, NOON) > 0);
-    assert_int_equal(router_budgets_reserve(budgets, &one, 1, 1, NOON, &id, &refusal, &err),
+    assert_int_equal(budget_reserve(budgets, &one, 1, 1, NOON, &id, &refusal, &err),
                      ROUTER_BUDGET_REFUSED);
     assert_true(refusal.closed);
     assert_non_null(strstr(err.text, "are lost, so what is left of it is not known"));
-    assert_int_equal(router_budgets_reserve(budgets, &one, 1, 0, NOON, &id, NULL, NULL), 0);
+    assert_int_equal(budget_reserve(budgets, &one, 1, 0, NOON, &id, NULL, NULL), 0);
     assert_true(budget_look(budgets, SPAN_LITERAL("daily"), &seen));
     assert_true(seen.closed && seen.overshoot_pico == 0);
 
@@ -320,10 +321,9 @@ static void what_was_spent_before_its_sum_was_read_is_added(void **state)
     for (int is_told = 0; is_told <= 1; is_told++) {
         struct store store = begin(8);
         struct router_budget_charges charges;
-        router_reservation_id id;
-        assert_int_equal(router_budgets_reserve(store.budgets, &claim, 1, 0, NOON, &id, NULL, NULL),
-                         0);
-        router_budgets_settle(store.budgets, id, 10, NOON, &charges);
+        struct router_reservation id;
+        assert_int_equal(budget_reserve(store.budgets, &claim, 1, 0, NOON, &id, NULL, NULL), 0);
+        router_budgets_settle(store.budgets, &id, 10, NOON, &charges);
         if (!is_told)
             router_budgets_keep_untold(store.budgets, &charges);
         for (int again = 0; again < 2; again++) {        // reading the sums was cut short
@@ -333,10 +333,9 @@ static void what_was_spent_before_its_sum_was_read_is_added(void **state)
         assert_int_equal(only_account(&store).spent_pico, 110);
         assert_int_equal(only_account(&store).period_start_wall_ms, today);
         assert_true(only_account(&store).closed); // it was more than nothing
-        assert_int_equal(router_budgets_reserve(store.budgets, &claim, 1, 0, NOON, &id, NULL, NULL),
-                         0);
-        router_budgets_settle(store.budgets, id, 0, NOON, &charges);
-        assert_int_equal(charges.items[0].delta_pico, is_told ? 0 : 10);
+        assert_int_equal(budget_reserve(store.budgets, &claim, 1, 0, NOON, &id, NULL, NULL), 0);
+        router_budgets_settle(store.budgets, &id, 0, NOON, &charges);
+        assert_int_equal(charges.items[0].amount_pico, is_told ? 0 : 10);
         assert_int_equal(charges.items[0].overshoot_pico, is_told ? 0 : 10);
         router_budgets_destroy(store.budgets);
     }
@@ -353,12 +352,12 @@ static void a_sum_of_another_period_is_added_while_that_lasts(void **state)
     } cases[] = {{5000, 0, 1}, {NOON, 3, 7}, {NOON, 3, 0}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct store store = begin(8);
-        router_reservation_id id;
+        struct router_reservation id;
         int64_t start = today - cases[i].back_days * DAY_MS;
         int64_t end = cases[i].days ? start + cases[i].days * DAY_MS : -1;
-        assert_int_equal(
-            router_budgets_reserve(store.budgets, &claim, 1, 0, cases[i].now, &id, NULL, NULL), 0);
-        router_budgets_settle(store.budgets, id, 10, cases[i].now, NULL);
+        assert_int_equal(budget_reserve(store.budgets, &claim, 1, 0, cases[i].now, &id, NULL, NULL),
+                         0);
+        router_budgets_settle(store.budgets, &id, 10, cases[i].now, NULL);
         restore(&store, start, end, 100);
         assert_int_equal(only_account(&store).spent_pico, 110);
         router_budgets_destroy(store.budgets);

@@ -19,17 +19,17 @@ static const struct router_budget_terms daily = {
     .name = "daily", .cap_pico = 1000, .period = {BUDGET_DAYS, 1}};
 
 static int reserve(struct router_budgets *budgets, const struct router_budget_terms *terms,
-                   int64_t amount, int64_t now, router_reservation_id *ret_id)
+                   int64_t amount, int64_t now, struct router_reservation *ret_id)
 {
     struct router_budget_claim claim = {terms, SPAN_ABSENT};
-    return router_budgets_reserve(budgets, &claim, 1, amount, now, ret_id, NULL, NULL);
+    return budget_reserve(budgets, &claim, 1, amount, now, ret_id, NULL, NULL);
 }
 
 static void spend(struct router_budgets *budgets, int64_t amount)
 {
-    router_reservation_id id;
+    struct router_reservation id;
     assert_int_equal(reserve(budgets, &daily, amount, NOON, &id), 0);
-    assert_true(router_budgets_settle(budgets, id, amount, NOON, NULL));
+    router_budgets_settle(budgets, &id, amount, NOON, NULL);
 }
 
 static int64_t reset_of(const struct router_budgets *budgets)
@@ -42,9 +42,9 @@ static int64_t reset_of(const struct router_budgets *budgets)
 static void the_sum_stays(void **state)
 {
     (void)state;
-    struct router_budgets *budgets = router_budgets_create(8, 8);
+    struct router_budgets *budgets = router_budgets_create(8, &clock_system);
     struct router_budget_terms terms = daily;
-    router_reservation_id id;
+    struct router_reservation id;
     spend(budgets, 600);
     terms.cap_pico = 500; // less than was spent
     assert_int_equal(reserve(budgets, &terms, 1, NOON, &id), ROUTER_BUDGET_REFUSED);
@@ -64,8 +64,8 @@ static void a_shorter_period_forgets_nothing(void **state)
     hourly.period = (struct budget_period){BUDGET_CLOCK, 3600};
     struct store_charge sum = {SPAN_LITERAL("daily"), MIDNIGHT - 24 * HOUR_MS, MIDNIGHT, 900, 0, 0};
     for (int i = 0; i < 2; i++) {
-        struct router_budgets *budgets = router_budgets_create(8, 8);
-        router_reservation_id id;
+        struct router_budgets *budgets = router_budgets_create(8, &clock_system);
+        struct router_reservation id;
         if (i == 0)
             spend(budgets, 900);
         else

@@ -9,6 +9,7 @@
 #include "base/span.h"
 #include "codec/zone.h"
 #include "router/plan/budget_period.h"
+#include "store/attempt.h"
 
 /*
  * Budgets are accounts that hold charges: what a call can cost is reserved in every budget that
@@ -21,7 +22,6 @@ enum {
     ROUTER_BUDGET_NAME_MAX = 128,   // bytes of an account's name, with the NUL
     ROUTER_BUDGETS_PER_CALL = 16,   // accounts that one reservation can hold
     ROUTER_BUDGET_ACCOUNTS = 16384, // a fair bound for router_budgets_create()
-    ROUTER_BUDGET_RESERVATIONS = 4096,
 };
 
 // What the configuration says of a budget. Copied into the accounts that are made by it; when it
@@ -43,10 +43,9 @@ struct router_budget_claim {
 
 struct router_budgets;
 
-struct router_budgets *router_budgets_create(size_t max_accounts, size_t max_reservations);
-// How long something took is measured by this clock, borrowed; by clock_system where none is set.
-// The wall's time is passed to each function that needs it.
-void router_budgets_use_clock(struct router_budgets *budgets, const struct clock *clock);
+// How long something took is measured by the clock, borrowed; the wall's time is passed to each
+// function that needs it.
+struct router_budgets *router_budgets_create(size_t max_accounts, const struct clock *clock);
 void router_budgets_destroy(struct router_budgets *budgets); // accepts NULL
 
 // What an account looks like at the moment.
@@ -61,71 +60,63 @@ struct router_budget_state {
     bool closed; // until the reset: by an overshoot, or with one of 0, because sums were lost
 };
 
-// Why a call was refused: the budget with the least left among those that do not bear it.
-struct router_budget_refusal {
-    char account[ROUTER_BUDGET_NAME_MAX];
-    int64_t cap_pico, left_pico, wanted_pico;
-    int64_t next_reset_wall_ms; // -1: never
-    bool closed;
-};
-
-typedef uint64_t router_reservation_id; // 0: none. Never used twice; a stale one does nothing
-
 enum { ROUTER_BUDGET_REFUSED = 1, ROUTER_BUDGET_UNBOUNDED = -1 };
 
-/*
- * Holds `amount_pico` in all of the accounts, or in none. What costs 0 is never refused;
- * ROUTER_BUDGET_UNBOUNDED, for a call of unknown cost that the owner lets pass, holds nothing and
- * is refused only where nothing is left. Two claims on one account count once.
- *
- * 0; ROUTER_BUDGET_REFUSED with *ret_refusal (may be NULL) filled in and a sentence in `err`;
- * -ENOSPC: as many accounts or reservations as there may be, and none that can be forgotten;
- * -EINVAL: more claims than ROUTER_BUDGETS_PER_CALL, another negative amount, or a name too long;
- * -EOVERFLOW: more than can be counted, where no cap bounds it.
- */
-int router_budgets_reserve(struct router_budgets *budgets, const struct router_budget_claim *claims,
-                           size_t count, int64_t amount_pico, int64_t now_wall_ms,
-                           router_reservation_id *ret_reservation,
-                           struct router_budget_refusal *ret_refusal, struct error *err);
-
-// What became of one account by a settlement. `delta_pico` is what a store adds to the sum under
-// the account's name and period, `spent_pico` is that sum; use one of them.
-struct router_budget_charge {
-    const char *account; // valid until the next call of any function here
-    int64_t period_start_wall_ms;
-    int64_t next_reset_wall_ms; // -1: never
-    int64_t delta_pico;
-    int64_t spent_pico;
-    int64_t overshoot_pico; // as delta_pico: more of it since this was told last
-    int64_t cap_pico;       // -1: none
-    bool closed_now;        // by this settlement: somebody is to be told
+// What one call holds, in the memory of whoever makes it. Zeroed, or given back: nothing.
+struct router_reservation {
+    int64_t amount_pico; // in each of the accounts
+    bool unbounded;
+    size_t count;
+    struct budget_account *accounts[ROUTER_BUDGETS_PER_CALL]; // stay as long as they are held
 };
 
+/*
+ * Finds the accounts of up to ROUTER_BUDGETS_PER_CALL claims, or makes them, and holds nothing in
+ * them yet. Two claims on one account count once. `ret_tightest` (may be NULL) is the one with the
+ * least left, which is the most that can be reserved.
+ *
+ * 0; -ENOSPC: as many accounts as there may be, and none that can be forgotten; -EINVAL: a name is
+ * too long; or what router_budget_store::recall() says.
+ */
+int router_budgets_claim(struct router_budgets *budgets, const struct router_budget_claim *claims,
+                         size_t count, int64_t now_wall_ms,
+                         struct router_reservation *ret_reservation,
+                         struct router_budget_state *ret_tightest, struct error *err);
+
+/*
+ * Holds `amount_pico` in all of the accounts, or in none, at the moment of the claim. What costs 0
+ * is never refused; ROUTER_BUDGET_UNBOUNDED, for a call of unknown cost that the owner lets pass,
+ * holds nothing and is refused only where nothing is left.
+ *
+ * 0; ROUTER_BUDGET_REFUSED with a sentence in `err` and in *ret_least (may be NULL) the account
+ * with the least left among those that do not bear it; -EOVERFLOW: more than can be counted, where
+ * no cap bounds it. The accounts stay claimed all the same.
+ */
+int router_budgets_reserve(struct router_reservation *reservation, int64_t amount_pico,
+                           struct router_budget_state *ret_least, struct error *err);
+
+// What became of the accounts by a settlement: the amounts are what a store adds to the sums under
+// the accounts' names and periods.
 struct router_budget_charges {
     size_t count;
     int64_t overshoot_pico; // by which the charge exceeded what was reserved; 0 mostly
-    struct router_budget_charge items[ROUTER_BUDGETS_PER_CALL];
+    struct store_charge items[ROUTER_BUDGETS_PER_CALL]; // names: until the next call of a function
+    bool closed_now[ROUTER_BUDGETS_PER_CALL]; // by this settlement: somebody is to be told
 };
 
 // Ends the reservation and spends `actual_pico`; -1, not known, spends all that was held. More than
 // was held closes every account of it that has a cap; of an unbounded call, those that it brings
-// over theirs. False for a stale id; `ret_charges` may be NULL.
-bool router_budgets_settle(struct router_budgets *budgets, router_reservation_id reservation,
+// over theirs. `ret_charges` may be NULL.
+void router_budgets_settle(struct router_budgets *budgets, struct router_reservation *reservation,
                            int64_t actual_pico, int64_t now_wall_ms,
                            struct router_budget_charges *ret_charges);
 
-// Ends the reservation with nothing spent. False for a stale id.
-bool router_budgets_release(struct router_budgets *budgets, router_reservation_id reservation);
+// Ends the reservation with nothing spent.
+void router_budgets_release(struct router_reservation *reservation);
 
-// The accounts of a reservation, with deltas of 0: what a store keeps in case of a crash.
-bool router_budgets_held(const struct router_budgets *budgets, router_reservation_id reservation,
-                         int64_t *ret_amount_pico, struct router_budget_charges *ret_charges);
-
-// The most that a reservation with these claims could hold now; INT64_MAX without a cap among them,
-// else ret_least (may be NULL) is the account that it is of.
-int64_t router_budgets_left(struct router_budgets *budgets,
-                            const struct router_budget_claim *claims, size_t count,
-                            int64_t now_wall_ms, struct router_budget_refusal *ret_least);
+// What each account holds, for a store that keeps it in case of a crash. Returns how many.
+size_t router_budgets_held(const struct router_reservation *reservation,
+                           struct store_charge *ret_charges);
 
 // "resets at 2026-11-22T00:00:00Z", "does not reset"; into ROUTER_BUDGET_WHEN_SIZE bytes.
 enum { ROUTER_BUDGET_WHEN_SIZE = 64 };

@@ -33,69 +33,21 @@
 
 #define CLOCK_IS_SET_MS INT64_C(1767225600000) // 2026-01-01T00:00:00Z
 
-enum {
-    BUCKETS_MIN = 64,
-    LOAD_MAX = 2,       // accounts for a bucket, before there are more
-    KEYLESS_SHARE = 64, // one in so many is for accounts without a key
-};
+enum { KEYLESS_SHARE = 64 }; // one in so many is for accounts without a key
 
 // Keys of callers are in the names, but a flooded bucket costs only time that the bound on the
 // accounts limits.
-static uint32_t place_of(struct span name)
+static struct budget_account **bucket_of(struct router_budgets *budgets, struct span name)
 {
-    return (uint32_t)hash_of(name);
+    return &budgets->buckets[hash_of(name) % BUDGET_BUCKETS];
 }
 
-static uint32_t *bucket_of(const struct budget_accounts *accounts, uint32_t hash)
+struct budget_account *budget_accounts_find(struct router_budgets *budgets, struct span name)
 {
-    return &accounts->buckets[hash & (accounts->bucket_count - 1)];
-}
-
-static void link_account(struct budget_accounts *accounts, uint32_t index)
-{
-    struct budget_account *account = &accounts->items[index];
-    uint32_t *bucket = bucket_of(accounts, account->hash);
-    account->next = *bucket;
-    *bucket = index;
-}
-
-static void unlink_account(struct budget_accounts *accounts, uint32_t index)
-{
-    uint32_t *at = bucket_of(accounts, accounts->items[index].hash);
-    while (*at != index)
-        at = &accounts->items[*at].next;
-    *at = accounts->items[index].next;
-}
-
-static void make_buckets(struct budget_accounts *accounts, size_t count)
-{
-    accounts->buckets = mem_realloc(accounts->buckets, count * sizeof *accounts->buckets);
-    accounts->bucket_count = count;
-    for (size_t i = 0; i < count; i++)
-        accounts->buckets[i] = BUDGET_NO_ACCOUNT;
-    for (size_t i = 0; i < accounts->count; i++)
-        link_account(accounts, (uint32_t)i);
-}
-
-void budget_accounts_init(struct budget_accounts *accounts, size_t max)
-{
-    *accounts = (struct budget_accounts){
-        .max = max < UINT32_MAX ? max : UINT32_MAX - 1, .clock = &clock_system, .lost_ms = -1};
-    make_buckets(accounts, BUCKETS_MIN);
-}
-
-void budget_accounts_finish(struct budget_accounts *accounts)
-{
-    mem_cleanup(&accounts->items);
-    mem_cleanup(&accounts->buckets);
-}
-
-uint32_t budget_accounts_find(const struct budget_accounts *accounts, struct span name)
-{
-    uint32_t index = *bucket_of(accounts, place_of(name));
-    while (index != BUDGET_NO_ACCOUNT && !span_is(name, accounts->items[index].name))
-        index = accounts->items[index].next;
-    return index;
+    struct budget_account *account = *bucket_of(budgets, name);
+    while (account && !span_is(name, account->name))
+        account = account->next;
+    return account;
 }
 
 // What was spent in a period that is over matters no more; what is to be carried over does.
@@ -109,48 +61,55 @@ static bool can_be_forgotten(const struct budget_account *account, int64_t now_m
            account->start_ms >= CLOCK_IS_SET_MS;
 }
 
-// One whose sum can be read back may go as well, when nobody has used it for a round.
-static uint32_t forget_one(struct budget_accounts *accounts, int64_t now_ms)
+// One whose sum can be read back may go as well, when nobody has used it for a round. NULL: none.
+static struct budget_account *forget_one(struct router_budgets *budgets, int64_t now_ms)
 {
-    const struct router_budget_store *store = &accounts->store;
+    const struct router_budget_store *store = &budgets->store;
     int64_t kept = store->recall ? store->kept(store->context) : -1;
-    for (size_t i = 0; i < 2 * accounts->count; i++) {
-        accounts->hand = (accounts->hand + 1) % accounts->count;
-        struct budget_account *account = &accounts->items[accounts->hand];
+    for (size_t i = 0; i < 2 * budgets->count; i++) {
+        budgets->hand = (budgets->hand + 1) % budgets->count;
+        struct budget_account *account = budgets->items[budgets->hand];
         bool is_over = can_be_forgotten(account, now_ms);
         bool is_kept = !account->references && !account->used && account->record <= kept;
         account->used = false;
-        if (is_over || is_kept) {
-            accounts->partial |= !is_over;
-            unlink_account(accounts, (uint32_t)accounts->hand);
-            return (uint32_t)accounts->hand;
-        }
+        if (!is_over && !is_kept)
+            continue;
+        budgets->partial |= !is_over;
+        struct budget_account **at = bucket_of(budgets, span_of(account->name));
+        while (*at != account)
+            at = &(*at)->next;
+        *at = account->next;
+        return account;
     }
-    return BUDGET_NO_ACCOUNT;
+    return NULL;
 }
 
-uint32_t budget_accounts_add(struct budget_accounts *accounts, struct span name, bool has_key,
-                             int64_t now_ms)
+struct budget_account *budget_accounts_get(struct router_budgets *budgets, struct span name,
+                                           bool has_key, int64_t now_ms)
 {
-    uint32_t index = BUDGET_NO_ACCOUNT;
-    if (accounts->count >= accounts->max - (has_key ? accounts->max / KEYLESS_SHARE : 0)) {
-        index = forget_one(accounts, now_ms);
-        if (index == BUDGET_NO_ACCOUNT)
-            return index;
+    struct budget_account *account = budget_accounts_find(budgets, name);
+    if (account)
+        return account;
+    if (budgets->count >= budgets->max - (has_key ? budgets->max / KEYLESS_SHARE : 0)) {
+        account = forget_one(budgets, now_ms);
+        if (!account)
+            return NULL;
     } else {
-        accounts->items = mem_grow(accounts->items, accounts->count, &accounts->capacity,
-                                   sizeof *accounts->items);
-        if (accounts->count >= accounts->bucket_count * LOAD_MAX)
-            make_buckets(accounts, accounts->bucket_count * 2);
-        index = (uint32_t)accounts->count++;
+        budgets->items = mem_grow(budgets->items, budgets->count, &budgets->capacity,
+                                  sizeof(struct budget_account *));
+        account = budgets->items[budgets->count++] = mem_new(struct budget_account);
     }
-    struct budget_account *account = &accounts->items[index];
-    *account = (struct budget_account){.cap_pico = -1, .end_ms = -1, .behind_ms = -1};
-    account->unread = accounts->partial;
+    struct budget_account **bucket = bucket_of(budgets, name);
+    *account = (struct budget_account){
+        .next = *bucket,
+        .unread = budgets->partial,
+        .cap_pico = -1,
+        .end_ms = -1,
+        .behind_ms = -1,
+    };
     memcpy(account->name, name.data, name.len);
-    account->hash = place_of(name);
-    link_account(accounts, index);
-    return index;
+    *bucket = account;
+    return account;
 }
 
 void budget_account_note_loss(struct budget_account *account, int64_t lost_wall_ms)
@@ -254,6 +213,19 @@ bool budget_account_spend(struct budget_account *account, int64_t amount_pico, i
     account->overshoot_pico = money_add(account->overshoot_pico, excess_pico);
     account->closed = true;
     return was_open;
+}
+
+struct store_charge budget_account_charge(const struct budget_account *account, int64_t amount_pico,
+                                          int64_t overshoot_pico)
+{
+    return (struct store_charge){
+        .account = span_of(account->name),
+        .period_ms = account->start_ms,
+        .resets_ms = account->end_ms,
+        .amount_pico = amount_pico,
+        .overshoot_pico = overshoot_pico,
+        .cap_pico = account->cap_pico > 0 ? account->cap_pico : 0,
+    };
 }
 
 struct router_budget_state budget_account_state(const struct budget_account *account)

@@ -17,15 +17,14 @@ struct budget_now {
 
 struct budget_account {
     char name[ROUTER_BUDGET_NAME_MAX];
-    uint32_t hash;
-    uint32_t next;       // of the same bucket, BUDGET_NO_ACCOUNT at its end
-    uint32_t references; // reservations that name it
-    bool claimed;        // else it was restored, and what follows is not known yet
-    bool closed;         // by an overshoot
-    bool lost;           // not all that was spent in this period is known
-    bool used;           // since the search for one that can be forgotten came by
-    bool unread;         // a store may know more of it, which is to be read before it is claimed
-    int64_t cap_pico;    // -1: none
+    struct budget_account *next; // of the same bucket
+    uint32_t references;         // reservations that name it
+    bool claimed;                // else it was restored, and what follows is not known yet
+    bool closed;                 // by an overshoot
+    bool lost;                   // not all that was spent in this period is known
+    bool used;                   // since the search for one that can be forgotten came by
+    bool unread;      // a store may know more of it, which is to be read before it is claimed
+    int64_t cap_pico; // -1: none
     struct budget_period period;
     struct zone zone;
 
@@ -38,12 +37,12 @@ struct budget_account {
     int64_t behind_ms;        // boot time since which the wall's clock is behind start; else -1
 };
 
-enum { BUDGET_NO_ACCOUNT = UINT32_MAX };
+enum { BUDGET_BUCKETS = 4096 }; // of accounts, by the hashes of their names
 
-struct budget_accounts {
-    struct budget_account *items; // owned
-    uint32_t *buckets;            // owned; a power of two of them
-    size_t count, capacity, max, bucket_count;
+struct router_budgets {
+    struct budget_account **items; // owned, like each of them; they never move
+    struct budget_account *buckets[BUDGET_BUCKETS];
+    size_t count, capacity, max;
     size_t hand;                      // where the search for one that can be forgotten goes on
     struct router_budget_store store; // zeroed: there is none
     bool partial;                     // some that have spent are in the store alone
@@ -51,18 +50,14 @@ struct budget_accounts {
     int64_t lost_ms;                  // wall; -1: never
 };
 
-struct budget_accounts *router_budgets_accounts(struct router_budgets *budgets); // budget.c
-void budget_accounts_init(struct budget_accounts *accounts, size_t max);
-void budget_accounts_finish(struct budget_accounts *accounts);
+// NULL when there is none.
+struct budget_account *budget_accounts_find(struct router_budgets *budgets, struct span name);
 
-// BUDGET_NO_ACCOUNT when there is none.
-uint32_t budget_accounts_find(const struct budget_accounts *accounts, struct span name);
-
-// A new one, unclaimed; the place of a forgotten one when there are as many as may be: of those
-// with a key fewer than of all, so that no key keeps the whole router's from having one.
-// BUDGET_NO_ACCOUNT when none can be forgotten. The name fits.
-uint32_t budget_accounts_add(struct budget_accounts *accounts, struct span name, bool has_key,
-                             int64_t now_ms);
+// Or else a new one, unclaimed; in the place of a forgotten one when there are as many as may be:
+// of those with a key fewer than of all, so that no key keeps the whole router's from having one.
+// NULL when none can be forgotten. The name fits.
+struct budget_account *budget_accounts_get(struct router_budgets *budgets, struct span name,
+                                           bool has_key, int64_t now_ms);
 
 // By the terms of a claim, in its period of now.
 void budget_account_claim(struct budget_account *account, const struct router_budget_terms *terms,
@@ -83,5 +78,9 @@ bool budget_account_spend(struct budget_account *account, int64_t amount_pico, i
 
 // What an amount that was not held would bring it over its cap.
 int64_t budget_account_excess(const struct budget_account *account, int64_t amount_pico);
+
+// As a store keeps it: an amount, and an overshoot, in the present period.
+struct store_charge budget_account_charge(const struct budget_account *account, int64_t amount_pico,
+                                          int64_t overshoot_pico);
 
 struct router_budget_state budget_account_state(const struct budget_account *account);

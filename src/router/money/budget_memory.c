@@ -29,18 +29,13 @@ static void merge(struct budget_account *account, const struct store_charge *sum
 int router_budgets_restore(struct router_budgets *budgets, const struct store_charge *sum,
                            int64_t now_wall_ms, struct error *err)
 {
-    struct budget_accounts *accounts = router_budgets_accounts(budgets);
     struct span name = sum->account;
     if (name.len == 0 || name.len >= ROUTER_BUDGET_NAME_MAX || memchr(name.data, 0, name.len) ||
         sum->amount_pico < 0 || sum->overshoot_pico < 0 || sum->cap_pico < 0)
         return error_set(err, -EINVAL, "a stored sum of a budget has no name or is negative");
-    uint32_t index = budget_accounts_find(accounts, name);
-    if (index == BUDGET_NO_ACCOUNT)
-        index = budget_accounts_add(accounts, name, true, now_wall_ms);
-    if (index == BUDGET_NO_ACCOUNT)
-        return error_set(err, -ENOSPC, "there are %zu accounts of budgets already",
-                         accounts->count);
-    struct budget_account *account = &accounts->items[index];
+    struct budget_account *account = budget_accounts_get(budgets, name, true, now_wall_ms);
+    if (!account)
+        return error_set(err, -ENOSPC, "there are %zu accounts of budgets already", budgets->count);
     account->unread = false;
     if (account->claimed)
         merge(account, sum, now_wall_ms);
@@ -58,12 +53,10 @@ int router_budgets_restore(struct router_budgets *budgets, const struct store_ch
 void router_budgets_keep_untold(struct router_budgets *budgets,
                                 const struct router_budget_charges *charges)
 {
-    struct budget_accounts *accounts = router_budgets_accounts(budgets);
     for (size_t i = 0; i < charges->count; i++) {
-        const struct router_budget_charge *charge = &charges->items[i];
-        uint32_t index = budget_accounts_find(accounts, span_of(charge->account));
-        struct budget_account *account = &accounts->items[index]; // it was settled just now
-        account->reported_pico -= charge->delta_pico;
+        const struct store_charge *charge = &charges->items[i];
+        struct budget_account *account = budget_accounts_find(budgets, charge->account);
+        account->reported_pico -= charge->amount_pico; // it was settled just now, so it is there
         account->reported_overshoot_pico -= charge->overshoot_pico;
         account->record = INT64_MAX;
     }
@@ -72,12 +65,8 @@ void router_budgets_keep_untold(struct router_budgets *budgets,
 bool router_budgets_correct(struct router_budgets *budgets, const struct store_charge *difference,
                             bool *ret_closed_now)
 {
-    struct budget_accounts *accounts = router_budgets_accounts(budgets);
-    uint32_t index = budget_accounts_find(accounts, difference->account);
-    if (index == BUDGET_NO_ACCOUNT)
-        return false;
-    struct budget_account *account = &accounts->items[index];
-    if (account->start_ms != difference->period_ms)
+    struct budget_account *account = budget_accounts_find(budgets, difference->account);
+    if (!account || account->start_ms != difference->period_ms)
         return false;
     int64_t unreported = account->spent_pico - account->reported_pico;
     int64_t untold = account->overshoot_pico - account->reported_overshoot_pico;
@@ -96,13 +85,12 @@ bool router_budgets_correct(struct router_budgets *budgets, const struct store_c
 
 void router_budgets_lose(struct router_budgets *budgets, int64_t lost_wall_ms)
 {
-    struct budget_accounts *accounts = router_budgets_accounts(budgets);
-    accounts->lost_ms = lost_wall_ms;
-    for (size_t i = 0; i < accounts->count; i++)
-        budget_account_note_loss(&accounts->items[i], lost_wall_ms);
+    budgets->lost_ms = lost_wall_ms;
+    for (size_t i = 0; i < budgets->count; i++)
+        budget_account_note_loss(budgets->items[i], lost_wall_ms);
 }
 
 void router_budgets_keep_in(struct router_budgets *budgets, const struct router_budget_store *store)
 {
-    router_budgets_accounts(budgets)->store = *store;
+    budgets->store = *store;
 }
