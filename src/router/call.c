@@ -306,8 +306,6 @@ static bool is_one_too_many(struct router_call *call)
 static bool has_no_room_in_ledger(struct router_call *call)
 {
     struct router_ledger *ledger = call->router->ledger;
-    if (ledger)
-        router_ledger_judge_room(ledger);
     if (!ledger || !router_ledger_is_full(ledger))
         return false;
     router_failure_make(ROUTER_SERVICE_UNAVAILABLE, LEDGER_AGAIN_MS, router_ledger_trouble(ledger),

@@ -36,8 +36,8 @@ struct router_attempt {
     // What it holds.
     struct router_reservation reservation;
     int64_t reserved_pico;
-    int64_t sync_id;     // of the ledger; 0: nothing is waited for
-    bool recorded;       // the reservation stands in the journal,
+    struct router_ledger_wait sync;
+    bool recorded;       // the reservation stands in the journal, be it synced or not,
     bool reply_recorded; // and with it by what name the answer can be asked for, or it cannot
     int64_t capped_tokens;
 };

@@ -170,8 +170,6 @@ static int refuse_over(struct router_call *call, const struct router_budget_stat
 static void on_recorded(void *context, int result, const struct error *err)
 {
     struct router_call *call = context;
-    call->attempt.sync_id = 0;
-    call->attempt.recorded = true; // also where it was not synced: to be taken back
     if (result == 0) {
         call->attempt.charge_events->done(call, NULL);
         return;
@@ -213,8 +211,8 @@ static struct store_attempt row_of(const struct router_call *call)
     return row;
 }
 
-static int64_t write_reservation(struct router_call *call, struct span reply,
-                                 router_ledger_fn *done, struct error *err)
+static int write_reservation(struct router_call *call, struct span reply,
+                             struct router_ledger_wait *wait, struct error *err)
 {
     struct router_attempt *attempt = &call->attempt;
     struct store_charge charges[ROUTER_BUDGETS_PER_CALL];
@@ -222,7 +220,7 @@ static int64_t write_reservation(struct router_call *call, struct span reply,
     row.charges = charges;
     row.charge_count = router_budgets_held(&attempt->reservation, charges);
     row.reply_id = reply;
-    return router_ledger_reserve(call->router->ledger, &row, done, call, err);
+    return router_ledger_reserve(call->router->ledger, &row, wait, err);
 }
 
 // Stands in the journal before the call goes out, so that a crash cannot forget it.
@@ -230,12 +228,12 @@ static int record(struct router_call *call, struct router_failure *ret_failure)
 {
     struct router_attempt *attempt = &call->attempt;
     struct error err = ERROR_INIT;
-    int64_t sync_id = write_reservation(call, SPAN_ABSENT, on_recorded, &err);
-    if (sync_id < 0)
+    attempt->sync.done = on_recorded;
+    attempt->sync.context = call;
+    if (write_reservation(call, SPAN_ABSENT, &attempt->sync, &err) < 0)
         return refuse(ret_failure, ROUTER_SERVICE_UNAVAILABLE, err.text);
-    attempt->sync_id = sync_id;
-    attempt->recorded = sync_id == 0;
-    return sync_id > 0;
+    attempt->recorded = true;
+    return 1;
 }
 
 // Waiting helps nobody here, so there is no Retry-After; but the reset stands in the sentence.
@@ -352,12 +350,10 @@ void router_charge_release(struct router_call *call)
 {
     struct router_attempt *attempt = &call->attempt;
     router_prices_leave(call);
-    if (attempt->sync_id)
-        router_ledger_forget(call->router->ledger, attempt->sync_id);
-    if (attempt->sync_id || attempt->recorded)
+    router_ledger_forget(&attempt->sync);
+    if (attempt->recorded)
         router_ledger_release(call->router->ledger, span_of(call->ledger_id), NULL);
     router_budgets_release(&attempt->reservation);
-    attempt->sync_id = 0;
     attempt->recorded = false;
 }
 

@@ -35,6 +35,7 @@ int router_ledger_create(const struct router_ledger_options *options,
     buf_init(&ledger->record, LEDGER_RECORD_MAX);
     buf_init(&ledger->backlog, (size_t)2 * LEDGER_BACKLOG_MAX); // half of it may be taken already
     list_init(&ledger->waiting);
+    list_init(&ledger->syncing);
     list_init(&ledger->corrections);
     ledger_start(ledger);
     *ret_ledger = ledger;
@@ -138,27 +139,27 @@ static struct store_attempt dated(const struct router_ledger *ledger,
     return dated;
 }
 
-int64_t router_ledger_reserve(struct router_ledger *ledger, const struct store_attempt *call,
-                              router_ledger_fn *done, void *context, struct error *err)
+int router_ledger_reserve(struct router_ledger *ledger, const struct store_attempt *call,
+                          struct router_ledger_wait *wait, struct error *err)
 {
     struct store_attempt kept = dated(ledger, call);
-    int r = 0;
-    if (done && (ledger->trouble.text[0] || ledger->phase != LEDGER_READY))
+    struct error local = ERROR_INIT;
+    err = err ? err : &local;
+    if (wait && (ledger->trouble.text[0] || ledger->phase != LEDGER_READY))
         return error_set(err, -EAGAIN, "nothing can be spent under a budget now: %.400s",
                          router_ledger_trouble(ledger));
     buf_clear(&ledger->record);
     if (!store_ledger_encode_reservation(&kept, &ledger->record))
         return error_set(err, -E2BIG, "the reservation is too large to be written down");
-    struct error local = ERROR_INIT;
-    err = err ? err : &local;
-    r = append(ledger, buf_span(&ledger->record), err);
+    int r = append(ledger, buf_span(&ledger->record), err);
     if (r < 0) {
         ledger_set_trouble(ledger, err->text);
         ledger_record_added(ledger);
         return r;
     }
-    ledger->figures.reservations++;
-    return done ? ledger_wait(ledger, done, context) : 0;
+    if (wait)
+        ledger_wait(ledger, wait);
+    return 0;
 }
 
 int router_ledger_settle(struct router_ledger *ledger, const struct store_attempt *row,
@@ -168,7 +169,6 @@ int router_ledger_settle(struct router_ledger *ledger, const struct store_attemp
     buf_clear(&ledger->record);
     if (!store_ledger_encode_row(&kept, &ledger->record))
         return error_set(err, -E2BIG, "the row is too large to be written down");
-    ledger->figures.rows++;
     return write_down(ledger, err);
 }
 

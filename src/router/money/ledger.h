@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/list.h"
 #include "store/ledger.h"
 
 struct loop;
@@ -67,24 +68,27 @@ bool router_ledger_is_starting(const struct router_ledger *ledger);
 // Why nothing can be promised at the moment (the disk is full; not ready yet); "" when it can.
 const char *router_ledger_trouble(const struct router_ledger *ledger);
 
-// May no call begin, because there might be no room for its rows? The reason is the trouble. As it
-// was judged last: before a call that asks, and when room was made.
-bool router_ledger_is_full(const struct router_ledger *ledger);
-void router_ledger_judge_room(struct router_ledger *ledger);
+// May no call begin, because there might be no room for its rows? The reason is the trouble.
+bool router_ledger_is_full(struct router_ledger *ledger);
 
-typedef void router_ledger_fn(void *context, int result, const struct error *err);
+// Until a power cut cannot undo a reservation; in the memory of whoever waits.
+struct router_ledger_wait {
+    struct list link; // the ledger's
+    void (*done)(void *context, int result, const struct error *err);
+    void *context;
+};
 
 /*
  * Writes down what a call holds of its accounts (call->charges, with what each pays if nobody ever
- * hears of the call again). 0 when nothing is to be waited for (`done` NULL); else a sync id > 0,
- * and `done` is called from the loop when a power cut cannot undo it: the call goes out after that.
- * -EAGAIN and other failures with a sentence: the call must not go out under a cap.
+ * hears of the call again). wait->done() is called from the loop, and the call goes out after that;
+ * NULL: nothing is to be waited for. -EAGAIN and other failures with a sentence: the call must not
+ * go out under a cap.
  */
-int64_t router_ledger_reserve(struct router_ledger *ledger, const struct store_attempt *call,
-                              router_ledger_fn *done, void *context, struct error *err);
+int router_ledger_reserve(struct router_ledger *ledger, const struct store_attempt *call,
+                          struct router_ledger_wait *wait, struct error *err);
 
-// The completion of a sync id will not come; the reservation stands until it is settled.
-void router_ledger_forget(struct router_ledger *ledger, int64_t sync_id);
+// wait->done() will not be called; the reservation stands until it is settled. Accepts zeroed.
+void router_ledger_forget(struct router_ledger_wait *wait);
 
 /*
  * Writes down an attempt, before the client gets its last byte; `day` is filled in here, when it is
@@ -109,12 +113,10 @@ int64_t router_ledger_apply(struct router_ledger *ledger, store_fold_fn *done, v
                             struct error *err);
 
 struct router_ledger_figures { // since the start, for tests: people are told of what matters of it
-    int64_t rows, reservations, orphans;
-    int64_t folded_rows, folds, syncs;
-    int64_t waiting_rows;    // in memory, because the disk takes nothing
-    int64_t lost_rows;       // neither there nor here: more rows than calls can have
-    int64_t set_aside_bytes; // of the journal that were no record
-    int64_t journal_bytes;   // not folded and removed yet
+    int64_t folded_rows, syncs;
+    int64_t waiting_rows;  // in memory, because the disk takes nothing
+    int64_t lost_rows;     // neither there nor here: more rows than calls can have
+    int64_t journal_bytes; // not folded and removed yet
 };
 void router_ledger_figures(const struct router_ledger *ledger,
                            struct router_ledger_figures *ret_figures);

@@ -47,15 +47,13 @@ static void drop_old(struct router_ledger *ledger, size_t count)
     if (count && store_ledger_drop(ledger->options.store, &range, NULL, NULL, NULL) > 0)
         journal_forget(ledger->journal, count);
     ledger_measure_old(ledger);
-    router_ledger_judge_room(ledger); // nobody may be calling, to whom else it would be told
+    router_ledger_is_full(ledger); // nobody may be calling, to whom else it would be told
 }
 
 static void tell_found(struct router_ledger *ledger, const struct store_fold_result *applied)
 {
     struct error note = ERROR_INIT;
-    ledger->figures.folds++;
     ledger->figures.folded_rows += applied->rows;
-    ledger->figures.set_aside_bytes += applied->set_aside_bytes;
     if (applied->set_aside_bytes == 0)
         return;
     error_set(&note, 0,
@@ -224,11 +222,10 @@ static void on_charged(void *context, int result, const struct error *err, int64
 {
     struct router_ledger *ledger = context;
     struct error local = *err;
+    (void)orphans;
     ledger->orphan_job = 0;
-    if (result == 0) {
-        ledger->figures.orphans += orphans;
+    if (result == 0)
         result = store_read_budgets(ledger->options.store, tell_sum, ledger, &local);
-    }
     if (result < 0)
         ledger_retry(ledger, &local);
     else

@@ -52,9 +52,9 @@ struct router_ledger {
     struct list corrections;
 
     // Syncing: one job at a time, for all reservations that were written before it began.
-    struct list waiting; // struct sync_waiter, in the order in which they were written
-    int64_t last_sync_id, synced_id;
-    int64_t sync_job; // 0: none
+    struct list waiting; // struct router_ledger_wait, of those that were written since, and
+    struct list syncing; // of those before
+    int64_t sync_job;    // 0: none
     loop_id sync_soon;
 };
 
@@ -70,7 +70,7 @@ void ledger_tell_losses(struct router_ledger *ledger); // of all that are known,
 void ledger_take_loss(struct router_ledger *ledger, uint64_t generation); // a step has met one
 
 // ledger_sync.c
-int64_t ledger_wait(struct router_ledger *ledger, router_ledger_fn *done, void *context);
+void ledger_wait(struct router_ledger *ledger, struct router_ledger_wait *wait);
 void ledger_stop_syncing(struct router_ledger *ledger);
 
 // ledger_journal.c

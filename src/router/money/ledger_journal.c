@@ -82,16 +82,12 @@ const char *router_ledger_trouble(const struct router_ledger *ledger)
 }
 
 // Half of it has to go before calls are let in again: else each would be the one too many.
-void router_ledger_judge_room(struct router_ledger *ledger)
+bool router_ledger_is_full(struct router_ledger *ledger)
 {
     int parts = ledger->is_full ? 2 : 1;
     ledger->is_full = ledger_journal_bytes(ledger) > JOURNAL_LONG / parts ||
                       backlog_bytes(ledger) > (size_t)(BACKLOG_LONG / parts);
     tell_trouble(ledger);
-}
-
-bool router_ledger_is_full(const struct router_ledger *ledger)
-{
     return ledger->is_full;
 }
 
@@ -120,19 +116,12 @@ void ledger_measure_old(struct router_ledger *ledger)
     }
 }
 
-// A job syncs all that anybody waits for.
-static bool is_covered(const struct router_ledger *ledger)
-{
-    return list_empty(&ledger->waiting) ||
-           (ledger->sync_job && ledger->synced_id == ledger->last_sync_id);
-}
-
 static bool may_be_left(const struct router_ledger *ledger)
 {
     size_t count;
     journal_generations(ledger->journal, &count);
     return ledger->phase == LEDGER_READY && journal_end(ledger->journal) >= ROTATE_BYTES &&
-           count <= OLD_FILES_MAX && is_covered(ledger);
+           count <= OLD_FILES_MAX && list_empty(&ledger->waiting);
 }
 
 // Not before the old files were done with, among which the one that is left would be counted; and
@@ -142,7 +131,7 @@ int ledger_rotate(struct router_ledger *ledger, struct error *err)
     int r = 0;
     if (!ledger->is_spoilt && !may_be_left(ledger))
         return 0;
-    if (!is_covered(ledger))
+    if (!list_empty(&ledger->waiting))
         return error_set(err, -EAGAIN,
                          "records of the ledger's journal are lost, and a new file of it is about "
                          "to be begun; try again in a moment");

@@ -43,7 +43,7 @@ static void on_event(void *context, enum router_ledger_event kind, const char *s
     snprintf(world->note, sizeof world->note, "%s", sentence);
 }
 
-void ledger_world_reserved(void *context, int result, const struct error *err)
+static void on_reserved(void *context, int result, const struct error *err)
 {
     struct ledger_world *world = context;
     (void)err;
@@ -134,14 +134,21 @@ struct store_attempt ledger_world_attempt(const struct ledger_world *world, cons
     return row;
 }
 
-int64_t ledger_world_reserve(struct ledger_world *world, const char *call, struct error *err)
+struct router_ledger_wait *ledger_world_wait(struct ledger_world *world)
+{
+    struct router_ledger_wait *wait = &world->waits[world->waits_used++ % LEDGER_WORLD_WAITS];
+    *wait = (struct router_ledger_wait){.done = on_reserved, .context = world};
+    return wait;
+}
+
+int ledger_world_reserve(struct ledger_world *world, const char *call, struct error *err)
 {
     const struct store_charge held = ledger_world_charge(LEDGER_WORLD_HELD);
     struct store_attempt attempt = ledger_world_attempt(world, call, -1);
     attempt.reserved_pico = LEDGER_WORLD_HELD;
     attempt.charges = &held;
     attempt.charge_count = 1;
-    return router_ledger_reserve(world->ledger, &attempt, ledger_world_reserved, world, err);
+    return router_ledger_reserve(world->ledger, &attempt, ledger_world_wait(world), err);
 }
 
 int ledger_world_settle(struct ledger_world *world, const char *call, int64_t cost_pico)

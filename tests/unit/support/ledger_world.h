@@ -10,13 +10,20 @@
 
 // A router's ledger with a store, a loop and a clock of its own, and an account that calls pay.
 
-enum { LEDGER_WORLD_DAY = 20700, LEDGER_WORLD_DAY_MS = 86400000, LEDGER_WORLD_HELD = 50 };
+enum {
+    LEDGER_WORLD_DAY = 20700,
+    LEDGER_WORLD_DAY_MS = 86400000,
+    LEDGER_WORLD_HELD = 50,
+    LEDGER_WORLD_WAITS = 256, // reservations that are not synced yet
+};
 
 struct ledger_world {
     struct fake_clock clock;
     struct loop *loop;
     struct store *store;
     struct router_ledger *ledger;
+    struct router_ledger_wait waits[LEDGER_WORLD_WAITS]; // taken in turn
+    unsigned waits_used;
     int64_t sums, spent_pico, corrected_pico;
     int ready, troubles, notes;
     char note[ERROR_TEXT_MAX];
@@ -35,10 +42,10 @@ struct store_charge ledger_world_charge(int64_t amount_pico);
 struct store_attempt ledger_world_attempt(const struct ledger_world *world, const char *call,
                                           int64_t cost_pico);
 
-// A call that holds LEDGER_WORLD_HELD; its ticket, or negative.
-int64_t ledger_world_reserve(struct ledger_world *world, const char *call, struct error *err);
-// The completion of its ticket.
-void ledger_world_reserved(void *world, int result, const struct error *err);
+// The next one that nobody uses, which counts what is synced and what fails.
+struct router_ledger_wait *ledger_world_wait(struct ledger_world *world);
+// A call that holds LEDGER_WORLD_HELD.
+int ledger_world_reserve(struct ledger_world *world, const char *call, struct error *err);
 int ledger_world_settle(struct ledger_world *world, const char *call, int64_t cost_pico);
 
 // A row as long as one can be: all that its texts and accounts may hold. It costs 1.
