@@ -46,6 +46,7 @@ static void destroy(struct router_call *call)
     loop_cancel(router->env.loop, call->attempt.timer);
     router_queue_leave(call);
     loop_cancel(router->env.loop, call->timer);
+    loop_cancel(router->env.loop, call->silence);
     list_remove(&call->link);
     list_remove(&call->waiting);
     router->call_count--;
@@ -91,12 +92,6 @@ static void end(struct router_call *call, const struct router_failure *failure)
     router_report_end(call, failure, !failure || told ? 200 : failure->status);
     sink->on_end(context, &result);
     destroy(call);
-}
-
-static void refuse(struct router_call *call, enum router_error error, const char *text)
-{
-    router_failure_make(error, -1, text, &call->failure);
-    end(call, &call->failure);
 }
 
 static void on_refused(struct router_call *call, const struct router_failure *failure)
@@ -262,7 +257,7 @@ static void refuse_model(struct router_call *call, const char *name)
              "models for your key.",
              route_without_v1(call), name);
     router_metrics_refused(call->router->metrics, "model");
-    refuse(call, ROUTER_BAD_REQUEST, text);
+    router_failure_make(ROUTER_BAD_REQUEST, -1, text, &call->failure);
 }
 
 // What LiteLLM misses before it looks for the model; NULL: nothing.
@@ -287,57 +282,37 @@ static bool waits_for_ledger(const struct router_call *call)
 }
 
 // general_settings.global_max_parallel_requests, in LiteLLM's words.
-static bool is_one_too_many(struct router_call *call)
+static void refuse_one_too_many(struct router_call *call)
 {
     char text[ROUTER_FAILURE_TEXT_MAX];
     const struct router *router = call->router;
     int64_t most = call->runtime->plan->max_parallel;
     if (most < 0 || router->asking < (size_t)most)
-        return false;
+        return;
     snprintf(text, sizeof text,
              "Max parallel request limit reached Hit Global Limit: Limit=%lld, current: %zu",
              (long long)most, router->asking);
     router_failure_make(ROUTER_RATE_LIMIT, PARALLEL_AGAIN_MS, text, &call->failure);
     router_metrics_refused(router->metrics, "parallel");
-    return true;
 }
 
-// Nothing that a call costs is forgotten, so none begins whose rows might find no room.
-static bool has_no_room_in_ledger(struct router_call *call)
+// What the call asks, and of whom; or why it may not, in call->failure.
+static void check(struct router_call *call)
 {
-    struct router_ledger *ledger = call->router->ledger;
-    if (!ledger || !router_ledger_is_full(ledger))
-        return false;
-    router_failure_make(ROUTER_SERVICE_UNAVAILABLE, LEDGER_AGAIN_MS, router_ledger_trouble(ledger),
-                        &call->failure);
-    router_metrics_refused(call->router->metrics, "ledger");
-    return true;
-}
-
-static void on_start(void *context)
-{
-    struct router_call *call = context;
+    char text[ROUTER_FAILURE_TEXT_MAX];
     struct error err = ERROR_INIT;
-    call->timer = 0;
-    if (call->failure.text[0]) {
-        end(call, &call->failure);
-        return;
-    }
-    if (waits_for_ledger(call)) {
-        call->timer = loop_timer_after(loop_of(call), LEDGER_LOOK_MS, on_start, call);
-        return;
-    }
-    if (has_no_room_in_ledger(call)) {
-        end(call, &call->failure);
+    struct router_ledger *ledger = call->router->ledger;
+    if (ledger && router_ledger_is_full(ledger)) { // none begins whose rows might find no room
+        router_failure_make(ROUTER_SERVICE_UNAVAILABLE, LEDGER_AGAIN_MS,
+                            router_ledger_trouble(ledger), &call->failure);
+        router_metrics_refused(call->router->metrics, "ledger");
         return;
     }
     const char *missing = missing_member(call);
     if (missing) {
-        char text[ROUTER_FAILURE_TEXT_MAX];
         snprintf(text, sizeof text, "%s: Missing required parameter: '%s'.", route_without_v1(call),
                  missing);
         router_failure_make_bad(missing, text, &call->failure);
-        end(call, &call->failure);
         return;
     }
     // A request without a model may say for which work it is.
@@ -346,29 +321,41 @@ static void on_start(void *context)
     if (model)
         router_body_name_model(&call->body, span_of(model));
     struct span asked = buf_span(&call->body.model);
-    if (!asked.len) {
-        refuse(call, ROUTER_BAD_REQUEST, "the request names no model: set \"model\"");
-        return;
-    }
-    if (!find_model(call, asked, &call->match)) {
-        refuse_model(call, buf_text(&call->body.model));
-        return;
-    }
-    int r = read_client_chain(call, &err);
-    if (r == -ENOENT) {
+    int r = 0;
+    if (!asked.len)
+        r = error_set(&err, -EINVAL, "the request names no model: set \"model\"");
+    else if (!find_model(call, asked, &call->match))
+        r = error_set(&err, -ENOENT, "%s", buf_text(&call->body.model));
+    else
+        r = read_client_chain(call, &err);
+    if (r == -ENOENT)
         refuse_model(call, err.text);
-    } else if (r < 0) {
-        refuse(call, ROUTER_BAD_REQUEST, err.text);
-    } else if (is_one_too_many(call)) {
-        end(call, &call->failure);
-    } else {
-        struct router_fallback_request request = fallback_request_of(call);
-        router_fallback_init(&call->iter, call->runtime->plan, call->runtime->picker, &request,
-                             ++call->router->seed);
-        call->admitted = true;
-        call->router->asking++;
-        router_queue_enter(call);
+    else if (r < 0)
+        router_failure_make(ROUTER_BAD_REQUEST, -1, err.text, &call->failure);
+    else
+        refuse_one_too_many(call);
+}
+
+static void on_start(void *context)
+{
+    struct router_call *call = context;
+    call->timer = 0;
+    if (!call->failure.text[0] && waits_for_ledger(call)) {
+        call->timer = loop_timer_after(loop_of(call), LEDGER_LOOK_MS, on_start, call);
+        return;
     }
+    if (!call->failure.text[0])
+        check(call);
+    if (call->failure.text[0]) {
+        end(call, &call->failure);
+        return;
+    }
+    struct router_fallback_request request = fallback_request_of(call);
+    router_fallback_init(&call->iter, call->runtime->plan, call->runtime->picker, &request,
+                         ++call->router->seed);
+    call->admitted = true;
+    call->router->asking++;
+    router_queue_enter(call);
 }
 
 // A body that could not be read, or a member of it that has an impossible value.
@@ -381,6 +368,31 @@ static void refuse_unread(struct router_call *call, int r, const struct error *w
     }
     snprintf(text, sizeof text, "Invalid JSON payload: %.300s", why->text);
     router_failure_make_bad("request_body", text, &call->failure);
+}
+
+static void on_silence(void *context)
+{
+    struct router_call *call = context;
+    call->silence = 0;
+    if (call->begun)
+        return;
+    call->silence_told = true;
+    call->sink->on_silence(call->context, call->id);
+}
+
+/*
+ * Streams that have nothing to say yet. What is held, or waits in the queue, is told to nobody, so
+ * that it can still be mended elsewhere and fail with a status of its own. But whoever stands in
+ * between takes a silent connection for a dead one, mostly after a minute. So after a while the
+ * client gets a sign of life, and with it the head of the answer; what fails from then on fails
+ * within the stream.
+ */
+static void watch_silence(struct router_call *call)
+{
+    int64_t patience_ms = call->runtime->plan->keep_alive_ms;
+    if (call->body.stream && call->sink->on_silence && patience_ms > 0 &&
+        call->operation != UPSTREAM_EMBEDDINGS)
+        call->silence = loop_timer_at(loop_of(call), call->came_ms + patience_ms, on_silence, call);
 }
 
 static const struct router_call_events events = {go, pass, on_failed, on_refused, on_answered};
@@ -426,7 +438,7 @@ int router_call_start(struct router *router, const struct router_request *reques
         router_give_back_body(call);
         router_call_count(call);
     }
-    router_silence_watch(call);
+    watch_silence(call);
     call->timer = loop_defer(router->env.loop, on_start, call);
     *ret_id = call->number;
     return 0;

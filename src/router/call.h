@@ -85,7 +85,8 @@ struct router_call {
     char budget[ROUTER_BUDGET_NAME_MAX]; // that refused
     int asked;                           // upstreams, one after the other
     bool begun;
-    bool silence_told; // its client has the head of a stream, though nothing has begun
+    loop_id silence;   // until its client gets the head of a stream, though nothing has begun:
+    bool silence_told; // which it then has
     size_t counted;    // bytes in router::buffered
     int64_t came_ms, waited_ms;
     int64_t prompt_tokens; // an estimate

@@ -32,7 +32,7 @@ enum {
 };
 
 struct inquiry {
-    struct list link; // router_inquiries::waiting or ::asked
+    struct list link; // router_inquiries::all
     struct router_inquiries *owner;
     struct router_runtime *runtime; // that it is asked by; NULL: not asked at the moment
     char *call, *reply, *deployment;
@@ -45,10 +45,10 @@ struct inquiry {
 
 struct router_inquiries {
     struct router *router;
-    struct list waiting, asked;
-    size_t count, asked_count;
-    int64_t read_job; // 0: none
-    loop_id timer;    // of the next one that is due
+    struct list all;
+    size_t count, asked_count; // the latter are asked at the moment
+    int64_t read_job;          // 0: none
+    loop_id timer;             // of the next one that is due
     loop_id begins;
 };
 
@@ -78,9 +78,10 @@ static void destroy(struct inquiry *inquiry)
 static void ask_later(struct router_inquiries *inquiries)
 {
     int64_t next_ms = INT64_MAX;
-    list_for_each(link, &inquiries->waiting) {
+    list_for_each(link, &inquiries->all) {
         const struct inquiry *inquiry = list_entry(link, struct inquiry, link);
-        next_ms = inquiry->due_ms < next_ms ? inquiry->due_ms : next_ms;
+        if (!inquiry->runtime && inquiry->due_ms < next_ms)
+            next_ms = inquiry->due_ms;
     }
     loop_cancel(loop_of(inquiries), inquiries->timer);
     inquiries->timer = 0;
@@ -99,8 +100,6 @@ static void put_off(struct inquiry *inquiry, const char *why)
     }
     owner->asked_count -= inquiry->runtime != NULL;
     router_runtime_unref(STEAL(inquiry->runtime));
-    list_remove(&inquiry->link);
-    list_append(&owner->waiting, &inquiry->link);
     inquiry->due_ms = loop_now(loop_of(owner)) + ((int64_t)FIRST_MS << inquiry->tries);
 }
 
@@ -175,53 +174,34 @@ static int send(struct inquiry *inquiry, struct error *err)
     if (r < 0)
         return r;
     inquiry->runtime = router_runtime_ref(inquiry->owner->router->runtime);
+    inquiry->owner->asked_count++;
     return 0;
-}
-
-static void ask(struct inquiry *inquiry)
-{
-    struct router_inquiries *owner = inquiry->owner;
-    struct error err = ERROR_INIT;
-    inquiry->tries++;
-    if (send(inquiry, &err) < 0) {
-        put_off(inquiry, err.text);
-        return;
-    }
-    owner->asked_count++;
-    list_remove(&inquiry->link);
-    list_append(&owner->asked, &inquiry->link);
-}
-
-static struct inquiry *first_due(const struct router_inquiries *inquiries, int64_t now_ms)
-{
-    list_for_each(link, &inquiries->waiting) {
-        struct inquiry *inquiry = list_entry(link, struct inquiry, link);
-        if (inquiry->due_ms <= now_ms)
-            return inquiry;
-    }
-    return NULL;
 }
 
 static void ask_due(void *context)
 {
     struct router_inquiries *inquiries = context;
     int64_t now_ms = loop_now(loop_of(inquiries));
-    struct inquiry *inquiry;
+    struct error err = ERROR_INIT;
     inquiries->timer = 0;
-    while (inquiries->asked_count < AT_ONCE && (inquiry = first_due(inquiries, now_ms)))
-        ask(inquiry);
+    list_for_each(link, &inquiries->all) {
+        struct inquiry *inquiry = list_entry(link, struct inquiry, link);
+        if (inquiry->runtime || inquiry->due_ms > now_ms || inquiries->asked_count >= AT_ONCE)
+            continue;
+        inquiry->tries++;
+        if (send(inquiry, &err) < 0)
+            put_off(inquiry, err.text);
+    }
     ask_later(inquiries);
 }
 
 static bool is_known(const struct router_inquiries *inquiries, struct span call, int64_t attempt)
 {
-    const struct list *const lists[] = {&inquiries->waiting, &inquiries->asked};
-    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
-        list_for_each(link, lists[i]) {
-            const struct inquiry *inquiry = list_entry(link, struct inquiry, link);
-            if (inquiry->attempt == attempt && span_is(call, inquiry->call))
-                return true;
-        }
+    list_for_each(link, &inquiries->all) {
+        const struct inquiry *inquiry = list_entry(link, struct inquiry, link);
+        if (inquiry->attempt == attempt && span_is(call, inquiry->call))
+            return true;
+    }
     return false;
 }
 
@@ -240,7 +220,7 @@ void router_inquiries_add(struct router_inquiries *inquiries, struct span deploy
     inquiry->attempt = attempt;
     inquiry->due_ms = loop_now(loop_of(inquiries)) + FIRST_MS;
     buf_init(&inquiry->body, GENERATION_BODY_MAX);
-    list_append(&inquiries->waiting, &inquiry->link);
+    list_append(&inquiries->all, &inquiry->link);
     inquiries->count++;
     ask_later(inquiries);
 }
@@ -277,8 +257,7 @@ struct router_inquiries *router_inquiries_create(struct router *router)
 {
     struct router_inquiries *inquiries = mem_new(struct router_inquiries);
     inquiries->router = router;
-    list_init(&inquiries->waiting);
-    list_init(&inquiries->asked);
+    list_init(&inquiries->all);
     return inquiries;
 }
 
@@ -286,10 +265,8 @@ void router_inquiries_destroy(struct router_inquiries *inquiries)
 {
     if (!inquiries)
         return;
-    struct list *const lists[] = {&inquiries->waiting, &inquiries->asked};
-    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
-        while (!list_empty(lists[i]))
-            destroy(list_entry(lists[i]->next, struct inquiry, link));
+    while (!list_empty(&inquiries->all))
+        destroy(list_entry(inquiries->all.next, struct inquiry, link));
     loop_cancel(loop_of(inquiries), inquiries->timer);
     loop_cancel(loop_of(inquiries), inquiries->begins);
     if (inquiries->read_job)

@@ -314,17 +314,12 @@ static const struct router_price *look_up(struct price_source *source, struct sp
 
 static struct router_price merge(const struct router_price *ours, const struct router_price *listed)
 {
-    struct router_price price = *ours;
-    int64_t *const to[] = {&price.input_pico,       &price.output_pico,    &price.cache_read_pico,
-                           &price.cache_write_pico, &price.reasoning_pico, &price.request_pico,
-                           &price.image_pico};
-    const int64_t from[] = {listed->input_pico,      listed->output_pico,
-                            listed->cache_read_pico, listed->cache_write_pico,
-                            listed->reasoning_pico,  listed->request_pico,
-                            listed->image_pico};
-    for (size_t i = 0; i < ARRAY_LEN(to); i++)
-        if (*to[i] < 0)
-            *to[i] = from[i];
+    struct router_price price = *ours, rest = *listed;
+    for (size_t i = 0; i < ROUTER_PRICE_PARTS; i++) {
+        int64_t *pico = router_price_part(&price, i);
+        if (*pico < 0)
+            *pico = *router_price_part(&rest, i);
+    }
     return price;
 }
 

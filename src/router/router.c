@@ -219,7 +219,6 @@ void router_destroy(struct router *router)
         metrics_forget_refresh(router->env.metrics, router_report_levels, router);
     loop_cancel(router->env.loop, router->wake);
     loop_cancel(router->env.loop, router->ledger_again);
-    loop_cancel(router->env.loop, router->silence);
     free(router->ledger_error);
     router_pool_clear(router);
     router_group_queues_destroy(router);

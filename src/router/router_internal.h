@@ -69,8 +69,6 @@ struct router {
     uint64_t seed;
     struct random_stock names; // what calls are named by
     loop_id wake;
-    loop_id silence;
-    int64_t silence_at_ms;
     char *ledger_error; // why there is no ledger, though there should be; NULL: there is
     loop_id ledger_again;
 };
@@ -83,9 +81,6 @@ void router_runtime_unref(struct router_runtime *runtime); // accepts NULL
 int router_runtime_upstream(struct router_runtime *runtime, struct http_client *http,
                             size_t deployment, const struct upstream **ret_upstream,
                             struct error *err);
-
-// silence.c
-void router_silence_watch(struct router_call *call); // that has just come
 
 // pool.c
 struct router_call *router_pool_take(struct router *router); // zeroed

@@ -18,13 +18,11 @@
 #define TOKEN_MAX_PICO MONEY_DOLLAR        // of one token
 #define CALL_MAX_PICO (100 * MONEY_DOLLAR) // of one request, or image
 
-enum { FIELDS = 7 };
-
 static const char magic[] = "prices 1 ";
 
-static int64_t *field(struct router_price *price, size_t index)
+int64_t *router_price_part(struct router_price *price, size_t index)
 {
-    int64_t *const fields[FIELDS] = {
+    int64_t *const fields[ROUTER_PRICE_PARTS] = {
         [PRICE_LIST_PROMPT] = &price->input_pico,
         [PRICE_LIST_COMPLETION] = &price->output_pico,
         [PRICE_LIST_CACHE_READ] = &price->cache_read_pico,
@@ -33,7 +31,8 @@ static int64_t *field(struct router_price *price, size_t index)
         [PRICE_LIST_REQUEST] = &price->request_pico,
         [PRICE_LIST_IMAGE] = &price->image_pico,
     };
-    _Static_assert((int)PRICE_LIST_CACHE_WRITE_HOUR == (int)FIELDS, "what follows is none of ours");
+    _Static_assert((int)PRICE_LIST_CACHE_WRITE_HOUR == (int)ROUTER_PRICE_PARTS,
+                   "what follows is none of ours");
     return fields[index];
 }
 
@@ -74,11 +73,11 @@ static void take(struct router_listed_price *listed, size_t index, struct span t
 {
     int64_t pico = 0;
     bool is_price = money_parse(text, &pico);
-    if (index >= FIELDS) {
+    if (index >= ROUTER_PRICE_PARTS) {
         listed->extra = listed->extra || !is_price || pico > 0;
         return;
     }
-    int64_t *known = field(&listed->price, index);
+    int64_t *known = router_price_part(&listed->price, index);
     bool apart = index == PRICE_LIST_CACHE_READ || index == PRICE_LIST_CACHE_WRITE ||
                  index == PRICE_LIST_REASONING;
     if (!is_price || !is_believed(index, pico))
@@ -134,8 +133,9 @@ void router_price_table_write(const struct router_price_table *table, struct buf
         size_t before = out->len;
         bool fits =
             is_usable(listed) && buf_append_char(out, '\n') && buf_append_text(out, listed->model);
-        for (size_t j = 0; fits && j < FIELDS; j++)
-            fits = buf_append_char(out, ' ') && buf_append_int(out, *field(&listed->price, j));
+        for (size_t j = 0; fits && j < ROUTER_PRICE_PARTS; j++)
+            fits = buf_append_char(out, ' ') &&
+                   buf_append_int(out, *router_price_part(&listed->price, j));
         if (!fits)
             buf_truncate(out, before);
     }
@@ -145,8 +145,8 @@ static bool read_line(struct router_price_table *table, struct span line)
 {
     struct span model = span_cut(&line, ' ');
     struct router_listed_price *listed = find(table, model) ? NULL : add(table, model);
-    for (size_t i = 0; listed && i < FIELDS; i++) {
-        int64_t *pico = field(&listed->price, i);
+    for (size_t i = 0; listed && i < ROUTER_PRICE_PARTS; i++) {
+        int64_t *pico = router_price_part(&listed->price, i);
         if (!span_to_i64(span_cut(&line, ' '), pico) || *pico < -1 || !is_believed(i, *pico))
             return false;
     }

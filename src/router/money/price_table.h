@@ -18,6 +18,10 @@ enum {
     ROUTER_PRICES_BYTES_MAX = 256 * 1024, // bytes of a table as text
 };
 
+// The parts of a price in the order of enum price_list_item, of which they are the first.
+enum { ROUTER_PRICE_PARTS = 7 };
+int64_t *router_price_part(struct router_price *price, size_t index);
+
 struct router_price_table {
     struct router_listed_price *models; // owned
     size_t count, capacity;

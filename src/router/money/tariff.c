@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "codec/money.h"
+#include "router/money/price_table.h"
 
 /*
  * Whether somebody else answered is no matter; whether it is paid otherwise is. What a name itself
@@ -47,31 +48,32 @@ static const struct router_deployment *next_first(const struct router_tariff *ta
     return NULL;
 }
 
-static struct router_price price_of(const struct router_tariff *tariff,
-                                    const struct router_deployment *d)
-{
-    return tariff->price ? tariff->price(tariff->context, d) : d->price;
-}
-
 static int64_t said(int64_t price, int64_t otherwise)
 {
     return price < 0 ? otherwise : price;
 }
 
+// With all that it does not say apart.
+static struct router_price price_of(const struct router_tariff *tariff,
+                                    const struct router_deployment *d)
+{
+    struct router_price price = tariff->price ? tariff->price(tariff->context, d) : d->price;
+    price.cache_read_pico = said(price.cache_read_pico, price.input_pico);
+    price.cache_write_pico = said(price.cache_write_pico, price.input_pico);
+    price.reasoning_pico = said(price.reasoning_pico, price.output_pico);
+    price.request_pico = said(price.request_pico, 0);
+    price.image_pico = said(price.image_pico, 0);
+    return price;
+}
+
 static bool same_price(const struct router_tariff *tariff, const struct router_deployment *a,
                        const struct router_deployment *b)
 {
-    const struct router_price prices[] = {price_of(tariff, a), price_of(tariff, b)};
-    const struct router_price *p = &prices[0], *q = &prices[1];
-    if (!router_price_known(p) || !router_price_known(q))
-        return !router_price_known(p) && !router_price_known(q) &&
-               strcmp(a->provider, b->provider) == 0 && strcmp(a->model, b->model) == 0;
-    return p->input_pico == q->input_pico && p->output_pico == q->output_pico &&
-           said(p->cache_read_pico, p->input_pico) == said(q->cache_read_pico, q->input_pico) &&
-           said(p->cache_write_pico, p->input_pico) == said(q->cache_write_pico, q->input_pico) &&
-           said(p->reasoning_pico, p->output_pico) == said(q->reasoning_pico, q->output_pico) &&
-           said(p->request_pico, 0) == said(q->request_pico, 0) &&
-           said(p->image_pico, 0) == said(q->image_pico, 0);
+    const struct router_price p = price_of(tariff, a), q = price_of(tariff, b);
+    if (router_price_known(&p) && router_price_known(&q))
+        return memcmp(&p, &q, sizeof p) == 0;
+    return !router_price_known(&p) && !router_price_known(&q) &&
+           strcmp(a->provider, b->provider) == 0 && strcmp(a->model, b->model) == 0;
 }
 
 static bool is_as_asked(const struct router_tariff *tariff)
@@ -85,8 +87,8 @@ static bool is_as_asked(const struct router_tariff *tariff)
 
 static bool is_free(const struct router_price *price)
 {
-    return price->input_pico == 0 && price->output_pico == 0 && price->request_pico <= 0 &&
-           price->image_pico <= 0;
+    return price->input_pico == 0 && price->output_pico == 0 && price->request_pico == 0 &&
+           price->image_pico == 0;
 }
 
 // "$0.28/$0.42 per million tokens", in and out.
@@ -169,15 +171,11 @@ static void write_switch(const struct router_tariff *tariff, struct buf *out)
 static void write_paid(const struct router_tariff *tariff, struct buf *out)
 {
     const struct router_deployment *d = tariff->answered;
-    const struct router_price now = price_of(tariff, d), *p = &now;
-    if (router_price_known(p))
-        buf_printf(
-            out, "%" PRId64 "/%" PRId64 "/%" PRId64 "/%" PRId64 "/%" PRId64 "/%" PRId64 "/%" PRId64,
-            p->input_pico, p->output_pico, said(p->cache_read_pico, p->input_pico),
-            said(p->cache_write_pico, p->input_pico), said(p->reasoning_pico, p->output_pico),
-            said(p->request_pico, 0), said(p->image_pico, 0));
-    else
+    struct router_price price = price_of(tariff, d);
+    if (!router_price_known(&price))
         buf_append_char(out, ROUTER_TARIFF_UNKNOWN);
+    for (size_t i = 0; router_price_known(&price) && i < ROUTER_PRICE_PARTS; i++)
+        buf_printf(out, "%s%" PRId64, i ? "/" : "", *router_price_part(&price, i));
     buf_printf(out, " %s %s", d->provider, d->model);
 }
 
