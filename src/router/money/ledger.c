@@ -29,15 +29,13 @@ int router_ledger_create(const struct router_ledger_options *options,
         return error_wrap(err, "the ledger");
     }
     ledger->options = *options;
-    ledger->options.home = mem_strdup(options->home);
-    ledger->options.days = options->days > 0 ? options->days : LEDGER_DAYS;
-    ledger->options.rows_max = options->rows_max > 0 ? options->rows_max : LEDGER_ROWS;
     buf_init(&ledger->record, LEDGER_RECORD_MAX);
     buf_init(&ledger->backlog, (size_t)2 * LEDGER_BACKLOG_MAX); // half of it may be taken already
     list_init(&ledger->waiting);
     list_init(&ledger->syncing);
     list_init(&ledger->corrections);
-    ledger_start(ledger);
+    ledger_measure_old(ledger);
+    ledger_apply_now(ledger);
     *ret_ledger = ledger;
     return 0;
 }
@@ -46,7 +44,6 @@ int router_ledger_create(const struct router_ledger_options *options,
 static void tell_unkept(struct router_ledger *ledger)
 {
     struct store_charge charges[LEDGER_CHARGES_MAX];
-    struct error note = ERROR_INIT;
     char money[MONEY_TEXT_SIZE];
     int64_t rows = 0, cost_pico = 0;
     for (size_t at = ledger->backlog_at; at < ledger->backlog.len;) {
@@ -59,13 +56,12 @@ static void tell_unkept(struct router_ledger *ledger)
         cost_pico = money_add(cost_pico, row.cost_pico > 0 ? row.cost_pico : 0);
         rows++;
     }
-    error_set(&note, 0,
-              "the rows of %lld calls (%s) are lost with this stop, because the disk did not take "
-              "them. Of those under a budget the next start charges the bound. Next time free some "
-              "space and wait until the ledger is written again",
-              (long long)rows, money_format(cost_pico, money));
     if (rows)
-        ledger_report(ledger, LEDGER_TROUBLE, note.text);
+        ledger_report(ledger, LEDGER_TROUBLE,
+                      "the rows of %lld calls (%s) are lost with this stop, because the disk did "
+                      "not take them. Of those under a budget the next start charges the bound. "
+                      "Next time free some space and wait until the ledger is written again",
+                      (long long)rows, money_format(cost_pico, money));
 }
 
 void router_ledger_destroy(struct router_ledger *ledger)
@@ -79,7 +75,6 @@ void router_ledger_destroy(struct router_ledger *ledger)
     journal_close(ledger->journal);
     buf_finish(&ledger->record);
     buf_finish(&ledger->backlog);
-    free((char *)(uintptr_t)ledger->options.home);
     free(ledger);
 }
 

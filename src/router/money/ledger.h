@@ -29,10 +29,9 @@ enum router_ledger_event {
 struct router_ledger_options {
     struct loop *loop;
     struct store *store;
-    const char *home; // copied
-    int64_t days;     // how long rows are kept; 0: the default
-    int64_t rows_max; // and how many at most; 0: the default
-    // Offset from UTC of the owner's zone at an instant, for the days; NULL: UTC.
+    const char *home; // borrowed
+    int64_t days;     // how long rows are kept
+    // Offset from UTC of the owner's zone at an instant, for the days.
     int64_t (*offset_ms)(void *context, int64_t wall_ms);
     // What each account has spent in a period: once for each, before on_ready.
     void (*on_sum)(void *context, const struct store_charge *spent);
@@ -46,8 +45,6 @@ struct router_ledger_options {
     void (*on_event)(void *context, enum router_ledger_event kind, const char *sentence);
     void *context;
 };
-
-enum { LEDGER_DAYS = 90, LEDGER_ROWS = 1000000 };
 
 int router_ledger_create(const struct router_ledger_options *options,
                          struct router_ledger **ret_ledger, struct error *err);

@@ -27,6 +27,7 @@ enum {
     FORGET_EVERY_MS = 60 * 60 * 1000,
     DAY_MS = 24 * 60 * 60 * 1000,
     KEEP_BUDGETS_DAYS = 40,
+    ROWS_MAX = 1000000,
 };
 
 static void apply_later(struct router_ledger *ledger, int64_t delay_ms);
@@ -50,17 +51,15 @@ static void drop_old(struct router_ledger *ledger, size_t count)
     router_ledger_is_full(ledger); // nobody may be calling, to whom else it would be told
 }
 
-static void tell_found(struct router_ledger *ledger, const struct store_fold_result *applied)
+static void look_at_damage(struct router_ledger *ledger, const struct store_fold_result *applied)
 {
-    struct error note = ERROR_INIT;
-    ledger->figures.folded_rows += applied->rows;
-    if (applied->set_aside_bytes == 0)
-        return;
-    error_set(&note, 0,
-              "%lld bytes of the ledger's journal were damaged; they are kept in %s/" JOURNAL_NAME
-              ".damaged, and everything else was read",
-              (long long)applied->set_aside_bytes, ledger->options.home);
-    ledger_report(ledger, LEDGER_FOUND, note.text);
+    if (applied->set_aside_bytes)
+        ledger_report(ledger, LEDGER_FOUND,
+                      "%lld bytes of the ledger's journal were damaged; they are kept in "
+                      "%s/" JOURNAL_NAME ".damaged, and everything else was read",
+                      (long long)applied->set_aside_bytes, ledger->options.home);
+    if (applied->lost_generation)
+        ledger_take_loss(ledger, applied->lost_generation);
 }
 
 static void on_applied(void *context, int result, const struct error *err,
@@ -72,9 +71,8 @@ static void on_applied(void *context, int result, const struct error *err,
         ledger_retry(ledger, err);
         return;
     }
-    tell_found(ledger, applied);
-    if (applied->lost_generation)
-        ledger_take_loss(ledger, applied->lost_generation);
+    ledger->figures.folded_rows += applied->rows;
+    look_at_damage(ledger, applied);
     if (ledger_flush_backlog(ledger) == 0)
         ledger_set_trouble(ledger, "");
     if (applied->is_behind) {
@@ -190,46 +188,35 @@ static void on_forget_timer(void *context)
     int64_t job = -EAGAIN;
     ledger->forget_timer = 0;
     if (today >= LEDGER_SANE_DAY)
-        job = store_ledger_forget(
-            ledger->options.store, today - ledger->options.days, ledger->options.rows_max,
-            now_ms - (int64_t)KEEP_BUDGETS_DAYS * DAY_MS, on_forgotten, ledger, NULL);
+        job = store_ledger_forget(ledger->options.store, today - ledger->options.days, ROWS_MAX,
+                                  now_ms - (int64_t)KEEP_BUDGETS_DAYS * DAY_MS, on_forgotten,
+                                  ledger, NULL);
     if (job > 0)
         ledger->forget_job = job;
     else
         forget_later(ledger, FORGET_EVERY_MS);
 }
 
-static void tell_sum(void *context, const struct store_charge *spent)
+static void on_charged(void *context, int result, const struct error *err, int64_t orphans)
 {
-    const struct router_ledger *ledger = context;
-    if (ledger->options.on_sum)
-        ledger->options.on_sum(ledger->options.context, spent);
-}
-
-static void become_ready(struct router_ledger *ledger)
-{
+    struct router_ledger *ledger = context;
+    const struct router_ledger_options *options = &ledger->options;
+    struct error local = *err;
+    (void)orphans;
+    ledger->orphan_job = 0;
+    if (result == 0)
+        result = store_read_budgets(options->store, options->on_sum, options->context, &local);
+    if (result < 0) {
+        ledger_retry(ledger, &local);
+        return;
+    }
     drop_old(ledger, ledger->apply_old);
     ledger->phase = LEDGER_READY;
     ledger_set_trouble(ledger, "");
     apply_later(ledger, APPLY_WAIT_MS);
     forget_later(ledger, FORGET_FIRST_MS);
     ledger_tell_losses(ledger);
-    if (ledger->options.on_ready)
-        ledger->options.on_ready(ledger->options.context);
-}
-
-static void on_charged(void *context, int result, const struct error *err, int64_t orphans)
-{
-    struct router_ledger *ledger = context;
-    struct error local = *err;
-    (void)orphans;
-    ledger->orphan_job = 0;
-    if (result == 0)
-        result = store_read_budgets(ledger->options.store, tell_sum, ledger, &local);
-    if (result < 0)
-        ledger_retry(ledger, &local);
-    else
-        become_ready(ledger);
+    options->on_ready(options->context);
 }
 
 static void charge_orphans(struct router_ledger *ledger)
@@ -244,12 +231,6 @@ static void charge_orphans(struct router_ledger *ledger)
         ledger_retry(ledger, &err);
 }
 
-void ledger_start(struct router_ledger *ledger)
-{
-    ledger_measure_old(ledger);
-    ledger_apply_now(ledger);
-}
-
 struct correction {
     struct list link; // router_ledger.corrections
     struct router_ledger *ledger;
@@ -259,8 +240,7 @@ struct correction {
 static void tell_difference(void *context, const struct store_charge *difference)
 {
     const struct router_ledger_options *options = &((struct correction *)context)->ledger->options;
-    if (options->on_correction)
-        options->on_correction(options->context, difference);
+    options->on_correction(options->context, difference);
 }
 
 static void on_corrected(void *context, int result, const struct error *err, int64_t rowid)
@@ -268,7 +248,7 @@ static void on_corrected(void *context, int result, const struct error *err, int
     struct correction *correction = context;
     (void)rowid;
     if (result < 0 && result != -EALREADY)
-        ledger_report(correction->ledger, LEDGER_FOUND, err->text);
+        ledger_report(correction->ledger, LEDGER_FOUND, "%s", err->text);
     else if (result == STORE_NOT_FOUND) // it waits for the disk
         ledger_report(correction->ledger, LEDGER_FOUND,
                       "a call's cost arrived before its row was stored; the router will ask for it "

@@ -21,7 +21,7 @@ enum ledger_phase {
 enum { LEDGER_SANE_DAY = 20000 }; // 2024-10-04: a clock before it was not set yet
 
 struct router_ledger {
-    struct router_ledger_options options; // its home is owned
+    struct router_ledger_options options;
     struct journal *journal;
     struct buf record;  // the one that is being written; its memory is kept
     struct buf backlog; // records that the disk did not take, each with its length before it;
@@ -59,7 +59,6 @@ struct router_ledger {
 };
 
 // ledger_apply.c
-void ledger_start(struct router_ledger *ledger);
 void ledger_record_added(struct router_ledger *ledger); // one more was appended
 bool ledger_apply_now(struct router_ledger *ledger);    // true when nothing is left to be applied
 void ledger_retry(struct router_ledger *ledger, const struct error *err); // later; it is told
@@ -85,8 +84,8 @@ void ledger_put_off(struct router_ledger *ledger, struct span record);        //
 int ledger_flush_backlog(struct router_ledger *ledger);
 bool ledger_has_backlog(const struct router_ledger *ledger);
 void ledger_set_trouble(struct router_ledger *ledger, const char *sentence); // "" when it is over
-void ledger_report(struct router_ledger *ledger, enum router_ledger_event kind,
-                   const char *sentence);
+void ledger_report(struct router_ledger *ledger, enum router_ledger_event kind, const char *fmt,
+                   ...) __attribute__((format(printf, 3, 4)));
 void ledger_measure_old(struct router_ledger *ledger); // files before the newest
 // Leaves the file when it is long and may be left. Negative: it must be left and cannot.
 int ledger_rotate(struct router_ledger *ledger, struct error *err);

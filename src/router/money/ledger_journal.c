@@ -6,6 +6,8 @@
  * The room above these limits is for the rows of the calls that are under way then.
  */
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "router/money/ledger_internal.h"
@@ -45,11 +47,15 @@ static const char *standing_trouble(const struct router_ledger *ledger)
     return ledger->trouble.text[0] || !ledger->is_full ? ledger->trouble.text : full;
 }
 
-void ledger_report(struct router_ledger *ledger, enum router_ledger_event kind,
-                   const char *sentence)
+void ledger_report(struct router_ledger *ledger, enum router_ledger_event kind, const char *fmt,
+                   ...)
 {
-    if (ledger->options.on_event)
-        ledger->options.on_event(ledger->options.context, kind, sentence);
+    char sentence[ERROR_TEXT_MAX];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(sentence, sizeof sentence, fmt, args);
+    va_end(args);
+    ledger->options.on_event(ledger->options.context, kind, sentence);
 }
 
 static void tell_trouble(struct router_ledger *ledger)
@@ -60,9 +66,9 @@ static void tell_trouble(struct router_ledger *ledger)
     bool was_full = strcmp(ledger->told.text, full) == 0;
     error_set(&ledger->told, 0, "%s", sentence);
     if (*sentence)
-        ledger_report(ledger, LEDGER_TROUBLE, sentence);
+        ledger_report(ledger, LEDGER_TROUBLE, "%s", sentence);
     else
-        ledger_report(ledger, LEDGER_RELIEF,
+        ledger_report(ledger, LEDGER_RELIEF, "%s",
                       was_full ? "it has room again; calls are accepted"
                                : "it is being written again");
 }
@@ -184,36 +190,25 @@ int ledger_flush_backlog(struct router_ledger *ledger)
     return r;
 }
 
-// Not each of them: they come as fast as calls end.
-static void tell_lost(struct router_ledger *ledger)
-{
-    struct error note = ERROR_INIT;
-    int64_t rows = ++ledger->figures.lost_rows;
-    error_set(
-        &note, 0,
-        "rows of calls are lost (%lld since the start): the disk takes nothing, and %d MiB of "
-        "rows wait in memory already. Free some space",
-        (long long)rows, LEDGER_BACKLOG_MAX >> 20);
-    if ((rows & (rows - 1)) == 0)
-        ledger_report(ledger, LEDGER_TROUBLE, note.text);
-}
-
 void ledger_put_off(struct router_ledger *ledger, struct span record)
 {
     uint32_t len = (uint32_t)record.len;
-    if (backlog_bytes(ledger) + sizeof len + len > LEDGER_BACKLOG_MAX) {
-        tell_lost(ledger);
+    if (backlog_bytes(ledger) + sizeof len + len <= LEDGER_BACKLOG_MAX) {
+        buf_append(&ledger->backlog, &len, sizeof len);
+        buf_append_span(&ledger->backlog, record);
+        ledger->figures.waiting_rows++;
         return;
     }
-    buf_append(&ledger->backlog, &len, sizeof len);
-    buf_append_span(&ledger->backlog, record);
-    ledger->figures.waiting_rows++;
+    int64_t lost = ++ledger->figures.lost_rows;
+    if ((lost & (lost - 1)) == 0) // not each of them is told: they come as fast as calls end
+        ledger_report(ledger, LEDGER_TROUBLE,
+                      "rows of calls are lost (%lld since the start): the disk takes nothing, and "
+                      "%d MiB of rows wait in memory already. Free some space",
+                      (long long)lost, LEDGER_BACKLOG_MAX >> 20);
 }
 
 int64_t ledger_day(const struct router_ledger *ledger, int64_t wall_ms)
 {
-    const struct router_ledger_options *options = &ledger->options;
-    int64_t offset_ms = options->offset_ms ? options->offset_ms(options->context, wall_ms) : 0;
-    int64_t local_ms = wall_ms + offset_ms;
+    int64_t local_ms = wall_ms + ledger->options.offset_ms(ledger->options.context, wall_ms);
     return local_ms > 0 ? local_ms / DAY_MS : 0;
 }

@@ -23,31 +23,19 @@ static bool is_set(int64_t wall_ms)
 
 static void tell(struct router_ledger *ledger, int64_t wall_ms)
 {
-    struct error note = ERROR_INIT;
     char when[CLOCK_TEXT_SIZE];
-    error_set(&note, 0,
-              "records of its journal were overwritten or removed (found at %s): what was spent by "
-              "then is not known, so the budgets of that time are closed until their "
-              "periods end. To open them with what is known, remove %.300s/" JOURNAL_LOST
-              ".* and start again",
-              clock_format_utc(wall_ms, when), ledger->options.home);
-    ledger_report(ledger, LEDGER_TROUBLE, note.text);
+    ledger_report(ledger, LEDGER_TROUBLE,
+                  "records of its journal were overwritten or removed (found at %s): what was "
+                  "spent by then is not known, so the budgets of that time are closed until their "
+                  "periods end. To open them with what is known, remove %.300s/" JOURNAL_LOST
+                  ".* and start again",
+                  clock_format_utc(wall_ms, when), ledger->options.home);
 }
 
-static void tell_over(struct router_ledger *ledger, int64_t wall_ms)
-{
-    struct error note = ERROR_INIT;
-    char when[CLOCK_TEXT_SIZE];
-    error_set(&note, 0,
-              "records of its journal were lost (found at %s). No period of that time lasts any "
-              "more, so this closes no budget; remove %.300s/" JOURNAL_LOST ".*",
-              clock_format_utc(wall_ms, when), ledger->options.home);
-    ledger_report(ledger, LEDGER_FOUND, note.text);
-}
-
+// True while a period of that time lasts.
 static bool close_budgets(struct router_ledger *ledger, int64_t wall_ms)
 {
-    return ledger->options.on_lost && ledger->options.on_lost(ledger->options.context, wall_ms);
+    return ledger->options.on_lost(ledger->options.context, wall_ms);
 }
 
 static void on_clock_timer(void *context);
@@ -74,6 +62,7 @@ static void on_clock_timer(void *context)
 
 void ledger_tell_losses(struct router_ledger *ledger)
 {
+    char when[CLOCK_TEXT_SIZE];
     int64_t lost_ms = journal_last_loss(ledger->options.home);
     if (lost_ms < 0)
         return;
@@ -82,7 +71,10 @@ void ledger_tell_losses(struct router_ledger *ledger)
     if (close_budgets(ledger, lost_ms) || ledger->told_loss)
         tell(ledger, lost_ms);
     else
-        tell_over(ledger, lost_ms);
+        ledger_report(ledger, LEDGER_FOUND,
+                      "records of its journal were lost (found at %s). No period of that time "
+                      "lasts any more, so this closes no budget; remove %.300s/" JOURNAL_LOST ".*",
+                      clock_format_utc(lost_ms, when), ledger->options.home);
 }
 
 void ledger_take_loss(struct router_ledger *ledger, uint64_t generation)

@@ -78,6 +78,7 @@ void ledger_world_open_at(struct ledger_world *world, const char *home, int64_t 
         .loop = world->loop,
         .store = world->store,
         .home = home,
+        .days = 90,
         .offset_ms = one_hour,
         .on_sum = on_sum,
         .on_correction = on_correction,
