@@ -36,46 +36,35 @@ static struct router_edit edit_of(struct router_call *call)
     return edit;
 }
 
+// What it held is settled or released before.
 void router_attempt_finish(struct router_call *call)
-{
-    struct router_attempt *attempt = &call->attempt;
-    router_give_back(call->router, &attempt->watch.held);
-    router_give_back(call->router, &attempt->head);
-    buf_finish(&attempt->model);
-    reply_watch_finish(&attempt->watch);
-    translation_destroy(STEAL(attempt->translation));
-}
-
-// The memory of an attempt goes; what it held is settled or released before.
-static void finish(struct router_call *call)
 {
     struct router_attempt *attempt = &call->attempt;
     loop_cancel(loop_of(call), attempt->timer);
     if (attempt->http)
         http_client_cancel(call->router->env.http, attempt->http);
-    router_attempt_finish(call);
+    router_give_back(call->router, &attempt->watch.held);
+    router_give_back(call->router, &attempt->head);
+    buf_finish(&attempt->model);
+    reply_watch_finish(&attempt->watch);
+    translation_destroy(STEAL(attempt->translation));
     router_call_count(call);
     attempt->timer = 0;
     attempt->http = 0;
     attempt->running = false;
 }
 
-static int64_t used_tokens(const struct router_attempt *attempt)
-{
-    const struct router_usage *usage = &attempt->watch.usage;
-    if (usage->prompt_tokens < 0 || usage->completion_tokens < 0)
-        return -1;
-    return usage->prompt_tokens + usage->completion_tokens;
-}
-
 // Charged, written down and told. Returns the tokens that it used; -1: not known.
 static int64_t settle(struct router_call *call, const struct router_failure *failure,
                       bool cancelled)
 {
+    const struct router_usage *usage = &call->attempt.watch.usage;
     if (!call->attempt.settled)
         router_charge_settle(call, failure, cancelled);
     router_report_attempt(call, failure, cancelled, loop_now(loop_of(call)));
-    return used_tokens(&call->attempt);
+    if (usage->prompt_tokens < 0 || usage->completion_tokens < 0)
+        return -1;
+    return usage->prompt_tokens + usage->completion_tokens;
 }
 
 // What it kept from others is theirs.
@@ -96,7 +85,7 @@ static void abandon(struct router_call *call)
     router_charge_release(call);
     router_picker_returned(call->runtime->picker, &call->attempt.step.lease, now_ms);
     router_queue_leave(call);
-    finish(call);
+    router_attempt_finish(call);
     router_wake_later(call->router);
 }
 
@@ -157,7 +146,7 @@ static void fail(struct router_call *call, struct chat_failure told)
         opened = router_picker_failed(call->runtime->picker, &attempt->step.lease, &failure, tokens,
                                       now_ms);
     tell_circuit(call, opened, &failure);
-    finish(call);
+    router_attempt_finish(call);
     make_way(call, tokens);
     call->events->failed(call, &failure);
 }
@@ -177,7 +166,7 @@ static void cancel(struct router_call *call, const struct router_failure *failur
     int64_t tokens = settle(call, failure, cancelled);
     router_picker_cancelled(call->runtime->picker, &call->attempt.step.lease, tokens,
                             loop_now(loop_of(call)));
-    finish(call);
+    router_attempt_finish(call);
     make_way(call, tokens);
 }
 

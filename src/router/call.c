@@ -41,9 +41,6 @@ static void destroy(struct router_call *call)
     struct router *router = call->router;
     router_attempt_cancel(call);
     router_attempt_finish(call);
-    if (call->attempt.http)
-        http_client_cancel(router->env.http, call->attempt.http);
-    loop_cancel(router->env.loop, call->attempt.timer);
     router_queue_leave(call);
     loop_cancel(router->env.loop, call->timer);
     loop_cancel(router->env.loop, call->silence);

@@ -30,8 +30,7 @@ struct router_attempt {
     bool reached;                       // the upstream had all of the request when it ended
     struct router_price price;          // by which it is reckoned
     const struct router_charge_events *charge_events;
-    struct list prices; // of those that wait for a list of prices,
-    bool awaits_price;  // while it does;
+    struct list prices; // of those that wait for a list of prices; zeroed: not yet
     bool awaited_price; // once is enough
     // What it holds.
     struct router_reservation reservation;

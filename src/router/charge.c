@@ -156,17 +156,6 @@ static int64_t bound_of(struct router_call *call, int64_t left_pico)
     return least > left_pico ? least : -1;
 }
 
-static int refuse_over(struct router_call *call, const struct router_budget_state *least,
-                       const struct error *err, struct router_failure *ret_failure)
-{
-    snprintf(call->budget, sizeof call->budget, "%s", least->account);
-    int64_t wait_ms = least->next_reset_wall_ms < 0
-                          ? -1
-                          : least->next_reset_wall_ms - loop_wall(call->router->env.loop);
-    router_failure_make(ROUTER_BUDGET, wait_ms, err->text, ret_failure);
-    return -EDQUOT;
-}
-
 static void on_recorded(void *context, int result, const struct error *err)
 {
     struct router_call *call = context;
@@ -301,10 +290,16 @@ static int hold(struct router_call *call, int64_t bound, struct router_failure *
     struct error err = ERROR_INIT;
     int r = router_budgets_reserve(&attempt->reservation,
                                    bound < 0 ? ROUTER_BUDGET_UNBOUNDED : bound, &least, &err);
-    if (r == ROUTER_BUDGET_REFUSED)
-        return refuse_over(call, &least, &err, ret_failure);
     if (r < 0)
         return refuse(ret_failure, ROUTER_SERVICE_UNAVAILABLE, err.text);
+    if (r == ROUTER_BUDGET_REFUSED) {
+        int64_t reset_ms = least.next_reset_wall_ms;
+        snprintf(call->budget, sizeof call->budget, "%s", least.account);
+        router_failure_make(ROUTER_BUDGET,
+                            reset_ms < 0 ? -1 : reset_ms - loop_wall(call->router->env.loop),
+                            err.text, ret_failure);
+        return -EDQUOT;
+    }
     attempt->reserved_pico = bound < 0 ? 0 : bound;
     return attempt->reserved_pico && call->router->ledger ? record(call, ret_failure) : 0;
 }

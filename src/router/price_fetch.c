@@ -68,6 +68,16 @@ static bool is_of(const struct price_source *source, const struct router_deploym
     return router_deployment_price_is_listed(d) && strcmp(d->base_url, source->base_url) == 0;
 }
 
+// Of the plan in force; ROUTER_NONE: no deployment needs the source any longer.
+static size_t deployment_of(const struct price_source *source)
+{
+    const struct router_plan *plan = source->owner->router->runtime->plan;
+    for (size_t i = 0; i < plan->deployment_count; i++)
+        if (is_of(source, &plan->deployments[i]))
+            return i;
+    return ROUTER_NONE;
+}
+
 static bool can_ask(const struct router_deployment *d, struct span model)
 {
     const char *star = strchr(d->model, '*');
@@ -81,10 +91,10 @@ static bool can_ask(const struct router_deployment *d, struct span model)
 
 /* What is kept */
 
-static void name_fact(const struct price_source *source, struct buf *name)
+// False: the provider's URL is too long.
+static bool name_fact(const struct price_source *source, struct buf *name)
 {
-    buf_append_text(name, "prices ");
-    buf_append_text(name, source->base_url);
+    return buf_append_text(name, "prices ") && buf_append_text(name, source->base_url);
 }
 
 // False: the store is not ready.
@@ -95,9 +105,8 @@ static bool load(struct price_source *source)
     BUF_AUTO text = BUF_INIT(ROUTER_PRICES_BYTES_MAX);
     if (source->loaded)
         return true;
-    name_fact(source, &name);
-    int r = store && !buf_is_full(&name) ? store_read_fact(store, buf_span(&name), &text, NULL)
-                                         : STORE_NOT_FOUND;
+    int r = store && name_fact(source, &name) ? store_read_fact(store, buf_span(&name), &text, NULL)
+                                              : STORE_NOT_FOUND;
     if (r == -EAGAIN && store_state(store) != STORE_FAILED)
         return false;
     source->loaded = r >= 0; // else it is read again when next wanted
@@ -111,9 +120,8 @@ static void keep(const struct price_source *source)
     struct store *store = source->owner->router->env.store;
     BUF_AUTO name = BUF_INIT(FACT_NAME_MAX);
     BUF_AUTO text = BUF_INIT(ROUTER_PRICES_BYTES_MAX);
-    name_fact(source, &name);
     router_price_table_write(&source->table, &text);
-    if (store && !buf_is_full(&name)) // a disk that fails is told of by the store itself
+    if (store && name_fact(source, &name)) // a disk that fails is told of by the store itself
         store_write_fact(store, buf_span(&name), buf_span(&text), STORE_GROUPED, NULL, NULL, NULL);
 }
 
@@ -128,7 +136,6 @@ static void on_wake(void *context)
         list_append(&woken, link);
     for (struct list *link; (link = list_shift(&woken));) {
         struct router_call *call = list_entry(link, struct router_call, attempt.prices);
-        call->attempt.awaits_price = false;
         call->attempt.charge_events->again(call);
     }
 }
@@ -210,29 +217,22 @@ static void on_done(void *context, enum http_failure how, const struct error *er
     end_asking(source);
 }
 
-// By any deployment that the list is for, as it is now.
-static int upstream_of(const struct price_source *source, const struct upstream **ret_upstream,
-                       struct error *err)
-{
-    const struct router *router = source->owner->router;
-    const struct router_plan *plan = router->runtime->plan;
-    for (size_t i = 0; i < plan->deployment_count; i++)
-        if (is_of(source, &plan->deployments[i]))
-            return router_runtime_upstream(router->runtime, router->env.http, i, ret_upstream, err);
-    return error_set(err, -ENOENT, "no deployment needs its prices any longer");
-}
-
 static void ask(struct price_source *source)
 {
     static const struct http_handler handler = {on_head, on_body, on_done};
     static const struct http_timeouts timeouts = {.connect = CONNECT_MS, .total = TOTAL_MS};
+    struct router *router = source->owner->router;
     const struct upstream *upstream;
     struct error err = ERROR_INIT;
     source->status = 0;
     source->broken = (struct error)ERROR_INIT;
-    source->runtime = router_runtime_ref(source->owner->router->runtime);
+    source->runtime = router_runtime_ref(router->runtime);
     source->list = price_list_create(on_entry, source);
-    int r = upstream_of(source, &upstream, &err);
+    size_t deployment = deployment_of(source);
+    int r = deployment == ROUTER_NONE
+                ? error_set(&err, -ENOENT, "no deployment needs its prices any longer")
+                : router_runtime_upstream(router->runtime, router->env.http, deployment, &upstream,
+                                          &err);
     if (r == 0)
         r = upstream_ask_prices(upstream, &timeouts, &handler, source, &source->http, &err);
     if (r == 0)
@@ -278,18 +278,6 @@ static void destroy(struct price_source *source)
     free(source);
 }
 
-// A call that waits for its list, or will be woken because it came, may be of an older plan.
-static bool is_in_use(const struct price_source *source)
-{
-    const struct router_plan *plan = source->owner->router->runtime->plan;
-    if (source->http || source->wake || !list_empty(&source->waiting))
-        return true;
-    for (size_t i = 0; i < plan->deployment_count; i++)
-        if (is_of(source, &plan->deployments[i]))
-            return true;
-    return false;
-}
-
 /* Prices */
 
 // NULL: the deployment's provider publishes none, or the price is configured.
@@ -304,12 +292,6 @@ static struct price_source *source_of(struct router_prices *prices,
             return source;
     }
     return prices->count < SOURCES_MAX ? create(prices, d->base_url) : NULL;
-}
-
-// NULL: not known (yet).
-static const struct router_price *look_up(struct price_source *source, struct span model)
-{
-    return load(source) ? router_price_table_find(&source->table, model) : NULL;
 }
 
 static struct router_price merge(const struct router_price *ours, const struct router_price *listed)
@@ -328,7 +310,8 @@ struct router_price router_price_of(struct router *router,
                                     bool *ret_listed)
 {
     struct price_source *source = source_of(router->prices, deployment);
-    const struct router_price *listed = source ? look_up(source, model) : NULL;
+    const struct router_price *listed =
+        source && load(source) ? router_price_table_find(&source->table, model) : NULL;
     if (ret_listed)
         *ret_listed = listed != NULL;
     return listed ? merge(&deployment->price, listed) : deployment->price;
@@ -350,20 +333,19 @@ bool router_prices_await(struct router_prices *prices, struct router_call *call)
         return false;
     if (is_due(source, model))
         ask(source);
-    if (!source->http || call->attempt.awaited_price || look_up(source, model))
+    if (!source->http || call->attempt.awaited_price ||
+        router_price_table_find(&source->table, model))
         return false;
     // A list that another plan is asking for may leave the model out, and is not the one.
     call->attempt.awaited_price = source->runtime == prices->router->runtime;
-    call->attempt.awaits_price = true;
     list_append(&source->waiting, &call->attempt.prices);
     return true;
 }
 
 void router_prices_leave(struct router_call *call)
 {
-    if (call->attempt.awaits_price)
+    if (call->attempt.prices.next)
         list_remove(&call->attempt.prices);
-    call->attempt.awaits_price = false;
 }
 
 void router_prices_changed(struct router_prices *prices)
@@ -371,7 +353,9 @@ void router_prices_changed(struct router_prices *prices)
     list_for_each(link, &prices->sources) {
         struct price_source *source = list_entry(link, struct price_source, link);
         source->complete = false;
-        if (!is_in_use(source))
+        // A call that waits for its list, or will be woken because it came, may be of an older plan.
+        if (!source->http && !source->wake && list_empty(&source->waiting) &&
+            deployment_of(source) == ROUTER_NONE)
             destroy(source);
     }
 }

@@ -79,14 +79,6 @@ static void end(struct call *call, struct chat_failure failure)
     sink->on_failure(context, &failure);
 }
 
-static void fail(struct call *call, const struct router_failure *failure)
-{
-    struct chat_failure told = {failure->kind, failure->upstream_status, failure->retry_after_ms,
-                                ""};
-    snprintf(told.text, sizeof told.text, "%s", failure->text);
-    end(call, told);
-}
-
 static void on_unreadable(void *context)
 {
     struct call *call = context;
@@ -167,7 +159,11 @@ static void on_end(void *context, const struct router_result *result)
     if (call->ending)
         return; // it could not be read, and that is on its way
     if (result->failure) {
-        fail(call, result->failure);
+        const struct router_failure *failure = result->failure;
+        struct chat_failure told = {failure->kind, failure->upstream_status,
+                                    failure->retry_after_ms, ""};
+        snprintf(told.text, sizeof told.text, "%s", failure->text);
+        end(call, told);
         return;
     }
     if (call->reply->format->reply_end(call->reply, &reply) < 0) {

@@ -62,25 +62,18 @@ static void on_granted(struct router_call *call, const struct router_bucket_even
     call->events->go(call); // also when it waited in vain: there may be fallbacks
 }
 
-static void on_queue_timer(void *context);
-
-static void group_queue_run(struct router_group_queue *queue)
+static void on_queue_timer(void *context)
 {
+    struct router_group_queue *queue = context;
     struct router_bucket_event event;
     struct loop *loop = queue->router->env.loop;
     int64_t now_ms = loop_now(loop);
+    queue->timer = 0;
     while (router_bucket_next(queue->bucket, now_ms, &event))
         on_granted(event.context, &event);
     loop_cancel(loop, queue->timer);
     int64_t at_ms = router_bucket_wakeup(queue->bucket, now_ms);
     queue->timer = at_ms < 0 ? 0 : loop_timer_at(loop, at_ms, on_queue_timer, queue);
-}
-
-static void on_queue_timer(void *context)
-{
-    struct router_group_queue *queue = context;
-    queue->timer = 0;
-    group_queue_run(queue);
 }
 
 void router_group_queue_wake(struct router_group_queue *queue)

@@ -93,7 +93,7 @@ void router_pool_clear(struct router *router);
 // attempt.c
 void router_attempt_begin(struct router_call *call, const struct router_step *step);
 void router_attempt_cancel(struct router_call *call);
-void router_attempt_finish(struct router_call *call); // its memory, nothing else
+void router_attempt_finish(struct router_call *call); // frees what it has; also where none began
 void router_attempt_pause(struct router_call *call);  // its reader has enough for now
 void router_attempt_resume(struct router_call *call);
 

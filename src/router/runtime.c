@@ -4,18 +4,6 @@
 #include "base/mem.h"
 #include "router/router_internal.h"
 
-static struct router_circuit_policy circuit_policy_of(const struct router_plan *plan)
-{
-    struct router_circuit_policy policy = {
-        .disabled = plan->disable_cooldowns,
-        .own_cooldown_ms = -1,
-        .cooldown_ms = plan->cooldown_ms,
-        .allowed_fails = plan->allowed_fails,
-    };
-    memcpy(policy.fails, plan->fails, sizeof policy.fails);
-    return policy;
-}
-
 static struct router_budget_terms *terms_of(const struct router_plan *plan)
 {
     struct router_budget_terms *terms = mem_zalloc((plan->budget_count + 1) * sizeof *terms);
@@ -42,7 +30,13 @@ struct router_runtime *router_runtime_create(struct router *router, const struct
                                              const struct router_runtime *before)
 {
     struct router_runtime *runtime = mem_new(struct router_runtime);
-    struct router_circuit_policy policy = circuit_policy_of(plan);
+    struct router_circuit_policy policy = {
+        .disabled = plan->disable_cooldowns,
+        .own_cooldown_ms = -1,
+        .cooldown_ms = plan->cooldown_ms,
+        .allowed_fails = plan->allowed_fails,
+    };
+    memcpy(policy.fails, plan->fails, sizeof policy.fails);
     runtime->references = 1;
     runtime->plan = router_plan_ref(plan);
     runtime->picker =

@@ -58,16 +58,6 @@ void router_notices_destroy(struct router_notices *notices)
     free(notices);
 }
 
-// A notice that is still to be told is never forgotten, however many there are.
-static void make_room(struct router_notices *notices)
-{
-    list_for_each(link, &notices->notices) {
-        struct notice *notice = list_entry(link, struct notice, link);
-        if (notices->count >= ROUTER_NOTICES_MAX && !notice->work)
-            notice_destroy(notices, notice);
-    }
-}
-
 static void write_name(const char *asked, struct buf *out)
 {
     buf_printf(out, "tariff:%s", asked);
@@ -89,7 +79,11 @@ static struct notice *newest(struct router_notices *notices, const char *asked)
     write_name(asked, &name);
     if (store_read_fact(notices->store, buf_span(&name), &paid, NULL) < 0)
         return NULL;
-    make_room(notices);
+    list_for_each(link, &notices->notices) { // one that is still to be told is never forgotten
+        struct notice *notice = list_entry(link, struct notice, link);
+        if (notices->count >= ROUTER_NOTICES_MAX && !notice->work)
+            notice_destroy(notices, notice);
+    }
     return notice_add(notices, asked, buf_take_text(&paid));
 }
 
