@@ -4,7 +4,6 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "router/call.h"
-#include "router/money/names.h"
 
 // What a call is known by: its own name, and who asks for what.
 
@@ -62,15 +61,16 @@ struct span router_call_model(const struct router_call *call)
     struct span told = span_of(call->attempt.watch.model);
     if (!told.len || span_equal(told, ours))
         return ours;
-    return router_names_take(call->router->model_names, told, today(call), ours);
+    return router_names_take(&call->router->model_names, ROUTER_MODEL_NAMES_MAX, told, today(call),
+                             ours);
 }
 
 void router_call_keep_origin(struct router_call *call, const struct router_origin *origin)
 {
     call->origin = *origin;
     if (origin->slot.len && !router_plan_knows_slot(call->runtime->plan, origin->slot))
-        call->origin.slot = router_names_take(call->router->slot_names, origin->slot, today(call),
-                                              SPAN_LITERAL("other"));
+        call->origin.slot = router_names_take(&call->router->slot_names, ROUTER_SLOT_NAMES_MAX,
+                                              origin->slot, today(call), SPAN_LITERAL("other"));
     struct span *texts[] = {&call->origin.slot, &call->origin.session, &call->origin.job,
                             &call->origin.key_name, &call->origin.key_hash};
     size_t bytes = 0;

@@ -87,8 +87,10 @@ static size_t claims_of(const struct router_call *call, struct router_budget_cla
         if (count == ROUTER_BUDGETS_PER_CALL)
             return count + 1;
         bool each = strcmp(rule->match, "*") == 0 && rule->scope != ROUTER_SCOPE_ROUTER;
-        claims[count++] =
-            (struct router_budget_claim){&call->runtime->terms[i], each ? key : SPAN_ABSENT};
+        claims[count++] = (struct router_budget_claim){
+            .terms = {rule->name, rule->cap_pico, rule->period, plan->zone},
+            .key = each ? key : SPAN_ABSENT,
+        };
     }
     return count;
 }

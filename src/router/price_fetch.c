@@ -353,7 +353,7 @@ void router_prices_changed(struct router_prices *prices)
     list_for_each(link, &prices->sources) {
         struct price_source *source = list_entry(link, struct price_source, link);
         source->complete = false;
-        // A call that waits for its list, or will be woken because it came, may be of an older plan.
+        // Calls that wait for its list, or will be woken because it came, may be of an older plan.
         if (!source->http && !source->wake && list_empty(&source->waiting) &&
             deployment_of(source) == ROUTER_NONE)
             destroy(source);

@@ -10,7 +10,6 @@
 #include "base/random.h"
 #include "router/call.h"
 #include "router/money/budget_memory.h"
-#include "router/money/names.h"
 #include "router/money/notices.h"
 #include "router/queue.h"
 #include "router/router_internal.h"
@@ -67,12 +66,12 @@ static void on_ready(void *context)
 static bool on_lost(void *context, int64_t wall_ms)
 {
     struct router *router = context;
-    const struct router_runtime *runtime = router->runtime;
+    const struct router_plan *plan = router->runtime->plan;
     bool lasts = false;
     router_budgets_lose(router->budgets, wall_ms);
-    for (size_t i = 0; i < runtime->plan->budget_count; i++) {
-        const struct router_budget_terms *terms = &runtime->terms[i];
-        int64_t end_ms = budget_period_at(&terms->period, &terms->zone, wall_ms).end_wall_ms;
+    for (size_t i = 0; i < plan->budget_count; i++) {
+        int64_t end_ms =
+            budget_period_at(&plan->budgets[i].period, &plan->zone, wall_ms).end_wall_ms;
         lasts |= end_ms < 0 || end_ms > loop_wall(router->env.loop);
     }
     return lasts;
@@ -169,8 +168,6 @@ int router_create(const struct router_env *env, const struct router_plan *plan,
     list_init(&router->group_queues);
     router->budgets = router_budgets_create(ROUTER_BUDGET_ACCOUNTS, loop_clock(env->loop));
     router->notices = router_notices_create(env->store);
-    router->slot_names = router_names_create(ROUTER_SLOT_NAMES_MAX);
-    router->model_names = router_names_create(ROUTER_MODEL_NAMES_MAX);
     router->inquiries = router_inquiries_create(router);
     router->prices = router_prices_create(router);
     router->metrics = router_metrics_create(env->metrics);
@@ -228,8 +225,8 @@ void router_destroy(struct router *router)
     router_runtime_unref(router->runtime);
     router_budgets_destroy(router->budgets);
     router_notices_destroy(router->notices);
-    router_names_destroy(router->slot_names);
-    router_names_destroy(router->model_names);
+    router_names_finish(&router->slot_names);
+    router_names_finish(&router->model_names);
     router_metrics_destroy(router->metrics);
     free(router);
 }

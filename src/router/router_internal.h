@@ -7,6 +7,7 @@
 #include "router/inquiry.h"
 #include "router/money/budget.h"
 #include "router/money/ledger.h"
+#include "router/money/names.h"
 #include "router/observe/metrics.h"
 #include "router/price_fetch.h"
 #include "router/route/fallback_iter.h"
@@ -38,8 +39,7 @@ struct router_runtime {
     unsigned references;
     struct router_plan *plan;
     struct router_picker *picker;
-    struct upstream **upstreams;       // by deployment; made when first asked
-    struct router_budget_terms *terms; // by plan->budgets
+    struct upstream **upstreams; // by deployment; made when first asked
 };
 
 struct router_attempt;
@@ -54,7 +54,7 @@ struct router {
     struct router_prices *prices;
     struct router_metrics *metrics;
     struct router_notices *notices;
-    struct router_names *slot_names, *model_names;
+    struct router_names slot_names, model_names;
     struct list calls;         // struct router_call::link
     struct list waiting;       // struct router_call::waiting
     struct list group_queues;  // struct router_group_queue::link

@@ -4,19 +4,6 @@
 #include "base/mem.h"
 #include "router/router_internal.h"
 
-static struct router_budget_terms *terms_of(const struct router_plan *plan)
-{
-    struct router_budget_terms *terms = mem_zalloc((plan->budget_count + 1) * sizeof *terms);
-    for (size_t i = 0; i < plan->budget_count; i++)
-        terms[i] = (struct router_budget_terms){
-            .name = plan->budgets[i].name,
-            .cap_pico = plan->budgets[i].cap_pico,
-            .period = plan->budgets[i].period,
-            .zone = plan->zone,
-        };
-    return terms;
-}
-
 // What was learnt of a deployment stays known when the configuration is read again.
 static void inherit(struct router_runtime *runtime, const struct router_runtime *before)
 {
@@ -42,7 +29,6 @@ struct router_runtime *router_runtime_create(struct router *router, const struct
     runtime->picker =
         router_picker_create(plan->deployments, plan->deployment_count, &policy, ++router->seed);
     runtime->upstreams = mem_zalloc((plan->deployment_count + 1) * sizeof(struct upstream *));
-    runtime->terms = terms_of(plan);
     if (before)
         inherit(runtime, before);
     return runtime;
@@ -61,7 +47,6 @@ void router_runtime_unref(struct router_runtime *runtime)
     for (size_t i = 0; i < runtime->plan->deployment_count; i++)
         upstream_destroy(runtime->upstreams[i]);
     free(runtime->upstreams);
-    free(runtime->terms);
     router_picker_destroy(runtime->picker);
     router_plan_unref(runtime->plan);
     free(runtime);

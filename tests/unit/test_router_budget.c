@@ -25,7 +25,7 @@ static const struct router_budget_terms counted = {
 
 static struct router_budget_claim claim(const struct router_budget_terms *terms, const char *key)
 {
-    return (struct router_budget_claim){terms, span_of(key)};
+    return (struct router_budget_claim){*terms, span_of(key)};
 }
 
 // One claim, with what came of it.

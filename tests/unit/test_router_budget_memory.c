@@ -98,7 +98,7 @@ static void add(struct store *store, const struct store_charge *charge)
 static int hold(struct store *store, const char *key, int64_t amount,
                 struct router_reservation *ret_id)
 {
-    struct router_budget_claim claim = {key ? &session : &total, span_of(key)};
+    struct router_budget_claim claim = {key ? session : total, span_of(key)};
     return budget_reserve(store->budgets, &claim, 1, amount, NOON, ret_id, NULL, NULL);
 }
 
@@ -203,7 +203,7 @@ static void what_an_overshoot_closed_comes_back_closed(void **state)
 static int64_t left_of(struct router_budgets *budgets, const struct router_budget_terms *terms,
                        int64_t now_ms)
 {
-    struct router_budget_claim one = {terms, SPAN_ABSENT};
+    struct router_budget_claim one = {*terms, SPAN_ABSENT};
     return budget_left(budgets, &one, 1, now_ms);
 }
 
@@ -217,7 +217,7 @@ static void what_was_lost_closes_the_periods_of_that_time(void **state)
         .name = "weekly", .cap_pico = 1000, .period = {BUDGET_DAYS, 7}};
     static const struct router_budget_terms counted = {.name = "counted", .cap_pico = -1};
     struct router_budgets *budgets = router_budgets_create(8, &clock_system);
-    struct router_budget_claim one = {&daily, SPAN_ABSENT};
+    struct router_budget_claim one = {daily, SPAN_ABSENT};
     struct router_budget_state refusal;
     struct router_budget_state seen;
     struct error err = ERROR_INIT;
@@ -317,7 +317,7 @@ static void what_was_spent_before_its_sum_was_read_is_added(void **state)
 {
     (void)state;
     const int64_t today = NOON / DAY_MS * DAY_MS;
-    const struct router_budget_claim claim = {&daily, SPAN_ABSENT};
+    const struct router_budget_claim claim = {daily, SPAN_ABSENT};
     for (int is_told = 0; is_told <= 1; is_told++) {
         struct store store = begin(8);
         struct router_budget_charges charges;
@@ -346,7 +346,7 @@ static void a_sum_of_another_period_is_added_while_that_lasts(void **state)
 {
     (void)state;
     const int64_t today = NOON / DAY_MS * DAY_MS;
-    const struct router_budget_claim claim = {&daily, SPAN_ABSENT};
+    const struct router_budget_claim claim = {daily, SPAN_ABSENT};
     static const struct {
         int64_t now, back_days, days;
     } cases[] = {{5000, 0, 1}, {NOON, 3, 7}, {NOON, 3, 0}};

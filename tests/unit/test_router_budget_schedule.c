@@ -65,8 +65,7 @@ static void model_begin(struct model *model, uint64_t seed)
                                          ? (struct budget_period){BUDGET_DAYS, 1}
                                          : (struct budget_period){BUDGET_CLOCK, hours[i] * 3600};
         model->period[i] = hours[i] ? model->now / model->period_ms[i] : 0;
-        struct router_budget_claim one =
-            (struct router_budget_claim){&model->terms[i], SPAN_ABSENT};
+        struct router_budget_claim one = (struct router_budget_claim){model->terms[i], SPAN_ABSENT};
         assert_true(budget_left(model->budgets, &one, 1, model->now) > 0);
     }
 }
@@ -104,7 +103,7 @@ static void step_reserve(struct model *model, struct model_call *call)
         call->accounts[below(model, ACCOUNTS)] = true;
     for (int i = 0; i < ACCOUNTS; i++)
         if (call->accounts[i])
-            claims[count++] = (struct router_budget_claim){&model->terms[i], SPAN_ABSENT};
+            claims[count++] = (struct router_budget_claim){model->terms[i], SPAN_ABSENT};
     call->amount = below(model, 60);
     model_roll(model, call->accounts);
     bool expected = model_bears(model, call->accounts, call->amount);
@@ -261,13 +260,13 @@ static const struct router_budget_terms monthly = {
 
 static int64_t left_of(struct router_budgets *budgets, int64_t now)
 {
-    struct router_budget_claim one = {&monthly, SPAN_ABSENT};
+    struct router_budget_claim one = {monthly, SPAN_ABSENT};
     return budget_left(budgets, &one, 1, now);
 }
 
 static void spend_most(struct router_budgets *budgets, int64_t now)
 {
-    struct router_budget_claim one = {&monthly, SPAN_ABSENT};
+    struct router_budget_claim one = {monthly, SPAN_ABSENT};
     struct router_reservation id;
     assert_int_equal(budget_reserve(budgets, &one, 1, 990, now, &id, NULL, NULL), 0);
     router_budgets_settle(budgets, &id, 990, now, NULL);

@@ -21,7 +21,7 @@ static const struct router_budget_terms daily = {
 static int reserve(struct router_budgets *budgets, const struct router_budget_terms *terms,
                    int64_t amount, int64_t now, struct router_reservation *ret_id)
 {
-    struct router_budget_claim claim = {terms, SPAN_ABSENT};
+    struct router_budget_claim claim = {*terms, SPAN_ABSENT};
     return budget_reserve(budgets, &claim, 1, amount, now, ret_id, NULL, NULL);
 }
 

@@ -70,12 +70,12 @@ static bool is_plain(struct span key, size_t room)
 
 static int make_name(const struct router_budget_claim *claim, char *name, struct error *err)
 {
-    size_t len = strlen(claim->terms->name);
+    size_t len = strlen(claim->terms.name);
     size_t needed = len + (claim->key.data ? SHA256_HEX_SIZE : 0);
     if (len == 0 || needed >= ROUTER_BUDGET_NAME_MAX)
         return error_set(err, -EINVAL, "the budget's name \"%.*s\" is empty or too long",
-                         SENTENCE_NAME_MAX, claim->terms->name);
-    memcpy(name, claim->terms->name, len + 1);
+                         SENTENCE_NAME_MAX, claim->terms.name);
+    memcpy(name, claim->terms.name, len + 1);
     if (!claim->key.data)
         return 0;
     name[len++] = ':';
@@ -112,7 +112,7 @@ static int hold(struct router_budgets *budgets, const struct router_budget_claim
         return r;
     account->unread = false;
     account->used = true;
-    budget_account_claim(account, claim->terms, now);
+    budget_account_claim(account, &claim->terms, now);
     for (size_t i = 0; i < reservation->count; i++)
         if (reservation->accounts[i] == account)
             return 0;

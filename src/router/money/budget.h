@@ -37,7 +37,7 @@ struct router_budget_terms {
 // its own ("*"), whose it is, else SPAN_ABSENT. The account's name is "NAME" or "NAME:KEY"; a key
 // that does not fit, or could not be shown, is replaced by its SHA-256.
 struct router_budget_claim {
-    const struct router_budget_terms *terms;
+    struct router_budget_terms terms;
     struct span key;
 };
 

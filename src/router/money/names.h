@@ -15,11 +15,15 @@ enum {
     ROUTER_MODEL_NAMES_MAX = 256,
 };
 
-struct router_names;
+// Zeroed: none yet.
+struct router_names {
+    int64_t day;
+    size_t count, capacity;
+    char **names; // owned
+};
 
-struct router_names *router_names_create(size_t max);
-void router_names_destroy(struct router_names *names); // accepts NULL
+void router_names_finish(struct router_names *names);
 
-// The name itself, or, where it is one too many, what all of those are called.
-struct span router_names_take(struct router_names *names, struct span name, int64_t day,
+// The name itself, or, where there are as many as may be, what all others are called.
+struct span router_names_take(struct router_names *names, size_t max, struct span name, int64_t day,
                               struct span others);
