@@ -349,7 +349,7 @@ void router_charge_release(struct router_call *call)
     router_prices_leave(call);
     router_ledger_forget(&attempt->sync);
     if (attempt->recorded)
-        router_ledger_release(call->router->ledger, span_of(call->ledger_id), NULL);
+        router_ledger_release(call->router->ledger, span_of(call->ledger_id));
     router_budgets_release(&attempt->reservation);
     attempt->recorded = false;
 }
@@ -476,7 +476,7 @@ void router_charge_settle(struct router_call *call, const struct router_failure 
     row.reasoning_tokens = watch->usage.reasoning_tokens;
     row.bytes_out = (int64_t)watch->bytes;
     if (router->ledger)
-        router_ledger_settle(router->ledger, &row, NULL);
+        router_ledger_settle(router->ledger, &row);
     else
         router_budgets_keep_untold(router->budgets, &charged);
     if (router->ledger && unsure)

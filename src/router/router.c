@@ -1,7 +1,6 @@
 #include "router/router.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,12 +48,9 @@ static int64_t kept(void *context)
 static void on_correction(void *context, const struct store_charge *difference)
 {
     struct router *router = context;
-    bool closed_now = false;
-    router_budgets_correct(router->budgets, difference, &closed_now);
-    char name[ROUTER_BUDGET_NAME_MAX];
-    snprintf(name, sizeof name, "%.*s", (int)difference->account.len, difference->account.data);
-    if (closed_now)
-        LOG_EVENT(LOG_ERROR, "router.overshoot", "", LOG_TEXT("budget", name),
+    const char *closed = router_budgets_correct(router->budgets, difference);
+    if (closed)
+        LOG_EVENT(LOG_ERROR, "router.overshoot", "", LOG_TEXT("budget", closed),
                   LOG_NUMBER("overshoot_pico", difference->overshoot_pico));
 }
 

@@ -60,11 +60,14 @@ static int restore(struct router_budgets *budgets, struct span account, int64_t 
     return router_budgets_restore(budgets, &sum, NOON, NULL);
 }
 
+// True when that has closed it.
 static bool correct(struct router_budgets *budgets, const char *account, int64_t start,
-                    int64_t delta, int64_t overshoot, bool *ret_closed_now)
+                    int64_t delta, int64_t overshoot)
 {
     struct store_charge correction = {span_of(account), start, 0, delta, overshoot, 900};
-    return router_budgets_correct(budgets, &correction, ret_closed_now);
+    const char *closed = router_budgets_correct(budgets, &correction);
+    assert_true(!closed || strcmp(closed, account) == 0);
+    return closed;
 }
 
 static void test_as_many_as_fit(void **state)
@@ -374,13 +377,12 @@ static void test_corrected(void **state)
 {
     (void)state;
     struct router_budgets *budgets = router_budgets_create(3, &clock_system);
-    bool closed_now = true;
     spend(budgets, &daily, 700, NOON);
-    assert_true(correct(budgets, "daily", MIDNIGHT - DAY_MS, -150, 0, &closed_now));
+    assert_false(correct(budgets, "daily", MIDNIGHT - DAY_MS, -150, 0));
     check(budgets, "daily", 550, 0);
-    assert_false(closed_now);
-    assert_false(correct(budgets, "daily", MIDNIGHT, -150, 0, &closed_now)); // another period
-    assert_false(correct(budgets, "none", 0, 1, 0, &closed_now));
+    assert_false(correct(budgets, "daily", MIDNIGHT, 150, 1)); // another period
+    check(budgets, "daily", 550, 0);
+    assert_false(correct(budgets, "none", 0, 1, 1));
 
     // What the store knows already is not told to it again.
     struct router_reservation id;
@@ -391,12 +393,10 @@ static void test_corrected(void **state)
     check(budgets, "daily", 555, 0);
 
     // More than what was held closes it; less afterwards opens nothing, and the period's end does.
-    assert_true(correct(budgets, "daily", MIDNIGHT - DAY_MS, 10, 10, &closed_now));
-    assert_true(closed_now);
+    assert_true(correct(budgets, "daily", MIDNIGHT - DAY_MS, 10, 10));
     assert_true(look(budgets, "daily").closed);
     assert_int_equal(look(budgets, "daily").overshoot_pico, 10);
-    assert_true(correct(budgets, "daily", MIDNIGHT - DAY_MS, -400, 0, &closed_now));
-    assert_false(closed_now);
+    assert_false(correct(budgets, "daily", MIDNIGHT - DAY_MS, -400, 0));
     assert_int_equal(reserve(budgets, &daily, NULL, 5, NOON, &id), ROUTER_BUDGET_REFUSED);
     assert_int_equal(reserve(budgets, &daily, NULL, 5, MIDNIGHT, &id), 0);
     router_budgets_destroy(budgets);
@@ -420,7 +420,6 @@ static void test_closed_over_a_restart(void **state)
     struct router_budget_state refusal;
     struct router_budget_terms raised = daily;
     struct router_reservation id;
-    bool closed_now = false;
     raised.cap_pico++;
     struct router_budgets *budgets = restarted(7, daily.cap_pico);
     assert_true(look(budgets, "daily").closed);
@@ -441,7 +440,7 @@ static void test_closed_over_a_restart(void **state)
     router_budgets_destroy(budgets);
 
     budgets = restarted(0, 0); // a correction that comes before the first call
-    assert_true(correct(budgets, "daily", MIDNIGHT - DAY_MS, 5, 5, &closed_now) && closed_now);
+    assert_true(correct(budgets, "daily", MIDNIGHT - DAY_MS, 5, 5));
     assert_int_equal(reserve(budgets, &daily, NULL, 1, NOON, &id), 0); // 1000 is more than 900
     router_budgets_destroy(budgets);
 }

@@ -77,7 +77,7 @@ static void a_call_is_reserved_synced_settled_folded(void **state)
     assert_int_equal(router_ledger_kept(world.ledger), 1);
     assert_int_equal(number("SELECT day FROM ledger"), LEDGER_WORLD_DAY);
     assert_int_equal(number("SELECT count(*) FROM reservations"), 4);
-    assert_int_equal(router_ledger_release(world.ledger, SPAN_LITERAL("c1"), NULL), 0);
+    assert_int_equal(router_ledger_release(world.ledger, SPAN_LITERAL("c1")), 0);
     assert_int_equal(router_ledger_kept(world.ledger), 1);
     ledger_world_run(&world, 2000);
     ledger_world_run(&world, 0);
@@ -368,7 +368,7 @@ static void a_correction_is_told(void **state)
     row.source = STORE_COST_BOUND;
     row.charges = &held;
     row.charge_count = 1;
-    router_ledger_settle(world.ledger, &row, NULL);
+    router_ledger_settle(world.ledger, &row);
     assert_int_equal(
         router_ledger_correct(world.ledger, SPAN_LITERAL("c"), 1, 8, STORE_COST_PROVIDER, NULL), 0);
     ledger_world_run(&world, 0);
@@ -385,7 +385,7 @@ static void old_rows_are_forgotten_in_time(void **state)
     ledger_world_run(&world, 0);
     struct store_attempt row = ledger_world_attempt(&world, "old", 1);
     row.wall_ms -= (int64_t)91 * LEDGER_WORLD_DAY_MS;
-    router_ledger_settle(world.ledger, &row, NULL);
+    router_ledger_settle(world.ledger, &row);
     ledger_world_settle(&world, "new", 1);
     ledger_world_run(&world, 64000);
     ledger_world_run(&world, 64000);

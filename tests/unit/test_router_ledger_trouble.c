@@ -48,7 +48,7 @@ static void rows_that_a_stop_on_a_full_disk_loses_are_told(void **state)
     settle_until_full(&world);
     ledger_world_settle(&world, "one", 2500000000); // picodollars
     ledger_world_settle(&world, "two", 4000000000);
-    router_ledger_release(world.ledger, SPAN_LITERAL("no row"), NULL);
+    router_ledger_release(world.ledger, SPAN_LITERAL("no row"));
     ledger_world_close(&world);
     if (!strstr(world.note, "3 calls ($0.0065)") || !strstr(world.note, "free some space"))
         fail_msg("%s", world.note);

@@ -62,12 +62,12 @@ void router_budgets_keep_untold(struct router_budgets *budgets,
     }
 }
 
-bool router_budgets_correct(struct router_budgets *budgets, const struct store_charge *difference,
-                            bool *ret_closed_now)
+const char *router_budgets_correct(struct router_budgets *budgets,
+                                   const struct store_charge *difference)
 {
     struct budget_account *account = budget_accounts_find(budgets, difference->account);
     if (!account || account->start_ms != difference->period_ms)
-        return false;
+        return NULL;
     int64_t unreported = account->spent_pico - account->reported_pico;
     int64_t untold = account->overshoot_pico - account->reported_overshoot_pico;
     int64_t excess = budget_account_excess(account, difference->amount_pico);
@@ -75,12 +75,12 @@ bool router_budgets_correct(struct router_budgets *budgets, const struct store_c
         excess = difference->overshoot_pico;
     if (difference->overshoot_pico > 0 && !account->claimed && !account->closed)
         account->cap_pico = difference->cap_pico;
-    *ret_closed_now = budget_account_spend(account, difference->amount_pico, excess);
+    bool closed_now = budget_account_spend(account, difference->amount_pico, excess);
     account->spent_pico = account->spent_pico < 0 ? 0 : account->spent_pico;
     account->reported_pico = account->spent_pico - unreported;
     if (difference->overshoot_pico > 0)
         account->reported_overshoot_pico = account->overshoot_pico - untold;
-    return true;
+    return closed_now ? account->name : NULL;
 }
 
 void router_budgets_lose(struct router_budgets *budgets, int64_t lost_wall_ms)

@@ -18,10 +18,10 @@ void router_budgets_keep_untold(struct router_budgets *budgets,
 
 // A charge turned out to have been another, by a difference that the store knows already. It opens
 // nothing that is closed, and closes what a settlement would; the cap is that of its time, for an
-// account that nobody has claimed since a start. False when the account is in another period by
-// now.
-bool router_budgets_correct(struct router_budgets *budgets, const struct store_charge *difference,
-                            bool *ret_closed_now);
+// account that nobody has claimed since a start. Does nothing to an account that is in another
+// period by now. The account's name, when this has closed it, until the next call; else NULL.
+const char *router_budgets_correct(struct router_budgets *budgets,
+                                   const struct store_charge *difference);
 
 // A part of what was spent until then is not known. So nothing more can be spent in the periods of
 // that time, whatever their caps: accounts are closed, with an overshoot of 0.

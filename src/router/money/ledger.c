@@ -17,6 +17,10 @@
  * A disk that takes nothing stops calls under a cap, since they could not be kept under it across a
  * crash. It does not stop what is under way: such rows wait in memory, and if the process ends, the
  * reservation on the disk still stands for them, which is more than they cost.
+ *
+ * A sync of an SD card takes milliseconds, so it is the store thread's, and shared: those of one
+ * pass of the loop go together, and whoever comes while one is under way waits for the next, which
+ * then is for all of them.
  */
 
 int router_ledger_create(const struct router_ledger_options *options,
@@ -71,7 +75,10 @@ void router_ledger_destroy(struct router_ledger *ledger)
     if (ledger_flush_backlog(ledger) < 0)
         tell_unkept(ledger);
     ledger_stop(ledger);
-    ledger_stop_syncing(ledger);
+    store_forget(ledger->options.store, ledger->sync_job);
+    loop_cancel(ledger->options.loop, ledger->sync_soon);
+    while (list_shift(&ledger->waiting) || list_shift(&ledger->syncing))
+        ; // they are the callers'
     journal_close(ledger->journal);
     buf_finish(&ledger->record);
     buf_finish(&ledger->backlog);
@@ -98,30 +105,24 @@ bool router_ledger_is_starting(const struct router_ledger *ledger)
     return ledger->phase != LEDGER_READY && !ledger->trouble.text[0];
 }
 
-static int append(struct router_ledger *ledger, struct span record, struct error *err)
+static int append(struct router_ledger *ledger, struct error *err)
 {
-    int r = ledger_put(ledger, record, err);
-    if (r == 0)
-        ledger_record_added(ledger);
+    int r = ledger_put(ledger, buf_span(&ledger->record), err);
+    if (r < 0)
+        ledger_set_trouble(ledger, err->text);
     return r;
 }
 
 // What must not be lost: into the journal, or behind what already waits for it.
-static int write_down(struct router_ledger *ledger, struct error *err)
+static int write_down(struct router_ledger *ledger)
 {
-    struct error local = ERROR_INIT;
-    err = err ? err : &local;
     ledger->written++;
     int r = ledger_flush_backlog(ledger);
     if (r == 0)
-        r = append(ledger, buf_span(&ledger->record), err);
-    else
-        error_set(err, r, "%s", ledger->trouble.text);
-    if (r < 0) {
+        r = append(ledger, &(struct error)ERROR_INIT);
+    if (r < 0)
         ledger_put_off(ledger, buf_span(&ledger->record));
-        ledger_set_trouble(ledger, err->text);
-        ledger_record_added(ledger); // so that it is tried again
-    }
+    ledger_record_added(ledger); // or it is tried again
     return r;
 }
 
@@ -132,6 +133,64 @@ static struct store_attempt dated(const struct router_ledger *ledger,
     if (dated.day == 0)
         dated.day = ledger_day(ledger, dated.wall_ms);
     return dated;
+}
+
+// The callbacks may reserve, forget and settle.
+static void end_waits(struct router_ledger *ledger, int result, const struct error *err)
+{
+    for (struct list *link; (link = list_shift(&ledger->syncing));) {
+        struct router_ledger_wait *wait = list_entry(link, struct router_ledger_wait, link);
+        wait->done(wait->context, result, err);
+    }
+}
+
+static void sync_more(struct router_ledger *ledger);
+
+static void on_synced(void *context, int result, const struct error *err, int64_t rowid)
+{
+    struct router_ledger *ledger = context;
+    (void)rowid;
+    ledger->sync_job = 0;
+    ledger->figures.syncs++;
+    if (result < 0)
+        ledger_retry(ledger, err);
+    end_waits(ledger, result, err);
+    sync_more(ledger);
+    ledger_rotate(ledger, NULL);
+}
+
+static void sync_more(struct router_ledger *ledger)
+{
+    struct error err = ERROR_INIT;
+    if (ledger->sync_job || list_empty(&ledger->waiting))
+        return;
+    for (struct list *link; (link = list_shift(&ledger->waiting));)
+        list_append(&ledger->syncing, link);
+    int64_t job = journal_sync(ledger->options.store, ledger->journal, on_synced, ledger, &err);
+    if (job > 0)
+        ledger->sync_job = job;
+    else
+        end_waits(ledger, (int)job, &err);
+}
+
+static void on_sync_soon(void *context)
+{
+    struct router_ledger *ledger = context;
+    ledger->sync_soon = 0;
+    sync_more(ledger);
+}
+
+static void wait_for_sync(struct router_ledger *ledger, struct router_ledger_wait *wait)
+{
+    list_append(&ledger->waiting, &wait->link);
+    if (!ledger->sync_job && !ledger->sync_soon)
+        ledger->sync_soon = loop_defer(ledger->options.loop, on_sync_soon, ledger);
+}
+
+void router_ledger_forget(struct router_ledger_wait *wait)
+{
+    if (wait->link.next)
+        list_remove(&wait->link);
 }
 
 int router_ledger_reserve(struct router_ledger *ledger, const struct store_attempt *call,
@@ -146,33 +205,28 @@ int router_ledger_reserve(struct router_ledger *ledger, const struct store_attem
     buf_clear(&ledger->record);
     if (!store_ledger_encode_reservation(&kept, &ledger->record))
         return error_set(err, -E2BIG, "the reservation is too large to be written down");
-    int r = append(ledger, buf_span(&ledger->record), err);
-    if (r < 0) {
-        ledger_set_trouble(ledger, err->text);
-        ledger_record_added(ledger);
-        return r;
-    }
-    if (wait)
-        ledger_wait(ledger, wait);
-    return 0;
+    int r = append(ledger, err);
+    ledger_record_added(ledger);
+    if (r == 0 && wait)
+        wait_for_sync(ledger, wait);
+    return r;
 }
 
-int router_ledger_settle(struct router_ledger *ledger, const struct store_attempt *row,
-                         struct error *err)
+int router_ledger_settle(struct router_ledger *ledger, const struct store_attempt *row)
 {
     struct store_attempt kept = dated(ledger, row);
     buf_clear(&ledger->record);
     if (!store_ledger_encode_row(&kept, &ledger->record))
-        return error_set(err, -E2BIG, "the row is too large to be written down");
-    return write_down(ledger, err);
+        return -E2BIG;
+    return write_down(ledger);
 }
 
-int router_ledger_release(struct router_ledger *ledger, struct span call, struct error *err)
+int router_ledger_release(struct router_ledger *ledger, struct span call)
 {
     buf_clear(&ledger->record);
     if (!store_ledger_encode_release(call, &ledger->record))
-        return error_set(err, -E2BIG, "the call's id is too long");
-    return write_down(ledger, err);
+        return -E2BIG;
+    return write_down(ledger);
 }
 
 void router_ledger_figures(const struct router_ledger *ledger,

@@ -91,13 +91,12 @@ void router_ledger_forget(struct router_ledger_wait *wait);
  * Writes down an attempt, before the client gets its last byte; `day` is filled in here, when it is
  * 0. A reservation that was not used is settled by a row of cost 0, STORE_COST_NONE, or released.
  * On a disk that takes nothing the row waits in memory, in room that is kept for the calls under
- * way: then negative, with a sentence, and nothing for the caller to do.
+ * way: then negative, and nothing for the caller to do.
  */
-int router_ledger_settle(struct router_ledger *ledger, const struct store_attempt *row,
-                         struct error *err);
+int router_ledger_settle(struct router_ledger *ledger, const struct store_attempt *row);
 
 // A reservation of a call that never went out: no row, no charge.
-int router_ledger_release(struct router_ledger *ledger, struct span call, struct error *err);
+int router_ledger_release(struct router_ledger *ledger, struct span call);
 
 // What an attempt of bound or unknown cost cost in truth. on_correction follows for
 // each account.

@@ -68,10 +68,6 @@ void ledger_stop(struct router_ledger *ledger);
 void ledger_tell_losses(struct router_ledger *ledger); // of all that are known, when it is ready
 void ledger_take_loss(struct router_ledger *ledger, uint64_t generation); // a step has met one
 
-// ledger_sync.c
-void ledger_wait(struct router_ledger *ledger, struct router_ledger_wait *wait);
-void ledger_stop_syncing(struct router_ledger *ledger);
-
 // ledger_journal.c
 enum {
     LEDGER_BACKLOG_MAX = 64 << 20 // bytes; five of the longest rows of each of a thousand calls

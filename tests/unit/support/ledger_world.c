@@ -158,7 +158,7 @@ int ledger_world_settle(struct ledger_world *world, const char *call, int64_t co
     struct store_attempt row = ledger_world_attempt(world, call, cost_pico);
     row.charges = &paid;
     row.charge_count = 1;
-    return router_ledger_settle(world->ledger, &row, NULL);
+    return router_ledger_settle(world->ledger, &row);
 }
 
 int ledger_world_settle_long(struct ledger_world *world, int number)
@@ -178,7 +178,7 @@ int ledger_world_settle_long(struct ledger_world *world, int number)
     }
     row.charges = charges;
     row.charge_count = LEDGER_CHARGES_MAX;
-    return router_ledger_settle(world->ledger, &row, NULL);
+    return router_ledger_settle(world->ledger, &row);
 }
 
 // A write then fails, as on a full disk, and the signal that comes with it is blocked.
