@@ -91,9 +91,15 @@ static void abandon(struct router_call *call)
 
 static void refused(struct router_call *call, const struct router_failure *failure)
 {
-    struct router_failure copy = *failure;
     abandon(call);
-    call->events->failed(call, &copy);
+    call->events->failed(call, failure);
+}
+
+static void refuse(struct router_call *call, enum router_error error, const char *text)
+{
+    struct router_failure failure;
+    router_failure_make(error, -1, text, &failure);
+    refused(call, &failure);
 }
 
 static void tell_circuit(struct router_call *call, bool opened,
@@ -472,14 +478,10 @@ static void go(struct router_call *call)
     attempt->begun_wall_ms = loop_wall(loop_of(call));
     attempt->sent = true;
     int r = send(call, &err);
-    if (r == 0) {
+    if (r == 0)
         call->asked++;
-        return;
-    }
-    struct router_failure failure;
-    router_failure_make(r == -ENOTSUP ? ROUTER_BAD_REQUEST : ROUTER_API_CONNECTION, -1, err.text,
-                        &failure);
-    refused(call, &failure);
+    else
+        refuse(call, r == -ENOTSUP ? ROUTER_BAD_REQUEST : ROUTER_API_CONNECTION, err.text);
 }
 
 static void on_charged(struct router_call *call, const struct router_failure *failure)
@@ -526,7 +528,6 @@ void router_attempt_begin(struct router_call *call, const struct router_step *st
     buf_stock_lend(&call->router->stock, 0, &attempt->head);
     buf_stock_lend(&call->router->stock, 0, &call->body.own);
     attempt->edit = edit_of(call);
-    struct router_failure failure;
     struct error err = ERROR_INIT;
     int r = router_body_edit(&call->body, &attempt->edit, &err);
     bool hide_usage = call->body.added_usage &&
@@ -535,12 +536,10 @@ void router_attempt_begin(struct router_call *call, const struct router_step *st
     attempt->watch.wants_stream = call->body.stream;
     attempt->watch.answers = call->body.sent_answers;
     buf_stock_lend(&call->router->stock, 0, &attempt->watch.held);
-    if (r < 0) {
-        router_failure_make(ROUTER_BAD_REQUEST, -1, err.text, &failure);
-        refused(call, &failure);
-        return;
-    }
-    reserve(call);
+    if (r < 0)
+        refuse(call, ROUTER_BAD_REQUEST, err.text);
+    else
+        reserve(call);
 }
 
 void router_attempt_cancel(struct router_call *call)
@@ -548,13 +547,12 @@ void router_attempt_cancel(struct router_call *call)
     struct router_attempt *attempt = &call->attempt;
     if (!attempt->running)
         return;
-    if (!attempt->sent) {
-        abandon(call);
-        return;
-    }
     struct router_failure failure;
     router_failure_make(ROUTER_CANCELLED, -1, "the client left", &failure);
-    cancel(call, &failure, true);
+    if (attempt->sent)
+        cancel(call, &failure, true);
+    else
+        abandon(call);
 }
 
 void router_attempt_pause(struct router_call *call)

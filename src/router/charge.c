@@ -214,19 +214,6 @@ static int write_reservation(struct router_call *call, struct span reply,
     return router_ledger_reserve(call->router->ledger, &row, wait, err);
 }
 
-// Stands in the journal before the call goes out, so that a crash cannot forget it.
-static int record(struct router_call *call, struct router_failure *ret_failure)
-{
-    struct router_attempt *attempt = &call->attempt;
-    struct error err = ERROR_INIT;
-    attempt->sync.done = on_recorded;
-    attempt->sync.context = call;
-    if (write_reservation(call, SPAN_ABSENT, &attempt->sync, &err) < 0)
-        return refuse(ret_failure, ROUTER_SERVICE_UNAVAILABLE, err.text);
-    attempt->recorded = true;
-    return 1;
-}
-
 // Waiting helps nobody here, so there is no Retry-After; but the reset stands in the sentence.
 static int refuse_unbounded(struct router_call *call, const struct router_budget_state *least,
                             struct router_failure *ret_failure)
@@ -251,14 +238,6 @@ static int refuse_unbounded(struct router_call *call, const struct router_budget
     return refuse(ret_failure, ROUTER_BUDGET, text);
 }
 
-// As far as it is known now; for those that come later it is asked for.
-static struct router_price price_now(const struct router_call *call)
-{
-    const struct router_attempt *attempt = &call->attempt;
-    router_prices_want(call->router->prices, attempt->deployment, attempt->edit.model);
-    return router_price_of(call->router, attempt->deployment, attempt->edit.model, NULL);
-}
-
 // True: the call waits for its price. A budget needs it first; else it is only asked for early
 // where it may soon have to be told what a stand-in costs.
 static bool find_price(struct router_call *call, bool is_bounded)
@@ -267,9 +246,9 @@ static bool find_price(struct router_call *call, bool is_bounded)
     attempt->price = attempt->deployment->price;
     if (router_price_known(&attempt->price) || (!is_bounded && attempt->step.attempt == 1))
         return false;
-    if (is_bounded && router_prices_await(call->router->prices, call))
+    if (router_prices_want(call->router->prices, call, is_bounded))
         return true;
-    attempt->price = price_now(call);
+    attempt->price = router_price_of(call->router, attempt->deployment, attempt->edit.model, NULL);
     return false;
 }
 
@@ -303,7 +282,14 @@ static int hold(struct router_call *call, int64_t bound, struct router_failure *
         return -EDQUOT;
     }
     attempt->reserved_pico = bound < 0 ? 0 : bound;
-    return attempt->reserved_pico && call->router->ledger ? record(call, ret_failure) : 0;
+    if (!attempt->reserved_pico || !call->router->ledger)
+        return 0;
+    // In the journal before the call goes out, so that a crash cannot forget it.
+    attempt->sync = (struct router_ledger_wait){.done = on_recorded, .context = call};
+    if (write_reservation(call, SPAN_ABSENT, &attempt->sync, &err) < 0)
+        return refuse(ret_failure, ROUTER_SERVICE_UNAVAILABLE, err.text);
+    attempt->recorded = true;
+    return 1;
 }
 
 int router_charge_reserve(struct router_call *call, const struct router_charge_events *events,
@@ -409,8 +395,11 @@ static void price(struct router_call *call, const struct router_failure *failure
     if (usage->cost_pico > MONEY_CALL_MAX) // then its tokens may still be true
         usage->cost_pico = -1;
     bool tells_tokens = usage->cost_pico < 0 && usage->prompt_tokens >= 0;
-    if (tells_tokens && !router_price_known(&attempt->price))
-        attempt->price = price_now(call);
+    if (tells_tokens && !router_price_known(&attempt->price)) { // it may be by now
+        router_prices_want(call->router->prices, call, false);
+        attempt->price =
+            router_price_of(call->router, attempt->deployment, attempt->edit.model, NULL);
+    }
     row->cost_pico = router_price_cost(&attempt->price, usage);
     if (row->cost_pico > MONEY_CALL_MAX)
         row->cost_pico = -1;

@@ -317,15 +317,7 @@ struct router_price router_price_of(struct router *router,
     return listed ? merge(&deployment->price, listed) : deployment->price;
 }
 
-void router_prices_want(struct router_prices *prices, const struct router_deployment *deployment,
-                        struct span model)
-{
-    struct price_source *source = source_of(prices, deployment);
-    if (source && load(source) && is_due(source, model))
-        ask(source);
-}
-
-bool router_prices_await(struct router_prices *prices, struct router_call *call)
+bool router_prices_want(struct router_prices *prices, struct router_call *call, bool waits)
 {
     struct span model = call->attempt.edit.model;
     struct price_source *source = source_of(prices, call->attempt.deployment);
@@ -333,7 +325,7 @@ bool router_prices_await(struct router_prices *prices, struct router_call *call)
         return false;
     if (is_due(source, model))
         ask(source);
-    if (!source->http || call->attempt.awaited_price ||
+    if (!waits || !source->http || call->attempt.awaited_price ||
         router_price_table_find(&source->table, model))
         return false;
     // A list that another plan is asking for may leave the model out, and is not the one.

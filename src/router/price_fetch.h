@@ -26,14 +26,11 @@ struct router_price router_price_of(struct router *router,
                                     const struct router_deployment *deployment, struct span model,
                                     bool *ret_listed);
 
-// Asks for the list, where the price is not known or old.
-void router_prices_want(struct router_prices *prices, const struct router_deployment *deployment,
-                        struct span model);
-
 /*
- * The same, by a call that cannot go on without it. False: nothing will be known of the model's
- * price soon that is not known now. True: the call waits for the list, some seconds; then
- * charge_events->again() follows, unless it leaves.
+ * Asks for the list, where the price of what the call's attempt asks is not known or old. With
+ * `waits` the call cannot go on without it. True: it waits for the list, some seconds; then
+ * charge_events->again() follows, unless it leaves. False: nothing will be known of the price soon
+ * that is not known now.
  */
-bool router_prices_await(struct router_prices *prices, struct router_call *call);
+bool router_prices_want(struct router_prices *prices, struct router_call *call, bool waits);
 void router_prices_leave(struct router_call *call); // also one that does not wait

@@ -4,15 +4,6 @@
 #include "base/mem.h"
 #include "router/router_internal.h"
 
-// What was learnt of a deployment stays known when the configuration is read again.
-static void inherit(struct router_runtime *runtime, const struct router_runtime *before)
-{
-    for (size_t i = 0; i < runtime->plan->deployment_count; i++)
-        for (size_t j = 0; j < before->plan->deployment_count; j++)
-            if (strcmp(runtime->plan->deployments[i].id, before->plan->deployments[j].id) == 0)
-                router_picker_inherit(runtime->picker, i, before->picker, j);
-}
-
 struct router_runtime *router_runtime_create(struct router *router, const struct router_plan *plan,
                                              const struct router_runtime *before)
 {
@@ -29,8 +20,12 @@ struct router_runtime *router_runtime_create(struct router *router, const struct
     runtime->picker =
         router_picker_create(plan->deployments, plan->deployment_count, &policy, ++router->seed);
     runtime->upstreams = mem_zalloc((plan->deployment_count + 1) * sizeof(struct upstream *));
-    if (before)
-        inherit(runtime, before);
+    // What was learnt of a deployment stays known when the configuration is read again.
+    for (size_t i = 0; before && i < plan->deployment_count; i++) {
+        struct router_match match;
+        if (router_plan_find_id(before->plan, span_of(plan->deployments[i].id), &match))
+            router_picker_inherit(runtime->picker, i, before->picker, match.deployment);
+    }
     return runtime;
 }
 

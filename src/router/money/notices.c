@@ -109,25 +109,18 @@ static enum news compare(const char *before, const char *now)
     return same_who && span_is(old_price, unknown) ? LEARNT : CHANGED;
 }
 
-// Of one piece of work the last notice of a name counts.
-static void replace(struct router_notices *notices, const char *asked, const char *paid,
-                    struct span work)
-{
-    list_for_each(link, &notices->notices) {
-        struct notice *notice = list_entry(link, struct notice, link);
-        if (notice->work && span_is(work, notice->work) && strcmp(notice->asked, asked) == 0)
-            notice_destroy(notices, notice);
-    }
-    notice_add(notices, asked, mem_strdup(paid))->work = mem_strndup(work.data, work.len);
-}
-
 bool router_notices_is_news(struct router_notices *notices, const char *asked, const char *paid,
                             struct span work)
 {
     struct notice *known = newest(notices, asked);
     enum news news = known ? compare(known->paid, paid) : AS_KNOWN;
     if (news == CHANGED) {
-        replace(notices, asked, paid, work);
+        list_for_each(link, &notices->notices) { // of one piece of work the last of a name counts
+            struct notice *notice = list_entry(link, struct notice, link);
+            if (notice->work && span_is(work, notice->work) && strcmp(notice->asked, asked) == 0)
+                notice_destroy(notices, notice);
+        }
+        notice_add(notices, asked, mem_strdup(paid))->work = mem_strndup(work.data, work.len);
     } else if (news == LEARNT) {
         free(known->paid);
         known->paid = mem_strdup(paid);
