@@ -17,11 +17,6 @@
 
 enum { SMALL_REPLY = 64 * 1024 }; // bytes
 
-static struct loop *loop_of(const struct router_call *call)
-{
-    return call->router->env.loop;
-}
-
 // The edits that the deployment wants of the request; its model's name is resolved here, once.
 static struct router_edit edit_of(struct router_call *call)
 {

@@ -29,11 +29,6 @@ enum {
     LEDGER_AGAIN_MS = 1000, // Retry-After while it is full
 };
 
-static struct loop *loop_of(const struct router_call *call)
-{
-    return call->router->env.loop;
-}
-
 // --- the end -------------------------------------------------------------------------------------
 
 static void destroy(struct router_call *call)

@@ -94,6 +94,11 @@ struct router_call {
     uint64_t bytes_out;
 };
 
+static inline struct loop *loop_of(const struct router_call *call)
+{
+    return call->router->env.loop;
+}
+
 // By the client's own name of it, where that is fit, else by one that is made here. A client may
 // say the same name each time, and at once; in the ledger these are several calls.
 void router_call_name(struct router_call *call, struct span wanted);

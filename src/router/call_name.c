@@ -7,8 +7,6 @@
 
 // What a call is known by: its own name, and who asks for what.
 
-enum { DAY_MS = 24 * 60 * 60 * 1000 };
-
 static bool is_fit_id(struct span id)
 {
     for (size_t i = 0; i < id.len; i++) {
@@ -50,27 +48,23 @@ void router_call_name(struct router_call *call, struct span wanted)
     }
 }
 
-static int64_t today(const struct router_call *call)
-{
-    return loop_wall(call->router->env.loop) / DAY_MS;
-}
-
 struct span router_call_model(const struct router_call *call)
 {
     struct span ours = span_of(call->attempt.deployment->model);
     struct span told = span_of(call->attempt.watch.model);
     if (!told.len || span_equal(told, ours))
         return ours;
-    return router_names_take(&call->router->model_names, ROUTER_MODEL_NAMES_MAX, told, today(call),
-                             ours);
+    return router_names_take(&call->router->model_names, ROUTER_MODEL_NAMES_MAX, told,
+                             loop_wall(loop_of(call)), ours);
 }
 
 void router_call_keep_origin(struct router_call *call, const struct router_origin *origin)
 {
     call->origin = *origin;
     if (origin->slot.len && !router_plan_knows_slot(call->runtime->plan, origin->slot))
-        call->origin.slot = router_names_take(&call->router->slot_names, ROUTER_SLOT_NAMES_MAX,
-                                              origin->slot, today(call), SPAN_LITERAL("other"));
+        call->origin.slot =
+            router_names_take(&call->router->slot_names, ROUTER_SLOT_NAMES_MAX, origin->slot,
+                              loop_wall(loop_of(call)), SPAN_LITERAL("other"));
     struct span *texts[] = {&call->origin.slot, &call->origin.session, &call->origin.job,
                             &call->origin.key_name, &call->origin.key_hash};
     size_t bytes = 0;

@@ -276,8 +276,7 @@ static int hold(struct router_call *call, int64_t bound, struct router_failure *
     if (r == ROUTER_BUDGET_REFUSED) {
         int64_t reset_ms = least.next_reset_wall_ms;
         snprintf(call->budget, sizeof call->budget, "%s", least.account);
-        router_failure_make(ROUTER_BUDGET,
-                            reset_ms < 0 ? -1 : reset_ms - loop_wall(call->router->env.loop),
+        router_failure_make(ROUTER_BUDGET, reset_ms < 0 ? -1 : reset_ms - loop_wall(loop_of(call)),
                             err.text, ret_failure);
         return -EDQUOT;
     }
@@ -314,9 +313,8 @@ int router_charge_reserve(struct router_call *call, const struct router_charge_e
                    : refuse(ret_failure, ROUTER_SERVICE_UNAVAILABLE, trouble);
     struct router_budget_state tightest;
     struct error err = ERROR_INIT;
-    int r = router_budgets_claim(call->router->budgets, claims, count,
-                                 loop_wall(call->router->env.loop), &attempt->reservation,
-                                 &tightest, &err);
+    int r = router_budgets_claim(call->router->budgets, claims, count, loop_wall(loop_of(call)),
+                                 &attempt->reservation, &tightest, &err);
     if (r < 0)
         return refuse(ret_failure, ROUTER_SERVICE_UNAVAILABLE, err.text);
     int64_t bound = bound_of(call, tightest.left_pico);
@@ -351,7 +349,7 @@ void router_charge_record_reply(struct router_call *call)
 {
     struct router_attempt *attempt = &call->attempt;
     const struct upstream *upstream = call->runtime->upstreams[attempt->deployment->index];
-    if (loop_now(call->router->env.loop) - attempt->begun_ms < RECORD_REPLY_AFTER_MS)
+    if (loop_now(loop_of(call)) - attempt->begun_ms < RECORD_REPLY_AFTER_MS)
         return;
     struct span reply = reply_of(attempt);
     attempt->reply_recorded = reply.len > 0 || !upstream_tells_cost(upstream);
@@ -424,7 +422,7 @@ void router_charge_settle(struct router_call *call, const struct router_failure 
     struct router_attempt *attempt = &call->attempt;
     const struct reply_watch *watch = &attempt->watch;
     struct router_budget_charges charged = {0};
-    int64_t now_ms = loop_now(router->env.loop);
+    int64_t now_ms = loop_now(loop_of(call));
     struct router_budget_claim claims[ROUTER_BUDGETS_PER_CALL];
     struct store_attempt row = row_of(call);
     if (failure && !watch->usage_whole)
@@ -434,11 +432,11 @@ void router_charge_settle(struct router_call *call, const struct router_failure 
     // and did. The sum of earlier spending may not be known yet: it is added later.
     size_t count = attempt->reservation.count || row.cost_pico <= 0 ? 0 : claims_of(call, claims);
     if (count && count <= ROUTER_BUDGETS_PER_CALL)
-        router_budgets_claim(router->budgets, claims, count, loop_wall(router->env.loop),
+        router_budgets_claim(router->budgets, claims, count, loop_wall(loop_of(call)),
                              &attempt->reservation, NULL, NULL);
     if (attempt->reservation.count)
         router_budgets_settle(router->budgets, &attempt->reservation, row.cost_pico,
-                              loop_wall(router->env.loop), &charged);
+                              loop_wall(loop_of(call)), &charged);
     attempt->recorded = false;
     attempt->settled = true;
     call->cost_pico = row.cost_pico;

@@ -58,7 +58,7 @@ struct router_prices {
     size_t count;
 };
 
-static struct loop *loop_of(const struct price_source *source)
+static struct loop *source_loop(const struct price_source *source)
 {
     return source->owner->router->env.loop;
 }
@@ -147,13 +147,13 @@ static void end_asking(struct price_source *source)
     router_price_table_finish(&source->coming);
     router_runtime_unref(STEAL(source->runtime));
     if (!source->wake && !list_empty(&source->waiting))
-        source->wake = loop_defer(loop_of(source), on_wake, source);
+        source->wake = loop_defer(source_loop(source), on_wake, source);
 }
 
 static void fail(struct price_source *source, const char *why)
 {
     int doublings = source->failures < DOUBLINGS_MAX ? source->failures : DOUBLINGS_MAX;
-    source->wait_ms = loop_now(loop_of(source)) + ((int64_t)AGAIN_MS << doublings);
+    source->wait_ms = loop_now(source_loop(source)) + ((int64_t)AGAIN_MS << doublings);
     if (source->failures++ == 0)
         LOG_EVENT(LOG_WARNING, "router.prices_missed", "", LOG_TEXT("api_base", source->base_url),
                   LOG_TEXT("why", why));
@@ -164,7 +164,7 @@ static void take(struct price_source *source)
     router_price_table_finish(&source->table);
     source->table = source->coming;
     source->coming = (struct router_price_table)ROUTER_PRICE_TABLE_INIT;
-    source->table.fetched_wall_ms = loop_wall(loop_of(source));
+    source->table.fetched_wall_ms = loop_wall(source_loop(source));
     source->complete = source->runtime == source->owner->router->runtime;
     source->failures = 0;
     source->loaded = true;
@@ -244,8 +244,8 @@ static void ask(struct price_source *source)
 static bool is_due(const struct price_source *source, struct span model)
 {
     const struct router_price_table *table = &source->table;
-    int64_t age_ms = loop_wall(loop_of(source)) - table->fetched_wall_ms;
-    if (source->http || loop_now(loop_of(source)) < source->wait_ms)
+    int64_t age_ms = loop_wall(source_loop(source)) - table->fetched_wall_ms;
+    if (source->http || loop_now(source_loop(source)) < source->wait_ms)
         return false;
     return table->fetched_wall_ms < 0 || age_ms < 0 || age_ms >= FRESH_MS ||
            (!source->complete && !router_price_table_find(table, model));
@@ -270,7 +270,7 @@ static void destroy(struct price_source *source)
     if (source->http)
         http_client_cancel(source->owner->router->env.http, source->http);
     end_asking(source);
-    loop_cancel(loop_of(source), source->wake);
+    loop_cancel(source_loop(source), source->wake);
     router_price_table_finish(&source->table);
     list_remove(&source->link);
     source->owner->count--;

@@ -15,11 +15,6 @@
 #include "base/mem.h"
 #include "router/call.h"
 
-static struct loop *loop_of(const struct router_call *call)
-{
-    return call->router->env.loop;
-}
-
 static void refuse(struct router_call *call, const char *reason, const char *text)
 {
     struct router_failure failure;

@@ -128,7 +128,7 @@ void router_report_end(const struct router_call *call, const struct router_failu
 {
     struct router_caller caller = caller_of(call);
     const struct router_attempt *attempt = &call->attempt;
-    int64_t now_ms = loop_now(call->router->env.loop);
+    int64_t now_ms = loop_now(loop_of(call));
     int64_t total_ms = now_ms - call->came_ms;
     int64_t upstream_ms = attempt->sent ? now_ms - attempt->begun_ms : 0;
     bool cancelled = failure && failure->error == ROUTER_CANCELLED;

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "router/money/ledger_internal.h"
 #include "store/journal.h"
 #include "support/ledger_world.h"
 
@@ -24,6 +25,31 @@
 
 static char home[FIXTURE_PATH_MAX];
 static char path[FIXTURE_PATH_MAX + 16];
+
+// Of the C library: a disk that fails when a journal is synced, and how often each was.
+static atomic_bool journal_fails;
+static atomic_int directory_syncs, journal_syncs;
+
+int fdatasync(int fd)
+{
+    char link[32], target[PATH_MAX] = "";
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    bool is_journal =
+        readlink(link, target, sizeof target - 1) > 0 && strstr(target, "/" JOURNAL_NAME);
+    journal_syncs += is_journal;
+    if (is_journal && journal_fails) {
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+int fsync(int fd)
+{
+    struct stat status;
+    directory_syncs += fstat(fd, &status) == 0 && S_ISDIR(status.st_mode);
+    return (int)syscall(SYS_fsync, fd);
+}
 
 static int setup(void **state)
 {
@@ -50,7 +76,6 @@ static void a_call_is_reserved_synced_settled_folded(void **state)
     (void)state;
     struct ledger_world world;
     struct error err = ERROR_INIT;
-    struct router_ledger_figures figures;
     ledger_world_open(&world, home);
     assert_int_equal(ledger_world_reserve(&world, "early", &err), -EAGAIN);
     assert_non_null(strstr(err.text, "still being added up"));
@@ -63,10 +88,10 @@ static void a_call_is_reserved_synced_settled_folded(void **state)
         assert_int_equal(ledger_world_reserve(&world, call, NULL), 0);
     }
     assert_int_equal(world.synced, 0);
+    journal_syncs = 0;
     ledger_world_run(&world, 0);
     assert_int_equal(world.synced, 5);
-    router_ledger_figures(world.ledger, &figures);
-    assert_int_equal(figures.syncs, 1); // shared
+    assert_int_equal(journal_syncs, 1); // shared
     assert_int_equal(ledger_world_settle(&world, "c0", 7), 0);
     assert_int_equal(number("SELECT count(*) FROM ledger"), 0);
     assert_int_equal(router_ledger_written(world.ledger), 1);
@@ -100,29 +125,6 @@ static void a_forgotten_wait_says_nothing(void **state)
     ledger_world_reserve(&world, "c", NULL);
     ledger_world_close(&world); // while it waits
     assert_int_equal(world.synced, 1);
-}
-
-// Of the C library: a disk that fails when a journal is synced, and how often a directory was.
-static atomic_bool journal_fails;
-static atomic_int directory_syncs;
-
-int fdatasync(int fd)
-{
-    char link[32], target[PATH_MAX] = "";
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    if (readlink(link, target, sizeof target - 1) > 0 && strstr(target, "/" JOURNAL_NAME) &&
-        journal_fails) {
-        errno = EIO;
-        return -1;
-    }
-    return (int)syscall(SYS_fdatasync, fd);
-}
-
-int fsync(int fd)
-{
-    struct stat status;
-    directory_syncs += fstat(fd, &status) == 0 && S_ISDIR(status.st_mode);
-    return (int)syscall(SYS_fsync, fd);
 }
 
 // The name of a new file is on the disk with the first of its records that is.
@@ -251,7 +253,6 @@ static void long_files_are_left_and_removed(void **state)
 {
     (void)state;
     struct ledger_world world;
-    struct router_ledger_figures figures;
     ledger_world_open(&world, home);
     ledger_world_run(&world, 0);
     enum { CALLS = 12000 };
@@ -266,10 +267,9 @@ static void long_files_are_left_and_removed(void **state)
     for (int i = 0; i < 40 && router_ledger_kept(world.ledger) < CALLS; i++)
         ledger_world_run(&world, 1000);
     ledger_world_run(&world, 2000);
-    router_ledger_figures(world.ledger, &figures);
     assert_int_equal(world.synced, CALLS);
-    assert_int_equal(figures.folded_rows, CALLS);
-    assert_true(figures.journal_bytes < 5 << 20);
+    assert_int_equal(router_ledger_kept(world.ledger), CALLS);
+    assert_true(ledger_journal_bytes(world.ledger) < 5 << 20);
     assert_int_equal(fixture_count_names(home, JOURNAL_NAME), 1);
     assert_int_equal(number("SELECT count(*) FROM ledger"), CALLS);
     assert_int_equal(number("SELECT spent_pico FROM budgets"), CALLS);
@@ -282,7 +282,6 @@ static void a_full_disk_stops_promises_and_loses_nothing(void **state)
 {
     (void)state;
     struct ledger_world world;
-    struct router_ledger_figures figures;
     struct error err = ERROR_INIT;
     ledger_world_open(&world, home);
     ledger_world_run(&world, 0);
@@ -297,8 +296,7 @@ static void a_full_disk_stops_promises_and_loses_nothing(void **state)
     assert_int_equal(world.troubles, 1);
     assert_true(router_ledger_trouble(world.ledger)[0] != '\0');
     assert_int_equal(ledger_world_reserve(&world, "refused", &err), -EAGAIN);
-    router_ledger_figures(world.ledger, &figures);
-    assert_int_equal(figures.waiting_rows, 3);
+    assert_int_equal(world.ledger->waiting_rows, 3);
     ledger_world_run(&world, 16000);
     assert_int_equal(ledger_world_reserve(&world, "refused", &err), -EAGAIN);
     assert_true(router_ledger_kept(world.ledger) < router_ledger_written(world.ledger) - 1);
@@ -308,8 +306,7 @@ static void a_full_disk_stops_promises_and_loses_nothing(void **state)
     assert_string_equal(router_ledger_trouble(world.ledger), "");
     assert_string_equal(world.note, "it is being written again");
     assert_int_equal(ledger_world_reserve(&world, "taken", NULL), 0);
-    router_ledger_figures(world.ledger, &figures);
-    assert_int_equal(figures.waiting_rows + figures.lost_rows, 0);
+    assert_int_equal(world.ledger->waiting_rows + world.ledger->lost_rows, 0);
     ledger_world_run(&world, 2000);
     ledger_world_run(&world, 0);
     assert_int_equal(number("SELECT count(*) FROM ledger"), 3);
@@ -325,7 +322,6 @@ static void a_slow_database_refuses_calls_and_loses_no_row(void **state)
     (void)state;
     enum { UNDER_WAY = 3600 };
     struct ledger_world world;
-    struct router_ledger_figures figures;
     int rows = 0;
     ledger_world_open(&world, home);
     ledger_world_run(&world, 0);
@@ -336,10 +332,9 @@ static void a_slow_database_refuses_calls_and_loses_no_row(void **state)
     for (int i = 0; i < UNDER_WAY; i++)
         ledger_world_settle_long(&world, rows++);
     assert_true(router_ledger_is_full(world.ledger));
-    router_ledger_figures(world.ledger, &figures);
-    assert_true(figures.waiting_rows > 0);
-    assert_int_equal(figures.lost_rows, 0);
-    assert_in_range(figures.journal_bytes, 60 << 20, 64 << 20);
+    assert_true(world.ledger->waiting_rows > 0);
+    assert_int_equal(world.ledger->lost_rows, 0);
+    assert_in_range(ledger_journal_bytes(world.ledger), 60 << 20, 64 << 20);
 
     for (int i = 0; i < 100 && router_ledger_kept(world.ledger) < rows; i++)
         ledger_world_run(&world, 1000);
@@ -347,8 +342,7 @@ static void a_slow_database_refuses_calls_and_loses_no_row(void **state)
     assert_string_equal(router_ledger_trouble(world.ledger), "");
     assert_string_equal(world.note, "it has room again; calls are accepted");
     ledger_world_run(&world, 2000);
-    router_ledger_figures(world.ledger, &figures);
-    assert_int_equal(figures.waiting_rows + figures.lost_rows, 0);
+    assert_int_equal(world.ledger->waiting_rows + world.ledger->lost_rows, 0);
     assert_int_equal(router_ledger_written(world.ledger), rows);
     assert_int_equal(router_ledger_kept(world.ledger), rows);
     assert_int_equal(number("SELECT count(*) FROM ledger"), rows);

@@ -11,7 +11,7 @@ static struct span take(struct router_names *names, int number, int64_t day)
 {
     static char text[16];
     snprintf(text, sizeof text, "slot-%d", number);
-    return router_names_take(names, ROUTER_SLOT_NAMES_MAX, span_of(text), day,
+    return router_names_take(names, ROUTER_SLOT_NAMES_MAX, span_of(text), day * 86400000,
                              SPAN_LITERAL("other"));
 }
 

@@ -151,7 +151,6 @@ static void on_synced(void *context, int result, const struct error *err, int64_
     struct router_ledger *ledger = context;
     (void)rowid;
     ledger->sync_job = 0;
-    ledger->figures.syncs++;
     if (result < 0)
         ledger_retry(ledger, err);
     end_waits(ledger, result, err);
@@ -227,11 +226,4 @@ int router_ledger_release(struct router_ledger *ledger, struct span call)
     if (!store_ledger_encode_release(call, &ledger->record))
         return -E2BIG;
     return write_down(ledger);
-}
-
-void router_ledger_figures(const struct router_ledger *ledger,
-                           struct router_ledger_figures *ret_figures)
-{
-    *ret_figures = ledger->figures;
-    ret_figures->journal_bytes = ledger_journal_bytes(ledger);
 }

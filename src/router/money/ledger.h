@@ -107,12 +107,3 @@ int router_ledger_correct(struct router_ledger *ledger, struct span call, int64_
 // store_ledger_fold(). -EAGAIN while what earlier processes left is folded, -EIO where that failed.
 int64_t router_ledger_apply(struct router_ledger *ledger, store_fold_fn *done, void *context,
                             struct error *err);
-
-struct router_ledger_figures { // since the start, for tests: people are told of what matters of it
-    int64_t folded_rows, syncs;
-    int64_t waiting_rows;  // in memory, because the disk takes nothing
-    int64_t lost_rows;     // neither there nor here: more rows than calls can have
-    int64_t journal_bytes; // not folded and removed yet
-};
-void router_ledger_figures(const struct router_ledger *ledger,
-                           struct router_ledger_figures *ret_figures);

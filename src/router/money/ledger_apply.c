@@ -71,7 +71,6 @@ static void on_applied(void *context, int result, const struct error *err,
         ledger_retry(ledger, err);
         return;
     }
-    ledger->figures.folded_rows += applied->rows;
     look_at_damage(ledger, applied);
     if (ledger_flush_backlog(ledger) == 0)
         ledger_set_trouble(ledger, "");
@@ -125,8 +124,7 @@ bool ledger_apply_now(struct router_ledger *ledger)
     ledger->apply_old = ledger->phase == LEDGER_READY ? range.count - 1 : range.count;
     ledger->apply_limit = range.limit;
     ledger->unapplied = 0;
-    ledger->apply_written =
-        ledger->written - ledger->figures.waiting_rows - ledger->figures.lost_rows;
+    ledger->apply_written = ledger->written - ledger->waiting_rows - ledger->lost_rows;
     int64_t job = store_ledger_fold(ledger->options.store, &range, on_applied, ledger, &err);
     if (job > 0)
         ledger->apply_job = job;

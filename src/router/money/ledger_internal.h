@@ -31,7 +31,8 @@ struct router_ledger {
     enum ledger_phase phase;
     struct error trouble; // of the disk
     struct error told;    // to on_event, and not over
-    struct router_ledger_figures figures;
+    int64_t waiting_rows; // in memory, because the disk takes nothing
+    int64_t lost_rows;    // neither there nor here: more rows than calls can have
 
     // Applying: one job at a time.
     int64_t apply_job;     // 0: none

@@ -180,7 +180,7 @@ int ledger_flush_backlog(struct router_ledger *ledger)
         r = ledger_put(ledger, record, &err);
         if (r == 0) {
             ledger->backlog_at += sizeof(uint32_t) + record.len;
-            ledger->figures.waiting_rows--;
+            ledger->waiting_rows--;
             ledger->unapplied++;
         }
     }
@@ -196,10 +196,10 @@ void ledger_put_off(struct router_ledger *ledger, struct span record)
     if (backlog_bytes(ledger) + sizeof len + len <= LEDGER_BACKLOG_MAX) {
         buf_append(&ledger->backlog, &len, sizeof len);
         buf_append_span(&ledger->backlog, record);
-        ledger->figures.waiting_rows++;
+        ledger->waiting_rows++;
         return;
     }
-    int64_t lost = ++ledger->figures.lost_rows;
+    int64_t lost = ++ledger->lost_rows;
     if ((lost & (lost - 1)) == 0) // not each of them is told: they come as fast as calls end
         ledger_report(ledger, LEDGER_TROUBLE,
                       "rows of calls are lost (%lld since the start): the disk takes nothing, and "

@@ -4,6 +4,8 @@
 
 #include "base/mem.h"
 
+enum { DAY_MS = 24 * 60 * 60 * 1000 };
+
 void router_names_finish(struct router_names *names)
 {
     while (names->count)
@@ -12,9 +14,10 @@ void router_names_finish(struct router_names *names)
     *names = (struct router_names){.count = 0};
 }
 
-struct span router_names_take(struct router_names *names, size_t max, struct span name, int64_t day,
-                              struct span others)
+struct span router_names_take(struct router_names *names, size_t max, struct span name,
+                              int64_t wall_ms, struct span others)
 {
+    int64_t day = wall_ms / DAY_MS;
     if (names->day != day)
         router_names_finish(names);
     names->day = day;

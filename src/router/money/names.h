@@ -25,5 +25,5 @@ struct router_names {
 void router_names_finish(struct router_names *names);
 
 // The name itself, or, where there are as many as may be, what all others are called.
-struct span router_names_take(struct router_names *names, size_t max, struct span name, int64_t day,
-                              struct span others);
+struct span router_names_take(struct router_names *names, size_t max, struct span name,
+                              int64_t wall_ms, struct span others);
