@@ -56,7 +56,7 @@ static int64_t settle(struct router_call *call, const struct router_failure *fai
     const struct router_usage *usage = &call->attempt.watch.usage;
     if (!call->attempt.settled)
         router_charge_settle(call, failure, cancelled);
-    router_report_attempt(call, failure, cancelled, loop_now(loop_of(call)));
+    router_report_attempt(call, failure, cancelled);
     if (usage->prompt_tokens < 0 || usage->completion_tokens < 0)
         return -1;
     return usage->prompt_tokens + usage->completion_tokens;
@@ -417,20 +417,6 @@ static void on_done(void *context, enum http_failure how, const struct error *er
     fail(call, told);
 }
 
-// Those of a stream of model_list are on_stream_late()'s.
-static struct http_timeouts timeouts_of(const struct router_call *call)
-{
-    const struct router_deployment *d = call->attempt.deployment;
-    const struct router_plan *plan = call->runtime->plan;
-    int64_t total_ms = call->body.stream ? d->stream_total_ms : d->timeout_ms;
-    return (struct http_timeouts){
-        .connect = plan->connect_timeout_ms,
-        .first_byte = d->first_byte_ms > 0 ? d->first_byte_ms : 0,
-        .idle = total_ms > 0 ? plan->idle_timeout_ms : 0,
-        .total = total_ms > 0 ? total_ms : 0,
-    };
-}
-
 static int send(struct router_call *call, struct error *err)
 {
     static const struct http_handler handler = {on_head, on_body, on_done};
@@ -450,12 +436,18 @@ static int send(struct router_call *call, struct error *err)
         parts = translation_request(attempt->translation);
         part_count = 1;
     }
+    const struct router_plan *plan = call->runtime->plan;
+    // Those of a stream of model_list are on_stream_late()'s.
+    int64_t total_ms = call->body.stream ? d->stream_total_ms : d->timeout_ms;
     struct upstream_request request = {
         .operation = call->operation,
         .parts = parts,
         .part_count = part_count,
         .stream = call->body.stream,
-        .timeouts = timeouts_of(call),
+        .timeouts.connect = plan->connect_timeout_ms,
+        .timeouts.first_byte = d->first_byte_ms > 0 ? d->first_byte_ms : 0,
+        .timeouts.idle = total_ms > 0 ? plan->idle_timeout_ms : 0,
+        .timeouts.total = total_ms > 0 ? total_ms : 0,
     };
     r = upstream_start(upstream, &request, &handler, call, &attempt->http, err);
     if (r < 0)

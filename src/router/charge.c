@@ -42,24 +42,6 @@ enum {
 // Most answers have ended before; for those a second record would be a write too many.
 enum { RECORD_REPLY_AFTER_MS = 1000 };
 
-static struct span key_of(const struct router_call *call, enum router_scope scope)
-{
-    switch (scope) {
-    case ROUTER_SCOPE_SLOT:
-        return call->origin.slot;
-    case ROUTER_SCOPE_SESSION:
-        return call->origin.session;
-    case ROUTER_SCOPE_JOB:
-        return call->origin.job;
-    case ROUTER_SCOPE_KEY:
-        return call->origin.key_name;
-    case ROUTER_SCOPE_MODEL:
-        return span_of(call->runtime->plan->groups[call->attempt.step.target.group].name);
-    default:
-        return SPAN_ABSENT;
-    }
-}
-
 // Does the rule count this call, whose key of its scope this is? A rule may name a model that is
 // one of many behind a wildcard.
 static bool counts(const struct router_call *call, const struct router_budget_rule *rule,
@@ -78,10 +60,18 @@ static bool counts(const struct router_call *call, const struct router_budget_ru
 static size_t claims_of(const struct router_call *call, struct router_budget_claim *claims)
 {
     const struct router_plan *plan = call->runtime->plan;
+    const struct span keys[] = {
+        [ROUTER_SCOPE_ROUTER] = SPAN_ABSENT,
+        [ROUTER_SCOPE_SLOT] = call->origin.slot,
+        [ROUTER_SCOPE_SESSION] = call->origin.session,
+        [ROUTER_SCOPE_JOB] = call->origin.job,
+        [ROUTER_SCOPE_KEY] = call->origin.key_name,
+        [ROUTER_SCOPE_MODEL] = span_of(plan->groups[call->attempt.step.target.group].name),
+    };
     size_t count = 0;
     for (size_t i = 0; i < plan->budget_count; i++) {
         const struct router_budget_rule *rule = &plan->budgets[i];
-        struct span key = key_of(call, rule->scope);
+        struct span key = keys[rule->scope];
         if (!counts(call, rule, key))
             continue;
         if (count == ROUTER_BUDGETS_PER_CALL)

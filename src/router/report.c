@@ -34,9 +34,10 @@ static size_t place_of(const struct router_call *call, const struct router_deplo
 }
 
 void router_report_attempt(const struct router_call *call, const struct router_failure *failure,
-                           bool cancelled, int64_t now_ms)
+                           bool cancelled)
 {
     const struct router_attempt *attempt = &call->attempt;
+    int64_t now_ms = loop_now(loop_of(call));
     const struct reply_watch *watch = &attempt->watch;
     struct router_caller caller = caller_of(call);
     size_t place = place_of(call, attempt->deployment);

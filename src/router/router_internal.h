@@ -114,7 +114,7 @@ void router_charge_settle(struct router_call *call, const struct router_failure 
 
 // report.c
 void router_report_attempt(const struct router_call *call, const struct router_failure *failure,
-                           bool cancelled, int64_t now_ms);
+                           bool cancelled);
 // Nobody was asked: what is refused here goes to others, which may cost more.
 void router_report_passed_over(const struct router_call *call,
                                const struct router_failure *failure);

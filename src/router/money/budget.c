@@ -161,31 +161,28 @@ const char *router_budget_when(int64_t next_reset_wall_ms, char *text)
 static void write_refusal(const struct budget_account *account, int64_t wanted_pico,
                           struct error *err)
 {
-    char cap[MONEY_TEXT_SIZE], left[MONEY_TEXT_SIZE], wanted[MONEY_TEXT_SIZE];
-    char period[BUDGET_PERIOD_TEXT_SIZE], when[ROUTER_BUDGET_WHEN_SIZE];
-    money_format(account->cap_pico, cap);
-    money_format(budget_account_left(account), left);
-    money_format(wanted_pico, wanted);
-    budget_period_text(&account->period, period);
+    char cap[MONEY_TEXT_SIZE], left[MONEY_TEXT_SIZE], money[MONEY_TEXT_SIZE];
+    char period[BUDGET_PERIOD_TEXT_SIZE], when[ROUTER_BUDGET_WHEN_SIZE], why[ERROR_TEXT_MAX];
     router_budget_when(account->end_ms, when);
     if (account->closed)
-        error_set(err, ROUTER_BUDGET_REFUSED,
-                  "budget \"%.*s\" (%s %s) is closed: a call cost %s more than its upper bound; it "
-                  "%s, and a higher cap opens it",
-                  SENTENCE_NAME_MAX, account->name, cap, period,
-                  money_format(account->overshoot_pico, wanted), when);
+        snprintf(why, sizeof why,
+                 "is closed: a call cost %s more than its upper bound; it %s, and a higher cap "
+                 "opens it",
+                 money_format(account->overshoot_pico, money), when);
     else if (account->lost)
-        error_set(err, ROUTER_BUDGET_REFUSED,
-                  "budget \"%.*s\" (%s %s) is closed: records of the ledger's journal are lost, so "
-                  "what is left of it is not known; it %s, and the log says what opens it",
-                  SENTENCE_NAME_MAX, account->name, cap, period, when);
+        snprintf(why, sizeof why,
+                 "is closed: records of the ledger's journal are lost, so what is left of it is "
+                 "not known; it %s, and the log says what opens it",
+                 when);
     else if (wanted_pico < 0)
-        error_set(err, ROUTER_BUDGET_REFUSED, "budget \"%.*s\" (%s %s) has nothing left; it %s",
-                  SENTENCE_NAME_MAX, account->name, cap, period, when);
+        snprintf(why, sizeof why, "has nothing left; it %s", when);
     else
-        error_set(err, ROUTER_BUDGET_REFUSED,
-                  "budget \"%.*s\" (%s %s) has %s left, and this call may cost %s; it %s",
-                  SENTENCE_NAME_MAX, account->name, cap, period, left, wanted, when);
+        snprintf(why, sizeof why, "has %s left, and this call may cost %s; it %s",
+                 money_format(budget_account_left(account), left), money_format(wanted_pico, money),
+                 when);
+    error_set(err, ROUTER_BUDGET_REFUSED, "budget \"%.*s\" (%s %s) %s", SENTENCE_NAME_MAX,
+              account->name, money_format(account->cap_pico, cap),
+              budget_period_text(&account->period, period), why);
 }
 
 int router_budgets_reserve(struct router_reservation *reservation, int64_t amount_pico,

@@ -50,18 +50,8 @@ struct budget_account *budget_accounts_find(struct router_budgets *budgets, stru
     return account;
 }
 
-// What was spent in a period that is over matters no more; what is to be carried over does.
-static bool can_be_forgotten(const struct budget_account *account, int64_t now_ms)
-{
-    if (account->references)
-        return false;
-    if (account->spent_pico == 0 && !account->closed)
-        return true;
-    return account->end_ms >= 0 && now_ms >= account->end_ms &&
-           account->start_ms >= CLOCK_IS_SET_MS;
-}
-
-// One whose sum can be read back may go as well, when nobody has used it for a round. NULL: none.
+// One in which nothing was spent, or only in a period that is over; or whose sum can be read back,
+// when nobody has used it for a round. NULL: none.
 static struct budget_account *forget_one(struct router_budgets *budgets, int64_t now_ms)
 {
     const struct router_budget_store *store = &budgets->store;
@@ -69,12 +59,14 @@ static struct budget_account *forget_one(struct router_budgets *budgets, int64_t
     for (size_t i = 0; i < 2 * budgets->count; i++) {
         budgets->hand = (budgets->hand + 1) % budgets->count;
         struct budget_account *account = budgets->items[budgets->hand];
-        bool is_over = can_be_forgotten(account, now_ms);
-        bool is_kept = !account->references && !account->used && account->record <= kept;
+        bool is_empty = account->spent_pico == 0 && !account->closed;
+        bool is_over = account->end_ms >= 0 && now_ms >= account->end_ms &&
+                       account->start_ms >= CLOCK_IS_SET_MS; // else it is to be carried over
+        bool is_kept = !account->used && account->record <= kept;
         account->used = false;
-        if (!is_over && !is_kept)
+        if (account->references || !(is_empty || is_over || is_kept))
             continue;
-        budgets->partial |= !is_over;
+        budgets->partial |= !is_empty && !is_over;
         struct budget_account **at = bucket_of(budgets, span_of(account->name));
         while (*at != account)
             at = &(*at)->next;
