@@ -308,13 +308,9 @@ int router_charge_reserve(struct router_call *call, const struct router_charge_e
     if (r < 0)
         return refuse(ret_failure, ROUTER_SERVICE_UNAVAILABLE, err.text);
     int64_t bound = bound_of(call, tightest.left_pico);
-    if (bound < 0 && call->runtime->plan->refuse_unpriced)
-        r = refuse_unbounded(call, &tightest, ret_failure);
-    else
-        r = hold(call, bound, ret_failure);
-    if (r < 0)
-        router_budgets_release(&attempt->reservation);
-    return r;
+    return bound < 0 && call->runtime->plan->refuse_unpriced
+               ? refuse_unbounded(call, &tightest, ret_failure)
+               : hold(call, bound, ret_failure);
 }
 
 void router_charge_release(struct router_call *call)

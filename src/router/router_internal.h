@@ -98,7 +98,7 @@ void router_attempt_pause(struct router_call *call);  // its reader has enough f
 void router_attempt_resume(struct router_call *call);
 
 // charge.c. 0: go; 1: `done` follows, with NULL or why not, or after a wait for prices `again`;
-// negative: ret_failure says why not.
+// negative: ret_failure says why not. What is held then goes with router_charge_release().
 struct router_charge_events {
     void (*done)(struct router_call *call, const struct router_failure *failure);
     void (*again)(struct router_call *call);

@@ -18,34 +18,18 @@ enum {
     NAME_SHOWN_MAX = 200, // bytes
 };
 
-static const struct router_group *group_of(const struct router_tariff *tariff)
+// Whether the deployment is one of those that are asked first.
+static bool is_first(const struct router_tariff *tariff, const struct router_deployment *d)
 {
-    return &tariff->plan->groups[tariff->group];
-}
-
-static const struct router_deployment *member_of(const struct router_tariff *tariff, size_t index)
-{
-    return &tariff->plan->deployments[group_of(tariff)->members[index]];
-}
-
-// The first of those that are asked first, from `from` on; NULL: no further one.
-static const struct router_deployment *next_first(const struct router_tariff *tariff, size_t *from)
-{
-    const struct router_deployment *least = NULL;
-    for (size_t i = 0; i < group_of(tariff)->count; i++) {
-        const struct router_deployment *d = member_of(tariff, i);
-        bool before = !least || d->order < least->order ||
-                      (d->order == least->order && d->weight_micro > 0 && least->weight_micro == 0);
-        if (!d->trouble && before)
-            least = d;
+    const struct router_group *group = &tariff->plan->groups[tariff->group];
+    for (size_t i = 0; i < group->count; i++) {
+        const struct router_deployment *other = &tariff->plan->deployments[group->members[i]];
+        bool before = other->order < d->order ||
+                      (other->order == d->order && other->weight_micro > 0 && d->weight_micro == 0);
+        if (before && !other->trouble)
+            return false;
     }
-    while (least && *from < group_of(tariff)->count) {
-        const struct router_deployment *d = member_of(tariff, (*from)++);
-        if (!d->trouble && d->order == least->order &&
-            (d->weight_micro > 0) == (least->weight_micro > 0))
-            return d;
-    }
-    return NULL;
+    return !d->trouble;
 }
 
 static int64_t said(int64_t price, int64_t otherwise)
@@ -76,13 +60,17 @@ static bool same_price(const struct router_tariff *tariff, const struct router_d
            strcmp(a->provider, b->provider) == 0 && strcmp(a->model, b->model) == 0;
 }
 
-static bool is_as_asked(const struct router_tariff *tariff)
+// The first of those that are asked first and, with `alike`, cost what the answer does. NULL: none.
+static const struct router_deployment *find_first(const struct router_tariff *tariff, bool alike)
 {
-    const struct router_deployment *first;
-    for (size_t at = 0; (first = next_first(tariff, &at));)
-        if (first == tariff->answered || same_price(tariff, first, tariff->answered))
-            return true;
-    return false;
+    const struct router_group *group = &tariff->plan->groups[tariff->group];
+    for (size_t i = 0; i < group->count; i++) {
+        const struct router_deployment *d = &tariff->plan->deployments[group->members[i]];
+        if (is_first(tariff, d) &&
+            (!alike || d == tariff->answered || same_price(tariff, d, tariff->answered)))
+            return d;
+    }
+    return NULL;
 }
 
 static bool is_free(const struct router_price *price)
@@ -152,8 +140,7 @@ static const char *name_of(const struct router_tariff *tariff)
 
 static void write_switch(const struct router_tariff *tariff, struct buf *out)
 {
-    size_t at = 0;
-    const struct router_deployment *first = next_first(tariff, &at);
+    const struct router_deployment *first = find_first(tariff, false);
     const struct router_price now = price_of(tariff, tariff->answered), *price = &now;
     const struct router_price usual = first ? price_of(tariff, first) : now;
     buf_printf(out, "%.*s ", NAME_SHOWN_MAX, tariff->asked);
@@ -182,7 +169,7 @@ static void write_paid(const struct router_tariff *tariff, struct buf *out)
 void router_tariff_tell(const struct router_tariff *tariff, struct buf *ret_paid,
                         struct buf *ret_sentence)
 {
-    if (!is_as_asked(tariff)) {
+    if (!find_first(tariff, true)) {
         write_paid(tariff, ret_paid);
         write_switch(tariff, ret_sentence);
         return;
