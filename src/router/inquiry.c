@@ -103,20 +103,6 @@ static void put_off(struct inquiry *inquiry, const char *why)
     inquiry->due_ms = loop_now(loop_of(owner)) + ((int64_t)FIRST_MS << inquiry->tries);
 }
 
-static void take(struct inquiry *inquiry, int64_t cost_pico)
-{
-    struct error err = ERROR_INIT;
-    struct router_ledger *ledger = inquiry->owner->router->ledger;
-    if (router_ledger_correct(ledger, span_of(inquiry->call), inquiry->attempt, cost_pico,
-                              STORE_COST_PROVIDER, &err) < 0) {
-        put_off(inquiry, err.text);
-        return;
-    }
-    LOG_EVENT(LOG_INFO, "router.corrected", inquiry->call, LOG_NUMBER("attempt", inquiry->attempt),
-              LOG_NUMBER("cost_pico", cost_pico));
-    destroy(inquiry);
-}
-
 static void on_head(void *context, const struct http_head *head)
 {
     ((struct inquiry *)context)->status = head->status;
@@ -141,9 +127,15 @@ static void on_done(void *context, enum http_failure how, const struct error *er
         r = generation_read_cost(buf_span(&inquiry->body), span_of(inquiry->reply), &cost_pico,
                                  &why);
     if (r == 0)
-        take(inquiry, cost_pico);
-    else
+        r = router_ledger_correct(owner->router->ledger, span_of(inquiry->call), inquiry->attempt,
+                                  cost_pico, STORE_COST_PROVIDER, &why);
+    if (r < 0) {
         put_off(inquiry, why.text);
+    } else {
+        LOG_EVENT(LOG_INFO, "router.corrected", inquiry->call,
+                  LOG_NUMBER("attempt", inquiry->attempt), LOG_NUMBER("cost_pico", cost_pico));
+        destroy(inquiry);
+    }
     ask_later(owner);
 }
 
@@ -159,38 +151,36 @@ static int upstream_of(const struct router_inquiries *inquiries, struct span dep
                                    ret_upstream, err);
 }
 
-static int send(struct inquiry *inquiry, struct error *err)
+static void ask(struct inquiry *inquiry)
 {
     static const struct http_handler handler = {on_head, on_body, on_done};
     static const struct http_timeouts timeouts = {.connect = CONNECT_MS, .total = TOTAL_MS};
     const struct upstream *upstream;
-    int r = upstream_of(inquiry->owner, span_of(inquiry->deployment), &upstream, err);
-    if (r < 0)
-        return r;
+    struct error err = ERROR_INIT;
+    inquiry->tries++;
     inquiry->status = 0;
     buf_clear(&inquiry->body);
-    r = upstream_ask_cost(upstream, span_of(inquiry->reply), &timeouts, &handler, inquiry,
-                          &inquiry->http, err);
-    if (r < 0)
-        return r;
+    int r = upstream_of(inquiry->owner, span_of(inquiry->deployment), &upstream, &err);
+    if (r == 0)
+        r = upstream_ask_cost(upstream, span_of(inquiry->reply), &timeouts, &handler, inquiry,
+                              &inquiry->http, &err);
+    if (r < 0) {
+        put_off(inquiry, err.text);
+        return;
+    }
     inquiry->runtime = router_runtime_ref(inquiry->owner->router->runtime);
     inquiry->owner->asked_count++;
-    return 0;
 }
 
 static void ask_due(void *context)
 {
     struct router_inquiries *inquiries = context;
     int64_t now_ms = loop_now(loop_of(inquiries));
-    struct error err = ERROR_INIT;
     inquiries->timer = 0;
     list_for_each(link, &inquiries->all) {
         struct inquiry *inquiry = list_entry(link, struct inquiry, link);
-        if (inquiry->runtime || inquiry->due_ms > now_ms || inquiries->asked_count >= AT_ONCE)
-            continue;
-        inquiry->tries++;
-        if (send(inquiry, &err) < 0)
-            put_off(inquiry, err.text);
+        if (!inquiry->runtime && inquiry->due_ms <= now_ms && inquiries->asked_count < AT_ONCE)
+            ask(inquiry);
     }
     ask_later(inquiries);
 }
