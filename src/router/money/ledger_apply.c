@@ -66,7 +66,7 @@ static void on_applied(void *context, int result, const struct error *err,
                        const struct store_fold_result *applied)
 {
     struct router_ledger *ledger = context;
-    ledger->apply_job = 0;
+    ledger->job = 0;
     if (result < 0) {
         ledger_retry(ledger, err);
         return;
@@ -116,7 +116,7 @@ static struct store_fold_range range_of(struct router_ledger *ledger)
 bool ledger_apply_now(struct router_ledger *ledger)
 {
     struct error err = ERROR_INIT;
-    if (ledger->apply_job || ledger->phase == LEDGER_CHARGING)
+    if (ledger->job || ledger->phase == LEDGER_CHARGING)
         return false;
     if (ledger->phase == LEDGER_READY && is_applied(ledger))
         return true;
@@ -127,7 +127,7 @@ bool ledger_apply_now(struct router_ledger *ledger)
     ledger->apply_written = ledger->written - ledger->waiting_rows - ledger->lost_rows;
     int64_t job = store_ledger_fold(ledger->options.store, &range, on_applied, ledger, &err);
     if (job > 0)
-        ledger->apply_job = job;
+        ledger->job = job;
     else
         ledger_retry(ledger, &err);
     return false;
@@ -201,7 +201,7 @@ static void on_charged(void *context, int result, const struct error *err, int64
     const struct router_ledger_options *options = &ledger->options;
     struct error local = *err;
     (void)orphans;
-    ledger->orphan_job = 0;
+    ledger->job = 0;
     if (result == 0)
         result = store_read_budgets(options->store, options->on_sum, options->context, &local);
     if (result < 0) {
@@ -220,11 +220,11 @@ static void on_charged(void *context, int result, const struct error *err, int64
 static void charge_orphans(struct router_ledger *ledger)
 {
     struct error err = ERROR_INIT;
-    if (ledger->orphan_job)
+    if (ledger->job)
         return;
     int64_t job = store_ledger_charge_orphans(ledger->options.store, on_charged, ledger, &err);
     if (job > 0)
-        ledger->orphan_job = job;
+        ledger->job = job;
     else
         ledger_retry(ledger, &err);
 }
@@ -294,8 +294,7 @@ void ledger_stop(struct router_ledger *ledger)
     loop_cancel(ledger->options.loop, ledger->apply_timer);
     loop_cancel(ledger->options.loop, ledger->forget_timer);
     loop_cancel(ledger->options.loop, ledger->clock_timer);
-    store_forget(store, ledger->apply_job);
-    store_forget(store, ledger->orphan_job);
+    store_forget(store, ledger->job);
     store_forget(store, ledger->forget_job);
     for (struct list *link; (link = list_shift(&ledger->corrections));) {
         struct correction *correction = list_entry(link, struct correction, link);

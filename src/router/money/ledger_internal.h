@@ -35,8 +35,7 @@ struct router_ledger {
     int64_t lost_rows;    // neither there nor here: more rows than calls can have
 
     // Applying: one job at a time.
-    int64_t apply_job;     // 0: none
-    int64_t orphan_job;    // 0: none
+    int64_t job;           // that applies, or charges; 0: none
     size_t apply_old;      // generations before the newest one of that job
     int64_t apply_limit;   // of the newest one
     int64_t applied_end;   // bytes of the newest generation that a job took up
