@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -135,8 +134,7 @@ static void fail(struct router_call *call, struct chat_failure told)
     if (failure.error == ROUTER_INTERRUPTED && !call->body.stream)
         failure.error = ROUTER_MALFORMED;  // LiteLLM tells half a piece of JSON from half a stream
     if (!call->iter.failed || call->begun) // the one that the client hears of
-        snprintf(call->told_provider, sizeof call->told_provider, "%s",
-                 attempt->deployment->provider);
+        call->told_provider = attempt->deployment->provider;
     int64_t tokens = settle(call, &failure, false);
     if (tokens < 0 && !reply_is_answer(attempt->status)) // it was refused, or never arrived
         tokens = 0;

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "codec/json.h"
 #include "router/queue.h"
 #include "router/router_internal.h"

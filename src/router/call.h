@@ -80,7 +80,7 @@ struct router_call {
     struct router_bucket_reservation bucket_reservation;
     loop_id timer;                       // the next step
     struct router_failure failure;       // of our own, when it was never admitted
-    char told_provider[32];              // whose failure the client hears of
+    const char *told_provider;           // whose failure the client hears of; NULL: nobody's
     char budget[ROUTER_BUDGET_NAME_MAX]; // that refused
     int asked;                           // upstreams, one after the other
     bool begun;

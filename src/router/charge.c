@@ -14,7 +14,6 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "base/mem.h"
 #include "codec/money.h"
 #include "llm/generation.h"
 #include "router/call.h"

@@ -2,7 +2,6 @@
 
 #include <stdint.h>
 
-#include "base/error.h"
 #include "base/span.h"
 
 struct router;

@@ -10,7 +10,6 @@
 #include "llm/upstream.h"
 #include "router/money/budget.h"
 #include "router/plan/plan.h"
-#include "router/plan/price.h"
 #include "router/route/bucket.h"
 #include "router/route/pick.h"
 #include "router/wire/failure.h"

@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "codec/money.h"
 #include "router/money/price_table.h"
 
