@@ -127,7 +127,7 @@ static void on_done(void *context, enum http_failure how, const struct error *er
                                  &why);
     if (r == 0)
         r = router_ledger_correct(owner->router->ledger, span_of(inquiry->call), inquiry->attempt,
-                                  cost_pico, STORE_COST_PROVIDER, &why);
+                                  cost_pico, &why);
     if (r < 0) {
         put_off(inquiry, why.text);
     } else {

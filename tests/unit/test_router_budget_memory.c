@@ -331,7 +331,8 @@ static void what_was_spent_before_its_sum_was_read_is_added(void **state)
             restore(&store, today, today + DAY_MS, 100);
         }
         assert_int_equal(only_account(&store).spent_pico, 110);
-        assert_int_equal(only_account(&store).period_start_wall_ms, today);
+        assert_int_equal(budget_accounts_find(store.budgets, SPAN_LITERAL("daily"))->start_ms,
+                         today);
         assert_true(only_account(&store).closed); // it was more than nothing
         assert_int_equal(budget_reserve(store.budgets, &claim, 1, 0, NOON, &id, NULL, NULL), 0);
         router_budgets_settle(store.budgets, &id, 0, NOON, &charges);

@@ -363,8 +363,7 @@ static void a_correction_is_told(void **state)
     row.charges = &held;
     row.charge_count = 1;
     router_ledger_settle(world.ledger, &row);
-    assert_int_equal(
-        router_ledger_correct(world.ledger, SPAN_LITERAL("c"), 1, 8, STORE_COST_PROVIDER, NULL), 0);
+    assert_int_equal(router_ledger_correct(world.ledger, SPAN_LITERAL("c"), 1, 8, NULL), 0);
     ledger_world_run(&world, 0);
     assert_int_equal(world.corrected_pico, -42);
     assert_int_equal(number("SELECT spent_pico FROM budgets"), 8);

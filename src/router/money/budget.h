@@ -53,10 +53,9 @@ struct router_budget_state {
     const char *account; // valid until the next call of any function here
     int64_t cap_pico;    // -1: none
     int64_t spent_pico, reserved_pico;
-    int64_t left_pico;            // INT64_MAX without a cap; 0 when closed
-    int64_t overshoot_pico;       // by which settlements exceeded their bounds in this period
-    int64_t period_start_wall_ms; // what the sum is stored under
-    int64_t next_reset_wall_ms;   // -1: never
+    int64_t left_pico;          // INT64_MAX without a cap; 0 when closed
+    int64_t overshoot_pico;     // by which settlements exceeded their bounds in this period
+    int64_t next_reset_wall_ms; // -1: never
     bool closed; // until the reset: by an overshoot, or with one of 0, because sums were lost
 };
 

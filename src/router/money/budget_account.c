@@ -229,7 +229,6 @@ struct router_budget_state budget_account_state(const struct budget_account *acc
         .reserved_pico = account->reserved_pico,
         .left_pico = budget_account_left(account),
         .overshoot_pico = account->overshoot_pico,
-        .period_start_wall_ms = account->start_ms,
         .next_reset_wall_ms = account->end_ms,
         .closed = account->closed || account->lost,
     };

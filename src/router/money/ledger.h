@@ -98,10 +98,10 @@ int router_ledger_settle(struct router_ledger *ledger, const struct store_attemp
 // A reservation of a call that never went out: no row, no charge.
 int router_ledger_release(struct router_ledger *ledger, struct span call);
 
-// What an attempt of bound or unknown cost cost in truth. on_correction follows for
-// each account.
+// What an attempt of bound or unknown cost cost in truth, as its provider says. on_correction
+// follows for each account.
 int router_ledger_correct(struct router_ledger *ledger, struct span call, int64_t attempt,
-                          int64_t cost_pico, enum store_cost_source source, struct error *err);
+                          int64_t cost_pico, struct error *err);
 
 // Folds what was written until now, for a question to the store that is to know of it: one step, as
 // store_ledger_fold(). -EAGAIN while what earlier processes left is folded, -EIO where that failed.

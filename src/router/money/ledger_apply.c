@@ -256,9 +256,9 @@ static void on_corrected(void *context, int result, const struct error *err, int
 }
 
 int router_ledger_correct(struct router_ledger *ledger, struct span call, int64_t attempt,
-                          int64_t cost_pico, enum store_cost_source source, struct error *err)
+                          int64_t cost_pico, struct error *err)
 {
-    struct store_correction what = {call, attempt, cost_pico, source};
+    struct store_correction what = {call, attempt, cost_pico, STORE_COST_PROVIDER};
     // The row may not be there yet; this application runs before the correction.
     int64_t job = router_ledger_apply(ledger, NULL, NULL, err);
     if (job < 0)
