@@ -72,7 +72,6 @@ static void end(struct router_call *call, const struct router_failure *failure)
         .unmarked = !failure && call->attempt.watch.shape == REPLY_STREAM &&
                     call->operation != UPSTREAM_EMBEDDINGS && !call->attempt.watch.done,
         .budget = *call->budget ? call->budget : NULL,
-        .usage = call->usage,
         .cost_pico = call->cost_pico,
     };
     if (failure && failure->error == ROUTER_BUDGET)
@@ -169,9 +168,7 @@ static void pass(struct router_call *call)
         begin(call);
     if (!pieces->count)
         return;
-    call->bytes_out += reply_pieces_bytes(pieces);
-    bool enough = call->sink->on_pieces(call->context, pieces);
-    if (enough)
+    if (call->sink->on_pieces(call->context, pieces)) // enough for now
         router_attempt_pause(call);
 }
 
@@ -409,7 +406,6 @@ int router_call_start(struct router *router, const struct router_request *reques
     call->context = context;
     call->came_ms = loop_now(router->env.loop);
     call->cost_pico = -1;
-    call->usage = (struct router_usage)ROUTER_USAGE_UNKNOWN;
     router_call_keep_origin(call, &request->origin);
     router_call_name(call, request->id);
     list_init(&call->waiting);

@@ -89,9 +89,7 @@ struct router_call {
     size_t counted;    // bytes in router::buffered
     int64_t came_ms, waited_ms;
     int64_t prompt_tokens; // an estimate
-    struct router_usage usage;
     int64_t cost_pico;
-    uint64_t bytes_out;
 };
 
 static inline struct loop *loop_of(const struct router_call *call)

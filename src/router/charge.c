@@ -425,7 +425,6 @@ void router_charge_settle(struct router_call *call, const struct router_failure 
     attempt->recorded = false;
     attempt->settled = true;
     call->cost_pico = row.cost_pico;
-    call->usage = watch->usage;
     bool unsure = row.source == STORE_COST_BOUND || row.source == STORE_COST_UNKNOWN;
     bool with_caps = unsure; // where the charge is beyond what was held, or may turn out to be
     for (size_t i = 0; i < charged.count; i++)

@@ -117,8 +117,7 @@ struct router_result {
     bool torn;                            // half an event was passed on
     bool unmarked;                        // a stream that ended well, without its [DONE]
     const char *budget; // that refused, with what it says of its reset; NULL: none
-    struct router_usage usage;
-    int64_t cost_pico; // -1: not known
+    int64_t cost_pico;  // -1: not known
 };
 
 /*

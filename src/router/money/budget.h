@@ -70,7 +70,7 @@ struct router_reservation {
 };
 
 /*
- * Finds the accounts of up to ROUTER_BUDGETS_PER_CALL claims, or makes them, and holds nothing in
+ * Finds the accounts of 1 to ROUTER_BUDGETS_PER_CALL claims, or makes them, and holds nothing in
  * them yet. Two claims on one account count once. `ret_tightest` (may be NULL) is the one with the
  * least left, which is the most that can be reserved.
  *
