@@ -11,7 +11,6 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "channels/console.h"
-#include "codec/document.h"
 #include "daemon/app.h"
 #include "daemon/command.h"
 #include "daemon/control_client.h"
@@ -127,19 +126,11 @@ static void tell_ignored(const struct arguments *arguments)
                  config ? " --config" : "", model ? " --model" : "", whole ? " --no-stream" : "");
 }
 
-static char *model_in(struct span status)
-{
-    DOCUMENT_AUTO doc = DOCUMENT_INIT(8 * STATUS_MAX);
-    BUF_AUTO model = BUF_INIT(STATUS_MAX);
-    document_read(&doc, status, NULL);
-    page_node(node_get(document_root(&doc), "model"), "unknown", MODEL_SHOWN, &model);
-    return buf_take_text(&model);
-}
-
 // CONTROL_NO_OWNER when nobody else can answer.
 static int start_remote(struct chat *chat, const struct arguments *arguments, struct error *err)
 {
     BUF_AUTO answer = BUF_INIT(STATUS_MAX);
+    JSON_AUTO status = JSON_INIT;
     CLEANUP(mem_cleanup) char *home = NULL;
     int r = settings_find_home(arguments, &home, err);
     if (r == 0)
@@ -149,7 +140,8 @@ static int start_remote(struct chat *chat, const struct arguments *arguments, st
     if (r == 0)
         r = remote_conversation_create(chat->loop, home, chat->name, &chat->remote, err);
     if (r == 0) {
-        chat->model = model_in(buf_span(&answer));
+        json_parse(&status, buf_span(&answer), NULL);
+        chat->model = page_cell(json_get(json_root(&status), "model"), "unknown", MODEL_SHOWN);
         tell_ignored(arguments);
     }
     return r;

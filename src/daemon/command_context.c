@@ -3,7 +3,6 @@
 
 #include "agent/dispatcher.h"
 #include "base/mem.h"
-#include "codec/document.h"
 #include "daemon/app.h"
 #include "daemon/command.h"
 #include "daemon/control_client.h"
@@ -12,9 +11,7 @@
 
 enum {
     ANSWER_MAX = 4 << 20, // bytes
-    TREE_MAX = 16 << 20,  // bytes of memory
     NAME_WIDTH = 28,
-    CELL_MAX = 4096, // bytes
 };
 
 enum { OPTION_JSON = OPTION_FIRST_OWN };
@@ -25,36 +22,36 @@ static const struct command_option options[] = {
     COMMAND_OPTIONS_END,
 };
 
-static void print_row(const char *name, struct node sizes)
+static void print_row(const char *name, struct json_value sizes)
 {
-    page_pad(span_of(name), NAME_WIDTH, stdout);
-    printf("%9" PRId64 " %9" PRId64 "\n", page_count(sizes, "bytes"),
-           page_count(sizes, "approximate_tokens"));
+    page_pad(name, NAME_WIDTH);
+    printf("%9" PRId64 " %9" PRId64 "\n", page_number(sizes, "bytes"),
+           page_number(sizes, "approximate_tokens"));
 }
 
 // The parts of an array, each by its name and, where it has one, its source.
-static void print_parts(struct node parts, const char *before)
+static void print_parts(struct json_value parts, const char *before)
 {
-    for (struct node part = node_first(parts); part.item; part = node_next(part)) {
-        BUF_AUTO name = BUF_INIT(CELL_MAX);
-        bool has_source = node_type(node_get(part, "source")) == JSON_STRING;
-        buf_append_text(&name, before);
-        page_node(node_get(part, "name"), "?", NAME_WIDTH - 4, &name);
-        buf_append_text(&name, has_source ? " (" : "");
-        page_node(node_get(part, "source"), "", NAME_WIDTH - 4, &name);
-        buf_append_text(&name, has_source ? ")" : "");
-        print_row(buf_text(&name), part);
+    struct json_iter it = json_iter_init(parts);
+    struct json_value part;
+    while (json_iter_next(&it, NULL, &part)) {
+        bool has_source = json_type(json_get(part, "source")) == JSON_STRING;
+        CLEANUP(mem_cleanup) char *name = page_cell(json_get(part, "name"), "?", NAME_WIDTH - 4);
+        CLEANUP(mem_cleanup) char *source = page_cell(json_get(part, "source"), "", NAME_WIDTH - 4);
+        CLEANUP(mem_cleanup)
+        char *cell = mem_printf("%s%s%s%s%s", before, name, has_source ? " (" : "", source,
+                                has_source ? ")" : "");
+        print_row(cell, part);
     }
 }
 
-static void print_page(struct node root)
+static void print_context(struct json_value root)
 {
-    struct node total = node_get(root, "total");
-    page_pad(SPAN_LITERAL("a first message carries"), NAME_WIDTH, stdout);
+    page_pad("a first message carries", NAME_WIDTH);
     printf("%9s %9s\n", "bytes", "~tokens");
-    print_parts(node_get(root, "prompt"), "");
-    print_parts(node_get(root, "tools"), "tool ");
-    print_row("total", total);
+    print_parts(json_get(root, "prompt"), "");
+    print_parts(json_get(root, "tools"), "tool ");
+    print_row("total", json_get(root, "total"));
     puts("~ is bytes / 4, not a count");
 }
 
@@ -72,28 +69,24 @@ static int measure_here(const struct arguments *arguments, struct buf *ret_json,
     return 0;
 }
 
-static int ask(const struct arguments *arguments, struct buf *ret_json, struct error *err)
-{
-    CLEANUP(mem_cleanup) char *home = NULL;
-    int r = settings_find_home(arguments, &home, err);
-    if (r == 0)
-        r = control_client_ask(home, "GET", "/context", ret_json, err);
-    return r == CONTROL_NO_OWNER ? measure_here(arguments, ret_json, err) : r;
-}
-
 static int run(const struct arguments *arguments, struct error *err)
 {
     BUF_AUTO answer = BUF_INIT(ANSWER_MAX);
-    DOCUMENT_AUTO doc = DOCUMENT_INIT(TREE_MAX);
-    int r = ask(arguments, &answer, err);
+    JSON_AUTO values = JSON_INIT;
+    CLEANUP(mem_cleanup) char *home = NULL;
+    int r = settings_find_home(arguments, &home, err);
     if (r == 0)
-        r = document_read(&doc, buf_span(&answer), err);
+        r = control_client_ask(home, "GET", "/context", &answer, err);
+    if (r == CONTROL_NO_OWNER)
+        r = measure_here(arguments, &answer, err);
+    if (r == 0)
+        r = json_parse(&values, buf_span(&answer), err);
     if (r < 0)
         return r;
     if (arguments->values[OPTION_JSON])
         page_print_raw(buf_span(&answer));
     else
-        print_page(document_root(&doc));
+        print_context(json_root(&values));
     return EXIT_OK;
 }
 

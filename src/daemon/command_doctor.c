@@ -4,9 +4,7 @@
 #include "base/log.h"
 #include "daemon/command.h"
 #include "daemon/main_model.h"
-#include "daemon/probe_machine.h"
-#include "daemon/probe_telegram.h"
-#include "daemon/probe_upstream.h"
+#include "daemon/probe.h"
 #include "daemon/settings.h"
 #include "llm/model_list.h"
 #include "router/plan/plan.h"
@@ -84,8 +82,7 @@ static void probe_model(const struct settings *settings, struct report *report)
 static int run(const struct arguments *arguments, struct error *err)
 {
     struct settings settings = {0};
-    struct report report;
-    report_init(&report);
+    struct report report = {0};
     if (probe_configuration(arguments, &settings, &report)) {
         probe_home(settings.home, &report);
         probe_model(&settings, &report);

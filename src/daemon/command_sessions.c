@@ -10,13 +10,20 @@
 #include "codec/url.h"
 #include "daemon/command.h"
 #include "daemon/owner.h"
-#include "daemon/page.h"
-#include "daemon/session_page.h"
 #include "daemon/settings.h"
 #include "daemon/terminal.h"
 #include "serve/control.h"
 
-enum { REPLY_MAX = 16 }; // bytes of an answer to a question
+enum {
+    REPLY_MAX = 16,  // bytes of an answer to a question
+    TEXT_MAX = 1024, // columns of a text that is shown whole
+    ID_SHOWN = 12,   // columns; a beginning is enough to name one
+    CHANNEL_SHOWN = 18,
+    CHAT_SHOWN = 10,
+    THREAD_SHOWN = 5,
+    TITLE_LEAST = 20,
+    OTHERS = 58, // columns of all but the title
+};
 
 enum { OPTION_JSON = OPTION_FIRST_OWN, OPTION_MARKDOWN, OPTION_YES };
 
@@ -28,15 +35,146 @@ static const struct command_option options[] = {
     COMMAND_OPTIONS_END,
 };
 
+/* How sessions are shown */
+
+static void print_chat(struct json_value session)
+{
+    struct json_value channel = json_get(session, "channel");
+    bool threaded = json_type(json_get(session, "thread")) == JSON_STRING;
+    CLEANUP(mem_cleanup) char *name = page_cell(channel, "?", CHANNEL_SHOWN);
+    CLEANUP(mem_cleanup)
+    char *chat = page_cell(json_get(session, "chat"), "",
+                           threaded ? CHAT_SHOWN - THREAD_SHOWN - 1 : CHAT_SHOWN);
+    CLEANUP(mem_cleanup) char *thread = page_cell(json_get(session, "thread"), "", THREAD_SHOWN);
+    CLEANUP(mem_cleanup)
+    char *both = mem_printf("%s %s%s%s", name, chat, threaded ? "/" : "", thread);
+    page_pad(json_is(channel, "console") ? name : both, CHANNEL_SHOWN);
+}
+
+static void print_row(struct json_value session, size_t title_width)
+{
+    char when[CLOCK_TEXT_SIZE];
+    // The beginning of an id, which is typed back and so must not end in "…".
+    CLEANUP(mem_cleanup) char *id = page_cell(json_get(session, "id"), "?", TEXT_MAX);
+    CLEANUP(mem_cleanup) char *title = page_cell(json_get(session, "title"), "-", title_width);
+    printf("%-*.*s  ", ID_SHOWN, ID_SHOWN, id);
+    printf("%-16s  ", page_time(page_number(session, "updated_ms"), when));
+    print_chat(session);
+    printf("%5" PRId64 "  %s\n", page_number(session, "turns"), title);
+}
+
+static void print_list(struct json_value root)
+{
+    struct json_value sessions = json_get(root, "sessions"), session;
+    struct json_iter it = json_iter_init(sessions);
+    size_t columns = terminal_columns();
+    size_t title_width = columns > OTHERS + TITLE_LEAST ? columns - OTHERS : TITLE_LEAST;
+    if (json_count(sessions) == 0) {
+        puts("There are no sessions yet.");
+        return;
+    }
+    printf("%-*s  %-16s  %-*s%5s  %s\n", ID_SHOWN, "ID", "LAST USED, UTC", CHANNEL_SHOWN, "WHERE",
+           "TURNS", "TITLE");
+    while (json_iter_next(&it, NULL, &session))
+        print_row(session, title_width);
+}
+
+static void print_member(struct json_value object, const char *key)
+{
+    CLEANUP(mem_cleanup) char *text = page_cell(json_get(object, key), "-", TEXT_MAX);
+    printf("%-9s %s\n", key, text);
+}
+
+static void print_head(struct json_value session)
+{
+    char when[CLOCK_TEXT_SIZE];
+    print_member(session, "id");
+    print_member(session, "title");
+    print_member(session, "channel");
+    print_member(session, "chat");
+    if (json_type(json_get(session, "thread")) == JSON_STRING)
+        print_member(session, "thread");
+    if (json_type(json_get(session, "sender")) == JSON_STRING)
+        print_member(session, "sender");
+    print_member(session, "model");
+    printf("%-9s %s UTC\n", "created", page_time(page_number(session, "created_ms"), when));
+    printf("%-9s %s UTC\n", "updated", page_time(page_number(session, "updated_ms"), when));
+}
+
+static void print_text(struct json_value value)
+{
+    BUF_AUTO text = BUF_INIT(CONTROL_ANSWER_MAX);
+    json_string(value, &text);
+    page_print_raw(buf_span(&text));
+    if (text.len && text.data[text.len - 1] != '\n')
+        putchar('\n');
+}
+
+// The names and arguments of the calls, each on a line that `before` begins.
+static void print_calls(struct json_value message, const char *before, const char *behind)
+{
+    struct json_iter it = json_iter_init(json_get(message, "tool_calls"));
+    struct json_value call;
+    while (json_iter_next(&it, NULL, &call)) {
+        struct json_value function = json_get(call, "function");
+        struct json_value holder = json_type(function) == JSON_OBJECT ? function : call;
+        CLEANUP(mem_cleanup) char *name = page_cell(json_get(holder, "name"), "?", 80);
+        CLEANUP(mem_cleanup) char *arguments = page_cell(json_get(holder, "arguments"), "", 400);
+        printf("%s%s %s%s\n", before, name, arguments, behind);
+    }
+}
+
+// "user, 2026-11-21 01:47" between the two.
+static void print_speaker(struct json_value message, const char *before, const char *behind)
+{
+    char when[CLOCK_TEXT_SIZE];
+    CLEANUP(mem_cleanup) char *role = page_cell(json_get(message, "role"), "?", 40);
+    printf("\n%s%s, %s%s\n", before, role, page_time(page_number(message, "created_ms"), when),
+           behind);
+}
+
+static void print_session(struct json_value session)
+{
+    struct json_iter it = json_iter_init(json_get(session, "messages"));
+    struct json_value message;
+    print_head(session);
+    while (json_iter_next(&it, NULL, &message)) {
+        print_speaker(message, page_colour("\033[1m"), page_colour("\033[0m"));
+        print_text(json_get(message, "content"));
+        print_calls(message, "· ", "");
+    }
+}
+
+static void print_markdown(struct json_value session)
+{
+    struct json_iter it = json_iter_init(json_get(session, "messages"));
+    struct json_value message;
+    char when[CLOCK_TEXT_SIZE];
+    CLEANUP(mem_cleanup)
+    char *title = page_cell(json_get(session, "title"), "A conversation with Hermes", TEXT_MAX);
+    printf("# %s\n\n", title);
+    printf("Begun %s UTC", page_time(page_number(session, "created_ms"), when));
+    printf(", last used %s UTC.\n", page_time(page_number(session, "updated_ms"), when));
+    while (json_iter_next(&it, NULL, &message)) {
+        const char *fence = json_is(json_get(message, "role"), "tool") ? "~~~~\n" : "";
+        print_speaker(message, "## ", "\n");
+        fputs(fence, stdout);
+        print_text(json_get(message, "content"));
+        fputs(fence, stdout);
+        print_calls(message, "- `", "`");
+    }
+}
+
+/* What is done with them */
+
 struct request {
     const struct arguments *arguments;
     const char *home;
     const char *id; // as it was given; NULL: none
 };
 
-// The answer's JSON, parsed; the body outlives the document.
 static int ask(const struct request *request, const char *method, struct buf *body,
-               struct json *document, struct error *err)
+               struct json *values, struct error *err)
 {
     BUF_AUTO path = BUF_INIT(URL_BYTES_MAX);
     buf_append_text(&path, "/sessions");
@@ -46,36 +184,25 @@ static int ask(const struct request *request, const char *method, struct buf *bo
     }
     if (buf_is_full(&path))
         return error_set(err, -EINVAL, "that is not a session's id");
-    int r = owner_ask(request->home, method, buf_text(&path), body, err);
-    return r == 0 ? json_parse(document, buf_span(body), err) : r;
-}
-
-static void tell_cut(struct json_value session)
-{
-    bool is_cut = false;
-    if (json_bool(json_get(session, "is_cut"), &is_cut) && is_cut)
-        log_warning("this is the end of a longer session: the older messages are not shown");
+    struct owner_question question = {.method = method, .path = buf_text(&path)};
+    return owner_ask(request->home, &question, body, values, err);
 }
 
 static int tell(const struct request *request, bool raw, void (*print)(struct json_value root),
                 struct error *err)
 {
     BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
-    JSON_AUTO document = JSON_INIT;
-    int r = ask(request, "GET", &body, &document, err);
+    JSON_AUTO values = JSON_INIT;
+    int r = ask(request, "GET", &body, &values, err);
     if (r < 0)
         return r;
     if (raw)
         page_print_raw(buf_span(&body)); // one line of JSON already
     else
-        print(json_root(&document));
-    tell_cut(json_root(&document));
+        print(json_root(&values));
+    if (page_flag(json_root(&values), "is_cut"))
+        log_warning("this is the end of a longer session: the older messages are not shown");
     return 0;
-}
-
-static void print_list(struct json_value root)
-{
-    session_page_list(json_get(root, "sessions"), terminal_columns());
 }
 
 static int list(const struct request *request, struct error *err)
@@ -85,60 +212,54 @@ static int list(const struct request *request, struct error *err)
 
 static int show(const struct request *request, struct error *err)
 {
-    return tell(request, request->arguments->values[OPTION_JSON], session_page_show, err);
+    return tell(request, request->arguments->values[OPTION_JSON], print_session, err);
 }
 
 static int export(const struct request *request, struct error *err)
 {
-    return tell(request, !request->arguments->values[OPTION_MARKDOWN], session_page_markdown, err);
+    return tell(request, !request->arguments->values[OPTION_MARKDOWN], print_markdown, err);
 }
 
 // Shows what would go before it asks.
 static bool is_wanted(struct json_value session)
 {
     char reply[REPLY_MAX] = "";
-    session_page_head(session);
+    print_head(session);
     fputs("Delete this session with all its messages? [y/N] ", stdout);
     fflush(stdout);
     return fgets(reply, sizeof reply, stdin) && (reply[0] == 'y' || reply[0] == 'Y');
 }
 
-static void warn_of_remains(struct json_value answer)
-{
-    CLEANUP(mem_cleanup) char *reason = json_strdup(json_get(answer, "left_over"), ERROR_TEXT_MAX);
-    if (reason)
-        log_warning("its text may still be in free space of the database file (%s); hermes run or "
-                    "hermes chat will clean the file when it can",
-                    reason);
-}
-
 static int delete (const struct request *request, struct error *err)
 {
     BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
-    BUF_AUTO done = BUF_INIT(CONTROL_ANSWER_MAX);
-    JSON_AUTO document = JSON_INIT;
-    JSON_AUTO answer = JSON_INIT;
+    JSON_AUTO values = JSON_INIT;
     bool sure = request->arguments->values[OPTION_YES] != NULL;
     if (!sure && !isatty(STDIN_FILENO))
         return error_set(err, -EINVAL, "there is no terminal to ask on: delete it with --yes");
-    int r = ask(request, "GET", &body, &document, err);
+    int r = ask(request, "GET", &body, &values, err);
     if (r < 0)
         return r;
-    if (!sure && !is_wanted(json_root(&document))) {
+    if (!sure && !is_wanted(json_root(&values))) {
         puts("Nothing was deleted.");
         return 0;
     }
     // By its whole id: meanwhile the beginning may mean another one.
-    CLEANUP(mem_cleanup)
-    char *id = json_strdup(json_get(json_root(&document), "id"), URL_BYTES_MAX);
+    CLEANUP(mem_cleanup) char *id = json_strdup(json_get(json_root(&values), "id"), URL_BYTES_MAX);
     struct request whole = {request->arguments, request->home, id};
-    r = id ? ask(&whole, "DELETE", &done, &answer, err)
-           : error_set(err, -EPROTO, "the answer names no session");
-    if (r == 0) {
-        printf("Deleted the session %s.\n", id);
-        warn_of_remains(json_root(&answer));
-    }
-    return r;
+    if (!id)
+        return error_set(err, -EPROTO, "the answer names no session");
+    r = ask(&whole, "DELETE", &body, &values, err);
+    if (r < 0)
+        return r;
+    printf("Deleted the session %s.\n", id);
+    CLEANUP(mem_cleanup)
+    char *reason = json_strdup(json_get(json_root(&values), "left_over"), ERROR_TEXT_MAX);
+    if (reason)
+        log_warning("its text may still be in free space of the database file (%s); hermes run or "
+                    "hermes chat will clean the file when it can",
+                    reason);
+    return 0;
 }
 
 static const struct {

@@ -3,23 +3,19 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/colour.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "codec/document.h"
 #include "daemon/command.h"
 #include "daemon/control_client.h"
 #include "daemon/owner.h"
-#include "daemon/page.h"
 #include "daemon/settings.h"
 
 enum {
     ANSWER_MAX = 1 << 20, // bytes
-    TREE_MAX = 8 << 20,   // bytes of memory
     CELL_WIDTH = 200,
     SENTENCE_WIDTH = 1000,
     LABEL_WIDTH = 10,
@@ -48,127 +44,123 @@ static void line(const char *label, const char *colour, const char *fmt, ...)
 
 static void line(const char *label, const char *colour, const char *fmt, ...)
 {
-    bool colours = *colour && colour_wanted(STDOUT_FILENO);
     va_list args;
-    printf("%-*s", LABEL_WIDTH, label);
-    fputs(colours ? colour : "", stdout);
+    printf("%-*s%s", LABEL_WIDTH, label, page_colour(colour));
     va_start(args, fmt);
     vprintf(fmt, args);
     va_end(args);
-    puts(colours ? "\033[0m" : "");
+    puts(*colour ? page_colour("\033[0m") : "");
 }
 
-static bool is_true(struct node value)
+// A member's text as a line may show it, on the heap.
+static char *cell(struct json_value object, const char *key)
 {
-    bool is = false;
-    return node_bool(value, &is) && is;
+    return page_cell(json_get(object, key), "", CELL_WIDTH);
 }
 
-// A member's text as a line may show it; the caller's buffer holds it.
-static const char *cell(struct node object, const char *key, struct buf *into)
+static void show_process(struct json_value status)
 {
-    buf_clear(into);
-    page_node(node_get(object, key), "", CELL_WIDTH, into);
-    return buf_text(into);
+    CLEANUP(mem_cleanup) char *version = cell(status, "version");
+    CLEANUP(mem_cleanup) char *home = cell(status, "home");
+    CLEANUP(mem_cleanup) char *name = cell(status, "model");
+    CLEANUP(mem_cleanup) char *model = cell(json_get(status, "upstream"), "model");
+    CLEANUP(mem_cleanup) char *where = cell(json_get(status, "upstream"), "base_url");
+    char when[CLOCK_TEXT_SIZE], how_long[PAGE_SPAN_SIZE];
+    bool ready = page_flag(status, "ready"), same = strcmp(name, model) == 0;
+    line("hermes", plain, "%s, pid %" PRId64, version, page_number(status, "pid"));
+    line("state", ready ? good : bad, "%s", ready ? "ready" : "not ready");
+    line("home", plain, "%s", home);
+    line("model", plain, "%s%s%s%s%s", name, same ? "" : ": ", same ? "" : model,
+         *where ? " at " : "", where);
+    line("up", plain, "%s, since %s UTC", page_duration(page_number(status, "uptime_s"), how_long),
+         page_time(page_number(status, "started_ms"), when));
+    line("memory", plain, "%.1f MiB", (double)page_number(status, "rss_bytes") / (1024 * 1024));
 }
 
-static void show_model(struct node status)
+static void show_store(struct json_value store)
 {
-    BUF_AUTO name = BUF_INIT(4 * CELL_WIDTH);
-    BUF_AUTO model = BUF_INIT(4 * CELL_WIDTH);
-    BUF_AUTO where = BUF_INIT(4 * CELL_WIDTH);
-    struct node upstream = node_get(status, "upstream");
-    cell(status, "model", &name);
-    cell(upstream, "model", &model);
-    cell(upstream, "base_url", &where);
-    bool same = strcmp(buf_text(&name), buf_text(&model)) == 0;
-    line("model", plain, "%s%s%s%s%s", buf_text(&name), same ? "" : ": ",
-         same ? "" : buf_text(&model), where.len ? " at " : "", buf_text(&where));
+    CLEANUP(mem_cleanup) char *state = cell(store, "state");
+    CLEANUP(mem_cleanup) char *detail = cell(store, "detail");
+    CLEANUP(mem_cleanup) char *note = cell(store, "note");
+    bool detailed = *detail && strcmp(state, detail) != 0;
+    line("database", strcmp(state, "failed") == 0 ? bad : plain, "%s%s%s", state,
+         detailed ? ": " : "", detailed ? detail : "");
+    if (*note)
+        line("", worth_a_look, "%s", note);
 }
 
-static void show_upstream(struct node upstream)
+static void show_disk(struct json_value disk)
 {
-    BUF_AUTO state = BUF_INIT(4 * CELL_WIDTH);
-    BUF_AUTO text = BUF_INIT(4 * CELL_WIDTH);
+    enum { MIB = 1 << 20 };
+    int64_t free_mib = page_number(disk, "free_bytes") / MIB;
+    if (json_type(disk) == JSON_OBJECT && free_mib < DISK_SHOWN_MIB)
+        line("disk", worth_a_look, "%" PRId64 " of %" PRId64 " MiB free", free_mib,
+             page_number(disk, "size_bytes") / MIB);
+}
+
+static void show_upstream(struct json_value upstream)
+{
+    CLEANUP(mem_cleanup) char *state = cell(upstream, "state");
+    struct json_value failure = json_get(upstream, "last_failure");
+    CLEANUP(mem_cleanup) char *text = cell(failure, "text");
     char when[CLOCK_TEXT_SIZE];
-    struct node failure = node_get(upstream, "last_failure");
-    bool failing = page_count(upstream, "failures") > 0;
-    if (node_type(upstream) != JSON_OBJECT || node_is(node_get(upstream, "provider"), "offline"))
+    bool failing = page_number(upstream, "failures") > 0;
+    int64_t answered_ms = page_number(upstream, "last_answer_ms");
+    if (json_type(upstream) != JSON_OBJECT || json_is(json_get(upstream, "provider"), "offline"))
         return;
-    cell(upstream, "state", &state);
-    if (node_is(node_get(upstream, "state"), "unused"))
+    if (strcmp(state, "unused") == 0)
         line("upstream", plain, "not asked yet");
     else
-        line("upstream", failing ? bad : plain, "%s, last answer %s%s", buf_text(&state),
-             page_time(page_count(upstream, "last_answer_ms"), when),
-             page_count(upstream, "last_answer_ms") ? " UTC" : "");
-    if (node_type(failure) == JSON_OBJECT)
+        line("upstream", failing ? bad : plain, "%s, last answer %s%s", state,
+             page_time(answered_ms, when), answered_ms ? " UTC" : "");
+    if (json_type(failure) == JSON_OBJECT)
         line("", failing ? bad : plain, "last failure %s UTC%s: %s",
-             page_time(page_count(failure, "ms"), when), failing ? "" : " (it has worked since)",
-             cell(failure, "text", &text));
+             page_time(page_number(failure, "ms"), when), failing ? "" : " (it has worked since)",
+             text);
 }
 
-static void show_problem(struct node problem)
+static void show_telegram(struct json_value telegram)
 {
-    BUF_AUTO what = BUF_INIT(4 * CELL_WIDTH);
-    BUF_AUTO text = BUF_INIT(4 * SENTENCE_WIDTH);
-    bool serious = is_true(node_get(problem, "needs_attention"));
-    page_node(node_get(problem, "text"), "", SENTENCE_WIDTH, &text);
-    line(serious ? "PROBLEM" : "notice", serious ? bad : worth_a_look, "%s: %s",
-         cell(problem, "what", &what), buf_text(&text));
-    buf_clear(&text);
-    page_node(node_get(problem, "todo"), "", SENTENCE_WIDTH, &text);
-    line("  do", plain, "%s", buf_text(&text));
-}
-
-static void show_problems(struct node problems)
-{
-    for (struct node each = node_first(problems); each.item; each = node_next(each))
-        show_problem(each);
-}
-
-static void show_process(struct node status)
-{
-    BUF_AUTO text = BUF_INIT(4 * CELL_WIDTH);
-    char when[CLOCK_TEXT_SIZE], how_long[PAGE_SPAN_SIZE];
-    bool ready = is_true(node_get(status, "ready"));
-    line("hermes", plain, "%s, pid %" PRId64, cell(status, "version", &text),
-         page_count(status, "pid"));
-    line("state", ready ? good : bad, "%s", ready ? "ready" : "not ready");
-    line("home", plain, "%s", cell(status, "home", &text));
-    show_model(status);
-    line("up", plain, "%s, since %s UTC", page_duration(page_count(status, "uptime_s"), how_long),
-         page_time(page_count(status, "started_ms"), when));
-    line("memory", plain, "%.1f MiB", (double)page_count(status, "rss_bytes") / (1024 * 1024));
-}
-
-static void show_telegram(struct node telegram)
-{
-    BUF_AUTO state = BUF_INIT(4 * CELL_WIDTH);
-    BUF_AUTO name = BUF_INIT(4 * CELL_WIDTH);
-    BUF_AUTO detail = BUF_INIT(4 * CELL_WIDTH);
+    CLEANUP(mem_cleanup) char *state = cell(telegram, "state");
+    CLEANUP(mem_cleanup) char *name = cell(telegram, "username");
+    CLEANUP(mem_cleanup) char *detail = cell(telegram, "detail");
     char when[CLOCK_TEXT_SIZE];
-    if (node_type(telegram) != JSON_OBJECT) {
+    if (json_type(telegram) != JSON_OBJECT) {
         line("telegram", plain, "off");
         return;
     }
-    cell(telegram, "state", &state);
-    cell(telegram, "username", &name);
-    cell(telegram, "detail", &detail);
-    bool polling = strcmp(buf_text(&state), "polling") == 0;
-    line("telegram", polling ? good : worth_a_look, "%s%s%s%s%s", buf_text(&state),
-         name.len ? " as @" : "", buf_text(&name), detail.len ? ": " : "", buf_text(&detail));
+    line("telegram", strcmp(state, "polling") == 0 ? good : worth_a_look, "%s%s%s%s%s", state,
+         *name ? " as @" : "", name, *detail ? ": " : "", detail);
     line("", plain, "last heard %s, %" PRId64 " updates, %" PRId64 " messages sent",
-         page_time(page_count(telegram, "last_poll_ms"), when), page_count(telegram, "updates"),
-         page_count(telegram, "sent"));
+         page_time(page_number(telegram, "last_poll_ms"), when), page_number(telegram, "updates"),
+         page_number(telegram, "sent"));
 }
 
-static void show_outbox(struct node outbox)
+static void show_turns(struct json_value status)
+{
+    struct json_value turns = json_get(status, "turns");
+    int64_t micros = 0;
+    if (json_type(turns) != JSON_OBJECT)
+        return;
+    json_fixed(json_get(turns, "cost_usd"), 6, &micros);
+    bool running = page_flag(status, "running");
+    line("turns", plain,
+         "%" PRId64 " %s, %" PRId64 " done, %" PRId64 " failed, %" PRId64 " cancelled",
+         running ? page_number(status, "running_turns") : page_number(turns, "open"),
+         running ? "running" : "unfinished", page_number(turns, "done"),
+         page_number(turns, "failed"), page_number(turns, "cancelled"));
+    line("used", plain,
+         "%" PRId64 " tokens in (%" PRId64 " cached), %" PRId64 " out, $%" PRId64 ".%06" PRId64,
+         page_number(turns, "input_tokens"), page_number(turns, "cached_tokens"),
+         page_number(turns, "output_tokens"), micros / 1000000, micros % 1000000);
+}
+
+static void show_outbox(struct json_value outbox)
 {
     char how_long[PAGE_SPAN_SIZE];
-    int64_t waiting = page_count(outbox, "waiting"), failed = page_count(outbox, "failed");
-    int64_t oldest_s = page_count(outbox, "oldest_s");
-    if (node_type(outbox) != JSON_OBJECT)
+    int64_t waiting = page_number(outbox, "waiting"), failed = page_number(outbox, "failed");
+    int64_t oldest_s = page_number(outbox, "oldest_s");
+    if (json_type(outbox) != JSON_OBJECT)
         return;
     if (!waiting)
         line("outbox", plain, "empty");
@@ -179,75 +171,43 @@ static void show_outbox(struct node outbox)
         line("", bad, "%" PRId64 " given up", failed);
 }
 
-static void show_turns(struct node status)
+static void show_problems(struct json_value problems)
 {
-    BUF_AUTO cost = BUF_INIT(64);
-    struct node turns = node_get(status, "turns");
-    int64_t micros = 0;
-    if (node_type(turns) != JSON_OBJECT)
-        return;
-    node_fixed(node_get(turns, "cost_usd"), 6, &micros);
-    bool running = is_true(node_get(status, "running"));
-    line("turns", plain,
-         "%" PRId64 " %s, %" PRId64 " done, %" PRId64 " failed, %" PRId64 " cancelled",
-         running ? page_count(status, "running_turns") : page_count(turns, "open"),
-         running ? "running" : "unfinished", page_count(turns, "done"), page_count(turns, "failed"),
-         page_count(turns, "cancelled"));
-    line("used", plain,
-         "%" PRId64 " tokens in (%" PRId64 " cached), %" PRId64 " out, $%" PRId64 ".%06" PRId64,
-         page_count(turns, "input_tokens"), page_count(turns, "cached_tokens"),
-         page_count(turns, "output_tokens"), micros / 1000000, micros % 1000000);
-}
-
-static void show_store(struct node store)
-{
-    BUF_AUTO state = BUF_INIT(4 * CELL_WIDTH);
-    BUF_AUTO detail = BUF_INIT(4 * CELL_WIDTH);
-    BUF_AUTO note = BUF_INIT(4 * CELL_WIDTH);
-    bool failed = node_is(node_get(store, "state"), "failed");
-    cell(store, "state", &state);
-    cell(store, "detail", &detail);
-    cell(store, "note", &note);
-    if (strcmp(buf_text(&state), buf_text(&detail)) == 0)
-        buf_clear(&detail);
-    line("database", failed ? bad : plain, "%s%s%s", buf_text(&state), detail.len ? ": " : "",
-         buf_text(&detail));
-    if (note.len)
-        line("", worth_a_look, "%s", buf_text(&note));
-}
-
-static void show_disk(struct node disk)
-{
-    enum { MIB = 1 << 20 };
-    if (node_type(disk) == JSON_OBJECT && page_count(disk, "free_bytes") / MIB < DISK_SHOWN_MIB)
-        line("disk", worth_a_look, "%" PRId64 " of %" PRId64 " MiB free",
-             page_count(disk, "free_bytes") / MIB, page_count(disk, "size_bytes") / MIB);
+    struct json_iter it = json_iter_init(problems);
+    struct json_value problem;
+    while (json_iter_next(&it, NULL, &problem)) {
+        CLEANUP(mem_cleanup) char *what = cell(problem, "what");
+        CLEANUP(mem_cleanup) char *text = page_cell(json_get(problem, "text"), "", SENTENCE_WIDTH);
+        CLEANUP(mem_cleanup) char *todo = page_cell(json_get(problem, "todo"), "", SENTENCE_WIDTH);
+        bool serious = page_flag(problem, "needs_attention");
+        line(serious ? "PROBLEM" : "notice", serious ? bad : worth_a_look, "%s: %s", what, text);
+        line("  do", plain, "%s", todo);
+    }
 }
 
 static int tell_running(struct span answer, bool as_json, struct error *err)
 {
-    DOCUMENT_AUTO doc = DOCUMENT_INIT(TREE_MAX);
-    if (document_read(&doc, answer, err) < 0)
+    JSON_AUTO values = JSON_INIT;
+    if (json_parse(&values, answer, err) < 0)
         return error_wrap(err, "the answer of the running hermes cannot be read");
-    struct node status = document_root(&doc);
+    struct json_value status = json_root(&values), well = json_get(status, "well");
     if (as_json) {
         page_print_raw(answer);
     } else {
         show_process(status);
-        show_store(node_get(status, "store"));
-        show_disk(node_get(status, "disk"));
-        show_upstream(node_get(status, "upstream"));
-        show_telegram(node_get(status, "telegram"));
+        show_store(json_get(status, "store"));
+        show_disk(json_get(status, "disk"));
+        show_upstream(json_get(status, "upstream"));
+        show_telegram(json_get(status, "telegram"));
         show_turns(status);
-        show_outbox(node_get(status, "outbox"));
-        show_problems(node_get(status, "problems"));
+        show_outbox(json_get(status, "outbox"));
+        show_problems(json_get(status, "problems"));
     }
-    if (!is_true(node_get(status, "ready")))
+    if (!page_flag(status, "ready"))
         return EXIT_FAILED;
     // One of an earlier version says nothing of it.
-    bool ill =
-        node_type(node_get(status, "well")) != JSON_ABSENT && !is_true(node_get(status, "well"));
-    return ill ? EXIT_WANTS_SOMEBODY : EXIT_OK;
+    bool is_well = json_type(well) == JSON_ABSENT || json_type(well) == JSON_TRUE;
+    return is_well ? EXIT_OK : EXIT_WANTS_SOMEBODY;
 }
 
 static void print_nothing_runs(const char *home)
@@ -261,34 +221,30 @@ static void print_nothing_runs(const char *home)
     puts(buf_text(&out));
 }
 
-// A question must not make a home, nor a database in one.
-static bool has_database(const char *home)
-{
-    CLEANUP(mem_cleanup) char *ours = mem_printf("%s/state.db", home);
-    CLEANUP(mem_cleanup) char *beside = mem_printf("%s/hermes.db", home);
-    return access(ours, F_OK) == 0 || access(beside, F_OK) == 0;
-}
-
 static int tell_not_running(const char *home, bool as_json, struct error *err)
 {
+    static const struct owner_question question = {.method = "GET", .path = "/status"};
     BUF_AUTO answer = BUF_INIT(ANSWER_MAX);
-    DOCUMENT_AUTO doc = DOCUMENT_INIT(TREE_MAX);
-    int r = has_database(home) ? owner_ask(home, "GET", "/status", &answer, err) : -ENOENT;
-    bool told = r == 0 && document_read(&doc, buf_span(&answer), NULL) == 0;
+    JSON_AUTO values = JSON_INIT;
+    // A question must not make a home, nor a database in one.
+    CLEANUP(mem_cleanup) char *ours = mem_printf("%s/state.db", home);
+    CLEANUP(mem_cleanup) char *beside = mem_printf("%s/hermes.db", home);
+    bool has_database = access(ours, F_OK) == 0 || access(beside, F_OK) == 0;
+    int r = has_database ? owner_ask(home, &question, &answer, &values, err) : -ENOENT;
     if (r == -EBUSY) // somebody does own it, without a socket to ask
         return r;
-    if (as_json && told)
+    if (as_json && r == 0)
         page_print_raw(buf_span(&answer));
     else if (as_json)
         print_nothing_runs(home);
     else
         printf("no hermes runs in the home %s\n", home);
-    if (!as_json && told) {
-        struct node status = document_root(&doc);
-        show_store(node_get(status, "store"));
+    if (!as_json && r == 0) {
+        struct json_value status = json_root(&values);
+        show_store(json_get(status, "store"));
         show_turns(status);
-        show_outbox(node_get(status, "outbox"));
-        show_problems(node_get(status, "problems"));
+        show_outbox(json_get(status, "outbox"));
+        show_problems(json_get(status, "problems"));
     } else if (r < 0 && r != -ENOENT) {
         log_warning("its database cannot be read: %s", err->text);
     }

@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "daemon/control_client.h"
-#include "daemon/store_only.h"
+#include "daemon/home.h"
 #include "loop/loop.h"
 #include "serve/control.h"
 #include "store/journal.h"
@@ -17,9 +17,40 @@
 // For a start that still reads what the one before left.
 enum { PATIENCE_MS = 5000, LOOK_MS = 20 };
 
-static void free_generations(uint64_t **generations)
+/*
+ * A home's lock and its database without an agent. The store is ready, or has failed and says why.
+ */
+struct store_only {
+    struct home home;
+    struct loop *loop;
+    struct store *store;
+};
+
+static int open_store(const char *home, struct store_only *only, struct error *err)
 {
-    free(*generations);
+    struct stat status;
+    if (stat(home, &status) < 0 && errno == ENOENT)
+        return error_set(err, -ENOENT,
+                         "there is no home %s yet: hermes chat or hermes run creates it", home);
+    int r = loop_create(&clock_system, &only->loop, err);
+    if (r == 0)
+        r = home_open(home, &only->home, err);
+    if (r == 0)
+        home_leave(&only->home); // soon: a service that starts meanwhile waits for that
+    if (r == 0)
+        r = store_open(only->home.path, NULL, &only->store, err);
+    if (r == 0)
+        store_wait(only->store);
+    if (r == 0 && store_state(only->store) == STORE_FAILED)
+        r = error_set(err, -EIO, "%s", store_describe(only->store));
+    return r;
+}
+
+static void close_store(struct store_only *only)
+{
+    store_close(only->store);
+    home_close(&only->home);
+    loop_destroy(only->loop);
 }
 
 struct own_answer {
@@ -34,12 +65,6 @@ static void on_answer(void *context, unsigned status, struct span body)
     buf_append_span(answer->body, body);
 }
 
-struct own_question {
-    const char *method, *path;
-    bool of_costs;
-    const struct router_plan *plan;
-};
-
 static void on_fold(void *context, int result, const struct error *err,
                     const struct store_fold_result *folded)
 {
@@ -50,7 +75,7 @@ static void on_fold(void *context, int result, const struct error *err,
 // As a start of the router would.
 static void take_up(const struct store_only *only)
 {
-    CLEANUP(free_generations) uint64_t *generations = NULL;
+    CLEANUP(mem_cleanup) uint64_t *generations = NULL;
     struct store_fold_range range = {
         .home = only->home.path, .limit = -1, .wall_ms = clock_wall_ms(&clock_system)};
     bool is_behind = journal_list(range.home, &generations, &range.count, NULL) == 0 && range.count;
@@ -64,16 +89,12 @@ static void take_up(const struct store_only *only)
     store_wait(only->store);
 }
 
-static int answer_here(const char *home, const struct own_question *question, struct buf *ret_body,
-                       struct error *err)
+static int answer_here(const char *home, const struct owner_question *question,
+                       struct buf *ret_body, struct error *err)
 {
     struct own_answer answer = {ret_body, 0};
-    struct store_only only;
-    struct stat status;
-    if (stat(home, &status) < 0 && errno == ENOENT)
-        return error_set(err, -ENOENT,
-                         "there is no home %s yet: hermes chat or hermes run creates it", home);
-    int r = store_only_open(home, &only, err);
+    CLEANUP(close_store) struct store_only only = {.home = HOME_INIT};
+    int r = open_store(home, &only, err);
     if (r < 0)
         return r;
     struct control_env env = {
@@ -85,24 +106,19 @@ static int answer_here(const char *home, const struct own_question *question, st
         .up_since_ms = loop_now(only.loop),
         .plan = question->plan,
     };
-    if (store_state(only.store) == STORE_FAILED) {
-        r = error_set(err, -EIO, "%s", store_describe(only.store));
-    } else {
-        if (question->of_costs)
-            take_up(&only);
-        control_answer(&env, span_of(question->method), span_of(question->path), SPAN_ABSENT,
-                       on_answer, &answer);
-        store_wait(only.store);
-        if (answer.status != 200)
-            r = control_client_refusal(answer.status, buf_span(ret_body), err);
-    }
-    store_only_close(&only);
-    return r;
+    if (question->of_costs)
+        take_up(&only);
+    control_answer(&env, span_of(question->method), span_of(question->path), SPAN_ABSENT, on_answer,
+                   &answer);
+    store_wait(only.store);
+    return answer.status == 200 ? 0
+                                : control_client_refusal(answer.status, buf_span(ret_body), err);
 }
 
-static int ask(const char *home, const struct own_question *question, struct buf *ret_body,
+static int ask(const char *home, const struct owner_question *question, struct buf *ret_body,
                struct error *err)
 {
+    buf_clear(ret_body);
     int r = control_client_ask(home, question->method, question->path, ret_body, err);
     if (r != CONTROL_NO_OWNER)
         return r;
@@ -110,23 +126,14 @@ static int ask(const char *home, const struct own_question *question, struct buf
     return answer_here(home, question, ret_body, err);
 }
 
-int owner_ask(const char *home, const char *method, const char *path, struct buf *ret_body,
-              struct error *err)
+int owner_ask(const char *home, const struct owner_question *question, struct buf *ret_body,
+              struct json *ret_values, struct error *err)
 {
-    struct own_question question = {.method = method, .path = path};
-    return ask(home, &question, ret_body, err);
-}
-
-int owner_ask_cost(const char *home, const char *path, const struct router_plan *plan,
-                   struct buf *ret_body, struct error *err)
-{
-    struct own_question question = {"GET", path, true, plan};
-    int r = -EAGAIN;
-    for (int waited_ms = 0; r == -EAGAIN && waited_ms <= PATIENCE_MS; waited_ms += LOOK_MS) {
-        if (waited_ms)
-            nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL);
-        buf_clear(ret_body);
-        r = ask(home, &question, ret_body, err);
+    int r = ask(home, question, ret_body, err);
+    for (int waited_ms = 0; r == -EAGAIN && question->of_costs && waited_ms < PATIENCE_MS;
+         waited_ms += LOOK_MS) {
+        nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL);
+        r = ask(home, question, ret_body, err);
     }
-    return r;
+    return r == 0 ? json_parse(ret_values, buf_span(ret_body), err) : r;
 }

@@ -1,9 +1,12 @@
 #include "daemon/page.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/colour.h"
+#include "base/mem.h"
 #include "codec/utf8.h"
 
 enum { CELL_BYTES_MAX = 1 << 20 }; // of a text that is shown in part
@@ -37,40 +40,27 @@ static size_t fitting(struct span text, size_t width)
     return at;
 }
 
-static void append_cell(struct span text, const char *absent, size_t width, struct buf *out)
+char *page_cell(struct json_value value, const char *absent, size_t width)
 {
+    BUF_AUTO text = BUF_INIT(CELL_BYTES_MAX);
     BUF_AUTO clean = BUF_INIT(3 * (size_t)CELL_BYTES_MAX);
-    if (text.data)
-        page_clean(text, true, &clean);
+    if (json_string(value, &text))
+        page_clean(buf_span(&text), true, &clean);
     else
         buf_append_text(&clean, absent);
-    struct span shown = span_trim(buf_span(&clean));
+    struct span shown = span_trim(span_of(buf_text(&clean)));
     bool whole = utf8_width(shown) <= width;
     if (!whole)
         shown.len = fitting(shown, width - 1);
-    buf_append_span(out, shown);
-    if (!whole)
-        buf_append_text(out, "…");
+    return mem_printf("%.*s%s", (int)shown.len, shown.data, whole ? "" : "…");
 }
 
-void page_cell(struct json_value value, const char *absent, size_t width, struct buf *out)
+void page_pad(const char *cell, size_t width)
 {
-    BUF_AUTO text = BUF_INIT(CELL_BYTES_MAX);
-    bool is_text = json_string(value, &text);
-    append_cell(is_text ? span_make(buf_text(&text), text.len) : SPAN_ABSENT, absent, width, out);
-}
-
-void page_node(struct node node, const char *absent, size_t width, struct buf *out)
-{
-    append_cell(span_of(node_text(node)), absent, width, out);
-}
-
-void page_pad(struct span cell, size_t width, FILE *file)
-{
-    size_t used = utf8_width(cell);
-    fwrite(cell.data, 1, cell.len, file);
+    size_t used = utf8_width(span_of(cell));
+    fputs(cell, stdout);
     do
-        fputc(' ', file);
+        putchar(' ');
     while (++used < width);
 }
 
@@ -81,11 +71,9 @@ int64_t page_number(struct json_value object, const char *key)
     return value;
 }
 
-int64_t page_count(struct node object, const char *key)
+bool page_flag(struct json_value object, const char *key)
 {
-    int64_t value = 0;
-    node_int(node_get(object, key), &value);
-    return value;
+    return json_type(json_get(object, key)) == JSON_TRUE;
 }
 
 const char *page_time(int64_t wall_ms, char *text)
@@ -120,4 +108,9 @@ void page_print_raw(struct span text)
         text = buf_span(&clean);
     }
     fwrite(text.data, 1, text.len, stdout);
+}
+
+const char *page_colour(const char *sequence)
+{
+    return colour_wanted(STDOUT_FILENO) ? sequence : "";
 }

@@ -1,5 +1,3 @@
-#include "daemon/probe_machine.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -15,6 +13,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "daemon/probe.h"
 
 enum {
     DISK_FAIL_MIB = 16,
@@ -24,31 +23,20 @@ enum {
 // 2026-01-01: before this program was written, hence a clock that was never set
 static const int64_t earliest_ms = 1767225600000;
 
-static bool has_openat2(void)
-{
-    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_BENEATH};
-    FD_AUTO fd = (int)syscall(SYS_openat2, AT_FDCWD, ".", &how, sizeof how);
-    return fd >= 0;
-}
-
-static bool has_pidfd(void)
-{
-    FD_AUTO fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
-    return fd >= 0;
-}
-
 void probe_kernel(struct report *report)
 {
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_BENEATH};
+    FD_AUTO file = (int)syscall(SYS_openat2, AT_FDCWD, ".", &how, sizeof how);
+    FD_AUTO child = (int)syscall(SYS_pidfd_open, getpid(), 0);
     struct utsname name;
     uname(&name);
-    bool files = has_openat2(), children = has_pidfd();
-    if (files && children)
+    if (file >= 0 && child >= 0)
         report_line(report, REPORT_OK, "kernel", "Linux %s %s, with openat2 and pidfd",
                     name.release, name.machine);
     else
         report_line(report, REPORT_FAILED, "kernel",
                     "Linux %s lacks %s: the file tools need Linux 5.6 or later; update the kernel",
-                    name.release, files ? "pidfd_open" : "openat2");
+                    name.release, file >= 0 ? "pidfd_open" : "openat2");
 }
 
 void probe_clock(struct report *report)

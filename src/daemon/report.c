@@ -1,12 +1,9 @@
-#include "daemon/report.h"
-
 #include <stdarg.h>
 #include <stdio.h>
-#include <unistd.h>
 
-#include "base/colour.h"
 #include "codec/utf8.h"
 #include "daemon/page.h"
+#include "daemon/probe.h"
 
 enum { LINE_MAX_BYTES = 4096 };
 
@@ -18,18 +15,13 @@ static const struct {
     [REPORT_FAILED] = {"FAIL", "\033[31m"},
 };
 
-void report_init(struct report *report)
-{
-    *report = (struct report){.colours = colour_wanted(STDOUT_FILENO)};
-}
-
 void report_line(struct report *report, enum report_level level, const char *subject,
                  const char *fmt, ...)
 {
     report->warnings += level == REPORT_WARNING;
     report->failures += level == REPORT_FAILED;
-    printf("%s%-4s%s  %-13s ", report->colours ? levels[level].colour : "", levels[level].word,
-           report->colours ? "\033[0m" : "", subject);
+    printf("%s%-4s%s  %-13s ", page_colour(levels[level].colour), levels[level].word,
+           page_colour("\033[0m"), subject);
     // A server's words may be among them.
     char text[LINE_MAX_BYTES];
     BUF_AUTO clean = BUF_INIT((size_t)LINE_MAX_BYTES * UTF8_BYTES_MAX);
