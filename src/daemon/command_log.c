@@ -181,11 +181,11 @@ static void print(void *context, struct span line, struct log_place place)
     if (!is_wanted(view, line, root))
         return;
     BUF_AUTO row = BUF_INIT(ROW_MAX);
-    if (json_type(root) == JSON_ABSENT || (view->json && view->terminal)) {
-        log_row_clean(&row, line);
-        buf_append_char(&row, '\n');
-    } else if (view->json) {
-        buf_append_span(&row, line);
+    if (json_type(root) == JSON_ABSENT || view->json) {
+        if (view->json && !view->terminal)
+            buf_append_span(&row, line);
+        else
+            log_row_clean(&row, line);
         buf_append_char(&row, '\n');
     } else {
         if (view->id && view->printed == 0) {
@@ -204,18 +204,6 @@ static void print(void *context, struct span line, struct log_place place)
     fwrite(row.data, 1, row.len, stdout);
 }
 
-// Until the reader is gone, or a signal ends this process.
-static int follow(struct view *view, struct log_files *files, struct error *err)
-{
-    static const struct timespec pause = {.tv_sec = POLL_S};
-    int r = 0;
-    while (r == 0 && fflush(stdout) == 0 && !ferror(stdout)) {
-        nanosleep(&pause, NULL);
-        r = log_files_more(files, print, view, err);
-    }
-    return r;
-}
-
 static int show(struct view *view, const char *home, bool follows, struct error *err)
 {
     LOG_FILES_AUTO files = {.count = 0};
@@ -230,19 +218,20 @@ static int show(struct view *view, const char *home, bool follows, struct error 
         r = find_begin(view, &files, &begin, err);
     if (r == 0 && files.count)
         r = log_files_each(&files, begin, print, view, err);
-    if (r == 0 && follows)
-        return follow(view, &files, err);
-    if (r == 0 && view->id && !view->json) {
-        int64_t ms = view->last_ms - view->style.since_ms;
-        if (view->style.relative && view->printed)
-            printf("%zu event%s in %.1f s\n", view->printed, view->printed == 1 ? "" : "s",
-                   ms > 0 ? (double)ms / 1000 : 0);
+    // Until the reader is gone, or a signal ends this process.
+    while (r == 0 && follows && fflush(stdout) == 0 && !ferror(stdout)) {
+        nanosleep(&(struct timespec){.tv_sec = POLL_S}, NULL);
+        r = log_files_more(&files, print, view, err);
     }
-    if (r == 0 && files.count == 0 && view->wanted)
-        return EXIT_FAILED;
-    if (r == 0 && files.count && view->printed == 0)
+    if (r < 0 || follows)
+        return r;
+    int64_t ms = view->last_ms - view->style.since_ms;
+    if (view->id && !view->json && view->style.relative && view->printed)
+        printf("%zu event%s in %.1f s\n", view->printed, view->printed == 1 ? "" : "s",
+               ms > 0 ? (double)ms / 1000 : 0);
+    if (files.count && view->printed == 0)
         log_info("the log has no %s", view->errors ? "warnings and no errors" : "events yet");
-    return r;
+    return files.count == 0 && view->wanted ? EXIT_FAILED : EXIT_OK;
 }
 
 static int parse_arguments(const struct arguments *arguments, struct view *view, struct error *err)

@@ -39,7 +39,7 @@ enum {
 };
 
 struct gateway_log {
-    char *directory, *path; // owned
+    char *home, *path; // owned
     const struct clock *clock;
     struct redactor *redactor;
     int64_t max_bytes;
@@ -96,30 +96,21 @@ const struct option gateway_log_options[] = {
 
 const size_t gateway_log_option_count = ARRAY_LEN(gateway_log_options);
 
-static char *numbered(const char *path, unsigned number)
-{
-    return number ? mem_printf("%s.%u", path, number) : mem_strdup(path);
-}
-
 char *gateway_log_path(const char *home, unsigned number)
 {
-    CLEANUP(mem_cleanup) char *path = mem_printf("%s/logs/gateway.log", home);
-    return numbered(path, number);
+    return number ? mem_printf("%s/logs/gateway.log.%u", home, number)
+                  : mem_printf("%s/logs/gateway.log", home);
 }
 
 /* The file */
 
-static bool ends_in_line(int fd, off_t size)
-{
-    char last;
-    return size == 0 || pread(fd, &last, 1, size - 1) != 1 || last == '\n';
-}
-
 // 0 or -errno. Not through a link, and a pipe or device under that name is no log.
 static int open_file(struct gateway_log *log)
 {
+    CLEANUP(mem_cleanup) char *directory = mem_printf("%s/logs", log->home);
     struct stat stat;
-    if (mkdir(log->directory, 0700) < 0 && errno != EEXIST)
+    char last = '\n';
+    if (mkdir(directory, 0700) < 0 && errno != EEXIST)
         return -errno;
     FD_AUTO fd =
         open(log->path,
@@ -132,24 +123,20 @@ static int open_file(struct gateway_log *log)
         return -EINVAL;
     if (stat.st_mode & 0177)
         fchmod(fd, 0600); // somebody else's file cannot be changed, but may be written
-    log->torn = !ends_in_line(fd, stat.st_size);
+    if (stat.st_size > 0)
+        (void)!pread(fd, &last, 1, stat.st_size - 1);
+    log->torn = last != '\n';
     log->fd = fd;
     fd = -1;
     return 0;
 }
 
-static bool is_still_named(const struct gateway_log *log, const struct stat *open_one)
-{
-    struct stat named;
-    return lstat(log->path, &named) == 0 && named.st_dev == open_one->st_dev &&
-           named.st_ino == open_one->st_ino;
-}
-
 // Opens the file when it is not open or no longer the one of that name; 0 and its size, or -errno.
 static int ready(struct gateway_log *log, off_t *ret_size)
 {
-    struct stat stat;
-    if (log->fd >= 0 && (fstat(log->fd, &stat) < 0 || !is_still_named(log, &stat)))
+    struct stat stat, named;
+    if (log->fd >= 0 && (fstat(log->fd, &stat) < 0 || lstat(log->path, &named) < 0 ||
+                         named.st_dev != stat.st_dev || named.st_ino != stat.st_ino))
         fd_close(&log->fd);
     if (log->fd < 0) {
         int64_t now = clock_monotonic_ms(log->clock);
@@ -167,35 +154,23 @@ static int ready(struct gateway_log *log, off_t *ret_size)
     return 0;
 }
 
-static void drop_older(const struct gateway_log *log)
-{
-    for (unsigned number = log->keep + 1; number <= GATEWAY_LOG_KEEP_MAX; number++) {
-        CLEANUP(mem_cleanup) char *path = numbered(log->path, number);
-        if (unlink(path) < 0)
-            return;
-    }
-}
-
 static int rotate(struct gateway_log *log)
 {
     for (unsigned number = log->keep; number > 0; number--) {
-        CLEANUP(mem_cleanup) char *from = numbered(log->path, number - 1);
-        CLEANUP(mem_cleanup) char *to = numbered(log->path, number);
+        CLEANUP(mem_cleanup) char *from = gateway_log_path(log->home, number - 1);
+        CLEANUP(mem_cleanup) char *to = gateway_log_path(log->home, number);
         if (rename(from, to) < 0 && errno != ENOENT)
             return -errno;
     }
     if (log->keep == 0 && unlink(log->path) < 0 && errno != ENOENT)
         return -errno;
-    drop_older(log);
+    // Those of a time when more were kept.
+    for (unsigned number = log->keep + 1; number <= GATEWAY_LOG_KEEP_MAX; number++) {
+        CLEANUP(mem_cleanup) char *path = gateway_log_path(log->home, number);
+        if (unlink(path) < 0)
+            break;
+    }
     fd_close(&log->fd);
-    return 0;
-}
-
-static int end_torn_line(struct gateway_log *log)
-{
-    if (write(log->fd, "\n", 1) != 1)
-        return errno ? -errno : -ENOSPC;
-    log->torn = false;
     return 0;
 }
 
@@ -211,59 +186,39 @@ static int make_room(struct gateway_log *log, size_t line_len, off_t *ret_size)
             r = ready(log, ret_size);
     }
     if (r == 0 && log->torn) {
-        r = end_torn_line(log);
-        *ret_size += r == 0;
+        if (write(log->fd, "\n", 1) != 1)
+            return errno ? -errno : -ENOSPC;
+        log->torn = false;
+        ++*ret_size;
     }
     return r;
 }
 
-static size_t first_line(struct span lines)
-{
-    return (size_t)((const char *)memchr(lines.data, '\n', lines.len) - lines.data) + 1;
-}
-
-// As many whole lines as fit into `room` bytes; one at least.
-static struct span lines_within(struct span lines, int64_t room)
-{
-    size_t len = (int64_t)lines.len <= room ? lines.len : first_line(lines);
-    while (len < lines.len) {
-        size_t next = first_line(span_skip(lines, len));
-        if ((int64_t)(len + next) > room)
-            break;
-        len += next;
-    }
-    return span_make(lines.data, len);
-}
-
-// The bytes of `lines` that are on the disk as whole lines, when `n` of them are; the rest of those
-// is taken back.
-static size_t keep_whole(struct gateway_log *log, struct span lines, size_t n, off_t size)
-{
-    size_t whole = n;
-    while (whole > 0 && lines.data[whole - 1] != '\n')
-        whole--;
-    if (whole < n && ftruncate(log->fd, size + (off_t)whole) < 0)
-        log->torn = true;
-    return whole;
-}
-
-// Writes whole lines; *ret_done is how many bytes of them are written, also on failure.
+// Writes whole lines: all at once, or one by one where the file is to turn over. *ret_done is how
+// many bytes of them are written, also on failure.
 static int write_lines(struct gateway_log *log, struct span lines, size_t *ret_done)
 {
     size_t done = 0;
     int r = 0;
     while (r == 0 && done < lines.len) {
-        struct span rest = span_skip(lines, done);
+        struct span some = span_skip(lines, done);
+        size_t first = (size_t)span_find(some, SPAN_LITERAL("\n")) + 1;
         off_t size;
-        r = make_room(log, first_line(rest), &size);
+        r = make_room(log, first, &size);
         if (r < 0)
             break;
-        struct span some = lines_within(rest, log->max_bytes - size);
+        if ((int64_t)some.len > log->max_bytes - size)
+            some.len = first;
         ssize_t n = write(log->fd, some.data, some.len);
         if (n < 0 && errno == EINTR)
             continue;
         r = n < 0 ? -errno : n < (ssize_t)some.len ? -ENOSPC : 0;
-        done += n > 0 ? keep_whole(log, some, (size_t)n, size) : 0;
+        ssize_t whole = n > 0 ? n : 0;
+        while (whole > 0 && some.data[whole - 1] != '\n')
+            whole--;
+        if (whole < n && ftruncate(log->fd, size + whole) < 0) // the beginning of a line
+            log->torn = true;
+        done += (size_t)whole;
     }
     *ret_done = done;
     return r;
@@ -289,11 +244,11 @@ static void write_time(struct json_writer *w, struct gateway_log *log)
     json_write_member_string(w, "time", span_make(text, sizeof text));
 }
 
-static void begin_line(struct json_writer *w, struct gateway_log *log, enum log_level level,
-                       const char *event, const char *id)
+static void begin_line(struct json_writer *w, struct gateway_log *log, struct buf *line,
+                       enum log_level level, const char *event, const char *id)
 {
-    buf_clear(&log->line);
-    json_writer_init(w, &log->line);
+    buf_clear(line);
+    json_writer_init(w, line);
     json_write_object_begin(w);
     write_time(w, log);
     json_write_member_text(w, "level", log_level_name(level));
@@ -327,7 +282,7 @@ static bool write_record(struct gateway_log *log, const struct log_record *recor
 {
     struct json_writer w;
     bool cut = false;
-    begin_line(&w, log, record->level, record->event, record->id);
+    begin_line(&w, log, &log->line, record->level, record->event, record->id);
     if (record->text)
         cut |= write_value(&w, "text", span_of(record->text), max);
     for (size_t i = 0; i < record->field_count; i++) {
@@ -344,25 +299,15 @@ static bool write_record(struct gateway_log *log, const struct log_record *recor
 
 /* Leaving */
 
-static void count_lost(struct gateway_log *log, struct span lines)
-{
-    for (size_t i = 0; i < lines.len; i++)
-        log->lost += lines.data[i] == '\n';
-}
-
 static int write_lost(struct gateway_log *log)
 {
-    BUF_AUTO kept = log->line; // the line that is being made waits
+    BUF_AUTO line = BUF_INIT(GATEWAY_LOG_LINE_MAX);
     struct json_writer w;
     size_t done;
-    log->line = (struct buf)BUF_INIT(GATEWAY_LOG_LINE_MAX);
-    begin_line(&w, log, LOG_WARNING, "log.lost", "");
+    begin_line(&w, log, &line, LOG_WARNING, "log.lost", "");
     json_write_member_int(&w, "lines", (int64_t)log->lost);
     end_line(&w);
-    int r = write_lines(log, buf_span(&log->line), &done);
-    struct buf lost = log->line;
-    log->line = kept;
-    kept = lost;
+    int r = write_lines(log, buf_span(&line), &done);
     if (r == 0)
         log->lost = 0;
     return r;
@@ -378,7 +323,8 @@ static void flush(void *context)
     int r = log->lost ? write_lost(log) : 0;
     if (r == 0)
         r = write_lines(log, lines, &done);
-    count_lost(log, span_skip(lines, done));
+    for (size_t i = done; i < lines.len; i++)
+        log->lost += lines.data[i] == '\n';
     buf_clear(&log->waiting);
     if (r < 0 && !log->warned)
         log_warning("cannot write %s: %s; until it can, events are only printed here", log->path,
@@ -438,7 +384,7 @@ int gateway_log_open(const struct gateway_log_config *config, const char *home,
                          config->level);
     struct gateway_log *log = mem_new(struct gateway_log);
     *log = (struct gateway_log){
-        .directory = mem_printf("%s/logs", home),
+        .home = mem_strdup(home),
         .path = gateway_log_path(home, 0),
         .clock = clock,
         .redactor = redactor_create(secrets, secret_count),
@@ -480,7 +426,7 @@ void gateway_log_close(struct gateway_log *log)
     buf_finish(&log->line);
     buf_finish(&log->waiting);
     buf_finish(&log->filtered);
-    free(log->directory);
+    free(log->home);
     free(log->path);
     free(log);
 }

@@ -67,54 +67,29 @@ void log_files_close(struct log_files *files)
     *files = (struct log_files){0};
 }
 
-struct reading {
-    struct buf pending; // the beginning of a line whose end has not come
-    bool overlong;      // that line is being left out
-    struct log_place line;
-    log_line_fn *fn;
-    void *context;
-};
-
-static void end_of_line(struct reading *reading, struct span part)
-{
-    if (!reading->overlong && reading->pending.len == 0)
-        reading->fn(reading->context, part, reading->line);
-    else if (!reading->overlong && buf_append_span(&reading->pending, part))
-        reading->fn(reading->context, buf_span(&reading->pending), reading->line);
-    buf_clear(&reading->pending);
-    reading->overlong = false;
-}
-
-static void take_chunk(struct reading *reading, struct span chunk, uint64_t offset)
-{
-    uint64_t end = offset + chunk.len;
-    ptrdiff_t feed;
-    while ((feed = span_find(chunk, SPAN_LITERAL("\n"))) >= 0) {
-        end_of_line(reading, (struct span){chunk.data, (size_t)feed});
-        chunk = span_skip(chunk, (size_t)feed + 1);
-        reading->line.offset = end - chunk.len;
-    }
-    if (chunk.len && !buf_append_span(&reading->pending, chunk))
-        reading->overlong = true;
-}
-
 // From `from` to the end of that file; *ret_end is behind its last whole line.
 static int read_file(struct log_files *files, struct log_place from, log_line_fn *fn, void *context,
                      uint64_t *ret_end, struct error *err)
 {
     CLEANUP(mem_cleanup) char *chunk = mem_alloc(CHUNK);
-    struct reading reading = {
-        .pending = BUF_INIT(LOG_LINE_READ_MAX), .line = from, .fn = fn, .context = context};
+    BUF_AUTO line = BUF_INIT(LOG_LINE_READ_MAX); // full: it is left out
     uint64_t offset = from.offset;
     ssize_t n;
     while ((n = pread(files->fds[from.file], chunk, CHUNK, (off_t)offset)) > 0) {
-        take_chunk(&reading, (struct span){chunk, (size_t)n}, offset);
+        struct span rest = span_make(chunk, (size_t)n);
         offset += (uint64_t)n;
+        for (ptrdiff_t feed; (feed = span_find(rest, SPAN_LITERAL("\n"))) >= 0;) {
+            buf_append(&line, rest.data, (size_t)feed);
+            if (!buf_is_full(&line))
+                fn(context, buf_span(&line), from);
+            buf_clear(&line);
+            rest = span_skip(rest, (size_t)feed + 1);
+            from.offset = offset - rest.len;
+        }
+        buf_append_span(&line, rest);
     }
-    int r = n < 0 ? error_errno(err, errno, "cannot read the log") : 0;
-    buf_finish(&reading.pending);
-    *ret_end = reading.line.offset;
-    return r;
+    *ret_end = from.offset;
+    return n < 0 ? error_errno(err, errno, "cannot read the log") : 0;
 }
 
 int log_files_each(struct log_files *files, struct log_place from, log_line_fn *fn, void *context,

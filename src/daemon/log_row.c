@@ -1,6 +1,7 @@
 #include "daemon/log_row.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/mem.h"
@@ -38,47 +39,20 @@ void log_row_clean(struct buf *out, struct span text)
 
 /* Time */
 
-static bool two_digits(const char *text, int *ret_number)
-{
-    if (text[0] < '0' || text[0] > '9' || text[1] < '0' || text[1] > '9')
-        return false;
-    *ret_number = (text[0] - '0') * 10 + (text[1] - '0');
-    return true;
-}
-
 // "2026-11-21T01:02:03.456Z", with or without the fraction.
-static bool parse_time(struct span text, int64_t *ret_ms)
-{
-    static const char pattern[] = "....-..-..T..:..:..";
-    struct tm parts = {.tm_isdst = 0};
-    int century, year;
-    if (text.len < sizeof pattern - 1)
-        return false;
-    for (size_t i = 0; pattern[i]; i++)
-        if (pattern[i] != '.' && pattern[i] != text.data[i])
-            return false;
-    if (!two_digits(text.data, &century) || !two_digits(text.data + 2, &year) ||
-        !two_digits(text.data + 5, &parts.tm_mon) || !two_digits(text.data + 8, &parts.tm_mday) ||
-        !two_digits(text.data + 11, &parts.tm_hour) || !two_digits(text.data + 14, &parts.tm_min) ||
-        !two_digits(text.data + 17, &parts.tm_sec))
-        return false;
-    parts.tm_year = century * 100 + year - 1900;
-    parts.tm_mon--;
-    int64_t fraction = 0;
-    text = span_skip(text, sizeof pattern - 1);
-    if (text.len == 5) {
-        struct span digits = {text.data + 1, 3};
-        if (!span_to_i64(digits, &fraction) || fraction < 0)
-            return false;
-    }
-    *ret_ms = (int64_t)timegm(&parts) * 1000 + fraction;
-    return true;
-}
-
 bool log_row_time(struct json_value line, int64_t *ret_ms)
 {
     BUF_AUTO text = BUF_INIT(64);
-    return json_string(json_get(line, "time"), &text) && parse_time(buf_span(&text), ret_ms);
+    struct tm parts = {0};
+    int64_t fraction = 0;
+    if (!json_string(json_get(line, "time"), &text))
+        return false;
+    const char *end = strptime(buf_text(&text), "%Y-%m-%dT%H:%M:%S", &parts);
+    if (!end ||
+        (strlen(end) == 5 && (!span_to_i64(span_make(end + 1, 3), &fraction) || fraction < 0)))
+        return false;
+    *ret_ms = (int64_t)timegm(&parts) * 1000 + fraction;
+    return true;
 }
 
 void log_row_local_time(struct buf *out, int64_t ms)
@@ -106,12 +80,10 @@ static struct span decoded(struct json_value value, struct buf *room)
 
 static bool wants_quotes(struct span text)
 {
-    if (text.len == 0)
-        return true;
-    for (size_t i = 0; i < text.len; i++)
-        if ((unsigned char)text.data[i] <= ' ' || text.data[i] == '"' || text.data[i] == '=')
-            return true;
-    return false;
+    bool wants = text.len == 0;
+    for (size_t i = 0; i < text.len && !wants; i++)
+        wants = (unsigned char)text.data[i] <= ' ' || text.data[i] == '"' || text.data[i] == '=';
+    return wants;
 }
 
 static void write_shown(struct buf *out, struct span text, bool quoted,
@@ -142,23 +114,15 @@ static void write_field(struct buf *out, struct json_value key, struct json_valu
     buf_append_text(out, quotes ? "\"" : "");
 }
 
-static bool is_column(struct json_value key)
-{
-    static const char *const columns[] = {"time", "level", "event", "id"};
-    for (size_t i = 0; i < ARRAY_LEN(columns); i++)
-        if (json_is(key, columns[i]))
-            return true;
-    return false;
-}
-
 static void write_fields(struct buf *out, struct json_value line, const struct log_row_style *style)
 {
     bool plain = json_is(json_get(line, "event"), "line");
     struct json_iter it = json_iter_init(line);
     struct json_value key, value;
     while (json_iter_next(&it, &key, &value)) {
-        if (is_column(key))
-            continue;
+        if (json_is(key, "time") || json_is(key, "level") || json_is(key, "event") ||
+            json_is(key, "id"))
+            continue; // they are columns
         if (plain && json_is(key, "text")) {
             BUF_AUTO room = BUF_INIT(DECODED_MAX);
             buf_append_char(out, ' ');
