@@ -40,19 +40,18 @@ static void print_choices(const struct command *command)
         each_command(print_name);
 }
 
-static void print_options(const struct command *command)
+static void print_case(const struct command *command, const char *before, const char *behind)
 {
+    printf("        %s) %s", command->name, before);
+    print_choices(command);
     for (const struct command_option *option = command->options; option && option->name; option++)
         printf("--%s ", option->name);
-    printf("--help");
+    printf("--help%s ;;\n", behind);
 }
 
 static void bash_case(const struct command *command)
 {
-    printf("        %s) words=\"", command->name);
-    print_choices(command);
-    print_options(command);
-    printf("\" ;;\n");
+    print_case(command, "words=\"", "\"");
 }
 
 static void print_bash(void)
@@ -86,10 +85,7 @@ static void zsh_command(const struct command *command)
 
 static void zsh_case(const struct command *command)
 {
-    printf("        %s) compadd -- ", command->name);
-    print_choices(command);
-    print_options(command);
-    printf(" ;;\n");
+    print_case(command, "compadd -- ", "");
 }
 
 static void print_zsh(void)
