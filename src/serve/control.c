@@ -43,9 +43,16 @@ void control_serve(const struct control_env *env, struct http_server *server,
 {
     struct control_reply *reply = mem_new(struct control_reply);
     *reply = (struct control_reply){server, http_exchange_id(exchange)};
-    struct control_question question = {.env = env, .done = on_answer, .context = reply};
-    control_ask(&question, method, http_exchange_path(exchange), http_exchange_body(exchange),
-                waiting);
+    struct control_question question = {
+        .env = env,
+        .method = method,
+        .path = http_exchange_path(exchange),
+        .body = http_exchange_body(exchange),
+        .waiting = waiting,
+        .done = on_answer,
+        .context = reply,
+    };
+    control_ask(&question);
 }
 
 void control_serve_end(struct list *waiting)

@@ -28,32 +28,16 @@ static void keep_id(void *context, const struct store_session *session)
     buf_append_span(context, session->id);
 }
 
-static void delete_session(const struct control_question *question, struct span id,
-                           struct list *waiting)
-{
-    struct error err = ERROR_INIT;
-    struct control_question *kept = control_question_keep(question, waiting, sizeof *kept);
-    control_submitted(kept, store_session_delete(question->env->store, id, on_stored, kept, &err),
-                      &err);
-}
-
-// One line: it is shown in lists and in a terminal.
-static bool is_title(struct span title)
-{
-    for (size_t i = 0; i < title.len; i++)
-        if ((unsigned char)title.data[i] < ' ' || title.data[i] == 0x7f)
-            return false;
-    return title.len > 0 && title.len <= TITLE_MAX;
-}
-
-static void rename_session(const struct control_question *question, struct span id,
-                           struct span body, struct list *waiting)
+static void rename_session(const struct control_question *question, struct span id)
 {
     DOCUMENT_AUTO doc = DOCUMENT_INIT(CONTROL_ANSWER_MAX);
     struct error err = ERROR_INIT;
-    document_read(&doc, body, NULL);
+    document_read(&doc, question->body, NULL);
     struct span title = span_trim(span_of(node_text(node_get(document_root(&doc), "title"))));
-    if (!is_title(title)) {
+    bool one_line = true; // it is shown in lists and in a terminal
+    for (size_t i = 0; i < title.len; i++)
+        one_line = one_line && (unsigned char)title.data[i] >= ' ' && title.data[i] != 0x7f;
+    if (title.len == 0 || title.len > TITLE_MAX || !one_line) {
         control_refuse(question, 400,
                        "the body must be {\"title\": ...}: one line of 1 to 200 bytes");
         return;
@@ -63,7 +47,7 @@ static void rename_session(const struct control_question *question, struct span 
         .title = title,
         .now_ms = loop_wall(question->env->loop),
     };
-    struct control_question *kept = control_question_keep(question, waiting, sizeof *kept);
+    struct control_question *kept = control_question_keep(question, sizeof *kept);
     control_submitted(kept, store_settle(question->env->store, &settlement, on_stored, kept, &err),
                       &err);
 }
@@ -100,13 +84,13 @@ static void page_release(void *context)
     free(page);
 }
 
-static void ask_page(const struct control_question *question, struct span session,
-                     struct list *waiting)
+// The list, or the session that is meant by the beginning of an id.
+static void ask_page(const struct control_question *question, struct span session)
 {
     static const struct store_reading reading = {write_page, on_page, page_release};
     struct error err = ERROR_INIT;
     struct page *page = mem_new(struct page);
-    page->question = control_question_keep(question, waiting, sizeof *page->question);
+    page->question = control_question_keep(question, sizeof *page->question);
     buf_init(&page->body, CONTROL_ANSWER_MAX);
     page->session_len = session.len;
     memcpy(page->session, session.data, session.len);
@@ -116,33 +100,34 @@ static void ask_page(const struct control_question *question, struct span sessio
         page_release(page);
 }
 
-static void ask_session(const struct control_question *question, struct span method,
-                        struct span beginning, struct span body, struct list *waiting)
+static void ask_session(const struct control_question *question, struct span beginning)
 {
     BUF_AUTO id = BUF_INIT(STORE_ID_MAX);
-    BUF_AUTO none = BUF_INIT(1);
+    struct store *store = question->env->store;
     struct error err = ERROR_INIT;
-    if (span_is(method, "GET") && beginning.len <= STORE_ID_MAX) {
-        ask_page(question, beginning, waiting);
+    if (beginning.len == 0) {
+        control_refuse(question, 404, "the id of the session is missing");
         return;
     }
-    int r = store_find_session(store_view(question->env->store), beginning, keep_id, &id, &err);
-    if (r != 0)
-        control_reply(question, r, &none, &err);
-    else if (span_is(method, "DELETE"))
-        delete_session(question, buf_span(&id), waiting);
-    else if (span_is(method, "POST"))
-        rename_session(question, buf_span(&id), body, waiting);
-    else
+    if (span_is(question->method, "GET") && beginning.len <= STORE_ID_MAX) {
+        ask_page(question, beginning);
+        return;
+    }
+    int r = store_find_session(store_view(store), beginning, keep_id, &id, &err);
+    if (r != 0) {
+        control_reply(question, r, NULL, &err);
+    } else if (span_is(question->method, "DELETE")) {
+        struct control_question *kept = control_question_keep(question, sizeof *kept);
+        control_submitted(kept, store_session_delete(store, buf_span(&id), on_stored, kept, &err),
+                          &err);
+    } else if (span_is(question->method, "POST")) {
+        rename_session(question, buf_span(&id));
+    } else {
         control_refuse(question, 405, "a session accepts GET, DELETE and POST");
+    }
 }
 
-static void ask_sessions(const struct control_question *question, struct list *waiting)
-{
-    ask_page(question, SPAN_LITERAL(""), waiting);
-}
-
-static void ask_context(const struct control_question *question, struct list *waiting)
+static void ask_context(const struct control_question *question, struct span rest)
 {
     BUF_AUTO answer = BUF_INIT(CONTROL_ANSWER_MAX);
     struct error err = ERROR_INIT;
@@ -155,7 +140,7 @@ static void ask_context(const struct control_question *question, struct list *wa
     control_reply(question, r, &answer, &err);
 }
 
-static void ask_reload(const struct control_question *question, struct list *waiting)
+static void ask_reload(const struct control_question *question, struct span rest)
 {
     BUF_AUTO text = BUF_INIT(CONTROL_MESSAGE_MAX);
     BUF_AUTO answer = BUF_INIT(CONTROL_ANSWER_MAX);
@@ -175,36 +160,31 @@ static void ask_reload(const struct control_question *question, struct list *wai
     control_reply(question, 0, &answer, NULL);
 }
 
+// One that ends in a slash is for all that begin with it.
 static const struct {
-    const char *path, *method;
-    void (*ask)(const struct control_question *question, struct list *waiting);
+    const char *path, *method; // NULL: several
+    void (*ask)(const struct control_question *question, struct span rest);
 } questions[] = {
-    {"/status", "GET", control_ask_status},
-    {"/sessions", "GET", ask_sessions},
-    {"/context", "GET", ask_context},
-    {"/reload", "POST", ask_reload},
+    {"/status", "GET", control_ask_status}, {"/sessions", "GET", ask_page},
+    {"/sessions/", NULL, ask_session},      {"/calls/", "GET", control_ask_call},
+    {"/context", "GET", ask_context},       {"/reload", "POST", ask_reload},
+    {"/cost", "GET", control_ask_cost},     {"/cost/", "GET", control_ask_cost},
 };
 
-void control_ask(const struct control_question *question, struct span method, struct span path,
-                 struct span body, struct list *waiting)
+void control_ask(const struct control_question *question)
 {
-    static const char sessions[] = "/sessions/", calls[] = "/calls/";
     for (size_t i = 0; i < ARRAY_LEN(questions); i++) {
-        if (!span_is(path, questions[i].path))
+        struct span path = span_of(questions[i].path), rest = span_skip(question->path, path.len);
+        bool open = path.data[path.len - 1] == '/';
+        if (!span_starts_with(question->path, path.data) || (!open && rest.len))
             continue;
-        if (span_is(method, questions[i].method))
-            questions[i].ask(question, waiting);
+        if (!questions[i].method || span_is(question->method, questions[i].method))
+            questions[i].ask(question, rest);
         else
             control_refuse(question, 405, "this path does not accept that method");
         return;
     }
-    if (span_starts_with(path, sessions) && path.len > sizeof sessions - 1)
-        ask_session(question, method, span_skip(path, sizeof sessions - 1), body, waiting);
-    else if (span_starts_with(path, calls) && path.len > sizeof calls - 1)
-        control_ask_call(question, method, span_skip(path, sizeof calls - 1), waiting);
-    else if (span_is(path, "/cost") || span_starts_with(path, "/cost/"))
-        control_ask_cost(question, method, span_skip(path, sizeof "/cost" - 1), waiting);
-    else if (span_is(path, "/chat"))
+    if (span_is(question->path, "/chat"))
         control_refuse(question, 405, "/chat accepts POST, and DELETE to end the answer");
     else
         control_refuse(
@@ -216,6 +196,13 @@ void control_ask(const struct control_question *question, struct span method, st
 void control_answer(const struct control_env *env, struct span method, struct span path,
                     struct span body, control_done_fn *done, void *context)
 {
-    struct control_question question = {.env = env, .done = done, .context = context};
-    control_ask(&question, method, path, body, NULL);
+    struct control_question question = {
+        .env = env,
+        .method = method,
+        .path = path,
+        .body = body,
+        .done = done,
+        .context = context,
+    };
+    control_ask(&question);
 }

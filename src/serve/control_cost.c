@@ -171,10 +171,9 @@ static void on_costs(void *context, int result, const struct error *err,
     control_finish(&own->question, result, &body, err);
 }
 
-// "/model/7", each part from the left on.
-static bool read_path(struct span path, enum store_cost_by *by, int64_t *days)
+// "model/7", each part from the left on.
+static bool read_path(struct span rest, enum store_cost_by *by, int64_t *days)
 {
-    struct span rest = span_skip(path, path.len ? 1 : 0);
     struct span word = span_cut(&rest, '/');
     if (word.len) {
         size_t i = 0;
@@ -227,23 +226,18 @@ static void ask(struct cost_question *own)
         ask_store(own);
 }
 
-void control_ask_cost(const struct control_question *question, struct span method, struct span path,
-                      struct list *waiting)
+void control_ask_cost(const struct control_question *question, struct span rest)
 {
     enum store_cost_by by = STORE_BY_MODEL;
     int64_t days = DAYS;
-    if (!span_is(method, "GET")) {
-        control_refuse(question, 405, "this path does not accept that method");
-        return;
-    }
-    if (!read_path(path, &by, &days)) {
+    if (!read_path(rest, &by, &days)) {
         control_refuse(
             question, 404,
             "the path is /cost/BY/DAYS: BY is model, slot, key, day, session or job, and "
             "DAYS 1 to 3660");
         return;
     }
-    struct cost_question *own = control_question_keep(question, waiting, sizeof *own);
+    struct cost_question *own = control_question_keep(question, sizeof *own);
     own->days = days;
     own->asked.by = by;
     struct zone zone = control_zone(question->env, NULL);
@@ -298,18 +292,13 @@ static void on_call(void *context, int result, const struct error *err,
     control_finish(&own->question, result, &body, err);
 }
 
-void control_ask_call(const struct control_question *question, struct span method, struct span id,
-                      struct list *waiting)
+void control_ask_call(const struct control_question *question, struct span id)
 {
-    if (!span_is(method, "GET")) {
-        control_refuse(question, 405, "this path does not accept that method");
-        return;
-    }
-    if (id.len > LEDGER_TEXT_MAX || memchr(id.data, 0, id.len)) {
+    if (!id.len || id.len > LEDGER_TEXT_MAX || memchr(id.data, 0, id.len)) {
         control_refuse(question, 404, "that is not a call's id");
         return;
     }
-    struct cost_question *own = control_question_keep(question, waiting, sizeof *own);
+    struct cost_question *own = control_question_keep(question, sizeof *own);
     own->is_call = true;
     memcpy(own->call, id.data, id.len);
     ask(own);

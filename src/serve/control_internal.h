@@ -24,10 +24,12 @@ struct control {
     bool closing;
 };
 
-// A question and who asked it. What waits for the store is on the asker's list, or alone.
+// A question and who asked it.
 struct control_question {
     struct list link;
     const struct control_env *env;
+    struct span method, path, body; // while it is asked: what is kept has none of them
+    struct list *waiting;           // for what has to wait; NULL: nobody will ever take it back
     control_done_fn *done;
     void *context;
     int64_t job;   // of the store
@@ -35,10 +37,8 @@ struct control_question {
 };
 
 // control_question.c
-// A copy that waits for the store, at the beginning of `size` bytes of zeros: to be freed, and on
-// `waiting` where that is not NULL.
-void *control_question_keep(const struct control_question *question, struct list *waiting,
-                            size_t size);
+// A copy that waits for the store, at the beginning of `size` bytes of zeros: to be freed.
+void *control_question_keep(const struct control_question *question, size_t size);
 void control_forget(struct list *waiting); // no question of the list is answered any more
 
 // Ends what was kept, with control_reply(). And what its job, or the failure to submit one, means.
@@ -46,7 +46,7 @@ void control_finish(struct control_question *kept, int r, struct buf *body,
                     const struct error *err);
 void control_submitted(struct control_question *kept, int64_t job, const struct error *err);
 
-// Each answers, once. `body` is the answer when `r` is 0.
+// Each answers, once. `body` is the answer when `r` is 0; else it may be NULL.
 void control_refuse(const struct control_question *question, unsigned status, const char *sentence);
 void control_reply(const struct control_question *question, int r, struct buf *body,
                    const struct error *err);
@@ -56,9 +56,7 @@ void control_print(struct document *doc, struct buf *out);       // with a line 
 void control_write_error(const char *sentence, struct buf *out); // {"error": sentence}
 
 // control_answer.c
-// `waiting` gets what has to wait; NULL: nobody will ever take it back.
-void control_ask(const struct control_question *question, struct span method, struct span path,
-                 struct span body, struct list *waiting);
+void control_ask(const struct control_question *question);
 
 // control.c: answers an exchange of that server with JSON. Those on the list that wait are given up
 // by the second, which comes after the server's end.
@@ -66,19 +64,15 @@ void control_serve(const struct control_env *env, struct http_server *server,
                    struct http_exchange *exchange, struct span method, struct list *waiting);
 void control_serve_end(struct list *waiting);
 
-// control_status.c
-void control_ask_status(const struct control_question *question, struct list *waiting);
+// Those that answer one path each. `rest` is what the path has after the slash.
+void control_ask_status(const struct control_question *question, struct span rest);
+void control_ask_cost(const struct control_question *question, struct span rest); // BY/DAYS
+void control_ask_call(const struct control_question *question, struct span id);   // its beginning
 
 // control_sessions.c, on the store's thread: a negative code, with a sentence, or 0.
 int control_write_sessions(struct store_view *view, struct buf *out, struct error *err);
 int control_write_session(struct store_view *view, struct span id, struct buf *out,
                           struct error *err);
-
-// control_cost.c: `path` is what follows "/cost", `id` the beginning of a call's.
-void control_ask_cost(const struct control_question *question, struct span method, struct span path,
-                      struct list *waiting);
-void control_ask_call(const struct control_question *question, struct span method, struct span id,
-                      struct list *waiting);
 
 // control_budgets.c
 struct zone control_zone(const struct control_env *env, const char **ret_name);

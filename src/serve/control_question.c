@@ -70,20 +70,19 @@ void control_finish(struct control_question *kept, int r, struct buf *body, cons
 
 void control_submitted(struct control_question *kept, int64_t job, const struct error *err)
 {
-    BUF_AUTO none = BUF_INIT(1);
     kept->job = job;
     if (job <= 0)
-        control_finish(kept, (int)job, &none, err);
+        control_finish(kept, (int)job, NULL, err);
 }
 
-void *control_question_keep(const struct control_question *question, struct list *waiting,
-                            size_t size)
+void *control_question_keep(const struct control_question *question, size_t size)
 {
     struct control_question *kept = mem_zalloc(size);
     *kept = *question;
+    kept->method = kept->path = kept->body = SPAN_ABSENT;
     list_init(&kept->link);
-    if (waiting)
-        list_append(waiting, &kept->link);
+    if (kept->waiting)
+        list_append(kept->waiting, &kept->link);
     return kept;
 }
 

@@ -267,11 +267,11 @@ static void on_late(void *context)
     tell(question, NULL);
 }
 
-void control_ask_status(const struct control_question *question, struct list *waiting)
+void control_ask_status(const struct control_question *question, struct span rest)
 {
     static const struct store_reading reading = {sum_up, on_sums, free};
     const struct control_env *env = question->env;
-    struct control_question *kept = control_question_keep(question, waiting, sizeof *kept);
+    struct control_question *kept = control_question_keep(question, sizeof *kept);
     struct summing *summing = mem_new(struct summing);
     summing->question = kept;
     if (store_state(env->store) == STORE_READY)
