@@ -39,16 +39,6 @@ static void on_store_state(void *context, enum store_state state)
         dispatcher_wake(app->dispatcher);
 }
 
-static int open_store(struct app *app, struct error *err)
-{
-    struct store_options options = {.on_state = on_store_state, .context = app};
-    int r = store_open(app->home.path, &options, &app->store, err);
-    if (r == 0)
-        app->store_watch =
-            loop_watch(app->loop, store_event_fd(app->store), LOOP_READ, on_store_event, app);
-    return r;
-}
-
 // A typo in a key is no reason not to start, but it is one to speak.
 static void tell_typos(const struct config *config)
 {
@@ -117,18 +107,6 @@ static int open_plan(struct app *app, const struct settings *settings,
     return r;
 }
 
-static int open_router(struct app *app, const struct router_plan *plan, struct error *err)
-{
-    struct router_env env = {
-        .loop = app->loop,
-        .http = app->http,
-        .store = app->store,
-        .metrics = app->metrics,
-        .home = app->home.path,
-    };
-    return router_create(&env, plan, &app->router, err);
-}
-
 static struct agent_env agent_env_of(const struct app *app)
 {
     return (struct agent_env){
@@ -182,8 +160,9 @@ static void open_agent(struct app *app)
     app->dispatcher = dispatcher_create(&dispatcher);
 }
 
-int app_open(struct app *app, const struct arguments *arguments, struct error *err)
+int app_start(struct app *app, const struct arguments *arguments, struct error *err)
 {
+    struct store_options store = {.on_state = on_store_state, .context = app};
     struct router_plan *plan = NULL;
     *app = (struct app){
         .home = HOME_INIT, .streaming = app->streaming, .routes_only = app->routes_only};
@@ -198,22 +177,26 @@ int app_open(struct app *app, const struct arguments *arguments, struct error *e
     if (r == 0)
         r = home_open(app->settings.home, &app->home, err);
     if (r == 0)
-        r = open_store(app, err);
+        r = store_open(app->home.path, &store, &app->store, err);
+    if (r == 0)
+        app->store_watch =
+            loop_watch(app->loop, store_event_fd(app->store), LOOP_READ, on_store_event, app);
     app->metrics = metrics_create();
     loop_add_metrics(app->loop, app->metrics);
     count_repeats(app);
+    struct router_env router = {
+        .loop = app->loop,
+        .http = app->http,
+        .store = app->store,
+        .metrics = app->metrics,
+        .home = app->home.path,
+    };
     if (r == 0)
-        r = open_router(app, plan, err);
+        r = router_create(&router, plan, &app->router, err);
     router_plan_unref(plan);
     if (r < 0)
         app_stop(app);
-    return r;
-}
-
-int app_start(struct app *app, const struct arguments *arguments, struct error *err)
-{
-    int r = app_open(app, arguments, err);
-    if (r == 0)
+    else if (!app->routes_only)
         open_agent(app);
     return r;
 }

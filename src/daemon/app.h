@@ -33,9 +33,8 @@ struct app {
     bool routes_only; // there is no agent, and no model need be chosen where there is a list
 };
 
-// On failure everything is taken down again and the sentence says what to do. The first of the two
+// On failure everything is taken down again and the sentence says what to do. With `routes_only` it
 // ends with the router: no agent, no dispatcher, no tools.
-int app_open(struct app *app, const struct arguments *arguments, struct error *err);
 int app_start(struct app *app, const struct arguments *arguments, struct error *err);
 void app_stop(struct app *app);
 

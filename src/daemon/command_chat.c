@@ -147,21 +147,16 @@ static int start_remote(struct chat *chat, const struct arguments *arguments, st
     return r;
 }
 
-static int start_here(struct chat *chat, const struct arguments *arguments, struct error *err)
-{
-    chat->app.streaming = !arguments->values[OPTION_NO_STREAM];
-    int r = app_start(&chat->app, arguments, err);
-    chat->loop = chat->app.loop;
-    return r;
-}
-
 static int start(struct chat *chat, const struct arguments *arguments, struct error *err)
 {
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH};
     random_hex(chat->name, sizeof chat->name);
     int r = start_remote(chat, arguments, err);
-    if (r == CONTROL_NO_OWNER)
-        r = start_here(chat, arguments, err);
+    if (r == CONTROL_NO_OWNER) {
+        chat->app.streaming = !arguments->values[OPTION_NO_STREAM];
+        r = app_start(&chat->app, arguments, err);
+        chat->loop = chat->app.loop;
+    }
     if (r == 0)
         r = signals_init(&chat->signals, chat->loop, numbers, ARRAY_LEN(numbers), on_signal, chat,
                          err);

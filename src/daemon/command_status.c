@@ -39,10 +39,8 @@ static const struct command_option options[] = {
 static const char good[] = "\033[32m", bad[] = "\033[31m", worth_a_look[] = "\033[33m",
                   plain[] = "";
 
-static void line(const char *label, const char *colour, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void line(const char *label, const char *colour, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static void line(const char *label, const char *colour,
+                                                       const char *fmt, ...)
 {
     va_list args;
     printf("%-*s%s", LABEL_WIDTH, label, page_colour(colour));

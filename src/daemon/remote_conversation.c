@@ -107,26 +107,21 @@ static void on_done(void *context, enum http_failure failure, const struct error
 {
     struct remote_conversation *conversation = context;
     struct error refusal = ERROR_INIT;
-    if (conversation->ended) {
-        report_end(conversation);
-        return;
-    }
+    const char *sentence = "the running hermes ended in the middle of the answer; the conversation "
+                           "is kept in its home";
     if (failure == HTTP_OK && conversation->status != 200) {
         control_client_refusal((unsigned)conversation->status, buf_span(&conversation->refusal),
                                &refusal);
-        end_with(conversation, TURN_FAILED, refusal.text);
+        sentence = refusal.text;
     } else if (failure == HTTP_UNREACHABLE) {
-        end_with(conversation, TURN_FAILED,
-                 "the hermes that was running has ended; what was said is kept in its home");
+        sentence = "the hermes that was running has ended; what was said is kept in its home";
     } else if (failure == HTTP_TIMED_OUT) {
-        end_with(conversation, TURN_FAILED, "the running hermes no longer replies");
+        sentence = "the running hermes no longer replies";
     } else if (failure == HTTP_EXHAUSTED) {
-        end_with(conversation, TURN_FAILED, err->text);
-    } else {
-        end_with(conversation, TURN_FAILED,
-                 "the running hermes ended in the middle of the answer; the conversation is kept "
-                 "in its home");
+        sentence = err->text;
     }
+    if (!conversation->ended)
+        end_with(conversation, TURN_FAILED, sentence);
     report_end(conversation);
 }
 

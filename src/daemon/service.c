@@ -59,10 +59,9 @@ struct service {
 
 static bool replies_are_out(const struct service *service)
 {
-    struct store_outbox_summary summary = {0};
-    return store_read_outbox_summary(service->app.store, SPAN_LITERAL("telegram"), &summary, NULL) <
-               0 ||
-           summary.waiting == 0;
+    struct store_outbox_summary summary = {0}; // nothing waits where it cannot be read
+    store_read_outbox_summary(service->app.store, SPAN_LITERAL("telegram"), &summary, NULL);
+    return summary.waiting == 0;
 }
 
 // Clients of the router have as long as the agent's own turns have.
@@ -80,11 +79,10 @@ static void leave(void *context)
     struct service *service = context;
     struct loop *loop = service->app.loop;
     int64_t gone_on = loop_now(loop) - service->leaving_since_ms;
-    if (service->telegram && !service->handed_over) {
-        if (gone_on >= LEAVE_REPLIES_MS || replies_are_out(service)) {
-            service->handed_over = true;
-            telegram_drain(service->telegram);
-        }
+    if (service->telegram && !service->handed_over &&
+        (gone_on >= LEAVE_REPLIES_MS || replies_are_out(service))) {
+        service->handed_over = true;
+        telegram_drain(service->telegram);
     }
     bool said = !service->telegram || gone_on >= LEAVE_FLIGHT_MS ||
                 (service->handed_over && telegram_drained(service->telegram));
@@ -149,16 +147,6 @@ static void tell_what_waits(const char *before, const char *after, const char *w
         buf_printf(out, "; %s change at the next start", what);
 }
 
-static void configure(struct service *service, const struct settings_values *values)
-{
-    if (service->telegram)
-        telegram_configure(service->telegram, &values->telegram);
-    if (service->admin)
-        admin_configure(service->admin, &values->admin);
-    if (service->router_listener)
-        router_listener_configure(service->router_listener);
-}
-
 static int reload(void *context, struct buf *ret_text, struct error *err)
 {
     struct service *service = context;
@@ -177,7 +165,12 @@ static int reload(void *context, struct buf *ret_text, struct error *err)
     }
     if (service->admin && service->options->port >= 0)
         values->admin.port = service->options->port;
-    configure(service, values);
+    if (service->telegram)
+        telegram_configure(service->telegram, &values->telegram);
+    if (service->admin)
+        admin_configure(service->admin, &values->admin);
+    if (service->router_listener)
+        router_listener_configure(service->router_listener);
     r = app_open_log(app, &service->log, err);
     buf_printf(ret_text, "the configuration was reloaded");
     if (!app->agent)
@@ -283,16 +276,6 @@ static int choose_address(const struct service *service, struct settings_values 
     return 0;
 }
 
-static int open_admin(struct service *service, struct error *err)
-{
-    struct admin_env env = {
-        .control = &service->control_env,
-        .metrics = service->app.metrics,
-        .config = &service->app.settings.values.admin,
-    };
-    return admin_create(&env, &service->admin, err);
-}
-
 // Without a key there is nobody who might use it, and nothing is opened; alone, it needs one.
 static int open_router_listener(struct service *service, struct error *err)
 {
@@ -330,9 +313,14 @@ static int open_faces(struct service *service, struct error *err)
         .router = app->router,
         .context = service,
     };
+    struct admin_env admin = {
+        .control = &service->control_env,
+        .metrics = app->metrics,
+        .config = &app->settings.values.admin,
+    };
     int r = choose_address(service, &app->settings.values, err);
     if (r == 0 && app->agent)
-        r = open_admin(service, err);
+        r = admin_create(&admin, &service->admin, err);
     if (r == 0)
         r = open_router_listener(service, err);
     return r < 0 ? r : control_create(&service->control_env, &service->control, err);
@@ -367,7 +355,7 @@ static int start(struct service *service, struct error *err)
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
     struct app *app = &service->app;
     fd_raise_limit();
-    int r = (app->routes_only ? app_open : app_start)(app, service->options->arguments, err);
+    int r = app_start(app, service->options->arguments, err);
     if (r < 0)
         return r;
     service->started_ms = loop_wall(app->loop);

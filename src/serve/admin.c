@@ -89,48 +89,29 @@ static bool has_key(struct admin *admin, struct http_exchange *exchange)
     return false;
 }
 
-static void answer_health(struct admin *admin, struct http_exchange *exchange)
-{
-    http_exchange_reply_text(exchange, 200, "ok");
-}
-
-static void answer_metrics(struct admin *admin, struct http_exchange *exchange)
-{
-    metrics_page_answer(exchange, admin->metrics);
-}
-
-static void answer_status(struct admin *admin, struct http_exchange *exchange)
-{
-    control_serve(admin->control, admin->server, exchange, SPAN_LITERAL("GET"), &admin->questions);
-}
-
-static const struct {
-    const char *path;
-    bool wants_key;
-    void (*answer)(struct admin *admin, struct http_exchange *exchange);
-} pages[] = {
-    {"/healthz", false, answer_health},
-    {"/readyz", false, answer_ready},
-    {"/metrics", true, answer_metrics},
-    {"/status", true, answer_status},
-};
-
 static void on_request(void *context, struct http_exchange *exchange)
 {
     struct admin *admin = context;
     struct span path = http_exchange_path(exchange);
     struct span method = http_exchange_method(exchange);
-    for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
-        if (!span_is(path, pages[i].path))
-            continue;
-        if (!span_is(method, "GET") && !span_is(method, "HEAD"))
-            http_exchange_reply_text(exchange, 405, "this path accepts only GET");
-        else if (!pages[i].wants_key || has_key(admin, exchange))
-            pages[i].answer(admin, exchange);
+    bool health = span_is(path, "/healthz"), ready = span_is(path, "/readyz");
+    bool metrics = span_is(path, "/metrics"), status = span_is(path, "/status");
+    if (!health && !ready && !metrics && !status)
+        http_exchange_reply_text(exchange, 404,
+                                 "the paths are /healthz, /readyz, /metrics and /status");
+    else if (!span_is(method, "GET") && !span_is(method, "HEAD"))
+        http_exchange_reply_text(exchange, 405, "this path accepts only GET");
+    else if (health)
+        http_exchange_reply_text(exchange, 200, "ok");
+    else if (ready)
+        answer_ready(admin, exchange);
+    else if (!has_key(admin, exchange))
         return;
-    }
-    http_exchange_reply_text(exchange, 404,
-                             "the paths are /healthz, /readyz, /metrics and /status");
+    else if (metrics)
+        metrics_page_answer(exchange, admin->metrics);
+    else // as GET, also of HEAD
+        control_serve(admin->control, admin->server, exchange, SPAN_LITERAL("GET"),
+                      &admin->questions);
 }
 
 // No page has a use for one; so whoever sends one slowly makes room for others.

@@ -51,7 +51,9 @@ struct budget_list {
 static void write_budget(struct budget_list *list, const struct router_budget_state *state)
 {
     char when[CLOCK_TEXT_SIZE];
-    if (list->count++ >= BUDGETS_SHOWN)
+    int64_t reset_ms = state->next_reset_wall_ms;
+    bool is_over = reset_ms >= 0 && reset_ms <= list->now_ms;
+    if (is_over || list->count++ >= BUDGETS_SHOWN)
         return;
     struct node budget = node_add_object(list->array, NULL);
     node_add_text(budget, "account", state->account);
@@ -60,47 +62,24 @@ static void write_budget(struct budget_list *list, const struct router_budget_st
     node_add_fixed(budget, "reserved_usd", state->reserved_pico, MONEY_DIGITS);
     node_add_fixed(budget, "overshoot_usd", state->overshoot_pico, MONEY_DIGITS);
     node_add_bool(budget, "closed", state->closed);
-    int64_t reset_ms = state->next_reset_wall_ms;
     node_add_text(budget, "resets",
                   reset_ms < 0 ? NULL : control_local_time(list->zone, reset_ms, when));
-}
-
-static bool is_over(const struct router_budget_state *state, int64_t now_ms)
-{
-    return state->next_reset_wall_ms >= 0 && state->next_reset_wall_ms <= now_ms;
-}
-
-// What a whole budget may spend; -1: it is none, but one session's or job's of many.
-static int64_t named_cap(const struct router_plan *plan, const char *account)
-{
-    for (size_t i = 0; plan && i < plan->budget_count; i++)
-        if (strcmp(plan->budgets[i].name, account) == 0)
-            return plan->budgets[i].cap_pico;
-    return -1;
 }
 
 // Of the many accounts of sessions and the like only those are worth a line of which nothing is
 // left.
 static void write_open(struct budget_list *list, struct router_budget_state *state)
 {
-    int64_t cap_pico = named_cap(list->plan, state->account);
+    const struct router_plan *plan = list->plan;
+    int64_t cap_pico = -1; // of a whole budget; else it is one session's or job's of many
+    for (size_t i = 0; plan && cap_pico < 0 && i < plan->budget_count; i++)
+        if (strcmp(plan->budgets[i].name, state->account) == 0)
+            cap_pico = plan->budgets[i].cap_pico;
     if (state->closed || (cap_pico < 0 && (state->cap_pico < 0 || state->left_pico > 0)))
         return;
     if (state->cap_pico < 0)
         state->cap_pico = cap_pico;
-    if (!is_over(state, list->now_ms))
-        write_budget(list, state);
-}
-
-// The closed ones first, so that none of them is cut off.
-static void list_live(struct budget_list *list, struct router *router)
-{
-    struct router_budget_state state;
-    for (size_t cursor = 0; router_next_budget(router, &cursor, &state);)
-        if (state.closed && !is_over(&state, list->now_ms))
-            write_budget(list, &state);
-    for (size_t cursor = 0; router_next_budget(router, &cursor, &state);)
-        write_open(list, &state);
+    write_budget(list, state);
 }
 
 static void list_stored(void *context, const struct store_charge *spent)
@@ -116,7 +95,7 @@ static void list_stored(void *context, const struct store_charge *spent)
         .next_reset_wall_ms = spent->resets_ms,
         .closed = spent->overshoot_pico > 0,
     };
-    if (state.closed && state.cap_pico > 0 && !is_over(&state, list->now_ms))
+    if (state.closed && state.cap_pico > 0)
         write_budget(list, &state);
     else
         write_open(list, &state);
@@ -127,9 +106,14 @@ void control_write_budgets(struct node answer, const struct control_env *env)
     struct zone zone = control_zone(env, NULL);
     struct node array = node_add_array(answer, "budgets");
     struct budget_list list = {array, plan_of(env), &zone, loop_wall(env->loop), 0};
-    if (env->router)
-        list_live(&list, env->router);
-    else
+    struct router_budget_state state;
+    // The closed ones first, so that none of them is cut off.
+    for (size_t at = 0; env->router && router_next_budget(env->router, &at, &state);)
+        if (state.closed)
+            write_budget(&list, &state);
+    for (size_t at = 0; env->router && router_next_budget(env->router, &at, &state);)
+        write_open(&list, &state);
+    if (!env->router)
         store_read_budgets(env->store, list_stored, &list, NULL);
     node_add_bool(answer, "budgets_cut", list.count > BUDGETS_SHOWN);
 }

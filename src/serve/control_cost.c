@@ -74,19 +74,6 @@ static void write_number(struct node object, const char *key, int64_t value)
         node_add_int(object, key, value);
 }
 
-static void write_attempt_tokens(struct node attempt, const struct store_attempt *a)
-{
-    write_number(attempt, "prompt_tokens", a->prompt_tokens);
-    write_number(attempt, "cached_tokens", a->cached_tokens);
-    write_number(attempt, "cache_write_tokens", a->cache_write_tokens);
-    write_number(attempt, "completion_tokens", a->completion_tokens);
-    write_number(attempt, "reasoning_tokens", a->reasoning_tokens);
-    write_number(attempt, "bytes_in", a->bytes_in);
-    write_number(attempt, "bytes_out", a->bytes_out);
-    write_number(attempt, "tools_bytes", a->tools_bytes);
-    write_number(attempt, "messages_bytes", a->messages_bytes);
-}
-
 static void write_attempt(struct node attempt, const struct zone *zone,
                           const struct store_attempt *a)
 {
@@ -114,21 +101,20 @@ static void write_attempt(struct node attempt, const struct zone *zone,
     node_add_string(attempt, "reason", a->reason);
     node_add_string(attempt, "instead_of", a->from);
     node_add_string(attempt, "reply_id", a->reply_id);
-    write_attempt_tokens(attempt, a);
+    write_number(attempt, "prompt_tokens", a->prompt_tokens);
+    write_number(attempt, "cached_tokens", a->cached_tokens);
+    write_number(attempt, "cache_write_tokens", a->cache_write_tokens);
+    write_number(attempt, "completion_tokens", a->completion_tokens);
+    write_number(attempt, "reasoning_tokens", a->reasoning_tokens);
+    write_number(attempt, "bytes_in", a->bytes_in);
+    write_number(attempt, "bytes_out", a->bytes_out);
+    write_number(attempt, "tools_bytes", a->tools_bytes);
+    write_number(attempt, "messages_bytes", a->messages_bytes);
     if (a->cost_pico < 0)
         node_add_null(attempt, "cost_usd");
     else
         node_add_fixed(attempt, "cost_usd", a->cost_pico, MONEY_DIGITS);
     node_add_text(attempt, "cost_source", source_words[a->source]);
-}
-
-static void write_name(struct node sum, enum store_cost_by by, struct span name)
-{
-    char date[DATE_SIZE];
-    int64_t day = 0;
-    if (by == STORE_BY_DAY && span_to_i64(name, &day))
-        name = span_of(date_of(day, date));
-    node_add_string(sum, "name", name);
 }
 
 static void write_costs(const struct cost_question *own, const struct store_costs *costs,
@@ -150,7 +136,11 @@ static void write_costs(const struct cost_question *own, const struct store_cost
     struct node sums = node_add_array(answer, "sums");
     for (size_t i = 0; i < costs->sum_count; i++) {
         struct node sum = node_add_object(sums, NULL);
-        write_name(sum, own->asked.by, costs->sums[i].name);
+        struct span name = costs->sums[i].name;
+        int64_t day;
+        if (own->asked.by == STORE_BY_DAY && span_to_i64(name, &day))
+            name = span_of(date_of(day, date));
+        node_add_string(sum, "name", name);
         write_sum(sum, &costs->sums[i]);
     }
     node_add_bool(answer, "is_cut", costs->is_cut);
@@ -169,88 +159,6 @@ static void on_costs(void *context, int result, const struct error *err,
     if (result == 0)
         write_costs(own, costs, &body);
     control_finish(&own->question, result, &body, err);
-}
-
-// "model/7", each part from the left on.
-static bool read_path(struct span rest, enum store_cost_by *by, int64_t *days)
-{
-    struct span word = span_cut(&rest, '/');
-    if (word.len) {
-        size_t i = 0;
-        while (i < STORE_COST_BYS && !span_is(word, by_words[i]))
-            i++;
-        if (i == STORE_COST_BYS)
-            return false;
-        *by = (enum store_cost_by)i;
-    }
-    return rest.len == 0 || (span_to_i64(rest, days) && *days >= 1 && *days <= DAYS_MAX);
-}
-
-static void on_call(void *context, int result, const struct error *err,
-                    const struct store_call *call);
-
-static void ask_store(struct cost_question *own)
-{
-    struct error err = ERROR_INIT;
-    struct store *store = own->question.env->store;
-    int64_t job = own->is_call ? store_read_call(store, span_of(own->call), on_call, own, &err)
-                               : store_read_costs(store, &own->asked, on_costs, own, &err);
-    control_submitted(&own->question, job, &err);
-}
-
-// What ended in the last second is in the journal alone. Where it cannot be folded, for want of
-// room on the disk, what the database knows is told all the same.
-static void on_folded(void *context, int result, const struct error *err,
-                      const struct store_fold_result *folded)
-{
-    struct cost_question *own = context;
-    int64_t job = -ENOENT;
-    if (result == 0 && folded->is_behind && own->folds++ < FOLDS_MAX)
-        job = router_apply_ledger(own->question.env->router, on_folded, own, NULL);
-    if (job > 0)
-        own->question.job = job;
-    else
-        ask_store(own);
-}
-
-static void ask(struct cost_question *own)
-{
-    struct error err = ERROR_INIT;
-    struct router *router = own->question.env->router;
-    int64_t job = router ? router_apply_ledger(router, on_folded, own, &err) : -ENOENT;
-    if (job > 0)
-        own->question.job = job;
-    else if (job == -EAGAIN) // half a sum would look like a whole one
-        control_submitted(&own->question, job, &err);
-    else
-        ask_store(own);
-}
-
-void control_ask_cost(const struct control_question *question, struct span rest)
-{
-    enum store_cost_by by = STORE_BY_MODEL;
-    int64_t days = DAYS;
-    if (!read_path(rest, &by, &days)) {
-        control_refuse(
-            question, 404,
-            "the path is /cost/BY/DAYS: BY is model, slot, key, day, session or job, and "
-            "DAYS 1 to 3660");
-        return;
-    }
-    struct cost_question *own = control_question_keep(question, sizeof *own);
-    own->days = days;
-    own->asked.by = by;
-    struct zone zone = control_zone(question->env, NULL);
-    int64_t local_s = zone_local(&zone, loop_wall(question->env->loop) / 1000);
-    own->asked.today = local_s > 0 ? local_s / DAY_S : 0;
-    own->asked.first_day = own->asked.today - days + 1;
-    // The first day of the month of that day.
-    char date[DATE_SIZE];
-    int64_t of_month = 1;
-    date_of(own->asked.today, date);
-    span_to_i64(span_make(date + DATE_SIZE - 3, 2), &of_month);
-    own->asked.month_day = own->asked.today - of_month + 1;
-    ask(own);
 }
 
 static void write_call(const struct control_env *env, const struct store_call *call,
@@ -290,6 +198,84 @@ static void on_call(void *context, int result, const struct error *err,
         err = &gone;
     }
     control_finish(&own->question, result, &body, err);
+}
+
+// "model/7", each part from the left on.
+static bool read_path(struct span rest, enum store_cost_by *by, int64_t *days)
+{
+    struct span word = span_cut(&rest, '/');
+    if (word.len) {
+        size_t i = 0;
+        while (i < STORE_COST_BYS && !span_is(word, by_words[i]))
+            i++;
+        if (i == STORE_COST_BYS)
+            return false;
+        *by = (enum store_cost_by)i;
+    }
+    return rest.len == 0 || (span_to_i64(rest, days) && *days >= 1 && *days <= DAYS_MAX);
+}
+
+static void ask_store(struct cost_question *own)
+{
+    struct error err = ERROR_INIT;
+    struct store *store = own->question.env->store;
+    int64_t job = own->is_call ? store_read_call(store, span_of(own->call), on_call, own, &err)
+                               : store_read_costs(store, &own->asked, on_costs, own, &err);
+    control_submitted(&own->question, job, &err);
+}
+
+// What ended in the last second is in the journal alone. Where it cannot be folded, for want of
+// room on the disk, what the database knows is told all the same.
+static void on_folded(void *context, int result, const struct error *err,
+                      const struct store_fold_result *folded)
+{
+    struct cost_question *own = context;
+    struct router *router = own->question.env->router;
+    int64_t job = -ENOENT;
+    if (result == 0 && folded->is_behind && own->folds++ < FOLDS_MAX)
+        job = router_apply_ledger(router, on_folded, own, NULL);
+    if (job > 0)
+        own->question.job = job;
+    else
+        ask_store(own);
+}
+
+static void ask(struct cost_question *own)
+{
+    struct error err = ERROR_INIT;
+    struct router *router = own->question.env->router;
+    int64_t job = router ? router_apply_ledger(router, on_folded, own, &err) : -ENOENT;
+    if (job > 0 || job == -EAGAIN) // half a sum would look like a whole one
+        control_submitted(&own->question, job, &err);
+    else
+        ask_store(own);
+}
+
+void control_ask_cost(const struct control_question *question, struct span rest)
+{
+    enum store_cost_by by = STORE_BY_MODEL;
+    int64_t days = DAYS;
+    if (!read_path(rest, &by, &days)) {
+        control_refuse(
+            question, 404,
+            "the path is /cost/BY/DAYS: BY is model, slot, key, day, session or job, and "
+            "DAYS 1 to 3660");
+        return;
+    }
+    struct cost_question *own = control_question_keep(question, sizeof *own);
+    own->days = days;
+    own->asked.by = by;
+    struct zone zone = control_zone(question->env, NULL);
+    int64_t local_s = zone_local(&zone, loop_wall(question->env->loop) / 1000);
+    own->asked.today = local_s > 0 ? local_s / DAY_S : 0;
+    own->asked.first_day = own->asked.today - days + 1;
+    // The first day of the month of that day.
+    char date[DATE_SIZE];
+    int64_t of_month = 1;
+    date_of(own->asked.today, date);
+    span_to_i64(span_make(date + DATE_SIZE - 3, 2), &of_month);
+    own->asked.month_day = own->asked.today - of_month + 1;
+    ask(own);
 }
 
 void control_ask_call(const struct control_question *question, struct span id)

@@ -1,7 +1,9 @@
 #include "serve/control_reasons.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -24,9 +26,14 @@ enum {
     MILLION = 1000000,
 };
 
-static void say(struct node reasons, const struct buf *sentence)
+__attribute__((format(printf, 2, 3))) static void say(struct node reasons, const char *fmt, ...)
 {
-    node_add_string(reasons, NULL, buf_span(sentence));
+    char text[SENTENCE_MAX];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    node_add_text(reasons, NULL, text);
 }
 
 int64_t control_call_cost(const struct store_call *call)
@@ -45,20 +52,17 @@ static const struct store_attempt *last_of(const struct store_call *call)
 
 static void say_certainty(const struct store_call *call, struct node reasons)
 {
-    BUF_AUTO text = BUF_INIT(SENTENCE_MAX);
     bool is_unknown = false, is_bound = false;
     for (size_t i = 0; i < call->count; i++) {
         is_unknown = is_unknown || call->attempts[i].source == STORE_COST_UNKNOWN;
         is_bound = is_bound || call->attempts[i].source == STORE_COST_BOUND;
     }
     if (is_unknown)
-        buf_append_text(&text, "its cost is unknown (it ended without the provider's figures), so "
-                               "the amount reserved for it is counted");
+        say(reasons, "its cost is unknown (it ended without the provider's figures), so the amount "
+                     "reserved for it is counted");
     else if (is_bound)
-        buf_append_text(&text, "the provider did not report any usage, so the most that it can "
-                               "have cost is counted");
-    if (text.len)
-        say(reasons, &text);
+        say(reasons, "the provider did not report any usage, so the most that it can have cost is "
+                     "counted");
 }
 
 static void say_attempts(const struct store_call *call, struct node reasons)
@@ -80,23 +84,12 @@ static void say_attempts(const struct store_call *call, struct node reasons)
     }
     buf_append_text(&text, ")");
     if (!buf_is_full(&text))
-        say(reasons, &text);
-}
-
-static void say_fallback(const struct store_attempt *a, struct node reasons)
-{
-    BUF_AUTO text = BUF_INIT(SENTENCE_MAX);
-    if (!span_is(a->reason, "fallback"))
-        return;
-    buf_printf(&text, "%.*s was asked for and could not answer, so %.*s was asked instead",
-               (int)a->from.len, a->from.data, (int)a->group.len, a->group.data);
-    say(reasons, &text);
+        node_add_string(reasons, NULL, buf_span(&text));
 }
 
 // As they are now; what a provider charged is its own figure.
 static void say_price(const struct store_attempt *a, struct router *router, struct node reasons)
 {
-    BUF_AUTO text = BUF_INIT(SENTENCE_MAX);
     char input[MONEY_TEXT_SIZE], output[MONEY_TEXT_SIZE];
     struct router_match match;
     bool is_listed;
@@ -107,13 +100,11 @@ static void say_price(const struct store_attempt *a, struct router *router, stru
     struct router_price price = router_price_of(router, d, asked, &is_listed);
     if (price.input_pico < 0 || price.output_pico < 0)
         return;
-    buf_printf(&text,
-               "the %s price of %.*s is %s per million prompt tokens and %s per "
-               "million completion tokens",
-               is_listed ? "published" : "configured", (int)a->model.len, a->model.data,
-               money_format(money_mul(price.input_pico, MILLION), input),
-               money_format(money_mul(price.output_pico, MILLION), output));
-    say(reasons, &text);
+    say(reasons,
+        "the %s price of %.*s is %s per million prompt tokens and %s per million completion tokens",
+        is_listed ? "published" : "configured", (int)a->model.len, a->model.data,
+        money_format(money_mul(price.input_pico, MILLION), input),
+        money_format(money_mul(price.output_pico, MILLION), output));
 }
 
 static int64_t percent(int64_t part, int64_t whole)
@@ -138,21 +129,16 @@ static void say_tokens(const struct store_attempt *a, struct node reasons)
     if (a->reasoning_tokens > 0)
         buf_printf(&text, ", %" PRId64 " %% of them reasoning",
                    percent(a->reasoning_tokens, a->completion_tokens));
-    say(reasons, &text);
+    node_add_string(reasons, NULL, buf_span(&text));
 }
 
 // "3.4 times as many": only when it is much more.
 static void say_ratio(struct node reasons, const char *what, int64_t value, int64_t usual)
 {
-    BUF_AUTO text = BUF_INIT(SENTENCE_MAX);
-    if (usual <= 0 || value <= 0)
-        return;
-    double tenths = 10.0 * (double)value / (double)usual;
-    if (tenths < DEAR_TENTHS)
-        return;
-    buf_printf(&text, "%s %.1f times what is usual for this model (%" PRId64 ")", what,
-               tenths / 10.0, usual);
-    say(reasons, &text);
+    double tenths = usual > 0 ? 10.0 * (double)value / (double)usual : 0;
+    if (tenths >= DEAR_TENTHS)
+        say(reasons, "%s %.1f times what is usual for this model (%" PRId64 ")", what,
+            tenths / 10.0, usual);
 }
 
 static void say_usual(const struct store_call *call, struct node reasons)
@@ -170,59 +156,53 @@ static void say_usual(const struct store_call *call, struct node reasons)
 
 static void say_parts(const struct store_attempt *a, struct node reasons)
 {
-    BUF_AUTO text = BUF_INIT(SENTENCE_MAX);
     int64_t all = a->tools_bytes + a->messages_bytes;
     if (a->tools_bytes < 0 || a->messages_bytes < 0 || all == 0)
         return;
-    buf_printf(&text,
-               "of the prompt's %" PRId64 " bytes, %" PRId64 " %% are the messages, %" PRId64
-               " %% the tools",
-               all, percent(a->messages_bytes, all), percent(a->tools_bytes, all));
-    say(reasons, &text);
-}
-
-static bool is_cold(const struct store_attempt *a)
-{
-    return a->prompt_tokens >= CACHE_WORTH_TOKENS && a->cached_tokens >= 0 &&
-           a->cached_tokens < a->prompt_tokens / 2;
+    say(reasons,
+        "of the prompt's %" PRId64 " bytes, %" PRId64 " %% are the messages, %" PRId64
+        " %% the tools",
+        all, percent(a->messages_bytes, all), percent(a->tools_bytes, all));
 }
 
 static void say_cache(const struct store_call *call, struct node reasons)
 {
     const struct store_attempt *a = last_of(call), *before = call->before;
-    BUF_AUTO text = BUF_INIT(SENTENCE_MAX);
-    if (!is_cold(a) || !before)
+    bool is_cold = a->prompt_tokens >= CACHE_WORTH_TOKENS && a->cached_tokens >= 0 &&
+                   a->cached_tokens < a->prompt_tokens / 2;
+    if (!is_cold || !before)
         return;
     int64_t minutes = (a->wall_ms - before->wall_ms) / MINUTE_MS;
     if (a->tools_bytes >= 0 && before->tools_bytes >= 0 && a->tools_bytes != before->tools_bytes)
-        buf_append_text(&text, "the tools changed since the session's previous call, and they "
-                               "precede the prompt, so no cache could apply");
+        say(reasons, "the tools changed since the session's previous call, and they precede the "
+                     "prompt, so no cache could apply");
     else if (a->messages_bytes >= 0 && a->messages_bytes < before->messages_bytes)
-        buf_append_text(&text, "there are fewer messages than in the session's previous call, so a "
-                               "cached beginning may not match this one's");
+        say(reasons, "there are fewer messages than in the session's previous call, so a cached "
+                     "beginning may not match this one's");
     else if (!span_equal(a->deployment, before->deployment) || !span_equal(a->model, before->model))
-        buf_printf(&text,
-                   "the session's previous call went to another deployment (%.*s), which has "
-                   "another cache",
-                   (int)before->deployment.len, before->deployment.data);
+        say(reasons,
+            "the session's previous call went to another deployment (%.*s), which has another "
+            "cache",
+            (int)before->deployment.len, before->deployment.data);
     else if (minutes >= 5)
-        buf_printf(&text,
-                   "the session's previous call was %" PRId64 " minutes earlier, and providers' "
-                   "caches last about five",
-                   minutes);
-    if (text.len)
-        say(reasons, &text);
+        say(reasons,
+            "the session's previous call was %" PRId64 " minutes earlier, and providers' caches "
+            "last about five",
+            minutes);
 }
 
 void control_write_reasons(const struct store_call *call, struct router *router,
                            struct node reasons)
 {
+    const struct store_attempt *last = last_of(call);
     say_certainty(call, reasons);
     say_attempts(call, reasons);
-    say_fallback(last_of(call), reasons);
-    say_tokens(last_of(call), reasons);
-    say_price(last_of(call), router, reasons);
+    if (span_is(last->reason, "fallback"))
+        say(reasons, "%.*s was asked for and could not answer, so %.*s was asked instead",
+            (int)last->from.len, last->from.data, (int)last->group.len, last->group.data);
+    say_tokens(last, reasons);
+    say_price(last, router, reasons);
     say_usual(call, reasons);
-    say_parts(last_of(call), reasons);
+    say_parts(last, reasons);
     say_cache(call, reasons);
 }

@@ -39,11 +39,9 @@ struct problems {
     bool wanted; // some problem wants a person
 };
 
-static void add(struct problems *problems, const char *what, bool needs_attention, const char *todo,
-                const char *fmt, ...) __attribute__((format(printf, 5, 6)));
-
-static void add(struct problems *problems, const char *what, bool needs_attention, const char *todo,
-                const char *fmt, ...)
+__attribute__((format(printf, 5, 6))) static void add(struct problems *problems, const char *what,
+                                                      bool needs_attention, const char *todo,
+                                                      const char *fmt, ...)
 {
     char text[TEXT_MAX];
     va_list args;
@@ -105,12 +103,17 @@ static void add_telegram(struct problems *problems, const struct telegram *teleg
             "not receiving messages: %s", status.detail);
 }
 
-// Failures that the next call will meet as well.
-static bool is_lasting(enum chat_failure_kind kind)
+static void add_upstream(struct problems *problems, const struct model_health *health)
 {
-    return kind == CHAT_UNREACHABLE || kind == CHAT_UNAUTHORIZED || kind == CHAT_PAYMENT ||
-           kind == CHAT_NOT_FOUND || kind == CHAT_REJECTED || kind == CHAT_MALFORMED ||
-           kind == CHAT_BUDGET;
+    enum chat_failure_kind kind = health->failure.kind;
+    // The next call will meet it as well.
+    bool lasts = kind == CHAT_UNREACHABLE || kind == CHAT_UNAUTHORIZED || kind == CHAT_PAYMENT ||
+                 kind == CHAT_NOT_FOUND || kind == CHAT_REJECTED || kind == CHAT_MALFORMED ||
+                 kind == CHAT_BUDGET;
+    if (health->failures)
+        add(problems, "upstream", lasts || health->failures >= FAILURES_MAX,
+            chat_failure_advice(&health->failure), "the model %s does not answer: %s",
+            health->failed_model, health->failure.text);
 }
 
 // What one costs more than it can have cost, the others may; so somebody has to look at the prices.
@@ -171,14 +174,8 @@ static void write_problems(struct node status, const struct control_env *env, in
     bool blocked = add_store(&problems, env);
     if (telegram)
         add_telegram(&problems, telegram, blocked);
-    if (env->agent) {
-        const struct model_health *health = agent_model_health(env->agent);
-        if (health->failures)
-            add(&problems, "upstream",
-                is_lasting(health->failure.kind) || health->failures >= FAILURES_MAX,
-                chat_failure_advice(&health->failure), "the model %s does not answer: %s",
-                health->failed_model, health->failure.text);
-    }
+    if (env->agent)
+        add_upstream(&problems, agent_model_health(env->agent));
     if (env->router)
         add_budgets(&problems, env);
     add_replies(&problems, env->store, now_ms);

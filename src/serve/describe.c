@@ -9,21 +9,6 @@
 #include "store/outbox.h"
 #include "store/store.h"
 
-static const char *state_name(enum store_state state)
-{
-    switch (state) {
-    case STORE_OPENING:
-        return "opening";
-    case STORE_CHECKING:
-        return "checking";
-    case STORE_READY:
-        return "ready";
-    case STORE_FAILED:
-        break;
-    }
-    return "failed";
-}
-
 bool describe_ready(struct store *store)
 {
     enum store_state state = store_state(store);
@@ -32,8 +17,14 @@ bool describe_ready(struct store *store)
 
 void describe_store(struct node parent, struct store *store)
 {
+    static const char *const states[] = {
+        [STORE_OPENING] = "opening",
+        [STORE_CHECKING] = "checking",
+        [STORE_READY] = "ready",
+        [STORE_FAILED] = "failed",
+    };
     struct node own = node_add_object(parent, "store");
-    node_add_text(own, "state", state_name(store_state(store)));
+    node_add_text(own, "state", states[store_state(store)]);
     node_add_text(own, "detail", store_describe(store));
     node_add_text(own, "trouble", store_trouble(store));
     node_add_text(own, "note", store_note(store));
@@ -62,8 +53,7 @@ void describe_telegram(struct node parent, const struct telegram *telegram, bool
 void describe_outbox(struct node parent, struct store *store, int64_t now_ms)
 {
     struct store_outbox_summary summary;
-    int r = store_read_outbox_summary(store, SPAN_LITERAL("telegram"), &summary, NULL);
-    if (r != 0) {
+    if (store_read_outbox_summary(store, SPAN_LITERAL("telegram"), &summary, NULL) != 0) {
         node_add_null(parent, "outbox");
         return;
     }
@@ -86,31 +76,6 @@ void describe_disk(struct node parent, const char *home)
     node_add_int(own, "size_bytes", (int64_t)(fs.f_blocks * fs.f_frsize));
 }
 
-static void write_failure(struct node parent, const struct model_health *health)
-{
-    if (!health->failed_ms) {
-        node_add_null(parent, "last_failure");
-        return;
-    }
-    struct node own = node_add_object(parent, "last_failure");
-    node_add_int(own, "ms", health->failed_ms);
-    node_add_text(own, "model", health->failed_model);
-    node_add_int(own, "status", health->failure.status);
-    node_add_text(own, "text", health->failure.text);
-}
-
-static void write_health(struct node parent, const struct model_health *health)
-{
-    node_add_text(parent, "state",
-                  health->failures      ? "failing"
-                  : health->answered_ms ? "working"
-                                        : "unused");
-    node_add_int(parent, "last_answer_ms", health->answered_ms);
-    node_add_int(parent, "failures", health->failures);
-    node_add_int(parent, "failing_since_ms", health->failing_since_ms);
-    write_failure(parent, health);
-}
-
 void describe_upstream(struct node parent, const struct endpoint *endpoint,
                        const struct agent *agent)
 {
@@ -123,6 +88,23 @@ void describe_upstream(struct node parent, const struct endpoint *endpoint,
     node_add_text(own, "model", endpoint->model);
     node_add_text(own, "provider", endpoint->provider);
     node_add_text(own, "base_url", endpoint->base_url);
-    if (agent)
-        write_health(own, agent_model_health(agent));
+    if (!agent)
+        return;
+    const struct model_health *health = agent_model_health(agent);
+    node_add_text(own, "state",
+                  health->failures      ? "failing"
+                  : health->answered_ms ? "working"
+                                        : "unused");
+    node_add_int(own, "last_answer_ms", health->answered_ms);
+    node_add_int(own, "failures", health->failures);
+    node_add_int(own, "failing_since_ms", health->failing_since_ms);
+    if (!health->failed_ms) {
+        node_add_null(own, "last_failure");
+        return;
+    }
+    struct node failure = node_add_object(own, "last_failure");
+    node_add_int(failure, "ms", health->failed_ms);
+    node_add_text(failure, "model", health->failed_model);
+    node_add_int(failure, "status", health->failure.status);
+    node_add_text(failure, "text", health->failure.text);
 }

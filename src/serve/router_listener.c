@@ -31,8 +31,7 @@
 enum {
     CALLS_MAX = 1024,
     CALLS_MIN = 16,
-    SPARE_CONNECTIONS = 16, // for probes and pages while as many calls run as may
-    BUSY_AGAIN_S = 1,
+    SPARE_CONNECTIONS = 16,      // for probes and pages while as many calls run as may
     DESCRIPTORS_RESERVED = 480,  // for the other listeners, the store, chats, kept connections
     HEADER_MAX = 32 * 1024,      // bytes of request line and headers
     IDLE_TIMEOUT_MS = 75 * 1000, // as long as clients' pools like to keep connections
@@ -197,22 +196,16 @@ static void answer_failure(struct http_exchange *exchange, const struct router_r
     http_exchange_reply_take(exchange, (unsigned)failure->status, "application/json", &body);
 }
 
-// The client has seen a part: it is told in-band, and the stream does not end as if it were whole.
-static void end_torn(struct ask *ask, const struct router_result *result)
-{
-    BUF_AUTO event = BUF_INIT(ERROR_MAX);
-    struct error_body error = error_of(result, true);
-    if (!result->shown && reply_edit_error(&event, &error, result->torn))
-        sse_stream_send_raw(&ask->stream, buf_span(&event));
-    sse_stream_end(&ask->stream);
-}
-
-// Clients wait for the mark, which some providers leave out.
+// A client that has seen a part is told in-band why it was not all, and the stream does not end as
+// if it were whole. Clients wait for the mark, which some providers leave out.
 static void end_stream(struct ask *ask, const struct router_result *result)
 {
-    BUF_AUTO mark = BUF_INIT(ERROR_MAX);
-    if (result->unmarked && reply_edit_done(&mark))
-        sse_stream_send_raw(&ask->stream, buf_span(&mark));
+    BUF_AUTO last = BUF_INIT(ERROR_MAX);
+    struct error_body error = result->failure ? error_of(result, true) : (struct error_body){0};
+    bool tells = result->failure ? !result->shown && reply_edit_error(&last, &error, result->torn)
+                                 : result->unmarked && reply_edit_done(&last);
+    if (tells)
+        sse_stream_send_raw(&ask->stream, buf_span(&last));
     sse_stream_end(&ask->stream);
 }
 
@@ -242,8 +235,6 @@ static void on_end(void *context, const struct router_result *result)
         http_exchange_abort(exchange);
     else if (exchange && !result->begun && !ask->streams)
         answer_failure(exchange, result);
-    else if (exchange && ask->streams && result->failure)
-        end_torn(ask, result);
     else if (exchange && ask->streams)
         end_stream(ask, result);
     else if (exchange && result->failure)
@@ -278,6 +269,12 @@ static const struct post {
     {"/embeddings", UPSTREAM_EMBEDDINGS, "/v1/embeddings"},
 };
 
+static void refuse_for_now(struct http_exchange *exchange, const char *message)
+{
+    http_exchange_add_header(exchange, "Retry-After", "1"); // second
+    router_pages_error(exchange, 503, "ServiceUnavailableError", message, NULL);
+}
+
 static void start_call(struct router_listener *listener, struct http_exchange *exchange,
                        const struct router_headers *headers, const struct post *post, bool v1,
                        struct span model)
@@ -310,8 +307,7 @@ static void start_call(struct router_listener *listener, struct http_exchange *e
     if (router_call_start(listener->env.router, &request, &sink, ask, &ask->call, &err) == 0)
         return;
     ask_destroy(ask);
-    http_exchange_add_header(exchange, "Retry-After", "1");
-    router_pages_error(exchange, 503, "ServiceUnavailableError", err.text, NULL);
+    refuse_for_now(exchange, err.text);
 }
 
 // Also as Azure's clients and OpenAI's first ones write it: the model stands in the path. NULL: it
@@ -374,11 +370,8 @@ static void refuse_busy(const struct router_listener *listener, struct http_exch
                              "for; try again in a second"
                            : "this router was full, or got another key, while the request "
                              "came in; send it again";
-    char seconds[16];
     note_refused(listener, exchange, "calls");
-    snprintf(seconds, sizeof seconds, "%d", BUSY_AGAIN_S);
-    http_exchange_add_header(exchange, "Retry-After", seconds);
-    router_pages_error(exchange, 503, "ServiceUnavailableError", text, NULL);
+    refuse_for_now(exchange, text);
 }
 
 // Nobody without a key may fill the memory that all bodies share.

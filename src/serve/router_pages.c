@@ -130,20 +130,13 @@ static void answer_model(struct http_exchange *exchange, struct router *router, 
     reply(exchange, known ? 200 : 404, &doc);
 }
 
-static void write_price(struct node info, const char *key, int64_t pico)
+// Null where it is not known.
+static void write_number(struct node info, const char *key, int64_t units, unsigned digits)
 {
-    if (pico < 0)
+    if (units < 0)
         node_add_null(info, key);
     else
-        node_add_fixed(info, key, pico, MONEY_DIGITS);
-}
-
-static void write_count(struct node info, const char *key, int64_t count)
-{
-    if (count < 0)
-        node_add_null(info, key);
-    else
-        node_add_int(info, key, count);
+        node_add_fixed(info, key, units, digits);
 }
 
 static void write_deployment(struct node row, const struct router_plan *plan,
@@ -159,10 +152,10 @@ static void write_deployment(struct node row, const struct router_plan *plan,
     node_add_bool(info, "db_model", false);
     node_add_text(info, "litellm_provider", d->provider);
     node_add_text(info, "mode", d->mode ? d->mode : "chat");
-    write_count(info, "max_tokens", d->max_tokens);
-    write_count(info, "max_input_tokens", d->max_input_tokens);
-    write_price(info, "input_cost_per_token", d->price.input_pico);
-    write_price(info, "output_cost_per_token", d->price.output_pico);
+    write_number(info, "max_tokens", d->max_tokens, 0);
+    write_number(info, "max_input_tokens", d->max_input_tokens, 0);
+    write_number(info, "input_cost_per_token", d->price.input_pico, MONEY_DIGITS);
+    write_number(info, "output_cost_per_token", d->price.output_pico, MONEY_DIGITS);
 }
 
 static void answer_model_info(struct http_exchange *exchange, struct router *router)
@@ -204,6 +197,17 @@ static size_t write_endpoints(struct node list, struct router *router, bool heal
     return count;
 }
 
+static void answer_health(struct http_exchange *exchange, struct router *router)
+{
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(TREE_MAX);
+    struct node page = document_object(&doc);
+    size_t healthy = write_endpoints(node_add_array(page, "healthy_endpoints"), router, true);
+    size_t unhealthy = write_endpoints(node_add_array(page, "unhealthy_endpoints"), router, false);
+    node_add_int(page, "healthy_count", (int64_t)healthy);
+    node_add_int(page, "unhealthy_count", (int64_t)unhealthy);
+    reply(exchange, 200, &doc);
+}
+
 static void answer_ready(struct http_exchange *exchange, const struct router *router,
                          const char *version)
 {
@@ -218,50 +222,57 @@ static void answer_ready(struct http_exchange *exchange, const struct router *ro
     reply(exchange, 200, &doc);
 }
 
+// Answers itself when it says no.
+static bool only_reads(struct http_exchange *exchange)
+{
+    struct span method = http_exchange_method(exchange);
+    bool reads = span_is(method, "GET") || span_is(method, "HEAD");
+    if (!reads)
+        router_pages_wrong_method(exchange, "GET");
+    return reads;
+}
+
 bool router_pages_open(struct http_exchange *exchange, struct span path,
                        const struct router *router, const char *version)
 {
     bool alive = span_is(path, "/health/liveliness") || span_is(path, "/health/liveness");
-    bool ready = span_is(path, "/health/readiness");
-    if (!alive && !ready)
+    if (!alive && !span_is(path, "/health/readiness"))
         return false;
-    struct span method = http_exchange_method(exchange);
-    if (!span_is(method, "GET") && !span_is(method, "HEAD"))
-        router_pages_wrong_method(exchange, "GET");
-    else if (alive)
+    if (!only_reads(exchange))
+        return true;
+    if (alive)
         http_exchange_reply(exchange, 200, json_type_name, SPAN_LITERAL("\"I'm alive!\""));
     else
         answer_ready(exchange, router, version);
     return true;
 }
 
+static const struct {
+    const char *path;
+    void (*answer)(struct http_exchange *exchange, struct router *router);
+} pages[] = {
+    {"/models", answer_models},
+    {"/model/info", answer_model_info},
+    {"/health", answer_health},
+};
+
 void router_pages_answer(struct http_exchange *exchange, struct span path, struct router *router,
                          const struct metrics *metrics)
 {
-    struct span method = http_exchange_method(exchange);
-    bool one = span_starts_with(path, "/models/") && path.len > strlen("/models/");
-    bool models = span_is(path, "/models"), info = span_is(path, "/model/info");
-    bool health = span_is(path, "/health"), counts = span_is(path, "/metrics");
-    if (!one && !models && !info && !health && !counts)
+    static const char models[] = "/models/";
+    bool one = span_starts_with(path, models) && path.len > sizeof models - 1;
+    size_t i = 0;
+    while (i < ARRAY_LEN(pages) && !span_is(path, pages[i].path))
+        i++;
+    if (!one && i == ARRAY_LEN(pages) && !span_is(path, "/metrics"))
         http_exchange_reply(exchange, 404, json_type_name,
                             SPAN_LITERAL("{\"detail\":\"Not Found\"}"));
-    else if (!span_is(method, "GET") && !span_is(method, "HEAD"))
-        router_pages_wrong_method(exchange, "GET");
+    else if (!only_reads(exchange))
+        return;
     else if (one)
-        answer_model(exchange, router, span_skip(path, strlen("/models/")));
-    else if (models)
-        answer_models(exchange, router);
-    else if (info)
-        answer_model_info(exchange, router);
-    else if (health) {
-        DOCUMENT_AUTO doc = DOCUMENT_INIT(TREE_MAX);
-        struct node page = document_object(&doc);
-        size_t healthy = write_endpoints(node_add_array(page, "healthy_endpoints"), router, true);
-        size_t unhealthy =
-            write_endpoints(node_add_array(page, "unhealthy_endpoints"), router, false);
-        node_add_int(page, "healthy_count", (int64_t)healthy);
-        node_add_int(page, "unhealthy_count", (int64_t)unhealthy);
-        reply(exchange, 200, &doc);
-    } else
+        answer_model(exchange, router, span_skip(path, sizeof models - 1));
+    else if (i < ARRAY_LEN(pages))
+        pages[i].answer(exchange, router);
+    else
         metrics_page_answer(exchange, metrics);
 }
