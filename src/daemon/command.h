@@ -1,12 +1,11 @@
 #pragma once
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/error.h"
 
 /*
- * The command line. A command is one file with one struct command, and a line in commands.c; its
+ * The command line. A command is one file with one struct command, and a line in command.c; its
  * usage, its shell completion and the parsing of its options come from the same table.
  */
 enum { COMMAND_OPTIONS_MAX = 12, COMMAND_WORDS_MAX = 4 };

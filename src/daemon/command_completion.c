@@ -54,30 +54,6 @@ static void bash_case(const struct command *command)
     print_case(command, "words=\"", "\"");
 }
 
-static void print_bash(void)
-{
-    printf("# eval \"$(hermes completion bash)\"\n"
-           "_hermes() {\n"
-           "    local word=\"${COMP_WORDS[COMP_CWORD]}\" words=\"\"\n"
-           "    COMPREPLY=()\n"
-           "    case \"${COMP_WORDS[COMP_CWORD-1]}\" in\n"
-           "        --config|-c) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
-           "        --home) COMPREPLY=($(compgen -d -- \"$word\")); return ;;\n"
-           "    esac\n"
-           "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
-           "        COMPREPLY=($(compgen -W \"");
-    each_command(print_name);
-    printf("--help --version\" -- \"$word\"))\n"
-           "        return\n"
-           "    fi\n"
-           "    case \"${COMP_WORDS[1]}\" in\n");
-    each_command(bash_case);
-    printf("    esac\n"
-           "    COMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
-           "}\n"
-           "complete -F _hermes hermes\n");
-}
-
 static void zsh_command(const struct command *command)
 {
     printf("        '%s:%s'\n", command->name, command->summary);
@@ -86,26 +62,6 @@ static void zsh_command(const struct command *command)
 static void zsh_case(const struct command *command)
 {
     print_case(command, "compadd -- ", "");
-}
-
-static void print_zsh(void)
-{
-    printf("#compdef hermes\n"
-           "# eval \"$(hermes completion zsh)\"\n"
-           "_hermes() {\n"
-           "    local -a commands\n"
-           "    commands=(\n");
-    each_command(zsh_command);
-    printf("    )\n"
-           "    if (( CURRENT == 2 )); then\n"
-           "        _describe command commands\n"
-           "        return\n"
-           "    fi\n"
-           "    case \"$words[2]\" in\n");
-    each_command(zsh_case);
-    printf("    esac\n"
-           "}\n"
-           "compdef _hermes hermes\n");
 }
 
 static void fish_command(const struct command *command)
@@ -125,11 +81,45 @@ static void fish_command(const struct command *command)
 static int run(const struct arguments *arguments, struct error *err)
 {
     const char *shell = arguments->word_count ? arguments->words[0] : "";
-    if (strcmp(shell, "bash") == 0)
-        print_bash();
-    else if (strcmp(shell, "zsh") == 0)
-        print_zsh();
-    else if (strcmp(shell, "fish") == 0) {
+    if (strcmp(shell, "bash") == 0) {
+        printf("# eval \"$(hermes completion bash)\"\n"
+               "_hermes() {\n"
+               "    local word=\"${COMP_WORDS[COMP_CWORD]}\" words=\"\"\n"
+               "    COMPREPLY=()\n"
+               "    case \"${COMP_WORDS[COMP_CWORD-1]}\" in\n"
+               "        --config|-c) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
+               "        --home) COMPREPLY=($(compgen -d -- \"$word\")); return ;;\n"
+               "    esac\n"
+               "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
+               "        COMPREPLY=($(compgen -W \"");
+        each_command(print_name);
+        printf("--help --version\" -- \"$word\"))\n"
+               "        return\n"
+               "    fi\n"
+               "    case \"${COMP_WORDS[1]}\" in\n");
+        each_command(bash_case);
+        printf("    esac\n"
+               "    COMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
+               "}\n"
+               "complete -F _hermes hermes\n");
+    } else if (strcmp(shell, "zsh") == 0) {
+        printf("#compdef hermes\n"
+               "# eval \"$(hermes completion zsh)\"\n"
+               "_hermes() {\n"
+               "    local -a commands\n"
+               "    commands=(\n");
+        each_command(zsh_command);
+        printf("    )\n"
+               "    if (( CURRENT == 2 )); then\n"
+               "        _describe command commands\n"
+               "        return\n"
+               "    fi\n"
+               "    case \"$words[2]\" in\n");
+        each_command(zsh_case);
+        printf("    esac\n"
+               "}\n"
+               "compdef _hermes hermes\n");
+    } else if (strcmp(shell, "fish") == 0) {
         printf("# hermes completion fish | source\n");
         each_command(fish_command);
     } else {

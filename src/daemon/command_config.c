@@ -97,14 +97,6 @@ static int show(const struct arguments *arguments, const struct settings *settin
     return config_error_count(settings->config) ? EXIT_FAILED : EXIT_OK;
 }
 
-static int keys(void)
-{
-    BUF_AUTO out = BUF_INIT(OUTPUT_MAX);
-    config_render_keys(&settings_schema, &out);
-    page_print_raw(buf_span(&out));
-    return EXIT_OK;
-}
-
 static int path(const struct settings *settings)
 {
     if (!settings->path) {
@@ -121,8 +113,12 @@ static int path(const struct settings *settings)
 static int run(const struct arguments *arguments, struct error *err)
 {
     const char *word = arguments->word_count ? arguments->words[0] : "check";
-    if (strcmp(word, "keys") == 0)
-        return keys();
+    if (strcmp(word, "keys") == 0) {
+        BUF_AUTO out = BUF_INIT(OUTPUT_MAX);
+        config_render_keys(&settings_schema, &out);
+        page_print_raw(buf_span(&out));
+        return EXIT_OK;
+    }
     if (strcmp(word, "check") != 0 && strcmp(word, "show") != 0 && strcmp(word, "path") != 0)
         return error_set(err, COMMAND_MISUSED,
                          "config: \"%.64s\" is not one of check, show, keys, path", word);

@@ -2,8 +2,17 @@
 
 #include "daemon/command.h"
 
-static void print_commands(void)
+static int run(const struct arguments *arguments, struct error *err)
 {
+    if (arguments->word_count) {
+        const struct command *asked = command_find(arguments->words[0]);
+        if (!asked)
+            return error_set(err, COMMAND_MISUSED,
+                             "there is no command \"%.64s\" (hermes help lists them)",
+                             arguments->words[0]);
+        command_print_usage(asked);
+        return EXIT_OK;
+    }
     size_t count;
     const struct command *const *commands = command_table(&count);
     printf("Hermes, a private assistant and model router in one binary.\n\n"
@@ -14,20 +23,6 @@ static void print_commands(void)
            "  hermes chat                      a conversation (offline until a key is set)\n"
            "  OPENROUTER_API_KEY=... HERMES_MODEL=... hermes chat -q \"What can you do?\"\n\n"
            "hermes help COMMAND explains one.\n");
-}
-
-static int run(const struct arguments *arguments, struct error *err)
-{
-    if (arguments->word_count == 0) {
-        print_commands();
-        return EXIT_OK;
-    }
-    const struct command *asked = command_find(arguments->words[0]);
-    if (!asked)
-        return error_set(err, COMMAND_MISUSED,
-                         "there is no command \"%.64s\" (hermes help lists them)",
-                         arguments->words[0]);
-    command_print_usage(asked);
     return EXIT_OK;
 }
 

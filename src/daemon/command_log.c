@@ -138,7 +138,7 @@ static int refuse_ids(const struct view *view, struct error *err)
     BUF_AUTO told = BUF_INIT(2 * IDS_TOLD * ID_MAX * UTF8_BYTES_MAX);
     for (size_t i = 0; i < view->id_count; i++) {
         buf_append_text(&told, i ? ", " : "");
-        log_row_clean(&told, span_of(view->ids[i]));
+        log_row_clean(&told, span_of(view->ids[i]), false);
     }
     if (view->id_count == 0)
         return error_set(
@@ -185,13 +185,13 @@ static void print(void *context, struct span line, struct log_place place)
         if (view->json && !view->terminal)
             buf_append_span(&row, line);
         else
-            log_row_clean(&row, line);
+            log_row_clean(&row, line, false);
         buf_append_char(&row, '\n');
     } else {
         if (view->id && view->printed == 0) {
             view->style.relative = log_row_time(root, &view->style.since_ms);
             buf_append_text(&row, view->style.colours ? "\033[1m" : "");
-            log_row_clean(&row, span_of(view->id));
+            log_row_clean(&row, span_of(view->id), false);
             buf_append_text(&row, view->style.colours ? "\033[0m  " : "  ");
             if (view->style.relative)
                 log_row_local_time(&row, view->style.since_ms);

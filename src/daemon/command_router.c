@@ -20,11 +20,8 @@ static int run(const struct arguments *arguments, struct error *err)
         .arguments = arguments,
         .routes_only = true,
         .host = arguments->values[OPTION_HOST],
-        .port = -1,
+        .port = arguments->values[OPTION_PORT],
     };
-    const char *port = arguments->values[OPTION_PORT];
-    if (port && service_read_port("--port", port, &service.port, err) < 0)
-        return COMMAND_MISUSED;
     return service_run(&service, err);
 }
 

@@ -1,8 +1,3 @@
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "daemon/command.h"
 #include "daemon/service.h"
 
@@ -15,30 +10,14 @@ static const struct command_option options[] = {
     COMMAND_OPTIONS_END,
 };
 
-// What a model says is carried out with this program's rights; root has all of them.
-static int refuse_root(struct error *err)
-{
-    const char *allowed = getenv("HERMES_ALLOW_ROOT_GATEWAY");
-    if (geteuid() != 0 || (allowed && strcmp(allowed, "1") == 0))
-        return 0;
-    return error_set(
-        err, -EPERM,
-        "hermes run does not run as root; start it as an ordinary user (docs/operations.md has "
-        "a systemd unit), or accept the risk with HERMES_ALLOW_ROOT_GATEWAY=1");
-}
-
 static int run(const struct arguments *arguments, struct error *err)
 {
     struct service_options service = {
         .arguments = arguments,
-        .port = -1,
+        .port = arguments->values[OPTION_PORT],
         .allow_writable_config = arguments->values[OPTION_ALLOW_WRITABLE_CONFIG] != NULL,
     };
-    const char *port = arguments->values[OPTION_PORT];
-    if (port && service_read_port("--port", port, &service.port, err) < 0)
-        return COMMAND_MISUSED;
-    int r = refuse_root(err);
-    return r < 0 ? r : service_run(&service, err);
+    return service_run(&service, err);
 }
 
 const struct command command_run = {

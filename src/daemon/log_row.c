@@ -16,7 +16,7 @@ enum {
     RELATIVE_COLUMN = 9,
 };
 
-static void clean(struct buf *out, struct span text, bool quoted)
+void log_row_clean(struct buf *out, struct span text, bool quoted)
 {
     while (text.len) {
         uint32_t rune = 0;
@@ -30,11 +30,6 @@ static void clean(struct buf *out, struct span text, bool quoted)
             buf_append(out, bytes, utf8_encode(rune_is_unsafe(rune) ? UTF8_INVALID : rune, bytes));
         text = span_skip(text, len);
     }
-}
-
-void log_row_clean(struct buf *out, struct span text)
-{
-    clean(out, text, false);
 }
 
 /* Time */
@@ -94,7 +89,7 @@ static void write_shown(struct buf *out, struct span text, bool quoted,
         text.len = VALUE_SHOWN_MAX;
         text.len -= utf8_incomplete_tail(text);
     }
-    clean(out, text, quoted);
+    log_row_clean(out, text, quoted);
     if (cut)
         buf_append_text(out, "…");
 }
@@ -140,7 +135,7 @@ static void write_column(struct buf *out, struct json_value value, size_t width,
     BUF_AUTO shown = BUF_INIT(DECODED_MAX);
     struct span text = decoded(value, &room);
     text.len = text.len > max ? max : text.len;
-    log_row_clean(&shown, text);
+    log_row_clean(&shown, text, false);
     if (shown.len == 0)
         buf_append_char(&shown, '-');
     buf_append_span(out, buf_span(&shown));

@@ -20,8 +20,9 @@ struct log_row_style {
 
 void log_row_write(struct buf *out, struct json_value line, const struct log_row_style *style);
 
-// Text without anything that acts on a terminal; line feeds and tabs as \n and \t.
-void log_row_clean(struct buf *out, struct span text);
+// Text without anything that acts on a terminal; line feeds and tabs as \n and \t, and where it is
+// quoted, quotes as \".
+void log_row_clean(struct buf *out, struct span text, bool quoted);
 
 // The line's "time" in ms since 1970; false when it is none.
 bool log_row_time(struct json_value line, int64_t *ret_ms);

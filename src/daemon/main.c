@@ -58,17 +58,12 @@ static int run(int argc, char **argv)
     return command ? run_command(command, argc - 1, argv + 1) : refuse_command(word);
 }
 
-// A reader that goes away and a file that may not grow are errors of write(2), not the end of us.
-static void ignore_signals(void)
+int main(int argc, char **argv)
 {
+    // A reader that goes away and a file that may not grow are errors of write(2), not our end.
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGPIPE, &ignore, NULL);
     sigaction(SIGXFSZ, &ignore, NULL);
-}
-
-int main(int argc, char **argv)
-{
-    ignore_signals();
     int status = run(argc, argv);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         if (errno != EPIPE)

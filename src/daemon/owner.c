@@ -1,7 +1,6 @@
 #include "daemon/owner.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
 

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <stdbool.h>
-
 struct endpoint;
 struct llm_config;
 struct telegram_config;

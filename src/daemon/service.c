@@ -42,6 +42,7 @@ enum {
 
 struct service {
     const struct service_options *options;
+    int64_t port; // of the command line; -1: none
     struct app app;
     struct signals signals;
     struct gateway_log *log;
@@ -163,8 +164,8 @@ static int reload(void *context, struct buf *ret_text, struct error *err)
             LOG_EVENT(LOG_ERROR, "config.reload", "", LOG_TEXT("error", err->text));
         return r;
     }
-    if (service->admin && service->options->port >= 0)
-        values->admin.port = service->options->port;
+    if (service->admin && service->port >= 0)
+        values->admin.port = service->port;
     if (service->telegram)
         telegram_configure(service->telegram, &values->telegram);
     if (service->admin)
@@ -253,7 +254,8 @@ static int open_channels(struct service *service, struct error *err)
     return telegram_create(&env, &service->telegram, err);
 }
 
-int service_read_port(const char *name, const char *text, int64_t *ret_port, struct error *err)
+// `name` is who gave the number, for the sentence.
+static int read_port(const char *name, const char *text, int64_t *ret_port, struct error *err)
 {
     if (span_to_i64(span_of(text), ret_port) && *ret_port >= 0 && *ret_port <= UINT16_MAX)
         return 0;
@@ -269,10 +271,10 @@ static int choose_address(const struct service *service, struct settings_values 
     const char *told = config_variable(service->app.settings.config, "PORT");
     if (options->host)
         values->router.host = options->host;
-    if (options->port >= 0)
-        *(options->routes_only ? &values->router.port : &values->admin.port) = options->port;
+    if (service->port >= 0)
+        *(options->routes_only ? &values->router.port : &values->admin.port) = service->port;
     else if (options->routes_only && told && *told)
-        return service_read_port("PORT", told, &values->router.port, err);
+        return read_port("PORT", told, &values->router.port, err);
     return 0;
 }
 
@@ -392,13 +394,31 @@ static void finish(struct service *service)
     gateway_log_close(service->log);
 }
 
+// What a model says is carried out with this program's rights; root has all of them.
+static int refuse_root(struct error *err)
+{
+    const char *allowed = getenv("HERMES_ALLOW_ROOT_GATEWAY");
+    if (geteuid() != 0 || (allowed && strcmp(allowed, "1") == 0))
+        return 0;
+    return error_set(
+        err, -EPERM,
+        "hermes run does not run as root; start it as an ordinary user (docs/operations.md has "
+        "a systemd unit), or accept the risk with HERMES_ALLOW_ROOT_GATEWAY=1");
+}
+
 int service_run(const struct service_options *options, struct error *err)
 {
     struct service service = {
         .options = options,
+        .port = -1,
         .app = {.home = HOME_INIT, .streaming = true, .routes_only = options->routes_only},
         .signals = SIGNALS_INIT};
-    int r = start(&service, err);
+    if (options->port && read_port("--port", options->port, &service.port, err) < 0)
+        return COMMAND_MISUSED;
+    int r = options->routes_only ? 0 : refuse_root(err);
+    if (r < 0)
+        return r;
+    r = start(&service, err);
     if (r == 0) {
         tell(&service);
         if (service.app.dispatcher)

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <stdbool.h>
-#include <stdint.h>
 
 #include "base/error.h"
 #include "daemon/command.h"
@@ -15,12 +14,9 @@ struct service_options {
     const struct arguments *arguments;
     bool routes_only; // without the agent, its channel and the admin listener
     const char *host; // of the router; NULL: the configured one
-    int64_t port;     // of the admin listener, or the router alone; -1: the configured one
+    const char *port; // of the admin listener, or the router alone; NULL: the configured one
     bool allow_writable_config; // the tools may be able to write the configuration in use
 };
 
 // Runs until a signal ends it. 0, or negative with a sentence when it could not start.
 int service_run(const struct service_options *options, struct error *err);
-
-// `name` is who gave the number, for the sentence.
-int service_read_port(const char *name, const char *text, int64_t *ret_port, struct error *err);

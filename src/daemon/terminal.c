@@ -1,6 +1,5 @@
 #include "daemon/terminal.h"
 
-#include <stdio.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>

@@ -5,7 +5,6 @@
  */
 #include "serve/control.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
 

@@ -3,7 +3,6 @@
  * ended, whether its client is still there or not: its events go on coming. The
  * client's leaving ends the turn, as Ctrl-C does.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,18 +64,6 @@ static bool send_event(struct control_chat *chat, const struct turn_event *event
                0;
 }
 
-// A text that does not fit beside what the client has not taken yet is left out: it was sent piece
-// by piece already.
-static void send_end(struct control_chat *chat, const struct turn_event *event)
-{
-    if (!chat->exchange || send_event(chat, event))
-        return;
-    struct turn_outcome outcome = *event->outcome;
-    outcome.text = NULL;
-    if (!send_event(chat, &(struct turn_event){.kind = TURN_EVENT_END, .outcome = &outcome}))
-        sse_stream_abort(&chat->stream);
-}
-
 static void on_turn_event(void *context, const struct turn_event *event)
 {
     struct control_chat *chat = context;
@@ -86,7 +73,14 @@ static void on_turn_event(void *context, const struct turn_event *event)
             leave(chat);
         return;
     }
-    send_end(chat, event);
+    if (chat->exchange && !send_event(chat, event)) {
+        // It does not fit beside what the client has not taken yet, which was sent the text piece
+        // by piece already.
+        struct turn_outcome outcome = *event->outcome;
+        outcome.text = NULL;
+        if (!send_event(chat, &(struct turn_event){.kind = TURN_EVENT_END, .outcome = &outcome}))
+            sse_stream_abort(&chat->stream);
+    }
     sse_stream_end(&chat->stream);
     chat_destroy(chat);
 }
@@ -127,17 +121,6 @@ static const char *refusal(struct http_exchange *exchange, unsigned *ret_status)
     return NULL;
 }
 
-static struct control_chat *chat_create(struct control *control, struct http_exchange *exchange)
-{
-    struct span name = http_exchange_query(exchange, "chat");
-    struct control_chat *chat = mem_new(struct control_chat);
-    chat->control = control;
-    chat->exchange = http_exchange_id(exchange);
-    chat->name = mem_strndup(name.data, name.len);
-    list_append(&control->chats, &chat->link);
-    return chat;
-}
-
 void control_chat_start(struct control *control, struct http_exchange *exchange)
 {
     struct error err = ERROR_INIT;
@@ -147,7 +130,12 @@ void control_chat_start(struct control *control, struct http_exchange *exchange)
         refuse(exchange, sentence ? status : 409, sentence ? sentence : "no agent runs here");
         return;
     }
-    struct control_chat *chat = chat_create(control, exchange);
+    struct span name = http_exchange_query(exchange, "chat");
+    struct control_chat *chat = mem_new(struct control_chat);
+    chat->control = control;
+    chat->exchange = http_exchange_id(exchange);
+    chat->name = mem_strndup(name.data, name.len);
+    list_append(&control->chats, &chat->link);
     int r = dispatcher_say(control->env->dispatcher, channel_name, chat->name,
                            http_exchange_body(exchange), on_turn_event, chat, &err);
     if (r == 0) {

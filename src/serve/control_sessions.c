@@ -15,8 +15,9 @@ static void write_optional(struct json_writer *w, const char *key, struct span t
         json_write_null(w);
 }
 
-static void write_session(struct json_writer *w, const struct store_session *session)
+static void write_session(void *context, const struct store_session *session)
 {
+    struct json_writer *w = context;
     json_write_member_string(w, "id", session->id);
     json_write_member_string(w, "channel", session->channel);
     json_write_member_string(w, "chat", session->chat);
@@ -51,11 +52,6 @@ int control_write_sessions(struct store_view *view, struct buf *out, struct erro
     json_write_object_end(&w);
     buf_append_char(out, '\n');
     return r;
-}
-
-static void write_head(void *context, const struct store_session *session)
-{
-    write_session(context, session);
 }
 
 struct message_list {
@@ -110,7 +106,7 @@ int control_write_session(struct store_view *view, struct span id, struct buf *o
     struct json_writer *w = &list.w;
     json_writer_init(w, out);
     json_write_object_begin(w);
-    int r = store_read_session(view, id, write_head, w, err);
+    int r = store_read_session(view, id, write_session, w, err);
     if (r == 0)
         r = write_sums(w, view, id, err);
     json_write_key(w, "messages");

@@ -1,10 +1,32 @@
+#include "daemon/command.h"
+
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/span.h"
 #include "codec/suggest.h"
-#include "daemon/command.h"
+
+static const struct command *const table[] = {
+    &command_chat,   &command_run,      &command_router,  &command_status,     &command_log,
+    &command_cost,   &command_sessions, &command_context, &command_pairing,    &command_config,
+    &command_doctor, &command_version,  &command_help,    &command_completion,
+};
+
+const struct command *const *command_table(size_t *ret_count)
+{
+    *ret_count = ARRAY_LEN(table);
+    return table;
+}
+
+const struct command *command_find(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        if (strcmp(table[i]->name, name) == 0)
+            return table[i];
+    return strcmp(name, "gateway") == 0 ? &command_run : NULL; // hermes-agent's name for it
+}
 
 enum { HELP = 1000 }; // the value of --help, out of every letter's way
 
@@ -53,19 +75,6 @@ static int refuse_option(const struct command *command, const char *word, struct
                      command->name);
 }
 
-static int take_words(const struct command *command, int argc, char **argv,
-                      struct arguments *ret_arguments, struct error *err)
-{
-    for (int i = optind; i < argc; i++) {
-        if (ret_arguments->word_count >= command->max_words)
-            return error_set(err, COMMAND_MISUSED,
-                             "%s: \"%.64s\" is one word too many (hermes help %s)", command->name,
-                             argv[i], command->name);
-        ret_arguments->words[ret_arguments->word_count++] = argv[i];
-    }
-    return 0;
-}
-
 int arguments_parse(const struct command *command, int argc, char **argv,
                     struct arguments *ret_arguments, struct error *err)
 {
@@ -91,7 +100,14 @@ int arguments_parse(const struct command *command, int argc, char **argv,
             return refuse_option(command, argv[optind - 1], err);
         ret_arguments->values[at] = optarg ? optarg : "";
     }
-    return take_words(command, argc, argv, ret_arguments, err);
+    for (int i = optind; i < argc; i++) {
+        if (ret_arguments->word_count >= command->max_words)
+            return error_set(err, COMMAND_MISUSED,
+                             "%s: \"%.64s\" is one word too many (hermes help %s)", command->name,
+                             argv[i], command->name);
+        ret_arguments->words[ret_arguments->word_count++] = argv[i];
+    }
+    return 0;
 }
 
 static void print_option(const struct command_option *option)
