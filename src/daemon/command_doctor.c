@@ -30,6 +30,13 @@ static bool probe_configuration(const struct arguments *arguments, struct settin
     return true;
 }
 
+static void report_endpoint(const struct endpoint *endpoint, struct report *report)
+{
+    report_line(report, REPORT_OK, "model", "%s%s%s at %s (%s)", endpoint->name,
+                endpoint->listed ? ": " : "", endpoint->listed ? endpoint->model : "",
+                endpoint->base_url, *endpoint->api_key ? "with a key" : "without a key");
+}
+
 // The other names of model_list, which /model may take. They are not asked.
 static void report_models(const struct llm_config *llm, const char *chosen, struct report *report)
 {
@@ -43,8 +50,7 @@ static void report_models(const struct llm_config *llm, const char *chosen, stru
         if (endpoint_choose_model(llm, name, &endpoint, &err) < 0)
             report_line(report, REPORT_WARNING, "model", "%s", err.text);
         else
-            report_line(report, REPORT_OK, "model", "%s: %s at %s (%s)", name, endpoint.model,
-                        endpoint.base_url, *endpoint.api_key ? "with a key" : "without a key");
+            report_endpoint(&endpoint, report);
     }
 }
 
@@ -71,9 +77,7 @@ static void probe_model(const struct settings *settings, struct report *report)
                                       "and OPENAI_API_KEY) and HERMES_MODEL");
         return;
     }
-    report_line(report, REPORT_OK, "model", "%s%s%s at %s (%s)", endpoint.name,
-                endpoint.listed ? ": " : "", endpoint.listed ? endpoint.model : "",
-                endpoint.base_url, *endpoint.api_key ? "with a key" : "without a key");
+    report_endpoint(&endpoint, report);
     report_models(&settings->values.llm, endpoint.name, report);
     probe_upstream(&endpoint, &settings->values.llm,
                    config_variable(settings->config, "SSL_CERT_FILE"), report);

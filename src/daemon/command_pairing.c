@@ -25,16 +25,10 @@ static const struct command_option options[] = {
     COMMAND_OPTIONS_END,
 };
 
-struct request {
-    const struct pairing *pairing;
-    const char *argument; // "" when there is none
-    bool json;
-};
-
-static int list(const struct request *request, struct error *err)
+static int list(const struct pairing *pairing, const struct arguments *arguments, struct error *err)
 {
     BUF_AUTO out = BUF_INIT(OUTPUT_MAX);
-    int r = pairing_list(request->pairing, request->json, &out, err);
+    int r = pairing_list(pairing, arguments->values[OPTION_JSON] != NULL, &out, err);
     if (r == 0 && buf_is_full(&out))
         r = error_set(err, -EFBIG, "the list is larger than %d KiB", OUTPUT_MAX / 1024);
     if (r == 0)
@@ -42,74 +36,63 @@ static int list(const struct request *request, struct error *err)
     return r;
 }
 
-static int approve(const struct request *request, struct error *err)
+static int approve(const struct pairing *pairing, const struct arguments *arguments,
+                   struct error *err)
 {
     BUF_AUTO user = BUF_INIT(USER_MAX);
     BUF_AUTO shown = BUF_INIT(USER_MAX * UTF8_BYTES_MAX);
-    int r = pairing_approve(request->pairing, span_of(request->argument), &user, err);
+    int r = pairing_approve(pairing, span_of(arguments->words[2]), &user, err);
     page_clean(buf_span(&user), true, &shown);
     if (r == 0)
-        printf("The user %s may now talk to Hermes on %s.\n", buf_text(&shown),
-               request->pairing->platform);
+        printf("The user %s may now talk to Hermes on %s.\n", buf_text(&shown), pairing->platform);
     return r;
 }
 
-static int revoke_user(const struct request *request, struct error *err)
+static int revoke_user(const struct pairing *pairing, const struct arguments *arguments,
+                       struct error *err)
 {
-    int r = pairing_revoke(request->pairing, span_of(request->argument), err);
+    int r = pairing_revoke(pairing, span_of(arguments->words[2]), err);
     if (r == 0)
         printf("The user %s is no longer approved on %s. Users in the configuration or "
                "TELEGRAM_ALLOWED_USERS are still allowed.\n",
-               request->argument, request->pairing->platform);
+               arguments->words[2], pairing->platform);
     return r;
 }
 
-static int clear_pending(const struct request *request, struct error *err)
+static int clear_pending(const struct pairing *pairing, const struct arguments *arguments,
+                         struct error *err)
 {
-    int r = pairing_clear_pending(request->pairing, err);
+    int r = pairing_clear_pending(pairing, err);
     if (r == 0)
-        printf("No code of %s is valid any longer.\n", request->pairing->platform);
+        printf("No code of %s is valid any longer.\n", pairing->platform);
     return r;
 }
 
-struct verb {
+static const struct verb {
     const char *name;
     size_t words_min, words_max; // itself included
     const char *usage;
-    int (*run)(const struct request *request, struct error *err);
-};
-
-static const struct verb verbs[] = {
-    {"list", 1, 2, "list [telegram]", list},
+    int (*run)(const struct pairing *pairing, const struct arguments *arguments, struct error *err);
+} verbs[] = {
+    {"list", 0, 2, "list [telegram]", list},
     {"approve", 3, 3, "approve telegram CODE", approve},
     {"revoke", 3, 3, "revoke telegram ID", revoke_user},
     {"clear-pending", 1, 2, "clear-pending [telegram]", clear_pending},
 };
 
-static const struct verb *find_verb(const struct arguments *arguments, struct error *err)
-{
-    const char *word = arguments->word_count ? arguments->words[0] : "list";
-    for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
-        const struct verb *verb = &verbs[i];
-        if (strcmp(verb->name, word) != 0)
-            continue;
-        size_t count = arguments->word_count ? arguments->word_count : 1;
-        if (count >= verb->words_min && count <= verb->words_max)
-            return verb;
-        error_set(err, COMMAND_MISUSED, "pairing: usage: hermes pairing %s", verb->usage);
-        return NULL;
-    }
-    error_set(err, COMMAND_MISUSED,
-              "pairing: \"%.64s\" is not one of list, approve, revoke, clear-pending", word);
-    return NULL;
-}
-
 static int run(const struct arguments *arguments, struct error *err)
 {
-    const struct verb *verb = find_verb(arguments, err);
+    const char *word = arguments->word_count ? arguments->words[0] : "list";
+    const struct verb *verb = verbs, *end = verbs + ARRAY_LEN(verbs);
     CLEANUP(mem_cleanup) char *home = NULL;
-    if (!verb)
-        return COMMAND_MISUSED;
+    while (verb < end && strcmp(verb->name, word) != 0)
+        verb++;
+    if (verb == end)
+        return error_set(err, COMMAND_MISUSED,
+                         "pairing: \"%.64s\" is not one of list, approve, revoke, clear-pending",
+                         word);
+    if (arguments->word_count < verb->words_min || arguments->word_count > verb->words_max)
+        return error_set(err, COMMAND_MISUSED, "pairing: usage: hermes pairing %s", verb->usage);
     if (arguments->word_count > 1 && strcmp(arguments->words[1], "telegram") != 0)
         return error_set(err, COMMAND_MISUSED, "pairing: \"%.64s\" is not a platform; telegram is",
                          arguments->words[1]);
@@ -117,13 +100,8 @@ static int run(const struct arguments *arguments, struct error *err)
     if (r == 0 && access(home, F_OK) < 0) // or a mistyped one would read as "nobody"
         r = error_errno(err, errno, "the home %s cannot be looked at", home);
     struct pairing pairing = {.home = home, .platform = "telegram", .clock = &clock_system};
-    struct request request = {
-        .pairing = &pairing,
-        .argument = arguments->word_count > 2 ? arguments->words[2] : "",
-        .json = arguments->values[OPTION_JSON] != NULL,
-    };
     if (r == 0)
-        r = verb->run(&request, err);
+        r = verb->run(&pairing, arguments, err);
     return r < 0 ? error_wrap(err, "pairing") : EXIT_OK;
 }
 

@@ -152,7 +152,7 @@ void admin_destroy(struct admin *admin)
     if (!admin)
         return;
     http_server_destroy(admin->server);
-    control_serve_end(&admin->questions);
+    control_forget(&admin->questions);
     free(admin->key);
     free(admin);
 }

@@ -20,45 +20,19 @@ enum {
     IDLE_TIMEOUT_MS = 60 * 1000,
 };
 
-static const char json_type_name[] = "application/json";
-
-// Whom an answer that comes later is for: the exchange is found again by its id.
-struct control_reply {
-    struct http_server *server;
-    uint64_t exchange;
-};
-
-static void on_answer(void *context, unsigned status, struct span body)
-{
-    struct control_reply *reply = context;
-    struct http_exchange *exchange = http_server_find(reply->server, reply->exchange);
-    if (exchange)
-        http_exchange_reply(exchange, status, json_type_name, body);
-    free(reply);
-}
-
 void control_serve(const struct control_env *env, struct http_server *server,
                    struct http_exchange *exchange, struct span method, struct list *waiting)
 {
-    struct control_reply *reply = mem_new(struct control_reply);
-    *reply = (struct control_reply){server, http_exchange_id(exchange)};
     struct control_question question = {
         .env = env,
         .method = method,
         .path = http_exchange_path(exchange),
         .body = http_exchange_body(exchange),
         .waiting = waiting,
-        .done = on_answer,
-        .context = reply,
+        .server = server,
+        .exchange = http_exchange_id(exchange),
     };
     control_ask(&question);
-}
-
-void control_serve_end(struct list *waiting)
-{
-    list_for_each(link, waiting)
-        free(list_entry(link, struct control_question, link)->context);
-    control_forget(waiting);
 }
 
 static void on_request(void *context, struct http_exchange *exchange)
@@ -115,7 +89,7 @@ void control_destroy(struct control *control)
     control->closing = true;
     unlink(control->path); // first, so that nobody comes to a listener that is going
     http_server_destroy(control->server);
-    control_serve_end(&control->questions);
+    control_forget(&control->questions);
     control_chats_finish(control);
     free(control->path);
     free(control);

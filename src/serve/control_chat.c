@@ -85,11 +85,12 @@ static void on_turn_event(void *context, const struct turn_event *event)
     chat_destroy(chat);
 }
 
-static void refuse(struct http_exchange *exchange, unsigned status, const char *sentence)
+static void refuse(struct control *control, struct http_exchange *exchange, unsigned status,
+                   const char *sentence)
 {
-    BUF_AUTO body = BUF_INIT(CONTROL_ERROR_MAX);
-    control_write_error(sentence, &body);
-    http_exchange_reply(exchange, status, "application/json", buf_span(&body));
+    struct control_question question = {.server = control->server,
+                                        .exchange = http_exchange_id(exchange)};
+    control_refuse(&question, status, sentence);
 }
 
 static bool is_name(struct span name)
@@ -127,7 +128,8 @@ void control_chat_start(struct control *control, struct http_exchange *exchange)
     unsigned status;
     const char *sentence = refusal(exchange, &status);
     if (sentence || !control->env->dispatcher) {
-        refuse(exchange, sentence ? status : 409, sentence ? sentence : "no agent runs here");
+        refuse(control, exchange, sentence ? status : 409,
+               sentence ? sentence : "no agent runs here");
         return;
     }
     struct span name = http_exchange_query(exchange, "chat");
@@ -142,7 +144,7 @@ void control_chat_start(struct control *control, struct http_exchange *exchange)
         begin_stream(chat);
         return;
     }
-    refuse(exchange, control_status_of(r), err.text);
+    refuse(control, exchange, control_status_of(r), err.text);
     chat_destroy(chat);
 }
 
@@ -150,7 +152,7 @@ void control_chat_stop(struct control *control, struct http_exchange *exchange)
 {
     struct span name = http_exchange_query(exchange, "chat");
     if (!is_name(name) || !control->env->dispatcher) {
-        refuse(exchange, 400, "there is no such chat");
+        refuse(control, exchange, 400, "there is no such chat");
         return;
     }
     CLEANUP(mem_cleanup) char *text = mem_strndup(name.data, name.len);

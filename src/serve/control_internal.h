@@ -30,7 +30,9 @@ struct control_question {
     const struct control_env *env;
     struct span method, path, body; // while it is asked: what is kept has none of them
     struct list *waiting;           // for what has to wait; NULL: nobody will ever take it back
-    control_done_fn *done;
+    struct http_server *server;     // whose exchange gets the answer, found again by its id
+    uint64_t exchange;
+    control_done_fn *done; // gets it where there is no server
     void *context;
     int64_t job;   // of the store
     loop_id timer; // 0: none
@@ -52,17 +54,15 @@ void control_reply(const struct control_question *question, int r, struct buf *b
                    const struct error *err);
 
 unsigned control_status_of(int code); // HTTP's, of an outcome or a negated errno value
-void control_print(struct document *doc, struct buf *out);       // with a line feed behind it
-void control_write_error(const char *sentence, struct buf *out); // {"error": sentence}
+void control_print(struct document *doc, struct buf *out); // with a line feed behind it
 
 // control_answer.c
 void control_ask(const struct control_question *question);
 
-// control.c: answers an exchange of that server with JSON. Those on the list that wait are given up
-// by the second, which comes after the server's end.
+// control.c: answers an exchange of that server with JSON. Those on the list that wait are to be
+// forgotten after the server's end.
 void control_serve(const struct control_env *env, struct http_server *server,
                    struct http_exchange *exchange, struct span method, struct list *waiting);
-void control_serve_end(struct list *waiting);
 
 // Those that answer one path each. `rest` is what the path has after the slash.
 void control_ask_status(const struct control_question *question, struct span rest);

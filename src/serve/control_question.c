@@ -33,18 +33,24 @@ void control_print(struct document *doc, struct buf *out)
     buf_append_char(out, '\n');
 }
 
-void control_write_error(const char *sentence, struct buf *out)
+static void answer(const struct control_question *question, unsigned status, struct span body)
 {
-    DOCUMENT_AUTO doc = DOCUMENT_INIT(DOCUMENT_SMALL);
-    node_add_text(document_object(&doc), "error", sentence);
-    control_print(&doc, out);
+    if (!question->server) {
+        question->done(question->context, status, body);
+        return;
+    }
+    struct http_exchange *exchange = http_server_find(question->server, question->exchange);
+    if (exchange)
+        http_exchange_reply(exchange, status, "application/json", body);
 }
 
 void control_refuse(const struct control_question *question, unsigned status, const char *sentence)
 {
     BUF_AUTO body = BUF_INIT(CONTROL_ERROR_MAX);
-    control_write_error(sentence, &body);
-    question->done(question->context, status, buf_span(&body));
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(DOCUMENT_SMALL);
+    node_add_text(document_object(&doc), "error", sentence);
+    control_print(&doc, &body);
+    answer(question, status, buf_span(&body));
 }
 
 void control_reply(const struct control_question *question, int r, struct buf *body,
@@ -57,7 +63,7 @@ void control_reply(const struct control_question *question, int r, struct buf *b
     else if (r != 0)
         control_refuse(question, control_status_of(r), err->text);
     else
-        question->done(question->context, 200, buf_span(body));
+        answer(question, 200, buf_span(body));
 }
 
 void control_finish(struct control_question *kept, int r, struct buf *body, const struct error *err)
