@@ -9,7 +9,6 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "daemon/main_model.h"
-#include "llm/upstream.h"
 #include "loop/child.h"
 #include "net/ca_roots.h"
 #include "net/http_client.h"
@@ -70,22 +69,6 @@ int app_need_http(struct app *app, struct error *err)
     return r;
 }
 
-// That the server which the settings mean could be asked is all that is wanted: a mistake in its
-// URL or key is told now and not at the first question.
-static int check_endpoint(struct app *app, const struct settings *settings,
-                          const struct endpoint *endpoint, struct error *err)
-{
-    CLEANUP(mem_cleanup) char *base_url = endpoint_url(endpoint);
-    struct upstream_options options = {
-        .format = endpoint->format, .base_url = base_url, .api_key = endpoint->api_key};
-    struct upstream *upstream = NULL;
-    if (!endpoint->format)
-        return 0;
-    int r = upstream_create(app->http, &options, &upstream, err);
-    upstream_destroy(upstream);
-    return r < 0 ? main_model_place(settings, endpoint, err) : 0;
-}
-
 // Without an upstream no TLS is initialised: the offline model starts faster and smaller.
 static int open_plan(struct app *app, const struct settings *settings,
                      struct endpoint *ret_endpoint, struct router_plan **ret_plan,
@@ -100,7 +83,7 @@ static int open_plan(struct app *app, const struct settings *settings,
     if (r == 0 && (listed || ret_endpoint->format))
         r = app_need_http(app, err);
     if (r == 0 && chooses)
-        r = check_endpoint(app, settings, ret_endpoint, err);
+        r = main_model_check(settings, ret_endpoint, true, err);
     if (r == 0)
         *ret_plan = STEAL(plan);
     router_plan_unref(plan);

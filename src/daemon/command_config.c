@@ -37,7 +37,7 @@ static void check_plan(const struct arguments *arguments, struct buf *ret_errors
         struct endpoint endpoint;
         struct error err = ERROR_INIT;
         if (main_model_endpoint(&settings.values.llm, plan, &endpoint, NULL) == 0 &&
-            main_model_check_url(&settings, &endpoint, &err) < 0)
+            main_model_check(&settings, &endpoint, false, &err) < 0)
             buf_printf(ret_errors, "error: %s\n", err.text);
     }
     router_plan_unref(plan);

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "codec/url.h"
+#include "llm/upstream.h"
 #include "router/plan/plan.h"
 
 void main_model_choose(const struct config *config, struct settings_values *values)
@@ -59,8 +59,9 @@ int main_model_endpoint(const struct llm_config *llm, const struct router_plan *
     return r;
 }
 
-int main_model_place(const struct settings *settings, const struct endpoint *endpoint,
-                     struct error *err)
+// Puts the place of the setting before a complaint about what the endpoint is.
+static int name_place(const struct settings *settings, const struct endpoint *endpoint,
+                      struct error *err)
 {
     static const char *const keys[] = {"model.base_url", "providers.openai.base_url",
                                        "providers.openrouter.base_url"};
@@ -74,15 +75,19 @@ int main_model_place(const struct settings *settings, const struct endpoint *end
     return err->code;
 }
 
-int main_model_check_url(const struct settings *settings, const struct endpoint *endpoint,
-                         struct error *err)
+int main_model_check(const struct settings *settings, const struct endpoint *endpoint,
+                     bool with_key, struct error *err)
 {
-    struct url url;
+    CLEANUP(mem_cleanup) char *base_url = endpoint_url(endpoint);
+    struct upstream_options options = {
+        .format = endpoint->format,
+        .base_url = base_url,
+        .api_key = with_key ? endpoint->api_key : NULL,
+    };
+    struct upstream *upstream = NULL;
     if (!endpoint->format)
         return 0;
-    CLEANUP(mem_cleanup) char *base_url = endpoint_url(endpoint);
-    if (url_parse(span_of(base_url), &url, err) == 0)
-        return 0;
-    error_wrap(err, "the base URL");
-    return main_model_place(settings, endpoint, err);
+    int r = upstream_create(NULL, &options, &upstream, err);
+    upstream_destroy(upstream);
+    return r < 0 ? name_place(settings, endpoint, err) : 0;
 }

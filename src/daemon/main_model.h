@@ -22,10 +22,6 @@ int main_model_plan(const struct settings *settings, struct router_plan **ret_pl
 int main_model_endpoint(const struct llm_config *llm, const struct router_plan *plan,
                         struct endpoint *ret_endpoint, struct error *err);
 
-// Puts the place of the setting before a complaint about what the endpoint is; the error's code.
-int main_model_place(const struct settings *settings, const struct endpoint *endpoint,
-                     struct error *err);
-
-// Could its server be asked at all? Nothing is asked.
-int main_model_check_url(const struct settings *settings, const struct endpoint *endpoint,
-                         struct error *err);
+// Could its server be asked at all? Nothing is asked. The sentence names the place of the setting.
+int main_model_check(const struct settings *settings, const struct endpoint *endpoint,
+                     bool with_key, struct error *err);

@@ -202,13 +202,6 @@ static void on_signal(void *context, int number)
         log_info("%s", buf_text(&text));
 }
 
-static int measure(void *context, struct buf *ret_json, struct error *err)
-{
-    struct service *service = context;
-    dispatcher_context(service->app.dispatcher, ret_json);
-    return 0;
-}
-
 // True when `path` lies in `directory`, links followed.
 static bool lies_in(const char *path, const char *directory)
 {
@@ -289,7 +282,6 @@ static int open_router_listener(struct service *service, struct error *err)
         .metrics = app->metrics,
         .host = app->settings.values.router.host,
         .port = app->settings.values.router.port,
-        .version = HERMES_VERSION,
     };
     return service->options->routes_only || (key && *key)
                ? router_listener_create(&env, &service->router_listener, err)
@@ -307,22 +299,16 @@ static int open_faces(struct service *service, struct error *err)
         .home = app->home.path,
         .agent = app->agent,
         .endpoint = app->agent ? &app->endpoint : NULL,
-        .version = HERMES_VERSION,
         .started_ms = service->started_ms,
         .up_since_ms = loop_now(app->loop),
         .reload = reload,
-        .measure = app->agent ? measure : NULL,
         .router = app->router,
         .context = service,
     };
-    struct admin_env admin = {
-        .control = &service->control_env,
-        .metrics = app->metrics,
-        .config = &app->settings.values.admin,
-    };
     int r = choose_address(service, &app->settings.values, err);
     if (r == 0 && app->agent)
-        r = admin_create(&admin, &service->admin, err);
+        r = admin_create(&app->settings.values.admin, &service->control_env, app->metrics,
+                         &service->admin, err);
     if (r == 0)
         r = open_router_listener(service, err);
     return r < 0 ? r : control_create(&service->control_env, &service->control, err);

@@ -120,12 +120,12 @@ static bool wants_no_body(void *context, const struct http_exchange *exchange)
     return false;
 }
 
-int admin_create(const struct admin_env *env, struct admin **ret_admin, struct error *err)
+int admin_create(const struct admin_config *config, const struct control_env *control,
+                 struct metrics *metrics, struct admin **ret_admin, struct error *err)
 {
-    const struct admin_config *config = env->config;
     struct admin *admin = mem_new(struct admin);
-    admin->control = env->control;
-    admin->metrics = env->metrics;
+    admin->control = control;
+    admin->metrics = metrics;
     list_init(&admin->questions);
     struct http_server_options options = {
         .address = config->host,
@@ -137,7 +137,7 @@ int admin_create(const struct admin_env *env, struct admin **ret_admin, struct e
         .on_request = on_request,
         .ctx = admin,
     };
-    int r = http_server_create(env->control->loop, &options, &admin->server, err);
+    int r = http_server_create(control->loop, &options, &admin->server, err);
     if (r < 0) {
         free(admin);
         return error_wrap(err, "the admin listener (admin.port)");

@@ -25,13 +25,9 @@ struct admin_config {
 extern const struct option admin_options[];
 extern const size_t admin_option_count;
 
-struct admin_env {                     // borrowed; outlives the listener
-    const struct control_env *control; // what is told of
-    struct metrics *metrics;           // may be NULL: then there are none
-    const struct admin_config *config; // during the call
-};
-
-int admin_create(const struct admin_env *env, struct admin **ret_admin, struct error *err);
+// What is told of is borrowed, and outlives the listener; without metrics there are none.
+int admin_create(const struct admin_config *config, const struct control_env *control,
+                 struct metrics *metrics, struct admin **ret_admin, struct error *err);
 void admin_destroy(struct admin *admin); // accepts NULL
 uint16_t admin_port(const struct admin *admin);
 

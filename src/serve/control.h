@@ -47,20 +47,18 @@ enum {
 struct control_env { // borrowed, and looked at anew with each question; outlives the control
     struct loop *loop;
     struct store *store;
-    struct dispatcher *dispatcher;   // NULL where there is none: then /chat is refused
+    struct dispatcher *dispatcher;   // NULL: /chat and /context are refused
     struct telegram **telegram;      // where the channel is found; may be NULL, or point at NULL
     const struct agent *agent;       // NULL: nothing is told of the calls to models
     const struct endpoint *endpoint; // which model is asked, and where; NULL: not told
-    const char *home, *version;
+    const char *home;
     int64_t started_ms;  // wall
     int64_t up_since_ms; // the same instant on the monotonic clock, which does not jump
     // Builds the new configuration, and takes it; the sentence says what is wrong. NULL: refused.
     int (*reload)(void *context, struct buf *ret_text, struct error *err);
-    // Appends what a first message costs, as one JSON value. NULL: refused.
-    int (*measure)(void *context, struct buf *ret_json, struct error *err);
     struct router *router; // whose budgets, unwritten rows and zone are told of; NULL: none runs
     const struct router_plan *plan; // by which budgets and days are told where none runs; NULL: UTC
-    void *context;                  // of all of them
+    void *context;                  // of reload
 };
 
 int control_create(const struct control_env *env, struct control **ret_control, struct error *err);

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/dispatcher.h"
 #include "base/mem.h"
 #include "codec/document.h"
 #include "serve/control_internal.h"
@@ -129,14 +130,13 @@ static void ask_session(const struct control_question *question, struct span beg
 static void ask_context(const struct control_question *question, struct span rest)
 {
     BUF_AUTO answer = BUF_INIT(CONTROL_ANSWER_MAX);
-    struct error err = ERROR_INIT;
-    if (!question->env->measure) {
+    if (!question->env->dispatcher) {
         control_refuse(question, 409, "no agent runs here, so there is no context to measure");
         return;
     }
-    int r = question->env->measure(question->env->context, &answer, &err);
+    dispatcher_context(question->env->dispatcher, &answer);
     buf_append_char(&answer, '\n');
-    control_reply(question, r, &answer, &err);
+    control_reply(question, 0, &answer, NULL);
 }
 
 static void ask_reload(const struct control_question *question, struct span rest)

@@ -209,7 +209,7 @@ static void write_status(const struct control_env *env, const struct store_turn_
     DOCUMENT_AUTO doc = DOCUMENT_INIT(CONTROL_ANSWER_MAX);
     struct node status = document_object(&doc);
     node_add_bool(status, "running", env->dispatcher != NULL); // else only the database is told of
-    node_add_text(status, "version", env->version);
+    node_add_text(status, "version", HERMES_VERSION);
     node_add_int(status, "pid", getpid());
     node_add_text(status, "home", env->home);
     node_add_int(status, "started_ms", env->started_ms);

@@ -77,7 +77,7 @@ static void add_model_name(struct http_exchange *exchange, const struct router_a
 }
 
 void router_answer_headers(struct http_exchange *exchange, const struct router_answer *answer,
-                           const char *version, int64_t now_ms)
+                           int64_t now_ms)
 {
     char money[MONEY_TEXT_SIZE];
     const struct router_deployment *d = answer->deployment;
@@ -87,7 +87,7 @@ void router_answer_headers(struct http_exchange *exchange, const struct router_a
     add_text(exchange, SPAN_LITERAL("x-litellm-model-group"), answer->group);
     add_model_name(exchange, answer);
     add_text(exchange, SPAN_LITERAL("x-litellm-model-api-base"), d->base_url);
-    add_text(exchange, SPAN_LITERAL("x-litellm-version"), version);
+    add_text(exchange, SPAN_LITERAL("x-litellm-version"), HERMES_VERSION);
     if (answer->cost_pico >= 0)
         add_text(exchange, SPAN_LITERAL("x-litellm-response-cost"),
                  money_decimal(answer->cost_pico, money));

@@ -7,4 +7,4 @@ struct router_answer;
 
 // LiteLLM's response headers (x-litellm-..., llm_provider-...), and ours beside them.
 void router_answer_headers(struct http_exchange *exchange, const struct router_answer *answer,
-                           const char *version, int64_t now_ms);
+                           int64_t now_ms);

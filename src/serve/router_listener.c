@@ -95,7 +95,7 @@ static void on_silence(void *context, const char *id)
     if (!exchange)
         return;
     http_exchange_add_header(exchange, "x-litellm-call-id", id);
-    http_exchange_add_header(exchange, "x-litellm-version", ask->listener->env.version);
+    http_exchange_add_header(exchange, "x-litellm-version", HERMES_VERSION);
     begin_stream(ask, exchange);
     sse_stream_send_raw(&ask->stream, reply_edit_keep_alive());
 }
@@ -106,8 +106,7 @@ static void on_begin(void *context, const struct router_answer *answer)
     struct http_exchange *exchange = exchange_of(ask);
     if (!exchange || ask->streams)
         return;
-    router_answer_headers(exchange, answer, ask->listener->env.version,
-                          loop_now(ask->listener->env.loop));
+    router_answer_headers(exchange, answer, loop_now(ask->listener->env.loop));
     if (answer->stream)
         begin_stream(ask, exchange);
 }
@@ -390,7 +389,7 @@ static void on_request(void *context, struct http_exchange *exchange)
     struct router_headers headers;
     router_headers_read(exchange, &headers);
     if (router_headers_welcome(exchange, &headers) ||
-        router_pages_open(exchange, rest, listener->env.router, listener->env.version))
+        router_pages_open(exchange, rest, listener->env.router))
         return;
     const struct router_plan *plan = router_plan(listener->env.router);
     bool metrics = span_is(rest, "/metrics") && plan->metrics_key == 0;

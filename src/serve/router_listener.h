@@ -26,7 +26,6 @@ struct router_listener_env { // borrowed; outlives the listener
     struct metrics *metrics;
     const char *host; // numeric
     int64_t port;     // 0: any free one
-    const char *version;
 };
 
 // -ENOKEY where there is no key: a listener without one is not opened.

@@ -208,15 +208,14 @@ static void answer_health(struct http_exchange *exchange, struct router *router)
     reply(exchange, 200, &doc);
 }
 
-static void answer_ready(struct http_exchange *exchange, const struct router *router,
-                         const char *version)
+static void answer_ready(struct http_exchange *exchange, const struct router *router)
 {
     const char *trouble = router_trouble(router);
     DOCUMENT_AUTO doc = DOCUMENT_INIT(TREE_MAX);
     struct node page = document_object(&doc);
     node_add_text(page, "status", "healthy");
     node_add_text(page, "db", *trouble ? "disconnected" : "connected");
-    node_add_text(page, "litellm_version", version);
+    node_add_text(page, "litellm_version", HERMES_VERSION);
     if (*trouble)
         node_add_text(page, "trouble", trouble);
     reply(exchange, 200, &doc);
@@ -233,7 +232,7 @@ static bool only_reads(struct http_exchange *exchange)
 }
 
 bool router_pages_open(struct http_exchange *exchange, struct span path,
-                       const struct router *router, const char *version)
+                       const struct router *router)
 {
     bool alive = span_is(path, "/health/liveliness") || span_is(path, "/health/liveness");
     if (!alive && !span_is(path, "/health/readiness"))
@@ -243,7 +242,7 @@ bool router_pages_open(struct http_exchange *exchange, struct span path,
     if (alive)
         http_exchange_reply(exchange, 200, json_type_name, SPAN_LITERAL("\"I'm alive!\""));
     else
-        answer_ready(exchange, router, version);
+        answer_ready(exchange, router);
     return true;
 }
 

@@ -14,7 +14,7 @@ struct router;
 
 // The two probes, which want no key. False: it is none of them, and was not answered.
 bool router_pages_open(struct http_exchange *exchange, struct span path,
-                       const struct router *router, const char *version);
+                       const struct router *router);
 
 // All others; LiteLLM's 404 for what is not there.
 void router_pages_answer(struct http_exchange *exchange, struct span path, struct router *router,

@@ -93,6 +93,12 @@ unsigned dispatcher_turns(const struct dispatcher *it)
     return it->busy;
 }
 
+void dispatcher_context(const struct dispatcher *it, struct buf *ret_json)
+{
+    assert_ptr_equal(it, &dispatcher);
+    buf_append_text(ret_json, "{\"prompt\":[]}");
+}
+
 static struct agent agent; // of which only the health is asked for
 
 struct telegram {
@@ -141,7 +147,6 @@ static int set_up(void **state)
         .dispatcher = &dispatcher,
         .home = world->home,
         .endpoint = &endpoint,
-        .version = "1.2.3",
         .started_ms = loop_wall(world->loop) - 5000,
         .up_since_ms = loop_now(world->loop) - 5000,
     };
@@ -275,7 +280,7 @@ static void tells_its_status(void **state)
     assert_int_equal(json_parse(&document, buf_span(&ask.body), NULL), 0);
     struct json_value root = json_root(&document);
     int64_t uptime_s = 0, waiting = -1;
-    assert_true(json_is(json_get(root, "version"), "1.2.3"));
+    assert_true(json_is(json_get(root, "version"), HERMES_VERSION));
     assert_true(json_is(json_get(root, "model"), "some/model"));
     assert_int_equal(json_type(json_get(root, "ready")), JSON_TRUE);
     assert_true(json_is(json_get(json_get(root, "store"), "state"), "ready"));
@@ -387,6 +392,7 @@ static void the_same_is_answered_without_a_socket(void **state)
                    keep_answer, &ask);
     store_wait(world->store);
     assert_true(ask.done && ask.status == 200);
+    world->env.dispatcher = NULL;
     control_answer(&world->env, SPAN_LITERAL("GET"), SPAN_LITERAL("/context"), SPAN_ABSENT,
                    keep_answer, &ask);
     assert_int_equal(ask.status, 409);
@@ -434,6 +440,7 @@ static void what_is_no_message_is_refused(void **state)
     expect(world, "POST", "/chat?chat=a", large, 413, "1 MiB");
     expect(world, "GET", "/chat?chat=a", NULL, 405, "POST");
     expect(world, "GET", "/nothing", NULL, 404, "/sessions");
+    expect(world, "GET", "/context", NULL, 200, "{\"prompt\":[]}\n");
     expect(world, "POST", "/reload", "", 409, "configuration");
     assert_false(dispatcher.busy);
 }
@@ -494,9 +501,8 @@ static void the_admin_face_wants_its_key(void **state)
 {
     struct control_world *world = *state;
     struct admin_config config = {.host = "127.0.0.1", .key = "sesame"};
-    struct admin_env env = {&world->env, world->metrics, &config};
     *metrics_counter(world->metrics, "hermes_things_total", "", "Things") += 3;
-    assert_int_equal(admin_create(&env, &world->admin, NULL), 0);
+    assert_int_equal(admin_create(&config, &world->env, world->metrics, &world->admin, NULL), 0);
     admin_ask(world, "/healthz", NULL, 200, "ok");
     admin_ask(world, "/readyz", NULL, 200, "\"ready\":true");
     admin_ask(world, "/metrics", NULL, 401, "HERMES_ADMIN_KEY");

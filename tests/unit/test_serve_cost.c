@@ -42,8 +42,8 @@ static int setup(void **state)
     fake_clock_init(&world->clock, 1000);
     world->clock.wall_ms = (int64_t)DAY * DAY_MS + 1000;
     assert_int_equal(loop_create(&world->clock.clock, &world->loop, NULL), 0);
-    world->env = (struct control_env){
-        .loop = world->loop, .store = fixture_open(home, NULL), .home = home, .version = "1"};
+    world->env =
+        (struct control_env){.loop = world->loop, .store = fixture_open(home, NULL), .home = home};
     assert_int_equal(journal_open(home, &world->journal, NULL), 0);
     buf_init(&world->body, ANSWER_MAX);
     *state = world;
