@@ -34,7 +34,7 @@ static void fill(const struct command *command, struct option *longs, char *shor
 {
     size_t count = 0;
     *shorts++ = ':'; // tells a missing argument from an unknown option
-    for (const struct command_option *option = command->options; option && option->name; option++) {
+    for (const struct command_option *option = command->options; option->name; option++) {
         longs[count] =
             (struct option){option->name, option->argument != NULL, NULL, (int)count + HELP + 1};
         count++;
@@ -52,7 +52,7 @@ static void fill(const struct command *command, struct option *longs, char *shor
 
 static int index_of_letter(const struct command *command, int letter)
 {
-    for (int i = 0; command->options && command->options[i].name; i++)
+    for (int i = 0; command->options[i].name; i++)
         if (command->options[i].letter == letter)
             return i;
     return -1;
@@ -62,7 +62,7 @@ static int refuse_option(const struct command *command, const char *word, struct
 {
     const char *names[COMMAND_OPTIONS_MAX];
     size_t count = 0;
-    while (command->options && command->options[count].name) {
+    while (command->options[count].name) {
         names[count] = command->options[count].name;
         count++;
     }
@@ -127,7 +127,7 @@ void command_print_usage(const struct command *command)
     if (command->help)
         printf("\n%s", command->help);
     printf("\nOptions:\n");
-    for (const struct command_option *option = command->options; option && option->name; option++)
+    for (const struct command_option *option = command->options; option->name; option++)
         print_option(option);
     print_option(&help);
 }

@@ -28,10 +28,10 @@ struct arguments {
 
 struct command {
     const char *name;
-    const char *words;                    // for the usage: "[check|show]"; NULL: none are taken
-    const char *summary;                  // one line
-    const char *help;                     // paragraphs, may be NULL
-    const struct command_option *options; // ends with a NULL name
+    const char *words;   // for the usage: "[check|show]"; NULL: none are taken
+    const char *summary; // one line
+    const char *help;    // paragraphs, may be NULL
+    struct command_option options[COMMAND_OPTIONS_MAX + 1]; // ends with a NULL name
     size_t max_words;
     // The exit status, or negative with a sentence in `err`.
     int (*run)(const struct arguments *arguments, struct error *err);
@@ -64,11 +64,6 @@ const struct command *command_find(const char *name);
         "model", 'm', "NAME", "model to use (else HERMES_MODEL)"                         \
     }
 enum { OPTION_CONFIG, OPTION_HOME, OPTION_MODEL, OPTION_FIRST_OWN };
-
-#define COMMAND_OPTIONS_END \
-    {                       \
-        NULL, 0, NULL, NULL \
-    }
 
 // argv[0] is the command's name. 0, or COMMAND_HELPED when --help was asked for and printed.
 enum { COMMAND_HELPED = 1 };

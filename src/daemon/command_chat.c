@@ -27,13 +27,6 @@ enum {
 
 enum { OPTION_QUESTION = OPTION_FIRST_OWN, OPTION_NO_STREAM };
 
-static const struct command_option options[] = {
-    COMMAND_CONFIG_OPTIONS,
-    {"question", 'q', "TEXT", "ask this, print the answer and exit"},
-    {"no-stream", 0, NULL, "ask for answers in one piece"},
-    COMMAND_OPTIONS_END,
-};
-
 enum { CHAT_NAME_SIZE = 17 }; // hex digits and a NUL
 
 /*
@@ -246,6 +239,11 @@ const struct command command_chat = {
             "  journalctl -b -p err | hermes chat -q \"What went wrong?\"\n\n"
             "If hermes run is active in the home, it answers, with its own configuration.\n\n"
             "Status: 0 answered, 1 failed, 2 wrong usage, 130 cancelled.\n",
-    .options = options,
+    .options =
+        {
+            COMMAND_CONFIG_OPTIONS,
+            {"question", 'q', "TEXT", "ask this, print the answer and exit"},
+            {"no-stream", 0, NULL, "ask for answers in one piece"},
+        },
     .run = run,
 };

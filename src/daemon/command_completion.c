@@ -3,20 +3,16 @@
 
 #include "daemon/command.h"
 
-// hermes-agent's word, which main.c takes apart.
-static struct command gateway = {
-    .name = "gateway",
-    .words = "[run|status]",
-    .summary = "The words of hermes-agent: gateway run, gateway status",
-};
-
 static void each_command(void (*print)(const struct command *command))
 {
     size_t count;
     const struct command *const *commands = command_table(&count);
     for (size_t i = 0; i < count; i++)
         print(commands[i]);
-    gateway.options = command_run.options;
+    struct command gateway = command_run; // hermes-agent's word, which main.c takes apart
+    gateway.name = "gateway";
+    gateway.words = "[run|status]";
+    gateway.summary = "The words of hermes-agent: gateway run, gateway status";
     print(&gateway);
 }
 
@@ -44,7 +40,7 @@ static void print_case(const struct command *command, const char *before, const 
 {
     printf("        %s) %s", command->name, before);
     print_choices(command);
-    for (const struct command_option *option = command->options; option && option->name; option++)
+    for (const struct command_option *option = command->options; option->name; option++)
         printf("--%s ", option->name);
     printf("--help%s ;;\n", behind);
 }
@@ -73,7 +69,7 @@ static void fish_command(const struct command *command)
         print_choices(command);
         puts("'");
     }
-    for (const struct command_option *option = command->options; option && option->name; option++)
+    for (const struct command_option *option = command->options; option->name; option++)
         printf("complete -c hermes -n '__fish_seen_subcommand_from %s' -l %s%s -d '%s'\n",
                command->name, option->name, option->argument ? " -r" : "", option->help);
 }

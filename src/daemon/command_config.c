@@ -11,11 +11,6 @@
 
 enum { OUTPUT_MAX = 4 << 20 }; // bytes
 
-static const struct command_option options[] = {
-    COMMAND_CONFIG_OPTIONS,
-    COMMAND_OPTIONS_END,
-};
-
 static size_t count_lines(const struct buf *text)
 {
     size_t count = 0;
@@ -141,7 +136,10 @@ const struct command command_config = {
             "show   list every setting, its value (secrets masked) and its origin\n"
             "keys   list every key, with its default and its variable\n"
             "path   print which file is read\n",
-    .options = options,
+    .options =
+        {
+            COMMAND_CONFIG_OPTIONS,
+        },
     .max_words = 1,
     .run = run,
 };

@@ -16,12 +16,6 @@ enum {
 
 enum { OPTION_JSON = OPTION_FIRST_OWN };
 
-static const struct command_option options[] = {
-    COMMAND_CONFIG_OPTIONS,
-    {"json", 0, NULL, "as JSON, for programs"},
-    COMMAND_OPTIONS_END,
-};
-
 static void print_row(const char *name, struct json_value sizes)
 {
     page_pad(name, NAME_WIDTH);
@@ -32,9 +26,8 @@ static void print_row(const char *name, struct json_value sizes)
 // The parts of an array, each by its name and, where it has one, its source.
 static void print_parts(struct json_value parts, const char *before)
 {
-    struct json_iter it = json_iter_init(parts);
     struct json_value part;
-    while (json_iter_next(&it, NULL, &part)) {
+    for (struct json_iter it = json_iter_init(parts); json_iter_next(&it, NULL, &part);) {
         bool has_source = json_type(json_get(part, "source")) == JSON_STRING;
         CLEANUP(mem_cleanup) char *name = page_cell(json_get(part, "name"), "?", NAME_WIDTH - 4);
         CLEANUP(mem_cleanup) char *source = page_cell(json_get(part, "source"), "", NAME_WIDTH - 4);
@@ -96,6 +89,10 @@ const struct command command_context = {
     .help = "Lists what every conversation sends to the model first: the prompt's parts, the\n"
             "memories and each tool, in bytes and estimated tokens. In a running\n"
             "conversation, /context prints the same.\n",
-    .options = options,
+    .options =
+        {
+            COMMAND_CONFIG_OPTIONS,
+            {"json", 0, NULL, "as JSON, for programs"},
+        },
     .run = run,
 };

@@ -35,15 +35,6 @@ enum {
 
 enum { OPTION_BY = OPTION_FIRST_OWN, OPTION_DAYS, OPTION_JSON, OPTION_CSV };
 
-static const struct command_option options[] = {
-    COMMAND_CONFIG_OPTIONS,
-    {"by", 'b', "WHAT", "model (the default), slot, session, key, job or day"},
-    {"days", 'd', "N", "number of days, today included (30)"},
-    {"json", 0, NULL, "as JSON, for programs"},
-    {"csv", 0, NULL, "the sums as comma-separated values"},
-    COMMAND_OPTIONS_END,
-};
-
 /* What was spent, as it is shown */
 
 static const char *money_of(struct json_value object, const char *key, char *text)
@@ -118,7 +109,6 @@ static void print_sums(struct json_value costs, size_t columns)
     size_t width = columns > OTHERS + NAME_LEAST ? columns - OTHERS : NAME_LEAST;
     CLEANUP(mem_cleanup) char *by = page_cell(json_get(costs, "by"), "?", NAME_LEAST);
     struct json_value sums = json_get(costs, "sums"), sum;
-    struct json_iter it = json_iter_init(sums);
     if (json_count(sums) == 0)
         return;
     CLEANUP(mem_cleanup)
@@ -128,7 +118,7 @@ static void print_sums(struct json_value costs, size_t columns)
         *c = (char)toupper((unsigned char)*c);
     page_pad(by, width + 1);
     printf(" %8s %8s %8s %8s %8s %12s\n", "ASKED", "FAILED", "PROMPT", "CACHED", "ANSWER", "COST");
-    while (json_iter_next(&it, NULL, &sum))
+    for (struct json_iter it = json_iter_init(sums); json_iter_next(&it, NULL, &sum);)
         print_sum(sum, width);
 }
 
@@ -147,7 +137,6 @@ static void print_dear(struct json_value call, size_t model_width)
 static void print_dearest(struct json_value calls, size_t columns)
 {
     size_t width = columns > DEAR_OTHERS + MODEL_LEAST ? columns - DEAR_OTHERS : MODEL_LEAST;
-    struct json_iter it = json_iter_init(calls);
     struct json_value call;
     if (json_count(calls) == 0)
         return;
@@ -155,7 +144,7 @@ static void print_dearest(struct json_value calls, size_t columns)
     heading("The costliest calls; hermes cost why ID explains one");
     printf("%-*s  %-16s  %-*s  %-*s   %8s %12s\n", ID_SHOWN, "ID", "STARTED", (int)width, "MODEL",
            SESSION_SHOWN, "SESSION", "PROMPT", "COST");
-    while (json_iter_next(&it, NULL, &call))
+    for (struct json_iter it = json_iter_init(calls); json_iter_next(&it, NULL, &call);)
         print_dear(call, width);
 }
 
@@ -182,11 +171,10 @@ static void print_budget(struct json_value budget)
 static void print_budgets(struct json_value costs)
 {
     struct json_value budgets = json_get(costs, "budgets"), budget;
-    struct json_iter it = json_iter_init(budgets);
     if (json_count(budgets) == 0)
         return;
     heading("Budgets");
-    while (json_iter_next(&it, NULL, &budget))
+    for (struct json_iter it = json_iter_init(budgets); json_iter_next(&it, NULL, &budget);)
         print_budget(budget);
     if (page_flag(costs, "budgets_cut"))
         puts("There are more.");
@@ -234,13 +222,13 @@ static void print_csv(struct json_value costs)
     static const char *const columns[] = {"calls",         "attempts",         "failed",
                                           "cancelled",     "unsure",           "prompt_tokens",
                                           "cached_tokens", "completion_tokens"};
-    struct json_iter it = json_iter_init(json_get(costs, "sums"));
     struct json_value sum;
     print_csv_text(json_get(costs, "by"));
     for (size_t i = 0; i < ARRAY_LEN(columns); i++)
         printf(",%s", columns[i]);
     fputs(",cost_usd\r\n", stdout);
-    while (json_iter_next(&it, NULL, &sum)) {
+    for (struct json_iter it = json_iter_init(json_get(costs, "sums"));
+         json_iter_next(&it, NULL, &sum);) {
         struct span cost = json_raw(json_get(sum, "cost_usd"));
         print_csv_text(json_get(sum, "name"));
         for (size_t i = 0; i < ARRAY_LEN(columns); i++)
@@ -271,8 +259,6 @@ static void print_attempt(struct json_value attempt, const char *zone)
 static void print_why(struct json_value call)
 {
     char money[MONEY_TEXT_SIZE];
-    struct json_iter reasons = json_iter_init(json_get(call, "reasons"));
-    struct json_iter attempts = json_iter_init(json_get(call, "attempts"));
     struct json_value first = json_at(json_get(call, "attempts"), 0), item;
     print_text("call", json_get(call, "call"), "");
     printf("%-*s %s\n", LABEL_WIDTH, "cost", money_of(call, "cost_usd", money));
@@ -282,12 +268,14 @@ static void print_why(struct json_value call)
     print_text("job", json_get(first, "job"), "");
     print_text("key", json_get(first, "key"), "");
     putchar('\n');
-    while (json_iter_next(&reasons, NULL, &item)) {
+    for (struct json_iter it = json_iter_init(json_get(call, "reasons"));
+         json_iter_next(&it, NULL, &item);) {
         CLEANUP(mem_cleanup) char *text = page_cell(item, "", TEXT_MAX);
         printf("- %s\n", text);
     }
     CLEANUP(mem_cleanup) char *zone = page_cell(json_get(call, "zone"), "UTC", TEXT_MAX);
-    while (json_iter_next(&attempts, NULL, &item))
+    for (struct json_iter it = json_iter_init(json_get(call, "attempts"));
+         json_iter_next(&it, NULL, &item);)
         print_attempt(item, zone);
 }
 
@@ -395,7 +383,14 @@ const struct command command_cost = {
             "        is enough.\n\n"
             "Sums by session and by job reach back as far as single calls are kept\n"
             "(router.ledger_days), the others to the beginning. A call counts when it ends.\n",
-    .options = options,
+    .options =
+        {
+            COMMAND_CONFIG_OPTIONS,
+            {"by", 'b', "WHAT", "model (the default), slot, session, key, job or day"},
+            {"days", 'd', "N", "number of days, today included (30)"},
+            {"json", 0, NULL, "as JSON, for programs"},
+            {"csv", 0, NULL, "the sums as comma-separated values"},
+        },
     .max_words = 2,
     .run = run,
 };

@@ -9,11 +9,6 @@
 #include "llm/model_list.h"
 #include "router/plan/plan.h"
 
-static const struct command_option options[] = {
-    COMMAND_CONFIG_OPTIONS,
-    COMMAND_OPTIONS_END,
-};
-
 static bool probe_configuration(const struct arguments *arguments, struct settings *settings,
                                 struct report *report)
 {
@@ -103,6 +98,9 @@ static int run(const struct arguments *arguments, struct error *err)
 const struct command command_doctor = {
     .name = "doctor",
     .summary = "Check this machine, the configuration, the model and Telegram, and say what to do",
-    .options = options,
+    .options =
+        {
+            COMMAND_CONFIG_OPTIONS,
+        },
     .run = run,
 };

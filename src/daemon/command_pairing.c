@@ -19,12 +19,6 @@ enum { OPTION_JSON = OPTION_FIRST_OWN };
 
 enum { OUTPUT_MAX = 1 << 20, USER_MAX = 256 }; // bytes
 
-static const struct command_option options[] = {
-    COMMAND_CONFIG_OPTIONS,
-    {"json", 0, NULL, "list as JSON, one object"},
-    COMMAND_OPTIONS_END,
-};
-
 static int list(const struct pairing *pairing, const struct arguments *arguments, struct error *err)
 {
     BUF_AUTO out = BUF_INIT(OUTPUT_MAX);
@@ -113,7 +107,11 @@ const struct command command_pairing = {
             "approve telegram CODE   allow the user with this code\n"
             "revoke telegram ID      stop allowing that user\n"
             "clear-pending           make all codes invalid\n",
-    .options = options,
+    .options =
+        {
+            COMMAND_CONFIG_OPTIONS,
+            {"json", 0, NULL, "list as JSON, one object"},
+        },
     .max_words = 3,
     .run = run,
 };

@@ -7,13 +7,6 @@
  */
 enum { OPTION_HOST = OPTION_FIRST_OWN, OPTION_PORT };
 
-static const struct command_option options[] = {
-    COMMAND_CONFIG_OPTIONS,
-    {"host", 'H', "ADDRESS", "numeric address to listen on (else router.host, 127.0.0.1)"},
-    {"port", 'p', "N", "port to listen on (else PORT, router.port, 4000); 0 takes any free one"},
-    COMMAND_OPTIONS_END,
-};
-
 static int run(const struct arguments *arguments, struct error *err)
 {
     struct service_options service = {
@@ -33,6 +26,12 @@ const struct command command_router = {
             "fallbacks, budgets and limits. `hermes run` has it built in.\n"
             "\n"
             "  LITELLM_MASTER_KEY=sk-... hermes router --config config.yaml --port 4000\n",
-    .options = options,
+    .options =
+        {
+            COMMAND_CONFIG_OPTIONS,
+            {"host", 'H', "ADDRESS", "numeric address to listen on (else router.host, 127.0.0.1)"},
+            {"port", 'p', "N",
+             "port to listen on (else PORT, router.port, 4000); 0 takes any free one"},
+        },
     .run = run,
 };

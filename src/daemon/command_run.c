@@ -3,13 +3,6 @@
 
 enum { OPTION_PORT = OPTION_FIRST_OWN, OPTION_ALLOW_WRITABLE_CONFIG };
 
-static const struct command_option options[] = {
-    COMMAND_CONFIG_OPTIONS,
-    {"port", 'p', "N", "port of the admin listener; 0 takes any free one"},
-    {"allow-writable-config", 0, NULL, "start even if the tools can write the configuration"},
-    COMMAND_OPTIONS_END,
-};
-
 static int run(const struct arguments *arguments, struct error *err)
 {
     struct service_options service = {
@@ -31,6 +24,12 @@ const struct command command_run = {
         "serves other programs on port 4000 (router.port).\n"
         "SIGHUP reloads the configuration. `hermes gateway run` is the same.\n\n"
         "  TELEGRAM_BOT_TOKEN=... TELEGRAM_ALLOWED_USERS=123456789 hermes run\n",
-    .options = options,
+    .options =
+        {
+            COMMAND_CONFIG_OPTIONS,
+            {"port", 'p', "N", "port of the admin listener; 0 takes any free one"},
+            {"allow-writable-config", 0, NULL,
+             "start even if the tools can write the configuration"},
+        },
     .run = run,
 };

@@ -27,14 +27,6 @@ enum {
 
 enum { OPTION_JSON = OPTION_FIRST_OWN, OPTION_MARKDOWN, OPTION_YES };
 
-static const struct command_option options[] = {
-    COMMAND_CONFIG_OPTIONS,
-    {"json", 0, NULL, "list, show: as JSON, for programs"},
-    {"markdown", 0, NULL, "export: as Markdown instead of a line of JSON"},
-    {"yes", 'y', NULL, "delete: without asking"},
-    COMMAND_OPTIONS_END,
-};
-
 /* How sessions are shown */
 
 static void print_chat(struct json_value session)
@@ -66,7 +58,6 @@ static void print_row(struct json_value session, size_t title_width)
 static void print_list(struct json_value root)
 {
     struct json_value sessions = json_get(root, "sessions"), session;
-    struct json_iter it = json_iter_init(sessions);
     size_t columns = terminal_columns();
     size_t title_width = columns > OTHERS + TITLE_LEAST ? columns - OTHERS : TITLE_LEAST;
     if (json_count(sessions) == 0) {
@@ -75,7 +66,7 @@ static void print_list(struct json_value root)
     }
     printf("%-*s  %-16s  %-*s%5s  %s\n", ID_SHOWN, "ID", "LAST USED, UTC", CHANNEL_SHOWN, "WHERE",
            "TURNS", "TITLE");
-    while (json_iter_next(&it, NULL, &session))
+    for (struct json_iter it = json_iter_init(sessions); json_iter_next(&it, NULL, &session);)
         print_row(session, title_width);
 }
 
@@ -113,9 +104,9 @@ static void print_text(struct json_value value)
 // The names and arguments of the calls, each on a line that `before` begins.
 static void print_calls(struct json_value message, const char *before, const char *behind)
 {
-    struct json_iter it = json_iter_init(json_get(message, "tool_calls"));
     struct json_value call;
-    while (json_iter_next(&it, NULL, &call)) {
+    for (struct json_iter it = json_iter_init(json_get(message, "tool_calls"));
+         json_iter_next(&it, NULL, &call);) {
         struct json_value function = json_get(call, "function");
         struct json_value holder = json_type(function) == JSON_OBJECT ? function : call;
         CLEANUP(mem_cleanup) char *name = page_cell(json_get(holder, "name"), "?", 80);
@@ -135,10 +126,10 @@ static void print_speaker(struct json_value message, const char *before, const c
 
 static void print_session(struct json_value session)
 {
-    struct json_iter it = json_iter_init(json_get(session, "messages"));
     struct json_value message;
     print_head(session);
-    while (json_iter_next(&it, NULL, &message)) {
+    for (struct json_iter it = json_iter_init(json_get(session, "messages"));
+         json_iter_next(&it, NULL, &message);) {
         print_speaker(message, page_colour("\033[1m"), page_colour("\033[0m"));
         print_text(json_get(message, "content"));
         print_calls(message, "· ", "");
@@ -147,7 +138,6 @@ static void print_session(struct json_value session)
 
 static void print_markdown(struct json_value session)
 {
-    struct json_iter it = json_iter_init(json_get(session, "messages"));
     struct json_value message;
     char when[CLOCK_TEXT_SIZE];
     CLEANUP(mem_cleanup)
@@ -155,7 +145,8 @@ static void print_markdown(struct json_value session)
     printf("# %s\n\n", title);
     printf("Begun %s UTC", page_time(page_number(session, "created_ms"), when));
     printf(", last used %s UTC.\n", page_time(page_number(session, "updated_ms"), when));
-    while (json_iter_next(&it, NULL, &message)) {
+    for (struct json_iter it = json_iter_init(json_get(session, "messages"));
+         json_iter_next(&it, NULL, &message);) {
         const char *fence = json_is(json_get(message, "role"), "tool") ? "~~~~\n" : "";
         print_speaker(message, "## ", "\n");
         fputs(fence, stdout);
@@ -303,7 +294,13 @@ const struct command command_sessions = {
             "export  the same as a line of JSON, or with --markdown as text\n"
             "delete  one with its messages; asks first\n\n"
             "The beginning of an ID is enough.\n",
-    .options = options,
+    .options =
+        {
+            COMMAND_CONFIG_OPTIONS,
+            {"json", 0, NULL, "list, show: as JSON, for programs"},
+            {"markdown", 0, NULL, "export: as Markdown instead of a line of JSON"},
+            {"yes", 'y', NULL, "delete: without asking"},
+        },
     .max_words = 2,
     .run = run,
 };

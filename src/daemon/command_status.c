@@ -30,12 +30,6 @@ enum {
 
 enum { OPTION_JSON = OPTION_FIRST_OWN };
 
-static const struct command_option options[] = {
-    COMMAND_CONFIG_OPTIONS,
-    {"json", 0, NULL, "as JSON, for programs"},
-    COMMAND_OPTIONS_END,
-};
-
 static const char good[] = "\033[32m", bad[] = "\033[31m", worth_a_look[] = "\033[33m",
                   plain[] = "";
 
@@ -171,9 +165,8 @@ static void show_outbox(struct json_value outbox)
 
 static void show_problems(struct json_value problems)
 {
-    struct json_iter it = json_iter_init(problems);
     struct json_value problem;
-    while (json_iter_next(&it, NULL, &problem)) {
+    for (struct json_iter it = json_iter_init(problems); json_iter_next(&it, NULL, &problem);) {
         CLEANUP(mem_cleanup) char *what = cell(problem, "what");
         CLEANUP(mem_cleanup) char *text = page_cell(json_get(problem, "text"), "", SENTENCE_WIDTH);
         CLEANUP(mem_cleanup) char *todo = page_cell(json_get(problem, "todo"), "", SENTENCE_WIDTH);
@@ -269,6 +262,10 @@ const struct command command_status = {
             "Problems come last, each with what to do about it.\n\n"
             "Status: 0 it runs and is healthy; 1 it accepts no messages, or does not reply;\n"
             "3 none runs; 4 it runs, but a PROBLEM in the list needs a person.\n",
-    .options = options,
+    .options =
+        {
+            COMMAND_CONFIG_OPTIONS,
+            {"json", 0, NULL, "as JSON, for programs"},
+        },
     .run = run,
 };

@@ -5,11 +5,6 @@
 
 enum { OPTION_LICENSES };
 
-static const struct command_option options[] = {
-    {"licenses", 0, NULL, "the licences of Hermes and of everything that is linked in"},
-    COMMAND_OPTIONS_END,
-};
-
 static int run(const struct arguments *arguments, struct error *err)
 {
     if (arguments->values[OPTION_LICENSES])
@@ -22,6 +17,9 @@ static int run(const struct arguments *arguments, struct error *err)
 const struct command command_version = {
     .name = "version",
     .summary = "Print the version, or the licences",
-    .options = options,
+    .options =
+        {
+            {"licenses", 0, NULL, "the licences of Hermes and of everything that is linked in"},
+        },
     .run = run,
 };

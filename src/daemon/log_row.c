@@ -112,9 +112,8 @@ static void write_field(struct buf *out, struct json_value key, struct json_valu
 static void write_fields(struct buf *out, struct json_value line, const struct log_row_style *style)
 {
     bool plain = json_is(json_get(line, "event"), "line");
-    struct json_iter it = json_iter_init(line);
     struct json_value key, value;
-    while (json_iter_next(&it, &key, &value)) {
+    for (struct json_iter it = json_iter_init(line); json_iter_next(&it, &key, &value);) {
         if (json_is(key, "time") || json_is(key, "level") || json_is(key, "event") ||
             json_is(key, "id"))
             continue; // they are columns

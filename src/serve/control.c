@@ -48,11 +48,6 @@ static void on_request(void *context, struct http_exchange *exchange)
         control_serve(control->env, control->server, exchange, method, &control->questions);
 }
 
-static void on_gone(void *context, uint64_t id)
-{
-    control_chat_gone(context, id);
-}
-
 int control_create(const struct control_env *env, struct control **ret_control, struct error *err)
 {
     struct control *control = mem_new(struct control);
@@ -69,7 +64,7 @@ int control_create(const struct control_env *env, struct control **ret_control, 
         .max_pending = PENDING_MAX,
         .idle_timeout_ms = IDLE_TIMEOUT_MS,
         .on_request = on_request,
-        .on_gone = on_gone,
+        .on_gone = control_chat_gone,
         .ctx = control,
     };
     int r = http_server_create(env->loop, &options, &control->server, err);

@@ -160,8 +160,9 @@ void control_chat_stop(struct control *control, struct http_exchange *exchange)
     http_exchange_reply(exchange, 200, "application/json", SPAN_LITERAL("{\"done\":true}\n"));
 }
 
-void control_chat_gone(struct control *control, uint64_t exchange)
+void control_chat_gone(void *context, uint64_t exchange)
 {
+    struct control *control = context;
     list_for_each(link, &control->chats) {
         struct control_chat *chat = list_entry(link, struct control_chat, link);
         if (chat->exchange == exchange)

@@ -83,5 +83,5 @@ void control_write_budgets(struct node answer, const struct control_env *env); /
 // control_chat.c
 void control_chat_start(struct control *control, struct http_exchange *exchange);
 void control_chat_stop(struct control *control, struct http_exchange *exchange);
-void control_chat_gone(struct control *control, uint64_t exchange);
+void control_chat_gone(void *control, uint64_t exchange); // as on_gone of its server
 void control_chats_finish(struct control *control);
