@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,7 +19,8 @@ static bool is_same_file(int a, int b)
            first.st_ino == second.st_ino;
 }
 
-// Newest first: a rotation in between then shows a file twice, and never hides one.
+// From the end of the array on, newest first: a rotation in between then shows a file twice, and
+// never hides one.
 static int open_newest_first(struct log_files *files, struct error *err)
 {
     struct stat stat;
@@ -34,9 +36,9 @@ static int open_newest_first(struct log_files *files, struct error *err)
             return error_errno(err, errno, "cannot read %s", path);
         if (fstat(fd, &stat) < 0 || !S_ISREG(stat.st_mode)) // a device would have no end
             return error_set(err, -EINVAL, "%s is not a regular file", path);
-        if (files->count && is_same_file(fd, files->fds[files->count - 1]))
+        if (files->count && is_same_file(fd, files->fds[LOG_FILES_MAX - files->count]))
             continue;
-        files->fds[files->count++] = fd;
+        files->fds[LOG_FILES_MAX - ++files->count] = fd;
         fd = -1;
     }
     return 0;
@@ -46,14 +48,10 @@ int log_files_open(const char *home, struct log_files *ret_files, struct error *
 {
     struct log_files files = {.home = mem_strdup(home)};
     int r = open_newest_first(&files, err);
+    memmove(files.fds, files.fds + LOG_FILES_MAX - files.count, files.count * sizeof *files.fds);
     if (r < 0) {
         log_files_close(&files);
         return r;
-    }
-    for (size_t i = 0; i < files.count / 2; i++) {
-        int fd = files.fds[i];
-        files.fds[i] = files.fds[files.count - 1 - i];
-        files.fds[files.count - 1 - i] = fd;
     }
     *ret_files = files;
     return 0;

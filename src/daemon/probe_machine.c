@@ -109,20 +109,15 @@ static void probe_lock(const char *home, struct report *report)
                 shown.data);
 }
 
-// The nearest directory that exists: where a home that does not would be made.
-static void parent_of(char *path)
-{
-    struct stat status;
-    while (path[1] && stat(path, &status) < 0 && errno == ENOENT) {
-        char *slash = strrchr(path, '/');
-        slash[slash == path] = '\0';
-    }
-}
-
 void probe_home(const char *home, struct report *report)
 {
+    // The nearest directory that exists: where a home that does not would be made.
     CLEANUP(mem_cleanup) char *nearest = mem_strdup(home);
-    parent_of(nearest);
+    struct stat status;
+    while (nearest[1] && stat(nearest, &status) < 0 && errno == ENOENT) {
+        char *slash = strrchr(nearest, '/');
+        slash[slash == nearest] = '\0';
+    }
     bool exists = strcmp(nearest, home) == 0;
     if (faccessat(AT_FDCWD, nearest, W_OK | X_OK, AT_EACCESS) < 0)
         report_line(report, REPORT_FAILED, "home",

@@ -30,15 +30,21 @@ void describe_store(struct node parent, struct store *store)
     node_add_text(own, "note", store_note(store));
 }
 
+// Absent, and null in the parent, where nothing is known: what is added to it goes nowhere.
+static struct node add(struct node parent, const char *key, bool known)
+{
+    if (known)
+        return node_add_object(parent, key);
+    node_add_null(parent, key);
+    return NODE_ABSENT;
+}
+
 void describe_telegram(struct node parent, const struct telegram *telegram, bool whole)
 {
-    struct telegram_status status;
-    if (!telegram) {
-        node_add_null(parent, "telegram");
-        return;
-    }
-    telegram_status(telegram, &status);
-    struct node own = node_add_object(parent, "telegram");
+    struct telegram_status status = {0};
+    if (telegram)
+        telegram_status(telegram, &status);
+    struct node own = add(parent, "telegram", telegram != NULL);
     node_add_text(own, "state", status.state);
     if (!whole)
         return;
@@ -52,13 +58,10 @@ void describe_telegram(struct node parent, const struct telegram *telegram, bool
 
 void describe_outbox(struct node parent, struct store *store, int64_t now_ms)
 {
-    struct store_outbox_summary summary;
-    if (store_read_outbox_summary(store, SPAN_LITERAL("telegram"), &summary, NULL) != 0) {
-        node_add_null(parent, "outbox");
-        return;
-    }
+    struct store_outbox_summary summary = {0};
+    int r = store_read_outbox_summary(store, SPAN_LITERAL("telegram"), &summary, NULL);
     int64_t oldest_ms = summary.oldest_ms ? now_ms - summary.oldest_ms : 0;
-    struct node own = node_add_object(parent, "outbox");
+    struct node own = add(parent, "outbox", r == 0);
     node_add_int(own, "waiting", summary.waiting);
     node_add_int(own, "failed", summary.failed);
     node_add_int(own, "oldest_s", oldest_ms > 0 ? oldest_ms / 1000 : 0);
@@ -66,12 +69,8 @@ void describe_outbox(struct node parent, struct store *store, int64_t now_ms)
 
 void describe_disk(struct node parent, const char *home)
 {
-    struct statvfs fs;
-    if (statvfs(home, &fs) < 0) {
-        node_add_null(parent, "disk");
-        return;
-    }
-    struct node own = node_add_object(parent, "disk");
+    struct statvfs fs = {0};
+    struct node own = add(parent, "disk", statvfs(home, &fs) == 0);
     node_add_int(own, "free_bytes", (int64_t)(fs.f_bavail * fs.f_frsize));
     node_add_int(own, "size_bytes", (int64_t)(fs.f_blocks * fs.f_frsize));
 }
@@ -80,11 +79,9 @@ void describe_upstream(struct node parent, const struct endpoint *endpoint,
                        const struct agent *agent)
 {
     node_add_text(parent, "model", endpoint ? endpoint->name : "");
-    if (!endpoint) {
-        node_add_null(parent, "upstream");
+    struct node own = add(parent, "upstream", endpoint != NULL);
+    if (!endpoint)
         return;
-    }
-    struct node own = node_add_object(parent, "upstream");
     node_add_text(own, "model", endpoint->model);
     node_add_text(own, "provider", endpoint->provider);
     node_add_text(own, "base_url", endpoint->base_url);
@@ -98,11 +95,7 @@ void describe_upstream(struct node parent, const struct endpoint *endpoint,
     node_add_int(own, "last_answer_ms", health->answered_ms);
     node_add_int(own, "failures", health->failures);
     node_add_int(own, "failing_since_ms", health->failing_since_ms);
-    if (!health->failed_ms) {
-        node_add_null(own, "last_failure");
-        return;
-    }
-    struct node failure = node_add_object(own, "last_failure");
+    struct node failure = add(own, "last_failure", health->failed_ms != 0);
     node_add_int(failure, "ms", health->failed_ms);
     node_add_text(failure, "model", health->failed_model);
     node_add_int(failure, "status", health->failure.status);
