@@ -48,15 +48,6 @@ static void tell_typos(const struct config *config)
     }
 }
 
-// Whichever of the two came later.
-static void count_repeats(struct app *app)
-{
-    if (app->http && app->metrics)
-        http_client_count_repeats(
-            app->http, metrics_counter(app->metrics, "hermes_http_repeats_total", "",
-                                       "Requests sent again because a kept connection had closed"));
-}
-
 int app_need_http(struct app *app, struct error *err)
 {
     if (app->http)
@@ -65,7 +56,9 @@ int app_need_http(struct app *app, struct error *err)
     if (r == 0)
         r = http_client_create(app->loop, app->trust, &app->http, err);
     if (r == 0)
-        count_repeats(app);
+        http_client_count_repeats(
+            app->http, metrics_counter(app->metrics, "hermes_http_repeats_total", "",
+                                       "Requests sent again because a kept connection had closed"));
     return r;
 }
 
@@ -155,6 +148,8 @@ int app_start(struct app *app, const struct arguments *arguments, struct error *
         tell_typos(app->settings.config);
     if (r == 0)
         r = loop_create(&clock_system, &app->loop, err);
+    app->metrics = metrics_create();
+    loop_add_metrics(app->loop, app->metrics);
     if (r == 0) // before the home is touched: a missing key leaves nothing behind
         r = open_plan(app, &app->settings, &app->endpoint, &plan, err);
     if (r == 0)
@@ -164,9 +159,6 @@ int app_start(struct app *app, const struct arguments *arguments, struct error *
     if (r == 0)
         app->store_watch =
             loop_watch(app->loop, store_event_fd(app->store), LOOP_READ, on_store_event, app);
-    app->metrics = metrics_create();
-    loop_add_metrics(app->loop, app->metrics);
-    count_repeats(app);
     struct router_env router = {
         .loop = app->loop,
         .http = app->http,

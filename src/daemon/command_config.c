@@ -11,49 +11,47 @@
 
 enum { OUTPUT_MAX = 4 << 20 }; // bytes
 
-static size_t count_lines(const struct buf *text)
+static size_t count_lines(struct span text)
 {
     size_t count = 0;
-    for (size_t i = 0; i < text->len; i++)
-        count += text->data[i] == '\n';
+    for (size_t i = 0; i < text.len; i++)
+        count += text.data[i] == '\n';
     return count;
 }
 
 // Names that lead nowhere, and what is kept for later: each a line, as the findings are.
-static void check_plan(const struct arguments *arguments, struct buf *ret_errors,
-                       struct buf *ret_notes)
+static void check_plan(const struct arguments *arguments, struct buf *out, size_t *errors,
+                       size_t *others)
 {
-    struct settings settings = {0};
+    CLEANUP(settings_finish) struct settings settings = {0};
     struct router_plan *plan = NULL;
-    if (settings_load(arguments, &settings, NULL) == 0 &&
-        main_model_plan(&settings, &plan, ret_errors, NULL) == 0) {
-        buf_append_text(ret_notes, plan->notes);
-        // A key may come later, with the service; a URL that is none stays one.
-        struct endpoint endpoint;
-        struct error err = ERROR_INIT;
-        if (main_model_endpoint(&settings.values.llm, plan, &endpoint, NULL) == 0 &&
-            main_model_check(&settings, &endpoint, false, &err) < 0)
-            buf_printf(ret_errors, "error: %s\n", err.text);
-    }
+    struct endpoint endpoint;
+    struct error err = ERROR_INIT;
+    size_t before = out->len;
+    if (settings_load(arguments, &settings, NULL) < 0)
+        return;
+    int r = main_model_plan(&settings, &plan, out, NULL);
+    // A key may come later, with the service; a URL that is none stays one.
+    if (r == 0 && main_model_endpoint(&settings.values.llm, plan, &endpoint, NULL) == 0 &&
+        main_model_check(&settings, &endpoint, false, &err) < 0)
+        buf_printf(out, "error: %s\n", err.text);
+    *errors += count_lines(span_skip(buf_span(out), before));
+    before = out->len;
+    if (r == 0)
+        buf_append_text(out, plan->notes);
+    *others += count_lines(span_skip(buf_span(out), before));
     router_plan_unref(plan);
-    settings_finish(&settings);
 }
 
 static int check(const struct arguments *arguments, const struct settings *settings)
 {
     BUF_AUTO out = BUF_INIT(OUTPUT_MAX);
-    BUF_AUTO wrong = BUF_INIT(OUTPUT_MAX);
-    BUF_AUTO notes = BUF_INIT(OUTPUT_MAX);
-    config_render_findings(settings->config, &out);
     size_t errors = config_error_count(settings->config);
+    size_t others = config_finding_count(settings->config) - errors;
+    config_render_findings(settings->config, &out);
     if (errors == 0)
-        check_plan(arguments, &wrong, &notes);
+        check_plan(arguments, &out, &errors, &others);
     page_print_raw(buf_span(&out));
-    page_print_raw(buf_span(&wrong));
-    page_print_raw(buf_span(&notes));
-    errors += count_lines(&wrong);
-    size_t others = config_finding_count(settings->config) - config_error_count(settings->config) +
-                    count_lines(&notes);
     page_print_raw(span_of(settings->path ? settings->path : "no file"));
     printf(": %zu error%s, %zu other finding%s\n", errors, errors == 1 ? "" : "s", others,
            others == 1 ? "" : "s");
@@ -63,7 +61,7 @@ static int check(const struct arguments *arguments, const struct settings *setti
 // What the settings come to: which model is asked, and where.
 static void show_model(const struct arguments *arguments, struct buf *out)
 {
-    struct settings settings = {0};
+    CLEANUP(settings_finish) struct settings settings = {0};
     struct router_plan *plan = NULL;
     struct endpoint endpoint;
     struct error err = ERROR_INIT;
@@ -79,7 +77,6 @@ static void show_model(const struct arguments *arguments, struct buf *out)
                    endpoint.listed ? endpoint.model : "", *endpoint.base_url ? " at " : "",
                    endpoint.base_url, endpoint.provider);
     router_plan_unref(plan);
-    settings_finish(&settings);
 }
 
 static int show(const struct arguments *arguments, const struct settings *settings)
@@ -117,15 +114,13 @@ static int run(const struct arguments *arguments, struct error *err)
     if (strcmp(word, "check") != 0 && strcmp(word, "show") != 0 && strcmp(word, "path") != 0)
         return error_set(err, COMMAND_MISUSED,
                          "config: \"%.64s\" is not one of check, show, keys, path", word);
-    struct settings settings = {0};
+    CLEANUP(settings_finish) struct settings settings = {0};
     int r = settings_inspect(arguments, &settings, err);
     if (r < 0)
         return r;
-    int status = *word == 'c'   ? check(arguments, &settings)
-                 : *word == 's' ? show(arguments, &settings)
-                                : path(&settings);
-    settings_finish(&settings);
-    return status;
+    return *word == 'c'   ? check(arguments, &settings)
+           : *word == 's' ? show(arguments, &settings)
+                          : path(&settings);
 }
 
 const struct command command_config = {

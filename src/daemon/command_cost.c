@@ -306,12 +306,10 @@ static int make_costs_path(const struct arguments *arguments, struct buf *path, 
 // NULL where the configuration cannot be read: then days are those of UTC, and the page says so.
 static struct router_plan *find_plan(const struct arguments *arguments)
 {
-    struct settings settings = {0};
+    CLEANUP(settings_finish) struct settings settings = {0};
     struct router_plan *plan = NULL;
-    if (settings_load(arguments, &settings, NULL) < 0)
-        return NULL;
-    main_model_plan(&settings, &plan, NULL, NULL);
-    settings_finish(&settings);
+    if (settings_load(arguments, &settings, NULL) == 0)
+        main_model_plan(&settings, &plan, NULL, NULL);
     return plan;
 }
 

@@ -1,7 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/log.h"
+#include "base/mem.h"
 #include "daemon/command.h"
 #include "daemon/main_model.h"
 #include "daemon/probe.h"
@@ -80,7 +80,7 @@ static void probe_model(const struct settings *settings, struct report *report)
 
 static int run(const struct arguments *arguments, struct error *err)
 {
-    struct settings settings = {0};
+    CLEANUP(settings_finish) struct settings settings = {0};
     struct report report = {0};
     if (probe_configuration(arguments, &settings, &report)) {
         probe_home(settings.home, &report);
@@ -90,7 +90,6 @@ static int run(const struct arguments *arguments, struct error *err)
     }
     probe_kernel(&report);
     probe_clock(&report);
-    settings_finish(&settings);
     printf("\n%u failed, %u to look at\n", report.failures, report.warnings);
     return report.failures ? EXIT_FAILED : EXIT_OK;
 }
