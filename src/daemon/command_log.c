@@ -42,7 +42,7 @@ enum {
 struct view {
     bool json, errors, terminal;
     const char *wanted; // beginning of an id; NULL: all
-    char *id;           // owned; the one that was meant, once it is known
+    const char *id;     // the one that was meant, once it is known
     struct log_row_style style;
     struct json doc; // of the line at hand
 
@@ -63,7 +63,6 @@ static void view_finish(struct view *view)
 {
     for (size_t i = 0; i < view->id_count; i++)
         free(view->ids[i]);
-    free(view->id);
     free(view->ring);
     json_finish(&view->doc);
 }
@@ -89,9 +88,13 @@ static bool is_wanted(const struct view *view, struct span line, struct json_val
 
 /* The first reading */
 
-static void note_id(struct view *view, const char *id, struct log_place place)
+static void look_for_id(void *context, struct span line, struct log_place place)
 {
-    if (view->exact || strncmp(id, view->wanted, strlen(view->wanted)) != 0)
+    struct view *view = context;
+    if (view->exact || span_find(line, span_of(view->wanted)) < 0)
+        return;
+    CLEANUP(mem_cleanup) char *id = json_strdup(json_get(parse(view, line), "id"), ID_MAX);
+    if (!id || strncmp(id, view->wanted, strlen(view->wanted)) != 0)
         return;
     if (strcmp(id, view->wanted) == 0) { // beats all of which it is the beginning
         view->exact = true;
@@ -104,17 +107,7 @@ static void note_id(struct view *view, const char *id, struct log_place place)
     if (view->id_count == 0)
         view->first = place;
     if (view->id_count < IDS_TOLD)
-        view->ids[view->id_count++] = mem_strdup(id);
-}
-
-static void look_for_id(void *context, struct span line, struct log_place place)
-{
-    struct view *view = context;
-    if (span_find(line, span_of(view->wanted)) < 0)
-        return;
-    CLEANUP(mem_cleanup) char *id = json_strdup(json_get(parse(view, line), "id"), ID_MAX);
-    if (id)
-        note_id(view, id, place);
+        view->ids[view->id_count++] = STEAL(id);
 }
 
 static void note_place(void *context, struct span line, struct log_place place)
@@ -158,7 +151,7 @@ static int find_begin(struct view *view, struct log_files *files, struct log_pla
     }
     if (view->id_count != 1)
         return refuse_ids(view, err);
-    view->id = mem_strdup(view->ids[0]);
+    view->id = view->ids[0];
     *ret_begin = view->first;
     return 0;
 }

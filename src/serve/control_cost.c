@@ -8,7 +8,6 @@
 #include "codec/money.h"
 #include "router/router.h"
 #include "serve/control_internal.h"
-#include "serve/control_reasons.h"
 #include "store/ledger_read.h"
 
 enum {

@@ -9,6 +9,7 @@
 #include "net/sse_stream.h"
 #include "serve/control.h"
 
+struct store_call;
 struct store_view;
 
 // What the files of the control socket share. Nobody else includes this.
@@ -73,6 +74,14 @@ void control_ask_call(const struct control_question *question, struct span id); 
 int control_write_sessions(struct store_view *view, struct buf *out, struct error *err);
 int control_write_session(struct store_view *view, struct span id, struct buf *out,
                           struct error *err);
+
+// control_reasons.c
+int64_t control_call_cost(const struct store_call *call); // of all attempts whose cost is known
+
+// Why a call was dear: sentences, added to an array. Prices are
+// those of the router's plan; NULL: they are not known.
+void control_write_reasons(const struct store_call *call, struct router *router,
+                           struct node reasons);
 
 // control_budgets.c
 struct zone control_zone(const struct control_env *env, const char **ret_name);

@@ -1,5 +1,3 @@
-#include "serve/control_reasons.h"
-
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -10,6 +8,8 @@
 #include "codec/money.h"
 #include "router/price_fetch.h"
 #include "router/router.h"
+#include "serve/control_internal.h"
+#include "store/ledger_read.h"
 
 /*
  * The reasons are what can be read off the rows: how often it was tried, how long the prompt was

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/span.h"
 
 struct http_exchange;
+struct router_answer;
 
 // What the router's clients say in headers; absent where they do not. Lives as the exchange does.
 struct router_headers {
@@ -24,3 +26,7 @@ void router_headers_read(const struct http_exchange *exchange, struct router_hea
 bool router_headers_welcome(struct http_exchange *exchange, const struct router_headers *headers);
 
 bool router_headers_are_packed(const struct router_headers *headers); // which nobody undoes here
+
+// LiteLLM's response headers (x-litellm-..., llm_provider-...), and ours beside them.
+void router_answer_headers(struct http_exchange *exchange, const struct router_answer *answer,
+                           int64_t now_ms);

@@ -18,7 +18,6 @@
 #include "router/wire/error_body.h"
 #include "router/wire/reply_watch.h"
 #include "serve/key.h"
-#include "serve/router_answer.h"
 #include "serve/router_headers.h"
 #include "serve/router_pages.h"
 
