@@ -52,7 +52,6 @@ struct service {
     struct control *control;
     struct telegram *telegram;
     struct reaper *reaper;
-    int64_t started_ms;
     int64_t stopping_since_ms;
     int64_t leaving_since_ms;
     bool stopping, handed_over;
@@ -299,7 +298,7 @@ static int open_faces(struct service *service, struct error *err)
         .home = app->home.path,
         .agent = app->agent,
         .endpoint = app->agent ? &app->endpoint : NULL,
-        .started_ms = service->started_ms,
+        .started_ms = loop_wall(app->loop),
         .up_since_ms = loop_now(app->loop),
         .reload = reload,
         .router = app->router,
@@ -346,7 +345,6 @@ static int start(struct service *service, struct error *err)
     int r = app_start(app, service->options->arguments, err);
     if (r < 0)
         return r;
-    service->started_ms = loop_wall(app->loop);
     metrics_add_process(app->metrics);
     if (app->agent)
         r = refuse_writable_config(service, err);

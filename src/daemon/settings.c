@@ -38,25 +38,19 @@ int settings_find_home(const struct arguments *arguments, char **ret_home, struc
     return 0;
 }
 
-static int find(const struct arguments *arguments, struct settings *settings, struct error *err)
-{
-    int r = settings_find_home(arguments, &settings->home, err);
-    if (r < 0)
-        return r;
-    struct config_search search = {
-        .option_path = arguments->values[OPTION_CONFIG],
-        .environment = &config_environment_process,
-        .system_path = CONFIG_SYSTEM_PATH,
-        .home = settings->home,
-    };
-    return config_find_file(&search, &settings->path, err);
-}
-
 static int load(const struct arguments *arguments, bool inspect, struct settings *ret_settings,
                 struct error *err)
 {
     struct settings settings = {0};
-    int r = find(arguments, &settings, err);
+    int r = settings_find_home(arguments, &settings.home, err);
+    struct config_search search = {
+        .option_path = arguments->values[OPTION_CONFIG],
+        .environment = &config_environment_process,
+        .system_path = CONFIG_SYSTEM_PATH,
+        .home = settings.home,
+    };
+    if (r == 0)
+        r = config_find_file(&search, &settings.path, err);
     if (r == 0) {
         CLEANUP(mem_cleanup) char *dotenv = mem_printf("%s/.env", settings.home);
         struct config_override overrides[] = {

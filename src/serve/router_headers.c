@@ -77,11 +77,6 @@ bool router_headers_welcome(struct http_exchange *exchange, const struct router_
     return false;
 }
 
-bool router_headers_are_packed(const struct router_headers *headers)
-{
-    return headers->coding.len && !http_same(headers->coding, "identity");
-}
-
 // --- of the answer -------------------------------------------------------------------------------
 
 static void add_text(struct http_exchange *exchange, struct span name, const char *value)

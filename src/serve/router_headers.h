@@ -12,7 +12,7 @@ struct router_answer;
 struct router_headers {
     struct span slot, session, job, priority; // x-hermes-...
     struct span call_id;                      // x-litellm-call-id
-    struct span coding;                       // Content-Encoding
+    struct span coding;                       // Content-Encoding, which nobody undoes here
     struct span origin;                       // of a page in a browser
 };
 
@@ -24,8 +24,6 @@ void router_headers_read(const struct http_exchange *exchange, struct router_hea
  * which can show no key), and is answered. For others the headers of the answer are set.
  */
 bool router_headers_welcome(struct http_exchange *exchange, const struct router_headers *headers);
-
-bool router_headers_are_packed(const struct router_headers *headers); // which nobody undoes here
 
 // LiteLLM's response headers (x-litellm-..., llm_provider-...), and ours beside them.
 void router_answer_headers(struct http_exchange *exchange, const struct router_answer *answer,

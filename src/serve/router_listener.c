@@ -12,6 +12,7 @@
 #include "codec/sha256.h"
 #include "llm/upstream.h"
 #include "loop/loop.h"
+#include "net/http_field.h"
 #include "net/http_server.h"
 #include "net/sse_stream.h"
 #include "router/router.h"
@@ -405,7 +406,7 @@ static void on_request(void *context, struct http_exchange *exchange)
         router_pages_wrong_method(exchange, "POST");
     else if (!http_exchange_body_wanted(exchange))
         refuse_busy(listener, exchange);
-    else if (router_headers_are_packed(&headers)) {
+    else if (headers.coding.len && !http_same(headers.coding, "identity")) {
         note_refused(listener, exchange, "packed");
         http_exchange_add_header(exchange, "Accept-Encoding", "identity"); // RFC 9110 §15.5.16
         router_pages_error(exchange, 415, NULL,
