@@ -52,7 +52,7 @@ extern const struct command command_sessions;
 extern const struct command command_status;
 extern const struct command command_version;
 
-const struct command *const *command_table(size_t *ret_count);
+extern const struct command *const commands[]; // as they are listed; ends with NULL
 const struct command *command_find(const char *name);
 
 // The options that every command has which needs the configuration, first in its table.

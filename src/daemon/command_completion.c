@@ -5,10 +5,8 @@
 
 static void each_command(void (*print)(const struct command *command))
 {
-    size_t count;
-    const struct command *const *commands = command_table(&count);
-    for (size_t i = 0; i < count; i++)
-        print(commands[i]);
+    for (const struct command *const *command = commands; *command; command++)
+        print(*command);
     struct command gateway = command_run; // hermes-agent's word, which main.c takes apart
     gateway.name = "gateway";
     gateway.words = "[run|status]";

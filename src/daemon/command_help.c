@@ -13,12 +13,10 @@ static int run(const struct arguments *arguments, struct error *err)
         command_print_usage(asked);
         return EXIT_OK;
     }
-    size_t count;
-    const struct command *const *commands = command_table(&count);
     printf("Hermes, a private assistant and model router in one binary.\n\n"
            "Usage: hermes COMMAND [OPTION...]\n\nCommands:\n");
-    for (size_t i = 0; i < count; i++)
-        printf("  %-12s %s\n", commands[i]->name, commands[i]->summary);
+    for (const struct command *const *command = commands; *command; command++)
+        printf("  %-12s %s\n", (*command)->name, (*command)->summary);
     printf("\nBegin with:\n"
            "  hermes chat                      a conversation (offline until a key is set)\n"
            "  OPENROUTER_API_KEY=... HERMES_MODEL=... hermes chat -q \"What can you do?\"\n\n"

@@ -15,10 +15,9 @@ enum { COMMANDS_MAX = 32 };
 static int refuse_command(const char *word)
 {
     const char *names[COMMANDS_MAX];
-    size_t total, count = 0;
-    const struct command *const *commands = command_table(&total);
-    for (size_t i = 0; i < total && count < COMMANDS_MAX; i++)
-        names[count++] = commands[i]->name;
+    size_t count = 0;
+    for (; commands[count] && count < COMMANDS_MAX; count++)
+        names[count] = commands[count]->name;
     const char *near = suggest_nearest(span_of(word), names, count);
     log_error("there is no command \"%.64s\"%s%s%s (hermes help lists them)", word,
               near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
