@@ -158,33 +158,28 @@ static void print_markdown(struct json_value session)
 
 /* What is done with them */
 
-struct request {
-    const struct arguments *arguments;
-    const char *home;
-    const char *id; // as it was given; NULL: none
-};
-
-static int ask(const struct request *request, const char *method, struct buf *body,
-               struct json *values, struct error *err)
+static int ask(const struct arguments *arguments, const char *id, const char *method,
+               struct buf *body, struct json *values, struct error *err)
 {
+    CLEANUP(mem_cleanup) char *home = NULL;
     BUF_AUTO path = BUF_INIT(URL_BYTES_MAX);
-    buf_append_text(&path, "/sessions");
-    if (request->id) {
-        buf_append_char(&path, '/');
-        url_encode(span_of(request->id), &path);
-    }
+    buf_append_text(&path, id ? "/sessions/" : "/sessions");
+    if (id)
+        url_encode(span_of(id), &path);
     if (buf_is_full(&path))
         return error_set(err, -EINVAL, "that is not a session's id");
     struct owner_question question = {.method = method, .path = buf_text(&path)};
-    return owner_ask(request->home, &question, body, values, err);
+    int r = settings_find_home(arguments, &home, err);
+    return r < 0 ? r : owner_ask(home, &question, body, values, err);
 }
 
-static int tell(const struct request *request, bool raw, void (*print)(struct json_value root),
+static int tell(const struct arguments *arguments, bool raw, void (*print)(struct json_value root),
                 struct error *err)
 {
+    const char *id = arguments->word_count > 1 ? arguments->words[1] : NULL;
     BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
     JSON_AUTO values = JSON_INIT;
-    int r = ask(request, "GET", &body, &values, err);
+    int r = ask(arguments, id, "GET", &body, &values, err);
     if (r < 0)
         return r;
     if (raw)
@@ -196,19 +191,19 @@ static int tell(const struct request *request, bool raw, void (*print)(struct js
     return 0;
 }
 
-static int list(const struct request *request, struct error *err)
+static int list(const struct arguments *arguments, struct error *err)
 {
-    return tell(request, request->arguments->values[OPTION_JSON], print_list, err);
+    return tell(arguments, arguments->values[OPTION_JSON], print_list, err);
 }
 
-static int show(const struct request *request, struct error *err)
+static int show(const struct arguments *arguments, struct error *err)
 {
-    return tell(request, request->arguments->values[OPTION_JSON], print_session, err);
+    return tell(arguments, arguments->values[OPTION_JSON], print_session, err);
 }
 
-static int export(const struct request *request, struct error *err)
+static int export(const struct arguments *arguments, struct error *err)
 {
-    return tell(request, !request->arguments->values[OPTION_MARKDOWN], print_markdown, err);
+    return tell(arguments, !arguments->values[OPTION_MARKDOWN], print_markdown, err);
 }
 
 // Shows what would go before it asks.
@@ -221,14 +216,14 @@ static bool is_wanted(struct json_value session)
     return fgets(reply, sizeof reply, stdin) && (reply[0] == 'y' || reply[0] == 'Y');
 }
 
-static int delete (const struct request *request, struct error *err)
+static int delete (const struct arguments *arguments, struct error *err)
 {
     BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
     JSON_AUTO values = JSON_INIT;
-    bool sure = request->arguments->values[OPTION_YES] != NULL;
+    bool sure = arguments->values[OPTION_YES] != NULL;
     if (!sure && !isatty(STDIN_FILENO))
         return error_set(err, -EINVAL, "there is no terminal to ask on: delete it with --yes");
-    int r = ask(request, "GET", &body, &values, err);
+    int r = ask(arguments, arguments->words[1], "GET", &body, &values, err);
     if (r < 0)
         return r;
     if (!sure && !is_wanted(json_root(&values))) {
@@ -237,10 +232,9 @@ static int delete (const struct request *request, struct error *err)
     }
     // By its whole id: meanwhile the beginning may mean another one.
     CLEANUP(mem_cleanup) char *id = json_strdup(json_get(json_root(&values), "id"), URL_BYTES_MAX);
-    struct request whole = {request->arguments, request->home, id};
     if (!id)
         return error_set(err, -EPROTO, "the answer names no session");
-    r = ask(&whole, "DELETE", &body, &values, err);
+    r = ask(arguments, id, "DELETE", &body, &values, err);
     if (r < 0)
         return r;
     printf("Deleted the session %s.\n", id);
@@ -256,7 +250,7 @@ static int delete (const struct request *request, struct error *err)
 static const struct {
     const char *word;
     bool wants_id;
-    int (*run)(const struct request *request, struct error *err);
+    int (*run)(const struct arguments *arguments, struct error *err);
 } actions[] = {
     {"list", false, list},
     {"show", true, show},
@@ -268,7 +262,6 @@ static int run(const struct arguments *arguments, struct error *err)
 {
     const char *word = arguments->word_count ? arguments->words[0] : "list";
     const char *id = arguments->word_count > 1 ? arguments->words[1] : NULL;
-    CLEANUP(mem_cleanup) char *home = NULL;
     size_t i = 0;
     while (i < ARRAY_LEN(actions) && strcmp(actions[i].word, word) != 0)
         i++;
@@ -281,8 +274,7 @@ static int run(const struct arguments *arguments, struct error *err)
                              ? "sessions %s needs an id; hermes sessions list prints them"
                              : "sessions %s takes no id",
                          word);
-    int r = settings_find_home(arguments, &home, err);
-    return r < 0 ? r : actions[i].run(&(struct request){arguments, home, id}, err);
+    return actions[i].run(arguments, err);
 }
 
 const struct command command_sessions = {

@@ -49,13 +49,11 @@ void probe_upstream(const struct endpoint *endpoint, const struct llm_config *ll
                     const char *ca_file, struct report *report)
 {
     BUF_AUTO url = BUF_INIT(URL_MAX);
-    BUF_AUTO authorization = BUF_INIT(OPTION_VALUE_MAX);
     BUF_AUTO body = BUF_INIT(BODY_MAX);
-    const char *headers[] = {"Accept: application/json", NULL, NULL};
-    if (*endpoint->api_key) {
-        buf_printf(&authorization, "Authorization: Bearer %s", endpoint->api_key);
-        headers[1] = buf_text(&authorization);
-    }
+    CLEANUP(mem_cleanup)
+    char *authorization = mem_printf("Authorization: Bearer %s", endpoint->api_key);
+    const char *headers[] = {"Accept: application/json", *endpoint->api_key ? authorization : NULL,
+                             NULL};
     CLEANUP(mem_cleanup) char *base_url = endpoint_url(endpoint);
     struct fetch answer = {.status = 0};
     if (url_join_path(span_of(base_url), SPAN_LITERAL("models"), &url)) {

@@ -72,14 +72,6 @@ static int on_body(void *context, struct span chunk)
     return 0;
 }
 
-static void end_with(struct remote_conversation *conversation, enum turn_state state,
-                     const char *sentence)
-{
-    conversation->ended = false;
-    conversation->state = state;
-    error_set(&conversation->failure, -EIO, "%s", sentence);
-}
-
 // A stop that is still on its way would hit the next answer, so that one is not begun before.
 static void report_end(struct remote_conversation *conversation)
 {
@@ -120,8 +112,8 @@ static void on_done(void *context, enum http_failure failure, const struct error
     } else if (failure == HTTP_EXHAUSTED) {
         sentence = err->text;
     }
-    if (!conversation->ended)
-        end_with(conversation, TURN_FAILED, sentence);
+    conversation->state = TURN_FAILED;
+    error_set(&conversation->failure, -EIO, "%s", sentence);
     report_end(conversation);
 }
 
@@ -164,8 +156,10 @@ static void leave(struct remote_conversation *conversation)
     http_client_cancel(conversation->http, conversation->transfer);
     http_client_cancel(conversation->http, conversation->stopping);
     conversation->stopping = 0;
-    if (!conversation->over && !conversation->ended)
-        end_with(conversation, TURN_CANCELLED, "");
+    if (!conversation->over) {
+        conversation->state = TURN_CANCELLED;
+        conversation->failure = (struct error)ERROR_INIT;
+    }
     report_end(conversation);
 }
 

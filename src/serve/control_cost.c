@@ -32,8 +32,7 @@ struct cost_question {
     struct control_question question; // first: it is freed as one
     struct store_costs_question asked;
     int64_t days;
-    bool is_call; // by the beginning of its id; else the question is for sums
-    char call[LEDGER_TEXT_MAX + 1];
+    char call[LEDGER_TEXT_MAX + 1]; // the beginning of an id; "": the question is for sums
     int folds;
 };
 
@@ -216,8 +215,8 @@ static void ask_store(struct cost_question *own)
 {
     struct error err = ERROR_INIT;
     struct store *store = own->question.env->store;
-    int64_t job = own->is_call ? store_read_call(store, span_of(own->call), on_call, own, &err)
-                               : store_read_costs(store, &own->asked, on_costs, own, &err);
+    int64_t job = *own->call ? store_read_call(store, span_of(own->call), on_call, own, &err)
+                             : store_read_costs(store, &own->asked, on_costs, own, &err);
     control_submitted(&own->question, job, &err);
 }
 
@@ -282,7 +281,6 @@ void control_ask_call(const struct control_question *question, struct span id)
         return;
     }
     struct cost_question *own = control_question_keep(question, sizeof *own);
-    own->is_call = true;
     memcpy(own->call, id.data, id.len);
     ask(own);
 }
