@@ -97,9 +97,6 @@ static int run(const struct arguments *arguments, struct error *err)
 const struct command command_doctor = {
     .name = "doctor",
     .summary = "Check this machine, the configuration, the model and Telegram, and say what to do",
-    .options =
-        {
-            COMMAND_CONFIG_OPTIONS,
-        },
+    .options = {COMMAND_CONFIG_OPTIONS},
     .run = run,
 };

@@ -286,13 +286,10 @@ const struct command command_sessions = {
             "export  the same as a line of JSON, or with --markdown as text\n"
             "delete  one with its messages; asks first\n\n"
             "The beginning of an ID is enough.\n",
-    .options =
-        {
-            COMMAND_CONFIG_OPTIONS,
-            {"json", 0, NULL, "list, show: as JSON, for programs"},
-            {"markdown", 0, NULL, "export: as Markdown instead of a line of JSON"},
-            {"yes", 'y', NULL, "delete: without asking"},
-        },
+    .options = {COMMAND_CONFIG_OPTIONS,
+                {"json", 0, NULL, "list, show: as JSON, for programs"},
+                {"markdown", 0, NULL, "export: as Markdown instead of a line of JSON"},
+                {"yes", 'y', NULL, "delete: without asking"}},
     .max_words = 2,
     .run = run,
 };

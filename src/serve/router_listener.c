@@ -345,12 +345,6 @@ static bool has_key(const struct router_listener *listener, const struct http_ex
     return key_shown(exchange, plan->key_header, span_of(plan->master_key));
 }
 
-static void note_refused(const struct router_listener *listener,
-                         const struct http_exchange *exchange, const char *why)
-{
-    router_refused(listener->env.router, why, http_exchange_peer(exchange));
-}
-
 // All connections meant for calls are in use. The spare ones must stay free, or whoever looks
 // whether this program lives would wait until a model has answered.
 static bool is_busy(const struct router_listener *listener)
@@ -368,7 +362,7 @@ static void refuse_busy(const struct router_listener *listener, struct http_exch
                              "for; try again in a second"
                            : "this router was full, or got another key, while the request "
                              "came in; send it again";
-    note_refused(listener, exchange, "calls");
+    router_refused(listener->env.router, "calls", http_exchange_peer(exchange));
     refuse_for_now(exchange, text);
 }
 
@@ -394,7 +388,7 @@ static void on_request(void *context, struct http_exchange *exchange)
     const struct router_plan *plan = router_plan(listener->env.router);
     bool metrics = span_is(rest, "/metrics") && plan->metrics_key == 0;
     if (!http_exchange_body_wanted(exchange) && !metrics && !has_key(listener, exchange)) {
-        note_refused(listener, exchange, "key");
+        router_refused(listener->env.router, "key", http_exchange_peer(exchange));
         router_pages_no_key(exchange);
         return;
     }
@@ -407,7 +401,7 @@ static void on_request(void *context, struct http_exchange *exchange)
     else if (!http_exchange_body_wanted(exchange))
         refuse_busy(listener, exchange);
     else if (headers.coding.len && !http_same(headers.coding, "identity")) {
-        note_refused(listener, exchange, "packed");
+        router_refused(listener->env.router, "packed", http_exchange_peer(exchange));
         http_exchange_add_header(exchange, "Accept-Encoding", "identity"); // RFC 9110 §15.5.16
         router_pages_error(exchange, 415, NULL,
                            "The request's body is compressed (Content-Encoding); send it plain.",
@@ -452,11 +446,12 @@ static void on_drain(void *context, struct http_exchange *exchange)
 static const char *write_refusal(void *context, const struct http_exchange *exchange,
                                  unsigned status, const char *sentence, struct buf *body)
 {
-    note_refused(context, exchange,
-                 status == 503                                     ? "buffers"
-                 : status == 408                                   ? "late"
-                 : status == 413 || status == 414 || status == 431 ? "size"
-                                                                   : "malformed");
+    const struct router_listener *listener = context;
+    const char *why = status == 503                                     ? "buffers"
+                      : status == 408                                   ? "late"
+                      : status == 413 || status == 414 || status == 431 ? "size"
+                                                                        : "malformed";
+    router_refused(listener->env.router, why, http_exchange_peer(exchange));
     return router_pages_refusal(status, sentence, body);
 }
 
