@@ -303,22 +303,15 @@ static int make_costs_path(const struct arguments *arguments, struct buf *path, 
     return 0;
 }
 
-// NULL where the configuration cannot be read: then days are those of UTC, and the page says so.
-static struct router_plan *find_plan(const struct arguments *arguments)
-{
-    CLEANUP(settings_finish) struct settings settings = {0};
-    struct router_plan *plan = NULL;
-    if (settings_load(arguments, &settings, NULL) == 0)
-        main_model_plan(&settings, &plan, NULL, NULL);
-    return plan;
-}
-
 static int tell(const struct arguments *arguments, const char *path, bool why, struct error *err)
 {
     BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
     JSON_AUTO values = JSON_INIT;
     CLEANUP(mem_cleanup) char *home = NULL;
-    struct router_plan *plan = find_plan(arguments);
+    CLEANUP(settings_finish) struct settings settings = {0};
+    struct router_plan *plan = NULL; // else days are those of UTC, and the page says so
+    if (settings_load(arguments, &settings, NULL) == 0)
+        main_model_plan(&settings, &plan, NULL, NULL);
     struct owner_question question = {"GET", path, .of_costs = true, .plan = plan};
     int r = settings_find_home(arguments, &home, err);
     if (r == 0)

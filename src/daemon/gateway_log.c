@@ -48,8 +48,8 @@ struct gateway_log {
     bool warned; // standard error knows that it cannot be written
     uint64_t lost;
     int64_t next_try_ms;
-    int64_t second; // of `second_text`, since 1970; -1: none
-    char second_text[CLOCK_TEXT_SIZE];
+    int64_t second; // of `time_text`, since 1970; -1: none
+    char time_text[CLOCK_TEXT_SIZE];
     struct buf line;     // the one that is being made
     struct buf waiting;  // whole lines
     struct buf filtered; // what the filter last returned
@@ -104,10 +104,9 @@ char *gateway_log_path(const char *home, unsigned number)
 /* The file */
 
 // 0 or -errno. Not through a link, and a pipe or device under that name is no log.
-static int open_file(struct gateway_log *log)
+static int open_file(struct gateway_log *log, struct stat *ret_stat)
 {
     CLEANUP(mem_cleanup) char *directory = mem_printf("%s/logs", log->home);
-    struct stat stat;
     char last = '\n';
     if (mkdir(directory, 0700) < 0 && errno != EEXIST)
         return -errno;
@@ -116,14 +115,14 @@ static int open_file(struct gateway_log *log)
              O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
     if (fd < 0)
         return -errno;
-    if (fstat(fd, &stat) < 0)
+    if (fstat(fd, ret_stat) < 0)
         return -errno;
-    if (!S_ISREG(stat.st_mode))
+    if (!S_ISREG(ret_stat->st_mode))
         return -EINVAL;
-    if (stat.st_mode & 0177)
+    if (ret_stat->st_mode & 0177)
         fchmod(fd, 0600); // somebody else's file cannot be changed, but may be written
-    if (stat.st_size > 0)
-        (void)!pread(fd, &last, 1, stat.st_size - 1);
+    if (ret_stat->st_size > 0)
+        (void)!pread(fd, &last, 1, ret_stat->st_size - 1);
     log->torn = last != '\n';
     log->fd = fd;
     fd = -1;
@@ -142,12 +141,10 @@ static int ready(struct gateway_log *log, off_t *ret_size)
         if (log->next_try_ms > now)
             return -EAGAIN;
         log->next_try_ms = now + REOPEN_AFTER_MS;
-        int r = open_file(log);
+        int r = open_file(log, &stat);
         if (r < 0)
             return r;
         log->next_try_ms = 0;
-        if (fstat(log->fd, &stat) < 0)
-            return -errno;
     }
     *ret_size = stat.st_size;
     return 0;
@@ -227,20 +224,17 @@ static int write_lines(struct gateway_log *log, struct span lines, size_t *ret_d
 
 static void write_time(struct json_writer *w, struct gateway_log *log)
 {
-    int64_t now = clock_wall_ms(log->clock);
+    enum { SECONDS_LEN = sizeof "2026-11-21T11:00:00" - 1 };
+    static const char fraction[] = ".000Z";
+    int64_t now = clock_wall_ms(log->clock), left = now % 1000;
     if (now / 1000 != log->second) {
         log->second = now / 1000;
-        clock_format_utc(now, log->second_text);
+        clock_format_utc(now, log->time_text);
+        memcpy(log->time_text + SECONDS_LEN, fraction, sizeof fraction);
     }
-    int thousandths = (int)(now % 1000);
-    enum { SECONDS_LEN = sizeof "2026-11-21T11:00:00" - 1 };
-    char text[SECONDS_LEN + 5];
-    memcpy(text, log->second_text, SECONDS_LEN);
-    memcpy(text + SECONDS_LEN,
-           (char[]){'.', (char)('0' + thousandths / 100), (char)('0' + thousandths / 10 % 10),
-                    (char)('0' + thousandths % 10), 'Z'},
-           5);
-    json_write_member_string(w, "time", span_make(text, sizeof text));
+    for (size_t digit = SECONDS_LEN + 3; digit > SECONDS_LEN; digit--, left /= 10)
+        log->time_text[digit] = (char)('0' + left % 10);
+    json_write_member_string(w, "time", span_make(log->time_text, SECONDS_LEN + 5));
 }
 
 static void begin_line(struct json_writer *w, struct gateway_log *log, struct buf *line,

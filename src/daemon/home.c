@@ -155,5 +155,5 @@ void home_close(struct home *home)
     free(home->path);
     free(home->workspace);
     free(home->memories);
-    *home = (struct home)HOME_INIT;
+    *home = HOME_INIT;
 }

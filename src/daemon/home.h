@@ -13,10 +13,7 @@ struct home {
     int lock_fd;
 };
 
-#define HOME_INIT            \
-    {                        \
-        NULL, NULL, NULL, -1 \
-    }
+#define HOME_INIT ((struct home){.lock_fd = -1})
 
 // Makes the directories (0700) and takes the lock. -EBUSY when another process has it. One that
 // said home_leave() is waited for, a minute at most; any other half a second, since who it is may

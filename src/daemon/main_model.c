@@ -25,24 +25,6 @@ int main_model_plan(const struct settings *settings, struct router_plan **ret_pl
     return router_plan_create(&source, ret_plan, ret_errors, err);
 }
 
-// Deployments of a list stand in a plan at the same places.
-static int endpoint_of(const struct llm_config *llm, const struct router_plan *plan,
-                       const struct router_match *match, struct endpoint *ret_endpoint,
-                       struct error *err)
-{
-    size_t first = plan->groups[match->group].members[0];
-    if (first >= model_list_count(&llm->model_list))
-        return 1;
-    struct deployment deployment = model_list_at(&llm->model_list, first);
-    int r = endpoint_of_deployment(llm, &deployment, ret_endpoint, err);
-    if (r < 0)
-        return r;
-    ret_endpoint->name = llm->model;
-    if (strcmp(ret_endpoint->model, "*") == 0 && match->star.data)
-        ret_endpoint->model = match->star.data; // the end of a name, as in "openrouter/*"
-    return 0;
-}
-
 int main_model_endpoint(const struct llm_config *llm, const struct router_plan *plan,
                         struct endpoint *ret_endpoint, struct error *err)
 {
@@ -51,8 +33,16 @@ int main_model_endpoint(const struct llm_config *llm, const struct router_plan *
     int r = endpoint_choose(llm, &found, err);
     if (r < 0 && plan->listed && llm->model &&
         router_plan_find(plan, span_of(llm->model), &match)) {
-        int other = endpoint_of(llm, plan, &match, &found, err);
-        r = other <= 0 ? other : r;
+        // Deployments of a list stand in a plan at the same places.
+        size_t first = plan->groups[match.group].members[0];
+        if (first >= model_list_count(&llm->model_list))
+            return r;
+        struct deployment deployment = model_list_at(&llm->model_list, first);
+        r = endpoint_of_deployment(llm, &deployment, &found, err);
+        if (r == 0)
+            found.name = llm->model;
+        if (r == 0 && strcmp(found.model, "*") == 0 && match.star.data)
+            found.model = match.star.data; // the end of a name, as in "openrouter/*"
     }
     if (r == 0)
         *ret_endpoint = found;

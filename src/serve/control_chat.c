@@ -74,8 +74,8 @@ static void on_turn_event(void *context, const struct turn_event *event)
         return;
     }
     if (chat->exchange && !send_event(chat, event)) {
-        // It does not fit beside what the client has not taken yet, which was sent the text piece
-        // by piece already.
+        // The text, which was sent piece by piece already, does not fit beside what the client has
+        // not taken yet.
         struct turn_outcome outcome = *event->outcome;
         outcome.text = NULL;
         if (!send_event(chat, &(struct turn_event){.kind = TURN_EVENT_END, .outcome = &outcome}))
@@ -95,17 +95,17 @@ static void refuse(struct control *control, struct http_exchange *exchange, unsi
 
 static bool is_name(struct span name)
 {
-    for (size_t i = 0; i < name.len; i++) {
-        unsigned char c = (unsigned char)name.data[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!letter && c != '-' && c != '_' && c != '.')
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.";
+    for (size_t i = 0; i < name.len; i++)
+        if (!memchr(letters, name.data[i], sizeof letters - 1))
             return false;
-    }
     return name.len > 0 && name.len <= CHAT_NAME_LEN_MAX;
 }
 
 // NULL when the message can be taken.
-static const char *refusal(struct http_exchange *exchange, unsigned *ret_status)
+static const char *refusal(const struct control *control, struct http_exchange *exchange,
+                           unsigned *ret_status)
 {
     struct span body = http_exchange_body(exchange);
     *ret_status = 400;
@@ -119,17 +119,17 @@ static const char *refusal(struct http_exchange *exchange, unsigned *ret_status)
     *ret_status = 413;
     if (body.len > CONTROL_MESSAGE_MAX)
         return "the message is larger than 1 MiB";
-    return NULL;
+    *ret_status = 409;
+    return control->env->dispatcher ? NULL : "no agent runs here";
 }
 
 void control_chat_start(struct control *control, struct http_exchange *exchange)
 {
     struct error err = ERROR_INIT;
     unsigned status;
-    const char *sentence = refusal(exchange, &status);
-    if (sentence || !control->env->dispatcher) {
-        refuse(control, exchange, sentence ? status : 409,
-               sentence ? sentence : "no agent runs here");
+    const char *sentence = refusal(control, exchange, &status);
+    if (sentence) {
+        refuse(control, exchange, status, sentence);
         return;
     }
     struct span name = http_exchange_query(exchange, "chat");
