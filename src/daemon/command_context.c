@@ -38,16 +38,6 @@ static void print_parts(struct json_value parts, const char *before)
     }
 }
 
-static void print_context(struct json_value root)
-{
-    page_pad("a first message carries", NAME_WIDTH);
-    printf("%9s %9s\n", "bytes", "~tokens");
-    print_parts(json_get(root, "prompt"), "");
-    print_parts(json_get(root, "tools"), "tool ");
-    print_row("total", json_get(root, "total"));
-    puts("~ is bytes / 4, not a count");
-}
-
 // Without an owner this process is it, for a moment.
 static int measure_here(const struct arguments *arguments, struct buf *ret_json, struct error *err)
 {
@@ -76,10 +66,17 @@ static int run(const struct arguments *arguments, struct error *err)
         r = json_parse(&values, buf_span(&answer), err);
     if (r < 0)
         return r;
-    if (arguments->values[OPTION_JSON])
+    struct json_value root = json_root(&values);
+    if (arguments->values[OPTION_JSON]) {
         page_print_raw(buf_span(&answer));
-    else
-        print_context(json_root(&values));
+    } else {
+        page_pad("a first message carries", NAME_WIDTH);
+        printf("%9s %9s\n", "bytes", "~tokens");
+        print_parts(json_get(root, "prompt"), "");
+        print_parts(json_get(root, "tools"), "tool ");
+        print_row("total", json_get(root, "total"));
+        puts("~ is bytes / 4, not a count");
+    }
     return EXIT_OK;
 }
 

@@ -12,6 +12,7 @@
 #include "daemon/command.h"
 #include "daemon/main_model.h"
 #include "daemon/owner.h"
+#include "daemon/page.h"
 #include "daemon/settings.h"
 #include "daemon/terminal.h"
 #include "router/plan/plan.h"

@@ -10,6 +10,7 @@
 #include "codec/url.h"
 #include "daemon/command.h"
 #include "daemon/owner.h"
+#include "daemon/page.h"
 #include "daemon/settings.h"
 #include "daemon/terminal.h"
 #include "serve/control.h"

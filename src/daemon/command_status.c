@@ -12,6 +12,7 @@
 #include "daemon/command.h"
 #include "daemon/control_client.h"
 #include "daemon/owner.h"
+#include "daemon/page.h"
 #include "daemon/settings.h"
 
 enum {

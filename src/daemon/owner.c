@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "daemon/control_client.h"
 #include "daemon/home.h"
+#include "daemon/page.h"
 #include "loop/loop.h"
 #include "serve/control.h"
 #include "store/journal.h"

@@ -4,8 +4,8 @@
 
 #include "base/buf.h"
 #include "base/error.h"
-#include "daemon/page.h"
 
+struct json;
 struct router_plan;
 
 /*

@@ -127,24 +127,26 @@ static void stop(struct service *service, int number)
                      service);
 }
 
-// What takes a restart: as whom we speak, and where we listen.
-static char *bot_of(const struct telegram_config *config)
+// What takes a restart, a line each: as whom we speak, and where we listen.
+static char *fixed_of(const struct settings_values *values)
 {
-    return telegram_is_wanted(config) ? mem_printf("%s %s", config->token, config->base_url)
-                                      : mem_strdup("");
-}
-
-static char *listener_of(const char *host, int64_t port)
-{
-    return mem_printf("%s %" PRId64, host, port);
+    const struct telegram_config *bot = &values->telegram;
+    bool wanted = telegram_is_wanted(bot);
+    return mem_printf("%s %s\n%s %" PRId64 "\n%s %" PRId64, wanted ? bot->token : "",
+                      wanted ? bot->base_url : "", values->admin.host, values->admin.port,
+                      values->router.host, values->router.port);
 }
 
 // So that nobody believes it to have happened.
-static void tell_what_waits(const char *before, const char *after, const char *what,
-                            struct buf *out)
+static void tell_what_waits(const char *before, const char *after, struct buf *out)
 {
-    if (strcmp(before, after) != 0)
-        buf_printf(out, "; %s change at the next start", what);
+    static const char *const names[] = {"Telegram's token and base URL",
+                                        "the admin listener's address and port",
+                                        "the router's address and port"};
+    struct span old = span_of(before), new = span_of(after);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (!span_equal(span_cut(&old, '\n'), span_cut(&new, '\n')))
+            buf_printf(out, "; %s change at the next start", names[i]);
 }
 
 static int reload(void *context, struct buf *ret_text, struct error *err)
@@ -152,10 +154,7 @@ static int reload(void *context, struct buf *ret_text, struct error *err)
     struct service *service = context;
     struct app *app = &service->app;
     struct settings_values *values = &app->settings.values;
-    CLEANUP(mem_cleanup) char *old_bot = bot_of(&values->telegram);
-    CLEANUP(mem_cleanup) char *old_listener = listener_of(values->admin.host, values->admin.port);
-    CLEANUP(mem_cleanup)
-    char *old_router = listener_of(values->router.host, values->router.port);
+    CLEANUP(mem_cleanup) char *before = fixed_of(values);
     int r = app_reload(app, service->options->arguments, err);
     if (r < 0) {
         error_wrap(err, "the configuration was not reloaded; the old one stays in use");
@@ -176,12 +175,8 @@ static int reload(void *context, struct buf *ret_text, struct error *err)
     if (!app->agent)
         return r;
     buf_printf(ret_text, "; model %s", app->endpoint.name);
-    CLEANUP(mem_cleanup) char *bot = bot_of(&values->telegram);
-    CLEANUP(mem_cleanup) char *listener = listener_of(values->admin.host, values->admin.port);
-    CLEANUP(mem_cleanup) char *router = listener_of(values->router.host, values->router.port);
-    tell_what_waits(old_bot, bot, "Telegram's token and base URL", ret_text);
-    tell_what_waits(old_listener, listener, "the admin listener's address and port", ret_text);
-    tell_what_waits(old_router, router, "the router's address and port", ret_text);
+    CLEANUP(mem_cleanup) char *after = fixed_of(values);
+    tell_what_waits(before, after, ret_text);
     LOG_EVENT(LOG_INFO, "config.reload", "", LOG_TEXT("model", app->endpoint.name));
     return r;
 }
@@ -215,9 +210,8 @@ static int refuse_writable_config(const struct service *service, struct error *e
 {
     const struct app *app = &service->app;
     const char *path = config_path(app->settings.config);
-    if (!path || service->options->allow_writable_config)
-        return 0;
-    if (!lies_in(path, app->home.workspace) && !lies_in(path, app->home.memories))
+    if (!path || service->options->allow_writable_config ||
+        (!lies_in(path, app->home.workspace) && !lies_in(path, app->home.memories)))
         return 0;
     return error_set(err, -EPERM,
                      "the agent's tools can write %s; move it (to /etc/hermes, or the home "

@@ -4,7 +4,6 @@
 
 #include "agent/model_health.h"
 #include "channels/telegram.h"
-#include "codec/document.h"
 #include "llm/endpoint.h"
 #include "store/outbox.h"
 #include "store/store.h"
