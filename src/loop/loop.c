@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -85,7 +84,7 @@ void loop_destroy(struct loop *loop)
     free(loop);
 }
 
-static loop_id slot_take(struct loop *loop, enum slot_kind kind, struct slot **ret_slot)
+static loop_id slot_take(struct loop *loop, struct slot use)
 {
     uint32_t number;
     if (loop->free_count) {
@@ -96,10 +95,9 @@ static loop_id slot_take(struct loop *loop, enum slot_kind kind, struct slot **r
             mem_grow(loop->slots, loop->slot_count, &loop->slot_capacity, sizeof *loop->slots);
         loop->slots[loop->slot_count++] = (struct slot){.generation = 1};
     }
-    struct slot *slot = &loop->slots[number];
-    slot->kind = kind;
-    *ret_slot = slot;
-    return (uint64_t)slot->generation << 32 | number;
+    use.generation = loop->slots[number].generation;
+    loop->slots[number] = use;
+    return (uint64_t)use.generation << 32 | number;
 }
 
 static struct slot *slot_find(const struct loop *loop, loop_id id, enum slot_kind kind)
@@ -120,29 +118,13 @@ static void slot_release(struct loop *loop, struct slot *slot)
     loop->free_slots[loop->free_count++] = (uint32_t)(slot - loop->slots);
 }
 
-static uint32_t to_epoll(unsigned events)
-{
-    return (events & LOOP_READ ? EPOLLIN : 0u) | (events & LOOP_WRITE ? EPOLLOUT : 0u) |
-           (events & LOOP_PEER_CLOSED ? EPOLLRDHUP : 0u);
-}
-
-static unsigned from_epoll(uint32_t events)
-{
-    return (events & EPOLLIN ? LOOP_READ : 0u) | (events & EPOLLOUT ? LOOP_WRITE : 0u) |
-           (events & EPOLLRDHUP ? LOOP_PEER_CLOSED : 0u) |
-           (events & (EPOLLERR | EPOLLHUP) ? LOOP_FAILED : 0u);
-}
-
 loop_id loop_watch(struct loop *loop, int fd, unsigned events, loop_watch_fn *fn, void *context)
 {
-    struct slot *slot;
-    loop_id id = slot_take(loop, SLOT_WATCH, &slot);
-    slot->fd = fd;
-    slot->fn.watch = fn;
-    slot->context = context;
-    struct epoll_event event = {.events = to_epoll(events), .data.u64 = id};
+    loop_id id = slot_take(
+        loop, (struct slot){.kind = SLOT_WATCH, .fd = fd, .fn.watch = fn, .context = context});
+    struct epoll_event event = {.events = events, .data.u64 = id};
     if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
-        slot_release(loop, slot);
+        slot_release(loop, slot_find(loop, id, SLOT_WATCH));
         return 0;
     }
     return id;
@@ -151,7 +133,7 @@ loop_id loop_watch(struct loop *loop, int fd, unsigned events, loop_watch_fn *fn
 void loop_watch_change(struct loop *loop, loop_id id, unsigned events)
 {
     struct slot *slot = slot_find(loop, id, SLOT_WATCH);
-    struct epoll_event event = {.events = to_epoll(events), .data.u64 = id};
+    struct epoll_event event = {.events = events, .data.u64 = id};
     if (slot)
         epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, slot->fd, &event);
 }
@@ -167,10 +149,8 @@ void loop_unwatch(struct loop *loop, loop_id id)
 
 loop_id loop_timer_at(struct loop *loop, int64_t at_ms, loop_timer_fn *fn, void *context)
 {
-    struct slot *slot;
-    loop_id id = slot_take(loop, SLOT_TIMER, &slot);
-    slot->fn.timer = fn;
-    slot->context = context;
+    loop_id id =
+        slot_take(loop, (struct slot){.kind = SLOT_TIMER, .fn.timer = fn, .context = context});
     timer_heap_push(&loop->timers, at_ms, id);
     return id;
 }
@@ -182,10 +162,8 @@ loop_id loop_timer_after(struct loop *loop, int64_t delay_ms, loop_timer_fn *fn,
 
 loop_id loop_defer(struct loop *loop, loop_timer_fn *fn, void *context)
 {
-    struct slot *slot;
-    loop_id id = slot_take(loop, SLOT_DEFERRED, &slot);
-    slot->fn.timer = fn;
-    slot->context = context;
+    loop_id id =
+        slot_take(loop, (struct slot){.kind = SLOT_DEFERRED, .fn.timer = fn, .context = context});
     loop->deferred = mem_grow(loop->deferred, loop->deferred_count, &loop->deferred_capacity,
                               sizeof *loop->deferred);
     loop->deferred[loop->deferred_count++] = id;
@@ -344,8 +322,10 @@ void loop_run_once(struct loop *loop, int64_t max_wait_ms)
     loop->now_ms = clock_monotonic_ms(loop->clock);
     for (int i = 0; i < count; i++) {
         struct slot *slot = slot_find(loop, events[i].data.u64, SLOT_WATCH);
+        unsigned hangup = events[i].events & EPOLLHUP;
         if (slot)
-            slot->fn.watch(slot->context, slot->fd, from_epoll(events[i].events));
+            slot->fn.watch(slot->context, slot->fd,
+                           (events[i].events & ~hangup) | (hangup ? LOOP_FAILED : 0u));
     }
     run_timers(loop);
     run_deferred(loop);

@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -18,10 +19,10 @@ struct loop;
 typedef uint64_t loop_id;
 
 enum loop_events {
-    LOOP_READ = 1,
-    LOOP_WRITE = 2,
-    LOOP_PEER_CLOSED = 4, // the other end will send no more (EPOLLRDHUP)
-    LOOP_FAILED = 8,      // always reported (EPOLLERR, EPOLLHUP)
+    LOOP_READ = EPOLLIN,
+    LOOP_WRITE = EPOLLOUT,
+    LOOP_PEER_CLOSED = EPOLLRDHUP, // the other end will send no more
+    LOOP_FAILED = EPOLLERR,        // or EPOLLHUP; always reported
 };
 
 typedef void loop_watch_fn(void *context, int fd, unsigned events);

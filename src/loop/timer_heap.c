@@ -57,11 +57,3 @@ void timer_heap_pop(struct timer_heap *heap)
         at = first;
     }
 }
-
-bool timer_heap_valid(const struct timer_heap *heap)
-{
-    for (size_t at = 1; at < heap->count; at++)
-        if (due_before(&heap->entries[at], &heap->entries[(at - 1) / 2]))
-            return false;
-    return true;
-}

@@ -24,4 +24,3 @@ void timer_heap_finish(struct timer_heap *heap);
 void timer_heap_push(struct timer_heap *heap, int64_t deadline_ms, uint64_t id);
 bool timer_heap_peek(const struct timer_heap *heap, struct timer_entry *ret_entry);
 void timer_heap_pop(struct timer_heap *heap);
-bool timer_heap_valid(const struct timer_heap *heap); // for tests: parents are due before children

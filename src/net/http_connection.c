@@ -101,7 +101,7 @@ static void settle(struct http_connection *connection)
         return;
     }
     if (events != connection->watched) {
-        connection->watched = (uint8_t)events;
+        connection->watched = events;
         loop_watch_change(connection->server->loop, connection->watch, events);
     }
     if (connection->input.capacity != connection->counted)
@@ -412,7 +412,7 @@ void http_connection_open(struct http_server *server, int fd, const struct socka
     struct http_connection *connection = mem_new(struct http_connection);
     connection->server = server;
     connection->fd = fd;
-    connection->watched = (uint8_t)wanted_events(connection);
+    connection->watched = wanted_events(connection);
     buf_init(&connection->input, server->options.max_header + 2 * READ_BLOCK);
     list_init(&connection->all);
     list_init(&connection->waiting);

@@ -27,12 +27,12 @@ struct http_connection {
     size_t progress;    // bytes of a body since its deadline was set
     size_t counted;     // bytes of `input` that are in http_server.head_bytes
     int fd;
-    uint8_t watched; // the events that the loop was told
-    bool busy;       // its own event is being handled: what it needs is seen to at the end of that
-    bool held;       // more came before the answer was out; it stays in the kernel meanwhile
-    bool blocked;    // the socket took less than there was
-    bool lingering;  // the last answer is out, what still comes is thrown away
-    bool closing;    // to be closed as soon as nobody is using it
+    unsigned watched; // the events that the loop was told
+    bool busy;        // its own event is being handled: what it needs is seen to at the end of that
+    bool held;        // more came before the answer was out; it stays in the kernel meanwhile
+    bool blocked;     // the socket took less than there was
+    bool lingering;   // the last answer is out, what still comes is thrown away
+    bool closing;     // to be closed as soon as nobody is using it
     char peer[INET6_ADDRSTRLEN];
 };
 
