@@ -14,15 +14,114 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "base/mem.h"
 #include "codec/url.h"
-#include "net/http_field.h"
 #include "net/http_transfer.h"
 
 enum {
     CONNECT_DEFAULT_MS = 300 * 1000,
 };
+
+/* A connection: one that is kept, or a new one, which the dialer makes */
+
+static void begin_exchange(struct http_transfer *transfer, struct http_wire *connection)
+{
+    transfer->connection = connection;
+    connection->transfer = transfer;
+    transfer->state = HTTP_EXCHANGING;
+    http_wire_watch(connection, LOOP_READ);
+    http_transfer_send(transfer);
+}
+
+static void on_dialed(void *context, enum http_failure failure, const struct error *err)
+{
+    struct http_transfer *transfer = context;
+    if (failure != HTTP_OK) {
+        http_transfer_fail(transfer, failure, err->code, "%s", err->text);
+        return;
+    }
+    struct http_origin *origin = transfer->over_unix ? NULL : transfer->origin;
+    struct http_wire *connection =
+        http_wire_create(&transfer->client->pool, origin, STEAL(transfer->dial));
+    connection->long_poll = transfer->long_poll;
+    begin_exchange(transfer, connection);
+    http_transfer_put_off(transfer); // of what came together with the handshake no event tells
+}
+
+// What is forwarded goes to the proxy as if it were the server; what is not, through it.
+static void dial(struct http_transfer *transfer)
+{
+    const struct http_origin *origin = transfer->origin;
+    const struct http_proxy *forwarder = http_transfer_forwarder(transfer);
+    struct dial_target target = {
+        .host = origin->host,
+        .authority = origin->authority,
+        .port = origin->port,
+        .secure = origin->secure && !transfer->over_unix,
+        .proxy = transfer->proxy,
+        .unix_socket = transfer->over_unix ? transfer->socket.path : NULL,
+        .timeout_ms = transfer->timeouts.connect,
+    };
+    if (forwarder) {
+        target.host = forwarder->host;
+        target.authority = forwarder->authority;
+        target.port = forwarder->port;
+        target.secure = forwarder->secure;
+        target.proxy = NULL;
+        target.is_proxy = true;
+    }
+    transfer->state = HTTP_DIALING;
+    transfer->dial = dialer_dial(transfer->client->dialer, &target, on_dialed, transfer);
+}
+
+// What must not be sent twice is not sent over a connection that can be seen to have ended. Others
+// are not worth the system call: they are repeated.
+static bool may_be_used(const struct http_transfer *transfer, const struct http_wire *connection)
+{
+    char byte;
+    if (!transfer->once)
+        return true;
+    if (connection->secure)
+        return dial_receive(connection->dial, &byte, 1) == -EAGAIN;
+    return recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+static struct http_wire *take_kept(struct http_transfer *transfer)
+{
+    struct http_wire *connection;
+    if (transfer->fresh || transfer->over_unix)
+        return NULL;
+    while ((connection =
+                http_pool_take(&transfer->client->pool, transfer->origin, transfer->long_poll)) &&
+           !may_be_used(transfer, connection))
+        http_wire_destroy(connection);
+    return connection;
+}
+
+static void connect_to_server(struct http_transfer *transfer)
+{
+    struct error err;
+    struct http_wire *kept = take_kept(transfer);
+    if (kept)
+        begin_exchange(transfer, kept);
+    else if (http_proxy_check(transfer->proxy, transfer->origin->authority, &err) < 0)
+        http_transfer_fail(transfer, HTTP_UNREACHABLE, err.code, "%s", err.text);
+    else
+        dial(transfer);
+}
+
+static void on_event(void *context, int fd, unsigned events)
+{
+    struct http_wire *connection = context;
+    struct http_transfer *transfer = connection->transfer;
+    (void)fd;
+    if (events & LOOP_WRITE)
+        http_transfer_send(transfer);
+    if (transfer->state == HTTP_EXCHANGING && events & (LOOP_READ | LOOP_FAILED))
+        http_transfer_receive(transfer);
+}
 
 /* Begin and end */
 
@@ -102,43 +201,24 @@ static struct http_transfer *transfer_create(struct http_client *client,
     buf_init(&transfer->held, HTTP_PIECE_MAX);
     http_response_init(&transfer->response, strcmp(request->method, "HEAD") == 0);
     list_append(&client->transfers, &transfer->link);
+    list_init(&transfer->deferred);
     return transfer;
-}
-
-// What is wrong with a URL is told like any other failure, when the loop comes to it.
-static void refuse_url(struct http_transfer *transfer, const char *text)
-{
-    struct url url;
-    struct error err = ERROR_INIT;
-    if (url_parse(span_of(text), &url, &err) == 0)
-        error_set(&err, -EINVAL, "a URL may not hold a blank or a control character");
-    http_transfer_fail_later(transfer, HTTP_MISUSED, -EINVAL, "cannot ask this URL: %s", err.text);
-}
-
-static int check(const struct http_request *request, struct error *err)
-{
-    if (request->body_part_count > HTTP_BODY_PARTS_MAX)
-        return error_set(err, -E2BIG, "a request body of more than %d parts", HTTP_BODY_PARTS_MAX);
-    for (size_t i = 0; request->headers && request->headers[i]; i++) {
-        if (i >= HTTP_REQUEST_HEADERS_MAX)
-            return error_set(err, -E2BIG, "more than %d request headers", HTTP_REQUEST_HEADERS_MAX);
-        if (!http_is_field_value(span_of(request->headers[i])))
-            return error_set(err, -EINVAL, "a request header holds a control character");
-    }
-    return 0;
 }
 
 static int prepare(struct http_transfer *transfer, const struct http_request *request,
                    struct error *err)
 {
     struct http_client *client = transfer->client;
+    struct error why = ERROR_INIT;
     struct span target;
+    struct url url;
     int r = 0;
     if (!take_slot(client, transfer))
         return error_set(err, -EAGAIN, "%d requests are under way already", HTTP_TRANSFERS_MAX);
     transfer->origin = http_origin_of(&client->pool, span_of(request->url), &target);
     if (!transfer->origin) {
-        refuse_url(transfer, request->url);
+        url_parse(span_of(request->url), &url, &why);
+        http_transfer_fail(transfer, HTTP_MISUSED, -EINVAL, "cannot ask this URL: %s", why.text);
         return 0;
     }
     if (request->unix_socket)
@@ -153,18 +233,15 @@ int http_client_start(struct http_client *client, const struct http_request *req
                       const struct http_handler *handler, void *context, http_id *ret_id,
                       struct error *err)
 {
-    int r = check(request, err);
-    if (r < 0)
-        return r;
     struct http_transfer *transfer = transfer_create(client, request, handler, context);
-    r = prepare(transfer, request, err);
+    int r = prepare(transfer, request, err);
     if (r < 0) {
         http_transfer_destroy(transfer);
         return r;
     }
     *ret_id = transfer->id;
     if (transfer->state != HTTP_FAILED)
-        http_transfer_connect(transfer);
+        connect_to_server(transfer);
     http_transfer_look_at_limits(transfer);
     return 0;
 }
@@ -194,48 +271,28 @@ void http_client_pause(struct http_client *client, http_id id, bool paused)
         return; // the connection is left alone when next it has something
     transfer->active_ms = loop_now(client->loop);
     http_transfer_look_at_limits(transfer);
-    http_transfer_resume_later(transfer);
+    http_transfer_put_off(transfer);
 }
 
 /* What was put off */
 
-static bool is_put_off(const struct http_transfer *transfer)
-{
-    return transfer->state == HTTP_FAILED || transfer->resuming || transfer->repeating;
-}
-
-static struct http_transfer *find_deferred(struct http_client *client)
-{
-    list_for_each(link, &client->transfers) {
-        struct http_transfer *transfer = list_entry(link, struct http_transfer, link);
-        if (is_put_off(transfer))
-            return transfer;
-    }
-    return NULL;
-}
-
-// As many as there are now: what is put off meanwhile has its own deferred call.
+// What is put off meanwhile has its own deferred call.
 static void on_deferred(void *context)
 {
     struct http_client *client = context;
-    struct http_transfer *transfer;
-    size_t count = 0;
+    struct list now;
     client->deferred = 0;
-    list_for_each(link, &client->transfers)
-        count += is_put_off(list_entry(link, struct http_transfer, link));
-    while (count-- && (transfer = find_deferred(client))) {
-        transfer->resuming = false;
-        list_remove(&transfer->link); // it may be put off again: others go first
-        list_append(&client->transfers, &transfer->link);
-        if (transfer->state == HTTP_FAILED) {
-            struct error err = *transfer->err;
-            http_transfer_end(transfer, transfer->failure, false, &err);
-        } else if (transfer->repeating) {
-            transfer->repeating = false;
-            http_transfer_connect(transfer);
-        } else if (!transfer->paused) {
+    list_init(&now);
+    for (struct list *link; (link = list_shift(&client->put_off));)
+        list_append(&now, link);
+    for (struct list *link; (link = list_shift(&now));) {
+        struct http_transfer *transfer = list_entry(link, struct http_transfer, deferred);
+        if (transfer->state == HTTP_FAILED)
+            http_transfer_end(transfer, false);
+        else if (transfer->state == HTTP_DIALING && !transfer->dial)
+            connect_to_server(transfer);
+        else if (transfer->state == HTTP_EXCHANGING && !transfer->paused)
             http_transfer_resume(transfer);
-        }
     }
 }
 
@@ -254,7 +311,8 @@ int http_client_create(struct loop *loop, struct trust *trust, struct http_clien
     client->on_deferred = on_deferred;
     http_proxies_init(&client->proxies, getenv);
     list_init(&client->transfers);
-    http_pool_init(&client->pool, loop, http_transfer_on_event);
+    list_init(&client->put_off);
+    http_pool_init(&client->pool, loop, on_event);
     *ret_client = client;
     return 0;
 }

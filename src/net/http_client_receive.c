@@ -18,21 +18,17 @@ static enum progress fail(struct http_transfer *transfer, const char *what)
     return GONE;
 }
 
-// Nothing but what TLS says to itself may be left over on a connection that is kept.
-static bool is_quiet(const struct http_transfer *transfer)
+static enum progress complete(struct http_transfer *transfer, bool more_came)
 {
     char byte;
     struct http_wire *connection = transfer->connection;
-    return !connection->secure || dial_receive(connection->dial, &byte, 1) == -EAGAIN;
-}
-
-static enum progress complete(struct http_transfer *transfer, bool more_came)
-{
     bool keep = transfer->response.keep && !more_came && !transfer->over_unix && transfer->sent &&
-                !transfer->send_failed && is_quiet(transfer);
+                !transfer->send_failed;
+    if (keep && connection->secure) // nothing but what TLS says to itself may be left over
+        keep = dial_receive(connection->dial, &byte, 1) == -EAGAIN;
     if (keep)
-        http_wire_watch(transfer->connection, LOOP_READ);
-    http_transfer_end(transfer, HTTP_OK, keep && transfer->connection->watch, NULL);
+        http_wire_watch(connection, LOOP_READ);
+    http_transfer_end(transfer, keep && connection->watch);
     return GONE;
 }
 
@@ -41,7 +37,7 @@ static enum progress after_callback(struct http_transfer *transfer)
     transfer->in_callback = false;
     if (!transfer->cancelled)
         return GOES_ON;
-    http_transfer_end(transfer, HTTP_STOPPED, false, NULL);
+    http_transfer_destroy(transfer);
     return GONE;
 }
 
@@ -115,37 +111,26 @@ static int take_head(struct http_transfer *transfer, char **data, size_t *len,
     return r;
 }
 
-// A head that is not whole: `data` is what was just read, or the end of `partial`.
-static enum progress keep_for_later(struct http_transfer *transfer, const char *data, size_t len)
-{
-    struct buf *partial = &transfer->partial;
-    if (partial->len)
-        buf_consume(partial, partial->len - len);
-    else
-        buf_append(partial, data, len);
-    return GOES_ON;
-}
-
-static enum progress take_answer(struct http_transfer *transfer, char *data, size_t len)
-{
-    enum progress progress = GOES_ON;
-    while (progress == GOES_ON && !transfer->head_told) {
-        int r = take_head(transfer, &data, &len, &progress);
-        if (r == 0)
-            return keep_for_later(transfer, data, len);
-    }
-    return progress == GOES_ON ? take_body(transfer, data, len) : GONE;
-}
-
 static enum progress take(struct http_transfer *transfer, char *data, size_t len)
 {
+    struct buf *partial = &transfer->partial; // a head that is not whole
+    enum progress progress = GOES_ON;
     transfer->heard = true;
-    if (transfer->head_told)
-        return take_body(transfer, data, len);
-    if (transfer->partial.len == 0)
-        return take_answer(transfer, data, len);
-    buf_append(&transfer->partial, data, len); // has room: take_head() sees to it
-    return take_answer(transfer, transfer->partial.data, transfer->partial.len);
+    if (partial->len && !transfer->head_told) {
+        buf_append(partial, data, len); // has room: take_head() sees to it
+        data = partial->data;
+        len = partial->len;
+    }
+    while (progress == GOES_ON && !transfer->head_told) {
+        if (take_head(transfer, &data, &len, &progress) != 0)
+            continue;
+        if (partial->len)
+            buf_consume(partial, partial->len - len);
+        else
+            buf_append(partial, data, len);
+        return GOES_ON;
+    }
+    return progress == GOES_ON ? take_body(transfer, data, len) : GONE;
 }
 
 /*
@@ -174,7 +159,7 @@ static enum progress end_of_connection(struct http_transfer *transfer, int error
     if (!transfer->heard && transfer->connection->used) {
         bool lost = never_arrived(transfer, error);
         if (!transfer->once && (lost || transfer->idempotent)) {
-            http_transfer_repeat_later(transfer);
+            http_transfer_repeat(transfer);
             return GONE; // from this connection
         }
         if (lost) {
@@ -217,16 +202,13 @@ void http_transfer_receive(struct http_transfer *transfer)
             return;
     }
     if (connection->secure) // with TLS inside of TLS the outer one may hold what no event tells of
-        http_transfer_resume_later(transfer);
+        http_transfer_put_off(transfer);
 }
 
 void http_transfer_resume(struct http_transfer *transfer)
 {
-    if (transfer->state != HTTP_EXCHANGING)
-        return;
-    struct http_wire *connection = transfer->connection;
     bool sending = !transfer->sent && !transfer->send_failed;
-    http_wire_watch(connection, LOOP_READ | (sending ? LOOP_WRITE : 0u));
+    http_wire_watch(transfer->connection, LOOP_READ | (sending ? LOOP_WRITE : 0u));
     BUF_AUTO held = transfer->held;
     buf_init(&transfer->held, HTTP_PIECE_MAX);
     if (held.len && take_body(transfer, held.data, held.len) == GONE)

@@ -29,9 +29,10 @@ static size_t body_length(const struct http_transfer *transfer, const struct htt
     return length;
 }
 
-// Which of the headers that could be ours the caller's lines hold.
+// Which of the headers that could be ours the caller's lines hold, and how long these are.
 struct named {
     bool host, accept, framing;
+    size_t bytes;
 };
 
 static bool names(const char *header, const char *name)
@@ -40,27 +41,34 @@ static bool names(const char *header, const char *name)
     return strncasecmp(header, name, len) == 0 && header[len] == ':';
 }
 
-static struct named look_at_headers(const struct http_request *request)
+static int look_at_headers(const struct http_request *request, struct named *named,
+                           struct error *err)
 {
-    struct named named = {false, false, false};
     for (size_t i = 0; request->headers && request->headers[i]; i++) {
         const char *header = request->headers[i];
+        struct span line = span_of(header);
+        if (i >= HTTP_REQUEST_HEADERS_MAX)
+            return error_set(err, -E2BIG, "more than %d request headers", HTTP_REQUEST_HEADERS_MAX);
+        if (!http_is_field_value(line))
+            return error_set(err, -EINVAL, "a request header holds a control character");
+        named->bytes += line.len + 2;
         switch (*header | 0x20) { // hardly one of them begins like these
         case 'h':
-            named.host |= names(header, "Host");
+            named->host |= names(header, "Host");
             break;
         case 'a':
-            named.accept |= names(header, "Accept");
+            named->accept |= names(header, "Accept");
             break;
         case 'c':
-            named.framing |= names(header, "Content-Length");
+            named->framing |= names(header, "Content-Length");
             break;
         case 't':
-            named.framing |= names(header, "Transfer-Encoding");
+            named->framing |= names(header, "Transfer-Encoding");
             break;
         }
     }
-    return named;
+    return named->framing ? error_set(err, -EINVAL, "a request header says how long the body is")
+                          : 0;
 }
 
 // RFC 9110 §8.6: a method that means a body says that there is none.
@@ -69,19 +77,6 @@ static bool wants_length(const struct http_request *request, size_t length)
     return length || request->body.data || request->body_part_count ||
            strcmp(request->method, "POST") == 0 || strcmp(request->method, "PUT") == 0 ||
            strcmp(request->method, "PATCH") == 0;
-}
-
-static size_t room_for(const struct http_transfer *transfer, const struct http_request *request,
-                       struct span target)
-{
-    enum { FIXED = 128 }; // bytes of all that is not counted here
-    size_t room = FIXED + strlen(request->method) + target.len + request->body.len +
-                  strlen(transfer->origin->authority);
-    if (transfer->proxy)
-        room += transfer->origin->prefix_len + HTTP_PROXY_AUTHORIZATION_MAX;
-    for (size_t i = 0; request->headers && request->headers[i]; i++)
-        room += strlen(request->headers[i]) + 2;
-    return room;
 }
 
 static void write_head(struct buf *head, const struct http_transfer *transfer,
@@ -122,10 +117,14 @@ static void write_head(struct buf *head, const struct http_transfer *transfer,
 int http_transfer_compose(struct http_transfer *transfer, const struct http_request *request,
                           struct span target, struct error *err)
 {
+    enum { FIXED = 128 }; // bytes of all that is not counted here
     size_t count = request->body_part_count;
-    struct named named = look_at_headers(request);
-    if (named.framing)
-        return error_set(err, -EINVAL, "a request header says how long the body is");
+    struct named named = {0};
+    int r = look_at_headers(request, &named, err);
+    if (r < 0)
+        return r;
+    if (count > HTTP_BODY_PARTS_MAX)
+        return error_set(err, -E2BIG, "a request body of more than %d parts", HTTP_BODY_PARTS_MAX);
     if (count) {
         struct span *parts = transfer->parts_few;
         if (count > HTTP_PARTS_FEW)
@@ -134,7 +133,10 @@ int http_transfer_compose(struct http_transfer *transfer, const struct http_requ
         transfer->parts = parts;
         transfer->part_count = count;
     }
-    size_t room = room_for(transfer, request, target);
+    size_t room = FIXED + strlen(request->method) + target.len + request->body.len +
+                  strlen(transfer->origin->authority) + named.bytes;
+    if (transfer->proxy)
+        room += transfer->origin->prefix_len + HTTP_PROXY_AUTHORIZATION_MAX;
     bool fits = room < COPIED_BODY_MAX;
     buf_init(&transfer->head, !fits ? COPIED_BODY_MAX : room < SMALL_HEAD ? SMALL_HEAD : room);
     buf_stock_lend(&transfer->client->stock, 0, &transfer->head);
@@ -238,7 +240,7 @@ void http_transfer_send(struct http_transfer *transfer)
     transfer->sent = transfer->sent || r == 0; // an alert of TLS that follows changes nothing
     if (r < 0 && !waiting && connection->used && !transfer->heard && transfer->part_at == 0 &&
         transfer->part_offset == 0 && !connection->secure) {
-        http_transfer_repeat_later(transfer); // even what may be sent only once
+        http_transfer_repeat(transfer); // even what may be sent only once
         return;
     }
     transfer->send_failed = r < 0 && !waiting;

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
+#include <errno.h>
 #include <mbedtls/base64.h>
 #include <stdlib.h>
 #include <string.h>
@@ -224,4 +225,14 @@ const struct http_proxy *http_proxies_find(const struct http_proxies *proxies, b
     if (!proxy->variable || (proxies->none && is_spared(proxies->none, host)))
         return NULL;
     return proxy;
+}
+
+int http_proxy_check(const struct http_proxy *proxy, const char *authority, struct error *err)
+{
+    if (!proxy || proxy->url)
+        return 0;
+    return error_set(err, -EPROTONOSUPPORT,
+                     "cannot connect to %s: the variable %s is not a proxy such as "
+                     "http://host:port or socks5h://host:port",
+                     authority, proxy->variable);
 }

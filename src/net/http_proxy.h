@@ -3,7 +3,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/span.h"
+#include "base/error.h"
 
 /*
  * Which proxy stands before a server, by the variables that curl made customary: http_proxy,
@@ -46,3 +46,7 @@ void http_proxies_finish(struct http_proxies *proxies);
 // NULL: the host (a name, or an address without brackets) is asked directly.
 const struct http_proxy *http_proxies_find(const struct http_proxies *proxies, bool secure,
                                            const char *host);
+
+// -EPROTONOSUPPORT where the variable names no proxy that can be used; NULL is none at all.
+// `authority` is the server's.
+int http_proxy_check(const struct http_proxy *proxy, const char *authority, struct error *err);

@@ -10,8 +10,8 @@
 
 /*
  * What http_client.h promises, kept. Internal to net/. http_transfer.c is the state that all share;
- * on top of it http_client_send.c and http_client_receive.c are what happens on a connection,
- * http_client_connect.c finds one, and http_client.c begins transfers and does what was put off.
+ * on top of it http_client_send.c and http_client_receive.c are what happens on a connection, and
+ * http_client.c begins transfers, finds connections for them and does what was put off.
  */
 enum {
     HTTP_PIECE_MAX = 16 * 1024, // bytes that are read, and handed over, at once
@@ -38,7 +38,8 @@ struct http_client {
     bool ended_was_sent;
     int64_t *repeats; // a counter's slot, or NULL
     loop_id timer, deferred;
-    loop_timer_fn *on_deferred; // for what was put off
+    struct list put_off;        // transfers, until
+    loop_timer_fn *on_deferred; // is called
     int64_t timer_at_ms;
     char piece[HTTP_PIECE_MAX]; // what is being read, by whomever it is for
 };
@@ -46,11 +47,12 @@ struct http_client {
 enum http_transfer_state {
     HTTP_DIALING,
     HTTP_EXCHANGING,
-    HTTP_FAILED, // to be told in a deferred call
+    HTTP_FAILED, // to be ended in a deferred call
 };
 
 struct http_transfer {
-    struct list link; // http_client::transfers
+    struct list link;     // http_client::transfers
+    struct list deferred; // http_client::put_off
     struct http_client *client;
     http_id id;
     enum http_transfer_state state;
@@ -60,7 +62,6 @@ struct http_transfer {
     int64_t start_ms, active_ms; // the last piece, or the end of a pause
     int64_t connect_ms;          // since when this connection is looked for
     bool once, long_poll, idempotent, cancelled, paused, in_callback;
-    bool resuming, repeating; // in a deferred call
 
     struct http_origin *origin;     // NULL only with HTTP_FAILED
     const struct http_proxy *proxy; // NULL: none
@@ -92,24 +93,21 @@ struct http_transfer {
 
 // http_transfer.c
 
-// Ends it: on_done, unless it was cancelled. The connection is kept when `keep`.
-void http_transfer_end(struct http_transfer *transfer, enum http_failure failure, bool keep,
-                       const struct error *err);
-void http_transfer_fail(struct http_transfer *transfer, enum http_failure failure, int code,
-                        const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+// Ends it: on_done, with how it failed if it did. The connection is kept when `keep`.
+void http_transfer_end(struct http_transfer *transfer, bool keep);
 void http_transfer_destroy(struct http_transfer *transfer);        // without a callback
 void http_transfer_look_at_limits(struct http_transfer *transfer); // one has changed
 // The proxy that takes this request instead of its server, whole (RFC 9112 §3.2.2); NULL: none.
 const struct http_proxy *http_transfer_forwarder(const struct http_transfer *transfer);
 void http_client_drop_spares(struct http_client *client);
 
-// In a deferred call, from wherever it is: it fails; it is received on; and the request goes out on
+// In a deferred call, from wherever it is: it is received on; it ends; and the request goes out on
 // a new connection, because the kept one broke before an answer. The last happens once at most: the
 // new one was never used.
-void http_transfer_fail_later(struct http_transfer *transfer, enum http_failure failure, int code,
-                              const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-void http_transfer_resume_later(struct http_transfer *transfer);
-void http_transfer_repeat_later(struct http_transfer *transfer);
+void http_transfer_put_off(struct http_transfer *transfer);
+void http_transfer_fail(struct http_transfer *transfer, enum http_failure failure, int code,
+                        const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void http_transfer_repeat(struct http_transfer *transfer);
 
 // http_client_send.c
 int http_transfer_compose(struct http_transfer *transfer, const struct http_request *request,
@@ -119,9 +117,3 @@ void http_transfer_send(struct http_transfer *transfer); // as much as goes
 // http_client_receive.c; it may be gone afterwards
 void http_transfer_receive(struct http_transfer *transfer);
 void http_transfer_resume(struct http_transfer *transfer);
-
-// http_client_connect.c
-
-// Finds a connection, kept or new. What fails at once is told later: see http_client.c.
-void http_transfer_connect(struct http_transfer *transfer);
-void http_transfer_on_event(void *context, int fd, unsigned events); // of a busy connection

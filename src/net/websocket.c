@@ -255,19 +255,6 @@ static void on_dialed(void *context, enum http_failure failure, const struct err
     run(ws);
 }
 
-static int find_proxy(const struct http_client *client, struct dial_target *target,
-                      struct error *err)
-{
-    target->proxy = http_proxies_find(&client->proxies, target->secure, target->host);
-    if (!target->proxy || target->proxy->url)
-        return 0;
-    return error_set(
-        err, -EPROTONOSUPPORT,
-        "cannot connect to %s: the variable %s is not a proxy such as http://host:port "
-        "or socks5h://host:port",
-        target->authority, target->proxy->variable);
-}
-
 int websocket_open(struct http_client *client, const struct websocket_request *request,
                    const struct websocket_handler *handler, void *context,
                    struct websocket **ret_websocket, struct error *err)
@@ -282,8 +269,10 @@ int websocket_open(struct http_client *client, const struct websocket_request *r
     buf_init(&ws->head, HTTP_HEAD_MAX);
     buf_init(&ws->message, WEBSOCKET_MESSAGE_MAX);
     int r = websocket_prepare(ws, request, &target, err);
-    if (r == 0)
-        r = find_proxy(client, &target, err);
+    if (r == 0) {
+        target.proxy = http_proxies_find(&client->proxies, target.secure, target.host);
+        r = http_proxy_check(target.proxy, target.authority, err);
+    }
     if (r < 0) {
         websocket_free(ws);
         return r;
