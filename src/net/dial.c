@@ -6,7 +6,6 @@
  * make room for another. So one is made at once, which mostly says that nothing has come; a byte
  * that a hasty server sends before it was asked is kept for the first dial_receive().
  */
-#include <assert.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -15,15 +14,13 @@
 
 #include "base/mem.h"
 #include "net/dialer_internal.h"
+#include "net/http_field.h"
 #include "net/http_proxy.h"
 
 enum {
-    TICKETS_IN_A_ROW = 8, // messages of an inner TLS's own that hide what follows them
-    HEX = 16,
+    TICKETS_IN_A_ROW = 8,  // messages of an inner TLS's own that hide what follows them
     LOOKUP_MS = 15 * 1000, // longer than the C library asks by default
 };
-
-static_assert(DIAL_NAMELESS == (int)CURLE_COULDNT_RESOLVE_HOST, "one code, two spellings");
 
 /* Its end */
 
@@ -34,8 +31,10 @@ static void dial_resolved(struct dial *dial, bool failed)
     dial->name = NULL;
     if (!dial->lookup)
         return;
-    dial->lookup->failed = failed;
-    STEAL(dial->lookup)->leader = NULL;
+    struct lookup *lookup = STEAL(dial->lookup);
+    lookup->failed = failed;
+    list_remove(&lookup->link);
+    list_append(&dialer->over, &lookup->link);
     if (!dialer->deferred)
         dialer->deferred = loop_defer(dialer->loop, dialer->on_resolved, dialer);
 }
@@ -109,18 +108,14 @@ static CURLcode configure_tls(CURL *easy, void *ssl_config, void *context)
 static void note_tls_failure(struct dial *dial, CURL *easy, struct span text)
 {
     static const char mark[] = "returned: (-0x";
-    int code = 0;
+    int code = 0, digit;
     ptrdiff_t at = span_find(text, SPAN_LITERAL(mark));
     if (at < 0 || !dial->peer)
         return;
     text = span_skip(text, (size_t)at + sizeof mark - 1);
-    for (; text.len && code < INT16_MAX; text = span_skip(text, 1)) {
-        char c = *text.data;
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-        if (digit < 0)
-            break;
-        code = code * HEX + digit;
-    }
+    for (; text.len && code < INT16_MAX && (digit = http_hex_digit(*text.data)) >= 0;
+         text = span_skip(text, 1))
+        code = code << 4 | digit;
     tls_peer_note(dial->peer, -code, tls_of(easy), dial->fd);
 }
 
@@ -138,16 +133,6 @@ static int on_trace(CURL *easy, curl_infotype type, char *data, size_t len, void
 }
 
 /* A dial */
-
-static void set_url(struct dial *dial)
-{
-    const struct dial_target *target = &dial->target;
-    bool ipv6 = strchr(target->host, ':') != NULL;
-    CLEANUP(mem_cleanup)
-    char *url = mem_printf("http%s://%s%s%s:%u/", target->secure ? "s" : "", ipv6 ? "[" : "",
-                           target->host, ipv6 ? "]" : "", target->port);
-    curl_easy_setopt(dial->easy, CURLOPT_URL, url);
-}
 
 static void set_proxy(struct dial *dial)
 {
@@ -168,9 +153,16 @@ static void set_proxy(struct dial *dial)
     curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 }
 
-static void set_callbacks(struct dial *dial)
+void dial_start(struct dial *dial)
 {
-    CURL *easy = dial->easy;
+    CURL *easy = dial->easy = curl_easy_init();
+    const struct dial_target *target = &dial->target;
+    bool ipv6 = strchr(target->host, ':') != NULL;
+    CLEANUP(mem_cleanup)
+    char *url = mem_printf("http%s://%s%s%s:%u/", target->secure ? "s" : "", ipv6 ? "[" : "",
+                           target->host, ipv6 ? "]" : "", target->port);
+    curl_easy_setopt(easy, CURLOPT_URL, url);
+    set_proxy(dial);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, dial);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, dial);
@@ -179,14 +171,6 @@ static void set_callbacks(struct dial *dial)
     curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L);
     curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_trace);
     curl_easy_setopt(easy, CURLOPT_DEBUGDATA, dial);
-}
-
-void dial_start(struct dial *dial)
-{
-    CURL *easy = dial->easy = curl_easy_init();
-    set_url(dial);
-    set_proxy(dial);
-    set_callbacks(dial);
     curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -196,33 +180,29 @@ void dial_start(struct dial *dial)
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     // Its owner's limit is the one that counts, and comes first; libcurl needs one to share out
     // among a family's addresses.
-    int64_t limit_ms = dial->target.timeout_ms + dial->target.timeout_ms / 4;
+    int64_t limit_ms = target->timeout_ms + target->timeout_ms / 4;
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)limit_ms);
-    if (dial->target.unix_socket)
-        curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, dial->target.unix_socket);
-    if (dial->target.prepare)
-        dial->target.prepare(dial->context, easy);
+    if (target->unix_socket)
+        curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, target->unix_socket);
+    if (target->prepare)
+        target->prepare(dial->context, easy);
     curl_multi_add_handle(dial->dialer->multi, easy);
-}
-
-// A thread that resolves cannot be stopped. It goes on for whoever else wants the name.
-static void orphan(struct dial *dial)
-{
-    dial->fn = NULL;
-    dial->name = NULL;
-    dial->target = (struct dial_target){0};
-    curl_easy_setopt(dial->easy, CURLOPT_VERBOSE, 0L);
-    curl_easy_setopt(dial->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)LOOKUP_MS);
 }
 
 void dial_close(struct dial *dial)
 {
     if (!dial)
         return;
-    if (dial->lookup)
-        orphan(dial);
-    else
+    if (!dial->lookup) {
         dial_free(dial);
+        return;
+    }
+    // An orphan: a thread that resolves cannot be stopped. It goes on for others who want the name.
+    dial->fn = NULL;
+    dial->name = NULL;
+    dial->target = (struct dial_target){0};
+    curl_easy_setopt(dial->easy, CURLOPT_VERBOSE, 0L);
+    curl_easy_setopt(dial->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)LOOKUP_MS);
 }
 
 /* Connected */
@@ -287,15 +267,10 @@ bool dial_is_secure(const struct dial *dial)
 static ssize_t broken(struct dial *dial)
 {
     long socket_errno = 0;
-    if (dial->broken)
-        return dial->broken;
-    curl_easy_getinfo(dial->easy, CURLINFO_OS_ERRNO, &socket_errno);
-    if (tls_peer_saw_end(dial->peer))
-        dial->broken = -ECONNABORTED;
-    else if (tls_peer_lost_socket(dial->peer) && socket_errno > 0)
-        dial->broken = -(int)socket_errno;
-    else
-        dial->broken = -EPROTO;
+    if (!dial->broken) {
+        curl_easy_getinfo(dial->easy, CURLINFO_OS_ERRNO, &socket_errno);
+        dial->broken = tls_peer_errno(dial->peer, (int)socket_errno);
+    }
     return dial->broken;
 }
 

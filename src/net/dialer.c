@@ -6,12 +6,15 @@
  */
 #include "net/dialer.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "net/dialer_internal.h"
+#include "net/http_proxy.h"
 
 /* The loop's side */
 
@@ -75,6 +78,99 @@ static void run(struct dialer *dialer, int fd, int events)
     }
 }
 
+/*
+ * When a dial may begin. libcurl resolves each dial's name on a thread of its own, even if a
+ * hundred want the same one; so the first that wants a name leads, and the others begin when
+ * libcurl has it in its cache, or fail as the first did. Since nobody can stop the thread, a leader
+ * that is closed goes on as an orphan until the name is known, and what it finds is for those who
+ * follow: a name that is never answered costs one thread, however often it is asked for.
+ *
+ * libcurl's cache knows names with their ports, and so do we.
+ */
+static bool is_in_figures(const char *name)
+{
+    unsigned char address[sizeof(struct in6_addr)];
+    return inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1;
+}
+
+static void lead(struct dial *dial)
+{
+    struct lookup *lookup = mem_new(struct lookup);
+    lookup->name = mem_strdup(dial->name);
+    lookup->port = dial->port;
+    lookup->leader = dial;
+    list_init(&lookup->followers);
+    list_append(&dial->dialer->lookups, &lookup->link);
+    dial->lookup = lookup;
+    dial_start(dial);
+}
+
+static void start_queued(struct dialer *dialer)
+{
+    list_for_each(link, &dialer->queue) {
+        struct dial *dial = list_entry(link, struct dial, link);
+        struct lookup *same = NULL;
+        unsigned running = 0;
+        list_for_each(busy, &dialer->lookups) {
+            struct lookup *lookup = list_entry(busy, struct lookup, link);
+            running++;
+            if (lookup->port == dial->port && strcmp(lookup->name, dial->name) == 0)
+                same = lookup;
+        }
+        if (!same && running >= DIALER_LOOKUPS_MAX)
+            continue;
+        list_remove(&dial->link);
+        if (same)
+            list_append(&same->followers, &dial->link);
+        else
+            lead(dial);
+    }
+}
+
+static void lookup_free(struct lookup *lookup)
+{
+    list_remove(&lookup->link);
+    free(lookup->name);
+    free(lookup);
+}
+
+// A dial that is told may close others, which follow the same name or lead another.
+static void on_resolved(void *context)
+{
+    struct dialer *dialer = context;
+    dialer->deferred = 0;
+    while (!list_empty(&dialer->over)) {
+        struct lookup *lookup = list_entry(dialer->over.next, struct lookup, link);
+        for (struct list *link; (link = list_shift(&lookup->followers));) {
+            struct dial *dial = list_entry(link, struct dial, link);
+            if (lookup->failed)
+                dial_fail(dial, CURLE_COULDNT_RESOLVE_HOST);
+            else
+                dial_start(dial);
+        }
+        lookup_free(lookup);
+    }
+    start_queued(dialer);
+}
+
+static void enqueue(struct dial *dial)
+{
+    struct dialer *dialer = dial->dialer;
+    const struct dial_target *target = &dial->target;
+    const struct http_proxy *proxy = target->proxy;
+    dial->resolves_late = proxy && proxy->near_names && !is_in_figures(target->host);
+    bool of_proxy = proxy && !dial->resolves_late;
+    const char *name = of_proxy ? proxy->host : target->host;
+    if (target->unix_socket || is_in_figures(name)) {
+        dial_start(dial);
+        return;
+    }
+    dial->name = name;
+    dial->port = of_proxy ? proxy->port : target->port;
+    list_append(&dialer->queue, &dial->link);
+    start_queued(dialer);
+}
+
 /* The whole */
 
 struct dial *dialer_dial(struct dialer *dialer, const struct dial_target *target, dial_fn *fn,
@@ -84,7 +180,7 @@ struct dial *dialer_dial(struct dialer *dialer, const struct dial_target *target
     *dial = (struct dial){.dialer = dialer, .target = *target, .fn = fn, .context = context};
     dial->fd = -1;
     list_init(&dial->link);
-    dialer_enqueue(dial);
+    enqueue(dial);
     return dial;
 }
 
@@ -103,7 +199,10 @@ int dialer_create(struct loop *loop, struct trust *trust, struct dialer **ret_di
     dialer->loop = loop;
     dialer->trust = trust;
     dialer->multi = curl_multi_init();
-    dialer_lookups_init(dialer);
+    dialer->on_resolved = on_resolved;
+    list_init(&dialer->lookups);
+    list_init(&dialer->over);
+    list_init(&dialer->queue);
     curl_multi_setopt(dialer->multi, CURLMOPT_SOCKETFUNCTION, set_watch);
     curl_multi_setopt(dialer->multi, CURLMOPT_SOCKETDATA, dialer);
     curl_multi_setopt(dialer->multi, CURLMOPT_TIMERFUNCTION, set_timer);
@@ -116,9 +215,16 @@ void dialer_destroy(struct dialer *dialer)
 {
     if (!dialer)
         return;
-    dialer_lookups_finish(dialer);
+    list_for_each(running, &dialer->lookups) {
+        struct lookup *lookup = list_entry(running, struct lookup, link);
+        dial_free(lookup->leader);
+        lookup_free(lookup);
+    }
+    list_for_each(link, &dialer->over)
+        lookup_free(list_entry(link, struct lookup, link));
     curl_multi_cleanup(dialer->multi);
     loop_cancel(dialer->loop, dialer->timer);
+    loop_cancel(dialer->loop, dialer->deferred);
     free(dialer);
     curl_global_cleanup();
 }

@@ -5,9 +5,8 @@
 #include "net/dialer.h"
 #include "net/tls_peer.h"
 
-// What the files of the dialer share: dialer.c drives libcurl's multi handle, dialer_lookups.c
-// decides when a dial may begin, dial.c makes one connection, dialer_failure.c says why there is
-// none. Of the others only the files of websocket.h include this, whose frames libcurl reads and
+// What the files of the dialer share: dialer.c drives libcurl's multi handle and decides when a dial
+// may begin, dial.c makes one connection, dialer_failure.c says why there is none. Of the others only the files of websocket.h include this, whose frames libcurl reads and
 // writes.
 
 struct dialer {
@@ -15,24 +14,21 @@ struct dialer {
     struct trust *trust; // borrowed
     void *multi;         // CURLM *
     loop_id timer;       // libcurl's
-
-    // dialer_lookups.c
-    struct list lookups; // running, or just over
+    struct list lookups; // that run
+    struct list over;    // lookups whose followers have not been told
     struct list queue;   // dials that wait for a place
     loop_id deferred;
     loop_timer_fn *on_resolved; // lets those begin that waited for a name
 };
 
 struct lookup {
-    struct list link;      // dialer.lookups
+    struct list link;      // dialer.lookups, then dialer.over
     struct list followers; // dials that want the same name
     char *name;
     uint16_t port;
-    struct dial *leader; // that libcurl resolves for; NULL: it is over
+    struct dial *leader; // that libcurl resolves for, as long as it runs
     bool failed;         // there is no such name
 };
-
-enum { DIAL_NAMELESS = 6 }; // CURLE_COULDNT_RESOLVE_HOST
 
 struct dial {
     struct list link; // dialer.queue or lookup.followers
@@ -67,11 +63,6 @@ void dial_fail(struct dial *dial, int curl_code);
 void dial_free(struct dial *dial);
 // After CURLE_AGAIN: whether libcurl is to be asked again at once. *tries is 0 at first.
 bool dial_hides_more(struct dial *dial, unsigned *tries);
-
-// dialer_lookups.c
-void dialer_lookups_init(struct dialer *dialer);
-void dialer_lookups_finish(struct dialer *dialer);
-void dialer_enqueue(struct dial *dial); // it starts when it may
 
 // dialer_failure.c
 enum http_failure dial_describe(const struct dial *dial, int curl_code, struct error *err);

@@ -7,14 +7,6 @@
 
 enum { SIZE_MAX_BITS = 60 }; // of a chunk; more hexadecimal digits than that are refused
 
-static int hex_value(unsigned char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    unsigned char lower = c | 0x20;
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 static bool is_line_byte(unsigned char c)
 {
     return c == '\t' || (c >= ' ' && c != 0x7f);
@@ -23,7 +15,7 @@ static bool is_line_byte(unsigned char c)
 // One byte of a line with a chunk's size. 0 or -EBADMSG.
 static int take_size(struct http_chunked *chunked, unsigned char c)
 {
-    int digit = hex_value(c);
+    int digit = http_hex_digit((char)c);
     if (++chunked->line_bytes > HTTP_CHUNK_LINE_MAX)
         return -EBADMSG;
     if (chunked->state == HTTP_CHUNK_EXTENSION) {

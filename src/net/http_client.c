@@ -61,7 +61,7 @@ static void dial(struct http_transfer *transfer)
         .port = origin->port,
         .secure = origin->secure && !transfer->over_unix,
         .proxy = transfer->proxy,
-        .unix_socket = transfer->over_unix ? transfer->socket.path : NULL,
+        .unix_socket = transfer->over_unix ? transfer->socket.kernel.sun_path : NULL,
         .timeout_ms = transfer->timeouts.connect,
     };
     if (forwarder) {

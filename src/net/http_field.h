@@ -32,3 +32,9 @@ bool http_list_next(struct span *rest, struct span *ret_member);
 // Content-Length: digits alone, below 2^63. A list of the same number several times is refused too:
 // RFC 9110 §8.6 lets us.
 bool http_content_length(struct span value, int64_t *ret_bytes);
+
+static inline int http_hex_digit(char c) // its value, or -1
+{
+    char lower = (char)(c | 0x20);
+    return c >= '0' && c <= '9' ? c - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}

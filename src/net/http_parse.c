@@ -208,14 +208,6 @@ bool http_parse_field(struct span *rest, struct span *ret_name, struct span *ret
     return true;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 // RFC 3986 §2.1.
 size_t http_parse_decode(struct span text, bool form, char *out, bool *ret_broken)
 {
@@ -223,8 +215,8 @@ size_t http_parse_decode(struct span text, bool form, char *out, bool *ret_broke
     for (size_t i = 0; i < text.len; i++) {
         char c = text.data[i];
         if (c == '%') {
-            int high = text.len - i > 2 ? hex_digit(text.data[i + 1]) : -1;
-            int low = text.len - i > 2 ? hex_digit(text.data[i + 2]) : -1;
+            int high = text.len - i > 2 ? http_hex_digit(text.data[i + 1]) : -1;
+            int low = text.len - i > 2 ? http_hex_digit(text.data[i + 2]) : -1;
             bool is_escape = high >= 0 && low >= 0;
             *ret_broken = *ret_broken || !is_escape || high + low == 0;
             c = is_escape ? (char)(high << 4 | low) : c;

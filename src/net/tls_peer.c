@@ -101,14 +101,12 @@ bool tls_peer_holds_ticket(const void *ssl)
     return context->MBEDTLS_PRIVATE(state) == MBEDTLS_SSL_TLS1_3_NEW_SESSION_TICKET;
 }
 
-bool tls_peer_lost_socket(const struct tls_peer *peer)
+int tls_peer_errno(const struct tls_peer *peer, int socket_errno)
 {
-    return peer->failure == TLS_PEER_SOCKET_FAILED || peer->failure == 0;
-}
-
-bool tls_peer_saw_end(const struct tls_peer *peer)
-{
-    return peer->failure == MBEDTLS_ERR_SSL_CONN_EOF;
+    if (peer->failure == MBEDTLS_ERR_SSL_CONN_EOF)
+        return -ECONNABORTED;
+    bool lost_socket = peer->failure == TLS_PEER_SOCKET_FAILED || peer->failure == 0;
+    return lost_socket && socket_errno > 0 ? -socket_errno : -EPROTO;
 }
 
 static int describe_certificate(const struct tls_peer *peer, struct error *err)
@@ -166,28 +164,16 @@ static int describe_alert(const struct tls_peer *peer, struct error *err)
 // What of the peer's mbedTLS did not accept; its code tells an expert more.
 static int describe_step(const struct tls_peer *peer, struct error *err)
 {
-    const char *subject = "its part of the handshake";
-    switch (peer->state) {
-    case MBEDTLS_SSL_SERVER_HELLO:
-        subject = "the version, cipher or curve that it chose";
-        break;
-    case MBEDTLS_SSL_ENCRYPTED_EXTENSIONS:
-        subject = "an extension that it chose";
-        break;
-    case MBEDTLS_SSL_SERVER_CERTIFICATE:
-        subject = "its certificate";
-        break;
-    case MBEDTLS_SSL_SERVER_KEY_EXCHANGE:
-        subject = "the curve that it chose or the signature that it made";
-        break;
-    case MBEDTLS_SSL_CERTIFICATE_VERIFY:
-        subject = "the signature that it made";
-        break;
-    default:
-        break;
-    }
-    return error_set(err, -EPROTO, "%s cannot be accepted (mbedTLS -0x%04x)", subject,
-                     (unsigned)-peer->failure);
+    static const char *const subjects[] = {
+        [MBEDTLS_SSL_SERVER_HELLO] = "the version, cipher or curve that it chose",
+        [MBEDTLS_SSL_ENCRYPTED_EXTENSIONS] = "an extension that it chose",
+        [MBEDTLS_SSL_SERVER_CERTIFICATE] = "its certificate",
+        [MBEDTLS_SSL_SERVER_KEY_EXCHANGE] = "the curve that it chose or the signature that it made",
+        [MBEDTLS_SSL_CERTIFICATE_VERIFY] = "the signature that it made",
+    };
+    const char *subject = (size_t)peer->state < ARRAY_LEN(subjects) ? subjects[peer->state] : NULL;
+    return error_set(err, -EPROTO, "%s cannot be accepted (mbedTLS -0x%04x)",
+                     subject ? subject : "its part of the handshake", (unsigned)-peer->failure);
 }
 
 int tls_peer_describe(const struct tls_peer *peer, int broken, struct error *err)

@@ -4,16 +4,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/mem.h"
-
-_Static_assert(UNIX_SOCKET_ADDRESS_SIZE == sizeof((struct sockaddr_un){0}.sun_path),
-               "an address is as long as the kernel takes");
 
 // The kernel follows /proc/self/fd/N to the directory, whatever the length of its name.
 static int address_through_directory(const char *path, struct unix_socket_address *ret_address,
@@ -28,14 +23,15 @@ static int address_through_directory(const char *path, struct unix_socket_addres
     FD_AUTO fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return error_errno(err, errno, "cannot open the directory %s", directory);
-    int n = snprintf(ret_address->path, sizeof ret_address->path, "/proc/self/fd/%d/%s", fd, name);
-    if (n >= (int)sizeof ret_address->path)
+    struct sockaddr_un *kernel = &ret_address->kernel;
+    int n = snprintf(kernel->sun_path, sizeof kernel->sun_path, "/proc/self/fd/%d/%s", fd, name);
+    if (n >= (int)sizeof kernel->sun_path)
         return error_set(err, -ENAMETOOLONG, "the name of the socket %s is too long", path);
     if (access("/proc/self/fd", X_OK) < 0)
         return error_set(err, -ENAMETOOLONG,
                          "the path of the socket %s is longer than %d bytes, and there is no /proc "
                          "through which it could be shortened: choose a shorter home",
-                         path, UNIX_SOCKET_ADDRESS_SIZE - 1);
+                         path, (int)sizeof kernel->sun_path - 1);
     ret_address->directory = fd;
     fd = -1;
     return 0;
@@ -46,8 +42,8 @@ int unix_socket_address(const char *path, struct unix_socket_address *ret_addres
 {
     struct unix_socket_address address = UNIX_SOCKET_ADDRESS_INIT;
     int r = 0;
-    if (strlen(path) < sizeof address.path)
-        memcpy(address.path, path, strlen(path) + 1);
+    if (strlen(path) < sizeof address.kernel.sun_path)
+        memcpy(address.kernel.sun_path, path, strlen(path) + 1);
     else
         r = address_through_directory(path, &address, err);
     if (r == 0)
@@ -58,22 +54,14 @@ int unix_socket_address(const char *path, struct unix_socket_address *ret_addres
 void unix_socket_address_finish(struct unix_socket_address *address)
 {
     fd_close(&address->directory);
-    address->path[0] = '\0';
-}
-
-static struct sockaddr_un kernel_address(const struct unix_socket_address *address)
-{
-    struct sockaddr_un un = {.sun_family = AF_UNIX};
-    memcpy(un.sun_path, address->path, strlen(address->path) + 1);
-    return un;
 }
 
 // Non-blocking, so that a listener whose queue is full says so instead of making us wait.
 static int try_connect(const struct unix_socket_address *address, int flags, int *ret_fd)
 {
-    struct sockaddr_un un = kernel_address(address);
     FD_AUTO fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&un, sizeof un) < 0)
+    if (fd < 0 ||
+        connect(fd, (const struct sockaddr *)&address->kernel, sizeof address->kernel) < 0)
         return -errno;
     *ret_fd = fd;
     fd = -1;
@@ -102,9 +90,9 @@ static int clear_the_way(const char *path, const struct unix_socket_address *add
 static int bind_and_listen(const char *path, const struct unix_socket_address *address, int backlog,
                            int *ret_fd, struct error *err)
 {
-    struct sockaddr_un un = kernel_address(address);
     FD_AUTO fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0 || fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&un, sizeof un) < 0)
+    if (fd < 0 || fchmod(fd, 0600) < 0 ||
+        bind(fd, (const struct sockaddr *)&address->kernel, sizeof address->kernel) < 0)
         return error_errno(err, errno, "cannot listen on %s", path);
     if (chmod(path, 0600) < 0 || listen(fd, backlog) < 0) {
         int reason = errno;

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <stdbool.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "base/error.h"
 
@@ -11,15 +13,13 @@
  */
 #define UNIX_SOCKET_PREFIX "unix:"
 
-enum { UNIX_SOCKET_ADDRESS_SIZE = 108 }; // bytes of sun_path, with the terminating NUL
-
 struct unix_socket_address {
-    char path[UNIX_SOCKET_ADDRESS_SIZE];
-    int directory; // -1, or open for as long as `path` is to mean something
+    struct sockaddr_un kernel;
+    int directory; // -1, or open for as long as the kernel's is to mean something
 };
-#define UNIX_SOCKET_ADDRESS_INIT \
-    {                            \
-        "", -1                   \
+#define UNIX_SOCKET_ADDRESS_INIT                 \
+    {                                            \
+        {.sun_family = AF_UNIX}, .directory = -1 \
     }
 
 int unix_socket_address(const char *path, struct unix_socket_address *ret_address,
