@@ -41,23 +41,20 @@ static int take_size(struct http_chunked *chunked, unsigned char c)
     return 0;
 }
 
-// A token and a colon, as http_field_split() has it; the value is the rest of the line.
-static int take_trailer_name(struct http_chunked *chunked, unsigned char c)
-{
-    bool ends = c == ':' && chunked->state == HTTP_CHUNK_TRAILER_NAME;
-    chunked->state = ends ? HTTP_CHUNK_TRAILER_LINE : HTTP_CHUNK_TRAILER_NAME;
-    return ends || http_is_token(span_make((const char *)&c, 1)) ? 0 : -EBADMSG;
-}
-
 static int take_trailer(struct http_chunked *chunked, unsigned char c)
 {
     bool begins = chunked->state == HTTP_CHUNK_TRAILER;
+    bool in_name = chunked->state == HTTP_CHUNK_TRAILER_NAME || (begins && chunked->strict);
     if (++chunked->line_bytes > HTTP_CHUNK_TRAILER_MAX)
         return -EBADMSG;
     if (begins && c == '\r')
         chunked->state = HTTP_CHUNK_LAST_LF;
-    else if (chunked->state == HTTP_CHUNK_TRAILER_NAME || (begins && chunked->strict))
-        return take_trailer_name(chunked, c);
+    else if (in_name && !begins && c == ':') // as http_field_split() has it
+        chunked->state = HTTP_CHUNK_TRAILER_LINE;
+    else if (in_name && http_is_token(span_make(&c, 1)))
+        chunked->state = HTTP_CHUNK_TRAILER_NAME;
+    else if (in_name)
+        return -EBADMSG;
     else if (c == '\r')
         chunked->state = HTTP_CHUNK_TRAILER_LF;
     else if (is_line_byte(c))
@@ -68,11 +65,26 @@ static int take_trailer(struct http_chunked *chunked, unsigned char c)
 }
 
 // A byte that can only be one thing.
-static int take_fixed(struct http_chunked *chunked, unsigned char c, unsigned char expected,
-                      enum http_chunked_state next)
+static int take_fixed(struct http_chunked *chunked, unsigned char c)
 {
-    chunked->state = next;
-    return c == expected ? 0 : -EBADMSG;
+    static const struct {
+        unsigned char expected;
+        enum http_chunked_state next;
+    } fixed[] = {
+        [HTTP_CHUNK_SIZE_LF] = {'\n', HTTP_CHUNK_DATA},
+        [HTTP_CHUNK_DATA_CR] = {'\r', HTTP_CHUNK_DATA_LF},
+        [HTTP_CHUNK_DATA_LF] = {'\n', HTTP_CHUNK_SIZE},
+        [HTTP_CHUNK_TRAILER_LF] = {'\n', HTTP_CHUNK_TRAILER},
+        [HTTP_CHUNK_LAST_LF] = {'\n', HTTP_CHUNK_DONE},
+    };
+    enum http_chunked_state state = chunked->state;
+    chunked->state = fixed[state].next;
+    if (state == HTTP_CHUNK_SIZE_LF) {
+        chunked->line_bytes = 0;
+        if (chunked->left == 0)
+            chunked->state = HTTP_CHUNK_TRAILER;
+    }
+    return c == fixed[state].expected ? 0 : -EBADMSG;
 }
 
 static int take(struct http_chunked *chunked, unsigned char c)
@@ -82,27 +94,13 @@ static int take(struct http_chunked *chunked, unsigned char c)
     case HTTP_CHUNK_DIGITS:
     case HTTP_CHUNK_EXTENSION:
         return take_size(chunked, c);
-    case HTTP_CHUNK_SIZE_LF:
-        chunked->line_bytes = 0;
-        chunked->last = chunked->left == 0;
-        return take_fixed(chunked, c, '\n', chunked->last ? HTTP_CHUNK_TRAILER : HTTP_CHUNK_DATA);
-    case HTTP_CHUNK_DATA_CR:
-        return take_fixed(chunked, c, '\r', HTTP_CHUNK_DATA_LF);
-    case HTTP_CHUNK_DATA_LF:
-        return take_fixed(chunked, c, '\n', HTTP_CHUNK_SIZE);
     case HTTP_CHUNK_TRAILER:
     case HTTP_CHUNK_TRAILER_NAME:
     case HTTP_CHUNK_TRAILER_LINE:
         return take_trailer(chunked, c);
-    case HTTP_CHUNK_TRAILER_LF:
-        return take_fixed(chunked, c, '\n', HTTP_CHUNK_TRAILER);
-    case HTTP_CHUNK_LAST_LF:
-        return take_fixed(chunked, c, '\n', HTTP_CHUNK_DONE);
-    case HTTP_CHUNK_DATA:
-    case HTTP_CHUNK_DONE:
-        break;
+    default:
+        return take_fixed(chunked, c);
     }
-    return -EBADMSG;
 }
 
 int http_chunked_decode(struct http_chunked *chunked, char *data, size_t len, size_t *ret_used,

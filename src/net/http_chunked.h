@@ -34,14 +34,9 @@ enum http_chunked_state {
 struct http_chunked {
     enum http_chunked_state state;
     bool strict;       // a request's: no blanks behind a size, trailers that are fields
-    bool last;         // the chunk of size 0
     uint64_t left;     // bytes of this chunk
     size_t line_bytes; // of this line, or of the trailer
 };
-#define HTTP_CHUNKED_INIT \
-    {                     \
-        0                 \
-    }
 
 /*
  * Decodes as much of the `len` bytes at `data` as belongs to the body: *ret_used of them, of which

@@ -1,7 +1,5 @@
 #include "net/http_field.h"
 
-#include <strings.h>
-
 // The characters of a token (RFC 9110 §5.6.2), one bit each.
 static const uint64_t token_bits[2] = {0x03ff6cfa00000000, 0x57ffffffc7fffffe};
 
@@ -48,11 +46,6 @@ bool http_field_split(struct span line, struct span *ret_name, struct span *ret_
     return true;
 }
 
-bool http_same_name(struct span a, struct span b)
-{
-    return a.len == b.len && strncasecmp(a.data, b.data, a.len) == 0;
-}
-
 bool http_same(struct span text, const char *word)
 {
     return http_same_name(text, span_of(word));
@@ -81,12 +74,9 @@ bool http_list_has(struct span list, const char *word)
 
 bool http_content_length(struct span value, int64_t *ret_bytes)
 {
-    int64_t bytes;
-    for (size_t i = 0; i < value.len; i++)
-        if (value.data[i] < '0' || value.data[i] > '9')
-            return false;
-    if (!span_to_i64(value, &bytes))
+    uint64_t bytes;
+    if (!span_to_u64(value, &bytes) || bytes > INT64_MAX)
         return false;
-    *ret_bytes = bytes;
+    *ret_bytes = (int64_t)bytes;
     return true;
 }

@@ -92,23 +92,18 @@ static int take_coding(struct http_parse *parse, struct span value)
     return 0;
 }
 
-// Anything but blanks and what ends an authority or begins another.
-static bool is_host_char(char c)
-{
-    static const bool others[256] = {
-        ['/'] = true, ['\\'] = true, ['?'] = true, ['#'] = true, ['@'] = true,
-        [','] = true, ['"'] = true,  ['<'] = true, ['>'] = true,
-    };
-    return (unsigned char)c > ' ' && c != 0x7f && !others[(unsigned char)c];
-}
-
-// RFC 9112 §3.2: exactly one. What could not stand between "//" and "/" is no host.
+// RFC 9112 §3.2: exactly one. What could not stand between "//" and "/", or ends an authority or
+// begins another, is no host.
 static int take_host(struct http_parse *parse, struct span value)
 {
+    static const bool forbidden[256] = {
+        ['/'] = true,  ['\\'] = true, ['?'] = true, ['#'] = true, ['@'] = true,
+        [0x7f] = true, [','] = true,  ['"'] = true, ['<'] = true, ['>'] = true,
+    };
     if (parse->has_host)
         return refuse(parse, 400);
     for (size_t i = 0; i < value.len; i++)
-        if (!is_host_char(value.data[i]))
+        if ((unsigned char)value.data[i] <= ' ' || forbidden[(unsigned char)value.data[i]])
             return refuse(parse, 400);
     parse->has_host = true;
     return 0;
@@ -123,10 +118,9 @@ static int take_connection(struct http_parse *parse, struct span value)
 
 static int take_expectation(struct http_parse *parse, struct span value)
 {
-    if (http_same(value, "100-continue"))
-        parse->expects_continue = true;
-    else
-        parse->expects_more = true;
+    bool known = http_same(value, "100-continue");
+    parse->expects_continue |= known;
+    parse->expects_more |= !known;
     return 0;
 }
 
@@ -148,15 +142,8 @@ static int parse_field_line(struct http_parse *parse, struct span line)
     if (!http_field_split(line, &name, &value))
         return refuse(parse, 400);
     for (size_t i = 0; i < sizeof known_fields / sizeof known_fields[0]; i++)
-        if (name.len == known_fields[i].name.len && http_same_name(name, known_fields[i].name))
+        if (http_same_name(name, known_fields[i].name))
             return known_fields[i].take(parse, value);
-    return 0;
-}
-
-static int finish(struct http_parse *parse)
-{
-    if ((parse->is_chunked && parse->has_length) || (!parse->has_host && !parse->is_1_0))
-        return refuse(parse, 400);
     return 0;
 }
 
@@ -189,11 +176,14 @@ ssize_t http_parse_head(struct http_parse *parse, struct span head)
         size_t len = (size_t)(end - line) - 1;
         parse->at = parse->searched = (size_t)(end - head.data) + 1;
         bool is_end = len == 0 && parse->line_seen;
-        int r = is_end ? finish(parse) : parse_line(parse, (struct span){line, len}, head.data);
-        if (r < 0)
-            return r;
+        if (is_end &&
+            ((parse->is_chunked && parse->has_length) || (!parse->has_host && !parse->is_1_0)))
+            return refuse(parse, 400);
         if (is_end)
             return (ssize_t)parse->at;
+        int r = parse_line(parse, (struct span){line, len}, head.data);
+        if (r < 0)
+            return r;
     }
     return 0;
 }

@@ -1,6 +1,7 @@
 #include "net/http_pool.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -34,14 +35,6 @@ void http_pool_finish(struct http_pool *pool)
 
 /* Origins */
 
-static bool is_target(struct span text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if ((unsigned char)text.data[i] <= ' ' || (unsigned char)text.data[i] >= 0x7f)
-            return false;
-    return true;
-}
-
 static struct http_origin *origin_find(struct http_pool *pool, struct span url)
 {
     list_for_each(link, &pool->origins) {
@@ -65,27 +58,22 @@ static void forget_one(struct http_pool *pool)
         origin_destroy(pool, oldest);
 }
 
-// The Host field names a port only where it is not the scheme's own.
-static char *authority_of(const struct url *url)
-{
-    const char *open = url->ipv6 ? "[" : "", *close = url->ipv6 ? "]" : "";
-    if (url->port == (url->secure ? 443 : 80))
-        return mem_printf("%s%.*s%s", open, (int)url->host.len, url->host.data, close);
-    return mem_printf("%s%.*s%s:%u", open, (int)url->host.len, url->host.data, close, url->port);
-}
-
 static struct http_origin *origin_create(struct http_pool *pool, struct span text)
 {
     struct url url;
+    char port[sizeof ":65535"] = "";
     if (url_parse(text, &url, NULL) < 0)
         return NULL;
+    if (url.port != (url.secure ? 443 : 80)) // the Host field does not name the scheme's own
+        snprintf(port, sizeof port, ":%u", url.port);
     if (pool->origin_count >= HTTP_ORIGINS_MAX)
         forget_one(pool);
     struct http_origin *origin = mem_new(struct http_origin);
     origin->prefix_len = (size_t)(url.authority.data + url.authority.len - text.data);
     origin->prefix = mem_strndup(text.data, origin->prefix_len);
     origin->host = mem_strndup(url.host.data, url.host.len);
-    origin->authority = authority_of(&url);
+    origin->authority =
+        mem_printf("%s%s%s%s", url.ipv6 ? "[" : "", origin->host, url.ipv6 ? "]" : "", port);
     origin->secure = url.secure;
     origin->port = url.port;
     list_init(&origin->idle);
@@ -101,7 +89,7 @@ struct http_origin *http_origin_of(struct http_pool *pool, struct span url, stru
         origin = origin_create(pool, url);
     struct span rest = origin ? span_skip(url, origin->prefix_len) : SPAN_ABSENT;
     rest = span_cut(&rest, '#');
-    if (!origin || !is_target(rest))
+    if (!origin || span_printable(rest) < rest.len || span_find(rest, SPAN_LITERAL(" ")) >= 0)
         return NULL;
     origin->users++;
     *ret_rest = rest;
@@ -147,23 +135,15 @@ void http_wire_destroy(struct http_wire *connection)
     free(connection);
 }
 
-// Whatever comes over an idle connection ends it, but for TLS's own messages (tickets).
-static void on_idle(struct http_wire *connection, unsigned events)
-{
-    char byte;
-    bool said_nothing = connection->secure && !(events & LOOP_FAILED) &&
-                        dial_receive(connection->dial, &byte, 1) == -EAGAIN;
-    if (!said_nothing)
-        http_wire_destroy(connection);
-}
-
 static void on_event(void *context, int fd, unsigned events)
 {
+    char byte;
     struct http_wire *connection = context;
     if (connection->transfer)
         connection->pool->on_busy(connection, fd, events);
-    else
-        on_idle(connection, events);
+    else if (!connection->secure || events & LOOP_FAILED ||
+             dial_receive(connection->dial, &byte, 1) != -EAGAIN)
+        http_wire_destroy(connection); // only TLS's own messages (tickets) do not end an idle one
 }
 
 void http_wire_watch(struct http_wire *connection, unsigned events)

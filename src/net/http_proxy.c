@@ -8,8 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/buf.h"
 #include "base/mem.h"
+#include "base/span.h"
 
 /* Reading the variables */
 
@@ -17,11 +17,11 @@ static char *basic(const char *user, const char *password)
 {
     unsigned char text[HTTP_PROXY_CREDENTIALS_MAX * 2];
     size_t len = 0;
-    BUF_AUTO credentials = BUF_INIT(HTTP_PROXY_CREDENTIALS_MAX);
-    buf_printf(&credentials, "%s:%s", user, password ? password : "");
-    if (buf_is_full(&credentials) ||
-        mbedtls_base64_encode(text, sizeof text, &len, (const unsigned char *)credentials.data,
-                              credentials.len) != 0)
+    CLEANUP(mem_cleanup)
+    char *credentials = mem_printf("%s:%s", user, password ? password : "");
+    if (strlen(credentials) > HTTP_PROXY_CREDENTIALS_MAX ||
+        mbedtls_base64_encode(text, sizeof text, &len, (const unsigned char *)credentials,
+                              strlen(credentials)) != 0)
         return NULL;
     return mem_printf("Basic %.*s", (int)len, (const char *)text);
 }
@@ -37,64 +37,63 @@ static char *part(CURLU *url, CURLUPart what, unsigned flags)
     return copy;
 }
 
-static bool read_scheme(struct http_proxy *proxy, const char *scheme)
-{
-    static const char *const socks[] = {"socks4", "socks4a", "socks5", "socks5h"};
-    proxy->secure = strcmp(scheme, "https") == 0;
-    proxy->http = proxy->secure || strcmp(scheme, "http") == 0;
-    proxy->near_names = strcmp(scheme, "socks5") == 0 || strcmp(scheme, "socks4") == 0;
-    for (size_t i = 0; i < ARRAY_LEN(socks); i++)
-        if (strcmp(scheme, socks[i]) == 0)
-            return true;
-    return proxy->http;
-}
+static const struct scheme {
+    const char *name;
+    bool http, near_names, secure;
+    uint16_t port; // of a proxy that names none
+} schemes[] = {
+    {"http", .http = true, .port = HTTP_PROXY_PORT},
+    {"https", .http = true, .secure = true, .port = HTTPS_PROXY_PORT},
+    {"socks4", .near_names = true, .port = HTTP_PROXY_PORT},
+    {"socks4a", .port = HTTP_PROXY_PORT},
+    {"socks5", .near_names = true, .port = HTTP_PROXY_PORT},
+    {"socks5h", .port = HTTP_PROXY_PORT},
+};
 
 static void take_url(struct http_proxy *proxy, CURLU *url)
 {
-    CLEANUP(mem_cleanup) char *scheme = part(url, CURLUPART_SCHEME, 0);
+    CLEANUP(mem_cleanup) char *name = part(url, CURLUPART_SCHEME, 0);
     CLEANUP(mem_cleanup) char *host = part(url, CURLUPART_HOST, 0);
     CLEANUP(mem_cleanup) char *port = part(url, CURLUPART_PORT, 0);
-    uint64_t number = HTTP_PROXY_PORT;
-    if (!scheme || !host || !read_scheme(proxy, scheme) ||
-        (port && (!span_to_u64(span_of(port), &number) || number == 0 || number > UINT16_MAX)))
-        return;
-    if (!port && proxy->secure)
-        number = HTTPS_PROXY_PORT;
-    proxy->port = (uint16_t)number;
     CLEANUP(mem_cleanup) char *user = part(url, CURLUPART_USER, 0);
     CLEANUP(mem_cleanup) char *password = part(url, CURLUPART_PASSWORD, 0);
+    const struct scheme *scheme = NULL;
+    for (size_t i = 0; name && i < ARRAY_LEN(schemes); i++)
+        if (strcmp(name, schemes[i].name) == 0)
+            scheme = &schemes[i];
+    uint64_t number = scheme ? scheme->port : 0;
+    if (!scheme || !host ||
+        (port && (!span_to_u64(span_of(port), &number) || number == 0 || number > UINT16_MAX)))
+        return;
+    proxy->http = scheme->http;
+    proxy->near_names = scheme->near_names;
+    proxy->secure = scheme->secure;
+    proxy->port = (uint16_t)number;
     proxy->user = part(url, CURLUPART_USER, CURLU_URLDECODE);
     proxy->password = part(url, CURLUPART_PASSWORD, CURLU_URLDECODE);
     proxy->authorization = proxy->user ? basic(proxy->user, proxy->password) : NULL;
     if ((user && !proxy->authorization) || (password && !proxy->password))
         return; // a control character, or too long
     proxy->authority = mem_printf("%s:%u", host, proxy->port);
-    proxy->url = mem_printf("%s://%s", scheme, proxy->authority);
-    size_t len = strlen(host);
-    bool bracketed = *host == '[';
-    proxy->host = mem_strndup(host + bracketed, len - 2 * (size_t)bracketed);
+    proxy->url = mem_printf("%s://%s", name, proxy->authority);
+    size_t bracket = *host == '[';
+    proxy->host = mem_strndup(host + bracket, strlen(host) - 2 * bracket);
 }
 
 // "socks5h://user:password@host:port/", of which all but the host may be missing: then it is http.
-static void read_proxy(struct http_proxy *proxy, const char *variable, const char *value)
+static void try_variable(struct http_proxy *proxy, http_proxy_variable_fn *read_variable,
+                         const char *name)
 {
-    *proxy = (struct http_proxy){.variable = variable};
+    const char *value = read_variable(name);
+    if (proxy->variable || !value || !*value)
+        return;
+    proxy->variable = name;
     CURLU *url = strlen(value) <= HTTP_PROXY_URL_MAX ? curl_url() : NULL;
     CLEANUP(mem_cleanup)
     char *text = mem_printf("%s%s", strstr(value, "://") ? "" : "http://", value);
     if (url && curl_url_set(url, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK)
         take_url(proxy, url);
     curl_url_cleanup(url);
-}
-
-static bool try_variable(struct http_proxy *proxy, http_proxy_variable_fn *read_variable,
-                         const char *name)
-{
-    const char *value = read_variable(name);
-    if (proxy->variable || !value || !*value)
-        return proxy->variable != NULL;
-    read_proxy(proxy, name, value);
-    return true;
 }
 
 void http_proxies_init(struct http_proxies *proxies, http_proxy_variable_fn *read_variable)
@@ -195,11 +194,6 @@ static bool covers_name(struct span entry, const struct host *host)
            (before == 0 || host->name.data[before - 1] == '.');
 }
 
-static bool is_separator(char c)
-{
-    return c == ',' || c == ' ' || c == '\t';
-}
-
 static bool is_spared(const char *list, const char *name)
 {
     struct host host = {.name = without_end_dot(span_of(name))};
@@ -207,9 +201,7 @@ static bool is_spared(const char *list, const char *name)
     if (strcmp(list, "*") == 0)
         return true;
     while (*list) {
-        size_t len = 0;
-        while (list[len] && !is_separator(list[len]))
-            len++;
+        size_t len = strcspn(list, ", \t");
         struct span entry = span_make(list, len);
         if (host.family == AF_UNSPEC ? covers_name(entry, &host) : covers_address(entry, &host))
             return true;

@@ -488,7 +488,7 @@ struct span http_exchange_header(const struct http_exchange *exchange, const cha
 {
     struct span wanted = span_of(name), rest = exchange->fields, field, value;
     while (http_parse_field(&rest, &field, &value))
-        if (field.len == wanted.len && http_same_name(field, wanted))
+        if (http_same_name(field, wanted))
             return value;
     return SPAN_ABSENT;
 }

@@ -6,7 +6,7 @@
 
 struct fields {     // of one head, those that frame it
     int64_t length; // -1: not said
-    bool coded, chunked, close, keep_alive;
+    bool chunked, close, keep_alive;
 };
 
 void http_response_init(struct http_response *response, bool to_head)
@@ -39,11 +39,6 @@ static struct span cut_line(struct span *rest)
     return line;
 }
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 static bool begins_like_http(struct span bytes)
 {
     static const char begin[] = "HTTP/1.";
@@ -54,59 +49,40 @@ static bool begins_like_http(struct span bytes)
 // "HTTP/1.1 200 OK"; the reason, and the blank before it, may be missing.
 static int read_status(struct span line, int *ret_minor, int *ret_status)
 {
-    enum { STATUS_AT = 9, REASON_AT = 12 };
+    enum { STATUS_AT = 9, STATUS_LEN = 3, REASON_AT = 12 };
     const char *text = line.data;
-    if (line.len < REASON_AT || !begins_like_http(line) || !is_digit(text[7]) || text[8] != ' ')
-        return -EBADMSG;
-    for (int i = STATUS_AT; i < REASON_AT; i++)
-        if (!is_digit(text[i]))
-            return -EBADMSG;
-    if ((line.len > REASON_AT && text[REASON_AT] != ' ') || text[STATUS_AT] == '0' ||
+    uint64_t status;
+    if (line.len < REASON_AT || !begins_like_http(line) || text[7] < '0' || text[7] > '9' ||
+        text[8] != ' ' || !span_to_u64(span_make(text + STATUS_AT, STATUS_LEN), &status) ||
+        status < 100 || (line.len > REASON_AT && text[REASON_AT] != ' ') ||
         !http_is_field_value(line))
         return -EBADMSG;
     *ret_minor = text[7] - '0';
-    *ret_status = (text[9] - '0') * 100 + (text[10] - '0') * 10 + (text[11] - '0');
-    return 0;
-}
-
-static int take_length(struct fields *fields, struct span value, struct error *err)
-{
-    int64_t length;
-    if (!http_content_length(value, &length))
-        return error_set(err, -EBADMSG, "it sent a Content-Length that is not a number");
-    if (fields->length >= 0 && fields->length != length)
-        return error_set(err, -EBADMSG, "it sent two different Content-Lengths");
-    fields->length = length;
-    return 0;
-}
-
-static int take_coding(struct fields *fields, struct span value, struct error *err)
-{
-    if (fields->coded || !http_same(value, "chunked"))
-        return error_set(err, -EBADMSG, "it used an unknown transfer coding");
-    fields->coded = fields->chunked = true;
+    *ret_status = (int)status;
     return 0;
 }
 
 static int take_field(struct fields *fields, struct span line, struct error *err)
 {
     struct span name, value;
+    int64_t length;
     if (!http_field_split(line, &name, &value))
         return error_set(err, -EBADMSG, "it sent a header line that is not HTTP");
-    switch (name.len) { // few names have these lengths
-    case sizeof "Content-Length" - 1:
-        return http_same(name, "Content-Length") ? take_length(fields, value, err) : 0;
-    case sizeof "Transfer-Encoding" - 1:
-        return http_same(name, "Transfer-Encoding") ? take_coding(fields, value, err) : 0;
-    case sizeof "Connection" - 1:
-        if (http_same(name, "Connection")) {
-            fields->close |= http_list_has(value, "close");
-            fields->keep_alive |= http_list_has(value, "keep-alive");
-        }
-        return 0;
-    default:
-        return 0;
+    if (http_same_name(name, SPAN_LITERAL("Content-Length"))) {
+        if (!http_content_length(value, &length))
+            return error_set(err, -EBADMSG, "it sent a Content-Length that is not a number");
+        if (fields->length >= 0 && fields->length != length)
+            return error_set(err, -EBADMSG, "it sent two different Content-Lengths");
+        fields->length = length;
+    } else if (http_same_name(name, SPAN_LITERAL("Transfer-Encoding"))) {
+        if (fields->chunked || !http_same(value, "chunked"))
+            return error_set(err, -EBADMSG, "it used an unknown transfer coding");
+        fields->chunked = true;
+    } else if (http_same_name(name, SPAN_LITERAL("Connection"))) {
+        fields->close |= http_list_has(value, "close");
+        fields->keep_alive |= http_list_has(value, "keep-alive");
     }
+    return 0;
 }
 
 static void frame(struct http_response *response, const struct fields *fields, int minor)
@@ -155,14 +131,6 @@ int http_response_head(struct http_response *response, struct span bytes, size_t
     return 1;
 }
 
-static int take_length_body(struct http_response *response, size_t len, size_t *ret_used)
-{
-    size_t used = response->left < (int64_t)len ? (size_t)response->left : len;
-    response->left -= (int64_t)used;
-    *ret_used = used;
-    return response->left == 0;
-}
-
 int http_response_body(struct http_response *response, char *data, size_t len, size_t *ret_used,
                        size_t *ret_decoded)
 {
@@ -172,7 +140,9 @@ int http_response_body(struct http_response *response, char *data, size_t len, s
     case HTTP_BODY_CHUNKED:
         return http_chunked_decode(&response->chunked, data, len, ret_used, ret_decoded);
     case HTTP_BODY_LENGTH:
-        r = take_length_body(response, len, ret_used);
+        *ret_used = response->left < (int64_t)len ? (size_t)response->left : len;
+        response->left -= (int64_t)*ret_used;
+        r = response->left == 0;
         break;
     case HTTP_BODY_NONE:
         *ret_used = 0;

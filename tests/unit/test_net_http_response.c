@@ -270,13 +270,13 @@ static void lines_without_an_end(void **state)
 {
     (void)state;
     char line[HTTP_CHUNK_TRAILER_MAX + 64];
-    struct http_chunked chunked = HTTP_CHUNKED_INIT;
+    struct http_chunked chunked = {0};
     size_t used, decoded;
     memset(line, 'a', sizeof line);
     memcpy(line, "1;", 2);
     assert_int_equal(http_chunked_decode(&chunked, line, sizeof line, &used, &decoded), -EBADMSG);
     assert_true(used <= HTTP_CHUNK_LINE_MAX + 1);
-    chunked = (struct http_chunked)HTTP_CHUNKED_INIT;
+    chunked = (struct http_chunked){0};
     memset(line, 'a', sizeof line);
     memcpy(line, "0\r\n", 3);
     assert_int_equal(http_chunked_decode(&chunked, line, sizeof line, &used, &decoded), -EBADMSG);
