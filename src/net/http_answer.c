@@ -52,23 +52,13 @@ static void cut(struct http_exchange *exchange, bool reset)
     http_exchange_free(exchange);
 }
 
-static void cut_and_tell(struct http_exchange *exchange, bool reset)
+void http_exchange_gone(struct http_exchange *exchange, bool reset)
 {
     struct http_server *server = exchange->server;
     uint64_t id = exchange->id;
     cut(exchange, reset);
     if (server->options.on_gone)
         server->options.on_gone(server->options.ctx, id);
-}
-
-void http_exchange_gone(struct http_exchange *exchange)
-{
-    cut_and_tell(exchange, true);
-}
-
-void http_exchange_left(struct http_exchange *exchange)
-{
-    cut_and_tell(exchange, exchange->state != HTTP_OPEN);
 }
 
 static bool is_ours(struct span name)
@@ -174,17 +164,12 @@ static void put_status(struct head *head, unsigned status)
 // RFC 9110 §5.6.7. Read from the clock and written once a second.
 static void put_date(struct http_server *server, struct head *head)
 {
-    static const char days[] = "SunMonTueWedThuFriSat";
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     if (loop_now(server->loop) >= server->date_until_ms) {
         int64_t wall_ms = loop_wall(server->loop);
         time_t seconds = (time_t)(wall_ms / 1000);
         struct tm t;
         gmtime_r(&seconds, &t);
-        snprintf(server->date, sizeof server->date,
-                 "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n", days + 3 * (t.tm_wday % 7),
-                 t.tm_mday % 100, months + 3 * (t.tm_mon % 12), (t.tm_year + 1900) % 10000,
-                 t.tm_hour % 100, t.tm_min % 100, t.tm_sec % 100);
+        strftime(server->date, sizeof server->date, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &t);
         server->date_until_ms = loop_now(server->loop) + 1000 - wall_ms % 1000;
     }
     put(head, span_of(server->date));
@@ -386,19 +371,6 @@ static struct span trail(const struct http_exchange *exchange)
     return span_make(text + from, to - from);
 }
 
-static void consume_stream(struct http_exchange *exchange, size_t len)
-{
-    exchange->stream_sent += len;
-    exchange->chunk_left -= len;
-    // Moving the rest to the front only when it is the smaller half keeps the copying linear.
-    if (exchange->stream_sent >= exchange->stream.len / 2) {
-        buf_consume(&exchange->stream, exchange->stream_sent);
-        exchange->stream_sent = 0;
-    }
-    if (!exchange->stream.len && exchange->stream.capacity > STREAM_KEEP)
-        buf_finish(&exchange->stream);
-}
-
 static size_t least(size_t a, size_t b)
 {
     return a < b ? a : b;
@@ -414,7 +386,15 @@ static void consume(struct http_exchange *exchange, size_t sent, struct span aft
         buf_clear(&exchange->lead);
         exchange->lead_sent = 0;
     }
-    consume_stream(exchange, of_stream);
+    exchange->stream_sent += of_stream;
+    exchange->chunk_left -= of_stream;
+    // Moving the rest to the front only when it is the smaller half keeps the copying linear.
+    if (exchange->stream_sent >= exchange->stream.len / 2) {
+        buf_consume(&exchange->stream, exchange->stream_sent);
+        exchange->stream_sent = 0;
+    }
+    if (!exchange->stream.len && exchange->stream.capacity > STREAM_KEEP)
+        buf_finish(&exchange->stream);
     if (!lead_gone || exchange->chunk_left)
         return;
     exchange->last_begun = exchange->last_begun || after.len > 2;
@@ -457,12 +437,6 @@ static size_t send_some(struct http_exchange *exchange)
     return sent;
 }
 
-// What was written while a chunk was on its way makes a chunk of its own.
-static bool has_more(const struct http_exchange *exchange)
-{
-    return http_exchange_pending(exchange) || (exchange->state == HTTP_DONE && !is_out(exchange));
-}
-
 void http_answer_flush(struct http_connection *connection)
 {
     struct http_exchange *exchange = connection->exchange;
@@ -470,12 +444,14 @@ void http_answer_flush(struct http_connection *connection)
         return;
     connection->blocked = false;
     size_t sent = 0;
-    do {
+    do { // what was written while a chunk was on its way makes a chunk of its own
         sent += send_some(exchange);
-    } while (!connection->blocked && !connection->closing && has_more(exchange));
+    } while (
+        !connection->blocked && !connection->closing &&
+        (http_exchange_pending(exchange) || (exchange->state == HTTP_DONE && !is_out(exchange))));
     if (connection->closing) { // the client is lost
         if (exchange->id)
-            http_exchange_gone(exchange);
+            http_exchange_gone(exchange, true);
         return;
     }
     if (!connection->blocked)

@@ -108,24 +108,21 @@ static void settle(struct http_connection *connection)
         count_input(connection);
 }
 
-static struct http_connection *first_waiting(const struct http_server *server)
-{
-    return list_empty(&server->waiting)
-               ? NULL
-               : list_entry(server->waiting.next, struct http_connection, waiting);
-}
-
 static void set_timer(struct http_server *server, int64_t at_ms);
 
 static void on_timer(void *ctx)
 {
     struct http_server *server = ctx;
-    struct http_connection *first;
     server->timer = 0;
-    while ((first = first_waiting(server)) && first->deadline_ms <= loop_now(server->loop))
+    while (!list_empty(&server->waiting)) {
+        struct http_connection *first =
+            list_entry(server->waiting.next, struct http_connection, waiting);
+        if (first->deadline_ms > loop_now(server->loop)) {
+            set_timer(server, first->deadline_ms);
+            return;
+        }
         http_connection_expire(first);
-    if (first)
-        set_timer(server, first->deadline_ms);
+    }
 }
 
 // A timer that fires too early costs one pass; moving it at every byte would cost more.
@@ -138,6 +135,8 @@ static void set_timer(struct http_server *server, int64_t at_ms)
     server->timer = loop_timer_at(server->loop, at_ms, on_timer, server);
 }
 
+static void flush(struct http_connection *connection);
+
 // What is put on the list meanwhile waits for the next pass.
 static void run_all(void *ctx)
 {
@@ -148,7 +147,7 @@ static void run_all(void *ctx)
     for (struct list *link; (link = list_shift(&server->todo));)
         list_append(&now, link);
     for (struct list *link; (link = list_shift(&now));)
-        http_connection_run(list_entry(link, struct http_connection, todo));
+        flush(list_entry(link, struct http_connection, todo));
 }
 
 void http_connection_await(struct http_connection *connection)
@@ -186,11 +185,11 @@ void http_connection_expire(struct http_connection *connection)
     struct http_exchange *exchange = connection->exchange;
     list_remove(&connection->waiting);
     if (is_handled(connection) && exchange->id)
-        http_exchange_gone(exchange);
+        http_exchange_gone(exchange, true);
     else if (is_handled(connection))
         http_connection_reset(connection);
     else if (!connection->lingering && (exchange || connection->input.len))
-        http_request_refuse_late(connection);
+        http_request_refuse(connection, 408);
     http_connection_close(connection);
 }
 
@@ -215,15 +214,13 @@ void http_connection_answered(struct http_connection *connection)
     bool unread = exchange->unread || connection->held;
     http_exchange_free(exchange);
     connection->held = connection->blocked = false;
-    if (keep_alive) {
-        http_connection_await(connection);
-    } else if (unread) {
+    connection->lingering = !keep_alive && unread;
+    if (connection->lingering)
         shutdown(connection->fd, SHUT_WR);
-        connection->lingering = true;
+    if (keep_alive || unread)
         http_connection_await(connection);
-    } else {
+    else
         connection->closing = true;
-    }
     bool needs_more = connection->closing || connection->lingering || connection->input.len ||
                       wanted_events(connection) != connection->watched;
     if (needs_more && !connection->busy)
@@ -262,47 +259,30 @@ static void receive_more(struct http_connection *connection)
     take_input(connection);
 }
 
-// Most requests come in one piece and never see a buffer of the connection.
-static void receive_first(struct http_connection *connection)
+static void receive(struct http_connection *connection)
 {
     char block[READ_BLOCK];
+    bool lingering = connection->lingering;
+    if (!lingering && connection->exchange && connection->exchange->left) {
+        http_request_receive(connection);
+        return;
+    }
+    if (!lingering && connection->input.len) {
+        receive_more(connection);
+        return;
+    }
     ssize_t n = recv(connection->fd, block, sizeof block, 0);
     if (!came(connection, n))
         return;
+    if (lingering) {
+        connection->discarded += (size_t)n;
+        connection->closing = connection->discarded > LINGER_MAX;
+        return;
+    }
+    // Most requests come in one piece and never see a buffer of the connection.
     struct span rest = http_request_take(connection, (struct span){block, (size_t)n});
     if (rest.len && !buf_append_span(&connection->input, rest))
         connection->closing = true;
-}
-
-static void linger(struct http_connection *connection)
-{
-    char block[READ_BLOCK];
-    ssize_t n = recv(connection->fd, block, sizeof block, 0);
-    if (came(connection, n))
-        connection->discarded += (size_t)n;
-    if (connection->discarded > LINGER_MAX)
-        connection->closing = true;
-}
-
-static void receive(struct http_connection *connection)
-{
-    struct http_exchange *exchange = connection->exchange;
-    if (connection->lingering)
-        linger(connection);
-    else if (exchange && exchange->left)
-        http_request_receive(connection);
-    else if (connection->input.len)
-        receive_more(connection);
-    else
-        receive_first(connection);
-}
-
-static bool may_still_read(const struct http_exchange *exchange)
-{
-    const struct http_server *server = exchange->server;
-    if (exchange->state == HTTP_OPEN)
-        return server->is_unix || !exchange->is_1_0;
-    return server->is_unix || server->options.on_half_closed;
 }
 
 static void on_probe(void *context);
@@ -320,7 +300,7 @@ static void probe(struct http_connection *connection)
     else if (exchange->state == HTTP_STREAMING && server->options.on_half_closed)
         server->options.on_half_closed(server->options.ctx, exchange);
     if (connection->closing && connection->exchange && connection->exchange->id)
-        http_exchange_gone(connection->exchange);
+        http_exchange_gone(connection->exchange, true);
 }
 
 static void on_probe(void *context)
@@ -339,19 +319,22 @@ static void on_probe(void *context)
 static void depart(struct http_connection *connection, unsigned events)
 {
     struct http_exchange *exchange = connection->exchange;
+    bool is_unix = connection->server->is_unix, is_open = exchange->state == HTTP_OPEN;
     bool failed = events & LOOP_FAILED;
+    bool may_still_read = is_unix || (is_open ? !exchange->is_1_0
+                                              : connection->server->options.on_half_closed != NULL);
     if (!exchange->id)
         connection->closing = connection->closing || failed;
     else if (failed)
-        http_exchange_gone(exchange);
+        http_exchange_gone(exchange, true);
     else if (exchange->half_closed)
         return;
-    else if (may_still_read(exchange)) {
-        connection->exchange->half_closed = true;
-        if (!connection->server->is_unix)
+    else if (may_still_read) {
+        exchange->half_closed = true;
+        if (!is_unix)
             probe(connection);
     } else
-        http_exchange_left(exchange);
+        http_exchange_gone(exchange, !is_open); // before an answer without a reset
 }
 
 static void take_leftover(struct http_connection *connection)
@@ -383,7 +366,7 @@ static void on_event(void *ctx, int fd, unsigned events)
     settle(connection);
 }
 
-void http_connection_run(struct http_connection *connection)
+static void flush(struct http_connection *connection)
 {
     connection->busy = true;
     if (!connection->closing && !connection->blocked)
@@ -395,16 +378,16 @@ void http_connection_run(struct http_connection *connection)
 
 static void format_peer(struct http_connection *connection, const struct sockaddr *peer)
 {
-    static const char mapped[] = "::ffff:"; // an IPv4 client of a socket for both families
-    char text[INET6_ADDRSTRLEN];
-    const void *bytes = peer->sa_family == AF_INET6
-                            ? (const void *)&((const struct sockaddr_in6 *)peer)->sin6_addr
-                            : (const void *)&((const struct sockaddr_in *)peer)->sin_addr;
-    if (!inet_ntop(peer->sa_family, bytes, text, sizeof text))
-        return;
-    bool is_mapped = strncmp(text, mapped, sizeof mapped - 1) == 0 && strchr(text, '.');
-    const char *shown = is_mapped ? text + sizeof mapped - 1 : text;
-    memcpy(connection->peer, shown, strlen(shown) + 1);
+    int family = peer->sa_family;
+    const struct in6_addr *six = &((const struct sockaddr_in6 *)peer)->sin6_addr;
+    const void *bytes = six;
+    if (family == AF_INET) {
+        bytes = &((const struct sockaddr_in *)peer)->sin_addr;
+    } else if (family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(six)) { // of a socket for both families
+        family = AF_INET;
+        bytes = &six->s6_addr[sizeof *six - sizeof(struct in_addr)];
+    }
+    inet_ntop(family, bytes, connection->peer, sizeof connection->peer); // a file has no address
 }
 
 void http_connection_open(struct http_server *server, int fd, const struct sockaddr *peer)

@@ -113,7 +113,6 @@ void http_connection_close(struct http_connection *connection); // at once
 void http_connection_await(struct http_connection *connection); // a deadline from now
 void http_connection_reset(struct http_connection *connection); // so that it cannot look complete
 void http_connection_touch(struct http_connection *connection); // it is looked at soon
-void http_connection_run(struct http_connection *connection);
 void http_connection_expire(struct http_connection *connection);
 bool http_connection_is_dispensable(const struct http_connection *connection);
 // Sends what the socket takes and returns how much that was. Marks the connection blocked when it
@@ -128,12 +127,12 @@ struct span http_request_take(struct http_connection *connection, struct span da
 // The same straight from the socket, for a body whose length is known.
 void http_request_receive(struct http_connection *connection);
 void http_request_send_continue(struct http_connection *connection);
-void http_request_refuse_late(struct http_connection *connection); // 408: not whole in time
-void http_exchange_free(struct http_exchange *exchange);           // accepts NULL
+// Of what was not whole in time (408), or is no request.
+void http_request_refuse(struct http_connection *connection, unsigned status);
+void http_exchange_free(struct http_exchange *exchange); // accepts NULL
 void http_server_drop_spares(struct http_server *server);
 
 // http_answer.c
 void http_answer_flush(struct http_connection *connection);
 void http_answer_flush_ended(struct http_connection *connection); // only what no handler still has
-void http_exchange_gone(struct http_exchange *exchange);          // cut, and the handler is told
-void http_exchange_left(struct http_exchange *exchange); // the same before an answer, and no reset
+void http_exchange_gone(struct http_exchange *exchange, bool reset); // cut, and the handler is told

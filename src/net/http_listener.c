@@ -68,31 +68,29 @@ static int listen_on(const struct http_server_options *options, const struct add
     return 0;
 }
 
-static int open_listener(struct http_server *server, int *ret_fd, struct error *err)
-{
-    struct addrinfo *list;
-    const char *address = server->options.address ? server->options.address : "";
-    size_t prefix = sizeof UNIX_SOCKET_PREFIX - 1;
-    server->is_unix = strncmp(address, UNIX_SOCKET_PREFIX, prefix) == 0;
-    if (server->is_unix)
-        return unix_socket_listen(address + prefix, LISTEN_BACKLOG, ret_fd, err);
-    int r = bind_address(&server->options, &list, err);
-    if (r < 0)
-        return r;
-    r = listen_on(&server->options, list, ret_fd, &server->port, err);
-    freeaddrinfo(list);
-    return r;
-}
-
 int http_listener_open(struct http_server *server, loop_watch_fn *fn, struct error *err)
 {
-    int r = open_listener(server, &server->listen_fd, err);
+    struct http_server_options *options = &server->options;
+    struct span address = span_of(options->address);
+    struct addrinfo *list;
+    int r;
+    server->is_unix = span_starts_with(address, UNIX_SOCKET_PREFIX);
+    if (server->is_unix) {
+        r = unix_socket_listen(options->address + sizeof UNIX_SOCKET_PREFIX - 1, LISTEN_BACKLOG,
+                               &server->listen_fd, err);
+    } else {
+        r = bind_address(options, &list, err);
+        if (r < 0)
+            return r;
+        r = listen_on(options, list, &server->listen_fd, &server->port, err);
+        freeaddrinfo(list);
+    }
     if (r < 0)
         return r;
     server->listen_watch = loop_watch(server->loop, server->listen_fd, LOOP_READ, fn, server);
     if (!server->listen_watch)
         return error_errno(err, errno, "cannot watch the HTTP server's socket");
-    server->options.address = NULL; // the caller's
+    options->address = NULL; // the caller's
     return 0;
 }
 

@@ -38,21 +38,19 @@ enum {
 
 static struct http_exchange *take_spare(struct http_server *server, size_t room)
 {
-    if (room > SPARE_ROOM || !server->spare_count) {
-        size_t rounded = room < SPARE_ROOM ? SPARE_ROOM : room;
-        struct http_exchange *exchange = mem_alloc(sizeof *exchange + rounded);
-        memset(exchange, 0, sizeof *exchange);
-        exchange->room = rounded;
-        return exchange;
+    if (room <= SPARE_ROOM && server->spare_count) {
+        struct http_exchange *spare = server->spares[--server->spare_count];
+        *spare = (struct http_exchange){.body = spare->body,
+                                        .headers = spare->headers,
+                                        .lead = spare->lead,
+                                        .stream = spare->stream,
+                                        .room = spare->room};
+        return spare;
     }
-    struct http_exchange *spare = server->spares[--server->spare_count];
-    struct http_exchange clean = {.body = spare->body,
-                                  .headers = spare->headers,
-                                  .lead = spare->lead,
-                                  .stream = spare->stream,
-                                  .room = spare->room};
-    *spare = clean;
-    return spare;
+    room = room < SPARE_ROOM ? SPARE_ROOM : room;
+    struct http_exchange *exchange = mem_alloc(sizeof *exchange + room);
+    *exchange = (struct http_exchange){.room = room};
+    return exchange;
 }
 
 static struct http_exchange *create_exchange(struct http_connection *connection, struct span head)
@@ -186,17 +184,6 @@ static void answer_refusal(struct http_exchange *exchange)
     http_exchange_reply_take(exchange, exchange->refusal, type, &body);
 }
 
-static void enter(struct http_exchange *exchange)
-{
-    struct http_server *server = exchange->server;
-    uint16_t slot = server->free_slots[--server->free_count];
-    exchange->id = ++server->next_serial << 16 | slot;
-    server->slots[slot] = exchange;
-    server->open_exchanges++;
-    list_append(&server->open, &exchange->open);
-    exchange->state = HTTP_OPEN;
-}
-
 static void hand_over(struct http_exchange *exchange)
 {
     struct http_server *server = exchange->server;
@@ -205,7 +192,12 @@ static void hand_over(struct http_exchange *exchange)
         answer_refusal(exchange);
         return;
     }
-    enter(exchange);
+    uint16_t slot = server->free_slots[--server->free_count];
+    exchange->id = ++server->next_serial << 16 | slot;
+    server->slots[slot] = exchange;
+    server->open_exchanges++;
+    list_append(&server->open, &exchange->open);
+    exchange->state = HTTP_OPEN;
     server->options.on_request(server->options.ctx, exchange);
 }
 
@@ -223,19 +215,13 @@ static void refuse_at_once(struct http_exchange *exchange, unsigned status)
     answer_at_once(exchange);
 }
 
-static void refuse_head(struct http_connection *connection, unsigned status)
-{
-    connection->parse = (struct http_parse){0}; // nothing of it is believed
-    refuse_at_once(create_exchange(connection, SPAN_ABSENT), status);
-}
-
-void http_request_refuse_late(struct http_connection *connection)
+void http_request_refuse(struct http_connection *connection, unsigned status)
 {
     if (!connection->exchange) {
-        connection->parse = (struct http_parse){0};
+        connection->parse = (struct http_parse){0}; // nothing of it is believed
         create_exchange(connection, SPAN_ABSENT);
     }
-    refuse_at_once(connection->exchange, 408);
+    refuse_at_once(connection->exchange, status);
 }
 
 static void check_head(struct http_exchange *exchange, bool expects_more)
@@ -294,9 +280,9 @@ static size_t take_head(struct http_connection *connection, struct span data)
     bool had_line = parse->line_seen;
     ssize_t len = http_parse_head(parse, data);
     if (len < 0) {
-        refuse_head(connection, parse->refusal);
+        http_request_refuse(connection, parse->refusal);
     } else if ((len ? (size_t)len : data.len) > max) {
-        refuse_head(connection, parse->line_seen ? 431 : 414);
+        http_request_refuse(connection, parse->line_seen ? 431 : 414);
     } else if (len) {
         begin_request(connection, (struct span){data.data, (size_t)len}, data.len > (size_t)len);
         return (size_t)len;
@@ -398,25 +384,17 @@ struct span http_request_take(struct http_connection *connection, struct span da
     return connection->closing || connection->lingering ? SPAN_ABSENT : data;
 }
 
-static char *room_for_body(struct http_exchange *exchange, size_t len)
-{
-    if (!is_thrown_away(exchange) && !has_room(exchange, len))
-        refuse(exchange, 503);
-    if (is_thrown_away(exchange))
-        return NULL;
-    char *room = buf_reserve(&exchange->body, len);
-    if (!room)
-        refuse(exchange, 503); // no memory
-    return room;
-}
-
 // False when there is nothing more to read for now.
 static bool receive_piece(struct http_exchange *exchange)
 {
     char dump[16 * 1024];
     struct http_connection *connection = exchange->connection;
     size_t len = exchange->left < BODY_STEP ? (size_t)exchange->left : BODY_STEP;
-    char *room = room_for_body(exchange, len);
+    if (!is_thrown_away(exchange) && !has_room(exchange, len))
+        refuse(exchange, 503);
+    char *room = is_thrown_away(exchange) ? NULL : buf_reserve(&exchange->body, len);
+    if (!room && !is_thrown_away(exchange))
+        refuse(exchange, 503); // no memory
     if (!room && len > sizeof dump)
         len = sizeof dump;
     ssize_t n = recv(connection->fd, room ? room : dump, len, 0);
@@ -459,13 +437,6 @@ struct span http_exchange_path(const struct http_exchange *exchange)
     return exchange->path;
 }
 
-static bool is_called(struct span raw, char *room, const char *name)
-{
-    bool broken = false;
-    size_t len = http_parse_decode(raw, true, room, &broken);
-    return http_same(span_make(room, len), name);
-}
-
 // What is decoded lies at the same place of `decoded` as it has in the target. The decoded path,
 // which comes before it, cannot reach there: decoding never makes a text longer.
 struct span http_exchange_query(const struct http_exchange *exchange, const char *name)
@@ -476,7 +447,8 @@ struct span http_exchange_query(const struct http_exchange *exchange, const char
         struct span value = span_cut(&rest, '&');
         struct span key = span_cut(&value, '=');
         char *room = exchange->decoded + (key.data - exchange->target.data);
-        if (!is_called(key, room, name))
+        size_t len = http_parse_decode(key, true, room, &broken);
+        if (!http_same(span_make(room, len), name))
             continue;
         room += key.len;
         return span_make(room, http_parse_decode(value, true, room, &broken));

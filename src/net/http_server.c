@@ -39,21 +39,17 @@ unsigned http_server_at_work(const struct http_server *server)
     return count;
 }
 
-static bool has_unread_bytes(const struct http_connection *connection)
-{
-    char byte;
-    return recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
-}
-
 // The one that has waited longest of those that may be closed, or NULL.
 static struct http_connection *find_dispensable(struct http_server *server)
 {
+    char byte;
     int looks = 0;
     list_for_each(link, &server->waiting) {
         struct http_connection *connection = list_entry(link, struct http_connection, waiting);
         if (!http_connection_is_dispensable(connection))
             continue;
-        if (connection->exchange || connection->lingering || !has_unread_bytes(connection))
+        if (connection->exchange || connection->lingering ||
+            recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
             return connection;
         if (++looks == LOOKS_MAX)
             break;
@@ -158,7 +154,7 @@ void http_server_destroy(struct http_server *server)
     list_for_each(link, &server->all)
         http_answer_flush_ended(list_entry(link, struct http_connection, all));
     while (!list_empty(&server->open))
-        http_exchange_gone(list_entry(server->open.next, struct http_exchange, open));
+        http_exchange_gone(list_entry(server->open.next, struct http_exchange, open), true);
     while (!list_empty(&server->all))
         http_connection_close(list_entry(server->all.next, struct http_connection, all));
     http_server_stop_accepting(server);

@@ -111,9 +111,3 @@ void sse_stream_abort(struct sse_stream *stream)
         http_exchange_abort(exchange);
     close_stream(stream);
 }
-
-void sse_stream_finish(struct sse_stream *stream)
-{
-    if (stream)
-        sse_stream_abort(stream);
-}

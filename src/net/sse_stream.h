@@ -24,7 +24,7 @@ struct sse_stream {
  * Begins the answer: 200, text/event-stream, no caching, no buffering by proxies. Headers added to
  * the exchange before are sent, too. When nothing was sent for keep_alive_ms (0: never), a comment
  * is, which keeps proxies from closing the connection and finds clients that vanished without a
- * word. `stream` is the caller's and must be ended, aborted or finished before its memory goes.
+ * word. `stream` is the caller's and must be ended or aborted before its memory goes.
  */
 void sse_stream_begin(struct sse_stream *stream, struct loop *loop, struct http_server *server,
                       struct http_exchange *exchange, int64_t keep_alive_ms);
@@ -40,6 +40,6 @@ ssize_t sse_stream_send_raw(struct sse_stream *stream, struct span bytes);
 // A comment right now, for on_half_closed: it shows whether anybody is there.
 void sse_stream_probe(struct sse_stream *stream);
 
-void sse_stream_end(struct sse_stream *stream);    // the answer is complete
-void sse_stream_abort(struct sse_stream *stream);  // the client sees a broken connection
-void sse_stream_finish(struct sse_stream *stream); // aborts unless ended; accepts NULL and zeroed
+void sse_stream_end(struct sse_stream *stream); // the answer is complete
+// The client sees a broken connection, unless the stream was ended. Accepts one that is zeroed.
+void sse_stream_abort(struct sse_stream *stream);

@@ -30,7 +30,7 @@ struct control_chat {
 static void chat_destroy(struct control_chat *chat)
 {
     list_remove(&chat->link);
-    sse_stream_finish(&chat->stream);
+    sse_stream_abort(&chat->stream);
     free(chat->name);
     free(chat);
 }

@@ -66,7 +66,7 @@ static void ask_destroy(struct ask *ask)
 {
     loop_cancel(ask->listener->env.loop, ask->cut);
     router_keeps(ask->listener->env.router, -(int64_t)ask->kept);
-    sse_stream_finish(&ask->stream);
+    sse_stream_abort(&ask->stream);
     buf_finish(&ask->whole);
     list_remove(&ask->link);
     free(ask);

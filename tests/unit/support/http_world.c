@@ -117,7 +117,7 @@ struct world *world_create(struct http_server_options options)
 
 void world_destroy(struct world *w)
 {
-    sse_stream_finish(&w->sse);
+    sse_stream_abort(&w->sse);
     http_server_destroy(w->server);
     loop_destroy(w->loop);
     free(w);
