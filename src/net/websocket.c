@@ -89,18 +89,13 @@ static void wake(struct websocket *ws)
         ws->deferred = loop_defer(ws->loop, on_deferred, ws);
 }
 
-static int64_t earlier(int64_t a_ms, int64_t b_ms)
-{
-    return a_ms < b_ms ? a_ms : b_ms;
-}
-
 // Until when something must come, or go where something waits to.
 static int64_t idle_limit(const struct websocket *ws)
 {
+    bool stalls = !list_empty(&ws->queue) && ws->sent_ms < ws->heard_ms;
     if (ws->state != WEBSOCKET_OPENED || ws->idle_ms <= 0)
         return INT64_MAX;
-    return ws->idle_ms +
-           (list_empty(&ws->queue) ? ws->heard_ms : earlier(ws->heard_ms, ws->sent_ms));
+    return ws->idle_ms + (stalls ? ws->sent_ms : ws->heard_ms);
 }
 
 static int64_t ping_due(const struct websocket *ws)
@@ -133,7 +128,10 @@ static void on_timer(void *context)
 // A timer that comes too early sets itself again.
 static void set_timer(struct websocket *ws)
 {
-    int64_t at_ms = earlier(ws->deadline_ms, earlier(idle_limit(ws), ping_due(ws)));
+    int64_t idle = idle_limit(ws), ping = ping_due(ws);
+    int64_t at_ms = idle < ping ? idle : ping;
+    if (ws->deadline_ms < at_ms)
+        at_ms = ws->deadline_ms;
     if (at_ms == INT64_MAX || (ws->timer && ws->timer_at_ms <= at_ms))
         return;
     loop_cancel(ws->loop, ws->timer);
@@ -145,17 +143,6 @@ static void on_event(void *context, int fd, unsigned events)
 {
     (void)fd, (void)events;
     run(context);
-}
-
-static void wait(struct websocket *ws)
-{
-    unsigned events = LOOP_READ | (list_empty(&ws->queue) ? 0u : LOOP_WRITE);
-    if (!ws->watch && ws->state >= WEBSOCKET_OPENED)
-        ws->watch = loop_watch(ws->loop, dial_fd(ws->dial), events, on_event, ws);
-    else if (ws->watch && ws->watched != events)
-        loop_watch_change(ws->loop, ws->watch, events);
-    ws->watched = events;
-    set_timer(ws);
 }
 
 static void run(struct websocket *ws)
@@ -179,38 +166,35 @@ static void run(struct websocket *ws)
         disconnect(ws);
         ws->handler.on_close(ws->context, &ws->end);
     } else {
-        wait(ws);
+        unsigned events = LOOP_READ | (list_empty(&ws->queue) ? 0u : LOOP_WRITE);
+        if (!ws->watch && ws->state >= WEBSOCKET_OPENED)
+            ws->watch = loop_watch(ws->loop, dial_fd(ws->dial), events, on_event, ws);
+        else if (ws->watch && ws->watched != events)
+            loop_watch_change(ws->loop, ws->watch, events);
+        ws->watched = events;
+        set_timer(ws);
     }
 }
 
 /* What is sent */
 
-static int send_message(struct websocket *ws, unsigned flags, struct span data)
+int websocket_send(struct websocket *websocket, bool is_text, struct span message)
 {
+    struct websocket *ws = websocket;
     if (ws->state != WEBSOCKET_OPENED || ws->close_queued || ws->destroyed)
         return -ENOTCONN;
-    if (data.len > WEBSOCKET_MESSAGE_MAX)
+    if (message.len > WEBSOCKET_MESSAGE_MAX)
         return -EMSGSIZE;
-    if (flags == CURLWS_TEXT && !utf8_valid(data))
+    if (is_text && !utf8_valid(message))
         return -EILSEQ;
-    if (ws->queued + data.len > WEBSOCKET_QUEUE_MAX ||
+    if (ws->queued + message.len > WEBSOCKET_QUEUE_MAX ||
         ws->queued_frames >= WEBSOCKET_QUEUE_FRAMES_MAX) {
         ws->wants_room = true;
         return -EAGAIN;
     }
-    websocket_queue(ws, flags, data);
+    websocket_queue(ws, is_text ? CURLWS_TEXT : CURLWS_BINARY, message);
     wake(ws);
     return 0;
-}
-
-int websocket_send_text(struct websocket *websocket, struct span text)
-{
-    return send_message(websocket, CURLWS_TEXT, text);
-}
-
-int websocket_send_binary(struct websocket *websocket, struct span data)
-{
-    return send_message(websocket, CURLWS_BINARY, data);
 }
 
 int websocket_close(struct websocket *websocket, uint16_t code, struct span reason)

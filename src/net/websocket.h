@@ -81,8 +81,7 @@ void websocket_destroy(struct websocket *websocket);
 
 // 0: a copy is queued. -ENOTCONN: it is not open, or is being closed. -EMSGSIZE: it never fits.
 // -EILSEQ: the text is not UTF-8. -EAGAIN: the queue is full; on_room says when to go on.
-int websocket_send_text(struct websocket *websocket, struct span text);
-int websocket_send_binary(struct websocket *websocket, struct span data);
+int websocket_send(struct websocket *websocket, bool is_text, struct span message);
 
 // Behind what is queued; messages may still come until on_close. 0, -ENOTCONN, or -EINVAL: a code
 // that nobody may send, or a reason too long or not UTF-8.

@@ -90,31 +90,6 @@ static int take_url(struct websocket *ws, const char *text, struct url *ret_url,
     return 0;
 }
 
-int websocket_prepare(struct websocket *ws, const struct websocket_request *request,
-                      struct dial_target *ret_target, struct error *err)
-{
-    struct url url;
-    int r = take_url(ws, request->url, &url, err);
-    if (r == 0)
-        r = take_headers(ws, request, err);
-    if (r < 0)
-        return r;
-    unsigned char nonce[NONCE];
-    char line[sizeof "Sec-WebSocket-Key: " + WEBSOCKET_KEY_SIZE];
-    random_bytes(nonce, sizeof nonce);
-    encode(nonce, sizeof nonce, ws->key, sizeof ws->key);
-    snprintf(line, sizeof line, "Sec-WebSocket-Key: %s", ws->key);
-    add_header(ws, line);
-    *ret_target = (struct dial_target){.host = ws->host,
-                                       .authority = ws->authority,
-                                       .port = url.port,
-                                       .secure = url.secure,
-                                       .prepare = websocket_ask};
-    memmove(ws->url, "ws", 2); // "http..." into "ws...": what libcurl is told
-    memmove(ws->url + 2, ws->url + 4, strlen(ws->url + 4) + 1);
-    return 0;
-}
-
 /* What libcurl does with it */
 
 static int on_asking(void *context, char *ip, char *local_ip, int port, int local_port)
@@ -140,7 +115,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *context)
     return line.len;
 }
 
-void websocket_ask(void *context, void *easy)
+static void ask(void *context, void *easy)
 {
     struct websocket *ws = context;
     curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 2L); // until the server has answered
@@ -154,6 +129,31 @@ void websocket_ask(void *context, void *easy)
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, ws);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, ws->problem);
+}
+
+int websocket_prepare(struct websocket *ws, const struct websocket_request *request,
+                      struct dial_target *ret_target, struct error *err)
+{
+    struct url url;
+    int r = take_url(ws, request->url, &url, err);
+    if (r == 0)
+        r = take_headers(ws, request, err);
+    if (r < 0)
+        return r;
+    unsigned char nonce[NONCE];
+    char line[sizeof "Sec-WebSocket-Key: " + WEBSOCKET_KEY_SIZE];
+    random_bytes(nonce, sizeof nonce);
+    encode(nonce, sizeof nonce, ws->key, sizeof ws->key);
+    snprintf(line, sizeof line, "Sec-WebSocket-Key: %s", ws->key);
+    add_header(ws, line);
+    *ret_target = (struct dial_target){.host = ws->host,
+                                       .authority = ws->authority,
+                                       .port = url.port,
+                                       .secure = url.secure,
+                                       .prepare = ask};
+    memmove(ws->url, "ws", 2); // "http..." into "ws...": what libcurl is told
+    memmove(ws->url + 2, ws->url + 4, strlen(ws->url + 4) + 1);
+    return 0;
 }
 
 /* The answer */

@@ -8,8 +8,7 @@
 
 // What the files of the WebSocket share: websocket.c leads it from open to end,
 // websocket_handshake.c asks for it and judges the answer, websocket_receive.c makes messages of
-// frames, websocket_send.c is the queue, websocket_end.c says how it ends. Nobody else includes
-// this.
+// frames, websocket_send.c is the queue. Nobody else includes this.
 
 enum {
     WEBSOCKET_CONTROL_MAX = 125, // bytes of a control frame's payload (RFC 6455 §5.5)
@@ -76,18 +75,9 @@ struct websocket {
     struct error err;
 };
 
-// websocket_end.c
-void websocket_set_failure(struct websocket *ws, enum http_failure failure, uint16_t code);
-// The connection is of no more use: on_close is due.
-void websocket_lose(struct websocket *ws, enum http_failure failure, int code, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
-// How it ends is known: no more messages.
-void websocket_begin_end(struct websocket *ws);
-
 // websocket_handshake.c
 int websocket_prepare(struct websocket *ws, const struct websocket_request *request,
                       struct dial_target *ret_target, struct error *err);
-void websocket_ask(void *context, void *easy);               // the dial's `prepare`
 bool websocket_judge(struct websocket *ws);                  // the 101; else it is lost
 void websocket_refused(struct websocket *ws);                // there was no 101
 struct http_head websocket_head(const struct websocket *ws); // of the 101
@@ -102,3 +92,6 @@ void websocket_queue_pong(struct websocket *ws, struct span data);
 void websocket_queue_close(struct websocket *ws, unsigned code, struct span reason);
 void websocket_drop_unsent(struct websocket *ws); // frames that have not begun
 void websocket_flush(struct websocket *ws);
+// The connection is of no more use: on_close is due.
+void websocket_lose(struct websocket *ws, enum http_failure failure, int code, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));

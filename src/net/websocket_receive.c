@@ -9,7 +9,6 @@
  */
 #include <curl/curl.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,22 +17,22 @@
 
 enum { MESSAGE_KEPT = 16 * 1024 }; // bytes of a buffer that the next message uses again
 
-// Fails the connection (RFC 6455 §7.1.7): tells the server `code` and waits for its end.
-__attribute__((format(printf, 3, 4))) static void fail(struct websocket *ws,
-                                                       enum websocket_code code, const char *fmt,
-                                                       ...)
+// How it ends is known: no more messages, but our close frame.
+static void begin_end(struct websocket *ws, unsigned code)
 {
-    va_list arguments;
-    websocket_set_failure(ws, HTTP_CUT, (uint16_t)code);
-    ws->err.code = -EPROTO;
-    va_start(arguments, fmt);
-    vsnprintf(ws->err.text, sizeof ws->err.text, fmt, arguments);
-    va_end(arguments);
-    error_wrap(&ws->err, "%s", ws->authority);
+    ws->end.code = (uint16_t)code;
     websocket_drop_unsent(ws);
     if (!ws->close_sent)
         websocket_queue_close(ws, code, SPAN_ABSENT);
-    websocket_begin_end(ws);
+    ws->state = WEBSOCKET_ENDING;
+    ws->deadline_ms = loop_now(ws->loop) + WEBSOCKET_CLOSE_MS;
+}
+
+// Fails the connection (RFC 6455 §7.1.7): tells the server `code` and waits for its end.
+static void fail(struct websocket *ws, enum websocket_code code, const char *what, const char *rest)
+{
+    websocket_lose(ws, HTTP_CUT, -EPROTO, "%s: it %s%s", ws->authority, what, rest);
+    begin_end(ws, code);
 }
 
 static void deliver(struct websocket *ws, bool is_text)
@@ -41,7 +40,7 @@ static void deliver(struct websocket *ws, bool is_text)
     struct span message = buf_span(&ws->message);
     ws->in_message = false;
     if (is_text && !utf8_valid(message)) {
-        fail(ws, WEBSOCKET_NOT_UTF8, "it sent text that is not UTF-8");
+        fail(ws, WEBSOCKET_NOT_UTF8, "sent text that is not UTF-8", "");
         return;
     }
     ws->handler.on_message(ws->context, is_text, message.data ? message : SPAN_LITERAL(""));
@@ -51,13 +50,14 @@ static void deliver(struct websocket *ws, bool is_text)
 
 static void take_data(struct websocket *ws, const struct curl_ws_frame *frame, struct span piece)
 {
+    char bytes[32];
     if (!ws->in_message)
         buf_clear(&ws->message);
     ws->in_message = true;
     if (!buf_append_span(&ws->message, piece) ||
         frame->bytesleft > (curl_off_t)(WEBSOCKET_MESSAGE_MAX - ws->message.len)) {
-        fail(ws, WEBSOCKET_TOO_BIG, "it sent a message of more than %d bytes",
-             WEBSOCKET_MESSAGE_MAX);
+        snprintf(bytes, sizeof bytes, "%d bytes", WEBSOCKET_MESSAGE_MAX);
+        fail(ws, WEBSOCKET_TOO_BIG, "sent a message of more than ", bytes);
         return;
     }
     if (frame->bytesleft == 0 && !(frame->flags & CURLWS_CONT))
@@ -78,21 +78,17 @@ static void take_close(struct websocket *ws, struct span payload)
     if (payload.len >= 2)
         code = (unsigned)(unsigned char)payload.data[0] << 8 | (unsigned char)payload.data[1];
     if (payload.len == 1 || (payload.len && !websocket_code_is_valid(code))) {
-        fail(ws, WEBSOCKET_PROTOCOL_ERROR, "it sent a close frame without a valid code");
+        fail(ws, WEBSOCKET_PROTOCOL_ERROR, "sent a close frame without a valid code", "");
         return;
     }
     if (!utf8_valid(reason)) {
-        fail(ws, WEBSOCKET_NOT_UTF8, "it closed with a reason that is not UTF-8");
+        fail(ws, WEBSOCKET_NOT_UTF8, "closed with a reason that is not UTF-8", "");
         return;
     }
     if (reason.len)
         memcpy(ws->reason, reason.data, reason.len);
-    ws->end.code = (uint16_t)code;
     ws->end.reason = span_make(ws->reason, reason.len);
-    websocket_drop_unsent(ws);
-    if (!ws->close_sent)
-        websocket_queue_close(ws, code, SPAN_ABSENT);
-    websocket_begin_end(ws);
+    begin_end(ws, code);
 }
 
 static void take_control(struct websocket *ws, const struct curl_ws_frame *frame, struct span piece)
@@ -122,8 +118,7 @@ static void broken(struct websocket *ws, CURLcode result)
     long os_errno = 0;
     curl_easy_getinfo(ws->dial->easy, CURLINFO_OS_ERRNO, &os_errno);
     if (result == CURLE_RECV_ERROR && span_starts_with(words, mark))
-        fail(ws, WEBSOCKET_PROTOCOL_ERROR, "it broke the protocol: %s",
-             words.data + sizeof mark - 1);
+        fail(ws, WEBSOCKET_PROTOCOL_ERROR, "broke the protocol: ", words.data + sizeof mark - 1);
     else if (result == CURLE_GOT_NOTHING || os_errno == 0)
         websocket_lose(ws, HTTP_CUT, -ECONNABORTED,
                        "%s: the connection ended without a close frame", ws->authority);

@@ -10,11 +10,29 @@
  */
 #include <curl/curl.h>
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "net/websocket_internal.h"
+
+void websocket_lose(struct websocket *ws, enum http_failure failure, int code, const char *fmt, ...)
+{
+    va_list arguments;
+    if (ws->state < WEBSOCKET_ENDING) {
+        ws->end = (struct websocket_end){.failure = failure,
+                                         .status = ws->end.status,
+                                         .code = WEBSOCKET_ABNORMAL,
+                                         .err = &ws->err};
+        ws->err.code = code;
+        va_start(arguments, fmt);
+        vsnprintf(ws->err.text, sizeof ws->err.text, fmt, arguments);
+        va_end(arguments);
+    }
+    ws->state = WEBSOCKET_OVER;
+}
 
 static struct websocket_frame *first_of(const struct websocket *ws)
 {

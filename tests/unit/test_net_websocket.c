@@ -26,7 +26,7 @@ enum {
 
 static void send_text(struct session *session, const char *text)
 {
-    assert_int_equal(websocket_send_text(session->ws, span_of(text)), 0);
+    assert_int_equal(websocket_send(session->ws, true, span_of(text)), 0);
 }
 
 static void open_session(struct session *session, bool secure, const char *path)
@@ -54,13 +54,13 @@ static void echoes(struct socket_world *world, bool secure)
     send_text(&session, "hello");
     send_text(&session, "");
     send_text(&session, "5 \xe2\x82\xac");
-    assert_int_equal(websocket_send_binary(session.ws, SPAN_LITERAL("\0\xff")), 0);
+    assert_int_equal(websocket_send(session.ws, false, SPAN_LITERAL("\0\xff")), 0);
     session_until(&session, &session.messages, 4);
     assert_string_equal(buf_text(&session.log),
                         "text:hello\ntext:\ntext:5 \xe2\x82\xac\nbinary:2 bytes\n");
     assert_true(span_equal(buf_span(&session.last), SPAN_LITERAL("\0\xff")));
     assert_int_equal(websocket_close(session.ws, 3000, SPAN_LITERAL("enough")), 0);
-    assert_int_equal(websocket_send_text(session.ws, SPAN_LITERAL("late")), -ENOTCONN);
+    assert_int_equal(websocket_send(session.ws, true, SPAN_LITERAL("late")), -ENOTCONN);
     session_end(&session);
     assert_int_equal(session.failure, HTTP_OK);
     assert_int_equal(session.code, 3000);
@@ -90,11 +90,11 @@ static void large_messages(void **state)
         SESSION_AUTO session = session_of(world);
         open_session(&session, secure, "/echo");
         for (unsigned i = 0; i < ARRAY_LEN(sizes); i++) {
-            assert_int_equal(websocket_send_binary(session.ws, span_make(data, sizes[i])), 0);
+            assert_int_equal(websocket_send(session.ws, false, span_make(data, sizes[i])), 0);
             session_until(&session, &session.messages, i + 1);
             assert_true(span_equal(buf_span(&session.last), span_make(data, sizes[i])));
         }
-        assert_int_equal(websocket_send_binary(session.ws, span_make(data, sizes[5] + 1)),
+        assert_int_equal(websocket_send(session.ws, false, span_make(data, sizes[5] + 1)),
                          -EMSGSIZE);
     }
     free(data);
@@ -379,21 +379,21 @@ static void the_queue_is_bounded(void **state)
     SESSION_AUTO session = session_of(world);
     char *data = calloc(1, WEBSOCKET_QUEUE_MAX);
     session_begin(&session, socket_url(false, "/echo"));
-    assert_int_equal(websocket_send_text(session.ws, SPAN_LITERAL("early")), -ENOTCONN);
+    assert_int_equal(websocket_send(session.ws, true, SPAN_LITERAL("early")), -ENOTCONN);
     assert_int_equal(websocket_close(session.ws, 1000, SPAN_ABSENT), -ENOTCONN);
     session_until(&session, &session.opens, 1);
-    assert_int_equal(websocket_send_text(session.ws, SPAN_LITERAL("\xc3\x28")), -EILSEQ);
-    assert_int_equal(websocket_send_binary(session.ws, span_make(data, WEBSOCKET_QUEUE_MAX - 1)),
+    assert_int_equal(websocket_send(session.ws, true, SPAN_LITERAL("\xc3\x28")), -EILSEQ);
+    assert_int_equal(websocket_send(session.ws, false, span_make(data, WEBSOCKET_QUEUE_MAX - 1)),
                      0);
     send_text(&session, "1");
-    assert_int_equal(websocket_send_text(session.ws, SPAN_LITERAL("2")), -EAGAIN);
+    assert_int_equal(websocket_send(session.ws, true, SPAN_LITERAL("2")), -EAGAIN);
     session_until(&session, &session.rooms, 1);
     send_text(&session, "2");
     session_until(&session, &session.messages, 3);
     assert_string_equal(buf_text(&session.log), "binary:4194303 bytes\ntext:1\ntext:2\n");
     for (int i = 0; i < WEBSOCKET_QUEUE_FRAMES_MAX; i++)
         send_text(&session, "");
-    assert_int_equal(websocket_send_text(session.ws, SPAN_ABSENT), -EAGAIN);
+    assert_int_equal(websocket_send(session.ws, true, SPAN_ABSENT), -EAGAIN);
     session_until(&session, &session.messages, 3 + WEBSOCKET_QUEUE_FRAMES_MAX);
     char reason[WEBSOCKET_REASON_MAX + 1] = {0};
     assert_int_equal(websocket_close(session.ws, 1005, SPAN_ABSENT), -EINVAL);
@@ -410,7 +410,7 @@ static void what_is_queued_goes_before_the_close(void **state)
     char *data = calloc(1, 1 << 20);
     open_session(&session, true, "/echo");
     for (int i = 0; i < 3; i++)
-        assert_int_equal(websocket_send_binary(session.ws, span_make(data, 1 << 20)), 0);
+        assert_int_equal(websocket_send(session.ws, false, span_make(data, 1 << 20)), 0);
     assert_int_equal(websocket_close(session.ws, 1000, SPAN_ABSENT), 0);
     const struct websocket_frame *last =
         list_entry(session.ws->queue.prev, struct websocket_frame, link);
