@@ -58,7 +58,6 @@ static int reap(struct child *child)
 
 static void on_pidfd(void *context, int fd, unsigned events)
 {
-    (void)fd, (void)events;
     struct child *child = context;
     siginfo_t info = {.si_pid = 0};
     if (waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||

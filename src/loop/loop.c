@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/mem.h"
@@ -32,7 +31,8 @@ enum slot_kind { SLOT_FREE, SLOT_WATCH, SLOT_TIMER, SLOT_DEFERRED };
 struct slot {
     enum slot_kind kind;
     uint32_t generation;
-    int fd; // watches
+    int fd;              // watches
+    int64_t deadline_ms; // timers
     union {
         loop_watch_fn *watch;
         loop_timer_fn *timer;
@@ -149,8 +149,9 @@ void loop_unwatch(struct loop *loop, loop_id id)
 
 loop_id loop_timer_at(struct loop *loop, int64_t at_ms, loop_timer_fn *fn, void *context)
 {
-    loop_id id =
-        slot_take(loop, (struct slot){.kind = SLOT_TIMER, .fn.timer = fn, .context = context});
+    struct slot timer = {
+        .kind = SLOT_TIMER, .deadline_ms = at_ms, .fn.timer = fn, .context = context};
+    loop_id id = slot_take(loop, timer);
     timer_heap_push(&loop->timers, at_ms, id);
     return id;
 }
@@ -196,6 +197,16 @@ void loop_cancel(struct loop *loop, loop_id id)
         sweep_cancelled(loop);
 }
 
+loop_id loop_timer_by(struct loop *loop, loop_id id, int64_t at_ms, loop_timer_fn *fn,
+                      void *context)
+{
+    const struct slot *set = slot_find(loop, id, SLOT_TIMER);
+    if (at_ms == INT64_MAX || (set && set->deadline_ms <= at_ms))
+        return id;
+    loop_cancel(loop, id);
+    return loop_timer_at(loop, at_ms, fn, context);
+}
+
 int64_t loop_now(const struct loop *loop)
 {
     return loop->now_ms;
@@ -217,14 +228,11 @@ void loop_stop(struct loop *loop)
 }
 
 // Drops dead timers off the top, so that nobody wakes up for one.
-static bool next_deadline(struct loop *loop, int64_t *ret_deadline_ms)
+static bool next_timer(struct loop *loop, struct timer_entry *ret_entry)
 {
-    struct timer_entry entry;
-    while (timer_heap_peek(&loop->timers, &entry)) {
-        if (slot_find(loop, entry.id, SLOT_TIMER)) {
-            *ret_deadline_ms = entry.deadline_ms;
+    while (timer_heap_peek(&loop->timers, ret_entry)) {
+        if (slot_find(loop, ret_entry->id, SLOT_TIMER))
             return true;
-        }
         timer_heap_pop(&loop->timers);
         loop->dead_timers--;
     }
@@ -234,11 +242,11 @@ static bool next_deadline(struct loop *loop, int64_t *ret_deadline_ms)
 static int wait_ms(struct loop *loop, int64_t max_wait_ms)
 {
     int64_t wait = max_wait_ms;
-    int64_t deadline;
+    struct timer_entry next;
     if (loop->deferred_count)
         return 0;
-    if (next_deadline(loop, &deadline)) {
-        int64_t left = deadline - clock_monotonic_ms(loop->clock);
+    if (next_timer(loop, &next)) {
+        int64_t left = next.deadline_ms - clock_monotonic_ms(loop->clock);
         left = left > 0 ? left : 0;
         wait = wait < 0 || left < wait ? left : wait;
     }
@@ -255,13 +263,9 @@ static void call_timer(struct loop *loop, struct slot *slot)
 
 static void run_timers(struct loop *loop)
 {
-    int64_t deadline;
+    struct timer_entry entry;
     uint64_t last = loop->timers.next_sequence; // those set meanwhile wait for the next pass
-    while (next_deadline(loop, &deadline) && deadline <= loop->now_ms) {
-        struct timer_entry entry;
-        timer_heap_peek(&loop->timers, &entry);
-        if (entry.sequence >= last)
-            return;
+    while (next_timer(loop, &entry) && entry.deadline_ms <= loop->now_ms && entry.sequence < last) {
         timer_heap_pop(&loop->timers);
         call_timer(loop, slot_find(loop, entry.id, SLOT_TIMER));
     }

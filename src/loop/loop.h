@@ -1,6 +1,5 @@
 #pragma once
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 
@@ -39,6 +38,10 @@ void loop_unwatch(struct loop *loop, loop_id id);
 // Calls once, `delay_ms` from this pass's now, or at a monotonic instant. Equal ones in order.
 loop_id loop_timer_after(struct loop *loop, int64_t delay_ms, loop_timer_fn *fn, void *context);
 loop_id loop_timer_at(struct loop *loop, int64_t at_ms, loop_timer_fn *fn, void *context);
+// At that instant or earlier: by the timer `id` (0: none), unless it comes later and is replaced.
+// INT64_MAX is never. Returns the timer that will call.
+loop_id loop_timer_by(struct loop *loop, loop_id id, int64_t at_ms, loop_timer_fn *fn,
+                      void *context);
 void loop_cancel(struct loop *loop, loop_id id);
 
 // Calls once, at the end of this pass (or of the next, when outside one): for what must not run

@@ -52,7 +52,6 @@ static void reap(void *context)
 
 static void on_signal(void *context, int signal_number)
 {
-    (void)signal_number;
     reap(context);
 }
 

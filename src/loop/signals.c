@@ -9,7 +9,6 @@
 
 static void on_readable(void *context, int fd, unsigned events)
 {
-    (void)events;
     struct signals *signals = context;
     struct signalfd_siginfo info;
     if (read(fd, &info, sizeof info) == (ssize_t)sizeof info)

@@ -5,9 +5,9 @@
 #include "net/dialer.h"
 #include "net/tls_peer.h"
 
-// What the files of the dialer share: dialer.c drives libcurl's multi handle and decides when a dial
-// may begin, dial.c makes one connection, dialer_failure.c says why there is none. Of the others only the files of websocket.h include this, whose frames libcurl reads and
-// writes.
+// What the files of the dialer share: dialer.c drives libcurl's multi handle and decides when a
+// dial may begin, dial.c makes one connection, dialer_failure.c says why there is none. Of the
+// others only the files of websocket.h include this, whose frames libcurl reads and writes.
 
 struct dialer {
     struct loop *loop;

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -345,19 +344,6 @@ void http_exchange_abort(struct http_exchange *exchange)
         cut(exchange, true);
 }
 
-static void begin_chunk(struct http_exchange *exchange)
-{
-    struct head size;
-    size.len = 0;
-    exchange->chunk_left = http_exchange_pending(exchange);
-    if (exchange->in_chunks) {
-        put_number(&size, exchange->chunk_left, 16);
-        put(&size, SPAN_LITERAL("\r\n"));
-        buf_append(&exchange->lead, size.text, size.len);
-        exchange->chunk_begun = true;
-    }
-}
-
 // What follows the bytes of the stream that are on their way.
 static struct span trail(const struct http_exchange *exchange)
 {
@@ -402,16 +388,6 @@ static void consume(struct http_exchange *exchange, size_t sent, struct span aft
     buf_append_span(&exchange->lead, span_skip(after, sent - of_lead - of_stream));
 }
 
-static void announce_drained(struct http_exchange *exchange)
-{
-    struct http_server *server = exchange->server;
-    if (!exchange->above_pause || http_exchange_pending(exchange) >= server->options.pause_at / 2)
-        return;
-    exchange->above_pause = false;
-    if (exchange->state == HTTP_STREAMING && server->options.on_drain)
-        server->options.on_drain(server->options.ctx, exchange);
-}
-
 static bool is_out(const struct http_exchange *exchange)
 {
     return exchange->state == HTTP_DONE && !exchange->lead.len &&
@@ -422,8 +398,17 @@ static bool is_out(const struct http_exchange *exchange)
 static size_t send_some(struct http_exchange *exchange)
 {
     struct buf *lead = &exchange->lead, *stream = &exchange->stream;
-    if (!exchange->chunk_left && http_exchange_pending(exchange))
-        begin_chunk(exchange);
+    if (!exchange->chunk_left && http_exchange_pending(exchange)) {
+        exchange->chunk_left = http_exchange_pending(exchange);
+        exchange->chunk_begun = exchange->in_chunks;
+        if (exchange->in_chunks) {
+            struct head size;
+            size.len = 0;
+            put_number(&size, exchange->chunk_left, 16);
+            put(&size, SPAN_LITERAL("\r\n"));
+            buf_append(lead, size.text, size.len);
+        }
+    }
     struct span after = trail(exchange);
     struct iovec parts[] = {
         {(char *)buf_text(lead) + exchange->lead_sent, lead->len - exchange->lead_sent},
@@ -458,10 +443,13 @@ void http_answer_flush(struct http_connection *connection)
         list_remove(&connection->waiting);
     else if (sent || list_empty(&connection->waiting))
         http_connection_await(connection);
+    const struct http_server_options *o = &exchange->server->options;
+    bool drained = exchange->above_pause && http_exchange_pending(exchange) < o->pause_at / 2;
+    exchange->above_pause = exchange->above_pause && !drained;
     if (is_out(exchange))
         http_connection_answered(connection);
-    else
-        announce_drained(exchange);
+    else if (drained && exchange->state == HTTP_STREAMING && o->on_drain)
+        o->on_drain(o->ctx, exchange);
 }
 
 void http_answer_flush_ended(struct http_connection *connection)

@@ -116,7 +116,6 @@ static void on_event(void *context, int fd, unsigned events)
 {
     struct http_wire *connection = context;
     struct http_transfer *transfer = connection->transfer;
-    (void)fd;
     if (events & LOOP_WRITE)
         http_transfer_send(transfer);
     if (transfer->state == HTTP_EXCHANGING && events & (LOOP_READ | LOOP_FAILED))

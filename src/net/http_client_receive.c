@@ -9,16 +9,16 @@
 
 enum { READS_PER_EVENT = 4 }; // of HTTP_PIECE_MAX, then others have their turn
 
-enum progress { GOES_ON, GONE };
+// Each of these returns whether the transfer goes on; else it was ended, or begins again.
 
-static enum progress fail(struct http_transfer *transfer, const char *what)
+static bool fail(struct http_transfer *transfer, const char *what)
 {
     http_transfer_fail(transfer, HTTP_CUT, -ECONNRESET, "the connection to %s broke: %s",
                        transfer->origin->authority, what);
-    return GONE;
+    return false;
 }
 
-static enum progress complete(struct http_transfer *transfer, bool more_came)
+static bool complete(struct http_transfer *transfer, bool more_came)
 {
     char byte;
     struct http_wire *connection = transfer->connection;
@@ -29,30 +29,30 @@ static enum progress complete(struct http_transfer *transfer, bool more_came)
     if (keep)
         http_wire_watch(connection, LOOP_READ);
     http_transfer_end(transfer, keep && connection->watch);
-    return GONE;
+    return false;
 }
 
-static enum progress after_callback(struct http_transfer *transfer)
+static bool after_callback(struct http_transfer *transfer)
 {
     transfer->in_callback = false;
     if (!transfer->cancelled)
-        return GOES_ON;
+        return true;
     http_transfer_destroy(transfer);
-    return GONE;
+    return false;
 }
 
-static enum progress tell_head(struct http_transfer *transfer, struct span lines)
+static bool tell_head(struct http_transfer *transfer, struct span lines)
 {
     const struct http_head head = {transfer->response.status, lines};
     transfer->head_told = true;
     if (!transfer->handler.on_head)
-        return GOES_ON;
+        return true;
     transfer->in_callback = true;
     transfer->handler.on_head(transfer->context, &head);
     return after_callback(transfer);
 }
 
-static enum progress tell_body(struct http_transfer *transfer, struct span piece)
+static bool tell_body(struct http_transfer *transfer, struct span piece)
 {
     bool first = !transfer->body_seen;
     transfer->body_seen = true;
@@ -61,34 +61,33 @@ static enum progress tell_body(struct http_transfer *transfer, struct span piece
         http_transfer_look_at_limits(transfer);
     transfer->in_callback = true;
     int r = transfer->handler.on_body(transfer->context, piece);
-    if (after_callback(transfer) == GONE)
-        return GONE;
+    if (!after_callback(transfer))
+        return false;
     if (r >= 0)
-        return GOES_ON;
+        return true;
     http_transfer_fail(transfer, HTTP_STOPPED, -ECANCELED,
                        "the answer of %s was not read to its end", transfer->origin->authority);
-    return GONE;
+    return false;
 }
 
-static enum progress take_body(struct http_transfer *transfer, char *data, size_t len)
+static bool take_body(struct http_transfer *transfer, char *data, size_t len)
 {
     size_t used = 0, decoded = 0;
     if (transfer->paused && transfer->response.framing != HTTP_BODY_NONE) {
         if (buf_append(&transfer->held, data, len))
-            return GOES_ON;
+            return true;
         return fail(transfer, "it sent more than one answer");
     }
     int r = http_response_body(&transfer->response, data, len, &used, &decoded);
-    if (decoded && tell_body(transfer, span_make(data, decoded)) == GONE)
-        return GONE;
+    if (decoded && !tell_body(transfer, span_make(data, decoded)))
+        return false;
     if (r < 0)
         return fail(transfer, "its chunked answer is malformed");
-    return r > 0 ? complete(transfer, used < len) : GOES_ON;
+    return r > 0 ? complete(transfer, used < len) : true;
 }
 
 // One head off the front of the bytes; positive when another may follow, 0 when it has to come yet.
-static int take_head(struct http_transfer *transfer, char **data, size_t *len,
-                     enum progress *ret_progress)
+static int take_head(struct http_transfer *transfer, char **data, size_t *len, bool *ret_goes_on)
 {
     struct error err = ERROR_INIT;
     struct span lines;
@@ -97,40 +96,40 @@ static int take_head(struct http_transfer *transfer, char **data, size_t *len,
         http_response_head(&transfer->response, span_make(*data, *len), &head_len, &lines, &err);
     if ((r == 0 && *len > HTTP_HEAD_MAX) || (r > 0 && head_len > HTTP_HEAD_MAX))
         r = error_set(&err, -E2BIG, "its header is larger than %d KiB", HTTP_HEAD_MAX / 1024);
-    *ret_progress = GOES_ON;
+    *ret_goes_on = true;
     if (r > 0) {
         *data += head_len;
         *len -= head_len;
         if (transfer->response.status >= 200)
-            *ret_progress = tell_head(transfer, lines);
+            *ret_goes_on = tell_head(transfer, lines);
         else if (++transfer->interim > HTTP_INTERIM_MAX)
             r = error_set(&err, -EBADMSG, "it sent too many informational heads");
     }
     if (r < 0)
-        *ret_progress = fail(transfer, err.text);
+        *ret_goes_on = fail(transfer, err.text);
     return r;
 }
 
-static enum progress take(struct http_transfer *transfer, char *data, size_t len)
+static bool take(struct http_transfer *transfer, char *data, size_t len)
 {
     struct buf *partial = &transfer->partial; // a head that is not whole
-    enum progress progress = GOES_ON;
+    bool goes_on = true;
     transfer->heard = true;
     if (partial->len && !transfer->head_told) {
         buf_append(partial, data, len); // has room: take_head() sees to it
         data = partial->data;
         len = partial->len;
     }
-    while (progress == GOES_ON && !transfer->head_told) {
-        if (take_head(transfer, &data, &len, &progress) != 0)
+    while (goes_on && !transfer->head_told) {
+        if (take_head(transfer, &data, &len, &goes_on) != 0)
             continue;
         if (partial->len)
             buf_consume(partial, partial->len - len);
         else
             buf_append(partial, data, len);
-        return GOES_ON;
+        return true;
     }
-    return progress == GOES_ON ? take_body(transfer, data, len) : GONE;
+    return goes_on && take_body(transfer, data, len);
 }
 
 /*
@@ -151,7 +150,7 @@ static bool never_arrived(const struct http_transfer *transfer, int error)
     return ioctl(transfer->connection->fd, SIOCOUTQ, &unacknowledged) == 0 && unacknowledged > 0;
 }
 
-static enum progress end_of_connection(struct http_transfer *transfer, int error)
+static bool end_of_connection(struct http_transfer *transfer, int error)
 {
     if (error == 0 && transfer->held.len == 0 && transfer->head_told &&
         http_response_ends_with_connection(&transfer->response))
@@ -160,14 +159,14 @@ static enum progress end_of_connection(struct http_transfer *transfer, int error
         bool lost = never_arrived(transfer, error);
         if (!transfer->once && (lost || transfer->idempotent)) {
             http_transfer_repeat(transfer);
-            return GONE; // from this connection
+            return false; // from this connection
         }
         if (lost) {
             http_transfer_fail(
                 transfer, HTTP_CUT, -ESTALE,
                 "the connection to %s broke: it was closed without an answer, as old ones are",
                 transfer->origin->authority);
-            return GONE;
+            return false;
         }
     }
     if (error && error != -ECONNABORTED)
@@ -196,7 +195,7 @@ void http_transfer_receive(struct http_transfer *transfer)
             end_of_connection(transfer, (int)n);
             return;
         }
-        if (take(transfer, client->piece, (size_t)n) == GONE)
+        if (!take(transfer, client->piece, (size_t)n))
             return;
         if (!connection->secure && n < (ssize_t)sizeof client->piece)
             return;
@@ -211,7 +210,7 @@ void http_transfer_resume(struct http_transfer *transfer)
     http_wire_watch(transfer->connection, LOOP_READ | (sending ? LOOP_WRITE : 0u));
     BUF_AUTO held = transfer->held;
     buf_init(&transfer->held, HTTP_PIECE_MAX);
-    if (held.len && take_body(transfer, held.data, held.len) == GONE)
+    if (held.len && !take_body(transfer, held.data, held.len))
         return;
     http_transfer_receive(transfer);
 }

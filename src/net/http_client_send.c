@@ -126,12 +126,10 @@ int http_transfer_compose(struct http_transfer *transfer, const struct http_requ
     if (count > HTTP_BODY_PARTS_MAX)
         return error_set(err, -E2BIG, "a request body of more than %d parts", HTTP_BODY_PARTS_MAX);
     if (count) {
-        struct span *parts = transfer->parts_few;
-        if (count > HTTP_PARTS_FEW)
-            parts = transfer->parts_owned = mem_alloc(count * sizeof *parts);
-        memcpy(parts, request->body_parts, count * sizeof *parts);
-        transfer->parts = parts;
+        size_t size = count * sizeof *transfer->parts;
+        transfer->parts = count > HTTP_PARTS_FEW ? mem_alloc(size) : transfer->parts_few;
         transfer->part_count = count;
+        memcpy(transfer->parts, request->body_parts, size);
     }
     size_t room = FIXED + strlen(request->method) + target.len + request->body.len +
                   strlen(transfer->origin->authority) + named.bytes;
@@ -156,13 +154,14 @@ static bool is_taken(const struct http_transfer *transfer) // by the socket, or 
 
 static struct span piece_at(const struct http_transfer *transfer, size_t at)
 {
-    return at == 0 ? buf_span(&transfer->head) : transfer->parts[at - 1];
+    struct span piece = at == 0 ? buf_span(&transfer->head) : transfer->parts[at - 1];
+    return at == transfer->part_at ? span_skip(piece, transfer->part_offset) : piece;
 }
 
 static void advance(struct http_transfer *transfer, size_t bytes)
 {
     while (!is_taken(transfer)) {
-        size_t left = piece_at(transfer, transfer->part_at).len - transfer->part_offset;
+        size_t left = piece_at(transfer, transfer->part_at).len;
         if (bytes < left) {
             transfer->part_offset += bytes;
             return;
@@ -178,12 +177,9 @@ static int send_plain(struct http_transfer *transfer)
     while (!is_taken(transfer)) {
         struct iovec pieces[IOV_COUNT];
         struct msghdr message = {.msg_iov = pieces};
-        for (size_t at = transfer->part_at; at <= transfer->part_count; at++) {
+        for (size_t at = transfer->part_at;
+             at <= transfer->part_count && message.msg_iovlen < IOV_COUNT; at++) {
             struct span piece = piece_at(transfer, at);
-            if (at == transfer->part_at)
-                piece = span_skip(piece, transfer->part_offset);
-            if (message.msg_iovlen == IOV_COUNT)
-                break;
             if (piece.len)
                 pieces[message.msg_iovlen++] = (struct iovec){(void *)piece.data, piece.len};
         }
@@ -201,12 +197,12 @@ static int send_plain(struct http_transfer *transfer)
 // until something of it was taken, as dial_send() wants it.
 static struct span gather(const struct http_transfer *transfer, char record[RECORD_BYTES])
 {
-    struct span piece = span_skip(piece_at(transfer, transfer->part_at), transfer->part_offset);
+    struct span piece = piece_at(transfer, transfer->part_at);
     size_t len = 0;
     if (piece.len >= RECORD_BYTES || transfer->part_at == transfer->part_count)
         return piece;
     for (size_t at = transfer->part_at; at <= transfer->part_count && len < RECORD_BYTES; at++) {
-        piece = at == transfer->part_at ? piece : piece_at(transfer, at);
+        piece = piece_at(transfer, at);
         size_t taken = piece.len < RECORD_BYTES - len ? piece.len : RECORD_BYTES - len;
         if (taken)
             memcpy(record + len, piece.data, taken);

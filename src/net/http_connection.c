@@ -32,7 +32,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include "base/fd.h"
@@ -108,8 +107,7 @@ static void settle(struct http_connection *connection)
         count_input(connection);
 }
 
-static void set_timer(struct http_server *server, int64_t at_ms);
-
+// A timer that fires too early costs one pass; moving it at every byte would cost more.
 static void on_timer(void *ctx)
 {
     struct http_server *server = ctx;
@@ -118,21 +116,11 @@ static void on_timer(void *ctx)
         struct http_connection *first =
             list_entry(server->waiting.next, struct http_connection, waiting);
         if (first->deadline_ms > loop_now(server->loop)) {
-            set_timer(server, first->deadline_ms);
+            server->timer = loop_timer_at(server->loop, first->deadline_ms, on_timer, server);
             return;
         }
         http_connection_expire(first);
     }
-}
-
-// A timer that fires too early costs one pass; moving it at every byte would cost more.
-static void set_timer(struct http_server *server, int64_t at_ms)
-{
-    if (server->timer && server->timer_at_ms <= at_ms)
-        return;
-    loop_cancel(server->loop, server->timer);
-    server->timer_at_ms = at_ms;
-    server->timer = loop_timer_at(server->loop, at_ms, on_timer, server);
 }
 
 static void flush(struct http_connection *connection);
@@ -156,7 +144,8 @@ void http_connection_await(struct http_connection *connection)
     connection->deadline_ms = loop_now(server->loop) + server->options.idle_timeout_ms;
     list_remove(&connection->waiting);
     list_append(&server->waiting, &connection->waiting);
-    set_timer(server, connection->deadline_ms);
+    server->timer =
+        loop_timer_by(server->loop, server->timer, connection->deadline_ms, on_timer, server);
 }
 
 // Disconnecting a TCP socket that is established sends a reset at once and drops what is unsent;
@@ -347,7 +336,6 @@ static void take_leftover(struct http_connection *connection)
 
 static void on_event(void *ctx, int fd, unsigned events)
 {
-    (void)fd;
     struct http_connection *connection = ctx;
     connection->busy = true;
     if (events & LOOP_WRITE) {

@@ -84,7 +84,6 @@ struct http_server {
     bool paused; // the listening socket is not looked at
     bool closing;
     loop_id listen_watch, run, timer, retry;
-    int64_t timer_at_ms;
     unsigned connections, open_exchanges;
     size_t body_bytes;            // of all exchanges
     size_t head_bytes;            // that the inputs of all connections take

@@ -70,80 +70,51 @@ static int parse_request_line(struct http_parse *parse, struct span line, const 
     return 0;
 }
 
-// RFC 9112 §6.3: one length, of digits only. Two equal ones are refused as well.
-static int take_length(struct http_parse *parse, struct span value)
-{
-    int64_t bytes;
-    if (parse->has_length || !http_content_length(value, &bytes))
-        return refuse(parse, 400);
-    parse->content_length = (uint64_t)bytes;
-    parse->has_length = true;
-    return 0;
-}
-
-// RFC 9112 §6.1: of the codings only "chunked" is known here.
-static int take_coding(struct http_parse *parse, struct span value)
-{
-    if (parse->is_chunked || parse->is_1_0 || !value.len)
-        return refuse(parse, 400);
-    if (!http_same(value, "chunked"))
-        return refuse(parse, 501);
-    parse->is_chunked = true;
-    return 0;
-}
-
-// RFC 9112 §3.2: exactly one. What could not stand between "//" and "/", or ends an authority or
-// begins another, is no host.
-static int take_host(struct http_parse *parse, struct span value)
+// Nothing that could not stand between "//" and "/", or ends an authority or begins another.
+static bool is_host(struct span value)
 {
     static const bool forbidden[256] = {
         ['/'] = true,  ['\\'] = true, ['?'] = true, ['#'] = true, ['@'] = true,
         [0x7f] = true, [','] = true,  ['"'] = true, ['<'] = true, ['>'] = true,
     };
-    if (parse->has_host)
-        return refuse(parse, 400);
     for (size_t i = 0; i < value.len; i++)
         if ((unsigned char)value.data[i] <= ' ' || forbidden[(unsigned char)value.data[i]])
-            return refuse(parse, 400);
-    parse->has_host = true;
-    return 0;
+            return false;
+    return true;
 }
-
-static int take_connection(struct http_parse *parse, struct span value)
-{
-    parse->says_close |= http_list_has(value, "close");
-    parse->says_keep_alive |= http_list_has(value, "keep-alive");
-    return 0;
-}
-
-static int take_expectation(struct http_parse *parse, struct span value)
-{
-    bool known = http_same(value, "100-continue");
-    parse->expects_continue |= known;
-    parse->expects_more |= !known;
-    return 0;
-}
-
-static const struct {
-    struct span name;
-    int (*take)(struct http_parse *parse, struct span value);
-} known_fields[] = {
-    {{"Host", 4}, take_host},
-    {{"Expect", 6}, take_expectation},
-    {{"Connection", 10}, take_connection},
-    {{"Content-Length", 14}, take_length},
-    {{"Transfer-Encoding", 17}, take_coding},
-};
 
 // RFC 9112 §5: a name, a colon right after it, and a value of which blanks at the ends are no part.
 static int parse_field_line(struct http_parse *parse, struct span line)
 {
     struct span name, value;
+    int64_t length;
     if (!http_field_split(line, &name, &value))
         return refuse(parse, 400);
-    for (size_t i = 0; i < sizeof known_fields / sizeof known_fields[0]; i++)
-        if (http_same_name(name, known_fields[i].name))
-            return known_fields[i].take(parse, value);
+    if (http_same_name(name, SPAN_LITERAL("Host"))) { // §3.2: exactly one
+        if (parse->has_host || !is_host(value))
+            return refuse(parse, 400);
+        parse->has_host = true;
+    } else if (http_same_name(name, SPAN_LITERAL("Content-Length"))) {
+        // §6.3: one, of digits only. Two equal ones are refused as well.
+        if (parse->has_length || !http_content_length(value, &length))
+            return refuse(parse, 400);
+        parse->content_length = (uint64_t)length;
+        parse->has_length = true;
+    } else if (http_same_name(name, SPAN_LITERAL("Transfer-Encoding"))) {
+        // §6.1: of the codings only "chunked" is known here.
+        if (parse->is_chunked || parse->is_1_0 || !value.len)
+            return refuse(parse, 400);
+        if (!http_same(value, "chunked"))
+            return refuse(parse, 501);
+        parse->is_chunked = true;
+    } else if (http_same_name(name, SPAN_LITERAL("Connection"))) {
+        parse->says_close |= http_list_has(value, "close");
+        parse->says_keep_alive |= http_list_has(value, "keep-alive");
+    } else if (http_same_name(name, SPAN_LITERAL("Expect"))) {
+        bool known = http_same(value, "100-continue");
+        parse->expects_continue |= known;
+        parse->expects_more |= !known;
+    }
     return 0;
 }
 

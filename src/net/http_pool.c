@@ -28,7 +28,7 @@ void http_pool_init(struct http_pool *pool, struct loop *loop, loop_watch_fn *on
 void http_pool_finish(struct http_pool *pool)
 {
     list_for_each(link, &pool->idle)
-        http_wire_destroy(list_entry(link, struct http_wire, age));
+        http_wire_destroy(list_entry(link, struct http_wire, link));
     list_for_each(link, &pool->origins)
         origin_destroy(pool, list_entry(link, struct http_origin, link));
 }
@@ -76,7 +76,6 @@ static struct http_origin *origin_create(struct http_pool *pool, struct span tex
         mem_printf("%s%s%s%s", url.ipv6 ? "[" : "", origin->host, url.ipv6 ? "]" : "", port);
     origin->secure = url.secure;
     origin->port = url.port;
-    list_init(&origin->idle);
     pool->origin_count++;
     list_append(pool->origins.next, &origin->link); // before the first one
     return origin;
@@ -114,7 +113,6 @@ struct http_wire *http_wire_create(struct http_pool *pool, struct http_origin *o
     connection->fd = dial_fd(dial);
     connection->secure = dial_is_secure(dial);
     list_init(&connection->link);
-    list_init(&connection->age);
     if (origin)
         origin->users++;
     return connection;
@@ -125,10 +123,8 @@ void http_wire_destroy(struct http_wire *connection)
     if (!connection)
         return;
     struct http_pool *pool = connection->pool;
-    if (!list_empty(&connection->age))
-        pool->idle_count--;
+    pool->idle_count -= !list_empty(&connection->link);
     list_remove(&connection->link);
-    list_remove(&connection->age);
     loop_unwatch(pool->loop, connection->watch);
     dial_close(connection->dial);
     http_origin_release(pool, connection->origin);
@@ -166,12 +162,11 @@ void http_wire_watch(struct http_wire *connection, unsigned events)
 
 struct http_wire *http_pool_take(struct http_pool *pool, struct http_origin *origin, bool long_poll)
 {
-    for (struct list *link = origin->idle.prev; link != &origin->idle; link = link->prev) {
+    for (struct list *link = pool->idle.prev; link != &pool->idle; link = link->prev) {
         struct http_wire *youngest = list_entry(link, struct http_wire, link);
-        if (youngest->long_poll != long_poll)
+        if (youngest->origin != origin || youngest->long_poll != long_poll)
             continue;
         list_remove(&youngest->link);
-        list_remove(&youngest->age);
         pool->idle_count--;
         return youngest;
     }
@@ -181,19 +176,18 @@ struct http_wire *http_pool_take(struct http_pool *pool, struct http_origin *ori
 void http_pool_keep(struct http_pool *pool, struct http_wire *connection)
 {
     if (pool->idle_count >= HTTP_IDLE_MAX)
-        http_wire_destroy(list_entry(pool->idle.next, struct http_wire, age));
+        http_wire_destroy(list_entry(pool->idle.next, struct http_wire, link));
     connection->transfer = NULL;
     connection->used = true;
     connection->idle_since_ms = loop_now(pool->loop);
-    list_append(&connection->origin->idle, &connection->link);
-    list_append(&pool->idle, &connection->age);
+    list_append(&pool->idle, &connection->link);
     pool->idle_count++;
 }
 
 int64_t http_pool_expire(struct http_pool *pool, int64_t now_ms)
 {
     list_for_each(link, &pool->idle) {
-        struct http_wire *oldest = list_entry(link, struct http_wire, age);
+        struct http_wire *oldest = list_entry(link, struct http_wire, link);
         int64_t limit = pool->idle_count > HTTP_IDLE_FEW ? HTTP_IDLE_MANY_MS : HTTP_IDLE_FEW_MS;
         if (oldest->idle_since_ms + limit > now_ms)
             return oldest->idle_since_ms + limit;

@@ -31,13 +31,11 @@ struct http_origin {  // scheme, host and port
     char *authority; // for messages and the Host field
     bool secure;
     uint16_t port;
-    struct list idle;
     unsigned users; // connections and transfers
 };
 
 struct http_wire {
-    struct list link; // http_origin::idle
-    struct list age;  // http_pool::idle, oldest first
+    struct list link; // http_pool::idle
     struct http_pool *pool;
     struct http_origin *origin; // NULL: a Unix socket, never kept
     struct dial *dial;
@@ -55,7 +53,7 @@ struct http_pool {
     struct loop *loop;
     struct list origins;
     unsigned origin_count;
-    struct list idle;
+    struct list idle; // connections, oldest first
     unsigned idle_count;
     loop_watch_fn *on_busy; // events of connections that are not idle; context: the connection
 };

@@ -14,7 +14,6 @@
  * and a page fault, a tenth of a request's time. They go with the last connection.
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

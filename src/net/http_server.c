@@ -100,8 +100,6 @@ static bool accept_one(struct http_server *server)
 
 static void on_listener(void *ctx, int fd, unsigned events)
 {
-    (void)fd;
-    (void)events;
     for (int i = 0; i < ACCEPTS_MAX && accept_one(ctx); i++)
         continue;
 }

@@ -71,11 +71,7 @@ static void on_timer(void *context);
 
 static void wake_at(struct http_client *client, int64_t at_ms)
 {
-    if (at_ms == INT64_MAX || (client->timer && client->timer_at_ms <= at_ms))
-        return;
-    loop_cancel(client->loop, client->timer);
-    client->timer = loop_timer_at(client->loop, at_ms, on_timer, client);
-    client->timer_at_ms = at_ms;
+    client->timer = loop_timer_by(client->loop, client->timer, at_ms, on_timer, client);
 }
 
 void http_transfer_look_at_limits(struct http_transfer *transfer)
@@ -128,7 +124,8 @@ void http_transfer_destroy(struct http_transfer *transfer)
     buf_finish(&transfer->head);
     buf_finish(&transfer->partial);
     buf_finish(&transfer->held);
-    free(transfer->parts_owned);
+    if (transfer->parts != transfer->parts_few)
+        free(transfer->parts);
     free(transfer->err);
     if (client->spare_count == HTTP_SPARES_MAX) {
         free(transfer);

@@ -40,7 +40,6 @@ struct http_client {
     loop_id timer, deferred;
     struct list put_off;        // transfers, until
     loop_timer_fn *on_deferred; // is called
-    int64_t timer_at_ms;
     char piece[HTTP_PIECE_MAX]; // what is being read, by whomever it is for
 };
 
@@ -71,10 +70,9 @@ struct http_transfer {
     struct http_wire *connection;
     bool fresh; // no kept connection for this one: the last was stale
 
-    struct buf head;          // of the request, and a body that was copied
-    const struct span *parts; // of these two
+    struct buf head;    // of the request, and a body that was copied
+    struct span *parts; // owned, or
     struct span parts_few[HTTP_PARTS_FEW];
-    struct span *parts_owned;
     size_t part_count;
     size_t part_at, part_offset; // what is sent next; part 0 is `head`
     bool sent, send_failed;      // all of it left this process, TLS's part of it too

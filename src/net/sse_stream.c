@@ -12,14 +12,6 @@ static struct http_exchange *find(const struct sse_stream *stream)
     return stream->exchange ? http_server_find(stream->server, stream->exchange) : NULL;
 }
 
-static void close_stream(struct sse_stream *stream)
-{
-    stream->exchange = 0;
-    if (stream->timer)
-        loop_cancel(stream->loop, stream->timer);
-    stream->timer = 0;
-}
-
 // Not in the middle of an event, of which a comment would be a part; and a reader that lags has no
 // need of it.
 static void comment(struct sse_stream *stream, struct http_exchange *exchange)
@@ -96,18 +88,23 @@ ssize_t sse_stream_send(struct sse_stream *stream, struct span type, struct span
     return sse_stream_send_raw(stream, buf_span(&event));
 }
 
-void sse_stream_end(struct sse_stream *stream)
+static void finish(struct sse_stream *stream, void (*how)(struct http_exchange *exchange))
 {
     struct http_exchange *exchange = find(stream);
     if (exchange)
-        http_exchange_end(exchange);
-    close_stream(stream);
+        how(exchange);
+    stream->exchange = 0;
+    if (stream->timer)
+        loop_cancel(stream->loop, stream->timer);
+    stream->timer = 0;
+}
+
+void sse_stream_end(struct sse_stream *stream)
+{
+    finish(stream, http_exchange_end);
 }
 
 void sse_stream_abort(struct sse_stream *stream)
 {
-    struct http_exchange *exchange = find(stream);
-    if (exchange)
-        http_exchange_abort(exchange);
-    close_stream(stream);
+    finish(stream, http_exchange_abort);
 }

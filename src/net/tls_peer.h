@@ -48,7 +48,7 @@ int tls_peer_describe(const struct tls_peer *peer, int broken, struct error *err
 void tls_peer_take_tickets(struct tls_peer *peer, bool taken);
 bool tls_peer_holds_ticket(const void *ssl); // `ssl`: an mbedtls_ssl_context *
 
-// Why a call on a connection that stands failed, by what was noted: -ECONNABORTED at an end that the
-// peer had not announced (a FIN without close_notify, which anybody on the way can send), the
+// Why a call on a connection that stands failed, by what was noted: -ECONNABORTED at an end that
+// the peer had not announced (a FIN without close_notify, which anybody on the way can send), the
 // socket's errno where it was the socket, else -EPROTO.
 int tls_peer_errno(const struct tls_peer *peer, int socket_errno);

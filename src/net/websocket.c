@@ -132,16 +132,11 @@ static void set_timer(struct websocket *ws)
     int64_t at_ms = idle < ping ? idle : ping;
     if (ws->deadline_ms < at_ms)
         at_ms = ws->deadline_ms;
-    if (at_ms == INT64_MAX || (ws->timer && ws->timer_at_ms <= at_ms))
-        return;
-    loop_cancel(ws->loop, ws->timer);
-    ws->timer = loop_timer_at(ws->loop, at_ms, on_timer, ws);
-    ws->timer_at_ms = at_ms;
+    ws->timer = loop_timer_by(ws->loop, ws->timer, at_ms, on_timer, ws);
 }
 
 static void on_event(void *context, int fd, unsigned events)
 {
-    (void)fd, (void)events;
     run(context);
 }
 

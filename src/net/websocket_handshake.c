@@ -95,7 +95,6 @@ static int take_url(struct websocket *ws, const char *text, struct url *ret_url,
 static int on_asking(void *context, char *ip, char *local_ip, int port, int local_port)
 {
     struct websocket *ws = context;
-    (void)ip, (void)local_ip, (void)port, (void)local_port;
     ws->asked = true;
     return CURL_PREREQFUNC_OK;
 }

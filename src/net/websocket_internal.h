@@ -40,8 +40,7 @@ struct websocket {
     enum websocket_state state;
     bool busy, destroyed; // in a callback, and destroyed in it
     loop_id watch, deferred, timer;
-    unsigned watched; // the events that the loop was told
-    int64_t timer_at_ms;
+    unsigned watched;    // the events that the loop was told
     int64_t deadline_ms; // of opening, or of the end; INT64_MAX: none
     int64_t idle_ms;
     int64_t heard_ms; // when bytes came last, and
