@@ -389,8 +389,7 @@ int service_run(const struct service_options *options, struct error *err)
     struct service service = {
         .options = options,
         .port = -1,
-        .app = {.home = HOME_INIT, .streaming = true, .routes_only = options->routes_only},
-        .signals = SIGNALS_INIT};
+        .app = {.home = HOME_INIT, .streaming = true, .routes_only = options->routes_only}};
     if (options->port && read_port("--port", options->port, &service.port, err) < 0)
         return COMMAND_MISUSED;
     int r = options->routes_only ? 0 : refuse_root(err);

@@ -59,7 +59,7 @@ int reaper_create(struct loop *loop, struct reaper **ret_reaper, struct error *e
 {
     static const int numbers[] = {SIGCHLD};
     struct reaper *reaper = mem_new(struct reaper);
-    *reaper = (struct reaper){.loop = loop, .signals = SIGNALS_INIT};
+    *reaper = (struct reaper){.loop = loop};
     int r =
         signals_init(&reaper->signals, loop, numbers, ARRAY_LEN(numbers), on_signal, reaper, err);
     if (r < 0) {

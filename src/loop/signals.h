@@ -16,11 +16,6 @@ struct signals {
     void *context;
 };
 
-#define SIGNALS_INIT \
-    {                \
-        .fd = -1     \
-    }
-
 int signals_init(struct signals *signals, struct loop *loop, const int *numbers, size_t count,
                  void (*fn)(void *context, int signal_number), void *context, struct error *err);
-void signals_finish(struct signals *signals); // the signals stay blocked
+void signals_finish(struct signals *signals); // accepts NULL and zeroed; the signals stay blocked

@@ -135,22 +135,16 @@ static struct span raw(const mbedtls_x509_buf *bytes)
     return span_make(bytes->p, bytes->len);
 }
 
-// The validity, subject and key of a parsed certificate.
-static struct span core_of(const mbedtls_x509_crt *crt)
-{
-    const unsigned char *begin = crt->issuer_raw.p + crt->issuer_raw.len;
-    return span_make(begin, (size_t)(crt->pk_raw.p + crt->pk_raw.len - begin));
-}
-
 static int add_candidate(const struct trust *trust, size_t i, const mbedtls_x509_crt *child,
                          mbedtls_x509_crt *list)
 {
     BUF_AUTO der = BUF_INIT(ANCHOR_MAX);
+    const unsigned char *core = child->issuer_raw.p + child->issuer_raw.len; // to the key's end
     bool built;
     if (trust->embedded)
         built = append_embedded(i, &der);
     else if (span_equal(raw(&child->raw), trust->anchors[i].der))
-        built = wrap(core_of(child), &der);
+        built = wrap(span_make(core, (size_t)(child->pk_raw.p + child->pk_raw.len - core)), &der);
     else
         built = buf_append_span(&der, trust->anchors[i].der);
     int r = built ? mbedtls_x509_crt_parse_der(list, (const unsigned char *)der.data, der.len)
@@ -215,18 +209,6 @@ static bool rename_old_signature(unsigned char *der, size_t der_len)
     return rename_algorithm(at, behind_body) && rename_algorithm(behind_body, end);
 }
 
-static void keep(struct trust *trust, struct span der, const mbedtls_x509_crt *crt)
-{
-    char *copy = mem_strndup(der.data, crt->raw.len);
-    size_t subject_at = (size_t)(crt->subject_raw.p - crt->raw.p);
-    trust->anchors =
-        mem_grow(trust->anchors, trust->count, &trust->capacity, sizeof(struct anchor));
-    trust->anchors[trust->count++] = (struct anchor){
-        .der = {copy, crt->raw.len},
-        .subject = {copy + subject_at, crt->subject_raw.len},
-    };
-}
-
 static void add_certificate(struct trust *trust, const unsigned char *der, size_t len)
 {
     BUF_AUTO copy = BUF_INIT(ANCHOR_MAX);
@@ -238,10 +220,18 @@ static void add_certificate(struct trust *trust, const unsigned char *der, size_
         r = mbedtls_x509_crt_parse_der_nocopy(&crt, bytes, len);
     if (r && r != MBEDTLS_ERR_X509_ALLOC_FAILED && rename_old_signature(bytes, len))
         r = mbedtls_x509_crt_parse_der_nocopy(&crt, bytes, len);
-    if (r == 0)
-        keep(trust, buf_span(&copy), &crt);
-    else
+    if (r == 0) {
+        char *kept = mem_strndup(copy.data, crt.raw.len);
+        size_t subject_at = (size_t)(crt.subject_raw.p - crt.raw.p);
+        trust->anchors =
+            mem_grow(trust->anchors, trust->count, &trust->capacity, sizeof(struct anchor));
+        trust->anchors[trust->count++] = (struct anchor){
+            .der = {kept, crt.raw.len},
+            .subject = {kept + subject_at, crt.subject_raw.len},
+        };
+    } else {
         trust->skipped++;
+    }
     mbedtls_x509_crt_free(&crt);
 }
 

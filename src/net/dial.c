@@ -55,14 +55,12 @@ void dial_fail(struct dial *dial, int curl_code)
     struct error err = ERROR_INIT;
     bool nameless =
         curl_code == CURLE_COULDNT_RESOLVE_HOST || curl_code == CURLE_COULDNT_RESOLVE_PROXY;
-    if (!dial->fn) {
-        dial_resolved(dial, nameless);
-        dial_free(dial);
-        return;
-    }
-    enum http_failure failure = dial_describe(dial, curl_code, &err);
+    enum http_failure failure = dial->fn ? dial_describe(dial, curl_code, &err) : HTTP_OK;
     dial_resolved(dial, nameless);
-    dial->fn(dial->context, failure, &err);
+    if (dial->fn)
+        dial->fn(dial->context, failure, &err);
+    else
+        dial_free(dial);
 }
 
 static const void *tls_of(CURL *easy)

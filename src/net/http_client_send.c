@@ -21,14 +21,6 @@ enum {
 
 /* Making it */
 
-static size_t body_length(const struct http_transfer *transfer, const struct http_request *request)
-{
-    size_t length = transfer->part_count ? 0 : request->body.len;
-    for (size_t i = 0; i < transfer->part_count; i++)
-        length += transfer->parts[i].len;
-    return length;
-}
-
 // Which of the headers that could be ours the caller's lines hold, and how long these are.
 struct named {
     bool host, accept, framing;
@@ -82,7 +74,9 @@ static bool wants_length(const struct http_request *request, size_t length)
 static void write_head(struct buf *head, const struct http_transfer *transfer,
                        const struct http_request *request, struct named named, struct span target)
 {
-    size_t length = body_length(transfer, request);
+    size_t length = transfer->part_count ? 0 : request->body.len;
+    for (size_t i = 0; i < transfer->part_count; i++)
+        length += transfer->parts[i].len;
     const struct http_origin *origin = transfer->origin;
     const struct http_proxy *proxy = http_transfer_forwarder(transfer);
     buf_append_text(head, request->method);

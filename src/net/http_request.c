@@ -208,19 +208,14 @@ static void answer_at_once(struct http_exchange *exchange)
     hand_over(exchange);
 }
 
-static void refuse_at_once(struct http_exchange *exchange, unsigned status)
-{
-    refuse(exchange, status);
-    answer_at_once(exchange);
-}
-
 void http_request_refuse(struct http_connection *connection, unsigned status)
 {
     if (!connection->exchange) {
         connection->parse = (struct http_parse){0}; // nothing of it is believed
         create_exchange(connection, SPAN_ABSENT);
     }
-    refuse_at_once(connection->exchange, status);
+    refuse(connection->exchange, status);
+    answer_at_once(connection->exchange);
 }
 
 static void check_head(struct http_exchange *exchange, bool expects_more)
@@ -296,37 +291,30 @@ static bool has_room(const struct http_exchange *exchange, size_t len)
     return len <= exchange->server->options.max_bodies - exchange->server->body_bytes;
 }
 
-// A large body over a slow line is no attack as long as it goes on.
-static void note_progress(struct http_connection *connection, size_t len)
+static void count_body(struct http_exchange *exchange, size_t len)
 {
-    connection->progress += len;
-    if (connection->progress < PROGRESS_STEP)
+    struct http_connection *connection = exchange->connection;
+    if (is_thrown_away(exchange)) {
+        connection->discarded += len;
+        if (connection->discarded > DISCARD_MAX)
+            connection->closing = true;
         return;
-    connection->progress = 0;
-    http_connection_await(connection);
-}
-
-static void throw_away(struct http_connection *connection, size_t len)
-{
-    connection->discarded += len;
-    if (connection->discarded > DISCARD_MAX)
-        connection->closing = true;
+    }
+    exchange->server->body_bytes += len;
+    connection->progress += len;
+    if (connection->progress >= PROGRESS_STEP) { // one over a slow line is no attack
+        connection->progress = 0;
+        http_connection_await(connection);
+    }
 }
 
 static void keep_body(struct http_exchange *exchange, struct span piece)
 {
-    if (!is_thrown_away(exchange)) {
-        if (!has_room(exchange, piece.len))
-            refuse(exchange, 503);
-        else if (!buf_append_span(&exchange->body, piece))
-            refuse(exchange, 413);
-        else
-            exchange->server->body_bytes += piece.len;
-    }
-    if (is_thrown_away(exchange))
-        throw_away(exchange->connection, piece.len);
-    else
-        note_progress(exchange->connection, piece.len);
+    if (!is_thrown_away(exchange) && !has_room(exchange, piece.len))
+        refuse(exchange, 503);
+    if (!is_thrown_away(exchange) && !buf_append_span(&exchange->body, piece))
+        refuse(exchange, 413);
+    count_body(exchange, piece.len);
 }
 
 static void take_counted(struct http_exchange *exchange, struct span *data)
@@ -359,7 +347,7 @@ static void take_chunks(struct http_exchange *exchange, struct span *data)
     } else if (r < 0) {
         exchange->target.len = 0; // it is not the path that is wrong
         exchange->refusal = 0;
-        refuse_at_once(exchange, 400);
+        http_request_refuse(exchange->connection, 400);
     }
 }
 
@@ -402,13 +390,9 @@ static bool receive_piece(struct http_exchange *exchange)
         return false;
     }
     exchange->left -= (size_t)n;
-    if (room) {
+    if (room)
         buf_grow_by(&exchange->body, (size_t)n);
-        exchange->server->body_bytes += (size_t)n;
-        note_progress(connection, (size_t)n);
-    } else {
-        throw_away(connection, (size_t)n);
-    }
+    count_body(exchange, (size_t)n);
     return (size_t)n == len && exchange->left && !connection->closing;
 }
 

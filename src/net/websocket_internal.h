@@ -7,8 +7,8 @@
 #include "net/websocket.h"
 
 // What the files of the WebSocket share: websocket.c leads it from open to end,
-// websocket_handshake.c asks for it and judges the answer, websocket_receive.c makes messages of
-// frames, websocket_send.c is the queue. Nobody else includes this.
+// websocket_handshake.c asks for it and judges the answer, websocket_frames.c makes messages of
+// frames and queues those that are sent. Nobody else includes this.
 
 enum {
     WEBSOCKET_CONTROL_MAX = 125, // bytes of a control frame's payload (RFC 6455 §5.5)
@@ -56,13 +56,11 @@ struct websocket {
     size_t head_bytes;            // with those of interim answers
     char problem[256];            // libcurl's words (CURL_ERROR_SIZE)
 
-    // websocket_receive.c
+    // websocket_frames.c
     struct buf message;
     bool in_message; // its first fragment has come
     size_t control_len;
     char control[WEBSOCKET_CONTROL_MAX];
-
-    // websocket_send.c
     struct list queue; // frames; only the first may have begun
     size_t queued, queued_frames;
     struct websocket_frame *pong;  // in the queue and not begun, or NULL
@@ -81,15 +79,11 @@ bool websocket_judge(struct websocket *ws);                  // the 101; else it
 void websocket_refused(struct websocket *ws);                // there was no 101
 struct http_head websocket_head(const struct websocket *ws); // of the 101
 
-// websocket_receive.c
+// websocket_frames.c
 bool websocket_receive(struct websocket *ws); // there may be more, which no event tells of
 bool websocket_code_is_valid(unsigned code);  // to be sent in a close frame
-
-// websocket_send.c
 void websocket_queue(struct websocket *ws, unsigned flags, struct span data);
-void websocket_queue_pong(struct websocket *ws, struct span data);
 void websocket_queue_close(struct websocket *ws, unsigned code, struct span reason);
-void websocket_drop_unsent(struct websocket *ws); // frames that have not begun
 void websocket_flush(struct websocket *ws);
 // The connection is of no more use: on_close is due.
 void websocket_lose(struct websocket *ws, enum http_failure failure, int code, const char *fmt, ...)

@@ -28,7 +28,7 @@ static void on_signal(void *context, int number)
 static void begin(struct heard *heard, struct loop **ret_loop)
 {
     static const int numbers[] = {SIGUSR1, SIGUSR2};
-    *heard = (struct heard){.signals = SIGNALS_INIT};
+    *heard = (struct heard){0};
     assert_int_equal(loop_create(&clock_system, ret_loop, NULL), 0);
     assert_int_equal(signals_init(&heard->signals, *ret_loop, numbers, 2, on_signal, heard, NULL),
                      0);
@@ -111,7 +111,7 @@ static void finished_from_its_own_callback(void **state)
 static void never_begun(void **state)
 {
     (void)state;
-    struct signals signals = SIGNALS_INIT;
+    struct signals signals = {0};
     signals_finish(&signals);
     signals_finish(NULL);
 }

@@ -1,27 +1,153 @@
 /*
- * Frames that libcurl has read, as messages. It refuses what RFC 6455 §5 forbids of a frame: masks,
- * reserved bits and opcodes, control frames that are long or in fragments, fragments out of order.
- * Sizes, UTF-8 and close frames are judged here.
+ * Frames. What is sent waits in a queue. libcurl makes the frames and masks them, and would answer
+ * pings by itself; but then a pong would be written into the middle of a message that the socket
+ * took half of, and where it takes nothing libcurl would try for ever. So pongs are queued here,
+ * before what has not begun. A server that pings and does not read is owed one pong, for its latest
+ * ping (RFC 6455 §5.5.3). libcurl is given a frame in pieces, because it copies all that it is given.
  *
- * libcurl hands a control frame over like any other (CURLWS_NOAUTOPONG): each call then reads one
- * frame or a part of it, and a server that sends nothing but pings gets its share of the loop and
- * no more.
+ * What libcurl has read becomes messages. It refuses what RFC 6455 §5 forbids of a frame: masks,
+ * reserved bits and opcodes, control frames that are long or in fragments, fragments out of order.
+ * Sizes, UTF-8 and close frames are judged here. It hands a control frame over like any other
+ * (CURLWS_NOAUTOPONG): each call then reads one frame or a part of it, and a server that sends
+ * nothing but pings gets its share of the loop and no more.
  */
 #include <curl/curl.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "codec/utf8.h"
 #include "net/websocket_internal.h"
 
 enum { MESSAGE_KEPT = 16 * 1024 }; // bytes of a buffer that the next message uses again
 
+void websocket_lose(struct websocket *ws, enum http_failure failure, int code, const char *fmt, ...)
+{
+    va_list arguments;
+    if (ws->state < WEBSOCKET_ENDING) {
+        ws->end = (struct websocket_end){.failure = failure,
+                                         .status = ws->end.status,
+                                         .code = WEBSOCKET_ABNORMAL,
+                                         .err = &ws->err};
+        ws->err.code = code;
+        va_start(arguments, fmt);
+        vsnprintf(ws->err.text, sizeof ws->err.text, fmt, arguments);
+        va_end(arguments);
+    }
+    ws->state = WEBSOCKET_OVER;
+}
+
+/* The queue */
+
+static struct websocket_frame *first_of(const struct websocket *ws)
+{
+    return list_empty(&ws->queue) ? NULL : list_entry(ws->queue.next, struct websocket_frame, link);
+}
+
+static struct websocket_frame *frame_create(struct websocket *ws, unsigned flags, struct span data)
+{
+    struct websocket_frame *frame = mem_alloc(sizeof *frame + data.len);
+    *frame = (struct websocket_frame){.flags = flags, .len = data.len};
+    if (data.len)
+        memcpy(frame->data, data.data, data.len);
+    if (list_empty(&ws->queue))
+        ws->sent_ms = loop_now(ws->loop);
+    ws->queued += data.len;
+    ws->queued_frames++;
+    return frame;
+}
+
+static void drop(struct websocket *ws, struct websocket_frame *frame)
+{
+    if (frame == ws->pong)
+        ws->pong = NULL;
+    ws->queued -= frame->len - frame->sent;
+    ws->queued_frames--;
+    list_remove(&frame->link);
+    free(frame);
+}
+
+static void drop_unsent(struct websocket *ws)
+{
+    list_for_each(link, &ws->queue) {
+        struct websocket_frame *frame = list_entry(link, struct websocket_frame, link);
+        if (!frame->begun)
+            drop(ws, frame);
+    }
+}
+
+void websocket_queue(struct websocket *ws, unsigned flags, struct span data)
+{
+    struct websocket_frame *frame = frame_create(ws, flags, data);
+    list_append(&ws->queue, &frame->link);
+}
+
+static void queue_pong(struct websocket *ws, struct span data)
+{
+    if (ws->pong)
+        drop(ws, ws->pong);
+    struct websocket_frame *first = first_of(ws), *frame = frame_create(ws, CURLWS_PONG, data);
+    struct list *before = first && first->begun ? first->link.next : ws->queue.next;
+    list_append(before, &frame->link); // at the end of a list is before its head
+    ws->pong = frame;
+}
+
+void websocket_queue_close(struct websocket *ws, unsigned code, struct span reason)
+{
+    char payload[WEBSOCKET_CONTROL_MAX] = {(char)(code >> 8), (char)(code & 0xff)};
+    if (reason.len)
+        memcpy(payload + 2, reason.data, reason.len);
+    ws->close_queued = true;
+    websocket_queue(ws, CURLWS_CLOSE,
+                    span_make(payload, code == WEBSOCKET_NO_CODE ? 0 : 2 + reason.len));
+}
+
+// False when the socket takes no more, or all is lost.
+static bool send_piece(struct websocket *ws, struct websocket_frame *frame)
+{
+    size_t taken = 0, left = frame->len - frame->sent;
+    CURLcode result = curl_ws_send(ws->dial->easy, frame->data + frame->sent,
+                                   left < WEBSOCKET_PIECE ? left : WEBSOCKET_PIECE, &taken,
+                                   (curl_off_t)frame->len, frame->flags | CURLWS_OFFSET);
+    frame->begun = true;
+    if (frame == ws->pong)
+        ws->pong = NULL;
+    if (frame->flags == CURLWS_CLOSE && !ws->close_sent) {
+        ws->close_sent = true;
+        ws->deadline_ms = loop_now(ws->loop) + WEBSOCKET_CLOSE_MS;
+    }
+    if (result == CURLE_AGAIN)
+        return false;
+    if (result != CURLE_OK) {
+        websocket_lose(ws, HTTP_CUT, -EPIPE, "%s: the connection broke while it was sent to",
+                       ws->authority);
+        return false;
+    }
+    ws->sent_ms = loop_now(ws->loop);
+    frame->sent += taken;
+    ws->queued -= taken;
+    if (frame->sent == frame->len)
+        drop(ws, frame);
+    return true;
+}
+
+void websocket_flush(struct websocket *ws)
+{
+    struct websocket_frame *frame;
+    while ((frame = first_of(ws)) && send_piece(ws, frame))
+        continue;
+}
+
+/* What comes */
+
 // How it ends is known: no more messages, but our close frame.
 static void begin_end(struct websocket *ws, unsigned code)
 {
     ws->end.code = (uint16_t)code;
-    websocket_drop_unsent(ws);
+    drop_unsent(ws);
     if (!ws->close_sent)
         websocket_queue_close(ws, code, SPAN_ABSENT);
     ws->state = WEBSOCKET_ENDING;
@@ -105,7 +231,7 @@ static void take_control(struct websocket *ws, const struct curl_ws_frame *frame
     if (frame->flags & CURLWS_CLOSE) {
         take_close(ws, payload);
     } else if (frame->flags & CURLWS_PING && !ws->close_queued) {
-        websocket_queue_pong(ws, payload);
+        queue_pong(ws, payload);
         websocket_flush(ws);
     }
 }
