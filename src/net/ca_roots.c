@@ -37,7 +37,6 @@ enum {
     PEM_FILE_MAX = 16 * 1024 * 1024, // bytes; Debian's bundle has 220,000
     ANCHOR_MAX = 64 * 1024,          // bytes of one certificate
     SEQUENCE = MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE,
-    EXPLICIT_0 = MBEDTLS_ASN1_CONTEXT_SPECIFIC | MBEDTLS_ASN1_CONSTRUCTED,
 };
 
 struct anchor {
@@ -175,38 +174,23 @@ void trust_apply(struct trust *trust, void *ssl_config)
     mbedtls_ssl_conf_ca_cb(config, on_who_signed, trust);
 }
 
-// AlgorithmIdentifier of RSA with MD2, MD5 or SHA-1, renamed to SHA-256 (RFC 8017 appendix A.2.4).
-static bool rename_algorithm(unsigned char *at, const unsigned char *end)
+// RSA with MD2, MD5 or SHA-1 becomes RSA with SHA-256 (RFC 8017 appendix A.2.4), wherever it stands:
+// in what is signed, and beside the signature.
+static bool rename_old_signature(char *der, size_t len)
 {
-    static const unsigned char rsa[] = {6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1};
-    size_t len;
-    if (mbedtls_asn1_get_tag(&at, end, &len, SEQUENCE) || len <= sizeof rsa ||
-        memcmp(at, rsa, sizeof rsa) != 0)
-        return false;
-    unsigned char *last = at + sizeof rsa;
-    if (*last != 2 && *last != 4 && *last != 5)
-        return false;
-    *last = 11;
-    return true;
-}
-
-static bool rename_old_signature(unsigned char *der, size_t der_len)
-{
-    unsigned char *at = der;
-    const unsigned char *end = der + der_len;
-    size_t len;
-    if (mbedtls_asn1_get_tag(&at, end, &len, SEQUENCE))
-        return false;
-    end = at + len;
-    if (mbedtls_asn1_get_tag(&at, end, &len, SEQUENCE))
-        return false;
-    unsigned char *behind_body = at + len;
-    if (mbedtls_asn1_get_tag(&at, behind_body, &len, EXPLICIT_0) == 0)
-        at += len; // the version
-    if (mbedtls_asn1_get_tag(&at, behind_body, &len, MBEDTLS_ASN1_INTEGER))
-        return false;
-    at += len;
-    return rename_algorithm(at, behind_body) && rename_algorithm(behind_body, end);
+    static const char rsa[] = "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01";
+    enum { RSA_MD2 = 2, RSA_MD5 = 4, RSA_SHA1 = 5, RSA_SHA256 = 11 };
+    bool renamed = false;
+    struct span rest = span_make(der, len);
+    for (ptrdiff_t at; (at = span_find(rest, SPAN_LITERAL(rsa))) >= 0;) {
+        rest = span_skip(rest, (size_t)at + sizeof rsa - 1);
+        char *last = der + len - rest.len;
+        if (rest.len && (*last == RSA_MD2 || *last == RSA_MD5 || *last == RSA_SHA1)) {
+            *last = RSA_SHA256;
+            renamed = true;
+        }
+    }
+    return renamed;
 }
 
 static void add_certificate(struct trust *trust, const unsigned char *der, size_t len)
@@ -218,7 +202,7 @@ static void add_certificate(struct trust *trust, const unsigned char *der, size_
     unsigned char *bytes = (unsigned char *)copy.data;
     if (r == 0)
         r = mbedtls_x509_crt_parse_der_nocopy(&crt, bytes, len);
-    if (r && r != MBEDTLS_ERR_X509_ALLOC_FAILED && rename_old_signature(bytes, len))
+    if (r && r != MBEDTLS_ERR_X509_ALLOC_FAILED && rename_old_signature(copy.data, len))
         r = mbedtls_x509_crt_parse_der_nocopy(&crt, bytes, len);
     if (r == 0) {
         char *kept = mem_strndup(copy.data, crt.raw.len);

@@ -42,11 +42,8 @@ static enum http_failure unresolved(const struct dial *dial, bool of_server, str
     int failed = fd < 0 && fd_is_shortage(errno) ? errno : 0;
     if (failed)
         return unreachable(dial, failed, err);
-    if (of_server)
-        error_set(err, -EHOSTUNREACH, "cannot resolve the name of %s", dial->target.authority);
-    else
-        error_set(err, -EHOSTUNREACH, "cannot resolve the name of %s%s", title_of(dial),
-                  first_of(dial));
+    error_set(err, -EHOSTUNREACH, "cannot resolve the name of %s%s",
+              of_server ? "" : title_of(dial), of_server ? dial->target.authority : first_of(dial));
     return HTTP_UNRESOLVED;
 }
 

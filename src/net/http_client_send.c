@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
 
 #include "base/mem.h"
@@ -27,37 +26,21 @@ struct named {
     size_t bytes;
 };
 
-static bool names(const char *header, const char *name)
-{
-    size_t len = strlen(name);
-    return strncasecmp(header, name, len) == 0 && header[len] == ':';
-}
-
 static int look_at_headers(const struct http_request *request, struct named *named,
                            struct error *err)
 {
     for (size_t i = 0; request->headers && request->headers[i]; i++) {
-        const char *header = request->headers[i];
-        struct span line = span_of(header);
+        struct span line = span_of(request->headers[i]), rest = line;
         if (i >= HTTP_REQUEST_HEADERS_MAX)
             return error_set(err, -E2BIG, "more than %d request headers", HTTP_REQUEST_HEADERS_MAX);
         if (!http_is_field_value(line))
             return error_set(err, -EINVAL, "a request header holds a control character");
         named->bytes += line.len + 2;
-        switch (*header | 0x20) { // hardly one of them begins like these
-        case 'h':
-            named->host |= names(header, "Host");
-            break;
-        case 'a':
-            named->accept |= names(header, "Accept");
-            break;
-        case 'c':
-            named->framing |= names(header, "Content-Length");
-            break;
-        case 't':
-            named->framing |= names(header, "Transfer-Encoding");
-            break;
-        }
+        struct span name = span_cut(&rest, ':');
+        named->host |= http_same_name(name, SPAN_LITERAL("Host"));
+        named->accept |= http_same_name(name, SPAN_LITERAL("Accept"));
+        named->framing |= http_same_name(name, SPAN_LITERAL("Content-Length")) ||
+                          http_same_name(name, SPAN_LITERAL("Transfer-Encoding"));
     }
     return named->framing ? error_set(err, -EINVAL, "a request header says how long the body is")
                           : 0;

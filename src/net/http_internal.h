@@ -81,9 +81,9 @@ struct http_server {
     int listen_fd;
     uint16_t port;
     bool is_unix;
-    bool paused; // the listening socket is not looked at
     bool closing;
-    loop_id listen_watch, run, timer, retry;
+    loop_id listen_watch, run, timer;
+    loop_id retry; // until it comes, the listening socket is not looked at
     unsigned connections, open_exchanges;
     size_t body_bytes;            // of all exchanges
     size_t head_bytes;            // that the inputs of all connections take

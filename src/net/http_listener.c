@@ -93,33 +93,28 @@ int http_listener_open(struct http_server *server, loop_watch_fn *fn, struct err
     return 0;
 }
 
-static void pause_accepting(struct http_server *server, bool paused)
+static void look_again(void *ctx)
 {
-    if (server->paused == paused || !server->listen_watch)
-        return;
-    server->paused = paused;
-    loop_watch_change(server->loop, server->listen_watch, paused ? 0 : LOOP_READ);
+    struct http_server *server = ctx;
+    server->retry = 0;
+    loop_watch_change(server->loop, server->listen_watch, LOOP_READ);
 }
 
 void http_listener_resume(struct http_server *server)
 {
-    if (!server->closing && server->connections < server->options.max_connections)
-        pause_accepting(server, false);
-}
-
-static void on_retry(void *ctx)
-{
-    struct http_server *server = ctx;
-    server->retry = 0;
-    pause_accepting(server, false);
+    if (!server->retry || server->connections >= server->options.max_connections)
+        return;
+    loop_cancel(server->loop, server->retry);
+    look_again(server);
 }
 
 // The queue stays readable, so without a rest this would be tried again and again.
 void http_listener_rest(struct http_server *server)
 {
-    pause_accepting(server, true);
-    if (!server->retry)
-        server->retry = loop_timer_after(server->loop, ACCEPT_RETRY_MS, on_retry, server);
+    if (server->retry || !server->listen_watch)
+        return;
+    loop_watch_change(server->loop, server->listen_watch, 0);
+    server->retry = loop_timer_after(server->loop, ACCEPT_RETRY_MS, look_again, server);
 }
 
 void http_server_stop_accepting(struct http_server *server)

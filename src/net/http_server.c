@@ -148,6 +148,7 @@ void http_server_destroy(struct http_server *server)
     if (!server)
         return;
     server->closing = true;
+    http_server_stop_accepting(server);
     // Each is sent what its socket takes.
     list_for_each(link, &server->all)
         http_answer_flush_ended(list_entry(link, struct http_connection, all));
@@ -155,7 +156,6 @@ void http_server_destroy(struct http_server *server)
         http_exchange_gone(list_entry(server->open.next, struct http_exchange, open), true);
     while (!list_empty(&server->all))
         http_connection_close(list_entry(server->all.next, struct http_connection, all));
-    http_server_stop_accepting(server);
     loop_cancel(server->loop, server->run);
     loop_cancel(server->loop, server->timer);
     free(server->slots);
