@@ -2,9 +2,8 @@
  * One connection: an easy handle of libcurl's that connects and does nothing else. When that is
  * done it stays added to the multi handle, because removing it would close the socket.
  *
- * Until the first curl_easy_recv() such a connection counts as idle, and libcurl may close it to
- * make room for another. So one is made at once, which mostly says that nothing has come; a byte
- * that a hasty server sends before it was asked is kept for the first dial_receive().
+ * Until the first curl_easy_send() or curl_easy_recv() such a connection counts as idle, and libcurl
+ * may close it to make room for another. So nothing is sent at once.
  */
 #include <curl/curl.h>
 #include <errno.h>
@@ -232,7 +231,7 @@ void dial_connected(struct dial *dial)
 {
     static const struct error none = ERROR_INIT;
     curl_socket_t fd = -1;
-    size_t len = 0;
+    size_t none_sent;
     curl_easy_getinfo(dial->easy, CURLINFO_ACTIVESOCKET, &fd);
     dial->fd = fd;
     if (fd < 0 || !dial->fn) { // it ended in the same moment, or nobody wants it any more
@@ -240,8 +239,7 @@ void dial_connected(struct dial *dial)
         return;
     }
     dial_resolved(dial, false);
-    if (!dial->target.prepare)
-        dial->has_early = receive(dial, &dial->early, 1, &len) == CURLE_OK && len == 1;
+    curl_easy_send(dial->easy, "", 0, &none_sent);
     dial->fn(dial->context, HTTP_OK, &none);
 }
 
@@ -274,11 +272,6 @@ static ssize_t broken(struct dial *dial)
 
 ssize_t dial_receive(struct dial *dial, char *data, size_t size)
 {
-    if (dial->has_early) {
-        dial->has_early = false;
-        *data = dial->early;
-        return 1;
-    }
     if (dial->target.secure) {
         size_t len = 0;
         dial->peer->failure = 0;

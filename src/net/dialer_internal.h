@@ -51,8 +51,6 @@ struct dial {
     bool proxy_speaks_http; // and in HTTP
     bool blocked;           // a record is half sent
     int broken;             // what broke the connection, -errno; 0: nothing
-    bool has_early;         // a byte came before anything was asked
-    char early;
 };
 
 // dial.c

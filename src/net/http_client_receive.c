@@ -70,20 +70,32 @@ static bool tell_body(struct http_transfer *transfer, struct span piece)
     return false;
 }
 
+// What cannot be taken yet: it was just read, or is the end of what is kept.
+static bool keep(struct http_transfer *transfer, const char *data, size_t len)
+{
+    struct buf *kept = &transfer->kept;
+    if (kept->len)
+        buf_consume(kept, kept->len - len);
+    else
+        buf_append(kept, data, len);
+    return true;
+}
+
 static bool take_body(struct http_transfer *transfer, char *data, size_t len)
 {
     size_t used = 0, decoded = 0;
-    if (transfer->paused && transfer->response.framing != HTTP_BODY_NONE) {
-        if (buf_append(&transfer->held, data, len))
-            return true;
-        return fail(transfer, "it sent more than one answer");
-    }
+    if (transfer->paused && transfer->response.framing != HTTP_BODY_NONE)
+        return keep(transfer, data, len);
     int r = http_response_body(&transfer->response, data, len, &used, &decoded);
     if (decoded && !tell_body(transfer, span_make(data, decoded)))
         return false;
     if (r < 0)
         return fail(transfer, "its chunked answer is malformed");
-    return r > 0 ? complete(transfer, used < len) : true;
+    if (r > 0)
+        return complete(transfer, used < len);
+    if (transfer->kept.len)
+        buf_finish(&transfer->kept);
+    return true;
 }
 
 // One head off the front of the bytes; positive when another may follow, 0 when it has to come yet.
@@ -112,23 +124,17 @@ static int take_head(struct http_transfer *transfer, char **data, size_t *len, b
 
 static bool take(struct http_transfer *transfer, char *data, size_t len)
 {
-    struct buf *partial = &transfer->partial; // a head that is not whole
+    struct buf *kept = &transfer->kept;
     bool goes_on = true;
     transfer->heard = true;
-    if (partial->len && !transfer->head_told) {
-        buf_append(partial, data, len); // has room: take_head() sees to it
-        data = partial->data;
-        len = partial->len;
+    if (kept->len) {
+        buf_append(kept, data, len); // has room: take_head() sees to it
+        data = kept->data;
+        len = kept->len;
     }
-    while (goes_on && !transfer->head_told) {
-        if (take_head(transfer, &data, &len, &goes_on) != 0)
-            continue;
-        if (partial->len)
-            buf_consume(partial, partial->len - len);
-        else
-            buf_append(partial, data, len);
-        return true;
-    }
+    while (goes_on && !transfer->head_told)
+        if (take_head(transfer, &data, &len, &goes_on) == 0)
+            return keep(transfer, data, len);
     return goes_on && take_body(transfer, data, len);
 }
 
@@ -152,7 +158,7 @@ static bool never_arrived(const struct http_transfer *transfer, int error)
 
 static bool end_of_connection(struct http_transfer *transfer, int error)
 {
-    if (error == 0 && transfer->held.len == 0 && transfer->head_told &&
+    if (error == 0 && transfer->head_told &&
         http_response_ends_with_connection(&transfer->response))
         return complete(transfer, true);
     if (!transfer->heard && transfer->connection->used) {
@@ -208,9 +214,8 @@ void http_transfer_resume(struct http_transfer *transfer)
 {
     bool sending = !transfer->sent && !transfer->send_failed;
     http_wire_watch(transfer->connection, LOOP_READ | (sending ? LOOP_WRITE : 0u));
-    BUF_AUTO held = transfer->held;
-    buf_init(&transfer->held, HTTP_PIECE_MAX);
-    if (held.len && !take_body(transfer, held.data, held.len))
+    struct buf *kept = &transfer->kept;
+    if (kept->len && transfer->head_told && !take_body(transfer, kept->data, kept->len))
         return;
     http_transfer_receive(transfer);
 }

@@ -91,10 +91,11 @@ static void count_input(struct http_connection *connection)
         http_connection_expire(oldest);
 }
 
-// The same goes for this.
+// At the end of what made it busy. The same goes for this.
 static void settle(struct http_connection *connection)
 {
     unsigned events = wanted_events(connection);
+    connection->busy = false;
     if (connection->closing) {
         http_connection_close(connection);
         return;
@@ -301,7 +302,6 @@ static void on_probe(void *context)
         return; // its answer is on its way
     connection->busy = true;
     probe(connection);
-    connection->busy = false;
     settle(connection);
 }
 
@@ -350,7 +350,6 @@ static void on_event(void *ctx, int fd, unsigned events)
     }
     if (!connection->closing && is_handled(connection) && events & (LOOP_PEER_CLOSED | LOOP_FAILED))
         depart(connection, events);
-    connection->busy = false;
     settle(connection);
 }
 
@@ -360,7 +359,6 @@ static void flush(struct http_connection *connection)
     if (!connection->closing && !connection->blocked)
         http_answer_flush(connection);
     take_leftover(connection);
-    connection->busy = false;
     settle(connection);
 }
 

@@ -122,8 +122,7 @@ void http_transfer_destroy(struct http_transfer *transfer)
     if (transfer->head.capacity <= BUF_STOCK_SMALL_BYTES) // a body that was copied stays nowhere
         buf_stock_take_back(&client->stock, &transfer->head);
     buf_finish(&transfer->head);
-    buf_finish(&transfer->partial);
-    buf_finish(&transfer->held);
+    buf_finish(&transfer->kept);
     if (transfer->parts != transfer->parts_few)
         free(transfer->parts);
     free(transfer->err);

@@ -78,9 +78,8 @@ struct http_transfer {
     bool sent, send_failed;      // all of it left this process, TLS's part of it too
 
     struct http_response response;
-    struct buf partial; // a head that has not come whole
-    struct buf held;    // body that came while nobody wanted it
-    unsigned interim;   // informational heads
+    struct buf kept;  // of a head that has not come whole, or a body that nobody wants yet
+    unsigned interim; // informational heads
     bool heard, head_told, body_seen;
 
     enum http_failure failure; // with HTTP_FAILED

@@ -206,13 +206,9 @@ int websocket_close(struct websocket *websocket, uint16_t code, struct span reas
 
 /* How it begins */
 
-// A first call tells libcurl that the connection is in use; it may be without data, but it has to
-// come before libcurl looks for connections that are not.
 static void on_opened(struct websocket *ws)
 {
     struct http_head head = websocket_head(ws);
-    size_t none;
-    curl_easy_send(ws->dial->easy, "", 0, &none);
     ws->state = WEBSOCKET_OPENED;
     ws->deadline_ms = INT64_MAX;
     ws->heard_ms = loop_now(ws->loop);
