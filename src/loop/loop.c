@@ -147,6 +147,18 @@ void loop_unwatch(struct loop *loop, loop_id id)
     slot_release(loop, slot);
 }
 
+loop_id loop_watch_for(struct loop *loop, loop_id id, int fd, unsigned events, loop_watch_fn *fn,
+                       void *context)
+{
+    if (events && !id)
+        return loop_watch(loop, fd, events, fn, context);
+    if (events)
+        loop_watch_change(loop, id, events);
+    else
+        loop_unwatch(loop, id);
+    return events ? id : 0;
+}
+
 loop_id loop_timer_at(struct loop *loop, int64_t at_ms, loop_timer_fn *fn, void *context)
 {
     struct slot timer = {

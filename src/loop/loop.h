@@ -34,6 +34,10 @@ void loop_destroy(struct loop *loop); // whatever still waits is dropped, not ca
 loop_id loop_watch(struct loop *loop, int fd, unsigned events, loop_watch_fn *fn, void *context);
 void loop_watch_change(struct loop *loop, loop_id id, unsigned events);
 void loop_unwatch(struct loop *loop, loop_id id);
+// Whichever of the three it takes until `fd` is watched, by `id` if there is a watch (0: none), for
+// `events`; 0 is not at all. Returns the watch.
+loop_id loop_watch_for(struct loop *loop, loop_id id, int fd, unsigned events, loop_watch_fn *fn,
+                       void *context);
 
 // Calls once, `delay_ms` from this pass's now, or at a monotonic instant. Equal ones in order.
 loop_id loop_timer_after(struct loop *loop, int64_t delay_ms, loop_timer_fn *fn, void *context);

@@ -50,14 +50,7 @@ static int set_watch(CURL *easy, curl_socket_t fd, int what, void *context, void
     loop_id id = (uintptr_t)kept;
     unsigned events =
         (what & CURL_POLL_IN ? LOOP_READ : 0u) | (what & CURL_POLL_OUT ? LOOP_WRITE : 0u);
-    if (what == CURL_POLL_REMOVE) {
-        loop_unwatch(dialer->loop, id);
-        id = 0;
-    } else if (id) {
-        loop_watch_change(dialer->loop, id, events);
-    } else {
-        id = loop_watch(dialer->loop, fd, events, on_socket, dialer);
-    }
+    id = loop_watch_for(dialer->loop, id, fd, events, on_socket, dialer); // REMOVE is neither
     curl_multi_assign(dialer->multi, fd, (void *)(uintptr_t)id); // unknown once removed: no matter
     return 0;
 }

@@ -364,14 +364,9 @@ static size_t least(size_t a, size_t b)
 
 static void consume(struct http_exchange *exchange, size_t sent, struct span after)
 {
-    size_t of_lead = least(sent, exchange->lead.len - exchange->lead_sent);
+    size_t of_lead = least(sent, exchange->lead.len);
     size_t of_stream = least(sent - of_lead, exchange->chunk_left);
-    bool lead_gone = of_lead == exchange->lead.len - exchange->lead_sent;
-    exchange->lead_sent += of_lead;
-    if (exchange->lead_sent == exchange->lead.len) {
-        buf_clear(&exchange->lead);
-        exchange->lead_sent = 0;
-    }
+    buf_consume(&exchange->lead, of_lead);
     exchange->stream_sent += of_stream;
     exchange->chunk_left -= of_stream;
     // Moving the rest to the front only when it is the smaller half keeps the copying linear.
@@ -381,7 +376,7 @@ static void consume(struct http_exchange *exchange, size_t sent, struct span aft
     }
     if (!exchange->stream.len && exchange->stream.capacity > STREAM_KEEP)
         buf_finish(&exchange->stream);
-    if (!lead_gone || exchange->chunk_left)
+    if (exchange->lead.len || exchange->chunk_left)
         return;
     exchange->last_begun = exchange->last_begun || after.len > 2;
     exchange->chunk_begun = false;
@@ -411,7 +406,7 @@ static size_t send_some(struct http_exchange *exchange)
     }
     struct span after = trail(exchange);
     struct iovec parts[] = {
-        {(char *)buf_text(lead) + exchange->lead_sent, lead->len - exchange->lead_sent},
+        {lead->data, lead->len},
         {(char *)buf_text(stream) + exchange->stream_sent, exchange->chunk_left},
         {(char *)after.data, after.len},
     };

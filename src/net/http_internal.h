@@ -67,7 +67,7 @@ struct http_exchange {
     struct buf headers; // of the answer, as they are sent
     struct buf lead;    // bytes that go out before the stream's: the head, chunk sizes
     struct buf stream;  // bytes for the client, the first `stream_sent` of them gone
-    size_t lead_sent, stream_sent;
+    size_t stream_sent;
     size_t chunk_left; // bytes of the stream that belong to the chunk that has begun
     struct span method, target, path, fields; // of `text`
     char *decoded; // room for the decoded target, after the head in `text`

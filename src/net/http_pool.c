@@ -148,14 +148,8 @@ void http_wire_watch(struct http_wire *connection, unsigned events)
     if (events == connection->events)
         return;
     connection->events = events;
-    if (events == 0) {
-        loop_unwatch(loop, connection->watch);
-        connection->watch = 0;
-    } else if (connection->watch) {
-        loop_watch_change(loop, connection->watch, events);
-    } else {
-        connection->watch = loop_watch(loop, connection->fd, events, on_event, connection);
-    }
+    connection->watch =
+        loop_watch_for(loop, connection->watch, connection->fd, events, on_event, connection);
 }
 
 /* Those that are kept */

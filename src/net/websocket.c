@@ -162,11 +162,10 @@ static void run(struct websocket *ws)
         ws->handler.on_close(ws->context, &ws->end);
     } else {
         unsigned events = LOOP_READ | (list_empty(&ws->queue) ? 0u : LOOP_WRITE);
-        if (!ws->watch && ws->state >= WEBSOCKET_OPENED)
-            ws->watch = loop_watch(ws->loop, dial_fd(ws->dial), events, on_event, ws);
-        else if (ws->watch && ws->watched != events)
-            loop_watch_change(ws->loop, ws->watch, events);
-        ws->watched = events;
+        if (ws->state >= WEBSOCKET_OPENED && ws->watched != events)
+            ws->watch =
+                loop_watch_for(ws->loop, ws->watch, dial_fd(ws->dial), events, on_event, ws);
+        ws->watched = ws->watch ? events : 0;
         set_timer(ws);
     }
 }
