@@ -174,7 +174,7 @@ void trust_apply(struct trust *trust, void *ssl_config)
     mbedtls_ssl_conf_ca_cb(config, on_who_signed, trust);
 }
 
-// RSA with MD2, MD5 or SHA-1 becomes RSA with SHA-256 (RFC 8017 appendix A.2.4), wherever it stands:
+// RSA with MD2, MD5 or SHA-1 becomes RSA with SHA-256 (RFC 8017 appendix A.2.4) wherever it stands:
 // in what is signed, and beside the signature.
 static bool rename_old_signature(char *der, size_t len)
 {

@@ -2,8 +2,8 @@
  * One connection: an easy handle of libcurl's that connects and does nothing else. When that is
  * done it stays added to the multi handle, because removing it would close the socket.
  *
- * Until the first curl_easy_send() or curl_easy_recv() such a connection counts as idle, and libcurl
- * may close it to make room for another. So nothing is sent at once.
+ * Until something is sent or received such a connection counts as idle, and libcurl may close it to
+ * make room for another. So a send of no bytes is made at once.
  */
 #include <curl/curl.h>
 #include <errno.h>

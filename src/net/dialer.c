@@ -18,7 +18,21 @@
 
 /* The loop's side */
 
-static void run(struct dialer *dialer, int fd, int events);
+static void run(struct dialer *dialer, int fd, int events)
+{
+    CURLMsg *message;
+    int running, left;
+    curl_multi_socket_action(dialer->multi, fd, events, &running);
+    while ((message = curl_multi_info_read(dialer->multi, &left))) {
+        struct dial *dial = NULL;
+        CURLcode result = message->data.result;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &dial);
+        if (result == CURLE_OK)
+            dial_connected(dial);
+        else
+            dial_fail(dial, result);
+    }
+}
 
 static void on_timer(void *context)
 {
@@ -53,22 +67,6 @@ static int set_watch(CURL *easy, curl_socket_t fd, int what, void *context, void
     id = loop_watch_for(dialer->loop, id, fd, events, on_socket, dialer); // REMOVE is neither
     curl_multi_assign(dialer->multi, fd, (void *)(uintptr_t)id); // unknown once removed: no matter
     return 0;
-}
-
-static void run(struct dialer *dialer, int fd, int events)
-{
-    CURLMsg *message;
-    int running, left;
-    curl_multi_socket_action(dialer->multi, fd, events, &running);
-    while ((message = curl_multi_info_read(dialer->multi, &left))) {
-        struct dial *dial = NULL;
-        CURLcode result = message->data.result;
-        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &dial);
-        if (result == CURLE_OK)
-            dial_connected(dial);
-        else
-            dial_fail(dial, result);
-    }
 }
 
 /*

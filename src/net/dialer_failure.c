@@ -89,42 +89,37 @@ static enum http_failure refused_by_http(const struct dial *dial, int curl_code,
 
 static enum http_failure refused_by_socks(const struct dial *dial, struct error *err)
 {
-    static const struct {
-        CURLproxycode code;
-        const char *sentence;
-    } reasons[] = {
-        {CURLPX_BAD_VERSION, "does not speak this version of SOCKS"},
-        {CURLPX_UNKNOWN_MODE, "does not speak SOCKS as RFC 1928 has it"},
-        {CURLPX_BAD_ADDRESS_TYPE, "does not speak SOCKS as RFC 1928 has it"},
-        {CURLPX_CLOSED, "closed the connection"},
-        {CURLPX_RECV_CONNECT, "closed the connection"},
-        {CURLPX_RECV_AUTH, "closed the connection"},
-        {CURLPX_RECV_ADDRESS, "closed the connection"},
-        {CURLPX_RECV_REQACK, "closed the connection"},
-        {CURLPX_SEND_CONNECT, "closed the connection"},
-        {CURLPX_SEND_AUTH, "closed the connection"},
-        {CURLPX_SEND_REQUEST, "closed the connection"},
-        {CURLPX_NO_AUTH, "refuses: its URL needs a user name and password"},
-        {CURLPX_USER_REJECTED, "refuses the user name or password of its URL"},
-        {CURLPX_RESOLVE_HOST, "needs an address, and the server's name cannot be resolved here; "
-                              "with socks5h:// the proxy resolves it"},
-        {CURLPX_REPLY_NOT_ALLOWED, "does not allow connections to it"},
-        {CURLPX_REPLY_NETWORK_UNREACHABLE, "says that its network is unreachable"},
-        {CURLPX_REPLY_HOST_UNREACHABLE, "says that it is unreachable"},
-        {CURLPX_REPLY_CONNECTION_REFUSED, "says that it refused the connection"},
-        {CURLPX_REPLY_TTL_EXPIRED, "says that it is too far away"},
-        {CURLPX_REPLY_ADDRESS_TYPE_NOT_SUPPORTED, "cannot connect to an address of its kind"},
-        {CURLPX_REPLY_COMMAND_NOT_SUPPORTED, "cannot connect to anything"},
-        {CURLPX_LONG_USER, "takes no user name of more than 255 bytes"},
-        {CURLPX_LONG_PASSWD, "takes no password of more than 255 bytes"},
-        {CURLPX_LONG_HOSTNAME, "takes no name of more than 255 bytes"},
+    static const char *const reasons[CURLPX_LAST] = {
+        [CURLPX_BAD_VERSION] = "does not speak this version of SOCKS",
+        [CURLPX_UNKNOWN_MODE] = "does not speak SOCKS as RFC 1928 has it",
+        [CURLPX_BAD_ADDRESS_TYPE] = "does not speak SOCKS as RFC 1928 has it",
+        [CURLPX_CLOSED] = "closed the connection",
+        [CURLPX_RECV_CONNECT] = "closed the connection",
+        [CURLPX_RECV_AUTH] = "closed the connection",
+        [CURLPX_RECV_ADDRESS] = "closed the connection",
+        [CURLPX_RECV_REQACK] = "closed the connection",
+        [CURLPX_SEND_CONNECT] = "closed the connection",
+        [CURLPX_SEND_AUTH] = "closed the connection",
+        [CURLPX_SEND_REQUEST] = "closed the connection",
+        [CURLPX_NO_AUTH] = "refuses: its URL needs a user name and password",
+        [CURLPX_USER_REJECTED] = "refuses the user name or password of its URL",
+        [CURLPX_RESOLVE_HOST] = "needs an address, and the server's name cannot be resolved here; "
+                                "with socks5h:// the proxy resolves it",
+        [CURLPX_REPLY_NOT_ALLOWED] = "does not allow connections to it",
+        [CURLPX_REPLY_NETWORK_UNREACHABLE] = "says that its network is unreachable",
+        [CURLPX_REPLY_HOST_UNREACHABLE] = "says that it is unreachable",
+        [CURLPX_REPLY_CONNECTION_REFUSED] = "says that it refused the connection",
+        [CURLPX_REPLY_TTL_EXPIRED] = "says that it is too far away",
+        [CURLPX_REPLY_ADDRESS_TYPE_NOT_SUPPORTED] = "cannot connect to an address of its kind",
+        [CURLPX_REPLY_COMMAND_NOT_SUPPORTED] = "cannot connect to anything",
+        [CURLPX_LONG_USER] = "takes no user name of more than 255 bytes",
+        [CURLPX_LONG_PASSWD] = "takes no password of more than 255 bytes",
+        [CURLPX_LONG_HOSTNAME] = "takes no name of more than 255 bytes",
     };
     long code = CURLPX_OK;
     curl_easy_getinfo(dial->easy, CURLINFO_PROXY_ERROR, &code);
-    for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
-        if (code == (long)reasons[i].code)
-            return refused(dial, reasons[i].sentence, err);
-    return refused(dial, "could not connect to it", err);
+    const char *reason = code >= 0 && code < CURLPX_LAST ? reasons[code] : NULL;
+    return refused(dial, reason ? reason : "could not connect to it", err);
 }
 
 enum http_failure dial_describe(const struct dial *dial, int curl_code, struct error *err)

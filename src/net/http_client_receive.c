@@ -84,7 +84,8 @@ static bool keep(struct http_transfer *transfer, const char *data, size_t len)
 static bool take_body(struct http_transfer *transfer, char *data, size_t len)
 {
     size_t used = 0, decoded = 0;
-    if (transfer->paused && transfer->response.framing != HTTP_BODY_NONE)
+    const struct http_response *response = &transfer->response;
+    if (transfer->paused && (response->framing != HTTP_BODY_LENGTH || response->left))
         return keep(transfer, data, len);
     int r = http_response_body(&transfer->response, data, len, &used, &decoded);
     if (decoded && !tell_body(transfer, span_make(data, decoded)))
@@ -158,8 +159,7 @@ static bool never_arrived(const struct http_transfer *transfer, int error)
 
 static bool end_of_connection(struct http_transfer *transfer, int error)
 {
-    if (error == 0 && transfer->head_told &&
-        http_response_ends_with_connection(&transfer->response))
+    if (error == 0 && transfer->head_told && transfer->response.framing == HTTP_BODY_UNTIL_CLOSE)
         return complete(transfer, true);
     if (!transfer->heard && transfer->connection->used) {
         bool lost = never_arrived(transfer, error);

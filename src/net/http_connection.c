@@ -124,21 +124,6 @@ static void on_timer(void *ctx)
     }
 }
 
-static void flush(struct http_connection *connection);
-
-// What is put on the list meanwhile waits for the next pass.
-static void run_all(void *ctx)
-{
-    struct http_server *server = ctx;
-    struct list now;
-    server->run = 0;
-    list_init(&now);
-    for (struct list *link; (link = list_shift(&server->todo));)
-        list_append(&now, link);
-    for (struct list *link; (link = list_shift(&now));)
-        flush(list_entry(link, struct http_connection, todo));
-}
-
 void http_connection_await(struct http_connection *connection)
 {
     struct http_server *server = connection->server;
@@ -160,14 +145,6 @@ void http_connection_reset(struct http_connection *connection)
     else
         connect(connection->fd, &none, sizeof none);
     connection->closing = true;
-}
-
-void http_connection_touch(struct http_connection *connection)
-{
-    list_remove(&connection->todo);
-    list_append(&connection->server->todo, &connection->todo);
-    if (!connection->server->run && !connection->server->closing)
-        connection->server->run = loop_defer(connection->server->loop, run_all, connection->server);
 }
 
 void http_connection_expire(struct http_connection *connection)
@@ -360,6 +337,27 @@ static void flush(struct http_connection *connection)
         http_answer_flush(connection);
     take_leftover(connection);
     settle(connection);
+}
+
+// What is put on the list meanwhile waits for the next pass.
+static void run_all(void *ctx)
+{
+    struct http_server *server = ctx;
+    struct list now;
+    server->run = 0;
+    list_init(&now);
+    for (struct list *link; (link = list_shift(&server->todo));)
+        list_append(&now, link);
+    for (struct list *link; (link = list_shift(&now));)
+        flush(list_entry(link, struct http_connection, todo));
+}
+
+void http_connection_touch(struct http_connection *connection)
+{
+    list_remove(&connection->todo);
+    list_append(&connection->server->todo, &connection->todo);
+    if (!connection->server->run && !connection->server->closing)
+        connection->server->run = loop_defer(connection->server->loop, run_all, connection->server);
 }
 
 static void format_peer(struct http_connection *connection, const struct sockaddr *peer)

@@ -90,7 +90,8 @@ static void frame(struct http_response *response, const struct fields *fields, i
     int status = response->status;
     response->keep = !fields->close && (minor >= 1 || fields->keep_alive);
     if (response->to_head || status < 200 || status == 204 || status == 304) {
-        response->framing = HTTP_BODY_NONE;
+        response->framing = HTTP_BODY_LENGTH;
+        response->left = 0;
     } else if (fields->chunked) {
         response->framing = HTTP_BODY_CHUNKED;
         response->keep &= minor >= 1 && fields->length < 0;
@@ -134,28 +135,13 @@ int http_response_head(struct http_response *response, struct span bytes, size_t
 int http_response_body(struct http_response *response, char *data, size_t len, size_t *ret_used,
                        size_t *ret_decoded)
 {
-    int r = 0;
-    *ret_used = len;
-    switch (response->framing) {
-    case HTTP_BODY_CHUNKED:
+    if (response->framing == HTTP_BODY_CHUNKED)
         return http_chunked_decode(&response->chunked, data, len, ret_used, ret_decoded);
-    case HTTP_BODY_LENGTH:
-        *ret_used = response->left < (int64_t)len ? (size_t)response->left : len;
-        response->left -= (int64_t)*ret_used;
-        r = response->left == 0;
-        break;
-    case HTTP_BODY_NONE:
-        *ret_used = 0;
-        r = 1;
-        break;
-    case HTTP_BODY_UNTIL_CLOSE:
-        break;
-    }
-    *ret_decoded = *ret_used;
-    return r;
-}
-
-bool http_response_ends_with_connection(const struct http_response *response)
-{
-    return response->status >= 200 && response->framing == HTTP_BODY_UNTIL_CLOSE;
+    if (response->framing == HTTP_BODY_LENGTH && response->left < (int64_t)len)
+        len = (size_t)response->left;
+    *ret_used = *ret_decoded = len;
+    if (response->framing == HTTP_BODY_UNTIL_CLOSE)
+        return 0;
+    response->left -= (int64_t)len;
+    return response->left == 0;
 }

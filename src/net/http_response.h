@@ -18,10 +18,9 @@
  * One leniency, which the RFC permits: a line of the head may end with a bare LF.
  */
 enum http_framing {
-    HTTP_BODY_NONE,
-    HTTP_BODY_LENGTH,
+    HTTP_BODY_LENGTH, // 0 where there is none
     HTTP_BODY_CHUNKED,
-    HTTP_BODY_UNTIL_CLOSE,
+    HTTP_BODY_UNTIL_CLOSE, // the end of the connection is that of the response
 };
 
 struct http_response {
@@ -49,6 +48,3 @@ int http_response_head(struct http_response *response, struct span bytes, size_t
 // not what the head promised. See http_chunked_decode() for the rest.
 int http_response_body(struct http_response *response, char *data, size_t len, size_t *ret_used,
                        size_t *ret_decoded);
-
-// Whether the end of the connection is the end of this response.
-bool http_response_ends_with_connection(const struct http_response *response);

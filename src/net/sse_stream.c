@@ -20,14 +20,6 @@ static void comment(struct sse_stream *stream, struct http_exchange *exchange)
         http_exchange_write(exchange, SPAN_LITERAL(":\n\n"));
 }
 
-static void keep_alive(void *ctx);
-
-static void set_timer(struct sse_stream *stream)
-{
-    stream->timer = loop_timer_at(stream->loop, stream->last_sent_ms + stream->keep_alive_ms,
-                                  keep_alive, stream);
-}
-
 // The timer is not moved by every event; it looks, when it fires, whether one was sent meanwhile.
 static void keep_alive(void *ctx)
 {
@@ -40,7 +32,8 @@ static void keep_alive(void *ctx)
         stream->last_sent_ms = loop_now(stream->loop);
         comment(stream, exchange);
     }
-    set_timer(stream);
+    stream->timer = loop_timer_at(stream->loop, stream->last_sent_ms + stream->keep_alive_ms,
+                                  keep_alive, stream);
 }
 
 void sse_stream_begin(struct sse_stream *stream, struct loop *loop, struct http_server *server,
@@ -57,7 +50,7 @@ void sse_stream_begin(struct sse_stream *stream, struct loop *loop, struct http_
     http_exchange_add_header(exchange, "X-Accel-Buffering", "no"); // nginx in front of us
     http_exchange_begin(exchange, 200, "text/event-stream; charset=utf-8");
     if (keep_alive_ms > 0)
-        set_timer(stream);
+        stream->timer = loop_timer_after(loop, keep_alive_ms, keep_alive, stream);
 }
 
 ssize_t sse_stream_send_raw(struct sse_stream *stream, struct span bytes)

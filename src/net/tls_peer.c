@@ -139,26 +139,20 @@ static int describe_certificate(const struct tls_peer *peer, struct error *err)
 // What the peer said when it refused (RFC 8446 §6.2).
 static int describe_alert(const struct tls_peer *peer, struct error *err)
 {
-    static const struct {
-        unsigned char alert;
-        const char *sentence;
-    } reasons[] = {
-        {MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE,
-         ": it has no cipher, curve or signature in common with Hermes, or wants a certificate"},
-        {MBEDTLS_SSL_ALERT_MSG_NO_CERT, ": it wants a certificate, and Hermes has none"},
-        {MBEDTLS_SSL_ALERT_MSG_CERT_REQUIRED, ": it wants a certificate, and Hermes has none"},
-        {MBEDTLS_SSL_ALERT_MSG_PROTOCOL_VERSION, ": it has neither TLS 1.2 nor 1.3"},
-        {MBEDTLS_SSL_ALERT_MSG_INSUFFICIENT_SECURITY, ": it wants stronger ciphers"},
-        {MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR, ": it failed by itself"},
-        {MBEDTLS_SSL_ALERT_MSG_UNRECOGNIZED_NAME, ": it does not know the URL's name"},
-        {MBEDTLS_SSL_ALERT_MSG_NO_APPLICATION_PROTOCOL, ": it has no HTTP/1.1"},
+    static const char *const reasons[UINT8_MAX + 1] = {
+        [MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE] =
+            ": it has no cipher, curve or signature in common with Hermes, or wants a certificate",
+        [MBEDTLS_SSL_ALERT_MSG_NO_CERT] = ": it wants a certificate, and Hermes has none",
+        [MBEDTLS_SSL_ALERT_MSG_CERT_REQUIRED] = ": it wants a certificate, and Hermes has none",
+        [MBEDTLS_SSL_ALERT_MSG_PROTOCOL_VERSION] = ": it has neither TLS 1.2 nor 1.3",
+        [MBEDTLS_SSL_ALERT_MSG_INSUFFICIENT_SECURITY] = ": it wants stronger ciphers",
+        [MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR] = ": it failed by itself",
+        [MBEDTLS_SSL_ALERT_MSG_UNRECOGNIZED_NAME] = ": it does not know the URL's name",
+        [MBEDTLS_SSL_ALERT_MSG_NO_APPLICATION_PROTOCOL] = ": it has no HTTP/1.1",
     };
-    const char *sentence = "";
-    for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
-        if (peer->alert == reasons[i].alert)
-            sentence = reasons[i].sentence;
-    return error_set(err, -EPROTO, "it refused the handshake%s (TLS alert %u)", sentence,
-                     peer->alert);
+    const char *reason = reasons[peer->alert];
+    return error_set(err, -EPROTO, "it refused the handshake%s (TLS alert %u)",
+                     reason ? reason : "", peer->alert);
 }
 
 // What of the peer's mbedTLS did not accept; its code tells an expert more.

@@ -3,7 +3,7 @@
  * pings by itself; but then a pong would be written into the middle of a message that the socket
  * took half of, and where it takes nothing libcurl would try for ever. So pongs are queued here,
  * before what has not begun. A server that pings and does not read is owed one pong, for its latest
- * ping (RFC 6455 §5.5.3). libcurl is given a frame in pieces, because it copies all that it is given.
+ * ping (RFC 6455 §5.5.3). A frame is given to libcurl in pieces, because libcurl copies them.
  *
  * What libcurl has read becomes messages. It refuses what RFC 6455 §5 forbids of a frame: masks,
  * reserved bits and opcodes, control frames that are long or in fragments, fragments out of order.

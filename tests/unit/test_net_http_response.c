@@ -240,7 +240,7 @@ static void what_only_its_end_ends(void **state)
     assert_int_equal(answer.end, OPEN);
     assert_string_equal(buf_text(&answer.body), "hello");
     assert_string_equal(buf_text(&answer.lines), "X: 1\r\n\r\n");
-    assert_true(http_response_ends_with_connection(&answer.response));
+    assert_int_equal(answer.response.framing, HTTP_BODY_UNTIL_CLOSE);
     assert_false(answer.response.keep);
 
     static const char *const cut[] = {OK "X: 1\r\n", OK "Content-Length: 5\r\n\r\nhell",
@@ -249,7 +249,7 @@ static void what_only_its_end_ends(void **state)
         ANSWER_AUTO open;
         run(&open, span_of(cut[i]), false);
         assert_int_equal(open.end, OPEN);
-        assert_false(http_response_ends_with_connection(&open.response));
+        assert_int_not_equal(open.response.framing, HTTP_BODY_UNTIL_CLOSE);
     }
 }
 
