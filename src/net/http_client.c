@@ -197,7 +197,7 @@ static struct http_transfer *transfer_create(struct http_client *client,
     transfer->socket = (struct unix_socket_address)UNIX_SOCKET_ADDRESS_INIT;
     transfer->over_unix = request->unix_socket != NULL;
     buf_init(&transfer->kept, HTTP_HEAD_MAX + HTTP_PIECE_MAX);
-    http_response_init(&transfer->response, strcmp(request->method, "HEAD") == 0);
+    transfer->response.to_head = strcmp(request->method, "HEAD") == 0;
     list_append(&client->transfers, &transfer->link);
     list_init(&transfer->deferred);
     return transfer;

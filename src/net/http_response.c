@@ -9,11 +9,6 @@ struct fields {     // of one head, those that frame it
     bool chunked, close, keep_alive;
 };
 
-void http_response_init(struct http_response *response, bool to_head)
-{
-    *response = (struct http_response){.to_head = to_head};
-}
-
 // The bytes up to and with the empty line that ends a head; 0 when it has not come. An empty line
 // right at the beginning is no end.
 static size_t head_length(struct http_response *response, struct span bytes)

@@ -23,17 +23,15 @@ enum http_framing {
     HTTP_BODY_UNTIL_CLOSE, // the end of the connection is that of the response
 };
 
-struct http_response {
-    bool to_head; // the request's method was HEAD: no body, whatever the head says
-    int status;   // 0 until a head was read
-    bool keep;    // the connection may be used again when the response is complete
+struct http_response { // zeroed, but for
+    bool to_head;      // the request's method was HEAD: no body, whatever the head says
+    int status;        // 0 until a head was read
+    bool keep;         // the connection may be used again when the response is complete
     enum http_framing framing;
     int64_t left; // bytes, with HTTP_BODY_LENGTH
     struct http_chunked chunked;
     size_t scanned; // bytes of a head in which its end is not
 };
-
-void http_response_init(struct http_response *response, bool to_head);
 
 /*
  * Looks for a head at the beginning of `bytes`, which hold all that came since the last one. 1 when

@@ -190,7 +190,7 @@ void http_transfer_repeat(struct http_transfer *transfer)
     transfer->part_at = transfer->part_offset = 0;
     transfer->sent = false;
     transfer->send_failed = false;
-    http_response_init(&transfer->response, transfer->response.to_head);
+    transfer->response = (struct http_response){.to_head = transfer->response.to_head};
     http_transfer_look_at_limits(transfer);
     http_transfer_put_off(transfer);
 }

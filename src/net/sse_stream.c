@@ -12,25 +12,16 @@ static struct http_exchange *find(const struct sse_stream *stream)
     return stream->exchange ? http_server_find(stream->server, stream->exchange) : NULL;
 }
 
-// Not in the middle of an event, of which a comment would be a part; and a reader that lags has no
-// need of it.
-static void comment(struct sse_stream *stream, struct http_exchange *exchange)
-{
-    if (!stream->within_line && http_exchange_pending(exchange) == 0)
-        http_exchange_write(exchange, SPAN_LITERAL(":\n\n"));
-}
-
 // The timer is not moved by every event; it looks, when it fires, whether one was sent meanwhile.
 static void keep_alive(void *ctx)
 {
     struct sse_stream *stream = ctx;
-    struct http_exchange *exchange = find(stream);
     stream->timer = 0;
-    if (!exchange)
+    if (!find(stream))
         return;
     if (loop_now(stream->loop) - stream->last_sent_ms >= stream->keep_alive_ms) {
         stream->last_sent_ms = loop_now(stream->loop);
-        comment(stream, exchange);
+        sse_stream_probe(stream);
     }
     stream->timer = loop_timer_at(stream->loop, stream->last_sent_ms + stream->keep_alive_ms,
                                   keep_alive, stream);
@@ -67,8 +58,10 @@ ssize_t sse_stream_send_raw(struct sse_stream *stream, struct span bytes)
 void sse_stream_probe(struct sse_stream *stream)
 {
     struct http_exchange *exchange = find(stream);
-    if (exchange)
-        comment(stream, exchange);
+    // Not in the middle of an event, of which a comment would be a part; and a reader that lags has
+    // no need of it.
+    if (exchange && !stream->within_line && http_exchange_pending(exchange) == 0)
+        http_exchange_write(exchange, SPAN_LITERAL(":\n\n"));
 }
 
 ssize_t sse_stream_send(struct sse_stream *stream, struct span type, struct span data)

@@ -53,7 +53,7 @@ static void take_body(struct reader *reader)
 static void run(struct span bytes, size_t step, struct reader *reader)
 {
     *reader = (struct reader){.raw = BUF_INIT(BYTES_MAX), .record = BUF_INIT(RECORD_BYTES_MAX)};
-    http_response_init(&reader->response, bytes.len % 7 == 6);
+    reader->response = (struct http_response){.to_head = bytes.len % 7 == 6};
     size_t left = bytes.len;
     while (left && reader->end == 0) {
         size_t len = left < step ? left : step;

@@ -32,7 +32,7 @@ static void answer_init(struct answer *answer, bool to_head)
 {
     *answer = (struct answer){
         .lines = BUF_INIT(BYTES_MAX), .body = BUF_INIT(BYTES_MAX), .raw = BUF_INIT(BYTES_MAX)};
-    http_response_init(&answer->response, to_head);
+    answer->response = (struct http_response){.to_head = to_head};
 }
 
 static void answer_finish(struct answer *answer)
