@@ -31,8 +31,10 @@ enum slot_kind { SLOT_FREE, SLOT_WATCH, SLOT_TIMER, SLOT_DEFERRED };
 struct slot {
     enum slot_kind kind;
     uint32_t generation;
-    int fd;              // watches
-    int64_t deadline_ms; // timers
+    union {
+        int fd;              // watches
+        int64_t deadline_ms; // timers
+    };
     union {
         loop_watch_fn *watch;
         loop_timer_fn *timer;

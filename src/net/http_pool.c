@@ -47,17 +47,6 @@ static struct http_origin *origin_find(struct http_pool *pool, struct span url)
     return NULL;
 }
 
-static void forget_one(struct http_pool *pool)
-{
-    struct http_origin *oldest = NULL;
-    list_for_each(link, &pool->origins) {
-        struct http_origin *origin = list_entry(link, struct http_origin, link);
-        oldest = origin->users == 0 ? origin : oldest;
-    }
-    if (oldest)
-        origin_destroy(pool, oldest);
-}
-
 static struct http_origin *origin_create(struct http_pool *pool, struct span text)
 {
     struct url url;
@@ -66,8 +55,13 @@ static struct http_origin *origin_create(struct http_pool *pool, struct span tex
         return NULL;
     if (url.port != (url.secure ? 443 : 80)) // the Host field does not name the scheme's own
         snprintf(port, sizeof port, ":%u", url.port);
-    if (pool->origin_count >= HTTP_ORIGINS_MAX)
-        forget_one(pool);
+    struct http_origin *oldest = NULL; // that nobody uses
+    list_for_each(link, &pool->origins) {
+        struct http_origin *known = list_entry(link, struct http_origin, link);
+        oldest = known->users == 0 ? known : oldest;
+    }
+    if (oldest && pool->origin_count >= HTTP_ORIGINS_MAX)
+        origin_destroy(pool, oldest);
     struct http_origin *origin = mem_new(struct http_origin);
     origin->prefix_len = (size_t)(url.authority.data + url.authority.len - text.data);
     origin->prefix = mem_strndup(text.data, origin->prefix_len);

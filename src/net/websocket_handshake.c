@@ -232,8 +232,7 @@ void websocket_refused(struct websocket *ws)
     curl_easy_getinfo(ws->dial->easy, CURLINFO_RESPONSE_CODE, &status);
     if (ws->head_bytes > HTTP_HEAD_MAX) {
         websocket_lose(ws, HTTP_CUT, -EPROTO,
-                       "no WebSocket to %s: its answer has a head of more "
-                       "than %d bytes",
+                       "no WebSocket to %s: its answer has a head of more than %d bytes",
                        ws->authority, HTTP_HEAD_MAX);
     } else if (status >= 200) {
         ws->end.status = (int)status;
