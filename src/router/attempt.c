@@ -117,12 +117,7 @@ static void tell_circuit(struct router_call *call, bool opened,
 static void fail(struct router_call *call, struct chat_failure told)
 {
     struct router_attempt *attempt = &call->attempt;
-    const struct reply_error_words *said = &attempt->watch.words;
-    struct router_error_words words = {
-        span_of(said->type),   span_of(said->param),
-        span_of(said->code),   span_of(said->error_type),
-        span_of(said->status), said->flagged,
-        said->foreign,         request_type(&call->body.scan, REQUEST_PROVIDER) == JSON_OBJECT};
+    struct router_error_words *words = &attempt->watch.words;
     struct router_failure failure;
     int64_t now_ms = loop_now(loop_of(call));
     int64_t wait_ms = router_rate_limits_retry_after(&attempt->rate_limits, now_ms);
@@ -130,7 +125,8 @@ static void fail(struct router_call *call, struct chat_failure told)
         told.retry_after_ms = wait_ms;
     const struct upstream *upstream = call->runtime->upstreams[attempt->deployment->index];
     upstream_redact(upstream, told.text);
-    router_failure_read(&told, &words, &failure);
+    words->is_narrowed = request_type(&call->body.scan, REQUEST_PROVIDER) == JSON_OBJECT;
+    router_failure_read(&told, words, &failure);
     if (failure.error == ROUTER_INTERRUPTED && !call->body.stream)
         failure.error = ROUTER_MALFORMED;  // LiteLLM tells half a piece of JSON from half a stream
     if (!call->iter.failed || call->begun) // the one that the client hears of
@@ -425,8 +421,8 @@ static int send(struct router_call *call, struct error *err)
         router_runtime_upstream(call->runtime, call->router->env.http, d->index, &upstream, err);
     if (r < 0)
         return r;
-    const struct span *parts = call->body.parts;
-    size_t part_count = call->body.part_count;
+    const struct span *parts = call->body.parts.spans;
+    size_t part_count = call->body.parts.count;
     if (d->format != &wire_openai_chat && call->operation == UPSTREAM_CHAT) {
         if (translation_create(d->format, parts, part_count, attempt->edit.params,
                                &attempt->translation, err) < 0)

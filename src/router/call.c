@@ -163,7 +163,7 @@ static void begin(struct router_call *call)
 
 static void pass(struct router_call *call)
 {
-    const struct reply_pieces *pieces = &call->attempt.watch.pieces;
+    const struct pieces *pieces = &call->attempt.watch.pieces;
     if (!call->begun)
         begin(call);
     if (!pieces->count)

@@ -125,7 +125,7 @@ static void on_begin(void *context, const struct router_answer *answer)
                                     call->context);
 }
 
-static bool on_pieces(void *context, const struct reply_pieces *pieces)
+static bool on_pieces(void *context, const struct pieces *pieces)
 {
     struct call *call = context;
     for (size_t i = 0; i < pieces->count && !call->reply->failed; i++)

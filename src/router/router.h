@@ -13,7 +13,7 @@
 #include "router/route/bucket.h"
 #include "router/route/pick.h"
 #include "router/wire/failure.h"
-#include "router/wire/reply_edit.h"
+#include "router/wire/pieces.h"
 #include "store/ledger.h"
 
 struct http_client;
@@ -127,7 +127,7 @@ struct router_result {
  */
 struct router_sink {
     void (*on_begin)(void *context, const struct router_answer *answer);
-    bool (*on_pieces)(void *context, const struct reply_pieces *pieces);
+    bool (*on_pieces)(void *context, const struct pieces *pieces);
     void (*on_end)(void *context, const struct router_result *result);
     // While nothing can be told yet: the place in the queue (0: no longer there). May be NULL.
     void (*on_wait)(void *context, size_t position);

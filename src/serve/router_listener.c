@@ -16,7 +16,7 @@
 #include "net/http_server.h"
 #include "net/sse_stream.h"
 #include "router/router.h"
-#include "router/wire/error_body.h"
+#include "router/wire/reply_edit.h"
 #include "router/wire/reply_watch.h"
 #include "serve/key.h"
 #include "serve/router_headers.h"
@@ -97,7 +97,7 @@ static void on_silence(void *context, const char *id)
     http_exchange_add_header(exchange, "x-litellm-call-id", id);
     http_exchange_add_header(exchange, "x-litellm-version", HERMES_VERSION);
     begin_stream(ask, exchange);
-    sse_stream_send_raw(&ask->stream, reply_edit_keep_alive());
+    sse_stream_send_raw(&ask->stream, SPAN_LITERAL(REPLY_KEEP_ALIVE));
 }
 
 static void on_begin(void *context, const struct router_answer *answer)
@@ -142,7 +142,7 @@ static void on_cut(void *context)
     ask_destroy(ask);
 }
 
-static bool on_pieces(void *context, const struct reply_pieces *pieces)
+static bool on_pieces(void *context, const struct pieces *pieces)
 {
     struct ask *ask = context;
     ssize_t waiting = 0;
@@ -200,10 +200,10 @@ static void end_stream(struct ask *ask, const struct router_result *result)
 {
     BUF_AUTO last = BUF_INIT(ERROR_MAX);
     struct error_body error = result->failure ? error_of(result, true) : (struct error_body){0};
-    bool tells = result->failure ? !result->shown && reply_edit_error(&last, &error, result->torn)
-                                 : result->unmarked && reply_edit_done(&last);
-    if (tells)
+    if (result->failure && !result->shown && reply_edit_error(&last, &error, result->torn))
         sse_stream_send_raw(&ask->stream, buf_span(&last));
+    else if (!result->failure && result->unmarked)
+        sse_stream_send_raw(&ask->stream, SPAN_LITERAL(REPLY_DONE));
     sse_stream_end(&ask->stream);
 }
 

@@ -8,7 +8,7 @@
 #include "codec/money.h"
 #include "net/http_server.h"
 #include "router/router.h"
-#include "router/wire/error_body.h"
+#include "router/wire/reply_edit.h"
 #include "serve/metrics_page.h"
 
 enum {

@@ -103,11 +103,11 @@ static void check_edit(struct router_body *body, unsigned choice)
     edit.params = choice & 4 ? SPAN_LITERAL("{\"top_p\":0.5,\"max_tokens\":99}") : SPAN_ABSENT;
     edit.include_usage = choice & 8;
     REQUIRE(router_body_edit(body, &edit, NULL) == 0);
-    REQUIRE(body->part_count <= ROUTER_PARTS_MAX);
+    REQUIRE(body->parts.count <= ROUTER_PARTS_MAX);
     BUF_AUTO joined = BUF_INIT(2 * BODY_BYTES_MAX);
-    for (size_t i = 0; i < body->part_count; i++)
-        REQUIRE(buf_append_span(&joined, body->parts[i]));
-    REQUIRE(joined.len == body->part_bytes);
+    for (size_t i = 0; i < body->parts.count; i++)
+        REQUIRE(buf_append_span(&joined, body->parts.spans[i]));
+    REQUIRE(joined.len == body->parts.bytes);
 
     JSON_AUTO doc = JSON_INIT;
     REQUIRE(json_parse(&doc, buf_span(&joined), NULL) == 0);

@@ -184,7 +184,7 @@ static void test_what_a_filter_withheld(void **state)
     (void)state;
     struct chat_failure from = {.kind = CHAT_FORBIDDEN, .retry_after_ms = -1, .text = "x"};
     struct router_failure made;
-    router_failure_read(&from, NULL, &made);
+    router_failure_read(&from, &(struct router_error_words){0}, &made);
     assert_int_equal(made.error, ROUTER_PERMISSION_DENIED);
     assert_int_equal(made.upstream_status, 0); // so that it is paid for
     assert_false(router_failure_counts(&made));
@@ -207,7 +207,7 @@ static void test_what_never_became_an_answer(void **state)
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
         struct chat_failure from = {.kind = kinds[i].kind, .retry_after_ms = -1, .text = "x"};
         struct router_failure made;
-        router_failure_read(&from, NULL, &made);
+        router_failure_read(&from, &(struct router_error_words){0}, &made);
         assert_int_equal(made.error, kinds[i].error);
         assert_int_equal(router_failure_retry_helps(&made), kinds[i].kind != CHAT_TIMED_OUT);
         assert_true(router_failure_elsewhere_helps(&made));
@@ -222,7 +222,7 @@ static void test_this_machine_is_out_of_descriptors(void **state)
     (void)state;
     struct chat_failure from = {.kind = CHAT_EXHAUSTED, .retry_after_ms = -1, .text = "x"};
     struct router_failure made;
-    router_failure_read(&from, NULL, &made);
+    router_failure_read(&from, &(struct router_error_words){0}, &made);
     assert_int_equal(made.error, ROUTER_EXHAUSTED);
     assert_int_equal(made.status, 503);
     assert_string_equal(router_failure_class(&made), "ServiceUnavailableError");
@@ -261,7 +261,7 @@ static void test_when_a_retry_here_helps(void **state)
         ROUTER_AUTHENTICATION, ROUTER_PAYMENT,       ROUTER_PERMISSION_DENIED, ROUTER_NOT_FOUND,
         ROUTER_BAD_REQUEST,    ROUTER_UNPROCESSABLE, ROUTER_CONTEXT_WINDOW,    ROUTER_BUDGET};
     struct chat_failure moved = {.kind = CHAT_REJECTED, .status = 302, .retry_after_ms = -1};
-    router_failure_read(&moved, NULL, &failure);
+    router_failure_read(&moved, &(struct router_error_words){0}, &failure);
     assert_false(router_failure_retry_helps(&failure));
     assert_true(router_failure_elsewhere_helps(&failure));
     for (size_t i = 0; i < ARRAY_LEN(hopeless); i++) {

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "codec/json.h"
 #include "codec/utf8.h"
-#include "router/wire/error_body.h"
+#include "router/wire/pieces.h"
 #include "router/wire/reply_edit.h"
 
 static void writes_errors(void **state)
@@ -64,29 +64,28 @@ static void ends_streams(void **state)
     assert_true(reply_edit_error(&out, &error, true));
     assert_true(span_starts_with(buf_span(&out), "\n\ndata: {"));
     buf_clear(&out);
-    assert_true(reply_edit_done(&out));
-    assert_string_equal(buf_text(&out), "data: [DONE]\n\n");
-    assert_true(span_starts_with(reply_edit_keep_alive(), ":"));
-    assert_true(span_ends_with(reply_edit_keep_alive(), "\n\n"));
+    assert_string_equal(REPLY_DONE, "data: [DONE]\n\n");
+    assert_true(span_starts_with(span_of(REPLY_KEEP_ALIVE), ":"));
+    assert_true(span_ends_with(span_of(REPLY_KEEP_ALIVE), "\n\n"));
 }
 
 static void joins_neighbours(void **state)
 {
     static const char text[] = "abcdefgh";
-    struct reply_pieces pieces = {0};
-    reply_pieces_add(&pieces, span_make(text, 2));
-    reply_pieces_add(&pieces, span_make(text + 2, 0));
-    reply_pieces_add(&pieces, span_make(text + 2, 3));
+    struct pieces pieces = {0};
+    pieces_add(&pieces, span_make(text, 2));
+    pieces_add(&pieces, span_make(text + 2, 0));
+    pieces_add(&pieces, span_make(text + 2, 3));
     assert_int_equal(pieces.count, 1);
-    reply_pieces_add(&pieces, span_make(text + 6, 1));
+    pieces_add(&pieces, span_make(text + 6, 1));
     assert_int_equal(pieces.count, 2);
-    assert_int_equal(reply_pieces_bytes(&pieces), 6);
-    reply_pieces_clear(&pieces);
+    assert_int_equal(pieces.bytes, 6);
+    pieces_clear(&pieces);
     assert_int_equal(pieces.count, 0);
     for (unsigned i = 0; i < 100; i++)
-        reply_pieces_add(&pieces, span_make(text + i % 2 * 4, 1));
+        pieces_add(&pieces, span_make(text + i % 2 * 4, 1));
     assert_int_equal(pieces.count, 100);
-    reply_pieces_finish(&pieces);
+    pieces_finish(&pieces);
 }
 
 int main(void)

@@ -267,7 +267,7 @@ static void holds_until_content(void **state)
     assert_true(w.content && w.passed && !w.done);
     assert_int_equal(reply_watch_feed(&w, SPAN_LITERAL("\"x\":1}\n\n" DONE)), REPLY_PASS);
     assert_true(w.done);
-    assert_int_equal(reply_pieces_bytes(&w.pieces), strlen("data: {\"x\":1}\n\n" DONE));
+    assert_int_equal(w.pieces.bytes, strlen("data: {\"x\":1}\n\n" DONE));
     assert_int_equal(reply_watch_end(&w, true), REPLY_PASS);
     reply_watch_finish(&w);
     reply_watch_finish(NULL);
@@ -436,10 +436,10 @@ static void holds_its_limits(void **state)
     reply_watch_head(&w, 200, SPAN_ABSENT);
     size_t passed = 0, sent = strlen(TEXT("a")) + 6;
     reply_watch_feed(&w, SPAN_LITERAL(TEXT("a") "data: "));
-    passed += reply_pieces_bytes(&w.pieces);
+    passed += w.pieces.bytes;
     for (unsigned i = 0; i < 10; i++) {
         assert_int_equal(reply_watch_feed(&w, many), REPLY_PASS);
-        passed += reply_pieces_bytes(&w.pieces);
+        passed += w.pieces.bytes;
         sent += many.len;
         assert_true(sent - passed <= REPLY_EVENT_MAX);
     }
@@ -507,7 +507,7 @@ static void lets_go_of_what_is_too_large_to_hold(void **state)
     for (unsigned i = 0; i < REPLY_WHOLE_MAX / REPLY_ERROR_MAX; i++)
         reply_watch_feed(&w, many);
     assert_int_equal(w.state, REPLY_PASS);
-    assert_int_equal(reply_pieces_bytes(&w.pieces), REPLY_WHOLE_MAX + 6);
+    assert_int_equal(w.pieces.bytes, REPLY_WHOLE_MAX + 6);
     assert_int_equal(reply_watch_end(&w, false), REPLY_PASS);
     reply_watch_finish(&w);
 

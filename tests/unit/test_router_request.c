@@ -36,9 +36,9 @@ static void sends(struct router_body *body, const struct router_edit *edit, cons
     JSON_AUTO doc = JSON_INIT;
     if (router_body_edit(body, edit, &err) != 0)
         fail_msg("%s", err.text);
-    for (size_t i = 0; i < body->part_count; i++)
-        assert_true(buf_append_span(&joined, body->parts[i]));
-    assert_int_equal(joined.len, body->part_bytes);
+    for (size_t i = 0; i < body->parts.count; i++)
+        assert_true(buf_append_span(&joined, body->parts.spans[i]));
+    assert_int_equal(joined.len, body->parts.bytes);
     assert_int_equal(json_parse(&doc, buf_span(&joined), NULL), 0);
     assert_string_equal(buf_text(&joined), wanted);
 }
@@ -63,8 +63,8 @@ static void passes_bytes(void **state)
         edits_to(texts[i], &edit, texts[i]);
     struct router_body body = body_of(texts[1]);
     assert_int_equal(router_body_edit(&body, &edit, NULL), 0);
-    assert_int_equal(body.part_count, 1); // and nothing was copied
-    assert_ptr_equal(body.parts[0].data, body.bytes.data);
+    assert_int_equal(body.parts.count, 1); // and nothing was copied
+    assert_ptr_equal(body.parts.spans[0].data, body.bytes.data);
     router_body_finish(&body);
 }
 
@@ -284,7 +284,7 @@ static void joins_many_pieces(void **state)
     edits_to(buf_text(&text), &edit, buf_text(&wanted));
     struct router_body body = body_of(buf_text(&text));
     assert_int_equal(router_body_edit(&body, &edit, NULL), 0);
-    assert_true(body.part_count <= ROUTER_PARTS_MAX);
+    assert_true(body.parts.count <= ROUTER_PARTS_MAX);
     router_body_finish(&body);
 }
 

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <stdio.h>
+#include <string.h>
 
 /*
  * What is decided here, and why.
@@ -87,44 +88,35 @@ static const struct error_kind kinds[ROUTER_ERRORS] = {
 // What chat_failure knows already; the words below may know better.
 static enum router_error error_of_kind(const struct chat_failure *from)
 {
-    switch (from->kind) {
-    case CHAT_UNREACHABLE:
-        return ROUTER_API_CONNECTION;
-    case CHAT_TIMED_OUT:
-        return ROUTER_TIMEOUT;
-    case CHAT_INTERRUPTED:
-        return ROUTER_INTERRUPTED;
-    case CHAT_RATE_LIMITED:
-        return ROUTER_RATE_LIMIT;
-    case CHAT_UNAUTHORIZED:
-        return ROUTER_AUTHENTICATION;
-    case CHAT_PAYMENT:
-        return ROUTER_PAYMENT;
-    case CHAT_FORBIDDEN:
-        return ROUTER_PERMISSION_DENIED;
-    case CHAT_NOT_FOUND:
-        return ROUTER_NOT_FOUND;
-    case CHAT_TOO_LONG: // 413 is about the body, and says nothing of a context
-        return from->status == 413 ? ROUTER_BAD_REQUEST : ROUTER_CONTEXT_WINDOW;
-    case CHAT_REJECTED:
-        if (from->status >= 300 && from->status < 400) // a base URL that is not the right one
-            return ROUTER_MALFORMED;
-        return from->status == 422 ? ROUTER_UNPROCESSABLE : ROUTER_BAD_REQUEST;
-    case CHAT_OVERLOADED:
-        return from->status == 503 ? ROUTER_SERVICE_UNAVAILABLE : ROUTER_INTERNAL_SERVER;
-    case CHAT_SERVER:
-        return ROUTER_INTERNAL_SERVER;
-    case CHAT_MALFORMED:
-    case CHAT_TOO_LARGE:
+    static const enum router_error errors[] = {
+        [CHAT_UNREACHABLE] = ROUTER_API_CONNECTION,
+        [CHAT_TIMED_OUT] = ROUTER_TIMEOUT,
+        [CHAT_INTERRUPTED] = ROUTER_INTERRUPTED,
+        [CHAT_RATE_LIMITED] = ROUTER_RATE_LIMIT,
+        [CHAT_UNAUTHORIZED] = ROUTER_AUTHENTICATION,
+        [CHAT_PAYMENT] = ROUTER_PAYMENT,
+        [CHAT_FORBIDDEN] = ROUTER_PERMISSION_DENIED,
+        [CHAT_NOT_FOUND] = ROUTER_NOT_FOUND,
+        [CHAT_TOO_LONG] = ROUTER_CONTEXT_WINDOW,
+        [CHAT_REJECTED] = ROUTER_BAD_REQUEST,
+        [CHAT_OVERLOADED] = ROUTER_INTERNAL_SERVER,
+        [CHAT_SERVER] = ROUTER_INTERNAL_SERVER,
+        [CHAT_MALFORMED] = ROUTER_MALFORMED,
+        [CHAT_TOO_LARGE] = ROUTER_MALFORMED,
+        [CHAT_EMPTY] = ROUTER_EMPTY,
+        [CHAT_BUDGET] = ROUTER_BUDGET,
+        [CHAT_EXHAUSTED] = ROUTER_EXHAUSTED,
+    };
+    bool rejected = from->kind == CHAT_REJECTED;
+    if (rejected && from->status >= 300 && from->status < 400) // not the right base URL
         return ROUTER_MALFORMED;
-    case CHAT_EMPTY:
-        return ROUTER_EMPTY;
-    case CHAT_BUDGET:
-        return ROUTER_BUDGET;
-    case CHAT_EXHAUSTED:
-        return ROUTER_EXHAUSTED;
-    }
-    return ROUTER_INTERNAL_SERVER;
+    if (rejected && from->status == 422)
+        return ROUTER_UNPROCESSABLE;
+    if (from->kind == CHAT_TOO_LONG && from->status == 413) // of the body, not of a context
+        return ROUTER_BAD_REQUEST;
+    if (from->kind == CHAT_OVERLOADED && from->status == 503)
+        return ROUTER_SERVICE_UNAVAILABLE;
+    return errors[from->kind];
 }
 
 /*
@@ -186,10 +178,10 @@ static const struct {
     {"invalid_prompt", ROUTER_BAD_REQUEST},
 };
 
-static bool error_of_word(struct span word, enum router_error *ret_error)
+static bool error_of_word(const char *word, enum router_error *ret_error)
 {
-    for (size_t i = 0; word.len && i < ARRAY_LEN(words_table); i++)
-        if (span_is(word, words_table[i].word)) {
+    for (size_t i = 0; i < ARRAY_LEN(words_table); i++)
+        if (strcmp(word, words_table[i].word) == 0) {
             *ret_error = words_table[i].error;
             return true;
         }
@@ -263,8 +255,8 @@ static bool is_of_request(enum router_error error, const struct chat_failure *fr
         return words->foreign || from->status == 0;
     if (error != ROUTER_NOT_FOUND)
         return false;
-    return words->is_narrowed || span_is(words->code, "constraint_filtered") ||
-           (words->param.len && !span_is(words->param, "model")) ||
+    return words->is_narrowed || strcmp(words->code, "constraint_filtered") == 0 ||
+           (*words->param && strcmp(words->param, "model") != 0) ||
            says(from->text, unmet, ARRAY_LEN(unmet));
 }
 
@@ -279,15 +271,6 @@ static int status_of(enum router_error error, int upstream)
     return keeps ? upstream : kinds[error].status;
 }
 
-static bool is_plain(struct span word)
-{
-    for (size_t i = 0; i < word.len; i++)
-        if ((unsigned char)word.data[i] < 0x20 || (unsigned char)word.data[i] > 0x7e ||
-            word.data[i] == '"' || word.data[i] == '\\')
-            return false;
-    return word.len > 0;
-}
-
 static const char *type_of(const struct router_failure *failure)
 {
     if (kinds[failure->error].type)
@@ -299,10 +282,10 @@ static const char *type_of(const struct router_failure *failure)
     return failure->status < 500 ? "invalid_request_error" : "internal_server_error";
 }
 
-static void copy_word(char *to, size_t size, struct span word)
+static void keep_word(char *to, size_t size, const char *word)
 {
-    if (is_plain(word) && word.len < size)
-        snprintf(to, size, "%.*s", (int)word.len, word.data);
+    if (*word && strlen(word) < size && !strpbrk(word, "\"\\"))
+        memcpy(to, word, strlen(word) + 1);
 }
 
 // Only a refused request keeps its provider's type and parameter in LiteLLM.
@@ -311,17 +294,15 @@ static void set_type(struct router_failure *failure, const struct router_error_w
     bool keeps = failure->error == ROUTER_BAD_REQUEST || failure->error == ROUTER_UNPROCESSABLE;
     snprintf(failure->type, sizeof failure->type, "%s", type_of(failure));
     if (keeps) {
-        copy_word(failure->type, sizeof failure->type, words->type);
-        copy_word(failure->param, sizeof failure->param, words->param);
+        keep_word(failure->type, sizeof failure->type, words->type);
+        keep_word(failure->param, sizeof failure->param, words->param);
     }
 }
 
 void router_failure_read(const struct chat_failure *from, const struct router_error_words *words,
                          struct router_failure *ret_failure)
 {
-    static const struct router_error_words none = {0};
     struct router_failure failure = {.upstream_status = from->status, .retry_after_ms = -1};
-    words = words ? words : &none;
     failure.kind = from->kind;
     failure.error = decide(from, words);
     failure.status = status_of(failure.error, from->status);
@@ -361,30 +342,40 @@ void router_failure_make(enum router_error error, int64_t retry_after_ms, const 
     *ret_failure = failure;
 }
 
-// The characters of a JSON string that has no escapes; names have none.
-static struct span word_of(struct json_value value)
+void router_word_copy(char *to, size_t size, struct span text)
 {
-    struct span raw = json_raw(value);
-    if (json_type(value) != JSON_STRING || raw.len < 2)
-        return SPAN_ABSENT;
-    return span_make(raw.data + 1, raw.len - 2);
+    bool fits = text.len < size && span_printable(text) == text.len;
+    if (fits && text.len)
+        memcpy(to, text.data, text.len);
+    to[fits ? text.len : 0] = '\0';
+}
+
+void router_word_copy_json(char *to, size_t size, struct json_value value)
+{
+    BUF_AUTO text = BUF_INIT(size);
+    if (json_type(value) == JSON_NUMBER)
+        router_word_copy(to, size, json_raw(value));
+    else if (json_string(value, &text))
+        router_word_copy(to, size, buf_span(&text));
 }
 
 struct router_error_words router_error_words_of(struct json_value error)
 {
     struct json_value metadata = json_get(error, "metadata");
     struct router_error_words words = {
-        .type = word_of(json_get(error, "type")),
-        .param = word_of(json_get(error, "param")),
-        .code = word_of(json_get(error, "code")),
-        .error_type = word_of(json_get(metadata, "error_type")),
-        .status = word_of(json_get(error, "status")),
         .flagged = json_type(json_get(metadata, "reasons")) == JSON_ARRAY ||
                    json_type(json_get(metadata, "patterns")) == JSON_ARRAY ||
                    json_type(json_get(metadata, "flagged_input")) == JSON_STRING,
     };
-    if (!words.code.data)
-        words.code = word_of(json_get(json_get(error, "availability"), "code"));
+    router_word_copy_json(words.type, sizeof words.type, json_get(error, "type"));
+    router_word_copy_json(words.param, sizeof words.param, json_get(error, "param"));
+    router_word_copy_json(words.code, sizeof words.code, json_get(error, "code"));
+    router_word_copy_json(words.status, sizeof words.status, json_get(error, "status"));
+    router_word_copy_json(words.error_type, sizeof words.error_type,
+                          json_get(metadata, "error_type"));
+    if (!*words.code)
+        router_word_copy_json(words.code, sizeof words.code,
+                              json_get(json_get(error, "availability"), "code"));
     return words;
 }
 

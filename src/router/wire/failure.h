@@ -52,6 +52,7 @@ enum {
     ROUTER_FAILURE_TEXT_MAX = 400,       // bytes, with the NUL
     ROUTER_FAILURE_TYPE_MAX = 48,        // bytes, with the NUL
     ROUTER_FAILURE_PARAM_MAX = 64,       // bytes, with the NUL
+    ROUTER_WORD_MAX = 64,                // bytes of a type or code, with the NUL
     ROUTER_RETRY_PATIENCE_MS = 2000,     // a Retry-After beyond it: asking here again does not help
     ROUTER_RETRY_AFTER_MAX_MS = 3600000, // what a provider asks for beyond it is not believed
 };
@@ -69,22 +70,26 @@ struct router_failure {
     char text[ROUTER_FAILURE_TEXT_MAX];   // a sentence for a person
 };
 
-// What the provider calls it, in its own words; absent spans are fine.
+// What the provider calls it, in its own words; "" where it does not.
 struct router_error_words {
-    struct span type;       // OpenAI's and Anthropic's error.type
-    struct span param;      // OpenAI's error.param: what of the request is wrong
-    struct span code;       // error.code where it is text
-    struct span error_type; // OpenRouter's error.metadata.error_type
-    struct span status;     // Gemini's error.status
-    bool flagged;           // OpenRouter's moderation: error.metadata has reasons or patterns
-    bool foreign;           // the body is no JSON, so that it is not the provider's API that speaks
-    bool is_narrowed;       // not said by it: the request limits who may answer (`provider`)
+    char type[ROUTER_WORD_MAX];       // OpenAI's and Anthropic's error.type
+    char param[ROUTER_WORD_MAX];      // OpenAI's error.param: what of the request is wrong
+    char code[ROUTER_WORD_MAX];       // error.code, a number as it was written
+    char error_type[ROUTER_WORD_MAX]; // OpenRouter's error.metadata.error_type
+    char status[ROUTER_WORD_MAX];     // Gemini's error.status: "INVALID_ARGUMENT"
+    bool flagged;     // OpenRouter's moderation: error.metadata has reasons or patterns
+    bool foreign;     // the body is no JSON, so that it is not the provider's API that speaks
+    bool is_narrowed; // not said by it: the request limits who may answer (`provider`)
 };
 
-// Of an error value as openai_find_error() finds it; the spans live as long as its text.
+// Of an error value as openai_find_error() finds it.
 struct router_error_words router_error_words_of(struct json_value error);
 
-// `words` may be NULL. A reply that was too large for us counts as malformed.
+// A short text of printable ASCII, or nothing; of JSON a string or a number.
+void router_word_copy(char *to, size_t size, struct span text);
+void router_word_copy_json(char *to, size_t size, struct json_value value);
+
+// A reply that was too large for us counts as malformed.
 void router_failure_read(const struct chat_failure *from, const struct router_error_words *words,
                          struct router_failure *ret_failure);
 

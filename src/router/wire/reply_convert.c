@@ -181,5 +181,5 @@ int reply_convert(struct span whole, bool usage, struct buf *out)
         size_t begin = begin_event(&w, root, out);
         r = end_event(&w, used, out, begin);
     }
-    return r == 0 && !reply_edit_done(out) ? -EMSGSIZE : r;
+    return r == 0 && !buf_append_text(out, REPLY_DONE) ? -EMSGSIZE : r;
 }

@@ -1,41 +1,50 @@
 #include "router/wire/reply_edit.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 
-#include "base/mem.h"
+#include "codec/json_write.h"
+#include "codec/utf8.h"
 
-void reply_pieces_clear(struct reply_pieces *pieces)
+enum { STATUS_TEXT_MAX = 16 };
+
+static void write_message(struct json_writer *w, const struct error_body *error)
 {
-    pieces->count = 0;
-}
-
-void reply_pieces_finish(struct reply_pieces *pieces)
-{
-    free(pieces->spans);
-    *pieces = (struct reply_pieces){0};
-}
-
-void reply_pieces_add(struct reply_pieces *pieces, struct span piece)
-{
-    struct span *last = pieces->count ? &pieces->spans[pieces->count - 1] : NULL;
-    if (piece.len == 0)
-        return;
-    if (last && last->data + last->len == piece.data) {
-        last->len += piece.len;
+    struct span message = error->message;
+    if (message.len > ERROR_BODY_MAX) {
+        message.len = ERROR_BODY_MAX;
+        message.len -= utf8_incomplete_tail(message);
+    }
+    if (!error->name || span_starts_with(message, "litellm.")) { // from a LiteLLM behind us
+        json_write_string(w, message);
         return;
     }
-    if (pieces->count == pieces->capacity)
-        pieces->spans =
-            mem_grow(pieces->spans, pieces->count, &pieces->capacity, sizeof *pieces->spans);
-    pieces->spans[pieces->count++] = piece;
+    BUF_AUTO text = BUF_INIT(ERROR_BODY_MAX + 256);
+    buf_printf(&text, "litellm.%s: ", error->name);
+    buf_append_span(&text, message);
+    json_write_string(w, buf_span(&text));
 }
 
-size_t reply_pieces_bytes(const struct reply_pieces *pieces)
+bool error_body_write(struct buf *out, const struct error_body *error)
 {
-    size_t bytes = 0;
-    for (size_t i = 0; i < pieces->count; i++)
-        bytes += pieces->spans[i].len;
-    return bytes;
+    size_t before = out->len;
+    char status[STATUS_TEXT_MAX];
+    snprintf(status, sizeof status, "%d", error->status);
+    struct json_writer w;
+    json_writer_init(&w, out);
+    json_write_object_begin(&w);
+    json_write_key(&w, "error");
+    json_write_object_begin(&w);
+    json_write_key(&w, "message");
+    write_message(&w, error);
+    json_write_member_text(&w, "type", error->type);
+    json_write_member_text(&w, "param", error->param);
+    json_write_member_text(&w, "code", status);
+    json_write_object_end(&w);
+    json_write_object_end(&w);
+    if (json_write_done(&w))
+        return true;
+    buf_truncate(out, before);
+    return false;
 }
 
 bool reply_edit_error(struct buf *out, const struct error_body *error, bool torn)
@@ -47,14 +56,4 @@ bool reply_edit_error(struct buf *out, const struct error_body *error, bool torn
         return true;
     buf_truncate(out, before);
     return false;
-}
-
-bool reply_edit_done(struct buf *out)
-{
-    return buf_append_text(out, "data: [DONE]\n\n");
-}
-
-struct span reply_edit_keep_alive(void)
-{
-    return SPAN_LITERAL(": waiting\n\n");
 }

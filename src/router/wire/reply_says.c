@@ -4,7 +4,6 @@
 
 #include "base/mem.h"
 #include "llm/openai_error.h"
-#include "router/wire/failure.h"
 #include "router/wire/reply_stream.h"
 
 /* Failure */
@@ -14,41 +13,6 @@ void reply_fail(struct reply_watch *w, enum chat_failure_kind kind, const char *
     w->state = REPLY_FAILED;
     w->failure = (struct chat_failure){.kind = kind, .retry_after_ms = -1};
     snprintf(w->failure.text, sizeof w->failure.text, "%s", sentence);
-}
-
-// A short text of printable ASCII, or nothing.
-static void copy_word(char *to, size_t size, struct span text)
-{
-    bool fits = text.len < size;
-    for (size_t i = 0; fits && i < text.len; i++)
-        fits = text.data[i] >= 0x20 && text.data[i] < 0x7f;
-    if (fits && text.len)
-        memcpy(to, text.data, text.len);
-    to[fits ? text.len : 0] = '\0';
-}
-
-static void copy_json_word(char *to, size_t size, struct json_value value)
-{
-    BUF_AUTO text = BUF_INIT(REPLY_ID_MAX);
-    if (json_type(value) == JSON_NUMBER)
-        copy_word(to, size, json_raw(value));
-    else if (json_string(value, &text))
-        copy_word(to, size, buf_span(&text));
-}
-
-static void read_words(struct reply_watch *w, struct json_value error)
-{
-    struct reply_error_words *words = &w->words;
-    copy_json_word(words->type, sizeof words->type, json_get(error, "type"));
-    copy_json_word(words->param, sizeof words->param, json_get(error, "param"));
-    copy_json_word(words->code, sizeof words->code, json_get(error, "code"));
-    copy_json_word(words->status, sizeof words->status, json_get(error, "status"));
-    copy_json_word(words->error_type, sizeof words->error_type,
-                   json_get(json_get(error, "metadata"), "error_type"));
-    if (!*words->code)
-        copy_json_word(words->code, sizeof words->code,
-                       json_get(json_get(error, "availability"), "code"));
-    words->flagged = router_error_words_of(error).flagged;
 }
 
 // True when the text, of which it is known that it is JSON, really reports an error.
@@ -62,7 +26,7 @@ static bool fail_with_error(struct reply_watch *w, struct span text)
     w->state = REPLY_FAILED;
     w->failure = (struct chat_failure){.retry_after_ms = -1};
     openai_read_error(error, 0, &w->failure);
-    read_words(w, error);
+    w->words = router_error_words_of(error);
     return true;
 }
 
@@ -72,7 +36,7 @@ void reply_fail_with_body(struct reply_watch *w)
     openai_read_error_body(buf_span(&w->held), w->status, &w->failure);
     struct span text = span_trim(buf_span(&w->held));
     if (json_parse(&w->doc, text, NULL) == 0)
-        read_words(w, openai_find_error(json_root(&w->doc)));
+        w->words = router_error_words_of(openai_find_error(json_root(&w->doc)));
     else // JSON that was too long to be read whole is still some
         w->words.foreign = !text.len || (text.data[0] != '{' && text.data[0] != '[');
 }
@@ -95,12 +59,12 @@ static void note_string(char *to, size_t size, struct span raw)
     if (*to || raw.len < 2)
         return;
     if (!memchr(raw.data, '\\', raw.len)) {
-        copy_word(to, size, span_make(raw.data + 1, raw.len - 2));
+        router_word_copy(to, size, span_make(raw.data + 1, raw.len - 2));
         return;
     }
     JSON_AUTO doc = JSON_INIT;
     if (raw.len <= REPLY_ID_MAX && json_parse(&doc, raw, NULL) == 0)
-        copy_json_word(to, size, json_root(&doc));
+        router_word_copy_json(to, size, json_root(&doc));
 }
 
 static void note_usage(struct router_usage *to, const struct chat_usage *from)
@@ -144,7 +108,7 @@ bool reply_note(struct reply_watch *w, struct span text, const struct reply_look
 
 void reply_begin_to_pass(struct reply_watch *w)
 {
-    reply_pieces_add(&w->pieces, buf_span(&w->held));
+    pieces_add(&w->pieces, buf_span(&w->held));
     w->state = REPLY_PASS;
     w->passed = w->content = true;
 }

@@ -158,7 +158,7 @@ static void dispose_of(struct reply_watch *w, struct span bytes, enum fate fate)
     } else if (fate == FATE_PASS) {
         if (w->state == REPLY_HELD)
             reply_begin_to_pass(w);
-        reply_pieces_add(&w->pieces, bytes);
+        pieces_add(&w->pieces, bytes);
     }
 }
 
@@ -226,7 +226,7 @@ static void pass_part(struct reply_watch *w, struct span part, bool is_last)
         reply_fail(w, CHAT_TOO_LARGE, "the provider sent an event that is too large");
     if (w->state == REPLY_FAILED)
         return;
-    reply_pieces_add(&w->pieces, part);
+    pieces_add(&w->pieces, part);
     w->said++;
     w->skipped_event = w->torn = !is_last;
     w->last_fate = FATE_PASS;
@@ -317,7 +317,7 @@ static void end_event(struct reply_watch *w)
     size_t before = w->pieces.count;
     take_event(w, event);
     if (w->pieces.count > before)
-        reply_pieces_add(&w->pieces, SPAN_LITERAL("\n\n"));
+        pieces_add(&w->pieces, SPAN_LITERAL("\n\n"));
 }
 
 void reply_stream_end(struct reply_watch *w, bool cut)

@@ -14,7 +14,6 @@
 
 #include "base/mem.h"
 #include "llm/openai_error.h"
-#include "router/wire/failure.h"
 #include "router/wire/reply_convert.h"
 #include "router/wire/reply_look.h"
 #include "router/wire/reply_stream.h"
@@ -38,7 +37,7 @@ void reply_watch_finish(struct reply_watch *watch)
 {
     if (!watch)
         return;
-    reply_pieces_finish(&watch->pieces);
+    pieces_finish(&watch->pieces);
     buf_finish(&watch->held);
     buf_finish(&watch->carry);
     buf_finish(&watch->tail);
@@ -114,10 +113,10 @@ static void feed_whole(struct reply_watch *w, struct span chunk)
     if (becomes_stream(w) && w->held.len + chunk.len > REPLY_CONVERT_MAX) {
         reply_fail(w, CHAT_TOO_LARGE, "the provider sent no stream, and too much to make one");
     } else if (w->unwatched) {
-        reply_pieces_add(&w->pieces, chunk);
+        pieces_add(&w->pieces, chunk);
     } else if (!buf_append_span(&w->held, chunk)) {
         reply_begin_to_pass(w);
-        reply_pieces_add(&w->pieces, chunk);
+        pieces_add(&w->pieces, chunk);
         w->unwatched = true;
     }
 }
@@ -151,7 +150,7 @@ static void feed_first(struct reply_watch *w, struct span chunk)
 
 enum reply_state reply_watch_feed(struct reply_watch *w, struct span chunk)
 {
-    reply_pieces_clear(&w->pieces);
+    pieces_clear(&w->pieces);
     if (w->passed)
         buf_finish(&w->held); // it went out with the last call
     if (w->state == REPLY_FAILED || chunk.len == 0)
@@ -221,7 +220,7 @@ static void end_whole(struct reply_watch *w, bool cut)
 
 enum reply_state reply_watch_end(struct reply_watch *w, bool cut)
 {
-    reply_pieces_clear(&w->pieces);
+    pieces_clear(&w->pieces);
     w->pieces.last = true;
     if (w->passed)
         buf_finish(&w->held);

@@ -8,7 +8,8 @@
 #include "base/span.h"
 #include "codec/json.h"
 #include "llm/chat.h"
-#include "router/wire/reply_edit.h"
+#include "router/wire/failure.h"
+#include "router/wire/pieces.h"
 #include "router/wire/usage.h"
 
 /*
@@ -24,7 +25,6 @@ enum {
     REPLY_FIRST_MAX = 16 * 1024 * 1024, // bytes of one of these, which may be a whole picture
     REPLY_WHOLE_MAX = 16 * 1024 * 1024, // bytes of a reply that is not a stream, held
     REPLY_ERROR_MAX = 64 * 1024,        // bytes of a failed response that are read
-    REPLY_WORD_MAX = 64,                // bytes of a type or code, with the NUL
     REPLY_ID_MAX = 256,                 // bytes of an id and of a model's name, with the NUL
     REPLY_CHOICES_MAX = 128,            // that are told apart; what is above counts as the last
 };
@@ -49,17 +49,6 @@ enum reply_finish {
     REPLY_FINISH_OTHER,
 };
 
-// How the upstream itself named its error; empty where it did not.
-struct reply_error_words {
-    char type[REPLY_WORD_MAX];       // error.type
-    char param[REPLY_WORD_MAX];      // error.param
-    char code[REPLY_WORD_MAX];       // error.code, a number as it was written
-    char error_type[REPLY_WORD_MAX]; // error.metadata.error_type
-    char status[REPLY_WORD_MAX];     // error.status: "INVALID_ARGUMENT"
-    bool flagged;                    // by a moderation: error.metadata.reasons
-    bool foreign;                    // a refusal that is no JSON
-};
-
 struct reply_watch {
     enum reply_kind kind;
     bool drop_usage;   // leave the usage-only chunk out of `pieces`
@@ -70,7 +59,7 @@ struct reply_watch {
     int status;
 
     // After each feed and the end: what to pass on now. Valid until the next call.
-    struct reply_pieces pieces;
+    struct pieces pieces;
 
     // What is known so far.
     bool passed;      // some of it was handed out in `pieces`
@@ -87,7 +76,7 @@ struct reply_watch {
     uint64_t bytes, events;                     // of the body so far
     uint64_t said;                              // events that were more than comments, or parts
     struct chat_failure failure;
-    struct reply_error_words words;
+    struct router_error_words words;
 
     // Its own.
     struct buf held;      // a stream before its content, a whole reply, an error's body

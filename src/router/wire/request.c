@@ -117,31 +117,14 @@ void router_body_finish(struct router_body *body)
     buf_finish(&body->bytes);
     buf_finish(&body->model);
     buf_finish(&body->own);
-    free(body->parts);
+    pieces_finish(&body->parts);
     *body = (struct router_body){0};
-}
-
-/* Pieces */
-
-static void add_part(struct router_body *body, struct span part)
-{
-    if (part.len == 0)
-        return;
-    struct span *last = body->part_count ? &body->parts[body->part_count - 1] : NULL;
-    body->part_bytes += part.len;
-    if (last && last->data + last->len == part.data) {
-        last->len += part.len;
-        return;
-    }
-    body->parts =
-        mem_grow(body->parts, body->part_count, &body->part_capacity, sizeof *body->parts);
-    body->parts[body->part_count++] = part;
 }
 
 // What was appended to `own` since it was `from` bytes long.
 static void add_own(struct router_body *body, size_t from)
 {
-    add_part(body, span_make(body->own.data + from, body->own.len - from));
+    pieces_add(&body->parts, span_make(body->own.data + from, body->own.len - from));
 }
 
 /* One edit */
@@ -267,7 +250,7 @@ static size_t edit_members(struct editing *e)
         const struct request_found *found = &scan->found[i];
         size_t name_at = found->name_at - 1, end = (size_t)found->value_at + found->value_len;
         if (i == 0) { // the brace and what is behind it
-            add_part(body, span_make(text, name_at));
+            pieces_add(&body->parts, span_make(text, name_at));
             at = name_at;
         }
         if (is_removed(e->edit, (enum request_member)found->which)) {
@@ -277,7 +260,7 @@ static size_t edit_members(struct editing *e)
         size_t from = e->any ? at : name_at; // without the comma of what was left out before it
         size_t before = body->own.len;
         bool replaced = write_value(e, (enum request_member)found->which);
-        add_part(body, span_make(text + from, (replaced ? found->value_at : end) - from));
+        pieces_add(&body->parts, span_make(text + from, (replaced ? found->value_at : end) - from));
         if (replaced)
             add_own(body, before);
         e->any = true;
@@ -410,17 +393,16 @@ static int add_members(struct editing *e)
 static int join_parts(struct router_body *body, struct error *err)
 {
     struct buf joined = BUF_INIT(JOINED_MAX);
-    buf_reserve(&joined, body->part_bytes);
-    for (size_t i = 0; i < body->part_count; i++)
-        buf_append_span(&joined, body->parts[i]);
+    buf_reserve(&joined, body->parts.bytes);
+    for (size_t i = 0; i < body->parts.count; i++)
+        buf_append_span(&joined, body->parts.spans[i]);
     if (buf_is_full(&joined)) {
         buf_finish(&joined);
         return error_set(err, -EMSGSIZE, "the edited request is too large");
     }
     buf_finish(&body->own);
     body->own = joined;
-    body->part_count = 0;
-    body->part_bytes = 0;
+    pieces_clear(&body->parts);
     add_own(body, 0);
     return 0;
 }
@@ -442,8 +424,7 @@ static int reserve_own(struct router_body *body, const struct router_edit *edit,
 int router_body_edit(struct router_body *body, const struct router_edit *edit, struct error *err)
 {
     struct editing e = {body, edit, err, false, false};
-    body->part_count = 0;
-    body->part_bytes = 0;
+    pieces_clear(&body->parts);
     body->added_usage = body->capped = false;
     body->sent_max_tokens = -1;
     body->sent_answers = body->answers;
@@ -455,13 +436,13 @@ int router_body_edit(struct router_body *body, const struct router_edit *edit, s
     size_t at = edit_members(&e);
     if (body->scan.count == 0) {
         at = (size_t)(strchr(text.data, '{') - text.data) + 1;
-        add_part(body, span_make(text.data, at));
+        pieces_add(&body->parts, span_make(text.data, at));
     }
     size_t before = body->own.len;
     r = add_members(&e);
     if (r < 0)
         return r;
     add_own(body, before);
-    add_part(body, span_skip(text, at));
-    return body->part_count > ROUTER_PARTS_MAX ? join_parts(body, err) : 0;
+    pieces_add(&body->parts, span_skip(text, at));
+    return body->parts.count > ROUTER_PARTS_MAX ? join_parts(body, err) : 0;
 }

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/span.h"
+#include "router/wire/pieces.h"
 #include "router/wire/request_scan.h"
 
 /*
@@ -32,9 +33,7 @@ struct router_body {
     int64_t answers;    // the larger of n and best_of, times the prompts of a completion; >= 1
 
     // What the last router_body_edit() made. The pieces live until the next, or the end.
-    struct span *parts;
-    size_t part_count, part_capacity;
-    size_t part_bytes;       // of all of them
+    struct pieces parts;
     struct buf own;          // pieces that are not the client's
     bool added_usage;        // we asked for a usage chunk that the client did not ask for
     bool capped;             // max_tokens was set or lowered to router_edit.max_tokens
