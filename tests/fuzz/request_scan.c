@@ -83,7 +83,7 @@ static void check_kept(const struct router_body *body, struct json_value now)
     for (unsigned i = 0; i < scan->count; i++) {
         const struct request_found *found = &scan->found[i];
         if (found->which != REQUEST_KNOWN &&
-            (request_member_private(found->which) || found->which == REQUEST_MODELS ||
+            (request_member_is_private(found->which) || found->which == REQUEST_MODELS ||
              found->which == REQUEST_ROUTE))
             continue;
         REQUIRE(json_iter_next(&it, &key, &value));

@@ -256,7 +256,6 @@ static void holds_until_content(void **state)
 {
     struct reply_watch w = watch_whole(": x\n\n" ROLE, "text/event-stream; charset=utf-8", false);
     assert_int_equal(w.state, REPLY_HELD);
-    assert_int_equal(w.keep_alives, 1);
     assert_int_equal(w.pieces.count, 0);
     assert_true(span_is(reply_watch_held(&w), ROLE));
     static const char both[] = TEXT("a") TEXT("b") "data: {";
@@ -290,7 +289,7 @@ static void reads_what_it_says(void **state)
         assert_int_equal(reply_watch_end(&w, false), REPLY_PASS);
         assert_string_equal(w.id, "gen-1");
         assert_string_equal(w.model, "vendor/m");
-        assert_int_equal(w.finish, REPLY_FINISH_STOP);
+        assert_int_equal(w.finish, REPLY_FINISH_OTHER);
         assert_int_equal(w.usage.prompt_tokens, 100);
         assert_int_equal(w.usage.completion_tokens, 40);
         assert_int_equal(w.usage.cached_tokens, 30);
@@ -446,7 +445,7 @@ static void holds_its_limits(void **state)
     assert_true(w.torn && passed == sent);
     reply_watch_feed(&w, SPAN_LITERAL("\n"));
     reply_watch_feed(&w, SPAN_LITERAL("\n" STOP "data: "));
-    assert_true(!w.torn && w.finish == REPLY_FINISH_STOP);
+    assert_true(!w.torn && w.finish == REPLY_FINISH_OTHER);
     reply_watch_finish(&w);
 
     reply_watch_init(&w, REPLY_CHAT, true); // before content

@@ -15,44 +15,27 @@ struct name {
         SPAN_LITERAL(text), (value) \
     }
 
-static bool is_folded(struct span raw, struct span name)
-{
-    for (size_t i = 0; i < name.len; i++)
-        if ((raw.data[i] ^ name.data[i]) & ~0x20)
-            return false;
-    return true;
-}
-
-static bool name_is(struct span raw, bool escaped, struct span name)
+static bool name_is(struct span raw, bool escaped, struct span name, bool fold)
 {
     if (escaped)
-        return member_name_is(raw, name, true);
-    return raw.len == name.len && !((raw.data[0] ^ name.data[0]) & ~0x20) && is_folded(raw, name);
+        return member_name_is(raw, name, fold);
+    int counts = fold ? ~0x20 : ~0; // bits of a character
+    bool same = raw.len == name.len;
+    for (size_t i = 0; same && i < name.len; i++)
+        same = !((raw.data[i] ^ name.data[i]) & counts);
+    return same;
 }
 
 static unsigned look_up(const struct name *names, size_t count, struct span raw, bool escaped,
-                        unsigned other)
+                        bool fold, unsigned other)
 {
-    if (raw.len > NAME_RAW_MAX)
-        return other;
-    for (size_t i = 0; i < count; i++)
-        if (name_is(raw, escaped, names[i].text))
+    for (size_t i = 0; i < count && raw.len <= NAME_RAW_MAX; i++)
+        if (name_is(raw, escaped, names[i].text, fold))
             return names[i].value;
     return other;
 }
 
 // Exact, because these count less than what is not known.
-static unsigned look_up_exact(const struct name *names, size_t count, struct span raw, bool escaped,
-                              unsigned other)
-{
-    for (size_t i = 0; i < count && raw.len <= NAME_RAW_MAX; i++)
-        if (escaped ? member_name_is(raw, names[i].text, false)
-                    : raw.len == names[i].text.len &&
-                          memcmp(raw.data, names[i].text.data, raw.len) == 0)
-            return names[i].value;
-    return other;
-}
-
 enum part_area part_area_of(struct span name, bool escaped)
 {
     static const struct name names[] = {
@@ -61,7 +44,7 @@ enum part_area part_area_of(struct span name, bool escaped)
         NAME("metadata", PART_AREA_NONE),        NAME("litellm_metadata", PART_AREA_NONE),
         NAME("logit_bias", PART_AREA_NONE),
     };
-    return (enum part_area)look_up_exact(names, ARRAY_LEN(names), name, escaped, PART_AREA_PARTS);
+    return (enum part_area)look_up(names, ARRAY_LEN(names), name, escaped, false, PART_AREA_PARTS);
 }
 
 enum part_kind part_kind_of(struct span name, bool escaped)
@@ -78,5 +61,5 @@ enum part_kind part_kind_of(struct span name, bool escaped)
         NAME("video_url", PART_REMOTE),   NAME("videos", PART_REMOTE),
         NAME("input_video", PART_REMOTE),
     };
-    return (enum part_kind)look_up(names, ARRAY_LEN(names), name, escaped, PART_NONE);
+    return (enum part_kind)look_up(names, ARRAY_LEN(names), name, escaped, true, PART_NONE);
 }

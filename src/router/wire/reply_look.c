@@ -10,6 +10,7 @@
 #include "router/wire/reply_look.h"
 
 #include "base/lanes.h"
+#include "base/mem.h"
 #include "llm/openai_usage.h"
 #include "router/wire/member_scan.h"
 
@@ -28,37 +29,26 @@ static void read_usage(struct reply_look *look, const struct member *member)
 
 static bool says_something(const struct member *member)
 {
-    switch (member->type) {
-    case JSON_STRING:
-        return member->value.len > 2;
-    case JSON_ARRAY:
-    case JSON_OBJECT:
-        return member->count > 0;
-    default:
-        return false;
-    }
+    return member->type == JSON_STRING ? member->value.len > 2 : member->count > 0;
 }
 
 static bool is_content(struct span name)
 {
-    switch (name.len) {
-    case 5:
-        return IS(name, "audio");
-    case 6:
-        return IS(name, "images");
-    case 7:
-        return IS(name, "content") || IS(name, "refusal");
-    case 9:
-        return IS(name, "reasoning");
-    case 10:
-        return IS(name, "tool_calls");
-    case 13:
-        return IS(name, "function_call");
-    case 17:
-        return IS(name, "reasoning_content") || IS(name, "reasoning_details");
-    default:
-        return false;
-    }
+    static const struct span contents[] = {
+        SPAN_LITERAL("content"),
+        SPAN_LITERAL("tool_calls"),
+        SPAN_LITERAL("reasoning"),
+        SPAN_LITERAL("reasoning_content"),
+        SPAN_LITERAL("reasoning_details"),
+        SPAN_LITERAL("function_call"),
+        SPAN_LITERAL("refusal"),
+        SPAN_LITERAL("audio"),
+        SPAN_LITERAL("images"),
+    };
+    for (size_t i = 0; i < ARRAY_LEN(contents); i++)
+        if (name.len == contents[i].len && memcmp(name.data, contents[i].data, name.len) == 0)
+            return true;
+    return false;
 }
 
 static void read_finish(struct reply_look *look, const struct member *member)
@@ -68,12 +58,8 @@ static void read_finish(struct reply_look *look, const struct member *member)
         return; // some say on every chunk that there is none
     if (IS(raw, "\"error\""))
         look->failed = true;
-    else if (IS(raw, "\"stop\""))
-        look->finish = REPLY_FINISH_STOP;
     else if (IS(raw, "\"length\""))
         look->finish = REPLY_FINISH_LENGTH;
-    else if (IS(raw, "\"tool_calls\"") || IS(raw, "\"function_call\""))
-        look->finish = REPLY_FINISH_TOOL_CALLS;
     else if (IS(raw, "\"content_filter\""))
         look->finish = REPLY_FINISH_CONTENT_FILTER;
     else

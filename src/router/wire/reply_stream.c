@@ -38,8 +38,6 @@ static bool event_data(struct reply_watch *w, struct span event, struct span *re
                 buf_append_char(&w->joined, '\n');
             buf_append_span(&w->joined, span_skip(line, span_starts_with(line, " ")));
             any = true;
-        } else if (len && line.data[0] == ':') {
-            w->keep_alives++;
         }
     }
     *ret_data = buf_span(&w->joined);

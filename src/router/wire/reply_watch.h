@@ -42,11 +42,9 @@ enum reply_kind {
 
 enum reply_finish {
     REPLY_FINISH_NONE, // it has not said
-    REPLY_FINISH_STOP,
     REPLY_FINISH_LENGTH,
-    REPLY_FINISH_TOOL_CALLS,
     REPLY_FINISH_CONTENT_FILTER,
-    REPLY_FINISH_OTHER,
+    REPLY_FINISH_OTHER, // it stopped, wants tools, ...
 };
 
 struct reply_watch {
@@ -72,7 +70,6 @@ struct reply_watch {
     struct router_usage usage;
     bool usage_whole; // it is of the whole answer; some tell in each chunk what it was up to there
     char id[REPLY_ID_MAX], model[REPLY_ID_MAX]; // "" where it did not say, or too long
-    unsigned keep_alives;                       // comments so far
     uint64_t bytes, events;                     // of the body so far
     uint64_t said;                              // events that were more than comments, or parts
     struct chat_failure failure;

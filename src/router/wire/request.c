@@ -145,7 +145,7 @@ static bool is_bound(enum request_member which)
 static bool is_removed(const struct router_edit *edit, enum request_member which)
 {
     bool names_others = which == REQUEST_MODELS || which == REQUEST_ROUTE;
-    return request_member_private(which) || (names_others && !edit->keep_models);
+    return request_member_is_private(which) || (names_others && !edit->keep_models);
 }
 
 static void write_string(struct buf *own, struct span text)
@@ -283,15 +283,11 @@ static void begin_member(struct editing *e, struct span raw_name)
 }
 
 static bool client_has(const struct request_scan *scan, struct span raw_name,
-                       enum request_member *ret_which)
+                       enum request_member which)
 {
     const char *text = scan->text.data;
-    *ret_which = REQUEST_KNOWN;
-    for (unsigned i = 0; i < REQUEST_KNOWN && *ret_which == REQUEST_KNOWN; i++)
-        if (span_is(raw_name, request_member_name((enum request_member)i)))
-            *ret_which = (enum request_member)i;
-    if (*ret_which != REQUEST_KNOWN)
-        return scan->at[*ret_which] != 0;
+    if (which != REQUEST_KNOWN)
+        return scan->at[which] != 0;
     for (unsigned i = 0; i < scan->count; i++) {
         const struct request_found *found = &scan->found[i];
         if (found->which == REQUEST_KNOWN &&
@@ -344,10 +340,9 @@ static void count_answers(struct editing *e, const struct member *member)
 static int add_param(void *context, const struct member *member)
 {
     struct editing *e = context;
-    enum request_member which = REQUEST_KNOWN;
-    bool has = client_has(&e->body->scan, member->names[0], &which);
+    enum request_member which = request_member_of(member->names[0]);
     // One that was left out is as good as none: then the deployment's own counts.
-    if (has && !(which != REQUEST_KNOWN && is_removed(e->edit, which)))
+    if (client_has(&e->body->scan, member->names[0], which) && !is_removed(e->edit, which))
         return 0;
     if (is_bound(which)) {
         add_default_bound(e, member);

@@ -14,108 +14,36 @@
 
 enum {
     SPELLING_MAX = 6 * 64,    // bytes of a raw name that may still mean a known one
-    NUMBER_TEXT_MAX = 64,     // bytes of a number that is worth a closer look
     WHOLE_DIGITS = 6,         // decimals that must be zero in a whole number
     WHOLE_UNIT = 1000 * 1000, // 10^WHOLE_DIGITS
     SHOWN_NAME_MAX = 64,      // bytes of a name in a sentence
 };
 
-struct known {
+enum kind { PLAIN, OURS, UNBOUNDED };
+
+static const struct known {
     struct span name;
-    bool is_private;   // see request_member_private()
-    bool is_unbounded; // see request_member_is_unbounded()
+    enum kind kind;
+} table[] = {
+#define X(member, name, kind) [REQUEST_##member] = {SPAN_LITERAL(name), kind},
+    REQUEST_MEMBERS(X)
+#undef X
+        [REQUEST_KNOWN] = {SPAN_LITERAL(""), PLAIN},
 };
-
-#define PLAIN(text)                      \
-    {                                    \
-        SPAN_LITERAL(text), false, false \
-    }
-#define OURS(text)                      \
-    {                                   \
-        SPAN_LITERAL(text), true, false \
-    }
-#define UNBOUNDED(text)                 \
-    {                                   \
-        SPAN_LITERAL(text), false, true \
-    }
-
-// By length, so that a search may stop early.
-static const struct known table[] = {
-    [REQUEST_N] = PLAIN("n"),
-    [REQUEST_USER] = PLAIN("user"),
-    [REQUEST_TAGS] = OURS("tags"),
-    [REQUEST_MODEL] = PLAIN("model"),
-    [REQUEST_TOOLS] = PLAIN("tools"),
-    [REQUEST_INPUT] = PLAIN("input"),
-    [REQUEST_SPEED] = UNBOUNDED("speed"),
-    [REQUEST_AUDIO] = UNBOUNDED("audio"),
-    [REQUEST_ROUTE] = UNBOUNDED("route"),
-    [REQUEST_CACHE] = OURS("cache"),
-    [REQUEST_STREAM] = PLAIN("stream"),
-    [REQUEST_PROMPT] = PLAIN("prompt"),
-    [REQUEST_MODELS] = UNBOUNDED("models"),
-    [REQUEST_PRESET] = UNBOUNDED("preset"),
-    [REQUEST_API_KEY] = OURS("api_key"),
-    [REQUEST_BEST_OF] = PLAIN("best_of"),
-    [REQUEST_TIMEOUT] = OURS("timeout"),
-    [REQUEST_PLUGINS] = UNBOUNDED("plugins"),
-    [REQUEST_CACHING] = OURS("caching"),
-    [REQUEST_MESSAGES] = PLAIN("messages"),
-    [REQUEST_METADATA] = OURS("metadata"),
-    [REQUEST_PROVIDER] = UNBOUNDED("provider"),
-    [REQUEST_API_BASE] = OURS("api_base"),
-    [REQUEST_BASE_URL] = OURS("base_url"),
-    [REQUEST_FALLBACKS] = OURS("fallbacks"),
-    [REQUEST_MAX_TOKENS] = PLAIN("max_tokens"),
-    [REQUEST_GUARDRAILS] = OURS("guardrails"),
-    [REQUEST_PREDICTION] = UNBOUNDED("prediction"),
-    [REQUEST_MODALITIES] = UNBOUNDED("modalities"),
-    [REQUEST_WEB_SEARCH] = UNBOUNDED("web_search"),
-    [REQUEST_NUM_RETRIES] = OURS("num_retries"),
-    [REQUEST_MAX_RETRIES] = OURS("max_retries"),
-    [REQUEST_API_VERSION] = OURS("api_version"),
-    [REQUEST_SERVICE_TIER] = UNBOUNDED("service_tier"),
-    [REQUEST_MOCK_TIMEOUT] = OURS("mock_timeout"),
-    [REQUEST_RETRY_POLICY] = OURS("retry_policy"),
-    [REQUEST_MAX_FALLBACKS] = OURS("max_fallbacks"),
-    [REQUEST_MOCK_RESPONSE] = OURS("mock_response"),
-    [REQUEST_ENABLE_SEARCH] = UNBOUNDED("enable_search"),
-    [REQUEST_STREAM_OPTIONS] = PLAIN("stream_options"),
-    [REQUEST_STREAM_TIMEOUT] = OURS("stream_timeout"),
-    [REQUEST_REQUEST_TIMEOUT] = OURS("request_timeout"),
-    [REQUEST_LITELLM_CALL_ID] = OURS("litellm_call_id"),
-    [REQUEST_LITELLM_METADATA] = OURS("litellm_metadata"),
-    [REQUEST_LITELLM_TRACE_ID] = OURS("litellm_trace_id"),
-    [REQUEST_DISABLE_FALLBACKS] = OURS("disable_fallbacks"),
-    [REQUEST_SEARCH_PARAMETERS] = UNBOUNDED("search_parameters"),
-    [REQUEST_LITELLM_SESSION_ID] = OURS("litellm_session_id"),
-    [REQUEST_WEB_SEARCH_OPTIONS] = UNBOUNDED("web_search_options"),
-    [REQUEST_MAX_COMPLETION_TOKENS] = PLAIN("max_completion_tokens"),
-    [REQUEST_MOCK_TESTING_FALLBACKS] = OURS("mock_testing_fallbacks"),
-    [REQUEST_CONTEXT_WINDOW_FALLBACKS] = OURS("context_window_fallbacks"),
-    [REQUEST_CONTENT_POLICY_FALLBACKS] = OURS("content_policy_fallbacks"),
-    [REQUEST_CONTEXT_WINDOW_FALLBACK_DICT] = OURS("context_window_fallback_dict"),
-    [REQUEST_MOCK_TESTING_RATE_LIMIT_ERROR] = OURS("mock_testing_rate_limit_error"),
-    [REQUEST_MOCK_TESTING_CONTEXT_FALLBACKS] = OURS("mock_testing_context_fallbacks"),
-    [REQUEST_MOCK_TESTING_CONTENT_POLICY_FALLBACKS] = OURS("mock_testing_content_policy_fallbacks"),
-    [REQUEST_MOCK_TESTING_CONTEXT_WINDOW_FALLBACKS] = OURS("mock_testing_context_window_fallbacks"),
-};
-
-_Static_assert(ARRAY_LEN(table) == REQUEST_KNOWN, "every member has its row");
 
 const char *request_member_name(enum request_member which)
 {
-    return which < REQUEST_KNOWN ? table[which].name.data : "";
+    return table[which].name.data;
 }
 
-bool request_member_private(enum request_member which)
+bool request_member_is_private(enum request_member which)
 {
-    return which < REQUEST_KNOWN && table[which].is_private;
+    return table[which].kind == OURS;
 }
 
 bool request_member_is_unbounded(enum request_member which)
 {
-    return which < REQUEST_KNOWN && table[which].is_unbounded;
+    return table[which].kind == UNBOUNDED;
 }
 
 /* The scan */
@@ -136,7 +64,7 @@ static unsigned first_of_length(size_t len)
     return len < ARRAY_LEN(firsts) ? firsts[len] : firsts[ARRAY_LEN(firsts) - 1];
 }
 
-static enum request_member find_exact(struct span name)
+enum request_member request_member_of(struct span name)
 {
     for (unsigned i = first_of_length(name.len); i < REQUEST_KNOWN && table[i].name.len <= name.len;
          i++)
@@ -167,26 +95,21 @@ static bool is_common(struct span name)
     return true;
 }
 
-static int refuse_spelling(struct filling *f, struct span name, enum request_member meant)
-{
-    return error_set(f->err, -EBADMSG,
-                     "the member \"%.*s\" differs from \"%s\" only in case; servers do not agree "
-                     "on what that means",
-                     (int)(name.len < SHOWN_NAME_MAX ? name.len : SHOWN_NAME_MAX), name.data,
-                     table[meant].name.data);
-}
-
 static int on_member(void *context, const struct member *member)
 {
     struct filling *f = context;
     struct request_scan *scan = f->scan;
     struct span name = member->names[0];
-    enum request_member which = find_exact(name);
+    enum request_member which = request_member_of(name);
     if (which == REQUEST_KNOWN && !is_common(name)) {
         which = member->escaped ? find_spelt(name, false) : REQUEST_KNOWN;
         enum request_member meant = which == REQUEST_KNOWN ? find_spelt(name, true) : which;
         if (meant != which)
-            return refuse_spelling(f, name, meant);
+            return error_set(f->err, -EBADMSG,
+                             "the member \"%.*s\" differs from \"%s\" only in case; servers do "
+                             "not agree on what that means",
+                             (int)(name.len < SHOWN_NAME_MAX ? name.len : SHOWN_NAME_MAX),
+                             name.data, table[meant].name.data);
     }
     if (scan->count == REQUEST_MEMBERS_MAX)
         return error_set(f->err, -EMSGSIZE, "the request has more than %d members",
@@ -278,13 +201,6 @@ int request_bool(const struct request_scan *scan, enum request_member which, boo
     return 0;
 }
 
-static bool read_fixed(struct span raw, unsigned digits, int64_t *ret)
-{
-    JSON_AUTO doc = JSON_INIT;
-    return raw.len <= NUMBER_TEXT_MAX && json_parse(&doc, raw, NULL) == 0 &&
-           json_fixed(json_root(&doc), digits, ret);
-}
-
 int request_int(const struct request_scan *scan, enum request_member which, int64_t *ret,
                 struct error *err)
 {
@@ -298,7 +214,7 @@ int request_int(const struct request_scan *scan, enum request_member which, int6
         return 0;
     }
     // Digits beyond these are cut: a number so long is refused, not rounded.
-    if (type != JSON_NUMBER || raw.len > 20 || !read_fixed(raw, WHOLE_DIGITS, &value) ||
+    if (type != JSON_NUMBER || raw.len > 20 || !json_fixed_of(raw, WHOLE_DIGITS, &value) ||
         value % WHOLE_UNIT != 0)
         return refuse(which, "a whole number", err);
     *ret = value / WHOLE_UNIT;
@@ -314,16 +230,15 @@ int request_string(const struct request_scan *scan, enum request_member which, s
     if (type != JSON_STRING)
         return refuse(which, "a string", err);
     struct span raw = request_raw(scan, which);
-    size_t before = out->len;
-    JSON_AUTO doc = JSON_INIT;
-    bool plain = !memchr(raw.data, '\\', raw.len);
-    for (size_t i = 0; plain && i < raw.len; i++)
-        plain = (unsigned char)raw.data[i] < 0x80;
-    bool fits = plain ? buf_append(out, raw.data + 1, raw.len - 2)
-                      : json_parse(&doc, raw, NULL) == 0 && json_string(json_root(&doc), out);
-    if (fits && !(out->len > before && memchr(out->data + before, '\0', out->len - before)))
-        return 0;
-    if (fits)
-        buf_truncate(out, before);
+    if (span_printable(raw) == raw.len && !memchr(raw.data, '\\', raw.len)) {
+        if (buf_append(out, raw.data + 1, raw.len - 2))
+            return 0;
+    } else {
+        JSON_AUTO doc = JSON_INIT;
+        json_parse(&doc, raw, NULL);
+        CLEANUP(mem_cleanup) char *text = json_strdup(json_root(&doc), raw.len);
+        if (text && buf_append_text(out, text))
+            return 0;
+    }
     return refuse(which, "a shorter string of plain text", err);
 }

@@ -19,67 +19,76 @@ enum {
     REQUEST_MEMBERS_MAX = 64,            // members of the root
 };
 
-// Members that something here acts on. The order is that of the table in request_scan.c.
+/*
+ * Members that something here acts on, by the length of their names so that a search may stop
+ * early. OURS, or LiteLLM's, are never sent upstream; UNBOUNDED ones can cost more than tokens, see
+ * unbounded_cost.h.
+ */
+#define REQUEST_MEMBERS(X)                                                                  \
+    X(N, "n", PLAIN)                                                                        \
+    X(USER, "user", PLAIN)                                                                  \
+    X(TAGS, "tags", OURS)                                                                   \
+    X(MODEL, "model", PLAIN)                                                                \
+    X(TOOLS, "tools", PLAIN)                                                                \
+    X(INPUT, "input", PLAIN)                                                                \
+    X(SPEED, "speed", UNBOUNDED)                                                            \
+    X(AUDIO, "audio", UNBOUNDED)                                                            \
+    X(ROUTE, "route", UNBOUNDED)                                                            \
+    X(CACHE, "cache", OURS)                                                                 \
+    X(STREAM, "stream", PLAIN)                                                              \
+    X(PROMPT, "prompt", PLAIN)                                                              \
+    X(MODELS, "models", UNBOUNDED)                                                          \
+    X(PRESET, "preset", UNBOUNDED)                                                          \
+    X(API_KEY, "api_key", OURS)                                                             \
+    X(BEST_OF, "best_of", PLAIN)                                                            \
+    X(TIMEOUT, "timeout", OURS)                                                             \
+    X(PLUGINS, "plugins", UNBOUNDED)                                                        \
+    X(CACHING, "caching", OURS)                                                             \
+    X(MESSAGES, "messages", PLAIN)                                                          \
+    X(METADATA, "metadata", OURS)                                                           \
+    X(PROVIDER, "provider", UNBOUNDED)                                                      \
+    X(API_BASE, "api_base", OURS)                                                           \
+    X(BASE_URL, "base_url", OURS)                                                           \
+    X(FALLBACKS, "fallbacks", OURS)                                                         \
+    X(MAX_TOKENS, "max_tokens", PLAIN)                                                      \
+    X(GUARDRAILS, "guardrails", OURS)                                                       \
+    X(PREDICTION, "prediction", UNBOUNDED)                                                  \
+    X(MODALITIES, "modalities", UNBOUNDED)                                                  \
+    X(WEB_SEARCH, "web_search", UNBOUNDED)                                                  \
+    X(NUM_RETRIES, "num_retries", OURS)                                                     \
+    X(MAX_RETRIES, "max_retries", OURS)                                                     \
+    X(API_VERSION, "api_version", OURS)                                                     \
+    X(SERVICE_TIER, "service_tier", UNBOUNDED)                                              \
+    X(MOCK_TIMEOUT, "mock_timeout", OURS)                                                   \
+    X(RETRY_POLICY, "retry_policy", OURS)                                                   \
+    X(MAX_FALLBACKS, "max_fallbacks", OURS)                                                 \
+    X(MOCK_RESPONSE, "mock_response", OURS)                                                 \
+    X(ENABLE_SEARCH, "enable_search", UNBOUNDED)                                            \
+    X(STREAM_OPTIONS, "stream_options", PLAIN)                                              \
+    X(STREAM_TIMEOUT, "stream_timeout", OURS)                                               \
+    X(REQUEST_TIMEOUT, "request_timeout", OURS)                                             \
+    X(LITELLM_CALL_ID, "litellm_call_id", OURS)                                             \
+    X(LITELLM_METADATA, "litellm_metadata", OURS)                                           \
+    X(LITELLM_TRACE_ID, "litellm_trace_id", OURS)                                           \
+    X(DISABLE_FALLBACKS, "disable_fallbacks", OURS)                                         \
+    X(SEARCH_PARAMETERS, "search_parameters", UNBOUNDED)                                    \
+    X(LITELLM_SESSION_ID, "litellm_session_id", OURS)                                       \
+    X(WEB_SEARCH_OPTIONS, "web_search_options", UNBOUNDED)                                  \
+    X(MAX_COMPLETION_TOKENS, "max_completion_tokens", PLAIN)                                \
+    X(MOCK_TESTING_FALLBACKS, "mock_testing_fallbacks", OURS)                               \
+    X(CONTEXT_WINDOW_FALLBACKS, "context_window_fallbacks", OURS)                           \
+    X(CONTENT_POLICY_FALLBACKS, "content_policy_fallbacks", OURS)                           \
+    X(CONTEXT_WINDOW_FALLBACK_DICT, "context_window_fallback_dict", OURS)                   \
+    X(MOCK_TESTING_RATE_LIMIT_ERROR, "mock_testing_rate_limit_error", OURS)                 \
+    X(MOCK_TESTING_CONTEXT_FALLBACKS, "mock_testing_context_fallbacks", OURS)               \
+    X(MOCK_TESTING_CONTENT_POLICY_FALLBACKS, "mock_testing_content_policy_fallbacks", OURS) \
+    X(MOCK_TESTING_CONTEXT_WINDOW_FALLBACKS, "mock_testing_context_window_fallbacks", OURS)
+
 enum request_member {
-    REQUEST_N,
-    REQUEST_USER,
-    REQUEST_TAGS,
-    REQUEST_MODEL,
-    REQUEST_TOOLS,
-    REQUEST_INPUT,
-    REQUEST_SPEED,
-    REQUEST_AUDIO,
-    REQUEST_ROUTE,
-    REQUEST_CACHE,
-    REQUEST_STREAM,
-    REQUEST_PROMPT,
-    REQUEST_MODELS,
-    REQUEST_PRESET,
-    REQUEST_API_KEY,
-    REQUEST_BEST_OF,
-    REQUEST_TIMEOUT,
-    REQUEST_PLUGINS,
-    REQUEST_CACHING,
-    REQUEST_MESSAGES,
-    REQUEST_METADATA,
-    REQUEST_PROVIDER,
-    REQUEST_API_BASE,
-    REQUEST_BASE_URL,
-    REQUEST_FALLBACKS,
-    REQUEST_MAX_TOKENS,
-    REQUEST_GUARDRAILS,
-    REQUEST_PREDICTION,
-    REQUEST_MODALITIES,
-    REQUEST_WEB_SEARCH,
-    REQUEST_NUM_RETRIES,
-    REQUEST_MAX_RETRIES,
-    REQUEST_API_VERSION,
-    REQUEST_SERVICE_TIER,
-    REQUEST_MOCK_TIMEOUT,
-    REQUEST_RETRY_POLICY,
-    REQUEST_MAX_FALLBACKS,
-    REQUEST_MOCK_RESPONSE,
-    REQUEST_ENABLE_SEARCH,
-    REQUEST_STREAM_OPTIONS,
-    REQUEST_STREAM_TIMEOUT,
-    REQUEST_REQUEST_TIMEOUT,
-    REQUEST_LITELLM_CALL_ID,
-    REQUEST_LITELLM_METADATA,
-    REQUEST_LITELLM_TRACE_ID,
-    REQUEST_DISABLE_FALLBACKS,
-    REQUEST_SEARCH_PARAMETERS,
-    REQUEST_LITELLM_SESSION_ID,
-    REQUEST_WEB_SEARCH_OPTIONS,
-    REQUEST_MAX_COMPLETION_TOKENS,
-    REQUEST_MOCK_TESTING_FALLBACKS,
-    REQUEST_CONTEXT_WINDOW_FALLBACKS,
-    REQUEST_CONTENT_POLICY_FALLBACKS,
-    REQUEST_CONTEXT_WINDOW_FALLBACK_DICT,
-    REQUEST_MOCK_TESTING_RATE_LIMIT_ERROR,
-    REQUEST_MOCK_TESTING_CONTEXT_FALLBACKS,
-    REQUEST_MOCK_TESTING_CONTENT_POLICY_FALLBACKS,
-    REQUEST_MOCK_TESTING_CONTEXT_WINDOW_FALLBACKS,
-    REQUEST_KNOWN, // how many; also: none of these
+#define X(member, name, kind) REQUEST_##member,
+    REQUEST_MEMBERS(X)
+#undef X
+        REQUEST_KNOWN, // how many; also: none of these
 };
 
 struct request_found {
@@ -105,10 +114,11 @@ struct request_scan {
  */
 int request_scan_run(struct request_scan *scan, struct span text, struct error *err);
 
+// By the name between the quotes, spelt exactly so; REQUEST_KNOWN: none.
+enum request_member request_member_of(struct span name);
 const char *request_member_name(enum request_member which);
-bool request_member_private(enum request_member which); // ours or LiteLLM's: never sent upstream
-bool request_member_is_unbounded(
-    enum request_member which); // can cost more than tokens: unbounded_cost.h
+bool request_member_is_private(enum request_member which);
+bool request_member_is_unbounded(enum request_member which);
 
 // JSON_ABSENT where it is not there. A null is JSON_NULL: for the getters below it is not there.
 enum json_type request_type(const struct request_scan *scan, enum request_member which);
