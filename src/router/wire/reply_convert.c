@@ -8,21 +8,14 @@
 
 #include <errno.h>
 
+#include "base/mem.h"
 #include "codec/json.h"
 #include "codec/json_write.h"
 #include "router/wire/reply_edit.h"
 
 enum { KEY_MAX = 1024 }; // bytes of a member's name
 
-static bool is_one_of(struct json_value key, const char *const *names)
-{
-    for (; *names; names++)
-        if (json_is(key, *names))
-            return true;
-    return false;
-}
-
-// The members of an object as they are, but for some.
+// The members of an object as they are, but for some: a list that ends with NULL, or NULL.
 static void write_members(struct json_writer *w, struct json_value object,
                           const char *const *but_for)
 {
@@ -30,7 +23,10 @@ static void write_members(struct json_writer *w, struct json_value object,
     struct json_value key, value;
     while (json_iter_next(&it, &key, &value)) {
         BUF_AUTO name = BUF_INIT(KEY_MAX);
-        if (is_one_of(key, but_for) || !json_string(key, &name))
+        const char *const *other = but_for;
+        while (other && *other && !json_is(key, *other))
+            other++;
+        if ((other && *other) || !json_string(key, &name))
             continue;
         json_write_key_span(w, buf_span(&name));
         json_write_raw(w, json_raw(value));
@@ -45,7 +41,6 @@ static void write_index(struct json_writer *w, struct json_value object, int64_t
 
 static void write_tool_calls(struct json_writer *w, struct json_value calls)
 {
-    static const char *const none[] = {NULL};
     struct json_iter it = json_iter_init(calls);
     struct json_value call;
     json_write_key(w, "tool_calls");
@@ -53,7 +48,7 @@ static void write_tool_calls(struct json_writer *w, struct json_value calls)
     for (int64_t i = 0; json_iter_next(&it, NULL, &call); i++) {
         json_write_object_begin(w);
         write_index(w, call, i);
-        write_members(w, call, none);
+        write_members(w, call, NULL);
         json_write_object_end(w);
     }
     json_write_array_end(w);
@@ -82,22 +77,11 @@ static size_t begin_event(struct json_writer *w, struct json_value root, struct 
     json_writer_init(w, out);
     json_write_object_begin(w);
     write_members(w, root, ours);
-    if (json_is(json_get(root, "object"), "text_completion"))
-        json_write_member_text(w, "object", "text_completion");
-    else
-        json_write_member_text(w, "object", "chat.completion.chunk");
+    bool is_text = json_is(json_get(root, "object"), "text_completion");
+    json_write_member_text(w, "object", is_text ? "text_completion" : "chat.completion.chunk");
     json_write_key(w, "choices");
     json_write_array_begin(w);
     return begin;
-}
-
-// Between the members of what was printed for people there are line breaks, which would end a line
-// of the event. Within a string there is none.
-static void flatten(struct buf *out, size_t begin)
-{
-    for (size_t i = begin; i < out->len; i++)
-        if (out->data[i] == '\n' || out->data[i] == '\r')
-            out->data[i] = ' ';
 }
 
 static int end_event(struct json_writer *w, struct json_value usage, struct buf *out, size_t begin)
@@ -106,7 +90,11 @@ static int end_event(struct json_writer *w, struct json_value usage, struct buf 
     if (json_type(usage) != JSON_ABSENT)
         json_write_member_raw(w, "usage", json_raw(usage));
     json_write_object_end(w);
-    flatten(out, begin);
+    // Between the members of what was printed for people there are line breaks, which would end a
+    // line of the event. Within a string there is none.
+    for (size_t i = begin; i < out->len; i++)
+        if (out->data[i] == '\n' || out->data[i] == '\r')
+            out->data[i] = ' ';
     return json_write_done(w) && buf_append_text(out, "\n\n") ? 0 : -EMSGSIZE;
 }
 
@@ -115,18 +103,16 @@ static int write_choice(struct json_value root, struct json_value choice, int64_
 {
     static const char *const ends[] = {"message", "finish_reason", "native_finish_reason",
                                        "stop_reason", NULL};
-    static const char *const none[] = {NULL};
     struct json_value message = json_get(choice, "message");
     bool is_chat = json_type(message) == JSON_OBJECT;
     struct json_writer w;
     size_t begin = begin_event(&w, root, out);
     json_write_object_begin(&w);
     write_index(&w, choice, index);
-    write_members(&w, choice, is_chat ? ends : none);
+    write_members(&w, choice, is_chat ? ends : NULL);
     if (is_chat) {
         write_delta(&w, message);
-        json_write_key(&w, "finish_reason");
-        json_write_null(&w);
+        json_write_member_text(&w, "finish_reason", NULL);
     }
     json_write_object_end(&w);
     return end_event(&w, JSON_VALUE_ABSENT, out, begin);
@@ -136,19 +122,14 @@ static int write_finish(struct json_value root, struct json_value choice, int64_
                         struct buf *out)
 {
     static const char *const names[] = {"finish_reason", "native_finish_reason", "stop_reason"};
-    struct json_value at = json_get(choice, "index");
     struct json_writer w;
     size_t begin = begin_event(&w, root, out);
     json_write_object_begin(&w);
-    json_write_key(&w, "index");
-    if (json_type(at) == JSON_ABSENT)
-        json_write_int(&w, index);
-    else
-        json_write_raw(&w, json_raw(at));
-    json_write_key(&w, "delta");
-    json_write_object_begin(&w);
-    json_write_object_end(&w);
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    write_index(&w, choice, index);
+    if (json_type(json_get(choice, "index")) != JSON_ABSENT)
+        json_write_member_raw(&w, "index", json_raw(json_get(choice, "index")));
+    json_write_member_raw(&w, "delta", SPAN_LITERAL("{}"));
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         struct json_value why = json_get(choice, names[i]);
         if (i == 0 || json_type(why) != JSON_ABSENT)
             json_write_member_raw(&w, names[i], json_raw(why));

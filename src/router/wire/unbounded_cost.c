@@ -17,47 +17,21 @@
 
 enum { SHOWN_NAME_MAX = 64 }; // bytes of a name in a sentence
 
+#define DEAR "%s can make it cost more than its price says: omit it"
+
 // Members that nobody here acts on, and that cost nothing but tokens: OpenAI's, and what OpenRouter
 // and others have for sampling and reasoning.
-static const char *const plain_members[] = {
-    "dimensions",
-    "echo",
-    "encoding_format",
-    "frequency_penalty",
-    "function_call",
-    "functions",
-    "include_reasoning",
-    "input_type",
-    "logit_bias",
-    "logprobs",
-    "min_p",
-    "parallel_tool_calls",
-    "presence_penalty",
-    "prompt_cache_key",
-    "reasoning",
-    "reasoning_effort",
-    "repetition_penalty",
-    "response_format",
-    "safety_identifier",
-    "seed",
-    "session_id",
-    "stop",
-    "store",
-    "suffix",
-    "temperature",
-    "tool_choice",
-    "top_a",
-    "top_k",
-    "top_logprobs",
-    "top_p",
-    "transforms",
-    "usage",
-    "verbosity",
-};
+static const char plain_members[] =
+    "dimensions echo encoding_format frequency_penalty function_call functions "
+    "include_reasoning input_type logit_bias logprobs min_p parallel_tool_calls "
+    "presence_penalty prompt_cache_key reasoning reasoning_effort repetition_penalty "
+    "response_format safety_identifier seed session_id stop store suffix temperature "
+    "tool_choice top_a top_k top_logprobs top_p transforms usage verbosity";
 
 // Values of members that can cost, which change nothing or save money.
 static bool is_harmless(const struct request_found *found, struct span raw)
 {
+    bool is_empty = (found->type == JSON_ARRAY || found->type == JSON_OBJECT) && found->count == 0;
     switch (found->which) {
     case REQUEST_SERVICE_TIER:
         return span_is(raw, "\"auto\"") || span_is(raw, "\"default\"") || span_is(raw, "\"flex\"");
@@ -70,21 +44,10 @@ static bool is_harmless(const struct request_found *found, struct span raw)
     case REQUEST_SEARCH_PARAMETERS:
         return false;
     case REQUEST_MODALITIES:
-        if (span_is(raw, "[\"text\"]"))
-            return true;
-        break;
+        return is_empty || span_is(raw, "[\"text\"]");
     default:
-        break;
+        return is_empty;
     }
-    return (found->type == JSON_ARRAY || found->type == JSON_OBJECT) && found->count == 0;
-}
-
-static bool is_plain_member(struct span name)
-{
-    for (size_t i = 0; i < ARRAY_LEN(plain_members); i++)
-        if (span_is(name, plain_members[i]))
-            return true;
-    return false;
 }
 
 static bool is_any_of(struct json_value text, const char *const *names, size_t count)
@@ -167,9 +130,7 @@ static bool has_dear_tool(const struct request_scan *scan, const struct request_
         (type == JSON_ARRAY && request_count(scan, REQUEST_TOOLS) == 0))
         return false;
     if (type != JSON_ARRAY || json_parse(&doc, request_raw(scan, REQUEST_TOOLS), NULL) < 0) {
-        snprintf(sentence, REQUEST_UNBOUNDED_SIZE,
-                 "tools is no list of functions, so it can make it cost more than its price says: "
-                 "omit it");
+        snprintf(sentence, REQUEST_UNBOUNDED_SIZE, DEAR, "tools is no list of functions, so it");
         return true;
     }
     struct json_iter it = json_iter_init(json_root(&doc));
@@ -179,9 +140,8 @@ static bool has_dear_tool(const struct request_scan *scan, const struct request_
         if (!is_dear_tool(tool, terms, &may_be_named))
             continue;
         snprintf(sentence, REQUEST_UNBOUNDED_SIZE,
-                 "tools[%zu] is not a plain function, so it can make it cost more than its price "
-                 "says: omit it%s",
-                 i, may_be_named ? ", name its type in router.tool_types" : "");
+                 "tools[%zu] is not a plain function, so " DEAR "%s", i, "it",
+                 may_be_named ? ", name its type in router.tool_types" : "");
         return true;
     }
     return false;
@@ -194,23 +154,21 @@ static bool is_dear_member(const struct request_scan *scan, const struct request
     struct span name = span_make(scan->text.data + found->name_at, found->name_len);
     if (found->type == JSON_NULL)
         return false;
-    bool is_known = which != REQUEST_KNOWN;
-    bool is_unbounded = is_known ? request_member_is_unbounded(which) &&
-                                       !is_harmless(found, request_raw(scan, which))
-                                 : strict && !is_plain_member(name);
-    if (!is_unbounded) // as most: a sentence for each would cost more than the question
-        return false;
-    if (is_known) {
-        snprintf(sentence, REQUEST_UNBOUNDED_SIZE,
-                 "%s can make it cost more than its price says: omit it",
-                 request_member_name(which));
+    if (which != REQUEST_KNOWN) {
+        if (!request_member_is_unbounded(which) || is_harmless(found, request_raw(scan, which)))
+            return false;
+        snprintf(sentence, REQUEST_UNBOUNDED_SIZE, DEAR, request_member_name(which));
         return true;
     }
-    snprintf(sentence, REQUEST_UNBOUNDED_SIZE,
-             "nobody here knows what the member \"%.*s\" costs: omit it, set "
-             "router.strict_members: false",
-             (int)(name.len < SHOWN_NAME_MAX ? name.len : SHOWN_NAME_MAX), name.data);
-    return true;
+    bool is_plain = !strict;
+    for (struct span rest = span_of(plain_members); !is_plain && rest.len;)
+        is_plain = span_equal(name, span_cut(&rest, ' '));
+    if (!is_plain)
+        snprintf(sentence, REQUEST_UNBOUNDED_SIZE,
+                 "nobody here knows what the member \"%.*s\" costs: omit it, set "
+                 "router.strict_members: false",
+                 (int)(name.len < SHOWN_NAME_MAX ? name.len : SHOWN_NAME_MAX), name.data);
+    return !is_plain;
 }
 
 bool request_has_unbounded_cost(const struct request_scan *scan, const struct request_terms *terms,
@@ -222,8 +180,7 @@ bool request_has_unbounded_cost(const struct request_scan *scan, const struct re
         if (is_dear_member(scan, &scan->found[i], terms->strict_members, sentence))
             return true;
     if (scan->parts.audio) { // its tokens have a price of their own
-        snprintf(sentence, REQUEST_UNBOUNDED_SIZE,
-                 "input_audio can make it cost more than its price says: omit it");
+        snprintf(sentence, REQUEST_UNBOUNDED_SIZE, DEAR, "input_audio");
         return true;
     }
     return has_dear_tool(scan, terms, sentence);
