@@ -20,36 +20,12 @@ enum {
     HISTOGRAM_SERIES = 128, // forty lines each
 };
 
-#define HALF_SECONDS(x) (x), (x) + 500000
-
 // LiteLLM's, in microseconds.
 static const int64_t latency_bounds[] = {
-    5000,
-    6250,
-    12500,
-    25000,
-    50000,
-    100000,
-    500000,
-    HALF_SECONDS(1000000),
-    HALF_SECONDS(2000000),
-    HALF_SECONDS(3000000),
-    HALF_SECONDS(4000000),
-    HALF_SECONDS(5000000),
-    HALF_SECONDS(6000000),
-    HALF_SECONDS(7000000),
-    HALF_SECONDS(8000000),
-    HALF_SECONDS(9000000),
-    10000000,
-    15000000,
-    20000000,
-    25000000,
-    30000000,
-    60000000,
-    120000000,
-    180000000,
-    240000000,
-    300000000,
+    5000,     6250,     12500,    25000,    50000,     100000,    500000,    1000000,   1500000,
+    2000000,  2500000,  3000000,  3500000,  4000000,   4500000,   5000000,   5500000,   6000000,
+    6500000,  7000000,  7500000,  8000000,  8500000,   9000000,   9500000,   10000000,  15000000,
+    20000000, 25000000, 30000000, 60000000, 120000000, 180000000, 240000000, 300000000,
 };
 
 // The Prometheus client's own, which LiteLLM takes for the latency by token.
@@ -59,30 +35,9 @@ static const int64_t default_bounds[] = {
 };
 
 static const char *const label_names[LABEL_COUNT] = {
-    [LABEL_END_USER] = "end_user",
-    [LABEL_KEY_HASH] = "hashed_api_key",
-    [LABEL_KEY_ALIAS] = "api_key_alias",
-    [LABEL_USER] = "user",
-    [LABEL_REQUESTED_MODEL] = "requested_model",
-    [LABEL_MODEL] = "model",
-    [LABEL_LITELLM_MODEL] = "litellm_model_name",
-    [LABEL_MODEL_GROUP] = "model_group",
-    [LABEL_MODEL_ID] = "model_id",
-    [LABEL_API_BASE] = "api_base",
-    [LABEL_API_PROVIDER] = "api_provider",
-    [LABEL_STATUS_CODE] = "status_code",
-    [LABEL_EXCEPTION_STATUS] = "exception_status",
-    [LABEL_EXCEPTION_CLASS] = "exception_class",
-    [LABEL_ROUTE] = "route",
-    [LABEL_FALLBACK_MODEL] = "fallback_model",
-    [LABEL_TEAM] = "team",
-    [LABEL_TEAM_ALIAS] = "team_alias",
-    [LABEL_USER_EMAIL] = "user_email",
-    [LABEL_REASON] = "reason",
-    [LABEL_PRIORITY] = "priority",
-    [LABEL_BUDGET] = "budget",
-    [LABEL_SCOPE] = "scope",
-    [LABEL_MATCH] = "match",
+#define X(label, name) [LABEL_##label] = name,
+    ROUTER_LABELS(X)
+#undef X
 };
 
 #define KEY LABEL_KEY_HASH, LABEL_KEY_ALIAS

@@ -4,34 +4,41 @@
 
 /*
  * The families that the router tells, and which of the things that are known of an event are their
- * labels. Adding one is a line in the table of families.c.
+ * labels. Adding one is a line in the table of families.c. LABEL_MODEL is the upstream's name of it,
+ * as is LABEL_LITELLM_MODEL; there are no users, teams and e-mail addresses, so that these are always
+ * absent.
  */
+#define ROUTER_LABELS(X)                    \
+    X(KEY_HASH, "hashed_api_key")           \
+    X(KEY_ALIAS, "api_key_alias")           \
+    X(REQUESTED_MODEL, "requested_model")   \
+    X(MODEL, "model")                       \
+    X(LITELLM_MODEL, "litellm_model_name")  \
+    X(MODEL_GROUP, "model_group")           \
+    X(MODEL_ID, "model_id")                 \
+    X(API_BASE, "api_base")                 \
+    X(API_PROVIDER, "api_provider")         \
+    X(STATUS_CODE, "status_code")           \
+    X(EXCEPTION_STATUS, "exception_status") \
+    X(EXCEPTION_CLASS, "exception_class")   \
+    X(ROUTE, "route")                       \
+    X(FALLBACK_MODEL, "fallback_model")     \
+    X(USER, "user")                         \
+    X(USER_EMAIL, "user_email")             \
+    X(END_USER, "end_user")                 \
+    X(TEAM, "team")                         \
+    X(TEAM_ALIAS, "team_alias")             \
+    X(REASON, "reason")                     \
+    X(PRIORITY, "priority")                 \
+    X(BUDGET, "budget")                     \
+    X(SCOPE, "scope")                       \
+    X(MATCH, "match")
+
 enum router_label {
-    LABEL_KEY_HASH,
-    LABEL_KEY_ALIAS,
-    LABEL_REQUESTED_MODEL,
-    LABEL_MODEL,         // "model", the upstream's name of it
-    LABEL_LITELLM_MODEL, // "litellm_model_name", the same
-    LABEL_MODEL_GROUP,
-    LABEL_MODEL_ID,
-    LABEL_API_BASE,
-    LABEL_API_PROVIDER,
-    LABEL_STATUS_CODE,
-    LABEL_EXCEPTION_STATUS,
-    LABEL_EXCEPTION_CLASS,
-    LABEL_ROUTE,
-    LABEL_FALLBACK_MODEL,
-    LABEL_USER, // there are no users, teams and e-mail addresses: these are always absent
-    LABEL_USER_EMAIL,
-    LABEL_END_USER,
-    LABEL_TEAM,
-    LABEL_TEAM_ALIAS,
-    LABEL_REASON,
-    LABEL_PRIORITY,
-    LABEL_BUDGET,
-    LABEL_SCOPE,
-    LABEL_MATCH,
-    LABEL_COUNT,
+#define X(label, name) LABEL_##label,
+    ROUTER_LABELS(X)
+#undef X
+        LABEL_COUNT,
 };
 
 enum router_family {

@@ -8,6 +8,7 @@
 enum { PRIORITY_COUNT = 4 }; // enum router_priority
 
 struct router_metrics {
+    struct metrics_family *families[FAMILY_COUNT];
     struct series_cache *cache;
     int64_t *levels[ROUTER_LEVEL_COUNT];
     struct metrics_histogram *queue_time, *waits[PRIORITY_COUNT];
@@ -125,7 +126,7 @@ void router_metrics_circuit(struct router_metrics *m, size_t deployment,
 void router_metrics_refused(struct router_metrics *m, const char *reason)
 {
     const struct router_labels labels = {.of = {[LABEL_REASON] = span_of(reason)}};
-    ++*series_cache_counter(m->cache, FAMILY_REFUSED, &labels);
+    ++*router_series(m->families, FAMILY_REFUSED, &labels);
 }
 
 void router_metrics_budget(struct router_metrics *m, const struct router_budget_stats *stats)
@@ -135,17 +136,17 @@ void router_metrics_budget(struct router_metrics *m, const struct router_budget_
                                              [LABEL_SCOPE] = stats->scope,
                                              [LABEL_MATCH] = stats->match,
                                          }};
-    *series_cache_counter(m->cache, FAMILY_BUDGET_CAP, &labels) = stats->cap_pico;
-    *series_cache_counter(m->cache, FAMILY_BUDGET_SPENT, &labels) = stats->spent_pico;
-    *series_cache_counter(m->cache, FAMILY_BUDGET_RESERVED, &labels) = stats->reserved_pico;
+    *router_series(m->families, FAMILY_BUDGET_CAP, &labels) = stats->cap_pico;
+    *router_series(m->families, FAMILY_BUDGET_SPENT, &labels) = stats->spent_pico;
+    *router_series(m->families, FAMILY_BUDGET_RESERVED, &labels) = stats->reserved_pico;
     if (stats->reset_in_ms >= 0)
-        *series_cache_counter(m->cache, FAMILY_BUDGET_RESET, &labels) = stats->reset_in_ms;
+        *router_series(m->families, FAMILY_BUDGET_RESET, &labels) = stats->reset_in_ms;
 }
 
 void router_metrics_forget_budgets(struct router_metrics *m)
 {
     for (enum router_family which = FAMILY_BUDGET_CAP; which <= FAMILY_BUDGET_RESET; which++)
-        series_cache_forget(m->cache, which);
+        metrics_forget_all(m->families[which]);
 }
 
 void router_metrics_level(struct router_metrics *m, enum router_level level, int64_t value)
@@ -164,19 +165,20 @@ static void find_fixed_slots(struct router_metrics *m)
     };
     struct router_labels labels = {0};
     for (size_t i = 0; i < ARRAY_LEN(single); i++)
-        m->levels[i] = series_cache_counter(m->cache, single[i], &labels);
-    m->queue_time = series_cache_histogram(m->cache, FAMILY_QUEUE_TIME, &labels);
+        m->levels[i] = router_series(m->families, single[i], &labels);
+    m->queue_time = router_histogram(m->families, FAMILY_QUEUE_TIME, &labels);
     for (size_t i = 0; i < PRIORITY_COUNT; i++) {
         labels.of[LABEL_PRIORITY] = span_of(priority_names[i]);
-        m->levels[ROUTER_LEVEL_QUEUED + i] = series_cache_counter(m->cache, FAMILY_QUEUED, &labels);
-        m->waits[i] = series_cache_histogram(m->cache, FAMILY_WAIT, &labels);
+        m->levels[ROUTER_LEVEL_QUEUED + i] = router_series(m->families, FAMILY_QUEUED, &labels);
+        m->waits[i] = router_histogram(m->families, FAMILY_WAIT, &labels);
     }
 }
 
 struct router_metrics *router_metrics_create(struct metrics *metrics)
 {
     struct router_metrics *m = mem_new(struct router_metrics);
-    m->cache = series_cache_create(metrics);
+    router_families_init(metrics, m->families);
+    m->cache = series_cache_create(m->families);
     find_fixed_slots(m);
     return m;
 }

@@ -8,40 +8,36 @@
 
 enum {
     BUNDLES_MAX = 256,                          // kept at the same time; one more forgets all
-    BUNDLE_CHAINS = 512,                        // a power of two
     ROUTE_MAX = 48,                             // bytes
     STATUS_TEXT_MAX = 12,                       // bytes
     KEY_PARTS = 3,                              // texts in a bundle's key
     KEY_TEXT_MAX = METRICS_LABEL_VALUE_MAX + 1, // longer ones are cut alike in the label
     KEY_MAX = sizeof(size_t) + KEY_PARTS * (2 + KEY_TEXT_MAX),
+    DEPLOYMENT_TEXTS = 5,
 };
 
 _Static_assert(KEY_TEXT_MAX <= UINT8_MAX, "its length is one byte of the key");
 
 struct router_bundle {
-    struct router_bundle *next; // in its chain
-    uint64_t hash;
-    size_t key_len;
-    unsigned char *key;         // owned
     void *series[FAMILY_COUNT]; // int64_t or struct metrics_histogram; NULL until it is used
     int total_status;           // what series[FAMILY_PROXY_TOTAL] counts
     size_t route_len;
     char route[ROUTE_MAX];
+    size_t key_len;
+    unsigned char key[];
 };
 
 struct deployment {
-    char *model, *id, *api_base, *provider, *group; // owned
-    int64_t rpm, tpm;
-    int64_t level; // enum router_circuit_level, as it was last told
+    struct router_metrics_deployment spec; // its texts are owned
+    int64_t level;                         // enum router_circuit_level, as it was last told
 };
 
 struct series_cache {
-    struct metrics_family *families[FAMILY_COUNT];
+    struct metrics_family *const *families; // borrowed
     struct deployment *deployments;
     size_t deployment_count;
-    struct router_bundle *chains[BUNDLE_CHAINS];
+    struct router_bundle *bundles[BUNDLES_MAX]; // the one that an event used last is the first
     size_t bundle_count;
-    struct router_bundle *last; // that an event used; NULL: none
 };
 
 // -- labels ---------------------------------------------------------------------------------------
@@ -63,12 +59,13 @@ static struct router_labels labels_of(const struct router_event *event, char tex
                                    }};
     if (event->deployment >= event->cache->deployment_count)
         return labels;
-    const struct deployment *deployment = &event->cache->deployments[event->deployment];
-    labels.of[LABEL_MODEL] = labels.of[LABEL_LITELLM_MODEL] = span_of(deployment->model);
-    labels.of[LABEL_MODEL_ID] = span_of(deployment->id);
-    labels.of[LABEL_API_BASE] = span_of(deployment->api_base);
-    labels.of[LABEL_API_PROVIDER] = span_of(deployment->provider);
-    labels.of[LABEL_MODEL_GROUP] = span_of(deployment->group);
+    const struct router_metrics_deployment *spec =
+        &event->cache->deployments[event->deployment].spec;
+    labels.of[LABEL_MODEL] = labels.of[LABEL_LITELLM_MODEL] = spec->model;
+    labels.of[LABEL_MODEL_ID] = spec->id;
+    labels.of[LABEL_API_BASE] = spec->api_base;
+    labels.of[LABEL_API_PROVIDER] = spec->provider;
+    labels.of[LABEL_MODEL_GROUP] = spec->group;
     return labels;
 }
 
@@ -95,93 +92,35 @@ static size_t make_key(unsigned char key[KEY_MAX], const struct router_event *ev
     return (size_t)(at - key);
 }
 
-static uint64_t hash_key(const unsigned char *key, size_t len)
-{
-    uint64_t hash = len, word = 0;
-    for (; len > 0; key += sizeof(word)) {
-        size_t step = len < sizeof(word) ? len : sizeof(word);
-        word = 0;
-        if (step == sizeof(word))
-            memcpy(&word, key, sizeof(word)); // a size that is known is one load
-        else
-            memcpy(&word, key, step);
-        hash = (hash ^ word) * UINT64_C(0x9E3779B97F4A7C15);
-        hash ^= hash >> 32;
-        len -= step;
-    }
-    return hash;
-}
-
 static void forget_bundles(struct series_cache *cache)
 {
-    for (size_t i = 0; i < BUNDLE_CHAINS; i++) {
-        struct router_bundle *bundle = cache->chains[i];
-        cache->chains[i] = NULL;
-        while (bundle) {
-            struct router_bundle *next = bundle->next;
-            free(bundle->key);
-            free(bundle);
-            bundle = next;
-        }
-    }
+    for (size_t i = 0; i < cache->bundle_count; i++)
+        free(cache->bundles[i]);
     cache->bundle_count = 0;
-    cache->last = NULL;
-}
-
-static struct router_bundle *add_bundle(struct series_cache *cache, const unsigned char *key,
-                                        size_t len, uint64_t hash)
-{
-    if (cache->bundle_count == BUNDLES_MAX)
-        forget_bundles(cache);
-    struct router_bundle **chain = &cache->chains[hash & (BUNDLE_CHAINS - 1)];
-    struct router_bundle *bundle = mem_new(struct router_bundle);
-    bundle->hash = hash;
-    bundle->key_len = len;
-    bundle->key = mem_alloc(len);
-    memcpy(bundle->key, key, len);
-    bundle->next = *chain;
-    *chain = bundle;
-    cache->bundle_count++;
-    return bundle;
-}
-
-static struct router_bundle *find_bundle(struct series_cache *cache,
-                                         const struct router_event *event)
-{
-    unsigned char key[KEY_MAX];
-    size_t len = make_key(key, event);
-    uint64_t hash = hash_key(key, len);
-    struct router_bundle *at = cache->chains[hash & (BUNDLE_CHAINS - 1)];
-    while (at && (at->hash != hash || at->key_len != len || memcmp(at->key, key, len) != 0))
-        at = at->next;
-    return at ? at : add_bundle(cache, key, len, hash);
-}
-
-static bool skip_text(const unsigned char **at, struct span text)
-{
-    const unsigned char *part = *at;
-    size_t len = text.len < KEY_TEXT_MAX ? text.len : KEY_TEXT_MAX;
-    *at += 2 + len;
-    return part[0] == (text.data != NULL) && part[1] == len &&
-           (len == 0 || memcmp(part + 2, text.data, len) == 0);
-}
-
-static bool is_bundle_of(const struct router_bundle *bundle, const struct router_event *event)
-{
-    const unsigned char *at = bundle->key + sizeof(event->deployment);
-    const struct router_caller *caller = event->caller;
-    return memcmp(bundle->key, &event->deployment, sizeof(event->deployment)) == 0 &&
-           skip_text(&at, event->requested_model) && skip_text(&at, caller->key_hash) &&
-           skip_text(&at, caller->key_alias);
 }
 
 // An attempt is followed by its request, and most callers ask more than once.
 void series_cache_begin(struct router_event *event)
 {
     struct series_cache *cache = event->cache;
-    if (!cache->last || !is_bundle_of(cache->last, event))
-        cache->last = find_bundle(cache, event);
-    event->bundle = cache->last;
+    unsigned char key[KEY_MAX];
+    size_t len = make_key(key, event), at = 0;
+    while (at < cache->bundle_count &&
+           (cache->bundles[at]->key_len != len || memcmp(cache->bundles[at]->key, key, len) != 0))
+        at++;
+    if (at == BUNDLES_MAX) {
+        forget_bundles(cache);
+        at = 0;
+    }
+    if (at == cache->bundle_count) {
+        struct router_bundle *made = mem_zalloc(sizeof *made + len);
+        made->key_len = len;
+        memcpy(made->key, key, len);
+        cache->bundles[cache->bundle_count++] = made;
+    }
+    event->bundle = cache->bundles[at];
+    cache->bundles[at] = cache->bundles[0];
+    cache->bundles[0] = event->bundle;
 }
 
 // -- counting -------------------------------------------------------------------------------------
@@ -245,63 +184,53 @@ void series_cache_count_total(const struct router_event *event)
     ++*(same ? (int64_t *)*kept : series_cache_find(event, FAMILY_PROXY_TOTAL));
 }
 
-int64_t *series_cache_counter(struct series_cache *cache, enum router_family which,
-                              const struct router_labels *labels)
-{
-    return router_series(cache->families, which, labels);
-}
-
-struct metrics_histogram *series_cache_histogram(struct series_cache *cache,
-                                                 enum router_family which,
-                                                 const struct router_labels *labels)
-{
-    return router_histogram(cache->families, which, labels);
-}
-
 // -- deployments ----------------------------------------------------------------------------------
+
+static void texts_of(struct deployment *deployment, struct span *ret_texts[DEPLOYMENT_TEXTS])
+{
+    ret_texts[0] = &deployment->spec.model;
+    ret_texts[1] = &deployment->spec.id;
+    ret_texts[2] = &deployment->spec.api_base;
+    ret_texts[3] = &deployment->spec.provider;
+    ret_texts[4] = &deployment->spec.group;
+}
 
 static void free_deployments(struct deployment *deployments, size_t count)
 {
+    struct span *texts[DEPLOYMENT_TEXTS];
     for (size_t i = 0; i < count; i++) {
-        free(deployments[i].model);
-        free(deployments[i].id);
-        free(deployments[i].api_base);
-        free(deployments[i].provider);
-        free(deployments[i].group);
+        texts_of(&deployments[i], texts);
+        for (size_t j = 0; j < DEPLOYMENT_TEXTS; j++)
+            free((char *)texts[j]->data);
     }
     free(deployments);
-}
-
-static char *copy(struct span text)
-{
-    return text.data ? mem_strndup(text.data, text.len) : NULL;
 }
 
 static struct deployment *copy_deployments(const struct router_metrics_deployment *from,
                                            size_t count)
 {
     struct deployment *copies = mem_zalloc((count ? count : 1) * sizeof(*copies));
-    for (size_t i = 0; i < count; i++)
-        copies[i] = (struct deployment){
-            .model = copy(from[i].model),
-            .id = copy(from[i].id),
-            .api_base = copy(from[i].api_base),
-            .provider = copy(from[i].provider),
-            .group = copy(from[i].group),
-            .rpm = from[i].rpm,
-            .tpm = from[i].tpm,
-        };
+    struct span *texts[DEPLOYMENT_TEXTS];
+    for (size_t i = 0; i < count; i++) {
+        copies[i].spec = from[i];
+        texts_of(&copies[i], texts);
+        for (size_t j = 0; j < DEPLOYMENT_TEXTS; j++)
+            if (texts[j]->data)
+                texts[j]->data = mem_strndup(texts[j]->data, texts[j]->len);
+    }
     return copies;
 }
 
-static bool is_same_deployment(const struct deployment *a, const struct deployment *b)
+static bool is_same_deployment(struct deployment *a, struct deployment *b)
 {
-    return span_equal(span_of(a->id), span_of(b->id)) &&
-           span_equal(span_of(a->model), span_of(b->model)) &&
-           span_equal(span_of(a->api_base), span_of(b->api_base)) &&
-           span_equal(span_of(a->provider), span_of(b->provider)) &&
-           span_equal(span_of(a->group), span_of(b->group)) && (a->rpm >= 0) == (b->rpm >= 0) &&
-           (a->tpm >= 0) == (b->tpm >= 0);
+    struct span *of_a[DEPLOYMENT_TEXTS], *of_b[DEPLOYMENT_TEXTS];
+    bool same =
+        (a->spec.rpm >= 0) == (b->spec.rpm >= 0) && (a->spec.tpm >= 0) == (b->spec.tpm >= 0);
+    texts_of(a, of_a);
+    texts_of(b, of_b);
+    for (size_t i = 0; i < DEPLOYMENT_TEXTS; i++)
+        same = same && span_equal(*of_a[i], *of_b[i]);
+    return same;
 }
 
 // Starts a deployment's levels, so that one that was never asked is told too.
@@ -312,10 +241,10 @@ static void tell_deployment(struct series_cache *cache, size_t index)
     const struct router_event event = {.cache = cache, .caller = &nobody, .deployment = index};
     deployment->level = *series_cache_find(&event, FAMILY_STATE);
     series_cache_find(&event, FAMILY_CIRCUIT);
-    if (deployment->tpm >= 0)
-        *series_cache_find(&event, FAMILY_TPM_LIMIT) = deployment->tpm;
-    if (deployment->rpm >= 0)
-        *series_cache_find(&event, FAMILY_RPM_LIMIT) = deployment->rpm;
+    if (deployment->spec.tpm >= 0)
+        *series_cache_find(&event, FAMILY_TPM_LIMIT) = deployment->spec.tpm;
+    if (deployment->spec.rpm >= 0)
+        *series_cache_find(&event, FAMILY_RPM_LIMIT) = deployment->spec.rpm;
 }
 
 void series_cache_deployments(struct series_cache *cache,
@@ -331,16 +260,11 @@ void series_cache_deployments(struct series_cache *cache,
         for (size_t j = 0; j < count && !is_there; j++)
             is_there = is_same_deployment(&cache->deployments[j], &old[i]);
         if (!is_there)
-            router_families_forget(cache->families, span_of(old[i].id));
+            router_families_forget(cache->families, old[i].spec.id);
     }
     free_deployments(old, old_count);
     for (size_t i = 0; i < count; i++)
         tell_deployment(cache, i);
-}
-
-void series_cache_forget(struct series_cache *cache, enum router_family which)
-{
-    metrics_forget_all(cache->families[which]);
 }
 
 bool series_cache_turn(const struct router_event *event, int64_t level)
@@ -359,10 +283,10 @@ bool series_cache_has(const struct series_cache *cache, size_t deployment)
     return deployment < cache->deployment_count;
 }
 
-struct series_cache *series_cache_create(struct metrics *metrics)
+struct series_cache *series_cache_create(struct metrics_family *const families[])
 {
     struct series_cache *cache = mem_new(struct series_cache);
-    router_families_init(metrics, cache->families);
+    cache->families = families;
     return cache;
 }
 

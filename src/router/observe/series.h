@@ -14,8 +14,8 @@
 struct series_cache;
 struct router_bundle;
 
-struct series_cache *series_cache_create(struct metrics *metrics);
-void series_cache_destroy(struct series_cache *cache); // accepts NULL
+struct series_cache *series_cache_create(struct metrics_family *const families[]); // borrowed
+void series_cache_destroy(struct series_cache *cache);                             // accepts NULL
 
 void series_cache_deployments(struct series_cache *cache,
                               const struct router_metrics_deployment *deployments, size_t count);
@@ -47,12 +47,3 @@ int64_t *series_cache_find(const struct router_event *event, enum router_family 
 
 // Sets the level of the event's deployment, which must be there. False: it was that already.
 bool series_cache_turn(const struct router_event *event, int64_t level);
-
-void series_cache_forget(struct series_cache *cache, enum router_family which); // no kept one
-
-// Those that no deployment, model or caller belongs to.
-int64_t *series_cache_counter(struct series_cache *cache, enum router_family which,
-                              const struct router_labels *labels);
-struct metrics_histogram *series_cache_histogram(struct series_cache *cache,
-                                                 enum router_family which,
-                                                 const struct router_labels *labels);
