@@ -53,14 +53,6 @@ void router_plan_unref(struct router_plan *plan)
         memory_destroy(plan_memory_of(plan));
 }
 
-static int fail(const struct plan_maker *maker, struct error *err)
-{
-    if (maker->errors > 1)
-        return error_set(err, -EINVAL, "%s (and %zu more; `hermes config check` lists them)",
-                         maker->first.text, maker->errors - 1);
-    return error_set(err, -EINVAL, "%s", maker->first.text);
-}
-
 int router_plan_create(const struct router_plan_source *source, struct router_plan **ret_plan,
                        struct buf *ret_errors, struct error *err)
 {
@@ -76,16 +68,17 @@ int router_plan_create(const struct router_plan_source *source, struct router_pl
     plan_read_settings(&maker);
     plan_read_deployments(&maker);
     plan_read_aliases(&maker);
-    plan_index(&maker);
     plan_add_own(&maker);
-    plan_index(&maker);
     plan_check_aliases(&maker);
     plan_read_chains(&maker);
     plan_read_slots(&maker);
     plan_read_budgets(&maker);
     if (maker.errors) {
         memory_destroy(memory);
-        return fail(&maker, err);
+        if (maker.errors == 1)
+            return error_set(err, -EINVAL, "%s", maker.first.text);
+        return error_set(err, -EINVAL, "%s (and %zu more; `hermes config check` lists them)",
+                         maker.first.text, maker.errors - 1);
     }
     *ret_plan = maker.plan;
     return 0;

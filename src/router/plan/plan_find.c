@@ -1,59 +1,7 @@
-/*
- * What a name means. Names of groups and aliases stand in one sorted array, because each request
- * looks one up; wildcards are few and tried one by one.
- */
-#include <stdlib.h>
+// What a name means. Models, aliases and chains are some dozens, so that all are looked through.
 #include <string.h>
 
-#include "base/mem.h"
 #include "router/plan/plan_read.h"
-
-static int compare_spans(struct span a, struct span b)
-{
-    int order = memcmp(a.data, b.data, a.len < b.len ? a.len : b.len);
-    return order ? order : a.len < b.len ? -1 : a.len > b.len;
-}
-
-// An alias stands before a group of its name, and is the one that counts.
-static int compare_names(const void *a, const void *b)
-{
-    const struct plan_name *left = a, *right = b;
-    int order = compare_spans(left->name, right->name);
-    return order ? order : !left->alias - !right->alias;
-}
-
-void plan_index(struct plan_maker *maker)
-{
-    const struct router_plan *plan = maker->plan;
-    size_t count = 0;
-    struct plan_name *names =
-        plan_alloc(maker, (plan->group_count + plan->alias_count) * sizeof *names);
-    for (size_t i = 0; i < plan->alias_count; i++)
-        names[count++] =
-            (struct plan_name){span_of(plan->aliases[i].name), ROUTER_NONE, &plan->aliases[i]};
-    for (size_t i = 0; i < plan->group_count; i++)
-        if (!plan->groups[i].wildcard)
-            names[count++] = (struct plan_name){span_of(plan->groups[i].name), i, NULL};
-    if (count)
-        qsort(names, count, sizeof *names, compare_names);
-    maker->memory->names = names;
-    maker->memory->name_count = count;
-}
-
-// The first of that name.
-static const struct plan_name *look_up(const struct plan_memory *memory, struct span name)
-{
-    size_t low = 0, high = memory->name_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (compare_spans(memory->names[middle].name, name) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    bool found = low < memory->name_count && span_equal(memory->names[low].name, name);
-    return found ? &memory->names[low] : NULL;
-}
 
 // What the "*" of `pattern` stands for in `name`; absent: it does not match.
 static struct span match_star(const char *pattern, struct span name)
@@ -70,40 +18,32 @@ static struct span match_star(const char *pattern, struct span name)
 static bool find_wildcard(const struct router_plan *plan, struct span name,
                           struct router_match *match)
 {
-    bool found = false;
     for (size_t i = 0; i < plan->group_count; i++) {
         const struct router_group *group = &plan->groups[i];
         struct span star = group->wildcard ? match_star(group->name, name) : SPAN_ABSENT;
-        if (!star.data || (found && star.len >= match->star.len))
+        if (!star.data || (match->star.data && star.len >= match->star.len))
             continue;
         match->group = i;
         match->star = star;
-        found = true;
     }
-    return found;
+    return match->star.data != NULL;
 }
 
 static bool find(const struct router_plan *plan, struct span asked, bool own,
                  struct router_match *ret_match)
 {
-    const struct plan_memory *memory = plan_memory_of(plan);
     struct router_match match = {ROUTER_NONE, ROUTER_NONE, asked, SPAN_ABSENT, false};
     if (asked.len == 0)
         return false;
-    const struct plan_name *name = look_up(memory, asked);
-    if (name && name->alias) {
-        match.alias = true;
-        match.name = span_of(name->alias->target);
-        name = look_up(memory, match.name);
-        while (name && name->alias) // an alias that hides the group it is named like
-            name = name + 1 < memory->names + memory->name_count &&
-                           span_equal(name[1].name, match.name)
-                       ? name + 1
-                       : NULL;
-    }
-    if (name)
-        match.group = name->group;
-    else if (!find_wildcard(plan, match.name, &match))
+    for (size_t i = 0; !match.alias && i < plan->alias_count; i++)
+        if (span_is(asked, plan->aliases[i].name)) {
+            match.alias = true; // before a group of its name
+            match.name = span_of(plan->aliases[i].target);
+        }
+    for (size_t i = 0; match.group == ROUTER_NONE && i < plan->group_count; i++)
+        if (!plan->groups[i].wildcard && span_is(match.name, plan->groups[i].name))
+            match.group = i;
+    if (match.group == ROUTER_NONE && !find_wildcard(plan, match.name, &match))
         return false;
     if (plan->groups[match.group].internal && !own)
         return false;
@@ -203,5 +143,3 @@ const char *router_plan_slot(const struct router_plan *plan, struct span slot)
     const char *model = router_plan_own_slot(plan, slot);
     return model ? model : router_plan_own_slot(plan, SPAN_LITERAL("main"));
 }
-
-// The first mistake and how many more there are, as a configuration that fails to load says it.

@@ -40,25 +40,19 @@ const char *plan_copy(struct plan_maker *maker, const char *text)
     return text ? plan_text(maker, span_of(text)) : NULL;
 }
 
-static void note(struct plan_maker *maker, unsigned line, const char *sentence)
+void plan_error(struct plan_maker *maker, unsigned line, const char *fmt, ...)
 {
-    char place[SENTENCE_SIZE] = "";
+    char sentence[SENTENCE_SIZE], place[SENTENCE_SIZE] = "";
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(sentence, sizeof sentence, fmt, args);
+    va_end(args);
     if (line && maker->source->path)
         snprintf(place, sizeof place, "%s:%u: ", maker->source->path, line);
     if (maker->errors++ == 0)
         error_set(&maker->first, -EINVAL, "%s%s", place, sentence);
     if (maker->lines)
         buf_printf(maker->lines, "error: %s%s\n", place, sentence);
-}
-
-void plan_error(struct plan_maker *maker, unsigned line, const char *fmt, ...)
-{
-    char sentence[SENTENCE_SIZE];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(sentence, sizeof sentence, fmt, args);
-    va_end(args);
-    note(maker, line, sentence);
 }
 
 const struct option_pair *plan_find_pair(const struct plan_section *section, const char *name)
@@ -81,8 +75,9 @@ void plan_pair_error(const struct plan_section *section, const struct option_pai
                sentence);
 }
 
-// JSON's numbers, and those with nothing before the point.
-bool plan_parse_fixed(struct span text, unsigned digits, int64_t *ret_value)
+// A number as YAML writes it, as an integer of 10^-digits: JSON's, and those with nothing before the
+// point. False: it is none, or does not fit.
+static bool parse_fixed(struct span text, unsigned digits, int64_t *ret_value)
 {
     JSON_AUTO doc = JSON_INIT;
     CLEANUP(mem_cleanup)
@@ -92,7 +87,7 @@ bool plan_parse_fixed(struct span text, unsigned digits, int64_t *ret_value)
            json_fixed(json_root(&doc), digits, ret_value);
 }
 
-bool plan_parse_time(struct span text, int64_t *ret_ms)
+static bool parse_time(struct span text, int64_t *ret_ms)
 {
     static const struct {
         const char *name;
@@ -109,7 +104,7 @@ bool plan_parse_time(struct span text, int64_t *ret_ms)
     for (size_t i = 0; i < ARRAY_LEN(units); i++) {
         if (!span_is(unit, units[i].name))
             continue;
-        if (!plan_parse_fixed(span_make(text.data, len), 3, &thousandths) ||
+        if (!parse_fixed(span_make(text.data, len), 3, &thousandths) ||
             __builtin_mul_overflow(thousandths, units[i].ms, &ms))
             return false;
         *ret_ms = ms / 1000;
@@ -149,33 +144,23 @@ static const char *show_fixed(int64_t value, unsigned digits, char *text, size_t
     return text;
 }
 
-static bool within(const struct plan_section *section, const struct option_pair *pair,
-                   int64_t value, unsigned digits, int64_t min, int64_t max)
-{
-    char low[32], high[32];
-    if (value >= min && value <= max)
-        return true;
-    show_fixed(min, digits, low, sizeof low);
-    show_fixed(max, digits, high, sizeof high);
-    plan_pair_error(section, pair, "\"%.*s\" is out of range (%s to %s)", QUOTED_MAX, pair->value,
-                    low, high);
-    return false;
-}
-
 void plan_read_number(const struct plan_section *section, const char *name, unsigned digits,
                       int64_t min, int64_t max, int64_t *ret_value)
 {
     const struct option_pair *pair = take_pair(section, name);
+    char low[32], high[32];
     int64_t value, finer;
     if (!pair)
         return;
     struct span text = span_trim(span_of(pair->value));
-    bool good = plan_parse_fixed(text, digits, &value);
-    if (!good)
+    if (!parse_fixed(text, digits, &value) ||
+        (!digits && parse_fixed(text, 3, &finer) && finer != value * 1000))
         not_a(section, pair, digits ? "a number" : "a whole number");
-    else if (!digits && plan_parse_fixed(text, 3, &finer) && finer != value * 1000)
-        not_a(section, pair, "a whole number");
-    else if (within(section, pair, value, digits, min, max))
+    else if (value < min || value > max)
+        plan_pair_error(section, pair, "\"%.*s\" is out of range (%s to %s)", QUOTED_MAX,
+                        pair->value, show_fixed(min, digits, low, sizeof low),
+                        show_fixed(max, digits, high, sizeof high));
+    else
         *ret_value = value;
 }
 
@@ -198,7 +183,7 @@ void plan_read_time(const struct plan_section *section, const char *name, int64_
     int64_t value;
     if (!pair)
         return;
-    if (!plan_parse_time(span_trim(span_of(pair->value)), &value))
+    if (!parse_time(span_trim(span_of(pair->value)), &value))
         not_a(section, pair, "a time (seconds, or such as 30s, 5m, 12h, 7d, 1mo)");
     else if (value < min || value > max)
         plan_pair_error(section, pair, "\"%.*s\" is out of range (%" PRId64 "ms to %" PRId64 "s)",
@@ -214,36 +199,30 @@ void plan_read_text(const struct plan_section *section, const char *name, const 
         *ret_value = pair->value;
 }
 
-const char *plan_nearest_name(const struct plan_maker *maker, struct span name)
-{
-    size_t count = 0;
-    CLEANUP(mem_cleanup)
-    const char **names =
-        mem_zalloc((maker->plan->group_count + maker->plan->alias_count + 1) * sizeof *names);
-    for (size_t i = 0; i < maker->plan->group_count; i++)
-        if (!maker->plan->groups[i].internal)
-            names[count++] = maker->plan->groups[i].name;
-    for (size_t i = 0; i < maker->plan->alias_count; i++)
-        names[count++] = maker->plan->aliases[i].name;
-    return suggest_nearest(name, names, count);
-}
-
 void plan_no_model(const struct plan_section *section, const struct option_pair *pair,
                    struct span name)
 {
     enum { SHOWN = 10 }; // names
     const struct router_plan *plan = section->maker->plan;
-    const char *nearest = plan_nearest_name(section->maker, name);
-    size_t shown = 0;
-    BUF_AUTO names = BUF_INIT(SENTENCE_SIZE / 2);
-    for (size_t i = 0; i < plan->group_count && shown <= SHOWN; i++)
-        if (!plan->groups[i].internal && shown++ < SHOWN)
-            buf_printf(&names, "%s%.64s", shown > 1 ? ", " : "", plan->groups[i].name);
+    size_t groups = 0, count;
+    BUF_AUTO shown = BUF_INIT(SENTENCE_SIZE / 2);
+    CLEANUP(mem_cleanup)
+    const char **names = mem_zalloc((plan->group_count + plan->alias_count + 1) * sizeof *names);
+    for (size_t i = 0; i < plan->group_count; i++)
+        if (!plan->groups[i].internal)
+            names[groups++] = plan->groups[i].name;
+    count = groups;
+    for (size_t i = 0; i < plan->alias_count; i++)
+        names[count++] = plan->aliases[i].name;
+    for (size_t i = 0; i < groups && i < SHOWN; i++)
+        buf_printf(&shown, "%s%.64s", i ? ", " : "", names[i]);
+    const char *nearest = suggest_nearest(name, names, count);
+    int len = QUOTED_MAX < name.len ? QUOTED_MAX : (int)name.len;
     if (nearest)
-        plan_pair_error(section, pair, "there is no model \"%.*s\" (did you mean \"%s\"?)",
-                        QUOTED_MAX < name.len ? QUOTED_MAX : (int)name.len, name.data, nearest);
+        plan_pair_error(section, pair, "there is no model \"%.*s\" (did you mean \"%s\"?)", len,
+                        name.data, nearest);
     else
-        plan_pair_error(section, pair, "there is no model \"%.*s\"; model_list has %s%s",
-                        QUOTED_MAX < name.len ? QUOTED_MAX : (int)name.len, name.data,
-                        names.len ? buf_text(&names) : "none", shown > SHOWN ? ", ..." : "");
+        plan_pair_error(section, pair, "there is no model \"%.*s\"; model_list has %s%s", len,
+                        name.data, groups ? buf_text(&shown) : "none",
+                        groups > SHOWN ? ", ..." : "");
 }

@@ -8,19 +8,11 @@
  * mistake is noted with its place, and reading goes on, so that a person corrects a file once.
  * Private to the plan_*.c files.
  */
-struct plan_name { // of the index in which a name is looked up
-    struct span name;
-    size_t group;
-    const struct router_alias *alias; // NULL: a group's own name
-};
-
 struct plan_memory { // a plan and what it owns
     struct router_plan plan;
     unsigned references;
     void **blocks; // owned
     size_t block_count, block_capacity;
-    const struct plan_name *names; // sorted
-    size_t name_count;
     const char *model; // model.default; NULL
 };
 
@@ -83,16 +75,11 @@ void plan_read_time(const struct plan_section *section, const char *name, int64_
 // Borrowed. A variable in it must be set.
 void plan_read_text(const struct plan_section *section, const char *name, const char **ret_value);
 
-// A number as YAML writes it, as an integer of 10^-digits. False: it is none, or does not fit.
-bool plan_parse_fixed(struct span text, unsigned digits, int64_t *ret_value);
-bool plan_parse_time(struct span text, int64_t *ret_ms);
-
 // The parts, in this order.
 void plan_read_settings(struct plan_maker *maker);
 void plan_read_deployments(struct plan_maker *maker);
 void plan_read_aliases(struct plan_maker *maker);
-void plan_index(struct plan_maker *maker);   // from then on names can be found
-void plan_add_own(struct plan_maker *maker); // then again
+void plan_add_own(struct plan_maker *maker);
 void plan_check_aliases(struct plan_maker *maker);
 void plan_read_chains(struct plan_maker *maker);
 void plan_read_slots(struct plan_maker *maker);
@@ -104,8 +91,6 @@ void plan_read_headers(const struct plan_section *section, const struct endpoint
                        struct router_deployment *d);
 bool plan_is_header_text(const char *text); // can it stand in a header?
 
-// For "(did you mean ...?)": the nearest name of a group or an alias; NULL.
-const char *plan_nearest_name(const struct plan_maker *maker, struct span name);
 // "there is no model X", with the nearest or some of those that there are.
 void plan_no_model(const struct plan_section *section, const struct option_pair *pair,
                    struct span name);

@@ -42,11 +42,12 @@ struct router_bucket {
     int64_t now_ms; // as it was told last
 };
 
+// In ms: a wait of so long is as urgent as one of the others' figures.
 static const int64_t patience[ROUTER_PRIORITIES] = {
-    [ROUTER_INTERACTIVE] = ROUTER_PATIENCE_INTERACTIVE_MS,
-    [ROUTER_API] = ROUTER_PATIENCE_API_MS,
-    [ROUTER_CRON] = ROUTER_PATIENCE_CRON_MS,
-    [ROUTER_BACKGROUND] = ROUTER_PATIENCE_BACKGROUND_MS,
+    [ROUTER_INTERACTIVE] = 1000,
+    [ROUTER_API] = 8000,
+    [ROUTER_CRON] = 30000,
+    [ROUTER_BACKGROUND] = 120000,
 };
 
 struct router_bucket *router_bucket_create(const struct router_bucket_limits *limits)
@@ -73,32 +74,21 @@ void router_bucket_set_limits(struct router_bucket *bucket,
     bucket->limits = *limits;
 }
 
-// How full the bucket may be at most for so many tokens to be added; what is oversized: empty.
-static int64_t bound_for(const struct router_bucket *bucket, int64_t tokens)
-{
-    if (bucket->limits.tokens < 0)
-        return INT64_MAX;
-    return tokens > bucket->limits.tokens ? 0 : bucket->limits.tokens - tokens;
-}
-
-static int64_t request_bound(const struct router_bucket *bucket)
-{
-    if (bucket->limits.requests < 0)
-        return INT64_MAX;
-    return bucket->limits.requests > 0 ? bucket->limits.requests - 1 : 0;
-}
-
 static int64_t room_at(const struct router_bucket_request *request, int64_t now_ms)
 {
     return request->room_at ? request->room_at(request->context, now_ms) : now_ms;
 }
 
-static bool fits(struct router_bucket *bucket, const struct router_bucket_request *request,
-                 int64_t now_ms)
+// When there is room for it, if nothing is added before.
+static int64_t fits_at(struct router_bucket *bucket, const struct router_bucket_request *request,
+                       int64_t now_ms)
 {
-    return router_window_sum(&bucket->tokens, now_ms) <= bound_for(bucket, request->tokens) &&
-           router_window_sum(&bucket->requests, now_ms) <= request_bound(bucket) &&
-           room_at(request, now_ms) <= now_ms;
+    int64_t tokens = router_window_when(
+        &bucket->tokens, router_window_bound(bucket->limits.tokens, request->tokens), now_ms);
+    int64_t requests = router_window_when(&bucket->requests,
+                                          router_window_bound(bucket->limits.requests, 1), now_ms);
+    int64_t room = room_at(request, now_ms), at = tokens > requests ? tokens : requests;
+    return room > at ? room : at;
 }
 
 static struct router_bucket_reservation grant(struct router_bucket *bucket, int64_t tokens,
@@ -158,7 +148,8 @@ enum router_bucket_outcome router_bucket_enter(struct router_bucket *bucket,
         return BUCKET_OVERSIZED;
     if (room_at(request, now_ms) < 0)
         return BUCKET_IN_VAIN;
-    if ((!head || is_before(&new, head, now_ms)) && fits(bucket, &new.request, now_ms)) {
+    if ((!head || is_before(&new, head, now_ms)) &&
+        fits_at(bucket, &new.request, now_ms) <= now_ms) {
         *ret_reservation = grant(bucket, new.request.tokens, now_ms);
         return BUCKET_GRANTED;
     }
@@ -206,19 +197,10 @@ bool router_bucket_next(struct router_bucket *bucket, int64_t now_ms,
         }
     }
     struct waiter *head = first(bucket, now_ms);
-    if (!head || !fits(bucket, &head->request, now_ms))
+    if (!head || fits_at(bucket, &head->request, now_ms) > now_ms)
         return false;
     tell(bucket, head, now_ms, BUCKET_GRANTED, ret_event);
     return true;
-}
-
-static int64_t fits_at(struct router_bucket *bucket, const struct waiter *waiter, int64_t now_ms)
-{
-    int64_t tokens =
-        router_window_when(&bucket->tokens, bound_for(bucket, waiter->request.tokens), now_ms);
-    int64_t requests = router_window_when(&bucket->requests, request_bound(bucket), now_ms);
-    int64_t room = room_at(&waiter->request, now_ms), at = tokens > requests ? tokens : requests;
-    return room > at ? room : at;
 }
 
 // When `late`, which is behind `head` now, is more urgent; INT64_MAX: never before head is served.
@@ -237,11 +219,11 @@ int64_t router_bucket_wakeup(struct router_bucket *bucket, int64_t now_ms)
     struct waiter *head = first(bucket, now_ms);
     if (!head)
         return -1;
-    int64_t at = fits_at(bucket, head, now_ms);
+    int64_t at = fits_at(bucket, &head->request, now_ms);
     for (size_t i = 0; i < ROUTER_PRIORITIES; i++) {
         struct waiter *other = head_of(bucket, i);
         if (other && other != head && passes_at(other, head) < at) {
-            int64_t room = fits_at(bucket, other, now_ms), pass = passes_at(other, head);
+            int64_t room = fits_at(bucket, &other->request, now_ms), pass = passes_at(other, head);
             int64_t both = room > pass ? room : pass;
             at = both < at ? both : at;
         }
@@ -264,10 +246,7 @@ static struct waiter *find(const struct router_bucket *bucket, uint64_t id)
 
 bool router_bucket_has_waiting(const struct router_bucket *bucket)
 {
-    for (size_t i = 0; i < ROUTER_PRIORITIES; i++)
-        if (bucket->waiting[i])
-            return true;
-    return false;
+    return first(bucket, 0) != NULL;
 }
 
 bool router_bucket_cancel(struct router_bucket *bucket, uint64_t id)
@@ -292,11 +271,9 @@ void router_bucket_settle(struct router_bucket *bucket,
                           struct router_bucket_reservation *reservation, int64_t actual,
                           int64_t now_ms)
 {
-    if (reservation->granted && actual >= 0 && actual < reservation->tokens)
-        router_window_give_back(&bucket->tokens, reservation->tokens - actual, reservation->at_ms,
-                                now_ms);
-    else if (reservation->granted && actual > reservation->tokens)
-        router_window_add(&bucket->tokens, actual - reservation->tokens, now_ms);
+    if (reservation->granted)
+        router_window_correct(&bucket->tokens, reservation->tokens, actual, reservation->at_ms,
+                              now_ms);
     *reservation = (struct router_bucket_reservation){0};
 }
 

@@ -17,14 +17,7 @@ enum router_priority {
     ROUTER_PRIORITIES,
 };
 
-enum {
-    ROUTER_QUEUE_MAX = 512, // waiting calls of one priority
-    // A wait of so long is as urgent as one of the others' figures.
-    ROUTER_PATIENCE_INTERACTIVE_MS = 1000,
-    ROUTER_PATIENCE_API_MS = 8000,
-    ROUTER_PATIENCE_CRON_MS = 30000,
-    ROUTER_PATIENCE_BACKGROUND_MS = 120000,
-};
+enum { ROUTER_QUEUE_MAX = 512 }; // waiting calls of one priority
 
 struct router_bucket_limits {
     int64_t tokens, requests; // in any 60 s; -1: no limit

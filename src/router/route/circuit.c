@@ -25,15 +25,10 @@ enum router_circuit_state router_circuit_state(const struct router_circuit *circ
 
 int64_t router_circuit_next(const struct router_circuit *circuit, int64_t now_ms)
 {
-    switch (router_circuit_state(circuit, now_ms)) {
-    case CIRCUIT_CLOSED:
-        return now_ms;
-    case CIRCUIT_OPEN:
+    enum router_circuit_state state = router_circuit_state(circuit, now_ms);
+    if (state == CIRCUIT_OPEN)
         return circuit->until_ms;
-    case CIRCUIT_HALF_OPEN:
-        break;
-    }
-    return circuit->probing ? -1 : now_ms;
+    return state == CIRCUIT_HALF_OPEN && circuit->probing ? -1 : now_ms;
 }
 
 bool router_circuit_take(struct router_circuit *circuit, int64_t now_ms,

@@ -62,15 +62,6 @@ static void set_limits(struct deployment_state *state, const struct router_deplo
         state->tokens = mem_new(struct router_window);
 }
 
-static struct deployment_state *state_create(const struct router_deployment *deployment)
-{
-    struct deployment_state *state = mem_new(struct deployment_state);
-    state->references = 1;
-    state->latency_ms = -1;
-    set_limits(state, deployment);
-    return state;
-}
-
 static void state_unref(struct deployment_state *state)
 {
     if (--state->references > 0)
@@ -90,7 +81,9 @@ struct router_picker *router_picker_create(const struct router_deployment *deplo
     picker->states = mem_zalloc((count + 1) * sizeof *picker->states);
     picker->standings = mem_zalloc((count + 1) * sizeof *picker->standings);
     for (size_t i = 0; i < count; i++) {
-        picker->states[i] = state_create(&deployments[i]);
+        picker->states[i] = mem_new(struct deployment_state);
+        *picker->states[i] = (struct deployment_state){.references = 1, .latency_ms = -1};
+        set_limits(picker->states[i], &deployments[i]);
         picker->standings[i] = router_standing_create();
     }
     return picker;
@@ -150,7 +143,7 @@ static int64_t when(struct router_window *window, int64_t limit, int64_t amount,
         return now_ms;
     if (limit == 0)
         return -1;
-    return router_window_when(window, amount > limit ? 0 : limit - amount, now_ms);
+    return router_window_when(window, router_window_bound(limit, amount), now_ms);
 }
 
 // The earliest instant that rpm and tpm allow; -1: never.
@@ -175,23 +168,17 @@ static int64_t room_at(const struct router_picker *picker, size_t index, uint64_
     return at < 0 || at > closed_until ? at : closed_until;
 }
 
-static bool is_tried(const struct router_pick_query *query, size_t index)
-{
-    for (size_t i = 0; i < query->tried_count; i++)
-        if (query->tried[i] == index)
-            return true;
-    return false;
-}
-
 // Why a deployment cannot be asked now, and when it can.
 static struct router_pick look(struct router_picker *picker, const struct router_pick_query *query,
                                size_t index, int64_t now_ms)
 {
     const struct router_deployment *deployment = &picker->deployments[index];
     struct router_pick pick = {PICK_NONE, index, -1};
-    if (deployment->trouble || is_tried(query, index) ||
-        (query->only != ROUTER_NONE && query->only != index))
+    if (deployment->trouble || (query->only != ROUTER_NONE && query->only != index))
         return pick;
+    for (size_t i = 0; i < query->tried_count; i++)
+        if (query->tried[i] == index)
+            return pick;
     pick.reason = PICK_TOO_LONG;
     if (query->pre_call_checks && deployment->max_input_tokens > 0 &&
         query->prompt_tokens > deployment->max_input_tokens)
@@ -351,10 +338,8 @@ static struct deployment_state *let_go(struct router_picker *picker,
 {
     struct deployment_state *state = picker->states[lease->deployment];
     state->in_flight -= state->in_flight > 0;
-    if (state->tokens && tokens >= 0 && tokens < lease->tokens)
-        router_window_give_back(state->tokens, lease->tokens - tokens, lease->taken_ms, now_ms);
-    else if (state->tokens && tokens > lease->tokens)
-        router_window_add(state->tokens, tokens - lease->tokens, now_ms);
+    if (state->tokens)
+        router_window_correct(state->tokens, lease->tokens, tokens, lease->taken_ms, now_ms);
     return state;
 }
 

@@ -4,6 +4,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/mem.h"
+#include "codec/zone.h"
+
 /*
  * A number under 10^6 is a duration in seconds, above it an instant: in seconds since 1970 up to
  * 10^11, in milliseconds beyond. Durations so long, and instants so early, do not occur.
@@ -43,9 +46,9 @@ static int64_t units(struct span text)
         if (len == 0 || len > 12 || !span_to_fixed(span_make(text.data, len), 6, &micro))
             return -1;
         text = span_skip(text, len);
-        while (i < sizeof known / sizeof known[0] && !span_starts_with(text, known[i].name))
+        while (i < ARRAY_LEN(known) && !span_starts_with(text, known[i].name))
             i++;
-        if (i == sizeof known / sizeof known[0])
+        if (i == ARRAY_LEN(known))
             return -1;
         text = span_skip(text, strlen(known[i].name));
         bool far = known[i].ms && micro / 1000000 > ROUTER_RATE_RESET_MAX_MS / known[i].ms;
@@ -60,13 +63,6 @@ static bool digits(struct span text, size_t at, size_t count, int64_t *ret_value
            *ret_value >= 0;
 }
 
-// Days from 1970-01-01 of the Gregorian calendar, counted in years that begin in March.
-static int64_t days_of(int64_t year, int64_t month, int64_t day)
-{
-    int64_t y = month > 2 ? year : year - 1, m = month > 2 ? month - 3 : month + 9;
-    return 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719468;
-}
-
 // "08:49:37" at `at`: milliseconds of the day.
 static bool time_of_day(struct span text, size_t at, int64_t *ret_ms)
 {
@@ -75,6 +71,15 @@ static bool time_of_day(struct span text, size_t at, int64_t *ret_ms)
         !digits(text, at + 6, 2, &second))
         return false;
     *ret_ms = ((hour * 60 + minute) * 60 + second) * 1000;
+    return true;
+}
+
+static bool instant_of(int64_t year, int64_t month, int64_t day, int64_t of_day_ms,
+                       int64_t *ret_wall_ms)
+{
+    if (year < 1970 || month < 1 || month > 12 || day < 1 || day > 31)
+        return false;
+    *ret_wall_ms = zone_days((struct zone_date){year, (int)month, (int)day}) * DAY_MS + of_day_ms;
     return true;
 }
 
@@ -88,10 +93,7 @@ static bool http_date(struct span text, int64_t *ret_wall_ms)
         return false;
     while (month < 12 && memcmp(text.data + 8, months + 3 * month, 3) != 0)
         month++;
-    if (month == 12 || year < 1970 || day < 1 || day > 31)
-        return false;
-    *ret_wall_ms = days_of(year, month + 1, day) * DAY_MS + of_day;
-    return true;
+    return month < 12 && instant_of(year, month + 1, day, of_day, ret_wall_ms);
 }
 
 // RFC 3339 in UTC, fractions of a second left out; false when it is not that.
@@ -103,10 +105,7 @@ static bool instant(struct span text, int64_t *ret_wall_ms)
     if (!digits(text, 0, 4, &year) || !digits(text, 5, 2, &month) || !digits(text, 8, 2, &day) ||
         !time_of_day(text, 11, &of_day))
         return false;
-    if (year < 1970 || month < 1 || month > 12 || day < 1 || day > 31)
-        return false;
-    *ret_wall_ms = days_of(year, month, day) * DAY_MS + of_day;
-    return true;
+    return instant_of(year, month, day, of_day, ret_wall_ms);
 }
 
 // How long from now, bounded; -1: unreadable.
@@ -179,7 +178,7 @@ static bool take(struct router_rate_limits *limits, enum field field, struct spa
 bool router_rate_limits_read(struct router_rate_limits *limits, struct span name, struct span value,
                              int64_t now_ms, int64_t wall_now_ms)
 {
-    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
+    for (size_t i = 0; i < ARRAY_LEN(headers); i++)
         if (name.len == headers[i].name.len &&
             strncasecmp(name.data, headers[i].name.data, name.len) == 0)
             return take(limits, headers[i].field, value, now_ms, wall_now_ms);

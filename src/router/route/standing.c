@@ -66,9 +66,8 @@ static struct model *note_model(struct router_standing *standing, uint64_t hash)
     if (found)
         return found;
     if (standing->model_count < MODELS_MAX) {
-        if (standing->model_count == standing->model_capacity)
-            standing->models = mem_grow(standing->models, standing->model_count,
-                                        &standing->model_capacity, sizeof *standing->models);
+        standing->models = mem_grow(standing->models, standing->model_count,
+                                    &standing->model_capacity, sizeof *standing->models);
         found = &standing->models[standing->model_count++];
     } else {
         found = standing->models;

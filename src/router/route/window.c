@@ -51,6 +51,22 @@ void router_window_give_back(struct router_window *window, int64_t amount, int64
     window->sum -= amount;
 }
 
+void router_window_correct(struct router_window *window, int64_t amount, int64_t actual,
+                           int64_t at_ms, int64_t now_ms)
+{
+    if (actual >= 0 && actual < amount)
+        router_window_give_back(window, amount - actual, at_ms, now_ms);
+    else if (actual > amount)
+        router_window_add(window, actual - amount, now_ms);
+}
+
+int64_t router_window_bound(int64_t limit, int64_t amount)
+{
+    if (limit < 0)
+        return INT64_MAX;
+    return amount > limit ? 0 : limit - amount;
+}
+
 int64_t router_window_when(struct router_window *window, int64_t bound, int64_t now_ms)
 {
     forget(window, now_ms);
