@@ -45,14 +45,14 @@ static void read_scope(const struct plan_section *section, struct router_budget_
 {
     const char *text = "router";
     plan_read_text(section, "scope", &text);
-    for (size_t i = 0; i < ARRAY_LEN(scopes); i++) {
-        if (!span_is(span_of(text), scopes[i]))
-            continue;
-        rule->scope = (enum router_scope)i;
-        return;
-    }
-    plan_pair_error(section, plan_find_pair(section, "scope"),
-                    "\"%.60s\" is not one of router, slot, session, job, key, model", text);
+    size_t scope = 0;
+    while (scope < ARRAY_LEN(scopes) && strcmp(text, scopes[scope]) != 0)
+        scope++;
+    if (scope < ARRAY_LEN(scopes))
+        rule->scope = (enum router_scope)scope;
+    else
+        plan_pair_error(section, plan_find_pair(section, "scope"),
+                        "\"%.60s\" is not one of router, slot, session, job, key, model", text);
 }
 
 // Under the name that calls to it have, behind aliases. Of a wildcard's group that is any name that
@@ -73,15 +73,6 @@ static void find_model(const struct plan_section *section, const struct option_p
                         rule->match);
     else
         rule->match = plan_text(maker, match.name);
-}
-
-// The agent's own calls carry no key, and without the master key there are no others.
-static void check_key(const struct plan_section *section, const struct router_budget_rule *rule)
-{
-    if (rule->scope == ROUTER_SCOPE_KEY && !section->maker->plan->master_key)
-        plan_pair_error(section, plan_find_pair(section, "scope"),
-                        "no call has a key, so this budget never applies: set LITELLM_MASTER_KEY "
-                        "(or general_settings.master_key), or another scope");
 }
 
 static void read_match(const struct plan_section *section, struct router_budget_rule *rule)
@@ -131,15 +122,6 @@ static void add_rule(struct plan_maker *maker, struct router_budget_rule *rules,
     maker->plan->budget_count++;
 }
 
-// "slot:title", "session", "router": unless two are alike, that is all that a name must say.
-static const char *make_name(struct plan_maker *maker, const struct router_budget_rule *rule)
-{
-    bool any = strcmp(rule->match, "*") == 0;
-    CLEANUP(mem_cleanup)
-    char *name = mem_printf("%s%s%s", scopes[rule->scope], any ? "" : ":", any ? "" : rule->match);
-    return plan_copy(maker, name);
-}
-
 static void read_rule(struct plan_maker *maker, struct router_budget_rule *rules, size_t index)
 {
     char shown[64];
@@ -152,25 +134,20 @@ static void read_rule(struct plan_maker *maker, struct router_budget_rule *rules
     read_period(&section, "period", &rule.period);
     read_scope(&section, &rule);
     read_match(&section, &rule);
-    check_key(&section, &rule);
+    if (rule.scope == ROUTER_SCOPE_KEY && !maker->plan->master_key) // the agent's own carry none
+        plan_pair_error(&section, plan_find_pair(&section, "scope"),
+                        "no call has a key, so this budget never applies: set LITELLM_MASTER_KEY "
+                        "(or general_settings.master_key), or another scope");
+    bool any = strcmp(rule.match, "*") == 0;
     plan_read_text(&section, "name", &rule.name);
-    rule.name = rule.name ? plan_copy(maker, rule.name) : make_name(maker, &rule);
-    if (rule.scope == ROUTER_SCOPE_MODEL && strcmp(rule.match, "*") != 0)
+    if (rule.name)
+        rule.name = plan_copy(maker, rule.name);
+    else // "slot:title", "session", "router": unless two are alike, that is all that it must say
+        rule.name =
+            plan_printf(maker, "%s%s%s", scopes[rule.scope], any ? "" : ":", any ? "" : rule.match);
+    if (rule.scope == ROUTER_SCOPE_MODEL && !any)
         find_model(&section, plan_find_pair(&section, "match"), &rule);
     add_rule(maker, rules, &section, &rule);
-}
-
-// LiteLLM's budget of its whole proxy.
-static void read_whole(struct plan_maker *maker, struct router_budget_rule *rules)
-{
-    const struct plan_section section = {maker, "litellm_settings",
-                                         maker->source->router->litellm_settings, 0};
-    struct router_budget_rule rule = {.name = "max_budget", .match = "*"};
-    if (!plan_find_pair(&section, "max_budget"))
-        return;
-    read_period(&section, "budget_duration", &rule.period);
-    if (read_cap(&section, "max_budget", &rule.cap_pico))
-        add_rule(maker, rules, &section, &rule);
 }
 
 // Of a budget that applies to every call; a free model without a price would be passed over, and a
@@ -198,14 +175,21 @@ static void tell_unpriced(struct plan_maker *maker)
 
 void plan_read_budgets(struct plan_maker *maker)
 {
-    size_t count = model_list_length(&maker->source->router->budgets);
+    const struct router_config *config = maker->source->router;
+    const struct plan_section litellm = {maker, "litellm_settings", config->litellm_settings, 0};
+    struct router_budget_rule whole = {.name = "max_budget", .match = "*"}; // LiteLLM's own
+    size_t count = model_list_length(&config->budgets);
     struct router_budget_rule *rules = plan_alloc(maker, (ROUTER_BUDGETS_MAX + 1) * sizeof *rules);
     maker->plan->budgets = rules;
     if (count > ROUTER_BUDGETS_MAX) {
         plan_error(maker, 0, "router.budgets: it has more than %d entries", ROUTER_BUDGETS_MAX);
         return;
     }
-    read_whole(maker, rules);
+    if (plan_find_pair(&litellm, "max_budget")) {
+        read_period(&litellm, "budget_duration", &whole.period);
+        if (read_cap(&litellm, "max_budget", &whole.cap_pico))
+            add_rule(maker, rules, &litellm, &whole);
+    }
     for (size_t i = 0; i < count; i++)
         read_rule(maker, rules, i);
     tell_unpriced(maker);

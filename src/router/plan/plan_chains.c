@@ -36,20 +36,6 @@ static const char *read_name(const struct plan_section *section, const struct op
     return NULL;
 }
 
-// "alias: name", or "alias: {model: name, hidden: true}".
-static void read_alias(const struct plan_section *section, const struct option_pair *pair,
-                       struct json_value key, struct json_value value, struct router_alias *alias)
-{
-    struct router_plan *plan = section->maker->plan;
-    bool whole = json_type(value) == JSON_OBJECT;
-    alias->name = read_name(section, pair, key);
-    alias->target = read_name(section, pair, whole ? json_get(value, "model") : value);
-    if (whole)
-        json_bool(json_get(value, "hidden"), &alias->hidden);
-    if (alias->name && alias->target)
-        plan->alias_count++;
-}
-
 static struct plan_section router_section(struct plan_maker *maker)
 {
     return (struct plan_section){maker, "router_settings", maker->source->router->router_settings,
@@ -73,16 +59,15 @@ void plan_read_aliases(struct plan_maker *maker)
     struct router_alias *aliases = plan_alloc(maker, count * sizeof *aliases);
     struct json_iter it = json_iter_init(json_root(&doc));
     maker->plan->aliases = aliases;
-    while (json_iter_next(&it, &key, &value))
-        read_alias(&section, pair, key, value, &aliases[maker->plan->alias_count]);
-}
-
-static bool is_alias(const struct router_plan *plan, const char *name)
-{
-    for (size_t i = 0; i < plan->alias_count; i++)
-        if (strcmp(plan->aliases[i].name, name) == 0)
-            return true;
-    return false;
+    while (json_iter_next(&it, &key, &value)) { // "alias: name", or "alias: {model, hidden}"
+        struct router_alias *alias = &aliases[maker->plan->alias_count];
+        bool whole = json_type(value) == JSON_OBJECT;
+        alias->name = read_name(&section, pair, key);
+        alias->target = read_name(&section, pair, whole ? json_get(value, "model") : value);
+        if (whole)
+            json_bool(json_get(value, "hidden"), &alias->hidden);
+        maker->plan->alias_count += alias->name && alias->target;
+    }
 }
 
 void plan_check_aliases(struct plan_maker *maker)
@@ -94,7 +79,10 @@ void plan_check_aliases(struct plan_maker *maker)
         const struct router_alias *alias = &maker->plan->aliases[i];
         if (router_plan_find_own(maker->plan, span_of(alias->name), &match))
             continue;
-        if (is_alias(maker->plan, alias->target))
+        bool is_alias = false;
+        for (size_t j = 0; j < maker->plan->alias_count; j++)
+            is_alias |= strcmp(maker->plan->aliases[j].name, alias->target) == 0;
+        if (is_alias)
             plan_pair_error(&section, pair,
                             "\"%.60s\" leads to \"%.60s\", which is an alias too; name a model of "
                             "model_list",
@@ -130,22 +118,16 @@ static bool read_target(const struct reading *reading, struct json_value value,
     return true;
 }
 
-static bool is_list(const struct reading *reading, struct json_value value)
-{
-    if (json_type(value) == JSON_ARRAY && json_count(value) <= ROUTER_TARGETS_MAX)
-        return true;
-    plan_pair_error(reading->section, reading->pair,
-                    "the fallbacks must be a list of at most %d names", ROUTER_TARGETS_MAX);
-    return false;
-}
-
 static void add_chain(const struct reading *reading, const char *name, struct json_value list)
 {
     struct plan_maker *maker = reading->section->maker;
     size_t *count = &maker->plan->chain_counts[reading->kind];
     struct json_value value;
-    if (!is_list(reading, list))
+    if (json_type(list) != JSON_ARRAY || json_count(list) > ROUTER_TARGETS_MAX) {
+        plan_pair_error(reading->section, reading->pair,
+                        "the fallbacks must be a list of at most %d names", ROUTER_TARGETS_MAX);
         return;
+    }
     for (size_t i = 0; i < *count; i++)
         if (strcmp(reading->chains[i].name, name) == 0)
             plan_pair_error(reading->section, reading->pair, "\"%s\" is listed twice", name);
@@ -200,11 +182,12 @@ static void read_entry(const struct reading *reading, struct json_value entry)
     struct json_value key, list;
     struct router_match match;
     struct json_iter it = json_iter_init(entry);
-    if (json_type(entry) != JSON_OBJECT)
+    if (json_type(entry) != JSON_OBJECT) {
         plan_pair_error(reading->section, reading->pair,
-                        "an entry must be a name and a list, as "
-                        "in {free: [free2, cheap]}");
-    while (json_type(entry) == JSON_OBJECT && json_iter_next(&it, &key, &list)) {
+                        "an entry must be a name and a list, as in {free: [free2, cheap]}");
+        return;
+    }
+    while (json_iter_next(&it, &key, &list)) {
         const char *name = read_name(reading->section, reading->pair, key);
         size_t before = plan->chain_counts[reading->kind];
         if (!name)
@@ -222,22 +205,19 @@ static void read_entry(const struct reading *reading, struct json_value entry)
 static void read_list(const struct reading *reading)
 {
     JSON_AUTO doc = JSON_INIT;
-    struct json_value entry;
+    struct json_value entry, root;
     if (!read_json(reading->section, reading->pair, &doc))
         return;
-    if (json_type(json_root(&doc)) == JSON_OBJECT) {
-        read_entry(reading, json_root(&doc));
-        return;
-    }
-    if (json_type(json_root(&doc)) != JSON_ARRAY) {
+    root = json_root(&doc);
+    struct json_iter it = json_iter_init(root);
+    if (json_type(root) == JSON_OBJECT)
+        read_entry(reading, root);
+    else if (json_type(root) != JSON_ARRAY)
         plan_pair_error(reading->section, reading->pair,
-                        "it must be a list, as in "
-                        "[{free: [free2, cheap]}]");
-        return;
-    }
-    struct json_iter it = json_iter_init(json_root(&doc));
-    while (json_iter_next(&it, NULL, &entry))
-        read_entry(reading, entry);
+                        "it must be a list, as in [{free: [free2, cheap]}]");
+    else
+        while (json_iter_next(&it, NULL, &entry))
+            read_entry(reading, entry);
 }
 
 // The setting of that name: of router_settings, else of litellm_settings.
@@ -254,18 +234,6 @@ static bool find_setting(struct plan_maker *maker, const char *name, struct plan
     return *ret_pair;
 }
 
-static void read_default(struct plan_maker *maker, struct router_chain *chains)
-{
-    struct plan_section section;
-    struct reading reading = {&section, NULL, ROUTER_CHAIN_GENERAL, chains};
-    JSON_AUTO doc = JSON_INIT;
-    if (!find_setting(maker, "default_fallbacks", &section, &reading.pair))
-        return;
-    maker->plan->chains_set[ROUTER_CHAIN_GENERAL] = true;
-    if (read_json(&section, reading.pair, &doc))
-        add_chain(&reading, plan_text(maker, SPAN_LITERAL("*")), json_root(&doc));
-}
-
 void plan_read_chains(struct plan_maker *maker)
 {
     static const char *const names[ROUTER_CHAIN_KINDS] = {"fallbacks", "context_window_fallbacks",
@@ -279,7 +247,12 @@ void plan_read_chains(struct plan_maker *maker)
             maker->plan->chains_set[kind] = true;
             read_list(&reading);
         }
-        if (kind == ROUTER_CHAIN_GENERAL)
-            read_default(maker, reading.chains);
+        JSON_AUTO doc = JSON_INIT;
+        if (kind != ROUTER_CHAIN_GENERAL ||
+            !find_setting(maker, "default_fallbacks", &section, &reading.pair))
+            continue;
+        maker->plan->chains_set[kind] = true;
+        if (read_json(&section, reading.pair, &doc))
+            add_chain(&reading, "*", json_root(&doc));
     }
 }

@@ -10,7 +10,9 @@
 #include "codec/url.h"
 #include "config/substitute.h"
 #include "llm/model_list.h"
+#include "llm/upstream.h"
 #include "router/plan/plan_read.h"
+#include "router/wire/unbounded_cost.h"
 
 /*
  * model_list becomes deployments and groups. What a person mistyped is a mistake and nothing
@@ -70,9 +72,12 @@ static int check_endpoint(const struct endpoint *endpoint, struct error *err)
     return 0;
 }
 
-static int check_stars(const struct deployment *entry, const struct endpoint *endpoint,
-                       struct error *err)
+static int find_endpoint(const struct llm_config *llm, const struct deployment *entry,
+                         struct endpoint *endpoint, struct error *err)
 {
+    int r = endpoint_of_deployment(llm, entry, endpoint, err);
+    if (r < 0)
+        return r;
     if (count_stars(endpoint->model) > count_stars(entry->name))
         return error_set(err, -EINVAL,
                          "model_list: \"%s\" is %.128s, but its name has no * to take the model "
@@ -83,17 +88,16 @@ static int check_stars(const struct deployment *entry, const struct endpoint *en
                          "model_list: \"%s\" is any model of any provider; say which provider, as "
                          "in openrouter/*, or set litellm_params.api_base",
                          entry->name);
-    return 0;
+    return check_endpoint(endpoint, err);
 }
 
 static void set_endpoint(struct plan_maker *maker, const struct endpoint *endpoint,
                          struct router_deployment *d)
 {
-    CLEANUP(mem_cleanup) char *url = endpoint_url(endpoint);
     d->format = endpoint->format;
     d->provider = plan_copy(maker, endpoint->provider);
     d->model = plan_copy(maker, endpoint->model);
-    d->base_url = plan_copy(maker, url);
+    d->base_url = plan_own(maker, endpoint_url(endpoint));
     d->api_key = plan_copy(maker, endpoint->api_key);
 }
 
@@ -116,12 +120,7 @@ static void read_endpoint(const struct plan_section *section, const struct deplo
     struct plan_maker *maker = section->maker;
     struct endpoint endpoint = {.provider = "", .base_url = "", .listed = true};
     struct error err = ERROR_INIT;
-    int r = endpoint_of_deployment(maker->source->llm, entry, &endpoint, &err);
-    if (r == 0)
-        r = check_stars(entry, &endpoint, &err);
-    if (r == 0)
-        r = check_endpoint(&endpoint, &err);
-    if (r == 0)
+    if (find_endpoint(maker->source->llm, entry, &endpoint, &err) == 0)
         set_endpoint(maker, &endpoint, d);
     else
         set_unknown(maker, entry, &err, d);
@@ -333,4 +332,17 @@ void plan_add_own(struct plan_maker *maker)
         maker->plan->groups[match.group].wildcard)
         add_chosen(maker, "offline", "offline")->internal = true;
     fill_groups(maker);
+}
+
+bool router_deployment_price_is_listed(const struct router_deployment *d)
+{
+    struct upstream_options options = {.base_url = d->base_url, .provider = d->provider};
+    struct request_scan scan;
+    const struct request_terms terms = {.strict_members = false};
+    if (router_price_known(&d->price) || !d->format || d->trouble ||
+        !upstream_lists_prices(&options))
+        return false;
+    // What the configuration adds to each request may make it dearer than the model's own price.
+    return request_scan_run(&scan, span_of(d->params), NULL) == 0 &&
+           !request_has_unbounded_cost(&scan, &terms, NULL);
 }

@@ -31,17 +31,34 @@ bool plan_is_header_text(const char *text)
     return true;
 }
 
-// Of the prices that stand there the highest: which of them counts is only known afterwards.
-static void read_price(const struct plan_section *section, const char *const *names, int64_t *ret)
+#define PRICE(of) offsetof(struct router_price, of##_pico)
+
+// Of several prices for one thing the highest: which of them counts is only known afterwards.
+static void read_prices(const struct plan_section *section, struct router_price *price)
 {
-    static const char *const sections[] = {"litellm_params", "model_info"};
-    for (; *names; names++) {
-        const struct option_pair *pair = NULL;
-        for (size_t i = 0; i < ARRAY_LEN(sections) && !pair; i++) {
-            CLEANUP(mem_cleanup) char *name = mem_printf("%s.%s", sections[i], *names);
-            pair = plan_find_pair(section, name);
-        }
-        int64_t pico;
+    static const struct {
+        const char *name;
+        size_t offset;
+    } prices[] = {
+        {"input_cost_per_token", PRICE(input)},
+        {"input_cost_per_token_above_128k_tokens", PRICE(input)},
+        {"input_cost_per_token_above_200k_tokens", PRICE(input)},
+        {"output_cost_per_token", PRICE(output)},
+        {"output_cost_per_token_above_128k_tokens", PRICE(output)},
+        {"output_cost_per_token_above_200k_tokens", PRICE(output)},
+        {"cache_read_input_token_cost", PRICE(cache_read)},
+        {"cache_creation_input_token_cost", PRICE(cache_write)},
+        {"output_cost_per_reasoning_token", PRICE(reasoning)},
+        {"input_cost_per_request", PRICE(request)},
+        {"input_cost_per_image", PRICE(image)},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(prices); i++) {
+        CLEANUP(mem_cleanup) char *own = mem_printf("litellm_params.%s", prices[i].name);
+        CLEANUP(mem_cleanup) char *info = mem_printf("model_info.%s", prices[i].name);
+        const struct option_pair *pair = plan_find_pair(section, own);
+        int64_t pico, *ret = (int64_t *)((char *)price + prices[i].offset);
+        if (!pair)
+            pair = plan_find_pair(section, info);
         if (!pair)
             continue;
         if (!money_parse(span_of(pair->value), &pico))
@@ -50,28 +67,6 @@ static void read_price(const struct plan_section *section, const char *const *na
         else if (pico > *ret)
             *ret = pico;
     }
-}
-
-static void read_prices(const struct plan_section *section, struct router_price *price)
-{
-    static const char *const input[] = {"input_cost_per_token",
-                                        "input_cost_per_token_above_128k_tokens",
-                                        "input_cost_per_token_above_200k_tokens", NULL};
-    static const char *const output[] = {"output_cost_per_token",
-                                         "output_cost_per_token_above_128k_tokens",
-                                         "output_cost_per_token_above_200k_tokens", NULL};
-    static const char *const cache_read[] = {"cache_read_input_token_cost", NULL};
-    static const char *const cache_write[] = {"cache_creation_input_token_cost", NULL};
-    static const char *const reasoning[] = {"output_cost_per_reasoning_token", NULL};
-    static const char *const request[] = {"input_cost_per_request", NULL};
-    static const char *const image[] = {"input_cost_per_image", NULL};
-    read_price(section, input, &price->input_pico);
-    read_price(section, output, &price->output_pico);
-    read_price(section, cache_read, &price->cache_read_pico);
-    read_price(section, cache_write, &price->cache_write_pico);
-    read_price(section, reasoning, &price->reasoning_pico);
-    read_price(section, request, &price->request_pico);
-    read_price(section, image, &price->image_pico);
 }
 
 static void read_limits(const struct plan_section *section, struct router_deployment *d)
@@ -112,10 +107,10 @@ static void check_variables(const struct plan_section *section, const struct opt
 // A member of the request, if it is the first of its name.
 static void add_param(struct json_writer *w, struct buf *seen, struct span name, struct span json)
 {
-    CLEANUP(mem_cleanup) char *word = mem_printf("%.*s", (int)name.len, name.data);
     if (option_words_have(buf_text(seen), name))
         return;
-    buf_printf(seen, "%s,", word);
+    buf_append_span(seen, name);
+    buf_append_char(seen, ',');
     json_write_key_span(w, name);
     json_write_raw(w, json);
 }
@@ -188,15 +183,6 @@ static void check_default_tokens(const struct plan_section *section,
     }
 }
 
-static const char *unset_sentence(struct plan_maker *maker, const struct plan_section *section,
-                                  const struct option_pair *pair, const char *variable)
-{
-    CLEANUP(mem_cleanup)
-    char *text = mem_printf("%s.%s is in the variable %s, which is not set", section->shown,
-                            pair->name + section->skip, variable);
-    return plan_copy(maker, text);
-}
-
 void plan_read_headers(const struct plan_section *section, const struct endpoint *endpoint,
                        struct router_deployment *d)
 {
@@ -221,14 +207,13 @@ void plan_read_headers(const struct plan_section *section, const struct endpoint
         if (strncmp(name, before, sizeof before - 1) != 0)
             continue;
         if (config_unset_variable(pair->value, unset) && !d->trouble)
-            d->trouble = unset_sentence(maker, section, pair, unset);
+            d->trouble = plan_printf(maker, "%s.%s is in the variable %s, which is not set",
+                                     section->shown, name, unset);
         if (!plan_is_header_text(name) || !plan_is_header_text(pair->value)) {
             plan_pair_error(section, pair, "it has a character that a header cannot have");
             continue;
         }
-        CLEANUP(mem_cleanup)
-        char *line = mem_printf("%s: %s", name + sizeof before - 1, pair->value);
-        lines[count++] = plan_copy(maker, line);
+        lines[count++] = plan_printf(maker, "%s: %s", name + sizeof before - 1, pair->value);
     }
     d->headers = lines;
 }

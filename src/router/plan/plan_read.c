@@ -17,22 +17,23 @@ enum {
     QUOTED_MAX = 60,      // bytes of a value in a sentence
 };
 
-void *plan_alloc(struct plan_maker *maker, size_t size)
+void *plan_own(struct plan_maker *maker, void *block)
 {
     struct plan_memory *memory = maker->memory;
     memory->blocks = mem_grow(memory->blocks, memory->block_count, &memory->block_capacity,
                               sizeof *memory->blocks);
-    void *block = mem_zalloc(size ? size : 1);
     memory->blocks[memory->block_count++] = block;
     return block;
 }
 
+void *plan_alloc(struct plan_maker *maker, size_t size)
+{
+    return plan_own(maker, mem_zalloc(size ? size : 1));
+}
+
 const char *plan_text(struct plan_maker *maker, struct span text)
 {
-    char *copy = plan_alloc(maker, text.len + 1);
-    if (text.len)
-        memcpy(copy, text.data, text.len);
-    return copy;
+    return plan_own(maker, mem_strndup(text.data ? text.data : "", text.len));
 }
 
 const char *plan_copy(struct plan_maker *maker, const char *text)

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/mem.h"
 #include "config/option.h"
 #include "router/plan/plan.h"
 
@@ -36,7 +37,9 @@ struct plan_maker {
 };
 
 // Owned by the plan.
+void *plan_own(struct plan_maker *maker, void *block);
 void *plan_alloc(struct plan_maker *maker, size_t size); // zeroed
+#define plan_printf(maker, ...) ((const char *)plan_own((maker), mem_printf(__VA_ARGS__)))
 const char *plan_text(struct plan_maker *maker, struct span text);
 const char *plan_copy(struct plan_maker *maker, const char *text); // NULL stays NULL
 

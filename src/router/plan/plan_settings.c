@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "base/mem.h"
 #include "router/plan/plan_read.h"
 
@@ -69,18 +71,6 @@ static void read_failure(const struct plan_section *section)
     plan_read_time(section, "cooldown_time", 0, TIME_MAX_MS, &plan->cooldown_ms);
 }
 
-static void read_litellm(const struct plan_section *section)
-{
-    struct router_plan *plan = section->maker->plan;
-    bool key = true;
-    read_failure(section);
-    plan_read_time(section, "request_timeout", 1, TIME_MAX_MS, &plan->timeout_ms);
-    plan_read_text(section, "timezone", &plan->timezone);
-    plan_read_bool(section, "require_auth_for_metrics_endpoint", &key);
-    if (plan_find_pair(section, "require_auth_for_metrics_endpoint"))
-        plan->metrics_key = key;
-}
-
 static void read_router(const struct plan_section *section)
 {
     struct router_plan *plan = section->maker->plan;
@@ -106,14 +96,11 @@ static void read_master_key(const struct plan_section *section)
     plan_read_text(section, "master_key", &key);
     if (pair && !*pair->value)
         plan_pair_error(section, pair, "it is empty: remove it, or set the callers' key");
-    for (const char *c = key; c && *c; c++) {
-        if (*c > ' ' && *c < 127)
-            continue;
+    struct span text = span_of(key);
+    if (span_printable(text) < text.len || (key && strchr(key, ' ')))
         plan_error(maker, pair ? pair->line : 0,
                    "general_settings.master_key: it has a blank or a character that a header "
                    "cannot have");
-        break;
-    }
     maker->plan->master_key = key && *key ? plan_copy(maker, key) : NULL;
 }
 
@@ -140,16 +127,6 @@ static void read_general(const struct plan_section *section)
         plan->max_body = megabytes * 1048576 / 1000;
 }
 
-static void read_terms(struct plan_maker *maker)
-{
-    const struct router_config *config = maker->source->router;
-    const char **types = plan_alloc(maker, config->tool_types.count * sizeof *types);
-    for (size_t i = 0; i < config->tool_types.count; i++)
-        types[i] = plan_copy(maker, config->tool_types.items[i]);
-    maker->plan->terms =
-        (struct request_terms){types, config->tool_types.count, config->strict_members};
-}
-
 static void read_own(struct plan_maker *maker)
 {
     const struct router_config *config = maker->source->router;
@@ -159,7 +136,10 @@ static void read_own(struct plan_maker *maker)
     plan->refuse_unpriced = !config->unpriced || !span_is(span_of(config->unpriced), "allow");
     plan->refuse_oversized = config->oversized && span_is(span_of(config->oversized), "refuse");
     plan->buffers = config->buffers;
-    read_terms(maker);
+    const char **types = plan_alloc(maker, config->tool_types.count * sizeof *types);
+    for (size_t i = 0; i < config->tool_types.count; i++)
+        types[i] = plan_copy(maker, config->tool_types.items[i]);
+    plan->terms = (struct request_terms){types, config->tool_types.count, config->strict_members};
     plan->connect_timeout_ms = maker->source->llm->connect_timeout_ms;
     plan->idle_timeout_ms = maker->source->llm->idle_timeout_ms;
     plan->queue_timeout_ms = config->queue_timeout_ms;
@@ -168,23 +148,12 @@ static void read_own(struct plan_maker *maker)
     plan->ledger_days = config->ledger_days;
 }
 
-// Days and months of budgets begin by it, so a name that means nothing is no matter of taste.
-static void find_zone(struct plan_maker *maker, const struct plan_section *litellm)
-{
-    struct error err = ERROR_INIT;
-    const char *name = maker->plan->timezone;
-    const struct option_pair *pair = plan_find_pair(litellm, "timezone");
-    bool ours = !pair || name != pair->value;
-    if (zone_find(span_of(name), &maker->plan->zone, &err) < 0)
-        plan_error(maker, ours ? 0 : pair->line, "%s.timezone: %s",
-                   ours ? "router" : "litellm_settings", err.text);
-    maker->plan->timezone = plan_copy(maker, name);
-}
-
 void plan_read_settings(struct plan_maker *maker)
 {
     const struct router_config *config = maker->source->router;
     struct router_plan *plan = maker->plan;
+    struct error err = ERROR_INIT;
+    bool metrics_key = true;
     const struct plan_section litellm = {maker, "litellm_settings", config->litellm_settings, 0};
     const struct plan_section router = {maker, "router_settings", config->router_settings, 0};
     const struct plan_section general = {maker, "general_settings", config->general_settings, 0};
@@ -197,10 +166,21 @@ void plan_read_settings(struct plan_maker *maker)
     plan->timezone = "UTC";
     plan->max_body = config->max_body;
     maker->default_parallel = -1;
-    read_litellm(&litellm);
+    read_failure(&litellm);
+    plan_read_time(&litellm, "request_timeout", 1, TIME_MAX_MS, &plan->timeout_ms);
+    plan_read_text(&litellm, "timezone", &plan->timezone);
+    plan_read_bool(&litellm, "require_auth_for_metrics_endpoint", &metrics_key);
+    if (plan_find_pair(&litellm, "require_auth_for_metrics_endpoint"))
+        plan->metrics_key = metrics_key;
     read_router(&router);
     read_general(&general);
     read_own(maker);
-    find_zone(maker, &litellm);
+    // Days and months of budgets begin by it, so a name that means nothing is no matter of taste.
+    const struct option_pair *zone = plan_find_pair(&litellm, "timezone");
+    bool ours = !zone || plan->timezone != zone->value;
+    if (zone_find(span_of(plan->timezone), &plan->zone, &err) < 0)
+        plan_error(maker, ours ? 0 : zone->line, "%s.timezone: %s",
+                   ours ? "router" : "litellm_settings", err.text);
+    plan->timezone = plan_copy(maker, plan->timezone);
     plan->key_header = plan_copy(maker, plan->key_header);
 }

@@ -11,7 +11,7 @@
  * it can be: it names providers of its own, and one that does not lead where it says is told of and
  * left out, since its work must not go to somebody else unasked.
  */
-enum { NOTES_MAX = 64 * 1024 }; // bytes
+enum { PLACE_MAX = 4096 }; // bytes
 
 // The kinds of work that have a name, and hermes-agent's for them.
 static const struct work {
@@ -34,17 +34,6 @@ static void add_slot(struct plan_maker *maker, const char *name, const char *mod
         (struct router_slot){plan_copy(maker, name), plan_copy(maker, model)};
 }
 
-// Kept, and nobody here asks for it: an owner who pays for a model should know.
-static void note_idle(struct plan_maker *maker, const struct option_pair *pair)
-{
-    for (size_t i = 0; i < ARRAY_LEN(works); i++)
-        if (strcmp(works[i].slot, pair->name) == 0 && !works[i].done)
-            plan_note(maker, pair->line,
-                      "router.slots.%s: this version does no such work; the model is for programs "
-                      "that send x-hermes-slot: %s and no model",
-                      pair->name, pair->name);
-}
-
 static void read_own(struct plan_maker *maker)
 {
     const struct option_map *map = &maker->source->router->slots;
@@ -55,10 +44,16 @@ static void read_own(struct plan_maker *maker)
     for (size_t i = 0; i < map->count && i < ROUTER_SLOTS_MAX; i++) {
         const struct option_pair *pair = &map->pairs[i];
         add_slot(maker, pair->name, pair->value);
-        if (!router_plan_find_own(maker->plan, span_of(pair->value), &match))
+        if (!router_plan_find_own(maker->plan, span_of(pair->value), &match)) {
             plan_no_model(&section, pair, span_of(pair->value));
-        else
-            note_idle(maker, pair);
+            continue;
+        }
+        for (size_t j = 0; j < ARRAY_LEN(works); j++) // an owner who pays for it should know
+            if (strcmp(works[j].slot, pair->name) == 0 && !works[j].done)
+                plan_note(maker, pair->line,
+                          "router.slots.%s: this version does no such work; the model is for "
+                          "programs that send x-hermes-slot: %s and no model",
+                          pair->name, pair->name);
     }
 }
 
@@ -129,11 +124,9 @@ void plan_note(struct plan_maker *maker, unsigned line, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(sentence, sizeof sentence, fmt, args);
     va_end(args);
-    BUF_AUTO notes = BUF_INIT(NOTES_MAX);
-    buf_append_text(&notes, maker->plan->notes);
-    buf_append_text(&notes, "note: ");
+    BUF_AUTO place = BUF_INIT(PLACE_MAX);
     if (line && maker->source->path)
-        buf_printf(&notes, "%s:%u: ", maker->source->path, line);
-    buf_printf(&notes, "%s\n", sentence);
-    maker->plan->notes = plan_copy(maker, buf_text(&notes));
+        buf_printf(&place, "%s:%u: ", maker->source->path, line);
+    maker->plan->notes =
+        plan_printf(maker, "%snote: %s%s\n", maker->plan->notes, buf_text(&place), sentence);
 }

@@ -1,5 +1,6 @@
 #include "router/plan/price.h"
 
+#include "base/mem.h"
 #include "codec/money.h"
 
 /*
@@ -16,11 +17,6 @@
 static int64_t at_least(int64_t value, int64_t least)
 {
     return value < least ? least : value;
-}
-
-static int64_t dearer(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
 }
 
 static int64_t or_else(int64_t price, int64_t other)
@@ -74,7 +70,7 @@ int64_t router_price_cost(const struct router_price *price, const struct router_
         term(or_else(price->request_pico, 0), 1),
         term(or_else(price->image_pico, 0), usage->images),
     };
-    return sum(terms, sizeof terms / sizeof terms[0]);
+    return sum(terms, ARRAY_LEN(terms));
 }
 
 // The most tokens that the prompt can have; -1 when nothing bounds them.
@@ -94,14 +90,14 @@ static int64_t input_bound(const struct router_price *price, const struct router
 {
     if (price->input_pico < 0)
         return -1;
-    int64_t token = dearer(price->input_pico, price->cache_write_pico);
-    token = dearer(token, price->cache_read_pico);
+    int64_t token = at_least(price->input_pico, price->cache_write_pico);
+    token = at_least(token, price->cache_read_pico);
     int64_t terms[] = {
         term(token, prompt_tokens(size)),
         term(or_else(price->request_pico, 0), 1),
         term(or_else(price->image_pico, 0), at_least(size->images, 0)),
     };
-    return sum(terms, sizeof terms / sizeof terms[0]);
+    return sum(terms, ARRAY_LEN(terms));
 }
 
 // Of one token in each of the answers.
@@ -109,17 +105,14 @@ static int64_t output_price(const struct router_price *price, const struct route
 {
     if (price->output_pico < 0)
         return -1;
-    return money_mul(dearer(price->output_pico, price->reasoning_pico), at_least(size->n, 1));
+    return money_mul(at_least(price->output_pico, price->reasoning_pico), at_least(size->n, 1));
 }
 
 // The most tokens that one answer can have; -1 when nothing bounds them.
 static int64_t output_tokens(const struct router_size *size)
 {
-    if (size->max_tokens < 0)
-        return size->max_output_tokens;
-    if (size->max_output_tokens >= 0 && size->max_output_tokens < size->max_tokens)
-        return size->max_output_tokens;
-    return size->max_tokens;
+    int64_t asked = size->max_tokens, can = size->max_output_tokens;
+    return asked < 0 || (can >= 0 && can < asked) ? can : asked;
 }
 
 int64_t router_price_bound(const struct router_price *price, const struct router_size *size)
@@ -128,7 +121,7 @@ int64_t router_price_bound(const struct router_price *price, const struct router
         input_bound(price, size),
         term(output_price(price, size), output_tokens(size)),
     };
-    return sum(terms, sizeof terms / sizeof terms[0]);
+    return sum(terms, ARRAY_LEN(terms));
 }
 
 int64_t router_price_affordable_tokens(const struct router_price *price,
