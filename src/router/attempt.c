@@ -52,7 +52,7 @@ void router_attempt_finish(struct router_call *call)
 static int64_t settle(struct router_call *call, const struct router_failure *failure,
                       bool cancelled)
 {
-    const struct router_usage *usage = &call->attempt.watch.usage;
+    const struct chat_usage *usage = &call->attempt.watch.usage;
     if (!call->attempt.settled)
         router_charge_settle(call, failure, cancelled);
     router_report_attempt(call, failure, cancelled);

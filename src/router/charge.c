@@ -371,8 +371,7 @@ static void price(struct router_call *call, const struct router_failure *failure
                   struct store_attempt *row)
 {
     struct router_attempt *attempt = &call->attempt;
-    struct router_usage *usage = &attempt->watch.usage;
-    usage->images = call->body.scan.parts.images;
+    struct chat_usage *usage = &attempt->watch.usage;
     if (call->operation == UPSTREAM_EMBEDDINGS && usage->completion_tokens < 0)
         usage->completion_tokens = 0;
     if (usage->cost_pico > MONEY_CALL_MAX) // then its tokens may still be true
@@ -383,7 +382,7 @@ static void price(struct router_call *call, const struct router_failure *failure
         attempt->price =
             router_price_of(call->router, attempt->deployment, attempt->edit.model, NULL);
     }
-    row->cost_pico = router_price_cost(&attempt->price, usage);
+    row->cost_pico = router_price_cost(&attempt->price, usage, call->body.scan.parts.images);
     if (row->cost_pico > MONEY_CALL_MAX)
         row->cost_pico = -1;
     row->source = usage->cost_pico >= 0 ? STORE_COST_PROVIDER : STORE_COST_PRICE;
@@ -411,7 +410,7 @@ void router_charge_settle(struct router_call *call, const struct router_failure 
     struct router_budget_claim claims[ROUTER_BUDGETS_PER_CALL];
     struct store_attempt row = row_of(call);
     if (failure && !watch->usage_whole)
-        attempt->watch.usage = (struct router_usage)ROUTER_USAGE_UNKNOWN;
+        attempt->watch.usage = (struct chat_usage)CHAT_USAGE_UNKNOWN;
     price(call, failure, &row);
     // A call may have been let in while nothing could be reserved, because it was to cost nothing,
     // and did. The sum of earlier spending may not be known yet: it is added later.

@@ -8,7 +8,7 @@
 #include "router/plan/price.h"
 
 static const struct router_price unknown_price = ROUTER_PRICE_UNKNOWN;
-static const struct router_usage unknown_usage = ROUTER_USAGE_UNKNOWN;
+static const struct chat_usage unknown_usage = CHAT_USAGE_UNKNOWN;
 
 static struct router_price plain(int64_t input, int64_t output)
 {
@@ -18,9 +18,9 @@ static struct router_price plain(int64_t input, int64_t output)
     return price;
 }
 
-static struct router_usage used(int64_t prompt, int64_t completion)
+static struct chat_usage used(int64_t prompt, int64_t completion)
 {
-    struct router_usage usage = unknown_usage;
+    struct chat_usage usage = unknown_usage;
     usage.prompt_tokens = prompt;
     usage.completion_tokens = completion;
     return usage;
@@ -30,49 +30,48 @@ static void test_cost(void **state)
 {
     (void)state;
     struct router_price price = plain(10, 100);
-    struct router_usage usage = used(1000, 50);
-    assert_int_equal(router_price_cost(&price, &usage), 10000 + 5000);
+    struct chat_usage usage = used(1000, 50);
+    assert_int_equal(router_price_cost(&price, &usage, -1), 10000 + 5000);
 
     // Parts of the prompt and of the completion cost as the whole does, until they have a price.
     usage.cached_tokens = 600;
     usage.cache_write_tokens = 100;
     usage.reasoning_tokens = 20;
-    assert_int_equal(router_price_cost(&price, &usage), 15000);
+    assert_int_equal(router_price_cost(&price, &usage, -1), 15000);
     price.cache_read_pico = 1;
     price.cache_write_pico = 12;
     price.reasoning_pico = 200;
-    assert_int_equal(router_price_cost(&price, &usage), 3000 + 600 + 1200 + 3000 + 4000);
+    assert_int_equal(router_price_cost(&price, &usage, -1), 3000 + 600 + 1200 + 3000 + 4000);
     price.cache_read_pico = 0;
-    assert_int_equal(router_price_cost(&price, &usage), 3000 + 1200 + 3000 + 4000);
+    assert_int_equal(router_price_cost(&price, &usage, -1), 3000 + 1200 + 3000 + 4000);
 
     price.request_pico = 7;
     price.image_pico = 1000;
-    assert_int_equal(router_price_cost(&price, &usage), -1); // how many images?
-    usage.images = 2;
-    assert_int_equal(router_price_cost(&price, &usage), 11200 + 7 + 2000);
+    assert_int_equal(router_price_cost(&price, &usage, -1), -1); // how many images?
+    assert_int_equal(router_price_cost(&price, &usage, 2), 11200 + 7 + 2000);
 
     usage.cost_pico = 0; // the provider's own figure, be it nothing
-    assert_int_equal(router_price_cost(&price, &usage), 0);
+    assert_int_equal(router_price_cost(&price, &usage, -1), 0);
     usage.cost_pico = 5;
-    assert_int_equal(router_price_cost(&unknown_price, &usage), 5);
+    assert_int_equal(router_price_cost(&unknown_price, &usage, -1), 5);
 }
 
 static void test_cost_unknown(void **state)
 {
     (void)state;
     struct router_price price = plain(10, 100);
-    struct router_usage usage = used(-1, 5);
-    assert_int_equal(router_price_cost(&price, &usage), -1);
+    struct chat_usage usage = used(-1, 5);
+    assert_int_equal(router_price_cost(&price, &usage, -1), -1);
     usage = used(5, -1);
-    assert_int_equal(router_price_cost(&price, &usage), -1);
+    assert_int_equal(router_price_cost(&price, &usage, -1), -1);
     usage = used(5, 0);
-    assert_int_equal(router_price_cost(&price, &usage), 50);
-    assert_int_equal(router_price_cost(&unknown_price, &usage), -1);
+    assert_int_equal(router_price_cost(&price, &usage, -1), 50);
+    assert_int_equal(router_price_cost(&unknown_price, &usage, -1), -1);
 
     struct router_price free_model = plain(0, 0);
-    assert_int_equal(router_price_cost(&free_model, &unknown_usage), 0);
+    assert_int_equal(router_price_cost(&free_model, &unknown_usage, -1), 0);
     struct router_price embedding = plain(10, -1);
-    assert_int_equal(router_price_cost(&embedding, &usage), 50);
+    assert_int_equal(router_price_cost(&embedding, &usage, -1), 50);
     assert_true(router_price_known(&price));
     assert_true(router_price_known(&free_model));
     assert_false(router_price_known(&embedding));
@@ -81,9 +80,9 @@ static void test_cost_unknown(void **state)
     usage = used(100, 10);
     usage.cached_tokens = 500;
     usage.reasoning_tokens = 30;
-    assert_int_equal(router_price_cost(&price, &usage), 5000 + 3000);
+    assert_int_equal(router_price_cost(&price, &usage, -1), 5000 + 3000);
     usage = used(INT64_MAX, 10);
-    assert_int_equal(router_price_cost(&price, &usage), INT64_MAX);
+    assert_int_equal(router_price_cost(&price, &usage, -1), INT64_MAX);
 }
 
 static struct router_size sized(int64_t bytes, int64_t max_tokens)

@@ -302,13 +302,13 @@ static void reads_what_it_says(void **state)
     free(whole);
 }
 
-static struct router_usage usage_of(const char *usage)
+static struct chat_usage usage_of(const char *usage)
 {
     char *body =
         mem_printf("{\"choices\":[{\"message\":{\"content\":\"a\"}}],\"usage\":%s}", usage);
     struct reply_watch w = watch_whole(body, "", false);
     assert_int_equal(reply_watch_end(&w, false), REPLY_PASS);
-    struct router_usage found = w.usage;
+    struct chat_usage found = w.usage;
     reply_watch_finish(&w);
     free(body);
     return found;

@@ -1,11 +1,8 @@
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "codec/json_write.h"
-#include "codec/money.h"
 #include "codec/sha256.h"
 #include "codec/url.h"
 #include "config/substitute.h"

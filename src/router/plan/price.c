@@ -48,7 +48,8 @@ static int64_t sum(const int64_t *terms, size_t count)
     return total;
 }
 
-int64_t router_price_cost(const struct router_price *price, const struct router_usage *usage)
+int64_t router_price_cost(const struct router_price *price, const struct chat_usage *usage,
+                          int64_t images)
 {
     if (usage->cost_pico >= 0)
         return usage->cost_pico;
@@ -68,7 +69,7 @@ int64_t router_price_cost(const struct router_price *price, const struct router_
         term(price->output_pico, completion),
         term(or_else(price->reasoning_pico, price->output_pico), reasoning),
         term(or_else(price->request_pico, 0), 1),
-        term(or_else(price->image_pico, 0), usage->images),
+        term(or_else(price->image_pico, 0), images),
     };
     return sum(terms, ARRAY_LEN(terms));
 }

@@ -3,7 +3,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "router/wire/usage.h"
+#include "llm/chat.h"
 
 /*
  * What a call costs, and what it can cost at most. Money is int64_t in picodollars (10^-12 USD),
@@ -45,9 +45,10 @@ enum {
 // Are both prices per token known, or the one for output with 0 of them to come?
 bool router_price_known(const struct router_price *price);
 
-// In pico; -1 when the provider said no cost and too little usage, or a price that matters is not
+// In pico, with so many images in the request; -1 when the provider said no cost and too little usage, or a price that matters is not
 // known. A count of which nothing was said costs nothing only where its price is 0. Saturates.
-int64_t router_price_cost(const struct router_price *price, const struct router_usage *usage);
+int64_t router_price_cost(const struct router_price *price, const struct chat_usage *usage,
+                          int64_t images);
 
 // An upper bound of what the call can cost, in pico; -1 when there is none: no price, no bound on
 // the output (neither by the request nor by the model), or something of unknown size is read.

@@ -1,7 +1,5 @@
 #include "router/route/fallback_iter.h"
 
-#include <string.h>
-
 #include "base/hash.h"
 #include "base/wait.h"
 #include "router/route/prng.h"

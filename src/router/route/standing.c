@@ -137,46 +137,34 @@ void router_standing_close(struct router_standing *standing,
         *until = until_ms;
 }
 
-// Is it a trouble of this model, or of all that the provider has behind the wildcard?
-static bool is_models_own(const struct router_standing_permit *permit,
-                          const struct router_failure *failure)
-{
-    return permit->model && failure->error != ROUTER_AUTHENTICATION &&
-           failure->error != ROUTER_PAYMENT && failure->error != ROUTER_API_CONNECTION;
-}
-
-static bool fail_model(struct router_standing *standing, const struct router_circuit_policy *policy,
-                       const struct router_standing_permit *permit,
-                       const struct router_failure *failure, int64_t now_ms)
-{
-    if (failure->upstream_status) // the provider itself is there
-        router_circuit_succeeded(&standing->circuit, &permit->circuit);
-    else
-        router_circuit_cancelled(&standing->circuit, &permit->circuit);
-    struct model *model = router_failure_counts(failure) ? note_model(standing, permit->model)
-                                                         : find_model(standing, permit->model);
-    return model &&
-           router_circuit_failed(&model->circuit, policy, failure, &permit->of_model, now_ms);
-}
-
 bool router_standing_failed(struct router_standing *standing,
                             const struct router_circuit_policy *policy,
                             const struct router_standing_permit *permit,
                             const struct router_failure *failure, int64_t now_ms)
 {
-    bool models_own = is_models_own(permit, failure);
+    // Is it a trouble of this model, or of all that the provider has behind the wildcard?
+    bool models_own = permit->model && failure->error != ROUTER_AUTHENTICATION &&
+                      failure->error != ROUTER_PAYMENT && failure->error != ROUTER_API_CONNECTION;
     bool may_pause = !policy->disabled && policy->own_cooldown_ms != 0;
+    bool counts = router_failure_counts(failure);
     struct router_standing_permit of_all = *permit;
     of_all.model = 0;
-    if (failure->retry_after_ms > 0 && router_failure_counts(failure) && may_pause)
+    if (failure->retry_after_ms > 0 && counts && may_pause)
         router_standing_close(standing, models_own ? permit : &of_all,
                               now_ms + failure->retry_after_ms);
-    if (models_own)
-        return fail_model(standing, policy, permit, failure, now_ms);
-    struct model *model = find_model(standing, permit->model);
-    if (model)
-        router_circuit_cancelled(&model->circuit, &permit->of_model);
-    return router_circuit_failed(&standing->circuit, policy, failure, &permit->circuit, now_ms);
+    struct model *model = models_own && counts ? note_model(standing, permit->model)
+                                               : find_model(standing, permit->model);
+    if (!models_own) {
+        if (model)
+            router_circuit_cancelled(&model->circuit, &permit->of_model);
+        return router_circuit_failed(&standing->circuit, policy, failure, &permit->circuit, now_ms);
+    }
+    if (failure->upstream_status) // the provider itself is there
+        router_circuit_succeeded(&standing->circuit, &permit->circuit);
+    else
+        router_circuit_cancelled(&standing->circuit, &permit->circuit);
+    return model &&
+           router_circuit_failed(&model->circuit, policy, failure, &permit->of_model, now_ms);
 }
 
 const struct router_circuit *router_standing_circuit(const struct router_standing *standing)

@@ -115,9 +115,9 @@ static int on_member(void *context, const struct member *member)
     return 0;
 }
 
-int reply_look_at(struct span text, struct reply_look *ret_look)
+int reply_look_at(struct span text, const struct chat_usage *usage, struct reply_look *ret_look)
 {
-    struct reply_look look = {.used = CHAT_USAGE_UNKNOWN};
+    struct reply_look look = {.used = *usage};
     const struct member_scan wanted = {on_member, &look, MEMBER_PATH_MAX, NULL};
     int r = member_scan_run(&wanted, text, &look.type, NULL);
     if (r < 0)

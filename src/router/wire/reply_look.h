@@ -23,8 +23,8 @@ struct reply_look {
     enum json_type type;
 };
 
-// As member_scan_run().
-int reply_look_at(struct span text, struct reply_look *ret_look);
+// As member_scan_run(). `usage` is what was told so far, to which the text may add.
+int reply_look_at(struct span text, const struct chat_usage *usage, struct reply_look *ret_look);
 
 // Could this event of a stream that flows say anything but a little more text? In doubt it could.
 bool reply_look_needed(struct span data);

@@ -67,18 +67,6 @@ static void note_string(char *to, size_t size, struct span raw)
         router_word_copy_json(to, size, json_root(&doc));
 }
 
-static void note_usage(struct router_usage *to, const struct chat_usage *from)
-{
-    const int64_t values[] = {from->prompt_tokens,    from->completion_tokens,
-                              from->cached_tokens,    from->cache_write_tokens,
-                              from->reasoning_tokens, from->cost_pico};
-    int64_t *const places[] = {&to->prompt_tokens,      &to->completion_tokens, &to->cached_tokens,
-                               &to->cache_write_tokens, &to->reasoning_tokens,  &to->cost_pico};
-    for (size_t i = 0; i < ARRAY_LEN(values); i++)
-        if (values[i] >= 0)
-            *places[i] = values[i];
-}
-
 // Takes over what the text said. False when it was a failure.
 bool reply_note(struct reply_watch *w, struct span text, const struct reply_look *look)
 {
@@ -86,7 +74,7 @@ bool reply_note(struct reply_watch *w, struct span text, const struct reply_look
     note_string(w->model, sizeof w->model, look->model);
     w->content |= look->content;
     if (look->usage) {
-        note_usage(&w->usage, &look->used);
+        w->usage = look->used;
         bool ends = look->finish != REPLY_FINISH_NONE || w->finish != REPLY_FINISH_NONE;
         w->usage_whole = w->shape == REPLY_WHOLE || !look->choices || (ends && w->answers <= 1);
     }

@@ -105,7 +105,7 @@ static enum fate look_at(struct reply_watch *w, struct span data)
     struct reply_look look;
     if (w->answers > 1)
         note_choices(w, data);
-    if (reply_look_at(data, &look) < 0) {
+    if (reply_look_at(data, &w->usage, &look) < 0) {
         if (w->state == REPLY_HELD)
             reply_fail(w, CHAT_MALFORMED, "the provider sent something that is not JSON");
         return FATE_PASS;
@@ -310,7 +310,7 @@ static void end_event(struct reply_watch *w)
     if (!plain_event_data(w, event, &data) && !event_data(w, event, &data))
         return;
     data = span_trim(data);
-    if (!span_is(data, "[DONE]") && reply_look_at(data, &look) < 0)
+    if (!span_is(data, "[DONE]") && reply_look_at(data, &w->usage, &look) < 0)
         return;
     size_t before = w->pieces.count;
     take_event(w, event);

@@ -10,10 +10,8 @@
 #include "router/wire/reply_watch.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 #include "base/mem.h"
-#include "llm/openai_error.h"
 #include "router/wire/reply_convert.h"
 #include "router/wire/reply_look.h"
 #include "router/wire/reply_stream.h"
@@ -24,7 +22,7 @@ void reply_watch_init(struct reply_watch *watch, enum reply_kind kind, bool drop
         .kind = kind,
         .drop_usage = drop_usage,
         .answers = 1,
-        .usage = ROUTER_USAGE_UNKNOWN,
+        .usage = CHAT_USAGE_UNKNOWN,
         .held = BUF_INIT(REPLY_WHOLE_MAX),
         .carry = BUF_INIT(REPLY_FIRST_MAX),
         .tail = BUF_INIT(REPLY_FIRST_MAX),
@@ -201,7 +199,7 @@ static void end_whole(struct reply_watch *w, bool cut)
             reply_fail(w, CHAT_INTERRUPTED, "the answer was cut off before its end");
         return;
     }
-    int r = reply_look_at(text, &look);
+    int r = reply_look_at(text, &w->usage, &look);
     if (r == -ENODATA)
         reply_fail(w, CHAT_INTERRUPTED, "the answer was cut off before its end");
     else if (r < 0)

@@ -10,7 +10,6 @@
 #include "llm/chat.h"
 #include "router/wire/failure.h"
 #include "router/wire/pieces.h"
-#include "router/wire/usage.h"
 
 /*
  * Watches the reply of an upstream go by. It is fed the head, the body in pieces of any size and
@@ -67,7 +66,7 @@ struct reply_watch {
                       // clients know: no further in-band error is needed
     bool torn;        // half an event was passed on
     enum reply_finish finish;
-    struct router_usage usage;
+    struct chat_usage usage;
     bool usage_whole; // it is of the whole answer; some tell in each chunk what it was up to there
     char id[REPLY_ID_MAX], model[REPLY_ID_MAX]; // "" where it did not say, or too long
     uint64_t bytes, events;                     // of the body so far

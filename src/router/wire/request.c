@@ -7,10 +7,7 @@
 #include "router/wire/request.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 
-#include "base/mem.h"
 #include "codec/json.h"
 #include "codec/json_write.h"
 

@@ -8,7 +8,6 @@
 #include "router/wire/request_scan.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 #include "base/mem.h"
 
