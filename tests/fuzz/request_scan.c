@@ -101,7 +101,6 @@ static void check_edit(struct router_body *body, unsigned choice)
     edit.model = choice & 1 ? SPAN_LITERAL("up/\"stream\"") : SPAN_ABSENT;
     edit.max_tokens = choice & 2 ? 77 : -1;
     edit.params = choice & 4 ? SPAN_LITERAL("{\"top_p\":0.5,\"max_tokens\":99}") : SPAN_ABSENT;
-    edit.include_usage = choice & 8;
     REQUIRE(router_body_edit(body, &edit, NULL) == 0);
     REQUIRE(body->parts.count <= ROUTER_PARTS_MAX);
     BUF_AUTO joined = BUF_INIT(2 * BODY_BYTES_MAX);

@@ -7,12 +7,11 @@
  * closer look. Names with escapes are overlooked here: nobody writes them, and what is lost is a
  * figure.
  */
-#include "router/wire/reply_look.h"
-
 #include "base/lanes.h"
 #include "base/mem.h"
 #include "llm/openai_usage.h"
 #include "router/wire/member_scan.h"
+#include "router/wire/reply_stream.h"
 
 /* One object */
 

@@ -12,7 +12,6 @@
 
 #include "base/lanes.h"
 #include "base/mem.h"
-#include "router/wire/reply_look.h"
 
 enum { BUFFER_KEPT_MAX = 64 * 1024 }; // bytes of a buffer that is empty
 

@@ -4,7 +4,6 @@
 
 #include "base/span.h"
 #include "llm/chat.h"
-#include "router/wire/reply_look.h"
 #include "router/wire/reply_watch.h"
 
 /*
@@ -13,6 +12,29 @@
  */
 
 #define REPLY_BOM "\xEF\xBB\xBF" // a byte order mark, which may stand before all
+
+/*
+ * What one JSON object of a reply says: a chunk of a stream or a whole answer, which differ only in
+ * "delta" and "message". Part of reply_watch.
+ */
+struct reply_look {
+    bool content;   // text, reasoning, a tool call, a refusal, sound, an image
+    bool error;     // perhaps: openai_find_error() is worth asking
+    bool error_top; // as the member "error" of the object itself
+    bool choices;   // there are some
+    bool usage;     // it is counted in `used`
+    bool failed;    // finish_reason "error"
+    enum reply_finish finish;
+    struct chat_usage used;
+    struct span id, model; // raw strings with their quotes, or absent
+    enum json_type type;
+};
+
+// As member_scan_run(). `usage` is what was told so far, to which the text may add.
+int reply_look_at(struct span text, const struct chat_usage *usage, struct reply_look *ret_look);
+
+// Could this event of a stream that flows say anything but a little more text? In doubt it could.
+bool reply_look_needed(struct span data);
 
 void reply_stream_feed(struct reply_watch *watch, struct span chunk);
 void reply_stream_take(struct reply_watch *watch, struct span text); // that begins with an event

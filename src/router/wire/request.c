@@ -70,21 +70,6 @@ static void read_usage_wish(struct router_body *body)
     body->refuses_usage = !wants;
 }
 
-static int read_wishes(struct router_body *body, struct error *err)
-{
-    int r = request_string(&body->scan, REQUEST_MODEL, &body->model, err);
-    if (r >= 0)
-        r = request_bool(&body->scan, REQUEST_STREAM, &body->stream, err);
-    if (r >= 0)
-        r = read_max_tokens(body, err);
-    if (r >= 0)
-        r = read_answers(body, err);
-    if (r < 0)
-        return r;
-    read_usage_wish(body);
-    return 0;
-}
-
 int router_body_init(struct router_body *body, struct buf *bytes, struct error *err)
 {
     *body = (struct router_body){
@@ -97,7 +82,17 @@ int router_body_init(struct router_body *body, struct buf *bytes, struct error *
     };
     *bytes = (struct buf)BUF_INIT(bytes->max);
     int r = request_scan_run(&body->scan, buf_span(&body->bytes), err);
-    return r < 0 ? r : read_wishes(body, err);
+    if (r >= 0)
+        r = request_string(&body->scan, REQUEST_MODEL, &body->model, err);
+    if (r >= 0)
+        r = request_bool(&body->scan, REQUEST_STREAM, &body->stream, err);
+    if (r >= 0)
+        r = read_max_tokens(body, err);
+    if (r >= 0)
+        r = read_answers(body, err);
+    if (r >= 0)
+        read_usage_wish(body);
+    return r < 0 ? r : 0;
 }
 
 void router_body_name_model(struct router_body *body, struct span name)
@@ -129,7 +124,6 @@ static void add_own(struct router_body *body, size_t from)
 struct editing {
     struct router_body *body;
     const struct router_edit *edit;
-    struct error *err;
     bool any;     // a member stands before
     bool bounded; // a bound of the output is in the body
 };
@@ -139,10 +133,10 @@ static bool is_bound(enum request_member which)
     return which == REQUEST_MAX_TOKENS || which == REQUEST_MAX_COMPLETION_TOKENS;
 }
 
-static bool is_removed(const struct router_edit *edit, enum request_member which)
+// OpenRouter's `models` and `route` name other models.
+static bool is_removed(enum request_member which)
 {
-    bool names_others = which == REQUEST_MODELS || which == REQUEST_ROUTE;
-    return request_member_is_private(which) || (names_others && !edit->keep_models);
+    return request_member_is_private(which) || which == REQUEST_MODELS || which == REQUEST_ROUTE;
 }
 
 static void write_string(struct buf *own, struct span text)
@@ -170,17 +164,6 @@ static void write_stream_options(struct buf *own, struct span raw)
         }
     }
     buf_append_char(own, '}');
-}
-
-// Writes the value that replaces that of the member; false when it stays.
-static bool write_model(struct editing *e)
-{
-    const struct router_body *body = e->body;
-    if (!e->edit->model.data ||
-        (!body->is_named_outside && span_equal(e->edit->model, buf_span(&body->model))))
-        return false;
-    write_string(&e->body->own, e->edit->model);
-    return true;
 }
 
 static bool write_bound(struct editing *e, enum request_member which)
@@ -218,21 +201,28 @@ static bool write_options(struct editing *e)
     struct router_body *body = e->body;
     struct span raw = request_raw(&body->scan, REQUEST_STREAM_OPTIONS);
     enum json_type type = request_type(&body->scan, REQUEST_STREAM_OPTIONS);
-    if (!body->stream || !e->edit->include_usage || body->wants_usage ||
-        raw.len > STREAM_OPTIONS_MAX || (type != JSON_NULL && type != JSON_OBJECT))
+    if (!body->stream || body->wants_usage || raw.len > STREAM_OPTIONS_MAX ||
+        (type != JSON_NULL && type != JSON_OBJECT))
         return false;
     write_stream_options(&body->own, type == JSON_OBJECT ? raw : SPAN_ABSENT);
     body->added_usage = true;
     return true;
 }
 
+// Writes the value that replaces that of the member; false when it stays.
 static bool write_value(struct editing *e, enum request_member which)
 {
-    if (which == REQUEST_MODEL)
-        return write_model(e);
+    struct router_body *body = e->body;
+    struct span model = e->edit->model;
     if (is_bound(which))
         return write_bound(e, which);
-    return which == REQUEST_STREAM_OPTIONS && write_options(e);
+    if (which == REQUEST_STREAM_OPTIONS)
+        return write_options(e);
+    if (which != REQUEST_MODEL || !model.data ||
+        (!body->is_named_outside && span_equal(model, buf_span(&body->model))))
+        return false;
+    write_string(&body->own, model);
+    return true;
 }
 
 // The members of the client that stay, with new values where they have some. Returns the offset
@@ -250,7 +240,7 @@ static size_t edit_members(struct editing *e)
             pieces_add(&body->parts, span_make(text, name_at));
             at = name_at;
         }
-        if (is_removed(e->edit, (enum request_member)found->which)) {
+        if (is_removed((enum request_member)found->which)) {
             at = end;
             continue;
         }
@@ -322,24 +312,13 @@ static void add_default_bound(struct editing *e, const struct member *member)
     e->bounded = true;
 }
 
-// A deployment that asks for several answers asks so for each prompt.
-static void count_answers(struct editing *e, const struct member *member)
-{
-    int64_t value, all;
-    if (!span_to_i64(member->value, &value) || value < 1)
-        return;
-    if (__builtin_mul_overflow(value, e->body->answers, &all))
-        all = INT64_MAX;
-    if (all > e->body->sent_answers)
-        e->body->sent_answers = all;
-}
-
 static int add_param(void *context, const struct member *member)
 {
     struct editing *e = context;
     enum request_member which = request_member_of(member->names[0]);
+    int64_t value, all;
     // One that was left out is as good as none: then the deployment's own counts.
-    if (client_has(&e->body->scan, member->names[0], which) && !is_removed(e->edit, which))
+    if (client_has(&e->body->scan, member->names[0], which) && !is_removed(which))
         return 0;
     if (is_bound(which)) {
         add_default_bound(e, member);
@@ -347,14 +326,20 @@ static int add_param(void *context, const struct member *member)
     }
     if (which == REQUEST_MODEL || which == REQUEST_STREAM || which == REQUEST_STREAM_OPTIONS)
         return 0; // these are not a deployment's to say
-    if (which == REQUEST_N || which == REQUEST_BEST_OF)
-        count_answers(e, member);
+    if ((which == REQUEST_N || which == REQUEST_BEST_OF) && span_to_i64(member->value, &value)) {
+        // A deployment that asks for several answers asks so for each prompt.
+        if (__builtin_mul_overflow(value, e->body->answers, &all))
+            all = INT64_MAX;
+        if (value > 0 && all > e->body->sent_answers)
+            e->body->sent_answers = all;
+    }
     begin_member(e, member->names[0]);
     buf_append_span(&e->body->own, member->value);
     return 0;
 }
 
-static int add_members(struct editing *e)
+// False: the deployment's parameters are none.
+static bool add_members(struct editing *e)
 {
     struct router_body *body = e->body;
     const struct router_edit *edit = e->edit;
@@ -365,20 +350,20 @@ static int add_members(struct editing *e)
         write_string(&body->own, edit->model);
     }
     if (edit->params.len > 2 &&
-        (member_scan_run(&wanted, edit->params, &type, e->err) < 0 || type != JSON_OBJECT))
-        return error_set(e->err, -EINVAL, "the deployment's parameters are not a JSON object");
+        (member_scan_run(&wanted, edit->params, &type, NULL) < 0 || type != JSON_OBJECT))
+        return false;
     if (edit->max_tokens >= 0 && !e->bounded) {
         begin_member(e, bound_name(edit));
         buf_printf(&body->own, "%lld", (long long)edit->max_tokens);
         body->sent_max_tokens = edit->max_tokens;
         body->capped = true;
     }
-    if (body->stream && edit->include_usage && !body->scan.at[REQUEST_STREAM_OPTIONS]) {
+    if (body->stream && !body->scan.at[REQUEST_STREAM_OPTIONS]) {
         begin_member(e, SPAN_LITERAL("stream_options"));
         write_stream_options(&body->own, SPAN_ABSENT);
         body->added_usage = true;
     }
-    return 0;
+    return true;
 }
 
 // More pieces than anybody sends at once become one.
@@ -399,30 +384,22 @@ static int join_parts(struct router_body *body, struct error *err)
     return 0;
 }
 
-// Room for all that one edit may write, so that `own` does not move under its spans.
-static int reserve_own(struct router_body *body, const struct router_edit *edit, struct error *err)
+int router_body_edit(struct router_body *body, const struct router_edit *edit, struct error *err)
 {
+    struct editing e = {body, edit, false, false};
     size_t options = request_raw(&body->scan, REQUEST_STREAM_OPTIONS).len;
+    // Room for all that one edit may write, so that `own` does not move under its spans.
     size_t need = 6 * edit->model.len + edit->params.len + 1024 +
                   (options <= STREAM_OPTIONS_MAX ? options : 0);
+    pieces_clear(&body->parts);
+    body->added_usage = body->capped = false;
+    body->sent_max_tokens = -1;
+    body->sent_answers = body->answers;
     buf_clear(&body->own);
     if (need > ROUTER_EDIT_MAX)
         return error_set(err, -EMSGSIZE, "the deployment adds more than %d bytes", ROUTER_EDIT_MAX);
     if (!buf_reserve(&body->own, need))
         return error_set(err, -ENOMEM, "out of memory for a request");
-    return 0;
-}
-
-int router_body_edit(struct router_body *body, const struct router_edit *edit, struct error *err)
-{
-    struct editing e = {body, edit, err, false, false};
-    pieces_clear(&body->parts);
-    body->added_usage = body->capped = false;
-    body->sent_max_tokens = -1;
-    body->sent_answers = body->answers;
-    int r = reserve_own(body, edit, err);
-    if (r < 0)
-        return r;
 
     const struct span text = body->scan.text;
     size_t at = edit_members(&e);
@@ -431,9 +408,8 @@ int router_body_edit(struct router_body *body, const struct router_edit *edit, s
         pieces_add(&body->parts, span_make(text.data, at));
     }
     size_t before = body->own.len;
-    r = add_members(&e);
-    if (r < 0)
-        return r;
+    if (!add_members(&e))
+        return error_set(err, -EINVAL, "the deployment's parameters are not a JSON object");
     add_own(body, before);
     pieces_add(&body->parts, span_skip(text, at));
     return body->parts.count > ROUTER_PARTS_MAX ? join_parts(body, err) : 0;

@@ -48,13 +48,11 @@ struct router_edit {
     struct span params;       // JSON object of members to add where the client has none; or absent
     int64_t max_tokens;       // at most so many; -1: as the client wrote it
     bool is_completion_bound; // a bound that is added is max_completion_tokens, else max_tokens
-    bool include_usage;       // ask for the usage of a stream
-    bool keep_models;         // pass on OpenRouter's `models` and `route`, which name other models
 };
 
-#define ROUTER_EDIT_INIT                             \
-    {                                                \
-        {NULL, 0}, {NULL, 0}, -1, false, true, false \
+#define ROUTER_EDIT_INIT                \
+    {                                   \
+        {NULL, 0}, {NULL, 0}, -1, false \
     }
 
 // Takes the bytes over and leaves *bytes empty. Errors are the client's: as of request_scan_run(),
