@@ -62,6 +62,10 @@ int router_plan_create(const struct router_plan_source *source, struct router_pl
                                .source = source,
                                .lines = ret_errors,
                                .first = ERROR_INIT};
+    const struct router_config *config = source->router;
+    maker.router = (struct plan_section){&maker, "router_settings", config->router_settings, 0};
+    maker.litellm = (struct plan_section){&maker, "litellm_settings", config->litellm_settings, 0};
+    maker.general = (struct plan_section){&maker, "general_settings", config->general_settings, 0};
     memory->references = 1;
     memory->plan.notes = "";
     memory->model = plan_copy(&maker, source->llm->model);

@@ -176,7 +176,6 @@ static void tell_unpriced(struct plan_maker *maker)
 void plan_read_budgets(struct plan_maker *maker)
 {
     const struct router_config *config = maker->source->router;
-    const struct plan_section litellm = {maker, "litellm_settings", config->litellm_settings, 0};
     struct router_budget_rule whole = {.name = "max_budget", .match = "*"}; // LiteLLM's own
     size_t count = model_list_length(&config->budgets);
     struct router_budget_rule *rules = plan_alloc(maker, (ROUTER_BUDGETS_MAX + 1) * sizeof *rules);
@@ -185,10 +184,10 @@ void plan_read_budgets(struct plan_maker *maker)
         plan_error(maker, 0, "router.budgets: it has more than %d entries", ROUTER_BUDGETS_MAX);
         return;
     }
-    if (plan_find_pair(&litellm, "max_budget")) {
-        read_period(&litellm, "budget_duration", &whole.period);
-        if (read_cap(&litellm, "max_budget", &whole.cap_pico))
-            add_rule(maker, rules, &litellm, &whole);
+    if (plan_find_pair(&maker->litellm, "max_budget")) {
+        read_period(&maker->litellm, "budget_duration", &whole.period);
+        if (read_cap(&maker->litellm, "max_budget", &whole.cap_pico))
+            add_rule(maker, rules, &maker->litellm, &whole);
     }
     for (size_t i = 0; i < count; i++)
         read_rule(maker, rules, i);

@@ -36,23 +36,17 @@ static const char *read_name(const struct plan_section *section, const struct op
     return NULL;
 }
 
-static struct plan_section router_section(struct plan_maker *maker)
-{
-    return (struct plan_section){maker, "router_settings", maker->source->router->router_settings,
-                                 0};
-}
-
 void plan_read_aliases(struct plan_maker *maker)
 {
-    const struct plan_section section = router_section(maker);
-    const struct option_pair *pair = plan_find_pair(&section, "model_group_alias");
+    const struct plan_section *section = &maker->router;
+    const struct option_pair *pair = plan_find_pair(section, "model_group_alias");
     JSON_AUTO doc = JSON_INIT;
     struct json_value key, value;
-    if (!read_json(&section, pair, &doc))
+    if (!read_json(section, pair, &doc))
         return;
     size_t count = json_count(json_root(&doc));
     if (json_type(json_root(&doc)) != JSON_OBJECT || count > ROUTER_ALIASES_MAX) {
-        plan_pair_error(&section, pair, "it must be a mapping of at most %d names",
+        plan_pair_error(section, pair, "it must be a mapping of at most %d names",
                         ROUTER_ALIASES_MAX);
         return;
     }
@@ -62,8 +56,8 @@ void plan_read_aliases(struct plan_maker *maker)
     while (json_iter_next(&it, &key, &value)) { // "alias: name", or "alias: {model, hidden}"
         struct router_alias *alias = &aliases[maker->plan->alias_count];
         bool whole = json_type(value) == JSON_OBJECT;
-        alias->name = read_name(&section, pair, key);
-        alias->target = read_name(&section, pair, whole ? json_get(value, "model") : value);
+        alias->name = read_name(section, pair, key);
+        alias->target = read_name(section, pair, whole ? json_get(value, "model") : value);
         if (whole)
             json_bool(json_get(value, "hidden"), &alias->hidden);
         maker->plan->alias_count += alias->name && alias->target;
@@ -72,8 +66,8 @@ void plan_read_aliases(struct plan_maker *maker)
 
 void plan_check_aliases(struct plan_maker *maker)
 {
-    const struct plan_section section = router_section(maker);
-    const struct option_pair *pair = plan_find_pair(&section, "model_group_alias");
+    const struct plan_section *section = &maker->router;
+    const struct option_pair *pair = plan_find_pair(section, "model_group_alias");
     struct router_match match;
     for (size_t i = 0; i < maker->plan->alias_count; i++) {
         const struct router_alias *alias = &maker->plan->aliases[i];
@@ -83,12 +77,12 @@ void plan_check_aliases(struct plan_maker *maker)
         for (size_t j = 0; j < maker->plan->alias_count; j++)
             is_alias |= strcmp(maker->plan->aliases[j].name, alias->target) == 0;
         if (is_alias)
-            plan_pair_error(&section, pair,
+            plan_pair_error(section, pair,
                             "\"%.60s\" leads to \"%.60s\", which is an alias too; name a model of "
                             "model_list",
                             alias->name, alias->target);
         else
-            plan_no_model(&section, pair, span_of(alias->target));
+            plan_no_model(section, pair, span_of(alias->target));
     }
 }
 
@@ -221,17 +215,15 @@ static void read_list(const struct reading *reading)
 }
 
 // The setting of that name: of router_settings, else of litellm_settings.
-static bool find_setting(struct plan_maker *maker, const char *name, struct plan_section *section,
-                         const struct option_pair **ret_pair)
+static bool find_setting(const struct plan_maker *maker, const char *name, struct reading *reading)
 {
-    *section = router_section(maker);
-    *ret_pair = plan_find_pair(section, name);
-    if (!*ret_pair) {
-        *section = (struct plan_section){maker, "litellm_settings",
-                                         maker->source->router->litellm_settings, 0};
-        *ret_pair = plan_find_pair(section, name);
-    }
-    return *ret_pair;
+    reading->section = &maker->router;
+    reading->pair = plan_find_pair(reading->section, name);
+    if (reading->pair)
+        return true;
+    reading->section = &maker->litellm;
+    reading->pair = plan_find_pair(reading->section, name);
+    return reading->pair;
 }
 
 void plan_read_chains(struct plan_maker *maker)
@@ -239,20 +231,18 @@ void plan_read_chains(struct plan_maker *maker)
     static const char *const names[ROUTER_CHAIN_KINDS] = {"fallbacks", "context_window_fallbacks",
                                                           "content_policy_fallbacks"};
     for (size_t kind = 0; kind < ROUTER_CHAIN_KINDS; kind++) {
-        struct plan_section section;
-        struct reading reading = {.section = &section, .kind = (enum router_chain_kind)kind};
+        struct reading reading = {.kind = (enum router_chain_kind)kind};
         reading.chains = plan_alloc(maker, ROUTER_CHAINS_MAX * sizeof *reading.chains);
         maker->plan->chains[kind] = reading.chains;
-        if (find_setting(maker, names[kind], &section, &reading.pair)) {
+        if (find_setting(maker, names[kind], &reading)) {
             maker->plan->chains_set[kind] = true;
             read_list(&reading);
         }
         JSON_AUTO doc = JSON_INIT;
-        if (kind != ROUTER_CHAIN_GENERAL ||
-            !find_setting(maker, "default_fallbacks", &section, &reading.pair))
+        if (kind != ROUTER_CHAIN_GENERAL || !find_setting(maker, "default_fallbacks", &reading))
             continue;
         maker->plan->chains_set[kind] = true;
-        if (read_json(&section, reading.pair, &doc))
+        if (read_json(reading.section, reading.pair, &doc))
             add_chain(&reading, "*", json_root(&doc));
     }
 }

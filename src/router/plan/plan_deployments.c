@@ -88,45 +88,26 @@ static int find_endpoint(const struct llm_config *llm, const struct deployment *
     return check_endpoint(endpoint, err);
 }
 
+// Where it could not be found out: what stands there, for people and labels.
 static void set_endpoint(struct plan_maker *maker, const struct endpoint *endpoint,
+                         const struct deployment *entry, const struct error *err,
                          struct router_deployment *d)
 {
-    d->format = endpoint->format;
-    d->provider = plan_copy(maker, endpoint->provider);
-    d->model = plan_copy(maker, endpoint->model);
-    d->base_url = plan_own(maker, endpoint_url(endpoint));
-    d->api_key = plan_copy(maker, endpoint->api_key);
-}
-
-// Where it could not be found out: what stands there, for people and labels.
-static void set_unknown(struct plan_maker *maker, const struct deployment *entry,
-                        const struct error *err, struct router_deployment *d)
-{
-    struct span rest = span_of(entry->model ? entry->model : "");
-    bool slash = rest.data && strchr(rest.data, '/');
-    struct span prefix = slash ? span_cut(&rest, '/') : SPAN_LITERAL("");
+    struct span rest = span_of(entry->model ? entry->model : ""), prefix = SPAN_LITERAL("");
+    if (err->code == 0) {
+        d->format = endpoint->format;
+        d->provider = plan_copy(maker, endpoint->provider);
+        d->model = plan_copy(maker, endpoint->model);
+        d->base_url = plan_own(maker, endpoint_url(endpoint));
+        d->api_key = plan_copy(maker, endpoint->api_key);
+        return;
+    }
+    if (memchr(rest.data, '/', rest.len))
+        prefix = span_cut(&rest, '/');
     d->trouble = plan_copy(maker, err->text);
     d->provider = entry->provider ? plan_copy(maker, entry->provider) : plan_text(maker, prefix);
     d->model = plan_text(maker, rest);
     d->base_url = plan_copy(maker, entry->api_base ? entry->api_base : "");
-}
-
-static void read_endpoint(const struct plan_section *section, const struct deployment *entry,
-                          struct router_deployment *d)
-{
-    struct plan_maker *maker = section->maker;
-    struct endpoint endpoint = {.provider = "", .base_url = "", .listed = true};
-    struct error err = ERROR_INIT;
-    if (find_endpoint(maker->source->llm, entry, &endpoint, &err) == 0)
-        set_endpoint(maker, &endpoint, d);
-    else
-        set_unknown(maker, entry, &err, d);
-    plan_read_headers(section, &endpoint, d);
-}
-
-static void add_part(struct sha256 *hash, const char *text)
-{
-    sha256_add(hash, span_make(text, strlen(text) + 1));
 }
 
 // The same entry has the same id in every process and after every restart; a second one like it
@@ -135,17 +116,15 @@ static const char *make_id(struct plan_maker *maker, const struct router_deploym
                            const char *group)
 {
     char text[SHA256_HEX_SIZE], number[32];
+    const char *const parts[] = {number, group, d->litellm_name, d->base_url, d->params};
     size_t again = 0;
     bool taken = true;
     while (taken) {
         struct sha256 hash;
         sha256_init(&hash);
         snprintf(number, sizeof number, "%zu", again++);
-        add_part(&hash, number);
-        add_part(&hash, group);
-        add_part(&hash, d->litellm_name);
-        add_part(&hash, d->base_url);
-        add_part(&hash, d->params);
+        for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+            sha256_add(&hash, span_make(parts[i], strlen(parts[i]) + 1));
         sha256_end_hex(&hash, text);
         taken = false;
         for (size_t i = 0; i < maker->plan->deployment_count; i++)
@@ -171,29 +150,26 @@ static void read_id(const struct plan_section *section, struct router_deployment
     d->id = plan_copy(maker, id);
 }
 
-static struct router_group *group_named(struct plan_maker *maker, const char *name)
-{
-    for (size_t i = 0; i < maker->plan->group_count; i++)
-        if (strcmp(maker->groups[i].name, name) == 0)
-            return &maker->groups[i];
-    struct router_group *group = &maker->groups[maker->plan->group_count++];
-    group->name = plan_copy(maker, name);
-    group->wildcard = strchr(name, '*');
-    return group;
-}
-
 // Takes the filled deployment over, into the group of that name.
 static struct router_group *add_deployment(struct plan_maker *maker, const char *group,
                                            struct router_deployment *d)
 {
-    struct router_group *into = group_named(maker, group);
-    d->index = maker->plan->deployment_count;
+    struct router_plan *plan = maker->plan;
+    struct router_group *into = maker->groups;
+    while (into < maker->groups + plan->group_count && strcmp(into->name, group) != 0)
+        into++;
+    if (into == maker->groups + plan->group_count) {
+        plan->group_count++;
+        into->name = plan_copy(maker, group);
+        into->wildcard = strchr(group, '*');
+    }
+    d->index = plan->deployment_count;
     d->group = (size_t)(into - maker->groups);
     if (!d->id)
         d->id = make_id(maker, d, group);
     into->count++;
     into->usable |= !d->trouble;
-    maker->deployments[maker->plan->deployment_count++] = *d;
+    maker->deployments[plan->deployment_count++] = *d;
     return into;
 }
 
@@ -237,10 +213,14 @@ static void read_deployment(struct plan_maker *maker, size_t index)
     section.pairs = model_list_pairs(list, index, &section.skip);
     struct deployment entry = model_list_at(list, index);
     struct router_deployment d = defaults;
+    struct endpoint endpoint = {.provider = "", .base_url = "", .listed = true};
+    struct error err = ERROR_INIT;
     if (check_name(&section, &entry) < 0)
         return;
     d.litellm_name = plan_copy(maker, entry.model ? entry.model : "");
-    read_endpoint(&section, &entry, &d);
+    find_endpoint(maker->source->llm, &entry, &endpoint, &err);
+    set_endpoint(maker, &endpoint, &entry, &err, &d);
+    plan_read_headers(&section, &endpoint, &d);
     plan_read_entry(&section, &d);
     add_known_price(&d);
     read_id(&section, &d);
@@ -261,13 +241,10 @@ static struct router_group *add_chosen(struct plan_maker *maker, const char *gro
     int r = endpoint_choose(&without, &endpoint, &err);
     without.model = "*"; // where none is chosen, whoever asks says which
     if (r < 0 && !(model && *model) && endpoint_choose(&without, &endpoint, NULL) == 0)
-        r = 0;
-    if (r == 0)
-        r = check_endpoint(&endpoint, &err);
-    if (r == 0)
-        set_endpoint(maker, &endpoint, &d);
-    else
-        set_unknown(maker, &(struct deployment){.model = model}, &err, &d);
+        err.code = 0;
+    if (err.code == 0)
+        check_endpoint(&endpoint, &err);
+    set_endpoint(maker, &endpoint, &(struct deployment){.model = model}, &err, &d);
     if (strchr(group, '*') && d.format)
         d.model = "*";
     d.litellm_name = d.model;
@@ -279,19 +256,6 @@ static struct router_group *add_chosen(struct plan_maker *maker, const char *gro
     plan_read_headers(&(struct plan_section){.maker = maker}, &endpoint, &d);
     add_known_price(&d);
     return add_deployment(maker, group, &d);
-}
-
-// The members of each group, in the order of the deployments.
-static void fill_groups(struct plan_maker *maker)
-{
-    for (size_t i = 0; i < maker->plan->group_count; i++) {
-        struct router_group *group = &maker->groups[i];
-        size_t *members = plan_alloc(maker, group->count * sizeof *members), count = 0;
-        for (size_t j = 0; j < maker->plan->deployment_count; j++)
-            if (maker->deployments[j].group == i)
-                members[count++] = j;
-        group->members = members;
-    }
 }
 
 void plan_read_deployments(struct plan_maker *maker)
@@ -328,7 +292,14 @@ void plan_add_own(struct plan_maker *maker)
     if (!router_plan_find_own(maker->plan, offline, &match) ||
         maker->plan->groups[match.group].wildcard)
         add_chosen(maker, "offline", "offline")->internal = true;
-    fill_groups(maker);
+    for (size_t i = 0; i < maker->plan->group_count; i++) {
+        struct router_group *group = &maker->groups[i];
+        size_t *members = plan_alloc(maker, group->count * sizeof *members), count = 0;
+        for (size_t j = 0; j < maker->plan->deployment_count; j++)
+            if (maker->deployments[j].group == i)
+                members[count++] = j;
+        group->members = members;
+    }
 }
 
 bool router_deployment_price_is_listed(const struct router_deployment *d)

@@ -22,10 +22,19 @@ static inline struct plan_memory *plan_memory_of(const struct router_plan *plan)
     return CONTAINER_OF((struct router_plan *)plan, struct plan_memory, plan);
 }
 
+// A part of a tree in which settings are looked up by their names.
+struct plan_section {
+    struct plan_maker *maker;
+    const char *shown; // before the names, in sentences: "router_settings"
+    struct option_map pairs;
+    size_t skip; // bytes of the pairs' names
+};
+
 struct plan_maker {
     struct plan_memory *memory;
     struct router_plan *plan; // of `memory`
     const struct router_plan_source *source;
+    struct plan_section router, litellm, general; // LiteLLM's
     // What `plan` shows as const.
     struct router_deployment *deployments;
     struct router_group *groups;
@@ -50,14 +59,6 @@ void plan_error(struct plan_maker *maker, unsigned line, const char *fmt, ...)
 // Worth knowing, and no mistake: a line of plan->notes.
 void plan_note(struct plan_maker *maker, unsigned line, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-
-// A part of a tree in which settings are looked up by their names.
-struct plan_section {
-    struct plan_maker *maker;
-    const char *shown; // before the names, in sentences: "router_settings"
-    struct option_map pairs;
-    size_t skip; // bytes of the pairs' names
-};
 
 // NULL: it is not there.
 const struct option_pair *plan_find_pair(const struct plan_section *section, const char *name);

@@ -154,9 +154,7 @@ void plan_read_settings(struct plan_maker *maker)
     struct router_plan *plan = maker->plan;
     struct error err = ERROR_INIT;
     bool metrics_key = true;
-    const struct plan_section litellm = {maker, "litellm_settings", config->litellm_settings, 0};
-    const struct plan_section router = {maker, "router_settings", config->router_settings, 0};
-    const struct plan_section general = {maker, "general_settings", config->general_settings, 0};
+    const struct plan_section *litellm = &maker->litellm;
     plan->num_retries = DEFAULT_RETRIES;
     plan->max_fallbacks = DEFAULT_FALLBACKS;
     plan->cooldown_ms = ROUTER_COOLDOWN_MS;
@@ -166,17 +164,17 @@ void plan_read_settings(struct plan_maker *maker)
     plan->timezone = "UTC";
     plan->max_body = config->max_body;
     maker->default_parallel = -1;
-    read_failure(&litellm);
-    plan_read_time(&litellm, "request_timeout", 1, TIME_MAX_MS, &plan->timeout_ms);
-    plan_read_text(&litellm, "timezone", &plan->timezone);
-    plan_read_bool(&litellm, "require_auth_for_metrics_endpoint", &metrics_key);
-    if (plan_find_pair(&litellm, "require_auth_for_metrics_endpoint"))
+    read_failure(litellm);
+    plan_read_time(litellm, "request_timeout", 1, TIME_MAX_MS, &plan->timeout_ms);
+    plan_read_text(litellm, "timezone", &plan->timezone);
+    plan_read_bool(litellm, "require_auth_for_metrics_endpoint", &metrics_key);
+    if (plan_find_pair(litellm, "require_auth_for_metrics_endpoint"))
         plan->metrics_key = metrics_key;
-    read_router(&router);
-    read_general(&general);
+    read_router(&maker->router);
+    read_general(&maker->general);
     read_own(maker);
     // Days and months of budgets begin by it, so a name that means nothing is no matter of taste.
-    const struct option_pair *zone = plan_find_pair(&litellm, "timezone");
+    const struct option_pair *zone = plan_find_pair(litellm, "timezone");
     bool ours = !zone || plan->timezone != zone->value;
     if (zone_find(span_of(plan->timezone), &plan->zone, &err) < 0)
         plan_error(maker, ours ? 0 : zone->line, "%s.timezone: %s",

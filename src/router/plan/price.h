@@ -20,10 +20,7 @@ struct router_price {
     int64_t image_pico;       // per image sent; -1: nothing, its tokens are all that counts
 };
 
-#define ROUTER_PRICE_UNKNOWN       \
-    {                              \
-        -1, -1, -1, -1, -1, -1, -1 \
-    }
+#define ROUTER_PRICE_UNKNOWN ((struct router_price){-1, -1, -1, -1, -1, -1, -1})
 
 // What is known of a call before it is made.
 struct router_size {

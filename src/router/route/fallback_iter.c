@@ -193,18 +193,6 @@ static void begin_list(struct router_fallback_iter *iter, const struct router_fa
     iter->levels[iter->depth++] = (struct router_fallback_level){chain, 0};
 }
 
-static void enter(struct router_fallback_iter *iter, const struct router_target *target)
-{
-    iter->target = *target;
-    iter->visited[iter->visited_count++] = (uint32_t)target->group;
-    iter->fallbacks++;
-    iter->retries = 0;
-    iter->max_retries = 0;
-    iter->again = ROUTER_NONE;
-    iter->not_before_ms = 0;
-    iter->entered = false;
-}
-
 // To the next group of the innermost list that has one left; false: there is none.
 static bool next_group(struct router_fallback_iter *iter)
 {
@@ -214,7 +202,14 @@ static bool next_group(struct router_fallback_iter *iter)
             const struct router_target *target = &level->chain->targets[level->next++];
             if (is_visited(iter, target) || iter->visited_count >= ROUTER_ATTEMPTS_MAX)
                 continue;
-            enter(iter, target);
+            iter->target = *target;
+            iter->visited[iter->visited_count++] = (uint32_t)target->group;
+            iter->fallbacks++;
+            iter->retries = 0;
+            iter->max_retries = 0;
+            iter->again = ROUTER_NONE;
+            iter->not_before_ms = 0;
+            iter->entered = false;
             return true;
         }
         iter->depth--;
@@ -409,17 +404,6 @@ const struct router_failure *router_fallback_failure(const struct router_fallbac
     return &iter->first;
 }
 
-static void list_available(const struct router_chain *chain, struct buf *out)
-{
-    if (!chain) {
-        buf_append_text(out, "None");
-        return;
-    }
-    for (size_t i = 0; i < chain->count; i++)
-        buf_printf(out, "%s'%s'", i ? ", " : "[", chain->targets[i].name);
-    buf_append_text(out, chain->count ? "]" : "[]");
-}
-
 void router_fallback_message(const struct router_fallback_iter *iter, struct span provider,
                              struct buf *out)
 {
@@ -428,7 +412,9 @@ void router_fallback_message(const struct router_fallback_iter *iter, struct spa
         return;
     buf_printf(out, ". Received Model Group=%s\nAvailable Model Group Fallbacks=",
                iter->request.target.name);
-    list_available(iter->available, out);
+    for (size_t i = 0; iter->available && i < iter->available->count; i++)
+        buf_printf(out, "%s'%s'", i ? ", " : "[", iter->available->targets[i].name);
+    buf_append_text(out, !iter->available ? "None" : iter->available->count ? "]" : "[]");
     if (iter->fallbacks > 0) {
         buf_append_text(out, "\nError doing the fallback: ");
         router_failure_message(&iter->last, SPAN_ABSENT, out);

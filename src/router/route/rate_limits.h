@@ -18,10 +18,7 @@ struct router_rate_limits {
     int64_t retry_after_ms;                     // a duration
 };
 
-#define ROUTER_RATE_LIMITS_INIT \
-    {                           \
-        -1, -1, -1, -1, -1      \
-    }
+#define ROUTER_RATE_LIMITS_INIT ((struct router_rate_limits){-1, -1, -1, -1, -1})
 
 // Takes one header in, names in any case; false when it is none of these or says nothing readable.
 // When a limit resets may be said as "6m0s", "1.5s", "120ms" (OpenAI), seconds, an instant in

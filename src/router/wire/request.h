@@ -50,10 +50,7 @@ struct router_edit {
     bool is_completion_bound; // a bound that is added is max_completion_tokens, else max_tokens
 };
 
-#define ROUTER_EDIT_INIT                \
-    {                                   \
-        {NULL, 0}, {NULL, 0}, -1, false \
-    }
+#define ROUTER_EDIT_INIT ((struct router_edit){.max_tokens = -1})
 
 // Takes the bytes over and leaves *bytes empty. Errors are the client's: as of request_scan_run(),
 // and -EINVAL when a member that matters has an impossible value; the body is to be finished then
