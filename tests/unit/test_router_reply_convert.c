@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "router/wire/reply_convert.h"
+#include "router/wire/reply_stream.h"
 
 #define DONE "data: [DONE]\n\n"
 #define USAGE "{\"prompt_tokens\":1,\"cost\":1.0e-3}"

@@ -155,7 +155,7 @@ void router_metrics_level(struct router_metrics *m, enum router_level level, int
         *m->levels[level] = value;
 }
 
-static void find_fixed_slots(struct router_metrics *m)
+struct router_metrics *router_metrics_create(struct metrics *metrics)
 {
     static const enum router_family single[] = {
         [ROUTER_LEVEL_IN_FLIGHT] = FAMILY_IN_FLIGHT,
@@ -163,7 +163,10 @@ static void find_fixed_slots(struct router_metrics *m)
         [ROUTER_LEVEL_HELD_BYTES] = FAMILY_HELD_BYTES,
         [ROUTER_LEVEL_LEDGER_LAG] = FAMILY_LEDGER_LAG,
     };
+    struct router_metrics *m = mem_new(struct router_metrics);
     struct router_labels labels = {0};
+    router_families_init(metrics, m->families);
+    m->cache = series_cache_create(m->families);
     for (size_t i = 0; i < ARRAY_LEN(single); i++)
         m->levels[i] = router_series(m->families, single[i], &labels);
     m->queue_time = router_histogram(m->families, FAMILY_QUEUE_TIME, &labels);
@@ -172,14 +175,6 @@ static void find_fixed_slots(struct router_metrics *m)
         m->levels[ROUTER_LEVEL_QUEUED + i] = router_series(m->families, FAMILY_QUEUED, &labels);
         m->waits[i] = router_histogram(m->families, FAMILY_WAIT, &labels);
     }
-}
-
-struct router_metrics *router_metrics_create(struct metrics *metrics)
-{
-    struct router_metrics *m = mem_new(struct router_metrics);
-    router_families_init(metrics, m->families);
-    m->cache = series_cache_create(m->families);
-    find_fixed_slots(m);
     return m;
 }
 

@@ -19,7 +19,7 @@ static void wipe(const char *text)
 }
 
 // Of what was never a secret ("", a literal) nothing is written: it may be read-only.
-static void wipe_keys(const struct plan_memory *memory)
+static void memory_destroy(struct plan_memory *memory)
 {
     const struct router_plan *plan = &memory->plan;
     wipe(plan->master_key);
@@ -30,11 +30,6 @@ static void wipe_keys(const struct plan_memory *memory)
         for (size_t j = 0; d->headers && d->headers[j]; j++)
             wipe(d->headers[j]);
     }
-}
-
-static void memory_destroy(struct plan_memory *memory)
-{
-    wipe_keys(memory);
     for (size_t i = 0; i < memory->block_count; i++)
         free(memory->blocks[i]);
     free(memory->blocks);

@@ -86,19 +86,6 @@ static bool is_enough(const struct router_circuit *circuit,
            (policy->allowed_fails >= 0 ? policy->allowed_fails : ROUTER_ALLOWED_FAILS);
 }
 
-static void open_it(struct router_circuit *circuit, const struct router_failure *failure,
-                    int64_t cooldown_ms, int64_t now_ms)
-{
-    circuit->until_ms = now_ms + doubled(cooldown_ms, circuit->trips);
-    circuit->trips += circuit->trips < 64;
-    circuit->generation++;
-    circuit->tripped = true;
-    circuit->probing = false;
-    circuit->fails = 0;
-    circuit->error = failure->error;
-    circuit->status = failure->status;
-}
-
 bool router_circuit_failed(struct router_circuit *circuit,
                            const struct router_circuit_policy *policy,
                            const struct router_failure *failure,
@@ -127,7 +114,14 @@ bool router_circuit_failed(struct router_circuit *circuit,
     bool probe = circuit->tripped && permit->probe; // not one that has answered since
     if (!probe && !is_enough(circuit, policy, failure))
         return false;
-    open_it(circuit, failure, cooldown_ms, now_ms);
+    circuit->until_ms = now_ms + doubled(cooldown_ms, circuit->trips);
+    circuit->trips += circuit->trips < 64;
+    circuit->generation++;
+    circuit->tripped = true;
+    circuit->probing = false;
+    circuit->fails = 0;
+    circuit->error = failure->error;
+    circuit->status = failure->status;
     return true;
 }
 

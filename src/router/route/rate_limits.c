@@ -126,63 +126,49 @@ static int64_t reset_in(struct span value, int64_t wall_now_ms)
     return bounded((ms / 1000 < INSTANT_SECONDS_MAX ? ms : ms / 1000) - wall_now_ms);
 }
 
-enum field { REMAINING_REQUESTS, REMAINING_TOKENS, RESET_REQUESTS, RESET_TOKENS, RETRY, RETRY_MS };
+#define AT(field) offsetof(struct router_rate_limits, field)
 
 static const struct {
     struct span name;
-    enum field field;
+    size_t at; // in struct router_rate_limits
+    enum { COUNT, RESET, RETRY, RETRY_MS } kind;
 } headers[] = {
-    {SPAN_LITERAL("x-ratelimit-remaining-requests"), REMAINING_REQUESTS},
-    {SPAN_LITERAL("x-ratelimit-remaining-tokens"), REMAINING_TOKENS},
-    {SPAN_LITERAL("x-ratelimit-reset-requests"), RESET_REQUESTS},
-    {SPAN_LITERAL("x-ratelimit-reset-tokens"), RESET_TOKENS},
-    {SPAN_LITERAL("x-ratelimit-remaining"), REMAINING_REQUESTS}, // OpenRouter counts requests
-    {SPAN_LITERAL("x-ratelimit-reset"), RESET_REQUESTS},
-    {SPAN_LITERAL("anthropic-ratelimit-requests-remaining"), REMAINING_REQUESTS},
-    {SPAN_LITERAL("anthropic-ratelimit-tokens-remaining"), REMAINING_TOKENS},
-    {SPAN_LITERAL("anthropic-ratelimit-requests-reset"), RESET_REQUESTS},
-    {SPAN_LITERAL("anthropic-ratelimit-tokens-reset"), RESET_TOKENS},
-    {SPAN_LITERAL("retry-after"), RETRY},
-    {SPAN_LITERAL("retry-after-ms"), RETRY_MS},
+    {SPAN_LITERAL("x-ratelimit-remaining-requests"), AT(remaining_requests), COUNT},
+    {SPAN_LITERAL("x-ratelimit-remaining-tokens"), AT(remaining_tokens), COUNT},
+    {SPAN_LITERAL("x-ratelimit-reset-requests"), AT(requests_reset_ms), RESET},
+    {SPAN_LITERAL("x-ratelimit-reset-tokens"), AT(tokens_reset_ms), RESET},
+    {SPAN_LITERAL("x-ratelimit-remaining"), AT(remaining_requests), COUNT}, // OpenRouter's requests
+    {SPAN_LITERAL("x-ratelimit-reset"), AT(requests_reset_ms), RESET},
+    {SPAN_LITERAL("anthropic-ratelimit-requests-remaining"), AT(remaining_requests), COUNT},
+    {SPAN_LITERAL("anthropic-ratelimit-tokens-remaining"), AT(remaining_tokens), COUNT},
+    {SPAN_LITERAL("anthropic-ratelimit-requests-reset"), AT(requests_reset_ms), RESET},
+    {SPAN_LITERAL("anthropic-ratelimit-tokens-reset"), AT(tokens_reset_ms), RESET},
+    {SPAN_LITERAL("retry-after"), AT(retry_after_ms), RETRY},
+    {SPAN_LITERAL("retry-after-ms"), AT(retry_after_ms), RETRY_MS},
 };
-
-static bool take(struct router_rate_limits *limits, enum field field, struct span value,
-                 int64_t now_ms, int64_t wall_now_ms)
-{
-    int64_t number, in;
-    value = span_trim(value);
-    if (field == REMAINING_REQUESTS || field == REMAINING_TOKENS) {
-        if (!span_to_i64(value, &number) || number < 0)
-            return false;
-        *(field == REMAINING_TOKENS ? &limits->remaining_tokens : &limits->remaining_requests) =
-            number;
-        return true;
-    }
-    if (field == RETRY_MS) {
-        if (!span_to_fixed(value, 0, &number) || number < 0)
-            return false;
-        limits->retry_after_ms = bounded(number);
-        return true;
-    }
-    if ((in = reset_in(value, wall_now_ms)) < 0)
-        return false;
-    if (field == RETRY && limits->retry_after_ms < 0) // the one in ms is the more exact one
-        limits->retry_after_ms = in;
-    else if (field == RESET_TOKENS)
-        limits->tokens_reset_ms = now_ms + in;
-    else if (field == RESET_REQUESTS)
-        limits->requests_reset_ms = now_ms + in;
-    return true;
-}
 
 bool router_rate_limits_read(struct router_rate_limits *limits, struct span name, struct span value,
                              int64_t now_ms, int64_t wall_now_ms)
 {
-    for (size_t i = 0; i < ARRAY_LEN(headers); i++)
-        if (name.len == headers[i].name.len &&
-            strncasecmp(name.data, headers[i].name.data, name.len) == 0)
-            return take(limits, headers[i].field, value, now_ms, wall_now_ms);
-    return false;
+    size_t i = 0;
+    while (i < ARRAY_LEN(headers) && (name.len != headers[i].name.len ||
+                                      strncasecmp(name.data, headers[i].name.data, name.len) != 0))
+        i++;
+    if (i == ARRAY_LEN(headers))
+        return false;
+    int64_t *to = (int64_t *)((char *)limits + headers[i].at), number = -1;
+    value = span_trim(value);
+    if (headers[i].kind == COUNT)
+        number = span_to_i64(value, &number) ? number : -1;
+    else if (headers[i].kind == RETRY_MS)
+        number = span_to_fixed(value, 0, &number) && number >= 0 ? bounded(number) : -1;
+    else
+        number = reset_in(value, wall_now_ms);
+    if (number < 0)
+        return false;
+    if (headers[i].kind != RETRY || *to < 0) // the one in ms is the more exact one
+        *to = headers[i].kind == RESET ? now_ms + number : number;
+    return true;
 }
 
 int64_t router_rate_limits_retry_after(const struct router_rate_limits *limits, int64_t now_ms)

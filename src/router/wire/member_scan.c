@@ -8,8 +8,106 @@
 
 #include <errno.h>
 
+#include "base/mem.h"
 #include "codec/json_scan.h"
-#include "router/wire/part_scan.h"
+
+/* Parts */
+
+/*
+ * Parts of a message that cost more than their bytes: images, sound, files.
+ *
+ * A part is an object with a key of a known name, or with a "type" of that name; having both, it is
+ * counted once. What servers accept differs, so every spelling that any of them is known to take
+ * counts, wherever it stands: too many is a dearer bound, too few a broken one. Left out is only
+ * what holds JSON Schemas or labels, where "file" is the name of somebody's argument.
+ */
+enum part_kind {
+    PART_NONE = 0,
+    PART_IMAGE = 1, // bits, so that an object remembers which it was counted for
+    PART_AUDIO = 2,
+    PART_REMOTE = 4,
+    PART_TYPE = 8, // none by itself: the text that is the value of such a key may name one
+};
+
+enum part_area {
+    PART_AREA_NONE,  // nothing in this member of the root counts
+    PART_AREA_PARTS, // what a model reads
+};
+
+// Could a name that begins so be one of the above? A backslash always may.
+static inline bool part_may_begin(char c)
+{
+    const uint32_t letters = 1u << ('a' - 'a') | 1u << ('d' - 'a') | 1u << ('f' - 'a') |
+                             1u << ('i' - 'a') | 1u << ('t' - 'a') | 1u << ('v' - 'a');
+    unsigned at = ((unsigned char)c | 0x20u) - 'a';
+    return at < 26 ? letters >> at & 1 : c == '\\';
+}
+
+enum { NAME_RAW_MAX = 6 * 32 }; // bytes of an escaped name that may still be one of ours
+
+struct name {
+    struct span text;
+    unsigned value;
+};
+
+#define NAME(text, value)           \
+    {                               \
+        SPAN_LITERAL(text), (value) \
+    }
+
+static bool name_is(struct span raw, bool escaped, struct span name, bool fold)
+{
+    if (escaped)
+        return member_name_is(raw, name, fold);
+    int counts = fold ? ~0x20 : ~0; // bits of a character
+    bool same = raw.len == name.len;
+    for (size_t i = 0; same && i < name.len; i++)
+        same = !((raw.data[i] ^ name.data[i]) & counts);
+    return same;
+}
+
+static unsigned look_up(const struct name *names, size_t count, struct span raw, bool escaped,
+                        bool fold, unsigned other)
+{
+    for (size_t i = 0; i < count && raw.len <= NAME_RAW_MAX; i++)
+        if (name_is(raw, escaped, names[i].text, fold))
+            return names[i].value;
+    return other;
+}
+
+// Exact, because these count less than what is not known.
+// Names are raw, between the quotes, `escaped` when they hold a backslash.
+static enum part_area part_area_of(struct span name, bool escaped)
+{
+    static const struct name names[] = {
+        NAME("tools", PART_AREA_NONE),           NAME("functions", PART_AREA_NONE),
+        NAME("response_format", PART_AREA_NONE), NAME("tool_choice", PART_AREA_NONE),
+        NAME("metadata", PART_AREA_NONE),        NAME("litellm_metadata", PART_AREA_NONE),
+        NAME("logit_bias", PART_AREA_NONE),
+    };
+    return (enum part_area)look_up(names, ARRAY_LEN(names), name, escaped, false, PART_AREA_PARTS);
+}
+
+// For a key, and for the text of a "type". Compared without regard to case, since some readers have
+// none.
+static enum part_kind part_kind_of(struct span name, bool escaped)
+{
+    static const struct name names[] = {
+        NAME("type", PART_TYPE),          NAME("image_url", PART_IMAGE),
+        NAME("input_image", PART_IMAGE),  NAME("image", PART_IMAGE),
+        NAME("images", PART_IMAGE),       NAME("image_urls", PART_IMAGE),
+        NAME("image_data", PART_IMAGE),   NAME("input_audio", PART_AUDIO),
+        NAME("audio_url", PART_AUDIO),    NAME("audio", PART_AUDIO),
+        NAME("file", PART_REMOTE),        NAME("input_file", PART_REMOTE),
+        NAME("file_id", PART_REMOTE),     NAME("file_url", PART_REMOTE),
+        NAME("document", PART_REMOTE),    NAME("video", PART_REMOTE),
+        NAME("video_url", PART_REMOTE),   NAME("videos", PART_REMOTE),
+        NAME("input_video", PART_REMOTE),
+    };
+    return (enum part_kind)look_up(names, ARRAY_LEN(names), name, escaped, true, PART_NONE);
+}
+
+/* The scan */
 
 struct level {
     const char *begin; // its bracket
@@ -67,8 +165,6 @@ static inline struct span between_quotes(struct span raw)
     return span_make(raw.data + 1, raw.len - 2);
 }
 
-/* Parts: what they are is said in part_scan.h */
-
 static void count_part(struct scan *s, enum part_kind kind, uint32_t count)
 {
     struct member_parts *parts = s->wanted->parts;
@@ -109,20 +205,6 @@ static void note_value(struct scan *s, struct level *level)
 
 /* Members */
 
-static int hand_out(struct scan *s, const char *from, uint32_t count)
-{
-    unsigned depth = s->json.depth;
-    const struct member member = {
-        .depth = depth,
-        .names = s->names,
-        .escaped = s->escaped[depth - 1],
-        .type = s->json.type,
-        .value = {from, (size_t)(s->json.at - from)},
-        .count = count,
-    };
-    return s->wanted->fn(s->wanted->context, &member);
-}
-
 // The key of a value on the level `depth`.
 static inline void on_key(struct scan *s, unsigned depth)
 {
@@ -151,25 +233,19 @@ static inline void on_open(struct scan *s)
 // The value from `from` on has ended.
 static inline int on_end(struct scan *s, const char *from, uint32_t count)
 {
-    const struct json_scan *json = &s->json;
-    s->levels[json->depth].count++;
-    bool wanted = json->object[json->depth] && json->depth <= s->wanted->depth_max;
-    return wanted ? hand_out(s, from, count) : 0;
-}
-
-static inline int on_value(struct scan *s)
-{
-    if (s->pending)
-        note_value(s, &s->levels[s->json.depth]);
-    return on_end(s, s->json.from, 0);
-}
-
-static inline int on_close(struct scan *s)
-{
-    const struct level *level = &s->levels[s->json.depth + 1];
-    if (level->part && level->count > 1) // a list of images is as many
-        count_part(s, level->part, level->count - 1);
-    return on_end(s, level->begin, level->count);
+    unsigned depth = s->json.depth;
+    s->levels[depth].count++;
+    if (!s->json.object[depth] || depth > s->wanted->depth_max)
+        return 0;
+    const struct member member = {
+        .depth = depth,
+        .names = s->names,
+        .escaped = s->escaped[depth - 1],
+        .type = s->json.type,
+        .value = {from, (size_t)(s->json.at - from)},
+        .count = count,
+    };
+    return s->wanted->fn(s->wanted->context, &member);
 }
 
 int member_scan_run(const struct member_scan *scan, struct span text, enum json_type *ret_type,
@@ -183,18 +259,24 @@ int member_scan_run(const struct member_scan *scan, struct span text, enum json_
     json_scan_init(&s.json, text);
     for (;;) {
         int r = 0;
+        struct level *level;
         enum json_event event = json_scan_next(&s.json);
         if (s.json.key.data)
             on_key(&s, s.json.depth - (event == JSON_EVENT_OPEN));
         switch (event) {
         case JSON_EVENT_VALUE:
-            r = on_value(&s);
+            if (s.pending)
+                note_value(&s, &s.levels[s.json.depth]);
+            r = on_end(&s, s.json.from, 0);
             break;
         case JSON_EVENT_OPEN:
             on_open(&s);
             break;
         case JSON_EVENT_CLOSE:
-            r = on_close(&s);
+            level = &s.levels[s.json.depth + 1];
+            if (level->part && level->count > 1) // a list of images is as many
+                count_part(&s, level->part, level->count - 1);
+            r = on_end(&s, level->begin, level->count);
             break;
         case JSON_EVENT_END:
             if (ret_type)

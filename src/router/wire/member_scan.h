@@ -17,7 +17,7 @@ enum {
     MEMBER_PATH_MAX = 4, // levels of which names are known
 };
 
-// The parts of a request that cost money beyond its bytes, see part_scan.h.
+// The parts of a request that cost money beyond its bytes, see member_scan.c.
 struct member_parts {
     uint32_t images;
     uint32_t audio;

@@ -4,14 +4,13 @@
  * delta, whole, with what only a delta has put in: "index" in tool calls, and why it ended in a
  * chunk of its own, where clients look for it.
  */
-#include "router/wire/reply_convert.h"
-
 #include <errno.h>
 
 #include "base/mem.h"
 #include "codec/json.h"
 #include "codec/json_write.h"
 #include "router/wire/reply_edit.h"
+#include "router/wire/reply_stream.h"
 
 enum { KEY_MAX = 1024 }; // bytes of a member's name
 

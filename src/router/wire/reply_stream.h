@@ -47,3 +47,13 @@ void reply_begin_to_pass(struct reply_watch *watch);
 
 // Takes over what `text` said; false when it was a failure.
 bool reply_note(struct reply_watch *watch, struct span text, const struct reply_look *look);
+
+enum { REPLY_CONVERT_MAX = 4 * 1024 * 1024 }; // bytes of a whole answer that is made a stream
+
+/*
+ * A whole answer (chat or text completion) as the stream that was asked for: events, the usage in
+ * one of its own when `usage`, and [DONE], appended to `out`. Values keep the bytes that the
+ * upstream wrote. -EBADMSG: it is no such answer; -EMSGSIZE: it does not fit; `out` is then of no
+ * use.
+ */
+int reply_convert(struct span whole, bool usage, struct buf *out);

@@ -12,7 +12,6 @@
 #include <errno.h>
 
 #include "base/mem.h"
-#include "router/wire/reply_convert.h"
 #include "router/wire/reply_stream.h"
 
 void reply_watch_init(struct reply_watch *watch, enum reply_kind kind, bool drop_usage)
