@@ -66,7 +66,7 @@ void router_metrics_attempt(struct router_metrics *m, const struct router_attemp
         return;
     }
     series_cache_add(&event, FAMILY_API_FAILED, 1);
-    ++*series_cache_find(&event, FAMILY_FAILURE_RESPONSES);
+    series_cache_add(&event, FAMILY_FAILURE_RESPONSES, 1);
 }
 
 void router_metrics_request(struct router_metrics *m, const struct router_request_stats *stats)
@@ -81,7 +81,7 @@ void router_metrics_request(struct router_metrics *m, const struct router_reques
         .exception_class = stats->exception_class,
     };
     series_cache_begin(&event);
-    series_cache_count_total(&event);
+    series_cache_add(&event, FAMILY_PROXY_TOTAL, 1);
     metrics_observe(m->queue_time, stats->queue_us);
     if (stats->priority >= 0 && stats->priority < PRIORITY_COUNT)
         metrics_observe(m->waits[stats->priority], stats->queue_us);
@@ -91,7 +91,7 @@ void router_metrics_request(struct router_metrics *m, const struct router_reques
     if (stats->cancelled)
         return;
     if (stats->exception_class)
-        ++*series_cache_find(&event, FAMILY_PROXY_FAILED);
+        series_cache_add(&event, FAMILY_PROXY_FAILED, 1);
     else
         series_cache_observe(&event, FAMILY_TOTAL_LATENCY, stats->total_us);
     if (chosen)
@@ -100,7 +100,7 @@ void router_metrics_request(struct router_metrics *m, const struct router_reques
 
 void router_metrics_fallback(struct router_metrics *m, const struct router_fallback_stats *stats)
 {
-    const struct router_event event = {
+    struct router_event event = {
         .cache = m->cache,
         .caller = stats->caller ? stats->caller : &nobody,
         .requested_model = stats->requested_model,
@@ -109,18 +109,21 @@ void router_metrics_fallback(struct router_metrics *m, const struct router_fallb
         .status = stats->status,
         .exception_class = stats->exception_class,
     };
-    ++*series_cache_find(&event, stats->answered ? FAMILY_FALLBACKS : FAMILY_FAILED_FALLBACKS);
+    series_cache_begin(&event);
+    series_cache_add(&event, stats->answered ? FAMILY_FALLBACKS : FAMILY_FAILED_FALLBACKS, 1);
 }
 
 void router_metrics_circuit(struct router_metrics *m, size_t deployment,
                             enum router_circuit_level level, int status)
 {
-    const struct router_event event = {
+    struct router_event event = {
         .cache = m->cache, .caller = &nobody, .deployment = deployment, .status = status};
     if (!series_cache_has(m->cache, deployment) || !series_cache_turn(&event, (int64_t)level))
         return;
-    if (level == ROUTER_CIRCUIT_OPEN)
-        ++*series_cache_find(&event, FAMILY_COOLED_DOWN);
+    if (level != ROUTER_CIRCUIT_OPEN)
+        return;
+    series_cache_begin(&event);
+    series_cache_add(&event, FAMILY_COOLED_DOWN, 1);
 }
 
 void router_metrics_refused(struct router_metrics *m, const char *reason)

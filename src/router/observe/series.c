@@ -8,11 +8,10 @@
 
 enum {
     BUNDLES_MAX = 256,                          // kept at the same time; one more forgets all
-    ROUTE_MAX = 48,                             // bytes
     STATUS_TEXT_MAX = 12,                       // bytes
-    KEY_PARTS = 3,                              // texts in a bundle's key
+    KEY_PARTS = 6,                              // texts in a bundle's key
     KEY_TEXT_MAX = METRICS_LABEL_VALUE_MAX + 1, // longer ones are cut alike in the label
-    KEY_MAX = sizeof(size_t) + KEY_PARTS * (2 + KEY_TEXT_MAX),
+    KEY_MAX = sizeof(size_t) + sizeof(int) + KEY_PARTS * (2 + KEY_TEXT_MAX),
     DEPLOYMENT_TEXTS = 5,
 };
 
@@ -20,9 +19,6 @@ _Static_assert(KEY_TEXT_MAX <= UINT8_MAX, "its length is one byte of the key");
 
 struct router_bundle {
     void *series[FAMILY_COUNT]; // int64_t or struct metrics_histogram; NULL until it is used
-    int total_status;           // what series[FAMILY_PROXY_TOTAL] counts
-    size_t route_len;
-    char route[ROUTE_MAX];
     size_t key_len;
     unsigned char key[];
 };
@@ -71,24 +67,25 @@ static struct router_labels labels_of(const struct router_event *event, char tex
 
 // -- bundles --------------------------------------------------------------------------------------
 
-static unsigned char *append_text(unsigned char *at, struct span text)
-{
-    size_t len = text.len < KEY_TEXT_MAX ? text.len : KEY_TEXT_MAX;
-    *at++ = text.data != NULL;
-    *at++ = (unsigned char)len;
-    if (len)
-        memcpy(at, text.data, len);
-    return at + len;
-}
-
+// All that makes the labels of the event, so that of a key there is one series in each family.
 static size_t make_key(unsigned char key[KEY_MAX], const struct router_event *event)
 {
+    const struct span texts[KEY_PARTS] = {
+        event->requested_model, event->caller->key_hash, event->caller->key_alias,
+        event->route,           event->fallback_model,   span_of(event->exception_class)};
     unsigned char *at = key;
     memcpy(at, &event->deployment, sizeof(event->deployment));
     at += sizeof(event->deployment);
-    at = append_text(at, event->requested_model);
-    at = append_text(at, event->caller->key_hash);
-    at = append_text(at, event->caller->key_alias);
+    memcpy(at, &event->status, sizeof(event->status));
+    at += sizeof(event->status);
+    for (size_t i = 0; i < KEY_PARTS; i++) {
+        size_t len = texts[i].len < KEY_TEXT_MAX ? texts[i].len : KEY_TEXT_MAX;
+        *at++ = texts[i].data != NULL;
+        *at++ = (unsigned char)len;
+        if (len)
+            memcpy(at, texts[i].data, len);
+        at += len;
+    }
     return (size_t)(at - key);
 }
 
@@ -99,7 +96,7 @@ static void forget_bundles(struct series_cache *cache)
     cache->bundle_count = 0;
 }
 
-// An attempt is followed by its request, and most callers ask more than once.
+// Most callers ask more than once, and what was found goes to the front.
 void series_cache_begin(struct router_event *event)
 {
     struct series_cache *cache = event->cache;
@@ -125,7 +122,7 @@ void series_cache_begin(struct router_event *event)
 
 // -- counting -------------------------------------------------------------------------------------
 
-int64_t *series_cache_find(const struct router_event *event, enum router_family which)
+static int64_t *find(const struct router_event *event, enum router_family which)
 {
     char text[STATUS_TEXT_MAX];
     struct router_labels labels = labels_of(event, text);
@@ -136,7 +133,7 @@ static int64_t *series_of(const struct router_event *event, enum router_family w
 {
     void **kept = &event->bundle->series[which];
     if (!*kept)
-        *kept = series_cache_find(event, which);
+        *kept = find(event, which);
     return *kept;
 }
 
@@ -163,25 +160,6 @@ void series_cache_observe(const struct router_event *event, enum router_family w
         *kept = router_histogram(event->cache->families, which, &labels);
     }
     metrics_observe(*kept, value);
-}
-
-// One client asks on one route and mostly gets one status, so the last pair is kept.
-void series_cache_count_total(const struct router_event *event)
-{
-    struct router_bundle *bundle = event->bundle;
-    void **kept = &bundle->series[FAMILY_PROXY_TOTAL];
-    bool same =
-        *kept && bundle->total_status == event->status && bundle->route_len == event->route.len &&
-        memcmp(bundle->route, event->route.data ? event->route.data : "", bundle->route_len) == 0;
-    if (!same && event->route.len <= ROUTE_MAX) {
-        *kept = series_cache_find(event, FAMILY_PROXY_TOTAL);
-        bundle->total_status = event->status;
-        bundle->route_len = event->route.len;
-        if (event->route.len)
-            memcpy(bundle->route, event->route.data, event->route.len);
-        same = true;
-    }
-    ++*(same ? (int64_t *)*kept : series_cache_find(event, FAMILY_PROXY_TOTAL));
 }
 
 // -- deployments ----------------------------------------------------------------------------------
@@ -239,12 +217,12 @@ static void tell_deployment(struct series_cache *cache, size_t index)
     static const struct router_caller nobody;
     struct deployment *deployment = &cache->deployments[index];
     const struct router_event event = {.cache = cache, .caller = &nobody, .deployment = index};
-    deployment->level = *series_cache_find(&event, FAMILY_STATE);
-    series_cache_find(&event, FAMILY_CIRCUIT);
+    deployment->level = *find(&event, FAMILY_STATE);
+    find(&event, FAMILY_CIRCUIT);
     if (deployment->spec.tpm >= 0)
-        *series_cache_find(&event, FAMILY_TPM_LIMIT) = deployment->spec.tpm;
+        *find(&event, FAMILY_TPM_LIMIT) = deployment->spec.tpm;
     if (deployment->spec.rpm >= 0)
-        *series_cache_find(&event, FAMILY_RPM_LIMIT) = deployment->spec.rpm;
+        *find(&event, FAMILY_RPM_LIMIT) = deployment->spec.rpm;
 }
 
 void series_cache_deployments(struct series_cache *cache,
@@ -273,8 +251,8 @@ bool series_cache_turn(const struct router_event *event, int64_t level)
     if (deployment->level == level)
         return false;
     deployment->level = level;
-    *series_cache_find(event, FAMILY_STATE) = level;
-    *series_cache_find(event, FAMILY_CIRCUIT) = level;
+    *find(event, FAMILY_STATE) = level;
+    *find(event, FAMILY_CIRCUIT) = level;
     return true;
 }
 

@@ -7,9 +7,9 @@
  * The series that an event of the router counts in.
  *
  * Counting must cost next to nothing beside a request, and a series is found by a dozen label
- * values. So all series that an event can touch are kept together for who asked for what and which
- * deployment it went to: one look-up instead of fifteen, and a series is only asked for once it is
- * used. What differs by failure is looked up each time: failures are rarer and dearer themselves.
+ * values. So all series that an event can touch are kept together, for who asked for what, which
+ * deployment it went to and how it ended: one look-up instead of fifteen, and a series is only
+ * asked for once it is used.
  */
 struct series_cache;
 struct router_bundle;
@@ -21,7 +21,7 @@ void series_cache_deployments(struct series_cache *cache,
                               const struct router_metrics_deployment *deployments, size_t count);
 bool series_cache_has(const struct series_cache *cache, size_t deployment);
 
-// What is known of one event. Its status and class may only be labels of what is not kept.
+// What is known of one event.
 struct router_event {
     struct series_cache *cache;
     struct router_bundle *bundle; // of series_cache_begin()
@@ -35,15 +35,11 @@ struct router_event {
 // Finds its kept cache; they are valid until the next event begins.
 void series_cache_begin(struct router_event *event);
 
-// With kept series. Values below 0 are not known and change nothing.
+// Values below 0 are not known and change nothing.
 void series_cache_add(const struct router_event *event, enum router_family which, int64_t value);
 void series_cache_set(const struct router_event *event, enum router_family which, int64_t value);
 void series_cache_observe(const struct router_event *event, enum router_family which,
                           int64_t value);
-void series_cache_count_total(const struct router_event *event); // FAMILY_PROXY_TOTAL
-
-// Without: looked up each time, and the event need not have begun.
-int64_t *series_cache_find(const struct router_event *event, enum router_family which);
 
 // Sets the level of the event's deployment, which must be there. False: it was that already.
 bool series_cache_turn(const struct router_event *event, int64_t level);
