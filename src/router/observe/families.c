@@ -194,9 +194,10 @@ void router_families_init(struct metrics *metrics, struct metrics_family *ret_fa
         ret_families[i] = make_family(metrics, (enum router_family)i);
 }
 
-static void values_of(enum router_family which, const struct router_labels *labels,
-                      struct span values[])
+void *router_series(struct metrics_family *const made[], enum router_family which,
+                    const struct router_labels *labels)
 {
+    struct span values[LABELS_MAX];
     for (size_t i = 0; i < families[which].label_count; i++) {
         enum router_label label = families[which].labels[i];
         values[i] = labels->of[label];
@@ -204,23 +205,9 @@ static void values_of(enum router_family which, const struct router_labels *labe
             values[i] =
                 label == LABEL_REQUESTED_MODEL ? SPAN_LITERAL("other") : SPAN_LITERAL("None");
     }
-}
-
-int64_t *router_series(struct metrics_family *const made[], enum router_family which,
-                       const struct router_labels *labels)
-{
-    struct span values[LABELS_MAX];
-    values_of(which, labels, values);
+    if (families[which].type == METRICS_HISTOGRAM)
+        return metrics_histogram(made[which], values);
     return metrics_series(made[which], values);
-}
-
-struct metrics_histogram *router_histogram(struct metrics_family *const made[],
-                                           enum router_family which,
-                                           const struct router_labels *labels)
-{
-    struct span values[LABELS_MAX];
-    values_of(which, labels, values);
-    return metrics_histogram(made[which], values);
 }
 
 void router_families_forget(struct metrics_family *const made[], struct span model_id)

@@ -94,12 +94,9 @@ struct router_labels {
 
 void router_families_init(struct metrics *metrics, struct metrics_family *ret_families[]);
 
-// The family's series for that event, see metrics_series() and metrics_histogram().
-int64_t *router_series(struct metrics_family *const families[], enum router_family which,
-                       const struct router_labels *labels);
-struct metrics_histogram *router_histogram(struct metrics_family *const families[],
-                                           enum router_family which,
-                                           const struct router_labels *labels);
+// The family's series for that event: int64_t of metrics_series(), or struct metrics_histogram.
+void *router_series(struct metrics_family *const families[], enum router_family which,
+                    const struct router_labels *labels);
 
 // Every series of the deployment with that id.
 void router_families_forget(struct metrics_family *const families[], struct span model_id);

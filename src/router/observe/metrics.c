@@ -118,18 +118,18 @@ void router_metrics_circuit(struct router_metrics *m, size_t deployment,
 {
     struct router_event event = {
         .cache = m->cache, .caller = &nobody, .deployment = deployment, .status = status};
-    if (!series_cache_has(m->cache, deployment) || !series_cache_turn(&event, (int64_t)level))
-        return;
-    if (level != ROUTER_CIRCUIT_OPEN)
+    if (!series_cache_has(m->cache, deployment))
         return;
     series_cache_begin(&event);
-    series_cache_add(&event, FAMILY_COOLED_DOWN, 1);
+    if (series_cache_turn(&event, (int64_t)level) && level == ROUTER_CIRCUIT_OPEN)
+        series_cache_add(&event, FAMILY_COOLED_DOWN, 1);
 }
 
 void router_metrics_refused(struct router_metrics *m, const char *reason)
 {
     const struct router_labels labels = {.of = {[LABEL_REASON] = span_of(reason)}};
-    ++*router_series(m->families, FAMILY_REFUSED, &labels);
+    int64_t *series = router_series(m->families, FAMILY_REFUSED, &labels);
+    ++*series;
 }
 
 void router_metrics_budget(struct router_metrics *m, const struct router_budget_stats *stats)
@@ -139,11 +139,13 @@ void router_metrics_budget(struct router_metrics *m, const struct router_budget_
                                              [LABEL_SCOPE] = stats->scope,
                                              [LABEL_MATCH] = stats->match,
                                          }};
-    *router_series(m->families, FAMILY_BUDGET_CAP, &labels) = stats->cap_pico;
-    *router_series(m->families, FAMILY_BUDGET_SPENT, &labels) = stats->spent_pico;
-    *router_series(m->families, FAMILY_BUDGET_RESERVED, &labels) = stats->reserved_pico;
-    if (stats->reset_in_ms >= 0)
-        *router_series(m->families, FAMILY_BUDGET_RESET, &labels) = stats->reset_in_ms;
+    const int64_t values[] = {stats->cap_pico, stats->spent_pico, stats->reserved_pico,
+                              stats->reset_in_ms};
+    size_t count = ARRAY_LEN(values) - (stats->reset_in_ms < 0);
+    for (size_t i = 0; i < count; i++) {
+        int64_t *series = router_series(m->families, FAMILY_BUDGET_CAP + i, &labels);
+        *series = values[i];
+    }
 }
 
 void router_metrics_forget_budgets(struct router_metrics *m)
@@ -172,11 +174,11 @@ struct router_metrics *router_metrics_create(struct metrics *metrics)
     m->cache = series_cache_create(m->families);
     for (size_t i = 0; i < ARRAY_LEN(single); i++)
         m->levels[i] = router_series(m->families, single[i], &labels);
-    m->queue_time = router_histogram(m->families, FAMILY_QUEUE_TIME, &labels);
+    m->queue_time = router_series(m->families, FAMILY_QUEUE_TIME, &labels);
     for (size_t i = 0; i < PRIORITY_COUNT; i++) {
         labels.of[LABEL_PRIORITY] = span_of(priority_names[i]);
         m->levels[ROUTER_LEVEL_QUEUED + i] = router_series(m->families, FAMILY_QUEUED, &labels);
-        m->waits[i] = router_histogram(m->families, FAMILY_WAIT, &labels);
+        m->waits[i] = router_series(m->families, FAMILY_WAIT, &labels);
     }
     return m;
 }

@@ -122,44 +122,35 @@ void series_cache_begin(struct router_event *event)
 
 // -- counting -------------------------------------------------------------------------------------
 
-static int64_t *find(const struct router_event *event, enum router_family which)
-{
-    char text[STATUS_TEXT_MAX];
-    struct router_labels labels = labels_of(event, text);
-    return router_series(event->cache->families, which, &labels);
-}
-
-static int64_t *series_of(const struct router_event *event, enum router_family which)
+static void *series_of(const struct router_event *event, enum router_family which)
 {
     void **kept = &event->bundle->series[which];
-    if (!*kept)
-        *kept = find(event, which);
+    if (!*kept) {
+        char text[STATUS_TEXT_MAX];
+        struct router_labels labels = labels_of(event, text);
+        *kept = router_series(event->cache->families, which, &labels);
+    }
     return *kept;
 }
 
 void series_cache_add(const struct router_event *event, enum router_family which, int64_t value)
 {
-    if (value >= 0)
-        *series_of(event, which) += value;
+    int64_t *series = value < 0 ? NULL : series_of(event, which);
+    if (series)
+        *series += value;
 }
 
 void series_cache_set(const struct router_event *event, enum router_family which, int64_t value)
 {
-    if (value >= 0)
-        *series_of(event, which) = value;
+    int64_t *series = value < 0 ? NULL : series_of(event, which);
+    if (series)
+        *series = value;
 }
 
 void series_cache_observe(const struct router_event *event, enum router_family which, int64_t value)
 {
-    if (value < 0)
-        return;
-    void **kept = &event->bundle->series[which];
-    if (!*kept) {
-        char text[STATUS_TEXT_MAX];
-        struct router_labels labels = labels_of(event, text);
-        *kept = router_histogram(event->cache->families, which, &labels);
-    }
-    metrics_observe(*kept, value);
+    if (value >= 0)
+        metrics_observe(series_of(event, which), value);
 }
 
 // -- deployments ----------------------------------------------------------------------------------
@@ -216,13 +207,13 @@ static void tell_deployment(struct series_cache *cache, size_t index)
 {
     static const struct router_caller nobody;
     struct deployment *deployment = &cache->deployments[index];
-    const struct router_event event = {.cache = cache, .caller = &nobody, .deployment = index};
-    deployment->level = *find(&event, FAMILY_STATE);
-    find(&event, FAMILY_CIRCUIT);
-    if (deployment->spec.tpm >= 0)
-        *find(&event, FAMILY_TPM_LIMIT) = deployment->spec.tpm;
-    if (deployment->spec.rpm >= 0)
-        *find(&event, FAMILY_RPM_LIMIT) = deployment->spec.rpm;
+    struct router_event event = {.cache = cache, .caller = &nobody, .deployment = index};
+    series_cache_begin(&event);
+    const int64_t *state = series_of(&event, FAMILY_STATE);
+    deployment->level = *state;
+    series_of(&event, FAMILY_CIRCUIT);
+    series_cache_set(&event, FAMILY_TPM_LIMIT, deployment->spec.tpm);
+    series_cache_set(&event, FAMILY_RPM_LIMIT, deployment->spec.rpm);
 }
 
 void series_cache_deployments(struct series_cache *cache,
@@ -243,6 +234,7 @@ void series_cache_deployments(struct series_cache *cache,
     free_deployments(old, old_count);
     for (size_t i = 0; i < count; i++)
         tell_deployment(cache, i);
+    forget_bundles(cache); // few of them are asked often
 }
 
 bool series_cache_turn(const struct router_event *event, int64_t level)
@@ -251,8 +243,8 @@ bool series_cache_turn(const struct router_event *event, int64_t level)
     if (deployment->level == level)
         return false;
     deployment->level = level;
-    *find(event, FAMILY_STATE) = level;
-    *find(event, FAMILY_CIRCUIT) = level;
+    series_cache_set(event, FAMILY_STATE, level);
+    series_cache_set(event, FAMILY_CIRCUIT, level);
     return true;
 }
 

@@ -41,5 +41,5 @@ void series_cache_set(const struct router_event *event, enum router_family which
 void series_cache_observe(const struct router_event *event, enum router_family which,
                           int64_t value);
 
-// Sets the level of the event's deployment, which must be there. False: it was that already.
+// Sets the level of the deployment of an event that has begun. False: it was that already.
 bool series_cache_turn(const struct router_event *event, int64_t level);

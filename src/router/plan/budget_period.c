@@ -45,20 +45,21 @@ static struct budget_period of_seconds(int64_t seconds)
 static bool read_word(struct span text, struct budget_period *ret_period)
 {
     static const struct {
-        const char *words[2];
+        const char *word;
         struct budget_period period;
-    } table[] = {
-        {{"hour", "hourly"}, {BUDGET_CLOCK, 3600}}, {{"day", "daily"}, {BUDGET_DAYS, 1}},
-        {{"week", "weekly"}, {BUDGET_DAYS, 7}},     {{"month", "monthly"}, {BUDGET_MONTHS, 1}},
-        {{"total", "never"}, {BUDGET_TOTAL, 0}},
+    } words[] = {
+        {"hour", {BUDGET_CLOCK, 3600}}, {"hourly", {BUDGET_CLOCK, 3600}},
+        {"day", {BUDGET_DAYS, 1}},      {"daily", {BUDGET_DAYS, 1}},
+        {"week", {BUDGET_DAYS, 7}},     {"weekly", {BUDGET_DAYS, 7}},
+        {"month", {BUDGET_MONTHS, 1}},  {"monthly", {BUDGET_MONTHS, 1}},
+        {"total", {BUDGET_TOTAL, 0}},   {"never", {BUDGET_TOTAL, 0}},
     };
-    for (size_t i = 0; i < ARRAY_LEN(table); i++)
-        for (size_t j = 0; j < ARRAY_LEN(table[i].words); j++)
-            if (text.len == strlen(table[i].words[j]) &&
-                strncasecmp(text.data, table[i].words[j], text.len) == 0) {
-                *ret_period = table[i].period;
-                return true;
-            }
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (text.len == strlen(words[i].word) &&
+            strncasecmp(text.data, words[i].word, text.len) == 0) {
+            *ret_period = words[i].period;
+            return true;
+        }
     return false;
 }
 

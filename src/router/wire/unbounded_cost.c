@@ -105,20 +105,16 @@ static bool is_harmless_in_tool(struct json_value name, enum tool_kind kind,
            is_any_of(name, terms->tool_types, terms->tool_type_count);
 }
 
-// May the provider run and bill it? *ret_may_be_named: the owner could let its type pass.
-static bool is_dear_tool(struct json_value tool, const struct request_terms *terms,
-                         bool *ret_may_be_named)
+// May the provider run and bill it?
+static bool is_dear_tool(struct json_value tool, enum tool_kind kind,
+                         const struct request_terms *terms)
 {
-    enum tool_kind kind = kind_of_tool(tool, terms);
     struct json_iter it = json_iter_init(tool);
     struct json_value name, value;
-    *ret_may_be_named = kind == TOOL_OTHER;
-    if (kind != TOOL_OWN && kind != TOOL_NAMED)
-        return true;
-    while (json_iter_next(&it, &name, &value))
-        if (!is_harmless_in_tool(name, kind, terms))
-            return true;
-    return false;
+    bool is_dear = kind != TOOL_OWN && kind != TOOL_NAMED;
+    while (!is_dear && json_iter_next(&it, &name, &value))
+        is_dear = !is_harmless_in_tool(name, kind, terms);
+    return is_dear;
 }
 
 static bool has_dear_tool(const struct request_scan *scan, const struct request_terms *terms,
@@ -136,12 +132,12 @@ static bool has_dear_tool(const struct request_scan *scan, const struct request_
     struct json_iter it = json_iter_init(json_root(&doc));
     struct json_value tool;
     for (size_t i = 0; json_iter_next(&it, NULL, &tool); i++) {
-        bool may_be_named;
-        if (!is_dear_tool(tool, terms, &may_be_named))
+        enum tool_kind kind = kind_of_tool(tool, terms);
+        if (!is_dear_tool(tool, kind, terms))
             continue;
         snprintf(sentence, REQUEST_UNBOUNDED_SIZE,
                  "tools[%zu] is not a plain function, so " DEAR "%s", i, "it",
-                 may_be_named ? ", name its type in router.tool_types" : "");
+                 kind == TOOL_OTHER ? ", name its type in router.tool_types" : "");
         return true;
     }
     return false;
