@@ -4,9 +4,9 @@
 
 /*
  * The families that the router tells, and which of the things that are known of an event are their
- * labels. Adding one is a line in the table of families.c. LABEL_MODEL is the upstream's name of it,
- * as is LABEL_LITELLM_MODEL; there are no users, teams and e-mail addresses, so that these are always
- * absent.
+ * labels. Adding one is a line in the table of families.c. LABEL_MODEL is the upstream's name of
+ * it, as is LABEL_LITELLM_MODEL; there are no users, teams and e-mail addresses, so that these are
+ * always absent.
  */
 #define ROUTER_LABELS(X)                    \
     X(KEY_HASH, "hashed_api_key")           \

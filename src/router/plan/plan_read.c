@@ -75,8 +75,8 @@ void plan_pair_error(const struct plan_section *section, const struct option_pai
                sentence);
 }
 
-// A number as YAML writes it, as an integer of 10^-digits: JSON's, and those with nothing before the
-// point. False: it is none, or does not fit.
+// A number as YAML writes it, as an integer of 10^-digits: JSON's, and those with nothing before
+// the point. False: it is none, or does not fit.
 static bool parse_fixed(struct span text, unsigned digits, int64_t *ret_value)
 {
     JSON_AUTO doc = JSON_INIT;

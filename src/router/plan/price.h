@@ -42,8 +42,9 @@ enum {
 // Are both prices per token known, or the one for output with 0 of them to come?
 bool router_price_known(const struct router_price *price);
 
-// In pico, with so many images in the request; -1 when the provider said no cost and too little usage, or a price that matters is not
-// known. A count of which nothing was said costs nothing only where its price is 0. Saturates.
+// In pico, with so many images in the request; -1 when the provider said no cost and too little
+// usage, or a price that matters is not known. A count of which nothing was said costs nothing only
+// where its price is 0. Saturates.
 int64_t router_price_cost(const struct router_price *price, const struct chat_usage *usage,
                           int64_t images);
 

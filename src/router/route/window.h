@@ -25,8 +25,8 @@ void router_window_add(struct router_window *window, int64_t amount, int64_t now
 void router_window_give_back(struct router_window *window, int64_t amount, int64_t at_ms,
                              int64_t now_ms);
 
-// What was counted as `amount` at `at_ms` came to `actual`: less makes room at once, more counts from
-// now on. -1: not known, stays.
+// What was counted as `amount` at `at_ms` came to `actual`: less makes room at once, more counts
+// from now on. -1: not known, stays.
 void router_window_correct(struct router_window *window, int64_t amount, int64_t actual,
                            int64_t at_ms, int64_t now_ms);
 
