@@ -137,7 +137,6 @@ const struct option router_options[] = {
      .type = OPTION_DURATION,
      .offset = FIELD(queue_timeout_ms),
      .fallback = "60",
-     .min = 0,
      .max = DAY_MS,
      .help = "the longest wait for tokens of the minute, or for room"},
     {.key = "router.first_content_timeout",
@@ -151,7 +150,6 @@ const struct option router_options[] = {
      .type = OPTION_DURATION,
      .offset = FIELD(keep_alive_ms),
      .fallback = "15",
-     .min = 0,
      .max = DAY_MS,
      .help = "after so much silence a stream's client gets a comment, so that no proxy closes the "
              "connection; 0: never"},

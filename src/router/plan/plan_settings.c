@@ -29,15 +29,14 @@ static const struct {
 
 static void read_strategy(const struct plan_section *section)
 {
-    const char *name = NULL;
+    const char *name = "simple-shuffle";
+    size_t i = 0;
     plan_read_text(section, "routing_strategy", &name);
-    for (size_t i = 0; name && i < ARRAY_LEN(strategies); i++) {
-        if (span_is(span_of(name), strategies[i].name)) {
-            section->maker->plan->strategy = strategies[i].strategy;
-            return;
-        }
-    }
-    if (name)
+    while (i < ARRAY_LEN(strategies) && strcmp(name, strategies[i].name) != 0)
+        i++;
+    if (i < ARRAY_LEN(strategies))
+        section->maker->plan->strategy = strategies[i].strategy;
+    else
         plan_pair_error(section, plan_find_pair(section, "routing_strategy"),
                         "\"%.60s\" is not one of simple-shuffle, least-busy, usage-based-routing, "
                         "usage-based-routing-v2, latency-based-routing, cost-based-routing",

@@ -209,8 +209,7 @@ static int64_t passes_at(const struct waiter *late, const struct waiter *head)
     int64_t mine = patience[late->request.priority], its = patience[head->request.priority];
     if (mine >= its)
         return INT64_MAX;
-    int64_t ahead_ms =
-        late->since_ms - head->since_ms; // of two equals, the impatient one goes first
+    int64_t ahead_ms = late->since_ms - head->since_ms; // of equals the impatient one is first
     return head->since_ms + (ahead_ms * its + its - mine - 1) / (its - mine);
 }
 

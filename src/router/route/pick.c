@@ -102,19 +102,15 @@ void router_picker_destroy(struct router_picker *picker)
     free(picker);
 }
 
-static bool are_same(const char *const *a, const char *const *b)
-{
-    while (a && b && *a && *b && strcmp(*a, *b) == 0)
-        a++, b++;
-    return (!a || !*a) && (!b || !*b);
-}
-
 // Would a request be the same for the provider, down to the key?
 static bool asks_alike(const struct router_deployment *a, const struct router_deployment *b)
 {
-    return strcmp(a->api_key, b->api_key) == 0 && strcmp(a->base_url, b->base_url) == 0 &&
-           strcmp(a->model, b->model) == 0 && strcmp(a->params, b->params) == 0 &&
-           are_same(a->headers, b->headers);
+    const char *const *of_a = a->headers, *const *of_b = b->headers;
+    while (of_a && of_b && *of_a && *of_b && strcmp(*of_a, *of_b) == 0)
+        of_a++, of_b++;
+    return (!of_a || !*of_a) && (!of_b || !*of_b) && strcmp(a->api_key, b->api_key) == 0 &&
+           strcmp(a->base_url, b->base_url) == 0 && strcmp(a->model, b->model) == 0 &&
+           strcmp(a->params, b->params) == 0;
 }
 
 void router_picker_inherit(struct router_picker *picker, size_t index,

@@ -14,6 +14,9 @@
 #include "base/mem.h"
 #include "router/wire/reply_stream.h"
 
+static const char NEITHER[] =
+    "the provider answered with something that is neither JSON nor an event stream";
+
 void reply_watch_init(struct reply_watch *watch, enum reply_kind kind, bool drop_usage)
 {
     *watch = (struct reply_watch){
@@ -94,8 +97,7 @@ static bool sniff(struct reply_watch *w, struct span text)
     if (text.data[0] == '<')
         reply_fail(w, CHAT_MALFORMED, "the provider answered with a web page");
     else if (!w->expect_stream)
-        reply_fail(w, CHAT_MALFORMED,
-                   "the provider answered with something that is neither JSON nor an event stream");
+        reply_fail(w, CHAT_MALFORMED, NEITHER);
     return true;
 }
 
@@ -227,9 +229,7 @@ enum reply_state reply_watch_end(struct reply_watch *w, bool cut)
         if (cut)
             reply_fail(w, CHAT_INTERRUPTED, "the connection was cut before the answer began");
         else if (span_trim(buf_span(&w->held)).len)
-            reply_fail(
-                w, CHAT_MALFORMED,
-                "the provider answered with something that is neither JSON nor an event stream");
+            reply_fail(w, CHAT_MALFORMED, NEITHER);
         else
             reply_fail_empty(w);
         break;
