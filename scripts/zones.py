@@ -3,13 +3,13 @@
 
     zones.py OUTPUT.c [ZONEINFO_DIRECTORY]    a C file for codec/zone.c
 
-A compiled zone (RFC 8536) ends with the rule that holds from its last change on, as text; that is
-what is taken of it. Where a change since 2020 does not follow from that rule (a country that left
-or took up daylight saving, or Morocco, which follows the moon), what held before is written behind
-it: "RULE;UNTIL=OFFSET;UNTIL=OFFSET", in seconds. codec/zone.c says how it is read.
+A compiled zone (RFC 8536) ends with the rule that holds from its last change on, a text of POSIX
+like "CET-1CEST,M3.5.0,M10.5.0/3"; that is what is taken of it. Where a change since 2020 does not
+follow from that rule (a country that left or took up daylight saving, or Morocco, which follows
+the moon), what held before is written as a list beside it. codec/zone.h has the structures.
 
-Zones with one rule share its text. Debian 13 keeps old names (US/Eastern) in a package of their
-own, tzdata-legacy; what is not there as a file is taken from the links in tzdata.zi.
+Zones with one rule and list share them. Debian 13 keeps old names (US/Eastern) in a package of
+their own, tzdata-legacy; what is not there as a file is taken from the links in tzdata.zi.
 """
 
 import bisect
@@ -27,8 +27,9 @@ EPOCH = datetime.date(1970, 1, 1)
 
 NAME = r'(?:[A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)'
 TIME = r'[+-]?\d+(?::\d+){0,2}'
-RULE = re.compile(rf'({NAME})({TIME})(?:({NAME})({TIME})?,([^,/]+)(?:/({TIME}))?,'
-                  rf'([^,/]+)(?:/({TIME}))?)?')
+# A day is the w-th weekday d of month m. POSIX has two more forms, which no zone uses.
+DAY = r'M(\d+)\.(\d)\.(\d)'
+RULE = re.compile(rf'{NAME}({TIME})(?:{NAME}({TIME})?,{DAY}(?:/({TIME}))?,{DAY}(?:/({TIME}))?)?')
 
 
 class Bad(Exception):
@@ -41,20 +42,14 @@ def read_time(text):
     return sign * (parts[0] * 3600 + parts[1] * 60 + parts[2])
 
 
-def change_day(text, year):
+def change_day(day, year):
     """Days since 1970 of a change's date."""
-    new_year = (datetime.date(year, 1, 1) - EPOCH).days
-    if text.startswith('J'):
-        leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-        return new_year + int(text[1:]) - 1 + (leap and int(text[1:]) >= 60)
-    if not text.startswith('M'):
-        return new_year + int(text)
-    month, week, weekday = (int(part) for part in text[1:].split('.'))
+    month, week, weekday = day
     first = datetime.date(year, month, 1)
-    day = first + datetime.timedelta((weekday - first.isoweekday()) % 7 + 7 * (week - 1))
-    while day.month != month:
-        day -= datetime.timedelta(7)
-    return (day - EPOCH).days
+    date = first + datetime.timedelta((weekday - first.isoweekday()) % 7 + 7 * (week - 1))
+    while date.month != month:
+        date -= datetime.timedelta(7)
+    return (date - EPOCH).days
 
 
 class Rule:
@@ -64,18 +59,22 @@ class Rule:
         match = RULE.fullmatch(text)
         if not match:
             raise Bad(f'"{text}" is no rule')
-        self.offset = -read_time(match[2])
+        self.offset = self.daylight = -read_time(match[1])
+        self.begins = self.ends = None
         self.changes = []
         if match[3]:
             self.read_changes(match)
 
     def read_changes(self, match):
-        daylight = -read_time(match[4]) if match[4] else self.offset + 3600
+        self.daylight = -read_time(match[2]) if match[2] else self.offset + 3600
+        begins, ends = ([int(part) for part in match.group(at, at + 1, at + 2)] for at in (3, 7))
+        # Of the clock before the change; what counts is the second of the day in UTC.
+        begins_s = read_time(match[6] or '2') - self.offset
+        ends_s = read_time(match[10] or '2') - self.daylight
+        self.begins, self.ends = (*begins, begins_s), (*ends, ends_s)
         for year in range(2018, 2101):
-            begins = change_day(match[5], year) * 86400 + read_time(match[6] or '2')
-            ends = change_day(match[7], year) * 86400 + read_time(match[8] or '2')
-            self.changes.append((begins - self.offset, 1, daylight))
-            self.changes.append((ends - daylight, 0, self.offset))
+            self.changes.append((change_day(begins, year) * 86400 + begins_s, 1, self.daylight))
+            self.changes.append((change_day(ends, year) * 86400 + ends_s, 0, self.offset))
         self.changes.sort()
 
     def at(self, instant):
@@ -110,8 +109,8 @@ def read_zone(data):
     return [(BEGIN, before[-1] if before else offsets[0]), *after] if changes else [], rule
 
 
-def as_text(changes, rule):
-    """The rule, and before it what does not follow from it."""
+def with_list(changes, rule):
+    """The rule, and what held before it and does not follow from it, as ((until, offset), ...)."""
     if not rule:
         raise Bad('it has no rule')
     parsed, known, needed = Rule(rule), [], False
@@ -122,7 +121,7 @@ def as_text(changes, rule):
         needed = needed or not follows
         if needed:
             known.append((end, offset))
-    return ';'.join([rule, *(f'{until}={offset}' for until, offset in reversed(known))])
+    return rule, tuple(reversed(known))
 
 
 def links(directory):
@@ -150,7 +149,7 @@ def read_all(directory):
             if name in NOT_ZONES or not data.startswith(b'TZif'):
                 continue
             try:
-                zones[name] = as_text(*read_zone(data))
+                zones[name] = with_list(*read_zone(data))
             except (Bad, IndexError, struct.error) as problem:
                 raise Bad(f'{path} cannot be read: {problem}') from problem
     linked = {name: zones[target] for name, target in links(directory)
@@ -170,24 +169,41 @@ def c_strings(texts):
     return places, lines, at
 
 
+def change_as_c(change):
+    return f'{{{", ".join(str(number) for number in change)}}}' if change else '{0}'
+
+
+def zone_as_c(text, known, place):
+    rule = Rule(text)
+    begins, ends = change_as_c(rule.begins), change_as_c(rule.ends)
+    known_at = f'known + {place}' if known else 'NULL'
+    return [f'    {{{rule.offset}, {rule.daylight}, {begins}, {ends},',
+            f'     {known_at}, {len(known)}}}, // {text}']
+
+
 def as_c(zones):
     names = sorted(zones, key=str.lower)
     name_at, name_lines, name_bytes = c_strings(names)
-    rule_at, rule_lines, rule_bytes = c_strings(sorted(set(zones.values())))
-    if max(name_bytes, rule_bytes) > 0xFFFF:
+    if name_bytes > 0xFFFF:
         raise Bad('the table outgrew the 16 bits of its offsets (codec/zone_table.h)')
+    rules = sorted(set(zones.values()))
+    known_lines, rule_lines = [], []
+    for text, known in rules:
+        rule_lines += zone_as_c(text, known, len(known_lines))
+        known_lines += [f'    {{{until}, {offset}}},' for until, offset in known]
     lines = [
         "// Made by scripts/zones.py from Debian's tzdata.",
         '#include "codec/zone_table.h"',
         '',
         f'const size_t zone_table_len = {len(names)};',
         'const struct zone_entry zone_table[] = {',
-        *(f'    {{{name_at[name]}, {rule_at[zones[name]]}}},' for name in names),
+        *(f'    {{{name_at[name]}, {rules.index(zones[name])}}},' for name in names),
         '};', '',
         'const char zone_table_names[] =', *name_lines, '    "";', '',
-        'const char zone_table_rules[] =', *rule_lines, '    "";', '',
+        'static const struct zone_known known[] = {', *known_lines, '};', '',
+        'const struct zone zone_table_zones[] = {', *rule_lines, '};', '',
     ]
-    return '\n'.join(lines), 4 * len(names) + name_bytes + rule_bytes
+    return '\n'.join(lines), 4 * len(names) + name_bytes + 16 * len(known_lines) + 64 * len(rules)
 
 
 def version(directory):
@@ -212,7 +228,7 @@ def main(arguments):
         sys.exit(f'zones: {problem}')
     with open(arguments[0], 'w', encoding='ascii') as file:
         file.write(text)
-    listed = sum(';' in text for text in set(zones.values()))
+    listed = sum(bool(known) for _, known in set(zones.values()))
     print(f'zones: {len(zones)} names ({linked} of them links of tzdata.zi), '
           f'{len(set(zones.values()))} rules, {listed} with a list, {size} bytes '
           f'({version(directory)})')

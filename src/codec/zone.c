@@ -1,6 +1,5 @@
 #include "codec/zone.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
@@ -9,23 +8,8 @@
 #include "codec/suggest.h"
 #include "codec/zone_table.h"
 
-/*
- * A zone is the rule that its tz database file ends with. That is all that most of them need, but
- * not all: a country that changed its mind this year has its rule only from then on, and Morocco
- * has none at all, as its clocks follow the moon. So a rule of the table may have a list behind it,
- * "RULE;UNTIL=OFFSET;UNTIL=OFFSET...", in the order of time: before the first UNTIL that is later
- * than an instant, that OFFSET holds; after the last one, the rule. The list begins at the start of
- * 2020, times before that are not exact.
- *
- * The list is read whenever it is asked, as it is short, and so a zone is a value without memory of
- * its own.
- */
-
 enum {
     DAY_S = 86400,
-    NAME_MIN = 3,       // letters of an abbreviation
-    OFFSET_HOURS = 24,  // of an offset
-    TIME_HOURS = 167,   // of a change (RFC 8536 section 3.3.1)
     LEAP_MAX_S = 93600, // 26 hours: no clock is farther from UTC, or leaps farther
     QUOTE_MAX = 64,     // bytes of what is quoted in a sentence
 };
@@ -59,150 +43,28 @@ int zone_weekday(int64_t days)
     return (int)(weekday < 0 ? weekday + 7 : weekday);
 }
 
-static bool is_leap_year(int64_t year)
-{
-    return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-}
-
-// Reading a rule. Each takes what it reads off *rest, and is false when that is something else.
-
-static bool take_char(struct span *rest, char c)
-{
-    if (!rest->len || rest->data[0] != c)
-        return false;
-    *rest = span_skip(*rest, 1);
-    return true;
-}
-
-static bool take_number(struct span *rest, int min, int max, int *ret_value)
-{
-    size_t digits = 0;
-    int value = 0;
-    while (digits < rest->len && digits < 4 && isdigit((unsigned char)rest->data[digits]))
-        value = value * 10 + (rest->data[digits++] - '0');
-    if (digits == 0 || value < min || value > max)
-        return false;
-    *rest = span_skip(*rest, digits);
-    *ret_value = value;
-    return true;
-}
-
-static bool is_quotable(char c)
-{
-    return isalnum((unsigned char)c) || c == '+' || c == '-';
-}
-
-static bool take_name(struct span *rest)
-{
-    bool quoted = take_char(rest, '<');
-    size_t len = 0;
-    while (len < rest->len &&
-           (quoted ? is_quotable(rest->data[len]) : isalpha((unsigned char)rest->data[len])))
-        len++;
-    *rest = span_skip(*rest, len);
-    return len >= NAME_MIN && (!quoted || take_char(rest, '>'));
-}
-
-// [+-]hh[:mm[:ss]]
-static bool take_time(struct span *rest, int hours_max, int32_t *ret_seconds)
-{
-    bool negative = take_char(rest, '-');
-    if (!negative)
-        take_char(rest, '+');
-    int hours, minutes = 0, seconds = 0;
-    if (!take_number(rest, 0, hours_max, &hours) ||
-        (take_char(rest, ':') && (!take_number(rest, 0, 59, &minutes) ||
-                                  (take_char(rest, ':') && !take_number(rest, 0, 59, &seconds)))))
-        return false;
-    int32_t value = hours * 3600 + minutes * 60 + seconds;
-    *ret_seconds = negative ? -value : value;
-    return true;
-}
-
-// A rule counts west of Greenwich; we count east.
-static bool take_offset(struct span *rest, int32_t *ret_offset)
-{
-    if (!take_time(rest, OFFSET_HOURS, ret_offset))
-        return false;
-    *ret_offset = -*ret_offset;
-    return true;
-}
-
-static bool take_day(struct span *rest, struct zone_change *change)
-{
-    if (take_char(rest, 'M')) {
-        change->kind = ZONE_WEEKDAY;
-        return take_number(rest, 1, 12, &change->month) && take_char(rest, '.') &&
-               take_number(rest, 1, 5, &change->week) && take_char(rest, '.') &&
-               take_number(rest, 0, 6, &change->day);
-    }
-    change->kind = take_char(rest, 'J') ? ZONE_JULIAN : ZONE_DAY_OF_YEAR;
-    return take_number(rest, change->kind == ZONE_JULIAN, 365, &change->day);
-}
-
-static bool take_change(struct span *rest, struct zone_change *change)
-{
-    change->time_s = 2 * 3600;
-    return take_char(rest, ',') && take_day(rest, change) &&
-           (!take_char(rest, '/') || take_time(rest, TIME_HOURS, &change->time_s));
-}
-
-static bool take_rule(struct span *rest, struct zone *zone)
-{
-    if (!take_name(rest) || !take_offset(rest, &zone->standard_s))
-        return false;
-    zone->has_daylight = rest->len > 0;
-    if (!zone->has_daylight)
-        return true;
-    zone->daylight_s = zone->standard_s + 3600;
-    return take_name(rest) &&
-           ((rest->len && rest->data[0] == ',') || take_offset(rest, &zone->daylight_s)) &&
-           take_change(rest, &zone->begins) && take_change(rest, &zone->ends) && rest->len == 0;
-}
-
-int zone_parse(struct span rule, struct zone *ret_zone, struct error *err)
-{
-    struct zone zone = ZONE_UTC;
-    struct span rest = rule;
-    if (!take_rule(&rest, &zone))
-        return error_set(err, -EINVAL, "\"%.*s\" is not a time zone rule, from byte %zu on",
-                         (int)(rule.len < QUOTE_MAX ? rule.len : QUOTE_MAX), rule.data,
-                         rule.len - rest.len + 1);
-    *ret_zone = zone;
-    return 0;
-}
-
 // Offsets.
 
-static int64_t change_day(const struct zone_change *change, int64_t year)
+static int64_t change_instant(const struct zone_change *change, int64_t year)
 {
-    int64_t new_year = zone_days((struct zone_date){year, 1, 1});
-    if (change->kind == ZONE_DAY_OF_YEAR)
-        return new_year + change->day;
-    if (change->kind == ZONE_JULIAN)
-        return new_year + change->day - 1 + (change->day >= 60 && is_leap_year(year));
-
     int64_t first = zone_days((struct zone_date){year, change->month, 1});
     int64_t next = zone_days((struct zone_date){year, change->month + 1, 1});
-    int64_t day = first + (change->day - zone_weekday(first) + 7) % 7 + (change->week - 1) * 7;
-    return day < next ? day : day - 7;
+    int64_t day = first + (change->weekday - zone_weekday(first) + 7) % 7 + (change->week - 1) * 7;
+    return (day < next ? day : day - 7) * DAY_S + change->second;
 }
 
 // The change to take place last before an instant rules it. Those of the years beside count as
-// well, since a change may be a week off its day. Where both fall together, daylight saving has no
-// end (RFC 8536 writes a whole year of it so).
+// well, since a change may be a week off its day.
 static int32_t rule_offset(const struct zone *zone, int64_t utc_s)
 {
-    if (!zone->has_daylight)
+    if (!zone->begins.month)
         return zone->standard_s;
     int64_t local_s = utc_s + zone->standard_s;
     int64_t year = zone_date_of(local_s / DAY_S - (local_s % DAY_S < 0)).year;
     int64_t last = INT64_MIN;
     int32_t offset = zone->standard_s;
     for (int64_t y = year - 1; y <= year + 1; y++) {
-        int64_t ends = change_day(&zone->ends, y) * DAY_S + zone->ends.time_s - zone->daylight_s;
-        int64_t begins =
-            change_day(&zone->begins, y) * DAY_S + zone->begins.time_s - zone->standard_s;
+        int64_t ends = change_instant(&zone->ends, y), begins = change_instant(&zone->begins, y);
         if (ends <= utc_s && ends > last) {
             last = ends;
             offset = zone->standard_s;
@@ -217,14 +79,9 @@ static int32_t rule_offset(const struct zone *zone, int64_t utc_s)
 
 int32_t zone_offset(const struct zone *zone, int64_t utc_s)
 {
-    struct span rest = zone->known;
-    while (rest.len) {
-        struct span offset_text = span_cut(&rest, ';');
-        struct span until_text = span_cut(&offset_text, '=');
-        int64_t until, offset;
-        if (span_to_i64(until_text, &until) && span_to_i64(offset_text, &offset) && utc_s < until)
-            return (int32_t)offset;
-    }
+    for (size_t i = 0; i < zone->known_count; i++)
+        if (utc_s < zone->known[i].until)
+            return zone->known[i].offset_s;
     return rule_offset(zone, utc_s);
 }
 
@@ -263,25 +120,19 @@ static const char *name_of(size_t index)
     return zone_table_names + zone_table[index].name_at;
 }
 
-static int compare_name(struct span name, const char *other)
-{
-    size_t len = strlen(other);
-    int difference = strncasecmp(name.data, other, name.len < len ? name.len : len);
-    return difference ? difference : (name.len > len) - (name.len < len);
-}
-
 static const struct zone_entry *search(struct span name)
 {
     size_t low = 0, high = zone_table_len;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = compare_name(name, name_of(middle));
-        if (order == 0)
+        const char *other = name_of(middle);
+        int order = strncasecmp(name.data, other, name.len);
+        if (order == 0 && !other[name.len])
             return &zone_table[middle];
-        if (order < 0)
-            high = middle;
-        else
+        if (order > 0)
             low = middle + 1;
+        else
+            high = middle;
     }
     return NULL;
 }
@@ -309,8 +160,13 @@ static const char *suggest(struct span name)
     return city;
 }
 
-static int fail_unknown(struct span name, struct error *err)
+int zone_find(struct span name, struct zone *ret_zone, struct error *err)
 {
+    const struct zone_entry *entry = search(name);
+    if (entry) {
+        *ret_zone = zone_table_zones[entry->zone_at];
+        return 0;
+    }
     int len = (int)(name.len < QUOTE_MAX ? name.len : QUOTE_MAX);
     const char *near = name.len < QUOTE_MAX ? suggest(name) : NULL;
     if (near)
@@ -319,20 +175,4 @@ static int fail_unknown(struct span name, struct error *err)
     return error_set(err, -ENOENT,
                      "there is no time zone \"%.*s\"; names are like \"Europe/Vienna\" or \"UTC\"",
                      len, name.data);
-}
-
-int zone_find(struct span name, struct zone *ret_zone, struct error *err)
-{
-    const struct zone_entry *entry = search(name);
-    if (!entry)
-        return fail_unknown(name, err);
-    struct span known = span_of(zone_table_rules + entry->rule_at);
-    struct span rule = span_cut(&known, ';');
-    struct zone zone;
-    int rc = zone_parse(rule, &zone, err);
-    if (rc < 0)
-        return rc;
-    zone.known = known;
-    *ret_zone = zone;
-    return 0;
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -13,32 +13,34 @@
  * 1970-01-01, a local time is seconds since 1970-01-01T00:00:00 on the zone's own clock.
  */
 
-enum zone_day_kind {
-    ZONE_WEEKDAY,    // Mm.w.d: the w-th weekday d of month m, the last one for 5
-    ZONE_JULIAN,     // Jn: 1 to 365, the 29th of February is never counted
-    ZONE_DAY_OF_YEAR // n: 0 to 365, it is counted
-};
-
+// The `week`-th weekday of a month, the last one for 5, and a second of that day, which may as well
+// be one of a neighbouring day.
 struct zone_change {
-    enum zone_day_kind kind;
-    int month, week; // 1 to 12, 1 to 5
-    int day;         // 0 to 6 from Sunday, or n
-    int32_t time_s;  // on the clock before the change; may be of a neighbouring day
+    int32_t month, week, weekday; // 1 to 12, 1 to 5, 0 to 6 from Sunday
+    int32_t second;               // in UTC
 };
 
-// A value: may be copied, owns nothing. {0} is UTC.
+struct zone_known {
+    int64_t until; // this instant
+    int32_t offset_s;
+};
+
+/*
+ * A value: may be copied, owns nothing. {0} is UTC.
+ *
+ * The rule that a file of the tz database ends with is all that most zones need, but not all: a
+ * country that changed its mind this year has its rule only from then on, and Morocco has none at
+ * all, as its clocks follow the moon. So a list may come before the rule: it begins at the start of
+ * 2020, times before that are not exact.
+ */
 struct zone {
-    int32_t standard_s, daylight_s; // east of UTC
-    bool has_daylight;
-    struct zone_change begins, ends; // of daylight_s
-    struct span known;               // of the table: what came before the rule, see zone.c
+    int32_t standard_s, daylight_s;  // east of UTC
+    struct zone_change begins, ends; // of daylight_s; in month 0 where there is none
+    const struct zone_known *known;  // static; in the order of time
+    size_t known_count;
 };
 
 #define ZONE_UTC ((struct zone){0})
-
-// A POSIX TZ rule (IEEE Std 1003.1 section 8.3, with the extensions of RFC 8536 section 3.3.1):
-// "CET-1CEST,M3.5.0,M10.5.0/3", "<+03>-3". -EINVAL with a sentence that quotes it.
-int zone_parse(struct span rule, struct zone *ret_zone, struct error *err);
 
 // By a name of the tz database, in any case: "Europe/Vienna", "US/Eastern", "UTC". -ENOENT with a
 // sentence that says which name may have been meant.

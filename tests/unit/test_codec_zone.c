@@ -19,15 +19,6 @@ static struct zone find(const char *name)
     return zone;
 }
 
-static struct zone parse(const char *rule)
-{
-    struct zone zone;
-    struct error err = ERROR_INIT;
-    if (zone_parse(span_of(rule), &zone, &err) != 0)
-        fail_msg("%s: %s", rule, err.text);
-    return zone;
-}
-
 static int64_t at(int64_t year, int month, int day, int hour, int minute)
 {
     return zone_days((struct zone_date){year, month, day}) * 86400 + hour * 3600 + minute * 60;
@@ -171,68 +162,12 @@ static void test_days(void **state)
 static void test_rules(void **state)
 {
     (void)state;
-    struct zone zone = parse("<+0330>-3:30");
-    assert_int_equal(zone_offset(&zone, 0), 12600);
-    zone = parse("XYZ5:30:15"); // west
-    assert_int_equal(zone_offset(&zone, 0), -19815);
-
-    // Every form of a day, in a leap year and in none: the 60th day of the year with and without
-    // the 29th of February.
-    zone = parse("AAA0BBB,J60/0,J61/0");
-    assert_int_equal(zone_offset(&zone, at(2024, 3, 1, 12, 0)), 3600);
-    assert_int_equal(zone_offset(&zone, at(2024, 2, 29, 12, 0)), 0);
-    assert_int_equal(zone_offset(&zone, at(2023, 3, 1, 12, 0)), 3600);
-    zone = parse("AAA0BBB,59/0,60/0");
-    assert_int_equal(zone_offset(&zone, at(2024, 2, 29, 12, 0)), 3600);
-    assert_int_equal(zone_offset(&zone, at(2023, 3, 1, 12, 0)), 3600);
-    assert_int_equal(zone_offset(&zone, at(2023, 3, 2, 12, 0)), 0);
-
-    // All year (RFC 8536 section 3.3.1).
-    zone = parse("XXX3EDT4,0/0,J365/23");
-    for (int month = 1; month <= 13; month++)
-        assert_int_equal(zone_offset(&zone, at(2026, month, 1, 3, 59)), -14400);
-
     // Times of other days: 72 hours after a Monday is a Thursday, -1 the hour before Sunday.
-    zone = parse("AAA0BBB,M3.2.1/72,M10.5.0/-1");
+    const struct zone zone = {0, 3600, {3, 2, 1, 72 * 3600}, {10, 5, 0, -2 * 3600}, NULL, 0};
     assert_int_equal(zone_offset(&zone, at(2026, 3, 11, 23, 59)), 0);
     assert_int_equal(zone_offset(&zone, at(2026, 3, 12, 0, 0)), 3600);
     assert_int_equal(zone_offset(&zone, at(2026, 10, 24, 21, 59)), 3600);
     assert_int_equal(zone_offset(&zone, at(2026, 10, 24, 22, 0)), 0);
-}
-
-static void test_bad_rules(void **state)
-{
-    (void)state;
-    static const char *const rules[] = {
-        "",
-        "CE",
-        "CET",
-        "CET-",
-        "CET25",
-        "CET-1:60",
-        "CET-1CEST",
-        "CET-1CEST,",
-        "CET-1CEST,M3.5.0",
-        "CET-1CEST,M13.5.0,M10.5.0",
-        "CET-1CEST,M0.5.0,M10.5.0",
-        "CET-1CEST,M3.6.0,M10.5.0",
-        "CET-1CEST,M3.5.7,M10.5.0",
-        "CET-1CEST,J0,M10.5.0",
-        "CET-1CEST,366,M10.5.0",
-        "CET-1CEST,M3.5.0/168,M10.5.0",
-        "CET-1CEST,M3.5.0,M10.5.0/3x",
-        "CET-1CEST,M3.5.0,M10.5.0/3,",
-        "<+03-3",
-        "<+0>-3",
-        "<+03>",
-        ":Europe/Vienna",
-        "CET-99999999999999999999",
-    };
-    struct error err;
-    struct zone zone;
-    for (size_t i = 0; i < ARRAY_LEN(rules); i++)
-        if (zone_parse(span_of(rules[i]), &zone, &err) != -EINVAL)
-            fail_msg("\"%s\" was taken", rules[i]);
 }
 
 static void test_midnights(void **state)
@@ -245,7 +180,7 @@ static void test_midnights(void **state)
     assert_int_equal(zone_instant(&zone, at(2026, 10, 25, 2, 30)), at(2026, 10, 25, 0, 30)); // two
 
     // Midnights that there are not, and that there are twice.
-    zone = parse("AAA-2BBB,M3.5.0/0,M10.5.0/0");
+    zone = (struct zone){7200, 10800, {3, 5, 0, -7200}, {10, 5, 0, -10800}, NULL, 0};
     assert_int_equal(zone_instant(&zone, at(2026, 3, 29, 0, 0)), at(2026, 3, 28, 22, 0));
     assert_int_equal(zone_local(&zone, at(2026, 3, 28, 22, 0)), at(2026, 3, 29, 1, 0));
     assert_int_equal(zone_instant(&zone, at(2026, 10, 25, 0, 0)), at(2026, 10, 24, 22, 0));
@@ -259,7 +194,7 @@ static void test_names(void **state)
     (void)state;
     struct zone a = find("europe/VIENNA"), b = find("Europe/Vienna");
     assert_int_equal(a.standard_s, b.standard_s);
-    assert_true(a.has_daylight);
+    assert_int_equal(a.daylight_s, 7200);
     find("UTC");
     find("GMT");
     find("US/Eastern");
@@ -287,9 +222,9 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_days),      cmocka_unit_test(test_rules),
-        cmocka_unit_test(test_bad_rules), cmocka_unit_test(test_offsets),
-        cmocka_unit_test(test_midnights), cmocka_unit_test(test_names),
+        cmocka_unit_test(test_days),    cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_offsets), cmocka_unit_test(test_midnights),
+        cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -117,8 +117,7 @@ static bool has_calendar(const struct budget_account *account,
     const struct zone *a = &account->zone, *b = &terms->zone;
     return account->period.kind == terms->period.kind &&
            account->period.length == terms->period.length && a->standard_s == b->standard_s &&
-           a->has_daylight == b->has_daylight && a->daylight_s == b->daylight_s &&
-           a->known.data == b->known.data && a->known.len == b->known.len &&
+           a->daylight_s == b->daylight_s && a->known == b->known &&
            memcmp(&a->begins, &b->begins, sizeof a->begins) == 0 &&
            memcmp(&a->ends, &b->ends, sizeof a->ends) == 0;
 }
