@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/decimal.h"
 #include "base/mem.h"
 #include "base/metrics_internal.h"
 
@@ -15,7 +16,6 @@
  * A histogram tells the same labels some forty times, so they are escaped once.
  */
 enum {
-    NUMBER_MAX = 48,        // bytes of an int64_t with a fraction
     LABELS_MAX = 16 * 1024, // bytes of a series' labels, escaped, with their names
 };
 
@@ -178,31 +178,6 @@ static void write_double(struct buf *out, double value)
         buf_printf(out, "%.15g", value);
 }
 
-// value / 10^decimals, exactly; with at least `least` digits behind the point. Lives in `text`.
-static struct span fixed_text(char text[NUMBER_MAX], int64_t value, unsigned decimals,
-                              unsigned least)
-{
-    char *end = text + NUMBER_MAX, *at = end;
-    uint64_t left = value < 0 ? -(uint64_t)value : (uint64_t)value;
-    bool fraction = false;
-    for (unsigned i = 0; i < least && decimals == 0; i++, fraction = true)
-        *--at = '0';
-    for (unsigned i = decimals; i > 0; i--, left /= 10) {
-        if (left % 10 || fraction || i <= least) {
-            *--at = (char)('0' + left % 10);
-            fraction = true;
-        }
-    }
-    if (fraction)
-        *--at = '.';
-    do {
-        *--at = (char)('0' + left % 10);
-    } while (left /= 10);
-    if (value < 0)
-        *--at = '-';
-    return span_make(at, (size_t)(end - at));
-}
-
 static size_t plain_length(const unsigned char *text, size_t len)
 {
     size_t i = 0;
@@ -258,7 +233,7 @@ static void write_labels(struct buf *out, const struct metrics_family *family,
 static void write_number(struct buf *out, const struct metrics_family *family, const char *suffix,
                          struct span labels, int64_t value, unsigned decimals)
 {
-    char number[NUMBER_MAX];
+    char number[DECIMAL_FIXED_SIZE];
     buf_append_text(out, family->spec.name);
     buf_append_text(out, suffix);
     if (labels.len) {
@@ -267,7 +242,7 @@ static void write_number(struct buf *out, const struct metrics_family *family, c
         buf_append_char(out, '}');
     }
     buf_append_char(out, ' ');
-    buf_append_span(out, fixed_text(number, value, decimals, 0));
+    buf_append_text(out, decimal_of_fixed(value, decimals, 0, number));
     buf_append_char(out, '\n');
 }
 
@@ -281,8 +256,8 @@ static char *put(char *at, struct span text)
 static void write_bucket(struct buf *out, struct span start, struct span bound, int64_t count)
 {
     static const struct span middle = SPAN_LITERAL("\"} ");
-    char number[NUMBER_MAX];
-    struct span told = fixed_text(number, count, 0, 0);
+    char number[DECIMAL_SIZE];
+    struct span told = span_of(decimal_of_int(count, number));
     size_t len = start.len + bound.len + middle.len + told.len + 1;
     char *at = buf_reserve(out, len);
     if (!at)
@@ -298,10 +273,10 @@ static void write_buckets(struct buf *out, const struct metrics_family *family, 
 {
     int64_t below = 0;
     for (size_t i = 0; i < histogram->bound_count; i++) {
-        char text[NUMBER_MAX];
-        struct span bound = fixed_text(text, histogram->bounds[i], family->spec.decimals, 1);
+        char room[DECIMAL_FIXED_SIZE];
+        const char *bound = decimal_of_fixed(histogram->bounds[i], family->spec.decimals, 1, room);
         below += histogram->buckets[i];
-        write_bucket(out, start, bound, below);
+        write_bucket(out, start, span_of(bound), below);
     }
     write_bucket(out, start, SPAN_LITERAL("+Inf"), histogram->count);
 }

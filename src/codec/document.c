@@ -28,7 +28,6 @@
 
 enum {
     ALLOCATION_OVERHEAD = 16, // bytes that an allocator keeps beside each of ours
-    FIXED_TEXT_MAX = 64,      // bytes of a fixed decimal
     PRINT_LEAST = 256,        // bytes; cJSON wants some more than it writes
 };
 
@@ -199,11 +198,8 @@ void node_add_null(struct node parent, const char *key)
 
 void node_add_fixed(struct node parent, const char *key, int64_t units, unsigned digits)
 {
-    BUF_AUTO text = BUF_INIT(FIXED_TEXT_MAX);
-    struct json_writer w;
-    json_writer_init(&w, &text);
-    json_write_fixed(&w, units, digits);
-    node_add_raw(parent, key, buf_span(&text));
+    char room[DECIMAL_FIXED_SIZE];
+    node_add_raw(parent, key, span_of(decimal_of_fixed(units, digits, 0, room)));
 }
 
 /* Printing */

@@ -223,29 +223,8 @@ void json_write_null(struct json_writer *w)
 
 void json_write_fixed(struct json_writer *w, int64_t units, unsigned digits)
 {
-    enum { INT64_DIGITS_MAX = 19 };
-    if (digits > INT64_DIGITS_MAX) {
-        w->broken = true;
-        return;
-    }
-    uint64_t rest = units < 0 ? -(uint64_t)units : (uint64_t)units;
-    char text[2 * INT64_DIGITS_MAX + 4]; // sign, "0.", zeros in front
-    size_t at = sizeof text;
-    bool significant = false;
-    for (unsigned i = 0; i < digits; i++, rest /= 10) {
-        significant = significant || rest % 10;
-        if (significant)
-            text[--at] = (char)('0' + rest % 10);
-    }
-    if (significant)
-        text[--at] = '.';
-    do {
-        text[--at] = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest);
-    if (units < 0)
-        text[--at] = '-';
-    json_write_raw(w, (struct span){text + at, sizeof text - at});
+    char room[DECIMAL_FIXED_SIZE];
+    json_write_raw(w, span_of(decimal_of_fixed(units, digits, 0, room)));
 }
 
 /*

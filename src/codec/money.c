@@ -1,6 +1,7 @@
 #include "codec/money.h"
 
 #include <ctype.h>
+#include <stdio.h>
 
 #include "base/buf.h"
 #include "base/decimal.h"
@@ -90,26 +91,6 @@ static uint64_t unit_of(uint64_t pico)
     return unit < (uint64_t)CENT ? unit : (uint64_t)CENT;
 }
 
-static const char *write_decimal(const char *sign, uint64_t pico, int decimals_min, char *text)
-{
-    char room[DECIMAL_SIZE], *end = text;
-    const char *whole = decimal_of_uint(pico / (uint64_t)MONEY_DOLLAR, room);
-    while (*sign)
-        *end++ = *sign++;
-    while (*whole)
-        *end++ = *whole++;
-    char *last = end + MONEY_DIGITS; // of the fraction, behind its point at `end`
-    uint64_t fraction = pico % (uint64_t)MONEY_DOLLAR;
-    for (char *at = last; at > end; at--, fraction /= 10)
-        *at = (char)('0' + fraction % 10);
-    while (last > end + decimals_min && *last == '0')
-        last--;
-    if (last > end)
-        *end = '.'; // where else the text ends
-    last[last > end] = '\0';
-    return text;
-}
-
 static uint64_t magnitude(int64_t pico)
 {
     return pico < 0 ? 0 - (uint64_t)pico : (uint64_t)pico;
@@ -117,12 +98,17 @@ static uint64_t magnitude(int64_t pico)
 
 const char *money_format(int64_t pico, char *text)
 {
+    char room[DECIMAL_FIXED_SIZE];
     uint64_t unit = unit_of(magnitude(pico));
     uint64_t rounded = (magnitude(pico) + unit / 2) / unit * unit;
-    return write_decimal(pico < 0 ? "-$" : "$", rounded, 2, text);
+    snprintf(text, MONEY_TEXT_SIZE, "%s%s", pico < 0 ? "-$" : "$",
+             decimal_of_fixed_uint(rounded, MONEY_DIGITS, 2, room));
+    return text;
 }
 
 const char *money_decimal(int64_t pico, char *text)
 {
-    return write_decimal(pico < 0 ? "-" : "", magnitude(pico), 0, text);
+    char room[DECIMAL_FIXED_SIZE];
+    snprintf(text, MONEY_TEXT_SIZE, "%s", decimal_of_fixed(pico, MONEY_DIGITS, 0, room));
+    return text;
 }

@@ -38,8 +38,32 @@ static void like_printf(void **state)
     }
 }
 
+static void fixed(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t units;
+        unsigned digits, least;
+        const char *text;
+    } cases[] = {
+        {1500, 6, 0, "0.0015"},
+        {-1500000, 6, 0, "-1.5"},
+        {3, 0, 1, "3.0"},
+        {30, 1, 2, "3.00"},
+        {0, 12, 0, "0"},
+        {0, 12, 2, "0.00"},
+        {INT64_MIN, 20, 20, "-0.09223372036854775808"},
+        {INT64_MAX, 0, 20, "9223372036854775807.00000000000000000000"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char room[DECIMAL_FIXED_SIZE];
+        assert_string_equal(decimal_of_fixed(cases[i].units, cases[i].digits, cases[i].least, room),
+                            cases[i].text);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(like_printf)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(like_printf), cmocka_unit_test(fixed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
