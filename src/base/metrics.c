@@ -29,37 +29,44 @@ struct metrics *metrics_create(void)
 {
     struct metrics *metrics = mem_new(struct metrics);
     list_init(&metrics->families);
-    list_init(&metrics->refreshers);
     return metrics;
+}
+
+struct metrics_row *metrics_add_row(struct metrics_family *family, struct span key)
+{
+    const struct metrics_family_spec *spec = &family->spec;
+    struct metrics_row *row = mem_zalloc(sizeof *row + key.len);
+    row->key_len = key.len;
+    memcpy(row->key, key.data, key.len);
+    if (spec->type == METRICS_HISTOGRAM) {
+        size_t bounds = (spec->bound_count + 1) * sizeof(int64_t);
+        row->histogram = mem_zalloc(sizeof *row->histogram + bounds);
+        row->histogram->bounds = spec->bounds;
+        row->histogram->bound_count = spec->bound_count;
+    }
+    list_append(&family->rows, &row->link);
+    family->row_count++;
+    return row;
 }
 
 void metrics_row_destroy(struct metrics_row *row)
 {
-    free(row->key);
+    list_remove(&row->link);
     free(row->histogram);
     free(row);
-}
-
-static void free_family(struct metrics_family *family)
-{
-    struct list *link;
-    while ((link = list_shift(&family->samples)))
-        free(list_entry(link, struct metrics_sample, link));
-    while ((link = list_shift(&family->rows)))
-        metrics_row_destroy(list_entry(link, struct metrics_row, link));
-    free(family->chains);
-    free(family);
 }
 
 void metrics_destroy(struct metrics *metrics)
 {
     if (!metrics)
         return;
-    struct list *link;
-    while ((link = list_shift(&metrics->families)))
-        free_family(list_entry(link, struct metrics_family, link));
-    while ((link = list_shift(&metrics->refreshers)))
-        free(list_entry(link, struct metrics_refresh, link));
+    list_for_each(link, &metrics->families) {
+        struct metrics_family *family = list_entry(link, struct metrics_family, link);
+        list_for_each(row, &family->rows)
+            metrics_row_destroy(list_entry(row, struct metrics_row, link));
+        free(family->chains);
+        free(family);
+    }
     free(metrics);
 }
 
@@ -78,80 +85,58 @@ struct metrics_family *metrics_add_family(struct metrics *metrics,
 {
     struct metrics_family *family = mem_new(struct metrics_family);
     family->spec = *spec;
-    list_init(&family->samples);
     list_init(&family->rows);
     list_append(&metrics->families, &family->link);
     return family;
 }
 
-static struct metrics_family *literal_family(struct metrics *metrics, const char *name,
-                                             const char *help, enum metrics_type type)
+static struct metrics_row *literal_row(struct metrics *metrics,
+                                       const struct metrics_family_spec *spec, const char *labels)
 {
-    struct metrics_family *family = metrics_find_family(metrics, name);
-    if (family)
-        return family->literal && family->spec.type == type ? family : NULL;
-    const struct metrics_family_spec spec = {.name = name, .help = help, .type = type};
-    family = metrics_add_family(metrics, &spec);
-    family->literal = true;
-    return family;
-}
-
-static struct metrics_sample *find_sample(struct metrics *metrics, const char *name,
-                                          const char *labels, const char *help,
-                                          enum metrics_type type)
-{
-    struct metrics_family *family = metrics ? literal_family(metrics, name, help, type) : NULL;
-    if (!family)
+    struct metrics_family *family = metrics ? metrics_find_family(metrics, spec->name) : NULL;
+    if (!metrics || (family && (!family->literal || family->spec.type != spec->type)))
         return NULL;
-    list_for_each(link, &family->samples) {
-        struct metrics_sample *sample = list_entry(link, struct metrics_sample, link);
-        if (strcmp(sample->labels, labels) == 0)
-            return sample;
+    if (!family)
+        family = metrics_add_family(metrics, spec);
+    family->literal = true;
+    list_for_each(link, &family->rows) {
+        struct metrics_row *row = list_entry(link, struct metrics_row, link);
+        if (strcmp(row->labels, labels) == 0)
+            return row;
     }
-    struct metrics_sample *sample = mem_new(struct metrics_sample);
-    sample->labels = labels;
-    list_append(&family->samples, &sample->link);
-    return sample;
+    struct metrics_row *row = metrics_add_row(family, SPAN_LITERAL(""));
+    row->labels = labels;
+    return row;
 }
 
 int64_t *metrics_counter(struct metrics *metrics, const char *name, const char *labels,
                          const char *help)
 {
     static int64_t unread;
-    struct metrics_sample *sample = find_sample(metrics, name, labels, help, METRICS_COUNTER);
-    return sample ? &sample->count : &unread;
+    struct metrics_row *row = literal_row(
+        metrics, &(struct metrics_family_spec){.name = name, .help = help, .type = METRICS_COUNTER},
+        labels);
+    return row ? &row->value : &unread;
 }
 
 void metrics_gauge(struct metrics *metrics, const char *name, const char *labels, const char *help,
                    metrics_gauge_fn *fn, void *context)
 {
-    struct metrics_sample *sample = find_sample(metrics, name, labels, help, METRICS_GAUGE);
-    if (!sample)
+    struct metrics_row *row = literal_row(
+        metrics, &(struct metrics_family_spec){.name = name, .help = help, .type = METRICS_GAUGE},
+        labels);
+    if (!row)
         return;
-    sample->gauge = fn; // asked twice for the same: the later one is alive
-    sample->context = context;
+    row->gauge = fn; // asked twice for the same: the later one is alive
+    row->context = context;
 }
 
 void metrics_on_render(struct metrics *metrics, metrics_refresh_fn *fn, void *context)
 {
     if (!metrics)
         return;
-    struct metrics_refresh *refresh = mem_new(struct metrics_refresh);
-    *refresh = (struct metrics_refresh){.fn = fn, .context = context};
-    list_append(&metrics->refreshers, &refresh->link);
-}
-
-void metrics_forget_refresh(struct metrics *metrics, metrics_refresh_fn *fn, void *context)
-{
-    if (!metrics)
-        return;
-    list_for_each(link, &metrics->refreshers) {
-        struct metrics_refresh *refresh = list_entry(link, struct metrics_refresh, link);
-        if (refresh->fn != fn || refresh->context != context)
-            continue;
-        list_remove(link);
-        free(refresh);
-    }
+    metrics->refresh = fn;
+    metrics->refresh_context = context;
 }
 
 // A HELP text escapes the backslash and the line feed (and nothing else).
@@ -169,13 +154,13 @@ static void write_help(struct buf *out, const char *text)
 static void write_double(struct buf *out, double value)
 {
     if (isnan(value))
-        buf_append_text(out, "NaN");
+        buf_append_text(out, "NaN\n");
     else if (isinf(value))
-        buf_append_text(out, value > 0 ? "+Inf" : "-Inf");
+        buf_append_text(out, value > 0 ? "+Inf\n" : "-Inf\n");
     else if (fabs(value) < 1e15 && value == (double)(int64_t)value)
-        buf_printf(out, "%.0f", value);
+        buf_printf(out, "%.0f\n", value);
     else
-        buf_printf(out, "%.15g", value);
+        buf_printf(out, "%.15g\n", value);
 }
 
 static size_t plain_length(const unsigned char *text, size_t len)
@@ -218,6 +203,8 @@ static void write_labels(struct buf *out, const struct metrics_family *family,
                          const struct metrics_row *row)
 {
     const unsigned char *at = row->key;
+    if (family->literal)
+        buf_append_text(out, row->labels);
     for (size_t i = 0; i < family->spec.label_count; i++) {
         size_t len = *at++;
         if (i > 0)
@@ -230,11 +217,9 @@ static void write_labels(struct buf *out, const struct metrics_family *family,
     }
 }
 
-static void write_number(struct buf *out, const struct metrics_family *family, const char *suffix,
-                         struct span labels, int64_t value, unsigned decimals)
+static void write_name(struct buf *out, const char *name, const char *suffix, struct span labels)
 {
-    char number[DECIMAL_FIXED_SIZE];
-    buf_append_text(out, family->spec.name);
+    buf_append_text(out, name);
     buf_append_text(out, suffix);
     if (labels.len) {
         buf_append_char(out, '{');
@@ -242,6 +227,11 @@ static void write_number(struct buf *out, const struct metrics_family *family, c
         buf_append_char(out, '}');
     }
     buf_append_char(out, ' ');
+}
+
+static void write_number(struct buf *out, int64_t value, unsigned decimals)
+{
+    char number[DECIMAL_FIXED_SIZE];
     buf_append_text(out, decimal_of_fixed(value, decimals, 0, number));
     buf_append_char(out, '\n');
 }
@@ -291,37 +281,30 @@ static void write_histogram(struct buf *out, const struct metrics_family *family
     buf_append_text(&start, labels.len ? ",le=\"" : "le=\"");
     out->full |= buf_is_full(&start);
     write_buckets(out, family, buf_span(&start), histogram);
-    write_number(out, family, "_sum", labels, histogram->sum, family->spec.decimals);
-    write_number(out, family, "_count", labels, histogram->count, 0);
+    write_name(out, family->spec.name, "_sum", labels);
+    write_number(out, histogram->sum, family->spec.decimals);
+    write_name(out, family->spec.name, "_count", labels);
+    write_number(out, histogram->count, 0);
 }
 
 static void write_rows(struct buf *out, const struct metrics_family *family)
 {
-    BUF_AUTO scratch = BUF_INIT(LABELS_MAX);
+    BUF_AUTO labels = BUF_INIT(LABELS_MAX);
     list_for_each(link, &family->rows) {
         const struct metrics_row *row = list_entry(link, struct metrics_row, link);
-        buf_clear(&scratch);
-        write_labels(&scratch, family, row);
-        out->full |= buf_is_full(&scratch);
-        if (row->histogram)
-            write_histogram(out, family, buf_span(&scratch), row->histogram);
+        buf_clear(&labels);
+        write_labels(&labels, family, row);
+        out->full |= buf_is_full(&labels);
+        if (row->histogram) {
+            write_histogram(out, family, buf_span(&labels), row->histogram);
+            continue;
+        }
+        write_name(out, family->spec.name, "", buf_span(&labels));
+        if (row->gauge)
+            write_double(out, row->gauge(row->context));
         else
-            write_number(out, family, "", buf_span(&scratch), row->value, family->spec.decimals);
+            write_number(out, row->value, family->spec.decimals);
     }
-}
-
-static void write_sample(struct buf *out, const struct metrics_family *family,
-                         const struct metrics_sample *sample)
-{
-    buf_append_text(out, family->spec.name);
-    if (*sample->labels)
-        buf_printf(out, "{%s}", sample->labels);
-    buf_append_char(out, ' ');
-    if (family->spec.type == METRICS_COUNTER)
-        buf_printf(out, "%" PRId64, sample->count);
-    else
-        write_double(out, sample->gauge(sample->context));
-    buf_append_char(out, '\n');
 }
 
 static void write_head(struct buf *out, const char *name, const char *help, enum metrics_type type)
@@ -329,14 +312,6 @@ static void write_head(struct buf *out, const char *name, const char *help, enum
     buf_printf(out, "# HELP %s ", name);
     write_help(out, help);
     buf_printf(out, "\n# TYPE %s %s\n", name, type_names[type]);
-}
-
-static void write_family(struct buf *out, const struct metrics_family *family)
-{
-    write_head(out, family->spec.name, family->spec.help, family->spec.type);
-    list_for_each(link, &family->samples)
-        write_sample(out, family, list_entry(link, struct metrics_sample, link));
-    write_rows(out, family);
 }
 
 // Told only once there is something to tell: it is an alarm, not a rate.
@@ -360,12 +335,13 @@ static void write_others(struct buf *out, const struct metrics *metrics)
 bool metrics_render(const struct metrics *metrics, struct buf *out)
 {
     size_t before = out->len;
-    list_for_each(link, &metrics->refreshers) {
-        const struct metrics_refresh *refresh = list_entry(link, struct metrics_refresh, link);
-        refresh->fn(refresh->context);
+    if (metrics->refresh)
+        metrics->refresh(metrics->refresh_context);
+    list_for_each(link, &metrics->families) {
+        const struct metrics_family *family = list_entry(link, struct metrics_family, link);
+        write_head(out, family->spec.name, family->spec.help, family->spec.type);
+        write_rows(out, family);
     }
-    list_for_each(link, &metrics->families)
-        write_family(out, list_entry(link, struct metrics_family, link));
     write_others(out, metrics);
     if (!buf_is_full(out))
         return true;

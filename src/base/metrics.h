@@ -92,10 +92,10 @@ void metrics_observe(struct metrics_histogram *histogram, int64_t value);
 size_t metrics_forget(struct metrics_family *family, size_t label, struct span value);
 void metrics_forget_all(struct metrics_family *family);
 
-// Called before each rendering, for levels that are dearer to keep current than to ask for.
+// Called before each rendering, for levels that are dearer to keep current than to ask for. There
+// is one at a time; NULL takes it back.
 typedef void metrics_refresh_fn(void *context);
 void metrics_on_render(struct metrics *metrics, metrics_refresh_fn *fn, void *context);
-void metrics_forget_refresh(struct metrics *metrics, metrics_refresh_fn *fn, void *context);
 
 /*
  * The page. It fits below `out`'s maximum or is not told at all: then false, nothing added and

@@ -11,11 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/metrics_internal.h"
 
 enum {
-    CHAINS_MIN = 8,
     KEY_MAX = METRICS_LABELS_MAX * (1 + METRICS_LABEL_VALUE_MAX), // bytes
 };
 
@@ -62,27 +62,6 @@ struct metrics_family *metrics_family(struct metrics *metrics,
     return family;
 }
 
-static struct metrics_histogram *histogram_create(const struct metrics_family_spec *spec)
-{
-    size_t size = sizeof(struct metrics_histogram) + (spec->bound_count + 1) * sizeof(int64_t);
-    struct metrics_histogram *histogram = mem_zalloc(size);
-    histogram->bounds = spec->bounds;
-    histogram->bound_count = spec->bound_count;
-    return histogram;
-}
-
-static struct metrics_row *row_create(const struct metrics_family *family, const unsigned char *key,
-                                      size_t key_len, uint64_t hash)
-{
-    struct metrics_row *row = mem_new(struct metrics_row);
-    *row = (struct metrics_row){.hash = hash, .key_len = key_len, .key = mem_alloc(key_len + 1)};
-    memcpy(row->key, key, key_len);
-    list_init(&row->link);
-    if (family->spec.type == METRICS_HISTOGRAM)
-        row->histogram = histogram_create(&family->spec);
-    return row;
-}
-
 // How much of a value that is too long is kept in front of its "...": whole characters.
 static size_t cut_at_character(const char *text, size_t len)
 {
@@ -106,96 +85,51 @@ static unsigned char *append_value(unsigned char *at, struct span value)
     return at + len + (cut ? dots.len : 0);
 }
 
-static size_t make_key(unsigned char *key, const struct span *values, size_t count)
+static struct span make_key(unsigned char *room, const struct span *values, size_t count)
 {
-    unsigned char *at = key;
+    unsigned char *at = room;
     for (size_t i = 0; i < count; i++)
         at = append_value(at, values[i]);
-    return (size_t)(at - key);
+    return span_make(room, (size_t)(at - room));
 }
 
-static uint64_t mix(uint64_t hash, uint64_t word)
+static struct metrics_row **chain_of(const struct metrics_family *family, uint64_t hash)
 {
-    hash = (hash ^ word) * UINT64_C(0x9E3779B97F4A7C15);
-    return hash ^ (hash >> 32);
+    return &family->chains[hash % METRICS_CHAINS];
 }
 
-static uint64_t hash_key(const unsigned char *key, size_t len)
+static struct metrics_row *find_row(const struct metrics_family *family, struct span key)
 {
-    uint64_t hash = len, word;
-    for (; len >= sizeof(word); key += sizeof(word), len -= sizeof(word)) {
-        memcpy(&word, key, sizeof(word));
-        hash = mix(hash, word);
-    }
-    word = 0;
-    memcpy(&word, key, len);
-    return mix(hash, word);
-}
-
-static void grow_chains(struct metrics_family *family)
-{
-    size_t count = family->chain_count ? family->chain_count * 2 : CHAINS_MIN;
-    struct metrics_row **chains = mem_zalloc(count * sizeof(*chains));
-    list_for_each(link, &family->rows) {
-        struct metrics_row *row = list_entry(link, struct metrics_row, link);
-        struct metrics_row **chain = &chains[row->hash & (count - 1)];
-        row->next = *chain;
-        *chain = row;
-    }
-    free(family->chains);
-    family->chains = chains;
-    family->chain_count = count;
-}
-
-// Where the pointer to that series is, or to the NULL at the end of its chain.
-static struct metrics_row **find_row(const struct metrics_family *family, const unsigned char *key,
-                                     size_t len, uint64_t hash)
-{
-    struct metrics_row **at = &family->chains[hash & (family->chain_count - 1)];
-    while (*at && ((*at)->hash != hash || (*at)->key_len != len || memcmp((*at)->key, key, len)))
-        at = &(*at)->next;
-    return at;
-}
-
-static struct metrics_row *add_row(struct metrics_family *family, const unsigned char *key,
-                                   size_t len, uint64_t hash)
-{
-    struct metrics_row *row = row_create(family, key, len, hash);
-    struct metrics_row **chain = &family->chains[hash & (family->chain_count - 1)];
-    row->next = *chain;
-    *chain = row;
-    list_append(&family->rows, &row->link);
-    family->row_count++;
+    uint64_t hash = hash_of(key);
+    struct metrics_row *row = family->chains ? *chain_of(family, hash) : NULL;
+    while (row && (row->hash != hash || !span_equal(span_make(row->key, row->key_len), key)))
+        row = row->next;
     return row;
-}
-
-// It may be there already: those may also be the true values of a series.
-static struct metrics_row *other_row(struct metrics_family *family)
-{
-    unsigned char key[KEY_MAX];
-    struct span values[METRICS_LABELS_MAX];
-    for (size_t i = 0; i < family->spec.label_count; i++)
-        values[i] = SPAN_LITERAL("other");
-    size_t len = make_key(key, values, family->spec.label_count);
-    uint64_t hash = hash_key(key, len);
-    struct metrics_row *found = *find_row(family, key, len, hash);
-    family->other_count++;
-    return found ? found : add_row(family, key, len, hash);
 }
 
 static struct metrics_row *row_of(struct metrics_family *family, const struct span *values)
 {
-    unsigned char key[KEY_MAX];
-    size_t len = make_key(key, values, family->spec.label_count);
-    uint64_t hash = hash_key(key, len);
-    struct metrics_row *found = family->chains ? *find_row(family, key, len, hash) : NULL;
-    if (found)
-        return found;
-    if (family->row_count >= family->spec.series_max)
-        return other_row(family);
-    if (family->row_count == family->chain_count)
-        grow_chains(family);
-    return add_row(family, key, len, hash);
+    unsigned char room[KEY_MAX];
+    size_t count = family->spec.label_count;
+    struct span key = make_key(room, values, count);
+    struct metrics_row *row = find_row(family, key);
+    if (!row && family->row_count >= family->spec.series_max) {
+        struct span others[METRICS_LABELS_MAX];
+        for (size_t i = 0; i < count; i++)
+            others[i] = SPAN_LITERAL("other");
+        key = make_key(room, others, count);
+        row = find_row(family, key); // those may also be the true values of a series
+        family->other_count++;
+    }
+    if (row)
+        return row;
+    if (!family->chains)
+        family->chains = mem_zalloc(METRICS_CHAINS * sizeof *family->chains);
+    row = metrics_add_row(family, key);
+    row->hash = hash_of(key);
+    row->next = *chain_of(family, row->hash);
+    *chain_of(family, row->hash) = row;
+    return row;
 }
 
 int64_t *metrics_series(struct metrics_family *family, const struct span *values)
@@ -244,11 +178,10 @@ static struct span value_of(const struct metrics_row *row, size_t label)
 
 static void forget_row(struct metrics_family *family, struct metrics_row *row)
 {
-    struct metrics_row **at = &family->chains[row->hash & (family->chain_count - 1)];
+    struct metrics_row **at = chain_of(family, row->hash);
     while (*at != row)
         at = &(*at)->next;
     *at = row->next;
-    list_remove(&row->link);
     metrics_row_destroy(row);
     family->row_count--;
 }

@@ -209,7 +209,7 @@ void router_destroy(struct router *router)
         router_call_cancel(router, call->number);
     }
     if (router->env.metrics)
-        metrics_forget_refresh(router->env.metrics, router_report_levels, router);
+        metrics_on_render(router->env.metrics, NULL, NULL);
     loop_cancel(router->env.loop, router->wake);
     loop_cancel(router->env.loop, router->ledger_again);
     free(router->ledger_error);
