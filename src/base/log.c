@@ -136,10 +136,10 @@ static void clean(char *text, size_t len)
 {
     size_t at = span_printable(span_make(text, len));
     while (at < len) {
-        size_t step = span_character(span_make(text + at, len - at));
-        if (step == 0 || rune_is_unsafe(span_rune(span_make(text + at, step))))
-            memset(text + at, '?', step ? step : 1);
-        at += step ? step : 1;
+        struct character c = span_character(span_make(text + at, len - at));
+        if (c.state != CHARACTER_WHOLE || rune_is_unsafe(c.rune))
+            memset(text + at, '?', c.len);
+        at += c.len;
     }
 }
 

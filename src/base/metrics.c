@@ -163,39 +163,20 @@ static void write_double(struct buf *out, double value)
         buf_printf(out, "%.15g\n", value);
 }
 
-static size_t plain_length(const unsigned char *text, size_t len)
-{
-    size_t i = 0;
-    while (i < len && text[i] >= ' ' && text[i] < 0x7F && text[i] != '"' && text[i] != '\\')
-        i++;
-    return i;
-}
-
-static size_t write_odd(struct buf *out, const unsigned char *text, size_t len)
-{
-    size_t length = span_character(span_make((const char *)text, len));
-    if (length == 0)
-        buf_append_char(out, '?');
-    else if (*text == '\n')
-        buf_append_text(out, "\\n");
-    else if (*text == '"' || *text == '\\')
-        buf_printf(out, "\\%c", *text);
-    else
-        buf_append(out, text, length);
-    return length ? length : 1;
-}
-
 // A label value escapes what would end it. One that is not UTF-8 would cost the whole page.
-static void write_value(struct buf *out, const unsigned char *text, size_t len)
+static void write_value(struct buf *out, struct span value)
 {
-    while (len > 0) {
-        size_t step = plain_length(text, len);
-        if (step > 0)
-            buf_append(out, text, step);
+    while (value.len) {
+        struct character c = span_character(value);
+        if (c.rune == '\n')
+            buf_append_text(out, "\\n");
+        else if (c.rune == '"' || c.rune == '\\')
+            buf_append(out, (char[]){'\\', value.data[0]}, 2);
+        else if (c.state == CHARACTER_WHOLE)
+            buf_append(out, value.data, c.len);
         else
-            step = write_odd(out, text, len);
-        text += step;
-        len -= step;
+            buf_append(out, "???", c.len);
+        value = span_skip(value, c.len);
     }
 }
 
@@ -211,7 +192,7 @@ static void write_labels(struct buf *out, const struct metrics_family *family,
             buf_append_char(out, ',');
         buf_append_text(out, family->spec.labels[i]);
         buf_append_text(out, "=\"");
-        write_value(out, at, len);
+        write_value(out, span_make(at, len));
         buf_append_char(out, '"');
         at += len;
     }

@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "base/word.h"
 
+enum { REPLACEMENT = 0xFFFD }; // the character that stands for invalid bytes
+
 bool span_equal(struct span a, struct span b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
@@ -70,41 +72,39 @@ size_t span_printable(struct span span)
     return at;
 }
 
-size_t span_character(struct span span)
+// How many bytes follow a lead byte and in which range the first of them must lie (table 3-7 of the
+// Unicode standard); 0 for a byte that leads nothing.
+static unsigned followers(uint8_t lead, uint8_t *ret_low, uint8_t *ret_high)
 {
-    const unsigned char *text = (const unsigned char *)span.data;
-    static const struct {
-        unsigned char first, last, low, high; // of the first byte; of the second
-        size_t length;
-    } forms[] = {
-        {0x00, 0x7F, 0x00, 0x00, 1}, {0xC2, 0xDF, 0x80, 0xBF, 2}, {0xE0, 0xE0, 0xA0, 0xBF, 3},
-        {0xE1, 0xEC, 0x80, 0xBF, 3}, {0xED, 0xED, 0x80, 0x9F, 3}, {0xEE, 0xEF, 0x80, 0xBF, 3},
-        {0xF0, 0xF0, 0x90, 0xBF, 4}, {0xF1, 0xF3, 0x80, 0xBF, 4}, {0xF4, 0xF4, 0x80, 0x8F, 4},
-    };
-    size_t i = 0;
-    if (span.len == 0)
-        return 0;
-    while (i < ARRAY_LEN(forms) && (text[0] < forms[i].first || text[0] > forms[i].last))
-        i++;
-    if (i == ARRAY_LEN(forms) || forms[i].length > span.len)
-        return 0;
-    if (forms[i].length > 1 && (text[1] < forms[i].low || text[1] > forms[i].high))
-        return 0;
-    for (size_t k = 2; k < forms[i].length; k++)
-        if ((text[k] & 0xC0) != 0x80)
-            return 0;
-    return forms[i].length;
+    *ret_low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+    *ret_high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+    if (lead >= 0xC2 && lead <= 0xDF)
+        return 1;
+    if (lead >= 0xE0 && lead <= 0xEF)
+        return 2;
+    return lead >= 0xF0 && lead <= 0xF4 ? 3 : 0;
 }
 
-uint32_t span_rune(struct span character)
+struct character span_character(struct span text)
 {
-    const unsigned char *bytes = (const unsigned char *)character.data;
-    if (character.len == 1)
-        return bytes[0];
-    uint32_t rune = bytes[0] & (0x7Fu >> character.len);
-    for (size_t i = 1; i < character.len; i++)
+    const uint8_t *bytes = (const uint8_t *)text.data;
+    if (bytes[0] < 0x80)
+        return (struct character){bytes[0], 1, CHARACTER_WHOLE};
+
+    uint8_t low, high;
+    unsigned more = followers(bytes[0], &low, &high);
+    if (more == 0)
+        return (struct character){REPLACEMENT, 1, CHARACTER_INVALID};
+
+    uint32_t rune = bytes[0] & (0x3Fu >> more);
+    for (size_t i = 1; i <= more; i++, low = 0x80, high = 0xBF) {
+        if (i == text.len)
+            return (struct character){REPLACEMENT, i, CHARACTER_UNFINISHED};
+        if (bytes[i] < low || bytes[i] > high)
+            return (struct character){REPLACEMENT, i, CHARACTER_INVALID};
         rune = rune << 6 | (bytes[i] & 0x3F);
-    return rune;
+    }
+    return (struct character){rune, more + 1, CHARACTER_WHOLE};
 }
 
 bool rune_is_unsafe(uint32_t rune)

@@ -40,9 +40,13 @@ struct span span_cut(struct span *rest, char separator);
 // Bytes at its beginning that are printable ASCII, the blank included.
 size_t span_printable(struct span span);
 
-// Length of the UTF-8 character (RFC 3629) at its beginning, 0 when there is none.
-size_t span_character(struct span span);
-uint32_t span_rune(struct span character); // its code point; it is one whole character
+// The UTF-8 character at the beginning of a text that is not empty; codec/utf8.h is made of it.
+struct character {
+    uint32_t rune; // U+FFFD unless it is whole
+    size_t len;    // bytes; else of the longest run of bytes that could have become a character
+    enum { CHARACTER_WHOLE, CHARACTER_INVALID, CHARACTER_UNFINISHED } state;
+};
+struct character span_character(struct span text);
 
 // Would the code point do something to a terminal other than stand there? Controls, the separators
 // of lines and paragraphs, and what sets the order in which text is shown (Bidi_Control).

@@ -4,49 +4,6 @@
 
 static const char replacement[] = "\xEF\xBF\xBD";
 
-enum status { VALID, INVALID, UNFINISHED };
-
-struct character {
-    uint32_t rune;
-    size_t len; // bytes; of the maximal subpart when it is not valid
-    enum status status;
-};
-
-// How many bytes follow a lead byte and in which range the first of them must lie (table 3-7);
-// 0 for a byte that leads nothing.
-static unsigned followers(uint8_t lead, uint8_t *ret_low, uint8_t *ret_high)
-{
-    *ret_low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-    *ret_high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-    if (lead >= 0xC2 && lead <= 0xDF)
-        return 1;
-    if (lead >= 0xE0 && lead <= 0xEF)
-        return 2;
-    return lead >= 0xF0 && lead <= 0xF4 ? 3 : 0;
-}
-
-// `len` is at least 1.
-static struct character decode(const uint8_t *bytes, size_t len)
-{
-    if (bytes[0] < 0x80)
-        return (struct character){bytes[0], 1, VALID};
-
-    uint8_t low, high;
-    unsigned more = followers(bytes[0], &low, &high);
-    if (more == 0)
-        return (struct character){UTF8_INVALID, 1, INVALID};
-
-    uint32_t rune = bytes[0] & (0x3Fu >> more);
-    for (size_t i = 1; i <= more; i++, low = 0x80, high = 0xBF) {
-        if (i == len)
-            return (struct character){UTF8_INVALID, i, UNFINISHED};
-        if (bytes[i] < low || bytes[i] > high)
-            return (struct character){UTF8_INVALID, i, INVALID};
-        rune = rune << 6 | (bytes[i] & 0x3F);
-    }
-    return (struct character){rune, more + 1, VALID};
-}
-
 // Nearly everything is ASCII, so that is skipped a word at a time.
 static size_t ascii_prefix(const uint8_t *bytes, size_t len)
 {
@@ -66,8 +23,8 @@ size_t utf8_valid_prefix(struct span text)
         at += ascii_prefix(bytes + at, text.len - at);
         if (at == text.len)
             break;
-        struct character c = decode(bytes + at, text.len - at);
-        if (c.status != VALID)
+        struct character c = span_character(span_skip(text, at));
+        if (c.state != CHARACTER_WHOLE)
             break;
         at += c.len;
     }
@@ -83,7 +40,7 @@ size_t utf8_decode(struct span text, uint32_t *ret_rune)
 {
     if (text.len == 0)
         return 0;
-    struct character c = decode((const uint8_t *)text.data, text.len);
+    struct character c = span_character(text);
     *ret_rune = c.rune;
     return c.len;
 }
@@ -106,13 +63,9 @@ size_t utf8_encode(uint32_t rune, char *out)
 size_t utf8_incomplete_tail(struct span text)
 {
     for (size_t back = 1; back < UTF8_BYTES_MAX && back <= text.len; back++) {
-        const uint8_t *at = (const uint8_t *)text.data + text.len - back;
-        if (*at < 0x80)
-            return 0;
-        if (*at >= 0xC0) {
-            struct character c = decode(at, back);
-            return c.status == UNFINISHED ? back : 0;
-        }
+        struct span tail = span_skip(text, text.len - back);
+        if ((tail.data[0] & 0xC0) != 0x80)
+            return span_character(tail).state == CHARACTER_UNFINISHED ? back : 0;
     }
     return 0;
 }

@@ -237,10 +237,10 @@ static void what_acts_on_a_terminal(void **state)
 static void runes(void **state)
 {
     (void)state;
-    assert_int_equal(span_rune(SPAN_LITERAL("a")), 'a');
-    assert_int_equal(span_rune(SPAN_LITERAL("\u00df")), 0xdf);
-    assert_int_equal(span_rune(SPAN_LITERAL("\u2029")), 0x2029);
-    assert_int_equal(span_rune(SPAN_LITERAL("\U0001f600")), 0x1f600);
+    assert_int_equal(span_character(SPAN_LITERAL("a")).rune, 'a');
+    assert_int_equal(span_character(SPAN_LITERAL("\u00df")).rune, 0xdf);
+    assert_int_equal(span_character(SPAN_LITERAL("\u2029")).rune, 0x2029);
+    assert_int_equal(span_character(SPAN_LITERAL("\U0001f600")).rune, 0x1f600);
 }
 
 int main(void)
