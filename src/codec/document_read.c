@@ -227,5 +227,5 @@ bool node_fixed(struct node node, unsigned digits, int64_t *ret_value)
 {
     char room[DECIMAL_SIZE];
     struct span number = digits_of(node, room);
-    return number.len && json_fixed_of(number, digits, ret_value);
+    return number.len && json_fixed_of(number, digits, false, ret_value);
 }

@@ -94,10 +94,10 @@ bool json_int64(struct json_value v, int64_t *ret_value);
 bool json_bool(struct json_value v, bool *ret_value);
 
 // Any number as an integer of 10^-digits, exactly, exponents included (money): (1.5e-3, 6) is 1500.
-// Digits beyond are cut towards zero; false when the result does not fit.
+// Digits beyond are cut towards zero, or, of a checked number, away from it with `up`; false when
+// the result does not fit.
 bool json_fixed(struct json_value v, unsigned digits, int64_t *ret_value);
-bool json_fixed_of(struct span number, unsigned digits, int64_t *ret_value); // a checked number's
-bool json_fixed_up(struct span number, unsigned digits, int64_t *ret_value); // cut away from zero
+bool json_fixed_of(struct span number, unsigned digits, bool up, int64_t *ret_value);
 
 struct json_iter {
     const struct json *doc;

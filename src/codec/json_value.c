@@ -37,33 +37,7 @@ struct span json_raw(struct json_value v)
     return token ? token_span(v.doc, token) : SPAN_ABSENT;
 }
 
-/* Strings: a cursor hands out the decoded text in pieces, so that comparing needs no memory. */
-
-struct cursor {
-    struct span run;  // bytes before the next backslash
-    struct span rest; // from that backslash on
-    char decoded[UTF8_BYTES_MAX];
-};
-
-static void find_run(struct cursor *c)
-{
-    const char *slash = c->rest.len ? memchr(c->rest.data, '\\', c->rest.len) : NULL;
-    c->run = c->rest;
-    if (slash)
-        c->run.len = (size_t)(slash - c->rest.data);
-    c->rest = span_skip(c->rest, c->run.len);
-}
-
-static void cursor_init(struct cursor *c, struct span raw)
-{
-    c->rest = (struct span){raw.data + 1, raw.len - 2}; // between the quotes
-    find_run(c);
-}
-
-static unsigned hex_digit(char c)
-{
-    return c <= '9' ? (unsigned)(c - '0') : (unsigned)((c | 0x20) - 'a' + 10);
-}
+/* Strings */
 
 // The four digits of \uXXXX were checked by the parser; UINT32_MAX when there is no such escape.
 static uint32_t unicode_escape(struct span text)
@@ -71,8 +45,10 @@ static uint32_t unicode_escape(struct span text)
     if (text.len < 6 || text.data[0] != '\\' || text.data[1] != 'u')
         return UINT32_MAX;
     uint32_t unit = 0;
-    for (int i = 2; i < 6; i++)
-        unit = unit << 4 | hex_digit(text.data[i]);
+    for (int i = 2; i < 6; i++) {
+        char c = text.data[i];
+        unit = unit << 4 | (unsigned)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+    }
     return unit;
 }
 
@@ -108,29 +84,7 @@ uint32_t json_next_rune(struct span *raw)
     return rune;
 }
 
-static bool cursor_next(struct cursor *c, struct span *ret_piece)
-{
-    if (c->run.len == 0 && c->rest.len == 0)
-        return false;
-    size_t len = utf8_valid_prefix(c->run);
-    if (len > 0) {
-        *ret_piece = (struct span){c->run.data, len};
-        c->run = span_skip(c->run, len);
-        return true;
-    }
-    uint32_t rune = 0;
-    if (c->run.len > 0) {
-        c->run = span_skip(c->run, utf8_decode(c->run, &rune));
-    } else {
-        rune = decode_escape(c->rest, &len);
-        c->rest = span_skip(c->rest, len);
-        find_run(c);
-    }
-    *ret_piece = (struct span){c->decoded, utf8_encode(rune, c->decoded)};
-    return true;
-}
-
-static struct span plain_text(struct span raw)
+static struct span between_quotes(struct span raw)
 {
     return (struct span){raw.data + 1, raw.len - 2};
 }
@@ -140,19 +94,25 @@ bool json_string(struct json_value v, struct buf *out)
     const struct json_token *token = token_of(v);
     if (!token || token->type != JSON_STRING)
         return false;
-    struct span raw = token_span(v.doc, token);
+    struct span rest = between_quotes(token_span(v.doc, token));
     if (token->plain)
-        return buf_append_span(out, plain_text(raw));
+        return buf_append_span(out, rest);
 
     size_t before = out->len;
-    struct cursor c;
-    cursor_init(&c, raw);
-    for (struct span piece; cursor_next(&c, &piece);)
-        if (!buf_append_span(out, piece)) {
-            buf_truncate(out, before);
-            return false;
+    bool fits = true;
+    while (fits && rest.len) {
+        const char *slash = memchr(rest.data, '\\', rest.len);
+        struct span run = {rest.data, slash ? (size_t)(slash - rest.data) : rest.len};
+        rest = span_skip(rest, run.len);
+        fits = utf8_sanitize(run, out);
+        if (fits && rest.len) {
+            char decoded[UTF8_BYTES_MAX];
+            fits = buf_append(out, decoded, utf8_encode(json_next_rune(&rest), decoded));
         }
-    return true;
+    }
+    if (!fits)
+        buf_truncate(out, before);
+    return fits;
 }
 
 char *json_strdup(struct json_value v, size_t max)
@@ -165,12 +125,12 @@ char *json_strdup(struct json_value v, size_t max)
 
 static bool token_is(const struct json *doc, const struct json_token *token, struct span text)
 {
-    struct span raw = token_span(doc, token);
+    struct span rest = between_quotes(token_span(doc, token));
     if (token->plain)
-        return span_equal(plain_text(raw), text);
-    struct cursor c;
-    cursor_init(&c, raw);
-    for (struct span piece; cursor_next(&c, &piece);) {
+        return span_equal(rest, text);
+    while (rest.len) {
+        char decoded[UTF8_BYTES_MAX];
+        struct span piece = {decoded, utf8_encode(json_next_rune(&rest), decoded)};
         if (piece.len > text.len || memcmp(piece.data, text.data, piece.len) != 0)
             return false;
         text = span_skip(text, piece.len);
@@ -234,28 +194,9 @@ struct json_value json_at(struct json_value array, size_t index)
 
 /* Numbers */
 
-static bool magnitude(struct json_value v, bool *ret_negative, uint64_t *ret_value)
-{
-    struct span text = json_raw(v);
-    if (json_type(v) != JSON_NUMBER)
-        return false;
-    *ret_negative = text.data[0] == '-';
-    return span_to_u64(span_skip(text, *ret_negative), ret_value);
-}
-
-static bool apply_sign(bool negative, uint64_t value, int64_t *ret_value)
-{
-    if (value > (uint64_t)INT64_MAX + negative)
-        return false;
-    *ret_value = negative ? (int64_t)-value : (int64_t)value;
-    return true;
-}
-
 bool json_int64(struct json_value v, int64_t *ret_value)
 {
-    bool negative;
-    uint64_t value;
-    return magnitude(v, &negative, &value) && apply_sign(negative, value, ret_value);
+    return json_type(v) == JSON_NUMBER && span_to_i64(json_raw(v), ret_value);
 }
 
 bool json_bool(struct json_value v, bool *ret_value)
@@ -305,7 +246,7 @@ static bool scale(struct span whole, struct span fraction, int64_t point, bool u
     return true;
 }
 
-static bool read_fixed(struct span text, unsigned digits, bool up, int64_t *ret_value)
+bool json_fixed_of(struct span text, unsigned digits, bool up, int64_t *ret_value)
 {
     bool negative = text.data[0] == '-';
     text = span_skip(text, negative);
@@ -317,20 +258,13 @@ static bool read_fixed(struct span text, unsigned digits, bool up, int64_t *ret_
     int64_t point = (int64_t)whole.len + exponent_of(span_skip(text, e + 1)) + digits;
 
     uint64_t value;
-    return scale(whole, fraction, point, up, &value) && apply_sign(negative, value, ret_value);
-}
-
-bool json_fixed_of(struct span number, unsigned digits, int64_t *ret_value)
-{
-    return read_fixed(number, digits, false, ret_value);
-}
-
-bool json_fixed_up(struct span number, unsigned digits, int64_t *ret_value)
-{
-    return read_fixed(number, digits, true, ret_value);
+    if (!scale(whole, fraction, point, up, &value) || value > (uint64_t)INT64_MAX + negative)
+        return false;
+    *ret_value = negative ? (int64_t)-value : (int64_t)value;
+    return true;
 }
 
 bool json_fixed(struct json_value v, unsigned digits, int64_t *ret_value)
 {
-    return json_type(v) == JSON_NUMBER && json_fixed_of(json_raw(v), digits, ret_value);
+    return json_type(v) == JSON_NUMBER && json_fixed_of(json_raw(v), digits, false, ret_value);
 }

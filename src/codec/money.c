@@ -47,7 +47,7 @@ bool money_parse(struct span text, int64_t *ret_pico)
     else if (rest.len && rest.data[0] == '+')
         rest = span_skip(rest, 1);
     // Rounded up: what is dearer than nothing must not become nothing.
-    return is_decimal(rest) && json_fixed_up(rest, MONEY_DIGITS, ret_pico);
+    return is_decimal(rest) && json_fixed_of(rest, MONEY_DIGITS, true, ret_pico);
 }
 
 bool money_from_json(struct json_value v, int64_t *ret_pico)

@@ -68,7 +68,7 @@ static int64_t read_figure(enum figure figure, const struct json_scan *json)
     if (json->type != JSON_NUMBER || text.len > NUMBER_TEXT_MAX)
         return -1;
     bool read = figure == COST || figure == UPSTREAM_COST
-                    ? json_fixed_of(text, MONEY_DIGITS, &value)
+                    ? json_fixed_of(text, MONEY_DIGITS, false, &value)
                     : span_to_i64(text, &value) && value <= TOKENS_MAX;
     return read && value >= 0 ? value : -1;
 }
