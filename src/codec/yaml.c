@@ -2,6 +2,10 @@
  * libyaml delivers events; the tree is built from them here and not by libyaml's own loader, which
  * knows no limits, no merge keys and no duplicate keys. Everything is refused while it is read:
  * nothing is ever built that is larger than the limits in yaml.h, however an alias multiplies it.
+ *
+ * Nodes are freed together, so there is no ownership inside the tree and sharing a node is free.
+ * Every node knows how many nodes it stands for when aliases are followed; that number is what
+ * bounds all work on the tree, this file's included.
  */
 #include "codec/yaml.h"
 
@@ -10,16 +14,10 @@
 #include <yaml.h>
 
 #include "base/mem.h"
-#include "codec/yaml_tree.h"
 
 struct anchor {
     const char *name;
     struct yaml_node *node;
-};
-
-struct frame {
-    struct yaml_node *node;
-    size_t first; // index in builder.pending of its first child
 };
 
 struct builder {
@@ -27,21 +25,57 @@ struct builder {
     struct span text;
     struct error *err;
     yaml_parser_t parser;
-    struct yaml_node *root;
-    struct yaml_node **pending; // children whose parent is not finished yet
+    yaml_event_t event;
+    struct yaml_node **pending; // those whose parent is not finished yet; at the end, the root
     size_t pending_count, pending_capacity;
     size_t made; // nodes and aliases so far
     unsigned depth;
     unsigned anchor_count;
-    struct frame frames[YAML_DEPTH_MAX];
     struct anchor anchors[YAML_ANCHORS_MAX];
 };
+
+/* Memory */
+
+struct yaml_block {
+    struct yaml_block *next;
+    _Alignas(max_align_t) char data[];
+};
+
+static void *allocate(struct yaml_document *doc, size_t size)
+{
+    struct yaml_block *block = mem_zalloc(sizeof *block + size);
+    block->next = doc->blocks;
+    doc->blocks = block;
+    return block->data;
+}
+
+static char *copy(struct yaml_document *doc, const void *text, size_t len)
+{
+    return memcpy(allocate(doc, len + 1), text, len);
+}
+
+void yaml_finish(struct yaml_document *doc)
+{
+    if (!doc)
+        return;
+    for (struct yaml_block *block = doc->blocks, *next; block; block = next) {
+        next = block->next;
+        free(block);
+    }
+    *doc = (struct yaml_document)YAML_DOCUMENT_INIT;
+}
 
 /* Sentences */
 
 static int fail_at(const struct builder *b, yaml_mark_t mark, int code, const char *what)
 {
     return error_set(b->err, code, "%zu:%zu: %s", mark.line + 1, mark.column + 1, what);
+}
+
+// At the present event.
+static int fail(const struct builder *b, int code, const char *what)
+{
+    return fail_at(b, b->event.start_mark, code, what);
 }
 
 static struct span line_at(struct span text, size_t number)
@@ -88,76 +122,213 @@ static int fail_in_libyaml(const struct builder *b)
                      mark.column + 1, problem, parser->context, parser->context_mark.line + 1);
 }
 
-/* Nodes */
-
-static int make_node(struct builder *b, const yaml_event_t *event, enum yaml_kind kind,
-                     struct yaml_node **ret_node)
+static int count_in(struct yaml_node *parent, const struct yaml_node *child, struct error *err)
 {
-    if (++b->made > YAML_NODES_MAX)
-        return error_set(b->err, -EMSGSIZE, "%zu:%zu: there are more than %d values",
-                         event->start_mark.line + 1, event->start_mark.column + 1, YAML_NODES_MAX);
-    struct yaml_node *node = yaml_tree_alloc(b->doc, sizeof *node);
-    *node = (struct yaml_node){
-        .kind = kind,
-        .line = (unsigned)event->start_mark.line + 1,
-        .column = (unsigned)event->start_mark.column + 1,
-        .nodes = 1,
-    };
-    *ret_node = node;
+    parent->nodes += child->nodes; // both are at most YAML_NODES_MAX
+    if (parent->depth < child->depth + 1)
+        parent->depth = child->depth + 1;
+    if (parent->nodes <= YAML_NODES_MAX)
+        return 0;
+    return error_set(err, -EMSGSIZE,
+                     "%u:%u: with its aliases followed this holds more than %d values",
+                     parent->line, parent->column, YAML_NODES_MAX);
+}
+
+/* Mappings: duplicates and merges are found by sorting, as a file may hold 50,000 keys. */
+
+struct member {
+    struct yaml_pair pair;
+    bool merged, dropped;
+};
+
+struct members {
+    struct member *list; // in the order of the text; merged ones follow
+    size_t count, capacity;
+};
+
+static void members_finish(struct members *members)
+{
+    free(members->list);
+}
+
+static void add(struct members *members, struct yaml_pair pair, bool merged)
+{
+    members->list =
+        mem_grow(members->list, members->count, &members->capacity, sizeof *members->list);
+    members->list[members->count++] = (struct member){pair, merged, false};
+}
+
+static bool is_merge_key(const struct yaml_node *key)
+{
+    return key->kind == YAML_SCALAR && !key->quoted && span_is(key->value, "<<");
+}
+
+static int add_mapping(struct yaml_document *doc, struct members *members,
+                       const struct yaml_node *from, struct error *err)
+{
+    if (from->kind != YAML_MAPPING)
+        return error_set(err, -EBADMSG, "%u:%u: << takes a mapping or a list of mappings",
+                         from->line, from->column);
+    doc->merged += from->count;
+    if (doc->merged > YAML_NODES_MAX)
+        return error_set(err, -EMSGSIZE, "%u:%u: << copies more than %d members", from->line,
+                         from->column, YAML_NODES_MAX);
+    for (size_t i = 0; i < from->count; i++)
+        add(members, from->pairs[i], true);
     return 0;
 }
 
-static void place(struct builder *b, struct yaml_node *node)
+// The merge key of YAML 1.1's type repository: a mapping, or a list of which earlier ones win.
+static int add_merge(struct yaml_document *doc, struct members *members,
+                     const struct yaml_node *from, struct error *err)
 {
-    if (b->depth == 0) {
-        b->root = node;
-        return;
+    if (from->kind != YAML_SEQUENCE)
+        return add_mapping(doc, members, from, err);
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < from->count; i++)
+        r = add_mapping(doc, members, from->items[i], err);
+    return r;
+}
+
+static int collect(struct yaml_document *doc, struct members *members,
+                   struct yaml_node *const *children, size_t count, struct error *err)
+{
+    for (size_t i = 0; i + 1 < count; i += 2) {
+        const struct yaml_node *key = children[i];
+        if (key->kind != YAML_SCALAR && key->kind != YAML_NULL)
+            return error_set(err, -EBADMSG, "%u:%u: a key must be text, not a list or a mapping",
+                             key->line, key->column);
+        if (!is_merge_key(key))
+            add(members, (struct yaml_pair){key, children[i + 1]}, false);
     }
+    int r = 0;
+    for (size_t i = 0; r == 0 && i + 1 < count; i += 2)
+        if (is_merge_key(children[i]))
+            r = add_merge(doc, members, children[i + 1], err);
+    return r;
+}
+
+static int compare_keys(const struct member *a, const struct member *b)
+{
+    struct span x = a->pair.key->value, y = b->pair.key->value;
+    int r = memcmp(x.data, y.data, x.len < y.len ? x.len : y.len);
+    return r ? r : (x.len > y.len) - (x.len < y.len);
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct member *x = *(const struct member *const *)a,
+                        *y = *(const struct member *const *)b;
+    int r = compare_keys(x, y);
+    return r ? r : (x > y) - (x < y);
+}
+
+static int drop_duplicates(struct members *members, struct error *err)
+{
+    enum { SHOWN_BYTES = 60 };
+    CLEANUP(mem_cleanup)
+    struct member **sorted = mem_alloc(members->count * sizeof *sorted);
+    for (size_t i = 0; i < members->count; i++)
+        sorted[i] = &members->list[i];
+    qsort(sorted, members->count, sizeof *sorted, by_key);
+    for (size_t i = 1, first = 0; i < members->count; i++) {
+        const struct yaml_node *key = sorted[i]->pair.key;
+        sorted[i]->dropped = compare_keys(sorted[first], sorted[i]) == 0;
+        if (!sorted[i]->dropped)
+            first = i;
+        else if (!sorted[i]->merged) // else what the mapping says itself, or an earlier merge, wins
+            return error_set(err, -EBADMSG, "%u:%u: the key \"%.*s\" is already given on line %u",
+                             key->line, key->column,
+                             (int)(key->value.len < SHOWN_BYTES ? key->value.len : SHOWN_BYTES),
+                             key->value.data, sorted[first]->pair.key->line);
+    }
+    return 0;
+}
+
+static int fill_mapping(struct builder *b, struct yaml_node *node,
+                        struct yaml_node *const *children, size_t count)
+{
+    CLEANUP(members_finish) struct members members = {0};
+    int r = collect(b->doc, &members, children, count, b->err);
+    if (r == 0)
+        r = drop_duplicates(&members, b->err);
+    if (r < 0)
+        return r;
+    node->pairs = allocate(b->doc, members.count * sizeof *node->pairs);
+    for (size_t i = 0; r == 0 && i < members.count; i++) {
+        struct yaml_pair pair = members.list[i].pair;
+        if (members.list[i].dropped)
+            continue;
+        node->pairs[node->count++] = pair;
+        r = count_in(node, pair.key, b->err);
+        if (r == 0)
+            r = count_in(node, pair.value, b->err);
+    }
+    return r;
+}
+
+static int fill_sequence(struct builder *b, struct yaml_node *node,
+                         struct yaml_node *const *children, size_t count)
+{
+    int r = 0;
+    node->items = allocate(b->doc, count * sizeof *node->items);
+    for (; r == 0 && node->count < count; node->count++) {
+        node->items[node->count] = children[node->count];
+        r = count_in(node, children[node->count], b->err);
+    }
+    return r;
+}
+
+/* Nodes */
+
+static void add_pending(struct builder *b, struct yaml_node *node)
+{
     b->pending = mem_grow(b->pending, b->pending_count, &b->pending_capacity, sizeof *b->pending);
     b->pending[b->pending_count++] = node;
 }
 
-// A later anchor of the same name takes it over (YAML 1.2.2, section 7.1): so search backwards.
-static int remember_anchor(struct builder *b, const yaml_event_t *event, const yaml_char_t *name,
-                           struct yaml_node *node)
+// The present event's node, which is pending then.
+static int make_node(struct builder *b, enum yaml_kind kind, const yaml_char_t *anchor,
+                     struct yaml_node **ret_node)
 {
-    if (!name)
-        return 0;
-    if (b->anchor_count == YAML_ANCHORS_MAX)
+    yaml_mark_t mark = b->event.start_mark;
+    if (++b->made > YAML_NODES_MAX)
+        return error_set(b->err, -EMSGSIZE, "%zu:%zu: there are more than %d values", mark.line + 1,
+                         mark.column + 1, YAML_NODES_MAX);
+    if (anchor && b->anchor_count == YAML_ANCHORS_MAX)
         return error_set(b->err, -EMSGSIZE, "%zu:%zu: there are more than %d anchors",
-                         event->start_mark.line + 1, event->start_mark.column + 1,
-                         YAML_ANCHORS_MAX);
-    const char *text = (const char *)name;
-    b->anchors[b->anchor_count++] =
-        (struct anchor){yaml_tree_copy(b->doc, text, strlen(text)), node};
+                         mark.line + 1, mark.column + 1, YAML_ANCHORS_MAX);
+    struct yaml_node *node = allocate(b->doc, sizeof *node);
+    node->kind = kind;
+    node->line = (unsigned)mark.line + 1;
+    node->column = (unsigned)mark.column + 1;
+    if (anchor) {
+        const char *name = copy(b->doc, anchor, strlen((const char *)anchor));
+        b->anchors[b->anchor_count++] = (struct anchor){name, node};
+    }
+    add_pending(b, node);
+    *ret_node = node;
     return 0;
 }
 
-static bool is_open(const struct builder *b, const struct yaml_node *node)
+// A later anchor of the same name takes it over (YAML 1.2.2, section 7.1): so search backwards.
+static int take_alias(struct builder *b)
 {
-    for (unsigned i = 0; i < b->depth; i++)
-        if (b->frames[i].node == node)
-            return true;
-    return false;
-}
-
-static int take_alias(struct builder *b, const yaml_event_t *event)
-{
-    const char *name = (const char *)event->data.alias.anchor;
-    for (unsigned i = b->anchor_count; i-- > 0;) {
-        struct yaml_node *node = b->anchors[i].node;
-        if (strcmp(b->anchors[i].name, name) != 0)
-            continue;
-        if (is_open(b, node))
-            return fail_at(b, event->start_mark, -EBADMSG, "this alias contains itself");
-        if (b->depth + node->depth > YAML_DEPTH_MAX)
-            return fail_at(b, event->start_mark, -EMSGSIZE, "this alias nests too deep");
-        if (++b->made > YAML_NODES_MAX)
-            return fail_at(b, event->start_mark, -EMSGSIZE, "there are too many aliases");
-        place(b, node);
-        return 0;
-    }
-    return fail_at(b, event->start_mark, -EBADMSG, "no anchor of this name precedes the alias");
+    const char *name = (const char *)b->event.data.alias.anchor;
+    unsigned i = b->anchor_count;
+    while (i > 0 && strcmp(b->anchors[i - 1].name, name) != 0)
+        i--;
+    if (i == 0)
+        return fail(b, -EBADMSG, "no anchor of this name precedes the alias");
+    struct yaml_node *node = b->anchors[i - 1].node;
+    if (node->nodes == 0) // it is being read
+        return fail(b, -EBADMSG, "this alias contains itself");
+    if (b->depth + node->depth > YAML_DEPTH_MAX)
+        return fail(b, -EMSGSIZE, "this alias nests too deep");
+    if (++b->made > YAML_NODES_MAX)
+        return fail(b, -EMSGSIZE, "there are too many aliases");
+    add_pending(b, node);
+    return 0;
 }
 
 static bool is_tag(const yaml_char_t *tag, const char *wanted)
@@ -172,116 +343,88 @@ static bool is_null(struct span text)
 }
 
 // The core schema's tags for scalars; "!" alone makes text of anything (YAML 1.2.2, section 6.9.1).
-static int check_scalar_tag(const struct builder *b, const yaml_event_t *event, bool *ret_quoted)
+static int take_scalar(struct builder *b)
 {
-    const yaml_char_t *tag = event->data.scalar.tag;
-    *ret_quoted = event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
-    if (!tag)
-        return 0;
-    *ret_quoted = is_tag(tag, YAML_STR_TAG) || is_tag(tag, "!");
-    if (*ret_quoted || is_tag(tag, YAML_INT_TAG) || is_tag(tag, YAML_FLOAT_TAG) ||
-        is_tag(tag, YAML_BOOL_TAG) || is_tag(tag, YAML_NULL_TAG))
-        return 0;
-    return fail_at(b, event->start_mark, -EBADMSG, "this tag (!...) is not supported");
-}
-
-static int take_scalar(struct builder *b, const yaml_event_t *event)
-{
+    const yaml_char_t *tag = b->event.data.scalar.tag;
+    bool quoted = b->event.data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
+    if (tag)
+        quoted = is_tag(tag, YAML_STR_TAG) || is_tag(tag, "!");
+    if (tag && !quoted && !is_tag(tag, YAML_INT_TAG) && !is_tag(tag, YAML_FLOAT_TAG) &&
+        !is_tag(tag, YAML_BOOL_TAG) && !is_tag(tag, YAML_NULL_TAG))
+        return fail(b, -EBADMSG, "this tag (!...) is not supported");
     struct yaml_node *node = NULL;
-    bool quoted = false;
-    int r = check_scalar_tag(b, event, &quoted);
-    if (r == 0)
-        r = make_node(b, event, YAML_SCALAR, &node);
-    if (r == 0)
-        r = remember_anchor(b, event, event->data.scalar.anchor, node);
+    int r = make_node(b, YAML_SCALAR, b->event.data.scalar.anchor, &node);
     if (r < 0)
         return r;
-    size_t len = event->data.scalar.length;
-    node->value.data = yaml_tree_copy(b->doc, (const char *)event->data.scalar.value, len);
-    node->value.len = len;
+    size_t len = b->event.data.scalar.length;
+    node->value = span_make(copy(b->doc, b->event.data.scalar.value, len), len);
     node->quoted = quoted;
+    node->nodes = 1;
     if (!quoted && is_null(node->value))
         node->kind = YAML_NULL;
-    place(b, node);
     return 0;
 }
 
-static int begin(struct builder *b, const yaml_event_t *event)
+static int next_event(struct builder *b)
 {
-    bool mapping = event->type == YAML_MAPPING_START_EVENT;
-    const yaml_char_t *tag =
-        mapping ? event->data.mapping_start.tag : event->data.sequence_start.tag;
-    const yaml_char_t *anchor =
-        mapping ? event->data.mapping_start.anchor : event->data.sequence_start.anchor;
-    if (tag && !is_tag(tag, "!") && !is_tag(tag, mapping ? YAML_MAP_TAG : YAML_SEQ_TAG))
-        return fail_at(b, event->start_mark, -EBADMSG, "this tag (!...) is not supported");
-    if (b->depth == YAML_DEPTH_MAX)
-        return fail_at(b, event->start_mark, -EMSGSIZE, "this nests too deep");
+    yaml_event_delete(&b->event);
+    return yaml_parser_parse(&b->parser, &b->event) ? 0 : fail_in_libyaml(b);
+}
 
+static int take_node(struct builder *b); // at most YAML_DEPTH_MAX inside each other
+
+static int take_collection(struct builder *b, enum yaml_kind kind, const yaml_char_t *tag,
+                           const yaml_char_t *anchor)
+{
+    if (tag && !is_tag(tag, "!") &&
+        !is_tag(tag, kind == YAML_MAPPING ? YAML_MAP_TAG : YAML_SEQ_TAG))
+        return fail(b, -EBADMSG, "this tag (!...) is not supported");
+    if (b->depth == YAML_DEPTH_MAX)
+        return fail(b, -EMSGSIZE, "this nests too deep");
     struct yaml_node *node = NULL;
-    int r = make_node(b, event, mapping ? YAML_MAPPING : YAML_SEQUENCE, &node);
-    if (r == 0)
-        r = remember_anchor(b, event, anchor, node);
+    int r = make_node(b, kind, anchor, &node);
+    size_t first = b->pending_count;
+    yaml_event_type_t end = kind == YAML_MAPPING ? YAML_MAPPING_END_EVENT : YAML_SEQUENCE_END_EVENT;
+    b->depth++;
+    while (r == 0 && (r = next_event(b)) == 0 && b->event.type != end)
+        r = take_node(b);
+    b->depth--;
     if (r < 0)
         return r;
-    node->depth = 1;
-    place(b, node);
-    b->frames[b->depth++] = (struct frame){node, b->pending_count};
-    return 0;
+    node->nodes = node->depth = 1;
+    struct yaml_node *const *children = b->pending + first;
+    size_t count = b->pending_count - first;
+    b->pending_count = first;
+    return kind == YAML_MAPPING ? fill_mapping(b, node, children, count)
+                                : fill_sequence(b, node, children, count);
 }
 
-static int end(struct builder *b)
+static int take_node(struct builder *b)
 {
-    struct frame frame = b->frames[--b->depth];
-    struct yaml_node *const *children = b->pending ? &b->pending[frame.first] : NULL;
-    size_t count = b->pending_count - frame.first;
-    b->pending_count = frame.first;
-    if (frame.node->kind == YAML_MAPPING)
-        return yaml_tree_fill_mapping(b->doc, frame.node, children, count, b->err);
-    return yaml_tree_fill_sequence(b->doc, frame.node, children, count, b->err);
-}
-
-static int take(struct builder *b, const yaml_event_t *event)
-{
+    const yaml_event_t *event = &b->event;
     switch (event->type) {
-    case YAML_DOCUMENT_START_EVENT:
-        if (b->root)
-            return fail_at(b, event->start_mark, -EBADMSG,
-                           "a second document begins here, "
-                           "only one is allowed");
-        return 0;
     case YAML_ALIAS_EVENT:
-        return take_alias(b, event);
+        return take_alias(b);
     case YAML_SCALAR_EVENT:
-        return take_scalar(b, event);
+        return take_scalar(b);
     case YAML_SEQUENCE_START_EVENT:
+        return take_collection(b, YAML_SEQUENCE, event->data.sequence_start.tag,
+                               event->data.sequence_start.anchor);
     case YAML_MAPPING_START_EVENT:
-        return begin(b, event);
-    case YAML_SEQUENCE_END_EVENT:
-    case YAML_MAPPING_END_EVENT:
-        return end(b);
+        return take_collection(b, YAML_MAPPING, event->data.mapping_start.tag,
+                               event->data.mapping_start.anchor);
+    case YAML_DOCUMENT_START_EVENT:
+        if (b->pending_count)
+            return fail(b, -EBADMSG, "a second document begins here, only one is allowed");
+        return 0;
     default:
         return 0;
     }
 }
 
-static int build(struct builder *b)
-{
-    for (;;) {
-        yaml_event_t event;
-        if (!yaml_parser_parse(&b->parser, &event))
-            return fail_in_libyaml(b);
-        bool done = event.type == YAML_STREAM_END_EVENT;
-        int r = take(b, &event);
-        yaml_event_delete(&event);
-        if (r < 0 || done)
-            return r;
-    }
-}
-
 static const struct yaml_node *empty_root(struct yaml_document *doc)
 {
-    struct yaml_node *node = yaml_tree_alloc(doc, sizeof *node);
+    struct yaml_node *node = allocate(doc, sizeof *node);
     *node =
         (struct yaml_node){.kind = YAML_NULL, .line = 1, .column = 1, .value = {"", 0}, .nodes = 1};
     return node;
@@ -304,12 +447,25 @@ int yaml_parse(struct yaml_document *doc, struct span text, struct error *err)
     yaml_parser_set_encoding(&b->parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&b->parser, (const yaml_char_t *)(text.data ? text.data : ""),
                                  text.len);
-    int r = build(b);
+    int r = 0;
+    while (r == 0 && (r = next_event(b)) == 0 && b->event.type != YAML_STREAM_END_EVENT)
+        r = take_node(b);
+    yaml_event_delete(&b->event);
     yaml_parser_delete(&b->parser);
-    free(b->pending);
     if (r < 0)
         yaml_finish(doc);
     else
-        doc->root = b->root ? b->root : empty_root(doc);
+        doc->root = b->pending_count ? b->pending[0] : empty_root(doc);
+    free(b->pending);
     return r;
+}
+
+const struct yaml_node *yaml_get(const struct yaml_node *mapping, const char *key)
+{
+    if (!mapping || mapping->kind != YAML_MAPPING)
+        return NULL;
+    for (size_t i = 0; i < mapping->count; i++)
+        if (span_is(mapping->pairs[i].key->value, key))
+            return mapping->pairs[i].value;
+    return NULL;
 }
