@@ -2,81 +2,57 @@
 
 #include <stdlib.h>
 
-static void free_small(struct buf_stock *stock, size_t count)
-{
-    while (count--)
-        free(stock->small[--stock->small_count].data);
-}
-
-static void free_large(struct buf_stock *stock, size_t count)
+static void free_last(struct buf_shelf *shelf, size_t count)
 {
     while (count--) {
-        struct buf_stock_memory *memory = &stock->large[--stock->large_count];
-        stock->large_bytes -= memory->capacity;
+        struct buf_stock_memory *memory = &shelf->list[--shelf->count];
+        shelf->bytes -= memory->capacity;
         free(memory->data);
     }
+    shelf->least = shelf->count;
 }
 
 void buf_stock_finish(struct buf_stock *stock)
 {
-    free_small(stock, stock->small_count);
-    free_large(stock, stock->large_count);
-}
-
-// The latest one, if it holds no more than `most` bytes.
-static bool lend(struct buf_stock_memory *from, size_t *count, size_t *least, size_t most,
-                 struct buf *buf)
-{
-    if (buf->data || !*count || from[*count - 1].capacity > buf->max + 1 ||
-        from[*count - 1].capacity > most)
-        return false;
-    --*count;
-    *least = *count < *least ? *count : *least;
-    buf->data = from[*count].data;
-    buf->capacity = from[*count].capacity;
-    buf->data[0] = '\0';
-    return true;
+    free_last(&stock->small, stock->small.count);
+    free_last(&stock->large, stock->large.count);
 }
 
 void buf_stock_lend(struct buf_stock *stock, size_t bytes, struct buf *buf)
 {
     enum { WASTE_MAX = 8 }; // times what is wanted
-    if (bytes < BUF_STOCK_SMALL_BYTES) {
-        lend(stock->small, &stock->small_count, &stock->small_least, SIZE_MAX, buf);
-    } else if (lend(stock->large, &stock->large_count, &stock->large_least, WASTE_MAX * bytes,
-                    buf)) {
-        stock->large_bytes -= buf->capacity;
-    }
-}
-
-static bool keeps_large(const struct buf_stock *stock, size_t capacity)
-{
-    return capacity <= BUF_STOCK_LARGE_BYTES && stock->large_count < BUF_STOCK_LARGE_COUNT &&
-           capacity <= BUF_STOCK_LARGE_TOTAL - stock->large_bytes;
+    bool small = bytes < BUF_STOCK_SMALL_BYTES;
+    struct buf_shelf *shelf = small ? &stock->small : &stock->large;
+    if (buf->data || !shelf->count)
+        return;
+    struct buf_stock_memory last = shelf->list[shelf->count - 1];
+    if (last.capacity > buf->max + 1 || (!small && last.capacity > WASTE_MAX * bytes))
+        return;
+    shelf->count--;
+    shelf->bytes -= last.capacity;
+    shelf->least = shelf->count < shelf->least ? shelf->count : shelf->least;
+    buf->data = last.data;
+    buf->capacity = last.capacity;
+    buf->data[0] = '\0';
 }
 
 void buf_stock_take_back(struct buf_stock *stock, struct buf *buf)
 {
-    struct buf_stock_memory memory = {buf->data, buf->capacity};
-    bool large = memory.capacity > BUF_STOCK_SMALL_BYTES;
-    bool keep = memory.data && (large ? keeps_large(stock, memory.capacity)
-                                      : stock->small_count < BUF_STOCK_SMALL_COUNT);
-    if (keep)
+    bool small = buf->capacity <= BUF_STOCK_SMALL_BYTES;
+    struct buf_shelf *shelf = small ? &stock->small : &stock->large;
+    if (buf->data && buf->capacity <= BUF_STOCK_LARGE_BYTES &&
+        shelf->count < (small ? BUF_STOCK_SMALL_COUNT : BUF_STOCK_LARGE_COUNT) &&
+        shelf->bytes + buf->capacity <= BUF_STOCK_LARGE_TOTAL) {
+        shelf->list[shelf->count++] = (struct buf_stock_memory){buf->data, buf->capacity};
+        shelf->bytes += buf->capacity;
         buf->data = NULL;
-    buf_finish(buf);
-    if (keep && !large) {
-        stock->small[stock->small_count++] = memory;
-    } else if (keep) {
-        stock->large[stock->large_count++] = memory;
-        stock->large_bytes += memory.capacity;
     }
+    buf_finish(buf);
 }
 
 bool buf_stock_trim(struct buf_stock *stock)
 {
-    free_small(stock, stock->small_least);
-    free_large(stock, stock->large_least);
-    stock->small_least = stock->small_count;
-    stock->large_least = stock->large_count;
-    return stock->small_count + stock->large_count > 0;
+    free_last(&stock->small, stock->small.least);
+    free_last(&stock->large, stock->large.least);
+    return stock->small.count + stock->large.count > 0;
 }

@@ -14,8 +14,8 @@
 enum {
     BUF_STOCK_SMALL_BYTES = 2 * 1024, // of one buffer
     BUF_STOCK_SMALL_COUNT = 48,
-    BUF_STOCK_LARGE_BYTES = 512 * 1024, // larger ones are freed
-    BUF_STOCK_LARGE_COUNT = 16,
+    BUF_STOCK_LARGE_BYTES = 512 * 1024,      // larger ones are freed
+    BUF_STOCK_LARGE_COUNT = 16,              // at most as many as small ones
     BUF_STOCK_LARGE_TOTAL = 4 * 1024 * 1024, // bytes of all large ones
 };
 
@@ -24,11 +24,14 @@ struct buf_stock_memory {
     size_t capacity;
 };
 
+struct buf_shelf {
+    struct buf_stock_memory list[BUF_STOCK_SMALL_COUNT];
+    size_t count, bytes;
+    size_t least; // so many at least were not lent since the last trim
+};
+
 struct buf_stock {
-    struct buf_stock_memory small[BUF_STOCK_SMALL_COUNT], large[BUF_STOCK_LARGE_COUNT];
-    size_t small_count, large_count;
-    size_t small_least, large_least; // so many at least were not lent since the last trim
-    size_t large_bytes;
+    struct buf_shelf small, large;
 };
 
 void buf_stock_finish(struct buf_stock *stock);

@@ -89,10 +89,10 @@ static void what_nobody_needs_is_given_back(void **state)
         pass(&world, 100);
     }
     assert_int_equal(world.router.pool_count, 2);
-    assert_int_equal(world.router.stock.small_count, 2);
+    assert_int_equal(world.router.stock.small.count, 2);
     pass(&world, 3000);
     assert_int_equal(world.router.pool_count, 0);
-    assert_int_equal(world.router.stock.small_count, 0);
+    assert_int_equal(world.router.stock.small.count, 0);
     assert_true(world.router.trim == 0); // an idle router is not woken for it
     close_world(&world);
 }
