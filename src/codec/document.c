@@ -148,9 +148,13 @@ void node_add_raw(struct node parent, const char *key, struct span json)
     add(parent, key, create_text(parent.doc, cJSON_Raw, json.len ? json : SPAN_LITERAL("null")));
 }
 
-// U+0000 and invalid UTF-8, as the writer writes them.
-static void add_odd_string(struct node parent, const char *key, struct span text)
+void node_add_string(struct node parent, const char *key, struct span text)
 {
+    if (utf8_valid(text) && !(text.len && memchr(text.data, '\0', text.len))) {
+        add(parent, key, create_text(parent.doc, cJSON_String, text));
+        return;
+    }
+    // U+0000 and invalid UTF-8, as the writer writes them.
     BUF_AUTO quoted = BUF_INIT(pay(parent.doc) ? parent.doc->memory_max : 0);
     struct json_writer w;
     json_writer_init(&w, &quoted);
@@ -159,14 +163,6 @@ static void add_odd_string(struct node parent, const char *key, struct span text
         node_add_raw(parent, key, buf_span(&quoted));
     else if (pay(parent.doc))
         error_set(&parent.doc->err, -EMSGSIZE, "a string of %zu bytes is too large", text.len);
-}
-
-void node_add_string(struct node parent, const char *key, struct span text)
-{
-    if (utf8_valid(text) && !(text.len && memchr(text.data, '\0', text.len)))
-        add(parent, key, create_text(parent.doc, cJSON_String, text));
-    else
-        add_odd_string(parent, key, text);
 }
 
 void node_add_text(struct node parent, const char *key, const char *text)

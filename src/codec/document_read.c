@@ -44,13 +44,6 @@ static char *read_text(struct document *doc, struct json_value value)
     return text;
 }
 
-static void read_string(struct node parent, const char *key, struct json_value value)
-{
-    CLEANUP(mem_cleanup) char *text = read_text(parent.doc, value);
-    if (text)
-        node_add_text(parent, key, text);
-}
-
 // As deep as the parser allows at most.
 static void read_value(struct node parent, const char *key, struct json_value value);
 
@@ -69,6 +62,7 @@ static void read_inside(struct node parent, struct json_value inside)
 static void read_value(struct node parent, const char *key, struct json_value value)
 {
     enum json_type type = json_type(value);
+    CLEANUP(mem_cleanup) char *text = NULL;
     switch (type) {
     case JSON_ABSENT:
     case JSON_NULL:
@@ -82,7 +76,9 @@ static void read_value(struct node parent, const char *key, struct json_value va
         read_number(parent, key, value);
         break;
     case JSON_STRING:
-        read_string(parent, key, value);
+        text = read_text(parent.doc, value);
+        if (text)
+            node_add_text(parent, key, text);
         break;
     case JSON_ARRAY:
         read_inside(node_add_array(parent, key), value);
@@ -119,48 +115,22 @@ struct node document_root(struct document *doc)
     return doc->err.code || !doc->root ? NODE_ABSENT : (struct node){doc, doc->root};
 }
 
-static enum json_type type_of_raw(const char *json)
-{
-    switch (*json) {
-    case '"':
-        return JSON_STRING;
-    case '[':
-        return JSON_ARRAY;
-    case '{':
-        return JSON_OBJECT;
-    case 't':
-        return JSON_TRUE;
-    case 'f':
-        return JSON_FALSE;
-    case 'n':
-        return JSON_NULL;
-    default:
-        return JSON_NUMBER;
-    }
-}
-
 enum json_type node_type(struct node node)
 {
-    switch (node.item ? node.item->type : cJSON_Invalid) {
-    case cJSON_NULL:
-        return JSON_NULL;
-    case cJSON_False:
-        return JSON_FALSE;
-    case cJSON_True:
-        return JSON_TRUE;
-    case cJSON_Number:
-        return JSON_NUMBER;
-    case cJSON_String:
-        return JSON_STRING;
-    case cJSON_Array:
-        return JSON_ARRAY;
-    case cJSON_Object:
-        return JSON_OBJECT;
-    case cJSON_Raw:
-        return type_of_raw(node.item->valuestring);
-    default:
+    static const enum json_type types[] = {
+        [cJSON_Invalid] = JSON_ABSENT, [cJSON_NULL] = JSON_NULL,     [cJSON_False] = JSON_FALSE,
+        [cJSON_True] = JSON_TRUE,      [cJSON_Number] = JSON_NUMBER, [cJSON_String] = JSON_STRING,
+        [cJSON_Array] = JSON_ARRAY,    [cJSON_Object] = JSON_OBJECT,
+    };
+    static const enum json_type types_of_raw[UINT8_MAX + 1] = {
+        ['n'] = JSON_NULL,   ['f'] = JSON_FALSE, ['t'] = JSON_TRUE,   ['-'] = JSON_NUMBER,
+        ['"'] = JSON_STRING, ['['] = JSON_ARRAY, ['{'] = JSON_OBJECT, ['0' ... '9'] = JSON_NUMBER,
+    };
+    if (!node.item)
         return JSON_ABSENT;
-    }
+    if (cJSON_IsRaw(node.item))
+        return types_of_raw[(unsigned char)*node.item->valuestring];
+    return types[node.item->type];
 }
 
 static struct node beside(struct node node, cJSON *item)

@@ -107,17 +107,10 @@ static int add_value(struct parser *p, unsigned level)
     return add(p, s->type, span_make(s->from, (size_t)(s->at - s->from)), s->escaped);
 }
 
-static void close_token(struct parser *p)
-{
-    const struct json_scan *s = &p->scan;
-    struct json_token *token = &p->doc->tokens[p->open[s->depth + 1]];
-    token->len = (uint32_t)(s->at - s->begin) - token->start;
-    token->next = p->doc->count;
-}
-
 static int parse(struct parser *p)
 {
     const struct json_scan *s = &p->scan;
+    struct json_token *closed;
     int r = 0;
     while (r == 0) {
         enum json_event event = json_scan_next(&p->scan);
@@ -130,11 +123,13 @@ static int parse(struct parser *p)
             r = add_value(p, s->depth);
             break;
         case JSON_EVENT_OPEN:
-            p->open[p->scan.depth] = p->doc->count;
-            r = add_value(p, p->scan.depth - 1);
+            p->open[s->depth] = p->doc->count;
+            r = add_value(p, s->depth - 1);
             break;
         case JSON_EVENT_CLOSE:
-            close_token(p);
+            closed = &p->doc->tokens[p->open[s->depth + 1]];
+            closed->len = (uint32_t)(s->at - s->begin) - closed->start;
+            closed->next = p->doc->count;
             break;
         case JSON_EVENT_END:
             return 0;

@@ -8,7 +8,10 @@
 
 void json_writer_init(struct json_writer *w, struct buf *out)
 {
-    *w = (struct json_writer){.out = out};
+    w->out = out;
+    w->depth = 0;
+    w->after_key = w->broken = false;
+    w->filled[0] = w->object[0] = false; // the others are not worth clearing for every small text
 }
 
 bool json_write_done(const struct json_writer *w)
@@ -16,28 +19,16 @@ bool json_write_done(const struct json_writer *w)
     return w->depth == 0 && !w->after_key && !w->broken && !buf_is_full(w->out);
 }
 
-static bool get_bit(const uint64_t *bits, unsigned at)
-{
-    return bits[at / 64] >> at % 64 & 1;
-}
-
-static void set_bit(uint64_t *bits, unsigned at, bool value)
-{
-    uint64_t bit = UINT64_C(1) << at % 64;
-    bits[at / 64] = value ? bits[at / 64] | bit : bits[at / 64] & ~bit;
-}
-
 // The comma that a key or an element needs; false when nothing of the kind may stand here.
 static bool separate(struct json_writer *w, bool key)
 {
-    bool object = w->depth > 0 && get_bit(w->object, w->depth);
-    bool filled = get_bit(w->filled, w->depth);
+    bool object = w->object[w->depth], filled = w->filled[w->depth];
     w->broken = w->broken || key != (object && !w->after_key) || (w->depth == 0 && filled);
     if (w->broken)
         return false;
     if (filled && !w->after_key)
         buf_append_char(w->out, ',');
-    set_bit(w->filled, w->depth, true);
+    w->filled[w->depth] = true;
     w->after_key = key;
     return true;
 }
@@ -48,15 +39,14 @@ static void begin(struct json_writer *w, char c, bool object)
     if (!separate(w, false))
         return;
     w->depth++;
-    set_bit(w->filled, w->depth, false);
-    set_bit(w->object, w->depth, object);
+    w->filled[w->depth] = false;
+    w->object[w->depth] = object;
     buf_append_char(w->out, c);
 }
 
 static void end(struct json_writer *w, char c, bool object)
 {
-    w->broken =
-        w->broken || w->depth == 0 || w->after_key || get_bit(w->object, w->depth) != object;
+    w->broken = w->broken || w->depth == 0 || w->after_key || w->object[w->depth] != object;
     if (w->broken)
         return;
     w->depth--;
@@ -85,12 +75,7 @@ void json_write_array_end(struct json_writer *w)
 
 /* Strings */
 
-static bool needs_escape(char c)
-{
-    return (unsigned char)c < 0x20 || c == '"' || c == '\\';
-}
-
-static void write_escape(struct buf *out, char c)
+void json_write_escape(struct buf *out, char c)
 {
     static const char special[] = "\b\f\n\r\t\"\\", letters[] = "bfnrt\"\\";
     const char *at = c ? strchr(special, c) : NULL;
@@ -105,10 +90,10 @@ static void write_valid(struct buf *out, struct span text)
 {
     size_t from = 0;
     for (size_t i = 0; i < text.len; i++) {
-        if (!needs_escape(text.data[i]))
+        if (!json_needs_escape(text.data[i]))
             continue;
         buf_append(out, text.data + from, i - from);
-        write_escape(out, text.data[i]);
+        json_write_escape(out, text.data[i]);
         from = i + 1;
     }
     buf_append(out, text.data + from, text.len - from);
@@ -127,7 +112,7 @@ static bool is_plain(struct span text)
 {
     const char *at = text.data, *end = text.data + text.len;
     if (text.len < sizeof(uint64_t)) {
-        while (at < end && !needs_escape(*at) && !(*at & 0x80))
+        while (at < end && !json_needs_escape(*at) && !(*at & 0x80))
             at++;
         return at == end;
     }
@@ -234,10 +219,10 @@ void json_write_fixed(struct json_writer *w, int64_t units, unsigned digits)
  */
 static bool put_member(struct json_writer *w, struct span key, struct span value, bool quoted)
 {
-    bool due = w->depth > 0 && !w->after_key && !w->broken && get_bit(w->object, w->depth);
+    bool due = !w->after_key && !w->broken && w->object[w->depth];
     if (!due || !is_plain(key) || (quoted && !is_plain(value)))
         return false;
-    bool filled = get_bit(w->filled, w->depth);
+    bool filled = w->filled[w->depth];
     size_t len = filled + key.len + 3 + value.len + 2 * quoted;
     char *at = buf_reserve(w->out, len);
     if (!at)
@@ -256,43 +241,43 @@ static bool put_member(struct json_writer *w, struct span key, struct span value
     if (quoted)
         at[value.len] = '"';
     buf_grow_by(w->out, len);
-    set_bit(w->filled, w->depth, true);
+    w->filled[w->depth] = true;
     return true;
+}
+
+static void write_member(struct json_writer *w, const char *key, struct span value, bool quoted)
+{
+    if (put_member(w, span_of(key), value, quoted))
+        return;
+    json_write_key(w, key);
+    if (quoted)
+        json_write_string(w, value);
+    else
+        json_write_raw(w, value);
 }
 
 void json_write_member_text(struct json_writer *w, const char *key, const char *text)
 {
-    if (text && put_member(w, span_of(key), span_of(text), true))
-        return;
-    json_write_key(w, key);
-    json_write_text(w, text);
+    write_member(w, key, text ? span_of(text) : SPAN_LITERAL("null"), text != NULL);
 }
 
 void json_write_member_string(struct json_writer *w, const char *key, struct span text)
 {
-    if (put_member(w, span_of(key), text, true))
-        return;
-    json_write_key(w, key);
-    json_write_string(w, text);
+    write_member(w, key, text, true);
 }
 
 void json_write_member_int(struct json_writer *w, const char *key, int64_t value)
 {
     char room[DECIMAL_SIZE];
-    if (put_member(w, span_of(key), span_of(decimal_of_int(value, room)), false))
-        return;
-    json_write_key(w, key);
-    json_write_int(w, value);
+    write_member(w, key, span_of(decimal_of_int(value, room)), false);
 }
 
 void json_write_member_bool(struct json_writer *w, const char *key, bool value)
 {
-    json_write_key(w, key);
-    json_write_bool(w, value);
+    write_member(w, key, value ? SPAN_LITERAL("true") : SPAN_LITERAL("false"), false);
 }
 
 void json_write_member_raw(struct json_writer *w, const char *key, struct span json)
 {
-    json_write_key(w, key);
-    json_write_raw(w, json);
+    write_member(w, key, json.len ? json : SPAN_LITERAL("null"), false);
 }

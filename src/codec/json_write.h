@@ -14,12 +14,13 @@
  * UTF-8, whatever went in; only json_write_raw() hands bytes through as they are.
  */
 struct json_writer {
-    struct buf *out;                          // borrowed
-    uint64_t filled[JSON_DEPTH_MAX / 64 + 1]; // bit per level: something stands before
-    uint64_t object[JSON_DEPTH_MAX / 64 + 1]; // bit per level: an object, so keys are due
-    unsigned depth;                           // open objects and arrays
-    bool after_key;                           // a colon was written, so no comma
-    bool broken;                              // misuse; nothing is written from then on
+    struct buf *out; // borrowed
+    unsigned depth;  // open objects and arrays
+    bool after_key;  // a colon was written, so no comma
+    bool broken;     // misuse; nothing is written from then on
+    // Of each level, up to `depth`:
+    bool filled[JSON_DEPTH_MAX + 1]; // something stands before
+    bool object[JSON_DEPTH_MAX + 1]; // keys are due
 };
 
 void json_writer_init(struct json_writer *w, struct buf *out);
@@ -46,6 +47,13 @@ void json_write_fixed(struct json_writer *w, int64_t units, unsigned digits);
 
 // Bytes that are one JSON value already, e.g. of json_raw(); an absent or empty span writes null.
 void json_write_raw(struct json_writer *w, struct span json);
+
+// A character inside a string, for who writes strings otherwise.
+static inline bool json_needs_escape(char c)
+{
+    return (unsigned char)c < 0x20 || c == '"' || c == '\\';
+}
+void json_write_escape(struct buf *out, char c); // that needs one
 
 // A key and its value.
 void json_write_member_text(struct json_writer *w, const char *key, const char *text);

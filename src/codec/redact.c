@@ -72,21 +72,14 @@ static void add_buf(struct redactor *redactor, struct buf *spelling)
 // As the strict writers escape it, and as those do that escape the slash as well.
 static void add_json(struct redactor *redactor, struct span secret, bool slashes, struct buf *room)
 {
-    struct json_writer w;
     for (size_t i = 0; i < secret.len; i++) {
-        struct span byte = {secret.data + i, 1};
-        if (*byte.data == '/' && slashes)
+        char c = secret.data[i];
+        if (c == '/' && slashes)
             buf_append_text(room, "\\/");
-        else if ((unsigned char)*byte.data >= 0x80) // only as a whole would it stay what it is
-            buf_append_span(room, byte);
-        else {
-            char quoted[16];
-            struct buf one = BUF_INIT(sizeof quoted);
-            json_writer_init(&w, &one);
-            json_write_string(&w, byte);
-            buf_append(room, one.data + 1, one.len - 2);
-            buf_finish(&one);
-        }
+        else if (json_needs_escape(c))
+            json_write_escape(room, c);
+        else
+            buf_append_char(room, c);
     }
     add_buf(redactor, room);
 }

@@ -1,34 +1,13 @@
 #include "codec/url.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <strings.h>
 
-static bool is_alnum(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
 static bool is_unreserved(char c)
 {
-    return is_alnum(c) || (c && strchr("-._~", c));
-}
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    char lower = (char)(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
-// The byte that %XX at text.data[at] stands for, or -1.
-static int percent_value(struct span text, size_t at)
-{
-    if (text.len - at < 3 || text.data[at] != '%')
-        return -1;
-    int high = hex_value(text.data[at + 1]), low = hex_value(text.data[at + 2]);
-    return high < 0 || low < 0 ? -1 : high << 4 | low;
+    return isalnum((unsigned char)c) || (c && strchr("-._~", c));
 }
 
 /* Parsing */
@@ -40,7 +19,8 @@ static int check_characters(struct span text, struct error *err)
         char c = text.data[i];
         if ((unsigned char)c >= 0x80)
             return error_set(err, -EINVAL, "a URL may hold only ASCII, not byte %zu", i);
-        if (c == '%' && percent_value(text, i) < 0)
+        if (c == '%' && !(text.len - i > 2 && isxdigit((unsigned char)text.data[i + 1]) &&
+                          isxdigit((unsigned char)text.data[i + 2])))
             return error_set(err, -EINVAL, "a %% in a URL needs two hexadecimal digits (byte %zu)",
                              i);
         if (!is_unreserved(c) && (!c || !strchr("%:/?#[]@!$&'()*+,;=", c)))
@@ -87,7 +67,7 @@ static int check_name(struct span host, struct error *err)
     if (host.len > HOST_BYTES_MAX)
         return error_set(err, -EINVAL, "the URL's host is longer than %d bytes", HOST_BYTES_MAX);
     for (size_t i = 0; i < host.len; i++)
-        if (!is_alnum(host.data[i]) && !strchr("-._", host.data[i]))
+        if (!isalnum((unsigned char)host.data[i]) && !strchr("-._", host.data[i]))
             return error_set(err, -EINVAL,
                              "a host may hold letters, digits, dots and hyphens, not '%c'",
                              host.data[i]);
