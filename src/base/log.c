@@ -19,7 +19,7 @@
  * `later`, the lines of many events leave in one write.
  */
 enum {
-    LINE_MAX_BYTES = 2048,
+    LINE_MAX_BYTES = 2048,         // of its text
     WAITING_MAX_BYTES = 16 * 1024, // for standard error
     ID_SHOWN_BYTES = 8,            // enough to tell the work of a day apart
 };
@@ -48,7 +48,8 @@ static struct {
 static struct {
     char bytes[WAITING_MAX_BYTES];
     size_t len;
-} waiting; // for standard error
+    size_t begin, end; // of the text of the line that is being written; where it will be cut
+} waiting;             // for standard error
 
 static const struct {
     const char *name, *colour;
@@ -143,32 +144,48 @@ static void clean(char *text, size_t len)
     }
 }
 
-static void add(const char *text, size_t len)
+// What does not fit into the line any more is replaced by "...".
+static void put(const char *text, size_t len)
 {
-    memcpy(waiting.bytes + waiting.len, text, len);
-    waiting.len += len;
+    static const char dots[] = "...";
+    if (waiting.len > waiting.end)
+        return;
+    bool cut = len > waiting.end - waiting.len;
+    size_t taken = cut ? waiting.end - waiting.len : len;
+    memcpy(waiting.bytes + waiting.len, text, taken);
+    waiting.len += taken;
+    if (cut) {
+        memcpy(waiting.bytes + waiting.len, dots, sizeof dots - 1);
+        waiting.len += sizeof dots - 1;
+    }
 }
 
-static void add_text(const char *text)
+static void put_text(const char *text)
 {
-    add(text, strlen(text));
+    put(text, strlen(text));
 }
 
-// `text` has less than LINE_MAX_BYTES.
-static void say(enum log_level level, const char *text, size_t len)
+static void begin_line(enum log_level level)
 {
     enum { AROUND_MAX_BYTES = 64 };
-    if (sizeof waiting.bytes - waiting.len < len + AROUND_MAX_BYTES)
+    if (sizeof waiting.bytes - waiting.len < LINE_MAX_BYTES + AROUND_MAX_BYTES)
         write_waiting();
-    add_text("hermes: ");
+    waiting.end = waiting.len + AROUND_MAX_BYTES;
+    put_text("hermes: ");
     if (level != LOG_INFO) {
         bool colour = *levels[level].colour && colour_wanted(STDERR_FILENO);
-        add_text(colour ? levels[level].colour : "");
-        add_text(levels[level].name);
-        add_text(colour ? ":\033[0m " : ": ");
+        put_text(colour ? levels[level].colour : "");
+        put_text(levels[level].name);
+        put_text(colour ? ":\033[0m " : ": ");
     }
-    add(text, len);
-    add("\n", 1);
+    waiting.begin = waiting.len;
+    waiting.end = waiting.len + LINE_MAX_BYTES;
+}
+
+static void end_line(void)
+{
+    clean(waiting.bytes + waiting.begin, waiting.len - waiting.begin);
+    waiting.bytes[waiting.len++] = '\n';
 }
 
 static void record_to_sink(const struct log_record *record)
@@ -199,52 +216,23 @@ void log_line(enum log_level level, const char *fmt, ...)
     if (safe != text)
         snprintf(text, sizeof text, "%s", safe);
     record_to_sink(&(struct log_record){level, "line", "", text, NULL, 0});
-    size_t len = strlen(text);
-    clean(text, len);
-    say(level, text, len);
+    begin_line(level);
+    put_text(text);
+    end_line();
     log_flush();
 }
 
 /* Events on standard error: logfmt */
 
-// A line that is being written; what does not fit any more is replaced by "..." at its end.
-struct line {
-    char text[LINE_MAX_BYTES];
-    size_t len;
-    bool full;
-};
-
-static void put(struct line *line, const char *text, size_t len)
+static void put_quoted(const char *text)
 {
-    static const char cut[] = "...";
-    size_t room = sizeof line->text - sizeof cut - line->len;
-    if (line->full)
-        return;
-    if (len > room) {
-        memcpy(line->text + line->len, text, room);
-        memcpy(line->text + line->len + room, cut, sizeof cut);
-        line->full = true;
-        return;
-    }
-    memcpy(line->text + line->len, text, len);
-    line->len += len;
-    line->text[line->len] = '\0';
-}
-
-static void put_text(struct line *line, const char *text)
-{
-    put(line, text, strlen(text));
-}
-
-static void put_quoted(struct line *line, const char *text)
-{
-    put(line, "\"", 1);
-    for (; *text && !line->full; text++) {
+    put("\"", 1);
+    for (; *text && waiting.len <= waiting.end; text++) {
         if (*text == '"' || *text == '\\')
-            put(line, "\\", 1);
-        put(line, text, 1);
+            put("\\", 1);
+        put(text, 1);
     }
-    put(line, "\"", 1);
+    put("\"", 1);
 }
 
 // Neither empty nor with a byte that would end it.
@@ -258,34 +246,30 @@ static bool is_bare(const char *value)
     return *at == '\0' && at > value;
 }
 
-static void put_field(struct line *line, const struct log_field *field)
+static void put_field(const struct log_field *field)
 {
     char room[DECIMAL_SIZE];
     const char *value = field->text ? field->text : decimal_of_int(field->number, room);
-    put(line, " ", 1);
-    put_text(line, field->name);
-    put(line, "=", 1);
+    put(" ", 1);
+    put_text(field->name);
+    put("=", 1);
     if (field->text && !is_bare(value))
-        put_quoted(line, value);
+        put_quoted(value);
     else
-        put_text(line, value);
+        put_text(value);
 }
 
 static void echo(const struct log_record *record)
 {
-    struct line line;
-    line.len = 0;
-    line.full = false;
-    put_text(&line, record->event);
+    begin_line(record->level);
+    put_text(record->event);
     if (*record->id) {
-        put_text(&line, " id=");
-        put(&line, record->id, strnlen(record->id, ID_SHOWN_BYTES));
+        put_text(" id=");
+        put(record->id, strnlen(record->id, ID_SHOWN_BYTES));
     }
-    for (size_t i = 0; i < record->field_count && !line.full; i++)
-        put_field(&line, &record->fields[i]);
-    size_t len = line.full ? sizeof line.text - 1 : line.len;
-    clean(line.text, len);
-    say(record->level, line.text, len);
+    for (size_t i = 0; i < record->field_count; i++)
+        put_field(&record->fields[i]);
+    end_line();
 }
 
 // Those of the fields that are known, into `known`; what the filter changed is copied to `copies`.
@@ -307,9 +291,12 @@ static size_t take_fields(const struct log_field *fields, size_t count, struct l
     return taken;
 }
 
-static void tell(enum log_level level, const char *event, const char *id,
+// False when nobody wants to know.
+static bool tell(enum log_level level, const char *event, const char *id,
                  const struct log_field *fields, size_t count)
 {
+    if (level > max_level || !sink.fn)
+        return false;
     struct log_field known[LOG_FIELDS_MAX];
     char *copies[LOG_FIELDS_MAX];
     size_t known_count = take_fields(fields, count, known, copies);
@@ -319,23 +306,21 @@ static void tell(enum log_level level, const char *event, const char *id,
         echo(&record);
     for (size_t i = 0; i < known_count; i++)
         free(copies[i]);
+    return true;
 }
 
 void log_event(enum log_level level, const char *event, const char *id,
                const struct log_field *fields, size_t count)
 {
-    if (level > max_level || !sink.fn)
-        return;
-    tell(level, event, id, fields, count);
-    log_flush();
+    if (tell(level, event, id, fields, count))
+        log_flush();
 }
 
 void log_event_often(enum log_level level, const char *event, const char *id,
                      const struct log_field *fields, size_t count)
 {
-    if (level > max_level || !sink.fn)
+    if (!tell(level, event, id, fields, count))
         return;
-    tell(level, event, id, fields, count);
     if (!later.fn || level < LOG_INFO) {
         log_flush();
     } else if (!later.called) {
