@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/mem.h"
 
@@ -68,31 +69,18 @@ static double open_descriptors(void *context)
     return count;
 }
 
-static bool boot_time(uint64_t *ret_seconds)
-{
-    BUF_AUTO text = BUF_INIT(1024 * 1024); // a line an interrupt, on a machine with many
-    if (fd_read_file("/proc/stat", &text, NULL) < 0)
-        return false;
-    struct span rest = buf_span(&text);
-    while (rest.len) {
-        struct span line = span_cut(&rest, '\n');
-        if (span_starts_with(line, "btime "))
-            return span_to_u64(span_skip(line, 6), ret_seconds);
-    }
-    return false;
-}
-
 static double start_time(void *context)
 {
     (void)context;
-    static double known; // it does not change, and /proc/stat is dear
-    uint64_t ticks, boot;
+    static double known; // it does not change, though the wall clock may be set
+    uint64_t ticks;
     if (known > 0)
         return known;
-    // The 22nd field, of which two stand before the closing bracket.
-    if (!read_field("/proc/self/stat", 19, &ticks) || !boot_time(&boot))
+    // The 22nd field, of which two stand before the closing bracket: since the machine was booted.
+    if (!read_field("/proc/self/stat", 19, &ticks))
         return NAN;
-    known = (double)boot + (double)ticks / (double)sysconf(_SC_CLK_TCK);
+    double booted = (double)(clock_wall_ms(&clock_system) - clock_boot_ms(&clock_system)) / 1000;
+    known = booted + (double)ticks / (double)sysconf(_SC_CLK_TCK);
     return known;
 }
 

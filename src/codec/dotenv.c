@@ -4,6 +4,7 @@
  */
 #include "codec/dotenv.h"
 
+#include <ctype.h>
 #include <errno.h>
 
 #include "base/buf.h"
@@ -49,50 +50,25 @@ static void skip_line_end(struct reader *r)
 
 static void skip_export(struct reader *r)
 {
-    static const char word[] = "export";
-    size_t len = sizeof word - 1;
-    if ((size_t)(r->end - r->at) <= len || memcmp(r->at, word, len) != 0)
-        return;
-    if (r->at[len] == ' ' || r->at[len] == '\t') {
-        r->at += len;
-        skip_blanks(r);
-    }
+    struct span rest = {r->at, (size_t)(r->end - r->at)};
+    if (span_starts_with(rest, "export ") || span_starts_with(rest, "export\t"))
+        r->at += sizeof "export"; // and the blank
+    skip_blanks(r);
 }
 
 static bool is_key_char(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '.' || c == '-';
+    return isalnum((unsigned char)c) || c == '_' || c == '.' || c == '-';
 }
 
-static struct span read_key(struct reader *r)
-{
-    const char *from = r->at;
-    while (r->at < r->end && is_key_char(*r->at))
-        r->at++;
-    return span_make(from, (size_t)(r->at - from));
-}
-
-// The character that a backslash before `c` makes; -1 when the pair stands for itself.
-static int escaped(char c, char quote)
-{
-    static const char letters[] = "abfnrtv", meant[] = "\a\b\f\n\r\t\v";
-    if (c == '\\' || c == '\'' || c == quote)
-        return c;
-    const char *at = quote == '"' && c ? strchr(letters, c) : NULL;
-    return at ? meant[at - letters] : -1;
-}
-
-// At a backslash.
+// At a backslash, which stands for itself before what is no escape.
 static void read_escape(struct reader *r, char quote, struct buf *value)
 {
-    int c = r->end - r->at > 1 ? escaped(r->at[1], quote) : -1;
-    if (c < 0) {
-        buf_append_char(value, *r->at++);
-        return;
-    }
-    buf_append_char(value, (char)c);
-    r->at += 2;
+    static const char letters[] = "\\'\"abfnrtv", meant[] = "\\'\"\a\b\f\n\r\t\v";
+    size_t known = quote == '"' ? sizeof letters - 1 : 2;
+    const char *at = r->end - r->at > 1 ? memchr(letters, r->at[1], known) : NULL;
+    buf_append_char(value, at ? meant[at - letters] : '\\');
+    r->at += at ? 2 : 1;
 }
 
 // At the opening quote; moves behind the closing one.
@@ -158,7 +134,10 @@ static int read_pair(struct reader *r, dotenv_fn fn, void *ctx, struct buf *valu
         return 0;
     }
     skip_export(r);
-    struct span key = read_key(r);
+    const char *from = r->at;
+    while (r->at < r->end && is_key_char(*r->at))
+        r->at++;
+    struct span key = {from, (size_t)(r->at - from)};
     skip_blanks(r);
     if (key.len == 0)
         return fail_on(r, line, "a line must be KEY=VALUE or begin with #");
