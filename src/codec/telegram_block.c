@@ -14,11 +14,6 @@ enum {
     FENCE_END_INDENT_MAX = 3, // beyond the indentation of the opening fence: CommonMark's number
 };
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\v' || c == '\f';
-}
-
 static size_t indentation(struct span line)
 {
     size_t n = 0;
@@ -37,7 +32,7 @@ static size_t run_of(struct span text, char c)
 
 static struct span trim_end(struct span text)
 {
-    while (text.len && is_blank(text.data[text.len - 1]))
+    while (text.len && telegram_is_white(text.data[text.len - 1]))
         text.len--;
     return text;
 }
@@ -51,7 +46,7 @@ static bool is_rule(struct span text)
     for (size_t i = 0; i < text.len; i++) {
         if (text.data[i] == mark)
             marks++;
-        else if (!is_blank(text.data[i]))
+        else if (!telegram_is_white(text.data[i]))
             return false;
     }
     return marks >= 3;
@@ -59,7 +54,7 @@ static bool is_rule(struct span text)
 
 static bool ends_word(struct span text, size_t at)
 {
-    return at == text.len || is_blank(text.data[at]);
+    return at == text.len || telegram_is_white(text.data[at]);
 }
 
 static bool take_heading(struct span text, struct telegram_block *b)
@@ -71,7 +66,7 @@ static bool take_heading(struct span text, struct telegram_block *b)
     struct span open = text;
     while (open.len && open.data[open.len - 1] == '#')
         open.len--;
-    if (open.len == 0 || is_blank(open.data[open.len - 1]))
+    if (open.len == 0 || telegram_is_white(open.data[open.len - 1]))
         text = span_trim(open); // "# Title #" may be closed
     b->kind = TELEGRAM_HEADING;
     b->text = text;
@@ -105,7 +100,7 @@ static bool take_quote(struct span text, struct telegram_block *b)
     if (text.data[0] != '>')
         return false;
     // Telegram's quotes do not nest.
-    while (text.len && (text.data[0] == '>' || is_blank(text.data[0])))
+    while (text.len && (text.data[0] == '>' || telegram_is_white(text.data[0])))
         text = span_skip(text, 1);
     b->kind = TELEGRAM_QUOTE;
     b->text = text;
@@ -126,7 +121,7 @@ static bool take_fence(struct span text, struct telegram_block *b)
     b->fence = fence;
     b->fence_length = length;
     size_t word = 0;
-    while (word < info.len && !is_blank(info.data[word]) && info.data[word] != fence)
+    while (word < info.len && !telegram_is_white(info.data[word]) && info.data[word] != fence)
         word++; // written again right behind the fence, it must not lengthen it
     b->language = (struct span){info.data, word};
     return true;

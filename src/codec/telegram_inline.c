@@ -27,33 +27,23 @@ static size_t token_count(const struct token_reader *r)
     return r->tokens.len / sizeof(struct token);
 }
 
-static bool is_punctuation(char c)
-{
-    return c > ' ' && c < 0x7F && !token_is_word(c);
-}
-
-static bool is_ascii_word(char c)
-{
-    return token_is_word(c) && (unsigned char)c < 0x80;
-}
-
 /* Emphasis */
 
 static size_t take_run(struct token_reader *r, struct span text, size_t at)
 {
     size_t length = token_run_at(text, at), end = at + length;
     char before = at ? text.data[at - 1] : ' ', after = end < text.len ? text.data[end] : ' ';
-    bool left = !token_is_white(after) &&
-                (!is_punctuation(after) || token_is_white(before) || is_punctuation(before));
-    bool right = !token_is_white(before) &&
-                 (!is_punctuation(before) || token_is_white(after) || is_punctuation(after));
+    bool left = !telegram_is_white(after) &&
+                (!telegram_is_mark(after) || telegram_is_white(before) || telegram_is_mark(before));
+    bool right = !telegram_is_white(before) &&
+                 (!telegram_is_mark(before) || telegram_is_white(after) || telegram_is_mark(after));
     bool in_word = text.data[at] == '_'; // snake_case stays
     struct token run = {.kind = TOKEN_RUN, .text = {text.data + at, length}};
     run.length = run.left = length;
-    run.can_open = left && (!in_word || !right || is_punctuation(before));
-    run.can_close = right && (!in_word || !left || is_punctuation(after));
-    bool product = text.data[at] == '*' && length == 1 && is_ascii_word(before) &&
-                   is_ascii_word(after); // 2*3*4
+    run.can_open = left && (!in_word || !right || telegram_is_mark(before));
+    run.can_close = right && (!in_word || !left || telegram_is_mark(after));
+    bool product = text.data[at] == '*' && length == 1 && isalnum((unsigned char)before) &&
+                   isalnum((unsigned char)after); // 2*3*4
     if (product || (text.data[at] == '~' && length != 2))
         run.can_open = run.can_close = false;
     token_add(r, run);
@@ -163,7 +153,7 @@ static size_t take_mark(struct token_reader *r, struct span text, size_t at)
         return token_take_angle(r, text, at);
     if (c == '*' || c == '_' || c == '~')
         return take_run(r, text, at);
-    bool escaped = c == '\\' && is_punctuation(next);
+    bool escaped = c == '\\' && telegram_is_mark(next);
     size_t length = escaped ? 2 : 1;
     if ((c | 0x20) == 'h')
         length = token_bare_url(text, at);
@@ -266,7 +256,7 @@ static void add_cuts(const struct token *t, struct span text, struct buf *offset
 {
     for (size_t i = 0; i < t->text.len; i++) {
         size_t at = (size_t)(t->text.data + i - text.data);
-        if (at > 0 && token_is_white(t->text.data[i]))
+        if (at > 0 && telegram_is_white(t->text.data[i]))
             buf_append(offsets, &at, sizeof at);
     }
 }

@@ -73,7 +73,7 @@ static size_t bracket_end(struct token_reader *r, struct span text, size_t at)
 
 static size_t skip_white(struct span text, size_t at)
 {
-    while (at < text.len && token_is_white(text.data[at]))
+    while (at < text.len && telegram_is_white(text.data[at]))
         at++;
     return at;
 }
@@ -127,7 +127,7 @@ static bool has_scheme(struct span url, const char *scheme)
     size_t n = strlen(scheme);
     for (size_t i = 0; i < n; i++) {
         char c = i < url.len ? url.data[i] : 0;
-        if ((token_is_letter(c) ? c | 0x20 : c) != scheme[i])
+        if ((isalpha((unsigned char)c) ? c | 0x20 : c) != scheme[i])
             return false;
     }
     return url.len > n;

@@ -14,6 +14,19 @@ size_t telegram_units(struct span text)
     return units;
 }
 
+size_t telegram_prefix(struct span text, size_t units)
+{
+    size_t at = 0;
+    uint32_t rune;
+    for (size_t len; (len = utf8_decode(span_skip(text, at), &rune)) > 0; at += len) {
+        size_t needs = rune >= 0x10000 ? 2 : 1;
+        if (needs > units)
+            break;
+        units -= needs;
+    }
+    return at;
+}
+
 /* Blocks */
 
 static void write_item(struct telegram_writer *w, const struct telegram_block *b)
@@ -107,20 +120,6 @@ static bool is_white_only(struct span text)
     return span_trim(text).len == 0;
 }
 
-// The longest beginning of `text` that has at most `units` UTF-16 code units.
-static size_t prefix_of_units(struct span text, size_t units)
-{
-    size_t at = 0;
-    uint32_t rune;
-    for (size_t len; (len = utf8_decode(span_skip(text, at), &rune)) > 0; at += len) {
-        size_t needs = rune >= 0x10000 ? 2 : 1;
-        if (needs > units)
-            break;
-        units -= needs;
-    }
-    return at;
-}
-
 void telegram_preview(struct span markdown, struct buf *out)
 {
     enum {
@@ -137,7 +136,7 @@ void telegram_preview(struct span markdown, struct buf *out)
     cut = cut || buf_is_full(&text) || telegram_units(buf_span(&text)) > UNITS;
     struct span shown = buf_span(&text);
     if (cut)
-        shown.len = prefix_of_units(shown, UNITS - 1);
+        shown.len = telegram_prefix(shown, UNITS - 1);
     buf_append_span(out, shown);
     if (cut || (is_white_only(shown) && !is_white_only(markdown)))
         buf_append_text(out, "…");

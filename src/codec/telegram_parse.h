@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ctype.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -19,6 +20,20 @@ static inline struct span telegram_cut_line(struct span *rest)
     *rest = span_skip(*rest, line.len);
     return line;
 }
+
+// The characters that count for markup are those of ASCII.
+static inline bool telegram_is_white(char c)
+{
+    return isspace((unsigned char)c);
+}
+
+static inline bool telegram_is_mark(char c)
+{
+    return ispunct((unsigned char)c);
+}
+
+// The longest beginning of `text` that has at most `units` UTF-16 code units.
+size_t telegram_prefix(struct span text, size_t units);
 
 /* Output: telegram_writer.c */
 
@@ -44,6 +59,8 @@ void telegram_write(struct telegram_writer *w, struct span text, unsigned style,
 void telegram_write_end(struct telegram_writer *w); // closes what is open: at the end of a line
 void telegram_write_pre(struct telegram_writer *w, struct span language, struct span code,
                         size_t indent);
+
+void telegram_pad(struct buf *out, size_t count, char c);
 
 /* Blocks */
 

@@ -99,12 +99,6 @@ static void measure(const struct cells *row, size_t count, size_t *widths)
     }
 }
 
-static void pad(struct buf *out, size_t count, char c)
-{
-    while (count-- > 0)
-        buf_append_char(out, c);
-}
-
 static void align_row(struct buf *out, const struct cells *row, const struct cells *marks,
                       const size_t *widths)
 {
@@ -116,9 +110,9 @@ static void align_row(struct buf *out, const struct cells *row, const struct cel
         if (mark.data[mark.len - 1] == ':')
             before = mark.data[0] == ':' ? space / 2 : space;
         buf_append_text(out, i ? " | " : "");
-        pad(out, before, ' ');
+        telegram_pad(out, before, ' ');
         buf_append_span(out, buf_span(&text));
-        pad(out, space - before, ' ');
+        telegram_pad(out, space - before, ' ');
     }
     while (out->len && out->data[out->len - 1] == ' ')
         buf_truncate(out, out->len - 1);
@@ -133,7 +127,7 @@ static void align(struct telegram_writer *w, const struct cells *names, const st
     align_row(&block, names, marks, widths);
     for (size_t i = 0; i < marks->count; i++) {
         buf_append_text(&block, i ? "-+-" : "");
-        pad(&block, widths[i], '-');
+        telegram_pad(&block, widths[i], '-');
     }
     buf_append_char(&block, '\n');
     while (rows.len) {

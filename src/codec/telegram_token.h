@@ -26,19 +26,9 @@ struct token_reader {
     const char *no_ticks[TELEGRAM_TICKS_MAX + 1]; // from here on no run of so many closes
 };
 
-static inline bool token_is_white(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static inline bool token_is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
 static inline bool token_is_word(char c)
 {
-    return token_is_letter(c) || (c >= '0' && c <= '9') || (unsigned char)c >= 0x80;
+    return isalnum((unsigned char)c) || (unsigned char)c >= 0x80;
 }
 
 static inline size_t token_run_at(struct span text, size_t at)

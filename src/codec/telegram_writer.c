@@ -37,6 +37,12 @@ static void append_escaped(struct buf *out, struct span text, const char *specia
     buf_append(out, text.data + begin, text.len - begin);
 }
 
+void telegram_pad(struct buf *out, size_t count, char c)
+{
+    while (count-- > 0)
+        buf_append_char(out, c);
+}
+
 static void close_last(struct telegram_writer *w)
 {
     unsigned style = w->open[--w->depth];
