@@ -239,19 +239,6 @@ static void write_bucket(struct buf *out, struct span start, struct span bound, 
 }
 
 // `le` is one label more, spelled as Python's client spells it: 1.0, not 1.
-static void write_buckets(struct buf *out, const struct metrics_family *family, struct span start,
-                          const struct metrics_histogram *histogram)
-{
-    int64_t below = 0;
-    for (size_t i = 0; i < histogram->bound_count; i++) {
-        char room[DECIMAL_FIXED_SIZE];
-        const char *bound = decimal_of_fixed(histogram->bounds[i], family->spec.decimals, 1, room);
-        below += histogram->buckets[i];
-        write_bucket(out, start, span_of(bound), below);
-    }
-    write_bucket(out, start, SPAN_LITERAL("+Inf"), histogram->count);
-}
-
 static void write_histogram(struct buf *out, const struct metrics_family *family,
                             struct span labels, const struct metrics_histogram *histogram)
 {
@@ -261,7 +248,14 @@ static void write_histogram(struct buf *out, const struct metrics_family *family
     buf_append_span(&start, labels);
     buf_append_text(&start, labels.len ? ",le=\"" : "le=\"");
     out->full |= buf_is_full(&start);
-    write_buckets(out, family, buf_span(&start), histogram);
+    int64_t below = 0;
+    for (size_t i = 0; i < histogram->bound_count; i++) {
+        char room[DECIMAL_FIXED_SIZE];
+        const char *bound = decimal_of_fixed(histogram->bounds[i], family->spec.decimals, 1, room);
+        below += histogram->buckets[i];
+        write_bucket(out, buf_span(&start), span_of(bound), below);
+    }
+    write_bucket(out, buf_span(&start), SPAN_LITERAL("+Inf"), histogram->count);
     write_name(out, family->spec.name, "_sum", labels);
     write_number(out, histogram->sum, family->spec.decimals);
     write_name(out, family->spec.name, "_count", labels);

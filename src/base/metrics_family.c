@@ -168,14 +168,6 @@ void metrics_observe(struct metrics_histogram *histogram, int64_t value)
     histogram->sum += value;
 }
 
-static struct span value_of(const struct metrics_row *row, size_t label)
-{
-    const unsigned char *at = row->key;
-    for (; label > 0; label--)
-        at += 1 + *at;
-    return span_make(at + 1, *at);
-}
-
 static void forget_row(struct metrics_family *family, struct metrics_row *row)
 {
     struct metrics_row **at = chain_of(family, row->hash);
@@ -190,12 +182,15 @@ size_t metrics_forget(struct metrics_family *family, size_t label, struct span v
 {
     if (!family || label >= family->spec.label_count)
         return 0;
-    unsigned char wanted[1 + METRICS_LABEL_VALUE_MAX]; // cut as it was when it was met
+    unsigned char wanted[1 + METRICS_LABEL_VALUE_MAX] = {0}; // cut as it was when it was met
     append_value(wanted, value);
     size_t before = family->row_count;
     list_for_each(link, &family->rows) {
         struct metrics_row *row = list_entry(link, struct metrics_row, link);
-        if (span_equal(value_of(row, label), span_make(wanted + 1, wanted[0])))
+        const unsigned char *at = row->key;
+        for (size_t i = 0; i < label; i++)
+            at += 1 + *at;
+        if (memcmp(at, wanted, 1 + *at) == 0)
             forget_row(family, row);
     }
     return before - family->row_count;

@@ -122,23 +122,15 @@ static bool is_plain(struct span text)
     return is_plain_word(end - sizeof(uint64_t));
 }
 
-// With its quotes.
-static void write_plain(struct buf *out, struct span text)
-{
-    char *room = buf_reserve(out, text.len + 2);
-    if (!room)
-        return;
-    room[0] = '"';
-    if (text.len)
-        memcpy(room + 1, text.data, text.len);
-    room[text.len + 1] = '"';
-    buf_grow_by(out, text.len + 2);
-}
-
 static void write_quoted(struct buf *out, struct span text)
 {
-    if (is_plain(text)) {
-        write_plain(out, text);
+    char *room = is_plain(text) ? buf_reserve(out, text.len + 2) : NULL;
+    if (room) {
+        room[0] = '"';
+        if (text.len)
+            memcpy(room + 1, text.data, text.len);
+        room[text.len + 1] = '"';
+        buf_grow_by(out, text.len + 2);
         return;
     }
     buf_append_char(out, '"');

@@ -26,22 +26,17 @@ static uint32_t rotate(uint32_t x, unsigned bits)
     return x >> bits | x << (32 - bits);
 }
 
-static void schedule(const unsigned char *block, uint32_t *words)
+static void digest_block(struct sha256 *hash)
 {
-    for (int i = 0; i < 16; i++, block += 4)
-        words[i] = (uint32_t)block[0] << 24 | (uint32_t)block[1] << 16 | (uint32_t)block[2] << 8 |
-                   block[3];
+    uint32_t words[64], s[8];
+    const unsigned char *at = hash->block;
+    for (int i = 0; i < 16; i++, at += 4)
+        words[i] = (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
     for (int i = 16; i < 64; i++) {
         uint32_t a = words[i - 15], b = words[i - 2];
         words[i] = words[i - 16] + (rotate(a, 7) ^ rotate(a, 18) ^ a >> 3) + words[i - 7] +
                    (rotate(b, 17) ^ rotate(b, 19) ^ b >> 10);
     }
-}
-
-static void digest_block(struct sha256 *hash)
-{
-    uint32_t words[64], s[8];
-    schedule(hash->block, words);
     memcpy(s, hash->state, sizeof s);
     for (int i = 0; i < 64; i++) {
         uint32_t choice = (s[4] & s[5]) ^ (~s[4] & s[6]);

@@ -105,15 +105,6 @@ static int add_data(struct feed *f, struct span value, bool stable)
     return fits ? 0 : too_long(f);
 }
 
-static int set_type(struct feed *f, struct span type)
-{
-    buf_clear(&f->p->type);
-    if (buf_append_span(&f->p->type, type))
-        return 0;
-    return error_set(f->err, -EMSGSIZE, "the stream sent an event type of more than %d bytes",
-                     SSE_NAME_MAX);
-}
-
 // One line without its end. Comments are fields without a name.
 static int take_line(struct feed *f, struct span line, bool stable)
 {
@@ -123,7 +114,13 @@ static int take_line(struct feed *f, struct span line, bool stable)
     struct span value = span_skip(line, span_starts_with(line, " "));
     if (span_is(name, "data"))
         return add_data(f, value, stable);
-    return span_is(name, "event") ? set_type(f, value) : 0; // other fields are ignored
+    if (!span_is(name, "event"))
+        return 0; // other fields are ignored
+    buf_clear(&f->p->type);
+    if (buf_append_span(&f->p->type, value))
+        return 0;
+    return error_set(f->err, -EMSGSIZE, "the stream sent an event type of more than %d bytes",
+                     SSE_NAME_MAX);
 }
 
 // Offset of the first CR or LF, or text.len. Two memchr() would search a long line twice.

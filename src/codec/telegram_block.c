@@ -30,13 +30,6 @@ static size_t run_of(struct span text, char c)
     return n;
 }
 
-static struct span trim_end(struct span text)
-{
-    while (text.len && telegram_is_white(text.data[text.len - 1]))
-        text.len--;
-    return text;
-}
-
 static bool is_rule(struct span text)
 {
     char mark = text.data[0];
@@ -129,7 +122,9 @@ static bool take_fence(struct span text, struct telegram_block *b)
 
 void telegram_classify(struct span line, struct telegram_block *b)
 {
-    struct span whole = trim_end(line);
+    struct span whole = line;
+    while (whole.len && telegram_is_white(whole.data[whole.len - 1]))
+        whole.len--;
     size_t indent = indentation(whole);
     struct span text = span_skip(whole, indent);
     *b = (struct telegram_block){.kind = TELEGRAM_TEXT, .raw = line, .text = whole};

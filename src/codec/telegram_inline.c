@@ -252,15 +252,6 @@ void telegram_inline(struct telegram_writer *w, struct span text, unsigned style
     buf_finish(&r.tokens);
 }
 
-static void add_cuts(const struct token *t, struct span text, struct buf *offsets)
-{
-    for (size_t i = 0; i < t->text.len; i++) {
-        size_t at = (size_t)(t->text.data + i - text.data);
-        if (at > 0 && telegram_is_white(t->text.data[i]))
-            buf_append(offsets, &at, sizeof at);
-    }
-}
-
 void telegram_inline_cuts(struct span text, struct buf *ret_offsets)
 {
     struct token_reader r;
@@ -268,8 +259,12 @@ void telegram_inline_cuts(struct span text, struct buf *ret_offsets)
     reader_init(&r, text);
     for (size_t i = 0; i < token_count(&r); i++) {
         const struct token *t = &tokens_of(&r)[i];
-        if (t->kind == TOKEN_TEXT && !walk.link && !style_of(&walk))
-            add_cuts(t, text, ret_offsets);
+        bool outside = t->kind == TOKEN_TEXT && !walk.link && !style_of(&walk);
+        for (size_t k = 0; outside && k < t->text.len; k++) {
+            size_t at = (size_t)(t->text.data + k - text.data);
+            if (at > 0 && telegram_is_white(text.data[at]))
+                buf_append(ret_offsets, &at, sizeof at);
+        }
         for (size_t e = 0; e < TELEGRAM_EMPHASES; e++)
             walk.depth[e] += t->opens[e] - t->closes[e];
         if (t->kind == TOKEN_LINK)

@@ -43,18 +43,9 @@ static void write_item(struct telegram_writer *w, const struct telegram_block *b
     telegram_inline(w, b->text, 0);
 }
 
-static void write_quote(struct telegram_writer *w, const struct telegram_block *b)
-{
-    struct telegram_block inside;
-    if (!w->plain)
-        buf_append_text(w->out, ">");
-    telegram_classify(b->text, &inside);
-    if (inside.kind != TELEGRAM_FENCE) // Telegram's quotes hold no code blocks, only its lines
-        telegram_write_block(w, &inside);
-}
-
 void telegram_write_block(struct telegram_writer *w, const struct telegram_block *b)
 {
+    struct telegram_block inside;
     switch (b->kind) {
     case TELEGRAM_BLANK:
         break;
@@ -68,7 +59,11 @@ void telegram_write_block(struct telegram_writer *w, const struct telegram_block
         write_item(w, b);
         break;
     case TELEGRAM_QUOTE:
-        write_quote(w, b);
+        if (!w->plain)
+            buf_append_text(w->out, ">");
+        telegram_classify(b->text, &inside);
+        if (inside.kind != TELEGRAM_FENCE) // Telegram's quotes hold no code blocks, only its lines
+            telegram_write_block(w, &inside);
         break;
     case TELEGRAM_PRE:
         telegram_write_pre(w, b->language, b->text, b->indent);

@@ -472,19 +472,14 @@ static void skip_white(struct telegram_split *state, struct span *rest)
     }
 }
 
-// The tail of a cut line begins no table, though its next line may look like one's.
-static bool is_false_table(const struct telegram_split *state, const struct draft *d)
-{
-    return state->mid_line && d->text.len && block_at(d, 0).kind == TELEGRAM_TABLE;
-}
-
 static void cut_lines(struct telegram_split *state, struct span *rest, struct buf *part)
 {
     size_t window = window_of(*rest);
     BUF_AUTO cuts = BUF_INIT(WINDOW_BYTES_MAX * sizeof(struct cut));
     CLEANUP(draft_finish) struct draft d;
     draft_init(&d, state, *rest, window);
-    if (is_false_table(state, &d)) {
+    if (state->mid_line && d.text.len && block_at(&d, 0).kind == TELEGRAM_TABLE) {
+        // The tail of a cut line begins no table, though its next line may look like one's.
         struct span after = *rest;
         window = telegram_cut_line(&after).len;
         draft_finish(&d);
@@ -510,16 +505,9 @@ static void cut_lines(struct telegram_split *state, struct span *rest, struct bu
     advance(state, &d, cut, rest);
 }
 
-static bool shows_nothing(struct span markdown)
-{
-    BUF_AUTO text = BUF_INIT(TELEGRAM_PART_BYTES_MAX);
-    telegram_plain(markdown, &text);
-    return span_trim(buf_span(&text)).len == 0;
-}
-
 bool telegram_next_part(struct telegram_split *state, struct span *rest, struct buf *part)
 {
-    BUF_AUTO text = BUF_INIT(TELEGRAM_PART_BYTES_MAX);
+    BUF_AUTO text = BUF_INIT(TELEGRAM_PART_BYTES_MAX), plain = BUF_INIT(TELEGRAM_PART_BYTES_MAX);
     for (skip_white(state, rest); rest->len; skip_white(state, rest)) {
         buf_clear(&text);
         if (state->line_done || (state->in_code && state->mid_line))
@@ -528,7 +516,9 @@ bool telegram_next_part(struct telegram_split *state, struct span *rest, struct 
             cut_lines(state, rest, &text);
         while (text.len && memchr(" \t\r\n", text.data[text.len - 1], 4))
             buf_truncate(&text, text.len - 1);
-        if (!shows_nothing(buf_span(&text)))
+        buf_clear(&plain);
+        telegram_plain(buf_span(&text), &plain);
+        if (span_trim(buf_span(&plain)).len) // else there is nothing to be seen
             return buf_append_span(part, buf_span(&text)), true;
     }
     return false;

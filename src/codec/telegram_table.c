@@ -139,15 +139,6 @@ static void align(struct telegram_writer *w, const struct cells *names, const st
 
 /* Lists */
 
-static void list_cell(struct telegram_writer *w, struct span name, struct span value)
-{
-    telegram_write(w, SPAN_LITERAL("\n• "), 0, SPAN_ABSENT);
-    write_cell(w, name, 0);
-    if (name.len)
-        telegram_write(w, SPAN_LITERAL(": "), 0, SPAN_ABSENT);
-    write_cell(w, value, 0);
-}
-
 static void list(struct telegram_writer *w, const struct cells *names, struct span rows)
 {
     struct cells row;
@@ -162,8 +153,14 @@ static void list(struct telegram_writer *w, const struct cells *names, struct sp
         telegram_write(w, first ? SPAN_ABSENT : SPAN_LITERAL("\n\n"), 0, SPAN_ABSENT);
         write_cell(w, row.cell[0], TELEGRAM_BOLD);
         for (size_t i = 1; i < row.count; i++) {
-            if (row.cell[i].len)
-                list_cell(w, i < names->count ? names->cell[i] : SPAN_ABSENT, row.cell[i]);
+            if (!row.cell[i].len)
+                continue;
+            telegram_write(w, SPAN_LITERAL("\n• "), 0, SPAN_ABSENT);
+            if (i < names->count && names->cell[i].len) {
+                write_cell(w, names->cell[i], 0);
+                telegram_write(w, SPAN_LITERAL(": "), 0, SPAN_ABSENT);
+            }
+            write_cell(w, row.cell[i], 0);
         }
     }
 }

@@ -107,14 +107,6 @@ void telegram_write_end(struct telegram_writer *w)
         close_last(w);
 }
 
-static struct span without_indent(struct span line, size_t indent)
-{
-    size_t n = 0;
-    while (n < indent && n < line.len && (line.data[n] == ' ' || line.data[n] == '\t'))
-        n++;
-    return span_skip(line, n);
-}
-
 void telegram_write_pre(struct telegram_writer *w, struct span language, struct span code,
                         size_t indent)
 {
@@ -133,9 +125,12 @@ void telegram_write_pre(struct telegram_writer *w, struct span language, struct 
         }
         buf_append_text(w->out, "\n");
     }
-    while (code.len)
-        append_escaped(w->out, without_indent(telegram_cut_line(&code), indent),
-                       w->plain ? "" : "`\\");
+    while (code.len) {
+        struct span line = telegram_cut_line(&code);
+        for (size_t n = 0; n < indent && line.len && (*line.data == ' ' || *line.data == '\t'); n++)
+            line = span_skip(line, 1);
+        append_escaped(w->out, line, w->plain ? "" : "`\\");
+    }
     if (!w->plain)
         buf_append_text(w->out, "\n```");
 }

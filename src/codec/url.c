@@ -30,14 +30,6 @@ static int check_characters(struct span text, struct error *err)
     return 0;
 }
 
-static bool all_digits(struct span text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-    return text.len > 0;
-}
-
 static bool is_address(int family, struct span text)
 {
     unsigned char address[16];
@@ -55,7 +47,10 @@ static bool looks_numeric(struct span host)
     struct span rest = host, label = host;
     while (rest.len)
         label = span_cut(&rest, '.');
-    return all_digits(label) ||
+    size_t digits = 0;
+    while (digits < label.len && isdigit((unsigned char)label.data[digits]))
+        digits++;
+    return (digits && digits == label.len) ||
            (label.len > 1 && label.data[0] == '0' && (label.data[1] | 32) == 'x');
 }
 
