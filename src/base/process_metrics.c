@@ -22,11 +22,9 @@ static bool read_field(const char *path, unsigned skip, uint64_t *ret_value)
     if (fd_read_file(path, &text, NULL) < 0)
         return false;
     struct span rest = buf_span(&text);
-    for (size_t at = rest.len; at > 0; at--)
-        if (rest.data[at - 1] == ')') {
-            rest = span_skip(rest, at + 1);
-            break;
-        }
+    const char *bracket = memrchr(rest.data, ')', rest.len);
+    if (bracket)
+        rest = span_skip(rest, (size_t)(bracket - rest.data) + 2);
     while (skip--)
         span_cut(&rest, ' ');
     return span_to_u64(span_trim(span_cut(&rest, ' ')), ret_value);

@@ -42,24 +42,17 @@ struct draft {
     size_t skip;
 };
 
-static size_t units_of(struct span markdown, void (*form)(struct span, struct buf *))
+static bool fits_as(struct span markdown, void (*form)(struct span, struct buf *))
 {
     BUF_AUTO text = BUF_INIT(TELEGRAM_PART_BYTES_MAX);
     form(markdown, &text);
-    return buf_is_full(&text) ? TELEGRAM_PART_BYTES_MAX : telegram_units(buf_span(&text));
+    return !buf_is_full(&text) && telegram_units(buf_span(&text)) <= TELEGRAM_UNITS_MAX;
 }
 
-// UTF-16 code units of the longer of its two forms.
-static size_t size_of(struct span markdown)
-{
-    size_t formatted = units_of(markdown, telegram_markdown);
-    size_t plain = formatted <= TELEGRAM_UNITS_MAX ? units_of(markdown, telegram_plain) : 0;
-    return plain > formatted ? plain : formatted;
-}
-
+// In one message, in both forms.
 static bool fits_one(struct span markdown)
 {
-    return size_of(markdown) <= TELEGRAM_UNITS_MAX;
+    return fits_as(markdown, telegram_markdown) && fits_as(markdown, telegram_plain);
 }
 
 // The escape that makes the rest of a cut line be read as text, and not as the heading or item that
@@ -82,27 +75,23 @@ static size_t escape_mark(struct span line, struct buf *out)
     return end;
 }
 
-static void draft_prefix(struct draft *d, const struct telegram_split *state, struct span rest)
+static void draft_init(struct draft *d, const struct telegram_split *state, struct span rest,
+                       size_t bytes)
 {
+    struct span after = rest;
+    // Three times: escaping may double the beginning.
+    *d = (struct draft){.text = BUF_INIT(3 * bytes + PREFIX_BYTES_MAX)};
     if (state->in_code) {
         telegram_pad(&d->text, state->fence_indent, ' ');
         telegram_pad(&d->text, state->fence_length, state->fence);
         buf_printf(&d->text, "%s\n", state->language);
     } else if (state->mid_line) {
         buf_append_text(&d->text, state->mid_quote ? "> " : "");
-        d->skip = escape_mark(telegram_cut_line(&rest), &d->text);
+        d->skip = escape_mark(telegram_cut_line(&after), &d->text);
     } else if (state->table.data) {
         buf_append_span(&d->text, state->table);
     }
     d->prefix = d->text.len;
-}
-
-static void draft_init(struct draft *d, const struct telegram_split *state, struct span rest,
-                       size_t bytes)
-{
-    // Three times: escaping may double the beginning.
-    *d = (struct draft){.text = BUF_INIT(3 * bytes + PREFIX_BYTES_MAX)};
-    draft_prefix(d, state, rest);
     buf_append(&d->text, rest.data + d->skip, bytes > d->skip ? bytes - d->skip : 0);
 }
 
@@ -204,11 +193,11 @@ static void write_part(const struct draft *d, const struct cut *cut, struct buf 
     }
 }
 
-static size_t cut_size(const struct draft *d, const struct cut *cut)
+static bool cut_fits(const struct draft *d, const struct cut *cut)
 {
     BUF_AUTO part = BUF_INIT(TELEGRAM_PART_BYTES_MAX);
     write_part(d, cut, &part);
-    return size_of(buf_span(&part));
+    return fits_one(buf_span(&part));
 }
 
 // How many cuts from the first on fit.
@@ -217,7 +206,7 @@ static size_t count_fitting(const struct draft *d, const struct cut *cuts, size_
     size_t fits = 0, end = count;
     while (fits < end) {
         size_t middle = (fits + end) / 2;
-        if (cut_size(d, &cuts[middle]) <= TELEGRAM_UNITS_MAX)
+        if (cut_fits(d, &cuts[middle]))
             fits = middle + 1;
         else
             end = middle;
@@ -235,7 +224,7 @@ static const struct cut *choose(const struct draft *d, const struct cut *cuts, s
         for (size_t i = fits; i-- > 0;) {
             if (cuts[i].at - d->prefix < (last->at - d->prefix) / 2)
                 break;
-            if (cuts[i].quality >= wanted && cut_size(d, &cuts[i]) <= TELEGRAM_UNITS_MAX)
+            if (cuts[i].quality >= wanted && cut_fits(d, &cuts[i]))
                 return &cuts[i];
         }
     }
@@ -373,19 +362,15 @@ static unsigned kinds_of(struct span line, struct span *ret_text)
     return b.kind << 8 | inside.kind;
 }
 
-static bool is_running_text(unsigned kinds)
-{
-    unsigned kind = kinds >> 8 == TELEGRAM_QUOTE ? kinds & 0xFF : kinds >> 8;
-    return kind == TELEGRAM_TEXT || kind == TELEGRAM_ITEM;
-}
-
 // False when there is no space to cut at.
 static bool cut_text(struct telegram_split *state, const struct draft *d, struct span *rest,
                      struct buf *part)
 {
     struct span text, piece_text, whole = buf_span(&d->text);
     unsigned kinds = kinds_of(whole, &text);
-    if (!is_running_text(kinds) || text.len > TELEGRAM_LINE_BYTES_MAX)
+    bool quote = kinds >> 8 == TELEGRAM_QUOTE;
+    unsigned kind = quote ? kinds & 0xFF : kinds >> 8;
+    if ((kind != TELEGRAM_TEXT && kind != TELEGRAM_ITEM) || text.len > TELEGRAM_LINE_BYTES_MAX)
         return false;
     BUF_AUTO offsets = BUF_INIT(TELEGRAM_LINE_BYTES_MAX * sizeof(size_t));
     telegram_inline_cuts(text, &offsets);
@@ -405,7 +390,7 @@ static bool cut_text(struct telegram_split *state, const struct draft *d, struct
     buf_append_span(part, piece);
     *rest = span_skip(*rest, draft_source(d, piece.len));
     state->mid_line = true;
-    state->mid_quote = kinds >> 8 == TELEGRAM_QUOTE;
+    state->mid_quote = quote;
     return true;
 }
 

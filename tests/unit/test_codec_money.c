@@ -1,4 +1,4 @@
-// links: codec/money.c codec/json.c codec/json_value.c codec/utf8.c
+// links: codec/money.c codec/json.c codec/utf8.c
 // links: base/buf.c base/span.c base/mem.c base/error.c
 #include <setjmp.h>
 #include <stdarg.h>

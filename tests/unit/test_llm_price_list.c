@@ -1,4 +1,4 @@
-// links: llm/price_list.c codec/json.c codec/json_value.c codec/utf8.c
+// links: llm/price_list.c codec/json.c codec/utf8.c
 // links: base/buf.c base/decimal.c base/error.c base/mem.c base/span.c
 #include <errno.h>
 #include <setjmp.h>
