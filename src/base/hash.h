@@ -11,7 +11,12 @@
 #define HASH_INIT UINT64_C(14695981039346656037)
 
 // What was hashed so far, and then this. Two texts one after the other are as one.
-uint64_t hash_add(uint64_t hash, struct span text);
+static inline uint64_t hash_add(uint64_t hash, struct span text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        hash = (hash ^ (unsigned char)text.data[i]) * UINT64_C(1099511628211);
+    return hash;
+}
 
 static inline uint64_t hash_of(struct span text)
 {

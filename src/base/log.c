@@ -72,7 +72,7 @@ const char *log_level_name(enum log_level level)
 
 bool log_parse_level(const char *name, enum log_level *ret_level)
 {
-    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
+    for (size_t i = 0; i < ARRAY_LEN(levels); i++)
         if (strcasecmp(levels[i].name, name) == 0) {
             *ret_level = (enum log_level)i;
             return true;

@@ -185,14 +185,11 @@ bool span_to_fixed(struct span span, unsigned digits, int64_t *ret_value)
 
 bool span_to_bool(struct span span, bool *ret_value)
 {
-    static const char *const words[][2] = {
-        {"false", "true"}, {"no", "yes"}, {"off", "on"}, {"0", "1"}};
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        for (int value = 0; value < 2; value++)
-            if (span.len == strlen(words[i][value]) &&
-                strncasecmp(span.data, words[i][value], span.len) == 0) {
-                *ret_value = value;
-                return true;
-            }
+    static const char *const words[] = {"false", "true", "no", "yes", "off", "on", "0", "1"};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (span.len == strlen(words[i]) && strncasecmp(span.data, words[i], span.len) == 0) {
+            *ret_value = i % 2;
+            return true;
+        }
     return false;
 }

@@ -3,7 +3,7 @@
  * number into a double (so 64-bit identifiers change), cuts strings at U+0000, and cannot give back
  * the bytes that a value was written with. Byte-exact pass-through of unknown fields and of a
  * model's own tool arguments is what this project is for, so this reader keeps positions and
- * decodes only what somebody asks for. It also checks what becomes a tree (codec/document_read.c).
+ * decodes only what somebody asks for. It also checks what becomes a tree (codec/document.c).
  *
  * The syntax is json_scan.c's; here its events become one flat array of 16-byte tokens, without
  * recursion: `next` of a token is the index behind everything inside it, so siblings are reached by
@@ -386,13 +386,11 @@ bool json_bool(struct json_value v, bool *ret_value)
 static int64_t exponent_of(struct span text)
 {
     enum { JSON_EXPONENT_LIMIT = 1 << 30 };
-    bool negative = text.len && text.data[0] == '-';
-    if (text.len && (text.data[0] == '-' || text.data[0] == '+'))
-        text = span_skip(text, 1);
     int64_t value = 0;
-    for (size_t i = 0; i < text.len && value < JSON_EXPONENT_LIMIT; i++)
-        value = value * 10 + (text.data[i] - '0');
-    return negative ? -value : value;
+    if (!text.len ||
+        (span_to_i64(text, &value) && value > -JSON_EXPONENT_LIMIT && value < JSON_EXPONENT_LIMIT))
+        return value;
+    return text.data[0] == '-' ? -JSON_EXPONENT_LIMIT : JSON_EXPONENT_LIMIT;
 }
 
 // Whole and fraction are read as one number; missing digits are zeros.

@@ -22,14 +22,6 @@ static size_t indentation(struct span line)
     return n;
 }
 
-static size_t run_of(struct span text, char c)
-{
-    size_t n = 0;
-    while (n < text.len && text.data[n] == c)
-        n++;
-    return n;
-}
-
 static bool is_rule(struct span text)
 {
     char mark = text.data[0];
@@ -52,7 +44,7 @@ static bool ends_word(struct span text, size_t at)
 
 static bool take_heading(struct span text, struct telegram_block *b)
 {
-    size_t level = run_of(text, '#');
+    size_t level = telegram_run(text, '#');
     if (level == 0 || level > HEADING_LEVEL_MAX || !ends_word(text, level))
         return false;
     text = span_trim(span_skip(text, level));
@@ -103,7 +95,7 @@ static bool take_quote(struct span text, struct telegram_block *b)
 static bool take_fence(struct span text, struct telegram_block *b)
 {
     char fence = text.data[0];
-    size_t length = run_of(text, fence);
+    size_t length = telegram_run(text, fence);
     if ((fence != '`' && fence != '~') || length < 3 || length > FENCE_MAX ||
         b->indent > FENCE_INDENT_MAX)
         return false;
@@ -141,7 +133,7 @@ void telegram_classify(struct span line, struct telegram_block *b)
 bool telegram_is_fence_end(struct span line, char fence, size_t length)
 {
     line = span_trim(line);
-    size_t run = run_of(line, fence);
+    size_t run = telegram_run(line, fence);
     return run >= length && run == line.len;
 }
 

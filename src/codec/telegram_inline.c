@@ -44,14 +44,6 @@ static bool is_word(char c)
     return isalnum((unsigned char)c) || (unsigned char)c >= 0x80;
 }
 
-static size_t run_at(struct span text, size_t at)
-{
-    size_t end = at;
-    while (end < text.len && text.data[end] == text.data[at])
-        end++;
-    return end - at;
-}
-
 static void token_add(struct reader *r, struct token token)
 {
     buf_append(&r->tokens, &token, sizeof token);
@@ -78,7 +70,7 @@ static size_t token_count(const struct reader *r)
 // Bytes of the code that begins at `at`, ticks included; 0 when it does not end.
 static size_t code_length(struct reader *r, struct span text, size_t at)
 {
-    size_t ticks = run_at(text, at);
+    size_t ticks = telegram_run(span_skip(text, at), text.data[at]);
     if (ticks > TICKS_MAX || (r->no_ticks[ticks] && text.data + at >= r->no_ticks[ticks]))
         return 0;
     for (size_t i = at + ticks; i < text.len;) {
@@ -86,7 +78,7 @@ static size_t code_length(struct reader *r, struct span text, size_t at)
         if (!next)
             break;
         i = (size_t)(next - text.data);
-        size_t run = run_at(text, i);
+        size_t run = telegram_run(span_skip(text, i), '`');
         if (run == ticks)
             return i + run - at;
         i += run;
@@ -99,7 +91,8 @@ static size_t code_length(struct reader *r, struct span text, size_t at)
 // Reads what begins at `at` and returns its bytes; without its end, the mark is text.
 static size_t take_code(struct reader *r, struct span text, size_t at)
 {
-    size_t length = code_length(r, text, at), ticks = run_at(text, at);
+    size_t length = code_length(r, text, at),
+           ticks = telegram_run(span_skip(text, at), text.data[at]);
     if (length == 0) {
         token_add_text(r, (struct span){text.data + at, ticks});
         return ticks;
@@ -134,7 +127,7 @@ static size_t bracket_end(struct reader *r, struct span text, size_t at)
             i++;
         } else if (c == '`') {
             size_t code = code_length(r, text, i);
-            i += (code ? code : run_at(text, i)) - 1;
+            i += (code ? code : telegram_run(span_skip(text, i), '`')) - 1;
         } else if (c == '[') {
             depth++;
         } else if (c == ']' && --depth == 0) {
@@ -251,7 +244,7 @@ static size_t bare_url(struct span text, size_t at)
 
 static size_t take_run(struct reader *r, struct span text, size_t at)
 {
-    size_t length = run_at(text, at), end = at + length;
+    size_t length = telegram_run(span_skip(text, at), text.data[at]), end = at + length;
     char before = at ? text.data[at - 1] : ' ', after = end < text.len ? text.data[end] : ' ';
     bool left = !telegram_is_white(after) &&
                 (!telegram_is_mark(after) || telegram_is_white(before) || telegram_is_mark(before));

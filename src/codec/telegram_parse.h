@@ -35,6 +35,15 @@ static inline bool telegram_is_mark(char c)
 // The longest beginning of `text` that has at most `units` UTF-16 code units.
 size_t telegram_prefix(struct span text, size_t units);
 
+// So many characters at its beginning are `c`.
+static inline size_t telegram_run(struct span text, char c)
+{
+    size_t n = 0;
+    while (n < text.len && text.data[n] == c)
+        n++;
+    return n;
+}
+
 /* Output: telegram_writer.c */
 
 enum telegram_style {

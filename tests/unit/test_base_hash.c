@@ -1,4 +1,4 @@
-// links: base/hash.c base/span.c
+// links: base/span.c
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

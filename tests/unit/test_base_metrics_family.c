@@ -1,5 +1,5 @@
 // links: base/metrics.c base/metrics_family.c base/decimal.c base/buf.c base/span.c
-// links: base/hash.c base/mem.c base/error.c
+// links: base/mem.c base/error.c
 //
 // Series that are met on the way: found again, bounded, escaped, and never half told.
 #include <setjmp.h>
