@@ -16,6 +16,13 @@ int error_set(struct error *err, int code, const char *fmt, ...)
     return code;
 }
 
+// A clause for the sentence's end.
+static void append(struct error *err, const char *clause)
+{
+    size_t used = strlen(err->text);
+    snprintf(err->text + used, sizeof err->text - used, ": %s", clause);
+}
+
 int error_errno(struct error *err, int errno_value, const char *fmt, ...)
 {
     if (!err)
@@ -25,9 +32,7 @@ int error_errno(struct error *err, int errno_value, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(err->text, sizeof err->text, fmt, args);
     va_end(args);
-
-    size_t used = strlen(err->text);
-    snprintf(err->text + used, sizeof err->text - used, ": %s", strerror(errno_value));
+    append(err, strerror(errno_value));
     return -errno_value;
 }
 
@@ -35,16 +40,11 @@ int error_wrap(struct error *err, const char *fmt, ...)
 {
     if (!err)
         return -1;
-    char clause[ERROR_TEXT_MAX];
+    struct error inner = *err;
     va_list args;
     va_start(args, fmt);
-    vsnprintf(clause, sizeof clause, fmt, args);
+    vsnprintf(err->text, sizeof err->text, fmt, args);
     va_end(args);
-
-    char inner[ERROR_TEXT_MAX];
-    memcpy(inner, err->text, sizeof inner);
-    int n = snprintf(err->text, sizeof err->text, "%s: ", clause);
-    if (n > 0 && (size_t)n < sizeof err->text)
-        snprintf(err->text + n, sizeof err->text - (size_t)n, "%s", inner);
+    append(err, inner.text);
     return err->code;
 }

@@ -139,17 +139,6 @@ void metrics_on_render(struct metrics *metrics, metrics_refresh_fn *fn, void *co
     metrics->refresh_context = context;
 }
 
-// A HELP text escapes the backslash and the line feed (and nothing else).
-static void write_help(struct buf *out, const char *text)
-{
-    for (; *text; text++) {
-        if (*text == '\\' || *text == '\n')
-            buf_append_text(out, *text == '\n' ? "\\n" : "\\\\");
-        else
-            buf_append_char(out, *text);
-    }
-}
-
 // The format's spelling of what is no number; whole ones without a fraction, however large.
 static void write_double(struct buf *out, double value)
 {
@@ -285,7 +274,12 @@ static void write_rows(struct buf *out, const struct metrics_family *family)
 static void write_head(struct buf *out, const char *name, const char *help, enum metrics_type type)
 {
     buf_printf(out, "# HELP %s ", name);
-    write_help(out, help);
+    for (; *help; help++) { // whose text escapes the backslash and the line feed, and nothing else
+        if (*help == '\\' || *help == '\n')
+            buf_append_text(out, *help == '\n' ? "\\n" : "\\\\");
+        else
+            buf_append_char(out, *help);
+    }
     buf_printf(out, "\n# TYPE %s %s\n", name, type_names[type]);
 }
 

@@ -62,21 +62,16 @@ struct metrics_family *metrics_family(struct metrics *metrics,
     return family;
 }
 
-// How much of a value that is too long is kept in front of its "...": whole characters.
-static size_t cut_at_character(const char *text, size_t len)
-{
-    for (unsigned back = 0; back < 4 && len > 0 && (text[len] & 0xC0) == 0x80; back++)
-        len--;
-    return len;
-}
-
 static unsigned char *append_value(unsigned char *at, struct span value)
 {
     static const struct span dots = SPAN_LITERAL("...");
     size_t len = value.len;
     bool cut = len > METRICS_LABEL_VALUE_MAX;
-    if (cut)
-        len = cut_at_character(value.data, METRICS_LABEL_VALUE_MAX - dots.len);
+    if (cut) { // behind a whole character
+        len = METRICS_LABEL_VALUE_MAX - dots.len;
+        for (int back = 0; back < 4 && (value.data[len] & 0xC0) == 0x80; back++)
+            len--;
+    }
     *at++ = (unsigned char)(cut ? len + dots.len : len);
     if (len)
         memcpy(at, value.data, len);

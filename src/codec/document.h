@@ -40,12 +40,9 @@ struct node {
 
 #define NODE_ABSENT ((struct node){NULL, NULL})
 
-#define DOCUMENT_INIT(maximum)             \
-    {                                      \
-        NULL, (maximum), 0, (struct error) \
-        {                                  \
-            0                              \
-        }                                  \
+#define DOCUMENT_INIT(maximum)  \
+    {                           \
+        .memory_max = (maximum) \
     }
 
 void document_finish(struct document *doc); // accepts NULL and zeroed

@@ -56,11 +56,6 @@ static void skip_export(struct reader *r)
     skip_blanks(r);
 }
 
-static bool is_key_char(char c)
-{
-    return isalnum((unsigned char)c) || c == '_' || c == '.' || c == '-';
-}
-
 // At a backslash, which stands for itself before what is no escape.
 static void read_escape(struct reader *r, char quote, struct buf *value)
 {
@@ -135,7 +130,7 @@ static int read_pair(struct reader *r, dotenv_fn fn, void *ctx, struct buf *valu
     }
     skip_export(r);
     const char *from = r->at;
-    while (r->at < r->end && is_key_char(*r->at))
+    while (r->at < r->end && (isalnum((unsigned char)*r->at) || memchr("_.-", *r->at, 3)))
         r->at++;
     struct span key = {from, (size_t)(r->at - from)};
     skip_blanks(r);

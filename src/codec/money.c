@@ -82,15 +82,6 @@ int64_t money_mul(int64_t price_pico, int64_t count)
     return product;
 }
 
-// The unit to which an amount is rounded, in pico.
-static uint64_t unit_of(uint64_t pico)
-{
-    uint64_t unit = 1;
-    for (uint64_t left = pico; left >= TELLING; left /= 10)
-        unit *= 10;
-    return unit < (uint64_t)CENT ? unit : (uint64_t)CENT;
-}
-
 static uint64_t magnitude(int64_t pico)
 {
     return pico < 0 ? 0 - (uint64_t)pico : (uint64_t)pico;
@@ -99,7 +90,9 @@ static uint64_t magnitude(int64_t pico)
 const char *money_format(int64_t pico, char *text)
 {
     char room[DECIMAL_FIXED_SIZE];
-    uint64_t unit = unit_of(magnitude(pico));
+    uint64_t unit = 1;
+    for (uint64_t left = magnitude(pico); left >= TELLING && unit < (uint64_t)CENT; left /= 10)
+        unit *= 10;
     uint64_t rounded = (magnitude(pico) + unit / 2) / unit * unit;
     snprintf(text, MONEY_TEXT_SIZE, "%s%s", pico < 0 ? "-$" : "$",
              decimal_of_fixed_uint(rounded, MONEY_DIGITS, 2, room));

@@ -258,25 +258,21 @@ static bool is_bearer_token(char c)
     return is_token(c) || c == '.' || c == '~' || c == '+' || c == '/' || c == '=';
 }
 
-// Is `at` behind "Bearer" and a few blanks?
-static bool follows_bearer(struct span text, size_t at)
+// What is behind "Bearer" and a few blanks.
+static size_t match_bearer(struct span text, size_t at)
 {
     static const char word[] = "bearer";
-    size_t blanks = 0;
+    size_t blanks = 0, end = at;
     while (blanks < at && blanks <= BEARER_BLANKS_MAX && text.data[at - blanks - 1] == ' ')
         blanks++;
     size_t need = blanks + sizeof word - 1;
-    return blanks > 0 && blanks <= BEARER_BLANKS_MAX && at >= need &&
-           strncasecmp(text.data + at - need, word, sizeof word - 1) == 0;
-}
-
-static size_t match_bearer(struct span text)
-{
-    size_t len = 0;
+    if (blanks == 0 || blanks > BEARER_BLANKS_MAX || at < need ||
+        strncasecmp(text.data + at - need, word, sizeof word - 1) != 0)
+        return 0;
     bool digit = false;
-    for (; len < text.len && is_bearer_token(text.data[len]); len++)
-        digit = digit || is_digit(text.data[len]);
-    return len >= BEARER_WORDLESS_MIN || (digit && len >= BEARER_MIN) ? len : 0;
+    for (; end < text.len && is_bearer_token(text.data[end]); end++)
+        digit = digit || is_digit(text.data[end]);
+    return end - at >= BEARER_WORDLESS_MIN || (digit && end - at >= BEARER_MIN) ? end - at : 0;
 }
 
 // user:password of a URL, from behind its "://" up to the last @ of the authority.
@@ -326,8 +322,8 @@ static size_t match_shape(const struct redactor *redactor, struct span whole, si
     struct span text = span_skip(whole, at);
     char c = *text.data;
     size_t longest = 0;
-    if (at > 0 && whole.data[at - 1] == ' ' && is_bearer_token(c) && follows_bearer(whole, at))
-        longest = match_bearer(text);
+    if (at > 0 && whole.data[at - 1] == ' ' && is_bearer_token(c))
+        longest = match_bearer(whole, at);
     if (longest == 0 && at >= 3 && text.data[-1] == '/' && memcmp(text.data - 3, "://", 3) == 0)
         longest = match_userinfo(text);
     if (longest == 0 && c == '-')

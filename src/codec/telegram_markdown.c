@@ -110,11 +110,6 @@ void telegram_plain(struct span markdown, struct buf *out)
 
 /* Preview */
 
-static bool is_white_only(struct span text)
-{
-    return span_trim(text).len == 0;
-}
-
 void telegram_preview(struct span markdown, struct buf *out)
 {
     enum {
@@ -133,6 +128,6 @@ void telegram_preview(struct span markdown, struct buf *out)
     if (cut)
         shown.len = telegram_prefix(shown, UNITS - 1);
     buf_append_span(out, shown);
-    if (cut || (is_white_only(shown) && !is_white_only(markdown)))
+    if (cut || (span_trim(shown).len == 0 && span_trim(markdown).len))
         buf_append_text(out, "…");
 }

@@ -78,17 +78,12 @@ static int fail(const struct builder *b, int code, const char *what)
     return fail_at(b, b->event.start_mark, code, what);
 }
 
-static struct span line_at(struct span text, size_t number)
+// libyaml says "cannot start any token" for what people do most: indent with a tab.
+static bool is_indented_with_tab(struct span text, size_t line_number)
 {
     struct span line = span_cut(&text, '\n');
-    while (number-- > 0)
+    while (line_number-- > 0)
         line = span_cut(&text, '\n');
-    return line;
-}
-
-// libyaml says "cannot start any token" for what people do most: indent with a tab.
-static bool is_indented_with_tab(struct span line)
-{
     for (size_t i = 0; i < line.len && (line.data[i] == ' ' || line.data[i] == '\t'); i++)
         if (line.data[i] == '\t')
             return true;
@@ -114,7 +109,7 @@ static int fail_in_libyaml(const struct builder *b)
         return error_set(b->err, -ENOMEM, "out of memory for YAML of %zu bytes", b->text.len);
     if (parser->error == YAML_READER_ERROR)
         return fail_at(b, mark_of_offset(b->text, parser->problem_offset), -EBADMSG, problem);
-    if (is_indented_with_tab(line_at(b->text, mark.line)))
+    if (is_indented_with_tab(b->text, mark.line))
         return fail_at(b, mark, -EBADMSG, "YAML is indented with spaces, this line has a tab");
     if (!parser->context)
         return fail_at(b, mark, -EBADMSG, problem);
