@@ -97,7 +97,7 @@ static bool take_file(struct loaded *loaded)
     return true;
 }
 
-// A default that is not readable is a mistake in a table, which config_schema_check() finds.
+// A default that is not readable is a mistake in a table, which tests/unit/test_daemon_settings.c finds.
 static void take_default(struct config *config, struct loaded *loaded)
 {
     const struct option *option = loaded->setting.option;

@@ -4,7 +4,6 @@
 #include <stddef.h>
 
 #include "base/buf.h"
-#include "base/error.h"
 #include "base/span.h"
 #include "config/option.h"
 
@@ -50,12 +49,6 @@ enum config_match config_schema_find(const struct config_schema *schema, struct 
 
 // Does any option or alias lie beneath `prefix`, as "model.default" does beneath "model"?
 bool config_schema_has_section(const struct config_schema *schema, struct span prefix);
-
-/*
- * For a unit test of the real tables: no key or alias twice, every fallback readable as its type,
- * every field within the struct, secrets are not lists, help is there. 0 or -EINVAL.
- */
-int config_schema_check(const struct config_schema *schema, struct error *err);
 
 // The table of `hermes config keys`: key, kind, default, environment, help.
 void config_render_keys(const struct config_schema *schema, struct buf *out);

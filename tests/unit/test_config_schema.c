@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "config/schema.h"
+#include "support/option_tables.h"
 
 struct model {
     const char *name, *api_key;
@@ -101,7 +102,7 @@ static void expect_mistake(struct option option, const char *wanted)
     const struct config_schema bad = {&one, 1, 16};
     struct error err = ERROR_INIT;
     options[1] = option;
-    assert_int_equal(config_schema_check(&bad, &err), -EINVAL);
+    assert_int_equal(option_tables_check(&bad, &err), -EINVAL);
     assert_string_equal(err.text, wanted);
 }
 
@@ -109,7 +110,7 @@ static void test_mistakes_in_a_table(void **state)
 {
     (void)state;
     struct error err = ERROR_INIT;
-    assert_int_equal(config_schema_check(&schema, &err), 0);
+    assert_int_equal(option_tables_check(&schema, &err), 0);
     expect_mistake((struct option){.key = "a.b", .help = "h"},
                    "option a.b: another option has the key or alias a.b");
     expect_mistake((struct option){.key = "x", .aliases = "a.c", .help = "h"},
