@@ -51,40 +51,30 @@ static const struct config_override *find_override(const struct config_inputs *i
     return NULL;
 }
 
-static void take_override(struct config *config, struct loaded *loaded,
-                          const struct config_override *override)
+// `where` is handed over.
+static void take_text(struct config *config, struct loaded *loaded, struct span text, bool is_file,
+                      enum config_origin origin, char *where)
 {
     const struct option *option = loaded->setting.option;
-    char *where = mem_printf("command line %s", override->flag);
     const struct value_source source = {
         .findings = &config->findings,
         .place = {.where = where},
         .key = span_of(option->key),
     };
-    value_from_text(&loaded->value, option, &source, span_of(override->value));
-    loaded->value.origin = CONFIG_FROM_COMMAND_LINE;
+    if (is_file)
+        value_from_secret_file(&loaded->value, option, &source, text);
+    else if (text.data)
+        value_from_text(&loaded->value, option, &source, text);
+    loaded->value.origin = origin;
     loaded->value.where = where;
 }
 
 static bool take_variable(struct config *config, struct loaded *loaded)
 {
-    const struct option *option = loaded->setting.option;
     struct variable_hit hit;
-    if (!variables_find(&config->variables, option, &hit))
+    if (!variables_find(&config->variables, loaded->setting.option, &hit))
         return false;
-
-    char *where = variable_where(&hit);
-    const struct value_source source = {
-        .findings = &config->findings,
-        .place = {.where = where},
-        .key = span_of(option->key),
-    };
-    if (hit.is_file)
-        value_from_secret_file(&loaded->value, option, &source, span_of(hit.value));
-    else
-        value_from_text(&loaded->value, option, &source, span_of(hit.value));
-    loaded->value.origin = hit.origin;
-    loaded->value.where = where;
+    take_text(config, loaded, span_of(hit.value), hit.is_file, hit.origin, variable_where(&hit));
     return true;
 }
 
@@ -97,22 +87,6 @@ static bool take_file(struct loaded *loaded)
     return true;
 }
 
-// A default that is not readable is a mistake in a table, which tests/unit/test_daemon_settings.c finds.
-static void take_default(struct config *config, struct loaded *loaded)
-{
-    const struct option *option = loaded->setting.option;
-    const struct value_source source = {
-        .findings = &config->findings,
-        .place = {.where = "default"},
-        .key = span_of(option->key),
-    };
-    value_finish(&loaded->value);
-    if (option->fallback)
-        value_from_text(&loaded->value, option, &source, span_of(option->fallback));
-    loaded->value.origin = CONFIG_FROM_DEFAULT;
-    loaded->value.where = mem_strdup("default");
-}
-
 static void decide(struct config *config, struct loaded *loaded, const struct config_inputs *inputs)
 {
     const struct option *option = loaded->setting.option;
@@ -120,12 +94,15 @@ static void decide(struct config *config, struct loaded *loaded, const struct co
     bool env_wins = option->flags & OPTION_ENV_WINS;
 
     if (override)
-        take_override(config, loaded, override);
+        take_text(config, loaded, span_of(override->value), false, CONFIG_FROM_COMMAND_LINE,
+                  mem_printf("command line %s", override->flag));
     else if (!(env_wins && take_variable(config, loaded)) && !take_file(loaded) && !env_wins)
         take_variable(config, loaded);
-    if (!loaded->value.set)
-        take_default(config, loaded);
-
+    if (!loaded->value.set) {
+        value_finish(&loaded->value);
+        take_text(config, loaded, span_of(option->fallback), false, CONFIG_FROM_DEFAULT,
+                  mem_strdup("default"));
+    }
     value_finish(&loaded->from_file);
     loaded->setting.text = loaded->value.text;
     loaded->setting.origin = loaded->value.origin;
@@ -144,8 +121,8 @@ struct config *config_inspect(const struct config_inputs *inputs,
     for (size_t i = 0; i < inputs->override_count; i++)
         if (!config_setting(config, inputs->overrides[i].key))
             findings_add(&config->findings, CONFIG_ERROR, (struct place){.where = "command line"},
-                         span_of(inputs->overrides[i].key), NULL, "there is no option \"%s\" (%s)",
-                         inputs->overrides[i].key, inputs->overrides[i].flag);
+                         "there is no option \"%s\" (%s)", inputs->overrides[i].key,
+                         inputs->overrides[i].flag);
     for (size_t i = 0; i < config->count; i++)
         decide(config, &config->loaded[i], inputs);
     return config;

@@ -59,11 +59,8 @@ enum config_severity { CONFIG_ERROR, CONFIG_WARNING, CONFIG_NOTE };
 
 struct config_finding {
     enum config_severity severity;
-    const char *where;      // "/etc/hermes/config.yaml:7:3", "environment", "command line", "" ...
-    unsigned line, column;  // from 1; 0 outside a file
-    const char *key;        // dotted; "" when it is about no key
-    const char *text;       // the sentence, without `where`, with the suggestion
-    const char *suggestion; // the nearest known key, or NULL
+    const char *where; // "/etc/hermes/config.yaml:7:3", "environment", "command line", "" ...
+    const char *text;  // the sentence, without `where`
 };
 
 enum config_origin {

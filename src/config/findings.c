@@ -13,9 +13,7 @@ void findings_finish(struct findings *findings)
 {
     for (size_t i = 0; i < findings->count; i++) {
         free((char *)findings->array[i].where);
-        free((char *)findings->array[i].key);
         free((char *)findings->array[i].text);
-        free((char *)findings->array[i].suggestion);
     }
     free(findings->array);
     *findings = (struct findings){0};
@@ -24,15 +22,6 @@ void findings_finish(struct findings *findings)
 bool findings_full(const struct findings *findings)
 {
     return findings->count == CONFIG_FINDINGS_MAX;
-}
-
-static char *clean(const char *text, size_t len)
-{
-    char *copy = mem_strndup(text, len);
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)copy[i] < ' ' || copy[i] == 127)
-            copy[i] = '?';
-    return copy;
 }
 
 static char *format_place(struct place place)
@@ -45,7 +34,7 @@ static char *format_place(struct place place)
 }
 
 void findings_add(struct findings *findings, enum config_severity severity, struct place place,
-                  struct span key, const char *suggestion, const char *fmt, ...)
+                  const char *fmt, ...)
 {
     findings->errors += severity == CONFIG_ERROR;
     if (findings_full(findings)) {
@@ -57,17 +46,16 @@ void findings_add(struct findings *findings, enum config_severity severity, stru
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 127)
+            *c = '?';
 
     findings->array =
         mem_grow(findings->array, findings->count, &findings->capacity, sizeof *findings->array);
     findings->array[findings->count++] = (struct config_finding){
         .severity = severity,
         .where = format_place(place),
-        .line = place.line,
-        .column = place.column,
-        .key = clean(key.data, key.len),
-        .text = clean(text, strlen(text)),
-        .suggestion = suggestion ? mem_strdup(suggestion) : NULL,
+        .text = mem_strdup(text),
     };
 }
 

@@ -21,11 +21,10 @@ struct findings {
 
 void findings_finish(struct findings *findings);
 
-// Adds one; `key` may be absent, `suggestion` NULL. Control characters become '?': much of the
-// text comes from the file and ends on a terminal.
+// Adds one. Control characters become '?': much of the text comes from the file and ends on a
+// terminal.
 void findings_add(struct findings *findings, enum config_severity severity, struct place place,
-                  struct span key, const char *suggestion, const char *fmt, ...)
-    __attribute__((format(printf, 6, 7)));
+                  const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 // True when there is no use in preparing another one.
 bool findings_full(const struct findings *findings);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "codec/yaml.h"
 #include "config/config.h"
 #include "config/findings.h"
 #include "config/value.h"
@@ -23,6 +24,19 @@ struct config {
     struct findings findings;
     struct variables variables;
 };
+
+// Where something stands in config.yaml, and with the key that it is told of by.
+static inline struct place place_of(const struct config *config, const struct yaml_node *node)
+{
+    return (struct place){config->path, node->line, node->column};
+}
+
+static inline struct value_source source_of(struct config *config, const char *key,
+                                            const struct yaml_node *node)
+{
+    return (struct value_source){&config->findings, &config->variables.layered,
+                                 place_of(config, node), span_of(key)};
+}
 
 /*
  * Reads config->path into the options' from_file, and adds what it finds. A file with an error in

@@ -25,8 +25,8 @@ enum {
 
 struct tree {
     struct config *config;
-    struct loaded *loaded;
-    bool good;
+    const struct option *option;
+    struct value *value;
 };
 
 // Where the walk is.
@@ -106,40 +106,31 @@ static char *nearest_to(const struct option *option, struct span place)
     return found;
 }
 
-static struct place place_of(const struct tree *tree, const struct yaml_node *node)
-{
-    return (struct place){tree->config->path, node->line, node->column};
-}
-
 static void tell_unused(struct tree *tree, const struct spot *spot, const struct yaml_node *node)
 {
-    const struct option *option = tree->loaded->setting.option;
-    bool own = option->flags & OPTION_OWN;
-    const char *owner = config_foreign_owner(span_of(option->key));
+    struct findings *findings = &tree->config->findings;
+    struct place place = place_of(tree->config, node);
+    bool own = tree->option->flags & OPTION_OWN;
+    const char *owner = config_foreign_owner(span_of(tree->option->key));
     CLEANUP(mem_cleanup) char *nearest = NULL;
-    if (!findings_full(&tree->config->findings))
-        nearest = nearest_to(option, span_of(spot->place));
-    tree->good = tree->good && !own;
+    if (!findings_full(findings))
+        nearest = nearest_to(tree->option, span_of(spot->place));
     if (nearest)
-        findings_add(&tree->config->findings, own ? CONFIG_ERROR : CONFIG_WARNING,
-                     place_of(tree, node), span_of(spot->path), nearest,
+        findings_add(findings, own ? CONFIG_ERROR : CONFIG_WARNING, place,
                      "unknown key \"%s\" (did you mean \"%s\"?)", spot->path, nearest);
     else if (own)
-        findings_add(&tree->config->findings, CONFIG_ERROR, place_of(tree, node),
-                     span_of(spot->path), NULL, "unknown key \"%s\"; it can have %s", spot->path,
-                     option->choices);
+        findings_add(findings, CONFIG_ERROR, place, "unknown key \"%s\"; it can have %s",
+                     spot->path, tree->option->choices);
     else
-        findings_add(&tree->config->findings, CONFIG_NOTE, place_of(tree, node),
-                     span_of(spot->path), NULL, "%s: %s%s%snot used by this version", spot->path,
+        findings_add(findings, CONFIG_NOTE, place, "%s: %s%s%snot used by this version", spot->path,
                      owner ? "known to " : "", owner ? owner : "", owner ? ", " : "");
 }
 
 static void add_error(struct tree *tree, const struct spot *spot, const struct yaml_node *node,
                       const char *sentence)
 {
-    findings_add(&tree->config->findings, CONFIG_ERROR, place_of(tree, node), span_of(spot->path),
-                 NULL, "%s: %s", spot->path, sentence);
-    tree->good = false;
+    findings_add(&tree->config->findings, CONFIG_ERROR, place_of(tree->config, node), "%s: %s",
+                 spot->path, sentence);
 }
 
 // YAML 1.1's words, which is what programs in Python read.
@@ -156,22 +147,11 @@ static const char *limit_of(const struct tree *tree, const struct spot *spot,
 {
     struct span place = span_of(spot->place);
     bool on = true;
-    if (!(tree->loaded->setting.option->flags & OPTION_STRICT) || (is_boolean(node, &on) && !on))
+    if (!(tree->option->flags & OPTION_STRICT) || (is_boolean(node, &on) && !on))
         return NULL;
     if (!spot->item)
         return config_foreign_limit(cut_last(&place));
     return node->kind == YAML_SCALAR ? config_foreign_limit(node->value) : NULL;
-}
-
-static struct value_source source_of(const struct tree *tree, const struct spot *spot,
-                                     const struct yaml_node *node)
-{
-    return (struct value_source){
-        .findings = &tree->config->findings,
-        .variables = &tree->config->variables.layered,
-        .place = place_of(tree, node),
-        .key = span_of(spot->path),
-    };
 }
 
 // The meaning of a text without quotes: a boolean, a number as JSON writes it (".5" is one too), or
@@ -197,12 +177,10 @@ static bool write_typed(const struct yaml_node *node, struct json_writer *w)
 static void write_text(struct tree *tree, const struct value_source *source,
                        const struct yaml_node *node, struct json_writer *w)
 {
-    struct value *value = &tree->loaded->from_file;
-    bool masked = value->masked; // by an earlier text of the same entry
+    bool masked = tree->value->masked; // by an earlier text of the same entry
     CLEANUP(mem_cleanup)
-    char *text = value_resolve(value, tree->loaded->setting.option, source, node->value);
-    value->masked |= masked;
-    tree->good = tree->good && text;
+    char *text = value_resolve(tree->value, tree->option, source, node->value);
+    tree->value->masked |= masked;
     json_write_text(w, text);
 }
 
@@ -232,17 +210,17 @@ static void write_node(struct tree *tree, const struct value_source *source,
 
 static void take_whole(struct tree *tree, const struct spot *spot, const struct yaml_node *node)
 {
-    const struct value_source source = source_of(tree, spot, node);
+    const struct value_source source = source_of(tree->config, spot->path, node);
     BUF_AUTO out = BUF_INIT(OPTION_VALUE_MAX);
     struct json_writer w;
     json_writer_init(&w, &out);
-    tree->loaded->from_file.masked = false;
+    tree->value->masked = false;
     write_node(tree, &source, node, &w);
     if (!json_write_done(&w))
         add_error(tree, spot, node, "it is too long");
-    else if (!value_append_entry(&tree->loaded->from_file, tree->loaded->setting.option, &source,
-                                 span_of(spot->place), buf_take_text(&out)))
-        tree->good = false;
+    else
+        value_append_entry(tree->value, tree->option, &source, span_of(spot->place),
+                           buf_take_text(&out));
 }
 
 static void take_node(struct tree *tree, const struct spot *spot, const struct yaml_node *node);
@@ -274,18 +252,16 @@ static void take_children(struct tree *tree, const struct spot *spot, const stru
 
 static void take_node(struct tree *tree, const struct spot *spot, const struct yaml_node *node)
 {
-    enum use use = *spot->place ? use_of(tree->loaded->setting.option, span_of(spot->place),
-                                         node->kind == YAML_SCALAR)
-                                : USE_BENEATH;
+    enum use use = USE_BENEATH;
+    if (*spot->place)
+        use = use_of(tree->option, span_of(spot->place), node->kind == YAML_SCALAR);
     if (node->kind == YAML_NULL)
         return;
     if (use == USE_WHOLE)
         take_whole(tree, spot, node);
     else if (use == USE_SCALAR && node->kind == YAML_SCALAR) {
-        const struct value_source source = source_of(tree, spot, node);
-        if (!value_add_entry(&tree->loaded->from_file, tree->loaded->setting.option, &source,
-                             span_of(spot->place), node->value))
-            tree->good = false;
+        const struct value_source source = source_of(tree->config, spot->path, node);
+        value_add_entry(tree->value, tree->option, &source, span_of(spot->place), node->value);
     } else if (use == USE_SCALAR)
         add_error(tree, spot, node, "must be a single value, not a list or mapping");
     else if (use == USE_BENEATH && node->kind != YAML_SCALAR)
@@ -301,10 +277,9 @@ static void take_node(struct tree *tree, const struct spot *spot, const struct y
     }
 }
 
-bool tree_take(struct config *config, struct loaded *loaded, const char *path,
+void tree_take(struct config *config, struct loaded *loaded, const char *path,
                const struct yaml_node *node)
 {
-    struct tree tree = {config, loaded, true};
+    struct tree tree = {config, loaded->setting.option, &loaded->from_file};
     take_node(&tree, &(struct spot){"", path, false}, node);
-    return tree.good;
 }

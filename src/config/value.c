@@ -30,8 +30,8 @@ void value_finish(struct value *value)
 
 static void add_error(const struct value_source *source, const char *sentence)
 {
-    findings_add(source->findings, CONFIG_ERROR, source->place, source->key, NULL, "%.*s: %s",
-                 (int)source->key.len, source->key.data, sentence);
+    findings_add(source->findings, CONFIG_ERROR, source->place, "%.*s: %s", (int)source->key.len,
+                 source->key.data, sentence);
 }
 
 // Hears of the variables in one text.
@@ -48,7 +48,7 @@ static void hear_unset(struct listener *listener, const char *name)
     enum config_severity severity = listener->is_tree     ? CONFIG_NOTE
                                     : listener->is_secret ? CONFIG_ERROR
                                                           : CONFIG_WARNING;
-    findings_add(source->findings, severity, source->place, source->key, NULL,
+    findings_add(source->findings, severity, source->place,
                  "%.*s: the environment variable %s is not set%s", (int)source->key.len,
                  source->key.data, name,
                  listener->is_tree     ? ", which matters only when this is used"
@@ -66,7 +66,7 @@ static void hear(void *context, enum substitute_event event, const char *name)
     else if (event == SUBSTITUTE_UNSET)
         hear_unset(listener, name);
     else
-        findings_add(source->findings, CONFIG_WARNING, source->place, source->key, NULL,
+        findings_add(source->findings, CONFIG_WARNING, source->place,
                      "%.*s: %s is not a variable (${NAME}, ${env:NAME} or os.environ/NAME); it "
                      "stays as written",
                      (int)source->key.len, source->key.data,
@@ -135,11 +135,12 @@ bool value_append_entry(struct value *value, const struct option *option,
     return true;
 }
 
-bool value_add_entry(struct value *value, const struct option *option,
+void value_add_entry(struct value *value, const struct option *option,
                      const struct value_source *source, struct span name, struct span text)
 {
     char *resolved = value_resolve(value, option, source, text);
-    return resolved && value_append_entry(value, option, source, name, resolved);
+    if (resolved)
+        value_append_entry(value, option, source, name, resolved);
 }
 
 // "a, b" or "name=value, name=value": what the environment and the command line can say.
@@ -164,7 +165,7 @@ static bool split_entries(struct value *value, const struct option *option,
     return true;
 }
 
-void value_close(struct value *value, const struct option *option)
+void value_close(struct value *value)
 {
     BUF_AUTO text = BUF_INIT(OPTION_TREE_MAX * (size_t)OPTION_VALUE_MAX);
     value->items = mem_alloc((value->count + 1) * sizeof *value->items);
@@ -181,14 +182,13 @@ void value_close(struct value *value, const struct option *option)
 }
 
 // Where variables were put in, the sentence repeats what is written and not what they hold.
-static bool parse(struct value *value, const struct option *option,
+static void parse(struct value *value, const struct option *option,
                   const struct value_source *source, struct span written)
 {
     struct error err = ERROR_INIT;
-    if (option_parse(option, span_of(value->text), &value->parsed, &err) == 0) {
-        value->set = true;
-        return true;
-    }
+    value->set = option_parse(option, span_of(value->text), &value->parsed, &err) == 0;
+    if (value->set)
+        return;
     if (!(option->flags & OPTION_SECRET) && !span_is(written, value->text)) {
         struct option hidden = *option;
         hidden.flags |= OPTION_SECRET;
@@ -196,23 +196,18 @@ static bool parse(struct value *value, const struct option *option,
         error_wrap(&err, "%.*s", written.len > 80 ? 80 : (int)written.len, written.data);
     }
     add_error(source, err.text);
-    return false;
 }
 
-bool value_from_text(struct value *value, const struct option *option,
+void value_from_text(struct value *value, const struct option *option,
                      const struct value_source *source, struct span text)
 {
-    value->text = value_resolve(value, option, source, text);
-    if (!value->text)
-        return false;
-    if (option_is_scalar(option))
-        return parse(value, option, source, text);
-
-    CLEANUP(mem_cleanup) char *whole = STEAL(value->text);
-    if (!split_entries(value, option, source, span_of(whole)))
-        return false;
-    value_close(value, option);
-    return true;
+    CLEANUP(mem_cleanup) char *whole = value_resolve(value, option, source, text);
+    if (whole && option_is_scalar(option)) {
+        value->text = STEAL(whole);
+        parse(value, option, source, text);
+    } else if (whole && split_entries(value, option, source, span_of(whole))) {
+        value_close(value);
+    }
 }
 
 static int read_secret(const char *path, struct buf *out, struct error *err)
@@ -229,7 +224,7 @@ static int read_secret(const char *path, struct buf *out, struct error *err)
     return 0;
 }
 
-bool value_from_secret_file(struct value *value, const struct option *option,
+void value_from_secret_file(struct value *value, const struct option *option,
                             const struct value_source *source, struct span path)
 {
     BUF_AUTO content = BUF_INIT(CONFIG_SECRET_FILE_MAX);
@@ -238,18 +233,16 @@ bool value_from_secret_file(struct value *value, const struct option *option,
     struct option plain = {.type = OPTION_STRING};
     CLEANUP(mem_cleanup) char *name = value_resolve(value, &plain, source, path);
     if (!name)
-        return false;
-    bool good = read_secret(name, &content, &err) == 0;
-    if (good) {
+        return;
+    if (read_secret(name, &content, &err) == 0) {
         struct span text = span_trim(buf_span(&content));
         value->text = mem_strndup(text.data, text.len);
-        good = parse(value, option, source, SPAN_ABSENT);
+        parse(value, option, source, SPAN_ABSENT);
     } else {
         add_error(source, err.text);
     }
     if (content.data)
         explicit_bzero(content.data, content.len);
-    return good;
 }
 
 void value_store(const struct value *value, const struct option *option, void *field)

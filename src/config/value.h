@@ -30,18 +30,19 @@ struct value_source {
 };
 
 /*
- * Each puts the source's text into `value`, which must be empty, and returns true; or adds an error
- * and returns false. Origin and where are the caller's to set.
+ * Each puts the source's text into `value`, which must be empty, and sets it; or adds an error.
+ * Origin and where are the caller's to set.
  */
-bool value_from_text(struct value *value, const struct option *option,
+void value_from_text(struct value *value, const struct option *option,
                      const struct value_source *source, struct span text);
-bool value_from_secret_file(struct value *value, const struct option *option,
+void value_from_secret_file(struct value *value, const struct option *option,
                             const struct value_source *source, struct span path);
 
-// One entry of a list (name absent) or map, then value_close() once after the last.
-bool value_add_entry(struct value *value, const struct option *option,
+// One entry of a list (name absent) or map, unless an error is added; value_close() once after the
+// last.
+void value_add_entry(struct value *value, const struct option *option,
                      const struct value_source *source, struct span name, struct span text);
-void value_close(struct value *value, const struct option *option);
+void value_close(struct value *value);
 
 // The same in two steps: the text with its variables put in, on the heap (`value->masked` says of
 // what kind they were; NULL after an error was added), and an entry of a text that is handed over.

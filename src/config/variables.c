@@ -88,8 +88,7 @@ void variables_read_dotenv(struct variables *variables, const char *path, struct
             error_wrap(&err, "%s", path);
     }
     if (r < 0)
-        findings_add(findings, CONFIG_ERROR, (struct place){.where = ""}, SPAN_ABSENT, NULL, "%s",
-                     err.text);
+        findings_add(findings, CONFIG_ERROR, (struct place){.where = ""}, "%s", err.text);
     if (text.data)
         explicit_bzero(text.data, text.len);
 }

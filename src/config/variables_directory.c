@@ -32,8 +32,8 @@ struct reading {
 static void add_finding(const struct reading *reading, enum config_severity severity,
                         const char *sentence)
 {
-    findings_add(reading->findings, severity, (struct place){.where = reading->variable},
-                 SPAN_ABSENT, NULL, "%s", sentence);
+    findings_add(reading->findings, severity, (struct place){.where = reading->variable}, "%s",
+                 sentence);
 }
 
 static bool is_variable_name(const char *name)
