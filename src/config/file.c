@@ -152,40 +152,33 @@ static void take_option(struct config *config, size_t index, enum config_match m
     value->where = mem_printf("%s:%u", config->path, pair->key->line);
 }
 
-static void walk_mapping(struct config *config, const char *prefix,
-                         const struct yaml_node *mapping);
-
-static void walk_pair(struct config *config, const char *prefix, const struct yaml_pair *pair)
-{
-    char path[PATH_SIZE];
-    struct span name = pair->key->value;
-    size_t index = 0;
-    if (!prefix[0] && span_is(name, variables_section))
-        return; // was read before everything else
-    snprintf(path, sizeof path, "%s%s%.*s", prefix, prefix[0] ? "." : "", (int)name.len,
-             name.len ? name.data : "");
-    bool whole = is_name(name);
-    bool section = whole && config_schema_has_section(config->schema, span_of(path));
-    enum config_match match = CONFIG_MATCH_NONE;
-    if (whole)
-        match = config_schema_find(config->schema, span_of(path), &index);
-
-    if (section && pair->value->kind == YAML_MAPPING)
-        walk_mapping(config, path, pair->value);
-    else if (!section && match == CONFIG_MATCH_NONE)
-        add_unknown(config, path, pair->key);
-    else if (pair->value->kind == YAML_NULL)
-        return; // a section or an option that is left at its default
-    else if (match != CONFIG_MATCH_NONE)
-        take_option(config, index, match, path, pair);
-    else
-        add_wrong_kind(config, path, pair->value, "a mapping of settings");
-}
-
 static void walk_mapping(struct config *config, const char *prefix, const struct yaml_node *mapping)
 {
-    for (size_t i = 0; i < mapping->count; i++)
-        walk_pair(config, prefix, &mapping->pairs[i]);
+    for (size_t i = 0; i < mapping->count; i++) {
+        const struct yaml_pair *pair = &mapping->pairs[i];
+        struct span name = pair->key->value;
+        char path[PATH_SIZE];
+        size_t index = 0;
+        if (!prefix[0] && span_is(name, variables_section))
+            continue; // was read before everything else
+        snprintf(path, sizeof path, "%s%s%.*s", prefix, prefix[0] ? "." : "", (int)name.len,
+                 name.len ? name.data : "");
+        bool section = is_name(name) && config_schema_has_section(config->schema, span_of(path));
+        enum config_match match = CONFIG_MATCH_NONE;
+        if (is_name(name))
+            match = config_schema_find(config->schema, span_of(path), &index);
+
+        if (section && pair->value->kind == YAML_MAPPING)
+            walk_mapping(config, path, pair->value);
+        else if (!section && match == CONFIG_MATCH_NONE)
+            add_unknown(config, path, pair->key);
+        else if (pair->value->kind == YAML_NULL)
+            continue; // a section or an option that is left at its default
+        else if (match != CONFIG_MATCH_NONE)
+            take_option(config, index, match, path, pair);
+        else
+            add_wrong_kind(config, path, pair->value, "a mapping of settings");
+    }
 }
 
 // LiteLLM's own environment. Each may name another variable, but none of these.

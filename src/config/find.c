@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 
 #include "base/mem.h"
@@ -22,29 +21,25 @@ static int probe(const char *path, const char *named_by, struct error *err)
                        named_by);
 }
 
-static int try_path(const char *path, const char *named_by, char **ret_path, struct error *err)
-{
-    int r = path ? probe(path, named_by, err) : 0;
-    if (r > 0)
-        *ret_path = mem_strdup(path);
-    return r;
-}
-
 int config_find_file(const struct config_search *search, char **ret_path, struct error *err)
 {
-    const char *variable = config_environment_get(search->environment, "HERMES_CONFIG");
     CLEANUP(mem_cleanup)
     char *in_home = search->home ? mem_printf("%s/config.yaml", search->home) : NULL;
-    char *found = NULL;
-    int r = try_path(search->option_path, "--config", &found, err);
-    if (r == 0)
-        r = try_path(variable, "HERMES_CONFIG", &found, err);
-    if (r == 0)
-        r = try_path(search->system_path, NULL, &found, err);
-    if (r == 0)
-        r = try_path(in_home, NULL, &found, err);
-    if (r < 0)
-        return r;
-    *ret_path = found;
+    const struct {
+        const char *path, *named_by;
+    } places[] = {
+        {search->option_path, "--config"},
+        {config_environment_get(search->environment, "HERMES_CONFIG"), "HERMES_CONFIG"},
+        {search->system_path, NULL},
+        {in_home, NULL},
+    };
+    const char *found = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(places) && !found; i++) {
+        int r = places[i].path ? probe(places[i].path, places[i].named_by, err) : 0;
+        if (r < 0)
+            return r;
+        found = r ? places[i].path : NULL;
+    }
+    *ret_path = found ? mem_strdup(found) : NULL;
     return 0;
 }

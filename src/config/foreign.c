@@ -65,31 +65,19 @@ static const struct group litellm[] = {
      "finetune_settings,vector_store_registry"},
 };
 
-// Takes the parts of `name` off *key; * is any part. True as well when the key ends before: it is a
-// section that the name is in.
-static bool take_parts(struct span name, struct span *key)
-{
-    while (name.len && key->len) {
-        struct span wanted = span_cut(&name, '.');
-        struct span part = span_cut(key, '.');
-        if (!span_equal(wanted, part) && !span_is(wanted, "*"))
-            return false;
-    }
-    return true;
-}
-
 // Is `key` one of them, beneath one, or a section that some are in?
 static bool covers(const struct group *groups, size_t count, struct span key)
 {
     for (size_t i = 0; i < count; i++) {
         struct span rest = key, names = span_of(groups[i].keys), name;
-        if (!take_parts(span_of(groups[i].section), &rest))
+        struct span section = span_of(groups[i].section);
+        if (!option_match_parts(&section, &rest))
             continue;
         if (rest.len == 0)
             return true;
         while (option_next_word(&names, &name)) {
             struct span inner = rest;
-            if (take_parts(name, &inner))
+            if (option_match_parts(&name, &inner))
                 return true;
         }
     }

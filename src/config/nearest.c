@@ -5,16 +5,22 @@
 #include "base/mem.h"
 #include "codec/suggest.h"
 
-struct names {
-    char **array; // owned
-    size_t count, capacity;
-};
-
-static void finish_names(struct names *names)
+void names_finish(struct names *names)
 {
     for (size_t i = 0; i < names->count; i++)
         free(names->array[i]);
     free(names->array);
+}
+
+void names_add(struct names *names, struct span name)
+{
+    names->array = mem_grow(names->array, names->count, &names->capacity, sizeof(char *));
+    names->array[names->count++] = mem_strndup(name.data, name.len);
+}
+
+const char *names_nearest(const struct names *names, struct span name)
+{
+    return suggest_nearest(name, (const char *const *)names->array, names->count);
 }
 
 // "model" of "model.default", with the dot; empty for a key of the top level.
@@ -32,22 +38,7 @@ static void add_sibling(struct names *names, struct span section, struct span sp
     if (spelling.len <= section.len || memcmp(spelling.data, section.data, section.len) != 0)
         return;
     struct span rest = span_skip(spelling, section.len);
-    struct span name = span_cut(&rest, '.');
-    names->array = mem_grow(names->array, names->count, &names->capacity, sizeof(char *));
-    names->array[names->count++] = mem_strndup(name.data, name.len);
-}
-
-static void collect_siblings(const struct config_schema *schema, struct span section,
-                             struct names *names)
-{
-    size_t count = config_schema_count(schema);
-    for (size_t i = 0; i < count; i++) {
-        const struct option *option = config_schema_at(schema, i, NULL);
-        struct span aliases = span_of(option->aliases), alias;
-        add_sibling(names, section, span_of(option->key));
-        while (option_next_word(&aliases, &alias))
-            add_sibling(names, section, alias);
-    }
+    names_add(names, span_cut(&rest, '.'));
 }
 
 static const char *find_elsewhere(const struct config_schema *schema, struct span name)
@@ -69,8 +60,14 @@ char *config_nearest_key(const struct config_schema *schema, struct span key)
     if (elsewhere)
         return mem_strdup(elsewhere);
 
-    CLEANUP(finish_names) struct names names = {0};
-    collect_siblings(schema, section, &names);
-    const char *nearest = suggest_nearest(name, (const char *const *)names.array, names.count);
+    CLEANUP(names_finish) struct names names = {0};
+    for (size_t i = 0; i < config_schema_count(schema); i++) {
+        const struct option *option = config_schema_at(schema, i, NULL);
+        struct span aliases = span_of(option->aliases), alias;
+        add_sibling(&names, section, span_of(option->key));
+        while (option_next_word(&aliases, &alias))
+            add_sibling(&names, section, alias);
+    }
+    const char *nearest = names_nearest(&names, name);
     return nearest ? mem_printf("%.*s%s", (int)section.len, section.data, nearest) : NULL;
 }

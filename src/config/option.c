@@ -73,6 +73,16 @@ bool option_words_have(const char *list, struct span name)
     return false;
 }
 
+bool option_match_parts(struct span *pattern, struct span *place)
+{
+    while (pattern->len && place->len) {
+        struct span wanted = span_cut(pattern, '.'), part = span_cut(place, '.');
+        if (!span_equal(wanted, part) && !span_is(wanted, "*"))
+            return false;
+    }
+    return true;
+}
+
 // The value as a sentence may repeat it: not a secret, not long, no line breaks.
 static const char *quote(const struct option *option, struct span text, char *out)
 {
@@ -135,15 +145,6 @@ static int check_range(const struct option *option, struct span text, int64_t va
     return error_set(err, -ERANGE, "%s is out of range (%s to %s)", quoted, low, high);
 }
 
-static int check_choice(const struct option *option, struct span text, struct error *err)
-{
-    if (!option->choices || option_words_have(option->choices, text))
-        return 0;
-    char quoted[QUOTE_SIZE];
-    return error_set(err, -EINVAL, "%s is not one of %s", quote(option, text, quoted),
-                     option->choices);
-}
-
 int option_parse(const struct option *option, struct span text, union option_value *ret_value,
                  struct error *err)
 {
@@ -173,7 +174,10 @@ int option_parse(const struct option *option, struct span text, union option_val
         good = parse_units(trimmed, duration_units, &value.number);
         break;
     default:
-        return check_choice(option, text, err);
+        if (!option->choices || option_words_have(option->choices, text))
+            return 0;
+        return error_set(err, -EINVAL, "%s is not one of %s", quote(option, text, quoted),
+                         option->choices);
     }
     if (!good)
         return error_set(err, -EINVAL, "%s is not %s", quote(option, text, quoted),

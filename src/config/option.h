@@ -114,5 +114,9 @@ const char *option_format_number(const struct option *option, int64_t value, cha
 // Is `name` one of the comma-separated words in `list` (which may be NULL)?
 bool option_words_have(const char *list, struct span name);
 
+// Takes off the front of both what is the same in both, part by dotted part, where "*" in `pattern`
+// is any part. False when they differ in one; else one of them is empty then.
+bool option_match_parts(struct span *pattern, struct span *place);
+
 // Walks such a list: cuts the next trimmed, non-empty word off *rest; false at the end.
 bool option_next_word(struct span *rest, struct span *ret_word);

@@ -64,36 +64,21 @@ static void render_entry(const struct option_pair *pair, struct buf *out)
         render_text(pair->value, out);
 }
 
-// Each on a line of its own: there are many.
-static void render_tree(const struct value *value, struct buf *out)
-{
-    for (size_t i = 0; i < value->count; i++) {
-        buf_printf(out, "  %-34s ", value->entries[i].name);
-        render_entry(&value->entries[i], out);
-        buf_append_char(out, '\n');
-    }
-}
-
-static bool has_secret(const struct value *value)
-{
-    bool has = false;
-    for (size_t i = 0; i < value->count; i++)
-        has |= value->entries[i].secret;
-    return has;
-}
-
 static void render_value(const struct option *option, const struct value *value, struct buf *out)
 {
     char number[OPTION_NUMBER_SIZE];
     bool secret = option->flags & OPTION_SECRET;
     bool has_unit = option->type == OPTION_BYTES || option->type == OPTION_DURATION;
+    bool has_secret = false;
+    for (size_t i = 0; i < value->count; i++)
+        has_secret |= value->entries[i].secret;
     if (!value->set)
         buf_append_char(out, '-');
     else if (option->type == OPTION_TREE)
         buf_printf(out, "%zu value%s", value->count, value->count == 1 ? "" : "s");
     else if (value->text[0] == '\0')
         buf_append_text(out, "\"\"");
-    else if (option->type == OPTION_MAP || has_secret(value)) {
+    else if (option->type == OPTION_MAP || has_secret) {
         for (size_t i = 0; i < value->count; i++) {
             if (value->entries[i].name)
                 buf_printf(out, "%s%s: ", i ? ", " : "", value->entries[i].name);
@@ -117,8 +102,14 @@ void config_render_show(const struct config *config, struct buf *out)
         buf_printf(out, "%-36s ", loaded->setting.option->key);
         render_value(loaded->setting.option, &loaded->value, out);
         buf_printf(out, "  (%s)\n", loaded->setting.where);
-        if (loaded->setting.option->type == OPTION_TREE)
-            render_tree(&loaded->value, out);
+        // What is in a tree, each on a line of its own: there are many.
+        for (size_t j = 0; j < loaded->value.count; j++) {
+            if (loaded->setting.option->type != OPTION_TREE)
+                break;
+            buf_printf(out, "  %-34s ", loaded->value.entries[j].name);
+            render_entry(&loaded->value.entries[j], out);
+            buf_append_char(out, '\n');
+        }
     }
 }
 

@@ -32,40 +32,37 @@ static bool is_name(struct span name)
     return true;
 }
 
-static void report(const struct run *run, enum substitute_event event, struct span name)
-{
-    char text[SUBSTITUTE_NAME_MAX + 1];
-    size_t len = name.len < SUBSTITUTE_NAME_MAX ? name.len : SUBSTITUTE_NAME_MAX;
-    memcpy(text, name.data, len);
-    text[len] = '\0';
-    if (run->observer)
-        run->observer->seen(run->observer->context, event, text);
-}
-
 // Appends what the reference `whole` stands for; `name` is the part of it that names the variable.
 static void replace(const struct run *run, struct span whole, struct span name)
 {
+    bool is_good = is_name(name);
+    struct span told = is_good ? name : whole;
     char text[SUBSTITUTE_NAME_MAX + 1];
-    const char *value = NULL;
-    enum substitute_event event = SUBSTITUTE_MALFORMED;
-    if (is_name(name)) {
-        memcpy(text, name.data, name.len);
-        text[name.len] = '\0';
-        value = config_environment_get(run->environment, text);
-        event = value ? SUBSTITUTE_SET : SUBSTITUTE_UNSET;
-    }
-    report(run, event, event == SUBSTITUTE_MALFORMED ? whole : name);
+    size_t len = told.len < SUBSTITUTE_NAME_MAX ? told.len : SUBSTITUTE_NAME_MAX;
+    memcpy(text, told.data, len);
+    text[len] = '\0';
+    const char *value = is_good ? config_environment_get(run->environment, text) : NULL;
+    if (run->observer)
+        run->observer->seen(run->observer->context,
+                            value     ? SUBSTITUTE_SET
+                            : is_good ? SUBSTITUTE_UNSET
+                                      : SUBSTITUTE_MALFORMED,
+                            text);
     buf_append_span(run->out, value ? span_of(value) : whole);
 }
 
-// The reference at the start of `text` ("${..."), which is consumed. Without a closing brace that
-// belongs to it, only the "${" is taken: what follows may hold a good reference.
-static struct span take_reference(struct span *text, struct span *ret_name)
+// The next reference in *text, which is consumed as far as its end; absent: there is none. Without
+// a closing brace that belongs to it, only the "${" is taken: what follows may hold a good one.
+static struct span next_reference(struct span *text, struct span *ret_before, struct span *ret_name)
 {
+    ptrdiff_t at = span_find(*text, SPAN_LITERAL("${"));
+    *ret_before = span_make(text->data, at < 0 ? text->len : (size_t)at);
+    *text = span_skip(*text, ret_before->len);
+    if (at < 0)
+        return SPAN_ABSENT;
     struct span inside = span_skip(*text, 2);
     size_t len = 0;
-    while (len < inside.len && inside.data[len] != '}' && inside.data[len] != '$' &&
-           inside.data[len] != '\n')
+    while (len < inside.len && !memchr("}$\n", inside.data[len], 3))
         len++;
     bool closed = len < inside.len && inside.data[len] == '}';
     struct span whole = {text->data, closed ? 2 + len + 1 : 2};
@@ -76,59 +73,46 @@ static struct span take_reference(struct span *text, struct span *ret_name)
     return whole;
 }
 
+// LiteLLM's notation, which is the whole text.
+static bool is_litellm(struct span text, struct span *ret_name)
+{
+    static const char before[] = "os.environ/";
+    if (!span_starts_with(text, before))
+        return false;
+    *ret_name = span_skip(text, sizeof before - 1);
+    return true;
+}
+
 int config_substitute(struct span text, const struct config_environment *environment,
                       struct buf *out, const struct substitute_observer *observer,
                       struct error *err)
 {
-    static const char litellm[] = "os.environ/";
-    struct run run = {environment, observer, out};
-
-    if (span_starts_with(text, litellm)) {
-        replace(&run, text, span_skip(text, sizeof litellm - 1));
+    const struct run run = {environment, observer, out};
+    struct span before, name;
+    if (is_litellm(text, &name)) {
+        replace(&run, text, name);
         text.len = 0;
     }
     while (text.len && !buf_is_full(out)) {
-        ptrdiff_t at = span_find(text, SPAN_LITERAL("${"));
-        size_t plain = at < 0 ? text.len : (size_t)at;
-        buf_append(out, text.data, plain);
-        text = span_skip(text, plain);
-        if (text.len) {
-            struct span name;
-            struct span whole = take_reference(&text, &name);
+        struct span whole = next_reference(&text, &before, &name);
+        buf_append_span(out, before);
+        if (whole.len)
             replace(&run, whole, name);
-        }
     }
     if (buf_is_full(out))
         return error_set(err, -E2BIG, "the value is longer than %zu bytes", out->max);
     return 0;
 }
 
-struct first_unset {
-    char *name;
-    bool found;
-};
-
-static void hear_first_unset(void *context, enum substitute_event event, const char *name)
-{
-    struct first_unset *first = context;
-    if (event != SUBSTITUTE_UNSET || first->found)
-        return;
-    memcpy(first->name, name, strlen(name) + 1);
-    first->found = true;
-}
-
-static const char *nothing_is_set(void *context, const char *name)
-{
-    (void)context, (void)name;
-    return NULL;
-}
-
 bool config_unset_variable(const char *text, char *ret_name)
 {
-    const struct config_environment empty = {nothing_is_set, NULL};
-    struct first_unset first = {ret_name, false};
-    const struct substitute_observer observer = {hear_first_unset, &first};
-    BUF_AUTO ignored = BUF_INIT(OPTION_VALUE_MAX);
-    config_substitute(span_of(text), &empty, &ignored, &observer, NULL);
-    return first.found;
+    struct span rest = span_of(text), before, name = SPAN_ABSENT;
+    if (!is_litellm(rest, &name))
+        while (!is_name(name) && next_reference(&rest, &before, &name).len)
+            continue;
+    if (!is_name(name))
+        return false;
+    memcpy(ret_name, name.data, name.len);
+    ret_name[name.len] = '\0';
+    return true;
 }

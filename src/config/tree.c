@@ -1,14 +1,12 @@
 #include "config/tree.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/mem.h"
 #include "codec/json_write.h"
-#include "codec/suggest.h"
 #include "config/foreign.h"
+#include "config/nearest.h"
 #include "config/value.h"
 
 /*
@@ -18,10 +16,7 @@
  * limits: who wrote down a budget or an allowlist must not believe that it holds when it does not
  * (OPTION_STRICT); and what is written in our own words is meant for us (OPTION_OWN).
  */
-enum {
-    PLACE_SIZE = 512,      // bytes of a place, or of a path that is shown; a longer one is not used
-    SUGGESTIONS_MAX = 128, // names that are compared with an unknown one
-};
+enum { PLACE_SIZE = 512 }; // bytes of a place, or of a path that is shown; a longer one is not used
 
 struct tree {
     struct config *config;
@@ -56,11 +51,8 @@ static bool cut_braces(struct span *pattern)
 // Is `place` what `pattern` names, in which "*" is any part? *ret_beneath: it lies beneath it.
 static bool matches(struct span pattern, struct span place, bool *ret_beneath)
 {
-    while (pattern.len && place.len) {
-        struct span wanted = span_cut(&pattern, '.'), part = span_cut(&place, '.');
-        if (!span_equal(wanted, part) && !span_is(wanted, "*"))
-            return false;
-    }
+    if (!option_match_parts(&pattern, &place))
+        return false;
     *ret_beneath = *ret_beneath || pattern.len;
     return pattern.len == 0 && place.len == 0;
 }
@@ -89,21 +81,16 @@ static char *nearest_to(const struct option *option, struct span place)
 {
     struct span section = place, rest = span_of(option->choices), pattern;
     struct span name = cut_last(&section);
-    char *names[SUGGESTIONS_MAX], *found = NULL;
-    size_t count = 0;
+    CLEANUP(names_finish) struct names names = {0};
     bool beneath = false;
-    while (count < SUGGESTIONS_MAX && option_next_word(&rest, &pattern)) {
+    while (option_next_word(&rest, &pattern)) {
         cut_braces(&pattern);
         struct span last = cut_last(&pattern);
         if (!span_is(last, "*") && matches(pattern, section, &beneath))
-            names[count++] = mem_strndup(last.data, last.len);
+            names_add(&names, last);
     }
-    const char *nearest = suggest_nearest(name, (const char *const *)names, count);
-    if (nearest)
-        found = mem_strdup(nearest);
-    while (count)
-        free(names[--count]);
-    return found;
+    const char *nearest = names_nearest(&names, name);
+    return nearest ? mem_strdup(nearest) : NULL;
 }
 
 static void tell_unused(struct tree *tree, const struct spot *spot, const struct yaml_node *node)
@@ -174,16 +161,6 @@ static bool write_typed(const struct yaml_node *node, struct json_writer *w)
     return true;
 }
 
-static void write_text(struct tree *tree, const struct value_source *source,
-                       const struct yaml_node *node, struct json_writer *w)
-{
-    bool masked = tree->value->masked; // by an earlier text of the same entry
-    CLEANUP(mem_cleanup)
-    char *text = value_resolve(tree->value, tree->option, source, node->value);
-    tree->value->masked |= masked;
-    json_write_text(w, text);
-}
-
 // As deep as the parser allows at most.
 static void write_node(struct tree *tree, const struct value_source *source,
                        const struct yaml_node *node, struct json_writer *w)
@@ -191,8 +168,13 @@ static void write_node(struct tree *tree, const struct value_source *source,
     if (node->kind == YAML_NULL) {
         json_write_null(w);
     } else if (node->kind == YAML_SCALAR) {
-        if (!write_typed(node, w))
-            write_text(tree, source, node, w);
+        bool masked = tree->value->masked; // by an earlier text of the same entry
+        if (write_typed(node, w))
+            return;
+        CLEANUP(mem_cleanup)
+        char *text = value_resolve(tree->value, tree->option, source, node->value);
+        tree->value->masked |= masked;
+        json_write_text(w, text);
     } else if (node->kind == YAML_SEQUENCE) {
         json_write_array_begin(w);
         for (size_t i = 0; i < node->count; i++)
