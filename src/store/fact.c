@@ -4,16 +4,15 @@
 
 #include "store/store_internal.h"
 
-static int take(void *context, sqlite3_stmt *stmt, struct error *err)
-{
-    buf_append_span(context, sql_column(stmt, 0));
-    return 0;
-}
-
 int store_read_fact(struct store *store, struct span name, struct buf *ret_text, struct error *err)
 {
     static const char sql[] = "SELECT value FROM meta WHERE key = 'fact:' || ?";
-    return store_read_row(store_view(store), sql, SQL_VALUES(sql_text(name)), take, ret_text, err);
+    SQL_AUTO *stmt = NULL;
+    int r = store_read_first(store_view(store), sql, SQL_VALUES(sql_text(name)), &stmt, err);
+    if (r != SQL_ROW)
+        return r < 0 ? r : STORE_NOT_FOUND;
+    buf_append_span(ret_text, sql_column(stmt, 0));
+    return 0;
 }
 
 struct fact_job {

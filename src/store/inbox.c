@@ -175,44 +175,28 @@ int store_read_cursor(struct store *store, struct store_queue queue, int64_t *re
                              err);
 }
 
-struct reading {
-    store_inbound_fn *row;
-    void *context;
-};
-
-static int tell(void *context, sqlite3_stmt *stmt, struct error *err)
-{
-    const struct reading *reading = context;
-    int kind = store_word_find(kinds, ARRAY_LEN(kinds), sql_column(stmt, 11));
-    if (kind < 0)
-        return error_set(err, -EINVAL, "a message is of the kind \"%.*s\", which is unknown",
-                         (int)sql_column(stmt, 11).len, sql_column(stmt, 11).data);
-    struct store_inbound message = {
-        .number = sqlite3_column_int64(stmt, 0),
-        .channel = sql_column(stmt, 1),
-        .chat = sql_column(stmt, 2),
-        .external_id = sql_column(stmt, 3),
-        .sender = sql_column(stmt, 4),
-        .text = sql_column(stmt, 5),
-        .cut = sqlite3_column_int(stmt, 6) != 0,
-        .sent_ms = sqlite3_column_int64(stmt, 7),
-        .received_ms = sqlite3_column_int64(stmt, 8),
-        .thread = sql_column(stmt, 9),
-        .grouped = sqlite3_column_int(stmt, 10) != 0,
-        .kind = (enum store_inbound_kind)kind,
-        .payload = sql_column(stmt, 12),
-    };
-    return reading->row(reading->context, &message) ? SQL_ROW : 0;
-}
-
 int store_read_inbox(struct store *store, int64_t after, store_inbound_fn *row, void *context,
                      struct error *err)
 {
     static const char sql[] = "SELECT number, channel, chat, external_id, sender, text, cut,"
-                              " sent_ms, received_ms, thread, grouped, kind, payload FROM inbox"
+                              " sent_ms, received_ms, thread, grouped, payload, kind FROM inbox"
                               " WHERE handled_ms IS NULL AND number > ? ORDER BY number LIMIT ?";
-    struct reading reading = {row, context};
-    return store_read_rows(store_view(store), sql,
-                           SQL_VALUES(sql_int(after), sql_int(STORE_READ_ROWS_MAX)), tell, &reading,
-                           err);
+    SQL_AUTO *stmt = NULL;
+    int r = store_read_first(store_view(store), sql,
+                             SQL_VALUES(sql_int(after), sql_int(STORE_READ_ROWS_MAX)), &stmt, err);
+    while (r == SQL_ROW) {
+        struct store_inbound m;
+        struct span word;
+        sql_read(stmt, SQL_FIELDS(INTO(m.number), INTO(m.channel), INTO(m.chat),
+                                  INTO(m.external_id), INTO(m.sender), INTO(m.text), INTO(m.cut),
+                                  INTO(m.sent_ms), INTO(m.received_ms), INTO(m.thread),
+                                  INTO(m.grouped), INTO(m.payload), INTO(word)));
+        int kind = store_word_find(kinds, ARRAY_LEN(kinds), word);
+        if (kind < 0)
+            return error_set(err, -EINVAL, "a message is of the kind \"%.*s\", which is unknown",
+                             (int)word.len, word.data);
+        m.kind = (enum store_inbound_kind)kind;
+        r = row(context, &m) ? sql_step(stmt, err) : 0;
+    }
+    return r;
 }

@@ -239,41 +239,33 @@ int64_t store_ledger_forget(struct store *store, int64_t first_day, int64_t rows
     return store_job_submit(store, &own.job, sizeof own, NULL, 0, NULL, 0, err);
 }
 
-struct reading {
-    store_charge_fn *row;
-    void *context;
-};
+#define BUDGETS \
+    "SELECT account, period_ms, resets_ms, spent_pico, overshoot_pico, closed_cap_pico FROM budgets"
 
-static int tell_budget(void *context, sqlite3_stmt *stmt, struct error *err)
+static int read_budgets(struct store *store, const char *sql, const struct sql_value *values,
+                        size_t count, store_charge_fn *row, void *context, struct error *err)
 {
-    const struct reading *reading = context;
-    struct store_charge spent = {
-        .account = sql_column(stmt, 0),
-        .period_ms = sqlite3_column_int64(stmt, 1),
-        .resets_ms = sqlite3_column_int64(stmt, 2),
-        .amount_pico = sqlite3_column_int64(stmt, 3),
-        .overshoot_pico = sqlite3_column_int64(stmt, 4),
-        .cap_pico = sqlite3_column_int64(stmt, 5),
-    };
-    reading->row(reading->context, &spent);
-    return SQL_ROW;
+    SQL_AUTO *stmt = NULL;
+    int r = store_read_first(store_view(store), sql, values, count, &stmt, err);
+    while (r == SQL_ROW) {
+        struct store_charge spent;
+        sql_read(stmt, SQL_FIELDS(INTO(spent.account), INTO(spent.period_ms), INTO(spent.resets_ms),
+                                  INTO(spent.amount_pico), INTO(spent.overshoot_pico),
+                                  INTO(spent.cap_pico)));
+        row(context, &spent);
+        r = sql_step(stmt, err);
+    }
+    return r;
 }
-
-#define BUDGET_COLUMNS "account, period_ms, resets_ms, spent_pico, overshoot_pico, closed_cap_pico"
 
 int store_read_budgets(struct store *store, store_charge_fn *row, void *context, struct error *err)
 {
-    static const char sql[] = "SELECT " BUDGET_COLUMNS " FROM budgets ORDER BY account, period_ms";
-    struct reading reading = {row, context};
-    return store_read_rows(store_view(store), sql, NULL, 0, tell_budget, &reading, err);
+    return read_budgets(store, BUDGETS " ORDER BY account, period_ms", NULL, 0, row, context, err);
 }
 
 int store_read_budget(struct store *store, struct span account, store_charge_fn *row, void *context,
                       struct error *err)
 {
-    static const char sql[] = "SELECT " BUDGET_COLUMNS " FROM budgets WHERE account = ?"
-                              " ORDER BY period_ms";
-    struct reading reading = {row, context};
-    return store_read_rows(store_view(store), sql, SQL_VALUES(sql_text(account)), tell_budget,
-                           &reading, err);
+    return read_budgets(store, BUDGETS " WHERE account = ? ORDER BY period_ms",
+                        SQL_VALUES(sql_text(account)), row, context, err);
 }

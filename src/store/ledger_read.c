@@ -134,30 +134,27 @@ static int take_attempts(struct read_job *read, sqlite3 *db, const char *sql,
     return r;
 }
 
-static struct store_cost_sum sum_of(sqlite3_stmt *stmt, int column)
+// Of the columns name, DAY_SUMS or ROW_SUMS.
+static struct store_cost_sum sum_of(sqlite3_stmt *stmt)
 {
-    struct store_cost_sum sum = {.name = SPAN_LITERAL("")};
-    sum.calls = sqlite3_column_int64(stmt, column++);
-    sum.attempts = sqlite3_column_int64(stmt, column++);
-    sum.failed = sqlite3_column_int64(stmt, column++);
-    sum.cancelled = sqlite3_column_int64(stmt, column++);
-    sum.unsure = sqlite3_column_int64(stmt, column++);
-    sum.prompt_tokens = sqlite3_column_int64(stmt, column++);
-    sum.cached_tokens = sqlite3_column_int64(stmt, column++);
-    sum.completion_tokens = sqlite3_column_int64(stmt, column++);
-    sum.cost_pico = sqlite3_column_int64(stmt, column);
-    return sum;
+    struct store_cost_sum s;
+    sql_read(stmt, SQL_FIELDS(INTO(s.name), INTO(s.calls), INTO(s.attempts), INTO(s.failed),
+                              INTO(s.cancelled), INTO(s.unsure), INTO(s.prompt_tokens),
+                              INTO(s.cached_tokens), INTO(s.completion_tokens), INTO(s.cost_pico)));
+    return s;
 }
 
 static int take_sum(sqlite3 *db, int64_t first_day, int64_t last_day, struct span model,
                     struct store_cost_sum *ret_sum, struct error *err)
 {
-    static const char sql[] = "SELECT " DAY_SUMS " AND (?3 IS NULL OR model = ?3)";
+    static const char sql[] = "SELECT '', " DAY_SUMS " AND (?3 IS NULL OR model = ?3)";
     SQL_AUTO *stmt = NULL;
     int r = sql_first(db, sql, SQL_VALUES(sql_int(first_day), sql_int(last_day), sql_text(model)),
                       &stmt, err);
-    if (r == SQL_ROW)
-        *ret_sum = sum_of(stmt, 0);
+    if (r == SQL_ROW) {
+        *ret_sum = sum_of(stmt);
+        ret_sum->name = SPAN_LITERAL(""); // the statement's own ends with it
+    }
     return r < 0 ? r : 0;
 }
 
@@ -176,8 +173,9 @@ static int take_sums(struct costs_job *own, sqlite3 *db, struct error *err)
         own->costs.is_cut = count == STORE_COSTS_MAX;
         if (own->costs.is_cut)
             break;
-        own->read.sums[count] = sum_of(stmt, 1);
-        own->read.sums[count++].name = keep(&own->read, sql_column(stmt, 0));
+        struct store_cost_sum *sum = &own->read.sums[count++];
+        *sum = sum_of(stmt);
+        sum->name = keep(&own->read, sum->name);
     }
     own->costs.sums = own->read.sums;
     own->costs.sum_count = count;

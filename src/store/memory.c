@@ -65,15 +65,12 @@ static int collect(struct search_job *own, sqlite3_stmt *stmt, struct error *err
 {
     int r;
     while ((r = sql_step(stmt, err)) == SQL_ROW && own->count < (size_t)own->limit) {
-        struct span content = sql_column(stmt, 1);
-        if (!buf_append_span(&own->contents, content))
+        struct store_memory *m = &own->rows[own->count];
+        sql_read(stmt,
+                 SQL_FIELDS(INTO(m->id), INTO(m->content), INTO(m->tainted), INTO(m->created_ms)));
+        if (!buf_append_span(&own->contents, m->content))
             return error_set(err, -ENOMEM, "no memory left for what was found");
-        own->rows[own->count++] = (struct store_memory){
-            .id = sqlite3_column_int64(stmt, 0),
-            .content = content,
-            .tainted = sqlite3_column_int(stmt, 2) != 0,
-            .created_ms = sqlite3_column_int64(stmt, 3),
-        };
+        own->count++;
     }
     return r < 0 ? r : 0;
 }

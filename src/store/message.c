@@ -39,32 +39,6 @@ int store_messages_insert(sqlite3 *db, int64_t session, int64_t turn,
     return r;
 }
 
-struct reading {
-    struct span session;
-    store_message_fn *row;
-    void *context;
-};
-
-static int tell(void *context, sqlite3_stmt *stmt, struct error *err)
-{
-    const struct reading *reading = context;
-    struct store_message message = {
-        .id = sqlite3_column_int64(stmt, 0),
-        .session = reading->session,
-        .turn = sql_column(stmt, 1),
-        .role = sql_column(stmt, 2),
-        .content = sql_column(stmt, 3),
-        .reasoning = sql_column(stmt, 4),
-        .tool_calls = sql_column(stmt, 5),
-        .tool_call_id = sql_column(stmt, 6),
-        .name = sql_column(stmt, 7),
-        .tainted = sqlite3_column_int(stmt, 8) != 0,
-        .created_ms = sqlite3_column_int64(stmt, 9),
-        .model = sql_column(stmt, 10),
-    };
-    return reading->row(reading->context, &message) ? SQL_ROW : 0;
-}
-
 int store_read_messages(struct store_view *view, struct span session, int limit,
                         store_message_fn *row, void *context, struct error *err)
 {
@@ -78,10 +52,19 @@ int store_read_messages(struct store_view *view, struct span session, int limit,
         "   WHERE session = (SELECT number FROM sessions WHERE id = ?1) AND dropped = 0"
         "   ORDER BY id DESC LIMIT ?2))"
         " ORDER BY m.id";
-    struct reading reading = {session, row, context};
+    SQL_AUTO *stmt = NULL;
     limit = limit < STORE_READ_ROWS_MAX ? limit : STORE_READ_ROWS_MAX;
-    return store_read_rows(view, sql, SQL_VALUES(sql_text(session), sql_int(limit < 0 ? 0 : limit)),
-                           tell, &reading, err);
+    int r = store_read_first(
+        view, sql, SQL_VALUES(sql_text(session), sql_int(limit < 0 ? 0 : limit)), &stmt, err);
+    while (r == SQL_ROW) {
+        struct store_message m = {.session = session};
+        sql_read(stmt,
+                 SQL_FIELDS(INTO(m.id), INTO(m.turn), INTO(m.role), INTO(m.content),
+                            INTO(m.reasoning), INTO(m.tool_calls), INTO(m.tool_call_id),
+                            INTO(m.name), INTO(m.tainted), INTO(m.created_ms), INTO(m.model)));
+        r = row(context, &m) ? sql_step(stmt, err) : 0;
+    }
+    return r;
 }
 
 int store_read_message_count(struct store_view *view, struct span session, int64_t *ret_count,

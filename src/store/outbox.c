@@ -210,71 +210,40 @@ int store_reply_finish(sqlite3 *db, int64_t turn, const struct store_reply *repl
     return r;
 }
 
-#define DELIVERY_COLUMNS                                                                     \
-    "o.number, o.channel, o.chat, t.id, o.text, o.state, o.in_flight, o.part, o.message_id," \
-    " o.attempts, o.next_ms, o.error, o.created_ms, o.thread, o.kind, o.buttons"             \
-    " FROM outbox o"                                                                         \
-    " LEFT JOIN turns t ON t.number = o.turn"
-
-struct reading {
-    store_delivery_fn *row;
-    void *context;
-};
-
-static int tell(void *context, sqlite3_stmt *stmt, struct error *err)
-{
-    const struct reading *reading = context;
-    struct span word = sql_column(stmt, 5);
-    int state = store_word_find(states, ARRAY_LEN(states), word);
-    if (state < 0)
-        return error_set(err, -EINVAL, "a delivery is in the state \"%.*s\", which is unknown",
-                         (int)word.len, word.data);
-    int kind = store_word_find(kinds, ARRAY_LEN(kinds), sql_column(stmt, 14));
-    if (kind < 0)
-        return error_set(err, -EINVAL, "a delivery is of the kind \"%.*s\", which is unknown",
-                         (int)sql_column(stmt, 14).len, sql_column(stmt, 14).data);
-    struct store_delivery delivery = {
-        .number = sqlite3_column_int64(stmt, 0),
-        .channel = sql_column(stmt, 1),
-        .chat = sql_column(stmt, 2),
-        .turn = sql_column(stmt, 3),
-        .text = sql_column(stmt, 4),
-        .state = (enum store_delivery_state)state,
-        .in_flight = sqlite3_column_int(stmt, 6) != 0,
-        .part = sqlite3_column_int(stmt, 7),
-        .message_id = sql_column(stmt, 8),
-        .attempts = sqlite3_column_int(stmt, 9),
-        .next_ms = sqlite3_column_int64(stmt, 10),
-        .error = sql_column(stmt, 11),
-        .created_ms = sqlite3_column_int64(stmt, 12),
-        .thread = sql_column(stmt, 13),
-        .kind = (enum store_reply_kind)kind,
-        .buttons = sql_column(stmt, 15),
-    };
-    return reading->row(reading->context, &delivery) ? SQL_ROW : 0;
-}
-
 int store_read_outbox(struct store *store, struct span channel, int64_t after,
                       store_delivery_fn *row, void *context, struct error *err)
 {
     static const char sql[] =
-        "SELECT " DELIVERY_COLUMNS " WHERE o.channel = ? AND o.state IN ('open', 'pending')"
-        " AND o.number > ? ORDER BY o.number LIMIT ?";
-    struct reading reading = {row, context};
-    return store_read_rows(
+        "SELECT o.number, o.channel, o.chat, t.id, o.text, o.in_flight, o.part, o.message_id,"
+        " o.attempts, o.next_ms, o.error, o.created_ms, o.thread, o.buttons, o.state, o.kind"
+        " FROM outbox o LEFT JOIN turns t ON t.number = o.turn"
+        " WHERE o.channel = ? AND o.state IN ('open', 'pending') AND o.number > ?"
+        " ORDER BY o.number LIMIT ?";
+    SQL_AUTO *stmt = NULL;
+    int r = store_read_first(
         store_view(store), sql,
-        SQL_VALUES(sql_text(channel), sql_int(after), sql_int(STORE_READ_ROWS_MAX)), tell, &reading,
-        err);
-}
-
-static int take_summary(void *context, sqlite3_stmt *stmt, struct error *err)
-{
-    *(struct store_outbox_summary *)context = (struct store_outbox_summary){
-        .waiting = sqlite3_column_int64(stmt, 0),
-        .failed = sqlite3_column_int64(stmt, 1),
-        .oldest_ms = sqlite3_column_int64(stmt, 2), // 0 when it is NULL
-    };
-    return 0;
+        SQL_VALUES(sql_text(channel), sql_int(after), sql_int(STORE_READ_ROWS_MAX)), &stmt, err);
+    while (r == SQL_ROW) {
+        struct store_delivery d;
+        struct span state_word, kind_word;
+        sql_read(stmt,
+                 SQL_FIELDS(INTO(d.number), INTO(d.channel), INTO(d.chat), INTO(d.turn),
+                            INTO(d.text), INTO(d.in_flight), INTO(d.part), INTO(d.message_id),
+                            INTO(d.attempts), INTO(d.next_ms), INTO(d.error), INTO(d.created_ms),
+                            INTO(d.thread), INTO(d.buttons), INTO(state_word), INTO(kind_word)));
+        int state = store_word_find(states, ARRAY_LEN(states), state_word);
+        int kind = store_word_find(kinds, ARRAY_LEN(kinds), kind_word);
+        if (state < 0)
+            return error_set(err, -EINVAL, "a delivery is in the state \"%.*s\", which is unknown",
+                             (int)state_word.len, state_word.data);
+        if (kind < 0)
+            return error_set(err, -EINVAL, "a delivery is of the kind \"%.*s\", which is unknown",
+                             (int)kind_word.len, kind_word.data);
+        d.state = (enum store_delivery_state)state;
+        d.kind = (enum store_reply_kind)kind;
+        r = row(context, &d) ? sql_step(stmt, err) : 0;
+    }
+    return r;
 }
 
 int store_read_outbox_summary(struct store *store, struct span channel,
@@ -287,6 +256,11 @@ int store_read_outbox_summary(struct store *store, struct span channel,
         " (SELECT count(*) FROM outbox WHERE channel = ?1 AND state = 'failed'),"
         " (SELECT created_ms FROM outbox WHERE channel = ?1"
         "   AND state IN ('open', 'pending') AND state = 'pending' ORDER BY number LIMIT 1)";
-    return store_read_row(store_view(store), sql, SQL_VALUES(sql_text(channel)), take_summary,
-                          ret_summary, err);
+    SQL_AUTO *stmt = NULL;
+    int r = store_read_first(store_view(store), sql, SQL_VALUES(sql_text(channel)), &stmt, err);
+    if (r < 0)
+        return r;
+    sql_read(stmt, SQL_FIELDS(INTO(ret_summary->waiting), INTO(ret_summary->failed),
+                              INTO(ret_summary->oldest_ms)));
+    return 0;
 }

@@ -151,3 +151,24 @@ struct span sql_column(sqlite3_stmt *stmt, int column)
     int len = sqlite3_column_bytes(stmt, column);
     return span_make(data ? data : "", data ? (size_t)len : 0);
 }
+
+void sql_read(sqlite3_stmt *stmt, const struct sql_field *fields, size_t count)
+{
+    for (int i = 0; i < (int)count; i++) {
+        void *to = fields[i].to;
+        switch (fields[i].kind) {
+        case SQL_FIELD_INT64:
+            *(int64_t *)to = sqlite3_column_int64(stmt, i);
+            break;
+        case SQL_FIELD_INT:
+            *(int *)to = sqlite3_column_int(stmt, i);
+            break;
+        case SQL_FIELD_BOOL:
+            *(bool *)to = sqlite3_column_int(stmt, i) != 0;
+            break;
+        case SQL_FIELD_TEXT:
+            *(struct span *)to = sql_column(stmt, i);
+            break;
+        }
+    }
+}

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -74,3 +75,23 @@ int sql_lookup(sqlite3 *db, const char *sql, const struct sql_value *values, siz
 
 // NULL is absent. Lives until the next step.
 struct span sql_column(sqlite3_stmt *stmt, int column);
+
+// The first columns of a row into variables, in this order; NULL is 0, or an absent span:
+//     sql_read(stmt, SQL_FIELDS(INTO(message.id), INTO(message.role), INTO(message.tainted)));
+struct sql_field {
+    enum { SQL_FIELD_INT64, SQL_FIELD_INT, SQL_FIELD_BOOL, SQL_FIELD_TEXT } kind;
+    void *to;
+};
+#define INTO(variable)                         \
+    {                                          \
+        _Generic((variable), int64_t           \
+                 : SQL_FIELD_INT64, int        \
+                 : SQL_FIELD_INT, bool         \
+                 : SQL_FIELD_BOOL, struct span \
+                 : SQL_FIELD_TEXT),            \
+            &(variable)                        \
+    }
+#define SQL_FIELDS(...)                      \
+    (const struct sql_field[]){__VA_ARGS__}, \
+        sizeof((const struct sql_field[]){__VA_ARGS__}) / sizeof(struct sql_field)
+void sql_read(sqlite3_stmt *stmt, const struct sql_field *fields, size_t count);

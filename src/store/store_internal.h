@@ -83,6 +83,14 @@ void store_job_destroy(struct store_job *job);
 // For the ids of sessions and turns.
 int store_id_check(struct span id, const char *what, struct error *err);
 
+// A read's first step: SQL_ROW, or 0 when there is no row.
+int store_read_first(struct store_view *view, const char *sql, const struct sql_value *values,
+                     size_t count, sqlite3_stmt **ret_stmt, struct error *err);
+
+// The first column of its first row; STORE_NOT_FOUND without one.
+int store_read_number(struct store_view *view, const char *sql, const struct sql_value *values,
+                      size_t count, int64_t *ret_number, struct error *err);
+
 // Receives a row of a read: SQL_ROW to go on, 0 when that was enough, or a failure.
 typedef int store_row_fn(void *context, sqlite3_stmt *stmt, struct error *err);
 
@@ -91,21 +99,6 @@ int store_read_rows(struct store_view *view, const char *sql, const struct sql_v
                     size_t count, store_row_fn *row, void *context, struct error *err);
 int store_read_row(struct store_view *view, const char *sql, const struct sql_value *values,
                    size_t count, store_row_fn *row, void *context, struct error *err);
-
-int store_read_number(struct store_view *view, const char *sql, const struct sql_value *values,
-                      size_t count, int64_t *ret_number, struct error *err);
-
-struct store_id {
-    char text[STORE_ID_MAX];
-    size_t len;
-};
-
-/*
- * The one id that begins so. `sql` selects at most two ids from ?1 on and before ?2, in order.
- * STORE_NOT_FOUND; -EINVAL when there are two and neither is the beginning itself.
- */
-int store_find_id(struct store_view *view, const char *sql, struct span beginning, const char *what,
-                  struct store_id *ret_id, struct error *err);
 
 // The rest is of the store's thread. The numbers behind ids: 0, or -ENOENT.
 int store_session_number(sqlite3 *db, struct span id, int64_t *ret_number, struct error *err);
