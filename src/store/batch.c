@@ -60,33 +60,6 @@ static int run_all(struct store_connection *conn, struct list *jobs, struct erro
     return 0;
 }
 
-struct needs {
-    bool writing, durable;
-};
-
-static struct needs needs_of(struct list *jobs)
-{
-    struct needs needs = {false, false};
-    list_for_each(link, jobs) {
-        const struct store_job *job = list_entry(link, struct store_job, link);
-        needs.writing = needs.writing || !job->reads_only;
-        needs.durable = needs.durable || (!job->reads_only && job->durability == STORE_DURABLE);
-    }
-    return needs;
-}
-
-static int begin(struct store_connection *conn, struct needs needs, struct error *err)
-{
-    bool full = needs.durable || (needs.writing && !conn->marked);
-    int r =
-        sql_exec(conn->db, full ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", err);
-    if (r == 0)
-        r = sql_exec(conn->db, needs.writing ? "BEGIN IMMEDIATE" : "BEGIN", err);
-    if (r == 0 && needs.writing && !conn->marked)
-        r = sql_exec(conn->db, "UPDATE meta SET value = 0 WHERE key = 'clean'", err);
-    return r;
-}
-
 static void note_damage(struct store_connection *conn, struct error *err)
 {
     struct error damage = *err;
@@ -96,15 +69,26 @@ static void note_damage(struct store_connection *conn, struct error *err)
 
 static int run_transaction(struct store_connection *conn, struct list *jobs, struct error *err)
 {
-    struct needs needs = needs_of(jobs);
-    int r = begin(conn, needs, err);
+    bool writing = false, durable = false;
+    list_for_each(link, jobs) {
+        const struct store_job *job = list_entry(link, struct store_job, link);
+        writing |= !job->reads_only;
+        durable |= !job->reads_only && job->durability == STORE_DURABLE;
+    }
+    bool full = durable || (writing && !conn->marked);
+    int r =
+        sql_exec(conn->db, full ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", err);
+    if (r == 0)
+        r = sql_exec(conn->db, writing ? "BEGIN IMMEDIATE" : "BEGIN", err);
+    if (r == 0 && writing && !conn->marked)
+        r = sql_exec(conn->db, "UPDATE meta SET value = 0 WHERE key = 'clean'", err);
     if (r == 0)
         r = run_all(conn, jobs, err);
     if (r == 0)
         r = sql_exec(conn->db, "COMMIT", err);
     if (r < 0 && !sqlite3_get_autocommit(conn->db))
         sql_exec(conn->db, "ROLLBACK", NULL);
-    if (r == 0 && needs.writing)
+    if (r == 0 && writing)
         conn->marked = true;
     if (r == -EUCLEAN)
         note_damage(conn, err);
@@ -118,16 +102,6 @@ static void fail(struct store_job *job, const struct error *err)
     job->settled = true;
 }
 
-static void run_alone(struct store_connection *conn, struct store_job *job)
-{
-    struct error err = ERROR_INIT;
-    struct list only = LIST_INIT(only);
-    list_append(&only, &job->link);
-    if (run_transaction(conn, &only, &err) < 0)
-        fail(job, &err);
-    list_remove(&job->link);
-}
-
 void store_batch_run(struct store_connection *conn, struct list *jobs)
 {
     struct error err = ERROR_INIT;
@@ -136,8 +110,11 @@ void store_batch_run(struct store_connection *conn, struct list *jobs)
     struct list done = LIST_INIT(done);
     for (struct list *link; (link = list_shift(jobs));) {
         struct store_job *job = list_entry(link, struct store_job, link);
-        if (!job->settled)
-            run_alone(conn, job);
+        struct list only = LIST_INIT(only);
+        list_append(&only, link);
+        if (!job->settled && run_transaction(conn, &only, &err) < 0)
+            fail(job, &err);
+        list_remove(link);
         list_append(&done, link);
     }
     for (struct list *link; (link = list_shift(&done));)

@@ -158,31 +158,20 @@ int store_connection_open(struct store_connection *conn, const char *path, const
 }
 
 // 0 when the check says "ok", -EUCLEAN with its first finding otherwise.
-static int run_check(sqlite3 *db, const char *pragma, struct error *err)
+static int check_file(struct store_connection *conn, struct error *err)
 {
     SQL_AUTO *stmt = NULL;
-    int r = sql_first(db, pragma, NULL, 0, &stmt, err);
+    int r = sql_first(conn->db,
+                      conn->suspicious ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)",
+                      NULL, 0, &stmt, err);
     if (r < 0)
         return r;
     struct span finding = r == SQL_ROW ? sql_column(stmt, 0) : SPAN_ABSENT;
     if (span_is(finding, "ok"))
         return 0;
-    return error_set(err, -EUCLEAN, "%s is damaged (%.*s)", sqlite3_db_filename(db, "main"),
+    return error_set(err, -EUCLEAN, "%s is damaged (%.*s)", sqlite3_db_filename(conn->db, "main"),
                      (int)(finding.len < 200 ? finding.len : 200),
                      finding.data ? finding.data : "its check returned nothing");
-}
-
-static int check_file(struct store_connection *conn, struct error *err)
-{
-    return run_check(conn->db,
-                     conn->suspicious ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)", err);
-}
-
-// rank = 1 compares the index with the table and not only with itself.
-static int check_text_index(sqlite3 *db, struct error *err)
-{
-    return sql_exec(db, "INSERT INTO memory_fts(memory_fts, rank) VALUES('integrity-check', 1)",
-                    err);
 }
 
 int store_connection_check(struct store_connection *conn, struct error *err)
@@ -192,8 +181,9 @@ int store_connection_check(struct store_connection *conn, struct error *err)
     bool only_text = r == -EUCLEAN && err && strstr(err->text, "FTS5");
     if (r < 0 && !only_text)
         return r;
-    if (r == 0)
-        r = check_text_index(conn->db, err);
+    if (r == 0) // rank = 1 compares the index with the table and not only with itself
+        r = sql_exec(conn->db,
+                     "INSERT INTO memory_fts(memory_fts, rank) VALUES('integrity-check', 1)", err);
     if (r != -EUCLEAN)
         return r;
     r = sql_exec(conn->db, "INSERT INTO memory_fts(memory_fts) VALUES('rebuild')", err);

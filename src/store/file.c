@@ -73,46 +73,30 @@ static enum store_file_kind judge(const char *path, const unsigned char *header,
     return unused ? STORE_FILE_NEW : STORE_FILE_FOREIGN;
 }
 
-static int inspect(const char *path, enum store_file_kind *ret_kind, int *ret_version,
+static int inspect(const char *home_dir, const char *name, struct store_file *ret_file,
                    struct error *err)
 {
     unsigned char header[HEADER_BYTES];
-    ssize_t len = 0;
-    int version = 0;
+    CLEANUP(mem_cleanup) char *path = mem_printf("%s/%s", home_dir, name);
+    struct store_file file = {0};
     FD_AUTO fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 && errno != ENOENT)
         return error_errno(err, errno, "opening the database %s", path);
-    if (fd < 0) {
-        *ret_kind = has_bytes(path, "-wal") ? STORE_FILE_DAMAGED : STORE_FILE_NEW;
-        *ret_version = 0;
-        return 0;
-    }
-    len = pread(fd, header, sizeof header, 0);
+    ssize_t len = fd < 0 ? 0 : pread(fd, header, sizeof header, 0);
     if (len < 0)
         return error_errno(err, errno, "reading the database %s", path);
-    *ret_kind = judge(path, header, (size_t)len, &version);
-    *ret_version = version;
+    file.kind = judge(path, header, (size_t)len, &file.version);
+    file.path = STEAL(path);
+    *ret_file = file;
     return 0;
-}
-
-static int inspect_in(const char *home_dir, const char *name, struct store_file *ret_file,
-                      struct error *err)
-{
-    struct store_file file = {.path = mem_printf("%s/%s", home_dir, name)};
-    int r = inspect(file.path, &file.kind, &file.version, err);
-    if (r < 0)
-        free(file.path);
-    else
-        *ret_file = file;
-    return r;
 }
 
 int store_file_choose(const char *home_dir, struct store_file *ret_file, struct error *err)
 {
     struct store_file usual = {0}, other = {0};
-    int r = inspect_in(home_dir, "state.db", &usual, err);
+    int r = inspect(home_dir, "state.db", &usual, err);
     if (r == 0 && (usual.kind == STORE_FILE_NEW || usual.kind == STORE_FILE_FOREIGN))
-        r = inspect_in(home_dir, "hermes.db", &other, err);
+        r = inspect(home_dir, "hermes.db", &other, err);
     if (r < 0)
         goto out;
 
@@ -148,38 +132,32 @@ int store_file_prepare(const char *path, struct error *err)
     return 0;
 }
 
-// "20261121T014712Z": sorts by name, and is a file name everywhere.
-static void format_stamp(int64_t wall_ms, char *stamp)
-{
-    char text[CLOCK_TEXT_SIZE];
-    clock_format_utc(wall_ms, text);
-    for (const char *p = text; *p; p++)
-        if (*p != '-' && *p != ':')
-            *stamp++ = *p;
-    *stamp = '\0';
-}
-
 static const char *const companions[] = {"", "-wal", "-shm", "-journal"};
 
 static bool name_is_free(const char *name)
 {
-    bool free_name = true;
+    bool is_free = true;
     for (size_t i = 0; i < ARRAY_LEN(companions); i++) {
         CLEANUP(mem_cleanup) char *path = mem_printf("%s%s", name, companions[i]);
         struct stat st;
-        free_name = free_name && lstat(path, &st) < 0 && errno == ENOENT;
+        is_free = is_free && lstat(path, &st) < 0 && errno == ENOENT;
     }
-    return free_name;
+    return is_free;
 }
 
+// With "20261121T014712Z": that sorts by name, and is a file name everywhere.
 static char *free_name(const char *path, int64_t wall_ms)
 {
     char stamp[CLOCK_TEXT_SIZE];
-    format_stamp(wall_ms, stamp);
+    size_t len = 0;
+    clock_format_utc(wall_ms, stamp);
+    for (const char *c = stamp; *c; c++)
+        if (*c != '-' && *c != ':')
+            stamp[len++] = *c;
     for (int i = 1; i <= SET_ASIDE_TRIES; i++) {
         CLEANUP(mem_cleanup)
-        char *name = i == 1 ? mem_printf("%s.damaged-%s", path, stamp)
-                            : mem_printf("%s.damaged-%s-%d", path, stamp, i);
+        char *name = i == 1 ? mem_printf("%s.damaged-%.*s", path, (int)len, stamp)
+                            : mem_printf("%s.damaged-%.*s-%d", path, (int)len, stamp, i);
         if (name_is_free(name))
             return STEAL(name);
     }

@@ -20,13 +20,11 @@ struct add_job {
     size_t count;
 };
 
+#define AT(text) offsetof(struct store_inbound, text)
 static const struct store_shape inbound_shape = {
     sizeof(struct store_inbound),
     7,
-    {offsetof(struct store_inbound, channel), offsetof(struct store_inbound, chat),
-     offsetof(struct store_inbound, thread), offsetof(struct store_inbound, external_id),
-     offsetof(struct store_inbound, sender), offsetof(struct store_inbound, text),
-     offsetof(struct store_inbound, payload)}};
+    {AT(channel), AT(chat), AT(thread), AT(external_id), AT(sender), AT(text), AT(payload)}};
 
 static int insert(sqlite3 *db, const struct store_queue *queue, const struct store_inbound *m,
                   int64_t *new_count, struct error *err)

@@ -22,21 +22,9 @@ static struct span *text_of(const struct store_given *given, size_t index)
                            shape->offsets[index % shape->texts]);
 }
 
-static size_t bytes_of(const struct store_given *given)
+static size_t texts_of(const struct store_given *given)
 {
-    size_t bytes = given->count * given->shape->size;
-    for (size_t i = 0; i < given->count * given->shape->texts; i++)
-        bytes += text_of(given, i)->len;
-    return bytes;
-}
-
-static void keep_things(char **room, const struct store_given *given)
-{
-    if (given->count == 0)
-        return;
-    memcpy(*room, things_of(given), given->count * given->shape->size);
-    memcpy(given->at, room, sizeof *room);
-    *room += given->count * given->shape->size;
+    return given->count * given->shape->texts;
 }
 
 static void keep_text(char **room, struct span *text)
@@ -54,8 +42,11 @@ int store_job_create(const struct store_job *own, size_t size, const struct stor
                      struct store_job **ret_job, struct error *err)
 {
     size_t bytes = (size + 15) & ~(size_t)15, start = bytes;
-    for (size_t i = 0; i < given_count; i++)
-        bytes += bytes_of(&given[i]);
+    for (size_t i = 0; i < given_count; i++) {
+        bytes += given[i].count * given[i].shape->size;
+        for (size_t text = 0; text < texts_of(&given[i]); text++)
+            bytes += text_of(&given[i], text)->len;
+    }
     for (size_t i = 0; i < count; i++)
         bytes += spans[i]->len;
     if (bytes - start > STORE_JOB_BYTES_MAX)
@@ -65,10 +56,16 @@ int store_job_create(const struct store_job *own, size_t size, const struct stor
     if (!job)
         return error_set(err, -ENOMEM, "no memory left for what is to be stored");
     char *room = (char *)job + start;
+    for (size_t i = 0; i < given_count; i++) {
+        if (given[i].count == 0)
+            continue;
+        size_t size_of_all = given[i].count * given[i].shape->size;
+        memcpy(room, things_of(&given[i]), size_of_all);
+        memcpy(given[i].at, &room, sizeof room);
+        room += size_of_all;
+    }
     for (size_t i = 0; i < given_count; i++)
-        keep_things(&room, &given[i]);
-    for (size_t i = 0; i < given_count; i++)
-        for (size_t text = 0; text < given[i].count * given[i].shape->texts; text++)
+        for (size_t text = 0; text < texts_of(&given[i]); text++)
             keep_text(&room, text_of(&given[i], text));
     for (size_t i = 0; i < count; i++)
         keep_text(&room, spans[i]);

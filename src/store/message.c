@@ -2,13 +2,12 @@
 
 #include "store/store_internal.h"
 
-const struct store_shape store_message_shape = {
-    sizeof(struct store_message),
-    8,
-    {offsetof(struct store_message, session), offsetof(struct store_message, turn),
-     offsetof(struct store_message, role), offsetof(struct store_message, content),
-     offsetof(struct store_message, reasoning), offsetof(struct store_message, tool_calls),
-     offsetof(struct store_message, tool_call_id), offsetof(struct store_message, name)}};
+#define AT(text) offsetof(struct store_message, text)
+const struct store_shape store_message_shape = {sizeof(struct store_message),
+                                                8,
+                                                {AT(session), AT(turn), AT(role), AT(content),
+                                                 AT(reasoning), AT(tool_calls), AT(tool_call_id),
+                                                 AT(name)}};
 
 // What a turn writes after it was taken out of the conversation is no part of it either.
 static int insert(sqlite3 *db, int64_t session, int64_t turn, const struct store_message *m,

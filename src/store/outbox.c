@@ -39,12 +39,9 @@ static const char *const kinds[] = {
     [STORE_REPLY_QUESTION] = "question",
 };
 
+#define AT(text) offsetof(struct store_reply, text)
 const struct store_shape store_reply_shape = {
-    sizeof(struct store_reply),
-    5,
-    {offsetof(struct store_reply, channel), offsetof(struct store_reply, chat),
-     offsetof(struct store_reply, thread), offsetof(struct store_reply, text),
-     offsetof(struct store_reply, buttons)}};
+    sizeof(struct store_reply), 5, {AT(channel), AT(chat), AT(thread), AT(text), AT(buttons)}};
 
 struct open_job {
     struct store_job job;

@@ -1,9 +1,7 @@
 #include "store/scrub.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "store/sql.h"
 
 /*
@@ -20,18 +18,14 @@ int store_scrub_wish(sqlite3 *db, struct error *err)
     return sql_exec(db, "INSERT OR REPLACE INTO meta(key, value) VALUES('scrub', 1)", err);
 }
 
-// Beside the file: elsewhere nothing may be writable. In memory there is no room for all of it.
-static void begin_temporary_files(const char *path)
-{
-    const char *name = strrchr(path, '/');
-    sqlite3_temp_directory = sqlite3_mprintf("%.*s", name ? (int)(name - path) : 0, path);
-}
-
+// With temporary files beside the file: elsewhere nothing may be writable. In memory there is no
+// room for all of it.
 static int write_anew(sqlite3 *db, struct error *err)
 {
+    const char *path = sqlite3_db_filename(db, "main"), *name = strrchr(path, '/');
     int r = sql_exec(db, "PRAGMA temp_store = FILE", err);
     if (r == 0) {
-        begin_temporary_files(sqlite3_db_filename(db, "main"));
+        sqlite3_temp_directory = sqlite3_mprintf("%.*s", name ? (int)(name - path) : 0, path);
         r = sql_exec(db, "VACUUM", err);
         sqlite3_free(sqlite3_temp_directory);
         sqlite3_temp_directory = NULL;

@@ -6,13 +6,11 @@
 #include "store/sql.h"
 #include "store/store_internal.h"
 
+#define AT(text) offsetof(struct store_session, text)
 const struct store_shape store_session_shape = {
     sizeof(struct store_session),
     8,
-    {offsetof(struct store_session, id), offsetof(struct store_session, channel),
-     offsetof(struct store_session, chat), offsetof(struct store_session, thread),
-     offsetof(struct store_session, sender), offsetof(struct store_session, title),
-     offsetof(struct store_session, model), offsetof(struct store_session, prompt)}};
+    {AT(id), AT(channel), AT(chat), AT(thread), AT(sender), AT(title), AT(model), AT(prompt)}};
 
 struct session_job {
     struct store_job job;
