@@ -49,37 +49,28 @@ static int insert(sqlite3 *db, const struct store_queue *queue, const struct sto
     return r;
 }
 
-static int move_cursor(sqlite3 *db, struct store_queue queue, int64_t cursor, struct error *err)
-{
-    static const char sql[] = "INSERT INTO cursors(channel, queue, value)"
-                              " VALUES(?, coalesce(?, ''), ?)"
-                              " ON CONFLICT(channel, queue) DO UPDATE SET value = excluded.value";
-    return sql_run(db, sql,
-                   SQL_VALUES(sql_text(queue.channel), sql_text(queue.name), sql_int(cursor)), err);
-}
-
-// Those that a clock which ran ahead for a while put into the future are old as well, or a few of
-// them would keep the table from ever shrinking.
-static int forget_old(sqlite3 *db, int64_t now_ms, struct error *err)
-{
-    static const char sql[] = "DELETE FROM inbox WHERE number IN (SELECT number FROM inbox"
-                              "  WHERE handled_ms IS NOT NULL ORDER BY number LIMIT ?3)"
-                              " AND received_ms NOT BETWEEN ?1 - ?2 AND ?1 + ?2";
-    return sql_run(
-        db, sql, SQL_VALUES(sql_int(now_ms), sql_int(STORE_INBOUND_KEEP_MS), sql_int(FORGET_ROWS)),
-        err);
-}
-
 static int add(struct store_job *job, sqlite3 *db, struct error *err)
 {
+    static const char move[] = "INSERT INTO cursors(channel, queue, value)"
+                               " VALUES(?, coalesce(?, ''), ?)"
+                               " ON CONFLICT(channel, queue) DO UPDATE SET value = excluded.value";
+    // Those that a clock which ran ahead for a while put into the future are old as well, or a few
+    // of them would keep the table from ever shrinking.
+    static const char forget[] = "DELETE FROM inbox WHERE number IN (SELECT number FROM inbox"
+                                 "  WHERE handled_ms IS NOT NULL ORDER BY number LIMIT ?3)"
+                                 " AND received_ms NOT BETWEEN ?1 - ?2 AND ?1 + ?2";
     const struct add_job *own = CONTAINER_OF(job, struct add_job, job);
-    int64_t new_count = 0;
-    int r = move_cursor(db, own->queue, own->cursor, err);
+    int r = sql_run(
+        db, move,
+        SQL_VALUES(sql_text(own->queue.channel), sql_text(own->queue.name), sql_int(own->cursor)),
+        err);
     for (size_t i = 0; i < own->count && r == 0; i++)
-        r = insert(db, &own->queue, &own->messages[i], &new_count, err);
+        r = insert(db, &own->queue, &own->messages[i], &job->rowid, err);
     if (r == 0 && own->count > 0)
-        r = forget_old(db, own->messages[own->count - 1].received_ms, err);
-    job->rowid = new_count;
+        r = sql_run(db, forget,
+                    SQL_VALUES(sql_int(own->messages[own->count - 1].received_ms),
+                               sql_int(STORE_INBOUND_KEEP_MS), sql_int(FORGET_ROWS)),
+                    err);
     return r;
 }
 

@@ -12,9 +12,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/random.h"
-#include "store/journal_file.h"
-#include "store/journal_frame.h"
-#include "store/journal_window.h"
+#include "store/journal_internal.h"
 #include "store/store_internal.h"
 
 /*
@@ -36,9 +34,7 @@
  * bytes, as SQLite does with its own log, and marked as synced then (journal_loss.c).
  */
 
-enum {
-    FIRST_BITS = 40,
-};
+enum { FIRST_BITS = 40 };
 
 // One generation's; the jobs that sync it share it with the journal, all on the owner's thread.
 struct journal_file {
@@ -139,22 +135,6 @@ int journal_list(const char *home, uint64_t **ret_generations, size_t *ret_count
     return 0;
 }
 
-static uint64_t next_generation(const struct journal *journal)
-{
-    uint64_t drawn;
-    if (journal->count)
-        return journal->generations[journal->count - 1] + 1;
-    random_bytes(&drawn, sizeof drawn);
-    return (drawn >> (64 - FIRST_BITS)) + 1;
-}
-
-static struct journal_file *open_file(int fd)
-{
-    struct journal_file *file = mem_new(struct journal_file);
-    *file = (struct journal_file){.users = 1, .fd = fd, .mark = -1};
-    return file;
-}
-
 static void leave_file(struct journal_file **file)
 {
     struct journal_file *left = STEAL(*file);
@@ -180,17 +160,22 @@ static void leave_window(struct journal *journal)
 int journal_rotate(struct journal *journal, struct error *err)
 {
     char name[JOURNAL_NAME_SIZE];
-    uint64_t generation = next_generation(journal);
+    uint64_t generation;
+    if (journal->count) {
+        generation = journal->generations[journal->count - 1] + 1;
+    } else {
+        random_bytes(&generation, sizeof generation);
+        generation = (generation >> (64 - FIRST_BITS)) + 1;
+    }
     journal_name(JOURNAL_NAME, generation, name);
     int fd = openat(journal->directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0 && (errno == EACCES || errno == EPERM))
-        return error_errno(err, errno, "cannot make %s/%s (check its owner and mode)",
-                           journal->home, name);
     if (fd < 0)
-        return error_errno(err, errno, "cannot make %s/%s", journal->home, name);
+        return error_errno(err, errno, "cannot make %s/%s%s", journal->home, name,
+                           errno == EACCES || errno == EPERM ? " (check its owner and mode)" : "");
     leave_window(journal);
     leave_file(&journal->file);
-    journal->file = open_file(fd);
+    journal->file = mem_new(struct journal_file);
+    *journal->file = (struct journal_file){.users = 1, .fd = fd, .mark = -1};
     journal_window_begin(&journal->window, fd);
     journal->end = 0;
     journal->is_cut = true;
@@ -230,16 +215,6 @@ void journal_close(struct journal *journal)
     free(journal);
 }
 
-static int fail(struct journal *journal, int errno_value, struct error *err)
-{
-    cut(journal);
-    if (errno_value == ENOSPC || errno_value == EDQUOT)
-        return error_set(err, -ENOSPC,
-                         "the disk that holds the ledger's journal is full; free some "
-                         "space");
-    return error_errno(err, errno_value, "writing the ledger's journal");
-}
-
 static int write_record(struct journal *journal, unsigned char *frame, struct span record,
                         struct error *err)
 {
@@ -250,9 +225,14 @@ static int write_record(struct journal *journal, unsigned char *frame, struct sp
     do
         done = pwritev(journal->file->fd, parts, 2, journal->end);
     while (done < 0 && errno == EINTR);
-    if (done != whole) // a short write is a disk that became full
-        return fail(journal, done < 0 ? errno : ENOSPC, err);
-    return 0;
+    if (done == whole)
+        return 0;
+    int cause = done < 0 ? errno : ENOSPC; // a short write is a disk that became full
+    cut(journal);
+    if (cause == ENOSPC || cause == EDQUOT)
+        return error_set(err, -ENOSPC,
+                         "the disk that holds the ledger's journal is full; free some space");
+    return error_errno(err, cause, "writing the ledger's journal");
 }
 
 int journal_append(struct journal *journal, struct span record, struct error *err)

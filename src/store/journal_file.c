@@ -1,5 +1,3 @@
-#include "store/journal_file.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -10,6 +8,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "store/journal.h"
+#include "store/journal_internal.h"
 
 // The files of a journal, by their names: whoever writes to one has it open (journal.c).
 
@@ -34,23 +33,15 @@ int64_t journal_size(const char *home, uint64_t generation)
     return stat(path, &status) == 0 ? (int64_t)status.st_size : -1;
 }
 
-// How far the generation was synced, see journal_loss.c.
-static int unmark(const char *home, uint64_t generation, struct error *err)
-{
-    CLEANUP(mem_cleanup) char *path = journal_path(home, JOURNAL_MARK, generation);
-    if (unlink(path) < 0 && errno != ENOENT)
-        return error_errno(err, errno, "removing %s", path);
-    return 0;
-}
-
+// First how far the generation was synced, see journal_loss.c.
 int journal_remove(const char *home, uint64_t generation, struct error *err)
 {
-    CLEANUP(mem_cleanup) char *path = journal_path(home, JOURNAL_NAME, generation);
-    int r = unmark(home, generation, err);
-    if (r < 0)
-        return r;
-    if (unlink(path) < 0 && errno != ENOENT)
-        return error_errno(err, errno, "removing %s", path);
+    static const char *const whats[] = {JOURNAL_MARK, JOURNAL_NAME};
+    for (size_t i = 0; i < ARRAY_LEN(whats); i++) {
+        CLEANUP(mem_cleanup) char *path = journal_path(home, whats[i], generation);
+        if (unlink(path) < 0 && errno != ENOENT)
+            return error_errno(err, errno, "removing %s", path);
+    }
     return 0;
 }
 
@@ -63,8 +54,7 @@ static int open_file(const char *path, int flags, struct stat *ret_status, struc
         return error_errno(err, errno, "opening %s", path);
     if (is_other || !S_ISREG(ret_status->st_mode))
         return error_set(err, -EINVAL,
-                         "%s is not a regular file: find out what put it there, and "
-                         "remove it",
+                         "%s is not a regular file: find out what put it there, and remove it",
                          path);
     int opened = fd;
     fd = -1;

@@ -10,8 +10,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "store/journal.h"
-#include "store/journal_file.h"
-#include "store/journal_frame.h"
+#include "store/journal_internal.h"
 
 /*
  * Journals that somebody overwrote.

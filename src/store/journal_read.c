@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "store/journal.h"
-#include "store/journal_frame.h"
+#include "store/journal_internal.h"
 
 /*
  * The journal's frames, and its reader: pure.
@@ -46,29 +46,19 @@ void journal_frame(unsigned char *frame, uint64_t generation, int64_t offset, st
     memcpy(frame + 8, &sum, 8);
 }
 
-// -1: longer than a record can be, or no mark; else how many bytes the frame claims, itself
-// included. JOURNAL_FRAME bytes are there.
-static int64_t claim_of(const char *frame)
-{
-    uint32_t len;
-    memcpy(&len, frame + 4, 4);
-    len = le32toh(len);
-    if (memcmp(frame, mark, 4) != 0 || len == 0 || len > JOURNAL_RECORD_MAX)
-        return -1;
-    return JOURNAL_FRAME + (int64_t)len;
-}
-
 size_t journal_whole(struct span bytes, uint64_t generation, int64_t offset)
 {
+    uint32_t len;
     uint64_t sum;
-    if (bytes.len <= JOURNAL_FRAME)
+    if (bytes.len <= JOURNAL_FRAME || memcmp(bytes.data, mark, 4) != 0)
         return 0;
-    int64_t whole = claim_of(bytes.data);
-    if (whole < 0 || (size_t)whole > bytes.len)
-        return 0;
+    memcpy(&len, bytes.data + 4, 4);
     memcpy(&sum, bytes.data + 8, 8);
-    struct span record = {bytes.data + JOURNAL_FRAME, (size_t)whole - JOURNAL_FRAME};
-    return le64toh(sum) == checksum(generation, offset, record) ? (size_t)whole : 0;
+    struct span record = {bytes.data + JOURNAL_FRAME, le32toh(len)};
+    if (record.len == 0 || record.len > JOURNAL_RECORD_MAX ||
+        record.len > bytes.len - JOURNAL_FRAME)
+        return 0;
+    return le64toh(sum) == checksum(generation, offset, record) ? JOURNAL_FRAME + record.len : 0;
 }
 
 static struct span take(struct journal_part *part, size_t len)
@@ -96,19 +86,13 @@ static size_t bytes_before_record(const struct journal_part *part)
     return part->bytes.len;
 }
 
-// What a writer that was ended has reserved and not used.
-static bool is_unused(struct span bytes)
-{
-    return bytes.data[0] == 0 && memcmp(bytes.data, bytes.data + 1, bytes.len - 1) == 0;
-}
-
-// How many such bytes stand behind others. A few zeros may as well be of what was torn.
+// How many bytes at the end a writer that was ended has reserved and not used.
 static size_t unused_behind(struct span bytes)
 {
     size_t count = 0;
     while (count < bytes.len && bytes.data[bytes.len - 1 - count] == 0)
         count++;
-    return count > JOURNAL_FRAME ? count : 0;
+    return count;
 }
 
 enum journal_outcome journal_next(struct journal_part *part, struct span *ret_bytes)
@@ -123,7 +107,8 @@ enum journal_outcome journal_next(struct journal_part *part, struct span *ret_by
     }
     if (!part->is_last && part->bytes.len < JUDGED)
         return JOURNAL_MORE;
-    if (part->is_last && is_unused(part->bytes)) {
+    size_t unused = part->is_last ? unused_behind(part->bytes) : 0;
+    if (unused == part->bytes.len) {
         take(part, part->bytes.len);
         return JOURNAL_END;
     }
@@ -134,7 +119,7 @@ enum journal_outcome journal_next(struct journal_part *part, struct span *ret_by
     }
     // The last bytes of this part may be the beginning of a record.
     *ret_bytes = take(part, part->is_last ? before : before - JUDGED + 1);
-    if (part->is_last)
-        ret_bytes->len -= unused_behind(*ret_bytes);
+    if (unused > JOURNAL_FRAME) // a few zeros may as well be of what was torn
+        ret_bytes->len -= unused;
     return part->is_last ? JOURNAL_TORN : JOURNAL_GARBAGE;
 }

@@ -1,5 +1,3 @@
-#include "store/journal_window.h"
-
 #include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -9,6 +7,7 @@
 #include <unistd.h>
 
 #include "store/journal.h"
+#include "store/journal_internal.h"
 
 /*
  * A system call for each record would be the dearest part of a proxied request that is not the

@@ -75,26 +75,11 @@ static int keep_reservation(const struct fold *fold, const struct open_call *ope
                    err);
 }
 
-static int keep_open(struct fold *fold, struct error *err)
-{
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < fold->open_count; i++)
-        r = keep_reservation(fold, &fold->open[i], err);
-    return r;
-}
-
 static void drop_open(struct fold *fold, struct span call)
 {
     for (size_t i = fold->open_count; i-- > 0;)
         if (span_equal(fold->open[i].call, call))
             fold->open[i] = fold->open[--fold->open_count];
-}
-
-static int end_reservation(struct fold *fold, struct span call, struct error *err)
-{
-    static const char sql[] = "DELETE FROM reservations WHERE call = ?";
-    drop_open(fold, call);
-    return fold->are_stored ? sql_run(fold->db, sql, SQL_VALUES(sql_text(call)), err) : 0;
 }
 
 static int set_aside(struct fold *fold, struct span bytes, struct error *err)
@@ -105,14 +90,15 @@ static int set_aside(struct fold *fold, struct span bytes, struct error *err)
 
 static int take_up(struct fold *fold, struct span record, struct error *err)
 {
+    static const char end[] = "DELETE FROM reservations WHERE call = ?";
     struct store_charge charges[LEDGER_CHARGES_MAX];
     struct store_attempt attempt;
     enum ledger_record kind;
     int r = 0;
     if (!store_ledger_decode(record, charges, &kind, &attempt))
         return set_aside(fold, record, err); // of a newer program
+    drop_open(fold, attempt.call);
     if (kind == LEDGER_RESERVATION) {
-        drop_open(fold, attempt.call);
         fold->open =
             mem_grow(fold->open, fold->open_count, &fold->open_capacity, sizeof *fold->open);
         fold->open[fold->open_count++] = (struct open_call){.call = attempt.call,
@@ -126,8 +112,8 @@ static int take_up(struct fold *fold, struct span record, struct error *err)
         r = ledger_write_row(fold->writer, &attempt, err);
         fold->result->rows++;
     }
-    if (r >= 0)
-        r = end_reservation(fold, attempt.call, err);
+    if (r >= 0 && fold->are_stored)
+        r = sql_run(fold->db, end, SQL_VALUES(sql_text(attempt.call)), err);
     return r < 0 ? r : 0;
 }
 
@@ -170,8 +156,8 @@ static int fold_part(struct fold *fold, struct journal_part *part, struct error 
         r = take_part(fold, part, err);
     if (r == 0)
         r = ledger_write_sums(fold->writer, err);
-    if (r == 0)
-        r = keep_open(fold, err);
+    for (size_t i = 0; r == 0 && i < fold->open_count; i++)
+        r = keep_reservation(fold, &fold->open[i], err);
     if (r == 0)
         r = sql_run(fold->db, place,
                     SQL_VALUES(sql_int((int64_t)part->generation), sql_int(part->offset)), err);
@@ -186,16 +172,6 @@ static int folded_to(sqlite3 *db, uint64_t generation, int64_t *ret_offset, stru
     *ret_offset = 0;
     int r = sql_lookup(db, sql, SQL_VALUES(sql_int((int64_t)generation)), ret_offset, err);
     return r < 0 ? r : 0;
-}
-
-// Of a file that nobody writes to any more all is lost that will be.
-static int note_loss(struct fold_job *own, uint64_t generation, bool is_written_to,
-                     struct error *err)
-{
-    int r = journal_note_loss(own->range.home, generation, own->range.wall_ms, is_written_to, err);
-    if (r == 0)
-        own->result.lost_generation = generation;
-    return r;
 }
 
 // One step in one generation. SQL_ROW when something was there to fold.
@@ -231,8 +207,12 @@ static int fold_generation(struct fold_job *own, sqlite3 *db, size_t index, stru
         fold.sound < (limit >= 0 ? limit : journal_marked_end(own->range.home, generation));
     if (limit < 0)
         is_lost |= journal_is_lost(own->range.home, generation);
-    if (r == 0 && is_lost)
-        r = note_loss(own, generation, limit >= 0, err);
+    if (r == 0 && is_lost) {
+        // Of a file that nobody writes to any more all is lost that will be.
+        r = journal_note_loss(own->range.home, generation, own->range.wall_ms, limit >= 0, err);
+        if (r == 0)
+            own->result.lost_generation = generation;
+    }
     if (r < 0 || is_empty)
         return r;
     own->result.is_behind = !is_used_up || index + 1 < own->range.count;

@@ -24,35 +24,22 @@ enum {
     CALL_LASTS_MS = 24 * 60 * 60 * 1000,
 };
 
-static int count_attempts(sqlite3 *db, const struct store_attempt *call, int64_t *ret_count,
-                          struct error *err)
-{
-    static const char sql[] = "SELECT coalesce(max(attempt), 0) FROM ledger"
-                              " WHERE wall_ms >= ? AND call = ?";
-    int64_t since_ms = call->wall_ms - CALL_LASTS_MS;
-    int r =
-        sql_lookup(db, sql, SQL_VALUES(sql_int(since_ms), sql_text(call->call)), ret_count, err);
-    return r < 0 ? r : 0;
-}
-
 // What is known of it is what was reserved, so that is what it cost until somebody knows better.
 static int charge(sqlite3 *db, struct ledger_writer *writer, struct store_attempt *row,
                   struct error *err)
 {
-    static const char drop[] = "DELETE FROM reservations WHERE call = ?";
-    int64_t before = 0;
-    int r = count_attempts(db, row, &before, err);
+    static const char count[] = "SELECT max(attempt) FROM ledger WHERE wall_ms >= ? AND call = ?";
+    int64_t before = 0; // also where there is none: NULL is 0
+    int r = sql_lookup(db, count,
+                       SQL_VALUES(sql_int(row->wall_ms - CALL_LASTS_MS), sql_text(row->call)),
+                       &before, err);
     row->attempt = before + 1;
     row->cost_pico = row->reserved_pico;
     row->source = STORE_COST_UNKNOWN;
     row->error = SPAN_LITERAL("interrupted");
-    if (r == 0)
-        r = ledger_write_row(writer, row, err);
     if (r >= 0)
-        r = ledger_write_sums(writer, err);
-    if (r == 0)
-        r = sql_run(db, drop, SQL_VALUES(sql_text(row->call)), err);
-    return r;
+        r = ledger_write_row(writer, row, err);
+    return r < 0 ? r : ledger_write_sums(writer, err);
 }
 
 // SQL_ROW when there was one.
@@ -74,7 +61,7 @@ static int charge_next(sqlite3 *db, struct ledger_writer *writer, struct error *
     sqlite3_reset(stmt);
     if (store_ledger_decode(buf_span(&record), charges, &kind, &row))
         r = charge(db, writer, &row, err);
-    else
+    if (r >= 0)
         r = sql_run(db, drop, SQL_VALUES(sql_text(buf_span(&call))), err);
     return r < 0 ? r : SQL_ROW;
 }

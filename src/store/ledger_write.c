@@ -203,24 +203,20 @@ static int charge_account(struct ledger_writer *writer, const struct store_charg
     return r;
 }
 
-// What is not known is NULL, but in the row's name and its day: no record may be such that the
-// table never takes it, for then nothing behind it would be taken up either.
-static struct sql_value number_of(const struct store_attempt *row, size_t index)
-{
-    int64_t value = *attempt_number(row, index);
-    if (value < 0)
-        return index < ATTEMPT_NAME_NUMBERS ? sql_int(0) : sql_text(SPAN_ABSENT);
-    return sql_int(value);
-}
-
 static int insert(struct ledger_writer *writer, const struct store_attempt *row, struct error *err)
 {
     struct sql_value values[ATTEMPT_TEXTS + ATTEMPT_NUMBERS + 5];
     size_t n = 0;
     for (size_t i = 0; i < ATTEMPT_TEXTS; i++)
         values[n++] = sql_text(present(*attempt_text(row, i)));
-    for (size_t i = 0; i < ATTEMPT_NUMBERS; i++)
-        values[n++] = number_of(row, i);
+    // What is not known is NULL, but in the row's name and its day: no record may be such that the
+    // table never takes it, for then nothing behind it would be taken up either.
+    for (size_t i = 0; i < ATTEMPT_NUMBERS; i++) {
+        int64_t value = *attempt_number(row, i);
+        values[n++] = value >= 0                 ? sql_int(value)
+                      : i < ATTEMPT_NAME_NUMBERS ? sql_int(0)
+                                                 : sql_text(SPAN_ABSENT);
+    }
     buf_clear(&writer->charges);
     bool keeps = is_unsure(row) && store_charges_encode(row, &writer->charges);
     values[n++] = sql_int(row->streamed);

@@ -51,16 +51,6 @@ int64_t store_memory_add(struct store *store, const struct store_memory *memory,
                             err);
 }
 
-// The buffer moves while it grows, so the contents are pointed at when all are there.
-static void point_at_contents(struct search_job *own)
-{
-    const char *content = buf_text(&own->contents);
-    for (size_t i = 0; i < own->count; i++) {
-        own->rows[i].content.data = content;
-        content += own->rows[i].content.len;
-    }
-}
-
 static int collect(struct search_job *own, sqlite3_stmt *stmt, struct error *err)
 {
     int r;
@@ -97,7 +87,12 @@ static int search(struct store_job *job, sqlite3 *db, struct error *err)
         err);
     if (r == 0)
         r = collect(own, stmt, err);
-    point_at_contents(own);
+    // The buffer moves while it grows, so the contents are pointed at when all are there.
+    const char *content = buf_text(&own->contents);
+    for (size_t i = 0; i < own->count; i++) {
+        own->rows[i].content.data = content;
+        content += own->rows[i].content.len;
+    }
     return r;
 }
 

@@ -10,29 +10,23 @@ const struct store_shape store_message_shape = {sizeof(struct store_message),
                                                  AT(name)}};
 
 // What a turn writes after it was taken out of the conversation is no part of it either.
-static int insert(sqlite3 *db, int64_t session, int64_t turn, const struct store_message *m,
-                  struct error *err)
+int store_messages_insert(sqlite3 *db, int64_t session, int64_t turn,
+                          const struct store_message *messages, size_t count, int64_t now_ms,
+                          struct error *err)
 {
     static const char sql[] = "INSERT INTO messages"
                               "(session, turn, role, content, reasoning, tool_calls, tool_call_id,"
                               " name, tainted, created_ms, dropped)"
                               " VALUES(?1, nullif(?2, 0), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
                               " coalesce((SELECT dropped FROM turns WHERE number = ?2), 0))";
-    return sql_run(db, sql,
-                   SQL_VALUES(sql_int(session), sql_int(turn), sql_text(m->role),
-                              sql_text(m->content), sql_text(m->reasoning),
-                              sql_bytes(m->tool_calls), sql_text(m->tool_call_id),
-                              sql_text(m->name), sql_int(m->tainted), sql_int(m->created_ms)),
-                   err);
-}
-
-int store_messages_insert(sqlite3 *db, int64_t session, int64_t turn,
-                          const struct store_message *messages, size_t count, int64_t now_ms,
-                          struct error *err)
-{
     int r = 0;
-    for (size_t i = 0; i < count && r == 0; i++)
-        r = insert(db, session, turn, &messages[i], err);
+    for (const struct store_message *m = messages; m < messages + count && r == 0; m++)
+        r = sql_run(db, sql,
+                    SQL_VALUES(sql_int(session), sql_int(turn), sql_text(m->role),
+                               sql_text(m->content), sql_text(m->reasoning),
+                               sql_bytes(m->tool_calls), sql_text(m->tool_call_id),
+                               sql_text(m->name), sql_int(m->tainted), sql_int(m->created_ms)),
+                    err);
     if (r == 0 && count > 0)
         r = store_session_touch(db, session, now_ms, err);
     return r;

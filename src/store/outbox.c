@@ -107,25 +107,6 @@ int64_t store_outbox_open(struct store *store, struct span turn, struct store_ad
                                     err);
 }
 
-// As in the inbox: what a clock that ran ahead put into the future is old as well.
-static int forget_sent(sqlite3 *db, int64_t now_ms, struct error *err)
-{
-    static const char sql[] = "DELETE FROM outbox WHERE number IN (SELECT number FROM outbox"
-                              "  WHERE state = 'sent' ORDER BY number LIMIT ?3)"
-                              " AND changed_ms NOT BETWEEN ?1 - ?2 AND ?1 + ?2";
-    return sql_run(db, sql,
-                   SQL_VALUES(sql_int(now_ms), sql_int(STORE_SENT_KEEP_MS), sql_int(FORGET_ROWS)),
-                   err);
-}
-
-static int forget_ownerless(struct store_job *job, sqlite3 *db, int64_t number, struct error *err)
-{
-    static const char sql[] = "DELETE FROM outbox WHERE number = ? AND turn = 0";
-    int r = sql_run(db, sql, SQL_VALUES(sql_int(number)), err);
-    job->scrub = r == 0 && sqlite3_changes(db) > 0;
-    return job->scrub ? store_scrub_wish(db, err) : r;
-}
-
 static int change(struct store_job *job, sqlite3 *db, struct error *err)
 {
     static const char sql[] =
@@ -134,6 +115,12 @@ static int change(struct store_job *job, sqlite3 *db, struct error *err)
         " message_id = nullif(coalesce(?5, message_id), ''),"
         " attempts = ?6, next_ms = ?7, error = ?8, changed_ms = ?9,"
         " text = CASE ?2 WHEN 'sent' THEN '' ELSE text END WHERE number = ?1";
+    static const char forget_ownerless[] = "DELETE FROM outbox WHERE number = ? AND turn = 0";
+    // As in the inbox: what a clock that ran ahead put into the future is old as well.
+    static const char forget_sent[] =
+        "DELETE FROM outbox WHERE number IN (SELECT number FROM outbox"
+        "  WHERE state = 'sent' ORDER BY number LIMIT ?3)"
+        " AND changed_ms NOT BETWEEN ?1 - ?2 AND ?1 + ?2";
     const struct store_delivery_change *c = &CONTAINER_OF(job, struct change_job, job)->change;
     struct span state = c->state < 0 ? SPAN_ABSENT : span_of(states[c->state]);
     int r = sql_run(db, sql,
@@ -146,9 +133,17 @@ static int change(struct store_job *job, sqlite3 *db, struct error *err)
     if (sqlite3_changes(db) == 0)
         return STORE_NOT_FOUND;
     job->rowid = c->number;
-    if (c->state == STORE_DELIVERY_SENT || c->state == STORE_DELIVERY_FAILED)
-        r = forget_ownerless(job, db, c->number, err);
-    return r == 0 && c->state == STORE_DELIVERY_SENT ? forget_sent(db, c->now_ms, err) : r;
+    if (c->state == STORE_DELIVERY_SENT || c->state == STORE_DELIVERY_FAILED) {
+        r = sql_run(db, forget_ownerless, SQL_VALUES(sql_int(c->number)), err);
+        job->scrub = r == 0 && sqlite3_changes(db) > 0;
+        if (job->scrub)
+            r = store_scrub_wish(db, err);
+    }
+    if (r == 0 && c->state == STORE_DELIVERY_SENT)
+        r = sql_run(
+            db, forget_sent,
+            SQL_VALUES(sql_int(c->now_ms), sql_int(STORE_SENT_KEEP_MS), sql_int(FORGET_ROWS)), err);
+    return r;
 }
 
 int64_t store_outbox_change(struct store *store, const struct store_delivery_change *wanted,

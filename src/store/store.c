@@ -121,19 +121,6 @@ static bool is_opening(const struct store *store)
     return store->state == STORE_OPENING || store->state == STORE_CHECKING;
 }
 
-// A check of a large file may take minutes, and a read long; whoever stops the program does not
-// wait for those. An interrupt ends only the statement that runs just then, hence more than one.
-static void interrupt(struct store *store)
-{
-    int64_t deadline = store_now_ms() + STORE_CLOSE_WAIT_MS;
-    while (is_opening(store) && store_now_ms() < deadline)
-        store_wait_until(store, &store->idle, deadline);
-    while (store->interruptible) {
-        sqlite3_interrupt(store->interruptible);
-        store_wait_until(store, &store->idle, store_now_ms() + STORE_INTERRUPT_EVERY_MS);
-    }
-}
-
 void store_close(struct store *store)
 {
     if (!store)
@@ -142,7 +129,16 @@ void store_close(struct store *store)
     pthread_mutex_lock(&store->lock);
     store->closing = true;
     pthread_cond_signal(&store->wake);
-    interrupt(store);
+    // A check of a large file may take minutes, and a read long; whoever stops the program does not
+    // wait for those. An interrupt ends only the statement that runs just then, hence more than
+    // one.
+    int64_t deadline = store_now_ms() + STORE_CLOSE_WAIT_MS;
+    while (is_opening(store) && store_now_ms() < deadline)
+        store_wait_until(store, &store->idle, deadline);
+    while (store->interruptible) {
+        sqlite3_interrupt(store->interruptible);
+        store_wait_until(store, &store->idle, store_now_ms() + STORE_INTERRUPT_EVERY_MS);
+    }
     pthread_mutex_unlock(&store->lock);
     pthread_join(store->thread, NULL);
     destroy(store);
@@ -153,24 +149,18 @@ int store_event_fd(const struct store *store)
     return store->event_fd;
 }
 
-static int admit(const struct store *store, const struct store_job *job, struct error *err)
-{
-    if (store->jobs >= STORE_QUEUE_MAX || store->bytes > STORE_QUEUE_BYTES_MAX - job->bytes)
-        return error_set(err, -EAGAIN,
-                         "the disk does not keep up: %zu writes (%zu bytes) are waiting; try again "
-                         "later",
-                         store->jobs, store->bytes);
-    return 0;
-}
-
 int64_t store_job_submit(struct store *store, struct store_job *own, size_t size,
                          const struct store_given *given, size_t given_count,
                          struct span *const *spans, size_t count, struct error *err)
 {
     struct store_job *job = NULL;
     int r = store_job_create(own, size, given, given_count, spans, count, &job, err);
-    if (r == 0)
-        r = admit(store, job, err);
+    if (r == 0 &&
+        (store->jobs >= STORE_QUEUE_MAX || store->bytes > STORE_QUEUE_BYTES_MAX - job->bytes))
+        r = error_set(err, -EAGAIN,
+                      "the disk does not keep up: %zu writes (%zu bytes) are waiting; try again "
+                      "later",
+                      store->jobs, store->bytes);
     if (r < 0) {
         if (own->release)
             own->release(own);

@@ -72,18 +72,6 @@ static void set_interruptible(struct store *store, sqlite3 *db)
     pthread_mutex_unlock(&store->lock);
 }
 
-static int check(struct store *store, struct error *err)
-{
-    struct error text = ERROR_INIT;
-    error_set(&text, 0, "unclean shutdown; %s is being checked",
-              sqlite3_db_filename(store->conn.db, "main"));
-    publish(store, STORE_CHECKING, &text);
-    set_interruptible(store, store->conn.db);
-    int r = store_connection_check(&store->conn, err);
-    set_interruptible(store, NULL);
-    return r;
-}
-
 static int use_file(struct store *store, const struct store_file *file, struct error *err)
 {
     if (file->kind == STORE_FILE_DAMAGED)
@@ -97,8 +85,15 @@ static int use_file(struct store *store, const struct store_file *file, struct e
     int r = store_file_prepare(file->path, err);
     if (r == 0)
         r = store_connection_open(&store->conn, file->path, store->vfs, store->schema, err);
-    if (r == 0 && store->conn.unclean)
-        r = check(store, err);
+    if (r == 0 && store->conn.unclean) {
+        struct error text = ERROR_INIT;
+        error_set(&text, 0, "unclean shutdown; %s is being checked",
+                  sqlite3_db_filename(store->conn.db, "main"));
+        publish(store, STORE_CHECKING, &text);
+        set_interruptible(store, store->conn.db);
+        r = store_connection_check(&store->conn, err);
+        set_interruptible(store, NULL);
+    }
     return r;
 }
 

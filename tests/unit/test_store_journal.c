@@ -16,7 +16,7 @@
 
 #include "base/mem.h"
 #include "store/journal.h"
-#include "store/journal_frame.h"
+#include "store/journal_internal.h"
 #include "support/store_fixture.h"
 
 // The journal must give back every record that is whole, and nothing else, whatever a power cut or
