@@ -5,7 +5,6 @@
 #include "config/foreign.h"
 #include "config/loaded.h"
 #include "config/nearest.h"
-#include "config/tree.h"
 
 /*
  * The walk through config.yaml. A key is known by its dotted path. Where an option is looked for

@@ -24,15 +24,6 @@ bool findings_full(const struct findings *findings)
     return findings->count == CONFIG_FINDINGS_MAX;
 }
 
-static char *format_place(struct place place)
-{
-    if (place.line && place.column)
-        return mem_printf("%s:%u:%u", place.where, place.line, place.column);
-    if (place.line)
-        return mem_printf("%s:%u", place.where, place.line);
-    return mem_strdup(place.where);
-}
-
 void findings_add(struct findings *findings, enum config_severity severity, struct place place,
                   const char *fmt, ...)
 {
@@ -54,7 +45,10 @@ void findings_add(struct findings *findings, enum config_severity severity, stru
         mem_grow(findings->array, findings->count, &findings->capacity, sizeof *findings->array);
     findings->array[findings->count++] = (struct config_finding){
         .severity = severity,
-        .where = format_place(place),
+        .where = place.line && place.column
+                     ? mem_printf("%s:%u:%u", place.where, place.line, place.column)
+                 : place.line ? mem_printf("%s:%u", place.where, place.line)
+                              : mem_strdup(place.where),
         .text = mem_strdup(text),
     };
 }

@@ -43,3 +43,10 @@ static inline struct value_source source_of(struct config *config, const char *k
  * it is read to its end; one that cannot be read or is not YAML leaves just that finding.
  */
 void config_read_file(struct config *config);
+
+/*
+ * An OPTION_TREE on its way from the file to the value: its scalars by place, those that the option
+ * names; the others are findings. `path` is the option's key as it was written.
+ */
+void tree_take(struct config *config, struct loaded *loaded, const char *path,
+               const struct yaml_node *node);

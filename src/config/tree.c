@@ -1,13 +1,11 @@
-#include "config/tree.h"
-
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "codec/json_write.h"
 #include "config/foreign.h"
+#include "config/loaded.h"
 #include "config/nearest.h"
-#include "config/value.h"
 
 /*
  * Sections that belong to files which other programs wrote first, and most of what stands in them

@@ -36,12 +36,6 @@ static void add_finding(const struct reading *reading, enum config_severity seve
                  sentence);
 }
 
-static bool is_variable_name(const char *name)
-{
-    return *name && !strpbrk(name, "=") && !(*name >= '0' && *name <= '9') &&
-           strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == strlen(name);
-}
-
 // The value without the line feed that editors leave behind it.
 static int value_of(const struct buf *content, const char *path, struct span *ret_value,
                     struct error *err)
@@ -93,7 +87,8 @@ static int read_entry(const struct reading *reading, int directory, const char *
 static void take_entry(const struct reading *reading, int directory, const char *name)
 {
     struct error err = ERROR_INIT;
-    if (is_variable_name(name)) {
+    if (!strchr("0123456789", *name) &&
+        strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == strlen(name)) {
         if (read_entry(reading, directory, name, &err) < 0)
             add_finding(reading, CONFIG_ERROR, err.text);
     } else if (reading->ours) {

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "store/store_internal.h"
+#include "store/store_thread.h"
 
 const struct store_shape store_number_shape = {sizeof(int64_t), 0, {0}};
 
@@ -37,9 +38,9 @@ static void keep_text(char **room, struct span *text)
 }
 
 // Things before the first text, for alignment.
-int store_job_create(const struct store_job *own, size_t size, const struct store_given *given,
-                     size_t given_count, struct span *const *spans, size_t count,
-                     struct store_job **ret_job, struct error *err)
+static int create(const struct store_job *own, size_t size, const struct store_given *given,
+                  size_t given_count, struct span *const *spans, size_t count,
+                  struct store_job **ret_job, struct error *err)
 {
     size_t bytes = (size + 15) & ~(size_t)15, start = bytes;
     for (size_t i = 0; i < given_count; i++) {
@@ -75,6 +76,44 @@ int store_job_create(const struct store_job *own, size_t size, const struct stor
     list_init(&job->link);
     *ret_job = job;
     return 0;
+}
+
+int64_t store_job_submit(struct store *store, struct store_job *own, size_t size,
+                         const struct store_given *given, size_t given_count,
+                         struct span *const *spans, size_t count, struct error *err)
+{
+    struct store_job *job = NULL;
+    int r = create(own, size, given, given_count, spans, count, &job, err);
+    if (r == 0 &&
+        (store->jobs >= STORE_QUEUE_MAX || store->bytes > STORE_QUEUE_BYTES_MAX - job->bytes))
+        r = error_set(err, -EAGAIN,
+                      "the disk does not keep up: %zu writes (%zu bytes) are waiting; try again "
+                      "later",
+                      store->jobs, store->bytes);
+    if (r < 0) {
+        if (own->release)
+            own->release(own);
+        free(job);
+        return r;
+    }
+    job->number = ++store->last_number;
+    list_append(&store->owned, &job->owned);
+    store->jobs++;
+    store->bytes += job->bytes;
+
+    pthread_mutex_lock(&store->lock);
+    bool first = list_empty(&store->queued);
+    bool urgent = job->durability != STORE_GROUPED;
+    list_append(&store->queued, &job->link);
+    store->queued_jobs++;
+    store->unfinished_jobs++;
+    if (first)
+        store->oldest_ms = store_now_ms();
+    store->urgent = store->urgent || urgent;
+    if (first || urgent || store->queued_jobs >= STORE_GROUP_ENOUGH)
+        pthread_cond_signal(&store->wake);
+    pthread_mutex_unlock(&store->lock);
+    return store->last_number;
 }
 
 void store_job_destroy(struct store_job *job)

@@ -149,44 +149,6 @@ int store_event_fd(const struct store *store)
     return store->event_fd;
 }
 
-int64_t store_job_submit(struct store *store, struct store_job *own, size_t size,
-                         const struct store_given *given, size_t given_count,
-                         struct span *const *spans, size_t count, struct error *err)
-{
-    struct store_job *job = NULL;
-    int r = store_job_create(own, size, given, given_count, spans, count, &job, err);
-    if (r == 0 &&
-        (store->jobs >= STORE_QUEUE_MAX || store->bytes > STORE_QUEUE_BYTES_MAX - job->bytes))
-        r = error_set(err, -EAGAIN,
-                      "the disk does not keep up: %zu writes (%zu bytes) are waiting; try again "
-                      "later",
-                      store->jobs, store->bytes);
-    if (r < 0) {
-        if (own->release)
-            own->release(own);
-        free(job);
-        return r;
-    }
-    job->number = ++store->last_number;
-    list_append(&store->owned, &job->owned);
-    store->jobs++;
-    store->bytes += job->bytes;
-
-    pthread_mutex_lock(&store->lock);
-    bool first = list_empty(&store->queued);
-    bool urgent = job->durability != STORE_GROUPED;
-    list_append(&store->queued, &job->link);
-    store->queued_jobs++;
-    store->unfinished_jobs++;
-    if (first)
-        store->oldest_ms = store_now_ms();
-    store->urgent = store->urgent || urgent;
-    if (first || urgent || store->queued_jobs >= STORE_GROUP_ENOUGH)
-        pthread_cond_signal(&store->wake);
-    pthread_mutex_unlock(&store->lock);
-    return store->last_number;
-}
-
 void store_forget(struct store *store, int64_t number)
 {
     list_for_each(link, &store->owned) {

@@ -75,9 +75,6 @@ extern const struct store_shape store_number_shape, store_message_shape, store_r
 int64_t store_job_submit(struct store *store, struct store_job *job, size_t size,
                          const struct store_given *given, size_t given_count,
                          struct span *const *spans, size_t count, struct error *err);
-int store_job_create(const struct store_job *own, size_t size, const struct store_given *given,
-                     size_t given_count, struct span *const *spans, size_t count,
-                     struct store_job **ret_job, struct error *err);
 void store_job_destroy(struct store_job *job);
 
 // For the ids of sessions and turns.
