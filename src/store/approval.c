@@ -111,33 +111,25 @@ int64_t store_approvals_expire(struct store *store, int64_t now_ms, store_done_f
     " a.may_answer, a.expires_ms, a.state FROM approvals a"                    \
     " JOIN turns t ON t.number = a.turn JOIN sessions s ON s.number = t.session"
 
-struct reading {
-    store_approval_fn *row;
-    void *context;
-};
-
-static int tell(void *context, sqlite3_stmt *stmt, struct error *err)
+static int read_approvals(struct store_view *view, const char *sql, const struct sql_value *values,
+                          size_t count, store_approval_fn *row, void *context, struct error *err)
 {
-    const struct reading *reading = context;
-    struct span word = sql_column(stmt, 10);
-    int state = store_word_find(states, ARRAY_LEN(states), word);
-    if (state < 0)
-        return error_set(err, -EINVAL, "a question is in the state \"%.*s\", which is unknown",
-                         (int)word.len, word.data);
-    struct store_approval approval = {
-        .turn = sql_column(stmt, 0),
-        .session = sql_column(stmt, 1),
-        .iteration = sqlite3_column_int(stmt, 2),
-        .ordinal = sqlite3_column_int(stmt, 3),
-        .code = sql_column(stmt, 4),
-        .name = sql_column(stmt, 5),
-        .arguments = sql_column(stmt, 6),
-        .hash = sql_column(stmt, 7),
-        .may_answer = sql_column(stmt, 8),
-        .expires_ms = sqlite3_column_int64(stmt, 9),
-        .state = (enum store_approval_state)state,
-    };
-    return reading->row(reading->context, &approval) ? SQL_ROW : 0;
+    SQL_AUTO *stmt = NULL;
+    int r = store_read_first(view, sql, values, count, &stmt, err);
+    while (r == SQL_ROW) {
+        struct store_approval a;
+        struct span word;
+        sql_read(stmt, SQL_FIELDS(INTO(a.turn), INTO(a.session), INTO(a.iteration), INTO(a.ordinal),
+                                  INTO(a.code), INTO(a.name), INTO(a.arguments), INTO(a.hash),
+                                  INTO(a.may_answer), INTO(a.expires_ms), INTO(word)));
+        int state = store_word_find(states, ARRAY_LEN(states), word);
+        if (state < 0)
+            return error_set(err, -EINVAL, "a question is in the state \"%.*s\", which is unknown",
+                             (int)word.len, word.data);
+        a.state = (enum store_approval_state)state;
+        r = row(context, &a) ? sql_step(stmt, err) : 0;
+    }
+    return r;
 }
 
 int store_read_questions(struct store_view *view, const struct store_session_key *key,
@@ -149,12 +141,11 @@ int store_read_questions(struct store_view *view, const struct store_session_key
         " AND a.state = 'asked' AND s.channel = ? AND s.chat = ?"
         " AND s.thread = coalesce(?, '') AND s.sender = coalesce(?, '')"
         " ORDER BY t.number, a.ordinal LIMIT ?";
-    struct reading reading = {row, context};
-    return store_read_rows(view, sql,
-                           SQL_VALUES(sql_text(key->channel), sql_text(key->chat),
-                                      sql_text(key->thread), sql_text(key->sender),
-                                      sql_int(STORE_READ_ROWS_MAX)),
-                           tell, &reading, err);
+    return read_approvals(view, sql,
+                          SQL_VALUES(sql_text(key->channel), sql_text(key->chat),
+                                     sql_text(key->thread), sql_text(key->sender),
+                                     sql_int(STORE_READ_ROWS_MAX)),
+                          row, context, err);
 }
 
 int store_read_approvals(struct store_view *view, struct span turn, int iteration,
@@ -162,10 +153,9 @@ int store_read_approvals(struct store_view *view, struct span turn, int iteratio
 {
     static const char sql[] = "SELECT " APPROVAL_COLUMNS " WHERE t.id = ? AND a.iteration = ?"
                               " ORDER BY a.ordinal LIMIT ?";
-    struct reading reading = {row, context};
-    return store_read_rows(
+    return read_approvals(
         view, sql, SQL_VALUES(sql_text(turn), sql_int(iteration), sql_int(STORE_READ_ROWS_MAX)),
-        tell, &reading, err);
+        row, context, err);
 }
 
 int store_read_expiry(struct store_view *view, int64_t *ret_ms, struct error *err)

@@ -43,30 +43,6 @@ int store_read_number(struct store_view *view, const char *sql, const struct sql
     return 0;
 }
 
-int store_read_rows(struct store_view *view, const char *sql, const struct sql_value *values,
-                    size_t count, store_row_fn *row, void *context, struct error *err)
-{
-    SQL_AUTO *stmt = NULL;
-    int r = store_read_first(view, sql, values, count, &stmt, err);
-    while (r == SQL_ROW) {
-        r = row(context, stmt, err);
-        if (r == SQL_ROW)
-            r = sql_step(stmt, err);
-    }
-    return r;
-}
-
-int store_read_row(struct store_view *view, const char *sql, const struct sql_value *values,
-                   size_t count, store_row_fn *row, void *context, struct error *err)
-{
-    SQL_AUTO *stmt = NULL;
-    int r = store_read_first(view, sql, values, count, &stmt, err);
-    if (r != SQL_ROW)
-        return r < 0 ? r : STORE_NOT_FOUND;
-    r = row(context, stmt, err);
-    return r < 0 ? r : 0;
-}
-
 struct reading_job {
     struct store_job job;
     struct store_reading reading;

@@ -88,15 +88,6 @@ int store_read_first(struct store_view *view, const char *sql, const struct sql_
 int store_read_number(struct store_view *view, const char *sql, const struct sql_value *values,
                       size_t count, int64_t *ret_number, struct error *err);
 
-// Receives a row of a read: SQL_ROW to go on, 0 when that was enough, or a failure.
-typedef int store_row_fn(void *context, sqlite3_stmt *stmt, struct error *err);
-
-// All rows; 0 also when there are none. And the first row; STORE_NOT_FOUND without one.
-int store_read_rows(struct store_view *view, const char *sql, const struct sql_value *values,
-                    size_t count, store_row_fn *row, void *context, struct error *err);
-int store_read_row(struct store_view *view, const char *sql, const struct sql_value *values,
-                   size_t count, store_row_fn *row, void *context, struct error *err);
-
 // The rest is of the store's thread. The numbers behind ids: 0, or -ENOENT.
 int store_session_number(sqlite3 *db, struct span id, int64_t *ret_number, struct error *err);
 int store_turn_number(sqlite3 *db, struct span id, int64_t *ret_number, struct error *err);
