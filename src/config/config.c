@@ -1,6 +1,5 @@
 #include "config/config.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #include "base/mem.h"

@@ -1,4 +1,3 @@
-#include <stdio.h>
 
 #include "config/config.h"
 #include "config/loaded.h"

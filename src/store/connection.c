@@ -1,10 +1,8 @@
 #include "store/connection.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "store/sql.h"
 
 /*

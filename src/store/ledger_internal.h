@@ -4,7 +4,6 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "base/span.h"
 #include "store/attempt.h"
 
 /*

@@ -11,11 +11,6 @@ struct begin_job {
     size_t message_count;
 };
 
-struct resume_job {
-    struct store_job job;
-    struct span turn;
-};
-
 int store_turn_number(sqlite3 *db, struct span id, int64_t *ret_number, struct error *err)
 {
     static const char sql[] = "SELECT number FROM turns WHERE id = ?";
@@ -101,18 +96,6 @@ int store_step_check(size_t messages, size_t calls, size_t inbox, struct error *
     return 0;
 }
 
-static int check_begin(const struct store_turn *turn, size_t message_count, struct error *err)
-{
-    int r = store_id_check(turn->id, "turn", err);
-    if (r == 0)
-        r = store_id_check(turn->session, "session", err);
-    if (r == 0 && turn->drop_turn.data)
-        r = store_id_check(turn->drop_turn, "turn", err);
-    if (r == 0)
-        r = store_step_check(message_count, 0, turn->inbox_count, err);
-    return r;
-}
-
 int64_t store_turn_begin(struct store *store, const struct store_turn *turn,
                          const struct store_message *messages, size_t message_count,
                          enum store_durability durability, store_done_fn *done, void *context,
@@ -122,7 +105,13 @@ int64_t store_turn_begin(struct store *store, const struct store_turn *turn,
     struct store_turn *t = &own.turn;
     const struct store_given given[] = {{&own.messages, message_count, &store_message_shape},
                                         {&t->inbox, t->inbox_count, &store_number_shape}};
-    int r = check_begin(turn, message_count, err);
+    int r = store_id_check(turn->id, "turn", err);
+    if (r == 0)
+        r = store_id_check(turn->session, "session", err);
+    if (r == 0 && turn->drop_turn.data)
+        r = store_id_check(turn->drop_turn, "turn", err);
+    if (r == 0)
+        r = store_step_check(message_count, 0, turn->inbox_count, err);
     return r < 0 ? r
                  : store_job_submit(
                        store, &own.job, sizeof own, given, ARRAY_LEN(given),
@@ -149,6 +138,11 @@ int store_turn_open(sqlite3 *db, struct span id, int64_t *ret_turn, int64_t *ret
     *ret_session = sqlite3_column_int64(stmt, 1);
     return 0;
 }
+
+struct resume_job {
+    struct store_job job;
+    struct span turn;
+};
 
 static int resume(struct store_job *job, sqlite3 *db, struct error *err)
 {

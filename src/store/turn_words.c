@@ -1,4 +1,3 @@
-#include "base/mem.h"
 #include "store/store_internal.h"
 
 const char *const store_turn_words[STORE_TURN_UNKNOWN] = {
