@@ -77,15 +77,6 @@ static bool take_variable(struct config *config, struct loaded *loaded)
     return true;
 }
 
-static bool take_file(struct loaded *loaded)
-{
-    if (!loaded->from_file.set)
-        return false;
-    loaded->value = loaded->from_file;
-    loaded->from_file = (struct value){0};
-    return true;
-}
-
 static void decide(struct config *config, struct loaded *loaded, const struct config_inputs *inputs)
 {
     const struct option *option = loaded->setting.option;
@@ -95,8 +86,14 @@ static void decide(struct config *config, struct loaded *loaded, const struct co
     if (override)
         take_text(config, loaded, span_of(override->value), false, CONFIG_FROM_COMMAND_LINE,
                   mem_printf("command line %s", override->flag));
-    else if (!(env_wins && take_variable(config, loaded)) && !take_file(loaded) && !env_wins)
-        take_variable(config, loaded);
+    else if (!env_wins || !take_variable(config, loaded)) {
+        if (loaded->from_file.set) {
+            loaded->value = loaded->from_file;
+            loaded->from_file = (struct value){0};
+        } else if (!env_wins) {
+            take_variable(config, loaded);
+        }
+    }
     if (!loaded->value.set) {
         value_finish(&loaded->value);
         take_text(config, loaded, span_of(option->fallback), false, CONFIG_FROM_DEFAULT,

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <string.h>
 
-
 /*
  * One pass from left to right, and what a variable holds is never looked at again: so the result is
  * bounded by the text and its variables, a variable cannot name another one, and text without

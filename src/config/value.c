@@ -42,35 +42,33 @@ struct listener {
     bool masked, failed;
 };
 
-static void hear_unset(struct listener *listener, const char *name)
-{
-    const struct value_source *source = listener->source;
-    enum config_severity severity = listener->is_tree     ? CONFIG_NOTE
-                                    : listener->is_secret ? CONFIG_ERROR
-                                                          : CONFIG_WARNING;
-    findings_add(source->findings, severity, source->place,
-                 "%.*s: the environment variable %s is not set%s", (int)source->key.len,
-                 source->key.data, name,
-                 listener->is_tree     ? ", which matters only when this is used"
-                 : listener->is_secret ? ""
-                                       : "; the text stays as written");
-    listener->failed |= listener->is_secret;
-}
-
 static void hear(void *context, enum substitute_event event, const char *name)
 {
     struct listener *listener = context;
     const struct value_source *source = listener->source;
-    if (event == SUBSTITUTE_SET)
+    struct span key = source->key;
+    bool is_secret = listener->is_secret;
+    if (event == SUBSTITUTE_SET) {
         listener->masked |= variables_looks_secret(name);
-    else if (event == SUBSTITUTE_UNSET)
-        hear_unset(listener, name);
-    else
+        return;
+    }
+    if (event == SUBSTITUTE_MALFORMED) {
         findings_add(source->findings, CONFIG_WARNING, source->place,
                      "%.*s: %s is not a variable (${NAME}, ${env:NAME} or os.environ/NAME); it "
                      "stays as written",
-                     (int)source->key.len, source->key.data,
-                     listener->is_secret ? "\"${\" or \"os.environ/\" in it" : name);
+                     (int)key.len, key.data, is_secret ? "\"${\" or \"os.environ/\" in it" : name);
+        return;
+    }
+    listener->failed |= is_secret;
+    findings_add(source->findings,
+                 listener->is_tree ? CONFIG_NOTE
+                 : is_secret       ? CONFIG_ERROR
+                                   : CONFIG_WARNING,
+                 source->place, "%.*s: the environment variable %s is not set%s", (int)key.len,
+                 key.data, name,
+                 listener->is_tree ? ", which matters only when this is used"
+                 : is_secret       ? ""
+                                   : "; the text stays as written");
 }
 
 // The text with its variables put in, as a heap string; NULL after an error was added.

@@ -300,24 +300,21 @@ static void release(struct store_job *job)
     fd_close(&own->directory);
 }
 
-static int mark_file(struct sync_job *own)
-{
-    int mark = own->file->mark < 0 ? journal_mark(own->directory, own->generation) : 0;
-    if (mark < 0)
-        return -mark;
-    if (own->file->mark < 0)
-        own->file->mark = mark;
-    return fsync(own->directory) < 0 ? errno : 0;
-}
-
 // The kernel tells a failure once. A job that is run again must not take the silence for success.
 static int sync_files(struct store_job *job, sqlite3 *db, struct error *err)
 {
     struct sync_job *own = CONTAINER_OF(job, struct sync_job, job);
     if (!own->failed && fdatasync(own->file->fd) < 0)
         own->failed = errno;
-    if (!own->failed && own->directory >= 0)
-        own->failed = mark_file(own);
+    if (!own->failed && own->directory >= 0 && own->file->mark < 0) {
+        int mark = journal_mark(own->directory, own->generation);
+        if (mark < 0)
+            own->failed = -mark;
+        else
+            own->file->mark = mark;
+    }
+    if (!own->failed && own->directory >= 0 && fsync(own->directory) < 0)
+        own->failed = errno;
     if (own->failed)
         return error_errno(err, own->failed, "writing the ledger's journal to the disk");
     journal_mark_end(own->file->mark, own->end);

@@ -49,13 +49,11 @@ struct open_call {
 };
 
 struct fold {
+    struct fold_job *own;
     sqlite3 *db;
-    const char *home;
     struct ledger_writer *writer;
-    struct store_fold_result *result;
     struct open_call *open; // owned; reserved in this step and not ended
     size_t open_count, open_capacity;
-    int records_max;
     int64_t sound;   // where the records end that follow each other from the place on
     bool are_stored; // the database may hold reservations
     bool is_first;   // nothing of the file was folded, or nobody remembers
@@ -84,8 +82,8 @@ static void drop_open(struct fold *fold, struct span call)
 
 static int set_aside(struct fold *fold, struct span bytes, struct error *err)
 {
-    fold->result->set_aside_bytes += (int64_t)bytes.len;
-    return journal_set_aside(fold->home, bytes, err);
+    fold->own->result.set_aside_bytes += (int64_t)bytes.len;
+    return journal_set_aside(fold->own->range.home, bytes, err);
 }
 
 static int take_up(struct fold *fold, struct span record, struct error *err)
@@ -101,16 +99,14 @@ static int take_up(struct fold *fold, struct span record, struct error *err)
     if (kind == LEDGER_RESERVATION) {
         fold->open =
             mem_grow(fold->open, fold->open_count, &fold->open_capacity, sizeof *fold->open);
-        fold->open[fold->open_count++] = (struct open_call){.call = attempt.call,
-                                                            .record = record,
-                                                            .wall_ms = attempt.wall_ms,
-                                                            .attempt = attempt.attempt};
-        fold->result->reservations++;
+        fold->open[fold->open_count++] =
+            (struct open_call){attempt.call, record, attempt.wall_ms, attempt.attempt};
+        fold->own->result.reservations++;
         return 0;
     }
     if (kind == LEDGER_ROW) {
         r = ledger_write_row(fold->writer, &attempt, err);
-        fold->result->rows++;
+        fold->own->result.rows++;
     }
     if (r >= 0 && fold->are_stored)
         r = sql_run(fold->db, end, SQL_VALUES(sql_text(attempt.call)), err);
@@ -119,8 +115,8 @@ static int take_up(struct fold *fold, struct span record, struct error *err)
 
 static int take_part(struct fold *fold, struct journal_part *part, struct error *err)
 {
-    int r = 0;
-    for (int records = 0; r == 0 && records < fold->records_max; records++) {
+    int r = 0, most = fold->own->range.hurry ? HURRIED_RECORDS : STEP_RECORDS;
+    for (int records = 0; r == 0 && records < most; records++) {
         struct span bytes = SPAN_ABSENT;
         bool is_sound = fold->sound == part->offset;
         switch (journal_next(part, &bytes)) {
@@ -132,8 +128,8 @@ static int take_part(struct fold *fold, struct journal_part *part, struct error 
             r = set_aside(fold, bytes, err);
             break;
         case JOURNAL_TORN:
-            fold->result->torn_bytes += (int64_t)bytes.len;
-            return journal_set_aside(fold->home, bytes, err);
+            fold->own->result.torn_bytes += (int64_t)bytes.len;
+            return journal_set_aside(fold->own->range.home, bytes, err);
         case JOURNAL_END:
         case JOURNAL_MORE:
             return 0;
@@ -179,10 +175,6 @@ static int fold_generation(struct fold_job *own, sqlite3 *db, size_t index, stru
 {
     size_t most = own->range.hurry ? HURRIED_BYTES : STEP_BYTES;
     BUF_AUTO bytes = BUF_INIT(most);
-    struct fold fold = {.db = db,
-                        .home = own->range.home,
-                        .result = &own->result,
-                        .records_max = own->range.hurry ? HURRIED_RECORDS : STEP_RECORDS};
     struct journal_part part;
     uint64_t generation = own->range.generations[index];
     int64_t limit = index + 1 == own->range.count ? own->range.limit : -1;
@@ -197,8 +189,7 @@ static int fold_generation(struct fold_job *own, sqlite3 *db, size_t index, stru
     if (r < 0)
         return r;
     bool is_empty = r == STORE_NOT_FOUND || part.bytes.len == 0;
-    fold.is_first = offset == 0;
-    fold.sound = offset;
+    struct fold fold = {.own = own, .db = db, .is_first = offset == 0, .sound = offset};
     r = is_empty ? 0 : fold_part(&fold, &part, err);
     bool is_used_up = is_empty || (part.is_last && part.bytes.len == 0);
     bool is_broken = !is_empty && part.offset > fold.sound;
