@@ -122,10 +122,10 @@ static int read_approvals(struct store_view *view, const char *sql, const struct
         sql_read(stmt, SQL_FIELDS(INTO(a.turn), INTO(a.session), INTO(a.iteration), INTO(a.ordinal),
                                   INTO(a.code), INTO(a.name), INTO(a.arguments), INTO(a.hash),
                                   INTO(a.may_answer), INTO(a.expires_ms), INTO(word)));
-        int state = store_word_find(states, ARRAY_LEN(states), word);
+        int state =
+            store_word_read(states, ARRAY_LEN(states), word, "a question is in the state", err);
         if (state < 0)
-            return error_set(err, -EINVAL, "a question is in the state \"%.*s\", which is unknown",
-                             (int)word.len, word.data);
+            return state;
         a.state = (enum store_approval_state)state;
         r = row(context, &a) ? sql_step(stmt, err) : 0;
     }

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "store/attempt_fields.h"
+#include "store/ledger_internal.h"
 
 /*
  * Records are bytes that this program writes and reads again, perhaps in a later version: a version

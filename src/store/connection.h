@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/error.h"
 #include "store/migrate.h"
@@ -35,6 +36,19 @@ void store_connection_mark_damaged(struct store_connection *conn);
 
 // Marks the file as clean when `clean` and closes it. Accepts a closed one.
 void store_connection_close(struct store_connection *conn, bool clean);
+
+// For scrub.c. Within the transaction that deletes: what it deletes must not stay in the file.
+int store_scrub_wish(sqlite3 *db, struct error *err);
+
+/*
+ * Writes the file anew from what is in it, and empties its log. It takes as long as that takes, and
+ * for a while twice the file's size on the disk beside it. On failure the wish stays, and all that
+ * was in the file.
+ */
+int store_scrub(struct store_connection *conn, struct error *err);
+
+// How long to wait after so many attempts in a row that failed, 1 or more.
+int64_t store_scrub_wait_ms(unsigned failures);
 
 // The loop's read-only connection to the same file.
 int store_reader_open(const char *path, const char *vfs, sqlite3 **ret_db, struct error *err);

@@ -180,10 +180,9 @@ int store_read_inbox(struct store *store, int64_t after, store_inbound_fn *row, 
                                   INTO(m.external_id), INTO(m.sender), INTO(m.text), INTO(m.cut),
                                   INTO(m.sent_ms), INTO(m.received_ms), INTO(m.thread),
                                   INTO(m.grouped), INTO(m.payload), INTO(word)));
-        int kind = store_word_find(kinds, ARRAY_LEN(kinds), word);
+        int kind = store_word_read(kinds, ARRAY_LEN(kinds), word, "a message is of the kind", err);
         if (kind < 0)
-            return error_set(err, -EINVAL, "a message is of the kind \"%.*s\", which is unknown",
-                             (int)word.len, word.data);
+            return kind;
         m.kind = (enum store_inbound_kind)kind;
         r = row(context, &m) ? sql_step(stmt, err) : 0;
     }

@@ -55,22 +55,16 @@ struct journal {
     size_t count, capacity;
 };
 
-// The generation of a file's name, "WHAT.0123456789abcdef"; 0 when it is none.
+// The generation of a file's name, "WHAT.0123456789abcdef"; 0 when it is none: then the name that
+// is made of it is another one.
 static uint64_t generation_of(const char *name, const char *what)
 {
     char again[JOURNAL_NAME_SIZE];
     uint64_t generation = 0;
-    size_t before = strlen(what) + 1;
-    struct span rest = span_of(name);
-    if (!span_starts_with(rest, what) || rest.len <= before)
+    if (strlen(name) <= strlen(what))
         return 0;
-    rest = span_skip(rest, before);
-    for (size_t i = 0; i < rest.len && i < 16; i++) {
-        const char *digit = memchr("0123456789abcdef", rest.data[i], 16);
-        if (!digit)
-            return 0;
-        generation = generation << 4 | (uint64_t)(digit - "0123456789abcdef");
-    }
+    for (const char *c = name + strlen(what) + 1; *c; c++)
+        generation = generation << 4 | (uint64_t)(*c <= '9' ? *c - '0' : *c - 'a' + 10);
     return strcmp(journal_name(what, generation, again), name) == 0 ? generation : 0;
 }
 

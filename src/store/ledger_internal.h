@@ -1,13 +1,44 @@
 #pragma once
 
 #include <sqlite3.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
 #include "store/attempt.h"
 
+// Private to store/.
+
+// The fields of an attempt in the order of its record and of its columns. New
+// ones are put at the end: records of the same version may have fewer.
+enum {
+    ATTEMPT_TEXTS = 15,
+    ATTEMPT_NUMBERS = 17,
+    ATTEMPT_NAME_NUMBERS = 3, // the first ones: attempt, wall_ms, day
+};
+
+extern const size_t attempt_texts[ATTEMPT_TEXTS];
+extern const size_t attempt_numbers[ATTEMPT_NUMBERS];
+
+static inline struct span *attempt_text(const struct store_attempt *attempt, size_t index)
+{
+    return (struct span *)((char *)attempt + attempt_texts[index]);
+}
+
+static inline int64_t *attempt_number(const struct store_attempt *attempt, size_t index)
+{
+    return (int64_t *)((char *)attempt + attempt_numbers[index]);
+}
+
+// The charges alone, as a row of bound or unknown cost keeps them.
+bool store_charges_encode(const struct store_attempt *attempt, struct buf *out);
+bool store_charges_decode(struct span bytes, struct store_charge *charges, size_t *ret_count);
+
+extern const char *const store_cost_words[STORE_COST_SOURCES];
+
 /*
- * Private to store/, on the store's thread: rows as they are written. The sums that rows add to are
+ * On the store's thread: rows as they are written. The sums that rows add to are
  * gathered over a transaction and written at its end; what the spans of a row point to lives until
  * then.
  */
@@ -17,7 +48,7 @@ struct ledger_writer;
 // random, and an index of what is random costs a page of the disk for each row.
 enum { LEDGER_SEARCH_ROWS = 200000 };
 
-// In the order of attempt_fields.h, and then the rest.
+// In the order of the fields above, and then the rest.
 #define LEDGER_COLUMNS                                                                         \
     "call, operation, slot, session, job, key, user, asked, deployment, provider, model,"      \
     " error, reason, instead_of, reply_id, attempt, wall_ms, day, duration_ms, first_byte_ms," \

@@ -5,7 +5,6 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "store/attempt_fields.h"
 #include "store/ledger_internal.h"
 #include "store/store_internal.h"
 

@@ -4,7 +4,6 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "codec/money.h"
-#include "store/attempt_fields.h"
 #include "store/ledger_internal.h"
 #include "store/sql.h"
 #include "store/store.h"

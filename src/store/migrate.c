@@ -33,15 +33,23 @@ static int run_step(sqlite3 *db, const char *sql, int version, struct error *err
     return r;
 }
 
+int store_schema_check(const char *path, int version, const struct store_migrations *table,
+                       struct error *err)
+{
+    if (version >= 0 && version <= table->count)
+        return 0;
+    return error_set(err, -ENOTSUP,
+                     "%s was written by a newer Hermes (schema %d, this program knows %d); run "
+                     "that version, or move the file away",
+                     path, version, table->count);
+}
+
 int store_migrate(sqlite3 *db, const struct store_migrations *table, struct error *err)
 {
     int version = 0;
     int r = store_schema_version(db, &version, err);
-    if (r == 0 && (version < 0 || version > table->count))
-        return error_set(err, -ENOTSUP,
-                         "%s was written by a newer Hermes (schema %d, this program knows %d); "
-                         "run that version, or move the file away",
-                         sqlite3_db_filename(db, "main"), version, table->count);
+    if (r == 0)
+        r = store_schema_check(sqlite3_db_filename(db, "main"), version, table, err);
     for (; r == 0 && version < table->count; version++) {
         r = run_step(db, table->steps[version], version + 1, err);
         if (r < 0)

@@ -3,7 +3,7 @@
 #include <errno.h>
 
 #include "base/mem.h"
-#include "store/scrub.h"
+#include "store/connection.h"
 #include "store/store_internal.h"
 
 /*
@@ -223,14 +223,13 @@ int store_read_outbox(struct store *store, struct span channel, int64_t after,
                             INTO(d.text), INTO(d.in_flight), INTO(d.part), INTO(d.message_id),
                             INTO(d.attempts), INTO(d.next_ms), INTO(d.error), INTO(d.created_ms),
                             INTO(d.thread), INTO(d.buttons), INTO(state_word), INTO(kind_word)));
-        int state = store_word_find(states, ARRAY_LEN(states), state_word);
-        int kind = store_word_find(kinds, ARRAY_LEN(kinds), kind_word);
-        if (state < 0)
-            return error_set(err, -EINVAL, "a delivery is in the state \"%.*s\", which is unknown",
-                             (int)state_word.len, state_word.data);
+        int state = store_word_read(states, ARRAY_LEN(states), state_word,
+                                    "a delivery is in the state", err);
+        int kind = state < 0 ? state
+                             : store_word_read(kinds, ARRAY_LEN(kinds), kind_word,
+                                               "a delivery is of the kind", err);
         if (kind < 0)
-            return error_set(err, -EINVAL, "a delivery is of the kind \"%.*s\", which is unknown",
-                             (int)kind_word.len, kind_word.data);
+            return kind;
         d.state = (enum store_delivery_state)state;
         d.kind = (enum store_reply_kind)kind;
         r = row(context, &d) ? sql_step(stmt, err) : 0;

@@ -1,7 +1,6 @@
-#include "store/scrub.h"
-
 #include <string.h>
 
+#include "store/connection.h"
 #include "store/sql.h"
 
 /*

@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-#include "store/scrub.h"
+#include "store/connection.h"
 #include "store/sql.h"
 #include "store/store_internal.h"
 

@@ -108,6 +108,9 @@ int store_turn_drop(sqlite3 *db, struct span id, struct error *err);
 extern const char *const store_turn_words[STORE_TURN_UNKNOWN];
 extern const char *const store_call_words[STORE_CALL_INTERRUPTED + 1];
 int store_word_find(const char *const *words, size_t count, struct span word);
+// The same for what was read, or -EINVAL: "a message is of the kind", which is unknown.
+int store_word_read(const char *const *words, size_t count, struct span word, const char *what,
+                    struct error *err);
 
 // -E2BIG when one step has too many of these.
 int store_step_check(size_t messages, size_t calls, size_t inbox, struct error *err);

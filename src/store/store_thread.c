@@ -10,7 +10,6 @@
 #include "base/mem.h"
 #include "store/batch.h"
 #include "store/file.h"
-#include "store/scrub.h"
 #include "store/store_internal.h"
 
 /*
@@ -77,12 +76,9 @@ static int use_file(struct store *store, const struct store_file *file, struct e
     if (file->kind == STORE_FILE_DAMAGED)
         return error_set(err, -EUCLEAN, "%s is not a database, or only the log of one is there",
                          file->path);
-    if (file->version > store->schema->count)
-        return error_set(err, -ENOTSUP,
-                         "%s was written by a newer Hermes (schema %d, this program knows %d); "
-                         "run that version, or move the file away",
-                         file->path, file->version, store->schema->count);
-    int r = store_file_prepare(file->path, err);
+    int r = store_schema_check(file->path, file->version, store->schema, err);
+    if (r == 0)
+        r = store_file_prepare(file->path, err);
     if (r == 0)
         r = store_connection_open(&store->conn, file->path, store->vfs, store->schema, err);
     if (r == 0 && store->conn.unclean) {

@@ -1,3 +1,5 @@
+#include <errno.h>
+
 #include "store/store_internal.h"
 
 const char *const store_turn_words[STORE_TURN_UNKNOWN] = {
@@ -19,4 +21,13 @@ int store_word_find(const char *const *words, size_t count, struct span word)
         if (span_is(word, words[i]))
             return (int)i;
     return -1;
+}
+
+int store_word_read(const char *const *words, size_t count, struct span word, const char *what,
+                    struct error *err)
+{
+    int found = store_word_find(words, count, word);
+    return found >= 0 ? found
+                      : error_set(err, -EINVAL, "%s \"%.*s\", which is unknown", what,
+                                  (int)word.len, word.data);
 }

@@ -11,8 +11,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "store/connection.h"
 #include "store/message.h"
-#include "store/scrub.h"
 #include "store/session.h"
 #include "store/store.h"
 #include "support/powercut_vfs.h"
