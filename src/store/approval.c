@@ -3,7 +3,7 @@
 #include <errno.h>
 
 #include "base/mem.h"
-#include "store/approval_internal.h"
+#include "store/store_internal.h"
 
 static const char *const states[] = {
     [STORE_APPROVAL_ASKED] = "asked",

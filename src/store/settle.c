@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-#include "store/approval_internal.h"
+#include "store/store_internal.h"
 
 struct settle_job {
     struct store_job job;

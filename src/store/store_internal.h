@@ -7,6 +7,7 @@
 
 #include "base/list.h"
 #include "base/span.h"
+#include "store/approval.h"
 #include "store/session.h"
 #include "store/sql.h"
 #include "store/store.h"
@@ -125,6 +126,16 @@ int store_inbox_check(sqlite3 *db, const int64_t *numbers, size_t count, int64_t
                       struct error *err);
 int store_inbox_handle(sqlite3 *db, const int64_t *numbers, size_t count, int64_t turn,
                        int64_t now_ms, struct error *err); // turn 0: none
+
+// What other transactions do with questions. -EALREADY: one was answered before,
+// or has expired; the turn does not wait any more.
+int store_approval_insert(sqlite3 *db, int64_t turn, int iteration, const struct store_approval *a,
+                          struct error *err);
+int store_approval_answer(sqlite3 *db, const struct store_answer *answer, int64_t now_ms,
+                          struct error *err);
+int store_approvals_end(sqlite3 *db, int64_t turn, int64_t now_ms, struct error *err);
+int store_turn_cancel(sqlite3 *db, const struct store_cancellation *c, int64_t now_ms,
+                      struct error *err);
 
 // A reply of its own (turn 0: none), and what the end of a turn does to the outbox; `reply` may be
 // NULL.

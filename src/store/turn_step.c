@@ -1,6 +1,6 @@
 #include <errno.h>
 
-#include "store/approval_internal.h"
+#include "store/store_internal.h"
 #include "store/turn.h"
 
 // The steps of a turn, each with all that belongs to it: one transaction, once.
