@@ -43,8 +43,7 @@ static void add_sibling(struct names *names, struct span section, struct span sp
 
 static const char *find_elsewhere(const struct config_schema *schema, struct span name)
 {
-    size_t count = config_schema_count(schema);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < config_schema_count(schema); i++) {
         struct span key = span_of(config_schema_at(schema, i, NULL)->key);
         if (span_equal(span_skip(key, section_of(key).len), name))
             return key.data;

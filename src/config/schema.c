@@ -36,8 +36,7 @@ static enum config_match match(const struct option *option, struct span key)
 enum config_match config_schema_find(const struct config_schema *schema, struct span key,
                                      size_t *ret_index)
 {
-    size_t count = config_schema_count(schema);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < config_schema_count(schema); i++) {
         enum config_match found = match(config_schema_at(schema, i, NULL), key);
         if (found != CONFIG_MATCH_NONE) {
             *ret_index = i;
@@ -55,8 +54,7 @@ static bool lies_beneath(struct span key, struct span prefix)
 
 bool config_schema_has_section(const struct config_schema *schema, struct span prefix)
 {
-    size_t count = config_schema_count(schema);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < config_schema_count(schema); i++) {
         const struct option *option = config_schema_at(schema, i, NULL);
         struct span rest = span_of(option->aliases), alias;
         if (lies_beneath(span_of(option->key), prefix))
@@ -100,7 +98,6 @@ static void render_key(const struct option *option, struct buf *out)
 
 void config_render_keys(const struct config_schema *schema, struct buf *out)
 {
-    size_t count = config_schema_count(schema);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < config_schema_count(schema); i++)
         render_key(config_schema_at(schema, i, NULL), out);
 }

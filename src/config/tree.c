@@ -205,29 +205,23 @@ static void take_whole(struct tree *tree, const struct spot *spot, const struct 
 
 static void take_node(struct tree *tree, const struct spot *spot, const struct yaml_node *node);
 
-static void take_child(struct tree *tree, const struct spot *spot, const struct yaml_node *name,
-                       size_t index, const struct yaml_node *node)
-{
-    char inner[PLACE_SIZE], shown[PLACE_SIZE];
-    const char *dot = *spot->place ? "." : "";
-    if (name) {
-        snprintf(inner, sizeof inner, "%s%s%.*s", spot->place, dot, (int)name->value.len,
-                 name->value.data);
-        snprintf(shown, sizeof shown, "%s.%.*s", spot->path, (int)name->value.len,
-                 name->value.data);
-    } else {
-        snprintf(inner, sizeof inner, "%s%s%zu", spot->place, dot, index);
-        snprintf(shown, sizeof shown, "%s[%zu]", spot->path, index);
-    }
-    take_node(tree, &(struct spot){inner, shown, !name}, node);
-}
-
 static void take_children(struct tree *tree, const struct spot *spot, const struct yaml_node *node)
 {
-    for (size_t i = 0; i < node->count && node->kind == YAML_SEQUENCE; i++)
-        take_child(tree, spot, NULL, i, node->items[i]);
-    for (size_t i = 0; i < node->count && node->kind == YAML_MAPPING; i++)
-        take_child(tree, spot, node->pairs[i].key, 0, node->pairs[i].value);
+    bool map = node->kind == YAML_MAPPING;
+    const char *dot = *spot->place ? "." : "";
+    for (size_t i = 0; i < node->count; i++) {
+        char inner[PLACE_SIZE], shown[PLACE_SIZE];
+        if (map) {
+            struct span name = node->pairs[i].key->value;
+            snprintf(inner, sizeof inner, "%s%s%.*s", spot->place, dot, (int)name.len, name.data);
+            snprintf(shown, sizeof shown, "%s.%.*s", spot->path, (int)name.len, name.data);
+        } else {
+            snprintf(inner, sizeof inner, "%s%s%zu", spot->place, dot, i);
+            snprintf(shown, sizeof shown, "%s[%zu]", spot->path, i);
+        }
+        take_node(tree, &(struct spot){inner, shown, !map},
+                  map ? node->pairs[i].value : node->items[i]);
+    }
 }
 
 static void take_node(struct tree *tree, const struct spot *spot, const struct yaml_node *node)

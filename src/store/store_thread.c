@@ -137,12 +137,11 @@ static int open_chosen(struct store *store, bool may_set_aside, struct error *er
 
 static void try_open(struct store *store)
 {
+    static const struct error ready = {0, "ready"};
     struct error err = ERROR_INIT;
     int r = open_chosen(store, true, &err);
     if (r == 0) {
-        struct error description = ERROR_INIT;
-        error_set(&description, 0, "ready");
-        publish(store, STORE_READY, &description);
+        publish(store, STORE_READY, &ready);
         return;
     }
     store_connection_close(&store->conn, false);
