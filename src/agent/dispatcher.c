@@ -361,8 +361,7 @@ void dispatcher_stop(struct dispatcher *dispatcher, const char *channel, const c
                                                                 .chat = span_of(chat)});
     if (conversation && conversation->turn)
         conversation_interrupt(conversation);
-    else if (conversation && (conversation->soon || conversation->job) &&
-             !list_empty(&conversation->pending))
+    else if (conversation && conversation->on_event) // until its turn begins, or is taken up
         conversation->stop_wanted = true;
 }
 

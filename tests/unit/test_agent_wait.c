@@ -363,6 +363,32 @@ static void somebody_who_waits_is_asked(void **state)
     assert_string_equal(after.text, "Rung.");
 }
 
+// Whenever it is said between the approval and the bell, which then does not ring.
+static void a_stop_after_the_approval(void **state)
+{
+    for (int passes = 0; passes < 12; passes++) {
+        HEARD_AUTO heard = {.log = BUF_INIT(1 << 20)}, after = {.log = BUF_INIT(1 << 20)};
+        fixture.world.script = "call ring {}";
+        assert_int_equal(dispatcher_say(fixture.dispatcher, "console", "", SPAN_LITERAL("ring"),
+                                        agent_world_heard, &heard, NULL),
+                         0);
+        agent_world_wait(&fixture.world, &heard);
+        assert_int_equal(heard.state, TURN_WAITING);
+        assert_int_equal(dispatcher_say(fixture.dispatcher, "console", "", SPAN_LITERAL("/approve"),
+                                        agent_world_heard, &after, NULL),
+                         0);
+        for (int i = 0; i < passes && scripted.started == 0; i++)
+            dispatcher_world_passes(&fixture, 1);
+        if (scripted.started)
+            return;
+        dispatcher_stop(fixture.dispatcher, "console", "");
+        agent_world_wait(&fixture.world, &after);
+        assert_int_equal(after.state, TURN_CANCELLED);
+        assert_int_equal(scripted.started, 0);
+        dispatcher_world_until_idle(&fixture);
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], process_command) == 0)
@@ -385,6 +411,7 @@ int main(int argc, char **argv)
         TEST(only_the_one_who_asked_may_answer),
         TEST(another_call_than_the_approved_one),
         TEST(somebody_who_waits_is_asked),
+        TEST(a_stop_after_the_approval),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
