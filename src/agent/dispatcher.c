@@ -324,6 +324,12 @@ static void on_look(void *context)
     dispatcher_wake(dispatcher);
 }
 
+void dispatcher_session_deleted(struct dispatcher *dispatcher)
+{
+    dispatcher->look_at_waiting = true;
+    dispatcher_wake(dispatcher);
+}
+
 void dispatcher_resume(struct dispatcher *dispatcher)
 {
     dispatcher->resume_wanted = true;

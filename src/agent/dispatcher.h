@@ -65,6 +65,8 @@ void dispatcher_resume(struct dispatcher *dispatcher);
 
 // There may be new messages in the inbox, or the store has become ready.
 void dispatcher_wake(struct dispatcher *dispatcher);
+// A session was deleted, and perhaps a question with it for whose answer its conversation waits.
+void dispatcher_session_deleted(struct dispatcher *dispatcher);
 
 /*
  * A message from somebody who waits. `chat` names the conversation within the channel. The answer,

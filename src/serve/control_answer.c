@@ -23,6 +23,14 @@ static void on_stored(void *context, int result, const struct error *err, int64_
     control_finish(question, result == STORE_LEFT_OVER ? 0 : result, &body, err);
 }
 
+static void on_deleted(void *context, int result, const struct error *err, int64_t rowid)
+{
+    const struct control_question *question = context;
+    if (result >= 0 && question->env->dispatcher)
+        dispatcher_session_deleted(question->env->dispatcher);
+    on_stored(context, result, err, rowid);
+}
+
 static void keep_id(void *context, const struct store_session *session)
 {
     buf_append_span(context, session->id);
@@ -118,7 +126,7 @@ static void ask_session(const struct control_question *question, struct span beg
         control_reply(question, r, NULL, &err);
     } else if (span_is(question->method, "DELETE")) {
         struct control_question *kept = control_question_keep(question, sizeof *kept);
-        control_submitted(kept, store_session_delete(store, buf_span(&id), on_stored, kept, &err),
+        control_submitted(kept, store_session_delete(store, buf_span(&id), on_deleted, kept, &err),
                           &err);
     } else if (span_is(question->method, "POST")) {
         rename_session(question, buf_span(&id));

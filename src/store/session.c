@@ -71,9 +71,13 @@ int64_t store_session_create(struct store *store, const struct store_session *se
     return r < 0 ? r : store_job_submit(store, &own.job, sizeof own, &given, 1, NULL, 0, err);
 }
 
+// A turn that somebody is asked about is in the store alone, and goes with its questions.
 static int refuse_running(sqlite3 *db, int64_t session, struct span id, struct error *err)
 {
-    static const char sql[] = "SELECT id FROM turns WHERE session = ? AND ended_ms IS NULL LIMIT 1";
+    static const char sql[] =
+        "SELECT id FROM turns WHERE session = ? AND ended_ms IS NULL AND NOT (state = 'waiting'"
+        " AND EXISTS(SELECT 1 FROM approvals a WHERE a.turn = turns.number AND a.state = 'asked'))"
+        " LIMIT 1";
     SQL_AUTO *stmt = NULL;
     int r = sql_first(db, sql, SQL_VALUES(sql_int(session)), &stmt, err);
     if (r != SQL_ROW)

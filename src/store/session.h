@@ -68,7 +68,8 @@ int store_find_session(struct store_view *view, struct span beginning, store_ses
  * Submits, durable: the session, its turns and messages are gone, and nothing of them is left in
  * the file. STORE_LEFT_OVER: they are gone, but could not be removed from the file's free space,
  * for the reason in `err`; that is tried again, also by the next process. STORE_NOT_FOUND; -EBUSY
- * while a turn of it has not ended. A reply that waits is sent, and then gone in the same way.
+ * while a turn of it runs. One that waits for approval goes too, and is not asked about any more. A
+ * reply that waits is sent, and then gone in the same way.
  */
 int64_t store_session_delete(struct store *store, struct span id, store_done_fn *done,
                              void *context, struct error *err);

@@ -199,6 +199,30 @@ def test_a_chat_on_telegram_goes_on_after_its_session_was_deleted(hermes, up, ap
     assert not [e for e in running.events() if e["level"] == "error"]
 
 
+@pytest.mark.debug_build
+@pytest.mark.parametrize("where", ["console", "a console of the daemon's", "telegram"])
+def test_a_question_that_nobody_answers_keeps_no_session(hermes, up, api, service, terminal, where):
+    hermes.mkdir(hermes.workspace)
+    hermes.environment["HERMES_DEBUG_ASKS"] = "write_file"
+    hermes.use(up, "tools")
+    call = 'call write_file {"path": "made", "content": "x"}'
+    if where != "console":
+        hermes.use_telegram(api)
+        service()
+    if where == "telegram":
+        api.user_says(OWNER, call)
+        api.wait_text(OWNER, "write_file")
+    else:
+        with terminal("chat") as chat:
+            chat.say(call).expect("may this run").string
+            chat.ready().send("\x04").ends()
+    hermes.run("sessions", "delete", only_id(hermes), "--yes").ok()
+    assert sessions(hermes) == [] and not (hermes.workspace / "made").exists()
+    if where == "telegram":
+        api.user_says(OWNER, "and now?")
+        api.wait_messages(OWNER, 2)
+
+
 def test_deleting_while_messages_come(hermes, up, api, service):
     """Whenever the deletion falls, every message has its answer, once."""
     hermes.use(up, "say")

@@ -88,6 +88,11 @@ void dispatcher_stop(struct dispatcher *it, const char *channel, const char *cha
     dispatcher.stops++;
 }
 
+void dispatcher_session_deleted(struct dispatcher *it)
+{
+    assert_ptr_equal(it, &dispatcher);
+}
+
 unsigned dispatcher_turns(const struct dispatcher *it)
 {
     return it->busy;

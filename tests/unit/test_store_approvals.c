@@ -132,6 +132,31 @@ static bool count_turn(void *context, const struct store_turn_row *turn)
     return true;
 }
 
+// A question that nobody will answer must not keep its session.
+static void a_session_is_deleted_with_its_questions(void **state)
+{
+    (void)state;
+    struct outcome outcome = {0};
+    ask("t1", 2);
+    answer(0, true, 5000);
+    assert_true(store_session_delete(talk.store, S("a"), fixture_done, &outcome, NULL) > 0);
+    store_wait(talk.store);
+    assert_int_equal(outcome.result, 0);
+    assert_string_equal(questions(), "");
+    assert_int_equal(expiry(), -1);
+}
+
+static void a_session_whose_turn_is_about_to_go_on_stays(void **state)
+{
+    (void)state;
+    struct outcome outcome = {0};
+    ask("t1", 1);
+    answer(0, true, 5000);
+    assert_true(store_session_delete(talk.store, S("a"), fixture_done, &outcome, NULL) > 0);
+    store_wait(talk.store);
+    assert_int_equal(outcome.result, -EBUSY);
+}
+
 static void a_turn_waits_until_all_is_answered(void **state)
 {
     (void)state;
@@ -268,10 +293,15 @@ int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, talk_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_turn_waits_until_all_is_answered), TEST(a_question_is_answered_once_and_in_time),
-        TEST(waiting_and_questions_go_together),  TEST(the_end_closes_its_questions),
-        TEST(a_turn_that_waits_is_cancelled),     TEST(the_question_is_another_delivery),
+        TEST(a_turn_waits_until_all_is_answered),
+        TEST(a_question_is_answered_once_and_in_time),
+        TEST(waiting_and_questions_go_together),
+        TEST(the_end_closes_its_questions),
+        TEST(a_turn_that_waits_is_cancelled),
+        TEST(the_question_is_another_delivery),
         TEST(what_comes_in_has_a_kind),
+        TEST(a_session_is_deleted_with_its_questions),
+        TEST(a_session_whose_turn_is_about_to_go_on_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
