@@ -24,6 +24,7 @@ struct console {
     struct buf ahead;  // keys that came while a turn ran
     struct buf asked;  // that the answer waits for: CODE, SPACE, the call, and a line's end; each
     bool busy;         // an answer is on its way
+    bool denying;      // by itself, and the turn has not gone on yet
     bool exited, hung_up, reading;
 };
 
@@ -133,23 +134,37 @@ static bool answer_question(struct console *console, bool approved);
 static void on_end(struct console *console, const struct turn_outcome *outcome)
 {
     enum console_exit status = report_outcome(console, outcome);
+    bool gave_up = STEAL(console->denying); // the turn did not go on
     console->busy = false;
     keep_questions(console, outcome);
-    if (console->mode == CONSOLE_CONVERSE)
+    if (console->mode == CONSOLE_CONVERSE) {
         prompt(console);
-    else if (!console->asked.len)
-        leave(console, status);
-    else {
+    } else if (!console->asked.len) {
+        leave(console, gave_up ? CONSOLE_FAILED : status);
+    } else {
         printer_say(&console->printer, printer_yellow, "denied, since nobody can be asked here");
-        if (!answer_question(console, false))
+        console->denying = answer_question(console, false);
+        if (!console->denying)
             leave(console, CONSOLE_FAILED);
     }
+}
+
+// What is said to a denial of the console's own is no part of the answer.
+static void print_text(struct console *console, struct span text)
+{
+    if (!console->denying) {
+        printer_text(&console->printer, text);
+        return;
+    }
+    CLEANUP(mem_cleanup) char *reply = mem_strndup(text.data, text.len);
+    printer_say(&console->printer, printer_yellow, reply);
 }
 
 static void on_turn_event(void *context, const struct turn_event *event)
 {
     struct console *console = context;
     struct printer *printer = &console->printer;
+    console->denying &= event->kind == TURN_EVENT_TEXT || event->kind == TURN_EVENT_END;
     switch (event->kind) {
     case TURN_EVENT_BEGIN:
         break;
@@ -157,7 +172,7 @@ static void on_turn_event(void *context, const struct turn_event *event)
         printer_end_line(printer);
         break;
     case TURN_EVENT_TEXT:
-        printer_text(printer, event->text);
+        print_text(console, event->text);
         break;
     case TURN_EVENT_WAIT:
         printer_say(printer, printer_yellow, event->sentence);

@@ -31,6 +31,18 @@ def test_the_console_asks(asking, terminal, answer, made):
     assert (asking.workspace / 'made').exists() == made
 
 
+@pytest.mark.parametrize('questions', [1, 2])
+@pytest.mark.parametrize('daemon', [False, True])
+def test_only_the_answer_is_on_standard_output(asking, service, questions, daemon):
+    if daemon:
+        service()
+    result = asking.chat(' and '.join([CALL] * questions)).ok()
+    assert result.notes.count('denied, since nobody can be asked here') == questions
+    assert 'enied: write_file' not in result.text, result
+    assert ('Denied: write_file (1 more to answer)' in result.notes) == (questions == 2)
+    assert not (asking.workspace / 'made').exists()
+
+
 @pytest.mark.parametrize('answer', ['✅ Approve', '❌ Deny'])
 def test_a_question_outlives_a_kill(asking, api, service, answer):
     asking.use_telegram(api)
