@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -131,6 +132,13 @@ static void keep_questions(struct console *console, const struct turn_outcome *o
 
 static bool answer_question(struct console *console, bool approved);
 
+// What was typed before a question is seen is no answer to it.
+static void forget_typed(struct console *console)
+{
+    buf_clear(&console->ahead);
+    tcflush(STDIN_FILENO, TCIFLUSH);
+}
+
 static void on_end(struct console *console, const struct turn_outcome *outcome)
 {
     enum console_exit status = report_outcome(console, outcome);
@@ -138,6 +146,8 @@ static void on_end(struct console *console, const struct turn_outcome *outcome)
     console->busy = false;
     keep_questions(console, outcome);
     if (console->mode == CONSOLE_CONVERSE) {
+        if (console->asked.len)
+            forget_typed(console);
         prompt(console);
     } else if (!console->asked.len) {
         leave(console, gave_up ? CONSOLE_FAILED : status);

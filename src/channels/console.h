@@ -8,8 +8,8 @@
 
 /*
  * The console: one question with its answer, or a conversation in a terminal. It is given keys and
- * signals and prints; whose descriptors and loop they come from is its owner's business, and so is
- * who answers. Answers go to standard output and everything else to standard error.
+ * signals and prints; whose loop they come from is its owner's business, and so is who answers.
+ * Answers go to standard output and everything else to standard error.
  */
 struct console;
 

@@ -31,6 +31,18 @@ def test_the_console_asks(asking, terminal, answer, made):
     assert (asking.workspace / 'made').exists() == made
 
 
+def test_what_was_typed_before_is_no_answer(asking, terminal):
+    with terminal('chat') as chat:
+        chat.ready().send(CALL + ' and ' + CALL + '\ry\r')
+        chat.expect(r'may this run')
+        chat.quiet(1).say('y\ry\r')  # the second question is not there yet
+        chat.expect(r'may this run')
+        chat.quiet(1)
+        assert not (asking.workspace / 'made').exists()
+        chat.say('n').quiet(1).say('what else').ready()
+    assert (asking.workspace / 'made').exists()
+
+
 @pytest.mark.parametrize('questions', [1, 2])
 @pytest.mark.parametrize('daemon', [False, True])
 def test_only_the_answer_is_on_standard_output(asking, service, questions, daemon):
