@@ -46,9 +46,11 @@ static void hash_call(const struct chat_call *call, char *hex)
 static struct turn_question question_of(const struct turn *turn, size_t ordinal,
                                         const struct chat_call *call)
 {
+    const struct agent_env *env = &turn->agent->env;
     struct turn_question q = {.ordinal = (int)ordinal,
                               .name = mem_strdup(call->name),
-                              .arguments = mem_strdup(call->arguments)};
+                              .arguments = mem_strdup(call->arguments),
+                              .expires_ms = clock_wall_ms(env->clock) + env->config->approval_ms};
     char place[64], hex[SHA256_HEX_SIZE];
     struct sha256 hash;
     hash_call(call, q.hash);
@@ -92,7 +94,6 @@ void turn_wait_finish(struct turn *turn)
 
 struct store_approval *turn_wait_rows(const struct turn *turn)
 {
-    const struct agent_env *env = &turn->agent->env;
     struct store_approval *rows = mem_zalloc((turn->question_count + 1) * sizeof *rows);
     for (size_t i = 0; i < turn->question_count; i++) {
         const struct turn_question *q = &turn->questions[i];
@@ -103,7 +104,7 @@ struct store_approval *turn_wait_rows(const struct turn *turn)
             .arguments = span_of(q->arguments),
             .hash = span_of(q->hash),
             .may_answer = turn->terms.asker ? span_of(turn->terms.asker) : SPAN_ABSENT,
-            .expires_ms = clock_wall_ms(env->clock) + env->config->approval_ms,
+            .expires_ms = q->expires_ms,
         };
     }
     return rows;

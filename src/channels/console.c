@@ -11,8 +11,13 @@
 #include "channels/line_editor.h"
 #include "channels/printer.h"
 #include "codec/utf8.h"
+#include "loop/loop.h"
 
-enum { CTRL_C = 3, CONSOLE_ASKED_MAX = 2 << 20 }; // bytes of all open questions
+enum {
+    CTRL_C = 3,
+    CONSOLE_ASKED_MAX = 2 << 20, // bytes of all open questions
+    EXPIRY_EXTRA_MS = 500,       // by which whoever asked has written down that they expired
+};
 
 enum console_mode { CONSOLE_ASK, CONSOLE_CONVERSE };
 
@@ -24,6 +29,7 @@ struct console {
     struct buf screen; // what the editor wants the terminal to be sent
     struct buf ahead;  // keys that came while a turn ran
     struct buf asked;  // that the answer waits for: CODE, SPACE, the call, and a line's end; each
+    loop_id expiry;    // of what is asked
     bool busy;         // an answer is on its way
     bool denying;      // by itself, and the turn has not gone on yet
     bool exited, hung_up, reading;
@@ -46,6 +52,7 @@ void console_destroy(struct console *console)
 {
     if (!console)
         return;
+    loop_cancel(console->options.loop, console->expiry);
     line_editor_destroy(console->editor);
     buf_finish(&console->screen);
     buf_finish(&console->ahead);
@@ -116,10 +123,34 @@ static enum console_exit report_outcome(struct console *console, const struct tu
                                            : CONSOLE_CANCELLED;
 }
 
+// They are the questions of one iteration, so they expire together.
+static void on_expired(void *context)
+{
+    struct console *console = context;
+    console->expiry = 0;
+    if (!console->asked.len)
+        return;
+    buf_clear(&console->asked);
+    if (console->busy)
+        return;
+    line_editor_hide(console->editor, &console->screen);
+    flush_screen(console);
+    printer_say(&console->printer, printer_yellow, "this question has expired; nothing was run");
+    prompt(console);
+}
+
 static void keep_questions(struct console *console, const struct turn_outcome *outcome)
 {
-    if (outcome->state == TURN_WAITING)
+    struct loop *loop = console->options.loop;
+    if (outcome->state == TURN_WAITING) {
         buf_clear(&console->asked);
+        loop_cancel(loop, console->expiry);
+        console->expiry = 0;
+    }
+    if (outcome->question_count && outcome->questions->expires_ms) {
+        int64_t left_ms = outcome->questions->expires_ms - loop_wall(loop);
+        console->expiry = loop_timer_after(loop, left_ms + EXPIRY_EXTRA_MS, on_expired, console);
+    }
     for (size_t i = 0; i < outcome->question_count; i++) {
         const struct turn_question *question = &outcome->questions[i];
         buf_printf(&console->asked, "%s %s ", question->code, question->name);

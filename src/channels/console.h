@@ -8,10 +8,11 @@
 
 /*
  * The console: one question with its answer, or a conversation in a terminal. It is given keys and
- * signals and prints; whose loop they come from is its owner's business, and so is who answers.
- * Answers go to standard output and everything else to standard error.
+ * signals and prints; where they come from is its owner's business, and so is who answers. Answers
+ * go to standard output and everything else to standard error.
  */
 struct console;
+struct loop;
 
 // Who answers: a dispatcher in this process, or one that is asked over a socket. A backend that is
 // lost in mid-answer ends the turn as failed, with a sentence.
@@ -36,6 +37,7 @@ enum {
 };
 
 struct console_options {
+    struct loop *loop;                                        // borrowed
     struct console_backend backend;                           // what it points at is borrowed
     unsigned columns;                                         // of the terminal
     void (*on_exit)(void *context, enum console_exit status); // last, exactly once

@@ -66,6 +66,11 @@ void line_editor_begin(struct line_editor *editor, struct buf *screen)
     line_editor_show(editor, screen);
 }
 
+void line_editor_hide(struct line_editor *editor, struct buf *screen)
+{
+    line_row_hide(&editor->row, screen);
+}
+
 void line_editor_show(struct line_editor *editor, struct buf *screen)
 {
     if (editor->ended)

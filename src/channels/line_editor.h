@@ -54,4 +54,5 @@ struct span line_editor_text(const struct line_editor *editor);
 // Puts a line into the history, unless it is empty or the same as the last one.
 void line_editor_remember(struct line_editor *editor, struct span line);
 
+void line_editor_hide(struct line_editor *editor, struct buf *screen); // keeps it
 void line_editor_show(struct line_editor *editor, struct buf *screen); // a hidden line

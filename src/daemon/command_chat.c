@@ -156,6 +156,7 @@ static int start(struct chat *chat, const struct arguments *arguments, struct er
     if (r < 0)
         return r;
     struct console_options console = {
+        .loop = chat->loop,
         .backend = chat->remote ? remote_conversation_backend(chat->remote)
                                 : (struct console_backend){say_here, stop_here, chat},
         .columns = terminal_columns(),

@@ -43,6 +43,20 @@ def test_what_was_typed_before_is_no_answer(asking, terminal):
     assert (asking.workspace / 'made').exists()
 
 
+@pytest.mark.parametrize('daemon', [False, True])
+def test_an_expired_question_leaves_the_screen(asking, service, terminal, daemon):
+    asking.put('config.yaml', 'approvals:\n  timeout: 3s\n')
+    if daemon:
+        service()
+    with terminal('chat') as chat:
+        chat.say(CALL).expect('may this run')
+        chat.ready().send('y')  # and not quite decided
+        chat.expect('this question has expired; nothing was run')
+        chat.ready().send('\r').quiet(1).say('what else').ready()
+        assert 'approval' not in chat.screen
+    assert not (asking.workspace / 'made').exists()
+
+
 @pytest.mark.parametrize('questions', [1, 2])
 @pytest.mark.parametrize('daemon', [False, True])
 def test_only_the_answer_is_on_standard_output(asking, service, questions, daemon):

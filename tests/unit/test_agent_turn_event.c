@@ -124,7 +124,7 @@ static void questions_are_read_again(void **state)
     (void)state;
     char names[2][8] = {"ring", "look"}, arguments[2][8] = {"{\"n\":1}", "{}"};
     struct turn_question asked[] = {
-        {.code = "12ab34cd", .name = names[0], .arguments = arguments[0]},
+        {.code = "12ab34cd", .name = names[0], .arguments = arguments[0], .expires_ms = 7},
         {.code = "00000000", .name = names[1], .arguments = arguments[1]}};
     struct turn_outcome outcome = {
         .state = TURN_WAITING, .text = "", .remark = "", .questions = asked, .question_count = 2};
@@ -137,6 +137,7 @@ static void questions_are_read_again(void **state)
     assert_int_equal(reader.outcome.question_count, 2);
     assert_string_equal(reader.outcome.questions[0].code, "12ab34cd");
     assert_string_equal(reader.outcome.questions[0].arguments, "{\"n\":1}");
+    assert_int_equal(reader.outcome.questions[0].expires_ms, 7);
     assert_string_equal(reader.outcome.questions[1].name, "look");
 }
 
