@@ -232,6 +232,7 @@ int telegram_create(const struct telegram_env *env, struct telegram **ret_telegr
     list_init(&telegram->chats);
     list_init(&telegram->deliveries);
     list_init(&telegram->streams);
+    list_init(&telegram->pressed);
     add_metrics(telegram);
     telegram->channel = (struct dispatcher_channel){
         .name = "telegram",
@@ -256,6 +257,7 @@ void telegram_destroy(struct telegram *telegram)
     telegram_stream_stop(telegram);
     telegram_send_stop(telegram);
     telegram_chats_stop(telegram);
+    telegram_press_stop(telegram);
     telegram_api_stop(telegram);
     free(telegram->token);
     free(telegram->api);

@@ -218,14 +218,15 @@ telegram_call_id telegram_api_message(struct telegram *telegram,
     return telegram_api_ask(telegram, &ask, fn, context);
 }
 
-// What nobody waits for: it fails without a word.
-static void ask_aside(struct telegram *telegram, const char *method, struct document *doc)
+// What may fail without a word.
+static telegram_call_id ask_aside(struct telegram *telegram, const char *method,
+                                  struct document *doc, telegram_answer_fn *fn, void *context)
 {
     BUF_AUTO body = BUF_INIT(BODY_MAX);
     document_print(doc, &body, NULL);
     struct telegram_ask ask = {
         .method = method, .body = buf_span(&body), .first_byte_ms = ASIDE_WAIT_MS};
-    telegram_api_ask(telegram, &ask, NULL, NULL);
+    return telegram_api_ask(telegram, &ask, fn, context);
 }
 
 void telegram_api_typing(struct telegram *telegram, struct telegram_place place)
@@ -234,20 +235,25 @@ void telegram_api_typing(struct telegram *telegram, struct telegram_place place)
     struct node request = document_object(&doc);
     add_place(request, place, "");
     node_add_text(request, "action", "typing");
-    ask_aside(telegram, "sendChatAction", &doc);
+    ask_aside(telegram, "sendChatAction", &doc, NULL, NULL);
 }
 
-void telegram_api_pressed(struct telegram *telegram, const struct telegram_update *update)
+void telegram_api_confirm(struct telegram *telegram, const char *press)
 {
-    DOCUMENT_AUTO confirmed = DOCUMENT_INIT(DOCUMENT_SMALL);
-    DOCUMENT_AUTO fewer = DOCUMENT_INIT(2 * BODY_MAX);
-    struct node request = document_object(&fewer);
-    node_add_text(document_object(&confirmed), "callback_query_id", update->ids.press);
-    ask_aside(telegram, "answerCallbackQuery", &confirmed);
-    add_place(request, (struct telegram_place){update->ids.chat, ""}, update->ids.message);
-    node_add_raw(node_add_object(request, "reply_markup"), "inline_keyboard",
-                 span_of(update->buttons));
-    ask_aside(telegram, "editMessageReplyMarkup", &fewer);
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(DOCUMENT_SMALL);
+    node_add_text(document_object(&doc), "callback_query_id", press);
+    ask_aside(telegram, "answerCallbackQuery", &doc, NULL, NULL);
+}
+
+telegram_call_id telegram_api_keyboard(struct telegram *telegram, struct telegram_place place,
+                                       const char *message_id, struct span rows,
+                                       telegram_answer_fn *fn, void *context)
+{
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(2 * BODY_MAX);
+    struct node request = document_object(&doc);
+    add_place(request, place, message_id);
+    node_add_raw(node_add_object(request, "reply_markup"), "inline_keyboard", rows);
+    return ask_aside(telegram, "editMessageReplyMarkup", &doc, fn, context);
 }
 
 enum counted { COUNT_POLL, COUNT_SEND, COUNT_EDIT };

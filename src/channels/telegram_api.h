@@ -8,7 +8,6 @@
 #include "channels/telegram_answer.h"
 
 struct telegram;
-struct telegram_update;
 
 // Private to the channel: one request to the Bot API, and what came of it.
 enum {
@@ -51,7 +50,9 @@ telegram_call_id telegram_api_message(struct telegram *telegram,
                                       const struct telegram_message *message,
                                       telegram_answer_fn *fn, void *context);
 void telegram_api_typing(struct telegram *telegram, struct telegram_place place);
-// The press of a button is confirmed to the person, and its row goes from the message.
-void telegram_api_pressed(struct telegram *telegram, const struct telegram_update *update);
+void telegram_api_confirm(struct telegram *telegram, const char *press); // of a button
+telegram_call_id telegram_api_keyboard(struct telegram *telegram, struct telegram_place place,
+                                       const char *message_id, struct span rows,
+                                       telegram_answer_fn *fn, void *context);
 void telegram_api_count_poll(struct telegram *telegram, enum telegram_outcome outcome);
 void telegram_api_count_send(struct telegram *telegram, bool edit, enum telegram_outcome outcome);

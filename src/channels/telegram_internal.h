@@ -26,7 +26,7 @@ enum {
     TELEGRAM_THREAD_MAX = 24,     // bytes of a topic's id, with the NUL
     TELEGRAM_TURN_MAX = 64,       // bytes of a turn's id, with the NUL
     TELEGRAM_IN_FLIGHT_MAX = 8,   // messages and edits at a time
-    TELEGRAM_REMEMBERED_MAX = 64, // strangers, and chats that are not private
+    TELEGRAM_REMEMBERED_MAX = 64, // strangers, chats that are not private, pressed messages
 };
 
 struct telegram_remembered { // of the last ones, so that a log is not flooded
@@ -85,7 +85,7 @@ struct telegram {
     struct telegram_remembered knocks[TELEGRAM_REMEMBERED_MAX];
     struct telegram_remembered elsewhere[TELEGRAM_REMEMBERED_MAX];
     size_t knock_count, elsewhere_count; // ever; the newest take the place of the oldest
-    struct list chats, deliveries, streams;
+    struct list chats, deliveries, streams, pressed;
     struct telegram_pace pace;
     int64_t not_before_ms; // monotonic: after a 429
     int in_flight;         // messages and edits that were handed to Telegram
@@ -117,6 +117,10 @@ void telegram_chat_limit(struct telegram *telegram, struct telegram_chat *chat, 
 // Frees the chats of which nothing is left to remember; the instant when the next one can go.
 int64_t telegram_chats_sweep(struct telegram *telegram);
 void telegram_chats_stop(struct telegram *telegram);
+
+// telegram_press.c: the press of a button is confirmed to the person, and its row goes.
+void telegram_press(struct telegram *telegram, const struct telegram_update *update);
+void telegram_press_stop(struct telegram *telegram);
 
 // telegram_send.c
 void telegram_send_soon(struct telegram *telegram); // looks into the outbox after this pass

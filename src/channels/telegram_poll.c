@@ -225,7 +225,7 @@ static bool let_in(struct telegram *telegram, const struct telegram_update *upda
         return false;
     }
     if (update->kind == TELEGRAM_BUTTON)
-        telegram_api_pressed(telegram, update);
+        telegram_press(telegram, update);
     if (update->kind == TELEGRAM_EDIT)
         LOG_EVENT(LOG_INFO, "telegram.edited", "", LOG_TEXT("chat", update->ids.chat),
                   LOG_TEXT("done", "ignored: a message counts as it was first sent"));

@@ -164,13 +164,14 @@ static bool read_place(struct json_value message, struct json_value from,
     return true;
 }
 
-// The rows of the message's buttons, but for the one in which `data` was pressed.
-static char *other_rows(struct json_value press, const char *data)
+char *telegram_rows_without(struct span rows, const char *data)
 {
     BUF_AUTO out = BUF_INIT(TELEGRAM_MESSAGE_MAX);
-    struct json_value markup = json_get(json_get(press, "message"), "reply_markup"), row, button;
-    struct json_iter rows = json_iter_init(json_get(markup, "inline_keyboard"));
-    while (json_iter_next(&rows, NULL, &row)) {
+    JSON_AUTO doc = JSON_INIT;
+    json_parse(&doc, rows, NULL);
+    struct json_iter all = json_iter_init(json_root(&doc));
+    struct json_value row, button;
+    while (json_iter_next(&all, NULL, &row)) {
         struct json_iter it = json_iter_init(row);
         bool pressed = false;
         while (json_iter_next(&it, NULL, &button))
@@ -191,7 +192,9 @@ static void read_press(struct json_value press, struct telegram_update *update)
     if (!json_string(json_get(press, "data"), &data) || data.len == 0)
         return;
     update->text = buf_take_text(&data);
-    update->buttons = other_rows(press, update->text);
+    struct json_value markup = json_get(json_get(press, "message"), "reply_markup");
+    update->buttons =
+        telegram_rows_without(json_raw(json_get(markup, "inline_keyboard")), update->text);
     update->kind = TELEGRAM_BUTTON;
 }
 

@@ -42,7 +42,7 @@ struct telegram_update {
     char name[128], username[64]; // of the sender; "" when not given
     int64_t sent_ms;
     bool cut;
-    char *buttons; // owned, of TELEGRAM_BUTTON: the rows that stay under the message, as JSON
+    char *buttons; // owned, of TELEGRAM_BUTTON: the rows that stay of those it showed, as JSON
     char *text;    // owned; NULL unless TELEGRAM_MESSAGE or TELEGRAM_BUTTON
 };
 
@@ -55,4 +55,6 @@ struct telegram_updates {
 // Negative when `result` is no list of updates.
 int telegram_updates_read(struct json_value result, struct telegram_updates *ret_updates,
                           struct error *err);
+// On the heap: the rows of an inline keyboard but for those with a button of that data.
+char *telegram_rows_without(struct span rows, const char *data);
 void telegram_updates_finish(struct telegram_updates *updates); // accepts zeroed

@@ -200,6 +200,21 @@ def test_only_the_row_that_was_pressed_goes(asked, api):
         str(n) for n in range(0, 100, 2) if n != 50]
 
 
+@pytest.mark.parametrize("seconds", [0, 1])
+def test_two_quick_presses_leave_no_button(asked, api, seconds):
+    """Each of them tells a keyboard with both rows; the edit for the first is slow."""
+    question, = asked("May I do it?", "[" + ", ".join(
+        f'{{"text": "{n}", "data": "/status {n}"}}' for n in range(6)) + "]")
+    api.fault("editMessageReplyMarkup", "delay", seconds=seconds)
+    with api.chats.lock:
+        api.user_presses(question, "0")
+        api.user_presses(question, "3")
+    settled(api, 4)
+    assert api.wait_for(lambda: [row[0]["text"] for row in question.keyboard] == ["4"])
+    api.wait_quiet(1)
+    assert [row[0]["text"] for row in question.keyboard] == ["4"]
+
+
 def test_a_stranger_presses_nothing(asked, api):
     question, = asked("May I do it?")
     update = api.user_presses(question, "Approve", user=STRANGER)
