@@ -2,10 +2,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "agent/command_word.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/inbox.h"
+
+#define EDITED "(edited) "
 
 struct conversation *conversation_create(struct conversation_host *host,
                                          const struct store_session_key *key)
@@ -26,6 +30,7 @@ void conversation_drop_message(struct conversation *conversation, struct pending
 {
     conversation->host->pending--;
     list_remove(&message->link);
+    free(message->external_id);
     free(message->sender);
     free(message->text);
     free(message);
@@ -65,20 +70,51 @@ struct store_session_key conversation_key(const struct conversation *conversatio
     };
 }
 
+// A command is carried out as it now stands; of any other text the model is told what it is.
+static void set_text(struct pending_message *message, const struct store_inbound *row)
+{
+    struct span word, rest;
+    const char *mark = message->marked && !command_word_read(row->text, &word, &rest) ? EDITED : "";
+    free(message->text);
+    message->text = mem_printf("%s%.*s", mark, (int)row->text.len, row->text.data);
+    message->len = strlen(mark) + row->text.len;
+    message->number = row->number;
+    message->cut = row->cut;
+}
+
+bool conversation_message_is(const struct pending_message *message, const struct store_inbound *row)
+{
+    return message->number == row->number ||
+           (row->number >= message->place && row->number < message->number &&
+            span_is(row->external_id, message->external_id));
+}
+
+bool conversation_edit_message(struct conversation *conversation, const struct store_inbound *row)
+{
+    list_for_each(link, &conversation->pending) {
+        struct pending_message *message = list_entry(link, struct pending_message, link);
+        if (!message->state && span_is(row->external_id, message->external_id)) {
+            set_text(message, row);
+            return true;
+        }
+    }
+    return false;
+}
+
 void conversation_add_message(struct conversation *conversation, const struct store_inbound *row,
                               bool no_interrupt)
 {
     struct pending_message *message = mem_new(struct pending_message);
-    message->number = row->number;
+    message->place = row->number;
+    message->external_id = mem_strndup(row->external_id.data, row->external_id.len);
     message->sender = mem_strndup(row->sender.data, row->sender.len);
-    message->text = mem_strndup(row->text.data, row->text.len);
-    message->len = row->text.len;
-    message->cut = row->cut;
+    message->marked = row->kind == STORE_INBOUND_EDIT;
+    set_text(message, row);
     message->no_interrupt = no_interrupt;
     message->since_ms = loop_now(conversation->host->loop);
     struct list *place = &conversation->pending; // the last, save one that is read a second time
     while (place->prev != &conversation->pending &&
-           list_entry(place->prev, struct pending_message, link)->number > row->number)
+           list_entry(place->prev, struct pending_message, link)->place > row->number)
         place = place->prev;
     list_append(place, &message->link);
     conversation->host->pending++;

@@ -26,11 +26,14 @@ enum message_state { MESSAGE_PENDING, MESSAGE_IN_TURN, MESSAGE_IN_COMMAND };
 struct pending_message { // a message whose effect is not on disk yet
     struct list link;
     int64_t number; // in the inbox; 0: somebody waits for the answer themselves
-    char *sender;   // as the channel names them; "": who is in the chat
+    int64_t place;  // among the others: its number before it was edited
+    char *external_id;
+    char *sender; // as the channel names them; "": who is in the chat
     char *text;
     size_t len;
     bool cut;                 // the rest of the text may follow
     enum message_state state; // what is in progress for it
+    bool marked;              // as the edit of a message that has begun, or was answered
     bool no_interrupt;        // was there before the turn that runs: it interrupts nothing
     int64_t since_ms;         // monotonic, when it came to memory
 };
@@ -91,6 +94,11 @@ struct store_session_key conversation_key(const struct conversation *conversatio
 struct store_inbound;
 void conversation_add_message(struct conversation *conversation, const struct store_inbound *row,
                               bool no_interrupt);
+// An edit. False when no message waits whose text it could replace.
+bool conversation_edit_message(struct conversation *conversation, const struct store_inbound *row);
+// Whether the row came to this message, itself or as what was edited since.
+bool conversation_message_is(const struct pending_message *message,
+                             const struct store_inbound *row);
 void conversation_drop_message(struct conversation *conversation, struct pending_message *message);
 void conversation_wake(struct conversation *conversation);         // host->next() in this pass
 void conversation_mark_pending(struct conversation *conversation); // none of it interrupts

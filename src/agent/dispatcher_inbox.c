@@ -13,19 +13,19 @@
  * when the store could not be read, or when a message turned out not to be what was remembered of
  * it, it is simply read again.
  */
-static bool holds(const struct list *messages, int64_t number)
+static bool holds(const struct list *messages, const struct store_inbound *row)
 {
     for (struct list *link = messages->next; link != messages; link = link->next)
-        if (list_entry(link, struct pending_message, link)->number == number)
+        if (conversation_message_is(list_entry(link, struct pending_message, link), row))
             return true;
     return false;
 }
 
-static bool is_known(const struct dispatcher *dispatcher, int64_t number)
+static bool is_known(const struct dispatcher *dispatcher, const struct store_inbound *row)
 {
     list_for_each(link, &dispatcher->conversations) {
         const struct conversation *conversation = list_entry(link, struct conversation, link);
-        if (holds(&conversation->pending, number) || holds(&conversation->steered, number))
+        if (holds(&conversation->pending, row) || holds(&conversation->steered, row))
             return true;
     }
     return false;
@@ -56,7 +56,7 @@ static struct store_session_key key_of(const struct dispatcher *dispatcher,
 static bool on_inbound(void *context, const struct store_inbound *row)
 {
     struct dispatcher *dispatcher = context;
-    bool known = is_known(dispatcher, row->number);
+    bool known = is_known(dispatcher, row);
     dispatcher->behind |= !known && !has_room(dispatcher, row->text);
     if (!dispatcher->behind)
         dispatcher->last_number = row->number;
@@ -70,7 +70,9 @@ static bool on_inbound(void *context, const struct store_inbound *row)
         return true; // so do these, until that turn has ended
     bool before = conversation->turn && row->sent_ms + 2000 < conversation->turn_wall_ms;
     before |= dispatcher->resume_wanted || dispatcher->look_at_waiting;
-    conversation_add_message(conversation, row, before);
+    bool replaces = row->kind == STORE_INBOUND_EDIT && conversation_edit_message(conversation, row);
+    if (!replaces)
+        conversation_add_message(conversation, row, before);
     CLEANUP(mem_cleanup) char *sender = mem_strndup(row->sender.data, row->sender.len);
     LOG_EVENT(LOG_INFO, "message.in", "", LOG_TEXT("channel", conversation->channel),
               LOG_TEXT("chat", conversation->chat), LOG_TEXT("sender", sender),

@@ -204,13 +204,19 @@ static void on_stored(void *context, int result, const struct error *err, int64_
 
 static struct store_inbound inbound_of(const struct telegram_update *update, int64_t wall_ms)
 {
+    static const enum store_inbound_kind kinds[] = {
+        [TELEGRAM_MESSAGE] = STORE_INBOUND_TEXT,
+        [TELEGRAM_EDIT] = STORE_INBOUND_EDIT,
+        [TELEGRAM_BUTTON] = STORE_INBOUND_BUTTON,
+    };
     return (struct store_inbound){
         .chat = span_of(update->ids.chat),
         .thread = span_of(update->ids.thread),
-        .external_id = span_of(update->ids.update),
+        .external_id = span_of(update->ids.external),
         .sender = span_of(update->ids.user),
-        .kind = update->kind == TELEGRAM_BUTTON ? STORE_INBOUND_BUTTON : STORE_INBOUND_TEXT,
+        .kind = kinds[update->kind],
         .text = span_of(update->text),
+        .payload = span_of(update->hash),
         .cut = update->cut,
         .sent_ms = update->sent_ms,
         .received_ms = wall_ms,
@@ -228,8 +234,8 @@ static bool let_in(struct telegram *telegram, const struct telegram_update *upda
         telegram_press(telegram, update);
     if (update->kind == TELEGRAM_EDIT)
         LOG_EVENT(LOG_INFO, "telegram.edited", "", LOG_TEXT("chat", update->ids.chat),
-                  LOG_TEXT("done", "ignored: a message counts as it was first sent"));
-    return update->kind != TELEGRAM_EDIT;
+                  LOG_TEXT("done", "taken in, if it changed the text"));
+    return true;
 }
 
 static void take_in(struct telegram *telegram, const struct telegram_updates *updates)

@@ -1,7 +1,7 @@
 /*
  * Buttons that were pressed. A press tells what its message showed at that moment, which is not the
  * present state where two come quickly: so what is left of a message's buttons is remembered here.
- * One edit of a message is under way at a time, since the order of two would be left to the network.
+ * One edit of a message is under way at a time: the order of two would be left to the network.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,11 +1,13 @@
 #include "channels/telegram_update.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "codec/entries.h"
 #include "codec/telegram_text.h"
@@ -156,7 +158,7 @@ static bool read_place(struct json_value message, struct json_value from,
         update->sent_ms = date * 1000;
     if (json_int64(json_get(message, "message_id"), &number))
         write_number(update->ids.message, number);
-    write_number(update->ids.update, update->id);
+    write_number(update->ids.external, update->id);
     write_number(update->ids.chat, update->chat);
     write_number(update->ids.user, update->user);
     read_topic(message, update);
@@ -198,16 +200,34 @@ static void read_press(struct json_value press, struct telegram_update *update)
     update->kind = TELEGRAM_BUTTON;
 }
 
+// Its edits are known by its own id. Telegram dates them in seconds, so the milliseconds keep two
+// of one second apart, and from the message itself.
+static void read_message(struct json_value message, struct telegram_update *update,
+                         enum telegram_update_kind kind)
+{
+    int64_t date;
+    update->text = message_text(message, &update->cut);
+    if (!update->text || (kind == TELEGRAM_EDIT && !*update->ids.message))
+        return;
+    update->kind = kind;
+    snprintf(update->hash, sizeof update->hash, "\"%016" PRIx64 "\"",
+             hash_of(span_of(update->text)));
+    if (*update->ids.message)
+        snprintf(update->ids.external, sizeof update->ids.external, "%s:%s", update->ids.chat,
+                 update->ids.message);
+    if (json_int64(json_get(message, "edit_date"), &date) && date > 0 && date < INT64_MAX / 1000)
+        update->sent_ms = date * 1000 + 1 + update->id % 999;
+}
+
 static void read_update(struct json_value value, struct telegram_update *update)
 {
     struct json_value message = json_get(value, "message");
     struct json_value edited = json_get(value, "edited_message");
     struct json_value press = json_get(value, "callback_query");
     if (read_place(message, json_get(message, "from"), update)) {
-        update->text = message_text(message, &update->cut);
-        update->kind = update->text ? TELEGRAM_MESSAGE : TELEGRAM_NOTHING;
+        read_message(message, update, TELEGRAM_MESSAGE);
     } else if (read_place(edited, json_get(edited, "from"), update)) {
-        update->kind = TELEGRAM_EDIT;
+        read_message(edited, update, TELEGRAM_EDIT);
     } else if (read_place(json_get(press, "message"), json_get(press, "from"), update)) {
         read_press(press, update);
     }

@@ -25,7 +25,7 @@ enum telegram_update_kind {
     TELEGRAM_NOTHING,   // nothing that could be answered
     TELEGRAM_ELSEWHERE, // a message in a group or channel
     TELEGRAM_MESSAGE,   // somebody wrote privately
-    TELEGRAM_EDIT,      // and changed it later
+    TELEGRAM_EDIT,      // and changed it later; the text is the new one
     TELEGRAM_BUTTON,    // somebody pressed one under a message of ours; the text is its data
 };
 
@@ -34,7 +34,8 @@ struct telegram_update {
     enum telegram_update_kind kind;
     int64_t chat, user;
     struct {
-        char update[TELEGRAM_NUMBER_MAX], chat[TELEGRAM_NUMBER_MAX], user[TELEGRAM_NUMBER_MAX];
+        char external[2 * TELEGRAM_NUMBER_MAX]; // of a message's edits that of the message
+        char chat[TELEGRAM_NUMBER_MAX], user[TELEGRAM_NUMBER_MAX];
         char thread[TELEGRAM_NUMBER_MAX]; // the topic's message_thread_id; "": none
         char message[TELEGRAM_NUMBER_MAX];
         char press[64]; // of TELEGRAM_BUTTON, to be answered
@@ -43,7 +44,8 @@ struct telegram_update {
     int64_t sent_ms;
     bool cut;
     char *buttons; // owned, of TELEGRAM_BUTTON: the rows that stay of those it showed, as JSON
-    char *text;    // owned; NULL unless TELEGRAM_MESSAGE or TELEGRAM_BUTTON
+    char *text;    // owned; NULL unless TELEGRAM_MESSAGE, TELEGRAM_EDIT or TELEGRAM_BUTTON
+    char hash[24]; // JSON; another one when the text is another
 };
 
 struct telegram_updates {

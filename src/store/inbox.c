@@ -33,8 +33,10 @@ static int insert(sqlite3 *db, const struct store_queue *queue, const struct sto
         "INSERT INTO inbox"
         "(channel, queue, chat, thread, external_id, sender, grouped, text, cut, sent_ms,"
         " received_ms, kind, payload)"
-        " VALUES(?, coalesce(?, ''), coalesce(?, ''), coalesce(?, ''), ?, coalesce(?, ''), ?,"
-        " coalesce(?, ''), ?, ?, ?, ?, coalesce(?, ''))"
+        " SELECT ?1, coalesce(?2, ''), coalesce(?, ''), coalesce(?, ''), ?5, coalesce(?, ''), ?,"
+        " coalesce(?, ''), ?, ?, ?, ?12, coalesce(?13, '') WHERE ?12 <> 'edit' OR ?13 <>"
+        " (SELECT nullif(payload, '') FROM inbox WHERE channel = ?1 AND queue = coalesce(?2, '')"
+        "  AND external_id = ?5 ORDER BY number DESC LIMIT 1)"
         " ON CONFLICT(channel, queue, external_id, sent_ms) DO NOTHING";
     int r = sql_run(db, sql,
                     SQL_VALUES(sql_text(m->channel.data ? m->channel : queue->channel),
@@ -146,8 +148,12 @@ int store_inbox_check(sqlite3 *db, const int64_t *numbers, size_t count, int64_t
 int store_inbox_handle(sqlite3 *db, const int64_t *numbers, size_t count, int64_t turn,
                        int64_t now_ms, struct error *err)
 {
-    static const char sql[] = "UPDATE inbox SET handled_ms = ?2, turn = nullif(?3, 0), text = '',"
-                              " payload = '' WHERE number = ?1";
+    static const char sql[] =
+        "UPDATE inbox SET handled_ms = ?2, turn = nullif(?3, 0), text = '',"
+        " payload = iif(kind IN ('text', 'edit'), payload, '') WHERE number IN"
+        " (SELECT m.number FROM inbox h JOIN inbox m USING(channel, queue, external_id)"
+        "  WHERE h.number = ?1 AND (m.number = h.number OR (h.kind = 'edit'"
+        "   AND m.number < h.number AND m.handled_ms IS NULL)))";
     int r = 0;
     for (size_t i = 0; i < count && r == 0; i++)
         r = sql_run(db, sql, SQL_VALUES(sql_int(numbers[i]), sql_int(now_ms), sql_int(turn)), err);

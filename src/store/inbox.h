@@ -10,7 +10,8 @@
 /*
  * What came in from the channels. A message is here before its sender's server is told that it
  * arrived, and stays unhandled until the transaction that acts on it (a turn's begin or step, or
- * store_settle()) names it; so none is lost between the two, and none is acted upon twice.
+ * store_settle()) names it; so none is lost between the two, and none is acted upon twice. An edit
+ * that is handled takes along what it edits.
  */
 struct store_queue { // what a server numbers its messages in
     struct span channel;
@@ -20,7 +21,7 @@ struct store_queue { // what a server numbers its messages in
 enum store_inbound_kind {
     STORE_INBOUND_TEXT,
     STORE_INBOUND_BUTTON,  // one under a message was pressed; the text is the button's data
-    STORE_INBOUND_EDIT,    // a message was changed; the text is what it says now
+    STORE_INBOUND_EDIT,    // the message of that external id was changed to that text
     STORE_INBOUND_COMMAND, // chosen from a menu of the channel; the text is the command
     STORE_INBOUND_EVENT,   // nobody wrote it; the text is for the model
 };
@@ -34,9 +35,11 @@ struct store_inbound {
     bool grouped;            // the chat has several senders
     enum store_inbound_kind kind;
     struct span text;
-    struct span payload; // JSON of the channel's own, about what is no text; absent or "": none
-    bool cut;            // the channel probably cut a longer text here: the rest follows at once
-    int64_t sent_ms;     // as the server says; never used to order
+    // JSON of the channel's own; absent or "": none. Of a message that may be edited it changes
+    // with the text, and is kept when that is gone.
+    struct span payload;
+    bool cut;        // the channel probably cut a longer text here: the rest follows at once
+    int64_t sent_ms; // as the server says; never used to order
     int64_t received_ms;
 };
 
@@ -48,9 +51,10 @@ enum {
 /*
  * Submits, durable: the messages that are not known yet, and the queue's cursor (Telegram: the next
  * offset), together or not at all. A message is known when one of the same queue and external id
- * was sent at the same time: servers begin their ids anew. Handled messages older than
- * STORE_INBOUND_KEEP_MS are forgotten along the way, a few at a time. The completion's rowid is the
- * number of new ones. Returns as store_session_create() does.
+ * was sent at the same time: servers begin their ids anew. An edit is left out when what it edits
+ * is not known, or had the same payload after its last edit; it is sent when it is made. Handled
+ * messages older than STORE_INBOUND_KEEP_MS are forgotten along the way, a few at a time. The
+ * completion's rowid is the number of new ones. Returns as store_session_create() does.
  */
 int64_t store_inbox_add(struct store *store, struct store_queue queue, int64_t cursor,
                         const struct store_inbound *messages, size_t count, store_done_fn *done,

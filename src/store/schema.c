@@ -23,7 +23,7 @@
  *
  * In and out. A message is in the inbox before its sender's server hears that it arrived, and the
  * cursor of that server moves in the same transaction. handled_ms is set in the one that acts on
- * it; from then on the row is there for its external id alone, by which a second delivery is
+ * it; from then on the row is there for its external id, by which a second delivery and an edit are
  * recognised, and its text, which went where it was wanted, is gone. A reply is in the outbox in
  * the transaction that ends its turn, or before, if it is shown while it is written. inbox.turn and
  * outbox.turn are no foreign keys either: both tables outlive a session that was deleted.

@@ -105,6 +105,8 @@ static int delete_all(struct store_job *job, sqlite3 *db, struct error *err)
     static const char sent[] =
         "DELETE FROM outbox WHERE state IN ('sent', 'failed') AND " ITS_REPLIES;
     static const char waiting[] = "UPDATE outbox SET turn = 0 WHERE " ITS_REPLIES;
+    static const char questions[] = "UPDATE inbox SET payload = ''"
+                                    " WHERE turn IN (SELECT number FROM turns WHERE session = ?)";
     static const char itself[] = "DELETE FROM sessions WHERE number = ?";
     const struct span id = CONTAINER_OF(job, struct session_job, job)->id;
     int64_t session = 0;
@@ -117,6 +119,8 @@ static int delete_all(struct store_job *job, sqlite3 *db, struct error *err)
         r = sql_run(db, sent, SQL_VALUES(sql_int(session)), err);
     if (r == 0)
         r = sql_run(db, waiting, SQL_VALUES(sql_int(session)), err);
+    if (r == 0)
+        r = sql_run(db, questions, SQL_VALUES(sql_int(session)), err);
     if (r == 0)
         r = sql_run(db, itself, SQL_VALUES(sql_int(session)), err);
     if (r == 0)

@@ -223,12 +223,17 @@ def test_a_stranger_presses_nothing(asked, api):
     assert api.chats.presses == {update["callback_query"]["id"]: False} and question.keyboard
 
 
-def test_an_edit_is_no_new_question(bot, api):
+def test_an_edit_counts_if_the_text_is_another(bot, api):
     update = api.user_says(OWNER, "hi")
     settled(api, 1)
-    api.user_edits(update, "hello")
+    api.user_edits(update, "hi")
     bot.wait_event("telegram.edited")
     settled(api, 1)
+    edit = api.user_edits(update, "hello")
+    assert "(edited) hello" in settled(api, 2)[1]
+    api.repeat(edit)
+    assert api.wait_for(lambda: not api.chats.stale)
+    settled(api, 2)
 
 
 # -- how an answer looks --------------------------------------------------------------------------

@@ -148,6 +148,71 @@ static void a_message_steers_too_late(void **state)
     assert_string_equal(outbox(), "Done.|Next.");
 }
 
+static void an_edit_replaces_a_message_that_waits(void **state)
+{
+    fixture.config.busy_mode = "queue";
+    fixture.world.script = "hang Once\nsay b\nsay c";
+    arrives("one");
+    arrives("two");
+    arrives("three");
+    passes(10);
+    dispatcher_world_edits(&fixture, 2, "2nd");
+    dispatcher_world_edits(&fixture, 2, "second");
+    dispatcher_world_edits(&fixture, 2, "second"); // which changes nothing
+    passes(10);
+    fixture.world.script = "say b\nsay c";
+    arrives("/stop");
+    until_idle();
+    assert_non_null(strstr(buf_text(&fixture.world.prompt), "user: second\n"));
+    assert_non_null(strstr(buf_text(&fixture.world.prompt), "user: three\n"));
+    assert_null(strstr(buf_text(&fixture.world.prompt), "two"));
+    assert_int_equal(dispatcher_world_unhandled(&fixture), 0);
+    assert_int_equal(agent_world_number(&fixture.world, "SELECT count(*) FROM turns"), 3);
+}
+
+static void an_edit_of_what_is_answered_is_a_message(void **state)
+{
+    dispatcher_world_answers(&fixture, "one", "say a");
+    dispatcher_world_edits(&fixture, 1, "one"); // a link's preview, say
+    until_idle();
+    assert_string_equal(outbox(), "a");
+    fixture.world.script = "say b";
+    dispatcher_world_edits(&fixture, 1, "eins");
+    dispatcher_world_edits(&fixture, 77, "never seen");
+    until_idle();
+    assert_non_null(strstr(buf_text(&fixture.world.prompt), "user: (edited) eins\n"));
+    dispatcher_world_edits(&fixture, 1, "/title One"); // a command is one
+    until_idle();
+    assert_string_equal(outbox(), "a|b|Title: One");
+    assert_int_equal(dispatcher_world_unhandled(&fixture), 0);
+}
+
+// The running answer is for the old text.
+static void an_edit_of_what_is_being_answered_interrupts(void **state)
+{
+    fixture.world.script = "hang Once";
+    arrives("one");
+    passes(10);
+    fixture.world.script = "say b";
+    dispatcher_world_edits(&fixture, 1, "eins");
+    until_idle();
+    assert_non_null(strstr(buf_text(&fixture.world.prompt), "user: (edited) eins\n"));
+    assert_string_equal(agent_world_text(&fixture.world, "SELECT group_concat(state) FROM turns"),
+                        "cancelled,done");
+}
+
+static void an_edit_outlives_the_process(void **state)
+{
+    dispatcher_world_lands(&fixture, "7", "one", false);
+    dispatcher_world_edits(&fixture, 1, "eins");
+    fixture.world.script = "say a";
+    dispatcher_world_restart(&fixture);
+    until_idle();
+    assert_non_null(strstr(buf_text(&fixture.world.prompt), "user: eins\n"));
+    assert_string_equal(outbox(), "a");
+    assert_int_equal(dispatcher_world_unhandled(&fixture), 0);
+}
+
 static void pieces_of_one_text(void **state)
 {
     dispatcher_world_awaits_the_rest(&fixture);
@@ -346,6 +411,10 @@ int main(int argc, char **argv)
         TEST(a_message_is_answered_once),
         TEST(the_conversation_goes_on_and_begins_anew),
         TEST(a_message_interrupts),
+        TEST(an_edit_replaces_a_message_that_waits),
+        TEST(an_edit_of_what_is_answered_is_a_message),
+        TEST(an_edit_of_what_is_being_answered_interrupts),
+        TEST(an_edit_outlives_the_process),
         TEST(a_message_queues),
         TEST(a_backlog_is_answered_in_order),
         TEST(a_message_steers),

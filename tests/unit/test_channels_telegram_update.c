@@ -107,17 +107,25 @@ static void test_a_button_without_data_is_nothing(void **state)
     assert_text("[{\"update_id\":7,\"callback_query\":{\"id\":\"1\",\"data\":\"x\"}}]", "");
 }
 
-static void test_an_edit_has_no_text(void **state)
+static void test_an_edit_has_the_id_of_its_message(void **state)
 {
     (void)state;
     struct telegram_updates updates;
     assert_int_equal(read_updates("[{\"update_id\":7,\"edited_message\":{\"message_id\":1,"
                                   "\"chat\":{\"id\":42,\"type\":\"private\"},\"from\":"
-                                  "{\"id\":42},\"text\":\"b\"}}]",
+                                  "{\"id\":42},\"text\":\"b\",\"date\":5,\"edit_date\":6}},"
+                                  "{\"update_id\":8,\"message\":{\"message_id\":1,"
+                                  "\"chat\":{\"id\":42,\"type\":\"private\"},\"from\":"
+                                  "{\"id\":42},\"text\":\"a\",\"date\":6}}]",
                                   &updates),
                      0);
     assert_int_equal(updates.rows[0].kind, TELEGRAM_EDIT);
-    assert_null(updates.rows[0].text);
+    assert_string_equal(updates.rows[0].text, "b");
+    assert_string_equal(updates.rows[0].ids.external, "42:1");
+    assert_int_equal(updates.rows[0].sent_ms, 6008);
+    assert_string_equal(updates.rows[1].ids.external, "42:1");
+    assert_int_equal(updates.rows[1].sent_ms, 6000);
+    assert_string_not_equal(updates.rows[0].hash, updates.rows[1].hash);
     telegram_updates_finish(&updates);
 }
 
@@ -277,7 +285,7 @@ int main(void)
         cmocka_unit_test(test_only_a_topic_is_a_thread),
         cmocka_unit_test(test_a_button),
         cmocka_unit_test(test_a_button_without_data_is_nothing),
-        cmocka_unit_test(test_an_edit_has_no_text),
+        cmocka_unit_test(test_an_edit_has_the_id_of_its_message),
         cmocka_unit_test(test_ids_are_sorted_and_counted_once),
         cmocka_unit_test(test_only_so_many_at_a_time),
         cmocka_unit_test(test_no_list_of_updates),

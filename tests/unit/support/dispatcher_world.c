@@ -68,18 +68,20 @@ void dispatcher_world_restart(struct dispatcher_world *world)
     dispatcher_resume(world->dispatcher);
 }
 
-void dispatcher_world_lands(struct dispatcher_world *world, const char *chat, const char *text,
-                            bool cut)
+static void land(struct dispatcher_world *world, enum store_inbound_kind kind, int64_t id_number,
+                 const char *chat, const char *text, bool cut)
 {
     char id[32];
-    snprintf(id, sizeof id, "%d", (int)++world->cursor);
+    snprintf(id, sizeof id, "%d", (int)id_number);
     struct store_inbound message = {.channel = SPAN_LITERAL("post"),
                                     .chat = span_of(chat),
                                     .external_id = span_of(id),
                                     .thread = span_of(world->thread ? world->thread : ""),
                                     .sender = span_of(world->sender ? world->sender : "owner"),
                                     .grouped = world->sender != NULL,
+                                    .kind = kind,
                                     .text = span_of(text),
+                                    .payload = span_of(text), // as good as a hash
                                     .cut = cut,
                                     .sent_ms = world->sent_ms ? world->sent_ms
                                                               : clock_wall_ms(&clock_system)};
@@ -87,6 +89,22 @@ void dispatcher_world_lands(struct dispatcher_world *world, const char *chat, co
                                 (struct store_queue){.channel = SPAN_LITERAL("post")},
                                 world->cursor, &message, 1, NULL, NULL, NULL) > 0);
     store_wait(world->world.store);
+}
+
+void dispatcher_world_lands(struct dispatcher_world *world, const char *chat, const char *text,
+                            bool cut)
+{
+    world->cursor++;
+    land(world, STORE_INBOUND_TEXT, world->cursor, chat, text, cut);
+}
+
+void dispatcher_world_edits(struct dispatcher_world *world, int64_t id, const char *text)
+{
+    int64_t sent_ms = world->sent_ms;
+    world->sent_ms = clock_wall_ms(&clock_system) + ++world->edits;
+    land(world, STORE_INBOUND_EDIT, id, "7", text, false);
+    world->sent_ms = sent_ms;
+    dispatcher_wake(world->dispatcher);
 }
 
 void dispatcher_world_arrives_in(struct dispatcher_world *world, const char *chat, const char *text,

@@ -17,7 +17,8 @@ struct dispatcher_world {
     struct dispatcher_config config;
     struct dispatcher_channel channel;
     struct buf heard; // what the channel was told
-    int64_t cursor;
+    int64_t cursor;   // also the id of what arrived last
+    int64_t edits;
     const char *thread, *sender; // of what arrives next; with a sender it is a chat of several
     int64_t sent_ms;             // of what arrives next; 0: just now
 };
@@ -34,6 +35,8 @@ void dispatcher_world_lands(struct dispatcher_world *world, const char *chat, co
 void dispatcher_world_arrives_in(struct dispatcher_world *world, const char *chat, const char *text,
                                  bool cut);
 void dispatcher_world_arrives(struct dispatcher_world *world, const char *text); // in chat 7
+// The message of that id in chat 7, one of those that arrived, says this now.
+void dispatcher_world_edits(struct dispatcher_world *world, int64_t id, const char *text);
 void dispatcher_world_answers(struct dispatcher_world *world, const char *text, const char *script);
 
 void dispatcher_world_passes(struct dispatcher_world *world, int count);
