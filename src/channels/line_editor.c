@@ -94,69 +94,26 @@ static void replace(struct line_editor *editor, struct span line)
         line_text_set(&editor->text, line);
 }
 
-// False when the text has no room for what was typed.
-static bool insert(struct line_editor *editor, const struct line_key *key)
-{
-    if (key->command == LINE_DO_YANK)
-        return line_text_yank(&editor->text);
-    return line_text_insert(&editor->text, key->rune);
-}
-
-static void move_or_delete(struct line_text *text, enum line_command command)
-{
-    switch (command) {
-    case LINE_DO_LEFT:
-        text->cursor = line_text_left(text);
-        break;
-    case LINE_DO_RIGHT:
-        text->cursor = line_text_right(text);
-        break;
-    case LINE_DO_WORD_LEFT:
-        text->cursor = line_text_word_left(text);
-        break;
-    case LINE_DO_WORD_RIGHT:
-        text->cursor = line_text_word_right(text);
-        break;
-    case LINE_DO_HOME:
-        text->cursor = 0;
-        break;
-    case LINE_DO_END:
-        text->cursor = text->bytes.len;
-        break;
-    case LINE_DO_DELETE_LEFT:
-        line_text_delete(text, line_text_left(text));
-        break;
-    case LINE_DO_DELETE_RIGHT:
-    case LINE_DO_DELETE_OR_END:
-        line_text_delete(text, line_text_right(text));
-        break;
-    default:
-        break;
-    }
-}
-
-static void kill(struct line_text *text, enum line_command command)
-{
-    switch (command) {
-    case LINE_DO_KILL_TO_START:
-        line_text_kill(text, 0);
-        break;
-    case LINE_DO_KILL_TO_END:
-        line_text_kill(text, text->bytes.len);
-        break;
-    case LINE_DO_KILL_BLANK_LEFT:
-        line_text_kill(text, line_text_blank_left(text));
-        break;
-    case LINE_DO_KILL_WORD_LEFT:
-        line_text_kill(text, line_text_word_left(text));
-        break;
-    case LINE_DO_KILL_WORD_RIGHT:
-        line_text_kill(text, line_text_word_right(text));
-        break;
-    default:
-        break;
-    }
-}
+// The commands that do something with what lies between the cursor and another place.
+static const struct {
+    size_t (*place)(const struct line_text *text);
+    void (*act)(struct line_text *text, size_t place);
+} reaches[] = {
+    [LINE_DO_LEFT] = {line_text_left, line_text_move},
+    [LINE_DO_RIGHT] = {line_text_right, line_text_move},
+    [LINE_DO_WORD_LEFT] = {line_text_word_left, line_text_move},
+    [LINE_DO_WORD_RIGHT] = {line_text_word_right, line_text_move},
+    [LINE_DO_HOME] = {line_text_start, line_text_move},
+    [LINE_DO_END] = {line_text_end, line_text_move},
+    [LINE_DO_DELETE_LEFT] = {line_text_left, line_text_delete},
+    [LINE_DO_DELETE_RIGHT] = {line_text_right, line_text_delete},
+    [LINE_DO_DELETE_OR_END] = {line_text_right, line_text_delete},
+    [LINE_DO_KILL_TO_START] = {line_text_start, line_text_kill},
+    [LINE_DO_KILL_TO_END] = {line_text_end, line_text_kill},
+    [LINE_DO_KILL_BLANK_LEFT] = {line_text_blank_left, line_text_kill},
+    [LINE_DO_KILL_WORD_LEFT] = {line_text_word_left, line_text_kill},
+    [LINE_DO_KILL_WORD_RIGHT] = {line_text_word_right, line_text_kill},
+};
 
 static void edit(struct line_editor *editor, enum line_command command, struct buf *screen)
 {
@@ -174,8 +131,8 @@ static void edit(struct line_editor *editor, enum line_command command, struct b
         line_row_clear_screen(&editor->row, screen);
         break;
     default:
-        move_or_delete(&editor->text, command);
-        kill(&editor->text, command);
+        if (command < ARRAY_LEN(reaches) && reaches[command].place)
+            reaches[command].act(&editor->text, reaches[command].place(&editor->text));
     }
 }
 
@@ -202,8 +159,10 @@ enum line_event line_editor_feed(struct line_editor *editor, struct span *input,
         if (editor->ended)
             begin_line(editor);
         event = event_of(editor, key.command);
-        if (key.command == LINE_DO_INSERT || key.command == LINE_DO_YANK)
-            fits = insert(editor, &key) && fits;
+        if (key.command == LINE_DO_INSERT)
+            fits &= line_text_insert(&editor->text, key.rune);
+        else if (key.command == LINE_DO_YANK)
+            fits &= line_text_yank(&editor->text);
         else if (event == LINE_MORE)
             edit(editor, key.command, screen);
     }

@@ -45,23 +45,6 @@ static enum line_command control_command(unsigned char c)
     return c == RUBOUT ? LINE_DO_DELETE_LEFT : (enum line_command)commands[c];
 }
 
-static enum line_command alt_command(unsigned char c)
-{
-    switch (c) {
-    case 'b':
-        return LINE_DO_WORD_LEFT;
-    case 'f':
-        return LINE_DO_WORD_RIGHT;
-    case 'd':
-        return LINE_DO_KILL_WORD_RIGHT;
-    case RUBOUT:
-    case 'H' - '@':
-        return LINE_DO_KILL_WORD_LEFT;
-    default:
-        return LINE_DO_NOTHING;
-    }
-}
-
 // The numbers between ESC [ and the final byte; what is missing or not a number is 0.
 static void read_parameters(struct span sequence, uint64_t numbers[PARAMETERS])
 {
@@ -73,53 +56,32 @@ static void read_parameters(struct span sequence, uint64_t numbers[PARAMETERS])
     }
 }
 
-static enum line_command numbered_command(uint64_t number, bool with_modifier)
-{
-    switch (number) {
-    case 1:
-    case 7:
-        return LINE_DO_HOME;
-    case 4:
-    case 8:
-        return LINE_DO_END;
-    case 3:
-        return with_modifier ? LINE_DO_KILL_WORD_RIGHT : LINE_DO_DELETE_RIGHT;
-    default:
-        return LINE_DO_NOTHING;
-    }
-}
-
 // `sequence` is without its final byte. Modifiers are 1 + (1 Shift, 2 Alt, 4 Ctrl).
-static enum line_command sequence_command(struct span sequence, unsigned char final)
+static enum line_command sequence_command(struct span sequence, const uint64_t *numbers,
+                                          unsigned char final)
 {
-    uint64_t numbers[PARAMETERS];
-    read_parameters(sequence, numbers);
+    static const unsigned char numbered[][2] = {
+        [1] = {LINE_DO_HOME, LINE_DO_HOME}, [3] = {LINE_DO_DELETE_RIGHT, LINE_DO_KILL_WORD_RIGHT},
+        [4] = {LINE_DO_END, LINE_DO_END},   [7] = {LINE_DO_HOME, LINE_DO_HOME},
+        [8] = {LINE_DO_END, LINE_DO_END},
+    };
+    static const unsigned char finals[0x80][2] = {
+        ['A'] = {LINE_DO_OLDER, LINE_DO_OLDER},      ['B'] = {LINE_DO_NEWER, LINE_DO_NEWER},
+        ['C'] = {LINE_DO_RIGHT, LINE_DO_WORD_RIGHT}, ['D'] = {LINE_DO_LEFT, LINE_DO_WORD_LEFT},
+        ['H'] = {LINE_DO_HOME, LINE_DO_HOME},        ['F'] = {LINE_DO_END, LINE_DO_END},
+    };
+    static const unsigned char keypad[0x80] = {
+        // the letters are rxvt's arrows with Ctrl
+        ['M'] = LINE_DO_ENTER,
+        ['c'] = LINE_DO_WORD_RIGHT,
+        ['d'] = LINE_DO_WORD_LEFT,
+    };
     bool by_word = numbers[1] >= 3 && numbers[1] <= 8;
-    bool keypad = sequence.data[1] == 'O';
-    switch (final) {
-    case 'A':
-        return LINE_DO_OLDER;
-    case 'B':
-        return LINE_DO_NEWER;
-    case 'C':
-        return by_word ? LINE_DO_WORD_RIGHT : LINE_DO_RIGHT;
-    case 'D':
-        return by_word ? LINE_DO_WORD_LEFT : LINE_DO_LEFT;
-    case 'H':
-        return LINE_DO_HOME;
-    case 'F':
-        return LINE_DO_END;
-    case 'M':
-        return keypad ? LINE_DO_ENTER : LINE_DO_NOTHING;
-    case 'c': // rxvt with Ctrl
-        return keypad ? LINE_DO_WORD_RIGHT : LINE_DO_NOTHING;
-    case 'd':
-        return keypad ? LINE_DO_WORD_LEFT : LINE_DO_NOTHING;
-    case '~':
-        return numbered_command(numbers[0], by_word);
-    default:
-        return LINE_DO_NOTHING;
-    }
+    if (final == '~')
+        return numbers[0] < ARRAY_LEN(numbered) ? numbered[numbers[0]][by_word] : LINE_DO_NOTHING;
+    if (sequence.data[1] == 'O' && keypad[final])
+        return keypad[final];
+    return finals[final][by_word];
 }
 
 static void finish_sequence(struct line_keys *keys, unsigned char final, struct line_key *key)
@@ -134,7 +96,7 @@ static void finish_sequence(struct line_keys *keys, unsigned char final, struct 
     if (final == '~' && (numbers[0] == PASTE_BEGIN || numbers[0] == PASTE_END))
         keys->pasting = numbers[0] == PASTE_BEGIN;
     else if (!keys->pasting)
-        key->command = sequence_command(sequence, final);
+        key->command = sequence_command(sequence, numbers, final);
 }
 
 static void keep(struct line_keys *keys, unsigned char c)
@@ -167,13 +129,20 @@ static bool take_character(struct line_keys *keys, unsigned char c, struct line_
 
 static bool take_alt(struct line_keys *keys, unsigned char c, struct line_key *key)
 {
+    static const unsigned char commands[0x80] = {
+        ['b'] = LINE_DO_WORD_LEFT,
+        ['f'] = LINE_DO_WORD_RIGHT,
+        ['d'] = LINE_DO_KILL_WORD_RIGHT,
+        [RUBOUT] = LINE_DO_KILL_WORD_LEFT,
+        ['H' - '@'] = LINE_DO_KILL_WORD_LEFT,
+    };
     if (c == '[' || c == 'O') {
         keep(keys, c);
         return true;
     }
     if (c >= 0x80)
         return take_character(keys, c, key);
-    key->command = keys->pasting ? LINE_DO_NOTHING : alt_command(c);
+    key->command = keys->pasting ? LINE_DO_NOTHING : commands[c];
     keys->pending_len = 0;
     return !is_control(c) || key->command != LINE_DO_NOTHING;
 }

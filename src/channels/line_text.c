@@ -106,6 +106,17 @@ static size_t cell_after(const struct line_text *text, size_t at)
     return at + line_cell(span_skip(buf_span(&text->bytes), at), &columns);
 }
 
+size_t line_text_start(const struct line_text *text)
+{
+    (void)text;
+    return 0;
+}
+
+size_t line_text_end(const struct line_text *text)
+{
+    return text->bytes.len;
+}
+
 size_t line_text_left(const struct line_text *text)
 {
     return cell_before(text, text->cursor);
@@ -162,6 +173,11 @@ size_t line_text_word_right(const struct line_text *text)
         at = cell_after(text, at);
     }
     return at;
+}
+
+void line_text_move(struct line_text *text, size_t offset)
+{
+    text->cursor = offset;
 }
 
 void line_text_delete(struct line_text *text, size_t offset)

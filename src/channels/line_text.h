@@ -32,12 +32,15 @@ bool line_text_yank(struct line_text *text);
 void line_text_set(struct line_text *text, struct span content); // the cursor goes to the end
 
 // Offsets that lie in some direction from the cursor.
+size_t line_text_start(const struct line_text *text);
+size_t line_text_end(const struct line_text *text);
 size_t line_text_left(const struct line_text *text);
 size_t line_text_right(const struct line_text *text);
 size_t line_text_word_left(const struct line_text *text); // letters and digits
 size_t line_text_word_right(const struct line_text *text);
 size_t line_text_blank_left(const struct line_text *text); // all but blanks
 
-// What lies between the cursor and `offset`, which is one of the above or an end of the text.
+// To `offset`, which is one of the above, or what lies between it and the cursor.
+void line_text_move(struct line_text *text, size_t offset);
 void line_text_delete(struct line_text *text, size_t offset);
 void line_text_kill(struct line_text *text, size_t offset); // keeps it to be yanked
