@@ -372,11 +372,8 @@ void console_resize(struct console *console, unsigned columns)
 {
     if (!console->editor)
         return;
-    line_editor_set_columns(console->editor, columns, &console->screen);
-    if (!console->busy)
-        flush_screen(console);
-    else
-        buf_clear(&console->screen);
+    line_editor_set_columns(console->editor, columns, &console->screen); // shown while not busy
+    flush_screen(console);
 }
 
 void console_hang_up(struct console *console)

@@ -19,7 +19,6 @@ struct line_editor {
     struct line_text text;
     struct line_history history;
     struct line_row row;
-    bool ended; // by an event; the next key begins a line
 };
 
 struct line_editor *line_editor_create(const char *prompt)
@@ -46,13 +45,6 @@ static void update(struct line_editor *editor, struct buf *screen)
     line_row_update(&editor->row, buf_span(&editor->text.bytes), editor->text.cursor, screen);
 }
 
-static void begin_line(struct line_editor *editor)
-{
-    editor->ended = false;
-    line_text_set(&editor->text, SPAN_ABSENT);
-    line_history_rewind(&editor->history);
-}
-
 void line_editor_set_columns(struct line_editor *editor, unsigned columns, struct buf *screen)
 {
     line_row_resize(&editor->row, columns, screen);
@@ -62,20 +54,14 @@ void line_editor_set_columns(struct line_editor *editor, unsigned columns, struc
 void line_editor_begin(struct line_editor *editor, struct buf *screen)
 {
     line_row_hide(&editor->row, screen);
-    begin_line(editor);
-    line_editor_show(editor, screen);
+    line_text_set(&editor->text, SPAN_ABSENT);
+    line_history_rewind(&editor->history);
+    line_row_show(&editor->row, SPAN_ABSENT, 0, screen);
 }
 
 void line_editor_hide(struct line_editor *editor, struct buf *screen)
 {
     line_row_hide(&editor->row, screen);
-}
-
-void line_editor_show(struct line_editor *editor, struct buf *screen)
-{
-    if (editor->ended)
-        begin_line(editor);
-    line_row_show(&editor->row, buf_span(&editor->text.bytes), editor->text.cursor, screen);
 }
 
 struct span line_editor_text(const struct line_editor *editor)
@@ -156,8 +142,6 @@ enum line_event line_editor_feed(struct line_editor *editor, struct span *input,
     bool fits = true;
     struct line_key key;
     while (event == LINE_MORE && line_keys_next(&editor->keys, input, &key)) {
-        if (editor->ended)
-            begin_line(editor);
         event = event_of(editor, key.command);
         if (key.command == LINE_DO_INSERT)
             fits &= line_text_insert(&editor->text, key.rune);
@@ -171,9 +155,7 @@ enum line_event line_editor_feed(struct line_editor *editor, struct span *input,
         buf_append_char(screen, '\a');
     if (event == LINE_ENTERED)
         line_row_complete(&editor->row, line_editor_text(editor), screen);
-    if (event != LINE_MORE) {
-        editor->ended = true;
+    if (event != LINE_MORE)
         line_row_leave(&editor->row, screen);
-    }
     return event;
 }

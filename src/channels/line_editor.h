@@ -10,7 +10,7 @@
  *
  * The line takes one row and scrolls sideways in it; line breaks, which only a paste can bring, are
  * shown as a sign. A line that was entered is left behind in full, in as many rows as it takes, if
- * it is not huge. The cursor must be at the start of an empty row when a line begins or is shown,
+ * it is not huge. The cursor must be at the start of an empty row when a line begins,
  * and is at the start of the next row after every event.
  */
 struct line_editor;
@@ -38,21 +38,19 @@ void line_editor_set_columns(struct line_editor *editor, unsigned columns, struc
 // Starts an empty line and draws the prompt.
 void line_editor_begin(struct line_editor *editor, struct buf *screen);
 
-// Consumes keys from the front of *input until an event happens or it is used up. While the line is
-// hidden keys are taken all the same, and nothing is appended to `screen`. After an event this
-// begins a hidden line, so that nothing typed ahead is in the way of a caller that begins late;
-// line_editor_begin() would drop it and line_editor_show() shows it. What did not fit into `screen`
-// is drawn again next time. Ctrl-C inside a paste also drops the rest of the input, as a terminal
-// driver does, lest the rest of the paste be taken for keys.
+// Consumes keys from the front of *input until an event happens or it is used up. An event ends the
+// line, and line_editor_begin() begins the next one. What did not fit into `screen` is drawn again
+// next time. Ctrl-C inside a paste also drops the rest of the input, as a terminal driver does, lest
+// the rest of the paste be taken for keys.
 enum line_event line_editor_feed(struct line_editor *editor, struct span *input,
                                  struct buf *screen);
 
-// After LINE_ENTERED, until the next begin, show or feed: valid UTF-8 without control characters
+// After LINE_ENTERED, until the next begin: valid UTF-8 without control characters
 // other than line feed and tab.
 struct span line_editor_text(const struct line_editor *editor);
 
 // Puts a line into the history, unless it is empty or the same as the last one.
 void line_editor_remember(struct line_editor *editor, struct span line);
 
-void line_editor_hide(struct line_editor *editor, struct buf *screen); // keeps it
-void line_editor_show(struct line_editor *editor, struct buf *screen); // a hidden line
+// Takes the line from the terminal, for something to be printed before the next one begins.
+void line_editor_hide(struct line_editor *editor, struct buf *screen);
