@@ -56,7 +56,7 @@ void line_editor_begin(struct line_editor *editor, struct buf *screen)
     line_row_hide(&editor->row, screen);
     line_text_set(&editor->text, SPAN_ABSENT);
     line_history_rewind(&editor->history);
-    line_row_show(&editor->row, SPAN_ABSENT, 0, screen);
+    line_row_show(&editor->row, screen);
 }
 
 void line_editor_hide(struct line_editor *editor, struct buf *screen)

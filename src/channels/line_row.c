@@ -222,13 +222,11 @@ void line_row_update(struct line_row *row, struct span text, size_t cursor, stru
     row->stale = buf_is_full(screen);
 }
 
-void line_row_show(struct line_row *row, struct span text, size_t cursor, struct buf *screen)
+void line_row_show(struct line_row *row, struct buf *screen)
 {
-    if (row->shown)
-        return;
     row->shown = true;
+    row->first = 0;
     start_over(row, screen);
-    line_row_update(row, text, cursor, screen);
 }
 
 void line_row_hide(struct line_row *row, struct buf *screen)

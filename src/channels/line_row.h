@@ -31,7 +31,7 @@ struct line_row {
 void line_row_init(struct line_row *row, const char *prompt);
 void line_row_finish(struct line_row *row);
 
-void line_row_show(struct line_row *row, struct span text, size_t cursor, struct buf *screen);
+void line_row_show(struct line_row *row, struct buf *screen); // without a text
 void line_row_update(struct line_row *row, struct span text, size_t cursor, struct buf *screen);
 void line_row_hide(struct line_row *row, struct buf *screen);
 // Leaves all of a line behind, in as many rows as it takes, where the window does not show it all.

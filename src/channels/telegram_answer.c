@@ -138,22 +138,17 @@ void telegram_redact(char *text, const char *token)
 
 enum telegram_result telegram_result_of(enum telegram_outcome outcome)
 {
-    switch (outcome) {
-    case TELEGRAM_OK:
-    case TELEGRAM_UNCHANGED:
-        return TELEGRAM_RESULT_OK;
-    case TELEGRAM_UNREACHABLE:
-    case TELEGRAM_UNKNOWN:
-    case TELEGRAM_UNAVAILABLE:
-        return TELEGRAM_RESULT_UNAVAILABLE;
-    case TELEGRAM_LIMITED:
-        return TELEGRAM_RESULT_LIMITED;
-    case TELEGRAM_UNAUTHORIZED:
-        return TELEGRAM_RESULT_UNAUTHORIZED;
-    case TELEGRAM_CONFLICT:
-    case TELEGRAM_WEBHOOK:
-        return TELEGRAM_RESULT_CONFLICT;
-    default:
-        return TELEGRAM_RESULT_REFUSED;
-    }
+    static const enum telegram_result results[] = {
+        [TELEGRAM_OK] = TELEGRAM_RESULT_OK,
+        [TELEGRAM_UNCHANGED] = TELEGRAM_RESULT_OK,
+        [TELEGRAM_UNREACHABLE] = TELEGRAM_RESULT_UNAVAILABLE,
+        [TELEGRAM_UNKNOWN] = TELEGRAM_RESULT_UNAVAILABLE,
+        [TELEGRAM_UNAVAILABLE] = TELEGRAM_RESULT_UNAVAILABLE,
+        [TELEGRAM_LIMITED] = TELEGRAM_RESULT_LIMITED,
+        [TELEGRAM_UNAUTHORIZED] = TELEGRAM_RESULT_UNAUTHORIZED,
+        [TELEGRAM_CONFLICT] = TELEGRAM_RESULT_CONFLICT,
+        [TELEGRAM_WEBHOOK] = TELEGRAM_RESULT_CONFLICT,
+        [TELEGRAM_REFUSED] = TELEGRAM_RESULT_REFUSED, // as all that has no row
+    };
+    return results[outcome];
 }

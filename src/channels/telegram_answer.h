@@ -55,12 +55,12 @@ void telegram_redact(char *text, const char *token);
 
 // Outcomes as they are counted.
 enum telegram_result {
+    TELEGRAM_RESULT_REFUSED,
     TELEGRAM_RESULT_OK,
     TELEGRAM_RESULT_UNAVAILABLE,
     TELEGRAM_RESULT_LIMITED,
     TELEGRAM_RESULT_UNAUTHORIZED,
     TELEGRAM_RESULT_CONFLICT,
-    TELEGRAM_RESULT_REFUSED,
     TELEGRAM_RESULTS,
 };
 enum telegram_result telegram_result_of(enum telegram_outcome outcome);

@@ -49,19 +49,25 @@ static void call_destroy(struct call *call)
 }
 
 // The call is gone before its owner hears of it, so the owner may do anything.
-static void call_end(struct call *call, struct telegram_answer *answer, struct buf *body,
-                     struct json *doc)
+static void call_end(struct call *call, enum http_failure failure, const char *sentence)
 {
+    struct telegram_answer answer;
+    JSON_AUTO doc = JSON_INIT; // points into the body
+    BUF_AUTO body = call->body;
     telegram_answer_fn *fn = call->fn;
     void *context = call->context;
-    telegram_redact(answer->text, call->telegram->token);
-    *body = call->body; // `doc` points into it
+    int64_t took_ms = loop_now(call->telegram->env.loop) - call->started_ms;
+    if (failure == HTTP_OK)
+        telegram_answer_read(call->status, buf_span(&body), &doc, &answer);
+    else
+        telegram_answer_lost(failure, !call->status && took_ms < call->first_byte_ms, sentence,
+                             &answer);
+    answer.oversized = call->oversized;
+    telegram_redact(answer.text, call->telegram->token);
     buf_init(&call->body, 0);
     call_destroy(call);
     if (fn)
-        fn(context, answer);
-    json_finish(doc);
-    buf_finish(body);
+        fn(context, &answer);
 }
 
 static void on_head(void *context, const struct http_head *head)
@@ -80,29 +86,15 @@ static int on_body(void *context, struct span chunk)
 static void on_done(void *context, enum http_failure failure, const struct error *err)
 {
     struct call *call = context;
-    struct telegram_answer answer;
-    struct json doc = JSON_INIT;
-    struct buf body;
     call->http = 0;
-    int64_t took_ms = loop_now(call->telegram->env.loop) - call->started_ms;
-    if (failure == HTTP_OK)
-        telegram_answer_read(call->status, buf_span(&call->body), &doc, &answer);
-    else
-        telegram_answer_lost(failure, !call->status && took_ms < call->first_byte_ms, err->text,
-                             &answer);
-    answer.oversized = call->oversized;
-    call_end(call, &answer, &body, &doc);
+    call_end(call, failure, err->text);
 }
 
 static void on_not_started(void *context)
 {
     struct call *call = context;
-    struct telegram_answer answer;
-    struct json doc = JSON_INIT;
-    struct buf body;
     call->failing = 0;
-    telegram_answer_lost(HTTP_MISUSED, true, call->failure, &answer);
-    call_end(call, &answer, &body, &doc);
+    call_end(call, HTTP_MISUSED, call->failure);
 }
 
 telegram_call_id telegram_api_ask(struct telegram *telegram, const struct telegram_ask *ask,
@@ -259,11 +251,14 @@ telegram_call_id telegram_api_keyboard(struct telegram *telegram, struct telegra
 enum counted { COUNT_POLL, COUNT_SEND, COUNT_EDIT };
 
 // Labels are literals, so that their number is bounded.
-#define RESULTS(before)                                                                       \
-    {                                                                                         \
-        before "result=\"ok\"", before "result=\"unavailable\"", before "result=\"limited\"", \
-            before "result=\"unauthorized\"", before "result=\"conflict\"",                   \
-            before "result=\"refused\""                                                       \
+#define RESULTS(before)                                                    \
+    {                                                                      \
+        [TELEGRAM_RESULT_OK] = before "result=\"ok\"",                     \
+        [TELEGRAM_RESULT_UNAVAILABLE] = before "result=\"unavailable\"",   \
+        [TELEGRAM_RESULT_LIMITED] = before "result=\"limited\"",           \
+        [TELEGRAM_RESULT_UNAUTHORIZED] = before "result=\"unauthorized\"", \
+        [TELEGRAM_RESULT_CONFLICT] = before "result=\"conflict\"",         \
+        [TELEGRAM_RESULT_REFUSED] = before "result=\"refused\"",           \
     }
 static const char *const labels[][TELEGRAM_RESULTS] = {
     [COUNT_POLL] = RESULTS(""),
