@@ -322,18 +322,6 @@ static void on_line(struct console *console, struct span line)
         prompt(console);
 }
 
-static void on_line_event(struct console *console, enum line_event event)
-{
-    if (event == LINE_ENDED) {
-        leave(console, CONSOLE_OK);
-    } else if (event == LINE_INTERRUPTED) {
-        fputs("(/quit or Ctrl-D leaves)\n", stdout);
-        prompt(console);
-    } else if (event == LINE_ENTERED) {
-        on_line(console, line_editor_text(console->editor));
-    }
-}
-
 // While a turn runs only Ctrl-C counts; the rest waits in `ahead` for the next line.
 static void read_keys(struct console *console)
 {
@@ -344,7 +332,14 @@ static void read_keys(struct console *console)
         enum line_event event = line_editor_feed(console->editor, &rest, &console->screen);
         buf_consume(&console->ahead, before - rest.len);
         flush_screen(console);
-        on_line_event(console, event);
+        if (event == LINE_ENDED) {
+            leave(console, CONSOLE_OK);
+        } else if (event == LINE_INTERRUPTED) {
+            fputs("(/quit or Ctrl-D leaves)\n", stdout);
+            prompt(console);
+        } else if (event == LINE_ENTERED) {
+            on_line(console, line_editor_text(console->editor));
+        }
     }
     console->reading = false;
 }

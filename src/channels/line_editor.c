@@ -124,16 +124,11 @@ static void edit(struct line_editor *editor, enum line_command command, struct b
 
 static enum line_event event_of(const struct line_editor *editor, enum line_command command)
 {
-    switch (command) {
-    case LINE_DO_ENTER:
-        return LINE_ENTERED;
-    case LINE_DO_INTERRUPT:
-        return LINE_INTERRUPTED;
-    case LINE_DO_DELETE_OR_END:
-        return editor->text.bytes.len == 0 ? LINE_ENDED : LINE_MORE;
-    default:
-        return LINE_MORE;
-    }
+    if (command == LINE_DO_DELETE_OR_END && editor->text.bytes.len == 0)
+        return LINE_ENDED;
+    return command == LINE_DO_ENTER       ? LINE_ENTERED
+           : command == LINE_DO_INTERRUPT ? LINE_INTERRUPTED
+                                          : LINE_MORE;
 }
 
 enum line_event line_editor_feed(struct line_editor *editor, struct span *input, struct buf *screen)

@@ -24,22 +24,19 @@ void line_history_rewind(struct line_history *history)
     history->at = history->count;
 }
 
-static void drop_oldest(struct line_history *history)
-{
-    history->bytes -= strlen(history->lines[0]);
-    free(history->lines[0]);
-    history->count--;
-    memmove(history->lines, history->lines + 1, history->count * sizeof *history->lines);
-}
-
 void line_history_add(struct line_history *history, struct span line)
 {
     size_t count = history->count;
     line.len = line.len ? strnlen(line.data, line.len) : 0; // the lines are C strings
     bool again = count > 0 && span_is(line, history->lines[count - 1]);
     if (line.len > 0 && line.len <= LINE_HISTORY_BYTES_MAX && !again) {
-        while (history->count == history->max || history->bytes + line.len > LINE_HISTORY_BYTES_MAX)
-            drop_oldest(history);
+        while (history->count == history->max ||
+               history->bytes + line.len > LINE_HISTORY_BYTES_MAX) {
+            history->bytes -= strlen(history->lines[0]);
+            free(history->lines[0]);
+            history->count--;
+            memmove(history->lines, history->lines + 1, history->count * sizeof *history->lines);
+        }
         history->lines =
             mem_grow(history->lines, history->count, &history->capacity, sizeof *history->lines);
         history->lines[history->count++] = mem_strndup(line.data, line.len);

@@ -23,11 +23,6 @@ static unsigned rune_columns(uint32_t rune)
     return rune == '\n' || rune == '\t' ? 1 : utf8_rune_width(rune);
 }
 
-static bool is_control(uint32_t rune)
-{
-    return rune != '\n' && rune != '\t' && rune_is_unsafe(rune);
-}
-
 size_t line_cell(struct span text, unsigned *ret_columns)
 {
     uint32_t rune = 0;
@@ -59,8 +54,9 @@ static bool insert(struct line_text *text, struct span piece)
 bool line_text_insert(struct line_text *text, uint32_t rune)
 {
     char bytes[UTF8_BYTES_MAX];
+    bool is_control = rune != '\n' && rune != '\t' && rune_is_unsafe(rune);
     bool without_base = text->cursor == 0 && rune_columns(rune) == 0;
-    if (is_control(rune) || without_base)
+    if (is_control || without_base)
         return true;
     return insert(text, span_make(bytes, utf8_encode(rune, bytes)));
 }
@@ -80,22 +76,15 @@ void line_text_set(struct line_text *text, struct span content)
         fits = line_text_insert(text, rune);
 }
 
-static size_t rune_before(struct span text, size_t at, uint32_t *ret_rune)
-{
-    do
-        at--;
-    while (at > 0 && ((unsigned char)text.data[at] & 0xc0) == 0x80);
-    utf8_decode(span_skip(text, at), ret_rune);
-    return at;
-}
-
 static size_t cell_before(const struct line_text *text, size_t at)
 {
-    uint32_t rune;
-    while (at > 0) {
-        at = rune_before(buf_span(&text->bytes), at, &rune);
-        if (rune_columns(rune) > 0)
-            break;
+    struct span bytes = buf_span(&text->bytes);
+    uint32_t rune = 0;
+    while (at > 0 && rune_columns(rune) == 0) {
+        do
+            at--;
+        while (at > 0 && ((unsigned char)bytes.data[at] & 0xc0) == 0x80);
+        utf8_decode(span_skip(bytes, at), &rune);
     }
     return at;
 }

@@ -67,27 +67,18 @@ bool pairing_is_approved(const struct pairing *pairing, struct span user, struct
 
 /* Limits */
 
-static struct span join_key(const char *kind, struct span name, char *text)
+static struct span limit_key(const char *kind, struct span name, char *text)
 {
     int len = snprintf(text, KEY_SIZE, "%s:%.*s", kind, (int)name.len, name.data);
     return span_make(text, (size_t)len < KEY_SIZE ? (size_t)len : KEY_SIZE - 1);
-}
-
-static struct span limit_key(const struct pairing *pairing, const char *kind, char *text)
-{
-    return join_key(kind, span_of(pairing->platform), text);
-}
-
-static struct span request_key(const struct pairing *pairing, struct span user, char *text)
-{
-    return join_key(pairing->platform, user, text);
 }
 
 int64_t pairing_lockout_until(const struct pairing *pairing, const struct pairing_file *limits)
 {
     char key[KEY_SIZE];
     int64_t until_ms, now_ms = now_of(pairing);
-    struct json_value value = pairing_file_find(limits, limit_key(pairing, "_lockout", key));
+    struct json_value value =
+        pairing_file_find(limits, limit_key("_lockout", span_of(pairing->platform), key));
     bool locked = pairing_time(value, &until_ms) && until_ms > now_ms &&
                   until_ms <= now_ms + PAIRING_LOCKOUT_MS;
     return locked ? until_ms : 0;
@@ -98,7 +89,8 @@ static bool asked_lately(const struct pairing *pairing, const struct pairing_fil
 {
     char key[KEY_SIZE];
     int64_t asked_ms;
-    return pairing_time(pairing_file_find(limits, request_key(pairing, user, key)), &asked_ms) &&
+    return pairing_time(pairing_file_find(limits, limit_key(pairing->platform, user, key)),
+                        &asked_ms) &&
            is_near(asked_ms, now_of(pairing), PAIRING_REQUEST_PAUSE_MS);
 }
 
@@ -113,7 +105,7 @@ static bool keep_limit(const void *context, struct span key, struct json_value v
 {
     const struct keeping *keeping = context;
     char own[KEY_SIZE];
-    struct span requests = request_key(keeping->pairing, SPAN_LITERAL(""), own);
+    struct span requests = limit_key(keeping->pairing->platform, SPAN_LITERAL(""), own);
     int64_t at_ms;
     if (span_equal(key, keeping->key))
         return false;
@@ -147,23 +139,6 @@ static void hash_code(struct span salt, struct span code, char *ret_hash)
     sha256_end_hex(&hash, ret_hash);
 }
 
-static void make_code(char *ret_code)
-{
-    unsigned char bytes[PAIRING_CODE_LENGTH];
-    random_bytes(bytes, sizeof bytes);
-    for (size_t i = 0; i < sizeof bytes; i++)
-        ret_code[i] = alphabet[bytes[i] & 31];
-    ret_code[PAIRING_CODE_LENGTH] = '\0';
-}
-
-static void write_hex(struct node request, const char *name, const unsigned char *data, size_t len)
-{
-    BUF_AUTO text = BUF_INIT(2 * len);
-    for (size_t i = 0; i < len; i++)
-        buf_printf(&text, "%02x", data[i]);
-    node_add_string(request, name, buf_span(&text));
-}
-
 static void write_request(const struct pairing *pairing, struct span user, struct span name,
                           const char *code, struct node pending)
 {
@@ -174,7 +149,10 @@ static void write_request(const struct pairing *pairing, struct span user, struc
     hash_code(span_make(salt, sizeof salt), span_of(code), hash);
     struct node request = node_add_object(pending, id);
     node_add_text(request, "hash", hash);
-    write_hex(request, "salt", salt, sizeof salt);
+    BUF_AUTO text = BUF_INIT(2 * SALT_SIZE);
+    for (size_t i = 0; i < sizeof salt; i++)
+        buf_printf(&text, "%02x", salt[i]);
+    node_add_string(request, "salt", buf_span(&text));
     node_add_string(request, "user_id", user);
     node_add_string(request, "user_name",
                     span_make(name.data, entries_cut(name, NAME_MAX_CHARACTERS)));
@@ -201,17 +179,6 @@ static bool keep_request(const void *context, struct span key, struct json_value
            !(keeping->user.data && is_user(value, keeping->user));
 }
 
-static size_t count_live(const struct pairing *pairing, const struct pairing_file *pending,
-                         struct span but_user)
-{
-    struct json_iter it = json_iter_init(pairing_file_root(pending));
-    struct json_value value;
-    size_t count = 0;
-    while (json_iter_next(&it, NULL, &value))
-        count += pairing_is_live(pairing, value) && !is_user(value, but_user);
-    return count;
-}
-
 static int add_request(const struct pairing *pairing, int fd, struct span user, struct span name,
                        const char *code, struct error *err)
 {
@@ -220,7 +187,12 @@ static int add_request(const struct pairing *pairing, int fd, struct span user, 
     int r = pairing_edit_begin(&edit, pairing, fd, pairing_pending, keep_request, &keeping, err);
     if (r < 0)
         return r;
-    if (count_live(pairing, &edit.file, user) >= PAIRING_PENDING_MAX)
+    struct json_iter it = json_iter_init(json_root(&edit.file.doc));
+    struct json_value value;
+    size_t others = 0;
+    while (json_iter_next(&it, NULL, &value))
+        others += pairing_is_live(pairing, value) && !is_user(value, user);
+    if (others >= PAIRING_PENDING_MAX)
         return 1;
     write_request(pairing, user, name, code, edit.root);
     return pairing_edit_save(&edit, fd, false, err);
@@ -231,7 +203,7 @@ int pairing_request(const struct pairing *pairing, struct span user, struct span
 {
     PAIRING_FILE_AUTO limits = {0};
     FD_AUTO fd = -1;
-    char code[PAIRING_CODE_LENGTH + 1], key[KEY_SIZE];
+    char code[PAIRING_CODE_LENGTH + 1] = "", key[KEY_SIZE];
     if (user.len == 0 || user.len > USER_MAX)
         return error_set(err, -EINVAL, "a user's id has 1 to %d bytes", USER_MAX);
     int r = pairing_open(pairing, PAIRING_LOCK_TRY, &fd, err);
@@ -241,11 +213,14 @@ int pairing_request(const struct pairing *pairing, struct span user, struct span
         r = pairing_file_load(pairing, fd, pairing_limits, &limits, err);
     if (r == 0 && (pairing_lockout_until(pairing, &limits) || asked_lately(pairing, &limits, user)))
         r = 1;
-    make_code(code);
+    random_bytes(code, PAIRING_CODE_LENGTH);
+    for (size_t i = 0; i < PAIRING_CODE_LENGTH; i++)
+        code[i] = alphabet[code[i] & 31];
     if (r == 0)
         r = add_request(pairing, fd, user, name, code, err);
     if (r == 0)
-        r = set_limit(pairing, fd, request_key(pairing, user, key).data, now_of(pairing), 3, err);
+        r = set_limit(pairing, fd, limit_key(pairing->platform, user, key).data, now_of(pairing), 3,
+                      err);
     if (r == 0)
         memcpy(ret_code, code, sizeof code);
     return r;
@@ -298,7 +273,7 @@ static bool is_code_of(struct json_value entry, struct span code)
 static bool find_request(const struct pairing *pairing, const struct pairing_file *pending,
                          struct span code, struct buf *ret_key, struct json_value *ret_entry)
 {
-    struct json_iter it = json_iter_init(pairing_file_root(pending));
+    struct json_iter it = json_iter_init(json_root(&pending->doc));
     struct json_value name, entry;
     while (json_iter_next(&it, &name, &entry)) {
         buf_clear(ret_key);
@@ -320,13 +295,14 @@ static int refuse_code(const struct pairing *pairing, int fd, const struct pairi
 {
     char key[KEY_SIZE];
     int64_t failures = 0;
-    json_int64(pairing_file_find(limits, limit_key(pairing, "_failures", key)), &failures);
+    json_int64(pairing_file_find(limits, limit_key("_failures", span_of(pairing->platform), key)),
+               &failures);
     failures = failures < 0 || failures >= PAIRING_FAILURES_MAX ? 1 : failures + 1;
     bool locks = failures == PAIRING_FAILURES_MAX;
-    int r = set_limit(pairing, fd, limit_key(pairing, "_failures", key).data, locks ? 0 : failures,
-                      0, err);
+    int r = set_limit(pairing, fd, limit_key("_failures", span_of(pairing->platform), key).data,
+                      locks ? 0 : failures, 0, err);
     if (r == 0 && locks)
-        r = set_limit(pairing, fd, limit_key(pairing, "_lockout", key).data,
+        r = set_limit(pairing, fd, limit_key("_lockout", span_of(pairing->platform), key).data,
                       now_of(pairing) + PAIRING_LOCKOUT_MS, 3, err);
     if (r < 0)
         return r;
@@ -394,17 +370,9 @@ static int approve_request(const struct pairing *pairing, int fd, struct span ke
     if (r == 0)
         r = drop_request(pairing, fd, key, err);
     if (r == 0)
-        r = set_limit(pairing, fd, limit_key(pairing, "_failures", limit).data, 0, 0, err);
+        r = set_limit(pairing, fd, limit_key("_failures", span_of(pairing->platform), limit).data,
+                      0, 0, err);
     return r;
-}
-
-static int refuse_lockout(int64_t until_ms, struct error *err)
-{
-    char text[CLOCK_TEXT_SIZE];
-    return error_set(err, -EBUSY,
-                     "after %d wrong codes none is accepted until %s; use a request's id from the "
-                     "list",
-                     PAIRING_FAILURES_MAX, clock_format_utc(until_ms, text));
 }
 
 int pairing_approve(const struct pairing *pairing, struct span code, struct buf *ret_user,
@@ -413,6 +381,7 @@ int pairing_approve(const struct pairing *pairing, struct span code, struct buf 
     PAIRING_FILE_AUTO limits = {0};
     PAIRING_FILE_AUTO pending = {0};
     FD_AUTO fd = -1;
+    char until[CLOCK_TEXT_SIZE];
     BUF_AUTO capitals = BUF_INIT(64);
     BUF_AUTO key = BUF_INIT(256);
     struct json_value entry = JSON_VALUE_ABSENT;
@@ -431,7 +400,10 @@ int pairing_approve(const struct pairing *pairing, struct span code, struct buf 
     bool by_id = capitals.len == REQUEST_ID_SIZE - 1;
     int64_t until_ms = by_id ? 0 : pairing_lockout_until(pairing, &limits);
     if (until_ms)
-        return refuse_lockout(until_ms, err);
+        return error_set(err, -EBUSY,
+                         "after %d wrong codes none is accepted until %s; use a request's id from "
+                         "the list",
+                         PAIRING_FAILURES_MAX, clock_format_utc(until_ms, until));
     if (find_request(pairing, &pending, buf_span(&capitals), &key, &entry))
         return approve_request(pairing, fd, buf_span(&key), entry, ret_user, err);
     return by_id ? error_set(err, -ENOENT, "no request has this id; requests expire in an hour")

@@ -105,11 +105,6 @@ void pairing_file_finish(struct pairing_file *file)
     buf_finish(&file->text);
 }
 
-struct json_value pairing_file_root(const struct pairing_file *file)
-{
-    return json_root(&file->doc);
-}
-
 static void decode_key(struct json_value key, struct buf *out)
 {
     buf_clear(out);

@@ -28,7 +28,6 @@ extern const char pairing_limits[];                      // the one of all platf
 int pairing_file_load(const struct pairing *pairing, int directory_fd, const char *kind,
                       struct pairing_file *ret_file, struct error *err);
 void pairing_file_finish(struct pairing_file *file); // accepts zeroed
-struct json_value pairing_file_root(const struct pairing_file *file);
 struct json_value pairing_file_find(const struct pairing_file *file, struct span key);
 
 /*

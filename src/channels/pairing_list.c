@@ -83,7 +83,7 @@ static bool next(const struct listing *listing, struct json_iter *it, bool appro
 
 static void append_pending(const struct listing *listing, struct buf *out)
 {
-    struct json_iter it = json_iter_init(pairing_file_root(&listing->pending));
+    struct json_iter it = json_iter_init(json_root(&listing->pending.doc));
     struct request request;
     bool any = false;
     while (next(listing, &it, false, &request)) {
@@ -105,7 +105,7 @@ static void append_pending(const struct listing *listing, struct buf *out)
 
 static void append_approved(const struct listing *listing, struct buf *out)
 {
-    struct json_iter it = json_iter_init(pairing_file_root(&listing->approved));
+    struct json_iter it = json_iter_init(json_root(&listing->approved.doc));
     struct request request;
     char when[CLOCK_TEXT_SIZE];
     bool any = false;
@@ -130,7 +130,7 @@ static void write_time(struct node object, const char *name, int64_t ms)
 static void write_requests(struct node root, const struct listing *listing, bool approved)
 {
     struct json_iter it =
-        json_iter_init(pairing_file_root(approved ? &listing->approved : &listing->pending));
+        json_iter_init(json_root(approved ? &listing->approved.doc : &listing->pending.doc));
     struct request request;
     struct node rows = node_add_array(root, approved ? "approved" : "pending");
     while (next(listing, &it, approved, &request)) {

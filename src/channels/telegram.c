@@ -137,18 +137,6 @@ static bool is_token(struct span token)
     return true;
 }
 
-static int check_base(struct span base, struct error *err)
-{
-    struct url url;
-    int r = url_parse(base, &url, err);
-    if (r < 0)
-        return error_wrap(err, "the Bot API's address (TELEGRAM_API_BASE)");
-    if (url.query.data || url.fragment.data)
-        return error_set(err, -EINVAL,
-                         "the Bot API's address (TELEGRAM_API_BASE) must not have a ? or #");
-    return 0;
-}
-
 static struct span without_end(struct span text, const char *end)
 {
     if (span_ends_with(text, end))
@@ -166,9 +154,13 @@ int telegram_address(const struct telegram_config *config, char **ret_token, cha
         return error_set(err, -EINVAL,
                          "TELEGRAM_BOT_TOKEN is not a bot token such as 123456789:ABCdef; get it "
                          "from @BotFather");
-    int r = check_base(base, err);
+    struct url url;
+    int r = url_parse(base, &url, err);
     if (r < 0)
-        return r;
+        return error_wrap(err, "the Bot API's address (TELEGRAM_API_BASE)");
+    if (url.query.data || url.fragment.data)
+        return error_set(err, -EINVAL,
+                         "the Bot API's address (TELEGRAM_API_BASE) must not have a ? or #");
     base = without_end(base, "/");
     base = without_end(base, "/bot");
     base = without_end(base, "/");

@@ -71,16 +71,6 @@ static int64_t retry_after_ms(struct json_value root)
                                                         : seconds * 1000;
 }
 
-static void describe(struct telegram_answer *answer, int code, const char *description)
-{
-    if (*description)
-        snprintf(answer->text, sizeof answer->text, "Telegram replied \"%.*s\" (%d)", SHOWN_MAX,
-                 description, code);
-    else
-        snprintf(answer->text, sizeof answer->text,
-                 "the Bot API's address replies with HTTP %d, unlike the Bot API", code);
-}
-
 static void read_refusal(int status, struct json_value root, struct telegram_answer *answer)
 {
     BUF_AUTO description = BUF_INIT(DESCRIPTION_MAX);
@@ -92,7 +82,12 @@ static void read_refusal(int status, struct json_value root, struct telegram_ans
     answer->outcome = classify((int)code, described, buf_text(&description));
     if (answer->outcome == TELEGRAM_LIMITED)
         answer->retry_after_ms = retry_after_ms(root);
-    describe(answer, (int)code, buf_text(&description));
+    if (description.len)
+        snprintf(answer->text, sizeof answer->text, "Telegram replied \"%.*s\" (%d)", SHOWN_MAX,
+                 buf_text(&description), (int)code);
+    else
+        snprintf(answer->text, sizeof answer->text,
+                 "the Bot API's address replies with HTTP %d, unlike the Bot API", (int)code);
 }
 
 void telegram_answer_read(int status, struct span body, struct json *doc,

@@ -27,17 +27,12 @@ struct telegram_chat *telegram_chat_get(struct telegram *telegram, struct span i
     return chat;
 }
 
-static int64_t later(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 int64_t telegram_chat_next(const struct telegram *telegram, const struct telegram_chat *chat)
 {
     int64_t at = telegram_pace_next(&telegram->pace, &telegram_rate_all);
-    at = later(at, telegram->not_before_ms);
-    at = later(at, telegram_pace_next(&chat->pace, &telegram_rate_chat));
-    return later(at, chat->not_before_ms);
+    at = telegram_later(at, telegram->not_before_ms);
+    at = telegram_later(at, telegram_pace_next(&chat->pace, &telegram_rate_chat));
+    return telegram_later(at, chat->not_before_ms);
 }
 
 void telegram_chat_take(struct telegram *telegram, struct telegram_chat *chat, bool edit)
@@ -52,8 +47,8 @@ void telegram_chat_take(struct telegram *telegram, struct telegram_chat *chat, b
 void telegram_chat_limit(struct telegram *telegram, struct telegram_chat *chat, int64_t wait_ms)
 {
     int64_t until_ms = loop_now(telegram->env.loop) + wait_ms;
-    chat->not_before_ms = later(chat->not_before_ms, until_ms);
-    telegram->not_before_ms = later(telegram->not_before_ms, until_ms);
+    chat->not_before_ms = telegram_later(chat->not_before_ms, until_ms);
+    telegram->not_before_ms = telegram_later(telegram->not_before_ms, until_ms);
 }
 
 int64_t telegram_chats_sweep(struct telegram *telegram)
@@ -63,8 +58,8 @@ int64_t telegram_chats_sweep(struct telegram *telegram)
         struct telegram_chat *chat = list_entry(link, struct telegram_chat, link);
         if (chat->seen || chat->deliveries)
             continue;
-        int64_t until_ms = later(chat->pace.full_ms, chat->edits.full_ms);
-        until_ms = later(until_ms, chat->not_before_ms);
+        int64_t until_ms = telegram_later(chat->pace.full_ms, chat->edits.full_ms);
+        until_ms = telegram_later(until_ms, chat->not_before_ms);
         if (until_ms <= now_ms) {
             list_remove(&chat->link);
             free(chat);

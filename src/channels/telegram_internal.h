@@ -88,6 +88,7 @@ struct telegram {
     struct list chats, deliveries, streams, pressed;
     struct telegram_pace pace;
     int64_t not_before_ms; // monotonic: after a 429
+    int replies;           // in `deliveries`
     int in_flight;         // messages and edits that were handed to Telegram
     loop_id pump;          // looks into the outbox
     int64_t updates, sent;

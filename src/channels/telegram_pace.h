@@ -29,3 +29,8 @@ int64_t telegram_backoff_ms(int failures, int64_t first_ms, int64_t max_ms);
 
 // The same, with up to a quarter more by chance, so that many do not come back at once.
 int64_t telegram_backoff_jitter_ms(int failures, int64_t first_ms, int64_t max_ms);
+
+static inline int64_t telegram_later(int64_t a, int64_t b) // of two instants
+{
+    return a > b ? a : b;
+}

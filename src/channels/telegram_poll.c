@@ -67,18 +67,6 @@ static const char *lasted(int64_t ms, char *text, size_t size)
     return text;
 }
 
-static void recovered(struct telegram *telegram)
-{
-    struct telegram_poller *poller = &telegram->poller;
-    char text[32];
-    if (poller->failures)
-        log_info("telegram: receiving messages again, after %s",
-                 lasted(loop_now(telegram->env.loop) - poller->since_ms, text, sizeof text));
-    poller->failures = 0;
-    poller->state = "polling";
-    poller->detail[0] = '\0';
-}
-
 // Waits and asks again. Said when it begins and when it becomes something else, not each time.
 static void trouble(struct telegram *telegram, const char *state, const char *sentence,
                     int64_t wait_ms)
@@ -181,7 +169,13 @@ static void poll_next(struct telegram *telegram, bool progress)
     struct telegram_poller *poller = &telegram->poller;
     int64_t early_ms = poller->asked_ms + POLL_PAUSE_MS - loop_now(telegram->env.loop);
     bool wait = !progress && !poller->quick && early_ms > 0;
-    recovered(telegram);
+    char text[32];
+    if (poller->failures)
+        log_info("telegram: receiving messages again, after %s",
+                 lasted(loop_now(telegram->env.loop) - poller->since_ms, text, sizeof text));
+    poller->failures = 0;
+    poller->state = "polling";
+    poller->detail[0] = '\0';
     poller->limit = TELEGRAM_BATCH_MAX;
     poll_after(telegram, wait ? early_ms : 0);
 }

@@ -45,6 +45,7 @@ static void reply_destroy(struct reply *reply)
 {
     loop_cancel(reply->delivery.telegram->env.loop, reply->pause);
     reply->delivery.chat->busy = false;
+    reply->delivery.telegram->replies--;
     telegram_delivery_finish(&reply->delivery);
     buf_finish(&reply->part);
     free(reply->text);
@@ -286,6 +287,7 @@ static void reply_create(struct telegram *telegram, struct telegram_chat *chat,
     reply->delivered = row->part;
     buf_init(&reply->part, TELEGRAM_PART_BYTES_MAX);
     chat->busy = true;
+    telegram->replies++;
 }
 
 // Outside of the reading, because it writes.
@@ -332,15 +334,6 @@ static struct telegram_chat *chat_of(struct telegram *telegram, const struct sto
     return chat;
 }
 
-static size_t deliveries_under_way(const struct telegram *telegram)
-{
-    size_t count = 0;
-    for (struct list *link = telegram->deliveries.next; link != &telegram->deliveries;
-         link = link->next)
-        count++;
-    return count;
-}
-
 static bool on_row(void *context, const struct store_delivery *row)
 {
     struct look *look = context;
@@ -359,7 +352,7 @@ static bool on_row(void *context, const struct store_delivery *row)
         wait_until(look, at_ms);
         return true;
     }
-    if (deliveries_under_way(telegram) < TELEGRAM_IN_FLIGHT_MAX) // an end looks again
+    if (telegram->replies < TELEGRAM_IN_FLIGHT_MAX) // an end looks again
         reply_create(telegram, chat, row);
     return true;
 }

@@ -221,11 +221,6 @@ static void show(struct stream *stream)
 
 // When.
 
-static int64_t later(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 static int64_t show_at(const struct stream *stream)
 {
     const struct telegram_delivery *delivery = &stream->delivery;
@@ -237,20 +232,23 @@ static int64_t show_at(const struct stream *stream)
     int64_t at = telegram_chat_next(telegram, delivery->chat);
     if (*delivery->message_id) {
         int64_t pause_ms = telegram->config->edit_interval_ms * (1 + units / SLOWER_UNITS);
-        at = later(at, stream->last_shown_ms + pause_ms + stream->slow_ms);
-        at = later(at, telegram_pace_next(&delivery->chat->edits, &telegram_rate_edit));
+        at = telegram_later(at, stream->last_shown_ms + pause_ms + stream->slow_ms);
+        at = telegram_later(at, telegram_pace_next(&delivery->chat->edits, &telegram_rate_edit));
     } else {
-        at = later(at, units < FIRST_UNITS ? stream->last_text_ms + FIRST_PAUSE_MS : 0);
+        at = telegram_later(at, units < FIRST_UNITS ? stream->last_text_ms + FIRST_PAUSE_MS : 0);
         if (stream->slow_ms)
-            at = later(at, stream->last_shown_ms + stream->slow_ms);
+            at = telegram_later(at, stream->last_shown_ms + stream->slow_ms);
     }
     int64_t now_ms = loop_now(telegram->env.loop);
-    return telegram->in_flight < TELEGRAM_IN_FLIGHT_MAX ? at : later(at, now_ms + FIRST_PAUSE_MS);
+    return telegram->in_flight < TELEGRAM_IN_FLIGHT_MAX
+               ? at
+               : telegram_later(at, now_ms + FIRST_PAUSE_MS);
 }
 
 static int64_t typing_at(const struct stream *stream)
 {
-    return later(stream->last_sign_ms + TYPING_MS, stream->delivery.telegram->not_before_ms);
+    return telegram_later(stream->last_sign_ms + TYPING_MS,
+                          stream->delivery.telegram->not_before_ms);
 }
 
 static void on_timer(void *context);

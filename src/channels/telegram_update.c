@@ -47,18 +47,14 @@ static void append_media(struct json_value message, struct buf *out)
 }
 
 // The part that was chosen to be quoted, or what is replied to.
-static bool read_quoted(struct json_value message, struct buf *out)
-{
-    struct json_value replied = json_get(message, "reply_to_message");
-    return json_string(json_get(json_get(message, "quote"), "text"), out) ||
-           json_string(json_get(replied, "text"), out) ||
-           json_string(json_get(replied, "caption"), out);
-}
-
 static void append_quote(struct json_value message, struct buf *out)
 {
     BUF_AUTO quoted = BUF_INIT(TELEGRAM_MESSAGE_MAX);
-    if (!read_quoted(message, &quoted) || quoted.len == 0)
+    struct json_value replied = json_get(message, "reply_to_message");
+    bool found = json_string(json_get(json_get(message, "quote"), "text"), &quoted) ||
+                 json_string(json_get(replied, "text"), &quoted) ||
+                 json_string(json_get(replied, "caption"), &quoted);
+    if (!found || quoted.len == 0)
         return;
     struct span rest = {quoted.data, entries_cut(buf_span(&quoted), TELEGRAM_QUOTE_MAX)};
     bool cut = rest.len < quoted.len;
@@ -244,15 +240,6 @@ static int compare_found(const void *left, const void *right)
     return (a->id > b->id) - (a->id < b->id);
 }
 
-static size_t drop_repeated(struct found *found, size_t count)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < count; i++)
-        if (kept == 0 || found[kept - 1].id != found[i].id)
-            found[kept++] = found[i];
-    return kept;
-}
-
 int telegram_updates_read(struct json_value result, struct telegram_updates *ret_updates,
                           struct error *err)
 {
@@ -268,11 +255,14 @@ int telegram_updates_read(struct json_value result, struct telegram_updates *ret
             found[found_count++] = (struct found){id, value};
     }
     qsort(found, found_count, sizeof *found, compare_found);
-    found_count = drop_repeated(found, found_count);
+    size_t kept = 0; // each id once
+    for (size_t i = 0; i < found_count; i++)
+        if (kept == 0 || found[kept - 1].id != found[i].id)
+            found[kept++] = found[i];
 
     struct telegram_updates updates = {NULL, 0, 0};
-    updates.count = found_count < TELEGRAM_BATCH_MAX ? found_count : TELEGRAM_BATCH_MAX;
-    updates.left = found_count - updates.count;
+    updates.count = kept < TELEGRAM_BATCH_MAX ? kept : TELEGRAM_BATCH_MAX;
+    updates.left = kept - updates.count;
     updates.rows = mem_zalloc((updates.count + 1) * sizeof *updates.rows);
     for (size_t i = 0; i < updates.count; i++) {
         updates.rows[i].id = found[i].id;
