@@ -40,8 +40,8 @@ void line_editor_begin(struct line_editor *editor, struct buf *screen);
 
 // Consumes keys from the front of *input until an event happens or it is used up. An event ends the
 // line, and line_editor_begin() begins the next one. What did not fit into `screen` is drawn again
-// next time. Ctrl-C inside a paste also drops the rest of the input, as a terminal driver does, lest
-// the rest of the paste be taken for keys.
+// next time. Ctrl-C inside a paste also drops the rest of the input, as a terminal driver does,
+// lest the rest of the paste be taken for keys.
 enum line_event line_editor_feed(struct line_editor *editor, struct span *input,
                                  struct buf *screen);
 

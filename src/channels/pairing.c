@@ -94,38 +94,34 @@ static bool asked_lately(const struct pairing *pairing, const struct pairing_fil
            is_near(asked_ms, now_of(pairing), PAIRING_REQUEST_PAUSE_MS);
 }
 
-struct keeping {
-    const struct pairing *pairing;
-    struct span user; // whose entry is left out; absent: nobody's
-    struct span key;  // which entry is left out; absent: none
-};
-
 // Requests that are too long ago to count go, so that strangers do not make the file grow.
-static bool keep_limit(const void *context, struct span key, struct json_value value)
+static bool keep_limit(const struct pairing_edit *edit, struct span key, struct json_value value)
 {
-    const struct keeping *keeping = context;
     char own[KEY_SIZE];
-    struct span requests = limit_key(keeping->pairing->platform, SPAN_LITERAL(""), own);
+    struct span requests = limit_key(edit->pairing->platform, SPAN_LITERAL(""), own);
     int64_t at_ms;
-    if (span_equal(key, keeping->key))
+    if (span_equal(key, edit->key))
         return false;
     if (!span_starts_with(key, own) || key.len == requests.len)
         return true;
     return pairing_time(value, &at_ms) &&
-           is_near(at_ms, now_of(keeping->pairing), PAIRING_REQUEST_PAUSE_MS);
+           is_near(at_ms, now_of(edit->pairing), PAIRING_REQUEST_PAUSE_MS);
 }
 
 // Sets one number of the limits; a time is in milliseconds and written as seconds.
 static int set_limit(const struct pairing *pairing, int fd, const char *key, int64_t value,
                      unsigned digits, struct error *err)
 {
-    PAIRING_EDIT_AUTO edit = {0};
-    struct keeping keeping = {.pairing = pairing, .key = span_of(key)};
-    int r = pairing_edit_begin(&edit, pairing, fd, pairing_limits, keep_limit, &keeping, err);
+    PAIRING_EDIT_AUTO edit = {.pairing = pairing,
+                              .fd = fd,
+                              .kind = pairing_limits,
+                              .keep = keep_limit,
+                              .key = span_of(key)};
+    int r = pairing_edit_begin(&edit, err);
     if (r < 0)
         return r;
     node_add_fixed(edit.root, key, value, digits);
-    return pairing_edit_save(&edit, fd, false, err);
+    return pairing_edit_save(&edit, false, err);
 }
 
 /* A request */
@@ -169,22 +165,21 @@ static bool is_user(struct json_value entry, struct span user)
 }
 
 // What is no request at all, somebody else must know about: it stays.
-static bool keep_request(const void *context, struct span key, struct json_value value)
+static bool keep_request(const struct pairing_edit *edit, struct span key, struct json_value value)
 {
-    const struct keeping *keeping = context;
     int64_t created_ms;
     if (!pairing_time(json_get(value, "created_at"), &created_ms))
         return true;
-    return pairing_is_live(keeping->pairing, value) && !span_equal(key, keeping->key) &&
-           !(keeping->user.data && is_user(value, keeping->user));
+    return pairing_is_live(edit->pairing, value) && !span_equal(key, edit->key) &&
+           !(edit->user.data && is_user(value, edit->user));
 }
 
 static int add_request(const struct pairing *pairing, int fd, struct span user, struct span name,
                        const char *code, struct error *err)
 {
-    PAIRING_EDIT_AUTO edit = {0};
-    struct keeping keeping = {.pairing = pairing, .user = user};
-    int r = pairing_edit_begin(&edit, pairing, fd, pairing_pending, keep_request, &keeping, err);
+    PAIRING_EDIT_AUTO edit = {
+        .pairing = pairing, .fd = fd, .kind = pairing_pending, .keep = keep_request, .user = user};
+    int r = pairing_edit_begin(&edit, err);
     if (r < 0)
         return r;
     struct json_iter it = json_iter_init(json_root(&edit.file.doc));
@@ -195,7 +190,7 @@ static int add_request(const struct pairing *pairing, int fd, struct span user, 
     if (others >= PAIRING_PENDING_MAX)
         return 1;
     write_request(pairing, user, name, code, edit.root);
-    return pairing_edit_save(&edit, fd, false, err);
+    return pairing_edit_save(&edit, false, err);
 }
 
 int pairing_request(const struct pairing *pairing, struct span user, struct span name,
@@ -317,34 +312,36 @@ static int refuse_code(const struct pairing *pairing, int fd, const struct pairi
                      failures, PAIRING_FAILURES_MAX);
 }
 
-static bool keep_others(const void *context, struct span key, struct json_value value)
+static bool keep_others(const struct pairing_edit *edit, struct span key, struct json_value value)
 {
-    const struct keeping *keeping = context;
     (void)value;
-    return !span_equal(key, keeping->key);
+    return !span_equal(key, edit->key);
 }
 
 static int add_approved(const struct pairing *pairing, int fd, const char *user,
                         struct json_value name, struct error *err)
 {
-    PAIRING_EDIT_AUTO edit = {0};
-    struct keeping keeping = {.pairing = pairing, .key = span_of(user)};
-    int r = pairing_edit_begin(&edit, pairing, fd, pairing_approved, keep_others, &keeping, err);
+    PAIRING_EDIT_AUTO edit = {.pairing = pairing,
+                              .fd = fd,
+                              .kind = pairing_approved,
+                              .keep = keep_others,
+                              .key = span_of(user)};
+    int r = pairing_edit_begin(&edit, err);
     if (r < 0)
         return r;
     struct node entry = node_add_object(edit.root, user);
     bool named = json_type(name) == JSON_STRING;
     node_add_raw(entry, "user_name", named ? json_raw(name) : SPAN_LITERAL("\"\""));
     node_add_fixed(entry, "approved_at", now_of(pairing), 3);
-    return pairing_edit_save(&edit, fd, true, err);
+    return pairing_edit_save(&edit, true, err);
 }
 
 static int drop_request(const struct pairing *pairing, int fd, struct span key, struct error *err)
 {
-    PAIRING_EDIT_AUTO edit = {0};
-    struct keeping keeping = {.pairing = pairing, .key = key};
-    int r = pairing_edit_begin(&edit, pairing, fd, pairing_pending, keep_request, &keeping, err);
-    return r < 0 ? r : pairing_edit_save(&edit, fd, true, err);
+    PAIRING_EDIT_AUTO edit = {
+        .pairing = pairing, .fd = fd, .kind = pairing_pending, .keep = keep_request, .key = key};
+    int r = pairing_edit_begin(&edit, err);
+    return r < 0 ? r : pairing_edit_save(&edit, true, err);
 }
 
 static int take_user(struct json_value entry, struct buf *out, struct error *err)
@@ -412,27 +409,27 @@ int pairing_approve(const struct pairing *pairing, struct span code, struct buf 
 
 int pairing_revoke(const struct pairing *pairing, struct span user, struct error *err)
 {
-    PAIRING_EDIT_AUTO edit = {0};
     FD_AUTO fd = -1;
-    struct keeping keeping = {.pairing = pairing, .key = user};
     int r = pairing_open(pairing, PAIRING_LOCK_WAIT, &fd, err);
+    PAIRING_EDIT_AUTO edit = {
+        .pairing = pairing, .fd = fd, .kind = pairing_approved, .keep = keep_others, .key = user};
     if (r == 0)
-        r = pairing_edit_begin(&edit, pairing, fd, pairing_approved, keep_others, &keeping, err);
+        r = pairing_edit_begin(&edit, err);
     if (r < 0)
         return r;
     if (json_type(pairing_file_find(&edit.file, user)) == JSON_ABSENT)
         return error_set(err, -ENOENT, "the user %.*s is not approved on %s",
                          (int)(user.len < USER_MAX ? user.len : USER_MAX), user.data,
                          pairing->platform);
-    return pairing_edit_save(&edit, fd, true, err);
+    return pairing_edit_save(&edit, true, err);
 }
 
 int pairing_clear_pending(const struct pairing *pairing, struct error *err)
 {
-    PAIRING_EDIT_AUTO edit = {0};
     FD_AUTO fd = -1;
     int r = pairing_open(pairing, PAIRING_LOCK_WAIT, &fd, err);
+    PAIRING_EDIT_AUTO edit = {.pairing = pairing, .fd = fd, .kind = pairing_pending};
     if (r == 0)
-        r = pairing_edit_begin(&edit, pairing, fd, pairing_pending, NULL, NULL, err);
-    return r < 0 ? r : pairing_edit_save(&edit, fd, true, err);
+        r = pairing_edit_begin(&edit, err);
+    return r < 0 ? r : pairing_edit_save(&edit, true, err);
 }

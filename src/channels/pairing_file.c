@@ -124,15 +124,19 @@ struct json_value pairing_file_find(const struct pairing_file *file, struct span
     return found;
 }
 
-static int copy(struct pairing_edit *edit, pairing_keep_fn *keep, const void *context,
-                struct error *err)
+int pairing_edit_begin(struct pairing_edit *edit, struct error *err)
 {
+    edit->doc = (struct document)DOCUMENT_INIT(TREE_MAX);
+    edit->root = document_object(&edit->doc);
+    int r = pairing_file_load(edit->pairing, edit->fd, edit->kind, &edit->file, err);
+    if (r < 0 || !edit->keep)
+        return r;
     struct json_iter it = json_iter_init(json_root(&edit->file.doc));
     struct json_value name, value;
     BUF_AUTO text = BUF_INIT(FILE_MAX);
     while (json_iter_next(&it, &name, &value)) {
         decode_key(name, &text);
-        if (!keep(context, buf_span(&text), value))
+        if (!edit->keep(edit, buf_span(&text), value))
             continue;
         if (strlen(buf_text(&text)) < text.len)
             return error_set(
@@ -144,24 +148,14 @@ static int copy(struct pairing_edit *edit, pairing_keep_fn *keep, const void *co
     return 0;
 }
 
-int pairing_edit_begin(struct pairing_edit *edit, const struct pairing *pairing, int directory_fd,
-                       const char *kind, pairing_keep_fn *keep, const void *context,
-                       struct error *err)
-{
-    edit->doc = (struct document)DOCUMENT_INIT(TREE_MAX);
-    edit->root = document_object(&edit->doc);
-    int r = pairing_file_load(pairing, directory_fd, kind, &edit->file, err);
-    return r == 0 && keep ? copy(edit, keep, context, err) : r;
-}
-
-int pairing_edit_save(struct pairing_edit *edit, int directory_fd, bool durable, struct error *err)
+int pairing_edit_save(struct pairing_edit *edit, bool durable, struct error *err)
 {
     const char *name = edit->file.name;
     BUF_AUTO text = BUF_INIT(FILE_MAX);
     if (document_print(&edit->doc, &text, NULL) < 0 || !buf_append_char(&text, '\n'))
         return error_set(err, -EFBIG, "pairing/%s would be larger than %d KiB", name,
                          FILE_MAX / 1024);
-    return replace_file(directory_fd, name, 0600, buf_span(&text), durable, err);
+    return replace_file(edit->fd, name, 0600, buf_span(&text), durable, err);
 }
 
 void pairing_edit_finish(struct pairing_edit *edit)

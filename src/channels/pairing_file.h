@@ -35,19 +35,20 @@ struct json_value pairing_file_find(const struct pairing_file *file, struct span
  * for which `keep` is true (NULL: none); more members, added to `root`; save.
  */
 struct pairing_edit {
+    const struct pairing *pairing; // from here on to be filled in
+    int fd;                        // of the directory
+    const char *kind;
+    bool (*keep)(const struct pairing_edit *edit, struct span key, struct json_value value);
+    struct span key, user;    // for `keep`: whose entry is left out; absent: nobody's
     struct pairing_file file; // as it was
     struct document doc;
     struct node root;
 };
 #define PAIRING_EDIT_AUTO CLEANUP(pairing_edit_finish) struct pairing_edit
 
-typedef bool pairing_keep_fn(const void *context, struct span key, struct json_value value);
-
-int pairing_edit_begin(struct pairing_edit *edit, const struct pairing *pairing, int directory_fd,
-                       const char *kind, pairing_keep_fn *keep, const void *context,
-                       struct error *err);
+int pairing_edit_begin(struct pairing_edit *edit, struct error *err);
 // `durable`: it waits for the disk.
-int pairing_edit_save(struct pairing_edit *edit, int directory_fd, bool durable, struct error *err);
+int pairing_edit_save(struct pairing_edit *edit, bool durable, struct error *err);
 void pairing_edit_finish(struct pairing_edit *edit); // accepts zeroed
 
 bool pairing_time(struct json_value seconds, int64_t *ret_ms); // as hermes-agent writes it

@@ -74,28 +74,28 @@ static struct span one_line(struct span text)
     return line;
 }
 
+static void print_tool(struct printer *printer, const char *colour, const char *name,
+                       const char *between, struct span shown, const char *end)
+{
+    printer_end_line(printer);
+    fprintf(stderr, "%s· ", printer->colours ? colour : "");
+    print_harmless(stderr, span_of(name));
+    fputs(between, stderr);
+    print_harmless(stderr, shown);
+    fprintf(stderr, "%s%s\n", end, printer->colours ? "\033[0m" : "");
+}
+
 void printer_call(struct printer *printer, const char *name, const char *arguments)
 {
     if (!printer->err_is_terminal)
         return;
     struct span all = span_of(arguments);
     struct span shown = one_line(all);
-    printer_end_line(printer);
-    fprintf(stderr, "%s· ", printer->colours ? printer_dim : "");
-    print_harmless(stderr, span_of(name));
-    fputc(' ', stderr);
-    print_harmless(stderr, shown);
-    fprintf(stderr, "%s%s\n", shown.len < all.len ? "…" : "", printer->colours ? "\033[0m" : "");
+    print_tool(printer, printer_dim, name, " ", shown, shown.len < all.len ? "…" : "");
 }
 
 void printer_result(struct printer *printer, const char *name, bool failed, struct span text)
 {
-    if (!printer->err_is_terminal || !failed)
-        return;
-    printer_end_line(printer);
-    fprintf(stderr, "%s· ", printer->colours ? printer_yellow : "");
-    print_harmless(stderr, span_of(name));
-    fputs(" refused: ", stderr);
-    print_harmless(stderr, one_line(text));
-    fprintf(stderr, "%s\n", printer->colours ? "\033[0m" : "");
+    if (printer->err_is_terminal && failed)
+        print_tool(printer, printer_yellow, name, " refused: ", one_line(text), "");
 }

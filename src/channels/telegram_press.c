@@ -12,7 +12,8 @@
 struct pressed {      // a message
     struct list link; // telegram::pressed, the newest last
     struct telegram *telegram;
-    char *chat, *message, *rows; // owned; the rows of buttons that are left, as JSON
+    char chat[TELEGRAM_NUMBER_MAX], message[TELEGRAM_NUMBER_MAX];
+    char *rows; // owned; the rows of buttons that are left, as JSON
     telegram_call_id edit;
     bool changed; // since the edit was handed over
 };
@@ -20,9 +21,8 @@ struct pressed {      // a message
 static void pressed_destroy(struct pressed *pressed)
 {
     telegram_api_cancel(pressed->telegram, pressed->edit);
+    pressed->telegram->pressed_count--;
     list_remove(&pressed->link);
-    free(pressed->chat);
-    free(pressed->message);
     free(pressed->rows);
     free(pressed);
 }
@@ -38,31 +38,16 @@ static struct pressed *find(struct telegram *telegram, const struct telegram_upd
     return NULL;
 }
 
-// The oldest makes room, but for those whose edit is under way.
-static void forget_old(struct telegram *telegram)
-{
-    size_t count = 0;
-    for (struct list *link = telegram->pressed.next; link != &telegram->pressed; link = link->next)
-        count++;
-    list_for_each(link, &telegram->pressed) {
-        struct pressed *pressed = list_entry(link, struct pressed, link);
-        if (count < TELEGRAM_REMEMBERED_MAX)
-            return;
-        if (!pressed->edit) {
-            pressed_destroy(pressed);
-            count--;
-        }
-    }
-}
-
+// The oldest makes room.
 static struct pressed *pressed_create(struct telegram *telegram,
                                       const struct telegram_update *update)
 {
+    if (telegram->pressed_count++ == TELEGRAM_REMEMBERED_MAX)
+        pressed_destroy(list_entry(telegram->pressed.next, struct pressed, link));
     struct pressed *pressed = mem_new(struct pressed);
     pressed->telegram = telegram;
-    pressed->chat = mem_strdup(update->ids.chat);
-    pressed->message = mem_strdup(update->ids.message);
-    pressed->rows = mem_strdup(update->buttons);
+    memcpy(pressed->chat, update->ids.chat, sizeof pressed->chat);
+    memcpy(pressed->message, update->ids.message, sizeof pressed->message);
     list_append(&telegram->pressed, &pressed->link);
     return pressed;
 }
@@ -90,13 +75,11 @@ void telegram_press(struct telegram *telegram, const struct telegram_update *upd
 {
     telegram_api_confirm(telegram, update->ids.press);
     struct pressed *pressed = find(telegram, update);
-    if (pressed) {
-        CLEANUP(mem_cleanup) char *before = pressed->rows;
-        pressed->rows = telegram_rows_without(span_of(before), update->text);
-    } else {
-        forget_old(telegram);
+    if (!pressed)
         pressed = pressed_create(telegram, update);
-    }
+    CLEANUP(mem_cleanup) char *before = pressed->rows;
+    pressed->rows =
+        before ? telegram_rows_without(span_of(before), update->text) : mem_strdup(update->buttons);
     pressed->changed = true;
     if (!pressed->edit)
         edit(pressed);
