@@ -113,14 +113,6 @@ static size_t cell_at_distance(struct span text, size_t cursor, unsigned distanc
     return first;
 }
 
-static void scroll(struct line_row *row, struct span text, size_t cursor, unsigned room)
-{
-    if (width_up_to(text, room) <= room)
-        row->first = 0;
-    else if (!may_stay(text, row->first, cursor, room))
-        row->first = cell_at_distance(text, cursor, room / 2);
-}
-
 static void append_cell(struct buf *out, struct span cell)
 {
     bool line_break = cell.data[0] == '\n', tab = cell.data[0] == '\t';
@@ -215,7 +207,10 @@ void line_row_update(struct line_row *row, struct span text, size_t cursor, stru
     }
     BUF_AUTO wanted = BUF_INIT(SEEN_MAX);
     unsigned room = row->columns - 1 - origin(row);
-    scroll(row, text, cursor, room);
+    if (width_up_to(text, room) <= room)
+        row->first = 0;
+    else if (!may_stay(text, row->first, cursor, room))
+        row->first = cell_at_distance(text, cursor, room / 2);
     unsigned column = compose(row, text, cursor, room, &wanted);
     rewrite(row, buf_span(&wanted), screen);
     move_to(row, origin(row) + column, screen);

@@ -336,14 +336,6 @@ static int add_approved(const struct pairing *pairing, int fd, const char *user,
     return pairing_edit_save(&edit, true, err);
 }
 
-static int drop_request(const struct pairing *pairing, int fd, struct span key, struct error *err)
-{
-    PAIRING_EDIT_AUTO edit = {
-        .pairing = pairing, .fd = fd, .kind = pairing_pending, .keep = keep_request, .key = key};
-    int r = pairing_edit_begin(&edit, err);
-    return r < 0 ? r : pairing_edit_save(&edit, true, err);
-}
-
 static int take_user(struct json_value entry, struct buf *out, struct error *err)
 {
     struct json_value id = json_get(entry, "user_id");
@@ -361,11 +353,15 @@ static int approve_request(const struct pairing *pairing, int fd, struct span ke
                            struct json_value entry, struct buf *ret_user, struct error *err)
 {
     char limit[KEY_SIZE];
+    PAIRING_EDIT_AUTO pending = {
+        .pairing = pairing, .fd = fd, .kind = pairing_pending, .keep = keep_request, .key = key};
     int r = take_user(entry, ret_user, err);
     if (r == 0)
         r = add_approved(pairing, fd, buf_text(ret_user), json_get(entry, "user_name"), err);
     if (r == 0)
-        r = drop_request(pairing, fd, key, err);
+        r = pairing_edit_begin(&pending, err); // the request goes
+    if (r == 0)
+        r = pairing_edit_save(&pending, true, err);
     if (r == 0)
         r = set_limit(pairing, fd, limit_key("_failures", span_of(pairing->platform), limit).data,
                       0, 0, err);

@@ -109,58 +109,52 @@ static void drop_webhook(struct telegram *telegram)
     telegram->poller.call = telegram_api_ask(telegram, &ask, on_webhook_deleted, telegram);
 }
 
-static void conflict(struct telegram *telegram, const char *what)
+static int64_t wait_after(const struct telegram_poller *poller, const char *state,
+                          const struct telegram_answer *answer)
 {
-    struct telegram_poller *poller = &telegram->poller;
-    int tries = is_state(poller, "conflict") ? poller->failures + 1 : 1;
-    int64_t wait_ms = (int64_t)tries * CONFLICT_STEP_MS;
-    wait_ms = wait_ms < BACKOFF_MAX_MS ? wait_ms : BACKOFF_MAX_MS;
-    trouble(telegram, "conflict", what, wait_scaled(wait_ms));
-}
-
-static void unauthorized(struct telegram *telegram, const char *said)
-{
-    struct telegram_poller *poller = &telegram->poller;
-    char sentence[TELEGRAM_ANSWER_TEXT_MAX];
-    int tries = is_state(poller, "unauthorized") ? poller->failures + 1 : 1;
-    snprintf(sentence, sizeof sentence,
-             "the bot token is refused (%.200s); check TELEGRAM_BOT_TOKEN", said);
-    trouble(telegram, "unauthorized", sentence,
-            telegram_backoff_ms(tries, UNAUTHORIZED_FIRST_MS, UNAUTHORIZED_MAX_MS));
+    int tries = is_state(poller, state) ? poller->failures + 1 : 1;
+    int64_t step_ms = (int64_t)tries * CONFLICT_STEP_MS;
+    switch (answer->outcome) {
+    case TELEGRAM_WEBHOOK:
+    case TELEGRAM_CONFLICT:
+        return wait_scaled(step_ms < BACKOFF_MAX_MS ? step_ms : BACKOFF_MAX_MS);
+    case TELEGRAM_UNAUTHORIZED:
+        return telegram_backoff_ms(tries, UNAUTHORIZED_FIRST_MS, UNAUTHORIZED_MAX_MS);
+    case TELEGRAM_LIMITED:
+        return answer->retry_after_ms;
+    default:
+        return backoff(poller);
+    }
 }
 
 static void poll_failed(struct telegram *telegram, const struct telegram_answer *answer)
 {
     struct telegram_poller *poller = &telegram->poller;
+    const char *state = "waiting", *sentence = answer->text;
+    char refused[TELEGRAM_ANSWER_TEXT_MAX];
     if (answer->oversized && poller->limit > 1) {
-        poller->limit /= 4;
-        poller->limit = poller->limit ? poller->limit : 1;
+        poller->limit = poller->limit > 4 ? poller->limit / 4 : 1;
         poll_after(telegram, 0);
         return;
     }
-    switch (answer->outcome) {
-    case TELEGRAM_WEBHOOK:
-        if (!poller->webhook_dropped)
-            drop_webhook(telegram);
-        else
-            conflict(telegram, "a webhook takes this bot's messages again; another program uses "
-                               "the same token");
-        break;
-    case TELEGRAM_CONFLICT:
-        conflict(telegram,
-                 "another program reads this bot's messages with the same token; each message goes "
-                 "to only one of the two, so stop the other");
-        break;
-    case TELEGRAM_UNAUTHORIZED:
-        unauthorized(telegram, answer->text);
-        break;
-    case TELEGRAM_LIMITED:
-        trouble(telegram, "waiting", answer->text, answer->retry_after_ms);
-        break;
-    default:
-        trouble(telegram, "waiting", answer->text, backoff(poller));
-        break;
+    if (answer->outcome == TELEGRAM_WEBHOOK && !poller->webhook_dropped) {
+        drop_webhook(telegram);
+        return;
     }
+    if (answer->outcome == TELEGRAM_WEBHOOK) {
+        state = "conflict";
+        sentence = "a webhook takes this bot's messages again; another program uses the same token";
+    } else if (answer->outcome == TELEGRAM_CONFLICT) {
+        state = "conflict";
+        sentence = "another program reads this bot's messages with the same token; each message "
+                   "goes to only one of the two, so stop the other";
+    } else if (answer->outcome == TELEGRAM_UNAUTHORIZED) {
+        state = "unauthorized";
+        snprintf(refused, sizeof refused,
+                 "the bot token is refused (%.200s); check TELEGRAM_BOT_TOKEN", answer->text);
+        sentence = refused;
+    }
+    trouble(telegram, state, sentence, wait_after(poller, state, answer));
 }
 
 // On to the next request; not at full speed with a server that answers at once and says nothing.

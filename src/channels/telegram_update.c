@@ -260,9 +260,7 @@ int telegram_updates_read(struct json_value result, struct telegram_updates *ret
         if (kept == 0 || found[kept - 1].id != found[i].id)
             found[kept++] = found[i];
 
-    struct telegram_updates updates = {NULL, 0, 0};
-    updates.count = kept < TELEGRAM_BATCH_MAX ? kept : TELEGRAM_BATCH_MAX;
-    updates.left = kept - updates.count;
+    struct telegram_updates updates = {NULL, kept < TELEGRAM_BATCH_MAX ? kept : TELEGRAM_BATCH_MAX};
     updates.rows = mem_zalloc((updates.count + 1) * sizeof *updates.rows);
     for (size_t i = 0; i < updates.count; i++) {
         updates.rows[i].id = found[i].id;
@@ -279,5 +277,5 @@ void telegram_updates_finish(struct telegram_updates *updates)
         free(updates->rows[i].buttons);
     }
     free(updates->rows);
-    *updates = (struct telegram_updates){NULL, 0, 0};
+    *updates = (struct telegram_updates){NULL, 0};
 }

@@ -51,7 +51,6 @@ struct telegram_update {
 struct telegram_updates {
     struct telegram_update *rows; // owned; by id, each id once
     size_t count;
-    size_t left; // updates of the answer that are beyond TELEGRAM_BATCH_MAX
 };
 
 // Negative when `result` is no list of updates.
