@@ -12,32 +12,6 @@ enum {
     LIST_MEMORY_MAX = 4 << 20, // bytes of the list as JSON is built
 };
 
-struct listing {
-    const struct pairing *pairing;
-    struct pairing_file pending, approved, limits;
-};
-
-static void listing_finish(struct listing *listing)
-{
-    pairing_file_finish(&listing->pending);
-    pairing_file_finish(&listing->approved);
-    pairing_file_finish(&listing->limits);
-}
-
-static int load(struct listing *listing, struct error *err)
-{
-    FD_AUTO fd = -1;
-    const struct pairing *pairing = listing->pairing;
-    int r = pairing_open(pairing, PAIRING_UNLOCKED, &fd, err);
-    if (r == 0)
-        r = pairing_file_load(pairing, fd, pairing_pending, &listing->pending, err);
-    if (r == 0)
-        r = pairing_file_load(pairing, fd, pairing_approved, &listing->approved, err);
-    if (r == 0)
-        r = pairing_file_load(pairing, fd, pairing_limits, &listing->limits, err);
-    return r;
-}
-
 struct request {
     char id[TEXT_MAX], user[TEXT_MAX], name[TEXT_MAX];
     int64_t at_ms; // asked or approved; 0: not known
@@ -63,12 +37,12 @@ static void copy_clean(struct json_value value, char *out)
     out[len] = '\0';
 }
 
-static bool next(const struct listing *listing, struct json_iter *it, bool approved,
+static bool next(const struct pairing *pairing, struct json_iter *it, bool approved,
                  struct request *ret_request)
 {
     struct json_value key, entry;
     while (json_iter_next(it, &key, &entry)) {
-        if (!approved && !pairing_is_live(listing->pairing, entry))
+        if (!approved && !pairing_is_live(pairing, entry))
             continue;
         if (!pairing_time(json_get(entry, approved ? "approved_at" : "created_at"),
                           &ret_request->at_ms))
@@ -81,16 +55,17 @@ static bool next(const struct listing *listing, struct json_iter *it, bool appro
     return false;
 }
 
-static void append_pending(const struct listing *listing, struct buf *out)
+static void append_pending(const struct pairing *pairing, const struct pairing_file *pending,
+                           struct buf *out)
 {
-    struct json_iter it = json_iter_init(json_root(&listing->pending.doc));
+    struct json_iter it = json_iter_init(json_root(&pending->doc));
     struct request request;
     bool any = false;
-    while (next(listing, &it, false, &request)) {
+    while (next(pairing, &it, false, &request)) {
         if (!any)
             buf_printf(out, "%-16s  %-10s  %-14s  %s\n", "WAITING", "ASKED", "USER", "NAME");
         any = true;
-        int64_t minutes = (clock_wall_ms(listing->pairing->clock) - request.at_ms) / 60000;
+        int64_t minutes = (clock_wall_ms(pairing->clock) - request.at_ms) / 60000;
         buf_printf(out, "%-16s  %3" PRId64 " min     %-14s  %s\n", request.id,
                    minutes > 0 ? minutes : 0, request.user, request.name);
     }
@@ -98,18 +73,19 @@ static void append_pending(const struct listing *listing, struct buf *out)
         buf_printf(out,
                    "To approve: hermes pairing approve %s CODE, with the user's code or the first "
                    "column\n\n",
-                   listing->pairing->platform);
+                   pairing->platform);
     else
-        buf_printf(out, "Nobody is waiting for approval on %s.\n\n", listing->pairing->platform);
+        buf_printf(out, "Nobody is waiting for approval on %s.\n\n", pairing->platform);
 }
 
-static void append_approved(const struct listing *listing, struct buf *out)
+static void append_approved(const struct pairing *pairing, const struct pairing_file *approved,
+                            struct buf *out)
 {
-    struct json_iter it = json_iter_init(json_root(&listing->approved.doc));
+    struct json_iter it = json_iter_init(json_root(&approved->doc));
     struct request request;
     char when[CLOCK_TEXT_SIZE];
     bool any = false;
-    while (next(listing, &it, true, &request)) {
+    while (next(pairing, &it, true, &request)) {
         if (!any)
             buf_printf(out, "%-16s  %-20s  %s\n", "APPROVED", "SINCE", "NAME");
         any = true;
@@ -118,7 +94,7 @@ static void append_approved(const struct listing *listing, struct buf *out)
     }
     if (!any)
         buf_printf(out, "Nobody is approved on %s; the configuration may allow users too.\n",
-                   listing->pairing->platform);
+                   pairing->platform);
 }
 
 static void write_time(struct node object, const char *name, int64_t ms)
@@ -127,13 +103,13 @@ static void write_time(struct node object, const char *name, int64_t ms)
     node_add_text(object, name, ms ? clock_format_utc(ms, text) : NULL);
 }
 
-static void write_requests(struct node root, const struct listing *listing, bool approved)
+static void write_requests(struct node root, const struct pairing *pairing,
+                           const struct pairing_file *file, bool approved)
 {
-    struct json_iter it =
-        json_iter_init(json_root(approved ? &listing->approved.doc : &listing->pending.doc));
+    struct json_iter it = json_iter_init(json_root(&file->doc));
     struct request request;
     struct node rows = node_add_array(root, approved ? "approved" : "pending");
-    while (next(listing, &it, approved, &request)) {
+    while (next(pairing, &it, approved, &request)) {
         struct node row = node_add_object(rows, NULL);
         if (!approved)
             node_add_text(row, "request_id", request.id);
@@ -143,32 +119,36 @@ static void write_requests(struct node root, const struct listing *listing, bool
     }
 }
 
-static void write_json(const struct listing *listing, struct buf *out)
-{
-    DOCUMENT_AUTO doc = DOCUMENT_INIT(LIST_MEMORY_MAX);
-    struct node root = document_object(&doc);
-    node_add_text(root, "platform", listing->pairing->platform);
-    write_requests(root, listing, false);
-    write_requests(root, listing, true);
-    write_time(root, "locked_until", pairing_lockout_until(listing->pairing, &listing->limits));
-    document_print(&doc, out, NULL);
-    buf_append_char(out, '\n');
-}
-
 int pairing_list(const struct pairing *pairing, bool json, struct buf *out, struct error *err)
 {
-    CLEANUP(listing_finish) struct listing listing = {.pairing = pairing};
+    PAIRING_FILE_AUTO pending = {0};
+    PAIRING_FILE_AUTO approved = {0};
+    PAIRING_FILE_AUTO limits = {0};
+    FD_AUTO fd = -1;
     char until[CLOCK_TEXT_SIZE];
-    int r = load(&listing, err);
+    int r = pairing_open(pairing, PAIRING_UNLOCKED, &fd, err);
+    if (r == 0)
+        r = pairing_file_load(pairing, fd, pairing_pending, &pending, err);
+    if (r == 0)
+        r = pairing_file_load(pairing, fd, pairing_approved, &approved, err);
+    if (r == 0)
+        r = pairing_file_load(pairing, fd, pairing_limits, &limits, err);
     if (r < 0)
         return r;
+    int64_t until_ms = pairing_lockout_until(pairing, &limits);
     if (json) {
-        write_json(&listing, out);
+        DOCUMENT_AUTO doc = DOCUMENT_INIT(LIST_MEMORY_MAX);
+        struct node root = document_object(&doc);
+        node_add_text(root, "platform", pairing->platform);
+        write_requests(root, pairing, &pending, false);
+        write_requests(root, pairing, &approved, true);
+        write_time(root, "locked_until", until_ms);
+        document_print(&doc, out, NULL);
+        buf_append_char(out, '\n');
         return 0;
     }
-    append_pending(&listing, out);
-    append_approved(&listing, out);
-    int64_t until_ms = pairing_lockout_until(pairing, &listing.limits);
+    append_pending(pairing, &pending, out);
+    append_approved(pairing, &approved, out);
     if (until_ms)
         buf_printf(out, "\nAfter %d wrong codes none is accepted until %s.\n", PAIRING_FAILURES_MAX,
                    clock_format_utc(until_ms, until));

@@ -11,7 +11,6 @@ enum { SHOWN_MAX = 120 }; // bytes of arguments or of an error on a tool's line
 const char printer_red[] = "\033[31m";
 const char printer_yellow[] = "\033[33m";
 const char printer_dim[] = "\033[2m";
-const char printer_plain[] = "";
 
 void printer_init(struct printer *printer)
 {

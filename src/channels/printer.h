@@ -25,4 +25,4 @@ void printer_end_line(struct printer *printer);
 // A sentence on standard error: "hermes: ...".
 void printer_say(struct printer *printer, const char *colour, const char *text);
 
-extern const char printer_red[], printer_yellow[], printer_dim[], printer_plain[];
+extern const char printer_red[], printer_yellow[], printer_dim[];
