@@ -213,7 +213,7 @@ int request_int(const struct request_scan *scan, enum request_member which, int6
         return 0;
     }
     // Digits beyond these are cut: a number so long is refused, not rounded.
-    if (type != JSON_NUMBER || raw.len > 20 || !json_fixed_of(raw, WHOLE_DIGITS, &value) ||
+    if (type != JSON_NUMBER || raw.len > 20 || !json_fixed_of(raw, WHOLE_DIGITS, false, &value) ||
         value % WHOLE_UNIT != 0)
         return refuse(which, "a whole number", err);
     *ret = value / WHOLE_UNIT;
