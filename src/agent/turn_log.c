@@ -68,8 +68,9 @@ void turn_log_failure(const struct turn *turn, const struct chat_failure *failur
 // The event is named as when notices were of prices alone.
 void turn_log_notice(const struct turn *turn, const char *notice)
 {
-    LOG_EVENT(LOG_WARNING, "turn.tariff", turn->name, LOG_NUMBER("iteration", turn->iteration),
-              LOG_TEXT("model", turn_model(turn)), LOG_TEXT("text", notice));
+    LOG_EVENT(LOG_WARNING, "turn.price_notice", turn->name,
+              LOG_NUMBER("iteration", turn->iteration), LOG_TEXT("model", turn_model(turn)),
+              LOG_TEXT("text", notice));
 }
 
 void turn_log_call(const struct turn_call *call, int64_t ms)

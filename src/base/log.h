@@ -43,7 +43,7 @@ enum { LOG_FIELDS_MAX = 16 }; // of one event
 
 struct log_record {
     enum log_level level;
-    const char *event; // "turn.begin", "telegram.knock", ...; "line" for a log_line()
+    const char *event; // "turn.begin", "telegram.unauthorized", ...; "line" for a log_line()
     const char *id;
     const char *text; // of a line; else NULL
     const struct log_field *fields;

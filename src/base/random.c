@@ -19,14 +19,14 @@ void random_bytes(void *data, size_t len)
     }
 }
 
-void random_from_stock(struct random_stock *stock, void *data, size_t len)
+void random_from_pool(struct random_pool *pool, void *data, size_t len)
 {
-    if (stock->left < len) {
-        random_bytes(stock->bytes, sizeof stock->bytes);
-        stock->left = sizeof stock->bytes;
+    if (pool->left < len) {
+        random_bytes(pool->bytes, sizeof pool->bytes);
+        pool->left = sizeof pool->bytes;
     }
-    memcpy(data, stock->bytes + sizeof stock->bytes - stock->left, len);
-    stock->left -= len;
+    memcpy(data, pool->bytes + sizeof pool->bytes - pool->left, len);
+    pool->left -= len;
 }
 
 void random_hex(char *text, size_t len)

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "channels/telegram_internal.h"
 
-enum { KNOCK_PAUSE_MS = 60 * 1000 };
+enum { STRANGER_PAUSE_MS = 60 * 1000 };
 
 bool telegram_access_listed(const struct telegram_config *config, struct span user)
 {
@@ -90,13 +90,14 @@ static const char *offer_pairing(struct telegram *telegram, const struct telegra
 static void refuse_stranger(struct telegram *telegram, const struct telegram_update *update,
                             int64_t now_ms)
 {
-    if (!remember(telegram->knocks, &telegram->knock_count, update->user, now_ms, KNOCK_PAUSE_MS))
+    if (!remember(telegram->strangers, &telegram->stranger_count, update->user, now_ms,
+                  STRANGER_PAUSE_MS))
         return;
     const char *done = offer_pairing(telegram, update);
     struct error err = ERROR_INIT;
     if (!pairing_is_approved(&telegram->pairing, span_of(update->ids.user), &err) && err.code)
         log_warning("telegram: cannot read who is approved: %s", err.text);
-    LOG_EVENT(LOG_WARNING, "telegram.knock", "", LOG_TEXT("user", update->ids.user),
+    LOG_EVENT(LOG_WARNING, "telegram.unauthorized", "", LOG_TEXT("user", update->ids.user),
               LOG_TEXT("username", update->username), LOG_TEXT("name", update->name),
               LOG_TEXT("done", done));
 }

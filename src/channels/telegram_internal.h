@@ -82,10 +82,10 @@ struct telegram {
     telegram_call_id last_call;
     struct telegram_poller poller;
     struct telegram_hello hello;
-    struct telegram_remembered knocks[TELEGRAM_REMEMBERED_MAX];
+    struct telegram_remembered strangers[TELEGRAM_REMEMBERED_MAX];
     struct telegram_remembered elsewhere[TELEGRAM_REMEMBERED_MAX];
-    size_t knock_count, elsewhere_count; // ever; the newest take the place of the oldest
-    size_t pressed_count;                // in `pressed`
+    size_t stranger_count, elsewhere_count; // ever; the newest take the place of the oldest
+    size_t pressed_count;                   // in `pressed`
     struct list chats, deliveries, streams, pressed;
     struct telegram_pace pace;
     int64_t not_before_ms; // monotonic: after a 429

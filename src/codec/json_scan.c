@@ -9,7 +9,7 @@
  */
 #include "codec/json_scan.h"
 
-#include "base/lanes.h"
+#include "base/simd16.h"
 
 // NULL, so that a position can be handed on or not.
 static const char *spoilt(struct json_scan *s, enum json_want want, const char *from,
@@ -30,45 +30,47 @@ static enum json_event fault(struct json_scan *s, enum json_want want, const cha
 /* Strings */
 
 // One bit aside, a quote is the neighbour of the control characters.
-static inline lanes stops(lanes bytes)
+static inline simd16 stops(simd16 bytes)
 {
-    return (lanes)((bytes ^ 2) <= ('"' ^ 2)) | (lanes)(bytes == '\\');
+    return (simd16)((bytes ^ 2) <= ('"' ^ 2)) | (simd16)(bytes == '\\');
 }
 
 // Looks at 64 bytes; NULL when they are all plain.
 static inline const char *find_stop(const char *at)
 {
-    lanes a = stops(lanes_load(at)), b = stops(lanes_load(at + LANES));
-    lanes c = stops(lanes_load(at + 2 * LANES)), d = stops(lanes_load(at + 3 * LANES));
-    if (!lanes_bits(a | b | c | d))
+    simd16 a = stops(simd16_load(at)), b = stops(simd16_load(at + SIMD16_BYTES));
+    simd16 c = stops(simd16_load(at + 2 * SIMD16_BYTES)),
+           d = stops(simd16_load(at + 3 * SIMD16_BYTES));
+    if (!simd16_bits(a | b | c | d))
         return NULL;
-    if (lanes_bits(a))
-        return at + lanes_first(lanes_bits(a));
-    if (lanes_bits(b))
-        return at + LANES + lanes_first(lanes_bits(b));
-    if (lanes_bits(c))
-        return at + 2 * LANES + lanes_first(lanes_bits(c));
-    return at + 3 * LANES + lanes_first(lanes_bits(d));
+    if (simd16_bits(a))
+        return at + simd16_first(simd16_bits(a));
+    if (simd16_bits(b))
+        return at + SIMD16_BYTES + simd16_first(simd16_bits(b));
+    if (simd16_bits(c))
+        return at + 2 * SIMD16_BYTES + simd16_first(simd16_bits(c));
+    return at + 3 * SIMD16_BYTES + simd16_first(simd16_bits(d));
 }
 
 // The first quote, backslash or control character, or `end`.
 static inline const char *skip_plain(const char *at, const char *end)
 {
-    if (end - at >= LANES) { // most strings are short
-        uint64_t hits = lanes_bits(stops(lanes_load(at)));
+    if (end - at >= SIMD16_BYTES) { // most strings are short
+        uint64_t hits = simd16_bits(stops(simd16_load(at)));
         if (hits)
-            return at + lanes_first(hits);
-        at += LANES;
+            return at + simd16_first(hits);
+        at += SIMD16_BYTES;
     }
-    for (; end - at >= 4 * LANES; at += 4 * LANES) { // what is long is mostly very long
+    for (; end - at >= 4 * SIMD16_BYTES;
+         at += 4 * SIMD16_BYTES) { // what is long is mostly very long
         const char *stop = find_stop(at);
         if (stop)
             return stop;
     }
-    for (; end - at >= LANES; at += LANES) {
-        uint64_t hits = lanes_bits(stops(lanes_load(at)));
+    for (; end - at >= SIMD16_BYTES; at += SIMD16_BYTES) {
+        uint64_t hits = simd16_bits(stops(simd16_load(at)));
         if (hits)
-            return at + lanes_first(hits);
+            return at + simd16_first(hits);
     }
     while (at < end && *at != '"' && *at != '\\' && (unsigned char)*at >= 0x20)
         at++;

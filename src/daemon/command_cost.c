@@ -28,7 +28,7 @@ enum {
     SESSION_SHOWN = 8,
     MODEL_LEAST = 14,
     MODEL_MOST = 32,
-    DEAR_OTHERS = 66, // columns of a row of the dearest but the model
+    DEAR_OTHERS = 66, // columns of a row of the costliest but the model
     LABEL_WIDTH = 12,
     STARTED_WIDTH = sizeof "2026-11-21 16:16" - 1,
     ACCOUNT_MOST = 40, // columns of a budget's name
@@ -123,7 +123,7 @@ static void print_sums(struct json_value costs, size_t columns)
         print_sum(sum, width);
 }
 
-static void print_dear(struct json_value call, size_t model_width)
+static void print_costly(struct json_value call, size_t model_width)
 {
     char money[MONEY_TEXT_SIZE];
     CLEANUP(mem_cleanup) char *id = page_cell(json_get(call, "call"), "?", TEXT_MAX);
@@ -135,7 +135,7 @@ static void print_dear(struct json_value call, size_t model_width)
     printf(" %12s\n", money_of(call, "cost_usd", money));
 }
 
-static void print_dearest(struct json_value calls, size_t columns)
+static void print_costliest(struct json_value calls, size_t columns)
 {
     size_t width = columns > DEAR_OTHERS + MODEL_LEAST ? columns - DEAR_OTHERS : MODEL_LEAST;
     struct json_value call;
@@ -146,7 +146,7 @@ static void print_dearest(struct json_value calls, size_t columns)
     printf("%-*s  %-16s  %-*s  %-*s   %8s %12s\n", ID_SHOWN, "ID", "STARTED", (int)width, "MODEL",
            SESSION_SHOWN, "SESSION", "PROMPT", "COST");
     for (struct json_iter it = json_iter_init(calls); json_iter_next(&it, NULL, &call);)
-        print_dear(call, width);
+        print_costly(call, width);
 }
 
 static void print_budget(struct json_value budget)
@@ -194,7 +194,7 @@ static void print_costs(struct json_value costs)
     if (page_flag(costs, "is_cut"))
         puts("There are more.");
     print_budgets(costs);
-    print_dearest(json_get(costs, "dearest"), columns);
+    print_costliest(json_get(costs, "dearest"), columns);
 }
 
 // Quoted where it must be. A spreadsheet would run what begins like a formula, and names come from

@@ -65,24 +65,24 @@ static void on_answer(void *context, unsigned status, struct span body)
     buf_append_span(answer->body, body);
 }
 
-static void on_fold(void *context, int result, const struct error *err,
-                    const struct store_fold_result *folded)
+static void on_apply(void *context, int result, const struct error *err,
+                     const struct store_apply_result *applied)
 {
     bool *is_behind = context;
-    *is_behind = result == 0 && folded->is_behind;
+    *is_behind = result == 0 && applied->is_behind;
 }
 
 // As a start of the router would.
 static void take_up(const struct store_only *only)
 {
     CLEANUP(mem_cleanup) uint64_t *generations = NULL;
-    struct store_fold_range range = {
+    struct store_apply_range range = {
         .home = only->home.path, .limit = -1, .wall_ms = clock_wall_ms(&clock_system)};
     bool is_behind = journal_list(range.home, &generations, &range.count, NULL) == 0 && range.count;
     range.generations = generations;
     while (is_behind) {
         is_behind = false;
-        store_ledger_fold(only->store, &range, on_fold, &is_behind, NULL);
+        store_ledger_apply(only->store, &range, on_apply, &is_behind, NULL);
         store_wait(only->store);
     }
     store_ledger_charge_orphans(only->store, NULL, NULL, NULL);

@@ -70,7 +70,7 @@ void probe_upstream(const struct endpoint *endpoint, const struct llm_config *ll
     tell_upstream(&answer, endpoint, report);
 }
 
-static void tell_who_may_talk(const struct telegram_config *config, struct report *report)
+static void report_allowed_users(const struct telegram_config *config, struct report *report)
 {
     bool all = config->allow_all;
     for (size_t i = 0; i < config->allowed_users.count; i++)
@@ -125,5 +125,5 @@ void probe_telegram(const struct telegram_config *config, const char *ca_file,
     };
     struct fetch answer = fetch_run(&request, ca_file, &body);
     tell_bot(&answer, config->base_url, report);
-    tell_who_may_talk(config, report);
+    report_allowed_users(config, report);
 }

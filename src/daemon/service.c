@@ -281,7 +281,7 @@ static int open_router_listener(struct service *service, struct error *err)
                : 0;
 }
 
-static int open_faces(struct service *service, struct error *err)
+static int open_listeners(struct service *service, struct error *err)
 {
     struct app *app = &service->app;
     service->control_env = (struct control_env){
@@ -307,7 +307,7 @@ static int open_faces(struct service *service, struct error *err)
     return r < 0 ? r : control_create(&service->control_env, &service->control, err);
 }
 
-static void tell_face(const char *name, const char *host, uint16_t port)
+static void report_listener(const char *name, const char *host, uint16_t port)
 {
     bool ipv6 = span_find(span_of(host), SPAN_LITERAL(":")) >= 0;
     printf("%s: http://%s%s%s:%u\n", name, ipv6 ? "[" : "", host, ipv6 ? "]" : "", port);
@@ -319,10 +319,11 @@ static void tell(const struct service *service)
     const struct app *app = &service->app;
     const struct settings_values *values = &app->settings.values;
     if (service->router_listener)
-        tell_face("router", values->router.host, router_listener_port(service->router_listener));
+        report_listener("router", values->router.host,
+                        router_listener_port(service->router_listener));
     if (!app->agent)
         return;
-    tell_face("admin", values->admin.host, admin_port(service->admin));
+    report_listener("admin", values->admin.host, admin_port(service->admin));
     if (!service->telegram)
         log_info("no chat channel is set up; for Telegram set TELEGRAM_BOT_TOKEN (from @BotFather) "
                  "and TELEGRAM_ALLOWED_USERS (your numeric id)");
@@ -352,7 +353,7 @@ static int start(struct service *service, struct error *err)
     if (r == 0 && app->agent)
         r = open_channels(service, err);
     if (r == 0)
-        r = open_faces(service, err);
+        r = open_listeners(service, err);
     return r;
 }
 

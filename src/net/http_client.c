@@ -181,8 +181,8 @@ static struct http_transfer *transfer_create(struct http_client *client,
                                              const struct http_request *request,
                                              const struct http_handler *handler, void *context)
 {
-    struct http_transfer *transfer =
-        client->spare_count ? client->spares[--client->spare_count] : mem_new(struct http_transfer);
+    struct http_transfer *transfer = client->free_count ? client->free_list[--client->free_count]
+                                                        : mem_new(struct http_transfer);
     transfer->client = client;
     transfer->handler = *handler;
     transfer->context = context;
@@ -326,7 +326,7 @@ void http_client_destroy(struct http_client *client)
     http_proxies_finish(&client->proxies);
     loop_cancel(client->loop, client->timer);
     loop_cancel(client->loop, client->deferred);
-    http_client_drop_spares(client);
+    http_client_drop_free(client);
     free(client->slots);
     free(client);
 }

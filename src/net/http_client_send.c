@@ -15,7 +15,7 @@ enum {
     COPIED_BODY_MAX = 256 * 1024 * 1024, // bytes
     IOV_COUNT = 16,
     RECORD_BYTES = 4096, // of what TLS sends at once: cross/config/mbedtls_config.h
-    SMALL_HEAD = BUF_STOCK_SMALL_BYTES - 1, // bytes; with its NUL it is a small buffer
+    SMALL_HEAD = BUF_POOL_SMALL_BYTES - 1, // bytes; with its NUL it is a small buffer
 };
 
 /* Making it */
@@ -114,7 +114,7 @@ int http_transfer_compose(struct http_transfer *transfer, const struct http_requ
         room += transfer->origin->prefix_len + HTTP_PROXY_AUTHORIZATION_MAX;
     bool fits = room < COPIED_BODY_MAX;
     buf_init(&transfer->head, !fits ? COPIED_BODY_MAX : room < SMALL_HEAD ? SMALL_HEAD : room);
-    buf_stock_lend(&transfer->client->stock, 0, &transfer->head);
+    buf_pool_lend(&transfer->client->heads, 0, &transfer->head);
     buf_reserve(&transfer->head, fits ? room : 0);
     write_head(&transfer->head, transfer, request, named, target);
     if (count == 0)

@@ -406,6 +406,6 @@ void http_connection_close(struct http_connection *connection)
     server->head_bytes -= connection->counted;
     free(connection);
     if (--server->connections == 0)
-        http_server_drop_spares(server);
+        http_server_drop_free(server);
     http_listener_resume(server);
 }

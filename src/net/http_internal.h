@@ -95,8 +95,8 @@ struct http_server {
     uint16_t *free_slots;
     unsigned free_count;
     uint64_t next_serial;
-    struct http_exchange *spares[16]; // see http_request.c
-    unsigned spare_count;
+    struct http_exchange *free_exchanges[16]; // see http_request.c
+    unsigned free_exchange_count;
     int64_t date_until_ms; // monotonic
     char date[sizeof "Date: Sat, 21 Nov 2026 11:00:00 GMT\r\n"];
 };
@@ -129,7 +129,7 @@ void http_request_send_continue(struct http_connection *connection);
 // Of what was not whole in time (408), or is no request.
 void http_request_refuse(struct http_connection *connection, unsigned status);
 void http_exchange_free(struct http_exchange *exchange); // accepts NULL
-void http_server_drop_spares(struct http_server *server);
+void http_server_drop_free(struct http_server *server);
 
 // http_answer.c
 void http_answer_flush(struct http_connection *connection);

@@ -19,7 +19,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "base/buf_stock.h"
+#include "base/buf_pool.h"
 #include "net/http_field.h"
 #include "net/http_internal.h"
 
@@ -31,22 +31,22 @@ enum {
     PROGRESS_STEP = 256 * 1024,     // bytes of a body that earn it the time for as many again
     SENTENCE_MAX = 256,             // bytes of a refusal
     REFUSAL_MAX = 4 * 1024,         // bytes of one in the words of a listener
-    SPARE_ROOM = 1024,              // bytes of a head
+    FREE_ROOM = 1024,               // bytes of a head
     SPARE_BUFFER = 2 * 1024,        // bytes
 };
 
 static struct http_exchange *take_spare(struct http_server *server, size_t room)
 {
-    if (room <= SPARE_ROOM && server->spare_count) {
-        struct http_exchange *spare = server->spares[--server->spare_count];
-        *spare = (struct http_exchange){.body = spare->body,
-                                        .headers = spare->headers,
-                                        .lead = spare->lead,
-                                        .stream = spare->stream,
-                                        .room = spare->room};
-        return spare;
+    if (room <= FREE_ROOM && server->free_exchange_count) {
+        struct http_exchange *taken = server->free_exchanges[--server->free_exchange_count];
+        *taken = (struct http_exchange){.body = taken->body,
+                                        .headers = taken->headers,
+                                        .lead = taken->lead,
+                                        .stream = taken->stream,
+                                        .room = taken->room};
+        return taken;
     }
-    room = room < SPARE_ROOM ? SPARE_ROOM : room;
+    room = room < FREE_ROOM ? FREE_ROOM : room;
     struct http_exchange *exchange = mem_alloc(sizeof *exchange + room);
     *exchange = (struct http_exchange){.room = room};
     return exchange;
@@ -102,7 +102,8 @@ void http_exchange_free(struct http_exchange *exchange)
     server->body_bytes -= exchange->body.len;
     if (exchange->half_closed)
         loop_cancel(server->loop, exchange->probe);
-    if (exchange->room > SPARE_ROOM || server->spare_count == ARRAY_LEN(server->spares)) {
+    if (exchange->room > FREE_ROOM ||
+        server->free_exchange_count == ARRAY_LEN(server->free_exchanges)) {
         destroy_exchange(exchange);
         return;
     }
@@ -110,13 +111,13 @@ void http_exchange_free(struct http_exchange *exchange)
     empty(&exchange->headers);
     empty(&exchange->lead);
     empty(&exchange->stream);
-    server->spares[server->spare_count++] = exchange;
+    server->free_exchanges[server->free_exchange_count++] = exchange;
 }
 
-void http_server_drop_spares(struct http_server *server)
+void http_server_drop_free(struct http_server *server)
 {
-    while (server->spare_count)
-        destroy_exchange(server->spares[--server->spare_count]);
+    while (server->free_exchange_count)
+        destroy_exchange(server->free_exchanges[--server->free_exchange_count]);
 }
 
 // False for a broken escape and for NUL, which would hide the rest of the path.
@@ -322,9 +323,9 @@ static void take_counted(struct http_exchange *exchange, struct span *data)
     size_t len = data->len < exchange->left ? data->len : (size_t)exchange->left;
     if (!exchange->body.len && !is_thrown_away(exchange)) {
         // For what is to come of a body of which nothing has come yet.
-        struct buf_stock *stock = exchange->server->options.stock;
-        if (stock)
-            buf_stock_lend(stock, exchange->left, &exchange->body);
+        struct buf_pool *bodies = exchange->server->options.bodies;
+        if (bodies)
+            buf_pool_lend(bodies, exchange->left, &exchange->body);
         buf_reserve(&exchange->body, exchange->left < BODY_STEP ? exchange->left : BODY_STEP);
     }
     keep_body(exchange, (struct span){data->data, len});

@@ -18,7 +18,7 @@
  * is ended by http_exchange_reply(), _end() or _abort(): after one of these the exchange is the
  * server's, its id names nothing any more, and no callback mentions it again.
  */
-struct buf_stock;
+struct buf_pool;
 struct http_exchange;
 struct http_server;
 struct loop;
@@ -34,7 +34,7 @@ struct http_server_options {
     size_t max_pending;       // bytes of a streamed answer that wait for a slow reader; 0: 256 KiB
     size_t pause_at;          // of them, beyond which a producer should pause; 0: half of them
     int64_t idle_timeout_ms;  // see below; 0: 60 s
-    struct buf_stock *stock;  // borrowed; memory for bodies, NULL: none is kept
+    struct buf_pool *bodies;  // borrowed; their memory, NULL: none is kept
 
     // Asked of every request when its head is there. False: on_request gets it without its body, of
     // which nothing is kept. NULL: all are wanted.

@@ -79,11 +79,11 @@ void http_transfer_look_at_limits(struct http_transfer *transfer)
     wake_at(transfer->client, next_limit(transfer).at_ms);
 }
 
-void http_client_drop_spares(struct http_client *client)
+void http_client_drop_free(struct http_client *client)
 {
-    while (client->spare_count)
-        free(client->spares[--client->spare_count]);
-    buf_stock_finish(&client->stock);
+    while (client->free_count)
+        free(client->free_list[--client->free_count]);
+    buf_pool_finish(&client->heads);
 }
 
 static void on_timer(void *context)
@@ -104,7 +104,7 @@ static void on_timer(void *context)
     }
     wake_at(client, http_pool_expire(&client->pool, now_ms));
     if (client->pool.idle_count == 0) // nobody has asked for some time, or all still wait
-        http_client_drop_spares(client);
+        http_client_drop_free(client);
 }
 
 /* How it ends */
@@ -119,19 +119,19 @@ void http_transfer_destroy(struct http_transfer *transfer)
     list_remove(&transfer->deferred);
     http_origin_release(&client->pool, transfer->origin);
     unix_socket_address_finish(&transfer->socket);
-    if (transfer->head.capacity <= BUF_STOCK_SMALL_BYTES) // a body that was copied stays nowhere
-        buf_stock_take_back(&client->stock, &transfer->head);
+    if (transfer->head.capacity <= BUF_POOL_SMALL_BYTES) // a body that was copied stays nowhere
+        buf_pool_take_back(&client->heads, &transfer->head);
     buf_finish(&transfer->head);
     buf_finish(&transfer->kept);
     if (transfer->parts != transfer->parts_few)
         free(transfer->parts);
     free(transfer->err);
-    if (client->spare_count == HTTP_SPARES_MAX) {
+    if (client->free_count == HTTP_FREE_MAX) {
         free(transfer);
         return;
     }
     *transfer = (struct http_transfer){.id = 0};
-    client->spares[client->spare_count++] = transfer;
+    client->free_list[client->free_count++] = transfer;
 }
 
 void http_transfer_end(struct http_transfer *transfer, bool keep)

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "base/buf_stock.h"
+#include "base/buf_pool.h"
 #include "net/dialer.h"
 #include "net/http_client.h"
 #include "net/http_pool.h"
@@ -16,7 +16,7 @@
 enum {
     HTTP_PIECE_MAX = 16 * 1024, // bytes that are read, and handed over, at once
     HTTP_PARTS_FEW = 8,         // of a body, that need no memory of their own
-    HTTP_SPARES_MAX = 16,       // transfers whose memory is kept
+    HTTP_FREE_MAX = 16,         // transfers whose memory is kept
     HTTP_INTERIM_MAX = 32,      // informational heads before the final one
     HTTP_SLOT_BITS = 16,        // of an id
     HTTP_TRANSFERS_MAX = 1 << HTTP_SLOT_BITS,
@@ -30,9 +30,9 @@ struct http_client {
     struct list transfers;
     struct http_transfer **slots; // by number: the low bits of an id
     size_t slot_count, slot_capacity;
-    struct http_transfer *spares[HTTP_SPARES_MAX]; // zeroed
-    size_t spare_count;
-    struct buf_stock stock; // of heads
+    struct http_transfer *free_list[HTTP_FREE_MAX]; // zeroed
+    size_t free_count;
+    struct buf_pool heads;
     uint64_t last_serial;
     http_id ended; // last; and whether its request had gone out
     bool ended_was_sent;
@@ -96,7 +96,7 @@ void http_transfer_destroy(struct http_transfer *transfer);        // without a 
 void http_transfer_look_at_limits(struct http_transfer *transfer); // one has changed
 // The proxy that takes this request instead of its server, whole (RFC 9112 §3.2.2); NULL: none.
 const struct http_proxy *http_transfer_forwarder(const struct http_transfer *transfer);
-void http_client_drop_spares(struct http_client *client);
+void http_client_drop_free(struct http_client *client);
 
 // In a deferred call, from wherever it is: it is received on; it ends; and the request goes out on
 // a new connection, because the kept one broke before an answer. The last happens once at most: the

@@ -506,8 +506,8 @@ void router_attempt_begin(struct router_call *call, const struct router_step *st
         tell_circuit(call, false, NULL);
     buf_init(&attempt->model, ROUTER_MODEL_MAX);
     buf_init(&attempt->head, ROUTER_REMOTE_HEAD_MAX);
-    buf_stock_lend(&call->router->stock, 0, &attempt->head);
-    buf_stock_lend(&call->router->stock, 0, &call->body.own);
+    buf_pool_lend(&call->router->buffers, 0, &attempt->head);
+    buf_pool_lend(&call->router->buffers, 0, &call->body.own);
     attempt->edit = edit_of(call);
     struct error err = ERROR_INIT;
     int r = router_body_edit(&call->body, &attempt->edit, &err);
@@ -516,7 +516,7 @@ void router_attempt_begin(struct router_call *call, const struct router_step *st
     reply_watch_init(&attempt->watch, chat ? REPLY_CHAT : REPLY_OTHER, hide_usage);
     attempt->watch.wants_stream = call->body.stream;
     attempt->watch.answers = call->body.sent_answers;
-    buf_stock_lend(&call->router->stock, 0, &attempt->watch.held);
+    buf_pool_lend(&call->router->buffers, 0, &attempt->watch.held);
     if (r < 0)
         refuse(call, ROUTER_BAD_REQUEST, err.text);
     else

@@ -22,7 +22,7 @@ static bool is_fit_id(struct span id)
 static void make_id(struct router *router, char *text)
 {
     unsigned char b[16];
-    random_from_stock(&router->names, b, sizeof b);
+    random_from_pool(&router->names, b, sizeof b);
     b[6] = (b[6] & 0x0f) | 0x40;
     b[8] = (b[8] & 0x3f) | 0x80;
     static const char hex[] = "0123456789abcdef";

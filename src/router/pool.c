@@ -1,6 +1,6 @@
 /*
  * Memory that is kept for the next call: calls, of which each is large, and the buffers of their
- * bodies, heads and replies. base/buf_stock.h says why.
+ * bodies, heads and replies. base/buf_pool.h says why.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +34,7 @@ static void on_trim(void *context)
     struct router *router = context;
     free_calls(router, router->pool_least);
     router->pool_least = router->pool_count;
-    bool any = buf_stock_trim(&router->stock) || router->pool_count > 0;
+    bool any = buf_pool_trim(&router->buffers) || router->pool_count > 0;
     router->trim = any ? loop_timer_after(router->env.loop, TRIM_MS, on_trim, router) : 0;
 }
 
@@ -51,8 +51,8 @@ void router_pool_return(struct router_call *call)
 
 void router_give_back(struct router *router, struct buf *buf)
 {
-    if (buf->capacity <= BUF_STOCK_SMALL_BYTES)
-        buf_stock_take_back(&router->stock, buf);
+    if (buf->capacity <= BUF_POOL_SMALL_BYTES)
+        buf_pool_take_back(&router->buffers, buf);
     else
         buf_finish(buf);
 }
@@ -65,18 +65,18 @@ void router_give_back_body(struct router_call *call)
     if (call->own)
         buf_finish(&call->body.bytes);
     else
-        buf_stock_take_back(&router->stock, &call->body.bytes);
+        buf_pool_take_back(&router->buffers, &call->body.bytes);
 }
 
-struct buf_stock *router_stock(struct router *router)
+struct buf_pool *router_buffers(struct router *router)
 {
-    return &router->stock;
+    return &router->buffers;
 }
 
 void router_pool_clear(struct router *router)
 {
     free_calls(router, router->pool_count);
-    buf_stock_finish(&router->stock);
+    buf_pool_finish(&router->buffers);
     loop_cancel(router->env.loop, router->trim);
 }
 

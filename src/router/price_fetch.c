@@ -9,7 +9,7 @@
 #include "llm/price_list.h"
 #include "router/call.h"
 #include "router/money/price_table.h"
-#include "store/fact.h"
+#include "store/key_value.h"
 
 /*
  * The list is asked for when somebody wants a price of it, and not by a clock: a router that has
@@ -92,7 +92,7 @@ static bool can_ask(const struct router_deployment *d, struct span model)
 /* What is kept */
 
 // False: the provider's URL is too long.
-static bool name_fact(const struct price_source *source, struct buf *name)
+static bool name_key(const struct price_source *source, struct buf *name)
 {
     return buf_append_text(name, "prices ") && buf_append_text(name, source->base_url);
 }
@@ -105,8 +105,9 @@ static bool load(struct price_source *source)
     BUF_AUTO text = BUF_INIT(ROUTER_PRICES_BYTES_MAX);
     if (source->loaded)
         return true;
-    int r = store && name_fact(source, &name) ? store_read_fact(store, buf_span(&name), &text, NULL)
-                                              : STORE_NOT_FOUND;
+    int r = store && name_key(source, &name)
+                ? store_read_key_value(store, buf_span(&name), &text, NULL)
+                : STORE_NOT_FOUND;
     if (r == -EAGAIN && store_state(store) != STORE_FAILED)
         return false;
     source->loaded = r >= 0; // else it is read again when next wanted
@@ -121,8 +122,9 @@ static void keep(const struct price_source *source)
     BUF_AUTO name = BUF_INIT(FACT_NAME_MAX);
     BUF_AUTO text = BUF_INIT(ROUTER_PRICES_BYTES_MAX);
     router_price_table_write(&source->table, &text);
-    if (store && name_fact(source, &name)) // a disk that fails is told of by the store itself
-        store_write_fact(store, buf_span(&name), buf_span(&text), STORE_GROUPED, NULL, NULL, NULL);
+    if (store && name_key(source, &name)) // a disk that fails is told of by the store itself
+        store_write_key_value(store, buf_span(&name), buf_span(&text), STORE_GROUPED, NULL, NULL,
+                              NULL);
 }
 
 /* Asking */

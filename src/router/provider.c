@@ -12,7 +12,7 @@
 #include "llm/wire_format.h"
 #include "loop/loop.h"
 #include "router/money/notices.h"
-#include "router/money/tariff.h"
+#include "router/money/price_notice.h"
 #include "router/price_fetch.h"
 #include "router/router_internal.h"
 
@@ -44,7 +44,7 @@ struct call {
     void *context;
     char *asked;              // the model's name
     char *work;               // of chat_origin
-    char *paid, *sentence;    // router_tariff_tell(); NULL: nobody stands in for anybody
+    char *paid, *sentence;    // router_price_notice_write(); NULL: nobody stands in for anybody
     struct wire_reply *reply; // NULL: not begun
     loop_id ending;           // after the reply could not be read
     size_t place;             // in the queue
@@ -101,18 +101,18 @@ static struct router_price price_of(void *context, const struct router_deploymen
 }
 
 // Where there is no list, nobody stands in for anybody.
-static void keep_tariff(struct call *call, const struct router_answer *answer)
+static void keep_price_notice(struct call *call, const struct router_answer *answer)
 {
     BUF_AUTO paid = BUF_INIT(TARIFF_MAX);
     BUF_AUTO sentence = BUF_INIT(TARIFF_MAX);
     struct answered answered = {call->owner->router, answer};
-    const struct router_tariff tariff = {
+    const struct router_price_notice notice = {
         answer->plan,   call->asked, answer->asked, answer->deployment,
         answer->failed, price_of,    &answered,
     };
     if (!answer->plan->listed)
         return;
-    router_tariff_tell(&tariff, &paid, &sentence);
+    router_price_notice_write(&notice, &paid, &sentence);
     call->paid = buf_take_text(&paid);
     call->sentence = buf_take_text(&sentence);
 }
@@ -120,7 +120,7 @@ static void keep_tariff(struct call *call, const struct router_answer *answer)
 static void on_begin(void *context, const struct router_answer *answer)
 {
     struct call *call = context;
-    keep_tariff(call, answer);
+    keep_price_notice(call, answer);
     call->reply = wire_reply_create(&wire_openai_chat, span_of(answer->content_type), call->sink,
                                     call->context);
 }

@@ -247,7 +247,7 @@ bool router_next_budget(struct router *router, size_t *cursor, struct router_bud
     return router_budgets_next(router->budgets, cursor, loop_wall(router->env.loop), ret);
 }
 
-int64_t router_apply_ledger(struct router *router, store_fold_fn *done, void *context,
+int64_t router_apply_ledger(struct router *router, store_apply_fn *done, void *context,
                             struct error *err)
 {
     return router->ledger ? router_ledger_apply(router->ledger, done, context, err)

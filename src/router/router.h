@@ -60,7 +60,7 @@ void router_keeps(struct router *router, int64_t bytes);
 // As router_picker_view(), router_budgets_next(), router_ledger_apply() (-ENOENT without a ledger).
 struct router_pick_view router_view(struct router *router, size_t deployment);
 bool router_next_budget(struct router *router, size_t *cursor, struct router_budget_state *ret);
-int64_t router_apply_ledger(struct router *router, store_fold_fn *done, void *context,
+int64_t router_apply_ledger(struct router *router, store_apply_fn *done, void *context,
                             struct error *err);
 // Counts a request that never became a call, by a reason of hermes_router_refused_total; and logs.
 void router_refused(struct router *router, const char *why, struct span peer);
@@ -68,7 +68,7 @@ void router_refused(struct router *router, const char *why, struct span peer);
 const char *router_trouble(const struct router *router);
 
 // Memory of small buffers; that of requests' bodies ends there.
-struct buf_stock *router_stock(struct router *router);
+struct buf_pool *router_buffers(struct router *router);
 
 typedef uint64_t router_call_id; // 0 is none
 

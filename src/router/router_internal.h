@@ -1,6 +1,6 @@
 #pragma once
 
-#include "base/buf_stock.h"
+#include "base/buf_pool.h"
 #include "base/list.h"
 #include "base/random.h"
 #include "loop/loop.h"
@@ -61,13 +61,13 @@ struct router {
     size_t call_count, asking; // the latter have passed all checks and not ended
     struct router_call *pool[ROUTER_POOL_MAX];
     size_t pool_count, pool_least; // the latter were not needed since the last trim
-    struct buf_stock stock;
+    struct buf_pool buffers;
     loop_id trim;
     size_t buffered;                   // bytes that calls hold
     int64_t refused, refused_again_ms; // since the last line of the log, and when the next may come
     router_call_id last_id;
     uint64_t seed;
-    struct random_stock names; // what calls are named by
+    struct random_pool names; // what calls are named by
     loop_id wake;
     char *ledger_error; // why there is no ledger, though there should be; NULL: there is
     loop_id ledger_again;

@@ -33,7 +33,7 @@ struct cost_question {
     struct store_costs_question asked;
     int64_t days;
     char call[LEDGER_TEXT_MAX + 1]; // the beginning of an id; "": the question is for sums
-    int folds;
+    int applies;
 };
 
 static const char *date_of(int64_t day, char *text)
@@ -141,9 +141,9 @@ static void write_costs(const struct cost_question *own, const struct store_cost
     }
     node_add_bool(answer, "is_cut", costs->is_cut);
     control_write_budgets(answer, env);
-    struct node dearest = node_add_array(answer, "dearest");
-    for (size_t i = 0; i < costs->dearest_count; i++)
-        write_attempt(node_add_object(dearest, NULL), &zone, &costs->dearest[i]);
+    struct node costliest = node_add_array(answer, "dearest");
+    for (size_t i = 0; i < costs->costliest_count; i++)
+        write_attempt(node_add_object(costliest, NULL), &zone, &costs->costliest[i]);
     control_print(&doc, out);
 }
 
@@ -220,16 +220,16 @@ static void ask_store(struct cost_question *own)
     control_submitted(&own->question, job, &err);
 }
 
-// What ended in the last second is in the journal alone. Where it cannot be folded, for want of
+// What ended in the last second is in the journal alone. Where it cannot be applied, for want of
 // room on the disk, what the database knows is told all the same.
-static void on_folded(void *context, int result, const struct error *err,
-                      const struct store_fold_result *folded)
+static void on_applied(void *context, int result, const struct error *err,
+                       const struct store_apply_result *applied)
 {
     struct cost_question *own = context;
     struct router *router = own->question.env->router;
     int64_t job = -ENOENT;
-    if (result == 0 && folded->is_behind && own->folds++ < FOLDS_MAX)
-        job = router_apply_ledger(router, on_folded, own, NULL);
+    if (result == 0 && applied->is_behind && own->applies++ < FOLDS_MAX)
+        job = router_apply_ledger(router, on_applied, own, NULL);
     if (job > 0)
         own->question.job = job;
     else
@@ -240,7 +240,7 @@ static void ask(struct cost_question *own)
 {
     struct error err = ERROR_INIT;
     struct router *router = own->question.env->router;
-    int64_t job = router ? router_apply_ledger(router, on_folded, own, &err) : -ENOENT;
+    int64_t job = router ? router_apply_ledger(router, on_applied, own, &err) : -ENOENT;
     if (job > 0 || job == -EAGAIN) // half a sum would look like a whole one
         control_submitted(&own->question, job, &err);
     else

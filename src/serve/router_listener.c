@@ -483,8 +483,8 @@ void router_listener_configure(struct router_listener *listener)
     sha256_end_hex(&hash, listener->key_hash);
 }
 
-int router_listener_create(const struct router_listener_env *env, struct router_listener **ret_face,
-                           struct error *err)
+int router_listener_create(const struct router_listener_env *env,
+                           struct router_listener **ret_listener, struct error *err)
 {
     const struct router_plan *plan = router_plan(env->router);
     if (!plan->master_key || !*plan->master_key)
@@ -506,7 +506,7 @@ int router_listener_create(const struct router_listener_env *env, struct router_
         .max_pending = PENDING_MAX,
         .pause_at = PAUSE_AT,
         .idle_timeout_ms = IDLE_TIMEOUT_MS,
-        .stock = router_stock(env->router),
+        .bodies = router_buffers(env->router),
         .wants_body = wants_body,
         .on_request = on_request,
         .on_gone = on_gone,
@@ -520,7 +520,7 @@ int router_listener_create(const struct router_listener_env *env, struct router_
         free(listener);
         return error_wrap(err, "the router (router.port)");
     }
-    *ret_face = listener;
+    *ret_listener = listener;
     return 0;
 }
 

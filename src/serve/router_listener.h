@@ -29,8 +29,8 @@ struct router_listener_env { // borrowed; outlives the listener
 };
 
 // -ENOKEY where there is no key: a listener without one is not opened.
-int router_listener_create(const struct router_listener_env *env, struct router_listener **ret_face,
-                           struct error *err);
+int router_listener_create(const struct router_listener_env *env,
+                           struct router_listener **ret_listener, struct error *err);
 void router_listener_destroy(
     struct router_listener *listener); // cuts who is being answered; accepts NULL
 void router_listener_configure(

@@ -35,7 +35,7 @@ static const char settings[] =
     "PRAGMA temp_store = MEMORY;"
     "PRAGMA foreign_keys = ON;"
     "PRAGMA cell_size_check = ON;"
-    "PRAGMA journal_size_limit = 1048576;"; // bytes, kept by a log that was folded in
+    "PRAGMA journal_size_limit = 1048576;"; // bytes, kept by a log that was applied in
 
 static const char reader_settings[] = "PRAGMA cache_size = -64;" // KiB
                                       "PRAGMA mmap_size = 0;"
@@ -189,13 +189,13 @@ int store_connection_check(struct store_connection *conn, struct error *err)
 
 void store_connection_checkpoint(struct store_connection *conn, int pages)
 {
-    int in_log = 0, folded = 0;
+    int in_log = 0, applied = 0;
     if (!conn->db || conn->log_pages < pages)
         return;
     // A failure is the failure of the next commit as well, which says so to somebody.
-    if (sqlite3_wal_checkpoint_v2(conn->db, "main", SQLITE_CHECKPOINT_PASSIVE, &in_log, &folded) ==
+    if (sqlite3_wal_checkpoint_v2(conn->db, "main", SQLITE_CHECKPOINT_PASSIVE, &in_log, &applied) ==
             SQLITE_OK &&
-        folded >= in_log)
+        applied >= in_log)
         conn->log_pages = 0;
 }
 

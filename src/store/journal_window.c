@@ -10,7 +10,7 @@
 #include "store/journal_internal.h"
 
 /*
- * A system call for each record would be the dearest part of a proxied request that is not the
+ * A system call for each record would be the costliest part of a proxied request that is not the
  * network's. So the file is made longer ahead, and the part of it where records go at the moment is
  * mapped: what is copied there is the kernel's to keep, whatever becomes of this process, as if it
  * had been written. The space is reserved before it is mapped, since a page that finds no room on

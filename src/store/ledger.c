@@ -13,10 +13,10 @@
 /*
  * Folding the journal in.
  *
- * How far a generation was folded stands in the database and moves in the transaction that takes
+ * How far a generation was applied stands in the database and moves in the transaction that takes
  * its records up, so a crash at any point neither loses nor repeats one; that a row's name is
- * unique is the second net. The files are read here, not handed over: what is folded after a start
- * and what is folded every second goes the same way, and the loop keeps no copy.
+ * unique is the second net. The files are read here, not handed over: what is applied after a start
+ * and what is applied every second goes the same way, and the loop keeps no copy.
  *
  * A reservation that ends within the same step never touches the database. Those that are still
  * open at the end of a step are kept as their records, and looked for when an end comes later.
@@ -36,11 +36,11 @@ enum {
     HURRIED_RECORDS = 8192,
 };
 
-struct fold_job {
+struct apply_job {
     struct store_job job;
-    struct store_fold_range range;
-    store_fold_fn *done;
-    struct store_fold_result result;
+    struct store_apply_range range;
+    store_apply_fn *done;
+    struct store_apply_result result;
 };
 
 struct open_call {
@@ -48,45 +48,45 @@ struct open_call {
     int64_t wall_ms, attempt;
 };
 
-struct fold {
-    struct fold_job *own;
+struct apply {
+    struct apply_job *own;
     sqlite3 *db;
     struct ledger_writer *writer;
     struct open_call *open; // owned; reserved in this step and not ended
     size_t open_count, open_capacity;
     int64_t sound;   // where the records end that follow each other from the place on
     bool are_stored; // the database may hold reservations
-    bool is_first;   // nothing of the file was folded, or nobody remembers
+    bool is_first;   // nothing of the file was applied, or nobody remembers
 };
 
-// Not when the call's end was folded before: then the place of this record had been forgotten.
-static int keep_reservation(const struct fold *fold, const struct open_call *open,
+// Not when the call's end was applied before: then the place of this record had been forgotten.
+static int keep_reservation(const struct apply *apply, const struct open_call *open,
                             struct error *err)
 {
     static const char sql[] =
         "INSERT INTO reservations(call, record) SELECT ?1, ?2 WHERE NOT (?4 AND EXISTS("
         " SELECT 1 FROM ledger WHERE wall_ms >= ?3 AND call = ?1 AND attempt >= ?5))"
         " ON CONFLICT(call) DO UPDATE SET record = excluded.record";
-    return sql_run(fold->db, sql,
+    return sql_run(apply->db, sql,
                    SQL_VALUES(sql_text(open->call), sql_bytes(open->record), sql_int(open->wall_ms),
-                              sql_int(fold->is_first), sql_int(open->attempt)),
+                              sql_int(apply->is_first), sql_int(open->attempt)),
                    err);
 }
 
-static void drop_open(struct fold *fold, struct span call)
+static void drop_open(struct apply *apply, struct span call)
 {
-    for (size_t i = fold->open_count; i-- > 0;)
-        if (span_equal(fold->open[i].call, call))
-            fold->open[i] = fold->open[--fold->open_count];
+    for (size_t i = apply->open_count; i-- > 0;)
+        if (span_equal(apply->open[i].call, call))
+            apply->open[i] = apply->open[--apply->open_count];
 }
 
-static int set_aside(struct fold *fold, struct span bytes, struct error *err)
+static int set_aside(struct apply *apply, struct span bytes, struct error *err)
 {
-    fold->own->result.set_aside_bytes += (int64_t)bytes.len;
-    return journal_set_aside(fold->own->range.home, bytes, err);
+    apply->own->result.set_aside_bytes += (int64_t)bytes.len;
+    return journal_set_aside(apply->own->range.home, bytes, err);
 }
 
-static int take_up(struct fold *fold, struct span record, struct error *err)
+static int take_up(struct apply *apply, struct span record, struct error *err)
 {
     static const char end[] = "DELETE FROM reservations WHERE call = ?";
     struct store_charge charges[LEDGER_CHARGES_MAX];
@@ -94,42 +94,42 @@ static int take_up(struct fold *fold, struct span record, struct error *err)
     enum ledger_record kind;
     int r = 0;
     if (!store_ledger_decode(record, charges, &kind, &attempt))
-        return set_aside(fold, record, err); // of a newer program
-    drop_open(fold, attempt.call);
+        return set_aside(apply, record, err); // of a newer program
+    drop_open(apply, attempt.call);
     if (kind == LEDGER_RESERVATION) {
-        fold->open =
-            mem_grow(fold->open, fold->open_count, &fold->open_capacity, sizeof *fold->open);
-        fold->open[fold->open_count++] =
+        apply->open =
+            mem_grow(apply->open, apply->open_count, &apply->open_capacity, sizeof *apply->open);
+        apply->open[apply->open_count++] =
             (struct open_call){attempt.call, record, attempt.wall_ms, attempt.attempt};
-        fold->own->result.reservations++;
+        apply->own->result.reservations++;
         return 0;
     }
     if (kind == LEDGER_ROW) {
-        r = ledger_write_row(fold->writer, &attempt, err);
-        fold->own->result.rows++;
+        r = ledger_write_row(apply->writer, &attempt, err);
+        apply->own->result.rows++;
     }
-    if (r >= 0 && fold->are_stored)
-        r = sql_run(fold->db, end, SQL_VALUES(sql_text(attempt.call)), err);
+    if (r >= 0 && apply->are_stored)
+        r = sql_run(apply->db, end, SQL_VALUES(sql_text(attempt.call)), err);
     return r < 0 ? r : 0;
 }
 
-static int take_part(struct fold *fold, struct journal_part *part, struct error *err)
+static int take_part(struct apply *apply, struct journal_part *part, struct error *err)
 {
-    int r = 0, most = fold->own->range.hurry ? HURRIED_RECORDS : STEP_RECORDS;
+    int r = 0, most = apply->own->range.hurry ? HURRIED_RECORDS : STEP_RECORDS;
     for (int records = 0; r == 0 && records < most; records++) {
         struct span bytes = SPAN_ABSENT;
-        bool is_sound = fold->sound == part->offset;
+        bool is_sound = apply->sound == part->offset;
         switch (journal_next(part, &bytes)) {
         case JOURNAL_RECORD:
-            fold->sound = is_sound ? part->offset : fold->sound;
-            r = take_up(fold, bytes, err);
+            apply->sound = is_sound ? part->offset : apply->sound;
+            r = take_up(apply, bytes, err);
             break;
         case JOURNAL_GARBAGE:
-            r = set_aside(fold, bytes, err);
+            r = set_aside(apply, bytes, err);
             break;
         case JOURNAL_TORN:
-            fold->own->result.torn_bytes += (int64_t)bytes.len;
-            return journal_set_aside(fold->own->range.home, bytes, err);
+            apply->own->result.torn_bytes += (int64_t)bytes.len;
+            return journal_set_aside(apply->own->range.home, bytes, err);
         case JOURNAL_END:
         case JOURNAL_MORE:
             return 0;
@@ -138,31 +138,31 @@ static int take_part(struct fold *fold, struct journal_part *part, struct error 
     return r;
 }
 
-static int fold_part(struct fold *fold, struct journal_part *part, struct error *err)
+static int apply_part(struct apply *apply, struct journal_part *part, struct error *err)
 {
     static const char place[] = "INSERT INTO journals(generation, folded) VALUES(?1, ?2)"
                                 " ON CONFLICT(generation) DO UPDATE SET folded = ?2";
     static const char any[] = "SELECT 1 FROM reservations LIMIT 1";
     int64_t ignored = 0;
-    int r = ledger_writer_create(fold->db, &fold->writer, err);
+    int r = ledger_writer_create(apply->db, &apply->writer, err);
     if (r == 0)
-        r = sql_lookup(fold->db, any, NULL, 0, &ignored, err);
-    fold->are_stored = r == SQL_ROW;
+        r = sql_lookup(apply->db, any, NULL, 0, &ignored, err);
+    apply->are_stored = r == SQL_ROW;
     if (r >= 0)
-        r = take_part(fold, part, err);
+        r = take_part(apply, part, err);
     if (r == 0)
-        r = ledger_write_sums(fold->writer, err);
-    for (size_t i = 0; r == 0 && i < fold->open_count; i++)
-        r = keep_reservation(fold, &fold->open[i], err);
+        r = ledger_write_sums(apply->writer, err);
+    for (size_t i = 0; r == 0 && i < apply->open_count; i++)
+        r = keep_reservation(apply, &apply->open[i], err);
     if (r == 0)
-        r = sql_run(fold->db, place,
+        r = sql_run(apply->db, place,
                     SQL_VALUES(sql_int((int64_t)part->generation), sql_int(part->offset)), err);
-    free(fold->open);
-    ledger_writer_destroy(&fold->writer);
+    free(apply->open);
+    ledger_writer_destroy(&apply->writer);
     return r;
 }
 
-static int folded_to(sqlite3 *db, uint64_t generation, int64_t *ret_offset, struct error *err)
+static int applied_to(sqlite3 *db, uint64_t generation, int64_t *ret_offset, struct error *err)
 {
     static const char sql[] = "SELECT folded FROM journals WHERE generation = ?";
     *ret_offset = 0;
@@ -170,8 +170,8 @@ static int folded_to(sqlite3 *db, uint64_t generation, int64_t *ret_offset, stru
     return r < 0 ? r : 0;
 }
 
-// One step in one generation. SQL_ROW when something was there to fold.
-static int fold_generation(struct fold_job *own, sqlite3 *db, size_t index, struct error *err)
+// One step in one generation. SQL_ROW when something was there to apply.
+static int apply_generation(struct apply_job *own, sqlite3 *db, size_t index, struct error *err)
 {
     size_t most = own->range.hurry ? HURRIED_BYTES : STEP_BYTES;
     BUF_AUTO bytes = BUF_INIT(most);
@@ -181,7 +181,7 @@ static int fold_generation(struct fold_job *own, sqlite3 *db, size_t index, stru
     int64_t offset = 0;
     if (journal_has_loss(own->range.home, generation)) // also if that step told another
         own->result.lost_generation = generation;
-    int r = folded_to(db, generation, &offset, err);
+    int r = applied_to(db, generation, &offset, err);
     if (r == 0 && limit >= 0 && offset >= limit)
         return 0;
     if (r == 0)
@@ -189,13 +189,13 @@ static int fold_generation(struct fold_job *own, sqlite3 *db, size_t index, stru
     if (r < 0)
         return r;
     bool is_empty = r == STORE_NOT_FOUND || part.bytes.len == 0;
-    struct fold fold = {.own = own, .db = db, .is_first = offset == 0, .sound = offset};
-    r = is_empty ? 0 : fold_part(&fold, &part, err);
+    struct apply apply = {.own = own, .db = db, .is_first = offset == 0, .sound = offset};
+    r = is_empty ? 0 : apply_part(&apply, &part, err);
     bool is_used_up = is_empty || (part.is_last && part.bytes.len == 0);
-    bool is_broken = !is_empty && part.offset > fold.sound;
+    bool is_broken = !is_empty && part.offset > apply.sound;
     bool is_lost =
         (is_used_up || is_broken) &&
-        fold.sound < (limit >= 0 ? limit : journal_marked_end(own->range.home, generation));
+        apply.sound < (limit >= 0 ? limit : journal_marked_end(own->range.home, generation));
     if (limit < 0)
         is_lost |= journal_is_lost(own->range.home, generation);
     if (r == 0 && is_lost) {
@@ -210,26 +210,26 @@ static int fold_generation(struct fold_job *own, sqlite3 *db, size_t index, stru
     return part.offset > offset ? SQL_ROW : 0;
 }
 
-static int fold_step(struct store_job *job, sqlite3 *db, struct error *err)
+static int apply_step(struct store_job *job, sqlite3 *db, struct error *err)
 {
-    struct fold_job *own = CONTAINER_OF(job, struct fold_job, job);
-    own->result = (struct store_fold_result){0};
+    struct apply_job *own = CONTAINER_OF(job, struct apply_job, job);
+    own->result = (struct store_apply_result){0};
     int r = 0;
     for (size_t i = 0; r == 0 && i < own->range.count; i++)
-        r = fold_generation(own, db, i, err);
+        r = apply_generation(own, db, i, err);
     return r < 0 ? r : 0;
 }
 
-static void fold_finish(struct store_job *job)
+static void apply_finish(struct store_job *job)
 {
-    struct fold_job *own = CONTAINER_OF(job, struct fold_job, job);
+    struct apply_job *own = CONTAINER_OF(job, struct apply_job, job);
     if (own->done)
         own->done(job->context, job->result, &job->err, &own->result);
 }
 
 // A job that keeps the range, which is in it.
 static int64_t submit(struct store *store, struct store_job *job, size_t size,
-                      struct store_fold_range *range, struct error *err)
+                      struct store_apply_range *range, struct error *err)
 {
     static const struct store_shape characters = {1, 0, {0}};
     const struct store_given given[] = {{&range->generations, range->count, &store_number_shape},
@@ -237,19 +237,19 @@ static int64_t submit(struct store *store, struct store_job *job, size_t size,
     return store_job_submit(store, job, size, given, ARRAY_LEN(given), NULL, 0, err);
 }
 
-int64_t store_ledger_fold(struct store *store, const struct store_fold_range *range,
-                          store_fold_fn *done, void *context, struct error *err)
+int64_t store_ledger_apply(struct store *store, const struct store_apply_range *range,
+                           store_apply_fn *done, void *context, struct error *err)
 {
     enum store_durability durability = range->hurry ? STORE_PROMPT : STORE_GROUPED;
-    struct fold_job own = {
-        {fold_step, durability, NULL, context, fold_finish}, .range = *range, .done = done};
+    struct apply_job own = {
+        {apply_step, durability, NULL, context, apply_finish}, .range = *range, .done = done};
     return submit(store, &own.job, sizeof own, &own.range, err);
 }
 
 struct drop_job {
     struct store_job job;
     struct store *store;
-    struct store_fold_range range;
+    struct store_apply_range range;
 };
 
 // A write is needed for the commit to reach the disk, and with it all that came before; one that
@@ -260,9 +260,9 @@ static int make_sure(struct store_job *job, sqlite3 *db, struct error *err)
     struct drop_job *own = CONTAINER_OF(job, struct drop_job, job);
     int r = 0;
     for (size_t i = 0; r == 0 && i < own->range.count; i++) {
-        int64_t folded = 0, size = journal_size(own->range.home, own->range.generations[i]);
-        r = folded_to(db, own->range.generations[i], &folded, err);
-        if (r == 0 && folded < size)
+        int64_t applied = 0, size = journal_size(own->range.home, own->range.generations[i]);
+        r = applied_to(db, own->range.generations[i], &applied, err);
+        if (r == 0 && applied < size)
             r = error_set(err, -EBUSY, "the ledger's journal was not folded to its end");
         if (r == 0)
             r = sql_run(db, sql, SQL_VALUES(sql_int((int64_t)own->range.generations[i])), err);
@@ -297,7 +297,7 @@ static void sure(struct store_job *job)
         job->done(job->context, (int)r, &err, 0);
 }
 
-int64_t store_ledger_drop(struct store *store, const struct store_fold_range *range,
+int64_t store_ledger_drop(struct store *store, const struct store_apply_range *range,
                           store_done_fn *done, void *context, struct error *err)
 {
     struct drop_job own = {{make_sure, STORE_DURABLE, done, context, sure}, store, *range};

@@ -12,16 +12,16 @@
  * What calls to models cost: one row per attempt, sums per day, and what budgets have spent.
  *
  * Rows come here through the journal (store/journal.h) alone: whoever has one encodes it, appends
- * it, and has the journal folded in now and then.
+ * it, and has the journal applied in now and then.
  */
 
 /*
  * Folds what these generations of the journal hold, in order, of the last one as far as `limit`
  * bytes, in bounded steps: one transaction each. `is_behind`: there is more, ask again. Idempotent:
- * what was folded before is skipped by its place and by its name. In a hurry a step is longer, and
+ * what was applied before is skipped by its place and by its name. In a hurry a step is longer, and
  * waits for no other job to share its transaction. Losses (journal.h) are dated by `wall_ms`.
  */
-struct store_fold_range {
+struct store_apply_range {
     const char *home;
     const uint64_t *generations;
     size_t count;
@@ -30,7 +30,7 @@ struct store_fold_range {
     int64_t wall_ms;
 };
 
-struct store_fold_result {
+struct store_apply_result {
     bool is_behind;
     int64_t rows, reservations; // read by this step
     int64_t set_aside_bytes;    // that were no record: kept in <home>/ledger.journal.damaged
@@ -40,17 +40,17 @@ struct store_fold_result {
     uint64_t lost_generation;
 };
 
-typedef void store_fold_fn(void *context, int result, const struct error *err,
-                           const struct store_fold_result *folded);
+typedef void store_apply_fn(void *context, int result, const struct error *err,
+                            const struct store_apply_result *applied);
 
 // As every operation: the job's number, or negative. `done` may be NULL.
-int64_t store_ledger_fold(struct store *store, const struct store_fold_range *range,
-                          store_fold_fn *done, void *context, struct error *err);
+int64_t store_ledger_apply(struct store *store, const struct store_apply_range *range,
+                           store_apply_fn *done, void *context, struct error *err);
 
 // Removes the files of these generations, none of which is written to any more: when they were
-// folded to their end (else -EBUSY), and that is on the disk. The job's number changes meanwhile:
+// applied to their end (else -EBUSY), and that is on the disk. The job's number changes meanwhile:
 // who forgets it may leave files behind, which the next start removes.
-int64_t store_ledger_drop(struct store *store, const struct store_fold_range *range,
+int64_t store_ledger_drop(struct store *store, const struct store_apply_range *range,
                           store_done_fn *done, void *context, struct error *err);
 
 /*

@@ -183,7 +183,7 @@ static int take_sums(struct costs_job *own, sqlite3 *db, struct error *err)
 
 static int read_costs(struct store_job *job, sqlite3 *db, struct error *err)
 {
-    static const char dearest[] =
+    static const char costliest[] =
         "SELECT " LEDGER_COLUMNS " FROM ledger" IN_DAYS " AND cost_pico > 0"
         " ORDER BY cost_pico DESC, number DESC LIMIT ?3";
     struct costs_job *own = CONTAINER_OF(job, struct costs_job, read.job);
@@ -202,10 +202,10 @@ static int read_costs(struct store_job *job, sqlite3 *db, struct error *err)
         r = take_sums(own, db, err);
     if (r == 0)
         r = take_attempts(
-            &own->read, db, dearest,
+            &own->read, db, costliest,
             SQL_VALUES(sql_int(q->first_day), sql_int(q->today), sql_int(STORE_DEAREST)), err);
-    costs->dearest = own->read.attempts;
-    costs->dearest_count = own->read.count;
+    costs->costliest = own->read.attempts;
+    costs->costliest_count = own->read.count;
     return r;
 }
 

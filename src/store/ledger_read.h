@@ -46,11 +46,11 @@ struct store_costs_question {
 
 struct store_costs {
     struct store_cost_sum today, month, all; // `all`: of the days that were asked for
-    const struct store_cost_sum *sums;       // by that, the dearest first; days: the last first
+    const struct store_cost_sum *sums;       // by that, the costliest first; days: the last first
     size_t sum_count;
     bool is_cut; // there are more of them
-    const struct store_attempt *dearest;
-    size_t dearest_count;
+    const struct store_attempt *costliest;
+    size_t costliest_count;
 };
 
 typedef void store_costs_fn(void *context, int result, const struct error *err,

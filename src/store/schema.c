@@ -47,7 +47,7 @@
  * row's name, so that its index grows at its end: by the call's id, which is random, each row would
  * write a page of its own. The rows are forgotten after some months, so their sums per day are
  * written in the same transaction, and what each budget has spent too: no sum is ever calculated by
- * adding up rows. journals says how far each generation of the journal was folded, and `sealed`
+ * adding up rows. journals says how far each generation of the journal was applied, and `sealed`
  * that this is on the disk; reservations are those of calls that had not ended by then.
  *
  * Jobs are not here: nothing writes them yet, a table without a writer is a guess, and adding one

@@ -63,7 +63,7 @@ def test_another_model(hermes, up, service):
 def test_other_users(hermes, api, talk):
     running = talk()
     api.user_says(OTHER, "hi")
-    assert running.said("telegram.knock", 5)
+    assert running.said("telegram.unauthorized", 5)
     configure(hermes, "echo", users=OTHER)
     reload(running)
     api.user_says(OTHER, "now?")
@@ -224,7 +224,7 @@ def test_a_user_who_is_taken_off_the_list_in_mid_turn(hermes, api, up, talk):
     configure(hermes, "gate", users=OTHER)
     reload(running)
     api.user_says(OWNER, "two")
-    assert running.said("telegram.knock", 5)
+    assert running.said("telegram.unauthorized", 5)
     up.release.set()
     api.wait_text(OWNER, "answer to one: begun and finished")
     api.wait_quiet(0.5)

@@ -107,7 +107,7 @@ def test_the_log_has_it(bot, api):
     running = bot("429-long", "echo")
     api.user_says(OWNER, "hi")
     api.wait_text(OWNER, "answers now")
-    event = running.wait_event("turn.tariff")
+    event = running.wait_event("turn.price_notice")
     assert (event["model"], event["text"]) == ("free", TO_CHEAP)
 
 

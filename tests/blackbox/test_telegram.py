@@ -464,7 +464,7 @@ def test_a_stranger_gets_nothing(bot, api):
     settled(api, 1)
     assert api.messages(STRANGER) == []
     assert not [c for c in api.calls if c.params.get("chat_id") == STRANGER], api.story()
-    assert "666" in str(bot.wait_event("telegram.knock")), "the log does not say who knocked"
+    assert "666" in str(bot.wait_event("telegram.unauthorized")), "the log does not say who knocked"
     assert "let me in" not in bot.log_text, "a stranger's text is nobody's business"
 
 
@@ -480,7 +480,7 @@ def test_a_stranger_does_not_fill_the_log(bot, api):
     api.flood(STRANGER, 200, "knock {}")
     api.user_says(OWNER, "hi")
     settled(api, 1)
-    assert len(bot.events("telegram.knock")) <= 20
+    assert len(bot.events("telegram.unauthorized")) <= 20
 
 
 def test_pairing(hermes, api, service):

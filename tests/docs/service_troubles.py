@@ -97,7 +97,7 @@ def telegram_is_away(reader):
 def a_stranger(reader):
     with served(reader) as (api, service):
         api.user_says(666, "let me in", name="Mallory")
-        return until_said(reader, service, "telegram.knock")
+        return until_said(reader, service, "telegram.unauthorized")
 
 
 @case
@@ -107,7 +107,7 @@ def a_wrong_pairing_code(reader):
         service = Service(reader).start()
         api.user_says(666, "hello", name="Ann")
         api.wait_messages(666, 1)
-        text = until_said(reader, service, "telegram.knock")
+        text = until_said(reader, service, "telegram.unauthorized")
         for _ in range(6):
             text += told(reader, reader.run("pairing", "approve", "telegram", "ABCDEFGH"))
         service.stop()

@@ -151,7 +151,7 @@ static void a_sync_that_failed_has_not_kept_the_name(void **state)
     ledger_world_close(&world);
 }
 
-// The process is killed with calls in flight, rows not folded, and nothing closed.
+// The process is killed with calls in flight, rows not applied, and nothing closed.
 static void be_killed(void)
 {
     struct ledger_world world;

@@ -49,8 +49,8 @@ static void calls(struct world *world, size_t count)
     for (size_t i = 0; i < count; i++) {
         call[i] = router_pool_take(&world->router);
         call[i]->router = &world->router;
-        body[i] = (struct buf)BUF_INIT(BUF_STOCK_SMALL_BYTES);
-        buf_stock_lend(&world->router.stock, 0, &body[i]);
+        body[i] = (struct buf)BUF_INIT(BUF_POOL_SMALL_BYTES);
+        buf_pool_lend(&world->router.buffers, 0, &body[i]);
         assert_true(buf_append_text(&body[i], "hello"));
     }
     for (size_t i = 0; i < count; i++) {
@@ -89,10 +89,10 @@ static void what_nobody_needs_is_given_back(void **state)
         pass(&world, 100);
     }
     assert_int_equal(world.router.pool_count, 2);
-    assert_int_equal(world.router.stock.small.count, 2);
+    assert_int_equal(world.router.buffers.small.count, 2);
     pass(&world, 3000);
     assert_int_equal(world.router.pool_count, 0);
-    assert_int_equal(world.router.stock.small.count, 0);
+    assert_int_equal(world.router.buffers.small.count, 0);
     assert_true(world.router.trim == 0); // an idle router is not woken for it
     close_world(&world);
 }

@@ -21,9 +21,9 @@ static bool find_dear(const char *text, const struct request_terms *terms, char 
     struct error err = ERROR_INIT;
     if (request_scan_run(&scan, span_of(text), &err) != 0)
         fail_msg("%s: %s", text, err.text);
-    bool is_dear = request_has_unbounded_cost(&scan, terms, sentence);
-    assert_int_equal(request_has_unbounded_cost(&scan, terms, NULL), is_dear);
-    return is_dear;
+    bool is_unbounded = request_has_unbounded_cost(&scan, terms, sentence);
+    assert_int_equal(request_has_unbounded_cost(&scan, terms, NULL), is_unbounded);
+    return is_unbounded;
 }
 
 static void dear(const char *text, const struct request_terms *terms, const char *wanted)

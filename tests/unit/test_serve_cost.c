@@ -104,12 +104,12 @@ static struct store_attempt row_of(const char *call, int64_t days_ago, const cha
 static void add(struct cost_world *world, const struct store_attempt *row)
 {
     BUF_AUTO record = BUF_INIT(LEDGER_RECORD_MAX);
-    struct store_fold_range range = {.home = home};
+    struct store_apply_range range = {.home = home};
     assert_true(store_ledger_encode_row(row, &record));
     assert_int_equal(journal_append(world->journal, buf_span(&record), NULL), 0);
     range.generations = journal_generations(world->journal, &range.count);
     range.limit = journal_end(world->journal);
-    store_ledger_fold(world->env.store, &range, NULL, NULL, NULL);
+    store_ledger_apply(world->env.store, &range, NULL, NULL, NULL);
     store_wait(world->env.store);
 }
 
@@ -160,9 +160,9 @@ static void spending_is_told_by_what_it_was_for(void **state)
     assert_int_equal(json_count(sums), 2);
     assert_true(json_is(json_get(json_at(sums, 0), "name"), "dear"));
     assert_int_equal(number(json_at(sums, 1), "calls"), 2);
-    struct json_value dearest = json_get(root, "dearest");
-    assert_int_equal(json_count(dearest), 3);
-    assert_true(json_is(json_get(json_at(dearest, 0), "call"), "aaa1"));
+    struct json_value costliest = json_get(root, "dearest");
+    assert_int_equal(json_count(costliest), 3);
+    assert_true(json_is(json_get(json_at(costliest, 0), "call"), "aaa1"));
 
     sums = json_get(ask(world, "/cost/day/100"), "sums");
     assert_int_equal(json_count(sums), 3);

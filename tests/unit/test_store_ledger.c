@@ -91,37 +91,37 @@ static void append(enum record kind, const struct store_attempt *attempt)
     assert_int_equal(journal_append(journal, buf_span(&record), NULL), 0);
 }
 
-struct folded {
+struct applied {
     int result;
-    struct store_fold_result sums;
+    struct store_apply_result sums;
     bool is_behind;
 };
 
-static void on_folded(void *context, int result, const struct error *err,
-                      const struct store_fold_result *step)
+static void on_applied(void *context, int result, const struct error *err,
+                       const struct store_apply_result *step)
 {
-    struct folded *folded = context;
+    struct applied *applied = context;
     if (result < 0)
         print_message("%s\n", err->text);
-    folded->result = result;
-    folded->is_behind = result == 0 && step->is_behind;
-    folded->sums.rows += step->rows;
-    folded->sums.reservations += step->reservations;
-    folded->sums.set_aside_bytes += step->set_aside_bytes;
-    folded->sums.torn_bytes += step->torn_bytes;
+    applied->result = result;
+    applied->is_behind = result == 0 && step->is_behind;
+    applied->sums.rows += step->rows;
+    applied->sums.reservations += step->reservations;
+    applied->sums.set_aside_bytes += step->set_aside_bytes;
+    applied->sums.torn_bytes += step->torn_bytes;
 }
 
-static struct folded fold(void)
+static struct applied apply(void)
 {
-    struct folded folded = {0};
-    struct store_fold_range range = {.home = home, .limit = journal_end(journal)};
+    struct applied applied = {0};
+    struct store_apply_range range = {.home = home, .limit = journal_end(journal)};
     range.generations = journal_generations(journal, &range.count);
     do {
-        assert_true(store_ledger_fold(store, &range, on_folded, &folded, NULL) > 0);
+        assert_true(store_ledger_apply(store, &range, on_applied, &applied, NULL) > 0);
         store_wait(store);
-    } while (folded.is_behind);
-    assert_int_equal(folded.result, 0);
-    return folded;
+    } while (applied.is_behind);
+    assert_int_equal(applied.result, 0);
+    return applied;
 }
 
 static int64_t number(const char *sql)
@@ -141,7 +141,7 @@ static void a_row_adds_to_its_day_and_its_accounts(void **state)
     row.attempt = 2;
     row.error = SPAN_ABSENT;
     append(SETTLE, &row);
-    assert_int_equal(fold().sums.rows, 2);
+    assert_int_equal(apply().sums.rows, 2);
     assert_string_equal(fixture_text(path, "SELECT group_concat(call || attempt || status || model"
                                            " || source || cost_pico) FROM ledger"),
                         "c11200m/oneprovider7,c12200m/oneprovider7");
@@ -214,16 +214,16 @@ static void what_was_folded_is_not_folded_again(void **state)
     row.charges = &charge;
     row.charge_count = 1;
     append(SETTLE, &row);
-    fold();
-    assert_int_equal(fold().sums.rows, 0);
+    apply();
+    assert_int_equal(apply().sums.rows, 0);
     close_both(); // between the commit and the removal of the file
     open_both();
-    assert_int_equal(fold().sums.rows, 0);
+    assert_int_equal(apply().sums.rows, 0);
     // And when its place was forgotten, it is known by its name.
     close_both();
     fixture_exec(path, "DELETE FROM journals");
     open_both();
-    assert_int_equal(fold().sums.rows, 1);
+    assert_int_equal(apply().sums.rows, 1);
     assert_int_equal(number("SELECT count(*) FROM ledger"), 1);
     assert_int_equal(number("SELECT attempts FROM ledger_days"), 1);
     assert_int_equal(number("SELECT spent_pico FROM budgets"), 5);
@@ -236,21 +236,21 @@ static void files_go_when_they_were_folded(void **state)
     struct outcome dropped = {0}, again = {0};
     append(SETTLE, &row);
     assert_int_equal(journal_rotate(journal, NULL), 0);
-    struct store_fold_range range = {.home = home, .count = 1};
+    struct store_apply_range range = {.home = home, .count = 1};
     size_t count;
     range.generations = journal_generations(journal, &count);
     store_ledger_drop(store, &range, fixture_done, &dropped, NULL);
     store_wait(store);
     assert_int_equal(dropped.result, -EBUSY);
     assert_int_equal(fixture_count_names(home, JOURNAL_NAME), 2);
-    fold();
+    apply();
     store_ledger_drop(store, &range, fixture_done, &again, NULL);
     store_wait(store);
     assert_int_equal(again.result, 0);
     assert_int_equal(fixture_count_names(home, JOURNAL_NAME), 1);
     journal_forget(journal, 1);
     assert_int_equal(number("SELECT count(*) FROM journals"), 0);
-    assert_int_equal(fold().sums.rows, 0);
+    assert_int_equal(apply().sums.rows, 0);
     assert_int_equal(number("SELECT count(*) FROM ledger"), 1);
 }
 
@@ -272,7 +272,7 @@ static void a_reservation_without_an_end_is_charged(void **state)
     call.charges = charges;
     call.charge_count = 2;
     append(RESERVE, &call);
-    fold();
+    apply();
     assert_int_equal(number("SELECT count(*) FROM reservations"), 1);
     call.call = SPAN_LITERAL("settled");
     append(RESERVE, &call);
@@ -281,14 +281,14 @@ static void a_reservation_without_an_end_is_charged(void **state)
     append(RELEASE, &call);
     call.call = SPAN_LITERAL("later");
     append(RESERVE, &call);
-    fold();
+    apply();
     struct store_attempt row = row_of("settled", 1, 3);
     append(SETTLE, &row);
     row = row_of("later", 1, 3);
     append(SETTLE, &row);
     call.attempt = 2; // which never ended
     append(RESERVE, &call);
-    fold();
+    apply();
     assert_string_equal(fixture_text(path, "SELECT group_concat(call) FROM reservations"),
                         "later,open");
     assert_int_equal(charge_orphans(), 2);
@@ -304,7 +304,7 @@ static void a_reservation_without_an_end_is_charged(void **state)
     close_both();
     fixture_exec(path, "DELETE FROM journals");
     open_both();
-    fold();
+    apply();
     assert_int_equal(charge_orphans(), 0);
     assert_int_equal(number("SELECT spent_pico FROM budgets WHERE account = 'day'"), 180);
 }
@@ -347,7 +347,7 @@ static void a_bound_is_corrected_once(void **state)
     row.charges = &charge;
     row.charge_count = 1;
     append(SETTLE, &row);
-    fold();
+    apply();
     struct told told = correct("c1", 4);
     assert_int_equal(told.outcome.result, 0);
     assert_int_equal(told.accounts, 1);
@@ -382,7 +382,7 @@ static void who_spends_nothing_has_no_sum(void **state)
     row.charges = charges;
     row.charge_count = 2;
     append(SETTLE, &row);
-    fold();
+    apply();
     assert_int_equal(number("SELECT count(*) FROM budgets"), 1);
     assert_int_equal(store_read_budget(store, SPAN_LITERAL("free"), on_sum, &sum, NULL), 0);
     assert_int_equal(sum.amount_pico, 0);
@@ -414,7 +414,7 @@ static void an_overshoot_is_kept(void **state)
     row.charges = charges;
     row.charge_count = 2;
     append(SETTLE, &row);
-    fold();
+    apply();
     struct store_charge sum = stored_sum();
     assert_int_equal(sum.overshoot_pico, 40);
     assert_int_equal(sum.cap_pico, 700);
@@ -472,7 +472,7 @@ static void what_can_be_asked_for_is_found(void **state)
         row.wall_ms += rows[i].later_ms;
         append(SETTLE, &row);
     }
-    fold();
+    apply();
     assert_true(store_read_unsure(store, now_ms, on_unsure, &unsure, NULL) > 0);
     store_wait(store);
     assert_int_equal(unsure.count, 2);
@@ -499,7 +499,7 @@ static void rows_go_and_sums_stay(void **state)
         row.day = days[i];
         append(SETTLE, &row);
     }
-    fold();
+    apply();
     assert_int_equal(forget(DAY - 200, 1000), 0);
     assert_int_equal(forget(DAY - 90, 1000), 6);
     assert_int_equal(number("SELECT min(attempt) FROM ledger"), 7);
@@ -517,7 +517,7 @@ static void ended_periods_go(void **state)
     row.charges = charges;
     row.charge_count = 2;
     append(SETTLE, &row);
-    fold();
+    apply();
     forget(0, 1000);
     assert_string_equal(fixture_text(path, "SELECT group_concat(account) FROM budgets"), "total");
 }
@@ -541,9 +541,9 @@ static void garbage_is_kept_beside_and_holds_nothing_up(void **state)
     CLEANUP(mem_cleanup)
     char *name = mem_printf(JOURNAL_NAME ".%016llx", (unsigned long long)generation);
     fixture_overwrite(fixture_path(home, name), from + 20, "?", 1);
-    struct folded folded = fold();
-    assert_int_equal(folded.sums.rows, 3);
-    assert_int_equal(folded.sums.set_aside_bytes, to - from + 20);
+    struct applied applied = apply();
+    assert_int_equal(applied.sums.rows, 3);
+    assert_int_equal(applied.sums.set_aside_bytes, to - from + 20);
     assert_string_equal(fixture_text(path, "SELECT group_concat(attempt) FROM ledger"), "1,3,4");
     char *kept;
     size_t len;
@@ -568,9 +568,9 @@ static void ten_thousand_rows(void **state)
         if (i % 4)
             append(SETTLE, &row);
     }
-    struct folded folded = fold();
-    assert_int_equal(folded.sums.rows, MANY / 4 * 3);
-    assert_int_equal(folded.sums.reservations, MANY);
+    struct applied applied = apply();
+    assert_int_equal(applied.sums.rows, MANY / 4 * 3);
+    assert_int_equal(applied.sums.reservations, MANY);
     assert_int_equal(charge_orphans(), MANY / 4);
     assert_int_equal(number("SELECT count(*) FROM ledger"), MANY);
     assert_int_equal(number("SELECT sum(attempts) FROM ledger_days"), MANY);

@@ -51,33 +51,33 @@ static void append_release(int number)
     assert_int_equal(journal_append(journal, buf_span(&record), NULL), 0);
 }
 
-struct folded {
+struct applied {
     int result, steps, losses;
     bool is_behind;
 };
 
-static void on_folded(void *context, int result, const struct error *err,
-                      const struct store_fold_result *step)
+static void on_applied(void *context, int result, const struct error *err,
+                       const struct store_apply_result *step)
 {
-    struct folded *folded = context;
+    struct applied *applied = context;
     (void)err;
-    folded->result = result;
-    folded->steps++;
-    folded->losses += step->lost_generation != 0;
-    folded->is_behind = result == 0 && step->is_behind;
+    applied->result = result;
+    applied->steps++;
+    applied->losses += step->lost_generation != 0;
+    applied->is_behind = result == 0 && step->is_behind;
 }
 
-static struct folded fold(void)
+static struct applied apply(void)
 {
-    struct folded folded = {0};
-    struct store_fold_range range = {
+    struct applied applied = {0};
+    struct store_apply_range range = {
         .home = home, .limit = journal_end(journal), .wall_ms = now_s * 1000};
     range.generations = journal_generations(journal, &range.count);
     do {
-        assert_true(store_ledger_fold(store, &range, on_folded, &folded, NULL) > 0);
+        assert_true(store_ledger_apply(store, &range, on_applied, &applied, NULL) > 0);
         store_wait(store);
-    } while (folded.is_behind);
-    return folded;
+    } while (applied.is_behind);
+    return applied;
 }
 
 // A step ends at so many records, in the midst of the bytes that it has read.
@@ -86,10 +86,10 @@ static void records_of_more_than_one_step_are_not_lost(void **state)
     (void)state;
     for (int i = 0; i < RECORDS_OF_A_STEP + 76; i++)
         append_release(i);
-    struct folded folded = fold();
-    assert_int_equal(folded.result, 0);
-    assert_int_equal(folded.steps, 2);
-    assert_int_equal(folded.losses, 0);
+    struct applied applied = apply();
+    assert_int_equal(applied.result, 0);
+    assert_int_equal(applied.steps, 2);
+    assert_int_equal(applied.losses, 0);
     assert_int_equal(fixture_count_names(home, JOURNAL_LOST), 0);
 }
 
@@ -109,9 +109,9 @@ static void a_loss_is_told_again_when_its_transaction_is_repeated(void **state)
     append_release(0);
     assert_int_equal(unlink(name_of(JOURNAL_NAME)), 0);
     for (int i = 0; i < 2; i++) {
-        struct folded folded = fold();
-        assert_int_equal(folded.result, 0);
-        assert_int_equal(folded.losses, 1);
+        struct applied applied = apply();
+        assert_int_equal(applied.result, 0);
+        assert_int_equal(applied.losses, 1);
     }
     assert_int_equal(fixture_count_names(home, JOURNAL_LOST), 1);
 }
@@ -123,10 +123,10 @@ static void a_loss_that_another_fold_has_found_is_told(void **state)
     static const char zeros[64];
     append_release(0);
     fixture_overwrite(name_of(JOURNAL_NAME), 0, zeros, (size_t)journal_end(journal));
-    assert_int_equal(fold().losses, 1);
-    assert_int_equal(fold().losses, 1);
+    assert_int_equal(apply().losses, 1);
+    assert_int_equal(apply().losses, 1);
     assert_int_equal(journal_rotate(journal, NULL), 0);
-    assert_int_equal(fold().losses, 1);
+    assert_int_equal(apply().losses, 1);
 }
 
 static int64_t dated_s(const char *name)
@@ -145,14 +145,14 @@ static void a_loss_that_goes_on_is_dated_anew(void **state)
     append_release(0);
     snprintf(lost, sizeof lost, "%s", name_of(JOURNAL_LOST));
     assert_int_equal(unlink(name_of(JOURNAL_NAME)), 0);
-    fold();
+    apply();
     assert_int_equal(dated_s(lost), now_s);
     now_s += DAY_S;
-    fold();
+    apply();
     assert_int_equal(dated_s(lost), now_s);
     assert_int_equal(journal_rotate(journal, NULL), 0);
     now_s += DAY_S;
-    assert_int_equal(fold().losses, 1);
+    assert_int_equal(apply().losses, 1);
     assert_int_equal(dated_s(lost),
                      now_s - DAY_S); // then it is left, and all that was lost is known
 }
@@ -197,7 +197,7 @@ static void what_is_missing_of_a_synced_journal_is_lost(void **state)
                 blank(file, kept * record_bytes, RECORDS * record_bytes);
             else
                 assert_int_equal(truncate(file, kept * record_bytes), 0);
-            assert_int_equal(fold().losses > 0, kept < SYNCED); // a power cut takes the rest
+            assert_int_equal(apply().losses > 0, kept < SYNCED); // a power cut takes the rest
             assert_int_equal(journal_has_loss(home, generation), kept < SYNCED);
             teardown(state);
             setup(state);
@@ -211,7 +211,7 @@ static void a_hole_in_a_synced_journal_is_a_loss(void **state)
     char file[FIXTURE_PATH_MAX + 64];
     be_ended(3, 4, file);
     blank(file, record_bytes, 2 * record_bytes);
-    assert_true(fold().losses > 0);
+    assert_true(apply().losses > 0);
 }
 
 // It says less than there is, but nothing that is not.
@@ -227,7 +227,7 @@ static void a_mark_that_was_not_written_to_its_end_makes_no_loss(void **state)
         fixture_overwrite(mark, 0, noise, (size_t)len);
         assert_int_equal(journal_marked_end(home, generation), 1);
         assert_int_equal(truncate(file, record_bytes), 0);
-        assert_int_equal(fold().losses, 0);
+        assert_int_equal(apply().losses, 0);
         teardown(state);
         setup(state);
     }

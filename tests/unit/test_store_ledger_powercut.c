@@ -14,8 +14,8 @@
 #include "support/store_fixture.h"
 
 /*
- * Calls are reserved, settled, folded, their files removed, and the power cut in the middle of each
- * of the database's operations in turn, with every kind of loss. What was in the journal must then
+ * Calls are reserved, settled, applied, their files removed, and the power cut in the middle of
+ * each of the database's operations in turn, with every kind of loss. What was in the journal must then
  * be in the database after the next start, each row and each cent once: whether its transaction
  * survived or not, and whether its file was removed or not.
  *
@@ -64,29 +64,29 @@ static void write_round(struct script *script, int round)
     }
 }
 
-static void on_folded(void *context, int result, const struct error *err,
-                      const struct store_fold_result *folded)
+static void on_applied(void *context, int result, const struct error *err,
+                       const struct store_apply_result *applied)
 {
     bool *goes_on = context;
     (void)err;
-    *goes_on = result == 0 && folded->is_behind;
+    *goes_on = result == 0 && applied->is_behind;
 }
 
-static void fold(struct script *script)
+static void apply(struct script *script)
 {
     bool goes_on = true;
     while (goes_on) {
-        struct store_fold_range range = {.home = home, .limit = journal_end(script->journal)};
+        struct store_apply_range range = {.home = home, .limit = journal_end(script->journal)};
         range.generations = journal_generations(script->journal, &range.count);
         goes_on =
-            store_ledger_fold(script->store, &range, on_folded, &goes_on, NULL) > 0 && goes_on;
+            store_ledger_apply(script->store, &range, on_applied, &goes_on, NULL) > 0 && goes_on;
         store_wait(script->store);
     }
 }
 
 static void drop_old(struct script *script)
 {
-    struct store_fold_range range = {.home = home};
+    struct store_apply_range range = {.home = home};
     range.generations = journal_generations(script->journal, &range.count);
     range.count--;
     if (range.count && store_ledger_drop(script->store, &range, NULL, NULL, NULL) > 0)
@@ -101,7 +101,7 @@ static void run_script(struct script *script)
     script->store = fixture_open(home, &opt);
     for (int round = 0; round < ROUNDS; round++) {
         write_round(script, round);
-        fold(script);
+        apply(script);
         if (round % 2 == 0) {
             assert_int_equal(journal_rotate(script->journal, NULL), 0);
             drop_old(script);
@@ -119,7 +119,7 @@ static void check_disk(void)
     script.store = fixture_open(home, NULL);
     if (store_state(script.store) != STORE_READY || store_note(script.store)[0])
         fail_msg("%s; %s", store_describe(script.store), store_note(script.store));
-    fold(&script);
+    apply(&script);
     store_ledger_charge_orphans(script.store, fixture_done, &charged, NULL);
     store_wait(script.store);
     assert_int_equal(charged.result, 0);

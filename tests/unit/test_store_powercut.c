@@ -21,7 +21,7 @@
  * everything that was acknowledged as durable, and each step of a turn wholly or not at all; what
  * is there must be the beginning of the conversation, with nothing missing in its middle.
  *
- * The log is folded in every few pages, so that cuts fall into checkpoints too.
+ * The log is applied in every few pages, so that cuts fall into checkpoints too.
  */
 
 enum {

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "store/fact.h"
+#include "store/key_value.h"
 #include "store/session.h"
 #include "store/turn_read.h"
 #include "support/store_fixture.h"
@@ -109,15 +109,15 @@ static void a_fact_is_written_by_itself(void **state)
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         struct outcome done = {0};
         buf_clear(&text);
-        assert_true(store_write_fact(talk.store, S("alone"), texts[i], STORE_GROUPED, fixture_done,
-                                     &done, NULL) > 0);
+        assert_true(store_write_key_value(talk.store, S("alone"), texts[i], STORE_GROUPED,
+                                          fixture_done, &done, NULL) > 0);
         store_wait(talk.store);
         assert_int_equal(done.result, 0);
-        assert_int_equal(store_read_fact(talk.store, S("alone"), &text, NULL), 0);
+        assert_int_equal(store_read_key_value(talk.store, S("alone"), &text, NULL), 0);
         assert_true(span_equal(buf_span(&text), texts[i]));
     }
     // Not the store's own marks.
-    assert_int_equal(store_read_fact(talk.store, S("clean"), &text, NULL), STORE_NOT_FOUND);
+    assert_int_equal(store_read_key_value(talk.store, S("clean"), &text, NULL), STORE_NOT_FOUND);
     const struct span bad[][2] = {
         {S("alone"), span_make(long_text, sizeof long_text)},
         {span_make(long_text, STORE_FACT_MAX + 1), S("x")},
@@ -125,8 +125,8 @@ static void a_fact_is_written_by_itself(void **state)
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct span name = bad[i][0], fact = bad[i][1];
         struct error err = ERROR_INIT;
-        assert_int_equal(store_write_fact(talk.store, name, fact, STORE_GROUPED, NULL, NULL, &err),
-                         -E2BIG);
+        assert_int_equal(
+            store_write_key_value(talk.store, name, fact, STORE_GROUPED, NULL, NULL, &err), -E2BIG);
         assert_int_equal(strstr(err.text, "name") != NULL, i == 1);
     }
 }

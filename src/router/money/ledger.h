@@ -13,9 +13,9 @@ struct store;
 
 /*
  * The ledger as the router sees it: reserve before a call, settle after each attempt. Both are one
- * write() to the journal, on the loop's thread; the store folds it into the database behind that.
+ * write() to the journal, on the loop's thread; the store applies it into the database behind that.
  *
- * At a start, what an earlier process left is folded first, its open reservations are charged in
+ * At a start, what an earlier process left is applied first, its open reservations are charged in
  * full, and then on_sum tells what every account has spent: before on_ready no call can be made
  * under a cap. Calls without one can be settled from the first moment.
  */
@@ -104,6 +104,7 @@ int router_ledger_correct(struct router_ledger *ledger, struct span call, int64_
                           int64_t cost_pico, struct error *err);
 
 // Folds what was written until now, for a question to the store that is to know of it: one step, as
-// store_ledger_fold(). -EAGAIN while what earlier processes left is folded, -EIO where that failed.
-int64_t router_ledger_apply(struct router_ledger *ledger, store_fold_fn *done, void *context,
+// store_ledger_apply(). -EAGAIN while what earlier processes left is applied, -EIO where that
+// failed.
+int64_t router_ledger_apply(struct router_ledger *ledger, store_apply_fn *done, void *context,
                             struct error *err);

@@ -43,7 +43,7 @@ static void drop_old(struct router_ledger *ledger, size_t count)
 {
     size_t all;
     const uint64_t *generations = journal_generations(ledger->journal, &all);
-    struct store_fold_range range = {ledger->options.home, generations, count, 0, false};
+    struct store_apply_range range = {ledger->options.home, generations, count, 0, false};
     // What cannot be removed now is applied and removed by the next start.
     if (count && store_ledger_drop(ledger->options.store, &range, NULL, NULL, NULL) > 0)
         journal_forget(ledger->journal, count);
@@ -51,7 +51,7 @@ static void drop_old(struct router_ledger *ledger, size_t count)
     router_ledger_is_full(ledger); // nobody may be calling, to whom else it would be told
 }
 
-static void look_at_damage(struct router_ledger *ledger, const struct store_fold_result *applied)
+static void look_at_damage(struct router_ledger *ledger, const struct store_apply_result *applied)
 {
     if (applied->set_aside_bytes)
         ledger_report(ledger, LEDGER_FOUND,
@@ -63,7 +63,7 @@ static void look_at_damage(struct router_ledger *ledger, const struct store_fold
 }
 
 static void on_applied(void *context, int result, const struct error *err,
-                       const struct store_fold_result *applied)
+                       const struct store_apply_result *applied)
 {
     struct router_ledger *ledger = context;
     ledger->job = 0;
@@ -98,10 +98,10 @@ static bool is_applied(const struct router_ledger *ledger)
 }
 
 // What there is, or at the beginning what was there before.
-static struct store_fold_range range_of(struct router_ledger *ledger)
+static struct store_apply_range range_of(struct router_ledger *ledger)
 {
-    struct store_fold_range range = {.home = ledger->options.home,
-                                     .wall_ms = loop_wall(ledger->options.loop)};
+    struct store_apply_range range = {.home = ledger->options.home,
+                                      .wall_ms = loop_wall(ledger->options.loop)};
     range.generations = journal_generations(ledger->journal, &range.count);
     range.limit = journal_end(ledger->journal);
     if (ledger->phase == LEDGER_APPLYING_OLD) {
@@ -120,12 +120,12 @@ bool ledger_apply_now(struct router_ledger *ledger)
         return false;
     if (ledger->phase == LEDGER_READY && is_applied(ledger))
         return true;
-    struct store_fold_range range = range_of(ledger);
+    struct store_apply_range range = range_of(ledger);
     ledger->apply_old = ledger->phase == LEDGER_READY ? range.count - 1 : range.count;
     ledger->apply_limit = range.limit;
     ledger->unapplied = 0;
     ledger->apply_written = ledger->written - ledger->waiting_rows - ledger->lost_rows;
-    int64_t job = store_ledger_fold(ledger->options.store, &range, on_applied, ledger, &err);
+    int64_t job = store_ledger_apply(ledger->options.store, &range, on_applied, ledger, &err);
     if (job > 0)
         ledger->job = job;
     else
@@ -277,15 +277,15 @@ int router_ledger_correct(struct router_ledger *ledger, struct span call, int64_
     return (int)job;
 }
 
-int64_t router_ledger_apply(struct router_ledger *ledger, store_fold_fn *done, void *context,
+int64_t router_ledger_apply(struct router_ledger *ledger, store_apply_fn *done, void *context,
                             struct error *err)
 {
-    struct store_fold_range range = range_of(ledger);
+    struct store_apply_range range = range_of(ledger);
     range.hurry = true; // somebody waits for it
     if (ledger->phase != LEDGER_READY)
         return error_set(err, ledger->trouble.text[0] ? -EIO : -EAGAIN, "%s",
                          router_ledger_trouble(ledger));
-    return store_ledger_fold(ledger->options.store, &range, done, context, err);
+    return store_ledger_apply(ledger->options.store, &range, done, context, err);
 }
 
 void ledger_stop(struct router_ledger *ledger)
@@ -301,7 +301,7 @@ void ledger_stop(struct router_ledger *ledger)
         store_forget(store, correction->job);
         free(correction);
     }
-    struct store_fold_range range = range_of(ledger);
+    struct store_apply_range range = range_of(ledger);
     if (ledger->phase == LEDGER_READY && !is_applied(ledger))
-        store_ledger_fold(store, &range, NULL, NULL, NULL);
+        store_ledger_apply(store, &range, NULL, NULL, NULL);
 }

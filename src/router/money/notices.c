@@ -6,8 +6,8 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "base/mem.h"
-#include "router/money/tariff.h"
-#include "store/fact.h"
+#include "router/money/price_notice.h"
+#include "store/key_value.h"
 
 struct router_notices {
     struct store *store;
@@ -77,7 +77,7 @@ static struct notice *newest(struct router_notices *notices, const char *asked)
     if (found)
         return found;
     write_name(asked, &name);
-    if (store_read_fact(notices->store, buf_span(&name), &paid, NULL) < 0)
+    if (store_read_key_value(notices->store, buf_span(&name), &paid, NULL) < 0)
         return NULL;
     list_for_each(link, &notices->notices) { // one that is still to be told is never forgotten
         struct notice *notice = list_entry(link, struct notice, link);
@@ -91,8 +91,8 @@ static void write_down(struct router_notices *notices, const struct notice *noti
 {
     BUF_AUTO name = BUF_INIT(STORE_FACT_MAX);
     write_name(notice->asked, &name);
-    store_write_fact(notices->store, buf_span(&name), span_of(notice->paid), STORE_DURABLE, NULL,
-                     NULL, NULL);
+    store_write_key_value(notices->store, buf_span(&name), span_of(notice->paid), STORE_DURABLE,
+                          NULL, NULL, NULL);
 }
 
 enum news { AS_KNOWN, LEARNT, CHANGED };

@@ -18,9 +18,9 @@ enum { ROUTER_NOTICES_MAX = 64 }; // names in memory; others are looked up again
 struct router_notices *router_notices_create(struct store *store);
 void router_notices_destroy(struct router_notices *notices); // accepts NULL
 
-// `paid` is what router_tariff_tell() says. True when the owner is to be told, which they then are.
-// Where none was ever told they are taken to expect what the name itself costs; while the store
-// cannot say, nothing is news.
+// `paid` is what router_price_notice_write() says. True when the owner is to be told, which they
+// then are. Where none was ever told they are taken to expect what the name itself costs; while the
+// store cannot say, nothing is news.
 bool router_notices_is_news(struct router_notices *notices, const char *asked, const char *paid,
                             struct span work);
 

@@ -8,7 +8,7 @@
  * tokenizer, and JSON only makes text longer. Three things break it. An image costs tokens by its
  * size in pixels and not in bytes; what a provider fetches by itself (a video, a file) does not
  * stand in the body at all, so that only the model's context bounds it; and providers add some
- * instructions of their own. They are allowed for, by the dearest case known.
+ * instructions of their own. They are allowed for, by the costliest case known.
  *
  * Bytes overstate the tokens of plain text about four times. That is the point: a cap holds without
  * a tokenizer for every model, and what was held too much comes back with the settlement.

@@ -36,7 +36,7 @@ struct router_size {
 // How far the tokens of a prompt can exceed the bytes of its request.
 enum {
     ROUTER_HIDDEN_TOKENS = 600,  // what a provider adds unseen: instructions for tools, templates
-    ROUTER_IMAGE_TOKENS = 48169, // the dearest image known: 8 tiles of 5667 and 2833
+    ROUTER_IMAGE_TOKENS = 48169, // the costliest image known: 8 tiles of 5667 and 2833
 };
 
 // Are both prices per token known, or the one for output with 0 of them to come?

@@ -206,7 +206,7 @@ static int64_t figure(struct router_picker *picker, enum router_strategy strateg
             return 0;
         used = router_window_sum(state->tokens, now_ms);
         return used >= state->tpm ? 1000 : (int64_t)(1000.0 * (double)used / (double)state->tpm);
-    case ROUTER_COST_BASED: // an unknown price is the dearest
+    case ROUTER_COST_BASED: // an unknown price is the costliest
         if (deployment->price.input_pico < 0 || deployment->price.output_pico < 0)
             return INT64_MAX;
         return deployment->price.input_pico / 2 + deployment->price.output_pico / 2;

@@ -7,8 +7,8 @@
  * closer look. Names with escapes are overlooked here: nobody writes them, and what is lost is a
  * figure.
  */
-#include "base/lanes.h"
 #include "base/mem.h"
+#include "base/simd16.h"
 #include "llm/openai_usage.h"
 #include "router/wire/member_scan.h"
 #include "router/wire/reply_stream.h"
@@ -150,12 +150,12 @@ static inline bool is_telling(const char *at, const char *end)
 bool reply_look_needed(struct span data)
 {
     const char *at = data.data, *end = data.data + data.len;
-    for (; end - at > LANES; at += LANES) {
-        lanes here = lanes_load(at), next = lanes_load(at + 1);
-        lanes e_or_u = (lanes)((next | 0x10) == 'u'), f = (lanes)(next == 'f');
-        uint64_t hits = lanes_bits((lanes)(here == '"') & (e_or_u | f));
+    for (; end - at > SIMD16_BYTES; at += SIMD16_BYTES) {
+        simd16 here = simd16_load(at), next = simd16_load(at + 1);
+        simd16 e_or_u = (simd16)((next | 0x10) == 'u'), f = (simd16)(next == 'f');
+        uint64_t hits = simd16_bits((simd16)(here == '"') & (e_or_u | f));
         for (; hits; hits &= hits - 1)
-            if (is_telling(at + lanes_first(hits), end))
+            if (is_telling(at + simd16_first(hits), end))
                 return true;
     }
     for (; end - at > 1; at++)

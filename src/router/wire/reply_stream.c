@@ -10,8 +10,8 @@
  */
 #include "router/wire/reply_stream.h"
 
-#include "base/lanes.h"
 #include "base/mem.h"
+#include "base/simd16.h"
 
 enum { BUFFER_KEPT_MAX = 64 * 1024 }; // bytes of a buffer that is empty
 
@@ -172,11 +172,11 @@ static void take_event(struct reply_watch *w, struct span event)
 
 static size_t find_line_end(struct span text, size_t at)
 {
-    for (; text.len - at >= LANES; at += LANES) {
-        lanes here = lanes_load(text.data + at);
-        uint64_t hits = lanes_bits((lanes)(here == '\n') | (lanes)(here == '\r'));
+    for (; text.len - at >= SIMD16_BYTES; at += SIMD16_BYTES) {
+        simd16 here = simd16_load(text.data + at);
+        uint64_t hits = simd16_bits((simd16)(here == '\n') | (simd16)(here == '\r'));
         if (hits)
-            return at + lanes_first(hits);
+            return at + simd16_first(hits);
     }
     while (at < text.len && text.data[at] != '\n' && text.data[at] != '\r')
         at++;

@@ -106,19 +106,19 @@ static bool is_harmless_in_tool(struct json_value name, enum tool_kind kind,
 }
 
 // May the provider run and bill it?
-static bool is_dear_tool(struct json_value tool, enum tool_kind kind,
-                         const struct request_terms *terms)
+static bool is_unbounded_tool(struct json_value tool, enum tool_kind kind,
+                              const struct request_terms *terms)
 {
     struct json_iter it = json_iter_init(tool);
     struct json_value name, value;
-    bool is_dear = kind != TOOL_OWN && kind != TOOL_NAMED;
-    while (!is_dear && json_iter_next(&it, &name, &value))
-        is_dear = !is_harmless_in_tool(name, kind, terms);
-    return is_dear;
+    bool is_unbounded = kind != TOOL_OWN && kind != TOOL_NAMED;
+    while (!is_unbounded && json_iter_next(&it, &name, &value))
+        is_unbounded = !is_harmless_in_tool(name, kind, terms);
+    return is_unbounded;
 }
 
-static bool has_dear_tool(const struct request_scan *scan, const struct request_terms *terms,
-                          char *sentence)
+static bool has_unbounded_tool(const struct request_scan *scan, const struct request_terms *terms,
+                               char *sentence)
 {
     enum json_type type = request_type(scan, REQUEST_TOOLS);
     JSON_AUTO doc = JSON_INIT;
@@ -133,7 +133,7 @@ static bool has_dear_tool(const struct request_scan *scan, const struct request_
     struct json_value tool;
     for (size_t i = 0; json_iter_next(&it, NULL, &tool); i++) {
         enum tool_kind kind = kind_of_tool(tool, terms);
-        if (!is_dear_tool(tool, kind, terms))
+        if (!is_unbounded_tool(tool, kind, terms))
             continue;
         snprintf(sentence, REQUEST_UNBOUNDED_SIZE,
                  "tools[%zu] is not a plain function, so " DEAR "%s", i, "it",
@@ -143,8 +143,8 @@ static bool has_dear_tool(const struct request_scan *scan, const struct request_
     return false;
 }
 
-static bool is_dear_member(const struct request_scan *scan, const struct request_found *found,
-                           bool strict, char *sentence)
+static bool is_unbounded_member(const struct request_scan *scan, const struct request_found *found,
+                                bool strict, char *sentence)
 {
     enum request_member which = (enum request_member)found->which;
     struct span name = span_make(scan->text.data + found->name_at, found->name_len);
@@ -173,11 +173,11 @@ bool request_has_unbounded_cost(const struct request_scan *scan, const struct re
     char own[REQUEST_UNBOUNDED_SIZE];
     char *sentence = ret_sentence ? ret_sentence : own;
     for (unsigned i = 0; i < scan->count; i++)
-        if (is_dear_member(scan, &scan->found[i], terms->strict_members, sentence))
+        if (is_unbounded_member(scan, &scan->found[i], terms->strict_members, sentence))
             return true;
     if (scan->parts.audio) { // its tokens have a price of their own
         snprintf(sentence, REQUEST_UNBOUNDED_SIZE, DEAR, "input_audio");
         return true;
     }
-    return has_dear_tool(scan, terms, sentence);
+    return has_unbounded_tool(scan, terms, sentence);
 }

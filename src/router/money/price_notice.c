@@ -1,4 +1,4 @@
-#include "router/money/tariff.h"
+#include "router/money/price_notice.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -18,11 +18,11 @@ enum {
 };
 
 // Whether the deployment is one of those that are asked first.
-static bool is_first(const struct router_tariff *tariff, const struct router_deployment *d)
+static bool is_first(const struct router_price_notice *notice, const struct router_deployment *d)
 {
-    const struct router_group *group = &tariff->plan->groups[tariff->group];
+    const struct router_group *group = &notice->plan->groups[notice->group];
     for (size_t i = 0; i < group->count; i++) {
-        const struct router_deployment *other = &tariff->plan->deployments[group->members[i]];
+        const struct router_deployment *other = &notice->plan->deployments[group->members[i]];
         bool before = other->order < d->order ||
                       (other->order == d->order && other->weight_micro > 0 && d->weight_micro == 0);
         if (before && !other->trouble)
@@ -37,10 +37,10 @@ static int64_t said(int64_t price, int64_t otherwise)
 }
 
 // With all that it does not say apart.
-static struct router_price price_of(const struct router_tariff *tariff,
+static struct router_price price_of(const struct router_price_notice *notice,
                                     const struct router_deployment *d)
 {
-    struct router_price price = tariff->price ? tariff->price(tariff->context, d) : d->price;
+    struct router_price price = notice->price ? notice->price(notice->context, d) : d->price;
     price.cache_read_pico = said(price.cache_read_pico, price.input_pico);
     price.cache_write_pico = said(price.cache_write_pico, price.input_pico);
     price.reasoning_pico = said(price.reasoning_pico, price.output_pico);
@@ -49,10 +49,10 @@ static struct router_price price_of(const struct router_tariff *tariff,
     return price;
 }
 
-static bool same_price(const struct router_tariff *tariff, const struct router_deployment *a,
+static bool same_price(const struct router_price_notice *notice, const struct router_deployment *a,
                        const struct router_deployment *b)
 {
-    const struct router_price p = price_of(tariff, a), q = price_of(tariff, b);
+    const struct router_price p = price_of(notice, a), q = price_of(notice, b);
     if (router_price_known(&p) && router_price_known(&q))
         return memcmp(&p, &q, sizeof p) == 0;
     return !router_price_known(&p) && !router_price_known(&q) &&
@@ -60,13 +60,14 @@ static bool same_price(const struct router_tariff *tariff, const struct router_d
 }
 
 // The first of those that are asked first and, with `alike`, cost what the answer does. NULL: none.
-static const struct router_deployment *find_first(const struct router_tariff *tariff, bool alike)
+static const struct router_deployment *find_first(const struct router_price_notice *notice,
+                                                  bool alike)
 {
-    const struct router_group *group = &tariff->plan->groups[tariff->group];
+    const struct router_group *group = &notice->plan->groups[notice->group];
     for (size_t i = 0; i < group->count; i++) {
-        const struct router_deployment *d = &tariff->plan->deployments[group->members[i]];
-        if (is_first(tariff, d) &&
-            (!alike || d == tariff->answered || same_price(tariff, d, tariff->answered)))
+        const struct router_deployment *d = &notice->plan->deployments[group->members[i]];
+        if (is_first(notice, d) &&
+            (!alike || d == notice->answered || same_price(notice, d, notice->answered)))
             return d;
     }
     return NULL;
@@ -128,23 +129,23 @@ static void write_reason(const struct router_failure *failed, struct buf *out)
 }
 
 // By its group, or within that by its model; a wildcard is no name.
-static const char *name_of(const struct router_tariff *tariff)
+static const char *name_of(const struct router_price_notice *notice)
 {
-    const struct router_deployment *d = tariff->answered;
-    const char *name = tariff->plan->groups[d->group].name;
-    if (d->group == tariff->group || strchr(name, '*'))
+    const struct router_deployment *d = notice->answered;
+    const char *name = notice->plan->groups[d->group].name;
+    if (d->group == notice->group || strchr(name, '*'))
         name = d->litellm_name;
     return strchr(name, '*') ? d->provider : name;
 }
 
-static void write_switch(const struct router_tariff *tariff, struct buf *out)
+static void write_switch(const struct router_price_notice *notice, struct buf *out)
 {
-    const struct router_deployment *first = find_first(tariff, false);
-    const struct router_price now = price_of(tariff, tariff->answered), *price = &now;
-    const struct router_price usual = first ? price_of(tariff, first) : now;
-    buf_printf(out, "%.*s ", NAME_SHOWN_MAX, tariff->asked);
-    write_reason(tariff->failed, out);
-    buf_printf(out, "; %.*s answers now", NAME_SHOWN_MAX, name_of(tariff));
+    const struct router_deployment *first = find_first(notice, false);
+    const struct router_price now = price_of(notice, notice->answered), *price = &now;
+    const struct router_price usual = first ? price_of(notice, first) : now;
+    buf_printf(out, "%.*s ", NAME_SHOWN_MAX, notice->asked);
+    write_reason(notice->failed, out);
+    buf_printf(out, "; %.*s answers now", NAME_SHOWN_MAX, name_of(notice));
     write_cost(price, out);
     if (first && router_price_known(&usual) && router_price_known(price) && !is_free(&usual)) {
         buf_append_text(out, " instead of ");
@@ -154,10 +155,10 @@ static void write_switch(const struct router_tariff *tariff, struct buf *out)
 }
 
 // All that same_price() compares.
-static void write_paid(const struct router_tariff *tariff, struct buf *out)
+static void write_paid(const struct router_price_notice *notice, struct buf *out)
 {
-    const struct router_deployment *d = tariff->answered;
-    struct router_price price = price_of(tariff, d);
+    const struct router_deployment *d = notice->answered;
+    struct router_price price = price_of(notice, d);
     if (!router_price_known(&price))
         buf_append_char(out, ROUTER_TARIFF_UNKNOWN);
     for (size_t i = 0; router_price_known(&price) && i < ROUTER_PRICE_PARTS; i++)
@@ -165,16 +166,16 @@ static void write_paid(const struct router_tariff *tariff, struct buf *out)
     buf_printf(out, " %s %s", d->provider, d->model);
 }
 
-void router_tariff_tell(const struct router_tariff *tariff, struct buf *ret_paid,
-                        struct buf *ret_sentence)
+void router_price_notice_write(const struct router_price_notice *notice, struct buf *ret_paid,
+                               struct buf *ret_sentence)
 {
-    if (!find_first(tariff, true)) {
-        write_paid(tariff, ret_paid);
-        write_switch(tariff, ret_sentence);
+    if (!find_first(notice, true)) {
+        write_paid(notice, ret_paid);
+        write_switch(notice, ret_sentence);
         return;
     }
-    buf_printf(ret_sentence, "%.*s answers again", NAME_SHOWN_MAX, tariff->asked);
-    const struct router_price now = price_of(tariff, tariff->answered);
+    buf_printf(ret_sentence, "%.*s answers again", NAME_SHOWN_MAX, notice->asked);
+    const struct router_price now = price_of(notice, notice->answered);
     if (router_price_known(&now))
         write_cost(&now, ret_sentence);
     buf_append_char(ret_sentence, '.');

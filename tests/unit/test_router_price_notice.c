@@ -1,6 +1,6 @@
 // What a person is told of who answered, and when that is the same price.
 #include "plan_fixture.h"
-#include "router/money/tariff.h"
+#include "router/money/price_notice.h"
 
 #define NAMED(name, more) \
     "- {model_name: " name ", litellm_params: {model: openai/" name ", api_key: k" more "}}\n"
@@ -52,9 +52,9 @@ static const char *tell(struct plan_fixture *f, const char *asked, size_t answer
     BUF_AUTO sentence = BUF_INIT(sizeof told.sentence);
     struct router_match match;
     assert_true(router_plan_find(f->plan, span_of(asked), &match));
-    struct router_tariff tariff = {f->plan, asked, match.group, &f->plan->deployments[answered],
-                                   failed};
-    router_tariff_tell(&tariff, &paid, &sentence);
+    struct router_price_notice tariff = {f->plan, asked, match.group,
+                                         &f->plan->deployments[answered], failed};
+    router_price_notice_write(&tariff, &paid, &sentence);
     snprintf(told.paid, sizeof told.paid, "%s", buf_text(&paid));
     snprintf(told.sentence, sizeof told.sentence, "%s", buf_text(&sentence));
     return told.sentence;
@@ -156,9 +156,9 @@ static void all_of_a_price_is_told_apart(void **state)
         BUF_AUTO sentence = BUF_INIT(sizeof told.sentence);
         struct router_match match;
         assert_true(router_plan_find(f->plan, SPAN_LITERAL("free"), &match));
-        struct router_tariff tariff = {f->plan, "free",   match.group, &f->plan->deployments[1],
-                                       NULL,    price_of, &price};
-        router_tariff_tell(&tariff, &paid, &sentence);
+        struct router_price_notice tariff = {
+            f->plan, "free", match.group, &f->plan->deployments[1], NULL, price_of, &price};
+        router_price_notice_write(&tariff, &paid, &sentence);
         assert_string_not_equal(buf_text(&paid), first);
         if (i == 7)
             assert_string_equal(buf_text(&paid),

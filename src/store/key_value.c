@@ -1,10 +1,11 @@
-#include "store/fact.h"
+#include "store/key_value.h"
 
 #include <errno.h>
 
 #include "store/store_internal.h"
 
-int store_read_fact(struct store *store, struct span name, struct buf *ret_text, struct error *err)
+int store_read_key_value(struct store *store, struct span name, struct buf *ret_text,
+                         struct error *err)
 {
     static const char sql[] = "SELECT value FROM meta WHERE key = 'fact:' || ?";
     SQL_AUTO *stmt = NULL;
@@ -15,23 +16,23 @@ int store_read_fact(struct store *store, struct span name, struct buf *ret_text,
     return 0;
 }
 
-struct fact_job {
+struct key_value_job {
     struct store_job job;
     struct span name, text;
 };
 
 // In `meta`, where the store's own marks are too; the prefix keeps them apart.
-static int write_fact(struct store_job *job, sqlite3 *db, struct error *err)
+static int write_key_value(struct store_job *job, sqlite3 *db, struct error *err)
 {
     static const char sql[] = "INSERT INTO meta(key, value) VALUES('fact:' || ?, ?)"
                               " ON CONFLICT(key) DO UPDATE SET value = excluded.value";
-    const struct fact_job *own = CONTAINER_OF(job, struct fact_job, job);
+    const struct key_value_job *own = CONTAINER_OF(job, struct key_value_job, job);
     return sql_run(db, sql, SQL_VALUES(sql_text(own->name), sql_text(own->text)), err);
 }
 
-int64_t store_write_fact(struct store *store, struct span name, struct span text,
-                         enum store_durability durability, store_done_fn *done, void *context,
-                         struct error *err)
+int64_t store_write_key_value(struct store *store, struct span name, struct span text,
+                              enum store_durability durability, store_done_fn *done, void *context,
+                              struct error *err)
 {
     if (name.len > STORE_FACT_MAX)
         return error_set(err, -E2BIG, "a fact's name has at most %d bytes, not %zu", STORE_FACT_MAX,
@@ -39,7 +40,7 @@ int64_t store_write_fact(struct store *store, struct span name, struct span text
     if (text.len > STORE_FACT_TEXT_MAX)
         return error_set(err, -E2BIG, "a fact has at most %d bytes, not %zu", STORE_FACT_TEXT_MAX,
                          text.len);
-    struct fact_job own = {{write_fact, durability, done, context}, name, text};
+    struct key_value_job own = {{write_key_value, durability, done, context}, name, text};
     return store_job_submit(store, &own.job, sizeof own, NULL, 0, STORE_SPANS(&own.name, &own.text),
                             err);
 }

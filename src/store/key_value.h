@@ -12,9 +12,10 @@ enum {
 };
 
 // Synchronous; appends the text. STORE_NOT_FOUND; -EAGAIN until the store is ready.
-int store_read_fact(struct store *store, struct span name, struct buf *ret_text, struct error *err);
+int store_read_key_value(struct store *store, struct span name, struct buf *ret_text,
+                         struct error *err);
 
 // Sets it. The number of the job; -E2BIG, or as every job fails. `done` may be NULL.
-int64_t store_write_fact(struct store *store, struct span name, struct span text,
-                         enum store_durability durability, store_done_fn *done, void *context,
-                         struct error *err);
+int64_t store_write_key_value(struct store *store, struct span name, struct span text,
+                              enum store_durability durability, store_done_fn *done, void *context,
+                              struct error *err);

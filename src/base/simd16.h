@@ -7,26 +7,26 @@
  * Sixteen bytes at a time, in GNU C's vectors. Comparing them gives a mask with 0xFF in every byte
  * that was hit; to find out which bytes these are takes what each machine has for it.
  */
-typedef uint8_t lanes __attribute__((vector_size(16)));
+typedef uint8_t simd16 __attribute__((vector_size(16)));
 
-enum { LANES = sizeof(lanes) };
+enum { SIMD16_BYTES = sizeof(simd16) };
 
-static inline lanes lanes_load(const char *at)
+static inline simd16 simd16_load(const char *at)
 {
-    lanes value;
+    simd16 value;
     memcpy(&value, at, sizeof value);
     return value;
 }
 
 /*
- * One bit set for each hit, in order, LANES_STEP apart: the first is at byte lanes_first(), and
+ * One bit set for each hit, in order, SIMD16_STEP apart: the first is at byte simd16_first(), and
  * bits & (bits - 1) are the others. 0: none.
  */
 #if defined(__SSE2__)
 
-enum { LANES_STEP = 1 };
+enum { SIMD16_STEP = 1 };
 
-static inline uint64_t lanes_bits(lanes mask)
+static inline uint64_t simd16_bits(simd16 mask)
 {
     typedef char bytes __attribute__((vector_size(16)));
     return (uint32_t)__builtin_ia32_pmovmskb128((bytes)mask);
@@ -34,9 +34,9 @@ static inline uint64_t lanes_bits(lanes mask)
 
 #elif defined(__aarch64__)
 
-enum { LANES_STEP = 4 };
+enum { SIMD16_STEP = 4 };
 
-static inline uint64_t lanes_bits(lanes mask)
+static inline uint64_t simd16_bits(simd16 mask)
 {
     // Becomes one shrn: of each pair of bytes the middle eight bits, half of either.
     typedef uint16_t pairs __attribute__((vector_size(16)));
@@ -49,19 +49,19 @@ static inline uint64_t lanes_bits(lanes mask)
 
 #else
 
-enum { LANES_STEP = 1 };
+enum { SIMD16_STEP = 1 };
 
-static inline uint64_t lanes_bits(lanes mask)
+static inline uint64_t simd16_bits(simd16 mask)
 {
     uint64_t bits = 0;
-    for (unsigned i = 0; i < LANES; i++)
+    for (unsigned i = 0; i < SIMD16_BYTES; i++)
         bits |= (uint64_t)(mask[i] & 1) << i;
     return bits;
 }
 
 #endif
 
-static inline unsigned lanes_first(uint64_t bits)
+static inline unsigned simd16_first(uint64_t bits)
 {
-    return (unsigned)__builtin_ctzll(bits) / LANES_STEP;
+    return (unsigned)__builtin_ctzll(bits) / SIMD16_STEP;
 }

@@ -9,7 +9,7 @@
 enum { ROUTER_TARIFF_UNKNOWN = '?' }; // its price is not known
 
 // The deployment that answered, and the name that was asked.
-struct router_tariff {
+struct router_price_notice {
     const struct router_plan *plan;
     const char *asked; // the name
     size_t group;      // that it means
@@ -25,5 +25,5 @@ struct router_tariff {
  * not known; a blank; whose), and a sentence about it for a person. Nothing is appended to
  * `ret_paid` when it is what the name itself costs. Pure.
  */
-void router_tariff_tell(const struct router_tariff *tariff, struct buf *ret_paid,
-                        struct buf *ret_sentence);
+void router_price_notice_write(const struct router_price_notice *notice, struct buf *ret_paid,
+                               struct buf *ret_sentence);
