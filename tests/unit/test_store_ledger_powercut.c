@@ -15,9 +15,9 @@
 
 /*
  * Calls are reserved, settled, applied, their files removed, and the power cut in the middle of
- * each of the database's operations in turn, with every kind of loss. What was in the journal must then
- * be in the database after the next start, each row and each cent once: whether its transaction
- * survived or not, and whether its file was removed or not.
+ * each of the database's operations in turn, with every kind of loss. What was in the journal must
+ * then be in the database after the next start, each row and each cent once: whether its
+ * transaction survived or not, and whether its file was removed or not.
  *
  * The journal itself is on the real disk and keeps what was written; what a cut does to it is
  * test_store_journal.c's.
