@@ -75,11 +75,14 @@ static void set_text(struct pending_message *message, const struct store_inbound
 {
     struct span word, rest;
     const char *mark = message->marked && !command_word_read(row->text, &word, &rest) ? EDITED : "";
+    struct buf text = BUF_INIT(CONVERSATION_TEXT_MAX + sizeof EDITED);
+    buf_append_text(&text, mark);
+    buf_append_span(&text, row->text);
     free(message->text);
-    message->text = mem_printf("%s%.*s", mark, (int)row->text.len, row->text.data);
-    message->len = strlen(mark) + row->text.len;
+    message->len = text.len;
+    message->text = buf_take_text(&text);
     message->number = row->number;
-    message->cut = row->cut;
+    message->cut = row->cut && !message->marked;
 }
 
 bool conversation_message_is(const struct pending_message *message, const struct store_inbound *row)
@@ -233,10 +236,10 @@ void conversation_retry(struct conversation *conversation, enum message_state st
 
 void conversation_take_up_later(struct conversation *conversation)
 {
+    int64_t delay = (int64_t)CONVERSATION_RETRY_MS << conversation->attempts++;
     conversation->resume_due = true;
     loop_cancel(conversation->host->loop, conversation->again);
-    conversation->again =
-        loop_timer_after(conversation->host->loop, CONVERSATION_RETRY_MS, on_again, conversation);
+    conversation->again = loop_timer_after(conversation->host->loop, delay, on_again, conversation);
 }
 
 struct attached_channel *conversation_channel(const struct conversation_host *host,

@@ -11,6 +11,8 @@
  * turns. The store's thread does them; until then conversation->job is set, so that nothing else
  * happens to the conversation.
  */
+enum { TAKE_UP_ATTEMPTS_MAX = 5 }; // at a turn that waited; one minute, together
+
 struct reading {
     struct conversation *conversation;   // of the loop's thread alone
     struct agent_session *fresh, *found; // the first has the key, and is used if need be
@@ -51,7 +53,8 @@ static void on_read(void *context, int result, const struct error *err, int64_t 
             conversation_retry(conversation, MESSAGE_PENDING, err);
         return;
     }
-    if (result < 0 && reading->waited) { // it waits on, until it can be read
+    if (result < 0 && reading->waited && !conversation->on_event &&
+        conversation->attempts < TAKE_UP_ATTEMPTS_MAX) {
         LOG_EVENT(LOG_ERROR, "turn.unread", reading->turn, LOG_TEXT("error", err->text));
         conversation_take_up_later(conversation);
         return;

@@ -121,7 +121,7 @@ static bool gather(struct conversation *conversation, struct pending_message *fi
     while (last->cut && pieces < CONVERSATION_PIECES_MAX &&
            last->link.next != &conversation->pending) {
         struct pending_message *next = list_entry(last->link.next, struct pending_message, link);
-        if (next->state || slash_command_find(text_of(next)) ||
+        if (next->state || next->marked || slash_command_find(text_of(next)) ||
             !buf_append(text, next->text, next->len))
             break;
         last = next;
@@ -182,7 +182,7 @@ static void go_on(struct dispatcher *dispatcher, struct conversation *conversati
         return;
     if (conversation->waiting)
         leave_in_inbox(conversation);
-    if (!conversation->turn && STEAL(conversation->resume_due)) {
+    if (!conversation->turn && conversation->resume_due) {
         conversation->host->answered = true; // before anything else is said in its session
         return;
     }
@@ -298,18 +298,19 @@ void dispatcher_wake(struct dispatcher *dispatcher)
     struct error err = ERROR_INIT;
     if (store_state(dispatcher->host.store) != STORE_READY)
         return;
-    bool unread = dispatcher->resume_wanted && dispatcher_take_up(dispatcher) < 0;
+    bool left = dispatcher->resume_wanted && dispatcher_take_up(dispatcher) < 0, unread = left;
     if (dispatcher->resume_wanted || dispatcher->look_at_waiting)
         dispatcher_look_at_waiting(dispatcher);
     dispatcher->behind = false;
     if (dispatcher_read_inbox(dispatcher, &err) < 0) {
         LOG_EVENT(LOG_ERROR, "inbox.unread", "", LOG_TEXT("error", err.text));
-        look_after(dispatcher, CONVERSATION_RETRY_MS);
+        unread = true;
     }
-    dispatcher->resume_wanted = unread;
+    dispatcher->resume_wanted = left;
     dispatcher->look_at_waiting = false;
-    if (unread)
-        look_after(dispatcher, CONVERSATION_RETRY_MS);
+    if (unread && !dispatcher->look) // not sooner, whatever happens meanwhile
+        dispatcher->look =
+            loop_timer_after(dispatcher->host.loop, CONVERSATION_RETRY_MS, on_look, dispatcher);
     list_for_each(link, &dispatcher->conversations) {
         struct conversation *conversation = list_entry(link, struct conversation, link);
         if (!list_empty(&conversation->pending))
@@ -378,7 +379,8 @@ bool dispatcher_idle(const struct dispatcher *dispatcher)
         if (conversation->turn || conversation->job)
             return false;
     }
-    return dispatcher->host.pending == 0 && !dispatcher->host.reread && !dispatcher->behind;
+    return dispatcher->host.pending == 0 && !dispatcher->host.reread && !dispatcher->behind &&
+           !dispatcher->look;
 }
 
 void dispatcher_drain(struct dispatcher *dispatcher, int64_t limit_ms,

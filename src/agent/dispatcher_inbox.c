@@ -25,7 +25,9 @@ static bool is_known(const struct dispatcher *dispatcher, const struct store_inb
 {
     list_for_each(link, &dispatcher->conversations) {
         const struct conversation *conversation = list_entry(link, struct conversation, link);
-        if (holds(&conversation->pending, row) || holds(&conversation->steered, row))
+        if (span_is(row->channel, conversation->channel) &&
+            span_is(row->chat, conversation->chat) &&
+            (holds(&conversation->pending, row) || holds(&conversation->steered, row)))
             return true;
     }
     return false;

@@ -173,6 +173,7 @@ void dispatcher_look_at_waiting(struct dispatcher *dispatcher)
     list_for_each(link, &dispatcher->conversations) {
         struct conversation *conversation = list_entry(link, struct conversation, link);
         conversation->waited = STEAL(conversation->waiting);
+        conversation->resume_due = false; // unless it is found again
     }
     do {
         before = taking_up.count;
@@ -185,6 +186,8 @@ void dispatcher_look_at_waiting(struct dispatcher *dispatcher)
         if (STEAL(conversation->waited) && !conversation->waiting) {
             dispatcher->host.answered = true; // for what was left in the inbox
             conversation_wake(conversation);
+        } else if (!conversation->turn && !conversation->job) {
+            conversation_wake(conversation); // it may have been kept for a turn that is gone
         }
     }
     if (r < 0)

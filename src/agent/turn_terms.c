@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "llm/origin.h"
 #include "store/turn_terms.h"
 
 static char *copy(struct span span)
@@ -23,7 +24,8 @@ void turn_terms_init(struct turn_terms *terms, const struct store_turn_terms *fr
         .asker = copy(from->asker),
         .iterations_max = from->iterations_max,
         .limit_ms = from->limit_ms,
-        .priority = from->priority,
+        .priority = from->priority >= 0 && from->priority < CHAT_PRIORITIES ? from->priority
+                                                                            : CHAT_BACKGROUND,
         .unattended = from->unattended,
         .interactive = from->interactive,
     };

@@ -1,5 +1,7 @@
 #include "base/decimal.h"
 
+#include <assert.h>
+
 char *decimal_of_uint(uint64_t value, char room[DECIMAL_SIZE])
 {
     char *at = room + DECIMAL_SIZE - 1;
@@ -28,6 +30,7 @@ char *decimal_of_fixed_uint(uint64_t units, unsigned digits, unsigned least,
                             char room[DECIMAL_FIXED_SIZE])
 {
     char *at = room + DECIMAL_FIXED_SIZE - 1;
+    assert(digits <= DECIMAL_DIGITS_MAX && least <= DECIMAL_DIGITS_MAX);
     *at = '\0';
     for (unsigned i = least; i > digits; i--)
         *--at = '0';

@@ -6,6 +6,7 @@
 enum {
     DECIMAL_SIZE = 21,       // bytes: sign or twentieth digit, nineteen digits, NUL
     DECIMAL_FIXED_SIZE = 43, // bytes of a fixed decimal: twenty more digits and the point
+    DECIMAL_DIGITS_MAX = 20, // behind the point
 };
 
 // The shortest decimal, NUL-terminated, at the end of `room`; returns where it begins.

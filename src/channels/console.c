@@ -181,7 +181,7 @@ static void on_end(struct console *console, const struct turn_outcome *outcome)
             forget_typed(console);
         prompt(console);
     } else if (!console->asked.len) {
-        leave(console, gave_up ? CONSOLE_FAILED : status);
+        leave(console, gave_up && status == CONSOLE_OK ? CONSOLE_FAILED : status);
     } else {
         printer_say(&console->printer, printer_yellow, "denied, since nobody can be asked here");
         console->denying = answer_question(console, false);

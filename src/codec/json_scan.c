@@ -39,8 +39,8 @@ static inline simd16 stops(simd16 bytes)
 static inline const char *find_stop(const char *at)
 {
     simd16 a = stops(simd16_load(at)), b = stops(simd16_load(at + SIMD16_BYTES));
-    simd16 c = stops(simd16_load(at + 2 * SIMD16_BYTES)),
-           d = stops(simd16_load(at + 3 * SIMD16_BYTES));
+    simd16 c = stops(simd16_load(at + 2 * SIMD16_BYTES));
+    simd16 d = stops(simd16_load(at + 3 * SIMD16_BYTES));
     if (!simd16_bits(a | b | c | d))
         return NULL;
     if (simd16_bits(a))
@@ -61,8 +61,8 @@ static inline const char *skip_plain(const char *at, const char *end)
             return at + simd16_first(hits);
         at += SIMD16_BYTES;
     }
-    for (; end - at >= 4 * SIMD16_BYTES;
-         at += 4 * SIMD16_BYTES) { // what is long is mostly very long
+    // What is long is mostly very long.
+    for (; end - at >= 4 * SIMD16_BYTES; at += 4 * SIMD16_BYTES) {
         const char *stop = find_stop(at);
         if (stop)
             return stop;

@@ -127,7 +127,7 @@ static const struct zone_entry *search(struct span name)
         size_t middle = low + (high - low) / 2;
         const char *other = name_of(middle);
         int order = strncasecmp(name.data, other, name.len);
-        if (order == 0 && !other[name.len])
+        if (order == 0 && strlen(other) == name.len)
             return &zone_table[middle];
         if (order > 0)
             low = middle + 1;

@@ -1,4 +1,3 @@
-
 #include "config/config.h"
 #include "config/loaded.h"
 

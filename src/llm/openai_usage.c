@@ -132,5 +132,5 @@ void openai_read_usage(struct span object, struct chat_usage *usage)
     take(figures[REASONING_TOKENS], &usage->reasoning_tokens);
     add_up(figures[TOTAL_TOKENS], usage);
     if (figures[COST] >= 0)
-        usage->cost_pico = cost_of(figures);
+        take(cost_of(figures), &usage->cost_pico);
 }

@@ -76,6 +76,7 @@ static int take_fixed(struct http_chunked *chunked, unsigned char c)
         [HTTP_CHUNK_DATA_LF] = {'\n', HTTP_CHUNK_SIZE},
         [HTTP_CHUNK_TRAILER_LF] = {'\n', HTTP_CHUNK_TRAILER},
         [HTTP_CHUNK_LAST_LF] = {'\n', HTTP_CHUNK_DONE},
+        [HTTP_CHUNK_DONE] = {0, HTTP_CHUNK_DONE},
     };
     enum http_chunked_state state = chunked->state;
     chunked->state = fixed[state].next;
@@ -84,7 +85,7 @@ static int take_fixed(struct http_chunked *chunked, unsigned char c)
         if (chunked->left == 0)
             chunked->state = HTTP_CHUNK_TRAILER;
     }
-    return c == fixed[state].expected ? 0 : -EBADMSG;
+    return c == fixed[state].expected && c ? 0 : -EBADMSG;
 }
 
 static int take(struct http_chunked *chunked, unsigned char c)

@@ -326,7 +326,7 @@ void http_client_destroy(struct http_client *client)
     http_proxies_finish(&client->proxies);
     loop_cancel(client->loop, client->timer);
     loop_cancel(client->loop, client->deferred);
-    http_client_drop_free(client);
+    http_client_free_kept(client);
     free(client->slots);
     free(client);
 }

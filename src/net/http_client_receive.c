@@ -159,7 +159,8 @@ static bool never_arrived(const struct http_transfer *transfer, int error)
 
 static bool end_of_connection(struct http_transfer *transfer, int error)
 {
-    if (error == 0 && transfer->head_told && transfer->response.framing == HTTP_BODY_UNTIL_CLOSE)
+    if (error == 0 && transfer->head_told && transfer->response.framing == HTTP_BODY_UNTIL_CLOSE &&
+        !transfer->kept.len)
         return complete(transfer, true);
     if (!transfer->heard && transfer->connection->used) {
         bool lost = never_arrived(transfer, error);

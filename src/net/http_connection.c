@@ -117,7 +117,8 @@ static void on_timer(void *ctx)
         struct http_connection *first =
             list_entry(server->waiting.next, struct http_connection, waiting);
         if (first->deadline_ms > loop_now(server->loop)) {
-            server->timer = loop_timer_at(server->loop, first->deadline_ms, on_timer, server);
+            server->timer = loop_timer_by(server->loop, server->timer, first->deadline_ms, on_timer,
+                                          server); // a refusal may have set it
             return;
         }
         http_connection_expire(first);
@@ -406,6 +407,6 @@ void http_connection_close(struct http_connection *connection)
     server->head_bytes -= connection->counted;
     free(connection);
     if (--server->connections == 0)
-        http_server_drop_free(server);
+        http_server_free_kept(server);
     http_listener_resume(server);
 }

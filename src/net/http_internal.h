@@ -129,7 +129,7 @@ void http_request_send_continue(struct http_connection *connection);
 // Of what was not whole in time (408), or is no request.
 void http_request_refuse(struct http_connection *connection, unsigned status);
 void http_exchange_free(struct http_exchange *exchange); // accepts NULL
-void http_server_drop_free(struct http_server *server);
+void http_server_free_kept(struct http_server *server);
 
 // http_answer.c
 void http_answer_flush(struct http_connection *connection);

@@ -31,13 +31,13 @@ enum {
     PROGRESS_STEP = 256 * 1024,     // bytes of a body that earn it the time for as many again
     SENTENCE_MAX = 256,             // bytes of a refusal
     REFUSAL_MAX = 4 * 1024,         // bytes of one in the words of a listener
-    FREE_ROOM = 1024,               // bytes of a head
-    SPARE_BUFFER = 2 * 1024,        // bytes
+    KEPT_ROOM = 1024,               // bytes of a head
+    KEPT_BUFFER = 2 * 1024,         // bytes
 };
 
-static struct http_exchange *take_spare(struct http_server *server, size_t room)
+static struct http_exchange *take_kept(struct http_server *server, size_t room)
 {
-    if (room <= FREE_ROOM && server->free_exchange_count) {
+    if (room <= KEPT_ROOM && server->free_exchange_count) {
         struct http_exchange *taken = server->free_exchanges[--server->free_exchange_count];
         *taken = (struct http_exchange){.body = taken->body,
                                         .headers = taken->headers,
@@ -46,7 +46,7 @@ static struct http_exchange *take_spare(struct http_server *server, size_t room)
                                         .room = taken->room};
         return taken;
     }
-    room = room < FREE_ROOM ? FREE_ROOM : room;
+    room = room < KEPT_ROOM ? KEPT_ROOM : room;
     struct http_exchange *exchange = mem_alloc(sizeof *exchange + room);
     *exchange = (struct http_exchange){.room = room};
     return exchange;
@@ -56,7 +56,7 @@ static struct http_exchange *create_exchange(struct http_connection *connection,
 {
     struct http_server *server = connection->server;
     const struct http_parse *parse = &connection->parse;
-    struct http_exchange *exchange = take_spare(server, head.len + parse->target_len);
+    struct http_exchange *exchange = take_kept(server, head.len + parse->target_len);
     exchange->server = server;
     exchange->connection = connection;
     connection->exchange = exchange;
@@ -88,7 +88,7 @@ static void destroy_exchange(struct http_exchange *exchange)
 
 static void empty(struct buf *buf)
 {
-    if (buf->capacity > SPARE_BUFFER)
+    if (buf->capacity > KEPT_BUFFER)
         buf_finish(buf);
     else
         buf_clear(buf);
@@ -102,7 +102,7 @@ void http_exchange_free(struct http_exchange *exchange)
     server->body_bytes -= exchange->body.len;
     if (exchange->half_closed)
         loop_cancel(server->loop, exchange->probe);
-    if (exchange->room > FREE_ROOM ||
+    if (exchange->room > KEPT_ROOM ||
         server->free_exchange_count == ARRAY_LEN(server->free_exchanges)) {
         destroy_exchange(exchange);
         return;
@@ -114,7 +114,7 @@ void http_exchange_free(struct http_exchange *exchange)
     server->free_exchanges[server->free_exchange_count++] = exchange;
 }
 
-void http_server_drop_free(struct http_server *server)
+void http_server_free_kept(struct http_server *server)
 {
     while (server->free_exchange_count)
         destroy_exchange(server->free_exchanges[--server->free_exchange_count]);

@@ -79,7 +79,7 @@ void http_transfer_look_at_limits(struct http_transfer *transfer)
     wake_at(transfer->client, next_limit(transfer).at_ms);
 }
 
-void http_client_drop_free(struct http_client *client)
+void http_client_free_kept(struct http_client *client)
 {
     while (client->free_count)
         free(client->free_list[--client->free_count]);
@@ -104,7 +104,7 @@ static void on_timer(void *context)
     }
     wake_at(client, http_pool_expire(&client->pool, now_ms));
     if (client->pool.idle_count == 0) // nobody has asked for some time, or all still wait
-        http_client_drop_free(client);
+        http_client_free_kept(client);
 }
 
 /* How it ends */

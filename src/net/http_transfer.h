@@ -96,7 +96,7 @@ void http_transfer_destroy(struct http_transfer *transfer);        // without a 
 void http_transfer_look_at_limits(struct http_transfer *transfer); // one has changed
 // The proxy that takes this request instead of its server, whole (RFC 9112 §3.2.2); NULL: none.
 const struct http_proxy *http_transfer_forwarder(const struct http_transfer *transfer);
-void http_client_drop_free(struct http_client *client);
+void http_client_free_kept(struct http_client *client);
 
 // In a deferred call, from wherever it is: it is received on; it ends; and the request goes out on
 // a new connection, because the kept one broke before an answer. The last happens once at most: the

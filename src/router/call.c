@@ -375,7 +375,7 @@ static void on_silence(void *context)
  * client gets a sign of life, and with it the head of the answer; what fails from then on fails
  * within the stream.
  */
-static void watch_silence(struct router_call *call)
+static void watch_client(struct router_call *call)
 {
     int64_t patience_ms = call->runtime->plan->keep_alive_ms;
     if (call->body.stream && call->sink->on_silence && patience_ms > 0 &&
@@ -425,7 +425,7 @@ int router_call_start(struct router *router, const struct router_request *reques
         router_give_back_body(call);
         router_call_count(call);
     }
-    watch_silence(call);
+    watch_client(call);
     call->timer = loop_defer(router->env.loop, on_start, call);
     *ret_id = call->number;
     return 0;

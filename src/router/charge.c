@@ -307,7 +307,7 @@ int router_charge_reserve(struct router_call *call, const struct router_charge_e
     if (r < 0)
         return refuse(ret_failure, ROUTER_SERVICE_UNAVAILABLE, err.text);
     int64_t bound = bound_of(call, tightest.left_pico);
-    return bound < 0 && call->runtime->plan->refuse_unpriced
+    return bound < 0 && tightest.left_pico < INT64_MAX && call->runtime->plan->refuse_unpriced
                ? refuse_unbounded(call, &tightest, ret_failure)
                : hold(call, bound, ret_failure);
 }

@@ -28,7 +28,7 @@ enum {
     CONNECT_MS = 10 * 1000, //
     TOTAL_MS = 20 * 1000,   // the most that a call waits, too
     SOURCES_MAX = 16,       // providers, by their base URLs
-    FACT_NAME_MAX = 1024,   // bytes
+    KEY_MAX = 1024,         // bytes
 };
 
 // A provider that publishes a list.
@@ -101,7 +101,7 @@ static bool name_key(const struct price_source *source, struct buf *name)
 static bool load(struct price_source *source)
 {
     struct store *store = source->owner->router->env.store;
-    BUF_AUTO name = BUF_INIT(FACT_NAME_MAX);
+    BUF_AUTO name = BUF_INIT(KEY_MAX);
     BUF_AUTO text = BUF_INIT(ROUTER_PRICES_BYTES_MAX);
     if (source->loaded)
         return true;
@@ -119,7 +119,7 @@ static bool load(struct price_source *source)
 static void keep(const struct price_source *source)
 {
     struct store *store = source->owner->router->env.store;
-    BUF_AUTO name = BUF_INIT(FACT_NAME_MAX);
+    BUF_AUTO name = BUF_INIT(KEY_MAX);
     BUF_AUTO text = BUF_INIT(ROUTER_PRICES_BYTES_MAX);
     router_price_table_write(&source->table, &text);
     if (store && name_key(source, &name)) // a disk that fails is told of by the store itself

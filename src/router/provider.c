@@ -21,8 +21,8 @@
 enum { OFFLINE_BIT = 1, ID_SHIFT = 1 };
 
 enum {
-    TARIFF_MAX = 1024,   // bytes
-    WAIT_TOLD_MS = 3000, // for its turn, before anybody need hear of it
+    PRICE_NOTICE_MAX = 1024, // bytes
+    WAIT_TOLD_MS = 3000,     // for its turn, before anybody need hear of it
 };
 
 struct router_provider {
@@ -103,8 +103,8 @@ static struct router_price price_of(void *context, const struct router_deploymen
 // Where there is no list, nobody stands in for anybody.
 static void keep_price_notice(struct call *call, const struct router_answer *answer)
 {
-    BUF_AUTO paid = BUF_INIT(TARIFF_MAX);
-    BUF_AUTO sentence = BUF_INIT(TARIFF_MAX);
+    BUF_AUTO paid = BUF_INIT(PRICE_NOTICE_MAX);
+    BUF_AUTO sentence = BUF_INIT(PRICE_NOTICE_MAX);
     struct answered answered = {call->owner->router, answer};
     const struct router_price_notice notice = {
         answer->plan,   call->asked, answer->asked, answer->deployment,
@@ -192,6 +192,10 @@ static int start_offline(struct router_provider *owner, const struct chat_reques
         *ret_id = *ret_id << ID_SHIFT | OFFLINE_BIT;
     return r;
 }
+
+_Static_assert((int)CHAT_BACKGROUND == (int)ROUTER_BACKGROUND &&
+                   (int)CHAT_PRIORITIES == (int)ROUTER_PRIORITIES,
+               "the router's priorities are the asker's");
 
 static int start_call(struct router_provider *owner, const struct chat_request *request,
                       const struct chat_sink *sink, void *context, chat_call_id *ret_id,

@@ -15,7 +15,7 @@ enum {
     DAYS_MAX = 3660,
     DAY_S = 24 * 60 * 60,
     DATE_SIZE = sizeof "2026-11-21",
-    FOLDS_MAX = 64, // steps for one question; more is a load that it need not catch up with
+    APPLIES_MAX = 64, // steps for one question; more is a load that it need not catch up with
 };
 
 static const char *const by_words[STORE_COST_BYS] = {
@@ -228,7 +228,7 @@ static void on_applied(void *context, int result, const struct error *err,
     struct cost_question *own = context;
     struct router *router = own->question.env->router;
     int64_t job = -ENOENT;
-    if (result == 0 && applied->is_behind && own->applies++ < FOLDS_MAX)
+    if (result == 0 && applied->is_behind && own->applies++ < APPLIES_MAX)
         job = router_apply_ledger(router, on_applied, own, NULL);
     if (job > 0)
         own->question.job = job;

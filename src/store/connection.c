@@ -35,7 +35,7 @@ static const char settings[] =
     "PRAGMA temp_store = MEMORY;"
     "PRAGMA foreign_keys = ON;"
     "PRAGMA cell_size_check = ON;"
-    "PRAGMA journal_size_limit = 1048576;"; // bytes, kept by a log that was applied in
+    "PRAGMA journal_size_limit = 1048576;"; // bytes, kept by a log that was written back
 
 static const char reader_settings[] = "PRAGMA cache_size = -64;" // KiB
                                       "PRAGMA mmap_size = 0;"

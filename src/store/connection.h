@@ -28,7 +28,7 @@ int store_connection_open(struct store_connection *conn, const char *path, const
 // Reads the whole file. 0, -EUCLEAN with what was found, -ECANCELED after sqlite3_interrupt().
 int store_connection_check(struct store_connection *conn, struct error *err);
 
-// Folds the log into the file when it has `pages` or more.
+// Writes the log back into the file when it has `pages` or more.
 void store_connection_checkpoint(struct store_connection *conn, int pages);
 
 // Says in the file that damage was seen, as far as the file still lets itself be written.

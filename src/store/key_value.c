@@ -34,11 +34,11 @@ int64_t store_write_key_value(struct store *store, struct span name, struct span
                               enum store_durability durability, store_done_fn *done, void *context,
                               struct error *err)
 {
-    if (name.len > STORE_FACT_MAX)
-        return error_set(err, -E2BIG, "a fact's name has at most %d bytes, not %zu", STORE_FACT_MAX,
+    if (name.len > STORE_KEY_MAX)
+        return error_set(err, -E2BIG, "a key has at most %d bytes, not %zu", STORE_KEY_MAX,
                          name.len);
-    if (text.len > STORE_FACT_TEXT_MAX)
-        return error_set(err, -E2BIG, "a fact has at most %d bytes, not %zu", STORE_FACT_TEXT_MAX,
+    if (text.len > STORE_VALUE_MAX)
+        return error_set(err, -E2BIG, "a value has at most %d bytes, not %zu", STORE_VALUE_MAX,
                          text.len);
     struct key_value_job own = {{write_key_value, durability, done, context}, name, text};
     return store_job_submit(store, &own.job, sizeof own, NULL, 0, STORE_SPANS(&own.name, &own.text),

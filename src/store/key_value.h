@@ -7,8 +7,8 @@
 
 // One text under a name, for what must be known after a restart and has no table of its own.
 enum {
-    STORE_FACT_MAX = 1024,            // bytes of a name
-    STORE_FACT_TEXT_MAX = 256 * 1024, // bytes of a text
+    STORE_KEY_MAX = 1024,         // bytes of a name
+    STORE_VALUE_MAX = 256 * 1024, // bytes of a text
 };
 
 // Synchronous; appends the text. STORE_NOT_FOUND; -EAGAIN until the store is ready.

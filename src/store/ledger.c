@@ -11,7 +11,7 @@
 #include "store/store_internal.h"
 
 /*
- * Folding the journal in.
+ * Applying the journal.
  *
  * How far a generation was applied stands in the database and moves in the transaction that takes
  * its records up, so a crash at any point neither loses nor repeats one; that a row's name is
@@ -263,7 +263,7 @@ static int make_sure(struct store_job *job, sqlite3 *db, struct error *err)
         int64_t applied = 0, size = journal_size(own->range.home, own->range.generations[i]);
         r = applied_to(db, own->range.generations[i], &applied, err);
         if (r == 0 && applied < size)
-            r = error_set(err, -EBUSY, "the ledger's journal was not folded to its end");
+            r = error_set(err, -EBUSY, "the ledger's journal was not applied to its end");
         if (r == 0)
             r = sql_run(db, sql, SQL_VALUES(sql_int((int64_t)own->range.generations[i])), err);
     }

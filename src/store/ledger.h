@@ -12,11 +12,11 @@
  * What calls to models cost: one row per attempt, sums per day, and what budgets have spent.
  *
  * Rows come here through the journal (store/journal.h) alone: whoever has one encodes it, appends
- * it, and has the journal applied in now and then.
+ * it, and has the journal applied now and then.
  */
 
 /*
- * Folds what these generations of the journal hold, in order, of the last one as far as `limit`
+ * Applies what these generations of the journal hold, in order, of the last one as far as `limit`
  * bytes, in bounded steps: one transaction each. `is_behind`: there is more, ask again. Idempotent:
  * what was applied before is skipped by its place and by its name. In a hurry a step is longer, and
  * waits for no other job to share its transaction. Losses (journal.h) are dated by `wall_ms`.

@@ -91,7 +91,8 @@ static int refuse_running(sqlite3 *db, int64_t session, struct span id, struct e
 
 /*
  * Turns, their calls and messages go by their foreign keys. Of the outbox goes what repeats their
- * text and is not to be sent any more; what the user still waits for is sent, and goes then.
+ * text and is not to be sent any more, and so does a question, which has no turn any more; what
+ * the user still waits for is sent, and goes then.
  * Replies to commands (turn is NULL) may repeat it, and do not say of which of the chat's
  * conversations they are; so all of this chat go.
  */
@@ -102,11 +103,11 @@ static int refuse_running(sqlite3 *db, int64_t session, struct span id, struct e
 
 static int delete_all(struct store_job *job, sqlite3 *db, struct error *err)
 {
-    static const char sent[] =
-        "DELETE FROM outbox WHERE state IN ('sent', 'failed') AND " ITS_REPLIES;
+    static const char sent[] = "DELETE FROM outbox WHERE (state IN ('sent', 'failed')"
+                               " OR (kind = 'question' AND in_flight = 0)) AND " ITS_REPLIES;
     static const char waiting[] = "UPDATE outbox SET turn = 0 WHERE " ITS_REPLIES;
-    static const char questions[] = "UPDATE inbox SET payload = ''"
-                                    " WHERE turn IN (SELECT number FROM turns WHERE session = ?)";
+    static const char payloads[] = "UPDATE inbox SET payload = ''"
+                                   " WHERE turn IN (SELECT number FROM turns WHERE session = ?)";
     static const char itself[] = "DELETE FROM sessions WHERE number = ?";
     const struct span id = CONTAINER_OF(job, struct session_job, job)->id;
     int64_t session = 0;
@@ -120,7 +121,7 @@ static int delete_all(struct store_job *job, sqlite3 *db, struct error *err)
     if (r == 0)
         r = sql_run(db, waiting, SQL_VALUES(sql_int(session)), err);
     if (r == 0)
-        r = sql_run(db, questions, SQL_VALUES(sql_int(session)), err);
+        r = sql_run(db, payloads, SQL_VALUES(sql_int(session)), err);
     if (r == 0)
         r = sql_run(db, itself, SQL_VALUES(sql_int(session)), err);
     if (r == 0)

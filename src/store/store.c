@@ -125,7 +125,7 @@ void store_close(struct store *store)
 {
     if (!store)
         return;
-    sqlite3_close(store->reader); // before the writer, whose close applies the log in
+    sqlite3_close(store->reader); // before the writer, whose close writes the log back
     pthread_mutex_lock(&store->lock);
     store->closing = true;
     pthread_cond_signal(&store->wake);

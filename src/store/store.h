@@ -53,7 +53,7 @@ typedef void store_done_fn(void *context, int result, const struct error *err, i
 struct store_options {
     const char *vfs;           // name of a SQLite VFS; NULL is the system's. Copied.
     const struct clock *clock; // NULL is clock_system; else outlives the store
-    int checkpoint_pages;      // log pages after which they are applied in; 0 is the default
+    int checkpoint_pages;      // log pages after which they are written back; 0 is the default
     // Called from store_dispatch() after the state changed or a note was added, with the state that
     // then holds; before it with STORE_CHECKING when there was a check that is over already.
     void (*on_state)(void *context, enum store_state state);

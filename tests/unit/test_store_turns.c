@@ -101,10 +101,10 @@ static void open_turns_are_found_after_a_stop(void **state)
 static void a_fact_is_written_by_itself(void **state)
 {
     (void)state;
-    static char long_text[STORE_FACT_TEXT_MAX + 1];
+    static char long_text[STORE_VALUE_MAX + 1];
     memset(long_text, 'x', sizeof long_text);
-    const struct span longest = span_make(long_text, STORE_FACT_TEXT_MAX);
-    BUF_AUTO text = BUF_INIT(STORE_FACT_TEXT_MAX);
+    const struct span longest = span_make(long_text, STORE_VALUE_MAX);
+    BUF_AUTO text = BUF_INIT(STORE_VALUE_MAX);
     const struct span texts[] = {S("first"), longest, S("")};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         struct outcome done = {0};
@@ -120,14 +120,14 @@ static void a_fact_is_written_by_itself(void **state)
     assert_int_equal(store_read_key_value(talk.store, S("clean"), &text, NULL), STORE_NOT_FOUND);
     const struct span bad[][2] = {
         {S("alone"), span_make(long_text, sizeof long_text)},
-        {span_make(long_text, STORE_FACT_MAX + 1), S("x")},
+        {span_make(long_text, STORE_KEY_MAX + 1), S("x")},
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct span name = bad[i][0], fact = bad[i][1];
         struct error err = ERROR_INIT;
         assert_int_equal(
             store_write_key_value(talk.store, name, fact, STORE_GROUPED, NULL, NULL, &err), -E2BIG);
-        assert_int_equal(strstr(err.text, "name") != NULL, i == 1);
+        assert_int_equal(strstr(err.text, "key") != NULL, i == 1);
     }
 }
 

@@ -1,5 +1,6 @@
 #include "router/money/budget.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,6 +129,7 @@ int router_budgets_claim(struct router_budgets *budgets, const struct router_bud
 {
     struct router_reservation reservation = {.count = 0};
     struct budget_now now = now_of(budgets, now_wall_ms);
+    assert(count > 0 && count <= ROUTER_BUDGETS_PER_CALL);
     for (size_t i = 0; i < count; i++) {
         int r = hold(budgets, &claims[i], now, &reservation, err);
         if (r < 0) {

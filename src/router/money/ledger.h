@@ -13,7 +13,7 @@ struct store;
 
 /*
  * The ledger as the router sees it: reserve before a call, settle after each attempt. Both are one
- * write() to the journal, on the loop's thread; the store applies it into the database behind that.
+ * write() to the journal, on the loop's thread; the store applies it to the database behind that.
  *
  * At a start, what an earlier process left is applied first, its open reservations are charged in
  * full, and then on_sum tells what every account has spent: before on_ready no call can be made
@@ -103,8 +103,8 @@ int router_ledger_release(struct router_ledger *ledger, struct span call);
 int router_ledger_correct(struct router_ledger *ledger, struct span call, int64_t attempt,
                           int64_t cost_pico, struct error *err);
 
-// Folds what was written until now, for a question to the store that is to know of it: one step, as
-// store_ledger_apply(). -EAGAIN while what earlier processes left is applied, -EIO where that
+// Applies what was written until now, for a question to the store that is to know of it: one step,
+// as store_ledger_apply(). -EAGAIN while what earlier processes left is applied, -EIO where that
 // failed.
 int64_t router_ledger_apply(struct router_ledger *ledger, store_apply_fn *done, void *context,
                             struct error *err);

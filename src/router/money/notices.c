@@ -66,8 +66,8 @@ static void write_name(const char *asked, struct buf *out)
 // The newest of the name. NULL: what was told cannot be read now.
 static struct notice *newest(struct router_notices *notices, const char *asked)
 {
-    BUF_AUTO name = BUF_INIT(STORE_FACT_MAX);
-    BUF_AUTO paid = BUF_INIT(STORE_FACT_MAX);
+    BUF_AUTO name = BUF_INIT(STORE_KEY_MAX);
+    BUF_AUTO paid = BUF_INIT(STORE_KEY_MAX);
     struct notice *found = NULL;
     list_for_each(link, &notices->notices) {
         struct notice *notice = list_entry(link, struct notice, link);
@@ -89,7 +89,7 @@ static struct notice *newest(struct router_notices *notices, const char *asked)
 
 static void write_down(struct router_notices *notices, const struct notice *notice)
 {
-    BUF_AUTO name = BUF_INIT(STORE_FACT_MAX);
+    BUF_AUTO name = BUF_INIT(STORE_KEY_MAX);
     write_name(notice->asked, &name);
     store_write_key_value(notices->store, buf_span(&name), span_of(notice->paid), STORE_DURABLE,
                           NULL, NULL, NULL);
@@ -100,7 +100,7 @@ enum news { AS_KNOWN, LEARNT, CHANGED };
 // To learn the price of somebody who is paid already is no news.
 static enum news compare(const char *before, const char *now)
 {
-    static const char unknown[] = {ROUTER_TARIFF_UNKNOWN, '\0'};
+    static const char unknown[] = {ROUTER_PRICE_NOTICE_UNKNOWN, '\0'};
     struct span old_who = span_of(before), new_who = span_of(now);
     struct span old_price = span_cut(&old_who, ' '), new_price = span_cut(&new_who, ' ');
     bool same_who = span_equal(old_who, new_who), same_price = span_equal(old_price, new_price);

@@ -49,6 +49,9 @@ static struct router_price price_of(const struct router_price_notice *notice,
     return price;
 }
 
+_Static_assert(sizeof(struct router_price) == ROUTER_PRICE_PARTS * sizeof(int64_t),
+               "prices are compared byte by byte");
+
 static bool same_price(const struct router_price_notice *notice, const struct router_deployment *a,
                        const struct router_deployment *b)
 {
@@ -160,7 +163,7 @@ static void write_paid(const struct router_price_notice *notice, struct buf *out
     const struct router_deployment *d = notice->answered;
     struct router_price price = price_of(notice, d);
     if (!router_price_known(&price))
-        buf_append_char(out, ROUTER_TARIFF_UNKNOWN);
+        buf_append_char(out, ROUTER_PRICE_NOTICE_UNKNOWN);
     for (size_t i = 0; router_price_known(&price) && i < ROUTER_PRICE_PARTS; i++)
         buf_printf(out, "%s%" PRId64, i ? "/" : "", *router_price_part(&price, i));
     buf_printf(out, " %s %s", d->provider, d->model);

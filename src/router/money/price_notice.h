@@ -6,7 +6,7 @@
 #include "router/plan/plan.h"
 #include "router/wire/failure.h"
 
-enum { ROUTER_TARIFF_UNKNOWN = '?' }; // its price is not known
+enum { ROUTER_PRICE_NOTICE_UNKNOWN = '?' }; // its price is not known
 
 // The deployment that answered, and the name that was asked.
 struct router_price_notice {

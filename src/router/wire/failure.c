@@ -107,6 +107,7 @@ static enum router_error error_of_kind(const struct chat_failure *from)
         [CHAT_BUDGET] = ROUTER_BUDGET,
         [CHAT_EXHAUSTED] = ROUTER_EXHAUSTED,
     };
+    _Static_assert(ARRAY_LEN(errors) == CHAT_EXHAUSTED + 1, "each kind has a row");
     bool rejected = from->kind == CHAT_REJECTED;
     if (rejected && from->status >= 300 && from->status < 400) // not the right base URL
         return ROUTER_MALFORMED;

@@ -235,7 +235,7 @@ int request_string(const struct request_scan *scan, enum request_member which, s
     } else {
         JSON_AUTO doc = JSON_INIT;
         json_parse(&doc, raw, NULL);
-        CLEANUP(mem_cleanup) char *text = json_strdup(json_root(&doc), raw.len);
+        CLEANUP(mem_cleanup) char *text = json_strdup(json_root(&doc), 3 * raw.len); // U+FFFD
         if (text && buf_append_text(out, text))
             return 0;
     }
