@@ -14,6 +14,7 @@
 enum {
     OPEN_TURNS_MAX = 256,        // taken up at one start; the others at the next
     EXPIRY_LOOK_MS = 600 * 1000, // at least so often, since the wall clock may be set
+    EXPIRY_AGAIN_MS = 50,
 };
 
 struct taking_up {
@@ -113,8 +114,8 @@ static void on_expired(void *context, int result, const struct error *err, int64
     dispatcher->expiring = 0;
     if (result < 0)
         LOG_EVENT(LOG_ERROR, "approvals.unsaved", "", LOG_TEXT("error", err->text));
-    if (result < 0 || rowid == 0)
-        watch_expiry(dispatcher, CONVERSATION_RETRY_MS);
+    if (result < 0 || rowid == 0) // the wall clock may not be quite there
+        watch_expiry(dispatcher, result < 0 ? CONVERSATION_RETRY_MS : EXPIRY_AGAIN_MS);
     else
         dispatcher_look_at_waiting(dispatcher);
 }
