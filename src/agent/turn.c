@@ -304,9 +304,12 @@ static void ask_model(struct turn *turn)
     if (history->count)
         memcpy(messages + 1, history->messages, history->count * sizeof *messages);
     struct chat_tool tools[TOOL_SET_MAX];
+    size_t tool_count = 0;
     for (size_t i = 0; i < turn->tools->count; i++) {
         const struct tool_set_entry *tool = &turn->tools->tools[i];
-        tools[i] = (struct chat_tool){tool->name, tool->description, tool->parameters};
+        if (!(tool->flags & TOOL_FOUND))
+            tools[tool_count++] =
+                (struct chat_tool){tool->name, tool->description, tool->parameters};
     }
     struct chat_request request = {
         .origin = {.slot = turn->terms.slot,
@@ -318,7 +321,7 @@ static void ask_model(struct turn *turn)
         .messages = messages,
         .message_count = history->count + 1,
         .tools = tools,
-        .tool_count = turn->tools->count,
+        .tool_count = tool_count,
         .max_tokens = env->max_tokens,
         .stream = env->stream,
     };

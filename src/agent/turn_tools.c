@@ -4,6 +4,7 @@
 #include "agent/turn.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "tools/tool_target.h"
 
 static const char interrupted[] = "interrupted before it ended; it may have had an effect";
 static const char not_begun[] = "not run: the turn was ended before";
@@ -15,9 +16,11 @@ void turn_calls_prepare(struct turn *turn)
     turn->calls = mem_zalloc(turn->call_count * sizeof *turn->calls);
     turn->calls_left = turn->call_count;
     for (size_t i = 0; i < turn->call_count; i++) {
-        const struct tool_set_entry *tool = tool_set_find(turn->tools, asking->calls[i].name);
-        turn->calls[i] =
-            (struct turn_call){.turn = turn, .ordinal = i, .flags = tool ? tool->flags : 0};
+        const struct chat_call *call = &asking->calls[i];
+        struct tool_target target;
+        tool_target_find(turn->tools, call->name, span_of(call->arguments), &target);
+        turn->calls[i] = (struct turn_call){
+            .turn = turn, .ordinal = i, .flags = target.entry ? target.entry->flags : 0};
     }
 }
 
