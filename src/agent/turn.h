@@ -112,6 +112,7 @@ void turn_report(struct turn *turn,
 int64_t turn_limit_ms(const struct turn *turn); // of wall time; 0: none
 
 // turn_tools.c
+size_t turn_tools_listed(const struct turn *turn, struct chat_tool *tools); // those of a request
 void turn_calls_prepare(struct turn *turn);
 void turn_calls_run(struct turn *turn, turn_next_fn *next); // called when the last has ended
 void turn_calls_interrupt(struct turn *turn); // the result of those that are not over says so

@@ -9,6 +9,17 @@
 static const char interrupted[] = "interrupted before it ended; it may have had an effect";
 static const char not_begun[] = "not run: the turn was ended before";
 
+size_t turn_tools_listed(const struct turn *turn, struct chat_tool *tools)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < turn->tools->count; i++) {
+        const struct tool_set_entry *tool = &turn->tools->tools[i];
+        if (!(tool->flags & TOOL_FOUND))
+            tools[count++] = (struct chat_tool){tool->name, tool->description, tool->parameters};
+    }
+    return count;
+}
+
 void turn_calls_prepare(struct turn *turn)
 {
     const struct chat_message *asking = turn_asking_message(turn);
