@@ -173,6 +173,16 @@ def test_a_pattern_that_never_ends_ends(tool, hermes, pattern):
     assert tool.last.seconds < 15
 
 
+@pytest.mark.parametrize("mode,shown", [("content", "b.md:1: two"), ("files_only", "b.md"),
+                                        ("count", "b.md:1")])
+def test_what_a_search_shows(tool, hermes, mode, shown):
+    hermes.put("workspace/a.txt", "one\n")
+    hermes.put("workspace/sub/b.md", "two\nthree\n")
+    assert tool("search_files", pattern="two", output_mode=mode) == f"sub/{shown}\n"
+    assert tool("search_files", pattern="*.md", target="files") == "sub/b.md\n"
+    assert "b.md-2- three" in tool("search_files", pattern="two", context=1)
+
+
 # -- changing text files --------------------------------------------------------------------------
 
 BEGIN, END = "*** Begin Patch\n", "*** End Patch\n"

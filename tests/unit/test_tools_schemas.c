@@ -29,7 +29,7 @@ static const struct {
     {"read_file", "7dfbcf48b19a0ab0625957f73975f7e3b399a5eb323a39490c39c920cc54bca8"},
     {"recall", "6cb423c5e0a8f290e0d29c2e16f2072e820f8a6fbbb89a593647c61eec244e49"},
     {"remember", "407f3f216a1d241b5c2190849ef1ef889f9ccd11e83f38660a4fa51a0d5b0252"},
-    {"search_files", "4a47f193342e3d15384e27f9d7e14b3d17e2962fc991b36006c2252b34fa485d"},
+    {"search_files", "1b7ff61c20d875142ea81a53914d4c57886b673b97950349c1ffb91177d0b605"},
     {"write_file", "d5d5b09ee04d3dc2cdea272a9862efaa1a704f578e338645bd8332c65c73fad1"},
 };
 
