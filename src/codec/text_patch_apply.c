@@ -125,7 +125,9 @@ static int find_lines(struct finder *finder, size_t count, struct line_match *re
         .after = find_anchor(finder, &has_anchor),
     };
     line_match_find(&search, &found);
-    if (found.count == 0 && finder->done) { // hunks that are not in the order of the text
+    // Hunks may be in another order than their places. What fits exactly goes before what does not,
+    // and that in one place of all.
+    if (finder->done && (found.count == 0 || found.fit != LINE_FIT_EXACT)) {
         search.from = 0;
         search.from_line = 1;
         line_match_find(&search, &found);

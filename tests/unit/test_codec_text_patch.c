@@ -124,6 +124,11 @@ static void test_sections(void **state)
     MAKES(SECTION "@@\n-a\n+b\n*** End of File\n" END, "a\na\n", "a\nb\n");
     // Hunks that are not in the order of the file.
     MAKES(SECTION "@@\n-d\n+D\n@@\n-a\n+A\n" END, "a\nb\nc\nd\n", "A\nb\nc\nD\n");
+    // What fits exactly goes before what does not, wherever it is.
+    MAKES(SECTION "@@\n-x\n+X\n@@\n-a\n+A\n" END, "a\nx\n  a\n", "A\nX\n  a\n");
+    MAKES(SECTION "@@\n-x\n+X\n@@\n-a\n+A\n" END, "  a\nx\n  a\n",
+          "refused: hunk 2 (line 6 of the patch) fits at lines 1 and 3; give it more lines of what "
+          "is around it");
     // Neighbours.
     MAKES(SECTION "@@\n a\n+1\n@@\n-b\n+B\n@@\n c\n+2\n" END, "a\nb\nc\n", "a\n1\nB\nc\n2\n");
 }
