@@ -304,10 +304,6 @@ static void ask_model(struct turn *turn)
     if (history->count)
         memcpy(messages + 1, history->messages, history->count * sizeof *messages);
     struct chat_tool tools[TOOL_SET_MAX];
-    for (size_t i = 0; i < turn->tools->count; i++) {
-        const struct tool_set_entry *tool = &turn->tools->tools[i];
-        tools[i] = (struct chat_tool){tool->name, tool->description, tool->parameters};
-    }
     struct chat_request request = {
         .origin = {.slot = turn->terms.slot,
                    .session = turn->session->id,
@@ -318,7 +314,7 @@ static void ask_model(struct turn *turn)
         .messages = messages,
         .message_count = history->count + 1,
         .tools = tools,
-        .tool_count = turn->tools->count,
+        .tool_count = turn_tools_listed(turn, tools),
         .max_tokens = env->max_tokens,
         .stream = env->stream,
     };

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "codec/utf8.h"
 #include "store/approval.h"
+#include "tools/tool_target.h"
 
 /*
  * A turn whose calls need somebody's approval waits before the first of its iteration begins. What
@@ -47,9 +48,12 @@ static struct turn_question question_of(const struct turn *turn, size_t ordinal,
                                         const struct chat_call *call)
 {
     const struct agent_env *env = &turn->agent->env;
+    struct tool_target target; // what is shown; the hash is of the call as it was made
+    tool_target_find(turn->tools, call->name, span_of(call->arguments), &target);
     struct turn_question q = {.ordinal = (int)ordinal,
-                              .name = mem_strdup(call->name),
-                              .arguments = mem_strdup(call->arguments),
+                              .name = mem_strdup(target.entry->name),
+                              .arguments =
+                                  mem_strndup(target.arguments.data, target.arguments.len),
                               .expires_ms = clock_wall_ms(env->clock) + env->config->approval_ms};
     char place[64], hex[SHA256_HEX_SIZE];
     struct sha256 hash;

@@ -119,6 +119,7 @@ struct process_function {
     const char *name;
     int (*run)(int directory_fd, struct span input, struct buf *out, struct error *err);
     size_t answer_max; // bytes
+    bool explains;     // a refusal too is followed by what it answers
 };
 
 extern const char process_command[]; // the hidden sub-command

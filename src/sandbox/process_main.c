@@ -110,10 +110,15 @@ static int run_function(const struct process_function *function, const char *dir
     return r;
 }
 
-static int answer(int r, const struct buf *out, const struct error *err)
+static int answer(const struct process_function *function, int r, struct buf *out,
+                  const struct error *err)
 {
-    struct span text = r < 0 ? span_of(err->text) : buf_span(out);
-    if (fd_write_all(STDOUT_FILENO, text.data, text.len) < 0)
+    struct span refusal = r < 0 ? span_of(err->text) : SPAN_LITERAL("");
+    if (r < 0 && (!function->explains || out->len + refusal.len >= function->answer_max))
+        buf_clear(out);
+    if (fd_write_all(STDOUT_FILENO, refusal.data, refusal.len) < 0 ||
+        fd_write_all(STDOUT_FILENO, "\n", r < 0 && out->len) < 0 ||
+        fd_write_all(STDOUT_FILENO, out->data, out->len) < 0)
         return EXIT_LAYERS;
     return r < 0;
 }
@@ -146,5 +151,5 @@ int process_main(int argc, char **argv, const struct process_function *functions
     BUF_AUTO out = BUF_INIT(function->answer_max);
     if (r == 0)
         r = run_function(function, argv[WORD_DIRECTORY], &out, &err);
-    return answer(r, &out, &err);
+    return answer(function, r, &out, &err);
 }

@@ -30,8 +30,8 @@ static int refuse(int code, const char *path, struct error *err)
     }
 }
 
-int beneath_open(int directory_fd, const char *path, int flags, unsigned mode, int *ret_fd,
-                 struct error *err)
+// The descriptor, or a negated errno value.
+static int resolve(int directory_fd, const char *path, int flags, unsigned mode)
 {
     struct open_how how = {
         .flags = (uint64_t)(flags | O_CLOEXEC),
@@ -44,9 +44,16 @@ int beneath_open(int directory_fd, const char *path, int flags, unsigned mode, i
         if (fd >= 0 || (errno != EAGAIN && errno != EINTR))
             break;
     }
+    return fd < 0 ? -errno : (int)fd;
+}
+
+int beneath_open(int directory_fd, const char *path, int flags, unsigned mode, int *ret_fd,
+                 struct error *err)
+{
+    int fd = resolve(directory_fd, path, flags, mode);
     if (fd < 0)
-        return refuse(errno, path, err);
-    *ret_fd = (int)fd;
+        return refuse(-fd, path, err);
+    *ret_fd = fd;
     return 0;
 }
 
@@ -83,8 +90,8 @@ static int descend(int *fd, const char *name, const char *path, struct error *er
     return 0;
 }
 
-int beneath_make_parent(int directory_fd, const char *path, int *ret_fd, const char **ret_name,
-                        struct error *err)
+// The last component of a path, which must be a name.
+static int name_of(const char *path, const char **ret_name, struct error *err)
 {
     const char *slash = strrchr(path, '/');
     const char *name = slash ? slash + 1 : path;
@@ -92,13 +99,38 @@ int beneath_make_parent(int directory_fd, const char *path, int *ret_fd, const c
         return refuse(EXDEV, path, err);
     if (!*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return error_set(err, -EINVAL, "%s does not name a file", path);
+    *ret_name = name;
+    return 0;
+}
 
-    CLEANUP(mem_cleanup) char *parents = mem_strndup(path, slash ? (size_t)(slash - path) : 0);
+int beneath_open_parent(int directory_fd, const char *path, int *ret_fd, const char **ret_name,
+                        struct error *err)
+{
+    const char *name;
+    int r = name_of(path, &name, err);
+    if (r < 0)
+        return r;
+    CLEANUP(mem_cleanup) char *parent = mem_strndup(path, (size_t)(name - path));
+    int fd = resolve(directory_fd, *parent ? parent : ".", O_PATH | O_DIRECTORY, 0);
+    if (fd < 0)
+        return refuse(-fd, path, err);
+    *ret_fd = fd;
+    *ret_name = name;
+    return 0;
+}
+
+int beneath_make_parent(int directory_fd, const char *path, int *ret_fd, const char **ret_name,
+                        struct error *err)
+{
+    const char *name;
     FD_AUTO fd = -1;
+    int r = name_of(path, &name, err);
+    if (r < 0)
+        return r;
     // What exists is resolved at once, links beneath the workspace included.
-    if (beneath_open(directory_fd, *parents ? parents : ".", O_PATH | O_DIRECTORY, 0, &fd, err) <
-        0) {
-        int r = beneath_open(directory_fd, ".", O_PATH | O_DIRECTORY, 0, &fd, err);
+    if (beneath_open_parent(directory_fd, path, &fd, &name, err) < 0) {
+        CLEANUP(mem_cleanup) char *parents = mem_strndup(path, (size_t)(name - path));
+        r = beneath_open(directory_fd, ".", O_PATH | O_DIRECTORY, 0, &fd, err);
         char *rest = parents, *part;
         while (r == 0 && (part = strsep(&rest, "/")))
             if (strcmp(part, "..") == 0)

@@ -16,6 +16,9 @@ int beneath_open(int directory_fd, const char *path, int flags, unsigned mode, i
 int beneath_open_file(int directory_fd, const char *path, int *ret_fd, struct stat *ret_stat,
                       struct error *err);
 
-// The directory that holds `path`, made with its parents if it is missing, and the last component.
+// The directory that holds `path`, and the last component.
+int beneath_open_parent(int directory_fd, const char *path, int *ret_fd, const char **ret_name,
+                        struct error *err);
+// The same, made with its parents if it is missing.
 int beneath_make_parent(int directory_fd, const char *path, int *ret_fd, const char **ret_name,
                         struct error *err);

@@ -31,13 +31,14 @@ struct tool_env { // borrowed; what the tools may use
 
 enum tool_place { TOOL_IN_WORKSPACE, TOOL_IN_MEMORIES }; // where a working tool works
 
-// Runs in a process of its own, in its place; blocking is fine. 0 or a refusal with a sentence.
+// Runs in a process of its own, in its place; blocking is fine. 0 or a refusal with a sentence,
+// behind which `out` is shown.
 typedef int tool_work_fn(int directory_fd, struct json_value arguments, struct buf *out,
                          struct error *err);
 
 // Runs on the loop, as `start` of struct tool_source_ops; the number that it leaves as its handle
 // is given to `forget`.
-typedef int tool_start_fn(const struct tool_env *env, struct json_value arguments,
+typedef int tool_start_fn(const struct tool_env *env, const struct tool_call *call,
                           struct tool_run *run, struct buf *out, struct error *err);
 
 struct tool {
@@ -46,6 +47,7 @@ struct tool {
     const char *parameters; // a JSON Schema object
     unsigned flags;
     enum tool_place place;
+    int64_t memory;     // bytes of address space that working takes beyond TOOL_PROCESS_MEMORY
     tool_work_fn *work; // one of these two
     tool_start_fn *start;
     void (*forget)(const struct tool_env *env, int64_t handle); // of a started one
@@ -65,5 +67,7 @@ int tool_need_text(struct json_value arguments, const char *name, size_t max, st
                    struct error *err);
 int tool_need_path(struct json_value arguments, const char *name, const char *fallback,
                    struct buf *out, struct error *err);
+int tool_want_bool(struct json_value arguments, const char *name, bool *ret_value,
+                   struct error *err); // false when it is missing
 int tool_want_number(struct json_value arguments, const char *name, int64_t fallback, int64_t min,
                      int64_t max, int64_t *ret_value, struct error *err);

@@ -23,9 +23,10 @@ static void on_end(void *context, const struct process_end *end)
     done(done_context, end->result, text, end->ms);
 }
 
-static struct process_spec spec_of(const char *directory, uint64_t flow, struct span request)
+static struct process_spec spec_of(const struct tool *tool, const char *directory, uint64_t flow,
+                                   struct span request)
 {
-    int64_t memory = TOOL_PROCESS_MEMORY;
+    int64_t memory = TOOL_PROCESS_MEMORY + tool->memory;
     if (request.len > TOOL_PROCESS_REQUEST_SMALL)
         memory += TOOL_PROCESS_MEMORY_PER_BYTE * (int64_t)request.len;
     return (struct process_spec){
@@ -74,7 +75,7 @@ int tool_process_start(const struct tool_env *env, const struct tool *tool, uint
         return r;
     struct tool_process *process = mem_new(struct tool_process);
     *process = (struct tool_process){.processes = env->processes, .done = done, .context = context};
-    struct process_spec spec = spec_of(directory, flow, buf_span(&request));
+    struct process_spec spec = spec_of(tool, directory, flow, buf_span(&request));
     struct process_events events = {.on_end = on_end};
     r = process_start(env->processes, &spec, &events, process, &process->id, err);
     if (r < 0)
@@ -106,4 +107,9 @@ static int work(int directory_fd, struct span request, struct buf *out, struct e
     return tool->work(directory_fd, json_get(json_root(&doc), "arguments"), out, err);
 }
 
-const struct process_function tool_process_function = {"tool", work, TOOL_PROCESS_OUTPUT_MAX};
+const struct process_function tool_process_function = {
+    .name = "tool",
+    .run = work,
+    .answer_max = TOOL_PROCESS_OUTPUT_MAX,
+    .explains = true,
+};

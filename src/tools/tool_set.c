@@ -86,8 +86,12 @@ struct tool_set *tool_set_select(struct tool_set *from, unsigned flags, const ch
     struct tool_set *set = tool_set_create();
     for (size_t i = 0; i < from->count; i++)
         if ((from->tools[i].flags & flags) == flags &&
-            (!names || is_among(names, from->tools[i].name)))
-            add(set, &from->tools[i]);
+            (!names || is_among(names, from->tools[i].name))) {
+            struct tool_set_entry entry = from->tools[i];
+            if (names) // so few need not be looked for
+                entry.flags &= ~(unsigned)TOOL_FOUND;
+            add(set, &entry);
+        }
     if (set->count < from->count)
         return set;
     tool_set_unref(set);

@@ -23,6 +23,7 @@ enum tool_flags {
     TOOL_NETWORK = 8,         // lets something out of this machine
     TOOL_NEEDS_APPROVAL = 16, // a call runs only when somebody has said yes to it
     TOOL_UNATTENDED = 32,     // also for work that nobody watches
+    TOOL_FOUND = 64,          // described by find_tools only, and called through call_tool
 };
 
 enum {
@@ -49,9 +50,12 @@ struct tool_call_context {
     bool unattended;     // nobody can be asked
 };
 
+struct tool_set;
+
 struct tool_call { // borrowed
     const struct tool_call_context *context;
-    const char *tool; // its name
+    const struct tool_set *set; // that the caller may use
+    const char *tool;           // its name
     struct span text;
     struct json_value arguments; // the same, parsed: an object
 };

@@ -173,6 +173,89 @@ def test_a_pattern_that_never_ends_ends(tool, hermes, pattern):
     assert tool.last.seconds < 15
 
 
+@pytest.mark.parametrize("mode,shown", [("content", "b.md:1: two"), ("files_only", "b.md"),
+                                        ("count", "b.md:1")])
+def test_what_a_search_shows(tool, hermes, mode, shown):
+    hermes.put("workspace/a.txt", "one\n")
+    hermes.put("workspace/sub/b.md", "two\nthree\n")
+    assert tool("search_files", pattern="two", output_mode=mode) == f"sub/{shown}\n"
+    assert tool("search_files", pattern="*.md", target="files") == "sub/b.md\n"
+    assert "b.md-2- three" in tool("search_files", pattern="two", context=1)
+
+
+# -- changing text files --------------------------------------------------------------------------
+
+BEGIN, END = "*** Begin Patch\n", "*** End Patch\n"
+
+
+def test_replacing_in_a_file(tool, hermes):
+    path = hermes.put("workspace/a.py", "def f():\n    return 1\n\ndef g():\n    return 2\n")
+    said = tool("patch", mode="replace", path="a.py", old_string="return 1",
+                new_string="return 10")
+    assert "\n-    return 1\n+    return 10\n" in said
+    assert "return 10\n" in path.read_text()
+    before = path.read_text()
+    said = tool("patch", path="a.py", old_string="return", new_string="yield")
+    assert "lines 2 and 5" in said and path.read_text() == before
+    tool("patch", path="a.py", old_string="return", new_string="yield", replace_all=True)
+    assert path.read_text().count("yield") == 2 and "return" not in path.read_text()
+
+
+def test_what_is_not_there_is_shown_as_it_is(tool, hermes):
+    path = hermes.put("workspace/a.txt", "".join(f"line {n}\n" for n in range(100)))
+    before = path.read_text()
+    said = tool("patch", mode="replace", path="a.txt", old_string="line 41\nlien 42\n",
+                new_string="x\n")
+    assert "not in the file" in said and "\n42|line 41\n43|line 42" in said
+    assert path.read_text() == before
+
+
+def test_a_patch_of_several_files(tool, hermes):
+    a = hermes.put("workspace/a.txt", "one\r\ntwo\r\nthree")
+    b = hermes.put("workspace/sub/b.txt", "x\n")
+    said = tool("patch", mode="patch", patch=(
+        f"{BEGIN}*** Update File: a.txt\n@@\n-two\n+2\n three\n+four\n"
+        f"*** Add File: new/c.txt\n+c\n*** Delete File: sub/b.txt\n{END}"))
+    assert "added new/c.txt" in said and "deleted sub/b.txt" in said
+    assert a.read_bytes() == b"one\r\n2\r\nthree\r\nfour"
+    assert (hermes.workspace / "new/c.txt").read_text() == "c\n"
+    assert not b.exists()
+    assert "is not in the file" in tool("patch", patch=(
+        "--- a/a.txt\n+++ b/a.txt\n@@ -1,1 +1,1 @@\n-one\n+1\n"
+        "--- a/new/c.txt\n+++ b/new/c.txt\n@@ -1 +1 @@\n-d\n+D\n"))
+    assert a.read_bytes().startswith(b"one"), "a failed hunk changes nothing"
+
+
+@pytest.mark.parametrize("number", range(0, 19, 3))
+def test_patching_does_not_escape(tool, hermes, traps, number):
+    path = escapes(hermes)[number]
+    before = sorted(str(p) for p in hermes.directory.rglob("*") if hermes.home not in p.parents)
+    assert SECRET not in tool("patch", path=path, old_string=SECRET, new_string="overwritten")
+    assert SECRET not in tool("patch", patch=f"{BEGIN}*** Update File: {path}\n-{SECRET}\n+x\n"
+                                             f"{END}").replace(f"-{SECRET}", "")
+    tool("patch", patch=f"{BEGIN}*** Delete File: {path}\n{END}")
+    tool("patch", patch=f"{BEGIN}*** Add File: {path}.new\n+x\n{END}")
+    assert (traps / "secret.txt").read_text() == SECRET + "\n"
+    after = sorted(str(p) for p in hermes.directory.rglob("*") if hermes.home not in p.parents)
+    assert before == after, "nothing new or gone outside"
+
+
+def test_large_files_are_patched_within_the_limits(tool, hermes):
+    """As much as one call may hold at once; in its own process, whose memory is limited."""
+    half = "some line of it\n" * (2 * 1024 * 1024 // 16 - 8)
+    paths = [hermes.put(f"workspace/{name}.txt", f"{half}{name}\n") for name in "ab"]
+    text = "".join(f"*** Update File: {n}.txt\n@@\n-{n}\n+{n * 2}\n" for n in "ab")
+    said = tool("patch", mode="patch", patch=f"{BEGIN}{text}{END}")
+    assert "\n-b\n+bb\n" in said
+    assert [path.read_text()[-3:] for path in paths] == ["aa\n", "bb\n"]
+    whole = hermes.put("workspace/whole.txt", "ab" + "yz\n" * (4 * 1024 * 1024 // 3 - 2))
+    said = tool("patch", mode="replace", path="whole.txt", old_string="ab", new_string="ABC")
+    assert "+ABCyz" in said and whole.read_text().startswith("ABCyz\n")
+    said = tool("patch", mode="replace", path="whole.txt", old_string="yz", new_string="zy",
+                replace_all=True)
+    assert "more than 16384 times" in said
+
+
 # -- escapes --------------------------------------------------------------------------------------
 
 def escapes(hermes):

@@ -251,6 +251,23 @@ static void a_turn_that_cannot_be_read_is_looked_at_again(void **state)
     until_started(2);
 }
 
+// The question names the tool that would run, and so does what becomes of it.
+static void a_tool_that_was_found_asks(void **state)
+{
+    fixture.world.script = "call call_tool {'name':'ring','arguments':{'n':1}}\nsay Rung.";
+    dispatcher_world_arrives(&fixture, "ring it");
+    until_waiting();
+    assert_non_null(strstr(dispatcher_world_outbox(&fixture),
+                           "`ring` runs only when you approve it:\n```json\n"
+                           "{\"n\":1}\n```"));
+    say("/approve", 0);
+    until_started(1);
+    assert_string_equal(scripted.arguments[0], "{\"n\":1}");
+    scripted_source_answer(&scripted, 0, "ding", false);
+    dispatcher_world_until_idle(&fixture);
+    prompt_has("ding");
+}
+
 static void a_question_expires(void **state)
 {
     fixture.world.config.approval_ms = 1000; // by the agent's clock, which is long ago
@@ -404,6 +421,7 @@ int main(int argc, char **argv)
         TEST(of_two_that_wait_one_goes_on),
         TEST(no_more_is_asked_than_can_be_shown),
         TEST(a_turn_that_cannot_be_read_is_looked_at_again),
+        TEST(a_tool_that_was_found_asks),
         TEST(a_question_expires),
         TEST(another_process_takes_it_up),
         TEST(a_kill_after_the_answer),

@@ -96,12 +96,20 @@ static int write_much(struct error *err)
     return r < 0 ? error_errno(err, -r, "cannot write much") : 0;
 }
 
+static void fill(struct buf *out)
+{
+    while (out->len < JOB_OUTPUT_MAX)
+        buf_append_char(out, 'f');
+}
+
 static int work(int directory_fd, struct span request, struct buf *out, struct error *err)
 {
     if (span_is(request, "tell"))
         tell(directory_fd, out);
     else if (span_is(request, "refuse"))
         return buf_append_text(out, "not this"), error_set(err, -EINVAL, "no, thank you");
+    else if (span_is(request, "refuse much"))
+        return fill(out), error_set(err, -EINVAL, "no, thank you");
     else if (span_is(request, "crash"))
         abort();
     else if (span_is(request, "status"))
@@ -114,8 +122,7 @@ static int work(int directory_fd, struct span request, struct buf *out, struct e
         while (buf_append_text(out, "0123456789"))
             ;
     else if (span_is(request, "fill"))
-        while (out->len < JOB_OUTPUT_MAX)
-            buf_append_char(out, 'f');
+        fill(out);
     else if (span_is(request, "write"))
         return write_much(err);
     else
@@ -149,6 +156,22 @@ static void a_refusal(void **state)
     job_run(&job, "refuse");
     assert_int_equal(job.result, 1);
     assert_string_equal(buf_text(&job.output), "no, thank you"); // in its words, and only those
+}
+
+// What the function answers follows, where that is how it refuses, and there is room for both.
+static void a_refusal_that_explains(void **state)
+{
+    static const char *const requests[] = {"refuse", "refuse much"};
+    static const char *const outputs[] = {"no, thank you\nnot this", "no, thank you"};
+    for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
+        JOB_AUTO job = job_of(*state);
+        struct process_spec spec = job_spec(&job, span_of(requests[i]));
+        spec.function = "explain";
+        job_start(&job, &spec, &job_events);
+        job_wait(&job);
+        assert_int_equal(job.result, 1);
+        assert_string_equal(buf_text(&job.output), outputs[i]);
+    }
 }
 
 static void a_crash(void **state)
@@ -386,6 +409,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         WORLD(an_answer),
         WORLD(a_refusal),
+        WORLD(a_refusal_that_explains),
         WORLD(a_crash),
         WORLD(the_largest_request),
         WORLD(too_much_output),

@@ -20,13 +20,16 @@
 static const struct {
     const char *name, *sha256;
 } pinned[] = {
+    {"call_tool", "f8f41bb0aacfc5fc563531a7a9dc439f31bcd2ec2008c94a9c1b233aea3c35c0"},
     {"current_time", "8243f0af367f188a376f2c17b5eabe872a2f7a979813e0d4e2be6d594c2aa259"},
+    {"find_tools", "627e5df38b8159bea4c9bb91bf97120e56090eb5594e5acaeaf0f0aed98dd4d5"},
     {"list_files", "87a10f0ef24968e9a19bc0592df51e478790fe8adff2c04349962f25428cdacf"},
     {"memory", "dd415cb295017f228f63216201d4dc43512d69d242006e2d21c4d0e8a4023f31"},
+    {"patch", "e8626b79486c74859ffc78efa0a08f8274336178573ab81aeff1b91acff168c0"},
     {"read_file", "7dfbcf48b19a0ab0625957f73975f7e3b399a5eb323a39490c39c920cc54bca8"},
     {"recall", "6cb423c5e0a8f290e0d29c2e16f2072e820f8a6fbbb89a593647c61eec244e49"},
     {"remember", "407f3f216a1d241b5c2190849ef1ef889f9ccd11e83f38660a4fa51a0d5b0252"},
-    {"search_files", "4a47f193342e3d15384e27f9d7e14b3d17e2962fc991b36006c2252b34fa485d"},
+    {"search_files", "1b7ff61c20d875142ea81a53914d4c57886b673b97950349c1ffb91177d0b605"},
     {"write_file", "d5d5b09ee04d3dc2cdea272a9862efaa1a704f578e338645bd8332c65c73fad1"},
 };
 

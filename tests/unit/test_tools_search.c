@@ -61,8 +61,80 @@ static void finding(void **state)
     says("{'pattern':'alpha','path':'a/c.txt','file_glob':'*.md'}", "a/c.txt:2: x alpha\n");
     says("{'pattern':'do not tell'}", "[no match in 3 files]\n");
     says("{'pattern':'gamma','file_glob':'*.md'}", "[no match in 1 files]\n");
-    says("{'pattern':'alpha','limit':1}", "a/c.txt:2: x alpha\n[more matches are not shown]\n");
+    says("{'pattern':'alpha','limit':1}",
+         "a/c.txt:2: x alpha\n[more matches are not shown: continue with offset=1]\n");
     says("{'pattern':'Alpha','limit':1}", "a/c.txt:1: Alpha\n");
+}
+
+static void paging(void **state)
+{
+    tool_world_put_text(&world, "a", "x1\nx2\nx3\n");
+    tool_world_put_text(&world, "b", "x4\n");
+    says("{'pattern':'x','limit':2,'offset':1}",
+         "a:2: x2\na:3: x3\n[more matches are not shown: continue with offset=3]\n");
+    says("{'pattern':'x','limit':2,'offset':3}", "b:1: x4\n");
+    says("{'pattern':'x','offset':4}", "[there are only 4 matches]\n");
+    says("{'pattern':'y','offset':4}", "[no match in 2 files]\n");
+}
+
+static void output_modes(void **state)
+{
+    tool_world_put_text(&world, "a", "x\nx\ny\n");
+    tool_world_put_text(&world, "d/b", "x\n");
+    tool_world_put_text(&world, "z", "z\n");
+    says("{'pattern':'x','output_mode':'content'}", "a:1: x\na:2: x\nd/b:1: x\n");
+    says("{'pattern':'x','output_mode':'files_only'}", "a\nd/b\n");
+    says("{'pattern':'x','output_mode':'count'}", "a:2\nd/b:1\n");
+    says("{'pattern':'x','output_mode':'count','limit':1}",
+         "a:2\n[more files are not shown: continue with offset=1]\n");
+    says("{'pattern':'x','output_mode':'files_only','offset':1}", "d/b\n");
+    says("{'pattern':'q','output_mode':'files_only'}", "[no match in 3 files]\n");
+    says("{'pattern':'x','output_mode':'files'}",
+         "refused: the parameter \"output_mode\" must be content, files_only or count");
+}
+
+static void lines_around(void **state)
+{
+    tool_world_put_text(&world, "f", "1\n2\nx3\n4\n5\n6\n7\nx8\nx9\n10\n");
+    says("{'pattern':'x','context':1}",
+         "f-2- 2\nf:3: x3\nf-4- 4\n--\nf-7- 7\nf:8: x8\nf:9: x9\nf-10- 10\n");
+    says("{'pattern':'x','context':2}",
+         "f-1- 1\nf-2- 2\nf:3: x3\nf-4- 4\nf-5- 5\nf-6- 6\nf-7- 7\nf:8: x8\nf:9: x9\nf-10- 10\n");
+    says("{'pattern':'x','context':1,'limit':1,'offset':1}",
+         "f-7- 7\nf:8: x8\n[more matches are not shown: continue with offset=2]\n");
+    says("{'pattern':'x3','context':20}",
+         "f-1- 1\nf-2- 2\nf:3: x3\nf-4- 4\nf-5- 5\nf-6- 6\nf-7- 7\nf-8- x8\nf-9- x9\nf-10- 10\n");
+    says("{'pattern':'x','context':21}", "refused: the parameter \"context\" must be from 0 to 20");
+    BUF_AUTO file = BUF_INIT(1 << 20);
+    for (int i = 0; i < 1000; i++)
+        buf_printf(&file, "%0400d\n", i);
+    tool_world_put(&world, "wide", file.data, file.len);
+    const char *text = tool_world_run(&world, "search_files",
+                                      "{'pattern':'00[0-9]*5','path':'wide','context':20}");
+    assert_true(strlen(text) < TOOL_TEXT_MAX);
+    assert_non_null(strstr(text, "continue with offset="));
+}
+
+static void finding_files(void **state)
+{
+    tool_world_put_text(&world, "a.c", "");
+    tool_world_put_text(&world, "src/b.c", "");
+    tool_world_put_text(&world, "src/deep/c.c", "");
+    tool_world_put(&world, "src/bin.h", "\0", 1);
+    tool_world_link(&world, "src/out.c", "../../secret");
+    says("{'pattern':'*.c','target':'files'}", "a.c\nsrc/b.c\nsrc/deep/c.c\n");
+    says("{'pattern':'**/*.c','target':'files'}", "a.c\nsrc/b.c\nsrc/deep/c.c\n");
+    says("{'pattern':'src/**/*.c','target':'files'}", "src/b.c\nsrc/deep/c.c\n");
+    says("{'pattern':'deep/*.c','target':'files','path':'src'}", "src/deep/c.c\n");
+    says("{'pattern':'*','target':'find','path':'src','limit':1,'offset':1}",
+         "src/bin.h\n[more files are not shown: continue with offset=2]\n");
+    says("{'pattern':'[ab]*','target':'files','file_glob':'*.c'}", "a.c\nsrc/b.c\n");
+    says("{'pattern':'b.c','target':'files','path':'src/b.c'}", "src/b.c\n");
+    says("{'pattern':'*.py','target':'files'}", "[no match in 4 files]\n");
+    says("{'pattern':'(','target':'files'}", "[no match in 4 files]\n");
+    says("{'pattern':'','target':'grep','file_glob':'src/*.h'}", "[no match in 1 files]\n");
+    says("{'pattern':'x','target':'names'}",
+         "refused: the parameter \"target\" must be content or files");
 }
 
 static void refusing(void **state)
@@ -95,9 +167,10 @@ static void limits(void **state)
     for (int i = 0; i < 600; i++)
         buf_printf(&file, "line %d\n", i);
     tool_world_put(&world, "many", file.data, file.len);
-    mentions("{'pattern':'line'}", "many:50: line 49\n[more matches are not shown]\n");
+    mentions("{'pattern':'line'}",
+             "many:50: line 49\n[more matches are not shown: continue with offset=50]\n");
     mentions("{'pattern':'line','limit':500}",
-             "many:500: line 499\n[more matches are not shown]\n");
+             "many:500: line 499\n[more matches are not shown: continue with offset=500]\n");
 
     buf_clear(&file);
     for (int i = 0; i < 299; i++)
@@ -111,7 +184,7 @@ static void limits(void **state)
     tool_world_put(&world, "wide", wide.data, wide.len);
     const char *text = tool_world_run(&world, "search_files", "{'pattern':'yz','limit':500}");
     assert_true(strlen(text) < TOOL_TEXT_MAX);
-    assert_non_null(strstr(text, "[more matches are not shown]\n"));
+    assert_non_null(strstr(text, "[more matches are not shown: continue with offset="));
 
     // A line is searched to a limit, and what follows it all the same.
     buf_clear(&file);
@@ -183,6 +256,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(finding, setup, teardown),
+        cmocka_unit_test_setup_teardown(paging, setup, teardown),
+        cmocka_unit_test_setup_teardown(output_modes, setup, teardown),
+        cmocka_unit_test_setup_teardown(lines_around, setup, teardown),
+        cmocka_unit_test_setup_teardown(finding_files, setup, teardown),
         cmocka_unit_test_setup_teardown(refusing, setup, teardown),
         cmocka_unit_test_setup_teardown(limits, setup, teardown),
         cmocka_unit_test_setup_teardown(depth, setup, teardown),

@@ -18,10 +18,12 @@ enum {
     JOB_REQUEST_SMALL = 64 * 1024,
 };
 
-#define PROCESS_WORLD_MAIN(argc, argv, work)                   \
-    if ((argc) > 1 && strcmp((argv)[1], process_command) == 0) \
-    return process_main((argc)-2, (argv) + 2,                  \
-                        &(struct process_function){"work", work, JOB_OUTPUT_MAX}, 1)
+#define PROCESS_WORLD_MAIN(argc, argv, work)                                                  \
+    if ((argc) > 1 && strcmp((argv)[1], process_command) == 0)                                \
+    return process_main((argc)-2, (argv) + 2,                                                 \
+                        (struct process_function[]){{"work", work, JOB_OUTPUT_MAX, false},    \
+                                                    {"explain", work, JOB_OUTPUT_MAX, true}}, \
+                        2)
 
 struct process_world {
     struct loop *loop;

@@ -118,7 +118,8 @@ const char *tool_world_run(struct tool_world *world, const char *tool, const cha
     int r = tool_find(tool)->work(world->fd, json_root(&doc), &out, &err);
     assert_false(buf_is_full(&out));
     if (r < 0)
-        snprintf(text, sizeof text, "refused: %s", err.text);
+        snprintf(text, sizeof text, "refused: %s%s%s", err.text, out.len ? "\n" : "",
+                 buf_text(&out));
     else
         snprintf(text, sizeof text, "%s", buf_text(&out));
     return text;
