@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "codec/zone.h"
+
 enum {
     QUOTE_BYTES = 60, // of a rejected value that are repeated in the sentence
     QUOTE_SIZE = QUOTE_BYTES + sizeof "\"...\"",
@@ -173,6 +175,8 @@ int option_parse(const struct option *option, struct span text, union option_val
         good = parse_units(trimmed, duration_units, &value.number);
         break;
     default:
+        if (option->flags & OPTION_ZONE && trimmed.len)
+            return zone_find(trimmed, &(struct zone){0}, err);
         return check_choice(option, text, err);
     }
     if (!good)
