@@ -410,8 +410,19 @@ static const char version_13[] =
     "ALTER TABLE turns ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE turns ADD COLUMN unattended INTEGER NOT NULL DEFAULT 0;";
 
-static const char *const steps[] = {version_1,  version_2,  version_3, version_4, version_5,
-                                    version_6,  version_7,  version_8, version_9, version_10,
-                                    version_11, version_12, version_13};
+// What a session has to do, step by step.
+static const char version_14[] =
+    "CREATE TABLE todos("
+    "  session INTEGER NOT NULL REFERENCES sessions(number) ON DELETE CASCADE,"
+    "  id TEXT NOT NULL,"
+    "  position INTEGER NOT NULL,"
+    "  content TEXT NOT NULL,"
+    "  status TEXT NOT NULL,"
+    "  PRIMARY KEY(session, id)"
+    ") WITHOUT ROWID;";
+
+static const char *const steps[] = {version_1,  version_2,  version_3,  version_4, version_5,
+                                    version_6,  version_7,  version_8,  version_9, version_10,
+                                    version_11, version_12, version_13, version_14};
 
 const struct store_migrations store_schema = {steps, ARRAY_LEN(steps)};
