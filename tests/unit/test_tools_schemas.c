@@ -29,6 +29,7 @@ static const struct {
     {"recall", "6cb423c5e0a8f290e0d29c2e16f2072e820f8a6fbbb89a593647c61eec244e49"},
     {"remember", "407f3f216a1d241b5c2190849ef1ef889f9ccd11e83f38660a4fa51a0d5b0252"},
     {"search_files", "4a47f193342e3d15384e27f9d7e14b3d17e2962fc991b36006c2252b34fa485d"},
+    {"session_search", "62fc732e2e0eb1a4df2fe1885f7b6977e9064ffc559195ad9b739fd07bdc7777"},
     {"todo", "c155038b6cc7acf6fe8bbd98c1c1a572f34ecd0eed4553a57890ff41f640241a"},
     {"write_file", "d5d5b09ee04d3dc2cdea272a9862efaa1a704f578e338645bd8332c65c73fad1"},
 };
