@@ -52,8 +52,7 @@ static struct turn_question question_of(const struct turn *turn, size_t ordinal,
     tool_target_find(turn->tools, call->name, span_of(call->arguments), &target);
     struct turn_question q = {.ordinal = (int)ordinal,
                               .name = mem_strdup(target.entry->name),
-                              .arguments =
-                                  mem_strndup(target.arguments.data, target.arguments.len),
+                              .arguments = mem_strndup(target.arguments.data, target.arguments.len),
                               .expires_ms = clock_wall_ms(env->clock) + env->config->approval_ms};
     char place[64], hex[SHA256_HEX_SIZE];
     struct sha256 hash;

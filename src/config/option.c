@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "codec/zone.h"
+
 enum {
     QUOTE_BYTES = 60, // of a rejected value that are repeated in the sentence
     QUOTE_SIZE = QUOTE_BYTES + sizeof "\"...\"",
@@ -174,6 +176,8 @@ int option_parse(const struct option *option, struct span text, union option_val
         good = parse_units(trimmed, duration_units, &value.number);
         break;
     default:
+        if (option->flags & OPTION_ZONE && trimmed.len)
+            return zone_find(trimmed, &(struct zone){0}, err);
         if (!option->choices || option_words_have(option->choices, text))
             return 0;
         return error_set(err, -EINVAL, "%s is not one of %s", quote(option, text, quoted),

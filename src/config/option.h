@@ -59,6 +59,8 @@ enum option_flags {
     OPTION_STRICT = 1 << 2,
     // For a tree in our own words: what is not used is an error, as nobody else could mean it.
     OPTION_OWN = 1 << 3,
+    // For text: the name of a time zone (codec/zone.h), or nothing.
+    OPTION_ZONE = 1 << 4,
 };
 
 enum {

@@ -104,10 +104,13 @@ static struct agent_env agent_env_of(const struct app *app)
 static struct tool_settings tool_settings_of(const struct app *app)
 {
     const struct memory_config *memory = &app->settings.values.memory;
-    return (struct tool_settings){
+    struct tool_settings settings = {
         .memory_characters = memory->memory_enabled ? memory->memory_limit : 0,
         .user_characters = memory->user_enabled ? memory->user_limit : 0,
     };
+    settings.zoned = tool_find_zone(&app->settings.values.tool,
+                                    config_variable(app->settings.config, "TZ"), &settings.zone);
+    return settings;
 }
 
 static void open_agent(struct app *app)

@@ -307,8 +307,43 @@ static const char version_13[] =
     "ALTER TABLE turns ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE turns ADD COLUMN unattended INTEGER NOT NULL DEFAULT 0;";
 
-static const char *const steps[] = {version_1,  version_2,  version_3, version_4, version_5,
-                                    version_6,  version_7,  version_8, version_9, version_10,
-                                    version_11, version_12, version_13};
+// What a session has to do, step by step.
+static const char version_14[] =
+    "CREATE TABLE todos("
+    "  session INTEGER NOT NULL REFERENCES sessions(number) ON DELETE CASCADE,"
+    "  id TEXT NOT NULL,"
+    "  position INTEGER NOT NULL,"
+    "  content TEXT NOT NULL,"
+    "  status TEXT NOT NULL,"
+    "  PRIMARY KEY(session, id)"
+    ") WITHOUT ROWID;";
+
+/*
+ * The text index of what was said (message_search.c); what it holds of messages_said ends at
+ * `messages_indexed`. A delete of what it does not hold would damage it, so the triggers ask.
+ */
+#define INDEXED_BEFORE                                                                \
+    " old.id <= coalesce((SELECT value FROM meta WHERE key = 'messages_indexed'), 0)" \
+    " AND old.role IN ('user', 'assistant') AND old.content <> '' AND old.dropped = 0"
+static const char version_15[] =
+    "CREATE VIEW messages_said AS SELECT id, content FROM messages"
+    " WHERE role IN ('user', 'assistant') AND content <> '' AND dropped = 0;"
+    "CREATE VIRTUAL TABLE messages_fts USING fts5("
+    "  content, content = 'messages_said', content_rowid = 'id',"
+    "  tokenize = 'unicode61 remove_diacritics 2'"
+    ");"
+    "CREATE TRIGGER messages_removed AFTER DELETE ON messages WHEN" INDEXED_BEFORE " BEGIN"
+    "  INSERT INTO messages_fts(messages_fts, rowid, content)"
+    "  VALUES('delete', old.id, old.content);"
+    "END;"
+    "CREATE TRIGGER messages_dropped AFTER UPDATE OF dropped ON messages WHEN" INDEXED_BEFORE
+    " AND new.dropped <> 0 BEGIN"
+    "  INSERT INTO messages_fts(messages_fts, rowid, content)"
+    "  VALUES('delete', old.id, old.content);"
+    "END;";
+
+static const char *const steps[] = {version_1,  version_2,  version_3,  version_4,  version_5,
+                                    version_6,  version_7,  version_8,  version_9,  version_10,
+                                    version_11, version_12, version_13, version_14, version_15};
 
 const struct store_migrations store_schema = {steps, ARRAY_LEN(steps)};

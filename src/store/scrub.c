@@ -8,6 +8,7 @@
  * of others, in the log. PRAGMA secure_delete would overwrite most of it, but not what was left
  * behind where rows moved from page to page, nor what earlier versions of this program deleted. So
  * the file is written anew (VACUUM), which copies rows and nothing else, and the log is emptied.
+ * Words in the text index are not rows of their own, so that is merged before.
  *
  * The wish is in the file, in the same transaction as the deletion, until that is done: a kill, a
  * power cut or a full disk puts it off and does not lose it.
@@ -22,7 +23,10 @@ int store_scrub_wish(sqlite3 *db, struct error *err)
 static int write_anew(sqlite3 *db, struct error *err)
 {
     const char *path = sqlite3_db_filename(db, "main"), *name = strrchr(path, '/');
-    int r = sql_exec(db, "PRAGMA temp_store = FILE", err);
+    // Its words would stay in the text index, behind a mark that they were deleted.
+    int r = sql_exec(db, "INSERT INTO messages_fts(messages_fts) VALUES('optimize')", err);
+    if (r == 0)
+        r = sql_exec(db, "PRAGMA temp_store = FILE", err);
     if (r == 0) {
         sqlite3_temp_directory = sqlite3_mprintf("%.*s", name ? (int)(name - path) : 0, path);
         r = sql_exec(db, "VACUUM", err);

@@ -13,4 +13,6 @@ extern const struct tool tool_read_file;
 extern const struct tool tool_recall;
 extern const struct tool tool_remember;
 extern const struct tool tool_search_files;
+extern const struct tool tool_session_search;
+extern const struct tool tool_todo;
 extern const struct tool tool_write_file;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "codec/zone.h"
 #include "tools/tool_source.h"
 
 struct clock;
@@ -14,9 +15,11 @@ enum {
     TOOL_PATH_MAX = 4096,       // bytes
 };
 
-// What a working tool is told besides its arguments, which somebody else chose.
+// What a tool is told besides its arguments, which somebody else chose.
 struct tool_settings {
     int64_t memory_characters, user_characters; // limits of the memory files; 0: switched off
+    bool zoned;                                 // people here live by the clock of `zone`
+    struct zone zone;
 };
 
 struct tool_env { // borrowed; what the tools may use
@@ -57,7 +60,7 @@ struct tool {
 const struct tool *const *tool_table(size_t *ret_count);
 const struct tool *tool_find(const char *name);
 
-// In its process: one of struct tool_settings by its name there; 0 when nothing was said.
+// In its process: a number of struct tool_settings by its name there; 0 when nothing was said.
 int64_t tool_setting(struct json_value arguments, const char *name);
 
 bool tool_has(struct json_value arguments, const char *name); // and it is not null

@@ -67,6 +67,16 @@ def test_the_time_is_the_zones(hermes):
         assert re.search(name, hermes.chat("time", env={"TZ": zone}).ok().text), zone
 
 
+def test_the_time_by_the_settings(hermes):
+    env = {"TZ": "Asia/Tokyo"}
+    path = hermes.put("config.yaml", "timezone: Asia/Kolkata\n", base=hermes.directory)
+    assert "+0530" in hermes.chat("time", "--config", path, env=env).ok().text
+    hermes.put("config.yaml", "timezone: ''\n", base=hermes.directory)
+    assert "+0900" in hermes.chat("time", "--config", path, env=env).ok().text
+    hermes.put("config.yaml", "timezone: Atlantis/Poseidonis\n", base=hermes.directory)
+    hermes.chat("time", "--config", path, env=env).sentence("config.yaml:1", "Atlantis/Poseidonis")
+
+
 # -- tools ----------------------------------------------------------------------------------------
 
 @pytest.mark.native

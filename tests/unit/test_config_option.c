@@ -124,6 +124,18 @@ static void test_choices(void **state)
     expect_error(&option, "off, new", -EINVAL, "\"off, new\" is not one of off, new, all");
 }
 
+static void test_a_zone_has_a_name_that_is_known(void **state)
+{
+    (void)state;
+    const struct option option = {.type = OPTION_STRING, .flags = OPTION_ZONE};
+    union option_value value;
+    assert_int_equal(option_parse(&option, span_of("Europe/Vienna"), &value, NULL), 0);
+    assert_int_equal(option_parse(&option, span_of(" utc "), &value, NULL), 0);
+    assert_int_equal(option_parse(&option, span_of(""), &value, NULL), 0);
+    expect_error(&option, "Europe/Wien", -ENOENT,
+                 "there is no time zone \"Europe/Wien\"; did you mean \"Europe/Kiev\"?");
+}
+
 static void test_a_secret_is_not_repeated(void **state)
 {
     (void)state;
@@ -168,6 +180,7 @@ int main(void)
         cmocka_unit_test(test_booleans),
         cmocka_unit_test(test_ranges),
         cmocka_unit_test(test_choices),
+        cmocka_unit_test(test_a_zone_has_a_name_that_is_known),
         cmocka_unit_test(test_a_secret_is_not_repeated),
         cmocka_unit_test(test_a_long_value_is_cut_in_the_sentence),
         cmocka_unit_test(test_words),

@@ -96,6 +96,81 @@ static void entries_come_and_go(void **state)
     assert_int_equal(stat.st_mode & 0777, 0600);
 }
 
+static void several_changes_at_once(void **state)
+{
+    tool_world_put_text(&world, "MEMORY.md", "one\n" S "\ntwo\n" S "\nthree\n");
+    says("{'target':'memory','operations':[{'action':'remove','old_text':'two'},"
+         "{'action':'replace','old_text':'thr','new_text':'3'},{'action':'add','content':'four'},"
+         "{'action':'add','content':'one'}]}",
+         "3 of 4 changes made; the others were there already; 14% of 100 characters; shown from "
+         "the next conversation on");
+    holds("MEMORY.md", "one\n" S "\n3\n" S "\nfour\n");
+    // One that cannot be made: none is.
+    says("{'target':'memory','operations':[{'action':'remove','old_text':'one'},"
+         "{'action':'remove','old_text':'one'}]}",
+         "refused: nothing was changed, because of operation 2 of 2: old_text is in no entry; they "
+         "begin \"3\", \"four\"");
+    says("{'target':'memory','operations':[{'action':'add','content':'x'},{'action':'ad'}]}",
+         "refused: nothing was changed, because of operation 2 of 2: the parameter \"action\" must "
+         "be add, replace or remove");
+    holds("MEMORY.md", "one\n" S "\n3\n" S "\nfour\n");
+    // A list of one speaks as a call without a list does.
+    says("{'target':'memory','operations':[{'action':'remove','old_text':'3'}]}",
+         "removed; 10% of 100 characters; shown from the next conversation on");
+    says("{'target':'memory','operations':[{'action':'remove','old_text':'5'}]}",
+         "refused: old_text is in no entry; they begin \"one\", \"four\"");
+    // What is added and removed in one call was never there.
+    says("{'target':'memory','operations':[{'action':'add','content':'gone'},"
+         "{'action':'remove','old_text':'gone'}]}",
+         "2 of 2 changes made; 10% of 100 characters; shown from the next conversation on");
+    holds("MEMORY.md", "one\n" S "\nfour\n");
+}
+
+#define X40 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define Y40 "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"
+
+// Room is made for the last state, not for one on the way to it.
+static void several_changes_need_room_at_the_end(void **state)
+{
+    BUF_AUTO archive = BUF_INIT(1 << 16);
+    tool_world_put_text(&world, "MEMORY.md", "old\n" S "\n" X40 "\n");
+    says("{'target':'memory','operations':[{'action':'add','content':'" Y40 "'},"
+         "{'action':'add','content':'z" Y40 "'},{'action':'remove','old_text':'xx'}]}",
+         "3 of 3 changes made; 90% of 100 characters; shown from the next conversation on");
+    assert_int_equal(read_archive(&archive), 0);
+    says("{'target':'memory','operations':[{'action':'add','content':'" X40 "'},"
+         "{'action':'add','content':'a'}]}",
+         "2 of 2 changes made; 88% of 100 characters; to make room the 2 oldest entries went to "
+         "ARCHIVE.jsonl; shown from the next conversation on");
+    assert_int_equal(read_archive(&archive), 2);
+    says("{'target':'memory','operations':[{'action':'add','content':'1" X40 "'},"
+         "{'action':'add','content':'2" X40 "'},{'action':'add','content':'3" X40 "'}]}",
+         "refused: nothing was changed: the new entries have 129 characters together, and "
+         "MEMORY.md may have 100 in all");
+    holds("MEMORY.md", "z" Y40 "\n" S "\n" X40 "\n" S "\na\n");
+    assert_int_equal(read_archive(&archive), 2);
+}
+
+static void a_list_that_is_none(void **state)
+{
+    static const char refusal[] =
+        "refused: the parameter \"operations\" must be a list of 1 to 32 objects";
+    BUF_AUTO many = BUF_INIT(4096);
+    buf_append_text(&many, "{'target':'user','operations':[{}");
+    for (int i = 0; i < 32; i++)
+        buf_append_text(&many, ",{}");
+    buf_append_text(&many, "]}");
+    says(buf_text(&many), refusal);
+    says("{'target':'user','operations':[]}", refusal);
+    says("{'target':'user','operations':{}}", refusal);
+    says("{'target':'user','operations':'add'}", refusal);
+    says("{'target':'user','operations':[1,[]]}",
+         "refused: nothing was changed, because of operation 1 of 2: the parameter \"action\" must "
+         "be add, replace or remove");
+    says("{'target':'user','operations':null,'action':'add','content':'x'}",
+         "saved; 2% of 50 characters; shown from the next conversation on");
+}
+
 static void what_is_there_already(void **state)
 {
     tool_world_put_text(&world, "MEMORY.md", "one\n" S "\ntwo\n" S "\n"); // as nobody writes it
@@ -286,6 +361,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(entries_come_and_go, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_there_already, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_list_that_is_none, setup, teardown),
+        cmocka_unit_test_setup_teardown(several_changes_need_room_at_the_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(several_changes_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(what_a_person_wrote_is_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(the_oldest_make_room, setup, teardown),
         cmocka_unit_test_setup_teardown(what_does_not_fit, setup, teardown),

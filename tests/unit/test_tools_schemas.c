@@ -24,12 +24,14 @@ static const struct {
     {"current_time", "8243f0af367f188a376f2c17b5eabe872a2f7a979813e0d4e2be6d594c2aa259"},
     {"find_tools", "627e5df38b8159bea4c9bb91bf97120e56090eb5594e5acaeaf0f0aed98dd4d5"},
     {"list_files", "87a10f0ef24968e9a19bc0592df51e478790fe8adff2c04349962f25428cdacf"},
-    {"memory", "dd415cb295017f228f63216201d4dc43512d69d242006e2d21c4d0e8a4023f31"},
+    {"memory", "89429395b07eb9ebe7db6d6dec03530f8658f87dab368a9640381fa08879b4be"},
     {"patch", "e8626b79486c74859ffc78efa0a08f8274336178573ab81aeff1b91acff168c0"},
     {"read_file", "7dfbcf48b19a0ab0625957f73975f7e3b399a5eb323a39490c39c920cc54bca8"},
     {"recall", "6cb423c5e0a8f290e0d29c2e16f2072e820f8a6fbbb89a593647c61eec244e49"},
     {"remember", "407f3f216a1d241b5c2190849ef1ef889f9ccd11e83f38660a4fa51a0d5b0252"},
     {"search_files", "1b7ff61c20d875142ea81a53914d4c57886b673b97950349c1ffb91177d0b605"},
+    {"session_search", "62fc732e2e0eb1a4df2fe1885f7b6977e9064ffc559195ad9b739fd07bdc7777"},
+    {"todo", "c155038b6cc7acf6fe8bbd98c1c1a572f34ecd0eed4553a57890ff41f640241a"},
     {"write_file", "d5d5b09ee04d3dc2cdea272a9862efaa1a704f578e338645bd8332c65c73fad1"},
 };
 

@@ -18,6 +18,7 @@
 #include "store/store.h"
 #include "support/store_fixture.h"
 #include "support/tool_world.h"
+#include "tools/options.h"
 #include "tools/tool_process.h"
 #include "tools/toolbox.h"
 
@@ -159,6 +160,37 @@ static void the_time(void **state)
     says("current_time", "{\"surplus\":1}", false,
          "2025-11-21T03:00:00Z (Friday, UTC); local: Thursday 2025-11-20 22:00:00 -0500");
     tool_world_set_zone("TZ=UTC0");
+}
+
+// At 2025-11-21T03:00:00Z. By a setting before TZ, and without a file of the system's.
+static void the_time_of_a_zone(void **state)
+{
+    static const struct {
+        const char *timezone, *tz, *local;
+    } cases[] = {
+        {"Europe/Vienna", "Asia/Tokyo", "; local: Friday 2025-11-21 04:00:00 +0100"},
+        {"asia/kolkata", NULL, "; local: Friday 2025-11-21 08:30:00 +0530"},
+        {"", "Asia/Tokyo", "; local: Friday 2025-11-21 12:00:00 +0900"},
+        {NULL, ":America/Caracas", "; local: Thursday 2025-11-20 23:00:00 -0400"},
+        {NULL, "<-0230>2:30", "; local: Friday 2025-11-21 00:30:00 -0230"},
+        {"UTC", "Asia/Tokyo", ""},
+        {NULL, "/etc/localtime", NULL},
+        {NULL, ":", NULL},
+        {NULL, "", NULL},
+        {NULL, NULL, NULL},
+    };
+    tool_world_set_zone("TZ=UTC0");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct tool_settings settings = {0};
+        char wanted[128];
+        settings.zoned =
+            tool_find_zone(&(struct tool_config){cases[i].timezone}, cases[i].tz, &settings.zone);
+        assert_int_equal(settings.zoned, cases[i].local != NULL);
+        toolbox_configure(toolbox, &settings);
+        snprintf(wanted, sizeof wanted, "2025-11-21T03:00:00Z (Friday, UTC)%s",
+                 cases[i].local ? cases[i].local : "");
+        says("current_time", "{}", false, wanted);
+    }
 }
 
 static void the_memory(void **state)
@@ -335,6 +367,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(what_cannot_begin_is_a_refusal, setup, teardown),
         cmocka_unit_test_setup_teardown(tools_work_in_their_processes, setup, teardown),
         cmocka_unit_test_setup_teardown(the_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_time_of_a_zone, setup, teardown),
         cmocka_unit_test_setup_teardown(the_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(much_memory_says_what_is_left_out, setup, teardown),
         cmocka_unit_test_setup_teardown(side_by_side, setup, teardown),
