@@ -4,9 +4,9 @@
 #include "daemon/command.h"
 
 static const struct command *const table[] = {
-    &command_chat,   &command_run,      &command_router,  &command_status,     &command_log,
-    &command_cost,   &command_sessions, &command_context, &command_pairing,    &command_config,
-    &command_doctor, &command_version,  &command_help,    &command_completion,
+    &command_chat,   &command_run,      &command_router,  &command_status,  &command_log,
+    &command_cost,   &command_sessions, &command_context, &command_pairing, &command_config,
+    &command_doctor, &command_sandbox,  &command_version, &command_help,    &command_completion,
 };
 
 const struct command *const *command_table(size_t *ret_count)

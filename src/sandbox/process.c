@@ -21,6 +21,8 @@
 #include "sandbox/process_stream.h"
 #include "sandbox/resident.h"
 
+enum { SUPERVISORS = 2 }; // of a program in the sandbox: outside, and where there is one, inside
+
 struct processes {
     struct loop *loop;
     struct list all;
@@ -36,7 +38,9 @@ struct process {
     struct processes *owner;
     process_id id;
     char *directory;
-    bool is_function;
+    bool is_function, in_sandbox;
+    int64_t supervisors; // processes of its session that are ours
+    bool leaves;         // what it started may outlive it
     struct process_limits limits;
     struct process_launch launch; // until it runs
     struct memory_claim claim;    // of a function
@@ -144,7 +148,9 @@ static bool is_gone(const struct process *process)
 // The leader's group is killed with it; this is for whatever of its session left that group.
 static void kill_session(struct process *process)
 {
-    if (process->watch.session)
+    if (process->leaves)
+        resident_remove(&process->watch);
+    else if (process->watch.session)
         process->watch.kills = true;
 }
 
@@ -233,7 +239,8 @@ static void stop(struct process *process)
     kill_session(process);
     if (!process->child)
         return;
-    child_signal(process->child, SIGKILL);
+    // A supervisor can kill all at one blow, and what it leaves, itself too, goes with the session.
+    child_signal(process->child, process->in_sandbox ? SIGTERM : SIGKILL);
     process->deadline = loop_timer_after(loop, PROCESS_DEATH_MAX_MS, on_stuck, process);
 }
 
@@ -323,7 +330,7 @@ static void on_resident(void *context)
     if (limits->memory && watch->bytes > limits->memory)
         r = error_set(&err, -ENOMEM, "it took more than %lld MiB of memory and was stopped",
                       (long long)(limits->memory >> 20));
-    else if (limits->processes && watch->processes > limits->processes)
+    else if (limits->processes && watch->processes - process->supervisors > limits->processes)
         r = error_set(&err, -EAGAIN, "it ran more than %lld processes at once and was stopped",
                       (long long)limits->processes);
     if (r < 0)
@@ -433,6 +440,9 @@ static struct process *process_create(struct processes *processes, const struct 
     process->directory = mem_strdup(spec->directory);
     process->is_function = spec->function != NULL;
     process->limits = spec->limits;
+    process->in_sandbox = spec->grants != NULL && !process->is_function;
+    process->supervisors = process->in_sandbox ? SUPERVISORS : 0;
+    process->leaves = process->in_sandbox && (spec->grants->without & LAYER_SESSION);
     process->events = *events;
     process->context = context;
     list_init(&process->watch.link);
