@@ -5,6 +5,7 @@
 #include "daemon/command.h"
 #include "daemon/main_model.h"
 #include "daemon/probe_machine.h"
+#include "daemon/probe_sandbox.h"
 #include "daemon/probe_telegram.h"
 #include "daemon/probe_upstream.h"
 #include "daemon/settings.h"
@@ -93,6 +94,7 @@ static int run(const struct arguments *arguments, struct error *err)
                        &report);
     }
     probe_kernel(&report);
+    probe_sandbox(&report);
     probe_clock(&report);
     settings_finish(&settings);
     printf("\n%u failed, %u to look at\n", report.failures, report.warnings);

@@ -28,7 +28,7 @@ enum { ISOLATION, READ, WRITE, MEMORY, TIME, PROCESSES, WITHOUT };
 static const struct command_option options[] = {
     [ISOLATION] = {"isolation", 0, "KIND", "of files: namespaces, landlock, or auto (default)"},
     [READ] = {"read", 0, "PATH", "may be read, and programs in it run; can be repeated"},
-    [WRITE] = {"write", 0, "PATH", "may be written; the present directory when none is named"},
+    [WRITE] = {"write", 0, "PATH", "may be written, and only these; else the present directory"},
     [MEMORY] = {"memory", 0, "SIZE", "that all its processes have resident: 64Mi, 1G"},
     [TIME] = {"time", 0, "LIMIT", "until it is stopped: 30s, 5m"},
     [PROCESSES] = {"processes", 0, "N", "at a time (256)"},
@@ -153,7 +153,9 @@ static int take_request(const struct arguments *arguments, struct request *reque
         r = take_option(arguments->given[i].option, arguments->given[i].value, request, err);
     if (r == 0 && !getcwd(request->directory, sizeof request->directory))
         r = error_errno(err, errno, "cannot tell the present directory");
-    if (r == 0 && !request->write_count)
+    if (r == 0 && request->write_count)
+        r = take_path(request->directory, request->read, &request->read_count, err);
+    else if (r == 0)
         r = take_path(request->directory, request->write, &request->write_count, err);
     if (request->grants.without & LAYER_LIMITS)
         request->limits = (struct process_limits){0};

@@ -10,6 +10,7 @@
 
 #include "base/fd.h"
 #include "base/mem.h"
+#include "sandbox/privileges.h"
 #include "sandbox/system_paths.h"
 
 // Of the rights, how many each version knows; they are numbered as they came.
@@ -116,4 +117,15 @@ int landlock_enter(const struct grants *grants, const char *tmp, struct error *e
     if (r == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
         r = error_errno(err, errno, "cannot enter the rules for files (Landlock)");
     return r;
+}
+
+// To move a file from one directory to another is forbidden in every domain that does not say
+// otherwise.
+bool landlock_enclose_signals(void)
+{
+    struct landlock_ruleset_attr attr = {.handled_access_fs = LANDLOCK_ACCESS_FS_REFER,
+                                         .scoped = LANDLOCK_SCOPE_SIGNAL};
+    FD_AUTO ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
+    return ruleset >= 0 && grant(ruleset, "/", LANDLOCK_ACCESS_FS_REFER, true, NULL) == 0 &&
+           privileges_seal(NULL) == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
 }

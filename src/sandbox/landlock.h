@@ -1,5 +1,6 @@
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -22,6 +23,10 @@ int landlock_abi(struct error *err); // 1 and up, or negative and why there is n
 
 // `tmp` is a directory of the process's own, or NULL.
 int landlock_enter(const struct grants *grants, const char *tmp, struct error *err);
+
+// A domain of the caller's own, around those that processes of its enter later: its kill(-1) then
+// reaches all of these and nobody else. Are there such domains?
+bool landlock_enclose_signals(void);
 
 // Of a version, for tests: the rights to files, and those among them that reading needs.
 uint64_t landlock_rights(int abi);

@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
-#include <linux/landlock.h>
 #include <poll.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -19,7 +18,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -264,15 +262,6 @@ static _Noreturn void supervise_namespaces(struct supervisor *supervisor)
     end_as(status);
 }
 
-// A domain of the supervisor's own, around the program's: signals reach what is inside.
-static bool enclose_signals(void)
-{
-    struct landlock_ruleset_attr attr = {.scoped = LANDLOCK_SCOPE_SIGNAL};
-    FD_AUTO ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
-    return ruleset >= 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
-}
-
 static char *make_tmp(void)
 {
     const char *place = getenv("TMPDIR");
@@ -288,7 +277,7 @@ static _Noreturn void supervise_here(struct supervisor *supervisor)
     if (!(supervisor->grants->without & LAYER_SESSION))
         prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (supervisor->isolation == ISOLATION_LANDLOCK) {
-        supervisor->kills_all = enclose_signals();
+        supervisor->kills_all = landlock_enclose_signals();
         supervisor->tmp = make_tmp();
         supervisor->brokered.tmp = supervisor->tmp;
     }

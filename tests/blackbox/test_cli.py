@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 COMMANDS = ["chat", "run", "status", "log", "sessions", "context", "pairing", "config", "doctor",
-            "version", "help", "completion"]
+            "sandbox", "version", "help", "completion"]
 WORDS = {"sessions": {"list", "show", "export", "delete"}, "gateway": {"run", "status"},
          "pairing": {"list", "approve", "revoke", "clear-pending"},
          "completion": {"bash", "zsh", "fish"}, "help": {"gateway", "status"}}

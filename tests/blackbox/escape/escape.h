@@ -7,8 +7,8 @@
  * Attempts to get out of a sandbox, each by its name. An attempt returns 0 when it got out, a
  * negated errno value when something held it, and UNSTAGED when it could not even be tried.
  *
- * It needs a kernel and nothing else: no shell, and no library but libc, so that it runs where there
- * is only this file.
+ * It needs a kernel and nothing else: no shell, and no library but libc, so that it runs where
+ * there is only this file.
  */
 enum { UNSTAGED = -100000 };
 
