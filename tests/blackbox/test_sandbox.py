@@ -48,7 +48,7 @@ def test_a_signal_is_a_status(sandbox, number):
 
 
 def test_a_program_that_is_not_there(sandbox):
-    """With Landlock the path holds directories that may not be looked into, which counts as less."""
+    """With Landlock, PATH may hold directories that cannot be looked into."""
     done = sandbox("there-is-no-such-program")
     assert done.code in (126, 127)
     done.sentence("cannot start there-is-no-such-program")
