@@ -63,9 +63,9 @@ extern const char turn_silence[]; // the assistant's last word where there is no
 
 // What begins a turn. Borrowed during the call.
 struct turn_request {
-    const char *origin; // what triggered it: "console", "telegram", ...; for the store and the log
     struct agent_session *session; // until the turn has ended
-    struct store_turn_terms terms; // slot, model, limits, where the answer goes, who waits for it
+    struct store_turn_terms terms; // what triggered it, slot, model, tools, limits, where the
+                                   // answer goes; its priority is an enum chat_priority
     struct span text;              // what the user said
     const int64_t *inbox;          // numbers of the messages in the store's inbox that it answers
     size_t inbox_count;

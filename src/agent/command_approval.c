@@ -6,6 +6,7 @@
 #include "agent/command_word.h"
 #include "agent/commands.h"
 #include "base/mem.h"
+#include "store/turn_read.h"
 
 // /approve, /deny and /stop: what somebody says to a turn that waits for them.
 
@@ -45,14 +46,6 @@ static bool on_asked(void *context, const struct store_approval *row)
     return true;
 }
 
-static int read_questions(const struct conversation *conversation, struct questions *questions,
-                          struct error *err)
-{
-    struct store_session_key key = conversation_key(conversation);
-    return store_read_questions(store_view(conversation->host->store), &key, on_asked, questions,
-                                err);
-}
-
 // The one that is meant; NULL, and a reply that says why, when there is none.
 static const struct question *choose(const struct questions *questions, struct span code,
                                      struct buf *reply)
@@ -77,7 +70,9 @@ static int answer(const struct conversation *conversation, struct span rest, boo
                   struct command_effect *effect, struct error *err)
 {
     CLEANUP(questions_finish) struct questions questions = {0};
-    int r = read_questions(conversation, &questions, err);
+    struct store_session_key key = conversation_key(conversation);
+    int r = store_read_questions(store_view(conversation->host->store), &key, on_asked, &questions,
+                                 err);
     if (r < 0)
         return r;
     const struct question *q = choose(&questions, command_word_first(rest), &effect->reply);
@@ -117,15 +112,24 @@ int command_deny(const struct conversation *conversation, struct span rest,
     return answer(conversation, rest, false, effect, err);
 }
 
-// The turn that runs; where none does, the newest of those that wait.
+static bool on_waiting(void *context, const struct store_turn_row *row)
+{
+    *(char **)context = mem_strndup(row->id.data, row->id.len);
+    return false;
+}
+
+// The turn that runs; where none does, the newest of those that wait, also when all is answered and
+// it was not taken up yet.
 int command_stop(const struct conversation *conversation, struct span rest,
                  struct command_effect *effect, struct error *err)
 {
     (void)rest;
-    CLEANUP(questions_finish) struct questions questions = {0};
-    int r = conversation->turn ? 0 : read_questions(conversation, &questions, err);
-    if (r == 0 && questions.count) {
-        effect->asking = mem_strdup(questions.all[questions.count - 1].turn);
+    struct store_session_key key = conversation_key(conversation);
+    int r = 0;
+    if (!conversation->turn)
+        r = store_read_waiting_turn(store_view(conversation->host->store), &key, on_waiting,
+                                    &effect->asking, err);
+    if (effect->asking) {
         effect->cancel = (struct store_cancellation){span_of(effect->asking),
                                                      SPAN_LITERAL("not run: the user stopped this"),
                                                      span_of(turn_silence)};
@@ -133,7 +137,7 @@ int command_stop(const struct conversation *conversation, struct span rest,
         effect->changes = true;
     }
     buf_append_text(&effect->reply,
-                    conversation->turn || questions.count ? "Stopped." : "Nothing is running.");
+                    conversation->turn || effect->asking ? "Stopped." : "Nothing is running.");
     effect->stop = true;
-    return r;
+    return r < 0 ? r : 0;
 }

@@ -77,11 +77,17 @@ static size_t history_bytes(const struct context_report *report)
     return sum;
 }
 
+// The others are found by the model, and go out with no request.
+static bool is_listed(const struct tool_set_entry *tool)
+{
+    return !(tool->flags & TOOL_FOUND);
+}
+
 static size_t tools_bytes(const struct context_report *report)
 {
     size_t sum = 0;
     for (size_t i = 0; i < report->tools->count; i++)
-        sum += tool_bytes(&report->tools->tools[i]);
+        sum += is_listed(&report->tools->tools[i]) ? tool_bytes(&report->tools->tools[i]) : 0;
     return sum;
 }
 
@@ -132,9 +138,14 @@ void context_render_text(const struct context_report *report, struct buf *out)
     buf_printf(out, "%-*s%*s%*s\n", NAME_COLUMNS, "", NUMBER_COLUMNS, "bytes", NUMBER_COLUMNS,
                "~tokens");
     append_prompt_rows(&report->prompt, out);
-    snprintf(name, sizeof name, "tools (%zu)", report->tools->count);
+    size_t listed = 0;
+    for (size_t i = 0; i < report->tools->count; i++)
+        listed += is_listed(&report->tools->tools[i]);
+    snprintf(name, sizeof name, "tools (%zu)", listed);
     append_row(name, tools_bytes(report), out);
     for (size_t i = 0; i < report->tools->count; i++) {
+        if (!is_listed(&report->tools->tools[i]))
+            continue;
         snprintf(name, sizeof name, "  %s", report->tools->tools[i].name);
         append_row(name, tool_bytes(&report->tools->tools[i]), out);
     }
@@ -176,7 +187,9 @@ void context_render_json(const struct context_report *report, struct buf *out)
                    report->prompt.bytes[i]);
     struct node tools = node_add_array(root, "tools");
     for (size_t i = 0; i < report->tools->count; i++)
-        write_part(tools, report->tools->tools[i].name, NULL, tool_bytes(&report->tools->tools[i]));
+        if (is_listed(&report->tools->tools[i]))
+            write_part(tools, report->tools->tools[i].name, NULL,
+                       tool_bytes(&report->tools->tools[i]));
     if (report->history) {
         struct node history = node_add_object(root, "history");
         node_add_int(history, "messages", (int64_t)report->history->count);

@@ -121,6 +121,16 @@ size_t conversation_in_progress(const struct conversation *conversation, enum me
     return count;
 }
 
+void conversation_progress(struct conversation *conversation, enum message_state from,
+                           enum message_state to)
+{
+    list_for_each(link, &conversation->pending) {
+        struct pending_message *message = list_entry(link, struct pending_message, link);
+        if (message->state == from)
+            message->state = to;
+    }
+}
+
 void conversation_done(struct conversation *conversation, enum message_state state)
 {
     conversation->attempts = 0;
@@ -147,17 +157,6 @@ void conversation_report(struct conversation *conversation, const struct turn_ou
     on_event(context, &event);
 }
 
-static void report_failure(struct conversation *conversation, const struct error *err)
-{
-    struct turn_outcome outcome = {.state = TURN_FAILED,
-                                   .text = "",
-                                   .error = err->text,
-                                   .code = err->code,
-                                   .remark = "",
-                                   .usage = CHAT_USAGE_UNKNOWN};
-    conversation_report(conversation, &outcome);
-}
-
 static void on_again(void *context)
 {
     struct conversation *conversation = context;
@@ -165,44 +164,43 @@ static void on_again(void *context)
     conversation->host->next(conversation);
 }
 
-// The store is not as it is remembered here: then the store's content counts.
-static void forget(struct conversation *conversation, enum message_state state)
-{
-    if (!conversation->turn)
-        conversation_close_session(conversation);
-    conversation_done(conversation, state);
-    conversation->host->reread = true;
-}
-
-static void back_to_pending(struct conversation *conversation, enum message_state state)
-{
-    list_for_each(link, &conversation->pending) {
-        struct pending_message *message = list_entry(link, struct pending_message, link);
-        if (message->state == state)
-            message->state = MESSAGE_PENDING;
-    }
-}
-
 void conversation_retry(struct conversation *conversation, enum message_state state,
                         const struct error *err)
 {
     if (!conversation->via) {
         conversation_done(conversation, state);
-        report_failure(conversation, err);
+        conversation_report(conversation, &(struct turn_outcome){.state = TURN_FAILED,
+                                                                 .text = "",
+                                                                 .error = err->text,
+                                                                 .code = err->code,
+                                                                 .remark = "",
+                                                                 .usage = CHAT_USAGE_UNKNOWN});
         return;
     }
     int attempts = conversation->attempts + 1;
     if (attempts == 1)
         LOG_EVENT(LOG_ERROR, "message.waits", "", LOG_TEXT("channel", conversation->channel),
                   LOG_TEXT("chat", conversation->chat), LOG_TEXT("error", err->text));
-    if (err->code == -EALREADY || err->code == -ENOENT)
-        forget(conversation, state);
-    else
-        back_to_pending(conversation, state);
+    if (err->code == -EALREADY || err->code == -ENOENT) { // the store's content counts
+        if (!conversation->turn)
+            conversation_close_session(conversation);
+        conversation_done(conversation, state);
+        conversation->host->reread = true;
+    } else {
+        conversation_progress(conversation, state, MESSAGE_PENDING);
+    }
     conversation->attempts = attempts;
     int64_t delay = (int64_t)CONVERSATION_RETRY_MS << (attempts < 5 ? attempts - 1 : 4);
     loop_cancel(conversation->host->loop, conversation->again);
     conversation->again = loop_timer_after(conversation->host->loop, delay, on_again, conversation);
+}
+
+void conversation_take_up_later(struct conversation *conversation)
+{
+    conversation->resume_due = true;
+    loop_cancel(conversation->host->loop, conversation->again);
+    conversation->again =
+        loop_timer_after(conversation->host->loop, CONVERSATION_RETRY_MS, on_again, conversation);
 }
 
 struct attached_channel *conversation_channel(const struct conversation_host *host,

@@ -99,10 +99,15 @@ void conversation_close_session(struct conversation *conversation);
 // The numbers in the inbox of what is in progress, at most CONVERSATION_PIECES_MAX.
 size_t conversation_in_progress(const struct conversation *conversation, enum message_state state,
                                 int64_t *numbers);
+void conversation_progress(struct conversation *conversation, enum message_state from,
+                           enum message_state to);
 void conversation_done(struct conversation *conversation, enum message_state state); // is on disk
 // It would not go to the disk: it is tried again, or reported to whoever waits.
 void conversation_retry(struct conversation *conversation, enum message_state state,
                         const struct error *err);
+
+// It is looked for among the turns that wait in a while.
+void conversation_take_up_later(struct conversation *conversation);
 
 void conversation_notify_outbox(struct conversation *conversation);
 // The channel that delivers under this name. NULL: none does.
@@ -116,7 +121,7 @@ void conversation_report(struct conversation *conversation, const struct turn_ou
 bool conversation_open_session(struct conversation *conversation);
 void conversation_read_sums(struct conversation *conversation);
 void conversation_read_turn(struct conversation *conversation, struct span turn,
-                            struct span session, const char *why);
+                            struct span session, bool waited, const char *why);
 
 // conversation_turn.c: its turns. The session is open.
 int conversation_begin_turn(struct conversation *conversation, struct span text,

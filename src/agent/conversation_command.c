@@ -88,35 +88,6 @@ static void commit(struct conversation *conversation, struct command_effect *eff
     }
 }
 
-static void mark_as_question(struct conversation *conversation)
-{
-    list_for_each(link, &conversation->pending) {
-        struct pending_message *message = list_entry(link, struct pending_message, link);
-        if (message->state == MESSAGE_IN_COMMAND)
-            message->state = MESSAGE_IN_TURN;
-    }
-}
-
-// /retry: the turn that answers takes the place of the one that is left out.
-static void answer_again(struct conversation *conversation, struct command_effect *effect)
-{
-    struct error err = ERROR_INIT;
-    mark_as_question(conversation);
-    if (conversation_begin_turn(conversation, span_of(effect->again), span_of(effect->dropped),
-                                &err) < 0)
-        conversation_retry(conversation, MESSAGE_IN_TURN, &err);
-}
-
-static void log_command(const struct conversation *conversation,
-                        const struct slash_command *command)
-{
-    int64_t numbers[CONVERSATION_PIECES_MAX];
-    bool known = conversation_in_progress(conversation, MESSAGE_IN_COMMAND, numbers) > 0;
-    LOG_EVENT(LOG_INFO, "command", "", LOG_TEXT("name", command->name),
-              LOG_TEXT("channel", conversation->channel), LOG_TEXT("chat", conversation->chat),
-              LOG_COUNT("message", known ? numbers[0] : -1));
-}
-
 static void find_effect(const struct conversation *conversation, struct span text,
                         struct command_effect *effect)
 {
@@ -131,7 +102,11 @@ static void find_effect(const struct conversation *conversation, struct span tex
     }
     if (command->fn(conversation, rest, effect, &err) < 0)
         buf_printf(&effect->reply, "That failed: %s", err.text);
-    log_command(conversation, command);
+    int64_t numbers[CONVERSATION_PIECES_MAX];
+    bool known = conversation_in_progress(conversation, MESSAGE_IN_COMMAND, numbers) > 0;
+    LOG_EVENT(LOG_INFO, "command", "", LOG_TEXT("name", command->name),
+              LOG_TEXT("channel", conversation->channel), LOG_TEXT("chat", conversation->chat),
+              LOG_COUNT("message", known ? numbers[0] : -1));
 }
 
 void conversation_run_command(struct conversation *conversation,
@@ -142,10 +117,15 @@ void conversation_run_command(struct conversation *conversation,
     find_effect(conversation, span_make(message->text, message->len), &effect);
     if (effect.stop)
         conversation_interrupt(conversation);
-    if (effect.again)
-        answer_again(conversation, &effect);
-    else
+    if (effect.again) { // the turn that answers takes the place of the one that is left out
+        struct error err = ERROR_INIT;
+        conversation_progress(conversation, MESSAGE_IN_COMMAND, MESSAGE_IN_TURN);
+        if (conversation_begin_turn(conversation, span_of(effect.again), span_of(effect.dropped),
+                                    &err) < 0)
+            conversation_retry(conversation, MESSAGE_IN_TURN, &err);
+    } else {
         commit(conversation, &effect);
+    }
     command_effect_finish(&effect);
     free(STEAL(conversation->sums));
 }

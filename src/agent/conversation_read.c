@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "agent/conversation.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "store/turn_read.h"
 
@@ -17,6 +18,7 @@ struct reading {
     char turn[STORE_ID_MAX + 1];         // that is taken up with the session; "": none
     char session[STORE_ID_MAX + 1];      // its id; "": the last one of the key
     char why[ERROR_TEXT_MAX];            // the turn cannot go on; "": it can
+    bool waited; // for approval: should it stay unread it is looked at again
 };
 
 static int on_thread(void *context, struct store_view *view, struct error *err)
@@ -47,6 +49,11 @@ static void on_read(void *context, int result, const struct error *err, int64_t 
             conversation->sums = STEAL(reading->sums);
         else
             conversation_retry(conversation, MESSAGE_PENDING, err);
+        return;
+    }
+    if (result < 0 && reading->waited) { // it waits on, until it can be read
+        LOG_EVENT(LOG_ERROR, "turn.unread", reading->turn, LOG_TEXT("error", err->text));
+        conversation_take_up_later(conversation);
         return;
     }
     // Somebody who waits gets an answer also from a store that is not there.
@@ -123,9 +130,10 @@ bool conversation_open_session(struct conversation *conversation)
 }
 
 void conversation_read_turn(struct conversation *conversation, struct span turn,
-                            struct span session, const char *why)
+                            struct span session, bool waited, const char *why)
 {
     struct reading *reading = reading_create(conversation);
+    reading->waited = waited;
     snprintf(reading->turn, sizeof reading->turn, "%.*s", (int)turn.len, turn.data);
     snprintf(reading->session, sizeof reading->session, "%.*s", (int)session.len, session.data);
     snprintf(reading->why, sizeof reading->why, "%s", why ? why : "");

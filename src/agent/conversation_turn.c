@@ -43,8 +43,9 @@ static void on_end(struct conversation *conversation, const struct turn_event *e
     bool lost = !outcome->begun && conversation->via;
     bool resumed = STEAL(conversation->resumed);
     conversation->turn = 0;
-    conversation->waiting = outcome->state == TURN_WAITING;
-    host->answered |= conversation->waiting;
+    bool waits = outcome->state == TURN_WAITING;
+    conversation->waiting |= waits; // another one of it may, of an earlier session
+    host->answered |= waits;
     loop_cancel(host->loop, conversation->stopping);
     conversation->stopping = 0;
     struct attached_channel *to = report_to_channel(conversation, event);
@@ -63,7 +64,7 @@ static void on_end(struct conversation *conversation, const struct turn_event *e
     turn_event_fn *waiter = STEAL(conversation->on_event);
     if (waiter)
         waiter(conversation->context, event); // whose texts may be the history's
-    if (conversation->waiting || resumed)
+    if (waits || resumed)
         conversation_close_session(conversation);
     conversation_wake(conversation);
 }
@@ -109,9 +110,10 @@ int conversation_begin_turn(struct conversation *conversation, struct span text,
 {
     int64_t numbers[CONVERSATION_PIECES_MAX];
     struct turn_request request = {
-        .origin = conversation->channel,
         .session = conversation->session,
-        .terms = {.slot = SPAN_LITERAL("main"), .interactive = !conversation->via},
+        .terms = {.origin = span_of(conversation->channel),
+                  .slot = SPAN_LITERAL("main"),
+                  .interactive = !conversation->via},
         .text = text,
         .inbox = numbers,
         .inbox_count = conversation_in_progress(conversation, MESSAGE_IN_TURN, numbers),
@@ -133,7 +135,6 @@ int conversation_begin_turn(struct conversation *conversation, struct span text,
 void conversation_resume_turn(struct conversation *conversation, const char *turn, const char *why)
 {
     struct error err = ERROR_INIT;
-    conversation->waiting = false;
     conversation->resumed = true;
     int r = agent_turn_resume(conversation->host->agent, conversation->session, span_of(turn), why,
                               on_event, conversation, &conversation->turn, &err);

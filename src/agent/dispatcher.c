@@ -58,21 +58,12 @@ static bool is_command(const struct pending_message *message)
     return command_word_read(text_of(message), &word, &rest);
 }
 
-static struct pending_message *first_pending(struct conversation *conversation)
+static struct pending_message *first_pending(struct conversation *conversation, bool urgent)
 {
     list_for_each(link, &conversation->pending) {
         struct pending_message *message = list_entry(link, struct pending_message, link);
-        if (!message->state)
-            return message;
-    }
-    return NULL;
-}
-
-static struct pending_message *first_urgent(struct conversation *conversation)
-{
-    list_for_each(link, &conversation->pending) {
-        struct pending_message *message = list_entry(link, struct pending_message, link);
-        if (!message->state && slash_command_has_flag(text_of(message), COMMAND_URGENT))
+        if (!message->state &&
+            (!urgent || slash_command_has_flag(text_of(message), COMMAND_URGENT)))
             return message;
     }
     return NULL;
@@ -191,12 +182,14 @@ static void go_on(struct dispatcher *dispatcher, struct conversation *conversati
         return;
     if (conversation->waiting)
         leave_in_inbox(conversation);
-    if (!conversation->turn && STEAL(conversation->resume_due))
-        conversation->host->answered = true;
+    if (!conversation->turn && STEAL(conversation->resume_due)) {
+        conversation->host->answered = true; // before anything else is said in its session
+        return;
+    }
     loop_cancel(dispatcher->host.loop, conversation->cut_timer);
     conversation->cut_timer = 0;
-    struct pending_message *urgent = first_urgent(conversation);
-    struct pending_message *first = urgent ? urgent : first_pending(conversation);
+    struct pending_message *urgent = first_pending(conversation, true);
+    struct pending_message *first = urgent ? urgent : first_pending(conversation, false);
     if (!first) {
         if (!conversation->turn && list_empty(&conversation->pending))
             dispatcher_rest(dispatcher, conversation);
@@ -305,8 +298,7 @@ void dispatcher_wake(struct dispatcher *dispatcher)
     struct error err = ERROR_INIT;
     if (store_state(dispatcher->host.store) != STORE_READY)
         return;
-    if (dispatcher->resume_wanted)
-        dispatcher_take_up(dispatcher);
+    bool unread = dispatcher->resume_wanted && dispatcher_take_up(dispatcher) < 0;
     if (dispatcher->resume_wanted || dispatcher->look_at_waiting)
         dispatcher_look_at_waiting(dispatcher);
     dispatcher->behind = false;
@@ -314,11 +306,14 @@ void dispatcher_wake(struct dispatcher *dispatcher)
         LOG_EVENT(LOG_ERROR, "inbox.unread", "", LOG_TEXT("error", err.text));
         look_after(dispatcher, CONVERSATION_RETRY_MS);
     }
-    dispatcher->resume_wanted = dispatcher->look_at_waiting = false;
+    dispatcher->resume_wanted = unread;
+    dispatcher->look_at_waiting = false;
+    if (unread)
+        look_after(dispatcher, CONVERSATION_RETRY_MS);
     list_for_each(link, &dispatcher->conversations) {
         struct conversation *conversation = list_entry(link, struct conversation, link);
-        if (!list_empty(&conversation->pending)) // so it is not one that comes to rest, and moves
-            go_on(dispatcher, conversation);
+        if (!list_empty(&conversation->pending))
+            conversation_wake(conversation);
     }
 }
 

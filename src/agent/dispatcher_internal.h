@@ -45,6 +45,6 @@ void dispatcher_rest(struct dispatcher *dispatcher, struct conversation *convers
 int dispatcher_read_inbox(struct dispatcher *dispatcher, struct error *err);
 
 // dispatcher_resume.c
-void dispatcher_take_up(struct dispatcher *dispatcher); // open turns of the last process
+int dispatcher_take_up(struct dispatcher *dispatcher); // open turns of the last process
 // The turns that wait: those whose questions are answered go on, the others' conversations wait.
 void dispatcher_look_at_waiting(struct dispatcher *dispatcher);

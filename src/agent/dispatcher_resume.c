@@ -40,7 +40,8 @@ static void take_up(struct conversation *conversation, const struct store_turn_r
               LOG_TEXT("channel", conversation->channel), LOG_TEXT("chat", conversation->chat),
               LOG_TEXT("state", state_name(row->state)), LOG_NUMBER("iteration", row->iteration),
               LOG_NUMBER("resumes", row->resumes));
-    conversation_read_turn(conversation, row->id, row->session, why);
+    conversation_read_turn(conversation, row->id, row->session, row->state == STORE_TURN_WAITING,
+                           why);
 }
 
 static bool on_open_turn(void *context, const struct store_turn_row *row)
@@ -59,12 +60,14 @@ static bool on_open_turn(void *context, const struct store_turn_row *row)
     return ++taking_up->count < OPEN_TURNS_MAX;
 }
 
-void dispatcher_take_up(struct dispatcher *dispatcher)
+int dispatcher_take_up(struct dispatcher *dispatcher)
 {
     struct taking_up taking_up = {.dispatcher = dispatcher};
     struct error err = ERROR_INIT;
-    if (store_read_open_turns(dispatcher->host.store, on_open_turn, &taking_up, &err) < 0)
+    int r = store_read_open_turns(dispatcher->host.store, on_open_turn, &taking_up, &err);
+    if (r < 0)
         LOG_EVENT(LOG_ERROR, "turns.unread", "", LOG_TEXT("error", err.text));
+    return r;
 }
 
 static void on_latest(void *context, const struct store_session *row)
@@ -146,28 +149,46 @@ static void watch_expiry(struct dispatcher *dispatcher, int64_t at_least_ms)
                                           on_expiry, dispatcher);
 }
 
+static void on_look_again(void *context)
+{
+    struct dispatcher *dispatcher = context;
+    dispatcher->expiry = 0;
+    dispatcher_look_at_waiting(dispatcher);
+}
+
+static void look_again(struct dispatcher *dispatcher, const struct error *err)
+{
+    LOG_EVENT(LOG_ERROR, "turns.unread", "", LOG_TEXT("error", err->text));
+    loop_cancel(dispatcher->host.loop, dispatcher->expiry);
+    dispatcher->expiry =
+        loop_timer_after(dispatcher->host.loop, CONVERSATION_RETRY_MS, on_look_again, dispatcher);
+}
+
 void dispatcher_look_at_waiting(struct dispatcher *dispatcher)
 {
     struct taking_up taking_up = {.dispatcher = dispatcher};
     struct error err = ERROR_INIT;
     size_t before;
+    int r;
     list_for_each(link, &dispatcher->conversations) {
         struct conversation *conversation = list_entry(link, struct conversation, link);
         conversation->waited = STEAL(conversation->waiting);
     }
     do {
         before = taking_up.count;
-        if (store_read_waiting_turns(dispatcher->host.store, taking_up.last, on_waiting, &taking_up,
-                                     &err) < 0)
-            LOG_EVENT(LOG_ERROR, "turns.unread", "", LOG_TEXT("error", err.text));
-    } while (taking_up.count > before && err.code == 0);
+        r = store_read_waiting_turns(dispatcher->host.store, taking_up.last, on_waiting, &taking_up,
+                                     &err);
+    } while (taking_up.count > before && r >= 0);
     list_for_each(link, &dispatcher->conversations) {
         struct conversation *conversation = list_entry(link, struct conversation, link);
-        conversation->waiting |= conversation->waited && err.code < 0; // not known any better
+        conversation->waiting |= conversation->waited && r < 0; // not known any better
         if (STEAL(conversation->waited) && !conversation->waiting) {
             dispatcher->host.answered = true; // for what was left in the inbox
             conversation_wake(conversation);
         }
     }
-    watch_expiry(dispatcher, 0);
+    if (r < 0)
+        look_again(dispatcher, &err);
+    else
+        watch_expiry(dispatcher, 0);
 }

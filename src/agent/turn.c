@@ -304,18 +304,17 @@ static void ask_model(struct turn *turn)
     if (history->count)
         memcpy(messages + 1, history->messages, history->count * sizeof *messages);
     struct chat_tool tools[TOOL_SET_MAX];
-    for (size_t i = 0; i < turn->tools->count; i++) {
-        const struct tool_set_entry *tool = &turn->tools->tools[i];
-        tools[i] = (struct chat_tool){tool->name, tool->description, tool->parameters};
-    }
     struct chat_request request = {
-        .origin = {.slot = turn->terms.slot, .session = turn->session->id, .work = turn->name},
+        .origin = {.slot = turn->terms.slot,
+                   .session = turn->session->id,
+                   .work = turn->name,
+                   .priority = (enum chat_priority)turn->terms.priority},
         .model = turn_chosen_model(turn),
         .writer = turn_model(turn),
         .messages = messages,
         .message_count = history->count + 1,
         .tools = tools,
-        .tool_count = turn->tools->count,
+        .tool_count = turn_tools_listed(turn, tools),
         .max_tokens = env->max_tokens,
         .stream = env->stream,
     };
@@ -450,7 +449,6 @@ static struct turn *turn_create(struct agent *agent, struct agent_session *sessi
     turn->id = ++agent->last_id;
     turn->on_event = on_event;
     turn->context = context;
-    turn->tools = tool_set_ref(toolbox_tools(agent->env.toolbox));
     turn->started_ms = clock_monotonic_ms(agent->env.clock);
     turn->usage = turn->unsaved = (struct chat_usage)CHAT_USAGE_UNKNOWN;
     buf_init(&turn->partial, CHAT_TEXT_MAX);
@@ -458,6 +456,13 @@ static struct turn *turn_create(struct agent *agent, struct agent_session *sessi
     list_append(&agent->turns, &turn->link);
     session->busy = true;
     return turn;
+}
+
+static void take_terms(struct turn *turn, const struct store_turn_terms *terms)
+{
+    turn_terms_init(&turn->terms, terms);
+    turn->tools = tool_set_select(toolbox_tools(turn->agent->env.toolbox),
+                                  terms->unattended ? TOOL_UNATTENDED : 0, turn->terms.tools);
 }
 
 int agent_turn_start(struct agent *agent, const struct turn_request *request,
@@ -468,7 +473,7 @@ int agent_turn_start(struct agent *agent, const struct turn_request *request,
         return error_set(err, -EBUSY, "a turn is already running in this conversation");
     agent_session_close(session);
     struct turn *turn = turn_create(agent, session, on_event, context);
-    turn_terms_init(&turn->terms, &request->terms);
+    take_terms(turn, &request->terms);
     random_hex(turn->name, sizeof turn->name);
     turn->state = TURN_QUEUED;
     turn->replaces = request->drop_turn.data != NULL;
@@ -498,7 +503,7 @@ static bool on_row(void *context, const struct store_turn_row *row)
     if (row->id.len >= sizeof turn->name)
         return false;
     memcpy(turn->name, row->id.data, row->id.len);
-    turn_terms_init(&turn->terms, &row->terms);
+    take_terms(turn, &row->terms);
     turn->begun = true;
     turn->iteration = row->iteration;
     turn->waited = row->state == STORE_TURN_WAITING;

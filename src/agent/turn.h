@@ -107,11 +107,11 @@ const struct chat_message *turn_asking_message(const struct turn *turn);
 const char *turn_answer(const struct turn *turn);       // what there is of it; "" is none
 const char *turn_chosen_model(const struct turn *turn); // pinned, or the session's; NULL: neither
 const char *turn_model(const struct turn *turn);        // that, or the configured one
-void turn_report(struct turn *turn,
-                 struct turn_event event);      // whose turn and address are filled in
-int64_t turn_limit_ms(const struct turn *turn); // of wall time; 0: none
+void turn_report(struct turn *turn, struct turn_event event); // adds its turn and address
+int64_t turn_limit_ms(const struct turn *turn);               // of wall time; 0: none
 
 // turn_tools.c
+size_t turn_tools_listed(const struct turn *turn, struct chat_tool *tools); // those of a request
 void turn_calls_prepare(struct turn *turn);
 void turn_calls_run(struct turn *turn, turn_next_fn *next); // called when the last has ended
 void turn_calls_interrupt(struct turn *turn); // the result of those that are not over says so

@@ -26,7 +26,7 @@ static void count(const struct turn *turn, const char *name, const char *labels,
 // `message` is the number under which "message.in" tells of what triggered it.
 void turn_log_begin(const struct turn *turn, const struct turn_request *request)
 {
-    LOG_EVENT(LOG_INFO, "turn.begin", turn->name, LOG_TEXT("source", request->origin),
+    LOG_EVENT(LOG_INFO, "turn.begin", turn->name, LOG_TEXT("source", turn->terms.origin),
               LOG_TEXT("chat", turn->session->chat), LOG_TEXT("session", turn->session->id),
               LOG_COUNT("message", request->inbox_count ? request->inbox[0] : -1),
               LOG_TEXT("model", turn_model(turn)),

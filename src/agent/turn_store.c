@@ -85,26 +85,22 @@ static struct store_message *rows_of(const struct turn *turn, size_t count, stru
     return rows;
 }
 
-static enum store_call_state call_state(const struct turn_call *call)
-{
-    if (call->interrupted)
-        return STORE_CALL_INTERRUPTED;
-    return call->ended ? STORE_CALL_DONE : STORE_CALL_PENDING;
-}
-
 static struct store_tool_call call_row(const struct turn *turn, size_t ordinal)
 {
     const struct chat_call *asked = &turn_asking_message(turn)->calls[ordinal];
+    const struct turn_call *call = &turn->calls[ordinal];
     return (struct store_tool_call){
         .ordinal = (int)ordinal,
         .call_id = span_of(asked->id),
         .name = span_of(asked->name),
         .arguments = span_of(asked->arguments),
-        .state = call_state(&turn->calls[ordinal]),
-        .flags = turn->calls[ordinal].flags,
-        .failed = turn->calls[ordinal].failed,
-        .tainted = turn->calls[ordinal].tainted,
-        .result = optional(turn->calls[ordinal].result),
+        .state = call->interrupted ? STORE_CALL_INTERRUPTED
+                 : call->ended     ? STORE_CALL_DONE
+                                   : STORE_CALL_PENDING,
+        .flags = call->flags,
+        .failed = call->failed,
+        .tainted = call->tainted,
+        .result = optional(call->result),
     };
 }
 
@@ -170,7 +166,6 @@ int turn_store_begin(struct turn *turn, const struct turn_request *request, turn
     struct store_turn row = {
         .id = span_of(turn->name),
         .session = span_of(turn->session->id),
-        .source = span_of(request->origin),
         .model = span_of(turn_model(turn)),
         .terms = request->terms,
         .started_ms = clock_wall_ms(env->clock),
@@ -203,18 +198,6 @@ static struct store_usage usage_row(const struct chat_usage *usage)
     };
 }
 
-static void write_remark(const char *remark, struct buf *out)
-{
-    if (*remark)
-        buf_printf(out, "%s(%s)", out->len ? "\n\n" : "", remark);
-}
-
-static void write_notices(const struct turn *turn, struct buf *out)
-{
-    for (size_t i = 0; i < TURN_NOTICES_MAX && turn->notices[i]; i++)
-        buf_printf(out, "%sℹ️ %s", out->len ? "\n\n" : "", turn->notices[i]);
-}
-
 // What the chat gets to read. False when that is nothing new.
 static bool write_reply(const struct turn *turn, struct buf *out)
 {
@@ -230,8 +213,10 @@ static bool write_reply(const struct turn *turn, struct buf *out)
         buf_printf(out, "%s⚠️ %s", out->len ? "\n\n" : "", turn->error.text);
     if (turn->state == TURN_CANCELLED)
         buf_append_text(out, out->len ? "\n\n(interrupted)" : "(interrupted)");
-    write_remark(turn->remark, out);
-    write_notices(turn, out);
+    if (*turn->remark)
+        buf_printf(out, "%s(%s)", out->len ? "\n\n" : "", turn->remark);
+    for (size_t i = 0; i < TURN_NOTICES_MAX && turn->notices[i]; i++)
+        buf_printf(out, "%sℹ️ %s", out->len ? "\n\n" : "", turn->notices[i]);
     if (out->len == 0)
         buf_append_text(out, turn_silence);
     return turn->state != TURN_CANCELLED;
@@ -297,14 +282,6 @@ static int64_t submit_step(struct turn *turn, struct error *err)
         turn->agent->env.store, &step, STORE_DURABLE, on_written, turn, err);
 }
 
-static int64_t submit(struct turn *turn, struct error *err)
-{
-    if (turn->transition.resume)
-        return store_turn_resume(turn->agent->env.store, span_of(turn->name), on_written, turn,
-                                 err);
-    return submit_step(turn, err);
-}
-
 static void try_again(void *context);
 
 static void go_on(struct turn *turn)
@@ -312,12 +289,6 @@ static void go_on(struct turn *turn)
     turn_next_fn *next = turn->transition.next;
     turn->transition = (struct turn_transition){0};
     next(turn);
-}
-
-// -EALREADY and the like are no matter of the disk: no attempt will do better.
-static bool may_pass(int code)
-{
-    return code != -EALREADY && code != -ENOENT && code != -E2BIG && code != -EINVAL;
 }
 
 // Nothing is lost but what is too large to be kept: the end of the turn and its reply are not. A
@@ -350,7 +321,9 @@ static void wait_for_disk(struct turn *turn, const struct error *err)
 
 static void refused(struct turn *turn, const struct error *err)
 {
-    if (!turn->terms.interactive && may_pass(err->code)) {
+    int code = err->code; // these are no matter of the disk: no attempt will do better
+    bool may_pass = code != -EALREADY && code != -ENOENT && code != -E2BIG && code != -EINVAL;
+    if (!turn->terms.interactive && may_pass) {
         wait_for_disk(turn, err);
     } else if (!turn->terms.interactive && err->code == -E2BIG &&
                !turn->transition.without_payload) {
@@ -380,7 +353,10 @@ static void try_again(void *context)
     struct turn *turn = context;
     struct error err = ERROR_INIT;
     turn->transition.again = 0;
-    int64_t job = submit(turn, &err);
+    int64_t job =
+        turn->transition.resume
+            ? store_turn_resume(turn->agent->env.store, span_of(turn->name), on_written, turn, &err)
+            : submit_step(turn, &err);
     if (job < 0)
         refused(turn, &err);
     else

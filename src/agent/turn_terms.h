@@ -7,12 +7,15 @@ struct store_turn_terms;
 
 // A copy of struct store_turn_terms.
 struct turn_terms {
+    char *origin;
     char *slot;
     char *model;                                     // NULL: not pinned
+    char *tools;                                     // NULL: all
     char *reply_channel, *reply_chat, *reply_thread; // NULL: the answer goes nowhere
     char *asker;                                     // NULL: who is in the chat
     int64_t iterations_max, limit_ms;                // 0: as configured
-    bool interactive;
+    int priority;                                    // enum chat_priority
+    bool unattended, interactive;
 };
 
 void turn_terms_init(struct turn_terms *terms, const struct store_turn_terms *from);

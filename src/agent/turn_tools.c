@@ -4,9 +4,21 @@
 #include "agent/turn.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "tools/tool_target.h"
 
 static const char interrupted[] = "interrupted before it ended; it may have had an effect";
 static const char not_begun[] = "not run: the turn was ended before";
+
+size_t turn_tools_listed(const struct turn *turn, struct chat_tool *tools)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < turn->tools->count; i++) {
+        const struct tool_set_entry *tool = &turn->tools->tools[i];
+        if (!(tool->flags & TOOL_FOUND))
+            tools[count++] = (struct chat_tool){tool->name, tool->description, tool->parameters};
+    }
+    return count;
+}
 
 void turn_calls_prepare(struct turn *turn)
 {
@@ -15,9 +27,11 @@ void turn_calls_prepare(struct turn *turn)
     turn->calls = mem_zalloc(turn->call_count * sizeof *turn->calls);
     turn->calls_left = turn->call_count;
     for (size_t i = 0; i < turn->call_count; i++) {
-        const struct tool_set_entry *tool = tool_set_find(turn->tools, asking->calls[i].name);
-        turn->calls[i] =
-            (struct turn_call){.turn = turn, .ordinal = i, .flags = tool ? tool->flags : 0};
+        const struct chat_call *call = &asking->calls[i];
+        struct tool_target target;
+        tool_target_find(turn->tools, call->name, span_of(call->arguments), &target);
+        turn->calls[i] = (struct turn_call){
+            .turn = turn, .ordinal = i, .flags = target.entry ? target.entry->flags : 0};
     }
 }
 
@@ -55,7 +69,13 @@ void turn_calls_run(struct turn *turn, turn_next_fn *next)
     const struct chat_message *asking = turn_asking_message(turn);
     int64_t limit_ms = turn_limit_ms(turn);
     struct tool_call_context on_behalf = {
-        .flow = turn->id, .deadline_ms = limit_ms ? turn->started_ms + limit_ms : 0};
+        .turn = turn->name,
+        .session = turn->session->id,
+        .origin = turn->terms.origin,
+        .flow = turn->id,
+        .deadline_ms = limit_ms ? turn->started_ms + limit_ms : 0,
+        .unattended = turn->terms.unattended,
+    };
     turn->calls_ended = next;
     turn->starting = true; // some end at once, and the turn must outlive this loop
     for (size_t i = 0; i < turn->call_count; i++) {

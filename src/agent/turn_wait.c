@@ -5,15 +5,22 @@
 #include "agent/turn.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "codec/utf8.h"
 #include "store/approval.h"
+#include "tools/tool_target.h"
 
 /*
  * A turn whose calls need somebody's approval waits before the first of its iteration begins. What
  * is asked is exactly what runs: name and arguments stand in the question as they are, and their
  * hash is compared again before the call begins. A call that could not be shown whole is not asked
- * for, and so refused by the toolbox.
+ * for, and so refused by the toolbox; neither is one that the message has no room or no button for.
  */
-enum { ARGUMENTS_SHOWN_MAX = 16 * 1024 }; // bytes of one call
+enum {
+    QUESTIONS_MAX = 32,                   // of one message; each has two buttons
+    ARGUMENTS_SHOWN_MAX = 16 * 1024,      // bytes of one call
+    ALL_SHOWN_MAX = TURN_REPLY_MAX / 2,   // bytes of all calls
+    SAID_BEFORE_MAX = TURN_REPLY_MAX / 4, // bytes of what the model said with them
+};
 
 static const char denied[] =
     "not run: the user said no. Do not try to reach the same in another way";
@@ -40,9 +47,12 @@ static void hash_call(const struct chat_call *call, char *hex)
 static struct turn_question question_of(const struct turn *turn, size_t ordinal,
                                         const struct chat_call *call)
 {
+    struct tool_target target; // what is shown; the hash is of the call as it was made
+    tool_target_find(turn->tools, call->name, span_of(call->arguments), &target);
     struct turn_question q = {.ordinal = (int)ordinal,
-                              .name = mem_strdup(call->name),
-                              .arguments = mem_strdup(call->arguments)};
+                              .name = mem_strdup(target.entry->name),
+                              .arguments =
+                                  mem_strndup(target.arguments.data, target.arguments.len)};
     char place[64], hex[SHA256_HEX_SIZE];
     struct sha256 hash;
     hash_call(call, q.hash);
@@ -59,11 +69,18 @@ static struct turn_question question_of(const struct turn *turn, size_t ordinal,
 bool turn_wait_prepare(struct turn *turn)
 {
     const struct chat_message *asking = turn_asking_message(turn);
+    size_t shown = 0;
     turn_wait_finish(turn);
-    turn->questions = mem_alloc((turn->call_count + 1) * sizeof *turn->questions);
-    for (size_t i = 0; i < turn->call_count; i++)
-        if (turn->calls[i].flags & TOOL_NEEDS_APPROVAL && can_be_shown(asking->calls[i].arguments))
-            turn->questions[turn->question_count++] = question_of(turn, i, &asking->calls[i]);
+    turn->questions = mem_alloc(QUESTIONS_MAX * sizeof *turn->questions);
+    size_t most = turn->terms.unattended ? 0 : QUESTIONS_MAX;
+    for (size_t i = 0; i < turn->call_count && turn->question_count < most; i++) {
+        const char *arguments = asking->calls[i].arguments;
+        if (!(turn->calls[i].flags & TOOL_NEEDS_APPROVAL) || !can_be_shown(arguments) ||
+            shown + strlen(arguments) > ALL_SHOWN_MAX)
+            continue;
+        shown += strlen(arguments);
+        turn->questions[turn->question_count++] = question_of(turn, i, &asking->calls[i]);
+    }
     return turn->question_count > 0;
 }
 
@@ -113,7 +130,11 @@ static void write_button(struct buf *out, const char *label, size_t number, cons
 void turn_wait_write(const struct turn *turn, struct buf *text, struct buf *buttons)
 {
     const char *said = turn_asking_message(turn)->text;
-    buf_append_text(text, said ? said : "");
+    struct span before = span_of(said ? said : "");
+    if (before.len > SAID_BEFORE_MAX)
+        before.len =
+            SAID_BEFORE_MAX - utf8_incomplete_tail(span_make(before.data, SAID_BEFORE_MAX));
+    buf_append_span(text, before);
     for (size_t i = 0; i < turn->question_count; i++) {
         const struct turn_question *q = &turn->questions[i];
         size_t number = turn->question_count > 1 ? i + 1 : 0;

@@ -197,14 +197,6 @@ static int start_offline(struct router_provider *owner, const struct chat_reques
     return r;
 }
 
-static enum router_priority priority_of(const char *slot)
-{
-    if (slot && strcmp(slot, "cron") == 0)
-        return ROUTER_CRON;
-    return !slot || strcmp(slot, "main") == 0 || strcmp(slot, "approval") == 0 ? ROUTER_INTERACTIVE
-                                                                               : ROUTER_BACKGROUND;
-}
-
 static int start_call(struct router_provider *owner, const struct chat_request *request,
                       const struct chat_sink *sink, void *context, chat_call_id *ret_id,
                       struct error *err)
@@ -222,7 +214,7 @@ static int start_call(struct router_provider *owner, const struct chat_request *
                 .slot = span_of(request->origin.slot),
                 .session = span_of(request->origin.session),
                 .job = span_of(request->origin.job),
-                .priority = priority_of(request->origin.slot),
+                .priority = (enum router_priority)request->origin.priority,
             },
         .route = "/v1/chat/completions",
         .own = true,

@@ -78,6 +78,8 @@ int store_turn_cancel(sqlite3 *db, const struct store_cancellation *c, int64_t n
     if (r == 0)
         r = store_approvals_end(db, turn, now_ms, err);
     if (r == 0)
+        r = store_reply_finish(db, turn, NULL, now_ms, err);
+    if (r == 0)
         r = sql_run(
             db, results,
             SQL_VALUES(sql_int(turn), sql_int(session), sql_text(c->call_result), sql_int(now_ms)),

@@ -403,8 +403,15 @@ static const char version_11[] = "DROP INDEX turns_external;"
 // The size of a conversation as a model last counted it.
 static const char version_12[] = "ALTER TABLE turns ADD COLUMN prompt_tokens INTEGER;";
 
-static const char *const steps[] = {version_1, version_2,  version_3,  version_4,
-                                    version_5, version_6,  version_7,  version_8,
-                                    version_9, version_10, version_11, version_12};
+// What a turn may use, and whether somebody can be asked for more, survives a restart.
+static const char version_13[] =
+    "ALTER TABLE turns ADD COLUMN tools TEXT;"  // names; NULL: all
+    "ALTER TABLE turns ADD COLUMN parent TEXT;" // the turn that began it
+    "ALTER TABLE turns ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE turns ADD COLUMN unattended INTEGER NOT NULL DEFAULT 0;";
+
+static const char *const steps[] = {version_1,  version_2,  version_3, version_4, version_5,
+                                    version_6,  version_7,  version_8, version_9, version_10,
+                                    version_11, version_12, version_13};
 
 const struct store_migrations store_schema = {steps, ARRAY_LEN(steps)};

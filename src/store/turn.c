@@ -31,19 +31,21 @@ static int insert_turn(sqlite3 *db, const struct store_turn *t, int64_t session,
     static const char sql[] =
         "INSERT INTO turns(id, session, state, source, model, started_ms,"
         " slot, pinned, reply_channel, reply_chat, reply_thread, iterations_max,"
-        " limit_ms, interactive, asker)"
-        " VALUES(?, ?, ?, ?, ?, ?, coalesce(?, 'main'), ?, ?, ?, ?, ?, ?, ?, coalesce(?, ''))";
+        " limit_ms, interactive, asker, tools, parent, priority, unattended)"
+        " VALUES(?, ?, ?, ?, ?, ?, coalesce(?, 'main'), ?, ?, ?, ?, ?, ?, ?, coalesce(?, ''),"
+        " ?, ?, ?, ?)";
     const struct store_turn_terms *terms = &t->terms;
-    int r = sql_run(db, sql,
-                    SQL_VALUES(sql_text(t->id), sql_int(session),
-                               sql_text(span_of(store_turn_words[STORE_TURN_QUEUED])),
-                               sql_text(t->source), sql_text(t->model), sql_int(t->started_ms),
-                               sql_text(terms->slot), sql_text(terms->model),
-                               sql_text(terms->reply_channel), sql_text(terms->reply_chat),
-                               sql_text(terms->reply_thread), sql_int(terms->iterations_max),
-                               sql_int(terms->limit_ms), sql_int(terms->interactive),
-                               sql_text(terms->asker)),
-                    err);
+    int r = sql_run(
+        db, sql,
+        SQL_VALUES(sql_text(t->id), sql_int(session),
+                   sql_text(span_of(store_turn_words[STORE_TURN_QUEUED])), sql_text(terms->origin),
+                   sql_text(t->model), sql_int(t->started_ms), sql_text(terms->slot),
+                   sql_text(terms->model), sql_text(terms->reply_channel),
+                   sql_text(terms->reply_chat), sql_text(terms->reply_thread),
+                   sql_int(terms->iterations_max), sql_int(terms->limit_ms),
+                   sql_int(terms->interactive), sql_text(terms->asker), sql_text(terms->tools),
+                   sql_text(terms->parent), sql_int(terms->priority), sql_int(terms->unattended)),
+        err);
     if (r == 0)
         *ret_number = sqlite3_last_insert_rowid(db);
     return r;
@@ -122,12 +124,13 @@ int64_t store_turn_begin(struct store *store, const struct store_turn *turn,
                                         {&t->inbox, t->inbox_count, &store_number_shape}};
     int r = check_begin(turn, message_count, err);
     return r < 0 ? r
-                 : store_job_submit(store, &own.job, sizeof own, given, ARRAY_LEN(given),
-                                    STORE_SPANS(&t->id, &t->session, &t->source, &t->model,
-                                                &t->drop_turn, &t->terms.slot, &t->terms.model,
-                                                &t->terms.reply_channel, &t->terms.reply_chat,
-                                                &t->terms.reply_thread, &t->terms.asker),
-                                    err);
+                 : store_job_submit(
+                       store, &own.job, sizeof own, given, ARRAY_LEN(given),
+                       STORE_SPANS(&t->id, &t->session, &t->model, &t->drop_turn, &t->terms.slot,
+                                   &t->terms.model, &t->terms.reply_channel, &t->terms.reply_chat,
+                                   &t->terms.reply_thread, &t->terms.asker, &t->terms.origin,
+                                   &t->terms.tools, &t->terms.parent),
+                       err);
 }
 
 int store_turn_open(sqlite3 *db, struct span id, int64_t *ret_turn, int64_t *ret_session,

@@ -40,7 +40,6 @@ struct store_approval;
 struct store_turn {
     struct span id;      // chosen by the caller; the one id from the channel to the ledger
     struct span session; // exists, or was submitted before
-    struct span source;  // what triggered it: "console", "telegram", ...
     struct span model;   // absent: not known yet
     int64_t started_ms;
     const int64_t *inbox; // numbers of the messages in the inbox that it answers

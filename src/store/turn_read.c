@@ -11,7 +11,8 @@
     " t.resumes, t.input_tokens, t.cached_tokens, t.output_tokens, t.cost_pico,"                 \
     " t.started_ms, t.ended_ms, t.slot, t.pinned, t.reply_channel, t.reply_chat,"                \
     " t.iterations_max, t.limit_ms, t.interactive, t.reply_thread, s.thread, s.sender,"          \
-    " t.asker, (SELECT count(*) FROM approvals WHERE turn = t.number AND state = 'asked')"       \
+    " t.asker, (SELECT count(*) FROM approvals WHERE turn = t.number AND state = 'asked'),"      \
+    " t.tools, t.parent, t.priority, t.unattended"                                               \
     " FROM turns t JOIN sessions s ON s.number = t.session"
 
 struct reading {
@@ -37,7 +38,6 @@ static int tell(void *context, sqlite3_stmt *stmt, struct error *err)
         .number = sqlite3_column_int64(stmt, 0),
         .id = sql_column(stmt, 1),
         .session = sql_column(stmt, 2),
-        .source = sql_column(stmt, 3),
         .model = sql_column(stmt, 4),
         .error = sql_column(stmt, 5),
         .channel = sql_column(stmt, 6),
@@ -48,7 +48,8 @@ static int tell(void *context, sqlite3_stmt *stmt, struct error *err)
         .usage = usage_of(stmt, 11),
         .started_ms = sqlite3_column_int64(stmt, 15),
         .ended_ms = sqlite3_column_int64(stmt, 16),
-        .terms = {.slot = sql_column(stmt, 17),
+        .terms = {.origin = sql_column(stmt, 3),
+                  .slot = sql_column(stmt, 17),
                   .model = sql_column(stmt, 18),
                   .reply_channel = sql_column(stmt, 19),
                   .reply_chat = sql_column(stmt, 20),
@@ -56,7 +57,11 @@ static int tell(void *context, sqlite3_stmt *stmt, struct error *err)
                   .limit_ms = sqlite3_column_int64(stmt, 22),
                   .interactive = sqlite3_column_int(stmt, 23) != 0,
                   .reply_thread = sql_column(stmt, 24),
-                  .asker = sql_column(stmt, 27)},
+                  .asker = sql_column(stmt, 27),
+                  .tools = sql_column(stmt, 29),
+                  .parent = sql_column(stmt, 30),
+                  .priority = sqlite3_column_int(stmt, 31),
+                  .unattended = sqlite3_column_int(stmt, 32) != 0},
         .thread = sql_column(stmt, 25),
         .sender = sql_column(stmt, 26),
         .asked = sqlite3_column_int64(stmt, 28),
@@ -84,6 +89,20 @@ int store_read_waiting_turns(struct store *store, int64_t after, store_turn_fn *
     return store_read_rows(store_view(store), sql,
                            SQL_VALUES(sql_int(after), sql_int(STORE_READ_ROWS_MAX)), tell, &reading,
                            err);
+}
+
+int store_read_waiting_turn(struct store_view *view, const struct store_session_key *key,
+                            store_turn_fn *row, void *context, struct error *err)
+{
+    static const char sql[] =
+        "SELECT " TURN_COLUMNS " WHERE t.ended_ms IS NULL AND t.state = 'waiting'"
+        " AND s.channel = ? AND s.chat = ? AND s.thread = coalesce(?, '')"
+        " AND s.sender = coalesce(?, '') ORDER BY t.number DESC LIMIT 1";
+    struct reading reading = {row, context};
+    return store_read_row(view, sql,
+                          SQL_VALUES(sql_text(key->channel), sql_text(key->chat),
+                                     sql_text(key->thread), sql_text(key->sender)),
+                          tell, &reading, err);
 }
 
 int store_read_turn(struct store *store, struct span id, store_turn_fn *row, void *context,

@@ -1,11 +1,12 @@
 #pragma once
 
+#include "store/session.h"
 #include "store/turn.h"
 
 // A turn as it is stored. Spans live during the call.
 struct store_turn_row {
     int64_t number, started_ms, ended_ms; // 0: not ended
-    struct span id, session, source, model, error;
+    struct span id, session, model, error;
     struct span channel, chat, thread, sender; // of its session
     enum store_turn_state state;
     int iteration, resumes;
@@ -21,6 +22,10 @@ int store_read_open_turns(struct store *store, store_turn_fn *row, void *context
                           struct error *err);
 int store_read_waiting_turns(struct store *store, int64_t after, store_turn_fn *row, void *context,
                              struct error *err);
+
+// The newest one that waits in a conversation, whatever its session. STORE_NOT_FOUND.
+int store_read_waiting_turn(struct store_view *view, const struct store_session_key *key,
+                            store_turn_fn *row, void *context, struct error *err);
 
 // STORE_NOT_FOUND.
 int store_read_turn(struct store *store, struct span id, store_turn_fn *row, void *context,

@@ -35,7 +35,7 @@ static int start(struct tool_source *source, const struct tool_call *call, struc
     struct builtin_tools *own = CONTAINER_OF(source, struct builtin_tools, source);
     const struct tool *tool = tool_find(call->tool);
     if (tool->start)
-        return tool->start(&own->env, call->arguments, run, out, err);
+        return tool->start(&own->env, call, run, out, err);
     struct tool_process *process;
     int r = tool_process_start(&own->env, tool, call->context->flow, call->text, on_process_done,
                                run, &process, err);

@@ -3,10 +3,10 @@
 #include "base/clock.h"
 #include "tools/table.h"
 
-static int start(const struct tool_env *env, struct json_value arguments, struct tool_run *run,
+static int start(const struct tool_env *env, const struct tool_call *call, struct tool_run *run,
                  struct buf *out, struct error *err)
 {
-    (void)arguments, (void)run, (void)err;
+    (void)call, (void)run, (void)err;
     int64_t now_ms = clock_wall_ms(env->clock);
     time_t seconds = (time_t)(now_ms / 1000);
     char utc[CLOCK_TEXT_SIZE], day[16], local[64];
@@ -24,6 +24,6 @@ const struct tool tool_current_time = {
     .name = "current_time",
     .description = "The date and time now.",
     .parameters = "{\"type\":\"object\",\"properties\":{}}",
-    .flags = TOOL_REPEATABLE,
+    .flags = TOOL_REPEATABLE | TOOL_UNATTENDED | TOOL_FOUND,
     .start = start,
 };

@@ -65,6 +65,6 @@ const struct tool tool_list_files = {
     .parameters =
         "{\"type\":\"object\",\"properties\":{"
         "\"path\":{\"type\":\"string\",\"description\":\"Relative path; default: the top\"}}}",
-    .flags = TOOL_READS | TOOL_REPEATABLE,
+    .flags = TOOL_READS | TOOL_REPEATABLE | TOOL_UNATTENDED | TOOL_FOUND,
     .work = work,
 };

@@ -18,12 +18,12 @@ static void on_remembered(void *context, int result, const struct error *err, in
     tool_run_end(context, &(struct tool_result){.text = text, .failed = result < 0, .ms = -1});
 }
 
-static int start_remember(const struct tool_env *env, struct json_value arguments,
+static int start_remember(const struct tool_env *env, const struct tool_call *call,
                           struct tool_run *run, struct buf *out, struct error *err)
 {
     (void)out;
     BUF_AUTO content = BUF_INIT(0);
-    int r = tool_need_text(arguments, "content", MEMORY_MAX, &content, err);
+    int r = tool_need_text(call->arguments, "content", MEMORY_MAX, &content, err);
     if (r == 0 && span_trim(buf_span(&content)).len == 0)
         r = error_set(err, -EINVAL, "there is nothing to remember");
     if (r < 0)
@@ -59,12 +59,12 @@ static void on_found(void *context, int result, const struct error *err,
                  &(struct tool_result){.text = buf_span(&out), .failed = result < 0, .ms = -1});
 }
 
-static int start_recall(const struct tool_env *env, struct json_value arguments,
+static int start_recall(const struct tool_env *env, const struct tool_call *call,
                         struct tool_run *run, struct buf *out, struct error *err)
 {
     (void)out;
     BUF_AUTO query = BUF_INIT(0);
-    int r = tool_need_text(arguments, "query", QUERY_MAX, &query, err);
+    int r = tool_need_text(call->arguments, "query", QUERY_MAX, &query, err);
     if (r < 0)
         return r;
     int64_t job = store_memory_search(env->store, buf_span(&query), FOUND_MAX, on_found, run, err);
@@ -85,7 +85,7 @@ const struct tool tool_remember = {
     .parameters = "{\"type\":\"object\",\"properties\":{"
                   "\"content\":{\"type\":\"string\",\"description\":\"One fact, whole\"}},"
                   "\"required\":[\"content\"]}",
-    .flags = TOOL_WRITES,
+    .flags = TOOL_WRITES | TOOL_FOUND,
     .start = start_remember,
     .forget = forget,
 };
@@ -96,7 +96,7 @@ const struct tool tool_recall = {
     .parameters = "{\"type\":\"object\",\"properties\":{"
                   "\"query\":{\"type\":\"string\",\"description\":\"Words; empty: newest\"}},"
                   "\"required\":[\"query\"]}",
-    .flags = TOOL_READS | TOOL_REPEATABLE,
+    .flags = TOOL_READS | TOOL_REPEATABLE | TOOL_UNATTENDED | TOOL_FOUND,
     .start = start_recall,
     .forget = forget,
 };

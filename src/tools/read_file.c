@@ -85,6 +85,6 @@ const struct tool tool_read_file = {
                   "\"offset\":{\"type\":\"integer\",\"description\":\"First line, from 1\"},"
                   "\"limit\":{\"type\":\"integer\",\"description\":\"Number of lines\"}},"
                   "\"required\":[\"path\"]}",
-    .flags = TOOL_READS | TOOL_REPEATABLE,
+    .flags = TOOL_READS | TOOL_REPEATABLE | TOOL_UNATTENDED,
     .work = work,
 };

@@ -208,6 +208,6 @@ const struct tool tool_search_files = {
                   "\"file_glob\":{\"type\":\"string\",\"description\":\"Names, as *.md\"},"
                   "\"limit\":{\"type\":\"integer\",\"description\":\"Most matches\"}},"
                   "\"required\":[\"pattern\"]}",
-    .flags = TOOL_READS | TOOL_REPEATABLE,
+    .flags = TOOL_READS | TOOL_REPEATABLE | TOOL_UNATTENDED,
     .work = work,
 };

@@ -37,7 +37,7 @@ typedef int tool_work_fn(int directory_fd, struct json_value arguments, struct b
 
 // Runs on the loop, as `start` of struct tool_source_ops; the number that it leaves as its handle
 // is given to `forget`.
-typedef int tool_start_fn(const struct tool_env *env, struct json_value arguments,
+typedef int tool_start_fn(const struct tool_env *env, const struct tool_call *call,
                           struct tool_run *run, struct buf *out, struct error *err);
 
 struct tool {

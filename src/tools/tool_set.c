@@ -45,9 +45,14 @@ static const char *put(char **at, const char *text)
     return copy;
 }
 
+static size_t size_of(const char *name, const char *description, const char *parameters)
+{
+    return strlen(name) + strlen(description) + strlen(parameters) + 3;
+}
+
 static void add(struct tool_set *set, const struct tool_set_entry *entry)
 {
-    size_t size = strlen(entry->name) + strlen(entry->description) + strlen(entry->parameters) + 3;
+    size_t size = size_of(entry->name, entry->description, entry->parameters);
     char *at = mem_alloc(size);
     set->bytes += size;
     set->tools = mem_grow(set->tools, set->count, &set->capacity, sizeof *set->tools);
@@ -63,6 +68,34 @@ void tool_set_add_others(struct tool_set *set, const struct tool_set *from, tool
     for (size_t i = 0; i < from->count; i++)
         if (from->tools[i].source != but)
             add(set, &from->tools[i]);
+}
+
+static bool is_among(const char *names, const char *name)
+{
+    struct span rest = span_of(names), word;
+    do {
+        word = span_cut(&rest, ' ');
+        if (span_is(word, name))
+            return true;
+    } while (rest.len);
+    return false;
+}
+
+struct tool_set *tool_set_select(struct tool_set *from, unsigned flags, const char *names)
+{
+    struct tool_set *set = tool_set_create();
+    for (size_t i = 0; i < from->count; i++)
+        if ((from->tools[i].flags & flags) == flags &&
+            (!names || is_among(names, from->tools[i].name))) {
+            struct tool_set_entry entry = from->tools[i];
+            if (names) // so few need not be looked for
+                entry.flags &= ~(unsigned)TOOL_FOUND;
+            add(set, &entry);
+        }
+    if (set->count < from->count)
+        return set;
+    tool_set_unref(set);
+    return tool_set_ref(from);
 }
 
 static bool is_name(const char *name)
@@ -108,7 +141,7 @@ static int check(const struct tool_set *set, const char *source,
     if (set->count == TOOL_SET_MAX)
         return error_set(err, -E2BIG, "with \"%s\" there would be more than %d tools", source,
                          TOOL_SET_MAX);
-    if (set->bytes > TOOL_SET_BYTES_MAX)
+    if (set->bytes + size_of(tool->name, tool->description, tool->parameters) > TOOL_SET_BYTES_MAX)
         return error_set(err, -E2BIG,
                          "with \"%s\" the descriptions of all tools would be longer than %d KiB",
                          source, TOOL_SET_BYTES_MAX / 1024);

@@ -32,6 +32,10 @@ void tool_set_unref(struct tool_set *set); // accepts NULL
 
 const struct tool_set_entry *tool_set_find(const struct tool_set *set, const char *name); // or NULL
 
+// Those with all of these flags, and of these names, with blanks between them (NULL: of any); where
+// that is all of them it is another reference.
+struct tool_set *tool_set_select(struct tool_set *from, unsigned flags, const char *names);
+
 // Those of another set, but for one source's (0: all).
 void tool_set_add_others(struct tool_set *set, const struct tool_set *from, tool_source_id but);
 // All of a source. Negative, with a sentence, when one of them cannot be offered or its name is

@@ -22,6 +22,8 @@ enum tool_flags {
     TOOL_WRITES = 4,          // changes it
     TOOL_NETWORK = 8,         // lets something out of this machine
     TOOL_NEEDS_APPROVAL = 16, // a call runs only when somebody has said yes to it
+    TOOL_UNATTENDED = 32,     // also for work that nobody watches
+    TOOL_FOUND = 64,          // described by find_tools only, and called through call_tool
 };
 
 enum {
@@ -38,16 +40,22 @@ struct tool_description { // all that a caller knows of a tool
     unsigned flags;
 };
 
-// On whose behalf a call runs.
+// On whose behalf a call runs. Borrowed during the call that begins it.
 struct tool_call_context {
+    const char *turn, *session; // their ids
+    const char *origin;         // what triggered the turn: "console", "telegram", ...
     uint64_t flow;       // calls that have to wait begin in order within it; the flows take turns
     int64_t deadline_ms; // monotonic; what still runs then is cancelled, and has failed. 0: none
     bool approved;       // somebody said yes to this call
+    bool unattended;     // nobody can be asked
 };
+
+struct tool_set;
 
 struct tool_call { // borrowed
     const struct tool_call_context *context;
-    const char *tool; // its name
+    const struct tool_set *set; // that the caller may use
+    const char *tool;           // its name
     struct span text;
     struct json_value arguments; // the same, parsed: an object
 };

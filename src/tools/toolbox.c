@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "codec/suggest.h"
 #include "tools/builtin_tools.h"
+#include "tools/tool_target.h"
 
 struct member {       // a source that takes part
     struct list link; // toolbox::members
@@ -176,9 +177,8 @@ static int begin(struct toolbox *toolbox, struct tool_run *run, const struct too
     if (entry->flags & TOOL_NEEDS_APPROVAL && !call->context->approved)
         return error_set(
             err, -EPERM,
-            "the tool \"%s\" runs only when somebody has approved the call, and nobody "
-            "has",
-            entry->name);
+            "the tool \"%s\" runs only when somebody has approved the call, and nobody %s",
+            entry->name, call->context->unattended ? "can be asked here" : "has");
     int r = parse_arguments(&doc, call->text, err);
     if (r < 0)
         return r;
@@ -213,9 +213,11 @@ tool_run_id toolbox_run(struct toolbox *toolbox, const struct tool_set *set,
 
     BUF_AUTO out = BUF_INIT(TOOL_TEXT_MAX);
     struct error err = ERROR_INIT;
-    struct tool_call call = {.context = on_behalf, .text = arguments};
-    const struct tool_set_entry *entry = tool_set_find(set, name);
-    int r = entry ? begin(toolbox, run, entry, &call, &out, &err) : refuse_unknown(set, name, &err);
+    struct tool_target target;
+    tool_target_find(set, name, arguments, &target);
+    struct tool_call call = {.context = on_behalf, .set = set, .text = target.arguments};
+    int r = target.entry ? begin(toolbox, run, target.entry, &call, &out, &err)
+                         : refuse_unknown(set, *target.missing ? target.missing : name, &err);
     if (r == 0 && run->loop && on_behalf->deadline_ms)
         run->deadline = loop_timer_at(run->loop, on_behalf->deadline_ms, on_deadline, run);
     if (r == 0)

@@ -57,6 +57,6 @@ const struct tool tool_write_file = {
                   "\"path\":{\"type\":\"string\",\"description\":\"Relative path\"},"
                   "\"content\":{\"type\":\"string\",\"description\":\"The whole text\"}},"
                   "\"required\":[\"path\",\"content\"]}",
-    .flags = TOOL_WRITES | TOOL_REPEATABLE,
+    .flags = TOOL_WRITES | TOOL_REPEATABLE | TOOL_UNATTENDED,
     .work = work,
 };

@@ -7,6 +7,8 @@ quiet, every message has its reply, exactly one, in order; nothing was done twic
 half done. Only where the kill fell between a send and Telegram's answer may there be a copy, or the
 beginning of one, and then the log says that it could not be known.
 
+A second matrix has a call that waits for approval, whose button is pressed as soon as it is there.
+
 Restarts count as well: some cases are killed a second time, while they pick up the pieces.
 """
 
@@ -44,7 +46,6 @@ QUESTIONS = [
     "second, slowly",
     'third\ncall remember {"content": "fact three"}',
 ]
-TITLES = [question.split("\n")[0] for question in QUESTIONS]
 CONFIG = """streaming:
   edit_interval: 300ms
 """
@@ -52,6 +53,9 @@ CONFIG = """streaming:
 
 class Case:
     """One home, killed at one moment (or two), and what must hold of it afterwards."""
+
+    questions = QUESTIONS
+    environment = {}
 
     def __init__(self, binary, moments):
         self.binary, self.moments, self.counts = binary, moments, []
@@ -62,9 +66,10 @@ class Case:
             self.api, self.hermes = api, Hermes(self.binary, path)
             self.hermes.use_telegram(api).use(up, "chain")
             self.hermes.environment["ASAN_OPTIONS"] += ":detect_leaks=0"  # not under a tracer
+            self.hermes.environment.update(self.environment)
             self.hermes.put("config.yaml", CONFIG)
             api.chats.pace = None
-            for question in QUESTIONS:
+            for question in self.questions:
                 api.user_says(CHAT, question)
             try:
                 self._lives(path)
@@ -109,18 +114,24 @@ class Case:
                 f"{[p.err[-1000:] for p in self.hermes.processes]}"
             time.sleep(0.01)
 
+    def _titles(self):
+        return [question.split("\n")[0] for question in self.questions]
+
     def _answered(self):
         texts = self.api.texts(CHAT)
-        return all(any(f"done with {title}" in text for text in texts) for title in TITLES)
+        return all(any(f"done with {title}" in text for text in texts) for title in self._titles())
+
+    def _answers(self):
+        return self.api.texts(CHAT)
 
     def _holds(self):
-        texts = self.api.texts(CHAT)
+        texts = self._answers()
         uncertain = len(self.last.events("telegram.uncertain"))
-        finals = [self._final(title) for title in TITLES]
+        finals = [self._final(title) for title in self._titles()]
         # A copy may be of a reply that was just beginning: nobody learnt the number of its message.
         found = [next((f for f in finals if f.startswith(text)), None) for text in texts]
         assert None not in found, f"no reply to anything: {texts}"
-        assert len(texts) - len(QUESTIONS) <= uncertain, \
+        assert len(texts) - len(finals) <= uncertain, \
             f"a reply twice, and the log knows nothing of it: {texts}; {self.api.story()}"
         assert [f for n, f in enumerate(found) if f not in found[:n]] == finals, \
             f"out of order: {texts}"
@@ -145,9 +156,33 @@ class Case:
         assert self.api.of("sendMessage"), "nothing was ever sent"
 
 
-def matrix(binary, cases):
+class WaitingCase(Case):
+    """The first message's call runs only when somebody approves it; the second waits behind it."""
+
+    questions = ['first\ncall remember {"content": "fact one"}', "second"]
+    environment = {"HERMES_DEBUG_ASKS": "remember"}
+
+    def run(self):
+        self.pressed = set()
+        return super().run()
+
+    def _answered(self):
+        for message in self.api.messages(CHAT):
+            if "/approve" in message.text and message.keyboard \
+                    and message.id not in self.pressed:
+                self.pressed.add(message.id)
+                self.api.user_presses(message, "✅ Approve")
+        return super()._answered()
+
+    def _answers(self):
+        """But for the questions, and for what became of each press."""
+        return [text for text in super()._answers()
+                if not any(word in text for word in ("remember", "Nothing waits"))]
+
+
+def matrix(binary, cases, kind=Case):
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
-        problems = [p for p in pool.map(lambda moments: Case(binary, moments).run(), cases) if p]
+        problems = [p for p in pool.map(lambda moments: kind(binary, moments).run(), cases) if p]
     assert not problems, f"{len(problems)} of {len(cases)} cases:\n" + "\n\n".join(problems[:5])
 
 
@@ -176,3 +211,10 @@ def test_killed_after_every_change(binary, total):
 def test_killed_again_while_it_recovers(binary, total):
     again = range(1 + depth.turn(AGAIN_STEP), min(total, LIMIT) + 1, AGAIN_STEP)
     matrix(binary, [[n, 1 + n % 97] for n in again])
+
+
+@pytest.mark.debug_build
+def test_killed_around_a_question(binary):
+    whole = WaitingCase(binary, [0])
+    assert whole.run() is None
+    matrix(binary, [[n] for n in moments(binary, whole.counts[0])], WaitingCase)

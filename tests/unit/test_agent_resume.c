@@ -357,8 +357,8 @@ static void on_its_own_terms(void **state)
 {
     HEARD_AUTO heard = {0}, again = {0};
     world.request = (struct turn_request){
-        .origin = "cron",
-        .terms = {.slot = SPAN_LITERAL("digest"),
+        .terms = {.origin = SPAN_LITERAL("cron"),
+                  .slot = SPAN_LITERAL("digest"),
                   .model = SPAN_LITERAL("tiny"),
                   .reply_channel = SPAN_LITERAL("post"),
                   .reply_chat = SPAN_LITERAL("9"),
@@ -376,6 +376,28 @@ static void on_its_own_terms(void **state)
                         "post9⚠️ stopped after 1 steps without an answer");
     assert_string_equal(agent_world_text(&world, "SELECT source || slot || model FROM turns"),
                         "crondigesttiny");
+}
+
+// Work that nobody watches has the tools that it was given, if they may be used so.
+static void with_tools_of_its_own(void **state)
+{
+    HEARD_AUTO heard = {0}, again = {0};
+    world.request.terms = (struct store_turn_terms){.origin = SPAN_LITERAL("cron"),
+                                                    .parent = SPAN_LITERAL("t0"),
+                                                    .tools = SPAN_LITERAL("recall remember"),
+                                                    .priority = CHAT_CRON,
+                                                    .unattended = true};
+    start("hang Once", &heard);
+    agent_world_until(&world, &heard, "text");
+    stop_the_program();
+    go_on("call recall {'query':'x'}; remember {'text':'x'}; current_time {}\nsay Done.", TURN_DONE,
+          &again);
+    assert_non_null(strstr(buf_text(&world.prompt), "error: there is no tool \"remember\""));
+    assert_non_null(strstr(buf_text(&world.prompt), "error: there is no tool \"current_time\""));
+    assert_null(strstr(buf_text(&world.prompt), "error: there is no tool \"recall\""));
+    assert_string_equal(
+        agent_world_text(&world, "SELECT parent || priority || unattended FROM turns"), "t021");
+    assert_int_equal(world.priority, CHAT_CRON);
 }
 
 static void with_a_limit_of_time_of_its_own(void **state)
@@ -434,6 +456,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(a_turn_that_is_longer_than_a_history, setup, teardown),
         cmocka_unit_test_setup_teardown(stopped_too_often, setup, teardown),
         cmocka_unit_test_setup_teardown(on_its_own_terms, setup, teardown),
+        cmocka_unit_test_setup_teardown(with_tools_of_its_own, setup, teardown),
         cmocka_unit_test_setup_teardown(with_a_limit_of_time_of_its_own, setup, teardown),
         cmocka_unit_test_setup_teardown(that_is_not_there, setup, teardown),
         cmocka_unit_test_setup_teardown(with_a_file_that_is_damaged_in_its_calls, setup, teardown),

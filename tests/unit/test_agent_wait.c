@@ -179,6 +179,95 @@ static void it_is_stopped(void **state)
     assert_non_null(strstr(dispatcher_world_outbox(&fixture), "|Yes?|Nothing waits for approval."));
 }
 
+// All is answered and nothing has begun yet: it can still be stopped.
+static void it_is_stopped_behind_the_last_answer(void **state)
+{
+    ask_to_ring("say Never.");
+    say("/approve", 0);
+    until("SELECT count(*) FROM approvals WHERE state = 'approved'");
+    assert_int_equal(scripted.started, 0);
+    dispatcher_world_arrives(&fixture, "/stop");
+    until("SELECT count(*) FROM turns WHERE state = 'cancelled'");
+    dispatcher_world_until_idle(&fixture);
+    assert_int_equal(scripted.started, 0);
+    assert_non_null(strstr(dispatcher_world_outbox(&fixture), "|Stopped."));
+}
+
+static void of_two_that_wait_one_goes_on(void **state)
+{
+    ask_to_ring("");
+    dispatcher_world_answers(&fixture, "/new", "");
+    fixture.world.script = "call ring {'n':2}";
+    dispatcher_world_arrives(&fixture, "ring again");
+    until("SELECT count(*) = 2 FROM turns WHERE state = 'waiting'");
+    dispatcher_world_until_idle(&fixture);
+    fixture.world.script = "say Rung.";
+    char text[64];
+    snprintf(text, sizeof text, "/deny %s",
+             text_of("SELECT code FROM approvals ORDER BY turn LIMIT 1"));
+    dispatcher_world_arrives(&fixture, text);
+    until("SELECT count(*) FROM turns WHERE state = 'done'");
+    dispatcher_world_until_idle(&fixture);
+    dispatcher_world_arrives(&fixture, "hello?"); // the other one still waits
+    dispatcher_world_passes(&fixture, 20);
+    assert_int_equal(dispatcher_world_unhandled(&fixture), 1);
+    assert_string_equal(text_of("SELECT group_concat(state) FROM turns"), "done,waiting");
+}
+
+static void no_more_is_asked_than_can_be_shown(void **state)
+{
+    BUF_AUTO script = BUF_INIT(1 << 20);
+    buf_append_text(&script, "call ");
+    for (int i = 0; i < 40; i++)
+        buf_printf(&script, "%sring {'n':%d}", i ? "; " : "", i);
+    buf_append_text(&script, "\nsay Enough.");
+    fixture.world.script = buf_text(&script);
+    dispatcher_world_arrives(&fixture, "ring");
+    until_waiting();
+    assert_int_equal(number_of("SELECT count(*) FROM approvals"), 32);
+    assert_int_equal(
+        number_of("SELECT (length(buttons) - length(replace(buttons, '\"data\"', ''))) / 6"
+                  " FROM outbox WHERE kind = 'question'"),
+        64);
+    store_wait(fixture.world.store);
+    fixture_exec(store_path(fixture.world.store), "UPDATE approvals SET state = 'denied'");
+    dispatcher_world_restart(&fixture);
+    until("SELECT count(*) FROM turns WHERE state = 'done'");
+    assert_int_equal(scripted.started, 0);
+    prompt_has("runs only when somebody has approved the call");
+}
+
+static void a_turn_that_cannot_be_read_is_looked_at_again(void **state)
+{
+    ask_to_ring("");
+    store_wait(fixture.world.store);
+    fixture_exec(store_path(fixture.world.store),
+                 "UPDATE approvals SET state = 'approved'; ALTER TABLE approvals RENAME TO away");
+    dispatcher_world_restart(&fixture);
+    dispatcher_world_passes(&fixture, 20);
+    assert_int_equal(scripted.started, 0);
+    fixture_exec(store_path(fixture.world.store), "ALTER TABLE away RENAME TO approvals");
+    fixture.world.ahead_ms += 3000;
+    until_started(2);
+}
+
+// The question names the tool that would run, and so does what becomes of it.
+static void a_tool_that_was_found_asks(void **state)
+{
+    fixture.world.script = "call call_tool {'name':'ring','arguments':{'n':1}}\nsay Rung.";
+    dispatcher_world_arrives(&fixture, "ring it");
+    until_waiting();
+    assert_non_null(strstr(dispatcher_world_outbox(&fixture),
+                           "`ring` runs only when you approve it:\n```json\n"
+                           "{\"n\":1}\n```"));
+    say("/approve", 0);
+    until_started(1);
+    assert_string_equal(scripted.arguments[0], "{\"n\":1}");
+    scripted_source_answer(&scripted, 0, "ding", false);
+    dispatcher_world_until_idle(&fixture);
+    prompt_has("ding");
+}
+
 static void a_question_expires(void **state)
 {
     fixture.world.config.approval_ms = 1000; // by the agent's clock, which is long ago
@@ -302,6 +391,11 @@ int main(int argc, char **argv)
         TEST(two_questions_have_two_answers),
         TEST(a_message_in_between_waits_in_the_inbox),
         TEST(it_is_stopped),
+        TEST(it_is_stopped_behind_the_last_answer),
+        TEST(of_two_that_wait_one_goes_on),
+        TEST(no_more_is_asked_than_can_be_shown),
+        TEST(a_turn_that_cannot_be_read_is_looked_at_again),
+        TEST(a_tool_that_was_found_asks),
         TEST(a_question_expires),
         TEST(another_process_takes_it_up),
         TEST(a_kill_after_the_answer),

@@ -235,7 +235,7 @@ static void one_handled_message_stops_a_turn_of_many(void **state)
     assert_int_equal(talk_begin(talk.store, "t1", numbers[1], NULL).result, 0);
     struct store_turn turn = {.id = S("t2"),
                               .session = S("a"),
-                              .source = S("telegram"),
+                              .terms.origin = S("telegram"),
                               .inbox = numbers,
                               .inbox_count = 2,
                               .drop_turn = S("t1")};

@@ -49,7 +49,7 @@ static void begin(struct script *script, int turn)
 {
     char id[16];
     struct store_turn row = {
-        .id = id_of(turn, id), .session = SPAN_LITERAL("s"), .source = SPAN_LITERAL("test")};
+        .id = id_of(turn, id), .session = SPAN_LITERAL("s"), .terms.origin = SPAN_LITERAL("test")};
     struct store_message question = {.role = SPAN_LITERAL("user"), .content = SPAN_LITERAL("ask")};
     store_turn_begin(script->store, &row, &question, 1, STORE_DURABLE, fixture_done,
                      &script->steps[turn][0], NULL);

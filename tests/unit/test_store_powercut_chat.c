@@ -90,7 +90,7 @@ static void begin(struct store *store, int message, struct outcome *outcome)
     struct names names = names_of(message);
     struct store_turn turn = {.id = span_of(names.turn),
                               .session = SPAN_LITERAL("s"),
-                              .source = CHANNEL,
+                              .terms.origin = CHANNEL,
                               .inbox = &names.number,
                               .inbox_count = 1};
     struct store_message question = {.role = SPAN_LITERAL("user"), .content = SPAN_LITERAL("ask")};

@@ -320,7 +320,7 @@ static void a_home_that_is_not_there_is_a_sentence(void **state)
 static void begin_turn(struct store *store, const char *id, struct outcome *outcome)
 {
     struct store_turn turn = {
-        .id = span_of(id), .session = S("a"), .source = S("telegram"), .started_ms = 3000};
+        .id = span_of(id), .session = S("a"), .terms.origin = S("telegram"), .started_ms = 3000};
     struct store_message question = {
         .role = S("user"), .content = S("what time is it?"), .created_ms = 3000};
     assert_true(store_turn_begin(store, &turn, &question, 1, STORE_DURABLE, fixture_done, outcome,

@@ -97,7 +97,7 @@ static void heard_is(const struct heard *heard, bool failed, const char *text)
 static void its_tools_stand_behind_those_of_this_program(void **state)
 {
     const struct tool_set *set = toolbox_tools(toolbox);
-    assert_string_equal(set->tools[0].name, "current_time");
+    assert_string_equal(set->tools[0].name, "call_tool");
     assert_string_equal(set->tools[set->count - 1].name, "ring");
     const struct tool_set_entry *slow = tool_set_find(set, "slow");
     assert_non_null(slow);
@@ -146,6 +146,60 @@ static void what_a_result_holds(void **state)
     assert_int_equal(heard.len, TOOL_TEXT_MAX + strlen("\n[100 more bytes are not shown]"));
 }
 
+static tool_run_id run_with(const char *tool, const char *arguments, struct heard *heard)
+{
+    *heard = (struct heard){0};
+    return toolbox_run(toolbox, toolbox_tools(toolbox), &(struct tool_call_context){.flow = 1},
+                       tool, span_of(arguments), on_done, heard);
+}
+
+static void tools_that_are_found(void **state)
+{
+    struct heard heard;
+    static const char first[] = "current_time: The date and time now.\n"
+                                "parameters: {\"type\":\"object\",\"properties\":{}}\n";
+    assert_int_equal(run_with("find_tools", "{\"query\":\"Which TIME is it\"}", &heard), 0);
+    assert_int_equal(strncmp(heard.text, first, sizeof first - 1), 0);
+    assert_int_equal(run_with("find_tools", "{\"query\":\"zeppelin\"}", &heard), 0);
+    assert_non_null(strstr(heard.text, "\nremember: Keep something for later"));
+    assert_null(strstr(heard.text, "read_file"));  // which needs no finding
+    assert_null(strstr(heard.text, "parameters")); // of any
+    assert_int_equal(run_with("find_tools", "{\"query\":7}", &heard), 0);
+    assert_true(heard.failed);
+}
+
+// Its own arguments, as the model wrote them.
+static void a_call_of_a_tool_that_was_found(void **state)
+{
+    struct heard heard;
+    assert_int_not_equal(
+        run_with("call_tool", "{\"name\":\"slow\",\"arguments\": {\"n\": 12345678901234567890}}",
+                 &heard),
+        0);
+    assert_string_equal(scripted.arguments[0], "{\"n\": 12345678901234567890}");
+    scripted_source_answer(&scripted, 0, "ding", false);
+    heard_is(&heard, false, "ding");
+    run_with("call_tool", "{\"name\":\"at_once\"}", &heard);
+    heard_is(&heard, false, "here");
+    assert_string_equal(scripted.arguments[1], "{}");
+    run_with("call_tool", "{\"name\":\"ring\",\"arguments\":{}}", &heard);
+    heard_is(&heard, true,
+             "the tool \"ring\" runs only when somebody has approved the call, and nobody has");
+    run_with("call_tool", "{\"name\":\"slaw\"}", &heard);
+    heard_is(&heard, true, "there is no tool \"slaw\"; did you mean \"slow\"?");
+    run_with("call_tool", "{\"name\":\"slow\",\"arguments\":\"{}\"}", &heard);
+    heard_is(&heard, true, "the arguments must be a JSON object");
+    static const char *const bad[] = {"{}", "{\"name\":1}", "{\"name\":\"call_tool\"}", "[]"};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        run_with("call_tool", bad[i], &heard);
+        assert_true(heard.failed);
+        assert_non_null(strstr(heard.text, i < 3 ? "call_tool wants \"name\"" : "must be a JSON"));
+    }
+    run_with("call_tool", "{\"name\":", &heard);
+    assert_non_null(strstr(heard.text, "the arguments are not JSON"));
+    assert_int_equal(scripted.started, 2);
+}
+
 static void a_call_that_needs_approval(void **state)
 {
     struct heard heard;
@@ -153,6 +207,10 @@ static void a_call_that_needs_approval(void **state)
     heard_is(&heard, true,
              "the tool \"ring\" runs only when somebody has approved the call, and nobody has");
     assert_int_equal(scripted.started, 0);
+    assert_int_equal(run_for((struct tool_call_context){.unattended = true}, "ring", &heard), 0);
+    heard_is(&heard, true,
+             "the tool \"ring\" runs only when somebody has approved the call, and nobody can be "
+             "asked here");
     assert_int_not_equal(run_for((struct tool_call_context){.approved = true}, "ring", &heard), 0);
     scripted_source_answer(&scripted, 0, "rung", false);
     heard_is(&heard, false, "rung");
@@ -337,6 +395,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(calls_of_it, setup, teardown),
         cmocka_unit_test_setup_teardown(what_a_result_holds, setup, teardown),
+        cmocka_unit_test_setup_teardown(tools_that_are_found, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_call_of_a_tool_that_was_found, setup, teardown),
         cmocka_unit_test_setup_teardown(a_call_that_needs_approval, setup, teardown),
         cmocka_unit_test_setup_teardown(the_deadline, setup, teardown),
         cmocka_unit_test_setup_teardown(an_answer_after_the_cancel, setup, teardown),

@@ -46,8 +46,9 @@ void agent_world_make(struct agent_world *world, const char *vfs)
                              .loop = world->loop};
     world->toolbox = toolbox_create(&tools);
     world->model = scripted_model_create(
-        world->loop, (struct scripted_model_hooks){&world->script, &world->asked, &world->prompt,
-                                                   world->asked_as, &world->told});
+        world->loop,
+        (struct scripted_model_hooks){&world->script, &world->asked, &world->prompt,
+                                      world->asked_as, &world->priority, &world->told});
     world->config = (struct agent_config){
         .max_turns = 10, .turn_limit_ms = 60 * 1000, .approval_ms = INT64_C(86400000) * 36500};
     struct agent_env env = {.loop = world->loop,
@@ -62,8 +63,9 @@ void agent_world_make(struct agent_world *world, const char *vfs)
                             .stream = true};
     world->agent = agent_create(&env);
     world->session = agent_session_create(&(struct store_session_key){SPAN_LITERAL("console")});
-    world->request = (struct turn_request){
-        .origin = "console", .terms = {.slot = SPAN_LITERAL("main"), .interactive = true}};
+    world->request = (struct turn_request){.terms = {.origin = SPAN_LITERAL("console"),
+                                                     .slot = SPAN_LITERAL("main"),
+                                                     .interactive = true}};
 }
 
 // In the order in which the program does it; each may be gone already.

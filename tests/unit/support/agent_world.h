@@ -44,6 +44,7 @@ struct agent_world {
     int told;                    // the last turn's notices have reached the user
     struct buf prompt;           // the last request, as "role: text" lines
     char asked_as[64];           // its slot, and the model if it names one
+    enum chat_priority priority; // of the last request
     struct turn_request request; // what agent_world_start() begins with, but for the text
 };
 

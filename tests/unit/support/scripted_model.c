@@ -167,6 +167,7 @@ static int start(struct chat_provider *provider, const struct chat_request *requ
     ++*model->hooks.asked;
     snprintf(model->hooks.asked_as, 64, "%s%s%s", request->origin.slot, request->model ? " " : "",
              request->model ? request->model : "");
+    *model->hooks.priority = request->origin.priority;
     if (is(model->line, "refuse", &rest))
         return error_set(err, -EIO, "%s", rest);
     model->sink = sink;

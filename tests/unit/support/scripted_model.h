@@ -9,8 +9,9 @@ struct scripted_model_hooks {
     const char **script;
     int *asked;
     struct buf *prompt;
-    char *asked_as; // of 64 bytes: "SLOT MODEL", without the model if none is named
-    int *told;      // set at the end of each work: did its notices reach the user?
+    char *asked_as;               // of 64 bytes: "SLOT MODEL", without the model if none is named
+    enum chat_priority *priority; // that it was asked with
+    int *told;                    // set at the end of each work: did its notices reach the user?
 };
 
 struct chat_provider *scripted_model_create(struct loop *loop, struct scripted_model_hooks hooks);

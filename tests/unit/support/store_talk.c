@@ -74,7 +74,7 @@ struct outcome talk_begin(struct store *store, const char *turn, int64_t inbox, 
     snprintf(text, sizeof text, "%s asks", turn);
     struct store_turn row = {.id = span_of(turn),
                              .session = SPAN_LITERAL("a"),
-                             .source = TALK_CHANNEL,
+                             .terms.origin = TALK_CHANNEL,
                              .started_ms = 3000,
                              .inbox = &inbox,
                              .inbox_count = inbox != 0,
