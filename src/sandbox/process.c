@@ -464,6 +464,7 @@ static struct process *process_create(struct processes *processes, const struct 
     process->watch.context = process;
     process->input = (struct process_input){
         .loop = processes->loop, .fd = -1, .on_room = on_room, .context = process};
+    process->input.expected = spec->stdio[PROCESS_STDIN].kind == PROCESS_STREAM;
     buf_init(&process->input.waiting, spec->stdio[PROCESS_STDIN].max);
     for (int i = 0; i < PROCESS_STDIO_COUNT; i++) {
         process->kinds[i] = spec->stdio[i].kind;
@@ -539,4 +540,18 @@ ssize_t process_write(struct processes *processes, process_id id, struct span by
 {
     struct process *process = find(processes, id);
     return process ? process_input_write(&process->input, bytes) : -EPIPE;
+}
+
+void process_end_input(struct processes *processes, process_id id)
+{
+    struct process *process = find(processes, id);
+    if (process)
+        process_input_end(&process->input);
+}
+
+void process_hold(struct processes *processes, process_id id, bool held)
+{
+    struct process *process = find(processes, id);
+    for (int i = PROCESS_STDOUT; process && i < PROCESS_STDIO_COUNT; i++)
+        process_output_hold(&process->outputs[i], held);
 }

@@ -110,9 +110,13 @@ int process_start(struct processes *processes, const struct process_spec *spec,
 // Had it begun?
 bool process_cancel(struct processes *processes, process_id id);
 
-// For an input that is a stream. Returns how many bytes were taken, fewer when it does not read:
-// then on_room() follows. -EPIPE when it reads no more, or has ended.
+// For an input that is a stream. Returns how many bytes were taken, fewer when it does not read, or
+// has not begun: then on_room() follows. -EPIPE when it reads no more, or has ended.
 ssize_t process_write(struct processes *processes, process_id id, struct span bytes);
+// It reads the end of its input behind what was taken.
+void process_end_input(struct processes *processes, process_id id);
+// While it is held its outputs are not read, so that it waits once its pipes are full.
+void process_hold(struct processes *processes, process_id id, bool held);
 
 /*
  * The other side, which the command line calls with the words behind process_command: takes the
@@ -123,6 +127,7 @@ struct process_function {
     const char *name;
     int (*run)(int directory_fd, struct span input, struct buf *out, struct error *err);
     size_t answer_max; // bytes
+    bool streams;      // it reads its standard input itself, and gets no bytes of it
 };
 
 extern const char process_command[]; // the hidden sub-command

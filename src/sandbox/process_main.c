@@ -112,7 +112,7 @@ static int run_function(const struct process_function *function, const char *dir
                         struct buf *out, struct error *err)
 {
     BUF_AUTO input = BUF_INIT(PROCESS_INPUT_MAX);
-    int r = fd_read_all(STDIN_FILENO, &input);
+    int r = function->streams ? 0 : fd_read_all(STDIN_FILENO, &input);
     if (r < 0)
         return error_errno(err, -r, "cannot read the request");
     FD_AUTO fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
