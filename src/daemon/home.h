@@ -10,12 +10,13 @@ struct home {
     char *path;      // owned
     char *workspace; // owned; what the file tools see
     char *memories;  // owned; what the memory tool sees
+    char *results;   // owned; what read_result sees
     int lock_fd;
 };
 
-#define HOME_INIT            \
-    {                        \
-        NULL, NULL, NULL, -1 \
+#define HOME_INIT                  \
+    {                              \
+        NULL, NULL, NULL, NULL, -1 \
     }
 
 // Makes the directories (0700) and takes the lock. -EBUSY when another process has it. One that

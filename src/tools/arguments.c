@@ -49,6 +49,16 @@ int tool_need_path(struct json_value arguments, const char *name, const char *fa
     return r;
 }
 
+int tool_want_bool(struct json_value arguments, const char *name, bool *ret_value,
+                   struct error *err)
+{
+    struct json_value value = json_get(arguments, name);
+    *ret_value = false;
+    if (!is_missing(value) && !json_bool(value, ret_value))
+        return error_set(err, -EINVAL, "the parameter \"%s\" must be true or false", name);
+    return 0;
+}
+
 int tool_want_number(struct json_value arguments, const char *name, int64_t fallback, int64_t min,
                      int64_t max, int64_t *ret_value, struct error *err)
 {

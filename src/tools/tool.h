@@ -2,9 +2,11 @@
 
 #include "tools/tool_source.h"
 
+struct background;
 struct clock;
 struct loop;
 struct processes;
+struct shells;
 struct store;
 
 // A tool of this program is one file and one line in tools/table.c.
@@ -22,14 +24,21 @@ struct tool_settings {
 struct tool_env { // borrowed; what the tools may use
     struct store *store;
     struct processes *processes;
-    const char *workspace; // where most tools work; NULL: nowhere
-    const char *memories;  // the home's memories/; NULL: there is none
+    const char *workspace;         // where most tools work; NULL: nowhere
+    const char *memories;          // the home's memories/; NULL: there is none
+    const char *results;           // the home's results/; NULL: there is none
+    struct shells *shells;         // NULL: no commands are run
+    struct background *background; // of these
     const struct clock *clock;
     struct loop *loop; // for the deadlines of calls; NULL: they have none
     struct tool_settings settings;
 };
 
-enum tool_place { TOOL_IN_WORKSPACE, TOOL_IN_MEMORIES }; // where a working tool works
+enum tool_place {
+    TOOL_IN_WORKSPACE,
+    TOOL_IN_MEMORIES,
+    TOOL_IN_RESULTS
+}; // where a working tool works
 
 // Runs in a process of its own, in its place; blocking is fine. 0 or a refusal with a sentence.
 typedef int tool_work_fn(int directory_fd, struct json_value arguments, struct buf *out,
@@ -65,5 +74,7 @@ int tool_need_text(struct json_value arguments, const char *name, size_t max, st
                    struct error *err);
 int tool_need_path(struct json_value arguments, const char *name, const char *fallback,
                    struct buf *out, struct error *err);
+int tool_want_bool(struct json_value arguments, const char *name, bool *ret_value,
+                   struct error *err); // false when it is missing
 int tool_want_number(struct json_value arguments, const char *name, int64_t fallback, int64_t min,
                      int64_t max, int64_t *ret_value, struct error *err);

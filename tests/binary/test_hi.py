@@ -47,7 +47,7 @@ def test_the_question_arrives_as_it_was_asked(request_body):
 def test_every_tool_of_the_core_is_offered(request_body):
     """Nothing of it is hidden to get below the bar; the others are found."""
     offered = {tool["function"]["name"] for tool in json.loads(request_body)["tools"]}
-    assert offered == {"call_tool", "find_tools", "memory", "read_file", "search_files",
+    assert offered == {"call_tool", "find_tools", "memory", "read_file", "search_files", "terminal",
                        "write_file"}
 
 

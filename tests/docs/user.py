@@ -96,6 +96,7 @@ def normal(text):
                           (r"damaged-\d{8}T\d{6}Z", "damaged-STAMP"),
                           (r"\d+ MiB free", "N MiB free"), (r"\d+ (milli)?seconds", r"N \1seconds"),
                           (r"after \d+ ms", "after N ms"),
+                          (r"may cost \$[\d.]+", "may cost AMOUNT"),  # grows with the tools
                           (r"\d+ bytes received", "N bytes received"),
                           (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME"),
                           (r"\b(id|session)=[0-9a-f]{8,32}\b", r"\1=ID"),

@@ -25,10 +25,13 @@ static const struct {
     {"find_tools", "627e5df38b8159bea4c9bb91bf97120e56090eb5594e5acaeaf0f0aed98dd4d5"},
     {"list_files", "87a10f0ef24968e9a19bc0592df51e478790fe8adff2c04349962f25428cdacf"},
     {"memory", "dd415cb295017f228f63216201d4dc43512d69d242006e2d21c4d0e8a4023f31"},
+    {"process", "47b368d187b2201ad8e32786fa83fdec4819b18d9c9c710f256b8ca184fd7a3b"},
     {"read_file", "7dfbcf48b19a0ab0625957f73975f7e3b399a5eb323a39490c39c920cc54bca8"},
+    {"read_result", "a89dcfcdd02f95263689295c1c7867b17b3f7b9fd3a10a68027431d057ab1fc1"},
     {"recall", "6cb423c5e0a8f290e0d29c2e16f2072e820f8a6fbbb89a593647c61eec244e49"},
     {"remember", "407f3f216a1d241b5c2190849ef1ef889f9ccd11e83f38660a4fa51a0d5b0252"},
     {"search_files", "4a47f193342e3d15384e27f9d7e14b3d17e2962fc991b36006c2252b34fa485d"},
+    {"terminal", "dcd175bc8ae6bb04bb21e830e1ba2af7d9651c67e1f7992ba8758644bfa6bc0c"},
     {"write_file", "d5d5b09ee04d3dc2cdea272a9862efaa1a704f578e338645bd8332c65c73fad1"},
 };
 
