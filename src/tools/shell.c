@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "loop/loop.h"
 #include "sandbox/supervisor.h"
+#include "tools/cgroup.h"
 #include "tools/tool.h"
 
 enum {
@@ -52,6 +53,9 @@ void shells_configure(struct shells *shells, const struct shell_config *config)
 {
     shells->config = *config;
     shells->config.isolation = NULL;
+    // What takes all that a container has may end this program with it.
+    int64_t most = cgroup_memory_max("/proc/self/cgroup", "/sys/fs/cgroup") / 2;
+    shells->config.memory = config->memory < most ? config->memory : most;
     shells->open = !isolation_parse(config->isolation, &shells->isolation);
     if (shells->open && config->unsafe)
         log_warning("tools.terminal.isolation is none: commands read, and write, all files that "
