@@ -17,6 +17,8 @@
 #include "router/router.h"
 #include "sandbox/process.h"
 #include "store/store.h"
+#include "tools/background.h"
+#include "tools/shell.h"
 #include "tools/toolbox.h"
 
 enum { SECRETS_MAX = 256 }; // that are kept out of the log
@@ -117,11 +119,22 @@ static void open_agent(struct app *app)
 {
     router_provider_create(app->router, &app->settings.values.llm, app->loop, &app->provider);
     app->processes = processes_create(app->loop, &app->settings.values.process);
+    struct shells_env shells = {
+        .loop = app->loop,
+        .processes = app->processes,
+        .workspace = app->home.workspace,
+        .results = app->home.results,
+    };
+    app->shells = shells_create(&shells, &app->settings.values.shell);
+    app->background = background_create(app->shells);
     struct tool_env tools = {
         .store = app->store,
         .processes = app->processes,
         .workspace = app->home.workspace,
         .memories = app->home.memories,
+        .results = app->home.results,
+        .shells = app->shells,
+        .background = app->background,
         .settings = tool_settings_of(app),
         .clock = loop_clock(app->loop),
         .loop = app->loop,
@@ -246,6 +259,7 @@ int app_reload(struct app *app, const struct arguments *arguments, struct error 
         dispatcher_configure(app->dispatcher, &app->settings.values.dispatcher);
         struct tool_settings tools = tool_settings_of(app);
         toolbox_configure(app->toolbox, &tools);
+        shells_configure(app->shells, &app->settings.values.shell);
         processes_configure(app->processes, &app->settings.values.process);
     }
     loop_cancel(app->loop, app->retiring);
@@ -258,6 +272,8 @@ void app_stop(struct app *app)
     dispatcher_destroy(app->dispatcher);
     agent_destroy(app->agent);
     toolbox_destroy(app->toolbox);
+    background_destroy(app->background);
+    shells_destroy(app->shells);
     processes_destroy(app->processes);
     chat_provider_destroy(app->provider);
     list_for_each(link, &app->retired)

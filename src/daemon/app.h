@@ -24,6 +24,8 @@ struct app {
     struct router *router;
     struct chat_provider *provider;
     struct processes *processes;
+    struct shells *shells;
+    struct background *background; // of these
     struct toolbox *toolbox;
     struct agent *agent;
     struct dispatcher *dispatcher;

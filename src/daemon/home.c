@@ -133,7 +133,7 @@ void home_leave(const struct home *home)
 int home_open(const char *path, struct home *ret_home, struct error *err)
 {
     struct home home = {mem_strdup(path), mem_printf("%s/workspace", path),
-                        mem_printf("%s/memories", path), -1};
+                        mem_printf("%s/memories", path), mem_printf("%s/results", path), -1};
     int r = make_path(path, err);
     if (r == 0)
         r = take_lock(path, &home.lock_fd, err);
@@ -141,6 +141,8 @@ int home_open(const char *path, struct home *ret_home, struct error *err)
         r = make_directory(home.workspace, err);
     if (r == 0)
         r = make_directory(home.memories, err);
+    if (r == 0)
+        r = make_directory(home.results, err);
     if (r < 0)
         home_close(&home);
     else
@@ -155,5 +157,6 @@ void home_close(struct home *home)
     free(home->path);
     free(home->workspace);
     free(home->memories);
+    free(home->results);
     *home = HOME_INIT;
 }

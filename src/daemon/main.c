@@ -8,6 +8,7 @@
 #include "codec/suggest.h"
 #include "daemon/command.h"
 #include "sandbox/process.h"
+#include "tools/spool.h"
 #include "tools/tool_process.h"
 
 enum { COMMANDS_MAX = 32 };
@@ -38,6 +39,12 @@ static int run_command(const struct command *command, int argc, char **argv)
     return r == COMMAND_MISUSED ? EXIT_USAGE : r < 0 ? EXIT_FAILED : r;
 }
 
+static int run_process(int argc, char **argv)
+{
+    const struct process_function functions[] = {tool_process_function, spool_function};
+    return process_main(argc, argv, functions, ARRAY_LEN(functions));
+}
+
 static int run(int argc, char **argv)
 {
     if (argc < 2)
@@ -45,7 +52,7 @@ static int run(int argc, char **argv)
     const char *word = argv[1];
     // How this program starts what runs outside it; nobody types it.
     if (strcmp(word, process_command) == 0)
-        return process_main(argc - 2, argv + 2, &tool_process_function, 1);
+        return run_process(argc - 2, argv + 2);
     if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0)
         return run_command(&command_version, argc - 1, argv + 1);
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)

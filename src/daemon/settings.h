@@ -13,6 +13,7 @@
 #include "sandbox/process.h"
 #include "serve/admin.h"
 #include "tools/options.h"
+#include "tools/shell.h"
 
 // All settings of the program, filled from the modules' own tables.
 struct settings_values {
@@ -23,6 +24,7 @@ struct settings_values {
     struct dispatcher_config dispatcher;
     struct process_config process;
     struct tool_config tool;
+    struct shell_config shell;
     struct telegram_config telegram;
     struct gateway_log_config gateway_log;
     struct admin_config admin;

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "config/option.h"
+#include "sandbox/grants.h"
 
 struct loop;
 
@@ -27,6 +28,8 @@ struct loop;
  * of their whole session, looked at a few times a second, so that more may be taken in between: a
  * limit of address space would end those that reserve much and use little. With a program goes its
  * whole session.
+ *
+ * A program that is given grants runs in the sandbox: see supervisor.h.
  */
 struct processes;
 typedef uint64_t process_id; // 0 is none
@@ -64,6 +67,7 @@ struct process_limits { // 0: none
 struct process_spec {
     const char *function;           // one of those process_main() is given, or:
     const char *const *argv;        // up to NULL; the first is a path, or looked up in its PATH
+    const struct grants *grants;    // of a program, which is then behind all layers; or NULL
     const char *const *environment; // "NAME=value", up to NULL; NULL: empty
     const char *directory;
     struct process_limits limits;
@@ -106,9 +110,13 @@ int process_start(struct processes *processes, const struct process_spec *spec,
 // Had it begun?
 bool process_cancel(struct processes *processes, process_id id);
 
-// For an input that is a stream. Returns how many bytes were taken, fewer when it does not read:
-// then on_room() follows. -EPIPE when it reads no more, or has ended.
+// For an input that is a stream. Returns how many bytes were taken, fewer when it does not read, or
+// has not begun: then on_room() follows. -EPIPE when it reads no more, or has ended.
 ssize_t process_write(struct processes *processes, process_id id, struct span bytes);
+// It reads the end of its input behind what was taken.
+void process_end_input(struct processes *processes, process_id id);
+// While it is held its outputs are not read, so that it waits once its pipes are full.
+void process_hold(struct processes *processes, process_id id, bool held);
 
 /*
  * The other side, which the command line calls with the words behind process_command: takes the
@@ -120,6 +128,7 @@ struct process_function {
     int (*run)(int directory_fd, struct span input, struct buf *out, struct error *err);
     size_t answer_max; // bytes
     bool explains;     // a refusal too is followed by what it answers
+    bool streams;      // it reads its standard input itself, and gets no bytes of it
 };
 
 extern const char process_command[]; // the hidden sub-command

@@ -33,6 +33,16 @@ void process_output_close(struct process_output *output)
     fd_close(&output->fd);
 }
 
+void process_output_hold(struct process_output *output, bool held)
+{
+    if (held) {
+        loop_unwatch(output->loop, output->watch);
+        output->watch = 0;
+    } else if (output->fd >= 0 && !output->watch) {
+        output->watch = loop_watch(output->loop, output->fd, LOOP_READ, on_readable, output);
+    }
+}
+
 // What the pipe takes. False when it is broken.
 static bool flush(struct process_input *input)
 {
@@ -53,7 +63,7 @@ static void on_writable(void *context, int fd, unsigned events)
     struct process_input *input = context;
     if ((events & LOOP_FAILED) && !(events & LOOP_WRITE))
         process_input_close(input); // nobody reads it any more
-    else if (!flush(input))
+    else if (!flush(input) || (input->ends && !input->waiting.len))
         process_input_close(input);
     else
         loop_watch_change(input->loop, input->watch, input->waiting.len ? LOOP_WRITE : 0);
@@ -66,13 +76,15 @@ static void on_writable(void *context, int fd, unsigned events)
 
 void process_input_open(struct process_input *input, int fd)
 {
+    bool waits = input->ends || input->waiting.len;
     input->fd = fd;
-    input->watch = loop_watch(input->loop, fd, 0, on_writable, input);
+    input->expected = false;
+    input->watch = loop_watch(input->loop, fd, waits ? LOOP_WRITE : 0, on_writable, input);
 }
 
 ssize_t process_input_write(struct process_input *input, struct span bytes)
 {
-    if (input->fd < 0)
+    if ((input->fd < 0 && !input->expected) || input->ends)
         return -EPIPE;
     size_t room = input->waiting.max - input->waiting.len;
     size_t taken = bytes.len < room ? bytes.len : room;
@@ -83,8 +95,15 @@ ssize_t process_input_write(struct process_input *input, struct span bytes)
     return (ssize_t)taken;
 }
 
+void process_input_end(struct process_input *input)
+{
+    input->ends = true;
+    loop_watch_change(input->loop, input->watch, LOOP_WRITE);
+}
+
 void process_input_close(struct process_input *input)
 {
+    input->expected = false;
     loop_unwatch(input->loop, input->watch);
     input->watch = 0;
     fd_close(&input->fd);

@@ -3,9 +3,11 @@
 #include "codec/zone.h"
 #include "tools/tool_source.h"
 
+struct background;
 struct clock;
 struct loop;
 struct processes;
+struct shells;
 struct store;
 
 // A tool of this program is one file and one line in tools/table.c.
@@ -25,14 +27,21 @@ struct tool_settings {
 struct tool_env { // borrowed; what the tools may use
     struct store *store;
     struct processes *processes;
-    const char *workspace; // where most tools work; NULL: nowhere
-    const char *memories;  // the home's memories/; NULL: there is none
+    const char *workspace;         // where most tools work; NULL: nowhere
+    const char *memories;          // the home's memories/; NULL: there is none
+    const char *results;           // the home's results/; NULL: there is none
+    struct shells *shells;         // NULL: no commands are run
+    struct background *background; // of these
     const struct clock *clock;
     struct loop *loop; // for the deadlines of calls; NULL: they have none
     struct tool_settings settings;
 };
 
-enum tool_place { TOOL_IN_WORKSPACE, TOOL_IN_MEMORIES }; // where a working tool works
+enum tool_place {
+    TOOL_IN_WORKSPACE,
+    TOOL_IN_MEMORIES,
+    TOOL_IN_RESULTS
+}; // where a working tool works
 
 // Runs in a process of its own, in its place; blocking is fine. 0 or a refusal with a sentence,
 // behind which `out` is shown.

@@ -66,7 +66,10 @@ int tool_process_start(const struct tool_env *env, const struct tool *tool, uint
                        struct span arguments, tool_process_done_fn *done, void *context,
                        struct tool_process **ret_process, struct error *err)
 {
-    const char *directory = tool->place == TOOL_IN_MEMORIES ? env->memories : env->workspace;
+    const char *const places[] = {[TOOL_IN_WORKSPACE] = env->workspace,
+                                  [TOOL_IN_MEMORIES] = env->memories,
+                                  [TOOL_IN_RESULTS] = env->results};
+    const char *directory = places[tool->place];
     if (!directory)
         return error_set(err, -ENOTDIR, "this program has no directory for it");
     BUF_AUTO request = BUF_INIT(PROCESS_INPUT_MAX);

@@ -171,7 +171,7 @@ def test_context_without_a_daemon(hermes):
     parts = {part["name"]: part for part in told["prompt"]}
     assert parts["identity"]["source"] == "SOUL.md" and parts["identity"]["bytes"] == 11
     assert parts["MEMORY"]["bytes"] > 17 and parts["USER"]["bytes"] == 0
-    assert {tool["name"] for tool in told["tools"]} >= {"read_file", "memory", "remember"}
+    assert {tool["name"] for tool in told["tools"]} >= {"read_file", "memory", "terminal"}
     total = sum(part["bytes"] for part in told["prompt"] + told["tools"])
     assert told["total"]["bytes"] == total
     text = hermes.run("context").ok().text

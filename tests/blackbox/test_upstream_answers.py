@@ -34,8 +34,8 @@ def test_the_request(hermes, up, way):
 def test_every_tool_is_offered_and_described(hermes, up):
     ask(hermes, up, "echo", "hi").ok()
     tools = {t["function"]["name"]: t["function"] for t in up.requests[0].json["tools"]}
-    assert set(tools) >= {"read_file", "write_file", "list_files", "search_files", "current_time",
-                          "remember", "recall"}
+    assert set(tools) >= {"read_file", "write_file", "search_files", "terminal", "memory",
+                          "find_tools", "call_tool"}
     for name, tool in tools.items():
         assert tool["description"], name
         for key, part in tool["parameters"].get("properties", {}).items():

@@ -3,6 +3,7 @@
  * output is: an hour of requests, those that nobody reads, and answers that nobody wants yet. The
  * process is this program, which gives back what it gets.
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -51,6 +52,15 @@ static int play(const char *word)
             return 1;
     return 0;
 }
+
+static int echo(int directory_fd, struct span none, struct buf *out, struct error *err)
+{
+    assert(none.len == 0);
+    return play("echo");
+}
+
+static const struct process_function echo_function = {
+    .name = "echo", .run = echo, .answer_max = 64, .streams = true};
 
 // --- in the parent
 
@@ -245,10 +255,67 @@ static void input_that_was_closed(void **state)
     end();
 }
 
+// What was taken before is read before the end.
+static void input_that_ends(void **state)
+{
+    begin("echo");
+    assert_int_equal(say(span_of("text")), 4);
+    process_end_input(talk.world.processes, talk.job.id);
+    assert_int_equal(say(span_of("more")), -EPIPE);
+    until_it_ends();
+    assert_int_equal(talk.job.result, 0);
+    assert_string_equal(buf_text(&talk.job.output), "text");
+    end();
+}
+
+static void outputs_that_are_held(void **state)
+{
+    enum { A_WHILE = 60 }; // passes
+    begin("echo");
+    assert_int_equal(say(span_of("first")), 5);
+    until_it_said(5);
+    process_hold(talk.world.processes, talk.job.id, true);
+    assert_int_equal(say(span_of("second")), 6);
+    process_world_pass(&talk.world, A_WHILE);
+    assert_int_equal(talk.job.output.len, 5);
+    process_hold(talk.world.processes, talk.job.id, false);
+    process_hold(talk.world.processes, talk.job.id, false); // which it was
+    until_it_said(11);
+    process_cancel(talk.world.processes, talk.job.id);
+    process_hold(talk.world.processes, talk.job.id, true); // nobody
+    end();
+}
+
+// It has to wait for its turn, and what is written meanwhile waits with it.
+static void a_function_that_streams(void **state)
+{
+    struct process_spec spec = {
+        .function = echo_function.name,
+        .directory = "/",
+        .stdio = {[PROCESS_STDIN] = {.kind = PROCESS_STREAM, .max = ROOM},
+                  [PROCESS_STDOUT] = {.kind = PROCESS_STREAM},
+                  [PROCESS_STDERR] = {.kind = PROCESS_INHERIT}},
+    };
+    struct process_events events = {job_events.on_end, on_output, on_room};
+    memset(&talk, 0, sizeof talk);
+    process_world_make(&talk.world, fake_clock_init(&talk.clock, 1000));
+    talk.job = job_of(&talk.world);
+    job_start(&talk.job, &spec, &events);
+    CLEANUP(mem_cleanup) char *bulk = mem_zalloc(ROOM);
+    assert_int_equal(say(span_make(bulk, ROOM)), ROOM);
+    assert_int_equal(say(span_of("x")), 0);
+    process_end_input(talk.world.processes, talk.job.id);
+    until_it_ends();
+    assert_int_equal(talk.job.result, 0);
+    assert_int_equal(talk.job.output.len, ROOM);
+    assert_int_equal(talk.rooms, 1);
+    end();
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], process_command) == 0)
-        return process_main(argc - 2, argv + 2, NULL, 0);
+        return process_main(argc - 2, argv + 2, &echo_function, 1);
     if (argc > 1)
         return play(argv[1]);
     sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
@@ -259,6 +326,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(much_in_both_directions),
         cmocka_unit_test(input_that_nobody_reads),
         cmocka_unit_test(input_that_was_closed),
+        cmocka_unit_test(input_that_ends),
+        cmocka_unit_test(outputs_that_are_held),
+        cmocka_unit_test(a_function_that_streams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
