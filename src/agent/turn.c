@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/turn_log.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
