@@ -146,7 +146,8 @@ struct approval_judgement approval_judge(const struct agent_config *config,
         take_stricter(&all, judge_command(config, call, json_root(&doc)));
     if (parsed && (strcmp(call->tool, "write_file") == 0 || strcmp(call->tool, "patch") == 0))
         take_stricter(&all, judge_files(call, json_root(&doc)));
-    if (*call->taint && call->flags & TOOL_NETWORK && !call->copied)
+    bool kept = strcmp(call->tool, "memory") == 0; // in the prompt of every later conversation
+    if (*call->taint && ((call->flags & TOOL_NETWORK && !call->copied) || kept))
         take_stricter(&all, must_ask(call, call->taint));
     bool cleared = false;
     if (call->flags & TOOL_NEEDS_APPROVAL) {

@@ -3,6 +3,7 @@
 
 #include "agent/turn.h"
 #include "agent/turn_log.h"
+#include "agent/turn_taint.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "tools/tool_target.h"
@@ -24,13 +25,17 @@ size_t turn_tools_listed(const struct turn *turn, struct chat_tool *tools)
 static void judge_call(struct turn_call *call, const struct tool_target *target)
 {
     const struct turn *turn = call->turn;
+    char taint[TURN_TAINT_MAX];
+    bool tainted = turn_taint(turn, taint);
     struct approval_call asked = {
         .tool = target->entry->name,
         .flags = call->flags,
         .arguments = target->arguments,
         .origin = turn->terms.origin,
         .unattended = turn->terms.unattended,
-        .taint = "",
+        .taint = taint,
+        .copied = tainted &&
+                  turn_fetches_copied(turn, call->ordinal, target->entry->name, target->arguments),
     };
     call->judgement = approval_judge(turn->agent->env.config, &asked);
     call->approved = call->judgement.cleared;
@@ -101,6 +106,7 @@ void turn_calls_run(struct turn *turn, turn_next_fn *next)
 {
     const struct chat_message *asking = turn_asking_message(turn);
     int64_t limit_ms = turn_limit_ms(turn);
+    char taint[TURN_TAINT_MAX];
     struct tool_call_context on_behalf = {
         .turn = turn->name,
         .session = turn->session->id,
@@ -108,6 +114,7 @@ void turn_calls_run(struct turn *turn, turn_next_fn *next)
         .flow = turn->id,
         .deadline_ms = limit_ms ? turn->started_ms + limit_ms : 0,
         .unattended = turn->terms.unattended,
+        .tainted = turn_taint(turn, taint),
     };
     turn->calls_ended = next;
     turn->starting = true; // some end at once, and the turn must outlive this loop

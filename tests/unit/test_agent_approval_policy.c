@@ -121,6 +121,10 @@ static void what_lets_something_out(void **state)
     expect("{}", APPROVAL_REFUSES, "tainted by web_fetch of call 3");
     call.flags = TOOL_READS | TOOL_WRITES;
     expect("{}", APPROVAL_RUNS, "");
+    call.tool = "memory"; // which is read in every later conversation
+    expect("{}", APPROVAL_REFUSES, "tainted by web_fetch of call 3");
+    call.taint = "";
+    expect("{}", APPROVAL_RUNS, "");
 }
 
 int main(void)
