@@ -35,9 +35,12 @@ struct agent;
 typedef uint64_t turn_id; // 0 is none
 
 struct agent_config {
-    int64_t max_turns;         // calls to the model in one turn
-    int64_t turn_limit_ms;     // wall time of one turn; its calls of tools end with it. 0: none
-    int64_t approval_ms;       // how long a question may stay open
+    int64_t max_turns;          // calls to the model in one turn
+    int64_t turn_limit_ms;      // wall time of one turn; its calls of tools end with it. 0: none
+    int64_t approval_ms;        // how long a question may stay open
+    const char *approvals_mode; // "manual", "smart" (as manual), "off"
+    const char *approvals_cron, *approvals_api;         // "deny", "approve": where nobody is asked
+    struct option_list approvals_deny, approvals_allow; // globs (tools/command_rules.h)
     const char *system_prompt; // replaces SOUL.md and the default identity; NULL: not set
 };
 

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/turn_log.h"
+#include "agent/turn_taint.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -257,6 +259,8 @@ static void on_reply(void *context, struct chat_reply *reply)
     bool wants_tools = reply->message.call_count > 0;
     if (chat_message_has_extra(&reply->message))
         reply->message.writer = mem_strdup(turn_model(turn));
+    char taint[TURN_TAINT_MAX];
+    reply->message.tainted = turn_taint(turn, taint);
     chat_history_append(&turn->session->history, &reply->message);
     if (wants_tools) { // however it ends, the answer does not end with it
         enter_tools(turn);

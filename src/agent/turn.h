@@ -1,6 +1,7 @@
 #pragma once
 
 #include "agent/agent.h"
+#include "agent/approval_policy.h"
 #include "agent/model_health.h"
 #include "agent/turn_terms.h"
 #include "base/buf.h"
@@ -58,11 +59,12 @@ struct turn_call { // one tool call of the present iteration
     unsigned flags;  // of its tool when it was asked for
     tool_run_id run; // 0: not running
     bool ended, failed;
-    bool maybe_begun; // by the last process, which did not write down its end
-    bool interrupted; // by the end of the turn, or of the program
-    bool approved;    // by somebody
-    bool tainted;     // its result holds text that nobody vouches for
-    char *result;     // when ended
+    bool maybe_begun;                    // by the last process, which did not write down its end
+    bool interrupted;                    // by the end of the turn, or of the program
+    bool approved;                       // by somebody, or by the configuration
+    struct approval_judgement judgement; // whether it may run
+    bool tainted;                        // its result holds text that nobody vouches for
+    char *result;                        // when ended
 };
 
 struct turn {
@@ -140,11 +142,3 @@ void turn_wait_finish(struct turn *turn);
 struct store_approval *turn_wait_rows(const struct turn *turn); // on the heap; borrow from the turn
 void turn_wait_write(const struct turn *turn, struct buf *text, struct buf *buttons);
 int turn_wait_restore(struct turn *turn, struct error *err); // what became of the questions
-
-// turn_log.c: the record of a turn, for the log.
-void turn_log_begin(const struct turn *turn, const struct turn_request *request);
-void turn_log_reply(const struct turn *turn, const struct chat_reply *reply);
-void turn_log_failure(const struct turn *turn, const struct chat_failure *failure);
-void turn_log_notice(const struct turn *turn, const char *notice);
-void turn_log_call(const struct turn_call *call, int64_t ms);
-void turn_log_end(const struct turn *turn);

@@ -1,3 +1,5 @@
+#include "agent/turn_log.h"
+
 #include <string.h>
 
 #include "agent/turn.h"
@@ -71,6 +73,15 @@ void turn_log_notice(const struct turn *turn, const char *notice)
     LOG_EVENT(LOG_WARNING, "turn.price_notice", turn->name,
               LOG_NUMBER("iteration", turn->iteration), LOG_TEXT("model", turn_model(turn)),
               LOG_TEXT("text", notice));
+}
+
+void turn_log_judgement(const struct turn_call *call)
+{
+    LOG_EVENT(LOG_INFO, "turn.approval", call->turn->name,
+              LOG_TEXT("name", turn_asking_message(call->turn)->calls[call->ordinal].name),
+              LOG_NUMBER("call", (int64_t)call->ordinal),
+              LOG_TEXT("decision", call->judgement.decision == APPROVAL_ASKS ? "asks" : "refused"),
+              LOG_TEXT("why", call->judgement.why));
 }
 
 void turn_log_call(const struct turn_call *call, int64_t ms)

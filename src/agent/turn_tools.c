@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "agent/turn.h"
+#include "agent/turn_log.h"
+#include "agent/turn_taint.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "tools/tool_target.h"
@@ -20,6 +22,27 @@ size_t turn_tools_listed(const struct turn *turn, struct chat_tool *tools)
     return count;
 }
 
+static void judge_call(struct turn_call *call, const struct tool_target *target)
+{
+    const struct turn *turn = call->turn;
+    char taint[TURN_TAINT_MAX];
+    bool tainted = turn_taint(turn, taint);
+    struct approval_call asked = {
+        .tool = target->entry->name,
+        .flags = call->flags,
+        .arguments = target->arguments,
+        .origin = turn->terms.origin,
+        .unattended = turn->terms.unattended,
+        .taint = taint,
+        .copied = tainted &&
+                  turn_fetches_copied(turn, call->ordinal, target->entry->name, target->arguments),
+    };
+    call->judgement = approval_judge(turn->agent->env.config, &asked);
+    call->approved = call->judgement.cleared;
+    if (call->judgement.decision != APPROVAL_RUNS)
+        turn_log_judgement(call);
+}
+
 void turn_calls_prepare(struct turn *turn)
 {
     const struct chat_message *asking = turn_asking_message(turn);
@@ -32,6 +55,8 @@ void turn_calls_prepare(struct turn *turn)
         tool_target_find(turn->tools, call->name, span_of(call->arguments), &target);
         turn->calls[i] = (struct turn_call){
             .turn = turn, .ordinal = i, .flags = target.entry ? target.entry->flags : 0};
+        if (target.entry)
+            judge_call(&turn->calls[i], &target);
     }
 }
 
@@ -63,11 +88,25 @@ static void on_end(void *context, const struct tool_result *result)
         turn->calls_ended(turn);
 }
 
+// Does it end here, because it may not run?
+static bool refuse(struct turn_call *call)
+{
+    static const char not_asked[] = "not run: it needs somebody's approval, and was not asked for";
+    bool refused = call->judgement.decision == APPROVAL_REFUSES;
+    bool by_tool = call->flags & TOOL_NEEDS_APPROVAL; // which the toolbox refuses itself
+    if (!refused && (call->judgement.decision != APPROVAL_ASKS || call->approved || by_tool))
+        return false;
+    const char *why = refused ? call->judgement.why : not_asked;
+    on_end(call, &(struct tool_result){.text = span_of(why), .failed = true});
+    return true;
+}
+
 // All at once; results are put in order when the last one is there.
 void turn_calls_run(struct turn *turn, turn_next_fn *next)
 {
     const struct chat_message *asking = turn_asking_message(turn);
     int64_t limit_ms = turn_limit_ms(turn);
+    char taint[TURN_TAINT_MAX];
     struct tool_call_context on_behalf = {
         .turn = turn->name,
         .session = turn->session->id,
@@ -75,6 +114,7 @@ void turn_calls_run(struct turn *turn, turn_next_fn *next)
         .flow = turn->id,
         .deadline_ms = limit_ms ? turn->started_ms + limit_ms : 0,
         .unattended = turn->terms.unattended,
+        .tainted = turn_taint(turn, taint),
     };
     turn->calls_ended = next;
     turn->starting = true; // some end at once, and the turn must outlive this loop
@@ -85,6 +125,8 @@ void turn_calls_run(struct turn *turn, turn_next_fn *next)
         turn_report(turn, (struct turn_event){.kind = TURN_EVENT_CALL,
                                               .name = call->name,
                                               .arguments = call->arguments});
+        if (refuse(&turn->calls[i]))
+            continue;
         on_behalf.approved = turn->calls[i].approved;
         tool_run_id run = toolbox_run(turn->agent->env.toolbox, turn->tools, &on_behalf, call->name,
                                       span_of(call->arguments), on_end, &turn->calls[i]);

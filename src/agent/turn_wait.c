@@ -76,7 +76,7 @@ bool turn_wait_prepare(struct turn *turn)
     size_t most = turn->terms.unattended ? 0 : QUESTIONS_MAX;
     for (size_t i = 0; i < turn->call_count && turn->question_count < most; i++) {
         const char *arguments = asking->calls[i].arguments;
-        if (!(turn->calls[i].flags & TOOL_NEEDS_APPROVAL) || !can_be_shown(arguments) ||
+        if (turn->calls[i].judgement.decision != APPROVAL_ASKS || !can_be_shown(arguments) ||
             shown + strlen(arguments) > ALL_SHOWN_MAX)
             continue;
         shown += strlen(arguments);
@@ -120,6 +120,15 @@ static void write_arguments(const char *arguments, struct buf *out)
         buf_append(out, *arguments == '\n' || *arguments == '\r' ? " " : arguments, 1);
 }
 
+// In the midst of Markdown, into which a command must not break out.
+static void write_why(const char *why, struct buf *out)
+{
+    buf_append_text(out, *why ? " (" : "");
+    for (const char *c = why; *c; c++)
+        buf_append(out, strchr("\n\r`*_[]<>|~", *c) ? " " : c, 1);
+    buf_append_text(out, *why ? ")" : "");
+}
+
 static void write_button(struct buf *out, const char *label, size_t number, const char *command,
                          const char *code)
 {
@@ -138,8 +147,10 @@ void turn_wait_write(const struct turn *turn, struct buf *text, struct buf *butt
     for (size_t i = 0; i < turn->question_count; i++) {
         const struct turn_question *q = &turn->questions[i];
         size_t number = turn->question_count > 1 ? i + 1 : 0;
-        buf_printf(text, "%s⏸️ `%s` runs only when you approve it:\n```json\n",
-                   text->len ? "\n\n" : "", q->name);
+        buf_printf(text, "%s⏸️ `%s` runs only when you approve it", text->len ? "\n\n" : "",
+                   q->name);
+        write_why(turn->calls[q->ordinal].judgement.why, text);
+        buf_append_text(text, ":\n```json\n");
         write_arguments(q->arguments, text);
         buf_printf(text, "\n```\n/approve %s or /deny %s", q->code, q->code);
         write_button(buttons, "✅ Approve", number, "/approve", q->code);

@@ -84,11 +84,28 @@ static void add_json(struct redactor *redactor, struct span secret, bool slashes
     add_buf(redactor, room);
 }
 
-static void add_secret(struct redactor *redactor, struct span secret)
+// Base64 within a longer text: the bytes before the secret decide how its bits fall into letters,
+// in one of three ways. Letters that hold bits of its neighbours are left out.
+static void add_base64(struct redactor *redactor, struct span secret, const char *last_two,
+                       struct buf *room)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    for (size_t before = 0; before < 3; before++) {
+        size_t bits = before * 8;
+        for (size_t at = (bits + 5) / 6; (at + 1) * 6 <= bits + secret.len * 8; at++) {
+            unsigned value = 0;
+            for (size_t bit = at * 6 - bits; bit < at * 6 - bits + 6; bit++)
+                value = value << 1 | ((unsigned char)secret.data[bit / 8] >> (7 - bit % 8) & 1);
+            buf_append_char(room, value < 62 ? letters[value] : last_two[value - 62]);
+        }
+        add_buf(redactor, room);
+    }
+}
+
+static void add_spellings(struct redactor *redactor, struct span secret)
 {
     if (secret.len < REDACT_SECRET_MIN)
         return;
-    secret.len = secret.len > REDACT_SECRET_MAX ? REDACT_SECRET_MAX : secret.len;
     add_spelling(redactor, secret.data, secret.len);
     // As large as it can get at once, so that growing leaves no copies behind.
     BUF_AUTO room = BUF_INIT(6 * secret.len);
@@ -97,6 +114,22 @@ static void add_secret(struct redactor *redactor, struct span secret)
     add_json(redactor, secret, true, &room);
     url_encode(secret, &room);
     add_buf(redactor, &room);
+    add_base64(redactor, secret, "+/", &room);
+    add_base64(redactor, secret, "-_", &room);
+}
+
+// Of a value of several lines each long one is a secret too, as tools show files by lines.
+static void add_secret(struct redactor *redactor, struct span secret)
+{
+    secret.len = secret.len > REDACT_SECRET_MAX ? REDACT_SECRET_MAX : secret.len;
+    add_spellings(redactor, secret);
+    if (!memchr(secret.data, '\n', secret.len))
+        return;
+    while (secret.len) {
+        struct span line = span_trim(span_cut(&secret, '\n'));
+        if (line.len >= REDACT_PART_MIN && !span_starts_with(line, "-----"))
+            add_spellings(redactor, line);
+    }
 }
 
 // The beginnings of the kinds of keys that name themselves.
@@ -112,6 +145,8 @@ static const struct prefix {
     {"ASIA", 16, false, false}, {"AIza", 30, false, false},        {"glpat-", 16, false, false},
 };
 
+static const char web_token[] = "eyJ"; // {" in base64, with which each of the parts begins
+
 struct redactor *redactor_create(const char *const *secrets, size_t count)
 {
     static const char others[] = "-0123456789"; // private keys, bot tokens
@@ -120,6 +155,7 @@ struct redactor *redactor_create(const char *const *secrets, size_t count)
         redactor->roles[(unsigned char)*c] |= BEGINS_SHAPE;
     for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
         redactor->roles[(unsigned char)*prefixes[i].text] |= BEGINS_SHAPE | BEGINS_PREFIX;
+    redactor->roles[(unsigned char)*web_token] |= BEGINS_SHAPE;
     redactor->roles[' '] |= BEFORE_SHAPE;
     redactor->roles['/'] |= BEFORE_SHAPE;
     for (size_t i = 0; i < count; i++)
@@ -176,6 +212,7 @@ enum {
     BEARER_BLANKS_MAX = 4,
     AUTHORITY_MAX = 2048,
     PEM_LABEL_MAX = 64,
+    WEB_TOKEN_PART_MIN = 10,
 };
 
 static bool is_digit(char c)
@@ -316,6 +353,24 @@ static size_t match_pem(struct span text)
     return found < 0 ? last : last + (size_t)found + label.len;
 }
 
+// A JSON Web Token: header.claims.signature, of which the last may be empty.
+static size_t match_web_token(struct span text)
+{
+    bool digit;
+    size_t header = token_run(text, &digit);
+    struct span rest = span_skip(text, header + 1);
+    if (header < WEB_TOKEN_PART_MIN || header + 1 >= text.len || text.data[header] != '.' ||
+        !span_starts_with(rest, web_token))
+        return 0;
+    size_t claims = token_run(rest, &digit);
+    if (claims < WEB_TOKEN_PART_MIN)
+        return 0;
+    size_t len = header + 1 + claims;
+    return len < text.len && text.data[len] == '.'
+               ? len + 1 + token_run(span_skip(text, len + 1), &digit)
+               : len;
+}
+
 // Bytes of the credential that looks to begin at `at`, or 0.
 static size_t match_shape(const struct redactor *redactor, struct span whole, size_t at)
 {
@@ -333,6 +388,9 @@ static size_t match_shape(const struct redactor *redactor, struct span whole, si
         if (bot || begins_word(whole, at))
             longest = match_bot(text, bot);
     }
+    if (longest == 0 && c == *web_token && span_starts_with(text, web_token) &&
+        begins_word(whole, at))
+        longest = match_web_token(text);
     if (longest == 0 && redactor->roles[(unsigned char)c] & BEGINS_PREFIX && begins_word(whole, at))
         longest = match_prefix(text);
     return longest;

@@ -9,13 +9,13 @@
 /*
  * Takes secrets out of a text before it is written down where others read: the values that this
  * program was given, in the spellings in which they get into texts (as they are, escaped in JSON,
- * percent-encoded), and what has the shape of a well-known kind of credential.
+ * percent-encoded, in base64), and what has the shape of a well-known kind of credential.
  */
 enum {
-    REDACT_SECRET_MIN = 8,      // bytes; a shorter value would take ordinary words out
-    REDACT_SECRET_MAX = 16384,  // bytes; of a longer one its beginning is looked for
-    REDACT_SPELLINGS_MAX = 512, // of all secrets
-    REDACT_PART_MIN = 20,       // bytes of a value's beginning; more than keys have in common
+    REDACT_SECRET_MIN = 8,       // bytes; a shorter value would take ordinary words out
+    REDACT_SECRET_MAX = 16384,   // bytes; of a longer one its beginning is looked for
+    REDACT_SPELLINGS_MAX = 4096, // of all secrets
+    REDACT_PART_MIN = 20,        // bytes of a value's beginning; more than keys have in common
 };
 
 #define REDACT_MARK "[redacted]"

@@ -199,7 +199,7 @@ size_t config_secrets(const struct config *config, const char **ret_secrets, siz
                 add_secret(&secrets, value->entries[j].value);
     }
     for (size_t i = 0; i < LAYERS; i++)
-        for (size_t j = 0; j < config->variables.layers[i].count && i != LAYER_DOTENV; j++)
+        for (size_t j = 0; j < config->variables.layers[i].count; j++)
             if (variables_looks_secret(config->variables.layers[i].array[j].name))
                 add_secret(&secrets, config->variables.layers[i].array[j].value);
     return secrets.count;

@@ -105,8 +105,8 @@ const char *config_variable(const struct config *config, const char *name);
 const struct config_setting *config_setting(const struct config *config, const char *key);
 
 // Everything that must not be shown or logged: values of secret options, and of variables with a
-// secret's name in a directory of secrets or in the file. At most `max`, which live with the
-// config; returns how many.
+// secret's name in a directory of secrets, in .env or in the file. At most `max`, which live with
+// the config; returns how many.
 size_t config_secrets(const struct config *config, const char **ret_secrets, size_t max);
 
 // In the order in which they were found: .env, the file from top to bottom, then option by option.

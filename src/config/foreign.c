@@ -45,14 +45,13 @@ static const struct group {
     {"gateway",
      "api_server,delivery_ledger,message_timestamps,bot_loop_guard,systemd_watchdog_seconds,"
      "trust_env,multiplex_profiles"},
-    {"approvals",
-     "mode,deny,cron_mode,unattended_mode,destructive_slash_confirm,mcp_reload_confirm"},
+    {"approvals", "single_query_mode,destructive_slash_confirm,mcp_reload_confirm"},
     {"providers.*",
      "base_url,api_key,key_env,key_cmd,api_mode,model,models,extra_body,extra_headers,"
      "request_timeout_seconds,stale_timeout_seconds,session_affinity_header"},
     {"", // not read at all: the section
      "_config_version,custom_providers,fallback_providers,fallback_model,model_aliases,"
-     "auxiliary,compression,prompt_caching,command_allowlist,tool_loop_guardrails,"
+     "auxiliary,compression,prompt_caching,tool_loop_guardrails,"
      "skills,session_reset,max_concurrent_sessions,platform_toolsets,"
      "toolsets,discord,mcp_servers,cron,stt,tts,delegation,code_execution,tool_budget,security,"
      "privacy,network,hooks,browser,lsp,kanban,dashboard"},

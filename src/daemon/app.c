@@ -2,12 +2,14 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/agent.h"
 #include "agent/dispatcher.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "config/variables.h"
 #include "daemon/main_model.h"
 #include "loop/child.h"
 #include "net/ca_roots.h"
@@ -21,7 +23,7 @@
 #include "tools/shell.h"
 #include "tools/toolbox.h"
 
-enum { SECRETS_MAX = 256 }; // that are kept out of the log
+enum { SECRETS_MAX = 512 }; // that are kept out of the log, and of what tools answer
 
 static void on_store_event(void *context, int fd, unsigned events)
 {
@@ -115,6 +117,21 @@ static struct tool_settings tool_settings_of(const struct app *app)
     return settings;
 }
 
+// Of the settings, and of all variables that have a secret's name; a path is none (SSH_AUTH_SOCK).
+static void hide_secrets(struct app *app)
+{
+    const char *secrets[SECRETS_MAX];
+    size_t count = config_secrets(app->settings.config, secrets, ARRAY_LEN(secrets));
+    for (char **variable = environ; *variable && count < ARRAY_LEN(secrets); variable++) {
+        const char *value = strchr(*variable, '=');
+        CLEANUP(mem_cleanup)
+        char *name = mem_strndup(*variable, value ? (size_t)(value - *variable) : 0);
+        if (value && value[1] != '/' && variables_looks_secret(name))
+            secrets[count++] = value + 1;
+    }
+    toolbox_hide(app->toolbox, secrets, count);
+}
+
 static void open_agent(struct app *app)
 {
     router_provider_create(app->router, &app->settings.values.llm, app->loop, &app->provider);
@@ -140,6 +157,7 @@ static void open_agent(struct app *app)
         .loop = app->loop,
     };
     app->toolbox = toolbox_create(&tools);
+    hide_secrets(app);
     struct agent_env env = agent_env_of(app);
     app->agent = agent_create(&env);
     struct dispatcher_env dispatcher = {
@@ -260,6 +278,7 @@ int app_reload(struct app *app, const struct arguments *arguments, struct error 
         struct tool_settings tools = tool_settings_of(app);
         toolbox_configure(app->toolbox, &tools);
         shells_configure(app->shells, &app->settings.values.shell);
+        hide_secrets(app);
         processes_configure(app->processes, &app->settings.values.process);
     }
     loop_cancel(app->loop, app->retiring);

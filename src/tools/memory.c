@@ -29,6 +29,7 @@ static int start_remember(const struct tool_env *env, const struct tool_call *ca
     if (r < 0)
         return r;
     struct store_memory memory = {.content = span_trim(buf_span(&content)),
+                                  .tainted = call->context->tainted,
                                   .created_ms = clock_wall_ms(env->clock)};
     int64_t job = store_memory_add(env->store, &memory, STORE_DURABLE, on_remembered, run, err);
     if (job < 0)
@@ -41,6 +42,7 @@ static void on_found(void *context, int result, const struct error *err,
                      const struct store_memory *rows, size_t count)
 {
     BUF_AUTO out = BUF_INIT(TOOL_TEXT_MAX);
+    bool tainted = false;
     if (result < 0)
         buf_append_text(&out, err->text);
     else if (count == 0)
@@ -53,10 +55,12 @@ static void on_found(void *context, int result, const struct error *err,
             buf_printf(&out, "[%zu more are not shown]\n", count - i);
             break;
         }
+        tainted = tainted || rows[i].tainted;
         buf_printf(&out, "- %.10s: %.*s\n", when, (int)rows[i].content.len, rows[i].content.data);
     }
     tool_run_end(context,
-                 &(struct tool_result){.text = buf_span(&out), .failed = result < 0, .ms = -1});
+                 &(struct tool_result){
+                     .text = buf_span(&out), .failed = result < 0, .tainted = tainted, .ms = -1});
 }
 
 static int start_recall(const struct tool_env *env, const struct tool_call *call,

@@ -4,6 +4,8 @@
 #include "loop/loop.h"
 #include "tools/tool_source.h"
 
+struct redactor;
+
 // Private to the toolbox: a call that runs.
 typedef uint64_t tool_run_id; // 0 is none
 
@@ -16,8 +18,9 @@ struct tool_run {
     const struct clock *clock;
     struct loop *loop;
     loop_id deadline;
-    struct tool_source *source; // NULL: none has it
-    char *tool;                 // owned: its name there
+    struct tool_source *source;       // NULL: none has it
+    struct redactor *const *redactor; // the toolbox's, which a reload replaces
+    char *tool;                       // owned: its name there
     union tool_handle handle;
     int64_t begun_ms; // monotonic
     tool_end_fn *on_end;

@@ -48,6 +48,7 @@ struct tool_call_context {
     int64_t deadline_ms; // monotonic; what still runs then is cancelled, and has failed. 0: none
     bool approved;       // somebody said yes to this call
     bool unattended;     // nobody can be asked
+    bool tainted;        // it may come of text that nobody vouches for: so does what it keeps
 };
 
 struct tool_set;

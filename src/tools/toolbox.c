@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "codec/redact.h"
 #include "codec/suggest.h"
 #include "tools/builtin_tools.h"
 #include "tools/tool_target.h"
@@ -20,7 +21,8 @@ struct toolbox {
     struct list members, runs;
     tool_source_id last_source;
     tool_run_id last_run;
-    struct tool_set *set; // of all members
+    struct tool_set *set;      // of all members
+    struct redactor *redactor; // of what results must not show
 };
 
 struct toolbox *toolbox_create(const struct tool_env *env)
@@ -29,6 +31,7 @@ struct toolbox *toolbox_create(const struct tool_env *env)
     list_init(&toolbox->members);
     list_init(&toolbox->runs);
     toolbox->set = tool_set_create();
+    toolbox->redactor = redactor_create(NULL, 0);
     builtin_tools_init(&toolbox->builtin, env);
     tool_source_id id;
     toolbox_add_source(toolbox, &toolbox->builtin.source, &id, NULL);
@@ -38,6 +41,12 @@ struct toolbox *toolbox_create(const struct tool_env *env)
 void toolbox_configure(struct toolbox *toolbox, const struct tool_settings *settings)
 {
     toolbox->builtin.env.settings = *settings;
+}
+
+void toolbox_hide(struct toolbox *toolbox, const char *const *secrets, size_t count)
+{
+    redactor_destroy(toolbox->redactor);
+    toolbox->redactor = redactor_create(secrets, count);
 }
 
 static void use_set(struct toolbox *toolbox, struct tool_set *set)
@@ -135,6 +144,7 @@ void toolbox_destroy(struct toolbox *toolbox)
     list_for_each(link, &toolbox->members)
         free(list_entry(link, struct member, link));
     tool_set_unref(toolbox->set);
+    redactor_destroy(toolbox->redactor);
     free(toolbox);
 }
 
@@ -207,6 +217,7 @@ tool_run_id toolbox_run(struct toolbox *toolbox, const struct tool_set *set,
     run->clock = toolbox->builtin.env.clock;
     run->begun_ms = clock_monotonic_ms(run->clock);
     run->loop = toolbox->builtin.env.loop;
+    run->redactor = &toolbox->redactor;
     run->on_end = on_end;
     run->context = context;
     list_append(&toolbox->runs, &run->link);

@@ -86,3 +86,26 @@ def test_a_question_outlives_a_kill(asking, api, service, answer):
     api.wait_quiet(1)
     assert len(api.texts(OWNER)) == 4, api.story()
     assert (asking.workspace / 'made').exists() == ('Approve' in answer)
+
+
+def test_what_the_agent_obeys_asks_in_every_mode(hermes, up, terminal):
+    hermes.mkdir(hermes.workspace)
+    hermes.use(up, 'tools')
+    hermes.put('config.yaml', 'approvals:\n  mode: off\n')
+    call = 'call write_file ' + json.dumps({'path': 'AGENTS.md', 'content': 'obey'})
+    with terminal('chat') as chat:
+        chat.say(call).expect(r'may this run\? write_file .*"AGENTS.md".*y/N')
+        chat.ready()
+        assert not (hermes.workspace / 'AGENTS.md').exists()
+        chat.say('y').ready()
+    assert (hermes.workspace / 'AGENTS.md').read_text() == 'obey'
+    hermes.chat('call write_file ' + json.dumps({'path': '.env', 'content': 'x'})).ok()
+    assert not (hermes.workspace / '.env').exists()
+    told = [m for m in up.requests[-1].messages if m['role'] == 'tool'][-1]['content']
+    assert told.startswith('error: not run: .env holds secrets')
+
+
+def test_the_mode_off(asking):
+    asking.put('config.yaml', 'approvals:\n  mode: off\n')
+    asking.chat(CALL).ok()
+    assert (asking.workspace / 'made').exists()

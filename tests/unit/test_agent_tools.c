@@ -70,7 +70,7 @@ static void results_in_the_order_of_the_calls(void **state)
                         "slow00,look13,at_once01");
     assert_string_equal(
         agent_world_text(&world, "SELECT group_concat(role || tainted) FROM messages"),
-        "user0,assistant0,tool0,tool1,tool0,assistant0");
+        "user0,assistant0,tool0,tool1,tool0,assistant1");
 }
 
 // The turn goes on with what it has, and the next one is not offered what is gone.
@@ -81,7 +81,7 @@ static void a_source_vanishes_in_mid_turn(void **state)
     start("call slow\ncall at_once\nsay Done.", &heard);
     agent_world_until(&world, &heard, "call slow");
     toolbox_remove_source(world.toolbox, scripted_id);
-    assert_int_equal(agent_tools(world.agent)->count, count - 5);
+    assert_int_equal(agent_tools(world.agent)->count, count - 6);
     scripted_source_answer(&scripted, 0, "late", false);
     end_as(TURN_DONE, &heard);
     history_is("user: go\nassistant:  +slow({})#c0\n"

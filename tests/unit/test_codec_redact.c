@@ -241,6 +241,45 @@ static void private_keys(void **state)
     END;
 }
 
+static void web_tokens(void **state)
+{
+    (void)state;
+    WITH(NULL);
+#define HEADER "eyJhbGciOiJIUzI1NiJ9"
+#define CLAIMS "eyJzdWIiOiIxMjM0NSJ9"
+    expect("a " HEADER "." CLAIMS ".c2lnbmF0dXJl_-9 b", "a " R " b");
+    expect("jwt=" HEADER "." CLAIMS ".", "jwt=" R);
+    expect(HEADER "." CLAIMS, R);
+    stays(HEADER ".short.c2lnbmF0dXJl");
+    stays("x" HEADER "." CLAIMS ".c2lnbmF0dXJl");
+    stays("eyJ.eyJ.x");
+    stays(HEADER ".");
+    stays(HEADER);
+    END;
+}
+
+static void values_in_base64(void **state)
+{
+    (void)state;
+    WITH("hunter2hunter2", "?\?>>~~\xff\xfe\xfd\xfc!");
+    expect("aHVudGVyMmh1bnRlcjI=", R "I="); // of the last letter two bits are not the value's
+    expect("eGh1bnRlcjJodW50ZXIy", "eG" R); // "x" before it
+    expect("eHhodW50ZXIyaHVudGVyMnl5eQ==", "eHh" R "nl5eQ=="); // "xx" before, "yyy" behind it
+    expect("Pz8+Pn5+//79/CE=", R "E=");
+    expect("Pz8-Pn5-__79_CE", R "E");
+    stays("aHVudGVyMmh1bnRhcjI="); // hunter2huntar2
+    END;
+}
+
+static void lines_of_a_value(void **state)
+{
+    (void)state;
+    WITH("-----BEGIN THING-----\nMIIEvQIBADANBgkqhkiG9w0BAQ\nshort\n-----END THING-----\n");
+    expect("2|MIIEvQIBADANBgkqhkiG9w0BAQ\n3|short", "2|" R "\n3|short");
+    stays("3|short");
+    END;
+}
+
 static void what_a_log_is_full_of(void **state)
 {
     (void)state;
@@ -354,6 +393,9 @@ int main(void)
         cmocka_unit_test(telegram_tokens),
         cmocka_unit_test(urls),
         cmocka_unit_test(private_keys),
+        cmocka_unit_test(web_tokens),
+        cmocka_unit_test(values_in_base64),
+        cmocka_unit_test(lines_of_a_value),
         cmocka_unit_test(what_a_log_is_full_of),
         cmocka_unit_test(bytes_of_any_kind),
         cmocka_unit_test(all_or_nothing),

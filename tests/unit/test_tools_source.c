@@ -107,6 +107,48 @@ static void its_tools_stand_behind_those_of_this_program(void **state)
     assert_null(tool_set_find(set, "fast"));
 }
 
+// Whatever the source, whatever the outcome, and wherever its answer is cut.
+static void no_result_shows_a_secret(void **state)
+{
+    static const char *const secrets[] = {"correct-horse-battery"};
+    struct heard heard;
+    toolbox_hide(toolbox, secrets, 1);
+    run(toolbox_tools(toolbox), "slow", &heard);
+    scripted_source_answer(&scripted, 0, "a correct-horse-battery, c\"correct-horse-battery\"",
+                           false);
+    heard_is(&heard, false, "a [redacted], c\"[redacted]\"");
+    run(toolbox_tools(toolbox), "slow", &heard);
+    scripted_source_answer(&scripted, 1, "no entry for correct-horse-battery", true);
+    heard_is(&heard, true, "no entry for [redacted]");
+    run(toolbox_tools(toolbox), "slow", &heard);
+    scripted_source_answer(&scripted, 2, "Y29ycmVjdC1ob3JzZS1iYXR0ZXJ5", false); // in base64
+    heard_is(&heard, false, "[redacted]");
+    run(toolbox_tools(toolbox), "slow", &heard);
+    scripted_source_answer(&scripted, 3, "Authorization: Bearer abcdef0123456789", false);
+    heard_is(&heard, false, "Authorization: Bearer [redacted]");
+
+    static const char *const others[] = {"another-secret"};
+    run(toolbox_tools(toolbox), "slow", &heard);
+    toolbox_hide(toolbox, others, 1); // while it runs
+    scripted_source_answer(&scripted, 4, "another-secret", false);
+    heard_is(&heard, false, "[redacted]");
+}
+
+static void a_secret_at_the_cut_is_not_shown_in_part(void **state)
+{
+    static const char *const secrets[] = {"correct-horse-battery"};
+    static char text[TOOL_TEXT_MAX + 100];
+    toolbox_hide(toolbox, secrets, 1);
+    memset(text, '-', sizeof text - 1);
+    memcpy(text + TOOL_TEXT_MAX - 8, secrets[0], strlen(secrets[0]));
+    struct heard heard;
+    run(toolbox_tools(toolbox), "slow", &heard);
+    scripted_source_answer(&scripted, 0, text, false);
+    assert_int_equal(heard.calls, 1);
+    assert_int_equal(heard.len, TOOL_TEXT_MAX + strlen("\n[88 more bytes are not shown]"));
+    assert_null(memmem(heard.text, sizeof heard.text, "correct", 7));
+}
+
 static void calls_of_it(void **state)
 {
     struct heard heard, other;
@@ -394,6 +436,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(its_tools_stand_behind_those_of_this_program, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(calls_of_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(no_result_shows_a_secret, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_secret_at_the_cut_is_not_shown_in_part, setup, teardown),
         cmocka_unit_test_setup_teardown(what_a_result_holds, setup, teardown),
         cmocka_unit_test_setup_teardown(tools_that_are_found, setup, teardown),
         cmocka_unit_test_setup_teardown(a_call_of_a_tool_that_was_found, setup, teardown),

@@ -75,7 +75,7 @@ static int teardown(void **state)
 
 struct heard {
     int calls;
-    bool failed;
+    bool failed, tainted;
     size_t len;
     char text[TOOL_TEXT_MAX + 1];
 };
@@ -85,6 +85,7 @@ static void on_done(void *context, const struct tool_result *result)
     struct heard *heard = context;
     heard->calls++;
     heard->failed = result->failed;
+    heard->tainted = result->tainted;
     heard->len = result->text.len;
     assert_true(utf8_valid(result->text));
     snprintf(heard->text, sizeof heard->text, "%.*s", (int)result->text.len, result->text.data);
@@ -172,7 +173,6 @@ static void the_time_of_a_zone(void **state)
         {"asia/kolkata", NULL, "; local: Friday 2025-11-21 08:30:00 +0530"},
         {"", "Asia/Tokyo", "; local: Friday 2025-11-21 12:00:00 +0900"},
         {NULL, ":America/Caracas", "; local: Thursday 2025-11-20 23:00:00 -0400"},
-        {NULL, "<-0230>2:30", "; local: Friday 2025-11-21 00:30:00 -0230"},
         {"UTC", "Asia/Tokyo", ""},
         {NULL, "/etc/localtime", NULL},
         {NULL, ":", NULL},
@@ -207,6 +207,25 @@ static void the_memory(void **state)
     says("remember", "{}", true, "the parameter \"content\" is missing");
     says("recall", "{\"query\":7}", true, "the parameter \"query\" must be a string");
     assert_int_equal(fixture_number(store_path(store), "SELECT count(*) FROM memory"), 2);
+}
+
+// What is kept of a text that nobody vouches for stays marked, wherever it is found.
+static void a_memory_of_a_stranger_s_text(void **state)
+{
+    struct tool_call_context tainted = {.flow = 1, .tainted = true};
+    struct heard heard = {0};
+    says("remember", "{\"content\":\"mine\"}", false, "remembered");
+    toolbox_run(toolbox, toolbox_tools(toolbox), &tainted, "remember",
+                SPAN_LITERAL("{\"content\":\"theirs\"}"), on_done, &heard);
+    wait_for(&heard);
+    const char *const queries[] = {"{\"query\":\"mine\"}", "{\"query\":\"theirs\"}",
+                                   "{\"query\":\"\"}"};
+    for (size_t i = 0; i < ARRAY_LEN(queries); i++) {
+        heard = (struct heard){0};
+        run(toolbox, "recall", span_of(queries[i]), &heard);
+        wait_for(&heard);
+        assert_true(heard.tainted == (i > 0));
+    }
 }
 
 static void much_memory_says_what_is_left_out(void **state)
@@ -369,6 +388,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(the_time, setup, teardown),
         cmocka_unit_test_setup_teardown(the_time_of_a_zone, setup, teardown),
         cmocka_unit_test_setup_teardown(the_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_memory_of_a_stranger_s_text, setup, teardown),
         cmocka_unit_test_setup_teardown(much_memory_says_what_is_left_out, setup, teardown),
         cmocka_unit_test_setup_teardown(side_by_side, setup, teardown),
         cmocka_unit_test_setup_teardown(cancelled_runs_are_silent, setup, teardown),

@@ -14,6 +14,7 @@ const struct tool_description scripted_tools[] = {
     {"no", "Refuses.", SCRIPTED_SCHEMA, 0},
     {"slow", "Answers later.", SCRIPTED_SCHEMA, 0},
     {"look", "Answers later, and changes nothing.", SCRIPTED_SCHEMA, TOOL_READS | TOOL_REPEATABLE},
+    {"ping", "Lets something out.", SCRIPTED_SCHEMA, TOOL_NETWORK},
     {"ring", "Needs approval.", SCRIPTED_SCHEMA, TOOL_NETWORK | TOOL_NEEDS_APPROVAL},
     {0},
 };

@@ -5,7 +5,8 @@
 /*
  * A source of tools as a server would be one: it comes and goes while calls run, and answers when
  * the test says so, or never. Its tools are "at_once", "no" (refuses), and those that wait for the
- * test: "slow" (not repeatable), "look" (repeatable, tainted) and "ring" (needs approval).
+ * test: "slow" (not repeatable), "look" (repeatable, tainted), "ping" (lets something out) and
+ * "ring" (needs approval).
  */
 enum { SCRIPTED_CALLS_MAX = 16 };
 #define SCRIPTED_SCHEMA "{\"type\":\"object\",\"properties\":{}}"

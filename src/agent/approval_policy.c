@@ -1,0 +1,164 @@
+#include "agent/approval_policy.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/agent.h"
+#include "base/buf.h"
+#include "tools/command_rules.h"
+#include "tools/tool_source.h"
+
+/*
+ * Two kinds of reasons to ask. What a rule asks for (a tool that needs approval, a command of the
+ * table) the owner may switch off, and decide in advance for work that nobody watches. What could
+ * carry out what a stranger's text says is asked for whatever the mode: a change of the files whose
+ * text the agent obeys, and sending something out once such text is in the prompt.
+ */
+enum {
+    COMMAND_MAX = 64 * 1024, // bytes, as the judge of commands reads
+    PATCH_MAX = 4 << 20,     // bytes
+};
+
+__attribute__((format(printf, 1, 2))) static struct approval_judgement refuse(const char *fmt, ...)
+{
+    struct approval_judgement judgement = {APPROVAL_REFUSES, false, ""};
+    va_list values;
+    va_start(values, fmt);
+    vsnprintf(judgement.why, sizeof judgement.why, fmt, values);
+    va_end(values);
+    return judgement;
+}
+
+// Whatever the mode.
+static struct approval_judgement must_ask(const struct approval_call *call, const char *why)
+{
+    struct approval_judgement judgement = {APPROVAL_ASKS, false, ""};
+    if (call->unattended)
+        return refuse(
+            "not run: it needs somebody's approval (%.250s), and nobody can be asked here", why);
+    snprintf(judgement.why, sizeof judgement.why, "%s", why);
+    return judgement;
+}
+
+static struct approval_judgement ask_as_configured(const struct agent_config *config,
+                                                   const struct approval_call *call,
+                                                   const char *why)
+{
+    bool api = strcmp(call->origin, "api") == 0;
+    const char *mode = api                ? config->approvals_api
+                       : call->unattended ? config->approvals_cron
+                                          : config->approvals_mode;
+    if (mode && (strcmp(mode, "off") == 0 || strcmp(mode, "approve") == 0))
+        return (struct approval_judgement){APPROVAL_RUNS, true, ""};
+    if (api && !call->unattended)
+        return refuse("not run: it needs somebody's approval (%.250s), and callers of the API are "
+                      "not asked",
+                      why);
+    return must_ask(call, why);
+}
+
+static struct approval_judgement judge_command(const struct agent_config *config,
+                                               const struct approval_call *call,
+                                               struct json_value arguments)
+{
+    BUF_AUTO command = BUF_INIT(COMMAND_MAX);
+    struct command_globs globs = {
+        .deny = config->approvals_deny.items,
+        .deny_count = config->approvals_deny.count,
+        .allow = config->approvals_allow.items,
+        .allow_count = config->approvals_allow.count,
+    };
+    if (!json_string(json_get(arguments, "command"), &command))
+        return buf_is_full(&command)
+                   ? refuse("not run: the command is too long; put it into a script")
+                   : (struct approval_judgement){APPROVAL_RUNS, false, ""}; // the tool refuses it
+    struct command_judgement judged = command_judge(buf_span(&command), &globs);
+    if (judged.verdict == COMMAND_NEVER)
+        return refuse("not run, and no approval would change that: %s", judged.why);
+    if (judged.verdict == COMMAND_ASKS)
+        return ask_as_configured(config, call, judged.why);
+    return (struct approval_judgement){APPROVAL_RUNS, false, ""};
+}
+
+static struct approval_judgement judge_path(const struct approval_call *call, const char *path)
+{
+    if (command_is_env_file(path))
+        return refuse("not run: %.200s holds secrets; tools do not write it", path);
+    if (!command_is_instruction_file(path))
+        return (struct approval_judgement){APPROVAL_RUNS, false, ""};
+    char why[APPROVAL_WHY_MAX];
+    snprintf(why, sizeof why, "%.200s holds instructions for the agent", path);
+    return must_ask(call, why);
+}
+
+static void take_stricter(struct approval_judgement *all, struct approval_judgement one)
+{
+    if (one.decision > all->decision)
+        *all = one;
+}
+
+// The files that a patch names, in either of its forms.
+static struct approval_judgement judge_patch(const struct approval_call *call, struct span patch)
+{
+    static const char *const marks[] = {"*** Add File: ",
+                                        "*** Update File: ",
+                                        "*** Delete File: ",
+                                        "*** Move to: ",
+                                        "+++ ",
+                                        "--- "};
+    struct approval_judgement all = {APPROVAL_RUNS, false, ""};
+    while (patch.len) {
+        struct span line = span_trim(span_cut(&patch, '\n'));
+        for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+            if (!span_starts_with(line, marks[i]))
+                continue;
+            struct span path = span_trim(span_skip(line, strlen(marks[i])));
+            path = span_cut(&path, '\t'); // a time may stand behind it
+            BUF_AUTO text = BUF_INIT(COMMAND_MAX);
+            buf_append_span(&text, path);
+            take_stricter(&all, judge_path(call, buf_text(&text)));
+        }
+    }
+    return all;
+}
+
+static struct approval_judgement judge_files(const struct approval_call *call,
+                                             struct json_value arguments)
+{
+    struct approval_judgement all = {APPROVAL_RUNS, false, ""};
+    BUF_AUTO path = BUF_INIT(COMMAND_MAX);
+    BUF_AUTO patch = BUF_INIT(PATCH_MAX);
+    if (json_string(json_get(arguments, "path"), &path))
+        take_stricter(&all, judge_path(call, buf_text(&path)));
+    if (json_string(json_get(arguments, "patch"), &patch))
+        take_stricter(&all, judge_patch(call, buf_span(&patch)));
+    return all;
+}
+
+struct approval_judgement approval_judge(const struct agent_config *config,
+                                         const struct approval_call *call)
+{
+    JSON_AUTO doc = JSON_INIT;
+    struct approval_judgement all = {APPROVAL_RUNS, false, ""};
+    bool parsed = json_parse(&doc, call->arguments, NULL) == 0;
+    if (parsed && strcmp(call->tool, "terminal") == 0)
+        take_stricter(&all, judge_command(config, call, json_root(&doc)));
+    if (parsed && (strcmp(call->tool, "write_file") == 0 || strcmp(call->tool, "patch") == 0))
+        take_stricter(&all, judge_files(call, json_root(&doc)));
+    bool kept = strcmp(call->tool, "memory") == 0; // in the prompt of every later conversation
+    if (*call->taint && ((call->flags & TOOL_NETWORK && !call->copied) || kept))
+        take_stricter(&all, must_ask(call, call->taint));
+    bool cleared = false;
+    if (call->flags & TOOL_NEEDS_APPROVAL) {
+        struct approval_judgement own = ask_as_configured(config, call, "");
+        if (own.decision == APPROVAL_REFUSES)
+            own = refuse("the tool \"%s\" runs only when somebody has approved the call, and "
+                         "nobody can be asked here",
+                         call->tool);
+        cleared = own.cleared;
+        take_stricter(&all, own);
+    }
+    all.cleared = all.decision == APPROVAL_RUNS && cleared;
+    return all;
+}

@@ -1,0 +1,260 @@
+#include "tools/command_rules.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "tools/command_internal.h"
+
+/*
+ * A line is taken apart (shell_line.h), and each of its simple commands is judged: as it stands,
+ * without what only goes before a command ("sudo", "timeout 5"), and as what it runs in its turn
+ * (find -exec, sh -c). The strictest verdict is that of the line.
+ */
+static void judge_line(struct command_judge *judge, struct span line, bool must_parse);
+static void judge_args(struct command_judge *judge, struct command_args args);
+
+static void write_command(const struct command_args *args, struct buf *out)
+{
+    for (size_t i = 0; i < args->count; i++)
+        buf_printf(out, "%s%s", i ? " " : "", args->words[i].text);
+    const struct shell_command *whole = args->whole;
+    for (size_t i = 0; whole && i < whole->redirect_count; i++)
+        buf_printf(out, " %c %s", whole->redirects[i].writes ? '>' : '<',
+                   whole->redirects[i].target.text);
+}
+
+static bool matches(const char *const *globs, size_t count, const char *text)
+{
+    for (size_t i = 0; i < count; i++)
+        if (fnmatch(globs[i], text, FNM_CASEFOLD) == 0)
+            return true;
+    return false;
+}
+
+static void judged(struct command_judge *judge, enum command_verdict verdict, const char *rule,
+                   const char *command)
+{
+    if (verdict <= judge->judgement.verdict)
+        return;
+    judge->judgement.verdict = verdict;
+    snprintf(judge->judgement.why, COMMAND_WHY_MAX, "%.80s%s%.200s", rule, *command ? ": " : "",
+             command);
+}
+
+static void ask(struct command_judge *judge, const char *rule, const struct command_args *args)
+{
+    BUF_AUTO text = BUF_INIT(2 * SHELL_LINE_MAX);
+    const struct command_globs *globs = judge->globs;
+    write_command(args, &text);
+    if (globs && (matches(globs->allow, globs->allow_count, buf_text(&text)) ||
+                  matches(globs->allow, globs->allow_count, rule)))
+        return;
+    judged(judge, COMMAND_ASKS, rule, buf_text(&text));
+}
+
+static void never(struct command_judge *judge, const char *rule, const struct command_args *args)
+{
+    BUF_AUTO text = BUF_INIT(2 * SHELL_LINE_MAX);
+    write_command(args, &text);
+    judged(judge, COMMAND_NEVER, rule, buf_text(&text));
+}
+
+/* Commands within commands */
+
+// Programs that run the command behind them, and how many words of their own stand before it.
+static const struct runner {
+    const char *name;
+    size_t words;
+} runners[] = {{"sudo", 0},    {"doas", 0},    {"env", 0},     {"nohup", 0},   {"nice", 0},
+               {"ionice", 0},  {"timeout", 1}, {"setsid", 0},  {"stdbuf", 0},  {"time", 0},
+               {"command", 0}, {"builtin", 0}, {"exec", 0},    {"xargs", 0},   {"busybox", 0},
+               {"toybox", 0},  {"chroot", 1},  {"flock", 1},   {"taskset", 1}, {"chrt", 1},
+               {"strace", 0},  {"unshare", 0}, {"nsenter", 0}, {"watch", 0},   {"runuser", 0},
+               {"setpriv", 0}};
+
+static bool is_of_options(const char *word)
+{
+    return *word == '-' || *word == '+' || strchr(word, '=');
+}
+
+/*
+ * Which options take a word of their own is not known of every program, so whatever may be the
+ * command is judged as one: the first word that is no option, and while an option stands before it,
+ * the next as well.
+ */
+static void judge_run(struct command_judge *judge, const struct runner *runner,
+                      const struct command_args *args)
+{
+    size_t own = runner->words;
+    for (size_t i = 1; i < args->count; i++) {
+        if (is_of_options(args->words[i].text))
+            continue;
+        bool sure = !is_of_options(args->words[i - 1].text) || i == 1;
+        judge_args(judge, (struct command_args){args->words + i, args->count - i, args->whole});
+        if (sure && own == 0)
+            return;
+        own -= sure;
+    }
+}
+
+static void judge_text_of(struct command_judge *judge, const struct command_args *args,
+                          size_t first)
+{
+    BUF_AUTO text = BUF_INIT(SHELL_LINE_MAX);
+    for (size_t i = first; i < args->count; i++)
+        buf_printf(&text, "%s%s", i > first ? " " : "", args->words[i].text);
+    judge_line(judge, buf_span(&text), false);
+}
+
+static void judge_find(struct command_judge *judge, const struct command_args *args)
+{
+    for (size_t i = 1; i < args->count; i++) {
+        const char *word = args->words[i].text;
+        if (strcmp(word, "-exec") && strcmp(word, "-execdir") && strcmp(word, "-ok") &&
+            strcmp(word, "-okdir"))
+            continue;
+        size_t end = i + 1;
+        while (end < args->count && strcmp(args->words[end].text, ";") &&
+               strcmp(args->words[end].text, "+"))
+            end++;
+        struct command_args inner = {args->words + i + 1, end - i - 1, args->whole};
+        judge_args(judge, inner);
+        i = end;
+    }
+}
+
+// Scripts in arguments: what a shell would do with them is judged like the line itself.
+static void judge_scripts(struct command_judge *judge, const struct command_args *args)
+{
+    const char *name = command_name(args);
+    if (strcmp(name, "eval") == 0 || strcmp(name, "trap") == 0 || strcmp(name, "watch") == 0)
+        judge_text_of(judge, args, 1);
+    bool takes = command_is_shell(name) || strcmp(name, "su") == 0 || strcmp(name, "script") == 0 ||
+                 strcmp(name, "flock") == 0 || strcmp(name, "env") == 0 ||
+                 strcmp(name, "runuser") == 0;
+    for (size_t i = 1; takes && i < args->count; i++) {
+        const char *word = args->words[i].text;
+        bool is_option = *word == '-' && (strchr(word, 'c') || strchr(word, 'S'));
+        if (is_option && i + 1 < args->count)
+            judge_line(judge, span_of(args->words[i + 1].text), false);
+        if (strncmp(word, "-S", 2) == 0 && word[2]) // env -S'...'
+            judge_line(judge, span_of(word + 2), false);
+    }
+    if (command_is_shell(name) && args->whole && args->whole->input)
+        judge_line(judge, span_of(args->whole->input), false);
+}
+
+static const struct runner *find_runner(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(runners); i++)
+        if (strcmp(runners[i].name, name) == 0)
+            return &runners[i];
+    return NULL;
+}
+
+static bool is_denied(const struct command_judge *judge, const struct command_args *args)
+{
+    const struct command_globs *globs = judge->globs;
+    if (!globs || !globs->deny_count)
+        return false;
+    BUF_AUTO text = BUF_INIT(2 * SHELL_LINE_MAX);
+    write_command(args, &text);
+    const char *name = command_name(args);
+    return matches(globs->deny, globs->deny_count, buf_text(&text)) ||
+           matches(globs->deny, globs->deny_count, buf_text(&text) + (name - args->words->text));
+}
+
+// A command from its name on, whatever stood before it.
+static void judge_args(struct command_judge *judge, struct command_args args)
+{
+    if (args.count == 0 || judge->judgement.verdict == COMMAND_NEVER)
+        return; // it can get no stricter, and a line that is made to be slow ends here
+    if (judge->depth >= COMMAND_NESTED_MAX || ++judge->steps > COMMAND_STEPS_MAX) {
+        never(judge, "nested too deep to be judged", &args);
+        return;
+    }
+    judge->depth++;
+    const char *rule = command_never_rule(&args);
+    if (rule)
+        never(judge, rule, &args);
+    if (is_denied(judge, &args))
+        never(judge, "the owner's approvals.deny", &args);
+    bool test = strcmp(args.words->text, "[") == 0 || strcmp(args.words->text, "[[") == 0;
+    if (args.words->open || (args.words->pattern && !test))
+        ask(judge, "which program runs is only known then", &args);
+    else if ((rule = command_asks_rule(&args)))
+        ask(judge, rule, &args);
+    judge_scripts(judge, &args);
+    const char *name = command_name(&args);
+    if (strcmp(name, "find") == 0)
+        judge_find(judge, &args);
+    const struct runner *runner = find_runner(name);
+    if (runner)
+        judge_run(judge, runner, &args);
+    judge->depth--;
+}
+
+static void judge_redirects(struct command_judge *judge, const struct shell_command *command)
+{
+    struct command_args args = {command->words, command->count, command};
+    for (size_t i = 0; i < command->redirect_count; i++) {
+        const struct shell_redirect *redirect = &command->redirects[i];
+        if (!redirect->writes)
+            continue;
+        if (command_is_device(redirect->target.text))
+            never(judge, "write to a device", &args);
+        if (command_writes_protected(redirect->target.text))
+            ask(judge, "overwrite a protected file", &args);
+    }
+}
+
+static void judge_assignments(struct command_judge *judge, const struct shell_command *command)
+{
+    static const char *const names[] = {"DOCKER_HOST=", "CONTAINER_HOST=", "DOCKER_CONTEXT="};
+    struct command_args args = {command->words, command->count, command};
+    for (size_t i = 0; i < command->assignment_count; i++)
+        for (size_t j = 0; j < ARRAY_LEN(names); j++)
+            if (strncmp(command->assignments[i].text, names[j], strlen(names[j])) == 0)
+                ask(judge, "containers of another machine", &args);
+}
+
+static void judge_line(struct command_judge *judge, struct span line, bool must_parse)
+{
+    CLEANUP(shell_line_finish) struct shell_line parsed = {0};
+    struct error err = ERROR_INIT;
+    if (judge->depth >= COMMAND_NESTED_MAX) {
+        judged(judge, COMMAND_NEVER, "nested too deep to be judged", "");
+        return;
+    }
+    if (shell_line_parse(line, &parsed, &err) < 0) {
+        judged(judge, must_parse ? COMMAND_NEVER : COMMAND_ASKS, "no shell could read it",
+               err.text);
+        return;
+    }
+    judge->depth++;
+    if (parsed.bomb)
+        judged(judge, COMMAND_NEVER, "fork bomb", "");
+    for (size_t i = 0; i < parsed.count; i++) {
+        const struct shell_command *command = &parsed.commands[i];
+        judge_redirects(judge, command);
+        judge_assignments(judge, command);
+        judge_args(judge, (struct command_args){command->words, command->count, command});
+    }
+    judge->depth--;
+}
+
+struct command_judgement command_judge(struct span line, const struct command_globs *globs)
+{
+    struct command_judge judge = {.globs = globs};
+    judge_line(&judge, line, true);
+    if (globs && globs->deny_count && line.len <= SHELL_LINE_MAX) {
+        CLEANUP(mem_cleanup) char *text = mem_strndup(line.data, line.len);
+        if (matches(globs->deny, globs->deny_count, text))
+            judged(&judge, COMMAND_NEVER, "the owner's approvals.deny", text);
+    }
+    return judge.judgement;
+}
