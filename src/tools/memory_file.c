@@ -463,18 +463,16 @@ const struct tool tool_memory = {
     .name = "memory",
     .description = "Edit the few lines that every later prompt shows you: \"memory\" are your "
                    "notes, \"user\" is who the user is. For details use remember.",
-    .parameters =
-        "{\"type\":\"object\",\"properties\":{"
-        "\"target\":{\"type\":\"string\",\"enum\":[\"memory\",\"user\"],"
-        "\"description\":\"Which list\"},"
-        "\"action\":{\"type\":\"string\",\"enum\":[\"add\",\"replace\",\"remove\"],"
-        "\"description\":\"What to do\"},"
-        "\"content\":{\"type\":\"string\",\"description\":\"The new entry, short\"},"
-        "\"old_text\":{\"type\":\"string\",\"description\":\"Part of the entry to replace or "
-        "remove\"},"
-        "\"operations\":{\"type\":\"array\",\"items\":{\"type\":\"object\"},\"description\":"
-        "\"Instead, several of {action, content, old_text}: all or none\"}},"
-        "\"required\":[\"target\"]}",
+    .parameters = // taken as well: operations, several of {action, content, old_text}
+    "{\"type\":\"object\",\"properties\":{"
+    "\"target\":{\"type\":\"string\",\"enum\":[\"memory\",\"user\"],"
+    "\"description\":\"Which list\"},"
+    "\"action\":{\"type\":\"string\",\"enum\":[\"add\",\"replace\",\"remove\"],"
+    "\"description\":\"What to do\"},"
+    "\"content\":{\"type\":\"string\",\"description\":\"The new entry, short\"},"
+    "\"old_text\":{\"type\":\"string\",\"description\":\"Part of the entry to replace or "
+    "remove\"}},"
+    "\"required\":[\"target\"]}",
     .flags = TOOL_WRITES, // not repeatable: what was replaced or removed is not found again
     .place = TOOL_IN_MEMORIES,
     .work = work,

@@ -166,15 +166,14 @@ static int work(int workspace_fd, struct json_value arguments, struct buf *out, 
 const struct tool tool_patch = {
     .name = "patch",
     .description = "Change text files of the workspace: all of it or nothing. Shows the diff.",
-    .parameters =
-        "{\"type\":\"object\",\"properties\":{"
-        "\"mode\":{\"type\":\"string\",\"description\":\"replace|patch\"},"
-        "\"path\":{\"type\":\"string\",\"description\":\"To replace in\"},"
-        "\"old_string\":{\"type\":\"string\",\"description\":\"Text that is there once\"},"
-        "\"new_string\":{\"type\":\"string\",\"description\":\"Text in its place\"},"
-        "\"replace_all\":{\"type\":\"boolean\",\"description\":\"Every place\"},"
-        "\"patch\":{\"type\":\"string\",\"description\":\"Unified diff, or *** Begin Patch, "
-        "*** Update|Add|Delete File: PATH\"}},\"required\":[\"mode\"]}",
+    .parameters = // taken as well: mode (replace, patch), which the others tell
+    "{\"type\":\"object\",\"properties\":{"
+    "\"path\":{\"type\":\"string\",\"description\":\"To replace in\"},"
+    "\"old_string\":{\"type\":\"string\",\"description\":\"Text that is there once\"},"
+    "\"new_string\":{\"type\":\"string\",\"description\":\"Text in its place\"},"
+    "\"replace_all\":{\"type\":\"boolean\",\"description\":\"Every place\"},"
+    "\"patch\":{\"type\":\"string\",\"description\":\"Unified diff, or *** Begin Patch, "
+    "*** Update|Add|Delete File: PATH\"}}}",
     .flags = TOOL_WRITES | TOOL_UNATTENDED,
     .memory = MEMORY,
     .work = work,
