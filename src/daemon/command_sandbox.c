@@ -19,8 +19,9 @@ enum {
     PATHS_MAX = 32,
     VARIABLES_MAX = 64,
     PROCESSES_DEFAULT = 256,
-    TASKS_PER_PROCESS = 16, // threads, which the kernel counts
-    KILLED = 128,           // and the signal's number, as a shell says it
+    TASKS_PER_PROCESS = 2, // threads too, of which
+    TASKS_BESIDE = 64,     // a single program may have many
+    KILLED = 128,          // and the signal's number, as a shell says it
 };
 
 enum { ISOLATION, READ, WRITE, MEMORY, TIME, PROCESSES, WITHOUT };
@@ -159,7 +160,8 @@ static int take_request(const struct arguments *arguments, struct request *reque
         r = take_path(request->directory, request->write, &request->write_count, err);
     if (request->grants.without & LAYER_LIMITS)
         request->limits = (struct process_limits){0};
-    request->grants.tasks = request->limits.processes * TASKS_PER_PROCESS;
+    if (request->limits.processes)
+        request->grants.tasks = request->limits.processes * TASKS_PER_PROCESS + TASKS_BESIDE;
     request->grants.tmp = request->limits.memory / 2;
     request->grants.read = (const char *const *)request->read;
     request->grants.write = (const char *const *)request->write;

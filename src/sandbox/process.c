@@ -128,10 +128,19 @@ static void process_destroy(struct process *process)
     free(process);
 }
 
+// A supervisor kills all at one blow, and then ends. Until that is late, it is let do it.
+static void ask_supervisor(struct process *process)
+{
+    if (process->in_sandbox && process->child)
+        child_signal(process->child, SIGTERM);
+}
+
 void processes_destroy(struct processes *processes)
 {
     if (!processes)
         return;
+    list_for_each(link, &processes->all)
+        ask_supervisor(list_entry(link, struct process, link));
     resident_kill(processes->resident);
     list_for_each(link, &processes->all)
         process_destroy(list_entry(link, struct process, link));
@@ -215,6 +224,8 @@ static void on_stuck(void *context)
 {
     struct process *process = context;
     process->deadline = 0;
+    if (process->child)
+        child_signal(process->child, SIGKILL);
     memory_budget_set_stuck(&process->owner->budget, &process->claim);
     if (process->is_function)
         log_warning("the process of a file tool was killed %d seconds ago and does not end; until "
@@ -239,8 +250,10 @@ static void stop(struct process *process)
     kill_session(process);
     if (!process->child)
         return;
-    // A supervisor can kill all at one blow, and what it leaves, itself too, goes with the session.
-    child_signal(process->child, process->in_sandbox ? SIGTERM : SIGKILL);
+    if (process->in_sandbox)
+        ask_supervisor(process);
+    else
+        child_signal(process->child, SIGKILL);
     process->deadline = loop_timer_after(loop, PROCESS_DEATH_MAX_MS, on_stuck, process);
 }
 
@@ -363,6 +376,7 @@ static int run(struct process *process, struct error *err)
             process_output_open(&process->outputs[i], ends[i]);
     if (!process->is_function) {
         process->watch.session = child_pid(process->child);
+        process->watch.spared = process->in_sandbox ? process->watch.session : 0;
         resident_add(processes->resident, &process->watch);
     }
     return 0;

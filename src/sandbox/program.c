@@ -92,8 +92,11 @@ static int64_t count_tasks(void)
     return count;
 }
 
+// Beside it, the daemon must still answer, and see what the program grows to.
 static int limit_tasks(int64_t tasks, struct error *err)
 {
+    enum { NICE = 10 };
+    (void)setpriority(PRIO_PROCESS, 0, NICE);
     if (!tasks)
         return 0;
     struct rlimit now;

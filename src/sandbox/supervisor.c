@@ -140,12 +140,14 @@ static void kill_children(void)
         return;
     struct span rest = span_of(pids);
     uint64_t pid;
-    while (rest.len && span_to_u64(span_cut(&rest, ' '), &pid))
-        kill((pid_t)pid, SIGKILL);
+    while (rest.len && span_to_u64(span_cut(&rest, ' '), &pid)) {
+        pid_t group = getpgid((pid_t)pid);
+        kill(group > 0 && group != getpgrp() ? -group : (pid_t)pid, SIGKILL);
+    }
 }
 
-// Where all can be reached by one call no fork escapes it. Else those that lose their parent become
-// children of this process, and then it is their turn.
+// Where all can be reached by one call no fork escapes it. Else group by group: those that lose
+// their parent become children of this process, and then it is their turn.
 static void kill_all(const struct supervisor *supervisor)
 {
     do {

@@ -17,8 +17,9 @@ enum {
     MEMORY = 256 << 20, // bytes; the same
     CHUNK = 1 << 20,    // bytes
     PART = 32 << 20,    // bytes of each of several processes
-    ALIVE_S = 2,        // longer than it takes to be seen
-    TMP = 160 << 20,    // bytes
+    BOMB_S = 20,
+    ALIVE_S = 2,     // longer than it takes to be seen
+    TMP = 160 << 20, // bytes
 };
 
 extern char **environ;
@@ -44,17 +45,19 @@ static int bomb(void)
 // nothing limits them they end by themselves, some time.
 static int bomb_without_end(void)
 {
-    time_t end = time(NULL) + ALIVE_S;
+    time_t end = time(NULL) + BOMB_S;
     sigaction(SIGCHLD, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
     sigaction(SIGTERM, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
     pid_t first = fork();
+    if (first < 0)
+        return -errno;
     if (first == 0) {
         while (time(NULL) < end)
             if (fork() < 0)
                 usleep(100);
         _exit(0);
     }
-    sleep(ALIVE_S + 1);
+    sleep(BOMB_S);
     return 0;
 }
 
