@@ -61,13 +61,13 @@ static int privileged(int kinds)
 static int mount_memory(void)
 {
     int r = privileged(CLONE_NEWNS);
-    return r < 0 ? r : result(mount("tmpfs", "/usr", "tmpfs", 0, NULL));
+    return r < 0 ? r : result(mount("tmpfs", "/bin", "tmpfs", 0, NULL));
 }
 
 static int mount_again(void)
 {
     int r = privileged(CLONE_NEWNS);
-    return r < 0 ? r : result(mount("/", "/usr", NULL, MS_BIND | MS_REC, NULL));
+    return r < 0 ? r : result(mount("/", "/bin", NULL, MS_BIND | MS_REC, NULL));
 }
 
 static int mount_anew(void)
@@ -82,7 +82,7 @@ static int mount_anew(void)
 static int mount_tree(void)
 {
     int r = privileged(CLONE_NEWNS);
-    return r < 0 ? r : result(syscall(SYS_open_tree, AT_FDCWD, "/usr", 1 | 0x8000));
+    return r < 0 ? r : result(syscall(SYS_open_tree, AT_FDCWD, "/bin", 1 | 0x8000));
 }
 
 static int change_root(void)
