@@ -11,7 +11,7 @@ FILES = """read-secret read-state read-by-symlink read-by-hard-link read-by-rena
 SECCOMP = """trace-child limit-parent make-namespace clone-namespace clone3-namespace add-key
     ask-for-key control-keys io-uring userfaultfd perf-event personality memfd-secret memfd fanotify
     share-memory share-messages share-semaphores share-queue change-segments open-ipv6 open-netlink
-    open-vsock open-path-socket change-root enter-namespace""".split()
+    open-vsock open-path-socket change-root enter-namespace renice-user""".split()
 BOTH = """trace-victim read-victim write-victim take-descriptor limit-victim bind-victim
     schedule-victim renice-victim slow-victims-disk compare-victim move-victims-pages mount-memory
     mount-again mount-anew mount-tree connect-tcp send-udp listen-tcp connect-path
@@ -19,4 +19,4 @@ BOTH = """trace-victim read-victim write-victim take-descriptor limit-victim bin
 TERMINAL = ["type-into-terminal", "type-behind-mask"]
 GAINS = ["gain-by-setuid", "gain-by-capability"]
 AS_ROOT = """rename-host bpf open-raw open-packet make-device own-for-another become-another
-    set-clock read-kernel-log open-by-handle""".split()
+    set-clock read-kernel-log open-by-handle open-setting change-device""".split()

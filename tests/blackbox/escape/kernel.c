@@ -274,6 +274,18 @@ static int set_clock(void)
     return result(clock_settime(CLOCK_REALTIME, &now));
 }
 
+static int open_setting(void)
+{
+    return result(open("/proc/sys/kernel/core_pattern", O_WRONLY));
+}
+
+static int change_device(void)
+{
+    struct stat status;
+    return stat("/dev/null", &status) < 0 ? UNSTAGED
+                                          : result(chmod("/dev/null", status.st_mode & 0777));
+}
+
 static int read_kernel_log(void)
 {
     return result(syscall(SYS_syslog, 10, NULL, 0)); // the size of its buffer
@@ -328,6 +340,8 @@ const struct attempt attempts_on_kernel[] = {
     {"own-for-another", own_for_another},
     {"become-another", become_another},
     {"set-clock", set_clock},
+    {"open-setting", open_setting},
+    {"change-device", change_device},
     {"read-kernel-log", read_kernel_log},
     {"open-by-handle", open_by_handle},
     {NULL, NULL},
