@@ -34,6 +34,7 @@ OURS, DATA, LIBRARY, REST = "ours", "data", "library", "rest"
 ORDER = (OURS, DATA, LIBRARY, REST)
 FAMILIES = {"mbedtls": "mbedTLS", "mbedx509": "mbedTLS", "mbedcrypto": "mbedTLS", "c": "musl",
             "curl": "libcurl", "yaml": "libyaml", "cjson": "cJSON", "sqlite3": "SQLite",
+            "seccomp": "libseccomp",
             "gcc": "libgcc and start files"}
 PADDING, RELOCATED = (REST, "padding and headers"), (REST, "relocations")
 LINKER, UNKNOWN = (REST, "linker's tables"), (REST, "not attributed")

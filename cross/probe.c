@@ -11,10 +11,12 @@
  */
 #include <cjson/cJSON.h>
 #include <curl/curl.h>
+#include <errno.h>
 #include <mbedtls/build_info.h>
 #include <mbedtls/ssl.h>
 #include <mbedtls/x509_crt.h>
 #include <poll.h>
+#include <seccomp.h>
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -269,11 +271,27 @@ static void probe_tls(const char *port, const char *file)
     printf("%s\n", curl_version());
 }
 
+/* --- libseccomp ------------------------------------------------------------------------------ */
+
+static void probe_seccomp(void)
+{
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+
+    check(filter != NULL, "seccomp_init");
+    check(seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ptrace), 0) == 0,
+          "seccomp_rule_add");
+    check(seccomp_syscall_resolve_name("ptrace") == SCMP_SYS(ptrace),
+          "seccomp_syscall_resolve_name");
+    seccomp_release(filter);
+    printf("libseccomp %u.%u: a filter\n", seccomp_version()->major, seccomp_version()->minor);
+}
+
 int main(int argc, char **argv)
 {
     probe_sqlite();
     probe_yaml();
     probe_json();
+    probe_seccomp();
     probe_tls(argc > 2 ? argv[1] : NULL, argc > 2 ? argv[2] : NULL);
     return 0;
 }

@@ -36,6 +36,7 @@ PUBLIC_DOMAIN = 'LicenseRef-public-domain'
 LICENCES = {
     'cjson': ('MIT', 'MIT'),
     'curl': ('curl', 'curl'),
+    'libseccomp': ('LGPL-2.1-only', 'LGPL-2.1-only'),
     'libyaml': ('MIT', 'MIT'),
     'mbedtls': ('Apache-2.0 OR GPL-2.0-or-later', 'Apache-2.0'),
     'musl': ('MIT AND BSD-2-Clause', 'MIT AND BSD-2-Clause'),

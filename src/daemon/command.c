@@ -8,9 +8,10 @@
 #include "codec/suggest.h"
 
 const struct command *const commands[] = {
-    &command_chat,   &command_run,      &command_router,  &command_status,     &command_log,
-    &command_cost,   &command_sessions, &command_context, &command_pairing,    &command_config,
-    &command_doctor, &command_version,  &command_help,    &command_completion, NULL,
+    &command_chat,    &command_run,    &command_router,     &command_status,
+    &command_log,     &command_cost,   &command_sessions,   &command_context,
+    &command_pairing, &command_config, &command_doctor,     &command_sandbox,
+    &command_version, &command_help,   &command_completion, NULL,
 };
 
 const struct command *command_find(const char *name)
@@ -26,7 +27,9 @@ enum { HELP = 1000 }; // the value of --help, out of every letter's way
 static void fill(const struct command *command, struct option *longs, char *shorts)
 {
     size_t count = 0;
-    *shorts++ = ':'; // tells a missing argument from an unknown option
+    if (command->takes_program)
+        *shorts++ = '+'; // stops at the first word
+    *shorts++ = ':';     // tells a missing argument from an unknown option
     for (const struct command_option *option = command->options; option->name; option++) {
         longs[count] =
             (struct option){option->name, option->argument != NULL, NULL, (int)count + HELP + 1};
@@ -72,7 +75,7 @@ int arguments_parse(const struct command *command, int argc, char **argv,
                     struct arguments *ret_arguments, struct error *err)
 {
     struct option longs[COMMAND_OPTIONS_MAX + 2];
-    char shorts[2 * COMMAND_OPTIONS_MAX + 3];
+    char shorts[2 * COMMAND_OPTIONS_MAX + 4];
     *ret_arguments = (struct arguments){0};
     fill(command, longs, shorts);
     optind = 1;
@@ -91,7 +94,16 @@ int arguments_parse(const struct command *command, int argc, char **argv,
                              command->name, command->options[at].name, command->name);
         if (value == '?' || value == ':' || at < 0)
             return refuse_option(command, argv[optind - 1], err);
+        if (ret_arguments->given_count == COMMAND_GIVEN_MAX)
+            return error_set(err, COMMAND_MISUSED, "%s: more than %d options", command->name,
+                             COMMAND_GIVEN_MAX);
         ret_arguments->values[at] = optarg ? optarg : "";
+        ret_arguments->given[ret_arguments->given_count].option = at;
+        ret_arguments->given[ret_arguments->given_count++].value = optarg ? optarg : "";
+    }
+    if (command->takes_program) {
+        ret_arguments->program = argv + optind;
+        return 0;
     }
     for (int i = optind; i < argc; i++) {
         if (ret_arguments->word_count >= command->max_words)

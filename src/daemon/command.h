@@ -1,5 +1,6 @@
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/error.h"
@@ -8,7 +9,7 @@
  * The command line. A command is one file with one struct command, and a line in command.c; its
  * usage, its shell completion and the parsing of its options come from the same table.
  */
-enum { COMMAND_OPTIONS_MAX = 12, COMMAND_WORDS_MAX = 4 };
+enum { COMMAND_OPTIONS_MAX = 12, COMMAND_WORDS_MAX = 4, COMMAND_GIVEN_MAX = 64 };
 
 enum command_exit { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 enum { COMMAND_MISUSED = -10000 }; // a failure that ends in EXIT_USAGE; no errno value
@@ -24,6 +25,13 @@ struct arguments {
     const char *values[COMMAND_OPTIONS_MAX]; // by index in the command's table; NULL: not given
     const char *words[COMMAND_WORDS_MAX];    // what is not an option
     size_t word_count;
+    char **program; // of a command that takes one: the first word that is no option, and the rest
+    // All that were given, in their order, of a command whose options may be repeated.
+    struct {
+        int option; // by index
+        const char *value;
+    } given[COMMAND_GIVEN_MAX];
+    size_t given_count;
 };
 
 struct command {
@@ -33,6 +41,7 @@ struct command {
     const char *help;    // paragraphs, may be NULL
     struct command_option options[COMMAND_OPTIONS_MAX + 1]; // ends with a NULL name
     size_t max_words;
+    bool takes_program; // the words behind its options are a program and its arguments
     // The exit status, or negative with a sentence in `err`.
     int (*run)(const struct arguments *arguments, struct error *err);
 };
@@ -48,6 +57,7 @@ extern const struct command command_log;
 extern const struct command command_pairing;
 extern const struct command command_router;
 extern const struct command command_run;
+extern const struct command command_sandbox;
 extern const struct command command_sessions;
 extern const struct command command_status;
 extern const struct command command_version;

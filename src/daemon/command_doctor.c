@@ -5,6 +5,7 @@
 #include "daemon/command.h"
 #include "daemon/main_model.h"
 #include "daemon/probe.h"
+#include "daemon/probe_sandbox.h"
 #include "daemon/settings.h"
 #include "llm/model_list.h"
 #include "router/plan/plan.h"
@@ -89,6 +90,7 @@ static int run(const struct arguments *arguments, struct error *err)
                        &report);
     }
     probe_kernel(&report);
+    probe_sandbox(&report);
     probe_clock(&report);
     printf("\n%u failed, %u to look at\n", report.failures, report.warnings);
     return report.failures ? EXIT_FAILED : EXIT_OK;

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "config/option.h"
+#include "sandbox/grants.h"
 
 struct loop;
 
@@ -27,6 +28,8 @@ struct loop;
  * of their whole session, looked at a few times a second, so that more may be taken in between: a
  * limit of address space would end those that reserve much and use little. With a program goes its
  * whole session.
+ *
+ * A program that is given grants runs in the sandbox: see supervisor.h.
  */
 struct processes;
 typedef uint64_t process_id; // 0 is none
@@ -64,6 +67,7 @@ struct process_limits { // 0: none
 struct process_spec {
     const char *function;           // one of those process_main() is given, or:
     const char *const *argv;        // up to NULL; the first is a path, or looked up in its PATH
+    const struct grants *grants;    // of a program, which is then behind all layers; or NULL
     const char *const *environment; // "NAME=value", up to NULL; NULL: empty
     const char *directory;
     struct process_limits limits;

@@ -9,6 +9,8 @@
 
 #include "base/fd.h"
 #include "sandbox/process.h"
+#include "sandbox/process_spawn.h"
+#include "sandbox/supervisor.h"
 
 enum {
     FUNCTION_FILES_MAX = 64,  // that it has open
@@ -54,12 +56,14 @@ static int die_with_parent(uint64_t parent)
     return (uint64_t)getppid() == parent ? 0 : -EPIPE;
 }
 
-static int take_limits(const uint64_t *numbers, bool is_program, struct error *err)
+// A sandbox has layers of its own beside these.
+static int take_limits(const uint64_t *numbers, bool is_program, bool in_sandbox, struct error *err)
 {
     int r = die_with_parent(numbers[WORD_PARENT]);
     struct rlimit no_core = {0, 0};
-    if (r == 0 &&
-        (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0))
+    if (r == 0 && setrlimit(RLIMIT_CORE, &no_core) < 0)
+        r = -errno;
+    if (r == 0 && !in_sandbox && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         r = -errno;
     if (r == 0)
         r = set_limit(RLIMIT_CPU, numbers[WORD_CPU_S], numbers[WORD_CPU_S]);
@@ -91,6 +95,17 @@ static int become_program(const char *directory, char **argv)
     dprintf(STDERR_FILENO, "cannot %s %s: %s\n", entered ? "start" : "open",
             entered ? argv[0] : directory, strerror(cause));
     return cause == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+}
+
+static int become_supervisor(const char *directory, int argc, char **argv)
+{
+    struct grants_read read = {0};
+    if (grants_from_words(argc, argv, &read) < 0 || read.taken == argc) {
+        grants_read_finish(&read);
+        return EXIT_LAYERS;
+    }
+    set_signals(SIG_DFL);
+    supervise(&read.grants, directory, argv + read.taken);
 }
 
 static int run_function(const struct process_function *function, const char *directory,
@@ -126,7 +141,8 @@ int process_main(int argc, char **argv, const struct process_function *functions
     for (int i = 0; i < WORD_DIRECTORY; i++)
         if (!span_to_u64(span_of(argv[i]), &numbers[i]))
             return EXIT_LAYERS;
-    bool is_program = strcmp(argv[WORD_FUNCTION], "--") == 0 && argc > WORD_PROGRAM;
+    bool in_sandbox = strcmp(argv[WORD_FUNCTION], process_in_sandbox) == 0;
+    bool is_program = in_sandbox || (strcmp(argv[WORD_FUNCTION], "--") == 0 && argc > WORD_PROGRAM);
     const struct process_function *function = NULL;
     for (size_t i = 0; i < count; i++)
         if (strcmp(argv[WORD_FUNCTION], functions[i].name) == 0)
@@ -136,11 +152,13 @@ int process_main(int argc, char **argv, const struct process_function *functions
 
     struct error err = ERROR_INIT;
     set_signals(SIG_IGN);
-    int r = take_limits(numbers, is_program, &err);
+    int r = take_limits(numbers, is_program, in_sandbox, &err);
     if (is_program && r < 0) {
         dprintf(STDERR_FILENO, "%s\n", err.text);
         return EXIT_LAYERS;
     }
+    if (in_sandbox)
+        return become_supervisor(argv[WORD_DIRECTORY], argc - WORD_PROGRAM, argv + WORD_PROGRAM);
     if (is_program)
         return become_program(argv[WORD_DIRECTORY], argv + WORD_PROGRAM);
     BUF_AUTO out = BUF_INIT(function->answer_max);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include "base/mem.h"
 
 const char process_command[] = "process";
+const char process_in_sandbox[] = "sandbox";
 
 static size_t count_words(const char *const *words)
 {
@@ -31,6 +33,20 @@ static char **join(char **first, size_t first_count, const char *const *others)
     return words;
 }
 
+// All words become part of the first list, and both lists the caller's one.
+static char **extend(char **words, char **others)
+{
+    size_t count = 0, more = 0;
+    while (words[count])
+        count++;
+    while (others[more])
+        more++;
+    words = mem_realloc(words, (count + more + 1) * sizeof *words);
+    memcpy(words + count, others, (more + 1) * sizeof *words);
+    free(others);
+    return words;
+}
+
 static void free_words(char **words)
 {
     for (size_t i = 0; words && words[i]; i++)
@@ -47,6 +63,8 @@ int process_launch_init(struct process_launch *launch, const struct process_spec
                          PROCESS_WORDS_MAX);
     if (spec->stdio[PROCESS_STDIN].bytes.len > PROCESS_INPUT_MAX)
         return error_set(err, -E2BIG, "the request is larger than %d MiB", PROCESS_INPUT_MAX >> 20);
+    if (spec->grants && spec->grants->network == NETWORK_PROXY)
+        return error_set(err, -ENOSYS, "there is no proxy that could let it into the network");
     const struct process_limits *limits = &spec->limits;
     char *own[] = {
         mem_strdup("hermes"),
@@ -56,9 +74,17 @@ int process_launch_init(struct process_launch *launch, const struct process_spec
         mem_printf("%lld", spec->function ? (long long)limits->memory : 0),
         mem_printf("%lld", (long long)limits->file_size),
         mem_strdup(spec->directory),
-        mem_strdup(spec->function ? spec->function : "--"),
+        mem_strdup(spec->function ? spec->function
+                   : spec->grants ? process_in_sandbox
+                                  : "--"),
     };
-    launch->words = join(own, ARRAY_LEN(own), spec->function ? NULL : spec->argv);
+    launch->words = join(own, ARRAY_LEN(own), NULL);
+    if (spec->grants && !spec->function)
+        launch->words = extend(launch->words, grants_to_words(spec->grants));
+    if (!spec->function) {
+        char **argv = join(NULL, 0, spec->argv);
+        launch->words = extend(launch->words, argv);
+    }
     launch->environment = join(NULL, 0, spec->environment);
     buf_init(&launch->input, PROCESS_INPUT_MAX);
     buf_append_span(&launch->input, spec->stdio[PROCESS_STDIN].bytes);

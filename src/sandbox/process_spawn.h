@@ -11,6 +11,8 @@ struct process_launch {
     enum process_stdio_kind kinds[PROCESS_STDIO_COUNT];
 };
 
+extern const char process_in_sandbox[]; // in the place of a function, before words of grants
+
 int process_launch_init(struct process_launch *launch, const struct process_spec *spec,
                         struct error *err);
 void process_launch_finish(struct process_launch *launch); // accepts one that is finished

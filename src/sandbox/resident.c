@@ -21,8 +21,9 @@ enum {
     STAT_SIZE = 1024, // bytes of /proc/PID/stat
     STATE_FIELD = 3,
     SESSION_FIELD = 6,
-    RSS_FIELD = 24,  // pages
-    SWEEPS_MAX = 50, // SIGKILL takes a moment
+    RSS_FIELD = 24,            // pages
+    SWEEPS_MAX = 50,           // SIGKILL takes a moment
+    SWEEPS_SPARING_MAX = 1500, // who was spared may be short of processor time
     SWEEP_EVERY_NS = 2 * 1000 * 1000,
 };
 
@@ -112,6 +113,14 @@ static bool kill_process(int proc, const char *pid, pid_t session)
                      syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0) == 0);
 }
 
+static bool stays(const struct resident_watch *watch, int proc, const char *pid)
+{
+    uint64_t number;
+    bool spared =
+        watch->spared && span_to_u64(span_of(pid), &number) && (pid_t)number == watch->spared;
+    return !watch->kills || spared || kill_process(proc, pid, watch->session);
+}
+
 static void add_process(struct resident *resident, const char *pid)
 {
     char path[64];
@@ -124,8 +133,7 @@ static void add_process(struct resident *resident, const char *pid)
         struct resident_watch *watch = list_entry(link, struct resident_watch, link);
         if (r < 0)
             watch->counts = false;
-        else if (r > 0 && watch->session == session &&
-                 (!watch->kills || kill_process(proc, pid, session))) {
+        else if (r > 0 && watch->session == session && stays(watch, proc, pid)) {
             watch->bytes += pages * sysconf(_SC_PAGESIZE);
             watch->processes++;
         }
@@ -203,9 +211,13 @@ static void look(void *context)
 void resident_kill(struct resident *resident)
 {
     const struct timespec a_moment = {.tv_nsec = SWEEP_EVERY_NS};
-    list_for_each(link, &resident->watches)
-        list_entry(link, struct resident_watch, link)->kills = true;
-    for (int i = 0; i < SWEEPS_MAX && !list_empty(&resident->watches); i++) {
+    int sweeps = SWEEPS_MAX;
+    list_for_each(link, &resident->watches) {
+        struct resident_watch *watch = list_entry(link, struct resident_watch, link);
+        watch->kills = true;
+        sweeps = watch->spared ? SWEEPS_SPARING_MAX : sweeps;
+    }
+    for (int i = 0; i < sweeps && !list_empty(&resident->watches); i++) {
         fd_close_directory(&resident->proc);
         begin_look(resident);
         if (resident->proc)

@@ -19,7 +19,8 @@ struct resident_watch {
     pid_t session;
     int64_t bytes, processes; // at the last look
     bool counts, counted;     // since its beginning; to its end
-    bool kills;               // every process of the session that is seen
+    bool kills;               // every process of the session that is seen, but this:
+    pid_t spared;             // it kills the others too, at one blow, and then ends
     void (*on_count)(void *context);
     void *context;
 };

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 COMMANDS = ["chat", "run", "status", "log", "sessions", "context", "pairing", "config", "doctor",
-            "version", "help", "completion"]
+            "sandbox", "version", "help", "completion"]
 WORDS = {"sessions": {"list", "show", "export", "delete"}, "gateway": {"run", "status"},
          "pairing": {"list", "approve", "revoke", "clear-pending"},
          "completion": {"bash", "zsh", "fish"}, "help": {"gateway", "status"}}
@@ -29,7 +29,8 @@ def test_version_needs_no_home(hermes):
 
 def test_licenses_name_what_is_linked_in(hermes):
     text = hermes.run("version", "--licenses").ok().text
-    for library in ("musl", "mbed ?TLS", "libcurl", "SQLite", "libyaml", "cJSON", "Apache"):
+    for library in ("musl", "mbed ?TLS", "libcurl", "SQLite", "libyaml", "cJSON", "libseccomp",
+                    "Apache"):
         assert re.search(library, text, re.I), library
 
 

@@ -440,7 +440,7 @@ def test_the_notices_are_in_the_binary(reader):
 def test_the_notices_name_what_is_linked():
     notice = (ROOT / "NOTICE").read_text()
     names = {"mbedtls": "Mbed TLS", "sqlite3": "SQLite", "libyaml": "libyaml", "musl": "musl",
-             "cjson": "cJSON", "curl": "libcurl"}
+             "cjson": "cJSON", "curl": "libcurl", "libseccomp": "libseccomp"}
     for recipe in sorted((ROOT / "cross/recipes").glob("*.sh")):
         package = re.search(r"(?m)^package=(\S+)", recipe.read_text())[1]
         linked = re.search(rf"{recipe.stem}|{package}", (ROOT / "meson.build").read_text()) or \

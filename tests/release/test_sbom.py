@@ -20,7 +20,7 @@ from spdx import problems
 
 ARCHIVES = {'libc.a': 'musl', 'libmbedtls.a': 'mbedtls', 'libmbedx509.a': 'mbedtls',
             'libmbedcrypto.a': 'mbedtls', 'libsqlite3.a': 'sqlite3', 'libyaml.a': 'libyaml',
-            'libcjson.a': 'cjson', 'libcurl.a': 'curl'}
+            'libcjson.a': 'cjson', 'libcurl.a': 'curl', 'libseccomp.a': 'libseccomp'}
 PACKAGES = {'linux-headers': 'linux-libc-dev', 'sqlite': 'sqlite3'}    # where recipes differ
 EVIDENCE = 3        # functions of an archive in a program: fewer than these may be chance
 

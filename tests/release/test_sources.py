@@ -14,7 +14,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 VERSIONS = {'libyaml': '0.2.5-2', 'mbedtls': '3.6.7-3', 'musl': '1.2.5-3.1~deb13u1',
             'sqlite3': '3.46.1-7', 'linux-libc-dev': '6.12.1-1', 'cjson': '1.7.18-3.1',
-            'curl': '8.14.1-2+deb13u5'}
+            'curl': '8.14.1-2+deb13u5', 'libseccomp': '2.6.0-2'}
 OLD = {**VERSIONS, 'mbedtls': '3.6.6-0.1~deb13u2'}
 DEBIAN = """#!/bin/bash
 [ "$1" != repositories ] || { echo 'http://mirror.test/ trixie'; exit; }

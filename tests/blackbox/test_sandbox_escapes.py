@@ -1,0 +1,218 @@
+"""What a hostile program tries behind the layers of the sandbox. Each attempt must first get out
+with its layers off, or it does not count."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from harness import IS_ROOT, TEST_UID, Hermes, directory
+from sandbox_attempts import AS_ROOT, BOTH, FILES, GAINS, SECCOMP, TERMINAL
+from sandbox_scene import ESCAPED, HELD, Scene
+
+pytestmark = pytest.mark.release
+
+BACK_ENDS = ("namespaces", "landlock")
+SIGSYS = 128 + signal.SIGSYS
+
+TOLD = {"trace-child": "ptrace", "io-uring": "io_uring_setup", "add-key": "add_key",
+        "connect-tcp": "socket", "make-namespace": "unshare", "bpf": "bpf",
+        "limit-victim": "prlimit64", "userfaultfd": "userfaultfd", "type-into-terminal": "ioctl"}
+
+
+def without(*layers):
+    return [word for layer in layers for word in ("--without", layer)]
+
+
+EVERY_LAYER = without("privileges", "seccomp", "files", "session")
+
+
+@pytest.fixture(scope="module")
+def scene(binary):
+    with directory("hermes-escape-") as path:
+        made = Scene(path, Hermes(binary, path))
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def fresh(scene):
+    scene.reset()
+    return scene
+
+
+_got_out = set()
+
+
+def gets_out(scene, name, layers, **more):
+    """Once, whichever isolation it is that is off."""
+    if name in _got_out:
+        return
+    done = scene.attempt(name, *layers, **more)
+    assert done.returncode == ESCAPED, f"held by something else: {done.stdout}{done.stderr}"
+    assert f"escaped: {name}" in done.stdout
+    _got_out.add(name)
+    scene.reset()
+
+
+def is_held(scene, name, isolation, **more):
+    before = scene.state()
+    done = scene.attempt(name, "--isolation", isolation, **more)
+    assert done.returncode in (HELD, SIGSYS), done
+    assert "escaped" not in done.stdout
+    assert scene.state() == before
+    assert scene.victim.poll() is None
+    if name in TOLD:
+        assert f"refused: {TOLD[name]}" in done.stderr
+    return done
+
+
+@pytest.mark.parametrize("isolation", BACK_ENDS)
+@pytest.mark.parametrize("name", FILES)
+def test_files_outside_and_other_processes(fresh, name, isolation):
+    # Nothing is put into a time or an owner but by calls that the filter knows.
+    gets_out(fresh, name, without("files"))
+    is_held(fresh, name, isolation)
+
+
+@pytest.mark.parametrize("isolation", BACK_ENDS)
+@pytest.mark.parametrize("name", SECCOMP)
+def test_system_calls(fresh, name, isolation):
+    gets_out(fresh, name, without("seccomp"))
+    is_held(fresh, name, isolation)
+
+
+@pytest.mark.parametrize("isolation", BACK_ENDS)
+@pytest.mark.parametrize("name", BOTH)
+def test_what_two_layers_hold(fresh, name, isolation):
+    gets_out(fresh, name, without("seccomp", "files"))
+    is_held(fresh, name, isolation)
+
+
+@pytest.mark.parametrize("isolation", BACK_ENDS)
+@pytest.mark.parametrize("name", TERMINAL)
+def test_input_for_a_terminal(fresh, name, isolation):
+    gets_out(fresh, name, without("seccomp", "session"))
+    is_held(fresh, name, isolation)
+
+
+@pytest.mark.parametrize("isolation", BACK_ENDS)
+@pytest.mark.parametrize("name", ("shared-memory-file", "tmp-file"))
+def test_places_that_all_share(fresh, name, isolation):
+    """With namespaces there are such places, and they are not those outside."""
+    place = {"shared-memory-file": "/dev/shm/hermes-escape", "tmp-file": "/tmp/hermes-escape"}[name]
+    with open("/tmp/hermes-escape.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # other suites run beside this one
+        fresh.attempt(name, *without("files"))
+        assert os.path.exists(place)
+        fresh.reset()
+        fresh.attempt(name, "--isolation", isolation)
+        assert not os.path.exists(place)
+
+
+@pytest.mark.parametrize("isolation", BACK_ENDS)
+def test_calls_of_another_architecture(fresh, isolation):
+    gets_out(fresh, "other-architecture", without("seccomp"))
+    done = is_held(fresh, "other-architecture", isolation)
+    assert done.returncode == SIGSYS and "another architecture" in done.stderr
+
+
+@pytest.mark.parametrize("isolation", BACK_ENDS)
+@pytest.mark.parametrize("name", GAINS)
+def test_privileges_of_a_file(fresh, name, isolation):
+    assert IS_ROOT, "this test needs root"
+    fresh.arm()
+    gets_out(fresh, name, without("privileges", "seccomp", "files"))
+    fresh.arm()
+    is_held(fresh, name, isolation)
+
+
+@pytest.mark.parametrize("isolation", BACK_ENDS)
+@pytest.mark.parametrize("name", AS_ROOT)
+def test_what_only_root_could(fresh, name, isolation):
+    assert IS_ROOT, "this test needs root"
+    gets_out(fresh, name, EVERY_LAYER, as_root=True)
+    is_held(fresh, name, isolation, as_root=True)
+
+
+# --- limits
+
+
+def lives_on(scene, name, *options, **more):
+    """Does what the program left behind do its work after the sandbox has ended?"""
+    scene.reset()
+    scene.attempt(name, *options, **more)
+    until = time.monotonic() + 4
+    while time.monotonic() < until:
+        if (scene.workspace / "haunted").exists():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.parametrize("isolation", BACK_ENDS)
+@pytest.mark.parametrize("name", ("leave-child", "become-daemon", "ignore-signals", "leave-group"))
+def test_nothing_is_left_behind(fresh, name, isolation):
+    if name not in _got_out:
+        assert lives_on(fresh, name, *without("session", "seccomp", "files"))
+        _got_out.add(name)
+    assert not lives_on(fresh, name, "--isolation", isolation)
+
+
+@pytest.mark.parametrize("isolation", BACK_ENDS)
+def test_time(fresh, isolation):
+    gets_out(fresh, "run-after-time", ["--time", "1s", *without("limits")])
+    done = fresh.attempt("run-after-time", "--isolation", isolation, "--time", "1s")
+    assert done.returncode == 137
+    assert "took longer than 1 second" in done.stderr
+
+
+@pytest.mark.parametrize("isolation", BACK_ENDS)
+@pytest.mark.parametrize("name", ("fill-memory", "fill-by-many", "fill-shared"))
+def test_memory(fresh, name, isolation):
+    gets_out(fresh, name, ["--memory", "64Mi", *without("limits")])
+    done = fresh.attempt(name, "--isolation", isolation, "--memory", "64Mi")
+    assert done.returncode == 137
+    assert "took more than 64 MiB of memory" in done.stderr
+
+
+@pytest.mark.parametrize("isolation", BACK_ENDS)
+@pytest.mark.parametrize("name", ("fill-tmp", "fill-shared-files"))
+def test_memory_that_is_files(fresh, name, isolation):
+    gets_out(fresh, name, without("files"))
+    done = fresh.attempt(name, "--isolation", isolation, "--memory", "64Mi")
+    assert done.returncode == HELD, done
+
+
+@pytest.mark.parametrize("isolation", BACK_ENDS)
+def test_many_processes(fresh, isolation):
+    gets_out(fresh, "bomb", ["--processes", "20", *without("limits")])
+    done = fresh.attempt("bomb", "--isolation", isolation, "--processes", "20")
+    assert done.returncode in (137, HELD), done
+    if done.returncode == 137:
+        assert "ran more than 20 processes at once" in done.stderr
+
+
+def processes_of(user):
+    return subprocess.run(["pgrep", "-c", "-U", str(user), "-x", "escape"], capture_output=True,
+                          text=True, check=False).stdout.strip()
+
+
+@pytest.mark.parametrize("isolation", BACK_ENDS)
+def test_a_bomb_of_forks_is_gone_with_the_sandbox(fresh, isolation):
+    done = fresh.attempt("bomb-without-end", "--isolation", isolation, "--processes", "20",
+                         limit=60)
+    assert done.returncode == 137, done
+    assert "ran more than 20 processes at once" in done.stderr
+    until = time.monotonic() + 5  # it would go on for 20
+    while processes_of(TEST_UID if IS_ROOT else os.getuid()) != "0":
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("isolation", BACK_ENDS)
+def test_secrets_of_the_environment(fresh, isolation):
+    gets_out(fresh, "read-environment", without("environment"))
+    is_held(fresh, "read-environment", isolation)
