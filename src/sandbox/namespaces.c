@@ -153,8 +153,10 @@ static int make_devices(int64_t tmp)
     int r = make_place("/dev/pts", true);
     for (size_t i = 0; i < ARRAY_LEN(links) && r == 0; i++)
         r = symlink(links[i][0], links[i][1]) < 0 ? -errno : 0;
+    // They can be written to nevertheless: what is read-only is which rights they have.
     for (size_t i = 0; system_devices[i] && r == 0; i++)
-        r = bind_path(system_devices[i], MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, false);
+        r = bind_path(system_devices[i], MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY,
+                      false);
     if (r == 0) // a terminal of its own is a convenience: not every kernel has them for everybody
         (void)mount_at("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
                        "newinstance,ptmxmode=0666,mode=620");
@@ -184,13 +186,14 @@ static int leave_old_root(void)
     return mount_at(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | plain, NULL);
 }
 
+// Root outside owns files inside as well, those of /proc/sys among them: so /proc is read-only.
 static int make_base(const struct grants *grants, struct error *err)
 {
     int r = turn_root();
     if (r == 0)
         r = make_place("/proc", true);
     if (r == 0)
-        r = mount_at("proc", "/proc", "proc", plain | MS_NOEXEC, NULL);
+        r = mount_at("proc", "/proc", "proc", plain | MS_NOEXEC | MS_RDONLY, NULL);
     if (r == -EPERM)
         return error_set(err, r,
                          "/proc is covered in part, as in a container, so that none of its own can "

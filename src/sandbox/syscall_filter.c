@@ -12,10 +12,12 @@
 #include <fcntl.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
+#include <linux/sockios.h>
 #include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "base/mem.h"
@@ -119,6 +121,8 @@ static int add_refused_arguments(scmp_filter_ctx refused, uint32_t refuse)
     for (size_t i = 0; i < ARRAY_LEN(of_one_process) && r == 0; i++)
         r = add_unequal(refused, refuse, of_one_process[i], 0, 0);
     if (r == 0)
+        r = add_unequal(refused, refuse, SCMP_SYS(setpriority), 0, PRIO_PROCESS);
+    if (r == 0)
         r = add_unequal(refused, refuse, SCMP_SYS(setpriority), 1, 0);
     return r == 0 ? add(refused, SCMP_ACT_ERRNO(0), SCMP_SYS(setsid), 0, NULL) : r;
 }
@@ -142,7 +146,9 @@ static int add_unseen(scmp_filter_ctx refused, uint32_t refuse, const struct sys
     const uint64_t owners[] = {F_SETOWN, F_SETOWN_EX, F_SETSIG};
     for (size_t i = 0; i < ARRAY_LEN(owners) && r == 0; i++)
         r = add_masked(refused, refuse, SCMP_SYS(fcntl), 1, low_half, owners[i]);
-    return r;
+    if (r == 0)
+        r = add_masked(refused, refuse, SCMP_SYS(ioctl), 1, low_half, FIOSETOWN);
+    return r == 0 ? add_masked(refused, refuse, SCMP_SYS(ioctl), 1, low_half, SIOCSPGRP) : r;
 }
 
 static int load_refused(const struct syscall_filter *filter, uint32_t refuse, int *ret_listener)

@@ -6,8 +6,8 @@
 import re
 
 # The expressions that we use are made of these; all are in the SPDX licence list.
-IDS = {'Apache-2.0', 'BSD-2-Clause', 'GPL-2.0-only', 'GPL-2.0-or-later', 'GPL-3.0-or-later', 'MIT',
-       'MPL-2.0', 'blessing', 'curl'}
+IDS = {'Apache-2.0', 'BSD-2-Clause', 'GPL-2.0-only', 'GPL-2.0-or-later', 'GPL-3.0-or-later',
+       'LGPL-2.1-only', 'MIT', 'MPL-2.0', 'blessing', 'curl'}
 EXCEPTIONS = {'GCC-exception-3.1', 'Linux-syscall-note'}
 RELATIONSHIPS = {'DESCRIBES', 'STATIC_LINK', 'GENERATED_FROM', 'BUILD_TOOL_OF',
                  'BUILD_DEPENDENCY_OF'}

@@ -67,6 +67,7 @@ TEXTS = {
     'MPL-2.0': ('LICENSES/MPL-2.0.txt', 'Mozilla Public License Version 2.0'),
     'blessing': ('NOTICE', 'Put into the public domain'),
     'curl': ('NOTICE', 'any purpose\n    with or without fee is hereby granted'),
+    'LGPL-2.1-only': ('LICENSES/LGPL-2.1.txt', 'GNU LESSER GENERAL PUBLIC LICENSE'),
     'LicenseRef-public-domain': ('debian/tzdata', 'This database is in the public domain'),
     'GPL-3.0-or-later': ('LICENSES/GPL-3.0.txt', 'GNU GENERAL PUBLIC LICENSE'),
     'GCC-exception-3.1': ('debian/libgcc-', 'GCC RUNTIME LIBRARY EXCEPTION'),

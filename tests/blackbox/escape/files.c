@@ -152,7 +152,7 @@ static int read_victims_cwd(void)
 
 static int read_victims_descriptor(void)
 {
-    return read_some(of_victim("fd/99"));
+    return read_some(of_victim("fd/9"));
 }
 
 static int read_victims_memory(void)

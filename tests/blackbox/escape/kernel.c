@@ -61,13 +61,13 @@ static int privileged(int kinds)
 static int mount_memory(void)
 {
     int r = privileged(CLONE_NEWNS);
-    return r < 0 ? r : result(mount("tmpfs", "/usr", "tmpfs", 0, NULL));
+    return r < 0 ? r : result(mount("tmpfs", "/bin", "tmpfs", 0, NULL));
 }
 
 static int mount_again(void)
 {
     int r = privileged(CLONE_NEWNS);
-    return r < 0 ? r : result(mount("/", "/usr", NULL, MS_BIND | MS_REC, NULL));
+    return r < 0 ? r : result(mount("/", "/bin", NULL, MS_BIND | MS_REC, NULL));
 }
 
 static int mount_anew(void)
@@ -82,7 +82,7 @@ static int mount_anew(void)
 static int mount_tree(void)
 {
     int r = privileged(CLONE_NEWNS);
-    return r < 0 ? r : result(syscall(SYS_open_tree, AT_FDCWD, "/usr", 1 | 0x8000));
+    return r < 0 ? r : result(syscall(SYS_open_tree, AT_FDCWD, "/bin", 1 | 0x8000));
 }
 
 static int change_root(void)
@@ -274,6 +274,18 @@ static int set_clock(void)
     return result(clock_settime(CLOCK_REALTIME, &now));
 }
 
+static int open_setting(void)
+{
+    return result(open("/proc/sys/kernel/core_pattern", O_WRONLY));
+}
+
+static int change_device(void)
+{
+    struct stat status;
+    return stat("/dev/null", &status) < 0 ? UNSTAGED
+                                          : result(chmod("/dev/null", status.st_mode & 0777));
+}
+
 static int read_kernel_log(void)
 {
     return result(syscall(SYS_syslog, 10, NULL, 0)); // the size of its buffer
@@ -328,6 +340,8 @@ const struct attempt attempts_on_kernel[] = {
     {"own-for-another", own_for_another},
     {"become-another", become_another},
     {"set-clock", set_clock},
+    {"open-setting", open_setting},
+    {"change-device", change_device},
     {"read-kernel-log", read_kernel_log},
     {"open-by-handle", open_by_handle},
     {NULL, NULL},

@@ -139,6 +139,11 @@ static int renice_victim(void)
     return result(setpriority(PRIO_PROCESS, (id_t)scene.victim, 5));
 }
 
+static int renice_user(void)
+{
+    return result(setpriority(PRIO_USER, 0, 11));
+}
+
 static int slow_victims_disk(void)
 {
     enum { PROCESS = 1, IDLE = 3 << 13 };
@@ -229,6 +234,7 @@ const struct attempt attempts_on_processes[] = {
     {"bind-victim", bind_victim},
     {"schedule-victim", schedule_victim},
     {"renice-victim", renice_victim},
+    {"renice-user", renice_user},
     {"slow-victims-disk", slow_victims_disk},
     {"compare-victim", compare_victim},
     {"move-victims-pages", move_victims_pages},
