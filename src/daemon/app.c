@@ -104,7 +104,9 @@ static int open_plan(struct app *app, const struct settings *settings,
     const struct llm_config *llm = &settings->values.llm;
     struct router_plan *plan = NULL;
     bool listed = llm->model_list.count > 0, chooses = !app->routes_only || !listed;
-    int r = main_model_plan(settings, &plan, NULL, err);
+    int r = tools_config_check(&settings->values.tools, err);
+    if (r == 0)
+        r = main_model_plan(settings, &plan, NULL, err);
     if (r == 0 && chooses)
         r = main_model_endpoint(llm, plan, ret_endpoint, err);
     if (r == 0 && (listed || ret_endpoint->format))
@@ -153,7 +155,17 @@ static struct tool_settings tool_settings_of(const struct app *app)
     return (struct tool_settings){
         .memory_characters = memory->memory_enabled ? memory->memory_limit : 0,
         .user_characters = memory->user_enabled ? memory->user_limit : 0,
+        .config = &app->settings.values.tools,
     };
+}
+
+static int need_http(void *context, struct http_client **ret_http, struct error *err)
+{
+    struct app *app = context;
+    int r = app_need_http(app, err);
+    if (r == 0)
+        *ret_http = app->http;
+    return r;
 }
 
 static void open_agent(struct app *app)
@@ -168,6 +180,8 @@ static void open_agent(struct app *app)
         .settings = tool_settings_of(app),
         .clock = loop_clock(app->loop),
         .loop = app->loop,
+        .need_http = need_http,
+        .http_context = app,
     };
     app->toolbox = toolbox_create(&tools);
     struct agent_env env = agent_env_of(app);

@@ -30,8 +30,11 @@ static void check_plan(const struct arguments *arguments, struct buf *ret_errors
 {
     struct settings settings = {0};
     struct router_plan *plan = NULL;
-    if (settings_load(arguments, &settings, NULL) == 0 &&
-        main_model_plan(&settings, &plan, ret_errors, NULL) == 0) {
+    struct error tools = ERROR_INIT;
+    int r = settings_load(arguments, &settings, NULL);
+    if (r == 0 && tools_config_check(&settings.values.tools, &tools) < 0)
+        buf_printf(ret_errors, "error: %s\n", tools.text);
+    if (r == 0 && main_model_plan(&settings, &plan, ret_errors, NULL) == 0) {
         buf_append_text(ret_notes, plan->notes);
         // A key may come later, with the service; a URL that is none stays one.
         struct endpoint endpoint;

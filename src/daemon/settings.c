@@ -13,8 +13,8 @@
     }
 
 static const struct config_section sections[] = {
-    SECTION(llm),     SECTION(router),   SECTION(agent),       SECTION(memory), SECTION(dispatcher),
-    SECTION(process), SECTION(telegram), SECTION(gateway_log), SECTION(admin),
+    SECTION(llm),     SECTION(router), SECTION(agent),    SECTION(memory),      SECTION(dispatcher),
+    SECTION(process), SECTION(tools),  SECTION(telegram), SECTION(gateway_log), SECTION(admin),
 };
 
 const struct config_schema settings_schema = {sections, ARRAY_LEN(sections),

@@ -12,6 +12,7 @@
 #include "router/plan/options.h"
 #include "sandbox/process.h"
 #include "serve/admin.h"
+#include "tools/options.h"
 
 // All settings of the program, filled from the modules' own tables.
 struct settings_values {
@@ -21,6 +22,7 @@ struct settings_values {
     struct memory_config memory;
     struct dispatcher_config dispatcher;
     struct process_config process;
+    struct tools_config tools;
     struct telegram_config telegram;
     struct gateway_log_config gateway_log;
     struct admin_config admin;

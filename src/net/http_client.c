@@ -17,6 +17,7 @@
 
 #include "base/mem.h"
 #include "codec/url.h"
+#include "net/address_guard.h"
 #include "net/http_field.h"
 #include "net/http_transfer.h"
 
@@ -98,6 +99,7 @@ static struct http_transfer *transfer_create(struct http_client *client,
     transfer->connect_ms = transfer->start_ms;
     transfer->socket = (struct unix_socket_address)UNIX_SOCKET_ADDRESS_INIT;
     transfer->over_unix = request->unix_socket != NULL;
+    transfer->guard = request->guard;
     buf_init(&transfer->partial, HTTP_HEAD_MAX + HTTP_PIECE_MAX);
     buf_init(&transfer->held, HTTP_PIECE_MAX);
     http_response_init(&transfer->response, strcmp(request->method, "HEAD") == 0);
@@ -128,6 +130,18 @@ static int check(const struct http_request *request, struct error *err)
     return 0;
 }
 
+static void ask_guard(struct http_transfer *transfer)
+{
+    struct error err = ERROR_INIT;
+    struct span host = span_of(transfer->origin->host);
+    if (transfer->guard && address_guard_grants(transfer->guard, host))
+        transfer->guard = NULL;
+    if (transfer->guard && transfer->proxy &&
+        address_guard_check_proxied(transfer->guard, host, &err) < 0)
+        http_transfer_fail_later(transfer, HTTP_FORBIDDEN, -EACCES, "cannot connect to %s: %s",
+                                 transfer->origin->authority, err.text);
+}
+
 static int prepare(struct http_transfer *transfer, const struct http_request *request,
                    struct error *err)
 {
@@ -146,6 +160,7 @@ static int prepare(struct http_transfer *transfer, const struct http_request *re
     else
         transfer->proxy =
             http_proxies_find(&client->proxies, transfer->origin->secure, transfer->origin->host);
+    ask_guard(transfer);
     return r < 0 ? r : http_transfer_compose(transfer, request, target, err);
 }
 

@@ -23,7 +23,7 @@ static void on_dialed(void *context, enum http_failure failure, const struct err
         http_transfer_fail_later(transfer, failure, err->code, "%s", err->text);
         return;
     }
-    struct http_origin *origin = transfer->over_unix ? NULL : transfer->origin;
+    struct http_origin *origin = http_transfer_is_alone(transfer) ? NULL : transfer->origin;
     transfer->connection = http_wire_create(&transfer->client->pool, origin, STEAL(transfer->dial));
     transfer->connection->transfer = transfer;
     transfer->connection->long_poll = transfer->long_poll;
@@ -45,6 +45,7 @@ static void dial(struct http_transfer *transfer)
         .secure = origin->secure && !transfer->over_unix,
         .proxy = transfer->proxy,
         .unix_socket = transfer->over_unix ? transfer->socket.path : NULL,
+        .guard = transfer->proxy ? NULL : transfer->guard,
         .timeout_ms = transfer->timeouts.connect,
     };
     if (forwarder) {
@@ -74,7 +75,7 @@ static bool may_be_used(const struct http_transfer *transfer, const struct http_
 static struct http_wire *take_kept(struct http_transfer *transfer)
 {
     struct http_wire *connection = NULL;
-    while (!transfer->fresh && !transfer->over_unix && !connection) {
+    while (!transfer->fresh && !http_transfer_is_alone(transfer) && !connection) {
         connection = http_pool_take(&transfer->client->pool, transfer->origin, transfer->long_poll);
         if (!connection)
             break;

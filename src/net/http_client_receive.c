@@ -28,8 +28,8 @@ static bool is_quiet(const struct http_transfer *transfer)
 
 static enum progress complete(struct http_transfer *transfer, bool more_came)
 {
-    bool keep = transfer->response.keep && !more_came && !transfer->over_unix && transfer->sent &&
-                !transfer->send_failed && is_quiet(transfer);
+    bool keep = transfer->response.keep && !more_came && !http_transfer_is_alone(transfer) &&
+                transfer->sent && !transfer->send_failed && is_quiet(transfer);
     if (keep)
         http_wire_watch(transfer->connection, LOOP_READ);
     http_transfer_end(transfer, HTTP_OK, keep && transfer->connection->watch, NULL);

@@ -12,4 +12,6 @@ extern const struct tool tool_read_file;
 extern const struct tool tool_recall;
 extern const struct tool tool_remember;
 extern const struct tool tool_search_files;
+extern const struct tool tool_web_extract;
+extern const struct tool tool_web_fetch;
 extern const struct tool tool_write_file;

@@ -3,9 +3,11 @@
 #include "tools/tool_source.h"
 
 struct clock;
+struct http_client;
 struct loop;
 struct processes;
 struct store;
+struct tools_config;
 
 // A tool of this program is one file and one line in tools/table.c.
 
@@ -14,9 +16,10 @@ enum {
     TOOL_PATH_MAX = 4096,       // bytes
 };
 
-// What a working tool is told besides its arguments, which somebody else chose.
+// What tools are told besides their arguments, which somebody else chose.
 struct tool_settings {
     int64_t memory_characters, user_characters; // limits of the memory files; 0: switched off
+    const struct tools_config *config;          // until the next; NULL: all as by default
 };
 
 struct tool_env { // borrowed; what the tools may use
@@ -26,6 +29,9 @@ struct tool_env { // borrowed; what the tools may use
     const char *memories;  // the home's memories/; NULL: there is none
     const struct clock *clock;
     struct loop *loop; // for the deadlines of calls; NULL: they have none
+    // The HTTP client, made when it is first wanted. NULL: there is none.
+    int (*need_http)(void *context, struct http_client **ret_http, struct error *err);
+    void *http_context;
     struct tool_settings settings;
 };
 
@@ -57,6 +63,8 @@ const struct tool *tool_find(const char *name);
 
 // In its process: one of struct tool_settings by its name there; 0 when nothing was said.
 int64_t tool_setting(struct json_value arguments, const char *name);
+
+int tool_need_http(const struct tool_env *env, struct http_client **ret_http, struct error *err);
 
 bool tool_has(struct json_value arguments, const char *name); // and it is not null
 

@@ -1,0 +1,15 @@
+#pragma once
+
+#include "config/option.h"
+
+// Settings of tools, but for those that stand with what they are about (memory).
+struct tools_config {
+    struct option_list web_allow; // hosts and networks
+    bool web_proxied;
+};
+
+extern const struct option tools_options[];
+extern const size_t tools_option_count;
+
+// What a table cannot say of them. 0 or -EINVAL with a sentence that names the key.
+int tools_config_check(const struct tools_config *config, struct error *err);
