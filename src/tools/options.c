@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "net/address_guard.h"
+#include "tools/web_endpoint.h"
 
 #define FIELD(name) offsetof(struct tools_config, name)
 
@@ -15,6 +16,12 @@ const struct option tools_options[] = {
      .offset = FIELD(web_proxied),
      .fallback = "false",
      .help = "web_fetch may use the proxy of the environment, which keeps it from private hosts"},
+    {.key = "tools.http.endpoints",
+     .type = OPTION_TREE,
+     .offset = FIELD(endpoints),
+     .choices = web_endpoint_places,
+     .flags = OPTION_STRICT | OPTION_OWN,
+     .help = "servers that http_request may ask: name, url, methods, headers, help"},
 };
 
 const size_t tools_option_count = ARRAY_LEN(tools_options);
@@ -25,5 +32,8 @@ int tools_config_check(const struct tools_config *config, struct error *err)
     int r =
         address_guard_create(config->web_allow.items, config->web_allow.count, false, &guard, err);
     address_guard_destroy(guard);
-    return r < 0 ? error_wrap(err, "tools.web.allow") : 0;
+    if (r < 0)
+        return error_wrap(err, "tools.web.allow");
+    r = web_endpoints_check(&config->endpoints, err);
+    return r < 0 ? error_wrap(err, "tools.http.endpoints") : 0;
 }

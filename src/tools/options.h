@@ -6,6 +6,7 @@
 struct tools_config {
     struct option_list web_allow; // hosts and networks
     bool web_proxied;
+    struct option_map endpoints; // see web_endpoint.h
 };
 
 extern const struct option tools_options[];

@@ -6,6 +6,7 @@
 extern const struct tool tool_current_time;
 extern const struct tool tool_call_tool;
 extern const struct tool tool_find_tools;
+extern const struct tool tool_http_request;
 extern const struct tool tool_list_files;
 extern const struct tool tool_memory;
 extern const struct tool tool_read_file;

@@ -52,7 +52,8 @@ struct tool {
     const char *parameters; // a JSON Schema object
     unsigned flags;
     enum tool_place place;
-    tool_work_fn *work; // one of these two
+    bool (*available)(const struct tool_env *env); // is it configured? NULL: it needs nothing
+    tool_work_fn *work;                            // one of these two
     tool_start_fn *start;
     void (*forget)(const struct tool_env *env, int64_t handle); // of a started one
 };

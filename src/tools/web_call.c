@@ -93,8 +93,7 @@ static void on_head(void *context, const struct http_head *head)
     if (!redirects && !is_plain(http_head_get(head, "Content-Encoding")))
         r = error_set(&err, -EPROTONOSUPPORT, "%s sends it compressed, which was not asked for",
                       answer->url);
-    answer->unwanted = !redirects && answer->status < 300 && call->spec.wants &&
-                       !call->spec.wants(span_of(answer->type));
+    answer->unwanted = !redirects && call->spec.wants && !call->spec.wants(span_of(answer->type));
     if (!redirects && !answer->unwanted && r == 0)
         return; // the body follows
     http_client_cancel(call->spec.http, call->id);

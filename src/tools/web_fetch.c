@@ -113,13 +113,13 @@ static int make_text(struct web_fetch *fetch, const struct web_answer *answer, s
         .characters = fetch->characters,
         .bytes = TEXT_BUDGET / (int64_t)fetch->count,
     };
+    if (answer->status < 200 || answer->status > 299)
+        return error_set(err, -ENOENT, "HTTP status %d of %.256s", answer->status, answer->url);
     if (answer->unwanted && answer->length >= 0)
         return error_set(err, -ENOTSUP, "it is no text but %s, of %" PRId64 " bytes", answer->type,
                          answer->length);
     if (answer->unwanted)
         return error_set(err, -ENOTSUP, "it is no text but %s", answer->type);
-    if (answer->status < 200 || answer->status > 299)
-        return error_set(err, -ENOENT, "HTTP status %d of %.256s", answer->status, answer->url);
     fetch->cut = answer->cut;
     return web_page_start(fetch->env->processes,
                           fetch->env->workspace ? fetch->env->workspace : "/", fetch->flow, &page,

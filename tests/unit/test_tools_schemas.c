@@ -23,6 +23,7 @@ static const struct {
     {"call_tool", "f8f41bb0aacfc5fc563531a7a9dc439f31bcd2ec2008c94a9c1b233aea3c35c0"},
     {"current_time", "8243f0af367f188a376f2c17b5eabe872a2f7a979813e0d4e2be6d594c2aa259"},
     {"find_tools", "627e5df38b8159bea4c9bb91bf97120e56090eb5594e5acaeaf0f0aed98dd4d5"},
+    {"http_request", "d70e1c3ff47cff4f77028fc43dee2995c8f725670e7c1580d951f65e8c4f9fa2"},
     {"list_files", "87a10f0ef24968e9a19bc0592df51e478790fe8adff2c04349962f25428cdacf"},
     {"memory", "dd415cb295017f228f63216201d4dc43512d69d242006e2d21c4d0e8a4023f31"},
     {"read_file", "7dfbcf48b19a0ab0625957f73975f7e3b399a5eb323a39490c39c920cc54bca8"},
