@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -134,7 +135,7 @@ static int read_method(const struct web_endpoint *endpoint, struct json_value ar
 {
     BUF_AUTO text = BUF_INIT(METHOD_MAX - 1);
     BUF_AUTO allowed = BUF_INIT(LIST_MAX);
-    strcpy(method, "GET");
+    snprintf(method, METHOD_MAX, "GET");
     int r = tool_has(arguments, "method")
                 ? tool_need_text(arguments, "method", METHOD_MAX - 1, &text, err)
                 : 0;

@@ -16,6 +16,20 @@ const struct option tools_options[] = {
      .offset = FIELD(web_proxied),
      .fallback = "false",
      .help = "web_fetch may use the proxy of the environment, which keeps it from private hosts"},
+    {.key = "tools.web.search.provider",
+     .type = OPTION_STRING,
+     .offset = FIELD(search_provider),
+     .choices = "searxng,tavily,brave,exa",
+     .help = "the service that web_search asks; without one there is no such tool"},
+    {.key = "tools.web.search.base_url",
+     .type = OPTION_STRING,
+     .offset = FIELD(search_url),
+     .help = "its address: of your SearXNG, or of a proxy before one of the others"},
+    {.key = "tools.web.search.api_key",
+     .type = OPTION_STRING,
+     .offset = FIELD(search_key),
+     .flags = OPTION_SECRET,
+     .help = "its key; SearXNG needs none"},
     {.key = "tools.http.endpoints",
      .type = OPTION_TREE,
      .offset = FIELD(endpoints),
@@ -34,6 +48,9 @@ int tools_config_check(const struct tools_config *config, struct error *err)
     address_guard_destroy(guard);
     if (r < 0)
         return error_wrap(err, "tools.web.allow");
+    r = web_search_check(config, err);
+    if (r < 0)
+        return r;
     r = web_endpoints_check(&config->endpoints, err);
     return r < 0 ? error_wrap(err, "tools.http.endpoints") : 0;
 }

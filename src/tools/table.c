@@ -7,7 +7,7 @@
 static const struct tool *const table[] = {
     &tool_call_tool,   &tool_current_time, &tool_find_tools, &tool_http_request, &tool_list_files,
     &tool_memory,      &tool_read_file,    &tool_recall,     &tool_remember,     &tool_search_files,
-    &tool_web_extract, &tool_web_fetch,    &tool_write_file,
+    &tool_web_extract, &tool_web_fetch,    &tool_web_search, &tool_write_file,
 };
 
 const struct tool *const *tool_table(size_t *ret_count)

@@ -15,4 +15,5 @@ extern const struct tool tool_remember;
 extern const struct tool tool_search_files;
 extern const struct tool tool_web_extract;
 extern const struct tool tool_web_fetch;
+extern const struct tool tool_web_search;
 extern const struct tool tool_write_file;

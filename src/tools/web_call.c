@@ -155,6 +155,8 @@ int web_call_start(const struct web_call_spec *spec, web_call_fn *fn, void *cont
     buf_init(&call->answer.body, spec->body_max);
     int r = ask(call, err);
     call->spec.body = SPAN_ABSENT;
+    if (!spec->redirects)
+        call->spec.headers = NULL;
     if (r < 0)
         destroy(call);
     else

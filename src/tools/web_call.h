@@ -12,7 +12,8 @@ struct address_guard;
 struct http_client;
 struct loop;
 
-// A request to a server for a tool, and all of its answer. What it names must stay until its end.
+// A request to a server for a tool, and all of its answer. The guard must stay until its end, and
+// so must the headers where redirects are followed.
 struct web_call;
 
 enum {

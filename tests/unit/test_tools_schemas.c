@@ -32,6 +32,7 @@ static const struct {
     {"search_files", "4a47f193342e3d15384e27f9d7e14b3d17e2962fc991b36006c2252b34fa485d"},
     {"web_extract", "91998907dd2af9ec25b97849ea89c2ddfd3d07da5e120739d209c51b4f9574d1"},
     {"web_fetch", "aebf86d25c3666a3352b0c78d4a92dd098e90184a6cb237695da2ab4abd62f60"},
+    {"web_search", "3b2b9caf987d0c695ca99b3b26e342c7dab0575b653973577e8ff7af9ee509e9"},
     {"write_file", "d5d5b09ee04d3dc2cdea272a9862efaa1a704f578e338645bd8332c65c73fad1"},
 };
 
