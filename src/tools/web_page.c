@@ -148,6 +148,8 @@ static int work(int directory_fd, struct span request, struct buf *out, struct e
     if (span_trim(buf_span(&text)).len == 0)
         buf_append_text(out, "[the page holds no text]");
     excerpt_append(span_trim(buf_span(&text)), (size_t)characters, (size_t)bytes, out);
+    if (buf_is_full(&text))
+        buf_printf(out, "\n[only the first %d MiB of its text were looked at]", TEXT_MAX >> 20);
     return 0;
 }
 
