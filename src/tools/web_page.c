@@ -13,6 +13,7 @@ enum {
     TEXT_MAX = 2 << 20,      // bytes of a whole page's text
     BINARY_PROBE = 8 * 1024, // bytes that are looked at for a NUL
     SNIFF_MAX = 512,         // bytes in which a page without a type says that it is HTML
+    MEMORY_PER_BYTE = 2,     // of the page: it is kept once, in a buffer that doubles as it grows
     HEADER_MAX = 64 * 1024,  // bytes of what stands before the body
 };
 
@@ -75,8 +76,7 @@ int web_page_start(struct processes *processes, const char *directory, uint64_t 
         .flow = flow,
         .limits = {.wall_ms = TOOL_PROCESS_TIME_MAX_MS,
                    .cpu_s = TOOL_PROCESS_CPU_MAX_S,
-                   .memory =
-                       TOOL_PROCESS_MEMORY + TOOL_PROCESS_MEMORY_PER_BYTE * (int64_t)request.len,
+                   .memory = TOOL_PROCESS_MEMORY + MEMORY_PER_BYTE * (int64_t)request.len,
                    .file_size = 1},
         .stdio = {[PROCESS_STDIN] = {.kind = PROCESS_BUFFER, .bytes = buf_span(&request)},
                   [PROCESS_STDOUT] = {.kind = PROCESS_BUFFER, .max = TOOL_PROCESS_OUTPUT_MAX},
