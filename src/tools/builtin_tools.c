@@ -61,4 +61,6 @@ void builtin_tools_init(struct builtin_tools *tools, const struct tool_env *env)
 {
     static const struct tool_source_ops ops = {describe, start, cancel};
     *tools = (struct builtin_tools){.source = {"built-in", &ops}, .env = *env};
+    list_init(&tools->fetches.waiting);
+    tools->env.fetches = &tools->fetches;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/list.h"
 #include "tools/tool_source.h"
 
 struct clock;
@@ -22,6 +23,12 @@ struct tool_settings {
     const struct tools_config *config;          // until the next; NULL: all as by default
 };
 
+// Of calls of one kind, so that many of them take no more memory than some.
+struct tool_queue {
+    unsigned running;
+    struct list waiting;
+};
+
 struct tool_env { // borrowed; what the tools may use
     struct store *store;
     struct processes *processes;
@@ -32,6 +39,7 @@ struct tool_env { // borrowed; what the tools may use
     // The HTTP client, made when it is first wanted. NULL: there is none.
     int (*need_http)(void *context, struct http_client **ret_http, struct error *err);
     void *http_context;
+    struct tool_queue *fetches; // the toolbox's own
     struct tool_settings settings;
 };
 

@@ -17,6 +17,7 @@
  * said to be so.
  */
 enum {
+    FETCHES_MAX = 4, // calls at a time, each with a page in memory; the others wait
     URLS_MAX = 5,
     URL_SHOWN_MAX = 1024, // bytes
     REDIRECTS_MAX = 5,
@@ -28,6 +29,8 @@ enum {
 };
 
 struct web_fetch {
+    struct list link; // tool_queue::waiting
+    bool running;
     const struct tool_env *env;
     struct http_client *http;
     struct tool_run *run;
@@ -49,10 +52,33 @@ static void destroy(struct web_fetch *fetch)
         free(fetch->urls[i]);
     address_guard_destroy(fetch->guard);
     buf_finish(&fetch->out);
+    list_remove(&fetch->link);
     free(fetch);
 }
 
 static int begin_page(struct web_fetch *fetch, struct error *err);
+static void go_on(struct web_fetch *fetch, const char *failure);
+
+static int begin(struct web_fetch *fetch, struct error *err)
+{
+    int r = begin_page(fetch, err);
+    fetch->running = r == 0;
+    fetch->env->fetches->running += r == 0;
+    return r;
+}
+
+// Its place is for the one that has waited longest.
+static void leave(struct web_fetch *fetch)
+{
+    struct tool_queue *queue = fetch->env->fetches;
+    struct error err = ERROR_INIT;
+    queue->running -= fetch->running;
+    destroy(fetch);
+    struct list *link = queue->running < FETCHES_MAX ? list_shift(&queue->waiting) : NULL;
+    struct web_fetch *next = link ? list_entry(link, struct web_fetch, link) : NULL;
+    if (next && begin(next, &err) < 0)
+        go_on(next, err.text);
+}
 
 static void name_page(struct web_fetch *fetch, const char *url)
 {
@@ -79,7 +105,7 @@ static void go_on(struct web_fetch *fetch, const char *failure)
                                                    .failed = fetch->failed == fetch->count,
                                                    .tainted = true,
                                                    .ms = -1});
-    destroy(fetch);
+    leave(fetch);
 }
 
 static void on_text(void *context, const struct process_end *end)
@@ -212,6 +238,7 @@ static int start(const struct tool_env *env, const struct tool_call *call, struc
     fetch->env = env;
     fetch->run = run;
     fetch->flow = call->context->flow;
+    list_init(&fetch->link);
     buf_init(&fetch->out, 2 * TOOL_TEXT_MAX);
     int r = read_arguments(fetch, call->arguments, err);
     if (r == 0)
@@ -219,8 +246,10 @@ static int start(const struct tool_env *env, const struct tool_call *call, struc
     if (r == 0)
         r = address_guard_create(config->web_allow.items, config->web_allow.count,
                                  config->web_proxied, &fetch->guard, err);
-    if (r == 0)
-        r = begin_page(fetch, err);
+    if (r == 0 && env->fetches->running < FETCHES_MAX)
+        r = begin(fetch, err);
+    else if (r == 0)
+        list_append(&env->fetches->waiting, &fetch->link);
     if (r < 0)
         destroy(fetch);
     else
@@ -233,7 +262,7 @@ static void forget(const struct tool_env *env, int64_t handle)
     struct web_fetch *fetch = (union tool_handle){.number = handle}.pointer;
     web_call_cancel(fetch->call);
     process_cancel(env->processes, fetch->page);
-    destroy(fetch);
+    leave(fetch);
 }
 
 const struct tool tool_web_fetch = {

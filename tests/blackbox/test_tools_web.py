@@ -165,6 +165,26 @@ def test_hostile_arguments_are_a_sentence(fetch, arguments):
     assert 10 < len(text) < 500 and re.search(r"URL|parameter|must", text), text
 
 
+def test_many_calls_at_once_take_turns(hermes, up, web):
+    """Each page comes, and no more of them are on their way than there is memory for."""
+    under_way, most = [], []
+
+    def slow(conn, request):
+        under_way.append(request)
+        most.append(len(under_way))
+        time.sleep(0.3)
+        under_way.remove(request)
+        conn.write(html(f"<p>page {request.path}"))
+    web.pages.update({f"/{number}": slow for number in range(12)})
+    hermes.use(up, "tools")
+    allow(hermes, "127.0.0.1")
+    hermes.chat(" ".join(f'call web_fetch {{"url": "{web.url(f"/{n}")}"}}' for n in range(12)),
+                limit=60).ok()
+    told = [m["content"] for m in up.requests[-1].messages if m["role"] == "tool"]
+    assert len(told) == 12 and all(f"page /{n}" in text for n, text in enumerate(told))
+    assert 2 <= max(most) <= 4
+
+
 def test_its_mark_is_kept(fetch, web, hermes):
     fetch(web.url())
     question = "SELECT DISTINCT tainted FROM messages WHERE role='tool'"
@@ -313,10 +333,11 @@ def test_a_grant_that_is_none_is_told(hermes, up):
 
 
 def test_nothing_is_begun_after_an_end(hermes, up, web):
-    """A turn that ends while a page is on its way leaves no trace."""
+    """A turn that ends while pages are on their way, and others wait, leaves no trace."""
     hermes.use(up, "tools")
     allow(hermes, "127.0.0.1", more="agent:\n  gateway_timeout: 2s\n")
     web.pages["/"] = silent
     begin = time.monotonic()
-    hermes.chat(f'call web_fetch {{"url": "{web.url()}"}}', limit=20)
+    hermes.chat(f'call web_fetch {{"url": "{web.url()}"}} ' * 9, limit=20)
     assert time.monotonic() - begin < 2 + SOON
+    assert len(web.requests) <= 9
