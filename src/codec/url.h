@@ -38,5 +38,10 @@ int url_parse(struct span text, struct url *ret_url, struct error *err); // 0 or
 // appended, when the base is no URL or the result does not fit.
 bool url_join_path(struct span base, struct span path, struct buf *out);
 
+// What a reference in a document at `base` leads to, made a URL that url_parse() takes: what one
+// may not hold is percent-encoded, "." and ".." are gone. Without a base (absent) only a whole URL
+// leads anywhere. False, with nothing appended, when it leads to nothing of http or https.
+bool url_resolve(struct span base, struct span reference, struct buf *out);
+
 // Percent-encodes all but RFC 3986's unreserved characters. All or nothing.
 bool url_encode(struct span component, struct buf *out);

@@ -74,7 +74,9 @@ static int open_plan(struct app *app, const struct settings *settings,
     const struct llm_config *llm = &settings->values.llm;
     struct router_plan *plan = NULL;
     bool listed = llm->model_list.count > 0, chooses = !app->routes_only || !listed;
-    int r = main_model_plan(settings, &plan, NULL, err);
+    int r = web_config_check(&settings->values.web, err);
+    if (r == 0)
+        r = main_model_plan(settings, &plan, NULL, err);
     if (r == 0 && chooses)
         r = main_model_endpoint(llm, plan, ret_endpoint, err);
     if (r == 0 && (listed || ret_endpoint->format))
@@ -111,6 +113,7 @@ static struct tool_settings tool_settings_of(const struct app *app)
     struct tool_settings settings = {
         .memory_characters = memory->memory_enabled ? memory->memory_limit : 0,
         .user_characters = memory->user_enabled ? memory->user_limit : 0,
+        .web = &app->settings.values.web,
     };
     settings.zoned = tool_find_zone(&app->settings.values.tool,
                                     config_variable(app->settings.config, "TZ"), &settings.zone);
@@ -130,6 +133,15 @@ static void hide_secrets(struct app *app)
             secrets[count++] = value + 1;
     }
     toolbox_hide(app->toolbox, secrets, count);
+}
+
+static int need_http(void *context, struct http_client **ret_http, struct error *err)
+{
+    struct app *app = context;
+    int r = app_need_http(app, err);
+    if (r == 0)
+        *ret_http = app->http;
+    return r;
 }
 
 static void open_agent(struct app *app)
@@ -155,6 +167,8 @@ static void open_agent(struct app *app)
         .settings = tool_settings_of(app),
         .clock = loop_clock(app->loop),
         .loop = app->loop,
+        .need_http = need_http,
+        .http_context = app,
     };
     app->toolbox = toolbox_create(&tools);
     hide_secrets(app);

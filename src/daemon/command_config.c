@@ -30,6 +30,8 @@ static void check_plan(const struct arguments *arguments, struct buf *out, size_
     size_t before = out->len;
     if (settings_load(arguments, &settings, NULL) < 0)
         return;
+    if (web_config_check(&settings.values.web, &err) < 0)
+        buf_printf(out, "error: %s\n", err.text);
     int r = main_model_plan(&settings, &plan, out, NULL);
     // A key may come later, with the service; a URL that is none stays one.
     if (r == 0 && main_model_endpoint(&settings.values.llm, plan, &endpoint, NULL) == 0 &&

@@ -10,6 +10,7 @@
 #include "sandbox/process.h"
 #include "tools/spool.h"
 #include "tools/tool_process.h"
+#include "tools/web_page.h"
 
 enum { COMMANDS_MAX = 32 };
 
@@ -41,7 +42,8 @@ static int run_command(const struct command *command, int argc, char **argv)
 
 static int run_process(int argc, char **argv)
 {
-    const struct process_function functions[] = {tool_process_function, spool_function};
+    const struct process_function functions[] = {tool_process_function, spool_function,
+                                                 web_page_function};
     return process_main(argc, argv, functions, ARRAY_LEN(functions));
 }
 

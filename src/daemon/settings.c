@@ -15,7 +15,7 @@
 static const struct config_section sections[] = {
     SECTION(llm),        SECTION(router),      SECTION(agent), SECTION(memory),
     SECTION(dispatcher), SECTION(process),     SECTION(tool),  SECTION(shell),
-    SECTION(telegram),   SECTION(gateway_log), SECTION(admin),
+    SECTION(web),        SECTION(telegram),    SECTION(gateway_log), SECTION(admin),
 };
 
 const struct config_schema settings_schema = {sections, ARRAY_LEN(sections),

@@ -14,6 +14,7 @@
 #include "serve/admin.h"
 #include "tools/options.h"
 #include "tools/shell.h"
+#include "tools/web_options.h"
 
 // All settings of the program, filled from the modules' own tables.
 struct settings_values {
@@ -25,6 +26,7 @@ struct settings_values {
     struct process_config process;
     struct tool_config tool;
     struct shell_config shell;
+    struct web_config web;
     struct telegram_config telegram;
     struct gateway_log_config gateway_log;
     struct admin_config admin;

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "base/mem.h"
+#include "net/address_guard.h"
 #include "net/dialer_internal.h"
 #include "net/http_field.h"
 #include "net/http_proxy.h"
@@ -46,6 +47,7 @@ void dial_free(struct dial *dial)
         curl_easy_cleanup(dial->easy);
     }
     curl_slist_free_all(dial->headers);
+    free(dial->guarded);
     free(dial);
 }
 
@@ -72,15 +74,26 @@ static const void *tls_of(CURL *easy)
 /* What libcurl asks on the way */
 
 // Here, because libcurl does not tell a shortage of descriptors from a server that refuses; and
-// because the name is known from now on, which is all that an orphan was for.
+// because the name is known from now on, which is all that an orphan was for. And because the guard
+// sees here what is connected to next; where it refuses, libcurl goes on to the name's other
+// addresses.
 static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct dial *dial = context;
     if (!dial->fn)
         return CURL_SOCKET_BAD;
     int type = address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK;
-    int fd = socket(address->family, type, address->protocol);
-    dial->socket_errno = fd < 0 ? errno : 0;
+    int fd = -1;
+    struct error refusal = ERROR_INIT;
+    bool lets = !dial->target.guard ||
+                address_guard_check(dial->target.guard, &address->addr, &refusal) == 0;
+    if (lets) {
+        fd = socket(address->family, type, address->protocol);
+        dial->socket_errno = fd < 0 ? errno : 0;
+    } else if (!dial->guarded) {
+        dial->guarded = mem_new(struct error);
+        *dial->guarded = refusal;
+    }
     dial->fd = fd;
     if (!dial->resolves_late)
         dial_resolved(dial, false);

@@ -9,6 +9,7 @@
 #include "base/span.h"
 #include "net/http_client.h"
 
+struct address_guard;
 struct http_proxy;
 struct loop;
 struct trust;
@@ -34,11 +35,12 @@ struct dial_target {
     const char *host;      // a name, or an address in figures without brackets
     const char *authority; // host and port, for messages
     uint16_t port;
-    bool secure;                    // TLS with `host`
-    const struct http_proxy *proxy; // that tunnels; NULL: none
-    bool is_proxy;                  // `host` itself is one: for messages
-    const char *unix_socket;        // a path that fits a socket's address; NULL: none
-    int64_t timeout_ms;             // how long the addresses may take together
+    bool secure;                       // TLS with `host`
+    const struct http_proxy *proxy;    // that tunnels; NULL: none
+    bool is_proxy;                     // `host` itself is one: for messages
+    const char *unix_socket;           // a path that fits a socket's address; NULL: none
+    const struct address_guard *guard; // of the addresses that are connected to; NULL: any
+    int64_t timeout_ms;                // how long the addresses may take together
     // Gets the CURL * before it starts, with the context of `fn`: libcurl then speaks as well, and
     // `fn` hears of it when it has done so. NULL: it connects and no more.
     void (*prepare)(void *context, void *easy);

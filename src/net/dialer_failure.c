@@ -137,6 +137,11 @@ enum http_failure dial_describe(const struct dial *dial, int curl_code, struct e
     case CURLE_OPERATION_TIMEDOUT:
         return unreachable(dial, ETIMEDOUT, err);
     case CURLE_COULDNT_CONNECT:
+        if (dial->guarded && !broken) {
+            error_set(err, -EACCES, "cannot connect to %s: %s", dial->target.authority,
+                      dial->guarded->text);
+            return HTTP_FORBIDDEN;
+        }
         return unreachable(dial, broken ? broken : ECONNREFUSED, err);
     case CURLE_URL_MALFORMAT:
         error_set(err, -EINVAL, "cannot ask this URL: its host is no name that can be looked up");

@@ -45,6 +45,7 @@ struct dial {
     int fd;                // libcurl's; before it is connected, the last that was opened
     const void *ssl;       // mbedtls_ssl_context *, where it is secure and was read from
     int socket_errno;      // why no socket could be had, or 0
+    struct error *guarded; // the first address that the guard refused; NULL: none
     struct tls_peer proxy_peer, server_peer;
     struct tls_peer *peer;  // whose handshake began last; NULL: none did
     bool proxy_answered;    // to CONNECT

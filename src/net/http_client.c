@@ -18,6 +18,7 @@
 
 #include "base/mem.h"
 #include "codec/url.h"
+#include "net/address_guard.h"
 #include "net/http_transfer.h"
 
 enum {
@@ -42,7 +43,7 @@ static void on_dialed(void *context, enum http_failure failure, const struct err
         http_transfer_fail(transfer, failure, err->code, "%s", err->text);
         return;
     }
-    struct http_origin *origin = transfer->over_unix ? NULL : transfer->origin;
+    struct http_origin *origin = http_transfer_is_alone(transfer) ? NULL : transfer->origin;
     struct http_wire *connection =
         http_wire_create(&transfer->client->pool, origin, STEAL(transfer->dial));
     connection->long_poll = transfer->long_poll;
@@ -62,6 +63,7 @@ static void dial(struct http_transfer *transfer)
         .secure = origin->secure && !transfer->over_unix,
         .proxy = transfer->proxy,
         .unix_socket = transfer->over_unix ? transfer->socket.kernel.sun_path : NULL,
+        .guard = transfer->proxy ? NULL : transfer->guard,
         .timeout_ms = transfer->timeouts.connect,
     };
     if (forwarder) {
@@ -91,7 +93,7 @@ static bool may_be_used(const struct http_transfer *transfer, const struct http_
 static struct http_wire *take_kept(struct http_transfer *transfer)
 {
     struct http_wire *connection;
-    if (transfer->fresh || transfer->over_unix)
+    if (transfer->fresh || http_transfer_is_alone(transfer))
         return NULL;
     while ((connection =
                 http_pool_take(&transfer->client->pool, transfer->origin, transfer->long_poll)) &&
@@ -196,11 +198,24 @@ static struct http_transfer *transfer_create(struct http_client *client,
     transfer->connect_ms = transfer->start_ms;
     transfer->socket = (struct unix_socket_address)UNIX_SOCKET_ADDRESS_INIT;
     transfer->over_unix = request->unix_socket != NULL;
+    transfer->guard = request->guard;
     buf_init(&transfer->kept, HTTP_HEAD_MAX + HTTP_PIECE_MAX);
     transfer->response.to_head = strcmp(request->method, "HEAD") == 0;
     list_append(&client->transfers, &transfer->link);
     list_init(&transfer->deferred);
     return transfer;
+}
+
+static void ask_guard(struct http_transfer *transfer)
+{
+    struct error err = ERROR_INIT;
+    struct span host = span_of(transfer->origin->host);
+    if (transfer->guard && address_guard_grants(transfer->guard, host))
+        transfer->guard = NULL;
+    if (transfer->guard && transfer->proxy &&
+        address_guard_check_proxied(transfer->guard, host, &err) < 0)
+        http_transfer_fail(transfer, HTTP_FORBIDDEN, -EACCES, "cannot connect to %s: %s",
+                           transfer->origin->authority, err.text);
 }
 
 static int prepare(struct http_transfer *transfer, const struct http_request *request,
@@ -224,6 +239,7 @@ static int prepare(struct http_transfer *transfer, const struct http_request *re
     else
         transfer->proxy =
             http_proxies_find(&client->proxies, transfer->origin->secure, transfer->origin->host);
+    ask_guard(transfer);
     return r < 0 ? r : http_transfer_compose(transfer, request, target, err);
 }
 

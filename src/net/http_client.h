@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/span.h"
 
+struct address_guard;
 struct loop;
 struct trust;
 
@@ -54,6 +55,9 @@ struct http_request {
     bool once;               // never sent twice; see HTTP_CUT
     bool long_poll;          // asked again and again: its connection is kept for long polls alone
     const char *unix_socket; // path of the socket to ask there; NULL: the URL's host
+    // Where it may go (address_guard.h); must stay as `body_parts`. Such a request has a connection
+    // of its own: one that is kept was made without a look at its address. NULL: anywhere.
+    const struct address_guard *guard;
 };
 
 /*
@@ -77,6 +81,7 @@ enum http_failure {
     HTTP_CUT,         // the connection ended before the response did, or it was not HTTP
     HTTP_STOPPED,     // on_body said so
     HTTP_MISUSED,     // the URL or a header cannot be sent
+    HTTP_FORBIDDEN,   // its guard does not let it go there
 };
 
 struct http_head {

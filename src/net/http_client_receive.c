@@ -22,8 +22,8 @@ static bool complete(struct http_transfer *transfer, bool more_came)
 {
     char byte;
     struct http_wire *connection = transfer->connection;
-    bool keep = transfer->response.keep && !more_came && !transfer->over_unix && transfer->sent &&
-                !transfer->send_failed;
+    bool keep = transfer->response.keep && !more_came && !http_transfer_is_alone(transfer) &&
+                transfer->sent && !transfer->send_failed;
     if (keep && connection->secure) // nothing but what TLS says to itself may be left over
         keep = dial_receive(connection->dial, &byte, 1) == -EAGAIN;
     if (keep)

@@ -1,6 +1,5 @@
 #include "net/http_proxy.h"
 
-#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <mbedtls/base64.h>
@@ -10,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/span.h"
+#include "codec/address.h"
 
 /* Reading the variables */
 
@@ -131,47 +131,16 @@ void http_proxies_finish(struct http_proxies *proxies)
 /* no_proxy */
 
 struct host {
-    struct span name; // without a dot at its end
-    int family;       // AF_UNSPEC: a name
-    unsigned char address[16];
+    struct span name;       // without a dot at its end
+    struct address address; // bits 0: a name
 };
-
-static int read_address(struct span text, unsigned char *ret_address)
-{
-    char copy[INET6_ADDRSTRLEN];
-    if (text.len >= 2 && text.data[0] == '[' && text.data[text.len - 1] == ']')
-        text = span_make(text.data + 1, text.len - 2);
-    if (text.len == 0 || text.len >= sizeof copy)
-        return AF_UNSPEC;
-    memcpy(copy, text.data, text.len);
-    copy[text.len] = '\0';
-    if (inet_pton(AF_INET, copy, ret_address) == 1)
-        return AF_INET;
-    return inet_pton(AF_INET6, copy, ret_address) == 1 ? AF_INET6 : AF_UNSPEC;
-}
-
-static bool same_bits(const unsigned char *a, const unsigned char *b, uint64_t bits)
-{
-    size_t bytes = bits / 8;
-    unsigned rest = bits % 8;
-    return memcmp(a, b, bytes) == 0 && (rest == 0 || (a[bytes] ^ b[bytes]) >> (8 - rest) == 0);
-}
 
 // "10.0.0.0/8", or one address.
 static bool covers_address(struct span entry, const struct host *host)
 {
-    unsigned char network[16];
-    struct span rest = entry, address = span_cut(&rest, '/');
-    uint64_t bits = host->family == AF_INET ? 32 : 128;
-    if (read_address(address, network) != host->family)
-        return false;
-    if (address.len < entry.len) {
-        uint64_t written;
-        if (!span_to_u64(rest, &written) || written > bits)
-            return false;
-        bits = written;
-    }
-    return same_bits(network, host->address, bits);
+    struct address_network network;
+    return address_network_parse(entry, &network) &&
+           address_network_covers(&network, &host->address);
 }
 
 static struct span without_end_dot(struct span name)
@@ -197,13 +166,13 @@ static bool covers_name(struct span entry, const struct host *host)
 static bool is_spared(const char *list, const char *name)
 {
     struct host host = {.name = without_end_dot(span_of(name))};
-    host.family = read_address(host.name, host.address);
+    address_parse(host.name, &host.address);
     if (strcmp(list, "*") == 0)
         return true;
     while (*list) {
         size_t len = strcspn(list, ", \t");
         struct span entry = span_make(list, len);
-        if (host.family == AF_UNSPEC ? covers_name(entry, &host) : covers_address(entry, &host))
+        if (host.address.bits == 0 ? covers_name(entry, &host) : covers_address(entry, &host))
             return true;
         list += len + (list[len] != '\0');
     }

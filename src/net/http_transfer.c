@@ -28,6 +28,11 @@ const struct http_proxy *http_transfer_forwarder(const struct http_transfer *tra
     return proxy && proxy->http && !transfer->origin->secure ? proxy : NULL;
 }
 
+bool http_transfer_is_alone(const struct http_transfer *transfer)
+{
+    return transfer->over_unix || transfer->guard;
+}
+
 /* Limits */
 
 static bool is_connecting(const struct http_transfer *transfer)

@@ -62,8 +62,9 @@ struct http_transfer {
     int64_t connect_ms;          // since when this connection is looked for
     bool once, long_poll, idempotent, cancelled, paused, in_callback;
 
-    struct http_origin *origin;     // NULL only with HTTP_FAILED
-    const struct http_proxy *proxy; // NULL: none
+    struct http_origin *origin;        // NULL only with HTTP_FAILED
+    const struct http_proxy *proxy;    // NULL: none
+    const struct address_guard *guard; // NULL: none, or its host is granted
     bool over_unix;
     struct unix_socket_address socket;
     struct dial *dial; // while HTTP_DIALING
@@ -96,6 +97,8 @@ void http_transfer_destroy(struct http_transfer *transfer);        // without a 
 void http_transfer_look_at_limits(struct http_transfer *transfer); // one has changed
 // The proxy that takes this request instead of its server, whole (RFC 9112 §3.2.2); NULL: none.
 const struct http_proxy *http_transfer_forwarder(const struct http_transfer *transfer);
+// Neither takes a connection that is kept, nor leaves one.
+bool http_transfer_is_alone(const struct http_transfer *transfer);
 void http_client_free_kept(struct http_client *client);
 
 // In a deferred call, from wherever it is: it is received on; it ends; and the request goes out on

@@ -13,6 +13,13 @@ bool tool_has(struct json_value arguments, const char *name)
     return !is_missing(json_get(arguments, name));
 }
 
+int tool_need_http(const struct tool_env *env, struct http_client **ret_http, struct error *err)
+{
+    if (!env->need_http)
+        return error_set(err, -ENOTCONN, "this program asks no servers");
+    return env->need_http(env->http_context, ret_http, err);
+}
+
 // The request that the toolbox wrote holds both, side by side.
 int64_t tool_setting(struct json_value arguments, const char *name)
 {

@@ -9,12 +9,15 @@
 
 static bool describe(const struct tool_source *source, size_t place, struct tool_description *ret)
 {
-    (void)source;
-    size_t count;
+    const struct builtin_tools *own = CONTAINER_OF(source, struct builtin_tools, source);
+    size_t count, at = 0;
     const struct tool *const *table = tool_table(&count);
-    if (place >= count)
+    for (; at < count; at++)
+        if ((!table[at]->available || table[at]->available(&own->env)) && place-- == 0)
+            break;
+    if (at == count)
         return false;
-    const struct tool *tool = table[place];
+    const struct tool *tool = table[at];
     *ret = (struct tool_description){tool->name, tool->description, tool->parameters, tool->flags};
 #ifdef HERMES_DEBUG_WAITS // the debug build: no tool of this program needs approval by itself
     const char *asks = getenv("HERMES_DEBUG_ASKS");
@@ -58,4 +61,6 @@ void builtin_tools_init(struct builtin_tools *tools, const struct tool_env *env)
 {
     static const struct tool_source_ops ops = {describe, start, cancel};
     *tools = (struct builtin_tools){.source = {"built-in", &ops}, .env = *env};
+    list_init(&tools->fetches.waiting);
+    tools->env.fetches = &tools->fetches;
 }

@@ -6,6 +6,7 @@
 extern const struct tool tool_current_time;
 extern const struct tool tool_call_tool;
 extern const struct tool tool_find_tools;
+extern const struct tool tool_http_request;
 extern const struct tool tool_list_files;
 extern const struct tool tool_memory;
 extern const struct tool tool_patch;
@@ -18,4 +19,7 @@ extern const struct tool tool_search_files;
 extern const struct tool tool_session_search;
 extern const struct tool tool_todo;
 extern const struct tool tool_terminal;
+extern const struct tool tool_web_extract;
+extern const struct tool tool_web_fetch;
+extern const struct tool tool_web_search;
 extern const struct tool tool_write_file;

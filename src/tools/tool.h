@@ -1,14 +1,17 @@
 #pragma once
 
+#include "base/list.h"
 #include "codec/zone.h"
 #include "tools/tool_source.h"
 
 struct background;
 struct clock;
+struct http_client;
 struct loop;
 struct processes;
 struct shells;
 struct store;
+struct web_config;
 
 // A tool of this program is one file and one line in tools/table.c.
 
@@ -17,11 +20,18 @@ enum {
     TOOL_PATH_MAX = 4096,       // bytes
 };
 
-// What a tool is told besides its arguments, which somebody else chose.
+// What tools are told besides their arguments, which somebody else chose.
 struct tool_settings {
     int64_t memory_characters, user_characters; // limits of the memory files; 0: switched off
     bool zoned;                                 // people here live by the clock of `zone`
     struct zone zone;
+    const struct web_config *web; // until the next; NULL: all as by default
+};
+
+// Of calls of one kind, so that many of them take no more memory than some.
+struct tool_queue {
+    unsigned running;
+    struct list waiting;
 };
 
 struct tool_env { // borrowed; what the tools may use
@@ -34,6 +44,10 @@ struct tool_env { // borrowed; what the tools may use
     struct background *background; // of these
     const struct clock *clock;
     struct loop *loop; // for the deadlines of calls; NULL: they have none
+    // The HTTP client, made when it is first wanted. NULL: there is none.
+    int (*need_http)(void *context, struct http_client **ret_http, struct error *err);
+    void *http_context;
+    struct tool_queue *fetches; // the toolbox's own
     struct tool_settings settings;
 };
 
@@ -59,8 +73,9 @@ struct tool {
     const char *parameters; // a JSON Schema object
     unsigned flags;
     enum tool_place place;
-    int64_t memory;     // bytes of address space that working takes beyond TOOL_PROCESS_MEMORY
-    tool_work_fn *work; // one of these two
+    int64_t memory; // bytes of address space that working takes beyond TOOL_PROCESS_MEMORY
+    bool (*available)(const struct tool_env *env); // is it configured? NULL: it needs nothing
+    tool_work_fn *work;                            // one of these two
     tool_start_fn *start;
     void (*forget)(const struct tool_env *env, int64_t handle); // of a started one
 };
@@ -71,6 +86,8 @@ const struct tool *tool_find(const char *name);
 
 // In its process: a number of struct tool_settings by its name there; 0 when nothing was said.
 int64_t tool_setting(struct json_value arguments, const char *name);
+
+int tool_need_http(const struct tool_env *env, struct http_client **ret_http, struct error *err);
 
 bool tool_has(struct json_value arguments, const char *name); // and it is not null
 

@@ -18,6 +18,7 @@ struct member {       // a source that takes part
 
 struct toolbox {
     struct builtin_tools builtin;
+    tool_source_id builtin_id;
     struct list members, runs;
     tool_source_id last_source;
     tool_run_id last_run;
@@ -33,14 +34,8 @@ struct toolbox *toolbox_create(const struct tool_env *env)
     toolbox->set = tool_set_create();
     toolbox->redactor = redactor_create(NULL, 0);
     builtin_tools_init(&toolbox->builtin, env);
-    tool_source_id id;
-    toolbox_add_source(toolbox, &toolbox->builtin.source, &id, NULL);
+    toolbox_add_source(toolbox, &toolbox->builtin.source, &toolbox->builtin_id, NULL);
     return toolbox;
-}
-
-void toolbox_configure(struct toolbox *toolbox, const struct tool_settings *settings)
-{
-    toolbox->builtin.env.settings = *settings;
 }
 
 void toolbox_hide(struct toolbox *toolbox, const char *const *secrets, size_t count)
@@ -53,6 +48,24 @@ static void use_set(struct toolbox *toolbox, struct tool_set *set)
 {
     tool_set_unref(toolbox->set);
     toolbox->set = set;
+}
+
+// What is configured now is there now: tools of this program come and go as those of sources do.
+void toolbox_configure(struct toolbox *toolbox, const struct tool_settings *settings)
+{
+    toolbox->builtin.env.settings = *settings;
+    struct tool_set *set = tool_set_create();
+    const struct tool_set *before = toolbox->set;
+    bool fits = tool_set_add_source(set, &toolbox->builtin.source, toolbox->builtin_id, NULL) == 0;
+    for (size_t i = 0; i < before->count; i++) // whose names came first stay
+        fits = fits && (before->tools[i].source == toolbox->builtin_id ||
+                        !tool_set_find(set, before->tools[i].name));
+    if (!fits) {
+        tool_set_unref(set);
+        return;
+    }
+    tool_set_add_others(set, before, toolbox->builtin_id);
+    use_set(toolbox, set);
 }
 
 int toolbox_add_source(struct toolbox *toolbox, struct tool_source *source, tool_source_id *ret_id,

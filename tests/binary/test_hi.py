@@ -48,7 +48,7 @@ def test_every_tool_of_the_core_is_offered(request_body):
     """Nothing of it is hidden to get below the bar; the others are found."""
     offered = {tool["function"]["name"] for tool in json.loads(request_body)["tools"]}
     assert offered == {"call_tool", "find_tools", "memory", "patch", "read_file", "search_files",
-                       "terminal", "write_file"}
+                       "terminal", "web_fetch", "write_file"}
 
 
 def test_everything_offered_is_described(request_body):

@@ -11,6 +11,7 @@ out: so the servers, which listen there, can run in the test. Inside there is
     127.0.0.1 and ::1, unless a family is switched off
     192.0.2.1 and 2001:db8::1, the machine's addresses, as a real one's in scope (RFC 5737, 3849)
     198.51.100.0/24 and 2001:db8:dead::/48, of which nothing ever comes back, no error either
+    the addresses that a test adds, such as public ones; in truth all are the loopback's
     nothing else: other addresses are unreachable at once
 
 /etc/resolv.conf and /etc/hosts hold what was given, and host names are looked for in files first.
@@ -33,8 +34,10 @@ DIES_WITH = 60                                          # seconds for the machin
 
 
 class Network:
-    def __init__(self, hosts=HOSTS, resolv="nameserver 127.0.0.1\n", ipv4=True, ipv6=True):
-        self.settings = {"hosts": hosts, "resolv": resolv, "ipv4": ipv4, "ipv6": ipv6}
+    def __init__(self, hosts=HOSTS, resolv="nameserver 127.0.0.1\n", ipv4=True, ipv6=True,
+                 addresses=()):
+        self.settings = {"hosts": hosts, "resolv": resolv, "ipv4": ipv4, "ipv6": ipv6,
+                         "addresses": addresses}
 
     def __enter__(self):
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -121,6 +124,10 @@ def set_up(settings):
         ip("-6", "route", "add", "2001:db8:dead::/48", "dev", HOLE, "src", V6)
     else:
         ip("-6", "address", "del", "::1/128", "dev", "lo")
+    for address in settings["addresses"]:
+        six = ":" in address
+        ip(*(["-6"] if six else []), "address", "add", f"{address}/{128 if six else 32}", "dev",
+           "lo", *(["nodad"] if six else []))
     bind_over("/etc/resolv.conf", settings["resolv"])
     bind_over("/etc/hosts", settings["hosts"])
     if os.path.exists("/etc/nsswitch.conf"):

@@ -23,6 +23,7 @@ static const struct {
     {"call_tool", "f8f41bb0aacfc5fc563531a7a9dc439f31bcd2ec2008c94a9c1b233aea3c35c0"},
     {"current_time", "8243f0af367f188a376f2c17b5eabe872a2f7a979813e0d4e2be6d594c2aa259"},
     {"find_tools", "627e5df38b8159bea4c9bb91bf97120e56090eb5594e5acaeaf0f0aed98dd4d5"},
+    {"http_request", "d70e1c3ff47cff4f77028fc43dee2995c8f725670e7c1580d951f65e8c4f9fa2"},
     {"list_files", "87a10f0ef24968e9a19bc0592df51e478790fe8adff2c04349962f25428cdacf"},
     {"memory", "6cfe12aa8b53ab97f38f7bbc55973d2c097977a40be6a1d88858046b1c58e829"},
     {"patch", "e7760a0ba0eea1b1a3aa48d8aae2e16798d682016b086fe3233728e5e975deff"},
@@ -35,6 +36,9 @@ static const struct {
     {"session_search", "62fc732e2e0eb1a4df2fe1885f7b6977e9064ffc559195ad9b739fd07bdc7777"},
     {"terminal", "dcd175bc8ae6bb04bb21e830e1ba2af7d9651c67e1f7992ba8758644bfa6bc0c"},
     {"todo", "c155038b6cc7acf6fe8bbd98c1c1a572f34ecd0eed4553a57890ff41f640241a"},
+    {"web_extract", "91998907dd2af9ec25b97849ea89c2ddfd3d07da5e120739d209c51b4f9574d1"},
+    {"web_fetch", "aebf86d25c3666a3352b0c78d4a92dd098e90184a6cb237695da2ab4abd62f60"},
+    {"web_search", "3b2b9caf987d0c695ca99b3b26e342c7dab0575b653973577e8ff7af9ee509e9"},
     {"write_file", "d5d5b09ee04d3dc2cdea272a9862efaa1a704f578e338645bd8332c65c73fad1"},
 };
 

@@ -13,6 +13,7 @@
 #include "loop/loop.h"
 #include "support/scripted_source.h"
 #include "tools/toolbox.h"
+#include "tools/web_options.h"
 
 /*
  * Sources that come and go. Nobody waits for anything here: the scripted source answers when the
@@ -105,6 +106,30 @@ static void its_tools_stand_behind_those_of_this_program(void **state)
     assert_int_equal(slow->flags, 0);
     assert_int_equal(tool_set_find(set, "look")->flags, TOOL_READS | TOOL_REPEATABLE);
     assert_null(tool_set_find(set, "fast"));
+}
+
+// A tool that needs settings comes and goes with them, and the others stay where they were.
+static void a_tool_that_is_configured(void **state)
+{
+    static const struct option_pair pairs[] = {{"0.name", "wiki", false, 1},
+                                               {"0.url", "http://wiki.example", false, 2}};
+    struct web_config config = {.endpoints = {pairs, ARRAY_LEN(pairs)}};
+    struct tool_settings settings = {.web = &config};
+    struct tool_set *before = tool_set_ref(toolbox_tools(toolbox));
+    assert_null(tool_set_find(before, "http_request"));
+    toolbox_configure(toolbox, &settings);
+    const struct tool_set *set = toolbox_tools(toolbox);
+    assert_non_null(tool_set_find(set, "http_request"));
+    assert_int_equal(set->count, before->count + 1);
+    assert_string_equal(set->tools[0].name, "call_tool");
+    assert_string_equal(set->tools[set->count - 1].name, "ring");
+    config.endpoints.count = 0;
+    toolbox_configure(toolbox, &settings);
+    set = toolbox_tools(toolbox);
+    assert_int_equal(set->count, before->count);
+    for (size_t i = 0; i < set->count; i++)
+        assert_string_equal(set->tools[i].name, before->tools[i].name);
+    tool_set_unref(before);
 }
 
 // Whatever the source, whatever the outcome, and wherever its answer is cut.
@@ -435,6 +460,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(its_tools_stand_behind_those_of_this_program, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_tool_that_is_configured, setup, teardown),
         cmocka_unit_test_setup_teardown(calls_of_it, setup, teardown),
         cmocka_unit_test_setup_teardown(no_result_shows_a_secret, setup, teardown),
         cmocka_unit_test_setup_teardown(a_secret_at_the_cut_is_not_shown_in_part, setup, teardown),
