@@ -18,10 +18,17 @@ OWNER = 42
 UNIQUE = 40_000_000 + 100 * os.getpid()  # seconds of a sleep that nobody else sleeps
 
 
+def configure(hermes, terminal=""):
+    """Settings of tools.terminal, for commands of which none is asked for."""
+    hermes.put("config.yaml", "approvals: {mode: off}\n"
+               f"tools: {{terminal: {{{terminal}}}}}\n")
+
+
 @pytest.fixture
 def steps(hermes, up):
     """steps(("terminal", {...}), ...): the results of calls made one after another in one turn."""
     hermes.use(up, "two-steps")
+    configure(hermes)
     hermes.mkdir(hermes.workspace)
 
     def call(*calls, within=60, **more):
@@ -67,7 +74,7 @@ def test_both_outputs_in_their_order_and_the_exit_code(run):
 
 @pytest.mark.parametrize("command,told", [
     ("true", "exit code 0"), ("exit 255", "exit code 255"), ("no-such-program", "exit code 127"),
-    ("echo 'unclosed", "exit code 2"), ("kill -9 $$", "ended by signal 9"),
+    ("if true; then", "exit code 2"), ("kill -9 $$", "ended by signal 9"),
     ("kill -SEGV $$", "ended by signal 11"), ("printf 'no newline'", "no newline\n[exit code 0")])
 def test_how_it_ended(run, command, told):
     assert told in run(command)
@@ -84,7 +91,7 @@ def test_there_is_no_input(run):
 
 @pytest.mark.parametrize("arguments,told", [
     ({}, '"command" is missing'), ({"command": 7}, '"command" must be a string'),
-    ({"command": "a\0b"}, "NUL"), ({"command": "x" * 70_000}, "longer than"),
+    ({"command": "a\0b"}, "NUL"), ({"command": "x" * 70_000}, "too long"),
     ({"command": "true", "timeout": 601}, "from 1 to 600"),
     ({"command": "true", "timeout": "soon"}, "whole number"),
     ({"command": "true", "background": "yes"}, "true or false"),
@@ -121,7 +128,7 @@ def test_children_that_leave_are_ended_too(run):
 
 
 def test_a_memory_bomb(hermes, run):
-    hermes.put("config.yaml", "tools: {terminal: {memory: 64Mi}}\n")
+    configure(hermes, "memory: 64Mi")
     text = run("python3 -c 'x = bytearray(300 << 20); import time; time.sleep(20); "
                "print(\"kept\")'")
     assert "more than 64 MiB of memory and was stopped" in text and "kept" not in text
@@ -129,13 +136,14 @@ def test_a_memory_bomb(hermes, run):
 
 def test_a_fork_bomb(run):
     """Which limit ends it, of processes, memory or time, depends on the machine's pace."""
-    text = run(f"bomb() {{ bomb | bomb & }}; bomb; sleep {UNIQUE + 8}; echo survived", timeout=20)
-    assert re.search("Cannot fork|was stopped", text) and "survived" not in text, text
+    text = run(f"python3 -c 'import os\nwhile True: os.fork()' & sleep {UNIQUE + 8}; echo survived",
+               timeout=20)
+    assert re.search("BlockingIOError|was stopped", text) and "survived" not in text, text
     assert comes_true(lambda: not sleepers(UNIQUE + 8))
 
 
 def test_a_file_without_end(hermes, run):
-    hermes.put("config.yaml", "tools: {terminal: {file_size: 1Mi}}\n")
+    configure(hermes, "file_size: 1Mi")
     text = run("head -c 20M /dev/zero >big; wc -c <big")
     assert "1048576" in text
 
@@ -168,11 +176,10 @@ def test_no_network(run):
 
 
 def test_isolations_that_cannot_be(hermes, run):
-    hermes.put("config.yaml", "tools: {terminal: {isolation: none}}\n")
+    configure(hermes, "isolation: none")
     text = run("echo ran")
     assert "nothing was run" in text and "tools.terminal.unsafe" in text and "\nran" not in text
-    hermes.put("config.yaml", "tools: {terminal: {isolation: none, unsafe: true}}\n",
-               base=hermes.home)
+    configure(hermes, "isolation: none, unsafe: true")
     outside = hermes.put("outside/a.txt", "outside\n", mode=0o644, base=hermes.directory)
     assert "outside\n" in run(f"cat {outside}")
     assert "tools.terminal.isolation is none" in run.last.notes
@@ -180,7 +187,7 @@ def test_isolations_that_cannot_be(hermes, run):
 
 def test_a_layer_that_is_missing(hermes, run):
     """In a user namespace of its own that allows no further ones."""
-    hermes.put("config.yaml", "tools: {terminal: {isolation: namespaces}}\n")
+    configure(hermes, "isolation: namespaces")
     none = "echo 0 >/proc/sys/user/max_user_namespaces; exec \"$@\""
     text = run("touch ran", wrapper=("unshare", "-r", "sh", "-c", none, "sh"))
     assert text.startswith("error: [sandbox: nothing was run: ")
@@ -190,8 +197,7 @@ def test_a_layer_that_is_missing(hermes, run):
 
 @pytest.mark.parametrize("isolation", ("namespaces", "landlock"))
 def test_each_isolation(hermes, run, isolation):
-    hermes.put("config.yaml", f"tools: {{terminal: {{isolation: {isolation}}}}}\n",
-               base=hermes.home)
+    configure(hermes, f"isolation: {isolation}")
     assert run(f"echo here; cat {hermes.home}/state.db").startswith("here\n")
     assert (hermes.home / "state.db").exists()
 

@@ -42,7 +42,7 @@ def test_every_tool_is_offered_and_described(hermes, up):
             assert part.get("description"), f"{name}.{key} is not described"
     assert set(tools["read_file"]["parameters"]["properties"]) == {"path", "offset", "limit"}
     assert set(tools["search_files"]["parameters"]["properties"]) == {
-        "pattern", "path", "file_glob", "limit"}
+        "pattern", "target", "path", "file_glob", "limit", "context"}
 
 
 def test_a_first_hi_costs_at_most_4_kilobytes(hermes, up):
