@@ -17,7 +17,7 @@ static const char tool_rules[] =
     "\n\nFiles: only your workspace, by relative paths. Before you say that something was done, "
     "do it with a tool and look at the result. What must outlive this conversation goes to "
     "remember (through call_tool, as all that is not listed); look with recall before you ask "
-    "again. The memory tool is for the few lines that every conversation should begin with.";
+    "again.";
 
 static bool append_soul(const char *home, struct buf *out)
 {

@@ -15,6 +15,14 @@ enum {
 
 /* The mark */
 
+// What a call runs, through call_tool too.
+static const char *tool_of(const struct turn *turn, const struct chat_call *call)
+{
+    struct tool_target target;
+    tool_target_find(turn->tools, call->name, span_of(call->arguments), &target);
+    return target.entry ? target.entry->name : call->name;
+}
+
 // The call that a message is the result of, and which one of the conversation, counted from 1. Ids
 // are not unique: some models begin anew with each reply. NULL: it is no result.
 static const struct chat_call *call_of(const struct chat_history *history, size_t at,
@@ -44,7 +52,8 @@ bool turn_taint(const struct turn *turn, char why[TURN_TAINT_MAX])
         size_t number;
         const struct chat_call *call = call_of(history, i, &number);
         if (call)
-            snprintf(why, TURN_TAINT_MAX, "tainted by %.64s of call %zu", call->name, number);
+            snprintf(why, TURN_TAINT_MAX, "tainted by %.64s of call %zu", tool_of(turn, call),
+                     number);
         else
             snprintf(why, TURN_TAINT_MAX, "tainted by what was said before");
         return true;
@@ -96,7 +105,7 @@ static bool was_read(const struct turn *turn, struct span url)
         size_t number;
         const struct chat_call *call = call_of(history, i, &number);
         bool found = message->role == CHAT_TOOL && strncmp(text, "error: ", 7) != 0 && call &&
-                     is_web_tool(call->name);
+                     is_web_tool(tool_of(turn, call));
         bool said = message->role == CHAT_USER;
         if ((found || said) && stands_in(text, url))
             return true;

@@ -40,12 +40,12 @@ static size_t tail_of(struct span text, size_t characters, size_t bytes)
     return text.len - begin;
 }
 
-void excerpt_append(struct span text, size_t characters, size_t bytes, struct buf *out)
+bool excerpt_append(struct span text, size_t characters, size_t bytes, struct buf *out)
 {
     size_t all = count(text);
     if (all <= characters && text.len <= bytes) {
         buf_append_span(out, text);
-        return;
+        return false;
     }
     size_t head = head_of(text, characters / 4 * 3, bytes / 4 * 3);
     size_t tail = tail_of(text, characters / 4, bytes / 4);
@@ -53,4 +53,5 @@ void excerpt_append(struct span text, size_t characters, size_t bytes, struct bu
     buf_append(out, text.data, head);
     buf_printf(out, "\n\n[%zu of %zu characters are left out here]\n\n", count(left_out), all);
     buf_append(out, text.data + text.len - tail, tail);
+    return true;
 }

@@ -5,10 +5,11 @@
 #include "base/mem.h"
 
 static const struct tool *const table[] = {
-    &tool_call_tool,    &tool_current_time, &tool_find_tools, &tool_http_request, &tool_list_files,
-    &tool_memory,       &tool_patch,        &tool_process_tool, &tool_read_file, &tool_read_result,
-    &tool_recall, &tool_remember, &tool_search_files, &tool_session_search, &tool_terminal,
-    &tool_todo, &tool_web_extract, &tool_web_fetch, &tool_web_search, &tool_write_file,
+    &tool_call_tool,    &tool_current_time,   &tool_find_tools, &tool_http_request,
+    &tool_list_files,   &tool_memory,         &tool_patch,      &tool_process_tool,
+    &tool_read_file,    &tool_read_result,    &tool_recall,     &tool_remember,
+    &tool_search_files, &tool_session_search, &tool_terminal,   &tool_todo,
+    &tool_web_extract,  &tool_web_fetch,      &tool_web_search, &tool_write_file,
 };
 
 const struct tool *const *tool_table(size_t *ret_count)

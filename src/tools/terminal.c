@@ -61,12 +61,12 @@ static void forget(const struct tool_env *env, int64_t handle)
 const struct tool tool_terminal = {
     .name = "terminal",
     .description = "Run a command of /bin/sh in the workspace, without network.",
-    .parameters = "{\"type\":\"object\",\"properties\":{"
-                  "\"command\":{\"type\":\"string\",\"description\":\"What to run\"},"
-                  "\"timeout\":{\"type\":\"integer\",\"description\":\"Seconds, to 600\"},"
-                  "\"workdir\":{\"type\":\"string\",\"description\":\"Relative path\"},"
-                  "\"background\":{\"type\":\"boolean\",\"description\":\"Do not wait; see the tool"
-                  " process\"}},\"required\":[\"command\"]}",
+    .parameters = // taken as well: workdir, in the place of a cd
+    "{\"type\":\"object\",\"properties\":{"
+    "\"command\":{\"type\":\"string\",\"description\":\"What to run\"},"
+    "\"timeout\":{\"type\":\"integer\",\"description\":\"Seconds, to 600\"},"
+    "\"background\":{\"type\":\"boolean\",\"description\":\"Do not wait; see the tool"
+    " process\"}},\"required\":[\"command\"]}",
     .flags = TOOL_WRITES | TOOL_UNATTENDED,
     .start = start,
     .forget = forget,

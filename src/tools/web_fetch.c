@@ -24,7 +24,6 @@ enum {
     PAGE_MAX = 4 << 20,      // bytes that are read of one
     CHARACTERS_MIN = 2000,   // of its text
     CHARACTERS = 15000,      // the same, where nothing is said
-    CHARACTERS_MAX = 40000,  // the same
     TEXT_BUDGET = 40 * 1024, // bytes of all texts; the rest of TOOL_TEXT_MAX is for remarks
 };
 
@@ -223,8 +222,8 @@ static int read_arguments(struct web_fetch *fetch, struct json_value arguments, 
     if (r == 0 && fetch->count == 0)
         r = error_set(err, -EINVAL,
                       "the parameter \"url\" is missing: an address of http or https");
-    if (fetch->characters > CHARACTERS_MAX)
-        fetch->characters = CHARACTERS_MAX;
+    if (fetch->characters > WEB_PAGE_CHARACTERS_MAX)
+        fetch->characters = WEB_PAGE_CHARACTERS_MAX;
     return r;
 }
 
@@ -244,8 +243,8 @@ static int start(const struct tool_env *env, const struct tool_call *call, struc
     if (r == 0)
         r = tool_need_http(env, &fetch->http, err);
     if (r == 0)
-        r = address_guard_create(config->allow.items, config->allow.count,
-                                 config->proxied, &fetch->guard, err);
+        r = address_guard_create(config->allow.items, config->allow.count, config->proxied,
+                                 &fetch->guard, err);
     if (r == 0 && env->fetches->running < FETCHES_MAX)
         r = begin(fetch, err);
     else if (r == 0)
@@ -268,10 +267,10 @@ static void forget(const struct tool_env *env, int64_t handle)
 const struct tool tool_web_fetch = {
     .name = "web_fetch",
     .description = "Read a web page as text.",
-    .parameters = "{\"type\":\"object\",\"properties\":{"
-                  "\"url\":{\"type\":\"string\",\"description\":\"http or https\"},"
-                  "\"char_limit\":{\"type\":\"integer\",\"description\":\"Characters shown, "
-                  "15000\"}},\"required\":[\"url\"]}",
+    .parameters = // taken as well: urls, and char_limit, of which a text that is cut tells
+    "{\"type\":\"object\",\"properties\":{"
+    "\"url\":{\"type\":\"string\",\"description\":\"http or https\"}},"
+    "\"required\":[\"url\"]}",
     .flags = TOOL_NETWORK | TOOL_REPEATABLE | TOOL_UNATTENDED,
     .start = start,
     .forget = forget,

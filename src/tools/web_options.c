@@ -43,8 +43,7 @@ const size_t web_option_count = ARRAY_LEN(web_options);
 int web_config_check(const struct web_config *config, struct error *err)
 {
     struct address_guard *guard = NULL;
-    int r =
-        address_guard_create(config->allow.items, config->allow.count, false, &guard, err);
+    int r = address_guard_create(config->allow.items, config->allow.count, false, &guard, err);
     address_guard_destroy(guard);
     if (r < 0)
         return error_wrap(err, "tools.web.allow");

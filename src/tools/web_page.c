@@ -147,7 +147,10 @@ static int work(int directory_fd, struct span request, struct buf *out, struct e
         return r;
     if (span_trim(buf_span(&text)).len == 0)
         buf_append_text(out, "[the page holds no text]");
-    excerpt_append(span_trim(buf_span(&text)), (size_t)characters, (size_t)bytes, out);
+    if (excerpt_append(span_trim(buf_span(&text)), (size_t)characters, (size_t)bytes, out) &&
+        characters < bytes && characters < WEB_PAGE_CHARACTERS_MAX)
+        buf_printf(out, "\n[char_limit was %d; it may be up to %d]", (int)characters,
+                   WEB_PAGE_CHARACTERS_MAX);
     if (buf_is_full(&text))
         buf_printf(out, "\n[only the first %d MiB of its text were looked at]", TEXT_MAX >> 20);
     return 0;

@@ -3,6 +3,8 @@
 #include "base/span.h"
 #include "sandbox/process.h"
 
+enum { WEB_PAGE_CHARACTERS_MAX = 40000 }; // of a page's text; what is asked for beyond is less
+
 // The readable text of something from the Web, made in a process of its own: whoever wrote a page
 // also chose its bytes.
 struct web_page {

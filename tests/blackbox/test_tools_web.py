@@ -121,8 +121,11 @@ def test_a_long_page_shows_its_beginning_and_its_end(fetch, web):
     text = fetch(web.url(), char_limit=3000)
     assert "line 0\n" in text and "line 19999" in text and len(text) < 3500
     assert re.search(r"\[\d+ of \d+ characters are left out here\]", text)
-    assert 12000 < len(fetch(web.url())) < 16000
-    assert len(fetch(web.url(), char_limit=10**6)) < 45000
+    assert text.endswith("\n[char_limit was 3000; it may be up to 40000]")
+    text = fetch(web.url())
+    assert 12000 < len(text) < 16000 and "[char_limit was 15000;" in text
+    text = fetch(web.url(), char_limit=10**6)
+    assert 35000 < len(text) < 45000 and "char_limit" not in text
 
 
 def test_redirects_are_followed_a_few_times(fetch, web):

@@ -327,6 +327,29 @@ def test_the_time_limits_in_configuration_md(reader):
         assert entry and milliseconds(entry[1]) == milliseconds(default), key
 
 
+SERVERS = """
+tools:
+  web: {search: {provider: searxng, base_url: "http://127.0.0.1:9"}}
+  http: {endpoints: [{name: wiki, url: "http://127.0.0.1:9"}]}
+"""
+
+
+def test_the_tools_in_configuration_md(reader):
+    """Those of every request with their bytes, and those that the model finds."""
+    reader.put("config.yaml", SERVERS)
+    text = (ROOT / "docs/configuration.md").read_text()
+    tools = text[text.index("\n## The tools\n"):text.index("\n### Commands\n")]
+    listed = re.findall(r"(?m)^\| `(\w+)` \| (\d+) \|", tools)
+    shown = re.findall(r"(?m)^tool (\w+) +(\d+)", reader.run("context").ok().text)
+    assert len(listed) > 5 and sorted(listed) == sorted(shown)
+    rows = re.findall(r"(?m)^\| (`\w+`(?:, `\w+`)*) \| [^|]+ \|$", tools)
+    with Upstream() as upstream:
+        reader.use(upstream, "tools").chat("call find_tools {}").ok()
+        found, = [m for m in upstream.requests[-1].messages if m["role"] == "tool"]
+    assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == \
+        sorted(re.findall(r"(?m)^(\w+): ", found["content"]))
+
+
 # -- names and links ------------------------------------------------------------------------------
 
 SOURCES = {path: path.read_text() for path in sorted((ROOT / "src").rglob("*.[ch]"))}

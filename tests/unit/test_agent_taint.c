@@ -14,6 +14,7 @@ static const struct tool_description tools[] = {
     {"web_search", "", SCRIPTED_SCHEMA, TOOL_NETWORK},
     {"web_fetch", "", SCRIPTED_SCHEMA, TOOL_NETWORK},
     {"read_file", "", SCRIPTED_SCHEMA, TOOL_READS},
+    {"call_tool", "", SCRIPTED_SCHEMA, 0},
     {0},
 };
 
@@ -107,6 +108,24 @@ static void whole_urls(void **state)
     assert_false(turn_fetches_copied(&turn, 0, "web_search", found));
 }
 
+// A tool that is found is called through another, which is not what the result is of.
+static void tools_that_were_found(void **state)
+{
+    char why[TURN_TAINT_MAX];
+    user("go");
+    asks("call_tool", "{\"name\":\"web_search\",\"arguments\":{}}");
+    chat_history_append_result(&session.history, "c0", "1. http://w.example/b", true);
+    asks("call_tool", "{\"name\":\"read_file\",\"arguments\":{}}");
+    chat_history_append_result(&session.history, "c0", "http://w.example/c", false);
+    assert_true(turn_taint(&turn, why));
+    assert_string_equal(why, "tainted by web_search of call 1");
+    assert_true(copied(URL("http://w.example/b")));
+    assert_false(copied(URL("http://w.example/c")));
+    session.history.messages[1].calls[0].name[0] = 'x'; // no tool of this name
+    assert_true(turn_taint(&turn, why));
+    assert_string_equal(why, "tainted by xall_tool of call 1");
+}
+
 // What the model may have written itself is no reading.
 static void laundered_urls(void **state)
 {
@@ -138,6 +157,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_mark, setup, teardown),
         cmocka_unit_test_setup_teardown(whole_urls, setup, teardown),
+        cmocka_unit_test_setup_teardown(tools_that_were_found, setup, teardown),
         cmocka_unit_test_setup_teardown(laundered_urls, setup, teardown),
         cmocka_unit_test_setup_teardown(few_of_a_turn, setup, teardown),
     };

@@ -12,7 +12,8 @@
 static void shows(const char *text, size_t characters, size_t bytes, const char *shown)
 {
     BUF_AUTO out = BUF_INIT(1000);
-    excerpt_append(span_of(text), characters, bytes, &out);
+    bool cut = excerpt_append(span_of(text), characters, bytes, &out);
+    assert_int_equal(cut, strcmp(text, shown) != 0);
     if (strcmp(buf_text(&out), shown) != 0)
         fail_msg("%s", buf_text(&out));
 }

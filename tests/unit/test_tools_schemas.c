@@ -34,10 +34,10 @@ static const struct {
     {"remember", "407f3f216a1d241b5c2190849ef1ef889f9ccd11e83f38660a4fa51a0d5b0252"},
     {"search_files", "92e5d7a62c529d9c83c50c18a899055f0a2c517244294b8a0a80602335957c17"},
     {"session_search", "62fc732e2e0eb1a4df2fe1885f7b6977e9064ffc559195ad9b739fd07bdc7777"},
-    {"terminal", "dcd175bc8ae6bb04bb21e830e1ba2af7d9651c67e1f7992ba8758644bfa6bc0c"},
+    {"terminal", "35e28e2ec4dcd8f9492d178cf2278c9447e6ef5716aaf97281744a19067d3614"},
     {"todo", "c155038b6cc7acf6fe8bbd98c1c1a572f34ecd0eed4553a57890ff41f640241a"},
     {"web_extract", "91998907dd2af9ec25b97849ea89c2ddfd3d07da5e120739d209c51b4f9574d1"},
-    {"web_fetch", "aebf86d25c3666a3352b0c78d4a92dd098e90184a6cb237695da2ab4abd62f60"},
+    {"web_fetch", "8ff1ae45e763a82cf921b0ceae3d77efc0ebee51e16838e5ff72b39b532ff976"},
     {"web_search", "3b2b9caf987d0c695ca99b3b26e342c7dab0575b653973577e8ff7af9ee509e9"},
     {"write_file", "d5d5b09ee04d3dc2cdea272a9862efaa1a704f578e338645bd8332c65c73fad1"},
 };
