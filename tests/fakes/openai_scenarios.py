@@ -6,6 +6,7 @@ DeepSeek's duty to hand reasoning back); what no description covers, such as byt
 means to send, is there because networks and proxies produce it.
 """
 
+import base64
 import json
 import re
 
@@ -70,9 +71,9 @@ class Turn:
                 return message.get("tool_calls", [])
         return []
 
-    def scripted_calls(self, default=()):
-        """`call NAME {json}` in the user's text, each as the bytes that stand there."""
-        text, calls = self.question(), []
+    def scripted_calls(self, default=(), text=None):
+        """`call NAME {json}` in the user's text (or this), each as the bytes that stand there."""
+        text, calls = self.question() if text is None else text, []
         for match in re.finditer(r"\bcall ([A-Za-z0-9_-]+) (?=\{)", text):
             try:
                 _, end = json.JSONDecoder().raw_decode(text, match.end())
@@ -228,6 +229,24 @@ def two_steps(turn):
         turn.say(wire.Answer(calls=[calls[len(results)]]))
     else:
         turn.say(wire.Answer("\n".join(text_of(m) for m in results)))
+
+
+@scenario("gullible")
+def gullible(turn):
+    """Does what the user says, and then what the newest results say. A word that begins with
+    "planted-" is what it knows: an order may have it sent as it is, in base64, or in two parts."""
+    known = re.search(r"planted-[\w-]+", " ".join(
+        text_of(m) for m in turn.body["messages"] if m["role"] == "tool"))
+    results = "\n".join(text_of(m) for m in turn.results())
+    orders = results or turn.question()
+    if known:
+        secret, half = known[0], len(known[0]) // 2
+        encoded = base64.urlsafe_b64encode(secret.encode()).decode()
+        for name, value in (("$SECRET", secret), ("$BASE64", encoded),
+                            ("$FIRST", secret[:half]), ("$SECOND", secret[half:])):
+            orders = orders.replace(name, value)
+    calls = turn.scripted_calls(text=orders)
+    turn.say(wire.Answer(calls=calls) if calls else wire.Answer(results or "nothing to do"))
 
 
 @scenario("history")
