@@ -23,8 +23,9 @@ from turns import Turns
 FULL = os.environ.get("HERMES_TEST_DEPTH") == "full"
 CHATS = 50  # all of which ask at once
 LONG_CHATS = 2  # that have most of the first turns: 200 of one are the 400 messages of a history
-ROUNDS = 4
-FIRST, LAST = 500, 10_000 if FULL else 2000
+ROUNDS = 5
+BETWEEN = 50  # turns, one after another, from one round to the next
+FIRST, LAST = 1000, 10_000 if FULL else 2500
 TELEGRAM_SECONDS = 60
 # Connections beyond the eight that may stay, and buffers that nobody uses, go after a second or
 # two. Those eight are there after each round.
@@ -70,17 +71,18 @@ def memory(pid):
 def measure(upstream, api, user):
     """[memory at turn FIRST, memory at turn LAST], each the least of some rounds with their
     rests: what a crowd of fifty leaves lies in pages that it shares with what stays, now more, now
-    fewer."""
+    fewer. How many there are settles after the first crowds."""
     user.use(upstream, "echo")
     user.use_telegram(api, users=",".join(str(chat) for chat in range(1, CHATS + 1)))
     daemon = Service(user).start()
     turns, found = Turns(user.home), []
-    turns.go_on_to(FIRST - (ROUNDS + 1) * CHATS, LONG_CHATS)
+    turns.go_on_to(FIRST - (ROUNDS + 1) * (CHATS + BETWEEN), LONG_CHATS)
     round_of_telegram(api, turns)
     for count in (FIRST, LAST):
-        turns.go_on_to(count - ROUNDS * CHATS, CHATS)
+        turns.go_on_to(count - ROUNDS * (CHATS + BETWEEN), CHATS)
         rests = []
         for _ in range(ROUNDS):
+            turns.go_on_to(turns.count + BETWEEN, CHATS)
             round_of_telegram(api, turns)
             time.sleep(REST_SECONDS)
             rests.append(memory(daemon.process.pid))
