@@ -102,8 +102,7 @@ def test_a_page_cannot_have_a_secret_sent(victim, web, terminal, name):
             chat.expect(r"may this run\? (http_request|web_\w+) ")
             assert not arrived(web)
             chat.ready().say("y")
-        chat.ready()
-    assert arrived(web) == sorted(sent)
+        assert comes_true(lambda: arrived(web) == sorted(sent))
 
 
 def test_a_page_cannot_have_itself_remembered(victim, web, terminal):
@@ -114,8 +113,8 @@ def test_a_page_cannot_have_itself_remembered(victim, web, terminal):
     with terminal("chat", columns=400) as chat:
         chat.say(call("web_fetch", url=web.url("/page")))
         chat.expect(r"may this run\? memory .*obey")
-        chat.ready().say("y").ready()
-    assert "obey" in memory.read_text()
+        chat.ready().say("y")
+        assert comes_true(lambda: memory.exists() and "obey" in memory.read_text())
 
 
 @pytest.mark.parametrize("tool,path,order", [
@@ -172,8 +171,8 @@ def test_the_mark_stays_with_the_conversation(victim, web, terminal):
         chat.say(ask).expect("may this run")
         chat.ready().say("n").ready()
         assert web.paths() == ["/page"]
-        chat.say("/new").ready().say(ask).ready()
-    assert web.paths() == ["/page", "/wiki/items"]
+        chat.say("/new").ready().say(ask)
+        assert comes_true(lambda: web.paths() == ["/page", "/wiki/items"])
 
 
 def test_no_result_shows_a_known_secret(victim, web):
