@@ -48,8 +48,9 @@ struct connection {
     loop_id watch, deadline;
     struct buf heard, said; // what was not taken apart, and not sent yet
     size_t given;           // bytes of the first frame, an input, that the program took already
-    bool asked, held, waits, input_closed;
-    bool over; // its end is said; what is left is to send it
+    bool asked, held;
+    bool waits; // for the program to read what it was given
+    bool over;  // its end is said; what is left is to send it
     process_id process;
     int64_t oom_kills; // when it began
 };
@@ -294,21 +295,15 @@ static int take_request(struct connection *connection, struct span bytes)
 
 // --- what goes in
 
-// 1 when all of it was taken.
+// 1 when all of it was taken. Of a program that has ended no more is read.
 static int give_input(struct connection *connection, struct span bytes)
 {
-    struct processes *processes = connection->hands->processes;
     if (!connection->asked)
         return -EPROTO;
     struct span rest = span_skip(bytes, connection->given);
-    ssize_t n =
-        connection->input_closed ? -EPIPE : process_write(processes, connection->process, rest);
-    if (n < 0 && !connection->input_closed) {
-        connection->input_closed = true;
-        hands_frame_write(&connection->said, HANDS_INPUT_CLOSED, SPAN_LITERAL(""));
-    }
-    connection->waits = n >= 0 && (size_t)n < rest.len;
-    connection->given = connection->waits ? connection->given + (size_t)n : 0;
+    ssize_t n = process_write(connection->hands->processes, connection->process, rest);
+    connection->waits = n < 0 || (size_t)n < rest.len;
+    connection->given = connection->waits ? connection->given + (n > 0 ? (size_t)n : 0) : 0;
     return !connection->waits;
 }
 

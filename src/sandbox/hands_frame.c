@@ -31,7 +31,7 @@ static size_t length_max(enum hands_kind kind)
 
 static bool is_kind(unsigned char byte)
 {
-    return byte && strchr("hriecox.", byte);
+    return byte && strchr("hrieox.", byte);
 }
 
 int hands_frame_read(struct span bytes, struct hands_frame *ret_frame)

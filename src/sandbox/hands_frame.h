@@ -17,10 +17,9 @@
  */
 enum hands_kind {
     HANDS_HELLO = 'h',
-    HANDS_REQUEST = 'r',      // of the head
-    HANDS_INPUT = 'i',        // the same
-    HANDS_INPUT_END = 'e',    // the same; empty
-    HANDS_INPUT_CLOSED = 'c', // it reads no more; empty
+    HANDS_REQUEST = 'r',   // of the head
+    HANDS_INPUT = 'i',     // the same
+    HANDS_INPUT_END = 'e', // the same; empty
     HANDS_STDOUT = 'o',
     HANDS_STDERR = 'x',
     HANDS_END = '.', // the last

@@ -43,13 +43,13 @@ static int connect_to(const char *path, int *ret_fd, struct error *err)
     socklen_t len = sizeof peer;
     FD_AUTO file = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (file < 0 || fstat(file, &status) < 0)
-        return error_errno(err, errno, "cannot open %s", path);
+        return error_errno(err, errno, "cannot reach %s", path);
     if (!S_ISSOCK(status.st_mode))
         return error_set(err, -ENOTSOCK, "%s is not a socket", path);
     snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d", file);
     FD_AUTO fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) < 0)
-        return error_errno(err, errno, "cannot connect to %s", path);
+        return error_errno(err, errno, "cannot reach %s", path);
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || peer.uid != geteuid())
         return error_set(err, -EPERM, "another user listens on %s", path);
     *ret_fd = fd;
@@ -134,10 +134,6 @@ static int take_frame(struct relay *relay, const struct hands_frame *frame)
         return fd_write_all(STDOUT_FILENO, frame->bytes.data, frame->bytes.len);
     case HANDS_STDERR:
         return fd_write_all(STDERR_FILENO, frame->bytes.data, frame->bytes.len);
-    case HANDS_INPUT_CLOSED:
-        relay->input_open = false;
-        close(STDIN_FILENO); // whoever writes there learns it in the way that is known to him
-        return 0;
     case HANDS_END:
         relay->over = true;
         return hands_end_read(frame->bytes, &relay->end);
@@ -165,12 +161,15 @@ static int take_frames(struct relay *relay)
     return r;
 }
 
-static int send_some(struct relay *relay)
+static void send_some(struct relay *relay)
 {
     ssize_t n = send(relay->fd, relay->said.data, relay->said.len, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n > 0)
         buf_consume(&relay->said, (size_t)n);
-    return n >= 0 || errno == EAGAIN || errno == EINTR ? 0 : -ECONNRESET;
+    if (n >= 0 || errno == EAGAIN || errno == EINTR)
+        return;
+    relay->input_open = false; // nobody listens; what was said before that is still to be read
+    buf_clear(&relay->said);
 }
 
 static void read_input(struct relay *relay)
@@ -200,7 +199,7 @@ static int pass(struct relay *relay)
         if (r > 0)
             r = take_frames(relay);
     } else if (fds[0].revents) {
-        r = send_some(relay);
+        send_some(relay);
     }
     if (r >= 0 && fds[1].revents && relay->input_open)
         read_input(relay);

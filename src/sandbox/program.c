@@ -113,11 +113,11 @@ static int limit_tasks(int64_t tasks, struct error *err)
 static int load_filter(const struct program *program, int talk, struct error *err)
 {
     bool landlock = program->isolation == ISOLATION_LANDLOCK;
+    bool container = program->isolation == ISOLATION_CONTAINER;
     int abi = landlock ? landlock_abi(NULL) : 0;
     struct syscall_filter filter = {
-        .paths_are_seen = !landlock,
-        .signals_are_kept =
-            landlock ? abi >= LANDLOCK_SCOPES : program->isolation != ISOLATION_CONTAINER,
+        .paths_are_seen = !landlock && !container,
+        .signals_are_kept = landlock ? abi >= LANDLOCK_SCOPES : !container,
         .truncate_is_seen = !landlock || abi >= LANDLOCK_TRUNCATE,
     };
     FD_AUTO listener = -1;

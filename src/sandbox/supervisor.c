@@ -255,6 +255,8 @@ static _Noreturn void supervise_here(struct supervisor *supervisor)
         supervisor->kills_all = landlock_enclose_signals();
     if (supervisor->isolation)
         supervisor->brokered.tmp = supervisor->tmp = temporary_make();
+    if (supervisor->isolation == ISOLATION_CONTAINER) // whose /tmp all its programs share
+        supervisor->brokered.tmp = temporary_place();
     run(supervisor);
     temporary_remove(supervisor->tmp);
     end_as(supervisor->status);
