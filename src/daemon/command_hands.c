@@ -30,7 +30,12 @@
 #include "sandbox/temporary.h"
 
 enum { OPTION_SOCKET, OPTION_WORKSPACE, OPTION_ISOLATION };
-enum { BACKLOG = 16, LOOK_MS = 1000 };
+enum {
+    BACKLOG = 16,
+    LOOK_MS = 1000,
+    // A head that is asked to end as well lets its turn come to an end, and that may need us.
+    DRAIN_MS = 10 * 1000,
+};
 
 struct handling {
     struct loop *loop;
@@ -42,6 +47,7 @@ struct handling {
     loop_id watch, look;
     dev_t device; // of its file
     ino_t inode;
+    loop_id drain; // until all is killed
     bool stopping;
 };
 
@@ -91,6 +97,24 @@ static bool is_ours(const struct handling *handling)
            status.st_ino == handling->inode;
 }
 
+static void on_stopped(void *context)
+{
+    struct handling *handling = context;
+    loop_stop(handling->loop);
+}
+
+static void stop(void *context)
+{
+    struct handling *handling = context;
+    if (handling->stopping)
+        return;
+    stop_listening(handling);
+    loop_cancel(handling->loop, handling->drain);
+    handling->drain = 0;
+    handling->stopping = true;
+    hands_stop(handling->hands, on_stopped, handling);
+}
+
 static void look_at_socket(void *context)
 {
     struct handling *handling = context;
@@ -98,6 +122,8 @@ static void look_at_socket(void *context)
     handling->look = 0;
     if (hands_count(handling->hands))
         handling->look = loop_timer_after(handling->loop, LOOK_MS, look_at_socket, handling);
+    if (handling->drain && !hands_count(handling->hands))
+        stop(handling);
     if (handling->stopping || is_ours(handling))
         return;
     log_warning("the socket %s was taken away by a program, and is made again", handling->path);
@@ -109,19 +135,13 @@ static void look_at_socket(void *context)
     }
 }
 
-static void on_stopped(void *context)
-{
-    struct handling *handling = context;
-    loop_stop(handling->loop);
-}
-
 static void on_signal(void *context, int signal_number)
 {
-    (void)signal_number;
     struct handling *handling = context;
-    stop_listening(handling);
-    handling->stopping = true;
-    hands_stop(handling->hands, on_stopped, handling);
+    if (signal_number != SIGTERM || handling->drain || !hands_count(handling->hands))
+        stop(handling);
+    else
+        handling->drain = loop_timer_after(handling->loop, DRAIN_MS, stop, handling);
 }
 
 // A kind that was asked for is kept to; by itself it is the strictest that this container allows.
@@ -225,7 +245,8 @@ const struct command command_hands = {
         {
             [OPTION_SOCKET] = {"socket", 0, "PATH",
                                "to listen on (else HERMES_HANDS_SOCKET, /run/hands/socket)"},
-            [OPTION_WORKSPACE] = {"workspace", 0, "DIR", "which programs may read and write"},
+            [OPTION_WORKSPACE] = {"workspace", 0, "DIR",
+                                  "which programs may read and write (else that of the home)"},
             [OPTION_ISOLATION] = {"isolation", 0, "KIND",
                                   "beside the container: namespaces, landlock, none, or auto"},
         },

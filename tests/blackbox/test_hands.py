@@ -115,14 +115,26 @@ def test_the_end_of_who_asked_is_the_end_of_all(hands, sandbox, ends):
     assert comes_true(lambda: not sleepers(UNIQUE + 2))
 
 
-def test_sigterm_ends_all_and_tells(hands, sandbox):
+@pytest.mark.parametrize("ends", (signal.SIGTERM, signal.SIGINT))
+def test_a_second_signal_ends_all_and_tells(hands, sandbox, ends):
     with sandbox("sh", "-c", f"trap '' TERM; echo ready; sleep {UNIQUE + 3}", start=True) as run:
         run.wait_for_output(b"ready")
         hands.signal(signal.SIGTERM)
+        assert sandbox("echo", "still here").ok().text == "still here\n"
+        hands.signal(ends)
         run.finish().exits(137).sentence("is being stopped")
     hands.process.wait(SOON)
     assert hands.process.returncode == 0
     assert not hands.socket.exists() and comes_true(lambda: not sleepers(UNIQUE + 3))
+
+
+def test_sigterm_lets_what_runs_come_to_its_end(hands, sandbox):
+    with sandbox("sh", "-c", "echo ready; sleep 2; echo done", start=True) as run:
+        run.wait_for_output(b"ready")
+        hands.signal(signal.SIGTERM)
+        assert run.finish().ok().text == "ready\ndone\n"
+    hands.process.wait(SOON)
+    assert hands.process.returncode == 0 and not hands.socket.exists()
 
 
 def test_hands_that_are_killed_and_start_again(hermes, hands, sandbox, places):
