@@ -69,7 +69,7 @@ mount -t proc proc proc
 for name in null zero urandom; do : >dev/$name; mount --bind /dev/$name dev/$name; done
 mount -t tmpfs -o mode=1777,size=64m tmp tmp
 mount -t cgroup2 -o ro cgroup2 sys/fs/cgroup
-for place in scene/workspace sockets; do mount --bind /home/hermes/$place home/hermes/$place; done
+for place in home/hermes/scene/workspace home/hermes/sockets; do mount --bind /$place $place; done
 mount -o remount,ro container .
 pivot_root . old
 umount -l /old
