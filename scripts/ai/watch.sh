@@ -67,7 +67,14 @@ read_pod() { # ROW
     ready='' restarts='' state='' reason='' exit_code='' last_reason='' last_exit='' message=''
     container=''
     local line
-    line=$(rows container | grep "^$pod|" | head -n 1) || return 0
+    # The one that keeps the pod from being ready; the agent's before its hands'.
+    line=$(rows container | awk -F '|' -v pod="$pod" '
+        $1 != pod { next }
+        first == "" { first = $0 }
+        $2 == "hermes" { agent = $0; if ($3 != "ready") unready = $0 }
+        unready == "" && $3 != "ready" { unready = $0 }
+        END { print unready != "" ? unready : agent != "" ? agent : first }')
+    [ -n "$line" ] || return 0
     IFS='|' read -r hash container ready restarts state reason exit_code started last_reason \
         last_exit last_time message <<<"$line"
     message=$(unquoted "$message")

@@ -52,6 +52,7 @@ extern const struct command command_config;
 extern const struct command command_context;
 extern const struct command command_cost;
 extern const struct command command_doctor;
+extern const struct command command_hands;
 extern const struct command command_help;
 extern const struct command command_log;
 extern const struct command command_pairing;

@@ -90,7 +90,7 @@ static int run(const struct arguments *arguments, struct error *err)
                        &report);
     }
     probe_kernel(&report);
-    probe_sandbox(&report);
+    probe_sandbox(settings.config ? &settings.values.shell : NULL, &report);
     probe_clock(&report);
     printf("\n%u failed, %u to look at\n", report.failures, report.warnings);
     return report.failures ? EXIT_FAILED : EXIT_OK;

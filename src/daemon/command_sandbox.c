@@ -13,6 +13,7 @@
 #include "daemon/command.h"
 #include "loop/child.h"
 #include "loop/signals.h"
+#include "sandbox/hands_relay.h"
 #include "sandbox/process.h"
 
 enum {
@@ -24,7 +25,7 @@ enum {
     KILLED = 128,          // and the signal's number, as a shell says it
 };
 
-enum { ISOLATION, READ, WRITE, MEMORY, TIME, PROCESSES, WITHOUT };
+enum { ISOLATION, HANDS, READ, WRITE, MEMORY, TIME, PROCESSES, WITHOUT };
 
 static const struct option size = {.type = OPTION_BYTES, .min = 1 << 20, .max = INT64_MAX};
 static const struct option duration = {.type = OPTION_DURATION, .min = 1, .max = INT64_MAX};
@@ -95,10 +96,13 @@ static int take_option(int option, const char *value, struct request *request, s
     switch (option) {
     case ISOLATION:
         if (!isolation_parse(value, &request->grants.isolation) ||
-            request->grants.isolation == ISOLATION_HANDS)
+            request->grants.isolation == ISOLATION_CONTAINER)
             return error_set(err, COMMAND_MISUSED,
                              "sandbox: there is no isolation \"%.64s\" (hermes help sandbox)",
                              value);
+        return 0;
+    case HANDS:
+        request->grants.hands = value;
         return 0;
     case READ:
         return take_path(value, request->read, &request->read_count, err);
@@ -138,6 +142,7 @@ static int take_request(const struct arguments *arguments, struct request *reque
         return error_set(err, COMMAND_MISUSED,
                          "sandbox: which program? hermes sandbox -- ls (hermes help sandbox)");
     request->limits.processes = PROCESSES_DEFAULT;
+    request->grants.hands = hands_socket();
     for (size_t i = 0; i < arguments->given_count && r == 0; i++)
         r = take_option(arguments->given[i].option, arguments->given[i].value, request, err);
     if (r == 0 && !getcwd(request->directory, sizeof request->directory))
@@ -146,6 +151,9 @@ static int take_request(const struct arguments *arguments, struct request *reque
         r = take_path(request->directory, request->read, &request->read_count, err);
     else if (r == 0)
         r = take_path(request->directory, request->write, &request->write_count, err);
+    if (r == 0 && request->grants.isolation == ISOLATION_HANDS &&
+        (request->grants.without || request->whole_environment))
+        r = error_set(err, COMMAND_MISUSED, "sandbox: no layer can be left off in the hands");
     if (request->grants.without & LAYER_LIMITS)
         request->limits = (struct process_limits){0};
     if (request->limits.processes)
@@ -246,7 +254,9 @@ const struct command command_sandbox = {
     .options =
         {
             [ISOLATION] = {"isolation", 0, "KIND",
-                           "of files: namespaces, landlock, or auto (default)"},
+                           "of files: namespaces, landlock, hands, or auto (default)"},
+            [HANDS] = {"hands", 0, "SOCKET",
+                       "of hands in another container (else HERMES_HANDS_SOCKET)"},
             [READ] = {"read", 0, "PATH", "may be read, and programs in it run; can be repeated"},
             [WRITE] = {"write", 0, "PATH",
                        "may be written, and only these; else the present directory"},

@@ -2,4 +2,7 @@
 
 #include "daemon/probe.h"
 
-void probe_sandbox(struct report *report); // which layers hold on this kernel
+struct shell_config;
+
+// Which layers hold on this kernel; NULL: nothing is known of the configuration.
+void probe_sandbox(const struct shell_config *config, struct report *report);

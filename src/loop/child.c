@@ -82,6 +82,8 @@ static int spawn(const struct child_spec *spec, pid_t *ret_pid)
     posix_spawn_file_actions_adddup2(&actions, spec->stdin_fd, STDIN_FILENO);
     posix_spawn_file_actions_adddup2(&actions, spec->stdout_fd, STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, spec->stderr_fd, STDERR_FILENO);
+    if (spec->fourth_fd)
+        posix_spawn_file_actions_adddup2(&actions, spec->fourth_fd, STDERR_FILENO + 1);
 
     sigset_t none, all;
     sigemptyset(&none);

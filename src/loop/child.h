@@ -7,7 +7,7 @@
 /*
  * A child process, waited for through its pidfd: no SIGCHLD, no race with a reused pid. The child
  * gets an empty signal mask, default handlers, a session and a process group of its own, and of our
- * descriptors only the three that are named. When it ends, what is left of its group is killed.
+ * descriptors only those that are named. When it ends, what is left of its group is killed.
  */
 struct child;
 
@@ -16,6 +16,7 @@ struct child_spec {
     char *const *argv;
     char *const *environment; // all of it; nothing is inherited
     int stdin_fd, stdout_fd, stderr_fd;
+    int fourth_fd; // which the child has as 3; 0: none
 };
 
 // `status` is as from waitpid(2). Called once, on the loop; the child is gone from then on.

@@ -20,10 +20,9 @@ enum {
 };
 
 static const char *const isolation_names[] = {
-    [ISOLATION_AUTO] = "auto",
-    [ISOLATION_NAMESPACES] = "namespaces",
-    [ISOLATION_LANDLOCK] = "landlock",
-    [ISOLATION_HANDS] = "hands",
+    [ISOLATION_AUTO] = "auto",           [ISOLATION_NAMESPACES] = "namespaces",
+    [ISOLATION_LANDLOCK] = "landlock",   [ISOLATION_HANDS] = "hands",
+    [ISOLATION_CONTAINER] = "container",
 };
 
 static const struct {

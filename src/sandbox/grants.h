@@ -9,7 +9,13 @@
  * What a program in the sandbox may touch, as its owner says it and as the process that puts the
  * layers on reads it again from its command line.
  */
-enum isolation_kind { ISOLATION_AUTO, ISOLATION_NAMESPACES, ISOLATION_LANDLOCK, ISOLATION_HANDS };
+enum isolation_kind {
+    ISOLATION_AUTO,
+    ISOLATION_NAMESPACES,
+    ISOLATION_LANDLOCK,
+    ISOLATION_HANDS,     // the program runs in another container, see hands.h
+    ISOLATION_CONTAINER, // this one, which holds nothing that it must not touch: of hands only
+};
 
 // Never a socket: what is let out goes through a proxy of the daemon.
 enum network_kind { NETWORK_NONE, NETWORK_PROXY };
@@ -25,6 +31,7 @@ enum sandbox_layer {
 
 struct grants {
     enum isolation_kind isolation;
+    const char *hands; // the socket of the hands, which is said to nobody else
     enum network_kind network;
     unsigned without;         // layers
     int64_t tasks;            // processes and threads at a time; 0: no limit

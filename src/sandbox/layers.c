@@ -11,6 +11,7 @@
 
 #include "base/fd.h"
 #include "base/mem.h"
+#include "sandbox/hands_relay.h"
 #include "sandbox/landlock.h"
 #include "sandbox/namespaces.h"
 #include "sandbox/privileges.h"
@@ -71,24 +72,27 @@ static int try(int (*put_on)(struct error *err), char text[SANDBOX_PROBE_TEXT_MA
     return status ? -1 : 0;
 }
 
-static enum sandbox_state probe_privileges(char text[SANDBOX_PROBE_TEXT_MAX])
+static enum sandbox_state probe_privileges(const char *hands, char text[SANDBOX_PROBE_TEXT_MAX])
 {
+    (void)hands;
     if (try(try_privileges, text) < 0)
         return SANDBOX_FAILS;
     snprintf(text, SANDBOX_PROBE_TEXT_MAX, "privileges: none to gain, no capabilities");
     return SANDBOX_HOLDS;
 }
 
-static enum sandbox_state probe_filter(char text[SANDBOX_PROBE_TEXT_MAX])
+static enum sandbox_state probe_filter(const char *hands, char text[SANDBOX_PROBE_TEXT_MAX])
 {
+    (void)hands;
     if (try(try_filter, text) < 0)
         return SANDBOX_FAILS;
     snprintf(text, SANDBOX_PROBE_TEXT_MAX, "seccomp: system calls are filtered");
     return SANDBOX_HOLDS;
 }
 
-static enum sandbox_state probe_namespaces(char text[SANDBOX_PROBE_TEXT_MAX])
+static enum sandbox_state probe_namespaces(const char *hands, char text[SANDBOX_PROBE_TEXT_MAX])
 {
+    (void)hands;
     struct error err = ERROR_INIT;
     bool holds = namespaces_probe(&err) == 0;
     snprintf(text, SANDBOX_PROBE_TEXT_MAX, "namespaces: %s%s", holds ? "" : "not here: ",
@@ -96,8 +100,9 @@ static enum sandbox_state probe_namespaces(char text[SANDBOX_PROBE_TEXT_MAX])
     return holds ? SANDBOX_HOLDS : SANDBOX_LACKING;
 }
 
-static enum sandbox_state probe_landlock(char text[SANDBOX_PROBE_TEXT_MAX])
+static enum sandbox_state probe_landlock(const char *hands, char text[SANDBOX_PROBE_TEXT_MAX])
 {
+    (void)hands;
     char why[SANDBOX_PROBE_TEXT_MAX];
     int abi = landlock_abi(NULL);
     if (try(try_landlock, why) < 0)
@@ -108,8 +113,32 @@ static enum sandbox_state probe_landlock(char text[SANDBOX_PROBE_TEXT_MAX])
     return abi > 0 ? SANDBOX_HOLDS : SANDBOX_LACKING;
 }
 
-static enum sandbox_state probe_isolation(char text[SANDBOX_PROBE_TEXT_MAX])
+static enum sandbox_state probe_hands(const char *socket_path, char text[SANDBOX_PROBE_TEXT_MAX])
 {
+    enum { PATIENCE_MS = 2000, MIB = 20 /* bits */ };
+    struct hands_hello hello;
+    struct error err = ERROR_INIT;
+    if (hands_greet(socket_path, PATIENCE_MS, NULL, &hello, &err) < 0) {
+        snprintf(
+            text, SANDBOX_PROBE_TEXT_MAX,
+            "files: the hands, which run the commands, are not there: %s; start `hermes hands` "
+            "in a container beside this one",
+            err.text);
+        return SANDBOX_FAILS;
+    }
+    int n = snprintf(text, SANDBOX_PROBE_TEXT_MAX, "files: kept apart by the hands container%s%s",
+                     hello.isolation == ISOLATION_CONTAINER ? "" : ", and within it by ",
+                     hello.isolation == ISOLATION_CONTAINER ? "" : isolation_name(hello.isolation));
+    if (hello.memory)
+        snprintf(text + n, SANDBOX_PROBE_TEXT_MAX - (size_t)n, ", which has %lld MiB of memory",
+                 (long long)(hello.memory >> MIB));
+    return SANDBOX_HOLDS;
+}
+
+static enum sandbox_state probe_isolation(const char *hands, char text[SANDBOX_PROBE_TEXT_MAX])
+{
+    if (hands)
+        return probe_hands(hands, text);
     struct error err = ERROR_INIT;
     bool by_namespaces = namespaces_probe(&err) == 0, by_landlock = landlock_abi(NULL) > 0;
     snprintf(text, SANDBOX_PROBE_TEXT_MAX, "files: %s",
@@ -120,8 +149,9 @@ static enum sandbox_state probe_isolation(char text[SANDBOX_PROBE_TEXT_MAX])
     return by_namespaces || by_landlock ? SANDBOX_HOLDS : SANDBOX_FAILS;
 }
 
-static enum sandbox_state probe_session(char text[SANDBOX_PROBE_TEXT_MAX])
+static enum sandbox_state probe_session(const char *hands, char text[SANDBOX_PROBE_TEXT_MAX])
 {
+    (void)hands;
     if (try(try_session, text) < 0)
         return SANDBOX_FAILS;
     snprintf(text, SANDBOX_PROBE_TEXT_MAX, "session: nothing outlives a program");
@@ -129,8 +159,9 @@ static enum sandbox_state probe_session(char text[SANDBOX_PROBE_TEXT_MAX])
 }
 
 // Whoever may not see other processes counts none of them.
-static enum sandbox_state probe_limits(char text[SANDBOX_PROBE_TEXT_MAX])
+static enum sandbox_state probe_limits(const char *hands, char text[SANDBOX_PROBE_TEXT_MAX])
 {
+    (void)hands;
     bool counted = access("/proc/self/stat", R_OK) == 0;
     snprintf(text, SANDBOX_PROBE_TEXT_MAX, "limits: %s",
              counted ? "of memory (as it is resident), processes, time and files"

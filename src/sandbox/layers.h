@@ -14,7 +14,8 @@ enum sandbox_state {
 
 enum { SANDBOX_PROBE_TEXT_MAX = 1024 };
 
-typedef enum sandbox_state sandbox_probe_fn(char text[SANDBOX_PROBE_TEXT_MAX]);
+// `hands` is the socket of those that run the programs, or NULL: they run here.
+typedef enum sandbox_state sandbox_probe_fn(const char *hands, char text[SANDBOX_PROBE_TEXT_MAX]);
 
 extern sandbox_probe_fn *const sandbox_probes[];
 extern const size_t sandbox_probe_count;

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "loop/child.h"
+#include "sandbox/hands_relay.h"
 #include "sandbox/memory_budget.h"
 #include "sandbox/process_spawn.h"
 #include "sandbox/process_stream.h"
@@ -46,9 +47,12 @@ struct process {
     struct memory_claim claim;    // of a function
     struct resident_watch watch;  // of a program
     bool begun;
-    int64_t begun_ms;    // when it did
-    struct child *child; // NULL before it runs, and once it has exited
-    int status;          // as from waitpid(2), then
+    int64_t begun_ms;       // when it did
+    struct child *child;    // NULL before it runs, and once it has exited
+    int status;             // as from waitpid(2), then
+    int verdict;            // where a relay tells what became of the program; -1: there is none
+    struct hands_end *told; // that
+    bool held;
     enum process_stdio_kind kinds[PROCESS_STDIO_COUNT];
     struct process_input input;
     struct process_output outputs[PROCESS_STDIO_COUNT]; // the first is never open
@@ -124,6 +128,8 @@ static void process_destroy(struct process *process)
     loop_cancel(processes->loop, process->deadline);
     for (int i = 0; i < PROCESS_STDIO_COUNT; i++)
         buf_finish(&process->kept[i]);
+    fd_close(&process->verdict);
+    free(process->told);
     free(process->directory);
     free(process);
 }
@@ -166,6 +172,8 @@ static void kill_session(struct process *process)
 static int result_of(const struct process *process, struct error *err)
 {
     int status = process->status;
+    if (process->told && process->told->failure)
+        return error_set(err, process->told->failure, "%s", process->told->text);
     if (WIFEXITED(status) && (!process->is_function || WEXITSTATUS(status) <= 1))
         return WEXITSTATUS(status);
     if (WIFEXITED(status))
@@ -273,13 +281,30 @@ static void on_late(void *context)
     stop_because(process, r, &err);
 }
 
-// It has exited, and something that it left behind holds its output open.
+// It has exited, and something that it left behind holds its output open; or its owner does not
+// want all of it yet.
 static void on_left_open(void *context)
 {
     struct process *process = context;
     process->deadline = 0;
+    if (process->held) {
+        process->deadline =
+            loop_timer_after(process->owner->loop, PROCESS_DEATH_MAX_MS, on_left_open, process);
+        return;
+    }
     close_stdio(process);
     finish_if_over(process);
+}
+
+// Else the relay's own end is all that is known.
+static void take_verdict(struct process *process)
+{
+    struct hands_end end;
+    if (!hands_verdict_read(process->verdict, &end))
+        return;
+    process->status = end.status;
+    process->told = mem_new(struct hands_end);
+    *process->told = end;
 }
 
 static void on_exit_status(void *context, int status)
@@ -287,6 +312,7 @@ static void on_exit_status(void *context, int status)
     struct process *process = context;
     process->child = NULL;
     process->status = status;
+    take_verdict(process);
     process_input_close(&process->input);
     kill_session(process);
     loop_cancel(process->owner->loop, process->deadline);
@@ -353,14 +379,14 @@ static void on_resident(void *context)
 static int run(struct process *process, struct error *err)
 {
     struct processes *processes = process->owner;
-    int ends[PROCESS_STDIO_COUNT] = {-1, -1, -1};
+    int ends[PROCESS_ENDS_COUNT] = {-1, -1, -1, -1};
     process->begun = true;
     process->begun_ms = loop_now(processes->loop);
     int r = process_spawn(processes->loop, &process->launch, on_exit_status, process, ends,
                           &process->child, err);
     launch_finish(process);
     if (r < 0) {
-        for (int i = 0; i < PROCESS_STDIO_COUNT; i++)
+        for (int i = 0; i < PROCESS_ENDS_COUNT; i++)
             fd_close(&ends[i]);
         return r;
     }
@@ -369,6 +395,7 @@ static int run(struct process *process, struct error *err)
     if (process->limits.wall_ms)
         process->deadline =
             loop_timer_after(processes->loop, process->limits.wall_ms, on_late, process);
+    process->verdict = ends[PROCESS_VERDICT];
     if (ends[PROCESS_STDIN] >= 0)
         process_input_open(&process->input, ends[PROCESS_STDIN]);
     for (int i = PROCESS_STDOUT; i < PROCESS_STDIO_COUNT; i++)
@@ -451,11 +478,15 @@ static struct process *process_create(struct processes *processes, const struct 
     struct process *process = mem_new(struct process);
     process->owner = processes;
     process->id = ++processes->last_id;
+    process->verdict = -1;
     process->directory = mem_strdup(spec->directory);
     process->is_function = spec->function != NULL;
     process->limits = spec->limits;
     process->in_sandbox = spec->grants != NULL && !process->is_function;
     process->supervisors = process->in_sandbox ? SUPERVISORS : 0;
+    // In the hands these hold; here is only what carries its bytes.
+    if (process->in_sandbox && spec->grants->isolation == ISOLATION_HANDS)
+        process->limits.memory = process->limits.processes = 0;
     process->leaves = process->in_sandbox && (spec->grants->without & LAYER_SESSION);
     process->events = *events;
     process->context = context;
@@ -552,6 +583,8 @@ void process_end_input(struct processes *processes, process_id id)
 void process_hold(struct processes *processes, process_id id, bool held)
 {
     struct process *process = find(processes, id);
+    if (process)
+        process->held = held;
     for (int i = PROCESS_STDOUT; process && i < PROCESS_STDIO_COUNT; i++)
         process_output_hold(&process->outputs[i], held);
 }

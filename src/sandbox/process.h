@@ -29,7 +29,8 @@ struct loop;
  * limit of address space would end those that reserve much and use little. With a program goes its
  * whole session.
  *
- * A program that is given grants runs in the sandbox: see supervisor.h.
+ * A program that is given grants runs in the sandbox: see supervisor.h; or in the hands, which are
+ * another container: see hands_relay.h. Limits of memory and processes hold there then.
  */
 struct processes;
 typedef uint64_t process_id; // 0 is none

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "sandbox/hands_relay.h"
 #include "sandbox/process.h"
 #include "sandbox/process_spawn.h"
 #include "sandbox/supervisor.h"
@@ -147,7 +148,9 @@ int process_main(int argc, char **argv, const struct process_function *functions
         if (!span_to_u64(span_of(argv[i]), &numbers[i]))
             return EXIT_LAYERS;
     bool in_sandbox = strcmp(argv[WORD_FUNCTION], process_in_sandbox) == 0;
-    bool is_program = in_sandbox || (strcmp(argv[WORD_FUNCTION], "--") == 0 && argc > WORD_PROGRAM);
+    bool in_hands = strcmp(argv[WORD_FUNCTION], process_in_hands) == 0;
+    bool is_program =
+        in_sandbox || in_hands || (strcmp(argv[WORD_FUNCTION], "--") == 0 && argc > WORD_PROGRAM);
     const struct process_function *function = NULL;
     for (size_t i = 0; i < count; i++)
         if (strcmp(argv[WORD_FUNCTION], functions[i].name) == 0)
@@ -161,6 +164,10 @@ int process_main(int argc, char **argv, const struct process_function *functions
     if (is_program && r < 0) {
         dprintf(STDERR_FILENO, "%s\n", err.text);
         return EXIT_LAYERS;
+    }
+    if (in_hands) {
+        set_signals(SIG_DFL);
+        return hands_relay(argv[WORD_DIRECTORY], argc - WORD_PROGRAM, argv + WORD_PROGRAM);
     }
     if (in_sandbox)
         return become_supervisor(argv[WORD_DIRECTORY], argc - WORD_PROGRAM, argv + WORD_PROGRAM);

@@ -12,6 +12,7 @@
 
 const char process_command[] = "process";
 const char process_in_sandbox[] = "sandbox";
+const char process_in_hands[] = "hands";
 
 static size_t count_words(const char *const *words)
 {
@@ -54,6 +55,39 @@ static void free_words(char **words)
     free(words);
 }
 
+// Limits are those of the process that is started, and a relay has none.
+static char **make_words(const struct process_spec *spec, bool in_hands)
+{
+    const struct process_limits *limits = &spec->limits;
+    char *own[] = {
+        mem_strdup("hermes"),
+        mem_strdup(process_command),
+        mem_printf("%d", getpid()),
+        mem_printf("%lld", in_hands ? 0 : (long long)limits->cpu_s),
+        mem_printf("%lld", spec->function ? (long long)limits->memory : 0),
+        mem_printf("%lld", in_hands ? 0 : (long long)limits->file_size),
+        mem_strdup(spec->directory),
+        mem_strdup(spec->function ? spec->function
+                   : in_hands     ? process_in_hands
+                   : spec->grants ? process_in_sandbox
+                                  : "--"),
+    };
+    char **words = join(own, ARRAY_LEN(own), NULL);
+    if (in_hands) {
+        char *of_relay[] = {
+            mem_strdup(spec->grants->hands),
+            mem_printf("%lld", (long long)limits->cpu_s),
+            mem_printf("%lld", (long long)limits->memory),
+            mem_printf("%lld", (long long)limits->processes),
+            mem_printf("%lld", (long long)limits->file_size),
+        };
+        words = extend(words, join(of_relay, ARRAY_LEN(of_relay), NULL));
+    }
+    if (spec->grants && !spec->function)
+        words = extend(words, grants_to_words(spec->grants));
+    return spec->function ? words : extend(words, join(NULL, 0, spec->argv));
+}
+
 int process_launch_init(struct process_launch *launch, const struct process_spec *spec,
                         struct error *err)
 {
@@ -65,26 +99,13 @@ int process_launch_init(struct process_launch *launch, const struct process_spec
         return error_set(err, -E2BIG, "the request is larger than %d MiB", PROCESS_INPUT_MAX >> 20);
     if (spec->grants && spec->grants->network == NETWORK_PROXY)
         return error_set(err, -ENOSYS, "there is no proxy that could let it into the network");
-    const struct process_limits *limits = &spec->limits;
-    char *own[] = {
-        mem_strdup("hermes"),
-        mem_strdup(process_command),
-        mem_printf("%d", getpid()),
-        mem_printf("%lld", (long long)limits->cpu_s),
-        mem_printf("%lld", spec->function ? (long long)limits->memory : 0),
-        mem_printf("%lld", (long long)limits->file_size),
-        mem_strdup(spec->directory),
-        mem_strdup(spec->function ? spec->function
-                   : spec->grants ? process_in_sandbox
-                                  : "--"),
-    };
-    launch->words = join(own, ARRAY_LEN(own), NULL);
-    if (spec->grants && !spec->function)
-        launch->words = extend(launch->words, grants_to_words(spec->grants));
-    if (!spec->function) {
-        char **argv = join(NULL, 0, spec->argv);
-        launch->words = extend(launch->words, argv);
-    }
+    launch->in_hands =
+        spec->grants && !spec->function && spec->grants->isolation == ISOLATION_HANDS;
+    if (launch->in_hands && !spec->grants->hands)
+        return error_set(err, -EINVAL, "no socket is named that leads to the hands container");
+    if (launch->in_hands && spec->grants->without)
+        return error_set(err, -EINVAL, "no layer can be left off in the hands container");
+    launch->words = make_words(spec, launch->in_hands);
     launch->environment = join(NULL, 0, spec->environment);
     buf_init(&launch->input, PROCESS_INPUT_MAX);
     buf_append_span(&launch->input, spec->stdio[PROCESS_STDIN].bytes);
@@ -145,14 +166,17 @@ static int open_stdio(const struct process_launch *launch, int which, int *ret_e
 }
 
 int process_spawn(struct loop *loop, const struct process_launch *launch, child_exit_fn *on_exit,
-                  void *context, int ends[PROCESS_STDIO_COUNT], struct child **ret_child,
+                  void *context, int ends[PROCESS_ENDS_COUNT], struct child **ret_child,
                   struct error *err)
 {
-    int theirs[PROCESS_STDIO_COUNT] = {-1, -1, -1};
+    int theirs[PROCESS_ENDS_COUNT] = {-1, -1, -1, -1};
     int r = 0;
-    for (int i = 0; i < PROCESS_STDIO_COUNT; i++) {
-        theirs[i] = r < 0 ? -1 : open_stdio(launch, i, &ends[i]);
-        r = theirs[i] < 0 && r == 0 ? theirs[i] : r;
+    for (int i = 0; i < PROCESS_ENDS_COUNT && r == 0; i++) {
+        if (i == PROCESS_VERDICT && !launch->in_hands)
+            break;
+        theirs[i] =
+            i == PROCESS_VERDICT ? open_pipe(false, &ends[i]) : open_stdio(launch, i, &ends[i]);
+        r = theirs[i] < 0 ? theirs[i] : 0;
     }
     if (r < 0)
         error_errno(err, -r, "cannot open what a process reads and writes");
@@ -161,10 +185,11 @@ int process_spawn(struct loop *loop, const struct process_launch *launch, child_
                               .environment = launch->environment,
                               .stdin_fd = theirs[PROCESS_STDIN],
                               .stdout_fd = theirs[PROCESS_STDOUT],
-                              .stderr_fd = theirs[PROCESS_STDERR]};
+                              .stderr_fd = theirs[PROCESS_STDERR],
+                              .fourth_fd = launch->in_hands ? theirs[PROCESS_VERDICT] : 0};
     if (r == 0)
         r = child_spawn(loop, &spec, on_exit, context, ret_child, err);
-    for (int i = 0; i < PROCESS_STDIO_COUNT; i++)
+    for (int i = 0; i < PROCESS_ENDS_COUNT; i++)
         fd_close(&theirs[i]);
     return r;
 }

@@ -9,9 +9,14 @@ struct process_launch {
     char **environment;
     struct buf input; // of a buffer
     enum process_stdio_kind kinds[PROCESS_STDIO_COUNT];
+    bool in_hands;
 };
 
-extern const char process_in_sandbox[]; // in the place of a function, before words of grants
+// In the place of a function, before words of grants; the second before those of hands_relay().
+extern const char process_in_sandbox[], process_in_hands[];
+
+// Our ends: of its stdio, and where a relay tells what became of the program (hands_relay.h).
+enum { PROCESS_VERDICT = PROCESS_STDIO_COUNT, PROCESS_ENDS_COUNT };
 
 int process_launch_init(struct process_launch *launch, const struct process_spec *spec,
                         struct error *err);
@@ -19,5 +24,5 @@ void process_launch_finish(struct process_launch *launch); // accepts one that i
 
 // Our ends of what is a pipe go into `ends`, -1 for the others; the caller closes them.
 int process_spawn(struct loop *loop, const struct process_launch *launch, child_exit_fn *on_exit,
-                  void *context, int ends[PROCESS_STDIO_COUNT], struct child **ret_child,
+                  void *context, int ends[PROCESS_ENDS_COUNT], struct child **ret_child,
                   struct error *err);

@@ -112,12 +112,13 @@ static int limit_tasks(int64_t tasks, struct error *err)
 
 static int load_filter(const struct program *program, int talk, struct error *err)
 {
-    int abi = program->isolation == ISOLATION_LANDLOCK ? landlock_abi(NULL) : 0;
-    bool all = program->isolation == ISOLATION_NAMESPACES || !program->isolation;
+    bool landlock = program->isolation == ISOLATION_LANDLOCK;
+    bool container = program->isolation == ISOLATION_CONTAINER;
+    int abi = landlock ? landlock_abi(NULL) : 0;
     struct syscall_filter filter = {
-        .paths_are_seen = all,
-        .signals_are_kept = all || abi >= LANDLOCK_SCOPES,
-        .truncate_is_seen = all || abi >= LANDLOCK_TRUNCATE,
+        .paths_are_seen = !landlock && !container,
+        .signals_are_kept = landlock ? abi >= LANDLOCK_SCOPES : !container,
+        .truncate_is_seen = !landlock || abi >= LANDLOCK_TRUNCATE,
     };
     FD_AUTO listener = -1;
     int r = syscall_filter_load(&filter, &listener, err);

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <poll.h>
 #include <seccomp.h>
@@ -17,7 +16,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,13 +26,14 @@
 #include "sandbox/namespaces.h"
 #include "sandbox/program.h"
 #include "sandbox/refusals.h"
+#include "sandbox/temporary.h"
 
 struct supervisor {
     const struct grants *grants;
     enum isolation_kind isolation; // that holds; ISOLATION_AUTO: none
     const char *directory;
     char **argv;
-    char *tmp;      // a directory of the program's own, with Landlock
+    char *tmp;      // a directory of the program's own, where /tmp is not
     bool kills_all; // kill(-1) reaches the program and its children, and nobody else
     pid_t program;
     int status; // as from waitpid(2)
@@ -158,22 +157,6 @@ static void kill_all(const struct supervisor *supervisor)
     } while (waitpid(-1, NULL, 0) > 0 || errno == EINTR);
 }
 
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
-{
-    (void)status, (void)walk;
-    if (kind == FTW_DNR)
-        chmod(path, S_IRWXU);
-    remove(path);
-    return 0;
-}
-
-static void remove_tmp(const char *tmp)
-{
-    enum { DEEP = 32 }; // descriptors
-    if (tmp)
-        nftw(tmp, remove_one, DEEP, FTW_DEPTH | FTW_PHYS);
-}
-
 static _Noreturn void end_as(int status)
 {
     if (WIFSIGNALED(status)) {
@@ -264,27 +247,18 @@ static _Noreturn void supervise_namespaces(struct supervisor *supervisor)
     end_as(status);
 }
 
-static char *make_tmp(void)
-{
-    const char *place = getenv("TMPDIR");
-    char *path = mem_printf("%s/hermes-XXXXXX", place && *place ? place : "/tmp");
-    if (mkdtemp(path))
-        return path;
-    free(path);
-    return NULL;
-}
-
 static _Noreturn void supervise_here(struct supervisor *supervisor)
 {
     if (!(supervisor->grants->without & LAYER_SESSION))
         prctl(PR_SET_CHILD_SUBREAPER, 1);
-    if (supervisor->isolation == ISOLATION_LANDLOCK) {
+    if (supervisor->isolation == ISOLATION_LANDLOCK)
         supervisor->kills_all = landlock_enclose_signals();
-        supervisor->tmp = make_tmp();
-        supervisor->brokered.tmp = supervisor->tmp;
-    }
+    if (supervisor->isolation)
+        supervisor->brokered.tmp = supervisor->tmp = temporary_make();
+    if (supervisor->isolation == ISOLATION_CONTAINER) // whose /tmp all its programs share
+        supervisor->brokered.tmp = temporary_place();
     run(supervisor);
-    remove_tmp(supervisor->tmp);
+    temporary_remove(supervisor->tmp);
     end_as(supervisor->status);
 }
 
@@ -295,13 +269,15 @@ static enum isolation_kind choose_isolation(const struct grants *grants)
     if (grants->without & LAYER_FILES)
         return ISOLATION_AUTO;
     enum isolation_kind wanted = grants->isolation;
+    if (wanted == ISOLATION_CONTAINER)
+        return wanted;
     bool any = wanted == ISOLATION_AUTO;
     if ((any || wanted == ISOLATION_NAMESPACES) && namespaces_probe(&first) == 0)
         return ISOLATION_NAMESPACES;
     if ((any || wanted == ISOLATION_LANDLOCK) && landlock_abi(&err) > 0)
         return ISOLATION_LANDLOCK;
     if (wanted == ISOLATION_HANDS)
-        error_set(&err, -ENOSYS, "a container for the hands is not started from here");
+        error_set(&err, -ENOSYS, "no socket is named that leads to the hands container");
     else if (any)
         error_wrap(&err, "no isolation of files holds: %s; and", first.text);
     else if (wanted == ISOLATION_NAMESPACES)

@@ -14,8 +14,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "loop/loop.h"
+#include "sandbox/cgroup.h"
+#include "sandbox/hands_relay.h"
 #include "sandbox/supervisor.h"
-#include "tools/cgroup.h"
 #include "tools/tool.h"
 
 enum {
@@ -27,8 +28,9 @@ enum {
 
 struct shells {
     struct shells_env env;
-    struct shell_config config; // without `isolation`
+    struct shell_config config; // without `isolation` and `hands`
     enum isolation_kind isolation;
+    char *hands;
     bool open; // nothing keeps files apart
     struct list all;
     shell_id last_id;
@@ -52,11 +54,17 @@ struct shell {
 void shells_configure(struct shells *shells, const struct shell_config *config)
 {
     shells->config = *config;
-    shells->config.isolation = NULL;
-    // What takes all that a container has may end this program with it.
-    int64_t most = cgroup_memory_max("/proc/self/cgroup", "/sys/fs/cgroup") / 2;
-    shells->config.memory = config->memory < most ? config->memory : most;
+    shells->config.isolation = shells->config.hands = NULL;
     shells->open = !isolation_parse(config->isolation, &shells->isolation);
+    if (shells->isolation == ISOLATION_AUTO && !shells->open && config->hands && *config->hands)
+        shells->isolation = ISOLATION_HANDS;
+    free(shells->hands);
+    shells->hands = mem_strdup(config->hands && *config->hands ? config->hands : hands_socket());
+    // What takes all that a container has may end this program with it; hands see to that there.
+    int64_t most = shells->isolation == ISOLATION_HANDS
+                       ? INT64_MAX
+                       : cgroup_memory_max("/proc/self/cgroup", "/sys/fs/cgroup") / 2;
+    shells->config.memory = config->memory < most ? config->memory : most;
     if (shells->open && config->unsafe)
         log_warning("tools.terminal.isolation is none: commands read, and write, all files that "
                     "this user may");
@@ -77,6 +85,7 @@ void shells_destroy(struct shells *shells)
         return;
     list_for_each(link, &shells->all)
         shell_destroy(list_entry(link, struct shell, link));
+    free(shells->hands);
     free(shells);
 }
 
@@ -317,6 +326,7 @@ static int run(struct shell *shell, const struct shell_request *request, const c
     char *environment[VARIABLES_MAX + 1];
     struct grants grants = {
         .isolation = shells->isolation,
+        .hands = shells->hands,
         .without = shells->open ? LAYER_FILES : 0,
         .tasks = config->processes * TASKS_PER_PROCESS,
         .tmp = config->memory / 2,

@@ -17,6 +17,7 @@ enum {
 
 struct shell_config {
     const char *isolation; // "auto", ...
+    const char *hands;     // the socket of those that run commands; NULL: there are none
     bool unsafe;           // "none" is meant
     int64_t memory;        // bytes that are resident of one
     int64_t processes, file_size, timeout_ms;

@@ -28,10 +28,21 @@ def test_a_bot_that_listens(tree):
     assert 'your bot listens as @hermes_fake_bot' in done.out
     overlay = tree.kubectl.overlay('hermes')
     assert "namespace: hermes" in overlay
-    assert "hermes/secrets-version: '815'" in overlay
+    annotations = tree.rendered('hermes')['Deployment', 'hermes']['spec']['template']['metadata'][
+        'annotations']
+    assert annotations == {'hermes/secrets-version': '815',
+                           'kubectl.kubernetes.io/default-container': 'hermes'}
     assert "- 'hermes_model=free'" in overlay
     assert tree.kubectl.calls('^exec')[0]['words'][:6] == [
         'exec', '-n', 'hermes', POD, '-c', 'hermes']
+
+
+def containers(tree):
+    """The agent and its hands, as they are deployed."""
+    found = tree.rendered('hermes')['Deployment', 'hermes']['spec']['template']['spec'][
+        'containers']
+    assert [container['name'] for container in found] == ['hermes', 'hands']
+    return found
 
 
 def test_no_secret_in_an_argument_or_a_word(tree):
@@ -74,10 +85,9 @@ def test_it_is_deployed_by_the_digest_that_was_built(tree):
     digest = 'sha256:' + 'd' * 64
     tree.kubectl.on('get configmap hermes-images .*"v1"', f'registry.registry:5000/hermes@{digest}')
     done = deploy(tree)
-    agent, = tree.rendered('hermes')['Deployment', 'hermes']['spec']['template']['spec'][
-        'containers']
-    assert agent['image'] == f'registry.registry:5000/hermes:v1@{digest}'
-    assert agent['imagePullPolicy'] == 'IfNotPresent'
+    for container in containers(tree):
+        assert container['image'] == f'registry.registry:5000/hermes:v1@{digest}'
+        assert container['imagePullPolicy'] == 'IfNotPresent'
     assert f'registry.registry:5000/hermes:v1@{digest}' in done.out, done.text
 
 
@@ -87,10 +97,10 @@ def test_an_image_of_ones_own_is_deployed_by_its_digest(tree):
     digest = 'sha256:' + 'e' * 64
     done = deploy(tree, TAG=f'mine@{digest}')
     assert done.status == 0, done.text
-    agent, = tree.rendered('hermes')['Deployment', 'hermes']['spec']['template']['spec'][
-        'containers']
-    assert agent['image'] == f'registry.registry:5000/hermes:mine@{digest}'
-    assert agent['imagePullPolicy'] == 'IfNotPresent' and 'no build recorded' not in done.err
+    for container in containers(tree):
+        assert container['image'] == f'registry.registry:5000/hermes:mine@{digest}'
+        assert container['imagePullPolicy'] == 'IfNotPresent'
+    assert 'no build recorded' not in done.err
 
 
 @pytest.mark.parametrize('tag', ['mine@latest', 'mine@sha256:' + 'e' * 63, '@sha256:' + 'e' * 64,
@@ -108,10 +118,9 @@ def test_without_its_digest_the_tag_is_asked_for_at_every_start(tree, recorded):
     tree.kubectl.on('get configmap hermes-images ', recorded)
     done = deploy(tree)
     assert done.status == 0, done.text
-    agent, = tree.rendered('hermes')['Deployment', 'hermes']['spec']['template']['spec'][
-        'containers']
-    assert agent['image'] == 'registry.registry:5000/hermes:v1'
-    assert agent['imagePullPolicy'] == 'Always'
+    for container in containers(tree):
+        assert container['image'] == 'registry.registry:5000/hermes:v1'
+        assert container['imagePullPolicy'] == 'Always'
     assert 'make ai-hermes-build' in done.out and 'no build recorded which content' in done.err
 
 
@@ -166,7 +175,7 @@ def test_the_router_is_opened_when_asked_for_and_with_a_key(tree):
         found = things[kind, name]['metadata']
         assert found['namespace'] == 'cellar'
         assert found['labels']['app.kubernetes.io/part-of'] == 'hermes', 'undeploy goes by it'
-    agent, = things['Deployment', 'hermes']['spec']['template']['spec']['containers']
+    agent = things['Deployment', 'hermes']['spec']['template']['spec']['containers'][0]
     assert {'name': 'HERMES_ROUTER_HOST', 'value': '0.0.0.0'} in agent['env']
     assert 'http://hermes-router.cellar:4000/v1' in done.out
     assert not tree.kubectl.calls('^delete')

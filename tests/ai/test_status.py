@@ -212,6 +212,31 @@ def test_restarts_of_an_agent_that_is_well_again(well):
     assert re.search(said, done.out), done.out
 
 
+def test_hands_that_do_not_start_keep_the_pod_from_being_ready(well):
+    """The kubelet names containers by the alphabet."""
+    well.kubectl.sees('hermes', DOWN + pod(POD) + container(
+        POD, 'waiting', 'CrashLoopBackOff', restarts='3', last='Error', last_code='1',
+        container_name='hands') + container(POD, ready='ready'))
+    well.kubectl.on('logs .*-c hands.*--previous', 'hermes: cannot listen on /run/hands/socket\n')
+    assert 'cannot listen on /run/hands/socket' in only(well.run('status'))
+
+
+def test_hands_that_wait_do_not_hide_why_the_agent_does(well):
+    well.kubectl.sees('hermes', DOWN + pod(POD) + container(
+        POD, 'waiting', 'ContainerCreating', container_name='hands') + container(
+        POD, 'waiting', 'CrashLoopBackOff', restarts='3', last='Error', last_code='1'))
+    well.kubectl.on('logs .*-c hermes.*--previous', 'hermes: error: no token\n')
+    assert 'no token' in only(well.run('status'))
+
+
+def test_hands_that_were_started_again_are_no_trouble(well):
+    well.kubectl.sees('hermes', deployment('hermes') + pod(POD) + container(
+        POD, ready='ready', restarts='5', last='OOMKilled', last_code='137',
+        container_name='hands') + container(POD, ready='ready'))
+    done = well.run('status')
+    assert done.status == 0 and 'restarts' not in done.out, done.out
+
+
 def test_an_agent_that_hangs(well):
     well.kubectl.on('exec', seconds=3600)
     assert 'the agent cannot be asked' in only(well.run('status', AGENT_LIMIT='1', seconds=300))

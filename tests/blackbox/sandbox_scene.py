@@ -104,9 +104,11 @@ class Scene:
         return ["./escape", name, str(self.outside), str(self.victim.pid), str(self.port),
                 str(self.outside / "socket"), self.address]
 
-    def run(self, options, words, as_root=False, limit=30, **more):
+    def run(self, options, words, as_root=False, limit=30, hands=None, **more):
         """hermes sandbox, with a terminal of its own as standard input."""
         environment = {**self.hermes.environment, "OPENROUTER_API_KEY": SECRET}
+        if hands:
+            environment["HERMES_HANDS_SOCKET"] = str(hands.socket)
         main, other = pty.openpty()
         try:
             done = subprocess.Popen(

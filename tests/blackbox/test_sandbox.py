@@ -6,26 +6,35 @@ import stat
 import time
 
 import pytest
+from hands import Hands
 from harness import SOON, give
 
 pytestmark = pytest.mark.release
 
-BACK_ENDS = ("namespaces", "landlock")
+BACK_ENDS = ("namespaces", "landlock", "hands")
 
 
 @pytest.fixture(params=BACK_ENDS)
 def sandbox(request, hermes):
     """sandbox("ls", read=[…]) in a directory of its own."""
-    place = hermes.directory / "place"
-    place.mkdir()
-    give(place)
+    place, sockets = hermes.directory / "place", hermes.directory / "sockets"
+    for path in (place, sockets):
+        path.mkdir()
+        give(path)
 
     def run(*words, options=(), start=False, **more):
         begin = hermes.start if start else hermes.run
         return begin("sandbox", "--isolation", request.param, *options, "--", *words,
                      cwd=place, **more)
     run.place, run.isolation = place, request.param
-    return run
+    if request.param != "hands":
+        yield run
+        return
+    # Without a container around them: what they add is the way to them and back.
+    with Hands(hermes.binary, hermes.directory.parent, sockets, isolation="auto") as hands:
+        hermes.environment["HERMES_HANDS_SOCKET"] = str(hands.socket)
+        run.hands = hands
+        yield run
 
 
 def test_output_and_status_are_passed_on(sandbox):
@@ -166,7 +175,8 @@ def test_a_sandbox_in_a_sandbox(sandbox, hermes):
 
 
 @pytest.mark.parametrize("words, said", [
-    ((), "which program"), (("--isolation", "hands", "--", "true"), "hands"),
+    ((), "which program"), (("--isolation", "container", "--", "true"), "container"),
+    (("--isolation", "hands", "--without", "seccomp", "--", "true"), "left off"),
     (("--without", "everything", "--", "true"), "everything"),
     (("--memory", "much", "--", "true"), "--memory"), (("--time", "0s", "--", "true"), "--time"),
     (("--reed", "x", "--", "true"), "--read")])

@@ -8,13 +8,14 @@ import subprocess
 import time
 
 import pytest
-from harness import IS_ROOT, TEST_UID, Hermes, directory
+from hands import Hands
+from harness import IS_ROOT, TEST_UID, Hermes, directory, give
 from sandbox_attempts import AS_ROOT, BOTH, FILES, GAINS, SECCOMP, TERMINAL
 from sandbox_scene import ESCAPED, HELD, Scene
 
 pytestmark = pytest.mark.release
 
-BACK_ENDS = ("namespaces", "landlock")
+BACK_ENDS = ("namespaces", "landlock", "hands")
 SIGSYS = 128 + signal.SIGSYS
 
 TOLD = {"trace-child": "ptrace", "io-uring": "io_uring_setup", "add-key": "add_key",
@@ -35,6 +36,27 @@ def scene(binary):
         made = Scene(path, Hermes(binary, path))
         yield made
         made.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hands(scene, binary):
+    """In what imitates their container, and there with neither namespaces nor Landlock, as in a pod
+    on Raspberry Pi OS."""
+    sockets = scene.directory / "hands"
+    sockets.mkdir()
+    give(sockets)
+    with Hands(binary, scene.workspace, sockets, contained=True) as started:
+        scene.hermes.environment["HERMES_HANDS_SOCKET"] = str(started.socket)
+        yield started
+
+
+@pytest.fixture(scope="module")
+def roots_hands(scene, binary):
+    """Of root, who has no capability in a container either."""
+    sockets = scene.directory / "roots-hands"
+    sockets.mkdir()
+    with Hands(binary, scene.workspace, sockets, contained=True, uid=0) as started:
+        yield started
 
 
 @pytest.fixture
@@ -131,10 +153,10 @@ def test_privileges_of_a_file(fresh, name, isolation):
 
 @pytest.mark.parametrize("isolation", BACK_ENDS)
 @pytest.mark.parametrize("name", AS_ROOT)
-def test_what_only_root_could(fresh, name, isolation):
+def test_what_only_root_could(fresh, roots_hands, name, isolation):
     assert IS_ROOT, "this test needs root"
     gets_out(fresh, name, EVERY_LAYER, as_root=True)
-    is_held(fresh, name, isolation, as_root=True)
+    is_held(fresh, name, isolation, as_root=True, hands=roots_hands)
 
 
 # --- limits

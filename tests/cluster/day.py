@@ -202,9 +202,9 @@ class Agent:
     def name(self):
         return self.wait_ready()['metadata']['name']
 
-    def run(self, *command):
+    def run(self, *command, container='hermes'):
         """In its container."""
-        return self.node.kubectl('exec', '-n', self.namespace, self.name, '-c', 'hermes', '--',
+        return self.node.kubectl('exec', '-n', self.namespace, self.name, '-c', container, '--',
                                  *command).stdout
 
     def ask(self, text, seconds=60):

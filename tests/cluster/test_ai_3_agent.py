@@ -56,11 +56,13 @@ def test_it_is_deployed_and_says_that_it_is_well(deployed, laptop):
 
 def test_its_image_came_from_the_registry_in_the_cluster(agent, laptop, node, store):
     pod = agent.wait_ready()
-    status = pod['status']['containerStatuses'][0]
     digest = store.digest('hermes', laptop.tag)
-    container, = pod['spec']['containers']
-    assert container['image'] == f'registry.registry:5000/hermes:{laptop.tag}@{digest}'
-    assert digest in status['imageID'], status
+    assert [container['name'] for container in pod['spec']['containers']] == ['hermes', 'hands']
+    for container in pod['spec']['containers']:
+        assert container['image'] == f'registry.registry:5000/hermes:{laptop.tag}@{digest}'
+        assert container['imagePullPolicy'] == 'IfNotPresent'
+    for status in pod['status']['containerStatuses']:
+        assert digest in status['imageID'], status
     assert 'http://10.43.0.50:5000' in node.sh(
         'cat /var/lib/rancher/k3s/agent/etc/containerd/certs.d/registry.registry:5000/hosts.toml'
     ).stdout
@@ -113,6 +115,61 @@ def test_it_needs_a_fraction_of_its_limit(agent, node):
     assert 0 < cost.rss <= AT_WORK_BYTES and cost.usage < LIMIT_BYTES, cost
 
 
+# -- its hands -----------------------------------------------------------------------------------
+
+def status_of(pod, name):
+    return next(status for status in pod['status']['containerStatuses'] if status['name'] == name)
+
+
+def terminal(agent, command, number, **more):
+    """What the model is told of a command."""
+    call = json.dumps({'command': command, **more})
+    answer = agent.ask(f'command {number}\ncall terminal {call}', 120)
+    assert answer == f'done with command {number}'
+    results = [message for message in agent.upstream.requests[-1].messages
+               if message['role'] == 'tool']
+    return str(results[-1]['content'])  # those before it are of earlier turns
+
+
+def test_commands_run_in_the_hands(agent):
+    told = terminal(agent, 'id -u; pwd; cat a.txt; echo made >made.txt; ls /opt/data', 1)
+    assert re.match(r'10000\n/opt/data/workspace\nfrom a podworkspace\n', told), told
+    assert '[exit code 0' in told
+    assert agent.run('cat', '/opt/data/workspace/made.txt') == 'made\n'
+    assert 'kept apart by the hands container' in agent.run(
+        'sh', '-c', 'hermes doctor || true')
+
+
+def test_the_hands_hold_nothing_but_the_workspace(agent):
+    """Neither for a command nor for the container itself."""
+    for run in (lambda script: terminal(agent, script, 2),
+                lambda script: agent.run('sh', '-c', script, container='hands')):
+        told = run('ls -d /run/secrets /etc/hermes /opt/data/state.db /opt/data/hermes.lock '
+                   '/var/run/secrets/kubernetes.io 2>&1; ls -A /opt/data; '
+                   'cat /proc/[0-9]*/environ 2>/dev/null | tr "\\0" "\\n"; '
+                   'touch /x /opt/data/x 2>&1; true')
+        assert not [value for value in SECRET_VALUES if value in told]
+        assert told.count('No such file') == 5 and told.count('Read-only') == 2, told
+        assert 'TOKEN' not in told and 'HERMES_SECRETS_DIR' not in told
+    told = terminal(agent, 'wget -T 2 -O- http://127.0.0.1:9119/', 3)
+    assert 'there is no network' in told, told
+
+
+def test_a_memory_bomb_ends_the_hands_and_not_the_agent(agent):
+    """All commands at once take more than there is, faster than anybody can look."""
+    before = agent.wait_ready()
+    bomb = ('for i in 1 2 3 4; do head -c 120000000 /dev/zero | tail -c 120000000 | sleep 20 & '
+            'done; wait')
+    told = terminal(agent, bomb, 4)
+    assert 'memory' in told, told
+    after = agent.wait_ready(SETTLE_SECONDS)
+    assert after['metadata']['uid'] == before['metadata']['uid']
+    assert status_of(after, 'hermes')['restartCount'] == 0
+    figure('a memory bomb: the hands were started again',
+           f"{status_of(after, 'hands')['restartCount']} times")
+    assert '[exit code 0' in terminal(agent, 'echo works again', 5)
+
+
 # -- taken away ----------------------------------------------------------------------------------
 
 def delete_orderly(agent):
@@ -126,7 +183,7 @@ def delete_by_force(agent):
 def kill_its_process(agent):
     """As for want of memory: every process of the container at once, and the pod stays."""
     pod = agent.wait_ready()
-    container = pod['status']['containerStatuses'][0]['containerID'].partition('://')[2]
+    container = status_of(pod, 'hermes')['containerID'].partition('://')[2]
     folder = folder_of(agent.node.place, pod['metadata']['uid'], 'memory') / container
     for pid in (folder / 'cgroup.procs').read_text().split():
         os.kill(int(pid), signal.SIGKILL)

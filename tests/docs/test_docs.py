@@ -112,6 +112,7 @@ NOT_RUN = [
      pytest_paths),
     (r"hermes chat$", "wants a terminal: tests/blackbox/test_terminal.py", nothing),
     (r"hermes run\b", "serves until stopped: tests/blackbox/test_daemon.py", nothing),
+    (r"hermes hands\b", "serves until stopped: tests/blackbox/test_hands.py", nothing),
     (r"(LITELLM_MASTER_KEY=\S+ )?hermes router\b", "serves until stopped: test_router.py", nothing),
 ]
 

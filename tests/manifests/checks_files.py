@@ -4,7 +4,7 @@ import re
 
 import yaml
 from checking import check, expect
-from tree import COMPONENTS, FOLDERS, PRIVATE, example_names, program_variables
+from tree import COMPONENTS, FOLDERS, PRIVATE, REPO, example_names, program_variables
 
 NOT_LISTED = {'registry/registries.yaml', 'registry/install-node'}    # for nodes
 MODELS = ['free', 'free2', 'cheap', 'strong']
@@ -91,7 +91,8 @@ def variables(tree):
             yield container, f'the program does not know {name}'
         mounts = {mount['mountPath']: mount['name'] for mount in container.body['volumeMounts']}
         want = {values.get('HERMES_HOME'): 'data', values.get('HERMES_SECRETS_DIR'): 'secrets',
-                '/etc/hermes': 'config', '/tmp': 'tmp'}
+                '/etc/hermes': 'config', '/tmp': 'tmp',
+                values.get('HERMES_HANDS_SOCKET', '').rpartition('/')[0]: 'hands'}
         yield from expect(container, 'mounts', mounts, want)
         yield from expect(container, 'HERMES_ADMIN_HOST', values.get('HERMES_ADMIN_HOST'),
                           '0.0.0.0')
@@ -99,6 +100,49 @@ def variables(tree):
                   if mount['mountPath'] == '/etc/hermes']
         if not config or not config[0].get('readOnly'):
             yield container, 'can write its own configuration'
+
+
+@check
+def hands(tree):
+    """They have the workspace, memory for temporary files and the socket that the agent is told of,
+    and nothing else: no secret, no setting, no volume on a disk that could get the pod evicted."""
+    thing = tree.find('Deployment', 'hermes', 'hermes')
+    containers = {container.body['name']: container for container in tree.containers()
+                  if container.thing is thing}
+    if 'hands' not in containers:
+        yield 'k8s', 'the agent has no hands'
+        return
+    head, own = containers['hermes'], containers['hands']
+    told = {entry['name']: entry.get('value') for entry in head.environment}
+    mounts = {mount['mountPath']: (mount['name'], mount.get('subPath'), mount.get('readOnly'))
+              for mount in own.body['volumeMounts']}
+    home = told.get('HERMES_HOME')
+    yield from expect(own, 'mounts', mounts, {
+        f'{home}/workspace': ('data', 'workspace', None), '/tmp': ('hands-tmp', None, None),
+        '/run/hands': ('hands', None, None)})
+    yield from expect(head, 'HERMES_HANDS_SOCKET', told.get('HERMES_HANDS_SOCKET'),
+                      hands_socket())
+    for mount in head.body['volumeMounts']:
+        if mount['name'] == 'hands' and not mount.get('readOnly'):
+            yield head, 'can put files beside the socket of the hands'
+    yield from expect(own, 'arguments', own.body.get('args'), ['hands'])
+    yield from expect(own, 'image', own.body['image'], head.body['image'])
+    yield from expect(own, 'imagePullPolicy', own.body.get('imagePullPolicy'),
+                      head.body.get('imagePullPolicy'))
+    if own.environment:
+        yield own, 'has an environment'
+    for volume in own.pod['volumes']:
+        if volume['name'] in ('hands', 'hands-tmp'):
+            yield from expect(own, volume['name'], volume.get('emptyDir', {}).get('medium'),
+                              'Memory')
+            if 'sizeLimit' not in volume.get('emptyDir', {}):
+                yield own, f"{volume['name']} has no limit"
+
+
+def hands_socket():
+    """Where the program has it when nobody says."""
+    text = (REPO / 'src/sandbox/hands_relay.c').read_text(encoding='utf-8')
+    return re.search(r'"(/run/[^"]*)"', text)[1]
 
 
 @check

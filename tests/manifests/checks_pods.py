@@ -118,7 +118,7 @@ def users(tree):
             yield container, f'runs as {user}:{group}'
         if any('persistentVolumeClaim' in volume for volume in container.pod.get('volumes', [])):
             yield from expect(container, 'fsGroup', setting(container, 'fsGroup'), group)
-        if container.body['name'] == 'hermes':
+        if container.body['name'] in ('hermes', 'hands'):
             yield from expect(container, 'user and group, and those of the image', (user, group),
                               (int(image[1]), int(image[2])) if image else None)
 
@@ -181,12 +181,13 @@ def quantities(tree):
 
 @check
 def probes(tree):
-    """A service is started, alive and ready, on a port that it has; a Job is none of these. What
+    """A service is started, alive and ready, on a port that it has; a Job is none of these, and the
+    hands have no port and must not decide whether the agent is ready. What
     ends a container is never asked of what makes it wait, and the registry is asked nothing that
     wants a password. (That the agent answers on its paths, the agent itself is asked.)"""
     for container in tree.containers():
         found = [container.body[kind] for kind in PROBES if kind in container.body]
-        serves = container.thing.kind == 'Deployment'
+        serves = container.thing.kind == 'Deployment' and container.body['name'] != 'hands'
         if len(found) != (len(PROBES) if serves else 0):
             yield container, f'has {len(found)} probes'
             continue

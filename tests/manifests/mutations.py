@@ -225,6 +225,14 @@ MUTATIONS = [
     ('k8s/config.yaml', 'unauthorized_dm', 'admin:\n  host: 127.0.0.1\nunauthorized_dm',
      'agent_config'),
     (K8S, 'value: 0.0.0.0', 'value: "::1"', 'variables'),
+    (K8S, '              subPath: workspace\n', '', 'hands'),
+    (K8S, 'value: /run/hands/socket', 'value: /run/hands/hands.sock', 'hands'),
+    (K8S, 'mountPath: /run/hands\n              readOnly: true', 'mountPath: /run/hands', 'hands'),
+    (K8S, '            - name: hands-tmp\n              mountPath: /tmp\n',
+     '            - name: hands-tmp\n              mountPath: /tmp\n            - name: secrets\n'
+     '              mountPath: /run/secrets/hermes\n', 'hands'),
+    (K8S, '            medium: Memory\n            sizeLimit: 64Mi',
+     '            sizeLimit: 64Mi', 'hands'),
     ('k8s/secrets.env.example', 'TELEGRAM_BOT_TOKEN=', f'TELEGRAM_BOT_TOKEN={TOKEN}', 'no_secrets'),
     ('k8s/config.yaml', 'os.environ/OPENROUTER_API_KEY', 'hunter2hunter2', 'no_secrets'),
     (K8S, 'value: /opt/data', 'value: /opt/data\n            - name: T\n              value: '
