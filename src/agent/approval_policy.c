@@ -7,6 +7,7 @@
 #include "agent/agent.h"
 #include "base/buf.h"
 #include "tools/command_rules.h"
+#include "tools/named_files.h"
 #include "tools/tool_source.h"
 
 /*
@@ -101,24 +102,12 @@ static void take_stricter(struct approval_judgement *all, struct approval_judgem
 // The files that a patch names, in either of its forms.
 static struct approval_judgement judge_patch(const struct approval_call *call, struct span patch)
 {
-    static const char *const marks[] = {"*** Add File: ",
-                                        "*** Update File: ",
-                                        "*** Delete File: ",
-                                        "*** Move to: ",
-                                        "+++ ",
-                                        "--- "};
     struct approval_judgement all = {APPROVAL_RUNS, false, ""};
-    while (patch.len) {
-        struct span line = span_trim(span_cut(&patch, '\n'));
-        for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
-            if (!span_starts_with(line, marks[i]))
-                continue;
-            struct span path = span_trim(span_skip(line, strlen(marks[i])));
-            path = span_cut(&path, '\t'); // a time may stand behind it
-            BUF_AUTO text = BUF_INIT(COMMAND_MAX);
-            buf_append_span(&text, path);
-            take_stricter(&all, judge_path(call, buf_text(&text)));
-        }
+    struct span path;
+    while (named_files_next_of_patch(&patch, &path)) {
+        BUF_AUTO text = BUF_INIT(COMMAND_MAX);
+        buf_append_span(&text, path);
+        take_stricter(&all, judge_path(call, buf_text(&text)));
     }
     return all;
 }

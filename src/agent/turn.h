@@ -3,6 +3,7 @@
 #include "agent/agent.h"
 #include "agent/approval_policy.h"
 #include "agent/model_health.h"
+#include "agent/turn_files.h"
 #include "agent/turn_terms.h"
 #include "base/buf.h"
 #include "base/list.h"
@@ -22,16 +23,12 @@ enum {
     TURN_NOTICES_MAX = 2,        // of a change and of the next: what was before is stale
 };
 
-struct turn;
-
 struct agent {
     struct agent_env env;
     struct list turns;
     turn_id last_id;
     struct model_health health;
 };
-
-typedef void turn_next_fn(struct turn *turn);
 
 struct turn_transition { // a change that is on its way to the disk
     int64_t job;         // of the store; 0: none
@@ -64,7 +61,8 @@ struct turn_call { // one tool call of the present iteration
     bool approved;                       // by somebody, or by the configuration
     struct approval_judgement judgement; // whether it may run
     bool tainted;                        // its result holds text that nobody vouches for
-    char *result;                        // when ended
+    char *bound;  // what was in its files when it was approved (tools/file_prints.h); or NULL
+    char *result; // when ended
 };
 
 struct turn {
@@ -95,8 +93,9 @@ struct turn {
     size_t call_count, calls_left, question_count;
     turn_next_fn *calls_ended;
     struct turn_question *questions; // of the present iteration
-    bool starting;                   // inside the loop that starts the calls
-    uint64_t last_fingerprint;       // of calls and results, to notice a model that repeats itself
+    struct turn_looking looking;
+    bool starting;             // inside the loop that starts the calls
+    uint64_t last_fingerprint; // of calls and results, to notice a model that repeats itself
     int repeats;
     struct chat_usage usage, unsaved; // of the whole turn; of it, what the store has not heard of
     struct error error;
@@ -111,6 +110,11 @@ const char *turn_chosen_model(const struct turn *turn); // pinned, or the sessio
 const char *turn_model(const struct turn *turn);        // that, or the configured one
 void turn_report(struct turn *turn, struct turn_event event); // adds its turn and address
 int64_t turn_limit_ms(const struct turn *turn);               // of wall time; 0: none
+
+// turn_reply.c
+void turn_add_usage(struct chat_usage *sum, const struct chat_usage *usage);
+void turn_keep_notice(struct turn *turn, struct chat_reply *reply); // takes it from the reply
+void turn_drop_notices(struct turn *turn);
 
 // turn_tools.c
 size_t turn_tools_listed(const struct turn *turn, struct chat_tool *tools); // those of a request

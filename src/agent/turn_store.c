@@ -428,5 +428,5 @@ void turn_store_forget(struct turn *turn)
 
 bool turn_stored_soon(const struct turn *turn)
 {
-    return turn->transition.job || turn->transition.again;
+    return turn->transition.job || turn->transition.again || turn->looking.asks;
 }

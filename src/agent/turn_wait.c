@@ -12,8 +12,9 @@
 /*
  * A turn whose calls need somebody's approval waits before the first of its iteration begins. What
  * is asked is exactly what runs: name and arguments stand in the question as they are, and their
- * hash is compared again before the call begins. A call that could not be shown whole is not asked
- * for, and so refused by the toolbox; neither is one that the message has no room or no button for.
+ * hash is compared again before the call begins; so are the files that they name (turn_files.c).
+ * A call that could not be shown whole is not asked for, and so refused by the toolbox; neither is
+ * one that the message has no room or no button for.
  */
 enum {
     QUESTIONS_MAX = 32,                   // of one message; each has two buttons
@@ -53,6 +54,7 @@ static struct turn_question question_of(const struct turn *turn, size_t ordinal,
     struct turn_question q = {.ordinal = (int)ordinal,
                               .name = mem_strdup(target.entry->name),
                               .arguments = mem_strndup(target.arguments.data, target.arguments.len),
+                              .why = mem_strdup(turn->calls[ordinal].judgement.why),
                               .expires_ms = clock_wall_ms(env->clock) + env->config->approval_ms};
     char place[64], hex[SHA256_HEX_SIZE];
     struct sha256 hash;
@@ -90,6 +92,8 @@ void turn_wait_finish(struct turn *turn)
     for (size_t i = 0; i < turn->question_count; i++) {
         free(turn->questions[i].name);
         free(turn->questions[i].arguments);
+        free(turn->questions[i].why);
+        free(turn->questions[i].files);
     }
     free(STEAL(turn->questions));
     turn->question_count = 0;
@@ -106,6 +110,8 @@ struct store_approval *turn_wait_rows(const struct turn *turn)
             .name = span_of(q->name),
             .arguments = span_of(q->arguments),
             .hash = span_of(q->hash),
+            .why = span_of(q->why),
+            .files = q->files ? span_of(q->files) : SPAN_ABSENT,
             .may_answer = turn->terms.asker ? span_of(turn->terms.asker) : SPAN_ABSENT,
             .expires_ms = q->expires_ms,
         };
@@ -149,7 +155,7 @@ void turn_wait_write(const struct turn *turn, struct buf *text, struct buf *butt
         size_t number = turn->question_count > 1 ? i + 1 : 0;
         buf_printf(text, "%s⏸️ `%s` runs only when you approve it", text->len ? "\n\n" : "",
                    q->name);
-        write_why(turn->calls[q->ordinal].judgement.why, text);
+        write_why(q->why, text);
         buf_append_text(text, ":\n```json\n");
         write_arguments(q->arguments, text);
         buf_printf(text, "\n```\n/approve %s or /deny %s", q->code, q->code);
@@ -169,6 +175,8 @@ static bool on_approval(void *context, const struct store_approval *row)
     hash_call(&turn_asking_message(turn)->calls[row->ordinal], hash);
     bool same = span_is(row->hash, hash);
     call->approved = row->state == STORE_APPROVAL_APPROVED && same;
+    if (call->approved && row->files.len)
+        call->bound = mem_strndup(row->files.data, row->files.len);
     if (call->approved)
         return true;
     call->ended = call->failed = true;

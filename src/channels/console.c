@@ -157,6 +157,11 @@ static void keep_questions(struct console *console, const struct turn_outcome *o
         for (const char *at = question->arguments; *at;
              at++) // outside of strings, any space will do
             buf_append(&console->asked, *at == '\n' ? " " : at, 1);
+        const char *why = question->why ? question->why : "";
+        buf_append_text(&console->asked, *why ? " (" : "");
+        for (const char *at = why; *at; at++)
+            buf_append(&console->asked, *at == '\n' ? " " : at, 1);
+        buf_append_text(&console->asked, *why ? ")" : "");
         buf_append_text(&console->asked, "\n");
     }
 }

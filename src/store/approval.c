@@ -21,12 +21,15 @@ int store_approval_insert(sqlite3 *db, int64_t turn, int iteration, const struct
                           struct error *err)
 {
     static const char sql[] = "INSERT INTO approvals(turn, iteration, ordinal, code, name,"
-                              " arguments, hash, may_answer, expires_ms, state)"
-                              " VALUES(?, ?, ?, ?, ?, ?, ?, coalesce(?, ''), ?, 'asked')";
+                              " arguments, hash, may_answer, expires_ms, state,"
+                              " why, files)"
+                              " VALUES(?, ?, ?, ?, ?, ?, ?, coalesce(?, ''), ?, 'asked',"
+                              " coalesce(?, ''), coalesce(?, ''))";
     return sql_run(db, sql,
                    SQL_VALUES(sql_int(turn), sql_int(iteration), sql_int(a->ordinal),
                               sql_text(a->code), sql_text(a->name), sql_bytes(a->arguments),
-                              sql_text(a->hash), sql_text(a->may_answer), sql_int(a->expires_ms)),
+                              sql_text(a->hash), sql_text(a->may_answer), sql_int(a->expires_ms),
+                              sql_text(a->why), sql_text(a->files)),
                    err);
 }
 
@@ -108,7 +111,7 @@ int64_t store_approvals_expire(struct store *store, int64_t now_ms, store_done_f
 
 #define APPROVAL_COLUMNS                                                       \
     "t.id, s.id, a.iteration, a.ordinal, a.code, a.name, a.arguments, a.hash," \
-    " a.may_answer, a.expires_ms, a.state FROM approvals a"                    \
+    " a.may_answer, a.expires_ms, a.state, a.why, a.files FROM approvals a"    \
     " JOIN turns t ON t.number = a.turn JOIN sessions s ON s.number = t.session"
 
 static int read_approvals(struct store_view *view, const char *sql, const struct sql_value *values,
@@ -121,7 +124,8 @@ static int read_approvals(struct store_view *view, const char *sql, const struct
         struct span word;
         sql_read(stmt, SQL_FIELDS(INTO(a.turn), INTO(a.session), INTO(a.iteration), INTO(a.ordinal),
                                   INTO(a.code), INTO(a.name), INTO(a.arguments), INTO(a.hash),
-                                  INTO(a.may_answer), INTO(a.expires_ms), INTO(word)));
+                                  INTO(a.may_answer), INTO(a.expires_ms), INTO(word), INTO(a.why),
+                                  INTO(a.files)));
         int state =
             store_word_read(states, ARRAY_LEN(states), word, "a question is in the state", err);
         if (state < 0)

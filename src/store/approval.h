@@ -20,6 +20,8 @@ struct store_approval {
     struct span code;          // by which it is answered
     struct span name, arguments;
     struct span hash;       // of the two
+    struct span why;        // somebody is asked, for people; "" or absent: its tool asks always
+    struct span files;      // what was in those it names; only who wrote it knows what it means
     struct span may_answer; // the server's id of the person; "" or absent: who is in the chat
     int64_t expires_ms;     // wall clock
     enum store_approval_state state;

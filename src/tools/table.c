@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "tools/file_prints.h"
 
 static const struct tool *const table[] = {
     &tool_call_tool,      &tool_current_time, &tool_find_tools,   &tool_list_files,
@@ -10,6 +11,9 @@ static const struct tool *const table[] = {
     &tool_read_result,    &tool_recall,       &tool_remember,     &tool_search_files,
     &tool_session_search, &tool_terminal,     &tool_todo,         &tool_write_file,
 };
+
+// What this program itself has done in a process.
+static const struct tool *const unlisted[] = {&tool_file_prints};
 
 const struct tool *const *tool_table(size_t *ret_count)
 {
@@ -22,5 +26,8 @@ const struct tool *tool_find(const char *name)
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
         if (strcmp(table[i]->name, name) == 0)
             return table[i];
+    for (size_t i = 0; i < ARRAY_LEN(unlisted); i++)
+        if (strcmp(unlisted[i]->name, name) == 0)
+            return unlisted[i];
     return NULL;
 }

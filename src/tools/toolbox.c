@@ -43,6 +43,11 @@ void toolbox_configure(struct toolbox *toolbox, const struct tool_settings *sett
     toolbox->builtin.env.settings = *settings;
 }
 
+const struct tool_env *toolbox_env(const struct toolbox *toolbox)
+{
+    return &toolbox->builtin.env;
+}
+
 void toolbox_hide(struct toolbox *toolbox, const char *const *secrets, size_t count)
 {
     redactor_destroy(toolbox->redactor);
