@@ -45,6 +45,8 @@ static void turn_destroy(struct turn *turn)
     cancel_model_call(turn);
     turn_store_forget(turn);
     turn_files_forget(turn);
+    if (turn->marking)
+        turn_marks_leave(turn);
     turn_calls_finish(turn);
     turn_wait_finish(turn);
     forget_steering(turn, false);
@@ -64,6 +66,7 @@ struct agent *agent_create(const struct agent_env *env)
     struct agent *agent = mem_new(struct agent);
     agent->env = *env;
     list_init(&agent->turns);
+    list_init(&agent->markings);
     return agent;
 }
 
@@ -99,6 +102,7 @@ void agent_destroy(struct agent *agent)
         return;
     list_for_each(link, &agent->turns)
         turn_destroy(list_entry(link, struct turn, link));
+    turn_marks_forget(agent);
     free(agent);
 }
 
@@ -405,6 +409,7 @@ static void on_begun(struct turn *turn)
     turn->begun = true;
     turn->session->stored = true;
     turn->state = TURN_PROMPT;
+    turn_marks_look_at_prompt(turn);
     if (turn->replaces)
         forget_question(&turn->session->history, turn->text);
     chat_history_append_text(&turn->session->history, CHAT_USER, turn->text);
@@ -477,11 +482,13 @@ static bool on_row(void *context, const struct store_turn_row *row)
         return false;
     memcpy(turn->name, row->id.data, row->id.len);
     take_terms(turn, &row->terms);
+    turn_marks_look_at_prompt(turn);
     turn->begun = true;
     turn->iteration = row->iteration;
     turn->waited = row->state == STORE_TURN_WAITING;
     turn->state = turn->waited || row->state == STORE_TURN_TOOLS ? TURN_TOOLS : TURN_MODEL;
-    if (row->state >= STORE_TURN_DONE) // which no turn without an end is
+    turn->marks_since_ms = turn->waited ? 0 : row->started_ms; // what was cut wrote since then
+    if (row->state >= STORE_TURN_DONE)                         // which no turn without an end is
         error_set(&turn->error, -EBADMSG,
                   "this could not be resumed after a restart: its record in the database is "
                   "damaged");

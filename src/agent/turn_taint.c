@@ -38,6 +38,10 @@ bool turn_taint(const struct turn *turn, char why[TURN_TAINT_MAX])
 {
     const struct chat_history *history = &turn->session->history;
     *why = '\0';
+    if (turn->session->prompt_tainted) {
+        snprintf(why, TURN_TAINT_MAX, "tainted by an entry of the memory files");
+        return true;
+    }
     for (size_t i = 0; i < history->count; i++) {
         if (!history->messages[i].tainted)
             continue;

@@ -74,10 +74,11 @@ static void on_end(void *context, const struct tool_result *result)
     call->run = 0;
     call->ended = true;
     call->failed = result->failed;
-    call->tainted = result->tainted;
+    call->tainted = call->tainted || result->tainted;
     call->result = result->failed
                        ? mem_printf("error: %.*s", (int)result->text.len, result->text.data)
                        : mem_strndup(result->text.data, result->text.len);
+    turn_marks_ended(call);
     turn->calls_left--;
     turn_log_call(call, result->ms);
     if (turn->calls_left)
@@ -124,6 +125,8 @@ static void begin_call(struct turn_call *call)
                                           .arguments = asked->arguments});
     if (refuse(call))
         return;
+    turn_marks_begin(call);
+    on_behalf.tainted = on_behalf.tainted || call->tainted;
     tool_run_id run = toolbox_run(turn->agent->env.toolbox, turn->tools, &on_behalf, asked->name,
                                   span_of(asked->arguments), on_end, call);
     if (!call->ended)
@@ -151,7 +154,7 @@ static void go_on(struct turn *turn)
         if (turn->calls[i].run)
             return;
     if (!turn_files_compare(turn, run_compared) && turn->calls_left == 0)
-        turn->calls_ended(turn);
+        turn_marks_keep(turn, turn->calls_ended);
 }
 
 // All at once, but for those whose files are compared before; results are put in order when the
@@ -170,6 +173,7 @@ void turn_calls_run(struct turn *turn, turn_next_fn *next)
 void turn_calls_interrupt(struct turn *turn)
 {
     turn_files_forget(turn);
+    turn_marks_leave(turn);
     for (size_t i = 0; i < turn->call_count; i++) {
         struct turn_call *call = &turn->calls[i];
         if (call->ended)

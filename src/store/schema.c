@@ -344,8 +344,15 @@ static const char version_15[] =
 
 // Why somebody is asked; and what was in the files that the call names, so that what runs is what
 // was approved. Of questions that were asked before nothing is known.
+// What outlives a conversation keeps the mark of text that nobody vouches for (taint.h).
 static const char version_16[] = "ALTER TABLE approvals ADD COLUMN why TEXT NOT NULL DEFAULT '';"
-                                 "ALTER TABLE approvals ADD COLUMN files TEXT NOT NULL DEFAULT '';";
+                                 "ALTER TABLE approvals ADD COLUMN files TEXT NOT NULL DEFAULT '';"
+                                 "ALTER TABLE todos ADD COLUMN tainted INTEGER NOT NULL DEFAULT 0;"
+                                 "CREATE TABLE taints("
+                                 "  kind TEXT NOT NULL, name TEXT NOT NULL,"
+                                 "  why TEXT NOT NULL, marked_ms INTEGER NOT NULL,"
+                                 "  PRIMARY KEY(kind, name)"
+                                 ") WITHOUT ROWID;";
 
 static const char *const steps[] = {
     version_1, version_2,  version_3,  version_4,  version_5,  version_6,  version_7,  version_8,

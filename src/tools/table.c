@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "tools/changed_files.h"
 #include "tools/file_prints.h"
 
 static const struct tool *const table[] = {
@@ -13,7 +14,7 @@ static const struct tool *const table[] = {
 };
 
 // What this program itself has done in a process.
-static const struct tool *const unlisted[] = {&tool_file_prints};
+static const struct tool *const unlisted[] = {&tool_changed_files, &tool_file_prints};
 
 const struct tool *const *tool_table(size_t *ret_count)
 {

@@ -9,9 +9,10 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "support/tool_world.h"
+#include "tools/changed_files.h"
 #include "tools/file_prints.h"
 
-// Which files a call names, and what is kept of their content.
+// Which files a call names, what is kept of their content, and which of all have changed.
 static struct tool_world world;
 
 static int setup(void **state)
@@ -170,6 +171,33 @@ static void bounds(void **state)
     assert_non_null(strstr(prints, "\"left_out\":[\"f64\"]"));
 }
 
+// By the kernel's time of each change: what is looked for is what a command has written.
+static void changed(void **state)
+{
+    const char *later = "{'since_ms':9000000000000}", *ever = "{'since_ms':0}";
+    tool_world_put_text(&world, "d/a", "x");
+    tool_world_put_text(&world, "b", "x");
+    tool_world_link(&world, "link", "../secret");
+    assert_string_equal(tool_world_run(&world, "changed_files", later),
+                        "{\"files\":[],\"more\":false}");
+    assert_string_equal(tool_world_run(&world, "changed_files", ever),
+                        "{\"files\":[\"b\",\"d/a\",\"link\"],\"more\":false}");
+    assert_string_equal(tool_world_run(&world, "changed_files", "{}"), "refused: since when?");
+    for (int i = 0; i < 600; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "d/e/f%d", i);
+        tool_world_put_text(&world, name, "x");
+    }
+    assert_string_equal(tool_world_run(&world, "changed_files", ever),
+                        "{\"files\":[\"b\",\"d/a\",\"d/e/\",\"link\"],\"more\":false}");
+    for (int i = 0; i < 600; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "f%d", i); // the workspace stands for nothing but itself
+        tool_world_put_text(&world, name, "x");
+    }
+    assert_non_null(strstr(tool_world_run(&world, "changed_files", ever), "],\"more\":true}"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +205,7 @@ int main(void)
         cmocka_unit_test(many_names),
         cmocka_unit_test_setup_teardown(digests, setup, teardown),
         cmocka_unit_test_setup_teardown(bounds, setup, teardown),
+        cmocka_unit_test_setup_teardown(changed, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
