@@ -93,8 +93,13 @@ static struct approval_judgement judge_path(const struct approval_call *call, co
     return must_ask(call, why);
 }
 
+// Of two questions both reasons are told.
 static void take_stricter(struct approval_judgement *all, struct approval_judgement one)
 {
+    if (one.decision == APPROVAL_ASKS && all->decision == APPROVAL_ASKS && *one.why) {
+        size_t len = strlen(all->why);
+        snprintf(all->why + len, sizeof all->why - len, "%s%s", len ? "; " : "", one.why);
+    }
     if (one.decision > all->decision)
         *all = one;
 }

@@ -409,7 +409,7 @@ static void on_begun(struct turn *turn)
     turn->begun = true;
     turn->session->stored = true;
     turn->state = TURN_PROMPT;
-    turn_marks_look_at_prompt(turn);
+    turn_marks_look_at_prompt(turn->session, turn->agent->env.store);
     if (turn->replaces)
         forget_question(&turn->session->history, turn->text);
     chat_history_append_text(&turn->session->history, CHAT_USER, turn->text);
@@ -482,7 +482,7 @@ static bool on_row(void *context, const struct store_turn_row *row)
         return false;
     memcpy(turn->name, row->id.data, row->id.len);
     take_terms(turn, &row->terms);
-    turn_marks_look_at_prompt(turn);
+    turn_marks_look_at_prompt(turn->session, turn->agent->env.store);
     turn->begun = true;
     turn->iteration = row->iteration;
     turn->waited = row->state == STORE_TURN_WAITING;

@@ -439,12 +439,11 @@ static bool on_entry(void *context, struct span entry)
     return !session->prompt_tainted;
 }
 
-void turn_marks_look_at_prompt(struct turn *turn)
+void turn_marks_look_at_prompt(struct agent_session *session, struct store *store)
 {
-    turn->session->prompt_tainted = false;
-    if (turn->session->prompt)
-        turn->session->prompt_tainted =
-            store_read_taints(store_view(turn->agent->env.store), STORE_TAINT_MEMORY, on_entry,
-                              turn->session, NULL) < 0 ||
-            turn->session->prompt_tainted;
+    session->prompt_tainted = false;
+    if (session->prompt)
+        session->prompt_tainted =
+            store_read_taints(store_view(store), STORE_TAINT_MEMORY, on_entry, session, NULL) < 0 ||
+            session->prompt_tainted;
 }

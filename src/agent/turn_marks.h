@@ -3,6 +3,8 @@
 #include "agent/turn_files.h"
 
 struct agent;
+struct agent_session;
+struct store;
 struct turn_call;
 struct turn_marking;
 
@@ -20,5 +22,5 @@ void turn_marks_resumed(struct turn *turn);  // what they wrote before the progr
 void turn_marks_leave(struct turn *turn);    // nothing follows; what they have written is marked
 void turn_marks_forget(struct agent *agent); // all that is under way
 
-// Whether an entry of the memory files in the session's prompt is marked.
-void turn_marks_look_at_prompt(struct turn *turn);
+// Sets session->prompt_tainted: is an entry of the memory files in its prompt marked?
+void turn_marks_look_at_prompt(struct agent_session *session, struct store *store);

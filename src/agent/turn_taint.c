@@ -34,11 +34,25 @@ static const struct chat_call *call_of(const struct chat_history *history, size_
     return NULL;
 }
 
-bool turn_taint(const struct turn *turn, char why[TURN_TAINT_MAX])
+// Through call_tool it is the tool that was meant.
+static void tell_call(const struct chat_call *call, size_t number, char why[TURN_TAINT_MAX])
 {
-    const struct chat_history *history = &turn->session->history;
+    JSON_AUTO doc = JSON_INIT;
+    CLEANUP(mem_cleanup) char *meant = NULL;
+    if (strcmp(call->name, tool_call_tool_name) == 0 &&
+        json_parse(&doc, span_of(call->arguments), NULL) == 0)
+        meant = json_strdup(json_get(json_root(&doc), "name"), TOOL_NAME_MAX);
+    snprintf(why, TURN_TAINT_MAX, "tainted by %.64s of call %zu", meant ? meant : call->name,
+             number);
+}
+
+bool session_taint(const struct agent_session *session, char why[TURN_TAINT_MAX],
+                   int64_t *ret_since_ms)
+{
+    const struct chat_history *history = &session->history;
+    *ret_since_ms = 0;
     *why = '\0';
-    if (turn->session->prompt_tainted) {
+    if (session->prompt_tainted) {
         snprintf(why, TURN_TAINT_MAX, "tainted by an entry of the memory files");
         return true;
     }
@@ -47,13 +61,20 @@ bool turn_taint(const struct turn *turn, char why[TURN_TAINT_MAX])
             continue;
         size_t number;
         const struct chat_call *call = call_of(history, i, &number);
+        *ret_since_ms = history->messages[i].at_ms;
         if (call)
-            snprintf(why, TURN_TAINT_MAX, "tainted by %.64s of call %zu", call->name, number);
+            tell_call(call, number, why);
         else
             snprintf(why, TURN_TAINT_MAX, "tainted by what was said before");
         return true;
     }
     return false;
+}
+
+bool turn_taint(const struct turn *turn, char why[TURN_TAINT_MAX])
+{
+    int64_t since_ms;
+    return session_taint(turn->session, why, &since_ms);
 }
 
 /* URLs that were copied */

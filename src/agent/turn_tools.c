@@ -4,6 +4,7 @@
 #include "agent/turn.h"
 #include "agent/turn_log.h"
 #include "agent/turn_taint.h"
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "tools/tool_target.h"
@@ -79,6 +80,8 @@ static void on_end(void *context, const struct tool_result *result)
                        ? mem_printf("error: %.*s", (int)result->text.len, result->text.data)
                        : mem_strndup(result->text.data, result->text.len);
     turn_marks_ended(call);
+    if (call->tainted)
+        turn_log_taint(call);
     turn->calls_left--;
     turn_log_call(call, result->ms);
     if (turn->calls_left)
@@ -208,9 +211,11 @@ void turn_calls_append_results(struct turn *turn)
     CLEANUP(mem_cleanup) char **ids = mem_alloc((turn->call_count + 1) * sizeof *ids);
     for (size_t i = 0; i < turn->call_count; i++)
         ids[i] = asking->calls[i].id; // appending moves the messages, not what they own
-    for (size_t i = 0; i < turn->call_count; i++)
-        chat_history_append_result(&turn->session->history, ids[i], turn->calls[i].result,
-                                   turn->calls[i].tainted);
+    struct chat_history *history = &turn->session->history;
+    for (size_t i = 0; i < turn->call_count; i++) {
+        chat_history_append_result(history, ids[i], turn->calls[i].result, turn->calls[i].tainted);
+        history->messages[history->count - 1].at_ms = clock_wall_ms(turn->agent->env.clock);
+    }
 }
 
 void turn_calls_finish(struct turn *turn)

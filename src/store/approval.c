@@ -152,6 +152,15 @@ int store_read_questions(struct store_view *view, const struct store_session_key
                           row, context, err);
 }
 
+int store_read_all_questions(struct store_view *view, store_approval_fn *row, void *context,
+                             struct error *err)
+{
+    static const char sql[] =
+        "SELECT " APPROVAL_COLUMNS " WHERE t.ended_ms IS NULL AND t.state = 'waiting'"
+        " AND a.state = 'asked' ORDER BY t.number, a.ordinal LIMIT ?";
+    return read_approvals(view, sql, SQL_VALUES(sql_int(STORE_READ_ROWS_MAX)), row, context, err);
+}
+
 int store_read_approvals(struct store_view *view, struct span turn, int iteration,
                          store_approval_fn *row, void *context, struct error *err)
 {

@@ -45,6 +45,10 @@ typedef bool store_approval_fn(void *context, const struct store_approval *appro
 int store_read_questions(struct store_view *view, const struct store_session_key *key,
                          store_approval_fn *row, void *context, struct error *err);
 
+// The same of all conversations.
+int store_read_all_questions(struct store_view *view, store_approval_fn *row, void *context,
+                             struct error *err);
+
 // The questions of one iteration and what became of them, by ordinal.
 int store_read_approvals(struct store_view *view, struct span turn, int iteration,
                          store_approval_fn *row, void *context, struct error *err);

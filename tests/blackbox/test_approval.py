@@ -89,6 +89,23 @@ def test_a_question_outlives_a_kill(asking, api, service, answer):
     assert (asking.workspace / 'made').exists() == ('Approve' in answer)
 
 
+def test_the_status_tells_of_an_open_question(asking, api, service):
+    asking.put('config.yaml', 'approvals:\n  mode: manual\n')
+    asking.use_telegram(api)
+    service()
+    api.user_says(OWNER, 'call write_file ' + json.dumps({'path': 'AGENTS.md', 'content': 'x'}))
+    api.wait_text(OWNER, 'write_file')
+    api.wait_quiet(1)
+    why = 'AGENTS.md holds instructions for the agent'
+    told = json.loads(asking.run('status', '--json').ok().text)['questions']
+    assert [(q['tool'], q['why'].split(';')[0]) for q in told] == [('write_file', why)]
+    text = asking.run('status').ok().text
+    assert f"/approve {told[0]['code']}; {why}" in text
+    api.user_says(OWNER, '/status')
+    shown = api.wait_text(OWNER, 'Text that nobody vouches for: none')
+    assert f"Not answered: {told[0]['code']}, write_file ({why}" in api.texts(OWNER)[-1], shown
+
+
 def test_what_the_agent_obeys_asks_in_every_mode(hermes, up, terminal):
     hermes.mkdir(hermes.workspace)
     hermes.use(up, 'tools')

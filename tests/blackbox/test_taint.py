@@ -46,34 +46,34 @@ def last_is_tainted(hermes):
     return row[0] == 1
 
 
-def terminal(command, **more):
+def shell(command, **more):
     return 'terminal', {'command': command, **more}
 
 
 def test_a_command_of_a_tainted_turn(hermes, call):
     hermes.put(hermes.workspace / 'mine', 'x')
     time.sleep(1.5)  # which is how exact times of files are
-    call(terminal('mkdir d; echo theirs > d/a; cp d/a b'), tainted=True)
+    call(shell('mkdir d; echo theirs > d/a; cp d/a b'), tainted=True)
     assert marks(hermes) == ['b', 'd/a']
-    call(terminal('echo clean > c'))
+    call(shell('echo clean > c'))
     assert marks(hermes) == ['b', 'd/a']
 
 
 @pytest.mark.parametrize('command', ['cat d/a', 'cat d/*', 'grep -r theirs d', 'cd d; cat a',
                                      'sh -c "cat d/a"', 'cat < d/a', 'cat $HOME/d/a', 'tar c .'])
 def test_a_command_that_names_the_file(hermes, call, command):
-    call(terminal('mkdir d; echo theirs > d/a'), tainted=True)
-    call(terminal('cat b; true'))
+    call(shell('mkdir d; echo theirs > d/a'), tainted=True)
+    call(shell('cat b; true'))
     assert not last_is_tainted(hermes)
-    call(terminal(f'{command} > out; true'))
+    call(shell(f'{command} > out; true'))
     assert last_is_tainted(hermes)
     # Without the model having seen any of it.
     assert [name for name in marks(hermes) if name.endswith('out')]
 
 
 def test_output_that_is_kept(hermes, call):
-    call(terminal('mkdir d; echo theirs > d/a'), tainted=True)
-    call(terminal('cat d/a; seq 100000'))
+    call(shell('mkdir d; echo theirs > d/a'), tainted=True)
+    call(shell('cat d/a; seq 100000'))
     handle, = marks(hermes, 'handle')
     assert handle.startswith('out_')
     call(('call_tool', {'name': 'read_result', 'arguments': {'handle': handle}}))
@@ -92,3 +92,13 @@ def test_a_turn_that_was_killed(hermes, call, service, api):
     assert marks(hermes) == []
     daemon.start()
     assert comes_true(lambda: 'a' in marks(hermes), 30)
+
+
+def test_the_status_and_the_log_say_why(hermes, call, service, terminal):
+    running = service()
+    recall = json.dumps({'name': 'recall', 'arguments': {'query': 'page'}})
+    with terminal('chat') as chat:
+        chat.say('/status').expect('Text that nobody vouches for: none')
+        chat.ready().say(f'call call_tool {recall}').expect(STRANGE)
+        chat.ready().say('/status').expect(r'tainted by recall of call 1, 20\d\d-')
+    assert running.said('turn.tainted', 5)
