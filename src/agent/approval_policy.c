@@ -6,6 +6,8 @@
 
 #include "agent/agent.h"
 #include "base/buf.h"
+#include "base/mem.h"
+#include "tools/clarify.h"
 #include "tools/command_rules.h"
 #include "tools/named_files.h"
 #include "tools/tool_source.h"
@@ -130,6 +132,18 @@ static struct approval_judgement judge_files(const struct approval_call *call,
     return all;
 }
 
+// A question of the model's own. One that cannot be read the tool itself refuses.
+static struct approval_judgement judge_question(const struct approval_call *call)
+{
+    CLEANUP(clarify_finish) struct clarification asked = {0};
+    if (clarify_read(call->arguments, &asked, NULL) < 0)
+        return (struct approval_judgement){APPROVAL_RUNS, false, ""};
+    if (call->unattended || strcmp(call->origin, "api") == 0)
+        return refuse("nobody can be asked here; go on with what is most likely meant, and say "
+                      "what you have assumed");
+    return (struct approval_judgement){APPROVAL_ASKS, false, ""};
+}
+
 struct approval_judgement approval_judge(const struct agent_config *config,
                                          const struct approval_call *call)
 {
@@ -140,6 +154,8 @@ struct approval_judgement approval_judge(const struct agent_config *config,
         take_stricter(&all, judge_command(config, call, json_root(&doc)));
     if (parsed && (strcmp(call->tool, "write_file") == 0 || strcmp(call->tool, "patch") == 0))
         take_stricter(&all, judge_files(call, json_root(&doc)));
+    if (strcmp(call->tool, clarify_tool_name) == 0)
+        return judge_question(call);
     bool kept = strcmp(call->tool, "memory") == 0; // in the prompt of every later conversation
     if (*call->taint && ((call->flags & TOOL_NETWORK && !call->copied) || kept))
         take_stricter(&all, must_ask(call, call->taint));

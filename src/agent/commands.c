@@ -324,6 +324,7 @@ static const struct slash_command table[] = {
     {"/stop", "", "stop the current answer", ANY_TIME, command_stop},
     {"/approve", "[CODE]", "let a tool run that needs your approval", ANY_TIME, command_approve},
     {"/deny", "[CODE]", "do not let it run", ANY_TIME, command_deny},
+    {"/answer", "[CODE] TEXT", "answer what Hermes asks", ANY_TIME, command_answer},
     {"/retry", "", "answer the last question again", COMMAND_ENDS_TURN, command_retry},
     {"/undo", "", "remove the last question and its answer", COMMAND_ENDS_TURN, command_undo},
     {"/status", "", "what Hermes is doing", ANY_TIME, command_status},
@@ -370,5 +371,6 @@ void command_effect_finish(struct command_effect *effect)
     free(effect->prompt);
     free(effect->dropped);
     free(effect->asking);
+    free(effect->words);
     free(effect->again);
 }

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "codec/utf8.h"
 #include "store/approval.h"
+#include "tools/clarify.h"
 #include "tools/tool_target.h"
 
 /*
@@ -26,6 +27,8 @@ enum {
 static const char denied[] =
     "not run: the user said no. Do not try to reach the same in another way";
 static const char expired[] = "not run: the user was asked and did not answer in time";
+static const char no_answer[] = "the user does not want to answer this, or cannot";
+static const char no_time[] = "the user was asked and did not answer in time";
 static const char not_the_same[] = "not run: this is not the call that was approved";
 
 static bool can_be_shown(const char *arguments)
@@ -66,6 +69,13 @@ static struct turn_question question_of(const struct turn *turn, size_t ordinal,
     sha256_add(&hash, span_of(q.hash));
     sha256_end_hex(&hash, hex);
     memcpy(q.code, hex, sizeof q.code - 1);
+    CLEANUP(clarify_finish) struct clarification asked = {0};
+    BUF_AUTO text = BUF_INIT(CLARIFY_TEXT_MAX);
+    if (strcmp(q.name, clarify_tool_name) == 0 &&
+        clarify_read(target.arguments, &asked, NULL) == 0) {
+        clarify_write(&asked, &text);
+        q.asks = buf_take_text(&text);
+    }
     return q;
 }
 
@@ -92,6 +102,7 @@ void turn_wait_finish(struct turn *turn)
     for (size_t i = 0; i < turn->question_count; i++) {
         free(turn->questions[i].name);
         free(turn->questions[i].arguments);
+        free(turn->questions[i].asks);
         free(turn->questions[i].why);
         free(turn->questions[i].files);
     }
@@ -113,6 +124,7 @@ struct store_approval *turn_wait_rows(const struct turn *turn)
             .why = span_of(q->why),
             .files = q->files ? span_of(q->files) : SPAN_ABSENT,
             .may_answer = turn->terms.asker ? span_of(turn->terms.asker) : SPAN_ABSENT,
+            .asked_ms = clock_wall_ms(turn->agent->env.clock),
             .expires_ms = q->expires_ms,
         };
     }
@@ -142,6 +154,17 @@ static void write_button(struct buf *out, const char *label, size_t number, cons
                number ? " " : "", number, command, code);
 }
 
+static void write_question(const struct turn_question *question, struct buf *text,
+                           struct buf *buttons)
+{
+    CLEANUP(clarify_finish) struct clarification asked = {0};
+    clarify_read(span_of(question->arguments), &asked, NULL);
+    buf_printf(text, "%s❓ %s\n\nJust answer%s, or /answer %s and your words",
+               text->len ? "\n\n" : "", question->asks, asked.count ? ", by number too" : "",
+               question->code);
+    clarify_write_buttons(&asked, question->code, buttons);
+}
+
 void turn_wait_write(const struct turn *turn, struct buf *text, struct buf *buttons)
 {
     const char *said = turn_asking_message(turn)->text;
@@ -153,6 +176,10 @@ void turn_wait_write(const struct turn *turn, struct buf *text, struct buf *butt
     for (size_t i = 0; i < turn->question_count; i++) {
         const struct turn_question *q = &turn->questions[i];
         size_t number = turn->question_count > 1 ? i + 1 : 0;
+        if (q->asks) {
+            write_question(q, text, buttons);
+            continue;
+        }
         buf_printf(text, "%s⏸️ `%s` runs only when you approve it", text->len ? "\n\n" : "",
                    q->name);
         write_why(q->why, text);
@@ -162,7 +189,14 @@ void turn_wait_write(const struct turn *turn, struct buf *text, struct buf *butt
         write_button(buttons, "✅ Approve", number, "/approve", q->code);
         write_button(buttons, "❌ Deny", number, "/deny", q->code);
     }
-    buf_append_text(buttons, "]");
+    buf_append_text(buttons, buttons->len ? "]" : "[]");
+}
+
+static void end_call(struct turn_call *call, char *result)
+{
+    call->ended = true;
+    call->result = result;
+    call->turn->calls_left--;
 }
 
 static bool on_approval(void *context, const struct store_approval *row)
@@ -179,11 +213,19 @@ static bool on_approval(void *context, const struct store_approval *row)
         call->bound = mem_strndup(row->files.data, row->files.len);
     if (call->approved)
         return true;
-    call->ended = call->failed = true;
-    call->result = mem_strdup(row->state == STORE_APPROVAL_DENIED    ? denied
+    if (row->state == STORE_APPROVAL_ANSWERED && same) {
+        end_call(call,
+                 mem_printf("the user answered: %.*s", (int)row->answer.len, row->answer.data));
+        return true;
+    }
+    if (span_is(row->name, clarify_tool_name) && same) {
+        end_call(call, mem_strdup(row->state == STORE_APPROVAL_DENIED ? no_answer : no_time));
+        return true;
+    }
+    call->failed = true;
+    end_call(call, mem_strdup(row->state == STORE_APPROVAL_DENIED    ? denied
                               : row->state == STORE_APPROVAL_EXPIRED ? expired
-                                                                     : not_the_same);
-    turn->calls_left--;
+                                                                     : not_the_same));
     return true;
 }
 

@@ -342,11 +342,15 @@ static const char version_15[] =
     "  VALUES('delete', old.id, old.content);"
     "END;";
 
-// Why somebody is asked; and what was in the files that the call names, so that what runs is what
-// was approved. Of questions that were asked before nothing is known.
-// What outlives a conversation keeps the mark of text that nobody vouches for (taint.h).
+// Why somebody is asked, when, and what was said where that is not yes or no; and what was in the
+// files that the call names, so that what runs is what was approved. Of questions that were asked
+// before nothing of it is known. What outlives a conversation keeps the mark of text that nobody
+// vouches for (taint.h).
 static const char version_16[] = "ALTER TABLE approvals ADD COLUMN why TEXT NOT NULL DEFAULT '';"
                                  "ALTER TABLE approvals ADD COLUMN files TEXT NOT NULL DEFAULT '';"
+                                 "ALTER TABLE approvals ADD COLUMN answer TEXT NOT NULL DEFAULT '';"
+                                 "ALTER TABLE approvals ADD COLUMN asked_ms INTEGER NOT NULL"
+                                 "  DEFAULT 0;"
                                  "ALTER TABLE todos ADD COLUMN tainted INTEGER NOT NULL DEFAULT 0;"
                                  "CREATE TABLE taints("
                                  "  kind TEXT NOT NULL, name TEXT NOT NULL,"

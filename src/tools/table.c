@@ -7,10 +7,10 @@
 #include "tools/file_prints.h"
 
 static const struct tool *const table[] = {
-    &tool_call_tool,      &tool_current_time, &tool_find_tools,   &tool_list_files,
-    &tool_memory,         &tool_patch,        &tool_process_tool, &tool_read_file,
-    &tool_read_result,    &tool_recall,       &tool_remember,     &tool_search_files,
-    &tool_session_search, &tool_terminal,     &tool_todo,         &tool_write_file,
+    &tool_call_tool, &tool_clarify,    &tool_current_time, &tool_find_tools,     &tool_list_files,
+    &tool_memory,    &tool_patch,      &tool_process_tool, &tool_read_file,      &tool_read_result,
+    &tool_recall,    &tool_remember,   &tool_search_files, &tool_session_search, &tool_terminal,
+    &tool_todo,      &tool_write_file,
 };
 
 // What this program itself has done in a process.
