@@ -6,7 +6,10 @@
 
 #include "agent/agent.h"
 #include "base/buf.h"
+#include "base/mem.h"
+#include "tools/clarify.h"
 #include "tools/command_rules.h"
+#include "tools/named_files.h"
 #include "tools/tool_source.h"
 
 /*
@@ -92,8 +95,13 @@ static struct approval_judgement judge_path(const struct approval_call *call, co
     return must_ask(call, why);
 }
 
+// Of two questions both reasons are told.
 static void take_stricter(struct approval_judgement *all, struct approval_judgement one)
 {
+    if (one.decision == APPROVAL_ASKS && all->decision == APPROVAL_ASKS && *one.why) {
+        size_t len = strlen(all->why);
+        snprintf(all->why + len, sizeof all->why - len, "%s%s", len ? "; " : "", one.why);
+    }
     if (one.decision > all->decision)
         *all = one;
 }
@@ -101,24 +109,12 @@ static void take_stricter(struct approval_judgement *all, struct approval_judgem
 // The files that a patch names, in either of its forms.
 static struct approval_judgement judge_patch(const struct approval_call *call, struct span patch)
 {
-    static const char *const marks[] = {"*** Add File: ",
-                                        "*** Update File: ",
-                                        "*** Delete File: ",
-                                        "*** Move to: ",
-                                        "+++ ",
-                                        "--- "};
     struct approval_judgement all = {APPROVAL_RUNS, false, ""};
-    while (patch.len) {
-        struct span line = span_trim(span_cut(&patch, '\n'));
-        for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
-            if (!span_starts_with(line, marks[i]))
-                continue;
-            struct span path = span_trim(span_skip(line, strlen(marks[i])));
-            path = span_cut(&path, '\t'); // a time may stand behind it
-            BUF_AUTO text = BUF_INIT(COMMAND_MAX);
-            buf_append_span(&text, path);
-            take_stricter(&all, judge_path(call, buf_text(&text)));
-        }
+    struct span path;
+    while (named_files_next_of_patch(&patch, &path)) {
+        BUF_AUTO text = BUF_INIT(COMMAND_MAX);
+        buf_append_span(&text, path);
+        take_stricter(&all, judge_path(call, buf_text(&text)));
     }
     return all;
 }
@@ -136,6 +132,18 @@ static struct approval_judgement judge_files(const struct approval_call *call,
     return all;
 }
 
+// A question of the model's own. One that cannot be read the tool itself refuses.
+static struct approval_judgement judge_question(const struct approval_call *call)
+{
+    CLEANUP(clarify_finish) struct clarification asked = {0};
+    if (clarify_read(call->arguments, &asked, NULL) < 0)
+        return (struct approval_judgement){APPROVAL_RUNS, false, ""};
+    if (call->unattended || strcmp(call->origin, "api") == 0)
+        return refuse("nobody can be asked here; go on with what is most likely meant, and say "
+                      "what you have assumed");
+    return (struct approval_judgement){APPROVAL_ASKS, false, ""};
+}
+
 struct approval_judgement approval_judge(const struct agent_config *config,
                                          const struct approval_call *call)
 {
@@ -146,6 +154,8 @@ struct approval_judgement approval_judge(const struct agent_config *config,
         take_stricter(&all, judge_command(config, call, json_root(&doc)));
     if (parsed && (strcmp(call->tool, "write_file") == 0 || strcmp(call->tool, "patch") == 0))
         take_stricter(&all, judge_files(call, json_root(&doc)));
+    if (strcmp(call->tool, clarify_tool_name) == 0)
+        return judge_question(call);
     bool kept = strcmp(call->tool, "memory") == 0; // in the prompt of every later conversation
     if (*call->taint && ((call->flags & TOOL_NETWORK && !call->copied) || kept))
         take_stricter(&all, must_ask(call, call->taint));

@@ -9,10 +9,14 @@
 #include "agent/command_word.h"
 #include "agent/context.h"
 #include "agent/prompt.h"
+#include "agent/turn_marks.h"
+#include "agent/turn_taint.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/random.h"
 #include "codec/money.h"
 #include "codec/utf8.h"
+#include "store/approval.h"
 #include "store/message.h"
 #include "store/turn.h"
 #include "store/turn_read.h"
@@ -96,10 +100,37 @@ static const char *model_of(const struct conversation *conversation)
     return own ? own : agent_env(conversation->host->agent)->model;
 }
 
+static bool on_open_question(void *context, const struct store_approval *row)
+{
+    char until[CLOCK_TEXT_SIZE];
+    buf_printf(context, "\nNot answered: %.*s, %.*s%s%.*s%s, until %s", (int)row->code.len,
+               row->code.data, (int)row->name.len, row->name.data, row->why.len ? " (" : "",
+               (int)row->why.len, row->why.data, row->why.len ? ")" : "",
+               clock_format_utc(row->expires_ms, until));
+    return true;
+}
+
+// What is asked, and why a tool may have to.
+static int tell_approvals(const struct conversation *conversation, struct buf *out,
+                          struct error *err)
+{
+    char why[TURN_TAINT_MAX], since[CLOCK_TEXT_SIZE];
+    int64_t since_ms;
+    struct store_session_key key = conversation_key(conversation);
+    turn_marks_look_at_prompt(conversation->session, conversation->host->store);
+    if (session_taint(conversation->session, why, &since_ms))
+        buf_printf(out, "\nText that nobody vouches for: %s%s%s", why, since_ms ? ", " : "",
+                   since_ms ? clock_format_utc(since_ms, since) : "");
+    else
+        buf_append_text(out, "\nText that nobody vouches for: none");
+    return store_read_questions(store_view(conversation->host->store), &key, on_open_question, out,
+                                err);
+}
+
 static int command_status(const struct conversation *conversation, struct span rest,
                           struct command_effect *effect, struct error *err)
 {
-    (void)rest, (void)err;
+    (void)rest;
     struct buf *out = &effect->reply;
     const struct conversation_host *host = conversation->host;
     int iteration = 0;
@@ -118,7 +149,8 @@ static int command_status(const struct conversation *conversation, struct span r
                conversation->session->title ? conversation->session->title : "untitled",
                conversation->session->id, conversation->session->history.count);
     buf_printf(out, "Model: %s", model_of(conversation));
-    return 0;
+    int r = tell_approvals(conversation, out, err);
+    return r < 0 ? r : 0;
 }
 
 static void append_sums(struct buf *out, const char *name, const struct store_turn_sums *sums)
@@ -292,6 +324,7 @@ static const struct slash_command table[] = {
     {"/stop", "", "stop the current answer", ANY_TIME, command_stop},
     {"/approve", "[CODE]", "let a tool run that needs your approval", ANY_TIME, command_approve},
     {"/deny", "[CODE]", "do not let it run", ANY_TIME, command_deny},
+    {"/answer", "[CODE] TEXT", "answer what Hermes asks", ANY_TIME, command_answer},
     {"/retry", "", "answer the last question again", COMMAND_ENDS_TURN, command_retry},
     {"/undo", "", "remove the last question and its answer", COMMAND_ENDS_TURN, command_undo},
     {"/status", "", "what Hermes is doing", ANY_TIME, command_status},
@@ -338,5 +371,6 @@ void command_effect_finish(struct command_effect *effect)
     free(effect->prompt);
     free(effect->dropped);
     free(effect->asking);
+    free(effect->words);
     free(effect->again);
 }

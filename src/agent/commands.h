@@ -23,8 +23,8 @@ struct command_effect {
     bool session_changed; // it is to be read anew
     bool stop;            // the running turn ends
     char session[STORE_ID_MAX + 1];
-    char *title, *model, *prompt, *dropped, *asking; // owned; behind the settlement's spans
-    char *again;                                     // a question that is to be answered anew
+    char *title, *model, *prompt, *dropped, *asking, *words; // owned; behind the settlement's spans
+    char *again; // a question that is to be answered anew
 };
 
 void command_effect_finish(struct command_effect *effect);
@@ -46,7 +46,11 @@ struct slash_command {
     command_fn *fn;
 };
 
-command_fn command_approve, command_deny, command_stop; // command_approval.c
+// command_approval.c
+command_fn command_approve, command_deny, command_stop, command_answer;
+// Is this text, which is no command, what a question waits for?
+bool command_is_answer(const struct conversation *conversation, struct span text,
+                       struct span sender, int64_t received_ms);
 
 const struct slash_command *slash_command_find(
     struct span text); // whose name it begins with; NULL: none

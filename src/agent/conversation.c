@@ -114,6 +114,7 @@ void conversation_add_message(struct conversation *conversation, const struct st
     message->marked = row->kind == STORE_INBOUND_EDIT;
     set_text(message, row);
     message->no_interrupt = no_interrupt;
+    message->received_ms = row->received_ms;
     message->since_ms = loop_now(conversation->host->loop);
     struct list *place = &conversation->pending; // the last, save one that is read a second time
     while (place->prev != &conversation->pending &&

@@ -35,7 +35,9 @@ struct pending_message { // a message whose effect is not on disk yet
     enum message_state state; // what is in progress for it
     bool marked;              // as the edit of a message that has begun, or was answered
     bool no_interrupt;        // was there before the turn that runs: it interrupts nothing
+    bool answers;             // what a turn waits for: a question in words
     int64_t since_ms;         // monotonic, when it came to memory
+    int64_t received_ms;      // wall clock; 0: not known
 };
 
 struct attached_channel { // a delivering channel

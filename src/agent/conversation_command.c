@@ -94,7 +94,11 @@ static void find_effect(const struct conversation *conversation, struct span tex
     struct error err = ERROR_INIT;
     struct span word = text, rest = SPAN_ABSENT;
     const struct slash_command *command = slash_command_find(text);
-    command_word_read(text, &word, &rest);
+    bool words = !command_word_read(text, &word, &rest); // which a question waits for
+    if (words && command_answer(conversation, text, effect, &err) < 0)
+        buf_printf(&effect->reply, "That failed: %s", err.text);
+    if (words)
+        return;
     if (!command) {
         buf_printf(&effect->reply, "There is no command %.*s; see /help.", (int)word.len,
                    word.data);

@@ -165,14 +165,20 @@ static void refuse_while_draining(struct conversation *conversation)
         conversation_retry(conversation, MESSAGE_PENDING, &err);
 }
 
-// What is said while a turn waits stays in the inbox until it has ended; memory is for others.
+// What is said while a turn waits stays in the inbox until it has ended, unless it is what the turn
+// waits for; memory is for others.
 static void leave_in_inbox(struct conversation *conversation)
 {
     list_for_each(link, &conversation->pending) {
         struct pending_message *message = list_entry(link, struct pending_message, link);
         if (message->number && !message->state &&
-            !slash_command_has_flag(text_of(message), COMMAND_WHILE_WAITING))
-            conversation_drop_message(conversation, message);
+            !slash_command_has_flag(text_of(message), COMMAND_WHILE_WAITING)) {
+            message->answers = !message->marked &&
+                               command_is_answer(conversation, text_of(message),
+                                                 span_of(message->sender), message->received_ms);
+            if (!message->answers)
+                conversation_drop_message(conversation, message);
+        }
     }
 }
 
@@ -201,7 +207,7 @@ static void go_on(struct dispatcher *dispatcher, struct conversation *conversati
         refuse_while_draining(conversation);
     else if (!conversation_open_session(conversation))
         return;
-    else if (urgent || is_command(first))
+    else if (urgent || is_command(first) || (conversation->waiting && first->answers))
         run_command(conversation, first);
     else
         answer(conversation, first);
@@ -351,8 +357,9 @@ int dispatcher_say(struct dispatcher *dispatcher, const char *channel, const cha
                          dispatcher->draining ? "Hermes is stopping"
                                               : "this conversation is already being answered");
     if (conversation->waiting && !slash_command_has_flag(text, COMMAND_WHILE_WAITING))
-        return error_set(err, -EBUSY,
-                         "the last question waits for your approval; say /approve, /deny or /stop");
+        return error_set(
+            err, -EBUSY,
+            "the last question waits for your approval; say /approve, /deny, /answer or /stop");
     conversation->on_event = on_event;
     conversation->context = context;
     conversation_add_message(

@@ -68,7 +68,10 @@ static bool on_inbound(void *context, const struct store_inbound *row)
         return true; // a channel that is switched off: its messages stay where they are
     struct store_session_key key = key_of(dispatcher, row);
     struct conversation *conversation = dispatcher_conversation(dispatcher, &key);
-    if (conversation->waiting && !slash_command_has_flag(row->text, COMMAND_WHILE_WAITING))
+    bool answers = conversation->waiting && row->kind != STORE_INBOUND_EDIT &&
+                   command_is_answer(conversation, row->text, row->sender, row->received_ms);
+    if (conversation->waiting && !answers &&
+        !slash_command_has_flag(row->text, COMMAND_WHILE_WAITING))
         return true; // so do these, until that turn has ended
     bool before = conversation->turn && row->sent_ms + 2000 < conversation->turn_wall_ms;
     before |= dispatcher->resume_wanted || dispatcher->look_at_waiting;

@@ -20,6 +20,7 @@ struct agent_session {
     int64_t prompt_tokens; // of the last call to a model; -1: not known
     bool stored;           // its row is there
     bool unsaved;          // something of it is here alone: the disk refused it
+    bool prompt_tainted;   // it has an entry of the memory files that nobody vouches for
     bool busy;             // a turn runs
 };
 

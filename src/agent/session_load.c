@@ -66,6 +66,7 @@ static void add_result(struct loading *loading, const struct store_message *row)
     CLEANUP(mem_cleanup) char *text = mem_strndup(row->content.data, row->content.len);
     const char *id = asking->calls[loading->answered++].id;
     chat_history_append_result(history, id, text, row->tainted);
+    history->messages[history->count - 1].at_ms = row->created_ms;
 }
 
 static bool on_message(void *context, const struct store_message *row)
@@ -85,6 +86,7 @@ static bool on_message(void *context, const struct store_message *row)
         .text = optional_text(row->content),
         .extra = optional_text(row->reasoning),
         .tainted = row->tainted,
+        .at_ms = row->created_ms,
     };
     if (!user && row->tool_calls.len)
         add_calls(&message, row->tool_calls);

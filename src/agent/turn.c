@@ -12,7 +12,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
-#include "codec/money.h"
 #include "store/turn_read.h"
 
 const char turn_silence[] = "(no answer)";
@@ -41,16 +40,13 @@ static void forget_steering(struct turn *turn, bool only_taken)
     }
 }
 
-static void drop_notices(struct turn *turn)
-{
-    for (size_t i = 0; i < TURN_NOTICES_MAX; i++)
-        free(STEAL(turn->notices[i]));
-}
-
 static void turn_destroy(struct turn *turn)
 {
     cancel_model_call(turn);
     turn_store_forget(turn);
+    turn_files_forget(turn);
+    if (turn->marking)
+        turn_marks_leave(turn);
     turn_calls_finish(turn);
     turn_wait_finish(turn);
     forget_steering(turn, false);
@@ -58,7 +54,7 @@ static void turn_destroy(struct turn *turn)
     if (turn->session)
         turn->session->busy = false;
     buf_finish(&turn->partial);
-    drop_notices(turn);
+    turn_drop_notices(turn);
     tool_set_unref(turn->tools);
     turn_terms_finish(&turn->terms);
     free(turn->text);
@@ -70,6 +66,7 @@ struct agent *agent_create(const struct agent_env *env)
     struct agent *agent = mem_new(struct agent);
     agent->env = *env;
     list_init(&agent->turns);
+    list_init(&agent->markings);
     return agent;
 }
 
@@ -105,6 +102,7 @@ void agent_destroy(struct agent *agent)
         return;
     list_for_each(link, &agent->turns)
         turn_destroy(list_entry(link, struct turn, link));
+    turn_marks_forget(agent);
     free(agent);
 }
 
@@ -173,7 +171,7 @@ static void turn_end(struct turn *turn, enum turn_state state)
     bool answered = turn->state == TURN_MODEL && state == TURN_DONE;
     turn->state = state;
     if (state == TURN_CANCELLED || !turn->begun)
-        drop_notices(turn); // nobody may read them
+        turn_drop_notices(turn); // nobody may read them
     cancel_model_call(turn);
     size_t new_messages = close_history(turn) + answered;
     turn_log_end(turn);
@@ -213,49 +211,16 @@ static void on_text(void *context, struct span delta)
     turn_report(turn, (struct turn_event){.kind = TURN_EVENT_TEXT, .text = delta});
 }
 
-static void add_to(int64_t *sum, int64_t value)
-{
-    if (value >= 0)
-        *sum = (*sum > 0 ? *sum : 0) + value;
-}
-
-static void add_usage(struct chat_usage *sum, const struct chat_usage *usage)
-{
-    add_to(&sum->prompt_tokens, usage->prompt_tokens);
-    add_to(&sum->completion_tokens, usage->completion_tokens);
-    add_to(&sum->cached_tokens, usage->cached_tokens);
-    add_to(&sum->cache_write_tokens, usage->cache_write_tokens);
-    add_to(&sum->reasoning_tokens, usage->reasoning_tokens);
-    if (usage->cost_pico >= 0)
-        sum->cost_pico = money_add(sum->cost_pico > 0 ? sum->cost_pico : 0, usage->cost_pico);
-}
-
-// Of more than can be told the last ones count.
-static void keep_notice(struct turn *turn, struct chat_reply *reply)
-{
-    char **place = turn->notices;
-    if (!reply->notice)
-        return;
-    turn_log_notice(turn, reply->notice);
-    while (*place && place < turn->notices + TURN_NOTICES_MAX - 1)
-        place++;
-    if (*place) {
-        free(turn->notices[0]);
-        turn->notices[0] = *place;
-    }
-    *place = STEAL(reply->notice);
-}
-
 static void on_reply(void *context, struct chat_reply *reply)
 {
     struct turn *turn = context;
     turn->model_call = 0;
     model_health_answered(&turn->agent->health, clock_wall_ms(turn->agent->env.clock));
     turn->session->prompt_tokens = reply->usage.prompt_tokens;
-    add_usage(&turn->usage, &reply->usage);
-    add_usage(&turn->unsaved, &reply->usage);
+    turn_add_usage(&turn->usage, &reply->usage);
+    turn_add_usage(&turn->unsaved, &reply->usage);
     turn_log_reply(turn, reply);
-    keep_notice(turn, reply);
+    turn_keep_notice(turn, reply);
     bool wants_tools = reply->message.call_count > 0;
     if (chat_message_has_extra(&reply->message))
         reply->message.writer = mem_strdup(turn_model(turn));
@@ -401,10 +366,15 @@ static void waits(struct turn *turn)
         return;
     }
     turn->state = TURN_WAITING;
-    drop_notices(turn);
+    turn_drop_notices(turn);
     LOG_EVENT(LOG_INFO, "turn.waits", turn->name, LOG_TEXT("for", "approval"),
               LOG_NUMBER("questions", (int64_t)turn->question_count));
     report_end(turn);
+}
+
+static void store_questions(struct turn *turn)
+{
+    turn_store_tools(turn, waits);
 }
 
 static void enter_tools(struct turn *turn)
@@ -412,7 +382,10 @@ static void enter_tools(struct turn *turn)
     turn->state = TURN_TOOLS;
     buf_clear(&turn->partial);
     turn_calls_prepare(turn);
-    turn_store_tools(turn, turn_wait_prepare(turn) ? waits : calls_stored);
+    if (turn_wait_prepare(turn))
+        turn_files_ask(turn, store_questions);
+    else
+        turn_store_tools(turn, calls_stored);
 }
 
 // The history goes back to before this question was asked for the last time.
@@ -436,6 +409,7 @@ static void on_begun(struct turn *turn)
     turn->begun = true;
     turn->session->stored = true;
     turn->state = TURN_PROMPT;
+    turn_marks_look_at_prompt(turn->session, turn->agent->env.store);
     if (turn->replaces)
         forget_question(&turn->session->history, turn->text);
     chat_history_append_text(&turn->session->history, CHAT_USER, turn->text);
@@ -508,11 +482,13 @@ static bool on_row(void *context, const struct store_turn_row *row)
         return false;
     memcpy(turn->name, row->id.data, row->id.len);
     take_terms(turn, &row->terms);
+    turn_marks_look_at_prompt(turn->session, turn->agent->env.store);
     turn->begun = true;
     turn->iteration = row->iteration;
     turn->waited = row->state == STORE_TURN_WAITING;
     turn->state = turn->waited || row->state == STORE_TURN_TOOLS ? TURN_TOOLS : TURN_MODEL;
-    if (row->state >= STORE_TURN_DONE) // which no turn without an end is
+    turn->marks_since_ms = turn->waited ? 0 : row->started_ms; // what was cut wrote since then
+    if (row->state >= STORE_TURN_DONE)                         // which no turn without an end is
         error_set(&turn->error, -EBADMSG,
                   "this could not be resumed after a restart: its record in the database is "
                   "damaged");

@@ -3,6 +3,9 @@
 #include "agent/agent.h"
 #include "agent/approval_policy.h"
 #include "agent/model_health.h"
+#include "agent/turn_files.h"
+#include "agent/turn_marks.h"
+#include "agent/turn_store.h"
 #include "agent/turn_terms.h"
 #include "base/buf.h"
 #include "base/list.h"
@@ -22,28 +25,12 @@ enum {
     TURN_NOTICES_MAX = 2,        // of a change and of the next: what was before is stale
 };
 
-struct turn;
-
 struct agent {
     struct agent_env env;
     struct list turns;
+    struct list markings; // struct turn_marking
     turn_id last_id;
     struct model_health health;
-};
-
-typedef void turn_next_fn(struct turn *turn);
-
-struct turn_transition { // a change that is on its way to the disk
-    int64_t job;         // of the store; 0: none
-    loop_id again;       // when the disk refused it: the next attempt
-    int attempts;
-    enum store_turn_state state;
-    size_t new_messages;
-    bool final;
-    bool resume;             // no change, but that the turn is taken up again
-    bool without_payload;    // its messages and calls are too large
-    struct chat_usage usage; // that it adds
-    turn_next_fn *next;
 };
 
 struct turn_steering { // what the user said while the turn ran, for its next step
@@ -63,8 +50,11 @@ struct turn_call { // one tool call of the present iteration
     bool interrupted;                    // by the end of the turn, or of the program
     bool approved;                       // by somebody, or by the configuration
     struct approval_judgement judgement; // whether it may run
+    bool marks;                          // what it writes is marked
+    int64_t marks_ms;                    // monotonic, before it began
     bool tainted;                        // its result holds text that nobody vouches for
-    char *result;                        // when ended
+    char *bound;  // what was in its files when it was approved (tools/file_prints.h); or NULL
+    char *result; // when ended
 };
 
 struct turn {
@@ -95,8 +85,11 @@ struct turn {
     size_t call_count, calls_left, question_count;
     turn_next_fn *calls_ended;
     struct turn_question *questions; // of the present iteration
-    bool starting;                   // inside the loop that starts the calls
-    uint64_t last_fingerprint;       // of calls and results, to notice a model that repeats itself
+    struct turn_looking looking;
+    struct turn_marking *marking; // of what the calls have written, for which the turn waits
+    int64_t marks_since_ms;       // wall clock: when the first call began that marks; 0: none
+    bool starting;                // inside the loop that starts the calls
+    uint64_t last_fingerprint;    // of calls and results, to notice a model that repeats itself
     int repeats;
     struct chat_usage usage, unsaved; // of the whole turn; of it, what the store has not heard of
     struct error error;
@@ -112,6 +105,11 @@ const char *turn_model(const struct turn *turn);        // that, or the configur
 void turn_report(struct turn *turn, struct turn_event event); // adds its turn and address
 int64_t turn_limit_ms(const struct turn *turn);               // of wall time; 0: none
 
+// turn_reply.c
+void turn_add_usage(struct chat_usage *sum, const struct chat_usage *usage);
+void turn_keep_notice(struct turn *turn, struct chat_reply *reply); // takes it from the reply
+void turn_drop_notices(struct turn *turn);
+
 // turn_tools.c
 size_t turn_tools_listed(const struct turn *turn, struct chat_tool *tools); // those of a request
 void turn_calls_prepare(struct turn *turn);
@@ -120,18 +118,6 @@ void turn_calls_interrupt(struct turn *turn); // the result of those that are no
 void turn_calls_append_results(struct turn *turn);
 void turn_calls_finish(struct turn *turn); // frees them
 uint64_t turn_calls_fingerprint(const struct turn *turn);
-
-// turn_store.c. `next` is called when the transition is on disk, or can never be: turn->error.
-// While the disk refuses, an interactive turn goes on, and turn->remark says so; others try again.
-int turn_store_begin(struct turn *turn, const struct turn_request *request, turn_next_fn *next,
-                     struct error *err);
-void turn_store_model(struct turn *turn, size_t new_messages, turn_next_fn *next);
-void turn_store_tools(struct turn *turn, turn_next_fn *next);          // with questions, it waits
-void turn_store_call(struct turn *turn, const struct turn_call *call); // nobody waits
-void turn_store_end(struct turn *turn, size_t new_messages, turn_next_fn *next);
-void turn_store_resume(struct turn *turn, turn_next_fn *next);
-void turn_store_forget(struct turn *turn);
-bool turn_stored_soon(const struct turn *turn); // a transition is on its way
 
 // turn_resume.c
 int turn_restore_calls(struct turn *turn, struct error *err); // of the present iteration

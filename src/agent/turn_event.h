@@ -27,6 +27,9 @@ enum turn_state {
 struct turn_question { // that a turn waits for; answered by "/approve CODE" or "/deny CODE"
     char code[9], hash[SHA256_HEX_SIZE]; // the hash is of name and arguments
     char *name, *arguments;
+    char *asks;         // what the model wants to know, with choices; NULL: may the call run?
+    char *why;          // it is asked, for people; "": its tool asks always
+    char *files;        // as they are now, for tools/file_prints.h; NULL: it names none
     int ordinal;        // of the call
     int64_t expires_ms; // wall clock; 0: not known
 };

@@ -56,6 +56,8 @@ static void write_outcome(struct json_writer *w, const struct turn_outcome *outc
         json_write_member_text(w, "code", outcome->questions[i].code);
         json_write_member_text(w, "name", outcome->questions[i].name);
         json_write_member_text(w, "arguments", outcome->questions[i].arguments);
+        json_write_member_text(w, "asks", outcome->questions[i].asks);
+        json_write_member_text(w, "why", outcome->questions[i].why);
         json_write_member_int(w, "expires_ms", outcome->questions[i].expires_ms);
         json_write_object_end(w);
     }
@@ -119,6 +121,8 @@ static void drop_questions(struct turn_event_reader *reader)
     for (size_t i = 0; i < reader->question_count; i++) {
         free(reader->questions[i].name);
         free(reader->questions[i].arguments);
+        free(reader->questions[i].asks);
+        free(reader->questions[i].why);
     }
     reader->question_count = 0;
     free(STEAL(reader->questions));
@@ -136,6 +140,8 @@ static void read_questions(struct turn_event_reader *reader, struct json_value l
         CLEANUP(mem_cleanup) char *code = text_of(entry, "code", max);
         *question = (struct turn_question){.name = text_of(entry, "name", max),
                                            .arguments = text_of(entry, "arguments", max),
+                                           .asks = json_strdup(json_get(entry, "asks"), max),
+                                           .why = text_of(entry, "why", max),
                                            .expires_ms = number_of(entry, "expires_ms", 0)};
         memcpy(question->code, code, strnlen(code, sizeof question->code - 1));
     }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "agent/turn.h"
+#include "agent/turn_taint.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -73,6 +74,15 @@ void turn_log_notice(const struct turn *turn, const char *notice)
     LOG_EVENT(LOG_WARNING, "turn.price_notice", turn->name,
               LOG_NUMBER("iteration", turn->iteration), LOG_TEXT("model", turn_model(turn)),
               LOG_TEXT("text", notice));
+}
+
+void turn_log_taint(const struct turn_call *call)
+{
+    char why[TURN_TAINT_MAX];
+    if (!turn_taint(call->turn, why))
+        LOG_EVENT(LOG_INFO, "turn.tainted", call->turn->name,
+                  LOG_TEXT("by", turn_asking_message(call->turn)->calls[call->ordinal].name),
+                  LOG_NUMBER("call", (int64_t)call->ordinal));
 }
 
 void turn_log_judgement(const struct turn_call *call)

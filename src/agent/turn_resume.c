@@ -41,6 +41,9 @@ int turn_restore_calls(struct turn *turn, struct error *err)
     int r = turn_wait_restore(turn, err);
     if (r < 0)
         return r;
-    return store_read_tool_calls(turn->agent->env.store, span_of(turn->name), turn->iteration,
-                                 on_call, turn, err);
+    r = store_read_tool_calls(turn->agent->env.store, span_of(turn->name), turn->iteration, on_call,
+                              turn, err);
+    if (r >= 0 && !turn->waited)
+        turn_marks_resumed(turn);
+    return r;
 }

@@ -1,14 +1,5 @@
-/*
- * Each transition of a turn as the store keeps it, on disk before its effect can be seen: the
- * user's message before anything is done about it, calls before they run, results before a model
- * reads them, the end before it is reported, and with the end, in one transaction, the reply that
- * goes out.
- *
- * When the disk refuses, it depends on whether somebody waits for the answer. An interactive turn
- * goes on, and says that it could not be saved; any other waits for the disk, because what is not
- * written down would be lost, or sent twice. What no disk would take, because
- * it is too large for one write, is left out of what is kept, and the reply says so.
- */
+#include "agent/turn_store.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +17,17 @@
 #include "store/session.h"
 #include "store/turn.h"
 
+/*
+ * Each transition of a turn as the store keeps it, on disk before its effect can be seen: the
+ * user's message before anything is done about it, calls before they run, results before a model
+ * reads them, the end before it is reported, and with the end, in one transaction, the reply that
+ * goes out.
+ *
+ * When the disk refuses, it depends on whether somebody waits for the answer. An interactive turn
+ * goes on, and says that it could not be saved; any other waits for the disk, because what is not
+ * written down would be lost, or sent twice. What no disk would take, because
+ * it is too large for one write, is left out of what is kept, and the reply says so.
+ */
 enum {
     CALLS_JSON_MAX = 2 * CHAT_TEXT_MAX, // bytes
     TITLE_MAX = 512,                    // bytes
@@ -428,5 +430,5 @@ void turn_store_forget(struct turn *turn)
 
 bool turn_stored_soon(const struct turn *turn)
 {
-    return turn->transition.job || turn->transition.again;
+    return turn->transition.job || turn->transition.again || turn->looking.asks;
 }

@@ -15,14 +15,6 @@ enum {
 
 /* The mark */
 
-// What a call runs, through call_tool too.
-static const char *tool_of(const struct turn *turn, const struct chat_call *call)
-{
-    struct tool_target target;
-    tool_target_find(turn->tools, call->name, span_of(call->arguments), &target);
-    return target.entry ? target.entry->name : call->name;
-}
-
 // The call that a message is the result of, and which one of the conversation, counted from 1. Ids
 // are not unique: some models begin anew with each reply. NULL: it is no result.
 static const struct chat_call *call_of(const struct chat_history *history, size_t at,
@@ -42,23 +34,44 @@ static const struct chat_call *call_of(const struct chat_history *history, size_
     return NULL;
 }
 
-bool turn_taint(const struct turn *turn, char why[TURN_TAINT_MAX])
+// The tool that a call means, also when that is gone; `room` holds its name behind call_tool.
+static const char *tool_of(const struct chat_call *call, struct tool_target *room)
 {
-    const struct chat_history *history = &turn->session->history;
+    tool_target_find(NULL, call->name, span_of(call->arguments), room);
+    return *room->missing ? room->missing : call->name;
+}
+
+bool session_taint(const struct agent_session *session, char why[TURN_TAINT_MAX],
+                   int64_t *ret_since_ms)
+{
+    const struct chat_history *history = &session->history;
+    *ret_since_ms = 0;
     *why = '\0';
+    if (session->prompt_tainted) {
+        snprintf(why, TURN_TAINT_MAX, "tainted by an entry of the memory files");
+        return true;
+    }
     for (size_t i = 0; i < history->count; i++) {
         if (!history->messages[i].tainted)
             continue;
         size_t number;
+        struct tool_target target;
         const struct chat_call *call = call_of(history, i, &number);
+        *ret_since_ms = history->messages[i].at_ms;
         if (call)
-            snprintf(why, TURN_TAINT_MAX, "tainted by %.64s of call %zu", tool_of(turn, call),
+            snprintf(why, TURN_TAINT_MAX, "tainted by %.64s of call %zu", tool_of(call, &target),
                      number);
         else
             snprintf(why, TURN_TAINT_MAX, "tainted by what was said before");
         return true;
     }
     return false;
+}
+
+bool turn_taint(const struct turn *turn, char why[TURN_TAINT_MAX])
+{
+    int64_t since_ms;
+    return session_taint(turn->session, why, &since_ms);
 }
 
 /* URLs that were copied */
@@ -103,9 +116,10 @@ static bool was_read(const struct turn *turn, struct span url)
         const struct chat_message *message = &history->messages[i];
         const char *text = message->text ? message->text : "";
         size_t number;
+        struct tool_target target;
         const struct chat_call *call = call_of(history, i, &number);
         bool found = message->role == CHAT_TOOL && strncmp(text, "error: ", 7) != 0 && call &&
-                     is_web_tool(tool_of(turn, call));
+                     is_web_tool(tool_of(call, &target));
         bool said = message->role == CHAT_USER;
         if ((found || said) && stands_in(text, url))
             return true;

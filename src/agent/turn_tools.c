@@ -4,6 +4,7 @@
 #include "agent/turn.h"
 #include "agent/turn_log.h"
 #include "agent/turn_taint.h"
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "tools/tool_target.h"
@@ -65,6 +66,8 @@ static const char *name_of(const struct turn_call *call)
     return turn_asking_message(call->turn)->calls[call->ordinal].name;
 }
 
+static void go_on(struct turn *turn);
+
 static void on_end(void *context, const struct tool_result *result)
 {
     struct turn_call *call = context;
@@ -72,10 +75,13 @@ static void on_end(void *context, const struct tool_result *result)
     call->run = 0;
     call->ended = true;
     call->failed = result->failed;
-    call->tainted = result->tainted;
+    call->tainted = call->tainted || result->tainted;
     call->result = result->failed
                        ? mem_printf("error: %.*s", (int)result->text.len, result->text.data)
                        : mem_strndup(result->text.data, result->text.len);
+    turn_marks_ended(call);
+    if (call->tainted)
+        turn_log_taint(call);
     turn->calls_left--;
     turn_log_call(call, result->ms);
     if (turn->calls_left)
@@ -84,8 +90,8 @@ static void on_end(void *context, const struct tool_result *result)
                                           .name = name_of(call),
                                           .failed = result->failed,
                                           .text = result->text});
-    if (turn->calls_left == 0 && !turn->starting)
-        turn->calls_ended(turn);
+    if (!turn->starting)
+        go_on(turn);
 }
 
 // Does it end here, because it may not run?
@@ -101,10 +107,10 @@ static bool refuse(struct turn_call *call)
     return true;
 }
 
-// All at once; results are put in order when the last one is there.
-void turn_calls_run(struct turn *turn, turn_next_fn *next)
+static void begin_call(struct turn_call *call)
 {
-    const struct chat_message *asking = turn_asking_message(turn);
+    struct turn *turn = call->turn;
+    const struct chat_call *asked = &turn_asking_message(turn)->calls[call->ordinal];
     int64_t limit_ms = turn_limit_ms(turn);
     char taint[TURN_TAINT_MAX];
     struct tool_call_context on_behalf = {
@@ -113,33 +119,64 @@ void turn_calls_run(struct turn *turn, turn_next_fn *next)
         .origin = turn->terms.origin,
         .flow = turn->id,
         .deadline_ms = limit_ms ? turn->started_ms + limit_ms : 0,
+        .approved = call->approved,
         .unattended = turn->terms.unattended,
         .tainted = turn_taint(turn, taint),
     };
+    turn_report(turn, (struct turn_event){.kind = TURN_EVENT_CALL,
+                                          .name = asked->name,
+                                          .arguments = asked->arguments});
+    if (refuse(call))
+        return;
+    turn_marks_begin(call);
+    on_behalf.tainted = on_behalf.tainted || call->tainted;
+    tool_run_id run = toolbox_run(turn->agent->env.toolbox, turn->tools, &on_behalf, asked->name,
+                                  span_of(asked->arguments), on_end, call);
+    if (!call->ended)
+        call->run = run;
+}
+
+static void run_compared(struct turn *turn)
+{
+    struct turn_call *call = &turn->calls[turn->looking.at];
+    CLEANUP(mem_cleanup) char *changed = STEAL(turn->looking.changed);
+    turn->starting = true;
+    free(STEAL(call->bound));
+    if (changed)
+        on_end(call, &(struct tool_result){.text = span_of(changed), .failed = true});
+    else
+        begin_call(call);
+    turn->starting = false;
+    go_on(turn);
+}
+
+// When nothing runs any more, and something may be left that waits for that.
+static void go_on(struct turn *turn)
+{
+    for (size_t i = 0; i < turn->call_count; i++)
+        if (turn->calls[i].run)
+            return;
+    if (!turn_files_compare(turn, run_compared) && turn->calls_left == 0)
+        turn_marks_keep(turn, turn->calls_ended);
+}
+
+// All at once, but for those whose files are compared before; results are put in order when the
+// last one is there.
+void turn_calls_run(struct turn *turn, turn_next_fn *next)
+{
     turn->calls_ended = next;
     turn->starting = true; // some end at once, and the turn must outlive this loop
-    for (size_t i = 0; i < turn->call_count; i++) {
-        const struct chat_call *call = &asking->calls[i];
-        if (turn->calls[i].ended) // before the program was stopped
-            continue;
-        turn_report(turn, (struct turn_event){.kind = TURN_EVENT_CALL,
-                                              .name = call->name,
-                                              .arguments = call->arguments});
-        if (refuse(&turn->calls[i]))
-            continue;
-        on_behalf.approved = turn->calls[i].approved;
-        tool_run_id run = toolbox_run(turn->agent->env.toolbox, turn->tools, &on_behalf, call->name,
-                                      span_of(call->arguments), on_end, &turn->calls[i]);
-        if (!turn->calls[i].ended)
-            turn->calls[i].run = run;
-    }
+    for (size_t i = 0; i < turn->call_count; i++)
+        if (!turn->calls[i].ended && !turn->calls[i].bound) // else before the program was stopped
+            begin_call(&turn->calls[i]);
     turn->starting = false;
-    if (turn->calls_left == 0)
-        next(turn);
+    go_on(turn);
 }
 
 void turn_calls_interrupt(struct turn *turn)
 {
+    turn_files_forget(turn);
+    turn_marks_leave(turn);
     for (size_t i = 0; i < turn->call_count; i++) {
         struct turn_call *call = &turn->calls[i];
         if (call->ended)
@@ -174,9 +211,11 @@ void turn_calls_append_results(struct turn *turn)
     CLEANUP(mem_cleanup) char **ids = mem_alloc((turn->call_count + 1) * sizeof *ids);
     for (size_t i = 0; i < turn->call_count; i++)
         ids[i] = asking->calls[i].id; // appending moves the messages, not what they own
-    for (size_t i = 0; i < turn->call_count; i++)
-        chat_history_append_result(&turn->session->history, ids[i], turn->calls[i].result,
-                                   turn->calls[i].tainted);
+    struct chat_history *history = &turn->session->history;
+    for (size_t i = 0; i < turn->call_count; i++) {
+        chat_history_append_result(history, ids[i], turn->calls[i].result, turn->calls[i].tainted);
+        history->messages[history->count - 1].at_ms = clock_wall_ms(turn->agent->env.clock);
+    }
 }
 
 void turn_calls_finish(struct turn *turn)
@@ -184,6 +223,7 @@ void turn_calls_finish(struct turn *turn)
     for (size_t i = 0; i < turn->call_count; i++) {
         toolbox_cancel(turn->agent->env.toolbox, turn->calls[i].run);
         free(turn->calls[i].result);
+        free(turn->calls[i].bound);
     }
     free(turn->calls);
     turn->calls = NULL;

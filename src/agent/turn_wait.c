@@ -7,13 +7,15 @@
 #include "base/mem.h"
 #include "codec/utf8.h"
 #include "store/approval.h"
+#include "tools/clarify.h"
 #include "tools/tool_target.h"
 
 /*
  * A turn whose calls need somebody's approval waits before the first of its iteration begins. What
  * is asked is exactly what runs: name and arguments stand in the question as they are, and their
- * hash is compared again before the call begins. A call that could not be shown whole is not asked
- * for, and so refused by the toolbox; neither is one that the message has no room or no button for.
+ * hash is compared again before the call begins; so are the files that they name (turn_files.c).
+ * A call that could not be shown whole is not asked for, and so refused by the toolbox; neither is
+ * one that the message has no room or no button for.
  */
 enum {
     QUESTIONS_MAX = 32,                   // of one message; each has two buttons
@@ -25,6 +27,8 @@ enum {
 static const char denied[] =
     "not run: the user said no. Do not try to reach the same in another way";
 static const char expired[] = "not run: the user was asked and did not answer in time";
+static const char no_answer[] = "the user does not want to answer this, or cannot";
+static const char no_time[] = "the user was asked and did not answer in time";
 static const char not_the_same[] = "not run: this is not the call that was approved";
 
 static bool can_be_shown(const char *arguments)
@@ -53,6 +57,7 @@ static struct turn_question question_of(const struct turn *turn, size_t ordinal,
     struct turn_question q = {.ordinal = (int)ordinal,
                               .name = mem_strdup(target.entry->name),
                               .arguments = mem_strndup(target.arguments.data, target.arguments.len),
+                              .why = mem_strdup(turn->calls[ordinal].judgement.why),
                               .expires_ms = clock_wall_ms(env->clock) + env->config->approval_ms};
     char place[64], hex[SHA256_HEX_SIZE];
     struct sha256 hash;
@@ -64,6 +69,13 @@ static struct turn_question question_of(const struct turn *turn, size_t ordinal,
     sha256_add(&hash, span_of(q.hash));
     sha256_end_hex(&hash, hex);
     memcpy(q.code, hex, sizeof q.code - 1);
+    CLEANUP(clarify_finish) struct clarification asked = {0};
+    BUF_AUTO text = BUF_INIT(CLARIFY_TEXT_MAX);
+    if (strcmp(q.name, clarify_tool_name) == 0 &&
+        clarify_read(target.arguments, &asked, NULL) == 0) {
+        clarify_write(&asked, &text);
+        q.asks = buf_take_text(&text);
+    }
     return q;
 }
 
@@ -90,6 +102,9 @@ void turn_wait_finish(struct turn *turn)
     for (size_t i = 0; i < turn->question_count; i++) {
         free(turn->questions[i].name);
         free(turn->questions[i].arguments);
+        free(turn->questions[i].asks);
+        free(turn->questions[i].why);
+        free(turn->questions[i].files);
     }
     free(STEAL(turn->questions));
     turn->question_count = 0;
@@ -106,7 +121,10 @@ struct store_approval *turn_wait_rows(const struct turn *turn)
             .name = span_of(q->name),
             .arguments = span_of(q->arguments),
             .hash = span_of(q->hash),
+            .why = span_of(q->why),
+            .files = q->files ? span_of(q->files) : SPAN_ABSENT,
             .may_answer = turn->terms.asker ? span_of(turn->terms.asker) : SPAN_ABSENT,
+            .asked_ms = clock_wall_ms(turn->agent->env.clock),
             .expires_ms = q->expires_ms,
         };
     }
@@ -136,6 +154,17 @@ static void write_button(struct buf *out, const char *label, size_t number, cons
                number ? " " : "", number, command, code);
 }
 
+static void write_question(const struct turn_question *question, struct buf *text,
+                           struct buf *buttons)
+{
+    CLEANUP(clarify_finish) struct clarification asked = {0};
+    clarify_read(span_of(question->arguments), &asked, NULL);
+    buf_printf(text, "%s❓ %s\n\nJust answer%s, or /answer %s and your words",
+               text->len ? "\n\n" : "", question->asks, asked.count ? ", by number too" : "",
+               question->code);
+    clarify_write_buttons(&asked, question->code, buttons);
+}
+
 void turn_wait_write(const struct turn *turn, struct buf *text, struct buf *buttons)
 {
     const char *said = turn_asking_message(turn)->text;
@@ -147,16 +176,27 @@ void turn_wait_write(const struct turn *turn, struct buf *text, struct buf *butt
     for (size_t i = 0; i < turn->question_count; i++) {
         const struct turn_question *q = &turn->questions[i];
         size_t number = turn->question_count > 1 ? i + 1 : 0;
+        if (q->asks) {
+            write_question(q, text, buttons);
+            continue;
+        }
         buf_printf(text, "%s⏸️ `%s` runs only when you approve it", text->len ? "\n\n" : "",
                    q->name);
-        write_why(turn->calls[q->ordinal].judgement.why, text);
+        write_why(q->why, text);
         buf_append_text(text, ":\n```json\n");
         write_arguments(q->arguments, text);
         buf_printf(text, "\n```\n/approve %s or /deny %s", q->code, q->code);
         write_button(buttons, "✅ Approve", number, "/approve", q->code);
         write_button(buttons, "❌ Deny", number, "/deny", q->code);
     }
-    buf_append_text(buttons, "]");
+    buf_append_text(buttons, buttons->len ? "]" : "[]");
+}
+
+static void end_call(struct turn_call *call, char *result)
+{
+    call->ended = true;
+    call->result = result;
+    call->turn->calls_left--;
 }
 
 static bool on_approval(void *context, const struct store_approval *row)
@@ -169,13 +209,23 @@ static bool on_approval(void *context, const struct store_approval *row)
     hash_call(&turn_asking_message(turn)->calls[row->ordinal], hash);
     bool same = span_is(row->hash, hash);
     call->approved = row->state == STORE_APPROVAL_APPROVED && same;
+    if (call->approved && row->files.len)
+        call->bound = mem_strndup(row->files.data, row->files.len);
     if (call->approved)
         return true;
-    call->ended = call->failed = true;
-    call->result = mem_strdup(row->state == STORE_APPROVAL_DENIED    ? denied
+    if (row->state == STORE_APPROVAL_ANSWERED && same) {
+        end_call(call,
+                 mem_printf("the user answered: %.*s", (int)row->answer.len, row->answer.data));
+        return true;
+    }
+    if (span_is(row->name, clarify_tool_name) && same) {
+        end_call(call, mem_strdup(row->state == STORE_APPROVAL_DENIED ? no_answer : no_time));
+        return true;
+    }
+    call->failed = true;
+    end_call(call, mem_strdup(row->state == STORE_APPROVAL_DENIED    ? denied
                               : row->state == STORE_APPROVAL_EXPIRED ? expired
-                                                                     : not_the_same);
-    turn->calls_left--;
+                                                                     : not_the_same));
     return true;
 }
 

@@ -16,6 +16,8 @@
 enum {
     CTRL_C = 3,
     CONSOLE_ASKED_MAX = 2 << 20, // bytes of all open questions
+    IN_WORDS = '\x1e',           // begins one that is answered in words
+    LINE_BREAK = '\x1f',         // in it
     EXPIRY_EXTRA_MS = 500,       // by which whoever asked has written down that they expired
 };
 
@@ -85,6 +87,12 @@ static bool first_asked(const struct console *console, struct span *ret_code, st
     return ret_code->len > 0;
 }
 
+// A question of the model's own, behind its mark.
+static bool is_in_words(struct span call)
+{
+    return call.len > 0 && *call.data == IN_WORDS;
+}
+
 static void prompt(struct console *console)
 {
     struct span code, call;
@@ -92,7 +100,13 @@ static void prompt(struct console *console)
         leave(console, CONSOLE_OK);
         return;
     }
-    if (first_asked(console, &code, &call)) {
+    if (first_asked(console, &code, &call) && is_in_words(call)) {
+        for (call = span_skip(call, 1); call.len;) {
+            struct span line = span_cut(&call, LINE_BREAK);
+            CLEANUP(mem_cleanup) char *text = mem_strndup(line.data, line.len);
+            printer_say(&console->printer, printer_yellow, text);
+        }
+    } else if (code.len) {
         CLEANUP(mem_cleanup)
         char *text = mem_printf("may this run? %.*s [y/N]", (int)call.len, call.data);
         printer_say(&console->printer, printer_yellow, text);
@@ -139,6 +153,15 @@ static void on_expired(void *context)
     prompt(console);
 }
 
+// On one line, as all questions are kept.
+static void keep_words(struct console *console, const struct turn_question *question)
+{
+    buf_printf(&console->asked, "%s %c", question->code, IN_WORDS);
+    for (const char *at = question->asks; *at; at++)
+        buf_append_char(&console->asked, *at == '\n' ? LINE_BREAK : *at);
+    buf_append_text(&console->asked, "\n");
+}
+
 static void keep_questions(struct console *console, const struct turn_outcome *outcome)
 {
     struct loop *loop = console->options.loop;
@@ -153,10 +176,19 @@ static void keep_questions(struct console *console, const struct turn_outcome *o
     }
     for (size_t i = 0; i < outcome->question_count; i++) {
         const struct turn_question *question = &outcome->questions[i];
+        if (question->asks) {
+            keep_words(console, question);
+            continue;
+        }
         buf_printf(&console->asked, "%s %s ", question->code, question->name);
         for (const char *at = question->arguments; *at;
              at++) // outside of strings, any space will do
             buf_append(&console->asked, *at == '\n' ? " " : at, 1);
+        const char *why = question->why ? question->why : "";
+        buf_append_text(&console->asked, *why ? " (" : "");
+        for (const char *at = why; *at; at++)
+            buf_append(&console->asked, *at == '\n' ? " " : at, 1);
+        buf_append_text(&console->asked, *why ? ")" : "");
         buf_append_text(&console->asked, "\n");
     }
 }
@@ -248,15 +280,33 @@ static bool ask(struct console *console, struct span message)
 }
 
 // The first open one. False when there is none, or it could not be said.
-static bool answer_question(struct console *console, bool approved)
+static bool say_answer(struct console *console, const char *command, struct span words)
 {
     struct span code, call;
     if (!first_asked(console, &code, &call))
         return false;
     CLEANUP(mem_cleanup)
-    char *text = mem_printf("%s %.*s", approved ? "/approve" : "/deny", (int)code.len, code.data);
+    char *text =
+        mem_printf("%s %.*s %.*s", command, (int)code.len, code.data, (int)words.len, words.data);
     buf_consume(&console->asked, (size_t)(call.data + call.len + 1 - console->asked.data));
     return ask(console, span_of(text));
+}
+
+static bool answer_question(struct console *console, bool approved)
+{
+    return say_answer(console, approved ? "/approve" : "/deny", SPAN_LITERAL(""));
+}
+
+// Whatever is typed is the answer, but for a command. Was it one?
+static bool answer_in_words(struct console *console, struct span text)
+{
+    struct span code, call;
+    if (!first_asked(console, &code, &call) || !is_in_words(call) ||
+        (text.len && *text.data == '/'))
+        return false;
+    if (text.len == 0 || !say_answer(console, "/answer", text))
+        prompt(console);
+    return true;
 }
 
 static const char *refusal(struct span message)
@@ -304,6 +354,8 @@ static void on_line(struct console *console, struct span line)
     struct span text = span_trim(span_of(kept));
     if (text.len)
         line_editor_remember(console->editor, text);
+    if (answer_in_words(console, text))
+        return;
     bool yes = span_is(text, "y") || span_is(text, "yes");
     if (console->asked.len && (yes || text.len == 0 || span_is(text, "n") || span_is(text, "no"))) {
         if (!answer_question(console, yes))

@@ -162,6 +162,19 @@ static bool read_place(struct json_value message, struct json_value from,
     return true;
 }
 
+// "/approve CODE", "/answer CODE 2": all buttons of one question have its code.
+static bool is_of_question(struct json_value button, const char *pressed)
+{
+    BUF_AUTO data = BUF_INIT(TELEGRAM_BUTTON_MAX);
+    struct span one = span_of(pressed);
+    json_string(json_get(button, "callback_data"), &data);
+    struct span other = buf_span(&data), whole = other;
+    span_cut(&one, ' ');
+    span_cut(&other, ' ');
+    struct span code = span_cut(&one, ' ');
+    return code.len ? span_equal(code, span_cut(&other, ' ')) : span_is(whole, pressed);
+}
+
 char *telegram_rows_without(struct span rows, const char *data)
 {
     BUF_AUTO out = BUF_INIT(TELEGRAM_MESSAGE_MAX);
@@ -173,7 +186,7 @@ char *telegram_rows_without(struct span rows, const char *data)
         struct json_iter it = json_iter_init(row);
         bool pressed = false;
         while (json_iter_next(&it, NULL, &button))
-            pressed |= json_is(json_get(button, "callback_data"), data);
+            pressed |= is_of_question(button, data);
         if (!pressed) {
             buf_append_char(&out, out.len ? ',' : '[');
             buf_append_span(&out, json_raw(row));

@@ -91,6 +91,23 @@ static void show_disk(struct json_value disk)
              page_number(disk, "size_bytes") / MIB);
 }
 
+static void show_questions(struct json_value questions)
+{
+    struct json_iter it = json_iter_init(questions);
+    struct json_value question;
+    for (const char *label = "asked"; json_iter_next(&it, NULL, &question); label = "") {
+        CLEANUP(mem_cleanup) char *code = cell(question, "code");
+        CLEANUP(mem_cleanup) char *tool = cell(question, "tool");
+        CLEANUP(mem_cleanup) char *why = cell(question, "why");
+        char until[CLOCK_TEXT_SIZE];
+        bool reason = json_type(json_get(question, "why")) == JSON_STRING &&
+                      !json_is(json_get(question, "why"), "");
+        line(label, worth_a_look, "%s waits for approval until %s UTC: /approve %s%s%s", tool,
+             page_time(page_number(question, "expires_ms"), until), code, reason ? "; " : "",
+             reason ? why : "");
+    }
+}
+
 static void show_upstream(struct json_value upstream)
 {
     CLEANUP(mem_cleanup) char *state = cell(upstream, "state");
@@ -192,6 +209,7 @@ static int tell_running(struct span answer, bool as_json, struct error *err)
         show_upstream(json_get(status, "upstream"));
         show_telegram(json_get(status, "telegram"));
         show_turns(status);
+        show_questions(json_get(status, "questions"));
         show_outbox(json_get(status, "outbox"));
         show_problems(json_get(status, "problems"));
     }
@@ -235,6 +253,7 @@ static int tell_not_running(const char *home, bool as_json, struct error *err)
         struct json_value status = json_root(&values);
         show_store(json_get(status, "store"));
         show_turns(status);
+        show_questions(json_get(status, "questions"));
         show_outbox(json_get(status, "outbox"));
         show_problems(json_get(status, "problems"));
     } else if (r < 0 && r != -ENOENT) {

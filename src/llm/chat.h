@@ -45,8 +45,9 @@ struct chat_message {
     // members of its own wire format, `"name":value,...`, which nobody else looks into. NULL is
     // none.
     char *extra;
-    char *writer; // of one with extras: the model that was asked, as no other one gets them
-    bool tainted; // came of text that nobody vouches for
+    char *writer;  // of one with extras: the model that was asked, as no other one gets them
+    bool tainted;  // came of text that nobody vouches for
+    int64_t at_ms; // wall clock; 0: not known
 };
 
 void chat_message_finish(struct chat_message *message);          // accepts zeroed

@@ -15,6 +15,7 @@
 #include "router/router.h"
 #include "serve/control_internal.h"
 #include "serve/describe.h"
+#include "store/approval.h"
 #include "store/outbox.h"
 #include "store/turn_read.h"
 
@@ -201,6 +202,24 @@ static void write_turns(struct node status, const struct store_turn_sums *sums)
     node_add_fixed(turns, "cost_usd", sums->usage.cost_pico, MONEY_DIGITS);
 }
 
+static bool on_question(void *context, const struct store_approval *row)
+{
+    struct node question = node_add_object(*(struct node *)context, NULL);
+    node_add_string(question, "code", row->code);
+    node_add_string(question, "tool", row->name);
+    node_add_string(question, "why", row->why);
+    node_add_string(question, "session", row->session);
+    node_add_int(question, "expires_ms", row->expires_ms);
+    return true;
+}
+
+// What somebody has to approve, in all conversations.
+static void write_questions(struct node status, struct store *store)
+{
+    struct node questions = node_add_array(status, "questions");
+    store_read_all_questions(store_view(store), on_question, &questions, NULL);
+}
+
 // Without sums the store could not be asked, or not in time.
 static void write_status(const struct control_env *env, const struct store_turn_sums *sums,
                          struct buf *out)
@@ -222,6 +241,7 @@ static void write_status(const struct control_env *env, const struct store_turn_
     describe_outbox(status, env->store, now_ms);
     node_add_int(status, "running_turns", env->dispatcher ? dispatcher_turns(env->dispatcher) : 0);
     write_turns(status, sums);
+    write_questions(status, env->store);
     node_add_int(status, "rss_bytes", process_resident_bytes());
     write_problems(status, env, now_ms);
     control_print(&doc, out);

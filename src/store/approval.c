@@ -6,10 +6,9 @@
 #include "store/store_internal.h"
 
 static const char *const states[] = {
-    [STORE_APPROVAL_ASKED] = "asked",
-    [STORE_APPROVAL_APPROVED] = "approved",
-    [STORE_APPROVAL_DENIED] = "denied",
-    [STORE_APPROVAL_EXPIRED] = "expired",
+    [STORE_APPROVAL_ASKED] = "asked",       [STORE_APPROVAL_APPROVED] = "approved",
+    [STORE_APPROVAL_DENIED] = "denied",     [STORE_APPROVAL_EXPIRED] = "expired",
+    [STORE_APPROVAL_ANSWERED] = "answered",
 };
 
 struct expire_job {
@@ -21,29 +20,35 @@ int store_approval_insert(sqlite3 *db, int64_t turn, int iteration, const struct
                           struct error *err)
 {
     static const char sql[] = "INSERT INTO approvals(turn, iteration, ordinal, code, name,"
-                              " arguments, hash, may_answer, expires_ms, state)"
-                              " VALUES(?, ?, ?, ?, ?, ?, ?, coalesce(?, ''), ?, 'asked')";
+                              " arguments, hash, may_answer, expires_ms, state,"
+                              " why, files, asked_ms)"
+                              " VALUES(?, ?, ?, ?, ?, ?, ?, coalesce(?, ''), ?, 'asked',"
+                              " coalesce(?, ''), coalesce(?, ''), ?)";
     return sql_run(db, sql,
                    SQL_VALUES(sql_int(turn), sql_int(iteration), sql_int(a->ordinal),
                               sql_text(a->code), sql_text(a->name), sql_bytes(a->arguments),
-                              sql_text(a->hash), sql_text(a->may_answer), sql_int(a->expires_ms)),
+                              sql_text(a->hash), sql_text(a->may_answer), sql_int(a->expires_ms),
+                              sql_text(a->why), sql_text(a->files), sql_int(a->asked_ms)),
                    err);
 }
 
 int store_approval_answer(sqlite3 *db, const struct store_answer *answer, int64_t now_ms,
                           struct error *err)
 {
-    static const char sql[] = "UPDATE approvals SET state = ?4, answered_ms = ?5, answered_by = ?6"
+    static const char sql[] = "UPDATE approvals SET state = ?4, answered_ms = ?5, answered_by = ?6,"
+                              " answer = coalesce(?7, '')"
                               " WHERE turn = ?1 AND iteration = ?2 AND ordinal = ?3"
                               " AND state = 'asked' AND expires_ms > ?5";
-    int state = answer->approved ? STORE_APPROVAL_APPROVED : STORE_APPROVAL_DENIED;
+    int state = answer->words.data ? STORE_APPROVAL_ANSWERED
+                : answer->approved ? STORE_APPROVAL_APPROVED
+                                   : STORE_APPROVAL_DENIED;
     int64_t turn = 0, session = 0;
     int r = store_turn_open(db, answer->turn, &turn, &session, err);
     if (r == 0)
         r = sql_run(db, sql,
                     SQL_VALUES(sql_int(turn), sql_int(answer->iteration), sql_int(answer->ordinal),
                                sql_text(span_of(states[state])), sql_int(now_ms),
-                               sql_text(answer->by)),
+                               sql_text(answer->by), sql_text(answer->words)),
                     err);
     if (r == 0 && sqlite3_changes(db) == 0)
         return error_set(err, -EALREADY, "this question is not asked any more");
@@ -106,10 +111,11 @@ int64_t store_approvals_expire(struct store *store, int64_t now_ms, store_done_f
     return store_job_submit(store, &own.job, sizeof own, NULL, 0, NULL, 0, err);
 }
 
-#define APPROVAL_COLUMNS                                                       \
-    "t.id, s.id, a.iteration, a.ordinal, a.code, a.name, a.arguments, a.hash," \
-    " a.may_answer, a.expires_ms, a.state FROM approvals a"                    \
-    " JOIN turns t ON t.number = a.turn JOIN sessions s ON s.number = t.session"
+#define APPROVAL_COLUMNS                                                         \
+    "t.id, s.id, a.iteration, a.ordinal, a.code, a.name, a.arguments, a.hash,"   \
+    " a.may_answer, a.expires_ms, a.state, a.why, a.files, a.asked_ms, a.answer" \
+    " FROM approvals a JOIN turns t ON t.number = a.turn"                        \
+    " JOIN sessions s ON s.number = t.session"
 
 static int read_approvals(struct store_view *view, const char *sql, const struct sql_value *values,
                           size_t count, store_approval_fn *row, void *context, struct error *err)
@@ -121,7 +127,8 @@ static int read_approvals(struct store_view *view, const char *sql, const struct
         struct span word;
         sql_read(stmt, SQL_FIELDS(INTO(a.turn), INTO(a.session), INTO(a.iteration), INTO(a.ordinal),
                                   INTO(a.code), INTO(a.name), INTO(a.arguments), INTO(a.hash),
-                                  INTO(a.may_answer), INTO(a.expires_ms), INTO(word)));
+                                  INTO(a.may_answer), INTO(a.expires_ms), INTO(word), INTO(a.why),
+                                  INTO(a.files), INTO(a.asked_ms), INTO(a.answer)));
         int state =
             store_word_read(states, ARRAY_LEN(states), word, "a question is in the state", err);
         if (state < 0)
@@ -146,6 +153,15 @@ int store_read_questions(struct store_view *view, const struct store_session_key
                                      sql_text(key->thread), sql_text(key->sender),
                                      sql_int(STORE_READ_ROWS_MAX)),
                           row, context, err);
+}
+
+int store_read_all_questions(struct store_view *view, store_approval_fn *row, void *context,
+                             struct error *err)
+{
+    static const char sql[] =
+        "SELECT " APPROVAL_COLUMNS " WHERE t.ended_ms IS NULL AND t.state = 'waiting'"
+        " AND a.state = 'asked' ORDER BY t.number, a.ordinal LIMIT ?";
+    return read_approvals(view, sql, SQL_VALUES(sql_int(STORE_READ_ROWS_MAX)), row, context, err);
 }
 
 int store_read_approvals(struct store_view *view, struct span turn, int iteration,

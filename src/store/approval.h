@@ -12,6 +12,7 @@ enum store_approval_state {
     STORE_APPROVAL_APPROVED,
     STORE_APPROVAL_DENIED, // also by the end of the turn
     STORE_APPROVAL_EXPIRED,
+    STORE_APPROVAL_ANSWERED, // in words
 };
 
 struct store_approval {
@@ -20,8 +21,11 @@ struct store_approval {
     struct span code;          // by which it is answered
     struct span name, arguments;
     struct span hash;       // of the two
+    struct span why;        // somebody is asked, for people; "" or absent: its tool asks always
+    struct span files;      // what was in those it names; only who wrote it knows what it means
     struct span may_answer; // the server's id of the person; "" or absent: who is in the chat
-    int64_t expires_ms;     // wall clock
+    int64_t asked_ms, expires_ms; // wall clock
+    struct span answer;           // only read: the words
     enum store_approval_state state;
 };
 
@@ -29,7 +33,8 @@ struct store_answer { // to one question that is still asked
     struct span turn;
     int iteration, ordinal;
     bool approved;
-    struct span by; // the server's id of the person; "": who is in the chat
+    struct span words; // instead; absent: none
+    struct span by;    // the server's id of the person; "": who is in the chat
 };
 
 // Submits, durable: what was to be answered by `now_ms` and was not has expired. The completion's
@@ -42,6 +47,10 @@ typedef bool store_approval_fn(void *context, const struct store_approval *appro
 // Synchronous. What a conversation is asked now, oldest first, at most STORE_READ_ROWS_MAX.
 int store_read_questions(struct store_view *view, const struct store_session_key *key,
                          store_approval_fn *row, void *context, struct error *err);
+
+// The same of all conversations.
+int store_read_all_questions(struct store_view *view, store_approval_fn *row, void *context,
+                             struct error *err);
 
 // The questions of one iteration and what became of them, by ordinal.
 int store_read_approvals(struct store_view *view, struct span turn, int iteration,

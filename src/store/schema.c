@@ -342,8 +342,24 @@ static const char version_15[] =
     "  VALUES('delete', old.id, old.content);"
     "END;";
 
-static const char *const steps[] = {version_1,  version_2,  version_3,  version_4,  version_5,
-                                    version_6,  version_7,  version_8,  version_9,  version_10,
-                                    version_11, version_12, version_13, version_14, version_15};
+// Why somebody is asked, when, and what was said where that is not yes or no; and what was in the
+// files that the call names, so that what runs is what was approved. Of questions that were asked
+// before nothing of it is known. What outlives a conversation keeps the mark of text that nobody
+// vouches for (taint.h).
+static const char version_16[] = "ALTER TABLE approvals ADD COLUMN why TEXT NOT NULL DEFAULT '';"
+                                 "ALTER TABLE approvals ADD COLUMN files TEXT NOT NULL DEFAULT '';"
+                                 "ALTER TABLE approvals ADD COLUMN answer TEXT NOT NULL DEFAULT '';"
+                                 "ALTER TABLE approvals ADD COLUMN asked_ms INTEGER NOT NULL"
+                                 "  DEFAULT 0;"
+                                 "ALTER TABLE todos ADD COLUMN tainted INTEGER NOT NULL DEFAULT 0;"
+                                 "CREATE TABLE taints("
+                                 "  kind TEXT NOT NULL, name TEXT NOT NULL,"
+                                 "  why TEXT NOT NULL, marked_ms INTEGER NOT NULL,"
+                                 "  PRIMARY KEY(kind, name)"
+                                 ") WITHOUT ROWID;";
+
+static const char *const steps[] = {
+    version_1, version_2,  version_3,  version_4,  version_5,  version_6,  version_7,  version_8,
+    version_9, version_10, version_11, version_12, version_13, version_14, version_15, version_16};
 
 const struct store_migrations store_schema = {steps, ARRAY_LEN(steps)};

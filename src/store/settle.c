@@ -9,10 +9,11 @@ struct settle_job {
     struct store_settlement what;
 };
 
-static const struct store_shape answer_shape = {
-    sizeof(struct store_answer),
-    2,
-    {offsetof(struct store_answer, turn), offsetof(struct store_answer, by)}};
+static const struct store_shape answer_shape = {sizeof(struct store_answer),
+                                                3,
+                                                {offsetof(struct store_answer, turn),
+                                                 offsetof(struct store_answer, words),
+                                                 offsetof(struct store_answer, by)}};
 static const struct store_shape cancellation_shape = {
     sizeof(struct store_cancellation),
     3,

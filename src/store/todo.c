@@ -28,24 +28,26 @@ static int change_one(sqlite3 *db, int64_t session, const struct todo_job *own,
                       const struct store_todo *todo, struct error *err)
 {
     static const char update[] = "UPDATE todos SET content = coalesce(?3, content),"
-                                 " status = coalesce(?4, status) WHERE session = ?1 AND id = ?2";
+                                 " status = coalesce(?4, status), tainted = max(tainted, ?5)"
+                                 " WHERE session = ?1 AND id = ?2";
     static const char insert[] =
-        "INSERT INTO todos(session, id, content, status, position) VALUES(?1, ?2, ?3, ?4,"
+        "INSERT INTO todos(session, id, content, status, tainted, position)"
+        " VALUES(?1, ?2, ?3, ?4, ?5,"
         " coalesce((SELECT max(position) FROM todos WHERE session = ?1), 0) + 1)";
     struct span status = todo->status.data ? todo->status : own->change.status_of_new;
     int r = sql_run(db, update,
                     SQL_VALUES(sql_int(session), sql_text(todo->id), sql_text(todo->content),
-                               sql_text(todo->status)),
+                               sql_text(todo->status), sql_int(todo->tainted)),
                     err);
     if (r < 0 || sqlite3_changes(db) > 0)
         return r;
     if (!todo->content.data)
         return error_set(err, -EINVAL, "there is no step \"%.*s\", and a new one needs content",
                          (int)todo->id.len, todo->id.data);
-    return sql_run(
-        db, insert,
-        SQL_VALUES(sql_int(session), sql_text(todo->id), sql_text(todo->content), sql_text(status)),
-        err);
+    return sql_run(db, insert,
+                   SQL_VALUES(sql_int(session), sql_text(todo->id), sql_text(todo->content),
+                              sql_text(status), sql_int(todo->tainted)),
+                   err);
 }
 
 static int change_all(sqlite3 *db, int64_t session, const struct todo_job *own, struct error *err)
@@ -77,7 +79,10 @@ static int collect(struct todo_job *own, sqlite3_stmt *stmt, struct error *err)
     int r;
     size_t bytes = 0;
     while ((r = sql_step(stmt, err)) == SQL_ROW) {
-        struct store_todo row = {sql_column(stmt, 0), sql_column(stmt, 1), sql_column(stmt, 2)};
+        struct store_todo row = {.id = sql_column(stmt, 0),
+                                 .content = sql_column(stmt, 1),
+                                 .status = sql_column(stmt, 2),
+                                 .tainted = sqlite3_column_int(stmt, 3)};
         bytes += row.id.len + row.content.len;
         if (own->count == STORE_TODOS_MAX || bytes > STORE_TODO_BYTES_MAX)
             return error_set(err, -E2BIG,
@@ -95,7 +100,7 @@ static int collect(struct todo_job *own, sqlite3_stmt *stmt, struct error *err)
 static int change(struct store_job *job, sqlite3 *db, struct error *err)
 {
     static const char list[] =
-        "SELECT id, content, status FROM todos WHERE session = ? ORDER BY position";
+        "SELECT id, content, status, tainted FROM todos WHERE session = ? ORDER BY position";
     struct todo_job *own = CONTAINER_OF(job, struct todo_job, job);
     SQL_AUTO *stmt = NULL;
     int64_t session = 0;

@@ -11,6 +11,7 @@
 struct store_todo {
     struct span id;
     struct span content, status; // absent in a change: as they are
+    bool tainted;                // came of text that nobody vouches for
 };
 
 enum {

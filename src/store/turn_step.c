@@ -97,10 +97,11 @@ static const struct store_shape call_shape = {
      offsetof(struct store_tool_call, arguments), offsetof(struct store_tool_call, result)}};
 static const struct store_shape question_shape = {
     sizeof(struct store_approval),
-    5,
+    7,
     {offsetof(struct store_approval, code), offsetof(struct store_approval, name),
      offsetof(struct store_approval, arguments), offsetof(struct store_approval, hash),
-     offsetof(struct store_approval, may_answer)}};
+     offsetof(struct store_approval, may_answer), offsetof(struct store_approval, why),
+     offsetof(struct store_approval, files)}};
 
 static int check_step(const struct store_turn_step *step, bool final, struct error *err)
 {

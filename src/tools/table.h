@@ -5,6 +5,7 @@
 // A new tool is one file and a line here, and one in table.c.
 extern const struct tool tool_current_time;
 extern const struct tool tool_call_tool;
+extern const struct tool tool_clarify;
 extern const struct tool tool_find_tools;
 extern const struct tool tool_http_request;
 extern const struct tool tool_list_files;

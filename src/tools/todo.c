@@ -121,8 +121,12 @@ static void on_list(void *context, int result, const struct error *err,
         buf_append_text(&out, "the list is empty");
     else
         show(steps, count, &out);
+    bool tainted = false;
+    for (size_t i = 0; i < count; i++)
+        tainted = tainted || steps[i].tainted;
     tool_run_end(context,
-                 &(struct tool_result){.text = buf_span(&out), .failed = result < 0, .ms = -1});
+                 &(struct tool_result){
+                     .text = buf_span(&out), .failed = result < 0, .tainted = tainted, .ms = -1});
 }
 
 static int start(const struct tool_env *env, const struct tool_call *call, struct tool_run *run,
@@ -137,6 +141,8 @@ static int start(const struct tool_env *env, const struct tool_call *call, struc
         r = error_set(err, -EINVAL, "the parameter \"merge\" must be true or false");
     if (r < 0)
         return r;
+    for (size_t i = 0; i < steps.count; i++)
+        steps.all[i].tainted = call->context->tainted;
     struct store_todo_change change = {.session = span_of(call->context->session),
                                        .todos = steps.all,
                                        .count = steps.count,

@@ -82,7 +82,7 @@ struct tool {
 
 // All tools, in the order in which they are shown; *ret_count of them.
 const struct tool *const *tool_table(size_t *ret_count);
-const struct tool *tool_find(const char *name);
+const struct tool *tool_find(const char *name); // also one that no model is offered
 
 // In its process: a number of struct tool_settings by its name there; 0 when nothing was said.
 int64_t tool_setting(struct json_value arguments, const char *name);

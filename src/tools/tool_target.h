@@ -11,5 +11,6 @@ struct tool_target {
     char missing[TOOL_NAME_MAX + 1];    // the name behind call_tool that is none; "": the call's
 };
 
+// Without a set no tool is found, and `missing` is the name behind call_tool.
 void tool_target_find(const struct tool_set *set, const char *name, struct span arguments,
                       struct tool_target *ret);

@@ -38,6 +38,11 @@ struct toolbox *toolbox_create(const struct tool_env *env)
     return toolbox;
 }
 
+const struct tool_env *toolbox_env(const struct toolbox *toolbox)
+{
+    return &toolbox->builtin.env;
+}
+
 void toolbox_hide(struct toolbox *toolbox, const char *const *secrets, size_t count)
 {
     redactor_destroy(toolbox->redactor);

@@ -20,6 +20,8 @@ void toolbox_destroy(struct toolbox *toolbox); // ends all runs without callback
 // Of the runs that begin from now on.
 void toolbox_configure(struct toolbox *toolbox, const struct tool_settings *settings);
 
+const struct tool_env *toolbox_env(const struct toolbox *toolbox);
+
 // No result shows these from now on, nor what looks like a credential (codec/redact.h). Copied;
 // they stay in this process.
 void toolbox_hide(struct toolbox *toolbox, const char *const *secrets, size_t count);

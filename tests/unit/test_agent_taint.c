@@ -77,6 +77,11 @@ static void the_mark(void **state)
     assert_true(turn_taint(&turn, why));
     assert_string_equal(why, "tainted by web_search of call 2");
     chat_history_truncate(&session.history, 1);
+    asks("call_tool", "{\"name\":\"recall\"}");
+    chat_history_append_result(&session.history, "c0", "theirs", true);
+    assert_true(turn_taint(&turn, why));
+    assert_string_equal(why, "tainted by recall of call 1");
+    chat_history_truncate(&session.history, 1);
     session.history.messages[0].tainted = true;
     assert_true(turn_taint(&turn, why));
     assert_string_equal(why, "tainted by what was said before");

@@ -420,6 +420,12 @@ static void a_text_that_nobody_vouches_for(void **state)
     assert_int_equal(scripted.started, 2);
     assert_non_null(strstr(dispatcher_world_outbox(&fixture),
                            "`ping` runs only when you approve it (tainted by look of call 2):"));
+    dispatcher_world_arrives(&fixture, "/status");
+    dispatcher_world_until_idle(&fixture);
+    assert_non_null(strstr(dispatcher_world_outbox(&fixture),
+                           "\nText that nobody vouches for: tainted by look of call 2, "
+                           "2025-11-21T03:00:00"));
+    assert_non_null(strstr(dispatcher_world_outbox(&fixture), ", ping (tainted by look of call 2"));
     say("/deny", 0);
     until_started(3); // look alone
     scripted_source_answer(&scripted, 2, "seen", false);

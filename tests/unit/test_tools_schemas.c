@@ -21,6 +21,7 @@ static const struct {
     const char *name, *sha256;
 } pinned[] = {
     {"call_tool", "f8f41bb0aacfc5fc563531a7a9dc439f31bcd2ec2008c94a9c1b233aea3c35c0"},
+    {"clarify", "561a5c061e76987c64da30cb136646aa736072b2a7e85d2a97756f7693f8bf77"},
     {"current_time", "8243f0af367f188a376f2c17b5eabe872a2f7a979813e0d4e2be6d594c2aa259"},
     {"find_tools", "627e5df38b8159bea4c9bb91bf97120e56090eb5594e5acaeaf0f0aed98dd4d5"},
     {"http_request", "d70e1c3ff47cff4f77028fc43dee2995c8f725670e7c1580d951f65e8c4f9fa2"},

@@ -73,18 +73,19 @@ static void land(struct dispatcher_world *world, enum store_inbound_kind kind, i
 {
     char id[32];
     snprintf(id, sizeof id, "%d", (int)id_number);
-    struct store_inbound message = {.channel = SPAN_LITERAL("post"),
-                                    .chat = span_of(chat),
-                                    .external_id = span_of(id),
-                                    .thread = span_of(world->thread ? world->thread : ""),
-                                    .sender = span_of(world->sender ? world->sender : "owner"),
-                                    .grouped = world->sender != NULL,
-                                    .kind = kind,
-                                    .text = span_of(text),
-                                    .payload = span_of(text), // as good as a hash
-                                    .cut = cut,
-                                    .sent_ms = world->sent_ms ? world->sent_ms
-                                                              : clock_wall_ms(&clock_system)};
+    struct store_inbound message = {
+        .channel = SPAN_LITERAL("post"),
+        .chat = span_of(chat),
+        .external_id = span_of(id),
+        .thread = span_of(world->thread ? world->thread : ""),
+        .sender = span_of(world->sender ? world->sender : "owner"),
+        .grouped = world->sender != NULL,
+        .kind = kind,
+        .text = span_of(text),
+        .payload = span_of(text), // as good as a hash
+        .cut = cut,
+        .received_ms = world->received_ms ? world->received_ms : clock_wall_ms(&world->world.clock),
+        .sent_ms = world->sent_ms ? world->sent_ms : clock_wall_ms(&clock_system)};
     assert_true(store_inbox_add(world->world.store,
                                 (struct store_queue){.channel = SPAN_LITERAL("post")},
                                 world->cursor, &message, 1, NULL, NULL, NULL) > 0);
