@@ -168,13 +168,33 @@ static bool is_denied(const struct command_judge *judge, const struct command_ar
            matches(globs->deny, globs->deny_count, buf_text(&text) + (name - args->words->text));
 }
 
+enum { LOOK_COSTS = 128 }; // bytes that could be looked at in the time a look takes anyway
+
+static bool is_too_much(struct command_judge *judge, size_t bytes)
+{
+    judge->judgement.looked_at += bytes + LOOK_COSTS;
+    return judge->judgement.looked_at > COMMAND_LOOKED_AT_MAX;
+}
+
+static size_t bytes_of(const struct command_args *args)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < args->count; i++)
+        bytes += strlen(args->words[i].text) + 1;
+    return bytes;
+}
+
 // A command from its name on, whatever stood before it.
 static void judge_args(struct command_judge *judge, struct command_args args)
 {
     if (args.count == 0 || judge->judgement.verdict == COMMAND_NEVER)
         return; // it can get no stricter, and a line that is made to be slow ends here
-    if (judge->depth >= COMMAND_NESTED_MAX || ++judge->steps > COMMAND_STEPS_MAX) {
+    if (judge->depth >= COMMAND_NESTED_MAX) {
         never(judge, "nested too deep to be judged", &args);
+        return;
+    }
+    if (is_too_much(judge, bytes_of(&args))) {
+        never(judge, "too much to be judged; put it into a script", &args);
         return;
     }
     judge->depth++;
@@ -222,12 +242,32 @@ static void judge_assignments(struct command_judge *judge, const struct shell_co
                 ask(judge, "containers of another machine", &args);
 }
 
+// What a client of a database reads may be printed by another command of the line.
+static void judge_sql(struct command_judge *judge, const struct shell_line *line)
+{
+    bool talks = false;
+    for (size_t i = 0; i < line->count && !talks; i++)
+        talks = command_talks_sql(&line->commands[i]);
+    for (size_t i = 0; talks && i < line->count; i++) {
+        const struct shell_command *command = &line->commands[i];
+        if (command_destroys_sql(command))
+            ask(judge, "destructive SQL",
+                &(struct command_args){command->words, command->count, command});
+    }
+}
+
 static void judge_line(struct command_judge *judge, struct span line, bool must_parse)
 {
     CLEANUP(shell_line_finish) struct shell_line parsed = {0};
     struct error err = ERROR_INIT;
     if (judge->depth >= COMMAND_NESTED_MAX) {
         judged(judge, COMMAND_NEVER, "nested too deep to be judged", "");
+        return;
+    }
+    if (judge->judgement.verdict == COMMAND_NEVER)
+        return;
+    if (is_too_much(judge, line.len)) {
+        judged(judge, COMMAND_NEVER, "too much to be judged; put it into a script", "");
         return;
     }
     if (shell_line_parse(line, &parsed, &err) < 0) {
@@ -244,6 +284,7 @@ static void judge_line(struct command_judge *judge, struct span line, bool must_
         judge_assignments(judge, command);
         judge_args(judge, (struct command_args){command->words, command->count, command});
     }
+    judge_sql(judge, &parsed);
     judge->depth--;
 }
 

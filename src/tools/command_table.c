@@ -273,17 +273,24 @@ static bool is_destructive_sql(const char *text)
     return find_words(text, "truncate", "table") || (delete &&!find_words(delete, "where", NULL));
 }
 
-static bool destroys_sql(const struct command_args *args)
+bool command_talks_sql(const struct shell_command *command)
 {
     static const char *const clients[] = {"psql",   "mysql",  "mariadb", "sqlite3",
                                           "sqlcmd", "duckdb", "usql"};
-    const char *input = args->whole ? args->whole->input : NULL;
-    bool client = is_one_of(command_name(args), clients, ARRAY_LEN(clients));
-    for (size_t i = 1; i < args->count; i++)
-        if (is_destructive_sql(args->words[i].text) ||
-            (client && find_words(args->words[i].text, "truncate", NULL)))
+    for (size_t i = 0; i < command->count; i++) // of whatever runs it: sudo, docker exec
+        if (is_one_of(base_of(command->words[i].text), clients, ARRAY_LEN(clients)))
             return true;
-    return input && is_destructive_sql(input);
+    return false;
+}
+
+bool command_destroys_sql(const struct shell_command *command)
+{
+    bool client = command_talks_sql(command);
+    for (size_t i = 1; i < command->count; i++)
+        if (is_destructive_sql(command->words[i].text) ||
+            (client && find_words(command->words[i].text, "truncate", NULL)))
+            return true;
+    return command->input && is_destructive_sql(command->input);
 }
 
 static bool overwrites_protected(const struct command_args *args)
@@ -476,7 +483,6 @@ static const struct rule asks[] = {
     {"recursive chown to root", gives_to_root},
     {"format filesystem", makes_file_system},
     {"disk copy", copies_disk},
-    {"destructive SQL", destroys_sql},
     {"overwrite a protected file", overwrites_protected},
     {"stop/restart system service", stops_service},
     {"kill all processes", kills_all},
