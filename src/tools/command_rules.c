@@ -45,15 +45,21 @@ static void judged(struct command_judge *judge, enum command_verdict verdict, co
              command);
 }
 
+// `judged` is what the owner's globs are for, `shown` what the question tells.
+static void ask_about(struct command_judge *judge, const char *rule, const char *command,
+                      const char *shown)
+{
+    const struct command_globs *globs = judge->globs;
+    if (!globs || !(matches(globs->allow, globs->allow_count, command) ||
+                    matches(globs->allow, globs->allow_count, rule)))
+        judged(judge, COMMAND_ASKS, rule, shown);
+}
+
 static void ask(struct command_judge *judge, const char *rule, const struct command_args *args)
 {
     BUF_AUTO text = BUF_INIT(2 * SHELL_LINE_MAX);
-    const struct command_globs *globs = judge->globs;
     write_command(args, &text);
-    if (globs && (matches(globs->allow, globs->allow_count, buf_text(&text)) ||
-                  matches(globs->allow, globs->allow_count, rule)))
-        return;
-    judged(judge, COMMAND_ASKS, rule, buf_text(&text));
+    ask_about(judge, rule, buf_text(&text), buf_text(&text));
 }
 
 static void never(struct command_judge *judge, const char *rule, const struct command_args *args)
@@ -236,10 +242,14 @@ static void judge_assignments(struct command_judge *judge, const struct shell_co
 {
     static const char *const names[] = {"DOCKER_HOST=", "CONTAINER_HOST=", "DOCKER_CONTEXT="};
     struct command_args args = {command->words, command->count, command};
-    for (size_t i = 0; i < command->assignment_count; i++)
+    bool reads = command->count && strcmp(command->words[0].text, "read") == 0;
+    for (size_t i = 0; i < command->assignment_count; i++) {
+        if (strncmp(command->assignments[i].text, "IFS", 3) == 0 && !reads)
+            ask(judge, "assignment to IFS", &args);
         for (size_t j = 0; j < ARRAY_LEN(names); j++)
             if (strncmp(command->assignments[i].text, names[j], strlen(names[j])) == 0)
                 ask(judge, "containers of another machine", &args);
+    }
 }
 
 // What a client of a database reads may be printed by another command of the line.
@@ -285,6 +295,8 @@ static void judge_line(struct command_judge *judge, struct span line, bool must_
         judge_args(judge, (struct command_args){command->words, command->count, command});
     }
     judge_sql(judge, &parsed);
+    if (parsed.unsure)
+        ask_about(judge, "shells may read it differently", parsed.unsure, parsed.unsure);
     judge->depth--;
 }
 

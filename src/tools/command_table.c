@@ -359,6 +359,11 @@ static bool controls_this_program(const struct command_args *args)
            IS_ONE_OF(args->words[1].text, "gateway", "run", "router", "pairing", "update");
 }
 
+static bool makes_alias(const struct command_args *args)
+{
+    return IS_ONE_OF(command_name(args), "alias", "unalias") && args->count > 1;
+}
+
 bool command_is_shell(const char *name)
 {
     return IS_ONE_OF(name, "sh", "bash", "zsh", "ksh", "dash", "ash", "fish", "csh", "tcsh", "mksh",
@@ -487,6 +492,7 @@ static const struct rule asks[] = {
     {"stop/restart system service", stops_service},
     {"kill all processes", kills_all},
     {"force kill processes", kills_hard},
+    {"alias", makes_alias},
     {"control of this program", controls_this_program},
     {"shell command via -c/-lc flag", runs_shell_text},
     {"script execution via -e/-c flag", runs_script_text},
