@@ -34,6 +34,16 @@ static const struct chat_call *call_of(const struct chat_history *history, size_
     return NULL;
 }
 
+// Through call_tool, the tool that it calls, also when that is gone; `room` holds its name then.
+static const char *tool_of(const struct turn *turn, const struct chat_call *call,
+                           struct tool_target *room)
+{
+    tool_target_find(turn->tools, call->name, span_of(call->arguments), room);
+    if (room->entry)
+        return room->entry->name;
+    return *room->missing ? room->missing : call->name;
+}
+
 bool turn_taint(const struct turn *turn, char why[TURN_TAINT_MAX])
 {
     const struct chat_history *history = &turn->session->history;
@@ -42,9 +52,11 @@ bool turn_taint(const struct turn *turn, char why[TURN_TAINT_MAX])
         if (!history->messages[i].tainted)
             continue;
         size_t number;
+        struct tool_target target;
         const struct chat_call *call = call_of(history, i, &number);
         if (call)
-            snprintf(why, TURN_TAINT_MAX, "tainted by %.64s of call %zu", call->name, number);
+            snprintf(why, TURN_TAINT_MAX, "tainted by %.64s of call %zu",
+                     tool_of(turn, call, &target), number);
         else
             snprintf(why, TURN_TAINT_MAX, "tainted by what was said before");
         return true;
@@ -94,9 +106,10 @@ static bool was_read(const struct turn *turn, struct span url)
         const struct chat_message *message = &history->messages[i];
         const char *text = message->text ? message->text : "";
         size_t number;
+        struct tool_target target;
         const struct chat_call *call = call_of(history, i, &number);
         bool found = message->role == CHAT_TOOL && strncmp(text, "error: ", 7) != 0 && call &&
-                     is_web_tool(call->name);
+                     is_web_tool(tool_of(turn, call, &target));
         bool said = message->role == CHAT_USER;
         if ((found || said) && stands_in(text, url))
             return true;

@@ -40,7 +40,7 @@ static void judge_call(struct turn_call *call, const struct tool_target *target)
     call->judgement = approval_judge(turn->agent->env.config, &asked);
     call->approved = call->judgement.cleared;
     if (call->judgement.decision != APPROVAL_RUNS)
-        turn_log_judgement(call);
+        turn_log_judgement(call, asked.tool);
 }
 
 void turn_calls_prepare(struct turn *turn)

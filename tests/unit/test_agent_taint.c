@@ -120,6 +120,26 @@ static void laundered_urls(void **state)
     assert_false(copied(URL("http://e.example/?k=3")));
 }
 
+// Most tools are called through another, which is none of the web.
+static void through_call_tool(void **state)
+{
+    char why[TURN_TAINT_MAX];
+    user("go");
+    asks("call_tool", "{\"name\":\"web_search\",\"arguments\":{\"query\":\"x\"}}");
+    chat_history_append_result(&session.history, "c0", "http://w.example/b", true);
+    assert_true(turn_taint(&turn, why));
+    assert_string_equal(why, "tainted by web_search of call 1");
+    assert_true(copied(URL("http://w.example/b")));
+    asks("call_tool", "{\"name\":\"read_file\",\"arguments\":{\"path\":\"x\"}}");
+    chat_history_append_result(&session.history, "c0", "http://e.example/?k=1", true);
+    assert_false(copied(URL("http://e.example/?k=1")));
+    chat_history_truncate(&session.history, 1);
+    asks("call_tool", "{\"name\":\"of_a_server\",\"arguments\":{}}"); // that is gone
+    chat_history_append_result(&session.history, "c0", "theirs", true);
+    assert_true(turn_taint(&turn, why));
+    assert_string_equal(why, "tainted by of_a_server of call 1");
+}
+
 static void few_of_a_turn(void **state)
 {
     user("http://a.example/ http://b.example/ http://c.example/ http://d.example/");
@@ -139,6 +159,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_mark, setup, teardown),
         cmocka_unit_test_setup_teardown(whole_urls, setup, teardown),
         cmocka_unit_test_setup_teardown(laundered_urls, setup, teardown),
+        cmocka_unit_test_setup_teardown(through_call_tool, setup, teardown),
         cmocka_unit_test_setup_teardown(few_of_a_turn, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
