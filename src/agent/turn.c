@@ -12,7 +12,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
-#include "codec/money.h"
 #include "store/turn_read.h"
 
 const char turn_silence[] = "(no answer)";
@@ -162,9 +161,12 @@ static size_t close_history(struct turn *turn)
         turn_calls_interrupt(turn);
         turn_calls_append_results(turn);
     }
-    if (turn->state != TURN_DONE && turn->begun)
-        chat_history_append_text(history, CHAT_ASSISTANT,
-                                 turn->partial.len ? buf_text(&turn->partial) : turn_silence);
+    if (turn->state != TURN_DONE && turn->begun) {
+        const char *said = turn->partial.len ? buf_text(&turn->partial) : turn_silence;
+        bool tainted = turn_is_tainted(turn);
+        chat_history_append_text(history, CHAT_ASSISTANT, said);
+        history->messages[history->count - 1].tainted = tainted;
+    }
     return history->count - before;
 }
 
@@ -213,23 +215,6 @@ static void on_text(void *context, struct span delta)
     turn_report(turn, (struct turn_event){.kind = TURN_EVENT_TEXT, .text = delta});
 }
 
-static void add_to(int64_t *sum, int64_t value)
-{
-    if (value >= 0)
-        *sum = (*sum > 0 ? *sum : 0) + value;
-}
-
-static void add_usage(struct chat_usage *sum, const struct chat_usage *usage)
-{
-    add_to(&sum->prompt_tokens, usage->prompt_tokens);
-    add_to(&sum->completion_tokens, usage->completion_tokens);
-    add_to(&sum->cached_tokens, usage->cached_tokens);
-    add_to(&sum->cache_write_tokens, usage->cache_write_tokens);
-    add_to(&sum->reasoning_tokens, usage->reasoning_tokens);
-    if (usage->cost_pico >= 0)
-        sum->cost_pico = money_add(sum->cost_pico > 0 ? sum->cost_pico : 0, usage->cost_pico);
-}
-
 // Of more than can be told the last ones count.
 static void keep_notice(struct turn *turn, struct chat_reply *reply)
 {
@@ -252,15 +237,14 @@ static void on_reply(void *context, struct chat_reply *reply)
     turn->model_call = 0;
     model_health_answered(&turn->agent->health, clock_wall_ms(turn->agent->env.clock));
     turn->session->prompt_tokens = reply->usage.prompt_tokens;
-    add_usage(&turn->usage, &reply->usage);
-    add_usage(&turn->unsaved, &reply->usage);
+    turn_add_usage(&turn->usage, &reply->usage);
+    turn_add_usage(&turn->unsaved, &reply->usage);
     turn_log_reply(turn, reply);
     keep_notice(turn, reply);
     bool wants_tools = reply->message.call_count > 0;
     if (chat_message_has_extra(&reply->message))
         reply->message.writer = mem_strdup(turn_model(turn));
-    char taint[TURN_TAINT_MAX];
-    reply->message.tainted = turn_taint(turn, taint);
+    reply->message.tainted = turn_is_tainted(turn);
     chat_history_append(&turn->session->history, &reply->message);
     if (wants_tools) { // however it ends, the answer does not end with it
         enter_tools(turn);

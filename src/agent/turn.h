@@ -111,6 +111,7 @@ const char *turn_chosen_model(const struct turn *turn); // pinned, or the sessio
 const char *turn_model(const struct turn *turn);        // that, or the configured one
 void turn_report(struct turn *turn, struct turn_event event); // adds its turn and address
 int64_t turn_limit_ms(const struct turn *turn);               // of wall time; 0: none
+void turn_add_usage(struct chat_usage *sum, const struct chat_usage *usage);
 
 // turn_tools.c
 size_t turn_tools_listed(const struct turn *turn, struct chat_tool *tools); // those of a request

@@ -64,6 +64,12 @@ bool turn_taint(const struct turn *turn, char why[TURN_TAINT_MAX])
     return false;
 }
 
+bool turn_is_tainted(const struct turn *turn)
+{
+    char why[TURN_TAINT_MAX];
+    return turn_taint(turn, why);
+}
+
 /* URLs that were copied */
 
 static bool is_web_tool(const char *name)

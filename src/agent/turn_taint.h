@@ -15,6 +15,7 @@ enum { TURN_TAINT_MAX = 160 }; // bytes, with the terminating NUL
 
 // "tainted by web_fetch of call 3"; the empty text: it is not. False then.
 bool turn_taint(const struct turn *turn, char why[TURN_TAINT_MAX]);
+bool turn_is_tainted(const struct turn *turn);
 
 // Does a call of the present iteration fetch only what stands whole in what the web tools found or
 // the user wrote, and is it among the few such URLs of this turn?

@@ -106,7 +106,6 @@ void turn_calls_run(struct turn *turn, turn_next_fn *next)
 {
     const struct chat_message *asking = turn_asking_message(turn);
     int64_t limit_ms = turn_limit_ms(turn);
-    char taint[TURN_TAINT_MAX];
     struct tool_call_context on_behalf = {
         .turn = turn->name,
         .session = turn->session->id,
@@ -114,7 +113,7 @@ void turn_calls_run(struct turn *turn, turn_next_fn *next)
         .flow = turn->id,
         .deadline_ms = limit_ms ? turn->started_ms + limit_ms : 0,
         .unattended = turn->terms.unattended,
-        .tainted = turn_taint(turn, taint),
+        .tainted = turn_is_tainted(turn),
     };
     turn->calls_ended = next;
     turn->starting = true; // some end at once, and the turn must outlive this loop

@@ -1,4 +1,5 @@
 #include "agent/turn.h"
+#include "codec/money.h"
 
 // What the files of a turn ask of it.
 
@@ -46,4 +47,21 @@ void turn_report(struct turn *turn, struct turn_event event)
 int64_t turn_limit_ms(const struct turn *turn)
 {
     return turn->terms.limit_ms ? turn->terms.limit_ms : turn->agent->env.config->turn_limit_ms;
+}
+
+static void add_to(int64_t *sum, int64_t value)
+{
+    if (value >= 0)
+        *sum = (*sum > 0 ? *sum : 0) + value;
+}
+
+void turn_add_usage(struct chat_usage *sum, const struct chat_usage *usage)
+{
+    add_to(&sum->prompt_tokens, usage->prompt_tokens);
+    add_to(&sum->completion_tokens, usage->completion_tokens);
+    add_to(&sum->cached_tokens, usage->cached_tokens);
+    add_to(&sum->cache_write_tokens, usage->cache_write_tokens);
+    add_to(&sum->reasoning_tokens, usage->reasoning_tokens);
+    if (usage->cost_pico >= 0)
+        sum->cost_pico = money_add(sum->cost_pico > 0 ? sum->cost_pico : 0, usage->cost_pico);
 }
