@@ -55,12 +55,17 @@ static bool is_assignment(const struct shell_word *word)
            (word->text[0] < '0' || word->text[0] > '9');
 }
 
+static bool is_word(const struct shell_word *word, const char *text)
+{
+    return !word->quoted && !word->open && strcmp(word->text, text) == 0;
+}
+
 static bool is_keyword(const struct shell_word *word)
 {
     static const char *const keywords[] = {"if",   "then",  "elif",  "else", "fi", "do",
                                            "done", "while", "until", "esac", "!",  "coproc"};
-    for (size_t i = 0; i < ARRAY_LEN(keywords) && !word->quoted; i++)
-        if (strcmp(word->text, keywords[i]) == 0)
+    for (size_t i = 0; i < ARRAY_LEN(keywords); i++)
+        if (is_word(word, keywords[i]))
             return true;
     return false;
 }
@@ -213,11 +218,6 @@ static void begin_function(struct shell_parser *p, const char *name)
     p->braces = 0;
 }
 
-static bool is_word(const struct shell_word *word, const char *text)
-{
-    return !word->quoted && strcmp(word->text, text) == 0;
-}
-
 /*
  * "case" and "esac" decide which ")" closes a substitution. They are counted where they are sure to
  * be read as such, and one case at a time; a shell that saw another end would run what is taken for
@@ -242,7 +242,7 @@ static void count_cases(struct shell_parser *p, const struct shell_command *comm
 static bool is_descriptor(struct shell_parser *p, const struct shell_word *word)
 {
     size_t digits = strspn(word->text, "0123456789");
-    bool is = digits && !word->text[digits] && !word->quoted && p->at < p->end &&
+    bool is = digits && !word->text[digits] && !word->quoted && !word->open && p->at < p->end &&
               (*p->at == '<' || *p->at == '>');
     if (is && digits > 1)
         shell_unsure(p, "a file's number of two digits");

@@ -145,6 +145,8 @@ static const char *const hidden[] = {
     "coproc X { rm -rf ~; }",
     "`echo rm -rf ~ `A=1",
     "$(echo rm)A=1",
+    "`echo rm -rf ~`}",
+    "`echo rm -rf ~`if",
     "$(echo rm)$HOME",
 };
 
