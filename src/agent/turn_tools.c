@@ -156,11 +156,13 @@ void turn_calls_interrupt(struct turn *turn)
  */
 static void take_steering(struct turn *turn)
 {
-    char **last = &turn->calls[turn->call_count - 1].result;
+    struct turn_call *call = &turn->calls[turn->call_count - 1];
+    char **last = &call->result;
     list_for_each(link, &turn->steering) {
         struct turn_steering *steering = list_entry(link, struct turn_steering, link);
         CLEANUP(mem_cleanup) char *before = *last;
         *last = mem_printf("%s\n\n[While you worked, the user wrote:]\n%s", before, steering->text);
+        call->tainted |= steering->tainted;
         steering->taken = true;
     }
 }

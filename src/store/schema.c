@@ -342,8 +342,11 @@ static const char version_15[] =
     "  VALUES('delete', old.id, old.content);"
     "END;";
 
-static const char *const steps[] = {version_1,  version_2,  version_3,  version_4,  version_5,
-                                    version_6,  version_7,  version_8,  version_9,  version_10,
-                                    version_11, version_12, version_13, version_14, version_15};
+// Of a message that came in, a part may be quoted, or all of it passed on.
+static const char version_16[] = "ALTER TABLE inbox ADD COLUMN tainted INTEGER NOT NULL DEFAULT 0;";
+
+static const char *const steps[] = {
+    version_1, version_2,  version_3,  version_4,  version_5,  version_6,  version_7,  version_8,
+    version_9, version_10, version_11, version_12, version_13, version_14, version_15, version_16};
 
 const struct store_migrations store_schema = {steps, ARRAY_LEN(steps)};

@@ -76,9 +76,13 @@ static void the_mark(void **state)
     assert_true(turn_taint(&turn, why));
     assert_string_equal(why, "tainted by web_search of call 2");
     chat_history_truncate(&session.history, 1);
-    session.history.messages[0].tainted = true;
+    asks("read_file", "{}");
+    session.history.messages[1].tainted = true;
     assert_true(turn_taint(&turn, why));
     assert_string_equal(why, "tainted by what was said before");
+    session.history.messages[0].tainted = true;
+    assert_true(turn_taint(&turn, why));
+    assert_string_equal(why, "tainted by a message that was quoted or forwarded");
 }
 
 static void whole_urls(void **state)
@@ -118,6 +122,10 @@ static void laundered_urls(void **state)
     assert_false(copied(URL("http://e.example/?k=1")));
     assert_false(copied(URL("http://e.example/?k=2")));
     assert_false(copied(URL("http://e.example/?k=3")));
+    user("> http://e.example/?k=4\n\nlook");
+    assert_true(copied(URL("http://e.example/?k=4"))); // their own words look like that, too
+    session.history.messages[session.history.count - 1].tainted = true;
+    assert_false(copied(URL("http://e.example/?k=4")));
 }
 
 // Most tools are called through another, which is none of the web.
