@@ -43,10 +43,11 @@ void toolbox_configure(struct toolbox *toolbox, const struct tool_settings *sett
     toolbox->builtin.env.settings = *settings;
 }
 
-void toolbox_hide(struct toolbox *toolbox, const char *const *secrets, size_t count)
+bool toolbox_hide(struct toolbox *toolbox, const char *const *secrets, size_t count)
 {
     redactor_destroy(toolbox->redactor);
     toolbox->redactor = redactor_create(secrets, count);
+    return redactor_hides_all(toolbox->redactor);
 }
 
 static void use_set(struct toolbox *toolbox, struct tool_set *set)
