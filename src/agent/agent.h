@@ -70,6 +70,7 @@ struct turn_request {
     struct store_turn_terms terms; // what triggered it, slot, model, tools, limits, where the
                                    // answer goes; its priority is an enum chat_priority
     struct span text;              // what the user said
+    bool tainted;                  // nobody vouches for a part of that
     const int64_t *inbox;          // numbers of the messages in the store's inbox that it answers
     size_t inbox_count;
     struct span drop_turn; // whose messages it takes the place of; absent: none
@@ -101,7 +102,8 @@ int agent_turn_resume(struct agent *agent, struct agent_session *session, struct
 
 // Puts a message into the running turn: the model reads it with the next results of tools. A turn
 // that ends before leaves it in the inbox and says so in its outcome. -ENOENT: no such turn runs.
-int agent_turn_steer(struct agent *agent, turn_id id, struct span text, int64_t inbox);
+int agent_turn_steer(struct agent *agent, turn_id id, struct span text, bool tainted,
+                     int64_t inbox);
 
 const char *agent_turn_name(const struct agent *agent, turn_id id); // NULL: no such turn
 enum turn_state agent_turn_state(const struct agent *agent, turn_id id, int *ret_iteration);

@@ -82,6 +82,7 @@ static void set_text(struct pending_message *message, const struct store_inbound
     message->len = text.len;
     message->text = buf_take_text(&text);
     message->number = row->number;
+    message->tainted = row->tainted;
     message->cut = row->cut && !message->marked;
 }
 

@@ -31,6 +31,7 @@ struct pending_message { // a message whose effect is not on disk yet
     char *sender; // as the channel names them; "": who is in the chat
     char *text;
     size_t len;
+    bool tainted;             // nobody vouches for a part of it
     bool cut;                 // the rest of the text may follow
     enum message_state state; // what is in progress for it
     bool marked;              // as the edit of a message that has begun, or was answered

@@ -105,6 +105,16 @@ static const char *sender_in_turn(const struct conversation *conversation)
     return "";
 }
 
+static bool is_tainted_in_turn(const struct conversation *conversation)
+{
+    bool tainted = false;
+    list_for_each(link, &conversation->pending) {
+        const struct pending_message *message = list_entry(link, struct pending_message, link);
+        tainted |= message->state == MESSAGE_IN_TURN && message->tainted;
+    }
+    return tainted;
+}
+
 int conversation_begin_turn(struct conversation *conversation, struct span text,
                             struct span drop_turn, struct error *err)
 {
@@ -115,6 +125,7 @@ int conversation_begin_turn(struct conversation *conversation, struct span text,
                   .slot = SPAN_LITERAL("main"),
                   .interactive = !conversation->via},
         .text = text,
+        .tainted = is_tainted_in_turn(conversation),
         .inbox = numbers,
         .inbox_count = conversation_in_progress(conversation, MESSAGE_IN_TURN, numbers),
         .drop_turn = drop_turn,
@@ -162,7 +173,8 @@ void conversation_interrupt(struct conversation *conversation)
 bool conversation_steer(struct conversation *conversation, struct pending_message *message)
 {
     struct span text = span_make(message->text, message->len);
-    if (agent_turn_steer(conversation->host->agent, conversation->turn, text, message->number) < 0)
+    if (agent_turn_steer(conversation->host->agent, conversation->turn, text, message->tainted,
+                         message->number) < 0)
         return false; // it is ending; then the message is next
     LOG_EVENT(LOG_INFO, "message.steers", conversation->turn_name,
               LOG_NUMBER("message", message->number));

@@ -160,9 +160,12 @@ static size_t close_history(struct turn *turn)
         turn_calls_interrupt(turn);
         turn_calls_append_results(turn);
     }
-    if (turn->state != TURN_DONE && turn->begun)
-        chat_history_append_text(history, CHAT_ASSISTANT,
-                                 turn->partial.len ? buf_text(&turn->partial) : turn_silence);
+    if (turn->state != TURN_DONE && turn->begun) {
+        const char *said = turn->partial.len ? buf_text(&turn->partial) : turn_silence;
+        bool tainted = turn_is_tainted(turn);
+        chat_history_append_text(history, CHAT_ASSISTANT, said);
+        history->messages[history->count - 1].tainted = tainted;
+    }
     return history->count - before;
 }
 
@@ -224,8 +227,7 @@ static void on_reply(void *context, struct chat_reply *reply)
     bool wants_tools = reply->message.call_count > 0;
     if (chat_message_has_extra(&reply->message))
         reply->message.writer = mem_strdup(turn_model(turn));
-    char taint[TURN_TAINT_MAX];
-    reply->message.tainted = turn_taint(turn, taint);
+    reply->message.tainted = turn_is_tainted(turn);
     chat_history_append(&turn->session->history, &reply->message);
     if (wants_tools) { // however it ends, the answer does not end with it
         enter_tools(turn);
@@ -388,16 +390,15 @@ static void enter_tools(struct turn *turn)
         turn_store_tools(turn, calls_stored);
 }
 
-// The history goes back to before this question was asked for the last time.
-static void forget_question(struct chat_history *history, const char *text)
+// Where this question was asked for the last time, or the history's end.
+static size_t find_question(const struct chat_history *history, const char *text)
 {
     for (size_t i = history->count; i-- > 0;) {
         const struct chat_message *message = &history->messages[i];
-        if (message->role == CHAT_USER && strcmp(message->text, text) == 0) {
-            chat_history_truncate(history, i);
-            return;
-        }
+        if (message->role == CHAT_USER && strcmp(message->text, text) == 0)
+            return i;
     }
+    return history->count;
 }
 
 static void on_begun(struct turn *turn)
@@ -410,10 +411,12 @@ static void on_begun(struct turn *turn)
     turn->session->stored = true;
     turn->state = TURN_PROMPT;
     turn_marks_look_at_prompt(turn->session, turn->agent->env.store);
+    struct chat_history *history = &turn->session->history;
     if (turn->replaces)
-        forget_question(&turn->session->history, turn->text);
-    chat_history_append_text(&turn->session->history, CHAT_USER, turn->text);
-    free(STEAL(turn->text));
+        chat_history_truncate(history, find_question(history, turn->text));
+    chat_history_append(history, &(struct chat_message){.role = CHAT_USER,
+                                                        .text = STEAL(turn->text),
+                                                        .tainted = turn->tainted});
     turn_report(turn, (struct turn_event){.kind = TURN_EVENT_BEGIN});
     enter_model(turn);
 }
@@ -456,6 +459,9 @@ int agent_turn_start(struct agent *agent, const struct turn_request *request,
     turn->state = TURN_QUEUED;
     turn->replaces = request->drop_turn.data != NULL;
     turn->text = mem_strndup(request->text.data, request->text.len);
+    size_t replaced = find_question(&session->history, turn->text);
+    turn->tainted = request->tainted || (turn->replaces && replaced < session->history.count &&
+                                         session->history.messages[replaced].tainted);
     int r = turn_store_begin(turn, request, on_begun, err);
     if (r < 0) {
         turn_destroy(turn);
@@ -531,13 +537,14 @@ static struct turn *find_turn(const struct agent *agent, turn_id id)
     return NULL;
 }
 
-int agent_turn_steer(struct agent *agent, turn_id id, struct span text, int64_t inbox)
+int agent_turn_steer(struct agent *agent, turn_id id, struct span text, bool tainted, int64_t inbox)
 {
     struct turn *turn = find_turn(agent, id);
     if (!turn || turn->state >= TURN_DONE)
         return -ENOENT;
     struct turn_steering *steering = mem_new(struct turn_steering);
     steering->inbox = inbox;
+    steering->tainted = tainted;
     steering->text = mem_strndup(text.data, text.len);
     list_append(&turn->steering, &steering->link);
     return 0;

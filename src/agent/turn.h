@@ -37,7 +37,8 @@ struct turn_steering { // what the user said while the turn ran, for its next st
     struct list link;
     int64_t inbox;
     char *text;
-    bool taken; // is part of a result
+    bool tainted; // nobody vouches for a part of it
+    bool taken;   // is part of a result
 };
 
 struct turn_call { // one tool call of the present iteration
@@ -74,6 +75,7 @@ struct turn {
     int iteration;
     int64_t started_ms;             // monotonic
     char *text;                     // what the user said, until it is in the history
+    bool tainted;                   // nobody vouches for a part of that
     struct tool_set *tools;         // that the model may use
     struct chat_provider *provider; // of the call that runs
     chat_call_id model_call;

@@ -85,10 +85,9 @@ void turn_log_taint(const struct turn_call *call)
                   LOG_NUMBER("call", (int64_t)call->ordinal));
 }
 
-void turn_log_judgement(const struct turn_call *call)
+void turn_log_judgement(const struct turn_call *call, const char *tool)
 {
-    LOG_EVENT(LOG_INFO, "turn.approval", call->turn->name,
-              LOG_TEXT("name", turn_asking_message(call->turn)->calls[call->ordinal].name),
+    LOG_EVENT(LOG_INFO, "turn.approval", call->turn->name, LOG_TEXT("name", tool),
               LOG_NUMBER("call", (int64_t)call->ordinal),
               LOG_TEXT("decision", call->judgement.decision == APPROVAL_ASKS ? "asks" : "refused"),
               LOG_TEXT("why", call->judgement.why));

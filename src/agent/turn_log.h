@@ -14,6 +14,6 @@ void turn_log_reply(const struct turn *turn, const struct chat_reply *reply);
 void turn_log_failure(const struct turn *turn, const struct chat_failure *failure);
 void turn_log_notice(const struct turn *turn, const char *notice);
 void turn_log_taint(const struct turn_call *call); // by its result, unless it is already
-void turn_log_judgement(const struct turn_call *call);
+void turn_log_judgement(const struct turn_call *call, const char *tool); // that it runs
 void turn_log_call(const struct turn_call *call, int64_t ms);
 void turn_log_end(const struct turn *turn);

@@ -175,8 +175,10 @@ int turn_store_begin(struct turn *turn, const struct turn_request *request, turn
         .inbox_count = request->inbox_count,
         .drop_turn = request->drop_turn,
     };
-    struct store_message message = {
-        .role = span_of("user"), .content = span_of(turn->text), .created_ms = row.started_ms};
+    struct store_message message = {.role = span_of("user"),
+                                    .content = span_of(turn->text),
+                                    .tainted = turn->tainted,
+                                    .created_ms = row.started_ms};
     int64_t job =
         store_turn_begin(env->store, &row, &message, 1, STORE_DURABLE, on_begun, turn, err);
     if (job < 0)

@@ -61,6 +61,8 @@ bool session_taint(const struct agent_session *session, char why[TURN_TAINT_MAX]
         if (call)
             snprintf(why, TURN_TAINT_MAX, "tainted by %.64s of call %zu", tool_of(call, &target),
                      number);
+        else if (history->messages[i].role == CHAT_USER)
+            snprintf(why, TURN_TAINT_MAX, "tainted by a message that was quoted or forwarded");
         else
             snprintf(why, TURN_TAINT_MAX, "tainted by what was said before");
         return true;
@@ -72,6 +74,12 @@ bool turn_taint(const struct turn *turn, char why[TURN_TAINT_MAX])
 {
     int64_t since_ms;
     return session_taint(turn->session, why, &since_ms);
+}
+
+bool turn_is_tainted(const struct turn *turn)
+{
+    char why[TURN_TAINT_MAX];
+    return turn_taint(turn, why);
 }
 
 /* URLs that were copied */
@@ -120,7 +128,7 @@ static bool was_read(const struct turn *turn, struct span url)
         const struct chat_call *call = call_of(history, i, &number);
         bool found = message->role == CHAT_TOOL && strncmp(text, "error: ", 7) != 0 && call &&
                      is_web_tool(tool_of(call, &target));
-        bool said = message->role == CHAT_USER;
+        bool said = message->role == CHAT_USER && !message->tainted;
         if ((found || said) && stands_in(text, url))
             return true;
     }

@@ -17,6 +17,7 @@ enum { TURN_TAINT_MAX = 160 }; // bytes, with the terminating NUL
 
 // "tainted by web_fetch of call 3"; the empty text: it is not. False then.
 bool turn_taint(const struct turn *turn, char why[TURN_TAINT_MAX]);
+bool turn_is_tainted(const struct turn *turn);
 // The same of a conversation, and since when; 0: not known.
 bool session_taint(const struct agent_session *session, char why[TURN_TAINT_MAX],
                    int64_t *ret_since_ms);

@@ -41,7 +41,7 @@ static void judge_call(struct turn_call *call, const struct tool_target *target)
     call->judgement = approval_judge(turn->agent->env.config, &asked);
     call->approved = call->judgement.cleared;
     if (call->judgement.decision != APPROVAL_RUNS)
-        turn_log_judgement(call);
+        turn_log_judgement(call, asked.tool);
 }
 
 void turn_calls_prepare(struct turn *turn)
@@ -112,7 +112,6 @@ static void begin_call(struct turn_call *call)
     struct turn *turn = call->turn;
     const struct chat_call *asked = &turn_asking_message(turn)->calls[call->ordinal];
     int64_t limit_ms = turn_limit_ms(turn);
-    char taint[TURN_TAINT_MAX];
     struct tool_call_context on_behalf = {
         .turn = turn->name,
         .session = turn->session->id,
@@ -121,7 +120,7 @@ static void begin_call(struct turn_call *call)
         .deadline_ms = limit_ms ? turn->started_ms + limit_ms : 0,
         .approved = call->approved,
         .unattended = turn->terms.unattended,
-        .tainted = turn_taint(turn, taint),
+        .tainted = turn_is_tainted(turn),
     };
     turn_report(turn, (struct turn_event){.kind = TURN_EVENT_CALL,
                                           .name = asked->name,
@@ -194,11 +193,13 @@ void turn_calls_interrupt(struct turn *turn)
  */
 static void take_steering(struct turn *turn)
 {
-    char **last = &turn->calls[turn->call_count - 1].result;
+    struct turn_call *call = &turn->calls[turn->call_count - 1];
+    char **last = &call->result;
     list_for_each(link, &turn->steering) {
         struct turn_steering *steering = list_entry(link, struct turn_steering, link);
         CLEANUP(mem_cleanup) char *before = *last;
         *last = mem_printf("%s\n\n[While you worked, the user wrote:]\n%s", before, steering->text);
+        call->tainted |= steering->tainted;
         steering->taken = true;
     }
 }

@@ -206,6 +206,7 @@ static struct store_inbound inbound_of(const struct telegram_update *update, int
         .text = span_of(update->text),
         .payload = span_of(update->hash),
         .cut = update->cut,
+        .tainted = update->tainted,
         .sent_ms = update->sent_ms,
         .received_ms = wall_ms,
     };

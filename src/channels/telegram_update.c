@@ -46,8 +46,26 @@ static void append_media(struct json_value message, struct buf *out)
         }
 }
 
+static bool is_passed_on(struct json_value message)
+{
+    static const char *const marks[] = {"forward_origin", "forward_date", "via_bot"};
+    for (size_t i = 0; i < ARRAY_LEN(marks); i++)
+        if (json_type(json_get(message, marks[i])) > JSON_NULL)
+            return true;
+    return false;
+}
+
+// What the sender wrote themselves: nothing of a chat elsewhere, of a bot, or of somebody else.
+static bool is_own(struct json_value replied, struct json_value message)
+{
+    int64_t author, sender;
+    return json_int64(json_get(json_get(replied, "from"), "id"), &author) &&
+           json_int64(json_get(json_get(message, "from"), "id"), &sender) && author == sender &&
+           !is_passed_on(replied);
+}
+
 // The part that was chosen to be quoted, or what is replied to.
-static void append_quote(struct json_value message, struct buf *out)
+static void append_quote(struct json_value message, struct buf *out, bool *ret_tainted)
 {
     BUF_AUTO quoted = BUF_INIT(TELEGRAM_MESSAGE_MAX);
     struct json_value replied = json_get(message, "reply_to_message");
@@ -56,6 +74,7 @@ static void append_quote(struct json_value message, struct buf *out)
                  json_string(json_get(replied, "caption"), &quoted);
     if (!found || quoted.len == 0)
         return;
+    *ret_tainted = *ret_tainted || !is_own(replied, message);
     struct span rest = {quoted.data, entries_cut(buf_span(&quoted), TELEGRAM_QUOTE_MAX)};
     bool cut = rest.len < quoted.len;
     while (rest.len) {
@@ -71,7 +90,7 @@ static void append_quote(struct json_value message, struct buf *out)
  * The text as the dispatcher gets it: what is replied to as a quote before it, unless it is a
  * command, which must stand first; what cannot be shown as a note behind it.
  */
-static char *message_text(struct json_value message, bool *ret_cut)
+static char *message_text(struct json_value message, bool *ret_cut, bool *ret_tainted)
 {
     BUF_AUTO own = BUF_INIT(TELEGRAM_MESSAGE_MAX);
     struct json_value text = json_get(message, "text");
@@ -87,8 +106,9 @@ static char *message_text(struct json_value message, bool *ret_cut)
 
     BUF_AUTO all = BUF_INIT(2 * TELEGRAM_MESSAGE_MAX);
     *ret_cut = telegram_units(buf_span(&own)) >= TELEGRAM_CUT_UNITS;
+    *ret_tainted = is_passed_on(message);
     if (!span_starts_with(buf_span(&own), "/"))
-        append_quote(message, &all);
+        append_quote(message, &all, ret_tainted);
     buf_append_span(&all, buf_span(&own));
     if (own.len && note.len)
         buf_append_char(&all, '\n');
@@ -215,7 +235,7 @@ static void read_message(struct json_value message, struct telegram_update *upda
                          enum telegram_update_kind kind)
 {
     int64_t date;
-    update->text = message_text(message, &update->cut);
+    update->text = message_text(message, &update->cut, &update->tainted);
     if (!update->text || (kind == TELEGRAM_EDIT && !*update->ids.message))
         return;
     update->kind = kind;

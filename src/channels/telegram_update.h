@@ -43,6 +43,7 @@ struct telegram_update {
     char name[128], username[64]; // of the sender; "" when not given
     int64_t sent_ms;
     bool cut;
+    bool tainted;  // a part of the text is not the sender's: quoted, or forwarded
     char *buttons; // owned, of TELEGRAM_BUTTON: the rows that stay of those it showed, as JSON
     char *text;    // owned; NULL unless TELEGRAM_MESSAGE, TELEGRAM_EDIT or TELEGRAM_BUTTON
     char hash[24]; // JSON; another one when the text is another

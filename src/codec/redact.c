@@ -23,7 +23,8 @@
  * made to be slow ("sk-sk-sk-...").
  *
  * A shape must never hit what a log is full of: hex ids, times, paths, versions. So each wants its
- * own prefix and a length; the bare Telegram token (digits, a colon, 35 characters) that length.
+ * own prefix and a length; the bare Telegram token (8 to 10 digits, a colon, 35 characters) just
+ * that length.
  */
 struct spelling {
     char *text; // owned
@@ -33,6 +34,7 @@ struct spelling {
 struct redactor {
     struct spelling *spellings;
     size_t count, capacity;
+    bool dropped;       // some had no room
     uint8_t roles[256]; // of each byte, enum role
 };
 
@@ -50,7 +52,8 @@ static void add_spelling(struct redactor *redactor, const char *text, size_t len
     for (size_t i = 0; i < redactor->count; i++)
         if (redactor->spellings[i].len == len && !memcmp(redactor->spellings[i].text, text, len))
             return;
-    if (redactor->count == REDACT_SPELLINGS_MAX)
+    redactor->dropped = redactor->dropped || redactor->count == REDACT_SPELLINGS_MAX;
+    if (redactor->dropped)
         return;
     redactor->spellings = mem_grow(redactor->spellings, redactor->count, &redactor->capacity,
                                    sizeof *redactor->spellings);
@@ -164,6 +167,11 @@ struct redactor *redactor_create(const char *const *secrets, size_t count)
     return redactor;
 }
 
+bool redactor_hides_all(const struct redactor *redactor)
+{
+    return !redactor->dropped;
+}
+
 void redactor_destroy(struct redactor *redactor)
 {
     if (!redactor)
@@ -203,15 +211,20 @@ static size_t match_known(const struct redactor *redactor, struct span text)
 /* Shapes */
 
 enum {
-    BOT_DIGITS_MIN = 5,
+    BOT_DIGITS_MIN = 5, // of one behind "bot", as in the API's paths
     BOT_DIGITS_MAX = 20,
-    BOT_TOKEN_MIN = 35,       // of one that stands alone
-    BOT_TOKEN_IN_PATH = 8,    // behind "bot", as in the API's paths
+    BOT_TOKEN_IN_PATH = 8,
+    BOT_ALONE_DIGITS_MIN = 8, // of one that stands alone, which other numbers look like
+    BOT_ALONE_DIGITS_MAX = 10,
+    BOT_ALONE_TOKEN = 35,
     BEARER_MIN = 8,           // with a digit in it
     BEARER_WORDLESS_MIN = 20, // too long for a word of a sentence
     BEARER_BLANKS_MAX = 4,
     AUTHORITY_MAX = 2048,
     PEM_LABEL_MAX = 64,
+    PEM_LEAD_MAX = 16,
+    PEM_LINE_MAX = 1024,
+    PEM_BODY_MAX = 16 * 1024, // bytes; of RSA with 16384 bits
     WEB_TOKEN_PART_MIN = 10,
 };
 
@@ -286,8 +299,9 @@ static size_t match_bot(struct span text, bool before)
                                                                                     : 0;
     bool digit;
     size_t token = colon ? token_run(span_skip(rest, colon), &digit) : 0;
-    size_t min = before ? BOT_TOKEN_IN_PATH : BOT_TOKEN_MIN;
-    return token >= min ? digits + colon + token : 0;
+    bool alone = digits >= BOT_ALONE_DIGITS_MIN && digits <= BOT_ALONE_DIGITS_MAX &&
+                 token == BOT_ALONE_TOKEN;
+    return (before ? token >= BOT_TOKEN_IN_PATH : alone) ? digits + colon + token : 0;
 }
 
 static bool is_bearer_token(char c)
@@ -328,8 +342,71 @@ static size_t match_userinfo(struct span text)
     return colon && colon < at_sign ? at_sign : 0;
 }
 
-// From "-----BEGIN ... PRIVATE KEY-----" to the end of the line that ends it, or of the text: one
-// that was cut off is a secret as well.
+static size_t line_break(struct span text)
+{
+    return span_starts_with(text, "\n") || span_starts_with(text, "\r")     ? 1
+           : span_starts_with(text, "\\n") || span_starts_with(text, "\\r") ? 2
+                                                                            : 0;
+}
+
+// What may stand before a line of a key: an indentation, a line's number, a mark of a diff.
+static size_t line_lead(struct span line)
+{
+    size_t len = 0;
+    while (len < line.len && len < PEM_LEAD_MAX && strchr(" \t|>+-:", line.data[len]) &&
+           line.data[len])
+        len++;
+    size_t digits = len;
+    while (digits < line.len && digits < PEM_LEAD_MAX && is_digit(line.data[digits]))
+        digits++;
+    bool numbered = digits > len && digits < line.len && strchr("|:\t", line.data[digits]);
+    return numbered ? digits + 1 : len;
+}
+
+static bool is_base64(struct span line)
+{
+    for (size_t i = 0; i < line.len; i++)
+        if (!isalnum((unsigned char)line.data[i]) && !strchr("+/=", line.data[i]))
+            return false;
+    return line.len > 0;
+}
+
+// "Proc-Type: 4,ENCRYPTED", before the key's own lines.
+static bool is_pem_header(struct span line)
+{
+    size_t name = 0;
+    while (name < line.len && (isalpha((unsigned char)line.data[name]) || line.data[name] == '-'))
+        name++;
+    return name && line.len - name > 1 && line.data[name] == ':' && line.data[name + 1] == ' ';
+}
+
+// Of a key whose end is missing: the lines that look like one, the last of which is shorter.
+static size_t torn_key(struct span text)
+{
+    size_t end = 0, first = 0;
+    for (size_t at = 0; at < text.len;) {
+        size_t len = 0;
+        while (at + len < text.len && len < PEM_LINE_MAX && !line_break(span_skip(text, at + len)))
+            len++;
+        struct span line = {text.data + at, len};
+        line = span_skip(line, line_lead(line));
+        bool key = is_base64(line), header = !first && (line.len == 0 || is_pem_header(line));
+        if (!key && !header)
+            break;
+        at += len;
+        end = line.len ? at : end;
+        first = first || !key ? first : line.len;
+        if (key && line.len < first)
+            break;
+        at += line_break(span_skip(text, at));
+    }
+    return end;
+}
+
+/*
+ * From "-----BEGIN ... PRIVATE KEY-----" to the end of the line that ends it. One that was cut off
+ * is a secret as well, but a text that only speaks of keys is not.
+ */
 static size_t match_pem(struct span text)
 {
     static const struct span begin = SPAN_LITERAL("-----BEGIN ");
@@ -343,9 +420,13 @@ static size_t match_pem(struct span text)
     if (found < 0)
         return 0;
     size_t body = begin.len + (size_t)found + label.len;
-    found = span_find(span_skip(text, body), end);
+    struct span near = span_skip(text, body);
+    near.len = near.len > PEM_BODY_MAX ? PEM_BODY_MAX : near.len;
+    found = span_find(near, begin); // of another one
+    near.len = found < 0 ? near.len : (size_t)found;
+    found = span_find(near, end);
     if (found < 0)
-        return text.len;
+        return body + torn_key(near);
     size_t last = body + (size_t)found + end.len;
     struct span tail = span_skip(text, last);
     tail.len = tail.len > PEM_LABEL_MAX ? PEM_LABEL_MAX : tail.len;

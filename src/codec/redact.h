@@ -24,6 +24,8 @@ struct redactor;
 
 // The values are copied; those that are NULL or too short are left out.
 struct redactor *redactor_create(const char *const *secrets, size_t count);
+// False: there were too many, and the last ones are not looked for.
+bool redactor_hides_all(const struct redactor *redactor);
 void redactor_destroy(struct redactor *redactor); // wipes the copies; accepts NULL
 
 // Appends `text` with REDACT_MARK in place of each secret. False, with nothing appended, when that

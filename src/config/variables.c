@@ -144,12 +144,39 @@ char *variable_where(const struct variable_hit *hit)
                       (int)hit->name.len, hit->name.data, file);
 }
 
-bool variables_looks_secret(const char *name)
+// Does it end with a mark, in singular or plural? As in APIKEY and PGPASSWORD, not as in AUTHOR.
+static bool is_secret_word(struct span word)
 {
-    static const char *const marks[] = {"key",    "token",      "secret", "password",
-                                        "passwd", "credential", "auth",   "cookie"};
-    for (size_t i = 0; i < ARRAY_LEN(marks); i++)
-        if (strcasestr(name, marks[i]))
+    static const char *const marks[] = {"key",    "token",      "secret", "password", "passphrase",
+                                        "passwd", "credential", "auth",   "cookie",   "pwd"};
+    if (word.len && (word.data[word.len - 1] | 0x20) == 's')
+        word.len--;
+    for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
+        size_t len = strlen(marks[i]);
+        if (word.len >= len && strncasecmp(word.data + word.len - len, marks[i], len) == 0)
+            return true;
+    }
+    return false;
+}
+
+// Where a service is, which Kubernetes says of each: KEYCLOAK_SERVICE_HOST, TOKEN_PORT.
+static bool is_place_word(struct span word)
+{
+    static const char *const places[] = {"host", "port", "addr", "proto"};
+    for (size_t i = 0; i < ARRAY_LEN(places); i++)
+        if (word.len == strlen(places[i]) && strncasecmp(word.data, places[i], word.len) == 0)
             return true;
     return false;
+}
+
+bool variables_looks_secret(const char *name)
+{
+    bool secret = false, place = false;
+    while (*name) {
+        struct span word = {name, strcspn(name, "_-. ")};
+        secret = secret || is_secret_word(word);
+        place = is_place_word(word);
+        name += word.len + (name[word.len] != '\0');
+    }
+    return secret && !place;
 }

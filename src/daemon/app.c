@@ -132,7 +132,8 @@ static void hide_secrets(struct app *app)
         if (value && value[1] != '/' && variables_looks_secret(name))
             secrets[count++] = value + 1;
     }
-    toolbox_hide(app->toolbox, secrets, count);
+    bool all = toolbox_hide(app->toolbox, secrets, count);
+    app->secrets_left_out = !all || count == ARRAY_LEN(secrets);
 }
 
 static int need_http(void *context, struct http_client **ret_http, struct error *err)
@@ -229,8 +230,13 @@ int app_open_log(struct app *app, struct gateway_log **log, struct error *err)
     const char *secrets[SECRETS_MAX];
     size_t count = config_secrets(app->settings.config, secrets, ARRAY_LEN(secrets));
     gateway_log_close(STEAL(*log));
-    return gateway_log_open(&app->settings.values.gateway_log, app->home.path, secrets, count,
-                            loop_clock(app->loop), app->loop, log, err);
+    int r = gateway_log_open(&app->settings.values.gateway_log, app->home.path, secrets, count,
+                             loop_clock(app->loop), app->loop, log, err);
+    if (r == 0 && (app->secrets_left_out || count == ARRAY_LEN(secrets)))
+        LOG_EVENT(LOG_WARNING, "secrets.limit", "",
+                  LOG_TEXT("error", "there are more secrets than can be looked for; the last ones "
+                                    "are kept out of neither the log nor what tools answer"));
+    return r;
 }
 
 struct retired { // a model that runs calls of an earlier configuration, and what it points at

@@ -32,7 +32,8 @@ struct app {
     struct list retired; // models of earlier configurations, until their last call has ended
     loop_id retiring;
     bool streaming;
-    bool routes_only; // there is no agent, and no model need be chosen where there is a list
+    bool routes_only;      // there is no agent, and no model need be chosen where there is a list
+    bool secrets_left_out; // there are more than can be kept out of results
 };
 
 // On failure everything is taken down again and the sentence says what to do. With `routes_only` it

@@ -32,9 +32,9 @@ static int insert(sqlite3 *db, const struct store_queue *queue, const struct sto
     static const char sql[] =
         "INSERT INTO inbox"
         "(channel, queue, chat, thread, external_id, sender, grouped, text, cut, sent_ms,"
-        " received_ms, kind, payload)"
+        " received_ms, kind, payload, tainted)"
         " SELECT ?1, coalesce(?2, ''), coalesce(?, ''), coalesce(?, ''), ?5, coalesce(?, ''), ?,"
-        " coalesce(?, ''), ?, ?, ?, ?12, coalesce(?13, '') WHERE ?12 <> 'edit' OR ?13 <>"
+        " coalesce(?, ''), ?, ?, ?, ?12, coalesce(?13, ''), ?14 WHERE ?12 <> 'edit' OR ?13 <>"
         " (SELECT nullif(payload, '') FROM inbox WHERE channel = ?1 AND queue = coalesce(?2, '')"
         "  AND external_id = ?5 ORDER BY number DESC LIMIT 1)"
         " ON CONFLICT(channel, queue, external_id, sent_ms) DO NOTHING";
@@ -44,7 +44,7 @@ static int insert(sqlite3 *db, const struct store_queue *queue, const struct sto
                                sql_text(m->external_id), sql_text(m->sender), sql_int(m->grouped),
                                sql_text(m->text), sql_int(m->cut), sql_int(m->sent_ms),
                                sql_int(m->received_ms), sql_text(span_of(kinds[m->kind])),
-                               sql_text(m->payload)),
+                               sql_text(m->payload), sql_int(m->tainted)),
                     err);
     if (r == 0)
         *new_count += sqlite3_changes(db);
@@ -173,9 +173,10 @@ int store_read_cursor(struct store *store, struct store_queue queue, int64_t *re
 int store_read_inbox(struct store *store, int64_t after, store_inbound_fn *row, void *context,
                      struct error *err)
 {
-    static const char sql[] = "SELECT number, channel, chat, external_id, sender, text, cut,"
-                              " sent_ms, received_ms, thread, grouped, payload, kind FROM inbox"
-                              " WHERE handled_ms IS NULL AND number > ? ORDER BY number LIMIT ?";
+    static const char sql[] =
+        "SELECT number, channel, chat, external_id, sender, text, cut,"
+        " sent_ms, received_ms, thread, grouped, payload, kind, tainted FROM inbox"
+        " WHERE handled_ms IS NULL AND number > ? ORDER BY number LIMIT ?";
     SQL_AUTO *stmt = NULL;
     int r = store_read_first(store_view(store), sql,
                              SQL_VALUES(sql_int(after), sql_int(STORE_READ_ROWS_MAX)), &stmt, err);
@@ -185,7 +186,7 @@ int store_read_inbox(struct store *store, int64_t after, store_inbound_fn *row, 
         sql_read(stmt, SQL_FIELDS(INTO(m.number), INTO(m.channel), INTO(m.chat),
                                   INTO(m.external_id), INTO(m.sender), INTO(m.text), INTO(m.cut),
                                   INTO(m.sent_ms), INTO(m.received_ms), INTO(m.thread),
-                                  INTO(m.grouped), INTO(m.payload), INTO(word)));
+                                  INTO(m.grouped), INTO(m.payload), INTO(word), INTO(m.tainted)));
         int kind = store_word_read(kinds, ARRAY_LEN(kinds), word, "a message is of the kind", err);
         if (kind < 0)
             return kind;

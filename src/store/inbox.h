@@ -39,6 +39,7 @@ struct store_inbound {
     // with the text, and is kept when that is gone.
     struct span payload;
     bool cut;        // the channel probably cut a longer text here: the rest follows at once
+    bool tainted;    // nobody vouches for a part of the text: it was quoted, or passed on
     int64_t sent_ms; // as the server says; never used to order
     int64_t received_ms;
 };

@@ -358,8 +358,12 @@ static const char version_16[] = "ALTER TABLE approvals ADD COLUMN why TEXT NOT 
                                  "  PRIMARY KEY(kind, name)"
                                  ") WITHOUT ROWID;";
 
-static const char *const steps[] = {
-    version_1, version_2,  version_3,  version_4,  version_5,  version_6,  version_7,  version_8,
-    version_9, version_10, version_11, version_12, version_13, version_14, version_15, version_16};
+// Of a message that came in, a part may be quoted, or all of it passed on.
+static const char version_17[] = "ALTER TABLE inbox ADD COLUMN tainted INTEGER NOT NULL DEFAULT 0;";
+
+static const char *const steps[] = {version_1,  version_2,  version_3,  version_4,  version_5,
+                                    version_6,  version_7,  version_8,  version_9,  version_10,
+                                    version_11, version_12, version_13, version_14, version_15,
+                                    version_16, version_17};
 
 const struct store_migrations store_schema = {steps, ARRAY_LEN(steps)};

@@ -45,15 +45,21 @@ static void judged(struct command_judge *judge, enum command_verdict verdict, co
              command);
 }
 
+// `judged` is what the owner's globs are for, `shown` what the question tells.
+static void ask_about(struct command_judge *judge, const char *rule, const char *command,
+                      const char *shown)
+{
+    const struct command_globs *globs = judge->globs;
+    if (!globs || !(matches(globs->allow, globs->allow_count, command) ||
+                    matches(globs->allow, globs->allow_count, rule)))
+        judged(judge, COMMAND_ASKS, rule, shown);
+}
+
 static void ask(struct command_judge *judge, const char *rule, const struct command_args *args)
 {
     BUF_AUTO text = BUF_INIT(2 * SHELL_LINE_MAX);
-    const struct command_globs *globs = judge->globs;
     write_command(args, &text);
-    if (globs && (matches(globs->allow, globs->allow_count, buf_text(&text)) ||
-                  matches(globs->allow, globs->allow_count, rule)))
-        return;
-    judged(judge, COMMAND_ASKS, rule, buf_text(&text));
+    ask_about(judge, rule, buf_text(&text), buf_text(&text));
 }
 
 static void never(struct command_judge *judge, const char *rule, const struct command_args *args)
@@ -168,13 +174,33 @@ static bool is_denied(const struct command_judge *judge, const struct command_ar
            matches(globs->deny, globs->deny_count, buf_text(&text) + (name - args->words->text));
 }
 
+enum { LOOK_COSTS = 128 }; // bytes that could be looked at in the time a look takes anyway
+
+static bool is_too_much(struct command_judge *judge, size_t bytes)
+{
+    judge->judgement.looked_at += bytes + LOOK_COSTS;
+    return judge->judgement.looked_at > COMMAND_LOOKED_AT_MAX;
+}
+
+static size_t bytes_of(const struct command_args *args)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < args->count; i++)
+        bytes += strlen(args->words[i].text) + 1;
+    return bytes;
+}
+
 // A command from its name on, whatever stood before it.
 static void judge_args(struct command_judge *judge, struct command_args args)
 {
     if (args.count == 0 || judge->judgement.verdict == COMMAND_NEVER)
         return; // it can get no stricter, and a line that is made to be slow ends here
-    if (judge->depth >= COMMAND_NESTED_MAX || ++judge->steps > COMMAND_STEPS_MAX) {
+    if (judge->depth >= COMMAND_NESTED_MAX) {
         never(judge, "nested too deep to be judged", &args);
+        return;
+    }
+    if (is_too_much(judge, bytes_of(&args))) {
+        never(judge, "too much to be judged; put it into a script", &args);
         return;
     }
     judge->depth++;
@@ -216,10 +242,28 @@ static void judge_assignments(struct command_judge *judge, const struct shell_co
 {
     static const char *const names[] = {"DOCKER_HOST=", "CONTAINER_HOST=", "DOCKER_CONTEXT="};
     struct command_args args = {command->words, command->count, command};
-    for (size_t i = 0; i < command->assignment_count; i++)
+    bool reads = command->count && strcmp(command->words[0].text, "read") == 0;
+    for (size_t i = 0; i < command->assignment_count; i++) {
+        if (strncmp(command->assignments[i].text, "IFS", 3) == 0 && !reads)
+            ask(judge, "assignment to IFS", &args);
         for (size_t j = 0; j < ARRAY_LEN(names); j++)
             if (strncmp(command->assignments[i].text, names[j], strlen(names[j])) == 0)
                 ask(judge, "containers of another machine", &args);
+    }
+}
+
+// What a client of a database reads may be printed by another command of the line.
+static void judge_sql(struct command_judge *judge, const struct shell_line *line)
+{
+    bool talks = false;
+    for (size_t i = 0; i < line->count && !talks; i++)
+        talks = command_talks_sql(&line->commands[i]);
+    for (size_t i = 0; talks && i < line->count; i++) {
+        const struct shell_command *command = &line->commands[i];
+        if (command_destroys_sql(command))
+            ask(judge, "destructive SQL",
+                &(struct command_args){command->words, command->count, command});
+    }
 }
 
 static void judge_line(struct command_judge *judge, struct span line, bool must_parse)
@@ -228,6 +272,12 @@ static void judge_line(struct command_judge *judge, struct span line, bool must_
     struct error err = ERROR_INIT;
     if (judge->depth >= COMMAND_NESTED_MAX) {
         judged(judge, COMMAND_NEVER, "nested too deep to be judged", "");
+        return;
+    }
+    if (judge->judgement.verdict == COMMAND_NEVER)
+        return;
+    if (is_too_much(judge, line.len)) {
+        judged(judge, COMMAND_NEVER, "too much to be judged; put it into a script", "");
         return;
     }
     if (shell_line_parse(line, &parsed, &err) < 0) {
@@ -244,6 +294,9 @@ static void judge_line(struct command_judge *judge, struct span line, bool must_
         judge_assignments(judge, command);
         judge_args(judge, (struct command_args){command->words, command->count, command});
     }
+    judge_sql(judge, &parsed);
+    if (parsed.unsure)
+        ask_about(judge, "shells may read it differently", parsed.unsure, parsed.unsure);
     judge->depth--;
 }
 

@@ -16,11 +16,15 @@ enum command_verdict {
     COMMAND_NEVER, // whoever approves it
 };
 
-enum { COMMAND_WHY_MAX = 320 }; // bytes, with the terminating NUL
+enum {
+    COMMAND_WHY_MAX = 320,           // bytes, with the terminating NUL
+    COMMAND_LOOKED_AT_MAX = 1 << 20, // bytes, of one line; the judge runs between other work
+};
 
 struct command_judgement {
     enum command_verdict verdict;
     char why[COMMAND_WHY_MAX]; // "recursive delete: rm -r build"; "": plain
+    size_t looked_at;          // bytes, those again that were judged again
 };
 
 // Globs of the owner, as fnmatch(3) in any case, for a whole simple command without its quotes.

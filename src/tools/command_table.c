@@ -273,17 +273,24 @@ static bool is_destructive_sql(const char *text)
     return find_words(text, "truncate", "table") || (delete &&!find_words(delete, "where", NULL));
 }
 
-static bool destroys_sql(const struct command_args *args)
+bool command_talks_sql(const struct shell_command *command)
 {
     static const char *const clients[] = {"psql",   "mysql",  "mariadb", "sqlite3",
                                           "sqlcmd", "duckdb", "usql"};
-    const char *input = args->whole ? args->whole->input : NULL;
-    bool client = is_one_of(command_name(args), clients, ARRAY_LEN(clients));
-    for (size_t i = 1; i < args->count; i++)
-        if (is_destructive_sql(args->words[i].text) ||
-            (client && find_words(args->words[i].text, "truncate", NULL)))
+    for (size_t i = 0; i < command->count; i++) // of whatever runs it: sudo, docker exec
+        if (is_one_of(base_of(command->words[i].text), clients, ARRAY_LEN(clients)))
             return true;
-    return input && is_destructive_sql(input);
+    return false;
+}
+
+bool command_destroys_sql(const struct shell_command *command)
+{
+    bool client = command_talks_sql(command);
+    for (size_t i = 1; i < command->count; i++)
+        if (is_destructive_sql(command->words[i].text) ||
+            (client && find_words(command->words[i].text, "truncate", NULL)))
+            return true;
+    return command->input && is_destructive_sql(command->input);
 }
 
 static bool overwrites_protected(const struct command_args *args)
@@ -350,6 +357,11 @@ static bool controls_this_program(const struct command_args *args)
     const char *name = command_name(args);
     return strcmp(name, "hermes") == 0 && args->count > 1 &&
            IS_ONE_OF(args->words[1].text, "gateway", "run", "router", "pairing", "update");
+}
+
+static bool makes_alias(const struct command_args *args)
+{
+    return IS_ONE_OF(command_name(args), "alias", "unalias") && args->count > 1;
 }
 
 bool command_is_shell(const char *name)
@@ -476,11 +488,11 @@ static const struct rule asks[] = {
     {"recursive chown to root", gives_to_root},
     {"format filesystem", makes_file_system},
     {"disk copy", copies_disk},
-    {"destructive SQL", destroys_sql},
     {"overwrite a protected file", overwrites_protected},
     {"stop/restart system service", stops_service},
     {"kill all processes", kills_all},
     {"force kill processes", kills_hard},
+    {"alias", makes_alias},
     {"control of this program", controls_this_program},
     {"shell command via -c/-lc flag", runs_shell_text},
     {"script execution via -e/-c flag", runs_script_text},

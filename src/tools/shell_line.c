@@ -50,17 +50,22 @@ static bool is_assignment(const struct shell_word *word)
     size_t len = 0;
     while (shell_is_name(word->text[len]))
         len++;
-    return len && (word->text[len] == '=' || strncmp(word->text + len, "+=", 2) == 0) &&
+    return len && len < word->sure &&
+           (word->text[len] == '=' || strncmp(word->text + len, "+=", 2) == 0) &&
            (word->text[0] < '0' || word->text[0] > '9');
+}
+
+static bool is_word(const struct shell_word *word, const char *text)
+{
+    return !word->quoted && !word->open && strcmp(word->text, text) == 0;
 }
 
 static bool is_keyword(const struct shell_word *word)
 {
-    static const char *const keywords[] = {"if", "then", "elif",  "else",  "fi",
-                                           "do", "done", "while", "until", "esac",
-                                           "!",  "time", "coproc"};
-    for (size_t i = 0; i < ARRAY_LEN(keywords) && !word->quoted; i++)
-        if (strcmp(word->text, keywords[i]) == 0)
+    static const char *const keywords[] = {"if",   "then",  "elif",  "else", "fi", "do",
+                                           "done", "while", "until", "esac", "!",  "coproc"};
+    for (size_t i = 0; i < ARRAY_LEN(keywords); i++)
+        if (is_word(word, keywords[i]))
             return true;
     return false;
 }
@@ -110,6 +115,7 @@ static int read_document(struct shell_parser *p, const struct here_document *doc
 {
     const char *begin = p->at, *end = p->end;
     size_t len = strlen(document->delimiter);
+    bool ended = false;
     while (p->at < p->end) {
         const char *line = p->at;
         const char *newline = memchr(line, '\n', (size_t)(p->end - line));
@@ -119,9 +125,12 @@ static int read_document(struct shell_parser *p, const struct here_document *doc
             line++;
         if ((size_t)(line_end - line) == len && memcmp(line, document->delimiter, len) == 0) {
             end = line;
+            ended = true;
             break;
         }
     }
+    if (!ended || document->depth != p->depth)
+        shell_unsure(p, "where a here-document ends");
     struct span body = {begin, (size_t)(end - begin)};
     if (document->index < p->line->count) {
         struct shell_command *command = &p->line->commands[document->index];
@@ -141,13 +150,27 @@ static int read_documents(struct shell_parser *p)
     return r;
 }
 
+// Letters, in quotes or behind a backslash or not, which all shells take for the same.
+static bool is_plain_delimiter(struct span raw)
+{
+    if (raw.len && *raw.data == '\\')
+        raw = span_skip(raw, 1);
+    else if (raw.len > 2 && (*raw.data == '\'' || *raw.data == '"') &&
+             raw.data[raw.len - 1] == *raw.data)
+        raw = span_make(raw.data + 1, raw.len - 2);
+    for (size_t i = 0; i < raw.len; i++)
+        if (!shell_is_name(raw.data[i]) && !strchr("-.+:@", raw.data[i]))
+            return false;
+    return raw.len > 0;
+}
+
 static int begin_document(struct shell_parser *p, struct shell_command *command,
                           struct shell_word *word, bool tabs)
 {
     if (p->document_count == HERE_DOCUMENTS_MAX)
         return error_set(p->err, -E2BIG, "it has too many here-documents to be judged");
     p->documents[p->document_count++] =
-        (struct here_document){command, STEAL(word->text), word->quoted, tabs, SIZE_MAX};
+        (struct here_document){command, STEAL(word->text), word->quoted, tabs, SIZE_MAX, p->depth};
     return 0;
 }
 
@@ -160,16 +183,22 @@ static int read_redirect(struct shell_parser *p, struct shell_command *command)
     for (size_t i = 0; i < ARRAY_LEN(operators) && !op; i++)
         op = shell_sees(p, operators[i]) ? operators[i] : NULL;
     p->at += strlen(op);
+    if (*op == '&')
+        shell_unsure(p, "&>");
     while (p->at < p->end && (*p->at == ' ' || *p->at == '\t'))
         p->at++;
+    const char *begin = p->at;
     CLEANUP(shell_word_finish) struct shell_word word = {0};
     int r = shell_read_word(p, &word);
     if (r < 0)
         return r;
     if (!*word.text && !word.quoted && !word.open)
         return error_set(p->err, -EINVAL, "a redirection leads nowhere");
-    if (strncmp(op, "<<", 2) == 0 && op[2] != '<')
+    if (strncmp(op, "<<", 2) == 0 && op[2] != '<') {
+        if (!is_plain_delimiter(span_make(begin, (size_t)(p->at - begin))))
+            shell_unsure(p, "the end of a here-document");
         return begin_document(p, command, &word, op[2] == '-');
+    }
     if (strcmp(op, "<<<") == 0) {
         free(command->input);
         command->input = STEAL(word.text);
@@ -189,6 +218,73 @@ static void begin_function(struct shell_parser *p, const char *name)
     p->braces = 0;
 }
 
+/*
+ * "case" and "esac" decide which ")" closes a substitution. They are counted where they are sure to
+ * be read as such, and one case at a time; a shell that saw another end would run what is taken for
+ * a quoted text here.
+ */
+static void count_cases(struct shell_parser *p, const struct shell_command *command,
+                        const struct shell_word *word, int *cases)
+{
+    bool begins = is_word(word, "case"), ends = is_word(word, "esac");
+    bool first = command->count == 0;
+    if ((begins && first && p->cases) || (ends && (*cases <= 0 ? first : !first)))
+        shell_unsure(p, "a case within another");
+    if (!first || (!begins && !ends))
+        return;
+    if (command->assignment_count || command->redirect_count)
+        shell_unsure(p, "a keyword behind an assignment");
+    *cases += begins ? 1 : -1;
+    p->cases += begins ? 1 : p->cases ? (unsigned)-1 : 0;
+}
+
+// "2>", of which dash takes one digit for such a number.
+static bool is_descriptor(struct shell_parser *p, const struct shell_word *word)
+{
+    size_t digits = strspn(word->text, "0123456789");
+    bool is = digits && !word->text[digits] && !word->quoted && !word->open && p->at < p->end &&
+              (*p->at == '<' || *p->at == '>');
+    if (is && digits > 1)
+        shell_unsure(p, "a file's number of two digits");
+    return is;
+}
+
+// A keyword of its own, or with options a program.
+static bool is_time(struct shell_parser *p, const struct shell_word *word)
+{
+    const char *next = p->at;
+    if (!is_word(word, "time"))
+        return false;
+    while (next < p->end && (*next == ' ' || *next == '\t'))
+        next++;
+    if (next == p->end || *next != '-')
+        return true;
+    shell_unsure(p, "options of time");
+    return false;
+}
+
+// Is the word one that guards commands, and left out where a command begins?
+static bool is_left_out(struct shell_parser *p, const struct shell_word *word)
+{
+    if (is_word(word, "coproc") || is_word(word, "function") || is_word(word, "select"))
+        shell_unsure(p, word->text[0] == 'c'   ? "coproc"
+                        : word->text[0] == 'f' ? "function"
+                                               : "select");
+    return is_keyword(word) || is_time(p, word);
+}
+
+// At "{" or "}" where a command begins, or behind "function f".
+static int take_brace(struct shell_parser *p, struct shell_command *command, bool open)
+{
+    if (open && command->count == 2)
+        begin_function(p, command->words[1].text);
+    p->braces += open ? 1 : p->braces ? -1 : 0;
+    int r = end_command(p, command, command->piped && open);
+    if (!open && p->braces == 0)
+        *p->function = '\0';
+    return r;
+}
+
 // A word where a command is read: its name, an argument, an assignment or a keyword.
 static int take_word(struct shell_parser *p, struct shell_command *command, int *cases)
 {
@@ -197,10 +293,10 @@ static int take_word(struct shell_parser *p, struct shell_command *command, int 
     if (r < 0)
         return r;
     bool first = command->count == 0;
-    *cases += first && !word.quoted && strcmp(word.text, "case") == 0;
-    *cases -= first && !word.quoted && strcmp(word.text, "esac") == 0;
-    bool open = !word.quoted && strcmp(word.text, "{") == 0;
-    bool close = !word.quoted && strcmp(word.text, "}") == 0;
+    bool brace = is_word(&word, "{") || is_word(&word, "}");
+    bool of_function = is_word(&word, "{") && command->count == 2 &&
+                       strcmp(command->words[0].text, "function") == 0;
+    count_cases(p, command, &word, cases);
     if (first && is_assignment(&word)) {
         command->assignments =
             mem_grow(command->assignments, command->assignment_count, &command->assignment_capacity,
@@ -208,16 +304,13 @@ static int take_word(struct shell_parser *p, struct shell_command *command, int 
         command->assignments[command->assignment_count++] = word;
         return 0;
     }
-    if (open && command->count == 2 && strcmp(command->words[0].text, "function") == 0)
-        begin_function(p, command->words[1].text);
-    if (open || close) {
-        p->braces += open ? 1 : p->braces ? -1 : 0;
-        r = end_command(p, command, command->piped && open);
-        if (close && p->braces == 0)
-            *p->function = '\0';
-    }
-    if (open || close || (first && is_keyword(&word)) ||
-        (!*word.text && !word.quoted && !word.open))
+    if (brace && !first && !of_function)
+        shell_unsure(p, "a brace behind a command");
+    if (brace && (first || of_function)) {
+        r = take_brace(p, command, is_word(&word, "{"));
+        shell_word_finish(&word);
+    } else if (is_descriptor(p, &word) || (first && is_left_out(p, &word)) ||
+               (!*word.text && !word.quoted && !word.open))
         shell_word_finish(&word);
     else
         add_word(command, word);
@@ -238,6 +331,10 @@ static int read_parenthesis(struct shell_parser *p, struct shell_command *comman
         *command = (struct shell_command){0};
         return 0;
     }
+    // Arithmetic, an array, a pattern of a shell that has such.
+    bool pattern = command->count && strcmp(command->words[0].text, "case") == 0;
+    if (shell_sees(p, "(") || ((command->count || command->assignment_count) && !pattern))
+        shell_unsure(p, "a parenthesis behind a word");
     int r = shell_deeper(p);
     bool piped = command->piped && command->count == 0;
     if (r == 0)
@@ -268,14 +365,17 @@ static bool begins_redirect(const struct shell_parser *p)
 static int read_commands(struct shell_parser *p, char closer, bool piped)
 {
     CLEANUP(command_finish) struct shell_command command = {.piped = piped};
+    const char *begin = p->at;
     int r = 0, cases = 0;
     while (r == 0 && p->at < p->end) {
         char c = *p->at;
-        if (c == ' ' || c == '\t' || c == '\r')
+        if (c == ' ' || c == '\t')
             p->at++;
-        else if (shell_sees(p, "\\\n"))
+        else if (shell_sees(p, "\\\n")) {
+            if (p->at == begin || !strchr(" \t\n", p->at[-1]))
+                shell_unsure(p, "a line that goes on within a word");
             p->at += 2;
-        else if (c == '#')
+        } else if (c == '#')
             while (p->at < p->end && *p->at != '\n')
                 p->at++;
         else if (c == ')' && closer && cases <= 0)
@@ -297,6 +397,9 @@ static int read_commands(struct shell_parser *p, char closer, bool piped)
     if (r == 0)
         r = end_command(p, &command, false);
     p->at += r == 0 && closer;
+    for (size_t i = 0; closer && i < p->document_count; i++)
+        if (p->documents[i].depth == p->depth)
+            shell_unsure(p, "a here-document behind a parenthesis");
     return r;
 }
 
@@ -313,6 +416,8 @@ int shell_line_parse(struct span text, struct shell_line *ret_line, struct error
         return error_set(err, -E2BIG, "it is longer than %d bytes", SHELL_LINE_MAX);
     if (text.len && memchr(text.data, '\0', text.len))
         return error_set(err, -EINVAL, "it holds a NUL");
+    if (text.len && memchr(text.data, '\r', text.len))
+        shell_unsure(&p, "a carriage return");
     int r = read_commands(&p, '\0', false);
     if (r == 0)
         r = read_documents(&p);

@@ -10,7 +10,8 @@
  * What a line of shell would run, as far as that can be said without running it: its simple
  * commands, those of substitutions, subshells and here-documents' substitutions among them, in no
  * particular order. Written for whoever judges a command, so it takes more for a command than a
- * shell would, never less.
+ * shell would, never less. What shells read differently, and what is too rare to be read as each of
+ * them would, is not read as one of them would: `unsure` says so, and somebody has to look.
  */
 enum {
     SHELL_LINE_MAX = 64 * 1024, // bytes
@@ -21,6 +22,7 @@ enum {
 
 struct shell_word {
     char *text;     // owned; without its quotes, "$NAME" where that is expanded
+    size_t sure;    // bytes of it that stand before the first expansion
     bool open;      // an expansion decides what else is in it
     bool pattern;   // "*", "?", "[", "{": it stands for what it matches
     bool quoted;    // a part of it was
@@ -47,7 +49,8 @@ struct shell_command {
 struct shell_line {
     struct shell_command *commands;
     size_t count, capacity, words;
-    bool bomb; // a function calls itself side by side with itself
+    const char *unsure; // what in it shells may read differently; static; NULL: nothing
+    bool bomb;          // a function calls itself side by side with itself
 };
 
 // Negative: the text is no whole line, and no shell would run it.

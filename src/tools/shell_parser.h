@@ -11,6 +11,7 @@ struct here_document {
     char *delimiter;               // owned
     bool literal, tabs;            // nothing in it is expanded; its lines lose leading tabs
     size_t index;                  // of the command once it is in the line, else SIZE_MAX
+    unsigned depth;                // of the parser where it began
 };
 
 struct shell_parser {
@@ -23,7 +24,10 @@ struct shell_parser {
     size_t document_count;
     char function[FUNCTION_NAME_MAX]; // whose body is read; "": none
     int braces;
+    unsigned cases; // that no "esac" has ended, of all depths
 };
+
+void shell_unsure(struct shell_parser *p, const char *what); // the first is told
 
 bool shell_sees(const struct shell_parser *p, const char *text);
 bool shell_is_name(char c);

@@ -26,6 +26,12 @@ bool shell_sees(const struct shell_parser *p, const char *text)
     return (size_t)(p->end - p->at) >= len && memcmp(p->at, text, len) == 0;
 }
 
+void shell_unsure(struct shell_parser *p, const char *what)
+{
+    if (!p->line->unsure)
+        p->line->unsure = what;
+}
+
 int shell_deeper(struct shell_parser *p)
 {
     return ++p->depth > SHELL_DEPTH_MAX
@@ -44,6 +50,8 @@ int shell_read_nested(struct shell_parser *p, struct span text, bool whole)
     int r = shell_deeper(&inner);
     if (r == 0)
         r = whole ? p->commands(&inner, '\0', false) : shell_read_expansions(&inner, text);
+    if (inner.document_count)
+        shell_unsure(p, "a here-document within backticks");
     for (size_t i = 0; i < inner.document_count; i++)
         free(inner.documents[i].delimiter);
     return r;
@@ -59,20 +67,21 @@ static int read_single_quotes(struct shell_parser *p, struct buf *out)
     return 0;
 }
 
-static int digit_of(char c)
+static unsigned digit_of(char c)
 {
     if (c >= '0' && c <= '9')
-        return c - '0';
+        return (unsigned)(c - '0');
     c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : 99;
+    return c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10 : 99;
 }
 
-static char read_digits(struct shell_parser *p, int base, int most)
+// The byte that the digits stand for. What stands for a character of several bytes is "?".
+static char read_digits(struct shell_parser *p, unsigned base, int most)
 {
-    int value = 0;
+    unsigned value = 0;
     for (; most > 0 && p->at < p->end && digit_of(*p->at) < base; most--)
         value = value * base + digit_of(*p->at++);
-    return (char)value;
+    return value < 0x80 ? (char)value : '?';
 }
 
 // $'...', with escapes as in C.
@@ -101,10 +110,12 @@ static int read_c_quotes(struct shell_parser *p, struct buf *out)
     return 0;
 }
 
-static int read_backticks(struct shell_parser *p)
+static int read_backticks(struct shell_parser *p, bool quoted)
 {
     BUF_AUTO text = BUF_INIT(SHELL_LINE_MAX);
     while (p->at < p->end && *p->at != '`') {
+        if (quoted && strchr("\\\"", *p->at) && *p->at)
+            shell_unsure(p, "quotes in backticks in quotes");
         if (*p->at == '\\' && p->at + 1 < p->end && strchr("`\\$", p->at[1]) && p->at[1])
             p->at++;
         buf_append_char(&text, *p->at++);
@@ -127,6 +138,26 @@ static const char *arithmetic_end(const struct shell_parser *p)
     return NULL;
 }
 
+static bool has_any(struct span text, const char *bytes)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.data[i] && strchr(bytes, text.data[i]))
+            return true;
+    return false;
+}
+
+// Within "${}": where it ends is what shells disagree about most.
+static void doubt_braces(struct shell_parser *p, struct span text)
+{
+    static const struct span process_in = SPAN_LITERAL("<("), process_out = SPAN_LITERAL(">(");
+    bool doubtful = text.len == 0 || has_any(text, "'\"\\\n\t;&|@") || *text.data == ' ' ||
+                    span_find(text, process_in) >= 0 || span_find(text, process_out) >= 0;
+    for (size_t i = 0; i < text.len; i++)
+        doubtful = doubtful || (text.data[i] == '{' && (i == 0 || text.data[i - 1] != '$'));
+    if (doubtful && !span_is(text, "@"))
+        shell_unsure(p, "what is within ${}");
+}
+
 // Behind "${", up to its "}".
 static int read_braces(struct shell_parser *p)
 {
@@ -145,7 +176,9 @@ static int read_braces(struct shell_parser *p)
     }
     if (depth)
         return error_set(p->err, -EINVAL, "a brace is not closed");
-    return shell_read_nested(p, span_make(begin, (size_t)(p->at - 1 - begin)), false);
+    struct span text = {begin, (size_t)(p->at - 1 - begin)};
+    doubt_braces(p, text);
+    return shell_read_nested(p, text, false);
 }
 
 static int read_substitution(struct shell_parser *p) // behind its "("
@@ -162,10 +195,14 @@ static int read_dollar(struct shell_parser *p, bool quoted, struct shell_word *w
                        struct buf *out, bool *ret_blank)
 {
     *ret_blank = false;
+    if (shell_sees(p, "["))
+        shell_unsure(p, "$[");
     if (p->at == p->end || !(shell_is_name(*p->at) || strchr("({'\"@*#?$!-", *p->at))) {
         buf_append_char(out, '$');
         return 0;
     }
+    if (!quoted && (*p->at == '\'' || *p->at == '"'))
+        shell_unsure(p, "$ before a quote");
     if (!quoted && *p->at == '\'') {
         p->at++;
         return read_c_quotes(p, out);
@@ -175,15 +212,19 @@ static int read_dollar(struct shell_parser *p, bool quoted, struct shell_word *w
             buf_append_char(out, '$');
         return 0;
     }
+    bool open = word->open;
     word->open = true;
     if (shell_sees(p, "((")) {
         p->at += 2;
         const char *end = arithmetic_end(p);
         if (end) {
             struct span inner = {p->at, (size_t)(end - p->at)};
+            if (has_any(inner, "'\"\\`;\n") || span_find(inner, SPAN_LITERAL(" #")) >= 0)
+                shell_unsure(p, "what is within $(())");
             p->at = end + 2;
             return shell_read_nested(p, inner, false);
         }
+        shell_unsure(p, "$((");
         p->at -= 2;
     }
     if (*p->at == '(') {
@@ -202,8 +243,10 @@ static int read_dollar(struct shell_parser *p, bool quoted, struct shell_word *w
         p->at++;
     struct span name = {begin, (size_t)(p->at - begin) - braces};
     *ret_blank = !quoted && span_is(name, "IFS");
+    if (*ret_blank)
+        shell_unsure(p, "$IFS");
     if (span_is(name, "HOME"))
-        word->open = false; // it is where everybody knows
+        word->open = open; // it is where everybody knows
     buf_append_char(out, '$');
     buf_append_span(out, name);
     return r;
@@ -219,10 +262,11 @@ static int read_double_quotes(struct shell_parser *p, struct shell_word *word, s
             r = read_dollar(p, true, word, out, &blank);
         else if (c == '`') {
             word->open = true;
-            r = read_backticks(p);
-        } else if (c == '\\' && p->at < p->end && *p->at == '\n')
+            r = read_backticks(p, true);
+        } else if (c == '\\' && p->at < p->end && *p->at == '\n') {
+            shell_unsure(p, "a line that goes on within quotes");
             p->at++;
-        else {
+        } else {
             if (c == '\\' && p->at < p->end && strchr("$`\"\\", *p->at) && *p->at)
                 c = *p->at++;
             buf_append_char(out, c);
@@ -242,12 +286,14 @@ int shell_read_expansions(struct shell_parser *p, struct span text)
     for (p->at = text.data; r == 0 && p->at < p->end;) {
         BUF_AUTO out = BUF_INIT(SHELL_LINE_MAX);
         char c = *p->at++;
-        if (c == '\\')
+        if (c == '\\') {
+            if (shell_sees(p, "\n"))
+                shell_unsure(p, "a line of a here-document that goes on");
             p->at += p->at < p->end;
-        else if (c == '$')
+        } else if (c == '$')
             r = read_dollar(p, true, &word, &out, &blank);
         else if (c == '`')
-            r = read_backticks(p);
+            r = read_backticks(p, true);
     }
     return r;
 }
@@ -258,7 +304,9 @@ static int read_word_part(struct shell_parser *p, struct shell_word *word, struc
     char c = *p->at++;
     *ret_blank = false;
     if (c == '\\') {
-        if (p->at < p->end && *p->at != '\n')
+        if (shell_sees(p, "\n"))
+            shell_unsure(p, "a word that goes on in the next line");
+        else if (p->at < p->end)
             buf_append_char(out, *p->at);
         word->quoted = true;
         p->at += p->at < p->end;
@@ -272,7 +320,7 @@ static int read_word_part(struct shell_parser *p, struct shell_word *word, struc
         return read_dollar(p, false, word, out, ret_blank);
     if (c == '`') {
         word->open = true;
-        return read_backticks(p);
+        return read_backticks(p, false);
     }
     if ((c == '<' || c == '>') && p->at < p->end && *p->at == '(') {
         p->at++;
@@ -295,12 +343,17 @@ int shell_read_word(struct shell_parser *p, struct shell_word *ret_word)
     struct shell_word word = {0};
     bool blank = false;
     int r = 0;
+    const char *begin = p->at;
     if (++p->line->words > SHELL_WORDS_MAX)
         return error_set(p->err, -E2BIG, "it has too many words to be judged");
-    while (r == 0 && !blank && p->at < p->end && (!is_meta(*p->at) || shell_begins_process(p)))
+    while (r == 0 && !blank && p->at < p->end && (!is_meta(*p->at) || shell_begins_process(p))) {
         r = read_word_part(p, &word, &out, &blank);
+        word.sure = word.open ? word.sure : out.len;
+    }
     if (r < 0)
         return r;
+    if (p->document_count && memchr(begin, '\n', (size_t)(p->at - begin)))
+        shell_unsure(p, "a here-document that begins within a word");
     if (blank) { // $IFS ends it
         buf_truncate(&out, out.len - strlen("$IFS"));
         word.open = false;

@@ -43,10 +43,11 @@ const struct tool_env *toolbox_env(const struct toolbox *toolbox)
     return &toolbox->builtin.env;
 }
 
-void toolbox_hide(struct toolbox *toolbox, const char *const *secrets, size_t count)
+bool toolbox_hide(struct toolbox *toolbox, const char *const *secrets, size_t count)
 {
     redactor_destroy(toolbox->redactor);
     toolbox->redactor = redactor_create(secrets, count);
+    return redactor_hides_all(toolbox->redactor);
 }
 
 static void use_set(struct toolbox *toolbox, struct tool_set *set)

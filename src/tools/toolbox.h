@@ -24,7 +24,7 @@ const struct tool_env *toolbox_env(const struct toolbox *toolbox);
 
 // No result shows these from now on, nor what looks like a credential (codec/redact.h). Copied;
 // they stay in this process.
-void toolbox_hide(struct toolbox *toolbox, const char *const *secrets, size_t count);
+bool toolbox_hide(struct toolbox *toolbox, const char *const *secrets, size_t count);
 
 // Takes part from now on; borrowed until it is removed. Negative, with a sentence: none of it does.
 int toolbox_add_source(struct toolbox *toolbox, struct tool_source *source, tool_source_id *ret_id,

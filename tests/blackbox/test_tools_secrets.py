@@ -54,6 +54,13 @@ def test_a_name_of_a_file(hermes, up, tool):
     assert PLANTED not in tool("read_file", path=f"{PLANTED}/none")
 
 
+@pytest.mark.parametrize("count", [100, 600])
+def test_more_than_can_be_looked_for(hermes, service, count):
+    for i in range(count):
+        hermes.environment[f"S{i}_TOKEN"] = f"value-{i:08}"
+    assert bool(service().said("secrets[.]limit")) == (count > 512)
+
+
 @pytest.mark.parametrize("before", ["", "x", "xy"])
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
 def test_base64(hermes, up, tool, before, encode):

@@ -137,6 +137,30 @@ static void a_message_steers(void **state)
         0);
 }
 
+// Quoted text is nobody's order: the mark goes where the text goes, and stays when it is retried.
+static void a_quote_taints(void **state)
+{
+    fixture.config.busy_mode = "steer";
+    fixture.world.script = "call recall {'query':'x'}\nsay Done.\nsay never";
+    arrives("one");
+    fixture.tainted = true;
+    arrives("> do this\n\nfaster");
+    until_idle();
+    static const char marks[] =
+        "SELECT group_concat(role || tainted) FROM (SELECT * FROM messages WHERE dropped = 0"
+        " ORDER BY id)";
+    assert_string_equal(agent_world_text(&fixture.world, marks),
+                        "user0,assistant0,tool1,assistant1");
+    fixture.tainted = false;
+    answers("/new", "");
+    fixture.tainted = true;
+    answers("> do that\n\nlook", "say No.");
+    fixture.tainted = false;
+    answers("/retry", "say Never.");
+    assert_string_equal(agent_world_text(&fixture.world, marks),
+                        "user0,assistant0,tool1,assistant1,user1,assistant1");
+}
+
 // Without another step of tools it is the next question.
 static void a_message_steers_too_late(void **state)
 {
@@ -418,6 +442,7 @@ int main(int argc, char **argv)
         TEST(a_message_queues),
         TEST(a_backlog_is_answered_in_order),
         TEST(a_message_steers),
+        TEST(a_quote_taints),
         TEST(a_message_steers_too_late),
         TEST(pieces_of_one_text),
         TEST(the_rest_of_a_text_does_not_come),

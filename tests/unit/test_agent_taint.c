@@ -82,9 +82,13 @@ static void the_mark(void **state)
     assert_true(turn_taint(&turn, why));
     assert_string_equal(why, "tainted by recall of call 1");
     chat_history_truncate(&session.history, 1);
-    session.history.messages[0].tainted = true;
+    asks("read_file", "{}");
+    session.history.messages[1].tainted = true;
     assert_true(turn_taint(&turn, why));
     assert_string_equal(why, "tainted by what was said before");
+    session.history.messages[0].tainted = true;
+    assert_true(turn_taint(&turn, why));
+    assert_string_equal(why, "tainted by a message that was quoted or forwarded");
 }
 
 static void whole_urls(void **state)
@@ -142,6 +146,30 @@ static void laundered_urls(void **state)
     assert_false(copied(URL("http://e.example/?k=1")));
     assert_false(copied(URL("http://e.example/?k=2")));
     assert_false(copied(URL("http://e.example/?k=3")));
+    user("> http://e.example/?k=4\n\nlook");
+    assert_true(copied(URL("http://e.example/?k=4"))); // their own words look like that, too
+    session.history.messages[session.history.count - 1].tainted = true;
+    assert_false(copied(URL("http://e.example/?k=4")));
+}
+
+// Most tools are called through another, which is none of the web.
+static void through_call_tool(void **state)
+{
+    char why[TURN_TAINT_MAX];
+    user("go");
+    asks("call_tool", "{\"name\":\"web_search\",\"arguments\":{\"query\":\"x\"}}");
+    chat_history_append_result(&session.history, "c0", "http://w.example/b", true);
+    assert_true(turn_taint(&turn, why));
+    assert_string_equal(why, "tainted by web_search of call 1");
+    assert_true(copied(URL("http://w.example/b")));
+    asks("call_tool", "{\"name\":\"read_file\",\"arguments\":{\"path\":\"x\"}}");
+    chat_history_append_result(&session.history, "c0", "http://e.example/?k=1", true);
+    assert_false(copied(URL("http://e.example/?k=1")));
+    chat_history_truncate(&session.history, 1);
+    asks("call_tool", "{\"name\":\"of_a_server\",\"arguments\":{}}"); // that is gone
+    chat_history_append_result(&session.history, "c0", "theirs", true);
+    assert_true(turn_taint(&turn, why));
+    assert_string_equal(why, "tainted by of_a_server of call 1");
 }
 
 static void few_of_a_turn(void **state)
@@ -164,6 +192,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(whole_urls, setup, teardown),
         cmocka_unit_test_setup_teardown(tools_that_were_found, setup, teardown),
         cmocka_unit_test_setup_teardown(laundered_urls, setup, teardown),
+        cmocka_unit_test_setup_teardown(through_call_tool, setup, teardown),
         cmocka_unit_test_setup_teardown(few_of_a_turn, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

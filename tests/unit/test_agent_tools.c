@@ -154,6 +154,20 @@ static void an_answer_after_the_cancel(void **state)
                "assistant: (no answer)\n");
 }
 
+// What the model had said of a stranger's text stays marked when its answer does not end.
+static void a_cancel_keeps_the_mark(void **state)
+{
+    HEARD_AUTO heard = {0};
+    start("call slow; look\nsay never", &heard);
+    agent_world_until(&world, &heard, "call look");
+    scripted_source_answer(&scripted, 1, "seen", false);
+    agent_turn_cancel(world.agent, heard.id);
+    end_as(TURN_CANCELLED, &heard);
+    assert_string_equal(
+        agent_world_text(&world, "SELECT group_concat(role || tainted) FROM messages"),
+        "user0,assistant0,tool0,tool1,assistant1");
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
@@ -161,6 +175,7 @@ int main(void)
         TEST(results_in_the_order_of_the_calls), TEST(a_source_vanishes_in_mid_turn),
         TEST(a_source_appears_in_mid_turn),      TEST(a_call_ends_with_the_time_of_its_turn),
         TEST(a_call_that_nobody_approved),       TEST(an_answer_after_the_cancel),
+        TEST(a_cancel_keeps_the_mark),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -221,6 +221,34 @@ static void test_a_reply_quotes_what_it_replies_to(void **state)
     assert_text(PRIVATE("\"text\":\"why?\",\"reply_to_message\":{\"photo\":[]}"), "why?");
 }
 
+static void assert_tainted(const char *updates_text, bool wanted)
+{
+    struct telegram_updates updates;
+    assert_int_equal(read_updates(updates_text, &updates), 0);
+    assert_int_equal(updates.rows[0].tainted, wanted);
+    assert_non_null(updates.rows[0].text);
+    telegram_updates_finish(&updates);
+}
+
+static void test_what_the_sender_did_not_write(void **state)
+{
+    (void)state;
+#define OF(id) "\"reply_to_message\":{\"from\":{\"id\":" id "},\"text\":\"one\"}"
+    assert_tainted(PRIVATE("\"text\":\"a\""), false);
+    assert_tainted(PRIVATE("\"text\":\"a\"," OF("42")), false);
+    assert_tainted(PRIVATE("\"text\":\"a\"," OF("43")), true);
+    assert_tainted(PRIVATE("\"text\":\"/status\"," OF("43")), false); // which is not quoted
+    assert_tainted(PRIVATE("\"text\":\"a\",\"reply_to_message\":{\"text\":\"one\"}"), true);
+    assert_tainted(PRIVATE("\"text\":\"a\",\"reply_to_message\":{\"from\":{\"id\":42},"
+                           "\"forward_origin\":{\"type\":\"user\"},\"text\":\"one\"}"),
+                   true);
+    assert_tainted(PRIVATE("\"text\":\"a\",\"external_reply\":{},\"quote\":{\"text\":\"b\"}"),
+                   true); // of a chat elsewhere
+    assert_tainted(PRIVATE("\"text\":\"a\",\"forward_origin\":{\"type\":\"hidden_user\"}"), true);
+    assert_tainted(PRIVATE("\"caption\":\"a\",\"photo\":[],\"forward_date\":1"), true);
+    assert_tainted(PRIVATE("\"text\":\"a\",\"via_bot\":{\"id\":9}"), true);
+}
+
 static void test_a_quote_is_cut(void **state)
 {
     (void)state;
@@ -291,6 +319,7 @@ int main(void)
         cmocka_unit_test(test_groups_and_bots),
         cmocka_unit_test(test_what_is_no_text_is_noted),
         cmocka_unit_test(test_a_reply_quotes_what_it_replies_to),
+        cmocka_unit_test(test_what_the_sender_did_not_write),
         cmocka_unit_test(test_a_quote_is_cut),
         cmocka_unit_test(test_a_text_that_was_probably_cut),
         cmocka_unit_test(test_a_text_beyond_all_bounds),

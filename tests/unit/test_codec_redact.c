@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -199,6 +200,9 @@ static void telegram_tokens(void **state)
     expect("/bot123456:short-one9/sendMessage", "/bot" R "/sendMessage");
     expect("/file/bot12345678%3AAA" A30 "xyz/x", "/file/bot" R "/x");
     stays("123456789:AAtooshort");
+    stays("123456789:AA" A30 "xyz1"); // 36
+    stays("1234567:AA" A30 "xyz");
+    stays("12345678901:AA" A30 "xyz");
     stays("bot number 12345: hello");
     stays("10:20:30 and 1700000000:12");
     END;
@@ -233,7 +237,16 @@ static void private_keys(void **state)
     expect("a\n" BEGIN_KEY("") "\nMIIE\n" END_KEY("") "\nb", "a\n" R "\nb");
     expect("{\"k\":\"" BEGIN_KEY("RSA ") "\\nMI\\n" END_KEY("RSA ") "\\n\"}",
            "{\"k\":\"" R "\\n\"}");
-    expect("a " BEGIN_KEY("OPENSSH ") "\nb3Blb\ncut off here", "a " R);
+    expect("a " BEGIN_KEY("OPENSSH ") "\nb3Blb\ncut off here", "a " R "\ncut off here");
+    expect("a " BEGIN_KEY("OPENSSH ") "\nb3Blb", "a " R);
+    expect("a " BEGIN_KEY("OPENSSH ") "\\nb3Blb/+\\nb3Blb/+\\nb3\\ndone", "a " R "\\ndone");
+    expect(BEGIN_KEY("RSA ") "\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES,0\n\nMIIE\nMI\nx y",
+           R "\nx y");
+    expect("1|" BEGIN_KEY("") "\n2|MIIE\n3|MIIE\n4|a text", "1|" R "\n4|a text");
+    expect("  " BEGIN_KEY("") "\n  MIIE\n  MIIE\n", "  " R "\n");
+    expect("grep -r '" BEGIN_KEY("") "' . finds keys.\nAnd then.", // one that only speaks of them
+           "grep -r '" R "' . finds keys.\nAnd then.");
+    expect(BEGIN_KEY("") " and " BEGIN_KEY("") "\nMIIE\n" END_KEY("") "x", R " and " R "x");
     expect(BEGIN_KEY("EC ") "x" END_KEY("EC ") " " BEGIN_KEY("") "y" END_KEY(""), R " " R);
     stays("-----BEGIN CERTIFICATE-----\nMIIE\n-----END CERTIFICATE-----");
     stays("-----BEGIN PUBLIC KEY-----\nMIIE\n-----END PUBLIC KEY-----");
@@ -370,6 +383,27 @@ static void no_text_is_slow(void **state)
     END;
 }
 
+// Of too many the last are left out, and somebody is told.
+static void too_many_values(void **state)
+{
+    (void)state;
+    static char texts[REDACT_SPELLINGS_MAX][24];
+    static const char *secrets[REDACT_SPELLINGS_MAX];
+    for (size_t i = 0; i < REDACT_SPELLINGS_MAX; i++) {
+        snprintf(texts[i], sizeof texts[i], "secret-%zu-terces", i);
+        secrets[i] = texts[i];
+    }
+    struct redactor *few = redactor_create(secrets, 100);
+    assert_true(redactor_hides_all(few));
+    redactor_destroy(few);
+    struct redactor *many = redactor_create(secrets, REDACT_SPELLINGS_MAX);
+    assert_false(redactor_hides_all(many));
+    known = many;
+    expect("secret-0-terces", R);
+    stays("secret-4095-terces");
+    redactor_destroy(many);
+}
+
 static void nobody_is_fine(void **state)
 {
     (void)state;
@@ -400,6 +434,7 @@ int main(void)
         cmocka_unit_test(bytes_of_any_kind),
         cmocka_unit_test(all_or_nothing),
         cmocka_unit_test(no_text_is_slow),
+        cmocka_unit_test(too_many_values),
         cmocka_unit_test(nobody_is_fine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

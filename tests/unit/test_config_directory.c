@@ -1,6 +1,7 @@
 // HERMES_SECRETS_DIR and CREDENTIALS_DIRECTORY: files that stand for variables.
 #include <string.h>
 
+#include "config/variables.h"
 #include "config_fixture.h"
 
 static char *entry(const struct fixture *f, const char *name)
@@ -187,6 +188,33 @@ static void test_a_directory_that_is_not_there(void **state)
     assert_int_equal(config_finding_at(f->config, 0)->severity, CONFIG_NOTE);
 }
 
+static void test_names_of_secrets(void **state)
+{
+    static const char *const secret[] = {
+        "OPENAI_API_KEY", "api_key",         "MY_TOKEN",  "TOKENS",  "SECRET_KEY_BASE",
+        "DB_PASSWORD",    "PGPASSWORD",      "APIKEY",    "Key",     "MYSQL_PWD",
+        "HTTP_AUTH",      "AWS_CREDENTIALS", "AUTHTOKEN", "x-cookie"};
+    static const char *const open[] = {"GIT_AUTHOR_NAME",
+                                       "KEYCLOAK_SERVICE_HOST",
+                                       "TOKENIZERS_PARALLELISM",
+                                       "AUTHORS",
+                                       "TOKEN_SERVICE_PORT",
+                                       "KEYBOARD",
+                                       "SECRETARY",
+                                       "HOME",
+                                       "SECRET_PORT_1_TCP_ADDR",
+                                       "",
+                                       "_",
+                                       "PATH"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(secret); i++)
+        if (!variables_looks_secret(secret[i]))
+            fail_msg("%s", secret[i]);
+    for (size_t i = 0; i < ARRAY_LEN(open); i++)
+        if (variables_looks_secret(open[i]))
+            fail_msg("%s", open[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +226,7 @@ int main(void)
         FIXTURE_TEST(test_other_names),
         FIXTURE_TEST(test_credentials_of_systemd),
         FIXTURE_TEST(test_a_directory_that_is_not_there),
+        FIXTURE_TEST(test_names_of_secrets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

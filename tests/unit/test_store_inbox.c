@@ -66,7 +66,11 @@ static void messages_are_kept_once_and_in_order(void **state)
 {
     (void)state;
     struct store_inbound messages[] = {
-        {.chat = S("7"), .external_id = S("12"), .text = S("second of its server"), .cut = true},
+        {.chat = S("7"),
+         .external_id = S("12"),
+         .text = S("second of its server"),
+         .cut = true,
+         .tainted = true},
         {.chat = S("7"), .external_id = S("11"), .text = S("first"), .sender = S("owner")},
         {.chat = S("7"), .external_id = S("12"), .text = S("again")}};
     int64_t cursor = 0;
@@ -83,12 +87,12 @@ static void messages_are_kept_once_and_in_order(void **state)
     struct rows rows = waiting(0);
     assert_int_equal(rows.count, 2);
     assert_true(span_is(rows.last.sender, "owner"));
-    assert_false(rows.last.cut);
+    assert_false(rows.last.cut || rows.last.tainted);
     assert_int_equal(waiting(rows.last.number).count, 0);
     rows = (struct rows){.stop_after = 1};
     assert_int_equal(store_read_inbox(talk.store, 0, keep_row, &rows, NULL), 0);
     assert_int_equal(rows.count, 1);
-    assert_true(rows.last.cut);
+    assert_true(rows.last.cut && rows.last.tainted);
     assert_int_equal(store_read_cursor(talk.store, QUEUE, &cursor, NULL), 0);
     assert_int_equal(cursor, 16);
     assert_int_equal(

@@ -223,6 +223,23 @@ static void version_9_learns_to_wait(void **state)
     assert_string_equal(fixture_text(path, "PRAGMA integrity_check"), "ok");
 }
 
+static void a_message_of_version_16_is_the_senders_own(void **state)
+{
+    struct store_migrations older = {store_schema.steps, 16};
+    struct store *store = NULL;
+    assert_int_equal(store_open_schema(home, NULL, &older, &store, NULL), 0);
+    store_wait(store);
+    store_close(store);
+    fixture_exec(path,
+                 "INSERT INTO inbox(channel, queue, chat, external_id, sender, text, cut, sent_ms,"
+                 "  received_ms) VALUES('telegram', '1', '7', '100', '42', 'hi', 0, 1, 1);");
+    store = fixture_open(home, NULL);
+    assert_int_equal(store_state(store), STORE_READY);
+    store_close(store);
+    assert_string_equal(fixture_text(path, "SELECT text || tainted FROM inbox"), "hi0");
+    assert_string_equal(fixture_text(path, "PRAGMA integrity_check"), "ok");
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_home, remove_home)
@@ -234,6 +251,7 @@ int main(void)
         TEST(version_5_has_no_threads),
         TEST(the_terms_of_turns_that_were_under_way),
         TEST(version_9_learns_to_wait),
+        TEST(a_message_of_version_16_is_the_senders_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

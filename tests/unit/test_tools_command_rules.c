@@ -68,11 +68,26 @@ static const char *const plain[] = {
     "psql -c 'select 1'",
     "sqlite3 a.db 'DELETE FROM t WHERE id = 1'",
     "git log --grep='drop it'",
+    "git commit -m 'drop table of names'",
     "for f in *.c; do wc -l \"$f\"; done",
     "if [ -f x ]; then cat x; fi",
     "[ -d a ] && ls a",
     "[[ -n $x ]] && echo y",
     "while read -r l; do echo \"$l\"; done < list",
+    "while IFS= read -r l; do echo \"$l\"; done < list",
+    "echo \\\nx",
+    "make \\\n  -j4 \\\n  all",
+    "ls 2>/dev/null",
+    "2>/dev/null ls",
+    "(cat <<E\nit's\nE\n)",
+    "cat <<E | wc -l\nit's\nE",
+    "cat <<\"E\" > x\n`it's`\nE\nls",
+    "echo ${x:-y} ${x%.c} ${x##*/} ${x:0:1} $((x + ${#x}))",
+    "echo \"$@\" ${@}",
+    "case $1 in (a) ls ;; b|c) pwd ;; esac",
+    "echo $(case $1 in a) ls ;; esac)",
+    "time make",
+    "x=$(ls | wc -l); if [ $x -gt 3 ]; then echo \"it's $x\"; fi",
     "case $1 in a) ls ;; esac",
     "f() { echo hi; }; f",
     "x=1; echo $x",
@@ -124,6 +139,12 @@ static const char *const asks[] = {
     "rm --rec x",
     "rm build -rf",
     "\\rm -rf x",
+    "echo $'\\Uffffffff'",
+    "echo $'\\u20ac\\xff\\377'",
+    "echo a\\\nb",
+    "IFS=:; ls",
+    "IFS=: ls",
+    "while IFS= read -r l; do rm -r x; done",
     "'rm' -rf x",
     "\"rm\" -rf x",
     "r''m -rf x",
@@ -213,6 +234,7 @@ static const char *const asks[] = {
     "echo 'DROP TABLE x' | psql",
     "psql <<E\ndrop table x;\nE",
     "psql <<< 'TRUNCATE TABLE x'",
+    "docker exec db psql -c 'DROP TABLE x'",
     "echo x > /etc/hosts",
     "echo x >> /etc/../etc/hosts",
     "echo x >/etc//hosts",
@@ -518,6 +540,25 @@ static void what_is_too_much(void **state)
     assert_int_equal(command_judge(span_make("ls\0rm", 5), NULL).verdict, COMMAND_NEVER);
 }
 
+// Each word may be the command that xargs runs, with all words behind it.
+static void what_would_be_judged_again_and_again(void **state)
+{
+    static const char *const units[] = {"-a a ", "-c a ", "x", "-S a ", "-exec a "};
+    static const char *const begins[] = {"xargs ", "env ", "find . ", "psql ", "sudo -u "};
+    const char *deny = "git push*";
+    struct command_globs globs = {.deny = &deny, .deny_count = 1};
+    for (size_t i = 0; i < ARRAY_LEN(units) * ARRAY_LEN(begins); i++) {
+        BUF_AUTO text = BUF_INIT(SHELL_LINE_MAX);
+        buf_append_text(&text, begins[i % ARRAY_LEN(begins)]);
+        while (text.len < 53 * 1024)
+            buf_append_text(&text, i / ARRAY_LEN(begins) == 2 && text.len < 40 * 1024
+                                       ? "-a a "
+                                       : units[i / ARRAY_LEN(begins)]);
+        struct command_judgement judged = command_judge(buf_span(&text), &globs);
+        assert_in_range(judged.looked_at, text.len, COMMAND_LOOKED_AT_MAX + SHELL_LINE_MAX);
+    }
+}
+
 static void a_line_in_parts(void **state)
 {
     CLEANUP(shell_line_finish) struct shell_line line = {0};
@@ -537,10 +578,15 @@ static void a_line_in_parts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_plain),         cmocka_unit_test(what_asks),
-        cmocka_unit_test(what_never_runs),       cmocka_unit_test(why),
-        cmocka_unit_test(what_the_owner_denies), cmocka_unit_test(what_the_owner_allows),
-        cmocka_unit_test(files_that_are_orders), cmocka_unit_test(what_is_too_much),
+        cmocka_unit_test(what_is_plain),
+        cmocka_unit_test(what_asks),
+        cmocka_unit_test(what_never_runs),
+        cmocka_unit_test(why),
+        cmocka_unit_test(what_the_owner_denies),
+        cmocka_unit_test(what_the_owner_allows),
+        cmocka_unit_test(files_that_are_orders),
+        cmocka_unit_test(what_is_too_much),
+        cmocka_unit_test(what_would_be_judged_again_and_again),
         cmocka_unit_test(a_line_in_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,6 +84,7 @@ static void land(struct dispatcher_world *world, enum store_inbound_kind kind, i
         .text = span_of(text),
         .payload = span_of(text), // as good as a hash
         .cut = cut,
+        .tainted = world->tainted,
         .received_ms = world->received_ms ? world->received_ms : clock_wall_ms(&world->world.clock),
         .sent_ms = world->sent_ms ? world->sent_ms : clock_wall_ms(&clock_system)};
     assert_true(store_inbox_add(world->world.store,

@@ -20,6 +20,7 @@ struct dispatcher_world {
     int64_t cursor;   // also the id of what arrived last
     int64_t edits;
     const char *thread, *sender; // of what arrives next; with a sender it is a chat of several
+    bool tainted;                // what arrives next is quoted, or passed on
     int64_t received_ms;         // of what arrives next; 0: just now
     int64_t sent_ms;             // of what arrives next; 0: just now
 };
