@@ -6,6 +6,8 @@
 
 #include "agent/agent.h"
 #include "base/buf.h"
+#include "base/mem.h"
+#include "codec/text_patch.h"
 #include "tools/command_rules.h"
 #include "tools/tool_source.h"
 
@@ -17,7 +19,6 @@
  */
 enum {
     COMMAND_MAX = 64 * 1024, // bytes, as the judge of commands reads
-    PATCH_MAX = 4 << 20,     // bytes
 };
 
 __attribute__((format(printf, 1, 2))) static struct approval_judgement refuse(const char *fmt, ...)
@@ -98,27 +99,17 @@ static void take_stricter(struct approval_judgement *all, struct approval_judgem
         *all = one;
 }
 
-// The files that a patch names, in either of its forms.
-static struct approval_judgement judge_patch(const struct approval_call *call, struct span patch)
+// The files that a patch names, as the tool will read it. One that cannot be read it refuses.
+static struct approval_judgement judge_patch(const struct approval_call *call, struct span text)
 {
-    static const char *const marks[] = {"*** Add File: ",
-                                        "*** Update File: ",
-                                        "*** Delete File: ",
-                                        "*** Move to: ",
-                                        "+++ ",
-                                        "--- "};
     struct approval_judgement all = {APPROVAL_RUNS, false, ""};
-    while (patch.len) {
-        struct span line = span_trim(span_cut(&patch, '\n'));
-        for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
-            if (!span_starts_with(line, marks[i]))
-                continue;
-            struct span path = span_trim(span_skip(line, strlen(marks[i])));
-            path = span_cut(&path, '\t'); // a time may stand behind it
-            BUF_AUTO text = BUF_INIT(COMMAND_MAX);
-            buf_append_span(&text, path);
-            take_stricter(&all, judge_path(call, buf_text(&text)));
-        }
+    TEXT_PATCH_AUTO patch = {0};
+    if (text_patch_parse(text, &patch, NULL) < 0)
+        return all;
+    for (size_t i = 0; i < patch.file_count; i++) {
+        struct span path = patch.files[i].path;
+        CLEANUP(mem_cleanup) char *name = mem_strndup(path.data, path.len);
+        take_stricter(&all, judge_path(call, name));
     }
     return all;
 }
@@ -128,7 +119,7 @@ static struct approval_judgement judge_files(const struct approval_call *call,
 {
     struct approval_judgement all = {APPROVAL_RUNS, false, ""};
     BUF_AUTO path = BUF_INIT(COMMAND_MAX);
-    BUF_AUTO patch = BUF_INIT(PATCH_MAX);
+    BUF_AUTO patch = BUF_INIT(TEXT_PATCH_BYTES_MAX);
     if (json_string(json_get(arguments, "path"), &path))
         take_stricter(&all, judge_path(call, buf_text(&path)));
     if (json_string(json_get(arguments, "patch"), &patch))

@@ -86,11 +86,21 @@ static void files(void **state)
     call.unattended = false;
     call.tool = "patch";
     expect("{\"path\":\"CLAUDE.md\",\"mode\":\"replace\"}", APPROVAL_ASKS, "");
-    expect("{\"patch\":\"*** Begin Patch\\n*** Update File: x/AGENTS.md\\n\"}", APPROVAL_ASKS, "");
-    expect("{\"patch\":\"*** Update File: x\\n*** Move to: AGENTS.md\\n\"}", APPROVAL_ASKS, "");
-    expect("{\"patch\":\"--- a/x\\n+++ b/AGENTS.md\\t2026-01-01\\n\"}", APPROVAL_ASKS, "");
+    expect("{\"patch\":\"*** Begin Patch\\n*** Update File: x/AGENTS.md\\n+a\\n\"}", APPROVAL_ASKS,
+           "");
+    expect("{\"patch\":\"--- a/x\\n+++ b/AGENTS.md\\t2026-01-01\\n@@\\n+a\\n\"}", APPROVAL_ASKS,
+           "");
     expect("{\"patch\":\"*** Add File: AGENTS.md\\n*** Add File: .env\\n\"}", APPROVAL_REFUSES, "");
     expect("{\"patch\":\"*** Update File: x\\n+AGENTS.md\\n\"}", APPROVAL_RUNS, "");
+    // However the tool takes it: without a blank, with a tab, of a file that goes.
+    expect("{\"patch\":\"*** Update File:AGENTS.md\\n+a\\n\"}", APPROVAL_ASKS, "");
+    expect("{\"patch\":\"*** Add File:\\tAGENTS.md\\n+a\\n\"}", APPROVAL_ASKS, "");
+    expect("{\"patch\":\"*** Add File: x\\t/../.env\\n+a\\n\"}", APPROVAL_REFUSES, "");
+    expect("{\"patch\":\"--- AGENTS.md\\n+++ /dev/null\\n\"}", APPROVAL_ASKS, "");
+    // The tool says what is wrong with these; a line that is changed names no file.
+    expect("{\"patch\":\"*** Update File: x\\n*** Move to: AGENTS.md\\n\"}", APPROVAL_RUNS, "");
+    expect("{\"patch\":\"--- a\\n+++ a\\n@@ -1 +1 @@\\n--- AGENTS.md\\n+++ x\\n\"}", APPROVAL_RUNS,
+           "");
 }
 
 static void tools_that_need_it(void **state)
