@@ -59,9 +59,10 @@ static struct approval_judgement ask_as_configured(const struct agent_config *co
     return must_ask(call, why);
 }
 
+// A line for a shell, or (`input`) for a command that runs and may be one.
 static struct approval_judgement judge_command(const struct agent_config *config,
                                                const struct approval_call *call,
-                                               struct json_value arguments)
+                                               struct json_value line, bool input)
 {
     BUF_AUTO command = BUF_INIT(COMMAND_MAX);
     struct command_globs globs = {
@@ -70,11 +71,12 @@ static struct approval_judgement judge_command(const struct agent_config *config
         .allow = config->approvals_allow.items,
         .allow_count = config->approvals_allow.count,
     };
-    if (!json_string(json_get(arguments, "command"), &command))
+    if (!json_string(line, &command))
         return buf_is_full(&command)
                    ? refuse("not run: the command is too long; put it into a script")
                    : (struct approval_judgement){APPROVAL_RUNS, false, ""}; // the tool refuses it
-    struct command_judgement judged = command_judge(buf_span(&command), &globs);
+    struct command_judgement judged = input ? command_judge_input(buf_span(&command), &globs)
+                                            : command_judge(buf_span(&command), &globs);
     if (judged.verdict == COMMAND_NEVER)
         return refuse("not run, and no approval would change that: %s", judged.why);
     if (judged.verdict == COMMAND_ASKS)
@@ -127,6 +129,12 @@ static struct approval_judgement judge_files(const struct approval_call *call,
     return all;
 }
 
+static bool puts_in(struct json_value arguments)
+{
+    struct json_value action = json_get(arguments, "action");
+    return json_is(action, "write") || json_is(action, "submit");
+}
+
 struct approval_judgement approval_judge(const struct agent_config *config,
                                          const struct approval_call *call)
 {
@@ -134,7 +142,10 @@ struct approval_judgement approval_judge(const struct agent_config *config,
     struct approval_judgement all = {APPROVAL_RUNS, false, ""};
     bool parsed = json_parse(&doc, call->arguments, NULL) == 0;
     if (parsed && strcmp(call->tool, "terminal") == 0)
-        take_stricter(&all, judge_command(config, call, json_root(&doc)));
+        take_stricter(&all,
+                      judge_command(config, call, json_get(json_root(&doc), "command"), false));
+    if (parsed && strcmp(call->tool, "process") == 0 && puts_in(json_root(&doc)))
+        take_stricter(&all, judge_command(config, call, json_get(json_root(&doc), "data"), true));
     if (parsed && (strcmp(call->tool, "write_file") == 0 || strcmp(call->tool, "patch") == 0))
         take_stricter(&all, judge_files(call, json_root(&doc)));
     bool kept = strcmp(call->tool, "memory") == 0; // in the prompt of every later conversation

@@ -57,6 +57,25 @@ static void commands(void **state)
     expect(COMMAND("rm -r x"), APPROVAL_RUNS, "");
 }
 
+#define INPUT(action, text) "{\"action\":\"" action "\",\"data\":\"" text "\"}"
+
+// What is put into a command that runs, which may be a shell.
+static void input_of_commands(void **state)
+{
+    call.tool = "process";
+    expect(INPUT("submit", "ls"), APPROVAL_RUNS, "");
+    expect(INPUT("submit", "rm -rf /"), APPROVAL_REFUSES, "no approval would change that");
+    expect(INPUT("write", "ls\\nrm -rf /\\n"), APPROVAL_REFUSES, "");
+    expect(INPUT("write", "rm -r x\\n"), APPROVAL_ASKS, "recursive delete: rm -r x");
+    expect(INPUT("submit", "git push"), APPROVAL_REFUSES, "approvals.deny");
+    expect(INPUT("submit", "it's"), APPROVAL_ASKS, "no shell could read it");
+    expect(INPUT("poll", "rm -rf /"), APPROVAL_RUNS, "");
+    expect("{\"action\":\"submit\",\"data\":5}", APPROVAL_RUNS, ""); // the tool says what is wrong
+    config.approvals_mode = "off";
+    expect(INPUT("submit", "it's"), APPROVAL_RUNS, "");
+    expect(INPUT("submit", "rm -rf /"), APPROVAL_REFUSES, "");
+}
+
 static void where_nobody_is_asked(void **state)
 {
     call.unattended = true;
@@ -141,6 +160,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(commands, setup),
+        cmocka_unit_test_setup(input_of_commands, setup),
         cmocka_unit_test_setup(where_nobody_is_asked, setup),
         cmocka_unit_test_setup(files, setup),
         cmocka_unit_test_setup(tools_that_need_it, setup),
