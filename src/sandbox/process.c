@@ -55,7 +55,7 @@ struct process {
     struct buf kept[PROCESS_STDIO_COUNT];               // of outputs that are buffers
     int64_t written;                                    // bytes of both outputs
     loop_id deadline; // for its waiting, then its work, then its death
-    bool ended;
+    bool ended, held;
     struct process_events events;
     void *context;
 };
@@ -282,6 +282,15 @@ static void on_left_open(void *context)
     finish_if_over(process);
 }
 
+// Of its outputs. While nobody takes what is in them, that is not its fault.
+static void await_end(struct process *process)
+{
+    struct loop *loop = process->owner->loop;
+    loop_cancel(loop, process->deadline);
+    process->deadline = loop_timer_after(
+        loop, process->held ? PROCESS_HELD_MAX_MS : PROCESS_DEATH_MAX_MS, on_left_open, process);
+}
+
 static void on_exit_status(void *context, int status)
 {
     struct process *process = context;
@@ -289,9 +298,7 @@ static void on_exit_status(void *context, int status)
     process->status = status;
     process_input_close(&process->input);
     kill_session(process);
-    loop_cancel(process->owner->loop, process->deadline);
-    process->deadline =
-        loop_timer_after(process->owner->loop, PROCESS_DEATH_MAX_MS, on_left_open, process);
+    await_end(process);
     finish_if_over(process);
 }
 
@@ -479,7 +486,6 @@ static struct process *process_create(struct processes *processes, const struct 
 static void enqueue(struct process *process, uint64_t flow)
 {
     struct processes *processes = process->owner;
-    processes->waiting_bytes += process->launch.input.len;
     memory_budget_enqueue(&processes->budget, &process->claim, flow, process->limits.memory);
     process->deadline =
         loop_timer_after(processes->loop, PROCESS_WAIT_MAX_MS, on_waited_too_long, process);
@@ -494,7 +500,8 @@ int process_start(struct processes *processes, const struct process_spec *spec,
     int r = process_launch_init(&launch, spec, err);
     if (r < 0)
         return r;
-    if (spec->function)
+    bool waits = spec->function && spec->limits.memory; // what needs none has nothing to wait for
+    if (waits)
         r = check_queue(processes, launch.input.len, err);
     if (r < 0) {
         process_launch_finish(&launch);
@@ -503,6 +510,8 @@ int process_start(struct processes *processes, const struct process_spec *spec,
     struct process *process = process_create(processes, spec, events, context);
     process->launch = launch;
     if (process->is_function)
+        processes->waiting_bytes += launch.input.len;
+    if (waits)
         enqueue(process, spec->flow);
     else
         r = run(process, err);
@@ -552,6 +561,11 @@ void process_end_input(struct processes *processes, process_id id)
 void process_hold(struct processes *processes, process_id id, bool held)
 {
     struct process *process = find(processes, id);
-    for (int i = PROCESS_STDOUT; process && i < PROCESS_STDIO_COUNT; i++)
+    if (!process || process->held == held)
+        return;
+    process->held = held;
+    if (process->begun && !process->child)
+        await_end(process);
+    for (int i = PROCESS_STDOUT; i < PROCESS_STDIO_COUNT; i++)
         process_output_hold(&process->outputs[i], held);
 }

@@ -22,12 +22,12 @@ struct loop;
  * (process_main()).
  *
  * Functions share a budget of memory (`sandbox.memory`): each may take what its limit of address
- * space is, and what does not fit waits in a queue: each flow in order, the flows in turn. One that
- * was cancelled or late counts until it is dead. Whatever would have to wait for one that does not
- * die, since a disk is silent, is refused. Programs begin at once. Their limit is what is resident
- * of their whole session, looked at a few times a second, so that more may be taken in between: a
- * limit of address space would end those that reserve much and use little. With a program goes its
- * whole session.
+ * space is, and what does not fit waits in a queue: each flow in order, the flows in turn. One
+ * without that limit begins at once. One that was cancelled or late counts until it is dead.
+ * Whatever would have to wait for one that does not die, since a disk is silent, is refused.
+ * Programs begin at once. Their limit is what is resident of their whole session, looked at a
+ * few times a second, so that more may be taken in between: a limit of address space would end
+ * those that reserve much and use little. With a program goes its whole session.
  *
  * A program that is given grants runs in the sandbox: see supervisor.h.
  */
@@ -38,6 +38,7 @@ enum {
     PROCESS_INPUT_MAX = 8 << 20, // bytes of an input that is a buffer
     PROCESS_WORDS_MAX = 256,     // of a program's arguments, and of its environment
     PROCESS_DEATH_MAX_MS = 10 * 1000,
+    PROCESS_HELD_MAX_MS = 60 * 1000,     // after its exit, while it is held
     PROCESS_WAIT_MAX_MS = 5 * 60 * 1000, // in the queue
     PROCESSES_WAITING_MAX = 1024,
     PROCESSES_WAITING_BYTES_MAX = 16 << 20, // of their inputs, which are not part of the budget
@@ -115,7 +116,8 @@ bool process_cancel(struct processes *processes, process_id id);
 ssize_t process_write(struct processes *processes, process_id id, struct span bytes);
 // It reads the end of its input behind what was taken.
 void process_end_input(struct processes *processes, process_id id);
-// While it is held its outputs are not read, so that it waits once its pipes are full.
+// While it is held its outputs are not read, so that it waits once its pipes are full. When it exits
+// then and stays held for too long, what is in them is lost.
 void process_hold(struct processes *processes, process_id id, bool held);
 
 /*

@@ -159,6 +159,7 @@ static void on_impatient(void *context)
 void capture_end(struct capture *capture)
 {
     capture->ending = true;
+    capture->cut = capture->held;
     if (!capture->writer) {
         end_soon(capture);
         return;
@@ -181,11 +182,15 @@ void capture_tell_file(const struct capture *capture, struct buf *out)
 {
     if (!*capture->name)
         return;
+    if (capture->cut)
+        buf_append_text(out, "[the disk did not keep up, so its last output was not read]\n");
     if (capture->failed)
         buf_printf(out, "[the whole could not be kept: %s]\n", capture->why);
     else
         buf_printf(out, "[%s is in %s: read_result reads and searches it]\n",
-                   capture->kept < capture->bytes ? "its first 64 MiB" : "the whole",
+                   capture->kept < capture->bytes ? "its first 64 MiB"
+                   : capture->cut                 ? "what was read of it"
+                                                  : "the whole",
                    capture->name);
 }
 

@@ -26,6 +26,7 @@ struct capture {
     int64_t kept;              // bytes that it was given
     struct buf pending;        // that it did not take yet
     bool held, ending, failed; // `failed`: not all of what was given is in the file
+    bool cut;                  // the program ended while it was held: more may have come
     loop_id patience;          // with the writer, at the end
     char why[128];             // it failed
     void (*on_hold)(void *context, bool held);

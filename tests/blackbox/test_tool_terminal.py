@@ -319,6 +319,23 @@ def test_a_disk_that_is_silent_holds_nobody_for_ever(hermes, run, up):
     assert comes_true(lambda: not of_this_home(hermes, "spool"))
 
 
+def test_what_was_not_read_is_not_claimed(hermes, run, up):
+    """A command that is ended while its output waits for the disk."""
+    hermes.use(up, "tools")
+    command = json.dumps({"command": "yes", "timeout": 4})
+    client = hermes.start("chat", "-q", f"call terminal {command}")
+    assert comes_true(lambda: of_this_home(hermes, "spool"))
+    writer, = of_this_home(hermes, "spool")
+    os.kill(writer, signal.SIGSTOP)
+    time.sleep(7)
+    os.kill(writer, signal.SIGCONT)
+    client.finish(60).ok()
+    text = [m["content"] for m in up.requests[-1].messages if m["role"] == "tool"][0]
+    assert "longer than 4 seconds and was stopped" in text
+    assert "its last output was not read" in text and "[what was read of it is in out_" in text
+    assert "[the whole" not in text
+
+
 def test_output_without_end(run):
     text = run("yes", timeout=2)
     assert text.startswith("error: y\ny\n") and "was stopped" in text and len(text) < 40_000
