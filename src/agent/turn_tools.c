@@ -107,10 +107,14 @@ void turn_calls_run(struct turn *turn, turn_next_fn *next)
     const struct chat_message *asking = turn_asking_message(turn);
     int64_t limit_ms = turn_limit_ms(turn);
     char taint[TURN_TAINT_MAX];
+    const struct agent_session *session = turn->session;
+    CLEANUP(mem_cleanup)
+    char *chat = mem_printf("%s\n%s\n%s", session->channel, session->chat, session->sender);
     struct tool_call_context on_behalf = {
         .turn = turn->name,
-        .session = turn->session->id,
+        .session = session->id,
         .origin = turn->terms.origin,
+        .chat = chat,
         .flow = turn->id,
         .deadline_ms = limit_ms ? turn->started_ms + limit_ms : 0,
         .unattended = turn->terms.unattended,

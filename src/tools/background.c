@@ -14,6 +14,7 @@
 
 enum {
     NAME_SIZE = 14,          // "proc_", eight hex digits, NUL
+    NAME_SAID_MIN = 9,       // bytes that say which: four of the digits
     COMMAND_SHOWN_MAX = 100, // bytes
     TEXT_MAX = 46 * 1024,    // bytes of a result
     DATA_MAX = SHELL_INPUT_MAX - 1,
@@ -31,6 +32,7 @@ struct background {
 struct session {
     struct list link; // background::sessions
     struct background *owner;
+    char *chat; // owned: whose it is
     char name[NAME_SIZE];
     char command[COMMAND_SHOWN_MAX + 1];
     struct shell *shell; // owned
@@ -48,6 +50,7 @@ struct waiter {
 
 struct request { // of one call
     struct background *background;
+    const struct tool_call_context *context;
     struct session *session; // NULL for "list"
     struct json_value arguments;
     struct tool_run *run;
@@ -66,6 +69,7 @@ static void session_destroy(struct session *session)
 {
     list_remove(&session->link);
     shell_destroy(session->shell);
+    free(session->chat);
     free(session);
 }
 
@@ -163,8 +167,13 @@ static void forget_old(struct background *background)
     }
 }
 
-int background_start(struct background *background, const struct shell_request *request,
-                     struct buf *out, struct error *err)
+static const char *chat_of(const struct tool_call_context *context)
+{
+    return context->chat ? context->chat : "";
+}
+
+int background_start(struct background *background, const struct tool_call_context *context,
+                     const struct shell_request *request, struct buf *out, struct error *err)
 {
     size_t running = 0;
     forget_old(background);
@@ -180,6 +189,7 @@ int background_start(struct background *background, const struct shell_request *
         return r;
     }
     session->owner = background;
+    session->chat = mem_strdup(chat_of(context));
     memcpy(session->name, "proc_", sizeof "proc_");
     random_hex(session->name + sizeof "proc_" - 1, NAME_SIZE - sizeof "proc_" + 1);
     struct span line = request->command;
@@ -194,23 +204,32 @@ int background_start(struct background *background, const struct shell_request *
     return TOOL_ENDED;
 }
 
-static int find_session(struct background *background, const char *name, struct session **ret,
-                        struct error *err)
+static bool is_seen(const struct session *session, const struct tool_call_context *context)
 {
-    struct session *found = NULL;
-    list_for_each(link, &background->sessions) {
+    return (context->origin && strcmp(context->origin, "console") == 0) ||
+           strcmp(session->chat, chat_of(context)) == 0;
+}
+
+static int find_session(struct request *request, const char *name, struct error *err)
+{
+    list_for_each(link, &request->background->sessions) {
         struct session *session = list_entry(link, struct session, link);
-        if (strncmp(session->name, name, strlen(name)) != 0)
+        if (strncmp(session->name, name, strlen(name)) != 0 || !is_seen(session, request->context))
             continue;
-        if (found)
+        if (strlen(name) < NAME_SAID_MIN)
+            return error_set(err, -EINVAL,
+                             "\"%s\" may be any; give at least four of the digits of the "
+                             "session_id, as in %.9s",
+                             name, session->name);
+        if (request->session)
             return error_set(err, -EINVAL, "several processes begin with \"%.20s\"", name);
-        found = session;
+        request->session = session;
     }
-    if (!found)
-        return error_set(err, -ENOENT, "there is no process \"%.20s\"; action \"list\" shows them",
-                         name);
-    *ret = found;
-    return 0;
+    return request->session ? 0
+                            : error_set(err, -ENOENT,
+                                        "there is no process \"%.20s\"; action \"list\" shows "
+                                        "them",
+                                        name);
 }
 
 // --- actions
@@ -218,8 +237,11 @@ static int find_session(struct background *background, const char *name, struct 
 static int act_list(struct request *request, struct buf *out, struct error *err)
 {
     (void)err;
-    list_for_each(link, &request->background->sessions)
-        tell_state(list_entry(link, struct session, link), out);
+    list_for_each(link, &request->background->sessions) {
+        const struct session *session = list_entry(link, struct session, link);
+        if (is_seen(session, request->context))
+            tell_state(session, out);
+    }
     if (!out->len)
         buf_append_text(out, "no command was started in the background");
     return TOOL_ENDED;
@@ -358,7 +380,10 @@ int background_act(struct background *background, const struct tool_call *call,
         {"list", act_list}, {"poll", act_poll},   {"log", act_log},       {"wait", act_wait},
         {"kill", act_kill}, {"write", act_write}, {"submit", act_submit}, {"close", act_close},
     };
-    struct request request = {.background = background, .arguments = call->arguments, .run = run};
+    struct request request = {.background = background,
+                              .context = call->context,
+                              .arguments = call->arguments,
+                              .run = run};
     struct json_value action = json_get(call->arguments, "action");
     size_t i = 0;
     forget_old(background);
@@ -372,7 +397,7 @@ int background_act(struct background *background, const struct tool_call *call,
         BUF_AUTO name = BUF_INIT(0);
         int r = tool_need_text(call->arguments, "session_id", TOOL_NAME_MAX, &name, err);
         if (r == 0)
-            r = find_session(background, buf_text(&name), &request.session, err);
+            r = find_session(&request, buf_text(&name), err);
         if (r < 0)
             return r;
     }

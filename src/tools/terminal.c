@@ -45,7 +45,7 @@ static int start(const struct tool_env *env, const struct tool_call *call, struc
                                     .wall_ms = background ? 0 : timeout_s * 1000,
                                     .talks = background};
     if (background)
-        return background_start(env->background, &request, out, err);
+        return background_start(env->background, call->context, &request, out, err);
     struct shell *shell;
     r = shell_start(env->shells, &request, on_end, run, &shell, err);
     if (r == 0)

@@ -363,10 +363,10 @@ def test_a_process_in_the_background(steps):
                       "background": True}),
         ("process", {"action": "list"}),
         ("terminal", {"command": "sleep 1"}),
-        ("process", {"action": "submit", "session_id": "proc_", "data": "one"}),
-        ("process", {"action": "close", "session_id": "proc_"}),
-        ("process", {"action": "wait", "session_id": "proc_", "timeout": 20}),
-        ("process", {"action": "poll", "session_id": "proc_"}))
+        ("process", {"action": "submit", "session_id": "proc_$", "data": "one"}),
+        ("process", {"action": "close", "session_id": "proc_$"}),
+        ("process", {"action": "wait", "session_id": "proc_$", "timeout": 20}),
+        ("process", {"action": "poll", "session_id": "proc_$"}))
     name = re.match("proc_[0-9a-f]{8} runs in the background", started).group(0).split()[0]
     assert f"{name} runs since" in listed and "echo ready" in listed
     assert "4 bytes" in submitted
@@ -378,8 +378,8 @@ def test_a_process_is_killed_with_all_it_started(steps):
     _, killed, waited = steps(
         ("terminal", {"command": f"trap '' TERM; setsid sleep {UNIQUE + 3} & sleep {UNIQUE + 3}",
                       "background": True}),
-        ("process", {"action": "kill", "session_id": "proc_"}),
-        ("process", {"action": "wait", "session_id": "proc_"}))
+        ("process", {"action": "kill", "session_id": "proc_$"}),
+        ("process", {"action": "wait", "session_id": "proc_$"}))
     assert "is killed" in killed and "[killed after" in waited
     assert comes_true(lambda: not sleepers(UNIQUE + 3))
 
@@ -388,10 +388,10 @@ def test_news_and_the_last_lines(steps):
     _, _, first, log, skipped, second = steps(
         ("terminal", {"command": "seq 1 10; sleep 2; seq 11 20; sleep 60", "background": True}),
         ("terminal", {"command": "sleep 1"}),
-        ("process", {"action": "poll", "session_id": "proc_"}),
-        ("process", {"action": "log", "session_id": "proc_", "limit": 2}),
-        ("process", {"action": "log", "session_id": "proc_", "limit": 2, "offset": 1}),
-        ("process", {"action": "wait", "session_id": "proc_", "timeout": 3}))
+        ("process", {"action": "poll", "session_id": "proc_$"}),
+        ("process", {"action": "log", "session_id": "proc_$", "limit": 2}),
+        ("process", {"action": "log", "session_id": "proc_$", "limit": 2, "offset": 1}),
+        ("process", {"action": "wait", "session_id": "proc_$", "timeout": 3}))
     assert "\n1\n2\n" in first and first.endswith("10\n")
     assert log.split("\n")[1:] == ["9", "10", ""]
     assert skipped.split("\n")[1:] == ["8", "9", ""]
@@ -421,14 +421,35 @@ def test_requests_that_cannot_be(steps, arguments, told):
     assert told in result
 
 
-def test_a_prefix_must_be_unique(steps):
-    *_, result, none, nothing = steps(
-        *[("terminal", {"command": "exec 0</dev/null; sleep 100", "background": True})] * 2,
-        ("process", {"action": "kill", "session_id": "proc_"}),
-        ("process", {"action": "write", "session_id": "proc_"}),
-        ("process", {"action": "poll", "session_id": "x"}))
-    assert "several processes" in result and "several processes" in none
-    assert 'no process "x"' in nothing
+def test_a_process_must_be_named(steps):
+    *_, all_of_them, one, digit, listed, killed = steps(
+        ("terminal", {"command": "sleep 100", "background": True}),
+        *[("process", {"action": "kill", "session_id": text}) for text in ("", "p", "proc_")],
+        ("process", {"action": "list"}),
+        ("process", {"action": "kill", "session_id": "proc_$"}))
+    for text in (all_of_them, one, digit):
+        assert "at least four of the digits" in text
+    assert "runs since" in listed and "is killed" in killed
+
+
+def test_a_chat_sees_its_own_processes(hermes, up, api, service):
+    hermes.use_telegram(api, users=f"{OWNER},{OWNER + 1}").use(up, "tools")
+    service()
+
+    def results():
+        last = up.requests[-1:]
+        return [m["content"] for r in last for m in r.messages if m["role"] == "tool"]
+    start = json.dumps({"command": "sleep 100", "background": True})
+    api.user_says(OWNER, f"call terminal {start}")
+    assert comes_true(lambda: results() and "runs in the background" in results()[-1])
+    name = re.search("proc_[0-9a-f]{8}", results()[-1]).group()
+    api.user_says(OWNER, "/new")
+    api.user_says(OWNER, 'call process {"action": "list"}')
+    assert comes_true(lambda: results() and f"{name} runs since" in results()[-1])
+    api.user_says(OWNER + 1, 'call process {"action": "list"}')
+    assert comes_true(lambda: results() and "no command was started" in results()[-1])
+    api.user_says(OWNER + 1, f'call process {{"action": "kill", "session_id": "{name}"}}')
+    assert comes_true(lambda: results() and f'no process "{name}"' in results()[-1])
 
 
 # -- its end from outside -------------------------------------------------------------------------
