@@ -332,6 +332,11 @@ static void on_room(void *context)
         process->events.on_room(process->context);
 }
 
+int64_t processes_memory(const struct processes *processes)
+{
+    return resident_shared(processes->resident);
+}
+
 static void on_resident(void *context)
 {
     struct process *process = context;
@@ -350,6 +355,12 @@ static void on_resident(void *context)
     if (limits->memory && watch->bytes > limits->memory)
         r = error_set(&err, -ENOMEM, "it took more than %lld MiB of memory and was stopped",
                       (long long)(limits->memory >> 20));
+    else if (limits->all_memory && resident_is_largest(process->owner->resident, watch) &&
+             resident_shared(process->owner->resident) > limits->all_memory)
+        r = error_set(&err, -ENOMEM,
+                      "it and others took more than %lld MiB of memory together, and it the most: "
+                      "it was stopped",
+                      (long long)(limits->all_memory >> 20));
     else if (limits->processes && watch->processes - process->supervisors > limits->processes)
         r = error_set(&err, -EAGAIN, "it ran more than %lld processes at once and was stopped",
                       (long long)limits->processes);
@@ -383,6 +394,7 @@ static int run(struct process *process, struct error *err)
             process_output_open(&process->outputs[i], ends[i]);
     if (!process->is_function) {
         process->watch.session = child_pid(process->child);
+        process->watch.shares = process->limits.all_memory > 0;
         process->watch.spared = process->in_sandbox ? process->watch.session : 0;
         resident_add(processes->resident, &process->watch);
     }

@@ -60,6 +60,7 @@ struct process_limits { // 0: none
     int64_t wall_ms;    // from its beginning
     int64_t cpu_s;      // processor time of each of its processes
     int64_t memory;     // bytes: a function's address space, what is resident of a program
+    int64_t all_memory; // bytes: resident of all programs that have this limit, together
     int64_t processes;  // of a program, at a time
     int64_t file_size;  // bytes of a file that it writes
     int64_t output;     // bytes of both outputs together
@@ -101,6 +102,9 @@ extern const size_t process_option_count;
 struct processes *processes_create(struct loop *loop, const struct process_config *config);
 void processes_destroy(struct processes *processes); // kills those that run; accepts NULL
 void processes_configure(struct processes *processes, const struct process_config *config);
+
+// What was resident of all programs with a limit of `all_memory`, when it was looked at last.
+int64_t processes_memory(const struct processes *processes);
 
 // Everything in `spec` and `events` is copied. Once this has failed, nothing comes.
 int process_start(struct processes *processes, const struct process_spec *spec,

@@ -20,6 +20,9 @@
 
 enum {
     TASKS_PER_PROCESS = 16, // threads, which the kernel counts
+    FILES_PART = 4,         // of the memory of all: files in /tmp and /dev/shm
+    FILES_PLACES = 2,       // these
+    FILES_MIN = 64 * 1024,  // bytes of either
     VARIABLES_MAX = 16,
 };
 
@@ -30,6 +33,9 @@ struct shells {
     struct shell_config config; // without `isolation`
     enum isolation_kind isolation;
     bool open; // nothing keeps files apart
+    // What takes all that a container has may end this program with it, so all commands together get
+    // half of that. Bytes; 0: there is no such limit.
+    int64_t all_memory, all_files;
     struct list all;
     shell_id last_id;
 };
@@ -42,6 +48,7 @@ struct shell {
     struct capture capture;
     struct buf notes; // what the sandbox says
     int64_t begun_ms, ms;
+    int64_t files; // bytes that it may have in /tmp, and as many in /dev/shm
     bool over, killed;
     int result, status; // as of struct process_end
     char why[ERROR_TEXT_MAX];
@@ -53,9 +60,13 @@ void shells_configure(struct shells *shells, const struct shell_config *config)
 {
     shells->config = *config;
     shells->config.isolation = NULL;
-    // What takes all that a container has may end this program with it.
-    int64_t most = cgroup_memory_max("/proc/self/cgroup", "/sys/fs/cgroup") / 2;
-    shells->config.memory = config->memory < most ? config->memory : most;
+    int64_t group = shells->env.group_memory;
+    if (!group)
+        group = cgroup_memory_max("/proc/self/cgroup", "/sys/fs/cgroup");
+    shells->all_files = group < INT64_MAX ? group / 2 / FILES_PART : 0;
+    shells->all_memory = group < INT64_MAX ? group / 2 - shells->all_files : 0;
+    if (shells->all_memory && shells->config.memory > shells->all_memory)
+        shells->config.memory = shells->all_memory;
     shells->open = !isolation_parse(config->isolation, &shells->isolation);
     if (shells->open && config->unsafe)
         log_warning("tools.terminal.isolation is none: commands read, and write, all files that "
@@ -266,10 +277,26 @@ static int find_directory(const struct shells *shells, const char *wanted, char 
     return 0;
 }
 
+// Of what is left for all, so that another one always gets something, too.
+static int64_t files_of_next(const struct shells *shells)
+{
+    int64_t most = shells->config.memory / 2, left = shells->all_files;
+    if (!shells->all_memory)
+        return most;
+    list_for_each(link, &shells->all) {
+        const struct shell *shell = list_entry(link, struct shell, link);
+        left -= shell->over ? 0 : FILES_PLACES * shell->files;
+    }
+    left /= 2 * FILES_PLACES;
+    left = left < most ? left : most;
+    return left > FILES_MIN ? left : FILES_MIN;
+}
+
 static int check(const struct shells *shells, const struct shell_request *request,
                  struct error *err)
 {
     size_t count = 0;
+    int64_t held = processes_memory(shells->env.processes);
     list_for_each(link, &shells->all)
         count += !list_entry(link, struct shell, link)->over;
     if (!shells->env.workspace)
@@ -279,6 +306,11 @@ static int check(const struct shells *shells, const struct shell_request *reques
     if (count >= SHELLS_MAX)
         return error_set(err, -EAGAIN, "%zu commands run already; wait for one, or kill one",
                          count);
+    if (count && shells->all_memory && shells->all_memory - held < SHELL_MEMORY_MIN)
+        return error_set(err, -ENOMEM,
+                         "commands that run hold %lld of the %lld MiB that all of them may have "
+                         "here; wait for one, or kill one",
+                         (long long)(held >> 20), (long long)(shells->all_memory >> 20));
     if (shells->open && !shells->config.unsafe)
         return error_set(err, -EPERM,
                          "nothing was run: tools.terminal.isolation is none, with which commands "
@@ -319,7 +351,7 @@ static int run(struct shell *shell, const struct shell_request *request, const c
         .isolation = shells->isolation,
         .without = shells->open ? LAYER_FILES : 0,
         .tasks = config->processes * TASKS_PER_PROCESS,
-        .tmp = config->memory / 2,
+        .tmp = shell->files,
         .write = write,
     };
     make_environment(shells, environment);
@@ -330,6 +362,7 @@ static int run(struct shell *shell, const struct shell_request *request, const c
         .directory = directory,
         .limits = {.wall_ms = request->wall_ms,
                    .memory = config->memory,
+                   .all_memory = shells->all_memory,
                    .processes = config->processes,
                    .file_size = config->file_size},
         .stdio = {[PROCESS_STDIN] = {.kind = request->talks ? PROCESS_STREAM : PROCESS_NONE,
@@ -356,6 +389,7 @@ int shell_start(struct shells *shells, const struct shell_request *request, shel
     shell->owner = shells;
     shell->id = ++shells->last_id;
     shell->begun_ms = loop_now(shells->env.loop);
+    shell->files = files_of_next(shells);
     shell->on_end = on_end;
     shell->context = context;
     shell->capture = (struct capture){.loop = shells->env.loop,

@@ -13,6 +13,7 @@ enum {
     SHELL_INPUT_MAX = 64 * 1024,   // bytes that wait to be read by one
     SHELL_NOTES_MAX = 4 * 1024,    // bytes of what the sandbox says of one
     SHELLS_MAX = 16,               // commands at a time
+    SHELL_MEMORY_MIN = 16 << 20,   // bytes that must be left for one that begins beside others
 };
 
 struct shell_config {
@@ -29,6 +30,7 @@ struct shells_env { // borrowed
     struct loop *loop;
     struct processes *processes;
     const char *workspace, *results;
+    int64_t group_memory; // bytes that the control group allows; 0: as it says itself
 };
 
 struct shells;
