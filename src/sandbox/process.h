@@ -120,8 +120,8 @@ bool process_cancel(struct processes *processes, process_id id);
 ssize_t process_write(struct processes *processes, process_id id, struct span bytes);
 // It reads the end of its input behind what was taken.
 void process_end_input(struct processes *processes, process_id id);
-// While it is held its outputs are not read, so that it waits once its pipes are full. When it exits
-// then and stays held for too long, what is in them is lost.
+// While it is held its outputs are not read, so that it waits once its pipes are full. When it
+// exits then and stays held for too long, what is in them is lost.
 void process_hold(struct processes *processes, process_id id, bool held);
 
 /*

@@ -4,8 +4,9 @@
 #include "tools/tool_source.h"
 
 /*
- * Commands that go on while others are called. They end with this program, not with a conversation. A
- * chat sees its own, the console all. One that is over is kept for a while, for who asks what became of it.
+ * Commands that go on while others are called. They end with this program, not with a conversation.
+ * A chat sees its own, the console all. One that is over is kept for a while, for who asks what
+ * became of it.
  */
 enum {
     BACKGROUND_RUNNING_MAX = 8,

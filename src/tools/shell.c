@@ -33,8 +33,8 @@ struct shells {
     struct shell_config config; // without `isolation`
     enum isolation_kind isolation;
     bool open; // nothing keeps files apart
-    // What takes all that a container has may end this program with it, so all commands together get
-    // half of that. Bytes; 0: there is no such limit.
+    // What takes all that a container has may end this program with it, so all commands together
+    // get half of that. Bytes; 0: there is no such limit.
     int64_t all_memory, all_files;
     struct list all;
     shell_id last_id;
