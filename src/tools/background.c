@@ -108,11 +108,7 @@ static void tell_news(struct session *session, struct buf *out)
 {
     const struct capture *capture = shell_capture(session->shell);
     tell_state(session, out);
-    if (session->polled == 0)
-        capture_show(capture, out);
-    else
-        capture_show_since(capture, &session->polled, out);
-    session->polled = capture->bytes;
+    capture_show_since(capture, &session->polled, CAPTURE_SHOWN_MAX, out);
     if (shell_is_over(session->shell))
         shell_tell_end(session->shell, out);
 }
@@ -276,8 +272,8 @@ static int act_log(struct request *request, struct buf *out, struct error *err)
         r = tool_want_number(request->arguments, "limit", LINES_DEFAULT, 1, LINES_MAX, &limit, err);
     if (r < 0)
         return r;
-    BUF_AUTO text = BUF_INIT(TOOL_TEXT_MAX * 2);
-    capture_show_since(capture, &place, &text);
+    BUF_AUTO text = BUF_INIT(CAPTURE_MEMORY_MAX + 1024);
+    capture_show_since(capture, &place, CAPTURE_MEMORY_MAX, &text);
     struct span lines = buf_span(&text);
     if (offset)
         last_lines(&lines, offset);

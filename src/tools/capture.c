@@ -9,17 +9,16 @@
 #include "codec/utf8.h"
 
 enum {
-    PIECE_MAX = 64 * 1024, // bytes that are added at a time
-    SHOWN_MAX = CAPTURE_HEAD_MAX + CAPTURE_TAIL_MAX,
-    WRITER_WAITING_MAX = 128 * 1024, // bytes
-    WRITER_PATIENCE_MS = 20 * 1000,  // for what waits, when the program has ended
+    PIECE_MAX = CAPTURE_MEMORY_MAX - CAPTURE_SHOWN_MAX, // bytes that are added at a time
+    WRITER_WAITING_MAX = 128 * 1024,                    // bytes
+    WRITER_PATIENCE_MS = 20 * 1000, // for what waits, when the program has ended
 };
 
 void capture_init(struct capture *capture)
 {
     buf_init(&capture->head, CAPTURE_HEAD_MAX);
     buf_init(&capture->tail, CAPTURE_TAIL_MAX + PIECE_MAX);
-    buf_init(&capture->pending, SPOOL_NAME_SIZE + SHOWN_MAX + PIECE_MAX);
+    buf_init(&capture->pending, SPOOL_NAME_SIZE + CAPTURE_SHOWN_MAX + PIECE_MAX);
 }
 
 void capture_finish(struct capture *capture)
@@ -129,7 +128,7 @@ void capture_add(struct capture *capture, struct span bytes)
         capture_add(capture, span_make(bytes.data, PIECE_MAX));
         bytes = span_skip(bytes, PIECE_MAX);
     }
-    if (!*capture->name && capture->bytes + (int64_t)bytes.len > SHOWN_MAX)
+    if (!*capture->name && capture->bytes + (int64_t)bytes.len > CAPTURE_SHOWN_MAX)
         start_writer(capture);
     size_t room = CAPTURE_HEAD_MAX - capture->head.len;
     buf_append(&capture->head, bytes.data, bytes.len < room ? bytes.len : room);
@@ -194,30 +193,38 @@ void capture_tell_file(const struct capture *capture, struct buf *out)
                    capture->name);
 }
 
-void capture_show(const struct capture *capture, struct buf *out)
+// The bytes from `from` to `to` are left out.
+static void tell_gap(const struct capture *capture, int64_t from, int64_t to, struct buf *out)
 {
-    struct span head = buf_span(&capture->head);
-    int64_t end = capture->bytes - CAPTURE_TAIL_MAX;
-    if (capture->bytes <= SHOWN_MAX) {
-        buf_append_span(out, head);
-        buf_append_span(out, tail_from(capture, (int64_t)head.len));
-        return;
-    }
-    head.len -= utf8_incomplete_tail(head);
-    buf_append_span(out, head);
-    buf_printf(out, "\n[... %" PRId64 " bytes are not shown ...]\n", end - (int64_t)head.len);
+    buf_printf(out, "\n[... %" PRId64 " bytes are not shown ...]\n", to - from);
     capture_tell_file(capture, out);
-    buf_append_span(out, whole_characters(tail_from(capture, end)));
 }
 
-void capture_show_since(const struct capture *capture, int64_t *place, struct buf *out)
+void capture_show(const struct capture *capture, struct buf *out)
 {
-    int64_t begin = capture->bytes - (int64_t)capture->tail.len;
-    if (*place < begin) {
-        buf_printf(out, "[%" PRId64 " bytes before are not shown]\n", begin - *place);
-        capture_tell_file(capture, out);
-        *place = begin;
-    }
-    buf_append_span(out, whole_characters(tail_from(capture, *place)));
+    int64_t place = 0;
+    capture_show_since(capture, &place, CAPTURE_SHOWN_MAX, out);
+}
+
+void capture_show_since(const struct capture *capture, int64_t *place, size_t most, struct buf *out)
+{
+    int64_t from = *place, end = capture->bytes - (int64_t)most;
+    struct span head = buf_span(&capture->head);
+    head = span_skip(head, from < (int64_t)head.len ? (size_t)from : head.len);
+    end += (int64_t)head.len; // what is shown of the beginning is not shown of the end
+    if (end < capture->bytes - (int64_t)capture->tail.len)
+        end = capture->bytes - (int64_t)capture->tail.len;
+    from += (int64_t)head.len;
     *place = capture->bytes;
+    if (from >= end) {
+        buf_append_span(out, head);
+        buf_append_span(out, tail_from(capture, from));
+        return;
+    }
+    size_t broken = utf8_incomplete_tail(head);
+    head.len -= broken;
+    struct span tail = tail_from(capture, end), whole = whole_characters(tail);
+    buf_append_span(out, head);
+    tell_gap(capture, from - (int64_t)broken, end + (int64_t)(tail.len - whole.len), out);
+    buf_append_span(out, whole);
 }

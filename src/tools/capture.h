@@ -13,6 +13,8 @@
 enum {
     CAPTURE_HEAD_MAX = 12 * 1024, // bytes
     CAPTURE_TAIL_MAX = 20 * 1024, // bytes
+    CAPTURE_SHOWN_MAX = CAPTURE_HEAD_MAX + CAPTURE_TAIL_MAX,
+    CAPTURE_MEMORY_MAX = CAPTURE_SHOWN_MAX + 64 * 1024, // bytes that are in memory at most
 };
 
 struct capture {
@@ -42,7 +44,9 @@ void capture_end(struct capture *capture); // once, when nothing more is added
 
 // Head and tail, and between them what is missing and how to read it.
 void capture_show(const struct capture *capture, struct buf *out);
-// What was printed from a place on, as far as it is in memory; *place is its end then.
-void capture_show_since(const struct capture *capture, int64_t *place, struct buf *out);
+// What was printed from a place on, as far as it is in memory, and of more than `most` bytes the
+// beginning and the end; *place is its end then.
+void capture_show_since(const struct capture *capture, int64_t *place, size_t most,
+                        struct buf *out);
 // Where more of it can be read, as a sentence; nothing when there is no more.
 void capture_tell_file(const struct capture *capture, struct buf *out);

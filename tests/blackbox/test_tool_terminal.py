@@ -398,6 +398,21 @@ def test_news_and_the_last_lines(steps):
     assert second.split("\n")[1:] == [*map(str, range(11, 21)), ""] and "runs since" in second
 
 
+def test_news_are_shown_as_far_as_they_are_kept(steps):
+    *_, news, log = steps(
+        ("terminal", {"command": "echo first; read line; seq 1 20000; sleep 60",
+                      "background": True}),
+        ("terminal", {"command": "sleep 1"}),
+        ("process", {"action": "poll", "session_id": "proc_$"}),
+        ("process", {"action": "submit", "session_id": "proc_$", "data": "go"}),
+        ("terminal", {"command": "sleep 2"}),
+        ("process", {"action": "poll", "session_id": "proc_$"}),
+        ("process", {"action": "log", "session_id": "proc_$", "limit": 10000}))
+    assert "\n1\n2\n3\n" in news and news.endswith("\n20000\n") and "\nfirst" not in news
+    assert "bytes are not shown" in news and 30_000 < len(news) < 34_000
+    assert len(log) > 30_000 and log.endswith("\n20000\n")
+
+
 def test_processes_end_with_the_program(steps):
     steps(("terminal", {"command": f"setsid sleep {UNIQUE + 4} & sleep {UNIQUE + 4}",
                         "background": True}),
