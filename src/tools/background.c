@@ -46,6 +46,7 @@ struct waiter {
     struct session *session;
     struct tool_run *run;
     loop_id timer;
+    bool shortened; // it was to wait for longer
 };
 
 struct request { // of one call
@@ -103,12 +104,16 @@ static void tell_state(const struct session *session, struct buf *out)
                    session->command);
 }
 
+static void tell_output(struct session *session, struct buf *out)
+{
+    capture_show_since(shell_capture(session->shell), &session->polled, CAPTURE_SHOWN_MAX, out);
+}
+
 // What is new, and how it ended.
 static void tell_news(struct session *session, struct buf *out)
 {
-    const struct capture *capture = shell_capture(session->shell);
     tell_state(session, out);
-    capture_show_since(capture, &session->polled, CAPTURE_SHOWN_MAX, out);
+    tell_output(session, out);
     if (shell_is_over(session->shell))
         shell_tell_end(session->shell, out);
 }
@@ -117,6 +122,8 @@ static void tell_waiter(struct waiter *waiter)
 {
     BUF_AUTO text = BUF_INIT(TEXT_MAX);
     struct tool_run *run = waiter->run;
+    if (waiter->shortened && !shell_is_over(waiter->session->shell))
+        buf_printf(&text, "[one wait is at most %d seconds; wait again]\n", BACKGROUND_WAIT_MAX_S);
     tell_news(waiter->session, &text);
     waiter_destroy(waiter);
     tool_run_end(run, &(struct tool_result){.text = buf_span(&text), .ms = -1});
@@ -263,29 +270,73 @@ static struct span last_lines(struct span *text, int64_t count)
     return cut;
 }
 
+// Cuts the first lines off a text, of at most `most` bytes. Fewer lines than were asked for, when a
+// whole one more does not fit.
+static struct span first_lines(struct span *text, int64_t *count, size_t most)
+{
+    size_t at = 0;
+    for (; *count > 0 && at < text->len; --*count) {
+        const char *newline = memchr(text->data + at, '\n', text->len - at);
+        size_t end = newline ? (size_t)(newline - text->data) + 1 : text->len;
+        if (end > most)
+            break;
+        at = end;
+    }
+    struct span cut = {text->data, at};
+    *text = span_skip(*text, at);
+    return cut;
+}
+
+static void show_last(const struct capture *capture, int64_t limit, struct buf *out)
+{
+    BUF_AUTO text = BUF_INIT(CAPTURE_MEMORY_MAX + 1024);
+    int64_t place = 0;
+    capture_show_since(capture, &place, CAPTURE_MEMORY_MAX, &text);
+    struct span before = buf_span(&text), shown = last_lines(&before, limit);
+    if (shown.len > CAPTURE_SHOWN_MAX) {
+        shown = span_skip(shown, shown.len - CAPTURE_SHOWN_MAX);
+        before.len = 1;
+    }
+    if (before.len)
+        capture_tell_file(capture, out);
+    buf_append_span(out, shown);
+}
+
+// Lines behind the first `offset`.
+static void show_from(const struct capture *capture, int64_t offset, int64_t limit, struct buf *out)
+{
+    BUF_AUTO text = BUF_INIT(CAPTURE_MEMORY_MAX);
+    int64_t skipped = offset, wanted = limit;
+    bool all = capture_show_beginning(capture, &text);
+    struct span rest = buf_span(&text);
+    first_lines(&rest, &skipped, SIZE_MAX);
+    if (skipped > 0 && all)
+        buf_printf(out, "[it has printed only %" PRId64 " lines]\n", offset - skipped);
+    buf_append_span(out, first_lines(&rest, &wanted, CAPTURE_SHOWN_MAX));
+    if (out->len && out->data[out->len - 1] != '\n')
+        buf_append_char(out, '\n');
+    if (rest.len && wanted < limit)
+        buf_printf(out, "[more follows: offset=%" PRId64 "]\n", offset + limit - wanted);
+    else if (rest.len || !all) {
+        buf_append_text(out, "[its lines behind that are not kept in memory]\n");
+        capture_tell_file(capture, out);
+    }
+}
+
 static int act_log(struct request *request, struct buf *out, struct error *err)
 {
     const struct capture *capture = shell_capture(request->session->shell);
-    int64_t offset, limit, place = 0;
-    int r = tool_want_number(request->arguments, "offset", 0, 0, LINES_MAX, &offset, err);
+    int64_t offset, limit;
+    int r = tool_want_number(request->arguments, "offset", 0, 0, INT32_MAX, &offset, err);
     if (r == 0)
         r = tool_want_number(request->arguments, "limit", LINES_DEFAULT, 1, LINES_MAX, &limit, err);
     if (r < 0)
         return r;
-    BUF_AUTO text = BUF_INIT(CAPTURE_MEMORY_MAX + 1024);
-    capture_show_since(capture, &place, CAPTURE_MEMORY_MAX, &text);
-    struct span lines = buf_span(&text);
-    if (offset)
-        last_lines(&lines, offset);
-    struct span shown = last_lines(&lines, limit);
     tell_state(request->session, out);
-    if (shown.len > CAPTURE_HEAD_MAX + CAPTURE_TAIL_MAX) {
-        shown = span_skip(shown, shown.len - CAPTURE_HEAD_MAX - CAPTURE_TAIL_MAX);
-        lines.len = 1;
-    }
-    if (lines.len)
-        capture_tell_file(capture, out);
-    buf_append_span(out, shown);
+    if (tool_has(request->arguments, "offset"))
+        show_from(capture, offset, limit, out);
+    else
+        show_last(capture, limit, out);
     if (shell_is_over(request->session->shell))
         shell_tell_end(request->session->shell, out);
     return TOOL_ENDED;
@@ -302,16 +353,20 @@ static int act_wait(struct request *request, struct buf *out, struct error *err)
 {
     struct background *background = request->background;
     int64_t timeout_s;
-    int r = tool_want_number(request->arguments, "timeout", WAIT_DEFAULT_S, 1,
-                             BACKGROUND_WAIT_MAX_S, &timeout_s, err);
+    int r = tool_want_number(request->arguments, "timeout", WAIT_DEFAULT_S, 1, INT64_MAX,
+                             &timeout_s, err);
     if (r < 0)
         return r;
+    bool shortened = timeout_s > BACKGROUND_WAIT_MAX_S;
+    if (shortened)
+        timeout_s = BACKGROUND_WAIT_MAX_S;
     if (shell_is_over(request->session->shell))
         return act_poll(request, out, err);
     struct waiter *waiter = mem_new(struct waiter);
     waiter->id = ++background->last_waiter;
     waiter->session = request->session;
     waiter->run = request->run;
+    waiter->shortened = shortened;
     waiter->timer =
         loop_timer_after(shells_loop(background->shells), timeout_s * 1000, on_waited, waiter);
     list_append(&background->waiters, &waiter->link);
@@ -321,10 +376,13 @@ static int act_wait(struct request *request, struct buf *out, struct error *err)
 
 static int act_kill(struct request *request, struct buf *out, struct error *err)
 {
-    if (shell_is_over(request->session->shell))
+    struct session *session = request->session;
+    if (!shell_kill(session->shell)) {
+        buf_printf(out, "%s had ended already, or was killed before\n", session->name);
         return act_poll(request, out, err);
-    shell_kill(request->session->shell);
-    buf_printf(out, "%s is killed, and all that it started", request->session->name);
+    }
+    buf_printf(out, "%s is killed, and all that it started\n", session->name);
+    tell_output(session, out);
     return TOOL_ENDED;
 }
 

@@ -228,3 +228,13 @@ void capture_show_since(const struct capture *capture, int64_t *place, size_t mo
     tell_gap(capture, from - (int64_t)broken, end + (int64_t)(tail.len - whole.len), out);
     buf_append_span(out, whole);
 }
+
+bool capture_show_beginning(const struct capture *capture, struct buf *out)
+{
+    struct span head = buf_span(&capture->head);
+    bool all = capture->bytes - (int64_t)capture->tail.len <= (int64_t)head.len;
+    buf_append_span(out, head);
+    if (all)
+        buf_append_span(out, tail_from(capture, (int64_t)head.len));
+    return all;
+}

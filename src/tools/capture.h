@@ -48,5 +48,7 @@ void capture_show(const struct capture *capture, struct buf *out);
 // beginning and the end; *place is its end then.
 void capture_show_since(const struct capture *capture, int64_t *place, size_t most,
                         struct buf *out);
+// What is in memory from the beginning on. Is that all?
+bool capture_show_beginning(const struct capture *capture, struct buf *out);
 // Where more of it can be read, as a sentence; nothing when there is no more.
 void capture_tell_file(const struct capture *capture, struct buf *out);

@@ -32,7 +32,8 @@ struct shells {
     struct shells_env env;
     struct shell_config config; // without `isolation`
     enum isolation_kind isolation;
-    bool open; // nothing keeps files apart
+    bool open;      // nothing keeps files apart
+    char *physical; // owned: the workspace as pwd prints it; NULL: as it is
     // What takes all that a container has may end this program with it, so all commands together
     // get half of that. Bytes; 0: there is no such limit.
     int64_t all_memory, all_files;
@@ -47,6 +48,7 @@ struct shell {
     process_id process;
     struct capture capture;
     struct buf notes; // what the sandbox says
+    char *remark;     // owned
     int64_t begun_ms, ms;
     int64_t files; // bytes that it may have in /tmp, and as many in /dev/shm
     bool over, killed;
@@ -77,6 +79,7 @@ struct shells *shells_create(const struct shells_env *env, const struct shell_co
 {
     struct shells *shells = mem_new(struct shells);
     shells->env = *env;
+    shells->physical = env->workspace ? realpath(env->workspace, NULL) : NULL;
     list_init(&shells->all);
     shells_configure(shells, config);
     return shells;
@@ -88,6 +91,7 @@ void shells_destroy(struct shells *shells)
         return;
     list_for_each(link, &shells->all)
         shell_destroy(list_entry(link, struct shell, link));
+    free(shells->physical);
     free(shells);
 }
 
@@ -109,6 +113,7 @@ void shell_destroy(struct shell *shell)
     process_cancel(shell->owner->env.processes, shell->process);
     capture_finish(&shell->capture);
     buf_finish(&shell->notes);
+    free(shell->remark);
     free(shell);
 }
 
@@ -163,15 +168,16 @@ static void on_hold(void *context, bool held)
     process_hold(shell->owner->env.processes, shell->process, held);
 }
 
-void shell_kill(struct shell *shell)
+bool shell_kill(struct shell *shell)
 {
     if (!shell->process)
-        return;
+        return false;
     process_cancel(shell->owner->env.processes, shell->process);
     shell->process = 0;
-    shell->killed = true;
     shell->ms = shell_ms(shell);
+    shell->killed = true;
     capture_end(&shell->capture);
+    return true;
 }
 
 ssize_t shell_write(struct shell *shell, struct span bytes)
@@ -251,29 +257,40 @@ void shell_tell_end(const struct shell *shell, struct buf *out)
                    shell->result == -ETIMEDOUT
                        ? "; the parameters timeout and background give it longer"
                        : "");
+    buf_append_text(out, shell->remark);
 }
 
 // --- its beginning
+
+// Behind the directory; NULL: the path is not within it.
+static const char *path_within(const char *directory, const char *path)
+{
+    size_t len = directory ? strlen(directory) : 0;
+    if (len == 0 || strncmp(path, directory, len) != 0 || (path[len] && path[len] != '/'))
+        return NULL;
+    return path + len + (path[len] == '/');
+}
 
 // Lexically; what a link beneath leads to is for the sandbox to allow or not.
 static int find_directory(const struct shells *shells, const char *wanted, char **ret_path,
                           struct error *err)
 {
     const char *workspace = shells->env.workspace;
-    size_t len = strlen(workspace);
     if (!wanted || !*wanted) {
         *ret_path = mem_strdup(workspace);
         return 0;
     }
-    if (strncmp(wanted, workspace, len) == 0 && (!wanted[len] || wanted[len] == '/'))
-        wanted += len + (wanted[len] == '/');
-    else if (*wanted == '/')
+    const char *within = path_within(workspace, wanted);
+    if (!within)
+        within = path_within(shells->physical, wanted);
+    if (!within && *wanted == '/')
         return error_set(err, -EACCES, "%s is not within the workspace, %s", wanted, workspace);
-    struct span rest = span_of(wanted);
+    within = within ? within : wanted;
+    struct span rest = span_of(within);
     while (rest.len)
         if (span_is(span_cut(&rest, '/'), ".."))
             return error_set(err, -EACCES, "%s leads out of the workspace", wanted);
-    *ret_path = mem_printf("%s/%s", workspace, wanted);
+    *ret_path = mem_printf("%s/%s", workspace, within);
     return 0;
 }
 
@@ -390,6 +407,7 @@ int shell_start(struct shells *shells, const struct shell_request *request, shel
     shell->id = ++shells->last_id;
     shell->begun_ms = loop_now(shells->env.loop);
     shell->files = files_of_next(shells);
+    shell->remark = mem_strndup(request->remark.data, request->remark.len);
     shell->on_end = on_end;
     shell->context = context;
     shell->capture = (struct capture){.loop = shells->env.loop,

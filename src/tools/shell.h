@@ -45,6 +45,7 @@ struct shell_request {
     const char *directory; // within the workspace, as somebody chose it; NULL: the workspace
     int64_t wall_ms;       // 0: no limit
     bool talks;            // has an input that shell_write() writes
+    struct span remark;    // lines that are told with its end; copied
 };
 
 struct shell;
@@ -59,8 +60,8 @@ void shell_destroy(struct shell *shell); // kills all that it runs; accepts NULL
 shell_id shell_name(const struct shell *shell);
 struct shell *shell_find(const struct shells *shells, shell_id id); // or NULL
 
-// Its whole session. The end follows, unless that was there already.
-void shell_kill(struct shell *shell);
+// Its whole session. The end follows. False: it has ended already.
+bool shell_kill(struct shell *shell);
 // As process_write(); and its end.
 ssize_t shell_write(struct shell *shell, struct span bytes);
 void shell_end_input(struct shell *shell);

@@ -106,6 +106,7 @@ def test_arguments_that_cannot_be(steps, arguments, told):
 def test_where_it_runs(run, hermes):
     hermes.mkdir(hermes.workspace / "sub")
     assert run("pwd").split("\n")[0] == str(hermes.workspace)
+    assert run("pwd", workdir="").split("\n")[0] == str(hermes.workspace)
     assert run("pwd", workdir="sub").split("\n")[0] == f"{hermes.workspace}/sub"
     assert run("pwd", workdir=str(hermes.workspace / "sub")).startswith(f"{hermes.workspace}/sub\n")
 
@@ -394,8 +395,72 @@ def test_news_and_the_last_lines(steps):
         ("process", {"action": "wait", "session_id": "proc_$", "timeout": 3}))
     assert "\n1\n2\n" in first and first.endswith("10\n")
     assert log.split("\n")[1:] == ["9", "10", ""]
-    assert skipped.split("\n")[1:] == ["8", "9", ""]
+    assert skipped.split("\n")[1:] == ["2", "3", "[more follows: offset=3]", ""]
     assert second.split("\n")[1:] == [*map(str, range(11, 21)), ""] and "runs since" in second
+
+
+def test_lines_of_the_log(steps):
+    _, _, head, rest, beyond, _, _, long, middle = steps(
+        ("terminal", {"command": "seq 1 5; sleep 60", "background": True}),
+        ("terminal", {"command": "sleep 1"}),
+        ("process", {"action": "log", "session_id": "proc_$", "offset": 0, "limit": 2}),
+        ("process", {"action": "log", "session_id": "proc_$", "offset": 3}),
+        ("process", {"action": "log", "session_id": "proc_$", "offset": 9}),
+        ("terminal", {"command": "seq 1 100000; sleep 60", "background": True}),
+        ("terminal", {"command": "sleep 2"}),
+        ("process", {"action": "log", "session_id": "proc_$", "offset": 0, "limit": 10000}),
+        ("process", {"action": "log", "session_id": "proc_$", "offset": 50000, "limit": 10}))
+    assert head.split("\n")[1:] == ["1", "2", "[more follows: offset=2]", ""]
+    assert rest.split("\n")[1:] == ["4", "5", ""]
+    assert "only 5 lines" in beyond
+    for text in (long, middle):
+        assert "are not kept in memory]\n[the whole is in out_" in text
+    assert "\n1\n2\n" in long and "\n50001" not in middle
+
+
+def test_what_a_kill_tells(steps):
+    *_, killed, again = steps(
+        ("terminal", {"command": "echo printed; sleep 100", "background": True}),
+        ("terminal", {"command": "sleep 1"}),
+        ("process", {"action": "kill", "session_id": "proc_$"}),
+        ("process", {"action": "kill", "session_id": "proc_$"}))
+    assert "is killed" in killed and "\nprinted\n" in killed
+    assert "had ended already" in again and "is killed" not in again
+
+
+def test_an_end_before_the_kill(steps):
+    *_, text = steps(("terminal", {"command": "exit 3", "background": True}),
+                     ("terminal", {"command": "sleep 1"}),
+                     ("process", {"action": "kill", "session_id": "proc_$"}))
+    assert "had ended already" in text and "[exit code 3" in text
+
+
+def test_a_long_wait_is_shortened(steps):
+    *_, waited = steps(
+        ("terminal", {"command": "sleep 1; echo done", "background": True}),
+        ("process", {"action": "wait", "session_id": "proc_$", "timeout": 100000}))
+    assert "\ndone\n[exit code 0" in waited
+
+
+def test_what_does_nothing_is_said(steps):
+    plain, background = steps(
+        ("terminal", {"command": "true", "pty": True, "notify_on_complete": False}),
+        ("terminal", {"command": "true", "background": True, "notify_on_complete": True,
+                      "watch_patterns": ["x"], "pty": False, "notify": True}))
+    assert "[exit code 0" in plain and "[pty was ignored: there is no terminal]" in plain
+    assert "notify" not in plain and "pty" not in background
+    for name in ("notify_on_complete", "notify", "watch_patterns"):
+        assert f"[{name} was ignored: the tool process " in background
+
+
+def test_a_home_behind_a_link(hermes, run, tmp_path):
+    link = hermes.directory / "link"
+    link.symlink_to(hermes.home)
+    hermes.mkdir(hermes.workspace / "sub")
+    hermes.environment["HERMES_HOME"] = str(link)
+    where = run("cd sub; pwd -P").split("\n")[0]
+    assert run("pwd -P", workdir=where).split("\n")[0] == where
+    assert run("pwd -P", workdir=f"{link}/workspace/sub").split("\n")[0] == where
 
 
 def test_news_are_shown_as_far_as_they_are_kept(steps):
