@@ -11,6 +11,8 @@
 enum {
     PIECE_MAX = CAPTURE_MEMORY_MAX - CAPTURE_SHOWN_MAX, // bytes that are added at a time
     WRITER_WAITING_MAX = 128 * 1024,                    // bytes
+    PAUSE_EVERY = 1 << 20,                              // bytes that nobody keeps
+    PAUSE_MS = 100,
     WRITER_PATIENCE_MS = 20 * 1000, // for what waits, when the program has ended
 };
 
@@ -24,8 +26,9 @@ void capture_init(struct capture *capture)
 void capture_finish(struct capture *capture)
 {
     loop_cancel(capture->loop, capture->patience);
+    loop_cancel(capture->loop, capture->pause);
     process_cancel(capture->processes, capture->writer);
-    capture->patience = capture->writer = 0;
+    capture->patience = capture->pause = capture->writer = 0;
     buf_finish(&capture->head);
     buf_finish(&capture->tail);
     buf_finish(&capture->pending);
@@ -79,7 +82,7 @@ static void pass_on(struct capture *capture)
     ssize_t taken = process_write(capture->processes, capture->writer, buf_span(&capture->pending));
     if (taken > 0)
         buf_consume(&capture->pending, (size_t)taken);
-    hold(capture, taken >= 0 && capture->pending.len > 0);
+    hold(capture, (taken >= 0 && capture->pending.len > 0) || capture->pause);
     if (capture->ending && !capture->pending.len)
         process_end_input(capture->processes, capture->writer);
 }
@@ -122,6 +125,24 @@ static void start_writer(struct capture *capture)
     capture->kept = capture->bytes;
 }
 
+static void on_pause(void *context)
+{
+    struct capture *capture = context;
+    capture->pause = 0;
+    hold(capture, capture->writer && capture->pending.len > 0);
+}
+
+// What prints for ever must not keep this program busy for ever.
+static void pass_over(struct capture *capture, size_t bytes)
+{
+    capture->unkept += (int64_t)bytes;
+    if (!capture->spares || !*capture->name || capture->pause || capture->unkept < PAUSE_EVERY)
+        return;
+    capture->unkept = 0;
+    capture->pause = loop_timer_after(capture->loop, PAUSE_MS, on_pause, capture);
+    hold(capture, true);
+}
+
 void capture_add(struct capture *capture, struct span bytes)
 {
     while (bytes.len > PIECE_MAX) {
@@ -137,8 +158,10 @@ void capture_add(struct capture *capture, struct span bytes)
     buf_append_span(&capture->tail, bytes);
     capture->bytes += (int64_t)bytes.len;
     int64_t left = SPOOL_FILE_MAX - capture->kept;
-    if (!capture->writer || left == 0)
+    if (!capture->writer || left == 0) {
+        pass_over(capture, bytes.len);
         return;
+    }
     size_t taken = (int64_t)bytes.len < left ? bytes.len : (size_t)left;
     buf_append(&capture->pending, bytes.data, taken);
     capture->kept += (int64_t)taken;
@@ -158,7 +181,9 @@ static void on_impatient(void *context)
 void capture_end(struct capture *capture)
 {
     capture->ending = true;
-    capture->cut = capture->held;
+    capture->cut = capture->held && !capture->pause;
+    loop_cancel(capture->loop, capture->pause);
+    capture->pause = 0;
     if (!capture->writer) {
         end_soon(capture);
         return;

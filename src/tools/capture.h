@@ -21,6 +21,7 @@ struct capture {
     struct loop *loop;
     struct processes *processes;
     const char *results;        // borrowed; NULL: nothing is kept
+    bool spares;                // has time: what is not kept is read slowly
     struct buf head, tail;      // the tail begins anew behind what was dropped of it
     int64_t bytes;              // that were printed
     char name[SPOOL_NAME_SIZE]; // of the file; "": there is none
@@ -30,7 +31,9 @@ struct capture {
     bool held, ending, failed; // `failed`: not all of what was given is in the file
     bool cut;                  // the program ended while it was held: more may have come
     loop_id patience;          // with the writer, at the end
-    char why[128];             // it failed
+    int64_t unkept;            // bytes since the last pause
+    loop_id pause;
+    char why[128]; // it failed
     void (*on_hold)(void *context, bool held);
     void (*on_ended)(void *context); // after capture_end(), never from inside it
     void *context;

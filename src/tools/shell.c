@@ -413,6 +413,7 @@ int shell_start(struct shells *shells, const struct shell_request *request, shel
     shell->capture = (struct capture){.loop = shells->env.loop,
                                       .processes = shells->env.processes,
                                       .results = shells->env.results,
+                                      .spares = !request->wall_ms,
                                       .on_hold = on_hold,
                                       .on_ended = on_capture_ended,
                                       .context = shell};

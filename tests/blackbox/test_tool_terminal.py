@@ -478,6 +478,26 @@ def test_news_are_shown_as_far_as_they_are_kept(steps):
     assert len(log) > 30_000 and log.endswith("\n20000\n")
 
 
+def test_output_without_end_in_the_background(hermes, up, api, service):
+    """Once what is kept is full, it is read so slowly that nobody notices."""
+    hermes.use_telegram(api).use(up, "tools")
+    daemon = service()
+    start = json.dumps({"command": "yes", "background": True})
+    api.user_says(OWNER, f"call terminal {start}")
+
+    def kept():
+        return [path.stat().st_size for path in (hermes.home / "results").glob("out_*")]
+    assert comes_true(lambda: kept() == [64 << 20])
+
+    def used():
+        fields = pathlib.Path(f"/proc/{daemon.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    time.sleep(1)
+    before = used()
+    time.sleep(3)
+    assert used() - before < 0.5
+
+
 def test_processes_end_with_the_program(steps):
     steps(("terminal", {"command": f"setsid sleep {UNIQUE + 4} & sleep {UNIQUE + 4}",
                         "background": True}),
