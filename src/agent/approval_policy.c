@@ -7,9 +7,9 @@
 #include "agent/agent.h"
 #include "base/buf.h"
 #include "base/mem.h"
+#include "codec/text_patch.h"
 #include "tools/clarify.h"
 #include "tools/command_rules.h"
-#include "tools/named_files.h"
 #include "tools/tool_source.h"
 
 /*
@@ -20,7 +20,6 @@
  */
 enum {
     COMMAND_MAX = 64 * 1024, // bytes, as the judge of commands reads
-    PATCH_MAX = 4 << 20,     // bytes
 };
 
 __attribute__((format(printf, 1, 2))) static struct approval_judgement refuse(const char *fmt, ...)
@@ -61,9 +60,10 @@ static struct approval_judgement ask_as_configured(const struct agent_config *co
     return must_ask(call, why);
 }
 
+// A line for a shell, or (`input`) for a command that runs and may be one.
 static struct approval_judgement judge_command(const struct agent_config *config,
                                                const struct approval_call *call,
-                                               struct json_value arguments)
+                                               struct json_value line, bool input)
 {
     BUF_AUTO command = BUF_INIT(COMMAND_MAX);
     struct command_globs globs = {
@@ -72,11 +72,12 @@ static struct approval_judgement judge_command(const struct agent_config *config
         .allow = config->approvals_allow.items,
         .allow_count = config->approvals_allow.count,
     };
-    if (!json_string(json_get(arguments, "command"), &command))
+    if (!json_string(line, &command))
         return buf_is_full(&command)
                    ? refuse("not run: the command is too long; put it into a script")
                    : (struct approval_judgement){APPROVAL_RUNS, false, ""}; // the tool refuses it
-    struct command_judgement judged = command_judge(buf_span(&command), &globs);
+    struct command_judgement judged = input ? command_judge_input(buf_span(&command), &globs)
+                                            : command_judge(buf_span(&command), &globs);
     if (judged.verdict == COMMAND_NEVER)
         return refuse("not run, and no approval would change that: %s", judged.why);
     if (judged.verdict == COMMAND_ASKS)
@@ -106,15 +107,17 @@ static void take_stricter(struct approval_judgement *all, struct approval_judgem
         *all = one;
 }
 
-// The files that a patch names, in either of its forms.
-static struct approval_judgement judge_patch(const struct approval_call *call, struct span patch)
+// The files that a patch names, as the tool will read it. One that cannot be read it refuses.
+static struct approval_judgement judge_patch(const struct approval_call *call, struct span text)
 {
     struct approval_judgement all = {APPROVAL_RUNS, false, ""};
-    struct span path;
-    while (named_files_next_of_patch(&patch, &path)) {
-        BUF_AUTO text = BUF_INIT(COMMAND_MAX);
-        buf_append_span(&text, path);
-        take_stricter(&all, judge_path(call, buf_text(&text)));
+    TEXT_PATCH_AUTO patch = {0};
+    if (text_patch_parse(text, &patch, NULL) < 0)
+        return all;
+    for (size_t i = 0; i < patch.file_count; i++) {
+        struct span path = patch.files[i].path;
+        CLEANUP(mem_cleanup) char *name = mem_strndup(path.data, path.len);
+        take_stricter(&all, judge_path(call, name));
     }
     return all;
 }
@@ -124,7 +127,7 @@ static struct approval_judgement judge_files(const struct approval_call *call,
 {
     struct approval_judgement all = {APPROVAL_RUNS, false, ""};
     BUF_AUTO path = BUF_INIT(COMMAND_MAX);
-    BUF_AUTO patch = BUF_INIT(PATCH_MAX);
+    BUF_AUTO patch = BUF_INIT(TEXT_PATCH_BYTES_MAX);
     if (json_string(json_get(arguments, "path"), &path))
         take_stricter(&all, judge_path(call, buf_text(&path)));
     if (json_string(json_get(arguments, "patch"), &patch))
@@ -144,6 +147,12 @@ static struct approval_judgement judge_question(const struct approval_call *call
     return (struct approval_judgement){APPROVAL_ASKS, false, ""};
 }
 
+static bool puts_in(struct json_value arguments)
+{
+    struct json_value action = json_get(arguments, "action");
+    return json_is(action, "write") || json_is(action, "submit");
+}
+
 struct approval_judgement approval_judge(const struct agent_config *config,
                                          const struct approval_call *call)
 {
@@ -151,7 +160,10 @@ struct approval_judgement approval_judge(const struct agent_config *config,
     struct approval_judgement all = {APPROVAL_RUNS, false, ""};
     bool parsed = json_parse(&doc, call->arguments, NULL) == 0;
     if (parsed && strcmp(call->tool, "terminal") == 0)
-        take_stricter(&all, judge_command(config, call, json_root(&doc)));
+        take_stricter(&all,
+                      judge_command(config, call, json_get(json_root(&doc), "command"), false));
+    if (parsed && strcmp(call->tool, "process") == 0 && puts_in(json_root(&doc)))
+        take_stricter(&all, judge_command(config, call, json_get(json_root(&doc), "data"), true));
     if (parsed && (strcmp(call->tool, "write_file") == 0 || strcmp(call->tool, "patch") == 0))
         take_stricter(&all, judge_files(call, json_root(&doc)));
     if (strcmp(call->tool, clarify_tool_name) == 0)

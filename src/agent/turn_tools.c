@@ -112,10 +112,14 @@ static void begin_call(struct turn_call *call)
     struct turn *turn = call->turn;
     const struct chat_call *asked = &turn_asking_message(turn)->calls[call->ordinal];
     int64_t limit_ms = turn_limit_ms(turn);
+    const struct agent_session *session = turn->session;
+    CLEANUP(mem_cleanup)
+    char *chat = mem_printf("%s\n%s\n%s", session->channel, session->chat, session->sender);
     struct tool_call_context on_behalf = {
         .turn = turn->name,
-        .session = turn->session->id,
+        .session = session->id,
         .origin = turn->terms.origin,
+        .chat = chat,
         .flow = turn->id,
         .deadline_ms = limit_ms ? turn->started_ms + limit_ms : 0,
         .approved = call->approved,

@@ -9,8 +9,6 @@
 #include "base/fd.h"
 #include "base/random.h"
 
-enum { TEMPORARY_NAME_SIZE = sizeof ".hermes-" + 16 };
-
 // Where it may not be given away it stays root's: the content counts, and that is written.
 static void give_to_owner(int directory_fd, int fd)
 {
@@ -35,22 +33,48 @@ static int write_new(int directory_fd, const char *name, mode_t mode, struct spa
     return r;
 }
 
-int replace_file(int directory_fd, const char *name, mode_t mode, struct span content, bool durable,
-                 struct error *err)
+int replace_begin(int directory_fd, const char *name, mode_t mode, struct span content,
+                  bool durable, struct replacement *ret, struct error *err)
 {
-    char temporary[TEMPORARY_NAME_SIZE] = ".hermes-";
-    random_hex(temporary + 8, sizeof temporary - 8);
-    int r = write_new(directory_fd, temporary, mode, content, durable);
-    if (r == 0 && renameat(directory_fd, temporary, directory_fd, name) < 0)
-        r = -errno;
+    struct replacement made = {.directory_fd = directory_fd, .temporary = ".hermes-"};
+    random_hex(made.temporary + 8, sizeof made.temporary - 8);
+    int r = write_new(directory_fd, made.temporary, mode, content, durable);
     if (r < 0) {
-        unlinkat(directory_fd, temporary, 0);
+        replace_drop(&made);
         return error_errno(err, -r, "cannot write %s", name);
     }
+    *ret = made;
+    return 0;
+}
+
+int replace_end(struct replacement *replacement, const char *name, bool durable, struct error *err)
+{
+    int directory_fd = replacement->directory_fd;
+    if (renameat(directory_fd, replacement->temporary, directory_fd, name) < 0) {
+        int r = error_errno(err, errno, "cannot write %s", name);
+        replace_drop(replacement);
+        return r;
+    }
+    *replacement->temporary = '\0';
     if (durable) {
         FD_AUTO fd = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd >= 0)
             fsync(fd);
     }
     return 0;
+}
+
+void replace_drop(struct replacement *replacement)
+{
+    if (*replacement->temporary)
+        unlinkat(replacement->directory_fd, replacement->temporary, 0);
+    *replacement->temporary = '\0';
+}
+
+int replace_file(int directory_fd, const char *name, mode_t mode, struct span content, bool durable,
+                 struct error *err)
+{
+    struct replacement replacement;
+    int r = replace_begin(directory_fd, name, mode, content, durable, &replacement, err);
+    return r < 0 ? r : replace_end(&replacement, name, durable, err);
 }

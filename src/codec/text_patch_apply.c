@@ -18,6 +18,7 @@ struct finder {
     size_t done;            // bytes of the text up to the end of the hunk before
     int64_t done_line;      // the number of the line that begins there
     int64_t drift;          // how many lines further down than it said the hunk before was
+    size_t anchor;          // where the "@@" lines of the hunk before end; 0: nowhere
     const struct text_patch_hunk *hunk;
     size_t number; // of the hunk, from 1
 };
@@ -91,10 +92,12 @@ static int refuse_places(const struct finder *finder, const struct line_matches 
                      finder->number, finder->hunk->patch_line, buf_text(&places));
 }
 
-static int choose(const struct finder *finder, const struct line_matches *found,
+static int choose(const struct finder *finder, const struct line_matches *found, size_t anchor,
                   const struct line_match **ret)
 {
     *ret = &found->first[0];
+    if (anchor && !found->after.line)
+        return refuse(finder, "is in the file only in front of the line that its \"@@\" names");
     if (found->count == 1)
         return 0;
     if (found->fit != LINE_FIT_EXACT)
@@ -110,40 +113,69 @@ static int choose(const struct finder *finder, const struct line_matches *found,
     return 0;
 }
 
+// What says where it is may be anywhere. What does not is behind the hunk before; else what fits
+// exactly goes before what does not, and that in one place of all.
+static void find_places(const struct finder *finder, struct line_search *search, bool says,
+                        size_t anchor, struct line_matches *ret)
+{
+    if (!says) {
+        search->from = finder->done;
+        search->from_line = finder->done_line;
+    }
+    // Hunks behind the same line are in their order.
+    search->after =
+        anchor && anchor == finder->anchor && finder->done > anchor ? finder->done : anchor;
+    line_match_find(search, ret);
+    bool again = !says && finder->done && (ret->count == 0 || ret->fit != LINE_FIT_EXACT);
+    if (!again && (ret->after.line || search->after == anchor))
+        return;
+    search->from = 0;
+    search->from_line = 1;
+    search->after = anchor;
+    line_match_find(search, ret);
+}
+
+static void remark(const struct finder *finder, enum line_fit fit, int64_t line, int64_t hint,
+                   bool lost)
+{
+    if (fit != LINE_FIT_EXACT)
+        buf_printf(finder->remarks, "hunk %zu: line %" PRId64 " has %s\n", finder->number, line,
+                   line_fit_remark(fit));
+    if (hint > 0 && line != hint)
+        buf_printf(finder->remarks, "hunk %zu: it is at line %" PRId64 ", not at %" PRId64 "\n",
+                   finder->number, line, hint);
+    if (lost)
+        buf_printf(finder->remarks,
+                   "hunk %zu: its \"@@\" line is not in the file just once; it is at line "
+                   "%" PRId64 "\n",
+                   finder->number, line);
+}
+
 static int find_lines(struct finder *finder, size_t count, struct line_match *ret)
 {
     const struct text_patch_hunk *hunk = finder->hunk;
     struct line_matches found;
     bool has_anchor;
+    size_t anchor = find_anchor(finder, &has_anchor);
     struct line_search search = {
         .text = finder->text,
-        .from = finder->done,
-        .from_line = finder->done_line,
+        .from_line = 1,
         .lines = finder->old_lines,
         .count = count,
         .hint = hunk->has_range ? hunk->old_line + finder->drift : 0,
-        .after = find_anchor(finder, &has_anchor),
     };
-    line_match_find(&search, &found);
-    // Hunks may be in another order than their places. What fits exactly goes before what does not,
-    // and that in one place of all.
-    if (finder->done && (found.count == 0 || found.fit != LINE_FIT_EXACT)) {
-        search.from = 0;
-        search.from_line = 1;
-        line_match_find(&search, &found);
-    }
+    find_places(finder, &search, hunk->has_range || has_anchor, anchor, &found);
     if (found.count == 0) {
         bool near = line_nearest_show(finder->text, finder->old_lines, count, finder->help);
         return refuse(finder, near ? "is not in the file. What is most like it there:"
                                    : "is not in the file, nor anything like it");
     }
     const struct line_match *chosen;
-    int r = choose(finder, &found, &chosen);
+    int r = choose(finder, &found, anchor, &chosen);
     if (r < 0)
         return r;
-    if (found.fit != LINE_FIT_EXACT)
-        buf_printf(finder->remarks, "hunk %zu: line %" PRId64 " has %s\n", finder->number,
-                   chosen->line, line_fit_remark(found.fit));
+    remark(finder, found.fit, chosen->line, search.hint, has_anchor && !anchor);
+    finder->anchor = anchor;
     *ret = *chosen;
     return 0;
 }

@@ -45,19 +45,19 @@ static size_t line_end(struct span text, size_t at)
     return newline ? (size_t)(newline - text.data) + 1 : text.len;
 }
 
-static struct change change_of(const struct diff *diff, const struct text_edit *edit,
-                               struct span text, size_t new_at)
+static bool begins_line(struct span text, size_t at)
 {
-    size_t end = edit->at + edit->len, begin = line_begin(diff->old, edit->at);
-    // Does a line begin behind it, in both texts?
-    bool at_line = begin == edit->at;
-    bool new_line = text.len ? span_ends_with(text, "\n") : at_line;
-    bool old_line = line_begin(diff->old, end) == end;
-    size_t old_end = old_line && new_line ? end : line_end(diff->old, end);
-    return (struct change){.old_at = begin,
-                           .old_end = old_end,
-                           .new_at = new_at - (edit->at - begin),
-                           .new_end = new_at + text.len + (old_end - end)};
+    return at == 0 || (at <= text.len && text.data[at - 1] == '\n');
+}
+
+// To where a line begins behind it, in both texts. Up to the next edit they are the same.
+static void widen(const struct diff *diff, struct change *change)
+{
+    if (begins_line(diff->old, change->old_end) && begins_line(diff->new, change->new_end))
+        return;
+    size_t end = line_end(diff->old, change->old_end);
+    change->new_end += end - change->old_end;
+    change->old_end = end;
 }
 
 static void gather(struct diff *diff, const struct text_edits *edits)
@@ -68,18 +68,24 @@ static void gather(struct diff *diff, const struct text_edits *edits)
     size_t gone = 0, come = 0;
     for (size_t i = 0; i < edits->count; i++) {
         const struct text_edit *edit = &edits->edits[i];
-        struct span text = text_edit_text(edits, edit);
-        struct change change = change_of(diff, edit, text, edit->at - gone + come);
+        size_t begin = line_begin(diff->old, edit->at), end = edit->at + edit->len;
+        size_t new_at = edit->at - gone + come;
+        struct change change = {.old_at = begin,
+                                .old_end = end,
+                                .new_at = new_at - (edit->at - begin),
+                                .new_end = new_at + edit->text_size};
         struct change *last = diff->count ? &diff->changes[diff->count - 1] : NULL;
-        if (last && change.old_at <= last->old_end) {
-            // Both may have been widened to the same lines.
-            if (change.old_end > last->old_end)
-                last->old_end = change.old_end;
-            last->new_end = change.new_end;
+        if (last && begin <= last->old_end) {
+            // The one before may have been widened beyond this.
+            size_t further = last->old_end > end ? last->old_end - end : 0;
+            last->old_end = end + further;
+            last->new_end = change.new_end + further;
+            widen(diff, last);
         } else if (diff->count == count) {
             diff->more = true;
             return;
         } else {
+            widen(diff, &change);
             diff->changes[diff->count++] = change;
         }
         gone += edit->len;

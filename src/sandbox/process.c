@@ -59,7 +59,7 @@ struct process {
     struct buf kept[PROCESS_STDIO_COUNT];               // of outputs that are buffers
     int64_t written;                                    // bytes of both outputs
     loop_id deadline; // for its waiting, then its work, then its death
-    bool ended;
+    bool ended, held;
     struct process_events events;
     void *context;
 };
@@ -307,6 +307,15 @@ static void take_verdict(struct process *process)
     *process->told = end;
 }
 
+// Of its outputs. While nobody takes what is in them, that is not its fault.
+static void await_end(struct process *process)
+{
+    struct loop *loop = process->owner->loop;
+    loop_cancel(loop, process->deadline);
+    process->deadline = loop_timer_after(
+        loop, process->held ? PROCESS_HELD_MAX_MS : PROCESS_DEATH_MAX_MS, on_left_open, process);
+}
+
 static void on_exit_status(void *context, int status)
 {
     struct process *process = context;
@@ -315,9 +324,7 @@ static void on_exit_status(void *context, int status)
     take_verdict(process);
     process_input_close(&process->input);
     kill_session(process);
-    loop_cancel(process->owner->loop, process->deadline);
-    process->deadline =
-        loop_timer_after(process->owner->loop, PROCESS_DEATH_MAX_MS, on_left_open, process);
+    await_end(process);
     finish_if_over(process);
 }
 
@@ -351,6 +358,11 @@ static void on_room(void *context)
         process->events.on_room(process->context);
 }
 
+int64_t processes_memory(const struct processes *processes)
+{
+    return resident_shared(processes->resident);
+}
+
 static void on_resident(void *context)
 {
     struct process *process = context;
@@ -369,6 +381,12 @@ static void on_resident(void *context)
     if (limits->memory && watch->bytes > limits->memory)
         r = error_set(&err, -ENOMEM, "it took more than %lld MiB of memory and was stopped",
                       (long long)(limits->memory >> 20));
+    else if (limits->all_memory && resident_is_largest(process->owner->resident, watch) &&
+             resident_shared(process->owner->resident) > limits->all_memory)
+        r = error_set(&err, -ENOMEM,
+                      "it and others took more than %lld MiB of memory together, and it the most: "
+                      "it was stopped",
+                      (long long)(limits->all_memory >> 20));
     else if (limits->processes && watch->processes - process->supervisors > limits->processes)
         r = error_set(&err, -EAGAIN, "it ran more than %lld processes at once and was stopped",
                       (long long)limits->processes);
@@ -403,6 +421,7 @@ static int run(struct process *process, struct error *err)
             process_output_open(&process->outputs[i], ends[i]);
     if (!process->is_function) {
         process->watch.session = child_pid(process->child);
+        process->watch.shares = process->limits.all_memory > 0;
         process->watch.spared = process->in_sandbox ? process->watch.session : 0;
         resident_add(processes->resident, &process->watch);
     }
@@ -510,7 +529,6 @@ static struct process *process_create(struct processes *processes, const struct 
 static void enqueue(struct process *process, uint64_t flow)
 {
     struct processes *processes = process->owner;
-    processes->waiting_bytes += process->launch.input.len;
     memory_budget_enqueue(&processes->budget, &process->claim, flow, process->limits.memory);
     process->deadline =
         loop_timer_after(processes->loop, PROCESS_WAIT_MAX_MS, on_waited_too_long, process);
@@ -525,7 +543,8 @@ int process_start(struct processes *processes, const struct process_spec *spec,
     int r = process_launch_init(&launch, spec, err);
     if (r < 0)
         return r;
-    if (spec->function)
+    bool waits = spec->function && spec->limits.memory; // what needs none has nothing to wait for
+    if (waits)
         r = check_queue(processes, launch.input.len, err);
     if (r < 0) {
         process_launch_finish(&launch);
@@ -534,6 +553,8 @@ int process_start(struct processes *processes, const struct process_spec *spec,
     struct process *process = process_create(processes, spec, events, context);
     process->launch = launch;
     if (process->is_function)
+        processes->waiting_bytes += launch.input.len;
+    if (waits)
         enqueue(process, spec->flow);
     else
         r = run(process, err);
@@ -583,8 +604,11 @@ void process_end_input(struct processes *processes, process_id id)
 void process_hold(struct processes *processes, process_id id, bool held)
 {
     struct process *process = find(processes, id);
-    if (process)
-        process->held = held;
-    for (int i = PROCESS_STDOUT; process && i < PROCESS_STDIO_COUNT; i++)
+    if (!process || process->held == held)
+        return;
+    process->held = held;
+    if (process->begun && !process->child)
+        await_end(process);
+    for (int i = PROCESS_STDOUT; i < PROCESS_STDIO_COUNT; i++)
         process_output_hold(&process->outputs[i], held);
 }

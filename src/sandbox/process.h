@@ -22,12 +22,12 @@ struct loop;
  * (process_main()).
  *
  * Functions share a budget of memory (`sandbox.memory`): each may take what its limit of address
- * space is, and what does not fit waits in a queue: each flow in order, the flows in turn. One that
- * was cancelled or late counts until it is dead. Whatever would have to wait for one that does not
- * die, since a disk is silent, is refused. Programs begin at once. Their limit is what is resident
- * of their whole session, looked at a few times a second, so that more may be taken in between: a
- * limit of address space would end those that reserve much and use little. With a program goes its
- * whole session.
+ * space is, and what does not fit waits in a queue: each flow in order, the flows in turn. One
+ * without that limit begins at once. One that was cancelled or late counts until it is dead.
+ * Whatever would have to wait for one that does not die, since a disk is silent, is refused.
+ * Programs begin at once. Their limit is what is resident of their whole session, looked at a
+ * few times a second, so that more may be taken in between: a limit of address space would end
+ * those that reserve much and use little. With a program goes its whole session.
  *
  * A program that is given grants runs in the sandbox: see supervisor.h; or in the hands, which are
  * another container: see hands_relay.h. Limits of memory and processes hold there then.
@@ -39,6 +39,7 @@ enum {
     PROCESS_INPUT_MAX = 8 << 20, // bytes of an input that is a buffer
     PROCESS_WORDS_MAX = 256,     // of a program's arguments, and of its environment
     PROCESS_DEATH_MAX_MS = 10 * 1000,
+    PROCESS_HELD_MAX_MS = 60 * 1000,     // after its exit, while it is held
     PROCESS_WAIT_MAX_MS = 5 * 60 * 1000, // in the queue
     PROCESSES_WAITING_MAX = 1024,
     PROCESSES_WAITING_BYTES_MAX = 16 << 20, // of their inputs, which are not part of the budget
@@ -60,6 +61,7 @@ struct process_limits { // 0: none
     int64_t wall_ms;    // from its beginning
     int64_t cpu_s;      // processor time of each of its processes
     int64_t memory;     // bytes: a function's address space, what is resident of a program
+    int64_t all_memory; // bytes: resident of all programs that have this limit, together
     int64_t processes;  // of a program, at a time
     int64_t file_size;  // bytes of a file that it writes
     int64_t output;     // bytes of both outputs together
@@ -102,6 +104,9 @@ struct processes *processes_create(struct loop *loop, const struct process_confi
 void processes_destroy(struct processes *processes); // kills those that run; accepts NULL
 void processes_configure(struct processes *processes, const struct process_config *config);
 
+// What was resident of all programs with a limit of `all_memory`, when it was looked at last.
+int64_t processes_memory(const struct processes *processes);
+
 // Everything in `spec` and `events` is copied. Once this has failed, nothing comes.
 int process_start(struct processes *processes, const struct process_spec *spec,
                   const struct process_events *events, void *context, process_id *ret_id,
@@ -116,7 +121,8 @@ bool process_cancel(struct processes *processes, process_id id);
 ssize_t process_write(struct processes *processes, process_id id, struct span bytes);
 // It reads the end of its input behind what was taken.
 void process_end_input(struct processes *processes, process_id id);
-// While it is held its outputs are not read, so that it waits once its pipes are full.
+// While it is held its outputs are not read, so that it waits once its pipes are full. When it
+// exits then and stays held for too long, what is in them is lost.
 void process_hold(struct processes *processes, process_id id, bool held);
 
 /*

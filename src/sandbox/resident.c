@@ -171,6 +171,7 @@ static void end_look(struct resident *resident)
     list_for_each(link, &resident->watches) {
         struct resident_watch *watch = list_entry(link, struct resident_watch, link);
         watch->counted = watch->counts;
+        watch->held = watch->counts ? watch->bytes : watch->held;
         watch->counts = false;
     }
     for (struct resident_watch *watch; (watch = find_counted(resident));) {
@@ -206,6 +207,26 @@ static void look(void *context)
                           : loop_timer_after(resident->loop, LOOK_MS, look, resident);
     if (!more)
         end_look(resident);
+}
+
+int64_t resident_shared(const struct resident *resident)
+{
+    int64_t bytes = 0;
+    list_for_each(link, &resident->watches) {
+        const struct resident_watch *watch = list_entry(link, struct resident_watch, link);
+        bytes += watch->shares && !watch->kills ? watch->held : 0;
+    }
+    return bytes;
+}
+
+bool resident_is_largest(const struct resident *resident, const struct resident_watch *watch)
+{
+    list_for_each(link, &resident->watches) {
+        const struct resident_watch *other = list_entry(link, struct resident_watch, link);
+        if (other->shares && !other->kills && other->held > watch->held)
+            return false;
+    }
+    return true;
 }
 
 void resident_kill(struct resident *resident)

@@ -18,7 +18,9 @@ struct resident_watch {
     struct list link; // resident::watches; initialised
     pid_t session;
     int64_t bytes, processes; // at the last look
+    int64_t held;             // bytes at the last look that saw all
     bool counts, counted;     // since its beginning; to its end
+    bool shares;              // has a part in what several may have together
     bool kills;               // every process of the session that is seen, but this:
     pid_t spared;             // it kills the others too, at one blow, and then ends
     void (*on_count)(void *context);
@@ -34,6 +36,11 @@ void resident_destroy(struct resident *resident); // when nobody is watched; acc
 // The session and the callback are set; the watch stays where it is until it is removed.
 void resident_add(struct resident *resident, struct resident_watch *watch);
 void resident_remove(struct resident_watch *watch); // accepts one that is not watched
+
+// What those that share have together, at the last look; and has none of them more than this one?
+// Those that are being killed do not count.
+int64_t resident_shared(const struct resident *resident);
+bool resident_is_largest(const struct resident *resident, const struct resident_watch *watch);
 
 // Kills whatever is watched, now, and waits a moment until it is dead. Nobody is called.
 void resident_kill(struct resident *resident);

@@ -14,6 +14,7 @@
 
 enum {
     NAME_SIZE = 14,          // "proc_", eight hex digits, NUL
+    NAME_SAID_MIN = 9,       // bytes that say which: four of the digits
     COMMAND_SHOWN_MAX = 100, // bytes
     TEXT_MAX = 46 * 1024,    // bytes of a result
     DATA_MAX = SHELL_INPUT_MAX - 1,
@@ -31,6 +32,7 @@ struct background {
 struct session {
     struct list link; // background::sessions
     struct background *owner;
+    char *chat; // owned: whose it is
     char name[NAME_SIZE];
     char command[COMMAND_SHOWN_MAX + 1];
     struct shell *shell; // owned
@@ -44,10 +46,12 @@ struct waiter {
     struct session *session;
     struct tool_run *run;
     loop_id timer;
+    bool shortened; // it was to wait for longer
 };
 
 struct request { // of one call
     struct background *background;
+    const struct tool_call_context *context;
     struct session *session; // NULL for "list"
     struct json_value arguments;
     struct tool_run *run;
@@ -66,6 +70,7 @@ static void session_destroy(struct session *session)
 {
     list_remove(&session->link);
     shell_destroy(session->shell);
+    free(session->chat);
     free(session);
 }
 
@@ -99,16 +104,16 @@ static void tell_state(const struct session *session, struct buf *out)
                    session->command);
 }
 
+static void tell_output(struct session *session, struct buf *out)
+{
+    capture_show_since(shell_capture(session->shell), &session->polled, CAPTURE_SHOWN_MAX, out);
+}
+
 // What is new, and how it ended.
 static void tell_news(struct session *session, struct buf *out)
 {
-    const struct capture *capture = shell_capture(session->shell);
     tell_state(session, out);
-    if (session->polled == 0)
-        capture_show(capture, out);
-    else
-        capture_show_since(capture, &session->polled, out);
-    session->polled = capture->bytes;
+    tell_output(session, out);
     if (shell_is_over(session->shell))
         shell_tell_end(session->shell, out);
 }
@@ -117,6 +122,8 @@ static void tell_waiter(struct waiter *waiter)
 {
     BUF_AUTO text = BUF_INIT(TEXT_MAX);
     struct tool_run *run = waiter->run;
+    if (waiter->shortened && !shell_is_over(waiter->session->shell))
+        buf_printf(&text, "[one wait is at most %d seconds; wait again]\n", BACKGROUND_WAIT_MAX_S);
     tell_news(waiter->session, &text);
     waiter_destroy(waiter);
     tool_run_end(run, &(struct tool_result){.text = buf_span(&text), .ms = -1});
@@ -163,8 +170,13 @@ static void forget_old(struct background *background)
     }
 }
 
-int background_start(struct background *background, const struct shell_request *request,
-                     struct buf *out, struct error *err)
+static const char *chat_of(const struct tool_call_context *context)
+{
+    return context->chat ? context->chat : "";
+}
+
+int background_start(struct background *background, const struct tool_call_context *context,
+                     const struct shell_request *request, struct buf *out, struct error *err)
 {
     size_t running = 0;
     forget_old(background);
@@ -180,6 +192,7 @@ int background_start(struct background *background, const struct shell_request *
         return r;
     }
     session->owner = background;
+    session->chat = mem_strdup(chat_of(context));
     memcpy(session->name, "proc_", sizeof "proc_");
     random_hex(session->name + sizeof "proc_" - 1, NAME_SIZE - sizeof "proc_" + 1);
     struct span line = request->command;
@@ -194,23 +207,32 @@ int background_start(struct background *background, const struct shell_request *
     return TOOL_ENDED;
 }
 
-static int find_session(struct background *background, const char *name, struct session **ret,
-                        struct error *err)
+static bool is_seen(const struct session *session, const struct tool_call_context *context)
 {
-    struct session *found = NULL;
-    list_for_each(link, &background->sessions) {
+    return (context->origin && strcmp(context->origin, "console") == 0) ||
+           strcmp(session->chat, chat_of(context)) == 0;
+}
+
+static int find_session(struct request *request, const char *name, struct error *err)
+{
+    list_for_each(link, &request->background->sessions) {
         struct session *session = list_entry(link, struct session, link);
-        if (strncmp(session->name, name, strlen(name)) != 0)
+        if (strncmp(session->name, name, strlen(name)) != 0 || !is_seen(session, request->context))
             continue;
-        if (found)
+        if (strlen(name) < NAME_SAID_MIN)
+            return error_set(err, -EINVAL,
+                             "\"%s\" may be any; give at least four of the digits of the "
+                             "session_id, as in %.9s",
+                             name, session->name);
+        if (request->session)
             return error_set(err, -EINVAL, "several processes begin with \"%.20s\"", name);
-        found = session;
+        request->session = session;
     }
-    if (!found)
-        return error_set(err, -ENOENT, "there is no process \"%.20s\"; action \"list\" shows them",
-                         name);
-    *ret = found;
-    return 0;
+    return request->session ? 0
+                            : error_set(err, -ENOENT,
+                                        "there is no process \"%.20s\"; action \"list\" shows "
+                                        "them",
+                                        name);
 }
 
 // --- actions
@@ -218,8 +240,11 @@ static int find_session(struct background *background, const char *name, struct 
 static int act_list(struct request *request, struct buf *out, struct error *err)
 {
     (void)err;
-    list_for_each(link, &request->background->sessions)
-        tell_state(list_entry(link, struct session, link), out);
+    list_for_each(link, &request->background->sessions) {
+        const struct session *session = list_entry(link, struct session, link);
+        if (is_seen(session, request->context))
+            tell_state(session, out);
+    }
     if (!out->len)
         buf_append_text(out, "no command was started in the background");
     return TOOL_ENDED;
@@ -245,29 +270,73 @@ static struct span last_lines(struct span *text, int64_t count)
     return cut;
 }
 
+// Cuts the first lines off a text, of at most `most` bytes. Fewer lines than were asked for, when a
+// whole one more does not fit.
+static struct span first_lines(struct span *text, int64_t *count, size_t most)
+{
+    size_t at = 0;
+    for (; *count > 0 && at < text->len; --*count) {
+        const char *newline = memchr(text->data + at, '\n', text->len - at);
+        size_t end = newline ? (size_t)(newline - text->data) + 1 : text->len;
+        if (end > most)
+            break;
+        at = end;
+    }
+    struct span cut = {text->data, at};
+    *text = span_skip(*text, at);
+    return cut;
+}
+
+static void show_last(const struct capture *capture, int64_t limit, struct buf *out)
+{
+    BUF_AUTO text = BUF_INIT(CAPTURE_MEMORY_MAX + 1024);
+    int64_t place = 0;
+    capture_show_since(capture, &place, CAPTURE_MEMORY_MAX, &text);
+    struct span before = buf_span(&text), shown = last_lines(&before, limit);
+    if (shown.len > CAPTURE_SHOWN_MAX) {
+        shown = span_skip(shown, shown.len - CAPTURE_SHOWN_MAX);
+        before.len = 1;
+    }
+    if (before.len)
+        capture_tell_file(capture, out);
+    buf_append_span(out, shown);
+}
+
+// Lines behind the first `offset`.
+static void show_from(const struct capture *capture, int64_t offset, int64_t limit, struct buf *out)
+{
+    BUF_AUTO text = BUF_INIT(CAPTURE_MEMORY_MAX);
+    int64_t skipped = offset, wanted = limit;
+    bool all = capture_show_beginning(capture, &text);
+    struct span rest = buf_span(&text);
+    first_lines(&rest, &skipped, SIZE_MAX);
+    if (skipped > 0 && all)
+        buf_printf(out, "[it has printed only %" PRId64 " lines]\n", offset - skipped);
+    buf_append_span(out, first_lines(&rest, &wanted, CAPTURE_SHOWN_MAX));
+    if (out->len && out->data[out->len - 1] != '\n')
+        buf_append_char(out, '\n');
+    if (rest.len && wanted < limit)
+        buf_printf(out, "[more follows: offset=%" PRId64 "]\n", offset + limit - wanted);
+    else if (rest.len || !all) {
+        buf_append_text(out, "[its lines behind that are not kept in memory]\n");
+        capture_tell_file(capture, out);
+    }
+}
+
 static int act_log(struct request *request, struct buf *out, struct error *err)
 {
     const struct capture *capture = shell_capture(request->session->shell);
-    int64_t offset, limit, place = 0;
-    int r = tool_want_number(request->arguments, "offset", 0, 0, LINES_MAX, &offset, err);
+    int64_t offset, limit;
+    int r = tool_want_number(request->arguments, "offset", 0, 0, INT32_MAX, &offset, err);
     if (r == 0)
         r = tool_want_number(request->arguments, "limit", LINES_DEFAULT, 1, LINES_MAX, &limit, err);
     if (r < 0)
         return r;
-    BUF_AUTO text = BUF_INIT(TOOL_TEXT_MAX * 2);
-    capture_show_since(capture, &place, &text);
-    struct span lines = buf_span(&text);
-    if (offset)
-        last_lines(&lines, offset);
-    struct span shown = last_lines(&lines, limit);
     tell_state(request->session, out);
-    if (shown.len > CAPTURE_HEAD_MAX + CAPTURE_TAIL_MAX) {
-        shown = span_skip(shown, shown.len - CAPTURE_HEAD_MAX - CAPTURE_TAIL_MAX);
-        lines.len = 1;
-    }
-    if (lines.len)
-        capture_tell_file(capture, out);
-    buf_append_span(out, shown);
+    if (tool_has(request->arguments, "offset"))
+        show_from(capture, offset, limit, out);
+    else
+        show_last(capture, limit, out);
     if (shell_is_over(request->session->shell))
         shell_tell_end(request->session->shell, out);
     return TOOL_ENDED;
@@ -284,16 +353,20 @@ static int act_wait(struct request *request, struct buf *out, struct error *err)
 {
     struct background *background = request->background;
     int64_t timeout_s;
-    int r = tool_want_number(request->arguments, "timeout", WAIT_DEFAULT_S, 1,
-                             BACKGROUND_WAIT_MAX_S, &timeout_s, err);
+    int r = tool_want_number(request->arguments, "timeout", WAIT_DEFAULT_S, 1, INT64_MAX,
+                             &timeout_s, err);
     if (r < 0)
         return r;
+    bool shortened = timeout_s > BACKGROUND_WAIT_MAX_S;
+    if (shortened)
+        timeout_s = BACKGROUND_WAIT_MAX_S;
     if (shell_is_over(request->session->shell))
         return act_poll(request, out, err);
     struct waiter *waiter = mem_new(struct waiter);
     waiter->id = ++background->last_waiter;
     waiter->session = request->session;
     waiter->run = request->run;
+    waiter->shortened = shortened;
     waiter->timer =
         loop_timer_after(shells_loop(background->shells), timeout_s * 1000, on_waited, waiter);
     list_append(&background->waiters, &waiter->link);
@@ -303,10 +376,13 @@ static int act_wait(struct request *request, struct buf *out, struct error *err)
 
 static int act_kill(struct request *request, struct buf *out, struct error *err)
 {
-    if (shell_is_over(request->session->shell))
+    struct session *session = request->session;
+    if (!shell_kill(session->shell)) {
+        buf_printf(out, "%s had ended already, or was killed before\n", session->name);
         return act_poll(request, out, err);
-    shell_kill(request->session->shell);
-    buf_printf(out, "%s is killed, and all that it started", request->session->name);
+    }
+    buf_printf(out, "%s is killed, and all that it started\n", session->name);
+    tell_output(session, out);
     return TOOL_ENDED;
 }
 
@@ -358,7 +434,10 @@ int background_act(struct background *background, const struct tool_call *call,
         {"list", act_list}, {"poll", act_poll},   {"log", act_log},       {"wait", act_wait},
         {"kill", act_kill}, {"write", act_write}, {"submit", act_submit}, {"close", act_close},
     };
-    struct request request = {.background = background, .arguments = call->arguments, .run = run};
+    struct request request = {.background = background,
+                              .context = call->context,
+                              .arguments = call->arguments,
+                              .run = run};
     struct json_value action = json_get(call->arguments, "action");
     size_t i = 0;
     forget_old(background);
@@ -372,7 +451,7 @@ int background_act(struct background *background, const struct tool_call *call,
         BUF_AUTO name = BUF_INIT(0);
         int r = tool_need_text(call->arguments, "session_id", TOOL_NAME_MAX, &name, err);
         if (r == 0)
-            r = find_session(background, buf_text(&name), &request.session, err);
+            r = find_session(&request, buf_text(&name), err);
         if (r < 0)
             return r;
     }

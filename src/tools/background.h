@@ -4,8 +4,9 @@
 #include "tools/tool_source.h"
 
 /*
- * Commands that go on while others are called. They belong to this program, not to a conversation,
- * and end with it. One that is over is kept for a while, for who asks what became of it.
+ * Commands that go on while others are called. They end with this program, not with a conversation.
+ * A chat sees its own, the console all. One that is over is kept for a while, for who asks what
+ * became of it.
  */
 enum {
     BACKGROUND_RUNNING_MAX = 8,
@@ -19,8 +20,8 @@ struct background *background_create(struct shells *shells);
 void background_destroy(struct background *background); // accepts NULL
 
 // Says in `out` what it is called.
-int background_start(struct background *background, const struct shell_request *request,
-                     struct buf *out, struct error *err);
+int background_start(struct background *background, const struct tool_call_context *context,
+                     const struct shell_request *request, struct buf *out, struct error *err);
 // What the tool "process" does: as `start` and `forget` of struct tool.
 int background_act(struct background *background, const struct tool_call *call,
                    struct tool_run *run, struct buf *out, struct error *err);

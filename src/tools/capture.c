@@ -9,24 +9,26 @@
 #include "codec/utf8.h"
 
 enum {
-    PIECE_MAX = 64 * 1024, // bytes that are added at a time
-    SHOWN_MAX = CAPTURE_HEAD_MAX + CAPTURE_TAIL_MAX,
-    WRITER_WAITING_MAX = 128 * 1024, // bytes
-    WRITER_PATIENCE_MS = 20 * 1000,  // for what waits, when the program has ended
+    PIECE_MAX = CAPTURE_MEMORY_MAX - CAPTURE_SHOWN_MAX, // bytes that are added at a time
+    WRITER_WAITING_MAX = 128 * 1024,                    // bytes
+    PAUSE_EVERY = 1 << 20,                              // bytes that nobody keeps
+    PAUSE_MS = 100,
+    WRITER_PATIENCE_MS = 20 * 1000, // for what waits, when the program has ended
 };
 
 void capture_init(struct capture *capture)
 {
     buf_init(&capture->head, CAPTURE_HEAD_MAX);
     buf_init(&capture->tail, CAPTURE_TAIL_MAX + PIECE_MAX);
-    buf_init(&capture->pending, SPOOL_NAME_SIZE + SHOWN_MAX + PIECE_MAX);
+    buf_init(&capture->pending, SPOOL_NAME_SIZE + CAPTURE_SHOWN_MAX + PIECE_MAX);
 }
 
 void capture_finish(struct capture *capture)
 {
     loop_cancel(capture->loop, capture->patience);
+    loop_cancel(capture->loop, capture->pause);
     process_cancel(capture->processes, capture->writer);
-    capture->patience = capture->writer = 0;
+    capture->patience = capture->pause = capture->writer = 0;
     buf_finish(&capture->head);
     buf_finish(&capture->tail);
     buf_finish(&capture->pending);
@@ -80,7 +82,7 @@ static void pass_on(struct capture *capture)
     ssize_t taken = process_write(capture->processes, capture->writer, buf_span(&capture->pending));
     if (taken > 0)
         buf_consume(&capture->pending, (size_t)taken);
-    hold(capture, taken >= 0 && capture->pending.len > 0);
+    hold(capture, (taken >= 0 && capture->pending.len > 0) || capture->pause);
     if (capture->ending && !capture->pending.len)
         process_end_input(capture->processes, capture->writer);
 }
@@ -123,13 +125,31 @@ static void start_writer(struct capture *capture)
     capture->kept = capture->bytes;
 }
 
+static void on_pause(void *context)
+{
+    struct capture *capture = context;
+    capture->pause = 0;
+    hold(capture, capture->writer && capture->pending.len > 0);
+}
+
+// What prints for ever must not keep this program busy for ever.
+static void pass_over(struct capture *capture, size_t bytes)
+{
+    capture->unkept += (int64_t)bytes;
+    if (!capture->spares || !*capture->name || capture->pause || capture->unkept < PAUSE_EVERY)
+        return;
+    capture->unkept = 0;
+    capture->pause = loop_timer_after(capture->loop, PAUSE_MS, on_pause, capture);
+    hold(capture, true);
+}
+
 void capture_add(struct capture *capture, struct span bytes)
 {
     while (bytes.len > PIECE_MAX) {
         capture_add(capture, span_make(bytes.data, PIECE_MAX));
         bytes = span_skip(bytes, PIECE_MAX);
     }
-    if (!*capture->name && capture->bytes + (int64_t)bytes.len > SHOWN_MAX)
+    if (!*capture->name && capture->bytes + (int64_t)bytes.len > CAPTURE_SHOWN_MAX)
         start_writer(capture);
     size_t room = CAPTURE_HEAD_MAX - capture->head.len;
     buf_append(&capture->head, bytes.data, bytes.len < room ? bytes.len : room);
@@ -138,8 +158,10 @@ void capture_add(struct capture *capture, struct span bytes)
     buf_append_span(&capture->tail, bytes);
     capture->bytes += (int64_t)bytes.len;
     int64_t left = SPOOL_FILE_MAX - capture->kept;
-    if (!capture->writer || left == 0)
+    if (!capture->writer || left == 0) {
+        pass_over(capture, bytes.len);
         return;
+    }
     size_t taken = (int64_t)bytes.len < left ? bytes.len : (size_t)left;
     buf_append(&capture->pending, bytes.data, taken);
     capture->kept += (int64_t)taken;
@@ -159,6 +181,9 @@ static void on_impatient(void *context)
 void capture_end(struct capture *capture)
 {
     capture->ending = true;
+    capture->cut = capture->held && !capture->pause;
+    loop_cancel(capture->loop, capture->pause);
+    capture->pause = 0;
     if (!capture->writer) {
         end_soon(capture);
         return;
@@ -181,38 +206,60 @@ void capture_tell_file(const struct capture *capture, struct buf *out)
 {
     if (!*capture->name)
         return;
+    if (capture->cut)
+        buf_append_text(out, "[the disk did not keep up, so its last output was not read]\n");
     if (capture->failed)
         buf_printf(out, "[the whole could not be kept: %s]\n", capture->why);
     else
         buf_printf(out, "[%s is in %s: read_result reads and searches it]\n",
-                   capture->kept < capture->bytes ? "its first 64 MiB" : "the whole",
+                   capture->kept < capture->bytes ? "its first 64 MiB"
+                   : capture->cut                 ? "what was read of it"
+                                                  : "the whole",
                    capture->name);
+}
+
+// The bytes from `from` to `to` are left out.
+static void tell_gap(const struct capture *capture, int64_t from, int64_t to, struct buf *out)
+{
+    buf_printf(out, "\n[... %" PRId64 " bytes are not shown ...]\n", to - from);
+    capture_tell_file(capture, out);
 }
 
 void capture_show(const struct capture *capture, struct buf *out)
 {
-    struct span head = buf_span(&capture->head);
-    int64_t end = capture->bytes - CAPTURE_TAIL_MAX;
-    if (capture->bytes <= SHOWN_MAX) {
-        buf_append_span(out, head);
-        buf_append_span(out, tail_from(capture, (int64_t)head.len));
-        return;
-    }
-    head.len -= utf8_incomplete_tail(head);
-    buf_append_span(out, head);
-    buf_printf(out, "\n[... %" PRId64 " bytes are not shown ...]\n", end - (int64_t)head.len);
-    capture_tell_file(capture, out);
-    buf_append_span(out, whole_characters(tail_from(capture, end)));
+    int64_t place = 0;
+    capture_show_since(capture, &place, CAPTURE_SHOWN_MAX, out);
 }
 
-void capture_show_since(const struct capture *capture, int64_t *place, struct buf *out)
+void capture_show_since(const struct capture *capture, int64_t *place, size_t most, struct buf *out)
 {
-    int64_t begin = capture->bytes - (int64_t)capture->tail.len;
-    if (*place < begin) {
-        buf_printf(out, "[%" PRId64 " bytes before are not shown]\n", begin - *place);
-        capture_tell_file(capture, out);
-        *place = begin;
-    }
-    buf_append_span(out, whole_characters(tail_from(capture, *place)));
+    int64_t from = *place, end = capture->bytes - (int64_t)most;
+    struct span head = buf_span(&capture->head);
+    head = span_skip(head, from < (int64_t)head.len ? (size_t)from : head.len);
+    end += (int64_t)head.len; // what is shown of the beginning is not shown of the end
+    if (end < capture->bytes - (int64_t)capture->tail.len)
+        end = capture->bytes - (int64_t)capture->tail.len;
+    from += (int64_t)head.len;
     *place = capture->bytes;
+    if (from >= end) {
+        buf_append_span(out, head);
+        buf_append_span(out, tail_from(capture, from));
+        return;
+    }
+    size_t broken = utf8_incomplete_tail(head);
+    head.len -= broken;
+    struct span tail = tail_from(capture, end), whole = whole_characters(tail);
+    buf_append_span(out, head);
+    tell_gap(capture, from - (int64_t)broken, end + (int64_t)(tail.len - whole.len), out);
+    buf_append_span(out, whole);
+}
+
+bool capture_show_beginning(const struct capture *capture, struct buf *out)
+{
+    struct span head = buf_span(&capture->head);
+    bool all = capture->bytes - (int64_t)capture->tail.len <= (int64_t)head.len;
+    buf_append_span(out, head);
+    if (all)
+        buf_append_span(out, tail_from(capture, (int64_t)head.len));
+    return all;
 }

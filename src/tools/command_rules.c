@@ -300,14 +300,25 @@ static void judge_line(struct command_judge *judge, struct span line, bool must_
     judge->depth--;
 }
 
-struct command_judgement command_judge(struct span line, const struct command_globs *globs)
+static struct command_judgement judge_whole(struct span line, const struct command_globs *globs,
+                                            bool must_parse)
 {
     struct command_judge judge = {.globs = globs};
-    judge_line(&judge, line, true);
+    judge_line(&judge, line, must_parse);
     if (globs && globs->deny_count && line.len <= SHELL_LINE_MAX) {
         CLEANUP(mem_cleanup) char *text = mem_strndup(line.data, line.len);
         if (matches(globs->deny, globs->deny_count, text))
             judged(&judge, COMMAND_NEVER, "the owner's approvals.deny", text);
     }
     return judge.judgement;
+}
+
+struct command_judgement command_judge(struct span line, const struct command_globs *globs)
+{
+    return judge_whole(line, globs, true);
+}
+
+struct command_judgement command_judge_input(struct span text, const struct command_globs *globs)
+{
+    return judge_whole(text, globs, false);
 }

@@ -35,6 +35,9 @@ struct command_globs {
 };
 
 struct command_judgement command_judge(struct span line, const struct command_globs *globs);
+// Of what is put into the input of a command, which may be a shell. What no shell could read, and
+// may be meant for another program or go on later, asks.
+struct command_judgement command_judge_input(struct span text, const struct command_globs *globs);
 
 // Is it a file whose text the agent obeys in later conversations, by any path to it?
 bool command_is_instruction_file(const char *path);

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "codec/json.h"
+#include "codec/text_patch.h"
 #include "tools/shell_line.h"
 #include "tools/tool.h"
 
@@ -174,26 +175,6 @@ static void find_of_command(struct finder *finder, struct json_value arguments)
         free(finder->directories[i]);
 }
 
-bool named_files_next_of_patch(struct span *patch, struct span *ret_path)
-{
-    static const char *const marks[] = {"*** Add File: ",
-                                        "*** Update File: ",
-                                        "*** Delete File: ",
-                                        "*** Move to: ",
-                                        "+++ ",
-                                        "--- "};
-    while (patch->len) {
-        struct span line = span_trim(span_cut(patch, '\n'));
-        for (size_t i = 0; i < ARRAY_LEN(marks); i++)
-            if (span_starts_with(line, marks[i])) {
-                *ret_path = span_trim(span_skip(line, strlen(marks[i])));
-                *ret_path = span_cut(&(struct span){ret_path->data, ret_path->len}, '\t'); // a time
-                return true;
-            }
-    }
-    return false;
-}
-
 static void find_of_file_tool(struct finder *finder, struct json_value arguments)
 {
     BUF_AUTO path = BUF_INIT(TOOL_PATH_MAX);
@@ -201,12 +182,10 @@ static void find_of_file_tool(struct finder *finder, struct json_value arguments
     json_string(json_get(arguments, "path"), &path);
     json_string(json_get(arguments, "patch"), &patch);
     add(finder, "", path.len ? buf_span(&path) : SPAN_LITERAL("."), false);
-    struct span rest = buf_span(&patch), one;
-    while (named_files_next_of_patch(&rest, &one)) {
-        add(finder, "", one, false);
-        if (span_starts_with(one, "a/") || span_starts_with(one, "b/"))
-            add(finder, "", span_skip(one, 2), false);
-    }
+    TEXT_PATCH_AUTO parsed = {0};
+    if (patch.len && text_patch_parse(buf_span(&patch), &parsed, NULL) == 0)
+        for (size_t i = 0; i < parsed.file_count; i++)
+            add(finder, "", parsed.files[i].path, false);
 }
 
 void named_files_find(const char *workspace, const char *tool, struct span arguments,

@@ -27,6 +27,3 @@ struct named_files {
 void named_files_find(const char *workspace, const char *tool, struct span arguments,
                       struct named_files *ret_files);
 void named_files_finish(struct named_files *files); // accepts zeroed
-
-// The next path in a patch, in either of its forms, off the lines that are left. False at the end.
-bool named_files_next_of_patch(struct span *patch, struct span *ret_path);

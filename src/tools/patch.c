@@ -165,7 +165,8 @@ static int work(int workspace_fd, struct json_value arguments, struct buf *out, 
 
 const struct tool tool_patch = {
     .name = "patch",
-    .description = "Change text files of the workspace: all of it or nothing. Shows the diff.",
+    .description =
+        "Change text files of the workspace, none if a part does not fit. Shows the diff.",
     .parameters = // taken as well: mode (replace, patch), which the others tell
     "{\"type\":\"object\",\"properties\":{"
     "\"path\":{\"type\":\"string\",\"description\":\"To replace in\"},"

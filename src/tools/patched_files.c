@@ -6,12 +6,12 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "base/replace.h"
 #include "tools/beneath.h"
 
 void patched_files_finish(struct patched_files *files)
 {
     for (size_t i = 0; i < files->count; i++) {
+        replace_drop(&files->files[i].written);
         fd_close(&files->files[i].parent_fd);
         buf_finish(&files->files[i].text);
         free(files->files[i].path);
@@ -114,18 +114,35 @@ static int prepare(struct patched_files *files, struct error *err)
     return r;
 }
 
-static int write_one(const struct patched_file *file, struct error *err)
+static int look_again(const struct patched_file *file, mode_t *ret_mode, struct error *err)
 {
-    struct file_target now;
+    struct file_target now = {0};
     int r = file_target_look(file->parent_fd, file->name, file->path, &now, err);
     if (r == 0 && !file_target_is_same(&file->target, &now))
         r = error_set(err, -EAGAIN, "%s was changed by somebody else meanwhile; read it again",
                       file->path);
+    *ret_mode = now.mode;
+    return r;
+}
+
+static int write_one(struct patched_file *file, struct error *err)
+{
+    mode_t mode;
+    int r = look_again(file, &mode, err);
+    if (r < 0 || file->kind == TEXT_PATCH_DELETE)
+        return r;
+    return replace_begin(file->parent_fd, file->name, mode, buf_span(&file->text), true,
+                         &file->written, err);
+}
+
+static int change_one(struct patched_file *file, struct error *err)
+{
+    mode_t mode;
+    int r = look_again(file, &mode, err);
     if (r < 0)
         return r;
     if (file->kind != TEXT_PATCH_DELETE)
-        return replace_file(file->parent_fd, file->name, now.mode, buf_span(&file->text), true,
-                            err);
+        return replace_end(&file->written, file->name, true, err);
     if (unlinkat(file->parent_fd, file->name, 0) < 0)
         return error_errno(err, errno, "cannot delete %s", file->path);
     return 0;
@@ -143,8 +160,14 @@ int patched_files_write(struct patched_files *files, struct buf *out, struct err
     int r = prepare(files, err);
     if (r < 0)
         return r;
-    for (size_t i = 0; i < files->count; i++) {
+    for (size_t i = 0; r == 0 && i < files->count; i++)
         r = write_one(&files->files[i], err);
+    if (r < 0) {
+        buf_append_text(out, files->count > 1 ? "nothing was changed\n" : "");
+        return r;
+    }
+    for (size_t i = 0; i < files->count; i++) {
+        r = change_one(&files->files[i], err);
         if (r == 0)
             continue;
         if (files->count > 1) {

@@ -1,12 +1,14 @@
 #pragma once
 
+#include "base/replace.h"
 #include "codec/text_edit.h"
 #include "codec/text_patch.h"
 #include "tools/file_target.h"
 
 /*
- * Files that one call changes. Each is read and its new text made in memory first, so that nothing
- * has changed when one of them cannot be; then they are written one after another, each whole.
+ * Files that one call changes. Each is read and its new text made in memory first; then all are
+ * written beside what they replace, so that nothing has changed when one of them cannot be; then
+ * they take their places, one after another and each whole.
  */
 enum {
     PATCHED_FILE_MAX = 4 << 20,  // bytes of a file, and of the new texts of all together
@@ -20,6 +22,7 @@ struct patched_file {
     enum text_patch_kind kind;
     struct file_target target; // as it was when it was looked at
     struct buf text;           // the new one
+    struct replacement written;
 };
 
 struct patched_files {
@@ -38,5 +41,5 @@ int patched_files_add(struct patched_files *files, const char *path, struct erro
 // Room for the new text of the last one, in file->text.
 int patched_files_make_room(struct patched_files *files, size_t size, struct error *err);
 
-// When one cannot be written, `out` tells which were.
+// When one could not take its place, `out` tells which had.
 int patched_files_write(struct patched_files *files, struct buf *out, struct error *err);

@@ -24,12 +24,12 @@ const struct tool tool_process_tool = {
         "{\"type\":\"object\",\"properties\":{"
         "\"action\":{\"type\":\"string\",\"enum\":[\"list\",\"poll\",\"log\",\"wait\",\"kill\","
         "\"write\",\"submit\",\"close\"],\"description\":\"poll: news since the last; log: its "
-        "last lines; wait: until it ends; kill: all of it; write: data into its input; submit: "
+        "lines; wait: until it ends; kill: all of it; write: data into its input; submit: "
         "data and a newline; close: the end of its input\"},"
-        "\"session_id\":{\"type\":\"string\",\"description\":\"proc_..., or its beginning\"},"
+        "\"session_id\":{\"type\":\"string\",\"description\":\"proc_..., or 4 digits of it\"},"
         "\"data\":{\"type\":\"string\",\"description\":\"For write and submit\"},"
         "\"timeout\":{\"type\":\"integer\",\"description\":\"Seconds of wait, to 600; 60\"},"
-        "\"offset\":{\"type\":\"integer\",\"description\":\"Last lines that log leaves out\"},"
+        "\"offset\":{\"type\":\"integer\",\"description\":\"Lines that log skips from the first; without it log shows the last\"},"
         "\"limit\":{\"type\":\"integer\",\"description\":\"Lines of log; 200\"}},"
         "\"required\":[\"action\"]}",
     .flags = TOOL_WRITES | TOOL_UNATTENDED | TOOL_FOUND,

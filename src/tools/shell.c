@@ -21,6 +21,9 @@
 
 enum {
     TASKS_PER_PROCESS = 16, // threads, which the kernel counts
+    FILES_PART = 4,         // of the memory of all: files in /tmp and /dev/shm
+    FILES_PLACES = 2,       // these
+    FILES_MIN = 64 * 1024,  // bytes of either
     VARIABLES_MAX = 16,
 };
 
@@ -31,7 +34,11 @@ struct shells {
     struct shell_config config; // without `isolation` and `hands`
     enum isolation_kind isolation;
     char *hands;
-    bool open; // nothing keeps files apart
+    bool open;      // nothing keeps files apart
+    char *physical; // owned: the workspace as pwd prints it; NULL: as it is
+    // What takes all that a container has may end this program with it, so all commands together
+    // get half of that. Bytes; 0: there is no such limit.
+    int64_t all_memory, all_files;
     struct list all;
     shell_id last_id;
 };
@@ -43,7 +50,9 @@ struct shell {
     process_id process;
     struct capture capture;
     struct buf notes; // what the sandbox says
+    char *remark;     // owned
     int64_t begun_ms, ms;
+    int64_t files; // bytes that it may have in /tmp, and as many in /dev/shm
     bool over, killed;
     int result, status; // as of struct process_end
     char why[ERROR_TEXT_MAX];
@@ -60,11 +69,15 @@ void shells_configure(struct shells *shells, const struct shell_config *config)
         shells->isolation = ISOLATION_HANDS;
     free(shells->hands);
     shells->hands = mem_strdup(config->hands && *config->hands ? config->hands : hands_socket());
-    // What takes all that a container has may end this program with it; hands see to that there.
-    int64_t most = shells->isolation == ISOLATION_HANDS
-                       ? INT64_MAX
-                       : cgroup_memory_max("/proc/self/cgroup", "/sys/fs/cgroup") / 2;
-    shells->config.memory = config->memory < most ? config->memory : most;
+    int64_t group = shells->env.group_memory;
+    if (shells->isolation == ISOLATION_HANDS) // which see to theirs
+        group = INT64_MAX;
+    else if (!group)
+        group = cgroup_memory_max("/proc/self/cgroup", "/sys/fs/cgroup");
+    shells->all_files = group < INT64_MAX ? group / 2 / FILES_PART : 0;
+    shells->all_memory = group < INT64_MAX ? group / 2 - shells->all_files : 0;
+    if (shells->all_memory && shells->config.memory > shells->all_memory)
+        shells->config.memory = shells->all_memory;
     if (shells->open && config->unsafe)
         log_warning("tools.terminal.isolation is none: commands read, and write, all files that "
                     "this user may");
@@ -74,6 +87,7 @@ struct shells *shells_create(const struct shells_env *env, const struct shell_co
 {
     struct shells *shells = mem_new(struct shells);
     shells->env = *env;
+    shells->physical = env->workspace ? realpath(env->workspace, NULL) : NULL;
     list_init(&shells->all);
     shells_configure(shells, config);
     return shells;
@@ -86,6 +100,7 @@ void shells_destroy(struct shells *shells)
     list_for_each(link, &shells->all)
         shell_destroy(list_entry(link, struct shell, link));
     free(shells->hands);
+    free(shells->physical);
     free(shells);
 }
 
@@ -107,6 +122,7 @@ void shell_destroy(struct shell *shell)
     process_cancel(shell->owner->env.processes, shell->process);
     capture_finish(&shell->capture);
     buf_finish(&shell->notes);
+    free(shell->remark);
     free(shell);
 }
 
@@ -161,15 +177,16 @@ static void on_hold(void *context, bool held)
     process_hold(shell->owner->env.processes, shell->process, held);
 }
 
-void shell_kill(struct shell *shell)
+bool shell_kill(struct shell *shell)
 {
     if (!shell->process)
-        return;
+        return false;
     process_cancel(shell->owner->env.processes, shell->process);
     shell->process = 0;
-    shell->killed = true;
     shell->ms = shell_ms(shell);
+    shell->killed = true;
     capture_end(&shell->capture);
+    return true;
 }
 
 ssize_t shell_write(struct shell *shell, struct span bytes)
@@ -249,36 +266,63 @@ void shell_tell_end(const struct shell *shell, struct buf *out)
                    shell->result == -ETIMEDOUT
                        ? "; the parameters timeout and background give it longer"
                        : "");
+    buf_append_text(out, shell->remark);
 }
 
 // --- its beginning
+
+// Behind the directory; NULL: the path is not within it.
+static const char *path_within(const char *directory, const char *path)
+{
+    size_t len = directory ? strlen(directory) : 0;
+    if (len == 0 || strncmp(path, directory, len) != 0 || (path[len] && path[len] != '/'))
+        return NULL;
+    return path + len + (path[len] == '/');
+}
 
 // Lexically; what a link beneath leads to is for the sandbox to allow or not.
 static int find_directory(const struct shells *shells, const char *wanted, char **ret_path,
                           struct error *err)
 {
     const char *workspace = shells->env.workspace;
-    size_t len = strlen(workspace);
     if (!wanted || !*wanted) {
         *ret_path = mem_strdup(workspace);
         return 0;
     }
-    if (strncmp(wanted, workspace, len) == 0 && (!wanted[len] || wanted[len] == '/'))
-        wanted += len + (wanted[len] == '/');
-    else if (*wanted == '/')
+    const char *within = path_within(workspace, wanted);
+    if (!within)
+        within = path_within(shells->physical, wanted);
+    if (!within && *wanted == '/')
         return error_set(err, -EACCES, "%s is not within the workspace, %s", wanted, workspace);
-    struct span rest = span_of(wanted);
+    within = within ? within : wanted;
+    struct span rest = span_of(within);
     while (rest.len)
         if (span_is(span_cut(&rest, '/'), ".."))
             return error_set(err, -EACCES, "%s leads out of the workspace", wanted);
-    *ret_path = mem_printf("%s/%s", workspace, wanted);
+    *ret_path = mem_printf("%s/%s", workspace, within);
     return 0;
+}
+
+// Of what is left for all, so that another one always gets something, too.
+static int64_t files_of_next(const struct shells *shells)
+{
+    int64_t most = shells->config.memory / 2, left = shells->all_files;
+    if (!shells->all_memory)
+        return most;
+    list_for_each(link, &shells->all) {
+        const struct shell *shell = list_entry(link, struct shell, link);
+        left -= shell->over ? 0 : FILES_PLACES * shell->files;
+    }
+    left /= 2 * FILES_PLACES;
+    left = left < most ? left : most;
+    return left > FILES_MIN ? left : FILES_MIN;
 }
 
 static int check(const struct shells *shells, const struct shell_request *request,
                  struct error *err)
 {
     size_t count = 0;
+    int64_t held = processes_memory(shells->env.processes);
     list_for_each(link, &shells->all)
         count += !list_entry(link, struct shell, link)->over;
     if (!shells->env.workspace)
@@ -288,6 +332,11 @@ static int check(const struct shells *shells, const struct shell_request *reques
     if (count >= SHELLS_MAX)
         return error_set(err, -EAGAIN, "%zu commands run already; wait for one, or kill one",
                          count);
+    if (count && shells->all_memory && shells->all_memory - held < SHELL_MEMORY_MIN)
+        return error_set(err, -ENOMEM,
+                         "commands that run hold %lld of the %lld MiB that all of them may have "
+                         "here; wait for one, or kill one",
+                         (long long)(held >> 20), (long long)(shells->all_memory >> 20));
     if (shells->open && !shells->config.unsafe)
         return error_set(err, -EPERM,
                          "nothing was run: tools.terminal.isolation is none, with which commands "
@@ -329,7 +378,7 @@ static int run(struct shell *shell, const struct shell_request *request, const c
         .hands = shells->hands,
         .without = shells->open ? LAYER_FILES : 0,
         .tasks = config->processes * TASKS_PER_PROCESS,
-        .tmp = config->memory / 2,
+        .tmp = shell->files,
         .write = write,
     };
     make_environment(shells, environment);
@@ -340,6 +389,7 @@ static int run(struct shell *shell, const struct shell_request *request, const c
         .directory = directory,
         .limits = {.wall_ms = request->wall_ms,
                    .memory = config->memory,
+                   .all_memory = shells->all_memory,
                    .processes = config->processes,
                    .file_size = config->file_size},
         .stdio = {[PROCESS_STDIN] = {.kind = request->talks ? PROCESS_STREAM : PROCESS_NONE,
@@ -366,11 +416,14 @@ int shell_start(struct shells *shells, const struct shell_request *request, shel
     shell->owner = shells;
     shell->id = ++shells->last_id;
     shell->begun_ms = loop_now(shells->env.loop);
+    shell->files = files_of_next(shells);
+    shell->remark = mem_strndup(request->remark.data, request->remark.len);
     shell->on_end = on_end;
     shell->context = context;
     shell->capture = (struct capture){.loop = shells->env.loop,
                                       .processes = shells->env.processes,
                                       .results = shells->env.results,
+                                      .spares = !request->wall_ms,
                                       .on_hold = on_hold,
                                       .on_ended = on_capture_ended,
                                       .context = shell};

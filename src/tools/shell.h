@@ -13,6 +13,7 @@ enum {
     SHELL_INPUT_MAX = 64 * 1024,   // bytes that wait to be read by one
     SHELL_NOTES_MAX = 4 * 1024,    // bytes of what the sandbox says of one
     SHELLS_MAX = 16,               // commands at a time
+    SHELL_MEMORY_MIN = 16 << 20,   // bytes that must be left for one that begins beside others
 };
 
 struct shell_config {
@@ -30,6 +31,7 @@ struct shells_env { // borrowed
     struct loop *loop;
     struct processes *processes;
     const char *workspace, *results;
+    int64_t group_memory; // bytes that the control group allows; 0: as it says itself
 };
 
 struct shells;
@@ -44,6 +46,7 @@ struct shell_request {
     const char *directory; // within the workspace, as somebody chose it; NULL: the workspace
     int64_t wall_ms;       // 0: no limit
     bool talks;            // has an input that shell_write() writes
+    struct span remark;    // lines that are told with its end; copied
 };
 
 struct shell;
@@ -58,8 +61,8 @@ void shell_destroy(struct shell *shell); // kills all that it runs; accepts NULL
 shell_id shell_name(const struct shell *shell);
 struct shell *shell_find(const struct shells *shells, shell_id id); // or NULL
 
-// Its whole session. The end follows, unless that was there already.
-void shell_kill(struct shell *shell);
+// Its whole session. The end follows. False: it has ended already.
+bool shell_kill(struct shell *shell);
 // As process_write(); and its end.
 ssize_t shell_write(struct shell *shell, struct span bytes);
 void shell_end_input(struct shell *shell);

@@ -44,6 +44,7 @@ struct tool_description { // all that a caller knows of a tool
 struct tool_call_context {
     const char *turn, *session; // their ids
     const char *origin;         // what triggered the turn: "console", "telegram", ...
+    const char *chat;           // the same for all sessions of a chat (in a group, of a sender)
     uint64_t flow;       // calls that have to wait begin in order within it; the flows take turns
     int64_t deadline_ms; // monotonic; what still runs then is cancelled, and has failed. 0: none
     bool approved;       // somebody said yes to this call

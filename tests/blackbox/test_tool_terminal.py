@@ -106,6 +106,7 @@ def test_arguments_that_cannot_be(steps, arguments, told):
 def test_where_it_runs(run, hermes):
     hermes.mkdir(hermes.workspace / "sub")
     assert run("pwd").split("\n")[0] == str(hermes.workspace)
+    assert run("pwd", workdir="").split("\n")[0] == str(hermes.workspace)
     assert run("pwd", workdir="sub").split("\n")[0] == f"{hermes.workspace}/sub"
     assert run("pwd", workdir=str(hermes.workspace / "sub")).startswith(f"{hermes.workspace}/sub\n")
 
@@ -319,6 +320,23 @@ def test_a_disk_that_is_silent_holds_nobody_for_ever(hermes, run, up):
     assert comes_true(lambda: not of_this_home(hermes, "spool"))
 
 
+def test_what_was_not_read_is_not_claimed(hermes, run, up):
+    """A command that is ended while its output waits for the disk."""
+    hermes.use(up, "tools")
+    command = json.dumps({"command": "yes", "timeout": 4})
+    client = hermes.start("chat", "-q", f"call terminal {command}")
+    assert comes_true(lambda: of_this_home(hermes, "spool"))
+    writer, = of_this_home(hermes, "spool")
+    os.kill(writer, signal.SIGSTOP)
+    time.sleep(7)
+    os.kill(writer, signal.SIGCONT)
+    client.finish(60).ok()
+    text = [m["content"] for m in up.requests[-1].messages if m["role"] == "tool"][0]
+    assert "longer than 4 seconds and was stopped" in text
+    assert "its last output was not read" in text and "[what was read of it is in out_" in text
+    assert "[the whole" not in text
+
+
 def test_output_without_end(run):
     text = run("yes", timeout=2)
     assert text.startswith("error: y\ny\n") and "was stopped" in text and len(text) < 40_000
@@ -346,10 +364,10 @@ def test_a_process_in_the_background(steps):
                       "background": True}),
         ("process", {"action": "list"}),
         ("terminal", {"command": "sleep 1"}),
-        ("process", {"action": "submit", "session_id": "proc_", "data": "one"}),
-        ("process", {"action": "close", "session_id": "proc_"}),
-        ("process", {"action": "wait", "session_id": "proc_", "timeout": 20}),
-        ("process", {"action": "poll", "session_id": "proc_"}))
+        ("process", {"action": "submit", "session_id": "proc_$", "data": "one"}),
+        ("process", {"action": "close", "session_id": "proc_$"}),
+        ("process", {"action": "wait", "session_id": "proc_$", "timeout": 20}),
+        ("process", {"action": "poll", "session_id": "proc_$"}))
     name = re.match("proc_[0-9a-f]{8} runs in the background", started).group(0).split()[0]
     assert f"{name} runs since" in listed and "echo ready" in listed
     assert "4 bytes" in submitted
@@ -361,8 +379,8 @@ def test_a_process_is_killed_with_all_it_started(steps):
     _, killed, waited = steps(
         ("terminal", {"command": f"trap '' TERM; setsid sleep {UNIQUE + 3} & sleep {UNIQUE + 3}",
                       "background": True}),
-        ("process", {"action": "kill", "session_id": "proc_"}),
-        ("process", {"action": "wait", "session_id": "proc_"}))
+        ("process", {"action": "kill", "session_id": "proc_$"}),
+        ("process", {"action": "wait", "session_id": "proc_$"}))
     assert "is killed" in killed and "[killed after" in waited
     assert comes_true(lambda: not sleepers(UNIQUE + 3))
 
@@ -371,14 +389,113 @@ def test_news_and_the_last_lines(steps):
     _, _, first, log, skipped, second = steps(
         ("terminal", {"command": "seq 1 10; sleep 2; seq 11 20; sleep 60", "background": True}),
         ("terminal", {"command": "sleep 1"}),
-        ("process", {"action": "poll", "session_id": "proc_"}),
-        ("process", {"action": "log", "session_id": "proc_", "limit": 2}),
-        ("process", {"action": "log", "session_id": "proc_", "limit": 2, "offset": 1}),
-        ("process", {"action": "wait", "session_id": "proc_", "timeout": 3}))
+        ("process", {"action": "poll", "session_id": "proc_$"}),
+        ("process", {"action": "log", "session_id": "proc_$", "limit": 2}),
+        ("process", {"action": "log", "session_id": "proc_$", "limit": 2, "offset": 1}),
+        ("process", {"action": "wait", "session_id": "proc_$", "timeout": 3}))
     assert "\n1\n2\n" in first and first.endswith("10\n")
     assert log.split("\n")[1:] == ["9", "10", ""]
-    assert skipped.split("\n")[1:] == ["8", "9", ""]
+    assert skipped.split("\n")[1:] == ["2", "3", "[more follows: offset=3]", ""]
     assert second.split("\n")[1:] == [*map(str, range(11, 21)), ""] and "runs since" in second
+
+
+def test_lines_of_the_log(steps):
+    _, _, head, rest, beyond, _, _, long, middle = steps(
+        ("terminal", {"command": "seq 1 5; sleep 60", "background": True}),
+        ("terminal", {"command": "sleep 1"}),
+        ("process", {"action": "log", "session_id": "proc_$", "offset": 0, "limit": 2}),
+        ("process", {"action": "log", "session_id": "proc_$", "offset": 3}),
+        ("process", {"action": "log", "session_id": "proc_$", "offset": 9}),
+        ("terminal", {"command": "seq 1 100000; sleep 60", "background": True}),
+        ("terminal", {"command": "sleep 2"}),
+        ("process", {"action": "log", "session_id": "proc_$", "offset": 0, "limit": 10000}),
+        ("process", {"action": "log", "session_id": "proc_$", "offset": 50000, "limit": 10}))
+    assert head.split("\n")[1:] == ["1", "2", "[more follows: offset=2]", ""]
+    assert rest.split("\n")[1:] == ["4", "5", ""]
+    assert "only 5 lines" in beyond
+    for text in (long, middle):
+        assert "are not kept in memory]\n[the whole is in out_" in text
+    assert "\n1\n2\n" in long and "\n50001" not in middle
+
+
+def test_what_a_kill_tells(steps):
+    *_, killed, again = steps(
+        ("terminal", {"command": "echo printed; sleep 100", "background": True}),
+        ("terminal", {"command": "sleep 1"}),
+        ("process", {"action": "kill", "session_id": "proc_$"}),
+        ("process", {"action": "kill", "session_id": "proc_$"}))
+    assert "is killed" in killed and "\nprinted\n" in killed
+    assert "had ended already" in again and "is killed" not in again
+
+
+def test_an_end_before_the_kill(steps):
+    *_, text = steps(("terminal", {"command": "exit 3", "background": True}),
+                     ("terminal", {"command": "sleep 1"}),
+                     ("process", {"action": "kill", "session_id": "proc_$"}))
+    assert "had ended already" in text and "[exit code 3" in text
+
+
+def test_a_long_wait_is_shortened(steps):
+    *_, waited = steps(
+        ("terminal", {"command": "sleep 1; echo done", "background": True}),
+        ("process", {"action": "wait", "session_id": "proc_$", "timeout": 100000}))
+    assert "\ndone\n[exit code 0" in waited
+
+
+def test_what_does_nothing_is_said(steps):
+    plain, background = steps(
+        ("terminal", {"command": "true", "pty": True, "notify_on_complete": False}),
+        ("terminal", {"command": "true", "background": True, "notify_on_complete": True,
+                      "watch_patterns": ["x"], "pty": False, "notify": True}))
+    assert "[exit code 0" in plain and "[pty was ignored: there is no terminal]" in plain
+    assert "notify" not in plain and "pty" not in background
+    for name in ("notify_on_complete", "notify", "watch_patterns"):
+        assert f"[{name} was ignored: the tool process " in background
+
+
+def test_a_home_behind_a_link(hermes, run, tmp_path):
+    link = hermes.directory / "link"
+    link.symlink_to(hermes.home)
+    hermes.mkdir(hermes.workspace / "sub")
+    hermes.environment["HERMES_HOME"] = str(link)
+    where = run("cd sub; pwd -P").split("\n")[0]
+    assert run("pwd -P", workdir=where).split("\n")[0] == where
+    assert run("pwd -P", workdir=f"{link}/workspace/sub").split("\n")[0] == where
+
+
+def test_news_are_shown_as_far_as_they_are_kept(steps):
+    *_, news, log = steps(
+        ("terminal", {"command": "echo first; read line; seq 1 20000; sleep 60",
+                      "background": True}),
+        ("terminal", {"command": "sleep 1"}),
+        ("process", {"action": "poll", "session_id": "proc_$"}),
+        ("process", {"action": "submit", "session_id": "proc_$", "data": "go"}),
+        ("terminal", {"command": "sleep 2"}),
+        ("process", {"action": "poll", "session_id": "proc_$"}),
+        ("process", {"action": "log", "session_id": "proc_$", "limit": 10000}))
+    assert "\n1\n2\n3\n" in news and news.endswith("\n20000\n") and "\nfirst" not in news
+    assert "bytes are not shown" in news and 30_000 < len(news) < 34_000
+    assert len(log) > 30_000 and log.endswith("\n20000\n")
+
+
+def test_output_without_end_in_the_background(hermes, up, api, service):
+    """Once what is kept is full, it is read so slowly that nobody notices."""
+    hermes.use_telegram(api).use(up, "tools")
+    daemon = service()
+    start = json.dumps({"command": "yes", "background": True})
+    api.user_says(OWNER, f"call terminal {start}")
+
+    def kept():
+        return [path.stat().st_size for path in (hermes.home / "results").glob("out_*")]
+    assert comes_true(lambda: kept() == [64 << 20])
+
+    def used():
+        fields = pathlib.Path(f"/proc/{daemon.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    time.sleep(1)
+    before = used()
+    time.sleep(3)
+    assert used() - before < 0.5
 
 
 def test_processes_end_with_the_program(steps):
@@ -404,14 +521,35 @@ def test_requests_that_cannot_be(steps, arguments, told):
     assert told in result
 
 
-def test_a_prefix_must_be_unique(steps):
-    *_, result, none, nothing = steps(
-        *[("terminal", {"command": "exec 0</dev/null; sleep 100", "background": True})] * 2,
-        ("process", {"action": "kill", "session_id": "proc_"}),
-        ("process", {"action": "write", "session_id": "proc_"}),
-        ("process", {"action": "poll", "session_id": "x"}))
-    assert "several processes" in result and "several processes" in none
-    assert 'no process "x"' in nothing
+def test_a_process_must_be_named(steps):
+    *_, all_of_them, one, digit, listed, killed = steps(
+        ("terminal", {"command": "sleep 100", "background": True}),
+        *[("process", {"action": "kill", "session_id": text}) for text in ("", "p", "proc_")],
+        ("process", {"action": "list"}),
+        ("process", {"action": "kill", "session_id": "proc_$"}))
+    for text in (all_of_them, one, digit):
+        assert "at least four of the digits" in text
+    assert "runs since" in listed and "is killed" in killed
+
+
+def test_a_chat_sees_its_own_processes(hermes, up, api, service):
+    hermes.use_telegram(api, users=f"{OWNER},{OWNER + 1}").use(up, "tools")
+    service()
+
+    def results():
+        last = up.requests[-1:]
+        return [m["content"] for r in last for m in r.messages if m["role"] == "tool"]
+    start = json.dumps({"command": "sleep 100", "background": True})
+    api.user_says(OWNER, f"call terminal {start}")
+    assert comes_true(lambda: results() and "runs in the background" in results()[-1])
+    name = re.search("proc_[0-9a-f]{8}", results()[-1]).group()
+    api.user_says(OWNER, "/new")
+    api.user_says(OWNER, 'call process {"action": "list"}')
+    assert comes_true(lambda: results() and f"{name} runs since" in results()[-1])
+    api.user_says(OWNER + 1, 'call process {"action": "list"}')
+    assert comes_true(lambda: results() and "no command was started" in results()[-1])
+    api.user_says(OWNER + 1, f'call process {{"action": "kill", "session_id": "{name}"}}')
+    assert comes_true(lambda: results() and f'no process "{name}"' in results()[-1])
 
 
 # -- its end from outside -------------------------------------------------------------------------

@@ -222,11 +222,18 @@ def slow_tools(turn):
 
 @scenario("two-steps")
 def two_steps(turn):
-    """One call per line of the user's text, one after another, then all the results."""
+    """One call per line of the user's text, one after another, then all the results.
+
+    `proc_$` in a call is the name of the last process that a result has told of.
+    """
     calls = turn.scripted_calls()
     results = [m for m in turn.body["messages"] if m["role"] == "tool"]
     if len(results) < len(calls):
-        turn.say(wire.Answer(calls=[calls[len(results)]]))
+        call = calls[len(results)]
+        names = re.findall("proc_[0-9a-f]{8}", "\n".join(text_of(m) for m in results))
+        if names:
+            call = wire.Call(call.name, call.arguments.replace("proc_$", names[-1]))
+        turn.say(wire.Answer(calls=[call]))
     else:
         turn.say(wire.Answer("\n".join(text_of(m) for m in results)))
 

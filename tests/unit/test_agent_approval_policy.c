@@ -57,6 +57,25 @@ static void commands(void **state)
     expect(COMMAND("rm -r x"), APPROVAL_RUNS, "");
 }
 
+#define INPUT(action, text) "{\"action\":\"" action "\",\"data\":\"" text "\"}"
+
+// What is put into a command that runs, which may be a shell.
+static void input_of_commands(void **state)
+{
+    call.tool = "process";
+    expect(INPUT("submit", "ls"), APPROVAL_RUNS, "");
+    expect(INPUT("submit", "rm -rf /"), APPROVAL_REFUSES, "no approval would change that");
+    expect(INPUT("write", "ls\\nrm -rf /\\n"), APPROVAL_REFUSES, "");
+    expect(INPUT("write", "rm -r x\\n"), APPROVAL_ASKS, "recursive delete: rm -r x");
+    expect(INPUT("submit", "git push"), APPROVAL_REFUSES, "approvals.deny");
+    expect(INPUT("submit", "it's"), APPROVAL_ASKS, "no shell could read it");
+    expect(INPUT("poll", "rm -rf /"), APPROVAL_RUNS, "");
+    expect("{\"action\":\"submit\",\"data\":5}", APPROVAL_RUNS, ""); // the tool says what is wrong
+    config.approvals_mode = "off";
+    expect(INPUT("submit", "it's"), APPROVAL_RUNS, "");
+    expect(INPUT("submit", "rm -rf /"), APPROVAL_REFUSES, "");
+}
+
 static void where_nobody_is_asked(void **state)
 {
     call.unattended = true;
@@ -86,11 +105,21 @@ static void files(void **state)
     call.unattended = false;
     call.tool = "patch";
     expect("{\"path\":\"CLAUDE.md\",\"mode\":\"replace\"}", APPROVAL_ASKS, "");
-    expect("{\"patch\":\"*** Begin Patch\\n*** Update File: x/AGENTS.md\\n\"}", APPROVAL_ASKS, "");
-    expect("{\"patch\":\"*** Update File: x\\n*** Move to: AGENTS.md\\n\"}", APPROVAL_ASKS, "");
-    expect("{\"patch\":\"--- a/x\\n+++ b/AGENTS.md\\t2026-01-01\\n\"}", APPROVAL_ASKS, "");
+    expect("{\"patch\":\"*** Begin Patch\\n*** Update File: x/AGENTS.md\\n+a\\n\"}", APPROVAL_ASKS,
+           "");
+    expect("{\"patch\":\"--- a/x\\n+++ b/AGENTS.md\\t2026-01-01\\n@@\\n+a\\n\"}", APPROVAL_ASKS,
+           "");
     expect("{\"patch\":\"*** Add File: AGENTS.md\\n*** Add File: .env\\n\"}", APPROVAL_REFUSES, "");
     expect("{\"patch\":\"*** Update File: x\\n+AGENTS.md\\n\"}", APPROVAL_RUNS, "");
+    // However the tool takes it: without a blank, with a tab, of a file that goes.
+    expect("{\"patch\":\"*** Update File:AGENTS.md\\n+a\\n\"}", APPROVAL_ASKS, "");
+    expect("{\"patch\":\"*** Add File:\\tAGENTS.md\\n+a\\n\"}", APPROVAL_ASKS, "");
+    expect("{\"patch\":\"*** Add File: x\\t/../.env\\n+a\\n\"}", APPROVAL_REFUSES, "");
+    expect("{\"patch\":\"--- AGENTS.md\\n+++ /dev/null\\n\"}", APPROVAL_ASKS, "");
+    // The tool says what is wrong with these; a line that is changed names no file.
+    expect("{\"patch\":\"*** Update File: x\\n*** Move to: AGENTS.md\\n\"}", APPROVAL_RUNS, "");
+    expect("{\"patch\":\"--- a\\n+++ a\\n@@ -1 +1 @@\\n--- AGENTS.md\\n+++ x\\n\"}", APPROVAL_RUNS,
+           "");
 }
 
 static void tools_that_need_it(void **state)
@@ -131,6 +160,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(commands, setup),
+        cmocka_unit_test_setup(input_of_commands, setup),
         cmocka_unit_test_setup(where_nobody_is_asked, setup),
         cmocka_unit_test_setup(files, setup),
         cmocka_unit_test_setup(tools_that_need_it, setup),

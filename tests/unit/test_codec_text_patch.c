@@ -52,15 +52,17 @@ static void test_a_diff(void **state)
     MAKES(DIFF "@@ -2 +2 @@\n-b\n+B\n", "a\nb\nc\n", "a\nB\nc\n");
     // Two hunks, the second further down than it says.
     MAKES(DIFF "@@ -1,1 +1,2 @@\n a\n+new\n@@ -3,2 +4,1 @@ int main(void)\n-c\n d\n",
-          "a\nb\nx\ny\nc\nd\n", "a\nnew\nb\nx\ny\nd\n");
+          "a\nb\nx\ny\nc\nd\n", "a\nnew\nb\nx\ny\nd\n# hunk 2: it is at line 5, not at 3\n");
     // As a program writes it, and as a mail carries it.
     MAKES("From: somebody\n\ndiff --git a/f b/f\nindex 1..2 100644\n" DIFF
           "@@ -1 +1 @@\n-a\n+b\n-- \n2.39\n",
           "a\n", "b\n");
     MAKES("```diff\n" DIFF "@@ -1 +1 @@\n-a\n+b\n```\n", "a\n", "b\n");
     // Numbers that are wrong, or not there.
-    MAKES(DIFF "@@ -90,7 +1,9 @@\n a\n-b\n+B\n", "a\nb\n", "a\nB\n");
-    MAKES(DIFF "@@\n-b\n+B\n@@ ... @@\n-c\n+C\n", "a\nb\nc\n", "a\nB\nC\n");
+    MAKES(DIFF "@@ -90,7 +1,9 @@\n a\n-b\n+B\n", "a\nb\n",
+          "a\nB\n# hunk 1: it is at line 1, not at 90\n");
+    MAKES(DIFF "@@\n-b\n+B\n@@ ... @@\n-c\n+C\n", "a\nb\nc\n",
+          "a\nB\nC\n# hunk 2: its \"@@\" line is not in the file just once; it is at line 3\n");
     // An empty line has lost its blank.
     MAKES(DIFF "@@ -1,3 +1,3 @@\n a\n\n-b\n+B\n\n", "a\n\nb\n", "a\n\nB\n");
     // A line that goes and one that comes look like the names of a file.
@@ -171,6 +173,35 @@ static void test_several_places(void **state)
     MAKES(DIFF "@@ -9,0 +10 @@\n+b\n", "a\n",
           "refused: hunk 1 (line 3 of the patch) only adds lines, behind one that the file does "
           "not have");
+}
+
+// Hunks that say where they are need not be in the order of the file.
+static void test_places_in_another_order(void **state)
+{
+    (void)state;
+    static const char old[] = "def a():\n    return 1\ndef b():\n    return 2\ndef c():\n"
+                              "    return 1\n";
+    static const char new[] = "def a():\n    return 9\ndef b():\n    return 3\ndef c():\n"
+                              "    return 1\n";
+    MAKES(DIFF "@@ -4,1 +4,1 @@\n-    return 2\n+    return 3\n"
+               "@@ -2,1 +2,1 @@\n-    return 1\n+    return 9\n",
+          old, new);
+    MAKES(SECTION "@@ def b():\n-    return 2\n+    return 3\n"
+                  "@@ def a():\n-    return 1\n+    return 9\n" END,
+          old, new);
+    MAKES(SECTION "@@ def c():\n-    return 2\n+    return 3\n" END, old,
+          "refused: hunk 1 (line 3 of the patch) is in the file only in front of the line that its "
+          "\"@@\" names");
+    MAKES(DIFF "@@ -5,1 +5,1 @@\n-    return 2\n+    return 3\n", old,
+          "def a():\n    return 1\ndef b():\n    return 3\ndef c():\n    return 1\n"
+          "# hunk 1: it is at line 4, not at 5\n");
+    MAKES(SECTION "@@ def z():\n-    return 2\n+    return 3\n" END, old,
+          "def a():\n    return 1\ndef b():\n    return 3\ndef c():\n    return 1\n"
+          "# hunk 1: its \"@@\" line is not in the file just once; it is at line 4\n");
+    // Behind the same line they are in their order, where there is one.
+    MAKES(SECTION "@@ f\n-x\n+1\n@@ f\n-x\n+2\n@@ f\n-x\n+3\n" END, "x\nf\nx\nx\nx\n",
+          "x\nf\n1\n2\n3\n");
+    MAKES(SECTION "@@ f\n-y\n+1\n@@ f\n-x\n+2\n" END, "f\nx\ny\n", "f\n2\n1\n");
 }
 
 static void test_what_is_not_there(void **state)
@@ -296,6 +327,7 @@ int main(void)
         cmocka_unit_test(test_sections),
         cmocka_unit_test(test_what_does_not_fit_exactly),
         cmocka_unit_test(test_several_places),
+        cmocka_unit_test(test_places_in_another_order),
         cmocka_unit_test(test_what_is_not_there),
         cmocka_unit_test(test_what_is_no_patch),
         cmocka_unit_test(test_paths_and_several_files),

@@ -84,6 +84,14 @@ static void test_several(void **state)
     edit(&edits, 1, 1, "");
     edit(&edits, 2, 1, "z");
     assert_string_equal(shown("a\nb\n", &edits, BUDGET), "@@ -1,2 +1,1 @@\n-a\n-b\n+xyz\n");
+    edit(&edits, 1, 2, ""); // the second takes the line that the first one joined to its own
+    edit(&edits, 3, 2, "");
+    assert_string_equal(shown("ax\nx\nb\n", &edits, BUDGET), "@@ -1,3 +1,1 @@\n-ax\n-x\n-b\n+ab\n");
+    edit(&edits, 1, 2, "");
+    edit(&edits, 3, 2, "");
+    edit(&edits, 5, 2, "");
+    assert_string_equal(shown("ax\nx\nx\nb\nc\n", &edits, BUDGET),
+                        "@@ -1,5 +1,2 @@\n-ax\n-x\n-x\n-b\n+ab\n c\n");
 }
 
 static void test_what_is_long_is_cut(void **state)

@@ -369,6 +369,32 @@ static void too_much_that_is_resident(void **state)
     says(&reserved, "1\n");
 }
 
+// Of several programs that share a limit the largest is stopped.
+static void too_much_of_all(void **state)
+{
+    struct process_world *world = *state;
+    JOB_AUTO first = job_of(world);
+    JOB_AUTO second = job_of(world);
+    JOB_AUTO third = job_of(world);
+    begin(&third, program("fill")); // has no part in it
+    assert_int_equal(processes_memory(world->processes), 0);
+    struct process_spec spec = program("hang");
+    spec.limits.all_memory = HEAP / 2;
+    job_start(&first, &spec, &job_events);
+    spec = program("fill");
+    spec.limits.all_memory = HEAP / 2;
+    run(&second, &spec);
+    assert_int_equal(second.result, -ENOMEM);
+    assert_string_equal(second.err.text, "it and others took more than 32 MiB of memory together, "
+                                         "and it the most: it was stopped");
+    process_world_pass(world, PATIENCE / 20);
+    assert_int_equal(first.dones + third.dones, 0);
+    assert_in_range(processes_memory(world->processes), 1, HEAP / 2);
+    process_cancel(world->processes, first.id);
+    process_cancel(world->processes, third.id);
+    assert_int_equal(processes_memory(world->processes), 0);
+}
+
 static void too_many_processes(void **state)
 {
     struct process_spec spec = program("breed");
@@ -518,6 +544,7 @@ int main(int argc, char **argv)
         WORLD(a_flood_is_stopped),
         WORLD(late),
         WORLD(too_much_that_is_resident),
+        WORLD(too_much_of_all),
         WORLD(too_many_processes),
         WORLD(cancelled_with_its_family),
         WORLD(cancelled_at_once),

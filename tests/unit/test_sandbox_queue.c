@@ -87,6 +87,26 @@ static void those_without_memory_wait(void **state)
     }
 }
 
+static void one_that_needs_no_memory_does_not_wait(void **state)
+{
+    struct process_world *world = *state;
+    JOB_AUTO first = job_of(world);
+    JOB_AUTO second = job_of(world);
+    JOB_AUTO third = job_of(world);
+    processes_configure(world->processes, &(struct process_config){.memory = 16 << 20});
+    job_begin(&first, span_of("hang"));
+    job_begin(&second, span_of("hello"));
+    process_world_pass(world, 5);
+    struct process_spec spec = job_spec(&third, span_of("hello"));
+    spec.limits.memory = 0;
+    job_start(&third, &spec, &job_events);
+    job_wait(&third);
+    assert_int_equal(third.result, 0);
+    assert_int_equal(second.dones, 0);
+    process_cancel(world->processes, first.id);
+    job_wait(&second);
+}
+
 // What waits is in the parent's memory, which the budget does not cover.
 static void not_too_much_waits(void **state)
 {
@@ -247,6 +267,7 @@ int main(int argc, char **argv)
     PROCESS_WORLD_MAIN(argc, argv, work);
     const struct CMUnitTest tests[] = {
         WORLD(those_without_memory_wait),
+        WORLD(one_that_needs_no_memory_does_not_wait),
         WORLD(not_too_much_waits),
         WORLD(flows_take_turns),
         WORLD(one_that_cannot_fit_is_refused),

@@ -286,12 +286,51 @@ static void outputs_that_are_held(void **state)
     end();
 }
 
+// It has exited and nobody takes what is in its outputs yet: that is not lost soon.
+static void a_held_one_that_exits(void **state)
+{
+    begin("echo");
+    assert_int_equal(say(span_of("first")), 5);
+    until_it_said(5);
+    process_hold(talk.world.processes, talk.job.id, true);
+    assert_int_equal(say(span_of("second")), 6);
+    process_end_input(talk.world.processes, talk.job.id);
+    pid_t pid = process_world_first_child();
+    for (int i = 0; i < PATIENCE && kill(pid, 0) == 0; i++)
+        process_world_pass(&talk.world, 1);
+    talk.clock.now_ms += PROCESS_HELD_MAX_MS - 1;
+    process_world_pass(&talk.world, 5);
+    assert_int_equal(talk.job.dones, 0);
+    process_hold(talk.world.processes, talk.job.id, false);
+    until_it_ends();
+    assert_string_equal(buf_text(&talk.job.output), "firstsecond");
+    end();
+}
+
+// Nobody ever takes it.
+static void a_held_one_that_is_forgotten(void **state)
+{
+    begin("echo");
+    process_hold(talk.world.processes, talk.job.id, true);
+    assert_int_equal(say(span_of("lost")), 4);
+    process_end_input(talk.world.processes, talk.job.id);
+    pid_t pid = process_world_first_child();
+    for (int i = 0; i < PATIENCE && kill(pid, 0) == 0; i++)
+        process_world_pass(&talk.world, 1);
+    talk.clock.now_ms += PROCESS_HELD_MAX_MS;
+    until_it_ends();
+    assert_int_equal(talk.job.result, 0);
+    assert_int_equal(talk.job.output.len, 0);
+    end();
+}
+
 // It has to wait for its turn, and what is written meanwhile waits with it.
 static void a_function_that_streams(void **state)
 {
     struct process_spec spec = {
         .function = echo_function.name,
         .directory = "/",
+        .limits = {.memory = JOB_MEMORY},
         .stdio = {[PROCESS_STDIN] = {.kind = PROCESS_STREAM, .max = ROOM},
                   [PROCESS_STDOUT] = {.kind = PROCESS_STREAM},
                   [PROCESS_STDERR] = {.kind = PROCESS_INHERIT}},
@@ -328,6 +367,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(input_that_was_closed),
         cmocka_unit_test(input_that_ends),
         cmocka_unit_test(outputs_that_are_held),
+        cmocka_unit_test(a_held_one_that_exits),
+        cmocka_unit_test(a_held_one_that_is_forgotten),
         cmocka_unit_test(a_function_that_streams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,11 +1,14 @@
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -199,7 +202,13 @@ static void one_cannot_be_written(void **state)
             &world, "patch",
             BEGIN "*** Update File: a\\n-1\\n+one\\n*** Update File: closed/b\\n-2\\n+two\\n"
                   "*** Update File: c\\n-3\\n+three\\n" END);
-        _exit(strcmp(text, "refused: cannot write b: Permission denied\n"
+        if (strcmp(text, "refused: cannot write b: Permission denied\nnothing was changed\n") != 0)
+            _exit(1);
+        text = tool_world_run( // of which one learns too late
+            &world, "patch",
+            BEGIN "*** Update File: a\\n-1\\n+one\\n*** Delete File: closed/b\\n"
+                  "*** Update File: c\\n-3\\n+three\\n" END);
+        _exit(strcmp(text, "refused: cannot delete closed/b: Permission denied\n"
                            "changed before that: a\nnot changed: closed/b, c\n") != 0);
     }
     int status;
@@ -231,6 +240,36 @@ static void somebody_else_was_there(void **state)
     tool_world_put_text(&world, "n", "theirs\n");
     assert_true(patched_files_write(&files, &out, &err) < 0);
     holds("n", "theirs\n");
+}
+
+// The first could be written, the second not: neither is changed, and nothing is left behind.
+static void a_disk_that_takes_one_of_two(void **state)
+{
+    CLEANUP(patched_files_finish) struct patched_files files = {.workspace_fd = world.fd};
+    BUF_AUTO out = BUF_INIT(1024);
+    struct error err = ERROR_INIT;
+    struct rlimit limit, small;
+    tool_world_put_text(&world, "a", "old\n");
+    tool_world_put_text(&world, "b", "old\n");
+    for (int i = 0; i < 2; i++) {
+        BUF_AUTO old = BUF_INIT(0);
+        const char *name = i ? "b" : "a";
+        assert_int_equal(patched_files_open(&files, TEXT_PATCH_UPDATE, name, &old, &err), 0);
+        assert_int_equal(patched_files_make_room(&files, i ? 8192 : 4, &err), 0);
+        for (int j = 0; j < (i ? 2048 : 1); j++)
+            buf_append_text(&files.files[i].text, "new\n");
+    }
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    small = (struct rlimit){4096, limit.rlim_max};
+    sigaction(SIGXFSZ, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    int r = patched_files_write(&files, &out, &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    assert_int_equal(r, -EFBIG);
+    holds("a", "old\n");
+    holds("b", "old\n");
+    patched_files_finish(&files);
+    assert_string_equal(tool_world_run(&world, "list_files", "{}"), "a (4 bytes)\nb (4 bytes)\n");
 }
 
 static void limits(void **state)
@@ -279,6 +318,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(all_or_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(one_cannot_be_written, setup, teardown),
         cmocka_unit_test_setup_teardown(somebody_else_was_there, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_disk_that_takes_one_of_two, setup, teardown),
         cmocka_unit_test_setup_teardown(limits, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,7 +28,7 @@ static const struct {
     {"list_files", "87a10f0ef24968e9a19bc0592df51e478790fe8adff2c04349962f25428cdacf"},
     {"memory", "6cfe12aa8b53ab97f38f7bbc55973d2c097977a40be6a1d88858046b1c58e829"},
     {"patch", "e7760a0ba0eea1b1a3aa48d8aae2e16798d682016b086fe3233728e5e975deff"},
-    {"process", "47b368d187b2201ad8e32786fa83fdec4819b18d9c9c710f256b8ca184fd7a3b"},
+    {"process", "35b64459379136b07f872b1979cf0f5d1d807c34d345dfa1c1dab866452913ff"},
     {"read_file", "7dfbcf48b19a0ab0625957f73975f7e3b399a5eb323a39490c39c920cc54bca8"},
     {"read_result", "a89dcfcdd02f95263689295c1c7867b17b3f7b9fd3a10a68027431d057ab1fc1"},
     {"recall", "6cb423c5e0a8f290e0d29c2e16f2072e820f8a6fbbb89a593647c61eec244e49"},
