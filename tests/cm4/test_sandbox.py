@@ -61,7 +61,8 @@ cat >/tmp/container <<'END'
 set -eu
 mount -t tmpfs -o mode=755 container /tmp/root
 cd /tmp/root
-mkdir -p bin disk/bin etc proc dev tmp old sys/fs/cgroup home/hermes/scene/workspace home/hermes/sockets
+mkdir -p bin disk/bin etc proc dev tmp old sys/fs/cgroup
+mkdir -p home/hermes/scene/workspace home/hermes/sockets
 mount --bind /bin bin
 mount --bind /disk/bin disk/bin
 cp /etc/passwd /etc/group etc/
