@@ -41,7 +41,8 @@ static int run_command(const struct command *command, int argc, char **argv)
 
 static int run_process(int argc, char **argv)
 {
-    const struct process_function functions[] = {tool_process_function, spool_function};
+    const struct process_function functions[] = {tool_process_function, spool_function,
+                                                 spool_prune_function};
     return process_main(argc, argv, functions, ARRAY_LEN(functions));
 }
 

@@ -356,6 +356,16 @@ def test_old_results_make_room(hermes, run):
     assert kept == sorted(["notes.txt", "out_00000000", "out_00000001", "out_00000002", handle])
 
 
+def test_old_results_go_by_themselves(hermes, up, api, service):
+    hermes.use_telegram(api).use(up, "tools")
+    old = hermes.put("results/out_0000000f", "x")
+    os.utime(old, (1000, 1000))
+    new = hermes.put("results/out_0000000e", "x")
+    service()
+    assert comes_true(lambda: not old.exists())
+    assert new.exists()
+
+
 # -- in the background ----------------------------------------------------------------------------
 
 def test_a_process_in_the_background(steps):
