@@ -32,6 +32,7 @@ struct text_patch_hunk {
     size_t first, count; // lines
     int64_t old_line;    // where it says to be; 0: nowhere, or in front of the first line
     bool has_range;      // "@@ -1,2 +1,2 @@"
+    bool has_old;        // which announces lines of the old text
     bool at_end;         // "*** End of File"
     size_t patch_line;   // where it stands in the patch, from 1
 };

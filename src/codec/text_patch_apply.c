@@ -185,6 +185,9 @@ static int find_gap(struct finder *finder, struct line_match *ret)
 {
     bool has_anchor;
     size_t anchor = find_anchor(finder, &has_anchor);
+    if (finder->hunk->has_old) // where it belongs nobody could check
+        return refuse(finder, "shows none of the lines of the file that its first line announces; "
+                              "write those around what is added, or a count of 0");
     if (has_anchor && !anchor)
         return refuse(finder, "only adds lines, and its \"@@\" line is not in the file just once");
     int64_t wanted = INT64_MAX, number = 1;

@@ -144,6 +144,7 @@ int patch_read_hunk_header(struct patch_reader *reader, uint64_t *ret_old, uint6
     if (ranged) {
         patch_last_hunk(reader)->has_range = true;
         patch_last_hunk(reader)->old_line = (int64_t)old_line;
+        patch_last_hunk(reader)->has_old = old_count > 0;
     } else {
         rest = span_trim(span_skip(reader->line, 2));
         if (span_ends_with(rest, "@@"))

@@ -21,6 +21,7 @@
 #include "store/store.h"
 #include "tools/background.h"
 #include "tools/shell.h"
+#include "tools/spool_keeper.h"
 #include "tools/toolbox.h"
 
 enum { SECRETS_MAX = 512 }; // that are kept out of the log, and of what tools answer
@@ -157,6 +158,7 @@ static void open_agent(struct app *app)
     };
     app->shells = shells_create(&shells, &app->settings.values.shell);
     app->background = background_create(app->shells);
+    app->keeper = spool_keeper_create(app->loop, app->processes, app->home.results);
     struct tool_env tools = {
         .store = app->store,
         .processes = app->processes,
@@ -311,6 +313,7 @@ void app_stop(struct app *app)
     dispatcher_destroy(app->dispatcher);
     agent_destroy(app->agent);
     toolbox_destroy(app->toolbox);
+    spool_keeper_destroy(app->keeper);
     background_destroy(app->background);
     shells_destroy(app->shells);
     processes_destroy(app->processes);

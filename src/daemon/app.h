@@ -26,6 +26,7 @@ struct app {
     struct processes *processes;
     struct shells *shells;
     struct background *background; // of these
+    struct spool_keeper *keeper;
     struct toolbox *toolbox;
     struct agent *agent;
     struct dispatcher *dispatcher;

@@ -43,7 +43,7 @@ static int run_command(const struct command *command, int argc, char **argv)
 static int run_process(int argc, char **argv)
 {
     const struct process_function functions[] = {tool_process_function, spool_function,
-                                                 web_page_function};
+                                                 spool_prune_function, web_page_function};
     return process_main(argc, argv, functions, ARRAY_LEN(functions));
 }
 

@@ -39,7 +39,7 @@ struct process {
     struct processes *owner;
     process_id id;
     char *directory;
-    bool is_function, in_sandbox;
+    bool is_function, in_sandbox, held, ended;
     int64_t supervisors; // processes of its session that are ours
     bool leaves;         // what it started may outlive it
     struct process_limits limits;
@@ -52,14 +52,12 @@ struct process {
     int status;             // as from waitpid(2), then
     int verdict;            // where a relay tells what became of the program; -1: there is none
     struct hands_end *told; // that
-    bool held;
     enum process_stdio_kind kinds[PROCESS_STDIO_COUNT];
     struct process_input input;
     struct process_output outputs[PROCESS_STDIO_COUNT]; // the first is never open
     struct buf kept[PROCESS_STDIO_COUNT];               // of outputs that are buffers
     int64_t written;                                    // bytes of both outputs
     loop_id deadline; // for its waiting, then its work, then its death
-    bool ended, held;
     struct process_events events;
     void *context;
 };
@@ -281,30 +279,13 @@ static void on_late(void *context)
     stop_because(process, r, &err);
 }
 
-// It has exited, and something that it left behind holds its output open; or its owner does not
-// want all of it yet.
+// It has exited, and something that it left behind holds its output open.
 static void on_left_open(void *context)
 {
     struct process *process = context;
     process->deadline = 0;
-    if (process->held) {
-        process->deadline =
-            loop_timer_after(process->owner->loop, PROCESS_DEATH_MAX_MS, on_left_open, process);
-        return;
-    }
     close_stdio(process);
     finish_if_over(process);
-}
-
-// Else the relay's own end is all that is known.
-static void take_verdict(struct process *process)
-{
-    struct hands_end end;
-    if (!hands_verdict_read(process->verdict, &end))
-        return;
-    process->status = end.status;
-    process->told = mem_new(struct hands_end);
-    *process->told = end;
 }
 
 // Of its outputs. While nobody takes what is in them, that is not its fault.
@@ -319,9 +300,14 @@ static void await_end(struct process *process)
 static void on_exit_status(void *context, int status)
 {
     struct process *process = context;
+    struct hands_end end;
     process->child = NULL;
     process->status = status;
-    take_verdict(process);
+    if (hands_verdict_read(process->verdict, &end)) { // else the relay's own end is all there is
+        process->status = end.status;
+        process->told = mem_new(struct hands_end);
+        *process->told = end;
+    }
     process_input_close(&process->input);
     kill_session(process);
     await_end(process);

@@ -43,12 +43,13 @@ static int newest_first(const void *a, const void *b)
     return (one->written_s < other->written_s) - (one->written_s > other->written_s);
 }
 
-// Room for a whole one more.
-static void prune(int fd)
+// What is old, or too much with `more` others that are to come.
+static int prune(int fd, size_t more, struct error *err)
 {
     CLEANUP(directory_finish) struct directory directory = {0};
-    if (directory_read(fd, &directory, NULL) < 0)
-        return;
+    int r = directory_read(fd, &directory, err);
+    if (r < 0)
+        return r;
     CLEANUP(mem_cleanup)
     struct spooled *files = mem_zalloc((directory.count + 1) * sizeof *files);
     size_t count = 0;
@@ -59,13 +60,23 @@ static void prune(int fd)
             files[count++] = (struct spooled){directory.names[i], stat.st_mtime, stat.st_size};
     }
     qsort(files, count, sizeof *files, newest_first);
-    int64_t total = SPOOL_FILE_MAX, oldest_s = time(NULL) - SPOOL_AGE_MAX_S;
+    int64_t total = (int64_t)more * SPOOL_FILE_MAX, oldest_s = time(NULL) - SPOOL_AGE_MAX_S;
     for (size_t i = 0; i < count; i++) {
         total += files[i].bytes;
-        if (files[i].written_s < oldest_s || total > SPOOL_TOTAL_MAX || i >= SPOOL_FILES_MAX - 1)
+        if (files[i].written_s < oldest_s || total > SPOOL_TOTAL_MAX || i + more >= SPOOL_FILES_MAX)
             unlinkat(fd, files[i].name, 0);
     }
+    return 0;
 }
+
+static int work_prune(int directory_fd, struct span none, struct buf *out, struct error *err)
+{
+    (void)none, (void)out;
+    return prune(directory_fd, 0, err);
+}
+
+const struct process_function spool_prune_function = {
+    .name = "prune", .run = work_prune, .answer_max = 1024};
 
 static ssize_t read_some(char *chunk, size_t len)
 {
@@ -92,7 +103,7 @@ static int work(int directory_fd, struct span none, struct buf *out, struct erro
     int r = read_name(name, err);
     if (r < 0)
         return r;
-    prune(directory_fd);
+    prune(directory_fd, 1, NULL);
     FD_AUTO fd =
         openat(directory_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)

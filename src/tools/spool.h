@@ -18,5 +18,5 @@ enum {
 void spool_make_name(char name[SPOOL_NAME_SIZE]);
 bool spool_is_name(const char *name);
 
-// The process's side.
-extern const struct process_function spool_function;
+// The process's side: of who writes one, and of who only removes what is old.
+extern const struct process_function spool_function, spool_prune_function;

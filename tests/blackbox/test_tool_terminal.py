@@ -356,6 +356,16 @@ def test_old_results_make_room(hermes, run):
     assert kept == sorted(["notes.txt", "out_00000000", "out_00000001", "out_00000002", handle])
 
 
+def test_old_results_go_by_themselves(hermes, up, api, service):
+    hermes.use_telegram(api).use(up, "tools")
+    old = hermes.put("results/out_0000000f", "x")
+    os.utime(old, (1000, 1000))
+    new = hermes.put("results/out_0000000e", "x")
+    service()
+    assert comes_true(lambda: not old.exists())
+    assert new.exists()
+
+
 # -- in the background ----------------------------------------------------------------------------
 
 def test_a_process_in_the_background(steps):
@@ -490,7 +500,8 @@ def test_output_without_end_in_the_background(hermes, up, api, service):
     assert comes_true(lambda: kept() == [64 << 20])
 
     def used():
-        fields = pathlib.Path(f"/proc/{daemon.process.pid}/stat").read_text().rpartition(")")[2].split()
+        text = pathlib.Path(f"/proc/{daemon.process.pid}/stat").read_text()
+        fields = text.rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     time.sleep(1)
     before = used()

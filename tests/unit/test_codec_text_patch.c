@@ -170,6 +170,10 @@ static void test_several_places(void **state)
     MAKES(SECTION "@@ f\n+b\n" END, "f\na\nf\na\n",
           "refused: hunk 1 (line 3 of the patch) only adds lines, and its \"@@\" line is not in "
           "the file just once");
+    MAKES(
+        DIFF "@@ -2,3 +2,4 @@\n+new\n", "a\nb\nc\nd\n",
+        "refused: hunk 1 (line 3 of the patch) shows none of the lines of the file that its first "
+        "line announces; write those around what is added, or a count of 0");
     MAKES(DIFF "@@ -9,0 +10 @@\n+b\n", "a\n",
           "refused: hunk 1 (line 3 of the patch) only adds lines, behind one that the file does "
           "not have");
