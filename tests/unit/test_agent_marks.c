@@ -64,7 +64,7 @@ static void a_file(void **state)
     assert_false(turn(false, WRITE("b")));
     assert_false(turn(false, READ("b")));
     assert_string_equal(agent_world_text(&world, "SELECT why FROM taints"),
-                        "tainted by what was said before");
+                        "tainted by a message that was quoted or forwarded");
     assert_true(agent_world_number(&world, "SELECT max(tainted) FROM tool_calls")); // is stored
 }
 
