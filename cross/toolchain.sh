@@ -41,7 +41,7 @@ shared_cflags() {
 	case "$libc" in
 	musl)
 		echo "$(machine_flags) -ffunction-sections -fdata-sections" \
-			"-fno-unwind-tables -fno-asynchronous-unwind-tables"
+			"-fno-unwind-tables -fno-asynchronous-unwind-tables -fomit-frame-pointer"
 		;;
 	gnu) echo "-fno-omit-frame-pointer" ;;
 	esac
@@ -50,7 +50,7 @@ shared_cflags() {
 # The stack protector costs 25 KB over all that parses bytes from a network.
 library_cflags() {
 	case "$libc" in
-	musl) echo "-Os -flto -DNDEBUG -fstack-protector-strong $(shared_cflags)" ;;
+	musl) echo "-Oz -flto -DNDEBUG -fstack-protector-strong $(shared_cflags)" ;;
 	gnu) echo "-g -O1 $(shared_cflags)" ;;
 	esac
 }

@@ -86,7 +86,7 @@ static void forget(const struct tool_env *env, int64_t handle)
 
 const struct tool tool_terminal = {
     .name = "terminal",
-    .description = "Run a command in a new /bin/sh in the workspace, without network.",
+    .description = "Run a command in a new sh in the workspace, without network.",
     .parameters = // taken as well: workdir, in the place of a cd
     "{\"type\":\"object\",\"properties\":{"
     "\"command\":{\"type\":\"string\",\"description\":\"What to run\"},"
