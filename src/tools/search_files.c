@@ -42,7 +42,7 @@ struct search {
     enum mode mode;
     int64_t limit, offset, context;
     int64_t found; // matches or files, those before `offset` too, up to the last one shown
-    int files, too_large, too_deep, unreadable, too_long;
+    int files, too_large, too_deep, unreadable, too_long, binary;
     bool full, shown;
     struct buf *out;
 };
@@ -146,8 +146,10 @@ static int64_t search_lines(struct search *search, int fd, const char *path, int
     for (int64_t number = 1; !search->full && matches < most && (r = line_reader_next(&line)) > 0;
          number++) {
         const char *text = buf_text(&line.text);
-        if (strlen(text) < line.text.len) // a NUL: binary
+        if (strlen(text) < line.text.len) { // a NUL
+            search->binary++;
             break;
+        }
         search->too_long += line.line_size > line.text.len;
         code = regexec(&search->pattern, text, 0, NULL, 0);
         if (code != 0 && code != REG_NOMATCH) // there is no memory for it
@@ -293,6 +295,9 @@ static void remark(struct search *search)
     if (search->too_large)
         buf_printf(search->out, "[%d files over %d MiB were not searched]\n", search->too_large,
                    FILE_SIZE_MAX >> 20);
+    if (search->binary && search->found == 0)
+        buf_printf(search->out, "[%d binary files were searched up to their first NUL only]\n",
+                   search->binary);
     if (search->too_long)
         buf_printf(search->out, "[%d lines were searched in their first %d KiB only]\n",
                    search->too_long, LINE_SEARCHED_MAX >> 10);

@@ -57,6 +57,9 @@ static void finding(void **state)
          "a/c.txt:2: x alpha\nb.md:1: alpha\nb.md:2: beta alpha\n");
     says("{'pattern':'alpha','path':'a'}", "a/c.txt:2: x alpha\n");
     says("{'pattern':'alpha','path':'a/../b.md'}", "a/../b.md:1: alpha\na/../b.md:2: beta alpha\n");
+    says("{'pattern':'zeppelin'}",
+         "[no match in 3 files]\n[1 binary files were searched up to their "
+         "first NUL only]\n");
     // A file that was named is searched, whatever the glob says of others.
     says("{'pattern':'alpha','path':'a/c.txt','file_glob':'*.md'}", "a/c.txt:2: x alpha\n");
     says("{'pattern':'do not tell'}", "[no match in 3 files]\n");
