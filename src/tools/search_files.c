@@ -82,9 +82,9 @@ static void show_line(struct search *search, const char *path, int64_t number, c
 }
 
 static void show_before(struct search *search, struct context *context, const char *path,
-                        int64_t number)
+                        int64_t number, int64_t lines)
 {
-    int64_t from = number - context->held;
+    int64_t from = number - lines;
     if (search->context && context->last && from > context->last + 1)
         buf_append_text(search->out, "--\n");
     for (int64_t i = from > context->last ? from : context->last + 1; i < number; i++)
@@ -94,9 +94,12 @@ static void show_before(struct search *search, struct context *context, const ch
 static void show_match(struct search *search, struct context *context, const char *path,
                        int64_t number, struct span line)
 {
-    if (!is_wanted(search, size_of_line(path) * (size_t)(context->held + 1)))
+    // One match with what is before it must fit into an empty result, or nobody gets beyond it.
+    int64_t fit = (int64_t)(TEXT_BUDGET / size_of_line(path)) - 1;
+    int64_t lines = context->held < fit ? context->held : fit;
+    if (!is_wanted(search, size_of_line(path) * (size_t)(lines + 1)))
         return;
-    show_before(search, context, path, number);
+    show_before(search, context, path, number, lines);
     show_line(search, path, number, ':', line);
     context->last = number;
     context->after = search->context;
