@@ -87,7 +87,8 @@ static void forget(const struct tool_env *env, int64_t handle)
 const struct tool tool_terminal = {
     .name = "terminal",
     .description =
-        "Run a command of /bin/sh in the workspace, without network. cd and export do not outlast it.",
+        "Run a command of /bin/sh in the workspace, without network. cd and export do not outlast "
+        "it.",
     .parameters = "{\"type\":\"object\",\"properties\":{"
                   "\"command\":{\"type\":\"string\",\"description\":\"What to run\"},"
                   "\"timeout\":{\"type\":\"integer\",\"description\":\"Seconds, to 600\"},"

@@ -512,7 +512,8 @@ def test_output_without_end_in_the_background(hermes, up, api, service):
     assert comes_true(lambda: kept() == [64 << 20])
 
     def used():
-        fields = pathlib.Path(f"/proc/{daemon.process.pid}/stat").read_text().rpartition(")")[2].split()
+        stat = pathlib.Path(f"/proc/{daemon.process.pid}/stat").read_text()
+        fields = stat.rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     time.sleep(1)
     before = used()
