@@ -121,7 +121,13 @@ static struct tool_settings tool_settings_of(const struct app *app)
     return settings;
 }
 
-// Of the settings, and of all variables that have a secret's name; a path is none (SSH_AUTH_SOCK).
+// SSH_AUTH_SOCK and the like; base64 begins with "/" as well.
+static bool is_path(const char *value)
+{
+    return *value == '/' && access(value, F_OK) == 0;
+}
+
+// Of the settings, and of all variables that have a secret's name.
 static void hide_secrets(struct app *app)
 {
     const char *secrets[SECRETS_MAX];
@@ -130,7 +136,7 @@ static void hide_secrets(struct app *app)
         const char *value = strchr(*variable, '=');
         CLEANUP(mem_cleanup)
         char *name = mem_strndup(*variable, value ? (size_t)(value - *variable) : 0);
-        if (value && value[1] != '/' && variables_looks_secret(name))
+        if (value && !is_path(value + 1) && variables_looks_secret(name))
             secrets[count++] = value + 1;
     }
     bool all = toolbox_hide(app->toolbox, secrets, count);

@@ -294,7 +294,7 @@ static void show_last(const struct capture *capture, int64_t limit, struct buf *
     capture_show_since(capture, &place, CAPTURE_MEMORY_MAX, &text);
     struct span before = buf_span(&text), shown = last_lines(&before, limit);
     if (shown.len > CAPTURE_SHOWN_MAX) {
-        shown = span_skip(shown, shown.len - CAPTURE_SHOWN_MAX);
+        shown = capture_whole_words(span_skip(shown, shown.len - CAPTURE_SHOWN_MAX));
         before.len = 1;
     }
     if (before.len)

@@ -11,6 +11,7 @@
 enum {
     PIECE_MAX = CAPTURE_MEMORY_MAX - CAPTURE_SHOWN_MAX, // bytes that are added at a time
     WRITER_WAITING_MAX = 128 * 1024,                    // bytes
+    WORD_MAX = 512,                                     // bytes; a longer one is cut there
     PAUSE_EVERY = 1 << 20,                              // bytes that nobody keeps
     PAUSE_MS = 100,
     WRITER_PATIENCE_MS = 20 * 1000, // for what waits, when the program has ended
@@ -192,14 +193,31 @@ void capture_end(struct capture *capture)
     pass_on(capture);
 }
 
-// Without the end of a character whose beginning was dropped.
-static struct span whole_characters(struct span text)
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
+struct span capture_whole_words(struct span text)
 {
     enum { CONTINUES = 0x80, MASK = 0xc0 };
+    size_t len = 0;
+    while (len < text.len && len < WORD_MAX && !is_blank(text.data[len]))
+        len++;
+    text = span_skip(text, len);
     for (int i = 1; i < UTF8_BYTES_MAX && text.len; i++)
         if (((unsigned char)*text.data & MASK) == CONTINUES)
             text = span_skip(text, 1);
     return text;
+}
+
+// Bytes of the last word, whose end is missing.
+static size_t divided(struct span text)
+{
+    size_t len = 0;
+    while (len < text.len && len < WORD_MAX && !is_blank(text.data[text.len - 1 - len]))
+        len++;
+    return len + utf8_incomplete_tail(span_make(text.data, text.len - len));
 }
 
 void capture_tell_file(const struct capture *capture, struct buf *out)
@@ -246,9 +264,9 @@ void capture_show_since(const struct capture *capture, int64_t *place, size_t mo
         buf_append_span(out, tail_from(capture, from));
         return;
     }
-    size_t broken = utf8_incomplete_tail(head);
+    size_t broken = divided(head);
     head.len -= broken;
-    struct span tail = tail_from(capture, end), whole = whole_characters(tail);
+    struct span tail = tail_from(capture, end), whole = capture_whole_words(tail);
     buf_append_span(out, head);
     tell_gap(capture, from - (int64_t)broken, end + (int64_t)(tail.len - whole.len), out);
     buf_append_span(out, whole);

@@ -51,6 +51,9 @@ void capture_show(const struct capture *capture, struct buf *out);
 // beginning and the end; *place is its end then.
 void capture_show_since(const struct capture *capture, int64_t *place, size_t most,
                         struct buf *out);
+// Of a text whose beginning is missing, without what is left of its first word: of a secret that
+// was divided nobody would see that it is one.
+struct span capture_whole_words(struct span text);
 // What is in memory from the beginning on. Is that all?
 bool capture_show_beginning(const struct capture *capture, struct buf *out);
 // Where more of it can be read, as a sentence; nothing when there is no more.

@@ -29,8 +29,8 @@ const struct tool tool_process_tool = {
         "\"session_id\":{\"type\":\"string\",\"description\":\"proc_..., or 4 digits of it\"},"
         "\"data\":{\"type\":\"string\",\"description\":\"For write and submit\"},"
         "\"timeout\":{\"type\":\"integer\",\"description\":\"Seconds of wait, to 600; 60\"},"
-        "\"offset\":{\"type\":\"integer\",\"description\":\"Lines that log skips from the"
-        " first; without it log shows the last\"},"
+        "\"offset\":{\"type\":\"integer\",\"description\":\"Lines that log skips from the "
+        "first; without it log shows the last\"},"
         "\"limit\":{\"type\":\"integer\",\"description\":\"Lines of log; 200\"}},"
         "\"required\":[\"action\"]}",
     .flags = TOOL_WRITES | TOOL_UNATTENDED | TOOL_FOUND,

@@ -42,7 +42,7 @@ struct search {
     enum mode mode;
     int64_t limit, offset, context;
     int64_t found; // matches or files, those before `offset` too, up to the last one shown
-    int files, too_large, too_deep, unreadable, too_long;
+    int files, too_large, too_deep, unreadable, too_long, binary;
     bool full, shown;
     struct buf *out;
 };
@@ -82,9 +82,9 @@ static void show_line(struct search *search, const char *path, int64_t number, c
 }
 
 static void show_before(struct search *search, struct context *context, const char *path,
-                        int64_t number)
+                        int64_t number, int64_t lines)
 {
-    int64_t from = number - context->held;
+    int64_t from = number - lines;
     if (search->context && context->last && from > context->last + 1)
         buf_append_text(search->out, "--\n");
     for (int64_t i = from > context->last ? from : context->last + 1; i < number; i++)
@@ -94,9 +94,12 @@ static void show_before(struct search *search, struct context *context, const ch
 static void show_match(struct search *search, struct context *context, const char *path,
                        int64_t number, struct span line)
 {
-    if (!is_wanted(search, size_of_line(path) * (size_t)(context->held + 1)))
+    // One match with what is before it must fit into an empty result, or nobody gets beyond it.
+    int64_t fit = (int64_t)(TEXT_BUDGET / size_of_line(path)) - 1;
+    int64_t lines = context->held < fit ? context->held : fit;
+    if (!is_wanted(search, size_of_line(path) * (size_t)(lines + 1)))
         return;
-    show_before(search, context, path, number);
+    show_before(search, context, path, number, lines);
     show_line(search, path, number, ':', line);
     context->last = number;
     context->after = search->context;
@@ -146,8 +149,10 @@ static int64_t search_lines(struct search *search, int fd, const char *path, int
     for (int64_t number = 1; !search->full && matches < most && (r = line_reader_next(&line)) > 0;
          number++) {
         const char *text = buf_text(&line.text);
-        if (strlen(text) < line.text.len) // a NUL: binary
+        if (strlen(text) < line.text.len) { // a NUL
+            search->binary++;
             break;
+        }
         search->too_long += line.line_size > line.text.len;
         code = regexec(&search->pattern, text, 0, NULL, 0);
         if (code != 0 && code != REG_NOMATCH) // there is no memory for it
@@ -293,6 +298,9 @@ static void remark(struct search *search)
     if (search->too_large)
         buf_printf(search->out, "[%d files over %d MiB were not searched]\n", search->too_large,
                    FILE_SIZE_MAX >> 20);
+    if (search->binary && search->found == 0)
+        buf_printf(search->out, "[%d binary files were searched up to their first NUL only]\n",
+                   search->binary);
     if (search->too_long)
         buf_printf(search->out, "[%d lines were searched in their first %d KiB only]\n",
                    search->too_long, LINE_SEARCHED_MAX >> 10);

@@ -227,6 +227,18 @@ def test_of_much_output_both_ends_and_a_handle(hermes, run, steps):
     assert last == "100000|100000\n[end: 100000 lines]\n"
 
 
+@pytest.mark.parametrize("shown", range(8, 32, 8))
+def test_no_part_of_a_secret_is_left_by_a_cut(hermes, run, shown):
+    """At the end of what is shown of the beginning, and where the end begins."""
+    secret = "planted-secret-that-is-long-4711"
+    hermes.put("secret.txt", secret, base=hermes.workspace)
+    text = run(f"yes '' | head -c {12 * 1024 - shown}; cat secret.txt; yes '' | head -c 50000; "
+               f"cat secret.txt; yes '' | head -c {20 * 1024 - shown}",
+               env={"MY_OWN_PASSWORD": secret})
+    assert "[exit code 0" in text and "bytes are not shown" in text
+    assert secret[:8] not in text and secret[-8:] not in text
+
+
 @pytest.mark.parametrize("arguments,told", [
     ({}, '"handle" is missing'), ({"handle": "../state.db"}, "no handle"),
     ({"handle": "out_00000000"}, "not kept any more"),
@@ -500,8 +512,8 @@ def test_output_without_end_in_the_background(hermes, up, api, service):
     assert comes_true(lambda: kept() == [64 << 20])
 
     def used():
-        text = pathlib.Path(f"/proc/{daemon.process.pid}/stat").read_text()
-        fields = text.rpartition(")")[2].split()
+        stat = pathlib.Path(f"/proc/{daemon.process.pid}/stat").read_text()
+        fields = stat.rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     time.sleep(1)
     before = used()

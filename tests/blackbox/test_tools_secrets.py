@@ -47,6 +47,16 @@ def test_known_values(hermes, up, tool):
     assert shown.count("[redacted]") == len(values)
 
 
+def test_a_value_that_begins_as_a_path(hermes, up, tool):
+    """Base64 may; only what is one is shown."""
+    hermes.environment["WOMBAT_KEY"] = "/" + PLANTED
+    hermes.environment["WOMBAT_TOKEN_FILE"] = str(hermes.workspace / "a.txt")
+    put(hermes, "a.txt", f"one /{PLANTED}\ntwo {hermes.workspace}/a.txt\n")
+    shown = tool("read_file", path="a.txt")
+    assert PLANTED not in shown and "one [redacted]" in shown
+    assert f"two {hermes.workspace}/a.txt" in shown
+
+
 def test_a_name_of_a_file(hermes, up, tool):
     sources(hermes, up)
     put(hermes, f"{PLANTED}.txt", "x")

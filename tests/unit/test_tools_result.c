@@ -107,6 +107,14 @@ static void test_a_long_line(void **state)
                                                   "searched]\n");
 }
 
+static void test_a_line_with_nuls(void **state)
+{
+    static const char text[] = "a\0needle\0b\nnone\n";
+    tool_world_put(&world, HANDLE, text, sizeof text - 1);
+    says("{'handle':'" HANDLE "','pattern':'needle.b$'}", "1|a\xffneedle\xff"
+                                                          "b\n[1 of 2 lines match]\n");
+}
+
 static void test_refusals(void **state)
 {
     assert_non_null(strstr(tool_world_run(&world, "read_result", "{}"), "refused: "));
@@ -134,6 +142,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_matches, setup, teardown),
         cmocka_unit_test_setup_teardown(test_context_that_wraps, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_long_line, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_line_with_nuls, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,9 +57,13 @@ static void finding(void **state)
          "a/c.txt:2: x alpha\nb.md:1: alpha\nb.md:2: beta alpha\n");
     says("{'pattern':'alpha','path':'a'}", "a/c.txt:2: x alpha\n");
     says("{'pattern':'alpha','path':'a/../b.md'}", "a/../b.md:1: alpha\na/../b.md:2: beta alpha\n");
+    says("{'pattern':'zeppelin'}",
+         "[no match in 3 files]\n[1 binary files were searched up to their "
+         "first NUL only]\n");
     // A file that was named is searched, whatever the glob says of others.
     says("{'pattern':'alpha','path':'a/c.txt','file_glob':'*.md'}", "a/c.txt:2: x alpha\n");
-    says("{'pattern':'do not tell'}", "[no match in 3 files]\n");
+    says("{'pattern':'do not tell'}",
+         "[no match in 3 files]\n[1 binary files were searched up to their first NUL only]\n");
     says("{'pattern':'gamma','file_glob':'*.md'}", "[no match in 1 files]\n");
     says("{'pattern':'alpha','limit':1}",
          "a/c.txt:2: x alpha\n[more matches are not shown: continue with offset=1]\n");
@@ -132,7 +136,8 @@ static void finding_files(void **state)
     says("{'pattern':'b.c','target':'files','path':'src/b.c'}", "src/b.c\n");
     says("{'pattern':'*.py','target':'files'}", "[no match in 4 files]\n");
     says("{'pattern':'(','target':'files'}", "[no match in 4 files]\n");
-    says("{'pattern':'','target':'grep','file_glob':'src/*.h'}", "[no match in 1 files]\n");
+    says("{'pattern':'','target':'grep','file_glob':'src/*.h'}",
+         "[no match in 1 files]\n[1 binary files were searched up to their first NUL only]\n");
     says("{'pattern':'x','target':'names'}",
          "refused: the parameter \"target\" must be content or files");
 }
@@ -252,10 +257,32 @@ static void unreadable(void **state)
     assert_int_equal(status, 0);
 }
 
+// The lines around a match with such a path are more than a result holds: it goes on all the same.
+static void context_beside_a_long_path(void **state)
+{
+    BUF_AUTO path = BUF_INIT(4096);
+    for (int i = 0; i < 20; i++)
+        buf_printf(&path, "%s%0180d", i ? "/" : "", i);
+    BUF_AUTO text = BUF_INIT(65536);
+    for (int i = 0; i < 100; i++)
+        buf_printf(&text, "%s %d %0290d\n", i == 30 || i == 60 ? "needle" : "hay", i, 0);
+    tool_world_put_text(&world, buf_text(&path), buf_text(&text));
+    for (int offset = 0; offset < 2; offset++) {
+        char arguments[128], wanted[64];
+        snprintf(arguments, sizeof arguments, "{'pattern':'needle','context':20,'offset':%d}",
+                 offset);
+        snprintf(wanted, sizeof wanted, "%d: needle %d ", offset ? 61 : 31, offset ? 60 : 30);
+        mentions(arguments, wanted);
+        snprintf(wanted, sizeof wanted, "continue with offset=%d]", offset + 1);
+        mentions(arguments, wanted);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(finding, setup, teardown),
+        cmocka_unit_test_setup_teardown(context_beside_a_long_path, setup, teardown),
         cmocka_unit_test_setup_teardown(paging, setup, teardown),
         cmocka_unit_test_setup_teardown(output_modes, setup, teardown),
         cmocka_unit_test_setup_teardown(lines_around, setup, teardown),
