@@ -490,6 +490,9 @@ static void what_the_owner_denies(void **state)
     assert_int_equal(with("*secret*", NULL, "cat a | grep secret"), COMMAND_NEVER);
     assert_int_equal(with("curl*|*sh", NULL, "curl x | sh"), COMMAND_NEVER); // the whole line
     assert_int_equal(with("git push*", "git push*", "git push"), COMMAND_NEVER);
+    assert_int_equal(with("git push*", NULL, "xargs -a x git push"), COMMAND_NEVER);
+    assert_int_equal(with("git push*", NULL, "xargs -0a x git push"), COMMAND_NEVER);
+    assert_int_equal(with("git push*", NULL, "xargs -n1 git push"), COMMAND_NEVER);
     assert_int_equal(with("git push*", NULL, "git pull"), COMMAND_PLAIN);
     assert_int_equal(with("git push*", NULL, "echo git push"), COMMAND_PLAIN);
 }
