@@ -34,8 +34,12 @@ bool command_any(const struct command_args *args, bool (*is)(const char *word));
     command_is_one_of(text, (const char *const[]){__VA_ARGS__}, \
                       ARRAY_LEN(((const char *[]){__VA_ARGS__})))
 
+// command_paths.c
 bool command_writes_protected(const char *path); // where other programs look for orders
-bool command_is_device(const char *path);        // of which a write destroys something
+bool command_may_write_protected(const struct shell_word *word); // once it is expanded
+bool command_overwrites_protected(const struct command_args *args);
+bool command_is_device(const char *path); // of which a write destroys something
+bool command_is_root(const char *path);   // the root, or a directory of the system or of a user
 
 // What the table says of the command. A rule's name, or NULL: nothing.
 const char *command_never_rule(const struct command_args *args);

@@ -17,11 +17,16 @@
 static void judge_line(struct command_judge *judge, struct span line, bool must_parse);
 static void judge_args(struct command_judge *judge, struct command_args args);
 
-static void write_command(const struct command_args *args, struct buf *out)
+static void write_words(const struct command_args *args, struct buf *out)
 {
     for (size_t i = 0; i < args->count; i++)
         buf_printf(out, "%s%s", i ? " " : "", args->words[i].text);
+}
+
+static void write_command(const struct command_args *args, struct buf *out)
+{
     const struct shell_command *whole = args->whole;
+    write_words(args, out);
     for (size_t i = 0; whole && i < whole->redirect_count; i++)
         buf_printf(out, " %c %s", whole->redirects[i].writes ? '>' : '<',
                    whole->redirects[i].target.text);
@@ -57,9 +62,10 @@ static void ask_about(struct command_judge *judge, const char *rule, const char 
 
 static void ask(struct command_judge *judge, const char *rule, const struct command_args *args)
 {
-    BUF_AUTO text = BUF_INIT(2 * SHELL_LINE_MAX);
+    BUF_AUTO words = BUF_INIT(SHELL_LINE_MAX), text = BUF_INIT(2 * SHELL_LINE_MAX);
+    write_words(args, &words);
     write_command(args, &text);
-    ask_about(judge, rule, buf_text(&text), buf_text(&text));
+    ask_about(judge, rule, buf_text(&words), buf_text(&text));
 }
 
 static void never(struct command_judge *judge, const char *rule, const struct command_args *args)
@@ -321,8 +327,13 @@ static void judge_redirects(struct command_judge *judge, const struct shell_comm
             continue;
         if (command_is_device(redirect->target.text))
             never(judge, "write to a device", &args);
-        if (command_writes_protected(redirect->target.text))
-            ask(judge, "overwrite a protected file", &args);
+        if (!command_may_write_protected(&redirect->target))
+            continue;
+        // A glob for the command's words ("echo *") allows no file: that wants one of its own.
+        BUF_AUTO target = BUF_INIT(SHELL_LINE_MAX), text = BUF_INIT(2 * SHELL_LINE_MAX);
+        buf_printf(&target, "> %s", redirect->target.text);
+        write_command(&args, &text);
+        ask_about(judge, "overwrite a protected file", buf_text(&target), buf_text(&text));
     }
 }
 

@@ -9,76 +9,6 @@
 // What is known of programs. The names of rules are those of hermes-agent where it has the rule, as
 // a `command_allowlist` of its holds them.
 
-/* Paths */
-
-// Without what a path may have and mean the same: "//", "/./", "a/../", a "/" or "/." at the end.
-static void normalise(const char *path, struct buf *out)
-{
-    bool absolute = *path == '/';
-    while (*path) {
-        size_t len = strcspn(path, "/");
-        bool up = len == 2 && command_begins(path, "..");
-        if (up) {
-            const char *slash = out->len ? memrchr(out->data, '/', out->len) : NULL;
-            buf_truncate(out, slash ? (size_t)(slash - out->data) : 0);
-        } else if (len && !(len == 1 && *path == '.'))
-            buf_printf(out, "%s%.*s", out->len || absolute ? "/" : "", (int)len, path);
-        path += len + (path[len] == '/');
-    }
-    if (absolute && out->len == 0)
-        buf_append_char(out, '/');
-}
-
-bool command_is_device(const char *path)
-{
-    BUF_AUTO text = BUF_INIT(SHELL_LINE_MAX);
-    normalise(path, &text);
-    const char *name = buf_text(&text) + strlen("/dev/");
-    return command_begins(buf_text(&text), "/dev/") && !command_begins(name, "fd/") &&
-           !command_begins(name, "pts/") && !command_begins(name, "shm/") &&
-           !command_begins(name, "tcp/") && !command_begins(name, "udp/") &&
-           !IS_ONE_OF(name, "null", "zero", "full", "random", "urandom", "tty", "stdin", "stdout",
-                      "stderr", "ptmx");
-}
-
-// The root, a directory of the system or of a user, or all that is in it.
-static bool is_root(const char *path)
-{
-    static const char *const roots[] = {"/",     "/bin",   "/boot", "/dev",  "/etc",  "/home",
-                                        "/lib",  "/lib64", "/opt",  "/proc", "/root", "/run",
-                                        "/sbin", "/srv",   "/sys",  "/usr",  "/var",  "~",
-                                        "$HOME", "/mnt",   "/media"};
-    BUF_AUTO text = BUF_INIT(SHELL_LINE_MAX);
-    normalise(path, &text);
-    while (text.len > 1 && strchr("*./", text.data[text.len - 1])) // "/*" is all that is in it
-        buf_truncate(&text, text.len - 1);
-    return command_is_one_of(buf_text(&text), roots, ARRAY_LEN(roots));
-}
-
-bool command_is_instruction_file(const char *path)
-{
-    static const char *const names[] = {"AGENTS.md", "SOUL.md", "CLAUDE.md"};
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        if (strcasecmp(command_base_of(path), names[i]) == 0)
-            return true;
-    return false;
-}
-
-bool command_is_env_file(const char *path)
-{
-    return strncasecmp(command_base_of(path), ".env", 4) == 0;
-}
-
-bool command_writes_protected(const char *path)
-{
-    BUF_AUTO buffer = BUF_INIT(SHELL_LINE_MAX);
-    normalise(path, &buffer);
-    const char *text = buf_text(&buffer);
-    return command_begins(text, "/etc/") || strcmp(text, "/etc") == 0 || strstr(text, "/.ssh") ||
-           command_begins(text, ".ssh/") || strstr(text, "/.hermes/") || strstr(text, "/sudoers") ||
-           command_is_instruction_file(text) || command_is_env_file(text);
-}
-
 /* Never */
 
 static bool deletes_tree(const struct command_args *args)
@@ -90,9 +20,10 @@ static bool deletes_tree(const struct command_args *args)
 static bool deletes_root(const struct command_args *args)
 {
     if (strcmp(command_name(args), "find") == 0)
-        return command_has_word(args, "-delete") && args->count > 1 && is_root(args->words[1].text);
+        return command_has_word(args, "-delete") && args->count > 1 &&
+               command_is_root(args->words[1].text);
     return deletes_tree(args) &&
-           (command_has_long(args, "--no-preserve-root", 5) || command_any(args, is_root));
+           (command_has_long(args, "--no-preserve-root", 5) || command_any(args, command_is_root));
 }
 
 static bool makes_file_system(const struct command_args *args)
@@ -220,28 +151,6 @@ bool command_destroys_sql(const struct shell_command *command)
             (client && find_words(command->words[i].text, "truncate", NULL)))
             return true;
     return command->input && is_destructive_sql(command->input);
-}
-
-static bool overwrites_protected(const struct command_args *args)
-{
-    const char *name = command_name(args);
-    bool in_place = IS_ONE_OF(name, "sed", "perl", "ruby") &&
-                    (command_has_short(args, "i") || command_has_long(args, "--in-place", 4));
-    if (in_place || IS_ONE_OF(name, "tee", "truncate", "rm", "unlink", "shred", "touch"))
-        return command_any(args, command_writes_protected);
-    if (!IS_ONE_OF(name, "cp", "mv", "install", "ln", "rsync", "scp") || args->count < 2)
-        return false;
-    const char *last = args->words[args->count - 1].text;
-    for (size_t i = 1; i < args->count; i++) { // into a directory, it keeps its name
-        const char *word = args->words[i].text;
-        if (!command_is_option(word) &&
-            (command_is_instruction_file(word) || command_is_env_file(word)) && word != last)
-            return true;
-        if (command_begins(word, "-t") && i + 1 < args->count &&
-            command_writes_protected(args->words[i + 1].text))
-            return true;
-    }
-    return command_writes_protected(last);
 }
 
 static bool stops_service(const struct command_args *args)
@@ -426,7 +335,7 @@ static const struct rule asks[] = {
     {"recursive chown to root", gives_to_root},
     {"format filesystem", makes_file_system},
     {"disk copy", copies_disk},
-    {"overwrite a protected file", overwrites_protected},
+    {"overwrite a protected file", command_overwrites_protected},
     {"stop/restart system service", stops_service},
     {"kill all processes", kills_all},
     {"force kill processes", kills_hard},

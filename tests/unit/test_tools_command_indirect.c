@@ -95,6 +95,54 @@ static const char *const asks[] = {
     "x='a[$(ls)]'; echo $((x))",
 };
 
+static const char *const writes[] = {
+    "F=AGENTS.md; echo evil > $F",
+    "echo x >> ${F:-AGENTS.md}",
+    "echo x > \"$(echo AGENTS).md\"",
+    "echo x > AGENT?.md",
+    "echo x > \"$1\"",
+    "cp evil AGENT?.md",
+    "cp evil *.md",
+    "cp evil {AGENTS,x}.md",
+    "mv evil \"$(echo AGENTS).md\"",
+    "cp evil $F",
+    "sed -i s/a/b/ AGENT*.md",
+    "sed -i -e s/a/b/ \"$f\"",
+    "sed -i s/a/b/ *",
+    "dd of=AGENTS.md",
+    "dd of=.env",
+    "dd of=$F",
+    "sort -o AGENTS.md",
+    "sort -oAGENTS.md x",
+    "sort --output=AGENTS.md x",
+    "curl -o AGENTS.md https://a.b",
+    "curl --output AGENTS.md https://a.b",
+    "wget -O .env a.b",
+    "tee \"$F\" < x",
+    "rm AGENT?.md",
+    "cp -t /etc x",
+};
+
+static const char *const writes_else[] = {
+    "echo x > \"$f.new\"",
+    "echo x > out-$(date +%F).log",
+    "for f in *.c; do sort $f > $f.sorted; done",
+    "sed -i \"s/$a/b/\" notes.txt",
+    "sed -i s/a/b/ *.c",
+    "cp *.c dir/",
+    "cp x *.txt",
+    "rm -f *.o",
+    "rm -f *",
+    "rm \"$tmp\"",
+    "dd of=out.bin",
+    "sort -o out.txt in.txt",
+    "curl -o page.html https://a.b",
+    "echo x > ~/notes.txt",
+    "ls > /dev/null",
+    "echo x >&2",
+    "make 2>&1 | tee build.log",
+};
+
 static void expect(const char *const *commands, size_t count, enum command_verdict verdict)
 {
     size_t wrong = 0;
@@ -118,11 +166,18 @@ static void what_runs_another(void **state)
     expect(asks, ARRAY_LEN(asks), COMMAND_ASKS);
 }
 
+static void what_may_write_a_protected_file(void **state)
+{
+    expect(writes, ARRAY_LEN(writes), COMMAND_ASKS);
+    expect(writes_else, ARRAY_LEN(writes_else), COMMAND_PLAIN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_plain),
         cmocka_unit_test(what_runs_another),
+        cmocka_unit_test(what_may_write_a_protected_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -503,9 +503,10 @@ static void what_the_owner_allows(void **state)
     assert_int_equal(with(NULL, "rm -r build*", "rm -r other"), COMMAND_ASKS);
     assert_int_equal(with(NULL, "rm -r build*", "rm -r build; rm -r other"), COMMAND_ASKS);
     assert_int_equal(with(NULL, "rm -r build*", "rm -r build $(rm -r other)"), COMMAND_ASKS);
-    assert_int_equal(with(NULL, "rm -r build*", "rm -r build > /etc/x"),
-                     COMMAND_PLAIN); // it says "*"
-    assert_int_equal(with(NULL, "rm -r build", "rm -r build > /etc/x"), COMMAND_ASKS);
+    assert_int_equal(with(NULL, "rm -r build*", "rm -r build > x"), COMMAND_PLAIN);
+    assert_int_equal(with(NULL, "rm -r build*", "rm -r build > /etc/x"), COMMAND_ASKS);
+    assert_int_equal(with(NULL, "echo *", "echo x > AGENTS.md"), COMMAND_ASKS);
+    assert_int_equal(with(NULL, "> AGENTS.md", "echo x > AGENTS.md"), COMMAND_PLAIN);
     assert_int_equal(with(NULL, "recursive delete", "rm -r x"), COMMAND_PLAIN); // a rule's name
     assert_int_equal(with(NULL, "recursive delete", "chmod 777 x"), COMMAND_ASKS);
     assert_int_equal(with(NULL, "*", "rm -rf /"), COMMAND_NEVER); // the floor stays
