@@ -126,6 +126,7 @@ int turn_restore_calls(struct turn *turn, struct error *err); // of the present 
 
 // turn_wait.c
 bool turn_wait_prepare(struct turn *turn); // is there anything to ask before the calls begin?
+bool turn_wait_is_too_long(const struct turn *turn, size_t ordinal); // to be shown in a question
 void turn_wait_finish(struct turn *turn);
 struct store_approval *turn_wait_rows(const struct turn *turn); // on the heap; borrow from the turn
 void turn_wait_write(const struct turn *turn, struct buf *text, struct buf *buttons);

@@ -94,15 +94,22 @@ static void on_end(void *context, const struct tool_result *result)
         go_on(turn);
 }
 
-// Does it end here, because it may not run?
+// Does it end here, because it may not run? A tool that needs approval says so itself.
 static bool refuse(struct turn_call *call)
 {
-    static const char not_asked[] = "not run: it needs somebody's approval, and was not asked for";
+    static const char too_long[] =
+        "not run: it needs somebody's approval, and its arguments are longer than the 16384 bytes "
+        "that a question shows. Do it in several smaller calls; put a long command into a file "
+        "and run that";
+    static const char not_asked[] =
+        "not run: it needs somebody's approval, and was not asked for, as there was no room for "
+        "more questions at once. Call it again with fewer others beside it";
     bool refused = call->judgement.decision == APPROVAL_REFUSES;
-    bool by_tool = call->flags & TOOL_NEEDS_APPROVAL; // which the toolbox refuses itself
-    if (!refused && (call->judgement.decision != APPROVAL_ASKS || call->approved || by_tool))
+    bool waits = call->judgement.decision == APPROVAL_ASKS && !call->approved;
+    bool is_long = waits && turn_wait_is_too_long(call->turn, call->ordinal);
+    if (!refused && !is_long && (!waits || call->flags & TOOL_NEEDS_APPROVAL))
         return false;
-    const char *why = refused ? call->judgement.why : not_asked;
+    const char *why = refused ? call->judgement.why : is_long ? too_long : not_asked;
     on_end(call, &(struct tool_result){.text = span_of(why), .failed = true});
     return true;
 }

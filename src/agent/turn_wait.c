@@ -5,6 +5,7 @@
 #include "agent/turn.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "codec/entries.h"
 #include "codec/utf8.h"
 #include "store/approval.h"
 #include "tools/clarify.h"
@@ -31,11 +32,49 @@ static const char no_answer[] = "the user does not want to answer this, or canno
 static const char no_time[] = "the user was asked and did not answer in time";
 static const char not_the_same[] = "not run: this is not the call that was approved";
 
-static bool can_be_shown(const char *arguments)
+// Characters that nobody sees could turn around what is read: they are shown as JSON escapes them.
+static void write_visible(struct span text, const char *blanks, char instead, struct buf *out)
+{
+    for (size_t at = 0; at < text.len;) {
+        uint32_t rune;
+        size_t len = utf8_decode(span_skip(text, at), &rune);
+        struct span one = {text.data + at, len};
+        if (strchr(blanks, *one.data))
+            buf_append_char(out, instead);
+        else if (!entries_find_hidden(one, &rune))
+            buf_append_span(out, one);
+        else if (rune < 0x10000)
+            buf_printf(out, "\\u%04x", (unsigned)rune);
+        else
+            buf_printf(out, "\\u%04x\\u%04x", (unsigned)(0xd7c0 + (rune >> 10)),
+                       (unsigned)(0xdc00 + (rune & 0x3ff)));
+        at += len;
+    }
+}
+
+// White space between JSON's tokens means nothing; on one line, no arguments end the block of code.
+static void write_arguments(const char *arguments, struct buf *out)
+{
+    write_visible(span_of(arguments), "\n\r", ' ', out);
+}
+
+// Bytes; SIZE_MAX: too many.
+static size_t shown_length(const char *arguments)
+{
+    BUF_AUTO shown = BUF_INIT(ARGUMENTS_SHOWN_MAX);
+    write_arguments(arguments, &shown);
+    return buf_is_full(&shown) ? SIZE_MAX : shown.len;
+}
+
+bool turn_wait_is_too_long(const struct turn *turn, size_t ordinal)
+{
+    return shown_length(turn_asking_message(turn)->calls[ordinal].arguments) == SIZE_MAX;
+}
+
+static bool can_be_shown(const char *arguments, size_t room)
 {
     JSON_AUTO doc = JSON_INIT;
-    struct span text = span_of(arguments);
-    return text.len <= ARGUMENTS_SHOWN_MAX && json_parse(&doc, text, NULL) == 0 &&
+    return shown_length(arguments) <= room && json_parse(&doc, span_of(arguments), NULL) == 0 &&
            json_type(json_root(&doc)) == JSON_OBJECT;
 }
 
@@ -88,10 +127,10 @@ bool turn_wait_prepare(struct turn *turn)
     size_t most = turn->terms.unattended ? 0 : QUESTIONS_MAX;
     for (size_t i = 0; i < turn->call_count && turn->question_count < most; i++) {
         const char *arguments = asking->calls[i].arguments;
-        if (turn->calls[i].judgement.decision != APPROVAL_ASKS || !can_be_shown(arguments) ||
-            shown + strlen(arguments) > ALL_SHOWN_MAX)
+        if (turn->calls[i].judgement.decision != APPROVAL_ASKS ||
+            !can_be_shown(arguments, ALL_SHOWN_MAX - shown))
             continue;
-        shown += strlen(arguments);
+        shown += shown_length(arguments);
         turn->questions[turn->question_count++] = question_of(turn, i, &asking->calls[i]);
     }
     return turn->question_count > 0;
@@ -131,20 +170,15 @@ struct store_approval *turn_wait_rows(const struct turn *turn)
     return rows;
 }
 
-// White space between JSON's tokens means nothing; on one line, no arguments end the block of code.
-static void write_arguments(const char *arguments, struct buf *out)
-{
-    for (; *arguments; arguments++)
-        buf_append(out, *arguments == '\n' || *arguments == '\r' ? " " : arguments, 1);
-}
-
-// In the midst of Markdown, into which a command must not break out.
+// As code, for a command must be read as it is; no line and no backtick of it ends that.
 static void write_why(const char *why, struct buf *out)
 {
-    buf_append_text(out, *why ? " (" : "");
+    BUF_AUTO line = BUF_INIT(APPROVAL_WHY_MAX);
     for (const char *c = why; *c; c++)
-        buf_append(out, strchr("\n\r`*_[]<>|~", *c) ? " " : c, 1);
-    buf_append_text(out, *why ? ")" : "");
+        buf_append(&line, strchr("\n\r", *c) ? " " : c, 1);
+    buf_append_text(out, *why ? " (`" : "");
+    write_visible(buf_span(&line), "`", '\'', out);
+    buf_append_text(out, *why ? "`)" : "");
 }
 
 static void write_button(struct buf *out, const char *label, size_t number, const char *command,

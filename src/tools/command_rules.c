@@ -17,11 +17,16 @@
 static void judge_line(struct command_judge *judge, struct span line, bool must_parse);
 static void judge_args(struct command_judge *judge, struct command_args args);
 
-static void write_command(const struct command_args *args, struct buf *out)
+static void write_words(const struct command_args *args, struct buf *out)
 {
     for (size_t i = 0; i < args->count; i++)
         buf_printf(out, "%s%s", i ? " " : "", args->words[i].text);
+}
+
+static void write_command(const struct command_args *args, struct buf *out)
+{
     const struct shell_command *whole = args->whole;
+    write_words(args, out);
     for (size_t i = 0; whole && i < whole->redirect_count; i++)
         buf_printf(out, " %c %s", whole->redirects[i].writes ? '>' : '<',
                    whole->redirects[i].target.text);
@@ -57,9 +62,10 @@ static void ask_about(struct command_judge *judge, const char *rule, const char 
 
 static void ask(struct command_judge *judge, const char *rule, const struct command_args *args)
 {
-    BUF_AUTO text = BUF_INIT(2 * SHELL_LINE_MAX);
+    BUF_AUTO words = BUF_INIT(SHELL_LINE_MAX), text = BUF_INIT(2 * SHELL_LINE_MAX);
+    write_words(args, &words);
     write_command(args, &text);
-    ask_about(judge, rule, buf_text(&text), buf_text(&text));
+    ask_about(judge, rule, buf_text(&words), buf_text(&text));
 }
 
 static void never(struct command_judge *judge, const char *rule, const struct command_args *args)
@@ -75,36 +81,88 @@ static void never(struct command_judge *judge, const char *rule, const struct co
 static const struct runner {
     const char *name;
     size_t words;
-} runners[] = {{"sudo", 0},    {"doas", 0},    {"env", 0},     {"nohup", 0},   {"nice", 0},
-               {"ionice", 0},  {"timeout", 1}, {"setsid", 0},  {"stdbuf", 0},  {"time", 0},
-               {"command", 0}, {"builtin", 0}, {"exec", 0},    {"xargs", 0},   {"busybox", 0},
-               {"toybox", 0},  {"chroot", 1},  {"flock", 1},   {"taskset", 1}, {"chrt", 1},
-               {"strace", 0},  {"unshare", 0}, {"nsenter", 0}, {"watch", 0},   {"runuser", 0},
-               {"setpriv", 0}};
+} runners[] = {{"sudo", 0},     {"doas", 0},       {"env", 0},     {"nohup", 0},   {"nice", 0},
+               {"ionice", 0},   {"timeout", 1},    {"setsid", 0},  {"stdbuf", 0},  {"time", 0},
+               {"command", 0},  {"builtin", 0},    {"exec", 0},    {"xargs", 0},   {"busybox", 0},
+               {"toybox", 0},   {"chroot", 1},     {"flock", 1},   {"taskset", 1}, {"chrt", 1},
+               {"strace", 0},   {"unshare", 0},    {"nsenter", 0}, {"watch", 0},   {"runuser", 0},
+               {"setpriv", 0},  {"prlimit", 0},    {"setarch", 1}, {"choom", 0},   {"linux32", 0},
+               {"linux64", 0},  {"i386", 0},       {"x86_64", 0},  {"uname26", 0}, {"ltrace", 0},
+               {"fakeroot", 0}, {"parallel", 0},   {"gosu", 1},    {"numactl", 0}, {"uclampset", 0},
+               {"script", 0},   {"systemd-run", 0}};
+
+static const char what_is_fed[] = "what runs is read from elsewhere";
 
 static bool is_of_options(const char *word)
 {
     return *word == '-' || *word == '+' || strchr(word, '=');
 }
 
+// Of xargs it is known: -n1 and -I{} have theirs already.
+static bool may_take_word(const struct command_args *args, const char *word)
+{
+    if (!is_of_options(word) || strcmp(command_name(args), "xargs") != 0)
+        return is_of_options(word);
+    return command_begins(word, "--") ? !strchr(word, '=')
+                                      : strchr("adEILnPs", word[strlen(word) - 1]) != NULL;
+}
+
 /*
  * Which options take a word of their own is not known of every program, so whatever may be the
  * command is judged as one: the first word that is no option, and while an option stands before it,
- * the next as well.
+ * the next as well. What is an option, but for what is put into it then, may be a command as well.
  */
 static void judge_run(struct command_judge *judge, const struct runner *runner,
                       const struct command_args *args)
 {
     size_t own = runner->words;
     for (size_t i = 1; i < args->count; i++) {
-        if (is_of_options(args->words[i].text))
+        const struct shell_word *word = &args->words[i];
+        const char *rule = strchr(word->text, '=') ? command_assignment_rule(word) : NULL;
+        if (rule)
+            ask(judge, rule, args);
+        if (is_of_options(word->text)) {
+            if (word->open && !word->quoted)
+                ask(judge, "which program runs is only known then", args);
             continue;
-        bool sure = !is_of_options(args->words[i - 1].text) || i == 1;
-        judge_args(judge, (struct command_args){args->words + i, args->count - i, args->whole});
+        }
+        bool sure = i == 1 || !may_take_word(args, args->words[i - 1].text);
+        judge_args(judge, (struct command_args){word, args->count - i, args->whole});
         if (sure && own == 0)
             return;
         own -= sure;
     }
+    if (judge->fed && !IS_ONE_OF(command_name(args), "xargs", "parallel"))
+        ask(judge, what_is_fed, args);
+}
+
+// What xargs puts in the place of: "-I{}", "-I {}", "-i", "--replace".
+static const char *place_of(const struct command_args *args)
+{
+    for (size_t i = 1; i < args->count; i++) {
+        const char *word = args->words[i].text;
+        if (command_begins(word, "-I") || command_begins(word, "-J"))
+            return word[2] ? word + 2 : i + 1 < args->count ? args->words[i + 1].text : "{}";
+        if (command_begins(word, "--replace="))
+            return word + strlen("--replace=");
+    }
+    return "{}";
+}
+
+// Behind xargs and find -exec: is what they put there a program, or a script?
+static bool is_fed(const struct command_judge *judge, const struct command_args *args)
+{
+    const char *name = command_name(args);
+    if (!judge->fed)
+        return false;
+    if (*judge->fed && strstr(args->words->text, judge->fed))
+        return true;
+    if (!command_is_shell(name))
+        return false;
+    for (size_t i = 1; i < args->count; i++)
+        if (!command_is_option(args->words[i].text))
+            return *judge->fed && strstr(args->words[i].text, judge->fed);
+    return true;
 }
 
 static void judge_text_of(struct command_judge *judge, const struct command_args *args,
@@ -128,27 +186,53 @@ static void judge_find(struct command_judge *judge, const struct command_args *a
                strcmp(args->words[end].text, "+"))
             end++;
         struct command_args inner = {args->words + i + 1, end - i - 1, args->whole};
+        const char *before = judge->fed;
+        judge->fed = "{}";
         judge_args(judge, inner);
+        judge->fed = before;
         i = end;
     }
+}
+
+// Of a word, the script that an option of it brings along: --command=..., -qc...; NULL: none does.
+// *ret_next: it may be the next word.
+static const char *script_in(const char *word, bool *ret_next)
+{
+    static const char *const options[] = {"--command", "--session-command", "--split-string"};
+    *ret_next = false;
+    if (!command_begins(word, "--")) {
+        const char *letter = *word == '-' ? strpbrk(word, "cS") : NULL;
+        *ret_next = letter != NULL;
+        return letter && letter[1] ? letter + 1 : NULL;
+    }
+    size_t len = strcspn(word, "=");
+    for (size_t i = 0; i < ARRAY_LEN(options); i++)
+        if (len > 2 && strncmp(word, options[i], len) == 0) {
+            *ret_next = !word[len];
+            return word[len] ? word + len + 1 : NULL;
+        }
+    return NULL;
 }
 
 // Scripts in arguments: what a shell would do with them is judged like the line itself.
 static void judge_scripts(struct command_judge *judge, const struct command_args *args)
 {
     const char *name = command_name(args);
-    if (strcmp(name, "eval") == 0 || strcmp(name, "trap") == 0 || strcmp(name, "watch") == 0)
+    bool all = IS_ONE_OF(name, "eval", "trap", "watch");
+    if (all)
         judge_text_of(judge, args, 1);
-    bool takes = command_is_shell(name) || strcmp(name, "su") == 0 || strcmp(name, "script") == 0 ||
-                 strcmp(name, "flock") == 0 || strcmp(name, "env") == 0 ||
-                 strcmp(name, "runuser") == 0;
+    for (size_t i = 1; all && i < args->count; i++)
+        if (strpbrk(args->words[i].text, " \t\n"))
+            judge_line(judge, span_of(args->words[i].text), false);
+    bool takes =
+        command_is_shell(name) || IS_ONE_OF(name, "su", "script", "flock", "env", "runuser");
     for (size_t i = 1; takes && i < args->count; i++) {
-        const char *word = args->words[i].text;
-        bool is_option = *word == '-' && (strchr(word, 'c') || strchr(word, 'S'));
-        if (is_option && i + 1 < args->count)
+        bool next;
+        const char *script = script_in(args->words[i].text, &next);
+        if (script)
+            judge_line(judge, span_of(script), false);
+        if (next && i + 1 < args->count)
             judge_line(judge, span_of(args->words[i + 1].text), false);
-        if (strncmp(word, "-S", 2) == 0 && word[2]) // env -S'...'
-            judge_line(judge, span_of(word + 2), false);
     }
     if (command_is_shell(name) && args->whole && args->whole->input)
         judge_line(judge, span_of(args->whole->input), false);
@@ -214,13 +298,23 @@ static void judge_args(struct command_judge *judge, struct command_args args)
         ask(judge, "which program runs is only known then", &args);
     else if ((rule = command_asks_rule(&args)))
         ask(judge, rule, &args);
+    if (is_fed(judge, &args))
+        ask(judge, what_is_fed, &args);
     judge_scripts(judge, &args);
     const char *name = command_name(&args);
     if (strcmp(name, "find") == 0)
         judge_find(judge, &args);
+    if (IS_ONE_OF(name, "export", "declare", "typeset", "local", "readonly"))
+        for (size_t i = 1; i < args.count; i++)
+            if ((rule = command_assignment_rule(&args.words[i])))
+                ask(judge, rule, &args);
     const struct runner *runner = find_runner(name);
+    const char *before = judge->fed;
+    if (IS_ONE_OF(name, "xargs", "parallel"))
+        judge->fed = place_of(&args);
     if (runner)
         judge_run(judge, runner, &args);
+    judge->fed = before;
     judge->depth--;
 }
 
@@ -233,22 +327,27 @@ static void judge_redirects(struct command_judge *judge, const struct shell_comm
             continue;
         if (command_is_device(redirect->target.text))
             never(judge, "write to a device", &args);
-        if (command_writes_protected(redirect->target.text))
-            ask(judge, "overwrite a protected file", &args);
+        if (!command_may_write_protected(&redirect->target))
+            continue;
+        // A glob for the command's words ("echo *") allows no file: that wants one of its own.
+        BUF_AUTO target = BUF_INIT(SHELL_LINE_MAX), text = BUF_INIT(2 * SHELL_LINE_MAX);
+        buf_printf(&target, "> %s", redirect->target.text);
+        write_command(&args, &text);
+        ask_about(judge, "overwrite a protected file", buf_text(&target), buf_text(&text));
     }
 }
 
 static void judge_assignments(struct command_judge *judge, const struct shell_command *command)
 {
-    static const char *const names[] = {"DOCKER_HOST=", "CONTAINER_HOST=", "DOCKER_CONTEXT="};
     struct command_args args = {command->words, command->count, command};
     bool reads = command->count && strcmp(command->words[0].text, "read") == 0;
     for (size_t i = 0; i < command->assignment_count; i++) {
-        if (strncmp(command->assignments[i].text, "IFS", 3) == 0 && !reads)
-            ask(judge, "assignment to IFS", &args);
-        for (size_t j = 0; j < ARRAY_LEN(names); j++)
-            if (strncmp(command->assignments[i].text, names[j], strlen(names[j])) == 0)
-                ask(judge, "containers of another machine", &args);
+        const struct shell_word *word = &command->assignments[i];
+        const char *rule = command_assignment_rule(word);
+        if (command_begins(word->text, "IFS") && strchr("=+", word->text[3]) && !reads)
+            rule = "assignment to IFS";
+        if (rule)
+            ask(judge, rule, &args);
     }
 }
 

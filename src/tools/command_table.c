@@ -9,188 +9,47 @@
 // What is known of programs. The names of rules are those of hermes-agent where it has the rule, as
 // a `command_allowlist` of its holds them.
 
-static const char *base_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash && slash[1] ? slash + 1 : path;
-}
-
-const char *command_name(const struct command_args *args)
-{
-    return base_of(args->words->text);
-}
-
-static bool is_one_of(const char *text, const char *const *list, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(text, list[i]) == 0)
-            return true;
-    return false;
-}
-#define IS_ONE_OF(text, ...) \
-    is_one_of(text, (const char *const[]){__VA_ARGS__}, ARRAY_LEN(((const char *[]){__VA_ARGS__})))
-
-static bool begins(const char *text, const char *prefix)
-{
-    return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
-static bool is_option(const char *word)
-{
-    return word[0] == '-' && word[1];
-}
-
-// "-rf" has the short options r and f.
-static bool has_short(const struct command_args *args, const char *letters)
-{
-    for (size_t i = 1; i < args->count; i++) {
-        const char *word = args->words[i].text;
-        if (strcmp(word, "--") == 0)
-            break;
-        if (is_option(word) && word[1] != '-' && strpbrk(word + 1, letters))
-            return true;
-    }
-    return false;
-}
-
-// A long option may be cut short: --recurs.
-static bool has_long(const struct command_args *args, const char *option, size_t shortest)
-{
-    for (size_t i = 1; i < args->count; i++) {
-        const char *word = args->words[i].text;
-        size_t len = strcspn(word, "=");
-        if (strcmp(word, "--") == 0)
-            break;
-        if (len >= shortest && begins(word, "--") && strncmp(word, option, len) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool has_word(const struct command_args *args, const char *word)
-{
-    for (size_t i = 1; i < args->count; i++)
-        if (strcmp(args->words[i].text, word) == 0)
-            return true;
-    return false;
-}
-
-static bool any(const struct command_args *args, bool (*is)(const char *word))
-{
-    for (size_t i = 1; i < args->count; i++)
-        if (is(args->words[i].text))
-            return true;
-    return false;
-}
-
-/* Paths */
-
-// Without what a path may have and mean the same: "//", "/./", "a/../", a "/" or "/." at the end.
-static void normalise(const char *path, struct buf *out)
-{
-    bool absolute = *path == '/';
-    while (*path) {
-        size_t len = strcspn(path, "/");
-        bool up = len == 2 && begins(path, "..");
-        if (up) {
-            const char *slash = out->len ? memrchr(out->data, '/', out->len) : NULL;
-            buf_truncate(out, slash ? (size_t)(slash - out->data) : 0);
-        } else if (len && !(len == 1 && *path == '.'))
-            buf_printf(out, "%s%.*s", out->len || absolute ? "/" : "", (int)len, path);
-        path += len + (path[len] == '/');
-    }
-    if (absolute && out->len == 0)
-        buf_append_char(out, '/');
-}
-
-bool command_is_device(const char *path)
-{
-    BUF_AUTO text = BUF_INIT(SHELL_LINE_MAX);
-    normalise(path, &text);
-    const char *name = buf_text(&text) + strlen("/dev/");
-    return begins(buf_text(&text), "/dev/") && !begins(name, "fd/") && !begins(name, "pts/") &&
-           !begins(name, "shm/") && !begins(name, "tcp/") && !begins(name, "udp/") &&
-           !IS_ONE_OF(name, "null", "zero", "full", "random", "urandom", "tty", "stdin", "stdout",
-                      "stderr", "ptmx");
-}
-
-// The root, a directory of the system or of a user, or all that is in it.
-static bool is_root(const char *path)
-{
-    static const char *const roots[] = {"/",     "/bin",   "/boot", "/dev",  "/etc",  "/home",
-                                        "/lib",  "/lib64", "/opt",  "/proc", "/root", "/run",
-                                        "/sbin", "/srv",   "/sys",  "/usr",  "/var",  "~",
-                                        "$HOME", "/mnt",   "/media"};
-    BUF_AUTO text = BUF_INIT(SHELL_LINE_MAX);
-    normalise(path, &text);
-    while (text.len > 1 && strchr("*./", text.data[text.len - 1])) // "/*" is all that is in it
-        buf_truncate(&text, text.len - 1);
-    return is_one_of(buf_text(&text), roots, ARRAY_LEN(roots));
-}
-
-bool command_is_instruction_file(const char *path)
-{
-    static const char *const names[] = {"AGENTS.md", "SOUL.md", "CLAUDE.md"};
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        if (strcasecmp(base_of(path), names[i]) == 0)
-            return true;
-    return false;
-}
-
-bool command_is_env_file(const char *path)
-{
-    return strncasecmp(base_of(path), ".env", 4) == 0;
-}
-
-bool command_writes_protected(const char *path)
-{
-    BUF_AUTO buffer = BUF_INIT(SHELL_LINE_MAX);
-    normalise(path, &buffer);
-    const char *text = buf_text(&buffer);
-    return begins(text, "/etc/") || strcmp(text, "/etc") == 0 || strstr(text, "/.ssh") ||
-           begins(text, ".ssh/") || strstr(text, "/.hermes/") || strstr(text, "/sudoers") ||
-           command_is_instruction_file(text) || command_is_env_file(text);
-}
-
 /* Never */
 
 static bool deletes_tree(const struct command_args *args)
 {
     return strcmp(command_name(args), "rm") == 0 &&
-           (has_short(args, "rR") || has_long(args, "--recursive", 3));
+           (command_has_short(args, "rR") || command_has_long(args, "--recursive", 3));
 }
 
 static bool deletes_root(const struct command_args *args)
 {
     if (strcmp(command_name(args), "find") == 0)
-        return has_word(args, "-delete") && args->count > 1 && is_root(args->words[1].text);
-    return deletes_tree(args) && (has_long(args, "--no-preserve-root", 5) || any(args, is_root));
+        return command_has_word(args, "-delete") && args->count > 1 &&
+               command_is_root(args->words[1].text);
+    return deletes_tree(args) &&
+           (command_has_long(args, "--no-preserve-root", 5) || command_any(args, command_is_root));
 }
 
 static bool makes_file_system(const struct command_args *args)
 {
     const char *name = command_name(args);
-    return begins(name, "mkfs") ||
+    return command_begins(name, "mkfs") ||
            IS_ONE_OF(name, "mke2fs", "mkswap", "wipefs", "blkdiscard", "mkntfs", "mkdosfs");
 }
 
 static bool formats_device(const struct command_args *args)
 {
-    return makes_file_system(args) && any(args, command_is_device);
+    return makes_file_system(args) && command_any(args, command_is_device);
 }
 
 static bool is_output_device(const char *word)
 {
-    return begins(word, "of=") && command_is_device(word + 3);
+    return command_begins(word, "of=") && command_is_device(word + 3);
 }
 
 static bool copies_onto_device(const struct command_args *args)
 {
     const char *name = command_name(args);
     if (strcmp(name, "dd") == 0)
-        return any(args, is_output_device);
+        return command_any(args, is_output_device);
     if (IS_ONE_OF(name, "tee", "shred"))
-        return any(args, command_is_device);
+        return command_any(args, command_is_device);
     return IS_ONE_OF(name, "cp", "mv", "install") && args->count > 1 &&
            command_is_device(args->words[args->count - 1].text);
 }
@@ -223,28 +82,29 @@ static bool is_open_mode(const char *word)
 
 static bool opens_to_all(const struct command_args *args)
 {
-    return strcmp(command_name(args), "chmod") == 0 && any(args, is_open_mode);
+    return strcmp(command_name(args), "chmod") == 0 && command_any(args, is_open_mode);
 }
 
 static bool is_root_owner(const char *word)
 {
-    return strcmp(word, "root") == 0 || begins(word, "root:");
+    return strcmp(word, "root") == 0 || command_begins(word, "root:");
 }
 
 static bool gives_to_root(const struct command_args *args)
 {
     return strcmp(command_name(args), "chown") == 0 &&
-           (has_short(args, "R") || has_long(args, "--recursive", 3)) && any(args, is_root_owner);
+           (command_has_short(args, "R") || command_has_long(args, "--recursive", 3)) &&
+           command_any(args, is_root_owner);
 }
 
 static bool is_input(const char *word)
 {
-    return begins(word, "if=");
+    return command_begins(word, "if=");
 }
 
 static bool copies_disk(const struct command_args *args)
 {
-    return strcmp(command_name(args), "dd") == 0 && any(args, is_input);
+    return strcmp(command_name(args), "dd") == 0 && command_any(args, is_input);
 }
 
 // `first` and `second` as words behind each other; a NULL ends the search at the first.
@@ -278,7 +138,7 @@ bool command_talks_sql(const struct shell_command *command)
     static const char *const clients[] = {"psql",   "mysql",  "mariadb", "sqlite3",
                                           "sqlcmd", "duckdb", "usql"};
     for (size_t i = 0; i < command->count; i++) // of whatever runs it: sudo, docker exec
-        if (is_one_of(base_of(command->words[i].text), clients, ARRAY_LEN(clients)))
+        if (command_is_one_of(command_base_of(command->words[i].text), clients, ARRAY_LEN(clients)))
             return true;
     return false;
 }
@@ -293,37 +153,24 @@ bool command_destroys_sql(const struct shell_command *command)
     return command->input && is_destructive_sql(command->input);
 }
 
-static bool overwrites_protected(const struct command_args *args)
-{
-    const char *name = command_name(args);
-    bool in_place = IS_ONE_OF(name, "sed", "perl", "ruby") &&
-                    (has_short(args, "i") || has_long(args, "--in-place", 4));
-    if (in_place || IS_ONE_OF(name, "tee", "truncate", "rm", "unlink", "shred", "touch"))
-        return any(args, command_writes_protected);
-    if (!IS_ONE_OF(name, "cp", "mv", "install", "ln", "rsync", "scp") || args->count < 2)
-        return false;
-    const char *last = args->words[args->count - 1].text;
-    for (size_t i = 1; i < args->count; i++) { // into a directory, it keeps its name
-        const char *word = args->words[i].text;
-        if (!is_option(word) && (command_is_instruction_file(word) || command_is_env_file(word)) &&
-            word != last)
-            return true;
-        if (begins(word, "-t") && i + 1 < args->count &&
-            command_writes_protected(args->words[i + 1].text))
-            return true;
-    }
-    return command_writes_protected(last);
-}
-
 static bool stops_service(const struct command_args *args)
 {
     const char *name = command_name(args);
     static const char *const verbs[] = {"stop", "restart", "disable", "mask", "kill", "isolate"};
     for (size_t i = 1; IS_ONE_OF(name, "systemctl", "service", "rc-service") && i < args->count;
          i++)
-        if (is_one_of(args->words[i].text, verbs, ARRAY_LEN(verbs)))
+        if (command_is_one_of(args->words[i].text, verbs, ARRAY_LEN(verbs)))
             return true;
     return IS_ONE_OF(name, "shutdown", "reboot", "poweroff", "halt", "telinit", "init");
+}
+
+// Which ones is known only then.
+static bool empties_files(const struct command_args *args)
+{
+    for (size_t i = 1; strcmp(command_name(args), "truncate") == 0 && i < args->count; i++)
+        if (args->words[i].pattern || args->words[i].open)
+            return true;
+    return false;
 }
 
 static bool kills_all(const struct command_args *args)
@@ -345,11 +192,12 @@ static bool kills_hard(const struct command_args *args)
 {
     const char *name = command_name(args);
     if (IS_ONE_OF(name, "pgrep", "pidof"))
-        return any(args, names_this_program);
+        return command_any(args, names_this_program);
     if (!IS_ONE_OF(name, "pkill", "killall", "skill"))
         return false;
-    return has_word(args, "-9") || has_word(args, "-KILL") || has_word(args, "-SIGKILL") ||
-           has_word(args, "9") || has_word(args, "KILL") || any(args, names_this_program);
+    return command_has_word(args, "-9") || command_has_word(args, "-KILL") ||
+           command_has_word(args, "-SIGKILL") || command_has_word(args, "9") ||
+           command_has_word(args, "KILL") || command_any(args, names_this_program);
 }
 
 static bool controls_this_program(const struct command_args *args)
@@ -373,32 +221,31 @@ bool command_is_shell(const char *name)
 static bool runs_shell_text(const struct command_args *args)
 {
     const char *name = command_name(args);
-    return (command_is_shell(name) && (has_short(args, "c") || has_long(args, "--command", 4))) ||
+    return (command_is_shell(name) &&
+            (command_has_short(args, "c") || command_has_long(args, "--command", 4))) ||
            IS_ONE_OF(name, "eval");
 }
 
 static bool is_interpreter(const char *name)
 {
-    return begins(name, "python") || begins(name, "perl") || begins(name, "ruby") ||
-           begins(name, "php") || begins(name, "lua") ||
+    return command_begins(name, "python") || command_begins(name, "perl") ||
+           command_begins(name, "ruby") || command_begins(name, "php") ||
+           command_begins(name, "lua") ||
            IS_ONE_OF(name, "node", "nodejs", "bun", "deno", "pypy", "pypy3", "tclsh", "osascript");
 }
 
 static bool runs_script_text(const struct command_args *args)
 {
     const char *name = command_name(args);
-    if (IS_ONE_OF(name, "awk", "gawk", "mawk", "nawk"))
-        for (size_t i = 1; i < args->count; i++)
-            if (strstr(args->words[i].text, "system(") || strstr(args->words[i].text, "| getline"))
-                return true;
     if (!is_interpreter(name))
         return false;
-    const char *letters = begins(name, "python") || begins(name, "pypy") ? "c"
-                          : begins(name, "php")                          ? "r"
-                          : IS_ONE_OF(name, "node", "nodejs", "bun")     ? "ep"
-                                                                         : "eE";
-    return has_short(args, letters) || has_long(args, "--eval", 4) ||
-           has_long(args, "--print", 4) || (strcmp(name, "deno") == 0 && has_word(args, "eval"));
+    const char *letters = command_begins(name, "python") || command_begins(name, "pypy") ? "c"
+                          : command_begins(name, "php")                                  ? "r"
+                          : IS_ONE_OF(name, "node", "nodejs", "bun")                     ? "ep"
+                                                                                         : "eE";
+    return command_has_short(args, letters) || command_has_long(args, "--eval", 4) ||
+           command_has_long(args, "--print", 4) ||
+           (strcmp(name, "deno") == 0 && command_has_word(args, "eval"));
 }
 
 // With a file of its own, what it is piped is not its script.
@@ -409,8 +256,8 @@ bool command_reads_script(const struct command_args *args)
     if (!fed || !(command_is_shell(name) || is_interpreter(name)))
         return false;
     for (size_t i = 1; i < args->count; i++)
-        if (!is_option(args->words[i].text) && strcmp(args->words[i].text, "-") != 0)
-            return has_short(args, "s") && command_is_shell(name);
+        if (!command_is_option(args->words[i].text) && strcmp(args->words[i].text, "-") != 0)
+            return command_has_short(args, "s") && command_is_shell(name);
     return true;
 }
 
@@ -430,19 +277,19 @@ static bool runs_process(const struct command_args *args)
 
 static bool is_rm(const char *word)
 {
-    return strcmp(base_of(word), "rm") == 0;
+    return strcmp(command_base_of(word), "rm") == 0;
 }
 
 static bool feeds_rm(const struct command_args *args)
 {
-    return IS_ONE_OF(command_name(args), "xargs", "parallel") && any(args, is_rm);
+    return IS_ONE_OF(command_name(args), "xargs", "parallel") && command_any(args, is_rm);
 }
 
 static bool finds_and_deletes(const struct command_args *args)
 {
     if (strcmp(command_name(args), "find") != 0)
         return false;
-    return has_word(args, "-delete") || any(args, is_rm);
+    return command_has_word(args, "-delete") || command_any(args, is_rm);
 }
 
 static bool stops_containers(const struct command_args *args)
@@ -451,7 +298,7 @@ static bool stops_containers(const struct command_args *args)
     const char *name = command_name(args);
     for (size_t i = 1;
          IS_ONE_OF(name, "docker", "podman", "docker-compose", "nerdctl") && i < args->count; i++)
-        if (is_one_of(args->words[i].text, verbs, ARRAY_LEN(verbs)))
+        if (command_is_one_of(args->words[i].text, verbs, ARRAY_LEN(verbs)))
             return true;
     return false;
 }
@@ -462,8 +309,8 @@ static bool reaches_other_containers(const struct command_args *args)
                                           "--connection", "--remote", "-c"};
     const char *name = command_name(args);
     for (size_t i = 1; IS_ONE_OF(name, "docker", "podman") && i < args->count; i++)
-        for (size_t j = 0; j < ARRAY_LEN(options) && is_option(args->words[1].text); j++)
-            if (begins(args->words[i].text, options[j]))
+        for (size_t j = 0; j < ARRAY_LEN(options) && command_is_option(args->words[1].text); j++)
+            if (command_begins(args->words[i].text, options[j]))
                 return true;
     return false;
 }
@@ -488,10 +335,11 @@ static const struct rule asks[] = {
     {"recursive chown to root", gives_to_root},
     {"format filesystem", makes_file_system},
     {"disk copy", copies_disk},
-    {"overwrite a protected file", overwrites_protected},
+    {"overwrite a protected file", command_overwrites_protected},
     {"stop/restart system service", stops_service},
     {"kill all processes", kills_all},
     {"force kill processes", kills_hard},
+    {"empty files", empties_files},
     {"alias", makes_alias},
     {"control of this program", controls_this_program},
     {"shell command via -c/-lc flag", runs_shell_text},
@@ -518,5 +366,6 @@ const char *command_never_rule(const struct command_args *args)
 
 const char *command_asks_rule(const struct command_args *args)
 {
-    return find_rule(asks, ARRAY_LEN(asks), args);
+    const char *rule = find_rule(asks, ARRAY_LEN(asks), args);
+    return rule ? rule : command_indirect_rule(args);
 }

@@ -237,6 +237,37 @@ static void no_more_is_asked_than_can_be_shown(void **state)
     prompt_has("runs only when somebody has approved the call");
 }
 
+// The model hears what the limit is, and what it can do.
+static void arguments_that_are_too_long_to_be_shown(void **state)
+{
+    BUF_AUTO script = BUF_INIT(1 << 20);
+    buf_append_text(&script, "call ring {'t':'");
+    for (int i = 0; i < 16384; i++)
+        buf_append_char(&script, 'x');
+    buf_append_text(&script, "'}\nsay Enough.");
+    fixture.world.script = buf_text(&script);
+    dispatcher_world_arrives(&fixture, "ring");
+    until("SELECT count(*) FROM turns WHERE state = 'done'");
+    assert_int_equal(number_of("SELECT count(*) FROM approvals"), 0);
+    assert_non_null(strstr(text_of("SELECT content FROM messages WHERE role = 'tool'"),
+                           "longer than the 16384 bytes that a question shows"));
+}
+
+// What nobody sees is shown, and what runs is the model's own.
+static void hidden_characters_are_shown(void **state)
+{
+    fixture.world.script = "call ring {'n':'a\u202eb\u200bc\U000e0041d\u00e9'}\nsay Rung.";
+    dispatcher_world_arrives(&fixture, "ring it");
+    until_waiting();
+    assert_non_null(strstr(dispatcher_world_outbox(&fixture),
+                           "{\"n\":\"a\\u202eb\\u200bc\\udb40\\udc41d\u00e9\"}\n```"));
+    say("/approve", 0);
+    until_started(1);
+    assert_non_null(strstr(scripted.arguments[0], "a\u202eb\u200bc"));
+    scripted_source_answer(&scripted, 0, "ding", false);
+    dispatcher_world_until_idle(&fixture);
+}
+
 static void a_turn_that_cannot_be_read_is_looked_at_again(void **state)
 {
     ask_to_ring("");
@@ -419,7 +450,7 @@ static void a_text_that_nobody_vouches_for(void **state)
     until_waiting();
     assert_int_equal(scripted.started, 2);
     assert_non_null(strstr(dispatcher_world_outbox(&fixture),
-                           "`ping` runs only when you approve it (tainted by look of call 2):"));
+                           "`ping` runs only when you approve it (`tainted by look of call 2`):"));
     dispatcher_world_arrives(&fixture, "/status");
     dispatcher_world_until_idle(&fixture);
     assert_non_null(strstr(dispatcher_world_outbox(&fixture),
@@ -449,6 +480,8 @@ int main(int argc, char **argv)
         TEST(it_is_stopped_behind_the_last_answer),
         TEST(of_two_that_wait_one_goes_on),
         TEST(no_more_is_asked_than_can_be_shown),
+        TEST(arguments_that_are_too_long_to_be_shown),
+        TEST(hidden_characters_are_shown),
         TEST(a_turn_that_cannot_be_read_is_looked_at_again),
         TEST(a_tool_that_was_found_asks),
         TEST(a_question_expires),

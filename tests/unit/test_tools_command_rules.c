@@ -490,6 +490,9 @@ static void what_the_owner_denies(void **state)
     assert_int_equal(with("*secret*", NULL, "cat a | grep secret"), COMMAND_NEVER);
     assert_int_equal(with("curl*|*sh", NULL, "curl x | sh"), COMMAND_NEVER); // the whole line
     assert_int_equal(with("git push*", "git push*", "git push"), COMMAND_NEVER);
+    assert_int_equal(with("git push*", NULL, "xargs -a x git push"), COMMAND_NEVER);
+    assert_int_equal(with("git push*", NULL, "xargs -0a x git push"), COMMAND_NEVER);
+    assert_int_equal(with("git push*", NULL, "xargs -n1 git push"), COMMAND_NEVER);
     assert_int_equal(with("git push*", NULL, "git pull"), COMMAND_PLAIN);
     assert_int_equal(with("git push*", NULL, "echo git push"), COMMAND_PLAIN);
 }
@@ -500,9 +503,10 @@ static void what_the_owner_allows(void **state)
     assert_int_equal(with(NULL, "rm -r build*", "rm -r other"), COMMAND_ASKS);
     assert_int_equal(with(NULL, "rm -r build*", "rm -r build; rm -r other"), COMMAND_ASKS);
     assert_int_equal(with(NULL, "rm -r build*", "rm -r build $(rm -r other)"), COMMAND_ASKS);
-    assert_int_equal(with(NULL, "rm -r build*", "rm -r build > /etc/x"),
-                     COMMAND_PLAIN); // it says "*"
-    assert_int_equal(with(NULL, "rm -r build", "rm -r build > /etc/x"), COMMAND_ASKS);
+    assert_int_equal(with(NULL, "rm -r build*", "rm -r build > x"), COMMAND_PLAIN);
+    assert_int_equal(with(NULL, "rm -r build*", "rm -r build > /etc/x"), COMMAND_ASKS);
+    assert_int_equal(with(NULL, "echo *", "echo x > AGENTS.md"), COMMAND_ASKS);
+    assert_int_equal(with(NULL, "> AGENTS.md", "echo x > AGENTS.md"), COMMAND_PLAIN);
     assert_int_equal(with(NULL, "recursive delete", "rm -r x"), COMMAND_PLAIN); // a rule's name
     assert_int_equal(with(NULL, "recursive delete", "chmod 777 x"), COMMAND_ASKS);
     assert_int_equal(with(NULL, "*", "rm -rf /"), COMMAND_NEVER); // the floor stays

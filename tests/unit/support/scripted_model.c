@@ -11,7 +11,7 @@
 
 #include "base/mem.h"
 
-enum { LINE_MAX_BYTES = 8192 };
+enum { LINE_MAX_BYTES = 32 * 1024 };
 
 struct scripted {
     struct chat_provider provider;
