@@ -12,7 +12,7 @@ import time
 
 import pytest
 from conftest import figure
-from meter import MIB, Cost, folder_of
+from meter import MIB, Cost, field, folder_of
 from outside import OWNER, SECRET_VALUES
 
 LIMIT_BYTES = 128 * MIB
@@ -156,6 +156,14 @@ def test_the_hands_hold_nothing_but_the_workspace(agent):
     assert 'there is no network' in told, told
 
 
+def oom_kills(node, pod):
+    """In the hands, since they were started."""
+    container = status_of(pod, 'hands')['containerID'].partition('://')[2]
+    folder = folder_of(node.place, pod['metadata']['uid'], 'memory') / container
+    version_1 = folder / 'memory.oom_control'
+    return field(version_1 if version_1.exists() else folder / 'memory.events', 'oom_kill')
+
+
 def test_a_memory_bomb_ends_the_hands_and_not_the_agent(agent):
     """Each command stays within its own limit, and all together they do not stay within that of
     the container. With cgroups of version 1 the kernel ends one process, else all of them."""
@@ -163,13 +171,14 @@ def test_a_memory_bomb_ends_the_hands_and_not_the_agent(agent):
     fill = 'head -c 100000000 /dev/zero | tail -c 100000000'
     for number in range(10, 13):
         terminal(agent, f'{fill} | {{ sleep 60; cat >/dev/null; }}', number, background=True)
-    told = terminal(agent, f'{fill} | {{ sleep 60; wc -c; }}', 13)
-    assert 'hands container was ended' in told or not re.search(r'^100000000$', told, re.M), told
+    terminal(agent, f'{fill} | {{ sleep 20; wc -c; }}', 13)
     after = agent.wait_ready(SETTLE_SECONDS)
     assert after['metadata']['uid'] == before['metadata']['uid']
     assert status_of(after, 'hermes')['restartCount'] == 0
-    figure('a memory bomb: the hands were started again',
-           f"{status_of(after, 'hands')['restartCount']} times")
+    again, killed = status_of(after, 'hands')['restartCount'], oom_kills(agent.node, after)
+    figure('a memory bomb: the hands were started again, or processes killed',
+           f'{again} times, {killed}')
+    assert again or killed
     assert '[exit code 0' in terminal(agent, 'echo works again', 14)
 
 
