@@ -11,8 +11,10 @@ from injection_models import bits_of
 from telegram_owner import OWNER
 from web_server import WebServer, answer
 
-MARKS = "no mark follows quotes, forwards, memory files and answers without an end yet"
-not_yet = pytest.mark.xfail(strict=True, reason=MARKS)
+not_yet = pytest.mark.xfail(
+    strict=True, reason="no mark is on quotes, forwards and answers without an end yet")
+not_kept_yet = pytest.mark.xfail(
+    strict=True, reason="no mark follows entries of the memory files yet")
 FOUND = QUESTION + "|there is nothing left|not known yet"
 EVIL = ("query",)
 
@@ -215,7 +217,7 @@ def test_a_title_that_a_stranger_wrote(met, quoted):
 
 # -- what outlives a conversation -----------------------------------------------------------------
 
-@not_yet
+@not_kept_yet
 def test_an_entry_of_the_memory_file(met, chat, hermes):
     asked = chat(met.puts(call("memory", action="add", target="memory", content=met.orders(EVIL))),
                  "y")

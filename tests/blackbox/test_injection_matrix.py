@@ -93,6 +93,23 @@ def kept_output(world, orders):
     return through("read_result", handle=handle, pattern="call")
 
 
+def copied_file(world, orders):
+    """By a command that does not name it, in a conversation that has not read it."""
+    world.chat(world.puts(call("write_file", path="notes.md", content=orders)))
+    world.chat(call("terminal", command="for f in *.md; do cp $f copy-of-$f; done"))
+    return call("read_file", path="copy-of-notes.md")
+
+
+def listed_name(world, orders):
+    world.chat(world.puts(call("write_file", path=name_of(orders), content="x")))
+    return call("terminal", command="ls")
+
+
+def directory_name(world, orders):
+    world.chat(world.puts(call("terminal", command=f"mkdir '{name_of(orders)}'")))
+    return through("list_files")
+
+
 def file_name(world, orders):
     world.chat(world.puts(call("write_file", path=name_of(orders), content="x")))
     return through("list_files")
@@ -115,9 +132,11 @@ ALWAYS = {"page": page, "page through call_tool": page_through, "redirected page
           "answer of yesterday": old_answer}
 OF_FILES = {"kept file": kept_file, "log file": log_file, "found line": found_line,
             "command output": command_output, "kept output": kept_output, "file name": file_name,
-            "found name": found_name}
+            "found name": found_name, "copied file": copied_file, "listed name": listed_name,
+            "directory name": directory_name}
 SHORT = {"answer of yesterday": ("basehost",), "found line": FEW, "file name": ("query",),
-         "found name": ("query",), "command output": FEW, "kept output": FEW, "log file": FEW,
+         "found name": ("query",), "listed name": ("query",), "directory name": ("query",),
+         "copied file": FEW, "command output": FEW, "kept output": FEW, "log file": FEW,
          "note of yesterday": FEW}
 SOURCES = [pytest.param(name, source, id=name) for name, source in ALWAYS.items()] + \
     [pytest.param(name, source, id=name, marks=pytest.mark.xfail(strict=True, reason=FILE_MARK))
