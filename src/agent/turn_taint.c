@@ -6,6 +6,7 @@
 #include "agent/turn.h"
 #include "base/mem.h"
 #include "tools/tool_target.h"
+#include "tools/web_fetch.h"
 
 enum {
     COPIED_MAX = 3,     // URLs of one turn: which ones are chosen tells something, too
@@ -15,23 +16,23 @@ enum {
 
 /* The mark */
 
-// The call that a message is the result of, and which one of the conversation, counted from 1. Ids
-// are not unique: some models begin anew with each reply. NULL: it is no result.
+// The call that a message is the result of, and which one of the conversation, counted from 1. By
+// its place: results stand in the order of their calls, and ids are what a model or a server makes
+// them, not always unique. NULL: it is no result.
 static const struct chat_call *call_of(const struct chat_history *history, size_t at,
                                        size_t *ret_number)
 {
-    const char *id = history->messages[at].call_id;
     size_t asking = at;
-    while (asking > 0 && !history->messages[asking].call_count)
+    if (history->messages[at].role != CHAT_TOOL)
+        return NULL;
+    while (asking > 0 && history->messages[asking].role == CHAT_TOOL)
         asking--;
     const struct chat_message *message = &history->messages[asking];
-    *ret_number = 1;
+    size_t place = at - asking - 1;
+    *ret_number = 1 + place;
     for (size_t i = 0; i < asking; i++)
         *ret_number += history->messages[i].call_count;
-    for (size_t j = 0; id && j < message->call_count; j++, ++*ret_number)
-        if (strcmp(message->calls[j].id, id) == 0)
-            return &message->calls[j];
-    return NULL;
+    return place < message->call_count ? &message->calls[place] : NULL;
 }
 
 // The tool that a call means, also when that is gone; `room` holds its name behind call_tool.
@@ -141,11 +142,11 @@ static size_t count_urls(const struct turn *turn, struct span arguments, bool mu
     JSON_AUTO doc = JSON_INIT;
     if (json_parse(&doc, arguments, NULL) < 0)
         return must_be_read ? SIZE_MAX : 0;
-    struct json_value one = json_get(json_root(&doc), "url");
-    struct json_iter it = json_iter_init(json_get(json_root(&doc), "urls"));
-    struct json_value value = one;
+    struct json_value value = web_fetch_urls(json_root(&doc));
+    struct json_iter it = json_iter_init(value);
     size_t count = 0;
-    bool more = json_type(one) == JSON_STRING || json_iter_next(&it, NULL, &value);
+    bool more = json_type(value) == JSON_STRING ||
+                (json_type(value) == JSON_ARRAY && json_iter_next(&it, NULL, &value));
     for (; more && count < URLS_MAX; more = json_iter_next(&it, NULL, &value)) {
         BUF_AUTO url = BUF_INIT(URL_MAX);
         count++;

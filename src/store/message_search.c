@@ -65,6 +65,11 @@ int64_t store_messages_index(struct store *store, store_done_fn *done, void *con
     "(?1 OR (s.channel, s.chat, s.sender)" \
     " = (SELECT channel, chat, sender FROM sessions WHERE id = ?2))"
 
+// A title is what a conversation began with, whoever said that.
+#define BEGAN_TAINTED                                \
+    "(SELECT t.tainted FROM messages t WHERE t.id =" \
+    " (SELECT min(id) FROM messages WHERE session = s.number))"
+
 #define MATCHING                                                     \
     "SELECT m.id, m.session FROM messages_fts"                       \
     " JOIN messages m ON m.id = messages_fts.rowid"                  \
@@ -138,7 +143,8 @@ static int tell_hits(struct store_view *view, const struct hits *hits, struct sp
 {
     static const char sql[] =
         "SELECT s.id, s.title, s.channel, m.id, m.role,"
-        " snippet(messages_fts, 0, '>>>', '<<<', '...', 40), m.tainted, m.created_ms"
+        " snippet(messages_fts, 0, '>>>', '<<<', '...', 40), m.tainted OR " BEGAN_TAINTED
+        ", m.created_ms"
         " FROM messages_fts JOIN messages m ON m.id = messages_fts.rowid"
         " JOIN sessions s ON s.number = m.session"
         " WHERE messages_fts MATCH ? AND messages_fts.rowid = ?";
@@ -180,7 +186,8 @@ int store_read_messages_around(struct store_view *view, const struct store_viewe
 {
     // The bounds are found in the index alone.
     static const char sql[] =
-        "SELECT s.id, s.title, s.channel, m.id, m.role, m.content, m.tainted, m.created_ms"
+        "SELECT s.id, s.title, s.channel, m.id, m.role, m.content, m.tainted OR " BEGAN_TAINTED
+        ", m.created_ms"
         " FROM sessions s JOIN messages m ON m.session = s.number AND m.dropped = 0"
         " WHERE " SEEN " AND s.id = ?3 AND m.id BETWEEN"
         " coalesce((SELECT min(id) FROM (SELECT id FROM messages WHERE session = s.number"
@@ -203,7 +210,7 @@ int store_read_sessions_seen(struct store_view *view, const struct store_viewer 
     static const char sql[] =
         "SELECT s.id, s.title, s.channel,"
         " (SELECT count(*) FROM messages m WHERE m.session = s.number AND m.dropped = 0),"
-        " NULL, NULL, 0, s.updated_ms FROM sessions s WHERE " SEEN
+        " NULL, NULL, coalesce(" BEGAN_TAINTED ", 0), s.updated_ms FROM sessions s WHERE " SEEN
         " ORDER BY s.used DESC, s.number DESC LIMIT ?3";
     struct telling telling = {found, context, 0};
     limit = limit < STORE_READ_ROWS_MAX ? limit : STORE_READ_ROWS_MAX;

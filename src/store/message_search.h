@@ -47,8 +47,8 @@ struct store_found {
     struct span session, title, channel; // title absent: none yet
     int64_t message;                     // its id; of a session: how many it has
     struct span role, text;              // absent for a session
-    bool tainted;
-    int64_t at_ms; // when it was said, or the session was used last
+    bool tainted;                        // text or title may be a stranger's
+    int64_t at_ms;                       // when it was said, or the session was used last
 };
 typedef void store_found_fn(void *context, const struct store_found *found);
 

@@ -60,6 +60,7 @@ static void show_place(struct search *search, const struct store_found *found)
     if (found->title.data)
         buf_printf(&search->out, " \"%.*s\"", (int)found->title.len, found->title.data);
     buf_printf(&search->out, ", %.*s, %.10s", (int)found->channel.len, found->channel.data, when);
+    search->tainted = search->tainted || found->tainted; // its title
 }
 
 static void show_text(struct search *search, const struct store_found *found)

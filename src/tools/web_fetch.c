@@ -1,3 +1,5 @@
+#include "tools/web_fetch.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -206,11 +208,17 @@ static int add_url(struct web_fetch *fetch, struct json_value value, struct erro
     return 0;
 }
 
+struct json_value web_fetch_urls(struct json_value arguments)
+{
+    struct json_value urls = json_get(arguments, "urls");
+    if (json_type(urls) != JSON_ARRAY && tool_has(arguments, "url"))
+        return json_get(arguments, "url");
+    return urls;
+}
+
 static int read_arguments(struct web_fetch *fetch, struct json_value arguments, struct error *err)
 {
-    struct json_value value, urls = json_get(arguments, "urls");
-    if (json_type(urls) != JSON_ARRAY && tool_has(arguments, "url"))
-        urls = json_get(arguments, "url");
+    struct json_value value, urls = web_fetch_urls(arguments);
     struct json_iter it = json_iter_init(urls);
     int r = tool_want_number(arguments, "char_limit", CHARACTERS, CHARACTERS_MIN, INT32_MAX,
                              &fetch->characters, err);

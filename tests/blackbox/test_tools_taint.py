@@ -159,7 +159,7 @@ def test_few_pages_of_a_choice(victim, web):
     web.pages["/page"] = text("".join(call("web_fetch", url=web.url(f"/{x}")) for x in letters))
     answered = victim.chat(call("web_fetch", url=web.url("/page"))).ok()
     assert DENIED in answered.notes
-    assert web.paths() == ["/page", "/a", "/b"]  # three with the first
+    assert sorted(web.paths()) == ["/a", "/b", "/page"]  # three, in whatever order
 
 
 def test_the_mark_stays_with_the_conversation(victim, web, terminal):

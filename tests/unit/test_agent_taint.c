@@ -109,12 +109,33 @@ static void whole_urls(void **state)
     assert_false(copied("{\"urls\":[\"http://w.example/b\",5]}"));
     assert_false(copied("{\"url\":\"http://w.example/b\",\"urls\":[\"http://evil.example/c\"]}"));
     assert_false(copied("{\"urls\":\"http://evil.example/c\"}"));
+    assert_true(copied("{\"url\":[\"http://w.example/b\"],\"urls\":\"http://evil.example/c\"}"));
+    assert_false(
+        copied("{\"url\":[\"http://evil.example/c\"],\"urls\":{\"a\":\"http://w.example/b\"}}"));
+    assert_false(copied("{\"urls\":{\"a\":\"http://w.example/b\"}}"));
     assert_false(copied(URL("")));
     assert_false(copied("{}"));
     assert_false(copied("{"));
     const struct span found = SPAN_LITERAL(URL("http://w.example/b"));
     asks("web_search", "{}");
     assert_false(turn_fetches_copied(&turn, 0, "web_search", found));
+}
+
+// Some models call everything by one id.
+static void ids_that_are_the_same(void **state)
+{
+    char why[TURN_TAINT_MAX];
+    struct chat_message message = {.role = CHAT_ASSISTANT};
+    user("go");
+    chat_message_add_call(&message, "c0", "web_search", "{}", NULL);
+    chat_message_add_call(&message, "c0", "read_file", "{}", NULL);
+    chat_history_append(&session.history, &message);
+    chat_history_append_result(&session.history, "c0", "1. http://w.example/b", false);
+    chat_history_append_result(&session.history, "c0", "http://w.example/c", true);
+    assert_true(turn_taint(&turn, why));
+    assert_string_equal(why, "tainted by read_file of call 2");
+    assert_true(copied(URL("http://w.example/b")));
+    assert_false(copied(URL("http://w.example/c")));
 }
 
 // A tool that is found is called through another, which is not what the result is of.
@@ -190,6 +211,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_mark, setup, teardown),
         cmocka_unit_test_setup_teardown(whole_urls, setup, teardown),
+        cmocka_unit_test_setup_teardown(ids_that_are_the_same, setup, teardown),
         cmocka_unit_test_setup_teardown(tools_that_were_found, setup, teardown),
         cmocka_unit_test_setup_teardown(laundered_urls, setup, teardown),
         cmocka_unit_test_setup_teardown(through_call_tool, setup, teardown),
