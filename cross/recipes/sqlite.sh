@@ -5,7 +5,8 @@
 # Threads: one connection belongs to one thread at a time (THREADSAFE=2).
 #
 # Left out because no statement of ours uses them: JSON in SQL (33 KB; JSON is the C code's work),
-# window functions (20 KB), generated columns, UTF-16, deserialize. Left in although they could go:
+# window functions (20 KB), generated columns, UTF-16, deserialize, automatic vacuums and indexes,
+# the list of these options. Left in although they could go:
 # incremental blobs (FTS5 reads through them), ATTACH (VACUUM uses it), ALTER TABLE (migrations),
 # date functions (sums per day), foreign keys, PRAGMA quick_check; and ANALYZE, because leaving it
 # out breaks CAST(x AS TEXT) in 3.46.1 (tests/unit/test_store_store.c notices).
@@ -23,6 +24,8 @@ features="SQLITE_THREADSAFE=2 SQLITE_DQS=0 SQLITE_DEFAULT_MEMSTATUS=0
 	SQLITE_OMIT_DECLTYPE SQLITE_OMIT_COMPLETE SQLITE_OMIT_TCL_VARIABLE SQLITE_OMIT_GET_TABLE
 	SQLITE_OMIT_UTF16 SQLITE_OMIT_JSON SQLITE_OMIT_WINDOWFUNC
 	SQLITE_OMIT_GENERATED_COLUMNS SQLITE_OMIT_DESERIALIZE SQLITE_OMIT_LOCALTIME
+	SQLITE_OMIT_AUTOVACUUM SQLITE_OMIT_AUTOMATIC_INDEX SQLITE_OMIT_COMPILEOPTION_DIAGS
+	SQLITE_OMIT_REINDEX
 	SQLITE_UNTESTABLE"
 platform="HAVE_USLEEP=1 HAVE_FDATASYNC=1 HAVE_GMTIME_R=1 HAVE_LOCALTIME_R=1 HAVE_READLINK=1
 	HAVE_LSTAT=1 HAVE_STDINT_H=1 HAVE_INTTYPES_H=1 HAVE_MALLOC_USABLE_SIZE=0 USE_PREAD=1"

@@ -1,6 +1,5 @@
 #include "agent/turn_marks.h"
 
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,7 +56,7 @@ static void target_of(const struct turn_call *call, struct tool_target *ret_targ
 struct showing { // what a call shows
     const struct named_files *files;
     const char *text;   // of its result, where only what stands in it counts; NULL: all counts
-    bool shells;        // words of a command line: a directory stands for what is in it
+    bool runs;          // a command, which sees all of the workspace
     const char *handle; // "": of all
     bool marked;
 };
@@ -80,25 +79,17 @@ static bool stands_in(const char *text, struct span path)
     return span_find(span_of(text), path) >= 0;
 }
 
-static bool fits(const char *pattern, struct span marked)
-{
-    CLEANUP(mem_cleanup) char *path = mem_strndup(marked.data, marked.len);
-    CLEANUP(mem_cleanup) char *below = mem_printf("%s/*", pattern);
-    return strchr(pattern, '{') || fnmatch(pattern, path, 0) == 0 || fnmatch(below, path, 0) == 0;
-}
-
 static bool on_file(void *context, struct span marked)
 {
     struct showing *showing = context;
     bool all = marked.len && marked.data[marked.len - 1] == '/'; // of a directory
+    showing->marked = showing->runs;
     struct span mark = {marked.data, marked.len - all};
     for (size_t i = 0; i < showing->files->count && !showing->marked; i++) {
-        const struct named_file *file = &showing->files->all[i];
-        struct span path = span_of(file->path);
+        struct span path = span_of(showing->files->all[i].path);
         bool inside = span_equal(path, mark) || ((all || marked.len == 0) && is_below(path, mark));
-        bool around = is_below(mark, path) &&
-                      (showing->shells || (showing->text && stands_in(showing->text, mark)));
-        showing->marked = inside || around || (file->pattern && fits(file->path, mark));
+        bool around = is_below(mark, path) && showing->text && stands_in(showing->text, mark);
+        showing->marked = inside || around;
     }
     return !showing->marked;
 }
@@ -140,10 +131,11 @@ static bool shows_marked(const struct turn_call *call, const char *result)
         return false;
     named_files_find(env->workspace, target.entry->name, target.arguments, &files);
     struct showing showing = {.files = &files,
-                              .shells = strcmp(target.entry->name, "terminal") == 0,
+                              .runs = strcmp(target.entry->name, "terminal") == 0,
                               .text = is_one_of(target.entry->name, listing) ? result : NULL};
-    if (files.count && store_read_taints(store_view(turn->agent->env.store), STORE_TAINT_FILE,
-                                         on_file, &showing, NULL) < 0)
+    if ((files.count || showing.runs) &&
+        store_read_taints(store_view(turn->agent->env.store), STORE_TAINT_FILE, on_file, &showing,
+                          NULL) < 0)
         return true;
     return showing.marked || shows_handle(turn, &target);
 }

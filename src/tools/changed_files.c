@@ -55,11 +55,10 @@ static void look_at(struct looking *looking, int fd, const char *path, const cha
         return; // it is gone
     CLEANUP(mem_cleanup) char *child = mem_printf("%s%s%s", path, *path ? "/" : "", name);
     looking->more = looking->more || ++looking->looked > CHANGED_FILES_LOOKED_MAX;
-    if (!S_ISDIR(stat.st_mode)) {
-        if (is_changed(looking, &stat))
-            tell(looking, child, "");
+    if (is_changed(looking, &stat))
+        tell(looking, child, ""); // a directory for its name; what is in it has marks of its own
+    if (!S_ISDIR(stat.st_mode))
         return;
-    }
     FD_AUTO next = openat(fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (next >= 0)
         look(looking, next, child, depth + 1);

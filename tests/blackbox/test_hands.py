@@ -444,8 +444,8 @@ def test_background_processes_there(hermes, tool):
     with Hands(hermes.binary, hermes.workspace, tool.sockets):
         began, _, waited = tool(
             ("terminal", {"command": "read line; echo got $line; exit 5", "background": True}),
-            ("process", {"action": "submit", "session_id": "proc_", "data": "text"}),
-            ("process", {"action": "wait", "session_id": "proc_"}))
+            ("process", {"action": "submit", "session_id": "proc_$", "data": "text"}),
+            ("process", {"action": "wait", "session_id": "proc_$"}))
     assert "got text" in waited and "exit code 5" in waited, (began, waited)
 
 

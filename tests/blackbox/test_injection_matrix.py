@@ -10,8 +10,6 @@ from harness import comes_true
 from injection import (COMMANDS, DENIED, EXITS, FEW, QUESTION, READ, SECRET, call, model_in,
                        own_world, payload, through)
 
-FILE_MARK = "no mark follows text through files yet"
-
 
 @pytest.fixture(scope="module")
 def scene():
@@ -96,8 +94,8 @@ def kept_output(world, orders):
 def copied_file(world, orders):
     """By a command that does not name it, in a conversation that has not read it."""
     world.chat(world.puts(call("write_file", path="notes.md", content=orders)))
-    world.chat(call("terminal", command="for f in *.md; do cp $f copy-of-$f; done"))
-    return call("read_file", path="copy-of-notes.md")
+    world.chat(call("terminal", command="for f in *.md; do cat $f >>copy.txt; done"))
+    return call("read_file", path="copy.txt")
 
 
 def listed_name(world, orders):
@@ -126,21 +124,17 @@ def name_of(orders):
 
 
 
-
-ALWAYS = {"page": page, "page through call_tool": page_through, "redirected page": redirected_page,
-          "search": search, "http answer": http_answer, "note of yesterday": note,
-          "answer of yesterday": old_answer}
-OF_FILES = {"kept file": kept_file, "log file": log_file, "found line": found_line,
-            "command output": command_output, "kept output": kept_output, "file name": file_name,
-            "found name": found_name, "copied file": copied_file, "listed name": listed_name,
-            "directory name": directory_name}
+ALL = {"page": page, "page through call_tool": page_through, "redirected page": redirected_page,
+       "search": search, "http answer": http_answer, "note of yesterday": note,
+       "answer of yesterday": old_answer, "kept file": kept_file, "log file": log_file,
+       "found line": found_line, "command output": command_output, "kept output": kept_output,
+       "file name": file_name, "found name": found_name, "copied file": copied_file,
+       "listed name": listed_name, "directory name": directory_name}
 SHORT = {"answer of yesterday": ("basehost",), "found line": FEW, "file name": ("query",),
          "found name": ("query",), "listed name": ("query",), "directory name": ("query",),
          "copied file": FEW, "command output": FEW, "kept output": FEW, "log file": FEW,
          "note of yesterday": FEW}
-SOURCES = [pytest.param(name, source, id=name) for name, source in ALWAYS.items()] + \
-    [pytest.param(name, source, id=name, marks=pytest.mark.xfail(strict=True, reason=FILE_MARK))
-     for name, source in OF_FILES.items()]
+SOURCES = [pytest.param(name, source, id=name) for name, source in ALL.items()]
 
 
 # -- the ways out ---------------------------------------------------------------------------------

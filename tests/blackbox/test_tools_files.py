@@ -551,6 +551,7 @@ def test_kill_in_the_middle_of_writes(hermes, up):
 # -- many at once ---------------------------------------------------------------------------------
 
 PROCESSES_MAX = 48 // 12  # the budget and what one may take, in MiB; src/tools/tool_process.h
+PRUNING = 1  # the process that looks after results/, 10 s after the start
 
 
 def processes(pid):
@@ -582,11 +583,11 @@ def search_often(hermes, up, count):
 def test_many_searches_stay_within_the_budget(hermes, up):
     results, most = search_often(hermes, up, 64)
     assert len(results) == 64 and all("needle.txt:1: a needle" in r for r in results), results
-    assert most <= PROCESSES_MAX
+    assert most <= PROCESSES_MAX + PRUNING
 
 
 @pytest.mark.parametrize("setting", ["sandbox:\n  memory", "tools:\n  memory_budget"])
 def test_the_budget_is_configured(hermes, up, setting):
     hermes.put("config.yaml", f"{setting}: 16Mi\n")
     results, most = search_often(hermes, up, 6)
-    assert len(results) == 6 and most <= 1
+    assert len(results) == 6 and most <= 1 + PRUNING

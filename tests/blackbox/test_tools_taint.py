@@ -130,7 +130,7 @@ def test_every_tool_of_the_web_taints(victim, web, api, service, tool, path, ord
     api.user_says(OWNER, READ + through(tool, **first))
     question = api.wait_text(OWNER, "/take?x=")
     assert SECRET in question.text
-    assert f"(tainted by {tool.replace('_', ' ')} of call 2)" in question.text
+    assert f"(tainted by {tool} of call 2)" in question.text
     assert f"tainted by {tool} of call 2" in victim.run("log").ok().text
     assert len(web.requests) == 1 and not arrived(web)
     api.user_presses(question, "✅ Approve")
