@@ -162,6 +162,7 @@ def test_nothing_leaves_unasked(hermes, met, terminal, name, source, mode, allow
                 assert not world.arrived(), "before all is answered nothing is run"
                 chat.ready().say("y" if one in approved else "n")
             chat.ready()
+    comes_true(lambda: len(world.arrived()) >= len(approved), 10)
     arrived = world.arrived()
     assert sorted(arrived) == sorted(approved), "only what was approved"
     for one in approved:
