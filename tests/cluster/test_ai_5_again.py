@@ -36,8 +36,9 @@ def test_a_part_of_other_sources_is_refused(agent, laptop, node, mcp_built):
     name = 'kubernetes-mcp-build'
     job = node.get('job', name, 'registry')
     node.kubectl('delete', 'job', name, '-n', 'registry')
-    node.kubectl('patch', 'configmap', f'{name}-part-2', '-n', 'registry', '--type', 'merge', '-p',
-                 json.dumps({'data': {'part': 'of another tree'}, 'binaryData': None}))
+    other = base64.b64encode(b'of another tree').decode()
+    node.kubectl('patch', 'configmap', f'{name}-part-1', '-n', 'registry', '--type', 'merge', '-p',
+                 json.dumps({'binaryData': {'part': other}}))
     template = job['spec']['template']
     template['metadata'] = {'labels': {'app.kubernetes.io/name': name}}
     node.apply({'apiVersion': 'batch/v1', 'kind': 'Job',
