@@ -129,13 +129,14 @@ static bool shows_marked(const struct turn_call *call, const char *result)
     target_of(call, &target);
     if (!target.entry || strcmp(target.entry->name, "write_file") == 0)
         return false;
-    named_files_find(env->workspace, target.entry->name, target.arguments, &files);
+    bool runs = strcmp(target.entry->name, "terminal") == 0;
+    if (!runs)
+        named_files_find(env->workspace, target.entry->name, target.arguments, &files);
     struct showing showing = {.files = &files,
-                              .runs = strcmp(target.entry->name, "terminal") == 0,
+                              .runs = runs,
                               .text = is_one_of(target.entry->name, listing) ? result : NULL};
-    if ((files.count || showing.runs) &&
-        store_read_taints(store_view(turn->agent->env.store), STORE_TAINT_FILE, on_file, &showing,
-                          NULL) < 0)
+    if ((files.count || runs) && store_read_taints(store_view(turn->agent->env.store),
+                                                   STORE_TAINT_FILE, on_file, &showing, NULL) < 0)
         return true;
     return showing.marked || shows_handle(turn, &target);
 }

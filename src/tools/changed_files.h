@@ -4,9 +4,9 @@
 
 /*
  * Which files of the workspace have changed since a time, by the time that the kernel keeps of each
- * change, which no program sets. A process looks. The answer is JSON: {"files":["a","b/"],
- * "more":true}; a directory stands for all that is in it, when many of its files have changed.
- * `more`: there is too much to tell.
+ * change, which no program sets. A process looks. The answer is JSON: {"files":["a","b","b/"],
+ * "more":true}; "b" is a file, or a directory whose entries or name have changed, and "b/" all that
+ * is in it, when many of its files have. `more`: there is too much to tell.
  */
 enum {
     CHANGED_FILES_LOOKED_MAX = 50000, // entries

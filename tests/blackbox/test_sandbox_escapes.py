@@ -226,8 +226,8 @@ def processes_of(user):
 def test_a_bomb_of_forks_is_gone_with_the_sandbox(fresh, isolation):
     done = fresh.attempt("bomb-without-end", "--isolation", isolation, "--processes", "20",
                          limit=60)
-    crowded = "Resource temporarily unavailable" in done.stdout  # by others of the same user
-    if not crowded:
+    # In the hands others of the same user may have left no room for the first fork.
+    if isolation != "hands" or "Resource temporarily unavailable" not in done.stdout:
         assert done.returncode == 137, done
         assert "ran more than 20 processes at once" in done.stderr
     until = time.monotonic() + 5  # it would go on for 20
