@@ -81,6 +81,7 @@ static void links(void **state)
     reads("<a href=/x><div>a</div><div>b</div></a>", "[a b](https://h/x)");
     reads("<p><a href=/x>one</p><p>two", "[one](https://h/x)\n\ntwo");
     reads("<base href=//other/z/><a href=c>x</a>", "[x](https://other/z/c)");
+    reads("<base><base href=/z/><base href=/y/><a href=c>x</a>", "[x](https://h/z/c)");
     reads("<a href='x y\"'>x</a>", "[x](https://h/a/x%20y%22)");
 }
 
@@ -93,6 +94,12 @@ static void what_nobody_reads(void **state)
     reads("a<nav>b<nav>c</nav>d</nav>e", "a\ne");
     reads("a<div hidden>b<div>c</div>d</div>e", "a\ne");
     reads("a<span style='Display: NONE'>b</span>c<span aria-hidden=true>d</span>", "ac");
+    reads("a<div style='position: absolute; top: 0; left: 0; width: 100%; height: 100%; margin: 0;"
+          " display: none'>b</div>c<span style='color:red;display:\tnone !important'>d</span>e",
+          "a\nce");
+    reads("a<span style='font-size:0'>b</span>c<span style='Font-Size: 0em;'>d</span>e", "ace");
+    reads("a<span style='font-size:0.9em;;x:display:none'>b</span>c<span style='display'>d</span>",
+          "abcd");
     reads("a<noscript>b</noscript><template>c</template><textarea>d</textarea>e", "a\ne");
     reads("x\xe2\x80\x8b\xe2\x80\xaey\xf3\xa0\x81\x81z\x01\x7f", "xyz");
     // What never ends takes nothing with it.
@@ -175,17 +182,22 @@ static void what_is_made_to_take_long(void **state)
 {
     (void)state;
     static const char *const pieces[] = {
-        "<nav>", "<div hidden>", "<!--", "<a href=\"", "<script>",    "</nav",   "<a b=c ",
-        "&#",    "<ul><li>x",    "<td>", "<title>",    "<a href=x>y", "<b a=\"", "<",
-        "<pre>", "<blockquote>x"};
+        "<nav>",         "<div hidden>",  "<!--",      "<a href=\"", "<script>",
+        "</nav",         "<a b=c ",       "&#",        "<ul><li>x",  "<td>",
+        "<title>",       "<a href=x>y",   "<b a=\"",   "<",          "<pre>",
+        "<blockquote>x", "<base href=x>", "<a href=x>"};
+    BUF_AUTO url = BUF_INIT(TEXT_MAX);
+    buf_append_text(&url, "http://h/");
+    while (url.len < 8000) // before each link
+        buf_append_char(&url, 'a');
+    buf_append_char(&url, '/');
     for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
         BUF_AUTO page = BUF_INIT(TEXT_MAX);
         BUF_AUTO out = BUF_INIT(TEXT_MAX);
         while (buf_append_text(&page, pieces[i]))
             continue;
         clock_t begin = clock();
-        html_text(&(struct html_page){buf_span(&page), CHARSET_UTF8, SPAN_LITERAL("http://h/")},
-                  &out);
+        html_text(&(struct html_page){buf_span(&page), CHARSET_UTF8, buf_span(&url)}, &out);
         assert_true(utf8_valid(buf_span(&out)));
         if (clock() - begin > 8 * CLOCKS_PER_SEC)
             fail_msg("%s took %ld s", pieces[i], (long)((clock() - begin) / CLOCKS_PER_SEC));
