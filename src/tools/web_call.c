@@ -71,6 +71,7 @@ static void look_at_fields(struct web_answer *answer, const struct http_head *he
     answer->type =
         mem_strndup(type.data ? type.data : "", type.len < WEB_TYPE_MAX ? type.len : WEB_TYPE_MAX);
     answer->status = head->status;
+    answer->length = -1; // what a redirect announced was its own
     if (span_to_u64(http_head_get(head, "Content-Length"), &length) && length <= INT64_MAX)
         answer->length = (int64_t)length;
     if (is_redirect(head->status) && location.len && location.len <= URL_BYTES_MAX)
@@ -151,7 +152,6 @@ int web_call_start(const struct web_call_spec *spec, web_call_fn *fn, void *cont
     *call = (struct web_call){.spec = *spec, .fn = fn, .context = context};
     call->deadline_ms = loop_now(spec->loop) + WEB_TIME_MAX_MS;
     call->answer.url = mem_strdup(spec->url);
-    call->answer.length = -1;
     buf_init(&call->answer.body, spec->body_max);
     int r = ask(call, err);
     call->spec.body = SPAN_ABSENT;

@@ -138,6 +138,9 @@ def test_redirects_are_followed_a_few_times(fetch, web):
     web.pages["/loop"] = redirect("/loop")
     assert "more than 5 redirects" in fetch(web.url("/loop"))
     assert web.paths().count("/loop") == 6
+    web.pages["/loop"] = redirect("/png")
+    web.pages["/png"] = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n\r\nabc"
+    assert fetch(web.url("/loop")).endswith("no text but image/png")
 
 
 def test_a_body_without_end_is_cut_and_says_so(fetch, web, hermes):
