@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "codec/redact.h"
 #include "codec/url.h"
+#include "net/http_field.h"
 #include "tools/excerpt.h"
 #include "tools/table.h"
 #include "tools/web_call.h"
@@ -25,7 +26,8 @@ enum {
     METHOD_MAX = 16,                       // bytes
     BODY_MAX = 1 << 20,                    // bytes, sent or read
     SHOWN_MAX = 40 * 1024,                 // bytes of an answer; the rest of TOOL_TEXT_MAX is ours
-    QUERY_SECRETS_MAX = 8,                 // values of an endpoint's own query
+    HEAD_MAX = 16 * 1024,                  // bytes of what is told before an answer's body
+    SECRETS_MAX = 128,                     // parts of an endpoint's headers and query
     LIST_MAX = 300,                        // bytes of the names in a sentence
     HEADERS = WEB_ENDPOINT_HEADERS_MAX + 3 // with ours, and NULL
 };
@@ -49,40 +51,78 @@ static void destroy(struct http_request_call *request)
     free(request);
 }
 
-// Each header's value, and what stands behind its first word ("Bearer ..."); and the values of the
-// query that the endpoint's URL has.
-static void keep_secret(struct http_request_call *request, const struct web_endpoint *endpoint)
+struct kept { // of secrets
+    char *texts[SECRETS_MAX];
+    size_t count;
+};
+
+static void keep(struct kept *kept, struct span text)
 {
-    const char *secrets[2 * WEB_ENDPOINT_HEADERS_MAX + QUERY_SECRETS_MAX];
-    char *of_query[QUERY_SECRETS_MAX];
-    size_t count = 0, query_count = 0;
-    struct url url = {.query = SPAN_ABSENT};
-    url_parse(span_of(endpoint->url), &url, NULL);
-    while (url.query.len && query_count < QUERY_SECRETS_MAX) {
-        struct span value = span_cut(&url.query, '&');
-        span_cut(&value, '=');
-        secrets[count++] = of_query[query_count++] = mem_strndup(value.data, value.len);
-    }
-    for (size_t i = 0; i < request->endpoint_headers; i++) {
-        const char *value = strchr(request->headers[i], ':') + 2;
-        const char *word = strchr(value, ' ');
-        secrets[count++] = value;
-        if (word)
-            secrets[count++] = word + 1;
-    }
-    request->redactor = redactor_create(secrets, count);
-    while (query_count)
-        free(of_query[--query_count]);
+    if (kept->count < SECRETS_MAX)
+        kept->texts[kept->count++] = mem_strndup(text.data, text.len);
 }
 
-static void show_body(const struct web_answer *answer, struct buf *out)
+// As it stands in the URL, and as a server reads it.
+static void keep_value(struct kept *kept, struct span value)
 {
+    BUF_AUTO read = BUF_INIT(URL_BYTES_MAX);
+    keep(kept, value);
+    for (; value.len; value = span_skip(value, *value.data == '%' ? 3 : 1))
+        buf_append_char(&read, *value.data == '%' ? (char)(http_hex_digit(value.data[1]) << 4 |
+                                                           http_hex_digit(value.data[2]))
+                                                  : *value.data);
+    keep(kept, buf_span(&read));
+}
+
+// Each header's value, what stands behind its first word ("Bearer ..."), and its parts as a
+// cookie's; and the values of the query that the endpoint's URL has.
+static void keep_secret(struct http_request_call *request, const struct web_endpoint *endpoint)
+{
+    struct kept kept = {.count = 0};
+    struct url url = {.query = SPAN_ABSENT};
+    for (size_t i = 0; i < request->endpoint_headers; i++) {
+        struct span value = span_of(strchr(request->headers[i], ':') + 2), rest = value;
+        keep(&kept, value);
+        span_cut(&rest, ' ');
+        keep(&kept, rest);
+    }
+    url_parse(span_of(endpoint->url), &url, NULL);
+    while (url.query.len) {
+        struct span value = span_cut(&url.query, '&');
+        span_cut(&value, '=');
+        keep_value(&kept, value);
+    }
+    for (size_t i = 0; i < request->endpoint_headers; i++)
+        for (struct span rest = span_of(request->headers[i]); rest.len;) {
+            struct span value = span_cut(&rest, ';');
+            span_cut(&value, '=');
+            keep(&kept, span_trim(value));
+        }
+    request->redactor = redactor_create((const char *const *)kept.texts, kept.count);
+    while (kept.count)
+        free(kept.texts[--kept.count]);
+}
+
+static void append_clean(const struct http_request_call *request, struct span text, struct buf *out)
+{
+    if (!redact(request->redactor, text, out))
+        buf_append_text(out, "[the answer cannot be shown]");
+}
+
+// What an excerpt leaves of a secret that stands at its edge would not be recognised, so the
+// secrets go first.
+static void append_body(const struct http_request_call *request, const struct web_answer *answer,
+                        struct buf *out)
+{
+    BUF_AUTO clean = BUF_INIT(4 * BODY_MAX);
     struct span body = buf_span(&answer->body);
     bool binary = body.len && memchr(body.data, '\0', body.len);
-    if (answer->unwanted || binary)
+    if (answer->unwanted || binary) {
         buf_append_text(out, "\n[its body is no text, and not shown]");
-    else
-        excerpt_append(body, SHOWN_MAX, SHOWN_MAX, out);
+    } else {
+        append_clean(request, body, &clean);
+        excerpt_append(buf_span(&clean), SHOWN_MAX, SHOWN_MAX, out);
+    }
     if (answer->cut)
         buf_printf(out, "\n[only the first %d KiB of the body were read]", BODY_MAX >> 10);
 }
@@ -90,21 +130,21 @@ static void show_body(const struct web_answer *answer, struct buf *out)
 static void on_answer(void *context, const struct web_answer *answer, const struct error *failed)
 {
     struct http_request_call *request = context;
-    BUF_AUTO text = BUF_INIT(2 * BODY_MAX);
-    BUF_AUTO clean = BUF_INIT(4 * BODY_MAX);
+    BUF_AUTO head = BUF_INIT(HEAD_MAX);
+    BUF_AUTO text = BUF_INIT(2 * TOOL_TEXT_MAX);
     if (failed->code == 0) {
-        buf_printf(&text, "HTTP %d\nContent-Type: %s\n", answer->status, answer->type);
+        buf_printf(&head, "HTTP %d\nContent-Type: %s\n", answer->status, answer->type);
         if (answer->location)
-            buf_printf(&text, "Location (not followed): %s\n", answer->location);
-        buf_append_char(&text, '\n');
-        show_body(answer, &text);
+            buf_printf(&head, "Location (not followed): %s\n", answer->location);
+        buf_append_char(&head, '\n');
     } else {
-        buf_append_text(&text, failed->text);
+        buf_append_text(&head, failed->text);
     }
-    if (!redact(request->redactor, buf_span(&text), &clean))
-        buf_append_text(&clean, "[the answer cannot be shown]");
+    append_clean(request, buf_span(&head), &text);
+    if (failed->code == 0)
+        append_body(request, answer, &text);
     tool_run_end(request->run,
-                 &(struct tool_result){.text = buf_span(&clean),
+                 &(struct tool_result){.text = buf_span(&text),
                                        .failed = failed->code < 0 || answer->status >= 400,
                                        .tainted = true,
                                        .ms = -1});

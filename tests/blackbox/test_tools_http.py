@@ -2,6 +2,7 @@
 
 import json
 import re
+from urllib.parse import unquote
 
 import pytest
 from test_tools_web import caller
@@ -95,6 +96,34 @@ def test_a_server_that_quotes_what_it_was_sent(ask, web):
     text = ask(endpoint="other")
     assert "compressed" in text and "the-key-in-a-query" not in text
     assert web.requests[-1].path == "/other?key=the-key-in-a-query"
+
+
+@pytest.mark.parametrize("before,behind,left", [
+    (60000, 10 * 1024 + 1 - len(TOKEN), TOKEN[1:]), (30 * 1024 - 12, 60000, TOKEN[:12]),
+])
+def test_a_credential_at_the_edge_of_what_is_left_out(ask, web, before, behind, left):
+    """The model chooses how long an answer is that quotes it."""
+    web.pages["/api/v1/echo"] = answer("x" * before + TOKEN + "y" * behind)
+    text = ask(endpoint="wiki", path="echo")
+    assert "are left out here" in text and left not in text
+
+
+def test_a_server_that_quotes_what_it_has_read(hermes, up, web):
+    """A value of the query decoded, one of a cookie without its name."""
+    hermes.use(up, "tools")
+    hermes.environment["COOKIE"] = "lang=de; session=abcdefgh-12345"
+    hermes.put("config.yaml", f"""
+tools:
+  http:
+    endpoints:
+      - name: shop
+        url: {web.url('/shop?key=the%2Fkey%3bof-it')}
+        headers: {{Cookie: "${{COOKIE}}"}}
+""")
+    web.pages["/shop"] = lambda conn, request: conn.write(answer(json.dumps(
+        [unquote(request.path), request.headers["cookie"].split("=")[-1]]), kind="text/plain"))
+    text = caller(hermes, up, "http_request")(endpoint="shop")
+    assert text.endswith('["/shop?key=[redacted]", "[redacted]"]')
 
 
 def test_redirects_are_not_followed(ask, web):
