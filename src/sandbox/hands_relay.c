@@ -194,12 +194,12 @@ static int pass(struct relay *relay)
     if (poll(fds, ARRAY_LEN(fds), -1) < 0)
         return errno == EINTR ? 0 : -errno;
     int r = 0;
+    if (fds[0].revents & POLLOUT) // also of a program that never stops to print
+        send_some(relay);
     if (fds[0].revents & ~POLLOUT) {
         r = receive(relay->fd, &relay->heard);
         if (r > 0)
             r = take_frames(relay);
-    } else if (fds[0].revents) {
-        send_some(relay);
     }
     if (r >= 0 && fds[1].revents && relay->input_open)
         read_input(relay);

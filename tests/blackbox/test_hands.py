@@ -13,7 +13,7 @@ import time
 
 import pytest
 from hands import Hands, Peer, connect, frame, request, words
-from harness import IS_ROOT, SOON, TEST_UID, comes_true, give
+from harness import IS_ROOT, SOON, TEST_UID, as_test_user, comes_true, give
 
 pytestmark = pytest.mark.release
 
@@ -87,6 +87,28 @@ def test_output_that_nobody_reads_makes_nobody_grow(hermes, hands, places):
                       cwd=places[0]).ok().text == "there\n"
     assert peer.frame()[0] == "o"
     peer.close()
+
+
+def test_input_of_a_program_that_prints_without_end(hermes, hands, places):
+    """It goes out although there is always something to read."""
+    command = [*hermes.binary.command, "sandbox", "--isolation", "hands", "--", "sh", "-c",
+               "exec 3<&0; yes & read line <&3; kill $!"]
+    environment = {"PATH": os.environ["PATH"], "HERMES_HOME": str(hermes.home),
+                   **hermes.environment}
+    with subprocess.Popen(command, cwd=places[0], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          env=environment, **as_test_user()) as running:
+        def read(until):
+            count, more = 0, True
+            while more and count < until:
+                more = running.stdout.read1(1 << 16)
+                count += len(more)
+                time.sleep(0.01)  # slower than it prints
+            return count
+        read(1 << 20)
+        running.stdin.write(b"stop\n")
+        running.stdin.flush()
+        assert read(8 << 20) < 4 << 20
+        running.kill()
 
 
 def test_input_that_the_program_does_not_read(hands, places):
