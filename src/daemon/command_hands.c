@@ -204,6 +204,18 @@ static void finish(struct handling *handling)
     loop_destroy(handling->loop);
 }
 
+// By earlier ones. A program can have put something in the socket's place just before it had the
+// container end. The path may also be a mistake, so what is there now goes the next time.
+static void clear_what_is_left(const char *path)
+{
+    struct stat status;
+    CLEANUP(mem_cleanup) char *aside = mem_printf("%s.left", path);
+    temporary_clear(temporary_place());
+    temporary_remove(aside);
+    if (lstat(path, &status) == 0 && !S_ISSOCK(status.st_mode) && rename(path, aside) == 0)
+        log_warning("%s was in the way of the socket, and is %s now", path, aside);
+}
+
 static int run(const struct arguments *arguments, struct error *err)
 {
     char workspace[PATH_MAX];
@@ -217,8 +229,8 @@ static int run(const struct arguments *arguments, struct error *err)
         return r;
     fd_raise_limit();
     prctl(PR_SET_DUMPABLE, 0); // programs of the same user do not look into it
-    if (getpid() == 1)         // what earlier ones left: this container is all ours
-        temporary_clear(temporary_place());
+    if (getpid() == 1)         // this container is all ours
+        clear_what_is_left(handling.path);
     r = start(&handling, &config, err);
     if (r == 0) {
         log_info("hands: programs run in %s, with files kept apart by %s; listening on %s",

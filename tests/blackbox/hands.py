@@ -69,7 +69,11 @@ class Hands:
         self.process = subprocess.Popen(
             list(map(str, command)), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             env=env, start_new_session=True, **({} if contained else as_test_user()))
-        self.greeting = self.process.stderr.readline()
+        self.greeting = ""
+        for line in iter(self.process.stderr.readline, ""):
+            self.greeting += line
+            if "listening on" in line:
+                break
         assert "listening on" in self.greeting, self.greeting + self.process.stderr.read()
 
     @property

@@ -224,6 +224,40 @@ HOSTILE = [b"\0" * 100, b"GET / HTTP/1.1\r\n\r\n", frame("z"), frame("h", words(
            frame("r", words(0, 1 << 63, 0, 0, 0, 0, 0, 0, 0, 1, "/", "sh"))]
 
 
+DEEP = """import os, sys
+os.chdir(sys.argv[1])
+for _ in range(60):
+    os.mkdir("d" * 200); os.chdir("d" * 200)
+open("large", "wb").write(bytes(20 << 20))
+"""
+
+
+def test_what_is_in_the_way_of_a_socket_when_it_starts_again(hermes, places, sandbox):
+    environment = {"TMPDIR": "/dev/shm"}  # else the socket lies in what is cleared
+    with Hands(hermes.binary, *places, contained=True, environment=environment) as hands:
+        with sandbox("sh", "-c", f"cd {places[1]}; rm socket && mkdir -p socket/x; echo ready; "
+                     f"sleep {UNIQUE + 7}", start=True) as running:
+            running.wait_for_output(b"ready")
+            hands.signal(signal.SIGKILL)
+    for told in (True, False):
+        with Hands(hermes.binary, *places, contained=True, environment=environment) as hands:
+            assert sandbox("echo", "there").ok().text == "there\n"
+        assert ("in the way of the socket" in hands.greeting) == told
+
+
+def test_what_a_program_hides_beneath_more_names_than_a_path_has(hermes, places, sandbox):
+    (places[0] / "deep").write_text(DEEP, encoding="utf-8")
+    environment = {"TMPDIR": "/dev/shm"}
+    with Hands(hermes.binary, *places, contained=True, environment=environment):
+        sandbox("sh", "-c", "python3 deep $TMPDIR; ls /dev/shm/*/d* >&2").ok()
+        left = sandbox("du", "-sk", "/dev/shm").ok().text
+        assert int(left.split()[0]) < 1000, left
+        place = places[1] / "socket"
+        sandbox("sh", "-c", f"rm {place} && mkdir {place}; python3 deep {place}; sleep 2").ok()
+        assert comes_true(lambda: stat.S_ISSOCK(os.lstat(place).st_mode))
+        assert sandbox("echo", "there").ok().text == "there\n"
+
+
 @pytest.mark.parametrize("said", HOSTILE, ids=range(len(HOSTILE)))
 def test_what_is_no_request_ends_the_connection(hands, sandbox, said):
     peer = connect(hands.socket)
