@@ -5,8 +5,8 @@
 #include "agent/turn.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "codec/entries.h"
 #include "codec/utf8.h"
+#include "codec/visible.h"
 #include "store/approval.h"
 #include "tools/clarify.h"
 #include "tools/tool_target.h"
@@ -32,30 +32,10 @@ static const char no_answer[] = "the user does not want to answer this, or canno
 static const char no_time[] = "the user was asked and did not answer in time";
 static const char not_the_same[] = "not run: this is not the call that was approved";
 
-// Characters that nobody sees could turn around what is read: they are shown as JSON escapes them.
-static void write_visible(struct span text, const char *blanks, char instead, struct buf *out)
-{
-    for (size_t at = 0; at < text.len;) {
-        uint32_t rune;
-        size_t len = utf8_decode(span_skip(text, at), &rune);
-        struct span one = {text.data + at, len};
-        if (strchr(blanks, *one.data))
-            buf_append_char(out, instead);
-        else if (!entries_find_hidden(one, &rune))
-            buf_append_span(out, one);
-        else if (rune < 0x10000)
-            buf_printf(out, "\\u%04x", (unsigned)rune);
-        else
-            buf_printf(out, "\\u%04x\\u%04x", (unsigned)(0xd7c0 + (rune >> 10)),
-                       (unsigned)(0xdc00 + (rune & 0x3ff)));
-        at += len;
-    }
-}
-
 // White space between JSON's tokens means nothing; on one line, no arguments end the block of code.
 static void write_arguments(const char *arguments, struct buf *out)
 {
-    write_visible(span_of(arguments), "\n\r", ' ', out);
+    visible_write(span_of(arguments), "\n\r", ' ', out);
 }
 
 // Bytes; SIZE_MAX: too many.
@@ -177,7 +157,7 @@ static void write_why(const char *why, struct buf *out)
     for (const char *c = why; *c; c++)
         buf_append(&line, strchr("\n\r", *c) ? " " : c, 1);
     buf_append_text(out, *why ? " (`" : "");
-    write_visible(buf_span(&line), "`", '\'', out);
+    visible_write(buf_span(&line), "`", '\'', out);
     buf_append_text(out, *why ? "`)" : "");
 }
 
