@@ -424,7 +424,7 @@ static void on_begun(struct turn *turn)
     turn->begun = true;
     turn->session->stored = true;
     turn->state = TURN_PROMPT;
-    turn_marks_look_at_prompt(turn->session, turn->agent->env.store);
+    turn_marks_look_at_prompt(turn->session, store_view(turn->agent->env.store));
     struct chat_history *history = &turn->session->history;
     if (turn->replaces)
         chat_history_truncate(history, find_question(history, turn->text));
@@ -502,7 +502,7 @@ static bool on_row(void *context, const struct store_turn_row *row)
         return false;
     memcpy(turn->name, row->id.data, row->id.len);
     take_terms(turn, &row->terms);
-    turn_marks_look_at_prompt(turn->session, turn->agent->env.store);
+    turn_marks_look_at_prompt(turn->session, store_view(turn->agent->env.store));
     turn->begun = true;
     turn->iteration = row->iteration;
     turn->waited = row->state == STORE_TURN_WAITING;
