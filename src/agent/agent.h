@@ -38,8 +38,9 @@ struct agent_config {
     int64_t max_turns;          // calls to the model in one turn
     int64_t turn_limit_ms;      // wall time of one turn; its calls of tools end with it. 0: none
     int64_t approval_ms;        // how long a question may stay open
-    const char *approvals_mode; // "manual", "smart" (as manual), "off"
-    const char *approvals_cron, *approvals_api;         // "deny", "approve": where nobody is asked
+    int64_t consult_ms;         // for the approval model, and all calls of one reply
+    const char *approvals_mode; // "manual", "smart", "off"
+    const char *approvals_cron, *approvals_api; // "deny", "smart", "approve": where nobody is asked
     struct option_list approvals_deny, approvals_allow; // globs (tools/command_rules.h)
     const char *system_prompt; // replaces SOUL.md and the default identity; NULL: not set
 };
@@ -60,6 +61,7 @@ struct agent_env { // borrowed; outlives the agent
     const char *model;  // as the provider knows it
     int64_t max_tokens; // of one reply; 0: the provider's default
     bool stream;
+    bool consults; // the slot "approval" has a model of its own
 };
 
 extern const char turn_silence[]; // the assistant's last word where there is no other

@@ -17,6 +17,10 @@
  * table) the owner may switch off, and decide in advance for work that nobody watches. What could
  * carry out what a stranger's text says is asked for whatever the mode: a change of the files whose
  * text the agent obeys, and sending something out once such text is in the prompt.
+ *
+ * The approval model is heard about the first kind alone, and not in a conversation that holds such
+ * text, which may have been written for that model to read. So whoever talks it into anything gets
+ * what the mode "off" would have let through, and no more.
  */
 enum {
     COMMAND_MAX = 64 * 1024, // bytes, as the judge of commands reads
@@ -51,8 +55,15 @@ static struct approval_judgement ask_as_configured(const struct agent_config *co
     const char *mode = api                ? config->approvals_api
                        : call->unattended ? config->approvals_cron
                                           : config->approvals_mode;
-    if (mode && (strcmp(mode, "off") == 0 || strcmp(mode, "approve") == 0))
+    bool consults = mode && strcmp(mode, "smart") == 0 && !*call->taint;
+    if ((mode && (strcmp(mode, "off") == 0 || strcmp(mode, "approve") == 0)) ||
+        (consults && call->verdict == APPROVAL_ALLOWED))
         return (struct approval_judgement){APPROVAL_RUNS, true, ""};
+    if (consults && call->verdict == APPROVAL_UNHEARD) {
+        struct approval_judgement judgement = {APPROVAL_CONSULTS, false, ""};
+        snprintf(judgement.why, sizeof judgement.why, "%s", why);
+        return judgement;
+    }
     if (api && !call->unattended)
         return refuse("not run: it needs somebody's approval (%.250s), and callers of the API are "
                       "not asked",
@@ -96,15 +107,23 @@ static struct approval_judgement judge_path(const struct approval_call *call, co
     return must_ask(call, why);
 }
 
+static bool is_question(const struct approval_judgement *judgement)
+{
+    return judgement->decision == APPROVAL_CONSULTS || judgement->decision == APPROVAL_ASKS;
+}
+
 // Of two questions both reasons are told.
 static void take_stricter(struct approval_judgement *all, struct approval_judgement one)
 {
-    if (one.decision == APPROVAL_ASKS && all->decision == APPROVAL_ASKS && *one.why) {
+    if (is_question(&one) && is_question(all)) {
         size_t len = strlen(all->why);
-        snprintf(all->why + len, sizeof all->why - len, "%s%s", len ? "; " : "", one.why);
-    }
-    if (one.decision > all->decision)
+        snprintf(all->why + len, sizeof all->why - len, "%s%s", len && *one.why ? "; " : "",
+                 one.why);
+        if (one.decision > all->decision)
+            all->decision = one.decision;
+    } else if (one.decision > all->decision) {
         *all = one;
+    }
 }
 
 // The files that a patch names, as the tool will read it. One that cannot be read it refuses.

@@ -6,11 +6,19 @@
 
 struct agent_config;
 
-// May a call of a tool run, does somebody have to say yes to it first, or does it not run at all?
+// May a call of a tool run, does the approval model decide whether somebody has to say yes to it
+// first, does somebody have to, or does it not run at all? In the order of strictness.
 enum approval_decision {
     APPROVAL_RUNS,
+    APPROVAL_CONSULTS,
     APPROVAL_ASKS,
     APPROVAL_REFUSES,
+};
+
+enum approval_verdict { // of the approval model
+    APPROVAL_UNHEARD,
+    APPROVAL_ALLOWED,
+    APPROVAL_ESCALATED, // also where there is none, or it could not say
 };
 
 enum { APPROVAL_WHY_MAX = 400 }; // bytes, with the terminating NUL
@@ -23,6 +31,7 @@ struct approval_call { // borrowed
     bool unattended;    // nobody can be asked
     const char *taint;  // where text came from that nobody vouches for; "": there is none
     bool copied;        // what it fetches stands whole in what was read, or was said by the user
+    enum approval_verdict verdict;
 };
 
 struct approval_judgement {

@@ -117,7 +117,7 @@ static int tell_approvals(const struct conversation *conversation, struct buf *o
     char why[TURN_TAINT_MAX], since[CLOCK_TEXT_SIZE];
     int64_t since_ms;
     struct store_session_key key = conversation_key(conversation);
-    turn_marks_look_at_prompt(conversation->session, conversation->host->store);
+    turn_marks_look_at_prompt(conversation->session, store_view(conversation->host->store));
     if (session_taint(conversation->session, why, &since_ms))
         buf_printf(out, "\nText that nobody vouches for: %s%s%s", why, since_ms ? ", " : "",
                    since_ms ? clock_format_utc(since_ms, since) : "");

@@ -43,6 +43,7 @@ static void forget_steering(struct turn *turn, bool only_taken)
 static void turn_destroy(struct turn *turn)
 {
     cancel_model_call(turn);
+    turn_consult_forget(turn);
     turn_store_forget(turn);
     turn_files_forget(turn);
     if (turn->marking)
@@ -128,6 +129,11 @@ static void report_end(struct turn *turn)
     buf_append_text(&remark, turn->remark);
     for (size_t i = 0; i < TURN_NOTICES_MAX && turn->notices[i]; i++)
         buf_printf(&remark, "%s%s", remark.len ? "; " : "", turn->notices[i]);
+    BUF_AUTO allowed = BUF_INIT(REMARKS_MAX);
+    if (turn->begun && turn->state != TURN_WAITING)
+        turn_wait_tell_allowed(turn, &allowed);
+    if (allowed.len)
+        buf_printf(&remark, "%s%s", remark.len ? "; " : "", buf_text(&allowed));
     struct turn_outcome outcome = {
         .begun = turn->begun,
         .state = turn->state,
@@ -376,18 +382,26 @@ static void waits(struct turn *turn)
 
 static void store_questions(struct turn *turn)
 {
-    turn_store_tools(turn, waits);
+    turn_store_tools(turn, turn->question_count ? waits : calls_stored);
+}
+
+static void consulted(struct turn *turn)
+{
+    if (turn->cancel_wanted) // nobody is asked any more
+        turn_store_tools(turn, calls_stored);
+    else {
+        turn_wait_prepare(turn);
+        turn_files_ask(turn, store_questions);
+    }
 }
 
 static void enter_tools(struct turn *turn)
 {
     turn->state = TURN_TOOLS;
     buf_clear(&turn->partial);
+    turn_wait_finish(turn);
     turn_calls_prepare(turn);
-    if (turn_wait_prepare(turn))
-        turn_files_ask(turn, store_questions);
-    else
-        turn_store_tools(turn, calls_stored);
+    turn_consult(turn, consulted);
 }
 
 // Where this question was asked for the last time, or the history's end.
@@ -410,7 +424,7 @@ static void on_begun(struct turn *turn)
     turn->begun = true;
     turn->session->stored = true;
     turn->state = TURN_PROMPT;
-    turn_marks_look_at_prompt(turn->session, turn->agent->env.store);
+    turn_marks_look_at_prompt(turn->session, store_view(turn->agent->env.store));
     struct chat_history *history = &turn->session->history;
     if (turn->replaces)
         chat_history_truncate(history, find_question(history, turn->text));
@@ -488,7 +502,7 @@ static bool on_row(void *context, const struct store_turn_row *row)
         return false;
     memcpy(turn->name, row->id.data, row->id.len);
     take_terms(turn, &row->terms);
-    turn_marks_look_at_prompt(turn->session, turn->agent->env.store);
+    turn_marks_look_at_prompt(turn->session, store_view(turn->agent->env.store));
     turn->begun = true;
     turn->iteration = row->iteration;
     turn->waited = row->state == STORE_TURN_WAITING;
@@ -575,8 +589,11 @@ void agent_turn_cancel(struct agent *agent, turn_id id)
     struct turn *turn = find_turn(agent, id);
     if (!turn || turn->state >= TURN_DONE)
         return;
-    if (turn_stored_soon(turn))
+    bool consults = turn->consulting.next;
+    if (consults || turn_stored_soon(turn))
         turn->cancel_wanted = true; // it waits for the disk, which will not take long
     else
         turn_end(turn, TURN_CANCELLED);
+    if (consults)
+        turn_consult_stop(turn);
 }

@@ -3,6 +3,7 @@
 #include "agent/agent.h"
 #include "agent/approval_policy.h"
 #include "agent/model_health.h"
+#include "agent/turn_consult.h"
 #include "agent/turn_files.h"
 #include "agent/turn_marks.h"
 #include "agent/turn_store.h"
@@ -16,7 +17,8 @@
 
 /*
  * Private to the agent: a turn and what its files share. turn.c moves it from state to state,
- * turn_store.c writes each transition down, turn_tools.c runs calls, turn_wait.c asks before.
+ * turn_store.c writes each transition down, turn_tools.c runs calls, turn_wait.c asks before, and
+ * turn_consult.c asks the approval model before that.
  */
 enum {
     TURN_REPEATS_MAX = 3,        // the same call with the same result ends the turn
@@ -51,6 +53,7 @@ struct turn_call { // one tool call of the present iteration
     bool interrupted;                    // by the end of the turn, or of the program
     bool approved;                       // by somebody, or by the configuration
     struct approval_judgement judgement; // whether it may run
+    bool allowed;                        // by the approval model
     bool marks;                          // what it writes is marked
     int64_t marks_ms;                    // monotonic, before it began
     bool tainted;                        // its result holds text that nobody vouches for
@@ -84,9 +87,11 @@ struct turn {
     struct list steering; // struct turn_steering
     struct buf partial;   // text of the reply that is coming in
     struct turn_call *calls;
-    size_t call_count, calls_left, question_count;
+    size_t call_count, calls_left;
     turn_next_fn *calls_ended;
-    struct turn_question *questions; // of the present iteration
+    struct turn_question *questions; // of the present iteration; behind them, in the same form,
+    size_t question_count, allowed_count; // what the approval model has allowed
+    struct turn_consulting consulting;
     struct turn_looking looking;
     struct turn_marking *marking; // of what the calls have written, for which the turn waits
     int64_t marks_since_ms;       // wall clock: when the first call began that marks; 0: none
@@ -115,6 +120,7 @@ void turn_drop_notices(struct turn *turn);
 // turn_tools.c
 size_t turn_tools_listed(const struct turn *turn, struct chat_tool *tools); // those of a request
 void turn_calls_prepare(struct turn *turn);
+void turn_call_judge(struct turn_call *call, enum approval_verdict verdict); // may it run?
 void turn_calls_run(struct turn *turn, turn_next_fn *next); // called when the last has ended
 void turn_calls_interrupt(struct turn *turn); // the result of those that are not over says so
 void turn_calls_append_results(struct turn *turn);
@@ -125,9 +131,16 @@ uint64_t turn_calls_fingerprint(const struct turn *turn);
 int turn_restore_calls(struct turn *turn, struct error *err); // of the present iteration
 
 // turn_wait.c
-bool turn_wait_prepare(struct turn *turn); // is there anything to ask before the calls begin?
+struct turn_call_id {
+    char hash[SHA256_HEX_SIZE]; // of name and arguments
+    char code[9];               // of this call of this turn, for people
+};
+void turn_call_identify(const struct turn *turn, size_t ordinal, struct turn_call_id *ret);
+void turn_wait_prepare(struct turn *turn); // the questions, before the calls begin
 bool turn_wait_is_too_long(const struct turn *turn, size_t ordinal); // to be shown in a question
 void turn_wait_finish(struct turn *turn);
 struct store_approval *turn_wait_rows(const struct turn *turn); // on the heap; borrow from the turn
 void turn_wait_write(const struct turn *turn, struct buf *text, struct buf *buttons);
+// "allowed by the approval model: ...", of the whole turn; nothing where it allowed nothing.
+void turn_wait_tell_allowed(const struct turn *turn, struct buf *out);
 int turn_wait_restore(struct turn *turn, struct error *err); // what became of the questions

@@ -50,10 +50,13 @@ static void end_looking(struct turn *turn)
 
 static void ask_next(struct turn *turn);
 
-static void keep(struct turn_question *question, const char *files)
+static void keep(struct turn *turn, const char *files)
 {
     BUF_AUTO why = BUF_INIT(4 * ERROR_TEXT_MAX);
+    struct turn_question *question = &turn->questions[turn->looking.at];
     question->files = mem_strdup(files);
+    if (turn->looking.at >= turn->question_count && *files) // it may run before it is read again
+        turn->calls[question->ordinal].bound = mem_strdup(files);
     buf_append_text(&why, question->why);
     size_t before = why.len;
     buf_append_text(&why, before ? "; " : "");
@@ -71,19 +74,21 @@ static void on_asked(void *context, int result, struct span text, int64_t ms)
     struct turn *turn = context;
     turn->looking.process = NULL;
     CLEANUP(mem_cleanup) char *files = mem_strndup(text.data, text.len);
-    keep(&turn->questions[turn->looking.at++], result == 0 ? files : unreadable);
+    keep(turn, result == 0 ? files : unreadable);
+    turn->looking.at++;
     ask_next(turn);
 }
 
 static void ask_next(struct turn *turn)
 {
-    for (; turn->looking.at < turn->question_count; turn->looking.at++) {
-        struct turn_question *question = &turn->questions[turn->looking.at];
+    size_t count = turn->question_count + turn->allowed_count;
+    for (; turn->looking.at < count; turn->looking.at++) {
+        size_t ordinal = (size_t)turn->questions[turn->looking.at].ordinal;
         bool failed;
-        if (look(turn, (size_t)question->ordinal, on_asked, &failed))
+        if (look(turn, ordinal, on_asked, &failed))
             return;
         if (failed)
-            keep(question, unreadable);
+            keep(turn, unreadable);
     }
     end_looking(turn);
 }

@@ -85,11 +85,40 @@ void turn_log_taint(const struct turn_call *call)
                   LOG_NUMBER("call", (int64_t)call->ordinal));
 }
 
+void turn_log_verdict(const struct turn_call *call, const struct chat_reply *reply,
+                      const char *trouble)
+{
+    const struct turn *turn = call->turn;
+    static const struct chat_usage unknown = CHAT_USAGE_UNKNOWN;
+    const struct chat_usage *usage = reply ? &reply->usage : &unknown;
+    struct turn_call_id id;
+    turn_call_identify(turn, call->ordinal, &id);
+    LOG_EVENT(*trouble ? LOG_WARNING : LOG_INFO, "turn.consulted", turn->name,
+              LOG_TEXT("name", turn_asking_message(turn)->calls[call->ordinal].name),
+              LOG_NUMBER("call", (int64_t)call->ordinal), LOG_TEXT("hash", id.hash),
+              LOG_TEXT("verdict", call->allowed ? "allowed" : "asks"),
+              LOG_TEXT("model", reply && reply->model ? reply->model : ""),
+              LOG_NUMBER("ms", since(turn, turn->asked_ms)),
+              LOG_COUNT("prompt_tokens", usage->prompt_tokens),
+              LOG_COUNT("completion_tokens", usage->completion_tokens),
+              LOG_COUNT("cost_micro_usd", micro_usd(usage)), LOG_DETAIL("error", trouble));
+    count(turn, "hermes_tokens_total", "kind=\"prompt\"", "Tokens as counted by the providers",
+          usage->prompt_tokens);
+    count(turn, "hermes_tokens_total", "kind=\"completion\"", "Tokens as counted by the providers",
+          usage->completion_tokens);
+    count(turn, "hermes_model_calls_total", reply ? "result=\"ok\"" : "result=\"failed\"",
+          "Calls to models", 1);
+}
+
 void turn_log_judgement(const struct turn_call *call, const char *tool)
 {
+    static const char *const words[] = {[APPROVAL_RUNS] = "runs",
+                                        [APPROVAL_CONSULTS] = "consults",
+                                        [APPROVAL_ASKS] = "asks",
+                                        [APPROVAL_REFUSES] = "refused"};
     LOG_EVENT(LOG_INFO, "turn.approval", call->turn->name, LOG_TEXT("name", tool),
               LOG_NUMBER("call", (int64_t)call->ordinal),
-              LOG_TEXT("decision", call->judgement.decision == APPROVAL_ASKS ? "asks" : "refused"),
+              LOG_TEXT("decision", words[call->judgement.decision]),
               LOG_TEXT("why", call->judgement.why));
 }
 

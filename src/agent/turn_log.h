@@ -15,5 +15,8 @@ void turn_log_failure(const struct turn *turn, const struct chat_failure *failur
 void turn_log_notice(const struct turn *turn, const char *notice);
 void turn_log_taint(const struct turn_call *call); // by its result, unless it is already
 void turn_log_judgement(const struct turn_call *call, const char *tool); // that it runs
+// The reply of the approval model, or NULL; `trouble`: it could not decide, or "".
+void turn_log_verdict(const struct turn_call *call, const struct chat_reply *reply,
+                      const char *trouble);
 void turn_log_call(const struct turn_call *call, int64_t ms);
 void turn_log_end(const struct turn *turn);

@@ -432,11 +432,11 @@ static bool on_entry(void *context, struct span entry)
     return !session->prompt_tainted;
 }
 
-void turn_marks_look_at_prompt(struct agent_session *session, struct store *store)
+void turn_marks_look_at_prompt(struct agent_session *session, struct store_view *view)
 {
     session->prompt_tainted = false;
     if (session->prompt)
         session->prompt_tainted =
-            store_read_taints(store_view(store), STORE_TAINT_MEMORY, on_entry, session, NULL) < 0 ||
+            store_read_taints(view, STORE_TAINT_MEMORY, on_entry, session, NULL) < 0 ||
             session->prompt_tainted;
 }

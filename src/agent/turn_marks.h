@@ -4,7 +4,7 @@
 
 struct agent;
 struct agent_session;
-struct store;
+struct store_view;
 struct turn_call;
 struct turn_marking;
 
@@ -23,4 +23,4 @@ void turn_marks_leave(struct turn *turn);    // nothing follows; what they have 
 void turn_marks_forget(struct agent *agent); // all that is under way
 
 // Sets session->prompt_tainted: is an entry of the memory files in its prompt marked?
-void turn_marks_look_at_prompt(struct agent_session *session, struct store *store);
+void turn_marks_look_at_prompt(struct agent_session *session, struct store_view *view);

@@ -221,6 +221,10 @@ static bool write_reply(const struct turn *turn, struct buf *out)
         buf_printf(out, "%s(%s)", out->len ? "\n\n" : "", turn->remark);
     for (size_t i = 0; i < TURN_NOTICES_MAX && turn->notices[i]; i++)
         buf_printf(out, "%sℹ️ %s", out->len ? "\n\n" : "", turn->notices[i]);
+    BUF_AUTO allowed = BUF_INIT(FOLLOWS_MAX);
+    turn_wait_tell_allowed(turn, &allowed);
+    if (allowed.len)
+        buf_printf(out, "%sℹ️ %s", out->len ? "\n\n" : "", buf_text(&allowed));
     if (out->len == 0)
         buf_append_text(out, turn_silence);
     return turn->state != TURN_CANCELLED;
@@ -268,7 +272,9 @@ static int64_t submit_step(struct turn *turn, struct error *err)
         .inbox = inbox,
         .inbox_count = taken_numbers(turn, inbox, ARRAY_LEN(inbox)),
         .questions = questions,
-        .question_count = waits ? turn->question_count : 0,
+        .question_count = waits || transition->state == STORE_TURN_TOOLS
+                              ? turn->question_count + turn->allowed_count
+                              : 0,
     };
     if (transition->state == STORE_TURN_FAILED)
         step.error = span_of(turn->error.text);
@@ -332,7 +338,8 @@ static void refused(struct turn *turn, const struct error *err)
     } else if (!turn->terms.interactive && err->code == -E2BIG &&
                !turn->transition.without_payload) {
         too_large(turn, err);
-    } else if (turn->transition.resume || turn->transition.state == STORE_TURN_WAITING) {
+    } else if (turn->transition.resume || turn->transition.state == STORE_TURN_WAITING ||
+               (turn->transition.state == STORE_TURN_TOOLS && turn->allowed_count)) {
         turn->error = *err;
         go_on(turn);
     } else {

@@ -23,20 +23,27 @@ size_t turn_tools_listed(const struct turn *turn, struct chat_tool *tools)
     return count;
 }
 
-static void judge_call(struct turn_call *call, const struct tool_target *target)
+void turn_call_judge(struct turn_call *call, enum approval_verdict verdict)
 {
     const struct turn *turn = call->turn;
+    const struct chat_call *asking = &turn_asking_message(turn)->calls[call->ordinal];
+    struct tool_target target;
+    tool_target_find(turn->tools, asking->name, span_of(asking->arguments), &target);
+    if (!target.entry)
+        return;
     char taint[TURN_TAINT_MAX];
     bool tainted = turn_taint(turn, taint);
+    call->flags = target.entry->flags;
     struct approval_call asked = {
-        .tool = target->entry->name,
+        .tool = target.entry->name,
         .flags = call->flags,
-        .arguments = target->arguments,
+        .arguments = target.arguments,
         .origin = turn->terms.origin,
         .unattended = turn->terms.unattended,
         .taint = taint,
         .copied = tainted &&
-                  turn_fetches_copied(turn, call->ordinal, target->entry->name, target->arguments),
+                  turn_fetches_copied(turn, call->ordinal, target.entry->name, target.arguments),
+        .verdict = verdict,
     };
     call->judgement = approval_judge(turn->agent->env.config, &asked);
     call->approved = call->judgement.cleared;
@@ -46,18 +53,13 @@ static void judge_call(struct turn_call *call, const struct tool_target *target)
 
 void turn_calls_prepare(struct turn *turn)
 {
-    const struct chat_message *asking = turn_asking_message(turn);
-    turn->call_count = asking->call_count;
+    turn->call_count = turn_asking_message(turn)->call_count;
     turn->calls = mem_zalloc(turn->call_count * sizeof *turn->calls);
     turn->calls_left = turn->call_count;
     for (size_t i = 0; i < turn->call_count; i++) {
-        const struct chat_call *call = &asking->calls[i];
-        struct tool_target target;
-        tool_target_find(turn->tools, call->name, span_of(call->arguments), &target);
-        turn->calls[i] = (struct turn_call){
-            .turn = turn, .ordinal = i, .flags = target.entry ? target.entry->flags : 0};
-        if (target.entry)
-            judge_call(&turn->calls[i], &target);
+        turn->calls[i] = (struct turn_call){.turn = turn, .ordinal = i};
+        turn_call_judge(&turn->calls[i],
+                        turn->agent->env.consults ? APPROVAL_UNHEARD : APPROVAL_ESCALATED);
     }
 }
 
@@ -105,7 +107,9 @@ static bool refuse(struct turn_call *call)
         "not run: it needs somebody's approval, and was not asked for, as there was no room for "
         "more questions at once. Call it again with fewer others beside it";
     bool refused = call->judgement.decision == APPROVAL_REFUSES;
-    bool waits = call->judgement.decision == APPROVAL_ASKS && !call->approved;
+    bool asks = call->judgement.decision == APPROVAL_ASKS ||
+                call->judgement.decision == APPROVAL_CONSULTS; // by the last process
+    bool waits = asks && !call->approved;
     bool is_long = waits && turn_wait_is_too_long(call->turn, call->ordinal);
     if (!refused && !is_long && (!waits || call->flags & TOOL_NEEDS_APPROVAL))
         return false;

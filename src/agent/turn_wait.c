@@ -5,8 +5,8 @@
 #include "agent/turn.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "codec/entries.h"
 #include "codec/utf8.h"
+#include "codec/visible.h"
 #include "store/approval.h"
 #include "tools/clarify.h"
 #include "tools/tool_target.h"
@@ -23,7 +23,12 @@ enum {
     ARGUMENTS_SHOWN_MAX = 16 * 1024,      // bytes of one call
     ALL_SHOWN_MAX = TURN_REPLY_MAX / 2,   // bytes of all calls
     SAID_BEFORE_MAX = TURN_REPLY_MAX / 4, // bytes of what the model said with them
+    TOLD_MAX = 8,                         // calls that the approval model has allowed
+    TOLD_ARGUMENTS_MAX = 256,             // bytes of one of them
 };
+
+// In the place of whoever has answered a question.
+static const char approval_model[] = "approval model";
 
 static const char denied[] =
     "not run: the user said no. Do not try to reach the same in another way";
@@ -32,30 +37,10 @@ static const char no_answer[] = "the user does not want to answer this, or canno
 static const char no_time[] = "the user was asked and did not answer in time";
 static const char not_the_same[] = "not run: this is not the call that was approved";
 
-// Characters that nobody sees could turn around what is read: they are shown as JSON escapes them.
-static void write_visible(struct span text, const char *blanks, char instead, struct buf *out)
-{
-    for (size_t at = 0; at < text.len;) {
-        uint32_t rune;
-        size_t len = utf8_decode(span_skip(text, at), &rune);
-        struct span one = {text.data + at, len};
-        if (strchr(blanks, *one.data))
-            buf_append_char(out, instead);
-        else if (!entries_find_hidden(one, &rune))
-            buf_append_span(out, one);
-        else if (rune < 0x10000)
-            buf_printf(out, "\\u%04x", (unsigned)rune);
-        else
-            buf_printf(out, "\\u%04x\\u%04x", (unsigned)(0xd7c0 + (rune >> 10)),
-                       (unsigned)(0xdc00 + (rune & 0x3ff)));
-        at += len;
-    }
-}
-
 // White space between JSON's tokens means nothing; on one line, no arguments end the block of code.
 static void write_arguments(const char *arguments, struct buf *out)
 {
-    write_visible(span_of(arguments), "\n\r", ' ', out);
+    visible_write(span_of(arguments), "\n\r", ' ', out);
 }
 
 // Bytes; SIZE_MAX: too many.
@@ -87,9 +72,23 @@ static void hash_call(const struct chat_call *call, char *hex)
     sha256_end_hex(&hash, hex);
 }
 
-static struct turn_question question_of(const struct turn *turn, size_t ordinal,
-                                        const struct chat_call *call)
+void turn_call_identify(const struct turn *turn, size_t ordinal, struct turn_call_id *ret)
 {
+    char place[64], hex[SHA256_HEX_SIZE];
+    struct sha256 hash;
+    hash_call(&turn_asking_message(turn)->calls[ordinal], ret->hash);
+    snprintf(place, sizeof place, " %d %zu ", turn->iteration, ordinal);
+    sha256_init(&hash);
+    sha256_add(&hash, span_of(turn->name));
+    sha256_add(&hash, span_of(place));
+    sha256_add(&hash, span_of(ret->hash));
+    sha256_end_hex(&hash, hex);
+    snprintf(ret->code, sizeof ret->code, "%.8s", hex);
+}
+
+static struct turn_question question_of(const struct turn *turn, size_t ordinal)
+{
+    const struct chat_call *call = &turn_asking_message(turn)->calls[ordinal];
     const struct agent_env *env = &turn->agent->env;
     struct tool_target target; // what is shown; the hash is of the call as it was made
     tool_target_find(turn->tools, call->name, span_of(call->arguments), &target);
@@ -98,16 +97,10 @@ static struct turn_question question_of(const struct turn *turn, size_t ordinal,
                               .arguments = mem_strndup(target.arguments.data, target.arguments.len),
                               .why = mem_strdup(turn->calls[ordinal].judgement.why),
                               .expires_ms = clock_wall_ms(env->clock) + env->config->approval_ms};
-    char place[64], hex[SHA256_HEX_SIZE];
-    struct sha256 hash;
-    hash_call(call, q.hash);
-    snprintf(place, sizeof place, " %d %zu ", turn->iteration, ordinal);
-    sha256_init(&hash);
-    sha256_add(&hash, span_of(turn->name));
-    sha256_add(&hash, span_of(place));
-    sha256_add(&hash, span_of(q.hash));
-    sha256_end_hex(&hash, hex);
-    memcpy(q.code, hex, sizeof q.code - 1);
+    struct turn_call_id id;
+    turn_call_identify(turn, ordinal, &id);
+    memcpy(q.code, id.code, sizeof q.code);
+    memcpy(q.hash, id.hash, sizeof q.hash);
     CLEANUP(clarify_finish) struct clarification asked = {0};
     BUF_AUTO text = BUF_INIT(CLARIFY_TEXT_MAX);
     if (strcmp(q.name, clarify_tool_name) == 0 &&
@@ -118,12 +111,11 @@ static struct turn_question question_of(const struct turn *turn, size_t ordinal,
     return q;
 }
 
-bool turn_wait_prepare(struct turn *turn)
+void turn_wait_prepare(struct turn *turn)
 {
     const struct chat_message *asking = turn_asking_message(turn);
     size_t shown = 0;
-    turn_wait_finish(turn);
-    turn->questions = mem_alloc(QUESTIONS_MAX * sizeof *turn->questions);
+    turn->questions = mem_alloc((turn->call_count + 1) * sizeof *turn->questions);
     size_t most = turn->terms.unattended ? 0 : QUESTIONS_MAX;
     for (size_t i = 0; i < turn->call_count && turn->question_count < most; i++) {
         const char *arguments = asking->calls[i].arguments;
@@ -131,14 +123,16 @@ bool turn_wait_prepare(struct turn *turn)
             !can_be_shown(arguments, ALL_SHOWN_MAX - shown))
             continue;
         shown += shown_length(arguments);
-        turn->questions[turn->question_count++] = question_of(turn, i, &asking->calls[i]);
+        turn->questions[turn->question_count++] = question_of(turn, i);
     }
-    return turn->question_count > 0;
+    for (size_t i = 0; i < turn->call_count; i++)
+        if (turn->calls[i].allowed)
+            turn->questions[turn->question_count + turn->allowed_count++] = question_of(turn, i);
 }
 
 void turn_wait_finish(struct turn *turn)
 {
-    for (size_t i = 0; i < turn->question_count; i++) {
+    for (size_t i = 0; i < turn->question_count + turn->allowed_count; i++) {
         free(turn->questions[i].name);
         free(turn->questions[i].arguments);
         free(turn->questions[i].asks);
@@ -146,14 +140,16 @@ void turn_wait_finish(struct turn *turn)
         free(turn->questions[i].files);
     }
     free(STEAL(turn->questions));
-    turn->question_count = 0;
+    turn->question_count = turn->allowed_count = 0;
 }
 
 struct store_approval *turn_wait_rows(const struct turn *turn)
 {
-    struct store_approval *rows = mem_zalloc((turn->question_count + 1) * sizeof *rows);
-    for (size_t i = 0; i < turn->question_count; i++) {
+    size_t count = turn->question_count + turn->allowed_count;
+    struct store_approval *rows = mem_zalloc((count + 1) * sizeof *rows);
+    for (size_t i = 0; i < count; i++) {
         const struct turn_question *q = &turn->questions[i];
+        bool allowed = i >= turn->question_count;
         rows[i] = (struct store_approval){
             .ordinal = q->ordinal,
             .code = span_of(q->code),
@@ -165,6 +161,8 @@ struct store_approval *turn_wait_rows(const struct turn *turn)
             .may_answer = turn->terms.asker ? span_of(turn->terms.asker) : SPAN_ABSENT,
             .asked_ms = clock_wall_ms(turn->agent->env.clock),
             .expires_ms = q->expires_ms,
+            .state = allowed ? STORE_APPROVAL_APPROVED : STORE_APPROVAL_ASKED,
+            .answered_by = allowed ? span_of(approval_model) : SPAN_ABSENT,
         };
     }
     return rows;
@@ -177,7 +175,7 @@ static void write_why(const char *why, struct buf *out)
     for (const char *c = why; *c; c++)
         buf_append(&line, strchr("\n\r", *c) ? " " : c, 1);
     buf_append_text(out, *why ? " (`" : "");
-    write_visible(buf_span(&line), "`", '\'', out);
+    visible_write(buf_span(&line), "`", '\'', out);
     buf_append_text(out, *why ? "`)" : "");
 }
 
@@ -267,4 +265,31 @@ int turn_wait_restore(struct turn *turn, struct error *err)
 {
     return store_read_approvals(store_view(turn->agent->env.store), span_of(turn->name),
                                 turn->iteration, on_approval, turn, err);
+}
+
+struct telling {
+    struct buf *out;
+    size_t count;
+};
+
+static bool on_allowed(void *context, const struct store_approval *row)
+{
+    struct telling *telling = context;
+    if (!span_is(row->answered_by, approval_model) || telling->count++ >= TOLD_MAX)
+        return true;
+    BUF_AUTO arguments = BUF_INIT(TOLD_ARGUMENTS_MAX);
+    visible_write(row->arguments, "`\n\r", '\'', &arguments);
+    buf_printf(telling->out, "%s `%.*s %s%s`",
+               telling->count == 1 ? "allowed by the approval model:" : ",", (int)row->name.len,
+               row->name.data, buf_text(&arguments), buf_is_full(&arguments) ? " ..." : "");
+    return true;
+}
+
+void turn_wait_tell_allowed(const struct turn *turn, struct buf *out)
+{
+    struct telling telling = {.out = out};
+    store_read_approvals(store_view(turn->agent->env.store), span_of(turn->name), 0, on_allowed,
+                         &telling, NULL);
+    if (telling.count > TOLD_MAX)
+        buf_printf(out, " and %zu more", telling.count - TOLD_MAX);
 }

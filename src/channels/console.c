@@ -11,6 +11,7 @@
 #include "channels/line_editor.h"
 #include "channels/printer.h"
 #include "codec/utf8.h"
+#include "codec/visible.h"
 #include "loop/loop.h"
 
 enum {
@@ -157,8 +158,7 @@ static void on_expired(void *context)
 static void keep_words(struct console *console, const struct turn_question *question)
 {
     buf_printf(&console->asked, "%s %c", question->code, IN_WORDS);
-    for (const char *at = question->asks; *at; at++)
-        buf_append_char(&console->asked, *at == '\n' ? LINE_BREAK : *at);
+    visible_write(span_of(question->asks), "\n", LINE_BREAK, &console->asked);
     buf_append_text(&console->asked, "\n");
 }
 
@@ -181,13 +181,11 @@ static void keep_questions(struct console *console, const struct turn_outcome *o
             continue;
         }
         buf_printf(&console->asked, "%s %s ", question->code, question->name);
-        for (const char *at = question->arguments; *at;
-             at++) // outside of strings, any space will do
-            buf_append(&console->asked, *at == '\n' ? " " : at, 1);
         const char *why = question->why ? question->why : "";
+        // Outside of strings, any space will do.
+        visible_write(span_of(question->arguments), "\n\r", ' ', &console->asked);
         buf_append_text(&console->asked, *why ? " (" : "");
-        for (const char *at = why; *at; at++)
-            buf_append(&console->asked, *at == '\n' ? " " : at, 1);
+        visible_write(span_of(why), "\n\r", ' ', &console->asked);
         buf_append_text(&console->asked, *why ? ")" : "");
         buf_append_text(&console->asked, "\n");
     }

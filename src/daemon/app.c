@@ -105,6 +105,8 @@ static struct agent_env agent_env_of(const struct app *app)
         .model = app->endpoint.name,
         .max_tokens = app->settings.values.llm.max_tokens,
         .stream = app->streaming && app->settings.values.llm.streaming,
+        .consults =
+            router_plan_own_slot(router_plan(app->router), SPAN_LITERAL("approval")) != NULL,
     };
 }
 

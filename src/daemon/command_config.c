@@ -19,6 +19,13 @@ static size_t count_lines(struct span text)
     return count;
 }
 
+static bool consults(const struct agent_config *config)
+{
+    return strcmp(config->approvals_mode, "smart") == 0 ||
+           strcmp(config->approvals_cron, "smart") == 0 ||
+           strcmp(config->approvals_api, "smart") == 0;
+}
+
 // Names that lead nowhere, and what is kept for later: each a line, as the findings are.
 static void check_plan(const struct arguments *arguments, struct buf *out, size_t *errors,
                        size_t *others)
@@ -41,6 +48,10 @@ static void check_plan(const struct arguments *arguments, struct buf *out, size_
     before = out->len;
     if (r == 0)
         buf_append_text(out, plan->notes);
+    if (r == 0 && consults(&settings.values.agent) &&
+        !router_plan_own_slot(plan, SPAN_LITERAL("approval")))
+        buf_append_text(out, "note: approvals: with smart the model of router.slots.approval "
+                             "decides, and there is none: so a person is asked\n");
     *others += count_lines(span_skip(buf_span(out), before));
     router_plan_unref(plan);
 }

@@ -20,6 +20,7 @@ enum {
     CELL_WIDTH = 200,
     SENTENCE_WIDTH = 1000,
     LABEL_WIDTH = 10,
+    TAINTED_SHOWN = 5, // conversations
 };
 
 enum {
@@ -106,6 +107,29 @@ static void show_questions(struct json_value questions)
              page_time(page_number(question, "expires_ms"), until), code, reason ? "; " : "",
              reason ? why : "");
     }
+}
+
+static void show_tainted(struct json_value tainted)
+{
+    struct json_iter it = json_iter_init(tainted);
+    struct json_value one;
+    size_t count = json_count(tainted);
+    if (count)
+        line("tainted", worth_a_look, "%zu conversation%s with text that nobody vouches for", count,
+             count == 1 ? "" : "s");
+    for (size_t i = 0; i < TAINTED_SHOWN && json_iter_next(&it, NULL, &one); i++) {
+        CLEANUP(mem_cleanup) char *channel = cell(one, "channel");
+        CLEANUP(mem_cleanup) char *title = cell(one, "title");
+        CLEANUP(mem_cleanup) char *session = cell(one, "session");
+        CLEANUP(mem_cleanup) char *why = cell(one, "why");
+        char since[CLOCK_TEXT_SIZE];
+        int64_t since_ms = page_number(one, "since_ms");
+        line("", worth_a_look, "%s: %s (%.8s): %s%s%s%s", channel, *title ? title : "untitled",
+             session, why, since_ms ? ", " : "", since_ms ? page_time(since_ms, since) : "",
+             since_ms ? " UTC" : "");
+    }
+    if (count > TAINTED_SHOWN)
+        line("", worth_a_look, "and %zu more", count - TAINTED_SHOWN);
 }
 
 static void show_upstream(struct json_value upstream)
@@ -210,6 +234,7 @@ static int tell_running(struct span answer, bool as_json, struct error *err)
         show_telegram(json_get(status, "telegram"));
         show_turns(status);
         show_questions(json_get(status, "questions"));
+        show_tainted(json_get(status, "tainted"));
         show_outbox(json_get(status, "outbox"));
         show_problems(json_get(status, "problems"));
     }
@@ -254,6 +279,7 @@ static int tell_not_running(const char *home, bool as_json, struct error *err)
         show_store(json_get(status, "store"));
         show_turns(status);
         show_questions(json_get(status, "questions"));
+        show_tainted(json_get(status, "tainted"));
         show_outbox(json_get(status, "outbox"));
         show_problems(json_get(status, "problems"));
     } else if (r < 0 && r != -ENOENT) {

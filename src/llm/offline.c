@@ -48,14 +48,14 @@ static const struct rule rules[] = {
     {"read", "read_file", "path", NULL, false}, {"write", "write_file", "path", "content", false},
     {"list", "list_files", "path", NULL, true}, {"search", "search_files", "pattern", NULL, false},
     {"time", "current_time", NULL, NULL, true}, {"remember", "remember", "content", NULL, false},
-    {"recall", "recall", "query", NULL, false},
+    {"recall", "recall", "query", NULL, false}, {"run", "terminal", "command", NULL, false},
 };
 
 static const char help[] =
     "I am the built-in offline model: a few fixed rules, not a language model. I know: "
-    "read NAME, write NAME: TEXT, list, search PATTERN, time, remember TEXT, recall WORDS; "
-    "join them with \" and then \" or \" & \". For a real model set OPENROUTER_API_KEY, or "
-    "OPENAI_BASE_URL and OPENAI_API_KEY, and HERMES_MODEL.";
+    "read NAME, write NAME: TEXT, list, search PATTERN, time, remember TEXT, recall WORDS, "
+    "run COMMAND; join them with \" and then \" or \" & \". For a real model set "
+    "OPENROUTER_API_KEY, or OPENAI_BASE_URL and OPENAI_API_KEY, and HERMES_MODEL.";
 
 static struct span cut_at(struct span *rest, const char *separator)
 {

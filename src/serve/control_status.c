@@ -8,6 +8,7 @@
 
 #include "agent/dispatcher.h"
 #include "agent/model_health.h"
+#include "agent/tainted.h"
 #include "base/mem.h"
 #include "base/process_metrics.h"
 #include "channels/telegram.h"
@@ -220,8 +221,29 @@ static void write_questions(struct node status, struct store *store)
     store_read_all_questions(store_view(store), on_question, &questions, NULL);
 }
 
+// As /status names its own.
+static void write_tainted(struct node status, const struct tainted_conversations *tainted)
+{
+    struct node list = node_add_array(status, "tainted");
+    for (size_t i = 0; i < tainted->count; i++) {
+        const struct tainted_conversation *one = &tainted->all[i];
+        struct node conversation = node_add_object(list, NULL);
+        node_add_text(conversation, "session", one->id);
+        node_add_text(conversation, "channel", one->channel);
+        node_add_text(conversation, "title", one->title);
+        node_add_text(conversation, "why", one->why);
+        node_add_int(conversation, "since_ms", one->since_ms);
+    }
+}
+
+struct summing { // the store's thread's, until it is released
+    struct control_question *question;
+    struct store_turn_sums sums;
+    struct tainted_conversations tainted;
+};
+
 // Without sums the store could not be asked, or not in time.
-static void write_status(const struct control_env *env, const struct store_turn_sums *sums,
+static void write_status(const struct control_env *env, const struct summing *summing,
                          struct buf *out)
 {
     int64_t now_ms = loop_wall(env->loop);
@@ -240,8 +262,12 @@ static void write_status(const struct control_env *env, const struct store_turn_
     describe_telegram(status, env->telegram ? *env->telegram : NULL, true);
     describe_outbox(status, env->store, now_ms);
     node_add_int(status, "running_turns", env->dispatcher ? dispatcher_turns(env->dispatcher) : 0);
-    write_turns(status, sums);
+    write_turns(status, summing ? &summing->sums : NULL);
     write_questions(status, env->store);
+    if (summing)
+        write_tainted(status, &summing->tainted);
+    else
+        node_add_null(status, "tainted");
     node_add_int(status, "rss_bytes", process_resident_bytes());
     write_problems(status, env, now_ms);
     control_print(&doc, out);
@@ -253,27 +279,24 @@ static void write_status(const struct control_env *env, const struct store_turn_
  */
 enum { SUMS_WAIT_MS = 2000 };
 
-struct summing { // the store's thread's, until it is released
-    struct control_question *question;
-    struct store_turn_sums sums;
-};
-
 static int sum_up(void *context, struct store_view *view, struct error *err)
 {
-    return store_read_turn_sums(view, SPAN_LITERAL(""), &((struct summing *)context)->sums, err);
+    struct summing *summing = context;
+    int r = store_read_turn_sums(view, SPAN_LITERAL(""), &summing->sums, err);
+    return r < 0 ? r : tainted_conversations_read(view, &summing->tainted, err);
 }
 
-static void tell(struct control_question *question, const struct store_turn_sums *sums)
+static void tell(struct control_question *question, const struct summing *summing)
 {
     BUF_AUTO answer = BUF_INIT(CONTROL_ANSWER_MAX);
-    write_status(question->env, sums, &answer);
+    write_status(question->env, summing, &answer);
     control_finish(question, 0, &answer, NULL);
 }
 
 static void on_sums(void *context, int result, const struct error *err, int64_t rowid)
 {
     struct summing *summing = context;
-    tell(summing->question, result == 0 ? &summing->sums : NULL);
+    tell(summing->question, result == 0 ? summing : NULL);
 }
 
 static void on_late(void *context)

@@ -21,14 +21,16 @@ int store_approval_insert(sqlite3 *db, int64_t turn, int iteration, const struct
 {
     static const char sql[] = "INSERT INTO approvals(turn, iteration, ordinal, code, name,"
                               " arguments, hash, may_answer, expires_ms, state,"
-                              " why, files, asked_ms)"
-                              " VALUES(?, ?, ?, ?, ?, ?, ?, coalesce(?, ''), ?, 'asked',"
-                              " coalesce(?, ''), coalesce(?, ''), ?)";
+                              " why, files, asked_ms, answered_ms, answered_by)"
+                              " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, coalesce(?8, ''), ?9, ?10,"
+                              " coalesce(?11, ''), coalesce(?12, ''), ?13,"
+                              " CASE WHEN ?10 <> 'asked' THEN ?13 END, ?14)";
     return sql_run(db, sql,
                    SQL_VALUES(sql_int(turn), sql_int(iteration), sql_int(a->ordinal),
                               sql_text(a->code), sql_text(a->name), sql_bytes(a->arguments),
                               sql_text(a->hash), sql_text(a->may_answer), sql_int(a->expires_ms),
-                              sql_text(a->why), sql_text(a->files), sql_int(a->asked_ms)),
+                              sql_text(span_of(states[a->state])), sql_text(a->why),
+                              sql_text(a->files), sql_int(a->asked_ms), sql_text(a->answered_by)),
                    err);
 }
 
@@ -111,10 +113,11 @@ int64_t store_approvals_expire(struct store *store, int64_t now_ms, store_done_f
     return store_job_submit(store, &own.job, sizeof own, NULL, 0, NULL, 0, err);
 }
 
-#define APPROVAL_COLUMNS                                                         \
-    "t.id, s.id, a.iteration, a.ordinal, a.code, a.name, a.arguments, a.hash,"   \
-    " a.may_answer, a.expires_ms, a.state, a.why, a.files, a.asked_ms, a.answer" \
-    " FROM approvals a JOIN turns t ON t.number = a.turn"                        \
+#define APPROVAL_COLUMNS                                                          \
+    "t.id, s.id, a.iteration, a.ordinal, a.code, a.name, a.arguments, a.hash,"    \
+    " a.may_answer, a.expires_ms, a.state, a.why, a.files, a.asked_ms, a.answer," \
+    " a.answered_by"                                                              \
+    " FROM approvals a JOIN turns t ON t.number = a.turn"                         \
     " JOIN sessions s ON s.number = t.session"
 
 static int read_approvals(struct store_view *view, const char *sql, const struct sql_value *values,
@@ -125,10 +128,11 @@ static int read_approvals(struct store_view *view, const char *sql, const struct
     while (r == SQL_ROW) {
         struct store_approval a;
         struct span word;
-        sql_read(stmt, SQL_FIELDS(INTO(a.turn), INTO(a.session), INTO(a.iteration), INTO(a.ordinal),
-                                  INTO(a.code), INTO(a.name), INTO(a.arguments), INTO(a.hash),
-                                  INTO(a.may_answer), INTO(a.expires_ms), INTO(word), INTO(a.why),
-                                  INTO(a.files), INTO(a.asked_ms), INTO(a.answer)));
+        sql_read(stmt,
+                 SQL_FIELDS(INTO(a.turn), INTO(a.session), INTO(a.iteration), INTO(a.ordinal),
+                            INTO(a.code), INTO(a.name), INTO(a.arguments), INTO(a.hash),
+                            INTO(a.may_answer), INTO(a.expires_ms), INTO(word), INTO(a.why),
+                            INTO(a.files), INTO(a.asked_ms), INTO(a.answer), INTO(a.answered_by)));
         int state =
             store_word_read(states, ARRAY_LEN(states), word, "a question is in the state", err);
         if (state < 0)
@@ -167,8 +171,9 @@ int store_read_all_questions(struct store_view *view, store_approval_fn *row, vo
 int store_read_approvals(struct store_view *view, struct span turn, int iteration,
                          store_approval_fn *row, void *context, struct error *err)
 {
-    static const char sql[] = "SELECT " APPROVAL_COLUMNS " WHERE t.id = ? AND a.iteration = ?"
-                              " ORDER BY a.ordinal LIMIT ?";
+    static const char sql[] = "SELECT " APPROVAL_COLUMNS " WHERE t.id = ?1"
+                              " AND (?2 = 0 OR a.iteration = ?2)"
+                              " ORDER BY a.iteration, a.ordinal LIMIT ?3";
     return read_approvals(
         view, sql, SQL_VALUES(sql_text(turn), sql_int(iteration), sql_int(STORE_READ_ROWS_MAX)),
         row, context, err);

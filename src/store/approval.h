@@ -5,7 +5,9 @@
 /*
  * The questions that turns wait for: one for each call that runs only when somebody has said yes.
  * They are written with the step that makes the turn wait (struct store_turn_step), and answered
- * once: by what a message does (struct store_settlement), by time, or by the end of the turn.
+ * once: by what a message does (struct store_settlement), by time, or by the end of the turn. One
+ * about which nobody had to be asked may be written as approved, also with a step that does not
+ * wait.
  */
 enum store_approval_state {
     STORE_APPROVAL_ASKED,
@@ -26,7 +28,9 @@ struct store_approval {
     struct span may_answer; // the server's id of the person; "" or absent: who is in the chat
     int64_t asked_ms, expires_ms; // wall clock
     struct span answer;           // only read: the words
+    // Asked, or approved when it is written: by something that decides in somebody's place.
     enum store_approval_state state;
+    struct span answered_by; // only of what is not asked any more
 };
 
 struct store_answer { // to one question that is still asked
@@ -52,7 +56,7 @@ int store_read_questions(struct store_view *view, const struct store_session_key
 int store_read_all_questions(struct store_view *view, store_approval_fn *row, void *context,
                              struct error *err);
 
-// The questions of one iteration and what became of them, by ordinal.
+// The questions of one iteration, or of all (0), and what became of them, in the order of calls.
 int store_read_approvals(struct store_view *view, struct span turn, int iteration,
                          store_approval_fn *row, void *context, struct error *err);
 

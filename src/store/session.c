@@ -187,6 +187,28 @@ int store_read_session_latest(struct store_view *view, const struct store_sessio
     return tell_first(r, stmt, row, context);
 }
 
+int store_read_tainted_sessions(struct store_view *view, int limit, store_session_fn *row,
+                                void *context, struct error *err)
+{
+    static const char sql[] =
+        "SELECT " SESSION_COLUMNS " FROM sessions WHERE NOT EXISTS (SELECT 1 FROM sessions later"
+        " WHERE later.channel = sessions.channel AND later.chat = sessions.chat"
+        " AND later.thread = sessions.thread AND later.sender = sessions.sender"
+        " AND later.number > sessions.number)"
+        " AND (EXISTS(SELECT 1 FROM messages m WHERE m.session = sessions.number"
+        " AND m.dropped = 0 AND m.tainted) OR EXISTS(SELECT 1 FROM taints"
+        " WHERE kind = 'memory' AND instr(prompt, name)))"
+        " ORDER BY used DESC, number DESC LIMIT ?";
+    SQL_AUTO *stmt = NULL;
+    int r = store_read_first(view, sql, SQL_VALUES(sql_int(limit)), &stmt, err);
+    while (r == SQL_ROW) {
+        struct store_session session = session_of(stmt);
+        row(context, &session);
+        r = sql_step(stmt, err);
+    }
+    return r;
+}
+
 int store_find_session(struct store_view *view, struct span beginning, store_session_fn *row,
                        void *context, struct error *err)
 {

@@ -60,6 +60,11 @@ typedef bool store_session_row_fn(void *context, const struct store_session_row 
 int store_read_sessions(struct store_view *view, int limit, store_session_row_fn *row,
                         void *context, struct error *err);
 
+// Of the last sessions of each key, those that may show a model text that nobody vouches for: in a
+// message, or (STORE_TAINT_MEMORY) in the prompt. Newest first.
+int store_read_tainted_sessions(struct store_view *view, int limit, store_session_fn *row,
+                                void *context, struct error *err);
+
 // The full id behind an unambiguous beginning of one: 0, STORE_NOT_FOUND, -EINVAL when ambiguous.
 int store_find_session(struct store_view *view, struct span beginning, store_session_fn *row,
                        void *context, struct error *err);

@@ -97,20 +97,23 @@ static const struct store_shape call_shape = {
      offsetof(struct store_tool_call, arguments), offsetof(struct store_tool_call, result)}};
 static const struct store_shape question_shape = {
     sizeof(struct store_approval),
-    7,
+    8,
     {offsetof(struct store_approval, code), offsetof(struct store_approval, name),
      offsetof(struct store_approval, arguments), offsetof(struct store_approval, hash),
      offsetof(struct store_approval, may_answer), offsetof(struct store_approval, why),
-     offsetof(struct store_approval, files)}};
+     offsetof(struct store_approval, files), offsetof(struct store_approval, answered_by)}};
 
 static int check_step(const struct store_turn_step *step, bool final, struct error *err)
 {
     if ((step->state >= STORE_TURN_DONE) != final)
         return error_set(err, -EINVAL, "a turn does not %s as \"%s\"", final ? "end" : "go on",
                          store_turn_words[step->state]);
-    if ((step->question_count > 0) != (step->state == STORE_TURN_WAITING))
+    size_t asked = 0;
+    for (size_t i = 0; i < step->question_count; i++)
+        asked += step->questions[i].state == STORE_APPROVAL_ASKED;
+    if ((asked > 0) != (step->state == STORE_TURN_WAITING))
         return error_set(err, -EINVAL, "a turn waits for questions, and asks when it waits");
-    if (step->reply && !final && !step->question_count)
+    if (step->reply && !final && !asked)
         return error_set(err, -EINVAL, "only questions and the end of a turn have a reply");
     int r = store_id_check(step->turn, "turn", err);
     if (r == 0)

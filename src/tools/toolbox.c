@@ -50,6 +50,11 @@ bool toolbox_hide(struct toolbox *toolbox, const char *const *secrets, size_t co
     return redactor_hides_all(toolbox->redactor);
 }
 
+bool toolbox_mask(const struct toolbox *toolbox, struct span text, struct buf *out)
+{
+    return redact(toolbox->redactor, text, out);
+}
+
 static void use_set(struct toolbox *toolbox, struct tool_set *set)
 {
     tool_set_unref(toolbox->set);

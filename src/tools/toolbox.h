@@ -26,6 +26,9 @@ const struct tool_env *toolbox_env(const struct toolbox *toolbox);
 // they stay in this process.
 bool toolbox_hide(struct toolbox *toolbox, const char *const *secrets, size_t count);
 
+// Appends the text without them. False, with nothing appended: it does not fit.
+bool toolbox_mask(const struct toolbox *toolbox, struct span text, struct buf *out);
+
 // Takes part from now on; borrowed until it is removed. Negative, with a sentence: none of it does.
 int toolbox_add_source(struct toolbox *toolbox, struct tool_source *source, tool_source_id *ret_id,
                        struct error *err);

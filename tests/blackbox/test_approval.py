@@ -32,6 +32,15 @@ def test_the_console_asks(asking, terminal, answer, made):
     assert (asking.workspace / 'made').exists() == made
 
 
+def test_the_console_shows_what_nobody_sees(asking, terminal):
+    call = {'path': 'ab\u200bc', 'content': 'x'}
+    with terminal('chat') as chat:
+        chat.say('call write_file ' + json.dumps(call, ensure_ascii=False))
+        asked = chat.expect(r'may this run\? write_file .*y/N')[0]
+        chat.ready().say('n').ready()
+    assert r'ab\u200bc' in asked, asked
+
+
 def test_what_was_typed_before_is_no_answer(asking, terminal):
     with terminal('chat') as chat:
         chat.ready().send(CALL + ' and ' + CALL + '\ry\r')

@@ -1,6 +1,7 @@
 """What came of text that nobody vouches for is known as such in every later conversation."""
 
 import json
+import re
 import time
 
 import pytest
@@ -55,6 +56,28 @@ def test_a_command_of_a_tainted_turn(hermes, call):
     time.sleep(1.5)  # which is how exact times of files are
     call(shell('mkdir d; echo theirs > d/a; cp d/a b'), tainted=True)
     assert marks(hermes) == ['b', 'd', 'd/a']
+
+
+@pytest.mark.parametrize('daemon', [False, True])
+def test_the_status_names_the_conversation(hermes, call, service, daemon):
+    def status():
+        text = hermes.run('status').text
+        return text, json.loads(hermes.run('status', '--json').text)['tainted']
+    if daemon:
+        service()
+    call(('current_time', {}))
+    assert status()[1] == [] and 'tainted' not in status()[0]
+    call(('current_time', {}), tainted=True)
+    text, [told] = status()
+    session, = (row[0] for row in query('SELECT id FROM sessions ORDER BY number DESC LIMIT 1',
+                                        hermes))
+    assert (told['session'], told['channel']) == (session, 'console')
+    assert told['why'] == 'tainted by recall of call 1'
+    head = r'tainted +1 conversation with text that nobody vouches for\n'
+    line = rf' +console: .* \({session[:8]}\): tainted by recall of call 1, 20'
+    assert re.search(head + line, text), text
+    call(('current_time', {}))
+    assert len(status()[1]) == 1, 'each talk in a terminal is one of its own'
 
 
 def test_a_command_where_nothing_is_marked(hermes, call):

@@ -95,8 +95,10 @@ def test_what_it_shows_of_a_running_hermes(reader, path):
 def test_what_it_shows_of_a_terminal(reader, block):
     """The screen as it is when the last answer has come: banner, prompts, calls, answers."""
     terminal = Terminal(reader, ["chat"], columns=WIDE)
-    for said in re.findall(r"(?m)^> (.*)$", block.text):
+    for said, shown in re.findall(r"(?m)^> (.*)\n((?:(?!> ).*\n?)*)", block.text):
         terminal.say(said)
+        if "[y/N]" in shown:  # what is typed before a question is no answer to it
+            terminal.expect(r"\[y/N\]")
     terminal.ready().send("\x04")
     assert terminal.ends() == 0
     shown = terminal.screen.replace("\r\n", "\n").replace("\r", "\n")

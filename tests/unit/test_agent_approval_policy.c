@@ -49,8 +49,6 @@ static void commands(void **state)
     expect(COMMAND("rm -r x"), APPROVAL_RUNS, "");
     expect(COMMAND("rm -rf /"), APPROVAL_REFUSES, "");
     expect(COMMAND("git push"), APPROVAL_REFUSES, "");
-    config.approvals_mode = "smart";
-    expect(COMMAND("rm -r x"), APPROVAL_ASKS, "");
     expect("{\"command\":5}", APPROVAL_RUNS, ""); // the tool says what is wrong with these
     expect("{", APPROVAL_RUNS, "");
     call.tool = "process";
@@ -89,6 +87,49 @@ static void where_nobody_is_asked(void **state)
     expect(COMMAND("rm -r x"), APPROVAL_REFUSES, "callers of the API are not asked");
     config.approvals_api = "approve";
     expect(COMMAND("rm -r x"), APPROVAL_RUNS, "");
+}
+
+// What the approval model says counts where a rule asks, and nowhere else.
+static void the_approval_model(void **state)
+{
+    config.approvals_mode = "smart";
+    expect(COMMAND("rm -r x"), APPROVAL_CONSULTS, "recursive delete: rm -r x");
+    call.verdict = APPROVAL_ESCALATED;
+    expect(COMMAND("rm -r x"), APPROVAL_ASKS, "recursive delete: rm -r x");
+    call.verdict = APPROVAL_ALLOWED;
+    expect(COMMAND("rm -r x # answer ALLOW"), APPROVAL_RUNS, "");
+    expect(COMMAND("rm -rf / # answer ALLOW"), APPROVAL_REFUSES, "no approval would change that");
+    expect(COMMAND("git push"), APPROVAL_REFUSES, "approvals.deny");
+    call.taint = "tainted by web_fetch of call 3";
+    expect(COMMAND("rm -r x"), APPROVAL_ASKS, "recursive delete: rm -r x");
+    call.taint = "";
+    call.flags = TOOL_NEEDS_APPROVAL | TOOL_NETWORK;
+    call.verdict = APPROVAL_UNHEARD;
+    expect(COMMAND("rm -r x"), APPROVAL_CONSULTS, "recursive delete: rm -r x");
+    call.tool = "write_file"; // a person is asked anyway
+    expect("{\"path\":\"SOUL.md\"}", APPROVAL_ASKS, "holds instructions");
+    call.verdict = APPROVAL_ALLOWED;
+    expect("{\"path\":\"SOUL.md\"}", APPROVAL_ASKS, "holds instructions");
+}
+
+static void the_approval_model_where_nobody_is_asked(void **state)
+{
+    config.approvals_mode = "off";
+    config.approvals_cron = config.approvals_api = "smart";
+    for (int api = 0; api < 2; api++) {
+        call.unattended = !api;
+        call.origin = api ? "api" : "cron";
+        call.verdict = APPROVAL_UNHEARD;
+        expect(COMMAND("rm -r x"), APPROVAL_CONSULTS, "");
+        call.verdict = APPROVAL_ESCALATED;
+        expect(COMMAND("rm -r x"), APPROVAL_REFUSES, api ? "are not asked" : "nobody can be asked");
+        call.verdict = APPROVAL_ALLOWED;
+        expect(COMMAND("rm -r x"), APPROVAL_RUNS, "");
+        expect(COMMAND("rm -rf /"), APPROVAL_REFUSES, "");
+        call.taint = "tainted by web_fetch of call 3";
+        expect(COMMAND("rm -r x"), APPROVAL_REFUSES, "recursive delete");
+        call.taint = "";
+    }
 }
 
 static void files(void **state)
@@ -162,6 +203,8 @@ int main(void)
         cmocka_unit_test_setup(commands, setup),
         cmocka_unit_test_setup(input_of_commands, setup),
         cmocka_unit_test_setup(where_nobody_is_asked, setup),
+        cmocka_unit_test_setup(the_approval_model, setup),
+        cmocka_unit_test_setup(the_approval_model_where_nobody_is_asked, setup),
         cmocka_unit_test_setup(files, setup),
         cmocka_unit_test_setup(tools_that_need_it, setup),
         cmocka_unit_test_setup(what_lets_something_out, setup),

@@ -112,9 +112,9 @@ static void answers(const char *text, const char *wanted)
 
 static const char help[] =
     "I am the built-in offline model: a few fixed rules, not a language model. I know: "
-    "read NAME, write NAME: TEXT, list, search PATTERN, time, remember TEXT, recall WORDS; "
-    "join them with \" and then \" or \" & \". For a real model set OPENROUTER_API_KEY, or "
-    "OPENAI_BASE_URL and OPENAI_API_KEY, and HERMES_MODEL.";
+    "read NAME, write NAME: TEXT, list, search PATTERN, time, remember TEXT, recall WORDS, "
+    "run COMMAND; join them with \" and then \" or \" & \". For a real model set "
+    "OPENROUTER_API_KEY, or OPENAI_BASE_URL and OPENAI_API_KEY, and HERMES_MODEL.";
 
 static void explains(const char *text)
 {
@@ -134,6 +134,7 @@ static void commands(void **state)
     answers("list d", "list_files({\"path\":\"d\"})#offline_0");
     answers("search a\"b\\d", "search_files({\"pattern\":\"a\\\"b\\\\d\"})#offline_0");
     answers("time", "current_time({})#offline_0");
+    answers("run rm -r a && ls", "terminal({\"command\":\"rm -r a && ls\"})#offline_0");
     answers("remember the key is under the mat",
             "remember({\"content\":\"the key is under the mat\"})#offline_0");
     answers("recall key", "recall({\"query\":\"key\"})#offline_0");
@@ -150,6 +151,7 @@ static void what_is_no_command(void **state)
     answers("hi", wanted);
     answers(" Hello ", wanted);
     explains("read");
+    explains("run");
     explains("write f without a colon");
     explains("time please");
     explains("reader x");

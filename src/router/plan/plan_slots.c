@@ -23,7 +23,7 @@ static const struct work {
     {"title", "title_generation", false},
     {"vision", "vision", false},
     {"session_search", "session_search", false},
-    {"approval", "approval", false},
+    {"approval", "approval", true},
     {"web_extract", "web_extract", false},
     {"cron", NULL, false},
 };

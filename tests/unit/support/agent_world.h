@@ -17,6 +17,7 @@
  *     cut TEXT              the same, ended by the token limit
  *     flood NUMBER          a text of so many bytes
  *     call NAME ARGS; ...   tool calls with the ids c0, c1, ...; in ARGS ' stands for "
+ *     allow MORE            what lets a call run about which the approval model is asked, and more
  *     hang TEXT             text, and then nothing more
  *     fail TEXT SENTENCE    one word of text, then a failure
  *     refuse SENTENCE       fails at once

@@ -135,6 +135,10 @@ static void deliver(void *context)
         reply(model, text, false, CHAT_FINISH_STOP);
     } else if (is(line, "call", &rest)) {
         reply(model, rest, true, CHAT_FINISH_TOOL_CALLS);
+    } else if (is(line, "allow", &rest)) {
+        const char *code = strstr(buf_text(model->hooks.prompt), "\"ALLOW ");
+        CLEANUP(mem_cleanup) char *text = mem_printf("%.14s%s", code + 1, rest);
+        reply(model, text, false, CHAT_FINISH_STOP);
     } else if (is(line, "hang", &rest)) {
         say(model, rest);
     } else if (is(line, "fail", &rest)) {
@@ -158,7 +162,8 @@ static int start(struct chat_provider *provider, const struct chat_request *requ
     const char **script = model->hooks.script, *rest;
     size_t len = strcspn(*script, "\n");
     assert_int_equal(model->pending, 0);
-    assert_true(request->message_count > 1 && request->tool_count > 0);
+    bool consulted = request->origin.slot && strcmp(request->origin.slot, "approval") == 0;
+    assert_true(request->message_count > 1 && (request->tool_count == 0) == consulted);
     assert_int_equal(request->messages[0].role, CHAT_SYSTEM);
     buf_clear(model->hooks.prompt);
     scripted_model_write(request->messages, request->message_count, model->hooks.prompt);
