@@ -111,7 +111,7 @@ def words(*given):
     return b"".join(str(word).encode() + b"\0" for word in given)
 
 
-def request(workspace, *argv, directory=None, write=None, environment=(), numbers=(0,) * 6):
+def request(workspace, *argv, directory=None, write=None, environment=(), numbers=(0,) * 7):
     written = [workspace] if write is None else write
     return frame("r", words(*numbers, 0, len(written), len(environment), len(argv),
                             directory or workspace, *written, *environment, *argv))

@@ -25,7 +25,7 @@ for at in ("socket", "socket.dgram"):
         os.unlink(at)
 path.bind("socket"), path.listen()
 datagrams.bind("socket.dgram")
-abstract.bind("\\0hermes-escape-" + sys.argv[1]), abstract.listen()
+abstract.bind("\\0" + sys.argv[1]), abstract.listen()
 os.dup2(os.open("secret.txt", os.O_RDONLY), 9)
 signal.signal(signal.SIGUSR1, lambda *_: open("signalled", "w").write("yes"))
 print(tcp.getsockname()[1], flush=True)
@@ -50,9 +50,9 @@ class Scene:
         self._program = self.directory / "escape"
         compile_escape(self._program)
         self.reset()
-        self.address = f"hermes-escape-{os.getpid()}"
+        self.address = f"hermes-escape-{self.directory.name}"
         self.victim = subprocess.Popen(
-            [sys.executable, "-c", VICTIM, str(os.getpid())], cwd=self.outside, text=True,
+            [sys.executable, "-c", VICTIM, self.address], cwd=self.outside, text=True,
             stdout=subprocess.PIPE, env={"SECRET": SECRET}, **as_test_user())
         self.port = int(self.victim.stdout.readline())
 

@@ -208,6 +208,48 @@ def test_memory_that_is_files(fresh, name, isolation):
     assert done.returncode == HELD, done
 
 
+@pytest.fixture(scope="module")
+def small_disk(binary):
+    """A scene and its hands on a disk of 80 MiB with room for 8192 files."""
+    assert IS_ROOT, "this test needs root"
+    with directory("hermes-disk-") as path, directory("hermes-disk-hands-") as sockets:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=80m,nr_inodes=8192", "disk", path],
+                       check=True)
+        try:
+            scene = Scene(path, Hermes(binary, path))
+            give(sockets)
+            with Hands(binary, scene.workspace, sockets, contained=True) as started:
+                scene.hermes.environment["HERMES_HANDS_SOCKET"] = str(started.socket)
+                yield scene
+            scene.close()
+        finally:
+            subprocess.run(["umount", "-l", path], check=True)
+
+
+@pytest.mark.parametrize("isolation", BACK_ENDS)
+@pytest.mark.parametrize("name, options, told", [
+    ("fill-disk", (), "MiB are left of it"),
+    ("fill-disk", ("--disk", "16Mi"), "more than 16 MiB were taken of it meanwhile"),
+    ("fill-files", (), "more files"),
+    ("fill-files", ("--disk", "16Mi"), "more than 4096 files were made there meanwhile")])
+def test_many_files(small_disk, name, options, told, isolation):
+    """No single one of them is too large."""
+    small_disk.reset()
+    gets_out(small_disk, name, without("limits"))
+    for _ in range(5):  # others on this machine may fill that of its temporary files
+        done = small_disk.attempt(name, "--isolation", isolation, *options)
+        assert done.returncode == 137 and "it filled the disk of " in done.stderr, done
+        if str(small_disk.workspace) in done.stderr:
+            break
+        small_disk.reset()
+    assert f"it filled the disk of {small_disk.workspace} and was stopped" in done.stderr
+    assert told in done.stderr, done
+    left = os.statvfs(small_disk.workspace)
+    assert left.f_bavail and left.f_favail, "some of it must stay free"
+    done = small_disk.run(["--isolation", isolation], ["sh", "-c", "echo x >x; rm full* empty*"])
+    assert "filled" not in done.stderr, "whoever clears it must be let"
+
+
 @pytest.mark.parametrize("isolation", BACK_ENDS)
 def test_many_processes(fresh, isolation):
     gets_out(fresh, "bomb", ["--processes", "20", *without("limits")])

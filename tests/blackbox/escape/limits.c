@@ -20,6 +20,8 @@ enum {
     BOMB_S = 20,
     ALIVE_S = 2,     // longer than it takes to be seen
     TMP = 160 << 20, // bytes
+    DISK = 128,      // MiB, more than the test's disk has: no other is filled
+    FILES = 16384,   // the same
 };
 
 extern char **environ;
@@ -123,6 +125,38 @@ static int fill_shared_files(void)
     return write_many("/dev/shm/hermes-full");
 }
 
+// No file is large. At the pace of a memory card, so that whoever looks sees it.
+static int fill_disk(void)
+{
+    static char chunk[CHUNK];
+    for (int i = 0; i < DISK; i++) {
+        char path[32];
+        snprintf(path, sizeof path, "full-%d", i);
+        int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+        ssize_t n = fd < 0 ? -1 : write(fd, chunk, sizeof chunk);
+        if (n < (ssize_t)sizeof chunk)
+            return n > 0 || errno == ENOSPC ? 0 : UNSTAGED;
+        close(fd);
+        usleep(25 * 1000);
+    }
+    return UNSTAGED;
+}
+
+static int fill_files(void)
+{
+    for (int i = 0; i < FILES; i++) {
+        char path[32];
+        snprintf(path, sizeof path, "empty-%d", i);
+        int fd = open(path, O_WRONLY | O_CREAT, 0600);
+        if (fd < 0)
+            return errno == ENOSPC ? 0 : UNSTAGED;
+        close(fd);
+        if (i % 4 == 0)
+            usleep(1000);
+    }
+    return UNSTAGED;
+}
+
 static int spin(void)
 {
     for (volatile unsigned long i = 0; i < 100000000000UL; i++)
@@ -146,6 +180,8 @@ const struct attempt attempts_on_limits[] = {
     {"fill-shared", fill_shared},
     {"fill-tmp", fill_tmp},
     {"fill-shared-files", fill_shared_files},
+    {"fill-disk", fill_disk},
+    {"fill-files", fill_files},
     {"spin", spin},
     {"read-environment", read_environment},
     {NULL, NULL},
