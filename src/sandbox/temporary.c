@@ -1,6 +1,7 @@
 #include "sandbox/temporary.h"
 
 #include <ftw.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -24,12 +25,15 @@ char *temporary_make(void)
     return NULL;
 }
 
+// A walk does not get into a directory that its owner may not read, and removes nothing from one
+// that may not be written; the next walk does both. Each is opened up once, so that they end.
+static bool opened_up;
+
 static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
 {
-    (void)status, (void)walk;
-    if (kind == FTW_DNR)
-        chmod(path, S_IRWXU);
-    remove(path);
+    (void)kind, (void)walk;
+    if (remove(path) < 0 && S_ISDIR(status->st_mode) && (status->st_mode & S_IRWXU) != S_IRWXU)
+        opened_up = chmod(path, S_IRWXU) == 0 || opened_up;
     return 0;
 }
 
@@ -38,13 +42,22 @@ static int remove_inner(const char *path, const struct stat *status, int kind, s
     return walk->level ? remove_one(path, status, kind, walk) : 0;
 }
 
+static void walk_all(const char *path,
+                     int (*handle)(const char *, const struct stat *, int, struct FTW *))
+{
+    do {
+        opened_up = false;
+        nftw(path, handle, DEEP, FTW_DEPTH | FTW_PHYS);
+    } while (opened_up);
+}
+
 void temporary_remove(const char *path)
 {
     if (path)
-        nftw(path, remove_one, DEEP, FTW_DEPTH | FTW_PHYS);
+        walk_all(path, remove_one);
 }
 
 void temporary_clear(const char *path)
 {
-    nftw(path, remove_inner, DEEP, FTW_DEPTH | FTW_PHYS);
+    walk_all(path, remove_inner);
 }

@@ -63,6 +63,13 @@ UNIQUE = 30_000_000 + 100 * os.getpid()
 
 # -- what it does ---------------------------------------------------------------------------------
 
+def test_each_has_a_place_of_its_own_for_temporary_files(hands, sandbox):
+    script = 'cd "$TMPDIR"; mkdir -p a/b/c; echo x >a/b/c/x; chmod 0 a/b/c; chmod 500 a/b; ' \
+             'chmod 100 a; echo "$TMPDIR"'
+    first, second = (sandbox("sh", "-ec", script).ok().text.strip() for _ in range(2))
+    assert first != second and not any(map(os.path.lexists, (first, second)))
+
+
 def test_many_bytes_in_both_directions(hands, sandbox):
     data = os.urandom(1 << 20) * 8
     assert sandbox("cat", stdin=data).ok().out == data
