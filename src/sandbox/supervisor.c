@@ -236,6 +236,7 @@ static _Noreturn void run_inside(struct supervisor *supervisor, int answer)
 {
     struct error err = ERROR_INIT;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    program_be_first_to_go(); // inside, what says so can only be read
     if (namespaces_enter(supervisor->grants, &err) < 0)
         fail(&err);
     supervisor->kills_all = true;

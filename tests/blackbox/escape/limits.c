@@ -16,6 +16,7 @@ enum {
     BOMB = 400,         // processes; the sandbox is told fewer
     MEMORY = 256 << 20, // bytes; the same
     CHUNK = 1 << 20,    // bytes
+    PACE_US = 6000,     // for each
     PART = 32 << 20,    // bytes of each of several processes
     BOMB_S = 20,
     ALIVE_S = 2,     // longer than it takes to be seen
@@ -63,29 +64,35 @@ static int bomb_without_end(void)
     return 0;
 }
 
-static int fill(size_t bytes)
+// So slowly that whoever looks at it four times a second sees it before it is twice as much.
+static void fill_mapped(char *memory, size_t bytes, unsigned pace_us)
+{
+    for (size_t i = 0; i < bytes; i += CHUNK) {
+        memset(memory + i, 1, CHUNK);
+        usleep(pace_us);
+    }
+    sleep(1);
+}
+
+static int fill(size_t bytes, unsigned pace_us)
 {
     char *memory = malloc(bytes);
     if (!memory)
         return -errno;
-    for (size_t i = 0; i < bytes; i += CHUNK) {
-        memset(memory + i, 1, CHUNK);
-        usleep(2000);
-    }
-    sleep(1);
+    fill_mapped(memory, bytes, pace_us);
     return 0;
 }
 
 static int fill_memory(void)
 {
-    return fill(MEMORY);
+    return fill(MEMORY, PACE_US);
 }
 
 static int fill_by_many(void)
 {
     for (int i = 0; i < MEMORY / PART; i++)
         if (fork() == 0)
-            _exit(fill(PART) < 0);
+            _exit(fill(PART, MEMORY / PART * PACE_US) < 0);
     while (wait(NULL) > 0)
         ;
     return 0;
@@ -96,8 +103,7 @@ static int fill_shared(void)
     char *memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         return -errno;
-    memset(memory, 1, MEMORY);
-    sleep(1);
+    fill_mapped(memory, MEMORY, PACE_US);
     return 0;
 }
 
