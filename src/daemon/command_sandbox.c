@@ -25,7 +25,7 @@ enum {
     KILLED = 128,          // and the signal's number, as a shell says it
 };
 
-enum { ISOLATION, HANDS, READ, WRITE, MEMORY, TIME, PROCESSES, WITHOUT };
+enum { ISOLATION, HANDS, READ, WRITE, MEMORY, DISK, TIME, PROCESSES, WITHOUT };
 
 static const struct option size = {.type = OPTION_BYTES, .min = 1 << 20, .max = INT64_MAX};
 static const struct option duration = {.type = OPTION_DURATION, .min = 1, .max = INT64_MAX};
@@ -110,6 +110,8 @@ static int take_option(int option, const char *value, struct request *request, s
         return take_path(value, request->write, &request->write_count, err);
     case MEMORY:
         return take_number(&size, "memory", value, &request->limits.memory, err);
+    case DISK:
+        return take_number(&size, "disk", value, &request->grants.disk, err);
     case TIME:
         return take_number(&duration, "time", value, &request->limits.wall_ms, err);
     case PROCESSES:
@@ -261,6 +263,7 @@ const struct command command_sandbox = {
             [WRITE] = {"write", 0, "PATH",
                        "may be written, and only these; else the present directory"},
             [MEMORY] = {"memory", 0, "SIZE", "that all its processes have resident: 64Mi, 1G"},
+            [DISK] = {"disk", 0, "SIZE", "that may be taken of one while it runs: 1G"},
             [TIME] = {"time", 0, "LIMIT", "until it is stopped: 30s, 5m"},
             [PROCESSES] = {"processes", 0, "N", "at a time (256)"},
             [WITHOUT] =

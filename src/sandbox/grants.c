@@ -8,12 +8,12 @@
 #include "base/span.h"
 
 enum {
-    PATHS_MAX = 64,
     WORD_ISOLATION = 0,
     WORD_NETWORK,
     WORD_WITHOUT,
     WORD_TASKS,
     WORD_TMP,
+    WORD_DISK,
     WORD_READ,
     WORD_WRITE,
     WORD_PATHS
@@ -76,6 +76,7 @@ char **grants_to_words(const struct grants *grants)
         [WORD_WITHOUT] = grants->without,
         [WORD_TASKS] = grants->tasks,
         [WORD_TMP] = grants->tmp,
+        [WORD_DISK] = grants->disk,
         [WORD_READ] = (long long)reads,
         [WORD_WRITE] = (long long)writes,
     };
@@ -105,7 +106,8 @@ int grants_from_words(int count, char **words, struct grants_read *ret)
         if (!span_to_u64(span_of(words[i]), &numbers[i]))
             return -EINVAL;
     uint64_t reads = numbers[WORD_READ], writes = numbers[WORD_WRITE];
-    if (reads > PATHS_MAX || writes > PATHS_MAX || (uint64_t)count < WORD_PATHS + reads + writes ||
+    if (reads > GRANTS_PATHS_MAX || writes > GRANTS_PATHS_MAX ||
+        (uint64_t)count < WORD_PATHS + reads + writes ||
         numbers[WORD_ISOLATION] >= ARRAY_LEN(isolation_names))
         return -EINVAL;
     ret->read = take_paths(words + WORD_PATHS, reads);
@@ -117,6 +119,7 @@ int grants_from_words(int count, char **words, struct grants_read *ret)
         .without = (unsigned)numbers[WORD_WITHOUT],
         .tasks = (int64_t)numbers[WORD_TASKS],
         .tmp = (int64_t)numbers[WORD_TMP],
+        .disk = (int64_t)numbers[WORD_DISK],
         .read = ret->read,
         .write = ret->write,
     };

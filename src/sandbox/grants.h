@@ -29,6 +29,8 @@ enum sandbox_layer {
     LAYER_SESSION = 1 << 4, // nothing outlives the program
 };
 
+enum { GRANTS_PATHS_MAX = 64 }; // to read, and to write
+
 struct grants {
     enum isolation_kind isolation;
     const char *hands; // the socket of the hands, which is said to nobody else
@@ -36,6 +38,7 @@ struct grants {
     unsigned without;         // layers
     int64_t tasks;            // processes and threads at a time; 0: no limit
     int64_t tmp;              // bytes of /tmp, where it is memory
+    int64_t disk;             // bytes that may be taken of one; 0: what always stays free is all
     const char *const *read;  // paths, up to NULL; beyond what programs are made of (/usr ...)
     const char *const *write; // the same, to read as well
 };

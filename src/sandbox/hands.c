@@ -251,6 +251,7 @@ static int start(struct connection *connection, const struct hands_request *requ
         .isolation = hands->config.isolation,
         .tasks = request->tasks,
         .tmp = hands->memory == INT64_MAX ? request->tmp : least(request->tmp, hands->memory / 4),
+        .disk = request->disk,
         .read = request->read,
         .write = request->write,
     };

@@ -10,7 +10,7 @@
 
 #define NUMBER_MAX (INT64_MAX / 4) // so that whoever adds to it need not look
 
-enum { VERSION = 1, ERRNO_MAX = 4095, EXIT_MAX = 255, BYTE = 8 /* bits */ };
+enum { VERSION = 2, ERRNO_MAX = 4095, EXIT_MAX = 255, BYTE = 8 /* bits */ };
 
 static size_t length_max(enum hands_kind kind)
 {
@@ -118,6 +118,7 @@ enum {
     FILE_SIZE,
     TASKS,
     TMP,
+    DISK,
     READS,
     WRITES,
     VARIABLES,
@@ -146,7 +147,8 @@ bool hands_request_write(struct buf *out, const struct hands_request *request)
 {
     BUF_AUTO words = BUF_INIT(HANDS_REQUEST_MAX);
     const int64_t numbers[] = {request->cpu_s,     request->memory, request->processes,
-                               request->file_size, request->tasks,  request->tmp};
+                               request->file_size, request->tasks,  request->tmp,
+                               request->disk};
     const char *const *lists[LISTS];
     lists_of(request, lists);
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
@@ -209,6 +211,7 @@ int hands_request_read(struct span bytes, struct hands_request *ret_request)
         .file_size = numbers[FILE_SIZE],
         .tasks = numbers[TASKS],
         .tmp = numbers[TMP],
+        .disk = numbers[DISK],
         .read = lists[0],
         .write = lists[1],
         .environment = lists[2],

@@ -54,7 +54,7 @@ int hands_hello_read(struct span bytes, struct hands_hello *ret_hello);
 struct hands_request {
     const char *directory;
     int64_t cpu_s, memory, processes, file_size; // as of struct process_limits
-    int64_t tasks, tmp;                          // as of struct grants, like these:
+    int64_t tasks, tmp, disk;                    // as of struct grants, like these:
     const char *const *read, *const *write;
     const char *const *environment, *const *argv; // as of struct process_spec
     const char **words;                           // owned, of one that was read

@@ -264,6 +264,7 @@ static bool read_words(const char *directory, int count, char **words, struct gr
         .file_size = (int64_t)numbers[FILE_SIZE],
         .tasks = read->grants.tasks,
         .tmp = read->grants.tmp,
+        .disk = read->grants.disk,
         .read = read->grants.read,
         .write = read->grants.write,
         .environment = (const char *const *)environ,

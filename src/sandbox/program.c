@@ -162,6 +162,14 @@ static char **environment_of(const struct program *program)
     return variables;
 }
 
+void program_be_first_to_go(void)
+{
+    static const char most[] = "1000";
+    FD_AUTO fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd >= 0)
+        (void)fd_write_all(fd, most, sizeof most - 1);
+}
+
 static _Noreturn void become(const struct program *program, pid_t parent, int talk)
 {
     struct error err = ERROR_INIT;
@@ -169,6 +177,7 @@ static _Noreturn void become(const struct program *program, pid_t parent, int ta
     prctl(PR_SET_PDEATHSIG, program->grants->without & LAYER_SESSION ? 0 : SIGKILL);
     if (getppid() != parent)
         _exit(EXIT_SANDBOX);
+    program_be_first_to_go();
     if (put_on_layers(program, talk, &err) < 0)
         give_up(talk, EXIT_SANDBOX, &err);
     sigset_t none;

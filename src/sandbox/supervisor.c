@@ -19,9 +19,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/mem.h"
 #include "sandbox/brokered_calls.h"
+#include "sandbox/disk_watch.h"
 #include "sandbox/landlock.h"
 #include "sandbox/namespaces.h"
 #include "sandbox/program.h"
@@ -40,6 +42,8 @@ struct supervisor {
     int talk;   // what the program's process says until it is the program
     int listener;
     struct brokered_calls brokered;
+    struct disk_watch disks;
+    struct error full; // of a disk that ended it
     struct refusals refusals;
     uint64_t common; // of them, what is no sign of anything when the program ends well
 };
@@ -110,14 +114,25 @@ static void hear(struct supervisor *supervisor)
         dprintf(STDERR_FILENO, "hermes: %s\n", err.text);
 }
 
+// Whether it may go on. It is told later: whatever fills the disk may hold up who tells it.
+static bool look_at_disks(struct supervisor *supervisor)
+{
+    int64_t now_ms = clock_monotonic_ms(&clock_system);
+    if (disk_watch_look(&supervisor->disks, now_ms, &supervisor->full) == 0)
+        return true;
+    supervisor->status = SIGKILL;
+    return false;
+}
+
 static void watch(struct supervisor *supervisor)
 {
+    const struct timespec patience = {.tv_nsec = DISK_WATCH_MS * 1000L * 1000};
     sigset_t all_come;
     sigemptyset(&all_come);
-    while (!reap(supervisor) && !asked_to_end) {
+    while (!reap(supervisor) && look_at_disks(supervisor) && !asked_to_end) {
         struct pollfd fds[] = {{.fd = supervisor->talk, .events = POLLIN},
                                {.fd = supervisor->listener, .events = POLLIN}};
-        if (ppoll(fds, ARRAY_LEN(fds), NULL, &all_come) < 0)
+        if (ppoll(fds, ARRAY_LEN(fds), supervisor->disks.count ? &patience : NULL, &all_come) < 0)
             continue;
         if (fds[0].revents)
             hear(supervisor);
@@ -177,6 +192,8 @@ static void report(const struct supervisor *supervisor)
         supervisor->status != 0 || refusals_count(&supervisor->refusals) > supervisor->common;
     if (is_worth_it && refusals_describe(&supervisor->refusals, text))
         dprintf(STDERR_FILENO, "hermes: refused: %s\n", text);
+    if (*supervisor->full.text)
+        dprintf(STDERR_FILENO, "hermes: %s\n", supervisor->full.text);
     if (WIFSIGNALED(supervisor->status) && WTERMSIG(supervisor->status) == SIGSYS)
         dprintf(STDERR_FILENO, "hermes: ended by a system call of another architecture\n");
 }
@@ -203,6 +220,8 @@ static void start(struct supervisor *supervisor)
 
 static void run(struct supervisor *supervisor)
 {
+    if (!(supervisor->grants->without & LAYER_LIMITS))
+        disk_watch_begin(&supervisor->disks, supervisor->grants, supervisor->brokered.tmp);
     start(supervisor);
     watch(supervisor);
     if (!(supervisor->grants->without & LAYER_SESSION))
@@ -217,6 +236,7 @@ static _Noreturn void run_inside(struct supervisor *supervisor, int answer)
 {
     struct error err = ERROR_INIT;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    program_be_first_to_go(); // inside, what says so can only be read
     if (namespaces_enter(supervisor->grants, &err) < 0)
         fail(&err);
     supervisor->kills_all = true;
@@ -255,7 +275,7 @@ static _Noreturn void supervise_here(struct supervisor *supervisor)
         supervisor->kills_all = landlock_enclose_signals();
     if (supervisor->isolation)
         supervisor->brokered.tmp = supervisor->tmp = temporary_make();
-    if (supervisor->isolation == ISOLATION_CONTAINER) // whose /tmp all its programs share
+    if (supervisor->isolation != ISOLATION_LANDLOCK) // /tmp is that of others, too
         supervisor->brokered.tmp = temporary_place();
     run(supervisor);
     temporary_remove(supervisor->tmp);

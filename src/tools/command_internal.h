@@ -23,6 +23,7 @@ struct command_args { // a simple command from its name on
 // command_words.c
 const char *command_base_of(const char *path);             // without its directory
 const char *command_name(const struct command_args *args); // of the program, without its directory
+bool command_is_loader(const struct command_args *args);   // of programs: ld.so, ld-linux.so.2 ...
 bool command_is_one_of(const char *text, const char *const *list, size_t count);
 bool command_begins(const char *text, const char *prefix);
 bool command_is_option(const char *word);

@@ -81,15 +81,16 @@ static void never(struct command_judge *judge, const char *rule, const struct co
 static const struct runner {
     const char *name;
     size_t words;
-} runners[] = {{"sudo", 0},     {"doas", 0},       {"env", 0},     {"nohup", 0},   {"nice", 0},
-               {"ionice", 0},   {"timeout", 1},    {"setsid", 0},  {"stdbuf", 0},  {"time", 0},
-               {"command", 0},  {"builtin", 0},    {"exec", 0},    {"xargs", 0},   {"busybox", 0},
-               {"toybox", 0},   {"chroot", 1},     {"flock", 1},   {"taskset", 1}, {"chrt", 1},
-               {"strace", 0},   {"unshare", 0},    {"nsenter", 0}, {"watch", 0},   {"runuser", 0},
-               {"setpriv", 0},  {"prlimit", 0},    {"setarch", 1}, {"choom", 0},   {"linux32", 0},
-               {"linux64", 0},  {"i386", 0},       {"x86_64", 0},  {"uname26", 0}, {"ltrace", 0},
-               {"fakeroot", 0}, {"parallel", 0},   {"gosu", 1},    {"numactl", 0}, {"uclampset", 0},
-               {"script", 0},   {"systemd-run", 0}};
+} runners[] = {
+    {"sudo", 0},     {"doas", 0},        {"env", 0},     {"nohup", 0},   {"nice", 0},
+    {"ionice", 0},   {"timeout", 1},     {"setsid", 0},  {"stdbuf", 0},  {"time", 0},
+    {"command", 0},  {"builtin", 0},     {"exec", 0},    {"xargs", 0},   {"busybox", 0},
+    {"toybox", 0},   {"chroot", 1},      {"flock", 1},   {"taskset", 1}, {"chrt", 1},
+    {"strace", 0},   {"unshare", 0},     {"nsenter", 0}, {"watch", 0},   {"runuser", 0},
+    {"setpriv", 0},  {"prlimit", 0},     {"setarch", 1}, {"choom", 0},   {"linux32", 0},
+    {"linux64", 0},  {"i386", 0},        {"x86_64", 0},  {"uname26", 0}, {"ltrace", 0},
+    {"fakeroot", 0}, {"parallel", 0},    {"gosu", 1},    {"numactl", 0}, {"uclampset", 0},
+    {"script", 0},   {"systemd-run", 0}, {"ld.so", 0}};
 
 static const char what_is_fed[] = "what runs is read from elsewhere";
 
@@ -308,7 +309,7 @@ static void judge_args(struct command_judge *judge, struct command_args args)
         for (size_t i = 1; i < args.count; i++)
             if ((rule = command_assignment_rule(&args.words[i])))
                 ask(judge, rule, &args);
-    const struct runner *runner = find_runner(name);
+    const struct runner *runner = find_runner(command_is_loader(&args) ? "ld.so" : name);
     const char *before = judge->fed;
     if (IS_ONE_OF(name, "xargs", "parallel"))
         judge->fed = place_of(&args);

@@ -344,6 +344,7 @@ static const struct rule asks[] = {
     {"control of this program", controls_this_program},
     {"shell command via -c/-lc flag", runs_shell_text},
     {"script execution via -e/-c flag", runs_script_text},
+    {"program started by the loader", command_is_loader},
     {"pipe content to an interpreter", command_reads_script},
     {"execute remote script via process substitution", runs_process},
     {"stop/restart containers", stops_containers},

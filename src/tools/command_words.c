@@ -16,6 +16,14 @@ const char *command_name(const struct command_args *args)
     return command_base_of(args->words->text);
 }
 
+bool command_is_loader(const struct command_args *args)
+{
+    const char *name = command_name(args);
+    return (command_begins(name, "ld-") || command_begins(name, "ld.so") ||
+            command_begins(name, "ld64.so")) &&
+           strstr(name, ".so");
+}
+
 bool command_is_one_of(const char *text, const char *const *list, size_t count)
 {
     for (size_t i = 0; i < count; i++)

@@ -379,6 +379,7 @@ static int run(struct shell *shell, const struct shell_request *request, const c
         .without = shells->open ? LAYER_FILES : 0,
         .tasks = config->processes * TASKS_PER_PROCESS,
         .tmp = shell->files,
+        .disk = config->disk,
         .write = write,
     };
     make_environment(shells, environment);

@@ -21,7 +21,7 @@ struct shell_config {
     const char *hands;     // the socket of those that run commands; NULL: there are none
     bool unsafe;           // "none" is meant
     int64_t memory;        // bytes that are resident of one
-    int64_t processes, file_size, timeout_ms;
+    int64_t processes, file_size, disk, timeout_ms;
 };
 
 extern const struct option shell_options[];

@@ -49,10 +49,11 @@ exec setpriv --reuid "$uid" --regid "$uid" --clear-groups --no-new-privs --bound
 
 
 class Hands:
-    """Of a workspace. `contained`: in what imitates the container, which needs root."""
+    """Of a workspace. `contained`: in what imitates the container, which needs root. `group`: a
+    control group of memory for all of it."""
 
     def __init__(self, binary, workspace, sockets, contained=False, uid=TEST_UID, isolation="none",
-                 environment=None):
+                 environment=None, group=None):
         self.socket = pathlib.Path(sockets) / "socket"
         words = ["--isolation", isolation]
         env = {"PATH": os.environ["PATH"], **(environment or {})}
@@ -66,9 +67,11 @@ class Hands:
         else:
             command = [*binary.command, "hands", "--socket", self.socket, "--workspace", workspace,
                        *words]
+        if group:
+            command = group.enter(command, as_root=contained)
         self.process = subprocess.Popen(
             list(map(str, command)), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-            env=env, start_new_session=True, **({} if contained else as_test_user()))
+            env=env, start_new_session=True, **({} if contained or group else as_test_user()))
         self.greeting = ""
         for line in iter(self.process.stderr.readline, ""):
             self.greeting += line
@@ -115,7 +118,7 @@ def words(*given):
     return b"".join(str(word).encode() + b"\0" for word in given)
 
 
-def request(workspace, *argv, directory=None, write=None, environment=(), numbers=(0,) * 6):
+def request(workspace, *argv, directory=None, write=None, environment=(), numbers=(0,) * 7):
     written = [workspace] if write is None else write
     return frame("r", words(*numbers, 0, len(written), len(environment), len(argv),
                             directory or workspace, *written, *environment, *argv))

@@ -25,7 +25,7 @@ for at in ("socket", "socket.dgram"):
         os.unlink(at)
 path.bind("socket"), path.listen()
 datagrams.bind("socket.dgram")
-abstract.bind("\\0hermes-escape-" + sys.argv[1]), abstract.listen()
+abstract.bind("\\0" + sys.argv[1]), abstract.listen()
 os.dup2(os.open("secret.txt", os.O_RDONLY), 9)
 signal.signal(signal.SIGUSR1, lambda *_: open("signalled", "w").write("yes"))
 print(tcp.getsockname()[1], flush=True)
@@ -41,8 +41,8 @@ def compile_escape(to):
 
 
 class Scene:
-    def __init__(self, directory, hermes):
-        self.directory, self.hermes = pathlib.Path(directory), hermes
+    def __init__(self, directory, hermes, group=None):
+        self.directory, self.hermes, self.group = pathlib.Path(directory), hermes, group
         self.workspace, self.outside = self.directory / "workspace", self.directory / "outside"
         for path in (self.directory, self.workspace, self.outside):
             path.mkdir(exist_ok=True)
@@ -50,9 +50,9 @@ class Scene:
         self._program = self.directory / "escape"
         compile_escape(self._program)
         self.reset()
-        self.address = f"hermes-escape-{os.getpid()}"
+        self.address = f"hermes-escape-{self.directory.name}"
         self.victim = subprocess.Popen(
-            [sys.executable, "-c", VICTIM, str(os.getpid())], cwd=self.outside, text=True,
+            [sys.executable, "-c", VICTIM, self.address], cwd=self.outside, text=True,
             stdout=subprocess.PIPE, env={"SECRET": SECRET}, **as_test_user())
         self.port = int(self.victim.stdout.readline())
 
@@ -105,17 +105,21 @@ class Scene:
                 str(self.outside / "socket"), self.address]
 
     def run(self, options, words, as_root=False, limit=30, hands=None, **more):
-        """hermes sandbox, with a terminal of its own as standard input."""
+        """hermes sandbox, with a terminal of its own as standard input. With all layers it is in
+        the scene's group of memory."""
         environment = {**self.hermes.environment, "OPENROUTER_API_KEY": SECRET}
         if hands:
             environment["HERMES_HANDS_SOCKET"] = str(hands.socket)
+        command = [*self.hermes.binary.command, "sandbox", *options, "--", *words]
+        user = {} if as_root else as_test_user()
+        if self.group and "--without" not in options:
+            command, user = self.group.enter(command, as_root), {}
         main, other = pty.openpty()
         try:
             done = subprocess.Popen(
-                [*self.hermes.binary.command, "sandbox", *options, "--", *words],
-                cwd=self.workspace, env=environment, stdin=other, stdout=subprocess.PIPE,
+                command, cwd=self.workspace, env=environment, stdin=other, stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE, text=True, start_new_session=True,
-                **({} if as_root else as_test_user()), **more)
+                **user, **more)
             try:
                 out, err = done.communicate(timeout=limit)
             except subprocess.TimeoutExpired:

@@ -63,6 +63,13 @@ UNIQUE = 30_000_000 + 100 * os.getpid()
 
 # -- what it does ---------------------------------------------------------------------------------
 
+def test_each_has_a_place_of_its_own_for_temporary_files(hands, sandbox):
+    script = 'cd "$TMPDIR"; mkdir -p a/b/c; echo x >a/b/c/x; chmod 0 a/b/c; chmod 500 a/b; ' \
+             'chmod 100 a; echo "$TMPDIR"'
+    first, second = (sandbox("sh", "-ec", script).ok().text.strip() for _ in range(2))
+    assert first != second and not any(map(os.path.lexists, (first, second)))
+
+
 def test_many_bytes_in_both_directions(hands, sandbox):
     data = os.urandom(1 << 20) * 8
     assert sandbox("cat", stdin=data).ok().out == data
@@ -215,13 +222,13 @@ def test_a_socket_that_a_program_takes_away_comes_back(hands, sandbox):
 
 # -- hostile heads --------------------------------------------------------------------------------
 
-HOSTILE = [b"\0" * 100, b"GET / HTTP/1.1\r\n\r\n", frame("z"), frame("h", words(1, 4, 0)),
+HOSTILE = [b"\0" * 100, b"GET / HTTP/1.1\r\n\r\n", frame("z"), frame("h", words(2, 4, 0)),
            frame("i", b"before it is asked"), frame("e"), frame("c"), frame("r"),
            frame("r", b"\0" * 1000),
-           frame("r", words(*[0] * 10, "/")), b"r\xff\xff\xff", b"i\x00\x40\x01",
-           frame("r", words(0, 0, 0, 0, 0, 0, 0, 0, 0, 2, "/", "sh")),
-           frame("r", words(-1, 0, 0, 0, 0, 0, 0, 0, 0, 1, "/", "sh")),
-           frame("r", words(0, 1 << 63, 0, 0, 0, 0, 0, 0, 0, 1, "/", "sh"))]
+           frame("r", words(*[0] * 11, "/")), b"r\xff\xff\xff", b"i\x00\x40\x01",
+           frame("r", words(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, "/", "sh")),
+           frame("r", words(-1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, "/", "sh")),
+           frame("r", words(0, 1 << 63, 0, 0, 0, 0, 0, 0, 0, 0, 1, "/", "sh"))]
 
 
 DEEP = """import os, sys
@@ -346,7 +353,7 @@ def fake_hands(places):
                 pass
             connection.close()
 
-    def start(said, hello=frame("h", words(1, 4, 256 << 20)), stays=0):
+    def start(said, hello=frame("h", words(2, 4, 256 << 20)), stays=0):
         saved = os.umask(0)
         if IS_ROOT:
             os.seteuid(TEST_UID)  # whose hands they are
@@ -375,7 +382,7 @@ END = frame(".", words(0, 0, 0, ""))
     (frame("c"), "cannot be read"), (b"", "was ended meanwhile"),
     (b"\0\0\0\0", "cannot be read"), (b"o\xff\xff\xff", "cannot be"),
     (frame("o", b"x")[:3], "was ended meanwhile"), (frame("r"), "cannot be read"),
-    (frame("h", words(1, 4, 0)), "cannot be read"), (frame("."), "cannot be read"),
+    (frame("h", words(2, 4, 0)), "cannot be read"), (frame("."), "cannot be read"),
     (frame(".", words(256, 0, 0, "")), "cannot be read"),
     (frame(".", words(0, 65, 0, "")), "cannot be read"),
     (frame(".", words(0, 0, -1, "")), "cannot be read"),
@@ -406,7 +413,7 @@ def test_output_without_end_is_only_passed_on(fake_hands, sandbox, hermes):
     hermes.memory_below(done, 8 * 1024)
 
 
-@pytest.mark.parametrize("hello", (b"h", frame("h", words(2, 4, 0)), frame("o", b"text"),
+@pytest.mark.parametrize("hello", (b"h", frame("h", words(3, 4, 0)), frame("o", b"text"),
                                    b"SSH-2.0-OpenSSH_9.2\r\n"))
 def test_who_answers_is_no_hands(fake_hands, sandbox, hello):
     fake_hands(None, hello=hello, stays=15)

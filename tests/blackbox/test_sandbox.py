@@ -142,6 +142,12 @@ def test_it_has_temporary_files_of_its_own(sandbox):
     assert not os.path.exists(os.path.join(done.text.strip(), "mine"))
 
 
+def test_want_of_memory_ends_it_first(sandbox):
+    options = ("--read", "/proc") if sandbox.isolation == "landlock" else ()
+    found = sandbox("cat", "/proc/self/oom_score_adj", options=options).ok()
+    assert found.text == "1000\n"
+
+
 def test_descriptors_are_not_inherited(sandbox):
     done = sandbox("sh", "-c", "ls /proc/$$/fd || ls /dev/fd").notes
     assert "secret" not in done

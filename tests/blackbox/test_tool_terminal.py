@@ -149,6 +149,13 @@ def test_a_file_without_end(hermes, run):
     assert "1048576" in text
 
 
+def test_many_files(hermes, run):
+    configure(hermes, "disk: 8Mi")
+    text = run("for i in $(seq 64); do head -c 1M /dev/zero >f$i; sleep 0.02; done; echo done")
+    assert f"[sandbox: it filled the disk of {hermes.workspace} and was stopped" in text, text
+    assert "more than 8 MiB were taken of it meanwhile]" in text and "done" not in text
+
+
 # -- what it can reach ----------------------------------------------------------------------------
 
 def test_only_the_workspace(run, hermes):

@@ -33,6 +33,7 @@ static void words_are_read_as_they_were_written(void **state)
                             .without = LAYER_SECCOMP | LAYER_SESSION,
                             .tasks = 64,
                             .tmp = 1 << 20,
+                            .disk = 1 << 30,
                             .read = read,
                             .write = write};
     char **words = grants_to_words(&grants);
@@ -44,6 +45,7 @@ static void words_are_read_as_they_were_written(void **state)
     assert_int_equal(back.grants.without, LAYER_SECCOMP | LAYER_SESSION);
     assert_int_equal(back.grants.tasks, 64);
     assert_int_equal(back.grants.tmp, 1 << 20);
+    assert_int_equal(back.grants.disk, 1 << 30);
     assert_string_equal(back.grants.read[1], "--");
     assert_null(back.grants.read[2]);
     assert_string_equal(back.grants.write[0], "/two words");

@@ -29,12 +29,22 @@ static const char *const plain[] = {
     "truncate -s 10 x",
     "setarch x86_64 ls",
     "script -q out.txt",
+    "ld -o a.out a.o",
+    "ld-notes.sh",
+    "cat /etc/ld.so.conf",
 };
 
 static const char *const asks[] = {
     "prlimit rm -r x",
     "setarch -R rm -r x",
     "setarch x86_64 rm -r x",
+    "ld.so ./program",
+    "/lib64/ld-linux-x86-64.so.2 ./program",
+    "/lib/ld-linux-aarch64.so.1 --library-path . ls",
+    "/lib/ld-musl-x86_64.so.1 ls",
+    "/lib/ld-2.31.so ls",
+    "/lib*/ld-linux* ls",
+    "ls | xargs ld.so",
     "env --split-string='rm -r x'",
     "env --split-string 'rm -r x'",
     "env -vS'rm -r x'",

@@ -395,6 +395,7 @@ static const char *const never_runs[] = {
     "timeout 9 rm -rf /",
     "trap 'rm -rf /' EXIT",
     "env rm -rf /",
+    "/lib64/ld-linux-x86-64.so.2 --argv0 x /bin/rm -rf /",
     "busybox rm -rf /",
     ":(){ :|:& };:",
     ":(){:|:&};:",

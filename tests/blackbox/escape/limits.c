@@ -16,10 +16,13 @@ enum {
     BOMB = 400,         // processes; the sandbox is told fewer
     MEMORY = 256 << 20, // bytes; the same
     CHUNK = 1 << 20,    // bytes
+    PACE_US = 6000,     // for each
     PART = 32 << 20,    // bytes of each of several processes
     BOMB_S = 20,
     ALIVE_S = 2,     // longer than it takes to be seen
     TMP = 160 << 20, // bytes
+    DISK = 128,      // MiB, more than the test's disk has: no other is filled
+    FILES = 16384,   // the same
 };
 
 extern char **environ;
@@ -61,29 +64,35 @@ static int bomb_without_end(void)
     return 0;
 }
 
-static int fill(size_t bytes)
+// So slowly that whoever looks at it four times a second sees it before it is twice as much.
+static void fill_mapped(char *memory, size_t bytes, unsigned pace_us)
+{
+    for (size_t i = 0; i < bytes; i += CHUNK) {
+        memset(memory + i, 1, CHUNK);
+        usleep(pace_us);
+    }
+    sleep(1);
+}
+
+static int fill(size_t bytes, unsigned pace_us)
 {
     char *memory = malloc(bytes);
     if (!memory)
         return -errno;
-    for (size_t i = 0; i < bytes; i += CHUNK) {
-        memset(memory + i, 1, CHUNK);
-        usleep(2000);
-    }
-    sleep(1);
+    fill_mapped(memory, bytes, pace_us);
     return 0;
 }
 
 static int fill_memory(void)
 {
-    return fill(MEMORY);
+    return fill(MEMORY, PACE_US);
 }
 
 static int fill_by_many(void)
 {
     for (int i = 0; i < MEMORY / PART; i++)
         if (fork() == 0)
-            _exit(fill(PART) < 0);
+            _exit(fill(PART, MEMORY / PART * PACE_US) < 0);
     while (wait(NULL) > 0)
         ;
     return 0;
@@ -94,8 +103,7 @@ static int fill_shared(void)
     char *memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         return -errno;
-    memset(memory, 1, MEMORY);
-    sleep(1);
+    fill_mapped(memory, MEMORY, PACE_US);
     return 0;
 }
 
@@ -123,6 +131,38 @@ static int fill_shared_files(void)
     return write_many("/dev/shm/hermes-full");
 }
 
+// No file is large. At the pace of a memory card, so that whoever looks sees it.
+static int fill_disk(void)
+{
+    static char chunk[CHUNK];
+    for (int i = 0; i < DISK; i++) {
+        char path[32];
+        snprintf(path, sizeof path, "full-%d", i);
+        int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+        ssize_t n = fd < 0 ? -1 : write(fd, chunk, sizeof chunk);
+        if (n < (ssize_t)sizeof chunk)
+            return n > 0 || errno == ENOSPC ? 0 : UNSTAGED;
+        close(fd);
+        usleep(25 * 1000);
+    }
+    return UNSTAGED;
+}
+
+static int fill_files(void)
+{
+    for (int i = 0; i < FILES; i++) {
+        char path[32];
+        snprintf(path, sizeof path, "empty-%d", i);
+        int fd = open(path, O_WRONLY | O_CREAT, 0600);
+        if (fd < 0)
+            return errno == ENOSPC ? 0 : UNSTAGED;
+        close(fd);
+        if (i % 4 == 0)
+            usleep(1000);
+    }
+    return UNSTAGED;
+}
+
 static int spin(void)
 {
     for (volatile unsigned long i = 0; i < 100000000000UL; i++)
@@ -146,6 +186,8 @@ const struct attempt attempts_on_limits[] = {
     {"fill-shared", fill_shared},
     {"fill-tmp", fill_tmp},
     {"fill-shared-files", fill_shared_files},
+    {"fill-disk", fill_disk},
+    {"fill-files", fill_files},
     {"spin", spin},
     {"read-environment", read_environment},
     {NULL, NULL},
