@@ -1,32 +1,14 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "base/mem.h"
 #include "sandbox/process.h"
 #include "store/taint.h"
-#include "support/agent_world.h"
+#include "support/agent_fixture.h"
 #include "tools/tool_process.h"
 #include "tools/toolbox.h"
 
 // What a tainted conversation has written is known as such by every later one.
-static struct agent_world world;
-
-static int setup(void **state)
-{
-    agent_world_make(&world, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    agent_world_remove(&world);
-    return 0;
-}
 
 // A turn in a conversation of its own. Is the result of its last call tainted?
 static bool turn(bool tainted, const char *script)
@@ -210,7 +192,6 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], process_command) == 0)
         return process_main(argc - 2, argv + 2, &tool_process_function, 1);
-#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_file),
         TEST(a_copy),
