@@ -325,6 +325,8 @@ static const struct slash_command table[] = {
     {"/approve", "[CODE]", "let a tool run that needs your approval", ANY_TIME, command_approve},
     {"/deny", "[CODE]", "do not let it run", ANY_TIME, command_deny},
     {"/answer", "[CODE] TEXT", "answer what Hermes asks", ANY_TIME, command_answer},
+    {"/trust", "[PATH|ID]", "lift the mark of text that nobody vouches for", COMMAND_WHILE_WAITING,
+     command_trust},
     {"/retry", "", "answer the last question again", COMMAND_ENDS_TURN, command_retry},
     {"/undo", "", "remove the last question and its answer", COMMAND_ENDS_TURN, command_undo},
     {"/status", "", "what Hermes is doing", ANY_TIME, command_status},
@@ -373,4 +375,6 @@ void command_effect_finish(struct command_effect *effect)
     free(effect->asking);
     free(effect->words);
     free(effect->again);
+    free(effect->lifted);
+    mark_list_finish(&effect->marks);
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "agent/conversation.h"
+#include "agent/mark_list.h"
 #include "base/buf.h"
 #include "store/approval.h"
 #include "store/settle.h"
@@ -18,6 +19,9 @@ struct command_effect {
     struct store_cancellation cancel;
     const char *sender; // of the message, as the channel names them
     bool takes_up;      // the last question of a turn is answered: it goes on
+    bool passed_on;     // a part of the message is somebody else's
+    struct mark_list marks;
+    struct store_mark *lifted; // owned; borrows from these
     struct buf reply;
     bool changes;         // the store has something to do besides the reply
     bool session_changed; // it is to be read anew
@@ -46,6 +50,8 @@ struct slash_command {
     command_fn *fn;
 };
 
+// command_trust.c
+command_fn command_trust;
 // command_approval.c
 command_fn command_approve, command_deny, command_stop, command_answer;
 // Is this text, which is no command, what a question waits for?

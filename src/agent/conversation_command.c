@@ -117,7 +117,8 @@ void conversation_run_command(struct conversation *conversation,
                               const struct pending_message *message)
 {
     struct command_effect effect = {.reply = BUF_INIT(COMMAND_REPLY_MAX),
-                                    .sender = message->sender};
+                                    .sender = message->sender,
+                                    .passed_on = message->tainted};
     find_effect(conversation, span_make(message->text, message->len), &effect);
     if (effect.stop)
         conversation_interrupt(conversation);

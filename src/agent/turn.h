@@ -94,6 +94,7 @@ struct turn {
     struct turn_consulting consulting;
     struct turn_looking looking;
     struct turn_marking *marking; // of what the calls have written, for which the turn waits
+    char *marks_note;             // of marked files before the calls (changed_files.h); or NULL
     int64_t marks_since_ms;       // wall clock: when the first call began that marks; 0: none
     bool starting;                // inside the loop that starts the calls
     uint64_t last_fingerprint;    // of calls and results, to notice a model that repeats itself

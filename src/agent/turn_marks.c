@@ -8,9 +8,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "codec/document.h"
 #include "store/taint.h"
+#include "tools/background.h"
 #include "tools/changed_files.h"
 #include "tools/named_files.h"
+#include "tools/shell.h"
 #include "tools/tool_target.h"
 
 /*
@@ -19,10 +22,11 @@
  * harm; what a command in the background writes later it cannot know.
  */
 enum {
-    EARLIER_MS = 1000,      // the kernel's clock of files lags behind
-    HANDLE_MAX = 64,        // bytes
-    ENTRY_MAX = 64 * 1024,  // bytes of an entry of the memory files
-    ANSWER_MAX = 16 * 1024, // bytes of a path
+    EARLIER_MS = 1000,       // the kernel's clock of files lags behind
+    HANDLE_MAX = 64,         // bytes
+    ENTRY_MAX = 64 * 1024,   // bytes of an entry of the memory files
+    ANSWER_MAX = 16 * 1024,  // bytes of a path
+    NOTE_TREE_MAX = 1 << 20, // bytes
 };
 
 struct turn_marking {
@@ -34,6 +38,8 @@ struct turn_marking {
     int64_t job;                // of the store
     struct store_taint *taints; // owned, and their names
     size_t count, capacity;
+    struct store_mark *gone; // the same
+    size_t gone_count, gone_capacity;
     char why[TURN_TAINT_MAX], of[33];
 };
 
@@ -169,9 +175,13 @@ void turn_marks_resumed(struct turn *turn)
 {
     char why[TURN_TAINT_MAX];
     bool tainted = turn_taint(turn, why);
-    for (size_t i = 0; i < turn->call_count; i++)
-        if (turn->calls[i].flags & TOOL_WRITES && (tainted || turn->calls[i].tainted))
-            turn->calls[i].marks = true;
+    for (size_t i = 0; i < turn->call_count; i++) {
+        struct turn_call *call = &turn->calls[i];
+        if (call->interrupted) // what it has seen was not written down
+            call->tainted = shows_marked(call, NULL);
+        if (call->flags & TOOL_WRITES && (tainted || call->tainted))
+            call->marks = true;
+    }
 }
 
 /* Marking */
@@ -194,6 +204,9 @@ static void marking_destroy(struct turn_marking *marking)
     for (size_t i = 0; i < marking->count; i++)
         free((char *)marking->taints[i].name.data);
     free(marking->taints);
+    for (size_t i = 0; i < marking->gone_count; i++)
+        free((char *)marking->gone[i].taint.name.data);
+    free(marking->gone);
     list_remove(&marking->link);
     free(marking);
 }
@@ -206,7 +219,7 @@ static void end(struct turn_marking *marking, const char *trouble)
         LOG_EVENT(LOG_ERROR, "turn.marks", marking->of, LOG_TEXT("error", trouble));
     else
         LOG_EVENT(LOG_INFO, "turn.marks", marking->of, LOG_NUMBER("marks", (int64_t)marking->count),
-                  LOG_TEXT("why", marking->why));
+                  LOG_NUMBER("gone", (int64_t)marking->gone_count), LOG_TEXT("why", marking->why));
     marking_destroy(marking);
     if (turn)
         next(turn);
@@ -226,6 +239,8 @@ static void store(struct turn_marking *marking)
     struct store_taint_change change = {
         .taints = marking->taints,
         .count = marking->count,
+        .gone = marking->gone,
+        .gone_count = marking->gone_count,
         .why = span_of(marking->why),
         .now_ms = clock_wall_ms(marking->agent->env.clock),
     };
@@ -234,6 +249,30 @@ static void store(struct turn_marking *marking)
         end(marking, err.text);
     else
         marking->job = job;
+}
+
+// What a call has named and removed is not marked, either.
+static void take_gone(struct turn_marking *marking, struct json_value rows)
+{
+    struct json_value row;
+    for (struct json_iter it = json_iter_init(rows); json_iter_next(&it, NULL, &row);) {
+        struct store_mark mark = {.taint.kind = STORE_TAINT_FILE};
+        char *name = json_strdup(json_at(row, 0), ANSWER_MAX);
+        if (!name || !json_int64(json_at(row, 1), &mark.marked_ms)) {
+            free(name);
+            continue;
+        }
+        mark.taint.name = span_of(name);
+        for (size_t i = marking->count; i-- > 0;)
+            if (marking->taints[i].kind == STORE_TAINT_FILE &&
+                span_equal(marking->taints[i].name, mark.taint.name)) {
+                free((char *)marking->taints[i].name.data);
+                marking->taints[i] = marking->taints[--marking->count];
+            }
+        marking->gone = mem_grow(marking->gone, marking->gone_count, &marking->gone_capacity,
+                                 sizeof *marking->gone);
+        marking->gone[marking->gone_count++] = mark;
+    }
 }
 
 static void add_changed(struct turn_marking *marking, struct span answer)
@@ -246,6 +285,8 @@ static void add_changed(struct turn_marking *marking, struct span answer)
     json_bool(json_get(json_root(&doc), "more"), &more);
     if (more)
         add(marking, STORE_TAINT_FILE, SPAN_LITERAL("")); // the whole workspace
+    else
+        take_gone(marking, json_get(json_root(&doc), "gone"));
     while (!more && json_iter_next(&it, NULL, &name)) {
         BUF_AUTO path = BUF_INIT(ANSWER_MAX);
         if (json_string(name, &path) && path.len)
@@ -367,8 +408,16 @@ static int64_t since_of(const struct turn *turn)
     return since - EARLIER_MS;
 }
 
+// It reads what is marked now, and writes that where nobody looks.
+static void add_running(void *context, const char *name)
+{
+    add(context, STORE_TAINT_HANDLE, span_of(name));
+}
+
 static struct turn_marking *begin(struct turn *turn)
 {
+    const struct tool_env *env = toolbox_env(turn->agent->env.toolbox);
+    CLEANUP(mem_cleanup) char *note = STEAL(turn->marks_note);
     static const char *const elsewhere[] = {"memory", NULL}; // outside the workspace
     struct turn_marking *marking = NULL;
     bool looks = false;
@@ -383,9 +432,10 @@ static struct turn_marking *begin(struct turn *turn)
         add_call(marking, &turn->calls[i]);
         looks = looks || !is_one_of(target.entry->name, elsewhere);
     }
-    if (marking && looks &&
-        changed_files_start(toolbox_env(turn->agent->env.toolbox), since_of(turn), on_changed,
-                            marking, &marking->process, NULL) < 0)
+    if (looks && env->background)
+        background_each_running(env->background, add_running, marking);
+    if (looks && changed_files_start(env, since_of(turn), note ? span_of(note) : SPAN_ABSENT,
+                                     on_changed, marking, &marking->process, NULL) < 0)
         LOG_EVENT(LOG_ERROR, "turn.marks", turn->name,
                   LOG_TEXT("error", "nobody could look at what has changed"));
     turn->marks_since_ms = 0;
@@ -409,6 +459,7 @@ void turn_marks_keep(struct turn *turn, turn_next_fn *next)
 void turn_marks_leave(struct turn *turn)
 {
     bool under_way = turn->marking != NULL;
+    free(STEAL(turn->marks_note)); // a call may still be at work, so nothing is certainly gone
     if (under_way)
         turn->marking->turn = NULL;
     turn->marking = NULL;
@@ -421,6 +472,64 @@ void turn_marks_forget(struct agent *agent)
 {
     list_for_each(link, &agent->markings)
         marking_destroy(list_entry(link, struct turn_marking, link));
+}
+
+/* What there is before they run */
+
+static bool write_mark(void *context, const struct store_mark *mark)
+{
+    const struct node *marks = context;
+    if (mark->taint.kind != STORE_TAINT_FILE || mark->taint.name.len == 0)
+        return true;
+    struct node row = node_add_array(*marks, NULL);
+    node_add_string(row, NULL, mark->taint.name);
+    node_add_int(row, NULL, mark->marked_ms);
+    return true;
+}
+
+static void on_noted(void *context, int result, struct span text, int64_t ms)
+{
+    (void)ms;
+    struct turn *turn = context;
+    turn_next_fn *next = turn->looking.next;
+    turn->looking = (struct turn_looking){0};
+    turn->marks_note = result == 0 ? mem_strndup(text.data, text.len) : NULL;
+    next(turn);
+}
+
+// Does one of the calls remove files, and none of them what nobody could follow: tools of servers,
+// which may keep files where they like, and commands that do?
+static bool may_remove(const struct turn *turn)
+{
+    static const char *const removers[] = {"terminal", "patch", NULL};
+    const struct tool_env *env = toolbox_env(turn->agent->env.toolbox);
+    bool removes = false;
+    for (size_t i = 0; i < turn->call_count; i++) {
+        const struct turn_call *call = &turn->calls[i];
+        struct tool_target target;
+        target_of(call, &target);
+        if (call->flags & TOOL_WRITES && (!target.entry || !tool_find(target.entry->name)))
+            return false;
+        removes =
+            removes || (!call->ended && target.entry && is_one_of(target.entry->name, removers));
+    }
+    return removes && (!env->shells || shells_leave_nothing(env->shells));
+}
+
+bool turn_marks_note(struct turn *turn, turn_next_fn *next)
+{
+    BUF_AUTO marks = BUF_INIT(CHANGED_FILES_NOTE_MAX);
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(NOTE_TREE_MAX);
+    struct node rows = document_array(&doc);
+    if (!may_remove(turn) ||
+        store_read_marks(store_view(turn->agent->env.store), write_mark, &rows, NULL) < 0 ||
+        document_print(&doc, &marks, NULL) < 0 || span_is(buf_span(&marks), "[]"))
+        return false;
+    turn->looking = (struct turn_looking){.next = next};
+    if (turn->marks_since_ms == 0)
+        turn->marks_since_ms = clock_wall_ms(&clock_system); // what changes from now on is found
+    return changed_files_note(toolbox_env(turn->agent->env.toolbox), buf_span(&marks), on_noted,
+                              turn, &turn->looking.process, NULL) == 0;
 }
 
 /* The prompt */

@@ -13,7 +13,13 @@ struct turn_marking;
  * workspace, entries of the memory files, output that is kept. What a call writes in a tainted
  * conversation, or with a marked file at hand, is marked when the calls of the iteration have ended
  * and before the model is asked again; what shows something marked has a tainted result.
+ *
+ * A file that calls have removed loses its mark, when it was there before them and all that has
+ * changed meanwhile is marked.
  */
+// Is it to be noted which marked files there are, because calls may remove them? Then `next`
+// follows; turn_files_forget() ends that.
+bool turn_marks_note(struct turn *turn, turn_next_fn *next);
 void turn_marks_begin(struct turn_call *call); // before it runs
 void turn_marks_ended(struct turn_call *call); // with its result; sets call->tainted
 // All calls have ended: `next` follows when what they wrote is marked, perhaps at once.

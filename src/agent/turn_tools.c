@@ -176,15 +176,21 @@ static void go_on(struct turn *turn)
 
 // All at once, but for those whose files are compared before; results are put in order when the
 // last one is there.
-void turn_calls_run(struct turn *turn, turn_next_fn *next)
+static void begin_calls(struct turn *turn)
 {
-    turn->calls_ended = next;
     turn->starting = true; // some end at once, and the turn must outlive this loop
     for (size_t i = 0; i < turn->call_count; i++)
         if (!turn->calls[i].ended && !turn->calls[i].bound) // else before the program was stopped
             begin_call(&turn->calls[i]);
     turn->starting = false;
     go_on(turn);
+}
+
+void turn_calls_run(struct turn *turn, turn_next_fn *next)
+{
+    turn->calls_ended = next;
+    if (!turn_marks_note(turn, begin_calls))
+        begin_calls(turn);
 }
 
 void turn_calls_interrupt(struct turn *turn)
@@ -241,6 +247,7 @@ void turn_calls_finish(struct turn *turn)
         free(turn->calls[i].result);
         free(turn->calls[i].bound);
     }
+    free(STEAL(turn->marks_note));
     free(turn->calls);
     turn->calls = NULL;
     turn->call_count = 0;

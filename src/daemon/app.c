@@ -24,8 +24,6 @@
 #include "tools/spool_keeper.h"
 #include "tools/toolbox.h"
 
-enum { SECRETS_MAX = 512 }; // that are kept out of the log, and of what tools answer
-
 static void on_store_event(void *context, int fd, unsigned events)
 {
     struct app *app = context;
@@ -132,7 +130,7 @@ static bool is_path(const char *value)
 // Of the settings, and of all variables that have a secret's name.
 static void hide_secrets(struct app *app)
 {
-    const char *secrets[SECRETS_MAX];
+    const char *secrets[SETTINGS_SECRETS_MAX];
     size_t count = config_secrets(app->settings.config, secrets, ARRAY_LEN(secrets));
     for (char **variable = environ; *variable && count < ARRAY_LEN(secrets); variable++) {
         const char *value = strchr(*variable, '=');
@@ -237,16 +235,13 @@ int app_start(struct app *app, const struct arguments *arguments, struct error *
 
 int app_open_log(struct app *app, struct gateway_log **log, struct error *err)
 {
-    const char *secrets[SECRETS_MAX];
-    size_t count = config_secrets(app->settings.config, secrets, ARRAY_LEN(secrets));
     gateway_log_close(STEAL(*log));
-    int r = gateway_log_open(&app->settings.values.gateway_log, app->home.path, secrets, count,
-                             loop_clock(app->loop), app->loop, log, err);
-    if (r == 0 && (app->secrets_left_out || count == ARRAY_LEN(secrets)))
+    int r = settings_open_log(&app->settings, app->home.path, app->loop, log, err);
+    if (r == SETTINGS_SECRETS_LEFT_OUT || (r == 0 && app->secrets_left_out))
         LOG_EVENT(LOG_WARNING, "secrets.limit", "",
                   LOG_TEXT("error", "there are more secrets than can be looked for; the last ones "
                                     "are kept out of neither the log nor what tools answer"));
-    return r;
+    return r < 0 ? r : 0;
 }
 
 struct retired { // a model that runs calls of an earlier configuration, and what it points at

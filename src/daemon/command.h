@@ -61,6 +61,7 @@ extern const struct command command_run;
 extern const struct command command_sandbox;
 extern const struct command command_sessions;
 extern const struct command command_status;
+extern const struct command command_taint;
 extern const struct command command_version;
 
 extern const struct command *const commands[]; // as they are listed; ends with NULL

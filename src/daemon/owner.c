@@ -8,6 +8,7 @@
 #include "daemon/control_client.h"
 #include "daemon/home.h"
 #include "daemon/page.h"
+#include "daemon/settings.h"
 #include "loop/loop.h"
 #include "serve/control.h"
 #include "store/journal.h"
@@ -51,6 +52,11 @@ static void close_store(struct store_only *only)
     store_close(only->store);
     home_close(&only->home);
     loop_destroy(only->loop);
+}
+
+static void close_log(struct gateway_log **log)
+{
+    gateway_log_close(*log);
 }
 
 struct own_answer {
@@ -101,10 +107,15 @@ static int answer_here(const char *home, const struct owner_question *question,
         .loop = only.loop,
         .store = only.store,
         .home = only.home.path,
+        .workspace = only.home.workspace,
         .started_ms = loop_wall(only.loop),
         .up_since_ms = loop_now(only.loop),
         .plan = question->plan,
     };
+    CLEANUP(close_log) struct gateway_log *log = NULL;
+    r = question->log ? settings_open_log(question->log, only.home.path, NULL, &log, err) : 0;
+    if (r < 0)
+        return r;
     if (question->of_costs)
         take_up(&only);
     control_answer(&env, span_of(question->method), span_of(question->path), SPAN_ABSENT, on_answer,

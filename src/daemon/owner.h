@@ -7,6 +7,7 @@
 
 struct json;
 struct router_plan;
+struct settings;
 
 /*
  * A question of serve/control.h, whoever can answer it: the hermes that owns the home, or this
@@ -22,6 +23,8 @@ struct owner_question {
     // By which days and budgets are told then; NULL: UTC, and only the budgets that an overshoot
     // has closed.
     const struct router_plan *plan;
+    // Whose gateway log this process writes then; NULL: nothing of it is worth a line.
+    const struct settings *log;
 };
 
 int owner_ask(const char *home, const struct owner_question *question, struct buf *ret_body,

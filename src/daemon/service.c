@@ -290,6 +290,7 @@ static int open_listeners(struct service *service, struct error *err)
         .dispatcher = app->dispatcher,
         .telegram = &service->telegram,
         .home = app->home.path,
+        .workspace = app->home.workspace,
         .agent = app->agent,
         .endpoint = app->agent ? &app->endpoint : NULL,
         .started_ms = loop_wall(app->loop),

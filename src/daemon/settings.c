@@ -96,3 +96,13 @@ void settings_finish(struct settings *settings)
     free(settings->home);
     *settings = (struct settings){0};
 }
+
+int settings_open_log(const struct settings *settings, const char *home, struct loop *loop,
+                      struct gateway_log **ret_log, struct error *err)
+{
+    const char *secrets[SETTINGS_SECRETS_MAX];
+    size_t count = config_secrets(settings->config, secrets, ARRAY_LEN(secrets));
+    int r = gateway_log_open(&settings->values.gateway_log, home, secrets, count, &clock_system,
+                             loop, ret_log, err);
+    return r < 0 ? r : count == ARRAY_LEN(secrets) ? SETTINGS_SECRETS_LEFT_OUT : 0;
+}

@@ -50,5 +50,11 @@ void settings_finish(struct settings *settings);
 int settings_inspect(const struct arguments *arguments, struct settings *ret_settings,
                      struct error *err);
 
+// The log that they describe, without the secrets that they name; with `loop` as
+// gateway_log_open(). 0, or SETTINGS_SECRETS_LEFT_OUT when there are more than it can know.
+enum { SETTINGS_SECRETS_MAX = 512, SETTINGS_SECRETS_LEFT_OUT = 1 };
+int settings_open_log(const struct settings *settings, const char *home, struct loop *loop,
+                      struct gateway_log **ret_log, struct error *err);
+
 // --home, HERMES_HOME, ~/.hermes. On the heap.
 int settings_find_home(const struct arguments *arguments, char **ret_home, struct error *err);

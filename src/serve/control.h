@@ -22,6 +22,8 @@ struct telegram;
  *     GET    /sessions/ID       one with its messages, as JSON
  *     DELETE /sessions/ID       and "left_over": why its text may still be in the file
  *     POST   /sessions/ID       {"title": ...}
+ *     GET    /taints            what is marked, as JSON
+ *     DELETE /taints/ID         one of these marks, or of all files, if it is still as it was told
  *     GET    /cost/BY/DAYS      what was spent in so many days, by model, slot, key, day, session
  *                               or job (default: model, 30), as JSON; also /cost and /cost/BY
  *     GET    /calls/ID          the attempts of one call, and why it was dear
@@ -52,6 +54,7 @@ struct control_env { // borrowed, and looked at anew with each question; outlive
     const struct agent *agent;       // NULL: nothing is told of the calls to models
     const struct endpoint *endpoint; // which model is asked, and where; NULL: not told
     const char *home;
+    const char *workspace;
     int64_t started_ms;  // wall
     int64_t up_since_ms; // the same instant on the monotonic clock, which does not jump
     // Builds the new configuration, and takes it; the sentence says what is wrong. NULL: refused.

@@ -68,6 +68,7 @@ void control_serve(const struct control_env *env, struct http_server *server,
 // Those that answer one path each. `rest` is what the path has after the slash.
 void control_ask_status(const struct control_question *question, struct span rest);
 void control_ask_cost(const struct control_question *question, struct span rest); // BY/DAYS
+void control_ask_taints(const struct control_question *question, struct span id); // "": all
 void control_ask_call(const struct control_question *question, struct span id);   // its beginning
 
 // control_sessions.c, on the store's thread: a negative code, with a sentence, or 0.

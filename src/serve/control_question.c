@@ -17,6 +17,7 @@ unsigned control_status_of(int code)
         return 404;
     case -EINVAL: // the beginning of several ids
     case -EBUSY:
+    case -EALREADY:
         return 409;
     case -EFBIG:
         return 413;

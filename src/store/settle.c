@@ -33,6 +33,16 @@ static int change_session(sqlite3 *db, const struct store_settlement *what, stru
     return r;
 }
 
+static int lift(sqlite3 *db, const struct store_settlement *what, struct error *err)
+{
+    int r = 0;
+    for (size_t i = 0; i < what->lifted_count && r == 0; i++)
+        r = store_mark_lift(db, &what->lifted[i], err);
+    return r == STORE_NOT_FOUND
+               ? error_set(err, -EALREADY, "nothing was lifted: the mark is not as it was shown")
+               : r;
+}
+
 // The duplicates are found first, since such an outcome keeps what was written before it.
 static int settle(struct store_job *job, sqlite3 *db, struct error *err)
 {
@@ -52,6 +62,8 @@ static int settle(struct store_job *job, sqlite3 *db, struct error *err)
         r = store_approval_answer(db, what->answer, what->now_ms, err);
     if (r == 0 && what->cancel)
         r = store_turn_cancel(db, what->cancel, what->now_ms, err);
+    if (r == 0)
+        r = lift(db, what, err);
     if (r == 0 && what->reply && !what->reply->only_if_open)
         r = store_reply_insert(db, 0, what->reply, what->now_ms, &job->rowid, err);
     return r;
@@ -84,6 +96,7 @@ int64_t store_settle(struct store *store, const struct store_settlement *settlem
         {&what->create, what->create != NULL, &store_session_shape},
         {&what->answer, what->answer != NULL, &answer_shape},
         {&what->cancel, what->cancel != NULL, &cancellation_shape},
+        {&what->lifted, what->lifted_count, &store_mark_shape},
         {&what->reply, what->reply != NULL, &store_reply_shape},
     };
     int r = check(settlement, err);

@@ -6,6 +6,7 @@
 #include "store/outbox.h"
 #include "store/session.h"
 #include "store/store.h"
+#include "store/taint.h"
 
 struct store_cancellation { // of a turn that waits: none of its calls runs
     struct span turn;
@@ -26,7 +27,9 @@ struct store_settlement {
     struct span drop_turn;                   // its messages are no longer part of the conversation
     const struct store_answer *answer;       // to a question; NULL: none
     const struct store_cancellation *cancel; // NULL: none
-    const struct store_reply *reply;         // NULL: none
+    const struct store_mark *lifted;         // marks that are no more, as they were read
+    size_t lifted_count;
+    const struct store_reply *reply; // NULL: none
     int64_t now_ms;
 };
 
@@ -34,7 +37,8 @@ struct store_settlement {
  * Submits, durable. Returns as store_session_create() does. The completion's rowid is the number of
  * the delivery, or 0. Outcome STORE_DUPLICATE, with nothing written, when one of the messages was
  * handled before or the session to create exists. -ENOENT: no such message, session or turn;
- * -EALREADY: the question was answered before or has expired, the turn does not wait any more.
+ * -EALREADY: the question was answered before or has expired, the turn does not wait any more, what
+ * has the mark was marked anew.
  */
 int64_t store_settle(struct store *store, const struct store_settlement *settlement,
                      store_done_fn *done, void *context, struct error *err);

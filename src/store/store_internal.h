@@ -11,6 +11,7 @@
 #include "store/session.h"
 #include "store/sql.h"
 #include "store/store.h"
+#include "store/taint.h"
 #include "store/turn.h"
 
 /*
@@ -62,7 +63,7 @@ struct store_given {
     const struct store_shape *shape;
 };
 extern const struct store_shape store_number_shape, store_message_shape, store_reply_shape,
-    store_session_shape;
+    store_session_shape, store_mark_shape;
 
 // The same for the texts of an operation's own struct.
 #define STORE_SPANS(...) \
@@ -101,6 +102,9 @@ int store_session_touch(sqlite3 *db, int64_t session, int64_t now_ms, struct err
 // A turn that goes on: -ENOENT, or -EALREADY when it has ended.
 int store_turn_open(sqlite3 *db, struct span id, int64_t *ret_turn, int64_t *ret_session,
                     struct error *err);
+
+// 0, or STORE_NOT_FOUND when it is not as it was read.
+int store_mark_lift(sqlite3 *db, const struct store_mark *mark, struct error *err);
 
 // Takes the turn's messages out of the conversation. -ENOENT: no such turn.
 int store_turn_drop(sqlite3 *db, struct span id, struct error *err);

@@ -92,6 +92,15 @@ void background_destroy(struct background *background)
     free(background);
 }
 
+void background_each_running(const struct background *background, background_fn *fn, void *context)
+{
+    list_for_each(link, &background->sessions) {
+        const struct session *session = list_entry(link, struct session, link);
+        if (!shell_is_over(session->shell))
+            fn(context, session->name);
+    }
+}
+
 // --- what is told
 
 static void tell_state(const struct session *session, struct buf *out)

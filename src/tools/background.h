@@ -19,6 +19,9 @@ struct background;
 struct background *background_create(struct shells *shells);
 void background_destroy(struct background *background); // accepts NULL
 
+typedef void background_fn(void *context, const char *name);
+void background_each_running(const struct background *background, background_fn *fn, void *context);
+
 // Says in `out` what it is called.
 int background_start(struct background *background, const struct tool_call_context *context,
                      const struct shell_request *request, struct buf *out, struct error *err);

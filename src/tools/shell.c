@@ -104,6 +104,11 @@ void shells_destroy(struct shells *shells)
     free(shells);
 }
 
+bool shells_leave_nothing(const struct shells *shells)
+{
+    return !shells->open && shells->isolation != ISOLATION_HANDS;
+}
+
 struct loop *shells_loop(const struct shells *shells)
 {
     return shells->env.loop;

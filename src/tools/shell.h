@@ -39,6 +39,8 @@ struct shells *shells_create(const struct shells_env *env, const struct shell_co
 void shells_destroy(struct shells *shells); // ends all without callbacks; accepts NULL
 void shells_configure(struct shells *shells, const struct shell_config *config);
 struct loop *shells_loop(const struct shells *shells);
+// Can a command leave nothing behind but in the workspace? Not where it runs elsewhere, or unbound.
+bool shells_leave_nothing(const struct shells *shells);
 int64_t shells_timeout_ms(const struct shells *shells);
 
 struct shell_request {

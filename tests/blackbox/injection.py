@@ -139,7 +139,7 @@ class World:
                                                  kind="application/json")
 
     def employ(self, hermes, up, mode="manual", more=""):
-        self.hermes = hermes
+        self.hermes, self.up = hermes, up
         hermes.use(up, "obedient", name="127.0.0.1")
         hermes.put("note.txt", SECRET + "\n", base=hermes.workspace)
         hermes.put("config.yaml", f"""

@@ -1,33 +1,15 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #include "base/mem.h"
 #include "sandbox/process.h"
-#include "support/dispatcher_world.h"
+#include "support/dispatcher_fixture.h"
 #include "tools/tool_process.h"
 
 // What was approved is what was in the files, too: the program looks at them before the call runs.
-static struct dispatcher_world fixture;
 
 #define WRITE "write_file {'path':'AGENTS.md','content':'new'}" // which asks in every mode
-
-static int setup(void **state)
-{
-    dispatcher_world_make(&fixture, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    dispatcher_world_remove(&fixture);
-    return 0;
-}
 
 static void until(const char *sql)
 {
@@ -185,7 +167,6 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], process_command) == 0)
         return process_main(argc - 2, argv + 2, &tool_process_function, 1);
-#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(nothing_has_changed),
         TEST(the_file_has_changed),

@@ -1,34 +1,16 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "base/mem.h"
 #include "sandbox/process.h"
-#include "support/dispatcher_world.h"
+#include "support/dispatcher_fixture.h"
 #include "tools/clarify.h"
 #include "tools/tool_process.h"
 
 // A model asks whoever it works for, and the turn waits for what they say.
-static struct dispatcher_world fixture;
 
 #define ASK \
     "call call_tool {'name':'clarify','arguments':{'question':'Which?','choices':['red','blue']}}"
-
-static int setup(void **state)
-{
-    dispatcher_world_make(&fixture, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    dispatcher_world_remove(&fixture);
-    return 0;
-}
 
 static void until(const char *sql)
 {
@@ -205,7 +187,6 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], process_command) == 0)
         return process_main(argc - 2, argv + 2, &tool_process_function, 1);
-#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(any_text_answers),
         TEST(a_number_chooses),

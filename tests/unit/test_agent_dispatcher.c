@@ -1,29 +1,10 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "sandbox/process.h"
-#include "support/dispatcher_world.h"
+#include "support/dispatcher_fixture.h"
 #include "tools/tool_process.h"
 
 // The dispatcher with a channel that delivers, and with somebody who waits.
-
-static struct dispatcher_world fixture;
-
-static int setup(void **state)
-{
-    dispatcher_world_make(&fixture, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    dispatcher_world_remove(&fixture);
-    return 0;
-}
 
 static void arrives(const char *text)
 {
@@ -430,7 +411,6 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], process_command) == 0)
         return process_main(argc - 2, argv + 2, &tool_process_function, 1);
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_message_is_answered_once),
         TEST(the_conversation_goes_on_and_begins_anew),

@@ -1,32 +1,15 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <cmocka.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "sandbox/process.h"
 #include "store/taint.h"
-#include "support/agent_world.h"
+#include "support/agent_fixture.h"
 #include "tools/tool_process.h"
 #include "tools/toolbox.h"
 
 // What a tainted conversation has written is known as such by every later one.
-static struct agent_world world;
-
-static int setup(void **state)
-{
-    agent_world_make(&world, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    agent_world_remove(&world);
-    return 0;
-}
 
 // A turn in a conversation of its own. Is the result of its last call tainted?
 static bool turn(bool tainted, const char *script)
@@ -94,6 +77,53 @@ static void a_move_takes_the_mark_along(void **state)
     turn(false, "call patch {'patch':'*** Begin Patch\\n*** Update File: a\\n@@\\n-text\\n+new\\n"
                 "*** Add File: c\\n+x\\n*** End Patch'}\nsay Done.");
     assert_true(is_marked("c"));
+}
+
+#define REMOVE(path) \
+    "call patch {'patch':'*** Begin Patch\\n*** Delete File: " path "\\n*** End Patch'}\nsay Done."
+
+static void what_is_removed_loses_it(void **state)
+{
+    turn(true, WRITE("a"));
+    turn(true, WRITE("b"));
+    turn(false, REMOVE("a"));
+    assert_false(is_marked("a"));
+    assert_true(is_marked("b"));
+    assert_false(turn(false, WRITE("a")));
+    assert_false(turn(false, READ("a")));
+    turn(true, WRITE("a"));
+    turn(false, "call patch {'path':'a','old_string':'text','new_string':'x'}\n" REMOVE("c"));
+    assert_true(is_marked("a"));
+}
+
+// It was not there before the calls, either: what became of it nobody has seen.
+static void what_was_removed_before_keeps_it(void **state)
+{
+    turn(true, WRITE("a"));
+    turn(true, WRITE("b"));
+    char path[FIXTURE_PATH_MAX];
+    snprintf(path, sizeof path, "%s/a", toolbox_env(world.toolbox)->workspace);
+    unlink(path);
+    turn(false, REMOVE("b"));
+    assert_true(is_marked("a"));
+    assert_false(is_marked("b"));
+}
+
+static void what_is_marked_anew_while_it_is_removed_keeps_it(void **state)
+{
+    struct store_taint taint = {STORE_TAINT_FILE, SPAN_LITERAL("a")};
+    struct store_mark gone = {taint, .marked_ms = 5};
+    struct store_taint_change change = {.taints = &taint, .count = 1, .now_ms = 5};
+    store_taint_change(world.store, &change, NULL, NULL, NULL);
+    store_taint_change(world.store, &change, NULL, NULL, NULL); // at the same time, or before it
+    change = (struct store_taint_change){.gone = &gone, .gone_count = 1};
+    store_taint_change(world.store, &change, NULL, NULL, NULL);
+    store_wait(world.store);
+    assert_true(is_marked("a"));
+    gone.marked_ms = 6;
+    store_taint_change(world.store, &change, NULL, NULL, NULL);
+    store_wait(world.store);
+    assert_false(is_marked("a"));
 }
 
 static void what_is_written_anew_is_clean(void **state)
@@ -210,12 +240,14 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], process_command) == 0)
         return process_main(argc - 2, argv + 2, &tool_process_function, 1);
-#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_file),
         TEST(a_copy),
         TEST(a_patch_keeps_the_mark),
         TEST(a_move_takes_the_mark_along),
+        TEST(what_is_removed_loses_it),
+        TEST(what_was_removed_before_keeps_it),
+        TEST(what_is_marked_anew_while_it_is_removed_keeps_it),
         TEST(what_is_written_anew_is_clean),
         TEST(a_search),
         TEST(all_that_has_changed_since),

@@ -1,29 +1,10 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
-#include "support/agent_world.h"
+#include "support/agent_fixture.h"
 
 // What a model has to say about itself stands beside the answer, and the model hears if it did.
-
-static struct agent_world world;
-
-static int setup(void **state)
-{
-    agent_world_make(&world, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    agent_world_remove(&world);
-    return 0;
-}
 
 static void tells(const char *script, const char *wanted)
 {
@@ -80,8 +61,6 @@ static void a_turn_that_was_cancelled_does_not(void **state)
     assert_string_equal(heard.remark, "");
     assert_int_equal(world.told, false);
 }
-
-#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
 {

@@ -1,35 +1,16 @@
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "base/log.h"
 #include "sandbox/process.h"
-#include "support/agent_world.h"
+#include "support/agent_fixture.h"
 #include "tools/tool_process.h"
 
 // Turns that run to their end, good or bad.
 
 enum { HOUR_MS = 3600 * 1000 };
-
-static struct agent_world world;
-
-static int setup(void **state)
-{
-    agent_world_make(&world, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    agent_world_remove(&world);
-    return 0;
-}
 
 static void history_is(const char *wanted)
 {
@@ -346,21 +327,21 @@ int main(int argc, char **argv)
         return process_main(argc - 2, argv + 2, &tool_process_function, 1);
     tool_world_set_zone("TZ=UTC0");
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_plain_answer, setup, teardown),
-        cmocka_unit_test_setup_teardown(tools_side_by_side, setup, teardown),
-        cmocka_unit_test_setup_teardown(mistakes_are_told_to_the_model, setup, teardown),
-        cmocka_unit_test_setup_teardown(too_many_steps, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_same_again_and_again, setup, teardown),
-        cmocka_unit_test_setup_teardown(too_long, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_time_of_a_call, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_model_that_fails, setup, teardown),
-        cmocka_unit_test_setup_teardown(an_answer_cut_by_the_token_limit, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_cut_reply_before_the_answer, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_prompt_is_frozen, setup, teardown),
-        cmocka_unit_test_setup_teardown(one_turn_at_a_time, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_next_turn_from_inside_the_end, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_session_ends_with_its_turn, setup, teardown),
-        cmocka_unit_test_setup_teardown(fifty_turns, setup, teardown),
+        TEST(a_plain_answer),
+        TEST(tools_side_by_side),
+        TEST(mistakes_are_told_to_the_model),
+        TEST(too_many_steps),
+        TEST(the_same_again_and_again),
+        TEST(too_long),
+        TEST(the_time_of_a_call),
+        TEST(a_model_that_fails),
+        TEST(an_answer_cut_by_the_token_limit),
+        TEST(a_cut_reply_before_the_answer),
+        TEST(the_prompt_is_frozen),
+        TEST(one_turn_at_a_time),
+        TEST(the_next_turn_from_inside_the_end),
+        TEST(the_session_ends_with_its_turn),
+        TEST(fifty_turns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

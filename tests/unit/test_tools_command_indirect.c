@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "tools/command_rules.h"
+#include "support/command_table.h"
 
 static const char *const plain[] = {
     "awk -F'|' '{print $1 || $2}' x",
@@ -153,33 +153,20 @@ static const char *const writes_else[] = {
     "make 2>&1 | tee build.log",
 };
 
-static void expect(const char *const *commands, size_t count, enum command_verdict verdict)
-{
-    size_t wrong = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct command_judgement judged = command_judge(span_of(commands[i]), NULL);
-        if (judged.verdict == verdict)
-            continue;
-        print_error("%d, not %d: %s (%s)\n", judged.verdict, verdict, commands[i], judged.why);
-        wrong++;
-    }
-    assert_int_equal(wrong, 0);
-}
-
 static void what_is_plain(void **state)
 {
-    expect(plain, ARRAY_LEN(plain), COMMAND_PLAIN);
+    command_table_expect(plain, ARRAY_LEN(plain), COMMAND_PLAIN);
 }
 
 static void what_runs_another(void **state)
 {
-    expect(asks, ARRAY_LEN(asks), COMMAND_ASKS);
+    command_table_expect(asks, ARRAY_LEN(asks), COMMAND_ASKS);
 }
 
 static void what_may_write_a_protected_file(void **state)
 {
-    expect(writes, ARRAY_LEN(writes), COMMAND_ASKS);
-    expect(writes_else, ARRAY_LEN(writes_else), COMMAND_PLAIN);
+    command_table_expect(writes, ARRAY_LEN(writes), COMMAND_ASKS);
+    command_table_expect(writes_else, ARRAY_LEN(writes_else), COMMAND_PLAIN);
 }
 
 int main(void)

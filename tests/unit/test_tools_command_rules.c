@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "support/command_table.h"
 #include "tools/command_rules.h"
 #include "tools/shell_line.h"
 
@@ -436,32 +437,19 @@ static const char *const never_runs[] = {
     "> /dev/sda",
 };
 
-static void expect(const char *const *commands, size_t count, enum command_verdict verdict)
-{
-    size_t wrong = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct command_judgement judged = command_judge(span_of(commands[i]), NULL);
-        if (judged.verdict == verdict && !judged.why[0] == (verdict == COMMAND_PLAIN))
-            continue;
-        print_error("%d, not %d: %s (%s)\n", judged.verdict, verdict, commands[i], judged.why);
-        wrong++;
-    }
-    assert_int_equal(wrong, 0);
-}
-
 static void what_is_plain(void **state)
 {
-    expect(plain, ARRAY_LEN(plain), COMMAND_PLAIN);
+    command_table_expect(plain, ARRAY_LEN(plain), COMMAND_PLAIN);
 }
 
 static void what_asks(void **state)
 {
-    expect(asks, ARRAY_LEN(asks), COMMAND_ASKS);
+    command_table_expect(asks, ARRAY_LEN(asks), COMMAND_ASKS);
 }
 
 static void what_never_runs(void **state)
 {
-    expect(never_runs, ARRAY_LEN(never_runs), COMMAND_NEVER);
+    command_table_expect(never_runs, ARRAY_LEN(never_runs), COMMAND_NEVER);
 }
 
 static void why(void **state)
