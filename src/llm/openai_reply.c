@@ -94,6 +94,19 @@ void openai_reply_destroy(struct wire_reply *wire)
     free(reply);
 }
 
+size_t openai_reply_bytes(const struct wire_reply *wire)
+{
+    const struct openai_reply *reply = CONTAINER_OF(wire, struct openai_reply, wire);
+    size_t bytes = reply->sse.line.capacity + reply->sse.data.capacity + reply->whole.capacity +
+                   reply->delta.capacity + reply->text.capacity + reply->reasoning.capacity +
+                   reply->reasoning_details.capacity;
+    if (reply->calls)
+        bytes += CHAT_CALLS_MAX * sizeof *reply->calls;
+    for (size_t i = 0; i < reply->call_count; i++)
+        bytes += reply->calls[i].arguments.capacity + reply->calls[i].extra.capacity;
+    return bytes;
+}
+
 static int fail(struct openai_reply *reply, enum chat_failure_kind kind, const char *sentence)
 {
     return wire_reply_fail(&reply->wire, kind, sentence);
