@@ -23,13 +23,6 @@
 
 // One function for each command, and their table.
 
-static void append_start(struct buf *out, struct span text)
-{
-    BUF_AUTO title = BUF_INIT(1024);
-    agent_session_title(text, &title);
-    buf_append_span(out, buf_span(&title));
-}
-
 static void create_session(const struct conversation *conversation, struct command_effect *effect)
 {
     const struct agent_env *env = agent_env(conversation->host->agent);
@@ -205,8 +198,9 @@ static int command_undo(const struct conversation *conversation, struct span res
         effect->dropped = last.turn;
         effect->settlement.drop_turn = span_of(last.turn);
         effect->session_changed = true;
-        buf_append_text(&effect->reply, "Taken back: ");
-        append_start(&effect->reply, span_of(last.text));
+        BUF_AUTO title = BUF_INIT(1024);
+        agent_session_title(span_of(last.text), &title);
+        buf_printf(&effect->reply, "Taken back: %s", buf_text(&title));
     }
     free(last.text);
     return r;

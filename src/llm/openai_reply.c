@@ -112,13 +112,6 @@ static int fail(struct openai_reply *reply, enum chat_failure_kind kind, const c
     return wire_reply_fail(&reply->wire, kind, sentence);
 }
 
-static int fail_with_error(struct openai_reply *reply, struct json_value error)
-{
-    fail(reply, CHAT_SERVER, "");
-    openai_read_error(error, 0, &reply->wire.failure);
-    return -EPROTO;
-}
-
 // Texts are C strings from here on: a NUL would hide what follows it.
 static void blank_nuls(struct buf *text)
 {
@@ -321,8 +314,11 @@ static int read_object(struct openai_reply *reply, struct span bytes)
         return fail(reply, CHAT_MALFORMED, "the provider sent something that is not JSON");
     struct json_value root = json_root(&reply->doc);
     struct json_value error = openai_find_error(root);
-    if (json_type(error) != JSON_ABSENT)
-        return fail_with_error(reply, error);
+    if (json_type(error) != JSON_ABSENT) {
+        fail(reply, CHAT_SERVER, "");
+        openai_read_error(error, 0, &reply->wire.failure);
+        return -EPROTO;
+    }
     if (json_type(root) != JSON_OBJECT)
         return fail(reply, CHAT_MALFORMED, "the provider sent JSON that is not an answer");
     if (!reply->wire.model)
