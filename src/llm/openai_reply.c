@@ -112,20 +112,13 @@ static int fail(struct openai_reply *reply, enum chat_failure_kind kind, const c
     return wire_reply_fail(&reply->wire, kind, sentence);
 }
 
-// Texts are C strings from here on: a NUL would hide what follows it.
-static void blank_nuls(struct buf *text)
-{
-    for (char *nul; text->len && (nul = memchr(text->data, '\0', text->len));)
-        *nul = ' ';
-}
-
 static int add_text(struct openai_reply *reply, struct json_value text)
 {
     buf_clear(&reply->delta);
     if (json_type(text) != JSON_STRING)
         return 0;
     bool fits = json_string(text, &reply->delta);
-    blank_nuls(&reply->delta);
+    buf_replace(&reply->delta, '\0', ' '); // texts are C strings from here on
     if (!fits || !buf_append_span(&reply->text, buf_span(&reply->delta)))
         return fail(reply, CHAT_TOO_LARGE, "the answer is larger than 12 MiB");
     reply->wire.said += reply->delta.len > 0;
