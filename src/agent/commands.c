@@ -17,8 +17,6 @@
 #include "codec/money.h"
 #include "codec/utf8.h"
 #include "store/approval.h"
-#include "store/message.h"
-#include "store/turn.h"
 #include "store/turn_read.h"
 
 // One function for each command, and their table.

@@ -9,7 +9,6 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
-#include "base/mem.h"
 
 enum { PROC_FILE_MAX = 8 * 1024 };
 

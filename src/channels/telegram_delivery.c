@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "base/mem.h"
 
 enum { WRITE_AGAIN_MS = 1000, WRITE_AGAIN_MAX_MS = 60 * 1000 };
 

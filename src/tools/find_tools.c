@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "codec/utf8.h"
 #include "tools/table.h"
 #include "tools/tool_set.h"

@@ -23,7 +23,6 @@
 #include "base/replace.h"
 #include "codec/entries.h"
 #include "codec/json_write.h"
-#include "codec/utf8.h"
 #include "tools/table.h"
 
 enum {
