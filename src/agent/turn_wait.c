@@ -19,7 +19,8 @@
  * one that the message has no room or no button for.
  */
 enum {
-    QUESTIONS_MAX = 32,                   // of one message; each has two buttons
+    QUESTIONS_MAX = 32,                   // of one message
+    BUTTONS_MAX = 100,                    // under it: Telegram refuses a message with more
     ARGUMENTS_SHOWN_MAX = 16 * 1024,      // bytes of one call
     ALL_SHOWN_MAX = TURN_REPLY_MAX / 2,   // bytes of all calls
     SAID_BEFORE_MAX = TURN_REPLY_MAX / 4, // bytes of what the model said with them
@@ -78,6 +79,14 @@ static bool can_be_shown(const char *arguments, size_t room)
            json_type(json_root(&doc)) == JSON_OBJECT;
 }
 
+static bool has_room_for_buttons(const struct turn *turn)
+{
+    size_t buttons = CLARIFY_CHOICES_MAX; // of the next question, at most
+    for (size_t i = 0; i < turn->question_count; i++)
+        buttons += turn->questions[i].asks ? CLARIFY_CHOICES_MAX : 2;
+    return buttons <= BUTTONS_MAX;
+}
+
 static void hash_call(const struct chat_call *call, char *hex)
 {
     struct sha256 hash;
@@ -125,7 +134,8 @@ bool turn_wait_prepare(struct turn *turn)
     turn_wait_finish(turn);
     turn->questions = mem_alloc(QUESTIONS_MAX * sizeof *turn->questions);
     size_t most = turn->terms.unattended ? 0 : QUESTIONS_MAX;
-    for (size_t i = 0; i < turn->call_count && turn->question_count < most; i++) {
+    for (size_t i = 0;
+         i < turn->call_count && turn->question_count < most && has_room_for_buttons(turn); i++) {
         const char *arguments = asking->calls[i].arguments;
         if (turn->calls[i].judgement.decision != APPROVAL_ASKS ||
             !can_be_shown(arguments, ALL_SHOWN_MAX - shown))
