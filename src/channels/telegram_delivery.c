@@ -75,7 +75,6 @@ static void submit(void *context);
 
 static void on_written(void *context, int result, const struct error *err, int64_t rowid)
 {
-    (void)rowid;
     struct telegram_delivery *delivery = context;
     delivery->job = 0;
     if (result < 0) {

@@ -304,7 +304,6 @@ static bool read_offset(struct telegram *telegram)
 static void on_adopted(void *context, int result, const struct error *err, int64_t rowid)
 {
     struct telegram *telegram = context;
-    (void)rowid;
     telegram->poller.job = 0;
     if (result < 0) {
         trouble(telegram, "waiting", err->text, backoff(&telegram->poller));

@@ -148,7 +148,6 @@ static void sync_more(struct router_ledger *ledger);
 static void on_synced(void *context, int result, const struct error *err, int64_t rowid)
 {
     struct router_ledger *ledger = context;
-    (void)rowid;
     ledger->sync_job = 0;
     if (result < 0)
         ledger_retry(ledger, err);
