@@ -17,18 +17,9 @@
 #include "codec/money.h"
 #include "codec/utf8.h"
 #include "store/approval.h"
-#include "store/message.h"
-#include "store/turn.h"
 #include "store/turn_read.h"
 
 // One function for each command, and their table.
-
-static void append_start(struct buf *out, struct span text)
-{
-    BUF_AUTO title = BUF_INIT(1024);
-    agent_session_title(text, &title);
-    buf_append_span(out, buf_span(&title));
-}
 
 static void create_session(const struct conversation *conversation, struct command_effect *effect)
 {
@@ -73,7 +64,6 @@ static void set_title(struct command_effect *effect, char *title)
 static int command_new(const struct conversation *conversation, struct span rest,
                        struct command_effect *effect, struct error *err)
 {
-    (void)err;
     random_hex(effect->session, SESSION_ID_SIZE);
     create_session(conversation, effect);
     if (rest.len) {
@@ -130,7 +120,6 @@ static int tell_approvals(const struct conversation *conversation, struct buf *o
 static int command_status(const struct conversation *conversation, struct span rest,
                           struct command_effect *effect, struct error *err)
 {
-    (void)rest;
     struct buf *out = &effect->reply;
     const struct conversation_host *host = conversation->host;
     int iteration = 0;
@@ -167,7 +156,6 @@ static void append_sums(struct buf *out, const char *name, const struct store_tu
 static int command_usage(const struct conversation *conversation, struct span rest,
                          struct command_effect *effect, struct error *err)
 {
-    (void)rest, (void)err;
     append_sums(&effect->reply, "This conversation", &conversation->sums[0]);
     append_sums(&effect->reply, "\nEverything", &conversation->sums[1]);
     return 0;
@@ -197,7 +185,6 @@ static int find_question(const struct conversation *conversation, struct command
 static int command_undo(const struct conversation *conversation, struct span rest,
                         struct command_effect *effect, struct error *err)
 {
-    (void)rest;
     struct question last = {0};
     int r = find_question(conversation, effect, &last, err);
     if (r == 0 && last.turn) {
@@ -205,8 +192,9 @@ static int command_undo(const struct conversation *conversation, struct span res
         effect->dropped = last.turn;
         effect->settlement.drop_turn = span_of(last.turn);
         effect->session_changed = true;
-        buf_append_text(&effect->reply, "Taken back: ");
-        append_start(&effect->reply, span_of(last.text));
+        BUF_AUTO title = BUF_INIT(1024);
+        agent_session_title(span_of(last.text), &title);
+        buf_printf(&effect->reply, "Taken back: %s", buf_text(&title));
     }
     free(last.text);
     return r;
@@ -215,7 +203,6 @@ static int command_undo(const struct conversation *conversation, struct span res
 static int command_retry(const struct conversation *conversation, struct span rest,
                          struct command_effect *effect, struct error *err)
 {
-    (void)rest;
     struct question last = {0};
     int r = find_question(conversation, effect, &last, err);
     if (r == 0 && last.turn) {
@@ -255,7 +242,6 @@ static int command_model(const struct conversation *conversation, struct span re
 static int command_title(const struct conversation *conversation, struct span rest,
                          struct command_effect *effect, struct error *err)
 {
-    (void)err;
     if (rest.len == 0) {
         buf_printf(&effect->reply, "Title: %s",
                    conversation->session->title ? conversation->session->title : "none yet");
@@ -273,7 +259,6 @@ static int command_title(const struct conversation *conversation, struct span re
 static int command_context(const struct conversation *conversation, struct span rest,
                            struct command_effect *effect, struct error *err)
 {
-    (void)rest, (void)err;
     struct context_report report =
         context_measure(conversation->host->agent, conversation->session);
     buf_append_text(&effect->reply, "```\n");
@@ -285,7 +270,6 @@ static int command_context(const struct conversation *conversation, struct span 
 static int command_start(const struct conversation *conversation, struct span rest,
                          struct command_effect *effect, struct error *err)
 {
-    (void)conversation, (void)rest, (void)err;
     buf_append_text(&effect->reply, "Hermes is ready. Ask anything; /help lists the commands.");
     return 0;
 }
@@ -293,7 +277,6 @@ static int command_start(const struct conversation *conversation, struct span re
 static int command_whoami(const struct conversation *conversation, struct span rest,
                           struct command_effect *effect, struct error *err)
 {
-    (void)rest, (void)err;
     buf_printf(&effect->reply, "Channel %s, chat %s", conversation->channel,
                *conversation->chat ? conversation->chat : "(the only one)");
     return 0;
@@ -304,7 +287,6 @@ static const struct slash_command *all_commands(size_t *ret_count);
 static int command_help(const struct conversation *conversation, struct span rest,
                         struct command_effect *effect, struct error *err)
 {
-    (void)conversation, (void)rest, (void)err;
     size_t count;
     const struct slash_command *entry = all_commands(&count);
     for (; count--; entry++)

@@ -39,7 +39,6 @@ static void not_saved(struct conversation *conversation, const struct error *err
 
 static void on_settled(void *context, int result, const struct error *err, int64_t rowid)
 {
-    (void)rowid;
     struct conversation *conversation = context;
     conversation->job = 0;
     if (result < 0 && conversation->via) {

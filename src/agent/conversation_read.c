@@ -43,7 +43,6 @@ static void on_read(void *context, int result, const struct error *err, int64_t 
 {
     struct reading *reading = context;
     struct conversation *conversation = reading->conversation;
-    (void)rowid;
     conversation->job = 0;
     conversation_wake(conversation);
     if (reading->sums) {
@@ -105,10 +104,7 @@ static void submit(struct reading *reading)
     release(reading);
 }
 
-static void ignore_session(void *context, const struct store_session *session)
-{
-    (void)context, (void)session;
-}
+static void ignore_session(void *context, const struct store_session *session) {}
 
 // `hermes sessions delete` may have taken the conversation that is kept here; then the next one
 // begins.

@@ -5,7 +5,6 @@
 #include "agent/conversation.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "store/session.h"
 
 // A conversation's side of a turn: its events go on to the channel, or to whoever waits.
 

@@ -157,14 +157,6 @@ static void on_look_again(void *context)
     dispatcher_look_at_waiting(dispatcher);
 }
 
-static void look_again(struct dispatcher *dispatcher, const struct error *err)
-{
-    LOG_EVENT(LOG_ERROR, "turns.unread", "", LOG_TEXT("error", err->text));
-    loop_cancel(dispatcher->host.loop, dispatcher->expiry);
-    dispatcher->expiry =
-        loop_timer_after(dispatcher->host.loop, CONVERSATION_RETRY_MS, on_look_again, dispatcher);
-}
-
 void dispatcher_look_at_waiting(struct dispatcher *dispatcher)
 {
     struct taking_up taking_up = {.dispatcher = dispatcher};
@@ -191,8 +183,12 @@ void dispatcher_look_at_waiting(struct dispatcher *dispatcher)
             conversation_wake(conversation); // it may have been kept for a turn that is gone
         }
     }
-    if (r < 0)
-        look_again(dispatcher, &err);
-    else
+    if (r >= 0) {
         watch_expiry(dispatcher, 0);
+        return;
+    }
+    LOG_EVENT(LOG_ERROR, "turns.unread", "", LOG_TEXT("error", err.text));
+    loop_cancel(dispatcher->host.loop, dispatcher->expiry);
+    dispatcher->expiry =
+        loop_timer_after(dispatcher->host.loop, CONVERSATION_RETRY_MS, on_look_again, dispatcher);
 }

@@ -68,15 +68,6 @@ static int read_text(const char *home, const char *name, struct buf *out)
     return r;
 }
 
-static void append_title(const struct block *block, size_t used, struct buf *out)
-{
-    buf_printf(out, "\n\n════════════════\n%s [%zu%% — ", block->title, used * 100 / block->limit);
-    entries_write_number(used, out);
-    buf_append_char(out, '/');
-    entries_write_number(block->limit, out);
-    buf_append_text(out, " chars]\n");
-}
-
 void memory_block_append_file(const struct memory_config *config, const char *home,
                               enum memory_file file, struct buf *out)
 {
@@ -92,7 +83,12 @@ void memory_block_append_file(const struct memory_config *config, const char *ho
 
     BUF_AUTO shown = BUF_INIT(UTF8_BYTES_MAX * (size_t)ENTRIES_FILE_MAX);
     entries_write(&entries, &shown);
-    append_title(&block, entries_characters(&entries), out);
+    size_t used = entries_characters(&entries);
+    buf_printf(out, "\n\n════════════════\n%s [%zu%% — ", block.title, used * 100 / block.limit);
+    entries_write_number(used, out);
+    buf_append_char(out, '/');
+    entries_write_number(block.limit, out);
+    buf_append_text(out, " chars]\n");
     struct span all = span_trim(buf_span(&shown));
     size_t fits = entries_cut(all, block.limit);
     buf_append(out, all.data, fits);

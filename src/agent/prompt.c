@@ -47,16 +47,6 @@ static const char *append_identity(const struct agent_config *config, const char
     return "default";
 }
 
-static void append_part(enum prompt_part part, const struct memory_config *memory, const char *home,
-                        struct buf *out)
-{
-    if (part == PROMPT_RULES)
-        buf_append_text(out, tool_rules);
-    else if (memory)
-        memory_block_append_file(memory, home, part == PROMPT_USER ? MEMORY_USER : MEMORY_NOTES,
-                                 out);
-}
-
 void prompt_build_parts(const struct agent_config *config, const struct memory_config *memory,
                         const char *home, struct buf *out, struct prompt_parts *ret_parts)
 {
@@ -65,7 +55,11 @@ void prompt_build_parts(const struct agent_config *config, const struct memory_c
     ret_parts->bytes[PROMPT_IDENTITY] = out->len - begin;
     for (int part = PROMPT_RULES; part < PROMPT_PARTS; part++) {
         begin = out->len;
-        append_part((enum prompt_part)part, memory, home, out);
+        if (part == PROMPT_RULES)
+            buf_append_text(out, tool_rules);
+        else if (memory)
+            memory_block_append_file(memory, home, part == PROMPT_USER ? MEMORY_USER : MEMORY_NOTES,
+                                     out);
         ret_parts->bytes[part] = out->len - begin;
     }
 }

@@ -320,23 +320,19 @@ static void enter_model(struct turn *turn)
     ask_model(turn);
 }
 
-// No disk would take the results: the history is as it will be read, and what was steered into them
-// waits on, since the model never reads it.
-static void drop_results(struct turn *turn)
-{
-    struct chat_history *history = &turn->session->history;
-    chat_history_truncate(history, history->count - turn->call_count);
-    agent_session_close(turn->session);
-    list_for_each(link, &turn->steering)
-        list_entry(link, struct turn_steering, link)->taken = false;
-}
-
 // Steered messages are no inbox rows any more, but part of a result that the model reads.
 static void results_stored(struct turn *turn)
 {
     bool lost = turn->error.code < 0;
-    if (lost)
-        drop_results(turn);
+    // No disk would take the results: the history is as it will be read, and what was steered into
+    // them waits on, since the model never reads it.
+    if (lost) {
+        struct chat_history *history = &turn->session->history;
+        chat_history_truncate(history, history->count - turn->call_count);
+        agent_session_close(turn->session);
+        list_for_each(link, &turn->steering)
+            list_entry(link, struct turn_steering, link)->taken = false;
+    }
     turn_calls_finish(turn); // their results are in the history
     if (lost) {
         turn_end(turn, TURN_FAILED);

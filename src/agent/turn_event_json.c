@@ -179,21 +179,13 @@ static void read_outcome(struct turn_event_reader *reader, struct json_value obj
     reader->event.outcome = &reader->outcome;
 }
 
-static bool kind_of(struct span type, enum turn_event_kind *ret_kind)
-{
-    for (size_t kind = TURN_EVENT_WAIT; kind < sizeof types / sizeof types[0]; kind++)
-        if (span_is(type, types[kind])) {
-            *ret_kind = (enum turn_event_kind)kind;
-            return true;
-        }
-    return false;
-}
-
 int turn_event_read(struct turn_event_reader *reader, struct span type, struct span data,
                     size_t max)
 {
-    enum turn_event_kind kind;
-    if (!kind_of(type, &kind) || json_parse(&reader->document, data, NULL) < 0)
+    size_t kind = TURN_EVENT_WAIT;
+    while (kind < ARRAY_LEN(types) && !span_is(type, types[kind]))
+        kind++;
+    if (kind == ARRAY_LEN(types) || json_parse(&reader->document, data, NULL) < 0)
         return -EBADMSG;
     struct json_value object = json_root(&reader->document);
     free(STEAL(reader->name));
@@ -207,7 +199,7 @@ int turn_event_read(struct turn_event_reader *reader, struct span type, struct s
     reader->name = text_of(object, "name", max);
     reader->arguments = text_of(object, "arguments", max);
     reader->event = (struct turn_event){
-        .kind = kind,
+        .kind = (enum turn_event_kind)kind,
         .turn = "",
         .sentence = buf_text(&reader->text),
         .text = buf_span(&reader->text),

@@ -70,7 +70,6 @@ static void keep(struct turn *turn, const char *files)
 
 static void on_asked(void *context, int result, struct span text, int64_t ms)
 {
-    (void)ms;
     struct turn *turn = context;
     turn->looking.process = NULL;
     CLEANUP(mem_cleanup) char *files = mem_strndup(text.data, text.len);
@@ -103,7 +102,6 @@ void turn_files_ask(struct turn *turn, turn_next_fn *next)
 
 static void on_compared(void *context, int result, struct span text, int64_t ms)
 {
-    (void)ms;
     struct turn *turn = context;
     BUF_AUTO what = BUF_INIT(ERROR_TEXT_MAX);
     turn->looking.process = NULL;

@@ -148,7 +148,6 @@ static int create_session(struct turn *turn, struct error *err)
 
 static void on_begun(void *context, int result, const struct error *err, int64_t rowid)
 {
-    (void)rowid;
     struct turn *turn = context;
     turn->transition.job = 0;
     if (result < 0)
@@ -350,7 +349,6 @@ static void refused(struct turn *turn, const struct error *err)
 
 static void on_written(void *context, int result, const struct error *err, int64_t rowid)
 {
-    (void)rowid;
     struct turn *turn = context;
     turn->transition.job = 0;
     if (result < 0)

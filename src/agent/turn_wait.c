@@ -19,7 +19,8 @@
  * one that the message has no room or no button for.
  */
 enum {
-    QUESTIONS_MAX = 32,                   // of one message; each has two buttons
+    QUESTIONS_MAX = 32,                   // of one message
+    BUTTONS_MAX = 100,                    // under it: Telegram refuses a message with more
     ARGUMENTS_SHOWN_MAX = 16 * 1024,      // bytes of one call
     ALL_SHOWN_MAX = TURN_REPLY_MAX / 2,   // bytes of all calls
     SAID_BEFORE_MAX = TURN_REPLY_MAX / 4, // bytes of what the model said with them
@@ -61,6 +62,14 @@ static bool can_be_shown(const char *arguments, size_t room)
     JSON_AUTO doc = JSON_INIT;
     return shown_length(arguments) <= room && json_parse(&doc, span_of(arguments), NULL) == 0 &&
            json_type(json_root(&doc)) == JSON_OBJECT;
+}
+
+static bool has_room_for_buttons(const struct turn *turn)
+{
+    size_t buttons = CLARIFY_CHOICES_MAX; // of the next question, at most
+    for (size_t i = 0; i < turn->question_count; i++)
+        buttons += turn->questions[i].asks ? CLARIFY_CHOICES_MAX : 2;
+    return buttons <= BUTTONS_MAX;
 }
 
 static void hash_call(const struct chat_call *call, char *hex)
@@ -117,7 +126,8 @@ void turn_wait_prepare(struct turn *turn)
     size_t shown = 0;
     turn->questions = mem_alloc((turn->call_count + 1) * sizeof *turn->questions);
     size_t most = turn->terms.unattended ? 0 : QUESTIONS_MAX;
-    for (size_t i = 0; i < turn->call_count && turn->question_count < most; i++) {
+    for (size_t i = 0;
+         i < turn->call_count && turn->question_count < most && has_room_for_buttons(turn); i++) {
         const char *arguments = asking->calls[i].arguments;
         if (turn->calls[i].judgement.decision != APPROVAL_ASKS ||
             !can_be_shown(arguments, ALL_SHOWN_MAX - shown))

@@ -112,6 +112,13 @@ void buf_clear(struct buf *buf)
     buf->full = false;
 }
 
+void buf_replace(struct buf *buf, char old, char instead)
+{
+    for (size_t i = 0; i < buf->len; i++)
+        if (buf->data[i] == old)
+            buf->data[i] = instead;
+}
+
 void buf_consume(struct buf *buf, size_t bytes)
 {
     if (bytes >= buf->len) {

@@ -46,6 +46,7 @@ void buf_grow_by(struct buf *buf, size_t len);
 void buf_clear(struct buf *buf);                 // keeps the memory
 void buf_consume(struct buf *buf, size_t bytes); // drops from the front
 void buf_truncate(struct buf *buf, size_t len);
+void buf_replace(struct buf *buf, char old, char instead); // every one
 bool buf_is_full(const struct buf *buf);
 
 struct span buf_span(const struct buf *buf); // valid until the next change

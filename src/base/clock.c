@@ -12,19 +12,16 @@ static int64_t read_ms(clockid_t id)
 
 static int64_t system_monotonic_ms(void *context)
 {
-    (void)context;
     return read_ms(CLOCK_MONOTONIC);
 }
 
 static int64_t system_wall_ms(void *context)
 {
-    (void)context;
     return read_ms(CLOCK_REALTIME);
 }
 
 static int64_t system_boot_ms(void *context)
 {
-    (void)context;
     return read_ms(CLOCK_BOOTTIME);
 }
 

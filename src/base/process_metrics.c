@@ -9,7 +9,6 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
-#include "base/mem.h"
 
 enum { PROC_FILE_MAX = 8 * 1024 };
 
@@ -39,14 +38,12 @@ int64_t process_resident_bytes(void)
 
 static double resident_bytes(void *context)
 {
-    (void)context;
     int64_t bytes = process_resident_bytes();
     return bytes ? (double)bytes : NAN;
 }
 
 static double cpu_seconds(void *context)
 {
-    (void)context;
     struct rusage usage;
     if (getrusage(RUSAGE_SELF, &usage) < 0)
         return NAN;
@@ -56,7 +53,6 @@ static double cpu_seconds(void *context)
 
 static double open_descriptors(void *context)
 {
-    (void)context;
     DIR *directory = opendir("/proc/self/fd");
     if (!directory)
         return NAN;
@@ -69,7 +65,6 @@ static double open_descriptors(void *context)
 
 static double start_time(void *context)
 {
-    (void)context;
     static double known; // it does not change, though the wall clock may be set
     uint64_t ticks;
     if (known > 0)

@@ -193,13 +193,6 @@ static void keep_questions(struct console *console, const struct turn_outcome *o
 
 static bool answer_question(struct console *console, bool approved);
 
-// What was typed before a question is seen is no answer to it.
-static void forget_typed(struct console *console)
-{
-    buf_clear(&console->ahead);
-    tcflush(STDIN_FILENO, TCIFLUSH);
-}
-
 static void on_end(struct console *console, const struct turn_outcome *outcome)
 {
     enum console_exit status = report_outcome(console, outcome);
@@ -207,8 +200,10 @@ static void on_end(struct console *console, const struct turn_outcome *outcome)
     console->busy = false;
     keep_questions(console, outcome);
     if (console->mode == CONSOLE_CONVERSE) {
-        if (console->asked.len)
-            forget_typed(console);
+        if (console->asked.len) { // what was typed before a question is seen is no answer to it
+            buf_clear(&console->ahead);
+            tcflush(STDIN_FILENO, TCIFLUSH);
+        }
         prompt(console);
     } else if (!console->asked.len) {
         leave(console, gave_up && status == CONSOLE_OK ? CONSOLE_FAILED : status);

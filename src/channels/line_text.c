@@ -97,7 +97,6 @@ static size_t cell_after(const struct line_text *text, size_t at)
 
 size_t line_text_start(const struct line_text *text)
 {
-    (void)text;
     return 0;
 }
 

@@ -314,7 +314,6 @@ static int refuse_code(const struct pairing *pairing, int fd, const struct pairi
 
 static bool keep_others(const struct pairing_edit *edit, struct span key, struct json_value value)
 {
-    (void)value;
     return !span_equal(key, edit->key);
 }
 

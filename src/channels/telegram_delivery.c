@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "base/mem.h"
 
 enum { WRITE_AGAIN_MS = 1000, WRITE_AGAIN_MAX_MS = 60 * 1000 };
 
@@ -76,7 +75,6 @@ static void submit(void *context);
 
 static void on_written(void *context, int result, const struct error *err, int64_t rowid)
 {
-    (void)rowid;
     struct telegram_delivery *delivery = context;
     delivery->job = 0;
     if (result < 0) {

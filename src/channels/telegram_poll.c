@@ -100,15 +100,6 @@ static void on_webhook_deleted(void *context, const struct telegram_answer *answ
     poll_after(telegram, 0);
 }
 
-// Once: if it comes back, somebody else wants it, and fighting over it helps nobody.
-static void drop_webhook(struct telegram *telegram)
-{
-    telegram->poller.webhook_dropped = true;
-    struct telegram_ask ask = {.method = "deleteWebhook",
-                               .body = SPAN_LITERAL("{\"drop_pending_updates\":false}")};
-    telegram->poller.call = telegram_api_ask(telegram, &ask, on_webhook_deleted, telegram);
-}
-
 static int64_t wait_after(const struct telegram_poller *poller, const char *state,
                           const struct telegram_answer *answer)
 {
@@ -137,8 +128,12 @@ static void poll_failed(struct telegram *telegram, const struct telegram_answer 
         poll_after(telegram, 0);
         return;
     }
+    // Once: if it comes back, somebody else wants it, and fighting over it helps nobody.
     if (answer->outcome == TELEGRAM_WEBHOOK && !poller->webhook_dropped) {
-        drop_webhook(telegram);
+        struct telegram_ask ask = {.method = "deleteWebhook",
+                                   .body = SPAN_LITERAL("{\"drop_pending_updates\":false}")};
+        poller->webhook_dropped = true;
+        poller->call = telegram_api_ask(telegram, &ask, on_webhook_deleted, telegram);
         return;
     }
     if (answer->outcome == TELEGRAM_WEBHOOK) {
@@ -309,7 +304,6 @@ static bool read_offset(struct telegram *telegram)
 static void on_adopted(void *context, int result, const struct error *err, int64_t rowid)
 {
     struct telegram *telegram = context;
-    (void)rowid;
     telegram->poller.job = 0;
     if (result < 0) {
         trouble(telegram, "waiting", err->text, backoff(&telegram->poller));

@@ -65,7 +65,6 @@ static void edit(struct pressed *pressed)
 static void on_edited(void *context, const struct telegram_answer *answer)
 {
     struct pressed *pressed = context;
-    (void)answer;
     pressed->edit = 0;
     if (pressed->changed)
         edit(pressed);

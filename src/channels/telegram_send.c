@@ -62,7 +62,6 @@ static void reply_end(struct reply *reply)
 
 static void on_ended(struct telegram_delivery *delivery, bool found)
 {
-    (void)found;
     reply_end(reply_of(delivery));
 }
 

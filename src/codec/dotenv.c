@@ -48,14 +48,6 @@ static void skip_line_end(struct reader *r)
     r->line++;
 }
 
-static void skip_export(struct reader *r)
-{
-    struct span rest = {r->at, (size_t)(r->end - r->at)};
-    if (span_starts_with(rest, "export ") || span_starts_with(rest, "export\t"))
-        r->at += sizeof "export"; // and the blank
-    skip_blanks(r);
-}
-
 // At a backslash, which stands for itself before what is no escape.
 static void read_escape(struct reader *r, char quote, struct buf *value)
 {
@@ -128,7 +120,10 @@ static int read_pair(struct reader *r, dotenv_fn fn, void *ctx, struct buf *valu
         skip_line(r);
         return 0;
     }
-    skip_export(r);
+    struct span rest = {r->at, (size_t)(r->end - r->at)};
+    if (span_starts_with(rest, "export ") || span_starts_with(rest, "export\t"))
+        r->at += sizeof "export"; // and the blank
+    skip_blanks(r);
     const char *from = r->at;
     while (r->at < r->end && (isalnum((unsigned char)*r->at) || memchr("_.-", *r->at, 3)))
         r->at++;

@@ -32,14 +32,6 @@ static unsigned likeness(struct span a, struct span b)
     return equal >= LIKE_MIN ? (unsigned)equal : 0;
 }
 
-static unsigned score(const struct window *window, const struct span *lines, size_t count)
-{
-    unsigned sum = 0;
-    for (size_t i = 0; i < count && i < window->count; i++)
-        sum += likeness(window->lines[(window->begin + i) % LINE_NEAREST_LINES], lines[i]);
-    return sum;
-}
-
 static void show(struct span text, int64_t from, size_t count, struct buf *out)
 {
     struct text_line line;
@@ -75,7 +67,9 @@ bool line_nearest_show(struct span text, const struct span *lines, size_t count,
                 text_line_core(line.text);
         if (more && window.count < count)
             continue;
-        unsigned points = score(&window, cores, count);
+        unsigned points = 0;
+        for (size_t i = 0; i < count && i < window.count; i++)
+            points += likeness(window.lines[(window.begin + i) % LINE_NEAREST_LINES], cores[i]);
         if (points > best) {
             best = points;
             at = number;

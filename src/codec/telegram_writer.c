@@ -75,18 +75,12 @@ static void open_styles(struct telegram_writer *w, unsigned style, struct span u
     w->url = url;
 }
 
-static bool has_characters(struct span text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        if (!is_dropped(text.data[i]))
-            return true;
-    }
-    return false;
-}
-
 void telegram_write(struct telegram_writer *w, struct span text, unsigned style, struct span url)
 {
-    if (!has_characters(text))
+    size_t dropped = 0;
+    while (dropped < text.len && is_dropped(text.data[dropped]))
+        dropped++;
+    if (dropped == text.len)
         return;
     if (w->plain) {
         append_escaped(w->out, text, "");

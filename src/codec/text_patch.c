@@ -13,13 +13,6 @@ void text_patch_finish(struct text_patch *patch)
     *patch = (struct text_patch){0};
 }
 
-// Empty lines behind a hunk are no part of it.
-static void drop_separators(const struct text_patch *patch, struct text_patch_hunk *hunk)
-{
-    while (hunk->count && !patch->lines[hunk->first + hunk->count - 1].text.data)
-        hunk->count--;
-}
-
 static int refuse_hunk(const struct text_patch_hunk *hunk, const char *why, struct error *err)
 {
     return error_set(err, -EINVAL, "the hunk at line %zu of the patch %s", hunk->patch_line, why);
@@ -50,7 +43,9 @@ static int check_file(const struct text_patch *patch, const struct text_patch_fi
                          file->count ? "one for a new or deleted file" : "one at least");
     for (size_t i = 0; i < file->count; i++) {
         struct text_patch_hunk *hunk = &patch->hunks[file->first + i];
-        drop_separators(patch, hunk);
+        // Empty lines behind a hunk are no part of it.
+        while (hunk->count && !patch->lines[hunk->first + hunk->count - 1].text.data)
+            hunk->count--;
         int r = check_hunk(patch, file, hunk, err);
         if (r < 0)
             return r;

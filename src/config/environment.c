@@ -4,7 +4,6 @@
 
 static const char *process_get(void *context, const char *name)
 {
-    (void)context;
     return getenv(name);
 }
 

@@ -55,7 +55,6 @@ static void look_at_socket(void *context);
 
 static void on_connection(void *context, int fd, unsigned events)
 {
-    (void)events;
     struct handling *handling = context;
     FD_AUTO connection = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (connection < 0)

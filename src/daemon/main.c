@@ -40,21 +40,17 @@ static int run_command(const struct command *command, int argc, char **argv)
     return r == COMMAND_MISUSED ? EXIT_USAGE : r < 0 ? EXIT_FAILED : r;
 }
 
-static int run_process(int argc, char **argv)
-{
-    const struct process_function functions[] = {tool_process_function, spool_function,
-                                                 spool_prune_function, web_page_function};
-    return process_main(argc, argv, functions, ARRAY_LEN(functions));
-}
-
 static int run(int argc, char **argv)
 {
     if (argc < 2)
         return run_command(&command_help, 1, argv);
     const char *word = argv[1];
     // How this program starts what runs outside it; nobody types it.
-    if (strcmp(word, process_command) == 0)
-        return run_process(argc - 2, argv + 2);
+    if (strcmp(word, process_command) == 0) {
+        const struct process_function functions[] = {tool_process_function, spool_function,
+                                                     spool_prune_function, web_page_function};
+        return process_main(argc - 2, argv + 2, functions, ARRAY_LEN(functions));
+    }
     if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0)
         return run_command(&command_version, argc - 1, argv + 1);
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)

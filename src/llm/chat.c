@@ -54,24 +54,6 @@ void chat_history_truncate(struct chat_history *history, size_t count)
         chat_message_finish(&history->messages[--history->count]);
 }
 
-static size_t text_bytes(const char *text)
-{
-    return text ? strlen(text) + 1 : 0;
-}
-
-size_t chat_history_bytes(const struct chat_history *history)
-{
-    size_t bytes = history->capacity * sizeof *history->messages;
-    for (size_t i = 0; i < history->count; i++) {
-        const struct chat_message *message = &history->messages[i];
-        bytes += text_bytes(message->text) + text_bytes(message->extra) +
-                 text_bytes(message->writer) + message->call_count * sizeof *message->calls;
-        for (size_t j = 0; j < message->call_count; j++)
-            bytes += text_bytes(message->calls[j].arguments) + text_bytes(message->calls[j].extra);
-    }
-    return bytes;
-}
-
 void chat_history_finish(struct chat_history *history)
 {
     chat_history_truncate(history, 0);

@@ -64,7 +64,6 @@ struct chat_history {
 
 void chat_history_finish(struct chat_history *history);
 void chat_history_truncate(struct chat_history *history, size_t count);
-size_t chat_history_bytes(const struct chat_history *history); // of memory, about
 
 // Takes the message over and leaves *message zeroed.
 void chat_history_append(struct chat_history *history, struct chat_message *message);

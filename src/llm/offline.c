@@ -198,7 +198,6 @@ static int start(struct chat_provider *provider, const struct chat_request *requ
                  const struct chat_sink *sink, void *context, chat_call_id *ret_id,
                  struct error *err)
 {
-    (void)err;
     struct offline *offline = CONTAINER_OF(provider, struct offline, provider);
     struct pending *pending = mem_new(struct pending);
     pending->owner = offline;

@@ -19,6 +19,7 @@ const struct wire_format wire_openai_chat = {
     .write_request = openai_write_request,
     .reply_create = openai_reply_create,
     .reply_destroy = openai_reply_destroy,
+    .reply_bytes = openai_reply_bytes,
     .reply_feed = openai_reply_feed,
     .reply_end = openai_reply_end,
     .read_error = openai_read_error_body,

@@ -94,23 +94,22 @@ void openai_reply_destroy(struct wire_reply *wire)
     free(reply);
 }
 
+size_t openai_reply_bytes(const struct wire_reply *wire)
+{
+    const struct openai_reply *reply = CONTAINER_OF(wire, struct openai_reply, wire);
+    size_t bytes = reply->sse.line.capacity + reply->sse.data.capacity + reply->whole.capacity +
+                   reply->delta.capacity + reply->text.capacity + reply->reasoning.capacity +
+                   reply->reasoning_details.capacity;
+    if (reply->calls)
+        bytes += CHAT_CALLS_MAX * sizeof *reply->calls;
+    for (size_t i = 0; i < reply->call_count; i++)
+        bytes += reply->calls[i].arguments.capacity + reply->calls[i].extra.capacity;
+    return bytes;
+}
+
 static int fail(struct openai_reply *reply, enum chat_failure_kind kind, const char *sentence)
 {
     return wire_reply_fail(&reply->wire, kind, sentence);
-}
-
-static int fail_with_error(struct openai_reply *reply, struct json_value error)
-{
-    fail(reply, CHAT_SERVER, "");
-    openai_read_error(error, 0, &reply->wire.failure);
-    return -EPROTO;
-}
-
-// Texts are C strings from here on: a NUL would hide what follows it.
-static void blank_nuls(struct buf *text)
-{
-    for (char *nul; text->len && (nul = memchr(text->data, '\0', text->len));)
-        *nul = ' ';
 }
 
 static int add_text(struct openai_reply *reply, struct json_value text)
@@ -119,7 +118,7 @@ static int add_text(struct openai_reply *reply, struct json_value text)
     if (json_type(text) != JSON_STRING)
         return 0;
     bool fits = json_string(text, &reply->delta);
-    blank_nuls(&reply->delta);
+    buf_replace(&reply->delta, '\0', ' '); // texts are C strings from here on
     if (!fits || !buf_append_span(&reply->text, buf_span(&reply->delta)))
         return fail(reply, CHAT_TOO_LARGE, "the answer is larger than 12 MiB");
     reply->wire.said += reply->delta.len > 0;
@@ -308,8 +307,11 @@ static int read_object(struct openai_reply *reply, struct span bytes)
         return fail(reply, CHAT_MALFORMED, "the provider sent something that is not JSON");
     struct json_value root = json_root(&reply->doc);
     struct json_value error = openai_find_error(root);
-    if (json_type(error) != JSON_ABSENT)
-        return fail_with_error(reply, error);
+    if (json_type(error) != JSON_ABSENT) {
+        fail(reply, CHAT_SERVER, "");
+        openai_read_error(error, 0, &reply->wire.failure);
+        return -EPROTO;
+    }
     if (json_type(root) != JSON_OBJECT)
         return fail(reply, CHAT_MALFORMED, "the provider sent JSON that is not an answer");
     if (!reply->wire.model)

@@ -14,7 +14,6 @@
 struct translation {
     const struct wire_format *format;
     struct wire_reply *reply; // NULL until it begins
-    size_t received;          // bytes of it, of which it keeps most
     bool stream, begun;       // something was told
     char *model;              // that was asked for
     char id[sizeof "chatcmpl-" + 24];
@@ -229,7 +228,7 @@ uint64_t translation_said(const struct translation *t)
 
 size_t translation_bytes(const struct translation *t)
 {
-    return t->request_bytes.capacity + t->out.capacity + t->received;
+    return t->out.capacity + (t->reply ? t->format->reply_bytes(t->reply) : 0);
 }
 
 static const struct chat_failure *give(struct translation *t, bool failed, struct span *ret_bytes)
@@ -247,7 +246,6 @@ const struct chat_failure *translation_feed(struct translation *t, struct span b
                                             struct span *ret_bytes)
 {
     buf_clear(&t->out);
-    t->received += bytes.len;
     return give(t, t->format->reply_feed(t->reply, bytes) < 0, ret_bytes);
 }
 

@@ -23,7 +23,7 @@ struct span translation_begin(struct translation *translation, struct span conte
 // The id and the name of the model that are written are made here; what the server said of itself:
 const char *translation_model(const struct translation *translation); // NULL: nothing (yet)
 uint64_t translation_said(const struct translation *translation);     // as of struct wire_reply
-size_t translation_bytes(const struct translation *translation);      // of memory, about
+size_t translation_bytes(const struct translation *translation);      // kept of the answer, about
 
 // Bytes in, bytes out, which live until the next call. NULL, or how it failed, which lives as the
 // translation does; there may be bytes then as well.

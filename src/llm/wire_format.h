@@ -46,6 +46,7 @@ struct wire_format {
     // Zeroed but for its own. Content-Type may be wrong: the first bytes know better.
     struct wire_reply *(*reply_create)(struct span content_type);
     void (*reply_destroy)(struct wire_reply *reply);
+    size_t (*reply_bytes)(const struct wire_reply *reply); // of memory that it keeps, about
     // Negative once the reply has failed; reply->failure then says how.
     int (*reply_feed)(struct wire_reply *reply, struct span bytes);
     // The body has ended well. 0 and *ret_reply (owned by the caller), or negative as above.

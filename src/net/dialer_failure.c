@@ -5,7 +5,6 @@
 #include <sys/socket.h>
 
 #include "base/fd.h"
-#include "base/mem.h"
 #include "net/dialer_internal.h"
 #include "net/http_proxy.h"
 

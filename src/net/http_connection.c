@@ -331,15 +331,6 @@ static void on_event(void *ctx, int fd, unsigned events)
     settle(connection);
 }
 
-static void flush(struct http_connection *connection)
-{
-    connection->busy = true;
-    if (!connection->closing && !connection->blocked)
-        http_answer_flush(connection);
-    take_leftover(connection);
-    settle(connection);
-}
-
 // What is put on the list meanwhile waits for the next pass.
 static void run_all(void *ctx)
 {
@@ -349,8 +340,14 @@ static void run_all(void *ctx)
     list_init(&now);
     for (struct list *link; (link = list_shift(&server->todo));)
         list_append(&now, link);
-    for (struct list *link; (link = list_shift(&now));)
-        flush(list_entry(link, struct http_connection, todo));
+    for (struct list *link; (link = list_shift(&now));) {
+        struct http_connection *connection = list_entry(link, struct http_connection, todo);
+        connection->busy = true;
+        if (!connection->closing && !connection->blocked)
+            http_answer_flush(connection);
+        take_leftover(connection);
+        settle(connection);
+    }
 }
 
 void http_connection_touch(struct http_connection *connection)

@@ -70,15 +70,6 @@ static void drop(struct websocket *ws, struct websocket_frame *frame)
     free(frame);
 }
 
-static void drop_unsent(struct websocket *ws)
-{
-    list_for_each(link, &ws->queue) {
-        struct websocket_frame *frame = list_entry(link, struct websocket_frame, link);
-        if (!frame->begun)
-            drop(ws, frame);
-    }
-}
-
 void websocket_queue(struct websocket *ws, unsigned flags, struct span data)
 {
     struct websocket_frame *frame = frame_create(ws, flags, data);
@@ -147,7 +138,11 @@ void websocket_flush(struct websocket *ws)
 static void begin_end(struct websocket *ws, unsigned code)
 {
     ws->end.code = (uint16_t)code;
-    drop_unsent(ws);
+    list_for_each(link, &ws->queue) {
+        struct websocket_frame *frame = list_entry(link, struct websocket_frame, link);
+        if (!frame->begun)
+            drop(ws, frame);
+    }
     if (!ws->close_sent)
         websocket_queue_close(ws, code, SPAN_ABSENT);
     ws->state = WEBSOCKET_ENDING;

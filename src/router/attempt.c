@@ -165,15 +165,6 @@ static void cancel(struct router_call *call, const struct router_failure *failur
     make_way(call, tokens);
 }
 
-// A reply of which no more can be kept: the deployment is not to blame, and no other would help.
-static void give_up(struct router_call *call)
-{
-    struct router_failure failure;
-    router_failure_no_room(&failure);
-    cancel(call, &failure, false);
-    call->events->refused(call, &failure);
-}
-
 static void on_linger(void *context)
 {
     struct router_call *call = context;
@@ -383,8 +374,12 @@ static void on_done(void *context, enum http_failure how, const struct error *er
     attempt->http = 0;
     attempt->reader_late = is_reader_late(call, how);
     bool stopped = how == HTTP_STOPPED;
+    // No more can be kept of it: the deployment is not to blame, and no other would help.
     if (stopped && watch->state != REPLY_FAILED) {
-        give_up(call);
+        struct router_failure failure;
+        router_failure_no_room(&failure);
+        cancel(call, &failure, false);
+        call->events->refused(call, &failure);
         return;
     }
     if (attempt->translation && how == HTTP_OK && watch->state != REPLY_FAILED)

@@ -83,8 +83,9 @@ void router_pool_clear(struct router *router)
 void router_call_count(struct router_call *call)
 {
     const struct translation *translation = call->attempt.translation;
-    size_t now = call->body.bytes.capacity + reply_watch_bytes(&call->attempt.watch) +
-                 (translation ? translation_bytes(translation) : 0);
+    size_t now =
+        call->body.bytes.capacity + reply_watch_bytes(&call->attempt.watch) +
+        (translation ? translation_bytes(translation) + translation_request(translation)->len : 0);
     call->router->buffered += now - call->counted;
     call->counted = now;
 }

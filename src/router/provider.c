@@ -193,10 +193,6 @@ static int start_offline(struct router_provider *owner, const struct chat_reques
     return r;
 }
 
-_Static_assert((int)CHAT_BACKGROUND == (int)ROUTER_BACKGROUND &&
-                   (int)CHAT_PRIORITIES == (int)ROUTER_PRIORITIES,
-               "the router's priorities are the asker's");
-
 static int start_call(struct router_provider *owner, const struct chat_request *request,
                       const struct chat_sink *sink, void *context, chat_call_id *ret_id,
                       struct error *err)
@@ -214,7 +210,7 @@ static int start_call(struct router_provider *owner, const struct chat_request *
                 .slot = span_of(request->origin.slot),
                 .session = span_of(request->origin.session),
                 .job = span_of(request->origin.job),
-                .priority = (enum router_priority)request->origin.priority,
+                .priority = request->origin.priority,
             },
         .route = "/v1/chat/completions",
         .own = true,

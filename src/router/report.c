@@ -206,15 +206,15 @@ static void report_budgets(struct router *router)
 
 static void report_queues(struct router *router)
 {
-    int64_t waiting[ROUTER_PRIORITIES] = {0};
+    int64_t waiting[CHAT_PRIORITIES] = {0};
     list_for_each(link, &router->group_queues) {
         struct router_group_queue *queue = list_entry(link, struct router_group_queue, link);
         struct router_bucket_view view =
             router_bucket_view(queue->bucket, loop_now(router->env.loop));
-        for (int i = 0; i < ROUTER_PRIORITIES; i++)
+        for (int i = 0; i < CHAT_PRIORITIES; i++)
             waiting[i] += (int64_t)view.waiting[i];
     }
-    for (int i = 0; i < ROUTER_PRIORITIES; i++)
+    for (int i = 0; i < CHAT_PRIORITIES; i++)
         router_metrics_level(router->metrics, (enum router_level)(ROUTER_LEVEL_QUEUED + i),
                              waiting[i]);
 }

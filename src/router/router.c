@@ -77,7 +77,6 @@ static void on_event(void *context, enum router_ledger_event kind, const char *s
 {
     static const enum log_level levels[] = {
         [LEDGER_TROUBLE] = LOG_ERROR, [LEDGER_FOUND] = LOG_WARNING, [LEDGER_RELIEF] = LOG_INFO};
-    (void)context;
     log_line(levels[kind], "the ledger: %s", sentence);
 }
 

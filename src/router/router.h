@@ -76,7 +76,7 @@ typedef uint64_t router_call_id; // 0 is none
 struct router_origin {
     struct span slot, session, job;
     struct span key_name, key_hash; // of the key that was shown; never the key
-    enum router_priority priority;
+    enum chat_priority priority;
 };
 
 struct router_request {

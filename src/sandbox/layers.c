@@ -74,7 +74,6 @@ static int try(int (*put_on)(struct error *err), char text[SANDBOX_PROBE_TEXT_MA
 
 static enum sandbox_state probe_privileges(const char *hands, char text[SANDBOX_PROBE_TEXT_MAX])
 {
-    (void)hands;
     if (try(try_privileges, text) < 0)
         return SANDBOX_FAILS;
     snprintf(text, SANDBOX_PROBE_TEXT_MAX, "privileges: none to gain, no capabilities");
@@ -83,7 +82,6 @@ static enum sandbox_state probe_privileges(const char *hands, char text[SANDBOX_
 
 static enum sandbox_state probe_filter(const char *hands, char text[SANDBOX_PROBE_TEXT_MAX])
 {
-    (void)hands;
     if (try(try_filter, text) < 0)
         return SANDBOX_FAILS;
     snprintf(text, SANDBOX_PROBE_TEXT_MAX, "seccomp: system calls are filtered");
@@ -92,7 +90,6 @@ static enum sandbox_state probe_filter(const char *hands, char text[SANDBOX_PROB
 
 static enum sandbox_state probe_namespaces(const char *hands, char text[SANDBOX_PROBE_TEXT_MAX])
 {
-    (void)hands;
     struct error err = ERROR_INIT;
     bool holds = namespaces_probe(&err) == 0;
     snprintf(text, SANDBOX_PROBE_TEXT_MAX, "namespaces: %s%s", holds ? "" : "not here: ",
@@ -102,7 +99,6 @@ static enum sandbox_state probe_namespaces(const char *hands, char text[SANDBOX_
 
 static enum sandbox_state probe_landlock(const char *hands, char text[SANDBOX_PROBE_TEXT_MAX])
 {
-    (void)hands;
     char why[SANDBOX_PROBE_TEXT_MAX];
     int abi = landlock_abi(NULL);
     if (try(try_landlock, why) < 0)
@@ -151,7 +147,6 @@ static enum sandbox_state probe_isolation(const char *hands, char text[SANDBOX_P
 
 static enum sandbox_state probe_session(const char *hands, char text[SANDBOX_PROBE_TEXT_MAX])
 {
-    (void)hands;
     if (try(try_session, text) < 0)
         return SANDBOX_FAILS;
     snprintf(text, SANDBOX_PROBE_TEXT_MAX, "session: nothing outlives a program");
@@ -161,7 +156,6 @@ static enum sandbox_state probe_session(const char *hands, char text[SANDBOX_PRO
 // Whoever may not see other processes counts none of them.
 static enum sandbox_state probe_limits(const char *hands, char text[SANDBOX_PROBE_TEXT_MAX])
 {
-    (void)hands;
     bool counted = access("/proc/self/stat", R_OK) == 0;
     snprintf(text, SANDBOX_PROBE_TEXT_MAX, "limits: %s",
              counted ? "of memory (as it is resident), processes, time and files"

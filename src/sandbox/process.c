@@ -512,15 +512,6 @@ static struct process *process_create(struct processes *processes, const struct 
     return process;
 }
 
-static void enqueue(struct process *process, uint64_t flow)
-{
-    struct processes *processes = process->owner;
-    memory_budget_enqueue(&processes->budget, &process->claim, flow, process->limits.memory);
-    process->deadline =
-        loop_timer_after(processes->loop, PROCESS_WAIT_MAX_MS, on_waited_too_long, process);
-    start_soon(processes);
-}
-
 int process_start(struct processes *processes, const struct process_spec *spec,
                   const struct process_events *events, void *context, process_id *ret_id,
                   struct error *err)
@@ -540,10 +531,15 @@ int process_start(struct processes *processes, const struct process_spec *spec,
     process->launch = launch;
     if (process->is_function)
         processes->waiting_bytes += launch.input.len;
-    if (waits)
-        enqueue(process, spec->flow);
-    else
+    if (waits) {
+        memory_budget_enqueue(&processes->budget, &process->claim, spec->flow,
+                              process->limits.memory);
+        process->deadline =
+            loop_timer_after(processes->loop, PROCESS_WAIT_MAX_MS, on_waited_too_long, process);
+        start_soon(processes);
+    } else {
         r = run(process, err);
+    }
     if (r == 0)
         *ret_id = process->id;
     else

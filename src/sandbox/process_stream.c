@@ -9,7 +9,6 @@ enum { CHUNK = 16 * 1024 }; // bytes that are read at a time
 
 static void on_readable(void *context, int fd, unsigned events)
 {
-    (void)events;
     struct process_output *output = context;
     char chunk[CHUNK];
     ssize_t n = read(fd, chunk, sizeof chunk);
@@ -59,7 +58,6 @@ static bool flush(struct process_input *input)
 
 static void on_writable(void *context, int fd, unsigned events)
 {
-    (void)fd;
     struct process_input *input = context;
     if ((events & LOOP_FAILED) && !(events & LOOP_WRITE))
         process_input_close(input); // nobody reads it any more

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/mem.h"
 #include "codec/document.h"
 #include "codec/money.h"
 #include "router/router.h"

@@ -248,13 +248,13 @@ static void on_end(void *context, const struct router_result *result)
 
 // --- what clients ask ----------------------------------------------------------------------------
 
-static enum router_priority priority_of(struct span word)
+static enum chat_priority priority_of(struct span word)
 {
     static const char *const words[] = {"interactive", "api", "cron", "background"};
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
         if (span_is(word, words[i]))
-            return (enum router_priority)i;
-    return ROUTER_API;
+            return (enum chat_priority)i;
+    return CHAT_API;
 }
 
 static const struct post {

@@ -73,13 +73,6 @@ static int keep_reservation(const struct apply *apply, const struct open_call *o
                    err);
 }
 
-static void drop_open(struct apply *apply, struct span call)
-{
-    for (size_t i = apply->open_count; i-- > 0;)
-        if (span_equal(apply->open[i].call, call))
-            apply->open[i] = apply->open[--apply->open_count];
-}
-
 static int set_aside(struct apply *apply, struct span bytes, struct error *err)
 {
     apply->own->result.set_aside_bytes += (int64_t)bytes.len;
@@ -95,7 +88,9 @@ static int take_up(struct apply *apply, struct span record, struct error *err)
     int r = 0;
     if (!store_ledger_decode(record, charges, &kind, &attempt))
         return set_aside(apply, record, err); // of a newer program
-    drop_open(apply, attempt.call);
+    for (size_t i = apply->open_count; i-- > 0;)
+        if (span_equal(apply->open[i].call, attempt.call))
+            apply->open[i] = apply->open[--apply->open_count];
     if (kind == LEDGER_RESERVATION) {
         apply->open =
             mem_grow(apply->open, apply->open_count, &apply->open_capacity, sizeof *apply->open);

@@ -43,7 +43,6 @@ static int take_in(struct store_job *job, sqlite3 *db, struct error *err)
                                " ON CONFLICT(key) DO UPDATE SET value = excluded.value";
     int64_t last = 0;
     bool more = false;
-    (void)job;
     int r = find_end(db, &last, &more, err);
     if (r < 0 || last == 0)
         return r;

@@ -5,7 +5,9 @@
 
 #include "base/span.h"
 
-// How a turn is to be done, which a restart does not change.
+// How a turn is to be done, which a restart does not change. Messages set a part of it; parent,
+// model, tools, the limits, priority and unattended are for turns that a schedule or another turn
+// begins.
 struct store_turn_terms {
     struct span origin; // what triggered it: "console", "telegram", ...
     struct span parent; // the turn that began it; absent: none

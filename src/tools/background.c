@@ -153,7 +153,6 @@ static void on_end(void *context, struct shell *shell)
 {
     struct session *session = context;
     struct background *background = session->owner;
-    (void)shell;
     session->ended_ms = loop_now(shells_loop(background->shells));
     struct waiter *waiter; // what one is told may begin or end others
     while ((waiter = find_waiter(background, session)))
@@ -248,7 +247,6 @@ static int find_session(struct request *request, const char *name, struct error 
 
 static int act_list(struct request *request, struct buf *out, struct error *err)
 {
-    (void)err;
     list_for_each(link, &request->background->sessions) {
         const struct session *session = list_entry(link, struct session, link);
         if (is_seen(session, request->context))
@@ -261,7 +259,6 @@ static int act_list(struct request *request, struct buf *out, struct error *err)
 
 static int act_poll(struct request *request, struct buf *out, struct error *err)
 {
-    (void)err;
     tell_news(request->session, out);
     return TOOL_ENDED;
 }
@@ -427,7 +424,6 @@ static int act_submit(struct request *request, struct buf *out, struct error *er
 
 static int act_close(struct request *request, struct buf *out, struct error *err)
 {
-    (void)err;
     shell_end_input(request->session->shell);
     buf_append_text(out, "its input has ended");
     return TOOL_ENDED;

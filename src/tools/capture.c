@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "codec/utf8.h"
 
 enum {
@@ -236,13 +235,6 @@ void capture_tell_file(const struct capture *capture, struct buf *out)
                    capture->name);
 }
 
-// The bytes from `from` to `to` are left out.
-static void tell_gap(const struct capture *capture, int64_t from, int64_t to, struct buf *out)
-{
-    buf_printf(out, "\n[... %" PRId64 " bytes are not shown ...]\n", to - from);
-    capture_tell_file(capture, out);
-}
-
 void capture_show(const struct capture *capture, struct buf *out)
 {
     int64_t place = 0;
@@ -268,7 +260,9 @@ void capture_show_since(const struct capture *capture, int64_t *place, size_t mo
     head.len -= broken;
     struct span tail = tail_from(capture, end), whole = capture_whole_words(tail);
     buf_append_span(out, head);
-    tell_gap(capture, from - (int64_t)broken, end + (int64_t)(tail.len - whole.len), out);
+    int64_t left_out = end - from + (int64_t)(broken + tail.len - whole.len);
+    buf_printf(out, "\n[... %" PRId64 " bytes are not shown ...]\n", left_out);
+    capture_tell_file(capture, out);
     buf_append_span(out, whole);
 }
 

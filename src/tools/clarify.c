@@ -117,7 +117,6 @@ struct span clarify_choose(const struct clarification *clarification, struct spa
 static int start(const struct tool_env *env, const struct tool_call *call, struct tool_run *run,
                  struct buf *out, struct error *err)
 {
-    (void)env, (void)run, (void)out;
     CLEANUP(clarify_finish) struct clarification asked = {0};
     int r = clarify_read(call->text, &asked, err);
     return r < 0 ? r

@@ -20,7 +20,6 @@ static void local_parts(const struct tool_settings *settings, time_t seconds, st
 static int start(const struct tool_env *env, const struct tool_call *call, struct tool_run *run,
                  struct buf *out, struct error *err)
 {
-    (void)call, (void)run, (void)err;
     int64_t now_ms = clock_wall_ms(env->clock);
     time_t seconds = (time_t)(now_ms / 1000);
     char utc[CLOCK_TEXT_SIZE], day[16], local[LOCAL_MAX];

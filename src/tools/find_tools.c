@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "codec/utf8.h"
 #include "tools/table.h"
 #include "tools/tool_set.h"
@@ -98,7 +97,6 @@ static void show_best(const struct tool_set *set, struct span query, struct buf 
 static int start_find(const struct tool_env *env, const struct tool_call *call,
                       struct tool_run *run, struct buf *out, struct error *err)
 {
-    (void)env, (void)run;
     BUF_AUTO query = BUF_INIT(0);
     int r = tool_has(call->arguments, "query")
                 ? tool_need_text(call->arguments, "query", QUERY_MAX, &query, err)
@@ -127,7 +125,6 @@ const struct tool tool_find_tools = {
 static int start_call(const struct tool_env *env, const struct tool_call *call,
                       struct tool_run *run, struct buf *out, struct error *err)
 {
-    (void)env, (void)run, (void)out, (void)call;
     return error_set(
         err, -EINVAL,
         "call_tool wants \"name\", a tool that find_tools has shown, and \"arguments\", "

@@ -319,7 +319,6 @@ static int begin(struct http_request_call *request, const struct tool_env *env,
 static int start(const struct tool_env *env, const struct tool_call *call, struct tool_run *run,
                  struct buf *out, struct error *err)
 {
-    (void)out;
     if (!env->settings.web)
         return error_set(err, -ENOENT, "there are no endpoints");
     struct http_request_call *request = mem_new(struct http_request_call);
@@ -336,7 +335,6 @@ static int start(const struct tool_env *env, const struct tool_call *call, struc
 
 static void forget(const struct tool_env *env, int64_t handle)
 {
-    (void)env;
     struct http_request_call *request = (union tool_handle){.number = handle}.pointer;
     web_call_cancel(request->call);
     destroy(request);

@@ -32,13 +32,6 @@ static int fill(struct line_reader *reader)
     return n < 0 ? -errno : n > 0;
 }
 
-static void keep(struct line_reader *reader, struct span piece)
-{
-    size_t room = reader->text.max - reader->text.len;
-    buf_append(&reader->text, piece.data, piece.len < room ? piece.len : room);
-    reader->line_size += piece.len;
-}
-
 int line_reader_next(struct line_reader *reader)
 {
     bool begun = false;
@@ -52,7 +45,9 @@ int line_reader_next(struct line_reader *reader)
         const char *from = reader->chunk + reader->at;
         const char *newline = memchr(from, '\n', reader->end - reader->at);
         size_t len = newline ? (size_t)(newline - from) : reader->end - reader->at;
-        keep(reader, span_make(from, len));
+        size_t room = reader->text.max - reader->text.len;
+        buf_append(&reader->text, from, len < room ? len : room);
+        reader->line_size += len;
         reader->at += len + (newline != NULL);
         if (newline)
             return 1;

@@ -13,7 +13,6 @@ enum {
 
 static void on_remembered(void *context, int result, const struct error *err, int64_t rowid)
 {
-    (void)rowid;
     struct span text = result < 0 ? span_of(err->text) : SPAN_LITERAL("remembered");
     tool_run_end(context, &(struct tool_result){.text = text, .failed = result < 0, .ms = -1});
 }
@@ -21,7 +20,6 @@ static void on_remembered(void *context, int result, const struct error *err, in
 static int start_remember(const struct tool_env *env, const struct tool_call *call,
                           struct tool_run *run, struct buf *out, struct error *err)
 {
-    (void)out;
     BUF_AUTO content = BUF_INIT(0);
     int r = tool_need_text(call->arguments, "content", MEMORY_MAX, &content, err);
     if (r == 0 && span_trim(buf_span(&content)).len == 0)
@@ -66,7 +64,6 @@ static void on_found(void *context, int result, const struct error *err,
 static int start_recall(const struct tool_env *env, const struct tool_call *call,
                         struct tool_run *run, struct buf *out, struct error *err)
 {
-    (void)out;
     BUF_AUTO query = BUF_INIT(0);
     int r = tool_need_text(call->arguments, "query", QUERY_MAX, &query, err);
     if (r < 0)

@@ -23,7 +23,6 @@
 #include "base/replace.h"
 #include "codec/entries.h"
 #include "codec/json_write.h"
-#include "codec/utf8.h"
 #include "tools/table.h"
 
 enum {
@@ -248,13 +247,6 @@ static int find_entry(const struct entries *entries, struct span where, size_t *
     return 0;
 }
 
-static void drop(struct entries *entries, size_t at)
-{
-    entries->count--;
-    memmove(entries->items + at, entries->items + at + 1,
-            (entries->count - at) * sizeof entries->items[0]);
-}
-
 static bool holds(const struct entries *entries, struct span entry)
 {
     for (size_t i = 0; i < entries->count; i++)
@@ -271,7 +263,10 @@ struct state { // of a file that is being edited
 
 static void state_drop(struct state *state, size_t at)
 {
-    drop(&state->entries, at);
+    struct entries *entries = &state->entries;
+    entries->count--;
+    memmove(entries->items + at, entries->items + at + 1,
+            (entries->count - at) * sizeof entries->items[0]);
     state->old -= at < state->old;
 }
 

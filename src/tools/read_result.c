@@ -71,22 +71,16 @@ static bool show_match(struct view *view, int64_t last_shown)
     return show(view, view->number, '|', buf_span(&view->line.text), view->line.line_size);
 }
 
-// A regular expression ends at a NUL. In what is shown this byte, which is none of UTF-8, looks as
-// one does.
-static void replace_nuls(struct buf *text)
-{
-    for (char *nul; text->len && (nul = memchr(text->data, '\0', text->len));)
-        *nul = '\xff';
-}
-
 // 1: shown, 0: not, negative: the result is full before it.
 static int look_at_line(struct view *view, int64_t last_shown)
 {
     struct span text = buf_span(&view->line.text);
     if (view->number < view->offset)
         return 0;
+    // A regular expression ends at a NUL. In what is shown this byte, which is none of UTF-8, looks
+    // as one does.
     if (view->searches)
-        replace_nuls(&view->line.text);
+        buf_replace(&view->line.text, '\0', '\xff');
     int code = view->searches ? regexec(&view->pattern, buf_text(&view->line.text), 0, NULL, 0) : 0;
     bool matches = code == 0;
     view->unsearched += code != 0 && code != REG_NOMATCH; // there is no memory for it

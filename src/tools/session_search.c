@@ -147,7 +147,6 @@ static int read_all(void *context, struct store_view *view, struct error *err)
 static void on_read(void *context, int result, const struct error *err, int64_t rowid)
 {
     struct search *search = context;
-    (void)rowid;
     struct span text = result < 0 ? span_of(err->text) : buf_span(&search->out);
     tool_run_end(search->run,
                  &(struct tool_result){
@@ -170,7 +169,6 @@ static void on_indexed(void *context, int result, const struct error *err, int64
     static const struct store_reading reading = {read_all, on_read, search_destroy};
     struct search *search = context;
     struct error problem = ERROR_INIT;
-    (void)rowid;
     search->reads = result == 0;
     if (result == STORE_LEFT_OVER)
         go_on(search, store_messages_index(search->env->store, on_indexed, search, &problem),
@@ -246,7 +244,6 @@ static int take(struct json_value arguments, struct search *search, struct error
 static int start(const struct tool_env *env, const struct tool_call *call, struct tool_run *run,
                  struct buf *out, struct error *err)
 {
-    (void)out;
     const struct tool_call_context *context = call->context;
     struct search *search = mem_new(struct search);
     *search = (struct search){

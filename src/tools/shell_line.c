@@ -38,13 +38,6 @@ void shell_line_finish(struct shell_line *line)
     *line = (struct shell_line){0};
 }
 
-static void add_word(struct shell_command *command, struct shell_word word)
-{
-    command->words =
-        mem_grow(command->words, command->count, &command->capacity, sizeof *command->words);
-    command->words[command->count++] = word;
-}
-
 static bool is_assignment(const struct shell_word *word)
 {
     size_t len = 0;
@@ -312,8 +305,11 @@ static int take_word(struct shell_parser *p, struct shell_command *command, int 
     } else if (is_descriptor(p, &word) || (first && is_left_out(p, &word)) ||
                (!*word.text && !word.quoted && !word.open))
         shell_word_finish(&word);
-    else
-        add_word(command, word);
+    else {
+        command->words =
+            mem_grow(command->words, command->count, &command->capacity, sizeof *command->words);
+        command->words[command->count++] = word;
+    }
     return r;
 }
 

@@ -71,7 +71,6 @@ static int prune(int fd, size_t more, struct error *err)
 
 static int work_prune(int directory_fd, struct span none, struct buf *out, struct error *err)
 {
-    (void)none, (void)out;
     return prune(directory_fd, 0, err);
 }
 
@@ -98,7 +97,6 @@ static int read_name(char name[SPOOL_NAME_SIZE], struct error *err)
 
 static int work(int directory_fd, struct span none, struct buf *out, struct error *err)
 {
-    (void)none, (void)out;
     char name[SPOOL_NAME_SIZE];
     int r = read_name(name, err);
     if (r < 0)

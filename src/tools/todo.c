@@ -132,7 +132,6 @@ static void on_list(void *context, int result, const struct error *err,
 static int start(const struct tool_env *env, const struct tool_call *call, struct tool_run *run,
                  struct buf *out, struct error *err)
 {
-    (void)out;
     CLEANUP(steps_finish) struct steps steps = {0};
     bool merge = false, given = tool_has(call->arguments, "todos");
     int r = given ? take_steps(json_get(call->arguments, "todos"), &steps, err) : 0;

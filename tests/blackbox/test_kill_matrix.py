@@ -8,11 +8,14 @@ half done. Only where the kill fell between a send and Telegram's answer may the
 beginning of one, and then the log says that it could not be known.
 
 A second matrix has a call that waits for approval, whose button is pressed as soon as it is there.
+A third walks through such questions for each way in which one ends, and reads in the database that
+each has one outcome, which is the one that was chosen: approved, denied, one of each, stopped.
 
 Restarts count as well: some cases are killed a second time, while they pick up the pieces.
 """
 
 import concurrent.futures
+import json
 import os
 import pathlib
 import sys
@@ -180,6 +183,79 @@ class WaitingCase(Case):
                 if not any(word in text for word in ("remember", "Nothing waits"))]
 
 
+class OutcomeCase(WaitingCase):
+    """Each question ends as it was answered, once; its call has one result, which tells that; and
+    what was not approved did not run."""
+
+    calls = {"fact one": "approved"}
+    results = {"approved": "", "denied": "not run: the user said no"}
+
+    def __init__(self, binary, moments):
+        super().__init__(binary, moments)
+        self.questions = ["\n".join(["first", *(
+            f'call remember {{"content": "{fact}"}}' for fact in self.calls)]), "second"]
+
+    def _answered(self):
+        for message in self.api.messages(CHAT):
+            fact = next((f for f in self.calls if f in message.text), None)
+            if fact and message.keyboard and message.id not in self.pressed:
+                self.pressed.add(message.id)
+                self._answer(message, self.calls[fact])
+        return Case._answered(self)
+
+    def _answer(self, message, outcome):
+        self.api.user_presses(message, "✅ Approve" if outcome == "approved" else "❌ Deny")
+
+    def _database_holds(self):
+        super()._database_holds()
+        path, = [p for p in self.hermes.databases() if p.name == "state.db"]
+        asked, results, roles, facts, waiting = (json.loads(line) for line in self.hermes.sql(
+            "import json\n"
+            "def show(sql): print(json.dumps([row[0] for row in db.execute(sql)]))\n"
+            "show('SELECT state FROM approvals ORDER BY turn, iteration, ordinal')\n"
+            "show(\"SELECT content FROM messages WHERE role = 'tool' ORDER BY id\")\n"
+            "show('SELECT role FROM messages WHERE turn = (SELECT min(turn) FROM messages) "
+            "ORDER BY id')\n"
+            "show('SELECT content FROM memory')\n"
+            "show(\"SELECT count(*) FROM outbox WHERE state = 'open'\")\n",
+            path).splitlines())
+        assert asked == list(self.calls.values()), asked
+        assert roles == ["user", *["assistant", "tool"] * len(asked), "assistant"], roles
+        assert waiting == [0], f"{waiting} deliveries are left"
+        known = "\n".join(facts) + "".join(
+            p.read_text() for p in (self.hermes.home / "memories").glob("*.md"))
+        for (fact, outcome), result in zip(self.calls.items(), results):
+            assert self.results[outcome] in result, (outcome, result)
+            ran = outcome == "approved" and "interrupted" not in result
+            may_have_run = outcome == "approved"
+            assert ran <= known.count(fact) <= may_have_run, (outcome, result, known)
+
+
+class DeniedCase(OutcomeCase):
+    calls = {"fact one": "denied"}
+
+
+class SplitCase(OutcomeCase):
+    calls = {"fact one": "denied", "fact three": "approved"}
+
+
+class StoppedCase(OutcomeCase):
+    """The turn ends without a reply of its own."""
+
+    calls = {"fact one": "denied"}
+    results = {"denied": "not run: the user stopped this"}
+
+    def _answer(self, message, _outcome):
+        if len(self.pressed) == 1:  # a copy of the question needs no second word
+            self.api.user_says(CHAT, "/stop")
+
+    def _titles(self):
+        return ["second"]
+
+    def _answers(self):
+        return [text for text in super()._answers() if text != "Stopped."]
+
+
 def matrix(binary, cases, kind=Case):
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
         problems = [p for p in pool.map(lambda moments: kind(binary, moments).run(), cases) if p]
@@ -218,3 +294,12 @@ def test_killed_around_a_question(binary):
     whole = WaitingCase(binary, [0])
     assert whole.run() is None
     matrix(binary, [[n] for n in moments(binary, whole.counts[0])], WaitingCase)
+
+
+@pytest.mark.debug_build
+@pytest.mark.parametrize("kind", [OutcomeCase, DeniedCase, SplitCase, StoppedCase])
+def test_a_question_has_one_outcome(binary, kind):
+    whole = kind(binary, [0])
+    problem = whole.run()
+    assert problem is None, problem
+    matrix(binary, [[n] for n in moments(binary, whole.counts[0])], kind)

@@ -58,6 +58,25 @@ static void any_text_answers(void **state)
     assert_int_equal(agent_world_number(&fixture.world, "SELECT failed FROM tool_calls"), 0);
 }
 
+// A message with more buttons than a channel takes would never be seen.
+static void no_more_is_asked_than_buttons_fit(void **state)
+{
+    BUF_AUTO script = BUF_INIT(1 << 16);
+    buf_append_text(&script, "call ");
+    for (int i = 0; i < 30; i++)
+        buf_printf(&script,
+                   "%scall_tool {'name':'clarify','arguments':{'question':'Which %d?',"
+                   "'choices':['a','b','c','d']}}",
+                   i ? "; " : "", i);
+    ask(buf_text(&script));
+    assert_int_equal(agent_world_number(&fixture.world, "SELECT count(*) FROM approvals"), 25);
+    assert_int_equal(
+        agent_world_number(&fixture.world,
+                           "SELECT (length(buttons) - length(replace(buttons, '\"data\"', ''))) / 6"
+                           " FROM outbox WHERE kind = 'question'"),
+        100);
+}
+
 static void a_number_chooses(void **state)
 {
     ask(ASK);
@@ -189,6 +208,7 @@ int main(int argc, char **argv)
         return process_main(argc - 2, argv + 2, &tool_process_function, 1);
     const struct CMUnitTest tests[] = {
         TEST(any_text_answers),
+        TEST(no_more_is_asked_than_buttons_fit),
         TEST(a_number_chooses),
         TEST(by_its_code_and_after_a_restart),
         TEST(what_was_said_before_is_no_answer),

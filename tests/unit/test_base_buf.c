@@ -111,6 +111,9 @@ static void dropping(void **state)
     assert_string_equal(buf_text(&buf), "world");
     buf_truncate(&buf, 3);
     assert_string_equal(buf_text(&buf), "wor");
+    buf_append(&buf, "\0\0x", 3);
+    buf_replace(&buf, '\0', '-');
+    assert_string_equal(buf_text(&buf), "wor--x");
     size_t capacity = buf.capacity;
     buf_consume(&buf, 99);
     assert_string_equal(buf_text(&buf), "");

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <cmocka.h>
 
 #include "support/reply_record.h"
@@ -279,6 +280,21 @@ static void limits(void **state)
     fails_with(buf_span(&body), "failed 14 0: the model sent a tool call that is too large");
 }
 
+// A server that means harm must not keep the loop busy with them.
+static void a_text_of_nothing_but_nuls(void **state)
+{
+    enum { NULS = 1200 * 1000 };
+    BUF_AUTO body = BUF_INIT(8 << 20);
+    BUF_AUTO out = BUF_INIT(8 << 20);
+    buf_append_text(&body, "data: {\"choices\":[{\"delta\":{\"content\":\"");
+    repeat(&body, "\\u0000", NULS);
+    buf_append_text(&body, "\"}}]}\n\n" DONE);
+    clock_t before = clock();
+    reply_record(buf_span(&body), (struct reply_feeding){NULL, 1 << 16, 0}, &out);
+    assert_true(clock() - before < 5 * CLOCKS_PER_SEC);
+    assert_int_equal(strspn(buf_text(&out) + strlen("text="), " "), NULS);
+}
+
 // A proxy hides thought signatures in ids, which are then thousands of bytes long.
 static void long_ids_are_kept(void **state)
 {
@@ -331,6 +347,7 @@ int main(void)
         cmocka_unit_test(errors_inside_a_200),
         cmocka_unit_test(texts),
         cmocka_unit_test(limits),
+        cmocka_unit_test(a_text_of_nothing_but_nuls),
         cmocka_unit_test(long_ids_are_kept),
         cmocka_unit_test(white_space_before_an_answer),
         cmocka_unit_test(a_million_tiny_deltas),

@@ -167,6 +167,31 @@ static void a_tool_call_in_the_making_is_said(void **state)
     translation_destroy(t);
 }
 
+// Pauses and the frames around a text are not kept, and the request is no part of the answer.
+static void only_what_is_kept_counts(void **state)
+{
+    enum { LARGE = 1 << 20, SMALL = 64 * 1024, EVENTS = 4096 };
+    struct span bytes;
+    BUF_AUTO body = BUF_INIT(2 * LARGE);
+    buf_append_text(&body, "{\"model\":\"m\",\"stream\":true,\"messages\":[{\"role\":\"user\","
+                           "\"content\":\"");
+    for (int i = 0; i < LARGE; i++)
+        buf_append_char(&body, 'x');
+    buf_append_text(&body, "\"}]}");
+    struct translation *t;
+    assert_int_equal(create(buf_text(&body), NULL, &t, NULL), 0);
+    translation_begin(t, span_of("text/event-stream"));
+    for (int i = 0; i < EVENTS; i++) {
+        assert_null(
+            translation_feed(t, span_of(": still at it, and has been for a while\n\n"), &bytes));
+        assert_null(translation_feed(
+            t, span_of("data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n"), &bytes));
+    }
+    assert_true(translation_bytes(t) >= EVENTS);
+    assert_true(translation_bytes(t) < SMALL);
+    translation_destroy(t);
+}
+
 // Half of an answer is none.
 static void an_answer_that_does_not_fit_fails(void **state)
 {
@@ -194,6 +219,7 @@ int main(void)
         cmocka_unit_test(what_has_no_place_is_refused),
         cmocka_unit_test(the_usage_of_a_broken_stream_is_not_told),
         cmocka_unit_test(a_tool_call_in_the_making_is_said),
+        cmocka_unit_test(only_what_is_kept_counts),
         cmocka_unit_test(an_answer_that_does_not_fit_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,7 +15,7 @@ static struct router_bucket *bucket_of(int64_t tokens, int64_t requests)
     return router_bucket_create(&limits);
 }
 
-static uint64_t queue(struct router_bucket *bucket, enum router_priority priority, int64_t tokens,
+static uint64_t queue(struct router_bucket *bucket, enum chat_priority priority, int64_t tokens,
                       int64_t now_ms)
 {
     struct router_bucket_request request = {priority, tokens, INT64_MAX, NULL, NULL};
@@ -29,7 +29,7 @@ static uint64_t queue(struct router_bucket *bucket, enum router_priority priorit
 static struct router_bucket_reservation take(struct router_bucket *bucket, int64_t tokens,
                                              int64_t now_ms)
 {
-    struct router_bucket_request request = {ROUTER_API, tokens, INT64_MAX, NULL, NULL};
+    struct router_bucket_request request = {CHAT_API, tokens, INT64_MAX, NULL, NULL};
     struct router_bucket_reservation reservation;
     uint64_t id;
     assert_int_equal(router_bucket_enter(bucket, &request, now_ms, &id, &reservation),
@@ -51,7 +51,7 @@ static void test_reserve_settle_and_release(void **state)
     (void)state;
     struct router_bucket *bucket = bucket_of(1000, -1);
     struct router_bucket_reservation first = take(bucket, 900, 5000), second;
-    uint64_t waits = queue(bucket, ROUTER_API, 500, 5000);
+    uint64_t waits = queue(bucket, CHAT_API, 500, 5000);
     assert_int_equal(granted(bucket, 5000), 0);
     router_bucket_settle(bucket, &first, 100, 6000);
     assert_int_equal(router_bucket_view(bucket, 6000).tokens, 100);
@@ -77,7 +77,7 @@ static void test_requests_are_a_limit_too(void **state)
     struct router_bucket *bucket = bucket_of(-1, 2);
     take(bucket, 1000000, 1000);
     take(bucket, 1000000, 2000);
-    uint64_t third = queue(bucket, ROUTER_API, 1, 3000);
+    uint64_t third = queue(bucket, CHAT_API, 1, 3000);
     assert_int_equal(router_bucket_wakeup(bucket, 3000), 62000);
     assert_int_equal(granted(bucket, 61999), 0);
     assert_int_equal(granted(bucket, 62000), third);
@@ -89,11 +89,11 @@ static void test_order_positions_cancel_and_ageing(void **state)
     (void)state;
     struct router_bucket *bucket = bucket_of(100, -1);
     take(bucket, 100, 1000);
-    uint64_t background = queue(bucket, ROUTER_BACKGROUND, 100, 1000);
-    uint64_t cron = queue(bucket, ROUTER_CRON, 100, 1000);
-    uint64_t api = queue(bucket, ROUTER_API, 100, 1000);
-    uint64_t talk = queue(bucket, ROUTER_INTERACTIVE, 100, 1000);
-    uint64_t late = queue(bucket, ROUTER_API, 100, 1500);
+    uint64_t background = queue(bucket, CHAT_BACKGROUND, 100, 1000);
+    uint64_t cron = queue(bucket, CHAT_CRON, 100, 1000);
+    uint64_t api = queue(bucket, CHAT_API, 100, 1000);
+    uint64_t talk = queue(bucket, CHAT_INTERACTIVE, 100, 1000);
+    uint64_t late = queue(bucket, CHAT_API, 100, 1500);
     assert_int_equal(router_bucket_position(bucket, talk), 1);
     assert_int_equal(router_bucket_position(bucket, api), 2);
     assert_int_equal(router_bucket_position(bucket, cron), 3);
@@ -101,7 +101,7 @@ static void test_order_positions_cancel_and_ageing(void **state)
     assert_int_equal(router_bucket_position(bucket, late), 5); // has not waited yet
     assert_int_equal(granted(bucket, 3000), 0);
     assert_int_equal(router_bucket_position(bucket, late), 3);
-    assert_int_equal(router_bucket_view(bucket, 3000).waiting[ROUTER_API], 2);
+    assert_int_equal(router_bucket_view(bucket, 3000).waiting[CHAT_API], 2);
     assert_true(router_bucket_cancel(bucket, api));
     assert_false(router_bucket_cancel(bucket, api));
     assert_int_equal(router_bucket_position(bucket, api), 0);
@@ -109,7 +109,7 @@ static void test_order_positions_cancel_and_ageing(void **state)
     // Who was passed over grows more urgent than any newcomer.
     assert_int_equal(granted(bucket, 61999), 0);
     assert_int_equal(granted(bucket, 62000), talk);
-    uint64_t new = queue(bucket, ROUTER_INTERACTIVE, 100, 122500);
+    uint64_t new = queue(bucket, CHAT_INTERACTIVE, 100, 122500);
     assert_int_equal(granted(bucket, 122999), 0);
     assert_int_equal(router_bucket_position(bucket, background), 3);
     assert_int_equal(router_bucket_position(bucket, new), 4);
@@ -122,8 +122,8 @@ static void test_wakes_when_the_order_changes(void **state)
     (void)state;
     struct router_bucket *bucket = bucket_of(100, -1);
     take(bucket, 60, 1000);
-    queue(bucket, ROUTER_BACKGROUND, 90, 1000);
-    uint64_t talk = queue(bucket, ROUTER_INTERACTIVE, 10, 13000); // 12 s are a tenth of a second
+    queue(bucket, CHAT_BACKGROUND, 90, 1000);
+    uint64_t talk = queue(bucket, CHAT_INTERACTIVE, 10, 13000); // 12 s are a tenth of a second
     int64_t at = router_bucket_wakeup(bucket, 13000);
     assert_true(at > 13000 && at < 13200);
     assert_int_equal(granted(bucket, 13000), 0);
@@ -136,8 +136,8 @@ static void test_nobody_passes_the_first(void **state)
     (void)state;
     struct router_bucket *bucket = bucket_of(100, -1);
     take(bucket, 60, 1000);
-    uint64_t large = queue(bucket, ROUTER_API, 90, 1000);
-    uint64_t small = queue(bucket, ROUTER_API, 10, 1000); // would fit at once
+    uint64_t large = queue(bucket, CHAT_API, 90, 1000);
+    uint64_t small = queue(bucket, CHAT_API, 10, 1000); // would fit at once
     assert_int_equal(granted(bucket, 61999), 0);
     assert_int_equal(granted(bucket, 62000), large);
     assert_int_equal(granted(bucket, 62000), small);
@@ -155,8 +155,8 @@ static void test_deadlines(void **state)
     uint64_t id;
     int mark;
     take(bucket, 100, 1000);
-    queue(bucket, ROUTER_API, 100, 1000);
-    struct router_bucket_request request = {ROUTER_CRON, 100, 9000, &mark};
+    queue(bucket, CHAT_API, 100, 1000);
+    struct router_bucket_request request = {CHAT_CRON, 100, 9000, &mark};
     assert_int_equal(router_bucket_enter(bucket, &request, 2000, &id, &reservation), BUCKET_QUEUED);
     assert_int_equal(router_bucket_wakeup(bucket, 2000), 9000);
     assert_false(router_bucket_next(bucket, 8999, &event));
@@ -176,14 +176,14 @@ static void test_larger_than_the_bucket(void **state)
     struct router_bucket *bucket = bucket_of(100, -1);
     struct router_bucket_limits strict = {
         .tokens = 150, .requests = -1, .refuse_oversized = true, .largest = 100};
-    struct router_bucket_request request = {ROUTER_API, 101, INT64_MAX, NULL, NULL};
+    struct router_bucket_request request = {CHAT_API, 101, INT64_MAX, NULL, NULL};
     struct router_bucket_reservation reservation;
     uint64_t id;
     take(bucket, 1, 1000);
-    uint64_t large = queue(bucket, ROUTER_API, 500, 1000);
+    uint64_t large = queue(bucket, CHAT_API, 500, 1000);
     assert_int_equal(granted(bucket, 61999), 0);
     assert_int_equal(granted(bucket, 62000), large); // on a full one ...
-    queue(bucket, ROUTER_INTERACTIVE, 1, 62000);     // ... and alone
+    queue(bucket, CHAT_INTERACTIVE, 1, 62000);       // ... and alone
     assert_int_equal(granted(bucket, 122999), 0);
     assert_int_equal(router_bucket_wakeup(bucket, 62000), 123000);
     router_bucket_set_limits(bucket, &strict);
@@ -204,12 +204,12 @@ static void test_who_waits_for_one_of_several_keeps_its_place(void **state)
     (void)state;
     struct router_bucket *bucket = bucket_of(1000, -1);
     int64_t room = 30000;
-    struct router_bucket_request request = {ROUTER_API, 500, INT64_MAX, &room, room_of};
+    struct router_bucket_request request = {CHAT_API, 500, INT64_MAX, &room, room_of};
     struct router_bucket_reservation reservation;
     uint64_t large, small;
     assert_int_equal(router_bucket_enter(bucket, &request, 1000, &large, &reservation),
                      BUCKET_QUEUED);
-    small = queue(bucket, ROUTER_BACKGROUND, 1, 2000);
+    small = queue(bucket, CHAT_BACKGROUND, 1, 2000);
     assert_int_equal(granted(bucket, 29999), 0);
     assert_int_equal(router_bucket_wakeup(bucket, 2000), 30000);
     assert_int_equal(granted(bucket, 30000), large);
@@ -224,7 +224,7 @@ static void test_nobody_waits_in_vain(void **state)
     struct router_bucket *bucket = bucket_of(100, -1);
     struct router_bucket_event event;
     int64_t room = 1000;
-    struct router_bucket_request request = {ROUTER_API, 50, INT64_MAX, &room, room_of};
+    struct router_bucket_request request = {CHAT_API, 50, INT64_MAX, &room, room_of};
     struct router_bucket_reservation reservation;
     uint64_t id, waits;
     take(bucket, 100, 1000);
@@ -247,21 +247,21 @@ static void test_the_queue_is_bounded_for_each_priority(void **state)
 {
     (void)state;
     struct router_bucket *bucket = bucket_of(100, -1);
-    struct router_bucket_request request = {ROUTER_BACKGROUND, 100, INT64_MAX, NULL};
+    struct router_bucket_request request = {CHAT_BACKGROUND, 100, INT64_MAX, NULL};
     struct router_bucket_reservation reservation;
     uint64_t id;
     take(bucket, 100, 1000);
     for (int i = 0; i < ROUTER_QUEUE_MAX; i++)
-        queue(bucket, ROUTER_BACKGROUND, 100, 1000);
+        queue(bucket, CHAT_BACKGROUND, 100, 1000);
     assert_int_equal(router_bucket_enter(bucket, &request, 1000, &id, &reservation), BUCKET_FULL);
-    queue(bucket, ROUTER_INTERACTIVE, 100, 1000); // has room of its own
+    queue(bucket, CHAT_INTERACTIVE, 100, 1000); // has room of its own
     router_bucket_destroy(bucket);
 }
 
 // What was granted, for looking at every window afterwards.
 enum { CALLS = 4000, LIMIT = 30000 };
 struct call {
-    enum router_priority priority;
+    enum chat_priority priority;
     int64_t asked_ms, granted_ms, tokens, actual, settle_ms;
     struct router_bucket_reservation reservation;
     bool running;
@@ -332,13 +332,13 @@ static void settle_due(struct router_bucket *bucket, struct call *calls, size_t 
 static size_t five_workloads(struct call *calls, uint64_t seed)
 {
     static const struct {
-        enum router_priority priority;
+        enum chat_priority priority;
         int64_t every_ms, tokens;
-    } loads[] = {{ROUTER_INTERACTIVE, 20000, 1500},
-                 {ROUTER_API, 8000, 2000},
-                 {ROUTER_CRON, 30000, 6000},
-                 {ROUTER_CRON, 45000, 9000},
-                 {ROUTER_BACKGROUND, 10000, 4000}};
+    } loads[] = {{CHAT_INTERACTIVE, 20000, 1500},
+                 {CHAT_API, 8000, 2000},
+                 {CHAT_CRON, 30000, 6000},
+                 {CHAT_CRON, 45000, 9000},
+                 {CHAT_BACKGROUND, 10000, 4000}};
     struct router_bucket *bucket = bucket_of(LIMIT, -1);
     int64_t next[5] = {1000, 1000, 1000, 1000, 1000};
     uint64_t dice = seed;
@@ -378,8 +378,8 @@ static void test_five_workloads_at_once(void **state)
     (void)state;
     static struct call calls[CALLS];
     for (uint64_t seed = 1; seed <= 3; seed++) {
-        int64_t wait[ROUTER_PRIORITIES] = {0}, most[ROUTER_PRIORITIES] = {0};
-        int64_t number[ROUTER_PRIORITIES] = {0};
+        int64_t wait[CHAT_PRIORITIES] = {0}, most[CHAT_PRIORITIES] = {0};
+        int64_t number[CHAT_PRIORITIES] = {0};
         size_t count = five_workloads(calls, seed);
         check_windows(calls, count);
         for (size_t i = 0; i < count; i++) {
@@ -389,12 +389,12 @@ static void test_five_workloads_at_once(void **state)
             if (most[calls[i].priority] < waited)
                 most[calls[i].priority] = waited;
         }
-        for (int i = 0; i < ROUTER_PRIORITIES; i++)
+        for (int i = 0; i < CHAT_PRIORITIES; i++)
             print_message("priority %d: %lld calls, wait %lld ms, at most %lld ms\n", i,
                           (long long)number[i], (long long)(wait[i] / number[i]),
                           (long long)most[i]);
         assert_true(wait[0] / number[0] < 10000); // half of the others' load is beyond the limit
-        for (int i = 1; i < ROUTER_PRIORITIES; i++) {
+        for (int i = 1; i < CHAT_PRIORITIES; i++) {
             assert_true(number[i] > 10);
             assert_true(wait[0] / number[0] < wait[i] / number[i]);
         }
@@ -418,7 +418,7 @@ static void test_random_schedules(void **state)
                 step = wakeup > now ? wakeup - now : 1;
             else
                 calls[count] = (struct call){
-                    .priority = (enum router_priority)router_prng_below(&dice, 4),
+                    .priority = (enum chat_priority)router_prng_below(&dice, 4),
                     .tokens = (int64_t)router_prng_below(&dice, LIMIT / 4 * (seed % 2 ? 4 : 1)),
                 };
             if (step && calls[count].tokens) {

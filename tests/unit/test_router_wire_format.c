@@ -69,6 +69,12 @@ static void lines_destroy(struct wire_reply *wire)
     free(reply);
 }
 
+static size_t lines_bytes(const struct wire_reply *wire)
+{
+    const struct lines_reply *reply = CONTAINER_OF(wire, struct lines_reply, wire);
+    return reply->line.capacity + reply->text.capacity;
+}
+
 static int take_line(struct lines_reply *reply, struct span rest)
 {
     struct span word = span_cut(&rest, ' '), id, name;
@@ -147,6 +153,7 @@ static const struct wire_format lines = {
     .write_request = lines_write_request,
     .reply_create = lines_create,
     .reply_destroy = lines_destroy,
+    .reply_bytes = lines_bytes,
     .reply_feed = lines_feed,
     .reply_end = lines_end,
     .read_error = lines_read_error,

@@ -148,7 +148,6 @@ static void sync_more(struct router_ledger *ledger);
 static void on_synced(void *context, int result, const struct error *err, int64_t rowid)
 {
     struct router_ledger *ledger = context;
-    (void)rowid;
     ledger->sync_job = 0;
     if (result < 0)
         ledger_retry(ledger, err);
@@ -178,13 +177,6 @@ static void on_sync_soon(void *context)
     sync_more(ledger);
 }
 
-static void wait_for_sync(struct router_ledger *ledger, struct router_ledger_wait *wait)
-{
-    list_append(&ledger->waiting, &wait->link);
-    if (!ledger->sync_job && !ledger->sync_soon)
-        ledger->sync_soon = loop_defer(ledger->options.loop, on_sync_soon, ledger);
-}
-
 void router_ledger_forget(struct router_ledger_wait *wait)
 {
     if (wait->link.next)
@@ -205,8 +197,11 @@ int router_ledger_reserve(struct router_ledger *ledger, const struct store_attem
         return error_set(err, -E2BIG, "the reservation is too large to be written down");
     int r = append(ledger, err);
     ledger_record_added(ledger);
-    if (r == 0 && wait)
-        wait_for_sync(ledger, wait);
+    if (r == 0 && wait) {
+        list_append(&ledger->waiting, &wait->link);
+        if (!ledger->sync_job && !ledger->sync_soon)
+            ledger->sync_soon = loop_defer(ledger->options.loop, on_sync_soon, ledger);
+    }
     return r;
 }
 

@@ -200,7 +200,6 @@ static void on_charged(void *context, int result, const struct error *err, int64
     struct router_ledger *ledger = context;
     const struct router_ledger_options *options = &ledger->options;
     struct error local = *err;
-    (void)orphans;
     ledger->job = 0;
     if (result == 0)
         result = store_read_budgets(options->store, options->on_sum, options->context, &local);
@@ -244,7 +243,6 @@ static void tell_difference(void *context, const struct store_charge *difference
 static void on_corrected(void *context, int result, const struct error *err, int64_t rowid)
 {
     struct correction *correction = context;
-    (void)rowid;
     if (result < 0 && result != -EALREADY)
         ledger_report(correction->ledger, LEDGER_FOUND, "%s", err->text);
     else if (result == STORE_NOT_FOUND) // it waits for the disk

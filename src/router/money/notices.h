@@ -8,12 +8,13 @@ struct store;
  * By what the answers to each name are paid, as the owner was last told, so that they hear of a
  * change once. A notice goes out with the answer of a piece of work; when that has ended, it is
  * written down as told (a key-value of the store, found there after a restart), or it was not told
- * after all and goes out with a later one. Of two works the notice that was told last counts.
- * Killed in between, the program tells it again.
+ * after all and goes out with a later one. Of two works the newer notice counts, whichever of them
+ * ends first. Killed in between, the program tells it again.
  */
 struct router_notices;
 
-enum { ROUTER_NOTICES_MAX = 64 }; // names in memory; others are looked up again
+// In memory, of what was told; others are looked up again. What is still to be told stays there.
+enum { ROUTER_NOTICES_MAX = 64 };
 
 struct router_notices *router_notices_create(struct store *store);
 void router_notices_destroy(struct router_notices *notices); // accepts NULL

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "router/observe/series.h"
 
-enum { PRIORITY_COUNT = 4 }; // enum router_priority
+enum { PRIORITY_COUNT = 4 }; // enum chat_priority
 
 struct router_metrics {
     struct metrics_family *families[FAMILY_COUNT];

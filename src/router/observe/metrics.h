@@ -74,7 +74,7 @@ struct router_request_stats {
     int status;                  // that the client got; 499 when it left before
     const char *exception_class; // NULL: answered
     bool cancelled;
-    int priority;        // enum router_priority
+    int priority;        // enum chat_priority
     int64_t total_us;    // last byte of the request in to last byte of the answer out
     int64_t overhead_us; // of it, neither upstream nor queue
     int64_t queue_us;    // waiting for its turn; 0: it did not have to
@@ -125,7 +125,7 @@ enum router_level {
     ROUTER_LEVEL_UPSTREAM,   // attempts
     ROUTER_LEVEL_HELD_BYTES, // of bodies and answers, in memory
     ROUTER_LEVEL_LEDGER_LAG, // rows in the journal that are not in the database yet
-    ROUTER_LEVEL_QUEUED,     // requests waiting, by priority: + enum router_priority
+    ROUTER_LEVEL_QUEUED,     // requests waiting, by priority: + enum chat_priority
     ROUTER_LEVEL_QUEUED_LAST = ROUTER_LEVEL_QUEUED + 3,
     ROUTER_LEVEL_COUNT,
 };

@@ -36,25 +36,25 @@ struct waiter {
 struct router_bucket {
     struct router_bucket_limits limits;
     struct router_window tokens, requests;
-    struct list queues[ROUTER_PRIORITIES];
-    size_t waiting[ROUTER_PRIORITIES];
+    struct list queues[CHAT_PRIORITIES];
+    size_t waiting[CHAT_PRIORITIES];
     uint64_t last_id;
     int64_t now_ms; // as it was told last
 };
 
 // In ms: a wait of so long is as urgent as one of the others' figures.
-static const int64_t patience[ROUTER_PRIORITIES] = {
-    [ROUTER_INTERACTIVE] = 1000,
-    [ROUTER_API] = 8000,
-    [ROUTER_CRON] = 30000,
-    [ROUTER_BACKGROUND] = 120000,
+static const int64_t patience[CHAT_PRIORITIES] = {
+    [CHAT_INTERACTIVE] = 1000,
+    [CHAT_API] = 8000,
+    [CHAT_CRON] = 30000,
+    [CHAT_BACKGROUND] = 120000,
 };
 
 struct router_bucket *router_bucket_create(const struct router_bucket_limits *limits)
 {
     struct router_bucket *bucket = mem_new(struct router_bucket);
     bucket->limits = *limits;
-    for (size_t i = 0; i < ROUTER_PRIORITIES; i++)
+    for (size_t i = 0; i < CHAT_PRIORITIES; i++)
         list_init(&bucket->queues[i]);
     return bucket;
 }
@@ -62,7 +62,7 @@ struct router_bucket *router_bucket_create(const struct router_bucket_limits *li
 void router_bucket_destroy(struct router_bucket *bucket)
 {
     struct list *link;
-    for (size_t i = 0; bucket && i < ROUTER_PRIORITIES; i++)
+    for (size_t i = 0; bucket && i < CHAT_PRIORITIES; i++)
         while ((link = list_shift(&bucket->queues[i])))
             free(list_entry(link, struct waiter, link));
     free(bucket);
@@ -119,7 +119,7 @@ static bool is_before(const struct waiter *a, const struct waiter *b, int64_t no
 static struct waiter *first(const struct router_bucket *bucket, int64_t now_ms)
 {
     struct waiter *best = NULL;
-    for (size_t i = 0; i < ROUTER_PRIORITIES; i++) {
+    for (size_t i = 0; i < CHAT_PRIORITIES; i++) {
         struct waiter *head = head_of(bucket, i);
         if (head && (!best || is_before(head, best, now_ms)))
             best = head;
@@ -181,7 +181,7 @@ bool router_bucket_next(struct router_bucket *bucket, int64_t now_ms,
                         struct router_bucket_event *ret_event)
 {
     bucket->now_ms = now_ms;
-    for (size_t i = 0; i < ROUTER_PRIORITIES; i++)
+    for (size_t i = 0; i < CHAT_PRIORITIES; i++)
         list_for_each(link, &bucket->queues[i]) {
             struct waiter *waiter = list_entry(link, struct waiter, link);
             if (waiter->request.deadline_ms <= now_ms) {
@@ -189,7 +189,7 @@ bool router_bucket_next(struct router_bucket *bucket, int64_t now_ms,
                 return true;
             }
         }
-    for (size_t i = 0; i < ROUTER_PRIORITIES; i++) {
+    for (size_t i = 0; i < CHAT_PRIORITIES; i++) {
         struct waiter *next = head_of(bucket, i);
         if (next && room_at(&next->request, now_ms) < 0) {
             tell(bucket, next, now_ms, BUCKET_IN_VAIN, ret_event);
@@ -219,7 +219,7 @@ int64_t router_bucket_wakeup(struct router_bucket *bucket, int64_t now_ms)
     if (!head)
         return -1;
     int64_t at = fits_at(bucket, &head->request, now_ms);
-    for (size_t i = 0; i < ROUTER_PRIORITIES; i++) {
+    for (size_t i = 0; i < CHAT_PRIORITIES; i++) {
         struct waiter *other = head_of(bucket, i);
         if (other && other != head && passes_at(other, head) < at) {
             int64_t room = fits_at(bucket, &other->request, now_ms), pass = passes_at(other, head);
@@ -236,7 +236,7 @@ int64_t router_bucket_wakeup(struct router_bucket *bucket, int64_t now_ms)
 
 static struct waiter *find(const struct router_bucket *bucket, uint64_t id)
 {
-    for (size_t i = 0; i < ROUTER_PRIORITIES; i++)
+    for (size_t i = 0; i < CHAT_PRIORITIES; i++)
         list_for_each(link, &bucket->queues[i])
             if (list_entry(link, struct waiter, link)->id == id)
                 return list_entry(link, struct waiter, link);
@@ -260,7 +260,7 @@ size_t router_bucket_position(const struct router_bucket *bucket, uint64_t id)
 {
     const struct waiter *mine = find(bucket, id);
     size_t position = mine != NULL;
-    for (size_t i = 0; mine && i < ROUTER_PRIORITIES; i++)
+    for (size_t i = 0; mine && i < CHAT_PRIORITIES; i++)
         list_for_each(link, &bucket->queues[i])
             position += is_before(list_entry(link, struct waiter, link), mine, bucket->now_ms);
     return position;
@@ -290,7 +290,7 @@ struct router_bucket_view router_bucket_view(struct router_bucket *bucket, int64
         .tokens = router_window_sum(&bucket->tokens, now_ms),
         .requests = router_window_sum(&bucket->requests, now_ms),
     };
-    for (size_t i = 0; i < ROUTER_PRIORITIES; i++)
+    for (size_t i = 0; i < CHAT_PRIORITIES; i++)
         view.waiting[i] = bucket->waiting[i];
     return view;
 }

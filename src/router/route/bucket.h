@@ -4,19 +4,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "llm/origin.h"
+
 /*
  * Tokens and requests per minute that several share. A call says what it will use at most, waits
  * for its turn if there is no room, and says at the end what it used. In any 60 s what is reserved
  * (or, once it has ended, used) is at most the limit. See bucket.c for who goes first.
  */
-enum router_priority {
-    ROUTER_INTERACTIVE,
-    ROUTER_API,
-    ROUTER_CRON,
-    ROUTER_BACKGROUND,
-    ROUTER_PRIORITIES,
-};
-
 enum { ROUTER_QUEUE_MAX = 512 }; // waiting calls of one priority
 
 struct router_bucket_limits {
@@ -34,7 +28,7 @@ void router_bucket_set_limits(struct router_bucket *bucket,
                               const struct router_bucket_limits *limits);
 
 struct router_bucket_request {
-    enum router_priority priority;
+    enum chat_priority priority;
     int64_t tokens;      // at most; below 0 counts as 0
     int64_t deadline_ms; // instant after which it does not want to wait any more
     void *context;       // handed back
@@ -96,7 +90,7 @@ void router_bucket_release(struct router_bucket *bucket,
                            struct router_bucket_reservation *reservation, int64_t now_ms);
 
 struct router_bucket_view {
-    size_t waiting[ROUTER_PRIORITIES];
+    size_t waiting[CHAT_PRIORITIES];
     int64_t tokens, requests; // of the last 60 s
 };
 struct router_bucket_view router_bucket_view(struct router_bucket *bucket, int64_t now_ms);

@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "llm/openai_error.h"
 #include "router/wire/reply_stream.h"
 
