@@ -181,9 +181,9 @@ static void changed(void **state)
     tool_world_put_text(&world, "b", "x");
     tool_world_link(&world, "link", "../secret");
     assert_string_equal(tool_world_run(&world, "changed_files", later),
-                        "{\"files\":[],\"more\":false}");
+                        "{\"gone\":[],\"files\":[],\"more\":false}");
     assert_string_equal(tool_world_run(&world, "changed_files", ever),
-                        "{\"files\":[\"b\",\"d\",\"d/a\",\"link\"],\"more\":false}");
+                        "{\"gone\":[],\"files\":[\"b\",\"d\",\"d/a\",\"link\"],\"more\":false}");
     assert_string_equal(tool_world_run(&world, "changed_files", "{}"), "refused: since when?");
     for (int i = 0; i < 600; i++) {
         char name[32];
@@ -192,7 +192,7 @@ static void changed(void **state)
     }
     assert_string_equal(
         tool_world_run(&world, "changed_files", ever),
-        "{\"files\":[\"b\",\"d\",\"d/a\",\"d/e\",\"d/e/\",\"link\"],\"more\":false}");
+        "{\"gone\":[],\"files\":[\"b\",\"d\",\"d/a\",\"d/e\",\"d/e/\",\"link\"],\"more\":false}");
     for (int i = 0; i < 600; i++) {
         char name[32];
         snprintf(name, sizeof name, "f%d", i); // the workspace stands for nothing but itself
