@@ -6,7 +6,7 @@ import time
 
 import pytest
 from harness import comes_true
-from taints import STRANGE, call, last_is_tainted, marks, shell  # noqa: F401
+from taints import STRANGE, call, last_is_tainted, marks, query, shell  # noqa: F401
 
 
 def test_a_command_of_a_tainted_turn(hermes, call):
