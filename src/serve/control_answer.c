@@ -176,6 +176,7 @@ static const struct {
     {"/sessions/", NULL, ask_session},      {"/calls/", "GET", control_ask_call},
     {"/context", "GET", ask_context},       {"/reload", "POST", ask_reload},
     {"/cost", "GET", control_ask_cost},     {"/cost/", "GET", control_ask_cost},
+    {"/mcp", "GET", control_ask_mcp},       {"/mcp/", NULL, control_ask_mcp},
 };
 
 void control_ask(const struct control_question *question)
@@ -196,8 +197,8 @@ void control_ask(const struct control_question *question)
     else
         control_refuse(
             question, 404,
-            "the paths are /status, /sessions, /sessions/ID, /cost/BY/DAYS, /calls/ID, /context, "
-            "/chat and /reload");
+            "the paths are /status, /sessions, /sessions/ID, /cost/BY/DAYS, /calls/ID, /mcp/NAME, "
+            "/context, /chat and /reload");
 }
 
 void control_answer(const struct control_env *env, struct span method, struct span path,

@@ -6,6 +6,7 @@
 #include "codec/document.h"
 #include "serve/control_internal.h"
 #include "store/session.h"
+#include "tools/toolbox.h"
 
 unsigned control_status_of(int code)
 {
@@ -98,6 +99,8 @@ void control_forget(struct list *waiting)
         struct control_question *question = list_entry(link, struct control_question, link);
         store_forget(question->env->store, question->job);
         loop_cancel(question->env->loop, question->timer);
+        if (question->run)
+            toolbox_cancel(question->env->toolbox, question->run);
         free(question);
     }
 }
