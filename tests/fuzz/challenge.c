@@ -9,9 +9,9 @@
 // the same bytes sees the same.
 static void check(const char *text, const char *again, size_t size)
 {
-    fuzz_check(!text == !again);
+    REQUIRE(!text == !again);
     if (text)
-        fuzz_check(strlen(text) <= size && strcmp(text, again) == 0);
+        REQUIRE(strlen(text) <= size && strcmp(text, again) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CLEANUP(challenge_finish) struct challenge two = {0};
     struct span header = span_make(data, size);
     bool any = challenge_parse(header, &one);
-    fuzz_check(any == challenge_parse(header, &two));
+    REQUIRE(any == challenge_parse(header, &two));
     check(one.scope, two.scope, size);
     check(one.error, two.error, size);
     check(one.resource_metadata, two.resource_metadata, size);

@@ -13,15 +13,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (json_parse(&doc, span_make(data, size), NULL) < 0 || rpc_read(&doc, &message, NULL) < 0)
         return 0;
     if (message.kind == RPC_RESULT) {
-        fuzz_check(rpc_write_result(&out, json_raw(message.id), json_raw(message.result)));
+        REQUIRE(rpc_write_result(&out, json_raw(message.id), json_raw(message.result)));
     } else if (message.kind == RPC_ERROR) {
-        fuzz_check(
+        REQUIRE(
             rpc_write_error(&out, json_raw(message.id), message.code, "x", json_raw(message.data)));
     } else {
         return 0;
     }
-    fuzz_check(json_parse(&again, buf_span(&out), NULL) == 0);
-    fuzz_check(rpc_read(&again, &same, NULL) == 0);
-    fuzz_check(same.kind == message.kind && same.code == message.code);
+    REQUIRE(json_parse(&again, buf_span(&out), NULL) == 0);
+    REQUIRE(rpc_read(&again, &same, NULL) == 0);
+    REQUIRE(same.kind == message.kind && same.code == message.code);
     return 0;
 }
