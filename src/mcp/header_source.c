@@ -18,6 +18,26 @@ void header_source_init(struct header_source *source, const struct mcp_server_co
         .config = config, .processes = processes, .on_ready = on_ready, .context = context};
 }
 
+static void end_lines(struct header_source *source)
+{
+    source->lines[source->count] = source->token;
+    source->lines[source->count + !!source->token] = NULL;
+}
+
+static void forget_token(struct header_source *source)
+{
+    if (source->token)
+        explicit_bzero(source->token, strlen(source->token));
+    free(STEAL(source->token));
+}
+
+void header_source_set_token(struct header_source *source, const char *token)
+{
+    forget_token(source);
+    source->token = token ? mem_printf("Authorization: Bearer %s", token) : NULL;
+    end_lines(source);
+}
+
 static void clear(struct header_source *source)
 {
     for (size_t i = 0; i < source->owned_count; i++) {
@@ -25,7 +45,7 @@ static void clear(struct header_source *source)
         free(source->owned[i]);
     }
     source->owned_count = source->count = 0;
-    source->lines[0] = NULL;
+    end_lines(source);
 }
 
 void header_source_finish(struct header_source *source)
@@ -33,6 +53,7 @@ void header_source_finish(struct header_source *source)
     if (source->process)
         process_cancel(source->processes, source->process);
     source->process = 0;
+    forget_token(source);
     clear(source);
 }
 
@@ -46,7 +67,7 @@ static int add(struct header_source *source, const char *line, struct error *err
     if (source->count == MCP_HEADERS_MAX)
         return error_set(err, -E2BIG, "there are more than %d headers", MCP_HEADERS_MAX);
     source->lines[source->count++] = line;
-    source->lines[source->count] = NULL;
+    end_lines(source);
     return 0;
 }
 

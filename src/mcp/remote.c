@@ -100,12 +100,12 @@ static void on_closed(void *context, const struct mcp_reply *reply)
     struct mcp_remote *remote = context;
     struct error told = *reply->err;
     bool denied = reply->trouble == MCP_DENIED;
-    if (denied) {
-        mcp_remote_denied(remote, &told);
-        return;
-    }
+    bool renews = denied && mcp_remote_denied(remote, reply);
+    if (denied)
+        mcp_remote_explain_denial(remote, &told);
     drop_client(remote);
-    try_later(remote, told.text);
+    if (!renews)
+        try_later(remote, told.text);
 }
 
 static void on_notification(void *context, const char *method, struct json_value params)
@@ -117,11 +117,10 @@ static void on_notification(void *context, const char *method, struct json_value
 
 /* Connecting */
 
-static void on_headers(void *context, const struct error *err)
+static void connect_with(struct mcp_remote *remote, const struct error *err)
 {
     static const struct mcp_client_events events = {
         .on_ready = on_ready, .on_closed = on_closed, .on_notification = on_notification};
-    struct mcp_remote *remote = context;
     struct mcp_env env = {.loop = remote->env->loop, .processes = remote->env->processes};
     struct error failed = ERROR_INIT;
     int r = 0;
@@ -136,13 +135,24 @@ static void on_headers(void *context, const struct error *err)
         try_later(remote, failed.text);
 }
 
+static void on_headers(void *context, const struct error *err)
+{
+    struct mcp_remote *remote = context;
+    if (remote->renewing)
+        mcp_remote_on_renewed(remote, err);
+    else
+        connect_with(remote, err);
+}
+
 static void connect_now(struct mcp_remote *remote)
 {
     loop_cancel(remote->env->loop, remote->timer);
     remote->timer = 0;
     remote->state = MCP_CONNECTING;
     remote->tried_ms = loop_now(remote->env->loop);
-    header_source_get(&remote->headers);
+    remote->renewing = mcp_remote_grant_ends(remote) && mcp_remote_renew_grant(remote);
+    if (!remote->renewing)
+        header_source_get(&remote->headers);
 }
 
 void mcp_remote_hurry(struct mcp_remote *remote)
@@ -161,21 +171,53 @@ void mcp_remote_reconnect(struct mcp_remote *remote)
     if (remote->state == MCP_OFF || !remote->begun)
         return;
     drop_client(remote);
-    header_source_finish(&remote->headers);
     remote->failures = 0;
-    connect_now(remote);
+    remote->renewed = false;
+    if (!remote->renewing) // else that is followed by connecting
+        connect_now(remote);
 }
 
-void mcp_remote_denied(struct mcp_remote *remote, const struct error *err)
+static void on_renewal(void *context)
 {
-    struct error told = *err;
-    drop_client(remote);
-    if (header_source_renews(&remote->headers) && !remote->renewed) {
-        remote->renewed = true;
-        connect_now(remote);
-        return;
+    struct mcp_remote *remote = context;
+    struct error err = ERROR_INIT;
+    remote->renewal = 0;
+    if (header_source_renews(&remote->headers)) {
+        header_source_get(&remote->headers);
+    } else if (!mcp_remote_renew_grant(remote)) {
+        error_set(&err, -EAGAIN, "another login to the MCP server %s is under way",
+                  remote->config.name);
+        mcp_remote_on_renewed(remote, &err);
     }
-    try_later(remote, told.text);
+}
+
+bool mcp_remote_denied(struct mcp_remote *remote, const struct mcp_reply *reply)
+{
+    free(remote->challenge);
+    remote->challenge =
+        mem_strndup(reply->challenge.data ? reply->challenge.data : "", reply->challenge.len);
+    bool could = header_source_renews(&remote->headers) || remote->grant.refresh_token;
+    if (!remote->renewing && (remote->renewed || !could))
+        return false;
+    if (!remote->renewing)
+        remote->renewal = loop_defer(remote->env->loop, on_renewal, remote);
+    remote->renewed = remote->renewing = true;
+    return true;
+}
+
+void mcp_remote_on_renewed(struct mcp_remote *remote, const struct error *err)
+{
+    struct error told = err ? *err : (struct error)ERROR_INIT;
+    remote->renewing = false;
+    if (err) {
+        drop_client(remote);
+        try_later(remote, told.text);
+    } else if (remote->client && remote->state == MCP_READY) {
+        mcp_client_set_headers(remote->client, remote->headers.lines);
+        mcp_remote_run_waiting(remote);
+    } else {
+        connect_with(remote, NULL);
+    }
 }
 
 /* Beginning and end */
@@ -217,6 +259,7 @@ void mcp_remote_begin(struct mcp_remote *remote)
     remote->state = MCP_OFF;
     if (!remote->config.enabled)
         return;
+    mcp_remote_load_grant(remote);
     mcp_remote_restore(remote);
     remote->state = MCP_RESTING;
     if (!remote->config.lazy || !remote->source_id) // it must be asked once which tools it has
@@ -230,7 +273,9 @@ void mcp_remote_destroy(struct mcp_remote *remote)
         toolbox_remove_source(remote->env->toolbox, remote->source_id);
     loop_cancel(remote->env->loop, remote->timer);
     loop_cancel(remote->env->loop, remote->soon);
+    loop_cancel(remote->env->loop, remote->renewal);
     drop_client(remote);
+    mcp_remote_finish_auth(remote);
     header_source_finish(&remote->headers);
     mcp_remote_finish_tools(remote);
     mcp_server_config_finish(&remote->config);

@@ -4,6 +4,7 @@
 #include "loop/loop.h"
 #include "mcp/catalogue.h"
 #include "mcp/header_source.h"
+#include "mcp/oauth.h"
 #include "mcp/servers.h"
 #include "tools/tool_set.h"
 
@@ -22,7 +23,9 @@ struct mcp_remote {
     const struct mcp_info *info; // NULL: not ready
     enum mcp_state state;
     bool begun;
-    bool renewed;      // its headers, since they were refused last
+    bool renewed;      // its headers, since they were accepted last
+    bool renewing;     // they are got anew, and calls wait for that
+    loop_id renewal;   // begins it
     unsigned failures; // to connect, in a row
     int64_t tried_ms;  // monotonic: when it was connected last
     int64_t next_ms;   // when it is tried again
@@ -38,6 +41,12 @@ struct mcp_remote {
     mcp_request_id listing;
     loop_id relist; // of a list that has changed
 
+    struct oauth *oauth; // of a login, or of a renewal that runs
+    struct oauth_spec oauth_spec;
+    struct oauth_grant grant; // zeroed: none
+    struct mcp_login login;   // whoever waits for that
+    char *challenge;          // of the last refusal; NULL: none
+
     struct list calls; // struct mcp_call, in their order
     loop_id soon;      // looks at them
 };
@@ -49,8 +58,22 @@ void mcp_remote_begin(struct mcp_remote *remote); // once; nothing after that
 void mcp_remote_reconnect(struct mcp_remote *remote);
 // A call wants it: connects, but not many times a second.
 void mcp_remote_hurry(struct mcp_remote *remote);
-// A request was refused by 401 or 403: ends the connection, and gets the headers anew once.
-void mcp_remote_denied(struct mcp_remote *remote, const struct error *err);
+// A request was refused by 401 or 403. True: the headers are got anew, and then it may be sent
+// again; false: that was done already, or cannot be.
+bool mcp_remote_denied(struct mcp_remote *remote, const struct mcp_reply *reply);
+void mcp_remote_on_renewed(struct mcp_remote *remote, const struct error *err);
+
+// remote_auth.c
+void mcp_remote_load_grant(struct mcp_remote *remote);
+int mcp_remote_login(struct mcp_remote *remote, const struct mcp_login *login, struct error *err);
+int mcp_remote_redirected(struct mcp_remote *remote, struct span address,
+                          const struct mcp_login *login, struct error *err);
+void mcp_remote_logout(struct mcp_remote *remote);
+// What a refusal means for the owner is put behind its sentence.
+void mcp_remote_explain_denial(const struct mcp_remote *remote, struct error *err);
+bool mcp_remote_grant_ends(const struct mcp_remote *remote); // soon, and can be renewed
+bool mcp_remote_renew_grant(struct mcp_remote *remote);      // mcp_remote_on_renewed() follows
+void mcp_remote_finish_auth(struct mcp_remote *remote);
 
 // remote_tools.c
 void mcp_remote_restore(struct mcp_remote *remote);     // what is known from the last run

@@ -16,8 +16,10 @@ struct mcp_call {
     struct mcp_remote *remote;
     struct tool_run *run;
     char *original;    // the tool's name there
-    struct buf params; // of tools/call, until it is sent
+    struct buf params; // of tools/call
     bool repeatable;
+    bool waits;             // to be sent
+    bool again;             // was refused for its headers once
     mcp_request_id request; // 0: it waits, or is over
     loop_id deadline;       // of its waiting for a connection
     struct buf text;        // of its result
@@ -128,6 +130,23 @@ static void show(struct mcp_call *call)
     feed(call);
 }
 
+static void fail_with(struct mcp_call *call, const struct mcp_reply *reply)
+{
+    struct mcp_remote *remote = call->remote;
+    struct error err = *reply->err;
+    bool denied = reply->trouble == MCP_DENIED;
+    if (denied && !call->again && mcp_remote_denied(remote, reply)) {
+        call->again = call->waits = true;
+        return;
+    }
+    if (denied)
+        mcp_remote_explain_denial(remote, &err);
+    CLEANUP(mem_cleanup)
+    char *text = mem_printf("the MCP server %s: %s%s", remote->config.name, err.text,
+                            reply->maybe_done ? "; it may have acted on the call" : "");
+    fail(call, text);
+}
+
 static void on_reply(void *context, const struct mcp_reply *reply)
 {
     struct mcp_call *call = context;
@@ -139,15 +158,9 @@ static void on_reply(void *context, const struct mcp_reply *reply)
         if (call->text.len == 0)
             buf_append_text(&call->text, "(the result is empty)");
         show(call);
+        remote->renewed = false;
     } else {
-        struct error err = *reply->err;
-        bool denied = reply->trouble == MCP_DENIED;
-        CLEANUP(mem_cleanup)
-        char *text = mem_printf("the MCP server %s: %s%s", remote->config.name, err.text,
-                                reply->maybe_done ? "; it may have acted on the call" : "");
-        fail(call, text);
-        if (denied && remote->client)
-            mcp_remote_denied(remote, &err);
+        fail_with(call, reply);
     }
     mcp_remote_run_waiting(remote);
 }
@@ -162,12 +175,6 @@ static bool is_busy(const struct mcp_remote *remote)
     return false;
 }
 
-// Not those whose results are being written down.
-static bool is_waiting(const struct mcp_call *call)
-{
-    return !call->request && call->params.len;
-}
-
 static void send_call(struct mcp_call *call)
 {
     struct mcp_remote *remote = call->remote;
@@ -180,21 +187,21 @@ static void send_call(struct mcp_call *call)
     };
     loop_cancel(remote->env->loop, call->deadline);
     call->deadline = 0;
+    call->waits = false;
     call->request = mcp_client_request(remote->client, &request, on_reply, call, &err);
     if (!call->request)
         fail(call, err.text);
-    else
-        buf_clear(&call->params);
 }
 
 void mcp_remote_run_waiting(struct mcp_remote *remote)
 {
     bool any = true;
-    while (any && remote->state == MCP_READY && (remote->config.parallel || !is_busy(remote))) {
+    while (any && remote->state == MCP_READY && !remote->renewing &&
+           (remote->config.parallel || !is_busy(remote))) {
         any = false;
         list_for_each(link, &remote->calls) {
             struct mcp_call *call = list_entry(link, struct mcp_call, link);
-            if (!is_waiting(call))
+            if (!call->waits)
                 continue;
             any = true;
             send_call(call);
@@ -219,7 +226,7 @@ void mcp_remote_fail_waiting(struct mcp_remote *remote)
 {
     struct list failing = LIST_INIT(failing), *link;
     list_for_each(each, &remote->calls)
-        if (is_waiting(list_entry(each, struct mcp_call, link))) {
+        if (list_entry(each, struct mcp_call, link)->waits) {
             list_remove(each);
             list_append(&failing, each);
         }
@@ -291,6 +298,7 @@ static int start(struct tool_source *source, const struct tool_call *wanted, str
     call->remote = remote;
     call->run = run;
     call->original = mem_strdup(tool->original);
+    call->waits = true;
     call->repeatable = tool->flags & TOOL_REPEATABLE;
     list_append(&remote->calls, &call->link);
     buf_init(&call->text, RPC_MESSAGE_MAX);
@@ -316,7 +324,7 @@ static bool cancel(struct tool_source *source, const char *tool, union tool_hand
     struct mcp_call *call = handle.pointer;
     (void)tool;
     bool sent = call->request ? mcp_client_cancel(remote->client, call->request)
-                              : !is_waiting(call); // its result is being written down
+                              : !call->waits; // its result is being written down
     destroy(call);
     return sent;
 }

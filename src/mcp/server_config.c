@@ -2,9 +2,11 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
 #include "codec/url.h"
@@ -18,11 +20,15 @@ const char mcp_server_places[] =
     "*.command, *.args.*, *.env.*, *.cwd, *.memory, *.url, *.headers.*, *.headers_file.*, "
     "*.header_command.*, *.transport, *.type, *.mode, *.protocol, *.enabled, *.lazy, *.timeout, "
     "*.connect_timeout, *.supports_parallel_tool_calls, *.trust, *.tools.include.*, "
-    "*.tools.exclude.*";
+    "*.tools.exclude.*, *.auth, *.oauth.client_id, *.oauth.client_secret, *.oauth.scope, "
+    "*.oauth.redirect_port, *.oauth.redirect_uri";
 
 static const char *const inherited[] = {"HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER"};
 
-enum { TIMEOUT_MAX_MS = 3600 * 1000 };
+enum {
+    TIMEOUT_MAX_MS = 3600 * 1000,
+    REDIRECT_PORT = 27890, // as hermes-agent's first one
+};
 
 struct entry { // of the settings
     const struct option_map *settings;
@@ -143,6 +149,14 @@ static bool is_header(const char *line)
     return name > 0 && line[name] == ':' && !strpbrk(line, "\r\n");
 }
 
+static bool authorizes(const struct mcp_texts *headers)
+{
+    for (size_t i = 0; i < headers->count; i++)
+        if (strncasecmp(headers->texts[i], "Authorization:", 14) == 0)
+            return true;
+    return false;
+}
+
 static int read_headers(const struct entry *entry, struct mcp_server_config *config,
                         struct error *err)
 {
@@ -156,7 +170,36 @@ static int read_headers(const struct entry *entry, struct mcp_server_config *con
             error_set(err, -EINVAL, "one of them is no header of one line");
             r = refuse(entry, "headers", err);
         }
+    config->static_key = authorizes(&config->headers) || authorizes(&config->header_files) ||
+                         config->header_argv.count;
     return r;
+}
+
+static char *copy_of(const struct entry *entry, const char *key)
+{
+    const char *text = text_of(entry, key);
+    return text && *text ? mem_strdup(text) : NULL;
+}
+
+static int read_oauth(const struct entry *entry, struct mcp_server_config *config,
+                      struct error *err)
+{
+    struct option port = {
+        .key = "oauth.redirect_port", .type = OPTION_INT, .min = 1, .max = UINT16_MAX};
+    union option_value number = {.number = REDIRECT_PORT};
+    int place, r = read_value(entry, &port, &number, err);
+    if (r == 0)
+        r = read_word(entry, "auth", "auto, oauth, none", 0, &place, err);
+    if (r < 0)
+        return r;
+    config->client_id = copy_of(entry, "oauth.client_id");
+    config->client_secret = copy_of(entry, "oauth.client_secret");
+    config->scope = copy_of(entry, "oauth.scope");
+    config->redirect_uri = copy_of(entry, "oauth.redirect_uri");
+    if (!config->redirect_uri)
+        config->redirect_uri = mem_printf("http://127.0.0.1:%" PRId64 "/callback", number.number);
+    config->static_key = config->static_key || place == 2;
+    return 0;
 }
 
 static bool names_variable(const struct mcp_texts *environment, const char *name)
@@ -228,7 +271,8 @@ static int read_where(const struct entry *entry, struct mcp_server_config *confi
     if (url_parse(span_of(text), &url, err) < 0)
         return refuse(entry, "url", err);
     config->url = mem_strdup(text);
-    return read_headers(entry, config, err);
+    int r = read_headers(entry, config, err);
+    return r < 0 ? r : read_oauth(entry, config, err);
 }
 
 // "http", "streamable-http" and "sse" stand under three keys in people's files.
@@ -331,6 +375,10 @@ void mcp_server_config_finish(struct mcp_server_config *config)
     free(config->spelled);
     free(config->url);
     free(config->directory);
+    free(config->client_id);
+    free(config->client_secret);
+    free(config->scope);
+    free(config->redirect_uri);
     *config = (struct mcp_server_config){0};
 }
 

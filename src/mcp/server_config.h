@@ -40,6 +40,8 @@ struct mcp_server_config {
     bool enabled, lazy, parallel;
     bool trusted; // what it says of its own tools is believed: what only reads may be called always
     int64_t timeout_ms, connect_ms, memory;
+    bool static_key; // an Authorization is configured: no other is ever asked for
+    char *client_id, *client_secret, *scope, *redirect_uri; // of OAuth; NULL: as it is found
 };
 
 extern const char mcp_server_places[]; // of the settings' tree

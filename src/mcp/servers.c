@@ -139,3 +139,43 @@ int mcp_servers_reconnect(struct mcp_servers *servers, const char *name, struct 
             mcp_remote_reconnect(list_entry(link, struct mcp_remote, link));
     return r;
 }
+
+int mcp_servers_login(struct mcp_servers *servers, const char *name, const struct mcp_login *login,
+                      struct error *err)
+{
+    struct mcp_remote *remote;
+    int r = need(servers, name, &remote, err);
+    return r < 0 ? r : mcp_remote_login(remote, login, err);
+}
+
+int mcp_servers_redirected(struct mcp_servers *servers, const char *name, struct span address,
+                           const struct mcp_login *login, struct error *err)
+{
+    struct mcp_remote *remote;
+    int r = need(servers, name, &remote, err);
+    return r < 0 ? r : mcp_remote_redirected(remote, address, login, err);
+}
+
+int mcp_servers_logout(struct mcp_servers *servers, const char *name, struct error *err)
+{
+    struct mcp_remote *remote;
+    int r = need(servers, name, &remote, err);
+    if (r == 0)
+        mcp_remote_logout(remote);
+    return r;
+}
+
+void mcp_servers_forget(struct mcp_servers *servers, const void *context)
+{
+    list_for_each(link, &servers->remotes) {
+        struct mcp_remote *remote = list_entry(link, struct mcp_remote, link);
+        if (remote->login.context == context)
+            remote->login = (struct mcp_login){0};
+    }
+}
+
+const char *mcp_servers_redirect_uri(const struct mcp_servers *servers, const char *name)
+{
+    const struct mcp_remote *remote = find(servers, name);
+    return remote ? remote->config.redirect_uri : NULL;
+}

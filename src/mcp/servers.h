@@ -64,5 +64,22 @@ const struct mcp_catalogue *mcp_servers_catalogue(const struct mcp_servers *serv
 
 // The definitions of its tools are taken as they are now. How many waited; -ENOENT: no such server.
 int mcp_servers_accept(struct mcp_servers *servers, const char *name, struct error *err);
+/*
+ * Logging in by OAuth: the page that somebody must open, then, with the address to which that has
+ * led, the end. `fn` comes once for each: with the page, with neither (it is done), or with why not.
+ */
+struct mcp_login {
+    void (*fn)(void *context, const char *page, const struct error *err);
+    void *context;
+};
+int mcp_servers_login(struct mcp_servers *servers, const char *name, const struct mcp_login *login,
+                      struct error *err);
+int mcp_servers_redirected(struct mcp_servers *servers, const char *name, struct span address,
+                           const struct mcp_login *login, struct error *err);
+int mcp_servers_logout(struct mcp_servers *servers, const char *name, struct error *err);
+void mcp_servers_forget(struct mcp_servers *servers, const void *context); // its `fn` never comes
+// Where the browser is sent in the end; NULL: no such server, or no login.
+const char *mcp_servers_redirect_uri(const struct mcp_servers *servers, const char *name);
+
 // Connects now, whatever it waits for; a connection that there is is ended. NULL: all.
 int mcp_servers_reconnect(struct mcp_servers *servers, const char *name, struct error *err);

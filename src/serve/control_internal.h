@@ -36,9 +36,10 @@ struct control_question {
     uint64_t exchange;
     control_done_fn *done; // gets it where there is no server
     void *context;
-    int64_t job;     // of the store
-    tool_run_id run; // of the toolbox
-    loop_id timer;   // 0: none
+    int64_t job;              // of the store
+    tool_run_id run;          // of the toolbox
+    const char *redirect_uri; // of a login that is waited for; NULL: none
+    loop_id timer;            // 0: none
 };
 
 // control_question.c

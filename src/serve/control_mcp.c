@@ -14,6 +14,7 @@
 enum {
     NAME_SIZE = MCP_SERVER_NAME_MAX + 1,
     CALL_MS = 10 * 60 * 1000,
+    ADDRESS_MAX = 16 * 1024, // bytes
 };
 
 static void add_server(struct node parent, const char *key, const struct mcp_server_status *status)
@@ -123,6 +124,33 @@ static void call(const struct control_question *question, const char *server, co
     tool_set_unref(set);
 }
 
+static void on_login(void *context, const char *page, const struct error *err)
+{
+    struct control_question *kept = context;
+    BUF_AUTO answer = BUF_INIT(CONTROL_ANSWER_MAX);
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(DOCUMENT_SMALL);
+    struct node root = document_object(&doc);
+    if (page)
+        node_add_text(root, "page", page);
+    node_add_text(root, "redirect_uri", kept->redirect_uri);
+    control_print(&doc, &answer);
+    control_finish(kept, err ? err->code : 0, &answer, err);
+}
+
+// The page to open, or with an address where that has led, the end.
+static void log_in(const struct control_question *question, const char *name, const char *address)
+{
+    struct control_question *kept = control_question_keep(question, sizeof *kept);
+    struct mcp_login login = {on_login, kept};
+    struct error err = ERROR_INIT;
+    kept->redirect_uri = mcp_servers_redirect_uri(question->env->mcp, name);
+    int r = address
+                ? mcp_servers_redirected(question->env->mcp, name, span_of(address), &login, &err)
+                : mcp_servers_login(question->env->mcp, name, &login, &err);
+    if (r < 0)
+        control_finish(kept, r, NULL, &err);
+}
+
 static void act(const struct control_question *question, const char *name)
 {
     JSON_AUTO doc = JSON_INIT;
@@ -136,14 +164,23 @@ static void act(const struct control_question *question, const char *name)
         call(question, name, tool, json_raw(json_get(json_root(&doc), "arguments")));
         return;
     }
-    if (r == 0 && json_is(what, "accept"))
+    if (r == 0 && json_is(what, "login")) {
+        CLEANUP(mem_cleanup)
+        char *address = json_strdup(json_get(json_root(&doc), "address"), ADDRESS_MAX);
+        log_in(question, name, address);
+        return;
+    }
+    if (r == 0 && json_is(what, "logout"))
+        r = mcp_servers_logout(question->env->mcp, name, &err);
+    else if (r == 0 && json_is(what, "accept"))
         r = mcp_servers_accept(question->env->mcp, name, &err);
     else if (r == 0 && json_is(what, "reconnect"))
         r = mcp_servers_reconnect(question->env->mcp, name, &err);
     else if (r == 0)
-        r = error_set(&err, -EINVAL,
-                      "the body must be {\"do\": \"accept\"}, {\"do\": \"reconnect\"} or "
-                      "{\"do\": \"call\", \"tool\": ..., \"arguments\": {...}}");
+        r = error_set(
+            &err, -EINVAL,
+            "the body must be {\"do\": ...}: accept, reconnect, login, logout, or call with "
+            "\"tool\" and \"arguments\"");
     if (r < 0) {
         control_reply(question, r, NULL, &err);
         return;

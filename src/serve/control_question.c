@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "codec/document.h"
+#include "mcp/servers.h"
 #include "serve/control_internal.h"
 #include "store/session.h"
 #include "tools/toolbox.h"
@@ -101,6 +102,8 @@ void control_forget(struct list *waiting)
         loop_cancel(question->env->loop, question->timer);
         if (question->run)
             toolbox_cancel(question->env->toolbox, question->run);
+        if (question->redirect_uri)
+            mcp_servers_forget(question->env->mcp, question);
         free(question);
     }
 }
