@@ -2,8 +2,12 @@
 
 #include "mcp/transport.h"
 
-// For those that make a transport: the calls of mcp/transport.h, which transport.c hands on. The
-// struct is the first member of theirs.
+/*
+ * For those that make a transport: the calls of mcp/transport.h, which transport.c hands on. The
+ * struct is the first member of theirs. What they tell: on_message and on_failure, and over HTTP
+ * on_taken. One that tells MCP_SESSION_GONE has forgotten the session's name by then. Mcp-Name and
+ * the lines of mcp_outgoing come encoded (mcp/param_headers.h) and go out as they are.
+ */
 struct mcp_transport_ops {
     int (*send)(struct mcp_transport *transport, const struct mcp_outgoing *message,
                 struct error *err);
