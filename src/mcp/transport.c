@@ -1,3 +1,5 @@
+#include "mcp/transport.h"
+
 #include "mcp/transport_ops.h"
 
 int mcp_transport_send(struct mcp_transport *transport, const struct mcp_outgoing *message,
