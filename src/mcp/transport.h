@@ -59,12 +59,12 @@ struct mcp_transport_events {
     void (*on_message)(void *context, struct span text, uint64_t request);
     // A request, or (0) a message behind which nothing comes, that will not be answered.
     void (*on_failure)(void *context, uint64_t request, const struct mcp_failure *failure);
-    // Over HTTP, a message behind which nothing comes was taken (202): only then may what builds on
-    // "initialized" follow, since each message has a connection of its own. Never of a program.
-    void (*on_taken)(void *context);
     // Nothing can be sent any more, and nothing comes: the program has ended, or the stream of
     // HTTP+SSE. The last; failures of requests that ran came before. Streamable HTTP never closes.
     void (*on_closed)(void *context, const struct error *err);
+    // Over HTTP, a message behind which nothing comes was taken (202): only then may what builds on
+    // "initialized" follow, as each message has a connection of its own. Never of a program. Or NULL.
+    void (*on_taken)(void *context);
 };
 
 // 0, then on_message or on_failure. Negative, with a sentence: nothing was sent, nothing comes.
