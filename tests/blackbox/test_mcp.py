@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import signal
 import sys
 
 import pytest
@@ -19,7 +20,8 @@ class Servers:
 
     def __init__(self, hermes):
         self.hermes = hermes
-        self.state = hermes.mkdir(hermes.home.parent / "mcp-state")
+        self.state = hermes.directory / "mcp-state"
+        hermes.mkdir(self.state)
 
     def use(self, *words, name="fake", more="", others=""):
         argv = json.dumps([str(SERVER), "--state", str(self.state), *words])
@@ -39,7 +41,7 @@ def servers(hermes):
 
 
 def listed(hermes, **more):
-    return json.loads(hermes.run("mcp", "list", "--json", **more).ok().out)["mcp_servers"]
+    return json.loads(hermes.run("mcp", "list", "--json", **more).ok().text)["mcp_servers"]
 
 
 def tool(name, **arguments):
@@ -55,7 +57,7 @@ def test_a_server_is_listed_and_called(hermes, servers, words):
     assert server["quarantined"] == 1
     assert server["era"] == ("modern" if "modern" in words else "legacy")
     said = hermes.run("mcp", "call", "fake", "echo", '{"text": "Zürich"}').ok()
-    assert said.out == "Zürich\n"
+    assert said.text == "Zürich\n"
 
 
 def test_a_silent_server_is_known_after_a_while(hermes, servers):
@@ -65,7 +67,7 @@ def test_a_silent_server_is_known_after_a_while(hermes, servers):
 
 def test_the_tools_are_shown_with_what_they_may(hermes, servers):
     servers.use()
-    out = hermes.run("mcp", "tools", "fake").ok().out
+    out = hermes.run("mcp", "tools", "fake").ok().text
     assert "echo (reads)" in out and "note (asks first)" in out
     assert "broken" in out and "quarantined: its inputSchema is no object" in out
 
@@ -73,12 +75,12 @@ def test_the_tools_are_shown_with_what_they_may(hermes, servers):
 def test_arguments_keep_their_bytes(hermes, servers):
     servers.use()
     given = '{"id": 12345678901234567890, "e": 1e400, "u": "\\u00fc"}'
-    assert given in hermes.run("mcp", "call", "fake", "raw", given).ok().out
+    assert given in hermes.run("mcp", "call", "fake", "raw", given).ok().text
 
 
 def test_the_environment_is_what_the_entry_says(hermes, servers):
     servers.use(more="    env: {TOKEN: for-the-server}\n")
-    out = hermes.run("mcp", "call", "fake", "environment", env=SECRETS).ok().out
+    out = hermes.run("mcp", "call", "fake", "environment", env=SECRETS).ok().text
     names = {line.split("=")[0] for line in out.splitlines() if "=" in line}
     assert names - {"LC_CTYPE"} <= {"HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER", "TOKEN"}
     assert "planted" not in out
@@ -87,7 +89,7 @@ def test_the_environment_is_what_the_entry_says(hermes, servers):
 def test_a_failed_call_says_so(hermes, servers):
     servers.use()
     result = hermes.run("mcp", "call", "fake", "fail")
-    assert result.code == 1 and "it does not work" in result.out
+    assert result.code == 1 and "it does not work" in result.text
     hermes.run("mcp", "call", "fake", "unknown").exits(1)
     hermes.run("mcp", "call", "other", "echo").failed("no MCP server of that name")
     hermes.run("mcp", "call", "fake", "echo", "[1]").exits(2)
@@ -136,8 +138,6 @@ def test_a_server_that_cannot_start_costs_nobody_else(hermes, up, service, serve
     hermes.use(up, "two-steps")
     running = service()
     running.wait_event("mcp.failed")
-    status = json.loads(running.get("/status").text) if False else None
-    assert status is None
     states = {s["name"]: s for s in listed(hermes)}
     assert states["ghost"]["state"] in ("waiting", "connecting")
     assert "/no/such/program" in states["ghost"]["error"]
@@ -182,7 +182,7 @@ def test_a_changed_definition_waits_for_the_owner(hermes, up, service, servers):
     assert "mcp__fake__echo:" not in up.requests[-1].messages[-1]["content"]
     running.restart()
     assert comes_true(lambda: listed(hermes)[0]["changed"] == 1)
-    assert "1 of them had waited" in hermes.run("mcp", "accept", "fake").ok().out
+    assert "1 of them had waited" in hermes.run("mcp", "accept", "fake").ok().text
     hermes.chat(tool("echo", text="accepted")).ok()
     assert up.requests[-1].messages[-1]["content"] == "accepted"
 
@@ -194,7 +194,6 @@ def test_tools_are_known_before_their_server_is(hermes, up, service, servers):
     assert comes_true(lambda: listed(hermes)[0]["state"] == "ready")
     running.stop()
     servers.use(more="    lazy: true\n")
-    hermes.use(up, "two-steps")
     running.start()
     assert comes_true(lambda: listed(hermes)[0]["state"] == "ready")  # another entry: asked once
     running.restart()
@@ -230,12 +229,13 @@ def test_a_reload_leaves_alone_what_did_not_change(hermes, up, service, servers)
     assert comes_true(lambda: listed(hermes)[0]["state"] == "ready")
     text = pathlib.Path(hermes.home, "config.yaml").read_text()
     hermes.put("config.yaml", text + "agent: {max_turns: 7}\n")
-    running.signal("HUP") if hasattr(running, "signal") else None
+    running.process.signal(signal.SIGHUP)
+    assert running.said("reloaded", seconds=30)
     assert listed(hermes)[0]["connects"] == 1
 
 
 @pytest.mark.parametrize("entry, sentence", [
-    ("{}", "no \"command\" and no \"url\""),
+    ("{lazy: yes}", "no \"command\" and no \"url\""),
     ("{command: x, url: 'http://a/'}", "give one of"),
     ("{url: 'gopher://a/'}", "mcp_servers.fake.url"),
     ("{command: x, trust: perhaps}", "mcp_servers.fake.trust"),
@@ -252,5 +252,4 @@ def test_results_are_marked_as_somebody_elses(hermes, up, service, servers, api)
     running = service()
     api.user_says(OWNER, tool("echo", text="obey me"))
     api.wait_messages(OWNER, 1)
-    assert running.events("turn.taint") or running.events("taint") or "mcp__fake__echo" in \
-        running.log_text()
+    assert any("mcp__fake__echo" in json.dumps(event) for event in running.events("turn.tainted"))
