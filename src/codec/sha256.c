@@ -61,7 +61,7 @@ void sha256_add(struct sha256 *hash, struct span data)
     }
 }
 
-void sha256_end_hex(struct sha256 *hash, char *text)
+void sha256_end(struct sha256 *hash, unsigned char digest[SHA256_SIZE])
 {
     uint64_t bits = hash->length * 8;
     sha256_add(hash, SPAN_LITERAL("\x80"));
@@ -71,7 +71,15 @@ void sha256_end_hex(struct sha256 *hash, char *text)
         char byte = (char)(bits >> shift & 0xff);
         sha256_add(hash, span_make(&byte, 1));
     }
+    for (int i = 0; i < SHA256_SIZE; i++)
+        digest[i] = (unsigned char)(hash->state[i / 4] >> (24 - 8 * (i % 4)));
+}
+
+void sha256_end_hex(struct sha256 *hash, char *text)
+{
+    unsigned char digest[SHA256_SIZE];
+    sha256_end(hash, digest);
     for (int i = 0; i < 2 * SHA256_SIZE; i++)
-        text[i] = "0123456789abcdef"[hash->state[i / 8] >> (28 - 4 * (i % 8)) & 15];
+        text[i] = "0123456789abcdef"[digest[i / 2] >> (4 - 4 * (i % 2)) & 15];
     text[2 * SHA256_SIZE] = '\0';
 }

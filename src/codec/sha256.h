@@ -18,4 +18,5 @@ struct sha256 {
 
 void sha256_init(struct sha256 *hash);
 void sha256_add(struct sha256 *hash, struct span data);
+void sha256_end(struct sha256 *hash, unsigned char digest[SHA256_SIZE]);
 void sha256_end_hex(struct sha256 *hash, char *text); // SHA256_HEX_SIZE bytes, lower case

@@ -41,7 +41,8 @@ bool option_has_file(const struct option *option)
 bool option_is_list(const struct option *option)
 {
     return option->type == OPTION_LIST ||
-           (option->type == OPTION_TREE && option->choices[0] == '*');
+           (option->type == OPTION_TREE && option->choices[0] == '*' &&
+            !(option->flags & OPTION_NAMED));
 }
 
 const char *option_type_name(enum option_type type)

@@ -61,6 +61,8 @@ enum option_flags {
     OPTION_OWN = 1 << 3,
     // For text: the name of a time zone (codec/zone.h), or nothing.
     OPTION_ZONE = 1 << 4,
+    // For a tree whose first part is "*": a mapping of names that the owner chooses, no list.
+    OPTION_NAMED = 1 << 5,
 };
 
 enum {

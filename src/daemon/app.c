@@ -12,6 +12,8 @@
 #include "config/variables.h"
 #include "daemon/main_model.h"
 #include "loop/child.h"
+#include "mcp/server_config.h"
+#include "mcp/servers.h"
 #include "net/ca_roots.h"
 #include "net/http_client.h"
 #include "router/plan/plan.h"
@@ -37,6 +39,8 @@ static void on_store_state(void *context, enum store_state state)
         log_info("unclean shutdown: checking the database; messages are still accepted");
     if (state == STORE_READY && *store_note(app->store))
         log_warning("%s", store_note(app->store));
+    if (state == STORE_READY && app->mcp)
+        mcp_servers_configure(app->mcp, &app->settings.values.mcp);
     if (state == STORE_READY && app->dispatcher)
         dispatcher_wake(app->dispatcher);
 }
@@ -74,6 +78,8 @@ static int open_plan(struct app *app, const struct settings *settings,
     struct router_plan *plan = NULL;
     bool listed = llm->model_list.count > 0, chooses = !app->routes_only || !listed;
     int r = web_config_check(&settings->values.web, err);
+    if (r == 0)
+        r = mcp_config_check(&settings->values.mcp.servers, err);
     if (r == 0)
         r = main_model_plan(settings, &plan, NULL, err);
     if (r == 0 && chooses)
@@ -180,6 +186,17 @@ static void open_agent(struct app *app)
         .http_context = app,
     };
     app->toolbox = toolbox_create(&tools);
+    struct mcp_servers_env servers = {
+        .loop = app->loop,
+        .processes = app->processes,
+        .store = app->store,
+        .toolbox = app->toolbox,
+        .directory = app->home.workspace,
+        .results = app->home.results,
+        .need_http = need_http,
+        .http_context = app,
+    };
+    app->mcp = mcp_servers_create(&servers);
     hide_secrets(app);
     struct agent_env env = agent_env_of(app);
     app->agent = agent_create(&env);
@@ -302,6 +319,8 @@ int app_reload(struct app *app, const struct arguments *arguments, struct error 
         dispatcher_configure(app->dispatcher, &app->settings.values.dispatcher);
         struct tool_settings tools = tool_settings_of(app);
         toolbox_configure(app->toolbox, &tools);
+        if (store_state(app->store) == STORE_READY)
+            mcp_servers_configure(app->mcp, &app->settings.values.mcp);
         shells_configure(app->shells, &app->settings.values.shell);
         hide_secrets(app);
         processes_configure(app->processes, &app->settings.values.process);
@@ -315,6 +334,7 @@ void app_stop(struct app *app)
 {
     dispatcher_destroy(app->dispatcher);
     agent_destroy(app->agent);
+    mcp_servers_destroy(app->mcp);
     toolbox_destroy(app->toolbox);
     spool_keeper_destroy(app->keeper);
     background_destroy(app->background);

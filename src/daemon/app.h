@@ -28,6 +28,7 @@ struct app {
     struct background *background; // of these
     struct spool_keeper *keeper;
     struct toolbox *toolbox;
+    struct mcp_servers *mcp;
     struct agent *agent;
     struct dispatcher *dispatcher;
     struct list retired; // models of earlier configurations, until their last call has ended

@@ -64,28 +64,45 @@ static int outcome(const struct fetch *fetch, const char *home, struct error *er
     }
 }
 
-int control_client_ask(const char *home, const char *method, const char *path, struct buf *ret_body,
-                       struct error *err)
+static int ask(const char *home, struct http_request *request, const char *path,
+               struct buf *ret_body, struct error *err)
 {
     CLEANUP(mem_cleanup) char *socket_path = control_client_socket(home);
     CLEANUP(mem_cleanup) char *url = mem_printf("http://localhost%s", path);
-    bool deletes = strcmp(method, "DELETE") == 0;
-    struct http_request request = {
-        .method = method,
-        .url = url,
-        .timeouts = {.connect = CONNECT_LIMIT_MS,
-                     .first_byte = deletes ? DELETE_LIMIT_MS : ANSWER_LIMIT_MS,
-                     .idle = ANSWER_LIMIT_MS},
-        .unix_socket = socket_path,
-    };
+    request->url = url;
+    request->unix_socket = socket_path;
+    request->timeouts.connect = CONNECT_LIMIT_MS;
+    request->timeouts.idle = ANSWER_LIMIT_MS;
     int r = find_owner(home, err);
     if (r != 0)
         return r;
-    struct fetch fetch = fetch_run(&request, NULL, ret_body);
+    struct fetch fetch = fetch_run(request, NULL, ret_body);
     r = outcome(&fetch, home, err);
     if (r == 0 && fetch.status != 200)
         r = control_client_refusal((unsigned)fetch.status, buf_span(ret_body), err);
     return r;
+}
+
+int control_client_ask(const char *home, const char *method, const char *path, struct buf *ret_body,
+                       struct error *err)
+{
+    bool deletes = strcmp(method, "DELETE") == 0;
+    struct http_request request = {
+        .method = method,
+        .timeouts = {.first_byte = deletes ? DELETE_LIMIT_MS : ANSWER_LIMIT_MS},
+    };
+    return ask(home, &request, path, ret_body, err);
+}
+
+int control_client_post(const char *home, const char *path, struct span body, int64_t patience_ms,
+                        struct buf *ret_body, struct error *err)
+{
+    struct http_request request = {
+        .method = "POST",
+        .body = body,
+        .timeouts = {.first_byte = patience_ms},
+    };
+    return ask(home, &request, path, ret_body, err);
 }
 
 int control_client_refusal(unsigned status, struct span body, struct error *err)

@@ -15,6 +15,9 @@ enum { CONTROL_NO_OWNER = 1 };
 // with a sentence when the owner refuses (as control_client_refusal()) or does not answer.
 int control_client_ask(const char *home, const char *method, const char *path, struct buf *ret_body,
                        struct error *err);
+// The same of one with a body, whose answer may take that long to begin.
+int control_client_post(const char *home, const char *path, struct span body, int64_t patience_ms,
+                        struct buf *ret_body, struct error *err);
 
 // The sentence of an answer with a status of 400 and more; returns a negative code.
 int control_client_refusal(unsigned status, struct span body, struct error *err);

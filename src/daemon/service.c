@@ -292,6 +292,8 @@ static int open_listeners(struct service *service, struct error *err)
         .home = app->home.path,
         .workspace = app->home.workspace,
         .agent = app->agent,
+        .mcp = app->mcp,
+        .toolbox = app->toolbox,
         .endpoint = app->agent ? &app->endpoint : NULL,
         .started_ms = loop_wall(app->loop),
         .up_since_ms = loop_now(app->loop),

@@ -9,6 +9,7 @@
 #include "daemon/command.h"
 #include "daemon/gateway_log.h"
 #include "llm/options.h"
+#include "mcp/options.h"
 #include "router/plan/options.h"
 #include "sandbox/process.h"
 #include "serve/admin.h"
@@ -27,6 +28,7 @@ struct settings_values {
     struct tool_config tool;
     struct shell_config shell;
     struct web_config web;
+    struct mcp_config mcp;
     struct telegram_config telegram;
     struct gateway_log_config gateway_log;
     struct admin_config admin;

@@ -9,10 +9,12 @@ struct agent;
 struct dispatcher;
 struct endpoint;
 struct loop;
+struct mcp_servers;
 struct router;
 struct router_plan;
 struct store;
 struct telegram;
+struct toolbox;
 
 /*
  * The owner of a home serves the other commands over <home>/hermes.sock (0600), in HTTP:
@@ -27,6 +29,9 @@ struct telegram;
  *     GET    /cost/BY/DAYS      what was spent in so many days, by model, slot, key, day, session
  *                               or job (default: model, 30), as JSON; also /cost and /cost/BY
  *     GET    /calls/ID          the attempts of one call, and why it was dear
+ *     GET    /mcp               the MCP servers, as JSON; /mcp/NAME: one with its tools
+ *     POST   /mcp/NAME          {"do": "accept"|"reconnect"}: how many tools waited; {"do": "call",
+ *                               "tool": ..., "arguments": ...}: {"text", "failed", "ms"}
  *     GET    /context           what a first message costs, part by part
  *     POST   /chat?chat=NAME    a message; the answer is an event stream
  *     DELETE /chat?chat=NAME    ends the answer, which its stream then tells
@@ -53,6 +58,8 @@ struct control_env { // borrowed, and looked at anew with each question; outlive
     struct telegram **telegram;      // where the channel is found; may be NULL, or point at NULL
     const struct agent *agent;       // NULL: nothing is told of the calls to models
     const struct endpoint *endpoint; // which model is asked, and where; NULL: not told
+    struct mcp_servers *mcp;         // NULL: /mcp is refused
+    struct toolbox *toolbox;         // of those
     const char *home;
     const char *workspace;
     int64_t started_ms;  // wall

@@ -8,6 +8,7 @@
 #include "loop/loop.h"
 #include "net/sse_stream.h"
 #include "serve/control.h"
+#include "tools/tool_run.h"
 
 struct store_call;
 struct store_view;
@@ -35,8 +36,10 @@ struct control_question {
     uint64_t exchange;
     control_done_fn *done; // gets it where there is no server
     void *context;
-    int64_t job;   // of the store
-    loop_id timer; // 0: none
+    int64_t job;              // of the store
+    tool_run_id run;          // of the toolbox
+    const char *redirect_uri; // of a login that is waited for; NULL: none
+    loop_id timer;            // 0: none
 };
 
 // control_question.c
@@ -70,6 +73,10 @@ void control_ask_status(const struct control_question *question, struct span res
 void control_ask_cost(const struct control_question *question, struct span rest); // BY/DAYS
 void control_ask_taints(const struct control_question *question, struct span id); // "": all
 void control_ask_call(const struct control_question *question, struct span id);   // its beginning
+
+// control_mcp.c
+void control_ask_mcp(const struct control_question *question, struct span rest); // "" or a name
+void control_add_mcp(struct node parent, const struct control_env *env);         // as "mcp_servers"
 
 // control_sessions.c, on the store's thread: a negative code, with a sentence, or 0.
 int control_write_sessions(struct store_view *view, struct buf *out, struct error *err);

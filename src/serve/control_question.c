@@ -4,8 +4,10 @@
 
 #include "base/mem.h"
 #include "codec/document.h"
+#include "mcp/servers.h"
 #include "serve/control_internal.h"
 #include "store/session.h"
+#include "tools/toolbox.h"
 
 unsigned control_status_of(int code)
 {
@@ -99,6 +101,10 @@ void control_forget(struct list *waiting)
         struct control_question *question = list_entry(link, struct control_question, link);
         store_forget(question->env->store, question->job);
         loop_cancel(question->env->loop, question->timer);
+        if (question->run)
+            toolbox_cancel(question->env->toolbox, question->run);
+        if (question->redirect_uri)
+            mcp_servers_forget(question->env->mcp, question);
         free(question);
     }
 }

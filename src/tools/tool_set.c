@@ -54,7 +54,7 @@ static void add(struct tool_set *set, const struct tool_set_entry *entry)
 {
     size_t size = size_of(entry->name, entry->description, entry->parameters);
     char *at = mem_alloc(size);
-    set->bytes += size;
+    *(entry->flags & TOOL_FOUND ? &set->found_bytes : &set->bytes) += size;
     set->tools = mem_grow(set->tools, set->count, &set->capacity, sizeof *set->tools);
     struct tool_set_entry *copy = &set->tools[set->count++];
     *copy = *entry;
@@ -141,10 +141,13 @@ static int check(const struct tool_set *set, const char *source,
     if (set->count == TOOL_SET_MAX)
         return error_set(err, -E2BIG, "with \"%s\" there would be more than %d tools", source,
                          TOOL_SET_MAX);
-    if (set->bytes + size_of(tool->name, tool->description, tool->parameters) > TOOL_SET_BYTES_MAX)
+    bool found = tool->flags & TOOL_FOUND;
+    size_t bytes = found ? set->found_bytes : set->bytes;
+    size_t max = found ? TOOL_SET_FOUND_BYTES_MAX : TOOL_SET_BYTES_MAX;
+    if (bytes + size_of(tool->name, tool->description, tool->parameters) > max)
         return error_set(err, -E2BIG,
-                         "with \"%s\" the descriptions of all tools would be longer than %d KiB",
-                         source, TOOL_SET_BYTES_MAX / 1024);
+                         "with \"%s\" the descriptions of all tools would be longer than %zu KiB",
+                         source, max / 1024);
     return 0;
 }
 

@@ -10,8 +10,9 @@
 typedef uint64_t tool_source_id; // 0 is none
 
 enum {
-    TOOL_SET_MAX = 128,              // tools
-    TOOL_SET_BYTES_MAX = 256 * 1024, // of all texts, which go out with every request
+    TOOL_SET_MAX = 512,                 // tools
+    TOOL_SET_BYTES_MAX = 256 * 1024,    // of all texts that go out with every request
+    TOOL_SET_FOUND_BYTES_MAX = 2 << 20, // of those of the tools that are found
 };
 
 struct tool_set_entry {
@@ -22,7 +23,7 @@ struct tool_set_entry {
 
 struct tool_set {
     struct tool_set_entry *tools; // in the order of the sources and of their lists
-    size_t count, capacity, bytes;
+    size_t count, capacity, bytes, found_bytes;
     size_t references;
 };
 

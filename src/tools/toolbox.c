@@ -107,6 +107,20 @@ static struct member *find_member(const struct toolbox *toolbox, tool_source_id 
     return NULL;
 }
 
+int toolbox_refresh_source(struct toolbox *toolbox, tool_source_id id, struct error *err)
+{
+    const struct member *member = find_member(toolbox, id);
+    struct tool_set *set = tool_set_create();
+    tool_set_add_others(set, toolbox->set, id);
+    int r = member ? tool_set_add_source(set, member->source, id, err)
+                   : error_set(err, -ENOENT, "there is no such source of tools");
+    if (r < 0)
+        tool_set_unref(set);
+    else
+        use_set(toolbox, set);
+    return r;
+}
+
 static struct tool_run *find_run_of(const struct toolbox *toolbox, const struct tool_source *source)
 {
     list_for_each(link, &toolbox->runs) {

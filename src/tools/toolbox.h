@@ -32,6 +32,9 @@ bool toolbox_mask(const struct toolbox *toolbox, struct span text, struct buf *o
 // Takes part from now on; borrowed until it is removed. Negative, with a sentence: none of it does.
 int toolbox_add_source(struct toolbox *toolbox, struct tool_source *source, tool_source_id *ret_id,
                        struct error *err);
+// What it lists has changed: from now on there is that. Its calls go on. Negative, with a sentence:
+// it stays as it was.
+int toolbox_refresh_source(struct toolbox *toolbox, tool_source_id id, struct error *err);
 // Its calls that run are cancelled, and end as failed before this returns. Not from inside one of
 // the source's own functions.
 void toolbox_remove_source(struct toolbox *toolbox, tool_source_id id);

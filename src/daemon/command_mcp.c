@@ -1,0 +1,313 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "codec/document.h"
+#include "codec/suggest.h"
+#include "codec/url.h"
+#include "daemon/app.h"
+#include "daemon/command.h"
+#include "daemon/control_client.h"
+#include "daemon/page.h"
+#include "mcp/servers.h"
+#include "serve/control.h"
+#include "store/store.h"
+
+/*
+ * The owner's view of the MCP servers. A running hermes is asked over its socket; without one this
+ * process is it, for a moment: it connects the servers itself, and says what came of that.
+ */
+enum {
+    SETTLE_MS = 90 * 1000,    // for servers to be connected, or not
+    CALL_MS = 11 * 60 * 1000, // for the answer to a call: a little more than it may take
+    LOOK_MS = 50,
+    NAME_WIDTH = 20,
+    STATE_WIDTH = 11,
+    VERSION_WIDTH = 11,
+    TEXT_WIDTH = 400, // columns of a sentence
+};
+
+enum { OPTION_JSON = OPTION_FIRST_OWN };
+
+struct question {
+    const char *server; // NULL: all
+    struct span body;   // absent: GET
+    bool settled;       // not before the servers are connected, or cannot be
+};
+
+/* Asking */
+
+struct here { // an answer of this process
+    struct buf *body;
+    unsigned status;
+};
+
+static void on_answer(void *context, unsigned status, struct span body)
+{
+    struct here *here = context;
+    here->status = status;
+    buf_append_span(here->body, body);
+}
+
+static bool is_settled(const struct mcp_servers *servers, const char *name)
+{
+    struct mcp_server_status status;
+    for (size_t i = 0; mcp_servers_at(servers, i, &status); i++)
+        if (status.state == MCP_CONNECTING && (!name || strcmp(status.name, name) == 0))
+            return false;
+    return true;
+}
+
+static int ask_here(const struct arguments *arguments, const struct question *question,
+                    const char *path, struct buf *ret_body, struct error *err)
+{
+    struct here here = {ret_body, 0};
+    struct app app = {.home = HOME_INIT, .streaming = true};
+    int r = app_start(&app, arguments, err);
+    if (r < 0)
+        return r;
+    store_wait(app.store);
+    store_dispatch(app.store);
+    int64_t until_ms = loop_now(app.loop) + SETTLE_MS;
+    while (!is_settled(app.mcp, question->server) && loop_now(app.loop) < until_ms)
+        loop_run_once(app.loop, LOOK_MS);
+    struct control_env env = {
+        .loop = app.loop, .store = app.store, .mcp = app.mcp, .toolbox = app.toolbox};
+    control_answer(&env, span_of(question->body.len ? "POST" : "GET"), span_of(path),
+                   question->body, on_answer, &here);
+    while (!here.status)
+        loop_run_once(app.loop, LOOK_MS);
+    if (here.status != 200)
+        r = control_client_refusal(here.status, buf_span(ret_body), err);
+    app_stop(&app);
+    return r;
+}
+
+static int ask(const struct arguments *arguments, const struct question *question,
+               struct buf *ret_body, struct json *values, struct error *err)
+{
+    CLEANUP(mem_cleanup) char *home = NULL;
+    BUF_AUTO path = BUF_INIT(URL_BYTES_MAX);
+    buf_append_text(&path, question->server ? "/mcp/" : "/mcp");
+    if (question->server)
+        url_encode(span_of(question->server), &path);
+    int r = settings_find_home(arguments, &home, err);
+    if (r == 0)
+        r = question->body.len
+                ? control_client_post(home, buf_text(&path), question->body, CALL_MS, ret_body, err)
+                : control_client_ask(home, "GET", buf_text(&path), ret_body, err);
+    if (r == CONTROL_NO_OWNER)
+        r = ask_here(arguments, question, buf_text(&path), ret_body, err);
+    return r < 0 ? r : json_parse(values, buf_span(ret_body), err);
+}
+
+/* Showing */
+
+static void print_server(struct json_value server)
+{
+    CLEANUP(mem_cleanup) char *name = page_cell(json_get(server, "name"), "?", NAME_WIDTH - 1);
+    CLEANUP(mem_cleanup) char *state = page_cell(json_get(server, "state"), "?", STATE_WIDTH - 1);
+    CLEANUP(mem_cleanup)
+    char *version = page_cell(json_get(server, "version"), "-", VERSION_WIDTH - 1);
+    CLEANUP(mem_cleanup) char *software = page_cell(json_get(server, "software"), "", NAME_WIDTH);
+    CLEANUP(mem_cleanup)
+    char *release = page_cell(json_get(server, "software_version"), "", NAME_WIDTH);
+    CLEANUP(mem_cleanup) char *error = page_cell(json_get(server, "error"), "", TEXT_WIDTH);
+    int64_t changed = page_number(server, "changed");
+    page_pad(name, NAME_WIDTH);
+    page_pad(state, STATE_WIDTH);
+    page_pad(version, VERSION_WIDTH);
+    printf("%5" PRId64 "  %s%s%s\n", page_number(server, "tools"), software, *release ? " " : "",
+           release);
+    if (*error)
+        printf("  %s\n", error);
+    if (changed)
+        printf("  %" PRId64 " tools have changed what they say of themselves, and wait: see "
+               "hermes mcp tools %s, then hermes mcp accept %s\n",
+               changed, name, name);
+}
+
+static void print_head(void)
+{
+    page_pad("SERVER", NAME_WIDTH);
+    page_pad("STATE", STATE_WIDTH);
+    page_pad("PROTOCOL", VERSION_WIDTH);
+    printf("%5s  %s\n", "TOOLS", "SOFTWARE");
+}
+
+static void print_list(struct json_value root)
+{
+    struct json_value list = json_get(root, "mcp_servers"), server;
+    if (json_count(list) == 0) {
+        puts("No MCP servers are configured; docs/mcp.md says how.");
+        return;
+    }
+    print_head();
+    for (struct json_iter it = json_iter_init(list); json_iter_next(&it, NULL, &server);)
+        print_server(server);
+}
+
+static void print_tool(struct json_value tool)
+{
+    CLEANUP(mem_cleanup) char *original = page_cell(json_get(tool, "original"), "?", TEXT_WIDTH);
+    CLEANUP(mem_cleanup) char *state = page_cell(json_get(tool, "state"), "?", TEXT_WIDTH);
+    CLEANUP(mem_cleanup) char *why = page_cell(json_get(tool, "why"), "", TEXT_WIDTH);
+    CLEANUP(mem_cleanup) char *text = page_cell(json_get(tool, "description"), "", TEXT_WIDTH);
+    const char *kind = page_flag(tool, "asks")    ? "asks first"
+                       : page_flag(tool, "reads") ? "reads"
+                                                  : "acts";
+    printf("%s%s%s (%s%s%s%s%s)\n  %s\n", page_colour("\033[1m"), original, page_colour("\033[0m"),
+           kind, strcmp(state, "offered") == 0 ? "" : ", ",
+           strcmp(state, "offered") == 0 ? "" : state, *why ? ": " : "", why, text);
+}
+
+static void print_tools(struct json_value root)
+{
+    struct json_value list = json_get(root, "list"), tool;
+    print_head();
+    print_server(json_get(root, "server"));
+    for (struct json_iter it = json_iter_init(list); json_iter_next(&it, NULL, &tool);)
+        print_tool(tool);
+}
+
+/* What is done */
+
+static int tell(const struct arguments *arguments, const char *server,
+                void (*print)(struct json_value root), struct error *err)
+{
+    BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
+    JSON_AUTO values = JSON_INIT;
+    int r = ask(arguments, &(struct question){.server = server}, &body, &values, err);
+    if (r < 0)
+        return r;
+    if (arguments->values[OPTION_JSON])
+        page_print_raw(buf_span(&body));
+    else
+        print(json_root(&values));
+    return 0;
+}
+
+static int list(const struct arguments *arguments, struct error *err)
+{
+    return tell(arguments, NULL, print_list, err);
+}
+
+static int tools(const struct arguments *arguments, struct error *err)
+{
+    return tell(arguments, arguments->words[1], print_tools, err);
+}
+
+static int post(const struct arguments *arguments, const char *what, struct buf *ret_body,
+                struct json *values, struct error *err)
+{
+    CLEANUP(mem_cleanup) char *body = mem_printf("{\"do\":\"%s\"}", what);
+    struct question question = {.server = arguments->words[1], .body = span_of(body)};
+    return ask(arguments, &question, ret_body, values, err);
+}
+
+static int accept(const struct arguments *arguments, struct error *err)
+{
+    BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
+    JSON_AUTO values = JSON_INIT;
+    int r = post(arguments, "accept", &body, &values, err);
+    if (r < 0)
+        return r;
+    printf("Took the tools of %s as they are now; %" PRId64 " of them had waited.\n",
+           arguments->words[1], page_number(json_root(&values), "tools"));
+    return 0;
+}
+
+static int reconnect(const struct arguments *arguments, struct error *err)
+{
+    BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
+    JSON_AUTO values = JSON_INIT;
+    int r = post(arguments, "reconnect", &body, &values, err);
+    if (r == 0)
+        printf("Connecting %s anew; hermes mcp list shows what comes of it.\n",
+               arguments->words[1]);
+    return r;
+}
+
+static int call(const struct arguments *arguments, struct error *err)
+{
+    BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
+    BUF_AUTO wanted = BUF_INIT(CONTROL_MESSAGE_MAX);
+    BUF_AUTO text = BUF_INIT(CONTROL_ANSWER_MAX);
+    JSON_AUTO values = JSON_INIT;
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(CONTROL_MESSAGE_MAX);
+    const char *given = arguments->word_count > 3 ? arguments->words[3] : "{}";
+    if (json_parse(&values, span_of(given), err) < 0 ||
+        json_type(json_root(&values)) != JSON_OBJECT)
+        return error_set(
+            err, COMMAND_MISUSED,
+            "the arguments must be a JSON object, as in '{\"namespace\": \"default\"}'");
+    struct node root = document_object(&doc);
+    node_add_text(root, "do", "call");
+    node_add_text(root, "tool", arguments->words[2]);
+    node_add_raw(root, "arguments", span_of(given));
+    int r = document_print(&doc, &wanted, err);
+    struct question question = {.server = arguments->words[1], .body = buf_span(&wanted)};
+    if (r == 0)
+        r = ask(arguments, &question, &body, &values, err);
+    if (r < 0)
+        return r;
+    if (arguments->values[OPTION_JSON]) {
+        page_print_raw(buf_span(&body));
+    } else {
+        json_string(json_get(json_root(&values), "text"), &text);
+        buf_append_char(&text, '\n');
+        page_print_raw(buf_span(&text));
+    }
+    return page_flag(json_root(&values), "failed") ? EXIT_FAILED : EXIT_OK;
+}
+
+static const struct {
+    const char *word;
+    size_t least, most; // words, itself included
+    const char *usage;
+    int (*run)(const struct arguments *arguments, struct error *err);
+} actions[] = {
+    {"list", 1, 1, "list", list},
+    {"tools", 2, 2, "tools SERVER", tools},
+    {"call", 3, 4, "call SERVER TOOL ['{\"name\": \"value\"}']", call},
+    {"accept", 2, 2, "accept SERVER", accept},
+    {"reconnect", 2, 2, "reconnect SERVER", reconnect},
+};
+
+static int run(const struct arguments *arguments, struct error *err)
+{
+    const char *word = arguments->word_count ? arguments->words[0] : "list";
+    const char *names[ARRAY_LEN(actions)];
+    for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
+        names[i] = actions[i].word;
+        size_t words = arguments->word_count ? arguments->word_count : 1;
+        if (strcmp(word, names[i]) != 0)
+            continue;
+        if (words < actions[i].least || words > actions[i].most)
+            return error_set(err, COMMAND_MISUSED, "it is: hermes mcp %s", actions[i].usage);
+        return actions[i].run(arguments, err);
+    }
+    const char *near = suggest_nearest(span_of(word), names, ARRAY_LEN(actions));
+    return error_set(err, COMMAND_MISUSED, "mcp: there is no \"%.40s\"%s%s%s (hermes help mcp)",
+                     word, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+}
+
+const struct command command_mcp = {
+    .name = "mcp",
+    .words = "[list|tools|call|accept|reconnect]",
+    .summary = "Show and try the servers of the Model Context Protocol",
+    .help = "list               the configured servers: their state, protocol, tools, last error\n"
+            "tools SERVER       its tools, and which of them are offered\n"
+            "call SERVER TOOL ['{\"name\": \"value\"}']\n"
+            "                   calls a tool, as you: nothing is asked\n"
+            "accept SERVER      takes its tools as they are now, after they have changed\n"
+            "reconnect SERVER   ends its connection and makes another\n"
+            "\n"
+            "Servers are configured under mcp_servers (docs/mcp.md). With a running hermes these\n"
+            "commands ask it; else they connect the servers themselves.\n",
+    .options = {COMMAND_CONFIG_OPTIONS, {"json", 0, NULL, "as JSON, for programs"}},
+    .max_words = 4,
+    .run = run,
+};

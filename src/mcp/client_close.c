@@ -1,0 +1,64 @@
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mcp/client_call.h"
+#include "mcp/client_question.h"
+
+enum { NOTES_SHOWN = 200 }; // bytes, of the end
+
+static void add_notes(struct mcp_client *client)
+{
+    char text[ERROR_TEXT_MAX];
+    const char *notes = client->transport ? mcp_transport_notes(client->transport) : "";
+    size_t len = strlen(notes);
+    if (!len)
+        return;
+    snprintf(text, sizeof text - NOTES_SHOWN, "%s", client->end.err.text);
+    error_set(&client->end.err, client->end.err.code, "%s; it wrote: %s", text,
+              notes + (len > NOTES_SHOWN ? len - NOTES_SHOWN : 0));
+}
+
+void mcp_client_close(struct mcp_client *client, const struct mcp_reply *why)
+{
+    if (client->state == MCP_CLOSED)
+        return;
+    client->state = MCP_CLOSED;
+    client->end.err = *why->err;
+    add_notes(client);
+    if (why->challenge.len)
+        client->end.challenge = mem_strndup(why->challenge.data, why->challenge.len);
+    client->end.reply = (struct mcp_reply){
+        .trouble = why->trouble,
+        .code = why->code,
+        .challenge = span_of(client->end.challenge),
+        .err = &client->end.err,
+    };
+    loop_cancel(client->env.loop, client->patience);
+    loop_cancel(client->env.loop, client->era.timer);
+    loop_cancel(client->env.loop, client->listen.timer);
+    mcp_transport_destroy(STEAL(client->transport));
+    list_for_each(link, &client->calls) {
+        struct mcp_call *call = list_entry(link, struct mcp_call, link);
+        if (call->own)
+            mcp_call_forget(call);
+    }
+    list_for_each(link, &client->questions)
+        list_entry(link, struct mcp_question, link)->over = true;
+    mcp_client_sweep_soon(client);
+}
+
+void mcp_client_close_text(struct mcp_client *client, enum mcp_trouble trouble, const char *what,
+                           ...)
+{
+    char text[ERROR_TEXT_MAX];
+    struct error err;
+    va_list arguments;
+    va_start(arguments, what);
+    vsnprintf(text, sizeof text, what, arguments);
+    va_end(arguments);
+    error_set(&err, -EIO, "the MCP server %s %s", client->endpoint->name, text);
+    mcp_client_close(client, &(struct mcp_reply){.trouble = trouble, .err = &err});
+}

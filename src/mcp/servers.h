@@ -1,0 +1,85 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "mcp/client.h"
+#include "mcp/options.h"
+
+struct http_client;
+struct loop;
+struct processes;
+struct store;
+struct toolbox;
+
+/*
+ * The configured servers, each of which is a source of the toolbox from when its tools are known
+ * (from the last run even, so that nobody waits for a server that starts slowly) until its entry is
+ * gone. A server that dies takes no tool along: it is connected anew with back-off, a call hurries
+ * that, and one that cannot be made says why and when it is tried again.
+ */
+struct mcp_servers;
+
+struct mcp_servers_env { // borrowed
+    struct loop *loop;
+    struct processes *processes;
+    struct store *store;
+    struct toolbox *toolbox;
+    const char *directory; // where programs run that do not say; NULL: nowhere
+    const char *results;   // where long results go; NULL: nowhere
+    int (*need_http)(void *context, struct http_client **ret_http, struct error *err);
+    void *http_context;
+};
+
+struct mcp_servers *mcp_servers_create(const struct mcp_servers_env *env);
+void mcp_servers_destroy(struct mcp_servers *servers); // before the toolbox; accepts NULL
+// Once the store can be read, and with each reload: entries that are spelled as before go on as
+// they are. What the table of settings cannot refuse was checked (mcp_config_check()).
+void mcp_servers_configure(struct mcp_servers *servers, const struct mcp_config *config);
+
+enum mcp_state {
+    MCP_OFF,        // "enabled: false"
+    MCP_RESTING,    // lazy, and nobody has called it yet
+    MCP_CONNECTING, // or listing its tools
+    MCP_READY,
+    MCP_WAITING, // to be connected anew
+};
+const char *mcp_state_name(enum mcp_state state); // "off", "resting", ...
+
+struct mcp_server_status { // borrowed until the next event
+    const char *name;
+    enum mcp_state state;
+    const struct mcp_info *info; // NULL: not connected
+    const char *error;           // the last one; "": none
+    size_t offered, changed, quarantined, excluded;
+    int64_t calls, failures, connects; // since the start
+};
+
+struct mcp_catalogue;
+// Walks the list: false behind the last.
+bool mcp_servers_at(const struct mcp_servers *servers, size_t place, struct mcp_server_status *ret);
+const struct mcp_catalogue *mcp_servers_catalogue(const struct mcp_servers *servers,
+                                                  const char *name); // NULL: no such server
+
+// The definitions of its tools are taken as they are now. How many waited; -ENOENT: no such server.
+int mcp_servers_accept(struct mcp_servers *servers, const char *name, struct error *err);
+/*
+ * Logging in by OAuth: the page that somebody must open, then, with the address to which that has
+ * led, the end. `fn` comes once for each: with the page, with neither (it is done), or with why not.
+ */
+struct mcp_login {
+    void (*fn)(void *context, const char *page, const struct error *err);
+    void *context;
+};
+int mcp_servers_login(struct mcp_servers *servers, const char *name, const struct mcp_login *login,
+                      struct error *err);
+int mcp_servers_redirected(struct mcp_servers *servers, const char *name, struct span address,
+                           const struct mcp_login *login, struct error *err);
+int mcp_servers_logout(struct mcp_servers *servers, const char *name, struct error *err);
+void mcp_servers_forget(struct mcp_servers *servers, const void *context); // its `fn` never comes
+// Where the browser is sent in the end; NULL: no such server, or no login.
+const char *mcp_servers_redirect_uri(const struct mcp_servers *servers, const char *name);
+
+// Connects now, whatever it waits for; a connection that there is is ended. NULL: all.
+int mcp_servers_reconnect(struct mcp_servers *servers, const char *name, struct error *err);
