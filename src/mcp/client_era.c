@@ -186,8 +186,8 @@ static void be_ready(struct mcp_client *client)
     loop_cancel(client->env.loop, client->patience);
     if (client->info.tools_change && client->modern)
         mcp_listen_start(client);
-    else if (client->info.tools_change)
-        mcp_transport_listen(client->transport);
+    else if (!client->modern && (client->info.tools_change || client->endpoint->asks))
+        mcp_transport_listen(client->transport); // some servers put their questions there
     if (!anew) {
         client->events->on_ready(client->context, &client->info);
         return;

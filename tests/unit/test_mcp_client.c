@@ -242,7 +242,7 @@ static void the_session_is_gone(void **state)
     mcp_world_sends(&world, "tools/call", NULL);
     mcp_world_sends(&world, "tools/call", NULL);
     mcp_world_sends_nothing(&world);
-    mcp_world_saw(&world, "version ''\nversion '2025-06-18'\n"
+    mcp_world_saw(&world, "version ''\nversion '2025-06-18'\nlistens\n"
                           "notified notifications/tools/list_changed \n");
     mcp_world_answers(&world, "{}");
     mcp_world_saw(&world, "reply {}\n");
