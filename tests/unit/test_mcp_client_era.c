@@ -114,7 +114,7 @@ static void a_program_that_dies_at_once_says_why(void **state)
     mcp_world_fails(&world, MCP_NOT_SENT, 0, NULL);
     mcp_world_saw(&world,
                   "runs server\nversion '2026-07-28' modern\nleft\nruns server\nversion ''\n"
-                  "left\nclosed gone the MCP server k8s is gone: the wire, status 0; it "
+                  "left\nclosed gone the MCP server k8s cannot be asked: the wire, status 0; it "
                   "wrote: Error: cannot find module\n");
     mcp_world_finish(&world);
 }
