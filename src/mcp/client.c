@@ -163,7 +163,7 @@ static void on_refused(struct mcp_call *call, const struct mcp_failure *failure)
     JSON_AUTO doc = JSON_INIT;
     struct rpc_message message;
     if (failure->status == 403)
-        mcp_call_fail(call, MCP_DENIED, false, "lets us in nowhere: %s", failure->err->text);
+        mcp_call_fail(call, MCP_DENIED, false, "does not let us in: %s", failure->err->text);
     else if (has_error(failure, &doc, &message))
         on_error(call, &message);
     else

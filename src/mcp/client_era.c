@@ -216,7 +216,8 @@ static void be_legacy(struct mcp_client *client, struct json_value result, const
     client->version = version;
     client->session = client->last_number;
     mcp_transport_set_version(client->transport, version, false);
-    keep_info(client, result);
+    if (client->state == MCP_CONNECTING) // later it may be known to others
+        keep_info(client, result);
     mcp_client_notify(client, "notifications/initialized", SPAN_ABSENT);
     if (client->endpoint->program) {
         be_ready(client);
