@@ -14,7 +14,8 @@
 enum {
     SSE_BOM_BYTES = 3,
     SSE_BOM_DONE = SSE_BOM_BYTES, // value of sse_parser.bom when the stream's start is past
-    SSE_NAME_MAX = 1024,          // bytes of an event type
+    SSE_NAME_MAX = 1024,          // bytes of an event type, and of an id
+    SSE_RETRY_MAX_MS = 24 * 60 * 60 * 1000,
 };
 
 static const char bom[] = "\xEF\xBB\xBF";
@@ -26,6 +27,9 @@ void sse_init(struct sse_parser *p, size_t max_event_bytes)
         .line = BUF_INIT(max_event_bytes),
         .data = BUF_INIT(max_event_bytes),
         .type = BUF_INIT(SSE_NAME_MAX),
+        .id = BUF_INIT(SSE_NAME_MAX),
+        .retry_ms = -1,
+        .next_id = BUF_INIT(SSE_NAME_MAX),
     };
 }
 
@@ -36,6 +40,8 @@ void sse_finish(struct sse_parser *p)
     buf_finish(&p->line);
     buf_finish(&p->data);
     buf_finish(&p->type);
+    buf_finish(&p->id);
+    buf_finish(&p->next_id);
 }
 
 static void forget_event(struct sse_parser *p)
@@ -44,6 +50,7 @@ static void forget_event(struct sse_parser *p)
     buf_clear(&p->type);
     p->view = SPAN_ABSENT;
     p->has_data = false;
+    p->has_id = false;
 }
 
 void sse_reset(struct sse_parser *p)
@@ -77,9 +84,19 @@ static bool keep_view(struct sse_parser *p)
     return !view.data || buf_append_span(&p->data, view);
 }
 
+// An event whose blank line never came would be sent again.
+static void keep_id(struct sse_parser *p)
+{
+    struct buf before = p->id;
+    p->id = p->next_id;
+    p->next_id = before;
+}
+
 static int dispatch(struct feed *f, bool unfinished)
 {
     struct sse_parser *p = f->p;
+    if (p->has_id && !unfinished)
+        keep_id(p);
     struct sse_event event = {
         .type = p->type.len ? buf_span(&p->type) : SPAN_LITERAL("message"),
         .data = p->view.data ? p->view : buf_span(&p->data),
@@ -105,6 +122,20 @@ static int add_data(struct feed *f, struct span value, bool stable)
     return fits ? 0 : too_long(f);
 }
 
+// An id that is too long is none: the stream cannot be taken up again behind it.
+static int take_other(struct sse_parser *p, struct span name, struct span value)
+{
+    uint64_t ms;
+    if (span_is(name, "id") && !memchr(value.data, '\0', value.len)) {
+        buf_clear(&p->next_id);
+        buf_append_span(&p->next_id, value);
+        p->has_id = true;
+    } else if (span_is(name, "retry") && span_to_u64(value, &ms)) {
+        p->retry_ms = ms < SSE_RETRY_MAX_MS ? (int64_t)ms : SSE_RETRY_MAX_MS;
+    }
+    return 0;
+}
+
 // One line without its end. Comments are fields without a name.
 static int take_line(struct feed *f, struct span line, bool stable)
 {
@@ -115,7 +146,7 @@ static int take_line(struct feed *f, struct span line, bool stable)
     if (span_is(name, "data"))
         return add_data(f, value, stable);
     if (!span_is(name, "event"))
-        return 0; // other fields are ignored
+        return take_other(f->p, name, value);
     buf_clear(&f->p->type);
     if (buf_append_span(&f->p->type, value))
         return 0;

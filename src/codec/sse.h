@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "base/error.h"
@@ -9,8 +10,7 @@
 
 /*
  * Server-sent events both ways (WHATWG HTML, section "Server-sent events"). The parser is fed the
- * stream in pieces of any size and calls back for each finished event. Nobody here takes a stream
- * up again in its middle, so ids and retry times are passed over, as comments are.
+ * stream in pieces of any size and calls back for each finished event.
  */
 struct sse_event {
     struct span type; // "message" when the stream names none
@@ -30,6 +30,11 @@ struct sse_parser {
     unsigned bom;     // bytes of a leading byte order mark seen; past it: SSE_BOM_DONE
     bool has_data;    // a data field came, be it empty
     bool after_cr;    // an LF right now belongs to the line before
+    // For whoever takes a stream up again in its middle: these two outlive sse_reset().
+    struct buf id;      // that the last event left behind, handed out or without data; "": none
+    int64_t retry_ms;   // that the stream asks to wait before; -1: it does not say
+    struct buf next_id; // of the event being gathered, if it has one:
+    bool has_id;
 };
 
 void sse_init(struct sse_parser *p, size_t max_event_bytes);

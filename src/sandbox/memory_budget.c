@@ -1,5 +1,7 @@
 #include "sandbox/memory_budget.h"
 
+#include <errno.h>
+
 void memory_budget_init(struct memory_budget *budget, int64_t total)
 {
     *budget = (struct memory_budget){.total = total};
@@ -45,12 +47,25 @@ static void leave_queue(struct memory_budget *budget, struct memory_claim *claim
     budget->waiting_count--;
 }
 
-void memory_budget_grant(struct memory_budget *budget, struct memory_claim *claim)
+int memory_budget_take(struct memory_budget *budget, struct memory_claim *claim,
+                       enum memory_verdict verdict, struct error *err)
 {
+    long long total = budget->total >> 20;
+    if (verdict == MEMORY_TOO_SMALL)
+        return error_set(err, -ENOMEM,
+                         "it needs %lld MiB of memory, and sandbox.memory is %lld MiB; raise that "
+                         "setting, or write the file in smaller pieces",
+                         (long long)(claim->bytes >> 20), total);
+    if (verdict != MEMORY_FITS)
+        return error_set(err, -ENOMEM,
+                         "%lld of the %lld MiB of sandbox.memory are held by file tools that were "
+                         "stopped and do not end, as when a disk does not answer; try again later",
+                         (long long)(budget->stuck >> 20), total);
     leave_queue(budget, claim);
     claim->state = CLAIM_GRANTED;
     budget->round = claim->round;
     budget->used += claim->bytes;
+    return 0;
 }
 
 void memory_budget_set_stuck(struct memory_budget *budget, struct memory_claim *claim)

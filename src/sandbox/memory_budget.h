@@ -2,6 +2,7 @@
 
 #include <stdint.h>
 
+#include "base/error.h"
 #include "base/list.h"
 
 /*
@@ -35,7 +36,9 @@ void memory_budget_enqueue(struct memory_budget *budget, struct memory_claim *cl
                            int64_t bytes);
 enum memory_verdict memory_budget_judge(const struct memory_budget *budget,
                                         struct memory_claim **ret_first);
-void memory_budget_grant(struct memory_budget *budget, struct memory_claim *claim);
+// Grants it, or refuses it with a sentence for whoever has called a file tool.
+int memory_budget_take(struct memory_budget *budget, struct memory_claim *claim,
+                       enum memory_verdict verdict, struct error *err);
 void memory_budget_set_stuck(struct memory_budget *budget, struct memory_claim *claim);
 // Whatever its state: it waits no more, or its memory is free again.
 void memory_budget_release(struct memory_budget *budget, struct memory_claim *claim);

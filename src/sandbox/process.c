@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "base/fd.h"
 #include "base/list.h"
@@ -57,7 +56,8 @@ struct process {
     struct process_output outputs[PROCESS_STDIO_COUNT]; // the first is never open
     struct buf kept[PROCESS_STDIO_COUNT];               // of outputs that are buffers
     int64_t written;                                    // bytes of both outputs
-    loop_id deadline; // for its waiting, then its work, then its death
+    loop_id deadline;    // for its waiting, then its work, then its death
+    int64_t patience_ms; // between two steps of its leaving
     struct process_events events;
     void *context;
 };
@@ -167,25 +167,6 @@ static void kill_session(struct process *process)
         process->watch.kills = true;
 }
 
-static int result_of(const struct process *process, struct error *err)
-{
-    int status = process->status;
-    if (process->told && process->told->failure)
-        return error_set(err, process->told->failure, "%s", process->told->text);
-    if (WIFEXITED(status) && (!process->is_function || WEXITSTATUS(status) <= 1))
-        return WEXITSTATUS(status);
-    if (WIFEXITED(status))
-        return error_set(err, -ECHILD, "its process failed with status %d", WEXITSTATUS(status));
-    int number = WTERMSIG(status);
-    if (process->is_function && number == SIGABRT)
-        return error_set(err, -ECHILD,
-                         "its process was stopped by signal %d (%s), as when it needs more than "
-                         "%lld MiB of memory",
-                         number, strsignal(number), (long long)(process->limits.memory >> 20));
-    return error_set(err, -ECHILD, "its process was stopped by signal %d (%s)", number,
-                     strsignal(number));
-}
-
 // Reports the end; what there is of the process stays as long as it lives.
 static void finish(struct process *process, int result, const struct error *err)
 {
@@ -222,7 +203,10 @@ static void finish_if_over(struct process *process)
         if (process->outputs[i].fd >= 0)
             return;
     struct error err = ERROR_INIT;
-    int result = result_of(process, &err);
+    int result =
+        process->told && process->told->failure
+            ? error_set(&err, process->told->failure, "%s", process->told->text)
+            : process_result(process->status, process->is_function, process->limits.memory, &err);
     finish(process, result, &err);
 }
 
@@ -328,6 +312,8 @@ static void on_output(void *context, struct process_output *output, struct span 
                      error_set(&err, -EFBIG, "it wrote more than %lld KiB and was stopped",
                                (long long)(max / 1024)),
                      &err);
+    else if (process->ended)
+        ; // it leaves, and nobody listens; unread it could not end
     else if (process->kinds[which] == PROCESS_STREAM)
         process->events.on_output(process->context, which, bytes);
     else if (!buf_append_span(&process->kept[which], bytes))
@@ -340,7 +326,7 @@ static void on_output(void *context, struct process_output *output, struct span 
 static void on_room(void *context)
 {
     struct process *process = context;
-    if (process->events.on_room)
+    if (process->events.on_room && !process->ended)
         process->events.on_room(process->context);
 }
 
@@ -426,25 +412,6 @@ static void on_waited_too_long(void *context)
     finish(process, r, &err);
 }
 
-static void refuse(struct process *process, enum memory_verdict verdict)
-{
-    const struct memory_budget *budget = &process->owner->budget;
-    long long total = budget->total >> 20;
-    struct error err = ERROR_INIT;
-    int r = -ENOMEM;
-    if (verdict == MEMORY_TOO_SMALL)
-        error_set(&err, r,
-                  "it needs %lld MiB of memory, and sandbox.memory is %lld MiB; raise that "
-                  "setting, or write the file in smaller pieces",
-                  (long long)(process->claim.bytes >> 20), total);
-    else
-        error_set(&err, r,
-                  "%lld of the %lld MiB of sandbox.memory are held by file tools that were "
-                  "stopped and do not end, as when a disk does not answer; try again later",
-                  (long long)(budget->stuck >> 20), total);
-    finish(process, r, &err);
-}
-
 // The first that waits, and in another pass the next: its callback may do anything.
 static void start_waiting(void *context)
 {
@@ -456,13 +423,10 @@ static void start_waiting(void *context)
         return;
     start_soon(processes);
     struct process *process = CONTAINER_OF(first, struct process, claim);
-    if (verdict != MEMORY_FITS) {
-        refuse(process, verdict);
-        return;
-    }
     struct error err = ERROR_INIT;
-    memory_budget_grant(&processes->budget, first);
-    int r = run(process, &err);
+    int r = memory_budget_take(&processes->budget, first, verdict, &err);
+    if (r == 0)
+        r = run(process, &err);
     if (r < 0)
         finish(process, r, &err);
 }
@@ -572,6 +536,34 @@ bool process_cancel(struct processes *processes, process_id id)
     if (is_gone(process))
         process_destroy(process); // else when it is dead: until then it takes memory
     return begun;
+}
+
+static void on_patience_over(void *context)
+{
+    stop(context);
+}
+
+static void on_still_there(void *context)
+{
+    struct process *process = context;
+    process->deadline =
+        loop_timer_after(process->owner->loop, process->patience_ms, on_patience_over, process);
+    if (process->child)
+        child_signal(process->child, SIGTERM);
+}
+
+void process_leave(struct processes *processes, process_id id, int64_t patience_ms)
+{
+    struct process *process = find(processes, id);
+    if (!process || !process->child) {
+        process_cancel(processes, id);
+        return;
+    }
+    process->ended = true;
+    process->patience_ms = patience_ms;
+    process_input_end(&process->input);
+    loop_cancel(processes->loop, process->deadline);
+    process->deadline = loop_timer_after(processes->loop, patience_ms, on_still_there, process);
 }
 
 ssize_t process_write(struct processes *processes, process_id id, struct span bytes)

@@ -116,6 +116,11 @@ int process_start(struct processes *processes, const struct process_spec *spec,
 // Had it begun?
 bool process_cancel(struct processes *processes, process_id id);
 
+// The same, politely: it reads the end of its input behind what waits, and what it still writes is
+// thrown away. When it is there `patience_ms` later it gets SIGTERM, and after as long again it is
+// killed. Behind the layers of a sandbox SIGTERM kills.
+void process_leave(struct processes *processes, process_id id, int64_t patience_ms);
+
 // For an input that is a stream. Returns how many bytes were taken, fewer when it does not read, or
 // has not begun: then on_room() follows. -EPIPE when it reads no more, or has ended.
 ssize_t process_write(struct processes *processes, process_id id, struct span bytes);

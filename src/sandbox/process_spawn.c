@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -192,4 +194,20 @@ int process_spawn(struct loop *loop, const struct process_launch *launch, child_
     for (int i = 0; i < PROCESS_ENDS_COUNT; i++)
         fd_close(&theirs[i]);
     return r;
+}
+
+int process_result(int status, bool is_function, int64_t memory, struct error *err)
+{
+    if (WIFEXITED(status) && (!is_function || WEXITSTATUS(status) <= 1))
+        return WEXITSTATUS(status);
+    if (WIFEXITED(status))
+        return error_set(err, -ECHILD, "its process failed with status %d", WEXITSTATUS(status));
+    int number = WTERMSIG(status);
+    if (is_function && number == SIGABRT)
+        return error_set(err, -ECHILD,
+                         "its process was stopped by signal %d (%s), as when it needs more than "
+                         "%lld MiB of memory",
+                         number, strsignal(number), (long long)(memory >> 20));
+    return error_set(err, -ECHILD, "its process was stopped by signal %d (%s)", number,
+                     strsignal(number));
 }

@@ -26,3 +26,6 @@ void process_launch_finish(struct process_launch *launch); // accepts one that i
 int process_spawn(struct loop *loop, const struct process_launch *launch, child_exit_fn *on_exit,
                   void *context, int ends[PROCESS_ENDS_COUNT], struct child **ret_child,
                   struct error *err);
+
+// What became of one, of its status as from waitpid(2): see struct process_end.
+int process_result(int status, bool is_function, int64_t memory, struct error *err);

@@ -43,6 +43,8 @@ static int run(struct span stream, size_t step, struct buf *out)
     }
     if (r == 0)
         r = sse_end(&p, record, out, NULL);
+    buf_printf(out, "\n%lld ", (long long)p.retry_ms);
+    append(out, "id", buf_span(&p.id));
     REQUIRE(r == 0 || r == -EMSGSIZE);
     return r;
 }

@@ -69,6 +69,41 @@ static void test_fields(void **state)
                                           "message|a\0b\n");
 }
 
+// What a stream that was cut anywhere leaves behind for the next one.
+static void leaves(struct span stream, const char *id, int64_t retry_ms)
+{
+    for (size_t cut = 0; cut <= stream.len; cut++) {
+        SSE_AUTO p;
+        BUF_AUTO out = BUF_INIT(1 << 16);
+        sse_init(&p, 4096);
+        feed_copy(&p, span_make(stream.data, cut), &out);
+        feed_copy(&p, span_skip(stream, cut), &out);
+        assert_int_equal(sse_end(&p, record, &out, NULL), 0);
+        sse_reset(&p);
+        assert_string_equal(buf_text(&p.id), id);
+        assert_int_equal(p.retry_ms, retry_ms);
+    }
+}
+
+static void test_what_is_left_for_the_next_stream(void **state)
+{
+    (void)state;
+    leaves(SPAN_LITERAL("data: a\n\n"), "", -1);
+    leaves(SPAN_LITERAL("id: 7\nretry: 250\ndata: a\n\ndata: b\n\n"), "7", 250);
+    leaves(SPAN_LITERAL("id: 7\n\n"), "7", -1);                         // without data
+    leaves(SPAN_LITERAL("id: 7\ndata: \n\nid: 8\ndata: x\n"), "7", -1); // 8 has not come
+    leaves(SPAN_LITERAL("id: 7\ndata: \n\nid: 8\0x\ndata: x\n\n"), "7", -1);
+    leaves(SPAN_LITERAL("id: 7\ndata: x\n\nid\ndata: x\n\n"), "", -1);
+    leaves(SPAN_LITERAL("retry: 10\nretry: -1\nretry: 5s\nretry:\n"), "", 10);
+    leaves(SPAN_LITERAL("retry: 9999999999\n"), "", 24 * 60 * 60 * 1000);
+    BUF_AUTO stream = BUF_INIT(1 << 16);
+    buf_append_text(&stream, "id: 7\ndata: x\n\nid: ");
+    for (int i = 0; i < 2000; i++)
+        buf_append_char(&stream, '8');
+    buf_append_text(&stream, "\ndata: x\n\n");
+    leaves(buf_span(&stream), "", -1);
+}
+
 static void test_fields_that_nobody_asks_for(void **state)
 {
     (void)state;
@@ -227,6 +262,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_what_is_left_for_the_next_stream),
         cmocka_unit_test(test_fields_that_nobody_asks_for),
         cmocka_unit_test(test_line_ends),
         cmocka_unit_test(test_byte_order_mark),

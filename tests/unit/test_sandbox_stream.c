@@ -46,10 +46,18 @@ static int play(const char *word)
         for (;;)
             pause();
     }
+    bool loud = strcmp(word, "loud") == 0, stubborn = strcmp(word, "stubborn") == 0;
+    if (stubborn)
+        signal(SIGTERM, SIG_IGN);
     char chunk[16 * 1024];
     for (ssize_t n; (n = read(STDIN_FILENO, chunk, sizeof chunk)) > 0;)
         if (fd_write_all(STDOUT_FILENO, chunk, (size_t)n) < 0)
             return 1;
+    for (size_t left = BULK; loud && left; left -= sizeof chunk)
+        if (fd_write_all(STDOUT_FILENO, chunk, sizeof chunk) < 0)
+            return 1;
+    while (stubborn || strcmp(word, "slow") == 0)
+        pause();
     return 0;
 }
 
@@ -351,6 +359,45 @@ static void a_function_that_streams(void **state)
     end();
 }
 
+// It is there until then, on the test's clock, and then no more.
+static void leaves(const char *word, int64_t after_ms)
+{
+    enum { PATIENCE_MS = 2000, A_WHILE = 40 };
+    begin(word);
+    assert_int_equal(say(span_of("text")), 4);
+    until_it_said(4);
+    assert_int_equal(say(span_of("read before the end")), 19);
+    pid_t pid = process_world_first_child();
+    process_leave(talk.world.processes, talk.job.id, PATIENCE_MS);
+    process_leave(talk.world.processes, talk.job.id, PATIENCE_MS); // nobody
+    assert_int_equal(say(span_of("x")), -EPIPE);
+    for (int64_t ms = 0; ms < after_ms; ms += PATIENCE_MS) {
+        talk.clock.now_ms += PATIENCE_MS - 1;
+        process_world_pass(&talk.world, A_WHILE);
+        assert_int_equal(kill(pid, 0), 0);
+        talk.clock.now_ms += 1;
+        process_world_pass(&talk.world, 1);
+    }
+    for (int i = 0; i < PATIENCE && kill(pid, 0) == 0; i++)
+        process_world_pass(&talk.world, 1);
+    if (kill(pid, 0) == 0)
+        fail_msg("it is still there: %s", word);
+    assert_int_equal(talk.job.dones, 0);
+    assert_int_equal(talk.job.output.len, 4);
+    end();
+}
+
+static void one_that_leaves(void **state)
+{
+    leaves("echo", 0); // at the end of its input
+    leaves("loud", 0); // which nobody reads
+    leaves("slow", 2000);
+    leaves("stubborn", 4000);
+    begin("stubborn");
+    process_leave(talk.world.processes, talk.job.id, 2000);
+    end(); // with all others
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], process_command) == 0)
@@ -370,6 +417,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_held_one_that_exits),
         cmocka_unit_test(a_held_one_that_is_forgotten),
         cmocka_unit_test(a_function_that_streams),
+        cmocka_unit_test(one_that_leaves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
