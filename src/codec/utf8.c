@@ -88,3 +88,18 @@ bool utf8_sanitize(struct span text, struct buf *out)
         buf_truncate(out, before);
     return fits;
 }
+
+void utf8_one_line(struct span text, char *out, size_t size)
+{
+    struct span rest = {text.data, text.len < size ? text.len : size};
+    size_t n = 0;
+    rest.len -= utf8_incomplete_tail(rest);
+    while (rest.len && n + UTF8_BYTES_MAX < size) {
+        uint32_t rune = 0;
+        rest = span_skip(rest, utf8_decode(rest, &rune));
+        rune = rune_is_unsafe(rune) ? ' ' : rune;
+        if (rune != ' ' || (n > 0 && out[n - 1] != ' '))
+            n += utf8_encode(rune, out + n);
+    }
+    out[n] = '\0';
+}

@@ -36,6 +36,11 @@ size_t utf8_incomplete_tail(struct span text);
 // Appends `text` with U+FFFD for what is invalid; all or nothing, false when it does not fit.
 bool utf8_sanitize(struct span text, struct buf *out);
 
+// The beginning of somebody else's text as one line of a sentence, in `size` bytes with its NUL.
+// What could move a terminal's cursor or turn the line around becomes a blank, and blanks in a row
+// become one.
+void utf8_one_line(struct span text, char *out, size_t size);
+
 // Terminal columns: 0 for control and combining characters, 2 for wide East Asian ones and emoji.
 unsigned utf8_rune_width(uint32_t rune);
 size_t utf8_width(struct span text); // of all its characters; escape sequences are not understood

@@ -108,27 +108,10 @@ static const char *words_for(enum chat_failure_kind kind)
     }
 }
 
-// One line of plain text: what could move a terminal's cursor or turn the line around becomes a
-// blank, and blanks in a row become one.
-static void clean_detail(struct span message, char *text, size_t size)
-{
-    struct span rest = {message.data, message.len < DETAIL_MAX ? message.len : DETAIL_MAX};
-    rest.len -= utf8_incomplete_tail(rest);
-    size_t n = 0;
-    while (rest.len && n + UTF8_BYTES_MAX < size) {
-        uint32_t rune = 0;
-        rest = span_skip(rest, utf8_decode(rest, &rune));
-        rune = rune_is_unsafe(rune) ? ' ' : rune;
-        if (rune != ' ' || (n > 0 && text[n - 1] != ' '))
-            n += utf8_encode(rune, text + n);
-    }
-    text[n] = '\0';
-}
-
 static void say(struct chat_failure *failure, struct span message)
 {
-    char detail[DETAIL_MAX + 8];
-    clean_detail(span_trim(message), detail, sizeof detail);
+    char detail[DETAIL_MAX];
+    utf8_one_line(span_trim(message), detail, sizeof detail);
     char status[24] = "";
     if (failure->status)
         snprintf(status, sizeof status, " (HTTP %d)", failure->status);

@@ -71,6 +71,19 @@ bool rpc_is_ours(const struct rpc_message *message, uint64_t *ret_id)
     return true;
 }
 
+bool rpc_peek(struct span text, uint64_t *ret_answered)
+{
+    JSON_AUTO doc = JSON_INIT;
+    struct rpc_message message;
+    *ret_answered = 0;
+    if (json_parse(&doc, text, NULL) < 0)
+        return false;
+    enum json_type type = json_type(json_root(&doc));
+    if (type == JSON_OBJECT && rpc_read(&doc, &message, NULL) == 0)
+        rpc_is_ours(&message, ret_answered);
+    return type == JSON_OBJECT || type == JSON_ARRAY;
+}
+
 static struct node begin(struct document *doc)
 {
     struct node root = document_object(doc);

@@ -49,6 +49,10 @@ int rpc_read(const struct json *doc, struct rpc_message *ret_message, struct err
 // Is it an answer to a request of ours, whose ids are numbers from 1?
 bool rpc_is_ours(const struct rpc_message *message, uint64_t *ret_id);
 
+// Is the text an object or an array, as messages are? And of the request of ours that it answers
+// the id, for those who carry messages; 0: it does not, or is a batch.
+bool rpc_peek(struct span text, uint64_t *ret_answered);
+
 /*
  * Each appends one message without line breaks. Params, results and data are JSON already (objects;
  * absent: none), and an id is somebody else's bytes. False, with `out` full, when it does not fit.

@@ -48,7 +48,7 @@ static int play(const char *word)
     }
     bool loud = strcmp(word, "loud") == 0, stubborn = strcmp(word, "stubborn") == 0;
     if (stubborn)
-        signal(SIGTERM, SIG_IGN);
+        sigaction(SIGTERM, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
     char chunk[16 * 1024];
     for (ssize_t n; (n = read(STDIN_FILENO, chunk, sizeof chunk)) > 0;)
         if (fd_write_all(STDOUT_FILENO, chunk, (size_t)n) < 0)
