@@ -279,7 +279,7 @@ static const struct {
 static int run(const struct arguments *arguments, struct error *err)
 {
     const char *word = arguments->word_count ? arguments->words[0] : "list";
-    const char *names[ARRAY_LEN(actions)];
+    const char *names[sizeof actions / sizeof actions[0]];
     for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
         names[i] = actions[i].word;
         size_t words = arguments->word_count ? arguments->word_count : 1;

@@ -140,7 +140,7 @@ static void fail_with(struct mcp_call *call, const struct mcp_reply *reply)
     struct mcp_remote *remote = call->remote;
     struct error err = *reply->err;
     bool denied = reply->trouble == MCP_DENIED;
-    if (denied && !call->again && mcp_remote_denied(remote, reply)) {
+    if (denied && !call->again && remote->ops->denied(remote, reply)) {
         call->again = call->waits = true;
         return;
     }
@@ -272,7 +272,7 @@ static void on_soon(void *context)
 {
     struct mcp_remote *remote = context;
     remote->soon = 0;
-    mcp_remote_hurry(remote);
+    remote->ops->hurry(remote);
     mcp_remote_run_waiting(remote);
 }
 
