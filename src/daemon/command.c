@@ -8,23 +8,11 @@
 #include "codec/suggest.h"
 
 const struct command *const commands[] = {
-    &command_chat,
-    &command_run,
-    &command_router,
-    &command_status,
-    &command_log,
-    &command_cost,
-    &command_sessions,
-    &command_context,
-    &command_pairing,
-    &command_config,
-    &command_doctor,
-    &command_sandbox,
-    &command_hands,
-    &command_version,
-    &command_help,
-    &command_completion,
-    NULL,
+    &command_chat,       &command_run,   &command_router,   &command_status,
+    &command_log,        &command_cost,  &command_sessions, &command_context,
+    &command_pairing,    &command_mcp,   &command_config,   &command_doctor,
+    &command_sandbox,    &command_hands, &command_version,  &command_help,
+    &command_completion, NULL,
 };
 
 const struct command *command_find(const char *name)

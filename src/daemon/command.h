@@ -55,6 +55,7 @@ extern const struct command command_doctor;
 extern const struct command command_hands;
 extern const struct command command_help;
 extern const struct command command_log;
+extern const struct command command_mcp;
 extern const struct command command_pairing;
 extern const struct command command_router;
 extern const struct command command_run;

@@ -9,6 +9,7 @@ struct agent;
 struct dispatcher;
 struct endpoint;
 struct loop;
+struct mcp_face;
 struct router;
 struct router_plan;
 struct store;
@@ -29,6 +30,7 @@ struct telegram;
  *     POST   /chat?chat=NAME    a message; the answer is an event stream
  *     DELETE /chat?chat=NAME    ends the answer, which its stream then tells
  *     POST   /reload            as SIGHUP, and says what came of it
+ *     POST   /mcp               a message of the Model Context Protocol (mcp/server_ways.h)
  *
  * The same questions are answered without an owner by control_answer(), in the process that asks,
  * which then holds the lock. ID may be an unambiguous beginning of one.
@@ -59,6 +61,7 @@ struct control_env { // borrowed, and looked at anew with each question; outlive
     struct router *router; // whose budgets, unwritten rows and zone are told of; NULL: none runs
     const struct router_plan *plan; // by which budgets and days are told where none runs; NULL: UTC
     void *context;                  // of reload
+    struct mcp_face *mcp;           // NULL: /mcp is refused
 };
 
 int control_create(const struct control_env *env, struct control **ret_control, struct error *err);
