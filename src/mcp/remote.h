@@ -61,7 +61,7 @@ struct mcp_remote {
     struct mcp_login login;   // whoever waits for that
     char *challenge;          // of the last refusal; NULL: none
 
-    struct list calls; // struct mcp_call, in their order
+    struct list calls; // struct remote_call, in their order
     loop_id soon;      // looks at them
 };
 
