@@ -1,3 +1,5 @@
+#include "daemon/command_mcp.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -8,7 +10,6 @@
 #include "codec/suggest.h"
 #include "codec/url.h"
 #include "daemon/app.h"
-#include "daemon/command.h"
 #include "daemon/control_client.h"
 #include "daemon/page.h"
 #include "mcp/servers.h"
@@ -74,7 +75,7 @@ static int ask_here(const struct arguments *arguments, const struct question *qu
     while (!is_settled(app.mcp, question->server) && loop_now(app.loop) < until_ms)
         loop_run_once(app.loop, LOOK_MS);
     struct control_env env = {
-        .loop = app.loop, .store = app.store, .mcp = app.mcp, .toolbox = app.toolbox};
+        .loop = app.loop, .store = app.store, .mcp_servers = app.mcp, .toolbox = app.toolbox};
     control_answer(&env, span_of(question->body.len ? "POST" : "GET"), span_of(path),
                    question->body, on_answer, &here);
     while (!here.status)
@@ -90,7 +91,7 @@ static int ask(const struct arguments *arguments, const struct question *questio
 {
     CLEANUP(mem_cleanup) char *home = NULL;
     BUF_AUTO path = BUF_INIT(URL_BYTES_MAX);
-    buf_append_text(&path, question->server ? "/mcp/" : "/mcp");
+    buf_append_text(&path, question->server ? "/mcp-servers/" : "/mcp-servers");
     if (question->server)
         url_encode(span_of(question->server), &path);
     int r = settings_find_home(arguments, &home, err);
@@ -274,12 +275,13 @@ static const struct {
     {"call", 3, 4, "call SERVER TOOL ['{\"name\": \"value\"}']", call},
     {"accept", 2, 2, "accept SERVER", accept},
     {"reconnect", 2, 2, "reconnect SERVER", reconnect},
+    {"serve", 1, 1, "serve", command_mcp_serve},
 };
 
 static int run(const struct arguments *arguments, struct error *err)
 {
     const char *word = arguments->word_count ? arguments->words[0] : "list";
-    const char *names[ARRAY_LEN(actions)];
+    const char *names[sizeof actions / sizeof actions[0]];
     for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
         names[i] = actions[i].word;
         size_t words = arguments->word_count ? arguments->word_count : 1;
@@ -296,17 +298,21 @@ static int run(const struct arguments *arguments, struct error *err)
 
 const struct command command_mcp = {
     .name = "mcp",
-    .words = "[list|tools|call|accept|reconnect]",
-    .summary = "Show and try the servers of the Model Context Protocol",
-    .help = "list               the configured servers: their state, protocol, tools, last error\n"
-            "tools SERVER       its tools, and which of them are offered\n"
-            "call SERVER TOOL ['{\"name\": \"value\"}']\n"
-            "                   calls a tool, as you: nothing is asked\n"
-            "accept SERVER      takes its tools as they are now, after they have changed\n"
-            "reconnect SERVER   ends its connection and makes another\n"
-            "\n"
-            "Servers are configured under mcp_servers (docs/mcp.md). With a running hermes these\n"
-            "commands ask it; else they connect the servers themselves.\n",
+    .words = "[list|tools|call|accept|reconnect|serve]",
+    .summary = "Use servers of the Model Context Protocol, or be one",
+    .help =
+        "list               the configured servers: their state, protocol, tools, last error\n"
+        "tools SERVER       its tools, and which of them are offered\n"
+        "call SERVER TOOL ['{\"name\": \"value\"}']\n"
+        "                   calls a tool, as you: nothing is asked\n"
+        "accept SERVER      takes its tools as they are now, after they have changed\n"
+        "reconnect SERVER   ends its connection and makes another\n"
+        "serve              speaks MCP over standard input and output: Hermes' tools that only\n"
+        "                   read, the agent as the tool ask, sessions and memory files as\n"
+        "                   resources\n"
+        "\n"
+        "Servers are configured under mcp_servers (docs/mcp.md). With a running hermes these\n"
+        "commands ask it; else they do the work themselves.\n",
     .options = {COMMAND_CONFIG_OPTIONS, {"json", 0, NULL, "as JSON, for programs"}},
     .max_words = 4,
     .run = run,

@@ -172,12 +172,12 @@ static const struct {
     const char *path, *method; // NULL: several
     void (*ask)(const struct control_question *question, struct span rest);
 } questions[] = {
-    {"/status", "GET", control_ask_status}, {"/sessions", "GET", ask_page},
-    {"/sessions/", NULL, ask_session},      {"/calls/", "GET", control_ask_call},
-    {"/context", "GET", ask_context},       {"/reload", "POST", ask_reload},
-    {"/cost", "GET", control_ask_cost},     {"/cost/", "GET", control_ask_cost},
-    {"/taints", "GET", control_ask_taints}, {"/taints/", "DELETE", control_ask_taints},
-    {"/mcp", "GET", control_ask_mcp},       {"/mcp/", NULL, control_ask_mcp},
+    {"/status", "GET", control_ask_status},   {"/sessions", "GET", ask_page},
+    {"/sessions/", NULL, ask_session},        {"/calls/", "GET", control_ask_call},
+    {"/context", "GET", ask_context},         {"/reload", "POST", ask_reload},
+    {"/cost", "GET", control_ask_cost},       {"/cost/", "GET", control_ask_cost},
+    {"/taints", "GET", control_ask_taints},   {"/taints/", "DELETE", control_ask_taints},
+    {"/mcp-servers", "GET", control_ask_mcp}, {"/mcp-servers/", NULL, control_ask_mcp},
 };
 
 void control_ask(const struct control_question *question)
@@ -199,7 +199,7 @@ void control_ask(const struct control_question *question)
         control_refuse(
             question, 404,
             "the paths are /status, /sessions, /sessions/ID, /taints, /taints/ID, /cost/BY/DAYS, "
-            "/calls/ID, /mcp/NAME, /context, /chat and /reload");
+            "/calls/ID, /mcp-servers/NAME, /context, /chat and /reload");
 }
 
 void control_answer(const struct control_env *env, struct span method, struct span path,
