@@ -17,7 +17,8 @@
 enum {
     WAIT_FIRST_MS = 1000,
     WAIT_MAX_MS = 5 * 60 * 1000,
-    HURRY_MS = 1000, // between two attempts that calls bring about
+    HURRY_MS = 1000,       // between two attempts that calls bring about
+    STABLE_MS = 10 * 1000, // what ends sooner after it was ready has failed to begin
 };
 
 static void connect_now(struct mcp_remote *remote);
@@ -44,10 +45,11 @@ static void try_later(struct mcp_remote *remote, const char *why)
 {
     int64_t now = loop_now(remote->env->loop);
     bool was_ready = remote->state == MCP_READY;
+    bool was_stable = was_ready && now - remote->ready_ms >= wait_scaled(STABLE_MS);
     snprintf(remote->error, sizeof remote->error, "%s", why);
-    remote->failures = was_ready ? 0 : remote->failures + 1;
+    remote->failures = was_stable ? 0 : remote->failures + 1;
     remote->state = MCP_WAITING;
-    remote->next_ms = now + (was_ready ? 0 : wait_of(remote->failures));
+    remote->next_ms = now + (was_stable ? 0 : wait_of(remote->failures));
     loop_cancel(remote->env->loop, remote->timer);
     remote->timer = loop_timer_at(remote->env->loop, remote->next_ms, on_timer, remote);
     if (remote->failures <= 1)
@@ -91,8 +93,9 @@ static void on_listed(struct mcp_remote *remote, const struct error *err)
         LOG_EVENT(LOG_INFO, "mcp.ready", "", LOG_TEXT("server", remote->config.name),
                   LOG_TEXT("version", remote->info->version),
                   LOG_NUMBER("tools", (int64_t)remote->catalogue.count));
+    if (remote->state != MCP_READY)
+        remote->ready_ms = loop_now(remote->env->loop);
     remote->state = MCP_READY;
-    remote->failures = 0;
     remote->renewed = false;
     remote->error[0] = '\0';
     mcp_remote_run_waiting(remote);

@@ -42,6 +42,7 @@ struct mcp_remote {
     loop_id renewal;   // begins it
     unsigned failures; // to connect, in a row
     int64_t tried_ms;  // monotonic: when it was connected last
+    int64_t ready_ms;  // when it became that
     int64_t next_ms;   // when it is tried again
     loop_id timer;     // of that
     char error[ERROR_TEXT_MAX];
