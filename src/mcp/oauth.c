@@ -423,8 +423,9 @@ static void on_tokens(void *context, const struct web_answer *answer, const stru
     struct node root = document_root(&doc);
     const char *token = node_text(node_get(root, "access_token"));
     const char *error = node_text(node_get(root, "error"));
+    bool refused = answer->status / 100 == 4 && answer->status != 429;
     if (r == 0 && (answer->status != 200 || !token || strlen(token) > OAUTH_TOKEN_MAX))
-        r = error_set(&oauth->err, -EACCES, "status %d%s%.100s", answer->status, error ? ", " : "",
+        r = error_set(&oauth->err, refused ? -EACCES : -EIO, "status %d%s%.100s", answer->status, error ? ", " : "",
                       error ? error : "");
     if (r < 0) {
         error_wrap(&oauth->err, "the authorization server gave no token");

@@ -53,7 +53,8 @@ int oauth_authorize(const struct oauth_spec *spec, struct span challenge,
 // waits on.
 bool oauth_redirected(struct oauth *oauth, struct span text, struct error *err);
 
-// Trades the refresh token for others. on_page never comes.
+// Trades the refresh token for others. on_page never comes. -EACCES in on_done: it is no good any
+// more.
 int oauth_refresh(const struct oauth_spec *spec, const struct oauth_grant *grant,
                   const struct oauth_events *events, void *context, struct oauth **ret_oauth,
                   struct error *err);

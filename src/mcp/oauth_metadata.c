@@ -119,8 +119,7 @@ static bool lists(struct node list, const char *word)
     return false;
 }
 
-// The server's own URL, or one above it (RFC 9728 §3.3, and what MCP servers do).
-static bool covers(const char *resource, const char *server_url)
+bool oauth_resource_covers(const char *resource, const char *server_url)
 {
     struct url one, other;
     if (url_parse(span_of(resource), &one, NULL) < 0 ||
@@ -148,7 +147,7 @@ int oauth_resource_read(struct span text, const char *server_url,
         .scopes = join(node_get(root, "scopes_supported")),
     };
     const char *issuer = node_text(node_first(node_get(root, "authorization_servers")));
-    if (!resource.resource || !covers(resource.resource, server_url))
+    if (!resource.resource || !oauth_resource_covers(resource.resource, server_url))
         return error_set(err, -EACCES,
                          "the metadata is of another resource (%.100s) than the server %.200s; "
                          "nothing was sent there",

@@ -47,5 +47,8 @@ int oauth_resource_read(struct span text, const char *server_url,
 int oauth_server_read(struct span text, const char *issuer, struct oauth_server *ret_server,
                       struct error *err);
 
+// The server's own URL, or one above it (RFC 9728 §3.3, and what MCP servers do).
+bool oauth_resource_covers(const char *resource, const char *server_url);
+
 // https, or http to this machine.
 bool oauth_is_safe_url(const char *url);

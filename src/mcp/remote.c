@@ -104,7 +104,9 @@ static void on_closed(void *context, const struct mcp_reply *reply)
     if (denied)
         mcp_remote_explain_denial(remote, &told);
     drop_client(remote);
-    if (!renews)
+    if (renews)
+        remote->state = MCP_CONNECTING;
+    else
         try_later(remote, told.text);
 }
 
@@ -172,9 +174,10 @@ void mcp_remote_reconnect(struct mcp_remote *remote)
         return;
     drop_client(remote);
     remote->failures = 0;
-    remote->renewed = false;
-    if (!remote->renewing) // else that is followed by connecting
-        connect_now(remote);
+    remote->renewed = remote->renewing = false;
+    loop_cancel(remote->env->loop, remote->renewal);
+    oauth_cancel(STEAL(remote->refreshing));
+    connect_now(remote);
 }
 
 static void on_renewal(void *context)
@@ -182,13 +185,21 @@ static void on_renewal(void *context)
     struct mcp_remote *remote = context;
     struct error err = ERROR_INIT;
     remote->renewal = 0;
+    if (mcp_remote_renew_grant(remote))
+        return;
     if (header_source_renews(&remote->headers)) {
         header_source_get(&remote->headers);
-    } else if (!mcp_remote_renew_grant(remote)) {
-        error_set(&err, -EAGAIN, "another login to the MCP server %s is under way",
-                  remote->config.name);
+    } else {
+        error_set(&err, -ECANCELED, "its token is gone");
         mcp_remote_on_renewed(remote, &err);
     }
+}
+
+void mcp_remote_renew_soon(struct mcp_remote *remote)
+{
+    if (!remote->renewing)
+        remote->renewal = loop_defer(remote->env->loop, on_renewal, remote);
+    remote->renewing = true;
 }
 
 bool mcp_remote_denied(struct mcp_remote *remote, const struct mcp_reply *reply)
@@ -196,12 +207,12 @@ bool mcp_remote_denied(struct mcp_remote *remote, const struct mcp_reply *reply)
     free(remote->challenge);
     remote->challenge =
         mem_strndup(reply->challenge.data ? reply->challenge.data : "", reply->challenge.len);
-    bool could = header_source_renews(&remote->headers) || remote->grant.refresh_token;
+    bool could = header_source_renews(&remote->headers) ||
+                 (remote->grant.refresh_token && !mcp_remote_wants_scope(remote));
     if (!remote->renewing && (remote->renewed || !could))
         return false;
-    if (!remote->renewing)
-        remote->renewal = loop_defer(remote->env->loop, on_renewal, remote);
-    remote->renewed = remote->renewing = true;
+    mcp_remote_renew_soon(remote);
+    remote->renewed = true;
     return true;
 }
 
@@ -209,14 +220,17 @@ void mcp_remote_on_renewed(struct mcp_remote *remote, const struct error *err)
 {
     struct error told = err ? *err : (struct error)ERROR_INIT;
     remote->renewing = false;
+    remote->renewals++;
     if (err) {
         drop_client(remote);
         try_later(remote, told.text);
     } else if (remote->client && remote->state == MCP_READY) {
         mcp_client_set_headers(remote->client, remote->headers.lines);
         mcp_remote_run_waiting(remote);
-    } else {
+    } else if (remote->config.static_key) {
         connect_with(remote, NULL);
+    } else { // the token is, and the others may be as old
+        header_source_get(&remote->headers);
     }
 }
 

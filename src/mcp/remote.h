@@ -31,6 +31,7 @@ struct mcp_remote {
     int64_t next_ms;   // when it is tried again
     loop_id timer;     // of that
     char error[ERROR_TEXT_MAX];
+    unsigned renewals; // of its headers, so far
     int64_t calls_made, calls_failed, connects;
 
     struct tool_source source;
@@ -41,9 +42,11 @@ struct mcp_remote {
     mcp_request_id listing;
     loop_id relist; // of a list that has changed
 
-    struct oauth *oauth; // of a login, or of a renewal that runs
+    struct oauth *oauth;      // of a login
+    struct oauth *refreshing; // its tokens are renewed
     struct oauth_spec oauth_spec;
     struct oauth_grant grant; // zeroed: none
+    int64_t renew_ms;         // wall clock: when its token is renewed; 0: when it is refused
     struct mcp_login login;   // whoever waits for that
     char *challenge;          // of the last refusal; NULL: none
 
@@ -62,6 +65,7 @@ void mcp_remote_hurry(struct mcp_remote *remote);
 // again; false: that was done already, or cannot be.
 bool mcp_remote_denied(struct mcp_remote *remote, const struct mcp_reply *reply);
 void mcp_remote_on_renewed(struct mcp_remote *remote, const struct error *err);
+void mcp_remote_renew_soon(struct mcp_remote *remote); // its headers
 
 // remote_auth.c
 void mcp_remote_load_grant(struct mcp_remote *remote);
@@ -73,6 +77,7 @@ void mcp_remote_logout(struct mcp_remote *remote);
 void mcp_remote_explain_denial(const struct mcp_remote *remote, struct error *err);
 bool mcp_remote_grant_ends(const struct mcp_remote *remote); // soon, and can be renewed
 bool mcp_remote_renew_grant(struct mcp_remote *remote);      // mcp_remote_on_renewed() follows
+bool mcp_remote_wants_scope(const struct mcp_remote *remote); // was it refused for that last?
 void mcp_remote_finish_auth(struct mcp_remote *remote);
 
 // remote_tools.c

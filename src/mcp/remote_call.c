@@ -20,6 +20,7 @@ struct mcp_call {
     bool repeatable;
     bool waits;             // to be sent
     bool again;             // was refused for its headers once
+    unsigned renewals;      // of the headers it was sent with
     mcp_request_id request; // 0: it waits, or is over
     loop_id deadline;       // of its waiting for a connection
     struct buf text;        // of its result
@@ -135,7 +136,8 @@ static void fail_with(struct mcp_call *call, const struct mcp_reply *reply)
     struct mcp_remote *remote = call->remote;
     struct error err = *reply->err;
     bool denied = reply->trouble == MCP_DENIED;
-    if (denied && !call->again && mcp_remote_denied(remote, reply)) {
+    bool outdated = call->renewals != remote->renewals; // others are there meanwhile
+    if (denied && !call->again && (outdated || mcp_remote_denied(remote, reply))) {
         call->again = call->waits = true;
         return;
     }
@@ -188,6 +190,7 @@ static void send_call(struct mcp_call *call)
     loop_cancel(remote->env->loop, call->deadline);
     call->deadline = 0;
     call->waits = false;
+    call->renewals = remote->renewals;
     call->request = mcp_client_request(remote->client, &request, on_reply, call, &err);
     if (!call->request)
         fail(call, err.text);
@@ -195,7 +198,9 @@ static void send_call(struct mcp_call *call)
 
 void mcp_remote_run_waiting(struct mcp_remote *remote)
 {
-    bool any = true;
+    bool any = !list_empty(&remote->calls);
+    if (any && remote->state == MCP_READY && mcp_remote_grant_ends(remote))
+        mcp_remote_renew_soon(remote);
     while (any && remote->state == MCP_READY && !remote->renewing &&
            (remote->config.parallel || !is_busy(remote))) {
         any = false;

@@ -73,7 +73,7 @@ static void on_taken(void *context)
     reach(record, MCP_IN_TAKEN);
 }
 
-const struct mcp_transport_events mcp_record_events = {on_message, on_failure, on_taken, on_closed};
+const struct mcp_transport_events mcp_record_events = {on_message, on_failure, on_closed, on_taken};
 
 struct mcp_record mcp_record_of(struct loop *loop)
 {
