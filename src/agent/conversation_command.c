@@ -2,6 +2,7 @@
 
 #include "agent/command_word.h"
 #include "agent/commands.h"
+#include "agent/outside.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -113,6 +114,27 @@ static void find_effect(const struct conversation *conversation, struct span tex
               LOG_COUNT("message", known ? numbers[0] : -1));
 }
 
+static void on_outside(void *context, struct span text)
+{
+    struct conversation *conversation = context;
+    conversation->asking = false;
+    conversation->outside = mem_strndup(text.len ? text.data : "", text.len);
+    conversation_wake(conversation);
+}
+
+void conversation_ask_outside(struct conversation *conversation,
+                              const struct pending_message *message)
+{
+    const struct outside *outside = conversation->host->outside;
+    struct span word, rest;
+    command_word_read(span_make(message->text, message->len), &word, &rest);
+    conversation->asking = true;
+    if (outside)
+        outside->ask(outside->owner, word, rest, on_outside, conversation);
+    else
+        on_outside(conversation, SPAN_LITERAL("There is nothing here that could do that."));
+}
+
 void conversation_run_command(struct conversation *conversation,
                               const struct pending_message *message)
 {
@@ -132,4 +154,5 @@ void conversation_run_command(struct conversation *conversation,
     }
     command_effect_finish(&effect);
     free(STEAL(conversation->sums));
+    free(STEAL(conversation->outside));
 }

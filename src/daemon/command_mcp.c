@@ -212,11 +212,13 @@ static const struct {
     {"logout", 2, 2, "logout SERVER", log_out},
 };
 
+enum { ACTIONS = ARRAY_LEN(actions) };
+
 static int run(const struct arguments *arguments, struct error *err)
 {
     const char *word = arguments->word_count ? arguments->words[0] : "list";
-    const char *names[ARRAY_LEN(actions)];
-    for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
+    const char *names[ACTIONS];
+    for (size_t i = 0; i < ACTIONS; i++) {
         names[i] = actions[i].word;
         size_t words = arguments->word_count ? arguments->word_count : 1;
         if (strcmp(word, names[i]) != 0)
@@ -225,7 +227,7 @@ static int run(const struct arguments *arguments, struct error *err)
             return error_set(err, COMMAND_MISUSED, "it is: hermes mcp %s", actions[i].usage);
         return actions[i].run(arguments, err);
     }
-    const char *near = suggest_nearest(span_of(word), names, ARRAY_LEN(actions));
+    const char *near = suggest_nearest(span_of(word), names, ACTIONS);
     return error_set(err, COMMAND_MISUSED, "mcp: there is no \"%.40s\"%s%s%s (hermes help mcp)",
                      word, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }

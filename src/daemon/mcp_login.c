@@ -20,8 +20,8 @@
  * an error with that address, which is then pasted.
  */
 enum {
-    ADDRESS_MAX = 16 * 1024,   // bytes
-    WAIT_MS = 15 * 60 * 1000,  // as hermes itself waits
+    ADDRESS_MAX = 16 * 1024,  // bytes
+    WAIT_MS = 15 * 60 * 1000, // as hermes itself waits
 };
 
 static const char no_way_back[] =

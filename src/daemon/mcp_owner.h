@@ -2,9 +2,9 @@
 
 #include "base/buf.h"
 #include "base/error.h"
-#include "codec/json.h"
 #include "daemon/app.h"
 #include "daemon/command.h"
+#include "daemon/page.h"
 
 /*
  * Whoever has the MCP servers. A running hermes is asked over its socket; without one this process

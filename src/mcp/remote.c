@@ -222,6 +222,7 @@ void mcp_remote_on_renewed(struct mcp_remote *remote, const struct error *err)
     remote->renewing = false;
     remote->renewals++;
     if (err) {
+        remote->renewed = false; // the next connection tries it again
         drop_client(remote);
         try_later(remote, told.text);
     } else if (remote->client && remote->state == MCP_READY) {

@@ -75,8 +75,8 @@ int mcp_remote_redirected(struct mcp_remote *remote, struct span address,
 void mcp_remote_logout(struct mcp_remote *remote);
 // What a refusal means for the owner is put behind its sentence.
 void mcp_remote_explain_denial(const struct mcp_remote *remote, struct error *err);
-bool mcp_remote_grant_ends(const struct mcp_remote *remote); // soon, and can be renewed
-bool mcp_remote_renew_grant(struct mcp_remote *remote);      // mcp_remote_on_renewed() follows
+bool mcp_remote_grant_ends(const struct mcp_remote *remote);  // soon, and can be renewed
+bool mcp_remote_renew_grant(struct mcp_remote *remote);       // mcp_remote_on_renewed() follows
 bool mcp_remote_wants_scope(const struct mcp_remote *remote); // was it refused for that last?
 void mcp_remote_finish_auth(struct mcp_remote *remote);
 

@@ -96,8 +96,8 @@ static void take_grant(struct mcp_remote *remote, const struct oauth_grant *gran
     oauth_grant_copy(grant, &copy);
     oauth_grant_finish(&remote->grant);
     remote->grant = copy;
-    remote->renew_ms = grant->expires_ms - (left_ms < 2 * RENEW_EARLY_MS ? left_ms / 2
-                                                                         : RENEW_EARLY_MS);
+    remote->renew_ms =
+        grant->expires_ms - (left_ms < 2 * RENEW_EARLY_MS ? left_ms / 2 : RENEW_EARLY_MS);
     if (!grant->expires_ms)
         remote->renew_ms = 0;
     keep_grant(remote);
