@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "codec/json_write.h"
 #include "codec/utf8.h"
+#include "mcp/param_headers.h"
 #include "mcp/tool_name.h"
 
 void mcp_catalogue_finish(struct mcp_catalogue *catalogue)
@@ -155,11 +156,19 @@ static void hash_definition(struct mcp_tool *tool, struct json_value listed)
     sha256_end_hex(&hash, tool->hash);
 }
 
+static void keep(struct mcp_catalogue *catalogue, const struct mcp_tool *tool)
+{
+    catalogue->tools = mem_grow(catalogue->tools, catalogue->count, &catalogue->capacity,
+                                sizeof *catalogue->tools);
+    catalogue->tools[catalogue->count++] = *tool;
+}
+
 // Members are strings and objects, so their bytes cannot run into each other.
 static void add_tool(struct mcp_catalogue *catalogue, const struct mcp_server_config *config,
                      struct json_value listed)
 {
     struct json_value schema = json_get(listed, "inputSchema");
+    char **lines = NULL;
     struct mcp_tool tool = {.original =
                                 json_strdup(json_get(listed, "name"), MCP_TOOL_ORIGINAL_MAX)};
     if (!tool.original || !*tool.original) {
@@ -179,15 +188,16 @@ static void add_tool(struct mcp_catalogue *catalogue, const struct mcp_server_co
         tool.why = "the server has two of that name";
         free(STEAL(tool.parameters));
     }
-    tool.mirrored = tool.parameters &&
+    if (!tool.why && config->url && mcp_param_headers(schema, JSON_VALUE_ABSENT, &lines, NULL) < 0)
+        tool.why = "its x-mcp-header annotations cannot be obeyed";
+    mcp_lines_free(lines);
+    tool.mirrored = tool.parameters && config->url &&
                     span_find(span_of(tool.parameters), SPAN_LITERAL("\"x-mcp-header\"")) >= 0;
     tool.state = tool.why                           ? MCP_TOOL_QUARANTINED
                  : is_wanted(config, tool.original) ? MCP_TOOL_OFFERED
                                                     : MCP_TOOL_EXCLUDED;
     hash_definition(&tool, listed);
-    catalogue->tools = mem_grow(catalogue->tools, catalogue->count, &catalogue->capacity,
-                                sizeof *catalogue->tools);
-    catalogue->tools[catalogue->count++] = tool;
+    keep(catalogue, &tool);
 }
 
 void mcp_catalogue_add(struct mcp_catalogue *catalogue, const struct mcp_server_config *config,
@@ -203,6 +213,42 @@ void mcp_catalogue_add(struct mcp_catalogue *catalogue, const struct mcp_server_
     }
 }
 
+static const struct {
+    enum mcp_tool_kind kind;
+    const char *name, *description, *parameters;
+} utilities[] = {
+    {MCP_KIND_LIST_RESOURCES, "list_resources",
+     "Lists the resources of the server, with their URIs",
+     "{\"type\":\"object\",\"properties\":{}}"},
+    {MCP_KIND_READ_RESOURCE, "read_resource", "Reads a resource of the server",
+     "{\"type\":\"object\",\"properties\":{\"uri\":{\"type\":\"string\",\"description\":"
+     "\"As list_resources has it\"}},\"required\":[\"uri\"]}"},
+    {MCP_KIND_LIST_PROMPTS, "list_prompts", "Lists the prompts of the server, with their arguments",
+     "{\"type\":\"object\",\"properties\":{}}"},
+    {MCP_KIND_GET_PROMPT, "get_prompt", "Shows a prompt of the server, filled in",
+     "{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},\"arguments\":"
+     "{\"type\":\"object\",\"description\":\"Texts by name\"}},\"required\":[\"name\"]}"},
+};
+
+void mcp_catalogue_add_utilities(struct mcp_catalogue *catalogue,
+                                 const struct mcp_server_config *config, bool resources,
+                                 bool prompts)
+{
+    for (size_t i = 0; i < ARRAY_LEN(utilities); i++) {
+        struct mcp_tool tool = {.kind = utilities[i].kind, .state = MCP_TOOL_OFFERED};
+        bool of_prompts = tool.kind >= MCP_KIND_LIST_PROMPTS;
+        mcp_tool_name(config->name, span_of(utilities[i].name), tool.name);
+        if (!(of_prompts ? prompts : resources) || mcp_catalogue_find(catalogue, tool.name))
+            continue;
+        tool.original = mem_strdup(utilities[i].name);
+        tool.description = mem_strdup(utilities[i].description);
+        tool.parameters = mem_strdup(utilities[i].parameters);
+        tool.flags = TOOL_FOUND | TOOL_UNATTENDED | TOOL_READS | TOOL_REPEATABLE |
+                     (config->trusted ? 0 : TOOL_NETWORK);
+        keep(catalogue, &tool);
+    }
+}
+
 /* Pins */
 
 static void write_pin(struct json_writer *w, struct span name, const char *hash)
@@ -211,10 +257,16 @@ static void write_pin(struct json_writer *w, struct span name, const char *hash)
     json_write_text(w, hash);
 }
 
+// What was made here needs none, and what cannot be called has nothing to hide.
+static bool is_pinned(const struct mcp_tool *tool)
+{
+    return tool->kind == MCP_KIND_TOOL && tool->parameters;
+}
+
 static struct mcp_tool *find_original(struct mcp_catalogue *catalogue, struct json_value name)
 {
     for (size_t i = 0; i < catalogue->count; i++)
-        if (json_is(name, catalogue->tools[i].original) && catalogue->tools[i].parameters)
+        if (is_pinned(&catalogue->tools[i]) && json_is(name, catalogue->tools[i].original))
             return &catalogue->tools[i];
     return NULL;
 }
@@ -244,7 +296,7 @@ size_t mcp_catalogue_pin(struct mcp_catalogue *catalogue, struct span pins, bool
         waiting += tool && tool->state == MCP_TOOL_CHANGED;
     }
     for (size_t i = 0; i < catalogue->count; i++)
-        if (catalogue->tools[i].parameters &&
+        if (is_pinned(&catalogue->tools[i]) &&
             json_type(json_get(known, catalogue->tools[i].original)) == JSON_ABSENT)
             write_pin(&w, span_of(catalogue->tools[i].original), catalogue->tools[i].hash);
     json_write_object_end(&w);

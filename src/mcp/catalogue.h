@@ -28,7 +28,17 @@ enum mcp_tool_state {
     MCP_TOOL_QUARANTINED // cannot be offered: `why`
 };
 
+// What a call of it asks the server for.
+enum mcp_tool_kind {
+    MCP_KIND_TOOL, // tools/call
+    MCP_KIND_LIST_RESOURCES,
+    MCP_KIND_READ_RESOURCE,
+    MCP_KIND_LIST_PROMPTS,
+    MCP_KIND_GET_PROMPT,
+};
+
 struct mcp_tool {
+    enum mcp_tool_kind kind;
     char name[TOOL_NAME_MAX + 1]; // that models use
     char *original;               // that its server uses
     char *description;            // without what nobody sees
@@ -51,6 +61,11 @@ void mcp_catalogue_finish(struct mcp_catalogue *catalogue); // accepts zeroed
 // Adds the tools of a page of tools/list. What is no list adds nothing.
 void mcp_catalogue_add(struct mcp_catalogue *catalogue, const struct mcp_server_config *config,
                        struct json_value result);
+
+// The resources and prompts that a server has are tools as well, unless it has some of these names.
+void mcp_catalogue_add_utilities(struct mcp_catalogue *catalogue,
+                                 const struct mcp_server_config *config, bool resources,
+                                 bool prompts);
 
 struct mcp_tool *mcp_catalogue_find(const struct mcp_catalogue *catalogue, const char *name);
 

@@ -92,6 +92,46 @@ void mcp_content_append(struct json_value result, struct buf *out)
         buf_append_span(out, json_raw(structured));
 }
 
+static void append_text(const char *before, struct json_value text, const char *behind,
+                        struct buf *out)
+{
+    if (json_type(text) != JSON_STRING)
+        return;
+    buf_append_text(out, before);
+    json_string(text, out);
+    buf_append_text(out, behind);
+}
+
+static void append_argument(struct json_value argument, struct buf *out)
+{
+    bool required = false;
+    json_bool(json_get(argument, "required"), &required);
+    append_text("\n  ", json_get(argument, "name"), required ? " (required)" : "", out);
+    append_text(": ", json_get(argument, "description"), "", out);
+}
+
+void mcp_list_append(struct json_value result, struct buf *out)
+{
+    struct json_value each, argument;
+    struct json_iter resources = json_iter_init(json_get(result, "resources"));
+    struct json_iter prompts = json_iter_init(json_get(result, "prompts"));
+    while (json_iter_next(&resources, NULL, &each)) {
+        begin_part(out);
+        append_text("", json_get(each, "uri"), "", out);
+        append_text(" (", json_get(each, "mimeType"), ")", out);
+        append_text(": ", json_get(each, "name"), "", out);
+        append_text("; ", json_get(each, "description"), "", out);
+    }
+    while (json_iter_next(&prompts, NULL, &each)) {
+        begin_part(out);
+        append_text("", json_get(each, "name"), "", out);
+        append_text(": ", json_get(each, "description"), "", out);
+        struct json_iter arguments = json_iter_init(json_get(each, "arguments"));
+        while (json_iter_next(&arguments, NULL, &argument))
+            append_argument(argument, out);
+    }
+}
+
 bool mcp_result_failed(struct json_value result)
 {
     bool failed = false;

@@ -13,4 +13,7 @@
  */
 void mcp_content_append(struct json_value result, struct buf *out);
 
+// A page of resources/list or prompts/list: a line for each, a prompt's with its arguments.
+void mcp_list_append(struct json_value result, struct buf *out);
+
 bool mcp_result_failed(struct json_value result); // isError

@@ -69,7 +69,7 @@ static void on_ready(void *context, const struct mcp_info *info)
     struct mcp_remote *remote = context;
     remote->info = info;
     remote->connects++;
-    if (!info->tools || !mcp_remote_list(remote))
+    if (!mcp_remote_list(remote))
         mcp_remote_on_listed(remote, NULL);
 }
 

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "codec/document.h"
 #include "mcp/content.h"
+#include "mcp/param_headers.h"
 #include "mcp/remote.h"
 #include "mcp/rpc.h"
 #include "tools/capture.h"
@@ -15,8 +16,10 @@ struct mcp_call {
     struct list link; // mcp_remote::calls
     struct mcp_remote *remote;
     struct tool_run *run;
-    char *original;    // the tool's name there
-    struct buf params; // of tools/call
+    enum mcp_tool_kind kind;
+    char *name;        // of the tool there, the prompt, or the resource's URI; NULL: of a list
+    struct buf params; // of the request; of a list there are none
+    char **headers;    // that repeat some of them; NULL: none
     bool repeatable;
     bool waits;             // to be sent
     bool again;             // was refused for its headers once
@@ -37,6 +40,7 @@ enum {
     WAIT_MAX_MS = 60 * 1000, // for a connection
     CALLS_MAX = 64,          // of one server at a time
     PIECE = 64 * 1024,       // bytes that are handed to the capture at once
+    NAME_MAX_BYTES = 4096,   // of a prompt, or a URI
 };
 
 static bool describe(const struct tool_source *source, size_t place, struct tool_description *ret)
@@ -61,7 +65,8 @@ static void destroy(struct mcp_call *call)
         capture_finish(&call->capture);
     buf_finish(&call->params);
     buf_finish(&call->text);
-    free(call->original);
+    mcp_lines_free(call->headers);
+    free(call->name);
     free(call);
 }
 
@@ -156,7 +161,7 @@ static void on_reply(void *context, const struct mcp_reply *reply)
     call->request = 0;
     if (reply->trouble == MCP_OK) {
         mcp_content_append(reply->result, &call->text);
-        call->failed = mcp_result_failed(reply->result);
+        call->failed = call->kind == MCP_KIND_TOOL && mcp_result_failed(reply->result);
         if (call->text.len == 0)
             buf_append_text(&call->text, "(the result is empty)");
         show(call);
@@ -165,6 +170,16 @@ static void on_reply(void *context, const struct mcp_reply *reply)
         fail_with(call, reply);
     }
     mcp_remote_run_waiting(remote);
+}
+
+// Of resources or prompts; what was shown of earlier pages stays when a later one fails.
+static void on_page(void *context, const struct mcp_reply *page, bool last)
+{
+    struct mcp_call *call = context;
+    if (page->trouble == MCP_OK)
+        mcp_list_append(page->result, &call->text);
+    if (last)
+        on_reply(call, page);
 }
 
 /* Beginning */
@@ -181,17 +196,27 @@ static void send_call(struct mcp_call *call)
 {
     struct mcp_remote *remote = call->remote;
     struct error err = ERROR_INIT;
+    static const char *const methods[] = {
+        [MCP_KIND_TOOL] = "tools/call",
+        [MCP_KIND_LIST_RESOURCES] = "resources/list",
+        [MCP_KIND_READ_RESOURCE] = "resources/read",
+        [MCP_KIND_LIST_PROMPTS] = "prompts/list",
+        [MCP_KIND_GET_PROMPT] = "prompts/get",
+    };
     struct mcp_request request = {
-        .method = "tools/call",
+        .method = methods[call->kind],
         .params = buf_span(&call->params),
-        .name = call->original,
+        .name = call->name,
+        .headers = (const char *const *)call->headers,
         .repeatable = call->repeatable,
     };
     loop_cancel(remote->env->loop, call->deadline);
     call->deadline = 0;
     call->waits = false;
     call->renewals = remote->renewals;
-    call->request = mcp_client_request(remote->client, &request, on_reply, call, &err);
+    call->request = call->name
+                        ? mcp_client_request(remote->client, &request, on_reply, call, &err)
+                        : mcp_client_list(remote->client, request.method, on_page, call, &err);
     if (!call->request)
         fail(call, err.text);
 }
@@ -269,14 +294,47 @@ void mcp_remote_fail_running(struct mcp_remote *remote)
              "the connection to the MCP server was ended; it may have acted on the call");
 }
 
-static int write_params(struct mcp_call *call, struct span arguments, struct error *err)
+static int need_name(struct mcp_call *call, struct json_value arguments, const char *key,
+                     struct error *err)
 {
-    DOCUMENT_AUTO doc = DOCUMENT_INIT(arguments.len + DOCUMENT_SMALL);
+    call->name = json_strdup(json_get(arguments, key), NAME_MAX_BYTES);
+    return call->name && *call->name
+               ? 0
+               : error_set(err, -EINVAL, "the parameter \"%s\" must be a text", key);
+}
+
+// Of a tool: its name and the model's own bytes; of the others what their schema says.
+static int write_params(struct mcp_call *call, const struct mcp_tool *tool,
+                        struct json_value arguments, struct error *err)
+{
+    struct span given = json_raw(arguments);
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(given.len + DOCUMENT_SMALL);
     struct node root = document_object(&doc);
-    node_add_text(root, "name", call->original);
-    node_add_raw(root, "arguments", arguments.len ? arguments : SPAN_LITERAL("{}"));
-    buf_init(&call->params, arguments.len + DOCUMENT_SMALL);
-    return document_print(&doc, &call->params, err);
+    int r = 0;
+    if (tool->kind == MCP_KIND_TOOL)
+        call->name = mem_strdup(tool->original);
+    else if (tool->kind == MCP_KIND_READ_RESOURCE)
+        r = need_name(call, arguments, "uri", err);
+    else if (tool->kind == MCP_KIND_GET_PROMPT)
+        r = need_name(call, arguments, "name", err);
+    if (tool->kind == MCP_KIND_GET_PROMPT)
+        given = json_raw(json_get(arguments, "arguments"));
+    if (r == 0 && call->name)
+        node_add_text(root, tool->kind == MCP_KIND_READ_RESOURCE ? "uri" : "name", call->name);
+    if (r == 0 && (tool->kind == MCP_KIND_TOOL || tool->kind == MCP_KIND_GET_PROMPT))
+        node_add_raw(root, "arguments", given.len ? given : SPAN_LITERAL("{}"));
+    buf_init(&call->params, given.len + DOCUMENT_SMALL);
+    return r < 0 ? r : document_print(&doc, &call->params, err);
+}
+
+static int write_headers(struct mcp_call *call, const struct mcp_tool *tool,
+                         struct json_value arguments, struct error *err)
+{
+    JSON_AUTO schema = JSON_INIT;
+    if (!tool->mirrored)
+        return 0;
+    int r = json_parse(&schema, span_of(tool->parameters), err);
+    return r < 0 ? r : mcp_param_headers(json_root(&schema), arguments, &call->headers, err);
 }
 
 static int start(struct tool_source *source, const struct tool_call *wanted, struct tool_run *run,
@@ -302,12 +360,14 @@ static int start(struct tool_source *source, const struct tool_call *wanted, str
     struct mcp_call *call = mem_new(struct mcp_call);
     call->remote = remote;
     call->run = run;
-    call->original = mem_strdup(tool->original);
+    call->kind = tool->kind;
     call->waits = true;
     call->repeatable = tool->flags & TOOL_REPEATABLE;
     list_append(&remote->calls, &call->link);
     buf_init(&call->text, RPC_MESSAGE_MAX);
-    int r = write_params(call, json_raw(wanted->arguments), err);
+    int r = write_params(call, tool, wanted->arguments, err);
+    if (r == 0)
+        r = write_headers(call, tool, wanted->arguments, err);
     if (r < 0) {
         destroy(call);
         return r;

@@ -83,8 +83,11 @@ size_t mcp_remote_accept(struct mcp_remote *remote)
     return waited;
 }
 
-static void adopt(struct mcp_remote *remote)
+static void adopt(struct mcp_remote *remote, bool resources, bool prompts)
 {
+    mcp_catalogue_add_utilities(&remote->incoming, &remote->config,
+                                resources && remote->config.resources,
+                                prompts && remote->config.prompts);
     mcp_catalogue_finish(&remote->catalogue);
     remote->catalogue = remote->incoming;
     remote->incoming = (struct mcp_catalogue){0};
@@ -104,8 +107,10 @@ void mcp_remote_restore(struct mcp_remote *remote)
     if (!read_kept(remote, "tools", &text) || json_parse(&doc, buf_span(&text), NULL) < 0 ||
         !json_is(json_get(json_root(&doc), "entry"), entry))
         return;
+    struct json_value resources = json_get(json_root(&doc), "resources");
+    struct json_value prompts = json_get(json_root(&doc), "prompts");
     mcp_catalogue_add(&remote->incoming, &remote->config, json_root(&doc));
-    adopt(remote);
+    adopt(remote, json_type(resources) == JSON_TRUE, json_type(prompts) == JSON_TRUE);
 }
 
 /* Listing */
@@ -116,7 +121,9 @@ static void begin_kept(struct mcp_remote *remote)
     hash_entry(remote, entry);
     buf_finish(&remote->listed);
     buf_init(&remote->listed, STORE_VALUE_MAX - 2);
-    buf_printf(&remote->listed, "{\"entry\":\"%s\",\"tools\":[", entry);
+    buf_printf(&remote->listed, "{\"entry\":\"%s\",\"resources\":%s,\"prompts\":%s,\"tools\":[",
+               entry, remote->info->resources ? "true" : "false",
+               remote->info->prompts ? "true" : "false");
 }
 
 static void add_member(struct buf *out, struct json_value tool, const char *name)
@@ -145,6 +152,17 @@ static void add_kept(struct buf *out, struct json_value result)
     }
 }
 
+// The list is whole: it is offered, and kept.
+static void take_list(struct mcp_remote *remote)
+{
+    adopt(remote, remote->info->resources, remote->info->prompts);
+    if (buf_is_full(&remote->listed))
+        return;
+    remote->listed.max = STORE_VALUE_MAX;
+    buf_append_text(&remote->listed, "]}");
+    keep(remote, "tools", buf_span(&remote->listed));
+}
+
 static void on_page(void *context, const struct mcp_reply *page, bool last)
 {
     struct mcp_remote *remote = context;
@@ -152,32 +170,30 @@ static void on_page(void *context, const struct mcp_reply *page, bool last)
     if (page->trouble == MCP_OK) {
         mcp_catalogue_add(&remote->incoming, &remote->config, page->result);
         add_kept(&remote->listed, page->result);
+    } else {
+        told = *page->err;
     }
     if (!last)
         return;
     remote->listing = 0;
-    if (page->trouble == MCP_OK) {
-        adopt(remote);
-        if (!buf_is_full(&remote->listed)) {
-            remote->listed.max = STORE_VALUE_MAX;
-            buf_append_text(&remote->listed, "]}");
-            keep(remote, "tools", buf_span(&remote->listed));
-        }
-    } else {
+    if (page->trouble == MCP_OK)
+        take_list(remote);
+    else
         mcp_catalogue_finish(&remote->incoming);
-    }
     buf_finish(&remote->listed);
-    if (page->err)
-        told = *page->err;
     mcp_remote_on_listed(remote, page->trouble == MCP_OK ? NULL : &told);
 }
 
 bool mcp_remote_list(struct mcp_remote *remote)
 {
-    struct error err = ERROR_INIT;
     mcp_remote_stop_listing(remote);
     begin_kept(remote);
-    remote->listing = mcp_client_list(remote->client, "tools/list", on_page, remote, &err);
+    if (!remote->info->tools) { // it may have resources, or prompts
+        take_list(remote);
+        buf_finish(&remote->listed);
+        return false;
+    }
+    remote->listing = mcp_client_list(remote->client, "tools/list", on_page, remote, NULL);
     return remote->listing != 0;
 }
 

@@ -20,7 +20,7 @@ const char mcp_server_places[] =
     "*.command, *.args.*, *.env.*, *.cwd, *.memory, *.url, *.headers.*, *.headers_file.*, "
     "*.header_command.*, *.transport, *.type, *.mode, *.protocol, *.enabled, *.lazy, *.timeout, "
     "*.connect_timeout, *.supports_parallel_tool_calls, *.trust, *.tools.include.*, "
-    "*.tools.exclude.*, *.auth, *.oauth.client_id, *.oauth.client_secret, *.oauth.scope, "
+    "*.tools.exclude.*, *.tools.resources, *.tools.prompts, *.auth, *.oauth.client_id, *.oauth.client_secret, *.oauth.scope, "
     "*.oauth.redirect_port, *.oauth.redirect_uri";
 
 static const char *const inherited[] = {"HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER"};
@@ -316,6 +316,10 @@ static int read_rest(const struct entry *entry, struct mcp_server_config *config
     if (r == 0)
         r = read_time(entry, "connect_timeout", &config->connect_ms, err);
     if (r == 0)
+        r = read_bool(entry, "tools.resources", &config->resources, err);
+    if (r == 0)
+        r = read_bool(entry, "tools.prompts", &config->prompts, err);
+    if (r == 0)
         r = read_list(entry, "tools.include", NULL, MCP_GLOBS_MAX, &config->include, err);
     if (r == 0)
         r = read_list(entry, "tools.exclude", NULL, MCP_GLOBS_MAX, &config->exclude, err);
@@ -344,6 +348,8 @@ int mcp_server_config_read(const struct option_map *settings, struct span name,
         .name = mem_strndup(name.data, name.len),
         .spelled = spell(&entry),
         .enabled = true,
+        .resources = true,
+        .prompts = true,
         .timeout_ms = 300 * 1000,
         .connect_ms = 60 * 1000,
     };

@@ -38,6 +38,7 @@ struct mcp_server_config {
     enum mcp_way way;
     enum mcp_era era;
     bool enabled, lazy, parallel;
+    bool resources, prompts; // what it has of them is offered as tools
     bool trusted; // what it says of its own tools is believed: what only reads may be called always
     int64_t timeout_ms, connect_ms, memory;
     bool static_key; // an Authorization is configured: no other is ever asked for
