@@ -163,7 +163,7 @@ static void on_refused(struct mcp_call *call, const struct mcp_failure *failure)
     JSON_AUTO doc = JSON_INIT;
     struct rpc_message message;
     if (failure->status == 403)
-        mcp_call_fail(call, MCP_DENIED, false, "lets us in nowhere: %s", failure->err->text);
+        mcp_call_fail(call, MCP_DENIED, false, "does not let us in: %s", failure->err->text);
     else if (has_error(failure, &doc, &message))
         on_error(call, &message);
     else
@@ -212,7 +212,9 @@ static void on_lost(struct mcp_call *call, const struct mcp_failure *failure)
         }
         break;
     }
-    mcp_call_fail(call, MCP_GONE, failure->loss == MCP_CUT, "is gone: %s", failure->err->text);
+    bool cut = failure->loss == MCP_CUT;
+    mcp_call_fail(call, MCP_GONE, cut, "%s: %s", cut ? "is gone" : "cannot be asked",
+                  failure->err->text);
 }
 
 static void on_failure(void *context, uint64_t request, const struct mcp_failure *failure)

@@ -80,7 +80,7 @@ static void on_again(void *context)
 {
     struct mcp_call *call = context;
     call->again = 0;
-    if (call->client->state != MCP_RENEWING) // which sends all that wait
+    if (call->client->state == MCP_READY) // else it goes out, or ends, with all that wait
         mcp_call_send(call);
 }
 

@@ -186,8 +186,8 @@ static void be_ready(struct mcp_client *client)
     loop_cancel(client->env.loop, client->patience);
     if (client->info.tools_change && client->modern)
         mcp_listen_start(client);
-    else if (client->info.tools_change)
-        mcp_transport_listen(client->transport);
+    else if (!client->modern && (client->info.tools_change || client->endpoint->asks))
+        mcp_transport_listen(client->transport); // some servers put their questions there
     if (!anew) {
         client->events->on_ready(client->context, &client->info);
         return;
@@ -216,7 +216,8 @@ static void be_legacy(struct mcp_client *client, struct json_value result, const
     client->version = version;
     client->session = client->last_number;
     mcp_transport_set_version(client->transport, version, false);
-    keep_info(client, result);
+    if (client->state == MCP_CONNECTING) // later it may be known to others
+        keep_info(client, result);
     mcp_client_notify(client, "notifications/initialized", SPAN_ABSENT);
     if (client->endpoint->program) {
         be_ready(client);

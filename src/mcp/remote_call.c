@@ -144,6 +144,7 @@ static void fail_with(struct mcp_call *call, const struct mcp_reply *reply)
     bool outdated = call->renewals != remote->renewals; // others are there meanwhile
     if (denied && !call->again && (outdated || mcp_remote_denied(remote, reply))) {
         call->again = call->waits = true;
+        buf_clear(&call->text); // of pages before
         return;
     }
     if (denied)

@@ -62,8 +62,9 @@ struct mcp_transport_events {
     // Nothing can be sent any more, and nothing comes: the program has ended, or the stream of
     // HTTP+SSE. The last; failures of requests that ran came before. Streamable HTTP never closes.
     void (*on_closed)(void *context, const struct error *err);
-    // Over HTTP, a message behind which nothing comes was taken (202): only then may what builds on
-    // "initialized" follow, as each message has a connection of its own. Never of a program. Or NULL.
+    // Or NULL. Over HTTP, a message behind which nothing comes was taken (202): only then may
+    // follow what builds on "initialized", as each message has a connection of its own. Never of a
+    // program.
     void (*on_taken)(void *context);
 };
 

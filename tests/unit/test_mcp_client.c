@@ -242,7 +242,7 @@ static void the_session_is_gone(void **state)
     mcp_world_sends(&world, "tools/call", NULL);
     mcp_world_sends(&world, "tools/call", NULL);
     mcp_world_sends_nothing(&world);
-    mcp_world_saw(&world, "version ''\nversion '2025-06-18'\n"
+    mcp_world_saw(&world, "version ''\nversion '2025-06-18'\nlistens\n"
                           "notified notifications/tools/list_changed \n");
     mcp_world_answers(&world, "{}");
     mcp_world_saw(&world, "reply {}\n");
@@ -273,6 +273,24 @@ static void the_session_is_gone_again(void **state)
     mcp_world_saw(&world, "version ''\nleft\nreply gone the MCP *\nclosed gone the MCP *\n");
     mcp_world_call(&world, false);
     mcp_world_saw(&world, "no: the MCP server k8s is not ready\n");
+    mcp_world_finish(&world);
+}
+
+// What waits to go out again, and the end of the connection, at the same instant.
+static void nothing_is_sent_behind_the_end(void **state)
+{
+    legacy("http://h/mcp");
+    const struct mcp_request request = {
+        .method = "x", .timeout_ms = 100 * 1000, .repeatable = true};
+    assert_true(mcp_client_request(world.client, &request, mcp_world_reply, &world, NULL) > 0);
+    uint64_t first = mcp_world_last(&world);
+    mcp_world_call(&world, false);
+    mcp_world_fails(&world, MCP_SESSION_GONE, 404, NULL);
+    mcp_world_pass(&world, 59500);
+    mcp_world_fails_of(&world, first, MCP_CUT);
+    buf_clear(&world.saw);
+    mcp_world_pass(&world, 500);
+    mcp_world_saw(&world, "abandoned 4\nleft\nreply timed out *\nclosed timed out *\n");
     mcp_world_finish(&world);
 }
 
@@ -488,6 +506,7 @@ int main(void)
         cmocka_unit_test(sent_again_where_nothing_can_happen_twice),
         cmocka_unit_test(the_session_is_gone),
         cmocka_unit_test(the_session_is_gone_again),
+        cmocka_unit_test(nothing_is_sent_behind_the_end),
         cmocka_unit_test(it_cannot_be_sent_again),
         cmocka_unit_test(the_program_ends),
         cmocka_unit_test(what_a_legacy_server_asks),

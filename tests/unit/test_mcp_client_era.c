@@ -44,7 +44,8 @@ static void initialized(const char *version)
     mcp_world_sends(&world, "notifications/initialized", NULL);
     if (!world.endpoint.program)
         mcp_world_taken(&world);
-    CLEANUP(mem_cleanup) char *lines = mem_printf("version '%s'\nready %s\n", version, version);
+    CLEANUP(mem_cleanup)
+    char *lines = mem_printf("version '%s'\nlistens\nready %s\n", version, version);
     mcp_world_saw(&world, lines);
 }
 
@@ -113,7 +114,7 @@ static void a_program_that_dies_at_once_says_why(void **state)
     mcp_world_fails(&world, MCP_NOT_SENT, 0, NULL);
     mcp_world_saw(&world,
                   "runs server\nversion '2026-07-28' modern\nleft\nruns server\nversion ''\n"
-                  "left\nclosed gone the MCP server k8s is gone: the wire, status 0; it "
+                  "left\nclosed gone the MCP server k8s cannot be asked: the wire, status 0; it "
                   "wrote: Error: cannot find module\n");
     mcp_world_finish(&world);
 }
@@ -281,7 +282,16 @@ static void initialized_is_taken_before_anything_follows(void **state)
     assert_int_equal(mcp_world_call(&world, false), 0);
     mcp_world_saw(&world, "no: the MCP server k8s is not ready\n");
     mcp_world_pass(&world, 2000); // nobody said that it was taken
-    mcp_world_saw(&world, "ready 2025-06-18\n");
+    mcp_world_saw(&world, "listens\nready 2025-06-18\n");
+    mcp_world_finish(&world);
+    mcp_world_init(&world, "http://h/mcp");
+    world.endpoint.era = MCP_ERA_LEGACY;
+    world.endpoint.asks = false; // and its tools do not change: there is nothing to listen for
+    mcp_world_begin(&world);
+    mcp_world_answers(&world, LEGACY_RESULT);
+    mcp_world_taken(&world);
+    mcp_world_saw(&world,
+                  "http http://h/mcp\nversion ''\nversion '2025-06-18'\nready 2025-06-18\n");
     mcp_world_finish(&world);
 }
 

@@ -377,6 +377,15 @@ void mcp_world_fails(struct mcp_world *world, int loss, int status, const char *
     mcp_world_pass(world, 0);
 }
 
+void mcp_world_fails_of(struct mcp_world *world, uint64_t request, int loss)
+{
+    struct scripted_transport *transport = world->transport;
+    const struct error err = {-EIO, "the wire"};
+    const struct mcp_failure failure = {.loss = (enum mcp_loss)loss, .err = &err};
+    transport->events->on_failure(transport->context, request, &failure);
+    mcp_world_pass(world, 0);
+}
+
 void mcp_world_taken(struct mcp_world *world)
 {
     world->transport->events->on_taken(world->transport->context);

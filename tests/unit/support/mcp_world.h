@@ -49,6 +49,7 @@ void mcp_world_saw(struct mcp_world *world, const char *lines);
 void mcp_world_answers(struct mcp_world *world, const char *result);
 void mcp_world_refuses(struct mcp_world *world, int code, const char *data); // NULL: none
 void mcp_world_fails(struct mcp_world *world, int loss, int status, const char *body);
+void mcp_world_fails_of(struct mcp_world *world, uint64_t request, int loss); // of that one
 // And by itself:
 void mcp_world_says(struct mcp_world *world, const char *text, uint64_t request);
 void mcp_world_taken(struct mcp_world *world);
