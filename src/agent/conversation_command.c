@@ -140,7 +140,9 @@ void conversation_run_command(struct conversation *conversation,
 {
     struct command_effect effect = {.reply = BUF_INIT(COMMAND_REPLY_MAX),
                                     .sender = message->sender};
-    find_effect(conversation, span_make(message->text, message->len), &effect);
+    struct span text = span_make(message->text, message->len);
+    bool outside = slash_command_has_flag(text, COMMAND_OUTSIDE);
+    find_effect(conversation, text, &effect); // the message may be gone behind this
     if (effect.stop)
         conversation_interrupt(conversation);
     if (effect.again) { // the turn that answers takes the place of the one that is left out
@@ -154,5 +156,6 @@ void conversation_run_command(struct conversation *conversation,
     }
     command_effect_finish(&effect);
     free(STEAL(conversation->sums));
-    free(STEAL(conversation->outside));
+    if (outside)
+        free(STEAL(conversation->outside));
 }

@@ -156,6 +156,7 @@ static void answer(struct conversation *conversation, struct pending_message *fi
     if (!gather(conversation, first, &text))
         return;
     conversation->settled = false;
+    free(STEAL(conversation->outside)); // of a command that was edited meanwhile
     if (conversation_begin_turn(conversation, buf_span(&text), SPAN_ABSENT, &err) < 0)
         conversation_retry(conversation, MESSAGE_IN_TURN, &err);
 }
