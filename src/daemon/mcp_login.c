@@ -24,9 +24,6 @@ enum {
     WAIT_MS = 15 * 60 * 1000, // as hermes itself waits
 };
 
-static const char no_way_back[] =
-    "the address to which the browser is sent cannot be waited for here, and nobody can paste it";
-
 struct login {
     struct mcp_owner owner;
     struct loop *loop; // of the owner, or our own
@@ -130,7 +127,9 @@ static int wait_for_address(struct login *login, struct error *err)
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
     bool typed = isatty(STDIN_FILENO), heard = begin_listener(login);
     if (!typed && !heard)
-        return error_set(err, -EADDRNOTAVAIL, "%s", no_way_back);
+        return error_set(err, -EADDRNOTAVAIL,
+                         "the address to which the browser is sent cannot be waited for here, and "
+                         "nobody can paste it");
     printf("%s", heard ? "\nWaiting for the browser to come back.\n" : "\n");
     if (typed)
         printf("%s paste its address here.\n",

@@ -286,11 +286,14 @@ static int register_client(struct oauth *oauth)
     set(&oauth->grant.resource, oauth->resource.resource);
     set(&oauth->grant.issuer, oauth->server.issuer);
     set(&oauth->grant.token_endpoint, oauth->server.token_endpoint);
+    set(&oauth->grant.redirect_uri, oauth->spec.redirect_uri);
     if (oauth->spec.client_id)
         return take_client(oauth, oauth->spec.client_id, oauth->spec.client_secret, NULL);
     if (oauth->spec.client_document && oauth->server.takes_metadata_documents)
         return take_client(oauth, oauth->spec.client_document, NULL, "none");
-    if (before->client_id && before->issuer && strcmp(before->issuer, oauth->server.issuer) == 0)
+    if (before->client_id && before->issuer && before->redirect_uri &&
+        strcmp(before->issuer, oauth->server.issuer) == 0 &&
+        strcmp(before->redirect_uri, oauth->spec.redirect_uri) == 0)
         return take_client(oauth, before->client_id, before->client_secret, before->method);
     if (oauth->server.registration_endpoint)
         return register_anew(oauth);

@@ -214,6 +214,16 @@ def test_a_grant_is_of_one_server(hermes, fake, use):
         assert "log in" in listed(hermes)[0]["error"]
 
 
+def test_another_port_is_registered_anew(hermes, fake, use):
+    use()
+    log_in(hermes)
+    log_in(hermes)
+    assert fake.count("register") == 1
+    use()
+    log_in(hermes)
+    assert fake.count("register") == 2
+
+
 # -- in a conversation ----------------------------------------------------------------------------
 
 @pytest.fixture
@@ -281,7 +291,9 @@ def test_a_token_is_renewed_before_it_ends(hermes, up, fake, running):
     assert not refused and fake.count("refresh_token") >= 2 and not fake.count("stolen")
 
 
-def test_a_refused_call_is_done_once(hermes, up, fake, running):
+@pytest.mark.parametrize("rotates", [True, False])
+def test_a_refused_call_is_done_once(hermes, up, fake, running, rotates):
+    fake.rotates = rotates
     log_in(hermes)
     for n in range(3):
         hermes.chat(tool("note", text=str(n))).ok()
@@ -298,6 +310,7 @@ def test_many_calls_are_refused_at_once(hermes, up, fake, use, service):
     log_in(hermes)
     hermes.chat(tool("note", text="first")).ok()
     fake.end_access()
+    fake.slow_401 = 0.1
     runs = [hermes.start("mcp", "call", "fake", "note", json.dumps({"text": str(n)}))
             for n in range(8)]
     assert sorted(run.finish().ok().text for run in runs) == [f"{n}\n" for n in range(8)]

@@ -32,6 +32,7 @@ class Protected:
         self.refresh_status = None  # an outage of the token endpoint
         self.rotates = True  # a refresh token is good once; a second use ends all of its family
         self.endless_403 = False
+        self.slow_401 = 0  # seconds that each refusal takes longer than the one before
         self.silent = False  # says nothing about itself
         self.static_key = None  # let in as well
         self.story, self.calls, self.secrets = [], [], []
@@ -195,6 +196,7 @@ class Protected:
         metadata = f'resource_metadata="{self.base}/.well-known/oauth-protected-resource/mcp"'
         if not known:
             self.tell("401", message.get("method"))
+            time.sleep(self.slow_401 * self.count("401"))
             answer(request, 401, {}, {"WWW-Authenticate": f"Bearer {metadata}"})
         elif self.endless_403 and message.get("method") == "tools/call":
             self.tell("403")
