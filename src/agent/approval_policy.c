@@ -32,11 +32,16 @@ __attribute__((format(printf, 1, 2))) static struct approval_judgement refuse(co
     return judgement;
 }
 
+static bool is_api(const struct approval_call *call)
+{
+    return strcmp(call->origin, "api") == 0;
+}
+
 // Whatever the mode.
 static struct approval_judgement must_ask(const struct approval_call *call, const char *why)
 {
     struct approval_judgement judgement = {APPROVAL_ASKS, false, ""};
-    if (call->unattended)
+    if (call->unattended || is_api(call))
         return refuse(
             "not run: it needs somebody's approval (%.250s), and nobody can be asked here", why);
     snprintf(judgement.why, sizeof judgement.why, "%s", why);
@@ -47,7 +52,7 @@ static struct approval_judgement ask_as_configured(const struct agent_config *co
                                                    const struct approval_call *call,
                                                    const char *why)
 {
-    bool api = strcmp(call->origin, "api") == 0;
+    bool api = is_api(call);
     const char *mode = api                ? config->approvals_api
                        : call->unattended ? config->approvals_cron
                                           : config->approvals_mode;
@@ -141,7 +146,7 @@ static struct approval_judgement judge_question(const struct approval_call *call
     CLEANUP(clarify_finish) struct clarification asked = {0};
     if (clarify_read(call->arguments, &asked, NULL) < 0)
         return (struct approval_judgement){APPROVAL_RUNS, false, ""};
-    if (call->unattended || strcmp(call->origin, "api") == 0)
+    if (call->unattended || is_api(call))
         return refuse("nobody can be asked here; go on with what is most likely meant, and say "
                       "what you have assumed");
     return (struct approval_judgement){APPROVAL_ASKS, false, ""};

@@ -1,3 +1,5 @@
+#include "daemon/command_mcp.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -210,6 +212,7 @@ static const struct {
     {"reconnect", 2, 2, "reconnect SERVER", reconnect},
     {"login", 2, 2, "login SERVER", mcp_login},
     {"logout", 2, 2, "logout SERVER", log_out},
+    {"serve", 1, 1, "serve", command_mcp_serve},
 };
 
 enum { ACTIONS = ARRAY_LEN(actions) };
@@ -234,19 +237,21 @@ static int run(const struct arguments *arguments, struct error *err)
 
 const struct command command_mcp = {
     .name = "mcp",
-    .words = "[list|tools|call|accept|reconnect|login|logout]",
-    .summary = "Show and try the servers of the Model Context Protocol",
-    .help = "list               the configured servers: their state, protocol, tools, last error\n"
-            "tools SERVER       its tools, and which of them are offered\n"
-            "call SERVER TOOL ['{\"name\": \"value\"}']\n"
-            "                   calls a tool, as you: nothing is asked\n"
-            "accept SERVER      takes its tools as they are now, after they have changed\n"
-            "reconnect SERVER   ends its connection and makes another\n"
-            "login SERVER       gets access to it by a page that you open in a browser (OAuth)\n"
-            "logout SERVER      forgets that access\n"
-            "\n"
-            "Servers are configured under mcp_servers (docs/mcp.md). With a running hermes these\n"
-            "commands ask it; else they connect the servers themselves.\n",
+    .words = "[list|tools|call|accept|reconnect|login|logout|serve]",
+    .summary = "Use servers of the Model Context Protocol, or be one",
+    .help =
+        "list               the configured servers: their state, protocol, tools, last error\n"
+        "tools SERVER       its tools, and which of them are offered\n"
+        "call SERVER TOOL ['{\"name\": \"value\"}']\n"
+        "                   calls a tool, as you: nothing is asked\n"
+        "accept SERVER      takes its tools as they are now, after they have changed\n"
+        "reconnect SERVER   ends its connection and makes another\n"
+        "serve              speaks MCP over standard input and output: Hermes' tools that only\n"
+        "                   read, the agent as the tool ask, sessions and memory files as\n"
+        "                   resources\n"
+        "\n"
+        "Servers are configured under mcp_servers (docs/mcp.md). With a running hermes these\n"
+        "commands ask it; else they do the work themselves.\n",
     .options = {COMMAND_CONFIG_OPTIONS, {"json", 0, NULL, "as JSON, for programs"}},
     .max_words = 4,
     .run = run,

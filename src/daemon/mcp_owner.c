@@ -58,7 +58,7 @@ static int ask_here(struct mcp_owner *owner, struct span body, const char *path,
     struct app *app = &owner->app;
     struct here here = {ret_body, 0};
     struct control_env env = {
-        .loop = app->loop, .store = app->store, .mcp = app->mcp, .toolbox = app->toolbox};
+        .loop = app->loop, .store = app->store, .mcp_servers = app->mcp, .toolbox = app->toolbox};
     control_answer(&env, span_of(body.len ? "POST" : "GET"), span_of(path), body, on_answer, &here);
     while (!here.status)
         loop_run_once(app->loop, LOOK_MS);
@@ -70,7 +70,7 @@ int mcp_owner_ask(struct mcp_owner *owner, struct span body, struct buf *ret_bod
 {
     CLEANUP(mem_cleanup) char *home = NULL;
     BUF_AUTO path = BUF_INIT(URL_BYTES_MAX);
-    buf_append_text(&path, owner->server ? "/mcp/" : "/mcp");
+    buf_append_text(&path, owner->server ? "/mcp-servers/" : "/mcp-servers");
     if (owner->server)
         url_encode(span_of(owner->server), &path);
     int r = owner->here ? CONTROL_NO_OWNER : settings_find_home(owner->arguments, &home, err);

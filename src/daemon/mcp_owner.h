@@ -17,7 +17,7 @@ struct mcp_owner {
     bool here;
 };
 
-// What /mcp/SERVER of serve/control.h answers; an absent body: GET.
+// What /mcp-servers/SERVER of serve/control.h answers; an absent body: GET.
 int mcp_owner_ask(struct mcp_owner *owner, struct span body, struct buf *ret_body,
                   struct json *values, struct error *err);
 void mcp_owner_finish(struct mcp_owner *owner);

@@ -23,6 +23,7 @@
 #include "router/router.h"
 #include "serve/admin.h"
 #include "serve/control.h"
+#include "serve/mcp_face.h"
 #include "serve/router_listener.h"
 #include "store/outbox.h"
 #include "store/store.h"
@@ -50,6 +51,7 @@ struct service {
     struct router_listener *router_listener; // NULL: there is no key for it
     struct control_env control_env;
     struct control *control;
+    struct mcp_face *mcp;
     struct telegram *telegram;
     struct reaper *reaper;
     int64_t stopping_since_ms;
@@ -170,6 +172,8 @@ static int reload(void *context, struct buf *ret_text, struct error *err)
         admin_configure(service->admin, &values->admin);
     if (service->router_listener)
         router_listener_configure(service->router_listener);
+    if (service->mcp)
+        mcp_face_reloaded(service->mcp);
     r = app_open_log(app, &service->log, err);
     buf_printf(ret_text, "the configuration was reloaded");
     if (!app->agent)
@@ -291,7 +295,7 @@ static int open_listeners(struct service *service, struct error *err)
         .telegram = &service->telegram,
         .home = app->home.path,
         .agent = app->agent,
-        .mcp = app->mcp,
+        .mcp_servers = app->mcp,
         .toolbox = app->toolbox,
         .endpoint = app->agent ? &app->endpoint : NULL,
         .started_ms = loop_wall(app->loop),
@@ -300,6 +304,9 @@ static int open_listeners(struct service *service, struct error *err)
         .router = app->router,
         .context = service,
     };
+    if (app->agent)
+        service->mcp = service->control_env.mcp_face =
+            mcp_face_create(&service->control_env, &app->settings.values.mcp_serve);
     int r = choose_address(service, &app->settings.values, err);
     if (r == 0 && app->agent)
         r = admin_create(&app->settings.values.admin, &service->control_env, app->metrics,
@@ -364,6 +371,8 @@ static void finish(struct service *service)
     telegram_destroy(service->telegram);
     dispatcher_destroy(service->app.dispatcher); // turns stay in the store
     service->app.dispatcher = NULL;
+    mcp_face_destroy(service->mcp);
+    service->control_env.mcp_face = NULL;
     control_destroy(service->control);
     router_listener_destroy(service->router_listener);
     admin_destroy(service->admin);

@@ -13,9 +13,10 @@
     }
 
 static const struct config_section sections[] = {
-    SECTION(llm),      SECTION(router),      SECTION(agent), SECTION(memory), SECTION(dispatcher),
-    SECTION(process),  SECTION(tool),        SECTION(shell), SECTION(web),    SECTION(mcp),
-    SECTION(telegram), SECTION(gateway_log), SECTION(admin),
+    SECTION(llm),        SECTION(router),    SECTION(agent),    SECTION(memory),
+    SECTION(dispatcher), SECTION(process),   SECTION(tool),     SECTION(shell),
+    SECTION(web),        SECTION(mcp),       SECTION(telegram), SECTION(gateway_log),
+    SECTION(admin),      SECTION(mcp_serve),
 };
 
 const struct config_schema settings_schema = {sections, ARRAY_LEN(sections),

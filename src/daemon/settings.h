@@ -13,6 +13,7 @@
 #include "router/plan/options.h"
 #include "sandbox/process.h"
 #include "serve/admin.h"
+#include "serve/mcp_face.h"
 #include "tools/options.h"
 #include "tools/shell.h"
 #include "tools/web_options.h"
@@ -32,6 +33,7 @@ struct settings_values {
     struct telegram_config telegram;
     struct gateway_log_config gateway_log;
     struct admin_config admin;
+    struct mcp_serve_config mcp_serve;
 };
 
 extern const struct config_schema settings_schema;

@@ -16,6 +16,7 @@
 #include "mcp/exchange.h"
 #include "mcp/rpc.h"
 #include "mcp/transport_ops.h"
+#include "net/http_field.h"
 
 enum {
     RETRY_MS = 1000,          // where the stream does not say, and doubled each time in vain
@@ -86,7 +87,7 @@ static void on_accepted(struct exchange *exchange, const struct http_head *head)
 {
     struct streamable *http = exchange->context;
     keep_session(exchange->site, head);
-    if (!exchange->request)
+    if (!exchange->request && http->events.on_taken)
         http->events.on_taken(http->context);
 }
 
@@ -128,10 +129,16 @@ static int64_t wait_before_retry(const struct exchange *exchange)
     return wait < RETRY_MIN_MS ? RETRY_MIN_MS : wait < RETRY_MAX_MS ? wait : RETRY_MAX_MS;
 }
 
+// What a header cannot hold is no place to begin behind.
+static const char *last_event(const struct exchange *exchange)
+{
+    struct span id = buf_span(&exchange->stream.id);
+    return http_is_field_value(id) ? id.data : "";
+}
+
 static int get_stream(struct exchange *exchange, struct error *err)
 {
-    const struct exchange_order order = {.method = "GET",
-                                         .last_event = buf_text(&exchange->stream.id)};
+    const struct exchange_order order = {.method = "GET", .last_event = last_event(exchange)};
     exchange->tries++;
     return exchange_send(exchange, &order, err);
 }
@@ -162,7 +169,7 @@ static bool may_resume(const struct exchange *exchange, const struct mcp_failure
     bool refused = failure && failure->loss != MCP_CUT && failure->loss != MCP_NOT_SENT;
     bool was_stream = exchange->resumes || exchange->kind == EXCHANGE_STREAM;
     return exchange->request && !exchange->site->modern && was_stream && !refused &&
-           !exchange->trouble.code && exchange->stream.id.len && exchange->tries < TRIES_MAX;
+           !exchange->trouble.code && *last_event(exchange) && exchange->tries < TRIES_MAX;
 }
 
 static void look_for_lost_session(struct exchange *exchange, struct mcp_failure *failure)

@@ -21,6 +21,9 @@ enum {
 };
 
 static void connect_now(struct mcp_remote *remote);
+static void on_listed(struct mcp_remote *remote, const struct error *err);
+static void on_renewed(struct mcp_remote *remote, const struct error *err);
+static bool renew(struct mcp_remote *remote, const struct mcp_reply *reply);
 
 static void on_timer(void *context)
 {
@@ -70,10 +73,10 @@ static void on_ready(void *context, const struct mcp_info *info)
     remote->info = info;
     remote->connects++;
     if (!mcp_remote_list(remote))
-        mcp_remote_on_listed(remote, NULL);
+        on_listed(remote, NULL);
 }
 
-void mcp_remote_on_listed(struct mcp_remote *remote, const struct error *err)
+static void on_listed(struct mcp_remote *remote, const struct error *err)
 {
     if (err && remote->state == MCP_READY) { // the list that there is stays
         snprintf(remote->error, sizeof remote->error, "%s", err->text);
@@ -100,7 +103,7 @@ static void on_closed(void *context, const struct mcp_reply *reply)
     struct mcp_remote *remote = context;
     struct error told = *reply->err;
     bool denied = reply->trouble == MCP_DENIED;
-    bool renews = denied && mcp_remote_denied(remote, reply);
+    bool renews = denied && renew(remote, reply);
     if (denied)
         mcp_remote_explain_denial(remote, &told);
     drop_client(remote);
@@ -141,7 +144,7 @@ static void on_headers(void *context, const struct error *err)
 {
     struct mcp_remote *remote = context;
     if (remote->renewing)
-        mcp_remote_on_renewed(remote, err);
+        on_renewed(remote, err);
     else
         connect_with(remote, err);
 }
@@ -157,7 +160,7 @@ static void connect_now(struct mcp_remote *remote)
         header_source_get(&remote->headers);
 }
 
-void mcp_remote_hurry(struct mcp_remote *remote)
+static void hurry(struct mcp_remote *remote)
 {
     int64_t at = remote->tried_ms + HURRY_MS;
     if (remote->state == MCP_RESTING)
@@ -191,18 +194,18 @@ static void on_renewal(void *context)
         header_source_get(&remote->headers);
     } else {
         error_set(&err, -ECANCELED, "its token is gone");
-        mcp_remote_on_renewed(remote, &err);
+        on_renewed(remote, &err);
     }
 }
 
-void mcp_remote_renew_soon(struct mcp_remote *remote)
+static void renew_soon(struct mcp_remote *remote)
 {
     if (!remote->renewing)
         remote->renewal = loop_defer(remote->env->loop, on_renewal, remote);
     remote->renewing = true;
 }
 
-bool mcp_remote_denied(struct mcp_remote *remote, const struct mcp_reply *reply)
+static bool renew(struct mcp_remote *remote, const struct mcp_reply *reply)
 {
     free(remote->challenge);
     remote->challenge =
@@ -211,12 +214,12 @@ bool mcp_remote_denied(struct mcp_remote *remote, const struct mcp_reply *reply)
                  (remote->grant.refresh_token && !mcp_remote_wants_scope(remote));
     if (!remote->renewing && (remote->renewed || !could))
         return false;
-    mcp_remote_renew_soon(remote);
+    renew_soon(remote);
     remote->renewed = true;
     return true;
 }
 
-void mcp_remote_on_renewed(struct mcp_remote *remote, const struct error *err)
+static void on_renewed(struct mcp_remote *remote, const struct error *err)
 {
     struct error told = err ? *err : (struct error)ERROR_INIT;
     remote->renewing = false;
@@ -237,10 +240,14 @@ void mcp_remote_on_renewed(struct mcp_remote *remote, const struct error *err)
 
 /* Beginning and end */
 
+static const struct mcp_remote_ops ops = {on_listed, on_renewed, hurry, mcp_remote_reconnect,
+                                          renew,     renew_soon};
+
 struct mcp_remote *mcp_remote_create(const struct mcp_servers_env *env,
                                      struct mcp_server_config *config)
 {
     struct mcp_remote *remote = mem_new(struct mcp_remote);
+    remote->ops = &ops;
     remote->env = env;
     remote->config = *config;
     config = &remote->config;

@@ -12,7 +12,22 @@
  * Private to the servers: one of them. remote.c connects it, remote_tools.c keeps what it offers,
  * remote_call.c runs calls.
  */
+// What remote.c does for the other files.
+struct mcp_remote;
+struct mcp_remote_ops {
+    void (*listed)(struct mcp_remote *remote, const struct error *err); // NULL: it worked
+    void (*renewed)(struct mcp_remote *remote, const struct error *err);
+    // A call wants it: connects, but not many times a second.
+    void (*hurry)(struct mcp_remote *remote);
+    void (*reconnect)(struct mcp_remote *remote);
+    // A request was refused by 401 or 403. True: the headers are got anew, and then it may be sent
+    // again; false: that was done already, or cannot be.
+    bool (*denied)(struct mcp_remote *remote, const struct mcp_reply *reply);
+    void (*renew_soon)(struct mcp_remote *remote); // its headers
+};
+
 struct mcp_remote {
+    const struct mcp_remote_ops *ops;
     struct list link; // mcp_servers::remotes
     const struct mcp_servers_env *env;
     struct mcp_server_config config;
@@ -50,7 +65,7 @@ struct mcp_remote {
     struct mcp_login login;   // whoever waits for that
     char *challenge;          // of the last refusal; NULL: none
 
-    struct list calls; // struct mcp_call, in their order
+    struct list calls; // struct remote_call, in their order
     loop_id soon;      // looks at them
 };
 
@@ -59,13 +74,6 @@ struct mcp_remote *mcp_remote_create(const struct mcp_servers_env *env,
 void mcp_remote_destroy(struct mcp_remote *remote);
 void mcp_remote_begin(struct mcp_remote *remote); // once; nothing after that
 void mcp_remote_reconnect(struct mcp_remote *remote);
-// A call wants it: connects, but not many times a second.
-void mcp_remote_hurry(struct mcp_remote *remote);
-// A request was refused by 401 or 403. True: the headers are got anew, and then it may be sent
-// again; false: that was done already, or cannot be.
-bool mcp_remote_denied(struct mcp_remote *remote, const struct mcp_reply *reply);
-void mcp_remote_on_renewed(struct mcp_remote *remote, const struct error *err);
-void mcp_remote_renew_soon(struct mcp_remote *remote); // its headers
 
 // remote_auth.c
 void mcp_remote_load_grant(struct mcp_remote *remote);
@@ -76,7 +84,7 @@ void mcp_remote_logout(struct mcp_remote *remote);
 // What a refusal means for the owner is put behind its sentence.
 void mcp_remote_explain_denial(const struct mcp_remote *remote, struct error *err);
 bool mcp_remote_grant_ends(const struct mcp_remote *remote);  // soon, and can be renewed
-bool mcp_remote_renew_grant(struct mcp_remote *remote);       // mcp_remote_on_renewed() follows
+bool mcp_remote_renew_grant(struct mcp_remote *remote);       // ops->renewed() follows
 bool mcp_remote_wants_scope(const struct mcp_remote *remote); // was it refused for that last?
 void mcp_remote_finish_auth(struct mcp_remote *remote);
 
@@ -87,7 +95,6 @@ void mcp_remote_listed_soon(struct mcp_remote *remote); // its list has changed
 size_t mcp_remote_accept(struct mcp_remote *remote);    // how many waited
 void mcp_remote_stop_listing(struct mcp_remote *remote);
 void mcp_remote_finish_tools(struct mcp_remote *remote);
-void mcp_remote_on_listed(struct mcp_remote *remote, const struct error *err); // in remote.c
 
 // remote_call.c
 extern const struct tool_source_ops mcp_remote_ops;

@@ -114,7 +114,7 @@ static void on_logged_in(void *context, const struct oauth_grant *grant, const s
     }
     take_grant(remote, grant);
     LOG_EVENT(LOG_INFO, "mcp.login", "", LOG_TEXT("server", remote->config.name));
-    mcp_remote_reconnect(remote);
+    remote->ops->reconnect(remote);
     tell(remote, NULL, NULL);
 }
 
@@ -159,7 +159,7 @@ void mcp_remote_logout(struct mcp_remote *remote)
     oauth_grant_finish(&remote->grant);
     keep_grant(remote);
     use_grant(remote);
-    mcp_remote_reconnect(remote);
+    remote->ops->reconnect(remote);
 }
 
 void mcp_remote_explain_denial(const struct mcp_remote *remote, struct error *err)
@@ -203,7 +203,7 @@ static void on_renewed(void *context, const struct oauth_grant *grant, const str
         remote->renew_ms = now_ms + RENEW_AGAIN_MS;
         err = NULL;
     }
-    mcp_remote_on_renewed(remote, err);
+    remote->ops->renewed(remote, err);
 }
 
 bool mcp_remote_grant_ends(const struct mcp_remote *remote)

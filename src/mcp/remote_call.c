@@ -12,7 +12,7 @@
 #include "tools/capture.h"
 #include "tools/tool_run.h"
 
-struct mcp_call {
+struct remote_call {
     struct list link; // mcp_remote::calls
     struct mcp_remote *remote;
     struct tool_run *run;
@@ -57,7 +57,7 @@ static bool describe(const struct tool_source *source, size_t place, struct tool
     return false;
 }
 
-static void destroy(struct mcp_call *call)
+static void destroy(struct remote_call *call)
 {
     list_remove(&call->link);
     loop_cancel(call->remote->env->loop, call->deadline);
@@ -70,7 +70,7 @@ static void destroy(struct mcp_call *call)
     free(call);
 }
 
-static void end(struct mcp_call *call, struct span text, bool failed)
+static void end(struct remote_call *call, struct span text, bool failed)
 {
     struct mcp_remote *remote = call->remote;
     struct tool_run *run = call->run;
@@ -80,7 +80,7 @@ static void end(struct mcp_call *call, struct span text, bool failed)
                  &(struct tool_result){.text = text, .failed = failed, .tainted = true, .ms = -1});
 }
 
-static void fail(struct mcp_call *call, const char *text)
+static void fail(struct remote_call *call, const char *text)
 {
     end(call, span_of(text), true);
 }
@@ -89,13 +89,13 @@ static void fail(struct mcp_call *call, const char *text)
 
 static void on_kept(void *context)
 {
-    struct mcp_call *call = context;
+    struct remote_call *call = context;
     BUF_AUTO shown = BUF_INIT(TOOL_TEXT_MAX);
     capture_show(&call->capture, &shown);
     end(call, buf_span(&shown), call->failed);
 }
 
-static void feed(struct mcp_call *call)
+static void feed(struct remote_call *call)
 {
     while (call->kept < call->text.len && !call->capture.held) {
         struct span rest = span_skip(buf_span(&call->text), call->kept);
@@ -117,7 +117,7 @@ static void on_hold(void *context, bool held)
         feed(context);
 }
 
-static void show(struct mcp_call *call)
+static void show(struct remote_call *call)
 {
     if (call->text.len <= CAPTURE_SHOWN_MAX) {
         struct buf text = call->text;
@@ -136,13 +136,13 @@ static void show(struct mcp_call *call)
     feed(call);
 }
 
-static void fail_with(struct mcp_call *call, const struct mcp_reply *reply)
+static void fail_with(struct remote_call *call, const struct mcp_reply *reply)
 {
     struct mcp_remote *remote = call->remote;
     struct error err = *reply->err;
     bool denied = reply->trouble == MCP_DENIED;
     bool outdated = call->renewals != remote->renewals; // others are there meanwhile
-    if (denied && !call->again && (outdated || mcp_remote_denied(remote, reply))) {
+    if (denied && !call->again && (outdated || remote->ops->denied(remote, reply))) {
         call->again = call->waits = true;
         buf_clear(&call->text); // of pages before
         return;
@@ -157,7 +157,7 @@ static void fail_with(struct mcp_call *call, const struct mcp_reply *reply)
 
 static void on_reply(void *context, const struct mcp_reply *reply)
 {
-    struct mcp_call *call = context;
+    struct remote_call *call = context;
     struct mcp_remote *remote = call->remote;
     call->request = 0;
     if (reply->trouble == MCP_OK) {
@@ -176,7 +176,7 @@ static void on_reply(void *context, const struct mcp_reply *reply)
 // Of resources or prompts; what was shown of earlier pages stays when a later one fails.
 static void on_page(void *context, const struct mcp_reply *page, bool last)
 {
-    struct mcp_call *call = context;
+    struct remote_call *call = context;
     if (page->trouble == MCP_OK)
         mcp_list_append(page->result, &call->text);
     if (last)
@@ -188,12 +188,12 @@ static void on_page(void *context, const struct mcp_reply *page, bool last)
 static bool is_busy(const struct mcp_remote *remote)
 {
     list_for_each(link, &remote->calls)
-        if (list_entry(link, struct mcp_call, link)->request)
+        if (list_entry(link, struct remote_call, link)->request)
             return true;
     return false;
 }
 
-static void send_call(struct mcp_call *call)
+static void send_call(struct remote_call *call)
 {
     struct mcp_remote *remote = call->remote;
     struct error err = ERROR_INIT;
@@ -226,12 +226,12 @@ void mcp_remote_run_waiting(struct mcp_remote *remote)
 {
     bool any = !list_empty(&remote->calls);
     if (any && remote->state == MCP_READY && mcp_remote_grant_ends(remote))
-        mcp_remote_renew_soon(remote);
+        remote->ops->renew_soon(remote);
     while (any && remote->state == MCP_READY && !remote->renewing &&
            (remote->config.parallel || !is_busy(remote))) {
         any = false;
         list_for_each(link, &remote->calls) {
-            struct mcp_call *call = list_entry(link, struct mcp_call, link);
+            struct remote_call *call = list_entry(link, struct remote_call, link);
             if (!call->waits)
                 continue;
             any = true;
@@ -241,7 +241,7 @@ void mcp_remote_run_waiting(struct mcp_remote *remote)
     }
 }
 
-static void fail_unreachable(struct mcp_call *call)
+static void fail_unreachable(struct remote_call *call)
 {
     const struct mcp_remote *remote = call->remote;
     int64_t wait_ms = remote->next_ms - loop_now(remote->env->loop);
@@ -257,18 +257,18 @@ void mcp_remote_fail_waiting(struct mcp_remote *remote)
 {
     struct list failing = LIST_INIT(failing), *link;
     list_for_each(each, &remote->calls)
-        if (list_entry(each, struct mcp_call, link)->waits) {
+        if (list_entry(each, struct remote_call, link)->waits) {
             list_remove(each);
             list_append(&failing, each);
         }
     while ((link = list_shift(&failing)))
-        fail_unreachable(list_entry(link, struct mcp_call, link));
+        fail_unreachable(list_entry(link, struct remote_call, link));
 }
 
 // One that waits behind others only has the time that its turn has.
 static void on_deadline(void *context)
 {
-    struct mcp_call *call = context;
+    struct remote_call *call = context;
     call->deadline = 0;
     if (call->remote->state != MCP_READY)
         fail_unreachable(call);
@@ -278,7 +278,7 @@ static void on_soon(void *context)
 {
     struct mcp_remote *remote = context;
     remote->soon = 0;
-    mcp_remote_hurry(remote);
+    remote->ops->hurry(remote);
     mcp_remote_run_waiting(remote);
 }
 
@@ -286,16 +286,16 @@ void mcp_remote_fail_running(struct mcp_remote *remote)
 {
     struct list failing = LIST_INIT(failing), *link;
     list_for_each(each, &remote->calls)
-        if (list_entry(each, struct mcp_call, link)->request) {
+        if (list_entry(each, struct remote_call, link)->request) {
             list_remove(each);
             list_append(&failing, each);
         }
     while ((link = list_shift(&failing)))
-        fail(list_entry(link, struct mcp_call, link),
+        fail(list_entry(link, struct remote_call, link),
              "the connection to the MCP server was ended; it may have acted on the call");
 }
 
-static int need_name(struct mcp_call *call, struct json_value arguments, const char *key,
+static int need_name(struct remote_call *call, struct json_value arguments, const char *key,
                      struct error *err)
 {
     call->name = json_strdup(json_get(arguments, key), NAME_MAX_BYTES);
@@ -305,7 +305,7 @@ static int need_name(struct mcp_call *call, struct json_value arguments, const c
 }
 
 // Of a tool: its name and the model's own bytes; of the others what their schema says.
-static int write_params(struct mcp_call *call, const struct mcp_tool *tool,
+static int write_params(struct remote_call *call, const struct mcp_tool *tool,
                         struct json_value arguments, struct error *err)
 {
     struct span given = json_raw(arguments);
@@ -328,7 +328,7 @@ static int write_params(struct mcp_call *call, const struct mcp_tool *tool,
     return r < 0 ? r : document_print(&doc, &call->params, err);
 }
 
-static int write_headers(struct mcp_call *call, const struct mcp_tool *tool,
+static int write_headers(struct remote_call *call, const struct mcp_tool *tool,
                          struct json_value arguments, struct error *err)
 {
     JSON_AUTO schema = JSON_INIT;
@@ -358,7 +358,7 @@ static int start(struct tool_source *source, const struct tool_call *wanted, str
     if (running == CALLS_MAX)
         return error_set(err, -EBUSY, "the MCP server %s has %d calls to answer already",
                          remote->config.name, CALLS_MAX);
-    struct mcp_call *call = mem_new(struct mcp_call);
+    struct remote_call *call = mem_new(struct remote_call);
     call->remote = remote;
     call->run = run;
     call->kind = tool->kind;
@@ -387,7 +387,7 @@ static int start(struct tool_source *source, const struct tool_call *wanted, str
 static bool cancel(struct tool_source *source, const char *tool, union tool_handle handle)
 {
     struct mcp_remote *remote = CONTAINER_OF(source, struct mcp_remote, source);
-    struct mcp_call *call = handle.pointer;
+    struct remote_call *call = handle.pointer;
     (void)tool;
     bool sent = call->request ? mcp_client_cancel(remote->client, call->request)
                               : !call->waits; // its result is being written down

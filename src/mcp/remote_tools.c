@@ -181,7 +181,7 @@ static void on_page(void *context, const struct mcp_reply *page, bool last)
     else
         mcp_catalogue_finish(&remote->incoming);
     buf_finish(&remote->listed);
-    mcp_remote_on_listed(remote, page->trouble == MCP_OK ? NULL : &told);
+    remote->ops->listed(remote, page->trouble == MCP_OK ? NULL : &told);
 }
 
 bool mcp_remote_list(struct mcp_remote *remote)

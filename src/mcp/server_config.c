@@ -20,8 +20,8 @@ const char mcp_server_places[] =
     "*.command, *.args.*, *.env.*, *.cwd, *.memory, *.url, *.headers.*, *.headers_file.*, "
     "*.header_command.*, *.transport, *.type, *.mode, *.protocol, *.enabled, *.lazy, *.timeout, "
     "*.connect_timeout, *.supports_parallel_tool_calls, *.trust, *.tools.include.*, "
-    "*.tools.exclude.*, *.tools.resources, *.tools.prompts, *.auth, *.oauth.client_id, *.oauth.client_secret, *.oauth.scope, "
-    "*.oauth.redirect_port, *.oauth.redirect_uri";
+    "*.tools.exclude.*, *.tools.resources, *.tools.prompts, *.auth, *.oauth.client_id, "
+    "*.oauth.client_secret, *.oauth.scope, *.oauth.redirect_port, *.oauth.redirect_uri";
 
 static const char *const inherited[] = {"HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER"};
 

@@ -66,7 +66,8 @@ const struct mcp_catalogue *mcp_servers_catalogue(const struct mcp_servers *serv
 int mcp_servers_accept(struct mcp_servers *servers, const char *name, struct error *err);
 /*
  * Logging in by OAuth: the page that somebody must open, then, with the address to which that has
- * led, the end. `fn` comes once for each: with the page, with neither (it is done), or with why not.
+ * led, the end. `fn` comes once for each: with the page, with neither (it is done), or with why
+ * not.
  */
 struct mcp_login {
     void (*fn)(void *context, const char *page, const struct error *err);

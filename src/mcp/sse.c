@@ -78,7 +78,7 @@ static void close_because(struct sse *sse, const struct mcp_failure *failure)
 static void on_accepted(struct exchange *exchange, const struct http_head *head)
 {
     const struct sse *sse = exchange->context;
-    if (!exchange->request)
+    if (!exchange->request && sse->events.on_taken)
         sse->events.on_taken(sse->context);
 }
 

@@ -15,6 +15,7 @@
 #include "mcp/rpc.h"
 #include "mcp/transport_ops.h"
 #include "sandbox/process.h"
+#include "tools/capture.h"
 
 enum {
     BANNER_MAX = 160,              // bytes of the first line that is no JSON
@@ -34,6 +35,7 @@ struct stdio {
     size_t count, capacity;
     char banner[BANNER_MAX];
     struct buf tail; // of stderr
+    bool tail_cut;   // more came before it
     char notes[NOTES_SIZE];
     unsigned telling; // events, one within another
     bool destroyed;
@@ -126,20 +128,27 @@ static bool take_output(struct stdio *stdio, struct span bytes)
     return true;
 }
 
-static void keep_tail(struct buf *tail, struct span bytes)
+static struct span last_bytes(struct span text)
 {
-    if (bytes.len > MCP_NOTES_MAX)
-        bytes = span_skip(bytes, bytes.len - MCP_NOTES_MAX);
-    if (tail->len + bytes.len > tail->max)
+    return span_skip(text, text.len > MCP_NOTES_MAX ? text.len - MCP_NOTES_MAX : 0);
+}
+
+static void keep_tail(struct stdio *stdio, struct span bytes)
+{
+    struct buf *tail = &stdio->tail;
+    struct span end = last_bytes(bytes);
+    bool full = tail->len + end.len > tail->max;
+    if (full)
         buf_consume(tail, tail->len - MCP_NOTES_MAX);
-    buf_append_span(tail, bytes);
+    stdio->tail_cut = stdio->tail_cut || full || end.len < bytes.len;
+    buf_append_span(tail, end);
 }
 
 static void on_output(void *context, int which, struct span bytes)
 {
     struct stdio *stdio = context;
     if (which == PROCESS_STDERR) {
-        keep_tail(&stdio->tail, bytes);
+        keep_tail(stdio, bytes);
         return;
     }
     stdio->telling++;
@@ -169,14 +178,14 @@ static void on_end(void *context, const struct process_end *end)
 static const char *notes(const struct mcp_transport *transport)
 {
     struct stdio *stdio = of(transport);
-    struct buf *tail = &stdio->tail;
+    struct span tail = last_bytes(buf_span(&stdio->tail));
     size_t len = 0;
-    if (tail->len > MCP_NOTES_MAX)
-        buf_consume(tail, tail->len - MCP_NOTES_MAX);
+    if (stdio->tail_cut || tail.len < stdio->tail.len)
+        tail = capture_whole_words(tail);
     if (*stdio->banner)
         len = (size_t)snprintf(stdio->notes, sizeof stdio->notes, "\"%s\" (which is no JSON)%s",
-                               stdio->banner, tail->len ? "; " : "");
-    utf8_one_line(span_trim(buf_span(tail)), stdio->notes + len, sizeof stdio->notes - len);
+                               stdio->banner, tail.len ? "; " : "");
+    utf8_one_line(span_trim(tail), stdio->notes + len, sizeof stdio->notes - len);
     return stdio->notes;
 }
 

@@ -9,10 +9,13 @@
 #include "serve/control_internal.h"
 #include "serve/describe.h"
 #include "serve/key.h"
+#include "serve/mcp_face.h"
 #include "serve/metrics_page.h"
 
 enum {
-    BODY_MAX = 16 * 1024, // bytes of what probes get
+    BODY_MAX = 16 * 1024,                     // bytes of what probes get
+    BODIES_MAX = 16 << 20,                    // of all requests to /mcp together
+    PENDING_MAX = MCP_ANSWER_MAX + 64 * 1024, // bytes of an answer that its reader has not taken
     CONNECTIONS_MAX = 128,
     IDLE_TIMEOUT_MS = 10 * 1000, // probes are short; who dawdles makes room
 };
@@ -37,7 +40,7 @@ const struct option admin_options[] = {
      .offset = offsetof(struct admin_config, key),
      .env = "HERMES_ADMIN_KEY",
      .flags = OPTION_SECRET,
-     .help = "key for /metrics and /status of the admin listener; both are refused without it"},
+     .help = "key for /metrics, /status and /mcp of the admin listener; refused without it"},
 };
 
 const size_t admin_option_count = ARRAY_LEN(admin_options);
@@ -96,9 +99,14 @@ static void on_request(void *context, struct http_exchange *exchange)
     struct span method = http_exchange_method(exchange);
     bool health = span_is(path, "/healthz"), ready = span_is(path, "/readyz");
     bool metrics = span_is(path, "/metrics"), status = span_is(path, "/status");
-    if (!health && !ready && !metrics && !status)
+    bool mcp = span_is(path, "/mcp") && admin->control->mcp_face;
+    if (!health && !ready && !metrics && !status && !mcp)
         http_exchange_reply_text(exchange, 404,
-                                 "the paths are /healthz, /readyz, /metrics and /status");
+                                 "the paths are /healthz, /readyz, /metrics, /status and /mcp");
+    else if (mcp && has_key(admin, exchange))
+        mcp_face_take(admin->control->mcp_face, admin->server, exchange, false);
+    else if (mcp)
+        return;
     else if (!span_is(method, "GET") && !span_is(method, "HEAD"))
         http_exchange_reply_text(exchange, 405, "this path accepts only GET");
     else if (health)
@@ -115,9 +123,18 @@ static void on_request(void *context, struct http_exchange *exchange)
 }
 
 // No page has a use for one; so whoever sends one slowly makes room for others.
-static bool wants_no_body(void *context, const struct http_exchange *exchange)
+static bool wants_body(void *context, const struct http_exchange *exchange)
 {
-    return false;
+    const struct admin *admin = context;
+    return span_is(http_exchange_path(exchange), "/mcp") &&
+           key_shown(exchange, NULL, span_of(admin->key));
+}
+
+static void on_gone(void *context, uint64_t exchange)
+{
+    const struct admin *admin = context;
+    if (admin->control->mcp_face)
+        mcp_server_gone(mcp_face_server(admin->control->mcp_face), admin->server, exchange);
 }
 
 int admin_create(const struct admin_config *config, const struct control_env *control,
@@ -132,9 +149,12 @@ int admin_create(const struct admin_config *config, const struct control_env *co
         .port = (uint16_t)config->port,
         .max_connections = CONNECTIONS_MAX,
         .idle_timeout_ms = IDLE_TIMEOUT_MS,
-        .max_body = 1,
-        .wants_body = wants_no_body,
+        .max_body = MCP_REQUEST_MAX,
+        .max_bodies = BODIES_MAX,
+        .max_pending = PENDING_MAX,
+        .wants_body = wants_body,
         .on_request = on_request,
+        .on_gone = on_gone,
         .ctx = admin,
     };
     int r = http_server_create(control->loop, &options, &admin->server, err);

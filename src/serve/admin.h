@@ -11,15 +11,15 @@ struct metrics;
 /*
  * The admin listener (9119). /healthz says that the loop turns, /readyz by its code whether Hermes
  * can do its work, with the reasons in its body; both answer without a key, and to the key /readyz
- * also tells how Telegram and the outbox do. /metrics and /status want the key: "Authorization:
- * Bearer <admin.key>".
+ * also tells how Telegram and the outbox do. /metrics, /status and /mcp (mcp_face.h) want the key:
+ * "Authorization: Bearer <admin.key>".
  */
 struct admin;
 
 struct admin_config {
     const char *host; // numeric
     int64_t port;     // 0: any free one
-    const char *key;  // NULL: /metrics and /status are refused
+    const char *key;  // NULL: /metrics, /status and /mcp are refused
 };
 
 extern const struct option admin_options[];

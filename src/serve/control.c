@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "net/unix_socket.h"
 #include "serve/control_internal.h"
+#include "serve/mcp_face.h"
 
 enum {
     CONNECTIONS_MAX = 64,
@@ -44,8 +45,18 @@ static void on_request(void *context, struct http_exchange *exchange)
         control_chat_start(control, exchange);
     else if (is_chat && span_is(method, "DELETE"))
         control_chat_stop(control, exchange);
+    else if (span_is(http_exchange_path(exchange), "/mcp") && control->env->mcp_face)
+        mcp_face_take(control->env->mcp_face, control->server, exchange, true);
     else
         control_serve(control->env, control->server, exchange, method, &control->questions);
+}
+
+static void on_gone(void *context, uint64_t exchange)
+{
+    struct control *control = context;
+    control_chat_gone(control, exchange);
+    if (control->env->mcp_face)
+        mcp_server_gone(mcp_face_server(control->env->mcp_face), control->server, exchange);
 }
 
 int control_create(const struct control_env *env, struct control **ret_control, struct error *err)
@@ -59,12 +70,12 @@ int control_create(const struct control_env *env, struct control **ret_control, 
     struct http_server_options options = {
         .address = address,
         .max_connections = CONNECTIONS_MAX,
-        .max_body = CONTROL_MESSAGE_MAX + BODY_SLACK,
+        .max_body = MCP_REQUEST_MAX + BODY_SLACK,
         .max_bodies = BODIES_MAX,
         .max_pending = PENDING_MAX,
         .idle_timeout_ms = IDLE_TIMEOUT_MS,
         .on_request = on_request,
-        .on_gone = control_chat_gone,
+        .on_gone = on_gone,
         .ctx = control,
     };
     int r = http_server_create(env->loop, &options, &control->server, err);

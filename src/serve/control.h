@@ -10,6 +10,7 @@ struct dispatcher;
 struct endpoint;
 struct loop;
 struct mcp_servers;
+struct mcp_face;
 struct router;
 struct router_plan;
 struct store;
@@ -27,13 +28,14 @@ struct toolbox;
  *     GET    /cost/BY/DAYS      what was spent in so many days, by model, slot, key, day, session
  *                               or job (default: model, 30), as JSON; also /cost and /cost/BY
  *     GET    /calls/ID          the attempts of one call, and why it was dear
- *     GET    /mcp               the MCP servers, as JSON; /mcp/NAME: one with its tools
- *     POST   /mcp/NAME          {"do": "accept"|"reconnect"}: how many tools waited; {"do": "call",
- *                               "tool": ..., "arguments": ...}: {"text", "failed", "ms"}
+ *     GET    /mcp-servers       the configured ones, as JSON; /mcp-servers/NAME: one with its tools
+ *     POST   /mcp-servers/NAME  {"do": "accept"|"reconnect"|"login"|"logout"|"call"}, and what
+ *                               that needs (control_mcp.c)
  *     GET    /context           what a first message costs, part by part
  *     POST   /chat?chat=NAME    a message; the answer is an event stream
  *     DELETE /chat?chat=NAME    ends the answer, which its stream then tells
  *     POST   /reload            as SIGHUP, and says what came of it
+ *     POST   /mcp               a message of the Model Context Protocol (mcp/server_ways.h)
  *
  * The same questions are answered without an owner by control_answer(), in the process that asks,
  * which then holds the lock. ID may be an unambiguous beginning of one.
@@ -56,7 +58,7 @@ struct control_env { // borrowed, and looked at anew with each question; outlive
     struct telegram **telegram;      // where the channel is found; may be NULL, or point at NULL
     const struct agent *agent;       // NULL: nothing is told of the calls to models
     const struct endpoint *endpoint; // which model is asked, and where; NULL: not told
-    struct mcp_servers *mcp;         // NULL: /mcp is refused
+    struct mcp_servers *mcp_servers; // NULL: /mcp-servers is refused
     struct toolbox *toolbox;         // of those
     const char *home;
     int64_t started_ms;  // wall
@@ -66,6 +68,7 @@ struct control_env { // borrowed, and looked at anew with each question; outlive
     struct router *router; // whose budgets, unwritten rows and zone are told of; NULL: none runs
     const struct router_plan *plan; // by which budgets and days are told where none runs; NULL: UTC
     void *context;                  // of reload
+    struct mcp_face *mcp_face;      // NULL: /mcp is refused
 };
 
 int control_create(const struct control_env *env, struct control **ret_control, struct error *err);

@@ -172,11 +172,11 @@ static const struct {
     const char *path, *method; // NULL: several
     void (*ask)(const struct control_question *question, struct span rest);
 } questions[] = {
-    {"/status", "GET", control_ask_status}, {"/sessions", "GET", ask_page},
-    {"/sessions/", NULL, ask_session},      {"/calls/", "GET", control_ask_call},
-    {"/context", "GET", ask_context},       {"/reload", "POST", ask_reload},
-    {"/cost", "GET", control_ask_cost},     {"/cost/", "GET", control_ask_cost},
-    {"/mcp", "GET", control_ask_mcp},       {"/mcp/", NULL, control_ask_mcp},
+    {"/status", "GET", control_ask_status},   {"/sessions", "GET", ask_page},
+    {"/sessions/", NULL, ask_session},        {"/calls/", "GET", control_ask_call},
+    {"/context", "GET", ask_context},         {"/reload", "POST", ask_reload},
+    {"/cost", "GET", control_ask_cost},       {"/cost/", "GET", control_ask_cost},
+    {"/mcp-servers", "GET", control_ask_mcp}, {"/mcp-servers/", NULL, control_ask_mcp},
 };
 
 void control_ask(const struct control_question *question)
@@ -195,10 +195,9 @@ void control_ask(const struct control_question *question)
     if (span_is(question->path, "/chat"))
         control_refuse(question, 405, "/chat accepts POST, and DELETE to end the answer");
     else
-        control_refuse(
-            question, 404,
-            "the paths are /status, /sessions, /sessions/ID, /cost/BY/DAYS, /calls/ID, /mcp/NAME, "
-            "/context, /chat and /reload");
+        control_refuse(question, 404,
+                       "the paths are /status, /sessions, /sessions/ID, /cost/BY/DAYS, /calls/ID, "
+                       "/mcp-servers/NAME, /context, /chat and /reload");
 }
 
 void control_answer(const struct control_env *env, struct span method, struct span path,

@@ -93,7 +93,7 @@ static void refuse(struct control *control, struct http_exchange *exchange, unsi
     control_refuse(&question, status, sentence);
 }
 
-static bool is_name(struct span name)
+bool control_is_chat_name(struct span name)
 {
     static const char letters[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.";
@@ -109,7 +109,7 @@ static const char *refusal(const struct control *control, struct http_exchange *
 {
     struct span body = http_exchange_body(exchange);
     *ret_status = 400;
-    if (!is_name(http_exchange_query(exchange, "chat")))
+    if (!control_is_chat_name(http_exchange_query(exchange, "chat")))
         return "the chat's name is missing: /chat?chat=NAME, of letters, digits, \".\", \"-\" and "
                "\"_\", 64 at most";
     if (span_trim(body).len == 0)
@@ -151,7 +151,7 @@ void control_chat_start(struct control *control, struct http_exchange *exchange)
 void control_chat_stop(struct control *control, struct http_exchange *exchange)
 {
     struct span name = http_exchange_query(exchange, "chat");
-    if (!is_name(name) || !control->env->dispatcher) {
+    if (!control_is_chat_name(name) || !control->env->dispatcher) {
         refuse(control, exchange, 400, "there is no such chat");
         return;
     }

@@ -97,6 +97,7 @@ const char *control_local_time(const struct zone *zone, int64_t wall_ms, char *t
 void control_write_budgets(struct node answer, const struct control_env *env); // two members
 
 // control_chat.c
+bool control_is_chat_name(struct span name); // that a client may choose
 void control_chat_start(struct control *control, struct http_exchange *exchange);
 void control_chat_stop(struct control *control, struct http_exchange *exchange);
 void control_chat_gone(void *control, uint64_t exchange); // as on_gone of its server

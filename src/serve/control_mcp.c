@@ -8,8 +8,9 @@
 #include "tools/toolbox.h"
 
 /*
- * The servers of the Model Context Protocol: /mcp tells of all, /mcp/NAME of one with its tools,
- * and what is posted there is done by its owner, who need not be asked.
+ * The configured servers of the Model Context Protocol: /mcp-servers tells of all of them,
+ * /mcp-servers/NAME of one with its tools, and what is posted there is done by its owner, who need
+ * not be asked.
  */
 enum {
     NAME_SIZE = MCP_SERVER_NAME_MAX + 1,
@@ -43,13 +44,13 @@ void control_add_mcp(struct node parent, const struct control_env *env)
 {
     struct mcp_server_status status;
     struct node list = node_add_array(parent, "mcp_servers");
-    for (size_t i = 0; env->mcp && mcp_servers_at(env->mcp, i, &status); i++)
+    for (size_t i = 0; env->mcp_servers && mcp_servers_at(env->mcp_servers, i, &status); i++)
         add_server(list, NULL, &status);
 }
 
 static bool find(const struct control_env *env, const char *name, struct mcp_server_status *ret)
 {
-    for (size_t i = 0; mcp_servers_at(env->mcp, i, ret); i++)
+    for (size_t i = 0; mcp_servers_at(env->mcp_servers, i, ret); i++)
         if (strcmp(ret->name, name) == 0)
             return true;
     return false;
@@ -103,7 +104,8 @@ static void on_called(void *context, const struct tool_result *result)
 static void call(const struct control_question *question, const char *server, const char *tool,
                  struct span arguments)
 {
-    const struct mcp_catalogue *catalogue = mcp_servers_catalogue(question->env->mcp, server);
+    const struct mcp_catalogue *catalogue =
+        mcp_servers_catalogue(question->env->mcp_servers, server);
     struct toolbox *toolbox = question->env->toolbox;
     struct tool_call_context owner = {
         .turn = "",
@@ -143,10 +145,10 @@ static void log_in(const struct control_question *question, const char *name, co
     struct control_question *kept = control_question_keep(question, sizeof *kept);
     struct mcp_login login = {on_login, kept};
     struct error err = ERROR_INIT;
-    kept->redirect_uri = mcp_servers_redirect_uri(question->env->mcp, name);
-    int r = address
-                ? mcp_servers_redirected(question->env->mcp, name, span_of(address), &login, &err)
-                : mcp_servers_login(question->env->mcp, name, &login, &err);
+    kept->redirect_uri = mcp_servers_redirect_uri(question->env->mcp_servers, name);
+    int r = address ? mcp_servers_redirected(question->env->mcp_servers, name, span_of(address),
+                                             &login, &err)
+                    : mcp_servers_login(question->env->mcp_servers, name, &login, &err);
     if (r < 0)
         control_finish(kept, r, NULL, &err);
 }
@@ -171,11 +173,11 @@ static void act(const struct control_question *question, const char *name)
         return;
     }
     if (r == 0 && json_is(what, "logout"))
-        r = mcp_servers_logout(question->env->mcp, name, &err);
+        r = mcp_servers_logout(question->env->mcp_servers, name, &err);
     else if (r == 0 && json_is(what, "accept"))
-        r = mcp_servers_accept(question->env->mcp, name, &err);
+        r = mcp_servers_accept(question->env->mcp_servers, name, &err);
     else if (r == 0 && json_is(what, "reconnect"))
-        r = mcp_servers_reconnect(question->env->mcp, name, &err);
+        r = mcp_servers_reconnect(question->env->mcp_servers, name, &err);
     else if (r == 0)
         r = error_set(
             &err, -EINVAL,
@@ -194,7 +196,7 @@ void control_ask_mcp(const struct control_question *question, struct span rest)
     DOCUMENT_AUTO doc = DOCUMENT_INIT(CONTROL_ANSWER_MAX);
     struct mcp_server_status status;
     char name[NAME_SIZE] = "";
-    if (!question->env->mcp) {
+    if (!question->env->mcp_servers) {
         control_refuse(question, 409, "no agent runs here, so no MCP servers are connected");
         return;
     }
@@ -212,7 +214,7 @@ void control_ask_mcp(const struct control_question *question, struct span rest)
     } else {
         struct node root = document_object(&doc);
         add_server(root, "server", &status);
-        add_tools(root, mcp_servers_catalogue(question->env->mcp, name));
+        add_tools(root, mcp_servers_catalogue(question->env->mcp_servers, name));
         reply(question, &doc);
     }
 }

@@ -103,7 +103,7 @@ void control_forget(struct list *waiting)
         if (question->run)
             toolbox_cancel(question->env->toolbox, question->run);
         if (question->redirect_uri)
-            mcp_servers_forget(question->env->mcp, question);
+            mcp_servers_forget(question->env->mcp_servers, question);
         free(question);
     }
 }

@@ -249,12 +249,14 @@ static int start(const struct tool_env *env, const struct tool_call *call, struc
     (void)out;
     const struct tool_call_context *context = call->context;
     struct search *search = mem_new(struct search);
+    bool console = context->origin && strcmp(context->origin, "console") == 0;
+    bool alone = context->session && !*context->session; // a program of the owner's, in no chat
     *search = (struct search){
         .env = env,
         .run = run,
         .viewer = mem_strdup(context->session ? context->session : ""),
         .turn = mem_strdup(context->turn ? context->turn : ""),
-        .everywhere = context->origin && strcmp(context->origin, "console") == 0,
+        .everywhere = console || alone,
         .out = BUF_INIT(TOOL_TEXT_MAX),
     };
     int r = take(call->arguments, search, err);

@@ -1,4 +1,4 @@
-"""Servers of the Model Context Protocol: their tools, and what becomes of a server that misbehaves."""
+"""Servers of the Model Context Protocol: their tools, and what becomes of those that misbehave."""
 
 import json
 import pathlib

@@ -106,6 +106,8 @@ SUITES = [
     pytest('manifests', 'what Kubernetes is told, checked without one', 'tests/manifests',
            'debug'),
     pytest('npm', 'from npm: another Bot API, the openai client', 'tests/npm', 'debug'),
+    pytest('conformance', 'the public conformance suite of the Model Context Protocol',
+           'tests/conformance', 'debug'),
     pytest('release', 'a release: the same bytes when built again, and a true SBOM',
            'tests/release', 'static pi', here=not ARM64, limit=60 * MINUTES),
     pytest('binary', 'size, hardening and instructions of the static binaries', 'tests/binary',

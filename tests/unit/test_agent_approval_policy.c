@@ -103,6 +103,9 @@ static void files(void **state)
     call.unattended = true;
     expect("{\"path\":\"SOUL.md\"}", APPROVAL_REFUSES, "nobody can be asked");
     call.unattended = false;
+    call.origin = "api";
+    expect("{\"path\":\"SOUL.md\"}", APPROVAL_REFUSES, "nobody can be asked");
+    call.origin = "console";
     call.tool = "patch";
     expect("{\"path\":\"CLAUDE.md\",\"mode\":\"replace\"}", APPROVAL_ASKS, "");
     expect("{\"patch\":\"*** Begin Patch\\n*** Update File: x/AGENTS.md\\n+a\\n\"}", APPROVAL_ASKS,

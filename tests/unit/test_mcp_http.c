@@ -416,6 +416,8 @@ static void a_stream_that_is_not_taken_up(void **state)
     gives(world, (struct mcp_step){"POST", ends}, true, "...ended the stream before its answer\n");
     gives(world, (struct mcp_step){"POST", SSE_HEAD ": ok\n\n"}, false,
           "...ended the stream before its answer\n"); // there is no event to begin behind
+    gives(world, (struct mcp_step){"POST", SSE_HEAD "id: \x7f\ndata: \n\n"}, false,
+          "...ended the stream before its answer\n"); // or none that a header can hold
     gives(world, (struct mcp_step){"POST", CUT_SSE_HEAD "data: {"}, false,
           "...it was closed before the answer ended\n");
     LAY(world, {"GET", "HTTP/1.1 405 No\r\nAllow: POST\r\n\r\n"});
@@ -464,16 +466,19 @@ static void what_is_said_unasked(void **state)
     MCP_RECORD_AUTO record;
     LAY(world, {"GET", "HTTP/1.1 400 No\r\n\r\nsession already exists"},
         {"GET", "HTTP/1.1 409 No\r\n\r\n"}, {"GET", NULL},
-        {"GET", SSE_HEAD "id: 7\ndata: " NOTE "\n\n"}, {"GET", SSE_HEAD ": ok\n\n"},
+        {"GET", SSE_HEAD "id: 6\ndata: " NOTE "\n\n"},
+        {"GET", SSE_HEAD "id: 7\n\nid: \x01\ndata: \n\n"}, {"GET", SSE_HEAD "id: 7\n\n"},
         {"GET", "HTTP/1.1 405 No\r\n\r\n"}, {"GET", SSE_HEAD "data: " NOTE "\n\n", THEN_HOLD});
     start(&record, world);
     mcp_transport_listen(record.transport);
     mcp_transport_listen(record.transport);
-    mcp_peer_await(world, "GET", 5);
+    mcp_peer_await(world, "GET", 6);
     mcp_peer_pass(world, 300);
     mcp_record_says(&record, "message 0 " NOTE "\n");
-    assert_true(holds(mcp_peer_asked("GET", 5), "\r\nLast-Event-ID: 7\r\n"));
-    assert_string_equal(mcp_peer_asked("GET", 6), ""); // it does not offer one
+    assert_true(holds(mcp_peer_asked("GET", 4), "\r\nLast-Event-ID: 6\r\n"));
+    assert_false(holds(mcp_peer_asked("GET", 5), "\r\nLast-Event-ID"));
+    assert_true(holds(mcp_peer_asked("GET", 6), "\r\nLast-Event-ID: 7\r\n"));
+    assert_string_equal(mcp_peer_asked("GET", 7), ""); // it does not offer one
     mcp_transport_listen(record.transport);
     mcp_record_until(&record, &record.messages, 2);
     mcp_transport_set_version(record.transport, "2026-07-28", true); // where there is none
@@ -481,7 +486,7 @@ static void what_is_said_unasked(void **state)
     for (int i = 0; i < 200 && http_peer_open(world->peer); i++)
         mcp_peer_pass(world, 10);
     assert_int_equal(http_peer_open(world->peer), 0);
-    assert_string_equal(mcp_peer_asked("GET", 7), "");
+    assert_string_equal(mcp_peer_asked("GET", 8), "");
 }
 
 static void a_stream_that_stays_open(void **state)

@@ -111,6 +111,28 @@ static void what_does_not_fit_is_not_written(void **state)
     assert_int_equal(out.len, 0);
 }
 
+static void peeks(const char *text, bool is_message, uint64_t answered)
+{
+    uint64_t id = 99;
+    if (rpc_peek(span_of(text), &id) != is_message || id != answered)
+        fail_msg("%s: %d", text, (int)id);
+}
+
+static void what_carriers_want_to_know(void **state)
+{
+    peeks("{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{}}", true, 7);
+    peeks(" {\"jsonrpc\":\"2.0\",\"id\":8,\"error\":{\"code\":1}} ", true, 8);
+    peeks("{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"ping\"}", true, 0);
+    peeks("{\"jsonrpc\":\"2.0\",\"id\":\"7\",\"result\":{}}", true, 0);
+    peeks("[{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{}}]", true, 0);
+    peeks("{}", true, 0);
+    peeks("7", false, 0);
+    peeks("null", false, 0);
+    peeks("", false, 0);
+    peeks("[dotenv@17] injecting", false, 0);
+    peeks("{\"a\":\"\x01\"}", false, 0);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -119,6 +141,7 @@ int main(void)
         cmocka_unit_test(answers_to_us_have_our_numbers),
         cmocka_unit_test(messages_are_one_line),
         cmocka_unit_test(what_does_not_fit_is_not_written),
+        cmocka_unit_test(what_carriers_want_to_know),
     };
     return cmocka_run_group_tests_name("mcp/rpc", tests, NULL, NULL);
 }

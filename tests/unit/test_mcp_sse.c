@@ -101,6 +101,10 @@ static void an_endpoint_elsewhere(void **state)
         SSE_HEAD ENDPOINT("http://user:pw@127.0.0.1/")};
     for (size_t i = 0; i < ARRAY_LEN(streams); i++)
         gives(world, (struct mcp_step){"GET", streams[i], THEN_HOLD}, refused);
+    static char secure[256]; // of the same host and port
+    snprintf(secure, sizeof secure, SSE_HEAD ENDPOINT("https://%s"),
+             mcp_peer_url(world, "/m") + strlen("http://"));
+    gives(world, (struct mcp_step){"GET", secure, THEN_HOLD}, refused);
 }
 
 static void no_stream(void **state)
