@@ -43,7 +43,8 @@ struct oauth_events {
 /*
  * `challenge`: the WWW-Authenticate of the refusal; absent: there was none. `before`: an earlier
  * grant, whose registration is used again if it is of the same issuer and redirect_uri, and whose
- * scope is added to when the refusal was for too little of it; NULL: none. Events come from the loop.
+ * scope is added to when the refusal was for too little of it; NULL: none. Events come from the
+ * loop.
  */
 int oauth_authorize(const struct oauth_spec *spec, struct span challenge,
                     const struct oauth_grant *before, const struct oauth_events *events,
