@@ -282,6 +282,14 @@ static int command_whoami(const struct conversation *conversation, struct span r
     return 0;
 }
 
+static int command_outside(const struct conversation *conversation, struct span rest,
+                           struct command_effect *effect, struct error *err)
+{
+    (void)rest, (void)err;
+    buf_append_text(&effect->reply, conversation->outside);
+    return 0;
+}
+
 static const struct slash_command *all_commands(size_t *ret_count);
 
 static int command_help(const struct conversation *conversation, struct span rest,
@@ -317,6 +325,10 @@ static const struct slash_command table[] = {
     {"/title", "[TEXT]", "name this conversation", 0, command_title},
     {"/context", "", "what is sent to the model besides your words", ANY_TIME, command_context},
     {"/ctx", "", NULL, ANY_TIME, command_context},
+    {"/mcp", "[accept NAME | login NAME [ADDRESS] | logout NAME]", "servers of tools (MCP)",
+     COMMAND_WHILE_WAITING | COMMAND_OUTSIDE, command_outside},
+    {"/reload-mcp", "", "connect all of them anew", COMMAND_WHILE_WAITING | COMMAND_OUTSIDE,
+     command_outside},
     {"/whoami", "", "show this channel and chat", ANY_TIME, command_whoami},
     {"/help", "", "this list", ANY_TIME, command_help},
     {"/commands", "", NULL, ANY_TIME, command_help},

@@ -41,6 +41,7 @@ enum {
     COMMAND_ENDS_TURN = 2,     // the running turn is not to be finished first
     COMMAND_SUMS = 4,          // it shows conversation->sums
     COMMAND_WHILE_WAITING = 8, // also while a turn waits for approval
+    COMMAND_OUTSIDE = 16,      // its reply is conversation->outside
 };
 
 struct slash_command {
@@ -57,6 +58,10 @@ command_fn command_approve, command_deny, command_stop, command_answer;
 // Is this text, which is no command, what a question waits for?
 bool command_is_answer(const struct conversation *conversation, struct span text,
                        struct span sender, int64_t received_ms);
+
+// conversation_command.c: has others carry out a COMMAND_OUTSIDE; host->next() follows.
+void conversation_ask_outside(struct conversation *conversation,
+                              const struct pending_message *message);
 
 const struct slash_command *slash_command_find(
     struct span text); // whose name it begins with; NULL: none

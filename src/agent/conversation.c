@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/command_word.h"
+#include "agent/outside.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/inbox.h"
@@ -41,6 +42,8 @@ void conversation_destroy(struct conversation *conversation)
     struct conversation_host *host = conversation->host;
     agent_turn_park(host->agent, conversation->turn);
     store_forget(host->store, conversation->job);
+    if (conversation->asking)
+        host->outside->forget(host->outside->owner, conversation);
     loop_cancel(host->loop, conversation->cut_timer);
     loop_cancel(host->loop, conversation->again);
     loop_cancel(host->loop, conversation->stopping);
@@ -57,6 +60,7 @@ void conversation_destroy(struct conversation *conversation)
     free(conversation->sender);
     free(conversation->reply);
     free(conversation->sums);
+    free(conversation->outside);
     free(conversation);
 }
 

@@ -53,6 +53,7 @@ struct conversation_host { // what all conversations share
     struct loop *loop;
     struct store *store;
     struct agent *agent;
+    const struct outside *outside;                   // borrowed; NULL: none
     void (*next)(struct conversation *conversation); // decides what is next; may free it
     struct list channels;                            // struct attached_channel
     size_t pending;                                  // messages in memory, of all conversations
@@ -76,6 +77,8 @@ struct conversation { // a chat of a channel, a thread of it, or one sender in e
     int64_t job;                   // of the store, a command's or a read; 0: none
     char *reply;                   // what that command says when its effect is on disk
     struct store_turn_sums *sums;  // of the session, and of all; for the command that is next
+    char *outside;                 // what others say to that; NULL: not asked
+    bool asking;                   // them
     bool session_changed;          // by that command: it is to be read anew
     bool answered, takes_up;       // by that command: a question; the last one of its turn
     bool waiting;     // its last turn waits for approval: what else is said stays in the inbox

@@ -2,6 +2,7 @@
 
 #include "agent/command_word.h"
 #include "agent/commands.h"
+#include "agent/outside.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -112,13 +113,39 @@ static void find_effect(const struct conversation *conversation, struct span tex
               LOG_COUNT("message", known ? numbers[0] : -1));
 }
 
+static void on_outside(void *context, struct span text)
+{
+    struct conversation *conversation = context;
+    conversation->asking = false;
+    conversation->outside = mem_strndup(text.len ? text.data : "", text.len);
+    conversation_wake(conversation);
+}
+
+void conversation_ask_outside(struct conversation *conversation,
+                              const struct pending_message *message)
+{
+    const struct outside *outside = conversation->host->outside;
+    struct span word, rest;
+    command_word_read(span_make(message->text, message->len), &word, &rest);
+    conversation->asking = true;
+    if (message->tainted)
+        on_outside(conversation, SPAN_LITERAL("Not done: the message quotes or forwards something. "
+                                              "Type the command by itself."));
+    else if (outside)
+        outside->ask(outside->owner, word, rest, on_outside, conversation);
+    else
+        on_outside(conversation, SPAN_LITERAL("There is nothing here that could do that."));
+}
+
 void conversation_run_command(struct conversation *conversation,
                               const struct pending_message *message)
 {
     struct command_effect effect = {.reply = BUF_INIT(COMMAND_REPLY_MAX),
                                     .sender = message->sender,
                                     .passed_on = message->tainted};
-    find_effect(conversation, span_make(message->text, message->len), &effect);
+    struct span text = span_make(message->text, message->len);
+    bool outside = slash_command_has_flag(text, COMMAND_OUTSIDE);
+    find_effect(conversation, text, &effect); // the message may be gone behind this
     if (effect.stop)
         conversation_interrupt(conversation);
     if (effect.again) { // the turn that answers takes the place of the one that is left out
@@ -132,4 +159,6 @@ void conversation_run_command(struct conversation *conversation,
     }
     command_effect_finish(&effect);
     free(STEAL(conversation->sums));
+    if (outside)
+        free(STEAL(conversation->outside));
 }

@@ -75,6 +75,10 @@ static void run_command(struct conversation *conversation, struct pending_messag
         conversation_read_sums(conversation);
         return;
     }
+    if (slash_command_has_flag(text_of(message), COMMAND_OUTSIDE) && !conversation->outside) {
+        conversation_ask_outside(conversation, message);
+        return;
+    }
     message->state = MESSAGE_IN_COMMAND;
     conversation->awaited = false;
     conversation_run_command(conversation, message);
@@ -152,6 +156,7 @@ static void answer(struct conversation *conversation, struct pending_message *fi
     if (!gather(conversation, first, &text))
         return;
     conversation->settled = false;
+    free(STEAL(conversation->outside)); // of a command that was edited meanwhile
     if (conversation_begin_turn(conversation, buf_span(&text), SPAN_ABSENT, &err) < 0)
         conversation_retry(conversation, MESSAGE_IN_TURN, &err);
 }
@@ -184,7 +189,8 @@ static void leave_in_inbox(struct conversation *conversation)
 
 static void go_on(struct dispatcher *dispatcher, struct conversation *conversation)
 {
-    if (conversation->job || conversation->again || conversation->stopping || conversation->soon)
+    if (conversation->job || conversation->asking || conversation->again ||
+        conversation->stopping || conversation->soon)
         return;
     if (conversation->waiting)
         leave_in_inbox(conversation);
@@ -275,8 +281,11 @@ struct dispatcher *dispatcher_create(const struct dispatcher_env *env)
 {
     struct dispatcher *dispatcher = mem_new(struct dispatcher);
     dispatcher->env = *env;
-    dispatcher->host = (struct conversation_host){
-        .loop = env->loop, .store = env->store, .agent = env->agent, .next = next};
+    dispatcher->host = (struct conversation_host){.loop = env->loop,
+                                                  .store = env->store,
+                                                  .agent = env->agent,
+                                                  .outside = env->outside,
+                                                  .next = next};
     list_init(&dispatcher->conversations);
     list_init(&dispatcher->host.channels);
     return dispatcher;

@@ -11,6 +11,7 @@
 struct dispatcher;
 struct loop;
 struct metrics;
+struct outside;
 
 /*
  * The dispatcher stands between the channels and the agent: which conversation a message belongs
@@ -46,6 +47,7 @@ struct dispatcher_env { // borrowed; outlives the dispatcher
     struct agent *agent;
     struct metrics *metrics; // may be NULL
     const struct dispatcher_config *config;
+    const struct outside *outside; // NULL: the commands for it are told so
 };
 
 struct dispatcher *dispatcher_create(const struct dispatcher_env *env);

@@ -197,6 +197,7 @@ static void open_agent(struct app *app)
         .http_context = app,
     };
     app->mcp = mcp_servers_create(&servers);
+    mcp_commands_init(&app->mcp_commands, app->mcp);
     hide_secrets(app);
     struct agent_env env = agent_env_of(app);
     app->agent = agent_create(&env);
@@ -206,6 +207,7 @@ static void open_agent(struct app *app)
         .agent = app->agent,
         .metrics = app->metrics,
         .config = &app->settings.values.dispatcher,
+        .outside = &app->mcp_commands.outside,
     };
     app->dispatcher = dispatcher_create(&dispatcher);
 }

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/list.h"
 #include "daemon/home.h"
+#include "daemon/mcp_commands.h"
 #include "daemon/settings.h"
 #include "llm/endpoint.h"
 #include "loop/loop.h"
@@ -29,6 +30,7 @@ struct app {
     struct spool_keeper *keeper;
     struct toolbox *toolbox;
     struct mcp_servers *mcp;
+    struct mcp_commands mcp_commands;
     struct agent *agent;
     struct dispatcher *dispatcher;
     struct list retired; // models of earlier configurations, until their last call has ended

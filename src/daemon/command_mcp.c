@@ -8,22 +8,13 @@
 #include "base/mem.h"
 #include "codec/document.h"
 #include "codec/suggest.h"
-#include "codec/url.h"
-#include "daemon/app.h"
-#include "daemon/control_client.h"
+#include "daemon/command.h"
+#include "daemon/mcp_owner.h"
 #include "daemon/page.h"
-#include "mcp/servers.h"
 #include "serve/control.h"
-#include "store/store.h"
 
-/*
- * The owner's view of the MCP servers. A running hermes is asked over its socket; without one this
- * process is it, for a moment: it connects the servers itself, and says what came of that.
- */
+// The owner's view of the MCP servers.
 enum {
-    SETTLE_MS = 90 * 1000,    // for servers to be connected, or not
-    CALL_MS = 11 * 60 * 1000, // for the answer to a call: a little more than it may take
-    LOOK_MS = 50,
     NAME_WIDTH = 20,
     STATE_WIDTH = 11,
     VERSION_WIDTH = 11,
@@ -31,78 +22,6 @@ enum {
 };
 
 enum { OPTION_JSON = OPTION_FIRST_OWN };
-
-struct question {
-    const char *server; // NULL: all
-    struct span body;   // absent: GET
-    bool settled;       // not before the servers are connected, or cannot be
-};
-
-/* Asking */
-
-struct here { // an answer of this process
-    struct buf *body;
-    unsigned status;
-};
-
-static void on_answer(void *context, unsigned status, struct span body)
-{
-    struct here *here = context;
-    here->status = status;
-    buf_append_span(here->body, body);
-}
-
-static bool is_settled(const struct mcp_servers *servers, const char *name)
-{
-    struct mcp_server_status status;
-    for (size_t i = 0; mcp_servers_at(servers, i, &status); i++)
-        if (status.state == MCP_CONNECTING && (!name || strcmp(status.name, name) == 0))
-            return false;
-    return true;
-}
-
-static int ask_here(const struct arguments *arguments, const struct question *question,
-                    const char *path, struct buf *ret_body, struct error *err)
-{
-    struct here here = {ret_body, 0};
-    struct app app = {.home = HOME_INIT, .streaming = true};
-    int r = app_start(&app, arguments, err);
-    if (r < 0)
-        return r;
-    store_wait(app.store);
-    store_dispatch(app.store);
-    int64_t until_ms = loop_now(app.loop) + SETTLE_MS;
-    while (!is_settled(app.mcp, question->server) && loop_now(app.loop) < until_ms)
-        loop_run_once(app.loop, LOOK_MS);
-    struct control_env env = {
-        .loop = app.loop, .store = app.store, .mcp_servers = app.mcp, .toolbox = app.toolbox};
-    control_answer(&env, span_of(question->body.len ? "POST" : "GET"), span_of(path),
-                   question->body, on_answer, &here);
-    while (!here.status)
-        loop_run_once(app.loop, LOOK_MS);
-    if (here.status != 200)
-        r = control_client_refusal(here.status, buf_span(ret_body), err);
-    app_stop(&app);
-    return r;
-}
-
-static int ask(const struct arguments *arguments, const struct question *question,
-               struct buf *ret_body, struct json *values, struct error *err)
-{
-    CLEANUP(mem_cleanup) char *home = NULL;
-    BUF_AUTO path = BUF_INIT(URL_BYTES_MAX);
-    buf_append_text(&path, question->server ? "/mcp-servers/" : "/mcp-servers");
-    if (question->server)
-        url_encode(span_of(question->server), &path);
-    int r = settings_find_home(arguments, &home, err);
-    if (r == 0)
-        r = question->body.len
-                ? control_client_post(home, buf_text(&path), question->body, CALL_MS, ret_body, err)
-                : control_client_ask(home, "GET", buf_text(&path), ret_body, err);
-    if (r == CONTROL_NO_OWNER)
-        r = ask_here(arguments, question, buf_text(&path), ret_body, err);
-    return r < 0 ? r : json_parse(values, buf_span(ret_body), err);
-}
 
 /* Showing */
 
@@ -175,12 +94,20 @@ static void print_tools(struct json_value root)
 
 /* What is done */
 
+// One question, and nothing more.
+static int ask(const struct arguments *arguments, const char *server, struct span body,
+               struct buf *ret_body, struct json *values, struct error *err)
+{
+    CLEANUP(mcp_owner_finish) struct mcp_owner owner = {.arguments = arguments, .server = server};
+    return mcp_owner_ask(&owner, body, ret_body, values, err);
+}
+
 static int tell(const struct arguments *arguments, const char *server,
                 void (*print)(struct json_value root), struct error *err)
 {
     BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
     JSON_AUTO values = JSON_INIT;
-    int r = ask(arguments, &(struct question){.server = server}, &body, &values, err);
+    int r = ask(arguments, server, SPAN_ABSENT, &body, &values, err);
     if (r < 0)
         return r;
     if (arguments->values[OPTION_JSON])
@@ -204,8 +131,7 @@ static int post(const struct arguments *arguments, const char *what, struct buf 
                 struct json *values, struct error *err)
 {
     CLEANUP(mem_cleanup) char *body = mem_printf("{\"do\":\"%s\"}", what);
-    struct question question = {.server = arguments->words[1], .body = span_of(body)};
-    return ask(arguments, &question, ret_body, values, err);
+    return ask(arguments, arguments->words[1], span_of(body), ret_body, values, err);
 }
 
 static int accept(const struct arguments *arguments, struct error *err)
@@ -231,6 +157,16 @@ static int reconnect(const struct arguments *arguments, struct error *err)
     return r;
 }
 
+static int log_out(const struct arguments *arguments, struct error *err)
+{
+    BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
+    JSON_AUTO values = JSON_INIT;
+    int r = post(arguments, "logout", &body, &values, err);
+    if (r == 0)
+        printf("Forgot what %s had granted.\n", arguments->words[1]);
+    return r;
+}
+
 static int call(const struct arguments *arguments, struct error *err)
 {
     BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
@@ -249,9 +185,8 @@ static int call(const struct arguments *arguments, struct error *err)
     node_add_text(root, "tool", arguments->words[2]);
     node_add_raw(root, "arguments", span_of(given));
     int r = document_print(&doc, &wanted, err);
-    struct question question = {.server = arguments->words[1], .body = buf_span(&wanted)};
     if (r == 0)
-        r = ask(arguments, &question, &body, &values, err);
+        r = ask(arguments, arguments->words[1], buf_span(&wanted), &body, &values, err);
     if (r < 0)
         return r;
     if (arguments->values[OPTION_JSON]) {
@@ -275,14 +210,18 @@ static const struct {
     {"call", 3, 4, "call SERVER TOOL ['{\"name\": \"value\"}']", call},
     {"accept", 2, 2, "accept SERVER", accept},
     {"reconnect", 2, 2, "reconnect SERVER", reconnect},
+    {"login", 2, 2, "login SERVER", mcp_login},
+    {"logout", 2, 2, "logout SERVER", log_out},
     {"serve", 1, 1, "serve", command_mcp_serve},
 };
+
+enum { ACTIONS = ARRAY_LEN(actions) };
 
 static int run(const struct arguments *arguments, struct error *err)
 {
     const char *word = arguments->word_count ? arguments->words[0] : "list";
-    const char *names[sizeof actions / sizeof actions[0]];
-    for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
+    const char *names[ACTIONS];
+    for (size_t i = 0; i < ACTIONS; i++) {
         names[i] = actions[i].word;
         size_t words = arguments->word_count ? arguments->word_count : 1;
         if (strcmp(word, names[i]) != 0)
@@ -291,14 +230,14 @@ static int run(const struct arguments *arguments, struct error *err)
             return error_set(err, COMMAND_MISUSED, "it is: hermes mcp %s", actions[i].usage);
         return actions[i].run(arguments, err);
     }
-    const char *near = suggest_nearest(span_of(word), names, ARRAY_LEN(actions));
+    const char *near = suggest_nearest(span_of(word), names, ACTIONS);
     return error_set(err, COMMAND_MISUSED, "mcp: there is no \"%.40s\"%s%s%s (hermes help mcp)",
                      word, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
 const struct command command_mcp = {
     .name = "mcp",
-    .words = "[list|tools|call|accept|reconnect|serve]",
+    .words = "[list|tools|call|accept|reconnect|login|logout|serve]",
     .summary = "Use servers of the Model Context Protocol, or be one",
     .help =
         "list               the configured servers: their state, protocol, tools, last error\n"

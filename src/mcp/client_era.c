@@ -36,15 +36,6 @@ static void begin(struct mcp_client *client);
 static void on_initialized(void *context, const struct mcp_reply *reply);
 static void on_discovered(void *context, const struct mcp_reply *reply);
 
-// Where it is, without a query, which may hold a secret; or the program.
-static struct span shown(const struct mcp_client *client)
-{
-    struct span url =
-        span_of(client->endpoint->program ? client->endpoint->program->argv[0]
-                                          : client->era.places[client->era.next - 1].url);
-    return client->endpoint->program ? url : span_cut(&url, '?');
-}
-
 static enum mcp_way way_now(const struct mcp_client *client)
 {
     return client->endpoint->program ? MCP_WAY_AUTO : client->era.places[client->era.next - 1].way;
@@ -52,7 +43,8 @@ static enum mcp_way way_now(const struct mcp_client *client)
 
 static void elsewhere(struct mcp_client *client, const struct mcp_reply *reply)
 {
-    struct span place = shown(client);
+    struct span url = span_of(client->era.places[client->era.next - 1].url);
+    struct span place = span_cut(&url, '?'); // a query may hold a secret
     struct buf *tried = &client->era.tried;
     buf_printf(tried, "%s%.*s%s: ", tried->len ? "; " : "", (int)place.len, place.data,
                way_now(client) == MCP_WAY_SSE ? " (HTTP+SSE)" : "");
@@ -275,8 +267,7 @@ static void fall_back(struct mcp_client *client, const struct mcp_reply *reply, 
     else if (client->endpoint->era != MCP_ERA_MODERN)
         initialize(client);
     else if (client->endpoint->program)
-        mcp_client_close_text(client, MCP_INVALID,
-                              "does not speak " MCP_MODERN "; set its `era` to auto or legacy");
+        mcp_client_close_text(client, MCP_INVALID, "does not speak " MCP_MODERN);
     else
         elsewhere(client, reply);
 }
@@ -313,7 +304,7 @@ static void on_discovered(void *context, const struct mcp_reply *reply)
     } else if (client->failure && client->failure->status >= 300 && client->failure->status < 400) {
         elsewhere(client, reply); // it redirects, which is not followed
     } else {
-        fall_back(client, reply, program && code == 0 && reply->trouble != MCP_ERROR);
+        fall_back(client, reply, program && reply->trouble != MCP_ERROR);
     }
 }
 

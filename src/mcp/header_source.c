@@ -164,6 +164,9 @@ void header_source_get(struct header_source *source)
     const struct mcp_server_config *config = source->config;
     struct error err = ERROR_INIT;
     int r = 0;
+    if (source->process)
+        process_cancel(source->processes, source->process);
+    source->process = 0;
     clear(source);
     for (size_t i = 0; r == 0 && i < config->headers.count; i++)
         r = add(source, config->headers.texts[i], &err);

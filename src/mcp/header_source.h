@@ -36,5 +36,6 @@ bool header_source_renews(const struct header_source *source); // others may com
 // The Authorization that was given; NULL: none. Of what is got from now on, and what there is.
 void header_source_set_token(struct header_source *source, const char *token);
 
-// on_ready follows, from the loop or (without a command) before this returns.
+// In place of one that has not ended. on_ready follows, from the loop or (without a command) before
+// this returns.
 void header_source_get(struct header_source *source);

@@ -13,6 +13,7 @@
 #include "loop/loop.h"
 #include "mcp/challenge.h"
 #include "mcp/oauth_metadata.h"
+#include "net/http_parse.h"
 #include "tools/web_call.h"
 
 /*
@@ -22,7 +23,6 @@
  * answers for another one gets neither.
  */
 enum {
-    REDIRECTS_MAX = 3, // of metadata
     SECRET_BYTES = 32, // of a verifier, of a state
     SECRET_SIZE = 44,  // bytes of it in base64url, with the NUL
     FORM_MAX = 32 * 1024,
@@ -88,7 +88,6 @@ static int ask(struct oauth *oauth, const char *method, const char *url, const c
         .headers = headers,
         .body = body,
         .guard = oauth->spec.guard,
-        .redirects = body.data ? 0 : REDIRECTS_MAX,
         .body_max = OAUTH_DOCUMENT_MAX,
     };
     return web_call_start(&spec, fn, oauth, &oauth->call, &oauth->err);
@@ -287,11 +286,14 @@ static int register_client(struct oauth *oauth)
     set(&oauth->grant.resource, oauth->resource.resource);
     set(&oauth->grant.issuer, oauth->server.issuer);
     set(&oauth->grant.token_endpoint, oauth->server.token_endpoint);
+    set(&oauth->grant.redirect_uri, oauth->spec.redirect_uri);
     if (oauth->spec.client_id)
         return take_client(oauth, oauth->spec.client_id, oauth->spec.client_secret, NULL);
     if (oauth->spec.client_document && oauth->server.takes_metadata_documents)
         return take_client(oauth, oauth->spec.client_document, NULL, "none");
-    if (before->client_id && before->issuer && strcmp(before->issuer, oauth->server.issuer) == 0)
+    if (before->client_id && before->issuer && before->redirect_uri &&
+        strcmp(before->issuer, oauth->server.issuer) == 0 &&
+        strcmp(before->redirect_uri, oauth->spec.redirect_uri) == 0)
         return take_client(oauth, before->client_id, before->client_secret, before->method);
     if (oauth->server.registration_endpoint)
         return register_anew(oauth);
@@ -372,26 +374,16 @@ static char *field(struct span query, const char *name)
 {
     while (query.len) {
         struct span pair = span_cut(&query, '&'), key = span_cut(&pair, '=');
-        BUF_AUTO text = BUF_INIT(OAUTH_TOKEN_MAX);
         if (!span_is(key, name))
             continue;
-        for (size_t i = 0; i < pair.len; i++) {
-            char hex[3] = {0};
-            char *stop = hex;
-            long byte = 0;
-            if (pair.data[i] == '%' && i + 2 < pair.len) {
-                memcpy(hex, pair.data + i + 1, 2);
-                byte = strtol(hex, &stop, 16);
-            }
-            if (stop == hex + 2)
-                i += 2;
-            if (stop == hex + 2 && byte == 0)
-                return NULL;
-            buf_append_char(&text, stop == hex + 2       ? (char)byte
-                                   : pair.data[i] == '+' ? ' '
-                                                         : pair.data[i]);
-        }
-        return buf_is_full(&text) ? NULL : buf_take_text(&text);
+        if (pair.len > OAUTH_TOKEN_MAX)
+            return NULL;
+        char *text = mem_zalloc(pair.len + 1);
+        bool broken = false;
+        http_parse_decode(pair, true, text, &broken);
+        if (broken)
+            free(STEAL(text));
+        return text;
     }
     return NULL;
 }
@@ -423,9 +415,10 @@ static void on_tokens(void *context, const struct web_answer *answer, const stru
     struct node root = document_root(&doc);
     const char *token = node_text(node_get(root, "access_token"));
     const char *error = node_text(node_get(root, "error"));
+    bool refused = answer->status / 100 == 4 && answer->status != 429;
     if (r == 0 && (answer->status != 200 || !token || strlen(token) > OAUTH_TOKEN_MAX))
-        r = error_set(&oauth->err, -EACCES, "status %d%s%.100s", answer->status, error ? ", " : "",
-                      error ? error : "");
+        r = error_set(&oauth->err, refused ? -EACCES : -EIO, "status %d%s%.100s", answer->status,
+                      error ? ", " : "", error ? error : "");
     if (r < 0) {
         error_wrap(&oauth->err, "the authorization server gave no token");
         end(oauth, &oauth->err);

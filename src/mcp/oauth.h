@@ -42,8 +42,9 @@ struct oauth_events {
 
 /*
  * `challenge`: the WWW-Authenticate of the refusal; absent: there was none. `before`: an earlier
- * grant, whose registration is used again if it is of the same issuer, and whose scope is added to
- * when the refusal was for too little of it; NULL: none. Events come from the loop.
+ * grant, whose registration is used again if it is of the same issuer and redirect_uri, and whose
+ * scope is added to when the refusal was for too little of it; NULL: none. Events come from the
+ * loop.
  */
 int oauth_authorize(const struct oauth_spec *spec, struct span challenge,
                     const struct oauth_grant *before, const struct oauth_events *events,
@@ -53,7 +54,8 @@ int oauth_authorize(const struct oauth_spec *spec, struct span challenge,
 // waits on.
 bool oauth_redirected(struct oauth *oauth, struct span text, struct error *err);
 
-// Trades the refresh token for others. on_page never comes.
+// Trades the refresh token for others. on_page never comes. -EACCES in on_done: it is no good any
+// more.
 int oauth_refresh(const struct oauth_spec *spec, const struct oauth_grant *grant,
                   const struct oauth_events *events, void *context, struct oauth **ret_oauth,
                   struct error *err);

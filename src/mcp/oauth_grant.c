@@ -16,6 +16,7 @@ static const struct {
     {"token_endpoint", offsetof(struct oauth_grant, token_endpoint)},
     {"client_id", offsetof(struct oauth_grant, client_id)},
     {"client_secret", offsetof(struct oauth_grant, client_secret)},
+    {"redirect_uri", offsetof(struct oauth_grant, redirect_uri)},
     {"token_endpoint_auth_method", offsetof(struct oauth_grant, method)},
     {"access_token", offsetof(struct oauth_grant, access_token)},
     {"refresh_token", offsetof(struct oauth_grant, refresh_token)},

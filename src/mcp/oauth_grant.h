@@ -17,7 +17,7 @@ enum {
 
 struct oauth_grant { // all owned; NULL: none
     char *resource, *issuer, *token_endpoint;
-    char *client_id, *client_secret;
+    char *client_id, *client_secret, *redirect_uri;
     char *method; // "none", "client_secret_basic" or "client_secret_post"
     char *access_token, *refresh_token, *scope;
     int64_t expires_ms; // wall clock; 0: not said

@@ -30,13 +30,26 @@ void oauth_server_finish(struct oauth_server *server)
     *server = (struct oauth_server){0};
 }
 
-bool oauth_is_safe_url(const char *text)
+static bool is_here(const struct url *url)
+{
+    return span_is(url->host, "localhost") || span_is(url->host, "127.0.0.1") ||
+           span_is(url->host, "::1");
+}
+
+bool oauth_is_safe_url(const char *text, const char *from)
+{
+    struct url url, named_by;
+    if (url_parse(span_of(text), &url, NULL) < 0 || url_parse(span_of(from), &named_by, NULL) < 0 ||
+        url.fragment.data)
+        return false;
+    return is_here(&url) ? is_here(&named_by) : url.secure;
+}
+
+static bool is_same_origin(const char *text, const struct url *other)
 {
     struct url url;
-    if (url_parse(span_of(text), &url, NULL) < 0 || url.fragment.data)
-        return false;
-    return url.secure || span_is(url.host, "localhost") || span_is(url.host, "127.0.0.1") ||
-           span_is(url.host, "::1");
+    return url_parse(span_of(text), &url, NULL) == 0 && url.secure == other->secure &&
+           span_equal(url.authority, other->authority);
 }
 
 // The path without a slash at its end; "" for the root.
@@ -60,12 +73,13 @@ size_t oauth_resource_places(const char *server_url, const char *challenged,
 {
     struct url url;
     size_t count = 0;
-    if (challenged) {
+    if (url_parse(span_of(server_url), &url, NULL) < 0)
+        return 0;
+    if (challenged &&
+        (is_same_origin(challenged, &url) || oauth_is_safe_url(challenged, server_url))) {
         places[count++] = mem_strdup(challenged);
         return count;
     }
-    if (url_parse(span_of(server_url), &url, NULL) < 0)
-        return 0;
     struct span path = bare_path(&url);
     if (path.len)
         places[count++] = place(&url, resource_place, path, "");
@@ -119,8 +133,7 @@ static bool lists(struct node list, const char *word)
     return false;
 }
 
-// The server's own URL, or one above it (RFC 9728 §3.3, and what MCP servers do).
-static bool covers(const char *resource, const char *server_url)
+bool oauth_resource_covers(const char *resource, const char *server_url)
 {
     struct url one, other;
     if (url_parse(span_of(resource), &one, NULL) < 0 ||
@@ -148,12 +161,12 @@ int oauth_resource_read(struct span text, const char *server_url,
         .scopes = join(node_get(root, "scopes_supported")),
     };
     const char *issuer = node_text(node_first(node_get(root, "authorization_servers")));
-    if (!resource.resource || !covers(resource.resource, server_url))
+    if (!resource.resource || !oauth_resource_covers(resource.resource, server_url))
         return error_set(err, -EACCES,
                          "the metadata is of another resource (%.100s) than the server %.200s; "
                          "nothing was sent there",
                          resource.resource ? resource.resource : "none", server_url);
-    if (!issuer || !oauth_is_safe_url(issuer))
+    if (!issuer || !oauth_is_safe_url(issuer, server_url))
         return error_set(err, -EBADMSG,
                          "the metadata of the protected resource names no authorization server "
                          "with an https URL");
@@ -168,7 +181,7 @@ static int check_endpoints(const struct oauth_server *server, struct error *err)
     const char *urls[] = {server->authorization_endpoint, server->token_endpoint,
                           server->registration_endpoint};
     for (size_t i = 0; i < ARRAY_LEN(urls); i++)
-        if (urls[i] ? !oauth_is_safe_url(urls[i]) : i < 2)
+        if (urls[i] ? !oauth_is_safe_url(urls[i], server->issuer) : i < 2)
             return error_set(err, -EBADMSG,
                              "the authorization server %.200s names no endpoint with an https URL",
                              server->issuer);

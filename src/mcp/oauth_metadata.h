@@ -35,7 +35,8 @@ struct oauth_server {
 void oauth_resource_finish(struct oauth_resource *resource); // accept zeroed
 void oauth_server_finish(struct oauth_server *server);
 
-// Where the document may be, in the order in which it is looked for; on the heap. How many.
+// Where the document may be, in the order in which it is looked for; on the heap. How many. A
+// `challenged` URL (NULL: none) that is not safe, nor of the server's own origin, is passed over.
 size_t oauth_resource_places(const char *server_url, const char *challenged,
                              char *places[OAUTH_PLACES_MAX]);
 size_t oauth_server_places(const char *issuer, char *places[OAUTH_PLACES_MAX]);
@@ -47,5 +48,9 @@ int oauth_resource_read(struct span text, const char *server_url,
 int oauth_server_read(struct span text, const char *issuer, struct oauth_server *ret_server,
                       struct error *err);
 
-// https, or http to this machine.
-bool oauth_is_safe_url(const char *url);
+// The server's own URL, or one above it (RFC 9728 §3.3, and what MCP servers do).
+bool oauth_resource_covers(const char *resource, const char *server_url);
+
+// https; and to this machine, also by http, where `from`, which names it, is here as well: nobody
+// else is shown what listens here.
+bool oauth_is_safe_url(const char *url, const char *from);

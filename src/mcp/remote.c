@@ -110,7 +110,9 @@ static void on_closed(void *context, const struct mcp_reply *reply)
     if (denied)
         mcp_remote_explain_denial(remote, &told);
     drop_client(remote);
-    if (!renews)
+    if (renews)
+        remote->state = MCP_CONNECTING;
+    else
         try_later(remote, told.text);
 }
 
@@ -178,9 +180,10 @@ void mcp_remote_reconnect(struct mcp_remote *remote)
         return;
     drop_client(remote);
     remote->failures = 0;
-    remote->renewed = false;
-    if (!remote->renewing) // else that is followed by connecting
-        connect_now(remote);
+    remote->renewed = remote->renewing = false;
+    loop_cancel(remote->env->loop, remote->renewal);
+    oauth_cancel(STEAL(remote->refreshing));
+    connect_now(remote);
 }
 
 static void on_renewal(void *context)
@@ -188,13 +191,21 @@ static void on_renewal(void *context)
     struct mcp_remote *remote = context;
     struct error err = ERROR_INIT;
     remote->renewal = 0;
+    if (mcp_remote_renew_grant(remote))
+        return;
     if (header_source_renews(&remote->headers)) {
         header_source_get(&remote->headers);
-    } else if (!mcp_remote_renew_grant(remote)) {
-        error_set(&err, -EAGAIN, "another login to the MCP server %s is under way",
-                  remote->config.name);
+    } else {
+        error_set(&err, -ECANCELED, "its token is gone");
         on_renewed(remote, &err);
     }
+}
+
+static void renew_soon(struct mcp_remote *remote)
+{
+    if (!remote->renewing)
+        remote->renewal = loop_defer(remote->env->loop, on_renewal, remote);
+    remote->renewing = true;
 }
 
 static bool renew(struct mcp_remote *remote, const struct mcp_reply *reply)
@@ -202,12 +213,12 @@ static bool renew(struct mcp_remote *remote, const struct mcp_reply *reply)
     free(remote->challenge);
     remote->challenge =
         mem_strndup(reply->challenge.data ? reply->challenge.data : "", reply->challenge.len);
-    bool could = header_source_renews(&remote->headers) || remote->grant.refresh_token;
+    bool could = header_source_renews(&remote->headers) ||
+                 (remote->grant.refresh_token && !mcp_remote_wants_scope(remote));
     if (!remote->renewing && (remote->renewed || !could))
         return false;
-    if (!remote->renewing)
-        remote->renewal = loop_defer(remote->env->loop, on_renewal, remote);
-    remote->renewed = remote->renewing = true;
+    renew_soon(remote);
+    remote->renewed = true;
     return true;
 }
 
@@ -215,21 +226,25 @@ static void on_renewed(struct mcp_remote *remote, const struct error *err)
 {
     struct error told = err ? *err : (struct error)ERROR_INIT;
     remote->renewing = false;
+    remote->renewals++;
     if (err) {
+        remote->renewed = false; // the next connection tries it again
         drop_client(remote);
         try_later(remote, told.text);
     } else if (remote->client && remote->state == MCP_READY) {
         mcp_client_set_headers(remote->client, remote->headers.lines);
         mcp_remote_run_waiting(remote);
-    } else {
+    } else if (remote->config.static_key) {
         connect_with(remote, NULL);
+    } else { // the token is, and the others may be as old
+        header_source_get(&remote->headers);
     }
 }
 
 /* Beginning and end */
 
 static const struct mcp_remote_ops ops = {on_listed, on_renewed, hurry, mcp_remote_reconnect,
-                                          renew};
+                                          renew,     renew_soon};
 
 struct mcp_remote *mcp_remote_create(const struct mcp_servers_env *env,
                                      struct mcp_server_config *config)

@@ -23,6 +23,7 @@ struct mcp_remote_ops {
     // A request was refused by 401 or 403. True: the headers are got anew, and then it may be sent
     // again; false: that was done already, or cannot be.
     bool (*denied)(struct mcp_remote *remote, const struct mcp_reply *reply);
+    void (*renew_soon)(struct mcp_remote *remote); // its headers
 };
 
 struct mcp_remote {
@@ -46,6 +47,7 @@ struct mcp_remote {
     int64_t next_ms;   // when it is tried again
     loop_id timer;     // of that
     char error[ERROR_TEXT_MAX];
+    unsigned renewals; // of its headers, so far
     int64_t calls_made, calls_failed, connects;
 
     struct tool_source source;
@@ -56,9 +58,11 @@ struct mcp_remote {
     mcp_request_id listing;
     loop_id relist; // of a list that has changed
 
-    struct oauth *oauth; // of a login, or of a renewal that runs
+    struct oauth *oauth;      // of a login
+    struct oauth *refreshing; // its tokens are renewed
     struct oauth_spec oauth_spec;
     struct oauth_grant grant; // zeroed: none
+    int64_t renew_ms;         // wall clock: when its token is renewed; 0: when it is refused
     struct mcp_login login;   // whoever waits for that
     char *challenge;          // of the last refusal; NULL: none
 
@@ -80,8 +84,9 @@ int mcp_remote_redirected(struct mcp_remote *remote, struct span address,
 void mcp_remote_logout(struct mcp_remote *remote);
 // What a refusal means for the owner is put behind its sentence.
 void mcp_remote_explain_denial(const struct mcp_remote *remote, struct error *err);
-bool mcp_remote_grant_ends(const struct mcp_remote *remote); // soon, and can be renewed
-bool mcp_remote_renew_grant(struct mcp_remote *remote);      // ops->renewed() follows
+bool mcp_remote_grant_ends(const struct mcp_remote *remote);  // soon, and can be renewed
+bool mcp_remote_renew_grant(struct mcp_remote *remote);       // ops->renewed() follows
+bool mcp_remote_wants_scope(const struct mcp_remote *remote); // was it refused for that last?
 void mcp_remote_finish_auth(struct mcp_remote *remote);
 
 // remote_tools.c

@@ -5,6 +5,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "mcp/challenge.h"
+#include "mcp/oauth_metadata.h"
 #include "mcp/remote.h"
 #include "store/key_value.h"
 
@@ -13,7 +15,10 @@
  * in needs nothing but a browser somewhere, and brings back the address it was sent to. With a key
  * in the configuration none of this ever happens.
  */
-enum { RENEW_EARLY_MS = 60 * 1000 };
+enum {
+    RENEW_EARLY_MS = 30 * 1000, // before the end; but not before half of the time has passed
+    RENEW_AGAIN_MS = 5 * 1000,  // after an attempt that failed
+};
 
 static void key_of(const struct mcp_remote *remote, char *key, size_t size)
 {
@@ -34,6 +39,12 @@ void mcp_remote_load_grant(struct mcp_remote *remote)
     key_of(remote, key, sizeof key);
     if (store_read_key_value(remote->env->store, span_of(key), &text, NULL) == 0)
         oauth_grant_read(buf_span(&text), &remote->grant, NULL);
+    // The entry may be of another server now.
+    if (!remote->grant.resource ||
+        !oauth_resource_covers(remote->grant.resource, remote->config.url))
+        oauth_grant_finish(&remote->grant);
+    if (remote->grant.expires_ms)
+        remote->renew_ms = remote->grant.expires_ms - RENEW_EARLY_MS;
     use_grant(remote);
 }
 
@@ -81,9 +92,14 @@ static void on_page(void *context, const char *url)
 static void take_grant(struct mcp_remote *remote, const struct oauth_grant *grant)
 {
     struct oauth_grant copy;
+    int64_t left_ms = grant->expires_ms - loop_wall(remote->env->loop);
     oauth_grant_copy(grant, &copy);
     oauth_grant_finish(&remote->grant);
     remote->grant = copy;
+    remote->renew_ms =
+        grant->expires_ms - (left_ms < 2 * RENEW_EARLY_MS ? left_ms / 2 : RENEW_EARLY_MS);
+    if (!grant->expires_ms)
+        remote->renew_ms = 0;
     keep_grant(remote);
     use_grant(remote);
 }
@@ -136,6 +152,10 @@ int mcp_remote_redirected(struct mcp_remote *remote, struct span address,
 
 void mcp_remote_logout(struct mcp_remote *remote)
 {
+    struct error err = ERROR_INIT;
+    error_set(&err, -ECANCELED, "it was logged out");
+    oauth_cancel(STEAL(remote->oauth));
+    tell(remote, NULL, &err);
     oauth_grant_finish(&remote->grant);
     keep_grant(remote);
     use_grant(remote);
@@ -149,8 +169,16 @@ void mcp_remote_explain_denial(const struct mcp_remote *remote, struct error *er
         snprintf(err->text + len, sizeof err->text - len,
                  "; it does not take the key that is configured");
     else if (remote->config.url)
-        snprintf(err->text + len, sizeof err->text - len, "; log in: hermes mcp login %s",
-                 remote->config.name);
+        snprintf(err->text + len, sizeof err->text - len, "; %slog in%s: hermes mcp login %s",
+                 mcp_remote_wants_scope(remote) ? "it wants more rights, so " : "",
+                 remote->grant.access_token ? " again" : "", remote->config.name);
+}
+
+bool mcp_remote_wants_scope(const struct mcp_remote *remote)
+{
+    CLEANUP(challenge_finish) struct challenge challenge = {0};
+    return challenge_parse(span_of(remote->challenge), &challenge) && challenge.error &&
+           strcmp(challenge.error, "insufficient_scope") == 0;
 }
 
 /* Renewing */
@@ -158,23 +186,37 @@ void mcp_remote_explain_denial(const struct mcp_remote *remote, struct error *er
 static void on_renewed(void *context, const struct oauth_grant *grant, const struct error *err)
 {
     struct mcp_remote *remote = context;
-    remote->oauth = NULL;
+    struct error told = ERROR_INIT;
+    remote->refreshing = NULL;
     if (!err)
         take_grant(remote, grant);
+    if (err && err->code == -EACCES) { // nor will it be another time
+        told = *err;
+        free(STEAL(remote->grant.refresh_token));
+        keep_grant(remote);
+        mcp_remote_explain_denial(remote, &told);
+        err = &told;
+    }
+    int64_t now_ms = loop_wall(remote->env->loop);
+    if (err && !remote->renewed && remote->grant.refresh_token &&
+        remote->grant.expires_ms > now_ms) { // it was for later
+        remote->renew_ms = now_ms + RENEW_AGAIN_MS;
+        err = NULL;
+    }
     remote->ops->renewed(remote, err);
 }
 
 bool mcp_remote_grant_ends(const struct mcp_remote *remote)
 {
-    return remote->grant.refresh_token && remote->grant.expires_ms &&
-           remote->grant.expires_ms < loop_wall(remote->env->loop) + RENEW_EARLY_MS;
+    return remote->grant.refresh_token && remote->renew_ms &&
+           remote->renew_ms <= loop_wall(remote->env->loop);
 }
 
 bool mcp_remote_renew_grant(struct mcp_remote *remote)
 {
     static const struct oauth_events events = {on_page, on_renewed};
-    return remote->grant.refresh_token && !remote->oauth && fill_spec(remote, NULL) == 0 &&
-           oauth_refresh(&remote->oauth_spec, &remote->grant, &events, remote, &remote->oauth,
+    return remote->grant.refresh_token && fill_spec(remote, NULL) == 0 &&
+           oauth_refresh(&remote->oauth_spec, &remote->grant, &events, remote, &remote->refreshing,
                          NULL) == 0;
 }
 
@@ -182,6 +224,7 @@ void mcp_remote_finish_auth(struct mcp_remote *remote)
 {
     struct error err = ERROR_INIT;
     oauth_cancel(STEAL(remote->oauth));
+    oauth_cancel(STEAL(remote->refreshing));
     error_set(&err, -ECANCELED, "its entry is gone from the configuration");
     tell(remote, NULL, &err);
     oauth_grant_finish(&remote->grant);

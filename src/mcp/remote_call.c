@@ -23,6 +23,7 @@ struct remote_call {
     bool repeatable;
     bool waits;             // to be sent
     bool again;             // was refused for its headers once
+    unsigned renewals;      // of the headers it was sent with
     mcp_request_id request; // 0: it waits, or is over
     loop_id deadline;       // of its waiting for a connection
     struct buf text;        // of its result
@@ -140,8 +141,10 @@ static void fail_with(struct remote_call *call, const struct mcp_reply *reply)
     struct mcp_remote *remote = call->remote;
     struct error err = *reply->err;
     bool denied = reply->trouble == MCP_DENIED;
-    if (denied && !call->again && remote->ops->denied(remote, reply)) {
+    bool outdated = call->renewals != remote->renewals; // others are there meanwhile
+    if (denied && !call->again && (outdated || remote->ops->denied(remote, reply))) {
         call->again = call->waits = true;
+        buf_clear(&call->text); // of pages before
         return;
     }
     if (denied)
@@ -211,6 +214,7 @@ static void send_call(struct remote_call *call)
     loop_cancel(remote->env->loop, call->deadline);
     call->deadline = 0;
     call->waits = false;
+    call->renewals = remote->renewals;
     call->request = call->name
                         ? mcp_client_request(remote->client, &request, on_reply, call, &err)
                         : mcp_client_list(remote->client, request.method, on_page, call, &err);
@@ -220,7 +224,9 @@ static void send_call(struct remote_call *call)
 
 void mcp_remote_run_waiting(struct mcp_remote *remote)
 {
-    bool any = true;
+    bool any = !list_empty(&remote->calls);
+    if (any && remote->state == MCP_READY && mcp_remote_grant_ends(remote))
+        remote->ops->renew_soon(remote);
     while (any && remote->state == MCP_READY && !remote->renewing &&
            (remote->config.parallel || !is_busy(remote))) {
         any = false;

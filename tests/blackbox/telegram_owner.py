@@ -22,3 +22,20 @@ def shown(hermes, api, text):
     assert api.wait_for(lambda: int(hermes.sql(
         f"print(db.execute({query!r}).fetchone()[0])", path)) == 1)
     return message
+
+
+class Talk:
+    """A person who waits for each answer."""
+
+    def __init__(self, api):
+        self.api, self.count = api, 0
+
+    def ask(self, text, more=1, seconds=15):
+        """The text of the answer."""
+        self.count += more
+        self.api.user_says(OWNER, text)
+        self.api.wait_messages(OWNER, self.count, seconds)
+        self.api.wait_quiet(0.4)
+        found = self.api.texts(OWNER)
+        assert len(found) == self.count, f"{found}; {self.api.story()}"
+        return found[-1]

@@ -5,28 +5,11 @@ import re
 import pytest
 
 import telegram_models  # noqa: F401  registers its scenarios
-from telegram_owner import OWNER
+from telegram_owner import OWNER, Talk
 
 pytestmark = pytest.mark.qemu_user
 
 KNOWN = ("new", "stop", "status", "usage", "retry", "undo", "model", "help", "title", "context")
-
-
-class Talk:
-    """A person who waits for each answer."""
-
-    def __init__(self, api):
-        self.api, self.count = api, 0
-
-    def ask(self, text, more=1, seconds=15):
-        """The text of the answer."""
-        self.count += more
-        self.api.user_says(OWNER, text)
-        self.api.wait_messages(OWNER, self.count, seconds)
-        self.api.wait_quiet(0.4)
-        found = self.api.texts(OWNER)
-        assert len(found) == self.count, f"{found}; {self.api.story()}"
-        return found[-1]
 
 
 @pytest.fixture

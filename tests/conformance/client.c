@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "codec/json_write.h"
+#include "login.h"
 #include "loop/loop.h"
 #include "mcp/param_headers.h"
 #include "net/ca_roots.h"
@@ -27,7 +28,8 @@ struct visit {
     struct mcp_info info;
     struct json context; // what the suite wants called
     struct buf first_schema;
-    unsigned open; // requests that run
+    unsigned open;   // requests that run
+    char *challenge; // of a refusal; NULL: none
     int status;
 };
 
@@ -41,6 +43,19 @@ static void fail(struct visit *visit, const char *why)
 {
     fprintf(stderr, "conformance_client: %s\n", why);
     visit->status = 1;
+}
+
+// One that is refused for want of a token begins anew with one.
+static void fail_with(struct visit *visit, const struct mcp_reply *reply)
+{
+    if (reply->trouble != MCP_DENIED) {
+        fail(visit, reply->err->text);
+        return;
+    }
+    free(visit->challenge);
+    visit->challenge =
+        mem_strndup(reply->challenge.len ? reply->challenge.data : "", reply->challenge.len);
+    loop_stop(visit->loop);
 }
 
 /* Values for a schema */
@@ -90,7 +105,7 @@ static void on_reply(void *context, const struct mcp_reply *reply)
 {
     struct visit *visit = context;
     if (reply->trouble != MCP_OK && reply->trouble != MCP_ERROR) // which is an answer, too
-        fail(visit, reply->err->text);
+        fail_with(visit, reply);
     done(visit);
 }
 
@@ -176,7 +191,7 @@ static void on_page(void *context, const struct mcp_reply *page, bool last)
     if (page->trouble == MCP_OK)
         use_all(visit, page->result);
     else
-        fail(visit, page->err->text);
+        fail_with(visit, page);
     if (last)
         done(visit);
 }
@@ -206,7 +221,7 @@ static void on_ready(void *context, const struct mcp_info *info)
 static void on_closed(void *context, const struct mcp_reply *reply)
 {
     struct visit *visit = context;
-    fail(visit, reply->err->text);
+    fail_with(visit, reply);
     loop_stop(visit->loop);
 }
 
@@ -230,13 +245,15 @@ static void on_question_over(void *context, uint64_t question)
     (void)context, (void)question;
 }
 
-static int run(struct visit *visit, const struct mcp_env *env, const char *url, struct error *err)
+static int visit_once(struct visit *visit, const struct mcp_env *env, const char *url,
+                      const char *const *headers, struct error *err)
 {
     static const struct mcp_client_events events = {on_ready, on_closed, on_notification,
                                                     on_question, on_question_over};
     const struct mcp_endpoint endpoint = {
         .name = "of the suite",
         .url = url,
+        .headers = headers,
         .timeout_ms = 20 * 1000,
         .connect_ms = 20 * 1000,
         .asks = true,
@@ -248,6 +265,23 @@ static int run(struct visit *visit, const struct mcp_env *env, const char *url, 
     mcp_client_destroy(visit->client);
     loop_run_once(visit->loop, 500); // a session is given back
     return 0;
+}
+
+static int run(struct visit *visit, const struct mcp_env *env, const char *url, struct error *err)
+{
+    struct login access = {
+        .loop = visit->loop, .http = env->http, .context = json_root(&visit->context)};
+    int r;
+    for (;;) {
+        r = visit_once(visit, env, url, access.headers, err);
+        CLEANUP(mem_cleanup) char *challenge = STEAL(visit->challenge);
+        if (r == 0 && challenge)
+            r = login(&access, url, span_of(challenge), err);
+        if (r < 0 || !challenge)
+            break;
+    }
+    login_finish(&access);
+    return r;
 }
 
 int main(int argc, char **argv)

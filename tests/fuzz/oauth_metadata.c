@@ -13,11 +13,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CLEANUP(oauth_server_finish) struct oauth_server server = {0};
     struct span text = span_make(data, size);
     if (oauth_resource_read(text, "https://a.example/mcp", &resource, NULL) == 0)
-        REQUIRE(oauth_is_safe_url(resource.issuer) && *resource.resource);
+        REQUIRE(oauth_is_safe_url(resource.issuer, "https://a.example/mcp") && *resource.resource);
     if (oauth_server_read(text, "https://as.example", &server, NULL) == 0) {
         REQUIRE(strcmp(server.issuer, "https://as.example") == 0);
-        REQUIRE(oauth_is_safe_url(server.token_endpoint));
-        REQUIRE(oauth_is_safe_url(server.authorization_endpoint));
+        REQUIRE(oauth_is_safe_url(server.token_endpoint, server.issuer));
+        REQUIRE(oauth_is_safe_url(server.authorization_endpoint, server.issuer));
     }
     return 0;
 }

@@ -1,5 +1,7 @@
+#include <stdio.h>
 #include <string.h>
 
+#include "agent/outside.h"
 #include "sandbox/process.h"
 #include "support/dispatcher_fixture.h"
 #include "tools/tool_process.h"
@@ -320,6 +322,71 @@ static void odd_commands(void **state)
         0);
 }
 
+/* Commands that others carry out */
+
+static struct {
+    outside_reply_fn *fn;
+    void *context;
+    char said[64];
+    int forgotten;
+} other;
+
+static void on_ask(void *owner, struct span command, struct span rest, outside_reply_fn *fn,
+                   void *context)
+{
+    other.fn = fn;
+    other.context = context;
+    snprintf(other.said, sizeof other.said, "%.*s(%.*s)", (int)command.len, command.data,
+             (int)rest.len, rest.len ? rest.data : "");
+}
+
+static void on_forget(void *owner, const void *context)
+{
+    assert_ptr_equal(context, other.context);
+    other.forgotten++;
+}
+
+static const struct outside outside = {on_ask, on_forget, NULL};
+
+static void others_carry_out_a_command(void **state)
+{
+    answers("/mcp", "");
+    assert_string_equal(outbox(), "There is nothing here that could do that.");
+    fixture.outside = &outside;
+    dispatcher_world_restart(&fixture);
+    arrives("/mcp login  notes");
+    passes(5);
+    arrives("/status");
+    arrives("hi");
+    passes(5);
+    assert_string_equal(other.said, "/mcp(login  notes)");
+    assert_int_equal(dispatcher_world_unhandled(&fixture), 3); // all wait for it
+    fixture.world.script = "say Hello.";
+    other.fn(other.context, SPAN_LITERAL("Open this"));
+    until_idle();
+    assert_non_null(strstr(outbox(), "Open this"));
+    assert_non_null(strstr(outbox(), "Hello."));
+    assert_null(strstr(outbox(), "Open this|Open this"));
+}
+
+static void nobody_waits_for_others_any_more(void **state)
+{
+    fixture.outside = &outside;
+    dispatcher_world_restart(&fixture);
+    other.forgotten = 0;
+    arrives("/reload-mcp");
+    passes(5);
+    assert_string_equal(other.said, "/reload-mcp()");
+    *other.said = '\0';
+    dispatcher_world_restart(&fixture); // and it is asked anew
+    assert_int_equal(other.forgotten, 1);
+    passes(5);
+    assert_string_equal(other.said, "/reload-mcp()");
+    other.fn(other.context, SPAN_LITERAL("Done."));
+    until_idle();
+    assert_string_equal(outbox(), "Done.");
+}
+
 static void a_failure_is_told(void **state)
 {
     answers("hi", "refuse no such luck");
@@ -431,6 +498,8 @@ int main(int argc, char **argv)
         TEST(undo_and_retry),
         TEST(model_and_title),
         TEST(odd_commands),
+        TEST(others_carry_out_a_command),
+        TEST(nobody_waits_for_others_any_more),
         TEST(a_failure_is_told),
         TEST(stopped_and_started),
         TEST(draining),

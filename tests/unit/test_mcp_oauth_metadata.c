@@ -28,6 +28,11 @@ static void where_documents_are_looked_for(void **state)
     check_places(count, places,
                  (const char *const[]){"https://a:8/.well-known/oauth-protected-resource/mcp",
                                        "https://a:8/.well-known/oauth-protected-resource", NULL});
+    count = oauth_resource_places("https://a", "http://127.0.0.1/meta", places);
+    check_places(count, places,
+                 (const char *const[]){"https://a/.well-known/oauth-protected-resource", NULL});
+    count = oauth_resource_places("http://a/mcp", "http://a/meta", places);
+    check_places(count, places, (const char *const[]){"http://a/meta", NULL});
     count = oauth_resource_places("https://a/mcp", "https://a/meta", places);
     check_places(count, places, (const char *const[]){"https://a/meta", NULL});
     count = oauth_server_places("https://b", places);
@@ -139,13 +144,15 @@ static void servers_that_are_not(void **state)
 static void urls_that_are_safe(void **state)
 {
     (void)state;
-    assert_true(oauth_is_safe_url("https://a/"));
-    assert_true(oauth_is_safe_url("http://localhost:8080/x"));
-    assert_true(oauth_is_safe_url("http://[::1]/"));
-    assert_false(oauth_is_safe_url("http://a/"));
-    assert_false(oauth_is_safe_url("http://localhost.evil/"));
-    assert_false(oauth_is_safe_url("file:///etc/passwd"));
-    assert_false(oauth_is_safe_url("https://a/#b"));
+    assert_true(oauth_is_safe_url("https://a/", "http://127.0.0.1/"));
+    assert_true(oauth_is_safe_url("http://localhost:8080/x", "http://127.0.0.1/"));
+    assert_true(oauth_is_safe_url("http://[::1]/", "http://127.0.0.1/"));
+    assert_false(oauth_is_safe_url("http://a/", "http://127.0.0.1/"));
+    assert_false(oauth_is_safe_url("http://localhost.evil/", "http://127.0.0.1/"));
+    assert_false(oauth_is_safe_url("http://localhost:8080/x", "https://a/mcp"));
+    assert_false(oauth_is_safe_url("https://127.0.0.1/x", "https://a/mcp"));
+    assert_false(oauth_is_safe_url("file:///etc/passwd", "http://127.0.0.1/"));
+    assert_false(oauth_is_safe_url("https://a/#b", "http://127.0.0.1/"));
 }
 
 int main(void)

@@ -35,7 +35,8 @@ void dispatcher_world_open(struct dispatcher_world *world)
     struct dispatcher_env env = {.loop = world->world.loop,
                                  .store = world->world.store,
                                  .agent = world->world.agent,
-                                 .config = &world->config};
+                                 .config = &world->config,
+                                 .outside = world->outside};
     world->dispatcher = dispatcher_create(&env);
     dispatcher_attach(world->dispatcher, &world->channel, world);
 }

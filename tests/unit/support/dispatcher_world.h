@@ -16,8 +16,9 @@ struct dispatcher_world {
     struct dispatcher *dispatcher;
     struct dispatcher_config config;
     struct dispatcher_channel channel;
-    struct buf heard; // what the channel was told
-    int64_t cursor;   // also the id of what arrived last
+    const struct outside *outside; // of a dispatcher that is opened next
+    struct buf heard;              // what the channel was told
+    int64_t cursor;                // also the id of what arrived last
     int64_t edits;
     const char *thread, *sender; // of what arrives next; with a sender it is a chat of several
     bool tainted;                // what arrives next is quoted, or passed on
