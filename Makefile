@@ -99,7 +99,7 @@ ai: ## the next four targets in order: from the sources to a bot that answers
 	@scripts/ai/deploy --check
 	@scripts/ai/registry
 	@scripts/ai/build hermes
-	@scripts/ai/build kubernetes-mcp
+	@[ "$(KUBERNETES_MCP)" = 0 ] || scripts/ai/build kubernetes-mcp
 	@scripts/ai/deploy
 
 ai-registry: ## the cluster's own registry

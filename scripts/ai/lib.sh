@@ -36,6 +36,7 @@ readonly HERE=scripts/ai
 : "${SECRETS:=k8s/secrets.env}"
 : "${HERMES_MODEL:=free}"
 : "${ROUTER:=}"
+: "${KUBERNETES_MCP:=}"
 : "${TIMEOUT:=}"
 : "${TAG:=}"
 : "${POLL:=2}"         # seconds between two looks at the cluster

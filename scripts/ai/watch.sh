@@ -314,6 +314,7 @@ out_of_memory() { # HOW
     registry-*) file=registry/deployment.yaml ;;
     kubernetes-mcp-build-*) file=kaniko/kubernetes-mcp-build/job.yaml ;;
     hermes-build-*) file=kaniko/hermes-build/job.yaml ;;
+    *) [ "$container" != kubernetes-mcp ] || file=k8s/kubernetes-mcp/deployment.yaml ;;
     esac
     found oom "$PATIENCE" "raise limits.memory in $file, or free memory on the node $node" \
         "out of memory on $node ($1)"

@@ -15,6 +15,7 @@ def well(tree):
     tree.kubectl.on('get secret hermes-secrets .*resourceVersion', '815')
     tree.kubectl.sees('hermes', healthy('hermes'))
     tree.kubectl.on('exec', WELL)
+    tree.kubectl.on('get networkpolicy hermes-kubernetes-mcp', '')
 
 
 def deploy(tree, **environment):
@@ -225,6 +226,86 @@ def test_without_a_key_it_is_not_opened(tree, value, why):
     tree.secrets()
     done = deploy(tree, ROUTER=value)
     assert done.status == 1 and why in done.err and not tree.kubectl.calls()
+
+
+# ---- the view of the cluster
+
+MCP_DIGEST = 'sha256:' + 'c' * 64
+MCP_BUILT = f'registry.registry:5000/kubernetes-mcp-server@{MCP_DIGEST}'
+GRANTED = [('ClusterRole', 'cellar-kubernetes-mcp'),
+           ('ClusterRoleBinding', 'cellar-kubernetes-mcp'),
+           ('NetworkPolicy', 'hermes-kubernetes-mcp'), ('ServiceAccount', 'kubernetes-mcp')]
+
+
+def test_the_agent_sees_the_cluster_once_the_image_for_it_is_built(tree):
+    well(tree)
+    tree.kubectl.on('get configmap kubernetes-mcp-images ', MCP_BUILT)
+    done = deploy(tree, NAMESPACE='cellar')
+    assert done.status == 0, done.text
+    things = tree.rendered('hermes')
+    assert set(GRANTED) <= set(things)
+    binding = things['ClusterRoleBinding', 'cellar-kubernetes-mcp']
+    assert binding['roleRef']['name'] == 'cellar-kubernetes-mcp'
+    assert binding['subjects'] == [{'kind': 'ServiceAccount', 'name': 'kubernetes-mcp',
+                                    'namespace': 'cellar'}]
+    pod_ = things['Deployment', 'hermes']['spec']['template']['spec']
+    own, = [each for each in pod_['containers'] if each['name'] == 'kubernetes-mcp']
+    assert re.fullmatch(r'registry\.registry:5000/kubernetes-mcp-server:v[\d.]+@' + MCP_DIGEST,
+                        own['image'])
+    assert own['imagePullPolicy'] == 'IfNotPresent'
+    assert pod_['serviceAccountName'] == 'kubernetes-mcp'
+    assert f'@{MCP_DIGEST}, through which the agent sees the cluster' in done.out
+    assert 'delete clusterrole' not in str(tree.kubectl.calls())
+    assert tree.kubectl.calls('^auth can-i create clusterroles')
+
+
+@pytest.mark.parametrize('settings, built, why', [
+    ({'KUBERNETES_MCP': '0'}, MCP_BUILT, ''),
+    ({'CONFIG': 'mine.yaml'}, MCP_BUILT, 'mine.yaml has no mcp_servers.kubernetes'),
+    ({}, '', 'make ai-kubernetes-mcp-build'),
+    ({}, MCP_BUILT.replace('registry.registry:5000', 'ghcr.io/me'), 'was not built here')])
+def test_else_it_does_not_and_is_told_why(tree, settings, built, why):
+    well(tree)
+    tree.write('mine.yaml', 'model: strong\n# no HERMES_KUBERNETES_MCP\n')
+    tree.kubectl.on('get configmap kubernetes-mcp-images ', built)
+    done = deploy(tree, NAMESPACE='cellar', **settings)
+    assert done.status == 0 and why in done.out, done.text
+    assert not set(GRANTED) & set(tree.rendered('hermes'))
+    assert len(containers(tree)) == 2
+
+
+def test_what_was_granted_goes_when_it_is_not_deployed(tree):
+    well(tree)
+    tree.kubectl.on('get networkpolicy hermes-kubernetes-mcp',
+                    'networkpolicy.networking.k8s.io/hermes-kubernetes-mcp\n')
+    assert deploy(tree, NAMESPACE='cellar', KUBERNETES_MCP='0').status == 0
+    gone = {word for each in tree.kubectl.calls('^delete') for word in each['words']}
+    assert {'clusterrole/cellar-kubernetes-mcp', 'clusterrolebinding/cellar-kubernetes-mcp',
+            'serviceaccount/kubernetes-mcp', 'networkpolicy/hermes-kubernetes-mcp'} <= gone
+
+
+def test_what_cannot_be_removed_is_told(tree):
+    well(tree)
+    tree.kubectl.on('get networkpolicy hermes-kubernetes-mcp', 'networkpolicy/x\n')
+    tree.kubectl.on('delete clusterrolebinding', code=1, err='Error: is forbidden\n')
+    done = deploy(tree, KUBERNETES_MCP='0')
+    assert done.status == 0
+    assert 'to see the cluster could not be removed: Error: is forbidden' in done.err, done.text
+
+
+def test_a_cluster_that_does_not_tell_of_its_image_is_not_taken_for_one_without(tree):
+    well(tree)
+    tree.kubectl.on('get configmap kubernetes-mcp-images ', code=1, err='etcdserver: timed out\n')
+    done = deploy(tree)
+    assert done.status == 1 and 'does not tell what was built' in done.err
+    assert not tree.kubectl.calls('^(apply|create)')
+
+
+def test_a_setting_that_is_none(tree):
+    tree.secrets()
+    done = deploy(tree, KUBERNETES_MCP='no')
+    assert done.status == 1 and 'KUBERNETES_MCP=no means nothing' in done.err
+    assert not tree.kubectl.calls()
 
 
 # ---- the file with the secrets

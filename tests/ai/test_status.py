@@ -329,10 +329,12 @@ def test_it_keeps_the_volume_and_the_registry(tree, how):
     assert done.status == 0, done.text
     assert 'the volume hermes-data' in done.out
     words = [' '.join(call['words']) for call in tree.kubectl.calls(DELETES)]
-    assert len(words) == 2
-    assert 'deployments.apps,services,networkpolicies' in words[0]
-    assert '-n hermes -l app.kubernetes.io/part-of=hermes' in words[0]
-    assert words[1].startswith('delete secret hermes-secrets -n hermes')
+    assert len(words) == 4
+    assert words[0].startswith('delete clusterrolebinding/hermes-kubernetes-mcp clusterrole/')
+    assert words[1].startswith('delete serviceaccount/kubernetes-mcp networkpolicy/')
+    assert 'deployments.apps,services,networkpolicies' in words[2]
+    assert '-n hermes -l app.kubernetes.io/part-of=hermes' in words[2]
+    assert words[3].startswith('delete secret hermes-secrets -n hermes')
     assert not [each for each in words if re.search('persistentvolume|namespace|-n registry', each)]
 
 

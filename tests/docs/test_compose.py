@@ -86,6 +86,9 @@ def like_the_pod(hermes):
         yield "hermes has no limit of processes, or one that it cannot live with"
     if seconds(hermes["stop_grace_period"]) < pod["terminationGracePeriodSeconds"]:
         yield "hermes gets less time to stop than in the pod"
+    switches = {entry["name"]: entry.get("value") for entry in container["env"]}
+    if hermes["environment"].get("HERMES_KUBERNETES_MCP") != switches["HERMES_KUBERNETES_MCP"]:
+        yield "the configuration does not learn whether there is a cluster to see"
     writable = {mount["mountPath"] for mount in container["volumeMounts"]
                 if not mount.get("readOnly")}
     ours = {target for target, (_, write) in mounts(hermes).items() if write}
@@ -162,6 +165,7 @@ WRONG = [
     (("services", "hermes", "environment", "HERMES_SECRETS_DIR"), "/run/others"),
     (("services", "hermes", "environment", "HERMES_ADMIN_HOST"), "127.0.0.1"),
     (("services", "hermes", "environment", "HERMES_ROUTER_HOST"), "127.0.0.1"),
+    (("services", "hermes", "environment", "HERMES_KUBERNETES_MCP"), "true"),
     (("services", "hermes", "volumes"), ["./data:/opt/data"]),
     (("services", "hermes", "build", "dockerfile"), "Dockerfile"),
     (("services", "tailscale", "profiles"), []),

@@ -81,8 +81,10 @@ def secrets_example(tree):
 
 @check
 def variables(tree):
-    """The program reads each variable that the pod sets, and the paths in them are mounted."""
-    known = program_variables()
+    """The program, or its configuration, reads each variable that the pod sets, and the paths in
+    them are mounted."""
+    known = program_variables() | set(re.findall(r'os\.environ/(\w+)',
+                                                 tree.files['k8s/config.yaml']))
     for container in tree.containers():
         if container.body['name'] != 'hermes':
             continue

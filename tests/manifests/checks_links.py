@@ -12,6 +12,8 @@ NODE_PORTS = range(30000, 32768)
 SECRETS = {('hermes', 'hermes-secrets'): (None, False),
            ('registry', 'registry-auth'): ({'htpasswd'}, False),
            ('registry', 'registry-credentials'): ({'config.json'}, True)}
+CLUSTER_WIDE = ('Namespace', 'ClusterRole', 'ClusterRoleBinding')
+MADE_BY_KUBERNETES = {'kube-root-ca.crt'}   # a ConfigMap in each namespace
 # Policies about pods that others bring.
 FOR_OTHERS = {'hermes-clients', 'hermes-router-clients'}
 
@@ -32,7 +34,7 @@ def namespaces(tree):
     """Every namespace that is used is made here."""
     made = {thing.name for thing in tree.of_kind('Namespace')}
     for thing in tree.things:
-        if thing.kind != 'Namespace' and thing.namespace not in made:
+        if thing.kind not in CLUSTER_WIDE and thing.namespace not in made:
             yield thing, f'namespace {thing.namespace!r} is not one of ours'
 
 
@@ -183,6 +185,8 @@ def configmaps(tree):
                     wanted += [(thing, item['key'])
                                for item in source['configMap'].get('items', [])]
     for (namespace, name), wanted in asked.items():
+        if name in MADE_BY_KUBERNETES:
+            continue
         yield from asked_of(tree.find('ConfigMap', name, namespace), name, wanted)
     for thing in tree.of_kind('ConfigMap'):
         if (thing.namespace, thing.name) not in asked:

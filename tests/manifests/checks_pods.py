@@ -125,13 +125,16 @@ def users(tree):
 
 @check
 def no_token(tree):
-    """Nobody here talks to the API server. (And REGISTRY_PORT, which a link to the Service named
-    registry would set, is a setting of the registry.)"""
+    """Nobody here talks to the API server, except through what `token` looks at. (And
+    REGISTRY_PORT, which a link to the Service named registry would set, is a setting of the
+    registry.)"""
     for thing, template in tree.pods():
         for name in ('automountServiceAccountToken', 'enableServiceLinks'):
             yield from expect(thing, name, template['spec'].get(name), False)
-        if 'serviceAccountName' in template['spec']:
-            yield thing, 'has a service account'
+        named = [container['name'] for container in template['spec']['containers']]
+        want = 'kubernetes-mcp' if 'kubernetes-mcp' in named else 'default'
+        yield from expect(thing, 'service account',
+                          template['spec'].get('serviceAccountName', 'default'), want)
 
 
 @check
@@ -182,12 +185,14 @@ def quantities(tree):
 @check
 def probes(tree):
     """A service is started, alive and ready, on a port that it has; a Job is none of these, and the
-    hands have no port and must not decide whether the agent is ready. What
-    ends a container is never asked of what makes it wait, and the registry is asked nothing that
-    wants a password. (That the agent answers on its paths, the agent itself is asked.)"""
+    hands and the view of the cluster have no port that a node reaches, and must not decide whether
+    the agent is ready. What ends a container is never asked of what makes it wait, and the registry
+    is asked nothing that wants a password. (That the agent answers on its paths, the agent itself
+    is asked.)"""
     for container in tree.containers():
         found = [container.body[kind] for kind in PROBES if kind in container.body]
-        serves = container.thing.kind == 'Deployment' and container.body['name'] != 'hands'
+        serves = container.thing.kind == 'Deployment' and container.body['name'] not in (
+            'hands', 'kubernetes-mcp')
         if len(found) != (len(PROBES) if serves else 0):
             yield container, f'has {len(found)} probes'
             continue

@@ -6,6 +6,7 @@ import checks_build  # noqa: F401 (they register themselves)
 import checks_files  # noqa: F401
 import checks_links  # noqa: F401
 import checks_pods  # noqa: F401
+import checks_view  # noqa: F401
 import opinions
 import tree as shipping
 from checking import CHECKS, run

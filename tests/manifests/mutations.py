@@ -9,7 +9,7 @@ K8S, REGISTRY = 'k8s/deployment.yaml', 'registry/deployment.yaml'
 BUILD, MCP = 'kaniko/hermes-build/job.yaml', 'kaniko/kubernetes-mcp-build/job.yaml'
 COLLECT, POLICY = 'registry/collect.yaml', 'k8s/network-policy.yaml'
 SERVICE, ACCESS = 'registry/service.yaml', 'registry/network-policy.yaml'
-OUTSIDE = 'registry/node-port/'
+OUTSIDE, VIEW = 'registry/node-port/', 'k8s/kubernetes-mcp/'
 
 # A bot's token in all but truth, put together so that this file holds none.
 TOKEN = '7000000003' + ':' + 'AA' + 33 * 'x'
@@ -144,6 +144,38 @@ MUTATIONS = [
     ('k8s/router/service.yaml', 'port: 4000', 'port: 80', 'router'),
     ('k8s/router/deployment.yaml', 'containerPort: 4000', 'containerPort: 4001', 'ports'),
     ('k8s/router/network-policy.yaml', 'port: 4000', 'port: 9119', 'router'),
+
+    # ---- the view of the cluster ----
+    (VIEW + 'access.yaml', '      - pods/log\n', '      - pods/log\n      - secrets\n', 'access'),
+    (VIEW + 'access.yaml', '      - nodes\n', '      - nodes\n      - nodes/proxy\n', 'access'),
+    (VIEW + 'access.yaml', '      - pods/log\n', '      - pods/log\n      - pods/exec\n', 'access'),
+    (VIEW + 'access.yaml', '      - pods/log\n', '', 'access'),
+    (VIEW + 'access.yaml', 'resources: [addons]', "resources: ['*']", 'access'),
+    (VIEW + 'access.yaml', 'verbs: [get, list]', 'verbs: [get, list, delete]', 'access'),
+    (VIEW + 'access.yaml', 'name: kubernetes-mcp\n    namespace', 'name: default\n    namespace',
+     'access'),
+    (VIEW + 'access.yaml', 'kind: ClusterRole\n  name: hermes-kubernetes-mcp',
+     'kind: ClusterRole\n  name: cluster-admin', 'access'),
+    (VIEW + 'access.yaml', 'automountServiceAccountToken: false',
+     'automountServiceAccountToken: true', 'token'),
+    (VIEW + 'deployment.yaml', 'name: hermes\n          env:',
+     'name: hermes\n          volumeMounts:\n            - name: kubernetes-token\n'
+     '              mountPath: /token\n              readOnly: true\n          env:', 'token'),
+    (VIEW + 'deployment.yaml', 'serviceAccountName: kubernetes-mcp', 'serviceAccountName: default',
+     'no_token'),
+    (K8S, 'serviceAccountName: default', 'serviceAccountName: builder', 'no_token'),
+    (VIEW + 'deployment.yaml', 'bind-address=127.0.0.1', 'bind-address=0.0.0.0', 'view'),
+    (VIEW + 'deployment.yaml', '            - --read-only\n', '', 'view'),
+    (VIEW + 'deployment.yaml', '--toolsets=core', '--toolsets=core,config', 'view'),
+    (VIEW + 'deployment.yaml', 'value: "true"', 'value: "false"', 'view'),
+    (VIEW + 'network-policy.yaml', 'port: 6443', 'port: 443', 'view'),
+    (VIEW + 'kustomization.yaml', '  - network-policy.yaml\n', '', 'view'),
+    ('k8s/config.yaml', 'http://127.0.0.1:8080/mcp', 'http://127.0.0.1:8080/sse', 'view'),
+    ('k8s/config.yaml', 'exclude: [nodes_log, ', 'exclude: [', 'view'),
+    (VIEW + 'deployment.yaml', 'readOnlyRootFilesystem: true', 'readOnlyRootFilesystem: false',
+     'hardened'),
+    (VIEW + 'deployment.yaml', '            limits:\n              memory: 128Mi\n', '',
+     'resources'),
 
     # ---- cost and life ----
     (K8S, 'memory: 16Mi', 'memory: 160Mi', 'quantities'),

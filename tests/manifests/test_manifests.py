@@ -63,7 +63,7 @@ def test_what_is_shipped_fits_the_schemas(name, good, judged):
 
 def test_the_program_takes_its_configuration(tmp_path):
     environment = {**dict.fromkeys(shipping.example_names(FILES), 'x'), 'HERMES_MODEL': 'free',
-                   'HERMES_HOME': str(tmp_path)}
+                   'HERMES_HOME': str(tmp_path), 'HERMES_KUBERNETES_MCP': 'true'}
     done = subprocess.run([BINARY, 'config', 'check', '--config',
                            shipping.REPO / 'k8s/config.yaml'], capture_output=True, text=True,
                           env=environment, timeout=60)
@@ -77,7 +77,8 @@ def agent(tmp_path):
     no way out."""
     environment = {**dict.fromkeys(shipping.example_names(FILES), 'x'), 'HERMES_MODEL': 'free',
                    'HERMES_HOME': str(tmp_path / 'home'), 'https_proxy': 'http://127.0.0.1:9',
-                   'TELEGRAM_BOT_TOKEN': '', 'HERMES_ALLOW_ROOT_GATEWAY': '1'}
+                   'TELEGRAM_BOT_TOKEN': '', 'HERMES_ALLOW_ROOT_GATEWAY': '1',
+                   'HERMES_KUBERNETES_MCP': 'false'}
     config, log = tmp_path / 'config.yaml', tmp_path / 'log'
     content = yaml.safe_load(FILES['k8s/config.yaml'])
     content.setdefault('router', {})['port'] = 0        # one that is free here
