@@ -120,11 +120,10 @@ static unsigned flags_of(const struct mcp_server_config *config, struct json_val
     bool reads = hint(annotations, "readOnlyHint", false);
     bool idempotent = hint(annotations, "idempotentHint", false);
     bool destroys = !reads && hint(annotations, "destructiveHint", true);
-    unsigned flags = TOOL_FOUND | TOOL_UNATTENDED;
+    unsigned flags = TOOL_FOUND | TOOL_UNATTENDED | TOOL_KEEPS;
+    flags |= reads ? TOOL_READS : TOOL_WRITES;
     if (reads || idempotent)
         flags |= TOOL_REPEATABLE;
-    if (reads)
-        flags |= TOOL_READS;
     if (!reads || !config->trusted)
         flags |= TOOL_NETWORK;
     if (config->trusted ? destroys : !reads)

@@ -24,6 +24,7 @@ enum tool_flags {
     TOOL_NEEDS_APPROVAL = 16, // a call runs only when somebody has said yes to it
     TOOL_UNATTENDED = 32,     // also for work that nobody watches
     TOOL_FOUND = 64,          // described by find_tools only, and called through call_tool
+    TOOL_KEEPS = 128,         // its result may tell of a file in which more of it is kept
 };
 
 enum {

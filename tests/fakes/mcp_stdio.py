@@ -68,7 +68,7 @@ def call(name, arguments, line):
     if name == "environment":
         return text("\n".join(f"{k}={v}" for k, v in sorted(os.environ.items())))
     if name == "big":
-        return text("x" * int(arguments["bytes"]) + "END")
+        return text(("x" * 99 + "\n") * (int(arguments["bytes"]) // 100) + "END")
     if name == "sleep":
         time.sleep(float(arguments["seconds"]))
         return text("slept")
