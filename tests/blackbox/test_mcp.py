@@ -59,7 +59,7 @@ def tool(name, **arguments):
 def test_a_server_is_listed_and_called(hermes, servers, words):
     servers.use(*words.split())
     server, = listed(hermes)
-    assert server["state"] == "ready" and server["tools"] == len(["all", "but", "broken"]) + 6
+    assert server["state"] == "ready" and server["tools"] == len(["all", "but", "broken"]) + 7
     assert server["quarantined"] == 1
     assert server["era"] == ("modern" if "modern" in words else "legacy")
     said = hermes.run("mcp", "call", "fake", "echo", '{"text": "Zürich"}').ok()

@@ -5,6 +5,7 @@ Words on the command line switch it: legacy (knows only initialize), modern (kno
 server/discover and _meta), exits (ends when it is probed), silent (never answers a probe), banner
 (prints lines that are no JSON), deaf (never reads on), stubborn (ignores SIGTERM and the end of
 its input). `--state DIR` names a directory for what must outlive it: tools.json replaces its tools,
+answer.json is what each call of "page" comes to (the members of the reply besides its id),
 calls.log gets a line for each call.
 """
 
@@ -34,6 +35,8 @@ TOOLS = [
     {"name": "die", "description": "Ends the server", "annotations": READS,
      "inputSchema": {"type": "object"}},
     {"name": "fail", "description": "Fails", "annotations": READS,
+     "inputSchema": {"type": "object"}},
+    {"name": "page", "description": "Shows what was put there", "annotations": READS,
      "inputSchema": {"type": "object"}},
     {"name": "note", "description": "Writes something down",
      "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}}},
@@ -105,6 +108,8 @@ def answer(message, line):
     if method == "tools/list":
         return {"result": {"tools": tools()}}
     if method == "tools/call":
+        if params["name"] == "page":
+            return json.loads((STATE / "answer.json").read_text())
         result = call(params["name"], params.get("arguments") or {}, line)
         if result is None:
             return {"error": {"code": -32602, "message": "unknown tool"}}

@@ -148,11 +148,13 @@ static void hints_count_as_far_as_their_server(void **state)
     static const char adds[] = "{\"destructiveHint\":false}";
     static const char again[] = "{\"idempotentHint\":true}";
     const int acts = TOOL_WRITES | TOOL_NETWORK;
-    assert_int_equal(flags(false, "{}"), acts | TOOL_NEEDS_APPROVAL);
-    assert_int_equal(flags(false, "7"), acts | TOOL_NEEDS_APPROVAL);
-    assert_int_equal(flags(false, adds), acts | TOOL_NEEDS_APPROVAL);
-    assert_int_equal(flags(false, again), acts | TOOL_NEEDS_APPROVAL | TOOL_REPEATABLE);
-    assert_int_equal(flags(false, reads), TOOL_NETWORK | TOOL_READS | TOOL_REPEATABLE);
+    const int foreign = TOOL_FOREIGN | acts;
+    assert_int_equal(flags(false, "{}"), foreign | TOOL_NEEDS_APPROVAL);
+    assert_int_equal(flags(false, "7"), foreign | TOOL_NEEDS_APPROVAL);
+    assert_int_equal(flags(false, adds), foreign | TOOL_NEEDS_APPROVAL);
+    assert_int_equal(flags(false, again), foreign | TOOL_NEEDS_APPROVAL | TOOL_REPEATABLE);
+    assert_int_equal(flags(false, reads),
+                     TOOL_FOREIGN | TOOL_NETWORK | TOOL_READS | TOOL_REPEATABLE);
     assert_int_equal(flags(true, "{}"), acts | TOOL_NEEDS_APPROVAL);
     assert_int_equal(flags(true, adds), acts);
     assert_int_equal(flags(true, reads), TOOL_READS | TOOL_REPEATABLE);
