@@ -169,7 +169,7 @@ void mcp_call_end(struct mcp_call *call, const struct mcp_reply *reply)
 void mcp_call_fail(struct mcp_call *call, enum mcp_trouble trouble, bool maybe_done,
                    const char *what, ...)
 {
-    struct mcp_client *client = call->client;
+    const struct mcp_client *client = call->client;
     char text[ERROR_TEXT_MAX];
     struct error err;
     va_list arguments;
@@ -178,7 +178,7 @@ void mcp_call_fail(struct mcp_call *call, enum mcp_trouble trouble, bool maybe_d
     va_end(arguments);
     error_set(&err, -EIO, "the MCP server %s %s", client->endpoint->name, text);
     if (trouble == MCP_GONE && !call->own) // else the end says it
-        mcp_client_add_notes(client, &err);
+        mcp_transport_explain(client->transport, &err);
     mcp_call_end(call, &(struct mcp_reply){
                            .trouble = trouble,
                            .maybe_done = maybe_done,

@@ -107,7 +107,6 @@ void mcp_listen_cancelled(struct mcp_client *client, struct json_value id);
 
 // client_close.c
 // Ends it: everybody hears of it from the loop. `why` is copied, but for its result and data.
-void mcp_client_add_notes(struct mcp_client *client, struct error *err); // what its program wrote
 void mcp_client_close(struct mcp_client *client, const struct mcp_reply *why);
 // The same with a sentence: "the MCP server <name> <what>", and what its program wrote.
 void mcp_client_close_text(struct mcp_client *client, enum mcp_trouble trouble, const char *what,

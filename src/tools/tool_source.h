@@ -72,9 +72,9 @@ union tool_handle { // what the source calls it
 struct tool_source_ops {
     // The tool at a place of the list, which ends with the first false. Strings are copied.
     bool (*describe)(const struct tool_source *source, size_t tool, struct tool_description *ret);
-    // From the loop; must not block. TOOL_ENDED and TOOL_ENDED_TAINTED: `out` is the result; 0: tool_run_end() follows,
-    // unless it is cancelled before; negative: refused, with a sentence for whoever chose the
-    // arguments.
+    // From the loop; must not block. TOOL_ENDED and TOOL_ENDED_TAINTED: `out` is the result; 0:
+    // tool_run_end() follows, unless it is cancelled before; negative: refused, with a sentence for
+    // whoever chose the arguments.
     int (*start)(struct tool_source *source, const struct tool_call *call, struct tool_run *run,
                  struct buf *out, struct error *err);
     // Must not block either. `run` is gone after this. Had it begun, so that it may have had an

@@ -6,7 +6,7 @@ server/discover and _meta), exits (ends when it is probed), silent (never answer
 (prints lines that are no JSON), deaf (never reads on), stubborn (ignores SIGTERM and the end of
 its input). `--state DIR` names a directory for what must outlive it: tools.json replaces its tools,
 answer.json is what each call of "page" comes to (the members of the reply besides its id),
-calls.log gets a line for each call.
+calls.log gets a line for each call, also for one whose argument "dies" ends the server then.
 """
 
 import json
@@ -64,6 +64,8 @@ def call(name, arguments, line):
     if STATE:
         with open(STATE / "calls.log", "a") as log:
             log.write(f"{name} {json.dumps(arguments)}\n")
+    if arguments.get("dies"):
+        os._exit(3)
     if name == "echo":
         return text(str(arguments.get("text")))
     if name == "raw":
@@ -135,4 +137,5 @@ def main():
         time.sleep(3600)
 
 
-main()
+if __name__ == "__main__":
+    main()
