@@ -185,6 +185,7 @@ static void on_lost(struct mcp_call *call, const struct mcp_failure *failure)
     bool resend = may_resend(call, failure->loss);
     uint64_t wire = call->wire;
     call->wire = 0;
+    call->cut = call->cut || failure->loss == MCP_CUT;
     switch (failure->loss) {
     case MCP_REFUSED:
         on_refused(call, failure);
@@ -212,9 +213,8 @@ static void on_lost(struct mcp_call *call, const struct mcp_failure *failure)
         }
         break;
     }
-    bool cut = failure->loss == MCP_CUT;
-    mcp_call_fail(call, MCP_GONE, cut, "%s: %s", cut ? "is gone" : "cannot be asked",
-                  failure->err->text);
+    mcp_call_fail(call, MCP_GONE, call->cut, "%s: %s",
+                  failure->loss == MCP_CUT ? "is gone" : "cannot be asked", failure->err->text);
 }
 
 static void on_failure(void *context, uint64_t request, const struct mcp_failure *failure)
