@@ -26,3 +26,9 @@ def installed(*folder):
 def packages():
     """The folder of the installed packages."""
     return installed()
+
+
+@pytest.fixture(scope="session")
+def mcp_packages():
+    """The same of the servers of the Model Context Protocol."""
+    return installed(HERE / "mcp")

@@ -12,7 +12,6 @@ import urllib.error
 import urllib.request
 
 import pytest
-from conftest import HERE, installed
 from harness import as_test_user, comes_true
 from openai_upstream import Upstream
 from ports import HOST, free_port
@@ -33,7 +32,7 @@ KUBERNETES = platform.machine() == "x86_64"  # for which it is pinned
 
 
 @pytest.fixture(scope="session")
-def modules():
+def modules(mcp_packages):
     """The packages where the user of the tests may read them."""
     def link(source, target):
         try:
@@ -44,7 +43,7 @@ def modules():
     with tempfile.TemporaryDirectory(prefix="hermes-mcp-") as name:
         pathlib.Path(name).chmod(0o755)
         target = pathlib.Path(name) / "node_modules"
-        shutil.copytree(installed(HERE / "mcp") / "node_modules", target, symlinks=True,
+        shutil.copytree(mcp_packages / "node_modules", target, symlinks=True,
                         copy_function=link)
         yield target
 
@@ -257,7 +256,7 @@ WAYS = [("stdio", "", "modern"), ("stdio", "-sessions", "legacy"), ("http", "", 
 
 @pytest.mark.parametrize("way,package,era", WAYS if KUBERNETES else [])
 def test_kubernetes(server, service, way, package, era):
-    """Without a cluster; "sse" is also configured where it is not served any more, and is found all the same."""
+    """Without a cluster; "sse" is also configured where it is not served any more, and found."""
     kind, *words = way.split()
     if kind == "stdio":
         server.runs(server.kubernetes(package))
