@@ -193,8 +193,9 @@ static void on_lost(struct mcp_call *call, const struct mcp_failure *failure)
     case MCP_UNAUTHORIZED:
         mcp_call_fail(call, MCP_DENIED, false, "wants to know who asks: %s", failure->err->text);
         return;
-    case MCP_SESSION_GONE:
-        call->resent = true;
+    case MCP_SESSION_GONE: // which nobody has acted on, also when it went out twice before
+        resend = !call->own && !call->renewed;
+        call->renewed = true;
         if (resend && wire > client->session) {
             mcp_era_renew(client); // and then it goes out again
             return;
