@@ -447,7 +447,7 @@ static void too_many(void **state)
         snprintf(names[i], sizeof names[i], "t%d", i);
         tools[i] = (struct tool_description){names[i], "", OBJECT, 0};
     }
-    refused(tools, "with \"scripted\" there would be more than 128 tools");
+    refused(tools, "with \"scripted\" there would be more than 512 tools");
     static char large[TOOL_DESCRIPTION_MAX + 1];
     memset(large, 'x', TOOL_DESCRIPTION_MAX);
     for (int i = 0; i < TOOL_SET_MAX; i++)
