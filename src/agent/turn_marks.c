@@ -149,26 +149,31 @@ static bool shows_marked(const struct turn_call *call, const char *result)
 
 /* Which calls mark */
 
-void turn_marks_begin(struct turn_call *call)
+static void mark_if(struct turn_call *call, bool tainted)
 {
     static const char *const keepers[] = {"remember", "todo", NULL}; // which mark by themselves
-    char why[TURN_TAINT_MAX];
-    struct turn *turn = call->turn;
     struct tool_target target;
     target_of(call, &target);
+    call->marks = call->marks || (tainted && target.entry && call->flags & TOOL_WRITES &&
+                                  !is_one_of(target.entry->name, keepers));
+    if (call->marks && call->turn->marks_since_ms == 0)
+        call->turn->marks_since_ms = clock_wall_ms(&clock_system); // as files are dated
+}
+
+void turn_marks_begin(struct turn_call *call)
+{
+    char why[TURN_TAINT_MAX];
     call->tainted = shows_marked(call, NULL);
-    call->marks = target.entry && (call->flags & TOOL_WRITES) &&
-                  !is_one_of(target.entry->name, keepers) &&
-                  (call->tainted || turn_taint(turn, why));
-    if (call->marks && turn->marks_since_ms == 0)
-        turn->marks_since_ms = clock_wall_ms(&clock_system); // as files are dated
+    mark_if(call, call->tainted || turn_taint(call->turn, why));
     call->marks_ms = clock_monotonic_ms(&clock_system);
 }
 
 void turn_marks_ended(struct turn_call *call)
 {
-    if (call->marks_ms) // else it was not run
-        call->tainted = call->tainted || shows_marked(call, call->result);
+    if (!call->marks_ms) // it was not run
+        return;
+    call->tainted = call->tainted || shows_marked(call, call->result);
+    mark_if(call, call->tainted); // a server may have written what its result shows
 }
 
 void turn_marks_resumed(struct turn *turn)
@@ -332,16 +337,15 @@ static void add_handles(struct turn_marking *marking, const char *text)
 // What is known of one call: its files, also when nobody can look at what has changed.
 static void add_call(struct turn_marking *marking, const struct turn_call *call)
 {
-    static const char *const runners[] = {"terminal", "process", NULL};
     static const char *const writers[] = {"write_file", "patch", NULL};
     struct tool_target target;
     JSON_AUTO doc = JSON_INIT;
     struct json_value change;
     target_of(call, &target);
+    if (call->flags & TOOL_KEEPS && call->result)
+        add_handles(marking, call->result);
     if (!target.entry || json_parse(&doc, target.arguments, NULL) < 0)
         return;
-    if (is_one_of(target.entry->name, runners) && call->result)
-        add_handles(marking, call->result);
     if (strcmp(target.entry->name, "memory") == 0) {
         add_entry(marking, json_root(&doc));
         struct json_iter it = json_iter_init(json_get(json_root(&doc), "operations"));
@@ -387,11 +391,12 @@ static void unmark(const struct turn_call *call)
 
 static struct turn_marking *marking_create(struct turn *turn)
 {
+    static const char marked[] = "made with what is marked";
     struct turn_marking *marking = mem_new(struct turn_marking);
     marking->agent = turn->agent;
     memcpy(marking->of, turn->name, sizeof marking->of);
     if (!turn_taint(turn, marking->why))
-        memcpy(marking->why, "made with a marked file", sizeof "made with a marked file");
+        memcpy(marking->why, marked, sizeof marked);
     list_append(&turn->agent->markings, &marking->link);
     return marking;
 }
@@ -414,6 +419,13 @@ static void add_running(void *context, const char *name)
     add(context, STORE_TAINT_HANDLE, span_of(name));
 }
 
+// Does it only read, and is what it has read kept in a file, being too long?
+static bool keeps_marked(const struct turn_call *call)
+{
+    return call->tainted && call->flags & TOOL_KEEPS && call->result &&
+           strstr(call->result, "out_");
+}
+
 static struct turn_marking *begin(struct turn *turn)
 {
     const struct tool_env *env = toolbox_env(turn->agent->env.toolbox);
@@ -424,13 +436,14 @@ static struct turn_marking *begin(struct turn *turn)
     for (size_t i = 0; i < turn->call_count; i++) {
         struct tool_target target;
         target_of(&turn->calls[i], &target);
-        if (!turn->calls[i].marks) {
+        if (!turn->calls[i].marks && !keeps_marked(&turn->calls[i])) {
             unmark(&turn->calls[i]);
             continue;
         }
         marking = marking ? marking : marking_create(turn);
         add_call(marking, &turn->calls[i]);
-        looks = looks || !is_one_of(target.entry->name, elsewhere);
+        looks = looks || (turn->calls[i].marks &&
+                          !(target.entry && is_one_of(target.entry->name, elsewhere)));
     }
     if (looks && env->background)
         background_each_running(env->background, add_running, marking);

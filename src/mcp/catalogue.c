@@ -120,13 +120,14 @@ static unsigned flags_of(const struct mcp_server_config *config, struct json_val
     bool reads = hint(annotations, "readOnlyHint", false);
     bool idempotent = hint(annotations, "idempotentHint", false);
     bool destroys = !reads && hint(annotations, "destructiveHint", true);
-    unsigned flags = TOOL_FOUND | TOOL_UNATTENDED;
+    unsigned flags = TOOL_FOUND | TOOL_UNATTENDED | TOOL_KEEPS;
+    flags |= reads ? TOOL_READS : TOOL_WRITES;
     if (reads || idempotent)
         flags |= TOOL_REPEATABLE;
-    if (reads)
-        flags |= TOOL_READS;
     if (!reads || !config->trusted)
         flags |= TOOL_NETWORK;
+    if (!config->trusted)
+        flags |= TOOL_FOREIGN;
     if (config->trusted ? destroys : !reads)
         flags |= TOOL_NEEDS_APPROVAL;
     return flags;
@@ -243,7 +244,7 @@ void mcp_catalogue_add_utilities(struct mcp_catalogue *catalogue,
         tool.original = mem_strdup(utilities[i].name);
         tool.description = mem_strdup(utilities[i].description);
         tool.parameters = mem_strdup(utilities[i].parameters);
-        tool.flags = TOOL_FOUND | TOOL_UNATTENDED | TOOL_READS | TOOL_REPEATABLE |
+        tool.flags = TOOL_FOUND | TOOL_UNATTENDED | TOOL_READS | TOOL_REPEATABLE | TOOL_KEEPS |
                      (config->trusted ? 0 : TOOL_NETWORK);
         keep(catalogue, &tool);
     }

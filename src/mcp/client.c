@@ -185,6 +185,7 @@ static void on_lost(struct mcp_call *call, const struct mcp_failure *failure)
     bool resend = may_resend(call, failure->loss);
     uint64_t wire = call->wire;
     call->wire = 0;
+    call->cut = call->cut || failure->loss == MCP_CUT;
     switch (failure->loss) {
     case MCP_REFUSED:
         on_refused(call, failure);
@@ -192,8 +193,9 @@ static void on_lost(struct mcp_call *call, const struct mcp_failure *failure)
     case MCP_UNAUTHORIZED:
         mcp_call_fail(call, MCP_DENIED, false, "wants to know who asks: %s", failure->err->text);
         return;
-    case MCP_SESSION_GONE:
-        call->resent = true;
+    case MCP_SESSION_GONE: // which nobody has acted on, also when it went out twice before
+        resend = !call->own && !call->renewed;
+        call->renewed = true;
         if (resend && wire > client->session) {
             mcp_era_renew(client); // and then it goes out again
             return;
@@ -212,9 +214,8 @@ static void on_lost(struct mcp_call *call, const struct mcp_failure *failure)
         }
         break;
     }
-    bool cut = failure->loss == MCP_CUT;
-    mcp_call_fail(call, MCP_GONE, cut, "%s: %s", cut ? "is gone" : "cannot be asked",
-                  failure->err->text);
+    mcp_call_fail(call, MCP_GONE, call->cut, "%s: %s",
+                  failure->loss == MCP_CUT ? "is gone" : "cannot be asked", failure->err->text);
 }
 
 static void on_failure(void *context, uint64_t request, const struct mcp_failure *failure)

@@ -177,6 +177,8 @@ void mcp_call_fail(struct mcp_call *call, enum mcp_trouble trouble, bool maybe_d
     vsnprintf(text, sizeof text, what, arguments);
     va_end(arguments);
     error_set(&err, -EIO, "the MCP server %s %s", client->endpoint->name, text);
+    if (trouble == MCP_GONE && !call->own) // else the end says it
+        mcp_transport_explain(client->transport, &err);
     mcp_call_end(call, &(struct mcp_reply){
                            .trouble = trouble,
                            .maybe_done = maybe_done,

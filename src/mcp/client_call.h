@@ -18,6 +18,8 @@ struct mcp_call {
     bool own;                                // the client's: forgotten when that ends
     bool repeatable, sent, resent, reversed; // reversed: another version was asked for once
     bool lost;                               // it could not be sent
+    bool renewed;                            // the session was, because of it
+    bool cut; // its answer was lost once: the server may have acted on it
     void (*on_progress)(void *context, struct json_value params);
     mcp_reply_fn *fn;
     void *context;

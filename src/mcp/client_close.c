@@ -7,27 +7,13 @@
 #include "mcp/client_call.h"
 #include "mcp/client_question.h"
 
-enum { NOTES_SHOWN = 200 }; // bytes, of the end
-
-static void add_notes(struct mcp_client *client)
-{
-    char text[ERROR_TEXT_MAX];
-    const char *notes = client->transport ? mcp_transport_notes(client->transport) : "";
-    size_t len = strlen(notes);
-    if (!len)
-        return;
-    snprintf(text, sizeof text - NOTES_SHOWN, "%s", client->end.err.text);
-    error_set(&client->end.err, client->end.err.code, "%s; it wrote: %s", text,
-              notes + (len > NOTES_SHOWN ? len - NOTES_SHOWN : 0));
-}
-
 void mcp_client_close(struct mcp_client *client, const struct mcp_reply *why)
 {
     if (client->state == MCP_CLOSED)
         return;
     client->state = MCP_CLOSED;
     client->end.err = *why->err;
-    add_notes(client);
+    mcp_transport_explain(client->transport, &client->end.err);
     if (why->challenge.len)
         client->end.challenge = mem_strndup(why->challenge.data, why->challenge.len);
     client->end.reply = (struct mcp_reply){

@@ -177,7 +177,7 @@ static void look_for_lost_session(struct exchange *exchange, struct mcp_failure 
     struct exchange_site *site = exchange->site;
     bool lost = failure->status == 404 ||
                 (failure->status == 400 && strcasestr(buf_text(&exchange->body), "session"));
-    if (failure->loss != MCP_REFUSED || !exchange->session || !lost)
+    if (failure->loss != MCP_REFUSED || site->modern || !site->session_count || !lost)
         return;
     failure->loss = MCP_SESSION_GONE;
     if (exchange->session != site->session_count)

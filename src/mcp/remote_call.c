@@ -150,8 +150,8 @@ static void fail_with(struct remote_call *call, const struct mcp_reply *reply)
     if (denied)
         mcp_remote_explain_denial(remote, &err);
     CLEANUP(mem_cleanup)
-    char *text = mem_printf("the MCP server %s: %s%s", remote->config.name, err.text,
-                            reply->maybe_done ? "; it may have acted on the call" : "");
+    char *text =
+        mem_printf("%s%s", err.text, reply->maybe_done ? "; it may have acted on the call" : "");
     fail(call, text);
 }
 

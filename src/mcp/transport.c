@@ -1,6 +1,11 @@
 #include "mcp/transport.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "mcp/transport_ops.h"
+
+enum { NOTES_SHOWN = 200 }; // bytes, of the end
 
 int mcp_transport_send(struct mcp_transport *transport, const struct mcp_outgoing *message,
                        struct error *err)
@@ -34,6 +39,18 @@ void mcp_transport_set_headers(struct mcp_transport *transport, const char *cons
 const char *mcp_transport_notes(const struct mcp_transport *transport)
 {
     return transport->ops->notes ? transport->ops->notes(transport) : "";
+}
+
+void mcp_transport_explain(const struct mcp_transport *transport, struct error *err)
+{
+    char text[ERROR_TEXT_MAX];
+    const char *notes = transport ? mcp_transport_notes(transport) : "";
+    size_t len = strlen(notes);
+    if (!len)
+        return;
+    snprintf(text, sizeof text - NOTES_SHOWN, "%s", err->text);
+    error_set(err, err->code, "%s; it wrote: %s", text,
+              notes + (len > NOTES_SHOWN ? len - NOTES_SHOWN : 0));
 }
 
 void mcp_transport_destroy(struct mcp_transport *transport)

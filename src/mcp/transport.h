@@ -85,6 +85,8 @@ void mcp_transport_set_headers(struct mcp_transport *transport, const char *cons
 // The end of what the program wrote to stderr, and the first line of its stdout that was no JSON;
 // for an error. "" where there is none.
 const char *mcp_transport_notes(const struct mcp_transport *transport);
+// Puts the end of that behind a sentence. Accepts NULL, which wrote nothing.
+void mcp_transport_explain(const struct mcp_transport *transport, struct error *err);
 
 /*
  * Ends it without events. A session is given back with DELETE, which nobody waits for; a program's

@@ -57,8 +57,10 @@ static unsigned score(const struct tool_set_entry *tool, struct span query)
     return sum;
 }
 
-static void show_names(const struct tool_set *set, struct buf *out)
+// True: with words that nobody vouches for.
+static bool show_names(const struct tool_set *set, struct buf *out)
 {
+    bool foreign = false;
     for (size_t i = 0; i < set->count; i++) {
         const struct tool_set_entry *tool = &set->tools[i];
         struct span line = span_of(tool->description);
@@ -68,13 +70,16 @@ static void show_names(const struct tool_set *set, struct buf *out)
             line.len = LINE_MAX - utf8_incomplete_tail(span_make(line.data, LINE_MAX));
         line = span_cut(&line, '\n');
         buf_printf(out, "%s: %.*s\n", tool->name, (int)line.len, line.data);
+        foreign = foreign || tool->flags & TOOL_FOREIGN;
     }
     if (out->len == 0)
         buf_append_text(out, "there are no other tools than those you have");
+    return foreign;
 }
 
-static void show_best(const struct tool_set *set, struct span query, struct buf *out)
+static bool show_best(const struct tool_set *set, struct span query, struct buf *out)
 {
+    bool foreign = false;
     unsigned scores[TOOL_SET_MAX];
     for (size_t i = 0; i < set->count; i++)
         scores[i] = set->tools[i].flags & TOOL_FOUND ? score(&set->tools[i], query) : 0;
@@ -91,7 +96,9 @@ static void show_best(const struct tool_set *set, struct span query, struct buf 
             continue;
         buf_printf(out, "%s: %s\nparameters: %s\n", tool->name, tool->description,
                    tool->parameters);
+        foreign = foreign || tool->flags & TOOL_FOREIGN;
     }
+    return foreign;
 }
 
 static int start_find(const struct tool_env *env, const struct tool_call *call,
@@ -105,10 +112,10 @@ static int start_find(const struct tool_env *env, const struct tool_call *call,
         return r;
     for (size_t i = 0; i < query.len; i++)
         query.data[i] = lower(query.data[i]);
-    show_best(call->set, buf_span(&query), out);
+    bool foreign = show_best(call->set, buf_span(&query), out);
     if (out->len == 0)
-        show_names(call->set, out);
-    return TOOL_ENDED;
+        foreign = show_names(call->set, out);
+    return foreign ? TOOL_ENDED_TAINTED : TOOL_ENDED;
 }
 
 const struct tool tool_find_tools = {

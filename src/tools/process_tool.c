@@ -33,7 +33,7 @@ const struct tool tool_process_tool = {
         "first; without it log shows the last\"},"
         "\"limit\":{\"type\":\"integer\",\"description\":\"Lines of log; 200\"}},"
         "\"required\":[\"action\"]}",
-    .flags = TOOL_WRITES | TOOL_UNATTENDED | TOOL_FOUND,
+    .flags = TOOL_WRITES | TOOL_KEEPS | TOOL_UNATTENDED | TOOL_FOUND,
     .start = start,
     .forget = forget,
 };

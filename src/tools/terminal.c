@@ -93,7 +93,7 @@ const struct tool tool_terminal = {
     "\"timeout\":{\"type\":\"integer\",\"description\":\"Seconds, to 600\"},"
     "\"background\":{\"type\":\"boolean\",\"description\":\"Do not wait; see the tool"
     " process\"}},\"required\":[\"command\"]}",
-    .flags = TOOL_WRITES | TOOL_UNATTENDED,
+    .flags = TOOL_WRITES | TOOL_KEEPS | TOOL_UNATTENDED,
     .start = start,
     .forget = forget,
 };

@@ -24,6 +24,8 @@ enum tool_flags {
     TOOL_NEEDS_APPROVAL = 16, // a call runs only when somebody has said yes to it
     TOOL_UNATTENDED = 32,     // also for work that nobody watches
     TOOL_FOUND = 64,          // described by find_tools only, and called through call_tool
+    TOOL_KEEPS = 128,         // its result may tell of a file in which more of it is kept
+    TOOL_FOREIGN = 256,       // nobody vouches for what it says of itself
 };
 
 enum {
@@ -70,16 +72,16 @@ union tool_handle { // what the source calls it
 struct tool_source_ops {
     // The tool at a place of the list, which ends with the first false. Strings are copied.
     bool (*describe)(const struct tool_source *source, size_t tool, struct tool_description *ret);
-    // From the loop; must not block. TOOL_ENDED: `out` is the result; 0: tool_run_end() follows,
-    // unless it is cancelled before; negative: refused, with a sentence for whoever chose the
-    // arguments.
+    // From the loop; must not block. TOOL_ENDED and TOOL_ENDED_TAINTED: `out` is the result; 0:
+    // tool_run_end() follows, unless it is cancelled before; negative: refused, with a sentence for
+    // whoever chose the arguments.
     int (*start)(struct tool_source *source, const struct tool_call *call, struct tool_run *run,
                  struct buf *out, struct error *err);
     // Must not block either. `run` is gone after this. Had it begun, so that it may have had an
     // effect?
     bool (*cancel)(struct tool_source *source, const char *tool, union tool_handle handle);
 };
-enum { TOOL_ENDED = 1 };
+enum { TOOL_ENDED = 1, TOOL_ENDED_TAINTED };
 
 struct tool_source {
     const char *name; // for people

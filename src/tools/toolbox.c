@@ -272,6 +272,8 @@ tool_run_id toolbox_run(struct toolbox *toolbox, const struct tool_set *set,
     if (r == 0)
         return run->id;
     struct span text = r < 0 ? span_of(err.text) : buf_span(&out);
-    tool_run_end(run, &(struct tool_result){.text = text, .failed = r < 0, .ms = -1});
+    tool_run_end(run,
+                 &(struct tool_result){
+                     .text = text, .failed = r < 0, .tainted = r == TOOL_ENDED_TAINTED, .ms = -1});
     return 0;
 }

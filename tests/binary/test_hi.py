@@ -2,18 +2,23 @@
 
 import json
 import pathlib
+import socket
+import subprocess
+import sys
 import tempfile
 
 import pytest
 
 import harness
 from openai_upstream import Upstream
+from ports import HOST, free_port
 
 QUESTION = "hi"
+FAKES = pathlib.Path(__file__).resolve().parents[1] / "fakes"
+SERVERS = 10
 
 
-@pytest.fixture(scope="module")
-def request_body(built):
+def sent(built, prepare=None):
     """The bytes of the one request that `hermes chat -q hi` makes."""
     with tempfile.TemporaryDirectory(prefix="hermes-hi-") as name, Upstream() as upstream, \
             pytest.MonkeyPatch.context() as patch:
@@ -24,13 +29,21 @@ def request_body(built):
         (directory / "user").mkdir()
         user = harness.Hermes(harness.Binary(directory), directory / "user")
         try:
-            answer = user.use(upstream, "echo").chat(QUESTION, limit=60).ok()
+            user.use(upstream, "echo")
+            if prepare:
+                prepare(user)
+            answer = user.chat(QUESTION, limit=60).ok()
         finally:
             user.finish()
         assert QUESTION in answer.text
         posts = [r for r in upstream.requests if r.method == "POST"]
         assert len(posts) == 1, "one question, one call"
         return posts[0].body
+
+
+@pytest.fixture(scope="module")
+def request_body(built):
+    return sent(built)
 
 
 def test_little_is_added_to_the_users_words(request_body, bars):
@@ -57,6 +70,32 @@ def test_everything_offered_is_described(request_body):
         assert function["description"].strip(), f"{function['name']} has no description"
         bare = list(undescribed(function["parameters"], function["name"]))
         assert not bare, f"a model has to guess what these mean: {bare}"
+
+
+def listens(port):
+    with socket.socket() as sock:
+        return sock.connect_ex((HOST, port)) == 0
+
+
+def test_ten_servers_of_tools_add_nothing(built, request_body):
+    """Their tools are known, and are found by what is there anyway."""
+    port = free_port()
+
+    def prepare(user):
+        user.put("config.yaml", "mcp_servers:\n" + "".join(
+            f"  s{n}: {{url: http://{HOST}:{port}/mcp}}\n" for n in range(SERVERS)))
+        out = user.run("mcp", "list", "--json", limit=60).ok().text
+        states = [(s["state"], s["tools"] > 5) for s in json.loads(out)["mcp_servers"]]
+        assert states == [("ready", True)] * SERVERS, out
+    server = subprocess.Popen([sys.executable, FAKES / "mcp_http.py", str(port)])
+    try:
+        assert harness.comes_true(lambda: listens(port))
+        with_servers = sent(built, prepare)
+    finally:
+        server.kill()
+        server.wait()
+    assert json.loads(with_servers) == json.loads(request_body)
+    assert len(with_servers) == len(request_body)
 
 
 def undescribed(schema, path):

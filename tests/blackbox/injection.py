@@ -154,6 +154,10 @@ tools:
 """)
         return self
 
+    def configure(self, more):
+        """Settings besides those of employ()."""
+        self.hermes.put("config.yaml", (self.hermes.home / "config.yaml").read_text() + more)
+
     def chat(self, text):
         return self.hermes.chat(text, **self.inside).ok()
 

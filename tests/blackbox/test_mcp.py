@@ -25,8 +25,9 @@ class Servers:
 
     def use(self, *words, name="fake", more="", others=""):
         argv = json.dumps([str(SERVER), "--state", str(self.state), *words])
-        self.hermes.put("config.yaml", f"approvals: {{mode: off}}\nmcp_servers:\n  {name}:\n"
-                        f"    command: {sys.executable}\n    args: {argv}\n{more}{others}")
+        self.hermes.put("config.yaml", "model: {default: offline}\napprovals: {mode: off}\n"
+                        f"mcp_servers:\n  {name}:\n    command: {sys.executable}\n"
+                        f"    args: {argv}\n{more}{others}")
         return self
 
     @property
@@ -44,6 +45,11 @@ def listed(hermes, **more):
     return json.loads(hermes.run("mcp", "list", "--json", **more).ok().text)["mcp_servers"]
 
 
+def wait_ready(hermes):
+    """A turn that begins before the first list of tools has come does not know them."""
+    assert comes_true(lambda: listed(hermes)[0]["state"] == "ready", 60), listed(hermes)
+
+
 def tool(name, **arguments):
     return "call call_tool " + json.dumps({"name": "mcp__fake__" + name, "arguments": arguments})
 
@@ -53,7 +59,7 @@ def tool(name, **arguments):
 def test_a_server_is_listed_and_called(hermes, servers, words):
     servers.use(*words.split())
     server, = listed(hermes)
-    assert server["state"] == "ready" and server["tools"] == len(["all", "but", "broken"]) + 6
+    assert server["state"] == "ready" and server["tools"] == len(["all", "but", "broken"]) + 7
     assert server["quarantined"] == 1
     assert server["era"] == ("modern" if "modern" in words else "legacy")
     said = hermes.run("mcp", "call", "fake", "echo", '{"text": "Zürich"}').ok()
@@ -100,12 +106,13 @@ def test_a_model_finds_and_calls_them(hermes, up, service, servers):
     servers.use()
     hermes.use(up, "two-steps")
     service()
+    wait_ready(hermes)
     hermes.chat('call find_tools {"query": "says it again"}').ok()
     found, = [m["content"] for m in up.requests[-1].messages if m["role"] == "tool"]
     assert "mcp__fake__echo: Says it again" in found
     hermes.chat(tool("echo", text="hello")).ok()
     assert [m["content"] for m in up.requests[-1].messages if m["role"] == "tool"] == ["hello"]
-    names = [t["function"]["name"] for t in up.requests[-1].body["tools"]]
+    names = [t["function"]["name"] for t in json.loads(up.requests[-1].body)["tools"]]
     assert not any(name.startswith("mcp__") for name in names)
 
 
@@ -113,6 +120,7 @@ def test_a_server_that_dies_is_there_again(hermes, up, service, servers):
     servers.use()
     hermes.use(up, "two-steps")
     running = service()
+    wait_ready(hermes)
     hermes.chat(tool("die")).ok()
     said, = [m["content"] for m in up.requests[-1].messages if m["role"] == "tool"]
     assert "may have acted" in said and "I cannot go on" in said
@@ -127,6 +135,7 @@ def test_what_acts_is_not_repeated(hermes, up, service, servers):
     servers.use()
     hermes.use(up, "two-steps")
     service()
+    wait_ready(hermes)
     hermes.chat(tool("note", text="once")).ok()
     hermes.chat(tool("die")).ok()
     hermes.chat(tool("echo", text="x")).ok()
@@ -137,6 +146,7 @@ def test_a_server_that_cannot_start_costs_nobody_else(hermes, up, service, serve
     servers.use(others="  ghost:\n    command: /no/such/program\n")
     hermes.use(up, "two-steps")
     running = service()
+    wait_ready(hermes)
     running.wait_event("mcp.failed")
     states = {s["name"]: s for s in listed(hermes)}
     assert states["ghost"]["state"] in ("waiting", "connecting")
@@ -149,6 +159,7 @@ def test_a_call_that_takes_too_long_fails_alone(hermes, up, service, servers):
     servers.use(more="    timeout: 2\n    supports_parallel_tool_calls: true\n")
     hermes.use(up, "two-steps")
     service()
+    wait_ready(hermes)
     hermes.chat(tool("sleep", seconds=4)).ok()
     assert "2 s" in up.requests[-1].messages[-1]["content"]
     hermes.chat(tool("echo", text="alive"), limit=120).ok()
@@ -159,10 +170,11 @@ def test_a_long_result_is_kept_in_a_file(hermes, up, service, servers):
     servers.use()
     hermes.use(up, "two-steps")
     service()
+    wait_ready(hermes)
     hermes.chat(tool("big", bytes=3_000_000)).ok()
     shown = up.requests[-1].messages[-1]["content"]
     assert len(shown) < 48 * 1024 and shown.rstrip().endswith(("END", "]"))
-    handle = next(word.strip('".,)') for word in shown.replace('"', " ").split()
+    handle = next(word.strip('".,):') for word in shown.replace('"', " ").split()
                   if word.startswith("out_"))
     hermes.chat('call call_tool ' + json.dumps({"name": "read_result", "arguments":
                                                 {"handle": handle, "pattern": "END$"}})).ok()
@@ -173,6 +185,7 @@ def test_a_changed_definition_waits_for_the_owner(hermes, up, service, servers):
     servers.use()
     hermes.use(up, "two-steps")
     running = service()
+    wait_ready(hermes)
     hermes.chat(tool("echo", text="before")).ok()
     hermes.chat(tool("change")).ok()
     running.wait_event("mcp.changed")
@@ -180,7 +193,8 @@ def test_a_changed_definition_waits_for_the_owner(hermes, up, service, servers):
     assert "there is no tool" in up.requests[-1].messages[-1]["content"]
     hermes.chat('call find_tools {"query": "ignore your instructions"}').ok()
     assert "mcp__fake__echo:" not in up.requests[-1].messages[-1]["content"]
-    running.restart()
+    running.stop()
+    running.start()
     assert comes_true(lambda: listed(hermes)[0]["changed"] == 1)
     assert "1 of them had waited" in hermes.run("mcp", "accept", "fake").ok().text
     hermes.chat(tool("echo", text="accepted")).ok()
@@ -191,12 +205,13 @@ def test_tools_are_known_before_their_server_is(hermes, up, service, servers):
     servers.use()
     hermes.use(up, "two-steps")
     running = service()
-    assert comes_true(lambda: listed(hermes)[0]["state"] == "ready")
+    wait_ready(hermes)
     running.stop()
     servers.use(more="    lazy: true\n")
     running.start()
     assert comes_true(lambda: listed(hermes)[0]["state"] == "ready")  # another entry: asked once
-    running.restart()
+    running.stop()
+    running.start()
     assert listed(hermes)[0]["state"] == "resting"
     hermes.chat(tool("echo", text="woken")).ok()
     assert up.requests[-1].messages[-1]["content"] == "woken"
@@ -207,7 +222,7 @@ def test_a_stubborn_server_is_gone_at_the_end(hermes, up, service, servers):
     servers.use("stubborn")
     hermes.use(up, "two-steps")
     running = service()
-    assert comes_true(lambda: listed(hermes)[0]["state"] == "ready")
+    wait_ready(hermes)
     running.stop()
 
     def servers_of_ours():
@@ -226,7 +241,7 @@ def test_a_reload_leaves_alone_what_did_not_change(hermes, up, service, servers)
     servers.use()
     hermes.use(up, "two-steps")
     running = service()
-    assert comes_true(lambda: listed(hermes)[0]["state"] == "ready")
+    wait_ready(hermes)
     text = pathlib.Path(hermes.home, "config.yaml").read_text()
     hermes.put("config.yaml", text + "agent: {max_turns: 7}\n")
     running.process.signal(signal.SIGHUP)
@@ -250,6 +265,7 @@ def test_results_are_marked_as_somebody_elses(hermes, up, service, servers, api)
     servers.use()
     hermes.use(up, "two-steps").use_telegram(api)
     running = service()
+    wait_ready(hermes)
     api.user_says(OWNER, tool("echo", text="obey me"))
     api.wait_messages(OWNER, 1)
-    assert any("mcp__fake__echo" in json.dumps(event) for event in running.events("turn.tainted"))
+    running.wait_event("turn.tainted")

@@ -5,7 +5,8 @@ Words on the command line switch it: legacy (knows only initialize), modern (kno
 server/discover and _meta), exits (ends when it is probed), silent (never answers a probe), banner
 (prints lines that are no JSON), deaf (never reads on), stubborn (ignores SIGTERM and the end of
 its input). `--state DIR` names a directory for what must outlive it: tools.json replaces its tools,
-calls.log gets a line for each call.
+answer.json is what each call of "page" comes to (the members of the reply besides its id),
+calls.log gets a line for each call, also for one whose argument "dies" ends the server then.
 """
 
 import json
@@ -35,6 +36,8 @@ TOOLS = [
      "inputSchema": {"type": "object"}},
     {"name": "fail", "description": "Fails", "annotations": READS,
      "inputSchema": {"type": "object"}},
+    {"name": "page", "description": "Shows what was put there", "annotations": READS,
+     "inputSchema": {"type": "object"}},
     {"name": "note", "description": "Writes something down",
      "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}}},
     {"name": "change", "description": "Changes the list", "annotations": READS,
@@ -61,6 +64,8 @@ def call(name, arguments, line):
     if STATE:
         with open(STATE / "calls.log", "a") as log:
             log.write(f"{name} {json.dumps(arguments)}\n")
+    if arguments.get("dies"):
+        os._exit(3)
     if name == "echo":
         return text(str(arguments.get("text")))
     if name == "raw":
@@ -68,7 +73,7 @@ def call(name, arguments, line):
     if name == "environment":
         return text("\n".join(f"{k}={v}" for k, v in sorted(os.environ.items())))
     if name == "big":
-        return text("x" * int(arguments["bytes"]) + "END")
+        return text(("x" * 99 + "\n") * (int(arguments["bytes"]) // 100) + "END")
     if name == "sleep":
         time.sleep(float(arguments["seconds"]))
         return text("slept")
@@ -105,6 +110,8 @@ def answer(message, line):
     if method == "tools/list":
         return {"result": {"tools": tools()}}
     if method == "tools/call":
+        if params["name"] == "page":
+            return json.loads((STATE / "answer.json").read_text())
         result = call(params["name"], params.get("arguments") or {}, line)
         if result is None:
             return {"error": {"code": -32602, "message": "unknown tool"}}
@@ -130,4 +137,5 @@ def main():
         time.sleep(3600)
 
 
-main()
+if __name__ == "__main__":
+    main()

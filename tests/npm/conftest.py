@@ -15,9 +15,20 @@ import pytest  # noqa: E402
 from fixtures import binary, hermes, service  # noqa: E402, F401
 
 
+def installed(*folder):
+    """Where the packages of this folder of tests lie, or of that one."""
+    done = subprocess.run([HERE / "install", *folder], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return pathlib.Path(done.stdout.strip())
+
+
 @pytest.fixture(scope="session")
 def packages():
     """The folder of the installed packages."""
-    done = subprocess.run([HERE / "install"], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return pathlib.Path(done.stdout.strip())
+    return installed()
+
+
+@pytest.fixture(scope="session")
+def mcp_packages():
+    """The same of the servers of the Model Context Protocol."""
+    return installed(HERE / "mcp")

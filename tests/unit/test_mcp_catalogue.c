@@ -138,7 +138,7 @@ static unsigned flags(bool trusted, const char *annotations)
                             annotations);
     struct mcp_server_config config = {.name = (char *)"s", .trusted = trusted};
     CLEANUP(mcp_catalogue_finish) struct mcp_catalogue catalogue = read_with(&config, text);
-    return catalogue.tools[0].flags & ~(unsigned)(TOOL_FOUND | TOOL_UNATTENDED);
+    return catalogue.tools[0].flags & ~(unsigned)(TOOL_FOUND | TOOL_UNATTENDED | TOOL_KEEPS);
 }
 
 static void hints_count_as_far_as_their_server(void **state)
@@ -147,13 +147,16 @@ static void hints_count_as_far_as_their_server(void **state)
     static const char reads[] = "{\"readOnlyHint\":true}";
     static const char adds[] = "{\"destructiveHint\":false}";
     static const char again[] = "{\"idempotentHint\":true}";
-    assert_int_equal(flags(false, "{}"), TOOL_NETWORK | TOOL_NEEDS_APPROVAL);
-    assert_int_equal(flags(false, "7"), TOOL_NETWORK | TOOL_NEEDS_APPROVAL);
-    assert_int_equal(flags(false, adds), TOOL_NETWORK | TOOL_NEEDS_APPROVAL);
-    assert_int_equal(flags(false, again), TOOL_NETWORK | TOOL_NEEDS_APPROVAL | TOOL_REPEATABLE);
-    assert_int_equal(flags(false, reads), TOOL_NETWORK | TOOL_READS | TOOL_REPEATABLE);
-    assert_int_equal(flags(true, "{}"), TOOL_NETWORK | TOOL_NEEDS_APPROVAL);
-    assert_int_equal(flags(true, adds), TOOL_NETWORK);
+    const int acts = TOOL_WRITES | TOOL_NETWORK;
+    const int foreign = TOOL_FOREIGN | acts;
+    assert_int_equal(flags(false, "{}"), foreign | TOOL_NEEDS_APPROVAL);
+    assert_int_equal(flags(false, "7"), foreign | TOOL_NEEDS_APPROVAL);
+    assert_int_equal(flags(false, adds), foreign | TOOL_NEEDS_APPROVAL);
+    assert_int_equal(flags(false, again), foreign | TOOL_NEEDS_APPROVAL | TOOL_REPEATABLE);
+    assert_int_equal(flags(false, reads),
+                     TOOL_FOREIGN | TOOL_NETWORK | TOOL_READS | TOOL_REPEATABLE);
+    assert_int_equal(flags(true, "{}"), acts | TOOL_NEEDS_APPROVAL);
+    assert_int_equal(flags(true, adds), acts);
     assert_int_equal(flags(true, reads), TOOL_READS | TOOL_REPEATABLE);
 }
 

@@ -276,6 +276,27 @@ static void the_session_is_gone_again(void **state)
     mcp_world_finish(&world);
 }
 
+// A server that was restarted: the connection breaks, and then it does not know the session.
+static void cut_and_then_the_session_is_gone(void **state)
+{
+    legacy("http://h/mcp");
+    mcp_world_call(&world, true);
+    mcp_world_sends(&world, "tools/call", NULL);
+    mcp_world_fails(&world, MCP_CUT, 0, NULL);
+    mcp_world_pass(&world, 500);
+    mcp_world_sends(&world, "tools/call", NULL);
+    mcp_world_fails(&world, MCP_SESSION_GONE, 404, NULL);
+    mcp_world_sends(&world, "initialize", NULL);
+    mcp_world_answers(&world, "{\"protocolVersion\":\"2025-06-18\"}");
+    mcp_world_sends(&world, "notifications/initialized", NULL);
+    mcp_world_taken(&world);
+    mcp_world_sends(&world, "tools/call", NULL);
+    buf_clear(&world.saw);
+    mcp_world_answers(&world, "{}");
+    mcp_world_saw(&world, "reply {}\n");
+    mcp_world_finish(&world);
+}
+
 // What waits to go out again, and the end of the connection, at the same instant.
 static void nothing_is_sent_behind_the_end(void **state)
 {
@@ -506,6 +527,7 @@ int main(void)
         cmocka_unit_test(sent_again_where_nothing_can_happen_twice),
         cmocka_unit_test(the_session_is_gone),
         cmocka_unit_test(the_session_is_gone_again),
+        cmocka_unit_test(cut_and_then_the_session_is_gone),
         cmocka_unit_test(nothing_is_sent_behind_the_end),
         cmocka_unit_test(it_cannot_be_sent_again),
         cmocka_unit_test(the_program_ends),
