@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 
 import pytest
 from conftest import figure
@@ -72,11 +71,16 @@ def server_of(agent):
     return server
 
 
-def call(agent, tool, *, fails=False, **arguments):
-    """What the server says, asked by the agent's own command in its pod."""
-    done = agent.node.kubectl('exec', '-n', 'hermes', agent.name, '-c', 'hermes', '--', 'hermes',
+def asked(agent, tool, **arguments):
+    """By the agent's own command in its pod; how that ended."""
+    return agent.node.kubectl('exec', '-n', 'hermes', agent.name, '-c', 'hermes', '--', 'hermes',
                               'mcp', 'call', 'kubernetes', tool, json.dumps(arguments),
                               check=False)
+
+
+def call(agent, tool, *, fails=False, **arguments):
+    """What the server says."""
+    done = asked(agent, tool, **arguments)
     assert bool(done.returncode) == fails, done.stdout + done.stderr
     return done.stdout
 
@@ -191,12 +195,16 @@ def test_a_conversation_about_the_cluster(viewer, crashing):
 
 # -- what it costs, and how it ends --------------------------------------------------------------
 
-def memory_of(node, described, name):
-    """(what the programs of a container hold, its peak with the page cache), in bytes."""
+def cgroup_of(node, described, name):
+    """Of one container of the pod."""
     status, = [status for status in described['status']['containerStatuses']
                if status['name'] == name]
     top = folder_of(node.place, described['metadata']['uid'], 'memory')
-    folder = top / status['containerID'].partition('://')[2]
+    return top / status['containerID'].partition('://')[2]
+
+
+def memory_of(folder):
+    """(what the programs of a container hold, its peak with the page cache), in bytes."""
     if (folder / 'memory.max_usage_in_bytes').exists():
         return field(folder / 'memory.stat', 'total_rss'), number(
             folder / 'memory.max_usage_in_bytes')
@@ -211,7 +219,7 @@ def test_it_stays_within_its_memory(viewer, node, crashing):
         call(viewer, 'events_list')
     described, total = viewer.wait_ready(), 0
     for name, limit in LIMITS.items():
-        held, peak = memory_of(node, described, name)
+        held, peak = memory_of(cgroup_of(node, described, name))
         total += held
         figure(f'{name}: memory of its programs, and the peak with the page cache',
                f'{held / MIB:.1f} MiB, {peak / MIB:.1f} MiB of {limit}')
@@ -221,26 +229,12 @@ def test_it_stays_within_its_memory(viewer, node, crashing):
 
 def test_after_its_death_the_next_call_works(viewer, node, crashing):
     described = viewer.wait_ready()
-    status, = [status for status in described['status']['containerStatuses']
-               if status['name'] == 'kubernetes-mcp']
-    folder = folder_of(node.place, described['metadata']['uid'], 'memory') / \
-        status['containerID'].partition('://')[2]
-    for pid in (folder / 'cgroup.procs').read_text().split():
+    for pid in (cgroup_of(node, described, 'kubernetes-mcp') / 'cgroup.procs').read_text().split():
         os.kill(int(pid), signal.SIGKILL)
-
-    def works():
-        done = subprocess.run(
-            [*node_kubectl(viewer), 'pods_log',
-             json.dumps({'name': 'lathe', 'namespace': crashing})],
-            env=node.environment(), capture_output=True, text=True, check=False)
-        return 'the belt is broken' in done.stdout
-    node.wait(works, SETTLE_SECONDS, 'it did not answer again')
+    node.wait(lambda: 'the belt is broken' in asked(viewer, 'pods_log', name='lathe',
+                                                    namespace=crashing).stdout,
+              SETTLE_SECONDS, 'it did not answer again')
     assert viewer.wait_ready()['metadata']['uid'] == described['metadata']['uid']
-
-
-def node_kubectl(agent):
-    return ['kubectl', 'exec', '-n', 'hermes', agent.name, '-c', 'hermes', '--', 'hermes', 'mcp',
-            'call', 'kubernetes']
 
 
 def granted(node):
