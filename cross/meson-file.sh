@@ -10,9 +10,10 @@
 # relocations (binutils before 2.42 there), and next to nothing where it can: only there it is
 # taken. 16 KiB pages instead of the 64 KiB that the linker reckons with save up to 48 KB of
 # padding; a Pi 5 has 16 KiB pages, a Pi 4 has 4 KiB. What is said here about size counts again when
-# LTO makes the code: -Oz instead of -Os took 14 % off the binary.
+# LTO makes the code: -Oz instead of -Os took 14 % off the binary. Constants lie beside the code in
+# one segment, on x86_64 as on aarch64 by default, which saves the padding of two pages.
 link_flags() {
-	local flags="-Oz -Wl,--gc-sections -Wl,-z,relro,-z,now,-z,noexecstack"
+	local flags="-Oz -Wl,--gc-sections -Wl,-z,relro,-z,now,-z,noexecstack,-z,noseparate-code"
 	if packs_relocations; then
 		flags="-static-pie $flags -Wl,-z,pack-relative-relocs"
 	else
@@ -60,7 +61,7 @@ write_cross_file() { # SYSROOT
 
 	[built-in options]
 	default_library = 'static'
-	c_args = $(quoted_list -Oz $(shared_cflags))
+	c_args = $(quoted_list $(size_cflags) $(shared_cflags))
 	c_link_args = $(quoted_list $(link_flags))
 
 	[host_machine]

@@ -47,10 +47,17 @@ shared_cflags() {
 	esac
 }
 
+# Steps of the optimiser that duplicate code or keep values alive, measured to cost bytes: without
+# them both programs are 1 % smaller. What is compiled for speed goes without size_cflags.
+size_cflags() {
+	echo "-Oz -fno-tree-ch -fno-tree-pre -fno-tree-dominator-opts -fno-move-loop-invariants" \
+		"-fno-caller-saves -fno-guess-branch-probability"
+}
+
 # The stack protector costs 25 KB over all that parses bytes from a network.
 library_cflags() {
 	case "$libc" in
-	musl) echo "-Oz -flto -DNDEBUG -fstack-protector-strong $(shared_cflags)" ;;
+	musl) echo "$(size_cflags) -flto -DNDEBUG -fstack-protector-strong $(shared_cflags)" ;;
 	gnu) echo "-g -O1 $(shared_cflags)" ;;
 	esac
 }

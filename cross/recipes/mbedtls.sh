@@ -43,7 +43,7 @@ build() {
 	cd "$source/library"
 	if [ "$libc" = musl ]; then
 		read -ra objects <<<"$hot"
-		make_here CFLAGS="$CFLAGS -O2" "${objects[@]/%/.o}"
+		make_here CFLAGS="${CFLAGS/"$(size_cflags)"/-O2}" "${objects[@]/%/.o}"
 	fi
 	make_here CFLAGS="$CFLAGS" static
 	mkdir -p "$DESTDIR$PREFIX"/{lib,include}

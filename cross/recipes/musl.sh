@@ -12,7 +12,7 @@ build() {
 	"$source/configure" --target="$arch-linux-musl" --prefix="$PREFIX" \
 		--syslibdir="$PREFIX/lib" --disable-shared --disable-gcc-wrapper --disable-debug \
 		--enable-optimize=string,malloc CC="$gcc" AR="$AR" RANLIB="$RANLIB" \
-		CFLAGS="$(machine_flags) -fPIE -ffunction-sections -fdata-sections"
+		CFLAGS="-Oz $(machine_flags) -fPIE -ffunction-sections -fdata-sections"
 	make -j"$JOBS"
 	make install DESTDIR="$DESTDIR"
 }
