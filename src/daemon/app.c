@@ -12,7 +12,6 @@
 #include "config/variables.h"
 #include "daemon/main_model.h"
 #include "loop/child.h"
-#include "mcp/server_config.h"
 #include "mcp/servers.h"
 #include "net/ca_roots.h"
 #include "net/http_client.h"
@@ -158,6 +157,20 @@ static int need_http(void *context, struct http_client **ret_http, struct error 
     return r;
 }
 
+// The home first, as the workspace is in it.
+static void find_hidden(struct app *app)
+{
+    const char *const paths[] = {
+        app->home.path,
+        app->settings.path,
+        config_variable(app->settings.config, "HERMES_SECRETS_DIR"),
+        config_variable(app->settings.config, "CREDENTIALS_DIRECTORY"),
+    };
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+        if (paths[i])
+            mcp_texts_add(&app->hidden, mem_strdup(paths[i]));
+}
+
 static void open_agent(struct app *app)
 {
     router_provider_create(app->router, &app->settings.values.llm, app->loop, &app->provider);
@@ -186,6 +199,7 @@ static void open_agent(struct app *app)
         .http_context = app,
     };
     app->toolbox = toolbox_create(&tools);
+    find_hidden(app);
     struct mcp_servers_env servers = {
         .loop = app->loop,
         .processes = app->processes,
@@ -193,6 +207,7 @@ static void open_agent(struct app *app)
         .toolbox = app->toolbox,
         .directory = app->home.workspace,
         .results = app->home.results,
+        .hidden = (const char *const *)app->hidden.texts,
         .need_http = need_http,
         .http_context = app,
     };
@@ -338,6 +353,7 @@ void app_stop(struct app *app)
     dispatcher_destroy(app->dispatcher);
     agent_destroy(app->agent);
     mcp_servers_destroy(app->mcp);
+    mcp_texts_finish(&app->hidden);
     toolbox_destroy(app->toolbox);
     spool_keeper_destroy(app->keeper);
     background_destroy(app->background);

@@ -6,6 +6,7 @@
 #include "daemon/settings.h"
 #include "llm/endpoint.h"
 #include "loop/loop.h"
+#include "mcp/server_config.h"
 
 /*
  * The wiring: everything that a command needs which talks to a model, built in the order of the
@@ -29,6 +30,7 @@ struct app {
     struct spool_keeper *keeper;
     struct toolbox *toolbox;
     struct mcp_servers *mcp;
+    struct mcp_texts hidden; // from its programs: the home, and where secrets are
     struct agent *agent;
     struct dispatcher *dispatcher;
     struct list retired; // models of earlier configurations, until their last call has ended

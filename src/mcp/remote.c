@@ -17,7 +17,8 @@
 enum {
     WAIT_FIRST_MS = 1000,
     WAIT_MAX_MS = 5 * 60 * 1000,
-    HURRY_MS = 1000, // between two attempts that calls bring about
+    HURRY_MS = 1000,     // between two attempts that calls bring about
+    SANDBOX_TASKS = 256, // processes and threads of a sandboxed server
 };
 
 static void connect_now(struct mcp_remote *remote);
@@ -236,11 +237,21 @@ struct mcp_remote *mcp_remote_create(const struct mcp_servers_env *env,
     remote->env = env;
     remote->config = *config;
     config = &remote->config;
+    if (env->directory)
+        mcp_texts_add(&config->write, mem_strdup(env->directory));
+    remote->grants = (struct grants){
+        .tasks = SANDBOX_TASKS,
+        .read = (const char *const *)config->read.texts,
+        .write = (const char *const *)config->write.texts,
+    };
     remote->program = (struct mcp_program){
         .argv = (const char *const *)config->argv.texts,
         .environment = (const char *const *)config->environment.texts,
         .directory = config->directory ? config->directory : env->directory,
         .memory = config->memory,
+        .grants = config->sandboxed ? &remote->grants : NULL,
+        .hidden = env->hidden,
+        .shown = env->directory,
     };
     remote->endpoint = (struct mcp_endpoint){
         .name = config->name,

@@ -6,6 +6,7 @@
 #include "mcp/header_source.h"
 #include "mcp/oauth.h"
 #include "mcp/servers.h"
+#include "sandbox/grants.h"
 #include "tools/tool_set.h"
 
 /*
@@ -31,6 +32,7 @@ struct mcp_remote {
     const struct mcp_servers_env *env;
     struct mcp_server_config config;
     struct mcp_program program;   // made of it
+    struct grants grants;         // the same, of a sandboxed one
     struct mcp_endpoint endpoint; // the same
     struct header_source headers;
     struct mcp_client *client;   // NULL: none

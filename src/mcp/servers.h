@@ -28,6 +28,9 @@ struct mcp_servers_env { // borrowed
     struct toolbox *toolbox;
     const char *directory; // where programs run that do not say; NULL: nowhere
     const char *results;   // where long results go; NULL: nowhere
+    // Paths of ours that no program must see, but for what is in `directory`; up to NULL, the home
+    // first. NULL: none.
+    const char *const *hidden;
     int (*need_http)(void *context, struct http_client **ret_http, struct error *err);
     void *http_context;
 };
