@@ -33,6 +33,26 @@ static void on_store_event(void *context, int fd, unsigned events)
     store_dispatch(app->store);
 }
 
+static void on_discovery(void *context)
+{
+    enum { LOOK_MS = 20 };
+    struct app *app = context;
+    bool waits = mcp_servers_discovering(app->mcp) && loop_now(app->loop) < app->discovery_until_ms;
+    app->discovery = waits ? loop_timer_after(app->loop, LOOK_MS, on_discovery, app) : 0;
+    dispatcher_hold(app->dispatcher, waits);
+}
+
+// The first question may be for a tool that nobody has heard of yet. After a first start they are
+// known before their servers are.
+static void begin_servers(struct app *app)
+{
+    const struct mcp_config *config = &app->settings.values.mcp;
+    mcp_servers_configure(app->mcp, config);
+    app->discovery_until_ms = loop_now(app->loop) + config->discovery_ms;
+    if (!app->discovery && app->dispatcher)
+        on_discovery(app);
+}
+
 static void on_store_state(void *context, enum store_state state)
 {
     struct app *app = context;
@@ -41,7 +61,7 @@ static void on_store_state(void *context, enum store_state state)
     if (state == STORE_READY && *store_note(app->store))
         log_warning("%s", store_note(app->store));
     if (state == STORE_READY && app->mcp)
-        mcp_servers_configure(app->mcp, &app->settings.values.mcp);
+        begin_servers(app);
     if (state == STORE_READY && app->dispatcher)
         dispatcher_wake(app->dispatcher);
 }
@@ -205,6 +225,7 @@ static void open_agent(struct app *app)
         .processes = app->processes,
         .store = app->store,
         .toolbox = app->toolbox,
+        .metrics = app->metrics,
         .directory = app->home.workspace,
         .results = app->home.results,
         .hidden = (const char *const *)app->hidden.texts,
@@ -350,6 +371,8 @@ int app_reload(struct app *app, const struct arguments *arguments, struct error 
 
 void app_stop(struct app *app)
 {
+    if (app->loop)
+        loop_cancel(app->loop, app->discovery);
     dispatcher_destroy(app->dispatcher);
     agent_destroy(app->agent);
     mcp_servers_destroy(app->mcp);

@@ -31,6 +31,8 @@ struct app {
     struct toolbox *toolbox;
     struct mcp_servers *mcp;
     struct mcp_texts hidden; // from its programs: the home, and where secrets are
+    loop_id discovery;       // while the first question waits for their tools
+    int64_t discovery_until_ms;
     struct agent *agent;
     struct dispatcher *dispatcher;
     struct list retired; // models of earlier configurations, until their last call has ended

@@ -35,7 +35,7 @@ enum { OPTION_JSON = OPTION_FIRST_OWN };
 struct question {
     const char *server; // NULL: all
     struct span body;   // absent: GET
-    bool settled;       // not before the servers are connected, or cannot be
+    bool connects;      // them itself: else it is asked when they are connected, or cannot be
 };
 
 /* Asking */
@@ -52,15 +52,6 @@ static void on_answer(void *context, unsigned status, struct span body)
     buf_append_span(here->body, body);
 }
 
-static bool is_settled(const struct mcp_servers *servers, const char *name)
-{
-    struct mcp_server_status status;
-    for (size_t i = 0; mcp_servers_at(servers, i, &status); i++)
-        if (status.state == MCP_CONNECTING && (!name || strcmp(status.name, name) == 0))
-            return false;
-    return true;
-}
-
 static int ask_here(const struct arguments *arguments, const struct question *question,
                     const char *path, struct buf *ret_body, struct error *err)
 {
@@ -72,7 +63,8 @@ static int ask_here(const struct arguments *arguments, const struct question *qu
     store_wait(app.store);
     store_dispatch(app.store);
     int64_t until_ms = loop_now(app.loop) + SETTLE_MS;
-    while (!is_settled(app.mcp, question->server) && loop_now(app.loop) < until_ms)
+    while (!question->connects && !mcp_servers_settled(app.mcp, question->server) &&
+           loop_now(app.loop) < until_ms)
         loop_run_once(app.loop, LOOK_MS);
     struct control_env env = {
         .loop = app.loop, .store = app.store, .mcp_servers = app.mcp, .toolbox = app.toolbox};
@@ -231,6 +223,55 @@ static int reconnect(const struct arguments *arguments, struct error *err)
     return r;
 }
 
+static void print_trial(struct json_value server)
+{
+    CLEANUP(mem_cleanup) char *where = page_cell(json_get(server, "where"), "?", TEXT_WIDTH);
+    CLEANUP(mem_cleanup) char *tried = page_cell(json_get(server, "tried"), "", TEXT_WIDTH);
+    CLEANUP(mem_cleanup) char *era = page_cell(json_get(server, "era"), "", TEXT_WIDTH);
+    int64_t connect_ms = page_number(server, "connect_ms"), offered = page_number(server, "tools");
+    int64_t left_out = page_number(server, "excluded") + page_number(server, "changed") +
+                       page_number(server, "quarantined");
+    print_server(server);
+    printf("  %s\n", where);
+    if (*tried)
+        printf("  tried before: %s\n", tried);
+    if (*era)
+        printf("  connected, of the %s era, after %" PRId64 " ms\n"
+               "  %" PRId64 " of %" PRId64 " tools are offered; they were listed after another "
+               "%" PRId64 " ms\n",
+               era, connect_ms, offered, offered + left_out, page_number(server, "list_ms"));
+    else if (json_is(json_get(server, "state"), "waiting"))
+        printf("  not connected, after %" PRId64 " ms\n", connect_ms);
+}
+
+static int test(const struct arguments *arguments, struct error *err)
+{
+    BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
+    JSON_AUTO values = JSON_INIT;
+    const char *name = arguments->word_count > 1 ? arguments->words[1] : NULL;
+    struct question question = {
+        .server = name, .body = SPAN_LITERAL("{\"do\":\"test\"}"), .connects = true};
+    int r = ask(arguments, &question, &body, &values, err);
+    if (r < 0)
+        return r;
+    struct json_value server;
+    bool failed = false;
+    if (arguments->values[OPTION_JSON])
+        page_print_raw(buf_span(&body));
+    else
+        print_head();
+    for (struct json_iter it = json_iter_init(json_get(json_root(&values), "mcp_servers"));
+         json_iter_next(&it, NULL, &server);) {
+        if (name && !json_is(json_get(server, "name"), name))
+            continue;
+        bool off = json_is(json_get(server, "state"), "off");
+        failed = failed || (!off && !json_is(json_get(server, "state"), "ready"));
+        if (!arguments->values[OPTION_JSON])
+            print_trial(server);
+    }
+    return failed ? EXIT_FAILED : EXIT_OK;
+}
+
 static int call(const struct arguments *arguments, struct error *err)
 {
     BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
@@ -275,6 +316,7 @@ static const struct {
     {"call", 3, 4, "call SERVER TOOL ['{\"name\": \"value\"}']", call},
     {"accept", 2, 2, "accept SERVER", accept},
     {"reconnect", 2, 2, "reconnect SERVER", reconnect},
+    {"test", 1, 2, "test [SERVER]", test},
     {"serve", 1, 1, "serve", command_mcp_serve},
 };
 
@@ -298,13 +340,15 @@ static int run(const struct arguments *arguments, struct error *err)
 
 const struct command command_mcp = {
     .name = "mcp",
-    .words = "[list|tools|call|accept|reconnect|serve]",
+    .words = "[list|tools|call|test|accept|reconnect|serve]",
     .summary = "Use servers of the Model Context Protocol, or be one",
     .help =
         "list               the configured servers: their state, protocol, tools, last error\n"
         "tools SERVER       its tools, and which of them are offered\n"
         "call SERVER TOOL ['{\"name\": \"value\"}']\n"
         "                   calls a tool, as you: nothing is asked\n"
+        "test [SERVER]      connects it anew, or all, and says what was tried and how long it\n"
+        "                   took\n"
         "accept SERVER      takes its tools as they are now, after they have changed\n"
         "reconnect SERVER   ends its connection and makes another\n"
         "serve              speaks MCP over standard input and output: Hermes' tools that only\n"

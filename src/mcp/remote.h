@@ -47,7 +47,9 @@ struct mcp_remote {
     int64_t next_ms;   // when it is tried again
     loop_id timer;     // of that
     char error[ERROR_TEXT_MAX];
-    int64_t calls_made, calls_failed, connects;
+    int64_t failing_ms;          // monotonic: since when it cannot be connected; 0: it can
+    int64_t connect_ms, list_ms; // that the last attempt took
+    int64_t *calls_made, *calls_failed, *connects; // metrics
 
     struct tool_source source;
     tool_source_id source_id;       // 0: the toolbox does not have it

@@ -107,20 +107,47 @@ void mcp_servers_configure(struct mcp_servers *servers, const struct mcp_config 
         mcp_remote_begin(list_entry(link, struct mcp_remote, link));
 }
 
+bool mcp_servers_settled(const struct mcp_servers *servers, const char *name)
+{
+    list_for_each(link, &servers->remotes) {
+        const struct mcp_remote *remote = list_entry(link, struct mcp_remote, link);
+        if (remote->state == MCP_CONNECTING && (!name || strcmp(remote->config.name, name) == 0))
+            return false;
+    }
+    return true;
+}
+
+bool mcp_servers_discovering(const struct mcp_servers *servers)
+{
+    list_for_each(link, &servers->remotes) {
+        const struct mcp_remote *remote = list_entry(link, struct mcp_remote, link);
+        if (remote->state == MCP_CONNECTING && !remote->source_id)
+            return true;
+    }
+    return false;
+}
+
 bool mcp_servers_at(const struct mcp_servers *servers, size_t place, struct mcp_server_status *ret)
 {
+    int64_t now = loop_now(servers->env.loop);
     list_for_each(link, &servers->remotes) {
         const struct mcp_remote *remote = list_entry(link, struct mcp_remote, link);
         if (place--)
             continue;
+        const char *url = remote->config.url;
+        struct span where = span_of(url ? url : remote->config.argv.texts[0]);
         *ret = (struct mcp_server_status){
             .name = remote->config.name,
             .state = remote->state,
             .info = remote->info,
             .error = remote->error,
-            .calls = remote->calls_made,
-            .failures = remote->calls_failed,
-            .connects = remote->connects,
+            .where = url ? span_cut(&where, '?') : where, // a query may hold a secret
+            .failing_ms = remote->failing_ms ? now - remote->failing_ms : 0,
+            .connect_ms = remote->connect_ms,
+            .list_ms = remote->list_ms,
+            .calls = *remote->calls_made,
+            .failures = *remote->calls_failed,
+            .connects = *remote->connects,
         };
         for (size_t i = 0; i < remote->catalogue.count; i++) {
             enum mcp_tool_state state = remote->catalogue.tools[i].state;

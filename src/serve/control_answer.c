@@ -176,7 +176,7 @@ static const struct {
     {"/sessions/", NULL, ask_session},        {"/calls/", "GET", control_ask_call},
     {"/context", "GET", ask_context},         {"/reload", "POST", ask_reload},
     {"/cost", "GET", control_ask_cost},       {"/cost/", "GET", control_ask_cost},
-    {"/mcp-servers", "GET", control_ask_mcp}, {"/mcp-servers/", NULL, control_ask_mcp},
+    {"/mcp-servers", NULL, control_ask_mcp}, {"/mcp-servers/", NULL, control_ask_mcp},
 };
 
 void control_ask(const struct control_question *question)
