@@ -59,7 +59,7 @@ void probe_mcp(const char *home, const struct mcp_config *config, struct report 
     struct error err = ERROR_INIT;
     if (!count)
         return;
-    int r = control_client_ask(home, "GET", "/mcp", &answer, &err);
+    int r = control_client_ask(home, "GET", "/mcp-servers", &answer, &err);
     if (r == 0)
         r = json_parse(&values, buf_span(&answer), &err);
     if (r == CONTROL_NO_OWNER)
