@@ -2,10 +2,12 @@
 
 import json
 import pathlib
+import signal
 import socket
 
 import pytest
 from harness import comes_true
+from service import Service
 
 from mcp_fakes import SERVER, listed, servers  # noqa: F401  servers is a fixture
 
@@ -71,6 +73,30 @@ def test_a_program_sees_no_secrets(hermes, servers):
         said = hermes.run("mcp", "call", "fake", "read", json.dumps({"path": str(path)}),
                           "--config", config, **more).ok()
         assert seen in said.text
+
+
+NO_NAMESPACES = ("unshare", "-r", "sh", "-c",
+                 "echo 0 >/proc/sys/user/max_user_namespaces; exec \"$@\"", "sh")
+
+
+def test_where_nothing_can_be_hidden_it_runs_and_the_owner_is_told(hermes, servers):
+    servers.use()
+    said = hermes.run("mcp", "call", "fake", "read",
+                      json.dumps({"path": str(hermes.home / "config.yaml")}), wrapper=NO_NAMESPACES)
+    assert "mcp_servers" in said.ok().text
+    doctor = hermes.run("doctor", wrapper=NO_NAMESPACES).text
+    assert "programs of 1 servers can read the home" in doctor
+    assert "kernel.unprivileged_userns_clone" in doctor
+
+
+def test_the_log_says_once_what_is_not_hidden(hermes, servers):
+    servers.use()
+    running = Service(hermes, env={"HERMES_ALLOW_ROOT_GATEWAY": "1"}, wrapper=NO_NAMESPACES).start()
+    running.wait_event("mcp.unhidden")
+    running.process.signal(signal.SIGHUP)
+    assert running.said("reloaded", seconds=30)
+    assert len(running.events("mcp.unhidden")) == 1
+    running.stop()
 
 
 def test_a_program_has_the_network(hermes, servers):
