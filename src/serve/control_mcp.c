@@ -10,8 +10,8 @@
 
 /*
  * The configured servers of the Model Context Protocol: /mcp-servers tells of all of them, and when
- * something is posted there connects them anew first; /mcp-servers/NAME tells of one with its tools,
- * and what is posted there is done by its owner, who need not be asked.
+ * something is posted there connects them anew first; /mcp-servers/NAME tells of one with its
+ * tools, and what is posted there is done by its owner, who need not be asked.
  */
 enum {
     NAME_SIZE = MCP_SERVER_NAME_MAX + 1,
